@@ -1,0 +1,36 @@
+//! kcmp(2).
+
+use std::cmp::Ordering;
+
+use rustix::io::Errno;
+
+use crate::checked;
+
+const KCMP_FILES: libc::c_int = 2;
+
+/// How the descriptor tables of two threads compare: `Equal` means that they share one. The order of different
+/// tables means nothing, but is the same each time, so that one can sort by it.
+///
+/// # Errors
+///
+/// `EPERM`: see below. `ESRCH`: one of them is gone. `ENOSYS`: the kernel was built without it.
+///
+/// # Privileges
+///
+/// Ptrace read access to both (`ptrace(2)`).
+///
+/// # Minimum kernel version
+///
+/// 3.5; see `kcmp(2)`.
+#[doc(alias = "KCMP_FILES")]
+pub fn kcmp_files(tid1: u32, tid2: u32) -> Result<Ordering, Errno> {
+    // SAFETY: kcmp takes five integers and touches no memory of ours.
+    let returned = unsafe { libc::syscall(libc::SYS_kcmp, tid1, tid2, KCMP_FILES, 0, 0) };
+    match checked(returned)? {
+        0 => Ok(Ordering::Equal),
+        1 => Ok(Ordering::Less),
+        2 => Ok(Ordering::Greater),
+        // 3: "not equal, but ordering information is unavailable".
+        _ => Err(Errno::NOTSUP),
+    }
+}

@@ -1,0 +1,46 @@
+//! System calls and ioctls on Linux namespaces that no other crate binds.
+//!
+//! Each function is one kernel call with owned and borrowed file descriptors and an [`Errno`]; none of
+//! them retries, interprets or remembers anything. What an error means is for the caller to say. All
+//! descriptors that come back are close-on-exec.
+//!
+//! This is the only crate of the workspace's libraries with `unsafe` in it.
+
+mod handle;
+mod kcmp;
+mod listns;
+mod mount;
+mod nsfs;
+mod pidfd;
+mod socket;
+
+pub use handle::{NsHandle, open_namespace_by_handle};
+pub use kcmp::kcmp_files;
+pub use listns::{LISTNS_ALL_USER_NAMESPACES, listns};
+pub use mount::{MountFacts, StatmountMask, listmount, statmount};
+pub use nsfs::{
+    MountNamespaceInfo, ns_get_id, ns_get_mntns_id, ns_get_nstype, ns_get_owner_uid, ns_get_parent, ns_get_userns,
+    ns_mnt_get_info, ns_mnt_get_next, ns_mnt_get_prev,
+};
+pub use pidfd::{PidfdNamespace, pidfd_get_namespace, pidfd_open_thread};
+pub use rustix::io::Errno;
+pub use socket::{siocgskns, tungetdevnetns};
+
+use std::os::fd::{FromRawFd, OwnedFd};
+
+/// The error of the libc call that has just failed on this thread.
+fn last_errno() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// What a raw call returned, or the error that -1 stands for.
+fn checked(returned: libc::c_long) -> Result<libc::c_long, Errno> {
+    if returned == -1 { Err(last_errno()) } else { Ok(returned) }
+}
+
+/// The descriptor that a raw call has just made for us, or the error that -1 stands for.
+fn checked_fd(returned: libc::c_long) -> Result<OwnedFd, Errno> {
+    let raw = checked(returned)? as libc::c_int;
+    // SAFETY: the kernel has just created this descriptor for this call; nothing else knows its number.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}

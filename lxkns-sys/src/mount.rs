@@ -1,0 +1,172 @@
+//! listmount(2) and statmount(2): the mounts of a mount namespace, named by IDs.
+
+use std::ops::BitOr;
+
+use rustix::io::Errno;
+
+use crate::checked;
+
+const SYS_STATMOUNT: libc::c_long = 457;
+const SYS_LISTMOUNT: libc::c_long = 458;
+/// Stands for the root of a mount namespace where a mount ID is wanted.
+const LSMT_ROOT: u64 = u64::MAX;
+
+/// `struct mnt_id_req` as of 6.11.
+#[repr(C)]
+struct MntIdReq {
+    size: u32,
+    spare: u32,
+    mnt_id: u64,
+    param: u64,
+    mnt_ns_id: u64,
+}
+
+/// Which facts to ask [`statmount`] for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatmountMask(u64);
+
+impl StatmountMask {
+    /// `STATMOUNT_SB_BASIC`: the device number.
+    pub const SB_BASIC: Self = Self(0x1);
+    /// `STATMOUNT_MNT_BASIC`: the IDs.
+    pub const MNT_BASIC: Self = Self(0x2);
+    /// `STATMOUNT_MNT_ROOT`: what of the file system is mounted.
+    pub const MNT_ROOT: Self = Self(0x8);
+    /// `STATMOUNT_MNT_POINT`: where it is mounted.
+    pub const MNT_POINT: Self = Self(0x10);
+    /// `STATMOUNT_FS_TYPE`: the type of the file system.
+    pub const FS_TYPE: Self = Self(0x20);
+}
+
+impl BitOr for StatmountMask {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Room for the answer of one statmount: `struct statmount`, then its strings.
+#[repr(C)]
+struct Statmount {
+    size: u32,
+    mnt_opts: u32,
+    mask: u64,
+    sb_dev_major: u32,
+    sb_dev_minor: u32,
+    sb_magic: u64,
+    sb_flags: u32,
+    fs_type: u32,
+    mnt_id: u64,
+    mnt_parent_id: u64,
+    mnt_id_old: u32,
+    mnt_parent_id_old: u32,
+    mnt_attr: u64,
+    mnt_propagation: u64,
+    mnt_peer_group: u64,
+    mnt_master: u64,
+    propagate_from: u64,
+    mnt_root: u32,
+    mnt_point: u32,
+    mnt_ns_id: u64,
+    spare: [u64; 49],
+}
+
+const HEAD: usize = size_of::<Statmount>();
+const _: () = assert!(HEAD == 512);
+
+/// What [`statmount`] answered; a fact that was not asked for, or that the kernel does not know, is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MountFacts {
+    /// Major and minor number of the file system's device.
+    pub device: Option<(u32, u32)>,
+    /// The ID by which mountinfo knows the mount, and that of its parent.
+    pub mountinfo_ids: Option<(u32, u32)>,
+    /// The unique ID of the mount that it is mounted on; its own for a root.
+    pub parent: Option<u64>,
+    /// The file system's type.
+    pub fs_type: Option<Vec<u8>>,
+    /// What of the file system is mounted.
+    pub root: Option<Vec<u8>>,
+    /// Where it is mounted, as seen from the root of its namespace; empty where that root does not reach it.
+    pub point: Option<Vec<u8>>,
+}
+
+/// Fills `ids` with the unique IDs of the mounts of a mount namespace that come after `last`, and says how many
+/// there are; fewer than fit means that was all.
+///
+/// # Errors
+///
+/// `ENOENT`: no such namespace, or not allowed to know. `ENOSYS`, `EINVAL`: the kernel does not know this, or is
+/// told (by a seccomp filter) to say so.
+///
+/// # Privileges
+///
+/// For another mount namespace than the caller's: `CAP_SYS_ADMIN` in the user namespace that owns it.
+///
+/// # Minimum kernel version
+///
+/// 6.8, for other mount namespaces 6.11; see `listmount(2)`.
+pub fn listmount(mnt_ns_id: u64, last: u64, ids: &mut [u64]) -> Result<usize, Errno> {
+    let request = MntIdReq { size: size_of::<MntIdReq>() as u32, spare: 0, mnt_id: LSMT_ROOT, param: last, mnt_ns_id };
+    // SAFETY: the request is read for the size that it states; at most `ids.len()` numbers are written to `ids`.
+    let returned = unsafe { libc::syscall(SYS_LISTMOUNT, &raw const request, ids.as_mut_ptr(), ids.len(), 0) };
+    checked(returned).map(|count| count as usize)
+}
+
+/// What `mask` asks about the mount with the unique ID `mnt_id` in the mount namespace `mnt_ns_id`. The strings are
+/// as the file system has them, not octal-escaped as in mountinfo. `buffer` is room for the answer; it is made
+/// larger where that is needed, and is best used again.
+///
+/// # Errors
+///
+/// As for [`listmount`]. `ENOENT` also says that the mount is gone.
+///
+/// # Privileges
+///
+/// As for [`listmount`].
+///
+/// # Minimum kernel version
+///
+/// 6.8, for other mount namespaces 6.11; see `statmount(2)`.
+pub fn statmount(mnt_ns_id: u64, mnt_id: u64, mask: StatmountMask, buffer: &mut Vec<u64>) -> Result<MountFacts, Errno> {
+    /// No mount's strings are larger: paths and options are at most some pages each.
+    const LARGEST: usize = 1 << 20;
+    let request = MntIdReq { size: size_of::<MntIdReq>() as u32, spare: 0, mnt_id, param: mask.0, mnt_ns_id };
+    let mut room = (buffer.len() * 8).max(HEAD + 512);
+    loop {
+        buffer.resize(room.div_ceil(8), 0);
+        let bytes = buffer.len() * 8;
+        // SAFETY: the request is read for the size that it states; at most `bytes` are written to `buffer`.
+        let returned = unsafe { libc::syscall(SYS_STATMOUNT, &raw const request, buffer.as_mut_ptr(), bytes, 0) };
+        match checked(returned) {
+            Ok(_) => return Ok(facts(buffer)),
+            Err(Errno::OVERFLOW) if room < LARGEST => room *= 2,
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+fn facts(buffer: &[u64]) -> MountFacts {
+    assert!(buffer.len() * 8 >= HEAD, "the answer has room for its head");
+    // SAFETY: the buffer is aligned for u64, which is the largest alignment in the struct, has been asserted to be
+    // large enough, and consists of initialized integers.
+    let head: &Statmount = unsafe { &*buffer.as_ptr().cast() };
+    let has = |bit: StatmountMask| head.mask & bit.0 != 0;
+    let string = |bit: StatmountMask, offset: u32| {
+        if !has(bit) {
+            return None;
+        }
+        let words = buffer.get(HEAD / 8..)?;
+        let bytes = words.iter().flat_map(|word| word.to_ne_bytes()).skip(offset as usize);
+        Some(bytes.take_while(|&byte| byte != 0).collect())
+    };
+    MountFacts {
+        device: has(StatmountMask::SB_BASIC).then_some((head.sb_dev_major, head.sb_dev_minor)),
+        mountinfo_ids: has(StatmountMask::MNT_BASIC).then_some((head.mnt_id_old, head.mnt_parent_id_old)),
+        parent: has(StatmountMask::MNT_BASIC).then_some(head.mnt_parent_id),
+        fs_type: string(StatmountMask::FS_TYPE, head.fs_type),
+        root: string(StatmountMask::MNT_ROOT, head.mnt_root),
+        point: string(StatmountMask::MNT_POINT, head.mnt_point),
+    }
+}

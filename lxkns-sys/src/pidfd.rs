@@ -1,0 +1,57 @@
+//! pidfds: of threads, and their namespace ioctls.
+
+use std::ffi::c_ulong;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use crate::checked_fd;
+use crate::nsfs::ioctl_fd;
+
+const PIDFS_IOCTL_MAGIC: c_ulong = 0xff;
+const PIDFD_THREAD: libc::c_uint = libc::O_EXCL as libc::c_uint;
+
+/// The namespaces that a pidfd can be asked for, with the numbers of their ioctls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PidfdNamespace {
+    /// `PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE`: readable also where the link `pid_for_children` is not, because that
+    /// namespace has not had a process yet.
+    PidForChildren = 6,
+    /// `PIDFD_GET_TIME_FOR_CHILDREN_NAMESPACE`.
+    TimeForChildren = 8,
+}
+
+/// A descriptor on a namespace of the process or thread that the pidfd stands for.
+///
+/// # Errors
+///
+/// `ESRCH`: it is gone. `ENOTTY`, `EINVAL`: the kernel does not know this.
+///
+/// # Privileges
+///
+/// Ptrace read access to the process (`ptrace(2)`).
+///
+/// # Minimum kernel version
+///
+/// 6.11; `include/uapi/linux/pidfd.h`.
+#[doc(alias = "PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE")]
+pub fn pidfd_get_namespace(pidfd: impl AsFd, which: PidfdNamespace) -> Result<OwnedFd, Errno> {
+    ioctl_fd(pidfd, (PIDFS_IOCTL_MAGIC << 8) | which as c_ulong)
+}
+
+/// A pidfd of one thread, with whose descriptor table `pidfd_getfd(2)` then works.
+///
+/// # Errors
+///
+/// `ESRCH`: there is no such thread. `EINVAL`: the kernel does not know `PIDFD_THREAD`.
+///
+/// # Minimum kernel version
+///
+/// 6.9; see `pidfd_open(2)`.
+#[doc(alias = "PIDFD_THREAD")]
+pub fn pidfd_open_thread(tid: u32) -> Result<OwnedFd, Errno> {
+    // SAFETY: pidfd_open takes two integers and returns a new descriptor.
+    let returned = unsafe { libc::syscall(libc::SYS_pidfd_open, tid, PIDFD_THREAD) };
+    checked_fd(returned)
+}

@@ -1,0 +1,47 @@
+//! Network namespaces of sockets and of TUN/TAP devices.
+
+use std::ffi::c_ulong;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use crate::nsfs::ioctl_fd;
+
+const SIOCGSKNS: c_ulong = 0x894c;
+const TUNGETDEVNETNS: c_ulong = ((b'T' as c_ulong) << 8) | 227;
+
+/// The network namespace that a socket, or an open TUN/TAP file, belongs to and keeps alive.
+///
+/// # Errors
+///
+/// `EPERM`: see below. `ENOTTY`: neither a socket nor a TUN/TAP file.
+///
+/// # Privileges
+///
+/// `CAP_NET_ADMIN` in the user namespace that owns that network namespace.
+///
+/// # Minimum kernel version
+///
+/// 4.9 for sockets, 4.10 for TUN/TAP; `include/uapi/linux/sockios.h`.
+#[doc(alias = "SIOCGSKNS")]
+pub fn siocgskns(socket: impl AsFd) -> Result<OwnedFd, Errno> {
+    ioctl_fd(socket, SIOCGSKNS)
+}
+
+/// The network namespace in which the device of an open TUN/TAP file now is; it may have been moved there.
+///
+/// # Errors
+///
+/// `EBADFD`: no device is attached. `EPERM`: see below.
+///
+/// # Privileges
+///
+/// `CAP_NET_ADMIN` in the user namespace that owns the network namespace of the device.
+///
+/// # Minimum kernel version
+///
+/// 5.12; `include/uapi/linux/if_tun.h`.
+#[doc(alias = "TUNGETDEVNETNS")]
+pub fn tungetdevnetns(tun: impl AsFd) -> Result<OwnedFd, Errno> {
+    ioctl_fd(tun, TUNGETDEVNETNS)
+}
