@@ -1,0 +1,102 @@
+//! Who keeps a namespace alive.
+
+use bstr::BString;
+
+use super::{NamespaceId, Pid, Tid};
+
+/// One thing that keeps a namespace alive, with what one needs to go there.
+///
+/// Sorted: what a person would look at first comes first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Holder {
+    /// A process is in it: `/proc/PID/ns/TYPE`.
+    Process {
+        /// The process.
+        pid: Pid,
+    },
+    /// A thread is in it, and its process is not: `/proc/PID/task/TID/ns/TYPE`.
+    Task {
+        /// The thread's process.
+        pid: Pid,
+        /// The thread.
+        tid: Tid,
+    },
+    /// A thread's next child will be in it: `/proc/PID/task/TID/ns/pid_for_children` or `time_for_children`. For a
+    /// PID namespace that has not had a process yet the link cannot be read, but a pidfd can be asked.
+    ForChildren {
+        /// The thread's process.
+        pid: Pid,
+        /// The thread.
+        tid: Tid,
+    },
+    /// An open descriptor on it: `/proc/PID/fd/FD`; where `tid` differs from `pid`, in the descriptor table of that
+    /// thread: `/proc/PID/task/TID/fd/FD`.
+    Fd {
+        /// The process that has it open.
+        pid: Pid,
+        /// The thread whose table it is in.
+        tid: Tid,
+        /// The descriptor.
+        fd: u32,
+    },
+    /// A socket of this network namespace, held open by a task that is in another one.
+    Socket {
+        /// The process that has it open.
+        pid: Pid,
+        /// The thread whose table it is in.
+        tid: Tid,
+        /// The descriptor.
+        fd: u32,
+        /// The socket's inode number, as in `socket:[...]` and `ss -e`.
+        inode: u64,
+    },
+    /// Sockets of this network namespace, held open by tasks that are in it themselves.
+    Sockets {
+        /// How many different ones.
+        count: u64,
+    },
+    /// An open TUN/TAP file of this network namespace.
+    Tun {
+        /// The process that has it open.
+        pid: Pid,
+        /// The thread whose table it is in.
+        tid: Tid,
+        /// The descriptor.
+        fd: u32,
+        /// The network namespace in which its device now is, where that is another one.
+        device: Option<NamespaceId>,
+    },
+    /// A bind mount of it in a mount namespace.
+    BindMount {
+        /// The mount namespace.
+        mount_ns: NamespaceId,
+        /// The mount's ID as in mountinfo.
+        mount_id: u64,
+        /// Where it is mounted, as seen from the root of that mount namespace; `None` where that root does not reach it.
+        path: Option<BString>,
+    },
+    /// A mounted file system that belongs to it: a procfs of a PID namespace.
+    Mount {
+        /// The mount namespace.
+        mount_ns: NamespaceId,
+        /// The mount's ID as in mountinfo.
+        mount_id: u64,
+        /// The type of the file system.
+        fs_type: BString,
+        /// Where it is mounted; `None` where the root of that mount namespace does not reach it.
+        path: Option<BString>,
+    },
+    /// A child namespace (user and PID namespaces).
+    Child {
+        /// The child.
+        ns: NamespaceId,
+    },
+    /// A namespace that it owns (user namespaces).
+    Owned {
+        /// The owned namespace.
+        ns: NamespaceId,
+    },
+    /// The kernel lists it, and nothing that was seen holds it.
+    Kernel,
+}

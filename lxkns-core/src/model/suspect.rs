@@ -1,0 +1,78 @@
+//! Things that keep some namespace alive without the kernel saying which.
+
+use bstr::BString;
+
+use super::{FileSystem, NamespaceId, NamespaceType, Pid, Tid};
+
+/// Something that holds a namespace of which the kernel does not say which one it is. For a namespace that nothing
+/// else explains, these are the suspects.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Suspect {
+    /// An open file of a procfs that holds a mount namespace (`/proc/PID/mountinfo` and its like) or a network
+    /// namespace (`/proc/PID/net/*`).
+    ProcFile {
+        /// The process that has it open.
+        pid: Pid,
+        /// The thread whose table it is in.
+        tid: Tid,
+        /// The descriptor.
+        fd: u32,
+        /// The type of namespace that it holds.
+        ns_type: NamespaceType,
+        /// Its path.
+        path: BString,
+    },
+    /// Descriptors on their way to this UNIX socket, not received yet.
+    InFlight {
+        /// The process that has the receiving socket open.
+        pid: Pid,
+        /// The thread whose table it is in.
+        tid: Tid,
+        /// The descriptor of the receiving socket.
+        fd: u32,
+        /// How many.
+        count: u64,
+    },
+    /// Files registered with an io_uring.
+    IoUring {
+        /// The process that has the ring open.
+        pid: Pid,
+        /// The thread whose table it is in.
+        tid: Tid,
+        /// The descriptor of the ring.
+        fd: u32,
+        /// How many files.
+        count: u64,
+    },
+    /// A mounted file system that belongs to some namespace: procfs to a PID, mqueue to an IPC, sysfs and NFS to a
+    /// network namespace.
+    Mount {
+        /// The mount namespace that it is mounted in.
+        mount_ns: NamespaceId,
+        /// The mount's ID as in mountinfo.
+        mount_id: u64,
+        /// The type of the file system.
+        fs_type: BString,
+        /// Its device number; mounts with the same number hold the same namespace.
+        file_system: FileSystem,
+        /// Where it is mounted; `None` where the root of that mount namespace does not reach it.
+        path: Option<BString>,
+    },
+}
+
+impl Suspect {
+    /// Whether it can be what holds a namespace of this type.
+    pub fn may_hold(&self, ns_type: NamespaceType) -> bool {
+        match self {
+            Self::ProcFile { ns_type: held, .. } => *held == ns_type,
+            Self::InFlight { .. } | Self::IoUring { .. } => true,
+            Self::Mount { fs_type, .. } => match fs_type.as_slice() {
+                b"proc" => ns_type == NamespaceType::Pid,
+                b"mqueue" => ns_type == NamespaceType::Ipc,
+                b"sysfs" | b"nfs" | b"nfs4" => ns_type == NamespaceType::Net,
+                _ => false,
+            },
+        }
+    }
+}
