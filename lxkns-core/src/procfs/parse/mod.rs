@@ -5,10 +5,14 @@
 //! another field. Text that was cut off is malformed and never a shorter value: the kernel ends each line with a
 //! newline, and the parsers insist on it wherever a number or a path would otherwise end early unnoticed.
 
+pub(crate) mod cgroup;
+pub(crate) mod cgroup_files;
 pub(crate) mod cpulist;
+pub(crate) mod id_map;
 pub(crate) mod links;
 pub(crate) mod stat;
 pub(crate) mod status;
+pub(crate) mod timens;
 
 use std::fmt;
 
