@@ -8,8 +8,10 @@
 pub(crate) mod cgroup;
 pub(crate) mod cgroup_files;
 pub(crate) mod cpulist;
+pub(crate) mod fdinfo;
 pub(crate) mod id_map;
 pub(crate) mod links;
+pub(crate) mod mountinfo;
 pub(crate) mod stat;
 pub(crate) mod status;
 pub(crate) mod timens;
