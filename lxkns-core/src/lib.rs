@@ -6,3 +6,7 @@
 mod procfs;
 
 pub mod model;
+
+#[cfg(any(test, feature = "_fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
