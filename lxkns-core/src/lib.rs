@@ -3,4 +3,10 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod procfs;
+
 pub mod model;
+
+#[cfg(any(test, feature = "_fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;

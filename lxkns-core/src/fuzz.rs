@@ -1,0 +1,188 @@
+//! What holds for each parser whatever the bytes. The fuzz targets and a property test feed these functions; none may
+//! panic.
+
+use bstr::ByteSlice;
+
+use crate::procfs::parse::{
+    cgroup as cgroups, cgroup_files as freezers, cpulist as cpu_lists, fdinfo as fdinfos, id_map as id_maps,
+    links as ns_links, mountinfo as mounts, stat as stats, status as statuses, timens as time_offsets,
+};
+
+/// `/proc/PID/stat`: the name is the longest that stands in parentheses, and the same text with another name says the
+/// same.
+pub fn stat(text: &[u8]) {
+    let Ok(stat) = stats::parse(text) else { return };
+    assert!(stat.state.0.is_ascii_alphabetic());
+    let before = stat.pid.to_string();
+    let after = &text[text.rfind(b") ").expect("what was read has a name")..];
+    for comm in [b"".as_slice(), b"x", b"1 (a) S 1 ", b") R 2 3 4\n", b"((", stat.comm] {
+        let text = [before.as_bytes(), b" (", comm, after].concat();
+        assert_eq!(stats::parse(&text), Ok(stats::Stat { comm, ..stat }));
+    }
+}
+
+/// `/proc/PID/status`: there is at least one PID, and a name that quotes the text itself, escaped as the kernel does,
+/// changes nothing.
+pub fn status(text: &[u8]) {
+    let Ok(status) = statuses::parse(text) else { return };
+    assert!(!status.process.ns_pids.is_empty());
+    let name = text.replace(b"\\", b"\\\\").replace(b"\n", b"\\n");
+    assert_eq!(statuses::parse(&[b"Name:\t", name.as_slice(), b"\n", text].concat()), Ok(status));
+}
+
+/// The links of namespaces: what was read is written as it was.
+pub fn links(text: &[u8]) {
+    let Some((ns_type, ino)) = ns_links::parse(text) else { return };
+    assert_ne!(ino, 0);
+    assert_eq!(format!("{ns_type}:[{ino}]").as_bytes(), text);
+}
+
+/// `/proc/PID/mountinfo`: an item for each line, and what was read is the line when it is put together again.
+pub fn mountinfo(text: &[u8]) {
+    assert_eq!(mounts::parse(text).count(), text.lines().count());
+    for (mount, line) in mounts::parse(text).zip(text.split(|&byte| byte == b'\n')) {
+        let Ok(mount) = mount else { continue };
+        let after_numbers = line.splitn_str(4, " ").nth(3).expect("a line that was read has fields");
+        let before = [mount.raw_root, mount.raw_mount_point, mount.mount_options];
+        let after = [b"-", mount.raw_fs_type, mount.raw_source, mount.super_options];
+        let with = [&before[..], &[mount.optional_fields], &after[..]].concat().join(&b' ');
+        let without = [before.as_slice(), &after].concat().join(&b' ');
+        assert!(after_numbers == with || mount.optional_fields.is_empty() && after_numbers == without);
+        for raw in [mount.raw_root, mount.raw_mount_point, mount.raw_fs_type, mount.raw_source] {
+            escapes(raw);
+        }
+    }
+    escapes(text);
+}
+
+/// The octal escapes: what was written is read, and what is written has nothing that ends a field.
+fn escapes(text: &[u8]) {
+    let escaped = mounts::escape_octal(text);
+    assert!(escaped.find_byteset(b" \t\n").is_none());
+    assert_eq!(*mounts::unescape_octal(&escaped), *text);
+    assert!(mounts::unescape_octal(text).len() <= text.len());
+}
+
+/// `/proc/PID/cgroup`: what was read is the text when it is put together again, but for leading zeros.
+pub fn cgroup(text: &[u8]) {
+    let Ok(memberships) = cgroups::parse(text) else { return };
+    let mut written = Vec::new();
+    for membership in &memberships.0 {
+        written.extend_from_slice(membership.hierarchy.to_string().as_bytes());
+        written.extend_from_slice(b":");
+        written.extend_from_slice(&membership.controllers);
+        written.extend_from_slice(b":");
+        written.extend_from_slice(&membership.path);
+        written.extend_from_slice(b"\n");
+    }
+    assert_eq!(cgroups::parse(&written), Ok(memberships));
+    assert!(written.len() <= text.len());
+}
+
+/// Lists of CPUs: ranges ascend without overlap, and what was written is read.
+pub fn cpulist(text: &[u8]) {
+    let Ok(ranges) = cpu_lists::parse(text) else { return };
+    assert!(ranges.iter().all(|range| range.first <= range.last));
+    assert!(ranges.windows(2).all(|pair| pair[0].last < pair[1].first));
+    let written: Vec<_> = ranges.iter().map(|range| format!("{}-{}", range.first, range.last)).collect();
+    assert_eq!(cpu_lists::parse(written.join(",").as_bytes()), Ok(ranges));
+}
+
+/// ID maps: an item for each line, none empty or beyond the last ID, and what was written is read.
+pub fn id_map(text: &[u8]) {
+    let Ok(mappings) = id_maps::parse(text) else { return };
+    assert_eq!(mappings.len(), text.lines().count());
+    let mut written = String::new();
+    for mapping in &mappings {
+        assert!(mapping.count > 0 && mapping.inside.checked_add(mapping.count).is_some());
+        written += &format!("{:10} {:10} {:10}\n", mapping.inside, mapping.outside, mapping.count);
+    }
+    assert_eq!(id_maps::parse(written.as_bytes()), Ok(mappings));
+}
+
+/// `/proc/PID/timens_offsets`: what was written is read.
+pub fn timens(text: &[u8]) {
+    let Ok(offsets) = time_offsets::parse(text) else { return };
+    let ((monotonic, monotonic_nanos), (boottime, boottime_nanos)) = (offsets.monotonic, offsets.boottime);
+    let written =
+        format!("monotonic  {monotonic:10} {monotonic_nanos:9}\nboottime   {boottime:10} {boottime_nanos:9}\n");
+    assert_eq!(time_offsets::parse(written.as_bytes()), Ok(offsets));
+}
+
+/// `/proc/PID/fdinfo/FD`: no more files than slots.
+pub fn fdinfo(text: &[u8]) {
+    let Ok(info) = fdinfos::parse(text) else { return };
+    if let Some(files) = info.registered_files {
+        assert!(files.at_most() <= files.slots);
+    }
+}
+
+/// The freezer files of control groups: each text is that of one kind of file at most.
+pub fn cgroup_files(text: &[u8]) {
+    let events = freezers::events_frozen(text);
+    let flag = freezers::flag(text);
+    let state = freezers::freezer_state(text);
+    assert!(u8::from(flag.is_ok()) + u8::from(state.is_ok()) + u8::from(matches!(events, Ok(Some(_)))) <= 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// All of them.
+    fn check(text: &[u8]) {
+        for parser in [stat, status, links, mountinfo, cgroup, cpulist, id_map, timens, fdinfo, cgroup_files] {
+            parser(text);
+        }
+    }
+
+    /// Texts of all kinds, to be mutated; `fuzz/seeds` has more.
+    const SEEDS: [&[u8]; 10] = [
+        b"1 (a) b\n) S 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 \
+            37 38 39 40 41 42\n",
+        b"Name:\ta\nPid:\t1\nUid:\t0\t1\t2\t3\nNSpid:\t1\t2\nCapInh:\t00\nCapPrm:\t01\nCapEff:\tff\nCapBnd:\t0\nCapAmb:\t0\n\
+            Cpus_allowed_list:\t0-1\n",
+        b"net:[4026531840]",
+        b"1 2 0:3 /a\\040b / rw shared:1 master:2 - ext4 /dev/vda rw\n4 1 0:4 net:[1] /x rw - nsfs  rw\n",
+        b"1:cpu,cpuacct:/a:b\n0::/c\n",
+        b"0-3,8,10-11\n",
+        b"0 1000 1\n1 100000 65536\n",
+        b"monotonic -5 1\nboottime 7 0\n",
+        b"pos:\t0\nscm_fds: 1\nUserFiles:\t3\n    0: a\n    1: <none>\nUserBufs:\t1\n    0: 0x0/1\n",
+        b"populated 1\nfrozen 0\n",
+    ];
+
+    #[test]
+    fn the_seeds() {
+        SEEDS.into_iter().for_each(check);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            check(&text);
+        }
+
+        #[test]
+        fn bytes_that_kernel_text_has(text in "[0-9:/()\\[\\]\\- \t\n\\\\a-c]{0,200}") {
+            check(text.as_bytes());
+        }
+
+        #[test]
+        fn kernel_text_with_a_change(
+            seed in 0..SEEDS.len(),
+            at in any::<prop::sample::Index>(),
+            remove in 0..4usize,
+            insert in proptest::collection::vec(
+                prop_oneof![Just(b' '), Just(b'\n'), Just(b'9'), Just(b':'), Just(b')'), Just(b'\\'), any::<u8>()], 0..4),
+        ) {
+            let mut text = SEEDS[seed].to_vec();
+            let at = at.index(text.len());
+            let end = text.len().min(at + remove);
+            text.splice(at..end, insert);
+            check(&text);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What the kernel says in procfs.
+
+pub(crate) mod parse;

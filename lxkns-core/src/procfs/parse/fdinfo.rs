@@ -1,0 +1,145 @@
+//! `/proc/PID/fdinfo/FD`: what else the kernel says about an open file; `proc_pid_fdinfo(5)`.
+
+use super::{ParseError, decimal, lines};
+
+/// What is of use here of an fdinfo.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FdInfo {
+    /// Of a UNIX socket: how many descriptors were sent to it and not received yet (Linux 5.6).
+    pub(crate) scm_fds: Option<u64>,
+    /// Of an io_uring: the files registered with it; `None` also where a kernel did not wait for a busy ring.
+    pub(crate) registered_files: Option<RegisteredFiles>,
+}
+
+/// The files that are registered with an io_uring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RegisteredFiles {
+    /// How many slots there are for them.
+    pub(crate) slots: u64,
+    /// How many slots with a file the kernel listed. `None` where there are slots and it listed none of them: all of
+    /// them are empty, which only earlier kernels list (as `<none>`), or the ring was busy, which later ones wait for
+    /// or leave out.
+    pub(crate) listed: Option<u64>,
+}
+
+impl RegisteredFiles {
+    /// The most that there can be.
+    pub(crate) fn at_most(self) -> u64 {
+        self.listed.unwrap_or(self.slots)
+    }
+}
+
+/// Reads the fdinfo of a UNIX socket or an io_uring. (Those of some other files contain names that users choose.)
+///
+/// An io_uring's has the names of the registered files, of earlier kernels without escapes, so that a name with a
+/// newline makes lines of its own. It stands after all else that is read here, and can at most change how many of the
+/// slots count as listed.
+pub(crate) fn parse(text: &[u8]) -> Result<FdInfo, ParseError> {
+    let mut info = FdInfo::default();
+    let mut lines = lines("fdinfo", text);
+    for line in lines.by_ref() {
+        let line = line?;
+        if let Some(value) = line.text.strip_prefix(b"scm_fds:") {
+            let count = decimal(value.trim_ascii()).ok_or(line.error("a number of descriptors"))?;
+            info.scm_fds.get_or_insert(count);
+        } else if let Some(value) = line.text.strip_prefix(b"UserFiles:") {
+            let slots = decimal(value.trim_ascii()).ok_or(line.error("a number of registered files"))?;
+            info.registered_files = Some(RegisteredFiles { slots, listed: (slots == 0).then_some(0) });
+            break;
+        }
+    }
+    if let Some(RegisteredFiles { slots, listed }) = &mut info.registered_files {
+        let (mut next, mut in_files, mut seen, mut files) = (0, true, 0, 0);
+        for line in lines {
+            let line = line?;
+            // From here on, what looks like a file is a buffer.
+            in_files &= !line.text.starts_with(b"UserBufs:");
+            let Some((index, name)) = slot(line.text).filter(|(index, _)| in_files && (next..*slots).contains(index))
+            else {
+                continue;
+            };
+            next = index + 1;
+            seen += 1;
+            files += u64::from(name != b"<none>");
+        }
+        if seen > 0 {
+            *listed = Some(files);
+        }
+    }
+    Ok(info)
+}
+
+/// Reads `    2: /dev/null`: the number of a slot, and the name of the file in it.
+fn slot(line: &[u8]) -> Option<(u64, &[u8])> {
+    let line = line.trim_ascii_start();
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    Some((decimal(&line[..colon])?, line[colon + 1..].strip_prefix(b" ")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOCKET: &[u8] = b"pos:\t0\nflags:\t02000002\nmnt_id:\t10\nino:\t11260\nscm_fds: 2\n";
+    const RING: &[u8] = b"pos:\t0\nflags:\t02000002\nmnt_id:\t17\nino:\t11263\nSqMask:\t0x3\nSqHead:\t0\nSqTail:\t0\n\
+        CachedSqHead:\t0\nCqMask:\t0x7\nCqHead:\t0\nCqTail:\t0\nCachedCqTail:\t0\nSQEs:\t0\nCQEs:\t0\nSqThread:\t-1\n\
+        SqThreadCpu:\t-1\nSqTotalTime:\t0\nSqWorkTime:\t0\nUserFiles:\t3\n    0: /dev/null\n    \
+        2: /tmp/pw/d/UserFiles:\\01199\\012scm_fds:\\0407\nUserBufs:\t0\nPollList:\nCqOverflowList:\nNAPI:\tdisabled\n";
+
+    fn ring(files: &str) -> Option<RegisteredFiles> {
+        let text =
+            format!("pos:\t0\nSqThread:\t-1\n{files}UserBufs:\t2\n    0: 0x7f/4096\n    1: 0x8f/4096\nPollList:\n");
+        let info = parse(text.as_bytes()).unwrap();
+        assert_eq!(info.scm_fds, None);
+        info.registered_files
+    }
+
+    #[test]
+    fn other_files() {
+        assert_eq!(parse(b"pos:\t0\nflags:\t0100000\nmnt_id:\t24\nino:\t3\n"), Ok(FdInfo::default()));
+        assert_eq!(parse(b""), Ok(FdInfo::default()));
+    }
+
+    #[test]
+    fn sockets() {
+        assert_eq!(parse(SOCKET), Ok(FdInfo { scm_fds: Some(2), registered_files: None }));
+        assert!(parse(&SOCKET[..SOCKET.len() - 1]).is_err());
+        assert_eq!(
+            parse(b"scm_fds: x\n").unwrap_err().to_string(),
+            "malformed fdinfo, line 1: expected a number of descriptors"
+        );
+    }
+
+    #[test]
+    fn rings() {
+        let files = RegisteredFiles { slots: 3, listed: Some(2) };
+        assert_eq!(parse(RING), Ok(FdInfo { scm_fds: None, registered_files: Some(files) }));
+        assert_eq!(files.at_most(), 2);
+        assert_eq!(ring("UserFiles:\t0\n"), Some(RegisteredFiles { slots: 0, listed: Some(0) }));
+        assert_eq!(
+            ring("UserFiles:\t3\n    0: null\n    1: <none>\n    2: x y\n"),
+            Some(RegisteredFiles { slots: 3, listed: Some(2) })
+        );
+        assert_eq!(ring("UserFiles:\t1\n    0: <none>\n"), Some(RegisteredFiles { slots: 1, listed: Some(0) }));
+        let busy = ring("UserFiles:\t3\n").unwrap();
+        assert_eq!((busy.listed, busy.at_most()), (None, 3));
+        assert_eq!(ring(""), None);
+    }
+
+    #[test]
+    fn a_name_cannot_make_more_files_than_there_are_slots() {
+        assert_eq!(
+            ring("UserFiles:\t2\n    0: a\nscm_fds: 9\nUserFiles:\t99\n    7: b\n    0: c\n    1: d\n"),
+            Some(RegisteredFiles { slots: 2, listed: Some(2) })
+        );
+    }
+
+    #[test]
+    fn text_cut_off_within_a_line_is_malformed() {
+        for text in [SOCKET, RING] {
+            for end in 1..text.len() {
+                assert_eq!(parse(&text[..end]).is_ok(), text[end - 1] == b'\n', "cut at {end}");
+            }
+        }
+    }
+}

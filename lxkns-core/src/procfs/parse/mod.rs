@@ -1,0 +1,168 @@
+//! Pure parsers of kernel text: bytes in, a value out.
+//!
+//! Much of this text carries names that any process chooses: its own, those of its files, its control groups and its
+//! mounts. So no parser panics or takes more than linear time, whatever the bytes, and none lets a name pass for
+//! another field. Text that was cut off is malformed and never a shorter value: the kernel ends each line with a
+//! newline, and the parsers insist on it wherever a number or a path would otherwise end early unnoticed.
+
+pub(crate) mod cgroup;
+pub(crate) mod cgroup_files;
+pub(crate) mod cpulist;
+pub(crate) mod fdinfo;
+pub(crate) mod id_map;
+pub(crate) mod links;
+pub(crate) mod mountinfo;
+pub(crate) mod stat;
+pub(crate) mod status;
+pub(crate) mod timens;
+
+use std::fmt;
+
+use bstr::ByteSlice;
+
+/// Kernel text is not in the form that it should have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ParseError {
+    /// The kind of file: `stat`, `mountinfo`.
+    pub(crate) what: &'static str,
+    /// The line, counted from 1.
+    pub(crate) line: usize,
+    /// What was expected there.
+    pub(crate) expected: &'static str,
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "malformed {}, line {}: expected {}", self.what, self.line, self.expected)
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// A line of a text, with its number, counted from 1.
+#[derive(Clone, Copy, Debug)]
+struct Line<'a> {
+    what: &'static str,
+    number: usize,
+    text: &'a [u8],
+}
+
+impl Line<'_> {
+    /// The error that something else was expected in this line.
+    fn error(&self, expected: &'static str) -> ParseError {
+        ParseError { what: self.what, line: self.number, expected }
+    }
+}
+
+/// The lines of a text. One that does not end with a newline was cut off, and is an error.
+#[derive(Clone, Debug)]
+struct Lines<'a> {
+    what: &'static str,
+    number: usize,
+    rest: &'a [u8],
+}
+
+/// The lines of this text, which comes from a file of the kind `what`.
+fn lines<'a>(what: &'static str, text: &'a [u8]) -> Lines<'a> {
+    Lines { what, number: 0, rest: text }
+}
+
+impl Lines<'_> {
+    /// The error that something was expected in the text and is not in the lines read so far.
+    fn missing(&self, expected: &'static str) -> ParseError {
+        ParseError { what: self.what, line: self.number + 1, expected }
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Result<Line<'a>, ParseError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        self.number += 1;
+        let Some(end) = self.rest.find_byte(b'\n') else {
+            self.rest = &[];
+            return Some(Err(ParseError { what: self.what, line: self.number, expected: "a newline at its end" }));
+        };
+        let line = Line { what: self.what, number: self.number, text: &self.rest[..end] };
+        self.rest = &self.rest[end + 1..];
+        Some(Ok(line))
+    }
+}
+
+/// The fields of a line that are separated by any number of spaces and tabs.
+fn fields(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&byte| byte == b' ' || byte == b'\t').filter(|field| !field.is_empty())
+}
+
+/// A decimal number, of digits only.
+fn decimal<T: TryFrom<u64>>(text: &[u8]) -> Option<T> {
+    if text.is_empty() {
+        return None;
+    }
+    let mut value: u64 = 0;
+    for &byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    T::try_from(value).ok()
+}
+
+/// A decimal number that can have a minus sign.
+fn signed_decimal<T: TryFrom<i64>>(text: &[u8]) -> Option<T> {
+    let value = match text.strip_prefix(b"-") {
+        Some(digits) => 0i64.checked_sub_unsigned(decimal(digits)?)?,
+        None => decimal(text)?,
+    };
+    T::try_from(value).ok()
+}
+
+/// A hexadecimal number, of digits only.
+fn hexadecimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 16 {
+        return None;
+    }
+    text.iter().try_fold(0, |value, &byte| Some(value << 4 | u64::from(char::from(byte).to_digit(16)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        assert_eq!(decimal::<u32>(b"0"), Some(0));
+        assert_eq!(decimal::<u32>(b"4294967295"), Some(u32::MAX));
+        assert_eq!(decimal::<u32>(b"4294967296"), None);
+        assert_eq!(decimal::<u64>(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(decimal::<u64>(b"18446744073709551616"), None);
+        for text in ["", "+1", "-1", " 1", "1 ", "0x1", "1_0", "\u{661}"] {
+            assert_eq!(decimal::<u64>(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(signed_decimal::<i64>(b"-9223372036854775808"), Some(i64::MIN));
+        assert_eq!(signed_decimal::<i64>(b"9223372036854775808"), None);
+        assert_eq!(signed_decimal::<i32>(b"-20"), Some(-20));
+        assert_eq!(signed_decimal::<i32>(b"--2"), None);
+        assert_eq!(signed_decimal::<i32>(b"-"), None);
+        assert_eq!(hexadecimal(b"000001fffeffffff"), Some(0x1ff_feff_ffff));
+        assert_eq!(hexadecimal(b"ffffffffffffffff"), Some(u64::MAX));
+        assert_eq!(hexadecimal(b"00000000000000000"), None);
+        assert_eq!(hexadecimal(b""), None);
+        assert_eq!(hexadecimal(b"fg"), None);
+    }
+
+    #[test]
+    fn a_line_without_its_newline_was_cut_off() {
+        let mut lines = lines("stat", b"a\n\nb");
+        assert_eq!(lines.next().unwrap().unwrap().text, b"a");
+        assert_eq!(lines.next().unwrap().unwrap().text, b"");
+        let error = lines.next().unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "malformed stat, line 3: expected a newline at its end");
+        assert!(lines.next().is_none());
+    }
+}

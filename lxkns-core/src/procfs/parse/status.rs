@@ -1,0 +1,174 @@
+//! `/proc/PID/status` and `/proc/PID/task/TID/status`: more of what a process is; `proc_pid_status(5)`.
+
+use super::{Line, ParseError, cpulist, decimal, fields, hexadecimal, lines};
+use crate::model::{Capabilities, CpuRange, Pid, ProcessStatus, Uid, Uids};
+
+/// What is of use here of a `status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// What the model keeps of a process.
+    pub(crate) process: ProcessStatus,
+    /// The CPUs that the task may run on.
+    pub(crate) cpus_allowed: Option<Vec<CpuRange>>,
+}
+
+/// The values of the lines that are of use, each with its line.
+#[derive(Default)]
+struct Values<'a> {
+    pid: Option<Line<'a>>,
+    uid: Option<Line<'a>>,
+    ns_pid: Option<Line<'a>>,
+    cap_inh: Option<Line<'a>>,
+    cap_prm: Option<Line<'a>>,
+    cap_eff: Option<Line<'a>>,
+    cap_bnd: Option<Line<'a>>,
+    cap_amb: Option<Line<'a>>,
+    cpus_allowed_list: Option<Line<'a>>,
+}
+
+/// Reads the text of a `status`.
+///
+/// The only line with foreign text is the first, the name, and the kernel escapes newlines and backslashes there, so
+/// that no name can pass for a line.
+pub(crate) fn parse(text: &[u8]) -> Result<Status, ParseError> {
+    let mut values = Values::default();
+    let mut lines = lines("status", text);
+    for line in lines.by_ref() {
+        let line = line?;
+        let Some(colon) = line.text.iter().position(|&byte| byte == b':') else { continue };
+        let value = match &line.text[..colon] {
+            b"Pid" => &mut values.pid,
+            b"Uid" => &mut values.uid,
+            b"NSpid" => &mut values.ns_pid,
+            b"CapInh" => &mut values.cap_inh,
+            b"CapPrm" => &mut values.cap_prm,
+            b"CapEff" => &mut values.cap_eff,
+            b"CapBnd" => &mut values.cap_bnd,
+            b"CapAmb" => &mut values.cap_amb,
+            b"Cpus_allowed_list" => &mut values.cpus_allowed_list,
+            _ => continue,
+        };
+        value.get_or_insert(Line { text: &line.text[colon + 1..], ..line });
+    }
+
+    let uid = values.uid.ok_or_else(|| lines.missing("Uid"))?;
+    let uids = uids(uid.text).ok_or(uid.error("four UIDs"))?;
+    // Without PID namespaces in the kernel there is no such line, and only one PID.
+    let ns_pid = values.ns_pid.or(values.pid).ok_or_else(|| lines.missing("Pid"))?;
+    let ns_pids = fields(ns_pid.text).map(|pid| decimal(pid).map(Pid)).collect::<Option<Vec<_>>>();
+    let ns_pids = ns_pids.filter(|pids| !pids.is_empty()).ok_or(ns_pid.error("PIDs"))?;
+    let capabilities = Capabilities {
+        inheritable: capability_set(values.cap_inh.ok_or_else(|| lines.missing("CapInh"))?)?,
+        permitted: capability_set(values.cap_prm.ok_or_else(|| lines.missing("CapPrm"))?)?,
+        effective: capability_set(values.cap_eff.ok_or_else(|| lines.missing("CapEff"))?)?,
+        bounding: capability_set(values.cap_bnd.ok_or_else(|| lines.missing("CapBnd"))?)?,
+        // Linux before 4.3 has no ambient set.
+        ambient: values.cap_amb.map_or(Ok(0), capability_set)?,
+    };
+    let cpus_allowed = values
+        .cpus_allowed_list
+        .map(|line| cpulist::parse(line.text.trim_ascii()).map_err(|error| line.error(error.expected)));
+    Ok(Status { process: ProcessStatus { uids, ns_pids, capabilities }, cpus_allowed: cpus_allowed.transpose()? })
+}
+
+/// Reads the real, the effective, the saved and the file system UID.
+fn uids(text: &[u8]) -> Option<Uids> {
+    let mut fields = fields(text);
+    let mut uid = || fields.next().and_then(decimal).map(Uid);
+    let uids = Uids { real: uid()?, effective: uid()?, saved: uid()?, file_system: uid()? };
+    fields.next().is_none().then_some(uids)
+}
+
+/// Reads one capability set.
+fn capability_set(line: Line<'_>) -> Result<u64, ParseError> {
+    hexadecimal(line.text.trim_ascii()).ok_or(line.error("a capability set"))
+}
+
+#[cfg(test)]
+mod tests {
+    use bstr::ByteSlice;
+
+    use super::*;
+
+    /// Of a process whose name is `a) R 1\n(\` and more.
+    const HOSTILE: &[u8] =
+        b"Name:\ta) R 1\\n(\\\\\xff )\t\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t5889\nNgid:\t0\n\
+        Pid:\t5889\nPPid:\t5828\nTracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t256\nGroups:\t \n\
+        NStgid:\t5889\nNSpid:\t5889\nNSpgid:\t5824\nNSsid:\t3550\nKthread:\t0\nVmPeak:\t    3708 kB\nThreads:\t1\n\
+        SigQ:\t0/96343\nSigCgt:\t0000000000000000\nCapInh:\t0000000000000000\nCapPrm:\t000001fffeffffff\n\
+        CapEff:\t000001fffeffffff\nCapBnd:\t000001fffeffffff\nCapAmb:\t0000000000000000\nNoNewPrivs:\t0\nSeccomp:\t0\n\
+        Cpus_allowed:\t3\nCpus_allowed_list:\t0-1\nMems_allowed:\t00000000,00000001\nMems_allowed_list:\t0\n\
+        voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n";
+
+    fn without(line: &str) -> Vec<u8> {
+        HOSTILE.lines_with_terminator().filter(|text| !text.starts_with(line.as_bytes())).collect::<Vec<_>>().concat()
+    }
+
+    #[test]
+    fn a_process() {
+        let all = 0x1ff_feff_ffff;
+        let status = parse(HOSTILE).unwrap();
+        assert_eq!(status.process.uids, Uids { real: Uid(0), effective: Uid(0), saved: Uid(0), file_system: Uid(0) });
+        assert_eq!(status.process.ns_pids, [Pid(5889)]);
+        assert_eq!(
+            status.process.capabilities,
+            Capabilities { inheritable: 0, permitted: all, effective: all, bounding: all, ambient: 0 }
+        );
+        assert_eq!(status.cpus_allowed, Some(vec![CpuRange { first: 0, last: 1 }]));
+    }
+
+    #[test]
+    fn pids_in_several_namespaces() {
+        let text =
+            HOSTILE.replace("NSpid:\t5889", "NSpid:\t5889\t2\t1").replace("Uid:\t0\t0\t0\t0", "Uid:\t1\t2\t3\t4");
+        let process = parse(&text).unwrap().process;
+        assert_eq!(process.ns_pids, [Pid(5889), Pid(2), Pid(1)]);
+        assert_eq!(process.uids, Uids { real: Uid(1), effective: Uid(2), saved: Uid(3), file_system: Uid(4) });
+    }
+
+    #[test]
+    fn lines_that_some_kernels_do_not_have() {
+        assert_eq!(parse(&without("NSpid:")).unwrap().process.ns_pids, [Pid(5889)]);
+        assert_eq!(parse(&without("CapAmb:")).unwrap(), parse(HOSTILE).unwrap());
+        assert_eq!(parse(&without("Cpus_allowed_list:")).unwrap().cpus_allowed, None);
+        for line in ["Uid:", "CapInh:", "CapPrm:", "CapEff:", "CapBnd:"] {
+            let error = parse(&without(line)).unwrap_err();
+            assert_eq!(format!("{}:", error.expected), line);
+        }
+    }
+
+    #[test]
+    fn only_whole_lines_count_and_of_equal_ones_the_first() {
+        let text =
+            HOSTILE.replace("Name:\ta", "Name:\tNSpid:\t1 CapEff:\t00").replace("Seccomp:\t0", "Uid:\t9\t9\t9\t9");
+        assert_eq!(parse(&text), parse(HOSTILE));
+    }
+
+    #[test]
+    fn nonsense() {
+        for (line, wrong) in [
+            ("Uid:\t0\t0\t0\t0", "Uid:\t0\t0\t0"),
+            ("Uid:\t0\t0\t0\t0", "Uid:\t0\t0\t0\t0\t0"),
+            ("Uid:\t0\t0\t0\t0", "Uid:\t0\t0\t0\t4294967296"),
+            ("NSpid:\t5889", "NSpid:\t"),
+            ("NSpid:\t5889", "NSpid:\t5889\t-1"),
+            ("CapEff:\t000001fffeffffff", "CapEff:\t"),
+            ("CapEff:\t000001fffeffffff", "CapEff:\t0x1"),
+            ("Cpus_allowed_list:\t0-1", "Cpus_allowed_list:\t1-0"),
+        ] {
+            let text = HOSTILE.replace(line, wrong);
+            let expected_line = text.lines().position(|line| line.as_bytes() == wrong.as_bytes()).unwrap() + 1;
+            assert_eq!(parse(&text).unwrap_err().line, expected_line, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn text_cut_off_anywhere_is_malformed_or_lacks_what_is_optional() {
+        let whole = parse(HOSTILE).unwrap();
+        for end in 0..HOSTILE.len() {
+            if let Ok(status) = parse(&HOSTILE[..end]) {
+                assert_eq!(status.process, whole.process, "cut at {end}");
+            }
+        }
+    }
+}
