@@ -3,9 +3,18 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-mod procfs;
-
+mod discovery;
+mod error;
 pub mod model;
+mod procfs;
+mod reach;
+mod relations;
+
+pub use discovery::{discover, discover_in};
+pub use error::{Error, ErrorKind};
+pub use model::{DiscoveryOptions, Snapshot};
+pub use procfs::ProcRoot;
+pub use reach::open_namespace;
 
 #[cfg(any(test, feature = "_fuzz"))]
 #[doc(hidden)]

@@ -1,3 +1,10 @@
-//! What the kernel says in procfs.
+//! The kernel's text: [`ProcRoot`], the only place that knows where procfs is, directories below it, and pure parsers
+//! over bytes.
 
+mod dir;
 pub(crate) mod parse;
+mod root;
+
+pub(crate) use dir::{ProcDir, numeric_names};
+pub use root::ProcRoot;
+pub(crate) use root::decimal;

@@ -1,0 +1,105 @@
+//! From what the workers found to a snapshot: sorted, related, whole.
+
+use std::time::SystemTime;
+
+use super::initial;
+use super::search::{Found, Search};
+use crate::model::{Holder, Host, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Snapshot};
+use crate::relations;
+
+/// Puts together what was found.
+pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_at: SystemTime) -> Snapshot {
+    let mut snapshot = Snapshot::empty(search.options.clone(), host, taken_at);
+    let initial = initial::of_kernel_threads(&found.processes);
+    namespaces(search, &mut found, &mut snapshot, &initial);
+
+    // A place that was switched off leaves namespaces out; then nothing may name them either.
+    let known = |id: &NamespaceId| snapshot.namespaces.contains_key(id);
+    for process in &mut found.processes {
+        retain(&mut process.namespaces, known);
+        process.tasks.iter_mut().for_each(|task| retain(&mut task.namespaces, known));
+    }
+    // A PID that was given to another process between two looks is kept as it was seen last.
+    snapshot.processes = found.processes.into_iter().map(|process| (process.pid, process)).collect();
+    for (id, members) in relations::members(&snapshot.processes) {
+        if let Some(namespace) = snapshot.namespaces.get_mut(&id) {
+            namespace.leaders = members.leaders;
+            namespace.loose_threads = members.loose_threads;
+        }
+    }
+
+    snapshot.suspects = found.suspects;
+    let on_procfs = found.proc_files.into_iter().filter(|(dev, _)| found.procfs_devices.contains(dev));
+    snapshot.suspects.extend(on_procfs.map(|(_, suspect)| suspect));
+    snapshot.suspects.sort();
+    snapshot.gaps = found.gaps;
+    snapshot
+}
+
+fn namespaces(search: &Search<'_>, found: &mut Found, snapshot: &mut Snapshot, initial: &[NamespaceId]) {
+    let facts = search.facts();
+    for (&id, seen) in &mut found.namespaces {
+        let mut namespace = Namespace::new(id, seen.ns_type);
+        if let Some(facts) = facts.get(&id) {
+            namespace.unique_id = facts.unique_id;
+            namespace.owner = facts.owner;
+            namespace.parent = facts.parent;
+            namespace.owner_uid = facts.owner_uid;
+        }
+        namespace.initial = initial::has_fixed_inode(seen.ns_type, id) || initial.contains(&id);
+        namespace.holders = std::mem::take(&mut seen.holders);
+        snapshot.namespaces.insert(id, namespace);
+    }
+    for &(_, id) in &found.sockets_at_home {
+        if let Some(namespace) = snapshot.namespaces.get_mut(&id) {
+            match namespace.holders.last_mut() {
+                Some(Holder::Sockets { count }) => *count += 1,
+                _ => namespace.holders.push(Holder::Sockets { count: 1 }),
+            }
+        }
+    }
+    children_and_owned(snapshot);
+    for namespace in snapshot.namespaces.values_mut() {
+        if namespace.holders.is_empty() && found.listed_by_kernel.contains(&namespace.id) {
+            namespace.holders.push(Holder::Kernel);
+        }
+        namespace.holders.sort_unstable();
+        // A descriptor table that could not be compared with others has been gone through more than once.
+        namespace.holders.dedup();
+        namespace.holders.shrink_to_fit();
+    }
+}
+
+/// The other end of owners and parents: what each namespace owns, and its children. Both keep it alive.
+fn children_and_owned(snapshot: &mut Snapshot) {
+    let relations: Vec<_> = snapshot
+        .namespaces
+        .values()
+        .map(|namespace| (namespace.id, namespace.ns_type, namespace.owner.known(), namespace.parent.known()))
+        .collect();
+    for (id, ns_type, owner, parent) in relations {
+        if let Some(parent) = parent.and_then(|parent| snapshot.namespaces.get_mut(&parent)) {
+            parent.children.push(id);
+            parent.holders.push(Holder::Child { ns: id });
+        }
+        let owner = owner.filter(|_| ns_type != NamespaceType::User);
+        if let Some(owner) = owner.and_then(|owner| snapshot.namespaces.get_mut(&owner)) {
+            owner.owned.push(id);
+            owner.holders.push(Holder::Owned { ns: id });
+        }
+    }
+}
+
+/// Leaves only those links that lead to a known namespace.
+fn retain(links: &mut NamespaceLinks, known: impl Fn(&NamespaceId) -> bool) {
+    let mut retained = NamespaceLinks::default();
+    for (ns_type, id) in links.iter().filter(|(_, id)| known(id)) {
+        retained.set(ns_type, id);
+    }
+    for ns_type in [NamespaceType::Pid, NamespaceType::Time] {
+        if let Some(id) = links.for_children(ns_type).filter(&known) {
+            retained.set_for_children(ns_type, id);
+        }
+    }
+    *links = retained;
+}

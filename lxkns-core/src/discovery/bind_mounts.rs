@@ -1,0 +1,118 @@
+//! Place 8: bind mounts of namespaces; and the mounted file systems that belong to a namespace.
+
+use bstr::BString;
+use rustc_hash::FxHashMap;
+use rustix::fs::{StatxFlags, makedev};
+use rustix::io::Errno;
+
+use super::mount_lists::{self, Mount};
+use super::search::{Found, Search};
+use crate::model::{Holder, NamespaceId, NamespaceType, Place, Suspect, Tid};
+use crate::procfs::parse;
+use crate::reach;
+
+const NSFS: &str = "nsfs";
+/// The types of file systems that belong to a PID, a network or an IPC namespace.
+const BELONGING: [&str; 5] = ["proc", "sysfs", "mqueue", "nfs", "nfs4"];
+
+/// Goes through the mounts of every mount namespace that is known and has not been gone through, until that leads to
+/// no further one.
+pub(super) fn all(search: &Search<'_>, found: &mut Found) {
+    if !search.looks_in(Place::BindMounts) {
+        return;
+    }
+    let own_procfs = search.proc.dir().stat(".", StatxFlags::INO).ok();
+    found.procfs_devices.extend(own_procfs.map(|stat| makedev(stat.stx_dev_major, stat.stx_dev_minor)));
+    let members = members(found);
+    loop {
+        let todo: Vec<_> = found
+            .namespaces
+            .iter()
+            .filter(|(id, seen)| seen.ns_type == NamespaceType::Mnt && !found.mounts_seen.contains(id))
+            .map(|(&id, _)| id)
+            .collect();
+        if todo.is_empty() {
+            return;
+        }
+        let mut news = search.for_each(&todo, |found, &mount_ns| {
+            let members = members.get(&mount_ns).map_or(&[][..], Vec::as_slice);
+            one(search, found, mount_ns, members);
+        });
+        news.mounts_seen.extend(todo);
+        found.merge(news);
+    }
+}
+
+/// The tasks in each mount namespace: of each process one, and the threads that are elsewhere than their process.
+fn members(found: &Found) -> FxHashMap<NamespaceId, Vec<Tid>> {
+    let mut members: FxHashMap<_, Vec<_>> = FxHashMap::default();
+    for process in &found.processes {
+        let of_process = process.namespaces.get(NamespaceType::Mnt);
+        let tasks = process.tasks.iter().filter(|task| !task.state.is_dead());
+        let mut has_process = false;
+        for (id, tid) in tasks.filter_map(|task| Some((task.namespaces.get(NamespaceType::Mnt)?, task.tid))) {
+            if Some(id) != of_process || !std::mem::replace(&mut has_process, true) {
+                members.entry(id).or_default().push(tid);
+            }
+        }
+    }
+    for members in members.values_mut() {
+        members.sort_unstable();
+    }
+    members
+}
+
+fn one(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &[Tid]) {
+    let mut wanted = vec![NSFS];
+    wanted.extend(BELONGING);
+    for mount in mount_lists::of(search, found, mount_ns, members, &wanted) {
+        if mount.fs_type == NSFS {
+            bind_mount(search, found, mount_ns, members, mount);
+        } else {
+            belonging(search, found, mount_ns, members, mount);
+        }
+    }
+}
+
+/// A bind mount of a namespace. Its root names type and inode, whether or not the path still leads there.
+fn bind_mount(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &[Tid], mount: Mount) {
+    let Some((ns_type, ino)) = parse::links::parse(&mount.root) else {
+        // A pidfd or the nsfs root itself, which are no namespaces.
+        return;
+    };
+    let id = NamespaceId { ino, dev: makedev(mount.file_system.major, mount.file_system.minor) };
+    let holder = Holder::BindMount { mount_ns, mount_id: mount.id, path: mount.point.clone() };
+    found.note_through(search, Place::BindMounts, id, ns_type, holder, |_| match &mount.point {
+        Some(point) => reach::below_roots(search.proc, members.iter().copied(), point, id),
+        None => Err(Errno::NXIO),
+    });
+}
+
+/// A file system that belongs to some namespace.
+fn belonging(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &[Tid], mount: Mount) {
+    let Mount { id: mount_id, file_system, fs_type, point: path, .. } = mount;
+    if fs_type == "proc" {
+        found.procfs_devices.insert(makedev(file_system.major, file_system.minor));
+        if let Some(id) = pid_namespace_of(search, members, path.as_ref(), mount_id) {
+            let holder = Holder::Mount { mount_ns, mount_id, fs_type, path };
+            return found.note(search, Place::BindMounts, id, NamespaceType::Pid, holder);
+        }
+    }
+    if search.options.suspects {
+        found.suspects.push(Suspect::Mount { mount_ns, mount_id, fs_type, file_system, path });
+    }
+}
+
+/// The PID namespace that a procfs shows: that of its PID 1, as long as that lives.
+fn pid_namespace_of(
+    search: &Search<'_>,
+    members: &[Tid],
+    path: Option<&BString>,
+    mount_id: u64,
+) -> Option<NamespaceId> {
+    let procfs = reach::mount_below_root(search.proc, *members.first()?, path?, mount_id).ok()?;
+    let mut text = [0; 64];
+    let length = rustix::fs::readlinkat_raw(&procfs, c"1/ns/pid", &mut text).ok()?;
+    let (_, ino) = parse::links::parse(&text[..length])?;
+    Some(NamespaceId { ino, dev: search.devices.nsfs })
+}

@@ -1,0 +1,178 @@
+//! What a namespace says of itself once it is open: its type, unique ID, owner and parent (places 10 and 11).
+
+use std::os::fd::OwnedFd;
+
+use rustc_hash::FxHashMap;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use super::initial;
+use super::search::{Found, Search, Seen};
+use crate::model::{GapKind, NamespaceId, NamespaceType, Object, Place, Relation, Uid};
+use crate::procfs::ProcRoot;
+use crate::reach;
+
+/// What a namespace says of itself.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    pub(super) ns_type: NamespaceType,
+    pub(super) unique_id: Option<u64>,
+    pub(super) owner: Relation,
+    pub(super) parent: Relation,
+    pub(super) owner_uid: Option<Uid>,
+    /// What it did not say, and why.
+    pub(super) unanswered: Vec<(Place, &'static str, Errno)>,
+}
+
+/// Device numbers by which kinds of open files are recognized.
+pub(super) struct Devices {
+    pub(super) nsfs: u64,
+    /// Of sockets.
+    pub(super) sockfs: Option<u64>,
+    /// Of files without a name, such as io_uring's.
+    pub(super) anon_inode: Option<u64>,
+}
+
+impl Devices {
+    /// `/dev/net/tun`, fixed (`Documentation/admin-guide/devices.txt`).
+    pub(super) const TUN: (u32, u32) = (10, 200);
+
+    pub(super) fn of_this_kernel(proc: &ProcRoot) -> Self {
+        let device = |fd: Result<OwnedFd, Errno>| Some(reach::identity(fd.ok()?).ok()?.dev);
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
+        Self {
+            nsfs: proc.nsfs_dev(),
+            sockfs: device(socket),
+            anon_inode: device(rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC)),
+        }
+    }
+}
+
+/// Makes sure that what this namespace says of itself is known, and the same of its owners and parents up to the top:
+/// opens and asks it, unless somebody has done so.
+///
+/// `open` may lead to another namespace than it did when the ID was read, since processes change their namespaces: then
+/// that one is left alone.
+pub(super) fn ensure(
+    search: &Search<'_>,
+    id: NamespaceId,
+    open: impl FnOnce() -> Result<OwnedFd, Errno>,
+) -> Result<(), Errno> {
+    if search.facts().contains_key(&id) {
+        return Ok(());
+    }
+    let mut open_ones = vec![(id, reach::verified(open()?, id)?)];
+    while let Some((id, fd)) = open_ones.pop() {
+        let facts = ask(search, id, &fd, &mut open_ones)?;
+        search.facts().entry(id).or_insert(facts);
+    }
+    Ok(())
+}
+
+/// Asks one namespace; owners and parents of which nothing is known yet are left open in `open_ones`.
+fn ask(
+    search: &Search<'_>,
+    id: NamespaceId,
+    fd: &OwnedFd,
+    open_ones: &mut Vec<(NamespaceId, OwnedFd)>,
+) -> Result<Facts, Errno> {
+    let ns_type = NamespaceType::from_clone_flag(lxkns_sys::ns_get_nstype(fd)?).ok_or(Errno::NOTSUP)?;
+    let mut unanswered = Vec::new();
+    let mut relation = |place, asked_for: &'static str, answer: Result<OwnedFd, Errno>| match answer {
+        Ok(related) => match reach::identity(&related) {
+            Ok(related_id) => {
+                if !search.facts().contains_key(&related_id) {
+                    open_ones.push((related_id, related));
+                }
+                Relation::Known(related_id)
+            }
+            Err(errno) => {
+                unanswered.push((place, asked_for, errno));
+                Relation::NotAsked
+            }
+        },
+        Err(Errno::PERM) if place == Place::Parents && initial::has_fixed_inode(ns_type, id) => Relation::None,
+        Err(Errno::PERM) => Relation::NotVisible,
+        Err(errno) => {
+            unanswered.push((place, asked_for, errno));
+            Relation::NotAsked
+        }
+    };
+
+    let (asks_owner, asks_parent) = (search.looks_in(Place::Owners), search.looks_in(Place::Parents));
+    let (owner, parent) = match ns_type {
+        // The owner of a user namespace is its parent.
+        NamespaceType::User if asks_owner || asks_parent => {
+            let both = relation(Place::Parents, "NS_GET_PARENT", lxkns_sys::ns_get_parent(fd));
+            (both, both)
+        }
+        NamespaceType::User => (Relation::NotAsked, Relation::NotAsked),
+        _ => {
+            let owner = if asks_owner {
+                relation(Place::Owners, "NS_GET_USERNS", lxkns_sys::ns_get_userns(fd))
+            } else {
+                Relation::NotAsked
+            };
+            let parent = match ns_type {
+                NamespaceType::Pid if asks_parent => {
+                    relation(Place::Parents, "NS_GET_PARENT", lxkns_sys::ns_get_parent(fd))
+                }
+                NamespaceType::Pid => Relation::NotAsked,
+                _ => Relation::None,
+            };
+            (owner, parent)
+        }
+    };
+    let owner_uid = match ns_type {
+        NamespaceType::User => match lxkns_sys::ns_get_owner_uid(fd) {
+            Ok(uid) => Some(Uid(uid)),
+            Err(errno) => {
+                unanswered.push((Place::NamespaceFacts, "NS_GET_OWNER_UID", errno));
+                None
+            }
+        },
+        _ => None,
+    };
+    // Before Linux 6.18 only mount namespaces say their ID, before 6.11 none does. That is how those kernels are, and
+    // no gap: nothing that there is stays unseen.
+    let unique_id = lxkns_sys::ns_get_id(fd).ok().or_else(|| match ns_type {
+        NamespaceType::Mnt => lxkns_sys::ns_get_mntns_id(fd).ok(),
+        _ => None,
+    });
+    Ok(Facts { ns_type, unique_id, owner, parent, owner_uid, unanswered })
+}
+
+/// Asks the namespaces that could not be opened through the holder with which they were first seen, through any other.
+pub(super) fn of_the_rest(search: &Search<'_>, found: &mut Found) {
+    /// Which holder is tried matters little where there are many: they are of one kind, and fail alike.
+    const TRIES: usize = 16;
+    let mut gaps = Vec::new();
+    for (&id, seen) in &mut found.namespaces {
+        let Some((place, first_errno)) = seen.unopened else { continue };
+        let retried = seen
+            .holders
+            .iter()
+            .take(TRIES)
+            .any(|holder| ensure(search, id, || reach::through(search.proc, seen.ns_type, holder)).is_ok());
+        if retried || search.facts().contains_key(&id) {
+            seen.unopened = None;
+        } else if GapKind::of(first_errno.raw_os_error()) != GapKind::Gone {
+            gaps.push((place, id, first_errno));
+        }
+    }
+    for (place, id, errno) in gaps {
+        found.gap(place, Object::Namespace(id), "open", errno);
+    }
+    // Owners and parents that only other namespaces have led to.
+    let facts: FxHashMap<_, _> = search.facts().clone();
+    for (&id, known) in &facts {
+        for &(place, asked_for, errno) in &known.unanswered {
+            found.gap(place, Object::Namespace(id), asked_for, errno);
+        }
+        found.namespaces.entry(id).or_insert_with(|| Seen {
+            ns_type: known.ns_type,
+            holders: Vec::new(),
+            unopened: None,
+        });
+    }
+}

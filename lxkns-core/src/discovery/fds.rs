@@ -1,0 +1,164 @@
+//! Place 4: descriptors that are open on namespaces; and the one pass over a descriptor table that places 4 to 7 and
+//! the suspects share.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
+use rustix::io::Errno;
+
+use super::facts::Devices;
+use super::search::{Found, Search};
+use super::{sockets, suspects, tun};
+use crate::model::{GapKind, Holder, NamespaceId, NamespaceType, Object, Pid, Place, Tid};
+use crate::procfs::{ProcDir, numeric_names, parse};
+
+/// An open descriptor table: that of a process, as one of its threads has it, or that of a single thread.
+pub(super) struct Table {
+    pub(super) pid: Pid,
+    pub(super) tid: Tid,
+    /// The directory `fd`, which lists it.
+    dir: OwnedFd,
+}
+
+/// What kind of thing a descriptor is open on, as far as that matters here.
+enum Kind {
+    Namespace(NamespaceId),
+    /// With its inode number.
+    Socket(u64),
+    Tun,
+    /// Without a name: io_uring and others.
+    Anonymous,
+    /// On a file system without a device of its own, as a procfs is; with its device number.
+    Regular(u64),
+    Other,
+}
+
+impl Table {
+    /// Opens the table that `tid` has, if any place wants it and it can be opened.
+    pub(super) fn open(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid, tid: Tid) -> Option<Self> {
+        let places = [Place::Fds, Place::Sockets, Place::Tun];
+        if !search.options.suspects && !places.into_iter().any(|place| search.looks_in(place)) {
+            return None;
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = if tid == Tid::from(pid) {
+            rustix::fs::openat(dir, c"fd", flags, Mode::empty())
+        } else {
+            rustix::fs::openat(dir, format!("task/{tid}/fd"), flags, Mode::empty())
+        };
+        match opened {
+            Ok(dir) => Some(Self { pid, tid, dir }),
+            Err(errno) => {
+                found.gap(Place::Fds, Object::Process(pid), "open fd", errno);
+                None
+            }
+        }
+    }
+
+    pub(super) fn object(&self, fd: u32) -> Object {
+        Object::Fd(self.pid, self.tid, fd)
+    }
+
+    /// The text of the link of a descriptor: what it was opened through, which is not always what it is.
+    pub(super) fn link<'a>(&self, fd: u32, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+        let length = rustix::fs::readlinkat_raw(&self.dir, crate::procfs::decimal(fd).as_str(), &mut *buffer)?;
+        Ok(&buffer[..length])
+    }
+
+    /// What a descriptor is open on. Asks nobody but the kernel, and opens nothing.
+    fn kind(&self, search: &Search<'_>, fd: u32) -> Result<Kind, Errno> {
+        let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+        let name = crate::procfs::decimal(fd);
+        let stat = match rustix::fs::statx(&self.dir, name.as_str(), flags, StatxFlags::TYPE | StatxFlags::INO) {
+            Ok(stat) => stat,
+            // Denied by a filter that does not know it: the link's text is the next best.
+            Err(Errno::NOSYS | Errno::PERM) => return self.kind_by_link(search, fd),
+            Err(errno) => return Err(errno),
+        };
+        let dev = rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor);
+        if dev == search.devices.nsfs {
+            return Ok(Kind::Namespace(NamespaceId { ino: stat.stx_ino, dev }));
+        }
+        Ok(match FileType::from_raw_mode(stat.stx_mode.into()) {
+            FileType::Socket if search.devices.sockfs.is_none_or(|sockfs| sockfs == dev) => Kind::Socket(stat.stx_ino),
+            FileType::CharacterDevice if (stat.stx_rdev_major, stat.stx_rdev_minor) == Devices::TUN => Kind::Tun,
+            _ if search.devices.anon_inode == Some(dev) => Kind::Anonymous,
+            FileType::RegularFile if stat.stx_dev_major == 0 => Kind::Regular(dev),
+            _ => Kind::Other,
+        })
+    }
+
+    fn kind_by_link(&self, search: &Search<'_>, fd: u32) -> Result<Kind, Errno> {
+        let mut buffer = [0; 64];
+        let text = self.link(fd, &mut buffer)?;
+        if let Some((_, ino)) = parse::links::parse(text) {
+            return Ok(Kind::Namespace(NamespaceId { ino, dev: search.devices.nsfs }));
+        }
+        let socket = text.strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]"));
+        Ok(match socket.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()) {
+            Some(inode) => Kind::Socket(inode),
+            None if text == b"/dev/net/tun" => Kind::Tun,
+            None if text.starts_with(b"anon_inode:") => Kind::Anonymous,
+            None => Kind::Other,
+        })
+    }
+}
+
+/// Goes through a descriptor table, in which sockets are expected to be in `home`, the task's own network namespace.
+pub(super) fn scan(
+    search: &Search<'_>,
+    found: &mut Found,
+    process: &ProcDir,
+    table: &Table,
+    home: Option<NamespaceId>,
+) {
+    let fds = match numeric_names(&table.dir) {
+        Ok(fds) => fds,
+        Err(errno) => return found.gap(Place::Fds, Object::Process(table.pid), "list fd", errno),
+    };
+    let mut fetcher = sockets::Fetcher::new(process, table);
+    for fd in fds {
+        match table.kind(search, fd) {
+            Ok(Kind::Namespace(id)) => namespace(search, found, table, fd, id),
+            Ok(Kind::Socket(inode)) => {
+                sockets::socket(search, found, &mut fetcher, fd, inode, home);
+                if search.options.suspects {
+                    suspects::in_flight(found, process, table, fd);
+                }
+            }
+            Ok(Kind::Tun) => tun::file(search, found, &mut fetcher, fd),
+            Ok(Kind::Anonymous) if search.options.suspects => suspects::io_uring(found, process, table, fd),
+            Ok(Kind::Regular(dev)) if search.options.suspects => suspects::proc_file(found, table, fd, dev),
+            Ok(Kind::Anonymous | Kind::Regular(_) | Kind::Other) => {}
+            Err(errno) => {
+                found.gap(Place::Fds, table.object(fd), "statx", errno);
+                if GapKind::of(errno.raw_os_error()) == GapKind::Denied {
+                    // One permission goes for the whole table.
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn namespace(search: &Search<'_>, found: &mut Found, table: &Table, fd: u32, id: NamespaceId) {
+    if !search.looks_in(Place::Fds) {
+        return;
+    }
+    let holder = Holder::Fd { pid: table.pid, tid: table.tid, fd };
+    if let Some(seen) = found.namespaces.get_mut(&id) {
+        seen.holders.push(holder);
+        return;
+    }
+    // Which type it is, nobody has said yet: only the namespace itself knows.
+    let opened = super::facts::ensure(search, id, || crate::reach::through(search.proc, NamespaceType::Mnt, &holder));
+    let ns_type = match opened {
+        Ok(()) => search.facts().get(&id).map(|facts| facts.ns_type),
+        Err(_) => table.link(fd, &mut [0; 64]).ok().and_then(parse::links::parse).map(|(ns_type, _)| ns_type),
+    };
+    match (ns_type, opened) {
+        (Some(ns_type), _) => found.note(search, Place::Fds, id, ns_type, holder),
+        (None, Err(errno)) => found.gap(Place::Fds, table.object(fd), "open the namespace", errno),
+        (None, Ok(())) => {}
+    }
+}

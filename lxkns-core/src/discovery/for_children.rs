@@ -1,0 +1,77 @@
+//! Place 3: the PID and time namespaces that the next child of a thread will be in.
+
+use rustix::io::Errno;
+
+use super::search::{Found, Search};
+use crate::model::{GapKind, Holder, NamespaceLinks, NamespaceType, Object, Pid, Place, Task, Tid};
+use crate::reach;
+
+const TYPES: [NamespaceType; 2] = [NamespaceType::Pid, NamespaceType::Time];
+
+/// A PID namespace that has not had a process yet has no link that could be read; a pidfd can be asked for it.
+pub(super) fn ask_where_no_link(search: &Search<'_>, found: &mut Found, pid: Pid, task: &mut Task) {
+    let missing = search.looks_in(Place::ForChildren)
+        && search.proc.links().pid_for_children
+        && !task.state.is_dead()
+        && task.namespaces.get(NamespaceType::Pid).is_some()
+        && task.namespaces.for_children(NamespaceType::Pid).is_none();
+    if !missing || search.is_without(Place::ForChildren) {
+        return;
+    }
+    let opened = reach::pid_for_children(search.proc, pid, task.tid).and_then(|fd| Ok((reach::identity(&fd)?, fd)));
+    let noted = opened.and_then(|(id, fd)| {
+        found.note_open(search, id, fd, None)?;
+        Ok(id)
+    });
+    match noted {
+        Ok(id) => task.namespaces.set_for_children(NamespaceType::Pid, id),
+        // What a kernel says that knows no such request of a pidfd.
+        Err(Errno::INVAL) => found.gap_or_without(
+            search,
+            Place::ForChildren,
+            Object::Task(pid, task.tid),
+            "PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE",
+            Errno::NOTTY,
+        ),
+        Err(errno) if GapKind::of(errno.raw_os_error()) == GapKind::Gone => {}
+        Err(errno) => found.gap_or_without(
+            search,
+            Place::ForChildren,
+            Object::Task(pid, task.tid),
+            "PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE",
+            errno,
+        ),
+    }
+}
+
+/// Notes where the next child of a process will be, if that is not where the process is.
+pub(super) fn of_process(search: &Search<'_>, found: &mut Found, pid: Pid, tid: Tid, namespaces: &NamespaceLinks) {
+    for ns_type in TYPES {
+        let for_children = namespaces.for_children(ns_type);
+        if let Some(id) = for_children.filter(|_| for_children != namespaces.get(ns_type)) {
+            found.note(search, Place::ForChildren, id, ns_type, Holder::ForChildren { pid, tid });
+        }
+    }
+}
+
+/// Notes where the next children of threads will be, if that is neither where the thread is nor where those of its
+/// process will be.
+pub(super) fn of_tasks(
+    search: &Search<'_>,
+    found: &mut Found,
+    pid: Pid,
+    of_process: &NamespaceLinks,
+    tasks: &mut [Task],
+) {
+    for task in tasks {
+        ask_where_no_link(search, found, pid, task);
+        for ns_type in TYPES {
+            let for_children = task.namespaces.for_children(ns_type);
+            let is_news =
+                for_children != task.namespaces.get(ns_type) && for_children != of_process.for_children(ns_type);
+            if let Some(id) = for_children.filter(|_| is_news) {
+                found.note(search, Place::ForChildren, id, ns_type, Holder::ForChildren { pid, tid: task.tid });
+            }
+        }
+    }
+}

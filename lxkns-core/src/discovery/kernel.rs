@@ -1,0 +1,104 @@
+//! Place 12: the kernel's own lists of namespaces.
+
+use std::os::fd::OwnedFd;
+
+use rustc_hash::FxHashSet;
+use rustix::io::Errno;
+
+use lxkns_sys::{LISTNS_ALL_USER_NAMESPACES, MountNamespaceInfo, NsHandle};
+
+use super::search::{Found, Search};
+use super::{bind_mounts, processes};
+use crate::error::Error;
+use crate::model::{Object, Place};
+use crate::reach;
+
+/// Adds what the kernel lists and nothing so far has led to.
+pub(super) fn all(search: &Search<'_>, found: &mut Found) -> Result<(), Error> {
+    if !search.looks_in(Place::Kernel) {
+        return Ok(());
+    }
+    let known = found.namespaces.len();
+    walk_mount_namespaces(search, found);
+    list_namespaces(search, found);
+    if found.namespaces.len() > known {
+        // A process that has come in the meantime explains its namespaces better than the kernel's list does.
+        let newcomers = processes::newcomers(search, found)?;
+        found.merge(newcomers);
+        bind_mounts::all(search, found);
+    }
+    Ok(())
+}
+
+/// Walks the kernel's list of mount namespaces, from the caller's own both ways.
+fn walk_mount_namespaces(search: &Search<'_>, found: &mut Found) {
+    type Step = fn(&OwnedFd) -> Result<(OwnedFd, MountNamespaceInfo), Errno>;
+    let ways: [(&'static str, Step); 2] = [
+        ("NS_MNT_GET_NEXT", |fd| lxkns_sys::ns_mnt_get_next(fd)),
+        ("NS_MNT_GET_PREV", |fd| lxkns_sys::ns_mnt_get_prev(fd)),
+    ];
+    for (name, step) in ways {
+        let mut at = match own_mount_namespace(search) {
+            Ok(fd) => fd,
+            Err(errno) => return found.gap(Place::Kernel, Object::Host, "open ns/mnt", errno),
+        };
+        loop {
+            match step(&at) {
+                Ok((next, _)) => {
+                    list(search, found, &next);
+                    at = next;
+                }
+                // The end of the list.
+                Err(Errno::NOENT) => break,
+                // What a kernel before 6.12 says.
+                Err(Errno::INVAL) => return found.gap(Place::Kernel, Object::Host, name, Errno::NOTTY),
+                Err(errno) => return found.gap(Place::Kernel, Object::Host, name, errno),
+            }
+        }
+    }
+}
+
+fn own_mount_namespace(search: &Search<'_>) -> Result<OwnedFd, Errno> {
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let open = |path| rustix::fs::openat(search.proc, path, flags, rustix::fs::Mode::empty());
+    open("thread-self/ns/mnt").or_else(|_| open("1/ns/mnt"))
+}
+
+/// Lists all active namespaces, and opens by their handles those whose IDs are new.
+fn list_namespaces(search: &Search<'_>, found: &mut Found) {
+    let mut known: FxHashSet<u64> = search.facts().values().filter_map(|facts| facts.unique_id).collect();
+    let mut ids = [0; 512];
+    let mut last = 0;
+    loop {
+        let count = match lxkns_sys::listns(last, 0, LISTNS_ALL_USER_NAMESPACES, &mut ids) {
+            Ok(count) => count,
+            Err(errno) => return found.gap(Place::Kernel, Object::Host, "listns", errno),
+        };
+        for &id in ids[..count].iter().filter(|&&id| known.insert(id)) {
+            match lxkns_sys::open_namespace_by_handle(NsHandle { id, ns_type: 0, ino: 0 }) {
+                Ok(fd) => list(search, found, &fd),
+                // Gone in the meantime.
+                Err(Errno::STALE) => {}
+                Err(errno) => found.gap(Place::Kernel, Object::Host, format!("open_by_handle_at {id}"), errno),
+            }
+        }
+        match ids[..count].last() {
+            Some(&id) if count == ids.len() => last = id,
+            _ => return,
+        }
+    }
+}
+
+/// Notes a namespace that the kernel lists.
+fn list(search: &Search<'_>, found: &mut Found, fd: &OwnedFd) {
+    let noted = reach::identity(fd).and_then(|id| {
+        if !found.namespaces.contains_key(&id) {
+            found.note_open(search, id, rustix::io::fcntl_dupfd_cloexec(fd, 3)?, None)?;
+        }
+        Ok(id)
+    });
+    match noted {
+        Ok(id) => drop(found.listed_by_kernel.insert(id)),
+        Err(errno) => found.gap(Place::Kernel, Object::Host, "ask a listed namespace", errno),
+    }
+}

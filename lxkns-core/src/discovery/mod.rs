@@ -1,0 +1,94 @@
+//! From the kernel to a [`Snapshot`]: one file for each place that can hold a namespace, and this table of contents.
+//!
+//! | place | file |
+//! |---|---|
+//! | 1 processes | `processes.rs` |
+//! | 2 threads | `tasks.rs` |
+//! | 3 namespaces of children to come | `for_children.rs` |
+//! | 4 descriptors, and 7 those in tables of single threads | `fds.rs`, `task_fds.rs` |
+//! | 5 sockets | `sockets.rs` |
+//! | 6 TUN/TAP files | `tun.rs` |
+//! | 8 bind mounts | `bind_mounts.rs`, with the mount lists of `mount_lists.rs` |
+//! | 10 parents, 11 owners | `facts.rs`: they are asked of each namespace when it is first seen |
+//! | 12 the kernel's own lists | `kernel.rs` |
+
+mod assembly;
+mod bind_mounts;
+mod command_lines;
+mod facts;
+mod fds;
+mod for_children;
+mod freezer;
+mod host;
+mod initial;
+mod kernel;
+mod mount_lists;
+mod named;
+mod namespace_details;
+mod processes;
+mod search;
+mod sockets;
+mod suspects;
+mod task_fds;
+mod tasks;
+mod tun;
+
+use std::time::{Instant, SystemTime};
+
+use crate::error::Error;
+use crate::model::{DiscoveryOptions, Snapshot};
+use crate::procfs::ProcRoot;
+
+use search::Search;
+
+/// Finds the namespaces of the host that the calling process runs on.
+///
+/// Changes nothing on the host, prints nothing, starts no process; its threads are gone when it returns, except for
+/// one that the kernel does not let go (see [`DiscoveryOptions::command_lines`]).
+///
+/// # Errors
+///
+/// Only where there can be no snapshot at all: no procfs. What could not be read is in [`Snapshot::gaps`].
+///
+/// # Privileges
+///
+/// None; one sees what one may see. All of a host takes `CAP_SYS_PTRACE`, `CAP_DAC_READ_SEARCH`, `CAP_NET_ADMIN` and
+/// `CAP_SYS_ADMIN` in the initial user namespace, and the initial PID namespace.
+pub fn discover(options: &DiscoveryOptions) -> Result<Snapshot, Error> {
+    discover_in(&ProcRoot::host()?, options)
+}
+
+/// Finds the namespaces that the processes of this procfs are in or hold.
+///
+/// # Errors
+///
+/// As [`discover`].
+pub fn discover_in(proc: &ProcRoot, options: &DiscoveryOptions) -> Result<Snapshot, Error> {
+    let (began, taken_at) = (Instant::now(), SystemTime::now());
+    let host = host::host(proc, options);
+    let search = Search::new(proc, options);
+
+    // The caller itself comes first, before there are threads and descriptors of ours that it would be seen with.
+    let mut found = processes::own(&search);
+    // Processes, their threads and descriptors: most namespaces, and the ways into mount namespaces.
+    found.merge(processes::all(&search)?);
+    // Bind mounts: a mount namespace that is found in one can hold another.
+    bind_mounts::all(&search, &mut found);
+    // The kernel's own lists: whatever nothing so far has led to.
+    kernel::all(&search, &mut found)?;
+    // Namespaces that could not be opened when they were seen: perhaps through another of their holders.
+    facts::of_the_rest(&search, &mut found);
+
+    // From here on it is known what there is; the rest is about it.
+    let mut snapshot = assembly::snapshot(&search, found, host, taken_at);
+    freezer::all(&search, &mut snapshot);
+    namespace_details::all(&search, &mut snapshot);
+    // Last, and only of those that are shown: what is slow to read.
+    named::statuses(&search, &mut snapshot);
+    command_lines::all(&search, &mut snapshot);
+
+    snapshot.gaps.sort();
+    snapshot.gaps.dedup();
+    snapshot.took = began.elapsed();
+    Ok(snapshot)
+}

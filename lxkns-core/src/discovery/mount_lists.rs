@@ -1,0 +1,161 @@
+//! The mounts of a mount namespace, as far as they can be listed from outside.
+
+use bstr::BString;
+use rustc_hash::FxHashSet;
+use rustix::fs::StatxFlags;
+use rustix::io::Errno;
+
+use lxkns_sys::StatmountMask;
+
+use super::search::{Found, Search};
+use crate::model::{FileSystem, NamespaceId, Object, Place, Tid};
+use crate::procfs::parse;
+
+/// A mount.
+pub(super) struct Mount {
+    /// Its ID as in mountinfo.
+    pub(super) id: u64,
+    pub(super) file_system: FileSystem,
+    pub(super) fs_type: BString,
+    /// What of the file system is mounted.
+    pub(super) root: BString,
+    /// Where, as seen from the root of the mount namespace; `None` where that root does not reach it.
+    pub(super) point: Option<BString>,
+}
+
+/// The mounts of a mount namespace whose file system is of one of these types.
+///
+/// `listmount(2)` lists all of them. Without it, the mountinfo of the processes in it is the next best: that of one
+/// that has changed its root directory shows only what is below, so each different root is asked.
+pub(super) fn of(
+    search: &Search<'_>,
+    found: &mut Found,
+    mount_ns: NamespaceId,
+    members: &[Tid],
+    wanted: &[&str],
+) -> Vec<Mount> {
+    let unique_id = search.facts().get(&mount_ns).and_then(|facts| facts.unique_id);
+    let listed = match unique_id {
+        Some(id) if !search.is_without(Place::BindMounts) => list(id, wanted),
+        _ => Err(Errno::NOSYS),
+    };
+    match listed {
+        Ok(mounts) => mounts,
+        Err(errno) if members.is_empty() => {
+            // ENOENT is how the kernel says that we may not know.
+            let errno = if errno == Errno::NOENT { Errno::PERM } else { errno };
+            found.gap(Place::ProcesslessMounts, Object::Namespace(mount_ns), "listmount", errno);
+            Vec::new()
+        }
+        Err(_) => of_members(search, found, mount_ns, members, wanted),
+    }
+}
+
+fn list(mount_ns: u64, wanted: &[&str]) -> Result<Vec<Mount>, Errno> {
+    const BASIC: StatmountMask = StatmountMask::FS_TYPE;
+    let mut mounts = Vec::new();
+    let mut ids = [0; 512];
+    let mut buffer = Vec::new();
+    let mut last = 0;
+    loop {
+        let count = lxkns_sys::listmount(mount_ns, last, &mut ids)?;
+        for &id in &ids[..count] {
+            let is_wanted = |fs_type: Option<Vec<u8>>| {
+                fs_type.is_some_and(|fs_type| wanted.iter().any(|wanted| wanted.as_bytes() == fs_type))
+            };
+            match lxkns_sys::statmount(mount_ns, id, BASIC, &mut buffer) {
+                Ok(facts) if is_wanted(facts.fs_type.clone()) => {}
+                // Unmounted in the meantime.
+                Ok(_) | Err(Errno::NOENT) => continue,
+                Err(errno) => return Err(errno),
+            }
+            let mask = BASIC
+                | StatmountMask::MNT_BASIC
+                | StatmountMask::SB_BASIC
+                | StatmountMask::MNT_ROOT
+                | StatmountMask::MNT_POINT;
+            match lxkns_sys::statmount(mount_ns, id, mask, &mut buffer) {
+                Ok(facts) => mounts.extend(mount(facts)),
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        match ids[..count].last() {
+            Some(&id) if count == ids.len() => last = id,
+            _ => return Ok(mounts),
+        }
+    }
+}
+
+fn mount(facts: lxkns_sys::MountFacts) -> Option<Mount> {
+    let (major, minor) = facts.device?;
+    Some(Mount {
+        id: facts.mountinfo_ids?.0.into(),
+        file_system: FileSystem { major, minor },
+        fs_type: facts.fs_type?.into(),
+        root: facts.root?.into(),
+        point: facts.point.filter(|point| !point.is_empty()).map(BString::from),
+    })
+}
+
+/// What the members' mountinfo lists, taken together.
+fn of_members(
+    search: &Search<'_>,
+    found: &mut Found,
+    mount_ns: NamespaceId,
+    members: &[Tid],
+    wanted: &[&str],
+) -> Vec<Mount> {
+    let mut mounts = Vec::new();
+    let mut roots = FxHashSet::default();
+    let mut ids = FxHashSet::default();
+    let mut has_top = false;
+    let mut buffer = Vec::new();
+    for member in members {
+        let root = search.proc.dir().stat(format!("{member}/root"), StatxFlags::INO | StatxFlags::MNT_ID);
+        match root {
+            Ok(root) if !roots.insert((root.stx_mnt_id, root.stx_ino, root.stx_dev_major, root.stx_dev_minor)) => {
+                continue;
+            }
+            Ok(_) => {}
+            // Gone, or not ours to see; where it cannot be asked what its root is, its list is read all the same.
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            Err(_) => continue,
+        }
+        let text = match search.proc.dir().read(format!("{member}/mountinfo"), &mut buffer) {
+            Ok(text) => text,
+            Err(errno) => {
+                found.gap(Place::BindMounts, Object::Namespace(mount_ns), "read mountinfo", errno);
+                continue;
+            }
+        };
+        for info in parse::mountinfo::parse(text) {
+            let info = match info {
+                Ok(info) => info,
+                Err(error) => {
+                    found.malformed(Place::BindMounts, Object::Namespace(mount_ns), error);
+                    continue;
+                }
+            };
+            has_top |= info.mount_point() == b"/".as_slice();
+            if wanted.iter().any(|wanted| wanted.as_bytes() == info.raw_fs_type) && ids.insert(info.mount_id) {
+                mounts.push(Mount {
+                    id: info.mount_id,
+                    file_system: info.file_system,
+                    fs_type: info.fs_type().as_ref().into(),
+                    root: info.root().as_ref().into(),
+                    point: Some(info.mount_point().as_ref().into()),
+                });
+            }
+        }
+    }
+    if !has_top {
+        found.gap(
+            Place::BindMounts,
+            Object::Namespace(mount_ns),
+            "read mountinfo: only of processes that have changed their root directory",
+            Errno::NODATA,
+        );
+    }
+    mounts
+}

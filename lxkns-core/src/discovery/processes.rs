@@ -1,0 +1,101 @@
+//! Place 1: processes.
+
+use rustix::io::Errno;
+
+use super::fds::Table;
+use super::search::{Found, Search};
+use super::{fds, for_children, task_fds, tasks};
+use crate::error::{Error, ErrorKind};
+use crate::model::{Holder, NamespaceType, Object, Pid, Place, Process, Scope, Tid};
+use crate::procfs::ProcDir;
+
+/// The calling process.
+pub(super) fn own(search: &Search<'_>) -> Found {
+    let mut found = Found::default();
+    if let Some(pid) = search.proc.own_pid().filter(|_| !search.options.without_self) {
+        process(search, &mut found, pid);
+    }
+    found
+}
+
+/// All processes but the calling one.
+pub(super) fn all(search: &Search<'_>) -> Result<Found, Error> {
+    let pids = others(search)?;
+    let mut found = search.for_each(&pids, |found, &pid| process(search, found, pid));
+    if !pids.contains(&Pid(1)) && search.proc.own_pid() != Some(Pid(1)) {
+        // Each PID namespace has one; if it is not listed, others may not be either (procfs mounted with hidepid).
+        found.gap(Place::Processes, Object::Host, "list processes: PID 1 is hidden", Errno::PERM);
+    }
+    Ok(found)
+}
+
+/// The processes that have come since `found`.
+pub(super) fn newcomers(search: &Search<'_>, found: &Found) -> Result<Found, Error> {
+    let mut known: Vec<_> = found.processes.iter().map(|process| process.pid).collect();
+    known.sort_unstable();
+    let mut pids = others(search)?;
+    pids.retain(|pid| known.binary_search(pid).is_err());
+    Ok(search.for_each(&pids, |found, &pid| process(search, found, pid)))
+}
+
+fn others(search: &Search<'_>) -> Result<Vec<Pid>, Error> {
+    let mut pids = search.proc.pids().map_err(|errno| {
+        let path = search.proc.path().display();
+        Error::with_source(ErrorKind::Procfs, format!("cannot list the processes in {path}"), errno)
+    })?;
+    pids.retain(|&pid| Some(pid) != search.proc.own_pid());
+    Ok(pids)
+}
+
+/// One process: itself, its threads, their descriptors. If it goes while it is being read, it was not there.
+fn process(search: &Search<'_>, found: &mut Found, pid: Pid) {
+    let result = search.proc.process(pid).and_then(|dir| read(search, found, &dir, pid));
+    if let Err(errno) = result {
+        found.gap(Place::Processes, Object::Process(pid), "read stat", errno);
+    }
+}
+
+fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Result<(), Errno> {
+    let mut main = tasks::read(search, found, dir, pid, Tid::from(pid), false)?;
+    let main_is_dead = main.task.state.is_dead();
+    let looks_at_tasks = search.looks_in(Place::Tasks) || search.looks_in(Place::TaskFds) || main_is_dead;
+    let mut others =
+        if main.threads > 1 && looks_at_tasks { tasks::others(search, found, dir, &main.task)? } else { Vec::new() };
+
+    // The first thread may have exited before the others: then one that lives stands for the process.
+    let living = others.iter_mut().find(|task| !task.state.is_dead() && !task.namespaces.is_empty());
+    let voice = match living {
+        Some(living) if main_is_dead => living,
+        _ => &mut main.task,
+    };
+    for_children::ask_where_no_link(search, found, pid, voice);
+    let (voice, namespaces) = (voice.tid, voice.namespaces);
+
+    if search.looks_in(Place::Processes) && voice == Tid::from(pid) {
+        for (ns_type, id) in namespaces.iter() {
+            found.note(search, Place::Processes, id, ns_type, Holder::Process { pid });
+        }
+    }
+    for_children::of_process(search, found, pid, voice, &namespaces);
+    if search.looks_in(Place::Tasks) {
+        // Threads of a process whose first one has exited hold what that no longer does.
+        let held_by_process = if main_is_dead { main.task.namespaces } else { namespaces };
+        tasks::hold(search, found, pid, &held_by_process, &others);
+        for_children::of_tasks(search, found, pid, &namespaces, &mut others);
+    }
+    if let Some(table) = Table::open(search, found, dir, pid, voice) {
+        fds::scan(search, found, dir, &table, namespaces.get(NamespaceType::Net));
+        if !namespaces.is_empty() {
+            task_fds::all(search, found, dir, pid, voice, &others);
+        }
+    }
+
+    let mut tasks = Vec::with_capacity(1 + others.len());
+    tasks.push(main.task);
+    if search.looks_in(Place::Tasks) {
+        tasks.append(&mut others);
+    }
+    let status = main.status.filter(|_| search.options.status == Scope::All);
+    found.processes.push(Process { pid, ppid: main.ppid, namespaces, tasks, command_line: None, status });
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! What all parts of a discovery share, and what each worker finds.
+
+use std::collections::hash_map::Entry;
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use rustix::io::Errno;
+
+use super::facts::{self, Facts};
+use crate::model::{
+    Cgroups, DiscoveryOptions, Gap, GapKind, Holder, NamespaceId, NamespaceType, Object, Operation, Place, Process,
+    Suspect,
+};
+use crate::procfs::ProcRoot;
+use crate::procfs::parse::{self, ParseError};
+use crate::reach;
+
+/// More workers than this only wait for each other inside the kernel.
+const MOST_WORKERS: usize = 8;
+
+/// A discovery under way.
+pub(super) struct Search<'a> {
+    pub(super) proc: &'a ProcRoot,
+    pub(super) options: &'a DiscoveryOptions,
+    /// What is known of each namespace that could be opened; shared, so that each is asked once.
+    facts: Mutex<FxHashMap<NamespaceId, Facts>>,
+    /// Interfaces that this kernel has turned out not to have, a bit for each [`Place`]: not asked for again.
+    without: AtomicU32,
+    /// The device numbers of files that are recognized by them.
+    pub(super) devices: facts::Devices,
+}
+
+/// What one worker has found; merged at the end.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) processes: Vec<Process>,
+    pub(super) namespaces: FxHashMap<NamespaceId, Seen>,
+    /// Sockets that are held by a task in their own network namespace.
+    pub(super) sockets_at_home: FxHashSet<(u64, NamespaceId)>,
+    pub(super) suspects: Vec<Suspect>,
+    /// Open files that are suspects if the file system with this device number turns out to be a procfs.
+    pub(super) proc_files: Vec<(u64, Suspect)>,
+    /// The device numbers of procfs mounts.
+    pub(super) procfs_devices: FxHashSet<u64>,
+    pub(super) gaps: Vec<Gap>,
+    /// Mount namespaces whose mounts have been gone through.
+    pub(super) mounts_seen: FxHashSet<NamespaceId>,
+    /// Namespaces that the kernel itself lists.
+    pub(super) listed_by_kernel: FxHashSet<NamespaceId>,
+    /// The network namespaces of sockets, by inode number.
+    pub(super) sockets: FxHashMap<u64, NamespaceId>,
+    /// Control groups by the text that says them: most tasks share theirs with others.
+    pub(super) cgroups: FxHashMap<Box<[u8]>, Arc<Cgroups>>,
+    /// Room for the text of files.
+    pub(super) buffer: Vec<u8>,
+}
+
+/// A namespace as seen: where, without what it says of itself.
+pub(super) struct Seen {
+    pub(super) ns_type: NamespaceType,
+    pub(super) holders: Vec<Holder>,
+    /// Why it could not be opened, so far.
+    pub(super) unopened: Option<(Place, Errno)>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(proc: &'a ProcRoot, options: &'a DiscoveryOptions) -> Self {
+        Self {
+            proc,
+            options,
+            facts: Mutex::default(),
+            without: AtomicU32::new(0),
+            devices: facts::Devices::of_this_kernel(proc),
+        }
+    }
+
+    pub(super) fn looks_in(&self, place: Place) -> bool {
+        self.options.places.contains(place)
+    }
+
+    /// What is known of namespaces that could be opened.
+    pub(super) fn facts(&self) -> MutexGuard<'_, FxHashMap<NamespaceId, Facts>> {
+        // A worker that panicked while it held the lock has left the map whole: it is only ever inserted into.
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what this place needs has turned out not to be there.
+    pub(super) fn is_without(&self, place: Place) -> bool {
+        self.without.load(Ordering::Relaxed) & (1 << (place as u32 % 32)) != 0
+    }
+
+    /// Has `work` done for each of `items`, by several threads, in whatever order.
+    pub(super) fn for_each<T: Sync>(&self, items: &[T], work: impl Fn(&mut Found, &T) + Sync) -> Found {
+        let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_WORKERS);
+        // Small enough that nobody is left with much at the end, large enough that the cursor is seldom asked.
+        let step = (items.len() / (workers * 8)).clamp(1, 16);
+        let cursor = AtomicUsize::new(0);
+        let worker = || {
+            let mut found = Found::default();
+            loop {
+                let from = cursor.fetch_add(step, Ordering::Relaxed);
+                let Some(rest) = items.get(from..).filter(|rest| !rest.is_empty()) else {
+                    return found;
+                };
+                for item in rest.iter().take(step) {
+                    work(&mut found, item);
+                }
+            }
+        };
+        let workers = workers.min(items.len().div_ceil(step));
+        std::thread::scope(|scope| {
+            // Where no further thread can be had, those that there are do it all.
+            let others: Vec<_> = (1..workers)
+                .map_while(|_| std::thread::Builder::new().name("lxkns".into()).spawn_scoped(scope, worker).ok())
+                .collect();
+            let mut found = worker();
+            for other in others {
+                match other.join() {
+                    Ok(theirs) => found.merge(theirs),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            found
+        })
+    }
+}
+
+impl Found {
+    pub(super) fn merge(&mut self, mut other: Self) {
+        self.processes.append(&mut other.processes);
+        for (id, mut theirs) in other.namespaces {
+            match self.namespaces.entry(id) {
+                Entry::Vacant(entry) => drop(entry.insert(theirs)),
+                Entry::Occupied(mut entry) => {
+                    let ours = entry.get_mut();
+                    if ours.holders.len() < theirs.holders.len() {
+                        std::mem::swap(&mut ours.holders, &mut theirs.holders);
+                    }
+                    ours.holders.append(&mut theirs.holders);
+                    ours.unopened = ours.unopened.and(theirs.unopened);
+                }
+            }
+        }
+        self.sockets_at_home.extend(other.sockets_at_home);
+        self.suspects.append(&mut other.suspects);
+        self.proc_files.append(&mut other.proc_files);
+        self.procfs_devices.extend(other.procfs_devices);
+        self.gaps.append(&mut other.gaps);
+        self.mounts_seen.extend(other.mounts_seen);
+        self.listed_by_kernel.extend(other.listed_by_kernel);
+    }
+
+    /// Notes that a namespace was seen, held by this.
+    ///
+    /// The first time it is opened through that holder, and asked all that it says of itself.
+    pub(super) fn note(
+        &mut self,
+        search: &Search<'_>,
+        place: Place,
+        id: NamespaceId,
+        ns_type: NamespaceType,
+        holder: Holder,
+    ) {
+        self.note_through(search, place, id, ns_type, holder, |holder| reach::through(search.proc, ns_type, holder));
+    }
+
+    /// As [`note`](Self::note), with another way to open it.
+    pub(super) fn note_through(
+        &mut self,
+        search: &Search<'_>,
+        place: Place,
+        id: NamespaceId,
+        ns_type: NamespaceType,
+        holder: Holder,
+        open: impl FnOnce(&Holder) -> Result<OwnedFd, Errno>,
+    ) {
+        let holders = match self.namespaces.entry(id) {
+            Entry::Occupied(entry) => &mut entry.into_mut().holders,
+            Entry::Vacant(entry) => {
+                let opened = facts::ensure(search, id, || open(&holder));
+                let unopened = opened.err().map(|errno| (place, errno));
+                let seen = Seen { ns_type, holders: Vec::new(), unopened };
+                &mut entry.insert(seen).holders
+            }
+        };
+        holders.push(holder);
+    }
+
+    /// Notes that a namespace was seen, of which there is a descriptor at hand.
+    pub(super) fn note_open(
+        &mut self,
+        search: &Search<'_>,
+        id: NamespaceId,
+        fd: OwnedFd,
+        holder: Option<Holder>,
+    ) -> Result<(), Errno> {
+        let seen = match self.namespaces.entry(id) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                facts::ensure(search, id, || Ok(fd))?;
+                let ns_type = search.facts().get(&id).ok_or(Errno::NXIO)?.ns_type;
+                entry.insert(Seen { ns_type, holders: Vec::new(), unopened: None })
+            }
+        };
+        seen.holders.extend(holder);
+        Ok(())
+    }
+
+    /// Takes text of `/proc/PID/cgroup` for what it says.
+    pub(super) fn cgroups(&mut self, text: &[u8], object: impl Fn() -> Object) -> Option<Arc<Cgroups>> {
+        if let Some(known) = self.cgroups.get(text) {
+            return Some(Arc::clone(known));
+        }
+        match parse::cgroup::parse(text) {
+            Ok(cgroups) => {
+                let cgroups = Arc::new(cgroups);
+                self.cgroups.insert(text.into(), Arc::clone(&cgroups));
+                Some(cgroups)
+            }
+            Err(error) => {
+                self.malformed(Place::Cgroups, object(), error);
+                None
+            }
+        }
+    }
+
+    /// Notes text that is not in the form that the kernel gives it.
+    pub(super) fn malformed(&mut self, place: Place, object: Object, error: ParseError) {
+        self.gap(place, object, error.to_string(), Errno::BADMSG);
+    }
+
+    /// Notes what could not be read, unless it was just gone.
+    pub(super) fn gap(&mut self, place: Place, object: Object, operation: impl Into<Operation>, errno: Errno) {
+        if GapKind::of(errno.raw_os_error()) != GapKind::Gone {
+            self.gaps.push(Gap { place, object, operation: operation.into(), errno: errno.raw_os_error() });
+        }
+    }
+
+    /// Notes what could not be read. If the kernel does not know how, that goes for the whole place: it is noted once,
+    /// and the place is not tried again.
+    pub(super) fn gap_or_without(
+        &mut self,
+        search: &Search<'_>,
+        place: Place,
+        object: Object,
+        operation: &'static str,
+        errno: Errno,
+    ) {
+        if GapKind::of(errno.raw_os_error()) == GapKind::Unsupported {
+            search.without.fetch_or(1 << (place as u32 % 32), Ordering::Relaxed);
+            self.gap(place, Object::Host, operation, errno);
+        } else {
+            self.gap(place, object, operation, errno);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Place 5: sockets, each of which holds the network namespace that it was made in.
+
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+
+use super::fds::Table;
+use super::search::{Found, Search};
+use crate::model::{GapKind, Holder, NamespaceId, Object, Place, Tid};
+use crate::procfs::ProcDir;
+use crate::reach;
+
+/// Fetches descriptors from one table; opens its pidfd when the first is wanted.
+pub(super) struct Fetcher<'a> {
+    process: &'a ProcDir,
+    pub(super) table: &'a Table,
+    pidfd: Option<Result<OwnedFd, Errno>>,
+}
+
+impl<'a> Fetcher<'a> {
+    pub(super) fn new(process: &'a ProcDir, table: &'a Table) -> Self {
+        Self { process, table, pidfd: None }
+    }
+
+    /// A copy of the descriptor `fd`, or which call failed and why.
+    pub(super) fn fetch(&mut self, search: &Search<'_>, fd: u32) -> Result<OwnedFd, (&'static str, Errno)> {
+        let &Table { pid, tid, .. } = self.table;
+        let pidfd = self.pidfd.get_or_insert_with(|| reach::pidfd(search.proc, self.process, pid, tid));
+        match pidfd {
+            Ok(pidfd) => reach::fetch(pidfd, fd).map_err(|errno| ("pidfd_getfd", errno)),
+            // What a kernel before 6.9 says to PIDFD_THREAD.
+            Err(Errno::INVAL) if tid != Tid::from(pid) => Err(("pidfd_open(PIDFD_THREAD)", Errno::NOSYS)),
+            Err(errno) => Err(("pidfd_open", *errno)),
+        }
+    }
+}
+
+/// Notes the network namespace of a socket. `home` is that of the task.
+pub(super) fn socket(
+    search: &Search<'_>,
+    found: &mut Found,
+    fetcher: &mut Fetcher<'_>,
+    fd: u32,
+    inode: u64,
+    home: Option<NamespaceId>,
+) {
+    if !search.looks_in(Place::Sockets) || search.is_without(Place::Sockets) {
+        return;
+    }
+    let &Table { pid, tid, .. } = fetcher.table;
+    let holder = Holder::Socket { pid, tid, fd, inode };
+    // Many descriptors, of many processes, can be on one socket.
+    let known = found.sockets.get(&inode).copied();
+    let id = match known.map_or_else(|| namespace(search, found, fetcher, fd), |id| Ok((id, None))) {
+        Ok((id, ns)) => {
+            found.sockets.insert(inode, id);
+            match ns {
+                Some(ns) => {
+                    let noted = found.note_open(search, id, ns, None);
+                    if let Err(errno) = noted {
+                        return found.gap(Place::Sockets, Object::Namespace(id), "ask the namespace", errno);
+                    }
+                    id
+                }
+                None => id,
+            }
+        }
+        // Closed in the meantime; or no socket but an O_PATH descriptor on one, which holds nothing.
+        Err((_, Errno::BADF)) => return,
+        Err((operation, errno)) => return failed(search, found, fetcher, fd, operation, errno),
+    };
+    if home == Some(id) {
+        found.sockets_at_home.insert((inode, id));
+    } else if let Some(seen) = found.namespaces.get_mut(&id) {
+        seen.holders.push(holder);
+    }
+}
+
+/// Asks a socket for its network namespace.
+fn namespace(
+    search: &Search<'_>,
+    found: &Found,
+    fetcher: &mut Fetcher<'_>,
+    fd: u32,
+) -> Result<(NamespaceId, Option<OwnedFd>), (&'static str, Errno)> {
+    let socket = fetcher.fetch(search, fd)?;
+    let asked = lxkns_sys::siocgskns(&socket);
+    reach::close_fetched(socket);
+    let ns = asked.map_err(|errno| ("SIOCGSKNS", errno))?;
+    let id = reach::identity(&ns).map_err(|errno| ("statx", errno))?;
+    Ok((id, (!found.namespaces.contains_key(&id)).then_some(ns)))
+}
+
+fn failed(
+    search: &Search<'_>,
+    found: &mut Found,
+    fetcher: &Fetcher<'_>,
+    fd: u32,
+    operation: &'static str,
+    errno: Errno,
+) {
+    let object = fetcher.table.object(fd);
+    if fetcher.table.tid == Tid::from(fetcher.table.pid) {
+        found.gap_or_without(search, Place::Sockets, object, operation, errno);
+    } else if GapKind::of(errno.raw_os_error()) == GapKind::Unsupported {
+        // Only tables of single threads cannot be reached.
+        found.gap(Place::TaskFds, Object::Host, operation, errno);
+    } else {
+        found.gap(Place::TaskFds, object, operation, errno);
+    }
+}

@@ -1,0 +1,46 @@
+//! Place 6: open TUN/TAP files. Each holds the network namespace that it was opened in; its device can be in another.
+
+use rustix::io::Errno;
+
+use super::search::{Found, Search};
+use super::sockets::Fetcher;
+use crate::model::{Holder, NamespaceId, Place};
+use crate::reach;
+
+/// Notes the network namespaces of an open TUN/TAP file.
+pub(super) fn file(search: &Search<'_>, found: &mut Found, fetcher: &mut Fetcher<'_>, fd: u32) {
+    if !search.looks_in(Place::Tun) || search.is_without(Place::Tun) {
+        return;
+    }
+    let object = fetcher.table.object(fd);
+    match namespaces(search, found, fetcher, fd) {
+        // Closed in the meantime.
+        Ok(()) | Err((_, Errno::BADF)) => {}
+        Err((operation, errno)) => found.gap_or_without(search, Place::Tun, object, operation, errno),
+    }
+}
+
+fn namespaces(
+    search: &Search<'_>,
+    found: &mut Found,
+    fetcher: &mut Fetcher<'_>,
+    fd: u32,
+) -> Result<(), (&'static str, Errno)> {
+    let file = fetcher.fetch(search, fd)?;
+    let held = lxkns_sys::siocgskns(&file);
+    // No device, or a kernel that cannot say where it is (before 5.12), or one that is not ours to know: the file
+    // holds what it holds all the same.
+    let device = lxkns_sys::tungetdevnetns(&file);
+    reach::close_fetched(file);
+    let held = held.map_err(|errno| ("SIOCGSKNS", errno))?;
+    let id = reach::identity(&held).map_err(|errno| ("statx", errno))?;
+    let device = match device.and_then(|ns| Ok((reach::identity(&ns)?, ns))) {
+        Ok((device_id, ns)) if device_id != id => {
+            found.note_open(search, device_id, ns, None).map_err(|errno| ("TUNGETDEVNETNS", errno))?;
+            Some(device_id)
+        }
+        _ => None::<NamespaceId>,
+    };
+    let holder = Holder::Tun { pid: fetcher.table.pid, tid: fetcher.table.tid, fd, device };
+    found.note_open(search, id, held, Some(holder)).map_err(|errno| ("SIOCGSKNS", errno))
+}

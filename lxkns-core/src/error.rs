@@ -1,0 +1,62 @@
+//! Why there is no snapshot at all.
+
+use std::fmt;
+
+/// Discovery, or reading a dump, could not give any result. What could merely not be seen is no error but a
+/// [`Gap`](crate::model::Gap) in the snapshot.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<std::io::Error>,
+}
+
+/// The kinds of [`Error`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// There is no procfs, or it cannot be read.
+    Procfs,
+    /// The input is not a dump, or cannot be read.
+    Dump,
+    /// The output cannot be written.
+    Output,
+    /// The namespace cannot be reached through anything that holds it.
+    Unreachable,
+}
+
+impl Error {
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    pub(crate) fn with_source(kind: ErrorKind, message: impl Into<String>, source: impl Into<std::io::Error>) -> Self {
+        Self { kind, message: message.into(), source: Some(source.into()) }
+    }
+
+    /// The input or output error behind it, if that is what it was.
+    pub fn io_error(&self) -> Option<&std::io::Error> {
+        self.source.as_ref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,139 @@
+//! Directories of a procfs: opened once, then everything is read below.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, Statx, StatxFlags};
+use rustix::io::Errno;
+use rustix::path::Arg;
+
+/// How many bytes of one file of procfs are read at most: more than the largest mount list that the kernel allows by
+/// default (`fs.mount-max`), and a bound all the same.
+const LARGEST_FILE: usize = 256 << 20;
+
+/// An open directory of a procfs: `/proc/PID`, `/proc/PID/task/TID`, ... Everything read below one such directory is
+/// about the same process or thread; once that is gone, reads fail with `ESRCH` or `ENOENT`, even when its number has
+/// been given to another.
+#[derive(Debug)]
+pub(crate) struct ProcDir(OwnedFd);
+
+impl AsFd for ProcDir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl From<OwnedFd> for ProcDir {
+    fn from(directory: OwnedFd) -> Self {
+        Self(directory)
+    }
+}
+
+impl ProcDir {
+    /// Opens a directory below `parent`. It is opened to be looked below only, except for `listing`.
+    pub(crate) fn open(parent: impl AsFd, path: impl Arg) -> Result<Self, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(parent, path, flags, Mode::empty()).map(Self)
+    }
+
+    /// Opens the procfs itself.
+    pub(crate) fn open_root(path: impl Arg) -> Result<Self, Errno> {
+        Self::open(CWD, path)
+    }
+
+    /// Another descriptor on the same directory.
+    pub(crate) fn try_clone(&self) -> Result<Self, Errno> {
+        rustix::io::fcntl_dupfd_cloexec(&self.0, 3).map(Self)
+    }
+
+    /// Reads a file below into `buffer`, replacing what was there.
+    pub(crate) fn read<'a>(&self, path: impl Arg, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Errno> {
+        self.read_at_most(path, buffer, LARGEST_FILE)
+    }
+
+    /// Reads at most `limit` bytes of a file below into `buffer`, replacing what was there.
+    pub(crate) fn read_at_most<'a>(
+        &self,
+        path: impl Arg,
+        buffer: &'a mut Vec<u8>,
+        limit: usize,
+    ) -> Result<&'a [u8], Errno> {
+        const STEP: usize = 4096;
+        let file = rustix::fs::openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        buffer.clear();
+        while buffer.len() < limit {
+            let step = STEP.max(buffer.len()).min(limit - buffer.len());
+            buffer.reserve(step);
+            match rustix::io::read(&file, rustix::buffer::spare_capacity(buffer)) {
+                Ok(0) => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        buffer.truncate(limit);
+        Ok(buffer)
+    }
+
+    /// The text of a link below.
+    pub(crate) fn link<'a>(&self, path: impl Arg, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+        let length = rustix::fs::readlinkat_raw(&self.0, path, &mut *buffer)?;
+        Ok(&buffer[..length])
+    }
+
+    /// What a path below leads to, links followed. Never waits for the server of a file system, never mounts.
+    pub(crate) fn stat(&self, path: impl Arg, mask: StatxFlags) -> Result<Statx, Errno> {
+        rustix::fs::statx(&self.0, path, AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT, mask)
+    }
+
+    /// The numbers among the names in a directory below, in the kernel's order, which is ascending.
+    pub(crate) fn numbers(&self, path: impl Arg) -> Result<Vec<u32>, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        numeric_names(rustix::fs::openat(&self.0, path, flags, Mode::empty())?)
+    }
+}
+
+/// The numbers among the names in an open directory.
+pub(crate) fn numeric_names(directory: impl AsFd) -> Result<Vec<u32>, Errno> {
+    let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
+    let mut entries = RawDir::new(directory, &mut buffer);
+    let mut numbers = Vec::new();
+    while let Some(entry) = entries.next() {
+        numbers.extend(decimal(entry?.file_name().to_bytes()));
+    }
+    Ok(numbers)
+}
+
+/// The number that a name consists of, if it is one.
+fn decimal(name: &[u8]) -> Option<u32> {
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u32::from(byte - b'0'));
+    if name.is_empty() {
+        return None;
+    }
+    name.iter().try_fold(0_u32, |number, byte| number.checked_mul(10)?.checked_add(digit(byte)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_numbers_count() {
+        assert_eq!(decimal(b"0"), Some(0));
+        assert_eq!(decimal(b"4194304"), Some(4_194_304));
+        assert_eq!(decimal(b"4294967296"), None);
+        assert_eq!(decimal(b""), None);
+        assert_eq!(decimal(b"12a"), None);
+        assert_eq!(decimal(b"self"), None);
+    }
+
+    #[test]
+    fn reading_stops_at_the_limit() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("file"), vec![b'x'; 10_000]).unwrap();
+        let directory = ProcDir::open_root(directory.path()).unwrap();
+        let mut buffer = vec![1, 2, 3];
+        assert_eq!(directory.read_at_most("file", &mut buffer, 100).unwrap().len(), 100);
+        assert_eq!(directory.read("file", &mut buffer).unwrap(), vec![b'x'; 10_000]);
+        assert_eq!(directory.read("none", &mut buffer).unwrap_err(), Errno::NOENT);
+    }
+}

@@ -1,0 +1,218 @@
+//! A procfs as a whole.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, StatxFlags};
+use rustix::io::Errno;
+
+use super::{ProcDir, parse};
+use crate::error::{Error, ErrorKind};
+use crate::model::{NamespaceType, Pid};
+
+const PROC: &str = "/proc";
+const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+
+/// A mounted procfs: usually the caller's own, but any will do, such as a host's that is mounted in a container, or
+/// a tree of files that looks like one.
+///
+/// PIDs mean what they mean in *that* procfs's PID namespace. Kernel calls that take a PID mean the caller's PID
+/// namespace; they are used only where both are the same.
+#[derive(Debug)]
+pub struct ProcRoot {
+    dir: ProcDir,
+    path: PathBuf,
+    /// The caller's own PID in this procfs, where it is the caller's PID namespace's.
+    own_pid: Option<Pid>,
+    nsfs_dev: u64,
+    links: Links,
+}
+
+/// Which links below `/proc/PID/ns` this kernel has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Links {
+    /// By the order of [`NamespaceType`].
+    pub(crate) types: [bool; 8],
+    pub(crate) pid_for_children: bool,
+    pub(crate) time_for_children: bool,
+}
+
+impl ProcRoot {
+    /// The caller's own procfs, where it is always mounted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Procfs`]: nothing, or something else, is mounted there.
+    pub fn host() -> Result<Self, Error> {
+        let root = Self::at(PROC)?;
+        let fs = rustix::fs::statfs(PROC).map_err(|errno| cannot_open(PROC.as_ref(), errno))?;
+        #[expect(clippy::useless_conversion, reason = "the type of f_type differs between architectures")]
+        let is_procfs = i64::from(fs.f_type) == PROC_SUPER_MAGIC;
+        if is_procfs {
+            Ok(root)
+        } else {
+            Err(Error::new(
+                ErrorKind::Procfs,
+                "no procfs is mounted at /proc: mount one there (mount -t proc proc /proc)",
+            ))
+        }
+    }
+
+    /// The procfs that is mounted at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Procfs`]: there is no such directory.
+    pub fn at(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let dir = ProcDir::open_root(path).map_err(|errno| cannot_open(path, errno))?;
+        let own_pid = own_pid(&dir);
+        let (nsfs_dev, links) = nsfs(&dir)
+            .or_else(|| nsfs(&ProcDir::open_root(PROC).ok()?))
+            .ok_or_else(|| cannot_open(&path.join("self/ns"), Errno::NOENT))?;
+        Ok(Self { dir, path: path.to_owned(), own_pid, nsfs_dev, links })
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Another handle on the same procfs.
+    pub(crate) fn try_clone(&self) -> Result<Self, Errno> {
+        let Self { ref path, own_pid, nsfs_dev, links, .. } = *self;
+        Ok(Self { dir: self.dir.try_clone()?, path: path.clone(), own_pid, nsfs_dev, links })
+    }
+
+    /// Whether PIDs mean the same in it as in the caller's system calls.
+    pub(crate) fn is_own(&self) -> bool {
+        self.own_pid.is_some()
+    }
+
+    /// The caller's own PID, where PIDs mean the same in it as in the caller's system calls.
+    pub(crate) fn own_pid(&self) -> Option<Pid> {
+        self.own_pid
+    }
+
+    /// The device number of the kernel's nsfs.
+    pub(crate) fn nsfs_dev(&self) -> u64 {
+        self.nsfs_dev
+    }
+
+    /// Which links below `/proc/PID/ns` this kernel has.
+    pub(crate) fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// Its top directory.
+    pub(crate) fn dir(&self) -> &ProcDir {
+        &self.dir
+    }
+
+    /// Opens the directory of a process.
+    pub(crate) fn process(&self, pid: Pid) -> Result<ProcDir, Errno> {
+        ProcDir::open(&self.dir, decimal(pid.0).as_str())
+    }
+
+    /// The PIDs of all processes, ascending.
+    pub(crate) fn pids(&self) -> Result<Vec<Pid>, Errno> {
+        Ok(self.dir.numbers(".")?.into_iter().map(Pid).collect())
+    }
+
+    /// A readable descriptor for one that was opened with `O_PATH`, through the caller's own descriptor table. The
+    /// caller has made sure that this kind of file can be opened without harm.
+    pub(crate) fn reopen(&self, fd: BorrowedFd<'_>) -> Result<std::os::fd::OwnedFd, Errno> {
+        use std::os::fd::AsRawFd;
+        let path = format!("{PROC}/thread-self/fd/{}", fd.as_raw_fd());
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, rustix::fs::Mode::empty())
+    }
+}
+
+impl AsFd for ProcRoot {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+}
+
+fn cannot_open(path: &Path, errno: Errno) -> Error {
+    Error::with_source(ErrorKind::Procfs, format!("cannot read the procfs at {}", path.display()), errno)
+}
+
+/// The caller's PID as this procfs knows it, if its PID namespace is the caller's own: then, and only then, the list of
+/// the caller's PIDs from that namespace downward has one entry.
+fn own_pid(dir: &ProcDir) -> Option<Pid> {
+    let mut buffer = Vec::new();
+    let status = parse::status::parse(dir.read("self/status", &mut buffer).ok()?).ok()?;
+    match status.process.ns_pids[..] {
+        [pid] if pid.0 == std::process::id() => Some(pid),
+        _ => None,
+    }
+}
+
+/// The nsfs device, and which links there are, as any process of this procfs shows them.
+fn nsfs(dir: &ProcDir) -> Option<(u64, Links)> {
+    ["self/ns", "1/ns"].into_iter().find_map(|path| {
+        let ns = ProcDir::open(dir, path).ok()?;
+        let stat = ns.stat("user", StatxFlags::INO).ok()?;
+        let has = |name: &str| rustix::fs::statat(&ns, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+        let links = Links {
+            types: NamespaceType::ALL.map(|ns_type| has(ns_type.name())),
+            pid_for_children: has("pid_for_children"),
+            time_for_children: has("time_for_children"),
+        };
+        Some((rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor), links))
+    })
+}
+
+/// A number as text, without the heap.
+pub(crate) struct Decimal {
+    digits: [u8; 10],
+    start: usize,
+}
+
+/// The number as text.
+pub(crate) fn decimal(mut number: u32) -> Decimal {
+    let mut decimal = Decimal { digits: [b'0'; 10], start: 10 };
+    loop {
+        decimal.start -= 1;
+        decimal.digits[decimal.start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return decimal;
+        }
+    }
+}
+
+impl Decimal {
+    /// The text.
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.digits[self.start..]).expect("digits are ASCII")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_become_text() {
+        for number in [0, 7, 10, 4_194_304, u32::MAX] {
+            assert_eq!(decimal(number).as_str(), number.to_string());
+        }
+    }
+
+    #[test]
+    fn the_own_procfs_knows_the_caller() {
+        let proc = ProcRoot::host().unwrap();
+        assert_eq!(proc.own_pid(), Some(Pid(std::process::id())));
+        assert!(proc.pids().unwrap().contains(&Pid(std::process::id())));
+    }
+
+    #[test]
+    fn what_is_no_procfs_is_an_error_that_names_it() {
+        let error = ProcRoot::at("/nonexistent").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Procfs);
+        assert!(error.to_string().contains("/nonexistent"), "{error}");
+    }
+}

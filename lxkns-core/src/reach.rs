@@ -1,0 +1,232 @@
+//! Going to a namespace through what holds it.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::Errno;
+use rustix::net::sockopt;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags};
+
+use lxkns_sys::{NsHandle, PidfdNamespace};
+
+use crate::error::{Error, ErrorKind};
+use crate::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Snapshot, Tid};
+use crate::procfs::{ProcDir, ProcRoot};
+
+/// Opens a namespace of a snapshot through anything that holds it, and verifies that it is the one.
+///
+/// # Errors
+///
+/// [`ErrorKind::Unreachable`]: nothing that holds it leads there (any more), or the caller may not use it.
+///
+/// # Privileges
+///
+/// For a namespace held by a process, thread or descriptor, ptrace read access to that process (`ptrace(2)`); for one
+/// held by a socket or TUN/TAP file in addition `CAP_NET_ADMIN` over it.
+pub fn open_namespace(proc: &ProcRoot, snapshot: &Snapshot, id: NamespaceId) -> Result<OwnedFd, Error> {
+    let what = || format!("cannot open the namespace with inode {}", id.ino);
+    let namespace =
+        snapshot.namespaces.get(&id).ok_or_else(|| Error::new(ErrorKind::Unreachable, what() + ": it is unknown"))?;
+    let mut last = Errno::NOENT;
+    // Holders are sorted by how easy they are to use; a namespace with very many has one of the first kinds.
+    for holder in namespace.holders.iter().take(64) {
+        let opened = match holder {
+            Holder::BindMount { mount_ns, path: Some(path), .. } => {
+                let members = snapshot
+                    .processes
+                    .values()
+                    .filter(|process| process.namespaces.get(NamespaceType::Mnt) == Some(*mount_ns));
+                below_roots(proc, members.map(|process| Tid::from(process.pid)), path, id)
+            }
+            Holder::Child { ns } => related(proc, snapshot, *ns, id, lxkns_sys::ns_get_parent),
+            Holder::Owned { ns } => related(proc, snapshot, *ns, id, lxkns_sys::ns_get_userns),
+            Holder::Kernel => by_handle(namespace),
+            other => through(proc, namespace.ns_type, other).and_then(|fd| verified(fd, id)),
+        };
+        match opened {
+            Ok(fd) => return Ok(fd),
+            Err(errno) => last = errno,
+        }
+    }
+    Err(Error::with_source(ErrorKind::Unreachable, what(), last))
+}
+
+/// Through a namespace that knows this one as its parent or owner.
+fn related(
+    proc: &ProcRoot,
+    snapshot: &Snapshot,
+    from: NamespaceId,
+    id: NamespaceId,
+    ask: impl Fn(OwnedFd) -> Result<OwnedFd, Errno>,
+) -> Result<OwnedFd, Errno> {
+    let namespace = snapshot.namespaces.get(&from).ok_or(Errno::NOENT)?;
+    let direct = namespace.holders.iter().take(64).find_map(|holder| through(proc, namespace.ns_type, holder).ok());
+    verified(ask(direct.ok_or(Errno::NOENT)?)?, id)
+}
+
+fn by_handle(namespace: &Namespace) -> Result<OwnedFd, Errno> {
+    let handle = NsHandle {
+        id: namespace.unique_id.ok_or(Errno::NOENT)?,
+        ns_type: namespace.ns_type.clone_flag(),
+        ino: u32::try_from(namespace.id.ino).map_err(|_| Errno::OVERFLOW)?,
+    };
+    verified(lxkns_sys::open_namespace_by_handle(handle)?, namespace.id)
+}
+
+/// Opens the namespace of this type that a process, thread, descriptor, socket or TUN/TAP file holds. Which namespace
+/// that is by now is for the caller to check.
+pub(crate) fn through(proc: &ProcRoot, ns_type: NamespaceType, holder: &Holder) -> Result<OwnedFd, Errno> {
+    match *holder {
+        Holder::Process { pid } => open_link(proc, &format!("{pid}/ns/{ns_type}")),
+        Holder::Task { pid, tid } => open_link(proc, &format!("{pid}/task/{tid}/ns/{ns_type}")),
+        Holder::ForChildren { pid, tid } => {
+            match open_link(proc, &format!("{pid}/task/{tid}/ns/{ns_type}_for_children")) {
+                Err(Errno::NOENT) if ns_type == NamespaceType::Pid => pid_for_children(proc, pid, tid),
+                opened => opened,
+            }
+        }
+        Holder::Fd { pid, tid, fd } => {
+            let path = format!("{pid}/task/{tid}/fd/{fd}");
+            let pinned = rustix::fs::openat(proc, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            reopen_namespace(proc, &pinned)
+        }
+        Holder::Socket { pid, tid, fd, .. } | Holder::Tun { pid, tid, fd, .. } => {
+            let process = proc.process(pid)?;
+            let fetched = fetch(&pidfd(proc, &process, pid, tid)?, fd)?;
+            let ns = lxkns_sys::siocgskns(&fetched);
+            close_fetched(fetched);
+            ns
+        }
+        _ => Err(Errno::NOENT),
+    }
+}
+
+/// Opens a namespace link of a process: what is below `ns` is always a namespace, so that opening it is harmless.
+fn open_link(proc: &ProcRoot, path: &str) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// The PID namespace that a thread's next child will be the first process of, and whose link cannot be read until then.
+pub(crate) fn pid_for_children(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<OwnedFd, Errno> {
+    let process = proc.process(pid)?;
+    let pidfd = pidfd(proc, &process, pid, tid)?;
+    lxkns_sys::pidfd_get_namespace(pidfd, PidfdNamespace::PidForChildren)
+}
+
+/// A pidfd of a process or, where `tid` is another, of its thread, made sure to mean what `process` means.
+pub(crate) fn pidfd(proc: &ProcRoot, process: &ProcDir, pid: Pid, tid: Tid) -> Result<OwnedFd, Errno> {
+    if !proc.is_own() {
+        // A number of another PID namespace must not be used as one of ours.
+        return Err(Errno::NOSYS);
+    }
+    let pidfd = if tid == Tid::from(pid) {
+        let raw = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw).ok_or(Errno::SRCH)?;
+        rustix::process::pidfd_open(raw, PidfdFlags::empty())?
+    } else {
+        lxkns_sys::pidfd_open_thread(tid.0)?
+    };
+    // The directory still answers after the pidfd was opened: so the number had not been given to another meanwhile.
+    process.stat(format!("task/{tid}/ns"), StatxFlags::INO)?;
+    Ok(pidfd)
+}
+
+/// Fetches a copy of a socket or TUN/TAP descriptor. Nothing else may be fetched: closing the copy could block.
+pub(crate) fn fetch(pidfd: &OwnedFd, fd: u32) -> Result<OwnedFd, Errno> {
+    let fd = i32::try_from(fd).map_err(|_| Errno::BADF)?;
+    rustix::process::pidfd_getfd(pidfd, fd, PidfdGetfdFlags::empty())
+}
+
+/// Closes a fetched descriptor. If its owner has just closed its own, ours is the last, and closing a socket that
+/// lingers waits: that is left to a thread of its own, for which nobody waits.
+pub(crate) fn close_fetched(fetched: OwnedFd) {
+    if matches!(sockopt::socket_linger(&fetched), Ok(Some(_))) {
+        // Where no thread can be had the closure, and the descriptor in it, is dropped here: slow, but not lost.
+        drop(std::thread::Builder::new().name("lxkns-close".into()).spawn(move || drop(fetched)));
+    }
+}
+
+/// Opens a path below the root directories of these tasks, the first that leads to the namespace `id`.
+///
+/// Nothing but the kernel's cache of names is asked, so that no server of a file system can keep it waiting, and
+/// symbolic links are not followed. `EAGAIN` says that the cache did not know.
+pub(crate) fn below_roots(
+    proc: &ProcRoot,
+    members: impl Iterator<Item = Tid>,
+    path: &[u8],
+    id: NamespaceId,
+) -> Result<OwnedFd, Errno> {
+    /// How many members with a root directory of another kind are tried: a namespace's members mostly have the same.
+    const TRIES: usize = 8;
+    let mut result = Err(Errno::NXIO);
+    for member in members.take(TRIES) {
+        match below_root(proc, member, path, id) {
+            Ok(fd) => return Ok(fd),
+            Err(Errno::NOENT | Errno::SRCH | Errno::NOTDIR) => {}
+            Err(errno) => result = Err(errno),
+        }
+    }
+    result
+}
+
+fn below_root(proc: &ProcRoot, member: Tid, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Errno> {
+    let pinned = cached_below_root(proc, member, path)?;
+    if identity(&pinned)? == id { verified(proc.reopen(pinned.as_fd())?, id) } else { Err(Errno::NXIO) }
+}
+
+/// The root directory of a mount, as a task sees it; to be looked below only.
+pub(crate) fn mount_below_root(proc: &ProcRoot, member: Tid, path: &[u8], mount_id: u64) -> Result<OwnedFd, Errno> {
+    let pinned = cached_below_root(proc, member, path)?;
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let stat = rustix::fs::statx(&pinned, c"", flags, StatxFlags::MNT_ID)?;
+    if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 && stat.stx_mnt_id == mount_id {
+        Ok(pinned)
+    } else {
+        Err(Errno::NXIO)
+    }
+}
+
+/// An `O_PATH` descriptor on what a path below a task's root directory leads to, from the kernel's cache alone.
+fn cached_below_root(proc: &ProcRoot, member: Tid, path: &[u8]) -> Result<OwnedFd, Errno> {
+    /// An answer takes a few microseconds; no answer, no longer.
+    const TRIES: usize = 32;
+    let root = ProcDir::open(proc, format!("{member}/root"))?;
+    let relative = path.strip_prefix(b"/").unwrap_or(path);
+    let relative = if relative.is_empty() { b"." } else { relative };
+    let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let resolve =
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
+    let open = || rustix::fs::openat2(&root, relative, flags, Mode::empty(), resolve);
+    // The cache also does not answer while somebody mounts or renames something, anywhere; that passes.
+    let mut answer = open();
+    for _ in 0..TRIES {
+        match answer {
+            Err(Errno::AGAIN) => answer = open(),
+            _ => break,
+        }
+    }
+    answer
+}
+
+/// Opens for asking what an `O_PATH` descriptor refers to, once it is known to be a namespace.
+pub(crate) fn reopen_namespace(proc: &ProcRoot, pinned: &OwnedFd) -> Result<OwnedFd, Errno> {
+    if identity(pinned)?.dev != proc.nsfs_dev() {
+        return Err(Errno::NXIO);
+    }
+    proc.reopen(pinned.as_fd())
+}
+
+/// The descriptor, if it is on this namespace.
+pub(crate) fn verified(fd: OwnedFd, id: NamespaceId) -> Result<OwnedFd, Errno> {
+    if identity(&fd)? == id { Ok(fd) } else { Err(Errno::NXIO) }
+}
+
+/// Device and inode number of what a descriptor refers to, without asking any server of a file system.
+pub(crate) fn identity(fd: impl AsFd) -> Result<NamespaceId, Errno> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    match rustix::fs::statx(&fd, c"", flags, StatxFlags::INO) {
+        Ok(stat) => {
+            Ok(NamespaceId { ino: stat.stx_ino, dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor) })
+        }
+        Err(errno) => Err(errno),
+    }
+}

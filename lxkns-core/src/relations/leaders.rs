@@ -1,0 +1,40 @@
+//! Who is in a namespace: leaders and loose threads.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::model::{NamespaceId, Pid, Process, Tid};
+
+/// Who is in a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Members {
+    /// The topmost processes: those whose parent is elsewhere. The most senior comes first: the oldest, and of those
+    /// the one with the lowest PID.
+    pub(crate) leaders: Vec<Pid>,
+    /// Threads whose process is elsewhere, by TID.
+    pub(crate) loose_threads: Vec<Tid>,
+}
+
+/// Who is in which namespace. Grows with the number of tasks, not with that of namespaces times processes.
+pub(crate) fn members(processes: &BTreeMap<Pid, Process>) -> HashMap<NamespaceId, Members> {
+    let mut members: HashMap<NamespaceId, Members> = HashMap::new();
+    for process in processes.values() {
+        let parent = process.ppid.and_then(|ppid| processes.get(&ppid));
+        for (ns_type, id) in process.namespaces.iter() {
+            if parent.is_none_or(|parent| parent.namespaces.get(ns_type) != Some(id)) {
+                members.entry(id).or_default().leaders.push(process.pid);
+            }
+        }
+        for task in &process.tasks {
+            for (ns_type, id) in task.namespaces.iter() {
+                if process.namespaces.get(ns_type) != Some(id) {
+                    members.entry(id).or_default().loose_threads.push(task.tid);
+                }
+            }
+        }
+    }
+    for members in members.values_mut() {
+        members.leaders.sort_by_key(|pid| (processes[pid].start_time_ticks(), *pid));
+        members.loose_threads.sort_unstable();
+    }
+    members
+}
