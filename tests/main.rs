@@ -1,2 +1,9 @@
-//! x
-fn main() {}
+//! Tests against a live kernel, of the library and of the built program; the fixtures are this program run once more.
+
+mod harness;
+mod live;
+
+fn main() {
+    lxkns_fixture::run_if_actor();
+    harness::run(live::tests())
+}

@@ -1,0 +1,101 @@
+//! What a test needs, and what happens where that is missing.
+
+use std::process::{Command};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use lxkns_fixture::probe;
+
+/// Something that a test cannot do without.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Need {
+    /// To be root, with the capabilities that go with it.
+    Root,
+    /// Not to be root.
+    Unprivileged,
+    /// To be allowed to make user namespaces.
+    UserNamespaces,
+    /// This kernel or a later one, by major and minor number.
+    Kernel(u32, u32),
+    /// This type of namespace.
+    NamespaceType(&'static str),
+    /// This file system.
+    FileSystem(&'static str),
+    /// This file.
+    File(&'static str),
+    /// This program.
+    Program(&'static str),
+}
+
+impl Need {
+    /// What is missing, if it is.
+    fn missing(self) -> Option<String> {
+        let (is_met, what) = match self {
+            Self::Root => (probe::is_root(), "root".to_owned()),
+            Self::Unprivileged => (!probe::is_root(), "not to be root".to_owned()),
+            Self::UserNamespaces => (probe::may_unshare_user(), "to be allowed to make user namespaces".to_owned()),
+            Self::Kernel(major, minor) => (probe::kernel_at_least(major, minor), format!("Linux {major}.{minor}")),
+            Self::NamespaceType(name) => (probe::has_namespace_type(name), format!("{name} namespaces")),
+            Self::FileSystem(name) => (probe::has_file_system(name), format!("the file system {name}")),
+            Self::File(path) => (std::path::Path::new(path).exists(), path.to_owned()),
+            Self::Program(name) => (probe::program_exists(name), format!("the program {name}")),
+        };
+        (!is_met).then_some(what)
+    }
+
+    /// Whether it depends on who runs the tests or on which kernel, and not on what is installed: then the same suite,
+    /// run otherwise, has the test.
+    fn is_of_the_run(self) -> bool {
+        match self {
+            Self::Unprivileged | Self::Kernel(..) | Self::NamespaceType(_) => true,
+            Self::Root | Self::File(_) => !probe::is_root() && std::env::var_os("LXKNS_TEST_UNPRIVILEGED").is_some(),
+            _ => false,
+        }
+    }
+}
+
+/// A test, with what it needs.
+pub(crate) struct Test {
+    name: &'static str,
+    needs: &'static [Need],
+    run: fn(),
+}
+
+/// A test.
+pub(crate) const fn test(name: &'static str, needs: &'static [Need], run: fn()) -> Test {
+    Test { name, needs, run }
+}
+
+/// Runs the tests. One that lacks something is skipped, and says what; under CI (`CI=true`) that is a failure.
+pub(crate) fn run(tests: Vec<Test>) -> ! {
+    let arguments = Arguments::from_args();
+    let is_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    let trials = tests.into_iter().map(|test| {
+        let missing = test.needs.iter().find_map(|need| Some((need.is_of_the_run(), need.missing()?)));
+        let run = test.run;
+        match missing {
+            None => Trial::test(test.name, move || {
+                run();
+                Ok(())
+            }),
+            Some((false, what)) if is_ci => {
+                Trial::test(test.name, move || Err(Failed::from(format!("needs {what}; under CI that must be there"))))
+            }
+            Some((_, what)) => {
+                if !arguments.list {
+                    eprintln!("skipped: {}: needs {what}", test.name);
+                }
+                Trial::test(test.name, || Ok(())).with_ignored_flag(true)
+            }
+        }
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    std::process::exit(if conclusion.has_failed() { 101 } else { 0 })
+}
+
+/// The built program.
+pub(crate) fn lxkns() -> Command {
+    let path = std::env::var_os("LXKNS_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_lxkns").into());
+    let mut command = Command::new(path);
+    command.stdin(std::process::Stdio::null());
+    command
+}

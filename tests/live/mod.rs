@@ -1,0 +1,76 @@
+//! The tests, by what they are about.
+
+mod churn;
+mod cli;
+mod gaps;
+mod hostile;
+mod lsns;
+mod places;
+mod processes;
+mod safety;
+mod snapshots;
+
+use std::path::Path;
+
+use lxkns_core::model::{Holder, Namespace, NamespaceId};
+use lxkns_core::{DiscoveryOptions, Snapshot};
+use tempfile::TempDir;
+
+use crate::harness::Test;
+
+pub(crate) fn tests() -> Vec<Test> {
+    [
+        places::tests(),
+        processes::tests(),
+        snapshots::tests(),
+        gaps::tests(),
+        safety::tests(),
+        hostile::tests(),
+        churn::tests(),
+        lsns::tests(),
+        cli::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// A snapshot of the namespaces and their holders.
+fn discover() -> Snapshot {
+    lxkns_core::discover(&DiscoveryOptions::namespaces()).unwrap()
+}
+
+/// A snapshot of all there is to know.
+fn discover_everything() -> Snapshot {
+    lxkns_core::discover(&DiscoveryOptions::everything()).unwrap()
+}
+
+/// The namespace with this inode number, which must be there.
+#[track_caller]
+fn namespace(snapshot: &Snapshot, ino: u64) -> &Namespace {
+    snapshot.by_ino(ino).unwrap_or_else(|| panic!("namespace {ino} was not found; gaps: {:?}", snapshot.gaps))
+}
+
+/// The holders of a namespace but for those that it has because others relate to it.
+fn direct_holders(namespace: &Namespace) -> Vec<&Holder> {
+    namespace.holders.iter().filter(|holder| !matches!(holder, Holder::Child { .. } | Holder::Owned { .. })).collect()
+}
+
+/// The inode number of a relation's other end.
+fn ino(relation: lxkns_core::model::Relation) -> Option<u64> {
+    relation.known().map(|NamespaceId { ino, .. }| ino)
+}
+
+/// The inode number of one of the test's own namespaces.
+fn own_inode(name: &str) -> u64 {
+    inode(format!("/proc/self/ns/{name}"))
+}
+
+fn inode(path: impl AsRef<Path>) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap())
+}
+
+/// A directory that goes with the test.
+fn directory() -> TempDir {
+    tempfile::Builder::new().prefix("lxkns-test-").tempdir().unwrap()
+}
