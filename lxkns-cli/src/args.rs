@@ -57,8 +57,16 @@ pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    /// When to use colour: auto (on a terminal, unless NO_COLOR is set), always, never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
     pub(crate) color: Color,
 }
 

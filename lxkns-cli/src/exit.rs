@@ -40,6 +40,14 @@ impl Error {
         }
     }
 
+    /// Says what was being done.
+    pub(crate) fn context(self, what: &'static str) -> Self {
+        match self {
+            Self::Usage(_) => self,
+            Self::Failed(error) => Self::Failed(error.context(what)),
+        }
+    }
+
     /// Whether the reader of the output went away (`| head`), which is no failure.
     fn is_closed_pipe(&self) -> bool {
         let Self::Failed(error) = self else { return false };

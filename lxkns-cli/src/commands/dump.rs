@@ -1,7 +1,5 @@
 //! `lxkns dump`: the snapshot as JSON.
 
-use std::io::Write as _;
-
 use lxkns_core::model::{DiscoveryOptions, Place, Scope};
 
 use crate::args::DumpArgs;
@@ -17,9 +15,7 @@ pub(crate) fn run(args: &DumpArgs) -> Result {
         options.command_lines = Scope::None;
     }
     let snapshot = live::discover(&options)?;
-    let mut out = screen::stdout();
-    live::write(&snapshot, args, &mut out)?;
-    out.flush()?;
+    screen::print(|out| live::write(&snapshot, args, out))?;
     super::tell_gaps(&snapshot, Place::ALL.into_iter().collect());
     Ok(Exit::Done)
 }

@@ -49,14 +49,12 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
         home,
         snapshot: &snapshot,
     };
-    let mut out = screen::stdout();
     // With nothing to show for a mistyped TARGET the headings alone would only confuse; JSON stays JSON.
     if args.json {
-        write_json(&mut out, &context, &columns, &shown)?;
+        screen::print(|out| write_json(out, &context, &columns, &shown))?;
     } else if !(shown.is_empty() && exit != Exit::Done) {
-        write_table(&mut out, &context, &columns, &shown, args, color)?;
+        screen::print(|out| Ok(write_table(out, &context, &columns, &shown, args, color)?))?;
     }
-    out.flush()?;
     super::tell_gaps(&snapshot, columns::places(&columns, &options));
     Ok(exit)
 }

@@ -27,19 +27,19 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     let (found, exit) = super::find(&snapshot, &args.targets, is_live);
     let explain = |id: &NamespaceId| Explanation { snapshot: &snapshot, namespace: &snapshot.namespaces[id], home };
 
-    let mut out = screen::stdout();
     if args.json {
         let answers: Vec<_> = found
             .iter()
             .flat_map(|(asked, ids)| ids.iter().map(|id| (asked.text.to_string_lossy(), explain(id))))
             .map(|(target, explanation)| answer(target.into_owned(), &explanation))
             .collect();
-        serde_json::to_writer_pretty(&mut out, &answers)?;
-        out.write_all(b"\n")?;
+        screen::print(|out| {
+            serde_json::to_writer_pretty(&mut *out, &answers)?;
+            Ok(out.write_all(b"\n")?)
+        })?;
     } else {
-        write_text(&mut out, &found, explain, args, Screen::detect(color))?;
+        screen::print(|out| write_text(out, &found, explain, args, Screen::detect(color)))?;
     }
-    out.flush()?;
     if exit != Exit::Missing || !found.is_empty() {
         super::tell_gaps(&snapshot, options.places.with(Place::CommandLines).with(Place::Suspects));
     }

@@ -4,15 +4,17 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 use anstyle::Style;
 
+use crate::exit::Result;
+
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, unless NO_COLOR is set
+    /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Always
+    /// Always.
     Always,
-    /// Never
+    /// Never.
     Never,
 }
 
@@ -49,7 +51,11 @@ impl Screen {
     }
 }
 
-/// Standard output, buffered: whoever writes to it flushes it, so that a full disk is noticed.
-pub(crate) fn stdout() -> BufWriter<StdoutLock<'static>> {
-    BufWriter::with_capacity(64 * 1024, io::stdout().lock())
+/// Standard output, buffered.
+pub(crate) type Stdout = BufWriter<StdoutLock<'static>>;
+
+/// Writes to standard output and flushes it, so that a full disk is noticed.
+pub(crate) fn print(write: impl FnOnce(&mut Stdout) -> Result<()>) -> Result<()> {
+    let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    write(&mut out).and_then(|()| Ok(out.flush()?)).map_err(|error| error.context("write standard output"))
 }

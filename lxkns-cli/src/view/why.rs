@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use lxkns_core::model::{Holder, Namespace, NamespaceId, Snapshot, Suspect};
+use lxkns_core::model::{Holder, Namespace, NamespaceId, Pid, Snapshot, Suspect};
+use rustc_hash::FxHashMap;
 
 use super::escape::printable;
 use super::holders::{self, Kind, describe};
@@ -28,13 +29,13 @@ impl<'a> Explanation<'a> {
     /// The holders in the order in which they are told: of the processes the most senior first.
     pub(crate) fn holders(&self) -> Vec<&'a Holder> {
         let mut holders: Vec<_> = self.namespace.holders.iter().collect();
-        let leaders = &self.namespace.leaders;
+        let leaders = self.namespace.leaders.iter().enumerate();
+        let ranks: FxHashMap<Pid, usize> = leaders.map(|(rank, &pid)| (pid, rank)).collect();
         let rank = |holder: &Holder| match holder {
-            Holder::Process { pid } => leaders.iter().position(|leader| leader == pid).unwrap_or(leaders.len()),
+            Holder::Process { pid } => ranks.get(pid).copied().unwrap_or(usize::MAX),
             _ => 0,
         };
-        // Stable, and cached: the position in a long list of leaders is not free.
-        holders.sort_by_cached_key(|holder| (Kind::of(holder), rank(holder)));
+        holders.sort_by_key(|holder| (Kind::of(holder), rank(holder)));
         holders
     }
 
