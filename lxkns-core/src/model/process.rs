@@ -110,6 +110,23 @@ pub struct Task {
     pub affinity: Option<Vec<CpuRange>>,
 }
 
+impl Task {
+    /// A thread of which no more is known than its ID and its name.
+    pub fn new(tid: Tid, comm: impl Into<BString>) -> Self {
+        Self {
+            tid,
+            comm: comm.into(),
+            start_time_ticks: 0,
+            state: TaskState(b'?'),
+            namespaces: NamespaceLinks::default(),
+            cgroups: None,
+            freezer: None,
+            scheduling: None,
+            affinity: None,
+        }
+    }
+}
+
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -129,6 +146,18 @@ pub struct Process {
 }
 
 impl Process {
+    /// A process of which no more is known than its ID and its first thread.
+    pub fn new(pid: Pid, main_task: Task) -> Self {
+        Self {
+            pid,
+            ppid: None,
+            namespaces: NamespaceLinks::default(),
+            tasks: vec![main_task],
+            command_line: None,
+            status: None,
+        }
+    }
+
     /// The process's first thread, which has its PID. It may have exited before the others.
     pub fn main_task(&self) -> &Task {
         &self.tasks[0]
@@ -155,6 +184,13 @@ pub struct ProcessStatus {
     pub ns_pids: Vec<Pid>,
     /// Its capability sets.
     pub capabilities: Capabilities,
+}
+
+impl ProcessStatus {
+    /// The status of a process.
+    pub fn new(uids: Uids, ns_pids: Vec<Pid>, capabilities: Capabilities) -> Self {
+        Self { uids, ns_pids, capabilities }
+    }
 }
 
 /// The user IDs of a process, as the reader's user namespace knows them; `credentials(7)`.

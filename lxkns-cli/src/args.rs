@@ -1,0 +1,205 @@
+//! The options. One letter means one thing in every command.
+
+use std::path::PathBuf;
+
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::{Parser, Subcommand};
+use lxkns_core::model::NamespaceType;
+
+use crate::target::{Asked, PID_MAX};
+use crate::view::columns;
+use crate::view::screen::Color;
+
+const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
+const EXAMPLES: &str = "\
+Examples:
+  lxkns ls                      every namespace of this host
+  lxkns ls -t net -o +HOLDERS   the network namespaces, and how many things hold each
+  lxkns why net:4026532281      what keeps this network namespace alive
+  lxkns why /run/netns/blue     the same by a path
+  lxkns dump >host.json         all there is to know, for later or elsewhere
+  lxkns ls --from host.json     the namespaces of that time and host";
+
+const LS_EXAMPLES: &str = "\
+Examples:
+  lxkns ls -t net,user                    the network and the user namespaces
+  lxkns ls -p 1234                        the namespaces of a process
+  lxkns ls -o NS,TYPE,HOLDERS -t net      what holds the network namespaces, counted
+  lxkns ls -rno NS,NSFS -t net            for scripts: one blank between fields, no headings
+  lxkns ls --json -o +UNIQUEID,ONS        for programs";
+
+const WHY_EXAMPLES: &str = "\
+Examples:
+  lxkns why 4026532281          every holder of a namespace, and what would release it
+  lxkns why 1234/net            of the network namespace of a process
+  lxkns why 1234                of all namespaces of a process, in short
+  lxkns why --json :8731        by unique ID, for programs";
+
+const DUMP_EXAMPLES: &str = "\
+Examples:
+  lxkns dump >host.json
+  lxkns dump --no-cmdline | ssh desk lxkns ls --from -";
+
+const TARGET_HELP: &str = "\
+A TARGET is what you have in hand:
+  1234              a process; its namespaces are meant
+  1234/net          the network namespace of a process
+  4026532281        a namespace by its inode number
+  net:4026532281    the same; net:[4026532281] too
+  :8731             a namespace by its unique ID
+  /run/netns/x      a namespace by a path: anything with a slash";
+
+/// Finds every Linux namespace of a host, and what keeps each alive
+#[derive(Debug, Parser)]
+#[command(name = "lxkns", version, help_template = TEMPLATE, before_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// When to use colour: auto (on a terminal, unless NO_COLOR is set), always, never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    pub(crate) color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lists namespaces, one a line
+    #[command(help_template = TEMPLATE, before_help = LS_EXAMPLES,
+              after_help = format!("{}\n\n{TARGET_HELP}", columns::help()))]
+    Ls(LsArgs),
+    /// Says what keeps a namespace alive, and what would release it
+    #[command(help_template = TEMPLATE, before_help = WHY_EXAMPLES, after_help = TARGET_HELP)]
+    Why(WhyArgs),
+    /// Writes all there is to know as JSON
+    #[command(help_template = TEMPLATE, before_help = DUMP_EXAMPLES)]
+    Dump(DumpArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LsArgs {
+    /// Only these, and those of these processes
+    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    pub(crate) targets: Vec<Asked>,
+
+    /// Only of these types, separated by commas
+    #[arg(short = 't', long = "type", value_name = "TYPES", value_delimiter = ',')]
+    pub(crate) types: Vec<NamespaceType>,
+
+    /// Only those of this process
+    #[arg(short = 'p', long = "pid", value_name = "PID",
+          value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
+    pub(crate) pids: Vec<u32>,
+
+    /// The columns, separated by commas; +LIST adds to the usual ones
+    #[arg(short, long, value_name = "LIST")]
+    pub(crate) output: Vec<String>,
+
+    /// No headings
+    #[arg(short, long, alias = "noheadings")]
+    pub(crate) no_headings: bool,
+
+    /// For scripts: one blank between fields, "-" for an empty one, what is unsafe as \xHH
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) raw: bool,
+
+    /// For programs: JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    /// Show the host of a dump instead of this one (- is standard input)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct WhyArgs {
+    /// What to explain
+    #[arg(value_name = "TARGET", required = true,
+          value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    pub(crate) targets: Vec<Asked>,
+
+    /// Every holder, however many there are
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// For programs: JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    /// Explain the host of a dump instead of this one (- is standard input)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DumpArgs {
+    /// Without the command lines of processes, which can hold secrets
+    #[arg(long)]
+    pub(crate) no_cmdline: bool,
+
+    /// Without the mounts inside of mount namespaces
+    #[arg(long)]
+    pub(crate) no_mounts: bool,
+
+    /// Without what differs between two runs over an unchanged host
+    #[arg(long)]
+    pub(crate) stable: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn ls(arguments: &[&str]) -> Result<LsArgs, clap::Error> {
+        match Args::try_parse_from([&["lxkns", "ls"], arguments].concat())?.command {
+            Command::Ls(ls) => Ok(ls),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_options_are_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn types_can_be_listed_and_repeated() {
+        let args = ls(&["-t", "net,user", "--type=pid"]).unwrap();
+        assert_eq!(args.types, [NamespaceType::Net, NamespaceType::User, NamespaceType::Pid]);
+        assert_eq!(ls(&["-t", "nets"]).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn columns_may_begin_with_a_plus_and_letters_combine() {
+        let args = ls(&["-rno", "+PATH", "1234"]).unwrap();
+        assert!(args.raw && args.no_headings);
+        assert_eq!(args.output, ["+PATH"]);
+        assert_eq!(args.targets, [Asked::process(1234)]);
+    }
+
+    #[test]
+    fn bad_usage_has_code_2() {
+        for arguments in [&["-p", "0"][..], &["-p", "4194305"], &["-rJ"], &["nonsense"], &["-x"]] {
+            assert_eq!(ls(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
+        }
+        assert_eq!(Args::try_parse_from(["lxkns", "why"]).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn help_has_examples_before_the_options_and_all_columns() {
+        let help = ls(&["--help"]).unwrap_err().to_string();
+        let at = |text: &str| help.find(text).unwrap_or_else(|| panic!("{text} is not in {help}"));
+        assert!(at("Examples:") < at("Usage:") && at("Usage:") < at("Options:") && at("Options:") < at("UNIQUEID "));
+    }
+}

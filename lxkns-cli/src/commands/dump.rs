@@ -1,0 +1,21 @@
+//! `lxkns dump`: the snapshot as JSON.
+
+use lxkns_core::model::{DiscoveryOptions, Place, Scope};
+
+use crate::args::DumpArgs;
+use crate::exit::{Exit, Result};
+use crate::live;
+use crate::view::screen;
+
+/// Runs it.
+pub(crate) fn run(args: &DumpArgs) -> Result {
+    let mut options = DiscoveryOptions::everything();
+    options.without_self = true;
+    if args.no_cmdline {
+        options.command_lines = Scope::None;
+    }
+    let snapshot = live::discover(&options)?;
+    screen::print(|out| live::write(&snapshot, args, out))?;
+    super::tell_gaps(&snapshot, Place::ALL.into_iter().collect());
+    Ok(Exit::Done)
+}

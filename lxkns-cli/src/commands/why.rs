@@ -1,0 +1,285 @@
+//! `lxkns why`: what keeps a namespace alive, and what would release it.
+
+use std::io::Write;
+
+use bstr::ByteSlice as _;
+use lxkns_core::model::{DiscoveryOptions, Holder, Namespace, NamespaceId, Pid, Place, Scope, Snapshot, Suspect, Tid};
+use serde::Serialize;
+
+use crate::args::WhyArgs;
+use crate::exit::{Exit, Result};
+use crate::live;
+use crate::view::escape::printable;
+use crate::view::holders::Kind;
+use crate::view::names;
+use crate::view::screen::{self, Color, Screen};
+use crate::view::why::{Explanation, FEW, SOME, describe_suspect};
+
+/// Runs it.
+pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
+    let mut options = DiscoveryOptions::namespaces();
+    options.command_lines = Scope::Named;
+    options.suspects = true;
+    options.without_self = true;
+    let is_live = args.from.is_none();
+    let snapshot = live::load(args.from.as_deref(), &options)?;
+    let home = super::home(&snapshot, is_live);
+    let (found, exit) = super::find(&snapshot, &args.targets, is_live);
+    let explain = |id: &NamespaceId| Explanation { snapshot: &snapshot, namespace: &snapshot.namespaces[id], home };
+
+    if args.json {
+        let answers: Vec<_> = found
+            .iter()
+            .flat_map(|(asked, ids)| ids.iter().map(|id| (asked.text.to_string_lossy(), explain(id))))
+            .map(|(target, explanation)| answer(target.into_owned(), &explanation))
+            .collect();
+        screen::print(|out| {
+            serde_json::to_writer_pretty(&mut *out, &answers)?;
+            Ok(out.write_all(b"\n")?)
+        })?;
+    } else {
+        screen::print(|out| write_text(out, &found, explain, args, Screen::detect(color)))?;
+    }
+    if exit != Exit::Missing || !found.is_empty() {
+        super::tell_gaps(&snapshot, options.places.with(Place::CommandLines).with(Place::Suspects));
+    }
+    Ok(exit)
+}
+
+fn write_text<'a>(
+    out: &mut impl Write,
+    found: &[(&crate::target::Asked, Vec<NamespaceId>)],
+    explain: impl Fn(&NamespaceId) -> Explanation<'a>,
+    args: &WhyArgs,
+    screen: Screen,
+) -> Result<()> {
+    for (index, (asked, ids)) in found.iter().enumerate() {
+        let alone = ids.len() == 1;
+        if index > 0 {
+            writeln!(out)?;
+        }
+        if !alone {
+            writeln!(out, "{} is in {} namespaces", printable(asked.text.as_encoded_bytes()), ids.len())?;
+        }
+        let limit = if alone { SOME } else { FEW };
+        for id in ids {
+            explain(id).write(out, screen, if args.all { usize::MAX } else { limit })?;
+        }
+    }
+    Ok(())
+}
+
+/// The JSON form of what `why` says of one namespace.
+#[derive(Serialize)]
+struct Answer {
+    target: String,
+    namespace: Facts,
+    /// Whether something that was seen keeps it alive.
+    explained: bool,
+    holders: Vec<HolderAnswer>,
+    suspects: Vec<SuspectAnswer>,
+}
+
+#[derive(Serialize)]
+struct Facts {
+    ns: u64,
+    #[serde(rename = "type")]
+    ns_type: &'static str,
+    #[serde(rename = "uniqueid")]
+    unique_id: Option<u64>,
+    initial: bool,
+    owner: Option<u64>,
+    parent: Option<u64>,
+    leaders: Vec<u32>,
+}
+
+/// A holder: what its kind does not have is left out.
+#[derive(Default, Serialize)]
+struct HolderAnswer {
+    kind: &'static str,
+    #[serde(flatten)]
+    process: Option<ProcessAnswer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    socket: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<u64>,
+    #[serde(flatten)]
+    mount: Option<MountAnswer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ns: Option<u64>,
+    /// What would make it let go.
+    release: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ProcessAnswer {
+    pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fd: Option<u32>,
+    command: Option<String>,
+}
+
+#[derive(Serialize)]
+struct MountAnswer {
+    mount_ns: u64,
+    mount_id: u64,
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fs_type: Option<String>,
+}
+
+/// A suspect: something that may hold it.
+#[derive(Serialize)]
+struct SuspectAnswer {
+    kind: &'static str,
+    #[serde(flatten)]
+    process: Option<ProcessAnswer>,
+    #[serde(flatten)]
+    mount: Option<MountAnswer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+    description: String,
+}
+
+fn answer(target: String, explanation: &Explanation<'_>) -> Answer {
+    let snapshot = explanation.snapshot;
+    let holders = explanation.holders().into_iter();
+    let holders = holders.map(|holder| holder_answer(snapshot, holder, explanation.release(holder)));
+    let suspects = explanation.suspects().into_iter().map(|suspect| suspect_answer(snapshot, suspect));
+    Answer {
+        target,
+        namespace: facts(explanation.namespace),
+        explained: explanation.is_explained(),
+        holders: holders.collect(),
+        suspects: suspects.collect(),
+    }
+}
+
+fn facts(namespace: &Namespace) -> Facts {
+    Facts {
+        ns: namespace.id.ino,
+        ns_type: namespace.ns_type.name(),
+        unique_id: namespace.unique_id,
+        initial: namespace.initial,
+        owner: namespace.owner.known().map(|id| id.ino),
+        parent: namespace.parent.known().map(|id| id.ino),
+        leaders: namespace.leaders.iter().map(|pid| pid.0).collect(),
+    }
+}
+
+fn process(snapshot: &Snapshot, pid: Pid, tid: Option<Tid>, fd: Option<u32>) -> Option<ProcessAnswer> {
+    let command = snapshot.processes.get(&pid).map(|process| names::command(process).to_str_lossy().into_owned());
+    Some(ProcessAnswer { pid: pid.0, tid: tid.map(|tid| tid.0), fd, command })
+}
+
+fn holder_answer(snapshot: &Snapshot, holder: &Holder, release: Option<String>) -> HolderAnswer {
+    let kind = Kind::of(holder).name();
+    let mut answer = HolderAnswer { kind, release, ..HolderAnswer::default() };
+    match holder {
+        Holder::Process { pid } => answer.process = process(snapshot, *pid, None, None),
+        Holder::Task { pid, tid } | Holder::ForChildren { pid, tid } => {
+            answer.process = process(snapshot, *pid, Some(*tid), None);
+        }
+        Holder::Fd { pid, tid, fd } => answer.process = process(snapshot, *pid, Some(*tid), Some(*fd)),
+        Holder::Socket { pid, tid, fd, inode } => {
+            answer.process = process(snapshot, *pid, Some(*tid), Some(*fd));
+            answer.socket = Some(*inode);
+        }
+        Holder::Sockets { count } => answer.count = Some(*count),
+        Holder::Tun { pid, tid, fd, device } => {
+            answer.process = process(snapshot, *pid, Some(*tid), Some(*fd));
+            answer.device = device.map(|id| id.ino);
+        }
+        Holder::BindMount { mount_ns, mount_id, path } => {
+            let path = path.as_ref().map(|path| path.to_str_lossy().into_owned());
+            answer.mount = Some(MountAnswer { mount_ns: mount_ns.ino, mount_id: *mount_id, path, fs_type: None });
+        }
+        Holder::Mount { mount_ns, mount_id, fs_type, path } => {
+            let path = path.as_ref().map(|path| path.to_str_lossy().into_owned());
+            let fs_type = Some(fs_type.to_str_lossy().into_owned());
+            answer.mount = Some(MountAnswer { mount_ns: mount_ns.ino, mount_id: *mount_id, path, fs_type });
+        }
+        Holder::Child { ns } | Holder::Owned { ns } => answer.ns = Some(ns.ino),
+        _ => {}
+    }
+    answer
+}
+
+fn suspect_answer(snapshot: &Snapshot, suspect: &Suspect) -> SuspectAnswer {
+    let description = describe_suspect(snapshot, suspect);
+    let mut answer = SuspectAnswer { kind: "other", process: None, mount: None, count: None, description };
+    match suspect {
+        Suspect::ProcFile { pid, tid, fd, .. } => {
+            answer.kind = "proc-file";
+            answer.process = process(snapshot, *pid, Some(*tid), Some(*fd));
+        }
+        Suspect::InFlight { pid, tid, fd, count } => {
+            answer.kind = "in-flight";
+            answer.process = process(snapshot, *pid, Some(*tid), Some(*fd));
+            answer.count = Some(*count);
+        }
+        Suspect::IoUring { pid, tid, fd, count } => {
+            answer.kind = "io-uring";
+            answer.process = process(snapshot, *pid, Some(*tid), Some(*fd));
+            answer.count = Some(*count);
+        }
+        Suspect::Mount { mount_ns, mount_id, fs_type, path, .. } => {
+            answer.kind = "file-system";
+            let path = path.as_ref().map(|path| path.to_str_lossy().into_owned());
+            let fs_type = Some(fs_type.to_str_lossy().into_owned());
+            answer.mount = Some(MountAnswer { mount_ns: mount_ns.ino, mount_id: *mount_id, path, fs_type });
+        }
+        _ => {}
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{HOME, LEFT, ODD, snapshot};
+
+    #[test]
+    fn json_has_the_facts_the_holders_and_the_suspects() {
+        let mut snapshot = snapshot();
+        snapshot.suspects = vec![Suspect::IoUring { pid: Pid(200), tid: Tid(200), fd: 4, count: 2 }];
+        let explain = |id| {
+            let explanation =
+                Explanation { snapshot: &snapshot, namespace: &snapshot.namespaces[&id], home: Some(HOME) };
+            serde_json::to_value(answer("x".to_owned(), &explanation)).unwrap()
+        };
+        assert_eq!(
+            explain(LEFT),
+            json!({
+                "target": "x",
+                "namespace": {
+                    "ns": 4026532300_u64, "type": "net", "uniqueid": 1300, "initial": false,
+                    "owner": 4026531837_u64, "parent": null, "leaders": [],
+                },
+                "explained": true,
+                "holders": [
+                    {
+                        "kind": "fd", "pid": 1, "tid": 1, "fd": 7, "command": "init",
+                        "release": "process 1 closes fd 7, or exits",
+                    },
+                    {
+                        "kind": "bind-mount", "mount_ns": 4026531832_u64, "mount_id": 30, "path": "/run/netns/left",
+                        "release": "`ip netns delete left`, or `umount /run/netns/left`",
+                    },
+                ],
+                "suspects": [],
+            })
+        );
+        let odd = explain(ODD);
+        assert_eq!(odd["explained"], false);
+        assert_eq!(odd["holders"], json!([{"kind": "kernel", "release": null}]));
+        assert_eq!(odd["suspects"][0]["kind"], "io-uring");
+        assert_eq!(odd["suspects"][0]["command"], "sleep 1000");
+    }
+}

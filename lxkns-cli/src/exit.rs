@@ -1,0 +1,116 @@
+//! How the program ends: the exit codes, and the one place where errors become text.
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+/// The exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// The thing asked for does not exist.
+    Missing = 1,
+    /// Bad usage; clap's code too.
+    Usage = 2,
+    /// It could not be done.
+    Failed = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// The options make no sense.
+    Usage(String),
+    /// Something failed.
+    Failed(anyhow::Error),
+}
+
+impl Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Failed(_) => Exit::Failed,
+        }
+    }
+
+    /// Says what was being done.
+    pub(crate) fn context(self, what: &'static str) -> Self {
+        match self {
+            Self::Usage(_) => self,
+            Self::Failed(error) => Self::Failed(error.context(what)),
+        }
+    }
+
+    /// Whether the reader of the output went away (`| head`), which is no failure.
+    fn is_closed_pipe(&self) -> bool {
+        let Self::Failed(error) = self else { return false };
+        error.chain().any(|cause| {
+            cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+                || cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind)
+                    == Some(io::ErrorKind::BrokenPipe)
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) => f.write_str(message),
+            Self::Failed(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What a command comes to.
+pub(crate) type Result<T = Exit> = std::result::Result<T, Error>;
+
+/// Tells the user something on standard error; a closed standard error is no reason to stop.
+pub(crate) fn say(message: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "lxkns: {message}");
+}
+
+/// Reports how a command ended.
+pub(crate) fn report(result: Result) -> ExitCode {
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) if error.is_closed_pipe() => Exit::Done.into(),
+        Err(error) => {
+            say(&error);
+            error.exit().into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_seen_through_wrapping() {
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(Error::from(broken()).is_closed_pipe());
+        assert!(Error::from(serde_json::Error::io(broken())).is_closed_pipe());
+        assert!(Error::from(anyhow::Error::from(broken()).context("write")).is_closed_pipe());
+        assert!(!Error::from(io::Error::from(io::ErrorKind::NotFound)).is_closed_pipe());
+        assert!(!Error::Usage("x".into()).is_closed_pipe());
+    }
+
+    #[test]
+    fn each_error_has_its_code() {
+        assert_eq!(Error::Usage(String::new()).exit() as u8, 2);
+        assert_eq!(Error::from(anyhow::anyhow!("x")).exit() as u8, 3);
+    }
+}

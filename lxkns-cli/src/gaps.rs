@@ -1,0 +1,229 @@
+//! What could not be seen, in a line for each reason: never one for each process.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use lxkns_core::model::{Gap, GapKind, Object, Pid, Place, Places, Snapshot};
+
+/// What is not known because of a gap; in the order in which they are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Processes,
+    Fds,
+    Sockets,
+    Tuns,
+    Mounts,
+    Parents,
+    Owners,
+    Kernel,
+    Facts,
+    CommandLines,
+    Cgroups,
+    Suspects,
+    NamespaceFacts,
+    Host,
+}
+
+impl Subject {
+    fn of(place: Place) -> Self {
+        match place {
+            Place::Processes | Place::Tasks | Place::ForChildren => Self::Processes,
+            Place::Fds | Place::TaskFds => Self::Fds,
+            Place::Sockets => Self::Sockets,
+            Place::Tun => Self::Tuns,
+            Place::BindMounts | Place::ProcesslessMounts => Self::Mounts,
+            Place::Parents => Self::Parents,
+            Place::Owners => Self::Owners,
+            Place::Kernel => Self::Kernel,
+            Place::ProcessFacts => Self::Facts,
+            Place::CommandLines => Self::CommandLines,
+            Place::Cgroups => Self::Cgroups,
+            Place::Suspects => Self::Suspects,
+            Place::NamespaceFacts => Self::NamespaceFacts,
+            _ => Self::Host,
+        }
+    }
+
+    /// The capability that would have helped.
+    fn needs(self) -> &'static str {
+        match self {
+            Self::Processes | Self::Facts | Self::CommandLines | Self::Cgroups | Self::Suspects => "CAP_SYS_PTRACE",
+            Self::Fds => "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
+            Self::Sockets | Self::Tuns => "CAP_NET_ADMIN",
+            _ => "CAP_SYS_ADMIN",
+        }
+    }
+
+    /// What it is, with how many where that is known.
+    fn phrase(self, group: &Group<'_>, processes: usize) -> String {
+        let (what, named) = match self {
+            Self::Processes if group.pids.is_empty() => return "some processes".to_owned(),
+            Self::Processes => return format!("{} of {processes} processes", group.pids.len()),
+            Self::Kernel => return "the kernel's own lists of namespaces".to_owned(),
+            Self::Host => return "facts about the host".to_owned(),
+            Self::Fds => ("open files", "process"),
+            Self::Sockets => ("sockets", "process"),
+            Self::Tuns => ("TUN files", "process"),
+            Self::Mounts => ("mounts", "mount namespace"),
+            Self::Parents => ("parents", "namespace"),
+            Self::Owners => ("owners", "namespace"),
+            Self::Facts => ("status", "process"),
+            Self::CommandLines => ("command lines", "process"),
+            Self::Cgroups => ("control groups", "process"),
+            Self::Suspects => ("files that may hold a namespace", "process"),
+            Self::NamespaceFacts => ("facts", "namespace"),
+        };
+        let (count, noun) = match (named, group.pids.len(), group.objects.len()) {
+            ("mount namespace", 0, namespaces) => (namespaces, "mount namespace"),
+            (_, 0, 0) => return what.to_owned(),
+            (_, 0, objects) => (objects, if named == "process" { "place" } else { named }),
+            (_, pids, _) => (pids, "process"),
+        };
+        let plural = match (count, noun) {
+            (1, _) => "",
+            (_, "process") => "es",
+            _ => "s",
+        };
+        format!("{what} of {count} {noun}{plural}")
+    }
+}
+
+#[derive(Debug, Default)]
+struct Group<'a> {
+    pids: BTreeSet<Pid>,
+    objects: BTreeSet<&'a Object>,
+}
+
+/// The gaps of these places, a line for each reason.
+pub(crate) fn lines(snapshot: &Snapshot, places: Places) -> Vec<String> {
+    // A process that cannot be read at all is told of once, and not once more for its descriptors.
+    let closed: BTreeSet<Pid> = relevant(snapshot, places)
+        .filter(|gap| Subject::of(gap.place) == Subject::Processes && gap.kind() == GapKind::Denied)
+        .filter_map(|gap| pid_of(&gap.object))
+        .collect();
+    let mut groups: BTreeMap<(GapKind, i32, Subject), Group<'_>> = BTreeMap::new();
+    for gap in relevant(snapshot, places) {
+        let (kind, subject, pid) = (gap.kind(), Subject::of(gap.place), pid_of(&gap.object));
+        if kind == GapKind::Denied && subject != Subject::Processes && pid.is_some_and(|pid| closed.contains(&pid)) {
+            continue;
+        }
+        // The error number tells apart what has no common name.
+        let errno = if kind == GapKind::Other { gap.errno } else { 0 };
+        let group = groups.entry((kind, errno, subject)).or_default();
+        match (pid, &gap.object) {
+            (Some(pid), _) => drop(group.pids.insert(pid)),
+            (None, Object::Host) => {}
+            (None, object) => drop(group.objects.insert(object)),
+        }
+    }
+    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+    for ((kind, errno, subject), group) in &groups {
+        let reason = reason(*kind, *errno, *subject);
+        let phrase = subject.phrase(group, snapshot.processes.len());
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, phrases)) => phrases.push(phrase),
+            None => reasons.push((reason, vec![phrase])),
+        }
+    }
+    reasons.into_iter().map(|(reason, phrases)| format!("{} {reason}", and(&phrases))).collect()
+}
+
+fn relevant(snapshot: &Snapshot, places: Places) -> impl Iterator<Item = &Gap> {
+    snapshot.gaps.iter().filter(move |gap| places.contains(gap.place) && gap.kind() != GapKind::Gone)
+}
+
+fn pid_of(object: &Object) -> Option<Pid> {
+    match object {
+        Object::Process(pid) | Object::Task(pid, _) | Object::Fd(pid, _, _) => Some(*pid),
+        _ => None,
+    }
+}
+
+fn reason(kind: GapKind, errno: i32, subject: Subject) -> String {
+    match kind {
+        GapKind::Denied => format!("not readable: needs {}", subject.needs()),
+        GapKind::Unsupported => "not told by this kernel".to_owned(),
+        GapKind::TimedOut => "not read: no answer in time".to_owned(),
+        _ => format!("not read: {}", io::Error::from_raw_os_error(errno)),
+    }
+}
+
+fn and(phrases: &[String]) -> String {
+    match phrases {
+        [phrases @ .., last] if !phrases.is_empty() => format!("{} and {last}", phrases.join(", ")),
+        _ => phrases.concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lxkns_core::model::Tid;
+
+    use super::*;
+    use crate::testing::{HOME, snapshot};
+
+    const EACCES: i32 = 13;
+    const EPERM: i32 = 1;
+    const ENOTTY: i32 = 25;
+
+    fn told(gaps: &[(Place, Object, i32)]) -> Vec<String> {
+        let mut snapshot = snapshot();
+        snapshot.gaps = gaps
+            .iter()
+            .map(|(place, object, errno)| Gap {
+                place: *place,
+                object: object.clone(),
+                operation: "x".into(),
+                errno: *errno,
+            })
+            .collect();
+        lines(&snapshot, Places::holding())
+    }
+
+    #[test]
+    fn a_process_is_counted_once_whatever_failed_about_it() {
+        let gaps = [
+            (Place::Processes, Object::Process(Pid(1)), EACCES),
+            (Place::Tasks, Object::Task(Pid(1), Tid(1)), EACCES),
+            (Place::Fds, Object::Process(Pid(1)), EACCES),
+            (Place::Processes, Object::Process(Pid(7)), EACCES),
+        ];
+        assert_eq!(told(&gaps), ["2 of 2 processes not readable: needs CAP_SYS_PTRACE"]);
+    }
+
+    #[test]
+    fn one_line_for_each_reason() {
+        let gaps = [
+            (Place::Sockets, Object::Fd(Pid(1), Tid(1), 3), EPERM),
+            (Place::Sockets, Object::Fd(Pid(1), Tid(1), 4), EPERM),
+            (Place::Sockets, Object::Fd(Pid(2), Tid(2), 3), EPERM),
+            (Place::BindMounts, Object::Namespace(HOME), EPERM),
+            (Place::Kernel, Object::Host, EPERM),
+            (Place::Owners, Object::Namespace(HOME), ENOTTY),
+            (Place::Parents, Object::Host, ENOTTY),
+            (Place::Fds, Object::Process(Pid(5)), 110),
+            (Place::BindMounts, Object::Path("/x".into()), 5),
+        ];
+        assert_eq!(
+            told(&gaps),
+            [
+                "sockets of 2 processes not readable: needs CAP_NET_ADMIN",
+                "mounts of 1 mount namespace and the kernel's own lists of namespaces not readable: \
+                 needs CAP_SYS_ADMIN",
+                "parents and owners of 1 namespace not told by this kernel",
+                "open files of 1 process not read: no answer in time",
+                "mounts of 1 mount namespace not read: Input/output error (os error 5)",
+            ]
+        );
+    }
+
+    #[test]
+    fn only_what_is_shown_and_what_is_a_gap() {
+        let gaps = [
+            (Place::Cgroups, Object::Process(Pid(1)), EACCES),
+            (Place::Processes, Object::Process(Pid(1)), 3),
+            (Place::Host, Object::Host, EACCES),
+        ];
+        assert!(told(&gaps).is_empty());
+    }
+}

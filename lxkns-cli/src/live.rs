@@ -1,0 +1,98 @@
+//! The living host, or a snapshot of one: everything that the commands need from outside comes through here.
+
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use lxkns_core::model::{DiscoveryOptions, NamespaceId, NamespaceType, Snapshot};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
+
+use crate::args::DumpArgs;
+use crate::exit::Result;
+use crate::view::names::PROC;
+
+/// Looks at the living host.
+pub(crate) fn discover(options: &DiscoveryOptions) -> Result<Snapshot> {
+    let _ = options;
+    Err(anyhow!("discovery is not part of this build").into())
+}
+
+/// Takes the snapshot from a file (`-` is standard input) where one is named, else from the living host.
+pub(crate) fn load(from: Option<&Path>, options: &DiscoveryOptions) -> Result<Snapshot> {
+    let Some(path) = from else { return discover(options) };
+    if path == Path::new("-") {
+        return read(io::stdin().lock()).context("standard input").map_err(Into::into);
+    }
+    let file = File::open(path).with_context(|| format!("open {path:?}"))?;
+    read(BufReader::new(file)).with_context(|| format!("read {path:?}")).map_err(Into::into)
+}
+
+fn read(input: impl io::Read) -> anyhow::Result<Snapshot> {
+    let _ = input;
+    Err(anyhow!("reading snapshots is not part of this build"))
+}
+
+/// Writes a snapshot in the JSON form.
+pub(crate) fn write(snapshot: &Snapshot, args: &DumpArgs, out: &mut impl Write) -> Result<()> {
+    let _ = (snapshot, args, out);
+    Err(anyhow!("writing snapshots is not part of this build").into())
+}
+
+/// The reader's own namespace of this type.
+pub(crate) fn own_namespace(ns_type: NamespaceType) -> Option<NamespaceId> {
+    let path = format!("{PROC}/self/ns/{ns_type}");
+    let link = rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    identify(link).ok()
+}
+
+/// The namespace at a path, or `None` where there is something else. Nothing is opened but by name (`O_PATH`), no
+/// server of a network file system is asked, and nothing is mounted.
+pub(crate) fn namespace_at(path: &Path) -> io::Result<Option<NamespaceId>> {
+    let id = identify(rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)?;
+    // There is one nsfs, and the reader's own namespaces are on it.
+    Ok(own_namespace(NamespaceType::Mnt).filter(|own| own.dev == id.dev).map(|_| id))
+}
+
+/// Opens the namespace at a path for reading, if it is still the one that is wanted.
+pub(crate) fn open_namespace(path: &[u8], want: NamespaceId) -> io::Result<OwnedFd> {
+    let changed = || io::Error::new(io::ErrorKind::NotFound, "another file by now");
+    let by_name = rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    if identify(&by_name)? != want {
+        return Err(changed());
+    }
+    // An O_PATH descriptor serves no request; opening it again cannot lead to another file.
+    let again = format!("{PROC}/self/fd/{}", rustix::fd::AsRawFd::as_raw_fd(&by_name));
+    let opened = rustix::fs::openat(CWD, again, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    if identify(&opened)? == want { Ok(opened) } else { Err(changed()) }
+}
+
+fn identify(fd: impl AsFd) -> io::Result<NamespaceId> {
+    // Plain fstat would wait for ever for a dead FUSE server.
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let status = rustix::fs::statx(fd, c"", flags, StatxFlags::INO)?;
+    Ok(NamespaceId { ino: status.stx_ino, dev: rustix::fs::makedev(status.stx_dev_major, status.stx_dev_minor) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_an_own_namespace_leads_to_it() {
+        for ns_type in [NamespaceType::Net, NamespaceType::User] {
+            let path = format!("{PROC}/self/ns/{ns_type}");
+            let own = own_namespace(ns_type).unwrap();
+            assert_eq!(namespace_at(Path::new(&path)).unwrap(), Some(own));
+            assert!(open_namespace(path.as_bytes(), own).is_ok());
+            assert!(open_namespace(path.as_bytes(), NamespaceId { ino: 1, ..own }).is_err());
+        }
+    }
+
+    #[test]
+    fn other_files_are_no_namespaces() {
+        assert_eq!(namespace_at(Path::new("/")).unwrap(), None);
+        assert_eq!(namespace_at(Path::new("/nowhere/at/all")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,151 @@
+//! From a TARGET to the namespaces of a snapshot that it means.
+
+use std::fmt;
+use std::io;
+
+use lxkns_core::model::{NamespaceId, NamespaceLinks, NamespaceType, Pid, Snapshot, Tid};
+
+use crate::live;
+use crate::target::{Asked, Target};
+use crate::view::escape::printable;
+
+/// Why a TARGET means nothing here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unresolved {
+    /// It does not exist.
+    Missing(String),
+    /// It cannot be asked for in this way.
+    Usage(String),
+    /// It exists, but cannot be seen.
+    Unseen(String),
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Missing(message) | Self::Usage(message) | Self::Unseen(message)) = self;
+        f.write_str(message)
+    }
+}
+
+/// The namespaces that a TARGET means, sorted by type; never none.
+pub(crate) fn resolve(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Result<Vec<NamespaceId>, Unresolved> {
+    let text = || printable(asked.text.as_encoded_bytes());
+    let missing = |what: &str| Unresolved::Missing(format!("{}: {what}", text()));
+    match &asked.target {
+        Target::Process(pid) => all_of(snapshot, *pid).ok_or_else(|| missing("no such process"))?,
+        Target::OfProcess(pid, ns_type) => {
+            of_type(snapshot, *pid, *ns_type).ok_or_else(|| missing("no such process"))?
+        }
+        Target::Inode(ns_type, ino) => {
+            let namespace = snapshot.by_ino(*ino).ok_or_else(|| missing("no such namespace"))?;
+            if let Some(ns_type) = ns_type.filter(|&ns_type| ns_type != namespace.ns_type) {
+                let found = namespace.ns_type;
+                return Err(missing(&format!("no such {ns_type} namespace: {ino} is a {found} namespace")));
+            }
+            Ok(vec![namespace.id])
+        }
+        Target::UniqueId(unique_id) => snapshot
+            .namespaces
+            .values()
+            .find(|namespace| namespace.unique_id == Some(*unique_id))
+            .map(|namespace| vec![namespace.id])
+            .ok_or_else(|| missing("no namespace with this unique ID")),
+        Target::Path(_) if !is_live => Err(Unresolved::Usage(format!(
+            "{}: a path means something on the living host only; name the namespace by its inode number",
+            text()
+        ))),
+        Target::Path(path) => match live::namespace_at(path) {
+            Ok(Some(id)) if snapshot.namespaces.contains_key(&id) => Ok(vec![id]),
+            Ok(Some(id)) => Err(missing(&format!("leads to namespace {}, which was not found", id.ino))),
+            Ok(None) => Err(missing("not a namespace")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing("no such file")),
+            Err(error) => Err(Unresolved::Unseen(format!("{}: {error}", text()))),
+        },
+    }
+    .map_err(|unresolved| match unresolved {
+        Unresolved::Unseen(what) if what.is_empty() => {
+            Unresolved::Unseen(format!("{}: its namespaces are not readable", text()))
+        }
+        other => other,
+    })
+}
+
+type Found = Result<Vec<NamespaceId>, Unresolved>;
+
+/// All namespaces of a process and of its threads, or of the one thread with this ID.
+fn all_of(snapshot: &Snapshot, pid: Pid) -> Option<Found> {
+    let links: Vec<&NamespaceLinks> = match snapshot.processes.get(&pid) {
+        Some(process) => {
+            [&process.namespaces].into_iter().chain(process.tasks.iter().map(|task| &task.namespaces)).collect()
+        }
+        None => vec![of_thread(snapshot, Tid(pid.0))?],
+    };
+    let mut found: Vec<_> = links.iter().flat_map(|links| links.iter()).collect();
+    found.sort_unstable();
+    found.dedup();
+    Some(visible(snapshot, found.into_iter().map(|(_, id)| id)))
+}
+
+fn of_type(snapshot: &Snapshot, pid: Pid, ns_type: NamespaceType) -> Option<Found> {
+    let links = match snapshot.processes.get(&pid) {
+        Some(process) => &process.namespaces,
+        None => of_thread(snapshot, Tid(pid.0))?,
+    };
+    Some(visible(snapshot, links.get(ns_type).into_iter()))
+}
+
+fn of_thread(snapshot: &Snapshot, tid: Tid) -> Option<&NamespaceLinks> {
+    let mut tasks = snapshot.processes.values().flat_map(|process| &process.tasks);
+    tasks.find(|task| task.tid == tid).map(|task| &task.namespaces)
+}
+
+fn visible(snapshot: &Snapshot, ids: impl Iterator<Item = NamespaceId>) -> Found {
+    let ids: Vec<_> = ids.filter(|id| snapshot.namespaces.contains_key(id)).collect();
+    if ids.is_empty() { Err(Unresolved::Unseen(String::new())) } else { Ok(ids) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+    use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, USER, snapshot};
+
+    fn find(text: &str) -> Result<Vec<NamespaceId>, Unresolved> {
+        resolve(&snapshot(), &Asked::parse(OsStr::new(text)).unwrap(), false)
+    }
+
+    #[test]
+    fn each_form_finds_what_it_means() {
+        assert_eq!(find("1"), Ok(vec![HOME, USER, NET]));
+        assert_eq!(find("200"), Ok(vec![HOME, LOOSE, USER, BUSY]), "with those of its threads");
+        assert_eq!(find("201"), Ok(vec![LOOSE, USER, BUSY]), "a thread");
+        assert_eq!(find("200/net"), Ok(vec![BUSY]));
+        assert_eq!(find("201/mnt"), Ok(vec![LOOSE]));
+        assert_eq!(find("4026532300"), Ok(vec![LEFT]));
+        assert_eq!(find("net:[4026532300]"), Ok(vec![LEFT]));
+        assert_eq!(find(":1300"), Ok(vec![LEFT]));
+    }
+
+    #[test]
+    fn what_is_not_there_is_missing() {
+        for (text, message) in [
+            ("5", "5: no such process"),
+            ("5/net", "5/net: no such process"),
+            ("4026539999", "4026539999: no such namespace"),
+            ("pid:4026532300", "pid:4026532300: no such pid namespace: 4026532300 is a net namespace"),
+            (":7", ":7: no namespace with this unique ID"),
+        ] {
+            assert_eq!(find(text), Err(Unresolved::Missing(message.into())));
+        }
+        assert_eq!(find("1/pid"), Err(Unresolved::Unseen("1/pid: its namespaces are not readable".into())));
+        assert!(matches!(find("/run/netns/x"), Err(Unresolved::Usage(_))));
+    }
+
+    #[test]
+    fn a_living_path_is_looked_up() {
+        let find = |text: &str| resolve(&snapshot(), &Asked::parse(OsStr::new(text)).unwrap(), true);
+        assert_eq!(find("/"), Err(Unresolved::Missing("/: not a namespace".into())));
+        assert_eq!(find("/no\nwhere"), Err(Unresolved::Missing("/no\\x0awhere: no such file".into())));
+    }
+}

@@ -1,0 +1,225 @@
+//! What a person calls a namespace or a process: the TARGET grammar. Only text is looked at here.
+//!
+//! | text | means |
+//! |---|---|
+//! | `1234` | the process 1234; PIDs are at most 4194304 |
+//! | `1234/net` | the network namespace of the process 1234 (a file of that name is `./1234/net`) |
+//! | `4026532281` | the namespace with this inode number |
+//! | `net:4026532281`, `net:[4026532281]` | the same, of this type |
+//! | `:8731` | the namespace with this unique ID |
+//! | anything else with a `/` | the namespace that is open or mounted at this path |
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use lxkns_core::model::{NamespaceType, Pid};
+
+/// The highest PID that Linux gives.
+pub(crate) const PID_MAX: u64 = 4_194_304;
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A process: all its namespaces.
+    Process(Pid),
+    /// The namespace of this type of a process.
+    OfProcess(Pid, NamespaceType),
+    /// A namespace by its inode number, and by its type where that was said.
+    Inode(Option<NamespaceType>, u64),
+    /// A namespace by its unique ID.
+    UniqueId(u64),
+    /// The namespace at a path.
+    Path(PathBuf),
+}
+
+/// The text is no TARGET.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ParseError {
+    /// The part before the colon or the slash is no type.
+    Type,
+    /// The number is no namespace inode.
+    Inode,
+    /// The number is no unique ID.
+    UniqueId,
+    /// The number is no PID.
+    Pid,
+    /// It looks like nothing known.
+    Form,
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Type => "not a namespace type: expected one of mnt, cgroup, uts, ipc, user, pid, net, time",
+            Self::Inode => "not the inode number of a namespace",
+            Self::UniqueId => "not a unique namespace ID: expected a colon and a number",
+            Self::Pid => "not a PID: those are 1 to 4194304",
+            Self::Form => "expected a PID, PID/TYPE, an inode number, TYPE:INODE, :UNIQUE-ID or a path with a slash",
+        })
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+impl Target {
+    /// Reads a TARGET.
+    pub(crate) fn parse(text: &OsStr) -> Result<Self, ParseError> {
+        let Some(utf8) = text.to_str() else {
+            return if has_slash(text) { Ok(Self::path(text)) } else { Err(ParseError::Form) };
+        };
+        if let Some(id) = utf8.strip_prefix(':').filter(|id| !id.contains('/')) {
+            return number(id).map(Self::UniqueId).ok_or(ParseError::UniqueId);
+        }
+        if let Some((pid, name)) = utf8.split_once('/') {
+            return match (is_digits(pid), NamespaceType::from_name(name.as_bytes())) {
+                (true, Some(ns_type)) => Ok(Self::OfProcess(pid_of(pid)?, ns_type)),
+                _ => Ok(Self::path(text)),
+            };
+        }
+        if let Some((name, ino)) = utf8.split_once(':') {
+            let ns_type = NamespaceType::from_name(name.as_bytes()).ok_or(ParseError::Type)?;
+            let bare = match ino.strip_prefix('[') {
+                Some(rest) => rest.strip_suffix(']').ok_or(ParseError::Inode)?,
+                None => ino,
+            };
+            return number(bare)
+                .filter(|&ino| ino > 0)
+                .map(|ino| Self::Inode(Some(ns_type), ino))
+                .ok_or(ParseError::Inode);
+        }
+        match number(utf8) {
+            Some(ino) if ino > PID_MAX => Ok(Self::Inode(None, ino)),
+            Some(_) => pid_of(utf8).map(Self::Process),
+            None if is_digits(utf8) => Err(ParseError::Inode),
+            None => Err(ParseError::Form),
+        }
+    }
+
+    fn path(text: &OsStr) -> Self {
+        Self::Path(Path::new(text).to_owned())
+    }
+}
+
+/// A TARGET together with the words it was asked for in, for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// As it was typed.
+    pub(crate) text: OsString,
+    /// What it means.
+    pub(crate) target: Target,
+}
+
+impl Asked {
+    /// Reads a TARGET; for clap.
+    pub(crate) fn parse(text: &OsStr) -> Result<Self, ParseError> {
+        Ok(Self { text: text.to_owned(), target: Target::parse(text)? })
+    }
+
+    /// The process with this PID.
+    pub(crate) fn process(pid: u32) -> Self {
+        Self { text: pid.to_string().into(), target: Target::Process(Pid(pid)) }
+    }
+}
+
+fn has_slash(text: &OsStr) -> bool {
+    text.as_encoded_bytes().contains(&b'/')
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A number in plain digits; `str::parse` alone would take a sign.
+fn number(text: &str) -> Option<u64> {
+    if is_digits(text) { text.parse().ok() } else { None }
+}
+
+fn pid_of(text: &str) -> Result<Pid, ParseError> {
+    number(text)
+        .filter(|pid| (1..=PID_MAX).contains(pid))
+        .and_then(|pid| u32::try_from(pid).ok())
+        .map(Pid)
+        .ok_or(ParseError::Pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<Target, ParseError> {
+        Target::parse(OsStr::new(text))
+    }
+
+    fn path(text: &str) -> Result<Target, ParseError> {
+        Ok(Target::Path(text.into()))
+    }
+
+    #[test]
+    fn numbers_are_pids_up_to_the_highest_and_inodes_above() {
+        assert_eq!(parse("1"), Ok(Target::Process(Pid(1))));
+        assert_eq!(parse("4194304"), Ok(Target::Process(Pid(4_194_304))));
+        assert_eq!(parse("4194305"), Ok(Target::Inode(None, 4_194_305)));
+        assert_eq!(parse("4026532281"), Ok(Target::Inode(None, 4_026_532_281)));
+        assert_eq!(parse("0"), Err(ParseError::Pid));
+        assert_eq!(parse("99999999999999999999"), Err(ParseError::Inode));
+    }
+
+    #[test]
+    fn signs_blanks_and_other_digits_are_no_numbers() {
+        for text in ["+1", "-1", " 1", "1 ", "0x10", "1_000", "١٢", ""] {
+            assert_eq!(parse(text), Err(ParseError::Form), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_and_a_type_are_no_path() {
+        for ns_type in NamespaceType::ALL {
+            assert_eq!(parse(&format!("1234/{ns_type}")), Ok(Target::OfProcess(Pid(1234), ns_type)));
+        }
+        assert_eq!(parse("./1234/net"), path("./1234/net"));
+        assert_eq!(parse("0/net"), Err(ParseError::Pid));
+        assert_eq!(parse("4194305/net"), Err(ParseError::Pid));
+        assert_eq!(parse("1234/ns/net"), path("1234/ns/net"));
+        assert_eq!(parse("1234/nets"), path("1234/nets"));
+        assert_eq!(parse("1234/"), path("1234/"));
+        assert_eq!(parse("/net"), path("/net"));
+    }
+
+    #[test]
+    fn types_and_inodes_with_and_without_brackets() {
+        let net = Ok(Target::Inode(Some(NamespaceType::Net), 4_026_532_281));
+        assert_eq!(parse("net:4026532281"), net);
+        assert_eq!(parse("net:[4026532281]"), net);
+        assert_eq!(parse("net:1"), Ok(Target::Inode(Some(NamespaceType::Net), 1)));
+        for text in ["net:", "net:[]", "net:[1", "net:1]", "net:[[1]]", "net:x", "net:-1", "net:0", "net:1:2"] {
+            assert_eq!(parse(text), Err(ParseError::Inode), "{text:?}");
+        }
+        for text in ["nets:1", "NET:1", "pid_for_children:1"] {
+            assert_eq!(parse(text), Err(ParseError::Type), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn unique_ids_begin_with_a_colon() {
+        assert_eq!(parse(":8731"), Ok(Target::UniqueId(8731)));
+        assert_eq!(parse(":18446744073709551615"), Ok(Target::UniqueId(u64::MAX)));
+        for text in [":", ":x", ":-1", "::1", ":18446744073709551616"] {
+            assert_eq!(parse(text), Err(ParseError::UniqueId), "{text:?}");
+        }
+        assert_eq!(parse(":a/b"), path(":a/b"));
+    }
+
+    #[test]
+    fn whatever_else_has_a_slash_is_a_path() {
+        for text in ["/run/netns/x", "/proc/1/ns/net", "./x", "a/b:1", "net:/x", "/", "/a b/\n"] {
+            assert_eq!(parse(text), path(text), "{text:?}");
+        }
+        let odd = OsStr::from_bytes(b"/run/\xff");
+        assert_eq!(Target::parse(odd), Ok(Target::Path(PathBuf::from(odd))));
+        assert_eq!(Target::parse(OsStr::from_bytes(b"\xff")), Err(ParseError::Form));
+        assert_eq!(parse("somename"), Err(ParseError::Form));
+    }
+}

@@ -1,0 +1,84 @@
+//! A small host made by hand, for the tests of the views.
+
+use std::time::SystemTime;
+
+use lxkns_core::model::{
+    Capabilities, DiscoveryOptions, Holder, Host, Namespace, NamespaceId, NamespaceType, Pid, Process, ProcessStatus,
+    Relation, Snapshot, Task, Tid, Uid, Uids,
+};
+
+/// The initial mount namespace.
+pub(crate) const HOME: NamespaceId = id(4_026_531_832);
+/// The initial user namespace.
+pub(crate) const USER: NamespaceId = id(4_026_531_837);
+/// The initial network namespace.
+pub(crate) const NET: NamespaceId = id(4_026_531_833);
+/// A network namespace with process 200.
+pub(crate) const BUSY: NamespaceId = id(4_026_532_200);
+/// A network namespace that only a bind mount and an fd hold.
+pub(crate) const LEFT: NamespaceId = id(4_026_532_300);
+/// A mount namespace with a thread of process 200 alone.
+pub(crate) const LOOSE: NamespaceId = id(4_026_532_400);
+/// A PID namespace that only the kernel lists.
+pub(crate) const ODD: NamespaceId = id(4_026_532_500);
+
+/// A namespace ID.
+pub(crate) const fn id(ino: u64) -> NamespaceId {
+    NamespaceId { ino, dev: 4 }
+}
+
+/// A process with these namespaces.
+pub(crate) fn process(pid: u32, ppid: u32, command: &str, namespaces: &[(NamespaceType, NamespaceId)]) -> Process {
+    let comm = command.split(' ').next().unwrap_or_default();
+    let mut process = Process::new(Pid(pid), Task::new(Tid(pid), comm));
+    process.ppid = (ppid > 0).then_some(Pid(ppid));
+    for &(ns_type, id) in namespaces {
+        process.namespaces.set(ns_type, id);
+    }
+    process.tasks[0].namespaces = process.namespaces;
+    process.command_line = Some(command.split(' ').map(Into::into).collect());
+    let uid = Uid(pid);
+    let uids = Uids { real: Uid(9), effective: uid, saved: uid, file_system: uid };
+    process.status = Some(ProcessStatus::new(uids, vec![Pid(pid)], Capabilities::default()));
+    process
+}
+
+/// The host: processes 1 and 200, thread 201, seven namespaces.
+pub(crate) fn snapshot() -> Snapshot {
+    use NamespaceType::{Mnt, Net, Pid as PidType, User};
+    let mut snapshot = Snapshot::empty(DiscoveryOptions::everything(), Host::default(), SystemTime::UNIX_EPOCH);
+    let init = process(1, 0, "init", &[(Mnt, HOME), (Net, NET), (User, USER)]);
+    let mut sleep = process(200, 1, "sleep 1000", &[(Mnt, HOME), (Net, BUSY), (User, USER)]);
+    let mut thread = Task::new(Tid(201), "worker");
+    thread.namespaces = sleep.namespaces;
+    thread.namespaces.set(Mnt, LOOSE);
+    sleep.tasks.push(thread);
+    for process in [init, sleep] {
+        snapshot.processes.insert(process.pid, process);
+    }
+    let pid = |pid| Holder::Process { pid: Pid(pid) };
+    let fd = Holder::Fd { pid: Pid(1), tid: Tid(1), fd: 7 };
+    let mount = |path: &str| Holder::BindMount { mount_ns: HOME, mount_id: 30, path: Some(path.into()) };
+    for (id, ns_type, leaders, holders) in [
+        (HOME, Mnt, vec![1], vec![pid(1), pid(200)]),
+        (USER, User, vec![1], vec![pid(1), pid(200), Holder::Owned { ns: LEFT }]),
+        (NET, Net, vec![1], vec![pid(1)]),
+        (BUSY, Net, vec![200], vec![pid(200)]),
+        (LEFT, Net, vec![], vec![fd, mount("/run/netns/left")]),
+        (LOOSE, Mnt, vec![], vec![Holder::Task { pid: Pid(200), tid: Tid(201) }]),
+        (ODD, PidType, vec![], vec![Holder::Kernel]),
+    ] {
+        let mut namespace = Namespace::new(id, ns_type);
+        namespace.initial = [HOME, USER, NET].contains(&id);
+        namespace.leaders = leaders.into_iter().map(Pid).collect();
+        namespace.holders = holders;
+        namespace.owner = if id == USER { Relation::None } else { Relation::Known(USER) };
+        namespace.unique_id = Some(id.ino - 4_026_531_000);
+        snapshot.namespaces.insert(id, namespace);
+    }
+    let user = snapshot.namespaces.get_mut(&USER).unwrap();
+    user.owner_uid = Some(Uid(0));
+    user.parent = Relation::None;
+    snapshot.namespaces.get_mut(&LOOSE).unwrap().loose_threads = vec![Tid(201)];
+    snapshot
+}

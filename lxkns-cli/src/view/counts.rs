@@ -1,0 +1,43 @@
+//! How many processes and threads are in each namespace, in one pass over the processes.
+
+use lxkns_core::model::{NamespaceId, Pid, Snapshot};
+use rustc_hash::FxHashMap;
+
+/// What is in one namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// Processes.
+    pub(crate) processes: u64,
+    /// Threads.
+    pub(crate) tasks: u64,
+    /// The lowest PID.
+    pub(crate) lowest: Option<Pid>,
+}
+
+/// What is in each namespace.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts(FxHashMap<NamespaceId, Count>);
+
+impl Counts {
+    /// Counts.
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+        let mut counts: FxHashMap<NamespaceId, Count> = FxHashMap::default();
+        counts.reserve(snapshot.namespaces.len());
+        for process in snapshot.processes.values() {
+            for (_, id) in process.namespaces.iter() {
+                let count = counts.entry(id).or_default();
+                count.processes += 1;
+                count.lowest.get_or_insert(process.pid);
+            }
+            for (_, id) in process.tasks.iter().flat_map(|task| task.namespaces.iter()) {
+                counts.entry(id).or_default().tasks += 1;
+            }
+        }
+        Self(counts)
+    }
+
+    /// What is in this namespace.
+    pub(crate) fn get(&self, id: NamespaceId) -> Count {
+        self.0.get(&id).copied().unwrap_or_default()
+    }
+}

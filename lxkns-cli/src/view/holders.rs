@@ -1,0 +1,217 @@
+//! What keeps a namespace alive, in few words.
+
+use lxkns_core::model::{Holder, Namespace, NamespaceId, Snapshot, Tid};
+
+use super::escape::printable;
+use super::names::{self, Detail};
+
+/// The kinds of holders as people count them, in the order in which they are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Process,
+    Task,
+    ForChildren,
+    Fd,
+    Socket,
+    Tun,
+    BindMount,
+    FileSystem,
+    Child,
+    Owned,
+    Kernel,
+    Other,
+}
+
+impl Kind {
+    const ALL: [Self; 12] = [
+        Self::Process,
+        Self::Task,
+        Self::ForChildren,
+        Self::Fd,
+        Self::Socket,
+        Self::Tun,
+        Self::BindMount,
+        Self::FileSystem,
+        Self::Child,
+        Self::Owned,
+        Self::Kernel,
+        Self::Other,
+    ];
+
+    /// The kind of a holder.
+    pub(crate) fn of(holder: &Holder) -> Self {
+        match holder {
+            Holder::Process { .. } => Self::Process,
+            Holder::Task { .. } => Self::Task,
+            Holder::ForChildren { .. } => Self::ForChildren,
+            Holder::Fd { .. } => Self::Fd,
+            Holder::Socket { .. } | Holder::Sockets { .. } => Self::Socket,
+            Holder::Tun { .. } => Self::Tun,
+            Holder::BindMount { .. } => Self::BindMount,
+            Holder::Mount { .. } => Self::FileSystem,
+            Holder::Child { .. } => Self::Child,
+            Holder::Owned { .. } => Self::Owned,
+            Holder::Kernel => Self::Kernel,
+            _ => Self::Other,
+        }
+    }
+
+    /// A short stable name, for the JSON form.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Task => "thread",
+            Self::ForChildren => "for-children",
+            Self::Fd => "fd",
+            Self::Socket => "socket",
+            Self::Tun => "tun",
+            Self::BindMount => "bind-mount",
+            Self::FileSystem => "file-system",
+            Self::Child => "child",
+            Self::Owned => "owned",
+            Self::Kernel => "kernel",
+            Self::Other => "other",
+        }
+    }
+
+    /// Such a number of them: `1 process`, `2 processes`.
+    fn counted(self, count: u64) -> String {
+        let (one, many) = match self {
+            Self::Process => ("process", "processes"),
+            Self::Task => ("thread", "threads"),
+            Self::ForChildren => ("for-children link", "for-children links"),
+            Self::Fd => ("fd", "fds"),
+            Self::Socket => ("socket", "sockets"),
+            Self::Tun => ("TUN file", "TUN files"),
+            Self::BindMount => ("bind mount", "bind mounts"),
+            Self::FileSystem => ("file system", "file systems"),
+            Self::Child => ("child", "children"),
+            Self::Owned => ("owned namespace", "owned namespaces"),
+            Self::Kernel => return "kernel only".to_owned(),
+            Self::Other => ("other", "others"),
+        };
+        format!("{count} {}", if count == 1 { one } else { many })
+    }
+}
+
+/// How many of each kind: `12 processes, 1 fd, 2 bind mounts`; nothing where none is known.
+pub(crate) fn summary(holders: &[Holder]) -> Option<String> {
+    let mut counts = [0_u64; Kind::ALL.len()];
+    for holder in holders {
+        counts[Kind::of(holder) as usize] += match holder {
+            Holder::Sockets { count } => *count,
+            _ => 1,
+        };
+    }
+    let parts: Vec<_> = Kind::ALL
+        .into_iter()
+        .filter(|&kind| counts[kind as usize] > 0)
+        .map(|kind| kind.counted(counts[kind as usize]))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// In brackets, what holds a namespace that has no process: `[bind mount /run/netns/x, +1]`.
+pub(crate) fn in_brackets(snapshot: &Snapshot, namespace: &Namespace, home: Option<NamespaceId>) -> Option<String> {
+    let (first, others) = namespace.holders.split_first()?;
+    let more = if others.is_empty() { String::new() } else { format!(", +{}", others.len()) };
+    Some(format!("[{}{more}]", describe(snapshot, first, home, Detail::Brief)))
+}
+
+/// One holder in words, safe to print.
+pub(crate) fn describe(snapshot: &Snapshot, holder: &Holder, home: Option<NamespaceId>, detail: Detail) -> String {
+    let process = |pid| format!("process {}", names::process(snapshot, pid, detail));
+    let task = |pid, tid: Tid| {
+        if tid == Tid::from(pid) { process(pid) } else { format!("thread {tid} of {}", process(pid)) }
+    };
+    // Where a mount is: in Brief only where that is not home.
+    let in_mount_ns = |id: NamespaceId| match detail {
+        Detail::Brief if Some(id) == home => String::new(),
+        Detail::Brief => format!(" in {}", names::namespace(snapshot, id)),
+        Detail::Full => format!(" in {}{}", names::namespace(snapshot, id), occupant(snapshot, id)),
+    };
+    let at = |path: &Option<bstr::BString>| match path {
+        Some(path) => printable(path),
+        None => "(no path reaches it)".to_owned(),
+    };
+    match holder {
+        Holder::Process { pid } => process(*pid),
+        Holder::Task { pid, tid } => format!("thread {tid} of {}", process(*pid)),
+        Holder::ForChildren { pid, tid } => format!("next child of {}", task(*pid, *tid)),
+        Holder::Fd { pid, tid, fd } => format!("fd {fd} of {}", task(*pid, *tid)),
+        Holder::Socket { pid, tid, fd, inode } => format!("socket:[{inode}], fd {fd} of {}", task(*pid, *tid)),
+        Holder::Sockets { count } => match count {
+            1 => "1 socket of a process in it".to_owned(),
+            _ => format!("{count} sockets of processes in it"),
+        },
+        Holder::Tun { pid, tid, fd, device } => {
+            let device =
+                device.map(|id| format!(", its device in {}", names::namespace(snapshot, id))).unwrap_or_default();
+            format!("TUN file, fd {fd} of {}{device}", task(*pid, *tid))
+        }
+        Holder::BindMount { mount_ns, path, .. } => format!("bind mount {}{}", at(path), in_mount_ns(*mount_ns)),
+        Holder::Mount { mount_ns, fs_type, path, .. } => {
+            format!("{} mounted at {}{}", printable(fs_type), at(path), in_mount_ns(*mount_ns))
+        }
+        Holder::Child { ns } => format!("child {}", names::namespace(snapshot, *ns)),
+        Holder::Owned { ns } => format!("owned {}", names::namespace(snapshot, *ns)),
+        Holder::Kernel => "something that no process shows; the kernel lists it".to_owned(),
+        _ => "something that this version has no words for".to_owned(),
+    }
+}
+
+/// The most senior process of a mount namespace, in parentheses.
+fn occupant(snapshot: &Snapshot, mount_ns: NamespaceId) -> String {
+    let leader = snapshot.namespaces.get(&mount_ns).and_then(|namespace| namespace.leaders.first());
+    leader.map_or_else(
+        || ", which has no process".to_owned(),
+        |&pid| format!(" of process {}", names::process(snapshot, pid, Detail::Brief)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use lxkns_core::model::Pid;
+
+    use super::*;
+    use crate::testing::{HOME, id, snapshot};
+
+    #[test]
+    fn counts_each_kind_once() {
+        let holders = [
+            Holder::Process { pid: Pid(1) },
+            Holder::Process { pid: Pid(2) },
+            Holder::Fd { pid: Pid(1), tid: Tid(1), fd: 3 },
+            Holder::Sockets { count: 7 },
+            Holder::Socket { pid: Pid(1), tid: Tid(1), fd: 3, inode: 4 },
+            Holder::BindMount { mount_ns: HOME, mount_id: 1, path: None },
+            Holder::Child { ns: id(5) },
+        ];
+        assert_eq!(summary(&holders).unwrap(), "2 processes, 1 fd, 8 sockets, 1 bind mount, 1 child");
+        assert_eq!(summary(&[Holder::Kernel]).unwrap(), "kernel only");
+        assert_eq!(summary(&[]), None);
+    }
+
+    #[test]
+    fn kinds_index_the_counts() {
+        for (index, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, index);
+        }
+    }
+
+    #[test]
+    fn hostile_names_are_escaped() {
+        let mut snapshot = snapshot();
+        snapshot.processes.get_mut(&Pid(200)).unwrap().tasks[0].comm = "a\x1b]0;x\n".into();
+        let fd = Holder::Fd { pid: Pid(200), tid: Tid(201), fd: 3 };
+        let text = describe(&snapshot, &fd, None, Detail::Brief);
+        assert_eq!(text, "fd 3 of thread 201 of process 200 (a\\x1b]0;x\\x0a)");
+        let mount = Holder::BindMount { mount_ns: HOME, mount_id: 1, path: Some("/a\tb".into()) };
+        assert_eq!(describe(&snapshot, &mount, Some(HOME), Detail::Brief), "bind mount /a\\x09b");
+        assert_eq!(describe(&snapshot, &mount, None, Detail::Brief), "bind mount /a\\x09b in mnt:[4026531832]");
+        assert_eq!(
+            describe(&snapshot, &mount, Some(HOME), Detail::Full),
+            "bind mount /a\\x09b in mnt:[4026531832] of process 1 (init)"
+        );
+    }
+}

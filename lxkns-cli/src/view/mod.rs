@@ -1,0 +1,11 @@
+//! From a snapshot to text: nothing in here does I/O but writing to the output it is given.
+
+pub(crate) mod columns;
+pub(crate) mod counts;
+pub(crate) mod escape;
+pub(crate) mod holders;
+pub(crate) mod names;
+pub(crate) mod release;
+pub(crate) mod screen;
+pub(crate) mod table;
+pub(crate) mod why;

@@ -1,0 +1,109 @@
+//! What people call things: commands of processes, namespaces, and the paths that lead to namespaces.
+
+use bstr::BString;
+use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
+
+use super::escape::printable;
+
+/// Where the procfs is, in what is shown to people.
+pub(crate) const PROC: &str = "/proc";
+
+/// The command line of a process, else its name: for kernel threads, zombies, and where it was not read.
+pub(crate) fn command(process: &Process) -> BString {
+    let line = process.command_line.as_ref().map(|arguments| bstr::join(" ", arguments));
+    line.filter(|line| !line.trim_ascii().is_empty()).map_or_else(|| process.comm().clone(), BString::from)
+}
+
+/// A namespace as the kernel writes it, `net:[4026532281]`; the number alone for one that is not in the snapshot.
+pub(crate) fn namespace(snapshot: &Snapshot, id: NamespaceId) -> String {
+    match snapshot.namespaces.get(&id) {
+        Some(namespace) => format!("{}:[{}]", namespace.ns_type, id.ino),
+        None => id.ino.to_string(),
+    }
+}
+
+/// A namespace as a TARGET that needs no quoting in any shell, `net:4026532281`.
+pub(crate) fn target(snapshot: &Snapshot, id: NamespaceId) -> String {
+    match snapshot.namespaces.get(&id) {
+        Some(namespace) => format!("{}:{}", namespace.ns_type, id.ino),
+        None => id.ino.to_string(),
+    }
+}
+
+/// How much to say of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Its PID and its name.
+    Brief,
+    /// Its PID and its command line, cut where it is very long.
+    Full,
+}
+
+/// A process as in `1234 (sleep 1000)`; the PID alone for one that is not in the snapshot.
+pub(crate) fn process(snapshot: &Snapshot, pid: Pid, detail: Detail) -> String {
+    const LONGEST: usize = 64;
+    let Some(process) = snapshot.processes.get(&pid) else { return pid.to_string() };
+    let text = match detail {
+        Detail::Brief => printable(process.comm()),
+        Detail::Full => printable(command(process)),
+    };
+    let cut = super::table::fitting(&text, LONGEST);
+    let dots = if cut.len() < text.len() { "..." } else { "" };
+    format!("{pid} ({cut}{dots})")
+}
+
+/// Where the descriptor of a thread is: `/proc/PID/fd/FD`, or below the thread where that has a table of its own.
+pub(crate) fn fd_path(pid: Pid, tid: Tid, fd: u32) -> String {
+    if Tid::from(pid) == tid { format!("{PROC}/{pid}/fd/{fd}") } else { format!("{PROC}/{pid}/task/{tid}/fd/{fd}") }
+}
+
+/// How a path leads to a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// A link of procfs.
+    Proc(BString),
+    /// Where it is mounted, in the reader's own mount namespace.
+    Mount(BString),
+    /// Where it is mounted in the mount namespace of a process, seen through that process's root.
+    MountElsewhere(BString),
+}
+
+impl Way {
+    /// The path.
+    pub(crate) fn into_path(self) -> BString {
+        match self {
+            Self::Proc(path) | Self::Mount(path) | Self::MountElsewhere(path) => path,
+        }
+    }
+}
+
+/// The paths that lead to a namespace, best first. `home` is the mount namespace in which paths mean what they say.
+pub(crate) fn ways<'a>(
+    snapshot: &'a Snapshot,
+    namespace: &'a Namespace,
+    home: Option<NamespaceId>,
+) -> impl Iterator<Item = Way> + 'a {
+    let ns_type = namespace.ns_type;
+    let leaders = namespace.leaders.iter().map(move |pid| Way::Proc(format!("{PROC}/{pid}/ns/{ns_type}").into()));
+    leaders.chain(namespace.holders.iter().filter_map(move |holder| way(snapshot, ns_type, holder, home)))
+}
+
+fn way(snapshot: &Snapshot, ns_type: NamespaceType, holder: &Holder, home: Option<NamespaceId>) -> Option<Way> {
+    let proc = |path: String| Some(Way::Proc(path.into()));
+    match holder {
+        Holder::Process { pid } => proc(format!("{PROC}/{pid}/ns/{ns_type}")),
+        Holder::Task { pid, tid } => proc(format!("{PROC}/{pid}/task/{tid}/ns/{ns_type}")),
+        Holder::ForChildren { pid, tid } => proc(format!("{PROC}/{pid}/task/{tid}/ns/{ns_type}_for_children")),
+        Holder::Fd { pid, tid, fd } => proc(fd_path(*pid, *tid, *fd)),
+        Holder::BindMount { mount_ns, path: Some(path), .. } if Some(*mount_ns) == home => {
+            Some(Way::Mount(path.clone()))
+        }
+        Holder::BindMount { mount_ns, path: Some(path), .. } => {
+            let process = snapshot.namespaces.get(mount_ns)?.leaders.first()?;
+            let mut through = BString::from(format!("{PROC}/{process}/root"));
+            through.extend_from_slice(path);
+            Some(Way::MountElsewhere(through))
+        }
+        _ => None,
+    }
+}

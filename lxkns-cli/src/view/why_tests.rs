@@ -1,0 +1,86 @@
+use lxkns_core::model::{FileSystem, NamespaceType, Pid, Tid};
+
+use super::*;
+use crate::testing::{BUSY, HOME, LEFT, ODD, USER, process, snapshot};
+
+fn text(snapshot: &Snapshot, id: NamespaceId, limit: usize) -> String {
+    let mut out = Vec::new();
+    let explanation = Explanation { snapshot, namespace: &snapshot.namespaces[&id], home: Some(HOME) };
+    explanation.write(&mut out, Screen::default(), limit).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn each_holder_with_what_releases_it() {
+    let snapshot = snapshot();
+    assert_eq!(
+        text(&snapshot, LEFT, SOME),
+        "net:[4026532300] is held by 1 fd, 1 bind mount\n  \
+         fd 7 of process 1 (init): /proc/1/fd/7\n    until process 1 closes fd 7, or exits\n  \
+         bind mount /run/netns/left in mnt:[4026531832] of process 1 (init), mount ID 30\n    \
+         until `ip netns delete left`, or `umount /run/netns/left`\n"
+    );
+    assert_eq!(
+        text(&snapshot, BUSY, SOME),
+        "net:[4026532200] is held by 1 process\n  process 200 (sleep 1000)\n    until process 200 exits\n"
+    );
+}
+
+#[test]
+fn an_initial_namespace_lives_as_long_as_the_kernel() {
+    let snapshot = snapshot();
+    assert_eq!(
+        text(&snapshot, USER, SOME),
+        "user:[4026531837] is the initial user namespace: it lives as long as the kernel\n  \
+         also held by 2 processes, 1 owned namespace\n"
+    );
+    let all = text(&snapshot, USER, usize::MAX);
+    assert!(all.contains("  process 200 (sleep 1000)\n    until all these processes exit\n"), "{all}");
+    assert!(all.contains("until net:4026532300 ends (lxkns why net:4026532300)"), "{all}");
+}
+
+#[test]
+fn long_lists_begin_with_the_leaders_and_are_cut() {
+    let mut snapshot = snapshot();
+    let busy = snapshot.namespaces.get_mut(&BUSY).unwrap();
+    busy.holders = (1000..11_000).map(|pid| Holder::Process { pid: Pid(pid) }).collect();
+    busy.leaders = vec![Pid(5000)];
+    snapshot.processes.insert(Pid(5000), process(5000, 1, "top", &[(NamespaceType::Net, BUSY)]));
+    assert_eq!(
+        text(&snapshot, BUSY, 2),
+        "net:[4026532200] is held by 10000 processes\n  process 5000 (top)\n  process 1000\n  \
+         and 9998 more (--all shows all)\n    until all these processes exit\n"
+    );
+    assert_eq!(text(&snapshot, BUSY, usize::MAX).lines().count(), 10_002);
+}
+
+#[test]
+fn suspects_are_told_where_nothing_explains() {
+    let mut snapshot = snapshot();
+    let nothing = "pid:[4026532500] is there, but nothing that could be seen holds it\n";
+    assert_eq!(text(&snapshot, ODD, SOME), format!("{nothing}  no suspects either\n"));
+    let (pid, tid) = (Pid(200), Tid(200));
+    snapshot.suspects = vec![
+        Suspect::ProcFile { pid, tid, fd: 3, ns_type: NamespaceType::Net, path: "/proc/1/net/dev".into() },
+        Suspect::InFlight { pid, tid, fd: 4, count: 1 },
+        Suspect::Mount {
+            mount_ns: HOME,
+            mount_id: 9,
+            fs_type: "proc".into(),
+            file_system: FileSystem { major: 0, minor: 22 },
+            path: Some("/x\x1b/proc".into()),
+        },
+    ];
+    assert_eq!(
+        text(&snapshot, ODD, SOME),
+        format!(
+            "{nothing}  suspects: each may hold it, or another one, or none; the kernel does not say\n  \
+             suspect: 1 descriptor in flight to a UNIX socket, fd 4 of process 200 (sleep 1000): /proc/200/fd/4\n  \
+             suspect: proc (0:22) mounted at /x\\x1b/proc in mnt:[4026531832], mount ID 9\n"
+        )
+    );
+    assert!(text(&snapshot, ODD, 1).ends_with("and 1 more suspects (--all shows all)\n"));
+    assert!(!text(&snapshot, LEFT, SOME).contains("suspect"), "what is explained has no suspects");
+    snapshot.namespaces.get_mut(&LEFT).unwrap().holders.clear();
+    assert!(text(&snapshot, LEFT, SOME).contains("open file /proc/1/net/dev, fd 3 of process 200"));
+}
