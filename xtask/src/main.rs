@@ -1,2 +1,40 @@
-//! x
-fn main() {}
+//! The project's own tasks, run as `cargo xtask COMMAND`. One file per command.
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod ci;
+mod licences;
+mod run;
+mod rust_text;
+mod test;
+mod tidy;
+
+use clap::Parser;
+
+/// The project's own tasks
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// All that continuous integration runs
+    Ci(ci::Args),
+    /// The whole test suite: as root and, where that is given, as an ordinary user too
+    Test,
+    /// Measures lxkns against lsns and against the floor, on a workload made for it
+    Bench(bench::Args),
+    /// Checks the tree against its own rules
+    Tidy,
+    /// Checks the licence and the source of everything that is linked in
+    Licences,
+}
+
+fn main() -> anyhow::Result<()> {
+    run::enter_workspace()?;
+    match Task::parse() {
+        Task::Ci(args) => ci::all(&args),
+        Task::Test => test::all(),
+        Task::Bench(args) => bench::run(&args),
+        Task::Tidy => tidy::run(),
+        Task::Licences => licences::run(),
+    }
+}
