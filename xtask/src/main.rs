@@ -10,6 +10,8 @@ mod rust_text;
 mod test;
 mod tidy;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
 /// The project's own tasks
@@ -28,9 +30,19 @@ enum Task {
     Licences,
 }
 
-fn main() -> anyhow::Result<()> {
-    run::enter_workspace()?;
-    match Task::parse() {
+fn main() -> ExitCode {
+    match run::enter_workspace().and_then(|()| task(Task::parse())) {
+        Ok(()) => ExitCode::SUCCESS,
+        // What went wrong, without the backtrace that RUST_BACKTRACE would add: it names nothing but this file.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn task(task: Task) -> anyhow::Result<()> {
+    match task {
         Task::Ci(args) => ci::all(&args),
         Task::Test => test::all(),
         Task::Bench(args) => bench::run(&args),

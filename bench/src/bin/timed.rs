@@ -5,8 +5,8 @@
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -26,10 +26,23 @@ struct Args {
     command: Vec<String>,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("timed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
     let mut command = Command::new(&args.command[0]);
-    command.args(&args.command[1..]).stdin(Stdio::null()).stdout(sink(args.stdout)?).stderr(sink(args.stderr)?);
+    command
+        .args(&args.command[1..])
+        .stdin(Stdio::null())
+        .stdout(sink(args.stdout.as_deref())?)
+        .stderr(sink(args.stderr.as_deref())?);
 
     let start = Instant::now();
     let child = command.spawn().with_context(|| format!("cannot run {}", args.command[0]))?;
@@ -49,9 +62,9 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn sink(file: Option<PathBuf>) -> anyhow::Result<Stdio> {
+fn sink(file: Option<&Path>) -> anyhow::Result<Stdio> {
     Ok(match file {
-        Some(path) => File::create(&path).with_context(|| format!("cannot create {}", path.display()))?.into(),
+        Some(path) => File::create(path).with_context(|| format!("cannot create {}", path.display()))?.into(),
         None => Stdio::null(),
     })
 }

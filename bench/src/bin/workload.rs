@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
@@ -17,7 +18,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Resource, WaitOptions};
 
 /// Makes a workload, prints `ready ...` when all of it stands, and takes it down when standard input closes.
-#[derive(Parser, Clone, Copy)]
+#[derive(Parser)]
 struct Args {
     /// How many processes
     #[arg(long, default_value_t = 1000)]
@@ -47,9 +48,18 @@ struct Ends {
     ready: OwnedFd,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    fits(&args)?;
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("workload: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    fits(args)?;
     let start = Instant::now();
     let (life, life_writer) = pipe_with(PipeFlags::CLOEXEC)?;
     let (ready_reader, ready) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -57,19 +67,19 @@ fn main() -> anyhow::Result<()> {
     let own_pid_namespace = File::open("/proc/self/ns/pid").context("cannot open /proc/self/ns/pid")?;
 
     for i in 0..args.processes {
-        let flag = namespace(i, &args);
+        let flag = namespace(i, args);
         // A new PID namespace is for those who are forked after it was made.
         if flag == Some(libc::CLONE_NEWPID) {
             unshare(libc::CLONE_NEWPID)?;
-            fork(&ends, || member(i, &args, None))?;
+            fork(&ends, || member(i, args, None))?;
             set_namespace(&own_pid_namespace, libc::CLONE_NEWPID)?;
         } else {
-            fork(&ends, || member(i, &args, flag))?;
+            fork(&ends, || member(i, args, flag))?;
         }
     }
     let holders = usize::from(args.processless_mount_namespaces > 0);
     if holders > 0 {
-        fork(&ends, || mount_namespace_holder(&args))?;
+        fork(&ends, || mount_namespace_holder(args))?;
     }
     let children = args.processes + holders;
 
