@@ -23,11 +23,12 @@ const STEPS: [Step; 9] = [
     ("tidy", tidy::run),
     ("licences", licences::run),
     ("clippy", clippy),
-    ("test", test::suite),
-    ("doctest", test::doc_tests),
     ("doc", doc),
     ("fuzz", fuzz),
     ("bench", bench::smoke),
+    ("doctest", test::doc_tests),
+    // Last, so that the count of tests is what closes the output.
+    ("test", test::suite),
 ];
 
 /// Runs every step even when one fails, so that one run tells all there is to mend.

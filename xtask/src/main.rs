@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod licences;
+mod man;
 mod run;
 mod rust_text;
 mod test;
@@ -24,6 +25,8 @@ enum Task {
     Test,
     /// Measures lxkns against lsns and against the floor, on a workload made for it
     Bench(bench::Args),
+    /// Writes the man pages
+    Man(man::Args),
     /// Checks the tree against its own rules
     Tidy,
     /// Checks the licence and the source of everything that is linked in
@@ -46,6 +49,7 @@ fn task(task: Task) -> anyhow::Result<()> {
         Task::Ci(args) => ci::all(&args),
         Task::Test => test::all(),
         Task::Bench(args) => bench::run(&args),
+        Task::Man(args) => man::run(&args),
         Task::Tidy => tidy::run(),
         Task::Licences => licences::run(),
     }

@@ -21,8 +21,9 @@ const PROGRAM: &str = "lxkns";
 const NOBODY: u32 = 65534;
 
 pub(crate) fn all() -> anyhow::Result<()> {
-    suite()?;
-    doc_tests()
+    let doc_tests = doc_tests();
+    // Last, so that what closes the output is what was counted.
+    suite().and(doc_tests)
 }
 
 /// Everything but the doc tests.
@@ -73,6 +74,7 @@ fn unprivileged() -> anyhow::Result<Counts> {
     fs::set_permissions(&tmp, fs::Permissions::from_mode(0o1777))?;
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
 
+    let package = std::env::current_dir()?.join("lxkns-cli");
     let mut command = Command::new("setpriv");
     command
         .arg(format!("--reuid={NOBODY}"))
@@ -80,7 +82,8 @@ fn unprivileged() -> anyhow::Result<Counts> {
         .args(["--clear-groups", "--bounding-set=-all", "--inh-caps=-all"])
         .arg(&live)
         // Where cargo runs it too, for the sake of the files that it reads from there.
-        .current_dir("lxkns-cli")
+        .current_dir(&package)
+        .env("CARGO_MANIFEST_DIR", &package)
         .env("LXKNS_BIN", &program)
         .env("LXKNS_TEST_UNPRIVILEGED", "1")
         .env("HOME", &tmp)
@@ -99,8 +102,8 @@ struct Built {
 fn build() -> anyhow::Result<Built> {
     let messages = output(&mut cargo([
         "test",
-        "--package",
-        "lxkns",
+        // All of it, as the suite was built: for one package alone cargo chooses other features and builds anew.
+        "--workspace",
         "--test",
         LIVE,
         "--all-features",
