@@ -82,5 +82,5 @@ fn fuzz() -> anyhow::Result<()> {
         println!("there are no fuzz targets");
         return Ok(());
     }
-    run(&mut cargo(["check", "--manifest-path", "fuzz/Cargo.toml"]))
+    run(&mut cargo(["check", "--manifest-path", "fuzz/Cargo.toml", "--locked"]))
 }
