@@ -3,8 +3,7 @@
 /// The string literals of a source text with the number of the line on which each begins. What is between the quotes
 /// comes as it is written. Test modules, which stand last in a file, are left out.
 pub(crate) fn string_literals(source: &str) -> Vec<(usize, &str)> {
-    let end = source.find("\n#[cfg(test)]\nmod ").unwrap_or(source.len());
-    let text = &source[..end];
+    let text = without_tests(source);
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     let mut at = 0;
@@ -32,6 +31,14 @@ pub(crate) fn string_literals(source: &str) -> Vec<(usize, &str)> {
         }
     }
     found
+}
+
+/// What stands before the test module, unless that is a file of its own.
+fn without_tests(source: &str) -> &str {
+    const START: &str = "\n#[cfg(test)]\nmod ";
+    let mut starts = source.match_indices(START).map(|(at, _)| at);
+    let inline = |at: &usize| source[at + START.len()..].lines().next().is_some_and(|line| line.contains('{'));
+    &source[..starts.find(inline).unwrap_or(source.len())]
 }
 
 /// The length up to and with `needle`, or of all when it does not occur.
@@ -123,6 +130,7 @@ mod tests {
     fn lines_are_counted_and_tests_left_out() {
         let source = "fn f() {}\nlet x = \"a\";\n\n#[cfg(test)]\nmod tests { \"b\" }\n";
         assert_eq!(string_literals(source), [(2, "a")]);
+        assert_eq!(string_literals("\n#[cfg(test)]\nmod tests;\n\"a\"\n"), [(4, "a")]);
     }
 
     #[test]
