@@ -1,2 +1,56 @@
-//! x
-fn main() {}
+//! The project's own tasks, run as `cargo xtask COMMAND`. One file per command.
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod ci;
+mod licences;
+mod man;
+mod run;
+mod rust_text;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The project's own tasks
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// All that continuous integration runs
+    Ci(ci::Args),
+    /// The whole test suite: as root and, where that is given, as an ordinary user too
+    Test,
+    /// Measures lxkns against lsns and against the floor, on a workload made for it
+    Bench(bench::Args),
+    /// Writes the man pages
+    Man(man::Args),
+    /// Checks the tree against its own rules
+    Tidy,
+    /// Checks the licence and the source of everything that is linked in
+    Licences,
+}
+
+fn main() -> ExitCode {
+    match run::enter_workspace().and_then(|()| task(Task::parse())) {
+        Ok(()) => ExitCode::SUCCESS,
+        // What went wrong, without the backtrace that RUST_BACKTRACE would add: it names nothing but this file.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn task(task: Task) -> anyhow::Result<()> {
+    match task {
+        Task::Ci(args) => ci::all(&args),
+        Task::Test => test::all(),
+        Task::Bench(args) => bench::run(&args),
+        Task::Man(args) => man::run(&args),
+        Task::Tidy => tidy::run(),
+        Task::Licences => licences::run(),
+    }
+}

@@ -1,0 +1,478 @@
+//! `cargo xtask bench`: lxkns beside lsns and beside the floor, on one host, in one run.
+//!
+//! The programs take turns, so that whatever else the host does hits all of them alike, and each has one run before
+//! that is not counted. What is printed is the median.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::run::{cargo, output, run as run_command};
+
+#[derive(clap::Args, Clone)]
+pub(crate) struct Args {
+    /// How many processes the workload has
+    #[arg(long, default_value_t = 10_000)]
+    processes: usize,
+    /// How many threads it has on top of the processes' first ones
+    #[arg(long, default_value_t = 9_600)]
+    threads_extra: usize,
+    /// How many namespaces it makes, a tenth of them net, the rest of six other types
+    #[arg(long, default_value_t = 3_000)]
+    namespaces: usize,
+    /// How many open files each process has, sockets not counted
+    #[arg(long, default_value_t = 8)]
+    fds: usize,
+    /// How many sockets each process has
+    #[arg(long, default_value_t = 2)]
+    sockets: usize,
+    /// How many mount namespaces are held by nothing but an fd
+    #[arg(long, default_value_t = 0)]
+    processless_mount_namespaces: usize,
+    /// No workload: the host as it is
+    #[arg(long)]
+    idle: bool,
+    /// How often each program is timed
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// This program instead of the one that is built here
+    #[arg(long, value_name = "PATH")]
+    lxkns: Option<PathBuf>,
+    /// This lsns instead of the one on PATH
+    #[arg(long, value_name = "PATH", default_value = "lsns")]
+    lsns: PathBuf,
+    /// Let the workload stand until return is pressed
+    #[arg(long)]
+    keep: bool,
+    /// Put the results into this file, in place of an earlier run's of the same size
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Fail if lxkns is slower than is claimed
+    #[arg(long)]
+    check: bool,
+    /// With --check: how many times faster than lsns lxkns is at least
+    #[arg(long, default_value_t = 8.0)]
+    faster_than_lsns: f64,
+    /// With --check: how many times the floor lxkns takes at most
+    #[arg(long, default_value_t = 1.5)]
+    within_floor: f64,
+}
+
+/// Where `cargo build --release` puts programs.
+const BUILT: &str = "target/release";
+
+/// A small run that proves that everything works. It says nothing about speed, and asserts nothing.
+pub(crate) fn smoke() -> anyhow::Result<()> {
+    let root = rustix::process::geteuid().is_root();
+    run(&Args {
+        processes: 60,
+        threads_extra: 40,
+        // Only root can make them.
+        namespaces: if root { 20 } else { 0 },
+        fds: 8,
+        sockets: 2,
+        processless_mount_namespaces: if root { 2 } else { 0 },
+        idle: false,
+        runs: 2,
+        lxkns: None,
+        lsns: "lsns".into(),
+        keep: false,
+        save: None,
+        check: false,
+        faster_than_lsns: 0.0,
+        within_floor: 0.0,
+    })
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    build(args)?;
+    let programs = [
+        Program { name: "lxkns ls", command: vec![args.lxkns.clone().unwrap_or_else(|| built("lxkns")), "ls".into()] },
+        Program { name: "lsns", command: vec![args.lsns.clone()] },
+        Program { name: "floor", command: vec![built("floor")] },
+    ];
+    let workload = if args.idle { None } else { Some(Workload::start(args)?) };
+    if let Some(workload) = &workload {
+        println!("{}", workload.ready);
+    }
+    let results = measure(&programs, args.runs)?;
+
+    let [lxkns, lsns, floor] = &results;
+    let mut text = format!("## {}\n\n```console\n$ {}\n```\n\n", title(args), command_line(args));
+    writeln!(text, "{}\n", host(&args.lsns)?)?;
+    text.push_str(&table(&results));
+    println!("\n{text}");
+
+    if args.keep {
+        println!("the workload stands; press return to end it");
+        std::io::stdin().read_line(&mut String::new())?;
+    }
+    if let Some(workload) = workload {
+        workload.end()?;
+    }
+    if let Some(path) = &args.save {
+        save(path, &text)?;
+    }
+    if args.check {
+        let claims = [
+            Claim::new("times faster than lsns, at least", lsns.wall() / lxkns.wall(), args.faster_than_lsns, true),
+            Claim::new("times the floor, at most", lxkns.wall() / floor.wall(), args.within_floor, false),
+            Claim::new("namespaces found for each that lsns finds", lxkns.lines / lsns.lines, 1.0, true),
+        ];
+        for claim in &claims {
+            println!("{}", claim.line());
+        }
+        ensure!(claims.iter().all(Claim::holds), "a claim does not hold");
+    }
+    Ok(())
+}
+
+fn build(args: &Args) -> anyhow::Result<()> {
+    let mut command = cargo(["build", "--release", "--locked", "--package", "lxkns-bench"]);
+    if args.lxkns.is_none() {
+        command.args(["--package", "lxkns"]);
+    }
+    run_command(&mut command)
+}
+
+fn built(name: &str) -> PathBuf {
+    Path::new(BUILT).join(name)
+}
+
+/// What is measured.
+struct Program {
+    name: &'static str,
+    command: Vec<PathBuf>,
+}
+
+/// What was measured of one program. One number of each for every run.
+struct Results {
+    name: &'static str,
+    wall_ms: Vec<f64>,
+    cpu_ms: Vec<f64>,
+    peak_kib: Vec<f64>,
+    /// How many lines it printed.
+    lines: f64,
+}
+
+impl Results {
+    fn wall(&self) -> f64 {
+        median(&self.wall_ms)
+    }
+}
+
+fn measure(programs: &[Program; 3], runs: u32) -> anyhow::Result<[Results; 3]> {
+    let mut lines = [0.0; 3];
+    for (program, lines) in programs.iter().zip(&mut lines) {
+        *lines = warm_up(program)?;
+    }
+    let mut results = [0, 1, 2].map(|i| Results {
+        name: programs[i].name,
+        wall_ms: Vec::new(),
+        cpu_ms: Vec::new(),
+        peak_kib: Vec::new(),
+        lines: lines[i],
+    });
+    for _ in 0..runs {
+        for (program, result) in programs.iter().zip(&mut results) {
+            let [wall, user, system, peak] = timed(program, &[])?;
+            result.wall_ms.push(wall / 1e6);
+            result.cpu_ms.push((user + system) / 1e3);
+            result.peak_kib.push(peak);
+        }
+    }
+    Ok(results)
+}
+
+/// One run of a program under the stopwatch.
+fn timed(program: &Program, options: &[&Path]) -> anyhow::Result<[f64; 4]> {
+    let text = output(Command::new(built("timed")).args(options).arg("--").args(&program.command))?;
+    let numbers: Vec<f64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    numbers.try_into().map_err(|_| anyhow::anyhow!("the stopwatch printed {text}"))
+}
+
+/// The run that is not counted: it shows that the program works, and how many lines it prints.
+fn warm_up(program: &Program) -> anyhow::Result<f64> {
+    let dir = tempfile::tempdir().context("cannot make a directory")?;
+    let (stdout, stderr) = (dir.path().join("stdout"), dir.path().join("stderr"));
+    let options = [Path::new("--stdout"), &stdout, Path::new("--stderr"), &stderr];
+    let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+    let result = timed(program, &options);
+    print!("{}", read(&stderr));
+    result.with_context(|| format!("{} does not work", program.name))?;
+    Ok(read(&stdout).lines().count() as f64)
+}
+
+/// A workload that stands until it is dropped.
+struct Workload {
+    child: Child,
+    /// What it said when it was ready.
+    ready: String,
+}
+
+impl Workload {
+    fn start(args: &Args) -> anyhow::Result<Self> {
+        let mut child = Command::new(built("workload"))
+            .args(workload_options(args))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot run the workload")?;
+        let stdout = child.stdout.take().context("its standard output is a pipe")?;
+        let mut ready = String::new();
+        BufReader::new(stdout).read_line(&mut ready)?;
+        let workload = Self { child, ready: ready.trim_end().to_owned() };
+        ensure!(workload.ready.starts_with("ready "), "there is no workload to measure on");
+        Ok(workload)
+    }
+
+    fn end(mut self) -> anyhow::Result<()> {
+        drop(self.child.stdin.take());
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the workload: {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Workload {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // It has ended already, or ends now that its standard input has.
+        let _ = self.child.wait();
+    }
+}
+
+fn workload_options(args: &Args) -> Vec<String> {
+    let mut options = Vec::new();
+    for (name, value) in [
+        ("processes", args.processes),
+        ("threads-extra", args.threads_extra),
+        ("namespaces", args.namespaces),
+        ("fds", args.fds),
+        ("sockets", args.sockets),
+        ("processless-mount-namespaces", args.processless_mount_namespaces),
+    ] {
+        options.push(format!("--{name}={value}"));
+    }
+    options
+}
+
+/// The command that repeats this run, paths of the machine left out.
+fn command_line(args: &Args) -> String {
+    let options = if args.idle { "--idle".to_owned() } else { workload_options(args).join(" ") };
+    format!("cargo xtask bench {options} --runs={}", args.runs)
+}
+
+fn title(args: &Args) -> String {
+    if args.idle {
+        return "An idle host".to_owned();
+    }
+    let mut title = format!(
+        "{} processes, {} tasks, {} namespaces",
+        thousands(args.processes),
+        thousands(args.processes + args.threads_extra),
+        thousands(args.namespaces)
+    );
+    if args.processless_mount_namespaces > 0 {
+        title.push_str(&format!(", {} more without a process", thousands(args.processless_mount_namespaces)));
+    }
+    title
+}
+
+fn thousands(n: usize) -> String {
+    if n < 1000 { n.to_string() } else { format!("{},{:03}", thousands(n / 1000), n % 1000) }
+}
+
+/// What was measured on, as far as it matters for the figures. Names nobody.
+fn host(lsns: &Path) -> anyhow::Result<String> {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo")
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name.to_owned()))
+        .unwrap_or_else(|| "unknown CPU".to_owned());
+    let cores = std::thread::available_parallelism()?;
+    let kernel = read("/proc/sys/kernel/osrelease");
+    // The release as kernel.org numbers it; what follows it names a machine.
+    let kernel: String = kernel.trim().chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    let mounts = read("/proc/self/mountinfo").lines().count();
+    let lsns = output(Command::new(lsns).arg("--version"))?;
+    let lsns = lsns.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+    let date = output(Command::new("date").args(["--utc", "+%Y-%m-%d"]))?;
+    let user = if rustix::process::geteuid().is_root() { "root" } else { "an ordinary user" };
+    Ok(format!("{}: {cores} cores ({cpu}), Linux {kernel}, {mounts} mounts, lsns {lsns}, as {user}.", date.trim()))
+}
+
+fn table(results: &[Results; 3]) -> String {
+    let [_, lsns, floor] = results;
+    let mut rows = vec![
+        ["program", "median ms", "min", "max", "CPU ms", "lsns takes", "times floor", "peak MiB", "lines"]
+            .map(str::to_owned),
+    ];
+    for result in results {
+        rows.push([
+            result.name.to_owned(),
+            format!("{:.1}", result.wall()),
+            format!("{:.1}", fold(&result.wall_ms, f64::min)),
+            format!("{:.1}", fold(&result.wall_ms, f64::max)),
+            format!("{:.1}", median(&result.cpu_ms)),
+            format!("{:.2} x", lsns.wall() / result.wall()),
+            format!("{:.2}", result.wall() / floor.wall()),
+            format!("{:.1}", fold(&result.peak_kib, f64::max) / 1024.0),
+            format!("{}", result.lines),
+        ]);
+    }
+    let mut text = aligned(&rows);
+    text.push_str("\nEvery run, in ms and in the order in which they were made:\n\n");
+    for result in results {
+        let runs: Vec<String> = result.wall_ms.iter().map(|ms| format!("{ms:.1}")).collect();
+        let _ = writeln!(text, "- {}: {}", result.name, runs.join(", "));
+    }
+    text
+}
+
+/// Rows as a markdown table that reads well as it stands, too. The first column is text, the others are numbers.
+fn aligned(rows: &[[String; 9]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..9).map(width).collect();
+    let mut text = String::new();
+    for (n, row) in rows.iter().enumerate() {
+        for (column, cell) in row.iter().enumerate() {
+            let width = widths[column];
+            let _ = if column == 0 { write!(text, "| {cell:<width$} ") } else { write!(text, "| {cell:>width$} ") };
+        }
+        text.push_str("|\n");
+        if n == 0 {
+            for (column, width) in widths.iter().enumerate() {
+                let dashes = "-".repeat(width + 1);
+                let _ = if column == 0 { write!(text, "|{dashes}-") } else { write!(text, "|{dashes}:") };
+            }
+            text.push_str("|\n");
+        }
+    }
+    text
+}
+
+fn fold(values: &[f64], f: fn(f64, f64) -> f64) -> f64 {
+    values.iter().copied().reduce(f).unwrap_or(f64::NAN)
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::NAN,
+        n if n % 2 == 0 => f64::midpoint(sorted[middle - 1], sorted[middle]),
+        _ => sorted[middle],
+    }
+}
+
+/// What is claimed of lxkns, and what was measured.
+struct Claim {
+    what: &'static str,
+    measured: f64,
+    bound: f64,
+    at_least: bool,
+}
+
+impl Claim {
+    fn new(what: &'static str, measured: f64, bound: f64, at_least: bool) -> Self {
+        Self { what, measured, bound, at_least }
+    }
+
+    fn holds(&self) -> bool {
+        if self.at_least { self.measured >= self.bound } else { self.measured <= self.bound }
+    }
+
+    fn line(&self) -> String {
+        let verdict = if self.holds() { "PASS" } else { "FAIL" };
+        format!("{verdict}: {} {}: {:.2}", self.what, self.bound, self.measured)
+    }
+}
+
+fn save(path: &Path, section: &str) -> anyhow::Result<()> {
+    let old = match fs::read_to_string(path) {
+        Ok(old) => old,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => bail!("cannot read {}: {error}", path.display()),
+    };
+    fs::write(path, with_section(&old, section)).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("saved to {}", path.display());
+    Ok(())
+}
+
+/// How the file begins that results are saved to.
+const PREAMBLE: &str = "\
+# Benchmarks
+
+What `cargo xtask bench` measured. The programs took turns on a workload that stands still; each had one run before
+that is not counted. *lsns takes* says how many times as long lsns takes, *times floor* how many times as long as the
+floor the program takes: a loop on two threads that opens each `/proc/PID`, reads the ten links of every task and every
+link in `fd/`, and keeps nothing. *CPU* is user and system time together, *peak* the largest resident set of all runs.
+";
+
+/// The file with one section more, or with one section new.
+fn with_section(old: &str, section: &str) -> String {
+    let heading = section.lines().next().unwrap_or_default();
+    let mut sections: Vec<String> = Vec::new();
+    let mut text = PREAMBLE.to_owned();
+    for line in old.lines().skip_while(|line| !line.starts_with("## ")) {
+        match sections.last_mut() {
+            Some(last) if !line.starts_with("## ") => {
+                last.push_str(line);
+                last.push('\n');
+            }
+            _ => sections.push(format!("{line}\n")),
+        }
+    }
+    match sections.iter_mut().find(|old| old.lines().next() == Some(heading)) {
+        Some(old) => *old = section.to_owned(),
+        None => sections.push(section.to_owned()),
+    }
+    for section in sections {
+        text.push('\n');
+        text.push_str(section.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_few() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn a_section_takes_the_place_of_the_one_of_its_size() {
+        let first = with_section("", "## A\n\nold\n");
+        let both = with_section(&first, "## B\n\nother\n");
+        let again = with_section(&both, "## A\n\nnew\n");
+        assert_eq!(again, format!("{PREAMBLE}\n## A\n\nnew\n\n## B\n\nother\n"));
+    }
+
+    #[test]
+    fn a_claim_that_could_not_be_measured_does_not_hold() {
+        assert!(Claim::new("", 8.0, 8.0, true).holds());
+        assert!(!Claim::new("", 1.6, 1.5, false).holds());
+        assert!(!Claim::new("", f64::NAN, 1.5, true).holds());
+        assert!(!Claim::new("", f64::NAN, 1.5, false).holds());
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(
+            ["0", "999", "1,000", "1,234,005"],
+            [0, 999, 1000, 1_234_005].map(thousands).each_ref().map(|s| &**s)
+        );
+    }
+}

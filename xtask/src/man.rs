@@ -1,0 +1,26 @@
+//! `cargo xtask man`: the man pages, one for each command.
+//!
+//! `lxkns` writes its own, from the definitions that its options are parsed by, so that a host which has nothing but
+//! the one file can have them too. Here that is only called.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+
+use crate::run::{cargo, run as run_command};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where they are put
+    #[arg(value_name = "DIR", default_value = "target/man")]
+    dir: PathBuf,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    fs::create_dir_all(&args.dir).with_context(|| format!("cannot create {}", args.dir.display()))?;
+    run_command(cargo(["run", "--quiet", "--locked", "--package", "lxkns", "--", "man"]).arg(&args.dir))?;
+    ensure!(args.dir.join("lxkns.1").exists(), "no page was written");
+    println!("written to {}", args.dir.display());
+    Ok(())
+}

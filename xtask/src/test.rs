@@ -1,0 +1,240 @@
+//! `cargo xtask test`: the whole suite, and the live tests once more as an ordinary user.
+//!
+//! lxkns is used by root and by people who are not, and is to be right for both; so whoever runs this as root runs
+//! the live tests twice.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::run::{cargo, line, output, run};
+
+/// The test binary that asks the running kernel, and the program that it runs.
+const LIVE: &str = "live";
+const PROGRAM: &str = "lxkns";
+
+/// nobody: a user who owns nothing.
+const NOBODY: u32 = 65534;
+
+pub(crate) fn all() -> anyhow::Result<()> {
+    let doc_tests = doc_tests();
+    // Last, so that what closes the output is what was counted.
+    suite().and(doc_tests)
+}
+
+/// Everything but the doc tests.
+pub(crate) fn suite() -> anyhow::Result<()> {
+    let root = rustix::process::geteuid().is_root();
+    let nextest = cargo(["nextest", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    let mut command = if nextest {
+        cargo(["nextest", "run", "--workspace", "--all-features", "--locked", "--no-fail-fast"])
+    } else {
+        cargo(["test", "--workspace", "--all-targets", "--all-features", "--locked", "--no-fail-fast"])
+    };
+    let mut counts = counted(&mut command)?;
+    ensure!(counts.passed > 0, "no test ran");
+    // What needs a privilege says so and is skipped without it. Where all are given, nothing may hide like that.
+    if root && std::env::var_os("CI").is_some_and(|ci| ci == "true") {
+        ensure!(counts.skipped == 0, "{} tests were skipped, although this is root", counts.skipped);
+    }
+    if root {
+        counts.add(&unprivileged()?);
+    }
+    println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped);
+    ensure!(counts.failed == 0, "{} tests failed", counts.failed);
+    Ok(())
+}
+
+pub(crate) fn doc_tests() -> anyhow::Result<()> {
+    run(&mut cargo(["test", "--doc", "--workspace", "--all-features", "--locked"]))
+}
+
+/// The live tests as a user without any privilege, from a directory that such a user can read.
+fn unprivileged() -> anyhow::Result<Counts> {
+    let built = build()?;
+    let dir = tempfile::Builder::new().prefix("lxkns-test-").tempdir().context("cannot make a directory")?;
+    let copy = |from: &Path, name: &str| -> anyhow::Result<PathBuf> {
+        let to = dir.path().join(name);
+        fs::copy(from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o755))?;
+        Ok(to)
+    };
+    let live = copy(&built.live, LIVE)?;
+    let program = copy(&built.program, PROGRAM)?;
+    let tmp = dir.path().join("tmp");
+    fs::create_dir(&tmp)?;
+    fs::set_permissions(&tmp, fs::Permissions::from_mode(0o1777))?;
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
+
+    let package = std::env::current_dir()?.join("lxkns-cli");
+    let mut command = Command::new("setpriv");
+    command
+        .arg(format!("--reuid={NOBODY}"))
+        .arg(format!("--regid={NOBODY}"))
+        .args(["--clear-groups", "--bounding-set=-all", "--inh-caps=-all"])
+        .arg(&live)
+        // Where cargo runs it too, for the sake of the files that it reads from there.
+        .current_dir(&package)
+        .env("CARGO_MANIFEST_DIR", &package)
+        .env("LXKNS_BIN", &program)
+        .env("LXKNS_TEST_UNPRIVILEGED", "1")
+        .env("HOME", &tmp)
+        .env("TMPDIR", &tmp);
+    let counts = counted(&mut command)?;
+    ensure!(counts.passed > 0, "no test ran as an ordinary user");
+    Ok(counts)
+}
+
+/// Where cargo has put what the live tests consist of.
+struct Built {
+    live: PathBuf,
+    program: PathBuf,
+}
+
+fn build() -> anyhow::Result<Built> {
+    let messages = output(&mut cargo([
+        "test",
+        // All of it, as the suite was built: for one package alone cargo chooses other features and builds anew.
+        "--workspace",
+        "--test",
+        LIVE,
+        "--all-features",
+        "--locked",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
+    ]))?;
+    Ok(Built { live: artifact(&messages, "test", LIVE)?, program: artifact(&messages, "bin", PROGRAM)? })
+}
+
+/// The executable of one target among the messages of cargo.
+fn artifact(messages: &str, kind: &str, name: &str) -> anyhow::Result<PathBuf> {
+    for message in messages.lines() {
+        let message: serde_json::Value = serde_json::from_str(message).context("cargo's message is not JSON")?;
+        let target = &message["target"];
+        let mut kinds = target["kind"].as_array().into_iter().flatten();
+        if message["reason"] == "compiler-artifact"
+            && target["name"] == name
+            && kinds.any(|k| k == kind)
+            && let Some(path) = message["executable"].as_str()
+        {
+            return Ok(path.into());
+        }
+    }
+    bail!("cargo has built no {kind} {name}")
+}
+
+/// What a test runner says at its end.
+#[derive(Debug, Default, PartialEq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// Adds what one line of output counts, if it is a closing line of nextest or of libtest.
+    fn read(&mut self, line: &str) {
+        let line = line.trim();
+        let libtest = line.starts_with("test result: ");
+        if !libtest && !line.starts_with("Summary [") {
+            return;
+        }
+        // `5 tests run: 4 passed, 1 failed, 2 skipped`, `ok. 4 passed; 1 failed; 2 ignored; ...`
+        let words: Vec<&str> = line.split([' ', ',', ';', '.']).filter(|word| !word.is_empty()).collect();
+        for pair in words.windows(2) {
+            let Ok(n) = pair[0].parse::<u64>() else { continue };
+            match pair[1] {
+                "passed" => self.passed += n,
+                "failed" | "timed" => self.failed += n,
+                "skipped" | "ignored" => self.skipped += n,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Runs a test runner, shows what it writes, and counts along. A runner that fails without naming a test fails here.
+fn counted(command: &mut Command) -> anyhow::Result<Counts> {
+    println!("$ {}", line(command));
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {}", line(command)))?;
+    let stdout = child.stdout.take().context("its standard output is a pipe")?;
+    let stderr = child.stderr.take().context("its standard error is a pipe")?;
+    let mut counts = Counts::default();
+    std::thread::scope(|scope| -> anyhow::Result<()> {
+        let errors = scope.spawn(|| shown(stderr, std::io::stderr()));
+        counts.add(&shown(stdout, std::io::stdout())?);
+        counts.add(&errors.join().expect("the reader does not panic")?);
+        Ok(())
+    })?;
+    let status = child.wait()?;
+    if !status.success() && counts.failed == 0 {
+        bail!("{}: {status}", line(command));
+    }
+    Ok(counts)
+}
+
+/// Passes on what comes, line by line, and returns what its closing lines count.
+fn shown(from: impl Read, mut to: impl Write) -> anyhow::Result<Counts> {
+    let mut counts = Counts::default();
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    while from.read_until(b'\n', &mut line)? > 0 {
+        to.write_all(&line)?;
+        counts.read(&String::from_utf8_lossy(&line));
+        line.clear();
+    }
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(text: &str) -> Counts {
+        shown(text.as_bytes(), std::io::sink()).unwrap()
+    }
+
+    #[test]
+    fn the_closing_line_of_nextest_is_read() {
+        let text = "        PASS [   0.003s] (1/1) lxkns-core procfs::stat::tests::one\n\
+                    ------------\n\
+                    \x20    Summary [   0.014s] 8 tests run: 5 passed (1 slow), 2 failed, 1 timed out, 3 skipped\n";
+        assert_eq!(counts(text), Counts { passed: 5, failed: 3, skipped: 3 });
+    }
+
+    #[test]
+    fn the_closing_lines_of_libtest_add_up() {
+        let line = "test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s\n";
+        let both = format!("{line}noise about 7 passed years\n{line}");
+        assert_eq!(counts(&both), Counts { passed: 8, failed: 0, skipped: 2 });
+    }
+
+    #[test]
+    fn an_artifact_is_found_by_kind_and_name() {
+        let messages = r#"{"reason":"build-script-executed"}
+{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"live"},"executable":"/wrong"}
+{"reason":"compiler-artifact","target":{"kind":["test"],"name":"live"},"executable":"/right"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(artifact(messages, "test", "live").unwrap(), PathBuf::from("/right"));
+        assert!(artifact(messages, "test", "other").is_err());
+    }
+}
