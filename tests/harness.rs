@@ -99,3 +99,15 @@ pub(crate) fn lxkns() -> Command {
     command.stdin(std::process::Stdio::null());
     command
 }
+
+/// Runs a part of a test in a process where no other test runs: the test program once more, for the test `name` only.
+pub(crate) fn alone(name: &str, body: impl FnOnce()) {
+    const ALONE: &str = "LXKNS_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return body();
+    }
+    let program = std::env::current_exe().unwrap();
+    let arguments = ["--exact", name, "--test-threads", "1"];
+    let output = Command::new(program).args(arguments).env(ALONE, "1").output().unwrap();
+    assert!(output.status.success(), "{}{}", output.stdout.escape_ascii(), output.stderr.escape_ascii());
+}

@@ -340,7 +340,8 @@ fn assert_bind_mounted(snapshot: &lxkns_core::Snapshot, ino: u64, actor: &Actor,
     match direct_holders(namespace)[..] {
         [Holder::BindMount { mount_ns, mount_id, path }] => {
             assert_eq!(mount_ns.ino, actor.ns_inode("mnt"));
-            let mountinfo = std::fs::read_to_string(format!("/proc/{}/mountinfo", actor.pid())).unwrap();
+            let mountinfo = std::fs::read(format!("/proc/{}/mountinfo", actor.pid())).unwrap();
+            let mountinfo = String::from_utf8_lossy(&mountinfo);
             let line = mountinfo.lines().find(|line| line.contains(&format!("net:[{ino}]")));
             if let Some(line) = line {
                 assert!(line.starts_with(&format!("{mount_id} ")), "{line}");

@@ -125,7 +125,7 @@ fn what_is_not_asked_is_unknown() {
 }
 
 fn named_ones_only() {
-    let actor = Actor::spawn_in(&["user", "net"]);
+    let actor = Actor::spawn_in(&["user", "uts"]);
     let child = actor.fork();
     let mut options = DiscoveryOptions::namespaces();
     options.status = Scope::Named;
