@@ -1,0 +1,1 @@
+//! Round trips, both forms, and what nobody should have written.
