@@ -40,13 +40,6 @@ impl Error {
     pub(crate) fn io(doing: &str, error: io::Error) -> Self {
         Self { kind: ErrorKind::Io, message: one_line(&format!("{doing}: {error}")), source: Some(error) }
     }
-
-    pub(crate) fn parsing(error: &serde_json::Error) -> Self {
-        match error.classify() {
-            serde_json::error::Category::Data => Self::new(ErrorKind::Invalid, &format!("invalid dump: {error}")),
-            _ => Self::new(ErrorKind::NotJson, &format!("not a dump: not JSON: {error}")),
-        }
-    }
 }
 
 /// What is quoted from a file in a message can be long and can hold anything.

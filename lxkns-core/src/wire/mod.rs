@@ -20,6 +20,8 @@ mod error;
 mod form;
 mod implied;
 mod read;
+#[cfg(feature = "_schema")]
+mod schema;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -29,6 +31,8 @@ mod write;
 use std::io;
 
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "_schema")]
+pub use schema::schema;
 
 use crate::model::Snapshot;
 
@@ -77,7 +81,7 @@ pub fn write(snapshot: &Snapshot, options: &WriteOptions, writer: impl io::Write
     flushed.map_err(|error| Error::io("write dump", error))
 }
 
-/// Reads a dump: one of [`write`], or one of the Go program lxkns, older versions included.
+/// Reads a dump: one of [`write()`], or one of the Go program lxkns, older versions included.
 ///
 /// What a dump does not say is not known in the snapshot either. Keys that mean nothing here are ignored. A byte slice
 /// is a reader too.
@@ -89,11 +93,4 @@ pub fn read(mut reader: impl io::Read) -> Result<Snapshot, Error> {
     let mut json = Vec::new();
     reader.read_to_end(&mut json).map_err(|error| Error::io("read dump", error))?;
     read::snapshot(&json)
-}
-
-/// The JSON Schema (2020-12) of what [`write`] writes.
-#[cfg(feature = "_schema")]
-pub fn schema() -> serde_json::Value {
-    let generator = schemars::generate::SchemaSettings::draft2020_12().for_serialize().into_generator();
-    generator.into_root_schema_for::<form::Dump>().to_value()
 }

@@ -18,7 +18,8 @@ use crate::model::{
 /// The snapshot that this JSON holds.
 pub(super) fn snapshot(json: &[u8]) -> Result<Snapshot, Error> {
     let mut dump: Dump = serde_json::from_slice(json).map_err(|error| not_a_dump(json, &error))?;
-    let namespaces = dump.namespaces.take().ok_or_else(|| Error::new(ErrorKind::NotADump, NO_NAMESPACES))?;
+    let namespaces = dump.namespaces.take().filter(|_| is_object(json));
+    let namespaces = namespaces.ok_or_else(|| Error::new(ErrorKind::NotADump, NO_NAMESPACES))?;
     let processes = dump.processes.take().unwrap_or_default();
     let options = dump.discovery_options.take().or(dump.options.take()).unwrap_or_default();
     let info = options.snapshot.as_ref();
@@ -51,17 +52,26 @@ pub(super) fn snapshot(json: &[u8]) -> Result<Snapshot, Error> {
 
 const NO_NAMESPACES: &str = "not a dump: it has no namespaces";
 
-/// Tells JSON that has nothing to do with dumps from a dump with something wrong in it.
+/// Tells what is not JSON from JSON that has nothing to do with dumps, and both from a dump with something wrong in it.
 fn not_a_dump(json: &[u8], error: &serde_json::Error) -> Error {
     #[derive(Deserialize)]
     struct AnyDump {
         #[serde(rename = "namespaces")]
         _namespaces: serde::de::IgnoredAny,
     }
-    if error.is_data() && serde_json::from_slice::<AnyDump>(json).is_err() {
+    // A mistake of meaning can hide one of form that comes after it.
+    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(json) {
+        return Error::new(ErrorKind::NotJson, &format!("not a dump: not JSON: {error}"));
+    }
+    if !is_object(json) || serde_json::from_slice::<AnyDump>(json).is_err() {
         return Error::new(ErrorKind::NotADump, NO_NAMESPACES);
     }
-    Error::parsing(error)
+    invalid(&error.to_string())
+}
+
+/// Whether this is an object, if it is JSON at all. Serde takes arrays for structs too.
+fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().starts_with(b"{")
 }
 
 fn invalid(message: &str) -> Error {
