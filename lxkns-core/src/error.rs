@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Discovery, or reading a dump, could not give any result. What could merely not be seen is no error but a
+/// Discovery could not give any result, or a namespace could not be reached. What could merely not be seen is no error but a
 /// [`Gap`](crate::model::Gap) in the snapshot.
 #[derive(Debug)]
 pub struct Error {
@@ -17,10 +17,6 @@ pub struct Error {
 pub enum ErrorKind {
     /// There is no procfs, or it cannot be read.
     Procfs,
-    /// The input is not a dump, or cannot be read.
-    Dump,
-    /// The output cannot be written.
-    Output,
     /// The namespace cannot be reached through anything that holds it.
     Unreachable,
 }

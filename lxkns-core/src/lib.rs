@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-mod discovery;
 mod error;
-pub mod model;
 mod procfs;
+
+mod discovery;
+pub mod model;
 mod reach;
-mod relations;
+pub mod relations;
+pub mod wire;
 
 pub use discovery::{discover, discover_in};
 pub use error::{Error, ErrorKind};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::{CpuRange, DiscoveryOptions, Gap, Namespace, NamespaceId, Pid, Process, Suspect};
+use super::{CpuRange, DiscoveryOptions, Gap, Namespace, NamespaceId, Pid, Process, Suspect, Uid};
 
 /// The host that was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,8 @@ pub struct Host {
 /// What was found on a host at one time.
 ///
 /// Equality compares what was found: two snapshots of an unchanged host are equal. Outside it are what changes by
-/// itself or says how the looking went: the run states of tasks, the gaps, the time and the time taken.
+/// itself or says how the looking went: the run states of tasks, the gaps, the time and the time taken; and the names
+/// of users, which are not the kernel's.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub suspects: Vec<Suspect>,
     /// What could not be read, sorted.
     pub gaps: Vec<Gap>,
+    /// The names of the users who created user namespaces, where somebody looked them up; discovery does not.
+    pub user_names: BTreeMap<Uid, String>,
     /// What was asked for.
     pub options: DiscoveryOptions,
     /// The host.
@@ -52,6 +55,7 @@ impl Snapshot {
             processes: BTreeMap::new(),
             suspects: Vec::new(),
             gaps: Vec::new(),
+            user_names: BTreeMap::new(),
             options,
             host,
             taken_at,

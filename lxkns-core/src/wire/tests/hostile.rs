@@ -1,0 +1,118 @@
+//! What nobody should have written.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::wire::ErrorKind;
+
+fn fails(json: &str) -> (ErrorKind, String) {
+    let error = read(json.as_bytes()).expect_err(json);
+    let message = error.to_string();
+    assert!(!message.contains('\n') && message.len() < 400, "{message}");
+    (error.kind(), message)
+}
+
+#[test]
+fn what_is_no_dump_says_so() {
+    for json in ["", "hello", "{", "[1, 2", "\u{0}", "{\"namespaces\": {}} x"] {
+        assert_eq!(fails(json).0, ErrorKind::NotJson, "{json}");
+    }
+    for json in ["5", "null", "[]", "\"x\"", "{}", "{\"namespaces\": null}", "{\"a\": 1}", "[[1, \"\\n\"]]"] {
+        let (kind, message) = fails(json);
+        assert_eq!(kind, ErrorKind::NotADump, "{json}");
+        assert_eq!(message, "not a dump: it has no namespaces");
+    }
+}
+
+#[test]
+fn values_that_cannot_be_are_errors() {
+    let namespace = |rest: &str| format!("{{\"namespaces\": {{\"9\": {{\"nsid\": 9, \"type\": \"net\", {rest}}}}}}}");
+    let process = |rest: &str| format!("{{\"namespaces\": {{}}, \"processes\": {{\"9\": {{{rest}}}}}}}");
+    let snapshot = |rest: &str| {
+        format!("{{\"namespaces\": {{}}, \"discovery-options\": {{\"snapshot\": {{\"format\": 1, {rest}}}}}}}")
+    };
+    for json in [
+        namespace("\"owner\": -1"),
+        namespace("\"owner\": 18446744073709551616"),
+        namespace("\"nsid\": 9"), // twice
+        namespace("\"leaders\": [4294967296]"),
+        namespace("\"holders\": [{\"kind\": \"fd\"}]"),
+        namespace("\"holders\": [{\"kind\": \"mount\", \"mntns\": 1}]"),
+        namespace("\"relations\": {\"owner\": \"who knows\"}"),
+        "{\"namespaces\": {\"x\": {\"type\": \"net\"}}}".to_owned(),
+        "{\"namespaces\": {\"-1\": {\"type\": \"net\"}}}".to_owned(),
+        "{\"namespaces\": {\"0\": {\"type\": \"net\"}}}".to_owned(),
+        "{\"namespaces\": {\"1\": {\"type\": \"a\\nb\"}}}".to_owned(),
+        "{\"namespaces\": {\"1\": {}}}".to_owned(),
+        format!("{{\"namespaces\": \"{}\"}}", "x".repeat(10_000)),
+        process("\"pid\": 0"),
+        process("\"pid\": -4"),
+        process("\"tasks\": [{}]"),
+        process("\"tasks\": [{\"tid\": 0}]"),
+        process("\"affinity\": [[1, 2, 3]]"),
+        process(
+            "\"nspids\": [], \"uids\": {\"real\": 0, \"effective\": 0, \"saved\": 0, \"file-system\": 0}, \
+             \"capabilities\": {\"inheritable\": \"x\", \"permitted\": \"0\", \"effective\": \"0\", \
+             \"bounding\": \"0\", \"ambient\": \"0\"}",
+        ),
+        snapshot("\"taken-at\": \"yesterday\""),
+        snapshot("\"options\": {\"status\": \"some\"}"),
+        snapshot("\"suspects\": [{\"kind\": \"in-flight\"}]"),
+        snapshot("\"suspects\": [{\"kind\": \"proc-file\", \"pid\": 1, \"fd\": 1, \"type\": \"x\", \"path\": \"\"}]"),
+    ] {
+        assert_eq!(fails(&json).0, ErrorKind::Invalid, "{json}");
+    }
+}
+
+#[test]
+fn a_newer_format_is_an_error_and_newer_words_are_not() {
+    let dump = |info: &str| format!("{{\"namespaces\": {{}}, \"discovery-options\": {{\"snapshot\": {{{info}}}}}}}");
+    assert_eq!(fails(&dump("\"format\": 2")).0, ErrorKind::NewerFormat);
+    let json = dump(
+        "\"format\": 1, \"places\": [\"fds\", \"attic\"], \"gaps\": [{\"place\": \"attic\"}], \
+         \"suspects\": [{\"kind\": \"butler\"}], \"new\": {\"x\": []}",
+    );
+    let snapshot = read(json.as_bytes()).unwrap();
+    assert!(snapshot.options.places.iter().eq([crate::model::Place::Fds]));
+    assert!(snapshot.gaps.is_empty() && snapshot.suspects.is_empty());
+}
+
+#[test]
+fn depth_and_size_do_not_matter() {
+    for open in ["[", "{\"a\":", "{\"namespaces\":", "{\"containers\":["] {
+        fails(&open.repeat(100_000));
+    }
+    let mut json = "{\"namespaces\":{\"1\":{\"type\":\"user\",\"parent\":2},\"2\":{\"type\":\"user\",\"parent\":1,\
+                    \"children\":[1,2,3]}}, \"containers\": null, \"mounts\": null, \"processes\": null}"
+        .to_owned();
+    let snapshot = read(json.as_bytes()).unwrap();
+    json = super::json(&snapshot);
+    assert!(read(json.as_bytes()).is_ok());
+}
+
+#[test]
+fn repeated_and_unsorted_entries_are_put_in_order() {
+    let json = "{\"namespaces\":{}, \"processes\":{\"7\":{\"name\":\"x\",\"tasks\":[{\"tid\":9},{\"tid\":8},\
+                {\"tid\":9}]}}}";
+    let snapshot = read(json.as_bytes()).unwrap();
+    let process = &snapshot.processes[&crate::model::Pid(7)];
+    assert_eq!(process.tasks.iter().map(|task| task.tid.0).collect::<Vec<_>>(), [7, 8, 9]);
+    assert_eq!(process.comm(), "x");
+}
+
+proptest! {
+    #[test]
+    fn nothing_panics(json in "[\\[\\]{}:,\"0-9a-z -]{0,60}") {
+        let _ = read(json.as_bytes());
+    }
+
+    #[test]
+    fn a_damaged_dump_does_not_panic(at in any::<prop::sample::Index>(), byte: u8) {
+        let mut json = json(&fixture::full()).into_bytes();
+        let at = at.index(json.len());
+        json[at] = byte;
+        if let Ok(snapshot) = read(json.as_slice()) {
+            super::json(&snapshot);
+        }
+    }
+}
