@@ -82,6 +82,12 @@ pub(crate) enum Command {
     /// Writes all there is to know as JSON
     #[command(help_template = TEMPLATE, before_help = DUMP_EXAMPLES)]
     Dump(DumpArgs),
+    /// Writes the man pages into a directory, for packagers
+    #[command(hide = true)]
+    Man {
+        /// Where to
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -145,10 +151,6 @@ pub(crate) struct DumpArgs {
     /// Without the command lines of processes, which can hold secrets
     #[arg(long)]
     pub(crate) no_cmdline: bool,
-
-    /// Without the mounts inside of mount namespaces
-    #[arg(long)]
-    pub(crate) no_mounts: bool,
 
     /// Without what differs between two runs over an unchanged host
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use lxkns_core::ProcRoot;
 use lxkns_core::model::{Namespace, NamespaceId, NamespaceType, Snapshot};
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -11,23 +12,20 @@ use netlink_sys::{Socket, SocketAddr};
 use rustc_hash::FxHashMap;
 use rustix::fd::{AsFd, AsRawFd as _};
 
-use crate::live;
-use crate::view::names::{self, Way};
+#[cfg(test)]
+use crate::view::names;
 
 /// The ID of each of these network namespaces, as lsns writes it: a number, or `unassigned`. One that cannot be asked
 /// about is left out.
 pub(crate) fn ask_all<'a>(
     snapshot: &Snapshot,
     namespaces: impl Iterator<Item = &'a Namespace>,
-    home: Option<NamespaceId>,
 ) -> FxHashMap<NamespaceId, String> {
-    let Ok(socket) = connect() else { return FxHashMap::default() };
+    let (Ok(socket), Ok(proc)) = (connect(), ProcRoot::host()) else { return FxHashMap::default() };
     let mut ids = FxHashMap::default();
     for namespace in namespaces.filter(|namespace| namespace.ns_type == NamespaceType::Net) {
-        // A path in somebody else's mount namespace can lead through a file system whose server is dead.
-        let ways = names::ways(snapshot, namespace, home).filter(|way| !matches!(way, Way::MountElsewhere(_)));
-        let mut opened = ways.take(4).filter_map(|way| live::open_namespace(&way.into_path(), namespace.id).ok());
-        if let Some(Ok(id)) = opened.next().map(|fd| ask(&socket, fd)) {
+        let opened = lxkns_core::open_namespace(&proc, snapshot, namespace.id);
+        if let Ok(id) = opened.map_err(io::Error::other).and_then(|fd| ask(&socket, fd)) {
             ids.insert(namespace.id, id.map_or_else(|| "unassigned".to_owned(), |id| id.to_string()));
         }
     }

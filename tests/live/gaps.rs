@@ -40,8 +40,9 @@ fn of_an_ordinary_user() {
 }
 
 fn of_root() {
-    let actor = Actor::spawn_in(&["user", "mnt", "uts", "ipc", "net", "pid", "cgroup"]);
+    let actor = Actor::spawn_in(&["user", "mnt", "uts", "ipc", "net", "cgroup"]);
     let thread = actor.thread_sharing_nothing();
+    actor.unshare(&["pid"]);
     let child = actor.fork();
     child.set_undumpable();
     let snapshot = discover_everything();

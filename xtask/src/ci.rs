@@ -18,13 +18,14 @@ pub(crate) struct Args {
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
 /// The quick ones first: who made a slip wants to know soon.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("fmt", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("licences", licences::run),
     ("clippy", clippy),
     ("doc", doc),
     ("fuzz", fuzz),
+    ("man", man::smoke),
     ("bench", bench::smoke),
     ("doctest", test::doc_tests),
     // Last, so that the count of tests is what closes the output.

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
         counts: Counts::of(&snapshot),
         users: if is_live && columns.contains(&Column::User) { Users::of_host() } else { Users::default() },
         netnsids: if is_live && columns.contains(&Column::Netnsid) {
-            netnsid::ask_all(&snapshot, shown.iter().copied(), home)
+            netnsid::ask_all(&snapshot, shown.iter().copied())
         } else {
             Default::default()
         },

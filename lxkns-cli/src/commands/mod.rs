@@ -10,6 +10,7 @@ use crate::{gaps, live};
 
 mod dump;
 mod ls;
+mod man;
 mod why;
 
 /// Runs a command.
@@ -18,6 +19,7 @@ pub(crate) fn run(args: &Args) -> Result {
         Command::Ls(ls) => ls::run(ls, args.color),
         Command::Why(why) => why::run(why, args.color),
         Command::Dump(dump) => dump::run(dump),
+        Command::Man { dir } => man::run(dir),
     }
 }
 
