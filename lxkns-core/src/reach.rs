@@ -102,7 +102,7 @@ pub(crate) fn through(proc: &ProcRoot, ns_type: NamespaceType, holder: &Holder) 
 }
 
 /// Opens a namespace link of a process: what is below `ns` is always a namespace, so that opening it is harmless.
-fn open_link(proc: &ProcRoot, path: &str) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_link(proc: &ProcRoot, path: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
@@ -126,7 +126,11 @@ pub(crate) fn pidfd(proc: &ProcRoot, process: &ProcDir, pid: Pid, tid: Tid) -> R
         lxkns_sys::pidfd_open_thread(tid.0)?
     };
     // The directory still answers after the pidfd was opened: so the number had not been given to another meanwhile.
-    process.stat(format!("task/{tid}/ns"), StatxFlags::INO)?;
+    if tid == Tid::from(pid) {
+        process.stat(c"ns", StatxFlags::INO)?;
+    } else {
+        process.stat(format!("task/{tid}/ns"), StatxFlags::INO)?;
+    }
     Ok(pidfd)
 }
 

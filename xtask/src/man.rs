@@ -4,7 +4,7 @@
 //! the one file can have them too. Here that is only called.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
@@ -18,9 +18,21 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    fs::create_dir_all(&args.dir).with_context(|| format!("cannot create {}", args.dir.display()))?;
-    run_command(cargo(["run", "--quiet", "--locked", "--package", "lxkns", "--", "man"]).arg(&args.dir))?;
-    ensure!(args.dir.join("lxkns.1").exists(), "no page was written");
+    write(&args.dir)?;
     println!("written to {}", args.dir.display());
+    Ok(())
+}
+
+/// Writes them where nobody looks, to prove that it can be done.
+pub(crate) fn smoke() -> anyhow::Result<()> {
+    write(tempfile::tempdir()?.path())
+}
+
+fn write(dir: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    run_command(cargo(["run", "--quiet", "--locked", "--package", "lxkns", "--", "man"]).arg(dir))?;
+    for page in ["lxkns.1", "lxkns-ls.1", "lxkns-why.1", "lxkns-dump.1"] {
+        ensure!(dir.join(page).exists(), "{page} was not written");
+    }
     Ok(())
 }

@@ -28,6 +28,8 @@ impl Counts {
                 let count = counts.entry(id).or_default();
                 count.processes += 1;
                 count.lowest.get_or_insert(process.pid);
+                // Threads that are not told one by one are where their process is.
+                count.tasks += u64::from(process.threads).saturating_sub(process.tasks.len() as u64);
             }
             for (_, id) in process.tasks.iter().flat_map(|task| task.namespaces.iter()) {
                 counts.entry(id).or_default().tasks += 1;

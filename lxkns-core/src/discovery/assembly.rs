@@ -21,7 +21,7 @@ pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_
     }
     // A PID that was given to another process between two looks is kept as it was seen last.
     snapshot.processes = found.processes.into_iter().map(|process| (process.pid, process)).collect();
-    for (id, members) in relations::members(&snapshot.processes) {
+    for (id, members) in relations::members(snapshot.processes.values()) {
         if let Some(namespace) = snapshot.namespaces.get_mut(&id) {
             namespace.leaders = members.leaders;
             namespace.loose_threads = members.loose_threads;

@@ -1,16 +1,17 @@
 //! Command lines. The kernel takes them from the process's own memory: while that is being changed, or is mapped from
-//! a file whose server is gone, the reader waits, perhaps for ever, and cannot be got out of it. So they come last,
-//! and a thread of its own reads them.
+//! a file whose server is gone, the reader waits, perhaps for ever, and cannot be got out of it. So a thread of their own
+//! reads them, beside what comes after the processes.
 
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bstr::BString;
 use rustix::io::Errno;
 
 use super::named;
-use super::search::Search;
-use crate::model::{Object, Pid, Place, Snapshot};
+use super::search::{Found, Search};
+use crate::model::{Object, Pid, Place, Process, Snapshot};
 use crate::procfs::ProcRoot;
 
 /// How long one command line may take. None takes a thousandth of it unless something is wrong.
@@ -18,55 +19,110 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How much of a command line is read. A process can make its own as long as it likes.
 const LONGEST: usize = 32 * 1024;
 
-/// Reads the command lines that were asked for. If the reader gets stuck, it is left behind: one thread, which ends when
-/// the kernel lets it go; the command lines that it had not read by then stay unknown, and a gap says so.
-pub(super) fn all(search: &Search<'_>, snapshot: &mut Snapshot) {
-    let pids = named::pids(snapshot, search.options.command_lines);
-    let wanted: Vec<_> = pids.iter().map(|pid| (*pid, snapshot.processes[pid].start_time_ticks())).collect();
+/// Command lines that are being read.
+pub(super) struct Reading {
+    wanted: Vec<Pid>,
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// What has been read, in the order of what was wanted.
+    read: Vec<Result<CommandLine, Errno>>,
+    is_done: bool,
+    /// Nobody wants the rest.
+    is_abandoned: bool,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change is a single step, so that a panic leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Begins to read the command lines that were asked for.
+pub(super) fn begin(search: &Search<'_>, found: &mut Found) -> Option<Reading> {
+    let wanted = named::in_scope(search.options.command_lines, found);
     if wanted.is_empty() {
-        return;
+        return None;
     }
-    let (sender, receiver) = mpsc::channel();
+    let of = |process: &Process| wanted.binary_search(&process.pid).is_ok();
+    let processes = found.processes.iter().filter(|process| of(process));
+    let mut processes: Vec<_> = processes.map(|process| (process.pid, process.start_time_ticks())).collect();
+    processes.sort_unstable();
+    let wanted = processes.iter().map(|&(pid, _)| pid).collect();
+    let shared = Arc::new(Shared::default());
     let started = search.proc.try_clone().map_err(std::io::Error::from).and_then(|proc| {
-        let read_all = move || {
-            for (pid, start_time_ticks) in wanted {
-                if sender.send((pid, read(&proc, pid, start_time_ticks))).is_err() {
-                    return;
-                }
-            }
-        };
-        std::thread::Builder::new().name("lxkns-cmdline".into()).spawn(read_all)
+        let shared = Arc::clone(&shared);
+        std::thread::Builder::new().name("lxkns-cmdline".into()).spawn(move || read_all(&proc, &processes, &shared))
     });
-    let thread = match started {
-        Ok(thread) => thread,
+    match started {
+        Ok(thread) => Some(Reading { wanted, shared, thread }),
         Err(_) => {
-            let gap = named::gap(Place::CommandLines, Object::Host, "start a thread to read cmdline", Errno::AGAIN);
-            return snapshot.gaps.extend(gap);
-        }
-    };
-    for (index, &pid) in pids.iter().enumerate() {
-        match receiver.recv_timeout(PATIENCE) {
-            Ok((pid, read)) => note(snapshot, pid, read),
-            Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                snapshot.gaps.extend(named::gap(
-                    Place::CommandLines,
-                    Object::Process(pid),
-                    "read cmdline: no answer",
-                    Errno::TIMEDOUT,
-                ));
-                let rest = pids.len() - index - 1;
-                if rest > 0 {
-                    let operation = format!("read cmdline of {rest} more processes: not tried after that");
-                    snapshot.gaps.extend(named::gap(Place::CommandLines, Object::Host, operation, Errno::TIMEDOUT));
-                }
-                return;
-            }
+            found.gap(Place::CommandLines, Object::Host, "start a thread to read cmdline", Errno::AGAIN);
+            None
         }
     }
-    // All has been received, so it is at its end.
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
+}
+
+fn read_all(proc: &ProcRoot, processes: &[(Pid, u64)], shared: &Shared) {
+    for &(pid, start_time_ticks) in processes {
+        let read = read(proc, pid, start_time_ticks);
+        let mut state = shared.state();
+        state.read.push(read);
+        if state.is_abandoned {
+            return;
+        }
+    }
+    shared.state().is_done = true;
+    shared.changed.notify_all();
+}
+
+impl Reading {
+    /// Waits for the command lines. If the reader gets stuck, it is left behind: one thread, which ends when the kernel
+    /// lets it go; the command lines that it had not read by then stay unknown, and a gap says so.
+    pub(super) fn finish(self, snapshot: &mut Snapshot) {
+        let mut state = self.shared.state();
+        while !state.is_done {
+            let so_far = state.read.len();
+            let waited = self.shared.changed.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+            if self.thread.is_finished() || (waited.1.timed_out() && state.read.len() == so_far) {
+                state.is_abandoned = !state.is_done;
+                break;
+            }
+        }
+        let read = std::mem::take(&mut state.read);
+        let is_stuck = state.is_abandoned && !self.thread.is_finished();
+        drop(state);
+
+        let rest = self.wanted.len() - read.len();
+        for (pid, read) in self.wanted.iter().zip(read) {
+            note(snapshot, *pid, read);
+        }
+        if !is_stuck {
+            if let Err(panic) = self.thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+            return;
+        }
+        let mut gap = |object, operation| {
+            snapshot.gaps.extend(named::gap(Place::CommandLines, object, operation, Errno::TIMEDOUT));
+        };
+        if let Some(&pid) = self.wanted.get(self.wanted.len() - rest) {
+            gap(Object::Process(pid), "read cmdline: no answer".to_owned());
+        }
+        if rest > 1 {
+            gap(Object::Host, format!("read cmdline of {} more processes: not tried after that", rest - 1));
+        }
     }
 }
 

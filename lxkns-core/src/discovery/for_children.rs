@@ -3,33 +3,39 @@
 use rustix::io::Errno;
 
 use super::search::{Found, Search};
-use crate::model::{GapKind, Holder, NamespaceLinks, NamespaceType, Object, Pid, Place, Task, Tid};
+use super::tasks::Thread;
+use crate::model::{GapKind, Holder, NamespaceLinks, NamespaceType, Object, Pid, Place, Tid};
 use crate::reach;
 
 const TYPES: [NamespaceType; 2] = [NamespaceType::Pid, NamespaceType::Time];
 
 /// A PID namespace that has not had a process yet has no link that could be read; a pidfd can be asked for it.
-pub(super) fn ask_where_no_link(search: &Search<'_>, found: &mut Found, pid: Pid, task: &mut Task) {
+pub(super) fn ask_where_no_link(
+    search: &Search<'_>,
+    found: &mut Found,
+    pid: Pid,
+    tid: Tid,
+    namespaces: &mut NamespaceLinks,
+) {
     let missing = search.looks_in(Place::ForChildren)
         && search.proc.links().pid_for_children
-        && !task.state.is_dead()
-        && task.namespaces.get(NamespaceType::Pid).is_some()
-        && task.namespaces.for_children(NamespaceType::Pid).is_none();
+        && namespaces.get(NamespaceType::Pid).is_some()
+        && namespaces.for_children(NamespaceType::Pid).is_none();
     if !missing || search.is_without(Place::ForChildren) {
         return;
     }
-    let opened = reach::pid_for_children(search.proc, pid, task.tid).and_then(|fd| Ok((reach::identity(&fd)?, fd)));
+    let opened = reach::pid_for_children(search.proc, pid, tid).and_then(|fd| Ok((reach::identity(&fd)?, fd)));
     let noted = opened.and_then(|(id, fd)| {
         found.note_open(search, id, fd, None)?;
         Ok(id)
     });
     match noted {
-        Ok(id) => task.namespaces.set_for_children(NamespaceType::Pid, id),
+        Ok(id) => namespaces.set_for_children(NamespaceType::Pid, id),
         // What a kernel says that knows no such request of a pidfd.
         Err(Errno::INVAL) => found.gap_or_without(
             search,
             Place::ForChildren,
-            Object::Task(pid, task.tid),
+            Object::Task(pid, tid),
             "PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE",
             Errno::NOTTY,
         ),
@@ -37,7 +43,7 @@ pub(super) fn ask_where_no_link(search: &Search<'_>, found: &mut Found, pid: Pid
         Err(errno) => found.gap_or_without(
             search,
             Place::ForChildren,
-            Object::Task(pid, task.tid),
+            Object::Task(pid, tid),
             "PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE",
             errno,
         ),
@@ -61,10 +67,13 @@ pub(super) fn of_tasks(
     found: &mut Found,
     pid: Pid,
     of_process: &NamespaceLinks,
-    tasks: &mut [Task],
+    threads: &mut [Thread],
 ) {
-    for task in tasks {
-        ask_where_no_link(search, found, pid, task);
+    for task in threads.iter_mut().filter(|thread| thread.is_alive()) {
+        ask_where_no_link(search, found, pid, task.tid, &mut task.namespaces);
+        if let Some(details) = &mut task.task {
+            details.namespaces = task.namespaces;
+        }
         for ns_type in TYPES {
             let for_children = task.namespaces.for_children(ns_type);
             let is_news =

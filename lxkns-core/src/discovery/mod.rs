@@ -72,20 +72,23 @@ pub fn discover_in(proc: &ProcRoot, options: &DiscoveryOptions) -> Result<Snapsh
     let mut found = processes::own(&search);
     // Processes, their threads and descriptors: most namespaces, and the ways into mount namespaces.
     found.merge(processes::all(&search)?);
+    // What can get stuck goes beside the rest from here on, and is not waited for without end.
+    let command_lines = command_lines::begin(&search, &mut found);
     // Bind mounts: a mount namespace that is found in one can hold another.
     bind_mounts::all(&search, &mut found);
     // The kernel's own lists: whatever nothing so far has led to.
     kernel::all(&search, &mut found)?;
     // Namespaces that could not be opened when they were seen: perhaps through another of their holders.
     facts::of_the_rest(&search, &mut found);
+    // What is read only of processes that are shown: now it is known which these are.
+    named::statuses(&search, &mut found);
 
-    // From here on it is known what there is; the rest is about it.
     let mut snapshot = assembly::snapshot(&search, found, host, taken_at);
     freezer::all(&search, &mut snapshot);
     namespace_details::all(&search, &mut snapshot);
-    // Last, and only of those that are shown: what is slow to read.
-    named::statuses(&search, &mut snapshot);
-    command_lines::all(&search, &mut snapshot);
+    if let Some(command_lines) = command_lines {
+        command_lines.finish(&mut snapshot);
+    }
 
     snapshot.gaps.sort();
     snapshot.gaps.dedup();

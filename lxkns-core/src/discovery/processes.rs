@@ -56,6 +56,7 @@ fn process(search: &Search<'_>, found: &mut Found, pid: Pid) {
 }
 
 fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Result<(), Errno> {
+    let known = found.namespaces.len();
     let mut main = tasks::read(search, found, dir, pid, Tid::from(pid), false)?;
     let main_is_dead = main.task.state.is_dead();
     let looks_at_tasks = search.looks_in(Place::Tasks) || search.looks_in(Place::TaskFds) || main_is_dead;
@@ -63,13 +64,15 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
         if main.threads > 1 && looks_at_tasks { tasks::others(search, found, dir, &main.task)? } else { Vec::new() };
 
     // The first thread may have exited before the others: then one that lives stands for the process.
-    let living = others.iter_mut().find(|task| !task.state.is_dead() && !task.namespaces.is_empty());
-    let voice = match living {
-        Some(living) if main_is_dead => living,
-        _ => &mut main.task,
+    let living = others.iter_mut().find(|thread| thread.is_alive() && !thread.namespaces.is_empty());
+    let (voice, mut namespaces) = match living {
+        Some(living) if main_is_dead => (living.tid, living.namespaces),
+        _ => (main.task.tid, main.task.namespaces),
     };
-    for_children::ask_where_no_link(search, found, pid, voice);
-    let (voice, namespaces) = (voice.tid, voice.namespaces);
+    if !main_is_dead {
+        for_children::ask_where_no_link(search, found, pid, voice, &mut namespaces);
+        main.task.namespaces = namespaces;
+    }
 
     if search.looks_in(Place::Processes) && voice == Tid::from(pid) {
         for (ns_type, id) in namespaces.iter() {
@@ -90,12 +93,17 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
         }
     }
 
-    let mut tasks = Vec::with_capacity(1 + others.len());
-    tasks.push(main.task);
+    let mut tasks = vec![main.task];
     if search.looks_in(Place::Tasks) {
-        tasks.append(&mut others);
+        tasks.extend(others.into_iter().filter_map(|thread| thread.task));
     }
-    let status = main.status.filter(|_| search.options.status == Scope::All);
-    found.processes.push(Process { pid, ppid: main.ppid, namespaces, tasks, command_line: None, status });
+    let (ppid, threads) = (main.ppid, main.threads);
+    // Who brings a namespace that was not known is likely to be shown with it.
+    let status = match search.options.status {
+        Scope::All => main.status,
+        Scope::Named if found.namespaces.len() > known => tasks::status(found, dir, pid),
+        _ => None,
+    };
+    found.processes.push(Process { pid, ppid, namespaces, threads, tasks, command_line: None, status });
     Ok(())
 }

@@ -31,6 +31,9 @@ pub(super) struct Search<'a> {
     without: AtomicU32,
     /// The device numbers of files that are recognized by them.
     pub(super) devices: facts::Devices,
+    /// The caller's user namespace, which owns most others: while it is open, the kernel needs no new inode to open it
+    /// again each time that an owner is asked for.
+    _user_ns: Option<OwnedFd>,
 }
 
 /// What one worker has found; merged at the end.
@@ -54,6 +57,9 @@ pub(super) struct Found {
     pub(super) sockets: FxHashMap<u64, NamespaceId>,
     /// Control groups by the text that says them: most tasks share theirs with others.
     pub(super) cgroups: FxHashMap<Box<[u8]>, Arc<Cgroups>>,
+    /// The network namespace of the last socket. The next one is mostly in the same, and while that is open somewhere the
+    /// kernel needs no new inode to open it again.
+    pub(super) last_socket_ns: Option<OwnedFd>,
     /// Room for the text of files.
     pub(super) buffer: Vec<u8>,
 }
@@ -74,6 +80,7 @@ impl<'a> Search<'a> {
             facts: Mutex::default(),
             without: AtomicU32::new(0),
             devices: facts::Devices::of_this_kernel(proc),
+            _user_ns: reach::open_link(proc, "thread-self/ns/user").ok(),
         }
     }
 
@@ -94,38 +101,47 @@ impl<'a> Search<'a> {
 
     /// Has `work` done for each of `items`, by several threads, in whatever order.
     pub(super) fn for_each<T: Sync>(&self, items: &[T], work: impl Fn(&mut Found, &T) + Sync) -> Found {
-        let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_WORKERS);
-        // Small enough that nobody is left with much at the end, large enough that the cursor is seldom asked.
-        let step = (items.len() / (workers * 8)).clamp(1, 16);
-        let cursor = AtomicUsize::new(0);
-        let worker = || {
-            let mut found = Found::default();
-            loop {
-                let from = cursor.fetch_add(step, Ordering::Relaxed);
-                let Some(rest) = items.get(from..).filter(|rest| !rest.is_empty()) else {
-                    return found;
-                };
-                for item in rest.iter().take(step) {
-                    work(&mut found, item);
-                }
-            }
-        };
-        let workers = workers.min(items.len().div_ceil(step));
-        std::thread::scope(|scope| {
-            // Where no further thread can be had, those that there are do it all.
-            let others: Vec<_> = (1..workers)
-                .map_while(|_| std::thread::Builder::new().name("lxkns".into()).spawn_scoped(scope, worker).ok())
-                .collect();
-            let mut found = worker();
-            for other in others {
-                match other.join() {
-                    Ok(theirs) => found.merge(theirs),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            found
-        })
+        let mut parts = share_out(items, work).into_iter();
+        let mut found: Found = parts.next().unwrap_or_default();
+        parts.for_each(|part| found.merge(part));
+        found
     }
+}
+
+/// Has `work` done for each of `items`, by several threads, in whatever order. What each of them has made of it comes
+/// back in parts.
+pub(super) fn share_out<T: Sync, Part: Default + Send>(items: &[T], work: impl Fn(&mut Part, &T) + Sync) -> Vec<Part> {
+    let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_WORKERS);
+    // Small enough that nobody is left with much at the end, large enough that the cursor is seldom asked.
+    let step = (items.len() / (workers * 8)).clamp(1, 16);
+    let cursor = AtomicUsize::new(0);
+    let worker = || {
+        let mut part = Part::default();
+        loop {
+            let from = cursor.fetch_add(step, Ordering::Relaxed);
+            let Some(rest) = items.get(from..).filter(|rest| !rest.is_empty()) else {
+                return part;
+            };
+            for item in rest.iter().take(step) {
+                work(&mut part, item);
+            }
+        }
+    };
+    let workers = workers.min(items.len().div_ceil(step));
+    std::thread::scope(|scope| {
+        // Where no further thread can be had, those that there are do it all.
+        let others: Vec<_> = (1..workers)
+            .map_while(|_| std::thread::Builder::new().name("lxkns".into()).spawn_scoped(scope, worker).ok())
+            .collect();
+        let mut parts = vec![worker()];
+        for other in others {
+            match other.join() {
+                Ok(part) => parts.push(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        parts
+    })
 }
 
 impl Found {

@@ -50,24 +50,22 @@ pub(super) fn socket(
     let &Table { pid, tid, .. } = fetcher.table;
     let holder = Holder::Socket { pid, tid, fd, inode };
     // Many descriptors, of many processes, can be on one socket.
-    let known = found.sockets.get(&inode).copied();
-    let id = match known.map_or_else(|| namespace(search, found, fetcher, fd), |id| Ok((id, None))) {
-        Ok((id, ns)) => {
-            found.sockets.insert(inode, id);
-            match ns {
-                Some(ns) => {
-                    let noted = found.note_open(search, id, ns, None);
-                    if let Err(errno) = noted {
-                        return found.gap(Place::Sockets, Object::Namespace(id), "ask the namespace", errno);
-                    }
-                    id
+    let id = match found.sockets.get(&inode) {
+        Some(&id) => id,
+        None => match namespace(search, fetcher, fd) {
+            Ok((id, ns)) => {
+                found.sockets.insert(inode, id);
+                if found.namespaces.contains_key(&id) {
+                    found.last_socket_ns = Some(ns);
+                } else if let Err(errno) = found.note_open(search, id, ns, None) {
+                    return found.gap(Place::Sockets, Object::Namespace(id), "ask the namespace", errno);
                 }
-                None => id,
+                id
             }
-        }
-        // Closed in the meantime; or no socket but an O_PATH descriptor on one, which holds nothing.
-        Err((_, Errno::BADF)) => return,
-        Err((operation, errno)) => return failed(search, found, fetcher, fd, operation, errno),
+            // Closed in the meantime; or no socket but an O_PATH descriptor on one, which holds nothing.
+            Err((_, Errno::BADF)) => return,
+            Err((operation, errno)) => return failed(search, found, fetcher, fd, operation, errno),
+        },
     };
     if home == Some(id) {
         found.sockets_at_home.insert((inode, id));
@@ -79,16 +77,15 @@ pub(super) fn socket(
 /// Asks a socket for its network namespace.
 fn namespace(
     search: &Search<'_>,
-    found: &Found,
     fetcher: &mut Fetcher<'_>,
     fd: u32,
-) -> Result<(NamespaceId, Option<OwnedFd>), (&'static str, Errno)> {
+) -> Result<(NamespaceId, OwnedFd), (&'static str, Errno)> {
     let socket = fetcher.fetch(search, fd)?;
     let asked = lxkns_sys::siocgskns(&socket);
     reach::close_fetched(socket);
     let ns = asked.map_err(|errno| ("SIOCGSKNS", errno))?;
     let id = reach::identity(&ns).map_err(|errno| ("statx", errno))?;
-    Ok((id, (!found.namespaces.contains_key(&id)).then_some(ns)))
+    Ok((id, ns))
 }
 
 fn failed(

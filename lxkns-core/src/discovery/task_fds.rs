@@ -6,11 +6,12 @@ use rustix::io::Errno;
 
 use super::fds::{self, Table};
 use super::search::{Found, Search};
-use crate::model::{NamespaceType, Object, Pid, Place, Task, Tid};
+use super::tasks::Thread;
+use crate::model::{NamespaceType, Object, Pid, Place, Tid};
 use crate::procfs::ProcDir;
 
 /// Goes through the descriptor tables of those threads that do not share the one of `voice`, which has been seen.
-pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, pid: Pid, voice: Tid, others: &[Task]) {
+pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, pid: Pid, voice: Tid, others: &[Thread]) {
     if others.is_empty() || !search.looks_in(Place::TaskFds) {
         return;
     }
@@ -20,7 +21,7 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, pid
     }
     // One thread for each table, in kcmp's order: so that many threads with many tables are not compared one by one.
     let mut tables = vec![voice];
-    for task in others.iter().filter(|task| task.tid != voice && !task.state.is_dead()) {
+    for task in others.iter().filter(|thread| thread.tid != voice && thread.is_alive()) {
         match search_tables(&tables, task.tid) {
             Ok(Ok(_)) => {}
             Ok(Err(index)) => {
@@ -52,7 +53,7 @@ fn search_tables(tables: &[Tid], tid: Tid) -> Result<Result<usize, usize>, Errno
     Ok(Err(low))
 }
 
-fn scan(search: &Search<'_>, found: &mut Found, process: &ProcDir, pid: Pid, task: &Task) {
+fn scan(search: &Search<'_>, found: &mut Found, process: &ProcDir, pid: Pid, task: &Thread) {
     if let Some(table) = Table::open(search, found, process, pid, task.tid) {
         fds::scan(search, found, process, &table, task.namespaces.get(NamespaceType::Net));
     }

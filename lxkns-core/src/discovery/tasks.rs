@@ -1,5 +1,7 @@
 //! Place 2: threads; and what is read of each thread, the first one of a process included.
 
+use std::ffi::CStr;
+
 use bstr::BString;
 use rustix::io::Errno;
 
@@ -34,7 +36,7 @@ pub(super) fn read(
     let object = || if is_first { Object::Process(pid) } else { Object::Task(pid, tid) };
 
     let mut buffer = std::mem::take(&mut found.buffer);
-    let stat = parse::stat::parse(dir.read("stat", &mut buffer)?).map_err(|error| {
+    let stat = parse::stat::parse(dir.read_record(c"stat", &mut buffer)?).map_err(|error| {
         found.malformed(Place::ProcessFacts, object(), error);
         Errno::NOENT
     })?;
@@ -51,17 +53,18 @@ pub(super) fn read(
     };
     let (ppid, threads) = ((stat.ppid != 0).then_some(Pid(stat.ppid)), stat.num_threads);
 
-    task.namespaces = links(search, found, dir, &task, is_denied, object)?;
+    let ns = ProcDir::open(dir, c"ns")?;
+    task.namespaces = links(search, found, &ns, task.state.is_dead(), is_denied, object)?;
 
     if with_details && (options.cgroups || options.freezer) {
-        match dir.read("cgroup", &mut buffer) {
+        match dir.read(c"cgroup", &mut buffer) {
             Ok(text) => task.cgroups = found.cgroups(text, object),
             Err(errno) => found.gap(Place::Cgroups, object(), "read cgroup", errno),
         }
     }
     let mut status = None;
     if (options.scheduling && with_details) || (options.status == Scope::All && is_first) {
-        match dir.read("status", &mut buffer).map(parse::status::parse) {
+        match dir.read_record(c"status", &mut buffer).map(parse::status::parse) {
             Ok(Ok(read)) => {
                 task.affinity = read.cpus_allowed.filter(|_| options.scheduling);
                 status = Some(read.process);
@@ -74,34 +77,51 @@ pub(super) fn read(
     Ok(Reading { task, ppid, threads, status })
 }
 
+/// What `status` says of a process.
+pub(super) fn status(found: &mut Found, dir: &ProcDir, pid: Pid) -> Option<ProcessStatus> {
+    let mut buffer = std::mem::take(&mut found.buffer);
+    let read = dir.read_record(c"status", &mut buffer).map(parse::status::parse);
+    found.buffer = buffer;
+    match read {
+        Ok(Ok(status)) => Some(status.process),
+        Ok(Err(error)) => {
+            found.malformed(Place::ProcessFacts, Object::Process(pid), error);
+            None
+        }
+        Err(errno) => {
+            found.gap(Place::ProcessFacts, Object::Process(pid), "read status", errno);
+            None
+        }
+    }
+}
+
 /// The links below `ns`. `ENOENT` or `ESRCH` if the thread is on its way out.
 fn links(
     search: &Search<'_>,
     found: &mut Found,
-    dir: &ProcDir,
-    task: &Task,
+    ns: &ProcDir,
+    is_dead: bool,
     is_denied: bool,
     object: impl Fn() -> Object,
 ) -> Result<NamespaceLinks, Errno> {
     /// By the order of [`NamespaceType`].
-    const PATHS: [&std::ffi::CStr; 8] =
-        [c"ns/mnt", c"ns/cgroup", c"ns/uts", c"ns/ipc", c"ns/user", c"ns/pid", c"ns/net", c"ns/time"];
+    const NAMES: [&CStr; 8] = [c"mnt", c"cgroup", c"uts", c"ipc", c"user", c"pid", c"net", c"time"];
     let mut links = NamespaceLinks::default();
     let mut text = [0; 64];
     let dev = search.devices.nsfs;
-    for ((ns_type, path), exists) in NamespaceType::ALL.into_iter().zip(PATHS).zip(search.proc.links().types) {
+    for ((ns_type, name), exists) in NamespaceType::ALL.into_iter().zip(NAMES).zip(search.proc.links().types) {
         if !exists {
             continue;
         }
-        match dir.link(path, &mut text) {
+        match ns.link(name, &mut text) {
             Ok(text) => match parse::links::parse(text) {
                 Some((named, ino)) if named == ns_type => links.set(ns_type, NamespaceId { ino, dev }),
                 _ => {
-                    found.gap(Place::Processes, object(), format!("readlink {path:?}: not a namespace"), Errno::BADMSG)
+                    found.gap(Place::Processes, object(), format!("readlink ns/{ns_type}: no namespace"), Errno::BADMSG)
                 }
             },
             // What has exited keeps only some: its user and its PID namespace, until its parent has taken notice.
-            Err(Errno::NOENT) if task.state.is_dead() => {}
+            Err(Errno::NOENT) if is_dead => {}
             Err(errno) => match GapKind::of(errno.raw_os_error()) {
                 GapKind::Gone => return Err(errno),
                 _ => {
@@ -116,12 +136,12 @@ fn links(
     }
     if search.looks_in(Place::ForChildren) {
         let known = search.proc.links();
-        for (ns_type, path, exists) in [
-            (NamespaceType::Pid, c"ns/pid_for_children", known.pid_for_children),
-            (NamespaceType::Time, c"ns/time_for_children", known.time_for_children),
+        for (ns_type, name, exists) in [
+            (NamespaceType::Pid, c"pid_for_children", known.pid_for_children),
+            (NamespaceType::Time, c"time_for_children", known.time_for_children),
         ] {
             if let Some((_, ino)) =
-                exists.then(|| dir.link(path, &mut text).ok()).flatten().and_then(parse::links::parse)
+                exists.then(|| ns.link(name, &mut text).ok()).flatten().and_then(parse::links::parse)
             {
                 links.set_for_children(ns_type, NamespaceId { ino, dev });
             }
@@ -130,25 +150,59 @@ fn links(
     Ok(links)
 }
 
+/// A thread that is not its process's first.
+pub(super) struct Thread {
+    pub(super) tid: Tid,
+    pub(super) namespaces: NamespaceLinks,
+    /// More about it, where that was asked for or it is elsewhere than its process.
+    pub(super) task: Option<Task>,
+}
+
+impl Thread {
+    /// Whether it can hold anything any more.
+    pub(super) fn is_alive(&self) -> bool {
+        self.task.as_ref().is_none_or(|task| !task.state.is_dead())
+    }
+}
+
 /// The threads of a process but for the first, by TID.
-pub(super) fn others(search: &Search<'_>, found: &mut Found, dir: &ProcDir, main: &Task) -> Result<Vec<Task>, Errno> {
-    let mut tasks = Vec::new();
+pub(super) fn others(search: &Search<'_>, found: &mut Found, dir: &ProcDir, main: &Task) -> Result<Vec<Thread>, Errno> {
+    let mut threads = Vec::new();
     let pid = Pid(main.tid.0);
-    let is_denied = main.namespaces.is_empty() && !main.state.is_dead();
-    for tid in dir.numbers("task")?.into_iter().map(Tid).filter(|&tid| tid != Tid::from(pid)) {
-        let reading =
-            ProcDir::open(dir, format!("task/{tid}")).and_then(|dir| read(search, found, &dir, pid, tid, is_denied));
-        match reading {
-            Ok(reading) => tasks.push(reading.task),
+    for tid in dir.numbers("task")?.into_iter().map(Tid).filter(|&tid| tid != main.tid) {
+        match thread(search, found, dir, main, tid) {
+            Ok(thread) => threads.push(thread),
             Err(errno) => found.gap(Place::Tasks, Object::Task(pid, tid), "read stat", errno),
         }
     }
-    Ok(tasks)
+    Ok(threads)
+}
+
+fn thread(search: &Search<'_>, found: &mut Found, process: &ProcDir, main: &Task, tid: Tid) -> Result<Thread, Errno> {
+    let pid = Pid(main.tid.0);
+    let main_is_dead = main.state.is_dead();
+    let is_denied = main.namespaces.is_empty() && !main_is_dead;
+    if !search.options.task_details && !main_is_dead {
+        let ns = ProcDir::open(process, format!("task/{tid}/ns"))?;
+        let namespaces = links(search, found, &ns, false, is_denied, || Object::Task(pid, tid))?;
+        if namespaces == main.namespaces {
+            return Ok(Thread { tid, namespaces, task: None });
+        }
+    }
+    let dir = ProcDir::open(process, format!("task/{tid}"))?;
+    let task = read(search, found, &dir, pid, tid, is_denied)?.task;
+    Ok(Thread { tid, namespaces: task.namespaces, task: Some(task) })
 }
 
 /// Notes the namespaces that threads are in and that their process does not hold.
-pub(super) fn hold(search: &Search<'_>, found: &mut Found, pid: Pid, held_by_process: &NamespaceLinks, tasks: &[Task]) {
-    for task in tasks {
+pub(super) fn hold(
+    search: &Search<'_>,
+    found: &mut Found,
+    pid: Pid,
+    held_by_process: &NamespaceLinks,
+    threads: &[Thread],
+) {
+    for task in threads.iter().filter(|thread| thread.namespaces != *held_by_process) {
         for (ns_type, id) in task.namespaces.iter().filter(|&(ns_type, id)| held_by_process.get(ns_type) != Some(id)) {
             found.note(search, Place::Tasks, id, ns_type, Holder::Task { pid, tid: task.tid });
         }

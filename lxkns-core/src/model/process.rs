@@ -137,7 +137,10 @@ pub struct Process {
     pub ppid: Option<Pid>,
     /// Its namespaces: those of its first thread, or of one that lives where the first has exited.
     pub namespaces: NamespaceLinks,
-    /// Its threads: the first one first, then by TID. Where threads were not asked for, only the first.
+    /// How many threads it has.
+    pub threads: u32,
+    /// Its threads: the first one first, then by TID. Where details of threads were not asked for, only those that are
+    /// elsewhere than the process come after the first; where threads were not asked for, none.
     pub tasks: Vec<Task>,
     /// Its command line, where it was asked for and could be read; empty for kernel threads and zombies.
     pub command_line: Option<Vec<BString>>,
@@ -152,6 +155,7 @@ impl Process {
             pid,
             ppid: None,
             namespaces: NamespaceLinks::default(),
+            threads: 1,
             tasks: vec![main_task],
             command_line: None,
             status: None,

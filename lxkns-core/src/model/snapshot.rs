@@ -93,6 +93,7 @@ fn equal_but_for_run_states(a: &Process, b: &Process) -> bool {
     a.pid == b.pid
         && a.ppid == b.ppid
         && a.namespaces == b.namespaces
+        && a.threads == b.threads
         && a.command_line == b.command_line
         && a.status == b.status
         && a.tasks.len() == b.tasks.len()

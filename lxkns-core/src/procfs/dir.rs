@@ -51,6 +51,24 @@ impl ProcDir {
         self.read_at_most(path, buffer, LARGEST_FILE)
     }
 
+    /// Reads a file below that the kernel gives in one piece if there is room for it, such as `stat` and `status`.
+    pub(crate) fn read_record<'a>(&self, path: impl Arg, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Errno> {
+        /// More than any of them has, but for `status` of a process in a great many groups.
+        const ROOM: usize = 8192;
+        let file = rustix::fs::openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        buffer.clear();
+        loop {
+            buffer.reserve(ROOM);
+            let room = buffer.capacity() - buffer.len();
+            match rustix::io::read(&file, rustix::buffer::spare_capacity(buffer)) {
+                Ok(length) if length == room => {}
+                Ok(_) => return Ok(buffer),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
     /// Reads at most `limit` bytes of a file below into `buffer`, replacing what was there.
     pub(crate) fn read_at_most<'a>(
         &self,

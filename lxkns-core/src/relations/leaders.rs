@@ -1,6 +1,6 @@
 //! Who is in a namespace: leaders and loose threads.
 
-use std::collections::{BTreeMap, HashMap};
+use rustc_hash::FxHashMap;
 
 use crate::model::{NamespaceId, Pid, Process, Tid};
 
@@ -15,8 +15,9 @@ pub(crate) struct Members {
 }
 
 /// Who is in which namespace. Grows with the number of tasks, not with that of namespaces times processes.
-pub(crate) fn members(processes: &BTreeMap<Pid, Process>) -> HashMap<NamespaceId, Members> {
-    let mut members: HashMap<NamespaceId, Members> = HashMap::new();
+pub(crate) fn members<'a>(processes: impl Iterator<Item = &'a Process>) -> FxHashMap<NamespaceId, Members> {
+    let processes: FxHashMap<Pid, &Process> = processes.map(|process| (process.pid, process)).collect();
+    let mut members: FxHashMap<NamespaceId, Members> = FxHashMap::default();
     for process in processes.values() {
         let parent = process.ppid.and_then(|ppid| processes.get(&ppid));
         for (ns_type, id) in process.namespaces.iter() {
@@ -33,7 +34,7 @@ pub(crate) fn members(processes: &BTreeMap<Pid, Process>) -> HashMap<NamespaceId
         }
     }
     for members in members.values_mut() {
-        members.leaders.sort_by_key(|pid| (processes[pid].start_time_ticks(), *pid));
+        members.leaders.sort_unstable_by_key(|pid| (processes[pid].start_time_ticks(), *pid));
         members.loose_threads.sort_unstable();
     }
     members

@@ -74,6 +74,7 @@ mod tests {
             pid: Pid(pids.first().copied().unwrap_or(1)),
             ppid: None,
             namespaces,
+            threads: 1,
             tasks: vec![task],
             command_line: None,
             status: Some(status),

@@ -24,6 +24,9 @@ pub(crate) struct Process {
     /// Its command line, octal-escaped; where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmdline_escaped: Option<Vec<String>>,
+    /// How many threads it has, where not all of them are in `tasks`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u32>,
     /// Its threads, the first one included.
     #[cfg_attr(feature = "_schema", schemars(required, length(min = 1)))]
     pub tasks: Option<Vec<Task>>,

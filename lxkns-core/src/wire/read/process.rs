@@ -36,6 +36,7 @@ impl Reader {
             pid: Pid(pid),
             ppid: form.ppid.filter(|&ppid| ppid != 0).map(Pid),
             namespaces: self.links(&form.common, form.for_children.as_ref()),
+            threads: form.threads.unwrap_or(tasks.len() as u32),
             tasks,
             command_line: self.command_line(&form),
             status: status(&form)?,

@@ -47,6 +47,7 @@ pub(super) fn process(pid: u32) -> Process {
         pid: Pid(pid),
         ppid: (pid != 1).then_some(Pid(1)),
         namespaces: NamespaceLinks::default(),
+        threads: 7,
         tasks: vec![task(pid)],
         command_line: None,
         status: None,

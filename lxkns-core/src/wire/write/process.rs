@@ -20,6 +20,7 @@ pub(super) fn process(snapshot: &Snapshot, process: &model::Process, options: &W
         cmdline: Some(arguments.iter().map(|argument| text::lossy(argument.as_bstr())).collect()),
         cmdline_unknown: command_line.is_none().then_some(true),
         cmdline_escaped: lossy.then(|| arguments.iter().map(|argument| text::escape(argument.as_bstr())).collect()),
+        threads: (process.threads as usize != process.tasks.len()).then_some(process.threads),
         tasks: Some(process.tasks.iter().map(|task| self::task(snapshot, task, options)).collect()),
         for_children: for_children(&process.namespaces),
         uids: status.map(uids),
