@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::run::{cargo, run};
-use crate::{bench, licences, test, tidy};
+use crate::{bench, licences, man, test, tidy};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -17,6 +17,11 @@ pub(crate) struct Args {
     dir: PathBuf,
 }
 
+/// That the pages can be written.
+pub(crate) fn smoke() -> anyhow::Result<()> {
+    run(&Args { dir: "target/man".into() })
+}
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     fs::create_dir_all(&args.dir).with_context(|| format!("cannot create {}", args.dir.display()))?;
     run_command(cargo(["run", "--quiet", "--locked", "--package", "lxkns", "--", "man"]).arg(&args.dir))?;
