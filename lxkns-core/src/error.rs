@@ -1,9 +1,9 @@
-//! Why there is no snapshot at all.
+//! Why there is no result at all.
 
 use std::fmt;
 
-/// Discovery could not give any result, or a namespace could not be reached. What could merely not be seen is no error but a
-/// [`Gap`](crate::model::Gap) in the snapshot.
+/// Discovery could not give any result, or a namespace could not be reached. What could merely not be seen is no error
+/// but a [`Gap`](crate::model::Gap) in the snapshot.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,

@@ -1,15 +1,90 @@
 //! Finds every Linux kernel namespace of a host, how they hang together, and what keeps each alive.
+//!
+//! [`discover()`] looks in every place that can hold a namespace: processes, threads, open descriptors, sockets, TUN/TAP
+//! files, bind mounts, child and owned namespaces, and the kernel's own lists. What it finds is a [`Snapshot`]: sorted,
+//! comparable, an inert value. What it could not read is in the snapshot too, as [`Gap`](model::Gap)s: nothing is
+//! guessed. It changes nothing on the host, prints nothing, starts no process and has no global state.
+//!
+//! The namespaces that have no process or thread, and what holds them:
+//!
+//! ```
+//! use lxkns_core::{DiscoveryOptions, discover};
+//!
+//! let snapshot = discover(&DiscoveryOptions::namespaces())?;
+//! for namespace in snapshot.namespaces_by_type() {
+//!     if namespace.is_without_tasks() {
+//!         println!("{}:[{}]", namespace.ns_type, namespace.id.ino);
+//!         for holder in &namespace.holders {
+//!             println!("  {holder:?}");
+//!         }
+//!     }
+//! }
+//! println!("{} gaps", snapshot.gaps.len());
+//! # Ok::<(), lxkns_core::Error>(())
+//! ```
+//!
+//! # How data flows
+//!
+//! ```text
+//! kernel -> procfs -> discovery -> model (a Snapshot) -> relations, wire
+//! ```
+//!
+//! - `procfs` (private but for [`ProcRoot`]) opens files below one procfs and parses their bytes.
+//! - `discovery` (private but for [`discover()`] and [`discover_in()`]) has a file for each place that can hold a
+//!   namespace.
+//! - [`model`] has the values that come out, and the [`DiscoveryOptions`] that go in.
+//! - [`relations`] has pure functions over a snapshot.
+//! - [`wire`] writes a snapshot as JSON and reads it back.
+//! - [`open_namespace()`] goes from a namespace of a snapshot to a descriptor on it.
+//!
+//! # What an unprivileged caller does not see
+//!
+//! Without privileges one sees the namespaces of one's own processes, what their descriptors and mounts hold, and
+//! owners and parents as far as they are not above one's own namespaces. Not seen, and each said in a gap, are
+//!
+//! - the namespaces, descriptors and mounts of processes without ptrace read access to them (`ptrace(2)`): those of
+//!   other users, and of programs that gained privileges. Takes `CAP_SYS_PTRACE`, for descriptors also
+//!   `CAP_DAC_READ_SEARCH`;
+//! - which network namespace a socket or TUN/TAP file holds, unless one has `CAP_NET_ADMIN` in the user namespace that
+//!   owns that network namespace;
+//! - the mounts of mount namespaces without a readable process, without `CAP_SYS_ADMIN` in the user namespace that
+//!   owns them;
+//! - the kernel's own lists, without `CAP_SYS_ADMIN` in the initial user namespace and the initial PID namespace;
+//! - in a procfs mounted with `hidepid`, the processes that it hides.
+//!
+//! Capabilities count in the user namespace that owns what is looked at; the root of a container has them for what is
+//! inside.
+//!
+//! # Kernels
+//!
+//! Linux 4.11 is the oldest that has the ioctls and the `statx(2)` that this crate is built on. Each newer interface is
+//! an addition, detected by asking: without it the older way finds what it can, and a gap says what is missing. Sockets
+//! and TUN/TAP files take 5.6 (`pidfd_getfd(2)`); sockets in a descriptor table that one thread has of its own, 6.9;
+//! PID namespaces that never had a process, and mounts of mount namespaces without a process, 6.11; mount namespaces
+//! that nothing visible holds, 6.12; all other such namespaces, 6.19.
+//!
+//! # Features
+//!
+//! None for users. `_fuzz` and `_schema` serve the project's own tests and can change at any time.
+//!
+//! The project's `ARCHITECTURE.md` says how the parts hang together and what never happens in them, `docs/json.md` what
+//! the JSON form means.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 mod error;
+
+// In the order in which data flows.
 mod procfs;
 
 mod discovery;
-pub mod model;
 mod reach;
+
+pub mod model;
+
 pub mod relations;
+
 pub mod wire;
 
 pub use discovery::{discover, discover_in};

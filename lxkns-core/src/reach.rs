@@ -22,7 +22,14 @@ use crate::procfs::{ProcDir, ProcRoot};
 /// # Privileges
 ///
 /// For a namespace held by a process, thread or descriptor, ptrace read access to that process (`ptrace(2)`); for one
-/// held by a socket or TUN/TAP file in addition `CAP_NET_ADMIN` over it.
+/// held by a socket or TUN/TAP file in addition `CAP_NET_ADMIN` in the user namespace that owns it; for one that only
+/// the kernel lists, what `open_by_handle_at(2)` wants of nsfs: `CAP_SYS_ADMIN` in the initial user namespace and the
+/// initial PID namespace.
+///
+/// # Minimum kernel version
+///
+/// 4.11 for those held by processes, threads and descriptors; 5.6 for sockets and TUN/TAP files (`pidfd_getfd(2)`);
+/// 5.12 for bind mounts (`RESOLVE_CACHED` of `openat2(2)`); 6.18 for those that only the kernel lists.
 pub fn open_namespace(proc: &ProcRoot, snapshot: &Snapshot, id: NamespaceId) -> Result<OwnedFd, Error> {
     let what = || format!("cannot open the namespace with inode {}", id.ino);
     let namespace =

@@ -13,7 +13,8 @@ const KCMP_FILES: libc::c_int = 2;
 ///
 /// # Errors
 ///
-/// `EPERM`: see below. `ESRCH`: one of them is gone. `ENOSYS`: the kernel was built without it.
+/// `EPERM`: see below. `ESRCH`: one of them is gone. `ENOSYS`: the kernel was built without it. `ENOTSUP`: they differ,
+/// and the kernel does not order them.
 ///
 /// # Privileges
 ///
@@ -22,6 +23,7 @@ const KCMP_FILES: libc::c_int = 2;
 /// # Minimum kernel version
 ///
 /// 3.5; see `kcmp(2)`.
+#[doc(alias = "kcmp")]
 #[doc(alias = "KCMP_FILES")]
 pub fn kcmp_files(tid1: u32, tid2: u32) -> Result<Ordering, Errno> {
     // SAFETY: kcmp takes five integers and touches no memory of ours.

@@ -2,9 +2,18 @@
 //!
 //! Each function is one kernel call with owned and borrowed file descriptors and an [`Errno`]; none of
 //! them retries, interprets or remembers anything. What an error means is for the caller to say. All
-//! descriptors that come back are close-on-exec.
+//! descriptors that come back are close-on-exec. A kernel that does not have a call says so by its error:
+//! `ENOSYS` for a system call, `ENOTTY` (of nsfs and pidfds also `EINVAL`) for an ioctl.
 //!
-//! This is the only crate of the workspace's libraries with `unsafe` in it.
+//! | asks | with |
+//! |---|---|
+//! | a namespace for its type, owner, parent, creator and IDs | [`ns_get_nstype`], [`ns_get_userns`], [`ns_get_parent`], [`ns_get_owner_uid`], [`ns_get_id`], [`ns_get_mntns_id`] |
+//! | the kernel for its lists of namespaces | [`ns_mnt_get_next`], [`ns_mnt_get_prev`], [`ns_mnt_get_info`], [`listns`], [`open_namespace_by_handle`] |
+//! | a mount namespace for its mounts | [`listmount`], [`statmount`] |
+//! | a socket or TUN/TAP file for its network namespace | [`siocgskns`], [`tungetdevnetns`] |
+//! | a process or thread for namespaces and its descriptor table | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`] |
+//!
+//! This is the only crate of the workspace's libraries with `unsafe` in it: each block is one call.
 
 mod handle;
 mod kcmp;

@@ -22,7 +22,8 @@ struct NsIdReq {
 }
 
 /// Fills `ids` with the unique IDs of the active namespaces of `types` (`CLONE_NEW*` or'ed, 0 for all) that come
-/// after `last_id`, in ascending order, and says how many there are; fewer than fit means that was all.
+/// after `last_id`, in ascending order, and says how many there are; fewer than fit means that was all. Only those
+/// that the user namespace with the ID `user_ns_id` owns, unless that is [`LISTNS_ALL_USER_NAMESPACES`].
 ///
 /// # Errors
 ///

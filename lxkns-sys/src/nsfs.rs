@@ -45,6 +45,10 @@ pub struct MountNamespaceInfo {
 ///
 /// `EPERM`: it has none, or it is outside the caller's user namespace and what is below. `ENOTTY`: not a namespace.
 ///
+/// # Privileges
+///
+/// None but the descriptor.
+///
 /// # Minimum kernel version
 ///
 /// 4.9; see `ioctl_nsfs(2)`.
@@ -58,6 +62,11 @@ pub fn ns_get_userns(ns: impl AsFd) -> Result<OwnedFd, Errno> {
 /// # Errors
 ///
 /// `EPERM`: it has none, or it is not visible from the caller's namespaces. `EINVAL`: not a type that has parents.
+/// `ENOTTY`: not a namespace.
+///
+/// # Privileges
+///
+/// None but the descriptor.
 ///
 /// # Minimum kernel version
 ///
@@ -68,6 +77,14 @@ pub fn ns_get_parent(ns: impl AsFd) -> Result<OwnedFd, Errno> {
 }
 
 /// The type of this namespace as its `CLONE_NEW*` flag.
+///
+/// # Errors
+///
+/// `ENOTTY`: not a namespace.
+///
+/// # Privileges
+///
+/// None but the descriptor.
 ///
 /// # Minimum kernel version
 ///
@@ -83,7 +100,12 @@ pub fn ns_get_nstype(ns: impl AsFd) -> Result<u32, Errno> {
 ///
 /// # Errors
 ///
-/// `EINVAL`: not a user namespace.
+/// `EINVAL`: not a user namespace. `ENOTTY`: not a namespace.
+///
+/// # Privileges
+///
+/// None but the descriptor. A user whom the caller's user namespace does not map comes as the overflow UID
+/// (`/proc/sys/kernel/overflowuid`).
 ///
 /// # Minimum kernel version
 ///
@@ -97,6 +119,14 @@ pub fn ns_get_owner_uid(ns: impl AsFd) -> Result<u32, Errno> {
 
 /// The ID, unique since boot, of this mount namespace.
 ///
+/// # Errors
+///
+/// `EINVAL`: not a mount namespace. `ENOTTY`: not a namespace, or the kernel does not know this.
+///
+/// # Privileges
+///
+/// None but the descriptor.
+///
 /// # Minimum kernel version
 ///
 /// 6.11; see `ioctl_nsfs(2)`.
@@ -109,6 +139,14 @@ pub fn ns_get_mntns_id(ns: impl AsFd) -> Result<u64, Errno> {
 
 /// The ID, unique since boot, of a namespace of any type.
 ///
+/// # Errors
+///
+/// `ENOTTY`: not a namespace, or the kernel does not know this.
+///
+/// # Privileges
+///
+/// None but the descriptor.
+///
 /// # Minimum kernel version
 ///
 /// 6.18; `include/uapi/linux/nsfs.h`.
@@ -120,6 +158,14 @@ pub fn ns_get_id(ns: impl AsFd) -> Result<u64, Errno> {
 }
 
 /// How many mounts this mount namespace has, and its unique ID.
+///
+/// # Errors
+///
+/// `EINVAL`: not a mount namespace, or the kernel does not know this. `ENOTTY`: not a namespace.
+///
+/// # Privileges
+///
+/// None but the descriptor.
 ///
 /// # Minimum kernel version
 ///
@@ -135,7 +181,8 @@ pub fn ns_mnt_get_info(ns: impl AsFd) -> Result<MountNamespaceInfo, Errno> {
 ///
 /// # Errors
 ///
-/// `ENOENT`: this is the last one. `EPERM`: see below.
+/// `ENOENT`: this is the last one. `EPERM`: see below. `EINVAL`: not a mount namespace, or the kernel does not know
+/// this.
 ///
 /// # Privileges
 ///
@@ -149,7 +196,19 @@ pub fn ns_mnt_get_next(ns: impl AsFd) -> Result<(OwnedFd, MountNamespaceInfo), E
     neighbour(ns, NS_MNT_GET_NEXT)
 }
 
-/// The previous mount namespace in the kernel's own list; see [`ns_mnt_get_next`].
+/// The previous mount namespace in the kernel's own list.
+///
+/// # Errors
+///
+/// As for [`ns_mnt_get_next`]; `ENOENT`: this is the first one.
+///
+/// # Privileges
+///
+/// As for [`ns_mnt_get_next`].
+///
+/// # Minimum kernel version
+///
+/// 6.12; `include/uapi/linux/nsfs.h`.
 #[doc(alias = "NS_MNT_GET_PREV")]
 pub fn ns_mnt_get_prev(ns: impl AsFd) -> Result<(OwnedFd, MountNamespaceInfo), Errno> {
     neighbour(ns, NS_MNT_GET_PREV)

@@ -36,6 +36,7 @@ pub enum PidfdNamespace {
 ///
 /// 6.11; `include/uapi/linux/pidfd.h`.
 #[doc(alias = "PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE")]
+#[doc(alias = "PIDFD_GET_TIME_FOR_CHILDREN_NAMESPACE")]
 pub fn pidfd_get_namespace(pidfd: impl AsFd, which: PidfdNamespace) -> Result<OwnedFd, Errno> {
     ioctl_fd(pidfd, (PIDFS_IOCTL_MAGIC << 8) | which as c_ulong)
 }
@@ -45,6 +46,10 @@ pub fn pidfd_get_namespace(pidfd: impl AsFd, which: PidfdNamespace) -> Result<Ow
 /// # Errors
 ///
 /// `ESRCH`: there is no such thread. `EINVAL`: the kernel does not know `PIDFD_THREAD`.
+///
+/// # Privileges
+///
+/// None; what can be done with it takes some.
 ///
 /// # Minimum kernel version
 ///

@@ -43,8 +43,9 @@ use search::Search;
 
 /// Finds the namespaces of the host that the calling process runs on.
 ///
-/// Changes nothing on the host, prints nothing, starts no process; its threads are gone when it returns, except for
-/// one that the kernel does not let go (see [`DiscoveryOptions::command_lines`]).
+/// Changes nothing on the host, prints nothing, starts no process. Its threads are gone when it returns, but for two
+/// kinds that the kernel can keep: one that reads command lines (see [`DiscoveryOptions::command_lines`]), and those
+/// that close sockets which linger.
 ///
 /// # Errors
 ///
@@ -54,13 +55,24 @@ use search::Search;
 ///
 /// None; one sees what one may see. All of a host takes `CAP_SYS_PTRACE`, `CAP_DAC_READ_SEARCH`, `CAP_NET_ADMIN` and
 /// `CAP_SYS_ADMIN` in the initial user namespace, and the initial PID namespace.
+///
+/// # Minimum kernel version
+///
+/// 4.11; the [crate's page](crate#kernels) says what later ones add.
 pub fn discover(options: &DiscoveryOptions) -> Result<Snapshot, Error> {
     discover_in(&ProcRoot::host()?, options)
 }
 
 /// Finds the namespaces that the processes of this procfs are in or hold.
 ///
+/// With another procfs than the caller's own, PIDs mean nothing to system calls. So sockets, TUN/TAP files, descriptor
+/// tables of single threads and PID namespaces that never had a process are not looked at, and gaps say so.
+///
 /// # Errors
+///
+/// As [`discover`].
+///
+/// # Privileges
 ///
 /// As [`discover`].
 pub fn discover_in(proc: &ProcRoot, options: &DiscoveryOptions) -> Result<Snapshot, Error> {

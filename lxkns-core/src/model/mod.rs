@@ -1,7 +1,11 @@
 //! Inert values: what discovery found, in the kernel's words.
 //!
 //! Nothing in here does I/O, and nothing depends on how it was found. `None` always means "not known"; zero never
-//! does.
+//! does. Units are in the names of fields: `start_time_ticks`.
+//!
+//! [`Snapshot`] is the whole. It has [`Namespace`]s, each with its [`Holder`]s and [`Relation`]s; [`Process`]es, each
+//! with its [`Task`]s; [`Suspect`]s, which hold some namespace without the kernel saying which; and [`Gap`]s, which say
+//! what could not be read.
 
 mod gap;
 mod holder;

@@ -51,7 +51,8 @@ pub enum Scope {
     /// Of none.
     #[default]
     None,
-    /// Of those that a namespace's entry names: leaders and holders.
+    /// Of those that a namespace's entry names: its leaders, and the processes behind all holders but
+    /// [`Holder::Process`](super::Holder::Process). Processes below a leader are not among them.
     Named,
     /// Of all.
     All,
@@ -61,7 +62,8 @@ pub enum Scope {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DiscoveryOptions {
-    /// Where to look for namespaces: any of the twelve places that can hold one.
+    /// Where to look for namespaces: any of the twelve places that can hold one. Processes are always gone through;
+    /// without [`Place::Processes`] it is their namespaces that do not count.
     pub places: Places,
     /// Of which processes to read `status`: UIDs, PIDs in other PID namespaces, capabilities.
     pub status: Scope,
@@ -75,12 +77,17 @@ pub struct DiscoveryOptions {
     /// read of processes.
     pub task_details: bool,
     /// Of which processes to read the command line.
+    ///
+    /// A process whose memory is locked can keep the reader waiting for ever. So they are read last, by a thread of
+    /// their own; after one second without an answer that thread is left behind, the rest stay unknown, and a gap says
+    /// so. At most 32 KiB of each are read.
     pub command_lines: Scope,
     /// Whether to read the ID maps of user namespaces and the clock offsets of time namespaces.
     pub namespace_details: bool,
-    /// Whether to look for things that hold a namespace without saying which.
+    /// Whether to look for things that hold a namespace without saying which: one more read for each socket and ring.
     pub suspects: bool,
-    /// Whether to leave the calling process itself out.
+    /// Whether to leave the calling process itself out: its namespaces, descriptors and threads. In another procfs
+    /// than the caller's own it is a process like any other.
     pub without_self: bool,
 }
 

@@ -94,7 +94,8 @@ pub struct Task {
     pub tid: Tid,
     /// Its name (`comm`), any bytes.
     pub comm: BString,
-    /// When it started, in clock ticks since boot.
+    /// When it started, in clock ticks since boot (`sysconf(_SC_CLK_TCK)` of them a second). With the ID it tells a task
+    /// from a later one with the same ID.
     pub start_time_ticks: u64,
     /// What it is doing.
     pub state: TaskState,

@@ -58,11 +58,12 @@ impl ProcRoot {
         }
     }
 
-    /// The procfs that is mounted at `path`.
+    /// The procfs that is mounted at `path`. Whether it is one is not checked, so that tests can give a tree of files.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Procfs`]: there is no such directory.
+    /// [`ErrorKind::Procfs`]: there is no such directory, or neither it nor the caller's own procfs shows any process's
+    /// namespaces.
     pub fn at(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let dir = ProcDir::open_root(path).map_err(|errno| cannot_open(path, errno))?;
@@ -73,7 +74,7 @@ impl ProcRoot {
         Ok(Self { dir, path: path.to_owned(), own_pid, nsfs_dev, links })
     }
 
-    /// Where it is mounted.
+    /// Where it is mounted, as it was given to [`at`](Self::at).
     pub fn path(&self) -> &Path {
         &self.path
     }
