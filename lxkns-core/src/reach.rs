@@ -1,8 +1,8 @@
 //! Going to a namespace through what holds it.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags};
@@ -10,8 +10,11 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 use lxkns_sys::{NsHandle, PidfdNamespace};
 
 use crate::error::{Error, ErrorKind};
-use crate::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Snapshot, Tid};
+use crate::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
 use crate::procfs::{ProcDir, ProcRoot};
+
+/// `/dev/net/tun`, by its fixed device number (`Documentation/admin-guide/devices.txt`).
+pub(crate) const TUN_DEVICE: (u32, u32) = (10, 200);
 
 /// Opens a namespace of a snapshot through anything that holds it, and verifies that it is the one.
 ///
@@ -39,11 +42,15 @@ pub fn open_namespace(proc: &ProcRoot, snapshot: &Snapshot, id: NamespaceId) -> 
     for holder in namespace.holders.iter().take(64) {
         let opened = match holder {
             Holder::BindMount { mount_ns, path: Some(path), .. } => {
-                let members = snapshot
-                    .processes
-                    .values()
-                    .filter(|process| process.namespaces.get(NamespaceType::Mnt) == Some(*mount_ns));
-                below_roots(proc, members.map(|process| Tid::from(process.pid)), path, id)
+                below_roots(proc, members(snapshot, *mount_ns), path, id)
+            }
+            Holder::Mount { mount_ns, mount_id, path: Some(path), .. } => {
+                let member = members(snapshot, *mount_ns).next().ok_or(Errno::NOENT);
+                let procfs = member.and_then(|member| mount_below_root(proc, member, path, *mount_id));
+                let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+                procfs
+                    .and_then(|procfs| rustix::fs::openat(procfs, c"1/ns/pid", flags, Mode::empty()))
+                    .and_then(|fd| verified(fd, id))
             }
             Holder::Child { ns } => related(proc, snapshot, *ns, id, lxkns_sys::ns_get_parent),
             Holder::Owned { ns } => related(proc, snapshot, *ns, id, lxkns_sys::ns_get_userns),
@@ -56,6 +63,12 @@ pub fn open_namespace(proc: &ProcRoot, snapshot: &Snapshot, id: NamespaceId) -> 
         }
     }
     Err(Error::with_source(ErrorKind::Unreachable, what(), last))
+}
+
+/// The processes in a mount namespace, by the IDs of their first threads.
+fn members(snapshot: &Snapshot, mount_ns: NamespaceId) -> impl Iterator<Item = Tid> {
+    let is_in = move |process: &&Process| process.namespaces.get(NamespaceType::Mnt) == Some(mount_ns);
+    snapshot.processes.values().filter(is_in).map(|process| Tid::from(process.pid))
 }
 
 /// Through a namespace that knows this one as its parent or owner.
@@ -99,10 +112,7 @@ pub(crate) fn through(proc: &ProcRoot, ns_type: NamespaceType, holder: &Holder) 
         }
         Holder::Socket { pid, tid, fd, .. } | Holder::Tun { pid, tid, fd, .. } => {
             let process = proc.process(pid)?;
-            let fetched = fetch(&pidfd(proc, &process, pid, tid)?, fd)?;
-            let ns = lxkns_sys::siocgskns(&fetched);
-            close_fetched(fetched);
-            ns
+            lxkns_sys::siocgskns(Fetched::new(&pidfd(proc, &process, pid, tid)?, fd)?)
         }
         _ => Err(Errno::NOENT),
     }
@@ -141,19 +151,56 @@ pub(crate) fn pidfd(proc: &ProcRoot, process: &ProcDir, pid: Pid, tid: Tid) -> R
     Ok(pidfd)
 }
 
-/// Fetches a copy of a socket or TUN/TAP descriptor. Nothing else may be fetched: closing the copy could block.
-pub(crate) fn fetch(pidfd: &OwnedFd, fd: u32) -> Result<OwnedFd, Errno> {
-    let fd = i32::try_from(fd).map_err(|_| Errno::BADF)?;
-    rustix::process::pidfd_getfd(pidfd, fd, PidfdGetfdFlags::empty())
+/// A copy of somebody's socket or TUN/TAP descriptor. Dropping it does not keep the caller waiting: if the owner has just
+/// closed its own, ours is the last, and closing a socket that lingers waits.
+pub(crate) struct Fetched {
+    fd: Option<OwnedFd>,
+    lingers: bool,
 }
 
-/// Closes a fetched descriptor. If its owner has just closed its own, ours is the last, and closing a socket that
-/// lingers waits: that is left to a thread of its own, for which nobody waits.
-pub(crate) fn close_fetched(fetched: OwnedFd) {
-    if matches!(sockopt::socket_linger(&fetched), Ok(Some(_))) {
-        // Where no thread can be had the closure, and the descriptor in it, is dropped here: slow, but not lost.
-        drop(std::thread::Builder::new().name("lxkns-close".into()).spawn(move || drop(fetched)));
+impl Fetched {
+    /// Fetches the descriptor `fd`. By now that can be anything: `EBADF` if it is neither a socket nor a TUN/TAP file. Such a
+    /// copy may not even be closed here, since that asks its file system's server.
+    pub(crate) fn new(pidfd: &OwnedFd, fd: u32) -> Result<Self, Errno> {
+        let fd = i32::try_from(fd).map_err(|_| Errno::BADF)?;
+        let fd = rustix::process::pidfd_getfd(pidfd, fd, PidfdGetfdFlags::empty())?;
+        match sockopt::socket_linger(&fd) {
+            Ok(linger) => Ok(Self { fd: Some(fd), lingers: linger.is_some() }),
+            Err(_) if is_tun(&fd) => Ok(Self { fd: Some(fd), lingers: false }),
+            Err(_) => {
+                close_elsewhere(fd);
+                Err(Errno::BADF)
+            }
+        }
     }
+}
+
+impl AsFd for Fetched {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_ref().expect("it is there until it is dropped").as_fd()
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        if let Some(fd) = self.fd.take().filter(|_| self.lingers) {
+            close_elsewhere(fd);
+        }
+    }
+}
+
+/// Closes a descriptor on a thread of its own, for which nobody waits.
+fn close_elsewhere(fd: OwnedFd) {
+    // Where no thread can be had the closure, and the descriptor in it, is dropped here: slow, but not lost.
+    drop(std::thread::Builder::new().name("lxkns-close".into()).spawn(move || drop(fd)));
+}
+
+fn is_tun(fd: &OwnedFd) -> bool {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    rustix::fs::statx(fd, c"", flags, StatxFlags::TYPE).is_ok_and(|stat| {
+        FileType::from_raw_mode(stat.stx_mode.into()) == FileType::CharacterDevice
+            && (stat.stx_rdev_major, stat.stx_rdev_minor) == TUN_DEVICE
+    })
 }
 
 /// Opens a path below the root directories of these tasks, the first that leads to the namespace `id`.

@@ -22,7 +22,7 @@ const TUNGETDEVNETNS: c_ulong = ((b'T' as c_ulong) << 8) | 227;
 ///
 /// # Minimum kernel version
 ///
-/// 4.9 for sockets, 4.10 for TUN/TAP; `include/uapi/linux/sockios.h`.
+/// 4.10 for sockets, 4.18 for TUN/TAP; `include/uapi/linux/sockios.h`.
 #[doc(alias = "SIOCGSKNS")]
 pub fn siocgskns(socket: impl AsFd) -> Result<OwnedFd, Errno> {
     ioctl_fd(socket, SIOCGSKNS)
@@ -40,7 +40,7 @@ pub fn siocgskns(socket: impl AsFd) -> Result<OwnedFd, Errno> {
 ///
 /// # Minimum kernel version
 ///
-/// 5.12; `include/uapi/linux/if_tun.h`.
+/// 5.2; `include/uapi/linux/if_tun.h`.
 #[doc(alias = "TUNGETDEVNETNS")]
 pub fn tungetdevnetns(tun: impl AsFd) -> Result<OwnedFd, Errno> {
     ioctl_fd(tun, TUNGETDEVNETNS)

@@ -17,11 +17,6 @@ pub(crate) struct Args {
     dir: PathBuf,
 }
 
-/// That the pages can be written.
-pub(crate) fn smoke() -> anyhow::Result<()> {
-    run(&Args { dir: "target/man".into() })
-}
-
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     write(&args.dir)?;
     println!("written to {}", args.dir.display());

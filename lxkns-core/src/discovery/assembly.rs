@@ -3,12 +3,13 @@
 use std::time::SystemTime;
 
 use super::initial;
-use super::search::{Found, Search};
+use super::search::{Found, Search, Seen};
 use crate::model::{Holder, Host, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Snapshot};
 use crate::relations;
 
 /// Puts together what was found.
 pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_at: SystemTime) -> Snapshot {
+    leave_out_self(search, &mut found);
     let mut snapshot = Snapshot::empty(search.options.clone(), host, taken_at);
     let initial = initial::of_kernel_threads(&found.processes);
     namespaces(search, &mut found, &mut snapshot, &initial);
@@ -34,6 +35,26 @@ pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_
     snapshot.suspects.sort();
     snapshot.gaps = found.gaps;
     snapshot
+}
+
+/// Leaves out the calling process where that is asked for, unless a namespace would then be missing: one is not the
+/// program that looks, to somebody who may see nothing else.
+fn leave_out_self(search: &Search<'_>, found: &mut Found) {
+    let Some(own) = search.proc.own_pid().filter(|_| search.options.without_self) else { return };
+    let is_own = |holder: &Holder| match *holder {
+        Holder::Process { pid }
+        | Holder::Task { pid, .. }
+        | Holder::ForChildren { pid, .. }
+        | Holder::Fd { pid, .. }
+        | Holder::Socket { pid, .. }
+        | Holder::Tun { pid, .. } => pid == own,
+        _ => false,
+    };
+    let would_be_missing = |seen: &Seen| !seen.holders.is_empty() && seen.holders.iter().all(is_own);
+    if !found.namespaces.values().any(would_be_missing) {
+        found.namespaces.values_mut().for_each(|seen| seen.holders.retain(|holder| !is_own(holder)));
+        found.processes.retain(|process| process.pid != own);
+    }
 }
 
 fn namespaces(search: &Search<'_>, found: &mut Found, snapshot: &mut Snapshot, initial: &[NamespaceId]) {

@@ -12,8 +12,8 @@ use crate::procfs::parse;
 use crate::reach;
 
 const NSFS: &str = "nsfs";
-/// The types of file systems that belong to a PID, a network or an IPC namespace.
-const BELONGING: [&str; 5] = ["proc", "sysfs", "mqueue", "nfs", "nfs4"];
+/// The types of file systems that are namespaces, or belong to a PID, a network or an IPC namespace.
+const WANTED: [&str; 6] = [NSFS, "proc", "sysfs", "mqueue", "nfs", "nfs4"];
 
 /// Goes through the mounts of every mount namespace that is known and has not been gone through, until that leads to
 /// no further one.
@@ -63,9 +63,10 @@ fn members(found: &Found) -> FxHashMap<NamespaceId, Vec<Tid>> {
 }
 
 fn one(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &[Tid]) {
-    let mut wanted = vec![NSFS];
-    wanted.extend(BELONGING);
-    for mount in mount_lists::of(search, found, mount_ns, members, &wanted) {
+    if members.is_empty() && !search.looks_in(Place::ProcesslessMounts) {
+        return;
+    }
+    for mount in mount_lists::of(search, found, mount_ns, members, &WANTED) {
         if mount.fs_type == NSFS {
             bind_mount(search, found, mount_ns, members, mount);
         } else {

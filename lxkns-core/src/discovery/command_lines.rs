@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bstr::BString;
 use rustix::io::Errno;
@@ -16,6 +16,8 @@ use crate::procfs::ProcRoot;
 
 /// How long one command line may take. None takes a thousandth of it unless something is wrong.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long all of them may take, however slow each is.
+const ALL_PATIENCE: Duration = Duration::from_secs(10);
 /// How much of a command line is read. A process can make its own as long as it likes.
 const LONGEST: usize = 32 * 1024;
 
@@ -91,11 +93,13 @@ impl Reading {
     /// lets it go; the command lines that it had not read by then stay unknown, and a gap says so.
     pub(super) fn finish(self, snapshot: &mut Snapshot) {
         let mut state = self.shared.state();
+        let began = Instant::now();
         while !state.is_done {
             let so_far = state.read.len();
             let waited = self.shared.changed.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner);
             state = waited.0;
-            if self.thread.is_finished() || (waited.1.timed_out() && state.read.len() == so_far) {
+            let is_stuck = waited.1.timed_out() && state.read.len() == so_far;
+            if self.thread.is_finished() || is_stuck || began.elapsed() > ALL_PATIENCE {
                 state.is_abandoned = !state.is_done;
                 break;
             }

@@ -34,9 +34,6 @@ pub(super) struct Devices {
 }
 
 impl Devices {
-    /// `/dev/net/tun`, fixed (`Documentation/admin-guide/devices.txt`).
-    pub(super) const TUN: (u32, u32) = (10, 200);
-
     pub(super) fn of_this_kernel(proc: &ProcRoot) -> Self {
         let device = |fd: Result<OwnedFd, Errno>| Some(reach::identity(fd.ok()?).ok()?.dev);
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None);

@@ -6,11 +6,11 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
-use super::facts::Devices;
 use super::search::{Found, Search};
 use super::{sockets, suspects, tun};
 use crate::model::{GapKind, Holder, NamespaceId, NamespaceType, Object, Pid, Place, Tid};
 use crate::procfs::{ProcDir, numeric_names, parse};
+use crate::reach::TUN_DEVICE;
 
 /// An open descriptor table: that of a process, as one of its threads has it, or that of a single thread.
 pub(super) struct Table {
@@ -18,6 +18,11 @@ pub(super) struct Table {
     pub(super) tid: Tid,
     /// The directory `fd`, which lists it.
     dir: OwnedFd,
+}
+
+/// Whose table it is.
+fn owner(pid: Pid, tid: Tid) -> Object {
+    if tid == Tid::from(pid) { Object::Process(pid) } else { Object::Task(pid, tid) }
 }
 
 /// What kind of thing a descriptor is open on, as far as that matters here.
@@ -49,7 +54,7 @@ impl Table {
         match opened {
             Ok(dir) => Some(Self { pid, tid, dir }),
             Err(errno) => {
-                found.gap(Place::Fds, Object::Process(pid), "open fd", errno);
+                found.gap(Place::Fds, owner(pid, tid), "open fd", errno);
                 None
             }
         }
@@ -81,7 +86,7 @@ impl Table {
         }
         Ok(match FileType::from_raw_mode(stat.stx_mode.into()) {
             FileType::Socket if search.devices.sockfs.is_none_or(|sockfs| sockfs == dev) => Kind::Socket(stat.stx_ino),
-            FileType::CharacterDevice if (stat.stx_rdev_major, stat.stx_rdev_minor) == Devices::TUN => Kind::Tun,
+            FileType::CharacterDevice if (stat.stx_rdev_major, stat.stx_rdev_minor) == TUN_DEVICE => Kind::Tun,
             _ if search.devices.anon_inode == Some(dev) => Kind::Anonymous,
             FileType::RegularFile if stat.stx_dev_major == 0 => Kind::Regular(dev),
             _ => Kind::Other,
@@ -114,7 +119,7 @@ pub(super) fn scan(
 ) {
     let fds = match numeric_names(&table.dir) {
         Ok(fds) => fds,
-        Err(errno) => return found.gap(Place::Fds, Object::Process(table.pid), "list fd", errno),
+        Err(errno) => return found.gap(Place::Fds, owner(table.pid, table.tid), "list fd", errno),
     };
     let mut fetcher = sockets::Fetcher::new(process, table);
     for fd in fds {

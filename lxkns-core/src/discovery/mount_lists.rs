@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use lxkns_sys::StatmountMask;
 
 use super::search::{Found, Search};
-use crate::model::{FileSystem, NamespaceId, Object, Place, Tid};
+use crate::model::{FileSystem, GapKind, NamespaceId, Object, Pid, Place, Tid};
 use crate::procfs::parse;
 
 /// A mount.
@@ -47,7 +47,12 @@ pub(super) fn of(
             found.gap(Place::ProcesslessMounts, Object::Namespace(mount_ns), "listmount", errno);
             Vec::new()
         }
-        Err(_) => of_members(search, found, mount_ns, members, wanted),
+        Err(errno) => {
+            if GapKind::of(errno.raw_os_error()) == GapKind::Unsupported {
+                search.do_without(Place::BindMounts);
+            }
+            of_members(search, found, mount_ns, members, wanted)
+        }
     }
 }
 
@@ -109,26 +114,18 @@ fn of_members(
     let mut mounts = Vec::new();
     let mut roots = FxHashSet::default();
     let mut ids = FxHashSet::default();
-    let mut has_top = false;
+    let (mut has_top, mut has_any) = (false, false);
     let mut buffer = Vec::new();
-    for member in members {
-        let root = search.proc.dir().stat(format!("{member}/root"), StatxFlags::INO | StatxFlags::MNT_ID);
-        match root {
-            Ok(root) if !roots.insert((root.stx_mnt_id, root.stx_ino, root.stx_dev_major, root.stx_dev_minor)) => {
-                continue;
-            }
-            Ok(_) => {}
-            // Gone, or not ours to see; where it cannot be asked what its root is, its list is read all the same.
-            Err(Errno::NOSYS | Errno::PERM) => {}
-            Err(_) => continue,
-        }
-        let text = match search.proc.dir().read(format!("{member}/mountinfo"), &mut buffer) {
-            Ok(text) => text,
+    for &member in members {
+        let text = match mountinfo(search, mount_ns, member, &mut roots, &mut buffer) {
+            Ok(Some(text)) => text,
+            Ok(None) => continue,
             Err(errno) => {
                 found.gap(Place::BindMounts, Object::Namespace(mount_ns), "read mountinfo", errno);
                 continue;
             }
         };
+        has_any = true;
         for info in parse::mountinfo::parse(text) {
             let info = match info {
                 Ok(info) => info,
@@ -137,7 +134,7 @@ fn of_members(
                     continue;
                 }
             };
-            has_top |= info.mount_point() == b"/".as_slice();
+            has_top |= info.raw_mount_point == b"/";
             if wanted.iter().any(|wanted| wanted.as_bytes() == info.raw_fs_type) && ids.insert(info.mount_id) {
                 mounts.push(Mount {
                     id: info.mount_id,
@@ -149,7 +146,7 @@ fn of_members(
             }
         }
     }
-    if !has_top {
+    if has_any && !has_top {
         found.gap(
             Place::BindMounts,
             Object::Namespace(mount_ns),
@@ -158,4 +155,31 @@ fn of_members(
         );
     }
     mounts
+}
+
+/// The mountinfo of one member, unless one with the same root directory has been asked. What was read counts only if the
+/// member is still in this mount namespace.
+fn mountinfo<'a>(
+    search: &Search<'_>,
+    mount_ns: NamespaceId,
+    member: Tid,
+    roots: &mut FxHashSet<(u64, u64, u32, u32)>,
+    buffer: &'a mut Vec<u8>,
+) -> Result<Option<&'a [u8]>, Errno> {
+    let dir = search.proc.process(Pid(member.0))?;
+    match dir.stat(c"root", StatxFlags::INO | StatxFlags::MNT_ID) {
+        Ok(root) => {
+            if !roots.insert((root.stx_mnt_id, root.stx_ino, root.stx_dev_major, root.stx_dev_minor)) {
+                return Ok(None);
+            }
+        }
+        // Denied by a filter that does not know statx: then its list is read whatever its root is.
+        Err(Errno::NOSYS | Errno::PERM) => {}
+        Err(errno) => return Err(errno),
+    }
+    dir.read(c"mountinfo", buffer)?;
+    let mut link = [0; 64];
+    let is_still_there =
+        parse::links::parse(dir.link(c"ns/mnt", &mut link)?).is_some_and(|(_, ino)| ino == mount_ns.ino);
+    Ok(is_still_there.then_some(buffer.as_slice()))
 }

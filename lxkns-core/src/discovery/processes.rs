@@ -12,7 +12,7 @@ use crate::procfs::ProcDir;
 /// The calling process.
 pub(super) fn own(search: &Search<'_>) -> Found {
     let mut found = Found::default();
-    if let Some(pid) = search.proc.own_pid().filter(|_| !search.options.without_self) {
+    if let Some(pid) = search.proc.own_pid() {
         process(search, &mut found, pid);
     }
     found

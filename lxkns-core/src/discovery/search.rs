@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -28,7 +28,7 @@ pub(super) struct Search<'a> {
     /// What is known of each namespace that could be opened; shared, so that each is asked once.
     facts: Mutex<FxHashMap<NamespaceId, Facts>>,
     /// Interfaces that this kernel has turned out not to have, a bit for each [`Place`]: not asked for again.
-    without: AtomicU32,
+    without: AtomicU64,
     /// The device numbers of files that are recognized by them.
     pub(super) devices: facts::Devices,
     /// The caller's user namespace, which owns most others: while it is open, the kernel needs no new inode to open it
@@ -78,7 +78,7 @@ impl<'a> Search<'a> {
             proc,
             options,
             facts: Mutex::default(),
-            without: AtomicU32::new(0),
+            without: AtomicU64::new(0),
             devices: facts::Devices::of_this_kernel(proc),
             _user_ns: reach::open_link(proc, "thread-self/ns/user").ok(),
         }
@@ -96,7 +96,12 @@ impl<'a> Search<'a> {
 
     /// Whether what this place needs has turned out not to be there.
     pub(super) fn is_without(&self, place: Place) -> bool {
-        self.without.load(Ordering::Relaxed) & (1 << (place as u32 % 32)) != 0
+        self.without.load(Ordering::Relaxed) & (1 << place as u8) != 0
+    }
+
+    /// Remembers that what this place needs is not there.
+    pub(super) fn do_without(&self, place: Place) {
+        self.without.fetch_or(1 << place as u8, Ordering::Relaxed);
     }
 
     /// Has `work` done for each of `items`, by several threads, in whatever order.
@@ -266,7 +271,7 @@ impl Found {
         errno: Errno,
     ) {
         if GapKind::of(errno.raw_os_error()) == GapKind::Unsupported {
-            search.without.fetch_or(1 << (place as u32 % 32), Ordering::Relaxed);
+            search.do_without(place);
             self.gap(place, Object::Host, operation, errno);
         } else {
             self.gap(place, object, operation, errno);

@@ -8,7 +8,7 @@ use super::fds::Table;
 use super::search::{Found, Search};
 use crate::model::{GapKind, Holder, NamespaceId, Object, Place, Tid};
 use crate::procfs::ProcDir;
-use crate::reach;
+use crate::reach::{self, Fetched};
 
 /// Fetches descriptors from one table; opens its pidfd when the first is wanted.
 pub(super) struct Fetcher<'a> {
@@ -23,11 +23,11 @@ impl<'a> Fetcher<'a> {
     }
 
     /// A copy of the descriptor `fd`, or which call failed and why.
-    pub(super) fn fetch(&mut self, search: &Search<'_>, fd: u32) -> Result<OwnedFd, (&'static str, Errno)> {
+    pub(super) fn fetch(&mut self, search: &Search<'_>, fd: u32) -> Result<Fetched, (&'static str, Errno)> {
         let &Table { pid, tid, .. } = self.table;
         let pidfd = self.pidfd.get_or_insert_with(|| reach::pidfd(search.proc, self.process, pid, tid));
         match pidfd {
-            Ok(pidfd) => reach::fetch(pidfd, fd).map_err(|errno| ("pidfd_getfd", errno)),
+            Ok(pidfd) => Fetched::new(pidfd, fd).map_err(|errno| ("pidfd_getfd", errno)),
             // What a kernel before 6.9 says to PIDFD_THREAD.
             Err(Errno::INVAL) if tid != Tid::from(pid) => Err(("pidfd_open(PIDFD_THREAD)", Errno::NOSYS)),
             Err(errno) => Err(("pidfd_open", *errno)),
@@ -81,9 +81,7 @@ fn namespace(
     fd: u32,
 ) -> Result<(NamespaceId, OwnedFd), (&'static str, Errno)> {
     let socket = fetcher.fetch(search, fd)?;
-    let asked = lxkns_sys::siocgskns(&socket);
-    reach::close_fetched(socket);
-    let ns = asked.map_err(|errno| ("SIOCGSKNS", errno))?;
+    let ns = lxkns_sys::siocgskns(socket).map_err(|errno| ("SIOCGSKNS", errno))?;
     let id = reach::identity(&ns).map_err(|errno| ("statx", errno))?;
     Ok((id, ns))
 }

@@ -28,10 +28,10 @@ fn namespaces(
 ) -> Result<(), (&'static str, Errno)> {
     let file = fetcher.fetch(search, fd)?;
     let held = lxkns_sys::siocgskns(&file);
-    // No device, or a kernel that cannot say where it is (before 5.12), or one that is not ours to know: the file
+    // No device, or a kernel that cannot say where it is (before 5.2), or one that is not ours to know: the file
     // holds what it holds all the same.
     let device = lxkns_sys::tungetdevnetns(&file);
-    reach::close_fetched(file);
+    drop(file);
     let held = held.map_err(|errno| ("SIOCGSKNS", errno))?;
     let id = reach::identity(&held).map_err(|errno| ("statx", errno))?;
     let device = match device.and_then(|ns| Ok((reach::identity(&ns)?, ns))) {

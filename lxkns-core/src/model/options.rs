@@ -86,8 +86,8 @@ pub struct DiscoveryOptions {
     pub namespace_details: bool,
     /// Whether to look for things that hold a namespace without saying which: one more read for each socket and ring.
     pub suspects: bool,
-    /// Whether to leave the calling process itself out: its namespaces, descriptors and threads. In another procfs
-    /// than the caller's own it is a process like any other.
+    /// Whether to leave the calling process itself out: its namespaces, descriptors and threads; unless a namespace
+    /// would then be missing. In another procfs than the caller's own it is a process like any other.
     pub without_self: bool,
 }
 

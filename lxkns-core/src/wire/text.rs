@@ -2,6 +2,8 @@
 
 use bstr::{BStr, BString, ByteSlice};
 
+use crate::procfs::parse::mountinfo::unescape_octal;
+
 /// Escapes as mountinfo does (`\040` for a space), and likewise every byte that is not UTF-8.
 pub(crate) fn escape(bytes: &BStr) -> String {
     let mut text = String::with_capacity(bytes.len());
@@ -28,21 +30,7 @@ fn push_octal(text: &mut String, byte: u8) {
 
 /// Undoes [`escape`]. A backslash that no byte's three octal digits follow stands for itself.
 pub(crate) fn unescape(text: &str) -> BString {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        match rest {
-            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..] => {
-                bytes.push(((a - b'0') << 6) | ((b - b'0') << 3) | (c - b'0'));
-                rest = after;
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    bytes.into()
+    unescape_octal(text.as_bytes()).into_owned().into()
 }
 
 /// The text as it is, with U+FFFD for what is not UTF-8.

@@ -58,6 +58,7 @@ impl<'a> MountInfo<'a> {
     }
 
     /// What the file system was made from.
+    #[cfg(test)]
     pub(crate) fn source(&self) -> Cow<'a, [u8]> {
         unescape_octal(self.raw_source)
     }
@@ -169,6 +170,7 @@ pub(crate) fn unescape_octal(text: &[u8]) -> Cow<'_, [u8]> {
 
 /// Encodes space, tab, newline and backslash as the kernel does in roots and mount points. (In sources and types, later
 /// kernels encode `#` too.)
+#[cfg(any(test, feature = "_fuzz"))]
 pub(crate) fn escape_octal(path: &[u8]) -> Cow<'_, [u8]> {
     let Some(first) = path.find_byteset(b" \t\n\\") else { return Cow::Borrowed(path) };
     let mut encoded = Vec::with_capacity(path.len() + 12);
