@@ -1,6 +1,6 @@
 //! What a test needs, and what happens where that is missing.
 
-use std::process::{Command};
+use std::process::Command;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use lxkns_fixture::probe;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use crate::view::escape::printable;
+
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
@@ -63,7 +65,16 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(message) => f.write_str(message),
-            Self::Failed(error) => write!(f, "{error:#}"),
+            Self::Failed(error) => {
+                let mut said = String::new();
+                for cause in error.chain().map(ToString::to_string) {
+                    // Some causes have their own in their text already.
+                    if !said.ends_with(&cause) {
+                        said = if said.is_empty() { cause } else { format!("{said}: {cause}") };
+                    }
+                }
+                f.write_str(&said)
+            }
         }
     }
 }
@@ -77,9 +88,10 @@ impl<E: Into<anyhow::Error>> From<E> for Error {
 /// What a command comes to.
 pub(crate) type Result<T = Exit> = std::result::Result<T, Error>;
 
-/// Tells the user something on standard error; a closed standard error is no reason to stop.
+/// Tells the user something on standard error, in one line that is safe to print; a closed standard error is no reason
+/// to stop.
 pub(crate) fn say(message: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "lxkns: {message}");
+    let _ = writeln!(io::stderr(), "lxkns: {}", printable(message.to_string()));
 }
 
 /// Reports how a command ended.
@@ -94,9 +106,53 @@ pub(crate) fn report(result: Result) -> ExitCode {
     }
 }
 
+/// Reports what came instead of options: a request for help, or options that make no sense.
+pub(crate) fn report_arguments(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return Exit::Usage.into();
+    }
+    if error.use_stderr() {
+        say(in_one_line(&error.render().to_string()));
+        return Exit::Usage.into();
+    }
+    let printed = error.print().and_then(|()| io::stdout().flush());
+    report(printed.map(|()| Exit::Done).map_err(|error| Error::from(error).context("write standard output")))
+}
+
+/// What clap has to say in several paragraphs, without what `--help` says too.
+fn in_one_line(text: &str) -> String {
+    let mut line = String::new();
+    let is_said = |part: &&str| !part.starts_with("Usage:") && !part.starts_with("For more information");
+    for part in text.lines().map(str::trim).take_while(is_said).filter(|part| !part.is_empty()) {
+        if !line.is_empty() {
+            line.push_str(if line.ends_with(':') { " " } else { "; " });
+        }
+        line.push_str(part.strip_prefix("error: ").unwrap_or(part));
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_clap_says_becomes_one_line() {
+        let text = "error: unexpected argument '-x' found\n\n  tip: to pass '-x' as a value, use '-- -x'\n\n\
+                    Usage: lxkns ls [OPTIONS]\n\nFor more information, try '--help'.\n";
+        assert_eq!(in_one_line(text), "unexpected argument '-x' found; tip: to pass '-x' as a value, use '-- -x'");
+        let text = "error: the following required arguments were not provided:\n  <TARGET>...\n\nUsage: x\n";
+        assert_eq!(in_one_line(text), "the following required arguments were not provided: <TARGET>...");
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let inner = || io::Error::from_raw_os_error(21);
+        let told = anyhow::Error::from(inner()).context(format!("read dump: {}", inner())).context("read \"/x\"");
+        assert_eq!(Error::from(told).to_string(), format!("read \"/x\": read dump: {}", inner()));
+    }
 
     #[test]
     fn a_closed_pipe_is_seen_through_wrapping() {

@@ -128,8 +128,15 @@ pub(crate) fn lines(snapshot: &Snapshot, places: Places) -> Vec<String> {
     reasons.into_iter().map(|(reason, phrases)| format!("{} {reason}", and(&phrases))).collect()
 }
 
+/// What is worth telling: not what has gone, and not what this kernel can do for nobody, of which the user would be
+/// told in each run and could mend it in none.
 fn relevant(snapshot: &Snapshot, places: Places) -> impl Iterator<Item = &Gap> {
-    snapshot.gaps.iter().filter(move |gap| places.contains(gap.place) && gap.kind() != GapKind::Gone)
+    let is_told = |gap: &Gap| match gap.kind() {
+        GapKind::Gone => false,
+        GapKind::Unsupported => gap.object != Object::Host,
+        _ => true,
+    };
+    snapshot.gaps.iter().filter(move |gap| places.contains(gap.place) && is_told(gap))
 }
 
 fn pid_of(object: &Object) -> Option<Pid> {
@@ -165,6 +172,7 @@ mod tests {
     const EACCES: i32 = 13;
     const EPERM: i32 = 1;
     const ENOTTY: i32 = 25;
+    const ENOSYS: i32 = 38;
 
     fn told(gaps: &[(Place, Object, i32)]) -> Vec<String> {
         let mut snapshot = snapshot();
@@ -210,7 +218,7 @@ mod tests {
                 "sockets of 2 processes not readable: needs CAP_NET_ADMIN",
                 "mounts of 1 mount namespace and the kernel's own lists of namespaces not readable: \
                  needs CAP_SYS_ADMIN",
-                "parents and owners of 1 namespace not told by this kernel",
+                "owners of 1 namespace not told by this kernel",
                 "open files of 1 process not read: no answer in time",
                 "mounts of 1 mount namespace not read: Input/output error (os error 5)",
             ]
@@ -223,6 +231,8 @@ mod tests {
             (Place::Cgroups, Object::Process(Pid(1)), EACCES),
             (Place::Processes, Object::Process(Pid(1)), 3),
             (Place::Host, Object::Host, EACCES),
+            (Place::Kernel, Object::Host, ENOSYS),
+            (Place::Parents, Object::Host, ENOTTY),
         ];
         assert!(told(&gaps).is_empty());
     }

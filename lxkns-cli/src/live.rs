@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Write};
 use std::path::Path;
 
 use anyhow::Context as _;
+use lxkns_core::ProcRoot;
 use lxkns_core::model::{DiscoveryOptions, NamespaceId, NamespaceType, Snapshot};
 use lxkns_core::wire::{self, WriteOptions};
 use rustix::fd::AsFd;
@@ -13,7 +14,6 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
 use crate::args::DumpArgs;
 use crate::exit::Result;
 use crate::users::Users;
-use crate::view::names::PROC;
 
 /// Looks at the living host. The names of users are the host's.
 pub(crate) fn discover(options: &DiscoveryOptions) -> Result<Snapshot> {
@@ -45,9 +45,8 @@ pub(crate) fn write(snapshot: &Snapshot, args: &DumpArgs, out: &mut impl Write) 
 
 /// The reader's own namespace of this type.
 pub(crate) fn own_namespace(ns_type: NamespaceType) -> Option<NamespaceId> {
-    let path = format!("{PROC}/self/ns/{ns_type}");
-    let link = rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    identify(link).ok()
+    let link = format!("self/ns/{ns_type}");
+    identify(rustix::fs::openat(ProcRoot::host().ok()?, link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?).ok()
 }
 
 /// The namespace at a path, or `None` where there is something else. Nothing is opened but by name (`O_PATH`), no
@@ -72,9 +71,9 @@ mod tests {
     #[test]
     fn the_path_of_an_own_namespace_leads_to_it() {
         for ns_type in [NamespaceType::Net, NamespaceType::User] {
-            let path = format!("{PROC}/self/ns/{ns_type}");
+            let path = ProcRoot::host().unwrap().path().join(format!("self/ns/{ns_type}"));
             let own = own_namespace(ns_type).unwrap();
-            assert_eq!(namespace_at(Path::new(&path)).unwrap(), Some(own));
+            assert_eq!(namespace_at(&path).unwrap(), Some(own));
         }
     }
 

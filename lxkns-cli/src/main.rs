@@ -22,10 +22,6 @@ mod view;
 fn main() -> ExitCode {
     match args::Args::try_parse() {
         Ok(args) => exit::report(commands::run(&args)),
-        Err(error) => {
-            // The output can be closed already; then there is nobody to tell.
-            let _ = error.print();
-            if error.use_stderr() { exit::Exit::Usage.into() } else { exit::Exit::Done.into() }
-        }
+        Err(error) => exit::report_arguments(&error),
     }
 }

@@ -12,9 +12,6 @@ use netlink_sys::{Socket, SocketAddr};
 use rustc_hash::FxHashMap;
 use rustix::fd::{AsFd, AsRawFd as _};
 
-#[cfg(test)]
-use crate::view::names;
-
 /// The ID of each of these network namespaces, as lsns writes it: a number, or `unassigned`. One that cannot be asked
 /// about is left out.
 pub(crate) fn ask_all<'a>(
@@ -77,10 +74,10 @@ mod tests {
     #[test]
     fn the_kernel_answers_about_an_own_namespace_and_refuses_another_type() {
         let socket = connect().unwrap();
-        let net = File::open(format!("{}/self/ns/net", names::PROC)).unwrap();
+        let open = |name| File::open(ProcRoot::host().unwrap().path().join("self/ns").join(name)).unwrap();
+        let net = open("net");
         assert!(ask(&socket, &net).is_ok());
-        let uts = File::open(format!("{}/self/ns/uts", names::PROC)).unwrap();
-        assert!(ask(&socket, &uts).is_err());
+        assert!(ask(&socket, open("uts")).is_err());
         assert!(ask(&socket, &net).is_ok(), "a refusal leaves no stray answer behind");
     }
 }

@@ -14,6 +14,8 @@ use crate::view::escape::printable;
 pub(crate) enum Unresolved {
     /// It does not exist.
     Missing(String),
+    /// It was not found: what could not be seen may be why.
+    NotFound(String),
     /// It cannot be asked for in this way.
     Usage(String),
     /// It exists, but cannot be seen.
@@ -22,7 +24,7 @@ pub(crate) enum Unresolved {
 
 impl fmt::Display for Unresolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Missing(message) | Self::Usage(message) | Self::Unseen(message)) = self;
+        let (Self::Missing(message) | Self::NotFound(message) | Self::Usage(message) | Self::Unseen(message)) = self;
         f.write_str(message)
     }
 }
@@ -31,13 +33,14 @@ impl fmt::Display for Unresolved {
 pub(crate) fn resolve(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Result<Vec<NamespaceId>, Unresolved> {
     let text = || printable(asked.text.as_encoded_bytes());
     let missing = |what: &str| Unresolved::Missing(format!("{}: {what}", text()));
+    let not_found = |what: &str| Unresolved::NotFound(format!("{}: {what}", text()));
     match &asked.target {
         Target::Process(pid) => all_of(snapshot, *pid).ok_or_else(|| missing("no such process"))?,
         Target::OfProcess(pid, ns_type) => {
             of_type(snapshot, *pid, *ns_type).ok_or_else(|| missing("no such process"))?
         }
         Target::Inode(ns_type, ino) => {
-            let namespace = snapshot.by_ino(*ino).ok_or_else(|| missing("no such namespace"))?;
+            let namespace = snapshot.by_ino(*ino).ok_or_else(|| not_found("no such namespace"))?;
             if let Some(ns_type) = ns_type.filter(|&ns_type| ns_type != namespace.ns_type) {
                 let found = namespace.ns_type;
                 return Err(missing(&format!("no such {ns_type} namespace: {ino} is a {found} namespace")));
@@ -49,14 +52,14 @@ pub(crate) fn resolve(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Resu
             .values()
             .find(|namespace| namespace.unique_id == Some(*unique_id))
             .map(|namespace| vec![namespace.id])
-            .ok_or_else(|| missing("no namespace with this unique ID")),
+            .ok_or_else(|| not_found("no namespace with this unique ID")),
         Target::Path(_) if !is_live => Err(Unresolved::Usage(format!(
             "{}: a path means something on the living host only; name the namespace by its inode number",
             text()
         ))),
         Target::Path(path) => match live::namespace_at(path) {
             Ok(Some(id)) if snapshot.namespaces.contains_key(&id) => Ok(vec![id]),
-            Ok(Some(id)) => Err(missing(&format!("leads to namespace {}, which was not found", id.ino))),
+            Ok(Some(id)) => Err(not_found(&format!("leads to namespace {}, which was not found", id.ino))),
             Ok(None) => Err(missing("not a namespace")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing("no such file")),
             Err(error) => Err(Unresolved::Unseen(format!("{}: {error}", text()))),
@@ -132,11 +135,14 @@ mod tests {
         for (text, message) in [
             ("5", "5: no such process"),
             ("5/net", "5/net: no such process"),
-            ("4026539999", "4026539999: no such namespace"),
             ("pid:4026532300", "pid:4026532300: no such pid namespace: 4026532300 is a net namespace"),
-            (":7", ":7: no namespace with this unique ID"),
         ] {
             assert_eq!(find(text), Err(Unresolved::Missing(message.into())));
+        }
+        for (text, message) in
+            [("4026539999", "4026539999: no such namespace"), (":7", ":7: no namespace with this unique ID")]
+        {
+            assert_eq!(find(text), Err(Unresolved::NotFound(message.into())));
         }
         assert_eq!(find("1/pid"), Err(Unresolved::Unseen("1/pid: its namespaces are not readable".into())));
         assert!(matches!(find("/run/netns/x"), Err(Unresolved::Usage(_))));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bstr::{BStr, BString, ByteSlice as _};
-use lxkns_core::model::Uid;
+use lxkns_core::model::{Snapshot, Uid};
 use rustc_hash::FxHashMap;
 
 /// The names of users.
@@ -15,6 +15,11 @@ impl Users {
     /// are shown instead.
     pub(crate) fn of_host() -> Self {
         std::fs::read(Path::new("/etc/passwd")).map(|text| Self::parse(&text)).unwrap_or_default()
+    }
+
+    /// The names that a snapshot has: those of the creators of its user namespaces.
+    pub(crate) fn of_snapshot(snapshot: &Snapshot) -> Self {
+        Self(snapshot.user_names.iter().map(|(&uid, name)| (uid, name.as_str().into())).collect())
     }
 
     /// Reads the text of a `passwd(5)`; the first of several names of a UID counts, as in `getpwuid(3)`.

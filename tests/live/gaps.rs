@@ -25,9 +25,10 @@ fn of_an_ordinary_user() {
     let init = &snapshot.processes[&Pid(1)];
     assert!(init.namespaces.is_empty());
     let of_init = |place| {
-        snapshot.gaps.iter().any(|gap| {
-            gap.place == place && gap.object == Object::Process(Pid(1)) && gap.kind() == GapKind::Denied
-        })
+        snapshot
+            .gaps
+            .iter()
+            .any(|gap| gap.place == place && gap.object == Object::Process(Pid(1)) && gap.kind() == GapKind::Denied)
     };
     assert!(of_init(Place::Processes), "{:?}", snapshot.gaps);
     assert!(of_init(Place::Fds), "{:?}", snapshot.gaps);

@@ -7,6 +7,7 @@ mod hostile;
 mod lsns;
 mod places;
 mod processes;
+mod program;
 mod safety;
 mod snapshots;
 

@@ -481,8 +481,7 @@ fn kernel() {
     let namespace = namespace(&snapshot, left);
     assert_eq!(namespace.holders, [Holder::Kernel]);
     assert_eq!(ino(namespace.owner), Some(own_inode("user")));
-    let suspect =
-        Suspect::InFlight { pid: Pid(actor.pid()), tid: Tid(actor.tid()), fd: receiver as u32, count: 1 };
+    let suspect = Suspect::InFlight { pid: Pid(actor.pid()), tid: Tid(actor.tid()), fd: receiver as u32, count: 1 };
     assert!(snapshot.suspects.contains(&suspect), "{:?}", snapshot.suspects);
 }
 

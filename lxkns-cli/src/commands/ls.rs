@@ -7,8 +7,9 @@ use lxkns_core::model::{Namespace, NamespaceId, NamespaceType, Snapshot};
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
+use super::Findings;
 use crate::args::LsArgs;
-use crate::exit::{Error, Exit, Result};
+use crate::exit::{Error, Exit, Result, say};
 use crate::target::{Asked, Target};
 use crate::users::Users;
 use crate::view::columns::{self, Cell, Column, Context};
@@ -29,18 +30,23 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
     let is_live = args.from.is_none();
     let snapshot = live::load(args.from.as_deref(), &options)?;
 
-    let (found, mut exit) = super::find(&snapshot, &asked, is_live);
+    let Findings { found, mut exit, gaps_matter } = super::find(&snapshot, &asked, is_live);
     let only: Option<BTreeSet<NamespaceId>> =
         (!asked.is_empty()).then(|| found.into_iter().flat_map(|(_, ids)| ids).collect());
     let shown = select(&snapshot, only.as_ref(), &args.types);
     if shown.is_empty() && only.is_some_and(|only| !only.is_empty()) {
         // What was asked for is there, but none of it is of the type asked for.
+        say("nothing that was asked for is of the types asked for");
         exit = exit.max(Exit::Missing);
     }
     let home = super::home(&snapshot, is_live);
     let context = Context {
         counts: Counts::of(&snapshot),
-        users: if is_live && columns.contains(&Column::User) { Users::of_host() } else { Users::default() },
+        users: match is_live {
+            true if columns.contains(&Column::User) => Users::of_host(),
+            true => Users::default(),
+            false => Users::of_snapshot(&snapshot),
+        },
         netnsids: if is_live && columns.contains(&Column::Netnsid) {
             netnsid::ask_all(&snapshot, shown.iter().copied())
         } else {
@@ -55,7 +61,9 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
     } else if !(shown.is_empty() && exit != Exit::Done) {
         screen::print(|out| Ok(write_table(out, &context, &columns, &shown, args, color)?))?;
     }
-    super::tell_gaps(&snapshot, columns::places(&columns, &options));
+    if gaps_matter {
+        super::tell_gaps(&snapshot, columns::places(&columns, &options));
+    }
     Ok(exit)
 }
 

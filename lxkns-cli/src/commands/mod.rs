@@ -42,24 +42,37 @@ fn home(snapshot: &Snapshot, is_live: bool) -> Option<NamespaceId> {
     of_init.or_else(|| initial().map(|namespace| namespace.id))
 }
 
-/// Finds what was asked for, and says of each that means nothing why: the others are still answered. Also the exit
-/// code that this comes to.
-fn find<'a>(snapshot: &Snapshot, asked: &'a [Asked], is_live: bool) -> (Vec<(&'a Asked, Vec<NamespaceId>)>, Exit) {
-    let mut found = Vec::new();
-    let mut exit = Exit::Done;
+/// What became of the TARGETs that were asked for.
+struct Findings<'a> {
+    /// What each means that means something.
+    found: Vec<(&'a Asked, Vec<NamespaceId>)>,
+    /// What the others come to.
+    exit: Exit,
+    /// Whether what could not be seen has to do with the answer.
+    gaps_matter: bool,
+}
+
+/// Finds what was asked for, and says of each that means nothing why: the others are still answered.
+fn find<'a>(snapshot: &Snapshot, asked: &'a [Asked], is_live: bool) -> Findings<'a> {
+    let mut findings = Findings { found: Vec::new(), exit: Exit::Done, gaps_matter: asked.is_empty() };
     for asked in asked {
-        match resolve(snapshot, asked, is_live) {
-            Ok(ids) => found.push((asked, ids)),
+        let (exit, gaps_matter) = match resolve(snapshot, asked, is_live) {
+            Ok(ids) => {
+                findings.found.push((asked, ids));
+                (Exit::Done, true)
+            }
             Err(unresolved) => {
                 say(&unresolved);
-                let worse = match unresolved {
-                    Unresolved::Missing(_) => Exit::Missing,
-                    Unresolved::Usage(_) => Exit::Usage,
-                    Unresolved::Unseen(_) => Exit::Failed,
-                };
-                exit = exit.max(worse);
+                match unresolved {
+                    Unresolved::Missing(_) => (Exit::Missing, false),
+                    Unresolved::NotFound(_) => (Exit::Missing, true),
+                    Unresolved::Usage(_) => (Exit::Usage, false),
+                    Unresolved::Unseen(_) => (Exit::Failed, true),
+                }
             }
-        }
+        };
+        findings.exit = findings.exit.max(exit);
+        findings.gaps_matter |= gaps_matter;
     }
-    (found, exit)
+    findings
 }

@@ -6,8 +6,9 @@ use bstr::ByteSlice as _;
 use lxkns_core::model::{DiscoveryOptions, Holder, Namespace, NamespaceId, Pid, Place, Scope, Snapshot, Suspect, Tid};
 use serde::Serialize;
 
+use super::Findings;
 use crate::args::WhyArgs;
-use crate::exit::{Exit, Result};
+use crate::exit::Result;
 use crate::live;
 use crate::view::escape::printable;
 use crate::view::holders::Kind;
@@ -24,7 +25,7 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     let is_live = args.from.is_none();
     let snapshot = live::load(args.from.as_deref(), &options)?;
     let home = super::home(&snapshot, is_live);
-    let (found, exit) = super::find(&snapshot, &args.targets, is_live);
+    let Findings { found, exit, gaps_matter } = super::find(&snapshot, &args.targets, is_live);
     let explain = |id: &NamespaceId| Explanation { snapshot: &snapshot, namespace: &snapshot.namespaces[id], home };
 
     if args.json {
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     } else {
         screen::print(|out| write_text(out, &found, explain, args, Screen::detect(color)))?;
     }
-    if exit != Exit::Missing || !found.is_empty() {
+    if gaps_matter {
         super::tell_gaps(&snapshot, options.places.with(Place::CommandLines).with(Place::Suspects));
     }
     Ok(exit)

@@ -6,7 +6,7 @@ use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Proc
 use super::escape::printable;
 
 /// Where the procfs is, in what is shown to people.
-pub(crate) const PROC: &str = "/proc";
+const PROC: &str = "/proc";
 
 /// The command line of a process, else its name: for kernel threads, zombies, and where it was not read.
 pub(crate) fn command(process: &Process) -> BString {

@@ -31,7 +31,7 @@ impl Screen {
     /// What standard output is.
     pub(crate) fn detect(color: Color) -> Self {
         let stdout = io::stdout();
-        let width = terminal_size::terminal_size_of(&stdout).map(|(width, _)| usize::from(width.0));
+        let width = rustix::termios::tcgetwinsize(&stdout).ok().map(|size| usize::from(size.ws_col));
         let color = match color {
             Color::Always => true,
             Color::Never => false,

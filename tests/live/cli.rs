@@ -1,3 +1,0 @@
-//! x
-use crate::harness::Test;
-pub(super) fn tests() -> Vec<Test> { vec![] }

@@ -1,0 +1,125 @@
+//! `lxkns dump`, and what reads it.
+
+use std::process::Command;
+
+use lxkns_fixture::{Actor, Open, Socket};
+use serde_json::Value;
+
+use super::with_bind_mount;
+use crate::harness::Need::{FileSystem, Program, UserNamespaces};
+use crate::harness::{Test, lxkns, test};
+use crate::live::directory;
+use crate::live::program::{row, run, run_lxkns, run_lxkns_with};
+
+const PUBLISHED: &str = include_str!("../../../docs/schema.json");
+
+pub(super) fn tests() -> Vec<Test> {
+    vec![
+        test("cli::dump::fits_the_schema", &[UserNamespaces], fits_the_schema),
+        test("cli::dump::stable", &[UserNamespaces, FileSystem("proc"), Program("unshare"), Program("sh")], stable),
+        test("cli::dump::no_cmdline", &[UserNamespaces], no_cmdline),
+        test("cli::dump::read_again", &[UserNamespaces], read_again),
+    ]
+}
+
+/// A bit of everything, with names that no one would choose.
+fn fixture() -> (Actor, Vec<Actor>) {
+    let actor = Actor::spawn_in(&["user", "mnt", "uts", "ipc", "net"]);
+    actor.set_comm(b"\x1b[31m\xff\n");
+    actor.open("/proc/self/ns/net", Open::ReadOnly);
+    let fd = actor.open("/proc/self/ns/uts", Open::ReadOnly);
+    actor.send_fd_in_flight(fd);
+    actor.socket(Socket::Udp4);
+    actor.unshare(&["net"]);
+    let thread = actor.thread();
+    thread.unshare(&["net"]);
+    actor.unshare(&["pid"]);
+    let others = vec![actor.fork(), thread];
+    (actor, others)
+}
+
+#[track_caller]
+fn assert_fits(dump: &Value) {
+    let published = serde_json::from_str(PUBLISHED).unwrap();
+    for schema in [published, lxkns_core::wire::schema()] {
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let errors: Vec<_> =
+            validator.iter_errors(dump).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert_eq!(errors, [""; 0]);
+        assert!(!validator.is_valid(&serde_json::json!({ "namespaces": 1 })), "a schema that anything fits");
+    }
+}
+
+fn fits_the_schema() {
+    let (actor, _others) = fixture();
+    for arguments in [&["dump"][..], &["dump", "--stable"], &["dump", "--no-cmdline"]] {
+        let ran = run_lxkns(arguments).ok();
+        assert!(ran.text().ends_with('\n'));
+        let dump = ran.json();
+        assert_fits(&dump);
+        assert_eq!(dump["namespaces"][actor.ns_inode("uts").to_string()]["type"], "uts");
+        assert!(dump["processes"][actor.pid().to_string()].is_object());
+    }
+}
+
+/// In a PID namespace with its own procfs nothing changes but what lxkns itself does.
+fn stable() {
+    let script = r#""$0" dump --stable && "$0" dump --stable && "$0" dump; exit $?"#;
+    let ran = run(Command::new("unshare")
+        .args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script])
+        .arg(lxkns().get_program()));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let lines: Vec<_> = ran.text().lines().collect();
+    assert_eq!(lines.len(), 3);
+    assert!(lines[0] == lines[1], "{}\n{}", lines[0], lines[1]);
+    let dump: Value = serde_json::from_str(lines[0]).unwrap();
+    assert_fits(&dump);
+    assert_eq!(dump["processes"].as_object().unwrap().keys().collect::<Vec<_>>(), ["1"], "the shell, and not lxkns");
+    let whole = |line: &str| serde_json::from_str::<Value>(line).unwrap()["discovery-options"]["snapshot"].clone();
+    for key in ["taken-at", "took-nsec"] {
+        assert_eq!(whole(lines[0])[key], Value::Null, "{key}");
+        assert_ne!(whole(lines[2])[key], Value::Null, "{key}");
+    }
+}
+
+fn no_cmdline() {
+    let (actor, _others) = fixture();
+    let secret = "--lxkns-actor";
+    let pid = actor.pid().to_string();
+    let with = run_lxkns(["dump"]).ok();
+    assert!(with.json()["processes"][&pid].to_string().contains(secret));
+    let without = run_lxkns(["dump", "--no-cmdline"]).ok();
+    assert!(without.json()["processes"][&pid].is_object());
+    assert!(!without.text().contains(secret), "nobody's command line is there");
+}
+
+fn read_again() {
+    let directory = directory();
+    let (actor, net) = with_bind_mount(&directory.path().join("ns"));
+    let (other, others) = fixture();
+    let columns = "NS,TYPE,PATH,NPROCS,PID,PPID,COMMAND,UID,USER,NSFS,PNS,ONS,UNIQUEID,NTASKS,HOLDERS,CGROUP";
+    let dump = run_lxkns(["dump"]).ok().stdout;
+    let read = run_lxkns_with(&["ls", "--json", "-o", columns, "--from", "-"], &dump).ok().json();
+    let live = run_lxkns(["ls", "--json", "-o", columns]).ok().json();
+    let mut inodes = vec![net, others[1].ns_inode("net"), others[0].ns_inode("pid")];
+    for actor in [&actor, &other] {
+        inodes.extend(["user", "mnt", "net"].map(|name| actor.ns_inode(name)));
+    }
+    for ino in inodes {
+        assert!(row(&live, ino).is_some(), "{ino}");
+        assert_eq!(row(&read, ino), row(&live, ino));
+    }
+
+    let file = directory.path().join("dump.json");
+    std::fs::write(&file, &dump).unwrap();
+    let from = file.to_str().unwrap();
+    for target in [net.to_string(), format!("{}/net", actor.pid())] {
+        let read = run_lxkns(["why", &target, "--from", from]).ok();
+        assert_eq!(read.text(), run_lxkns(["why", &target]).ok().text());
+        let read = run_lxkns(["ls", &target, "--from", from]).ok();
+        assert_eq!(read.text(), run_lxkns(["ls", &target]).ok().text());
+    }
+    // What a path leads to on this host says nothing about another.
+    run_lxkns(["why", "/proc/self/ns/net", "--from", from]).fails(2, "living host");
+    run_lxkns(["ls", "--from", from, "4194304"]).fails(1, "4194304: no such process");
+}

@@ -1,0 +1,152 @@
+//! What cannot be answered is said in one line, with the code that tells whose fault it is.
+
+use crate::harness::{Test, test};
+use crate::live::directory;
+use crate::live::program::{run_lxkns, run_lxkns_with};
+
+pub(super) fn tests() -> Vec<Test> {
+    vec![
+        test("cli::errors::usage", &[], usage),
+        test("cli::errors::missing", &[], missing),
+        test("cli::errors::files_that_are_no_dumps", &[], files_that_are_no_dumps),
+        test("cli::errors::streams_that_are_no_dumps", &[], streams_that_are_no_dumps),
+        test("cli::errors::a_dump_cut_short", &[], a_dump_cut_short),
+        test("cli::errors::help", &[], help),
+    ]
+}
+
+fn usage() {
+    for (arguments, text) in [
+        (&["nonsense"][..], "unrecognized subcommand 'nonsense'"),
+        (&["lss"], "a similar subcommand exists: 'ls'"),
+        (&["ls", "nonsense"], "'nonsense'"),
+        (
+            &["ls", "nonsense"],
+            "expected a PID, PID/TYPE, an inode number, TYPE:INODE, :UNIQUE-ID or a path with a slash",
+        ),
+        (&["ls", ""], "expected a PID"),
+        (&["ls", "1", "0"], "not a PID"),
+        (&["why", "nets:1"], "not a namespace type"),
+        (&["why", "net:[1"], "not the inode number of a namespace"),
+        (&["why", ":x"], "not a unique namespace ID"),
+        (&["why", "99999999999999999999"], "not the inode number of a namespace"),
+        (&["why"], "<TARGET>"),
+        (&["ls", "-t", "nets"], "expected one of mnt, cgroup, uts, ipc, user, pid, net, time"),
+        (&["ls", "-t", ""], "not a namespace type"),
+        (&["ls", "-o", "FOO"], "unknown column \"FOO\": valid columns are NS, TYPE, PATH"),
+        (&["ls", "-o", "NS,,TYPE"], "unknown column \"\""),
+        (&["ls", "-o"], "a value is required"),
+        (&["ls", "-p", "0"], "1..=4194304"),
+        (&["ls", "-p", "x"], "'x'"),
+        (&["ls", "-rJ"], "cannot be used with"),
+        (&["ls", "--nonsense"], "unexpected argument '--nonsense'"),
+        (&["ls", "--color", "blue"], "blue"),
+        (&["dump", "1"], "unexpected argument '1'"),
+        (&["ls", "\x1b[31m\n\u{202e}"], "expected a PID"),
+        (&["ls", "-o", "\x1b[31m\n\u{202e}"], "unknown column"),
+    ] {
+        let ran = run_lxkns(arguments).fails(2, text);
+        assert!(!ran.stderr.contains(['\x1b', '\u{202e}']), "{ran:?}");
+    }
+}
+
+fn missing() {
+    let directory = directory();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let file = file.to_str().unwrap();
+    let absent = format!("{file}\x1b[31m");
+    for (target, text) in [
+        ("4194304", "4194304: no such process"),
+        ("4194304/net", "4194304/net: no such process"),
+        ("4194305", "4194305: no such namespace"),
+        ("net:[4194305]", "net:[4194305]: no such namespace"),
+        (":18446744073709551615", "no namespace with this unique ID"),
+        (file, ": not a namespace"),
+        ("/", "/: not a namespace"),
+        (&absent, "\\x1b[31m: no such file"),
+    ] {
+        for command in ["ls", "why"] {
+            let ran = run_lxkns([command, target]).fails(1, text);
+            let may_be_unseen = target.contains("4194305") || target.starts_with(':');
+            assert!(
+                ran.gaps().is_empty() || may_be_unseen,
+                "what could not be seen has nothing to do with it: {ran:?}"
+            );
+        }
+    }
+    run_lxkns(["ls", "-p", "4194304"]).fails(1, "4194304: no such process");
+    let ran = run_lxkns(["why", "--json", "4194304"]);
+    assert_eq!((ran.code, ran.text()), (Some(1), "[]\n"), "JSON stays JSON");
+    assert_eq!(ran.problems().len(), 1);
+    // The worst counts.
+    let ran = run_lxkns(["why", "4194304", "/etc/passwd/x"]);
+    assert_eq!((ran.code, ran.problems().len()), (Some(3), 2), "{ran:?}");
+}
+
+const GARBAGE: [&[u8]; 12] = [
+    b"",
+    b"\n",
+    b"nonsense",
+    b"{}",
+    b"[]",
+    b"null",
+    b"0",
+    b"{\"namespaces\": 5}",
+    b"{\"namespaces\": {\"x\": {}}, \"processes\": {}}",
+    b"\x7fELF\x02\x01\x01\0\xff\xfe",
+    b"{\"\x1b[31m\xe2\x80\xae\": ",
+    b"{\"discovery-options\":{\"snapshot\":{\"format\":99}},\"namespaces\":{},\"processes\":{}}",
+];
+
+fn files_that_are_no_dumps() {
+    let directory = directory();
+    let file = directory.path().join("dump");
+    let path = file.to_str().unwrap();
+    for garbage in GARBAGE {
+        std::fs::write(&file, garbage).unwrap();
+        let ran = run_lxkns(["ls", "--from", path]).fails(3, path);
+        assert!(!ran.stderr.contains(['\x1b', '\u{202e}']), "{ran:?}");
+        run_lxkns(["why", "1", "--from", path]).fails(3, path);
+    }
+    let ran = run_lxkns(["ls", "--from", directory.path().to_str().unwrap()]).fails(3, "Is a directory");
+    assert_eq!(ran.stderr.matches("Is a directory").count(), 1, "{ran:?}");
+    run_lxkns(["ls", "--from", "/nonexistent"]).fails(3, "open \"/nonexistent\": No such file");
+    run_lxkns(["ls", "--from", "/nonexistent\x1b\n"]).fails(3, "No such file");
+}
+
+fn streams_that_are_no_dumps() {
+    for garbage in GARBAGE {
+        run_lxkns_with(&["ls", "--from", "-"], garbage).fails(3, "standard input");
+    }
+    for (open, close) in [(&b"["[..], &b""[..]), (b"{\"a\":", b""), (b"[", b"]")] {
+        let mut deep = open.repeat(10_000_000 / open.len());
+        deep.extend(close.repeat(10_000_000 / open.len()));
+        run_lxkns_with(&["ls", "--from", "-"], &deep).fails(3, "standard input");
+    }
+}
+
+fn a_dump_cut_short() {
+    let dump = run_lxkns(["dump"]).ok().stdout;
+    for length in [1, 100, dump.len() / 2, dump.len() - 2] {
+        run_lxkns_with(&["ls", "--from", "-"], &dump[..length]).fails(3, "not JSON");
+    }
+    run_lxkns_with(&["ls", "--from", "-"], &dump).ok();
+}
+
+/// Help that was asked for is a result.
+fn help() {
+    for arguments in [&["--help"][..], &["help"], &["ls", "--help"], &["why", "-h"], &["help", "dump"], &["--version"]]
+    {
+        let ran = run_lxkns(arguments).ok();
+        assert!(ran.text().contains("lxkns") && ran.stderr.is_empty(), "{ran:?}");
+    }
+    let ran = run_lxkns([""; 0]);
+    assert_eq!((ran.code, ran.text()), (Some(2), ""));
+    assert!(ran.stderr.contains("Usage: lxkns"), "{ran:?}");
+    let help = run_lxkns(["ls", "--help"]);
+    for column in ["UNIQUEID", "HOLDERS", "NSFS", "Examples:", "TARGET"] {
+        assert!(help.text().contains(column), "{column}");
+    }
+    assert!(help.text().lines().all(|line| line.len() <= 100));
+}

@@ -1,0 +1,204 @@
+//! `lxkns ls`.
+
+use std::collections::BTreeSet;
+
+use lxkns_fixture::Actor;
+use serde_json::Value;
+
+use super::with_bind_mount;
+use crate::harness::Need::{Kernel, NamespaceType, UserNamespaces};
+use crate::harness::{Test, test};
+use crate::live::program::{Ran, row, run_lxkns};
+use crate::live::{directory, own_inode};
+
+pub(super) fn tests() -> Vec<Test> {
+    vec![
+        test("cli::ls::the_usual_columns", &[UserNamespaces], the_usual_columns),
+        test("cli::ls::columns", &[UserNamespaces], columns),
+        test("cli::ls::types", &[UserNamespaces], types),
+        test("cli::ls::of_a_process", &[UserNamespaces, NamespaceType("time"), NamespaceType("cgroup")], of_a_process),
+        test("cli::ls::raw", &[UserNamespaces], raw),
+        test("cli::ls::json", &[UserNamespaces], json),
+        test("cli::ls::targets", &[UserNamespaces], targets),
+        test("cli::ls::unique_id", &[UserNamespaces, Kernel(6, 18)], unique_id),
+        test("cli::ls::some_targets_are_missing", &[UserNamespaces], some_targets_are_missing),
+        test("cli::ls::not_of_this_type", &[UserNamespaces], not_of_this_type),
+        test("cli::ls::every_column_of_a_namespace_without_a_process", &[UserNamespaces], without_a_process),
+    ]
+}
+
+fn ls(arguments: &[&str]) -> Ran {
+    run_lxkns([&["ls"], arguments].concat()).ok()
+}
+
+/// The words of the line of a namespace.
+#[track_caller]
+fn line(ran: &Ran, ino: u64) -> Vec<String> {
+    let ino = ino.to_string();
+    let is_line = |line: &&str| line.split_whitespace().next() == Some(&ino);
+    let line = ran.text().lines().find(is_line).unwrap_or_else(|| panic!("{ino}: {}", ran.text()));
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+fn the_usual_columns() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let ran = ls(&[]);
+    let heading: Vec<_> = ran.text().lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(heading, ["NS", "TYPE", "NPROCS", "PID", "USER", "COMMAND"]);
+    let line = line(&ran, actor.ns_inode("uts"));
+    assert_eq!(line[1..4], ["uts", "1", &actor.pid().to_string()]);
+    assert_eq!(line[5], "lxkns-actor");
+}
+
+fn columns() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let (uts, user) = (actor.ns_inode("uts").to_string(), actor.ns_inode("user").to_string());
+    assert_eq!(ls(&["-no", "TYPE,ONS", &uts]).text().split_whitespace().collect::<Vec<_>>(), ["uts", &user]);
+    let added = ls(&["-o", "+ons,NTASKS", &uts]);
+    let heading: Vec<_> = added.text().lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(heading, ["NS", "TYPE", "NPROCS", "PID", "USER", "COMMAND", "ONS", "NTASKS"]);
+    assert_eq!(added.text().lines().count(), 2);
+    let numbers: Vec<_> = added.text().split_whitespace().rev().take(2).collect();
+    assert_eq!(numbers, ["1", &user]);
+}
+
+fn types() {
+    let actor = Actor::spawn_in(&["user", "uts", "ipc"]);
+    let of_types = |types: &[&str]| -> BTreeSet<String> {
+        let ran = ls(&[&["-rno", "NS,TYPE"], types].concat());
+        let lines = ran.text().lines().filter(|line| {
+            ["user", "uts", "ipc"].iter().any(|name| line.starts_with(&format!("{} ", actor.ns_inode(name))))
+        });
+        lines.map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
+    };
+    assert_eq!(of_types(&[]), BTreeSet::from(["ipc", "user", "uts"].map(str::to_owned)));
+    assert_eq!(of_types(&["-t", "uts"]), BTreeSet::from(["uts".to_owned()]));
+    assert_eq!(of_types(&["-t", "uts,user"]), BTreeSet::from(["user", "uts"].map(str::to_owned)));
+    assert_eq!(of_types(&["--type=ipc", "-t", "net"]), BTreeSet::from(["ipc".to_owned()]));
+    let net = ls(&["-t", "net"]);
+    assert_eq!(
+        net.text().lines().next().unwrap().split_whitespace().collect::<Vec<_>>(),
+        ["NS", "TYPE", "NPROCS", "PID", "USER", "NETNSID", "NSFS", "COMMAND"],
+        "as lsns has it"
+    );
+}
+
+fn of_a_process() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let pid = actor.pid().to_string();
+    let ran = ls(&["-p", &pid, "-rno", "TYPE,NS"]);
+    let mut expected = String::new();
+    for name in ["mnt", "cgroup", "uts", "ipc", "user", "pid", "net", "time"] {
+        expected += &format!("{name} {}\n", actor.ns_inode(name));
+    }
+    assert_eq!(ran.text(), expected, "sorted by type");
+    assert_eq!(ls(&["-rno", "TYPE,NS", &pid]).text(), expected, "the same by TARGET");
+}
+
+fn raw() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let ran = ls(&["-r", "-o", "NS,TYPE,NSFS,COMMAND", &actor.ns_inode("uts").to_string()]);
+    let lines: Vec<_> = ran.text().lines().collect();
+    assert_eq!(lines[0], "NS TYPE NSFS COMMAND");
+    let fields: Vec<_> = lines[1].split(' ').collect();
+    assert_eq!(fields.len(), 4, "{fields:?}");
+    assert_eq!(fields[1..3], ["uts", "-"], "nothing is a dash");
+    assert!(fields[3].starts_with("lxkns-actor\\x20--"), "a blank is no separator: {fields:?}");
+}
+
+fn json() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let table = ls(&["--json"]).json();
+    assert_eq!(table.as_object().unwrap().keys().collect::<Vec<_>>(), ["namespaces"]);
+    let uts = row(&table, actor.ns_inode("uts")).unwrap().as_object().unwrap();
+    assert_eq!((&uts["type"], &uts["nprocs"], &uts["pid"]), (&"uts".into(), &1.into(), &actor.pid().into()));
+    assert!(uts["command"].as_str().unwrap().starts_with("lxkns-actor "));
+    let all = ls(&["-J", "-o", "+UID,PPID,PATH,ONS,PNS,NSFS,HOLDERS,CGROUP,UNIQUEID,NTASKS,NETNSID"]).json();
+    let user = row(&all, actor.ns_inode("user")).unwrap();
+    assert_eq!(user["pns"], own_inode("user"));
+    assert_eq!(user["ons"], user["pns"]);
+    assert_eq!(user["path"], format!("/proc/{}/ns/user", actor.pid()));
+    assert_eq!(user["ppid"], std::process::id());
+    assert_eq!(user["holders"], "1 process, 1 owned namespace");
+    assert_eq!((&user["ntasks"], &user["nsfs"], &user["netnsid"]), (&1.into(), &Value::Null, &Value::Null));
+    // Nothing at all is still JSON.
+    let nothing = run_lxkns(["ls", "--json", "-t", "user", &actor.ns_inode("uts").to_string()]);
+    assert_eq!((nothing.code, nothing.json()), (Some(1), serde_json::json!({ "namespaces": [] })));
+}
+
+/// Every way to name a namespace finds it, and it alone.
+fn targets() {
+    let directory = directory();
+    let actor = Actor::spawn_in(&["user", "mnt", "uts"]);
+    let thread = actor.thread();
+    thread.unshare(&["net"]);
+    let path = directory.path().join("ns");
+    actor.touch(&path);
+    actor.bind("/proc/self/ns/uts", &path);
+    let fd = actor.open("/proc/self/ns/uts", lxkns_fixture::Open::ReadOnly);
+    let (pid, uts) = (actor.pid(), actor.ns_inode("uts"));
+    let expected = format!("{uts} uts\n");
+    for target in [
+        format!("{pid}/uts"),
+        format!("{uts}"),
+        format!("uts:{uts}"),
+        format!("uts:[{uts}]"),
+        format!("/proc/{pid}/ns/uts"),
+        format!("/proc/{pid}/fd/{fd}"),
+        format!("/proc/{pid}/root{}", path.display()),
+    ] {
+        assert_eq!(ls(&["-rno", "NS,TYPE", &target]).text(), expected, "{target}");
+    }
+    let net = format!("{} net\n", thread.ns_inode("net"));
+    assert_eq!(ls(&["-rno", "NS,TYPE", &format!("{}/net", thread.tid())]).text(), net, "a thread is as good");
+    let all = ls(&["-rno", "NS,TYPE", &pid.to_string()]);
+    assert!(all.text().contains(&expected) && all.text().contains(&net), "those of its threads too: {}", all.text());
+    // Twice the same is one line.
+    assert_eq!(ls(&["-rno", "NS,TYPE", &uts.to_string(), &format!("{pid}/uts")]).text(), expected);
+}
+
+fn unique_id() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let uts = actor.ns_inode("uts");
+    let ran = ls(&["-rno", "UNIQUEID", &uts.to_string()]);
+    let id = ran.text().trim_end();
+    assert!(id.parse::<u64>().is_ok(), "{id}");
+    assert_eq!(ls(&["-rno", "NS", &format!(":{id}")]).text(), format!("{uts}\n"));
+}
+
+fn some_targets_are_missing() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let uts = actor.ns_inode("uts").to_string();
+    let ran = run_lxkns(["ls", "-rno", "NS", &format!("pid:{uts}"), &uts, &format!("net:{uts}")]);
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.text(), format!("{uts}\n"), "the others are still answered");
+    let problems = ran.problems();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].contains(&format!("no such pid namespace: {uts} is a uts namespace")), "{problems:?}");
+}
+
+fn not_of_this_type() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    run_lxkns(["ls", "-t", "net", &actor.ns_inode("uts").to_string()]).fails(1, "of the types asked for");
+}
+
+fn without_a_process() {
+    let directory = directory();
+    let path = directory.path().join("ns");
+    let (actor, left) = with_bind_mount(&path);
+    let columns = "+PATH,HOLDERS,NSFS,UID,NTASKS,PPID,CGROUP";
+    let table = ls(&["--json", "-o", columns, &left.to_string()]).json();
+    let net = row(&table, left).unwrap();
+    for nothing in ["pid", "ppid", "command", "cgroup"] {
+        assert_eq!(net[nothing], Value::Null, "{nothing}");
+    }
+    assert_eq!((&net["nprocs"], &net["ntasks"]), (&0.into(), &0.into()));
+    assert_eq!(net["nsfs"], path.to_str().unwrap());
+    assert_eq!(net["path"], format!("/proc/{}/root{}", actor.pid(), path.display()));
+    assert_eq!(net["holders"], "1 bind mount");
+    assert_eq!(net["uid"], rustix::process::geteuid().as_raw());
+    // For eyes there is a word on what holds it.
+    let ran = ls(&["-no", "COMMAND", &left.to_string()]);
+    let expected = format!("[bind mount {} in mnt:[{}]]\n", path.display(), actor.ns_inode("mnt"));
+    assert_eq!(ran.text(), expected);
+}

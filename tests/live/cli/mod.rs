@@ -1,0 +1,49 @@
+//! The built program from outside: what it writes where, and how it ends.
+
+mod dump;
+mod errors;
+mod hostile;
+mod ls;
+mod streams;
+mod terminal;
+mod why;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use lxkns_fixture::{Actor, probe};
+
+use crate::harness::{Test, lxkns};
+
+pub(super) fn tests() -> Vec<Test> {
+    [ls::tests(), why::tests(), dump::tests(), errors::tests(), streams::tests(), hostile::tests(), terminal::tests()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// An actor that has bind-mounted the network namespace that it then left, in a mount namespace of its own.
+fn with_bind_mount(path: &Path) -> (Actor, u64) {
+    let actor = Actor::spawn_in(&["user", "mnt", "net"]);
+    actor.touch(path);
+    actor.bind("/proc/self/ns/net", path);
+    let left = actor.ns_inode("net");
+    actor.unshare(&["net"]);
+    (actor, left)
+}
+
+/// The program, to be run by a user without privileges; a copy in `directory`, which such a user can reach.
+fn unprivileged(directory: &Path) -> Command {
+    if !probe::is_root() {
+        return lxkns();
+    }
+    let copy = directory.join("lxkns");
+    std::fs::copy(lxkns().get_program(), &copy).unwrap();
+    for path in [directory, &copy] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]).arg(copy);
+    command
+}

@@ -1,0 +1,255 @@
+//! `lxkns why`: every kind of holder is named with the way to it, and with what would release it.
+
+use lxkns_fixture::{Actor, Open, Socket, probe};
+use serde_json::{Value, json};
+
+use super::with_bind_mount;
+use crate::harness::Need::{File, FileSystem, Kernel, NamespaceType, Root, UserNamespaces};
+use crate::harness::{Test, test};
+use crate::live::program::run_lxkns;
+use crate::live::{directory, own_inode};
+
+pub(super) fn tests() -> Vec<Test> {
+    vec![
+        test("cli::why::process", &[UserNamespaces], process),
+        test("cli::why::thread", &[UserNamespaces], thread),
+        test("cli::why::for_children", &[UserNamespaces, NamespaceType("time")], for_children),
+        test("cli::why::fd", &[UserNamespaces], fd),
+        test("cli::why::socket", &[UserNamespaces, Kernel(5, 6)], socket),
+        test("cli::why::tun", &[Root, File("/dev/net/tun"), Kernel(5, 6)], tun),
+        test("cli::why::bind_mount", &[UserNamespaces], bind_mount),
+        test("cli::why::hidden_bind_mount", &[UserNamespaces], hidden_bind_mount),
+        test("cli::why::file_system", &[UserNamespaces, FileSystem("proc"), Kernel(5, 12)], file_system),
+        test("cli::why::child_and_owned", &[UserNamespaces], child_and_owned),
+        test("cli::why::suspects", &[Root, Kernel(6, 12)], suspects),
+        test("cli::why::several_holders", &[UserNamespaces], several_holders),
+        test("cli::why::an_initial_namespace", &[], an_initial_namespace),
+        test("cli::why::of_a_process", &[UserNamespaces], of_a_process),
+    ]
+}
+
+/// What is said of a namespace to people and to programs.
+struct Said {
+    text: String,
+    json: Value,
+}
+
+#[track_caller]
+fn why(ino: u64) -> Said {
+    let ino = ino.to_string();
+    let text = run_lxkns(["why", "--all", &ino]).ok().text().to_owned();
+    let json = run_lxkns(["why", "--json", &ino]).ok().json();
+    assert_eq!(json.as_array().unwrap().len(), 1);
+    assert_eq!(json[0]["target"], ino);
+    assert_eq!(json[0]["namespace"]["ns"].to_string(), ino);
+    Said { text, json: json[0].clone() }
+}
+
+impl Said {
+    /// Checks that the text has this line, and after it the one on what would release the holder.
+    #[track_caller]
+    fn has(&self, holder: &str, release: &str) {
+        let lines: Vec<_> = self.text.lines().collect();
+        let wanted = format!("    until {release}");
+        let found = lines.windows(2).any(|pair| pair[0].trim_start().starts_with(holder) && pair[1] == wanted);
+        assert!(found, "no {holder:?} until {release:?} in:\n{}", self.text);
+    }
+
+    /// Checks that there is just one holder for programs, but for relatives, and that it has these members.
+    #[track_caller]
+    fn has_only(&self, members: Value) {
+        assert_eq!(self.json["explained"], true);
+        assert_eq!(self.json["suspects"], json!([]));
+        assert!(!self.text.contains("suspect"), "what is explained has no suspects:\n{}", self.text);
+        match &self.json["holders"].as_array().unwrap()[..] {
+            [holder] => {
+                for (name, value) in members.as_object().unwrap() {
+                    assert_eq!(&holder[name], value, "{name} of {holder:#}");
+                }
+                assert!(holder["release"].is_string());
+            }
+            holders => panic!("{holders:#?}"),
+        }
+    }
+}
+
+fn process() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let (pid, uts) = (actor.pid(), actor.ns_inode("uts"));
+    let said = why(uts);
+    assert!(said.text.starts_with(&format!("uts:[{uts}] is held by 1 process\n")), "{}", said.text);
+    said.has(&format!("process {pid} (lxkns-actor --"), &format!("process {pid} exits"));
+    said.has_only(json!({ "kind": "process", "pid": pid }));
+    assert_eq!(said.json["namespace"]["leaders"], json!([pid]));
+    assert_eq!(said.json["namespace"]["owner"], actor.ns_inode("user"));
+}
+
+fn thread() {
+    let actor = Actor::spawn_in(&["user"]);
+    let thread = actor.thread();
+    thread.unshare(&["net"]);
+    let (pid, tid) = (actor.pid(), thread.tid());
+    let said = why(thread.ns_inode("net"));
+    said.has(&format!("thread {tid} of process {pid} ("), &format!("thread {tid} of process {pid} exits"));
+    said.has_only(json!({ "kind": "thread", "pid": pid, "tid": tid }));
+}
+
+fn for_children() {
+    let actor = Actor::spawn_in(&["user"]);
+    actor.unshare(&["time"]);
+    let pid = actor.pid();
+    let said = why(actor.ns_inode("time_for_children"));
+    said.has(&format!("next child of process {pid} ("), &format!("process {pid} exits"));
+    said.has_only(json!({ "kind": "for-children", "pid": pid }));
+}
+
+fn fd() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let fd = actor.open("/proc/self/ns/net", Open::ReadOnly);
+    let (pid, net) = (actor.pid(), actor.ns_inode("net"));
+    actor.unshare(&["net"]);
+    let said = why(net);
+    said.has(&format!("fd {fd} of process {pid} ("), &format!("process {pid} closes fd {fd}, or exits"));
+    assert!(said.text.contains(&format!(": /proc/{pid}/fd/{fd}\n")), "{}", said.text);
+    said.has_only(json!({ "kind": "fd", "pid": pid, "fd": fd }));
+    // And that is true.
+    actor.close(fd);
+    run_lxkns(["why", &net.to_string()]).fails(1, "no such namespace");
+}
+
+fn socket() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let fd = actor.socket(Socket::Udp4);
+    let (pid, net, inode) = (actor.pid(), actor.ns_inode("net"), actor.socket_inode(fd));
+    actor.unshare(&["net"]);
+    let said = why(net);
+    let holder = format!("socket:[{inode}], fd {fd} of process {pid} (");
+    said.has(&holder, &format!("process {pid} closes fd {fd}, or exits"));
+    said.has_only(json!({ "kind": "socket", "pid": pid, "fd": fd, "socket": inode }));
+}
+
+fn tun() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let fd = actor.tun("lxknstap");
+    let (pid, net) = (actor.pid(), actor.ns_inode("net"));
+    actor.unshare(&["net"]);
+    let said = why(net);
+    said.has(&format!("TUN file, fd {fd} of process {pid} ("), &format!("process {pid} closes fd {fd}, or exits"));
+    said.has_only(json!({ "kind": "tun", "pid": pid, "fd": fd }));
+}
+
+fn bind_mount() {
+    let directory = directory();
+    let path = directory.path().join("it's");
+    let (actor, net) = with_bind_mount(&path);
+    let (pid, mnt, path) = (actor.pid(), actor.ns_inode("mnt"), path.to_str().unwrap());
+    let said = why(net);
+    let quoted = format!("$'{}'", path.replace('\'', "\\'"));
+    said.has(
+        &format!("bind mount {path} in mnt:[{mnt}] of process {pid} ("),
+        &format!("`nsenter -t {pid} -m umount {quoted}`"),
+    );
+    said.has_only(json!({ "kind": "bind-mount", "mount_ns": mnt, "path": path }));
+    let mount_id = format!(", mount ID {}\n", said.json["holders"][0]["mount_id"]);
+    assert!(said.text.contains(&mount_id), "{}", said.text);
+}
+
+fn hidden_bind_mount() {
+    let directory = directory();
+    let (actor, net) = with_bind_mount(&directory.path().join("ns"));
+    actor.mount("tmpfs", directory.path());
+    let said = why(net);
+    said.has_only(json!({ "kind": "bind-mount", "mount_ns": actor.ns_inode("mnt") }));
+    assert!(said.text.contains("  bind mount ") && said.text.contains("    until "), "{}", said.text);
+}
+
+fn file_system() {
+    let directory = directory();
+    let actor = Actor::spawn_in(&["user", "mnt", "pid"]);
+    let init = actor.fork();
+    init.mount("proc", directory.path());
+    let (mnt, path) = (actor.ns_inode("mnt"), directory.path().to_str().unwrap());
+    let said = why(init.ns_inode("pid"));
+    said.has(
+        &format!("proc mounted at {path} in mnt:[{mnt}] of process"),
+        &format!("`nsenter -t {} -m umount {path}`", actor.pid()),
+    );
+    let holders = said.json["holders"].as_array().unwrap();
+    let mount = holders.iter().find(|holder| holder["kind"] == "file-system").unwrap();
+    assert_eq!((&mount["fs_type"], &mount["mount_ns"], &mount["path"]), (&"proc".into(), &mnt.into(), &path.into()));
+}
+
+fn child_and_owned() {
+    let actor = Actor::spawn_in(&["user"]);
+    let middle = actor.ns_inode("user");
+    actor.unshare(&["uts"]);
+    actor.unshare(&["user"]);
+    let (inner, uts) = (actor.ns_inode("user"), actor.ns_inode("uts"));
+    let said = why(middle);
+    said.has(&format!("child user:[{inner}]"), &format!("user:{inner} ends (lxkns why user:{inner})"));
+    said.has(&format!("owned uts:[{uts}]"), &format!("uts:{uts} ends (lxkns why uts:{uts})"));
+    let kinds: Vec<_> = said.json["holders"].as_array().unwrap().iter().map(|holder| &holder["kind"]).collect();
+    assert_eq!(kinds, ["child", "owned"]);
+    // Its advice can be followed.
+    run_lxkns(["why", &format!("user:{inner}")]).ok();
+}
+
+/// Where nothing that can be seen explains a namespace, what may hold it is told: here a descriptor on its way.
+fn suspects() {
+    let actor = Actor::spawn_in(&["mnt"]);
+    let fd = actor.open("/proc/self/ns/mnt", Open::ReadOnly);
+    let (_, receiver) = actor.send_fd_in_flight(fd);
+    actor.close(fd);
+    let (pid, mnt) = (actor.pid(), actor.ns_inode("mnt"));
+    actor.unshare(&["mnt"]);
+    let said = why(mnt);
+    assert!(said.text.starts_with(&format!("mnt:[{mnt}] is there, but nothing that could be seen holds it\n")));
+    let suspect = format!("  suspect: 1 descriptor in flight to a UNIX socket, fd {receiver} of process {pid} (");
+    assert!(said.text.contains(&suspect), "{}", said.text);
+    assert_eq!(said.json["explained"], false);
+    assert_eq!(said.json["holders"][0]["kind"], "kernel");
+    let suspects = said.json["suspects"].as_array().unwrap();
+    let own = suspects.iter().find(|suspect| suspect["pid"] == pid).unwrap();
+    assert_eq!((&own["kind"], &own["fd"], &own["count"]), (&"in-flight".into(), &receiver.into(), &1.into()));
+    assert!(!run_lxkns(["why", &actor.ns_inode("mnt").to_string()]).ok().text().contains("suspect"));
+}
+
+fn several_holders() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let net = actor.ns_inode("net");
+    for _ in 0..12 {
+        actor.open("/proc/self/ns/net", Open::ReadOnly);
+    }
+    let _others = [actor.fork(), actor.fork()];
+    let few = run_lxkns(["why", &net.to_string()]).ok();
+    assert!(few.text().contains("  and 26 more (--all shows all)\n"), "{}", few.text());
+    let said = why(net);
+    assert!(said.text.starts_with(&format!("net:[{net}] is held by 3 processes, 36 fds\n")), "{}", said.text);
+    assert_eq!(said.text.matches(&format!(": /proc/{}/fd/", actor.pid())).count(), 12);
+    assert_eq!(said.text.matches("until all these processes exit").count(), 1);
+    assert_eq!(said.json["holders"].as_array().unwrap().len(), 39, "programs get all");
+}
+
+fn an_initial_namespace() {
+    let user = own_inode("user");
+    if user != 4_026_531_837 {
+        // Not from in here.
+        return;
+    }
+    let ran = run_lxkns(["why", &user.to_string()]).ok();
+    assert!(ran.text().starts_with(&format!("user:[{user}] is the initial user namespace: ")), "{}", ran.text());
+    let json = run_lxkns(["why", "--json", &format!("user:[{user}]")]).ok().json();
+    assert_eq!((&json[0]["namespace"]["initial"], &json[0]["explained"]), (&true.into(), &true.into()));
+}
+
+fn of_a_process() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let pid = actor.pid().to_string();
+    let count = ["mnt", "cgroup", "uts", "ipc", "user", "pid", "net", "time"];
+    let count = count.into_iter().filter(|name| probe::has_namespace_type(name)).count();
+    let ran = run_lxkns(["why", &pid, &format!("{pid}/uts")]).ok();
+    assert!(ran.text().starts_with(&format!("{pid} is in {count} namespaces\n")), "{}", ran.text());
+    assert_eq!(ran.text().matches(&format!("uts:[{}] is held by", actor.ns_inode("uts"))).count(), 2);
+    let json = run_lxkns(["why", "--json", &pid]).ok().json();
+    assert_eq!(json.as_array().unwrap().len(), count);
+}

@@ -1,0 +1,119 @@
+//! Running a program and reading what it says.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::harness::lxkns;
+
+/// How a program ended, and what it said.
+pub(super) struct Ran {
+    pub(super) code: Option<i32>,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: String,
+}
+
+impl fmt::Debug for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The beginning will do: of a host with thousands of processes nobody reads more.
+        let stdout = String::from_utf8_lossy(&self.stdout[..self.stdout.len().min(2000)]);
+        write!(f, "code {:?}, standard error {:?}, standard output {stdout:?}", self.code, self.stderr)
+    }
+}
+
+impl Ran {
+    /// Standard output as text.
+    #[track_caller]
+    pub(super) fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).expect("standard output is UTF-8")
+    }
+
+    /// Standard output as JSON.
+    #[track_caller]
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// What the program says on standard error, without the lines on what could not be seen: those depend on the host.
+    /// Each is one line and begins with the program's name.
+    #[track_caller]
+    pub(super) fn problems(&self) -> Vec<&str> {
+        assert!(self.stderr.is_empty() || self.stderr.ends_with('\n'), "{self:?}");
+        let lines = self.stderr.lines().map(|line| {
+            line.strip_prefix("lxkns: ").unwrap_or_else(|| panic!("a line without the program's name: {line}"))
+        });
+        lines.filter(|line| !is_gap(line)).collect()
+    }
+
+    /// The lines on what could not be seen.
+    pub(super) fn gaps(&self) -> Vec<&str> {
+        self.stderr.lines().filter(|line| is_gap(line)).collect()
+    }
+
+    /// Checks that all went well.
+    #[track_caller]
+    pub(super) fn ok(self) -> Self {
+        assert_eq!((self.code, self.problems()), (Some(0), vec![]), "{self:?}");
+        self
+    }
+
+    /// Checks that the program says one thing, which has this text in it, on standard error, and nothing on standard
+    /// output; and that it ends with this code.
+    #[track_caller]
+    pub(super) fn fails(self, code: i32, text: &str) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        let problems = self.problems();
+        assert!(matches!(problems[..], [problem] if problem.contains(text)), "{text}: {problems:?}");
+        assert_eq!(self.text(), "");
+        self
+    }
+}
+
+fn is_gap(line: &str) -> bool {
+    ["not readable: ", "not read: ", "not told by this kernel"].iter().any(|reason| line.contains(reason))
+}
+
+/// Runs a command to its end.
+#[track_caller]
+pub(super) fn run(command: &mut Command) -> Ran {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let stderr = String::from_utf8(output.stderr).expect("standard error is UTF-8");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    Ran { code: output.status.code(), stdout: output.stdout, stderr }
+}
+
+/// Runs lxkns with these arguments.
+#[track_caller]
+pub(super) fn run_lxkns(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
+    run(lxkns().args(arguments))
+}
+
+/// Runs lxkns with these arguments and this standard input.
+#[track_caller]
+pub(super) fn run_lxkns_with(arguments: &[&str], input: &[u8]) -> Ran {
+    let mut child =
+        lxkns().args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // It need not read all of it.
+            let _ = stdin.write_all(input);
+        });
+        child.wait_with_output().unwrap()
+    });
+    let stderr = String::from_utf8(output.stderr).expect("standard error is UTF-8");
+    Ran { code: output.status.code(), stdout: output.stdout, stderr }
+}
+
+/// The row of a namespace in what `lxkns ls --json` and `lsns --json` write.
+pub(super) fn row(table: &Value, ino: u64) -> Option<&Value> {
+    table["namespaces"].as_array()?.iter().find(|row| number(&row["ns"]) == Some(ino))
+}
+
+/// A number: some versions of lsns write numbers as strings.
+pub(super) fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
