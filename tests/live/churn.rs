@@ -27,7 +27,7 @@ fn thirty_seconds() {
         runs += 1;
         for (actor, &ino) in stable.iter().zip(&inodes) {
             let namespace = namespace(&snapshot, ino);
-            assert_eq!(direct_holders(namespace), [&Holder::Process { pid: Pid(actor.pid()) }]);
+            assert_eq!(direct_holders(&snapshot, namespace), [&Holder::Process { pid: Pid(actor.pid()) }]);
             assert_eq!(namespace.owner.known().map(|id| id.ino), Some(actor.ns_inode("user")));
         }
         // Each process holds what it is seen in, and nothing else is said to be held by it.

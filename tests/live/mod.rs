@@ -13,7 +13,7 @@ mod snapshots;
 
 use std::path::Path;
 
-use lxkns_core::model::{Holder, Namespace, NamespaceId};
+use lxkns_core::model::{Holder, Namespace, NamespaceId, Pid};
 use lxkns_core::{DiscoveryOptions, Snapshot};
 use tempfile::TempDir;
 
@@ -46,15 +46,42 @@ fn discover_everything() -> Snapshot {
     lxkns_core::discover(&DiscoveryOptions::everything()).unwrap()
 }
 
+/// A snapshot of all there is to know in which nobody else happens to have this namespace open, as programs that look
+/// at namespaces do for a moment.
+fn discover_undisturbed(ino: u64) -> Snapshot {
+    const TRIES: usize = 100;
+    let is_undisturbed = |snapshot: &Snapshot| {
+        let namespace = namespace(snapshot, ino);
+        let fds = namespace.holders.iter().filter(|holder| matches!(holder, Holder::Fd { .. })).count();
+        let of_actors = direct_holders(snapshot, namespace).iter().filter(|h| matches!(h, Holder::Fd { .. })).count();
+        fds == of_actors
+    };
+    let mut snapshot = discover_everything();
+    for _ in 0..TRIES {
+        if is_undisturbed(&snapshot) {
+            break;
+        }
+        snapshot = discover_everything();
+    }
+    snapshot
+}
+
 /// The namespace with this inode number, which must be there.
 #[track_caller]
 fn namespace(snapshot: &Snapshot, ino: u64) -> &Namespace {
     snapshot.by_ino(ino).unwrap_or_else(|| panic!("namespace {ino} was not found; gaps: {:?}", snapshot.gaps))
 }
 
-/// The holders of a namespace but for those that it has because others relate to it.
-fn direct_holders(namespace: &Namespace) -> Vec<&Holder> {
-    namespace.holders.iter().filter(|holder| !matches!(holder, Holder::Child { .. } | Holder::Owned { .. })).collect()
+/// The holders of a namespace but for those that it has because others relate to it; and but for the descriptors of
+/// others than actors: programs that look at namespaces, this test's process among them, have each open for a moment.
+fn direct_holders<'a>(snapshot: &Snapshot, namespace: &'a Namespace) -> Vec<&'a Holder> {
+    let is_actor = |pid: &Pid| snapshot.processes.get(pid).is_some_and(|process| process.comm() == "exe");
+    let is_direct = |holder: &&Holder| match holder {
+        Holder::Child { .. } | Holder::Owned { .. } => false,
+        Holder::Fd { pid, .. } => is_actor(pid),
+        _ => true,
+    };
+    namespace.holders.iter().filter(is_direct).collect()
 }
 
 /// The inode number of a relation's other end.

@@ -4,7 +4,9 @@ use lxkns_core::DiscoveryOptions;
 use lxkns_core::model::{Holder, Pid, Place, Places, Relation, Suspect, Tid};
 use lxkns_fixture::{Actor, Open, Socket, probe};
 
-use super::{direct_holders, directory, discover, discover_everything, ino, namespace, own_inode};
+use super::{
+    direct_holders, directory, discover, discover_everything, discover_undisturbed, ino, namespace, own_inode,
+};
 use crate::harness::Need::{File, FileSystem, Kernel, NamespaceType, Root, UserNamespaces};
 use crate::harness::{Test, test};
 
@@ -70,7 +72,7 @@ fn process() {
     for name in ["net", "uts"] {
         let namespace = namespace(&snapshot, actor.ns_inode(name));
         assert_eq!(namespace.ns_type.name(), name);
-        assert_eq!(direct_holders(namespace), [&process_holder(&actor)]);
+        assert_eq!(direct_holders(&snapshot, namespace), [&process_holder(&actor)]);
         assert_eq!(namespace.owner, Relation::Known(user.id));
         assert_eq!(namespace.parent, Relation::None);
         assert_eq!(namespace.leaders, [Pid(actor.pid())]);
@@ -109,7 +111,7 @@ fn thread() {
     let snapshot = discover();
     let namespace = namespace(&snapshot, thread.ns_inode("net"));
     let holder = Holder::Task { pid: Pid(actor.pid()), tid: Tid(thread.tid()) };
-    assert_eq!(direct_holders(namespace), [&holder]);
+    assert_eq!(direct_holders(&snapshot, namespace), [&holder]);
     assert_eq!(namespace.loose_threads, [Tid(thread.tid())]);
     assert!(namespace.leaders.is_empty());
     assert_eq!(ino(namespace.owner), Some(actor.ns_inode("user")));
@@ -133,7 +135,7 @@ fn zombie_leader() {
     assert!(uts.holders.contains(&task), "{:?}", uts.holders);
     assert!(uts.holders.contains(&fd_holder(&thread, fd)), "{:?}", uts.holders);
     assert_eq!(uts.leaders, [Pid(actor.pid())], "a living thread stands for the process");
-    assert_eq!(direct_holders(namespace(&snapshot, net)), [&task]);
+    assert_eq!(direct_holders(&snapshot, namespace(&snapshot, net)), [&task]);
 }
 
 fn zombie() {
@@ -169,7 +171,7 @@ fn pid_for_children() {
     let id = process.namespaces.for_children(lxkns_core::model::NamespaceType::Pid).unwrap();
     let holder = Holder::ForChildren { pid: Pid(actor.pid()), tid: Tid(actor.tid()) };
     let namespace = namespace(&snapshot, id.ino);
-    assert_eq!(direct_holders(namespace), [&holder]);
+    assert_eq!(direct_holders(&snapshot, namespace), [&holder]);
     assert_eq!(ino(namespace.parent), Some(own_inode("pid")));
     assert_eq!(ino(namespace.owner), Some(actor.ns_inode("user")));
     assert!(namespace.is_without_tasks());
@@ -177,7 +179,7 @@ fn pid_for_children() {
     let init = actor.fork();
     assert_eq!(init.ns_inode("pid"), id.ino);
     let snapshot = discover();
-    assert_eq!(direct_holders(super::namespace(&snapshot, id.ino)), [&process_holder(&init), &holder]);
+    assert_eq!(direct_holders(&snapshot, super::namespace(&snapshot, id.ino)), [&process_holder(&init), &holder]);
 }
 
 fn pid_for_children_of_a_thread() {
@@ -188,7 +190,7 @@ fn pid_for_children_of_a_thread() {
     let task = &snapshot.processes[&Pid(actor.pid())].tasks[1];
     let id = task.namespaces.for_children(lxkns_core::model::NamespaceType::Pid).unwrap();
     let holder = Holder::ForChildren { pid: Pid(actor.pid()), tid: Tid(thread.tid()) };
-    assert_eq!(direct_holders(namespace(&snapshot, id.ino)), [&holder]);
+    assert_eq!(direct_holders(&snapshot, namespace(&snapshot, id.ino)), [&holder]);
 }
 
 fn time_for_children() {
@@ -199,7 +201,7 @@ fn time_for_children() {
     let snapshot = discover_everything();
     let namespace = namespace(&snapshot, ino);
     let holder = Holder::ForChildren { pid: Pid(actor.pid()), tid: Tid(actor.tid()) };
-    assert_eq!(direct_holders(namespace), [&holder]);
+    assert_eq!(direct_holders(&snapshot, namespace), [&holder]);
     assert_eq!(super::ino(namespace.owner), Some(actor.ns_inode("user")));
     assert_eq!(namespace.time_offsets, Some(Default::default()));
 }
@@ -211,7 +213,7 @@ fn fd() {
     let left = leave_net(&actor);
     let snapshot = discover();
     let namespace = namespace(&snapshot, left);
-    assert_eq!(direct_holders(namespace), [&fd_holder(&actor, fds[0]), &fd_holder(&actor, fds[1])]);
+    assert_eq!(direct_holders(&snapshot, namespace), [&fd_holder(&actor, fds[0]), &fd_holder(&actor, fds[1])]);
     assert_eq!(ino(namespace.owner), Some(actor.ns_inode("user")));
     assert!(namespace.is_without_tasks());
 }
@@ -228,7 +230,8 @@ fn fd_through_a_bind_mount() {
     actor.unshare(&["uts"]);
     let text = std::fs::read_link(format!("/proc/{}/fd/{fd}", actor.pid())).unwrap();
     assert!(!text.to_string_lossy().starts_with("uts:["), "the link of such a descriptor names no namespace: {text:?}");
-    assert_eq!(direct_holders(namespace(&discover(), uts)), [&fd_holder(&actor, fd)]);
+    let snapshot = discover();
+    assert_eq!(direct_holders(&snapshot, namespace(&snapshot, uts)), [&fd_holder(&actor, fd)]);
 }
 
 fn path_fd() {
@@ -238,7 +241,7 @@ fn path_fd() {
     actor.unshare(&["uts"]);
     let snapshot = discover();
     let namespace = namespace(&snapshot, uts);
-    assert_eq!(direct_holders(namespace), [&fd_holder(&actor, fd)]);
+    assert_eq!(direct_holders(&snapshot, namespace), [&fd_holder(&actor, fd)]);
     assert_eq!(ino(namespace.owner), Some(actor.ns_inode("user")));
 }
 
@@ -252,7 +255,7 @@ fn socket() {
         let snapshot = discover();
         let namespace = namespace(&snapshot, left);
         let holder = Holder::Socket { pid: Pid(actor.pid()), tid: Tid(actor.tid()), fd: fd as u32, inode };
-        assert_eq!(direct_holders(namespace), [&holder], "{kind:?}");
+        assert_eq!(direct_holders(&snapshot, namespace), [&holder], "{kind:?}");
         assert_eq!(ino(namespace.owner), Some(actor.ns_inode("user")));
         assert!(namespace.unique_id.is_some() || !probe::kernel_at_least(6, 18));
     }
@@ -267,7 +270,7 @@ fn sockets_at_home_are_counted() {
     let snapshot = discover();
     let namespace = namespace(&snapshot, actor.ns_inode("net"));
     let expected = [&process_holder(&actor), &process_holder(&child), &Holder::Sockets { count: 3 }];
-    assert_eq!(direct_holders(namespace), expected, "a socket that two processes have open is one");
+    assert_eq!(direct_holders(&snapshot, namespace), expected, "a socket that two processes have open is one");
 }
 
 fn tun() {
@@ -278,7 +281,7 @@ fn tun() {
     let snapshot = discover();
     let namespace = namespace(&snapshot, left);
     let holder = Holder::Tun { pid: Pid(actor.pid()), tid: Tid(actor.tid()), fd: fd as u32, device: None };
-    assert_eq!(direct_holders(namespace), [&holder]);
+    assert_eq!(direct_holders(&snapshot, namespace), [&holder]);
     assert_eq!(ino(namespace.owner), Some(actor.ns_inode("user")));
 }
 
@@ -295,7 +298,7 @@ fn tun_device_elsewhere() {
     let snapshot = discover();
     let device = Some(namespace(&snapshot, elsewhere.ns_inode("net")).id);
     let holder = Holder::Tun { pid: Pid(actor.pid()), tid: Tid(actor.tid()), fd: fd as u32, device };
-    assert_eq!(direct_holders(namespace(&snapshot, left)), [&holder]);
+    assert_eq!(direct_holders(&snapshot, namespace(&snapshot, left)), [&holder]);
 }
 
 fn fds_of_a_thread() {
@@ -308,7 +311,7 @@ fn fds_of_a_thread() {
     actor.unshare(&["net"]);
     let snapshot = discover();
     let holder = Holder::Fd { pid: Pid(actor.pid()), tid: Tid(thread.tid()), fd: fd as u32 };
-    assert_eq!(direct_holders(namespace(&snapshot, left)), [&holder]);
+    assert_eq!(direct_holders(&snapshot, namespace(&snapshot, left)), [&holder]);
 }
 
 fn socket_of_a_thread() {
@@ -322,7 +325,7 @@ fn socket_of_a_thread() {
     actor.unshare(&["net"]);
     let snapshot = discover();
     let holder = Holder::Socket { pid: Pid(actor.pid()), tid: Tid(thread.tid()), fd: fd as u32, inode };
-    assert_eq!(direct_holders(namespace(&snapshot, left)), [&holder]);
+    assert_eq!(direct_holders(&snapshot, namespace(&snapshot, left)), [&holder]);
 }
 
 /// An actor that has bind-mounted the network namespace that it then left.
@@ -337,7 +340,7 @@ fn with_bind_mount(path: &std::path::Path) -> (Actor, u64) {
 #[track_caller]
 fn assert_bind_mounted(snapshot: &lxkns_core::Snapshot, ino: u64, actor: &Actor, at: Option<&std::path::Path>) {
     let namespace = namespace(snapshot, ino);
-    match direct_holders(namespace)[..] {
+    match direct_holders(&snapshot, namespace)[..] {
         [Holder::BindMount { mount_ns, mount_id, path }] => {
             assert_eq!(mount_ns.ino, actor.ns_inode("mnt"));
             let mountinfo = std::fs::read(format!("/proc/{}/mountinfo", actor.pid())).unwrap();
@@ -416,8 +419,8 @@ fn nested_bind_mount() {
     drop(inner);
     let snapshot = discover();
     let pinned = namespace(&snapshot, mnt);
-    assert!(matches!(direct_holders(pinned)[..], [Holder::BindMount { .. }]), "{:?}", pinned.holders);
-    match direct_holders(namespace(&snapshot, net))[..] {
+    assert!(matches!(direct_holders(&snapshot, pinned)[..], [Holder::BindMount { .. }]), "{:?}", pinned.holders);
+    match direct_holders(&snapshot, namespace(&snapshot, net))[..] {
         [Holder::BindMount { mount_ns, .. }] => assert_eq!(mount_ns.ino, mnt),
         ref holders => panic!("{holders:?}"),
     }
@@ -427,7 +430,7 @@ fn parent() {
     let actor = Actor::spawn_in(&["user"]);
     let middle = actor.ns_inode("user");
     actor.unshare(&["user"]);
-    let snapshot = discover();
+    let snapshot = discover_undisturbed(middle);
     let inner = namespace(&snapshot, actor.ns_inode("user"));
     let middle = namespace(&snapshot, middle);
     assert_eq!(middle.holders, [Holder::Child { ns: inner.id }]);
@@ -460,9 +463,9 @@ fn owner() {
     let socket = inner.take_fd(inner.socket(Socket::Udp4));
     outer.give_fd(&socket);
     drop((socket, inner));
-    let snapshot = discover();
+    let snapshot = discover_undisturbed(user);
     let net = namespace(&snapshot, net);
-    assert!(matches!(direct_holders(net)[..], [Holder::Socket { .. }]), "{:?}", net.holders);
+    assert!(matches!(direct_holders(&snapshot, net)[..], [Holder::Socket { .. }]), "{:?}", net.holders);
     let user = namespace(&snapshot, user);
     assert_eq!(user.holders, [Holder::Owned { ns: net.id }]);
     assert_eq!(user.owned, [net.id]);
@@ -477,7 +480,7 @@ fn kernel() {
     actor.close(fd);
     let left = actor.ns_inode("mnt");
     actor.unshare(&["mnt"]);
-    let snapshot = discover_everything();
+    let snapshot = discover_undisturbed(left);
     let namespace = namespace(&snapshot, left);
     assert_eq!(namespace.holders, [Holder::Kernel]);
     assert_eq!(ino(namespace.owner), Some(own_inode("user")));
@@ -534,7 +537,7 @@ fn all_six_holders() {
         Holder::Socket { pid, tid, fd: socket_fd as u32, inode },
     ];
     let (mounts, rest): (Vec<_>, Vec<_>) =
-        direct_holders(namespace).into_iter().partition(|holder| matches!(holder, Holder::BindMount { .. }));
+        direct_holders(&snapshot, namespace).into_iter().partition(|holder| matches!(holder, Holder::BindMount { .. }));
     assert_eq!(rest, expected.iter().collect::<Vec<_>>());
     match mounts[..] {
         [Holder::BindMount { mount_ns, path: Some(at), .. }] => {

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::initial;
 use super::search::{Found, Search, Seen};
-use crate::model::{Holder, Host, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Snapshot};
+use crate::model::{Holder, Host, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Place, Snapshot};
 use crate::relations;
 
 /// Puts together what was found.
@@ -15,10 +15,12 @@ pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_
     namespaces(search, &mut found, &mut snapshot, &initial);
 
     // A place that was switched off leaves namespaces out; then nothing may name them either.
-    let known = |id: &NamespaceId| snapshot.namespaces.contains_key(id);
-    for process in &mut found.processes {
-        retain(&mut process.namespaces, known);
-        process.tasks.iter_mut().for_each(|task| retain(&mut task.namespaces, known));
+    if ![Place::Processes, Place::Tasks, Place::ForChildren].into_iter().all(|place| search.looks_in(place)) {
+        let known = |id: &NamespaceId| snapshot.namespaces.contains_key(id);
+        for process in &mut found.processes {
+            retain(&mut process.namespaces, known);
+            process.tasks.iter_mut().for_each(|task| retain(&mut task.namespaces, known));
+        }
     }
     // A PID that was given to another process between two looks is kept as it was seen last.
     snapshot.processes = found.processes.into_iter().map(|process| (process.pid, process)).collect();

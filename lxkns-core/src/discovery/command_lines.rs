@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bstr::BString;
 use rustix::io::Errno;
 
-use super::named;
+use super::named::{self, Known};
 use super::search::{Found, Search};
 use crate::model::{Object, Pid, Place, Process, Snapshot};
 use crate::procfs::ProcRoot;
@@ -58,9 +58,9 @@ pub(super) fn begin(search: &Search<'_>, found: &mut Found) -> Option<Reading> {
     }
     let of = |process: &Process| wanted.binary_search(&process.pid).is_ok();
     let processes = found.processes.iter().filter(|process| of(process));
-    let mut processes: Vec<_> = processes.map(|process| (process.pid, process.start_time_ticks())).collect();
-    processes.sort_unstable();
-    let wanted = processes.iter().map(|&(pid, _)| pid).collect();
+    let mut processes: Vec<_> = processes.map(|process| Known::of(process, found)).collect();
+    processes.sort_unstable_by_key(|known| known.pid);
+    let wanted = processes.iter().map(|known| known.pid).collect();
     let shared = Arc::new(Shared::default());
     let started = search.proc.try_clone().map_err(std::io::Error::from).and_then(|proc| {
         let shared = Arc::clone(&shared);
@@ -75,9 +75,9 @@ pub(super) fn begin(search: &Search<'_>, found: &mut Found) -> Option<Reading> {
     }
 }
 
-fn read_all(proc: &ProcRoot, processes: &[(Pid, u64)], shared: &Shared) {
-    for &(pid, start_time_ticks) in processes {
-        let read = read(proc, pid, start_time_ticks);
+fn read_all(proc: &ProcRoot, processes: &[Known], shared: &Shared) {
+    for &known in processes {
+        let read = read(proc, known);
         let mut state = shared.state();
         state.read.push(read);
         if state.is_abandoned {
@@ -133,8 +133,8 @@ impl Reading {
 /// A command line, and whether it was longer than what was read.
 type CommandLine = (Vec<BString>, bool);
 
-fn read(proc: &ProcRoot, pid: Pid, start_time_ticks: u64) -> Result<CommandLine, Errno> {
-    let dir = named::open(proc, pid, start_time_ticks)?;
+fn read(proc: &ProcRoot, known: Known) -> Result<CommandLine, Errno> {
+    let dir = known.open(proc)?;
     let mut buffer = Vec::new();
     let text = dir.read_at_most("cmdline", &mut buffer, LONGEST + 1)?;
     let (text, is_cut) = if text.len() > LONGEST { (&text[..LONGEST], true) } else { (text, false) };

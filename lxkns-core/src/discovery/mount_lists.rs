@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 use rustix::fs::StatxFlags;
 use rustix::io::Errno;
 
-use lxkns_sys::StatmountMask;
+use lxkns_sys::{MountFacts, StatmountMask};
 
 use super::search::{Found, Search};
 use crate::model::{FileSystem, GapKind, NamespaceId, Object, Pid, Place, Tid};
@@ -65,11 +65,12 @@ fn list(mount_ns: u64, wanted: &[&str]) -> Result<Vec<Mount>, Errno> {
     loop {
         let count = lxkns_sys::listmount(mount_ns, last, &mut ids)?;
         for &id in &ids[..count] {
-            let is_wanted = |fs_type: Option<Vec<u8>>| {
+            let is_wanted = |facts: &MountFacts| {
+                let fs_type = facts.fs_type.as_ref();
                 fs_type.is_some_and(|fs_type| wanted.iter().any(|wanted| wanted.as_bytes() == fs_type))
             };
             match lxkns_sys::statmount(mount_ns, id, BASIC, &mut buffer) {
-                Ok(facts) if is_wanted(facts.fs_type.clone()) => {}
+                Ok(facts) if is_wanted(&facts) => {}
                 // Unmounted in the meantime.
                 Ok(_) | Err(Errno::NOENT) => continue,
                 Err(errno) => return Err(errno),
@@ -92,7 +93,7 @@ fn list(mount_ns: u64, wanted: &[&str]) -> Result<Vec<Mount>, Errno> {
     }
 }
 
-fn mount(facts: lxkns_sys::MountFacts) -> Option<Mount> {
+fn mount(facts: MountFacts) -> Option<Mount> {
     let (major, minor) = facts.device?;
     Some(Mount {
         id: facts.mountinfo_ids?.0.into(),

@@ -3,9 +3,9 @@
 use rustix::io::Errno;
 
 use super::search::{Found, Search};
-use crate::model::{Gap, GapKind, Holder, Object, Pid, Place, ProcessStatus, Scope};
+use crate::model::{Gap, GapKind, Holder, Object, Pid, Place, Process, ProcessStatus, Scope};
 use crate::procfs::{ProcDir, ProcRoot, parse};
-use crate::relations;
+use crate::{reach, relations};
 
 /// The processes that a namespace's entry will name, as far as is known: its leaders, and those that hold it by
 /// something else than by being in it.
@@ -36,12 +36,34 @@ fn by_something_else(holder: &Holder) -> Option<Pid> {
     }
 }
 
-/// The directory of a process, if its PID still means the one with this start time.
-pub(super) fn open(proc: &ProcRoot, pid: Pid, start_time_ticks: u64) -> Result<ProcDir, Errno> {
-    let dir = proc.process(pid)?;
-    let mut buffer = Vec::new();
-    let stat = parse::stat::parse(dir.read_record(c"stat", &mut buffer)?).map_err(|_| Errno::BADMSG)?;
-    if stat.start_time_ticks == start_time_ticks { Ok(dir) } else { Err(Errno::SRCH) }
+/// A process as it was seen, to be found again.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    pub(super) pid: Pid,
+    start_time_ticks: u64,
+    directory: Option<u64>,
+}
+
+impl Known {
+    pub(super) fn of(process: &Process, found: &Found) -> Self {
+        Self {
+            pid: process.pid,
+            start_time_ticks: process.start_time_ticks(),
+            directory: found.directories.get(&process.pid).copied(),
+        }
+    }
+
+    /// Its directory, if the PID still means the same process.
+    pub(super) fn open(self, proc: &ProcRoot) -> Result<ProcDir, Errno> {
+        let dir = proc.process(self.pid)?;
+        if self.directory == Some(reach::identity(&dir)?.ino) {
+            return Ok(dir);
+        }
+        // The kernel may have forgotten the directory and made it anew; when the process started does not change.
+        let mut buffer = Vec::new();
+        let stat = parse::stat::parse(dir.read_record(c"stat", &mut buffer)?).map_err(|_| Errno::BADMSG)?;
+        if stat.start_time_ticks == self.start_time_ticks { Ok(dir) } else { Err(Errno::SRCH) }
+    }
 }
 
 /// Reads `status` of those of the named processes of which it is wanted and has not been read yet.
@@ -50,29 +72,22 @@ pub(super) fn statuses(search: &Search<'_>, found: &mut Found) {
         return;
     }
     let named = in_scope(Scope::Named, found);
-    let mut missing = found
-        .processes
-        .iter_mut()
-        .filter(|process| process.status.is_none() && named.binary_search(&process.pid).is_ok());
-    let gaps: Vec<_> = missing
-        .by_ref()
-        .filter_map(|process| match status(search.proc, process.pid, process.start_time_ticks()) {
-            Ok(status) => {
-                process.status = Some(status);
-                None
-            }
-            Err(gap) => gap,
-        })
-        .collect();
-    found.gaps.extend(gaps);
+    let mut processes = std::mem::take(&mut found.processes);
+    let missing = |process: &&mut Process| process.status.is_none() && named.binary_search(&process.pid).is_ok();
+    for process in processes.iter_mut().filter(missing) {
+        match status(search.proc, Known::of(process, found)) {
+            Ok(status) => process.status = Some(status),
+            Err(gap) => found.gaps.extend(gap),
+        }
+    }
+    found.processes = processes;
 }
 
-fn status(proc: &ProcRoot, pid: Pid, start_time_ticks: u64) -> Result<ProcessStatus, Option<Gap>> {
-    let gap = |operation: String, errno| gap(Place::ProcessFacts, Object::Process(pid), operation, errno);
+fn status(proc: &ProcRoot, known: Known) -> Result<ProcessStatus, Option<Gap>> {
+    let gap = |operation: String, errno| gap(Place::ProcessFacts, Object::Process(known.pid), operation, errno);
     let mut buffer = Vec::new();
-    let text = open(proc, pid, start_time_ticks)
-        .and_then(|dir| dir.read_record(c"status", &mut buffer).map(parse::status::parse));
-    match text {
+    let read = known.open(proc).and_then(|dir| dir.read_record(c"status", &mut buffer).map(parse::status::parse));
+    match read {
         Ok(Ok(status)) => Ok(status.process),
         Ok(Err(error)) => Err(gap(error.to_string(), Errno::BADMSG)),
         Err(errno) => Err(gap("read status".into(), errno)),

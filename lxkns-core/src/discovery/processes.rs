@@ -8,6 +8,7 @@ use super::{fds, for_children, task_fds, tasks};
 use crate::error::{Error, ErrorKind};
 use crate::model::{Holder, NamespaceType, Object, Pid, Place, Process, Scope, Tid};
 use crate::procfs::ProcDir;
+use crate::reach;
 
 /// The calling process.
 pub(super) fn own(search: &Search<'_>) -> Found {
@@ -57,6 +58,7 @@ fn process(search: &Search<'_>, found: &mut Found, pid: Pid) {
 
 fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Result<(), Errno> {
     let known = found.namespaces.len();
+    found.directories.insert(pid, reach::identity(dir)?.ino);
     let mut main = tasks::read(search, found, dir, pid, Tid::from(pid), false)?;
     let main_is_dead = main.task.state.is_dead();
     let looks_at_tasks = search.looks_in(Place::Tasks) || search.looks_in(Place::TaskFds) || main_is_dead;

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 
 use super::facts::{self, Facts};
 use crate::model::{
-    Cgroups, DiscoveryOptions, Gap, GapKind, Holder, NamespaceId, NamespaceType, Object, Operation, Place, Process,
-    Suspect,
+    Cgroups, DiscoveryOptions, Gap, GapKind, Holder, NamespaceId, NamespaceType, Object, Operation, Pid, Place,
+    Process, Suspect,
 };
 use crate::procfs::ProcRoot;
 use crate::procfs::parse::{self, ParseError};
@@ -40,6 +40,8 @@ pub(super) struct Search<'a> {
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) processes: Vec<Process>,
+    /// The inode numbers of the directories of processes: a PID that is given to another process gets another one.
+    pub(super) directories: FxHashMap<Pid, u64>,
     pub(super) namespaces: FxHashMap<NamespaceId, Seen>,
     /// Sockets that are held by a task in their own network namespace.
     pub(super) sockets_at_home: FxHashSet<(u64, NamespaceId)>,
@@ -152,6 +154,7 @@ pub(super) fn share_out<T: Sync, Part: Default + Send>(items: &[T], work: impl F
 impl Found {
     pub(super) fn merge(&mut self, mut other: Self) {
         self.processes.append(&mut other.processes);
+        self.directories.extend(other.directories);
         for (id, mut theirs) in other.namespaces {
             match self.namespaces.entry(id) {
                 Entry::Vacant(entry) => drop(entry.insert(theirs)),

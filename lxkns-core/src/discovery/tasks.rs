@@ -54,7 +54,7 @@ pub(super) fn read(
     let (ppid, threads) = ((stat.ppid != 0).then_some(Pid(stat.ppid)), stat.num_threads);
 
     let ns = ProcDir::open(dir, c"ns")?;
-    task.namespaces = links(search, found, &ns, task.state.is_dead(), is_denied, object)?;
+    task.namespaces = links(search, found, &ns, None, task.state.is_dead(), is_denied, object)?;
 
     if with_details && (options.cgroups || options.freezer) {
         match dir.read(c"cgroup", &mut buffer) {
@@ -96,10 +96,15 @@ pub(super) fn status(found: &mut Found, dir: &ProcDir, pid: Pid) -> Option<Proce
 }
 
 /// The links below `ns`. `ENOENT` or `ESRCH` if the thread is on its way out.
+///
+/// All threads of a process are in the same user, PID and time namespace: the kernel lets only a process with a single
+/// thread change the first and the last, and none change the second (`setns(2)`, `unshare(2)`, `pid_namespaces(7)`). So
+/// these are taken from `of_process`, where given.
 fn links(
     search: &Search<'_>,
     found: &mut Found,
     ns: &ProcDir,
+    of_process: Option<&NamespaceLinks>,
     is_dead: bool,
     is_denied: bool,
     object: impl Fn() -> Object,
@@ -111,6 +116,12 @@ fn links(
     let dev = search.devices.nsfs;
     for ((ns_type, name), exists) in NamespaceType::ALL.into_iter().zip(NAMES).zip(search.proc.links().types) {
         if !exists {
+            continue;
+        }
+        if let Some(of_process) = of_process.filter(|_| ns_type.is_shared_by_threads()) {
+            if let Some(id) = of_process.get(ns_type) {
+                links.set(ns_type, id);
+            }
             continue;
         }
         match ns.link(name, &mut text) {
@@ -184,7 +195,8 @@ fn thread(search: &Search<'_>, found: &mut Found, process: &ProcDir, main: &Task
     let is_denied = main.namespaces.is_empty() && !main_is_dead;
     if !search.options.task_details && !main_is_dead {
         let ns = ProcDir::open(process, format!("task/{tid}/ns"))?;
-        let namespaces = links(search, found, &ns, false, is_denied, || Object::Task(pid, tid))?;
+        let namespaces =
+            links(search, found, &ns, Some(&main.namespaces), false, is_denied, || Object::Task(pid, tid))?;
         if namespaces == main.namespaces {
             return Ok(Thread { tid, namespaces, task: None });
         }

@@ -68,6 +68,11 @@ impl NamespaceType {
         Self::ALL.into_iter().find(|ns_type| ns_type.name().as_bytes() == name)
     }
 
+    /// Whether all threads of a process are in the same namespace of this type: they have no way to differ.
+    pub(crate) const fn is_shared_by_threads(self) -> bool {
+        matches!(self, Self::User | Self::Pid | Self::Time)
+    }
+
     /// Whether namespaces of this type have parents and children.
     pub const fn is_hierarchical(self) -> bool {
         matches!(self, Self::User | Self::Pid)
