@@ -340,7 +340,7 @@ fn with_bind_mount(path: &std::path::Path) -> (Actor, u64) {
 #[track_caller]
 fn assert_bind_mounted(snapshot: &lxkns_core::Snapshot, ino: u64, actor: &Actor, at: Option<&std::path::Path>) {
     let namespace = namespace(snapshot, ino);
-    match direct_holders(&snapshot, namespace)[..] {
+    match direct_holders(snapshot, namespace)[..] {
         [Holder::BindMount { mount_ns, mount_id, path }] => {
             assert_eq!(mount_ns.ino, actor.ns_inode("mnt"));
             let mountinfo = std::fs::read(format!("/proc/{}/mountinfo", actor.pid())).unwrap();
