@@ -3,7 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use lxkns_core::model::{Gap, GapKind, Object, Pid, Place, Places, Snapshot};
+use lxkns_core::model::{Gap, GapKind, NamespaceType, Object, Pid, Place, Places, Snapshot};
+use rustix::thread::CapabilitySet as Capabilities;
+
+use crate::live;
+
+/// Its inode number is the same on every kernel (`include/uapi/linux/nsfs.h`).
+const INITIAL_USER_NAMESPACE: u64 = 4_026_531_837;
 
 /// What is not known because of a gap; in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,13 +50,15 @@ impl Subject {
         }
     }
 
-    /// The capability that would have helped.
-    fn needs(self) -> &'static str {
+    /// The capabilities that would have helped.
+    fn needs(self) -> Capabilities {
         match self {
-            Self::Processes | Self::Facts | Self::CommandLines | Self::Cgroups | Self::Suspects => "CAP_SYS_PTRACE",
-            Self::Fds => "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
-            Self::Sockets | Self::Tuns => "CAP_NET_ADMIN",
-            _ => "CAP_SYS_ADMIN",
+            Self::Processes | Self::Facts | Self::CommandLines | Self::Cgroups | Self::Suspects => {
+                Capabilities::SYS_PTRACE
+            }
+            Self::Fds => Capabilities::SYS_PTRACE | Capabilities::DAC_READ_SEARCH,
+            Self::Sockets | Self::Tuns => Capabilities::NET_ADMIN,
+            _ => Capabilities::SYS_ADMIN,
         }
     }
 
@@ -94,8 +102,8 @@ struct Group<'a> {
     objects: BTreeSet<&'a Object>,
 }
 
-/// The gaps of these places, a line for each reason.
-pub(crate) fn lines(snapshot: &Snapshot, places: Places) -> Vec<String> {
+/// The gaps of these places, a line for each reason, for somebody who holds these capabilities.
+pub(crate) fn lines(snapshot: &Snapshot, places: Places, held: Capabilities) -> Vec<String> {
     // A process that cannot be read at all is told of once, and not once more for its descriptors.
     let closed: BTreeSet<Pid> = relevant(snapshot, places)
         .filter(|gap| Subject::of(gap.place) == Subject::Processes && gap.kind() == GapKind::Denied)
@@ -118,7 +126,7 @@ pub(crate) fn lines(snapshot: &Snapshot, places: Places) -> Vec<String> {
     }
     let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
     for ((kind, errno, subject), group) in &groups {
-        let reason = reason(*kind, *errno, *subject);
+        let reason = reason(*kind, *errno, *subject, held);
         let phrase = subject.phrase(group, snapshot.processes.len());
         match reasons.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, phrases)) => phrases.push(phrase),
@@ -146,12 +154,34 @@ fn pid_of(object: &Object) -> Option<Pid> {
     }
 }
 
-fn reason(kind: GapKind, errno: i32, subject: Subject) -> String {
+fn reason(kind: GapKind, errno: i32, subject: Subject, held: Capabilities) -> String {
     match kind {
-        GapKind::Denied => format!("not readable: needs {}", subject.needs()),
+        GapKind::Denied => {
+            let needs = names(subject.needs());
+            if held.contains(subject.needs()) {
+                format!("not readable: refused in spite of {needs}")
+            } else {
+                format!("not readable: needs {needs}")
+            }
+        }
         GapKind::Unsupported => "not told by this kernel".to_owned(),
         GapKind::TimedOut => "not read: no answer in time".to_owned(),
         _ => format!("not read: {}", io::Error::from_raw_os_error(errno)),
+    }
+}
+
+/// The capabilities as people write them.
+fn names(capabilities: Capabilities) -> String {
+    let names: Vec<_> = capabilities.iter_names().map(|(name, _)| format!("CAP_{name}")).collect();
+    and(&names)
+}
+
+/// The capabilities that the caller holds over the whole host.
+pub(crate) fn held() -> Capabilities {
+    let is_of_the_host = live::own_namespace(NamespaceType::User).is_some_and(|id| id.ino == INITIAL_USER_NAMESPACE);
+    match rustix::thread::capabilities(None) {
+        Ok(sets) if is_of_the_host => sets.effective,
+        _ => Capabilities::empty(),
     }
 }
 
@@ -185,7 +215,18 @@ mod tests {
                 errno: *errno,
             })
             .collect();
-        lines(&snapshot, Places::holding())
+        lines(&snapshot, Places::holding(), Capabilities::DAC_OVERRIDE)
+    }
+
+    #[test]
+    fn what_is_refused_to_somebody_who_has_it_all_does_not_ask_for_more() {
+        let mut snapshot = snapshot();
+        let gap = |place| Gap { place, object: Object::Process(Pid(1)), operation: "x".into(), errno: EACCES };
+        snapshot.gaps = vec![gap(Place::Fds)];
+        let told = |held| lines(&snapshot, Places::holding(), held).concat();
+        let both = Capabilities::SYS_PTRACE | Capabilities::DAC_READ_SEARCH;
+        assert!(told(both).ends_with("refused in spite of CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE"), "{}", told(both));
+        assert!(told(Capabilities::SYS_PTRACE).ends_with("needs CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE"));
     }
 
     #[test]

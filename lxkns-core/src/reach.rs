@@ -228,7 +228,7 @@ pub(crate) fn below_roots(
 
 fn below_root(proc: &ProcRoot, member: Tid, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Errno> {
     let pinned = cached_below_root(proc, member, path)?;
-    if identity(&pinned)? == id { verified(proc.reopen(pinned.as_fd())?, id) } else { Err(Errno::NXIO) }
+    if identity_of_anything(&pinned)? == id { verified(proc.reopen(pinned.as_fd())?, id) } else { Err(Errno::NXIO) }
 }
 
 /// The root directory of a mount, as a task sees it; to be looked below only.
@@ -267,7 +267,7 @@ fn cached_below_root(proc: &ProcRoot, member: Tid, path: &[u8]) -> Result<OwnedF
 
 /// Opens for asking what an `O_PATH` descriptor refers to, once it is known to be a namespace.
 pub(crate) fn reopen_namespace(proc: &ProcRoot, pinned: &OwnedFd) -> Result<OwnedFd, Errno> {
-    if identity(pinned)?.dev != proc.nsfs_dev() {
+    if identity_of_anything(pinned)?.dev != proc.nsfs_dev() {
         return Err(Errno::NXIO);
     }
     proc.reopen(pinned.as_fd())
@@ -278,13 +278,16 @@ pub(crate) fn verified(fd: OwnedFd, id: NamespaceId) -> Result<OwnedFd, Errno> {
     if identity(&fd)? == id { Ok(fd) } else { Err(Errno::NXIO) }
 }
 
-/// Device and inode number of what a descriptor refers to, without asking any server of a file system.
+/// Device and inode number of a file of the kernel's own: a namespace, a socket, a directory of a procfs. No server of a
+/// file system is behind it.
 pub(crate) fn identity(fd: impl AsFd) -> Result<NamespaceId, Errno> {
+    let stat = rustix::fs::fstat(fd)?;
+    Ok(NamespaceId { ino: stat.st_ino, dev: stat.st_dev })
+}
+
+/// Device and inode number of whatever a descriptor refers to, without asking any server of a file system.
+fn identity_of_anything(fd: impl AsFd) -> Result<NamespaceId, Errno> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    match rustix::fs::statx(&fd, c"", flags, StatxFlags::INO) {
-        Ok(stat) => {
-            Ok(NamespaceId { ino: stat.stx_ino, dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor) })
-        }
-        Err(errno) => Err(errno),
-    }
+    let stat = rustix::fs::statx(fd, c"", flags, StatxFlags::INO)?;
+    Ok(NamespaceId { ino: stat.stx_ino, dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor) })
 }

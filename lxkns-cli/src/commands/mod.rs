@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Args) -> Result {
 
 /// Says what could not be seen, on standard error.
 fn tell_gaps(snapshot: &Snapshot, places: Places) {
-    for line in gaps::lines(snapshot, places) {
+    for line in gaps::lines(snapshot, places, gaps::held()) {
         say(line);
     }
 }
