@@ -69,7 +69,10 @@ pub(crate) const fn test(name: &'static str, needs: &'static [Need], run: fn()) 
 pub(crate) fn run(tests: Vec<Test>) -> ! {
     let arguments = Arguments::from_args();
     let is_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-    let trials = tests.into_iter().map(|test| {
+    // What only an ordinary user can test is for the run as one, and no test that root skips.
+    let is_for_this_user =
+        |test: &Test| !probe::is_root() || !test.needs.iter().any(|need| matches!(need, Need::Unprivileged));
+    let trials = tests.into_iter().filter(is_for_this_user).map(|test| {
         let missing = test.needs.iter().find_map(|need| Some((need.is_of_the_run(), need.missing()?)));
         let run = test.run;
         match missing {

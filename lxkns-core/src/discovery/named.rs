@@ -66,18 +66,22 @@ impl Known {
     }
 }
 
-/// Reads `status` of those of the named processes of which it is wanted and has not been read yet.
+/// Sees to it that the named processes, and no others, have their `status`, where it is wanted of these.
 pub(super) fn statuses(search: &Search<'_>, found: &mut Found) {
     if search.options.status != Scope::Named {
         return;
     }
     let named = in_scope(Scope::Named, found);
     let mut processes = std::mem::take(&mut found.processes);
-    let missing = |process: &&mut Process| process.status.is_none() && named.binary_search(&process.pid).is_ok();
-    for process in processes.iter_mut().filter(missing) {
-        match status(search.proc, Known::of(process, found)) {
-            Ok(status) => process.status = Some(status),
-            Err(gap) => found.gaps.extend(gap),
+    for process in &mut processes {
+        if named.binary_search(&process.pid).is_err() {
+            // Read on the guess that it would be named.
+            process.status = None;
+        } else if process.status.is_none() {
+            match status(search.proc, Known::of(process, found)) {
+                Ok(status) => process.status = Some(status),
+                Err(gap) => found.gaps.extend(gap),
+            }
         }
     }
     found.processes = processes;

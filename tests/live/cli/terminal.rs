@@ -34,7 +34,8 @@ fn on_terminal(command: &mut Command, columns: u16) -> String {
         let _ = File::from(ours).read_to_end(&mut text);
         text
     });
-    command.stdout(theirs.try_clone().unwrap()).env("TERM", "xterm").env_remove("COLORTERM");
+    command.stdout(theirs.try_clone().unwrap()).stderr(std::process::Stdio::null());
+    command.env("TERM", "xterm").env_remove("COLORTERM");
     command.env_remove("CLICOLOR").env_remove("CLICOLOR_FORCE");
     let status = command.status().unwrap();
     assert!(status.success());
