@@ -9,6 +9,9 @@ use crate::relations;
 
 /// Puts together what was found.
 pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_at: SystemTime) -> Snapshot {
+    if search.looks_in(Place::Processes) {
+        held_by_processes(&mut found);
+    }
     leave_out_self(search, &mut found);
     let mut snapshot = Snapshot::empty(search.options.clone(), host, taken_at);
     let initial = initial::of_kernel_threads(&found.processes);
@@ -37,6 +40,17 @@ pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_
     snapshot.suspects.sort();
     snapshot.gaps = found.gaps;
     snapshot
+}
+
+/// Each process holds the namespaces that it is in; one whose first thread has exited does so by its other threads.
+fn held_by_processes(found: &mut Found) {
+    for process in found.processes.iter().filter(|process| process.namespaces == process.main_task().namespaces) {
+        for (_, id) in process.namespaces.iter() {
+            if let Some(seen) = found.namespaces.get_mut(&id) {
+                seen.holders.push(Holder::Process { pid: process.pid });
+            }
+        }
+    }
 }
 
 /// Leaves out the calling process where that is asked for, unless a namespace would then be missing: one is not the

@@ -146,14 +146,18 @@ pub(super) fn of_the_rest(search: &Search<'_>, found: &mut Found) {
     let mut gaps = Vec::new();
     for (&id, seen) in &mut found.namespaces {
         let Some((place, first_errno)) = seen.unopened else { continue };
-        let retried = seen
-            .holders
-            .iter()
-            .take(TRIES)
-            .any(|holder| ensure(search, id, || reach::through(search.proc, seen.ns_type, holder)).is_ok());
-        if retried || search.facts().contains_key(&id) {
+        let mut errnos = vec![first_errno];
+        let is_open = search.facts().contains_key(&id)
+            || seen.holders.iter().take(TRIES).any(|holder| {
+                let opened = ensure(search, id, || reach::through(search.proc, seen.ns_type, holder));
+                errnos.extend(opened.err());
+                opened.is_ok()
+            });
+        // Who held it has gone, or has gone elsewhere. What a bind mount holds is still there.
+        let is_gone = |errno: &Errno| GapKind::of(errno.raw_os_error()) == GapKind::Gone || *errno == Errno::NXIO;
+        if is_open {
             seen.unopened = None;
-        } else if GapKind::of(first_errno.raw_os_error()) != GapKind::Gone {
+        } else if place == Place::BindMounts || !errnos.iter().all(is_gone) {
             gaps.push((place, id, first_errno));
         }
     }

@@ -1,6 +1,8 @@
 //! Place 4: descriptors that are open on namespaces; and the one pass over a descriptor table that places 4 to 7 and
 //! the suspects share.
 
+use std::ffi::CStr;
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
@@ -9,7 +11,7 @@ use rustix::io::Errno;
 use super::search::{Found, Search};
 use super::{sockets, suspects, tun};
 use crate::model::{GapKind, Holder, NamespaceId, NamespaceType, Object, Pid, Place, Tid};
-use crate::procfs::{ProcDir, numeric_names, parse};
+use crate::procfs::{ProcDir, for_each_number, parse};
 use crate::reach::TUN_DEVICE;
 
 /// An open descriptor table: that of a process, as one of its threads has it, or that of a single thread.
@@ -71,10 +73,9 @@ impl Table {
     }
 
     /// What a descriptor is open on. Asks nobody but the kernel, and opens nothing.
-    fn kind(&self, search: &Search<'_>, fd: u32) -> Result<Kind, Errno> {
+    fn kind(&self, search: &Search<'_>, name: &CStr, fd: u32) -> Result<Kind, Errno> {
         let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-        let name = crate::procfs::decimal(fd);
-        let stat = match rustix::fs::statx(&self.dir, name.as_str(), flags, StatxFlags::TYPE | StatxFlags::INO) {
+        let stat = match rustix::fs::statx(&self.dir, name, flags, StatxFlags::TYPE | StatxFlags::INO) {
             Ok(stat) => stat,
             // Denied by a filter that does not know it: the link's text is the next best.
             Err(Errno::NOSYS | Errno::PERM) => return self.kind_by_link(search, fd),
@@ -117,13 +118,9 @@ pub(super) fn scan(
     table: &Table,
     home: Option<NamespaceId>,
 ) {
-    let fds = match numeric_names(&table.dir) {
-        Ok(fds) => fds,
-        Err(errno) => return found.gap(Place::Fds, owner(table.pid, table.tid), "list fd", errno),
-    };
     let mut fetcher = sockets::Fetcher::new(process, table);
-    for fd in fds {
-        match table.kind(search, fd) {
+    let listed = for_each_number(&table.dir, |name, fd| {
+        match table.kind(search, name, fd) {
             Ok(Kind::Namespace(id)) => namespace(search, found, table, fd, id),
             Ok(Kind::Socket(inode)) => {
                 sockets::socket(search, found, &mut fetcher, fd, inode, home);
@@ -139,10 +136,14 @@ pub(super) fn scan(
                 found.gap(Place::Fds, table.object(fd), "statx", errno);
                 if GapKind::of(errno.raw_os_error()) == GapKind::Denied {
                     // One permission goes for the whole table.
-                    return;
+                    return ControlFlow::Break(());
                 }
             }
         }
+        ControlFlow::Continue(())
+    });
+    if let Err(errno) = listed {
+        found.gap(Place::Fds, owner(table.pid, table.tid), "list fd", errno);
     }
 }
 

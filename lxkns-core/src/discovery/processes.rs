@@ -6,7 +6,7 @@ use super::fds::Table;
 use super::search::{Found, Search};
 use super::{fds, for_children, task_fds, tasks};
 use crate::error::{Error, ErrorKind};
-use crate::model::{Holder, NamespaceType, Object, Pid, Place, Process, Scope, Tid};
+use crate::model::{NamespaceType, Object, Pid, Place, Process, Scope, Tid};
 use crate::procfs::ProcDir;
 use crate::reach;
 
@@ -77,9 +77,7 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
     }
 
     if search.looks_in(Place::Processes) && voice == Tid::from(pid) {
-        for (ns_type, id) in namespaces.iter() {
-            found.note(search, Place::Processes, id, ns_type, Holder::Process { pid });
-        }
+        found.note_process(search, pid, &namespaces);
     }
     for_children::of_process(search, found, pid, voice, &namespaces);
     if search.looks_in(Place::Tasks) {

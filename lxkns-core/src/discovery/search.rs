@@ -11,8 +11,8 @@ use rustix::io::Errno;
 
 use super::facts::{self, Facts};
 use crate::model::{
-    Cgroups, DiscoveryOptions, Gap, GapKind, Holder, NamespaceId, NamespaceType, Object, Operation, Pid, Place,
-    Process, Suspect,
+    Cgroups, DiscoveryOptions, Gap, GapKind, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation,
+    Pid, Place, Process, Suspect,
 };
 use crate::procfs::ProcRoot;
 use crate::procfs::parse::{self, ParseError};
@@ -62,6 +62,8 @@ pub(super) struct Found {
     /// The network namespace of the last socket. The next one is mostly in the same, and while that is open somewhere the
     /// kernel needs no new inode to open it again.
     pub(super) last_socket_ns: Option<OwnedFd>,
+    /// The namespaces of the last process, all of which are known.
+    last_links: NamespaceLinks,
     /// Room for the text of files.
     pub(super) buffer: Vec<u8>,
 }
@@ -72,6 +74,13 @@ pub(super) struct Seen {
     pub(super) holders: Vec<Holder>,
     /// Why it could not be opened, so far.
     pub(super) unopened: Option<(Place, Errno)>,
+}
+
+impl Seen {
+    /// Seen just now.
+    fn unopened(ns_type: NamespaceType, place: Place) -> Self {
+        Self { ns_type, holders: Vec::new(), unopened: Some((place, Errno::NOENT)) }
+    }
 }
 
 impl<'a> Search<'a> {
@@ -175,6 +184,28 @@ impl Found {
         self.gaps.append(&mut other.gaps);
         self.mounts_seen.extend(other.mounts_seen);
         self.listed_by_kernel.extend(other.listed_by_kernel);
+    }
+
+    /// Sees to it that a process's namespaces are known. That the process holds them is not noted one by one: it follows
+    /// from the process.
+    pub(super) fn note_process(&mut self, search: &Search<'_>, pid: Pid, namespaces: &NamespaceLinks) {
+        // Most are where the one before is.
+        if *namespaces == self.last_links {
+            return;
+        }
+        let holder = Holder::Process { pid };
+        let mut all_open = true;
+        for (ns_type, id) in namespaces.iter() {
+            let seen = self.namespaces.entry(id).or_insert_with(|| Seen::unopened(ns_type, Place::Processes));
+            if seen.unopened.is_some() {
+                let opened = facts::ensure(search, id, || reach::through(search.proc, ns_type, &holder));
+                seen.unopened = opened.err().map(|errno| (Place::Processes, errno));
+                all_open &= seen.unopened.is_none();
+            }
+        }
+        if all_open {
+            self.last_links = *namespaces;
+        }
     }
 
     /// Notes that a namespace was seen, held by this.

@@ -1,6 +1,8 @@
 //! Directories of a procfs: opened once, then everything is read below.
 
+use std::ffi::CStr;
 use std::mem::MaybeUninit;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, Statx, StatxFlags};
@@ -112,13 +114,29 @@ impl ProcDir {
 
 /// The numbers among the names in an open directory.
 pub(crate) fn numeric_names(directory: impl AsFd) -> Result<Vec<u32>, Errno> {
+    let mut numbers = Vec::new();
+    let done = for_each_number(directory, |_, number| {
+        numbers.push(number);
+        ControlFlow::Continue(())
+    });
+    done.map(|()| numbers)
+}
+
+/// Goes through the names in an open directory that are numbers, until told to stop.
+pub(crate) fn for_each_number(
+    directory: impl AsFd,
+    mut visit: impl FnMut(&CStr, u32) -> ControlFlow<()>,
+) -> Result<(), Errno> {
     let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
     let mut entries = RawDir::new(directory, &mut buffer);
-    let mut numbers = Vec::new();
     while let Some(entry) = entries.next() {
-        numbers.extend(decimal(entry?.file_name().to_bytes()));
+        let entry = entry?;
+        let name = entry.file_name();
+        if decimal(name.to_bytes()).is_some_and(|number| visit(name, number).is_break()) {
+            break;
+        }
     }
-    Ok(numbers)
+    Ok(())
 }
 
 /// The number that a name consists of, if it is one.

@@ -5,6 +5,6 @@ mod dir;
 pub(crate) mod parse;
 mod root;
 
-pub(crate) use dir::{ProcDir, numeric_names};
+pub(crate) use dir::{ProcDir, for_each_number};
 pub use root::ProcRoot;
 pub(crate) use root::decimal;
