@@ -1,29 +1,32 @@
-//! Command lines. The kernel takes them from the process's own memory: while that is being changed, or is mapped from
-//! a file whose server is gone, the reader waits, perhaps for ever, and cannot be got out of it. So a thread of their own
-//! reads them, beside what comes after the processes.
+//! Command lines. The kernel takes them from the process's own memory: while that is being changed, the reader waits,
+//! perhaps for ever, and cannot be got out of it. So a thread of their own reads them, beside all else.
 
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bstr::BString;
+use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
 use super::named::{self, Known};
 use super::search::{Found, Search};
-use crate::model::{Object, Pid, Place, Process, Snapshot};
+use crate::model::{Object, Pid, Place, Scope, Snapshot};
 use crate::procfs::ProcRoot;
 
 /// How long one command line may take. None takes a thousandth of it unless something is wrong.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long all of them may take, however slow each is.
+/// How long all of them may take once the rest is done, however slow each is.
 const ALL_PATIENCE: Duration = Duration::from_secs(10);
 /// How much of a command line is read. A process can make its own as long as it likes.
 const LONGEST: usize = 32 * 1024;
+/// How many are asked for at a time: waking the reader costs more than handing over one.
+const BATCH: usize = 32;
 
-/// Command lines that are being read.
-pub(super) struct Reading {
-    wanted: Vec<Pid>,
+/// The thread that reads command lines.
+pub(super) struct Reader {
+    queue: Sender<Vec<Known>>,
     shared: Arc<Shared>,
     thread: JoinHandle<()>,
 }
@@ -36,8 +39,9 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// What has been read, in the order of what was wanted.
-    read: Vec<Result<CommandLine, Errno>>,
+    read: FxHashMap<Pid, Result<CommandLine, Errno>>,
+    /// Whose is being read.
+    at: Option<Pid>,
     is_done: bool,
     /// Nobody wants the rest.
     is_abandoned: bool,
@@ -50,24 +54,19 @@ impl Shared {
     }
 }
 
-/// Begins to read the command lines that were asked for.
-pub(super) fn begin(search: &Search<'_>, found: &mut Found) -> Option<Reading> {
-    let wanted = named::in_scope(search.options.command_lines, found);
-    if wanted.is_empty() {
+/// Starts the reader, where command lines are wanted at all.
+pub(super) fn start(search: &Search<'_>, found: &mut Found) -> Option<Reader> {
+    if search.options.command_lines == Scope::None {
         return None;
     }
-    let of = |process: &Process| wanted.binary_search(&process.pid).is_ok();
-    let processes = found.processes.iter().filter(|process| of(process));
-    let mut processes: Vec<_> = processes.map(|process| Known::of(process, found)).collect();
-    processes.sort_unstable_by_key(|known| known.pid);
-    let wanted = processes.iter().map(|known| known.pid).collect();
     let shared = Arc::new(Shared::default());
+    let (queue, asked) = mpsc::channel();
     let started = search.proc.try_clone().map_err(std::io::Error::from).and_then(|proc| {
         let shared = Arc::clone(&shared);
-        std::thread::Builder::new().name("lxkns-cmdline".into()).spawn(move || read_all(&proc, &processes, &shared))
+        std::thread::Builder::new().name("lxkns-cmdline".into()).spawn(move || read_all(&proc, &asked, &shared))
     });
     match started {
-        Ok(thread) => Some(Reading { wanted, shared, thread }),
+        Ok(thread) => Some(Reader { queue, shared, thread }),
         Err(_) => {
             found.gap(Place::CommandLines, Object::Host, "start a thread to read cmdline", Errno::AGAIN);
             None
@@ -75,11 +74,34 @@ pub(super) fn begin(search: &Search<'_>, found: &mut Found) -> Option<Reading> {
     }
 }
 
-fn read_all(proc: &ProcRoot, processes: &[Known], shared: &Shared) {
-    for &known in processes {
+/// Asks for the command line of a process that is likely to be wanted.
+pub(super) fn guess(search: &Search<'_>, found: &mut Found, known: Known) {
+    let Some(reader) = search.command_lines else { return };
+    found.guessed.push(known);
+    if found.guessed.len() >= BATCH {
+        reader.ask(found);
+    }
+}
+
+/// Asks for those that are wanted and have not been guessed; says which processes these are altogether.
+pub(super) fn ask_for_the_rest(search: &Search<'_>, found: &mut Found) -> Vec<Pid> {
+    let Some(reader) = search.command_lines else { return Vec::new() };
+    let wanted = named::in_scope(search.options.command_lines, found);
+    found.asked.extend(found.guessed.iter().map(|known| known.pid));
+    let is_missing = |pid: &Pid| wanted.binary_search(pid).is_ok() && !found.asked.contains(pid);
+    let missing = found.processes.iter().filter(|process| is_missing(&process.pid));
+    let missing: Vec<_> = missing.map(|process| Known::of(process, &found.directories)).collect();
+    found.guessed.extend(missing);
+    reader.ask(found);
+    wanted
+}
+
+fn read_all(proc: &ProcRoot, asked: &Receiver<Vec<Known>>, shared: &Shared) {
+    for known in asked.iter().flatten() {
+        shared.state().at = Some(known.pid);
         let read = read(proc, known);
         let mut state = shared.state();
-        state.read.push(read);
+        state.read.insert(known.pid, read);
         if state.is_abandoned {
             return;
         }
@@ -88,10 +110,18 @@ fn read_all(proc: &ProcRoot, processes: &[Known], shared: &Shared) {
     shared.changed.notify_all();
 }
 
-impl Reading {
-    /// Waits for the command lines. If the reader gets stuck, it is left behind: one thread, which ends when the kernel
-    /// lets it go; the command lines that it had not read by then stay unknown, and a gap says so.
-    pub(super) fn finish(self, snapshot: &mut Snapshot) {
+impl Reader {
+    fn ask(&self, found: &mut Found) {
+        let batch = std::mem::take(&mut found.guessed);
+        found.asked.extend(batch.iter().map(|known| known.pid));
+        // Where the reader has ended early, that shows in the end.
+        let _ = self.queue.send(batch);
+    }
+
+    /// Waits for the command lines of the `wanted`. If the reader gets stuck, it is left behind: one thread, which ends
+    /// when the kernel lets it go; the command lines that it had not read by then stay unknown, and a gap says so.
+    pub(super) fn finish(self, wanted: &[Pid], snapshot: &mut Snapshot) {
+        drop(self.queue);
         let mut state = self.shared.state();
         let began = Instant::now();
         while !state.is_done {
@@ -104,13 +134,18 @@ impl Reading {
                 break;
             }
         }
-        let read = std::mem::take(&mut state.read);
+        let mut read = std::mem::take(&mut state.read);
+        let at = state.at;
         let is_stuck = state.is_abandoned && !self.thread.is_finished();
         drop(state);
 
-        let rest = self.wanted.len() - read.len();
-        for (pid, read) in self.wanted.iter().zip(read) {
-            note(snapshot, *pid, read);
+        let mut unread = 0;
+        for &pid in wanted {
+            match read.remove(&pid) {
+                Some(read) => note(snapshot, pid, read),
+                None if Some(pid) == at => {}
+                None => unread += 1,
+            }
         }
         if !is_stuck {
             if let Err(panic) = self.thread.join() {
@@ -121,11 +156,11 @@ impl Reading {
         let mut gap = |object, operation| {
             snapshot.gaps.extend(named::gap(Place::CommandLines, object, operation, Errno::TIMEDOUT));
         };
-        if let Some(&pid) = self.wanted.get(self.wanted.len() - rest) {
+        if let Some(pid) = at {
             gap(Object::Process(pid), "read cmdline: no answer".to_owned());
         }
-        if rest > 1 {
-            gap(Object::Host, format!("read cmdline of {} more processes: not tried after that", rest - 1));
+        if unread > 0 {
+            gap(Object::Host, format!("read cmdline of {unread} more processes: not tried after that"));
         }
     }
 }
@@ -136,7 +171,7 @@ type CommandLine = (Vec<BString>, bool);
 fn read(proc: &ProcRoot, known: Known) -> Result<CommandLine, Errno> {
     let dir = known.open(proc)?;
     let mut buffer = Vec::new();
-    let text = dir.read_at_most("cmdline", &mut buffer, LONGEST + 1)?;
+    let text = dir.read_at_most(c"cmdline", &mut buffer, LONGEST + 1)?;
     let (text, is_cut) = if text.len() > LONGEST { (&text[..LONGEST], true) } else { (text, false) };
     Ok((arguments(text), is_cut))
 }

@@ -78,14 +78,15 @@ pub fn discover(options: &DiscoveryOptions) -> Result<Snapshot, Error> {
 pub fn discover_in(proc: &ProcRoot, options: &DiscoveryOptions) -> Result<Snapshot, Error> {
     let (began, taken_at) = (Instant::now(), SystemTime::now());
     let host = host::host(proc, options);
-    let search = Search::new(proc, options);
+    let mut search = Search::new(proc, options);
 
     // The caller itself comes first, before there are threads and descriptors of ours that it would be seen with.
     let mut found = processes::own(&search);
+    // What can get stuck goes beside the rest from here on, and is not waited for without end.
+    let command_lines = command_lines::start(&search, &mut found);
+    search.command_lines = command_lines.as_ref();
     // Processes, their threads and descriptors: most namespaces, and the ways into mount namespaces.
     found.merge(processes::all(&search)?);
-    // What can get stuck goes beside the rest from here on, and is not waited for without end.
-    let command_lines = command_lines::begin(&search, &mut found);
     // Bind mounts: a mount namespace that is found in one can hold another.
     bind_mounts::all(&search, &mut found);
     // The kernel's own lists: whatever nothing so far has led to.
@@ -93,13 +94,14 @@ pub fn discover_in(proc: &ProcRoot, options: &DiscoveryOptions) -> Result<Snapsh
     // Namespaces that could not be opened when they were seen: perhaps through another of their holders.
     facts::of_the_rest(&search, &mut found);
     // What is read only of processes that are shown: now it is known which these are.
+    let wanted = command_lines::ask_for_the_rest(&search, &mut found);
     named::statuses(&search, &mut found);
 
     let mut snapshot = assembly::snapshot(&search, found, host, taken_at);
     freezer::all(&search, &mut snapshot);
     namespace_details::all(&search, &mut snapshot);
     if let Some(command_lines) = command_lines {
-        command_lines.finish(&mut snapshot);
+        command_lines.finish(&wanted, &mut snapshot);
     }
 
     snapshot.gaps.sort();

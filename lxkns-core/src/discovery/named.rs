@@ -1,5 +1,6 @@
 //! What is read of processes only at the end, once it is known which ones are worth it.
 
+use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
 use super::search::{Found, Search};
@@ -45,11 +46,11 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn of(process: &Process, found: &Found) -> Self {
+    pub(super) fn of(process: &Process, directories: &FxHashMap<Pid, u64>) -> Self {
         Self {
             pid: process.pid,
             start_time_ticks: process.start_time_ticks(),
-            directory: found.directories.get(&process.pid).copied(),
+            directory: directories.get(&process.pid).copied(),
         }
     }
 
@@ -78,7 +79,7 @@ pub(super) fn statuses(search: &Search<'_>, found: &mut Found) {
             // Read on the guess that it would be named.
             process.status = None;
         } else if process.status.is_none() {
-            match status(search.proc, Known::of(process, found)) {
+            match status(search.proc, Known::of(process, &found.directories)) {
                 Ok(status) => process.status = Some(status),
                 Err(gap) => found.gaps.extend(gap),
             }

@@ -3,8 +3,9 @@
 use rustix::io::Errno;
 
 use super::fds::Table;
+use super::named::Known;
 use super::search::{Found, Search};
-use super::{fds, for_children, task_fds, tasks};
+use super::{command_lines, fds, for_children, task_fds, tasks};
 use crate::error::{Error, ErrorKind};
 use crate::model::{NamespaceType, Object, Pid, Place, Process, Scope, Tid};
 use crate::procfs::ProcDir;
@@ -99,11 +100,18 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
     }
     let (ppid, threads) = (main.ppid, main.threads);
     // Who brings a namespace that was not known is likely to be shown with it.
+    let is_likely = |scope| scope == Scope::All || (scope == Scope::Named && found.namespaces.len() > known);
+    let (wants_status, wants_command_line) =
+        (is_likely(search.options.status), is_likely(search.options.command_lines));
     let status = match search.options.status {
         Scope::All => main.status,
-        Scope::Named if found.namespaces.len() > known => tasks::status(found, dir, pid),
+        _ if wants_status => tasks::status(found, dir, pid),
         _ => None,
     };
-    found.processes.push(Process { pid, ppid, namespaces, threads, tasks, command_line: None, status });
+    let process = Process { pid, ppid, namespaces, threads, tasks, command_line: None, status };
+    if wants_command_line {
+        command_lines::guess(search, found, Known::of(&process, &found.directories));
+    }
+    found.processes.push(process);
     Ok(())
 }

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::io::Errno;
 
+use super::command_lines::Reader;
 use super::facts::{self, Facts};
+use super::named::Known;
 use crate::model::{
     Cgroups, DiscoveryOptions, Gap, GapKind, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation,
     Pid, Place, Process, Suspect,
@@ -31,6 +33,8 @@ pub(super) struct Search<'a> {
     without: AtomicU64,
     /// The device numbers of files that are recognized by them.
     pub(super) devices: facts::Devices,
+    /// Who reads command lines, beside the rest.
+    pub(super) command_lines: Option<&'a Reader>,
     /// The caller's user namespace, which owns most others: while it is open, the kernel needs no new inode to open it
     /// again each time that an owner is asked for.
     _user_ns: Option<OwnedFd>,
@@ -43,6 +47,10 @@ pub(super) struct Found {
     /// The inode numbers of the directories of processes: a PID that is given to another process gets another one.
     pub(super) directories: FxHashMap<Pid, u64>,
     pub(super) namespaces: FxHashMap<NamespaceId, Seen>,
+    /// Processes whose command lines are likely to be wanted, and are going to be asked for.
+    pub(super) guessed: Vec<Known>,
+    /// Processes whose command lines have been asked for.
+    pub(super) asked: FxHashSet<Pid>,
     /// Sockets that are held by a task in their own network namespace.
     pub(super) sockets_at_home: FxHashSet<(u64, NamespaceId)>,
     pub(super) suspects: Vec<Suspect>,
@@ -91,6 +99,7 @@ impl<'a> Search<'a> {
             facts: Mutex::default(),
             without: AtomicU64::new(0),
             devices: facts::Devices::of_this_kernel(proc),
+            command_lines: None,
             _user_ns: reach::open_link(proc, "thread-self/ns/user").ok(),
         }
     }
@@ -164,6 +173,8 @@ impl Found {
     pub(super) fn merge(&mut self, mut other: Self) {
         self.processes.append(&mut other.processes);
         self.directories.extend(other.directories);
+        self.guessed.append(&mut other.guessed);
+        self.asked.extend(other.asked);
         for (id, mut theirs) in other.namespaces {
             match self.namespaces.entry(id) {
                 Entry::Vacant(entry) => drop(entry.insert(theirs)),
