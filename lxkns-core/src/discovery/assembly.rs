@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use rustc_hash::FxHashMap;
+
 use super::initial;
 use super::search::{Found, Search, Seen};
 use crate::model::{Holder, Host, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Place, Snapshot};
@@ -87,12 +89,13 @@ fn namespaces(search: &Search<'_>, found: &mut Found, snapshot: &mut Snapshot, i
         namespace.holders = std::mem::take(&mut seen.holders);
         snapshot.namespaces.insert(id, namespace);
     }
+    let mut sockets: FxHashMap<NamespaceId, u64> = FxHashMap::default();
     for &(_, id) in &found.sockets_at_home {
+        *sockets.entry(id).or_default() += 1;
+    }
+    for (id, count) in sockets {
         if let Some(namespace) = snapshot.namespaces.get_mut(&id) {
-            match namespace.holders.last_mut() {
-                Some(Holder::Sockets { count }) => *count += 1,
-                _ => namespace.holders.push(Holder::Sockets { count: 1 }),
-            }
+            namespace.holders.push(Holder::Sockets { count });
         }
     }
     children_and_owned(snapshot);

@@ -170,7 +170,11 @@ pub(super) fn share_out<T: Sync, Part: Default + Send>(items: &[T], work: impl F
 }
 
 impl Found {
+    /// Takes in what another has found. The order of the two does not matter, so the smaller goes into the larger.
     pub(super) fn merge(&mut self, mut other: Self) {
+        if self.namespaces.len() + self.processes.len() < other.namespaces.len() + other.processes.len() {
+            std::mem::swap(self, &mut other);
+        }
         self.processes.append(&mut other.processes);
         self.directories.extend(other.directories);
         self.guessed.append(&mut other.guessed);
