@@ -158,7 +158,9 @@ fn reason(kind: GapKind, errno: i32, subject: Subject, held: Capabilities) -> St
     match kind {
         GapKind::Denied => {
             let needs = names(subject.needs());
-            if held.contains(subject.needs()) {
+            if subject == Subject::Kernel && held.contains(subject.needs()) {
+                "not readable: needs the initial PID namespace".to_owned()
+            } else if held.contains(subject.needs()) {
                 format!("not readable: refused in spite of {needs}")
             } else {
                 format!("not readable: needs {needs}")
