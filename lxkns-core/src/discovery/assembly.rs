@@ -46,11 +46,21 @@ pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_
 
 /// Each process holds the namespaces that it is in; one whose first thread has exited does so by its other threads.
 fn held_by_processes(found: &mut Found) {
+    // In their order, and before other holders: so there is little left to sort.
+    found.processes.sort_unstable_by_key(|process| process.pid);
+    let others: Vec<_> =
+        found.namespaces.iter_mut().map(|(&id, seen)| (id, std::mem::take(&mut seen.holders))).collect();
     for process in found.processes.iter().filter(|process| process.namespaces == process.main_task().namespaces) {
         for (_, id) in process.namespaces.iter() {
             if let Some(seen) = found.namespaces.get_mut(&id) {
                 seen.holders.push(Holder::Process { pid: process.pid });
             }
+        }
+    }
+    for (id, mut others) in others {
+        if let Some(seen) = found.namespaces.get_mut(&id) {
+            others.sort_unstable();
+            seen.holders.append(&mut others);
         }
     }
 }
@@ -89,6 +99,8 @@ fn namespaces(search: &Search<'_>, found: &mut Found, snapshot: &mut Snapshot, i
         namespace.holders = std::mem::take(&mut seen.holders);
         snapshot.namespaces.insert(id, namespace);
     }
+    found.sockets_at_home.sort_unstable();
+    found.sockets_at_home.dedup();
     let mut sockets: FxHashMap<NamespaceId, u64> = FxHashMap::default();
     for &(_, id) in &found.sockets_at_home {
         *sockets.entry(id).or_default() += 1;

@@ -51,8 +51,8 @@ pub(super) struct Found {
     pub(super) guessed: Vec<Known>,
     /// Processes whose command lines have been asked for.
     pub(super) asked: FxHashSet<Pid>,
-    /// Sockets that are held by a task in their own network namespace.
-    pub(super) sockets_at_home: FxHashSet<(u64, NamespaceId)>,
+    /// Sockets that are held by a task in their own network namespace; some more than once.
+    pub(super) sockets_at_home: Vec<(u64, NamespaceId)>,
     pub(super) suspects: Vec<Suspect>,
     /// Open files that are suspects if the file system with this device number turns out to be a procfs.
     pub(super) proc_files: Vec<(u64, Suspect)>,
@@ -192,7 +192,7 @@ impl Found {
                 }
             }
         }
-        self.sockets_at_home.extend(other.sockets_at_home);
+        self.sockets_at_home.append(&mut other.sockets_at_home);
         self.suspects.append(&mut other.suspects);
         self.proc_files.append(&mut other.proc_files);
         self.procfs_devices.extend(other.procfs_devices);

@@ -68,7 +68,7 @@ pub(super) fn socket(
         },
     };
     if home == Some(id) {
-        found.sockets_at_home.insert((inode, id));
+        found.sockets_at_home.push((inode, id));
     } else if let Some(seen) = found.namespaces.get_mut(&id) {
         seen.holders.push(holder);
     }
