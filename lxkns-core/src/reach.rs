@@ -132,23 +132,33 @@ pub(crate) fn pid_for_children(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<Ow
 
 /// A pidfd of a process or, where `tid` is another, of its thread, made sure to mean what `process` means.
 pub(crate) fn pidfd(proc: &ProcRoot, process: &ProcDir, pid: Pid, tid: Tid) -> Result<OwnedFd, Errno> {
+    let pidfd = pidfd_by_number(proc, pid, tid)?;
+    still_means(process, pid, tid)?;
+    Ok(pidfd)
+}
+
+/// A pidfd of whatever process or thread has this number now.
+pub(crate) fn pidfd_by_number(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<OwnedFd, Errno> {
     if !proc.is_own() {
         // A number of another PID namespace must not be used as one of ours.
         return Err(Errno::NOSYS);
     }
-    let pidfd = if tid == Tid::from(pid) {
+    if tid == Tid::from(pid) {
         let raw = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw).ok_or(Errno::SRCH)?;
-        rustix::process::pidfd_open(raw, PidfdFlags::empty())?
+        rustix::process::pidfd_open(raw, PidfdFlags::empty())
     } else {
-        lxkns_sys::pidfd_open_thread(tid.0)?
-    };
-    // The directory still answers after the pidfd was opened: so the number had not been given to another meanwhile.
+        lxkns_sys::pidfd_open_thread(tid.0)
+    }
+}
+
+/// The directory still answers: so the number has not been given to another, and what was opened by it is the same.
+pub(crate) fn still_means(process: &ProcDir, pid: Pid, tid: Tid) -> Result<(), Errno> {
     if tid == Tid::from(pid) {
         process.stat(c"ns", StatxFlags::INO)?;
     } else {
         process.stat(format!("task/{tid}/ns"), StatxFlags::INO)?;
     }
-    Ok(pidfd)
+    Ok(())
 }
 
 /// A copy of somebody's socket or TUN/TAP descriptor. Dropping it does not keep the caller waiting: if the owner has just

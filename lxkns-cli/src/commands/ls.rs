@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::mem::ManuallyDrop;
 
 use lxkns_core::model::{Namespace, NamespaceId, NamespaceType, Snapshot};
 use serde::Serialize;
@@ -28,7 +29,8 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
         && asked.iter().all(|asked| matches!(asked.target, Target::Process(_) | Target::OfProcess(..)));
     let options = columns::options(&columns, of_processes);
     let is_live = args.from.is_none();
-    let snapshot = live::load(args.from.as_deref(), &options)?;
+    // The program ends with this view: what a large host takes is given back with it, and not piece by piece before.
+    let snapshot = ManuallyDrop::new(live::load(args.from.as_deref(), &options)?);
 
     let Findings { found, mut exit, gaps_matter } = super::find(&snapshot, &asked, is_live);
     let only: Option<BTreeSet<NamespaceId>> =

@@ -10,9 +10,10 @@ use crate::model::{GapKind, Holder, NamespaceId, Object, Place, Tid};
 use crate::procfs::ProcDir;
 use crate::reach::{self, Fetched};
 
-/// Fetches descriptors from one table; opens its pidfd when the first is wanted.
+/// Fetches descriptors from one table; opens its pidfd when the first is wanted. That is opened by number, so that what was
+/// fetched may be another process's: it has to be checked.
 pub(super) struct Fetcher<'a> {
-    process: &'a ProcDir,
+    pub(super) process: &'a ProcDir,
     pub(super) table: &'a Table,
     pidfd: Option<Result<OwnedFd, Errno>>,
 }
@@ -25,7 +26,7 @@ impl<'a> Fetcher<'a> {
     /// A copy of the descriptor `fd`, or which call failed and why.
     pub(super) fn fetch(&mut self, search: &Search<'_>, fd: u32) -> Result<Fetched, (&'static str, Errno)> {
         let &Table { pid, tid, .. } = self.table;
-        let pidfd = self.pidfd.get_or_insert_with(|| reach::pidfd(search.proc, self.process, pid, tid));
+        let pidfd = self.pidfd.get_or_insert_with(|| reach::pidfd_by_number(search.proc, pid, tid));
         match pidfd {
             Ok(pidfd) => Fetched::new(pidfd, fd).map_err(|errno| ("pidfd_getfd", errno)),
             // What a kernel before 6.9 says to PIDFD_THREAD.
@@ -52,7 +53,7 @@ pub(super) fn socket(
     // Many descriptors, of many processes, can be on one socket.
     let id = match found.sockets.get(&inode) {
         Some(&id) => id,
-        None => match namespace(search, fetcher, fd) {
+        None => match namespace(search, fetcher, fd, inode) {
             Ok((id, ns)) => {
                 found.sockets.insert(inode, id);
                 if found.namespaces.contains_key(&id) {
@@ -79,8 +80,13 @@ fn namespace(
     search: &Search<'_>,
     fetcher: &mut Fetcher<'_>,
     fd: u32,
+    inode: u64,
 ) -> Result<(NamespaceId, OwnedFd), (&'static str, Errno)> {
     let socket = fetcher.fetch(search, fd)?;
+    // While a socket is open, no other has its inode number: so this is the one that was seen, whoever was asked for it.
+    if reach::identity(&socket).is_ok_and(|id| id.ino != inode) {
+        return Err(("pidfd_getfd", Errno::BADF));
+    }
     let ns = lxkns_sys::siocgskns(socket).map_err(|errno| ("SIOCGSKNS", errno))?;
     let id = reach::identity(&ns).map_err(|errno| ("statx", errno))?;
     Ok((id, ns))

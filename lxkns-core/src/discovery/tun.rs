@@ -2,6 +2,7 @@
 
 use rustix::io::Errno;
 
+use super::fds::Table;
 use super::search::{Found, Search};
 use super::sockets::Fetcher;
 use crate::model::{Holder, NamespaceId, Place};
@@ -27,6 +28,8 @@ fn namespaces(
     fd: u32,
 ) -> Result<(), (&'static str, Errno)> {
     let file = fetcher.fetch(search, fd)?;
+    let &Table { pid, tid, .. } = fetcher.table;
+    reach::still_means(fetcher.process, pid, tid).map_err(|errno| ("statx", errno))?;
     let held = lxkns_sys::siocgskns(&file);
     // No device, or a kernel that cannot say where it is (before 5.2), or one that is not ours to know: the file
     // holds what it holds all the same.
