@@ -65,19 +65,11 @@ fn held_by_processes(found: &mut Found) {
     }
 }
 
-/// Leaves out the calling process where that is asked for, unless a namespace would then be missing: one is not the
-/// program that looks, to somebody who may see nothing else.
+/// Leaves out the calling process where that is asked for, unless a namespace would then be missing: somebody who may see
+/// nothing else would be shown nothing at all.
 fn leave_out_self(search: &Search<'_>, found: &mut Found) {
     let Some(own) = search.proc.own_pid().filter(|_| search.options.without_self) else { return };
-    let is_own = |holder: &Holder| match *holder {
-        Holder::Process { pid }
-        | Holder::Task { pid, .. }
-        | Holder::ForChildren { pid, .. }
-        | Holder::Fd { pid, .. }
-        | Holder::Socket { pid, .. }
-        | Holder::Tun { pid, .. } => pid == own,
-        _ => false,
-    };
+    let is_own = |holder: &Holder| holder.pid() == Some(own);
     let would_be_missing = |seen: &Seen| !seen.holders.is_empty() && seen.holders.iter().all(is_own);
     if !found.namespaces.values().any(would_be_missing) {
         found.namespaces.values_mut().for_each(|seen| seen.holders.retain(|holder| !is_own(holder)));

@@ -18,23 +18,13 @@ pub(super) fn in_scope(scope: Scope, found: &Found) -> Vec<Pid> {
             let members = relations::members(found.processes.iter());
             let leaders = members.values().flat_map(|members| &members.leaders).copied();
             let holders = found.namespaces.values().flat_map(|seen| &seen.holders);
-            leaders.chain(holders.filter_map(by_something_else)).collect()
+            let by_something_else = holders.filter(|holder| !matches!(holder, Holder::Process { .. }));
+            leaders.chain(by_something_else.filter_map(Holder::pid)).collect()
         }
     };
     pids.sort_unstable();
     pids.dedup();
     pids
-}
-
-fn by_something_else(holder: &Holder) -> Option<Pid> {
-    match *holder {
-        Holder::Task { pid, .. }
-        | Holder::ForChildren { pid, .. }
-        | Holder::Fd { pid, .. }
-        | Holder::Socket { pid, .. }
-        | Holder::Tun { pid, .. } => Some(pid),
-        _ => None,
-    }
 }
 
 /// A process as it was seen, to be found again.

@@ -51,22 +51,12 @@ pub enum Place {
 
 impl Place {
     /// The places that can hold a namespace, in their order.
-    pub const HOLDING: [Self; 12] = [
-        Self::Processes,
-        Self::Tasks,
-        Self::ForChildren,
-        Self::Fds,
-        Self::Sockets,
-        Self::Tun,
-        Self::TaskFds,
-        Self::BindMounts,
-        Self::ProcesslessMounts,
-        Self::Parents,
-        Self::Owners,
-        Self::Kernel,
-    ];
+    pub const HOLDING: [Self; 12] = match Self::ALL.first_chunk() {
+        Some(holding) => *holding,
+        None => unreachable!(),
+    };
 
-    /// All places.
+    /// All places; those that can hold a namespace come first.
     pub const ALL: [Self; 18] = [
         Self::Processes,
         Self::Tasks,

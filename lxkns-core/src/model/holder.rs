@@ -100,3 +100,18 @@ pub enum Holder {
     /// The kernel lists it, and nothing that was seen holds it.
     Kernel,
 }
+
+impl Holder {
+    /// The process that holds it, where a process does.
+    pub fn pid(&self) -> Option<Pid> {
+        match *self {
+            Self::Process { pid }
+            | Self::Task { pid, .. }
+            | Self::ForChildren { pid, .. }
+            | Self::Fd { pid, .. }
+            | Self::Socket { pid, .. }
+            | Self::Tun { pid, .. } => Some(pid),
+            _ => None,
+        }
+    }
+}
