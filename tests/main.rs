@@ -1,9 +1,11 @@
 //! Tests against a live kernel, of the library and of the built program; the fixtures are this program run once more.
 
 mod harness;
+mod interfaces;
 mod live;
 
 fn main() {
     lxkns_fixture::run_if_actor();
+    interfaces::print_if_asked();
     harness::run(live::tests())
 }

@@ -4,6 +4,7 @@ mod churn;
 mod cli;
 mod gaps;
 mod hostile;
+mod kernel_lists;
 mod lsns;
 mod places;
 mod processes;
@@ -22,6 +23,7 @@ use crate::harness::Test;
 pub(crate) fn tests() -> Vec<Test> {
     [
         places::tests(),
+        kernel_lists::tests(),
         processes::tests(),
         snapshots::tests(),
         gaps::tests(),
@@ -46,24 +48,29 @@ fn discover_everything() -> Snapshot {
     lxkns_core::discover(&DiscoveryOptions::everything()).unwrap()
 }
 
-/// A snapshot of all there is to know in which nobody else happens to have this namespace open, as programs that look
-/// at namespaces do for a moment.
-fn discover_undisturbed(ino: u64) -> Snapshot {
+/// Looks until nothing disturbs, or a hundred times: other programs that look at namespaces, such as other tests, have
+/// each open for a moment, and are then seen with it.
+fn look_until<T>(is_undisturbed: impl Fn(&T) -> bool, look: impl Fn() -> T) -> T {
     const TRIES: usize = 100;
+    let mut seen = look();
+    for _ in 0..TRIES {
+        if is_undisturbed(&seen) {
+            break;
+        }
+        seen = look();
+    }
+    seen
+}
+
+/// A snapshot of all there is to know in which nobody else happens to have this namespace open.
+fn discover_undisturbed(ino: u64) -> Snapshot {
     let is_undisturbed = |snapshot: &Snapshot| {
         let namespace = namespace(snapshot, ino);
         let fds = namespace.holders.iter().filter(|holder| matches!(holder, Holder::Fd { .. })).count();
         let of_actors = direct_holders(snapshot, namespace).iter().filter(|h| matches!(h, Holder::Fd { .. })).count();
         fds == of_actors
     };
-    let mut snapshot = discover_everything();
-    for _ in 0..TRIES {
-        if is_undisturbed(&snapshot) {
-            break;
-        }
-        snapshot = discover_everything();
-    }
-    snapshot
+    look_until(is_undisturbed, discover_everything)
 }
 
 /// The namespace with this inode number, which must be there.

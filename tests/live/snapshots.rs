@@ -6,7 +6,7 @@ use lxkns_core::model::{Namespace, NamespaceType, Pid, Place, Places};
 use lxkns_core::{DiscoveryOptions, ProcRoot, Snapshot};
 use lxkns_fixture::{Actor, Open, Socket};
 
-use super::{directory, discover_everything, namespace};
+use super::{directory, discover_everything, look_until, namespace};
 use crate::harness::Need::{FileSystem, UserNamespaces};
 use crate::harness::{Test, alone, test};
 
@@ -28,7 +28,10 @@ fn what_does_not_change_is_equal() {
     let thread = actor.thread();
     thread.unshare(&["net"]);
     let inodes = [actor.ns_inode("user"), actor.ns_inode("mnt"), actor.ns_inode("uts"), thread.ns_inode("net")];
-    let (before, after) = (discover_everything(), discover_everything());
+    let is_undisturbed = |(before, after): &(Snapshot, Snapshot)| {
+        inodes.iter().all(|&ino| namespace(before, ino) == namespace(after, ino))
+    };
+    let (before, after) = look_until(is_undisturbed, || (discover_everything(), discover_everything()));
     for ino in inodes {
         assert_eq!(namespace(&before, ino), namespace(&after, ino));
     }

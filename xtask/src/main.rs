@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod artifacts;
 mod bench;
 mod ci;
 mod licences;
@@ -10,6 +11,7 @@ mod run;
 mod rust_text;
 mod test;
 mod tidy;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,8 @@ enum Task {
     Test,
     /// Measures lxkns against lsns and against the floor, on a workload made for it
     Bench(bench::Args),
+    /// The live tests on other kernels, in virtual machines; and a table of what each kernel gives
+    Vm(vm::Args),
     /// Writes the man pages
     Man(man::Args),
     /// Checks the tree against its own rules
@@ -49,6 +53,7 @@ fn task(task: Task) -> anyhow::Result<()> {
         Task::Ci(args) => ci::all(&args),
         Task::Test => test::all(),
         Task::Bench(args) => bench::run(&args),
+        Task::Vm(args) => vm::run(&args),
         Task::Man(args) => man::run(&args),
         Task::Tidy => tidy::run(),
         Task::Licences => licences::run(),

@@ -11,11 +11,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::run::{cargo, line, output, run};
-
-/// The test binary that asks the running kernel, and the program that it runs.
-const LIVE: &str = "live";
-const PROGRAM: &str = "lxkns";
+use crate::run::{cargo, line, run};
 
 /// nobody: a user who owns nothing.
 const NOBODY: u32 = 65534;
@@ -59,7 +55,7 @@ pub(crate) fn doc_tests() -> anyhow::Result<()> {
 
 /// The live tests as a user without any privilege, from a directory that such a user can read.
 fn unprivileged() -> anyhow::Result<Counts> {
-    let built = build()?;
+    let built = crate::artifacts::live_tests()?;
     let dir = tempfile::Builder::new().prefix("lxkns-test-").tempdir().context("cannot make a directory")?;
     let copy = |from: &Path, name: &str| -> anyhow::Result<PathBuf> {
         let to = dir.path().join(name);
@@ -67,8 +63,8 @@ fn unprivileged() -> anyhow::Result<Counts> {
         fs::set_permissions(&to, fs::Permissions::from_mode(0o755))?;
         Ok(to)
     };
-    let live = copy(&built.live, LIVE)?;
-    let program = copy(&built.program, PROGRAM)?;
+    let live = copy(&built.live, "live")?;
+    let program = copy(&built.lxkns, "lxkns")?;
     let tmp = dir.path().join("tmp");
     fs::create_dir(&tmp)?;
     fs::set_permissions(&tmp, fs::Permissions::from_mode(0o1777))?;
@@ -91,44 +87,6 @@ fn unprivileged() -> anyhow::Result<Counts> {
     let counts = counted(&mut command)?;
     ensure!(counts.passed > 0, "no test ran as an ordinary user");
     Ok(counts)
-}
-
-/// Where cargo has put what the live tests consist of.
-struct Built {
-    live: PathBuf,
-    program: PathBuf,
-}
-
-fn build() -> anyhow::Result<Built> {
-    let messages = output(&mut cargo([
-        "test",
-        // All of it, as the suite was built: for one package alone cargo chooses other features and builds anew.
-        "--workspace",
-        "--test",
-        LIVE,
-        "--all-features",
-        "--locked",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-    ]))?;
-    Ok(Built { live: artifact(&messages, "test", LIVE)?, program: artifact(&messages, "bin", PROGRAM)? })
-}
-
-/// The executable of one target among the messages of cargo.
-fn artifact(messages: &str, kind: &str, name: &str) -> anyhow::Result<PathBuf> {
-    for message in messages.lines() {
-        let message: serde_json::Value = serde_json::from_str(message).context("cargo's message is not JSON")?;
-        let target = &message["target"];
-        let mut kinds = target["kind"].as_array().into_iter().flatten();
-        if message["reason"] == "compiler-artifact"
-            && target["name"] == name
-            && kinds.any(|k| k == kind)
-            && let Some(path) = message["executable"].as_str()
-        {
-            return Ok(path.into());
-        }
-    }
-    bail!("cargo has built no {kind} {name}")
 }
 
 /// What a test runner says at its end.
@@ -226,15 +184,5 @@ mod tests {
         let line = "test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s\n";
         let both = format!("{line}noise about 7 passed years\n{line}");
         assert_eq!(counts(&both), Counts { passed: 8, failed: 0, skipped: 2 });
-    }
-
-    #[test]
-    fn an_artifact_is_found_by_kind_and_name() {
-        let messages = r#"{"reason":"build-script-executed"}
-{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"live"},"executable":"/wrong"}
-{"reason":"compiler-artifact","target":{"kind":["test"],"name":"live"},"executable":"/right"}
-{"reason":"build-finished","success":true}"#;
-        assert_eq!(artifact(messages, "test", "live").unwrap(), PathBuf::from("/right"));
-        assert!(artifact(messages, "test", "other").is_err());
     }
 }

@@ -94,10 +94,13 @@ impl ProcDir {
         Ok(buffer)
     }
 
-    /// The text of a link below.
+    /// The text of a link below; `EACCES` also where it is empty: so Linux 5.10 says that one may not know where a
+    /// namespace link leads.
     pub(crate) fn link<'a>(&self, path: impl Arg, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
-        let length = rustix::fs::readlinkat_raw(&self.0, path, &mut *buffer)?;
-        Ok(&buffer[..length])
+        match rustix::fs::readlinkat_raw(&self.0, path, &mut *buffer)? {
+            0 => Err(Errno::ACCESS),
+            length => Ok(&buffer[..length]),
+        }
     }
 
     /// What a path below leads to, links followed. Never waits for the server of a file system, never mounts.

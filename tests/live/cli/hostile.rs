@@ -11,7 +11,7 @@ use super::with_bind_mount;
 use crate::harness::Need::{Kernel, Program, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::program::{Ran, run_lxkns};
-use crate::live::{directory, inode, own_inode};
+use crate::live::{directory, inode, look_until, own_inode};
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
@@ -73,7 +73,8 @@ fn comm_of_a_holder() {
         let eyes = run_lxkns(["ls", "-no", "COMMAND", &uts]).ok();
         assert_safe(&eyes, Some(1));
         assert!(eyes.text().contains("of process") && eyes.text().contains("\\x"), "{eyes:?}");
-        assert_safe(&run_lxkns(["why", &uts]).ok(), Some(3));
+        let why = look_until(|ran: &Ran| ran.text().lines().count() == 3, || run_lxkns(["why", &uts]).ok());
+        assert_safe(&why, Some(3));
         run_lxkns(["dump"]).ok().json();
     }
 }

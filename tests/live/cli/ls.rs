@@ -9,7 +9,7 @@ use super::with_bind_mount;
 use crate::harness::Need::{Kernel, NamespaceType, UserNamespaces};
 use crate::harness::{Test, test};
 use crate::live::program::{Ran, row, run_lxkns};
-use crate::live::{directory, own_inode};
+use crate::live::{directory, look_until, own_inode};
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
@@ -187,7 +187,8 @@ fn without_a_process() {
     let path = directory.path().join("ns");
     let (actor, left) = with_bind_mount(&path);
     let columns = "+PATH,HOLDERS,NSFS,UID,NTASKS,PPID,CGROUP";
-    let table = ls(&["--json", "-o", columns, &left.to_string()]).json();
+    let is_undisturbed = |table: &Value| row(table, left).unwrap()["holders"] == "1 bind mount";
+    let table = look_until(is_undisturbed, || ls(&["--json", "-o", columns, &left.to_string()]).json());
     let net = row(&table, left).unwrap();
     for nothing in ["pid", "ppid", "command", "cgroup"] {
         assert_eq!(net[nothing], Value::Null, "{nothing}");
@@ -198,7 +199,7 @@ fn without_a_process() {
     assert_eq!(net["holders"], "1 bind mount");
     assert_eq!(net["uid"], rustix::process::geteuid().as_raw());
     // For eyes there is a word on what holds it.
-    let ran = ls(&["-no", "COMMAND", &left.to_string()]);
     let expected = format!("[bind mount {} in mnt:[{}]]\n", path.display(), actor.ns_inode("mnt"));
+    let ran = look_until(|ran: &Ran| ran.text() == expected, || ls(&["-no", "COMMAND", &left.to_string()]));
     assert_eq!(ran.text(), expected);
 }

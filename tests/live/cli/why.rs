@@ -19,7 +19,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::why::tun", &[Root, File("/dev/net/tun"), Kernel(5, 6)], tun),
         test("cli::why::bind_mount", &[UserNamespaces], bind_mount),
         test("cli::why::hidden_bind_mount", &[UserNamespaces], hidden_bind_mount),
-        test("cli::why::file_system", &[UserNamespaces, FileSystem("proc"), Kernel(5, 12)], file_system),
+        test("cli::why::file_system", &[UserNamespaces, FileSystem("proc"), Kernel(5, 8)], file_system),
         test("cli::why::child_and_owned", &[UserNamespaces], child_and_owned),
         test("cli::why::suspects", &[Root, Kernel(6, 12)], suspects),
         test("cli::why::several_holders", &[UserNamespaces], several_holders),

@@ -1,0 +1,130 @@
+//! The first process of a virtual machine that runs the live tests: makes a host of the initramfs, runs the tests as
+//! root and as an ordinary user, says how each run ended, and switches the machine off.
+//!
+//! What is in the initramfs (`cargo xtask vm` makes it): this program as `/init`, the test program as `/live`, the
+//! program under test as `/lxkns`, kernel modules as `/modules/N-NAME`, and in `/arguments` the arguments of the test
+//! program, one a line. The machine's first serial port is the kernel's; all that the tests print goes to the second.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::CStr;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, chroot};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::Context;
+use rustix::mount::{MountFlags, mount, mount_move};
+use rustix::system::{RebootCommand, reboot};
+
+/// Where the tests print.
+const REPORT: &str = "/dev/ttyS1";
+/// nobody: a user who owns nothing.
+const NOBODY: u32 = 65534;
+
+fn main() {
+    if std::process::id() != 1 {
+        eprintln!("lxkns-test-init: this is for a virtual machine's first process");
+        std::process::exit(2);
+    }
+    if let Err(error) = run() {
+        // To the kernel's port: there may be no other yet.
+        println!("init: {error:#}");
+    }
+    rustix::fs::sync();
+    let error = reboot(RebootCommand::PowerOff);
+    println!("init: cannot power off: {error:?}");
+}
+
+fn run() -> anyhow::Result<()> {
+    file_systems("/").context("cannot mount the kernel's file systems")?;
+    modules().context("cannot load the modules")?;
+    new_root().context("cannot change to a root that is not the initramfs")?;
+    fs::create_dir_all("/etc")?;
+    fs::write("/etc/passwd", format!("root:x:0:0::/:\nnobody:x:{NOBODY}:{NOBODY}::/:\n"))?;
+    fs::create_dir_all("/tmp")?;
+    fs::set_permissions("/tmp", fs::Permissions::from_mode(0o1777))?;
+    // As udev does: these are for everybody.
+    for device in ["/dev/fuse", "/dev/net/tun"] {
+        if Path::new(device).exists() {
+            fs::set_permissions(device, fs::Permissions::from_mode(0o666))?;
+        }
+    }
+    let mut report = File::options().write(true).open(REPORT).with_context(|| format!("cannot open {REPORT}"))?;
+    writeln!(report, "== kernel {}", rustix::system::uname().release().to_string_lossy())?;
+    writeln!(report, "== interfaces")?;
+    run_live(&report, &["--interfaces"], 0)?;
+    let arguments = fs::read_to_string("/arguments").context("cannot read the arguments")?;
+    for (name, id) in [("root", 0), ("nobody", NOBODY)] {
+        writeln!(report, "== {name}")?;
+        let ended = run_live(&report, &arguments.lines().collect::<Vec<_>>(), id)?;
+        writeln!(report, "== {name}: {ended}")?;
+    }
+    Ok(())
+}
+
+/// Runs the test program as this user, and says how it has ended.
+fn run_live(report: &File, arguments: &[&str], id: u32) -> anyhow::Result<String> {
+    let mut command = Command::new("/live");
+    command.args(arguments).current_dir("/").env_clear();
+    command.envs([("LXKNS_BIN", "/lxkns"), ("TMPDIR", "/tmp"), ("HOME", "/tmp"), ("PATH", "/bin")]);
+    command.stdin(Stdio::null()).stdout(report.try_clone()?).stderr(report.try_clone()?);
+    if id != 0 {
+        command.uid(id).gid(id);
+    }
+    Ok(command.status().map_or_else(|error| format!("cannot be run: {error}"), |status| status.to_string()))
+}
+
+/// Mounts what every host has.
+fn file_systems(root: &str) -> anyhow::Result<()> {
+    for (fs_type, target) in [
+        ("devtmpfs", "dev"),
+        ("proc", "proc"),
+        ("sysfs", "sys"),
+        ("cgroup2", "sys/fs/cgroup"),
+        ("devpts", "dev/pts"),
+        ("mqueue", "dev/mqueue"),
+    ] {
+        let target = Path::new(root).join(target);
+        // Below sysfs and where the file system has it, it is there already.
+        let _ = fs::create_dir_all(&target);
+        let data: &CStr = if fs_type == "devpts" { c"ptmxmode=0666" } else { c"" };
+        let mounted = mount(fs_type, &target, fs_type, MountFlags::empty(), data);
+        mounted.with_context(|| format!("cannot mount {fs_type} on {}", target.display()))?;
+    }
+    Ok(())
+}
+
+/// Loads the kernel modules that there are, in the order of their names.
+fn modules() -> anyhow::Result<()> {
+    let mut paths: Vec<_> =
+        fs::read_dir("/modules")?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
+    paths.sort();
+    for path in paths {
+        let loaded = rustix::system::finit_module(File::open(&path)?, c"", 0);
+        loaded.with_context(|| format!("cannot load {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Leaves the initramfs for a file system that is mounted, as every host's root is: the initramfs is no mount that
+/// could be moved, listed or left.
+fn new_root() -> anyhow::Result<()> {
+    let new = Path::new("/new");
+    fs::create_dir(new)?;
+    mount("root", new, "tmpfs", MountFlags::empty(), c"mode=755")?;
+    for file in ["live", "lxkns", "arguments"] {
+        fs::copy(Path::new("/").join(file), new.join(file))?;
+        fs::remove_file(Path::new("/").join(file))?;
+    }
+    for directory in ["dev", "proc", "sys"] {
+        fs::create_dir(new.join(directory))?;
+        mount_move(Path::new("/").join(directory), new.join(directory))?;
+    }
+    std::env::set_current_dir(new)?;
+    mount_move(".", "/")?;
+    chroot(".")?;
+    Ok(std::env::set_current_dir("/")?)
+}

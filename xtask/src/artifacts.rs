@@ -1,0 +1,79 @@
+//! What cargo builds for tasks that run it themselves.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::run::{cargo, output};
+
+/// The test binary that asks the running kernel, and the program that it runs.
+const LIVE: &str = "live";
+const PROGRAM: &str = "lxkns";
+/// The first process of a virtual machine.
+const INIT: &str = "lxkns-test-init";
+
+/// Where cargo has put what the live tests consist of.
+pub(crate) struct Programs {
+    pub(crate) live: PathBuf,
+    pub(crate) lxkns: PathBuf,
+}
+
+/// Builds the live tests as `cargo xtask test` does.
+pub(crate) fn live_tests() -> anyhow::Result<Programs> {
+    // All of it, as the suite was built: for one package alone cargo chooses other features and builds anew.
+    let messages = messages(&mut cargo(["test", "--no-run", "--workspace", "--test", LIVE, "--all-features"]))?;
+    programs(&messages)
+}
+
+/// Builds the live tests, and the first process of a virtual machine, to run where there is nothing else.
+pub(crate) fn static_programs() -> anyhow::Result<(Programs, PathBuf)> {
+    // With a target named, the flags are not for build scripts and procedural macros, which cannot be linked so.
+    let host = output(Command::new("rustc").arg("-vV"))?;
+    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc does not name its host")?;
+    let mut build = cargo(["build", "--package", PROGRAM, "--package", INIT, "--bins", "--test", LIVE, "--profile=vm"]);
+    // In a directory of its own: other flags would have all else built anew.
+    build.args(["--target", host, "--target-dir", "target/vm"]).env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    let messages = messages(&mut build)?;
+    Ok((programs(&messages)?, executable(&messages, "bin", INIT)?))
+}
+
+fn programs(messages: &str) -> anyhow::Result<Programs> {
+    Ok(Programs { live: executable(messages, "test", LIVE)?, lxkns: executable(messages, "bin", PROGRAM)? })
+}
+
+fn messages(build: &mut Command) -> anyhow::Result<String> {
+    output(build.args(["--locked", "--message-format=json-render-diagnostics"]))
+}
+
+/// The executable of one target among the messages of cargo.
+fn executable(messages: &str, kind: &str, name: &str) -> anyhow::Result<PathBuf> {
+    for message in messages.lines() {
+        let message: serde_json::Value = serde_json::from_str(message).context("cargo's message is not JSON")?;
+        let target = &message["target"];
+        let mut kinds = target["kind"].as_array().into_iter().flatten();
+        if message["reason"] == "compiler-artifact"
+            && target["name"] == name
+            && kinds.any(|k| k == kind)
+            && let Some(path) = message["executable"].as_str()
+        {
+            return Ok(Path::new(path).into());
+        }
+    }
+    bail!("cargo has built no {kind} {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_executable_is_found_by_kind_and_name() {
+        let messages = r#"{"reason":"build-script-executed"}
+{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"live"},"executable":"/wrong"}
+{"reason":"compiler-artifact","target":{"kind":["test"],"name":"live"},"executable":"/right"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages, "test", "live").unwrap(), PathBuf::from("/right"));
+        assert!(executable(messages, "test", "other").is_err());
+    }
+}

@@ -1,0 +1,65 @@
+//! The initramfs of a machine: our programs, the modules that they need, and nothing else.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cpio::newc::{Builder, trailer};
+
+use super::kernels::Kernel;
+use crate::artifacts::Programs;
+
+const DIRECTORY: u32 = 0o040_755;
+const DEVICE: u32 = 0o020_666;
+const PROGRAM: u32 = 0o100_755;
+
+/// Writes the initramfs for this kernel into a directory. What is in it: see `tests/init/src/main.rs`, which runs there.
+pub(super) fn write(
+    kernel: &Kernel,
+    init: &Path,
+    programs: &Programs,
+    only: Option<&str>,
+    directory: &Path,
+) -> anyhow::Result<PathBuf> {
+    let path = directory.join(format!("{}.cpio", kernel.file_name()));
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let mut archive = Archive { to: BufWriter::new(file), entries: 0 };
+    for name in ["dev", "proc", "sys", "modules"] {
+        archive.add(name, DIRECTORY, (0, 0), &[])?;
+    }
+    // The kernel opens the first one for init before there is any other file system.
+    archive.add("dev/console", DEVICE, (5, 1), &[])?;
+    archive.add("dev/null", DEVICE, (1, 3), &[])?;
+    for (name, from) in [("init", init), ("live", &programs.live), ("lxkns", &programs.lxkns)] {
+        archive.add_file(name, from)?;
+    }
+    for (n, module) in kernel.modules.iter().enumerate() {
+        let name = module.file_name().unwrap_or_default().to_string_lossy();
+        archive.add_file(&format!("modules/{n}-{name}"), module)?;
+    }
+    archive.add("arguments", PROGRAM, (0, 0), only.unwrap_or_default().as_bytes())?;
+    trailer(archive.to)?.into_inner()?.sync_data()?;
+    Ok(path)
+}
+
+struct Archive {
+    to: BufWriter<File>,
+    entries: u32,
+}
+
+impl Archive {
+    fn add(&mut self, name: &str, mode: u32, device: (u32, u32), contents: &[u8]) -> anyhow::Result<()> {
+        self.entries += 1;
+        let entry = Builder::new(name).ino(self.entries).mode(mode).rdev_major(device.0).rdev_minor(device.1);
+        let mut writer = entry.write(&mut self.to, u32::try_from(contents.len())?);
+        writer.write_all(contents)?;
+        writer.finish()?;
+        Ok(())
+    }
+
+    fn add_file(&mut self, name: &str, from: &Path) -> anyhow::Result<()> {
+        let contents = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+        self.add(name, PROGRAM, (0, 0), &contents)
+    }
+}

@@ -1,0 +1,68 @@
+//! A virtual machine, from its kernel's start to its end.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::kernels::Kernel;
+
+const QEMU: &str = "qemu-system-x86_64";
+/// How long the tests may take in a machine. They take one or two minutes; a machine that hangs, for ever.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// Whether there is what machines are run with.
+pub(super) fn can_run() -> anyhow::Result<()> {
+    if !cfg!(target_arch = "x86_64") {
+        bail!("the machines are of x86-64, and so the host must be");
+    }
+    match Command::new(QEMU).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => bail!("{QEMU}: {status}"),
+        Err(error) => Err(error).context(format!("{QEMU} is missing (Debian: qemu-system-x86)")),
+    }
+}
+
+/// Runs a machine until it switches itself off, and returns what was written to its second serial port.
+pub(super) fn run(kernel: &Kernel, initramfs: &Path, directory: &Path) -> anyhow::Result<String> {
+    let port = |name| directory.join(format!("{}.{name}", kernel.file_name()));
+    let (console, report) = (port("console"), port("report"));
+    // So that a machine ends with whoever started it.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", QEMU, "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"]);
+    // KVM is not for everybody, and where there is one it may be one of a virtual machine, which hangs old kernels.
+    command.args(["-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "2048"]);
+    command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
+    command.args(["-append", "console=ttyS0 quiet loglevel=4 panic=-1"]);
+    for port in [&console, &report] {
+        command.arg("-serial").arg(format!("file:{}", port.display()));
+    }
+    let started = Instant::now();
+    let mut machine = command.stdin(Stdio::null()).spawn().context("cannot run setpriv")?;
+    let limit = Timespec { tv_sec: LIMIT.as_secs().cast_signed(), tv_nsec: 0 };
+    let pidfd = pidfd_open(Pid::from_child(&machine), PidfdFlags::empty())?;
+    let ended = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit))?;
+    if ended == 0 {
+        machine.kill()?;
+    }
+    let status = machine.wait()?;
+    let text = |path| fs::read(path).map(|text| String::from_utf8_lossy(&text).replace('\r', "")).unwrap_or_default();
+    let (console, report) = (text(&console), text(&report));
+    let seconds = started.elapsed().as_secs();
+    // The kernel and init say nothing unless something is wrong, but for how it ends.
+    let remarks: Vec<&str> =
+        console.lines().filter(|line| !line.trim().is_empty() && !line.contains("reboot:")).collect();
+    if ended == 0 || !status.success() || !console.contains("reboot: Power down") {
+        let last = &report[report.floor_char_boundary(report.len().saturating_sub(1000))..];
+        bail!("the machine has failed after {seconds} s ({status}): {}\n{last}", remarks.join("\n"));
+    }
+    if let Some(remark) = remarks.iter().find(|line| line.starts_with("init: ")) {
+        bail!("{remark}");
+    }
+    println!("{}: {seconds} s", kernel.name);
+    Ok(report)
+}

@@ -1,0 +1,130 @@
+//! `cargo xtask vm`: the live tests on other kernels, in virtual machines; and what each kernel gives, as a table.
+//!
+//! Needs neither root nor KVM: QEMU emulates the processor, and a machine consists of a kernel and an initramfs that is
+//! put together here. The tests are those that run on the host too, in one statically linked program.
+
+mod image;
+mod kernels;
+mod machine;
+mod report;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use anyhow::{Context, ensure};
+
+use crate::artifacts::{self, Programs};
+use crate::run::{line, output};
+use kernels::Kernel;
+use report::Report;
+use table::Table;
+
+/// What the table is kept in.
+const DOCUMENT: &str = "docs/kernels.md";
+
+/// How many machines run side by side: each has two processors, and waits much.
+const SIDE_BY_SIDE: usize = 2;
+
+#[derive(clap::Args, Default)]
+pub(crate) struct Args {
+    /// Debian's kernels of these versions [default: 5.10 6.1 6.12 7.2, unless --kernel names others]
+    #[arg(value_name = "KERNEL")]
+    versions: Vec<String>,
+    /// A kernel of any origin (vmlinuz); can be given several times
+    #[arg(long, value_name = "PATH")]
+    kernel: Vec<PathBuf>,
+    /// A module to load into each of the kernels that --kernel names, not compressed; can be given several times
+    #[arg(long, value_name = "PATH", requires = "kernel")]
+    module: Vec<PathBuf>,
+    /// Only tests whose names contain this
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Print all that the tests print
+    #[arg(long)]
+    verbose: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    machine::can_run()?;
+    let mut kernels: Vec<_> = args.kernel.iter().map(|path| Kernel::of_file(path, &args.module)).collect();
+    let versions: Vec<&str> = match (&args.versions[..], &args.kernel[..]) {
+        ([], []) => kernels::DEFAULT.to_vec(),
+        (versions, _) => versions.iter().map(String::as_str).collect(),
+    };
+    kernels.extend(kernels::of_debian(&versions)?);
+    let (programs, init) = artifacts::static_programs()?;
+
+    println!("on this host");
+    let here = on_this_host(&programs).context("on this host")?;
+    let mut reports = in_machines(&kernels, &programs, &init, args)?;
+    let whole = args.only.is_none();
+    let mut problems: Vec<String> = reports.iter().flat_map(Report::problems).collect();
+    // All tests on this host are for `cargo xtask test`.
+    reports.push(here);
+    reports.sort_by_key(|report| report.version);
+
+    if whole {
+        let table = Table::of(&reports)?;
+        println!("\n{}", table.for_terminal());
+        problems.extend(table.keep(DOCUMENT)?);
+    }
+    for report in &reports {
+        println!("{}", report.summary());
+    }
+    for problem in &problems {
+        println!("{problem}");
+    }
+    ensure!(problems.is_empty(), "{} problems", problems.len());
+    Ok(())
+}
+
+/// What CI runs.
+pub(crate) fn all() -> anyhow::Result<()> {
+    run(&Args::default())
+}
+
+/// What the kernel that runs this gives: of the tests, those that say so.
+fn on_this_host(programs: &Programs) -> anyhow::Result<Report> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut text = format!("{}{release}\n", report::KERNEL);
+    let mut asked = Command::new(&programs.live);
+    text += &format!("{}\n{}", report::INTERFACES, output(asked.arg("--interfaces"))?);
+    let who = if rustix::process::geteuid().is_root() { "root" } else { "a user" };
+    text += &format!("== {who}\n");
+    for group in table::groups() {
+        let mut command = Command::new(&programs.live);
+        command.arg(group).env("LXKNS_BIN", &programs.lxkns);
+        let ran = command.output().with_context(|| format!("cannot run {}", line(&command)))?;
+        text += &String::from_utf8_lossy(&ran.stdout);
+    }
+    Report::parse(&text, "this host")
+}
+
+/// Runs a machine for each kernel, some side by side.
+fn in_machines(kernels: &[Kernel], programs: &Programs, init: &Path, args: &Args) -> anyhow::Result<Vec<Report>> {
+    let directory = tempfile::Builder::new().prefix("lxkns-vm-").tempdir().context("cannot make a directory")?;
+    let next = Mutex::new(kernels.iter());
+    let reports = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE.min(kernels.len()) {
+            scope.spawn(|| {
+                loop {
+                    let Some(kernel) = next.lock().expect("nobody panics with it").next() else { return };
+                    println!("{}", kernel.name);
+                    let report = image::write(kernel, init, programs, args.only.as_deref(), directory.path())
+                        .and_then(|initramfs| machine::run(kernel, &initramfs, directory.path()))
+                        .and_then(|text| {
+                            if args.verbose {
+                                println!("{text}");
+                            }
+                            Report::parse(&text, &kernel.name)
+                        });
+                    reports.lock().expect("nobody panics with it").push(report.context(kernel.name.clone()));
+                }
+            });
+        }
+    });
+    reports.into_inner().expect("nobody panics with it").into_iter().collect()
+}

@@ -1,0 +1,196 @@
+//! What a machine reports: the kernel, what its interfaces answered, and how each test went.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, ensure};
+
+/// How the sections of a report begin: that of the kernel, followed by its release; that of the interfaces; and the
+/// runs, each with who ran the tests. What follows a colon there is how the run ended.
+pub(super) const KERNEL: &str = "== kernel ";
+pub(super) const INTERFACES: &str = "== interfaces";
+const RUN: &str = "== ";
+
+/// A kernel's version, by its first two numbers.
+pub(super) type Version = (u32, u32);
+
+/// What one kernel gives.
+pub(super) struct Report {
+    /// What the kernel is called here.
+    name: String,
+    release: String,
+    pub(super) version: Version,
+    pub(super) interfaces: Vec<Interface>,
+    pub(super) runs: Vec<Run>,
+}
+
+/// What a kernel answers to one interface.
+#[derive(Debug, PartialEq)]
+pub(super) struct Interface {
+    pub(super) name: String,
+    /// What is lost without it.
+    pub(super) lost: String,
+    /// `yes`, or the error.
+    pub(super) answer: String,
+}
+
+/// The tests, as run by one user.
+#[derive(Default)]
+pub(super) struct Run {
+    pub(super) who: String,
+    pub(super) outcomes: BTreeMap<String, Outcome>,
+    /// Why tests were skipped.
+    reasons: BTreeMap<String, String>,
+    /// What the failed ones said.
+    failures: String,
+    ended: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Outcome {
+    Passed,
+    Failed,
+    Skipped,
+}
+
+impl Report {
+    pub(super) fn parse(text: &str, name: &str) -> anyhow::Result<Self> {
+        let (mut release, mut interfaces, mut runs) = ("", Vec::new(), Vec::<Run>::new());
+        let mut is_interfaces = false;
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix(KERNEL) {
+                release = rest;
+            } else if line == INTERFACES {
+                is_interfaces = true;
+            } else if let Some(rest) = line.strip_prefix(RUN) {
+                is_interfaces = false;
+                match rest.split_once(": ") {
+                    Some((who, ended)) => {
+                        let run =
+                            runs.last_mut().filter(|run| run.who == who).context("a run ends that has not begun")?;
+                        run.ended = ended.to_owned();
+                    }
+                    None => runs.push(Run { who: rest.to_owned(), ..Run::default() }),
+                }
+            } else if is_interfaces {
+                interfaces.extend(interface(line));
+            } else if let Some(run) = runs.last_mut() {
+                run.read(line);
+            }
+        }
+        let version = version(release).with_context(|| format!("{name}: no kernel in the report: {text:.200}"))?;
+        ensure!(!interfaces.is_empty(), "{name}: nothing about interfaces in the report");
+        Ok(Self { name: name.to_owned(), release: release.to_owned(), version, interfaces, runs })
+    }
+
+    /// What is wrong with it, if anything.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for who in ["root", "nobody"] {
+            match self.runs.iter().find(|run| run.who == who) {
+                Some(run) => {
+                    problems.extend(run.problems().map(|problem| format!("{} as {who}: {problem}", self.name)))
+                }
+                None => problems.push(format!("{}: no run as {who}", self.name)),
+            }
+        }
+        problems
+    }
+
+    /// A line for each run.
+    pub(super) fn summary(&self) -> String {
+        let runs = self.runs.iter().map(|run| {
+            let count = |outcome| run.outcomes.values().filter(|&&o| o == outcome).count();
+            let (passed, failed, skipped) = (count(Outcome::Passed), count(Outcome::Failed), count(Outcome::Skipped));
+            format!("{:<32} as {:<8} {passed} passed, {failed} failed, {skipped} skipped", self.release, run.who)
+        });
+        runs.collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Run {
+    /// Reads a line of what the tests print.
+    fn read(&mut self, line: &str) {
+        if let Some((name, reason)) = line.strip_prefix("skipped: ").and_then(|rest| rest.split_once(": needs ")) {
+            self.reasons.insert(name.to_owned(), reason.to_owned());
+        } else if let Some((name, outcome)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
+            let outcome = match outcome {
+                "ok" => Outcome::Passed,
+                "ignored" => Outcome::Skipped,
+                _ => Outcome::Failed,
+            };
+            self.outcomes.insert(name.trim().to_owned(), outcome);
+        } else if line.starts_with("---- ") || (!self.failures.is_empty() && !line.starts_with("failures:")) {
+            self.failures += line;
+            self.failures.push('\n');
+        }
+    }
+
+    fn problems(&self) -> impl Iterator<Item = String> {
+        let failed = self.outcomes.values().any(|&outcome| outcome == Outcome::Failed);
+        let unexplained = !failed && self.ended != "exit status: 0";
+        let unexplained = unexplained.then(|| format!("the run has ended with {:?}", self.ended));
+        let empty = self.outcomes.is_empty().then(|| "no test has run".to_owned());
+        // A machine lacks what only a newer kernel has, and programs; it must have all else.
+        let is_owed = |reason: &str| {
+            ["Linux ", "the program "].iter().any(|start| reason.starts_with(start))
+                || reason.ends_with(" namespaces")
+                || (reason == "root" && self.who != "root")
+        };
+        let skipped = self.reasons.iter().filter(move |(_, reason)| !is_owed(reason));
+        let skipped = skipped.map(|(name, reason)| format!("{name} was skipped, for want of {reason}"));
+        let failures = failed.then(|| self.failures.trim_end().to_owned());
+        failures.into_iter().chain(unexplained).chain(empty).chain(skipped)
+    }
+}
+
+/// `name`, what is lost without it, and the answer, with tabs between.
+fn interface(line: &str) -> Option<Interface> {
+    let mut fields = line.split('\t').map(str::to_owned);
+    Some(Interface { name: fields.next()?, lost: fields.next()?, answer: fields.next()? })
+}
+
+/// `6.12.117+deb13-cloud-amd64`, also `6.12` alone: the first two numbers.
+pub(super) fn version(release: &str) -> Option<Version> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "== kernel 6.1.0-50-cloud-amd64\n== interfaces\nlistns\tmuch\tENOSYS\n== root\n\
+        skipped: a::b: needs Linux 6.11\nskipped: a::c: needs the file /dev/fuse\nrunning 3 tests\n\
+        test a::a   ... ok\ntest a::b   ... ignored\ntest a::d ... FAILED\n\nfailures:\n\n---- a::d ----\nit broke\n\n\
+        failures:\n    a::d\n\ntest result: FAILED. 1 passed\n\n== root: exit status: 101\n";
+
+    #[test]
+    fn a_report_is_read() {
+        let report = Report::parse(TEXT, "6.1").unwrap();
+        assert_eq!(report.version, (6, 1));
+        let interface = Interface { name: "listns".into(), lost: "much".into(), answer: "ENOSYS".into() };
+        assert_eq!(report.interfaces, [interface]);
+        assert_eq!(report.runs[0].outcomes["a::a"], Outcome::Passed);
+        assert_eq!(report.runs[0].outcomes["a::b"], Outcome::Skipped);
+        let problems = report.problems();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(problems[0].contains("it broke"), "{problems:?}");
+        assert_eq!(problems[1], "6.1 as root: a::c was skipped, for want of the file /dev/fuse");
+        assert_eq!(problems[2], "6.1: no run as nobody");
+    }
+
+    #[test]
+    fn what_ends_early_is_a_problem() {
+        let text = TEXT.replace("FAILED\n", "ok\n").replace("exit status: 101", "signal: 9 (SIGKILL)");
+        let problems = Report::parse(&text, "6.1").unwrap().problems();
+        assert!(problems.iter().any(|problem| problem.contains("signal: 9")), "{problems:?}");
+        assert!(Report::parse("", "6.1").is_err());
+    }
+
+    #[test]
+    fn versions() {
+        assert_eq!(version("5.10.0-46-cloud-amd64"), Some((5, 10)));
+        assert_eq!(version("7.2"), Some((7, 2)));
+        assert_eq!(version("x"), None);
+    }
+}
