@@ -55,14 +55,14 @@ impl Need {
 
 /// A test, with what it needs.
 pub(crate) struct Test {
-    name: &'static str,
+    name: String,
     needs: &'static [Need],
-    run: fn(),
+    run: Box<dyn FnOnce() + Send>,
 }
 
 /// A test.
-pub(crate) const fn test(name: &'static str, needs: &'static [Need], run: fn()) -> Test {
-    Test { name, needs, run }
+pub(crate) fn test(name: impl Into<String>, needs: &'static [Need], run: impl FnOnce() + Send + 'static) -> Test {
+    Test { name: name.into(), needs, run: Box::new(run) }
 }
 
 /// Runs the tests. One that lacks something is skipped, and says what; under CI (`CI=true`) that is a failure.
@@ -73,21 +73,21 @@ pub(crate) fn run(tests: Vec<Test>) -> ! {
     let is_for_this_user =
         |test: &Test| !probe::is_root() || !test.needs.iter().any(|need| matches!(need, Need::Unprivileged));
     let trials = tests.into_iter().filter(is_for_this_user).map(|test| {
-        let missing = test.needs.iter().find_map(|need| Some((need.is_of_the_run(), need.missing()?)));
-        let run = test.run;
+        let Test { name, needs, run } = test;
+        let missing = needs.iter().find_map(|need| Some((need.is_of_the_run(), need.missing()?)));
         match missing {
-            None => Trial::test(test.name, move || {
+            None => Trial::test(name, move || {
                 run();
                 Ok(())
             }),
             Some((false, what)) if is_ci => {
-                Trial::test(test.name, move || Err(Failed::from(format!("needs {what}; under CI that must be there"))))
+                Trial::test(name, move || Err(Failed::from(format!("needs {what}; under CI that must be there"))))
             }
             Some((_, what)) => {
                 if !arguments.list {
-                    eprintln!("skipped: {}: needs {what}", test.name);
+                    eprintln!("skipped: {name}: needs {what}");
                 }
-                Trial::test(test.name, || Ok(())).with_ignored_flag(true)
+                Trial::test(name, || Ok(())).with_ignored_flag(true)
             }
         }
     });

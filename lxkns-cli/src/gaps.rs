@@ -15,6 +15,7 @@ const INITIAL_USER_NAMESPACE: u64 = 4_026_531_837;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     Processes,
+    ForChildren,
     Fds,
     Sockets,
     Tuns,
@@ -33,7 +34,8 @@ enum Subject {
 impl Subject {
     fn of(place: Place) -> Self {
         match place {
-            Place::Processes | Place::Tasks | Place::ForChildren => Self::Processes,
+            Place::Processes | Place::Tasks => Self::Processes,
+            Place::ForChildren => Self::ForChildren,
             Place::Fds | Place::TaskFds => Self::Fds,
             Place::Sockets => Self::Sockets,
             Place::Tun => Self::Tuns,
@@ -53,13 +55,19 @@ impl Subject {
     /// The capabilities that would have helped.
     fn needs(self) -> Capabilities {
         match self {
-            Self::Processes | Self::Facts | Self::CommandLines | Self::Cgroups | Self::Suspects => {
+            Self::Processes | Self::ForChildren | Self::Facts | Self::CommandLines | Self::Cgroups | Self::Suspects => {
                 Capabilities::SYS_PTRACE
             }
             Self::Fds => Capabilities::SYS_PTRACE | Capabilities::DAC_READ_SEARCH,
             Self::Sockets | Self::Tuns => Capabilities::NET_ADMIN,
             _ => Capabilities::SYS_ADMIN,
         }
+    }
+
+    /// Whether what is denied of the host as a whole is a call that the caller may not make even about itself: no privilege
+    /// is missing then.
+    fn is_of_callers(self) -> bool {
+        matches!(self, Self::ForChildren | Self::Fds | Self::Sockets | Self::Tuns | Self::NamespaceFacts)
     }
 
     /// What it is, with how many where that is known.
@@ -69,6 +77,7 @@ impl Subject {
             Self::Processes => return format!("{} of {processes} processes", group.pids.len()),
             Self::Kernel => return "the kernel's own lists of namespaces".to_owned(),
             Self::Host => return "facts about the host".to_owned(),
+            Self::ForChildren => ("namespaces for children", "process"),
             Self::Fds => ("open files", "process"),
             Self::Sockets => ("sockets", "process"),
             Self::Tuns => ("TUN files", "process"),
@@ -99,6 +108,7 @@ impl Subject {
 #[derive(Debug, Default)]
 struct Group<'a> {
     pids: BTreeSet<Pid>,
+    is_of_host: bool,
     objects: BTreeSet<&'a Object>,
 }
 
@@ -120,13 +130,17 @@ pub(crate) fn lines(snapshot: &Snapshot, places: Places, held: Capabilities) -> 
         let group = groups.entry((kind, errno, subject)).or_default();
         match (pid, &gap.object) {
             (Some(pid), _) => drop(group.pids.insert(pid)),
-            (None, Object::Host) => {}
+            (None, Object::Host) => group.is_of_host = true,
             (None, object) => drop(group.objects.insert(object)),
         }
     }
     let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
     for ((kind, errno, subject), group) in &groups {
-        let reason = reason(*kind, *errno, *subject, held);
+        let reason = if *kind == GapKind::Denied && group.is_of_host && subject.is_of_callers() {
+            "not readable: refused by a filter of system calls (seccomp)".to_owned()
+        } else {
+            reason(*kind, *errno, *subject, held)
+        };
         let phrase = subject.phrase(group, snapshot.processes.len());
         match reasons.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, phrases)) => phrases.push(phrase),
@@ -265,6 +279,21 @@ mod tests {
                 "open files of 1 process not read: no answer in time",
                 "mounts of 1 mount namespace not read: Input/output error (os error 5)",
             ]
+        );
+    }
+
+    #[test]
+    fn a_filter_is_not_a_missing_privilege() {
+        let gaps = [
+            (Place::Sockets, Object::Host, EPERM),
+            (Place::TaskFds, Object::Host, EPERM),
+            (Place::Sockets, Object::Host, ENOSYS),
+            (Place::ForChildren, Object::Host, EPERM),
+        ];
+        assert_eq!(
+            told(&gaps),
+            ["namespaces for children, open files and sockets not readable: \
+                 refused by a filter of system calls (seccomp)"]
         );
     }
 

@@ -46,7 +46,9 @@ pub(crate) fn write(snapshot: &Snapshot, args: &DumpArgs, out: &mut impl Write) 
 /// The reader's own namespace of this type.
 pub(crate) fn own_namespace(ns_type: NamespaceType) -> Option<NamespaceId> {
     let link = format!("self/ns/{ns_type}");
-    identify(rustix::fs::openat(ProcRoot::host().ok()?, link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?).ok()
+    // The kernel's own: nobody has to be asked for it.
+    let status = rustix::fs::statat(ProcRoot::host().ok()?, link, AtFlags::empty()).ok()?;
+    Some(NamespaceId { ino: status.st_ino, dev: status.st_dev })
 }
 
 /// The namespace at a path, or `None` where there is something else. Nothing is opened but by name (`O_PATH`), no

@@ -79,6 +79,8 @@ mod error;
 mod procfs;
 
 mod discovery;
+mod interface;
+mod lookup;
 mod reach;
 
 pub mod model;

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags};
@@ -10,8 +10,10 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 use lxkns_sys::{NsHandle, PidfdNamespace};
 
 use crate::error::{Error, ErrorKind};
+use crate::interface::Call;
+use crate::lookup::{self, Roots};
 use crate::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
-use crate::procfs::{ProcDir, ProcRoot};
+use crate::procfs::{ProcDir, ProcRoot, parse};
 
 /// `/dev/net/tun`, by its fixed device number (`Documentation/admin-guide/devices.txt`).
 pub(crate) const TUN_DEVICE: (u32, u32) = (10, 200);
@@ -32,7 +34,7 @@ pub(crate) const TUN_DEVICE: (u32, u32) = (10, 200);
 /// # Minimum kernel version
 ///
 /// 4.11 for those held by processes, threads and descriptors; 5.6 for sockets and TUN/TAP files (`pidfd_getfd(2)`);
-/// 5.12 for bind mounts (`RESOLVE_CACHED` of `openat2(2)`); 6.18 for those that only the kernel lists.
+/// 5.12 for bind mounts below file systems that may have a server (`RESOLVE_CACHED` of `openat2(2)`); 6.18 for those that only the kernel lists.
 pub fn open_namespace(proc: &ProcRoot, snapshot: &Snapshot, id: NamespaceId) -> Result<OwnedFd, Error> {
     let what = || format!("cannot open the namespace with inode {}", id.ino);
     let namespace =
@@ -42,11 +44,10 @@ pub fn open_namespace(proc: &ProcRoot, snapshot: &Snapshot, id: NamespaceId) -> 
     for holder in namespace.holders.iter().take(64) {
         let opened = match holder {
             Holder::BindMount { mount_ns, path: Some(path), .. } => {
-                below_roots(proc, members(snapshot, *mount_ns), path, id)
+                Roots::new(proc, members(snapshot, *mount_ns)).namespace(path, id)
             }
             Holder::Mount { mount_ns, mount_id, path: Some(path), .. } => {
-                let member = members(snapshot, *mount_ns).next().ok_or(Errno::NOENT);
-                let procfs = member.and_then(|member| mount_below_root(proc, member, path, *mount_id));
+                let procfs = Roots::new(proc, members(snapshot, *mount_ns)).mount(path, *mount_id);
                 let flags = OFlags::RDONLY | OFlags::CLOEXEC;
                 procfs
                     .and_then(|procfs| rustix::fs::openat(procfs, c"1/ns/pid", flags, Mode::empty()))
@@ -101,18 +102,20 @@ pub(crate) fn through(proc: &ProcRoot, ns_type: NamespaceType, holder: &Holder) 
         Holder::Task { pid, tid } => open_link(proc, &format!("{pid}/task/{tid}/ns/{ns_type}")),
         Holder::ForChildren { pid, tid } => {
             match open_link(proc, &format!("{pid}/task/{tid}/ns/{ns_type}_for_children")) {
-                Err(Errno::NOENT) if ns_type == NamespaceType::Pid => pid_for_children(proc, pid, tid),
+                Err(Errno::NOENT) if ns_type == NamespaceType::Pid => {
+                    pid_for_children(proc, pid, tid).map_err(|(_, errno)| errno)
+                }
                 opened => opened,
             }
         }
         Holder::Fd { pid, tid, fd } => {
             let path = format!("{pid}/task/{tid}/fd/{fd}");
             let pinned = rustix::fs::openat(proc, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-            reopen_namespace(proc, &pinned)
+            reopen_namespace(proc, tid, &pinned)
         }
         Holder::Socket { pid, tid, fd, .. } | Holder::Tun { pid, tid, fd, .. } => {
             let process = proc.process(pid)?;
-            lxkns_sys::siocgskns(Fetched::new(&pidfd(proc, &process, pid, tid)?, fd)?)
+            lxkns_sys::siocgskns(Fetched::new(proc, &pidfd(proc, &process, pid, tid)?, fd)?)
         }
         _ => Err(Errno::NOENT),
     }
@@ -124,10 +127,18 @@ pub(crate) fn open_link(proc: &ProcRoot, path: &str) -> Result<OwnedFd, Errno> {
 }
 
 /// The PID namespace that a thread's next child will be the first process of, and whose link cannot be read until then.
-pub(crate) fn pid_for_children(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<OwnedFd, Errno> {
-    let process = proc.process(pid)?;
-    let pidfd = pidfd(proc, &process, pid, tid)?;
-    lxkns_sys::pidfd_get_namespace(pidfd, PidfdNamespace::PidForChildren)
+///
+/// The error says which call it was.
+pub(crate) fn pid_for_children(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<OwnedFd, (Call, Errno)> {
+    let open = pidfd_call(pid, tid);
+    let process = proc.process(pid).map_err(|errno| (open, errno))?;
+    let pidfd = pidfd(proc, &process, pid, tid).map_err(|errno| (open, errno))?;
+    lxkns_sys::pidfd_get_namespace(pidfd, PidfdNamespace::PidForChildren).map_err(|errno| (Call::PidForChildren, errno))
+}
+
+/// The call that opens a pidfd of this.
+pub(crate) fn pidfd_call(pid: Pid, tid: Tid) -> Call {
+    if tid == Tid::from(pid) { Call::PidfdOpen } else { Call::PidfdOpenThread }
 }
 
 /// A pidfd of a process or, where `tid` is another, of its thread, made sure to mean what `process` means.
@@ -153,12 +164,8 @@ pub(crate) fn pidfd_by_number(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<Own
 
 /// The directory still answers: so the number has not been given to another, and what was opened by it is the same.
 pub(crate) fn still_means(process: &ProcDir, pid: Pid, tid: Tid) -> Result<(), Errno> {
-    if tid == Tid::from(pid) {
-        process.stat(c"ns", StatxFlags::INO)?;
-    } else {
-        process.stat(format!("task/{tid}/ns"), StatxFlags::INO)?;
-    }
-    Ok(())
+    let ns = if tid == Tid::from(pid) { "ns".to_owned() } else { format!("task/{tid}/ns") };
+    rustix::fs::statat(process, ns, AtFlags::empty()).map(drop)
 }
 
 /// A copy of somebody's socket or TUN/TAP descriptor. Dropping it does not keep the caller waiting: if the owner has just
@@ -171,12 +178,12 @@ pub(crate) struct Fetched {
 impl Fetched {
     /// Fetches the descriptor `fd`. By now that can be anything: `EBADF` if it is neither a socket nor a TUN/TAP file. Such a
     /// copy may not even be closed here, since that asks its file system's server.
-    pub(crate) fn new(pidfd: &OwnedFd, fd: u32) -> Result<Self, Errno> {
+    pub(crate) fn new(proc: &ProcRoot, pidfd: &OwnedFd, fd: u32) -> Result<Self, Errno> {
         let fd = i32::try_from(fd).map_err(|_| Errno::BADF)?;
         let fd = rustix::process::pidfd_getfd(pidfd, fd, PidfdGetfdFlags::empty())?;
         match sockopt::socket_linger(&fd) {
             Ok(linger) => Ok(Self { fd: Some(fd), lingers: linger.is_some() }),
-            Err(_) if is_tun(&fd) => Ok(Self { fd: Some(fd), lingers: false }),
+            Err(_) if is_tun(proc, &fd) => Ok(Self { fd: Some(fd), lingers: false }),
             Err(_) => {
                 close_elsewhere(fd);
                 Err(Errno::BADF)
@@ -205,79 +212,21 @@ fn close_elsewhere(fd: OwnedFd) {
     drop(std::thread::Builder::new().name("lxkns-close".into()).spawn(move || drop(fd)));
 }
 
-fn is_tun(fd: &OwnedFd) -> bool {
+fn is_tun(proc: &ProcRoot, fd: &OwnedFd) -> bool {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    rustix::fs::statx(fd, c"", flags, StatxFlags::TYPE).is_ok_and(|stat| {
-        FileType::from_raw_mode(stat.stx_mode.into()) == FileType::CharacterDevice
-            && (stat.stx_rdev_major, stat.stx_rdev_minor) == TUN_DEVICE
-    })
-}
-
-/// Opens a path below the root directories of these tasks, the first that leads to the namespace `id`.
-///
-/// Nothing but the kernel's cache of names is asked, so that no server of a file system can keep it waiting, and
-/// symbolic links are not followed. `EAGAIN` says that the cache did not know.
-pub(crate) fn below_roots(
-    proc: &ProcRoot,
-    members: impl Iterator<Item = Tid>,
-    path: &[u8],
-    id: NamespaceId,
-) -> Result<OwnedFd, Errno> {
-    /// How many members with a root directory of another kind are tried: a namespace's members mostly have the same.
-    const TRIES: usize = 8;
-    let mut result = Err(Errno::NXIO);
-    for member in members.take(TRIES) {
-        match below_root(proc, member, path, id) {
-            Ok(fd) => return Ok(fd),
-            Err(Errno::NOENT | Errno::SRCH | Errno::NOTDIR) => {}
-            Err(errno) => result = Err(errno),
+    match rustix::fs::statx(fd, c"", flags, StatxFlags::TYPE) {
+        Ok(stat) => {
+            FileType::from_raw_mode(stat.stx_mode.into()) == FileType::CharacterDevice
+                && (stat.stx_rdev_major, stat.stx_rdev_minor) == TUN_DEVICE
         }
-    }
-    result
-}
-
-fn below_root(proc: &ProcRoot, member: Tid, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Errno> {
-    let pinned = cached_below_root(proc, member, path)?;
-    if identity_of_anything(&pinned)? == id { verified(proc.reopen(pinned.as_fd())?, id) } else { Err(Errno::NXIO) }
-}
-
-/// The root directory of a mount, as a task sees it; to be looked below only.
-pub(crate) fn mount_below_root(proc: &ProcRoot, member: Tid, path: &[u8], mount_id: u64) -> Result<OwnedFd, Errno> {
-    let pinned = cached_below_root(proc, member, path)?;
-    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    let stat = rustix::fs::statx(&pinned, c"", flags, StatxFlags::MNT_ID)?;
-    if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 && stat.stx_mnt_id == mount_id {
-        Ok(pinned)
-    } else {
-        Err(Errno::NXIO)
+        // Denied by a filter. No other kind of file has such a line in its fdinfo.
+        Err(_) => proc.own_fdinfo(fd.as_fd()).is_ok_and(|info| parse::fdinfo::is_tun(&info)),
     }
 }
 
-/// An `O_PATH` descriptor on what a path below a task's root directory leads to, from the kernel's cache alone.
-fn cached_below_root(proc: &ProcRoot, member: Tid, path: &[u8]) -> Result<OwnedFd, Errno> {
-    /// An answer takes a few microseconds; no answer, no longer.
-    const TRIES: usize = 32;
-    let root = ProcDir::open(proc, format!("{member}/root"))?;
-    let relative = path.strip_prefix(b"/").unwrap_or(path);
-    let relative = if relative.is_empty() { b"." } else { relative };
-    let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let resolve =
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
-    let open = || rustix::fs::openat2(&root, relative, flags, Mode::empty(), resolve);
-    // The cache also does not answer while somebody mounts or renames something, anywhere; that passes.
-    let mut answer = open();
-    for _ in 0..TRIES {
-        match answer {
-            Err(Errno::AGAIN) => answer = open(),
-            _ => break,
-        }
-    }
-    answer
-}
-
-/// Opens for asking what an `O_PATH` descriptor refers to, once it is known to be a namespace.
-pub(crate) fn reopen_namespace(proc: &ProcRoot, pinned: &OwnedFd) -> Result<OwnedFd, Errno> {
-    if identity_of_anything(pinned)?.dev != proc.nsfs_dev() {
+/// Opens for asking what an `O_PATH` descriptor of something of `task`'s refers to, once it is known to be a namespace.
+pub(crate) fn reopen_namespace(proc: &ProcRoot, task: Tid, pinned: &OwnedFd) -> Result<OwnedFd, Errno> {
+    if lookup::identify(proc, task, pinned)?.dev != proc.nsfs_dev() {
         return Err(Errno::NXIO);
     }
     proc.reopen(pinned.as_fd())
@@ -293,11 +242,4 @@ pub(crate) fn verified(fd: OwnedFd, id: NamespaceId) -> Result<OwnedFd, Errno> {
 pub(crate) fn identity(fd: impl AsFd) -> Result<NamespaceId, Errno> {
     let stat = rustix::fs::fstat(fd)?;
     Ok(NamespaceId { ino: stat.st_ino, dev: stat.st_dev })
-}
-
-/// Device and inode number of whatever a descriptor refers to, without asking any server of a file system.
-fn identity_of_anything(fd: impl AsFd) -> Result<NamespaceId, Errno> {
-    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    let stat = rustix::fs::statx(fd, c"", flags, StatxFlags::INO)?;
-    Ok(NamespaceId { ino: stat.stx_ino, dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor) })
 }

@@ -2,6 +2,7 @@
 
 mod churn;
 mod cli;
+mod denied;
 mod gaps;
 mod hostile;
 mod kernel_lists;
@@ -27,6 +28,7 @@ pub(crate) fn tests() -> Vec<Test> {
         processes::tests(),
         snapshots::tests(),
         gaps::tests(),
+        denied::tests(),
         safety::tests(),
         hostile::tests(),
         churn::tests(),

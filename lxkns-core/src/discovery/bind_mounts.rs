@@ -2,11 +2,12 @@
 
 use bstr::BString;
 use rustc_hash::FxHashMap;
-use rustix::fs::{StatxFlags, makedev};
+use rustix::fs::makedev;
 use rustix::io::Errno;
 
 use super::mount_lists::{self, Mount};
 use super::search::{Found, Search};
+use crate::lookup::Roots;
 use crate::model::{Holder, NamespaceId, NamespaceType, Place, Suspect, Tid};
 use crate::procfs::parse;
 use crate::reach;
@@ -21,8 +22,7 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) {
     if !search.looks_in(Place::BindMounts) {
         return;
     }
-    let own_procfs = search.proc.dir().stat(".", StatxFlags::INO).ok();
-    found.procfs_devices.extend(own_procfs.map(|stat| makedev(stat.stx_dev_major, stat.stx_dev_minor)));
+    found.procfs_devices.extend(reach::identity(search.proc).map(|id| id.dev));
     let members = members(found);
     loop {
         let todo: Vec<_> = found
@@ -66,17 +66,18 @@ fn one(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &
     if members.is_empty() && !search.looks_in(Place::ProcesslessMounts) {
         return;
     }
+    let mut roots = Roots::new(search.proc, members.iter().copied());
     for mount in mount_lists::of(search, found, mount_ns, members, &WANTED) {
         if mount.fs_type == NSFS {
-            bind_mount(search, found, mount_ns, members, mount);
+            bind_mount(search, found, mount_ns, &mut roots, mount);
         } else {
-            belonging(search, found, mount_ns, members, mount);
+            belonging(search, found, mount_ns, &mut roots, mount);
         }
     }
 }
 
 /// A bind mount of a namespace. Its root names type and inode, whether or not the path still leads there.
-fn bind_mount(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &[Tid], mount: Mount) {
+fn bind_mount(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, roots: &mut Roots<'_>, mount: Mount) {
     let Some((ns_type, ino)) = parse::links::parse(&mount.root) else {
         // A pidfd or the nsfs root itself, which are no namespaces.
         return;
@@ -84,17 +85,17 @@ fn bind_mount(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, mem
     let id = NamespaceId { ino, dev: makedev(mount.file_system.major, mount.file_system.minor) };
     let holder = Holder::BindMount { mount_ns, mount_id: mount.id, path: mount.point.clone() };
     found.note_through(search, Place::BindMounts, id, ns_type, holder, |_| match &mount.point {
-        Some(point) => reach::below_roots(search.proc, members.iter().copied(), point, id),
+        Some(point) => roots.namespace(point, id),
         None => Err(Errno::NXIO),
     });
 }
 
 /// A file system that belongs to some namespace.
-fn belonging(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &[Tid], mount: Mount) {
+fn belonging(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, roots: &mut Roots<'_>, mount: Mount) {
     let Mount { id: mount_id, file_system, fs_type, point: path, .. } = mount;
     if fs_type == "proc" {
         found.procfs_devices.insert(makedev(file_system.major, file_system.minor));
-        if let Some(id) = pid_namespace_of(search, members, path.as_ref(), mount_id) {
+        if let Some(id) = pid_namespace_of(search, roots, path.as_ref(), mount_id) {
             let holder = Holder::Mount { mount_ns, mount_id, fs_type, path };
             return found.note(search, Place::BindMounts, id, NamespaceType::Pid, holder);
         }
@@ -107,11 +108,11 @@ fn belonging(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, memb
 /// The PID namespace that a procfs shows: that of its PID 1, as long as that lives.
 fn pid_namespace_of(
     search: &Search<'_>,
-    members: &[Tid],
+    roots: &mut Roots<'_>,
     path: Option<&BString>,
     mount_id: u64,
 ) -> Option<NamespaceId> {
-    let procfs = reach::mount_below_root(search.proc, *members.first()?, path?, mount_id).ok()?;
+    let procfs = roots.mount(path?, mount_id).ok()?;
     let mut text = [0; 64];
     let length = rustix::fs::readlinkat_raw(&procfs, c"1/ns/pid", &mut text).ok()?;
     let (_, ino) = parse::links::parse(&text[..length])?;

@@ -17,6 +17,8 @@ use crate::reach;
 pub(super) struct Facts {
     pub(super) ns_type: NamespaceType,
     pub(super) unique_id: Option<u64>,
+    /// Why there is no ID.
+    pub(super) without_id: Option<Errno>,
     pub(super) owner: Relation,
     pub(super) parent: Relation,
     pub(super) owner_uid: Option<Uid>,
@@ -130,13 +132,13 @@ fn ask(
         },
         _ => None,
     };
-    // Before Linux 6.18 only mount namespaces say their ID, before 6.11 none does. That is how those kernels are, and
-    // no gap: nothing that there is stays unseen.
-    let unique_id = lxkns_sys::ns_get_id(fd).ok().or_else(|| match ns_type {
-        NamespaceType::Mnt => lxkns_sys::ns_get_mntns_id(fd).ok(),
-        _ => None,
+    // Before Linux 6.18 only mount namespaces say their ID, before 6.11 none does.
+    let id = lxkns_sys::ns_get_id(fd).or_else(|errno| match ns_type {
+        NamespaceType::Mnt => lxkns_sys::ns_get_mntns_id(fd),
+        _ => Err(errno),
     });
-    Ok(Facts { ns_type, unique_id, owner, parent, owner_uid, unanswered })
+    let (unique_id, without_id) = (id.ok(), id.err());
+    Ok(Facts { ns_type, unique_id, without_id, owner, parent, owner_uid, unanswered })
 }
 
 /// Asks the namespaces that could not be opened through the holder with which they were first seen, through any other.
@@ -162,10 +164,25 @@ pub(super) fn of_the_rest(search: &Search<'_>, found: &mut Found) {
         }
     }
     for (place, id, errno) in gaps {
-        found.gap(place, Object::Namespace(id), "open", errno);
+        // Which call failed to lead there, and not for what is there.
+        let is_lookup =
+            place == Place::BindMounts && matches!(errno, Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::AGAIN);
+        found.gap(place, Object::Namespace(id), if is_lookup { "openat2" } else { "open" }, errno);
     }
     // Owners and parents that only other namespaces have led to.
     let facts: FxHashMap<_, _> = search.facts().clone();
+    // Which one says its ID depends on the kernel and on what it is, and on nothing else.
+    let without_id = |of_mounts: bool| {
+        facts
+            .values()
+            .filter(|known| (known.ns_type == NamespaceType::Mnt) == of_mounts)
+            .find_map(|known| known.without_id)
+    };
+    for (of_mounts, asked_for) in [(false, "NS_GET_ID"), (true, "NS_GET_MNTNS_ID")] {
+        if let Some(errno) = without_id(of_mounts) {
+            found.gap(Place::NamespaceFacts, Object::Host, asked_for, errno);
+        }
+    }
     for (&id, known) in &facts {
         for &(place, asked_for, errno) in &known.unanswered {
             found.gap(place, Object::Namespace(id), asked_for, errno);

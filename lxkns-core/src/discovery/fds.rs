@@ -2,14 +2,17 @@
 //! the suspects share.
 
 use std::ffi::CStr;
+use std::hash::BuildHasher as _;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
+use rustc_hash::{FxBuildHasher, FxHashSet};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom, StatxFlags};
 use rustix::io::Errno;
 
 use super::search::{Found, Search};
 use super::{sockets, suspects, tun};
+use crate::lookup;
 use crate::model::{GapKind, Holder, NamespaceId, NamespaceType, Object, Pid, Place, Tid};
 use crate::procfs::{ProcDir, for_each_number, parse};
 use crate::reach::TUN_DEVICE;
@@ -72,13 +75,20 @@ impl Table {
         Ok(&buffer[..length])
     }
 
-    /// What a descriptor is open on. Asks nobody but the kernel, and opens nothing.
-    fn kind(&self, search: &Search<'_>, name: &CStr, fd: u32) -> Result<Kind, Errno> {
+    /// What a descriptor is open on. Asks nobody but the kernel, and opens nothing but namespaces.
+    fn kind(&self, search: &Search<'_>, found: &mut Found, name: &CStr, fd: u32) -> Result<Kind, Errno> {
+        if search.is_without(Place::Fds) {
+            return self.kind_by_link(search, found, fd);
+        }
         let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
         let stat = match rustix::fs::statx(&self.dir, name, flags, StatxFlags::TYPE | StatxFlags::INO) {
             Ok(stat) => stat,
-            // Denied by a filter that does not know it: the link's text is the next best.
-            Err(Errno::NOSYS | Errno::PERM) => return self.kind_by_link(search, fd),
+            // Denied by a filter: the link's text is the next best, which says less.
+            Err(errno @ (Errno::NOSYS | Errno::PERM | Errno::INVAL)) => {
+                search.do_without(Place::Fds);
+                found.gap(Place::Fds, Object::Host, "statx", errno);
+                return self.kind_by_link(search, found, fd);
+            }
             Err(errno) => return Err(errno),
         };
         let dev = rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor);
@@ -94,7 +104,7 @@ impl Table {
         })
     }
 
-    fn kind_by_link(&self, search: &Search<'_>, fd: u32) -> Result<Kind, Errno> {
+    fn kind_by_link(&self, search: &Search<'_>, found: &mut Found, fd: u32) -> Result<Kind, Errno> {
         let mut buffer = [0; 64];
         let text = self.link(fd, &mut buffer)?;
         if let Some((_, ino)) = parse::links::parse(text) {
@@ -105,22 +115,72 @@ impl Table {
             Some(inode) => Kind::Socket(inode),
             None if text == b"/dev/net/tun" => Kind::Tun,
             None if text.starts_with(b"anon_inode:") => Kind::Anonymous,
+            None if text.starts_with(b"/") => self.opened_through_bind_mount(search, found, fd).unwrap_or(Kind::Other),
             None => Kind::Other,
         })
     }
+
+    /// The namespace that a descriptor is open on whose link is a path, if it was opened through a bind mount that the
+    /// process still sees.
+    fn opened_through_bind_mount(&self, search: &Search<'_>, found: &mut Found, fd: u32) -> Option<Kind> {
+        let Self { pid, tid, .. } = *self;
+        if !matches!(found.bind_mounts, Some((task, _)) if task == tid) {
+            // What cannot be read is a gap of the bind mounts, which are read later.
+            found.bind_mounts = Some((tid, lookup::bind_mounts(search.proc, tid).unwrap_or_default()));
+        }
+        let (_, bind_mounts) = found.bind_mounts.as_ref().filter(|(_, bind_mounts)| !bind_mounts.is_empty())?;
+        let mut buffer = Vec::new();
+        let info = format!("{pid}/task/{tid}/fdinfo/{fd}");
+        let mount_id = parse::fdinfo::mount_id(search.proc.dir().read_record(info, &mut buffer).ok()?)?;
+        if !bind_mounts.contains(&mount_id) {
+            return None;
+        }
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let pinned = rustix::fs::openat(&self.dir, crate::procfs::decimal(fd).as_str(), flags, Mode::empty()).ok()?;
+        lookup::identify(search.proc, tid, &pinned).ok().map(Kind::Namespace)
+    }
+
+    /// What the table consists of: descriptors with what each is open on, as far as links say.
+    pub(super) fn entries(&self) -> Result<FxHashSet<Entry>, Errno> {
+        let mut entries = FxHashSet::default();
+        rustix::fs::seek(&self.dir, SeekFrom::Start(0))?;
+        for_each_number(&self.dir, |_, fd| {
+            entries.extend(self.entry(fd));
+            ControlFlow::Continue(())
+        })?;
+        Ok(entries)
+    }
+
+    fn entry(&self, fd: u32) -> Option<Entry> {
+        let mut text = [0; 256];
+        let text = self.link(fd, &mut text).ok()?;
+        Some((fd, FxBuildHasher.hash_one(text)))
+    }
 }
 
+/// A descriptor, and a hash of its link's text.
+pub(super) type Entry = (u32, u64);
+
 /// Goes through a descriptor table, in which sockets are expected to be in `home`, the task's own network namespace.
+///
+/// What is among the entries `known` of other tables of the process is passed over, and the rest added to these.
 pub(super) fn scan(
     search: &Search<'_>,
     found: &mut Found,
     process: &ProcDir,
     table: &Table,
     home: Option<NamespaceId>,
+    mut known: Option<&mut FxHashSet<Entry>>,
 ) {
     let mut fetcher = sockets::Fetcher::new(process, table);
     let listed = for_each_number(&table.dir, |name, fd| {
-        match table.kind(search, name, fd) {
+        if let Some(known) = known.as_deref_mut() {
+            let is_news = table.entry(fd).is_some_and(|entry| known.insert(entry));
+            if !is_news {
+                return ControlFlow::Continue(());
+            }
+        }
+        match table.kind(search, found, name, fd) {
             Ok(Kind::Namespace(id)) => namespace(search, found, table, fd, id),
             Ok(Kind::Socket(inode)) => {
                 sockets::socket(search, found, &mut fetcher, fd, inode, home);

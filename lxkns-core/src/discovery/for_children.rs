@@ -1,10 +1,9 @@
 //! Place 3: the PID and time namespaces that the next child of a thread will be in.
 
-use rustix::io::Errno;
-
 use super::search::{Found, Search};
 use super::tasks::Thread;
-use crate::model::{GapKind, Holder, NamespaceLinks, NamespaceType, Object, Pid, Place, Tid};
+use crate::interface::Call;
+use crate::model::{Holder, NamespaceLinks, NamespaceType, Object, Pid, Place, Tid};
 use crate::reach;
 
 const TYPES: [NamespaceType; 2] = [NamespaceType::Pid, NamespaceType::Time];
@@ -24,29 +23,20 @@ pub(super) fn ask_where_no_link(
     if !missing || search.is_without(Place::ForChildren) {
         return;
     }
-    let opened = reach::pid_for_children(search.proc, pid, tid).and_then(|fd| Ok((reach::identity(&fd)?, fd)));
-    let noted = opened.and_then(|(id, fd)| {
-        found.note_open(search, id, fd, None)?;
+    let noted = reach::pid_for_children(search.proc, pid, tid).and_then(|fd| {
+        let ask = |errno| (Call::Other("fstat"), errno);
+        let id = reach::identity(&fd).map_err(ask)?;
+        found.note_open(search, id, fd, None).map_err(ask)?;
         Ok(id)
     });
     match noted {
         Ok(id) => namespaces.set_for_children(NamespaceType::Pid, id),
-        // What a kernel says that knows no such request of a pidfd.
-        Err(Errno::INVAL) => found.gap_or_without(
-            search,
-            Place::ForChildren,
-            Object::Task(pid, tid),
-            "PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE",
-            Errno::NOTTY,
-        ),
-        Err(errno) if GapKind::of(errno.raw_os_error()) == GapKind::Gone => {}
-        Err(errno) => found.gap_or_without(
-            search,
-            Place::ForChildren,
-            Object::Task(pid, tid),
-            "PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE",
-            errno,
-        ),
+        Err((call @ Call::PidfdOpenThread, errno)) if search.missing(call, errno).is_some() => {
+            // Those of processes can be asked for all the same.
+            let errno = search.missing(call, errno).unwrap_or(errno);
+            found.gap(Place::ForChildren, Object::Host, call.name(), errno);
+        }
+        Err((call, errno)) => found.failed(search, Place::ForChildren, Object::Task(pid, tid), call, errno),
     }
 }
 

@@ -128,7 +128,7 @@ impl Mounted {
         match rustix::fs::openat2(&self.dir, relative, flags, Mode::empty(), resolve) {
             Ok(fd) => Ok(ProcDir::from(fd)),
             // Before 5.6, or denied by a filter that does not know it.
-            Err(Errno::NOSYS | Errno::PERM) => ProcDir::open(&self.dir, relative),
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => ProcDir::open(&self.dir, relative),
             Err(errno) => Err(errno),
         }
     }

@@ -79,7 +79,8 @@ fn list_namespaces(search: &Search<'_>, found: &mut Found) {
                 Ok(fd) => list(search, found, &fd),
                 // Gone in the meantime.
                 Err(Errno::STALE) => {}
-                Err(errno) => found.gap(Place::Kernel, Object::Host, format!("open_by_handle_at {id}"), errno),
+                // What one cannot be opened by, none can.
+                Err(errno) => return found.gap(Place::Kernel, Object::Host, "open_by_handle_at", errno),
             }
         }
         match ids[..count].last() {

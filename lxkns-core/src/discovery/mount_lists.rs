@@ -37,17 +37,18 @@ pub(super) fn of(
     let unique_id = search.facts().get(&mount_ns).and_then(|facts| facts.unique_id);
     let listed = match unique_id {
         Some(id) if !search.is_without(Place::BindMounts) => list(id, wanted),
-        _ => Err(Errno::NOSYS),
+        Some(_) => Err(("listmount", Errno::NOSYS)),
+        None => Err(("NS_GET_MNTNS_ID", Errno::NOTTY)),
     };
     match listed {
         Ok(mounts) => mounts,
-        Err(errno) if members.is_empty() => {
+        Err((operation, errno)) if members.is_empty() => {
             // ENOENT is how the kernel says that we may not know.
             let errno = if errno == Errno::NOENT { Errno::PERM } else { errno };
-            found.gap(Place::ProcesslessMounts, Object::Namespace(mount_ns), "listmount", errno);
+            found.gap(Place::ProcesslessMounts, Object::Namespace(mount_ns), operation, errno);
             Vec::new()
         }
-        Err(errno) => {
+        Err((_, errno)) => {
             if GapKind::of(errno.raw_os_error()) == GapKind::Unsupported {
                 search.do_without(Place::BindMounts);
             }
@@ -56,14 +57,15 @@ pub(super) fn of(
     }
 }
 
-fn list(mount_ns: u64, wanted: &[&str]) -> Result<Vec<Mount>, Errno> {
+/// As the kernel lists them; or which call failed, and why.
+fn list(mount_ns: u64, wanted: &[&str]) -> Result<Vec<Mount>, (&'static str, Errno)> {
     const BASIC: StatmountMask = StatmountMask::FS_TYPE;
     let mut mounts = Vec::new();
     let mut ids = [0; 512];
     let mut buffer = Vec::new();
     let mut last = 0;
     loop {
-        let count = lxkns_sys::listmount(mount_ns, last, &mut ids)?;
+        let count = lxkns_sys::listmount(mount_ns, last, &mut ids).map_err(|errno| ("listmount", errno))?;
         for &id in &ids[..count] {
             let is_wanted = |facts: &MountFacts| {
                 let fs_type = facts.fs_type.as_ref();
@@ -73,7 +75,7 @@ fn list(mount_ns: u64, wanted: &[&str]) -> Result<Vec<Mount>, Errno> {
                 Ok(facts) if is_wanted(&facts) => {}
                 // Unmounted in the meantime.
                 Ok(_) | Err(Errno::NOENT) => continue,
-                Err(errno) => return Err(errno),
+                Err(errno) => return Err(("statmount", errno)),
             }
             let mask = BASIC
                 | StatmountMask::MNT_BASIC
@@ -83,7 +85,7 @@ fn list(mount_ns: u64, wanted: &[&str]) -> Result<Vec<Mount>, Errno> {
             match lxkns_sys::statmount(mount_ns, id, mask, &mut buffer) {
                 Ok(facts) => mounts.extend(mount(facts)),
                 Err(Errno::NOENT) => {}
-                Err(errno) => return Err(errno),
+                Err(errno) => return Err(("statmount", errno)),
             }
         }
         match ids[..count].last() {
@@ -174,8 +176,8 @@ fn mountinfo<'a>(
                 return Ok(None);
             }
         }
-        // Denied by a filter that does not know statx: then its list is read whatever its root is.
-        Err(Errno::NOSYS | Errno::PERM) => {}
+        // Denied by a filter: then its list is read whatever its root is.
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
         Err(errno) => return Err(errno),
     }
     dir.read(c"mountinfo", buffer)?;

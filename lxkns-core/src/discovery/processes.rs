@@ -88,9 +88,9 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
         for_children::of_tasks(search, found, pid, &namespaces, &mut others);
     }
     if let Some(table) = Table::open(search, found, dir, pid, voice) {
-        fds::scan(search, found, dir, &table, namespaces.get(NamespaceType::Net));
+        fds::scan(search, found, dir, &table, namespaces.get(NamespaceType::Net), None);
         if !namespaces.is_empty() {
-            task_fds::all(search, found, dir, pid, voice, &others);
+            task_fds::all(search, found, dir, &table, &others);
         }
     }
 

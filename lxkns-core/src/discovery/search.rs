@@ -12,9 +12,10 @@ use rustix::io::Errno;
 use super::command_lines::Reader;
 use super::facts::{self, Facts};
 use super::named::Known;
+use crate::interface::{Call, Interfaces};
 use crate::model::{
     Cgroups, DiscoveryOptions, Gap, GapKind, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation,
-    Pid, Place, Process, Suspect,
+    Pid, Place, Process, Suspect, Tid,
 };
 use crate::procfs::ProcRoot;
 use crate::procfs::parse::{self, ParseError};
@@ -29,8 +30,10 @@ pub(super) struct Search<'a> {
     pub(super) options: &'a DiscoveryOptions,
     /// What is known of each namespace that could be opened; shared, so that each is asked once.
     facts: Mutex<FxHashMap<NamespaceId, Facts>>,
-    /// Interfaces that this kernel has turned out not to have, a bit for each [`Place`]: not asked for again.
+    /// Places without the interface that they need, a bit for each [`Place`]: that is not asked for again.
     without: AtomicU64,
+    /// What the caller has found out about calls that have failed.
+    interfaces: Interfaces,
     /// The device numbers of files that are recognized by them.
     pub(super) devices: facts::Devices,
     /// Who reads command lines, beside the rest.
@@ -70,6 +73,8 @@ pub(super) struct Found {
     /// The network namespace of the last socket. The next one is mostly in the same, and while that is open somewhere the
     /// kernel needs no new inode to open it again.
     pub(super) last_socket_ns: Option<OwnedFd>,
+    /// The bind mounts of namespaces that a task sees, the last one of which that was of interest.
+    pub(super) bind_mounts: Option<(Tid, Vec<u64>)>,
     /// The namespaces of the last process, all of which are known.
     last_links: NamespaceLinks,
     /// Room for the text of files.
@@ -98,6 +103,7 @@ impl<'a> Search<'a> {
             options,
             facts: Mutex::default(),
             without: AtomicU64::new(0),
+            interfaces: Interfaces::default(),
             devices: facts::Devices::of_this_kernel(proc),
             command_lines: None,
             _user_ns: reach::open_link(proc, "thread-self/ns/user").ok(),
@@ -122,6 +128,12 @@ impl<'a> Search<'a> {
     /// Remembers that what this place needs is not there.
     pub(super) fn do_without(&self, place: Place) {
         self.without.fetch_or(1 << place as u8, Ordering::Relaxed);
+    }
+
+    /// Why this call, which has failed with `errno`, cannot be made at all; `None` if it failed for what it was asked of.
+    pub(super) fn missing(&self, call: Call, errno: Errno) -> Option<Errno> {
+        // Numbers of another PID namespace are no reason to try one's own.
+        if self.proc.is_own() { self.interfaces.missing(call, errno) } else { Some(errno) }
     }
 
     /// Has `work` done for each of `items`, by several threads, in whatever order.
@@ -309,21 +321,15 @@ impl Found {
         }
     }
 
-    /// Notes what could not be read. If the kernel does not know how, that goes for the whole place: it is noted once,
-    /// and the place is not tried again.
-    pub(super) fn gap_or_without(
-        &mut self,
-        search: &Search<'_>,
-        place: Place,
-        object: Object,
-        operation: &'static str,
-        errno: Errno,
-    ) {
-        if GapKind::of(errno.raw_os_error()) == GapKind::Unsupported {
-            search.do_without(place);
-            self.gap(place, Object::Host, operation, errno);
-        } else {
-            self.gap(place, object, operation, errno);
+    /// Notes that a call has failed. If the caller cannot make it at all, no object is to blame: it is noted once, and the
+    /// place is not tried again.
+    pub(super) fn failed(&mut self, search: &Search<'_>, place: Place, object: Object, call: Call, errno: Errno) {
+        match search.missing(call, errno) {
+            Some(errno) => {
+                search.do_without(place);
+                self.gap(place, Object::Host, call.name(), errno);
+            }
+            None => self.gap(place, object, call.name(), errno),
         }
     }
 }

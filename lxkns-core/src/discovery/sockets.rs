@@ -6,7 +6,8 @@ use rustix::io::Errno;
 
 use super::fds::Table;
 use super::search::{Found, Search};
-use crate::model::{GapKind, Holder, NamespaceId, Object, Place, Tid};
+use crate::interface::Call;
+use crate::model::{Holder, NamespaceId, Object, Place, Tid};
 use crate::procfs::ProcDir;
 use crate::reach::{self, Fetched};
 
@@ -24,14 +25,12 @@ impl<'a> Fetcher<'a> {
     }
 
     /// A copy of the descriptor `fd`, or which call failed and why.
-    pub(super) fn fetch(&mut self, search: &Search<'_>, fd: u32) -> Result<Fetched, (&'static str, Errno)> {
+    pub(super) fn fetch(&mut self, search: &Search<'_>, fd: u32) -> Result<Fetched, (Call, Errno)> {
         let &Table { pid, tid, .. } = self.table;
         let pidfd = self.pidfd.get_or_insert_with(|| reach::pidfd_by_number(search.proc, pid, tid));
         match pidfd {
-            Ok(pidfd) => Fetched::new(pidfd, fd).map_err(|errno| ("pidfd_getfd", errno)),
-            // What a kernel before 6.9 says to PIDFD_THREAD.
-            Err(Errno::INVAL) if tid != Tid::from(pid) => Err(("pidfd_open(PIDFD_THREAD)", Errno::NOSYS)),
-            Err(errno) => Err(("pidfd_open", *errno)),
+            Ok(pidfd) => Fetched::new(search.proc, pidfd, fd).map_err(|errno| (Call::PidfdGetfd, errno)),
+            Err(errno) => Err((reach::pidfd_call(pid, tid), *errno)),
         }
     }
 }
@@ -65,7 +64,7 @@ pub(super) fn socket(
             }
             // Closed in the meantime; or no socket but an O_PATH descriptor on one, which holds nothing.
             Err((_, Errno::BADF)) => return,
-            Err((operation, errno)) => return failed(search, found, fetcher, fd, operation, errno),
+            Err((call, errno)) => return failed(search, found, fetcher, fd, call, errno),
         },
     };
     if home == Some(id) {
@@ -81,32 +80,25 @@ fn namespace(
     fetcher: &mut Fetcher<'_>,
     fd: u32,
     inode: u64,
-) -> Result<(NamespaceId, OwnedFd), (&'static str, Errno)> {
+) -> Result<(NamespaceId, OwnedFd), (Call, Errno)> {
     let socket = fetcher.fetch(search, fd)?;
     // While a socket is open, no other has its inode number: so this is the one that was seen, whoever was asked for it.
     if reach::identity(&socket).is_ok_and(|id| id.ino != inode) {
-        return Err(("pidfd_getfd", Errno::BADF));
+        return Err((Call::PidfdGetfd, Errno::BADF));
     }
-    let ns = lxkns_sys::siocgskns(socket).map_err(|errno| ("SIOCGSKNS", errno))?;
-    let id = reach::identity(&ns).map_err(|errno| ("statx", errno))?;
+    let ns = lxkns_sys::siocgskns(socket).map_err(|errno| (Call::Other("SIOCGSKNS"), errno))?;
+    let id = reach::identity(&ns).map_err(|errno| (Call::Other("fstat"), errno))?;
     Ok((id, ns))
 }
 
-fn failed(
-    search: &Search<'_>,
-    found: &mut Found,
-    fetcher: &Fetcher<'_>,
-    fd: u32,
-    operation: &'static str,
-    errno: Errno,
-) {
+fn failed(search: &Search<'_>, found: &mut Found, fetcher: &Fetcher<'_>, fd: u32, call: Call, errno: Errno) {
     let object = fetcher.table.object(fd);
     if fetcher.table.tid == Tid::from(fetcher.table.pid) {
-        found.gap_or_without(search, Place::Sockets, object, operation, errno);
-    } else if GapKind::of(errno.raw_os_error()) == GapKind::Unsupported {
-        // Only tables of single threads cannot be reached.
-        found.gap(Place::TaskFds, Object::Host, operation, errno);
-    } else {
-        found.gap(Place::TaskFds, object, operation, errno);
+        return found.failed(search, Place::Sockets, object, call, errno);
+    }
+    // Only tables of single threads cannot be reached.
+    match search.missing(call, errno) {
+        Some(errno) => found.gap(Place::TaskFds, Object::Host, call.name(), errno),
+        None => found.gap(Place::TaskFds, object, call.name(), errno),
     }
 }

@@ -2,16 +2,18 @@
 
 use std::cmp::Ordering;
 
+use rustc_hash::FxHashSet;
 use rustix::io::Errno;
 
-use super::fds::{self, Table};
+use super::fds::{self, Entry, Table};
 use super::search::{Found, Search};
 use super::tasks::Thread;
+use crate::interface::Call;
 use crate::model::{NamespaceType, Object, Pid, Place, Tid};
 use crate::procfs::ProcDir;
 
-/// Goes through the descriptor tables of those threads that do not share the one of `voice`, which has been seen.
-pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, pid: Pid, voice: Tid, others: &[Thread]) {
+/// Goes through the descriptor tables of those threads that do not share the one of the process, which has been seen.
+pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, of_process: &Table, others: &[Thread]) {
     if others.is_empty() || !search.looks_in(Place::TaskFds) {
         return;
     }
@@ -19,23 +21,47 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, pid
         // kcmp(2) would mean other threads.
         return found.gap(Place::TaskFds, Object::Host, "kcmp: not the caller's procfs", Errno::NOSYS);
     }
+    let &Table { pid, tid: voice, .. } = of_process;
+    let mut others = others.iter().filter(|thread| thread.tid != voice && thread.is_alive());
     // One thread for each table, in kcmp's order: so that many threads with many tables are not compared one by one.
     let mut tables = vec![voice];
-    for task in others.iter().filter(|thread| thread.tid != voice && thread.is_alive()) {
+    while !search.is_without(Place::TaskFds) {
+        let Some(task) = others.next() else { return };
         match search_tables(&tables, task.tid) {
             Ok(Ok(_)) => {}
             Ok(Err(index)) => {
                 tables.insert(index, task.tid);
-                scan(search, found, process, pid, task);
+                scan(search, found, process, pid, task, None);
             }
-            Err(errno @ (Errno::NOSYS | Errno::PERM)) => {
-                // Denied by a filter that does not know it. Then each table has to be gone through; what is shared is
-                // seen more than once.
-                found.gap(Place::TaskFds, Object::Host, "kcmp", errno);
-                scan(search, found, process, pid, task);
+            Err(errno) => {
+                found.failed(search, Place::TaskFds, Object::Task(pid, task.tid), Call::Kcmp, errno);
+                if search.is_without(Place::TaskFds) {
+                    compared_by_entries(search, found, process, of_process, std::iter::once(task));
+                }
             }
-            Err(errno) => found.gap(Place::TaskFds, Object::Task(pid, task.tid), "kcmp", errno),
         }
+    }
+    compared_by_entries(search, found, process, of_process, others);
+}
+
+/// Without kcmp nobody says which tables are the same. So each is gone through, and what has the number and the link of
+/// something that the process has, or another thread, is taken for that.
+fn compared_by_entries<'a>(
+    search: &Search<'_>,
+    found: &mut Found,
+    process: &ProcDir,
+    of_process: &Table,
+    others: impl Iterator<Item = &'a Thread>,
+) {
+    let mut others = others.peekable();
+    if others.peek().is_none() {
+        return;
+    }
+    match of_process.entries() {
+        Ok(mut known) => {
+            others.for_each(|task| scan(search, found, process, of_process.pid, task, Some(&mut known)));
+        }
+        Err(errno) => found.gap(Place::TaskFds, Object::Process(of_process.pid), "list fd", errno),
     }
 }
 
@@ -53,8 +79,15 @@ fn search_tables(tables: &[Tid], tid: Tid) -> Result<Result<usize, usize>, Errno
     Ok(Err(low))
 }
 
-fn scan(search: &Search<'_>, found: &mut Found, process: &ProcDir, pid: Pid, task: &Thread) {
+fn scan(
+    search: &Search<'_>,
+    found: &mut Found,
+    process: &ProcDir,
+    pid: Pid,
+    task: &Thread,
+    known: Option<&mut FxHashSet<Entry>>,
+) {
     if let Some(table) = Table::open(search, found, process, pid, task.tid) {
-        fds::scan(search, found, process, &table, task.namespaces.get(NamespaceType::Net));
+        fds::scan(search, found, process, &table, task.namespaces.get(NamespaceType::Net), known);
     }
 }

@@ -5,6 +5,7 @@ use rustix::io::Errno;
 use super::fds::Table;
 use super::search::{Found, Search};
 use super::sockets::Fetcher;
+use crate::interface::Call;
 use crate::model::{Holder, NamespaceId, Place};
 use crate::reach;
 
@@ -17,33 +18,28 @@ pub(super) fn file(search: &Search<'_>, found: &mut Found, fetcher: &mut Fetcher
     match namespaces(search, found, fetcher, fd) {
         // Closed in the meantime.
         Ok(()) | Err((_, Errno::BADF)) => {}
-        Err((operation, errno)) => found.gap_or_without(search, Place::Tun, object, operation, errno),
+        Err((call, errno)) => found.failed(search, Place::Tun, object, call, errno),
     }
 }
 
-fn namespaces(
-    search: &Search<'_>,
-    found: &mut Found,
-    fetcher: &mut Fetcher<'_>,
-    fd: u32,
-) -> Result<(), (&'static str, Errno)> {
+fn namespaces(search: &Search<'_>, found: &mut Found, fetcher: &mut Fetcher<'_>, fd: u32) -> Result<(), (Call, Errno)> {
     let file = fetcher.fetch(search, fd)?;
     let &Table { pid, tid, .. } = fetcher.table;
-    reach::still_means(fetcher.process, pid, tid).map_err(|errno| ("statx", errno))?;
+    reach::still_means(fetcher.process, pid, tid).map_err(|errno| (Call::Other("fstat"), errno))?;
     let held = lxkns_sys::siocgskns(&file);
     // No device, or a kernel that cannot say where it is (before 5.2), or one that is not ours to know: the file
     // holds what it holds all the same.
     let device = lxkns_sys::tungetdevnetns(&file);
     drop(file);
-    let held = held.map_err(|errno| ("SIOCGSKNS", errno))?;
-    let id = reach::identity(&held).map_err(|errno| ("statx", errno))?;
+    let held = held.map_err(|errno| (Call::Other("SIOCGSKNS"), errno))?;
+    let id = reach::identity(&held).map_err(|errno| (Call::Other("fstat"), errno))?;
     let device = match device.and_then(|ns| Ok((reach::identity(&ns)?, ns))) {
         Ok((device_id, ns)) if device_id != id => {
-            found.note_open(search, device_id, ns, None).map_err(|errno| ("TUNGETDEVNETNS", errno))?;
+            found.note_open(search, device_id, ns, None).map_err(|errno| (Call::Other("TUNGETDEVNETNS"), errno))?;
             Some(device_id)
         }
         _ => None::<NamespaceId>,
     };
     let holder = Holder::Tun { pid: fetcher.table.pid, tid: fetcher.table.tid, fd, device };
-    found.note_open(search, id, held, Some(holder)).map_err(|errno| ("SIOCGSKNS", errno))
+    found.note_open(search, id, held, Some(holder)).map_err(|errno| (Call::Other("SIOCGSKNS"), errno))
 }

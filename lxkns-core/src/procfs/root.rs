@@ -1,9 +1,9 @@
 //! A procfs as a whole.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, StatxFlags};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use super::{ProcDir, parse};
@@ -120,10 +120,28 @@ impl ProcRoot {
         Ok(self.dir.numbers(".")?.into_iter().map(Pid).collect())
     }
 
+    /// The text of the link of one of our own descriptors.
+    pub(crate) fn own_link<'a>(&self, fd: BorrowedFd<'_>, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+        let path = format!("{PROC}/thread-self/fd/{}", fd.as_raw_fd());
+        let length = rustix::fs::readlinkat_raw(rustix::fs::CWD, path, &mut *buffer)?;
+        Ok(&buffer[..length])
+    }
+
+    /// The fdinfo of one of our own descriptors.
+    pub(crate) fn own_fdinfo(&self, fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+        let mut buffer = Vec::new();
+        ProcDir::open_root(PROC)?.read_record(format!("thread-self/fdinfo/{}", fd.as_raw_fd()), &mut buffer)?;
+        Ok(buffer)
+    }
+
+    /// The ID, as in mountinfo, of the mount that one of our own descriptors is on.
+    pub(crate) fn mount_id(&self, fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+        parse::fdinfo::mount_id(&self.own_fdinfo(fd)?).ok_or(Errno::BADMSG)
+    }
+
     /// A readable descriptor for one that was opened with `O_PATH`, through the caller's own descriptor table. The
     /// caller has made sure that this kind of file can be opened without harm.
     pub(crate) fn reopen(&self, fd: BorrowedFd<'_>) -> Result<std::os::fd::OwnedFd, Errno> {
-        use std::os::fd::AsRawFd;
         let path = format!("{PROC}/thread-self/fd/{}", fd.as_raw_fd());
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
         rustix::fs::open(path, flags, rustix::fs::Mode::empty())
@@ -155,14 +173,15 @@ fn own_pid(dir: &ProcDir) -> Option<Pid> {
 fn nsfs(dir: &ProcDir) -> Option<(u64, Links)> {
     ["self/ns", "1/ns"].into_iter().find_map(|path| {
         let ns = ProcDir::open(dir, path).ok()?;
-        let stat = ns.stat("user", StatxFlags::INO).ok()?;
+        // A namespace is the kernel's own: nobody has to be asked for it.
+        let stat = rustix::fs::statat(&ns, "user", AtFlags::empty()).ok()?;
         let has = |name: &str| rustix::fs::statat(&ns, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
         let links = Links {
             types: NamespaceType::ALL.map(|ns_type| has(ns_type.name())),
             pid_for_children: has("pid_for_children"),
             time_for_children: has("time_for_children"),
         };
-        Some((rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor), links))
+        Some((stat.st_dev, links))
     })
 }
 

@@ -69,6 +69,18 @@ pub(crate) fn parse(text: &[u8]) -> Result<FdInfo, ParseError> {
     Ok(info)
 }
 
+/// The ID of the mount that an open file is on; it stands before all that users choose.
+pub(crate) fn mount_id(text: &[u8]) -> Option<u64> {
+    let mut lines = lines("fdinfo", text).map_while(Result::ok);
+    lines.find_map(|line| line.text.strip_prefix(b"mnt_id:")).and_then(|value| decimal(value.trim_ascii()))
+}
+
+/// Whether this is the fdinfo of an open TUN/TAP file: it alone says which network interface is attached, if only by an
+/// empty name. What goes before it is the same for all files, and has no names.
+pub(crate) fn is_tun(text: &[u8]) -> bool {
+    lines("fdinfo", text).map_while(Result::ok).any(|line| line.text.starts_with(b"iff:\t"))
+}
+
 /// Reads `    2: /dev/null`: the number of a slot, and the name of the file in it.
 fn slot(line: &[u8]) -> Option<(u64, &[u8])> {
     let line = line.trim_ascii_start();
@@ -98,6 +110,21 @@ mod tests {
     fn other_files() {
         assert_eq!(parse(b"pos:\t0\nflags:\t0100000\nmnt_id:\t24\nino:\t3\n"), Ok(FdInfo::default()));
         assert_eq!(parse(b""), Ok(FdInfo::default()));
+    }
+
+    #[test]
+    fn mounts() {
+        assert_eq!(mount_id(SOCKET), Some(10));
+        assert_eq!(mount_id(RING), Some(17));
+        assert_eq!(mount_id(b"pos:\t0\nflags:\t02000002\n"), None);
+        assert_eq!(mount_id(b"pos:\t0\nmnt_id:\t1"), None, "cut off");
+    }
+
+    #[test]
+    fn tuns() {
+        assert!(is_tun(b"pos:\t0\nflags:\t02\nmnt_id:\t26\nino:\t1\niff:\tlxknstap\n"));
+        assert!(is_tun(b"pos:\t0\nflags:\t02\nmnt_id:\t26\niff:\t\n"));
+        assert!(!is_tun(SOCKET));
     }
 
     #[test]

@@ -1,0 +1,315 @@
+//! Paths below the root directories of tasks, and what they lead to, without waiting for the server of a file system.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::Errno;
+
+use crate::interface::is_refusal;
+use crate::model::{NamespaceId, Tid};
+use crate::procfs::{ProcDir, ProcRoot, parse};
+use crate::reach;
+
+/// The types of file systems that answer a look-up from memory or from a block device. (If that does not answer, the
+/// whole host is in trouble.) Not overlay, which asks other file systems, nor proc, which waits for processes.
+const WITHOUT_SERVER: [&[u8]; 18] = [
+    b"bpf",
+    b"btrfs",
+    b"cgroup",
+    b"cgroup2",
+    b"devtmpfs",
+    b"erofs",
+    b"ext2",
+    b"ext3",
+    b"ext4",
+    b"f2fs",
+    b"iso9660",
+    b"nsfs",
+    b"ramfs",
+    b"rootfs",
+    b"squashfs",
+    b"tmpfs",
+    b"vfat",
+    b"xfs",
+];
+
+/// The root directories of some tasks of one mount namespace, to look up paths below.
+pub(crate) struct Roots<'a>(Vec<Root<'a>>);
+
+/// The root directory of a task.
+struct Root<'a> {
+    proc: &'a ProcRoot,
+    task: Tid,
+    /// Where the kernel has no look-up that asks its cache alone.
+    walk: Option<Walk>,
+}
+
+/// What it takes to go along a path name by name.
+struct Walk {
+    /// Why the cache alone could not be asked.
+    refusal: Errno,
+    root: OwnedFd,
+    /// Where file systems are mounted that may have to ask a server when they are only reached.
+    avoided: Vec<Vec<u8>>,
+    /// The IDs of mounts that may be looked below; each held, so that no other mount is given its ID meanwhile.
+    safe: Vec<(u64, OwnedFd)>,
+}
+
+impl<'a> Roots<'a> {
+    /// How many tasks with a root directory of another kind are tried: a namespace's members mostly have the same.
+    const TRIES: usize = 8;
+
+    pub(crate) fn new(proc: &'a ProcRoot, tasks: impl Iterator<Item = Tid>) -> Self {
+        Self(tasks.take(Self::TRIES).map(|task| Root { proc, task, walk: None }).collect())
+    }
+
+    /// Opens a path below these roots, the first that leads to the namespace `id`. Symbolic links are not followed.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN`: the kernel's cache of names does not know. `ENOSYS`, `EPERM`, `EINVAL`: the kernel or a filter does not
+    /// let one ask the cache alone, and the path is not certain to be free of file systems that have a server.
+    pub(crate) fn namespace(&mut self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Errno> {
+        let mut result = Err(Errno::NXIO);
+        for root in &mut self.0 {
+            match root.namespace(path, id) {
+                Ok(fd) => return Ok(fd),
+                Err(Errno::NOENT | Errno::SRCH | Errno::NOTDIR) => {}
+                Err(errno) => result = Err(errno),
+            }
+        }
+        result
+    }
+
+    /// The root directory of a mount, as the first task sees it; to be looked below only.
+    pub(crate) fn mount(&mut self, path: &[u8], mount_id: u64) -> Result<OwnedFd, Errno> {
+        let root = self.0.first_mut().ok_or(Errno::NOENT)?;
+        let pinned = root.pin(path)?;
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+        let stated = rustix::fs::statx(&pinned, c"", flags, StatxFlags::MNT_ID).ok();
+        let pinned_id = match stated.filter(|stat| stat.stx_mask & StatxFlags::MNT_ID.bits() != 0) {
+            Some(stat) => stat.stx_mnt_id,
+            // Before 5.8, or denied by a filter.
+            None => root.proc.mount_id(pinned.as_fd())?,
+        };
+        if pinned_id == mount_id { Ok(pinned) } else { Err(Errno::NXIO) }
+    }
+}
+
+impl Root<'_> {
+    fn namespace(&mut self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Errno> {
+        let pinned = self.pin(path)?;
+        if identify(self.proc, self.task, &pinned)? != id {
+            return Err(Errno::NXIO);
+        }
+        reach::verified(self.proc.reopen(pinned.as_fd())?, id)
+    }
+
+    /// An `O_PATH` descriptor on what a path leads to.
+    fn pin(&mut self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        if self.walk.is_none() {
+            match self.pin_cached(path) {
+                Err(errno @ (Errno::NOSYS | Errno::PERM | Errno::INVAL)) => {
+                    self.walk = Some(Walk::new(self.proc, self.task, errno).map_err(|_| errno)?);
+                }
+                answer => return answer,
+            }
+        }
+        match &mut self.walk {
+            Some(walk) => walk.pin(self.proc, self.task, path),
+            None => Err(Errno::NOSYS),
+        }
+    }
+
+    /// From the kernel's cache alone.
+    fn pin_cached(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+        /// An answer takes a few microseconds; no answer, no longer.
+        const TRIES: usize = 32;
+        let root = ProcDir::open(self.proc, format!("{}/root", self.task))?;
+        let relative = path.strip_prefix(b"/").unwrap_or(path);
+        let relative = if relative.is_empty() { b"." } else { relative };
+        let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let resolve =
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
+        let open = || rustix::fs::openat2(&root, relative, flags, Mode::empty(), resolve);
+        // The cache also does not answer while somebody mounts or renames something, anywhere; that passes.
+        let mut answer = open();
+        for _ in 0..TRIES {
+            match answer {
+                Err(Errno::AGAIN) => answer = open(),
+                _ => break,
+            }
+        }
+        answer
+    }
+}
+
+impl Walk {
+    fn new(proc: &ProcRoot, task: Tid, refusal: Errno) -> Result<Self, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::openat(proc, format!("{task}/root"), flags, Mode::empty())?;
+        let mut avoided = Vec::new();
+        for_each_mount(proc, task, |mount| {
+            if mount.raw_fs_type != b"proc" && !WITHOUT_SERVER.contains(&mount.raw_fs_type) {
+                avoided.push(mount.mount_point().into_owned());
+            }
+            false
+        })?;
+        Ok(Self { refusal, root, avoided, safe: Vec::new() })
+    }
+
+    /// Goes along a path name by name. What is looked below is always known to be on a file system without a server, also
+    /// when somebody mounts something on the way meanwhile.
+    fn pin(&mut self, proc: &ProcRoot, task: Tid, path: &[u8]) -> Result<OwnedFd, Errno> {
+        if self.avoided.iter().any(|mount_point| is_below(path, mount_point)) {
+            return Err(self.refusal);
+        }
+        let mut at = rustix::io::fcntl_dupfd_cloexec(&self.root, 3)?;
+        for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+            if name == b"." || name == b".." {
+                return Err(Errno::NXIO);
+            }
+            self.make_sure_of(proc, task, &at)?;
+            at = rustix::fs::openat(&at, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        }
+        Ok(at)
+    }
+
+    /// Whether one may look below a directory.
+    fn make_sure_of(&mut self, proc: &ProcRoot, task: Tid, directory: &OwnedFd) -> Result<(), Errno> {
+        let id = proc.mount_id(directory.as_fd())?;
+        if self.safe.iter().any(|&(safe, _)| safe == id) {
+            return Ok(());
+        }
+        let held = rustix::io::fcntl_dupfd_cloexec(directory, 3)?;
+        let mut is_safe = false;
+        for_each_mount(proc, task, |mount| {
+            is_safe |= mount.mount_id == id && WITHOUT_SERVER.contains(&mount.raw_fs_type);
+            mount.mount_id == id
+        })?;
+        if !is_safe {
+            return Err(self.refusal);
+        }
+        self.safe.push((id, held));
+        Ok(())
+    }
+}
+
+/// Whether a path is this mount point, or leads through it.
+fn is_below(path: &[u8], mount_point: &[u8]) -> bool {
+    let mount_point = mount_point.strip_suffix(b"/").unwrap_or(mount_point);
+    path.strip_prefix(mount_point).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// Goes through the mounts that a task sees, until `visit` says that it has seen enough.
+fn for_each_mount(
+    proc: &ProcRoot,
+    task: Tid,
+    mut visit: impl FnMut(&parse::mountinfo::MountInfo<'_>) -> bool,
+) -> Result<(), Errno> {
+    let mut buffer = Vec::new();
+    let text = proc.dir().read(format!("{task}/mountinfo"), &mut buffer)?;
+    for mount in parse::mountinfo::parse(text) {
+        if visit(&mount.map_err(|_| Errno::BADMSG)?) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Device and inode number of whatever an `O_PATH` descriptor is on, without asking any server of a file system.
+///
+/// Where a filter denies `statx(2)`, only of namespaces: `ENXIO` says that it is none, or one on a mount that is not in
+/// the list of `task`.
+pub(crate) fn identify(proc: &ProcRoot, task: Tid, pinned: &OwnedFd) -> Result<NamespaceId, Errno> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    match rustix::fs::statx(pinned, c"", flags, StatxFlags::INO) {
+        Ok(stat) => {
+            let dev = rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor);
+            Ok(NamespaceId { ino: stat.stx_ino, dev })
+        }
+        Err(errno) if is_refusal(errno) => match identify_by_link(proc, pinned)? {
+            Some(id) => Ok(id),
+            None => identify_by_mount(proc, task, pinned),
+        },
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The namespace that the link of our own descriptor names. The kernel writes such a text for nsfs only: what has a path
+/// begins with a slash, and what has none with the name of another kind.
+pub(crate) fn identify_by_link(proc: &ProcRoot, pinned: &OwnedFd) -> Result<Option<NamespaceId>, Errno> {
+    let mut text = [0; 64];
+    let named = parse::links::parse(proc.own_link(pinned.as_fd(), &mut text)?);
+    Ok(named.map(|(_, ino)| NamespaceId { ino, dev: proc.nsfs_dev() }))
+}
+
+/// The namespace whose bind mount a descriptor is on. While the descriptor is open, no other mount is given that ID: so
+/// the line that has it is about this one.
+fn identify_by_mount(proc: &ProcRoot, task: Tid, pinned: &OwnedFd) -> Result<NamespaceId, Errno> {
+    let mount_id = proc.mount_id(pinned.as_fd())?;
+    let mut named = None;
+    for_each_mount(proc, task, |mount| {
+        if mount.mount_id == mount_id && mount.raw_fs_type == b"nsfs" {
+            named = parse::links::parse(&mount.root()).map(|(_, ino)| NamespaceId { ino, dev: proc.nsfs_dev() });
+        }
+        mount.mount_id == mount_id
+    })?;
+    named.ok_or(Errno::NXIO)
+}
+
+/// The IDs of the bind mounts of namespaces that a task sees.
+pub(crate) fn bind_mounts(proc: &ProcRoot, task: Tid) -> Result<Vec<u64>, Errno> {
+    let mut ids = Vec::new();
+    for_each_mount(proc, task, |mount| {
+        ids.extend((mount.raw_fs_type == b"nsfs").then_some(mount.mount_id));
+        false
+    })?;
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_below_whole_names_only() {
+        assert!(is_below(b"/run/netns/a", b"/"));
+        assert!(is_below(b"/run/netns/a", b"/run/netns"));
+        assert!(is_below(b"/run/netns", b"/run/netns"));
+        assert!(!is_below(b"/run/netns", b"/run/net"));
+        assert!(!is_below(b"/run", b"/run/netns"));
+    }
+
+    #[test]
+    fn a_walk_ends_where_the_kernel_goes() {
+        let proc = ProcRoot::host().unwrap();
+        let own = Tid(std::process::id());
+        let mut walk = Walk::new(&proc, own, Errno::NOSYS).unwrap();
+        walk.avoided.clear();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().canonicalize().unwrap();
+        let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
+        match walk.pin(&proc, own, bytes) {
+            Ok(pinned) => {
+                let stat = rustix::fs::stat(&path).unwrap();
+                assert_eq!(reach::identity(&pinned).unwrap(), NamespaceId { ino: stat.st_ino, dev: stat.st_dev });
+            }
+            // The directory is on a file system that is not known to have no server.
+            Err(errno) => assert_eq!(errno, Errno::NOSYS),
+        }
+    }
+
+    #[test]
+    fn a_walk_avoids_what_may_have_a_server() {
+        let proc = ProcRoot::host().unwrap();
+        let own = Tid(std::process::id());
+        let mut walk = Walk::new(&proc, own, Errno::NOSYS).unwrap();
+        walk.avoided = vec![b"/far".to_vec()];
+        assert_eq!(walk.pin(&proc, own, b"/far/away").unwrap_err(), Errno::NOSYS);
+        assert_eq!(walk.pin(&proc, own, b"/../far").unwrap_err(), Errno::NXIO);
+        // What is below a procfs waits for processes.
+        let below = [proc.path().as_os_str().as_encoded_bytes(), b"/self/ns"].concat();
+        assert_eq!(walk.pin(&proc, own, &below).unwrap_err(), Errno::NOSYS);
+    }
+}
