@@ -3,69 +3,81 @@
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use lxkns_fixture::deny::{INTERFACES, Interface};
 use lxkns_sys::{LISTNS_ALL_USER_NAMESPACES, NsHandle, PidfdNamespace, StatmountMask};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 
-/// An interface: its name, what is lost without it, and whether it is there.
-type Interface = (&'static str, &'static str, fn() -> Result<(), Errno>);
-
-const INTERFACES: [Interface; 15] = [
-    ("`openat2`", "nothing: paths are walked by component", || openat2(ResolveFlags::IN_ROOT)),
-    ("`openat2(RESOLVE_CACHED)`", "owners of bind-mounted namespaces below file systems of servers", || {
-        openat2(ResolveFlags::CACHED)
-    }),
-    ("`statx(STATX_MNT_ID)`", "PID namespaces of mounted procfs", statx_mnt_id),
-    ("`pidfd_open`", "sockets, TUN/TAP files", || pidfd().map(drop)),
-    ("`pidfd_getfd`", "sockets, TUN/TAP files", pidfd_getfd),
-    ("`pidfd_open(PIDFD_THREAD)`", "sockets in the tables of single threads", pidfd_thread),
-    ("`PIDFD_GET_*_NAMESPACE`", "`pid_for_children` before there is a first process", pidfd_namespace),
-    ("`kcmp`", "nothing: tables are compared by what is in them", kcmp),
-    ("`NS_GET_MNTNS_ID`", "`listmount`", || lxkns_sys::ns_get_mntns_id(own("mnt")?).map(drop)),
-    ("`listmount`, `statmount`", "mounts that no process's root directory reaches", listmount),
-    ("`NS_MNT_GET_NEXT`", "mount namespaces that nothing visible holds", || {
-        lxkns_sys::ns_mnt_get_next(own("mnt")?).map(drop).or_else(end_of_list)
-    }),
-    ("`NS_GET_ID`", "IDs that are never used again", || lxkns_sys::ns_get_id(own("uts")?).map(drop)),
-    ("handles of namespaces", "namespaces that only the kernel lists can be opened", || handle(true)),
-    ("handles by ID alone", "namespaces that only `listns` lists", || handle(false)),
-    ("`listns`", "namespaces that nothing visible holds", || {
-        lxkns_sys::listns(0, 0, LISTNS_ALL_USER_NAMESPACES, &mut [0; 8]).map(drop)
-    }),
-];
-
-/// Prints the interfaces and ends, if that is what the program was called for.
+/// Prints the interfaces and ends, if that is what the program was called for: the name of each and the kernel that has it
+/// first, what does instead, what is lost without it, and the answer, with tabs between.
 pub(crate) fn print_if_asked() {
     if std::env::args().nth(1).as_deref() != Some("--interfaces") {
         return;
     }
-    for (name, lost, ask) in INTERFACES {
-        let answer = match ask() {
-            Ok(()) => "yes".to_owned(),
-            Err(Errno::NOSYS) => "ENOSYS".to_owned(),
-            Err(Errno::NOTTY) => "ENOTTY".to_owned(),
-            Err(Errno::INVAL) => "EINVAL".to_owned(),
-            Err(Errno::BADF) => "EBADF".to_owned(),
-            Err(Errno::STALE) => "ESTALE".to_owned(),
-            Err(Errno::OPNOTSUPP) => "no".to_owned(),
-            Err(errno) => format!("error {}", errno.raw_os_error()),
-        };
-        println!("{name}\t{lost}\t{answer}");
+    for Interface { name, since: (major, minor), instead, lost, .. } in INTERFACES {
+        let lost: Vec<_> = lost
+            .iter()
+            .map(|(loss, unless)| match unless {
+                None => loss.describe().to_owned(),
+                Some(other) => format!("{} (unless there is `{other}`)", loss.describe()),
+            })
+            .collect();
+        let lost = if lost.is_empty() { "nothing".to_owned() } else { lost.join("; ") };
+        println!("`{name}` ({major}.{minor})\t{instead}\t{lost}\t{}", answer(ask(name)));
     }
     std::process::exit(0);
+}
+
+fn answer(asked: Result<(), Errno>) -> String {
+    match asked {
+        Ok(()) => "yes".to_owned(),
+        Err(Errno::NOSYS) => "ENOSYS".to_owned(),
+        Err(Errno::NOTTY) => "ENOTTY".to_owned(),
+        Err(Errno::INVAL) => "EINVAL".to_owned(),
+        Err(Errno::STALE) => "ESTALE".to_owned(),
+        Err(Errno::PERM) => "EPERM".to_owned(),
+        Err(Errno::OPNOTSUPP) => "no".to_owned(),
+        Err(errno) => format!("error {}", errno.raw_os_error()),
+    }
+}
+
+/// Asks for something of the caller's own that only the interface of this name gives.
+fn ask(name: &str) -> Result<(), Errno> {
+    match name {
+        "open_by_handle_at" => handle(),
+        "kcmp" => lxkns_sys::kcmp_files(own_tid(), own_tid()).map(drop),
+        "statx" => rustix::fs::statx(CWD, c"/", AtFlags::STATX_DONT_SYNC, StatxFlags::INO).map(drop),
+        "pidfd_open" => pidfd().map(drop),
+        "openat2" => openat2(),
+        "pidfd_getfd" => pidfd_getfd(),
+        "STATX_MNT_ID" => statx_mnt_id(),
+        "listmount" => listmount().map(drop),
+        "statmount" => statmount(),
+        "PIDFD_THREAD" => lxkns_sys::pidfd_open_thread(own_tid()).map(drop),
+        "NS_GET_MNTNS_ID" => lxkns_sys::ns_get_mntns_id(own("mnt")?).map(drop),
+        "PIDFD_GET_*_NAMESPACE" => lxkns_sys::pidfd_get_namespace(pidfd()?, PidfdNamespace::PidForChildren).map(drop),
+        "NS_MNT_GET_*" => match lxkns_sys::ns_mnt_get_next(own("mnt")?) {
+            // The caller's is the last.
+            Ok(_) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno),
+        },
+        "NS_GET_ID" => lxkns_sys::ns_get_id(own("uts")?).map(drop),
+        "listns" => lxkns_sys::listns(0, 0, LISTNS_ALL_USER_NAMESPACES, &mut [0; 8]).map(drop),
+        _ => panic!("nothing asks for {name}"),
+    }
 }
 
 fn own(name: &str) -> Result<File, Errno> {
     File::open(format!("/proc/self/ns/{name}")).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
-fn end_of_list(errno: Errno) -> Result<(), Errno> {
-    if errno == Errno::NOENT { Ok(()) } else { Err(errno) }
-}
-
-fn openat2(resolve: ResolveFlags) -> Result<(), Errno> {
-    rustix::fs::openat2(CWD, c".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve).map(drop)
+/// As discovery asks first: the kernel's cache alone, which may not know.
+fn openat2() -> Result<(), Errno> {
+    match rustix::fs::openat2(CWD, c".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED) {
+        Ok(_) | Err(Errno::AGAIN) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// A kernel that does not know what is asked for gives the rest.
@@ -83,38 +95,23 @@ fn pidfd_getfd() -> Result<(), Errno> {
     rustix::process::pidfd_getfd(&pidfd, pidfd.as_raw_fd(), PidfdGetfdFlags::empty()).map(drop)
 }
 
-fn pidfd_thread() -> Result<(), Errno> {
-    lxkns_sys::pidfd_open_thread(own_tid()).map(drop)
-}
-
-fn pidfd_namespace() -> Result<(), Errno> {
-    lxkns_sys::pidfd_get_namespace(pidfd()?, PidfdNamespace::PidForChildren).map(drop)
-}
-
 fn own_tid() -> u32 {
     rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()
 }
 
-fn kcmp() -> Result<(), Errno> {
-    lxkns_sys::kcmp_files(own_tid(), own_tid()).map(drop)
-}
-
-fn listmount() -> Result<(), Errno> {
-    let mount_ns = lxkns_sys::ns_get_mntns_id(own("mnt")?).unwrap_or_default();
+/// The ID of a mount, in the caller's mount namespace: before that can be named, the number 0 means it.
+fn listmount() -> Result<u64, Errno> {
     let mut ids = [0; 1];
-    lxkns_sys::listmount(mount_ns, 0, &mut ids)?;
-    lxkns_sys::statmount(mount_ns, ids[0], StatmountMask::FS_TYPE, &mut Vec::new()).map(drop)
+    lxkns_sys::listmount(0, 0, &mut ids)?;
+    Ok(ids[0])
 }
 
-/// Opens the caller's own by handle: whole, or by ID alone.
-fn handle(is_whole: bool) -> Result<(), Errno> {
-    let ns = own("uts")?;
-    let id = lxkns_sys::ns_get_id(&ns)?;
-    let ino = rustix::fs::fstat(&ns)?.st_ino;
-    let clone_newuts = 0x0400_0000;
-    let handle = match is_whole {
-        true => NsHandle { id, ns_type: clone_newuts, ino: u32::try_from(ino).map_err(|_| Errno::OVERFLOW)? },
-        false => NsHandle { id, ns_type: 0, ino: 0 },
-    };
-    lxkns_sys::open_namespace_by_handle(handle).map(drop)
+fn statmount() -> Result<(), Errno> {
+    lxkns_sys::statmount(0, listmount()?, StatmountMask::FS_TYPE, &mut Vec::new()).map(drop)
+}
+
+/// Opens one of the caller's own namespaces by its ID alone, as `listns` gives it.
+fn handle() -> Result<(), Errno> {
+    let id = lxkns_sys::ns_get_id(own("uts")?)?;
+    lxkns_sys::open_namespace_by_handle(NsHandle { id, ns_type: 0, ino: 0 }).map(drop)
 }

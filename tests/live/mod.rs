@@ -82,12 +82,13 @@ fn namespace(snapshot: &Snapshot, ino: u64) -> &Namespace {
 }
 
 /// The holders of a namespace but for those that it has because others relate to it; and but for the descriptors of
-/// others than actors: programs that look at namespaces, this test's process among them, have each open for a moment.
+/// others than actors: programs that look at namespaces, this test's process among them, have each open for a moment,
+/// and copies of sockets too.
 fn direct_holders<'a>(snapshot: &Snapshot, namespace: &'a Namespace) -> Vec<&'a Holder> {
     let is_actor = |pid: &Pid| snapshot.processes.get(pid).is_some_and(|process| process.comm() == "exe");
     let is_direct = |holder: &&Holder| match holder {
         Holder::Child { .. } | Holder::Owned { .. } => false,
-        Holder::Fd { pid, .. } => is_actor(pid),
+        Holder::Fd { pid, .. } | Holder::Socket { pid, .. } | Holder::Tun { pid, .. } => is_actor(pid),
         _ => true,
     };
     namespace.holders.iter().filter(is_direct).collect()

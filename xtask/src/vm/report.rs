@@ -26,9 +26,8 @@ pub(super) struct Report {
 /// What a kernel answers to one interface.
 #[derive(Debug, PartialEq)]
 pub(super) struct Interface {
-    pub(super) name: String,
-    /// What is lost without it.
-    pub(super) lost: String,
+    /// Its name, what does instead, and what is lost without it.
+    pub(super) labels: [String; 3],
     /// `yes`, or the error.
     pub(super) answer: String,
 }
@@ -143,10 +142,10 @@ impl Run {
     }
 }
 
-/// `name`, what is lost without it, and the answer, with tabs between.
+/// What the test program prints of an interface (`tests/interfaces.rs`).
 fn interface(line: &str) -> Option<Interface> {
     let mut fields = line.split('\t').map(str::to_owned);
-    Some(Interface { name: fields.next()?, lost: fields.next()?, answer: fields.next()? })
+    Some(Interface { labels: [fields.next()?, fields.next()?, fields.next()?], answer: fields.next()? })
 }
 
 /// `6.12.117+deb13-cloud-amd64`, also `6.12` alone: the first two numbers.
@@ -159,7 +158,7 @@ pub(super) fn version(release: &str) -> Option<Version> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "== kernel 6.1.0-50-cloud-amd64\n== interfaces\nlistns\tmuch\tENOSYS\n== root\n\
+    const TEXT: &str = "== kernel 6.1.0-50-cloud-amd64\n== interfaces\nlistns\tnone\tmuch\tENOSYS\n== root\n\
         skipped: a::b: needs Linux 6.11\nskipped: a::c: needs the file /dev/fuse\nrunning 3 tests\n\
         test a::a   ... ok\ntest a::b   ... ignored\ntest a::d ... FAILED\n\nfailures:\n\n---- a::d ----\nit broke\n\n\
         failures:\n    a::d\n\ntest result: FAILED. 1 passed\n\n== root: exit status: 101\n";
@@ -168,7 +167,7 @@ mod tests {
     fn a_report_is_read() {
         let report = Report::parse(TEXT, "6.1").unwrap();
         assert_eq!(report.version, (6, 1));
-        let interface = Interface { name: "listns".into(), lost: "much".into(), answer: "ENOSYS".into() };
+        let interface = Interface { labels: ["listns", "none", "much"].map(str::to_owned), answer: "ENOSYS".into() };
         assert_eq!(report.interfaces, [interface]);
         assert_eq!(report.runs[0].outcomes["a::a"], Outcome::Passed);
         assert_eq!(report.runs[0].outcomes["a::b"], Outcome::Skipped);

@@ -77,11 +77,11 @@ impl Table {
             }
             places.rows.push((vec![place.to_owned()], cells));
         }
-        let headings = vec!["interface".into(), "lost without it".into()];
+        let headings = ["interface", "instead", "lost without it"].map(str::to_owned).into();
         let mut interfaces = Rows { headings, rows: Vec::new() };
         for report in reports {
             for interface in &report.interfaces {
-                let labels = vec![interface.name.clone(), interface.lost.clone()];
+                let labels = interface.labels.to_vec();
                 let index = interfaces.rows.iter().position(|row| row.0 == labels).unwrap_or_else(|| {
                     interfaces.rows.push((labels, BTreeMap::new()));
                     interfaces.rows.len() - 1
@@ -100,7 +100,7 @@ impl Table {
         format!(
             "{BEGIN}\n\n## Places\n\n{}\n## Interfaces\n\n{}",
             self.places.text(1, true),
-            self.interfaces.text(2, true)
+            self.interfaces.text(3, true)
         )
     }
 
@@ -108,7 +108,7 @@ impl Table {
     pub(super) fn keep(&self, path: &str) -> anyhow::Result<Vec<String>> {
         let document = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
         let (prose, old) = document.split_once(BEGIN).with_context(|| format!("{path} lacks the line {BEGIN}"))?;
-        let old = Self { places: Rows::parse(old, 1), interfaces: Rows::parse(old, 2) };
+        let old = Self { places: Rows::parse(old, 1), interfaces: Rows::parse(old, 3) };
         let merged = Self { places: self.places.over(&old.places), interfaces: self.interfaces.over(&old.interfaces) };
         if std::env::var_os("BLESS").is_some() {
             fs::write(path, format!("{prose}{}", merged.for_document()))?;
