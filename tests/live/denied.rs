@@ -9,14 +9,14 @@ use std::sync::LazyLock;
 
 use lxkns_core::Snapshot;
 use lxkns_core::model::{
-    Gap, GapKind, Holder, Namespace, NamespaceId, NamespaceType, Object, Pid, Place, Relation, Tid,
+    Gap, GapKind, Holder, Namespace, NamespaceId, NamespaceType, Object, Pid, Place, Relation, Suspect, Tid,
 };
 use lxkns_fixture::deny::{self, INTERFACES, Interface, Loss};
 use lxkns_fixture::fuse::{DeadFuse, Death};
 use lxkns_fixture::{Actor, Open, Socket, probe};
 use rustix::io::Errno;
 
-use super::program::{Ran, run};
+use super::program::{Ran, row, run};
 use super::{directory, own_inode};
 use crate::harness::Need::{File, FileSystem, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
@@ -34,6 +34,7 @@ pub(super) fn tests() -> Vec<Test> {
         let all = move || denied(&INTERFACES.iter().map(|interface| (interface, errno)).collect::<Vec<_>>());
         tests.push(test(format!("denied::everything::{errno_name}"), NEEDS, all));
     }
+    tests.push(test("denied::a_target_is_a_path", NEEDS, a_target_is_a_path));
     tests.push(test("denied::by_docker", NEEDS, by_docker));
     tests.push(test("denied::by_docker_before_28", NEEDS, by_docker_before_28));
     const FUSE: &[crate::harness::Need] = &[Root, File("/dev/fuse"), FileSystem("fuse")];
@@ -147,6 +148,8 @@ fn descriptors(actors: &mut Vec<Actor>, made: &mut Vec<Made>) {
     made.push((leave(&actor, "net"), None, by_fd(&actor, fd)));
     let path_fd = actor.open("/proc/self/ns/net", Open::Path);
     made.push((leave(&actor, "net"), None, by_fd(&actor, path_fd)));
+    // Which namespace that holds, nobody says.
+    actor.open("/proc/self/mountinfo", Open::ReadOnly);
     actors.push(actor);
 
     // A copy of the table, and something that is only in the copy.
@@ -376,6 +379,17 @@ fn denied(denied: &[(&'static Interface, Errno)]) {
             assert_eq!(snapshot.gaps.iter().find(is_about), None, "{what}");
         }
     }
+    let loses_files = losers.clone()(Loss::ProcFile).next().is_some();
+    let suspects = |snapshot: &Snapshot, with_files: bool| {
+        let is_ours = |pid: &Pid| actors.iter().any(|actor| Pid(actor.pid()) == *pid);
+        let is_wanted = |suspect: &&Suspect| match suspect {
+            Suspect::ProcFile { pid, .. } => with_files && is_ours(pid),
+            Suspect::InFlight { pid, .. } | Suspect::IoUring { pid, .. } => is_ours(pid),
+            _ => false,
+        };
+        snapshot.suspects.iter().filter(is_wanted).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(suspects(&snapshot, true), suspects(baseline, !loses_files));
     let own = snapshot.by_ino(own_inode("user")).unwrap();
     assert_eq!(own.initial, baseline.namespaces[&own.id].initial);
 }
@@ -395,6 +409,23 @@ fn by_docker_before_28() {
     let before = [("listmount", Errno::NOSYS), ("statmount", Errno::NOSYS)];
     let all: Vec<_> = BY_DOCKER.into_iter().chain(before).collect();
     denied(&all.into_iter().map(|(name, errno)| (deny::interface(name), errno)).collect::<Vec<_>>());
+}
+
+/// Also the paths that a user gives are known without statx.
+fn a_target_is_a_path() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let net = actor.ns_inode("net");
+    for (_, errno) in ERRNOS {
+        let mut command = lxkns();
+        command.args(["ls", "--json", &format!("/proc/{}/ns/net", actor.pid())]);
+        deny::deny(&mut command, &[deny::interface("statx")], errno.raw_os_error()).unwrap();
+        let table = run(&mut command).ok().json();
+        assert!(row(&table, net).is_some(), "{table}");
+        let mut command = lxkns();
+        command.args(["ls", "/"]);
+        deny::deny(&mut command, &[deny::interface("statx")], errno.raw_os_error()).unwrap();
+        run(&mut command).fails(1, "not a namespace");
+    }
 }
 
 /// Without what asks the kernel's cache alone, a path that leads over a file system with a server is not looked up, and
