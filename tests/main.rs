@@ -1,4 +1,5 @@
 //! Tests against a live kernel, of the library and of the built program; the fixtures are this program run once more.
+//! With `--interfaces` it prints the interfaces that some tests are about, and which this kernel has.
 
 mod harness;
 mod interfaces;

@@ -8,8 +8,9 @@ use rustix::thread::CapabilitySet as Capabilities;
 
 use crate::live;
 
-/// Its inode number is the same on every kernel (`include/uapi/linux/nsfs.h`).
+/// Their inode numbers are the same on every kernel (`include/uapi/linux/nsfs.h`).
 const INITIAL_USER_NAMESPACE: u64 = 4_026_531_837;
+const INITIAL_PID_NAMESPACE: u64 = 4_026_531_836;
 
 /// What is not known because of a gap; in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -172,7 +173,7 @@ fn reason(kind: GapKind, errno: i32, subject: Subject, held: Capabilities) -> St
     match kind {
         GapKind::Denied => {
             let needs = names(subject.needs());
-            if subject == Subject::Kernel && held.contains(subject.needs()) {
+            if subject == Subject::Kernel && held.contains(subject.needs()) && !is_in_initial_pid_namespace() {
                 "not readable: needs the initial PID namespace".to_owned()
             } else if held.contains(subject.needs()) {
                 format!("not readable: refused in spite of {needs}")
@@ -190,6 +191,10 @@ fn reason(kind: GapKind, errno: i32, subject: Subject, held: Capabilities) -> St
 fn names(capabilities: Capabilities) -> String {
     let names: Vec<_> = capabilities.iter_names().map(|(name, _)| format!("CAP_{name}")).collect();
     and(&names)
+}
+
+fn is_in_initial_pid_namespace() -> bool {
+    live::own_namespace(NamespaceType::Pid).is_some_and(|id| id.ino == INITIAL_PID_NAMESPACE)
 }
 
 /// The capabilities that the caller holds over the whole host.

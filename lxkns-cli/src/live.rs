@@ -8,8 +8,7 @@ use anyhow::Context as _;
 use lxkns_core::ProcRoot;
 use lxkns_core::model::{DiscoveryOptions, NamespaceId, NamespaceType, Snapshot};
 use lxkns_core::wire::{self, WriteOptions};
-use rustix::fd::AsFd;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 use crate::args::DumpArgs;
 use crate::exit::Result;
@@ -54,16 +53,9 @@ pub(crate) fn own_namespace(ns_type: NamespaceType) -> Option<NamespaceId> {
 /// The namespace at a path, or `None` where there is something else. Nothing is opened but by name (`O_PATH`), no
 /// server of a network file system is asked, and nothing is mounted.
 pub(crate) fn namespace_at(path: &Path) -> io::Result<Option<NamespaceId>> {
-    let id = identify(rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)?;
-    // There is one nsfs, and the reader's own namespaces are on it.
-    Ok(own_namespace(NamespaceType::Mnt).filter(|own| own.dev == id.dev).map(|_| id))
-}
-
-fn identify(fd: impl AsFd) -> io::Result<NamespaceId> {
-    // Plain fstat would wait for ever for a dead FUSE server.
-    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    let status = rustix::fs::statx(fd, c"", flags, StatxFlags::INO)?;
-    Ok(NamespaceId { ino: status.stx_ino, dev: rustix::fs::makedev(status.stx_dev_major, status.stx_dev_minor) })
+    let named = rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let proc = ProcRoot::host().map_err(io::Error::other)?;
+    lxkns_core::namespace_of(&proc, named).map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@
 //! - [`model`] has the values that come out, and the [`DiscoveryOptions`] that go in.
 //! - [`relations`] has pure functions over a snapshot.
 //! - [`wire`] writes a snapshot as JSON and reads it back.
-//! - [`open_namespace()`] goes from a namespace of a snapshot to a descriptor on it.
+//! - [`open_namespace()`] goes from a namespace of a snapshot to a descriptor on it, [`namespace_of()`] the other way.
 //!
 //! # What an unprivileged caller does not see
 //!
@@ -61,7 +61,8 @@
 //! an addition, detected by asking: without it the older way finds what it can, and a gap says what is missing. Sockets
 //! and TUN/TAP files take 5.6 (`pidfd_getfd(2)`); sockets in a descriptor table that one thread has of its own, 6.9;
 //! PID namespaces that never had a process, and mounts of mount namespaces without a process, 6.11; mount namespaces
-//! that nothing visible holds, 6.12; all other such namespaces, 6.19.
+//! that nothing visible holds, 6.12; all other such namespaces, 6.19. The same goes for a filter of system calls that
+//! denies an interface, such as Docker's: whatever it answers, an error is data.
 //!
 //! # Features
 //!
@@ -91,6 +92,7 @@ pub mod wire;
 
 pub use discovery::{discover, discover_in};
 pub use error::{Error, ErrorKind};
+pub use lookup::namespace_of;
 pub use model::{DiscoveryOptions, Snapshot};
 pub use procfs::ProcRoot;
 pub use reach::open_namespace;

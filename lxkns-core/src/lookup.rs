@@ -1,10 +1,11 @@
 //! Paths below the root directories of tasks, and what they lead to, without waiting for the server of a file system.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
+use crate::error::{Error, ErrorKind};
 use crate::interface::is_refusal;
 use crate::model::{NamespaceId, Tid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
@@ -99,7 +100,7 @@ impl<'a> Roots<'a> {
 impl Root<'_> {
     fn namespace(&mut self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Errno> {
         let pinned = self.pin(path)?;
-        if identify(self.proc, self.task, &pinned)? != id {
+        if identify(self.proc, self.task, pinned.as_fd())? != id {
             return Err(Errno::NXIO);
         }
         reach::verified(self.proc.reopen(pinned.as_fd())?, id)
@@ -221,7 +222,7 @@ fn for_each_mount(
 ///
 /// Where a filter denies `statx(2)`, only of namespaces: `ENXIO` says that it is none, or one on a mount that is not in
 /// the list of `task`.
-pub(crate) fn identify(proc: &ProcRoot, task: Tid, pinned: &OwnedFd) -> Result<NamespaceId, Errno> {
+pub(crate) fn identify(proc: &ProcRoot, task: Tid, pinned: BorrowedFd<'_>) -> Result<NamespaceId, Errno> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     match rustix::fs::statx(pinned, c"", flags, StatxFlags::INO) {
         Ok(stat) => {
@@ -236,18 +237,42 @@ pub(crate) fn identify(proc: &ProcRoot, task: Tid, pinned: &OwnedFd) -> Result<N
     }
 }
 
+/// The namespace that a descriptor of the caller is on, such as one that was opened with `O_PATH`; `None`: it is on
+/// something else. No server of a file system is asked.
+///
+/// # Errors
+///
+/// [`ErrorKind::Procfs`]: the procfs is not the caller's own, or cannot be read.
+///
+/// # Privileges
+///
+/// None but the descriptor.
+///
+/// # Minimum kernel version
+///
+/// 4.11.
+pub fn namespace_of(proc: &ProcRoot, fd: impl AsFd) -> Result<Option<NamespaceId>, Error> {
+    let what = || "cannot tell what a descriptor is on".to_owned();
+    let own = proc.own_pid().ok_or_else(|| Error::new(ErrorKind::Procfs, what() + ": not the caller's procfs"))?;
+    match identify(proc, Tid::from(own), fd.as_fd()) {
+        Ok(id) => Ok(Some(id).filter(|id| id.dev == proc.nsfs_dev())),
+        Err(Errno::NXIO) => Ok(None),
+        Err(errno) => Err(Error::with_source(ErrorKind::Procfs, what(), errno)),
+    }
+}
+
 /// The namespace that the link of our own descriptor names. The kernel writes such a text for nsfs only: what has a path
 /// begins with a slash, and what has none with the name of another kind.
-pub(crate) fn identify_by_link(proc: &ProcRoot, pinned: &OwnedFd) -> Result<Option<NamespaceId>, Errno> {
+fn identify_by_link(proc: &ProcRoot, pinned: BorrowedFd<'_>) -> Result<Option<NamespaceId>, Errno> {
     let mut text = [0; 64];
-    let named = parse::links::parse(proc.own_link(pinned.as_fd(), &mut text)?);
+    let named = parse::links::parse(proc.own_link(pinned, &mut text)?);
     Ok(named.map(|(_, ino)| NamespaceId { ino, dev: proc.nsfs_dev() }))
 }
 
 /// The namespace whose bind mount a descriptor is on. While the descriptor is open, no other mount is given that ID: so
 /// the line that has it is about this one.
-fn identify_by_mount(proc: &ProcRoot, task: Tid, pinned: &OwnedFd) -> Result<NamespaceId, Errno> {
-    let mount_id = proc.mount_id(pinned.as_fd())?;
+fn identify_by_mount(proc: &ProcRoot, task: Tid, pinned: BorrowedFd<'_>) -> Result<NamespaceId, Errno> {
+    let mount_id = proc.mount_id(pinned)?;
     let mut named = None;
     for_each_mount(proc, task, |mount| {
         if mount.mount_id == mount_id && mount.raw_fs_type == b"nsfs" {

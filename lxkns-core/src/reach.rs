@@ -226,7 +226,7 @@ fn is_tun(proc: &ProcRoot, fd: &OwnedFd) -> bool {
 
 /// Opens for asking what an `O_PATH` descriptor of something of `task`'s refers to, once it is known to be a namespace.
 pub(crate) fn reopen_namespace(proc: &ProcRoot, task: Tid, pinned: &OwnedFd) -> Result<OwnedFd, Errno> {
-    if lookup::identify(proc, task, pinned)?.dev != proc.nsfs_dev() {
+    if lookup::identify(proc, task, pinned.as_fd())?.dev != proc.nsfs_dev() {
         return Err(Errno::NXIO);
     }
     proc.reopen(pinned.as_fd())

@@ -9,14 +9,14 @@ use std::sync::LazyLock;
 
 use lxkns_core::Snapshot;
 use lxkns_core::model::{
-    Gap, GapKind, Holder, Namespace, NamespaceId, NamespaceType, Object, Pid, Place, Relation, Tid,
+    Gap, GapKind, Holder, Namespace, NamespaceId, NamespaceType, Object, Pid, Place, Relation, Suspect, Tid,
 };
 use lxkns_fixture::deny::{self, INTERFACES, Interface, Loss};
 use lxkns_fixture::fuse::{DeadFuse, Death};
 use lxkns_fixture::{Actor, Open, Socket, probe};
 use rustix::io::Errno;
 
-use super::program::{Ran, run};
+use super::program::{Ran, row, run};
 use super::{directory, own_inode};
 use crate::harness::Need::{File, FileSystem, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
@@ -34,8 +34,9 @@ pub(super) fn tests() -> Vec<Test> {
         let all = move || denied(&INTERFACES.iter().map(|interface| (interface, errno)).collect::<Vec<_>>());
         tests.push(test(format!("denied::everything::{errno_name}"), NEEDS, all));
     }
+    tests.push(test("denied::a_target_is_a_path", NEEDS, a_target_is_a_path));
     tests.push(test("denied::by_docker", NEEDS, by_docker));
-    tests.push(test("denied::by_docker_before_28", NEEDS, by_docker_before_28));
+    tests.push(test("denied::by_an_older_docker", NEEDS, by_an_older_docker));
     const FUSE: &[crate::harness::Need] = &[Root, File("/dev/fuse"), FileSystem("fuse")];
     for (death_name, death) in [("unread", Death::Unread), ("unanswered", Death::Unanswered)] {
         let name = format!("denied::no_dead_server_is_asked::{death_name}");
@@ -97,11 +98,12 @@ fn fixture() -> Fixture {
             Some(Item { id: namespace?.id, loss, is_holder })
         })
         .collect();
-    // Only the holder itself knows which one that is.
+    // Only the holder itself knows which one that is: since 6.19 its link says so, earlier one has to ask a pidfd.
+    let has_link = std::fs::read_link(format!("/proc/{unborn_pid}/ns/pid_for_children")).is_ok();
     let pid_for_children = baseline.processes[&unborn_pid].namespaces.for_children(NamespaceType::Pid);
     items.extend(pid_for_children.map(|id| Item {
         id,
-        loss: Some(Loss::PidForChildren),
+        loss: (!has_link).then_some(Loss::PidForChildren),
         is_holder: Box::new(move |holder| matches!(holder, Holder::ForChildren { pid, .. } if *pid == unborn_pid)),
     }));
     Fixture { actors, items, baseline }
@@ -147,6 +149,8 @@ fn descriptors(actors: &mut Vec<Actor>, made: &mut Vec<Made>) {
     made.push((leave(&actor, "net"), None, by_fd(&actor, fd)));
     let path_fd = actor.open("/proc/self/ns/net", Open::Path);
     made.push((leave(&actor, "net"), None, by_fd(&actor, path_fd)));
+    // Which namespace that holds, nobody says.
+    actor.open("/proc/self/mountinfo", Open::ReadOnly);
     actors.push(actor);
 
     // A copy of the table, and something that is only in the copy.
@@ -376,6 +380,17 @@ fn denied(denied: &[(&'static Interface, Errno)]) {
             assert_eq!(snapshot.gaps.iter().find(is_about), None, "{what}");
         }
     }
+    let loses_files = losers.clone()(Loss::ProcFile).next().is_some();
+    let suspects = |snapshot: &Snapshot, with_files: bool| {
+        let is_ours = |pid: &Pid| actors.iter().any(|actor| Pid(actor.pid()) == *pid);
+        let is_wanted = |suspect: &&Suspect| match suspect {
+            Suspect::ProcFile { pid, .. } => with_files && is_ours(pid),
+            Suspect::InFlight { pid, .. } | Suspect::IoUring { pid, .. } => is_ours(pid),
+            _ => false,
+        };
+        snapshot.suspects.iter().filter(is_wanted).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(suspects(&snapshot, true), suspects(baseline, !loses_files));
     let own = snapshot.by_ino(own_inode("user")).unwrap();
     assert_eq!(own.initial, baseline.namespaces[&own.id].initial);
 }
@@ -391,10 +406,27 @@ fn by_docker() {
 }
 
 /// Profiles of earlier versions know neither of the calls that list mounts.
-fn by_docker_before_28() {
+fn by_an_older_docker() {
     let before = [("listmount", Errno::NOSYS), ("statmount", Errno::NOSYS)];
     let all: Vec<_> = BY_DOCKER.into_iter().chain(before).collect();
     denied(&all.into_iter().map(|(name, errno)| (deny::interface(name), errno)).collect::<Vec<_>>());
+}
+
+/// Also the paths that a user gives are known without statx.
+fn a_target_is_a_path() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let net = actor.ns_inode("net");
+    for (_, errno) in ERRNOS {
+        let mut command = lxkns();
+        command.args(["ls", "--json", &format!("/proc/{}/ns/net", actor.pid())]);
+        deny::deny(&mut command, &[deny::interface("statx")], errno.raw_os_error()).unwrap();
+        let table = run(&mut command).ok().json();
+        assert!(row(&table, net).is_some(), "{table}");
+        let mut command = lxkns();
+        command.args(["ls", "/"]);
+        deny::deny(&mut command, &[deny::interface("statx")], errno.raw_os_error()).unwrap();
+        run(&mut command).fails(1, "not a namespace");
+    }
 }
 
 /// Without what asks the kernel's cache alone, a path that leads over a file system with a server is not looked up, and

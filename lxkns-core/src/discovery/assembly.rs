@@ -11,6 +11,7 @@ use crate::relations;
 
 /// Puts together what was found.
 pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_at: SystemTime) -> Snapshot {
+    forget_reused_numbers(&mut found);
     if search.looks_in(Place::Processes) {
         held_by_processes(&mut found);
     }
@@ -21,7 +22,7 @@ pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_
 
     // A place that was switched off leaves namespaces out; then nothing may name them either.
     if ![Place::Processes, Place::Tasks, Place::ForChildren].into_iter().all(|place| search.looks_in(place)) {
-        let known = |id: &NamespaceId| snapshot.namespaces.contains_key(id);
+        let known = |(_, id): (NamespaceType, NamespaceId)| snapshot.namespaces.contains_key(&id);
         for process in &mut found.processes {
             retain(&mut process.namespaces, known);
             process.tasks.iter_mut().for_each(|task| retain(&mut task.namespaces, known));
@@ -42,6 +43,24 @@ pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_
     snapshot.suspects.sort();
     snapshot.gaps = found.gaps;
     snapshot
+}
+
+/// A namespace that ends leaves its inode number to the next, which can be of another type. Links that were read before or
+/// after that mean another namespace than the one that is known by that number, and lead to nothing.
+fn forget_reused_numbers(found: &mut Found) {
+    let namespaces = &found.namespaces;
+    let is_other =
+        |(ns_type, id): (NamespaceType, NamespaceId)| namespaces.get(&id).is_some_and(|seen| seen.ns_type != ns_type);
+    for process in &mut found.processes {
+        let of_process = process.namespaces;
+        let is_stale = of_process.iter().any(is_other);
+        let tasks = process.tasks.iter_mut().map(|task| &mut task.namespaces);
+        for links in tasks.filter(|links| is_stale || **links != of_process).chain([&mut process.namespaces]) {
+            if (is_stale || *links != of_process) && links.iter().any(is_other) {
+                retain(links, |link| !is_other(link));
+            }
+        }
+    }
 }
 
 /// Each process holds the namespaces that it is in; one whose first thread has exited does so by its other threads.
@@ -134,14 +153,14 @@ fn children_and_owned(snapshot: &mut Snapshot) {
     }
 }
 
-/// Leaves only those links that lead to a known namespace.
-fn retain(links: &mut NamespaceLinks, known: impl Fn(&NamespaceId) -> bool) {
+/// Leaves only the links that are to be kept, by the type and the number that each names.
+fn retain(links: &mut NamespaceLinks, keep: impl Fn((NamespaceType, NamespaceId)) -> bool) {
     let mut retained = NamespaceLinks::default();
-    for (ns_type, id) in links.iter().filter(|(_, id)| known(id)) {
+    for (ns_type, id) in links.iter().filter(|&link| keep(link)) {
         retained.set(ns_type, id);
     }
     for ns_type in [NamespaceType::Pid, NamespaceType::Time] {
-        if let Some(id) = links.for_children(ns_type).filter(&known) {
+        if let Some(id) = links.for_children(ns_type).filter(|&id| keep((ns_type, id))) {
             retained.set_for_children(ns_type, id);
         }
     }

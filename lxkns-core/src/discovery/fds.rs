@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::hash::BuildHasher as _;
 use std::ops::ControlFlow;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustc_hash::{FxBuildHasher, FxHashSet};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom, StatxFlags};
@@ -137,7 +137,7 @@ impl Table {
         }
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let pinned = rustix::fs::openat(&self.dir, crate::procfs::decimal(fd).as_str(), flags, Mode::empty()).ok()?;
-        lookup::identify(search.proc, tid, &pinned).ok().map(Kind::Namespace)
+        lookup::identify(search.proc, tid, pinned.as_fd()).ok().map(Kind::Namespace)
     }
 
     /// What the table consists of: descriptors with what each is open on, as far as links say.
