@@ -78,6 +78,8 @@ mod error;
 // In the order in which data flows.
 mod procfs;
 
+mod texts;
+
 mod discovery;
 mod reach;
 
