@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 use rustix::fs::{StatxFlags, makedev};
 use rustix::io::Errno;
 
+use super::complete_mounts;
 use super::mount_lists::{self, Mount};
 use super::search::{Found, Search};
 use crate::model::{Holder, NamespaceId, NamespaceType, Place, Suspect, Tid};
@@ -18,7 +19,7 @@ const WANTED: [&str; 6] = [NSFS, "proc", "sysfs", "mqueue", "nfs", "nfs4"];
 /// Goes through the mounts of every mount namespace that is known and has not been gone through, until that leads to
 /// no further one.
 pub(super) fn all(search: &Search<'_>, found: &mut Found) {
-    if !search.looks_in(Place::BindMounts) {
+    if !search.looks_in(Place::BindMounts) && !search.options.mounts {
         return;
     }
     let own_procfs = search.proc.dir().stat(".", StatxFlags::INO).ok();
@@ -66,7 +67,21 @@ fn one(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &
     if members.is_empty() && !search.looks_in(Place::ProcesslessMounts) {
         return;
     }
-    for mount in mount_lists::of(search, found, mount_ns, members, &WANTED) {
+    let mounts = if search.options.mounts {
+        let mounts = complete_mounts::of(search, found, mount_ns, members).unwrap_or_default();
+        let wanted = mounts.iter().filter(|mount| WANTED.iter().any(|wanted| *mount.fs_type == **wanted));
+        let wanted: Vec<_> = wanted.map(Mount::from).collect();
+        if !mounts.is_empty() {
+            found.mounts.push((mount_ns, mounts));
+        }
+        wanted
+    } else {
+        mount_lists::of(search, found, mount_ns, members, &WANTED)
+    };
+    if !search.looks_in(Place::BindMounts) {
+        return;
+    }
+    for mount in mounts {
         if mount.fs_type == NSFS {
             bind_mount(search, found, mount_ns, members, mount);
         } else {

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use bstr::{BStr, ByteSlice};
+use bstr::BStr;
 
 use crate::model::Mount;
 
@@ -108,6 +108,7 @@ fn common_length(a: &[u8], b: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use bstr::ByteSlice as _;
     use proptest::prelude::*;
 
     use super::*;
