@@ -5,6 +5,7 @@ mod cli;
 mod gaps;
 mod hostile;
 mod lsns;
+mod mounts;
 mod places;
 mod processes;
 mod program;
@@ -29,6 +30,7 @@ pub(crate) fn tests() -> Vec<Test> {
         hostile::tests(),
         churn::tests(),
         lsns::tests(),
+        mounts::tests(),
         cli::tests(),
     ]
     .into_iter()
