@@ -48,7 +48,7 @@ fn mounts<'a>(snapshot: &'a Snapshot, actor: &Actor) -> &'a [Mount] {
 
 /// The mounts at a path.
 #[track_caller]
-fn at<'a>(mounts: &'a [Mount], path: impl AsRef<Path>) -> Vec<&'a Mount> {
+fn at(mounts: &[Mount], path: impl AsRef<Path>) -> Vec<&Mount> {
     let path = path.as_ref().as_os_str().as_bytes();
     mounts.iter().filter(|mount| mount.path().is_some_and(|point| point == path)).collect()
 }
@@ -66,7 +66,7 @@ impl Numbers {
 }
 
 /// An actor with a tree of mounts like no other.
-fn random_tree(seed: u64) -> (Actor, TempDir) {
+pub(super) fn random_tree(seed: u64) -> (Actor, TempDir) {
     const MOUNTS: usize = 40;
     let mut numbers = Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let base = directory();

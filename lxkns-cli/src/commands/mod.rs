@@ -11,6 +11,7 @@ use crate::{gaps, live};
 mod dump;
 mod ls;
 mod man;
+mod mounts;
 mod why;
 
 /// Runs a command.
@@ -18,6 +19,7 @@ pub(crate) fn run(args: &Args) -> Result {
     match &args.command {
         Command::Ls(ls) => ls::run(ls, args.color),
         Command::Why(why) => why::run(why, args.color),
+        Command::Mounts(mounts) => mounts::run(mounts, args.color),
         Command::Dump(dump) => dump::run(dump),
         Command::Man { dir } => man::run(dir),
     }

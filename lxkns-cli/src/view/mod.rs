@@ -4,6 +4,7 @@ pub(crate) mod columns;
 pub(crate) mod counts;
 pub(crate) mod escape;
 pub(crate) mod holders;
+pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod release;
 pub(crate) mod screen;
