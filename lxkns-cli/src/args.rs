@@ -6,6 +6,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Parser, Subcommand};
 use lxkns_core::model::NamespaceType;
 
+use crate::file_system;
 use crate::target::{Asked, PID_MAX};
 use crate::view::screen::Color;
 use crate::view::{columns, mounts};
@@ -50,6 +51,15 @@ Examples:
   lxkns mounts -o +PEERS,RECEIVERS 1234   and in which others mounts are propagated
   lxkns mounts -rno TARGET,FSTYPE 1234    for scripts: one blank between fields, no headings";
 
+const BUSY_EXAMPLES: &str = "\
+Examples:
+  lxkns busy /mnt/usb     when umount says that the target is busy
+  lxkns busy /dev/sdb1    in all mount namespaces, also where it is not mounted here
+  lxkns busy 0:52         by the device number that mountinfo has
+
+PATH is looked up in the mount list and never in the file system, which may be gone:
+symbolic links in it are not followed.";
+
 const TARGET_HELP: &str = "\
 A TARGET is what you have in hand:
   1234              a process; its namespaces are meant
@@ -92,6 +102,9 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = MOUNTS_EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", mounts::help()))]
     Mounts(MountsArgs),
+    /// Says where a file system is still mounted, who uses it, and what would release it
+    #[command(help_template = TEMPLATE, before_help = BUSY_EXAMPLES)]
+    Busy(BusyArgs),
     /// Writes all there is to know as JSON
     #[command(help_template = TEMPLATE, before_help = DUMP_EXAMPLES)]
     Dump(DumpArgs),
@@ -190,6 +203,26 @@ pub(crate) struct MountsArgs {
     pub(crate) json: bool,
 
     /// Show the host of a dump instead of this one (- is standard input)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BusyArgs {
+    /// The file system: a path in it, its device, or its device number as in mountinfo
+    #[arg(value_name = "PATH|DEVICE|MAJ:MIN",
+          value_parser = OsStringValueParser::new().try_map(|text| file_system::Asked::parse(&text)))]
+    pub(crate) file_system: file_system::Asked,
+
+    /// Every mount and process, however many there are
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// For programs: JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    /// Show the host of a dump instead of this one (- is standard input): only where it is mounted
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
 }

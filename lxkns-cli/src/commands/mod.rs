@@ -8,6 +8,7 @@ use crate::resolve::{Unresolved, resolve};
 use crate::target::Asked;
 use crate::{gaps, live};
 
+mod busy;
 mod dump;
 mod ls;
 mod man;
@@ -20,6 +21,7 @@ pub(crate) fn run(args: &Args) -> Result {
         Command::Ls(ls) => ls::run(ls, args.color),
         Command::Why(why) => why::run(why, args.color),
         Command::Mounts(mounts) => mounts::run(mounts, args.color),
+        Command::Busy(busy) => busy::run(busy, args.color),
         Command::Dump(dump) => dump::run(dump),
         Command::Man { dir } => man::run(dir),
     }

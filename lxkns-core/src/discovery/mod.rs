@@ -18,6 +18,7 @@ mod command_lines;
 mod complete_mounts;
 mod facts;
 mod fds;
+mod file_system_users;
 mod for_children;
 mod freezer;
 mod host;
@@ -41,6 +42,8 @@ use crate::model::{DiscoveryOptions, Snapshot};
 use crate::procfs::ProcRoot;
 
 use search::Search;
+
+pub use file_system_users::file_system_users;
 
 /// Finds the namespaces of the host that the calling process runs on.
 ///

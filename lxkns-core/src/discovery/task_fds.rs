@@ -40,7 +40,7 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, pid
 }
 
 /// Where in `tables` the table of `tid` is, or would have to be.
-fn search_tables(tables: &[Tid], tid: Tid) -> Result<Result<usize, usize>, Errno> {
+pub(super) fn search_tables(tables: &[Tid], tid: Tid) -> Result<Result<usize, usize>, Errno> {
     let (mut low, mut high) = (0, tables.len());
     while low < high {
         let middle = low.midpoint(high);

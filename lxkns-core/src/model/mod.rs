@@ -7,6 +7,7 @@
 //! with its [`Task`]s; the [`Mount`]s of mount namespaces; [`Suspect`]s, which hold some namespace without the kernel saying which; and [`Gap`]s, which say
 //! what could not be read.
 
+mod file_system_user;
 mod gap;
 mod holder;
 mod ids;
@@ -17,6 +18,7 @@ mod process;
 mod snapshot;
 mod suspect;
 
+pub use file_system_user::{FileSystemUse, FileSystemUser};
 pub use gap::{Gap, GapKind, Object, Operation, Place};
 pub use holder::Holder;
 pub use ids::{NamespaceId, NamespaceType, ParseNamespaceTypeError, Pid, Tid, Uid};

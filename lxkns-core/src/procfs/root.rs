@@ -130,6 +130,17 @@ impl ProcRoot {
     }
 }
 
+impl ProcRoot {
+    /// The ID of the mount that a descriptor of the caller's is on, as in mountinfo.
+    pub(crate) fn mount_id(&self, fd: impl AsFd) -> Result<u64, Errno> {
+        use std::os::fd::AsRawFd;
+        let own = ProcDir::open_root(PROC)?;
+        let mut buffer = Vec::new();
+        let text = own.read_record(format!("thread-self/fdinfo/{}", fd.as_fd().as_raw_fd()), &mut buffer)?;
+        parse::fdinfo::mount_id(text).ok_or(Errno::NODATA)
+    }
+}
+
 impl AsFd for ProcRoot {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
@@ -208,6 +219,17 @@ mod tests {
         let proc = ProcRoot::host().unwrap();
         assert_eq!(proc.own_pid(), Some(Pid(std::process::id())));
         assert!(proc.pids().unwrap().contains(&Pid(std::process::id())));
+    }
+
+    #[test]
+    fn a_descriptor_says_which_mount_it_is_on() {
+        let proc = ProcRoot::host().unwrap();
+        let mut buffer = Vec::new();
+        let text = proc.dir().read("self/mountinfo", &mut buffer).unwrap();
+        let mount = proc.mount_id(&proc).unwrap();
+        assert!(
+            parse::mountinfo::parse(text).flatten().any(|info| info.mount_id == mount && info.raw_fs_type == b"proc")
+        );
     }
 
     #[test]

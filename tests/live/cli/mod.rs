@@ -1,5 +1,6 @@
 //! The built program from outside: what it writes where, and how it ends.
 
+mod busy;
 mod dump;
 mod errors;
 mod hostile;
@@ -21,6 +22,7 @@ pub(super) fn tests() -> Vec<Test> {
     [
         ls::tests(),
         mounts::tests(),
+        busy::tests(),
         why::tests(),
         dump::tests(),
         errors::tests(),

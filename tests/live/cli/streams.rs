@@ -26,7 +26,7 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-const COMMANDS: [&[&str]; 10] = [
+const COMMANDS: [&[&str]; 11] = [
     &["ls"],
     &["ls", "-r"],
     &["ls", "--json"],
@@ -34,6 +34,7 @@ const COMMANDS: [&[&str]; 10] = [
     &["why", "--json", "2"],
     &["mounts"],
     &["mounts", "--json"],
+    &["busy", "/"],
     &["dump"],
     &["--help"],
     &["--version"],

@@ -29,6 +29,13 @@ impl RegisteredFiles {
     }
 }
 
+/// The mount through which a file was opened. That is among the first lines, which are the kernel's own.
+pub(crate) fn mount_id(text: &[u8]) -> Option<u64> {
+    const FIRST: usize = 4;
+    let mut first = lines("fdinfo", text).take(FIRST).map_while(Result::ok);
+    first.find_map(|line| decimal(line.text.strip_prefix(b"mnt_id:")?.trim_ascii()))
+}
+
 /// Reads the fdinfo of a UNIX socket or an io_uring. (Those of some other files contain names that users choose.)
 ///
 /// An io_uring's has the names of the registered files, of earlier kernels without escapes, so that a name with a
@@ -92,6 +99,14 @@ mod tests {
         let info = parse(text.as_bytes()).unwrap();
         assert_eq!(info.scm_fds, None);
         info.registered_files
+    }
+
+    #[test]
+    fn the_mount_is_among_the_first_lines() {
+        assert_eq!(mount_id(b"pos:\t0\nflags:\t02100000\nmnt_id:\t27\nino:\t5\n"), Some(27));
+        assert_eq!(mount_id(b"pos:\t0\nflags:\t02\nino:\t5\nlock:\t1\nmnt_id:\t27\n"), None);
+        assert_eq!(mount_id(b"mnt_id:\t27"), None, "cut off");
+        assert_eq!(mount_id(b"mnt_id:\tx\n"), None);
     }
 
     #[test]
