@@ -6,9 +6,10 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Parser, Subcommand};
 use lxkns_core::model::NamespaceType;
 
+use crate::file_system;
 use crate::target::{Asked, PID_MAX};
-use crate::view::columns;
 use crate::view::screen::Color;
+use crate::view::{columns, mounts};
 
 const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
 
@@ -18,6 +19,7 @@ Examples:
   lxkns ls -t net -o +HOLDERS   the network namespaces, and how many things hold each
   lxkns why net:4026532281      what keeps this network namespace alive
   lxkns why /run/netns/blue     the same by a path
+  lxkns mounts 1234             the mounts that a process has around it
   lxkns dump >host.json         all there is to know, for later or elsewhere
   lxkns ls --from host.json     the namespaces of that time and host";
 
@@ -40,6 +42,23 @@ const DUMP_EXAMPLES: &str = "\
 Examples:
   lxkns dump >host.json
   lxkns dump --no-cmdline | ssh desk lxkns ls --from -";
+
+const MOUNTS_EXAMPLES: &str = "\
+Examples:
+  lxkns mounts 1234                       the mounts that a process has around it, as a tree
+  lxkns mounts --hidden 1234              those that no path leads to
+  lxkns mounts mnt:4026532281             of a mount namespace, with a process in it or without
+  lxkns mounts -o +PEERS,RECEIVERS 1234   and in which others mounts are propagated
+  lxkns mounts -rno TARGET,FSTYPE 1234    for scripts: one blank between fields, no headings";
+
+const BUSY_EXAMPLES: &str = "\
+Examples:
+  lxkns busy /mnt/usb     when umount says that the target is busy
+  lxkns busy /dev/sdb1    in all mount namespaces, also where it is not mounted here
+  lxkns busy 0:52         by the device number that mountinfo has
+
+PATH is looked up in the mount list and never in the file system, which may be gone:
+symbolic links in it are not followed.";
 
 const TARGET_HELP: &str = "\
 A TARGET is what you have in hand:
@@ -79,6 +98,13 @@ pub(crate) enum Command {
     /// Says what keeps a namespace alive, and what would release it
     #[command(help_template = TEMPLATE, before_help = WHY_EXAMPLES, after_help = TARGET_HELP)]
     Why(WhyArgs),
+    /// Shows the mounts of a mount namespace
+    #[command(help_template = TEMPLATE, before_help = MOUNTS_EXAMPLES,
+              after_help = format!("{}\n\n{TARGET_HELP}", mounts::help()))]
+    Mounts(MountsArgs),
+    /// Says where a file system is still mounted, who uses it, and what would release it
+    #[command(help_template = TEMPLATE, before_help = BUSY_EXAMPLES)]
+    Busy(BusyArgs),
     /// Writes all there is to know as JSON
     #[command(help_template = TEMPLATE, before_help = DUMP_EXAMPLES)]
     Dump(DumpArgs),
@@ -147,10 +173,69 @@ pub(crate) struct WhyArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct MountsArgs {
+    /// Whose mounts: a mount namespace, or a process that is in it; without it, this one's
+    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    pub(crate) target: Option<Asked>,
+
+    /// A list instead of a tree
+    #[arg(short, long)]
+    pub(crate) list: bool,
+
+    /// Only those that are hidden by others, as a list
+    #[arg(long)]
+    pub(crate) hidden: bool,
+
+    /// The columns, separated by commas; +LIST adds to the usual ones
+    #[arg(short, long, value_name = "LIST")]
+    pub(crate) output: Vec<String>,
+
+    /// No headings
+    #[arg(short, long, alias = "noheadings")]
+    pub(crate) no_headings: bool,
+
+    /// For scripts: one blank between fields, "-" for an empty one, what is unsafe as \xHH
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) raw: bool,
+
+    /// For programs: JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    /// Show the host of a dump instead of this one (- is standard input)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BusyArgs {
+    /// The file system: a path in it, its device, or its device number as in mountinfo
+    #[arg(value_name = "PATH|DEVICE|MAJ:MIN",
+          value_parser = OsStringValueParser::new().try_map(|text| file_system::Asked::parse(&text)))]
+    pub(crate) file_system: file_system::Asked,
+
+    /// Every mount and process, however many there are
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// For programs: JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    /// Show the host of a dump instead of this one (- is standard input): only where it is mounted
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct DumpArgs {
     /// Without the command lines of processes, which can hold secrets
     #[arg(long)]
     pub(crate) no_cmdline: bool,
+
+    /// Without the mounts of mount namespaces
+    #[arg(long)]
+    pub(crate) no_mounts: bool,
 
     /// Without what differs between two runs over an unchanged host
     #[arg(long)]

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use lxkns_core::ProcRoot;
-use lxkns_core::model::{DiscoveryOptions, NamespaceId, NamespaceType, Snapshot};
+use lxkns_core::model::{DiscoveryOptions, FileSystem, FileSystemUser, Gap, NamespaceId, NamespaceType, Snapshot};
 use lxkns_core::wire::{self, WriteOptions};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::Errno;
 
 use crate::args::DumpArgs;
 use crate::exit::Result;
@@ -58,6 +59,27 @@ pub(crate) fn namespace_at(path: &Path) -> io::Result<Option<NamespaceId>> {
     lxkns_core::namespace_of(&proc, named).map_err(io::Error::other)
 }
 
+/// The device number of a block device, or `None` where there is something else. No server of a network file system is
+/// asked, and nothing is mounted or opened.
+pub(crate) fn block_device(path: &Path) -> Option<FileSystem> {
+    let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let status = rustix::fs::statx(CWD, path, flags, StatxFlags::TYPE).ok()?;
+    let is_device = FileType::from_raw_mode(status.stx_mode.into()) == FileType::BlockDevice;
+    is_device.then_some(FileSystem { major: status.stx_rdev_major, minor: status.stx_rdev_minor })
+}
+
+/// Whether a component of a path is a symbolic link, as far as the kernel knows without asking any file system.
+pub(crate) fn has_symbolic_link(path: &Path) -> bool {
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
+    let opened = rustix::fs::openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
+    matches!(opened, Err(Errno::LOOP))
+}
+
+/// The processes that use a file system, and what could not be read.
+pub(crate) fn users_of(snapshot: &Snapshot, file_system: FileSystem) -> Result<(Vec<FileSystemUser>, Vec<Gap>)> {
+    Ok(lxkns_core::file_system_users(&ProcRoot::host()?, snapshot, file_system))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +91,24 @@ mod tests {
             let own = own_namespace(ns_type).unwrap();
             assert_eq!(namespace_at(&path).unwrap(), Some(own));
         }
+    }
+
+    #[test]
+    fn symbolic_links_are_seen_and_other_files_are_no_devices() {
+        let directory = tempfile::tempdir().unwrap();
+        let [file, link] = ["file", "link"].map(|name| directory.path().join(name));
+        std::fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        // So that the kernel knows it already.
+        assert!(std::fs::metadata(&link).is_ok());
+        assert!(!has_symbolic_link(&file));
+        assert_eq!(
+            has_symbolic_link(&link),
+            rustix::fs::openat2(CWD, &file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED)
+                .is_ok()
+        );
+        assert_eq!(block_device(&file), None);
+        assert_eq!(block_device(Path::new("/dev/null")), None);
     }
 
     #[test]

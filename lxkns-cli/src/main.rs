@@ -9,6 +9,7 @@ use clap::Parser as _;
 mod args;
 mod commands;
 mod exit;
+mod file_system;
 mod gaps;
 mod live;
 mod netnsid;

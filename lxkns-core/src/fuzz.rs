@@ -3,9 +3,11 @@
 
 use bstr::ByteSlice;
 
+use crate::model::FileSystem;
 use crate::procfs::parse::{
     cgroup as cgroups, cgroup_files as freezers, cpulist as cpu_lists, fdinfo as fdinfos, id_map as id_maps,
-    links as ns_links, mountinfo as mounts, stat as stats, status as statuses, timens as time_offsets,
+    links as ns_links, maps as mappings, mountinfo as mounts, stat as stats, status as statuses,
+    timens as time_offsets,
 };
 
 /// `/proc/PID/stat`: the name is the longest that stands in parentheses, and the same text with another name says the
@@ -125,6 +127,23 @@ pub fn cgroup_files(text: &[u8]) {
     assert!(u8::from(flag.is_ok()) + u8::from(state.is_ok()) + u8::from(matches!(events, Ok(Some(_)))) <= 1);
 }
 
+/// `/proc/PID/maps`: a file that is found is in the text, and so is the device number that was looked for. And the mount
+/// of an fdinfo, of which any number will do.
+pub fn maps(text: &[u8]) {
+    for (major, minor) in [(0, 31), (254, 0), (0, 0)] {
+        if let Ok(Some(path)) = mappings::first_on(text, FileSystem { major, minor }) {
+            assert!(text.contains_str(path) && !path.contains(&b'\n'));
+            // Numbers can have zeros before them.
+            let has_number = |field: &[u8]| {
+                let number = |text: &[u8]| u32::from_str_radix(text.to_str().ok()?, 16).ok();
+                field.split_once_str(":").is_some_and(|(a, b)| (number(a), number(b)) == (Some(major), Some(minor)))
+            };
+            assert!(text.split(|&byte| byte == b' ' || byte == b'\n').any(has_number));
+        }
+    }
+    let _ = fdinfos::mount_id(text);
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -133,13 +152,13 @@ mod tests {
 
     /// All of them.
     fn check(text: &[u8]) {
-        for parser in [stat, status, links, mountinfo, cgroup, cpulist, id_map, timens, fdinfo, cgroup_files] {
+        for parser in [stat, status, links, mountinfo, cgroup, cpulist, id_map, timens, fdinfo, cgroup_files, maps] {
             parser(text);
         }
     }
 
     /// Texts of all kinds, to be mutated; `fuzz/seeds` has more.
-    const SEEDS: [&[u8]; 10] = [
+    const SEEDS: [&[u8]; 11] = [
         b"1 (a) b\n) S 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 \
             37 38 39 40 41 42\n",
         b"Name:\ta\nPid:\t1\nUid:\t0\t1\t2\t3\nNSpid:\t1\t2\nCapInh:\t00\nCapPrm:\t01\nCapEff:\tff\nCapBnd:\t0\nCapAmb:\t0\n\
@@ -152,6 +171,7 @@ mod tests {
         b"monotonic -5 1\nboottime 7 0\n",
         b"pos:\t0\nscm_fds: 1\nUserFiles:\t3\n    0: a\n    1: <none>\nUserBufs:\t1\n    0: 0x0/1\n",
         b"populated 1\nfrozen 0\n",
+        b"55-56 r--p 0 fe:00 1234         /usr/bin/a b\n7-8 rw-p 0 00:00 0 \n9-a r--s 1 00:1f 7 /x\\012y (deleted)\n",
     ];
 
     #[test]

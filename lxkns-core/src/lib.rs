@@ -35,6 +35,7 @@
 //! - [`model`] has the values that come out, and the [`DiscoveryOptions`] that go in.
 //! - [`relations`] has pure functions over a snapshot.
 //! - [`wire`] writes a snapshot as JSON and reads it back.
+//! - [`file_system_users()`] finds who keeps a file system from being unmounted.
 //! - [`open_namespace()`] goes from a namespace of a snapshot to a descriptor on it, [`namespace_of()`] the other way.
 //!
 //! # What an unprivileged caller does not see
@@ -79,6 +80,8 @@ mod error;
 // In the order in which data flows.
 mod procfs;
 
+mod texts;
+
 mod discovery;
 mod interface;
 mod lookup;
@@ -90,7 +93,7 @@ pub mod relations;
 
 pub mod wire;
 
-pub use discovery::{discover, discover_in};
+pub use discovery::{discover, discover_in, file_system_users};
 pub use error::{Error, ErrorKind};
 pub use lookup::namespace_of;
 pub use model::{DiscoveryOptions, Snapshot};

@@ -26,7 +26,7 @@ mod socket;
 pub use handle::{NsHandle, open_namespace_by_handle};
 pub use kcmp::kcmp_files;
 pub use listns::{LISTNS_ALL_USER_NAMESPACES, listns};
-pub use mount::{MountFacts, StatmountMask, listmount, statmount};
+pub use mount::{MountFacts, MountFlags, StatmountMask, listmount, statmount};
 pub use nsfs::{
     MountNamespaceInfo, ns_get_id, ns_get_mntns_id, ns_get_nstype, ns_get_owner_uid, ns_get_parent, ns_get_userns,
     ns_mnt_get_info, ns_mnt_get_next, ns_mnt_get_prev,

@@ -36,6 +36,19 @@ impl StatmountMask {
     pub const MNT_POINT: Self = Self(0x10);
     /// `STATMOUNT_FS_TYPE`: the type of the file system.
     pub const FS_TYPE: Self = Self(0x20);
+    /// `STATMOUNT_MNT_OPTS`: the options of the file system (6.11).
+    pub const MNT_OPTS: Self = Self(0x80);
+    /// `STATMOUNT_FS_SUBTYPE`: the subtype of the file system (6.13).
+    pub const FS_SUBTYPE: Self = Self(0x100);
+    /// `STATMOUNT_SB_SOURCE`: what the file system was made from (6.13).
+    pub const SB_SOURCE: Self = Self(0x200);
+    /// `STATMOUNT_SUPPORTED_MASK`: which of these the kernel knows.
+    pub const SUPPORTED_MASK: Self = Self(0x1000);
+
+    /// Whether all of `other` is in it.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
 }
 
 impl BitOr for StatmountMask {
@@ -69,17 +82,42 @@ struct Statmount {
     mnt_root: u32,
     mnt_point: u32,
     mnt_ns_id: u64,
-    spare: [u64; 49],
+    fs_subtype: u32,
+    sb_source: u32,
+    opt_num: u32,
+    opt_array: u32,
+    opt_sec_num: u32,
+    opt_sec_array: u32,
+    supported_mask: u64,
+    spare: [u64; 45],
 }
 
 const HEAD: usize = size_of::<Statmount>();
 const _: () = assert!(HEAD == 512);
 
-/// What [`statmount`] answered; a fact that was not asked for, or that the kernel does not know, is `None`.
+/// What a mount is told and does; `statmount(2)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MountFlags {
+    /// `MOUNT_ATTR_` flags, `mount_setattr(2)`.
+    pub attributes: u64,
+    /// One or two of `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE`, `MS_UNBINDABLE`.
+    pub propagation: u64,
+    /// Its peer group; 0 where it is not shared.
+    pub peer_group: u64,
+    /// The peer group that it gets mounts from; 0 where there is none.
+    pub master: u64,
+}
+
+/// What [`statmount`] answered; a fact that was not asked for, or that the kernel does not know, is `None`. Later kernels
+/// also leave out strings that are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MountFacts {
     /// Major and minor number of the file system's device.
     pub device: Option<(u32, u32)>,
+    /// The flags of the file system: `SB_RDONLY` and the like, with the values of the `MS_` flags of `mount(2)`.
+    pub sb_flags: Option<u32>,
+    /// What the mount is told and does.
+    pub flags: Option<MountFlags>,
     /// The ID by which mountinfo knows the mount, and that of its parent.
     pub mountinfo_ids: Option<(u32, u32)>,
     /// The unique ID of the mount that it is mounted on; its own for a root.
@@ -90,6 +128,14 @@ pub struct MountFacts {
     pub root: Option<Vec<u8>>,
     /// Where it is mounted, as seen from the root of its namespace; empty where that root does not reach it.
     pub point: Option<Vec<u8>>,
+    /// The options of the file system, escaped as in mountinfo, without those that are flags.
+    pub options: Option<Vec<u8>>,
+    /// The subtype of the file system.
+    pub fs_subtype: Option<Vec<u8>>,
+    /// What the file system was made from.
+    pub source: Option<Vec<u8>>,
+    /// Which facts this kernel knows, where it knows that it is asked so.
+    pub supported: Option<StatmountMask>,
 }
 
 /// Fills `ids` with the unique IDs of the mounts of a mount namespace that come after `last`, and says how many
@@ -163,10 +209,21 @@ fn facts(buffer: &[u64]) -> MountFacts {
     };
     MountFacts {
         device: has(StatmountMask::SB_BASIC).then_some((head.sb_dev_major, head.sb_dev_minor)),
+        sb_flags: has(StatmountMask::SB_BASIC).then_some(head.sb_flags),
+        flags: has(StatmountMask::MNT_BASIC).then_some(MountFlags {
+            attributes: head.mnt_attr,
+            propagation: head.mnt_propagation,
+            peer_group: head.mnt_peer_group,
+            master: head.mnt_master,
+        }),
         mountinfo_ids: has(StatmountMask::MNT_BASIC).then_some((head.mnt_id_old, head.mnt_parent_id_old)),
         parent: has(StatmountMask::MNT_BASIC).then_some(head.mnt_parent_id),
         fs_type: string(StatmountMask::FS_TYPE, head.fs_type),
         root: string(StatmountMask::MNT_ROOT, head.mnt_root),
         point: string(StatmountMask::MNT_POINT, head.mnt_point),
+        options: string(StatmountMask::MNT_OPTS, head.mnt_opts),
+        fs_subtype: string(StatmountMask::FS_SUBTYPE, head.fs_subtype),
+        source: string(StatmountMask::SB_SOURCE, head.sb_source),
+        supported: has(StatmountMask::SUPPORTED_MASK).then_some(StatmountMask(head.supported_mask)),
     }
 }

@@ -7,6 +7,7 @@ mod gaps;
 mod hostile;
 mod kernel_lists;
 mod lsns;
+mod mounts;
 mod places;
 mod processes;
 mod program;
@@ -33,6 +34,7 @@ pub(crate) fn tests() -> Vec<Test> {
         hostile::tests(),
         churn::tests(),
         lsns::tests(),
+        mounts::tests(),
         cli::tests(),
     ]
     .into_iter()

@@ -14,6 +14,7 @@ pub(crate) fn run(args: &DumpArgs) -> Result {
     if args.no_cmdline {
         options.command_lines = Scope::None;
     }
+    options.mounts = !args.no_mounts;
     let snapshot = live::discover(&options)?;
     screen::print(|out| live::write(&snapshot, args, out))?;
     super::tell_gaps(&snapshot, Place::ALL.into_iter().collect());

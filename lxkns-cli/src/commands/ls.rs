@@ -120,7 +120,7 @@ struct Table {
 }
 
 /// A row with its columns in their order.
-struct Row(Vec<(&'static str, Cell)>);
+pub(super) struct Row(pub(super) Vec<(&'static str, Cell)>);
 
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {

@@ -8,9 +8,11 @@ use crate::resolve::{Unresolved, resolve};
 use crate::target::Asked;
 use crate::{gaps, live};
 
+mod busy;
 mod dump;
 mod ls;
 mod man;
+mod mounts;
 mod why;
 
 /// Runs a command.
@@ -18,6 +20,8 @@ pub(crate) fn run(args: &Args) -> Result {
     match &args.command {
         Command::Ls(ls) => ls::run(ls, args.color),
         Command::Why(why) => why::run(why, args.color),
+        Command::Mounts(mounts) => mounts::run(mounts, args.color),
+        Command::Busy(busy) => busy::run(busy, args.color),
         Command::Dump(dump) => dump::run(dump),
         Command::Man { dir } => man::run(dir),
     }

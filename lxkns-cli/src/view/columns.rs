@@ -99,6 +99,15 @@ impl Column {
 /// Reads the lists of `-o`. The first that does not begin with `+` takes the place of the default, all others add to
 /// what is there. A column that is already there stays where it is.
 pub(crate) fn parse(lists: &[String], default: Vec<Column>) -> Result<Vec<Column>, String> {
+    parse_lists(lists, default, Column::from_name)
+}
+
+/// [`parse`] for columns of whatever kind.
+pub(crate) fn parse_lists<C: PartialEq>(
+    lists: &[String],
+    default: Vec<C>,
+    from_name: impl Fn(&str) -> Result<C, String>,
+) -> Result<Vec<C>, String> {
     let mut columns = default;
     let mut replaced = false;
     for list in lists {
@@ -113,7 +122,7 @@ pub(crate) fn parse(lists: &[String], default: Vec<Column>) -> Result<Vec<Column
             }
         };
         for name in names.split(',') {
-            let column = Column::from_name(name.trim())?;
+            let column = from_name(name.trim())?;
             if !columns.contains(&column) {
                 columns.push(column);
             }
@@ -172,6 +181,8 @@ pub(crate) enum Cell {
     Nothing,
     /// A number.
     Number(u64),
+    /// Whether something is so.
+    Bool(bool),
     /// A text, unsafe to print.
     Text(BString),
     /// Several texts, unsafe to print.
@@ -181,11 +192,11 @@ pub(crate) enum Cell {
 }
 
 impl Cell {
-    fn text(text: impl Into<BString>) -> Self {
+    pub(crate) fn text(text: impl Into<BString>) -> Self {
         Self::Text(text.into())
     }
 
-    fn number(number: Option<u64>) -> Self {
+    pub(crate) fn number(number: Option<u64>) -> Self {
         number.map_or(Self::Nothing, Self::Number)
     }
 
@@ -194,6 +205,7 @@ impl Cell {
         match self {
             Self::Nothing => String::new(),
             Self::Number(number) => number.to_string(),
+            Self::Bool(is_so) => if *is_so { "yes" } else { "no" }.to_owned(),
             Self::Text(text) => escape(text, goes_to),
             Self::List(texts) => escape(&bstr::join(",", texts), goes_to),
             Self::Hint(hint) if goes_to == For::Eyes => hint.clone(),
@@ -207,6 +219,7 @@ impl Serialize for Cell {
         match self {
             Self::Nothing | Self::Hint(_) => serializer.serialize_none(),
             Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Bool(is_so) => serializer.serialize_bool(*is_so),
             Self::Text(text) => serializer.serialize_str(&text.to_str_lossy()),
             // One string, as lsns has it.
             Self::List(texts) => serializer.serialize_str(&bstr::join("\n", texts).to_str_lossy()),

@@ -1,9 +1,11 @@
 //! From a snapshot to text: nothing in here does I/O but writing to the output it is given.
 
+pub(crate) mod busy;
 pub(crate) mod columns;
 pub(crate) mod counts;
 pub(crate) mod escape;
 pub(crate) mod holders;
+pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod release;
 pub(crate) mod screen;

@@ -42,7 +42,7 @@ pub(crate) fn hint(
 }
 
 /// The command that unmounts a path in a mount namespace.
-fn umount(
+pub(crate) fn umount(
     snapshot: &Snapshot,
     ns_type: NamespaceType,
     mount_ns: NamespaceId,

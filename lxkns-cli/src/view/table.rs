@@ -18,7 +18,7 @@ pub(crate) struct Heading {
 }
 
 /// Writes rows in columns wide enough for each, one blank between them. On a terminal what would run over its edge is
-/// cut, first from the columns that give way, then from the last. The cells must be safe to print.
+/// cut, first from the columns that give way, the last of them first, then from the last. The cells must be safe to print.
 pub(crate) fn write_aligned(
     out: &mut impl Write,
     headings: &[Heading],
@@ -55,7 +55,7 @@ fn fit(widths: &mut [usize], headings: &[Heading], terminal: usize) {
     let blanks = widths.len().saturating_sub(1);
     let mut excess = (widths.iter().sum::<usize>() + blanks).saturating_sub(terminal);
     let last = headings.len().saturating_sub(1);
-    let giving_way = (0..headings.len()).filter(|&index| headings[index].gives_way && index != last);
+    let giving_way = (0..headings.len()).rev().filter(|&index| headings[index].gives_way);
     for index in giving_way.chain(Some(last)) {
         let Some(heading) = headings.get(index).filter(|heading| !heading.right) else { continue };
         let cut = excess.min(widths[index].saturating_sub(heading.name.width()));

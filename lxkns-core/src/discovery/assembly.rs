@@ -37,6 +37,8 @@ pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_
         }
     }
 
+    let mounts = found.mounts.into_iter().filter(|(id, _)| snapshot.namespaces.contains_key(id));
+    snapshot.mounts = mounts.collect();
     snapshot.suspects = found.suspects;
     let on_procfs = found.proc_files.into_iter().filter(|(dev, _)| found.procfs_devices.contains(dev));
     snapshot.suspects.extend(on_procfs.map(|(_, suspect)| suspect));

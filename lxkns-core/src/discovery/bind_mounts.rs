@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 use rustix::fs::makedev;
 use rustix::io::Errno;
 
+use super::complete_mounts;
 use super::mount_lists::{self, Mount};
 use super::search::{Found, Search};
 use crate::lookup::Roots;
@@ -19,7 +20,7 @@ const WANTED: [&str; 6] = [NSFS, "proc", "sysfs", "mqueue", "nfs", "nfs4"];
 /// Goes through the mounts of every mount namespace that is known and has not been gone through, until that leads to
 /// no further one.
 pub(super) fn all(search: &Search<'_>, found: &mut Found) {
-    if !search.looks_in(Place::BindMounts) {
+    if !search.looks_in(Place::BindMounts) && !search.options.mounts {
         return;
     }
     found.procfs_devices.extend(reach::identity(search.proc).map(|id| id.dev));
@@ -66,8 +67,22 @@ fn one(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &
     if members.is_empty() && !search.looks_in(Place::ProcesslessMounts) {
         return;
     }
+    let mounts = if search.options.mounts {
+        let mounts = complete_mounts::of(search, found, mount_ns, members).unwrap_or_default();
+        let wanted = mounts.iter().filter(|mount| WANTED.iter().any(|wanted| *mount.fs_type == **wanted));
+        let wanted: Vec<_> = wanted.map(Mount::from).collect();
+        if !mounts.is_empty() {
+            found.mounts.push((mount_ns, mounts));
+        }
+        wanted
+    } else {
+        mount_lists::of(search, found, mount_ns, members, &WANTED)
+    };
+    if !search.looks_in(Place::BindMounts) {
+        return;
+    }
     let mut roots = Roots::new(search.proc, members.iter().copied());
-    for mount in mount_lists::of(search, found, mount_ns, members, &WANTED) {
+    for mount in mounts {
         if mount.fs_type == NSFS {
             bind_mount(search, found, mount_ns, &mut roots, mount);
         } else {

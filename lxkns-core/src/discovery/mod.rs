@@ -8,15 +8,17 @@
 //! | 4 descriptors, and 7 those in tables of single threads | `fds.rs`, `task_fds.rs` |
 //! | 5 sockets | `sockets.rs` |
 //! | 6 TUN/TAP files | `tun.rs` |
-//! | 8 bind mounts | `bind_mounts.rs`, with the mount lists of `mount_lists.rs` |
+//! | 8 bind mounts | `bind_mounts.rs`, with the mount lists of `mount_lists.rs`, or of `complete_mounts.rs` where all mounts were asked for |
 //! | 10 parents, 11 owners | `facts.rs`: they are asked of each namespace when it is first seen |
 //! | 12 the kernel's own lists | `kernel.rs` |
 
 mod assembly;
 mod bind_mounts;
 mod command_lines;
+mod complete_mounts;
 mod facts;
 mod fds;
+mod file_system_users;
 mod for_children;
 mod freezer;
 mod host;
@@ -40,6 +42,8 @@ use crate::model::{DiscoveryOptions, Snapshot};
 use crate::procfs::ProcRoot;
 
 use search::Search;
+
+pub use file_system_users::file_system_users;
 
 /// Finds the namespaces of the host that the calling process runs on.
 ///
@@ -87,7 +91,7 @@ pub fn discover_in(proc: &ProcRoot, options: &DiscoveryOptions) -> Result<Snapsh
     search.command_lines = command_lines.as_ref();
     // Processes, their threads and descriptors: most namespaces, and the ways into mount namespaces.
     found.merge(processes::all(&search)?);
-    // Bind mounts: a mount namespace that is found in one can hold another.
+    // Bind mounts, and all other mounts: a mount namespace that is found in one can hold another.
     bind_mounts::all(&search, &mut found);
     // The kernel's own lists: whatever nothing so far has led to.
     kernel::all(&search, &mut found)?;

@@ -14,12 +14,13 @@ use super::facts::{self, Facts};
 use super::named::Known;
 use crate::interface::{Call, Interfaces};
 use crate::model::{
-    Cgroups, DiscoveryOptions, Gap, GapKind, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation,
-    Pid, Place, Process, Suspect, Tid,
+    Cgroups, DiscoveryOptions, Gap, GapKind, Holder, Mount, NamespaceId, NamespaceLinks, NamespaceType, Object,
+    Operation, Pid, Place, Process, Suspect, Tid,
 };
 use crate::procfs::ProcRoot;
 use crate::procfs::parse::{self, ParseError};
 use crate::reach;
+use crate::texts::Texts;
 
 /// More workers than this only wait for each other inside the kernel.
 const MOST_WORKERS: usize = 8;
@@ -62,6 +63,8 @@ pub(super) struct Found {
     /// The device numbers of procfs mounts.
     pub(super) procfs_devices: FxHashSet<u64>,
     pub(super) gaps: Vec<Gap>,
+    /// The mounts of mount namespaces, where they were asked for.
+    pub(super) mounts: Vec<(NamespaceId, Vec<Mount>)>,
     /// Mount namespaces whose mounts have been gone through.
     pub(super) mounts_seen: FxHashSet<NamespaceId>,
     /// Namespaces that the kernel itself lists.
@@ -70,6 +73,8 @@ pub(super) struct Found {
     pub(super) sockets: FxHashMap<u64, NamespaceId>,
     /// Control groups by the text that says them: most tasks share theirs with others.
     pub(super) cgroups: FxHashMap<Box<[u8]>, Arc<Cgroups>>,
+    /// Texts of mounts.
+    pub(super) texts: Texts,
     /// The network namespace of the last socket. The next one is mostly in the same, and while that is open somewhere the
     /// kernel needs no new inode to open it again.
     pub(super) last_socket_ns: Option<OwnedFd>,
@@ -209,6 +214,7 @@ impl Found {
         self.proc_files.append(&mut other.proc_files);
         self.procfs_devices.extend(other.procfs_devices);
         self.gaps.append(&mut other.gaps);
+        self.mounts.append(&mut other.mounts);
         self.mounts_seen.extend(other.mounts_seen);
         self.listed_by_kernel.extend(other.listed_by_kernel);
     }

@@ -66,7 +66,7 @@ fn compared_by_entries<'a>(
 }
 
 /// Where in `tables` the table of `tid` is, or would have to be.
-fn search_tables(tables: &[Tid], tid: Tid) -> Result<Result<usize, usize>, Errno> {
+pub(super) fn search_tables(tables: &[Tid], tid: Tid) -> Result<Result<usize, usize>, Errno> {
     let (mut low, mut high) = (0, tables.len());
     while low < high {
         let middle = low.midpoint(high);

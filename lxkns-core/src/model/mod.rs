@@ -4,9 +4,10 @@
 //! does. Units are in the names of fields: `start_time_ticks`.
 //!
 //! [`Snapshot`] is the whole. It has [`Namespace`]s, each with its [`Holder`]s and [`Relation`]s; [`Process`]es, each
-//! with its [`Task`]s; [`Suspect`]s, which hold some namespace without the kernel saying which; and [`Gap`]s, which say
+//! with its [`Task`]s; the [`Mount`]s of mount namespaces; [`Suspect`]s, which hold some namespace without the kernel saying which; and [`Gap`]s, which say
 //! what could not be read.
 
+mod file_system_user;
 mod gap;
 mod holder;
 mod ids;
@@ -17,10 +18,11 @@ mod process;
 mod snapshot;
 mod suspect;
 
+pub use file_system_user::{FileSystemUse, FileSystemUser};
 pub use gap::{Gap, GapKind, Object, Operation, Place};
 pub use holder::Holder;
 pub use ids::{NamespaceId, NamespaceType, ParseNamespaceTypeError, Pid, Tid, Uid};
-pub use mount::FileSystem;
+pub use mount::{FileSystem, Mount, Propagation, SharedText};
 pub use namespace::{IdMapping, Namespace, Relation, TimeOffsets};
 pub use options::{DiscoveryOptions, Places, Scope};
 pub use process::{

@@ -84,6 +84,8 @@ pub struct DiscoveryOptions {
     pub command_lines: Scope,
     /// Whether to read the ID maps of user namespaces and the clock offsets of time namespaces.
     pub namespace_details: bool,
+    /// Whether to list the mounts of mount namespaces.
+    pub mounts: bool,
     /// Whether to look for things that hold a namespace without saying which: one more read for each socket and ring.
     pub suspects: bool,
     /// Whether to leave the calling process itself out: its namespaces, descriptors and threads; unless a namespace
@@ -103,6 +105,7 @@ impl DiscoveryOptions {
             task_details: false,
             command_lines: Scope::None,
             namespace_details: false,
+            mounts: false,
             suspects: false,
             without_self: false,
         }
@@ -119,6 +122,7 @@ impl DiscoveryOptions {
             task_details: true,
             command_lines: Scope::All,
             namespace_details: true,
+            mounts: true,
             suspects: true,
             without_self: false,
         }

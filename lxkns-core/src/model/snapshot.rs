@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::{CpuRange, DiscoveryOptions, Gap, Namespace, NamespaceId, Pid, Process, Suspect, Uid};
+use super::{CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, Pid, Process, Suspect, Uid};
 
 /// The host that was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub namespaces: BTreeMap<NamespaceId, Namespace>,
     /// The processes, by their PIDs.
     pub processes: BTreeMap<Pid, Process>,
+    /// The mounts of mount namespaces, sorted by their IDs; of those whose mounts were asked for and could be listed.
+    pub mounts: BTreeMap<NamespaceId, Vec<Mount>>,
     /// Things that hold a namespace without the kernel saying which, sorted.
     pub suspects: Vec<Suspect>,
     /// What could not be read, sorted.
@@ -53,6 +55,7 @@ impl Snapshot {
         Self {
             namespaces: BTreeMap::new(),
             processes: BTreeMap::new(),
+            mounts: BTreeMap::new(),
             suspects: Vec::new(),
             gaps: Vec::new(),
             user_names: BTreeMap::new(),
@@ -80,6 +83,7 @@ impl Snapshot {
 impl PartialEq for Snapshot {
     fn eq(&self, other: &Self) -> bool {
         self.namespaces == other.namespaces
+            && self.mounts == other.mounts
             && self.suspects == other.suspects
             && self.options == other.options
             && self.host == other.host

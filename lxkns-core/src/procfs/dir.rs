@@ -5,7 +5,8 @@ use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, Statx, StatxFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, SeekFrom, Statx, StatxFlags};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -53,6 +54,25 @@ impl ProcDir {
         self.read_at_most(path, buffer, LARGEST_FILE)
     }
 
+    /// Reads a list of mounts below, which the kernel gives in pieces and tells of changes to: one that has changed while it
+    /// was read is read again, a few times, so that it has nothing twice and misses nothing that was moved.
+    pub(crate) fn read_watched<'a>(&self, path: impl Arg, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Errno> {
+        const TRIES: usize = 4;
+        let file = rustix::fs::openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        for _ in 0..TRIES {
+            rustix::fs::seek(&file, SeekFrom::Start(0))?;
+            read_to_end(&file, buffer, LARGEST_FILE)?;
+            let mut changes = [PollFd::new(&file, PollFlags::PRI)];
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let has_changed = matches!(rustix::event::poll(&mut changes, Some(&now)), Ok(1..))
+                && changes[0].revents().intersects(PollFlags::PRI | PollFlags::ERR);
+            if !has_changed {
+                break;
+            }
+        }
+        Ok(buffer)
+    }
+
     /// Reads a file below that the kernel gives in one piece if there is room for it, such as `stat` and `status`.
     pub(crate) fn read_record<'a>(&self, path: impl Arg, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Errno> {
         /// More than any of them has, but for `status` of a process in a great many groups.
@@ -78,19 +98,8 @@ impl ProcDir {
         buffer: &'a mut Vec<u8>,
         limit: usize,
     ) -> Result<&'a [u8], Errno> {
-        const STEP: usize = 4096;
         let file = rustix::fs::openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        buffer.clear();
-        while buffer.len() < limit {
-            let step = STEP.max(buffer.len()).min(limit - buffer.len());
-            buffer.reserve(step);
-            match rustix::io::read(&file, rustix::buffer::spare_capacity(buffer)) {
-                Ok(0) => break,
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        buffer.truncate(limit);
+        read_to_end(&file, buffer, limit)?;
         Ok(buffer)
     }
 
@@ -113,6 +122,23 @@ impl ProcDir {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         numeric_names(rustix::fs::openat(&self.0, path, flags, Mode::empty())?)
     }
+}
+
+/// Reads what is left of a file into `buffer`, replacing what was there, but for what is beyond `limit`.
+fn read_to_end(file: &OwnedFd, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
+    const STEP: usize = 4096;
+    buffer.clear();
+    while buffer.len() < limit {
+        let step = STEP.max(buffer.len()).min(limit - buffer.len());
+        buffer.reserve(step);
+        match rustix::io::read(file, rustix::buffer::spare_capacity(buffer)) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    buffer.truncate(limit);
+    Ok(())
 }
 
 /// The numbers among the names in an open directory.

@@ -230,6 +230,17 @@ mod tests {
     }
 
     #[test]
+    fn a_descriptor_says_which_mount_it_is_on() {
+        let proc = ProcRoot::host().unwrap();
+        let mut buffer = Vec::new();
+        let text = proc.dir().read("self/mountinfo", &mut buffer).unwrap();
+        let mount = proc.mount_id(proc.as_fd()).unwrap();
+        assert!(
+            parse::mountinfo::parse(text).flatten().any(|info| info.mount_id == mount && info.raw_fs_type == b"proc")
+        );
+    }
+
+    #[test]
     fn what_is_no_procfs_is_an_error_that_names_it() {
         let error = ProcRoot::at("/nonexistent").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Procfs);

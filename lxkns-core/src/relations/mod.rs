@@ -1,9 +1,15 @@
-//! Pure functions over the model: how namespaces, processes and threads hang together.
+//! Pure functions over the model: how namespaces, processes, threads and mounts hang together.
 //!
 //! They need nothing but the values: a snapshot that was read from a file will do as well as one just taken.
 
 mod leaders;
+mod mount_paths;
+mod mounts;
 mod pid_map;
+mod propagation;
 
 pub(crate) use leaders::members;
+pub use mount_paths::{MountPath, mount_paths};
+pub use mounts::{MountTree, hidden_mounts};
 pub use pid_map::{NamespacedPid, pid_map};
+pub use propagation::{NamespacedMount, PeerGroup, PeerGroups};

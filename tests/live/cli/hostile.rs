@@ -55,12 +55,17 @@ fn comm() {
         let fields = run_lxkns(["ls", "-rno", "NS,COMMAND,PID", &uts]).ok();
         assert_safe(&fields, Some(1));
         assert_eq!(fields.text().trim_end().split(' ').count(), 3, "{fields:?}");
-        assert_safe(&run_lxkns(["why", &uts]).ok(), Some(3));
+        assert_safe(&why(&uts), Some(3));
         let table = run_lxkns(["ls", "--json", &uts]).ok().json();
         assert_eq!(table["namespaces"][0]["command"], String::from_utf8_lossy(name).as_ref());
         let answer = run_lxkns(["why", "--json", &uts]).ok().json();
         assert_eq!(answer[0]["holders"][0]["command"], String::from_utf8_lossy(name).as_ref());
     }
+}
+
+/// What holds a namespace that has one holder.
+fn why(ino: &str) -> Ran {
+    look_until(|ran: &Ran| ran.text().lines().count() == 3, || run_lxkns(["why", ino]).ok())
 }
 
 fn comm_of_a_holder() {
@@ -73,8 +78,7 @@ fn comm_of_a_holder() {
         let eyes = run_lxkns(["ls", "-no", "COMMAND", &uts]).ok();
         assert_safe(&eyes, Some(1));
         assert!(eyes.text().contains("of process") && eyes.text().contains("\\x"), "{eyes:?}");
-        let why = look_until(|ran: &Ran| ran.text().lines().count() == 3, || run_lxkns(["why", &uts]).ok());
-        assert_safe(&why, Some(3));
+        assert_safe(&why(&uts), Some(3));
         run_lxkns(["dump"]).ok().json();
     }
 }
@@ -106,7 +110,7 @@ fn command_line() {
             assert_safe(&ran, Some(1));
             assert!(ran.text().contains("\\x"), "{ran:?}");
         }
-        assert_safe(&run_lxkns(["why", &uts]).ok(), Some(3));
+        assert_safe(&why(&uts), Some(3));
         let expected = format!("{} ls --from -", path.to_string_lossy());
         let table = run_lxkns(["ls", "--json", &uts]).ok().json();
         assert_eq!(table["namespaces"][0]["command"], expected);
@@ -130,7 +134,7 @@ fn mount_path() {
         let fields = run_lxkns(["ls", "-rno", "NS,NSFS,PATH", &ino]).ok();
         assert_safe(&fields, Some(1));
         assert_eq!(fields.text().trim_end().split(' ').count(), 3, "{fields:?}");
-        let why = run_lxkns(["why", &ino]).ok();
+        let why = why(&ino);
         assert_safe(&why, Some(3));
         // The command that releases it can be pasted: a shell reads just that path from it.
         let quoted = why.text().split(" umount ").nth(1).unwrap().trim_end().trim_end_matches('`').to_owned();

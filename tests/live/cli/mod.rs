@@ -1,9 +1,11 @@
 //! The built program from outside: what it writes where, and how it ends.
 
+mod busy;
 mod dump;
 mod errors;
 mod hostile;
 mod ls;
+mod mounts;
 mod streams;
 mod terminal;
 mod why;
@@ -17,10 +19,20 @@ use lxkns_fixture::{Actor, probe};
 use crate::harness::{Test, lxkns};
 
 pub(super) fn tests() -> Vec<Test> {
-    [ls::tests(), why::tests(), dump::tests(), errors::tests(), streams::tests(), hostile::tests(), terminal::tests()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        ls::tests(),
+        mounts::tests(),
+        busy::tests(),
+        why::tests(),
+        dump::tests(),
+        errors::tests(),
+        streams::tests(),
+        hostile::tests(),
+        terminal::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// An actor that has bind-mounted the network namespace that it then left, in a mount namespace of its own.

@@ -26,12 +26,15 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-const COMMANDS: [&[&str]; 8] = [
+const COMMANDS: [&[&str]; 11] = [
     &["ls"],
     &["ls", "-r"],
     &["ls", "--json"],
     &["why", "--all", "2"],
     &["why", "--json", "2"],
+    &["mounts"],
+    &["mounts", "--json"],
+    &["busy", "/"],
     &["dump"],
     &["--help"],
     &["--version"],

@@ -15,7 +15,11 @@ use crate::live::program::run;
 const TERMINAL: &[Need] = &[UserNamespaces, Need::File("/dev/ptmx"), Need::File("/dev/pts/ptmx")];
 
 pub(super) fn tests() -> Vec<Test> {
-    vec![test("cli::terminal::width", TERMINAL, width), test("cli::terminal::color", TERMINAL, color)]
+    vec![
+        test("cli::terminal::width", TERMINAL, width),
+        test("cli::terminal::mounts", TERMINAL, mounts),
+        test("cli::terminal::color", TERMINAL, color),
+    ]
 }
 
 /// What a command writes to a terminal of this width.
@@ -75,6 +79,22 @@ fn width() {
     for arguments in [&["--help"][..], &["ls", "--help"]] {
         on_terminal(lxkns().args(arguments), 1);
         on_terminal(lxkns().args(arguments), 20);
+    }
+}
+
+fn mounts() {
+    let actor = Actor::spawn_in(&["user", "mnt"]);
+    let pid = actor.pid().to_string();
+    let whole = run(lxkns().args(["mounts", &pid])).ok();
+    for columns in [1, 40, 60, 80, 1000] {
+        let text = on_terminal(lxkns().args(["mounts", &pid]).env("NO_COLOR", "1"), columns);
+        assert_eq!(text.lines().count(), whole.text().lines().count(), "{text}");
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        match columns {
+            1000 => assert_eq!(text, whole.text()),
+            60 | 80 => assert!(widest <= columns.into(), "{text}"),
+            _ => assert!(text.contains("OPTIONS"), "{text}"),
+        }
     }
 }
 

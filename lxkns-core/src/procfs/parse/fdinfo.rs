@@ -29,6 +29,13 @@ impl RegisteredFiles {
     }
 }
 
+/// The mount through which a file was opened. That is among the first lines, which are the kernel's own.
+pub(crate) fn mount_id(text: &[u8]) -> Option<u64> {
+    const FIRST: usize = 4;
+    let mut first = lines("fdinfo", text).take(FIRST).map_while(Result::ok);
+    first.find_map(|line| decimal(line.text.strip_prefix(b"mnt_id:")?.trim_ascii()))
+}
+
 /// Reads the fdinfo of a UNIX socket or an io_uring. (Those of some other files contain names that users choose.)
 ///
 /// An io_uring's has the names of the registered files, of earlier kernels without escapes, so that a name with a
@@ -69,12 +76,6 @@ pub(crate) fn parse(text: &[u8]) -> Result<FdInfo, ParseError> {
     Ok(info)
 }
 
-/// The ID of the mount that an open file is on; it stands before all that users choose.
-pub(crate) fn mount_id(text: &[u8]) -> Option<u64> {
-    let mut lines = lines("fdinfo", text).map_while(Result::ok);
-    lines.find_map(|line| line.text.strip_prefix(b"mnt_id:")).and_then(|value| decimal(value.trim_ascii()))
-}
-
 /// Whether this is the fdinfo of an open TUN/TAP file: it alone says which network interface is attached, if only by an
 /// empty name. What goes before it is the same for all files, and has no names.
 pub(crate) fn is_tun(text: &[u8]) -> bool {
@@ -107,6 +108,14 @@ mod tests {
     }
 
     #[test]
+    fn the_mount_is_among_the_first_lines() {
+        assert_eq!(mount_id(b"pos:\t0\nflags:\t02100000\nmnt_id:\t27\nino:\t5\n"), Some(27));
+        assert_eq!(mount_id(b"pos:\t0\nflags:\t02\nino:\t5\nlock:\t1\nmnt_id:\t27\n"), None);
+        assert_eq!(mount_id(b"mnt_id:\t27"), None, "cut off");
+        assert_eq!(mount_id(b"mnt_id:\tx\n"), None);
+    }
+
+    #[test]
     fn other_files() {
         assert_eq!(parse(b"pos:\t0\nflags:\t0100000\nmnt_id:\t24\nino:\t3\n"), Ok(FdInfo::default()));
         assert_eq!(parse(b""), Ok(FdInfo::default()));
@@ -117,7 +126,6 @@ mod tests {
         assert_eq!(mount_id(SOCKET), Some(10));
         assert_eq!(mount_id(RING), Some(17));
         assert_eq!(mount_id(b"pos:\t0\nflags:\t02000002\n"), None);
-        assert_eq!(mount_id(b"pos:\t0\nmnt_id:\t1"), None, "cut off");
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(crate) mod cpulist;
 pub(crate) mod fdinfo;
 pub(crate) mod id_map;
 pub(crate) mod links;
+pub(crate) mod maps;
 pub(crate) mod mountinfo;
 pub(crate) mod stat;
 pub(crate) mod status;

@@ -58,7 +58,6 @@ impl<'a> MountInfo<'a> {
     }
 
     /// What the file system was made from.
-    #[cfg(test)]
     pub(crate) fn source(&self) -> Cow<'a, [u8]> {
         unescape_octal(self.raw_source)
     }

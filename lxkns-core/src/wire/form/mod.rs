@@ -3,13 +3,15 @@
 //! Everything is optional here, since what older and other programs leave out must be readable: [`super::write`]
 //! decides what is always there, and the schema says so with `required`.
 
+mod mount;
 mod namespace;
 mod process;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
+pub(crate) use mount::{Mount, MountPath, Mounts};
 pub(crate) use namespace::{Holder, HolderKind, Namespace, Offsets, Reference, RelationForm, RelationState, Relations};
 pub(crate) use process::{
     Capabilities, CgroupMembership, Common, ForChildren, Freezer, Links, Process, Scheduling, Task, Uids,
@@ -32,9 +34,9 @@ pub(crate) struct Dump {
     /// The processes, by PID.
     #[cfg_attr(feature = "_schema", schemars(required))]
     pub processes: Option<BTreeMap<u32, Process>>,
-    /// The mounts of mount namespaces: none yet.
-    #[cfg_attr(feature = "_schema", schemars(with = "Empty"))]
-    pub mounts: Mounts,
+    /// The mounts of mount namespaces, by inode number and path.
+    #[cfg_attr(feature = "_schema", schemars(required))]
+    pub mounts: Option<Mounts>,
     /// Containers: none yet.
     pub containers: Empty,
     /// Container engines: none yet.
@@ -55,34 +57,6 @@ impl<'de> Deserialize<'de> for Empty {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self {})
     }
-}
-
-/// Mount namespaces to paths to mounts. So far only read: of these only what says where namespaces are bound.
-#[derive(Debug, Default, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Mounts(pub Option<BTreeMap<u64, BTreeMap<String, MountPath>>>);
-
-impl Serialize for Mounts {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Empty {}.serialize(serializer)
-    }
-}
-
-/// The mounts at a path, the topmost last.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct MountPath {
-    pub mounts: Option<Vec<Mount>>,
-}
-
-/// A mount.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Mount {
-    pub mountid: Option<u64>,
-    pub root: Option<String>,
-    pub mountpoint: Option<String>,
-    pub fstype: Option<String>,
 }
 
 /// What was asked for.
@@ -188,6 +162,9 @@ pub(crate) struct SnapshotInfo {
     /// What holds a namespace without the kernel saying which.
     #[cfg_attr(feature = "_schema", schemars(required))]
     pub suspects: Option<Vec<Suspect>>,
+    /// Mounts that have no place in the tree by path, by mount namespace: no path reaches them, or its root is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mounts: Option<BTreeMap<u64, Vec<Mount>>>,
     /// The PIDs of processes, from their own PID namespaces upwards.
     #[cfg_attr(feature = "_schema", schemars(required))]
     pub pidmap: Option<Vec<Vec<NamespacedPid>>>,
@@ -214,6 +191,8 @@ pub(crate) struct OwnOptions {
     pub command_lines: String,
     /// Whether ID maps and clock offsets were read.
     pub namespace_details: bool,
+    /// Whether the mounts of mount namespaces were listed.
+    pub mounts: bool,
     /// Whether suspects were looked for.
     pub suspects: bool,
     /// Whether the program that looked was left out.

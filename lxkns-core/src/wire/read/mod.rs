@@ -1,5 +1,6 @@
 //! From the form to the model. What came from this program comes back as it was; the rest is [`theirs`].
 
+mod mount;
 mod namespace;
 mod process;
 mod theirs;
@@ -21,7 +22,8 @@ pub(super) fn snapshot(json: &[u8]) -> Result<Snapshot, Error> {
     let namespaces = dump.namespaces.take().filter(|_| is_object(json));
     let namespaces = namespaces.ok_or_else(|| Error::new(ErrorKind::NotADump, NO_NAMESPACES))?;
     let processes = dump.processes.take().unwrap_or_default();
-    let options = dump.discovery_options.take().or(dump.options.take()).unwrap_or_default();
+    let mut options = dump.discovery_options.take().or(dump.options.take()).unwrap_or_default();
+    let other_mounts = options.snapshot.as_mut().and_then(|info| info.mounts.take()).unwrap_or_default();
     let info = options.snapshot.as_ref();
     if let Some(format) = info.and_then(|info| info.format).filter(|&format| format > FORMAT) {
         let message = format!("dump of format {format}: this version reads formats up to {FORMAT}");
@@ -44,8 +46,9 @@ pub(super) fn snapshot(json: &[u8]) -> Result<Snapshot, Error> {
         let process = reader.process(pid, form)?;
         snapshot.processes.insert(process.pid, process);
     }
+    snapshot.mounts = reader.mounts(dump.mounts.take().unwrap_or_default(), other_mounts)?;
     if !reader.ours {
-        theirs::complete(&reader, &mut snapshot, &dump.mounts);
+        theirs::complete(&reader, &mut snapshot);
     }
     Ok(snapshot)
 }
@@ -190,6 +193,7 @@ fn own_options(info: &SnapshotInfo) -> Result<DiscoveryOptions, Error> {
         task_details: options.task_details,
         command_lines: scope(&options.command_lines)?,
         namespace_details: options.namespace_details,
+        mounts: options.mounts,
         suspects: options.suspects,
         without_self: options.without_self,
     })

@@ -8,8 +8,8 @@ use crate::model::{
     CgroupMembership, Cgroups, DiscoveryOptions, Freezer, Holder, NamespaceId, NamespaceType, Pid, Place, Places,
     Relation, Scheduling, Scope, Snapshot, Task, Tid,
 };
-use crate::wire::form::{self, Common, Mount, Mounts, Options, Reference};
-use crate::wire::text;
+use crate::procfs::parse::links;
+use crate::wire::form::{self, Common, Options, Reference};
 
 /// What was asked for, in the words of now and of before.
 pub(super) fn options(form: &Options) -> DiscoveryOptions {
@@ -33,6 +33,7 @@ pub(super) fn options(form: &Options) -> DiscoveryOptions {
         task_details: asked(form.with_task_affinity_scheduling, None),
         command_lines: Scope::All,
         namespace_details: false,
+        mounts: asked(form.with_mounts, None),
         suspects: false,
         without_self: false,
     }
@@ -96,7 +97,7 @@ pub(super) fn note_reference(reader: &Reader, snapshot: &mut Snapshot, ino: u64,
 }
 
 /// What follows from what is there: holders, and what the initial namespaces are.
-pub(super) fn complete(reader: &Reader, snapshot: &mut Snapshot, mounts: &Mounts) {
+pub(super) fn complete(reader: &Reader, snapshot: &mut Snapshot) {
     let mut holders = BTreeMap::<NamespaceId, Vec<Holder>>::new();
     let mut hold = |id: NamespaceId, holder| holders.entry(id).or_default().push(holder);
     for process in snapshot.processes.values() {
@@ -118,14 +119,11 @@ pub(super) fn complete(reader: &Reader, snapshot: &mut Snapshot, mounts: &Mounts
             hold(owner, Holder::Owned { ns: namespace.id });
         }
     }
-    for (&mount_ns, paths) in mounts.0.iter().flatten() {
-        for (path, mount) in
-            paths.iter().flat_map(|(path, at)| at.mounts.iter().flatten().map(move |mount| (path, mount)))
-        {
-            if let (Some(ino), Some(mount_id)) = (bound(mount), mount.mountid) {
-                let path = mount.mountpoint.as_ref().unwrap_or(path);
-                let path = Some(text::unescape(path));
-                hold(reader.id(ino), Holder::BindMount { mount_ns: reader.id(mount_ns), mount_id, path });
+    for (&mount_ns, mounts) in &snapshot.mounts {
+        for mount in mounts.iter().filter(|mount| *mount.fs_type == *"nsfs") {
+            if let Some((_, ino)) = links::parse(&mount.root) {
+                let path = mount.path().map(Into::into);
+                hold(reader.id(ino), Holder::BindMount { mount_ns, mount_id: mount.id, path });
             }
         }
     }
@@ -144,15 +142,6 @@ pub(super) fn complete(reader: &Reader, snapshot: &mut Snapshot, mounts: &Mounts
             }
         }
     }
-}
-
-/// The namespace that a mount of nsfs binds: its root is `net:[4026531833]`.
-fn bound(mount: &Mount) -> Option<u64> {
-    if mount.fstype.as_deref() != Some("nsfs") {
-        return None;
-    }
-    let (_, ino) = mount.root.as_deref()?.split_once(":[")?;
-    ino.strip_suffix(']')?.parse().ok()
 }
 
 /// The kernel has fixed inode numbers for them; for two types only newer kernels do.

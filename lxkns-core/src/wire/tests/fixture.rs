@@ -68,6 +68,7 @@ pub(super) fn full() -> Snapshot {
     snapshot.user_names.insert(Uid(1000), "jo".into());
     add_namespaces(&mut snapshot);
     add_processes(&mut snapshot);
+    add_mounts(&mut snapshot);
     snapshot.suspects = suspects();
     snapshot.gaps = gaps();
     snapshot
@@ -188,6 +189,43 @@ fn add_processes(snapshot: &mut Snapshot) {
     kernel_thread.command_line = Some(Vec::new());
     snapshot.processes.insert(kernel_thread.pid, kernel_thread);
     snapshot.processes.insert(Pid(10), process(10));
+}
+
+pub(super) fn mount(id: u64, parent_id: u64, path: Option<&[u8]>) -> Mount {
+    let mut mount = Mount::new(id, parent_id, FileSystem { major: 0, minor: 40 }, "tmpfs", None);
+    mount.point = path.map(shared);
+    mount
+}
+
+pub(super) fn shared(text: &[u8]) -> SharedText {
+    SharedText::from(Box::<bstr::BStr>::from(text.to_vec().into_boxed_slice()))
+}
+
+fn add_mounts(snapshot: &mut Snapshot) {
+    let mut mounts = vec![
+        mount(30, 1, Some(b"/")),
+        mount(33, 30, Some(b"/a b\xff")),
+        mount(34, 33, Some(b"/a b\xff")),
+        mount(35, 30, Some(b"/a\\134")),
+        mount(36, 34, None),
+    ];
+    mounts[0].propagation = Propagation { shared: Some(1), ..Propagation::default() };
+    mounts[0].super_options = Some(shared(b"rw,lowerdir=/x\\040y"));
+    mounts[1].hidden = true;
+    mounts[1].propagation =
+        Propagation { shared: Some(u32::MAX), master: Some(1), propagate_from: Some(7), unbindable: false };
+    mounts[2].source = Some(shared(b""));
+    mounts[2].super_options = Some(shared(b"rw,x=\xff"));
+    mounts[2].propagation.unbindable = true;
+    mounts[3].root = shared(b"net:[4026532303]");
+    mounts[3].fs_type = shared(b"nsfs");
+    mounts[3].source = Some(shared(b"so urce"));
+    mounts[3].options = shared(b"ro,nosuid,relatime");
+    snapshot.mounts.insert(id(MNT), mounts);
+    // Only of a process that has changed its root directory; and of a mount namespace that is not in the dump.
+    snapshot.mounts.insert(id(INNER_MNT), vec![mount(50, 40, Some(b"/jail/proc"))]);
+    snapshot.mounts.insert(id(4026532998), vec![mount(60, 1, Some(b"/"))]);
+    snapshot.mounts.insert(id(4026532999), Vec::new());
 }
 
 pub(super) fn status(ns_pids: &[u32]) -> ProcessStatus {

@@ -55,6 +55,10 @@ fn values_that_cannot_be_are_errors() {
              \"capabilities\": {\"inheritable\": \"x\", \"permitted\": \"0\", \"effective\": \"0\", \
              \"bounding\": \"0\", \"ambient\": \"0\"}",
         ),
+        "{\"namespaces\": {}, \"mounts\": {\"1\": {\"/\": {\"mounts\": [{\"mountid\": 1}]}}}}".to_owned(),
+        "{\"namespaces\": {}, \"mounts\": {\"1\": {\"/\": {\"mounts\": [{\"mountid\": 1, \"parentid\": 1, \"major\": 0, \
+         \"minor\": 1, \"tags\": {\"shared\": \"x\"}}]}}}}"
+            .to_owned(),
         snapshot("\"taken-at\": \"yesterday\""),
         snapshot("\"options\": {\"status\": \"some\"}"),
         snapshot("\"suspects\": [{\"kind\": \"in-flight\"}]"),

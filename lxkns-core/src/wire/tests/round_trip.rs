@@ -17,6 +17,7 @@ fn everything_comes_back() {
     assert_eq!(back.taken_at, snapshot.taken_at);
     assert_eq!(back.took, snapshot.took);
     assert_eq!(back.user_names, snapshot.user_names);
+    assert_eq!(back.mounts, snapshot.mounts);
     assert_eq!(back.processes, snapshot.processes, "run states too");
 }
 
@@ -90,6 +91,29 @@ fn unknown_stays_unknown() {
 }
 
 #[test]
+fn mounts_have_the_places_that_all_readers_know() {
+    let value = value(&full());
+    let mounts = value["mounts"].as_object().unwrap();
+    assert_eq!(mounts.keys().collect::<Vec<_>>(), [&fixture::MNT.to_string()], "a tree has a root and a namespace");
+    let paths = mounts[&fixture::MNT.to_string()].as_object().unwrap();
+    let numbers: Vec<_> = paths
+        .iter()
+        .map(|(path, node)| (path.as_str(), node["pathid"].as_u64().unwrap(), node["parentid"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(numbers, [("/", 1, 0), ("/a\\040b\\377", 2, 1), ("/a\\134134", 3, 1)]);
+    let stack = &paths["/a\\040b\\377"]["mounts"];
+    assert_eq!((&stack[0]["mountid"], &stack[1]["mountid"]), (&33.into(), &34.into()), "the topmost last");
+    assert_eq!(stack[0]["tags"], serde_json::json!({"shared": "4294967295", "master": "1", "propagate_from": "7"}));
+    assert_eq!(stack[0]["path"], "/a b\u{fffd}");
+    assert_eq!(stack[1]["mountoptions"], serde_json::json!(["rw"]));
+    assert_eq!(paths["/"]["mounts"][0]["superoptions"], "rw,lowerdir=/x\\040y", "as it is");
+    let others = &value["discovery-options"]["snapshot"]["mounts"];
+    assert_eq!(others[fixture::MNT.to_string()][0]["mountid"], 36);
+    assert_eq!(others[fixture::INNER_MNT.to_string()][0]["mountpoint"], "/jail/proc");
+    assert_eq!(others.as_object().unwrap().len(), 4);
+}
+
+#[test]
 fn a_writer_that_fails_is_an_error() {
     let mut room = [0_u8; 100];
     let error = write(&full(), &WriteOptions::default(), room.as_mut_slice()).unwrap_err();
@@ -141,6 +165,34 @@ fn holder() -> impl Strategy<Value = Holder> {
         (1..9_u64).prop_map(|ino| Holder::Owned { ns: id(ino) }),
         Just(Holder::Kernel),
     ]
+}
+
+fn mounts() -> impl Strategy<Value = Vec<Mount>> {
+    let texts = (prop::option::of(bytes()), prop::option::of(bytes()), bytes(), prop::option::of(bytes()));
+    let groups = any::<(Option<u32>, Option<u32>, Option<u32>, bool, bool)>();
+    let mount = (0..9_u64, prop::option::of("(/[ab \\\\]{1,2}){1,3}|/|"), texts, groups).prop_map(
+        |(
+            parent,
+            path,
+            (source, super_options, root, odd_path),
+            (shared, master, propagate_from, unbindable, hidden),
+        )| {
+            let mut mount = fixture::mount(0, parent, path.as_deref().map(str::as_bytes));
+            if let Some(path) = odd_path {
+                mount.point = Some(fixture::shared(&path));
+            }
+            mount.root = fixture::shared(&root);
+            mount.source = source.map(|text| fixture::shared(&text));
+            mount.super_options = super_options.map(|text| fixture::shared(&text));
+            mount.propagation = Propagation { shared, master, propagate_from, unbindable };
+            mount.hidden = hidden;
+            mount
+        },
+    );
+    prop::collection::vec(mount, 0..8).prop_map(|mut mounts| {
+        mounts.iter_mut().zip(1..).for_each(|(mount, id)| mount.id = id);
+        mounts
+    })
 }
 
 fn namespace(ino: u64) -> impl Strategy<Value = Namespace> {
@@ -214,6 +266,7 @@ proptest! {
     fn any_snapshot_comes_back(
         namespaces in (namespace(3), namespace(4), namespace(10)),
         processes in (process(1), process(11)),
+        mounts in (mounts(), mounts()),
         links in prop::collection::vec((0..8_usize, prop::sample::select(vec![3_u64, 4, 10])), 0..5),
     ) {
         let mut snapshot = full();
@@ -226,6 +279,8 @@ proptest! {
             }
             snapshot.processes.insert(process.pid, process);
         }
+        snapshot.mounts.insert(id(4), mounts.0);
+        snapshot.mounts.insert(id(5), mounts.1);
         let json = json(&snapshot);
         let back = read(json.as_bytes()).unwrap();
         prop_assert_eq!(&back, &snapshot);

@@ -53,6 +53,8 @@ fn what_is_wrong_does_not_fit_the_schema() {
         ("/processes/1/cmdline", serde_json::json!(null)),
         ("/processes/1/affinity", serde_json::json!([[1]])),
         ("/containers", serde_json::json!([])),
+        ("/mounts/4026531832", serde_json::json!([])),
+        ("/mounts/4026531832/~1", serde_json::json!({"mounts": [], "pathid": 1, "parentid": 0})),
     ] {
         assert!(change(pointer, to), "{pointer}");
     }

@@ -83,6 +83,10 @@ fn a_current_dump() {
         ]
     );
     assert!(!net.initial);
+    assert!(snapshot.options.mounts);
+    let [mount] = &snapshot.mounts[&ns(4026531832)][..] else { panic!("{:?}", snapshot.mounts) };
+    assert_eq!((mount.id, mount.parent_id, &**mount.path().unwrap()), (77, 30, &b"/run/netns/a b"[..]));
+    assert_eq!((&**mount.options, mount.source.as_deref().map(|source| &**source)), (&b"rw"[..], Some(&b"nsfs"[..])));
     assert_eq!(snapshot.namespaces[&ns(4026531832)].owner, Relation::NotAsked);
 }
 

@@ -1,5 +1,6 @@
 //! From the model to the form.
 
+mod mount;
 mod namespace;
 mod process;
 mod reference;
@@ -9,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use bstr::ByteSlice;
 
-use super::form::{Dump, Empty, Gap, Mounts, NamespacedPid, Options, OwnOptions, SnapshotInfo, Suspect, SuspectKind};
+use super::form::{Dump, Empty, Gap, NamespacedPid, Options, OwnOptions, SnapshotInfo, Suspect, SuspectKind};
 use super::{FORMAT, WriteOptions, text, time};
 use crate::model::{self, CpuRange, DiscoveryOptions, NamespaceType, Object, Place, Scope, Snapshot};
 use crate::relations::pid_map;
@@ -31,7 +32,7 @@ pub(super) fn dump(snapshot: &Snapshot, options: &WriteOptions) -> Dump {
         processes: Some(
             processes.map(|process| (process.pid.0, process::process(snapshot, process, options))).collect(),
         ),
-        mounts: Mounts::default(),
+        mounts: Some(mount::by_path(snapshot)),
         containers: Empty {},
         container_engines: Empty {},
         container_groups: Empty {},
@@ -62,7 +63,7 @@ fn discovery_options(snapshot: &Snapshot, options: &WriteOptions) -> Options {
         with_hierarchy: asked_at(Place::Parents),
         with_ownership: asked_at(Place::Owners),
         with_freezer: Some(asked.freezer),
-        with_mounts: Some(false),
+        with_mounts: Some(asked.mounts),
         with_socket_processes: asked_at(Place::Sockets),
         with_affinity_scheduling: Some(asked.scheduling),
         with_task_affinity_scheduling: Some(asked.scheduling && asked.task_details),
@@ -88,6 +89,7 @@ fn snapshot_info(snapshot: &Snapshot, options: &WriteOptions) -> SnapshotInfo {
         options: Some(own_options(&snapshot.options, options)),
         gaps: (unstable && !snapshot.gaps.is_empty()).then(|| snapshot.gaps.iter().map(gap).collect()),
         suspects: Some(snapshot.suspects.iter().map(suspect).collect()),
+        mounts: mount::others(snapshot),
         pidmap: Some(pid_map(snapshot).iter().map(|pids| pids.iter().map(namespaced_pid).collect()).collect()),
     }
 }
@@ -102,6 +104,7 @@ fn own_options(asked: &DiscoveryOptions, options: &WriteOptions) -> OwnOptions {
         // A command line that is left out here is not one that could not be read.
         command_lines: scope(if options.command_lines { asked.command_lines } else { Scope::None }),
         namespace_details: asked.namespace_details,
+        mounts: asked.mounts,
         suspects: asked.suspects,
         without_self: asked.without_self,
     }

@@ -1,0 +1,265 @@
+//! `lxkns busy`: every mount of a file system, and everybody who uses it, wherever they are.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use lxkns_core::model::{DiscoveryOptions, FileSystem};
+use lxkns_fixture::fuse::{DeadFuse, Death};
+use lxkns_fixture::{Actor, Open};
+use serde_json::{Value, json};
+
+use crate::harness::Need::{File, FileSystem as HasFileSystem, Program, Root, UserNamespaces};
+use crate::harness::{Test, lxkns, test};
+use crate::live::directory;
+use crate::live::program::{run, run_lxkns, run_lxkns_with};
+
+pub(super) fn tests() -> Vec<Test> {
+    const FUSE: &[crate::harness::Need] = &[Root, File("/dev/fuse"), HasFileSystem("fuse"), Program("nsenter")];
+    vec![
+        test("cli::busy::mounts_and_users", &[UserNamespaces], mounts_and_users),
+        test("cli::busy::after_a_lazy_umount", &[UserNamespaces], after_a_lazy_umount),
+        test("cli::busy::where_files_have_other_device_numbers", &[UserNamespaces, HasFileSystem("overlay")], overlay),
+        test("cli::busy::threads", &[UserNamespaces], threads),
+        test("cli::busy::dead_fuse_unread", FUSE, || dead_fuse(Death::Unread)),
+        test("cli::busy::dead_fuse_unanswered", FUSE, || dead_fuse(Death::Unanswered)),
+        test("cli::busy::by_path", &[], by_path),
+        test("cli::busy::what_is_not_there", &[], what_is_not_there),
+        test("cli::busy::of_a_dump", &[UserNamespaces], of_a_dump),
+    ]
+}
+
+/// The file system that is mounted at a path of an actor's.
+#[track_caller]
+fn file_system(actor: &Actor, path: &Path) -> FileSystem {
+    let mut options = DiscoveryOptions::namespaces();
+    options.mounts = true;
+    let snapshot = lxkns_core::discover(&options).unwrap();
+    let id = crate::live::namespace(&snapshot, actor.ns_inode("mnt")).id;
+    let point = path.as_os_str().as_encoded_bytes();
+    let is_it = |mount: &&lxkns_core::model::Mount| mount.path().is_some_and(|path| **path == *point);
+    snapshot.mounts[&id].iter().find(is_it).unwrap().file_system
+}
+
+#[track_caller]
+fn busy(file_system: FileSystem) -> Value {
+    run_lxkns(["busy", "--json", &file_system.to_string()]).ok().json()
+}
+
+/// How a process uses the file system, as far as it is said to.
+#[track_caller]
+fn uses(answer: &Value, actor: &Actor) -> Vec<Value> {
+    let users = answer["users"].as_array().unwrap();
+    let user = users.iter().find(|user| user["pid"] == actor.pid());
+    user.map(|user| user["uses"].as_array().unwrap().clone()).unwrap_or_default()
+}
+
+fn mounts_and_users() {
+    let base = directory();
+    let actor = Actor::spawn_in(&["user", "mnt"]);
+    actor.mount("tmpfs", base.path());
+    let file = base.path().join("file");
+    actor.touch(&file);
+    actor.mkdir(base.path().join("sub"));
+    let number = file_system(&actor, base.path());
+
+    // In another mount namespace, under another path, and hidden.
+    let other = actor.fork();
+    other.unshare(&["mnt"]);
+    let elsewhere = directory();
+    other.bind(base.path().join("sub"), elsewhere.path());
+    other.mount("tmpfs", elsewhere.path());
+    other.chdir("/");
+
+    let by: Vec<_> = (0..4).map(|_| actor.fork()).collect();
+    by[0].chdir(base.path().join("sub"));
+    by[1].chroot(base.path());
+    let fd = by[2].open(&file, Open::ReadOnly);
+    by[3].write_file(&file, &[0; 4096]);
+    by[3].map_dirty_page(&file);
+
+    let answer = busy(number);
+    let tid = |actor: &Actor| actor.pid();
+    assert_eq!(uses(&answer, &by[0]), [json!({"kind": "cwd", "tid": tid(&by[0])})]);
+    assert_eq!(uses(&answer, &by[1])[0], json!({"kind": "root", "tid": tid(&by[1])}));
+    assert_eq!(uses(&answer, &by[2]), [json!({"kind": "fd", "tid": tid(&by[2]), "fd": fd})]);
+    let mapped = uses(&answer, &by[3]);
+    assert_eq!(mapped.last().unwrap(), &json!({"kind": "mapped", "path": file.to_str().unwrap()}));
+    assert_eq!(uses(&answer, &actor), [Value::Null; 0]);
+    assert_eq!(uses(&answer, &other), [Value::Null; 0]);
+    assert_eq!(answer["users"].as_array().unwrap().len(), 4, "{answer:#}");
+
+    let mut mounts: Vec<_> = answer["mounts"].as_array().unwrap().clone();
+    assert_eq!(mounts.len(), 3, "{answer:#}");
+    let at = |actor: &Actor, path: &Path, hidden: bool| {
+        let (ns, path) = (actor.ns_inode("mnt"), path.to_str().unwrap().to_owned());
+        move |mount: &Value| mount["ns"] == ns && mount["target"] == path && mount["hidden"] == hidden
+    };
+    for is_it in [at(&actor, base.path(), false), at(&other, base.path(), false), at(&other, elsewhere.path(), true)] {
+        let index = mounts.iter().position(is_it).unwrap_or_else(|| panic!("{mounts:#?}"));
+        mounts.remove(index);
+    }
+
+    let text = run_lxkns(["busy", "--all", &number.to_string()]).ok();
+    for expected in [
+        format!("tmpfs none ({number}) is mounted in 2 mount namespaces and used by 4 processes\n"),
+        format!("    (hidden) {} of /sub, mount ID ", elsewhere.path().display()),
+        format!("  process {} (exe): fd {fd}\n", by[2].pid()),
+        format!("  process {} closes fd {fd}, or exits\n", by[2].pid()),
+        format!("  process {} leaves its working directory, or exits\n", by[0].pid()),
+        format!("  process {} exits\n", by[1].pid()),
+        format!("`nsenter -t {} -m umount {}`\n", other.pid(), base.path().display()),
+    ] {
+        assert!(text.text().contains(&expected), "{expected} in {}", text.text());
+    }
+
+    // And that is true.
+    by.iter().for_each(|actor| drop(actor.try_umount(base.path())));
+    drop(by);
+    other.umount(elsewhere.path());
+    other.umount(elsewhere.path());
+    other.umount(base.path());
+    actor.umount(base.path());
+    run_lxkns(["busy", &number.to_string()]).fails(1, "no such file system is mounted or in use");
+}
+
+fn after_a_lazy_umount() {
+    let base = directory();
+    let actor = Actor::spawn_in(&["user", "mnt"]);
+    actor.mount("tmpfs", base.path());
+    let number = file_system(&actor, base.path());
+    actor.touch(base.path().join("file"));
+    let fd = actor.open(base.path().join("file"), Open::ReadOnly);
+    actor.umount_lazily(base.path());
+    let answer = busy(number);
+    assert_eq!(uses(&answer, &actor), [json!({"kind": "fd", "tid": actor.pid(), "fd": fd})]);
+    assert_eq!(answer["mounts"], json!([]));
+    assert_eq!(answer["release"], json!([format!("process {} closes fd {fd}, or exits", actor.pid())]));
+}
+
+/// Files that come from below an overlay have another device number than the overlay, as those of btrfs have.
+fn overlay() {
+    let base = directory();
+    let actor = Actor::spawn_in(&["user", "mnt"]);
+    let [lower, upper, merged] = ["lower", "upper", "merged"].map(|name| base.path().join(name));
+    actor.mount("tmpfs", base.path());
+    for path in [&lower, &upper, &merged] {
+        actor.mkdir(path);
+    }
+    actor.mount("tmpfs", &lower);
+    actor.mount("tmpfs", &upper);
+    actor.touch(lower.join("file"));
+    let [up, work] = ["up", "work"].map(|name| upper.join(name));
+    actor.mkdir(&up);
+    actor.mkdir(&work);
+    let data = format!("lowerdir={},upperdir={},workdir={},xino=off", lower.display(), up.display(), work.display());
+    // With root in the initial user namespace behind it, or without.
+    let mounted = actor.try_mount_with("overlay", "overlay", &merged, 0, &format!("{data},userxattr"));
+    mounted.or_else(|_| actor.try_mount_with("overlay", "overlay", &merged, 0, &data)).unwrap();
+    let number = file_system(&actor, &merged);
+    let fd = actor.open(merged.join("file"), Open::ReadOnly);
+    let device = std::fs::metadata(format!("/proc/{}/fd/{fd}", actor.pid())).unwrap().dev();
+    assert_ne!(device, rustix::fs::makedev(number.major, number.minor), "otherwise this would prove nothing");
+    let used = [json!({"kind": "fd", "tid": actor.pid(), "fd": fd})];
+    assert_eq!(uses(&busy(number), &actor), used);
+    // Also when it has been unmounted in one of two places, in which it is in use.
+    let other = actor.fork();
+    other.unshare(&["mnt"]);
+    other.umount_lazily(&merged);
+    let own = other.open(lower.join("file"), Open::ReadOnly);
+    let answer = busy(number);
+    assert_eq!(uses(&answer, &actor), used);
+    assert_eq!(
+        uses(&answer, &other),
+        used.map(|mut used| {
+            used["tid"] = other.pid().into();
+            used
+        })
+    );
+    assert_eq!(uses(&busy(file_system(&other, &lower)), &other).iter().filter(|one| one["fd"] == own).count(), 1);
+}
+
+fn threads() {
+    let base = directory();
+    let actor = Actor::spawn_in(&["user", "mnt"]);
+    actor.mount("tmpfs", base.path());
+    actor.touch(base.path().join("file"));
+    let thread = actor.thread_sharing_nothing();
+    thread.chdir(base.path());
+    let fd = thread.open(base.path().join("file"), Open::ReadOnly);
+    let shared = actor.thread();
+    let answer = busy(file_system(&actor, base.path()));
+    assert_eq!(
+        uses(&answer, &actor),
+        [json!({"kind": "cwd", "tid": thread.tid()}), json!({"kind": "fd", "tid": thread.tid(), "fd": fd})]
+    );
+    drop(shared);
+}
+
+/// The path is in a file system whose server is gone: nobody asks it, and all who hang on it are named.
+fn dead_fuse(death: Death) {
+    let base = directory();
+    let actor = Actor::spawn_in(&["mnt"]);
+    let fuse = DeadFuse::mount(&actor, base.path(), death);
+    let file = base.path().join("file");
+    let number = file_system(&actor, base.path());
+    let fd = actor.open(&file, Open::ReadOnly);
+    let inside = actor.fork();
+    inside.chdir(base.path());
+    let before = fuse.requests().len();
+    fuse.die();
+    let nsenter = |path: &Path| {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &actor.pid().to_string(), "-m", "-w/"]).arg(lxkns().get_program());
+        run(command.args(["busy", "--json"]).arg(path)).ok().json()
+    };
+    for answer in [busy(number), nsenter(base.path()), nsenter(&file), nsenter(&base.path().join("no/such"))] {
+        assert_eq!(answer["maj:min"], number.to_string());
+        let is_fd = |one: &&Value| one["kind"] == "fd" && one["fd"] == fd;
+        assert!(uses(&answer, &actor).iter().any(|one| is_fd(&one)), "{answer:#}");
+        assert!(uses(&answer, &inside).iter().any(|one| one["kind"] == "cwd"), "{answer:#}");
+    }
+    if death == Death::Unanswered {
+        assert_eq!(fuse.requests().len(), before, "nobody asked the server anything: {:?}", fuse.requests());
+    }
+    drop(fuse);
+}
+
+fn by_path() {
+    // What is asked through a symbolic link is told to be another path.
+    let base = directory();
+    let link = base.path().join("link");
+    std::os::unix::fs::symlink("/proc", &link).unwrap();
+    assert!(std::fs::metadata(&link).is_ok());
+    let root = run_lxkns(["busy", "--json", base.path().to_str().unwrap()]).ok().json();
+    assert!(!root["mounts"].as_array().unwrap().is_empty());
+    let proc = run_lxkns(["busy", "--json", "/proc/sys/fs/../.."]).ok().json();
+    let targets: Vec<_> = proc["mounts"].as_array().unwrap().iter().map(|mount| &mount["target"]).collect();
+    assert!(targets.contains(&&json!("/proc")), "{targets:?}");
+    let ran = run_lxkns(["busy", "--json", link.to_str().unwrap()]);
+    assert_eq!((ran.code, &ran.json()["maj:min"]), (Some(0), &root["maj:min"]));
+    // The kernel's cache of names, which alone is asked, does not answer while somebody mounts something.
+    assert!(ran.problems().iter().all(|line| line.contains("symbolic link")), "{ran:?}");
+    let relative = run(lxkns().current_dir(base.path()).args(["busy", "--json", "."])).ok().json();
+    assert_eq!(relative["maj:min"], root["maj:min"]);
+}
+
+fn what_is_not_there() {
+    run_lxkns(["busy", "4095:77"]).fails(1, "4095:77: no such file system is mounted or in use");
+    run_lxkns(["busy", "1:99999999999"]).fails(2, "MAJOR:MINOR");
+    run_lxkns(["busy", ""]).fails(2, "expected a path");
+    run_lxkns(["busy"]).fails(2, "required");
+}
+
+fn of_a_dump() {
+    let base = directory();
+    let actor = Actor::spawn_in(&["user", "mnt"]);
+    actor.mount("tmpfs", base.path());
+    let number = file_system(&actor, base.path()).to_string();
+    let dump = run_lxkns(["dump"]).ok().stdout;
+    let ran = run_lxkns_with(&["busy", "--json", &number, "--from", "-"], &dump);
+    assert_eq!((ran.code, ran.problems().len()), (Some(0), 1), "{ran:?}");
+    assert!(ran.problems()[0].contains("not in a dump"));
+    assert_eq!(ran.json()["mounts"][0]["target"], base.path().to_str().unwrap());
+    assert_eq!(ran.json()["users"], json!([]));
+}
