@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use lxkns_core::model::{
-    Gap, Holder, NamespaceType, Object, Pid, Place, Places, Relation, Scope, Snapshot, TaskState, Tid, Uid,
+    Gap, Holder, Mount, NamespaceType, Object, Pid, Place, Places, Relation, Scope, Snapshot, TaskState, Tid, Uid,
 };
 use lxkns_core::{DiscoveryOptions, ProcRoot};
 use tempfile::TempDir;
@@ -174,6 +174,44 @@ fn what_is_missing_is_unknown() {
     assert!(process.status.is_none() && process.command_line.is_none());
     assert!(process.main_task().cgroups.is_none() && process.main_task().affinity.is_none());
     assert_eq!(snapshot.options.command_lines, Scope::All);
+}
+
+/// Without `listmount`, which nobody can ask about a namespace that is not there.
+#[test]
+fn mounts_are_what_all_members_list_together() {
+    const WHOLE: &[u8] = b"40 30 254:0 / / rw shared:1 - ext4 /dev/vda rw\n\
+        41 40 0:5 / /over rw - tmpfs first rw\n42 41 0:6 / /over rw - tmpfs second rw\nnonsense\n";
+    const JAILED: &[u8] = b"50 40 0:7 / / rw - tmpfs jail rw\n51 50 0:8 / /proc rw - proc proc rw\n";
+    let proc = FakeProc::new();
+    let jail = proc.0.path().join("jail");
+    fs::create_dir(&jail).unwrap();
+    let inner = proc.task("2", "jailed", 'S', 1, 1, 6).links(5_000_000_000);
+    symlink(&jail, inner.0.join("root")).unwrap();
+    inner.file("mountinfo", JAILED);
+    let mut options = DiscoveryOptions::namespaces();
+    options.mounts = true;
+
+    let snapshot = proc.discover(&mut options);
+    let id = snapshot.by_ino(5_000_000_000).unwrap().id;
+    let paths = |snapshot: &Snapshot| {
+        let path = |mount: &Mount| (mount.id, mount.path().unwrap().to_string(), mount.hidden);
+        snapshot.mounts[&id].iter().map(path).collect::<Vec<_>>()
+    };
+    let jail = jail.to_str().unwrap().to_owned();
+    let jailed = [(50, jail.clone(), false), (51, jail + "/proc", false)];
+    assert_eq!(paths(&snapshot), jailed);
+    let gap = gap_about(&snapshot, &Object::Namespace(id)).expect("there is more, and nobody has listed it");
+    assert!(gap.operation.contains("changed their root directory"), "{gap:?}");
+
+    let outer = proc.task("1", "init", 'S', 0, 1, 5).links(5_000_000_000);
+    symlink("/", outer.0.join("root")).unwrap();
+    outer.file("mountinfo", WHOLE);
+    let snapshot = proc.discover(&mut options);
+    let whole = [(40, "/".to_owned(), false), (41, "/over".to_owned(), true), (42, "/over".to_owned(), false)];
+    assert_eq!(paths(&snapshot), [&whole[..], &jailed].concat());
+    let gap = gap_about(&snapshot, &Object::Namespace(id)).unwrap();
+    assert!(gap.operation.contains("malformed mountinfo, line 4"), "{gap:?}");
+    assert!(proc.namespaces().mounts.is_empty(), "only where they are asked for");
 }
 
 #[test]

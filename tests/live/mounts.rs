@@ -24,6 +24,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("mounts::of_changed_root_directories", &[UserNamespaces], changed_root_directories),
         test("mounts::without_a_process", &[UserNamespaces, Kernel(6, 15)], without_a_process),
         test("mounts::names", &[UserNamespaces, FileSystem("tmpfs")], names),
+        test("mounts::a_great_many", &[UserNamespaces], a_great_many),
         test("mounts::propagation", &[UserNamespaces], propagation),
         test("mounts::only_where_asked_for", &[UserNamespaces], only_where_asked_for),
     ]
@@ -280,6 +281,26 @@ fn names() {
     let mut json = Vec::new();
     lxkns_core::wire::write(&snapshot, &Default::default(), &mut json).unwrap();
     assert_eq!(lxkns_core::wire::read(json.as_slice()).unwrap().mounts, snapshot.mounts);
+}
+
+fn a_great_many() {
+    const MANY: usize = 2000;
+    let base = directory();
+    let actor = Actor::spawn_in(&["user", "mnt"]);
+    for _ in 0..MANY {
+        actor.mount("tmpfs", base.path());
+    }
+    for name in 0..100 {
+        let path = base.path().join(name.to_string());
+        actor.mkdir(&path);
+        actor.mount("tmpfs", &path);
+    }
+    let snapshot = discover_mounts();
+    let mounts = mounts(&snapshot, &actor);
+    let stack = at(mounts, base.path());
+    assert_eq!((stack.len(), stack.iter().filter(|mount| !mount.hidden).count()), (MANY, 1));
+    let below = |mount: &&Mount| mount.path().unwrap().starts_with(base.path().join("").as_os_str().as_bytes());
+    assert_eq!(mounts.iter().filter(below).filter(|mount| !mount.hidden).count(), 100);
 }
 
 fn propagation() {

@@ -66,14 +66,20 @@ pub fn file_system_users(
             Err(errno) => gap(&mut part.gaps, Place::Processes, Object::Process(pid), "open", errno),
         };
     });
-    // What was on the file system says by which device numbers it goes there.
-    let devices: FxHashSet<_> = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.devices)).collect();
+    // What was on the file system says by which device numbers it goes there; one file with such a number says of a mount
+    // that is in no list what it shows.
+    let mut devices: FxHashSet<_> = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.devices)).collect();
+    // An overlay can give its files the number of a file system below it.
+    let others: FxHashSet<_> = known.mounts.values().filter(|&&other| other != file_system).collect();
+    devices.retain(|device| !others.contains(device));
+    devices.insert(file_system);
+    let unlisted = parts.iter().flat_map(|part| &part.unlisted);
+    let mounts: FxHashSet<u64> =
+        unlisted.filter(|unlisted| devices.contains(&unlisted.device)).map(|unlisted| unlisted.mount).collect();
     let mut uses: FxHashMap<Pid, Vec<FileSystemUse>> = FxHashMap::default();
     for part in parts {
-        let unlisted =
-            part.unlisted.into_iter().filter(|(device, ..)| devices.contains(device) || *device == file_system);
-        let unlisted = unlisted.map(|(_, pid, file_system_use)| (pid, file_system_use));
-        for (pid, file_system_use) in part.uses.into_iter().chain(unlisted) {
+        let unlisted = part.unlisted.into_iter().filter(|unlisted| mounts.contains(&unlisted.mount));
+        for (pid, file_system_use) in part.uses.into_iter().chain(unlisted.map(|unlisted| unlisted.by)) {
             uses.entry(pid).or_default().push(file_system_use);
         }
         gaps.extend(part.gaps);
@@ -112,11 +118,18 @@ impl<'a> Known<'a> {
 #[derive(Default)]
 struct Part {
     uses: Vec<(Pid, FileSystemUse)>,
-    /// Uses of mounts that are in no list, with the device number that `stat` has for the file.
-    unlisted: Vec<(FileSystem, Pid, FileSystemUse)>,
+    unlisted: Vec<Unlisted>,
     /// The device numbers of files that are on the file system.
     devices: Vec<FileSystem>,
     gaps: Vec<Gap>,
+}
+
+/// A use of a mount that is in no list.
+struct Unlisted {
+    mount: u64,
+    /// The device number that `stat` has for the file.
+    device: FileSystem,
+    by: (Pid, FileSystemUse),
 }
 
 fn gap(gaps: &mut Vec<Gap>, place: Place, object: Object, operation: impl Into<Operation>, errno: Errno) {
@@ -220,7 +233,7 @@ impl Part {
             Some(false) => {}
             None => {
                 if let Ok(device) = ask() {
-                    self.unlisted.push((device, pid, file_system_use));
+                    self.unlisted.push(Unlisted { mount, device, by: (pid, file_system_use) });
                 }
             }
         }

@@ -25,7 +25,8 @@ pub enum Place {
     Tun = 6,
     /// Descriptor tables that a thread has of its own.
     TaskFds = 7,
-    /// Bind mounts of namespaces, in any mount namespace that has a process or that `listmount(2)` reads.
+    /// Bind mounts of namespaces, in any mount namespace that has a process or that `listmount(2)` reads; and all other
+    /// mounts, where they are asked for.
     BindMounts = 8,
     /// Bind mounts in mount namespaces that cannot be read from outside.
     ProcesslessMounts = 9,

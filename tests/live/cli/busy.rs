@@ -177,6 +177,12 @@ fn overlay() {
         })
     );
     assert_eq!(uses(&busy(file_system(&other, &lower)), &other).iter().filter(|one| one["fd"] == own).count(), 1);
+    // And when it is mounted nowhere any more: the working directory says which mount it was.
+    actor.chdir(&merged);
+    actor.umount_lazily(&merged);
+    let answer = busy(number);
+    assert_eq!(answer["mounts"], json!([]));
+    assert_eq!(uses(&answer, &actor).len(), 2, "{answer:#}");
 }
 
 fn threads() {
