@@ -85,6 +85,7 @@ mod texts;
 mod discovery;
 mod interface;
 mod lookup;
+mod mount_access;
 mod reach;
 
 pub mod model;
@@ -93,10 +94,11 @@ pub mod relations;
 
 pub mod wire;
 
-pub use discovery::{discover, discover_in, file_system_users};
+pub use discovery::{discover, discover_in, discover_with, file_system_users};
 pub use error::{Error, ErrorKind};
 pub use lookup::namespace_of;
 pub use model::{DiscoveryOptions, Snapshot};
+pub use mount_access::{AccessError, InsideMounts, MountAccess};
 pub use procfs::ProcRoot;
 pub use reach::open_namespace;
 

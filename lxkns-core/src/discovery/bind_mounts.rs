@@ -1,21 +1,24 @@
 //! Place 8: bind mounts of namespaces; and the mounted file systems that belong to a namespace.
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 use rustc_hash::FxHashMap;
 use rustix::fs::makedev;
 use rustix::io::Errno;
 
-use super::complete_mounts;
-use super::mount_lists::{self, Mount};
+use super::inside_mounts::{self, Inside};
+use super::mount_lists;
 use super::search::{Found, Search};
 use crate::lookup::Roots;
-use crate::model::{Holder, NamespaceId, NamespaceType, Place, Suspect, Tid};
+use crate::model::{Holder, Mount, NamespaceId, NamespaceType, Object, Place, Suspect, Tid};
 use crate::procfs::parse;
 use crate::reach;
 
 const NSFS: &str = "nsfs";
 /// The types of file systems that are namespaces, or belong to a PID, a network or an IPC namespace.
 const WANTED: [&str; 6] = [NSFS, "proc", "sysfs", "mqueue", "nfs", "nfs4"];
+
+/// How many holders of a mount namespace are tried to get there.
+const HOLDERS: usize = 4;
 
 /// Goes through the mounts of every mount namespace that is known and has not been gone through, until that leads to
 /// no further one.
@@ -25,21 +28,23 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) {
     }
     found.procfs_devices.extend(reach::identity(search.proc).map(|id| id.dev));
     let members = members(found);
+    search.keep_mount_namespaces();
     loop {
         let todo: Vec<_> = found
             .namespaces
             .iter()
             .filter(|(id, seen)| seen.ns_type == NamespaceType::Mnt && !found.mounts_seen.contains(id))
-            .map(|(&id, _)| id)
+            // Any of them leads there; where there is no process, it takes one to enter.
+            .map(|(&id, seen)| (id, seen.holders.iter().take(HOLDERS).cloned().collect::<Vec<_>>()))
             .collect();
         if todo.is_empty() {
             return;
         }
-        let mut news = search.for_each(&todo, |found, &mount_ns| {
-            let members = members.get(&mount_ns).map_or(&[][..], Vec::as_slice);
-            one(search, found, mount_ns, members);
+        let mut news = search.for_each(&todo, |found, (mount_ns, holders)| {
+            let members = members.get(mount_ns).map_or(&[][..], Vec::as_slice);
+            one(search, found, *mount_ns, members, holders);
         });
-        news.mounts_seen.extend(todo);
+        news.mounts_seen.extend(todo.into_iter().map(|(id, _)| id));
         found.merge(news);
     }
 }
@@ -63,51 +68,62 @@ fn members(found: &Found) -> FxHashMap<NamespaceId, Vec<Tid>> {
     members
 }
 
-fn one(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &[Tid]) {
+fn one(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &[Tid], holders: &[Holder]) {
     if members.is_empty() && !search.looks_in(Place::ProcesslessMounts) {
         return;
     }
-    let mounts = if search.options.mounts {
-        let mounts = complete_mounts::of(search, found, mount_ns, members).unwrap_or_default();
-        let wanted = mounts.iter().filter(|mount| WANTED.iter().any(|wanted| *mount.fs_type == **wanted));
-        let wanted: Vec<_> = wanted.map(Mount::from).collect();
-        if !mounts.is_empty() {
-            found.mounts.push((mount_ns, mounts));
+    let mut inside = Inside::new(search, mount_ns, members, holders);
+    let mounts = mount_lists::of(search, found, mount_ns, members, &mut inside);
+    if search.looks_in(Place::BindMounts) {
+        let mut roots = Roots::new(search.proc, members.iter().copied());
+        for mount in mounts.iter().filter(|mount| WANTED.iter().any(|wanted| *mount.fs_type == **wanted)) {
+            if *mount.fs_type == *NSFS {
+                bind_mount(search, found, mount_ns, &mut roots, &mut inside, mount);
+            } else {
+                belonging(search, found, mount_ns, &mut roots, mount);
+            }
         }
-        wanted
-    } else {
-        mount_lists::of(search, found, mount_ns, members, &WANTED)
-    };
-    if !search.looks_in(Place::BindMounts) {
-        return;
     }
-    let mut roots = Roots::new(search.proc, members.iter().copied());
-    for mount in mounts {
-        if mount.fs_type == NSFS {
-            bind_mount(search, found, mount_ns, &mut roots, mount);
-        } else {
-            belonging(search, found, mount_ns, &mut roots, mount);
-        }
+    if search.options.mounts && !mounts.is_empty() {
+        found.mounts.push((mount_ns, mounts));
     }
 }
 
 /// A bind mount of a namespace. Its root names type and inode, whether or not the path still leads there.
-fn bind_mount(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, roots: &mut Roots<'_>, mount: Mount) {
+fn bind_mount(
+    search: &Search<'_>,
+    found: &mut Found,
+    mount_ns: NamespaceId,
+    roots: &mut Roots<'_>,
+    inside: &mut Inside<'_>,
+    mount: &Mount,
+) {
     let Some((ns_type, ino)) = parse::links::parse(&mount.root) else {
         // A pidfd or the nsfs root itself, which are no namespaces.
         return;
     };
     let id = NamespaceId { ino, dev: makedev(mount.file_system.major, mount.file_system.minor) };
-    let holder = Holder::BindMount { mount_ns, mount_id: mount.id, path: mount.point.clone() };
-    found.note_through(search, Place::BindMounts, id, ns_type, holder, |_| match &mount.point {
-        Some(point) => roots.namespace(point, id),
-        None => Err(Errno::NXIO),
+    let path = mount.path().map(ToOwned::to_owned);
+    let holder = Holder::BindMount { mount_ns, mount_id: mount.id, path };
+    let mut refused = None;
+    found.note_through(search, Place::BindMounts, id, ns_type, holder, |_| {
+        let point = mount.path().ok_or(Errno::NXIO)?;
+        let from_outside = roots.namespace(point, id);
+        if from_outside.is_ok() || !inside.is_possible() {
+            return from_outside;
+        }
+        inside.open_namespace(point, id).map_err(|error| refused.insert(error).errno)
     });
+    // That nothing leads there any more is not worth a word of its own.
+    if let Some(error) = refused.filter(|error| !matches!(error.errno, Errno::NXIO | Errno::NOENT | Errno::NOTDIR)) {
+        inside_mounts::gap(found, Object::Namespace(id), error);
+    }
 }
 
 /// A file system that belongs to some namespace.
-fn belonging(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, roots: &mut Roots<'_>, mount: Mount) {
-    let Mount { id: mount_id, file_system, fs_type, point: path, .. } = mount;
+fn belonging(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, roots: &mut Roots<'_>, mount: &Mount) {
+    let (mount_id, file_system, fs_type) = (mount.id, mount.file_system, BString::from(mount.fs_type.as_bytes()));
+    let path = mount.path().map(ToOwned::to_owned);
     if fs_type == "proc" {
         found.procfs_devices.insert(makedev(file_system.major, file_system.minor));
         if let Some(id) = pid_namespace_of(search, roots, path.as_ref(), mount_id) {

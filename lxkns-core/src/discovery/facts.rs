@@ -63,6 +63,9 @@ pub(super) fn ensure(
     let mut open_ones = vec![(id, reach::verified(open()?, id)?)];
     while let Some((id, fd)) = open_ones.pop() {
         let facts = ask(search, id, &fd, &mut open_ones)?;
+        if facts.ns_type == NamespaceType::Mnt {
+            search.keep(id, fd);
+        }
         search.facts().entry(id).or_insert(facts);
     }
     Ok(())

@@ -8,14 +8,14 @@
 //! | 4 descriptors, and 7 those in tables of single threads | `fds.rs`, `task_fds.rs` |
 //! | 5 sockets | `sockets.rs` |
 //! | 6 TUN/TAP files | `tun.rs` |
-//! | 8 bind mounts | `bind_mounts.rs`, with the mount lists of `mount_lists.rs`, or of `complete_mounts.rs` where all mounts were asked for |
+//! | 8 bind mounts | `bind_mounts.rs`, with the mount lists of `mount_lists.rs` |
+//! | 9 bind mounts where no process is | the same, with `inside_mounts.rs` |
 //! | 10 parents, 11 owners | `facts.rs`: they are asked of each namespace when it is first seen |
 //! | 12 the kernel's own lists | `kernel.rs` |
 
 mod assembly;
 mod bind_mounts;
 mod command_lines;
-mod complete_mounts;
 mod facts;
 mod fds;
 mod file_system_users;
@@ -23,7 +23,9 @@ mod for_children;
 mod freezer;
 mod host;
 mod initial;
+mod inside_mounts;
 mod kernel;
+mod mount_facts;
 mod mount_lists;
 mod named;
 mod namespace_details;
@@ -39,6 +41,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::error::Error;
 use crate::model::{DiscoveryOptions, Snapshot};
+use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
 
 use search::Search;
@@ -80,9 +83,28 @@ pub fn discover(options: &DiscoveryOptions) -> Result<Snapshot, Error> {
 ///
 /// As [`discover`].
 pub fn discover_in(proc: &ProcRoot, options: &DiscoveryOptions) -> Result<Snapshot, Error> {
+    look(proc, options, None)
+}
+
+/// As [`discover_in`], with the help of somebody who can look into mount namespaces from inside: so that what is mounted
+/// in those without a process is found as well on kernels that do not list it, and can be opened on all.
+///
+/// # Errors
+///
+/// As [`discover`].
+///
+/// # Privileges
+///
+/// As [`discover`]; and what `access` needs.
+pub fn discover_with(proc: &ProcRoot, options: &DiscoveryOptions, access: &dyn MountAccess) -> Result<Snapshot, Error> {
+    look(proc, options, Some(access))
+}
+
+fn look(proc: &ProcRoot, options: &DiscoveryOptions, access: Option<&dyn MountAccess>) -> Result<Snapshot, Error> {
     let (began, taken_at) = (Instant::now(), SystemTime::now());
     let host = host::host(proc, options);
     let mut search = Search::new(proc, options);
+    search.access = access;
 
     // The caller itself comes first, before there are threads and descriptors of ours that it would be seen with.
     let mut found = processes::own(&search);

@@ -1,106 +1,219 @@
-//! The mounts of a mount namespace, as far as they can be listed from outside.
+//! All mounts of a mount namespace, with all that is known of each (`mount_facts.rs`).
+//!
+//! The mountinfo of a process says everything, and costs least, but shows only what is below the process's root
+//! directory. So one is read for each different root, and `listmount(2)` adds what none of them shows. What further ways
+//! into a mount namespace there may be, they all come down to the text of a mountinfo: [`List::add_mountinfo`].
 
-use bstr::{BStr, BString};
+use bstr::{BStr, BString, ByteSlice};
 use rustc_hash::FxHashSet;
 use rustix::fs::StatxFlags;
 use rustix::io::Errno;
 
-use lxkns_sys::{MountFacts, StatmountMask};
-
+use super::inside_mounts::{self, Inside};
+use super::mount_facts::{of_facts, of_mountinfo, statmount};
 use super::search::{Found, Search};
-use crate::model::{self, FileSystem, GapKind, NamespaceId, Object, Pid, Place, Tid};
+use crate::model::{GapKind, Mount, NamespaceId, Object, Pid, Place, Tid};
 use crate::procfs::{ProcDir, parse};
+use crate::relations::hidden_mounts;
 
-/// A mount.
-pub(super) struct Mount {
-    /// Its ID as in mountinfo.
-    pub(super) id: u64,
-    pub(super) file_system: FileSystem,
-    pub(super) fs_type: BString,
-    /// What of the file system is mounted.
-    pub(super) root: BString,
-    /// Where, as seen from the root of the mount namespace; `None` where that root does not reach it.
-    pub(super) point: Option<BString>,
-}
-
-impl From<&model::Mount> for Mount {
-    fn from(mount: &model::Mount) -> Self {
-        Self {
-            id: mount.id,
-            file_system: mount.file_system,
-            fs_type: (*mount.fs_type).to_owned(),
-            root: (*mount.root).to_owned(),
-            point: mount.path().map(ToOwned::to_owned),
-        }
-    }
-}
-
-/// The mounts of a mount namespace whose file system is of one of these types.
-///
-/// `listmount(2)` lists all of them. Without it, the mountinfo of the processes in it is the next best: that of one
-/// that has changed its root directory shows only what is below, so each different root is asked.
+/// The mounts of a mount namespace, sorted by ID; none where nothing could be listed.
 pub(super) fn of(
     search: &Search<'_>,
     found: &mut Found,
     mount_ns: NamespaceId,
     members: &[Tid],
-    wanted: &[&str],
+    inside: &mut Inside<'_>,
 ) -> Vec<Mount> {
-    let unique_id = search.facts().get(&mount_ns).and_then(|facts| facts.unique_id);
-    let listed = match unique_id {
-        Some(id) if !search.is_without(Place::BindMounts) => list(id, wanted),
-        Some(_) => Err(("listmount", Errno::NOSYS)),
-        None => Err(("NS_GET_MNTNS_ID", Errno::NOTTY)),
-    };
-    match listed {
-        Ok(mounts) => mounts,
-        Err((operation, errno)) if members.is_empty() => {
-            // ENOENT is how the kernel says that we may not know.
-            let errno = if errno == Errno::NOENT { Errno::PERM } else { errno };
-            found.gap(Place::ProcesslessMounts, Object::Namespace(mount_ns), operation, errno);
-            Vec::new()
-        }
-        Err((_, errno)) => {
-            if GapKind::of(errno.raw_os_error()) == GapKind::Unsupported {
-                search.do_without(Place::BindMounts);
+    let mut list = List::default();
+    let mut roots = Roots::default();
+    let mut buffer = std::mem::take(&mut found.buffer);
+    for &member in members {
+        match mountinfo(search, mount_ns, member, &mut roots, &mut buffer) {
+            Ok(Some(read)) => {
+                let root = read.root.as_ref().map(|root| root.as_bstr());
+                list.add_mountinfo(found, mount_ns, read.text, root, Reader::Member);
             }
-            of_members(search, found, mount_ns, members, wanted)
+            Ok(None) => {}
+            Err(errno) => found.gap(Place::BindMounts, Object::Namespace(mount_ns), "read mountinfo", errno),
         }
     }
+    found.buffer = buffer;
+    if let Err((operation, errno)) = list.add_listed(search, mount_ns, found) {
+        list.add_visited(found, mount_ns, inside);
+        list.note_what_is_missing(search, found, mount_ns, operation, errno);
+    }
+    list.finish(search.options.mounts)
 }
 
-/// As the kernel lists them; or which call failed, and why.
-fn list(mount_ns: u64, wanted: &[&str]) -> Result<Vec<Mount>, (&'static str, Errno)> {
-    const BASIC: StatmountMask = StatmountMask::FS_TYPE;
-    let mut mounts = Vec::new();
-    let mut buffer = Vec::new();
-    for id in unique_ids(mount_ns).map_err(|errno| ("listmount", errno))? {
-        let is_wanted = |facts: &MountFacts| {
-            let fs_type = facts.fs_type.as_ref();
-            fs_type.is_some_and(|fs_type| wanted.iter().any(|wanted| wanted.as_bytes() == fs_type))
-        };
-        match lxkns_sys::statmount(mount_ns, id, BASIC, &mut buffer) {
-            Ok(facts) if is_wanted(&facts) => {}
-            // Unmounted in the meantime.
-            Ok(_) | Err(Errno::NOENT) => continue,
-            Err(errno) => return Err(("statmount", errno)),
+/// Whose mountinfo it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// That of a process of the mount namespace: what it sees is what is there to be seen.
+    Member,
+    /// That of somebody who has entered the mount namespace just to look.
+    Visitor,
+}
+
+/// A list as it comes together.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    mounts: Vec<Mount>,
+    ids: FxHashSet<u64>,
+    /// Whether one of the lists began at the root of the mount namespace.
+    is_whole: bool,
+    /// Whether it could not be entered, and a gap says so.
+    is_refused: bool,
+    /// The mount that holds the root directory of the processes, where that is the root of the mount namespace.
+    root: Option<u64>,
+}
+
+impl List {
+    /// Takes in what the text of a mountinfo has that is not known yet. `root` is the reader's root directory as seen
+    /// from the root of the mount namespace, `None` where that is not known.
+    pub(super) fn add_mountinfo(
+        &mut self,
+        found: &mut Found,
+        mount_ns: NamespaceId,
+        text: &[u8],
+        root: Option<&BStr>,
+        reader: Reader,
+    ) {
+        let begins_at_root = root.is_some_and(|root| root == "/");
+        // The reader's root directory is in the lowest mount that the reader has at `/`: the others are over it.
+        let mut at_root = Vec::new();
+        let mut path = Vec::new();
+        for info in parse::mountinfo::parse(text) {
+            let info = match info {
+                Ok(info) => info,
+                Err(error) => {
+                    found.malformed(Place::BindMounts, Object::Namespace(mount_ns), error);
+                    continue;
+                }
+            };
+            if info.raw_mount_point == b"/" {
+                at_root.push((info.mount_id, info.parent_id));
+            }
+            if self.ids.insert(info.mount_id) {
+                let point = root.map(|root| {
+                    let point = info.mount_point();
+                    match (begins_at_root, &*point) {
+                        (true, point) => found.texts.shared(point),
+                        (false, b"/") => found.texts.shared(root),
+                        (false, point) => {
+                            path.clear();
+                            path.extend_from_slice(root);
+                            path.extend_from_slice(point);
+                            found.texts.shared(&path)
+                        }
+                    }
+                });
+                self.mounts.push(of_mountinfo(&mut found.texts, &info, point));
+            }
         }
-        let mask = BASIC
-            | StatmountMask::MNT_BASIC
-            | StatmountMask::SB_BASIC
-            | StatmountMask::MNT_ROOT
-            | StatmountMask::MNT_POINT;
-        match lxkns_sys::statmount(mount_ns, id, mask, &mut buffer) {
-            Ok(facts) => mounts.extend(mount(facts)),
-            Err(Errno::NOENT) => {}
-            Err(errno) => return Err(("statmount", errno)),
+        if begins_at_root && !at_root.is_empty() {
+            self.is_whole = true;
+            if reader == Reader::Member {
+                let is_lowest =
+                    |&&(id, parent): &&(u64, u64)| id == parent || at_root.iter().all(|&(other, _)| other != parent);
+                self.root = self.root.or_else(|| at_root.iter().find(is_lowest).map(|&(id, _)| id));
+            }
         }
     }
-    Ok(mounts)
+
+    /// Takes in what `listmount(2)` lists that is not known yet; or says which call failed, and why.
+    fn add_listed(
+        &mut self,
+        search: &Search<'_>,
+        mount_ns: NamespaceId,
+        found: &mut Found,
+    ) -> Result<(), (&'static str, Errno)> {
+        let unique_id = search.facts().get(&mount_ns).and_then(|facts| facts.unique_id);
+        let unique_id = unique_id.ok_or(("NS_GET_MNTNS_ID", Errno::NOTTY))?;
+        if search.is_without(Place::BindMounts) {
+            return Err(("listmount", Errno::NOSYS));
+        }
+        let listed = unique_ids(unique_id).map_err(|errno| ("listmount", errno))?;
+        // It lists what is below one mount at the root. What began there has at least that, and is cheaper.
+        if self.is_whole && listed.len() <= self.mounts.len() {
+            return Ok(());
+        }
+        let mut buffer = Vec::new();
+        for id in listed {
+            match statmount(unique_id, id, &mut buffer, |id| self.ids.contains(&id)) {
+                Ok(Some(facts)) => {
+                    if let Some(mount) = of_facts(&mut found.texts, facts) {
+                        self.ids.insert(mount.id);
+                        self.mounts.push(mount);
+                    }
+                }
+                // Known already, or unmounted in the meantime.
+                Ok(None) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(("statmount", errno)),
+            }
+        }
+        self.is_whole = true;
+        Ok(())
+    }
+
+    /// Takes in what somebody sees who enters, unless that is known.
+    fn add_visited(&mut self, found: &mut Found, mount_ns: NamespaceId, inside: &mut Inside<'_>) {
+        if self.is_whole || !inside.is_possible() {
+            return;
+        }
+        match inside.mountinfo() {
+            Ok(text) => self.add_mountinfo(found, mount_ns, &text, Some(BStr::new("/")), Reader::Visitor),
+            Err(error) => {
+                self.is_refused = true;
+                inside_mounts::gap(found, Object::Namespace(mount_ns), error);
+            }
+        }
+    }
+
+    /// Notes what is missing because `operation`, which would have listed everything, has failed.
+    fn note_what_is_missing(
+        &self,
+        search: &Search<'_>,
+        found: &mut Found,
+        mount_ns: NamespaceId,
+        operation: &'static str,
+        errno: Errno,
+    ) {
+        if GapKind::of(errno.raw_os_error()) == GapKind::Unsupported && operation != "NS_GET_MNTNS_ID" {
+            search.do_without(Place::BindMounts);
+        }
+        let object = Object::Namespace(mount_ns);
+        if self.mounts.is_empty() {
+            // ENOENT is how the kernel says that we may not know.
+            let errno = if errno == Errno::NOENT { Errno::PERM } else { errno };
+            if !self.is_refused {
+                found.gap(Place::ProcesslessMounts, object, operation, errno);
+            }
+        } else if !self.is_whole {
+            const ONLY_BELOW: &str = "read mountinfo: only of processes that have changed their root directory";
+            found.gap(Place::BindMounts, object, ONLY_BELOW, Errno::NODATA);
+        } else if self.mounts.len() == 1 {
+            // Every mount namespace has more than a root, unless that hides the rest: who enters is then on top of it.
+            const ONLY_ROOT: &str = "read mountinfo: only the root is listed, which may be mounted over";
+            found.gap(Place::BindMounts, object, ONLY_ROOT, Errno::NODATA);
+        }
+    }
+
+    /// The mounts, where wanted with what follows from all of them together.
+    fn finish(mut self, with_hidden: bool) -> Vec<Mount> {
+        self.mounts.sort_unstable_by_key(|mount| mount.id);
+        if with_hidden {
+            let hidden = hidden_mounts(&self.mounts, self.root);
+            for (mount, hidden) in self.mounts.iter_mut().zip(hidden) {
+                mount.hidden = hidden;
+            }
+            self.mounts.shrink_to_fit();
+        }
+        self.mounts
+    }
 }
 
 /// The unique IDs of the mounts of a mount namespace.
-pub(super) fn unique_ids(mount_ns: u64) -> Result<Vec<u64>, Errno> {
+fn unique_ids(mount_ns: u64) -> Result<Vec<u64>, Errno> {
     let mut all = Vec::new();
     let mut ids = [0; 512];
     loop {
@@ -112,84 +225,19 @@ pub(super) fn unique_ids(mount_ns: u64) -> Result<Vec<u64>, Errno> {
     }
 }
 
-fn mount(facts: MountFacts) -> Option<Mount> {
-    let (major, minor) = facts.device?;
-    Some(Mount {
-        id: facts.mountinfo_ids?.0.into(),
-        file_system: FileSystem { major, minor },
-        fs_type: facts.fs_type?.into(),
-        root: facts.root?.into(),
-        point: facts.point.filter(|point| !point.is_empty()).map(BString::from),
-    })
-}
-
-/// What the members' mountinfo lists, taken together.
-fn of_members(
-    search: &Search<'_>,
-    found: &mut Found,
-    mount_ns: NamespaceId,
-    members: &[Tid],
-    wanted: &[&str],
-) -> Vec<Mount> {
-    let mut mounts = Vec::new();
-    let mut roots = Roots::default();
-    let mut ids = FxHashSet::default();
-    let (mut has_top, mut has_any) = (false, false);
-    let mut buffer = Vec::new();
-    for &member in members {
-        let text = match mountinfo(search, mount_ns, member, &mut roots, &mut buffer) {
-            Ok(Some(read)) => read.text,
-            Ok(None) => continue,
-            Err(errno) => {
-                found.gap(Place::BindMounts, Object::Namespace(mount_ns), "read mountinfo", errno);
-                continue;
-            }
-        };
-        has_any = true;
-        for info in parse::mountinfo::parse(text) {
-            let info = match info {
-                Ok(info) => info,
-                Err(error) => {
-                    found.malformed(Place::BindMounts, Object::Namespace(mount_ns), error);
-                    continue;
-                }
-            };
-            has_top |= info.raw_mount_point == b"/";
-            if wanted.iter().any(|wanted| wanted.as_bytes() == info.raw_fs_type) && ids.insert(info.mount_id) {
-                mounts.push(Mount {
-                    id: info.mount_id,
-                    file_system: info.file_system,
-                    fs_type: info.fs_type().as_ref().into(),
-                    root: info.root().as_ref().into(),
-                    point: Some(info.mount_point().as_ref().into()),
-                });
-            }
-        }
-    }
-    if has_any && !has_top {
-        found.gap(
-            Place::BindMounts,
-            Object::Namespace(mount_ns),
-            "read mountinfo: only of processes that have changed their root directory",
-            Errno::NODATA,
-        );
-    }
-    mounts
-}
-
 /// The mountinfo of a task.
-pub(super) struct Mountinfo<'a> {
-    pub(super) text: &'a [u8],
+struct Mountinfo<'a> {
+    text: &'a [u8],
     /// The task's root directory as seen from the root of the mount namespace; `None` where that is not known.
-    pub(super) root: Option<BString>,
+    root: Option<BString>,
 }
 
 /// The root directories whose mountinfo has been read.
-pub(super) type Roots = FxHashSet<(u64, u64, u32, u32)>;
+type Roots = FxHashSet<(u64, u64, u32, u32)>;
 
 /// The mountinfo of one member, unless one with the same root directory has been asked. What was read counts only if the
 /// member is still in this mount namespace.
-pub(super) fn mountinfo<'a>(
+fn mountinfo<'a>(
     search: &Search<'_>,
     mount_ns: NamespaceId,
     member: Tid,
@@ -225,3 +273,7 @@ fn root_path(dir: &ProcDir) -> Option<BString> {
     // Nothing can be mounted below a directory that was removed; one can be called so.
     (root.starts_with(b"/") && !root.ends_with(b" (deleted)")).then(|| root.to_owned())
 }
+
+#[cfg(test)]
+#[path = "mount_lists_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@ use super::search::{Found, Search};
 use super::{command_lines, fds, for_children, task_fds, tasks};
 use crate::error::{Error, ErrorKind};
 use crate::model::{NamespaceType, Object, Pid, Place, Process, Scope, Tid};
+use crate::mount_access::MountAccess;
 use crate::procfs::ProcDir;
 use crate::reach;
 
@@ -36,7 +37,9 @@ pub(super) fn newcomers(search: &Search<'_>, found: &Found) -> Result<Found, Err
     let mut known: Vec<_> = found.processes.iter().map(|process| process.pid).collect();
     known.sort_unstable();
     let mut pids = others(search)?;
-    pids.retain(|pid| known.binary_search(pid).is_err());
+    // Who looks into mount namespaces for us is none.
+    let helpers = search.access.map(MountAccess::helpers).unwrap_or_default();
+    pids.retain(|pid| known.binary_search(pid).is_err() && !helpers.contains(pid));
     Ok(search.for_each(&pids, |found, &pid| process(search, found, pid)))
 }
 

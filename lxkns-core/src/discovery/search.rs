@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -17,6 +17,7 @@ use crate::model::{
     Cgroups, DiscoveryOptions, Gap, GapKind, Holder, Mount, NamespaceId, NamespaceLinks, NamespaceType, Object,
     Operation, Pid, Place, Process, Suspect, Tid,
 };
+use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
 use crate::procfs::parse::{self, ParseError};
 use crate::reach;
@@ -39,6 +40,11 @@ pub(super) struct Search<'a> {
     pub(super) devices: facts::Devices,
     /// Who reads command lines, beside the rest.
     pub(super) command_lines: Option<&'a Reader>,
+    /// Who can look into mount namespaces from inside.
+    pub(super) access: Option<&'a dyn MountAccess>,
+    /// Mount namespaces that were found without a process in them, left open until they have been gone through.
+    kept: Mutex<FxHashMap<NamespaceId, OwnedFd>>,
+    keeps: AtomicBool,
     /// The caller's user namespace, which owns most others: while it is open, the kernel needs no new inode to open it
     /// again each time that an owner is asked for.
     _user_ns: Option<OwnedFd>,
@@ -111,6 +117,9 @@ impl<'a> Search<'a> {
             interfaces: Interfaces::default(),
             devices: facts::Devices::of_this_kernel(proc),
             command_lines: None,
+            access: None,
+            kept: Mutex::default(),
+            keeps: AtomicBool::new(false),
             _user_ns: reach::open_link(proc, "thread-self/ns/user").ok(),
         }
     }
@@ -123,6 +132,27 @@ impl<'a> Search<'a> {
     pub(super) fn facts(&self) -> MutexGuard<'_, FxHashMap<NamespaceId, Facts>> {
         // A worker that panicked while it held the lock has left the map whole: it is only ever inserted into.
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on, mount namespaces that are found are kept open if somebody can enter them: all that have processes
+    /// are known.
+    pub(super) fn keep_mount_namespaces(&self) {
+        self.keeps.store(self.access.is_some(), Ordering::Relaxed);
+    }
+
+    /// Keeps a mount namespace open.
+    pub(super) fn keep(&self, id: NamespaceId, fd: OwnedFd) {
+        /// Others are opened anew through what holds them, as far as that goes.
+        const MOST: usize = 256;
+        let mut kept = self.kept();
+        if self.keeps.load(Ordering::Relaxed) && kept.len() < MOST {
+            kept.insert(id, fd);
+        }
+    }
+
+    /// The mount namespaces that are kept open.
+    pub(super) fn kept(&self) -> MutexGuard<'_, FxHashMap<NamespaceId, OwnedFd>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether what this place needs has turned out not to be there.

@@ -1,6 +1,7 @@
 //! How a list comes together.
 
 use super::*;
+use crate::model::{FileSystem, Propagation};
 
 const NS: NamespaceId = NamespaceId { ino: 9, dev: 4 };
 
@@ -22,14 +23,14 @@ fn list(texts: &[(&[u8], Option<&str>, Reader)]) -> (List, Found) {
 }
 
 fn paths(list: List) -> Vec<(u64, String, bool)> {
-    let mounts = list.finish().unwrap_or_default();
+    let mounts = list.finish(true);
     let path = |mount: &Mount| mount.path().map(ToString::to_string).unwrap_or_default();
     mounts.iter().map(|mount| (mount.id, path(mount), mount.hidden)).collect()
 }
 
 #[test]
 fn mountinfo_says_everything() {
-    let mounts = list(&[(WHOLE, Some("/"), Reader::Member)]).0.finish().unwrap();
+    let mounts = list(&[(WHOLE, Some("/"), Reader::Member)]).0.finish(true);
     let mount = &mounts[1];
     assert_eq!((mount.id, mount.parent_id, mount.file_system), (41, 40, FileSystem { major: 0, minor: 20 }));
     let expected = Propagation { shared: None, master: Some(7), propagate_from: Some(3), unbindable: false };
@@ -70,7 +71,7 @@ fn malformed_lines_are_gaps_and_the_rest_counts() {
     assert_eq!(found.gaps.len(), 1);
     assert_eq!(found.gaps[0].object, Object::Namespace(NS));
     assert_eq!(paths(list).len(), 1);
-    assert!(List::default().finish().is_none());
+    assert!(List::default().finish(true).is_empty());
 }
 
 /// Those who were there before `/` was overmounted list what is over their root, and are not led to it.
@@ -89,39 +90,4 @@ fn who_reads_decides_what_an_overmounted_root_hides() {
     assert_eq!(hidden(&[(ENTERED, Reader::Visitor), (BEFORE, Reader::Member)]), [42]);
     assert_eq!(hidden(&[(ENTERED, Reader::Member), (BEFORE, Reader::Visitor)]), [40, 41]);
     assert_eq!(hidden(&[(ENTERED, Reader::Visitor)]), [0; 0]);
-}
-
-#[test]
-fn options_have_mountinfos_words_and_order() {
-    assert_eq!(mount_options(0), "rw,relatime");
-    assert_eq!(mount_options(0x20), "rw");
-    assert_eq!(
-        mount_options(0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x80 | 0x20_0000 | 0x10_0000),
-        "ro,nosuid,nodev,noexec,noatime,nodiratime,nosymfollow,idmapped"
-    );
-    assert_eq!(super_options_of(0, b""), "rw");
-    assert_eq!(super_options_of(1 | 0x10 | 0x80 | 1 << 25, b"size=4k"), "ro,sync,dirsync,lazytime,size=4k");
-}
-
-#[test]
-fn what_statmount_leaves_out_is_empty_only_where_it_knows_of_it() {
-    let facts = |supported| MountFacts {
-        device: Some((0, 5)),
-        sb_flags: Some(1),
-        flags: Some(lxkns_sys::MountFlags { peer_group: 4, ..Default::default() }),
-        mountinfo_ids: Some((7, 6)),
-        fs_type: Some(b"fuse".to_vec()),
-        fs_subtype: Some(b"x".to_vec()),
-        root: Some(b"/".to_vec()),
-        point: Some(Vec::new()),
-        supported,
-        ..Default::default()
-    };
-    let mut texts = Texts::default();
-    let known = of_facts(&mut texts, facts(Some(StatmountMask::SB_SOURCE | StatmountMask::MNT_OPTS))).unwrap();
-    assert_eq!(known.source.as_deref(), Some(BStr::new("")));
-    assert_eq!(known.super_options.as_deref(), Some(BStr::new("ro")));
-    assert_eq!((&**known.fs_type, known.path(), known.propagation.shared), (&b"fuse.x"[..], None, Some(4)));
-    let unknown = of_facts(&mut texts, facts(None)).unwrap();
-    assert_eq!((unknown.source, unknown.super_options), (None, None));
 }

@@ -1,0 +1,62 @@
+//! Ways into mount namespaces that this crate does not go itself.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use crate::model::{NamespaceId, Pid};
+
+/// Somebody who can look into a mount namespace from inside.
+///
+/// This crate enters nothing. It lists the mounts of a mount namespace, and opens namespaces that are bind-mounted there,
+/// as far as the kernel lets one do so from outside. For a mount namespace that has no process, or whose processes have
+/// changed their root directory, it takes somebody who enters. The crate `lxkns-mountns` does, with a helper process.
+///
+/// No method may wait without a bound, whatever is mounted there.
+pub trait MountAccess: Sync {
+    /// Goes into a mount namespace.
+    ///
+    /// # Errors
+    ///
+    /// What failed, and why.
+    fn enter(&self, mount_ns: BorrowedFd<'_>) -> Result<Box<dyn InsideMounts + '_>, AccessError>;
+
+    /// The processes that serve for this, as far as they have not ended: they are left out of a snapshot.
+    fn helpers(&self) -> Vec<Pid>;
+}
+
+/// A mount namespace, from inside.
+pub trait InsideMounts {
+    /// Its mounts, in the form of `/proc/PID/mountinfo`, as seen from its root.
+    ///
+    /// # Errors
+    ///
+    /// What failed, and why.
+    fn mountinfo(&self) -> Result<Vec<u8>, AccessError>;
+
+    /// Opens the namespace `id`, which is bind-mounted at `path`.
+    ///
+    /// # Errors
+    ///
+    /// What failed, and why. `ENXIO`: something else is there.
+    fn open_namespace(&self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, AccessError>;
+}
+
+/// Why there is no way into a mount namespace, or to something there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessError {
+    /// What was tried: what a [`Gap`](crate::model::Gap) says.
+    pub operation: Cow<'static, str>,
+    /// The error number, `errno(3)`; `ETIMEDOUT` where there was no answer.
+    pub errno: Errno,
+}
+
+impl fmt::Display for AccessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.operation, self.errno)
+    }
+}
+
+impl std::error::Error for AccessError {}
