@@ -68,7 +68,7 @@ use std::time::Duration;
 
 pub use error::{Error, ErrorKind};
 pub use namespace::MountNamespace;
-pub use program::HelperProgram;
+pub use program::{HelperProgram, carried_helper};
 pub use sandboxes::{SandboxOptions, Sandboxes, Target};
 
 /// How long to wait for an answer where nobody wants otherwise. What the kernel knows takes microseconds.

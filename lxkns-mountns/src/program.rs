@@ -20,6 +20,12 @@ const CARRIED: Option<&[u8]> = Some(include_bytes!(concat!(env!("OUT_DIR"), "/mn
 #[cfg(not(carries_helper))]
 const CARRIED: Option<&[u8]> = None;
 
+/// The helper that this library carries inside: an ELF program of its own, for who wants to install it as a file.
+/// `None` on architectures that it has not been written for.
+pub fn carried_helper() -> Option<&'static [u8]> {
+    CARRIED
+}
+
 /// Where the helper comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

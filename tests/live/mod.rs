@@ -5,6 +5,7 @@ mod cli;
 mod gaps;
 mod hostile;
 mod lsns;
+mod mountns;
 mod places;
 mod processes;
 mod program;
@@ -28,6 +29,7 @@ pub(crate) fn tests() -> Vec<Test> {
         safety::tests(),
         hostile::tests(),
         churn::tests(),
+        mountns::tests(),
         lsns::tests(),
         cli::tests(),
     ]
