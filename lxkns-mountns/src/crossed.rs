@@ -2,17 +2,31 @@
 
 use std::collections::HashMap;
 
+/// The types of file systems whose servers are asked about the root of a mount when a path arrives there. Those of others
+/// are asked when it goes on.
+const ASKED_AT_ROOT: [&[u8]; 3] = [b"nfs", b"nfs4", b"9p"];
+
 /// A mount, as far as it matters here.
 struct Mount {
     id: u64,
     parent: u64,
     device: (u32, u32),
     point: Vec<u8>,
+    is_asked_at_root: bool,
 }
 
-/// The devices of the file systems that a path leads over, each with how much of the path is before its mount: first
-/// the root's, at 0. What the path ends at counts as well.
-pub(crate) fn devices(mountinfo: &[u8], path: &[u8]) -> Vec<(usize, (u32, u32))> {
+/// A mount that a path leads over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Crossed {
+    /// How much of the path is before it; nothing of it for the root.
+    end: usize,
+    /// The device of its file system.
+    pub(crate) device: (u32, u32),
+    is_asked_at_root: bool,
+}
+
+/// The mounts that a path leads over, the root first. What the path ends at counts as well.
+pub(crate) fn mounts(mountinfo: &[u8], path: &[u8]) -> Vec<Crossed> {
     let mounts: Vec<Mount> = mountinfo.split(|&byte| byte == b'\n').filter_map(mount).collect();
     let ids: HashMap<u64, &Mount> = mounts.iter().map(|mount| (mount.id, mount)).collect();
     let on: HashMap<(u64, &[u8]), &Mount> =
@@ -20,23 +34,31 @@ pub(crate) fn devices(mountinfo: &[u8], path: &[u8]) -> Vec<(usize, (u32, u32))>
     // The root is what is mounted on nothing that is listed.
     let root = mounts.iter().find(|m| m.point == b"/" && (m.id == m.parent || !ids.contains_key(&m.parent)));
     let Some(mut current) = root else { return Vec::new() };
-    let mut crossed = vec![(0, current.device)];
+    let crossing = |end, mount: &Mount| Crossed { end, device: mount.device, is_asked_at_root: mount.is_asked_at_root };
+    let mut crossed = vec![crossing(0, current)];
     let ends = path.iter().enumerate().filter(|(at, byte)| **byte == b'/' && *at > 0).map(|(at, _)| at);
     for end in [1].into_iter().chain(ends).chain([path.len()]) {
         let point = path.get(..end).unwrap_or(path);
         // What is mounted there can be mounted over in its turn.
         while let Some(over) = on.get(&(current.id, point)) {
             current = over;
-            crossed.push((end, current.device));
+            crossed.push(crossing(end, current));
         }
     }
     crossed
 }
 
-/// The device that is asked when a lookup is at this offset of a path: what is mounted exactly there, else where the
-/// name is looked up.
-pub(crate) fn asked(crossed: &[(usize, (u32, u32))], offset: usize) -> Option<(u32, u32)> {
-    crossed.iter().rev().find(|(end, _)| *end <= offset).map(|(_, device)| *device)
+/// The device that is asked when the name that ends at this offset of a path is looked up: that of the directory, unless
+/// what is mounted there is asked about its root.
+pub(crate) fn asked(crossed: &[Crossed], offset: usize) -> Option<(u32, u32)> {
+    let is_asked = |mount: &&Crossed| mount.end < offset || mount.end == offset && mount.is_asked_at_root;
+    crossed.iter().rev().find(is_asked).map(|mount| mount.device)
+}
+
+/// The device that is asked about what a path ends at, if any is, when all names are in the kernel's cache.
+pub(crate) fn asked_at_end(crossed: &[Crossed], path: &[u8]) -> Option<(u32, u32)> {
+    let last = crossed.last().filter(|mount| mount.end == path.len() && mount.is_asked_at_root);
+    last.map(|mount| mount.device)
 }
 
 fn mount(line: &[u8]) -> Option<Mount> {
@@ -46,7 +68,8 @@ fn mount(line: &[u8]) -> Option<Mount> {
     let (major, minor) = std::str::from_utf8(fields.next()?).ok()?.split_once(':')?;
     let device = (major.parse().ok()?, minor.parse().ok()?);
     let point = unescape(fields.nth(1)?);
-    Some(Mount { id, parent, device, point })
+    let fs_type = fields.skip_while(|field| *field != b"-").nth(1)?;
+    Some(Mount { id, parent, device, point, is_asked_at_root: ASKED_AT_ROOT.contains(&fs_type) })
 }
 
 /// Decodes `\040` and its like.
@@ -78,7 +101,12 @@ mod tests {
         25 24 0:33 / /a\\040b/fuse2 rw - tmpfs d rw\n\
         26 20 0:34 / /x rw - tmpfs d rw\n\
         27 26 0:35 / /x/y rw - fuse d rw\n\
-        28 26 0:36 / /x rw - tmpfs d rw\n";
+        28 26 0:36 / /x rw - tmpfs d rw\n\
+        30 20 0:37 / /nfs rw shared:1 - nfs4 d rw\n";
+
+    fn devices(mountinfo: &[u8], path: &[u8]) -> Vec<(usize, (u32, u32))> {
+        mounts(mountinfo, path).into_iter().map(|mount| (mount.end, mount.device)).collect()
+    }
 
     #[test]
     fn what_a_path_leads_over() {
@@ -88,16 +116,23 @@ mod tests {
         assert_eq!(devices(b"/a b/fuse"), [(0, (254, 0)), (4, (0, 30)), (9, (0, 31))]);
         assert_eq!(devices(b"/a b/fuse2/x"), [(0, (254, 0)), (4, (0, 30)), (10, (0, 32)), (10, (0, 33))]);
         assert_eq!(devices(b"/x/y"), [(0, (254, 0)), (2, (0, 34)), (2, (0, 36))], "what is hidden is not crossed");
-        assert_eq!(super::devices(b"", b"/x"), []);
+        assert_eq!(mounts(b"", b"/x"), []);
     }
 
     #[test]
     fn who_is_asked_for_a_name() {
-        let crossed = devices(TEXT, b"/a b/fuse/x/y");
-        assert_eq!(asked(&crossed, 4), Some((0, 30)), "its mount is looked up");
-        assert_eq!(asked(&crossed, 9), Some((0, 31)));
+        let crossed = mounts(TEXT, b"/a b/fuse/x/y");
+        assert_eq!(asked(&crossed, 4), Some((254, 0)), "the name of a mount point is the directory's affair");
+        assert_eq!(asked(&crossed, 9), Some((0, 30)));
         assert_eq!(asked(&crossed, 11), Some((0, 31)));
         assert_eq!(asked(&[], 4), None);
+        let bound = [TEXT, b"29 23 0:4 net:[4026532281] /a\\040b/fuse/x rw - nsfs nsfs rw\n"].concat();
+        let crossed = mounts(&bound, b"/a b/fuse/x");
+        assert_eq!((crossed.len(), asked(&crossed, 11)), (4, Some((0, 31))), "and not of what is mounted there");
+        assert_eq!(asked_at_end(&crossed, b"/a b/fuse/x"), None);
+        let nfs = mounts(TEXT, b"/nfs");
+        assert_eq!((asked(&nfs, 4), asked_at_end(&nfs, b"/nfs")), (Some((0, 37)), Some((0, 37))));
+        assert_eq!(asked_at_end(&mounts(TEXT, b"/nfs/x"), b"/nfs/x"), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use lxkns_core::model::NamespaceId;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, major, makedev, minor};
 use rustix::io::Errno;
 
-use crate::crossed;
+use crate::crossed::{self, Crossed};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::helper::{Failure, Helper};
@@ -140,7 +140,7 @@ impl MountNamespace {
             }
         };
         let avoided = self.pool.avoided();
-        let is_avoided = !avoided.is_empty() && self.crossed(path).iter().any(|(_, device)| avoided.contains(device));
+        let is_avoided = !avoided.is_empty() && self.crossed(path).iter().any(|mount| avoided.contains(&mount.device));
         match helper.open(want, !is_avoided, path, deadline) {
             Ok(fd) => {
                 *current = Some(helper);
@@ -160,8 +160,7 @@ impl MountNamespace {
                 let crossed = self.crossed(path);
                 let asked = match walking {
                     Some(offset) => crossed::asked(&crossed, offset),
-                    // Before it has walked at all, only what is mounted at the end of the path can have been asked.
-                    None => crossed.last().filter(|(end, _)| *end == path.len()).map(|(_, device)| *device),
+                    None => crossed::asked_at_end(&crossed, path),
                 };
                 let mut operation = String::from("open in mount namespace");
                 if let Some((major, minor)) = asked {
@@ -173,9 +172,9 @@ impl MountNamespace {
         }
     }
 
-    /// The devices of the file systems that a path leads over.
-    fn crossed(&self, path: &[u8]) -> Vec<(usize, (u32, u32))> {
-        self.mountinfo().map_or_else(|_| Vec::new(), |text| crossed::devices(&text, path))
+    /// The mounts that a path leads over.
+    fn crossed(&self, path: &[u8]) -> Vec<Crossed> {
+        self.mountinfo().map_or_else(|_| Vec::new(), |text| crossed::mounts(&text, path))
     }
 }
 

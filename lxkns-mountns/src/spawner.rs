@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 /// How often to look for ends on kernels that have no pidfds to wait with (before 5.3).
@@ -203,10 +204,13 @@ impl Thread {
 
 impl Started {
     fn kill(&mut self) {
-        // Without a pidfd: by a number that is still its own, as it has not been reaped.
-        let _ = match &self.pidfd {
-            Some(pidfd) => rustix::process::pidfd_send_signal(pidfd, Signal::KILL).map_err(io::Error::from),
-            None => self.child.kill(),
+        let killed = match &self.pidfd {
+            Some(pidfd) => rustix::process::pidfd_send_signal(pidfd, Signal::KILL),
+            None => Err(Errno::NOSYS),
         };
+        if matches!(killed, Err(Errno::NOSYS | Errno::PERM)) {
+            // By its number, which is its own, as it has not been reaped.
+            let _ = self.child.kill();
+        }
     }
 }
