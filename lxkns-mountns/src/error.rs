@@ -53,7 +53,7 @@ impl Error {
         self.kind
     }
 
-    /// What was tried, in words, with the call where it was one.
+    /// What was tried, in words, with the call where it was one; and who was abandoned.
     pub fn operation(&self) -> &str {
         &self.operation
     }
@@ -79,8 +79,13 @@ impl Error {
         Self::new(kind_of(errno), operation, errno)
     }
 
+    /// There was no answer in time, and the helper that it was expected of is left behind.
     pub(crate) fn timed_out(operation: impl Into<Cow<'static, str>>, abandoned: Option<u32>) -> Self {
-        Self { kind: ErrorKind::TimedOut, operation: operation.into(), errno: Errno::TIMEDOUT, abandoned }
+        let mut operation = operation.into();
+        if let Some(pid) = abandoned {
+            operation.to_mut().push_str(&format!("; helper {pid} abandoned"));
+        }
+        Self { kind: ErrorKind::TimedOut, operation, errno: Errno::TIMEDOUT, abandoned }
     }
 
     /// The helper has said that a step failed.
@@ -142,10 +147,6 @@ impl fmt::Display for Error {
             ErrorKind::Version => f.write_str("the helper and this program are of different versions"),
             ErrorKind::TooLong => f.write_str("too long"),
             _ => self.errno.fmt(f),
-        }?;
-        match self.abandoned {
-            Some(pid) => write!(f, "; helper PID {pid} is left behind"),
-            None => Ok(()),
         }
     }
 }

@@ -19,6 +19,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("mountns::dead::unread", FUSE, unread),
         test("mountns::dead::unanswered", FUSE, unanswered),
         test("mountns::dead::with_the_owner_gone", FUSE, with_the_owner_gone),
+        test("mountns::dead::on_the_callers_own_path", FUSE, on_the_callers_own_path),
         test("mountns::dead::in_a_user_namespace", FUSE, in_a_user_namespace),
     ]
 }
@@ -33,7 +34,7 @@ struct Dead {
     namespace: MountNamespace,
     net: NamespaceId,
     fuse: DeadFuse,
-    _actor: Actor,
+    actor: Actor,
 }
 
 fn dead(death: Death) -> Dead {
@@ -52,7 +53,7 @@ fn dead(death: Death) -> Dead {
     let namespace = enter(&sandboxes, &actor);
     assert_eq!(id_of(&namespace.open_namespace(b"/tmp/fuse/file", Some(net), LONG).unwrap()), net);
     fuse.die();
-    Dead { sandboxes, namespace, net, fuse, _actor: actor }
+    Dead { sandboxes, namespace, net, fuse, actor }
 }
 
 impl Dead {
@@ -107,13 +108,23 @@ fn unanswered() {
 
 /// What was abandoned is reaped when it ends, also when nothing else of the library is left.
 fn with_the_owner_gone() {
-    let Dead { sandboxes, namespace, fuse, net, _actor } = dead(Death::Unanswered);
+    let Dead { sandboxes, namespace, fuse, net, actor: _actor } = dead(Death::Unanswered);
     let error = namespace.open_namespace(b"/tmp/fuse/file", Some(net), SHORT).unwrap_err();
     let pid = error.abandoned().unwrap();
     drop((namespace, sandboxes));
     assert!(!is_gone(pid));
     fuse.abort();
     soon("the helper's end", || is_gone(pid));
+}
+
+/// A path of the caller's own, through somebody's root directory.
+fn on_the_callers_own_path() {
+    let dead = dead(Death::Unanswered);
+    let path = format!("/proc/{}/root/tmp/fuse/other", dead.actor.pid());
+    let error = dead.sandboxes.open(Target::Path(path.as_ref()), SHORT).unwrap_err();
+    assert_eq!((error.kind(), error.abandoned()), (ErrorKind::TimedOut, None), "{error}");
+    assert_eq!(error.operation(), format!("open {path}"));
+    dead.fuse.wait_for_request();
 }
 
 /// One that an ordinary user has mounted: it keeps up whoever enters the user namespace first. Whoever does not is kept

@@ -1,18 +1,20 @@
 //! What can be opened, by whom, and what cannot.
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lxkns_core::model::NamespaceId;
 use lxkns_fixture::{Actor, Open, probe};
-use lxkns_mountns::{ErrorKind, SandboxOptions, Sandboxes, Target};
+use lxkns_mountns::{ErrorKind, HelperProgram, SandboxOptions, Sandboxes, Target};
 
 use super::super::directory;
 use super::{LONG, enter, id, id_of, sandboxes};
-use crate::harness::Need::{FileSystem, Root, Unprivileged, UserNamespaces};
+use crate::harness::Need::{self, FileSystem, Root, Unprivileged, UserNamespaces};
 use crate::harness::{Test, test};
 
 pub(super) fn tests() -> Vec<Test> {
@@ -29,6 +31,9 @@ pub(super) fn tests() -> Vec<Test> {
         test("mountns::open::links_are_not_followed", &[UserNamespaces], links_are_not_followed),
         test("mountns::open::another_namespace", &[UserNamespaces], another_namespace),
         test("mountns::open::automounts_are_not_triggered", &[Root, FileSystem("autofs")], automounts),
+        test("mountns::open::a_helper_of_another_version", &[Need::File("/usr/bin/printf")], another_version),
+        test("mountns::open::no_helper", &[Need::File("/bin/true")], no_helper),
+        test(VARIABLE, &[Root], the_variable),
         test("mountns::open::side_by_side", &[UserNamespaces], side_by_side),
         test("mountns::open::no_more_than_allowed", &[UserNamespaces], no_more_than_allowed),
         test("mountns::open::paths_longer_than_a_call_takes", &[UserNamespaces], long_paths),
@@ -82,8 +87,10 @@ fn bind_mounted_namespaces() {
     for want in [Some(net), None] {
         let fd = namespace.open_namespace(b"/tmp/net", want, LONG).unwrap();
         assert_eq!(id_of(&fd), net);
-        // It is open for more than its path.
-        assert_eq!(lxkns_core_type(&fd), "net");
+        // It is open, and not only named.
+        let given = actor.give_fd(&fd);
+        actor.setns(given, "net");
+        actor.close(given);
         assert_eq!(namespace.open_namespace(b"//tmp/./net", want, LONG).map(|fd| id_of(&fd)).unwrap(), net);
     }
     // One helper for all of it.
@@ -93,16 +100,6 @@ fn bind_mounted_namespaces() {
     assert!(rustix::fs::fstat(&directory).unwrap().st_mode & 0o40_000 != 0);
     let root = namespace.open_path(b"/", LONG).unwrap();
     assert_ne!(rustix::fs::fstat(&root).unwrap().st_ino, rustix::fs::fstat(&directory).unwrap().st_ino);
-}
-
-/// The kernel's word for the type of a namespace, which takes an ioctl.
-fn lxkns_core_type(fd: &std::os::fd::OwnedFd) -> &'static str {
-    use std::os::fd::AsRawFd;
-    let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap();
-    // Opened through a bind mount the link is that path; only a descriptor that is really open can be entered.
-    assert!(link.as_os_str().as_bytes().ends_with(b"net"));
-    let flags = rustix::fs::fcntl_getfl(fd).unwrap();
-    if flags.contains(rustix::fs::OFlags::PATH) { "a path only" } else { "net" }
 }
 
 fn strange_names() {
@@ -281,6 +278,74 @@ fn automounts() {
     assert_eq!(rustix::io::read(&requests, &mut [0_u8; 300]), Err(rustix::io::Errno::AGAIN), "nobody was asked");
 }
 
+fn with_program(program: PathBuf) -> Sandboxes {
+    let mut options = SandboxOptions::default();
+    options.program = HelperProgram::File(program);
+    Sandboxes::new(&options).unwrap()
+}
+
+/// One that says, whatever it is asked, a frame of version 2. In memory: a file could still be open for writing in the
+/// fork of some other test.
+fn another_version() {
+    let script = rustix::fs::memfd_create("script", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    rustix::io::write(&script, br"#!/usr/bin/printf \002\000\000\000\002\003").unwrap();
+    let sandboxes = with_program(format!("/proc/self/fd/{}", script.as_raw_fd()).into());
+    let error = sandboxes.open(Target::Path(Path::new("/proc/self/ns/mnt")), LONG).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Version);
+    assert_eq!(
+        error.to_string(),
+        "read from the helper: it speaks version 2 of the protocol, and this side 1: \
+         the helper and this program are of different versions"
+    );
+}
+
+fn no_helper() {
+    let own = Target::Path(Path::new("/proc/self/ns/mnt"));
+    let error = with_program("/no/such/helper".into()).open(own, LONG).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoHelper);
+    assert_eq!(error.to_string(), "start the helper /no/such/helper: No such file or directory (os error 2)");
+    let error = with_program("/bin/true".into()).open(own, LONG).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Helper, "{error}");
+}
+
+const VARIABLE: &str = "mountns::open::the_variable_and_borrowed_powers";
+
+/// The environment says which helper to run, but not to a program that has powers which its caller has not. The program
+/// is this one, once more.
+fn the_variable() {
+    const IS_INNER: &str = "LXKNS_TEST_VARIABLE";
+    if std::env::var_os(IS_INNER).is_some() {
+        let opened = Sandboxes::new(&SandboxOptions::default())
+            .and_then(|sandboxes| sandboxes.open(Target::Path(Path::new("/proc/self/ns/mnt")), LONG));
+        println!("{}", opened.map_or_else(|error| error.to_string(), |_| "entered".to_owned()));
+        return;
+    }
+    let directory = directory();
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(directory.path(), 0o755);
+    let copy = directory.path().join("live");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let run = |uid| {
+        let mut command = std::process::Command::new(&copy);
+        command.args(["--exact", VARIABLE, "--test-threads", "1"]).uid(uid).gid(uid).current_dir("/");
+        command.env("LXKNS_SANDBOX", "/no/such/helper").env(IS_INNER, "1");
+        // While another test forks, the copy can still be open for writing in the child.
+        let mut output = command.output();
+        super::soon("the copy", || {
+            let is_busy = output.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::ExecutableFileBusy);
+            if is_busy {
+                output = command.output();
+            }
+            !is_busy
+        });
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    mode(&copy, 0o755);
+    assert!(run(0).contains("start the helper /no/such/helper: No such file"), "{}", run(0));
+    mode(&copy, 0o4755);
+    assert!(run(65534).contains("entered"), "{}", run(65534));
+}
+
 fn side_by_side() {
     let sandboxes = sandboxes();
     let actors: Vec<_> = (0..4).map(|_| with_bind_mount()).collect();
@@ -304,7 +369,7 @@ fn side_by_side() {
 
 fn no_more_than_allowed() {
     let mut options = SandboxOptions::default();
-    options.program = lxkns_mountns::HelperProgram::Carried;
+    options.program = HelperProgram::Carried;
     options.at_once = 1;
     let sandboxes = Sandboxes::new(&options).unwrap();
     let (actor, _) = with_bind_mount();
