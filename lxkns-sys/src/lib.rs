@@ -12,6 +12,7 @@
 //! | a mount namespace for its mounts | [`listmount`], [`statmount`] |
 //! | a socket or TUN/TAP file for its network namespace | [`siocgskns`], [`tungetdevnetns`] |
 //! | a process or thread for namespaces and its descriptor table | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`] |
+//! | the process's own start | [`at_secure`] |
 //!
 //! This is the only crate of the workspace's libraries with `unsafe` in it: each block is one call.
 
@@ -21,6 +22,7 @@ mod listns;
 mod mount;
 mod nsfs;
 mod pidfd;
+mod process;
 mod socket;
 
 pub use handle::{NsHandle, open_namespace_by_handle};
@@ -32,6 +34,7 @@ pub use nsfs::{
     ns_mnt_get_info, ns_mnt_get_next, ns_mnt_get_prev,
 };
 pub use pidfd::{PidfdNamespace, pidfd_get_namespace, pidfd_open_thread};
+pub use process::at_secure;
 pub use rustix::io::Errno;
 pub use socket::{siocgskns, tungetdevnetns};
 

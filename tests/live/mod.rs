@@ -7,6 +7,7 @@ mod gaps;
 mod hostile;
 mod kernel_lists;
 mod lsns;
+mod mountns;
 mod mounts;
 mod places;
 mod processes;
@@ -33,6 +34,7 @@ pub(crate) fn tests() -> Vec<Test> {
         safety::tests(),
         hostile::tests(),
         churn::tests(),
+        mountns::tests(),
         lsns::tests(),
         mounts::tests(),
         cli::tests(),

@@ -105,6 +105,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut text = format!("## {}\n\n```console\n$ {}\n```\n\n", title(args), command_line(args));
     writeln!(text, "{}\n", host(&args.lsns)?)?;
     text.push_str(&table(&results));
+    if rustix::process::geteuid().is_root() {
+        text.push_str(&helpers()?);
+    }
     println!("\n{text}");
 
     if args.keep {
@@ -136,7 +139,24 @@ fn build(args: &Args) -> anyhow::Result<()> {
     if args.lxkns.is_none() {
         command.args(["--package", "lxkns"]);
     }
-    run_command(&mut command)
+    run_command(&mut command)?;
+    // Static, as the helper is that it is measured beside.
+    let ordinary = ["rustc", "--release", "--locked", "--package", "lxkns-bench", "--bin", "ordinary"];
+    run_command(cargo(ordinary).args(["--", "-C", "target-feature=+crt-static"]))
+}
+
+/// What looking into a mount namespace costs: the helper, beside an ordinary static program that does the same.
+fn helpers() -> anyhow::Result<String> {
+    let mut text = String::from("\nInto a mount namespace, from asking for a helper until it is ready:\n\n");
+    let ordinary = built("ordinary");
+    for (name, program) in [("mntnssandbox", None), ("the same in ordinary Rust", Some(&ordinary))] {
+        let measured = output(Command::new(built("helper")).args(program))?;
+        let [median, private] = measured.split_whitespace().collect::<Vec<_>>()[..] else {
+            bail!("the stopwatch for helpers printed {measured}");
+        };
+        writeln!(text, "- {name}: median {median} \u{b5}s; {private} KiB of private memory while it waits")?;
+    }
+    Ok(text)
 }
 
 fn built(name: &str) -> PathBuf {

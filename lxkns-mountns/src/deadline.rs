@@ -1,0 +1,38 @@
+//! Waiting, but not for ever.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+/// When to give up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    pub(crate) fn after(wait: Duration) -> Self {
+        /// Longer than anybody waits, and no sum with it overflows.
+        const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+        Self(Instant::now() + wait.min(LONGEST))
+    }
+
+    /// How long there still is.
+    pub(crate) fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Waits until something can be read from this, or written to it. `ETIMEDOUT`: that took too long.
+    pub(crate) fn wait_for(self, fd: &OwnedFd, events: PollFlags) -> Result<(), Errno> {
+        loop {
+            let left = self.left();
+            let limit = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos().into() };
+            match poll(&mut [PollFd::from_borrowed_fd(fd.as_fd(), events)], Some(&limit)) {
+                Ok(0) if self.left().is_zero() => return Err(Errno::TIMEDOUT),
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What holds for the frames of the protocol, whatever the bytes. For the fuzz targets and for the tests.
+
+use crate::protocol::{FrameError, MAX_REPLY, MAX_REQUEST, PREFIX, Reply, Request, VERSION, frame_length};
+
+/// What a helper makes of a request that anybody could have sent.
+pub fn request(bytes: &[u8]) {
+    check(bytes, MAX_REQUEST, |body| {
+        let request = Request::decode(body)?;
+        let mut again = [0; PREFIX + MAX_REQUEST];
+        let length = request.encode(&mut again).expect("what was decoded has room");
+        assert_eq!(Request::decode(&again[PREFIX..length]), Ok(request));
+        Ok(length)
+    });
+}
+
+/// What the parent makes of a reply that anybody could have sent.
+pub fn reply(bytes: &[u8]) {
+    check(bytes, MAX_REPLY, |body| {
+        let reply = Reply::decode(body)?;
+        let mut again = [0; PREFIX + MAX_REPLY];
+        let length = reply.encode(&mut again).expect("what was decoded has room");
+        assert_eq!(Reply::decode(&again[PREFIX..length]), Ok(reply));
+        Ok(length)
+    });
+}
+
+/// Decodes a frame. What is good is good in one way only, but for longer forms of the same numbers, and no part of it
+/// is good.
+fn check(bytes: &[u8], longest: usize, decode: impl Fn(&[u8]) -> Result<usize, FrameError>) {
+    let Some((prefix, body)) = bytes.split_first_chunk::<PREFIX>() else { return };
+    match frame_length(*prefix, longest) {
+        Ok(length) => assert!(length > 0 && length <= longest),
+        Err(error) => assert!([FrameError::TooLong, FrameError::Malformed].contains(&error)),
+    }
+    match decode(body) {
+        Ok(shortest) => {
+            assert!(shortest <= bytes.len());
+            for end in 0..body.len() {
+                assert!(decode(&body[..end]).is_err(), "cut off at {end}");
+            }
+        }
+        Err(FrameError::Version(theirs)) => assert_ne!(theirs, VERSION),
+        Err(error) => assert_eq!(error, FrameError::Malformed),
+    }
+}

@@ -1,0 +1,220 @@
+//! One running helper, as its parent sees it.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType,
+};
+use rustix::pipe::PipeFlags;
+
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind};
+use crate::pool::{Pool, Slot};
+use crate::protocol::{self, FrameError, MAX_REPLY, MAX_REQUEST, PREFIX, Reply, Request, Want};
+use crate::spawner::Id;
+
+/// A helper inside a mount namespace. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Helper {
+    id: Id,
+    requests: OwnedFd,
+    replies: OwnedFd,
+    socket: OwnedFd,
+    pool: Arc<Pool>,
+    /// Given up: it has not answered.
+    is_abandoned: bool,
+    _slot: Slot,
+}
+
+/// Why there is nothing opened.
+pub(crate) enum Failure {
+    /// The helper has said so, and goes on.
+    Refused(Error),
+    /// It is of no use any more.
+    Broken(Error),
+    /// It did not answer in time, and was looking up what ends at this offset of the path, if anything.
+    Silent(Option<usize>),
+}
+
+impl Helper {
+    /// Starts a helper and has it enter, a user namespace first if that is given. With it comes its mountinfo, or why
+    /// not.
+    pub(crate) fn start(
+        pool: &Arc<Pool>,
+        mount_namespace: BorrowedFd<'_>,
+        user_namespace: Option<BorrowedFd<'_>>,
+        deadline: Deadline,
+    ) -> Result<(Self, Result<OwnedFd, Errno>), Error> {
+        let slot = Pool::slot(pool, deadline)?;
+        let cannot = |call: &'static str| move |errno: Errno| Error::call(call, errno);
+        // A socket and no pipe: writing to one that nobody reads from can be done without a signal.
+        let flags = SocketFlags::CLOEXEC;
+        let pair = |kind| rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None);
+        let (requests, their_requests) = pair(SocketType::STREAM).map_err(cannot("socketpair"))?;
+        let (socket, their_socket) = pair(SocketType::SEQPACKET).map_err(cannot("socketpair"))?;
+        let (replies, their_replies) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(cannot("pipe2"))?;
+        let namespaces = [Some(mount_namespace), user_namespace].into_iter().flatten();
+        let fds: Vec<_> = [pool.procfs()].into_iter().chain(namespaces).collect();
+        send_fds(&socket, &fds).map_err(cannot("sendmsg"))?;
+
+        let path = pool.program().to_owned();
+        let started = pool.spawner().start(path, [their_requests, their_replies, their_socket], deadline.left());
+        let id = started.map_err(|error| {
+            if error.kind() == std::io::ErrorKind::TimedOut {
+                return Error::timed_out("start the helper", None);
+            }
+            let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+            Error::new(ErrorKind::NoHelper, format!("start the helper {}", pool.program().display()), errno)
+        })?;
+        let mut helper =
+            Self { id, requests, replies, socket, pool: Arc::clone(pool), is_abandoned: false, _slot: slot };
+        let request = Request::Enter { parent: std::process::id(), user: user_namespace.is_some() };
+        match helper.ask(request, deadline) {
+            Ok(Reply::Ready { mountinfo: 0 }) => {
+                let mountinfo = helper.receive_fd();
+                Ok((helper, mountinfo))
+            }
+            Ok(Reply::Ready { mountinfo }) => Ok((helper, Err(Errno::from_raw_os_error(mountinfo.into())))),
+            Ok(Reply::Failed { step, errno }) => Err(Error::step(step, errno)),
+            Ok(_) => Err(senseless()),
+            Err(Failure::Refused(error) | Failure::Broken(error)) => Err(error),
+            Err(Failure::Silent(_)) => {
+                helper.is_abandoned = true;
+                Err(Error::timed_out("enter mount namespace", Some(id.pid)))
+            }
+        }
+    }
+
+    /// Has it open a path, if that leads to what is wanted. What comes back is opened with `O_PATH`.
+    pub(crate) fn open(&mut self, want: Want, walk: bool, path: &[u8], deadline: Deadline) -> Result<OwnedFd, Failure> {
+        match self.ask(Request::Open { want, walk, path }, deadline)? {
+            Reply::Opened => {
+                self.receive_fd().map_err(|errno| Failure::Broken(Error::call("receive from the helper", errno)))
+            }
+            Reply::Refused { step, errno } => Err(Failure::Refused(Error::step(step, errno))),
+            Reply::Failed { step, errno } => Err(Failure::Broken(Error::step(step, errno))),
+            Reply::Ready { .. } | Reply::Walking { .. } => Err(Failure::Broken(senseless())),
+        }
+    }
+
+    /// Its process ID.
+    pub(crate) fn pid(&self) -> u32 {
+        self.id.pid
+    }
+
+    /// Gives it up: it is killed and not waited for.
+    pub(crate) fn abandon(mut self) -> u32 {
+        self.is_abandoned = true;
+        self.id.pid
+    }
+
+    fn ask(&mut self, request: Request<'_>, deadline: Deadline) -> Result<Reply, Failure> {
+        let mut frame = vec![0; PREFIX + MAX_REQUEST];
+        let length = request.encode(&mut frame).map_err(|_| {
+            Failure::Refused(Error::new(ErrorKind::Other, "open in mount namespace", Errno::NAMETOOLONG))
+        })?;
+        let mut rest = &frame[..length];
+        let broken = |errno| Failure::Broken(Error::new(ErrorKind::Helper, "write to the helper", errno));
+        while !rest.is_empty() {
+            match rustix::net::send(&self.requests, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(count) => rest = &rest[count..],
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => match deadline.wait_for(&self.requests, PollFlags::OUT) {
+                    Ok(()) => {}
+                    Err(Errno::TIMEDOUT) => return Err(Failure::Silent(None)),
+                    Err(errno) => return Err(broken(errno)),
+                },
+                // It has ended; it may have said why.
+                Err(Errno::PIPE | Errno::CONNRESET) => break,
+                Err(errno) => return Err(broken(errno)),
+            }
+        }
+        let mut walking = None;
+        loop {
+            match self.reply(deadline) {
+                Ok(Reply::Walking { offset }) => walking = Some(offset as usize),
+                Ok(reply) => return Ok(reply),
+                Err(Failure::Silent(_)) => return Err(Failure::Silent(walking)),
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Reads one frame.
+    fn reply(&mut self, deadline: Deadline) -> Result<Reply, Failure> {
+        let broken = |error: FrameError| {
+            let (kind, errno) = match error {
+                FrameError::Version(_) => (ErrorKind::Version, Errno::PROTO),
+                FrameError::TooLong | FrameError::Malformed => (ErrorKind::Helper, Errno::PROTO),
+            };
+            Failure::Broken(Error::new(kind, format!("read from the helper: {error}"), errno))
+        };
+        let mut prefix = [0; PREFIX];
+        self.fill(&mut prefix, deadline)?;
+        let length = protocol::frame_length(prefix, MAX_REPLY).map_err(broken)?;
+        let mut body = [0; MAX_REPLY];
+        self.fill(&mut body[..length], deadline)?;
+        Reply::decode(&body[..length]).map_err(broken)
+    }
+
+    fn fill(&mut self, mut into: &mut [u8], deadline: Deadline) -> Result<(), Failure> {
+        let broken = |errno| Failure::Broken(Error::new(ErrorKind::Helper, "read from the helper", errno));
+        while !into.is_empty() {
+            match deadline.wait_for(&self.replies, PollFlags::IN) {
+                Ok(()) => {}
+                Err(Errno::TIMEDOUT) => return Err(Failure::Silent(None)),
+                Err(errno) => return Err(broken(errno)),
+            }
+            match rustix::io::read(&self.replies, &mut *into) {
+                // It has ended without an answer.
+                Ok(0) => return Err(broken(Errno::PIPE)),
+                Ok(count) => into = &mut into[count..],
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(errno) => return Err(broken(errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The descriptor that a reply has spoken of, and that was sent before it.
+    fn receive_fd(&mut self) -> Result<OwnedFd, Errno> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0];
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        rustix::io::retry_on_intr(|| {
+            rustix::net::recvmsg(&self.socket, &mut [IoSliceMut::new(&mut byte)], &mut control, flags)
+        })?;
+        let mut fds = control.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        });
+        fds.next().and_then(|mut fds| fds.next()).ok_or(Errno::PROTO)
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        self.pool.spawner().kill(self.id, self.is_abandoned);
+    }
+}
+
+fn senseless() -> Error {
+    Error::new(ErrorKind::Helper, "read from the helper: an answer to another question", Errno::PROTO)
+}
+
+fn send_fds(socket: &OwnedFd, fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(Errno::INVAL);
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    rustix::net::sendmsg(socket.as_fd(), &[IoSlice::new(&[0])], &mut control, flags).map(drop)
+}

@@ -1,0 +1,121 @@
+//! What all helpers of one owner share: the program, the thread that starts them, how many there are, and which file
+//! systems have not answered.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind};
+use crate::program::Program;
+use crate::spawner::Spawner;
+
+/// How long a file system that has not answered is left alone.
+const AVOIDED_FOR: Duration = Duration::from_secs(60);
+
+/// How many helpers can be stuck before no more are risked.
+const MOST_ABANDONED: usize = 16;
+
+const PROC: &str = "/proc";
+const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+
+#[derive(Debug)]
+pub(crate) struct Pool {
+    program: Program,
+    spawner: Spawner,
+    procfs: OwnedFd,
+    nsfs: u64,
+    most: usize,
+    running: Mutex<usize>,
+    one_less: Condvar,
+    dead: Mutex<Vec<Dead>>,
+}
+
+/// A file system that has not answered.
+#[derive(Debug)]
+struct Dead {
+    device: (u32, u32),
+    since: Instant,
+}
+
+impl Pool {
+    pub(crate) fn new(program: Program, most: usize) -> Result<Self, Error> {
+        let spawner = Spawner::new()
+            .map_err(|error| Error::call("start a thread", Errno::from_io_error(&error).unwrap_or(Errno::AGAIN)))?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let procfs = rustix::fs::open(PROC, flags, Mode::empty()).map_err(|errno| Error::call("open /proc", errno))?;
+        let fs = rustix::fs::fstatfs(&procfs).map_err(|errno| Error::call("fstatfs of /proc", errno))?;
+        #[expect(clippy::useless_conversion, reason = "the type of f_type differs between architectures")]
+        if i64::from(fs.f_type) != PROC_SUPER_MAGIC {
+            return Err(Error::call("fstatfs of /proc: it is no procfs", Errno::NODEV));
+        }
+        let own = rustix::fs::statat(&procfs, c"self/ns/mnt", rustix::fs::AtFlags::empty());
+        let nsfs = own.map_err(|errno| Error::call("stat of /proc/self/ns/mnt", errno))?.st_dev;
+        let (running, one_less, dead) = (Mutex::default(), Condvar::new(), Mutex::default());
+        Ok(Self { program, spawner, procfs, nsfs, most: most.max(1), running, one_less, dead })
+    }
+
+    pub(crate) fn program(&self) -> &Path {
+        &self.program.path
+    }
+
+    pub(crate) fn spawner(&self) -> &Spawner {
+        &self.spawner
+    }
+
+    /// The caller's procfs.
+    pub(crate) fn procfs(&self) -> BorrowedFd<'_> {
+        self.procfs.as_fd()
+    }
+
+    /// The device number of the kernel's nsfs.
+    pub(crate) fn nsfs(&self) -> u64 {
+        self.nsfs
+    }
+
+    /// Waits until there may be one helper more.
+    pub(crate) fn slot(pool: &Arc<Self>, deadline: Deadline) -> Result<Slot, Error> {
+        if pool.spawner.abandoned().len() >= MOST_ABANDONED {
+            return Err(Error::new(ErrorKind::Busy, "start a helper: too many are stuck", Errno::BUSY));
+        }
+        let running = pool.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut running, wait) = pool
+            .one_less
+            .wait_timeout_while(running, deadline.left(), |running| *running >= pool.most)
+            .unwrap_or_else(PoisonError::into_inner);
+        if wait.timed_out() && *running >= pool.most {
+            return Err(Error::new(ErrorKind::Busy, "start a helper", Errno::BUSY));
+        }
+        *running += 1;
+        Ok(Slot(Arc::clone(pool)))
+    }
+
+    /// Leaves a file system alone from now on.
+    pub(crate) fn avoid(&self, device: (u32, u32)) {
+        let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        dead.retain(|other| other.device != device);
+        dead.push(Dead { device, since: Instant::now() });
+    }
+
+    /// The file systems that are left alone.
+    pub(crate) fn avoided(&self) -> Vec<(u32, u32)> {
+        let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        dead.retain(|dead| dead.since.elapsed() < AVOIDED_FOR);
+        dead.iter().map(|dead| dead.device).collect()
+    }
+}
+
+/// The right to one running helper.
+#[derive(Debug)]
+pub(crate) struct Slot(Arc<Pool>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.one_less.notify_one();
+    }
+}

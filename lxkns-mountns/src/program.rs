@@ -1,0 +1,188 @@
+//! Which program the helper is, and where it comes from.
+
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::Errno;
+
+use crate::error::{Error, ErrorKind};
+
+const NAME: &str = "mntnssandbox";
+/// Names the helper to run, in place of all others.
+const VARIABLE: &str = "LXKNS_SANDBOX";
+
+#[cfg(carries_helper)]
+const CARRIED: Option<&[u8]> = Some(include_bytes!(concat!(env!("OUT_DIR"), "/mntnssandbox")));
+#[cfg(not(carries_helper))]
+const CARRIED: Option<&[u8]> = None;
+
+/// The helper that this library carries inside: an ELF program of its own, for who wants to install it as a file.
+/// `None` on architectures that it has not been written for.
+pub fn carried_helper() -> Option<&'static [u8]> {
+    CARRIED
+}
+
+/// Where the helper comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HelperProgram {
+    /// The first that there is of: what the environment variable `LXKNS_SANDBOX` names (unless the program runs with
+    /// powers that its caller does not have); `mntnssandbox` beside the running program; the same in `../libexec/lxkns`
+    /// from there; the copy that this library carries inside. The two in the middle count only if nobody could have put
+    /// them there but root, the caller, and who owns the running program. `PATH` does not count.
+    #[default]
+    Find,
+    /// This file.
+    File(PathBuf),
+    /// The copy that this library carries inside.
+    Carried,
+}
+
+/// A program that can be started.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// The path to start it by.
+    pub(crate) path: PathBuf,
+    /// The carried copy, which the path leads to.
+    _copy: Option<OwnedFd>,
+}
+
+impl Program {
+    pub(crate) fn new(from: &HelperProgram) -> Result<Self, Error> {
+        let from = match from {
+            HelperProgram::Find => &find(std::env::var_os(VARIABLE), lxkns_sys::at_secure(), &running()),
+            given => given,
+        };
+        match from {
+            HelperProgram::File(path) => Ok(Self { path: path.clone(), _copy: None }),
+            _ => carried(),
+        }
+    }
+}
+
+/// The running program, and who owns it.
+fn running() -> Option<(PathBuf, u32)> {
+    let path = std::env::current_exe().ok()?;
+    let owner = std::fs::metadata(&path).ok()?.uid();
+    Some((path, owner))
+}
+
+/// The helper to use.
+fn find(variable: Option<OsString>, is_secure: bool, running: &Option<(PathBuf, u32)>) -> HelperProgram {
+    if let Some(path) = variable.filter(|path| !is_secure && !path.is_empty()) {
+        return HelperProgram::File(path.into());
+    }
+    let found = running.as_ref().and_then(|(program, owner)| {
+        let directory = program.parent()?;
+        let trusted = [0, rustix::process::geteuid().as_raw(), *owner];
+        [Some(directory.join(NAME)), directory.parent().map(|prefix| prefix.join("libexec/lxkns").join(NAME))]
+            .into_iter()
+            .flatten()
+            .find(|path| is_trusted(path, &trusted))
+    });
+    found.map_or(HelperProgram::Carried, HelperProgram::File)
+}
+
+/// Whether only these users can have put this file there.
+fn is_trusted(path: &Path, trusted: &[u32]) -> bool {
+    let is_theirs = |metadata: &Metadata| trusted.contains(&metadata.uid()) && metadata.mode() & 0o022 == 0;
+    let directory = path.parent().and_then(|directory| std::fs::metadata(directory).ok());
+    let file = std::fs::symlink_metadata(path).ok();
+    directory.is_some_and(|directory| is_theirs(&directory))
+        && file.is_some_and(|file| file.is_file() && is_theirs(&file))
+}
+
+/// The carried copy, in memory that nobody can change any more.
+fn carried() -> Result<Program, Error> {
+    let Some(bytes) = CARRIED else {
+        let operation = format!("find {NAME}: none is carried inside for this architecture");
+        return Err(Error::new(ErrorKind::NoHelper, operation, Errno::NOENT));
+    };
+    let refused = |errno| {
+        let operation = "run the helper from memory (vm.memfd_noexec forbids that where it is 2; a file named \
+                         mntnssandbox beside the program is used instead)";
+        Error::new(ErrorKind::NoHelper, operation, errno)
+    };
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let copy = match rustix::fs::memfd_create(NAME, flags | MemfdFlags::EXEC) {
+        // Before 6.3 there is no such flag, and no need to say it.
+        Err(Errno::INVAL) => rustix::fs::memfd_create(NAME, flags),
+        made => made,
+    };
+    let copy = copy.map_err(refused)?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let count = rustix::io::retry_on_intr(|| rustix::io::write(&copy, rest)).map_err(refused)?;
+        rest = &rest[count..];
+    }
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    rustix::fs::fcntl_add_seals(&copy, seals).map_err(refused)?;
+    // The child has a descriptor of the same number until it has become the program.
+    let path = format!("/proc/self/fd/{}", copy.as_raw_fd()).into();
+    Ok(Program { path, _copy: Some(copy) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_variable_counts_first_but_not_with_powers_that_the_caller_has_not() {
+        let variable = || Some(OsString::from("/somewhere/helper"));
+        assert_eq!(find(variable(), false, &None), HelperProgram::File("/somewhere/helper".into()));
+        assert_eq!(find(variable(), true, &None), HelperProgram::Carried);
+        assert_eq!(find(Some(OsString::new()), false, &None), HelperProgram::Carried);
+    }
+
+    #[test]
+    fn a_file_counts_only_where_nobody_else_can_have_put_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let bin = directory.path().join("bin");
+        let libexec = directory.path().join("libexec/lxkns");
+        for directory in [&bin, &libexec] {
+            fs::create_dir_all(directory).unwrap();
+            fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
+        }
+        let running = Some((bin.join("lxkns"), rustix::process::geteuid().as_raw()));
+        assert_eq!(find(None, false, &running), HelperProgram::Carried);
+
+        let put = |path: &Path, mode| {
+            fs::write(path, b"").unwrap();
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        };
+        let (beside, below) = (bin.join(NAME), libexec.join(NAME));
+        put(&below, 0o755);
+        assert_eq!(find(None, false, &running), HelperProgram::File(below.clone()));
+        put(&beside, 0o755);
+        assert_eq!(find(None, false, &running), HelperProgram::File(beside.clone()));
+        put(&beside, 0o775);
+        assert_eq!(find(None, false, &running), HelperProgram::File(below.clone()), "the group can write to it");
+        put(&beside, 0o755);
+        fs::set_permissions(&bin, Permissions::from_mode(0o1777)).unwrap();
+        assert_eq!(find(None, false, &running), HelperProgram::File(below.clone()), "everybody can put one there");
+        assert!(!is_trusted(&below, &[4_000_000_000]), "it is somebody else's");
+        fs::remove_file(&below).unwrap();
+        std::os::unix::fs::symlink(&beside, &below).unwrap();
+        assert_eq!(find(None, false, &running), HelperProgram::Carried, "a link is no file");
+    }
+
+    #[test]
+    fn a_carried_helper_is_small_and_sealed() {
+        let Some(bytes) = CARRIED else { return };
+        assert!(bytes.len() <= 16 * 1024, "{} bytes", bytes.len());
+        let program = carried().unwrap();
+        assert_eq!(fs::read(&program.path).unwrap(), bytes);
+        let error = fs::OpenOptions::new().write(true).open(&program.path).and_then(|mut file| {
+            use std::io::Write;
+            file.write_all(b"x")
+        });
+        assert!(error.is_err());
+    }
+}
