@@ -1,6 +1,7 @@
 //! The options. One letter means one thing in every command.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Parser, Subcommand};
@@ -147,9 +148,8 @@ pub(crate) struct LsArgs {
     #[arg(short = 'J', long)]
     pub(crate) json: bool,
 
-    /// Show the host of a dump instead of this one (- is standard input)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) from: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -167,9 +167,8 @@ pub(crate) struct WhyArgs {
     #[arg(short = 'J', long)]
     pub(crate) json: bool,
 
-    /// Explain the host of a dump instead of this one (- is standard input)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) from: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -202,9 +201,8 @@ pub(crate) struct MountsArgs {
     #[arg(short = 'J', long)]
     pub(crate) json: bool,
 
-    /// Show the host of a dump instead of this one (- is standard input)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) from: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -222,9 +220,8 @@ pub(crate) struct BusyArgs {
     #[arg(short = 'J', long)]
     pub(crate) json: bool,
 
-    /// Show the host of a dump instead of this one (- is standard input): only where it is mounted
-    #[arg(long, value_name = "FILE")]
-    pub(crate) from: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -240,6 +237,33 @@ pub(crate) struct DumpArgs {
     /// Without what differs between two runs over an unchanged host
     #[arg(long)]
     pub(crate) stable: bool,
+
+    #[command(flatten)]
+    pub(crate) patience: PatienceArgs,
+}
+
+/// What is looked at.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LookArgs {
+    /// Look at the host of a dump instead of this one (- is standard input)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) patience: PatienceArgs,
+}
+
+/// How long is waited.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PatienceArgs {
+    /// How long what is mounted in other mount namespaces may take to answer
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|seconds| !seconds.is_zero()).ok_or("not a number of seconds above 0")
 }
 
 #[cfg(test)]

@@ -8,16 +8,18 @@ use anyhow::Context as _;
 use lxkns_core::ProcRoot;
 use lxkns_core::model::{DiscoveryOptions, FileSystem, FileSystemUser, Gap, NamespaceId, NamespaceType, Snapshot};
 use lxkns_core::wire::{self, WriteOptions};
+use lxkns_mountns::{Access, SandboxOptions};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
-use crate::args::DumpArgs;
+use crate::args::{DumpArgs, LookArgs, PatienceArgs};
 use crate::exit::Result;
 use crate::users::Users;
 
 /// Looks at the living host. The names of users are the host's.
-pub(crate) fn discover(options: &DiscoveryOptions) -> Result<Snapshot> {
-    let mut snapshot = lxkns_core::discover(options)?;
+pub(crate) fn discover(patience: &PatienceArgs, options: &DiscoveryOptions) -> Result<Snapshot> {
+    let access = Access::new(SandboxOptions::default(), patience.timeout);
+    let mut snapshot = lxkns_core::discover_with(&ProcRoot::host()?, options, &access)?;
     let users = Users::of_host();
     let uids = snapshot.namespaces.values().filter_map(|namespace| namespace.owner_uid);
     let named = uids.filter_map(|uid| Some((uid, users.name(uid)?.to_string()))).collect();
@@ -26,8 +28,8 @@ pub(crate) fn discover(options: &DiscoveryOptions) -> Result<Snapshot> {
 }
 
 /// Takes the snapshot from a file (`-` is standard input) where one is named, else from the living host.
-pub(crate) fn load(from: Option<&Path>, options: &DiscoveryOptions) -> Result<Snapshot> {
-    let Some(path) = from else { return discover(options) };
+pub(crate) fn load(look: &LookArgs, options: &DiscoveryOptions) -> Result<Snapshot> {
+    let Some(path) = look.from.as_deref() else { return discover(&look.patience, options) };
     if path == Path::new("-") {
         return wire::read(io::stdin().lock()).context("standard input").map_err(Into::into);
     }

@@ -19,6 +19,8 @@
 //! # Ok::<(), lxkns_mountns::Error>(())
 //! ```
 //!
+//! [`Access`] has discovery look into mount namespaces like this.
+//!
 //! # What holds
 //!
 //! - A path is resolved inside the mount namespace, from its root. Symbolic links and magic links are not followed, no
@@ -46,6 +48,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod access;
 mod crossed;
 mod deadline;
 mod error;
@@ -66,6 +69,7 @@ mod protocol_tests;
 
 use std::time::Duration;
 
+pub use access::Access;
 pub use error::{Error, ErrorKind};
 pub use namespace::MountNamespace;
 pub use program::{HelperProgram, carried_helper};

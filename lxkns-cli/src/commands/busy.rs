@@ -18,8 +18,8 @@ use crate::view::why::SOME;
 
 /// Runs it.
 pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
-    let is_live = args.from.is_none();
-    let mut snapshot = live::load(args.from.as_deref(), &options())?;
+    let is_live = args.look.from.is_none();
+    let mut snapshot = live::load(&args.look, &options())?;
     let home = super::home(&snapshot, is_live);
     let Some(meant) = file_system::resolve(&snapshot, home, &args.file_system, is_live) else {
         say(format_args!("{}: no mount is known that this is in", name(&args.file_system)));

@@ -28,9 +28,9 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
     let of_processes = !asked.is_empty()
         && asked.iter().all(|asked| matches!(asked.target, Target::Process(_) | Target::OfProcess(..)));
     let options = columns::options(&columns, of_processes);
-    let is_live = args.from.is_none();
+    let is_live = args.look.from.is_none();
     // The program ends with this view: what a large host takes is given back with it, and not piece by piece before.
-    let snapshot = ManuallyDrop::new(live::load(args.from.as_deref(), &options)?);
+    let snapshot = ManuallyDrop::new(live::load(&args.look, &options)?);
 
     let Findings { found, mut exit, gaps_matter } = super::find(&snapshot, &asked, is_live);
     let only: Option<BTreeSet<NamespaceId>> =

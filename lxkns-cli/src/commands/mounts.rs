@@ -25,8 +25,8 @@ use crate::view::table::{self, Heading};
 pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
     let default = if args.json { Column::FOR_PROGRAMS.to_vec() } else { Column::DEFAULT.to_vec() };
     let columns = columns::parse_lists(&args.output, default, Column::from_name).map_err(Error::Usage)?;
-    let is_live = args.from.is_none();
-    let mut snapshot = live::load(args.from.as_deref(), &options())?;
+    let is_live = args.look.from.is_none();
+    let mut snapshot = live::load(&args.look, &options())?;
     let namespace = match target(args, &snapshot, is_live) {
         Ok(namespace) => namespace,
         Err((exit, gaps_matter)) => {

@@ -22,8 +22,8 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     options.command_lines = Scope::Named;
     options.suspects = true;
     options.without_self = true;
-    let is_live = args.from.is_none();
-    let snapshot = live::load(args.from.as_deref(), &options)?;
+    let is_live = args.look.from.is_none();
+    let snapshot = live::load(&args.look, &options)?;
     let home = super::home(&snapshot, is_live);
     let Findings { found, exit, gaps_matter } = super::find(&snapshot, &args.targets, is_live);
     let explain = |id: &NamespaceId| Explanation { snapshot: &snapshot, namespace: &snapshot.namespaces[id], home };
