@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use lxkns_core::model::{Gap, GapKind, NamespaceType, Object, Pid, Place, Places, Snapshot};
+use rustix::io::Errno;
 use rustix::thread::CapabilitySet as Capabilities;
 
 use crate::live;
@@ -21,6 +22,7 @@ enum Subject {
     Sockets,
     Tuns,
     Mounts,
+    BindMounted,
     Parents,
     Owners,
     Kernel,
@@ -33,8 +35,12 @@ enum Subject {
 }
 
 impl Subject {
-    fn of(place: Place) -> Self {
-        match place {
+    fn of(gap: &Gap) -> Self {
+        // That what is mounted could not be opened, and not that it could not be listed.
+        let is_opening = ["open", "openat2"].contains(&&*gap.operation)
+            || ["open in ", "look at "].iter().any(|start| gap.operation.starts_with(start));
+        match gap.place {
+            Place::BindMounts | Place::ProcesslessMounts if is_opening => Self::BindMounted,
             Place::Processes | Place::Tasks => Self::Processes,
             Place::ForChildren => Self::ForChildren,
             Place::Fds | Place::TaskFds => Self::Fds,
@@ -83,6 +89,7 @@ impl Subject {
             Self::Sockets => ("sockets", "process"),
             Self::Tuns => ("TUN files", "process"),
             Self::Mounts => ("mounts", "mount namespace"),
+            Self::BindMounted => ("owners", "bind-mounted namespace"),
             Self::Parents => ("parents", "namespace"),
             Self::Owners => ("owners", "namespace"),
             Self::Facts => ("status", "process"),
@@ -92,7 +99,6 @@ impl Subject {
             Self::NamespaceFacts => ("facts", "namespace"),
         };
         let (count, noun) = match (named, group.pids.len(), group.objects.len()) {
-            ("mount namespace", 0, namespaces) => (namespaces, "mount namespace"),
             (_, 0, 0) => return what.to_owned(),
             (_, 0, objects) => (objects, if named == "process" { "place" } else { named }),
             (_, pids, _) => (pids, "process"),
@@ -117,12 +123,12 @@ struct Group<'a> {
 pub(crate) fn lines(snapshot: &Snapshot, places: Places, held: Capabilities) -> Vec<String> {
     // A process that cannot be read at all is told of once, and not once more for its descriptors.
     let closed: BTreeSet<Pid> = relevant(snapshot, places)
-        .filter(|gap| Subject::of(gap.place) == Subject::Processes && gap.kind() == GapKind::Denied)
+        .filter(|gap| Subject::of(gap) == Subject::Processes && gap.kind() == GapKind::Denied)
         .filter_map(|gap| pid_of(&gap.object))
         .collect();
     let mut groups: BTreeMap<(GapKind, i32, Subject), Group<'_>> = BTreeMap::new();
     for gap in relevant(snapshot, places) {
-        let (kind, subject, pid) = (gap.kind(), Subject::of(gap.place), pid_of(&gap.object));
+        let (kind, subject, pid) = (gap.kind(), Subject::of(gap), pid_of(&gap.object));
         if kind == GapKind::Denied && subject != Subject::Processes && pid.is_some_and(|pid| closed.contains(&pid)) {
             continue;
         }
@@ -183,6 +189,9 @@ fn reason(kind: GapKind, errno: i32, subject: Subject, held: Capabilities) -> St
         }
         GapKind::Unsupported => "not told by this kernel".to_owned(),
         GapKind::TimedOut => "not read: no answer in time".to_owned(),
+        _ if subject == Subject::BindMounted && errno == Errno::NXIO.raw_os_error() => {
+            "not readable: no path leads there".to_owned()
+        }
         _ => format!("not read: {}", io::Error::from_raw_os_error(errno)),
     }
 }

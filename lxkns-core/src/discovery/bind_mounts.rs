@@ -78,7 +78,7 @@ fn one(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &
         let mut roots = Roots::new(search.proc, members.iter().copied());
         for mount in mounts.iter().filter(|mount| WANTED.iter().any(|wanted| *mount.fs_type == **wanted)) {
             if *mount.fs_type == *NSFS {
-                bind_mount(search, found, mount_ns, &mut roots, &mut inside, mount);
+                bind_mount(search, found, mount_ns, &mut roots, &mut inside, !members.is_empty(), mount);
             } else {
                 belonging(search, found, mount_ns, &mut roots, mount);
             }
@@ -96,6 +96,7 @@ fn bind_mount(
     mount_ns: NamespaceId,
     roots: &mut Roots<'_>,
     inside: &mut Inside<'_>,
+    has_members: bool,
     mount: &Mount,
 ) {
     let Some((ns_type, ino)) = parse::links::parse(&mount.root) else {
@@ -108,15 +109,33 @@ fn bind_mount(
     let mut refused = None;
     found.note_through(search, Place::BindMounts, id, ns_type, holder, |_| {
         let point = mount.path().ok_or(Errno::NXIO)?;
-        let from_outside = roots.namespace(point, id);
-        if from_outside.is_ok() || !inside.is_possible() {
-            return from_outside;
-        }
-        inside.open_namespace(point, id).map_err(|error| refused.insert(error).errno)
+        let from_outside = match roots.namespace(point, id) {
+            Err(errno) if inside.is_possible() => errno,
+            opened => return opened,
+        };
+        inside.open_namespace(point, id).map_err(|error| {
+            let nothing_there = [Errno::NXIO, Errno::NOENT, Errno::NOTDIR, Errno::LOOP].contains(&error.errno);
+            if nothing_there || (has_members && from_outside == Errno::NXIO) {
+                return Errno::NXIO;
+            }
+            // Where nobody could enter, it is still not known from outside either.
+            let errno = if has_members && !inside.is_entered() { from_outside } else { error.errno };
+            refused = Some(error);
+            errno
+        })
     });
-    // That nothing leads there any more is not worth a word of its own.
-    if let Some(error) = refused.filter(|error| !matches!(error.errno, Errno::NXIO | Errno::NOENT | Errno::NOTDIR)) {
-        inside_mounts::gap(found, Object::Namespace(id), error);
+    match refused {
+        Some(error) if inside.is_entered() => {
+            inside_mounts::gap(found, Object::Namespace(id), error);
+            found.gap_is_noted(id);
+        }
+        Some(error) => {
+            inside_mounts::gap(found, Object::Namespace(mount_ns), error);
+            if !has_members {
+                found.gap_is_noted(id);
+            }
+        }
+        None => {}
     }
 }
 

@@ -162,7 +162,10 @@ pub(super) fn of_the_rest(search: &Search<'_>, found: &mut Found) {
         let is_gone = |errno: &Errno| GapKind::of(errno.raw_os_error()) == GapKind::Gone || *errno == Errno::NXIO;
         if is_open {
             seen.unopened = None;
-        } else if place == Place::BindMounts || !errnos.iter().all(is_gone) {
+        } else if place == Place::BindMounts && is_gone(&first_errno) {
+            // Something is mounted over it, or its path is no more: there is none.
+            gaps.push((place, id, Errno::NXIO));
+        } else if place == Place::BindMounts || (place != Place::ProcesslessMounts && !errnos.iter().all(is_gone)) {
             gaps.push((place, id, first_errno));
         }
     }

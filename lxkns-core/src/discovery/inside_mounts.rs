@@ -34,6 +34,11 @@ impl<'a> Inside<'a> {
         self.search.access.is_some()
     }
 
+    /// Whether somebody has entered it.
+    pub(super) fn is_entered(&self) -> bool {
+        matches!(self.entered, Some(Ok(_)))
+    }
+
     /// Its mounts, as somebody sees them who has just entered.
     pub(super) fn mountinfo(&mut self) -> Result<Vec<u8>, AccessError> {
         self.entered()?.mountinfo()
@@ -87,6 +92,5 @@ fn failed(operation: &'static str, errno: Errno) -> AccessError {
 
 /// Notes what could not be had of `object`.
 pub(super) fn gap(found: &mut Found, object: Object, error: AccessError) {
-    // ENOENT of a mount namespace that is there is no sign that it has gone.
     found.gap(Place::ProcesslessMounts, object, error.operation, error.errno);
 }

@@ -191,8 +191,8 @@ impl List {
         } else if !self.is_whole {
             const ONLY_BELOW: &str = "read mountinfo: only of processes that have changed their root directory";
             found.gap(Place::BindMounts, object, ONLY_BELOW, Errno::NODATA);
-        } else if self.mounts.len() == 1 {
-            // Every mount namespace has more than a root, unless that hides the rest: who enters is then on top of it.
+        } else if self.mounts.len() == 1 && self.root.is_none() {
+            // Hardly a mount namespace has nothing but a root. One that is mounted over hides the rest from whoever enters.
             const ONLY_ROOT: &str = "read mountinfo: only the root is listed, which may be mounted over";
             found.gap(Place::BindMounts, object, ONLY_ROOT, Errno::NODATA);
         }

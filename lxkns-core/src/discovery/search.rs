@@ -327,6 +327,13 @@ impl Found {
         Ok(())
     }
 
+    /// That a namespace could not be opened has been said already, in a gap of its own.
+    pub(super) fn gap_is_noted(&mut self, id: NamespaceId) {
+        if let Some(seen) = self.namespaces.get_mut(&id) {
+            seen.unopened = seen.unopened.map(|(_, errno)| (Place::ProcesslessMounts, errno));
+        }
+    }
+
     /// Takes text of `/proc/PID/cgroup` for what it says.
     pub(super) fn cgroups(&mut self, text: &[u8], object: impl Fn() -> Object) -> Option<Arc<Cgroups>> {
         if let Some(known) = self.cgroups.get(text) {
