@@ -11,6 +11,7 @@ mod mountns;
 mod mounts;
 mod places;
 mod processes;
+mod processless;
 mod program;
 mod safety;
 mod snapshots;
@@ -28,6 +29,7 @@ pub(crate) fn tests() -> Vec<Test> {
         places::tests(),
         kernel_lists::tests(),
         processes::tests(),
+        processless::tests(),
         snapshots::tests(),
         gaps::tests(),
         denied::tests(),
@@ -87,10 +89,12 @@ fn namespace(snapshot: &Snapshot, ino: u64) -> &Namespace {
 
 /// The holders of a namespace but for those that it has because others relate to it; and but for the descriptors of
 /// others than actors: programs that look at namespaces, this test's process among them, have each open for a moment,
-/// and copies of sockets too.
+/// and copies of sockets too; and their helpers go there.
 fn direct_holders<'a>(snapshot: &Snapshot, namespace: &'a Namespace) -> Vec<&'a Holder> {
     let is_actor = |pid: &Pid| snapshot.processes.get(pid).is_some_and(|process| process.comm() == "exe");
+    let is_helper = |pid: &Pid| snapshot.processes.get(pid).is_some_and(|process| process.comm() == "mntnssandbox");
     let is_direct = |holder: &&Holder| match holder {
+        Holder::Process { pid } => !is_helper(pid),
         Holder::Child { .. } | Holder::Owned { .. } => false,
         Holder::Fd { pid, .. } | Holder::Socket { pid, .. } | Holder::Tun { pid, .. } => is_actor(pid),
         _ => true,

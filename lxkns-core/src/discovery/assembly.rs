@@ -43,6 +43,7 @@ pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_
     let on_procfs = found.proc_files.into_iter().filter(|(dev, _)| found.procfs_devices.contains(dev));
     snapshot.suspects.extend(on_procfs.map(|(_, suspect)| suspect));
     snapshot.suspects.sort();
+    snapshot.suspects.dedup();
     snapshot.gaps = found.gaps;
     snapshot
 }
@@ -81,6 +82,8 @@ fn held_by_processes(found: &mut Found) {
     for (id, mut others) in others {
         if let Some(seen) = found.namespaces.get_mut(&id) {
             others.sort_unstable();
+            // A mount namespace can have been gone through a second time.
+            others.dedup();
             seen.holders.append(&mut others);
         }
     }

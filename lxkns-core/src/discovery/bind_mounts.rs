@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 use rustix::fs::makedev;
 use rustix::io::Errno;
 
+use super::facts;
 use super::inside_mounts::{self, Inside};
 use super::mount_lists;
 use super::search::{Found, Search};
@@ -18,7 +19,7 @@ const NSFS: &str = "nsfs";
 const WANTED: [&str; 6] = [NSFS, "proc", "sysfs", "mqueue", "nfs", "nfs4"];
 
 /// How many holders of a mount namespace are tried to get there.
-const HOLDERS: usize = 4;
+const HOLDERS: usize = 16;
 
 /// Goes through the mounts of every mount namespace that is known and has not been gone through, until that leads to
 /// no further one.
@@ -29,23 +30,35 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) {
     found.procfs_devices.extend(reach::identity(search.proc).map(|id| id.dev));
     let members = members(found);
     search.keep_mount_namespaces();
+    let go_through = |found: &mut Found, todo: Vec<NamespaceId>| {
+        // Any of a mount namespace's holders leads there; where there is no process, it takes one to enter.
+        let holders = |id: &NamespaceId| found.namespaces[id].holders.iter().take(HOLDERS).cloned().collect::<Vec<_>>();
+        let with_holders: Vec<_> = todo.iter().map(|id| (*id, holders(id))).collect();
+        let mut news = search.for_each(&with_holders, |found, (mount_ns, holders)| {
+            let members = members.get(mount_ns).map_or(&[][..], Vec::as_slice);
+            one(search, found, *mount_ns, members, holders);
+        });
+        news.mounts_seen.extend(todo);
+        found.merge(news);
+    };
     loop {
         let todo: Vec<_> = found
             .namespaces
             .iter()
             .filter(|(id, seen)| seen.ns_type == NamespaceType::Mnt && !found.mounts_seen.contains(id))
-            // Any of them leads there; where there is no process, it takes one to enter.
-            .map(|(&id, seen)| (id, seen.holders.iter().take(HOLDERS).cloned().collect::<Vec<_>>()))
+            .map(|(&id, _)| id)
             .collect();
-        if todo.is_empty() {
+        if !todo.is_empty() {
+            go_through(found, todo);
+            continue;
+        }
+        // Who was seen in it has gone since; a bind mount that was found later leads there.
+        let again: Vec<_> = found.unentered.iter().copied().filter(|&id| search.has_kept(id)).collect();
+        if again.is_empty() {
             return;
         }
-        let mut news = search.for_each(&todo, |found, (mount_ns, holders)| {
-            let members = members.get(mount_ns).map_or(&[][..], Vec::as_slice);
-            one(search, found, *mount_ns, members, holders);
-        });
-        news.mounts_seen.extend(todo.into_iter().map(|(id, _)| id));
-        found.merge(news);
+        found.unentered.retain(|id| !again.contains(id));
+        go_through(found, again);
     }
 }
 
@@ -84,6 +97,9 @@ fn one(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &
             }
         }
     }
+    if inside.is_lost {
+        found.unentered.insert(mount_ns);
+    }
     if search.options.mounts && !mounts.is_empty() {
         found.mounts.push((mount_ns, mounts));
     }
@@ -107,7 +123,7 @@ fn bind_mount(
     let path = mount.path().map(ToOwned::to_owned);
     let holder = Holder::BindMount { mount_ns, mount_id: mount.id, path };
     let mut refused = None;
-    found.note_through(search, Place::BindMounts, id, ns_type, holder, |_| {
+    let mut open = || {
         let point = mount.path().ok_or(Errno::NXIO)?;
         let from_outside = match roots.namespace(point, id) {
             Err(errno) if inside.is_possible() => errno,
@@ -123,7 +139,16 @@ fn bind_mount(
             refused = Some(error);
             errno
         })
-    });
+    };
+    let opened = facts::ensure(search, id, &mut open);
+    if ns_type == NamespaceType::Mnt
+        && search.keeps(id)
+        && let Ok(fd) = open().and_then(|fd| reach::verified(fd, id))
+    {
+        // It was known by a process in it that may be gone when somebody is to go there.
+        search.keep(id, fd);
+    }
+    found.note_opened(Place::BindMounts, id, ns_type, holder, opened);
     match refused {
         Some(error) if inside.is_entered() => {
             inside_mounts::gap(found, Object::Namespace(id), error);

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 
 use super::search::{Found, Search};
-use crate::model::{Holder, NamespaceId, NamespaceType, Object, Place, Tid};
+use crate::model::{GapKind, Holder, NamespaceId, NamespaceType, Object, Place, Tid};
 use crate::mount_access::{AccessError, InsideMounts};
 use crate::reach;
 
@@ -16,6 +16,8 @@ pub(super) struct Inside<'a> {
     members: &'a [Tid],
     holders: &'a [Holder],
     entered: Option<Result<Box<dyn InsideMounts + 'a>, AccessError>>,
+    /// Whether nothing led there any more.
+    pub(super) is_lost: bool,
 }
 
 impl<'a> Inside<'a> {
@@ -26,7 +28,7 @@ impl<'a> Inside<'a> {
         members: &'a [Tid],
         holders: &'a [Holder],
     ) -> Self {
-        Self { search, mount_ns, members, holders, entered: None }
+        Self { search, mount_ns, members, holders, entered: None, is_lost: false }
     }
 
     /// Whether there is anybody to enter it.
@@ -60,15 +62,20 @@ impl<'a> Inside<'a> {
         }
     }
 
-    fn enter(&self) -> Result<Box<dyn InsideMounts + 'a>, AccessError> {
+    fn enter(&mut self) -> Result<Box<dyn InsideMounts + 'a>, AccessError> {
         let access = self.search.access.ok_or_else(|| failed("enter", Errno::NOSYS))?;
-        let fd = self.open().map_err(|errno| failed("open the mount namespace", errno))?;
-        access.enter(fd.as_fd())
+        match self.open() {
+            Ok(fd) => access.enter(fd.as_fd()),
+            Err(errno) => {
+                self.is_lost = GapKind::of(errno.raw_os_error()) == GapKind::Gone;
+                Err(failed("open the mount namespace", errno))
+            }
+        }
     }
 
     /// Opens the mount namespace itself.
     fn open(&self) -> Result<OwnedFd, Errno> {
-        if let Some(kept) = self.search.kept().remove(&self.mount_ns) {
+        if let Some(kept) = self.search.take_kept(self.mount_ns) {
             return Ok(kept);
         }
         let through_members = self.members.iter().map(|tid| format!("{tid}/ns/mnt"));
@@ -79,6 +86,8 @@ impl<'a> Inside<'a> {
         for opened in through_members.chain(through_holders) {
             match opened.and_then(|fd| reach::verified(fd, self.mount_ns)) {
                 Ok(fd) => return Ok(fd),
+                // The process is in another by now.
+                Err(Errno::NXIO) => {}
                 Err(errno) => last = errno,
             }
         }

@@ -42,8 +42,9 @@ pub(super) struct Search<'a> {
     pub(super) command_lines: Option<&'a Reader>,
     /// Who can look into mount namespaces from inside.
     pub(super) access: Option<&'a dyn MountAccess>,
-    /// Mount namespaces that were found without a process in them, left open until they have been gone through.
-    kept: Mutex<FxHashMap<NamespaceId, OwnedFd>>,
+    /// Mount namespaces that were found without a process in them, left open until somebody goes there; `None` once
+    /// somebody has.
+    kept: Mutex<FxHashMap<NamespaceId, Option<OwnedFd>>>,
     keeps: AtomicBool,
     /// The caller's user namespace, which owns most others: while it is open, the kernel needs no new inode to open it
     /// again each time that an owner is asked for.
@@ -73,6 +74,8 @@ pub(super) struct Found {
     pub(super) mounts: Vec<(NamespaceId, Vec<Mount>)>,
     /// Mount namespaces whose mounts have been gone through.
     pub(super) mounts_seen: FxHashSet<NamespaceId>,
+    /// Mount namespaces that somebody should have entered, when nothing led there any more.
+    pub(super) unentered: FxHashSet<NamespaceId>,
     /// Namespaces that the kernel itself lists.
     pub(super) listed_by_kernel: FxHashSet<NamespaceId>,
     /// The network namespaces of sockets, by inode number.
@@ -140,18 +143,31 @@ impl<'a> Search<'a> {
         self.keeps.store(self.access.is_some(), Ordering::Relaxed);
     }
 
-    /// Keeps a mount namespace open.
-    pub(super) fn keep(&self, id: NamespaceId, fd: OwnedFd) {
+    /// Whether this mount namespace is to be kept open.
+    pub(super) fn keeps(&self, id: NamespaceId) -> bool {
         /// Others are opened anew through what holds them, as far as that goes.
         const MOST: usize = 256;
-        let mut kept = self.kept();
-        if self.keeps.load(Ordering::Relaxed) && kept.len() < MOST {
-            kept.insert(id, fd);
+        let kept = self.kept();
+        self.keeps.load(Ordering::Relaxed) && !kept.contains_key(&id) && kept.values().flatten().count() < MOST
+    }
+
+    pub(super) fn keep(&self, id: NamespaceId, fd: OwnedFd) {
+        if self.keeps(id) {
+            self.kept().insert(id, Some(fd));
         }
     }
 
-    /// The mount namespaces that are kept open.
-    pub(super) fn kept(&self) -> MutexGuard<'_, FxHashMap<NamespaceId, OwnedFd>> {
+    /// A mount namespace that was kept open.
+    pub(super) fn take_kept(&self, id: NamespaceId) -> Option<OwnedFd> {
+        self.kept().get_mut(&id)?.take()
+    }
+
+    /// Whether this mount namespace is kept open.
+    pub(super) fn has_kept(&self, id: NamespaceId) -> bool {
+        matches!(self.kept().get(&id), Some(Some(_)))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, FxHashMap<NamespaceId, Option<OwnedFd>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -246,6 +262,7 @@ impl Found {
         self.gaps.append(&mut other.gaps);
         self.mounts.append(&mut other.mounts);
         self.mounts_seen.extend(other.mounts_seen);
+        self.unentered.extend(other.unentered);
         self.listed_by_kernel.extend(other.listed_by_kernel);
     }
 
@@ -282,29 +299,26 @@ impl Found {
         ns_type: NamespaceType,
         holder: Holder,
     ) {
-        self.note_through(search, place, id, ns_type, holder, |holder| reach::through(search.proc, ns_type, holder));
+        let opened = match self.namespaces.contains_key(&id) {
+            true => Ok(()),
+            false => facts::ensure(search, id, || reach::through(search.proc, ns_type, &holder)),
+        };
+        self.note_opened(place, id, ns_type, holder, opened);
     }
 
-    /// As [`note`](Self::note), with another way to open it.
-    pub(super) fn note_through(
+    /// As [`note`](Self::note), after it was tried to open the namespace: `opened` says whether that went well, or need
+    /// not be tried.
+    pub(super) fn note_opened(
         &mut self,
-        search: &Search<'_>,
         place: Place,
         id: NamespaceId,
         ns_type: NamespaceType,
         holder: Holder,
-        open: impl FnOnce(&Holder) -> Result<OwnedFd, Errno>,
+        opened: Result<(), Errno>,
     ) {
-        let holders = match self.namespaces.entry(id) {
-            Entry::Occupied(entry) => &mut entry.into_mut().holders,
-            Entry::Vacant(entry) => {
-                let opened = facts::ensure(search, id, || open(&holder));
-                let unopened = opened.err().map(|errno| (place, errno));
-                let seen = Seen { ns_type, holders: Vec::new(), unopened };
-                &mut entry.insert(seen).holders
-            }
-        };
-        holders.push(holder);
+        let unopened = opened.err().map(|errno| (place, errno));
+        let seen = self.namespaces.entry(id).or_insert_with(|| Seen { ns_type, holders: Vec::new(), unopened });
+        seen.holders.push(holder);
     }
 
     /// Notes that a namespace was seen, of which there is a descriptor at hand.
