@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 2)]
     sockets: usize,
     /// How many mount namespaces are held by nothing but an fd
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 200)]
     processless_mount_namespaces: usize,
     /// No workload: the host as it is
     #[arg(long)]
