@@ -30,8 +30,8 @@
 //! ```
 //!
 //! - `procfs` (private but for [`ProcRoot`]) opens files below one procfs and parses their bytes.
-//! - `discovery` (private but for [`discover()`] and [`discover_in()`]) has a file for each place that can hold a
-//!   namespace.
+//! - `discovery` (private but for [`discover()`] and its like) has a file for each place that can hold a namespace.
+//!   [`discover_with()`] takes somebody who can enter mount namespaces ([`MountAccess`]), which this crate does not.
 //! - [`model`] has the values that come out, and the [`DiscoveryOptions`] that go in.
 //! - [`relations`] has pure functions over a snapshot.
 //! - [`wire`] writes a snapshot as JSON and reads it back.
@@ -61,9 +61,9 @@
 //! Linux 4.11 is the oldest that has the ioctls and the `statx(2)` that this crate is built on. Each newer interface is
 //! an addition, detected by asking: without it the older way finds what it can, and a gap says what is missing. Sockets
 //! and TUN/TAP files take 5.6 (`pidfd_getfd(2)`); sockets in a descriptor table that one thread has of its own, 6.9;
-//! PID namespaces that never had a process, and mounts of mount namespaces without a process, 6.11; mount namespaces
-//! that nothing visible holds, 6.12; all other such namespaces, 6.19. The same goes for a filter of system calls that
-//! denies an interface, such as Docker's: whatever it answers, an error is data.
+//! PID namespaces that never had a process, 6.11; mounts of mount namespaces without a process, 6.11 or somebody who can
+//! enter them; mount namespaces that nothing visible holds, 6.12; all other such namespaces, 6.19. The same goes for a
+//! filter of system calls that denies an interface, such as Docker's: whatever it answers, an error is data.
 //!
 //! # Features
 //!
@@ -100,7 +100,7 @@ pub use lookup::namespace_of;
 pub use model::{DiscoveryOptions, Snapshot};
 pub use mount_access::{AccessError, InsideMounts, MountAccess};
 pub use procfs::ProcRoot;
-pub use reach::open_namespace;
+pub use reach::{open_namespace, open_namespace_with};
 
 #[cfg(any(test, feature = "_fuzz"))]
 #[doc(hidden)]

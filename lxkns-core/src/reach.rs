@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::interface::Call;
 use crate::lookup::{self, Roots};
 use crate::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
+use crate::mount_access::MountAccess;
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
 /// `/dev/net/tun`, by its fixed device number (`Documentation/admin-guide/devices.txt`).
@@ -34,17 +35,79 @@ pub(crate) const TUN_DEVICE: (u32, u32) = (10, 200);
 /// # Minimum kernel version
 ///
 /// 4.11 for those held by processes, threads and descriptors; 5.6 for sockets and TUN/TAP files (`pidfd_getfd(2)`);
-/// 5.12 for bind mounts below file systems that may have a server (`RESOLVE_CACHED` of `openat2(2)`); 6.18 for those that only the kernel lists.
+/// 5.12 for bind mounts below file systems that may have a server (`RESOLVE_CACHED` of `openat2(2)`); 6.18 for those
+/// that only the kernel lists.
 pub fn open_namespace(proc: &ProcRoot, snapshot: &Snapshot, id: NamespaceId) -> Result<OwnedFd, Error> {
+    open(proc, snapshot, None, id)
+}
+
+/// As [`open_namespace`], with the help of somebody who can look into mount namespaces from inside: what is only
+/// bind-mounted where no process is, to any depth, is reached as well.
+///
+/// # Errors
+///
+/// As [`open_namespace`].
+///
+/// # Privileges
+///
+/// As [`open_namespace`]; and what `access` needs.
+pub fn open_namespace_with(
+    proc: &ProcRoot,
+    snapshot: &Snapshot,
+    id: NamespaceId,
+    access: &dyn MountAccess,
+) -> Result<OwnedFd, Error> {
+    open(proc, snapshot, Some(access), id)
+}
+
+fn open(
+    proc: &ProcRoot,
+    snapshot: &Snapshot,
+    access: Option<&dyn MountAccess>,
+    id: NamespaceId,
+) -> Result<OwnedFd, Error> {
     let what = || format!("cannot open the namespace with inode {}", id.ino);
-    let namespace =
-        snapshot.namespaces.get(&id).ok_or_else(|| Error::new(ErrorKind::Unreachable, what() + ": it is unknown"))?;
+    if !snapshot.namespaces.contains_key(&id) {
+        return Err(Error::new(ErrorKind::Unreachable, what() + ": it is unknown"));
+    }
+    through_any(proc, snapshot, access, id, &mut Vec::new())
+        .map_err(|errno| Error::with_source(ErrorKind::Unreachable, what(), errno))
+}
+
+/// How many mount namespaces are gone through at most to get to one that is bind-mounted in the last.
+const MOST_ENTERED: usize = 32;
+
+/// Through the first of its holders that leads there. `entered` are the mount namespaces that have been tried, with what
+/// could be opened: in a dump, they can be made to hold each other in a circle.
+fn through_any(
+    proc: &ProcRoot,
+    snapshot: &Snapshot,
+    access: Option<&dyn MountAccess>,
+    id: NamespaceId,
+    entered: &mut Vec<(NamespaceId, Option<OwnedFd>)>,
+) -> Result<OwnedFd, Errno> {
+    let namespace = snapshot.namespaces.get(&id).ok_or(Errno::NOENT)?;
     let mut last = Errno::NOENT;
     // Holders are sorted by how easy they are to use; a namespace with very many has one of the first kinds.
     for holder in namespace.holders.iter().take(64) {
         let opened = match holder {
             Holder::BindMount { mount_ns, path: Some(path), .. } => {
-                Roots::new(proc, members(snapshot, *mount_ns)).namespace(path, id)
+                let from_outside = Roots::new(proc, members(snapshot, *mount_ns)).namespace(path, id);
+                match (from_outside, access) {
+                    (Err(_), Some(access)) => {
+                        if !entered.iter().any(|(other, _)| other == mount_ns) && entered.len() < MOST_ENTERED {
+                            // On the way there, there is no way through it.
+                            entered.push((*mount_ns, None));
+                            let opened = through_any(proc, snapshot, Some(access), *mount_ns, entered).ok();
+                            entered.retain(|(other, _)| other != mount_ns);
+                            entered.push((*mount_ns, opened));
+                        }
+                        let known = entered.iter().find(|(other, _)| other == mount_ns);
+                        let opened = known.and_then(|(_, opened)| opened.as_ref()).ok_or(Errno::NOENT);
+                        opened.and_then(|fd| inside(access, fd, path, id))
+                    }
+                    (opened, _) => opened,
+                }
             }
             Holder::Mount { mount_ns, mount_id, path: Some(path), .. } => {
                 let procfs = Roots::new(proc, members(snapshot, *mount_ns)).mount(path, *mount_id);
@@ -63,7 +126,13 @@ pub fn open_namespace(proc: &ProcRoot, snapshot: &Snapshot, id: NamespaceId) -> 
             Err(errno) => last = errno,
         }
     }
-    Err(Error::with_source(ErrorKind::Unreachable, what(), last))
+    Err(last)
+}
+
+/// What is bind-mounted at a path inside a mount namespace.
+fn inside(access: &dyn MountAccess, mount_ns: &OwnedFd, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Errno> {
+    let inside = access.enter(mount_ns.as_fd()).map_err(|error| error.errno)?;
+    inside.open_namespace(path, id).map_err(|error| error.errno).and_then(|fd| verified(fd, id))
 }
 
 /// The processes in a mount namespace, by the IDs of their first threads.

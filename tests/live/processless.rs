@@ -37,12 +37,17 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-/// Everything, with the helper of this build.
-fn discover(deadline: f64) -> Snapshot {
+/// The helper of this build.
+fn access(deadline: f64) -> Access {
     let mut options = SandboxOptions::default();
     options.program = HelperProgram::Carried;
-    let access = Access::new(options, std::time::Duration::from_secs_f64(deadline));
-    lxkns_core::discover_with(&ProcRoot::host().unwrap(), &DiscoveryOptions::everything(), &access).unwrap()
+    Access::new(options, std::time::Duration::from_secs_f64(deadline))
+}
+
+/// Everything, with that.
+fn discover(deadline: f64) -> Snapshot {
+    let (proc, options) = (ProcRoot::host().unwrap(), DiscoveryOptions::everything());
+    lxkns_core::discover_with(&proc, &options, &access(deadline)).unwrap()
 }
 
 /// Long enough for the busiest host: nothing here takes as long unless something is wrong.
@@ -121,6 +126,10 @@ fn nested() {
         above = inner;
     }
     assert_bind_mounted(&snapshot, net, inodes[2], user);
+    // From the snapshot alone, one gets there again.
+    let id = namespace(&snapshot, net).id;
+    let fd = lxkns_core::open_namespace_with(&ProcRoot::host().unwrap(), &snapshot, id, &access(LONG)).unwrap();
+    assert_eq!(rustix::fs::fstat(&fd).unwrap().st_ino, net);
 }
 
 fn held_by_a_descriptor() {
