@@ -85,7 +85,11 @@ impl Apt {
             .context("without apt, name a kernel with --kernel")?;
         let mirror = |archive: &str| {
             let found = mirrors.lines().find(|uri| uri.trim_end_matches('/').ends_with(archive));
-            found.with_context(|| format!("apt has no mirror of {archive}: name a kernel with --kernel"))
+            found.with_context(|| {
+                format!(
+                    "apt knows no mirror of {archive} (after `apt-get update` it may): or name a kernel with --kernel"
+                )
+            })
         };
         let mut sources = String::new();
         for (suite, is_security) in SUITES {
