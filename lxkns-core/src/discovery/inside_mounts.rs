@@ -58,7 +58,11 @@ impl<'a> Inside<'a> {
     fn enter(&self) -> Result<Box<dyn InsideMounts + 'a>, AccessError> {
         let access = self.search.access.ok_or_else(|| failed("enter", Errno::NOSYS))?;
         let fd = self.open().map_err(|errno| failed("open the mount namespace", errno))?;
-        access.enter(fd.as_fd())
+        access.enter(fd.as_fd()).map_err(|error| match error.errno {
+            // It is open, so that it has not gone.
+            Errno::NOENT | Errno::SRCH => AccessError { errno: Errno::NODEV, ..error },
+            _ => error,
+        })
     }
 
     /// Opens the mount namespace itself.
@@ -87,6 +91,5 @@ fn failed(operation: &'static str, errno: Errno) -> AccessError {
 
 /// Notes what could not be had of `object`.
 pub(super) fn gap(found: &mut Found, object: Object, error: AccessError) {
-    // ENOENT of a mount namespace that is there is no sign that it has gone.
     found.gap(Place::ProcesslessMounts, object, error.operation, error.errno);
 }
