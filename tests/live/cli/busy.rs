@@ -267,5 +267,8 @@ fn of_a_dump() {
     assert_eq!((ran.code, ran.problems().len()), (Some(0), 1), "{ran:?}");
     assert!(ran.problems()[0].contains("not in a dump"));
     assert_eq!(ran.json()["mounts"][0]["target"], base.path().to_str().unwrap());
-    assert_eq!(ran.json()["users"], json!([]));
+    assert_eq!(ran.json()["users"], Value::Null, "nobody knows");
+    let text = run_lxkns_with(&["busy", &number, "--from", "-"], &dump);
+    assert!(text.text().contains("is mounted in 1 mount namespace\n"), "{text:?}");
+    assert!(text.text().contains("released, unless somebody uses it, when\n"), "{text:?}");
 }
