@@ -52,7 +52,7 @@ fn mounts_and_users_with_what_would_release_them() {
            what is mounted on it is unmounted, then `umount /mnt`\n  \
            what covers mount 31 is unmounted, then `umount $'/mnt/\\033'`\n  \
            mnt:4026531832 ends (lxkns why mnt:4026531832)\n  \
-           `nsenter --mount=/proc/200/task/201/ns/mnt umount /x`\n"
+           `umount -N /proc/200/task/201/ns/mnt /x`\n"
     );
     let short = text(&snapshot, &users, 1);
     assert!(short.contains("    and 2 more (--all shows all)\n") && short.contains("  and 5 more"), "{short}");
