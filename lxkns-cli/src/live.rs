@@ -2,13 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
 
 use anyhow::Context as _;
-use lxkns_core::ProcRoot;
 use lxkns_core::model::{DiscoveryOptions, FileSystem, FileSystemUser, Gap, NamespaceId, NamespaceType, Snapshot};
 use lxkns_core::wire::{self, WriteOptions};
-use lxkns_mountns::{Access, SandboxOptions};
+use lxkns_core::{MountAccess as _, ProcRoot};
+use lxkns_mountns::{Access, DEADLINE, SandboxOptions};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
@@ -16,10 +18,14 @@ use crate::args::{DumpArgs, LookArgs, PatienceArgs};
 use crate::exit::Result;
 use crate::users::Users;
 
+/// The way into mount namespaces.
+pub(crate) fn access(patience: &PatienceArgs) -> Access {
+    Access::new(SandboxOptions::default(), patience.timeout)
+}
+
 /// Looks at the living host. The names of users are the host's.
-pub(crate) fn discover(patience: &PatienceArgs, options: &DiscoveryOptions) -> Result<Snapshot> {
-    let access = Access::new(SandboxOptions::default(), patience.timeout);
-    let mut snapshot = lxkns_core::discover_with(&ProcRoot::host()?, options, &access)?;
+pub(crate) fn discover(access: &Access, options: &DiscoveryOptions) -> Result<Snapshot> {
+    let mut snapshot = lxkns_core::discover_with(&ProcRoot::host()?, options, access)?;
     let users = Users::of_host();
     let uids = snapshot.namespaces.values().filter_map(|namespace| namespace.owner_uid);
     let named = uids.filter_map(|uid| Some((uid, users.name(uid)?.to_string()))).collect();
@@ -29,7 +35,12 @@ pub(crate) fn discover(patience: &PatienceArgs, options: &DiscoveryOptions) -> R
 
 /// Takes the snapshot from a file (`-` is standard input) where one is named, else from the living host.
 pub(crate) fn load(look: &LookArgs, options: &DiscoveryOptions) -> Result<Snapshot> {
-    let Some(path) = look.from.as_deref() else { return discover(&look.patience, options) };
+    load_with(look, &access(&look.patience), options)
+}
+
+/// As [`load`], with a way into mount namespaces that there is already.
+pub(crate) fn load_with(look: &LookArgs, access: &Access, options: &DiscoveryOptions) -> Result<Snapshot> {
+    let Some(path) = look.from.as_deref() else { return discover(access, options) };
     if path == Path::new("-") {
         return wire::read(io::stdin().lock()).context("standard input").map_err(Into::into);
     }
@@ -53,33 +64,63 @@ pub(crate) fn own_namespace(ns_type: NamespaceType) -> Option<NamespaceId> {
     Some(NamespaceId { ino: status.st_ino, dev: status.st_dev })
 }
 
-/// The namespace at a path, or `None` where there is something else. Nothing is opened but by name (`O_PATH`), no
-/// server of a network file system is asked, and nothing is mounted.
+/// The namespace at a path, or `None` where there is something else. Nothing is opened but by name (`O_PATH`).
 pub(crate) fn namespace_at(path: &Path) -> io::Result<Option<NamespaceId>> {
-    let named = rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let named = open_by_name(path)?;
     let proc = ProcRoot::host().map_err(io::Error::other)?;
     lxkns_core::namespace_of(&proc, named).map_err(io::Error::other)
 }
 
-/// The device number of a block device, or `None` where there is something else. No server of a network file system is
-/// asked, and nothing is mounted or opened.
+/// The device number of a block device, or `None` where there is something else. Nothing is opened but by name.
 pub(crate) fn block_device(path: &Path) -> Option<FileSystem> {
-    let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    let status = rustix::fs::statx(CWD, path, flags, StatxFlags::TYPE).ok()?;
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let status = rustix::fs::statx(open_by_name(path).ok()?, c"", flags, StatxFlags::TYPE).ok()?;
     let is_device = FileType::from_raw_mode(status.stx_mode.into()) == FileType::BlockDevice;
     is_device.then_some(FileSystem { major: status.stx_rdev_major, minor: status.stx_rdev_minor })
 }
 
 /// Whether a component of a path is a symbolic link, as far as the kernel knows without asking any file system.
 pub(crate) fn has_symbolic_link(path: &Path) -> bool {
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
-    let opened = rustix::fs::openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
-    matches!(opened, Err(Errno::LOOP))
+    matches!(open_cached(path, ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS), Err(Errno::LOOP))
 }
 
-/// The processes that use a file system, and what could not be read.
-pub(crate) fn users_of(snapshot: &Snapshot, file_system: FileSystem) -> Result<(Vec<FileSystemUser>, Vec<Gap>)> {
-    Ok(lxkns_core::file_system_users(&ProcRoot::host()?, snapshot, file_system))
+const BY_NAME: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
+/// Opens a path with `O_PATH`. It can lead over a file system whose server is gone, for which nobody waits long.
+fn open_by_name(path: &Path) -> io::Result<OwnedFd> {
+    match open_cached(path, ResolveFlags::empty()) {
+        // Not in the cache; or no kernel to ask for its cache alone, or a filter of system calls.
+        Err(Errno::AGAIN | Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
+        answer => return Ok(answer?),
+    }
+    let path = path.to_owned();
+    let (opened, answer) = sync_channel(1);
+    std::thread::Builder::new().name("lxkns-open".into()).spawn(move || {
+        let _ = opened.try_send(rustix::fs::open(path, BY_NAME, Mode::empty()));
+    })?;
+    let too_late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
+    Ok(answer.recv_timeout(DEADLINE).map_err(too_late)??)
+}
+
+/// From the kernel's cache alone. That does not answer either while somebody mounts or renames something, anywhere; which
+/// passes.
+fn open_cached(path: &Path, how: ResolveFlags) -> std::result::Result<OwnedFd, Errno> {
+    const TRIES: usize = 32;
+    let open = || rustix::fs::openat2(CWD, path, BY_NAME, Mode::empty(), how | ResolveFlags::CACHED);
+    (1..TRIES).map(|_| open()).find(|answer| !matches!(answer, Err(Errno::AGAIN))).unwrap_or_else(open)
+}
+
+/// The processes that use a file system, and what could not be read. Those that look into mount namespaces for us are
+/// left out, as we are: some may just be ending.
+pub(crate) fn users_of(
+    access: &Access,
+    snapshot: &Snapshot,
+    file_system: FileSystem,
+) -> Result<(Vec<FileSystemUser>, Vec<Gap>)> {
+    let helpers = access.helpers();
+    let (mut users, gaps) = lxkns_core::file_system_users(&ProcRoot::host()?, snapshot, file_system);
+    users.retain(|user| !helpers.contains(&user.pid));
+    Ok((users, gaps))
 }
 
 #[cfg(test)]

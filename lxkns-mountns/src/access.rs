@@ -1,21 +1,21 @@
 //! What discovery takes to look into mount namespaces.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lxkns_core::model::{NamespaceId, Pid};
 use lxkns_core::{AccessError, InsideMounts, MountAccess};
 use rustix::io::Errno;
 
+use crate::DEADLINE;
 use crate::error::{Error, ErrorKind};
 use crate::namespace::MountNamespace;
 use crate::sandboxes::{SandboxOptions, Sandboxes, Target};
 
-/// How often nobody may have answered before nothing more is tried: somebody can mount very many file systems that do
-/// not answer.
-const MOST_UNANSWERED: u32 = 8;
+/// How many deadlines it may take to open everything, before nothing more is tried: somebody can mount very many file
+/// systems that do not answer, or that do so just in time. What the kernel knows comes thousands of times as fast.
+const MOST_DEADLINES: u32 = 8;
 
 /// [`Sandboxes`] for [`lxkns_core::discover_with`]. There are none before they are needed, which on most hosts is never.
 ///
@@ -32,13 +32,14 @@ pub struct Access {
     options: SandboxOptions,
     deadline: Duration,
     sandboxes: Mutex<Option<Sandboxes>>,
-    unanswered: AtomicU32,
+    /// How long it has taken to open what was opened, or not.
+    spent: Mutex<Duration>,
 }
 
 impl Access {
     /// Helpers that are run like this, each of whose answers may take so long.
     pub fn new(options: SandboxOptions, deadline: Duration) -> Self {
-        Self { options, deadline, sandboxes: Mutex::default(), unanswered: AtomicU32::new(0) }
+        Self { options, deadline, sandboxes: Mutex::default(), spent: Mutex::default() }
     }
 
     fn sandboxes(&self) -> Result<Sandboxes, Error> {
@@ -49,29 +50,31 @@ impl Access {
         }
     }
 
-    fn error(&self, error: &Error) -> AccessError {
-        if error.kind() == ErrorKind::TimedOut {
-            self.unanswered.fetch_add(1, Ordering::Relaxed);
-        }
-        let mut operation = error.operation().to_owned();
-        if let Some(pid) = error.abandoned() {
-            operation += &format!("; helper PID {pid} is left behind");
-        }
+    fn error(error: &Error) -> AccessError {
         let errno = match error.kind() {
             // That there is no helper says nothing of what was asked for.
             ErrorKind::NoHelper => Errno::NOEXEC,
             ErrorKind::NotWanted => Errno::NXIO,
             _ => error.errno(),
         };
-        AccessError { operation: operation.into(), errno }
+        AccessError { operation: error.operation().to_owned().into(), errno }
+    }
+
+    fn spend(&self, since: Instant) {
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner) += since.elapsed();
+    }
+
+    /// How long it may take: however short a deadline is, what is answered is not to run into this.
+    fn most(&self) -> Duration {
+        self.deadline.max(DEADLINE).saturating_mul(MOST_DEADLINES)
     }
 
     /// Whether it is still worth trying.
     fn is_answered(&self) -> Result<(), AccessError> {
-        if self.unanswered.load(Ordering::Relaxed) < MOST_UNANSWERED {
+        if *self.spent.lock().unwrap_or_else(PoisonError::into_inner) < self.most() {
             return Ok(());
         }
-        let operation = "open in mount namespace: not tried, since too many have not answered";
+        let operation = "open in mount namespace: not tried, since answers have taken too long altogether";
         Err(AccessError { operation: operation.into(), errno: Errno::TIMEDOUT })
     }
 }
@@ -79,10 +82,16 @@ impl Access {
 impl MountAccess for Access {
     fn enter(&self, mount_ns: BorrowedFd<'_>) -> Result<Box<dyn InsideMounts + '_>, AccessError> {
         self.is_answered()?;
+        let began = Instant::now();
         let opened = self.sandboxes().and_then(|sandboxes| sandboxes.open(Target::Fd(mount_ns.as_fd()), self.deadline));
         match opened {
             Ok(namespace) => Ok(Box::new(Inside { access: self, namespace })),
-            Err(error) => Err(self.error(&error)),
+            Err(error) => {
+                if error.kind() == ErrorKind::TimedOut {
+                    self.spend(began);
+                }
+                Err(Self::error(&error))
+            }
         }
     }
 
@@ -99,12 +108,14 @@ struct Inside<'a> {
 
 impl InsideMounts for Inside<'_> {
     fn mountinfo(&self) -> Result<Vec<u8>, AccessError> {
-        self.namespace.mountinfo().map_err(|error| self.access.error(&error))
+        self.namespace.mountinfo().map_err(|error| Access::error(&error))
     }
 
     fn open_namespace(&self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, AccessError> {
         self.access.is_answered()?;
+        let began = Instant::now();
         let opened = self.namespace.open_namespace(path, Some(id), self.access.deadline);
-        opened.map_err(|error| self.access.error(&error))
+        self.access.spend(began);
+        opened.map_err(|error| Access::error(&error))
     }
 }

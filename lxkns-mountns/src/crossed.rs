@@ -39,8 +39,11 @@ pub(crate) fn mounts(mountinfo: &[u8], path: &[u8]) -> Vec<Crossed> {
     let ends = path.iter().enumerate().filter(|(at, byte)| **byte == b'/' && *at > 0).map(|(at, _)| at);
     for end in [1].into_iter().chain(ends).chain([path.len()]) {
         let point = path.get(..end).unwrap_or(path);
-        // What is mounted there can be mounted over in its turn.
-        while let Some(over) = on.get(&(current.id, point)) {
+        // What is mounted there can be mounted over in its turn. A list that was read while mounts came and went can go
+        // in a circle, since IDs are given again.
+        while let Some(over) = on.get(&(current.id, point))
+            && crossed.len() <= mounts.len()
+        {
             current = over;
             crossed.push(crossing(end, current));
         }
@@ -139,6 +142,10 @@ mod tests {
     fn a_root_that_is_mounted_over() {
         let text = b"20 1 254:0 / / rw - ext4 a rw\n30 20 0:40 / / rw - tmpfs a rw\n31 30 0:41 / /x rw - fuse a rw\n";
         assert_eq!(devices(text, b"/x/y"), [(0, (254, 0)), (1, (0, 40)), (2, (0, 41))]);
+        let circle =
+            b"20 1 254:0 / / rw - ext4 a rw\n30 20 0:40 / /x rw - tmpfs a rw\n31 30 0:41 / /x rw - tmpfs a rw\n\
+            30 31 0:42 / /x rw - tmpfs a rw\n";
+        assert!(devices(circle, b"/x/y").len() <= 5, "IDs that were given again while it was read");
         let own_parent = b"20 20 254:0 / / rw - ext4 a rw\n";
         assert_eq!(devices(own_parent, b"/x/y"), [(0, (254, 0))]);
     }

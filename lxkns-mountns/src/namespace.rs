@@ -1,7 +1,7 @@
 //! A mount namespace that is looked into.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use lxkns_core::model::NamespaceId;
@@ -28,7 +28,17 @@ pub struct MountNamespace {
     user_namespace: Option<OwnedFd>,
     id: NamespaceId,
     mountinfo: Mutex<Result<OwnedFd, Errno>>,
-    helper: Mutex<Option<Helper>>,
+    turn: Mutex<Turn>,
+    next: Condvar,
+}
+
+/// Whose turn it is to ask the helper.
+#[derive(Debug)]
+struct Turn {
+    is_taken: bool,
+    /// Not there while somebody asks it, nor after it has been abandoned.
+    helper: Option<Helper>,
+    pid: Option<u32>,
 }
 
 impl MountNamespace {
@@ -48,7 +58,8 @@ impl MountNamespace {
             user_namespace,
             id,
             mountinfo: Mutex::new(mountinfo),
-            helper: Mutex::new(Some(helper)),
+            turn: Mutex::new(Turn { is_taken: false, pid: Some(helper.pid()), helper: Some(helper) }),
+            next: Condvar::new(),
         })
     }
 
@@ -59,7 +70,7 @@ impl MountNamespace {
 
     /// The process ID of the helper, if there is one at the moment.
     pub fn helper(&self) -> Option<u32> {
-        self.helper.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Helper::pid)
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner).pid
     }
 
     /// All mounts of the namespace, as text in the form of `/proc/PID/mountinfo` (`proc_pid_mountinfo(5)`), read anew
@@ -75,20 +86,18 @@ impl MountNamespace {
         const OPERATION: &str = "read mountinfo of the mount namespace";
         let mountinfo = self.mountinfo.lock().unwrap_or_else(PoisonError::into_inner);
         let mountinfo = mountinfo.as_ref().map_err(|errno| Error::call(OPERATION, *errno))?;
-        let mut text = Vec::with_capacity(16 * 1024);
-        loop {
-            let length = text.len();
-            if length >= LONGEST_LIST {
-                return Err(Error::new(ErrorKind::TooLong, OPERATION, Errno::FBIG));
-            }
-            text.resize(length + (length / 2).max(16 * 1024), 0);
-            let count = rustix::io::retry_on_intr(|| rustix::io::pread(mountinfo, &mut text[length..], length as u64))
+        let mut text = Vec::new();
+        // The kernel gives little more than a page at a time, whatever there is room for.
+        let mut piece = [0; 16 * 1024];
+        while text.len() < LONGEST_LIST {
+            let count = rustix::io::retry_on_intr(|| rustix::io::pread(mountinfo, &mut piece, text.len() as u64))
                 .map_err(|errno| Error::call(OPERATION, errno))?;
-            text.truncate(length + count);
-            if count == 0 {
-                return Ok(text);
+            match &piece[..count] {
+                [] => return Ok(text),
+                read => text.extend_from_slice(read),
             }
         }
+        Err(Error::new(ErrorKind::TooLong, OPERATION, Errno::FBIG))
     }
 
     /// Opens a namespace that is bind-mounted at this path, as the namespace's own root sees it: `want`, or any.
@@ -121,7 +130,10 @@ impl MountNamespace {
         let fd = self.open(Want::FileOrDirectory, path, Deadline::after(wait))?;
         match file_type(&fd) {
             Ok(FileType::RegularFile | FileType::Directory) => Ok(fd),
-            Ok(_) => Err(not_wanted(Errno::NXIO)),
+            Ok(_) => {
+                close_elsewhere(fd);
+                Err(not_wanted(Errno::NXIO))
+            }
             Err(errno) => Err(Error::call("statx of what the helper has opened", errno)),
         }
     }
@@ -130,33 +142,54 @@ impl MountNamespace {
     pub fn close(self) {}
 
     fn open(&self, want: Want, path: &[u8], deadline: Deadline) -> Result<OwnedFd, Error> {
-        let mut current = self.helper.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut helper = match current.take() {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut turn, _) = self
+            .next
+            .wait_timeout_while(turn, deadline.left(), |turn| turn.is_taken)
+            .unwrap_or_else(PoisonError::into_inner);
+        if turn.is_taken {
+            return Err(Error::new(ErrorKind::Busy, "open in mount namespace: wait for others who ask", Errno::BUSY));
+        }
+        turn.is_taken = true;
+        let mut helper = turn.helper.take();
+        drop(turn);
+        let opened = self.ask(&mut helper, want, path, deadline);
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        *turn = Turn { is_taken: false, pid: helper.as_ref().map(Helper::pid), helper };
+        self.next.notify_one();
+        opened
+    }
+
+    /// Asks the helper, or a new one if the last has been abandoned. Takes away one that is of no use any more.
+    fn ask(&self, current: &mut Option<Helper>, want: Want, path: &[u8], deadline: Deadline) -> Result<OwnedFd, Error> {
+        let helper = match current {
             Some(helper) => helper,
-            // The last one has been abandoned.
             None => {
                 let user = self.user_namespace.as_ref().map(|fd| fd.as_fd());
-                Helper::start(&self.pool, self.namespace.as_fd(), user, deadline)?.0
+                current.insert(Helper::start(&self.pool, self.namespace.as_fd(), user, deadline)?.0)
             }
         };
         let avoided = self.pool.avoided();
-        let is_avoided = !avoided.is_empty() && self.crossed(path).iter().any(|mount| avoided.contains(&mount.device));
-        match helper.open(want, !is_avoided, path, deadline) {
-            Ok(fd) => {
-                *current = Some(helper);
-                Ok(fd)
+        let mut opened = helper.open(want, avoided.is_empty(), path, deadline);
+        if !avoided.is_empty()
+            && let Err(Failure::Refused(error)) = &opened
+            && [Errno::AGAIN, Errno::NOSYS, Errno::PERM, Errno::INVAL].contains(&error.errno())
+        {
+            // The kernel's cache does not know. The list of mounts is looked at only now: it can be long.
+            if self.crossed(path).iter().any(|mount| avoided.contains(&mount.device)) {
+                return Err(Error::new(ErrorKind::Avoided, "open in mount namespace", Errno::TIMEDOUT));
             }
-            Err(Failure::Refused(error)) => {
-                *current = Some(helper);
-                let not_cached = [Errno::AGAIN, Errno::NOSYS, Errno::PERM, Errno::INVAL].contains(&error.errno());
-                if is_avoided && not_cached {
-                    return Err(Error::new(ErrorKind::Avoided, "open in mount namespace", Errno::TIMEDOUT));
-                }
+            opened = helper.open(want, true, path, deadline);
+        }
+        match opened {
+            Ok(fd) => Ok(fd),
+            Err(Failure::Refused(error)) => Err(error),
+            Err(Failure::Broken(error)) => {
+                *current = None;
                 Err(error)
             }
-            Err(Failure::Broken(error)) => Err(error),
             Err(Failure::Silent(walking)) => {
-                let pid = helper.abandon();
+                let pid = current.take().map(Helper::abandon);
                 let crossed = self.crossed(path);
                 let asked = match walking {
                     Some(offset) => crossed::asked(&crossed, offset),
@@ -167,7 +200,7 @@ impl MountNamespace {
                     self.pool.avoid((major, minor));
                     operation += &format!(", over file system {major}:{minor}");
                 }
-                Err(Error::timed_out(operation, Some(pid)))
+                Err(Error::timed_out(operation, pid))
             }
         }
     }

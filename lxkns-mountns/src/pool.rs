@@ -54,7 +54,14 @@ impl Pool {
             return Err(Error::call("fstatfs of /proc: it is no procfs", Errno::NODEV));
         }
         let own = rustix::fs::statat(&procfs, c"self/ns/mnt", rustix::fs::AtFlags::empty());
-        let nsfs = own.map_err(|errno| Error::call("stat of /proc/self/ns/mnt", errno))?.st_dev;
+        let nsfs = match own {
+            Ok(own) => own.st_dev,
+            // It belongs to another PID namespace. Nothing has gone.
+            Err(Errno::NOENT) => {
+                return Err(Error::call("stat of /proc/self/ns/mnt: not this process's", Errno::NODEV));
+            }
+            Err(errno) => return Err(Error::call("stat of /proc/self/ns/mnt", errno)),
+        };
         let (running, one_less, dead) = (Mutex::default(), Condvar::new(), Mutex::default());
         Ok(Self { program, spawner, procfs, nsfs, most: most.max(1), running, one_less, dead })
     }

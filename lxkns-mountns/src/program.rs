@@ -36,7 +36,7 @@ pub enum HelperProgram {
     /// them there but root, the caller, and who owns the running program. `PATH` does not count.
     #[default]
     Find,
-    /// This file.
+    /// This file, from the working directory of the moment if the path is relative.
     File(PathBuf),
     /// The copy that this library carries inside.
     Carried,
@@ -58,7 +58,14 @@ impl Program {
             given => given,
         };
         match from {
-            HelperProgram::File(path) => Ok(Self { path: path.clone(), _copy: None }),
+            // A bare name would be looked for in PATH.
+            HelperProgram::File(path) => match std::path::absolute(path) {
+                Ok(path) => Ok(Self { path, _copy: None }),
+                Err(error) => {
+                    let errno = Errno::from_io_error(&error).unwrap_or(Errno::NOENT);
+                    Err(Error::new(ErrorKind::NoHelper, format!("find the helper {}", path.display()), errno))
+                }
+            },
             _ => carried(),
         }
     }
@@ -66,7 +73,8 @@ impl Program {
 
 /// The running program, and who owns it.
 fn running() -> Option<(PathBuf, u32)> {
-    let path = std::env::current_exe().ok()?;
+    // The kernel has followed all links; another procfs than the kernel's need not have.
+    let path = std::env::current_exe().ok()?.canonicalize().ok()?;
     let owner = std::fs::metadata(&path).ok()?.uid();
     Some((path, owner))
 }
@@ -87,13 +95,18 @@ fn find(variable: Option<OsString>, is_secure: bool, running: &Option<(PathBuf, 
     found.map_or(HelperProgram::Carried, HelperProgram::File)
 }
 
-/// Whether only these users can have put this file there.
+/// Whether only these users can have put this file there, and can put another there before it is run. A symbolic link
+/// on the way counts as somebody else's.
 fn is_trusted(path: &Path, trusted: &[u32]) -> bool {
     let is_theirs = |metadata: &Metadata| trusted.contains(&metadata.uid()) && metadata.mode() & 0o022 == 0;
-    let directory = path.parent().and_then(|directory| std::fs::metadata(directory).ok());
-    let file = std::fs::symlink_metadata(path).ok();
-    directory.is_some_and(|directory| is_theirs(&directory))
-        && file.is_some_and(|file| file.is_file() && is_theirs(&file))
+    // In a directory further up that is like /tmp, others can make names but not take these away.
+    let is_sticky = |metadata: &Metadata| trusted.contains(&metadata.uid()) && metadata.mode() & 0o1000 != 0;
+    let directory = |path: &Path| std::fs::symlink_metadata(path).ok().filter(Metadata::is_dir);
+    let file = std::fs::symlink_metadata(path).ok().filter(Metadata::is_file);
+    let mut above = path.ancestors().skip(1);
+    file.is_some_and(|file| is_theirs(&file))
+        && above.next().and_then(directory).is_some_and(|directory| is_theirs(&directory))
+        && above.all(|path| directory(path).is_some_and(|directory| is_theirs(&directory) || is_sticky(&directory)))
 }
 
 /// The carried copy, in memory that nobody can change any more.
@@ -113,7 +126,8 @@ fn carried() -> Result<Program, Error> {
         Err(Errno::INVAL) => rustix::fs::memfd_create(NAME, flags),
         made => made,
     };
-    let copy = copy.map_err(refused)?;
+    // Not among those that the child's own take the places of.
+    let copy = copy.and_then(|copy| rustix::io::fcntl_dupfd_cloexec(copy, 3)).map_err(refused)?;
     let mut rest = bytes;
     while !rest.is_empty() {
         let count = rustix::io::retry_on_intr(|| rustix::io::write(&copy, rest)).map_err(refused)?;
@@ -144,10 +158,13 @@ mod tests {
     #[test]
     fn a_file_counts_only_where_nobody_else_can_have_put_it() {
         let directory = tempfile::tempdir().unwrap();
-        let bin = directory.path().join("bin");
-        let libexec = directory.path().join("libexec/lxkns");
+        let prefix = directory.path().canonicalize().unwrap();
+        let bin = prefix.join("bin");
+        let libexec = prefix.join("libexec/lxkns");
         for directory in [&bin, &libexec] {
             fs::create_dir_all(directory).unwrap();
+        }
+        for directory in [&prefix, &bin, &prefix.join("libexec"), &libexec] {
             fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
         }
         let running = Some((bin.join("lxkns"), rustix::process::geteuid().as_raw()));
@@ -165,12 +182,23 @@ mod tests {
         put(&beside, 0o775);
         assert_eq!(find(None, false, &running), HelperProgram::File(below.clone()), "the group can write to it");
         put(&beside, 0o755);
+        fs::set_permissions(&prefix, Permissions::from_mode(0o775)).unwrap();
+        assert_eq!(find(None, false, &running), HelperProgram::Carried, "the group can put another directory there");
+        fs::set_permissions(&prefix, Permissions::from_mode(0o1777)).unwrap();
+        assert_eq!(find(None, false, &running), HelperProgram::File(beside.clone()), "nobody can move this one away");
         fs::set_permissions(&bin, Permissions::from_mode(0o1777)).unwrap();
         assert_eq!(find(None, false, &running), HelperProgram::File(below.clone()), "everybody can put one there");
         assert!(!is_trusted(&below, &[4_000_000_000]), "it is somebody else's");
         fs::remove_file(&below).unwrap();
         std::os::unix::fs::symlink(&beside, &below).unwrap();
         assert_eq!(find(None, false, &running), HelperProgram::Carried, "a link is no file");
+    }
+
+    #[test]
+    fn a_bare_name_is_not_looked_for_in_the_path() {
+        let program = Program::new(&HelperProgram::File("sh".into())).unwrap();
+        assert_eq!(program.path, std::env::current_dir().unwrap().join("sh"));
+        assert!(Program::new(&HelperProgram::File(PathBuf::new())).is_err());
     }
 
     #[test]

@@ -312,7 +312,7 @@ fn dead_server(death: Death) {
     // Who went there for us is named, and is none of the host's processes.
     let operations = snapshot.gaps.iter().map(|gap| &gap.operation);
     let left_behind: Vec<u32> = operations
-        .filter_map(|operation| operation.split_once("helper PID ")?.1.split(' ').next()?.parse().ok())
+        .filter_map(|operation| operation.split_once("; helper ")?.1.split(' ').next()?.parse().ok())
         .collect();
     assert!(!left_behind.is_empty(), "{:?}", snapshot.gaps);
     assert!(left_behind.iter().all(|&pid| !snapshot.processes.contains_key(&Pid(pid))), "{left_behind:?}");

@@ -19,7 +19,8 @@ use crate::view::why::SOME;
 /// Runs it.
 pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let is_live = args.look.from.is_none();
-    let mut snapshot = live::load(&args.look, &options())?;
+    let access = live::access(&args.look.patience);
+    let mut snapshot = live::load_with(&args.look, &access, &options())?;
     let home = super::home(&snapshot, is_live);
     let Some(meant) = file_system::resolve(&snapshot, home, &args.file_system, is_live) else {
         say(format_args!("{}: no mount is known that this is in", name(&args.file_system)));
@@ -35,11 +36,14 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
             name(&args.file_system)
         ));
     }
-    let (users, gaps) = if is_live { live::users_of(&snapshot, meant.file_system)? } else { Default::default() };
     let file_system = meant.file_system;
+    let users = if is_live { Some(live::users_of(&access, &snapshot, file_system)?) } else { None };
     snapshot.gaps.retain(|gap| matches!(gap.place, Place::BindMounts | Place::ProcesslessMounts));
-    snapshot.gaps.extend(gaps);
-    let busy = Busy::new(&snapshot, file_system, &users, home);
+    let users = users.map(|(users, gaps)| {
+        snapshot.gaps.extend(gaps);
+        users
+    });
+    let busy = Busy::new(&snapshot, file_system, users.as_deref(), home);
     let exit = if busy.is_there() {
         let limit = if args.all { usize::MAX } else { SOME };
         screen::print(|out| match args.json {
@@ -91,7 +95,8 @@ struct Answer {
     #[serde(rename = "maj:min")]
     number: String,
     mounts: Vec<MountAnswer>,
-    users: Vec<UserAnswer>,
+    /// `None`: not known, since a dump does not say.
+    users: Option<Vec<UserAnswer>>,
     /// What would release it: all of it must happen.
     release: Vec<String>,
 }
@@ -149,7 +154,7 @@ fn answer(busy: &Busy<'_>) -> Answer {
     Answer {
         number: busy.file_system.to_string(),
         mounts: mounts.collect(),
-        users: busy.users.iter().map(|user| user_answer(busy.snapshot, user)).collect(),
+        users: busy.users.map(|users| users.iter().map(|user| user_answer(busy.snapshot, user)).collect()),
         release: busy.release(),
     }
 }

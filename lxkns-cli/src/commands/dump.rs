@@ -15,7 +15,7 @@ pub(crate) fn run(args: &DumpArgs) -> Result {
         options.command_lines = Scope::None;
     }
     options.mounts = !args.no_mounts;
-    let snapshot = live::discover(&args.patience, &options)?;
+    let snapshot = live::discover(&live::access(&args.patience), &options)?;
     screen::print(|out| live::write(&snapshot, args, out))?;
     super::tell_gaps(&snapshot, Place::ALL.into_iter().collect());
     Ok(Exit::Done)

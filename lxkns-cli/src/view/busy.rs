@@ -18,7 +18,8 @@ use super::screen::Screen;
 pub(crate) struct Busy<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) file_system: FileSystem,
-    pub(crate) users: &'a [FileSystemUser],
+    /// Who uses it, where that is known.
+    pub(crate) users: Option<&'a [FileSystemUser]>,
     /// The mount namespace in which paths mean what they say.
     pub(crate) home: Option<NamespaceId>,
     /// Its mounts, by mount namespace.
@@ -32,7 +33,7 @@ impl<'a> Busy<'a> {
     pub(crate) fn new(
         snapshot: &'a Snapshot,
         file_system: FileSystem,
-        users: &'a [FileSystemUser],
+        users: Option<&'a [FileSystemUser]>,
         home: Option<NamespaceId>,
     ) -> Self {
         let of_it = |mounts: &'a [Mount]| -> Vec<_> {
@@ -51,7 +52,7 @@ impl<'a> Busy<'a> {
 
     /// Whether it is there at all, as far as that can be seen.
     pub(crate) fn is_there(&self) -> bool {
-        !self.mounts.is_empty() || !self.users.is_empty()
+        !self.mounts.is_empty() || self.users.is_some_and(|users| !users.is_empty())
     }
 
     /// Its mounts, by mount namespace.
@@ -82,8 +83,8 @@ impl<'a> Busy<'a> {
         screen.heading(out, &self.name())?;
         let of = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
         let namespaces = of(self.mounts.len(), "mount namespace", "mount namespaces");
-        let users = of(self.users.len(), "process", "processes");
-        writeln!(out, " is mounted in {namespaces} and used by {users}")?;
+        let used = self.users.map(|users| format!(" and used by {}", of(users.len(), "process", "processes")));
+        writeln!(out, " is mounted in {namespaces}{}", used.unwrap_or_default())?;
         for (&id, mounts) in self.mounts.iter().take(limit) {
             writeln!(out, "  {}", self.describe_namespace(id))?;
             for mount in mounts.iter().take(limit) {
@@ -92,13 +93,15 @@ impl<'a> Busy<'a> {
             more(out, "    ", mounts.len(), limit)?;
         }
         more(out, "  ", self.mounts.len(), limit)?;
-        for user in self.users.iter().take(limit) {
+        let users = self.users.unwrap_or_default();
+        for user in users.iter().take(limit) {
             let uses: Vec<_> = uses(user, limit);
             writeln!(out, "  {}: {}", self.describe_user(user), uses.join(", "))?;
         }
-        more(out, "  ", self.users.len(), limit)?;
+        more(out, "  ", users.len(), limit)?;
         let release = self.release();
-        writeln!(out, "released when")?;
+        let unless = if self.users.is_none() { ", unless somebody uses it," } else { "" };
+        writeln!(out, "released{unless} when")?;
         for line in release.iter().take(limit) {
             writeln!(out, "  {line}")?;
         }
@@ -145,7 +148,7 @@ impl<'a> Busy<'a> {
 
     /// What would release it, one thing a line: all of it must happen.
     pub(crate) fn release(&self) -> Vec<String> {
-        let users = self.users.iter().map(release_user);
+        let users = self.users.unwrap_or_default().iter().map(release_user);
         let mounts = self.mounts.iter().flat_map(|(&id, mounts)| mounts.iter().map(move |mount| (id, mount)));
         let mounts = mounts.map(|(id, mount)| match mount.path() {
             Some(path) => {

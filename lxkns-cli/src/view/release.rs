@@ -41,7 +41,8 @@ pub(crate) fn hint(
     })
 }
 
-/// The command that unmounts a path in a mount namespace.
+/// The command that unmounts a path in a mount namespace. In another one it is never a program of that namespace's,
+/// which `nsenter` would run with all the powers of whoever follows the hint.
 pub(crate) fn umount(
     snapshot: &Snapshot,
     ns_type: NamespaceType,
@@ -50,21 +51,21 @@ pub(crate) fn umount(
     is_bind: bool,
     home: Option<NamespaceId>,
 ) -> String {
-    let umount = format!("umount {}", shell_word(path));
+    let word = shell_word(path);
     if Some(mount_ns) == home {
         let name = path.strip_prefix(b"/run/netns/").or_else(|| path.strip_prefix(b"/var/run/netns/"));
         return match name.filter(|name| is_bind && ns_type == NamespaceType::Net && !name.contains(&b'/')) {
-            Some(name) => format!("`ip netns delete {}`, or `{umount}`", shell_word(name)),
-            None => format!("`{umount}`"),
+            Some(name) => format!("`ip netns delete {}`, or `umount {word}`", shell_word(name)),
+            None => format!("`umount {word}`"),
         };
     }
     let namespace = snapshot.namespaces.get(&mount_ns);
     if let Some(pid) = namespace.and_then(|namespace| namespace.leaders.first()) {
-        return format!("`nsenter -t {pid} -m {umount}`");
+        return format!("`umount -N {pid} {word}`");
     }
     let way = namespace.and_then(|namespace| names::ways(snapshot, namespace, home).next());
     match way {
-        Some(Way::Proc(path) | Way::Mount(path)) => format!("`nsenter --mount={} {umount}`", shell_word(&path)),
+        Some(Way::Proc(holder) | Way::Mount(holder)) => format!("`umount -N {} {word}`", shell_word(&holder)),
         _ => {
             let mount_ns = names::target(snapshot, mount_ns);
             format!("{mount_ns} ends (lxkns why {mount_ns})")
@@ -95,7 +96,7 @@ mod tests {
             (Holder::Owned { ns: id(9) }, "9 ends (lxkns why 9)"),
             (mount(HOME, Some("/run/netns/a b")), "`ip netns delete 'a b'`, or `umount '/run/netns/a b'`"),
             (mount(HOME, Some("/x")), "`umount /x`"),
-            (mount(LOOSE, Some("/x")), "`nsenter --mount=/proc/200/task/201/ns/mnt umount /x`"),
+            (mount(LOOSE, Some("/x")), "`umount -N /proc/200/task/201/ns/mnt /x`"),
             (mount(ODD, Some("/x")), "pid:4026532500 ends (lxkns why pid:4026532500)"),
             (mount(LEFT, None), "what covers it is unmounted, or net:4026532300 ends (lxkns why net:4026532300)"),
         ] {
@@ -103,6 +104,6 @@ mod tests {
         }
         assert_eq!(hint(&snapshot, NamespaceType::Net, &Holder::Kernel, None), None);
         let elsewhere = hint(&snapshot, NamespaceType::Net, &mount(HOME, Some("/run/netns/a")), None);
-        assert_eq!(elsewhere.as_deref(), Some("`nsenter -t 1 -m umount /run/netns/a`"));
+        assert_eq!(elsewhere.as_deref(), Some("`umount -N 1 /run/netns/a`"));
     }
 }

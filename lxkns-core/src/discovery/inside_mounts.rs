@@ -65,7 +65,11 @@ impl<'a> Inside<'a> {
     fn enter(&mut self) -> Result<Box<dyn InsideMounts + 'a>, AccessError> {
         let access = self.search.access.ok_or_else(|| failed("enter", Errno::NOSYS))?;
         match self.open() {
-            Ok(fd) => access.enter(fd.as_fd()),
+            Ok(fd) => access.enter(fd.as_fd()).map_err(|error| match error.errno {
+                // It is open, so that it has not gone.
+                Errno::NOENT | Errno::SRCH => AccessError { errno: Errno::NODEV, ..error },
+                _ => error,
+            }),
             Err(errno) => {
                 self.is_lost = GapKind::of(errno.raw_os_error()) == GapKind::Gone;
                 Err(failed("open the mount namespace", errno))

@@ -137,7 +137,8 @@ fn mount_path() {
         let why = why(&ino);
         assert_safe(&why, Some(3));
         // The command that releases it can be pasted: a shell reads just that path from it.
-        let quoted = why.text().split(" umount ").nth(1).unwrap().trim_end().trim_end_matches('`').to_owned();
+        let command = format!("`umount -N {} ", actor.pid());
+        let quoted = why.text().split(&command).nth(1).unwrap().trim_end().trim_end_matches('`').to_owned();
         if probe::program_exists("bash") {
             let script = format!("printf %s {quoted}");
             let output = Command::new("bash").args(["-c", &script]).output().unwrap();

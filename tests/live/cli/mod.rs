@@ -55,6 +55,11 @@ fn unprivileged(directory: &Path) -> Command {
     for path in [directory, &copy] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
+    // While another test forks, the copy can still be open for writing in the child.
+    let is_busy = |error: std::io::Error| error.kind() == std::io::ErrorKind::ExecutableFileBusy;
+    while Command::new(&copy).arg("--help").output().is_err_and(is_busy) {
+        std::thread::yield_now();
+    }
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]).arg(copy);
     command

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use lxkns_fixture::Actor;
+use lxkns_fixture::fuse::{DeadFuse, Death};
 use serde_json::Value;
 
-use crate::harness::Need::{Kernel, Program, UserNamespaces};
+use crate::harness::Need::{File, FileSystem, Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Test, test};
 use crate::live::directory;
 use crate::live::mounts::random_tree;
@@ -19,9 +20,20 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::mounts::without_a_process", &[UserNamespaces, Kernel(6, 11)], without_a_process),
         test("cli::mounts::peers", &[UserNamespaces], peers),
         test("cli::mounts::targets", &[UserNamespaces], targets),
+        test("cli::mounts::dead_path", &[Root, File("/dev/fuse"), FileSystem("fuse")], dead_path),
         test("cli::mounts::of_a_dump", &[UserNamespaces], of_a_dump),
         test("cli::mounts::hostile_names", &[UserNamespaces], hostile_names),
     ]
+}
+
+/// The path that is typed leads over a file system whose server is gone.
+fn dead_path() {
+    let base = directory();
+    let actor = Actor::spawn_in(&["mnt"]);
+    let fuse = DeadFuse::mount(&actor, base.path(), Death::Unread);
+    fuse.die();
+    let path = format!("/proc/{}/root{}/file", actor.pid(), base.path().display());
+    run_lxkns(["mounts", &path]).fails(3, "no answer in time");
 }
 
 const MS_SHARED: u64 = 1 << 20;

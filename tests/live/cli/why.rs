@@ -145,10 +145,7 @@ fn bind_mount() {
     let (pid, mnt, path) = (actor.pid(), actor.ns_inode("mnt"), path.to_str().unwrap());
     let said = why(net);
     let quoted = format!("$'{}'", path.replace('\'', "\\'"));
-    said.has(
-        &format!("bind mount {path} in mnt:[{mnt}] of process {pid} ("),
-        &format!("`nsenter -t {pid} -m umount {quoted}`"),
-    );
+    said.has(&format!("bind mount {path} in mnt:[{mnt}] of process {pid} ("), &format!("`umount -N {pid} {quoted}`"));
     said.has_only(json!({ "kind": "bind-mount", "mount_ns": mnt, "path": path }));
     let mount_id = format!(", mount ID {}\n", said.json["holders"][0]["mount_id"]);
     assert!(said.text.contains(&mount_id), "{}", said.text);
@@ -172,7 +169,7 @@ fn file_system() {
     let said = why(init.ns_inode("pid"));
     said.has(
         &format!("proc mounted at {path} in mnt:[{mnt}] of process"),
-        &format!("`nsenter -t {} -m umount {path}`", actor.pid()),
+        &format!("`umount -N {} {path}`", actor.pid()),
     );
     let holders = said.json["holders"].as_array().unwrap();
     let mount = holders.iter().find(|holder| holder["kind"] == "file-system").unwrap();

@@ -18,6 +18,7 @@ pub(super) fn tests() -> Vec<Test> {
     vec![
         test("mountns::dead::unread", FUSE, unread),
         test("mountns::dead::unanswered", FUSE, unanswered),
+        test("mountns::dead::for_others_who_ask", FUSE, for_others_who_ask),
         test("mountns::dead::with_the_owner_gone", FUSE, with_the_owner_gone),
         test("mountns::dead::on_the_callers_own_path", FUSE, on_the_callers_own_path),
         test("mountns::dead::in_a_user_namespace", FUSE, in_a_user_namespace),
@@ -104,6 +105,23 @@ fn unanswered() {
     soon("the helper's end", || sandboxes.abandoned().is_empty());
     assert!(is_gone(pid));
     assert_eq!(sandboxes.helpers(), [namespace.helper().unwrap()]);
+}
+
+/// Who waits for another's turn waits no longer than is wanted, and the helper is not blamed for it.
+fn for_others_who_ask() {
+    let Dead { sandboxes, namespace, fuse, net, actor: _actor } = dead(Death::Unanswered);
+    let pid = namespace.helper();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| namespace.open_namespace(b"/tmp/fuse/file", Some(net), LONG));
+        fuse.wait_for_request();
+        let error = namespace.open_namespace(b"/tmp/net", Some(net), Duration::from_millis(10)).unwrap_err();
+        assert_eq!((error.kind(), error.abandoned()), (ErrorKind::Busy, None), "{error}");
+        assert_eq!(namespace.helper(), pid, "that does not wait at all");
+        fuse.abort();
+        assert_ne!(first.join().unwrap().unwrap_err().kind(), ErrorKind::TimedOut);
+    });
+    assert_eq!(id_of(&namespace.open_namespace(b"/tmp/net", Some(net), LONG).unwrap()), net);
+    assert_eq!((namespace.helper(), sandboxes.abandoned().len()), (pid, 0));
 }
 
 /// What was abandoned is reaped when it ends, also when nothing else of the library is left.
