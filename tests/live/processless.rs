@@ -50,8 +50,8 @@ fn discover(deadline: f64) -> Snapshot {
     lxkns_core::discover_with(&proc, &options, &access(deadline)).unwrap()
 }
 
-/// Long enough for the busiest host: nothing here takes as long unless something is wrong.
-const LONG: f64 = 20.0;
+/// Long enough for a busy host. What others have mounted that does not answer takes as long, each.
+const LONG: f64 = 5.0;
 
 /// An actor in a mount namespace with an empty file system of its own, which it shares with those that it forks.
 fn with_tmpfs() -> (Actor, PathBuf) {
@@ -198,7 +198,7 @@ fn dump(denied: &[&str]) -> Snapshot {
     if !interfaces.is_empty() {
         deny::deny(&mut command, &interfaces, Errno::NOSYS.raw_os_error()).unwrap();
     }
-    let ran = run(command.args(["dump", "--no-cmdline", "--timeout", "20"])).ok();
+    let ran = run(command.args(["dump", "--no-cmdline", "--timeout", "5"])).ok();
     lxkns_core::wire::read(ran.stdout.as_slice()).unwrap()
 }
 
@@ -255,7 +255,9 @@ fn an_overmounted_root() {
         );
     }
     let without = dump(&["listmount"]);
-    assert!(without.by_ino(net).is_none());
+    // Since 6.19 the kernel lists the namespace itself, but not where it is mounted.
+    let is_mounted = |holder: &Holder| matches!(holder, Holder::BindMount { .. });
+    assert!(!without.by_ino(net).is_some_and(|namespace| namespace.holders.iter().any(is_mounted)));
     let id = namespace(&without, mnt).id;
     assert_eq!(without.mounts[&id].len(), 1);
     let is_about =

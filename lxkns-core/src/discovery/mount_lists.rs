@@ -9,6 +9,8 @@ use rustc_hash::FxHashSet;
 use rustix::fs::StatxFlags;
 use rustix::io::Errno;
 
+use lxkns_sys::StatmountMask;
+
 use super::inside_mounts::{self, Inside};
 use super::mount_facts::{of_facts, of_mountinfo, statmount};
 use super::search::{Found, Search};
@@ -38,9 +40,14 @@ pub(super) fn of(
         }
     }
     found.buffer = buffer;
-    if let Err((operation, errno)) = list.add_listed(search, mount_ns, found) {
-        list.add_visited(found, mount_ns, inside);
-        list.note_what_is_missing(search, found, mount_ns, operation, errno);
+    match list.add_listed(search, mount_ns, found) {
+        // Before 6.14 the kernel does not say what a file system was made from, but to who enters.
+        Ok(()) if search.options.mounts && inside.is_possible() => list.fill_in(found, inside),
+        Ok(()) => {}
+        Err((operation, errno)) => {
+            list.add_visited(found, mount_ns, inside);
+            list.note_what_is_missing(search, found, mount_ns, operation, errno);
+        }
     }
     list.finish(search.options.mounts)
 }
@@ -133,11 +140,17 @@ impl List {
             return Err(("listmount", Errno::NOSYS));
         }
         let listed = unique_ids(unique_id).map_err(|errno| ("listmount", errno))?;
+        let mut buffer = Vec::new();
+        // Since 7.2 it begins with the rootfs that everything is mounted on, which mountinfo shows nobody.
+        let begins_with_rootfs = match listed.first() {
+            Some(&first) => is_rootfs(unique_id, first, &mut buffer).map_err(|errno| ("statmount", errno))?,
+            None => false,
+        };
         // It lists what is below one mount at the root. What began there has at least that, and is cheaper.
-        if self.is_whole && listed.len() <= self.mounts.len() {
+        if self.is_whole && listed.len() - usize::from(begins_with_rootfs) <= self.mounts.len() {
             return Ok(());
         }
-        let mut buffer = Vec::new();
+        let known = self.mounts.len();
         for id in listed {
             match statmount(unique_id, id, &mut buffer, |id| self.ids.contains(&id)) {
                 Ok(Some(facts)) => {
@@ -152,7 +165,45 @@ impl List {
             }
         }
         self.is_whole = true;
+        if begins_with_rootfs {
+            self.drop_rootfs(known);
+        }
         Ok(())
+    }
+
+    /// Leaves out the rootfs, if it was not among the first `known` mounts, and if something is mounted over it.
+    fn drop_rootfs(&mut self, known: usize) {
+        let Some(rootfs) = (known..self.mounts.len()).find(|&index| *self.mounts[index].fs_type == *"rootfs") else {
+            return;
+        };
+        let id = self.mounts[rootfs].id;
+        let is_over = |mount: &Mount| mount.parent_id == id && mount.id != id && mount.path().is_some_and(|p| p == "/");
+        if self.mounts.iter().any(is_over) {
+            self.mounts.remove(rootfs);
+        }
+    }
+
+    /// Has somebody enter for what the kernel's list leaves out of mounts.
+    fn fill_in(&mut self, found: &mut Found, inside: &mut Inside<'_>) {
+        let lacks = |mount: &Mount| mount.source.is_none() || mount.super_options.is_none();
+        if !self.mounts.iter().any(lacks) {
+            return;
+        }
+        // Who cannot be told this is not told that it is missing: nothing that was looked for is.
+        let Ok(text) = inside.mountinfo() else { return };
+        let mut visited = Self::default();
+        for info in parse::mountinfo::parse(&text).flatten() {
+            visited.mounts.push(of_mountinfo(&mut found.texts, &info, None));
+        }
+        visited.mounts.sort_unstable_by_key(|mount| mount.id);
+        for mount in self.mounts.iter_mut().filter(|mount| lacks(mount)) {
+            if let Ok(index) = visited.mounts.binary_search_by_key(&mount.id, |mount| mount.id)
+                && visited.mounts[index].file_system == mount.file_system
+            {
+                let Mount { fs_type, source, super_options, .. } = visited.mounts[index].clone();
+                (mount.fs_type, mount.source, mount.super_options) = (fs_type, source, super_options);
+            }
+        }
     }
 
     /// Takes in what somebody sees who enters, unless that is known.
@@ -209,6 +260,15 @@ impl List {
             self.mounts.shrink_to_fit();
         }
         self.mounts
+    }
+}
+
+/// Whether a mount is the kernel's own first file system; not one that has gone.
+fn is_rootfs(mount_ns: u64, id: u64, buffer: &mut Vec<u64>) -> Result<bool, Errno> {
+    match lxkns_sys::statmount(mount_ns, id, StatmountMask::FS_TYPE, buffer) {
+        Ok(facts) => Ok(facts.fs_type.is_some_and(|fs_type| fs_type == b"rootfs")),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno),
     }
 }
 

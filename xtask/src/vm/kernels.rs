@@ -19,7 +19,7 @@ const SUITES: [(&str, bool); 4] = [("bullseye-security", true), ("bookworm", fal
 /// The package that always depends on the newest kernel of a suite; cloud kernels have built in what machines need.
 const NEWEST: &str = "linux-image-cloud-amd64";
 /// What the tests need and some kernels have as modules.
-const MODULES: [&str; 2] = ["tun", "fuse"];
+const MODULES: [&str; 4] = ["tun", "fuse", "overlay", "autofs4"];
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A kernel to try.

@@ -131,7 +131,7 @@ impl Run {
         let empty = self.outcomes.is_empty().then(|| "no test has run".to_owned());
         // A machine lacks what only a newer kernel has, and programs; it must have all else.
         let is_owed = |reason: &str| {
-            ["Linux ", "the program "].iter().any(|start| reason.starts_with(start))
+            ["Linux ", "the program ", "/bin/", "/usr/bin/"].iter().any(|start| reason.starts_with(start))
                 || reason.ends_with(" namespaces")
                 || (reason == "root" && self.who != "root")
         };
