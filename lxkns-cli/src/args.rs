@@ -1,5 +1,6 @@
 //! The options. One letter means one thing in every command.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use lxkns_core::model::NamespaceType;
 use crate::file_system;
 use crate::target::{Asked, PID_MAX};
 use crate::view::screen::Color;
+use crate::view::tree::CgroupDetail;
 use crate::view::{columns, mounts};
 
 const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
@@ -20,6 +22,7 @@ Examples:
   lxkns ls -t net -o +HOLDERS   the network namespaces, and how many things hold each
   lxkns why net:4026532281      what keeps this network namespace alive
   lxkns why /run/netns/blue     the same by a path
+  lxkns tree --owned            the user namespaces, and what each owns
   lxkns mounts 1234             the mounts that a process has around it
   lxkns dump >host.json         all there is to know, for later or elsewhere
   lxkns ls --from host.json     the namespaces of that time and host";
@@ -31,6 +34,15 @@ Examples:
   lxkns ls -o NS,TYPE,HOLDERS -t net      what holds the network namespaces, counted
   lxkns ls -rno NS,NSFS -t net            for scripts: one blank between fields, no headings
   lxkns ls --json -o +UNIQUEID,ONS        for programs";
+
+const TREE_EXAMPLES: &str = "\
+Examples:
+  lxkns tree                        the user namespaces, who created them, who is in them
+  lxkns tree --owned                with all namespaces that each owns
+  lxkns tree pid --users            the PID namespaces, and the user namespaces between them
+  lxkns tree proc                   the processes, with their PIDs in each PID namespace
+  lxkns tree proc 1234              only those above and below one
+  lxkns tree proc 72 --in 1234      the process that has PID 72 in the PID namespace of process 1234";
 
 const WHY_EXAMPLES: &str = "\
 Examples:
@@ -96,6 +108,9 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = LS_EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", columns::help()))]
     Ls(LsArgs),
+    /// Shows user namespaces, PID namespaces or processes as a tree
+    #[command(help_template = TEMPLATE, before_help = TREE_EXAMPLES, after_help = TARGET_HELP)]
+    Tree(TreeArgs),
     /// Says what keeps a namespace alive, and what would release it
     #[command(help_template = TEMPLATE, before_help = WHY_EXAMPLES, after_help = TARGET_HELP)]
     Why(WhyArgs),
@@ -150,6 +165,77 @@ pub(crate) struct LsArgs {
 
     #[command(flatten)]
     pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TreeArgs {
+    /// Which tree: of user namespaces (the usual one), of PID namespaces, or of processes
+    #[arg(value_name = "user|pid|proc", value_parser = OsStringValueParser::new().try_map(|text| KindOrTarget::parse(&text)))]
+    pub(crate) kind: Option<KindOrTarget>,
+
+    /// Only the branch with this namespace or process
+    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    pub(crate) target: Option<Asked>,
+
+    /// Of user namespaces: with the namespaces that each owns
+    #[arg(long)]
+    pub(crate) owned: bool,
+
+    /// Of PID namespaces: with the user namespaces that own them
+    #[arg(long)]
+    pub(crate) users: bool,
+
+    /// Of processes: the PID namespace in which TARGET is a PID, or a process in it
+    #[arg(long = "in", value_name = "PIDNS",
+          value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    pub(crate) seen_in: Option<Asked>,
+
+    /// Of namespaces: all topmost processes in each, and all threads whose process is elsewhere
+    #[arg(long)]
+    pub(crate) all_leaders: bool,
+
+    /// Control groups: with IDs cut short, in full, or off
+    #[arg(long, value_name = "HOW", value_enum, default_value_t, hide_default_value = true)]
+    pub(crate) cgroup: CgroupDetail,
+
+    /// For programs: JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+/// Which tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TreeKind {
+    /// User namespaces.
+    #[default]
+    User,
+    /// PID namespaces.
+    Pid,
+    /// Processes.
+    Proc,
+}
+
+/// The first word after `tree`: its kind can be left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KindOrTarget {
+    Kind(TreeKind),
+    Target(Asked),
+}
+
+impl KindOrTarget {
+    fn parse(text: &OsStr) -> Result<Self, String> {
+        match text.to_str() {
+            Some("user") => Ok(Self::Kind(TreeKind::User)),
+            Some("pid") => Ok(Self::Kind(TreeKind::Pid)),
+            Some("proc") => Ok(Self::Kind(TreeKind::Proc)),
+            _ => Asked::parse(text)
+                .map(Self::Target)
+                .map_err(|error| format!("not user, pid or proc; as a TARGET: {error}")),
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -13,12 +13,14 @@ mod dump;
 mod ls;
 mod man;
 mod mounts;
+mod tree;
 mod why;
 
 /// Runs a command.
 pub(crate) fn run(args: &Args) -> Result {
     match &args.command {
         Command::Ls(ls) => ls::run(ls, args.color),
+        Command::Tree(tree) => tree::run(tree, args.color),
         Command::Why(why) => why::run(why, args.color),
         Command::Mounts(mounts) => mounts::run(mounts, args.color),
         Command::Busy(busy) => busy::run(busy, args.color),

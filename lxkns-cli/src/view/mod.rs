@@ -1,5 +1,6 @@
 //! From a snapshot to text: nothing in here does I/O but writing to the output it is given.
 
+pub(crate) mod branches;
 pub(crate) mod busy;
 pub(crate) mod columns;
 pub(crate) mod counts;
@@ -10,4 +11,5 @@ pub(crate) mod names;
 pub(crate) mod release;
 pub(crate) mod screen;
 pub(crate) mod table;
+pub(crate) mod tree;
 pub(crate) mod why;

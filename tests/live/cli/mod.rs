@@ -8,6 +8,7 @@ mod ls;
 mod mounts;
 mod streams;
 mod terminal;
+mod tree;
 mod why;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,6 +24,7 @@ pub(super) fn tests() -> Vec<Test> {
         ls::tests(),
         mounts::tests(),
         busy::tests(),
+        tree::tests(),
         why::tests(),
         dump::tests(),
         errors::tests(),

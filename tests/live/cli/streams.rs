@@ -26,7 +26,7 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-const COMMANDS: [&[&str]; 11] = [
+const COMMANDS: [&[&str]; 13] = [
     &["ls"],
     &["ls", "-r"],
     &["ls", "--json"],
@@ -35,6 +35,8 @@ const COMMANDS: [&[&str]; 11] = [
     &["mounts"],
     &["mounts", "--json"],
     &["busy", "/"],
+    &["tree", "--owned"],
+    &["tree", "proc", "--json"],
     &["dump"],
     &["--help"],
     &["--version"],
