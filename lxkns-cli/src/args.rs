@@ -22,6 +22,7 @@ Examples:
   lxkns ls -t net -o +HOLDERS   the network namespaces, and how many things hold each
   lxkns why net:4026532281      what keeps this network namespace alive
   lxkns why /run/netns/blue     the same by a path
+  lxkns orphans                 the namespaces without any process, and what would release each
   lxkns tree --owned            the user namespaces, and what each owns
   lxkns mounts 1234             the mounts that a process has around it
   lxkns dump >host.json         all there is to know, for later or elsewhere
@@ -55,6 +56,13 @@ const DUMP_EXAMPLES: &str = "\
 Examples:
   lxkns dump >host.json
   lxkns dump --no-cmdline | ssh desk lxkns ls --from -";
+
+const ORPHANS_EXAMPLES: &str = "\
+Examples:
+  lxkns orphans                 the namespaces without any process or thread, by who holds them
+  lxkns orphans -t net,mnt      of these types
+  lxkns orphans --fail -t net   for monitoring: exit code 4 if there are some
+  lxkns orphans --json          for programs";
 
 const MOUNTS_EXAMPLES: &str = "\
 Examples:
@@ -114,6 +122,9 @@ pub(crate) enum Command {
     /// Says what keeps a namespace alive, and what would release it
     #[command(help_template = TEMPLATE, before_help = WHY_EXAMPLES, after_help = TARGET_HELP)]
     Why(WhyArgs),
+    /// Shows namespaces without any process or thread, and what would release them
+    #[command(help_template = TEMPLATE, before_help = ORPHANS_EXAMPLES)]
+    Orphans(OrphansArgs),
     /// Shows the mounts of a mount namespace
     #[command(help_template = TEMPLATE, before_help = MOUNTS_EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", mounts::help()))]
@@ -244,6 +255,28 @@ pub(crate) struct WhyArgs {
     #[arg(value_name = "TARGET", required = true,
           value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
     pub(crate) targets: Vec<Asked>,
+
+    /// Every holder, however many there are
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// For programs: JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct OrphansArgs {
+    /// Only of these types, separated by commas
+    #[arg(short = 't', long = "type", value_name = "TYPES", value_delimiter = ',')]
+    pub(crate) types: Vec<NamespaceType>,
+
+    /// End with exit code 4 if there are some
+    #[arg(long)]
+    pub(crate) fail: bool,
 
     /// Every holder, however many there are
     #[arg(long)]

@@ -13,6 +13,7 @@ mod dump;
 mod ls;
 mod man;
 mod mounts;
+mod orphans;
 mod tree;
 mod why;
 
@@ -20,6 +21,7 @@ mod why;
 pub(crate) fn run(args: &Args) -> Result {
     match &args.command {
         Command::Ls(ls) => ls::run(ls, args.color),
+        Command::Orphans(orphans) => orphans::run(orphans, args.color),
         Command::Tree(tree) => tree::run(tree, args.color),
         Command::Why(why) => why::run(why, args.color),
         Command::Mounts(mounts) => mounts::run(mounts, args.color),

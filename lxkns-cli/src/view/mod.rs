@@ -8,6 +8,7 @@ pub(crate) mod escape;
 pub(crate) mod holders;
 pub(crate) mod mounts;
 pub(crate) mod names;
+pub(crate) mod orphans;
 pub(crate) mod release;
 pub(crate) mod screen;
 pub(crate) mod table;

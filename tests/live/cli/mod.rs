@@ -6,6 +6,7 @@ mod errors;
 mod hostile;
 mod ls;
 mod mounts;
+mod orphans;
 mod streams;
 mod terminal;
 mod tree;
@@ -24,6 +25,7 @@ pub(super) fn tests() -> Vec<Test> {
         ls::tests(),
         mounts::tests(),
         busy::tests(),
+        orphans::tests(),
         tree::tests(),
         why::tests(),
         dump::tests(),

@@ -26,7 +26,7 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 14] = [
     &["ls"],
     &["ls", "-r"],
     &["ls", "--json"],
@@ -35,6 +35,7 @@ const COMMANDS: [&[&str]; 13] = [
     &["mounts"],
     &["mounts", "--json"],
     &["busy", "/"],
+    &["orphans", "--json"],
     &["tree", "--owned"],
     &["tree", "proc", "--json"],
     &["dump"],
