@@ -24,6 +24,7 @@ Examples:
   lxkns why /run/netns/blue     the same by a path
   lxkns orphans                 the namespaces without any process, and what would release each
   lxkns tree --owned            the user namespaces, and what each owns
+  lxkns caps -p 1234 /run/netns/blue  what a process may do in a namespace
   lxkns mounts 1234             the mounts that a process has around it
   lxkns dump >host.json         all there is to know, for later or elsewhere
   lxkns ls --from host.json     the namespaces of that time and host";
@@ -71,6 +72,13 @@ Examples:
   lxkns mounts mnt:4026532281             of a mount namespace, with a process in it or without
   lxkns mounts -o +PEERS,RECEIVERS 1234   and in which others mounts are propagated
   lxkns mounts -rno TARGET,FSTYPE 1234    for scripts: one blank between fields, no headings";
+
+const CAPS_EXAMPLES: &str = "\
+Examples:
+  lxkns caps 1234/net             what you may do in the network namespace of a process, and why
+  lxkns caps -p 1234 user:4026532281
+                                  what a process may do in a user namespace
+  lxkns caps --json /run/netns/x  for programs";
 
 const BUSY_EXAMPLES: &str = "\
 Examples:
@@ -132,6 +140,9 @@ pub(crate) enum Command {
     /// Says where a file system is still mounted, who uses it, and what would release it
     #[command(help_template = TEMPLATE, before_help = BUSY_EXAMPLES)]
     Busy(BusyArgs),
+    /// Says which capabilities a process has in a namespace, and why
+    #[command(help_template = TEMPLATE, before_help = CAPS_EXAMPLES, after_help = TARGET_HELP)]
+    Caps(CapsArgs),
     /// Writes all there is to know as JSON
     #[command(help_template = TEMPLATE, before_help = DUMP_EXAMPLES)]
     Dump(DumpArgs),
@@ -334,6 +345,25 @@ pub(crate) struct BusyArgs {
     /// Every mount and process, however many there are
     #[arg(long)]
     pub(crate) all: bool,
+
+    /// For programs: JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CapsArgs {
+    /// In which namespace; of a process in all that it is in
+    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    pub(crate) target: Asked,
+
+    /// Of which process; without it, of whoever asks
+    #[arg(short = 'p', long = "pid", value_name = "PID",
+          value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
+    pub(crate) pid: Option<u32>,
 
     /// For programs: JSON
     #[arg(short = 'J', long)]

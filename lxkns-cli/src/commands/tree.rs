@@ -15,7 +15,7 @@ use crate::live;
 use crate::target::{Asked, Target};
 use crate::view::escape::printable;
 use crate::view::screen::{self, Color, Screen};
-use crate::view::tree::{CgroupDetail, Shown, Tree, cgroup, lossy};
+use crate::view::tree::{CgroupDetail, Shown, Tree, cgroup};
 use crate::view::{holders, names};
 
 /// Runs it.
@@ -122,7 +122,7 @@ fn branch(
     };
     if let (TreeKind::Proc, Target::Process(pid)) = (kind, &target.target) {
         let pid = match &args.seen_in {
-            None => process_of(snapshot, *pid).ok_or_else(|| refuse("no such process"))?,
+            None => super::process_of(snapshot, *pid).ok_or_else(|| refuse("no such process"))?,
             Some(seen_in) => {
                 let [namespace] = namespaces(snapshot, seen_in, NamespaceType::Pid, is_live)?[..] else {
                     say(format_args!("{}: not a PID namespace", printable(seen_in.text.as_encoded_bytes())));
@@ -165,15 +165,6 @@ fn namespaces(
     }];
     let Findings { found, exit, gaps_matter } = super::find(snapshot, &asked, is_live);
     found.into_iter().next().map(|(_, ids)| ids).ok_or((exit, gaps_matter))
-}
-
-/// The process with this ID, or with a thread that has it.
-fn process_of(snapshot: &Snapshot, pid: Pid) -> Option<Pid> {
-    let has_thread = |pid: Pid| {
-        let mut processes = snapshot.processes.values();
-        processes.find(|process| process.tasks.iter().any(|task| task.tid.0 == pid.0)).map(|process| process.pid)
-    };
-    if snapshot.processes.contains_key(&pid) { Some(pid) } else { has_thread(pid) }
 }
 
 fn write_json(out: &mut impl Write, tree: &Tree<'_>) -> Result<()> {
@@ -276,7 +267,7 @@ fn occupants(tree: &Tree<'_>, namespace: &Namespace) -> Occupants {
     let threads = tree.loose_threads(namespace).into_iter().map(|thread| ThreadRow {
         tid: thread.tid.0,
         pid: thread.pid.map(|pid| pid.0),
-        name: thread.name.map(lossy),
+        name: thread.name.map(names::lossy),
     });
     Occupants {
         leaders: namespace.leaders.iter().map(|&pid| process_row(tree, pid)).collect(),
@@ -291,11 +282,11 @@ fn process_row(tree: &Tree<'_>, pid: Pid) -> ProcessRow {
         pid: pid.0,
         ppid: process.and_then(|process| process.ppid).map(|pid| pid.0),
         pids: process.map_or_else(|| vec![pid.0], |process| tree.pids(process).iter().map(|pid| pid.0).collect()),
-        name: process.map(|process| lossy(process.comm())),
+        name: process.map(|process| names::lossy(process.comm())),
         pidns: process.and_then(|process| process.namespaces.get(NamespaceType::Pid)).map(|id| id.ino),
         cgroup: match tree.shown.cgroup {
             CgroupDetail::Off => None,
-            _ => process.and_then(cgroup).map(lossy),
+            _ => process.and_then(cgroup).map(names::lossy),
         },
     }
 }

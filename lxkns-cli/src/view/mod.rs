@@ -2,6 +2,7 @@
 
 pub(crate) mod branches;
 pub(crate) mod busy;
+pub(crate) mod caps;
 pub(crate) mod columns;
 pub(crate) mod counts;
 pub(crate) mod escape;

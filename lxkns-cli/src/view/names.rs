@@ -1,6 +1,6 @@
 //! What people call things: commands of processes, namespaces, and the paths that lead to namespaces.
 
-use bstr::BString;
+use bstr::{BString, ByteSlice as _};
 use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid, Uid};
 
 use super::escape::printable;
@@ -68,6 +68,11 @@ pub(crate) fn user(snapshot: &Snapshot, uid: Uid) -> String {
         Some(name) => format!("UID {uid} ({})", shortened(&printable(name))),
         None => format!("UID {uid}"),
     }
+}
+
+/// Text of others as JSON has it.
+pub(crate) fn lossy(text: &[u8]) -> String {
+    text.to_str_lossy().into_owned()
 }
 
 /// Where the descriptor of a thread is: `/proc/PID/fd/FD`, or below the thread where that has a table of its own.

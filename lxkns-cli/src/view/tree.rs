@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use bstr::ByteSlice as _;
 use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
 use lxkns_core::relations::{Forest, TreeNode};
 
@@ -256,11 +255,6 @@ fn short(path: &[u8]) -> Vec<u8> {
         rest = after;
     }
     short
-}
-
-/// Text of others as JSON has it.
-pub(crate) fn lossy(text: &[u8]) -> String {
-    text.to_str_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The built program from outside: what it writes where, and how it ends.
 
 mod busy;
+mod caps;
 mod dump;
 mod errors;
 mod hostile;
@@ -27,6 +28,7 @@ pub(super) fn tests() -> Vec<Test> {
         busy::tests(),
         orphans::tests(),
         tree::tests(),
+        caps::tests(),
         why::tests(),
         dump::tests(),
         errors::tests(),

@@ -26,7 +26,7 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 15] = [
     &["ls"],
     &["ls", "-r"],
     &["ls", "--json"],
@@ -35,6 +35,7 @@ const COMMANDS: [&[&str]; 14] = [
     &["mounts"],
     &["mounts", "--json"],
     &["busy", "/"],
+    &["caps", "2"],
     &["orphans", "--json"],
     &["tree", "--owned"],
     &["tree", "proc", "--json"],
