@@ -1,5 +1,6 @@
 //! The options. One letter means one thing in every command.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use lxkns_core::model::NamespaceType;
 use crate::file_system;
 use crate::target::{Asked, PID_MAX};
 use crate::view::screen::Color;
+use crate::view::tree::CgroupDetail;
 use crate::view::{columns, mounts};
 
 const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
@@ -20,6 +22,9 @@ Examples:
   lxkns ls -t net -o +HOLDERS   the network namespaces, and how many things hold each
   lxkns why net:4026532281      what keeps this network namespace alive
   lxkns why /run/netns/blue     the same by a path
+  lxkns orphans                 the namespaces without any process, and what would release each
+  lxkns tree --owned            the user namespaces, and what each owns
+  lxkns caps -p 1234 /run/netns/blue  what a process may do in a namespace
   lxkns mounts 1234             the mounts that a process has around it
   lxkns dump >host.json         all there is to know, for later or elsewhere
   lxkns ls --from host.json     the namespaces of that time and host";
@@ -31,6 +36,15 @@ Examples:
   lxkns ls -o NS,TYPE,HOLDERS -t net      what holds the network namespaces, counted
   lxkns ls -rno NS,NSFS -t net            for scripts: one blank between fields, no headings
   lxkns ls --json -o +UNIQUEID,ONS        for programs";
+
+const TREE_EXAMPLES: &str = "\
+Examples:
+  lxkns tree                        the user namespaces, who created them, who is in them
+  lxkns tree --owned                with all namespaces that each owns
+  lxkns tree pid --users            the PID namespaces, and the user namespaces between them
+  lxkns tree proc                   the processes, with their PIDs in each PID namespace
+  lxkns tree proc 1234              only those above and below one
+  lxkns tree proc 72 --in 1234      the process that has PID 72 in the PID namespace of process 1234";
 
 const WHY_EXAMPLES: &str = "\
 Examples:
@@ -44,6 +58,13 @@ Examples:
   lxkns dump >host.json
   lxkns dump --no-cmdline | ssh desk lxkns ls --from -";
 
+const ORPHANS_EXAMPLES: &str = "\
+Examples:
+  lxkns orphans                 the namespaces without any process or thread, by who holds them
+  lxkns orphans -t net,mnt      of these types
+  lxkns orphans --fail -t net   for monitoring: exit code 4 if there are some
+  lxkns orphans --json          for programs";
+
 const MOUNTS_EXAMPLES: &str = "\
 Examples:
   lxkns mounts 1234                       the mounts that a process has around it, as a tree
@@ -51,6 +72,13 @@ Examples:
   lxkns mounts mnt:4026532281             of a mount namespace, with a process in it or without
   lxkns mounts -o +PEERS,RECEIVERS 1234   and in which others mounts are propagated
   lxkns mounts -rno TARGET,FSTYPE 1234    for scripts: one blank between fields, no headings";
+
+const CAPS_EXAMPLES: &str = "\
+Examples:
+  lxkns caps 1234/net             what you may do in the network namespace of a process, and why
+  lxkns caps -p 1234 user:4026532281
+                                  what a process may do in a user namespace
+  lxkns caps --json /run/netns/x  for programs";
 
 const BUSY_EXAMPLES: &str = "\
 Examples:
@@ -96,9 +124,15 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = LS_EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", columns::help()))]
     Ls(LsArgs),
+    /// Shows user namespaces, PID namespaces or processes as a tree
+    #[command(help_template = TEMPLATE, before_help = TREE_EXAMPLES, after_help = TARGET_HELP)]
+    Tree(TreeArgs),
     /// Says what keeps a namespace alive, and what would release it
     #[command(help_template = TEMPLATE, before_help = WHY_EXAMPLES, after_help = TARGET_HELP)]
     Why(WhyArgs),
+    /// Shows namespaces without any process or thread, and what would release them
+    #[command(help_template = TEMPLATE, before_help = ORPHANS_EXAMPLES)]
+    Orphans(OrphansArgs),
     /// Shows the mounts of a mount namespace
     #[command(help_template = TEMPLATE, before_help = MOUNTS_EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", mounts::help()))]
@@ -106,6 +140,9 @@ pub(crate) enum Command {
     /// Says where a file system is still mounted, who uses it, and what would release it
     #[command(help_template = TEMPLATE, before_help = BUSY_EXAMPLES)]
     Busy(BusyArgs),
+    /// Says which capabilities a process has in a namespace, and why
+    #[command(help_template = TEMPLATE, before_help = CAPS_EXAMPLES, after_help = TARGET_HELP)]
+    Caps(CapsArgs),
     /// Writes all there is to know as JSON
     #[command(help_template = TEMPLATE, before_help = DUMP_EXAMPLES)]
     Dump(DumpArgs),
@@ -153,11 +190,104 @@ pub(crate) struct LsArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct TreeArgs {
+    /// Which tree: of user namespaces (the usual one), of PID namespaces, or of processes
+    #[arg(value_name = "user|pid|proc", value_parser = OsStringValueParser::new().try_map(|text| KindOrTarget::parse(&text)))]
+    pub(crate) kind: Option<KindOrTarget>,
+
+    /// Only the branch with this namespace or process
+    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    pub(crate) target: Option<Asked>,
+
+    /// Of user namespaces: with the namespaces that each owns
+    #[arg(long)]
+    pub(crate) owned: bool,
+
+    /// Of PID namespaces: with the user namespaces that own them
+    #[arg(long)]
+    pub(crate) users: bool,
+
+    /// Of processes: the PID namespace in which TARGET is a PID, or a process in it
+    #[arg(long = "in", value_name = "PIDNS",
+          value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    pub(crate) seen_in: Option<Asked>,
+
+    /// Of namespaces: all topmost processes in each, and all threads whose process is elsewhere
+    #[arg(long)]
+    pub(crate) all_leaders: bool,
+
+    /// Control groups: with IDs cut short, in full, or off
+    #[arg(long, value_name = "HOW", value_enum, default_value_t, hide_default_value = true)]
+    pub(crate) cgroup: CgroupDetail,
+
+    /// For programs: JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+/// Which tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TreeKind {
+    /// User namespaces.
+    #[default]
+    User,
+    /// PID namespaces.
+    Pid,
+    /// Processes.
+    Proc,
+}
+
+/// The first word after `tree`: its kind can be left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KindOrTarget {
+    Kind(TreeKind),
+    Target(Asked),
+}
+
+impl KindOrTarget {
+    fn parse(text: &OsStr) -> Result<Self, String> {
+        match text.to_str() {
+            Some("user") => Ok(Self::Kind(TreeKind::User)),
+            Some("pid") => Ok(Self::Kind(TreeKind::Pid)),
+            Some("proc") => Ok(Self::Kind(TreeKind::Proc)),
+            _ => Asked::parse(text)
+                .map(Self::Target)
+                .map_err(|error| format!("not user, pid or proc; as a TARGET: {error}")),
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct WhyArgs {
     /// What to explain
     #[arg(value_name = "TARGET", required = true,
           value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
     pub(crate) targets: Vec<Asked>,
+
+    /// Every holder, however many there are
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// For programs: JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct OrphansArgs {
+    /// Only of these types, separated by commas
+    #[arg(short = 't', long = "type", value_name = "TYPES", value_delimiter = ',')]
+    pub(crate) types: Vec<NamespaceType>,
+
+    /// End with exit code 4 if there are some
+    #[arg(long)]
+    pub(crate) fail: bool,
 
     /// Every holder, however many there are
     #[arg(long)]
@@ -215,6 +345,25 @@ pub(crate) struct BusyArgs {
     /// Every mount and process, however many there are
     #[arg(long)]
     pub(crate) all: bool,
+
+    /// For programs: JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CapsArgs {
+    /// In which namespace; of a process in all that it is in
+    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    pub(crate) target: Asked,
+
+    /// Of which process; without it, of whoever asks
+    #[arg(short = 'p', long = "pid", value_name = "PID",
+          value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
+    pub(crate) pid: Option<u32>,
 
     /// For programs: JSON
     #[arg(short = 'J', long)]

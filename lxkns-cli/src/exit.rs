@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Usage = 2,
     /// It could not be done.
     Failed = 3,
+    /// There are some of what there should be none of.
+    Found = 4,
 }
 
 impl From<Exit> for ExitCode {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
 use anyhow::Context as _;
-use lxkns_core::model::{DiscoveryOptions, FileSystem, FileSystemUser, Gap, NamespaceId, NamespaceType, Snapshot};
+use lxkns_core::model::{DiscoveryOptions, FileSystem, FileSystemUser, Gap, NamespaceId, NamespaceType, Pid, Snapshot};
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{MountAccess as _, ProcRoot};
 use lxkns_mountns::{Access, DEADLINE, SandboxOptions};
@@ -62,6 +62,13 @@ pub(crate) fn own_namespace(ns_type: NamespaceType) -> Option<NamespaceId> {
     // The kernel's own: nobody has to be asked for it.
     let status = rustix::fs::statat(ProcRoot::host().ok()?, link, AtFlags::empty()).ok()?;
     Some(NamespaceId { ino: status.st_ino, dev: status.st_dev })
+}
+
+/// This process, as the procfs calls it.
+pub(crate) fn own_pid() -> Result<Pid> {
+    let link = rustix::fs::readlinkat(ProcRoot::host()?, "self", Vec::new()).context("read /proc/self")?;
+    let pid = link.to_str().ok().and_then(|pid| pid.parse().ok());
+    Ok(Pid(pid.context("/proc/self is no process")?))
 }
 
 /// The namespace at a path, or `None` where there is something else. Nothing is opened but by name (`O_PATH`).

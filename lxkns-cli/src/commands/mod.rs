@@ -9,19 +9,25 @@ use crate::target::Asked;
 use crate::{gaps, live};
 
 mod busy;
+mod caps;
 mod dump;
 mod ls;
 mod man;
 mod mounts;
+mod orphans;
+mod tree;
 mod why;
 
 /// Runs a command.
 pub(crate) fn run(args: &Args) -> Result {
     match &args.command {
         Command::Ls(ls) => ls::run(ls, args.color),
+        Command::Orphans(orphans) => orphans::run(orphans, args.color),
+        Command::Tree(tree) => tree::run(tree, args.color),
         Command::Why(why) => why::run(why, args.color),
         Command::Mounts(mounts) => mounts::run(mounts, args.color),
         Command::Busy(busy) => busy::run(busy, args.color),
+        Command::Caps(caps) => caps::run(caps, args.color),
         Command::Dump(dump) => dump::run(dump),
         Command::Man { dir } => man::run(dir),
     }
@@ -44,6 +50,15 @@ fn home(snapshot: &Snapshot, is_live: bool) -> Option<NamespaceId> {
     let initial =
         || snapshot.namespaces.values().find(|namespace| namespace.initial && namespace.ns_type == NamespaceType::Mnt);
     of_init.or_else(|| initial().map(|namespace| namespace.id))
+}
+
+/// The process with this ID, or with a thread that has it.
+fn process_of(snapshot: &Snapshot, pid: Pid) -> Option<Pid> {
+    let has_thread = |pid: Pid| {
+        let mut processes = snapshot.processes.values();
+        processes.find(|process| process.tasks.iter().any(|task| task.tid.0 == pid.0)).map(|process| process.pid)
+    };
+    if snapshot.processes.contains_key(&pid) { Some(pid) } else { has_thread(pid) }
 }
 
 /// What became of the TARGETs that were asked for.

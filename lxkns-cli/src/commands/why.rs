@@ -82,7 +82,7 @@ struct Answer {
 }
 
 #[derive(Serialize)]
-struct Facts {
+pub(super) struct Facts {
     ns: u64,
     #[serde(rename = "type")]
     ns_type: &'static str,
@@ -96,7 +96,7 @@ struct Facts {
 
 /// A holder: what its kind does not have is left out.
 #[derive(Default, Serialize)]
-struct HolderAnswer {
+pub(super) struct HolderAnswer {
     kind: &'static str,
     #[serde(flatten)]
     process: Option<ProcessAnswer>,
@@ -160,7 +160,7 @@ fn answer(target: String, explanation: &Explanation<'_>) -> Answer {
     }
 }
 
-fn facts(namespace: &Namespace) -> Facts {
+pub(super) fn facts(namespace: &Namespace) -> Facts {
     Facts {
         ns: namespace.id.ino,
         ns_type: namespace.ns_type.name(),
@@ -177,7 +177,7 @@ fn process(snapshot: &Snapshot, pid: Pid, tid: Option<Tid>, fd: Option<u32>) -> 
     Some(ProcessAnswer { pid: pid.0, tid: tid.map(|tid| tid.0), fd, command })
 }
 
-fn holder_answer(snapshot: &Snapshot, holder: &Holder, release: Option<String>) -> HolderAnswer {
+pub(super) fn holder_answer(snapshot: &Snapshot, holder: &Holder, release: Option<String>) -> HolderAnswer {
     let kind = Kind::of(holder).name();
     let mut answer = HolderAnswer { kind, release, ..HolderAnswer::default() };
     match holder {

@@ -1,13 +1,17 @@
 //! From a snapshot to text: nothing in here does I/O but writing to the output it is given.
 
+pub(crate) mod branches;
 pub(crate) mod busy;
+pub(crate) mod caps;
 pub(crate) mod columns;
 pub(crate) mod counts;
 pub(crate) mod escape;
 pub(crate) mod holders;
 pub(crate) mod mounts;
 pub(crate) mod names;
+pub(crate) mod orphans;
 pub(crate) mod release;
 pub(crate) mod screen;
 pub(crate) mod table;
+pub(crate) mod tree;
 pub(crate) mod why;

@@ -8,6 +8,7 @@ use bstr::{BString, ByteSlice as _};
 use lxkns_core::model::{Mount, NamespaceId, Propagation, Snapshot};
 use lxkns_core::relations::{MountTree, NamespacedMount, PeerGroup, PeerGroups};
 
+use super::branches;
 use super::columns::Cell;
 use super::escape::{For, escape};
 use super::names;
@@ -146,24 +147,11 @@ impl<'a> Mounts<'a> {
         const DEEPEST: usize = 24;
         let tree = MountTree::of(self.mounts);
         let mut rows = Vec::with_capacity(self.mounts.len());
-        // Each with its depth, and the lines that go down beside those below it.
-        let mut todo: Vec<(usize, usize, String, bool)> =
-            tree.roots().iter().rev().map(|&index| (index, 0, String::new(), true)).collect();
-        while let Some((index, depth, beside, is_last)) = todo.pop() {
-            let branch = match (shape, depth) {
-                (Shape::List, _) | (_, 0) => "",
-                _ if is_last => "└─",
-                _ => "├─",
-            };
-            rows.push((format!("{beside}{branch}"), &self.mounts[index]));
-            let mut below = beside;
-            if shape == Shape::Tree && (1..DEEPEST).contains(&depth) {
-                below += if is_last { "  " } else { "│ " };
-            }
-            let children = tree.children(index);
-            let last = children.last();
-            todo.extend(children.iter().rev().map(|child| (*child, depth + 1, below.clone(), Some(child) == last)));
-        }
+        let children = |index: usize| tree.children(index).to_vec();
+        branches::walk(tree.roots(), DEEPEST, children, |branch, _, index| {
+            let branch = if shape == Shape::Tree { branch } else { String::new() };
+            rows.push((branch, &self.mounts[index]));
+        });
         rows
     }
 

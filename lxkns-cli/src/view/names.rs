@@ -1,7 +1,7 @@
 //! What people call things: commands of processes, namespaces, and the paths that lead to namespaces.
 
-use bstr::BString;
-use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
+use bstr::{BString, ByteSlice as _};
+use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid, Uid};
 
 use super::escape::printable;
 
@@ -41,15 +41,38 @@ pub(crate) enum Detail {
 
 /// A process as in `1234 (sleep 1000)`; the PID alone for one that is not in the snapshot.
 pub(crate) fn process(snapshot: &Snapshot, pid: Pid, detail: Detail) -> String {
-    const LONGEST: usize = 64;
     let Some(process) = snapshot.processes.get(&pid) else { return pid.to_string() };
     let text = match detail {
         Detail::Brief => printable(process.comm()),
         Detail::Full => printable(command(process)),
     };
-    let cut = super::table::fitting(&text, LONGEST);
+    format!("{pid} ({})", shortened(&text))
+}
+
+/// The name of a process or thread, safe to print and never very long.
+pub(crate) fn comm(comm: &[u8]) -> String {
+    shortened(&printable(comm))
+}
+
+/// A text that is safe to print, cut where it is very long.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 64;
+    let cut = super::table::fitting(text, LONGEST);
     let dots = if cut.len() < text.len() { "..." } else { "" };
-    format!("{pid} ({cut}{dots})")
+    format!("{cut}{dots}")
+}
+
+/// A user as in `UID 1000 (jo)`.
+pub(crate) fn user(snapshot: &Snapshot, uid: Uid) -> String {
+    match snapshot.user_names.get(&uid).filter(|name| !name.is_empty()) {
+        Some(name) => format!("UID {uid} ({})", shortened(&printable(name))),
+        None => format!("UID {uid}"),
+    }
+}
+
+/// Text of others as JSON has it.
+pub(crate) fn lossy(text: &[u8]) -> String {
+    text.to_str_lossy().into_owned()
 }
 
 /// Where the descriptor of a thread is: `/proc/PID/fd/FD`, or below the thread where that has a table of its own.

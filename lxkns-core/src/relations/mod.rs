@@ -2,14 +2,20 @@
 //!
 //! They need nothing but the values: a snapshot that was read from a file will do as well as one just taken.
 
+mod capabilities;
+mod forest;
 mod leaders;
 mod mount_paths;
 mod mounts;
 mod pid_map;
 mod propagation;
+mod trees;
 
+pub use capabilities::{Authority, AuthorityUnknown, authority, deciding_user_namespace};
+pub use forest::Forest;
 pub(crate) use leaders::members;
 pub use mount_paths::{MountPath, mount_paths};
 pub use mounts::{MountTree, hidden_mounts};
-pub use pid_map::{NamespacedPid, pid_map};
+pub use pid_map::{NamespacedPid, pid_in, pid_map};
 pub use propagation::{NamespacedMount, PeerGroup, PeerGroups};
+pub use trees::{TreeNode, hierarchy, owned_pid_namespaces, ownership, process_tree};

@@ -17,6 +17,13 @@ pub fn pid_map(snapshot: &Snapshot) -> Vec<Vec<NamespacedPid>> {
     snapshot.processes.values().filter_map(|process| pids_of(snapshot, process)).collect()
 }
 
+/// The process that has this PID in a PID namespace; that need not be its own, but one above that.
+pub fn pid_in(snapshot: &Snapshot, namespace: NamespaceId, pid: Pid) -> Option<Pid> {
+    let wanted = NamespacedPid { pid, namespace };
+    let is_it = |process: &&Process| pids_of(snapshot, process).is_some_and(|pids| pids.contains(&wanted));
+    snapshot.processes.values().find(is_it).map(|process| process.pid)
+}
+
 /// The kernel lists PIDs from the procfs's namespace downwards, so that the own one comes last; parents lead upwards.
 fn pids_of(snapshot: &Snapshot, process: &Process) -> Option<Vec<NamespacedPid>> {
     let pids = &process.status.as_ref()?.ns_pids;
@@ -89,6 +96,14 @@ mod tests {
         let expected =
             [NamespacedPid { pid: Pid(1), namespace: INNER }, NamespacedPid { pid: Pid(667), namespace: OUTER }];
         assert_eq!(map, [expected]);
+    }
+
+    #[test]
+    fn a_process_is_found_by_each_of_its_pids() {
+        let snapshot = snapshot(INNER, &[667, 1], Relation::Known(OUTER));
+        for (namespace, pid, found) in [(INNER, 1, true), (OUTER, 667, true), (OUTER, 1, false), (INNER, 667, false)] {
+            assert_eq!(pid_in(&snapshot, namespace, Pid(pid)), found.then_some(Pid(667)), "{pid}");
+        }
     }
 
     #[test]

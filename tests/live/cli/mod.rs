@@ -1,13 +1,16 @@
 //! The built program from outside: what it writes where, and how it ends.
 
 mod busy;
+mod caps;
 mod dump;
 mod errors;
 mod hostile;
 mod ls;
 mod mounts;
+mod orphans;
 mod streams;
 mod terminal;
+mod tree;
 mod why;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,6 +26,9 @@ pub(super) fn tests() -> Vec<Test> {
         ls::tests(),
         mounts::tests(),
         busy::tests(),
+        orphans::tests(),
+        tree::tests(),
+        caps::tests(),
         why::tests(),
         dump::tests(),
         errors::tests(),

@@ -26,7 +26,7 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-const COMMANDS: [&[&str]; 11] = [
+const COMMANDS: [&[&str]; 15] = [
     &["ls"],
     &["ls", "-r"],
     &["ls", "--json"],
@@ -35,6 +35,10 @@ const COMMANDS: [&[&str]; 11] = [
     &["mounts"],
     &["mounts", "--json"],
     &["busy", "/"],
+    &["caps", "2"],
+    &["orphans", "--json"],
+    &["tree", "--owned"],
+    &["tree", "proc", "--json"],
     &["dump"],
     &["--help"],
     &["--version"],

@@ -18,6 +18,7 @@ pub(super) fn tests() -> Vec<Test> {
     vec![
         test("cli::terminal::width", TERMINAL, width),
         test("cli::terminal::mounts", TERMINAL, mounts),
+        test("cli::terminal::tree", TERMINAL, tree),
         test("cli::terminal::color", TERMINAL, color),
     ]
 }
@@ -98,13 +99,36 @@ fn mounts() {
     }
 }
 
+fn tree() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let user = actor.ns_inode("user").to_string();
+    let tree = || {
+        let mut command = lxkns();
+        command.args(["tree", "--owned", &user]).env("NO_COLOR", "1");
+        command
+    };
+    let whole = run(&mut tree()).ok();
+    for columns in [1, 30, 40, 1000] {
+        let text = on_terminal(&mut tree(), columns);
+        assert_eq!(text.lines().count(), whole.text().lines().count(), "{text}");
+        assert!(text.contains(&format!("uts:[{}]", actor.ns_inode("uts"))), "names stay whole: {text}");
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        match columns {
+            1000 => assert_eq!(text, whole.text()),
+            30 | 40 => assert!(widest <= columns.into(), "{text}"),
+            _ => assert!(!text.contains("process"), "{text}"),
+        }
+    }
+}
+
 fn color() {
     let actor = Actor::spawn_in(&["user", "uts"]);
     let uts = actor.ns_inode("uts").to_string();
-    for command in ["ls", "why"] {
+    let user = actor.ns_inode("user").to_string();
+    for (command, target) in [("ls", &uts), ("why", &uts), ("tree", &user)] {
         let run_with = |color: &[&str], no_color: bool| {
             let mut lxkns = lxkns();
-            lxkns.args([command, &uts]).args(color);
+            lxkns.args([command, target]).args(color);
             if no_color {
                 lxkns.env("NO_COLOR", "1")
             } else {

@@ -1,0 +1,113 @@
+//! `lxkns orphans`: the namespaces without any process or thread.
+
+use lxkns_fixture::{Actor, Open};
+use serde_json::Value;
+
+use super::with_bind_mount;
+use crate::harness::Need::UserNamespaces;
+use crate::harness::{Test, test};
+use crate::live::program::{Ran, run_lxkns, run_lxkns_with};
+use crate::live::{directory, inode, look_until};
+
+pub(super) fn tests() -> Vec<Test> {
+    vec![
+        test("cli::orphans::by_who_holds_them", &[UserNamespaces], by_who_holds_them),
+        test("cli::orphans::fail", &[UserNamespaces], fail),
+        test("cli::orphans::json", &[UserNamespaces], as_json),
+        test("cli::orphans::of_a_dump", &[UserNamespaces], of_a_dump),
+    ]
+}
+
+/// An actor with a descriptor on a UTS namespace that it has left.
+fn with_orphan() -> (Actor, u64) {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let fd = actor.open("/proc/self/ns/uts", Open::ReadOnly);
+    actor.unshare(&["uts"]);
+    let left = inode(format!("/proc/{}/fd/{fd}", actor.pid()));
+    (actor, left)
+}
+
+/// The lines from the one that begins with `heading` to the next empty one.
+fn group<'a>(ran: &'a Ran, heading: &str) -> Vec<&'a str> {
+    let lines = ran.text().lines().skip_while(|line| !line.starts_with(heading));
+    lines.take_while(|line| !line.is_empty()).collect()
+}
+
+fn by_who_holds_them() {
+    let directory = directory();
+    let (actor, uts) = with_orphan();
+    let (mounter, net) = with_bind_mount(&directory.path().join("ns"));
+    let heading = format!("held by process {} (", actor.pid());
+    let expected =
+        [format!("  uts:[{uts}] is held by 1 fd"), format!("      until process {} closes fd ", actor.pid())];
+    let look = || run_lxkns(["orphans"]).ok();
+    let has_it = |ran: &Ran| {
+        let lines = group(ran, &heading);
+        lines.len() == 4 && lines[1] == expected[0] && lines[3].starts_with(&expected[1])
+    };
+    let ran = look_until(has_it, look);
+    assert!(has_it(&ran), "{ran:?}");
+    let heading = format!("held by mounts in mnt:[{}]", mounter.ns_inode("mnt"));
+    let expected = format!("  net:[{net}] is held by 1 bind mount");
+    let has_it = |ran: &Ran| group(ran, &heading).get(1) == Some(&expected.as_str());
+    let ran = look_until(has_it, look);
+    let lines = group(&ran, &heading);
+    assert!(has_it(&ran), "{ran:?}");
+    assert!(lines[3].contains(&format!("until `nsenter -t {} -m umount ", mounter.pid())), "{lines:?}");
+    // Those that have a process, or a thread alone, are none.
+    let thread = actor.thread();
+    thread.unshare(&["net"]);
+    let ran = look();
+    for ino in [thread.ns_inode("net"), actor.ns_inode("uts"), actor.ns_inode("user")] {
+        assert!(!ran.text().contains(&format!(":[{ino}] is held")), "{ran:?}");
+    }
+    assert!(!run_lxkns(["orphans", "-t", "mnt"]).ok().text().contains(&format!(":[{uts}] is held")));
+}
+
+fn fail() {
+    let (actor, uts) = with_orphan();
+    let ran = run_lxkns(["orphans", "--fail", "-t", "uts"]);
+    assert_eq!((ran.code, ran.problems()), (Some(4), vec![]), "{ran:?}");
+    assert!(ran.text().contains(&format!("uts:[{uts}]")), "{ran:?}");
+    drop(actor);
+    // A host without any, as a dump has it.
+    let dump = run_lxkns(["dump"]).ok().json();
+    let mut none = dump;
+    none["namespaces"] = serde_json::json!({});
+    none["processes"] = serde_json::json!({});
+    none["mounts"] = serde_json::json!({});
+    let ran = run_lxkns_with(&["orphans", "--fail", "--from", "-"], none.to_string().as_bytes());
+    assert_eq!((ran.code, ran.text()), (Some(0), ""));
+    let ran = run_lxkns_with(&["orphans", "--fail", "--json", "--from", "-"], none.to_string().as_bytes());
+    assert_eq!((ran.code, ran.json()), (Some(0), serde_json::json!([])));
+}
+
+fn of(answers: &Value, ino: u64) -> Option<&Value> {
+    answers.as_array().unwrap().iter().find(|answer| answer["namespace"]["ns"] == ino)
+}
+
+fn as_json() {
+    let (actor, uts) = with_orphan();
+    let look = || run_lxkns(["orphans", "--json"]).ok().json();
+    let is_undisturbed =
+        |answers: &Value| of(answers, uts).is_some_and(|it| it["holders"].as_array().unwrap().len() == 1);
+    let answers = look_until(is_undisturbed, look);
+    let answer = of(&answers, uts).unwrap();
+    assert_eq!((&answer["target"], &answer["explained"]), (&format!("uts:{uts}").into(), &true.into()));
+    assert_eq!(answer["namespace"]["leaders"], serde_json::json!([]));
+    let holder = &answer["holders"][0];
+    assert_eq!((&holder["kind"], &holder["pid"]), (&"fd".into(), &actor.pid().into()));
+    assert!(holder["release"].as_str().unwrap().ends_with(", or exits"), "{holder}");
+    assert_eq!(of(&answers, actor.ns_inode("uts")), None);
+}
+
+fn of_a_dump() {
+    let (actor, uts) = with_orphan();
+    let heading = format!("held by process {} (", actor.pid());
+    let dump = run_lxkns(["dump"]).ok().stdout;
+    let read = run_lxkns_with(&["orphans", "--from", "-"], &dump).ok();
+    let read = group(&read, &heading);
+    assert!(read.len() >= 4 && read[1].contains(&uts.to_string()), "{read:?}");
+    let live = look_until(|ran: &Ran| group(ran, &heading) == read, || run_lxkns(["orphans"]).ok());
+    assert_eq!(group(&live, &heading), read);
+}
