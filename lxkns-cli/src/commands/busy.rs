@@ -21,6 +21,10 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let is_live = args.look.from.is_none();
     let access = live::access(&args.look.patience);
     let mut snapshot = live::load_with(&args.look, &access, &options())?;
+    if !is_live && !snapshot.options.mounts {
+        say("the dump has no mounts");
+        return Ok(Exit::Failed);
+    }
     let home = super::home(&snapshot, is_live);
     let Some(meant) = file_system::resolve(&snapshot, home, &args.file_system, is_live) else {
         say(format_args!("{}: no mount is known that this is in", name(&args.file_system)));

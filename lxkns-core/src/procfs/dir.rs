@@ -55,13 +55,21 @@ impl ProcDir {
     }
 
     /// Reads a list of mounts below, which the kernel gives in pieces and tells of changes to: one that has changed while it
-    /// was read is read again, a few times, so that it has nothing twice and misses nothing that was moved.
+    /// was read is read again, a few times, so that it has nothing twice and misses nothing that was moved. `EFBIG` if it
+    /// does not end: part of it would look like all of it.
     pub(crate) fn read_watched<'a>(&self, path: impl Arg, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Errno> {
+        self.read_watched_below(path, buffer, LARGEST_FILE)
+    }
+
+    fn read_watched_below<'a>(&self, path: impl Arg, buffer: &'a mut Vec<u8>, limit: usize) -> Result<&'a [u8], Errno> {
         const TRIES: usize = 4;
         let file = rustix::fs::openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         for _ in 0..TRIES {
             rustix::fs::seek(&file, SeekFrom::Start(0))?;
-            read_to_end(&file, buffer, LARGEST_FILE)?;
+            read_to_end(&file, buffer, limit)?;
+            if buffer.len() >= limit {
+                return Err(Errno::FBIG);
+            }
             let mut changes = [PollFd::new(&file, PollFlags::PRI)];
             let now = Timespec { tv_sec: 0, tv_nsec: 0 };
             let has_changed = matches!(rustix::event::poll(&mut changes, Some(&now)), Ok(1..))
@@ -199,6 +207,8 @@ mod tests {
         let mut buffer = vec![1, 2, 3];
         assert_eq!(directory.read_at_most("file", &mut buffer, 100).unwrap().len(), 100);
         assert_eq!(directory.read("file", &mut buffer).unwrap(), vec![b'x'; 10_000]);
+        assert_eq!(directory.read_watched_below("file", &mut buffer, 10_001).unwrap().len(), 10_000);
+        assert_eq!(directory.read_watched_below("file", &mut buffer, 10_000), Err(Errno::FBIG));
         assert_eq!(directory.read("none", &mut buffer).unwrap_err(), Errno::NOENT);
     }
 }

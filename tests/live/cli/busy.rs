@@ -271,4 +271,6 @@ fn of_a_dump() {
     let text = run_lxkns_with(&["busy", &number, "--from", "-"], &dump);
     assert!(text.text().contains("is mounted in 1 mount namespace\n"), "{text:?}");
     assert!(text.text().contains("released, unless somebody uses it, when\n"), "{text:?}");
+    let without = run_lxkns(["dump", "--no-mounts"]).ok().stdout;
+    run_lxkns_with(&["busy", &number, "--from", "-"], &without).fails(3, "the dump has no mounts");
 }
