@@ -165,7 +165,7 @@ fn seen_in() {
     assert!(ran.text().contains(&format!("exe ({}/1)", outer.pid())), "{ran:?}");
     run_lxkns(["tree", "proc", "77", "--in", &within]).fails(1, "no process is seen to have this PID in pid:[");
     let user = inner.ns_inode("user").to_string();
-    run_lxkns(["tree", "proc", "1", "--in", &user]).fails(1, "no process is seen");
+    run_lxkns(["tree", "proc", "1", "--in", &user]).fails(1, ": not a PID namespace");
 }
 
 fn without_a_process() {
