@@ -124,7 +124,9 @@ fn branch(
         let pid = match &args.seen_in {
             None => super::process_of(snapshot, *pid).ok_or_else(|| refuse("no such process"))?,
             Some(seen_in) => {
-                let [namespace] = namespaces(snapshot, seen_in, NamespaceType::Pid, is_live)?[..] else {
+                let found = namespaces(snapshot, seen_in, NamespaceType::Pid, is_live)?;
+                let is_pid = |id: &NamespaceId| snapshot.namespaces[id].ns_type == NamespaceType::Pid;
+                let Some(namespace) = found.into_iter().find(is_pid) else {
                     say(format_args!("{}: not a PID namespace", printable(seen_in.text.as_encoded_bytes())));
                     return Err((Exit::Missing, false));
                 };

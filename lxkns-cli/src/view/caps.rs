@@ -1,10 +1,11 @@
 //! What a process may do in a namespace, and why.
 
 use std::io::{self, Write};
+use std::rc::Rc;
 
 use lxkns_core::model::{Capabilities, NamespaceId, NamespaceType, Process, Snapshot, Uid};
 use lxkns_core::relations::{self, Authority, AuthorityUnknown, Forest, TreeNode};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::thread::CapabilitySet;
 
 use super::branches::{self, DEEPEST};
@@ -22,19 +23,25 @@ pub(crate) struct Caps<'a> {
     /// That user namespace, where it is known.
     pub(crate) user: Option<NamespaceId>,
     pub(crate) authority: Result<Authority, AuthorityUnknown>,
+    /// All user namespaces.
+    hierarchy: Rc<Forest<TreeNode>>,
 }
 
 impl<'a> Caps<'a> {
     /// What this process may do in these namespaces: for each user namespace that decides on some of them.
     pub(crate) fn of(snapshot: &'a Snapshot, process: &'a Process, namespaces: &[NamespaceId]) -> Vec<Self> {
+        let hierarchy = Rc::new(relations::hierarchy(snapshot, NamespaceType::User));
         let mut all: Vec<Self> = Vec::new();
+        let mut known: FxHashMap<Option<NamespaceId>, usize> = FxHashMap::default();
         for &id in namespaces {
             let user = relations::deciding_user_namespace(snapshot, id);
-            match all.iter_mut().find(|caps| caps.user == user) {
+            let index = *known.entry(user).or_insert(all.len());
+            match all.get_mut(index) {
                 Some(caps) => caps.namespaces.push(id),
                 None => {
                     let authority = relations::authority(snapshot, process.pid, id);
-                    all.push(Self { snapshot, process, namespaces: vec![id], user, authority });
+                    let hierarchy = Rc::clone(&hierarchy);
+                    all.push(Self { snapshot, process, namespaces: vec![id], user, authority, hierarchy });
                 }
             }
         }
@@ -124,11 +131,10 @@ impl<'a> Caps<'a> {
     /// The user namespaces from the one that the process's and the deciding one have above them down to both; whole lines
     /// where they have none.
     pub(crate) fn branch(&self) -> Forest<TreeNode> {
-        // Has no circles.
-        let forest = relations::hierarchy(self.snapshot, NamespaceType::User);
+        let forest = &self.hierarchy;
         let up = |id: Option<NamespaceId>| -> Vec<TreeNode> {
             let start = id.map(TreeNode::Namespace).filter(|&node| forest.contains(node));
-            std::iter::successors(start, |&node| forest.parent(node)).collect()
+            std::iter::successors(start, |&node| forest.parent(node)).take(DEEPEST).collect()
         };
         let (own, user) = (up(self.own()), up(self.user));
         let above_own: FxHashSet<TreeNode> = own.iter().copied().collect();

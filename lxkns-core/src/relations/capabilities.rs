@@ -5,6 +5,9 @@ use rustc_hash::FxHashSet;
 
 use crate::model::{NamespaceId, NamespaceType, Pid, Relation, Snapshot, Uid};
 
+/// The kernel nests user namespaces less deeply (`kernel/user_namespace.c`).
+const DEEPEST: usize = 35;
+
 /// What a UID is shown as that has no name in the reader's user namespace (`/proc/sys/kernel/overflowuid`).
 const OVERFLOW_UID: Uid = Uid(65_534);
 
@@ -97,7 +100,7 @@ impl Line {
         let mut line = Self { members: vec![id], is_whole: false };
         let mut at = id;
         // A file can claim a circle.
-        while line.members.len() <= snapshot.namespaces.len() {
+        while line.members.len() <= DEEPEST {
             let Some(namespace) = snapshot.namespaces.get(&at) else { break };
             match namespace.parent {
                 Relation::Known(parent) => at = parent,

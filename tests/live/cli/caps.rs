@@ -8,6 +8,7 @@ use lxkns_fixture::{Actor, probe};
 use rustix::io::Errno;
 use serde_json::Value;
 
+use super::assert_documented;
 use crate::harness::Need::{Program, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::own_inode;
@@ -30,6 +31,7 @@ pub(super) fn tests() -> Vec<Test> {
 fn caps(pid: u32, ino: u64) -> Value {
     let answers = run_lxkns(["caps", "--json", "-p", &pid.to_string(), &ino.to_string()]).ok().json();
     assert_eq!(answers.as_array().unwrap().len(), 1, "{answers}");
+    assert_documented(&answers);
     answers[0].clone()
 }
 

@@ -18,6 +18,7 @@ use std::path::Path;
 use std::process::Command;
 
 use lxkns_fixture::{Actor, probe};
+use serde_json::Value;
 
 use crate::harness::{Test, lxkns};
 
@@ -39,6 +40,22 @@ pub(super) fn tests() -> Vec<Test> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Checks that each key of what a view writes is in the documents.
+#[track_caller]
+fn assert_documented(value: &Value) {
+    const PAGE: &str = include_str!("../../../docs/views.md");
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                assert!(PAGE.contains(&format!("`{key}`")), "{key} is not in docs/views.md");
+                assert_documented(value);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(assert_documented),
+        _ => {}
+    }
 }
 
 /// An actor that has bind-mounted the network namespace that it then left, in a mount namespace of its own.

@@ -3,7 +3,7 @@
 use lxkns_fixture::{Actor, Open};
 use serde_json::Value;
 
-use super::with_bind_mount;
+use super::{assert_documented, with_bind_mount};
 use crate::harness::Need::UserNamespaces;
 use crate::harness::{Test, test};
 use crate::live::program::{Ran, run_lxkns, run_lxkns_with};
@@ -92,6 +92,7 @@ fn as_json() {
     let is_undisturbed =
         |answers: &Value| of(answers, uts).is_some_and(|it| it["holders"].as_array().unwrap().len() == 1);
     let answers = look_until(is_undisturbed, look);
+    assert_documented(&answers);
     let answer = of(&answers, uts).unwrap();
     assert_eq!((&answer["target"], &answer["explained"]), (&format!("uts:{uts}").into(), &true.into()));
     assert_eq!(answer["namespace"]["leaders"], serde_json::json!([]));

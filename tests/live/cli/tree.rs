@@ -3,6 +3,7 @@
 use lxkns_fixture::{Actor, Open};
 use serde_json::{Value, json};
 
+use super::assert_documented;
 use crate::harness::Need::UserNamespaces;
 use crate::harness::{Test, test};
 use crate::live::program::{Ran, run_lxkns, run_lxkns_with};
@@ -165,7 +166,7 @@ fn seen_in() {
     assert!(ran.text().contains(&format!("exe ({}/1)", outer.pid())), "{ran:?}");
     run_lxkns(["tree", "proc", "77", "--in", &within]).fails(1, "no process is seen to have this PID in pid:[");
     let user = inner.ns_inode("user").to_string();
-    run_lxkns(["tree", "proc", "1", "--in", &user]).fails(1, "no process is seen");
+    run_lxkns(["tree", "proc", "1", "--in", &user]).fails(1, ": not a PID namespace");
 }
 
 fn without_a_process() {
@@ -223,6 +224,7 @@ fn as_json() {
     let [above, below] = [&outer, &inner].map(|actor| actor.ns_inode("user"));
     let answer = tree(&["--json"]).json();
     assert_eq!(answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["tree"]);
+    assert_documented(&answer);
     let namespace = row(&answer, "ns", below);
     assert_eq!((&namespace["kind"], &namespace["type"]), (&"namespace".into(), &"user".into()));
     assert_eq!((&namespace["parent"], &namespace["owner"]), (&above.into(), &above.into()));
@@ -233,6 +235,7 @@ fn as_json() {
     assert_eq!(row(&answer, "ns", own_inode("user"))["uniqueid"].is_null(), namespace["uniqueid"].is_null());
 
     let answer = tree(&["proc", "--json"]).json();
+    assert_documented(&answer);
     let process = row(&answer, "pid", inner.pid().into());
     assert_eq!((&process["kind"], &process["name"]), (&"process".into(), &"exe".into()));
     assert_eq!((&process["ppid"], &process["pidns"]), (&outer.pid().into(), &inner.ns_inode("pid").into()));
@@ -245,6 +248,7 @@ fn as_json() {
     let kinds: Vec<_> = answer["tree"].as_array().unwrap().iter().map(|row| row["type"].as_str().unwrap()).collect();
     assert_eq!(kinds[kinds.len() - 4..], ["user", "pid", "user", "pid"]);
     let with_cgroups = run_lxkns(["tree", "proc", "--json"]).ok().json();
+    assert_documented(&with_cgroups);
     assert!(row(&with_cgroups, "pid", inner.pid().into()).get("cgroup").is_none_or(Value::is_string));
 }
 
