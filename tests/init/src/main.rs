@@ -59,7 +59,12 @@ fn run() -> anyhow::Result<()> {
     let arguments = fs::read_to_string("/arguments").context("cannot read the arguments")?;
     for (name, id) in [("root", 0), ("nobody", NOBODY)] {
         writeln!(report, "== {name}")?;
-        let ended = run_live(&report, &arguments.lines().collect::<Vec<_>>(), id)?;
+        let mut arguments: Vec<_> = arguments.lines().collect();
+        if id != 0 {
+            // What a filter denies, it denies to everybody.
+            arguments.push("--skip=denied");
+        }
+        let ended = run_live(&report, &arguments, id)?;
         writeln!(report, "== {name}: {ended}")?;
     }
     Ok(())
@@ -68,7 +73,8 @@ fn run() -> anyhow::Result<()> {
 /// Runs the test program as this user, and says how it has ended.
 fn run_live(report: &File, arguments: &[&str], id: u32) -> anyhow::Result<String> {
     let mut command = Command::new("/live");
-    command.args(arguments).current_dir("/").env_clear();
+    // A process group of its own: this process is in none.
+    command.args(arguments).current_dir("/").env_clear().process_group(0);
     command.envs([("LXKNS_BIN", "/lxkns"), ("TMPDIR", "/tmp"), ("HOME", "/tmp"), ("PATH", "/bin")]);
     command.stdin(Stdio::null()).stdout(report.try_clone()?).stderr(report.try_clone()?);
     if id != 0 {

@@ -9,7 +9,7 @@ use lxkns_fixture::fuse::{DeadFuse, Death};
 use lxkns_fixture::{Actor, Open};
 use serde_json::{Value, json};
 
-use crate::harness::Need::{File, FileSystem as HasFileSystem, Program, Root, UserNamespaces};
+use crate::harness::Need::{File, FileSystem as HasFileSystem, Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::directory;
 use crate::live::program::{run, run_lxkns, run_lxkns_with};
@@ -19,7 +19,11 @@ pub(super) fn tests() -> Vec<Test> {
     vec![
         test("cli::busy::mounts_and_users", &[UserNamespaces], mounts_and_users),
         test("cli::busy::after_a_lazy_umount", &[UserNamespaces], after_a_lazy_umount),
-        test("cli::busy::where_files_have_other_device_numbers", &[UserNamespaces, HasFileSystem("overlay")], overlay),
+        test(
+            "cli::busy::where_files_have_other_device_numbers",
+            &[UserNamespaces, HasFileSystem("overlay"), Kernel(5, 11)],
+            overlay,
+        ),
         test("cli::busy::threads", &[UserNamespaces], threads),
         test("cli::busy::dead_fuse_unread", FUSE, || dead_fuse(Death::Unread)),
         test("cli::busy::dead_fuse_unanswered", FUSE, || dead_fuse(Death::Unanswered)),

@@ -53,7 +53,7 @@ fn by_who_holds_them() {
     let ran = look_until(has_it, look);
     let lines = group(&ran, &heading);
     assert!(has_it(&ran), "{ran:?}");
-    assert!(lines[3].contains(&format!("until `nsenter -t {} -m umount ", mounter.pid())), "{lines:?}");
+    assert!(lines[3].contains(&format!("until `umount -N {} ", mounter.pid())), "{lines:?}");
     // Those that have a process, or a thread alone, are none.
     let thread = actor.thread();
     thread.unshare(&["net"]);
