@@ -143,7 +143,7 @@ mod tests {
              held by mounts in mnt:[4026532400]\n  \
                net:[4026532302] is held by 1 bind mount\n    \
                  bind mount /a\\x1b in mnt:[4026532400], which has no process, mount ID 3\n      \
-                 until `nsenter --mount=/proc/200/task/201/ns/mnt umount $'/a\\033'`\n\
+                 until `umount -N /proc/200/task/201/ns/mnt $'/a\\033'`\n\
              \n\
              held by net:[4026532300]\n  \
                user:[4026532301] is held by 1 owned namespace\n    \

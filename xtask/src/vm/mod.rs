@@ -95,7 +95,8 @@ fn on_this_host(programs: &Programs) -> anyhow::Result<Report> {
     text += &format!("== {who}\n");
     for group in table::groups() {
         let mut command = Command::new(&programs.live);
-        command.arg(group).env("LXKNS_BIN", &programs.lxkns);
+        // Where CI leaves out what is for later kernels, the table needs to know that it did not run.
+        command.arg(group).env("LXKNS_BIN", &programs.lxkns).env_remove("CI");
         let ran = command.output().with_context(|| format!("cannot run {}", line(&command)))?;
         text += &String::from_utf8_lossy(&ran.stdout);
     }

@@ -37,6 +37,8 @@ pub(super) struct Interface {
 pub(super) struct Run {
     pub(super) who: String,
     pub(super) outcomes: BTreeMap<String, Outcome>,
+    /// The test that runs.
+    pending: Option<String>,
     /// Why tests were skipped.
     reasons: BTreeMap<String, String>,
     /// What the failed ones said.
@@ -112,16 +114,26 @@ impl Run {
         if let Some((name, reason)) = line.strip_prefix("skipped: ").and_then(|rest| rest.split_once(": needs ")) {
             self.reasons.insert(name.to_owned(), reason.to_owned());
         } else if let Some((name, outcome)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
-            let outcome = match outcome {
-                "ok" => Outcome::Passed,
-                "ignored" => Outcome::Skipped,
-                _ => Outcome::Failed,
-            };
-            self.outcomes.insert(name.trim().to_owned(), outcome);
+            self.pending = Some(name.trim().to_owned());
+            self.end(outcome);
+        } else if self.end(line) {
+            // A test that prints something has its outcome on a line of its own.
         } else if line.starts_with("---- ") || (!self.failures.is_empty() && !line.starts_with("failures:")) {
             self.failures += line;
             self.failures.push('\n');
         }
+    }
+
+    /// Takes this for the outcome of the test that runs, if it is one.
+    fn end(&mut self, outcome: &str) -> bool {
+        let outcome = match outcome {
+            "ok" => Outcome::Passed,
+            "ignored" => Outcome::Skipped,
+            "FAILED" => Outcome::Failed,
+            _ => return false,
+        };
+        self.pending.take().map(|name| self.outcomes.insert(name, outcome));
+        true
     }
 
     fn problems(&self) -> impl Iterator<Item = String> {
@@ -160,7 +172,7 @@ mod tests {
 
     const TEXT: &str = "== kernel 6.1.0-50-cloud-amd64\n== interfaces\nlistns\tnone\tmuch\tENOSYS\n== root\n\
         skipped: a::b: needs Linux 6.11\nskipped: a::c: needs the file /dev/fuse\nrunning 3 tests\n\
-        test a::a   ... ok\ntest a::b   ... ignored\ntest a::d ... FAILED\n\nfailures:\n\n---- a::d ----\nit broke\n\n\
+        test a::a   ... ok\ntest a::e ... 7 bytes\nok\ntest a::b   ... ignored\ntest a::d ... FAILED\n\nfailures:\n\n---- a::d ----\nit broke\n\n\
         failures:\n    a::d\n\ntest result: FAILED. 1 passed\n\n== root: exit status: 101\n";
 
     #[test]
@@ -171,6 +183,7 @@ mod tests {
         assert_eq!(report.interfaces, [interface]);
         assert_eq!(report.runs[0].outcomes["a::a"], Outcome::Passed);
         assert_eq!(report.runs[0].outcomes["a::b"], Outcome::Skipped);
+        assert_eq!(report.runs[0].outcomes["a::e"], Outcome::Passed, "it has printed something");
         let problems = report.problems();
         assert_eq!(problems.len(), 3, "{problems:?}");
         assert!(problems[0].contains("it broke"), "{problems:?}");
