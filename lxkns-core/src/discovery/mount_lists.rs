@@ -42,7 +42,7 @@ pub(super) fn of(
     found.buffer = buffer;
     match list.add_listed(search, mount_ns, found) {
         // Before 6.14 the kernel does not say what a file system was made from, but to who enters.
-        Ok(()) if search.options.mounts && inside.is_possible() => list.fill_in(found, inside),
+        Ok(()) if search.options.mounts && inside.is_possible() => list.fill_in(found, mount_ns, inside),
         Ok(()) => {}
         Err((operation, errno)) => {
             list.add_visited(found, mount_ns, inside);
@@ -184,13 +184,15 @@ impl List {
     }
 
     /// Has somebody enter for what the kernel's list leaves out of mounts.
-    fn fill_in(&mut self, found: &mut Found, inside: &mut Inside<'_>) {
+    fn fill_in(&mut self, found: &mut Found, mount_ns: NamespaceId, inside: &mut Inside<'_>) {
         let lacks = |mount: &Mount| mount.source.is_none() || mount.super_options.is_none();
         if !self.mounts.iter().any(lacks) {
             return;
         }
-        // Who cannot be told this is not told that it is missing: nothing that was looked for is.
-        let Ok(text) = inside.mountinfo() else { return };
+        let text = match inside.mountinfo() {
+            Ok(text) => text,
+            Err(error) => return inside_mounts::gap(found, Object::Namespace(mount_ns), error),
+        };
         let mut visited = Self::default();
         for info in parse::mountinfo::parse(&text).flatten() {
             visited.mounts.push(of_mountinfo(&mut found.texts, &info, None));
