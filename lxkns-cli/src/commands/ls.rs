@@ -22,7 +22,7 @@ use crate::{live, netnsid};
 
 /// Runs it.
 pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
-    let columns = columns::parse(&args.output, Column::default_for(&args.types)).map_err(Error::Usage)?;
+    let columns = columns::parse(&args.table.output, Column::default_for(&args.types)).map_err(Error::Usage)?;
     let mut asked = args.targets.clone();
     asked.extend(args.pids.iter().map(|&pid| Asked::process(pid)));
     let of_processes = !asked.is_empty()
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
         snapshot: &snapshot,
     };
     // With nothing to show for a mistyped TARGET the headings alone would only confuse; JSON stays JSON.
-    if args.json {
+    if args.table.json {
         screen::print(|out| write_json(out, &context, &columns, &shown))?;
     } else if !(shown.is_empty() && exit != Exit::Done) {
         screen::print(|out| Ok(write_table(out, &context, &columns, &shown, args, color)?))?;
@@ -90,16 +90,16 @@ fn write_table(
     args: &LsArgs,
     color: Color,
 ) -> io::Result<()> {
-    let goes_to = if args.raw { For::Fields } else { For::Eyes };
+    let goes_to = if args.table.raw { For::Fields } else { For::Eyes };
     let headings: Vec<Heading> = columns.iter().map(|column| column.heading()).collect();
     let row = |namespace: &Namespace| -> Vec<String> {
         columns.iter().map(|&column| context.cell(namespace, column).printable(goes_to)).collect()
     };
     let rows: Vec<_> = shown.iter().map(|&namespace| row(namespace)).collect();
-    if args.raw {
-        table::write_raw(out, &headings, &rows, !args.no_headings)
+    if args.table.raw {
+        table::write_raw(out, &headings, &rows, !args.table.no_headings)
     } else {
-        table::write_aligned(out, &headings, &rows, !args.no_headings, Screen::detect(color))
+        table::write_aligned(out, &headings, &rows, !args.table.no_headings, Screen::detect(color))
     }
 }
 

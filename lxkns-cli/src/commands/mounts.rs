@@ -23,8 +23,8 @@ use crate::view::table::{self, Heading};
 
 /// Runs it.
 pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
-    let default = if args.json { Column::FOR_PROGRAMS.to_vec() } else { Column::DEFAULT.to_vec() };
-    let columns = columns::parse_lists(&args.output, default, Column::from_name).map_err(Error::Usage)?;
+    let default = if args.table.json { Column::FOR_PROGRAMS.to_vec() } else { Column::DEFAULT.to_vec() };
+    let columns = columns::parse_lists(&args.table.output, default, Column::from_name).map_err(Error::Usage)?;
     let is_live = args.look.from.is_none();
     let mut snapshot = live::load(&args.look, &options())?;
     let namespace = match target(args, &snapshot, is_live) {
@@ -37,7 +37,8 @@ pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
         }
     };
     // What could not be listed elsewhere matters where it is told who is a peer of whom.
-    let peers_matter = args.json || columns.iter().any(|column| matches!(column, Column::Peers | Column::Receivers));
+    let peers_matter =
+        args.table.json || columns.iter().any(|column| matches!(column, Column::Peers | Column::Receivers));
     keep_gaps_of_lists(&mut snapshot, (!peers_matter).then_some(namespace));
     let Some(mounts) = Mounts::of(&snapshot, namespace) else {
         let why = if snapshot.options.mounts { "its mounts could not be listed" } else { "the dump has no mounts" };
@@ -45,10 +46,10 @@ pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
         super::tell_gaps(&snapshot, [Place::BindMounts, Place::ProcesslessMounts].into_iter().collect());
         return Ok(Exit::Failed);
     };
-    let shape = if args.list || args.hidden || args.raw { Shape::List } else { Shape::Tree };
+    let shape = if args.list || args.hidden || args.table.raw { Shape::List } else { Shape::Tree };
     let mut rows = mounts.rows(shape);
     rows.retain(|(_, mount)| mount.hidden || !args.hidden);
-    if args.json {
+    if args.table.json {
         let rows = rows
             .iter()
             .map(|(_, mount)| Row(columns.iter().map(|&column| (column.name(), mounts.cell(mount, column))).collect()));
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
             Ok(out.write_all(b"\n")?)
         })?;
     } else {
-        let goes_to = if args.raw { For::Fields } else { For::Eyes };
+        let goes_to = if args.table.raw { For::Fields } else { For::Eyes };
         let rows: Vec<Vec<String>> = rows
             .iter()
             .map(|(branch, mount)| {
@@ -124,10 +125,10 @@ fn write_table(
     color: Color,
 ) -> io::Result<()> {
     let headings: Vec<Heading> = columns.iter().map(|column| column.heading()).collect();
-    if args.raw {
-        table::write_raw(out, &headings, rows, !args.no_headings)
+    if args.table.raw {
+        table::write_raw(out, &headings, rows, !args.table.no_headings)
     } else {
-        table::write_aligned(out, &headings, rows, !args.no_headings, Screen::detect(color))
+        table::write_aligned(out, &headings, rows, !args.table.no_headings, Screen::detect(color))
     }
 }
 

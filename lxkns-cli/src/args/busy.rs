@@ -1,0 +1,34 @@
+//! The options of `lxkns busy`.
+
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+
+use super::LookArgs;
+use crate::file_system;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  lxkns busy /mnt/usb     when umount says that the target is busy
+  lxkns busy /dev/sdb1    in all mount namespaces, also where it is not mounted here
+  lxkns busy 0:52         by the device number that mountinfo has
+
+PATH is looked up in the mount list and never in the file system, which may be gone:
+symbolic links in it are not followed.";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BusyArgs {
+    /// The file system: a path in it, its device, or its device number as in mountinfo
+    #[arg(value_name = "PATH|DEVICE|MAJ:MIN",
+          value_parser = OsStringValueParser::new().try_map(|text| file_system::Asked::parse(&text)))]
+    pub(crate) file_system: file_system::Asked,
+
+    /// Every mount and process, however many there are
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// For programs: JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}

@@ -1,0 +1,32 @@
+//! The options of `lxkns caps`.
+
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+
+use super::LookArgs;
+use crate::target::{Asked, PID_MAX};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  lxkns caps 1234/net             what you may do in the network namespace of a process, and why
+  lxkns caps -p 1234 user:4026532281
+                                  what a process may do in a user namespace
+  lxkns caps --json /run/netns/x  for programs";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CapsArgs {
+    /// In which namespace; of a process in all that it is in
+    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    pub(crate) target: Asked,
+
+    /// Of which process; without it, of whoever asks
+    #[arg(short = 'p', long = "pid", value_name = "PID",
+          value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
+    pub(crate) pid: Option<u32>,
+
+    /// For programs: JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}

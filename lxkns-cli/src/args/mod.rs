@@ -1,0 +1,203 @@
+//! The options. One letter means one thing in every command.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::view;
+use crate::view::screen::Color;
+
+mod busy;
+mod caps;
+mod dump;
+mod ls;
+mod mounts;
+mod orphans;
+mod tree;
+mod why;
+
+pub(crate) use self::busy::BusyArgs;
+pub(crate) use self::caps::CapsArgs;
+pub(crate) use self::dump::DumpArgs;
+pub(crate) use self::ls::LsArgs;
+pub(crate) use self::mounts::MountsArgs;
+pub(crate) use self::orphans::OrphansArgs;
+pub(crate) use self::tree::{KindOrTarget, TreeArgs, TreeKind};
+pub(crate) use self::why::WhyArgs;
+
+const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
+const EXAMPLES: &str = "\
+Examples:
+  lxkns ls                      every namespace of this host
+  lxkns ls -t net -o +HOLDERS   the network namespaces, and how many things hold each
+  lxkns why net:4026532281      what keeps this network namespace alive
+  lxkns why /run/netns/blue     the same by a path
+  lxkns orphans                 the namespaces without any process, and what would release each
+  lxkns tree --owned            the user namespaces, and what each owns
+  lxkns caps -p 1234 /run/netns/blue  what a process may do in a namespace
+  lxkns mounts 1234             the mounts that a process has around it
+  lxkns dump >host.json         all there is to know, for later or elsewhere
+  lxkns ls --from host.json     the namespaces of that time and host";
+
+const TARGET_HELP: &str = "\
+A TARGET is what you have in hand:
+  1234              a process; its namespaces are meant
+  1234/net          the network namespace of a process
+  4026532281        a namespace by its inode number
+  net:4026532281    the same; net:[4026532281] too
+  :8731             a namespace by its unique ID
+  /run/netns/x      a namespace by a path: anything with a slash";
+
+/// Finds every Linux namespace of a host, and what keeps each alive
+#[derive(Debug, Parser)]
+#[command(name = "lxkns", version, help_template = TEMPLATE, before_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// When to use colour: auto (on a terminal, unless NO_COLOR is set), always, never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    pub(crate) color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lists namespaces, one a line
+    #[command(help_template = TEMPLATE, before_help = ls::EXAMPLES,
+              after_help = format!("{}\n\n{TARGET_HELP}", view::columns::help()))]
+    Ls(LsArgs),
+    /// Shows user namespaces, PID namespaces or processes as a tree
+    #[command(help_template = TEMPLATE, before_help = tree::EXAMPLES, after_help = TARGET_HELP)]
+    Tree(TreeArgs),
+    /// Says what keeps a namespace alive, and what would release it
+    #[command(help_template = TEMPLATE, before_help = why::EXAMPLES, after_help = TARGET_HELP)]
+    Why(WhyArgs),
+    /// Shows namespaces without any process or thread, and what would release them
+    #[command(help_template = TEMPLATE, before_help = orphans::EXAMPLES)]
+    Orphans(OrphansArgs),
+    /// Shows the mounts of a mount namespace
+    #[command(help_template = TEMPLATE, before_help = mounts::EXAMPLES,
+              after_help = format!("{}\n\n{TARGET_HELP}", view::mounts::help()))]
+    Mounts(MountsArgs),
+    /// Says where a file system is still mounted, who uses it, and what would release it
+    #[command(help_template = TEMPLATE, before_help = busy::EXAMPLES)]
+    Busy(BusyArgs),
+    /// Says which capabilities a process has in a namespace, and why
+    #[command(help_template = TEMPLATE, before_help = caps::EXAMPLES, after_help = TARGET_HELP)]
+    Caps(CapsArgs),
+    /// Writes all there is to know as JSON
+    #[command(help_template = TEMPLATE, before_help = dump::EXAMPLES)]
+    Dump(DumpArgs),
+    /// Writes the man pages into a directory, for packagers
+    #[command(hide = true)]
+    Man {
+        /// Where to
+        dir: PathBuf,
+    },
+}
+
+/// How a table is written.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TableArgs {
+    /// The columns, separated by commas; +LIST adds to the usual ones
+    #[arg(short, long, value_name = "LIST")]
+    pub(crate) output: Vec<String>,
+
+    /// No headings
+    #[arg(short, long, alias = "noheadings")]
+    pub(crate) no_headings: bool,
+
+    /// For scripts: one blank between fields, "-" for an empty one, what is unsafe as \xHH
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) raw: bool,
+
+    /// For programs: JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+}
+
+/// What is looked at.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LookArgs {
+    /// Look at the host of a dump instead of this one (- is standard input)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) patience: PatienceArgs,
+}
+
+/// How long is waited.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PatienceArgs {
+    /// How long what is mounted in other mount namespaces may take to answer
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|seconds| !seconds.is_zero()).ok_or("not a number of seconds above 0")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use lxkns_core::model::NamespaceType;
+
+    use super::*;
+    use crate::target::Asked;
+
+    fn ls(arguments: &[&str]) -> Result<LsArgs, clap::Error> {
+        match Args::try_parse_from([&["lxkns", "ls"], arguments].concat())?.command {
+            Command::Ls(ls) => Ok(ls),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_options_are_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn types_can_be_listed_and_repeated() {
+        let args = ls(&["-t", "net,user", "--type=pid"]).unwrap();
+        assert_eq!(args.types, [NamespaceType::Net, NamespaceType::User, NamespaceType::Pid]);
+        assert_eq!(ls(&["-t", "nets"]).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn columns_may_begin_with_a_plus_and_letters_combine() {
+        let args = ls(&["-rno", "+PATH", "1234"]).unwrap();
+        assert!(args.table.raw && args.table.no_headings);
+        assert_eq!(args.table.output, ["+PATH"]);
+        assert_eq!(args.targets, [Asked::process(1234)]);
+    }
+
+    #[test]
+    fn bad_usage_has_code_2() {
+        for arguments in [&["-p", "0"][..], &["-p", "4194305"], &["-rJ"], &["nonsense"], &["-x"]] {
+            assert_eq!(ls(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
+        }
+        assert_eq!(Args::try_parse_from(["lxkns", "why"]).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn help_has_examples_before_the_options_and_all_columns() {
+        let help = ls(&["--help"]).unwrap_err().to_string();
+        let at = |text: &str| help.find(text).unwrap_or_else(|| panic!("{text} is not in {help}"));
+        assert!(at("Examples:") < at("Usage:") && at("Usage:") < at("Options:") && at("Options:") < at("UNIQUEID "));
+    }
+}
