@@ -98,11 +98,11 @@ pub(crate) fn run(tests: Vec<Test>) -> ! {
     std::process::exit(if conclusion.has_failed() { 101 } else { 0 })
 }
 
-/// The built program.
+/// The built program, in a locale that has all characters, whatever the tests run in.
 pub(crate) fn lxkns() -> Command {
     let path = std::env::var_os("LXKNS_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_lxkns").into());
     let mut command = Command::new(path);
-    command.stdin(std::process::Stdio::null());
+    command.stdin(std::process::Stdio::null()).env("LC_ALL", "C.UTF-8");
     command
 }
 

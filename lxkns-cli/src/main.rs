@@ -21,6 +21,7 @@ mod users;
 mod view;
 
 fn main() -> ExitCode {
+    view::charset::Charset::detect();
     match args::Args::try_parse() {
         Ok(args) => exit::report(commands::run(&args)),
         Err(error) => exit::report_arguments(&error),

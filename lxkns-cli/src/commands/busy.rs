@@ -13,7 +13,7 @@ use crate::live;
 use crate::view::busy::Busy;
 use crate::view::escape::printable;
 use crate::view::names;
-use crate::view::screen::{self, Color, Screen};
+use crate::view::screen::{self, Color};
 use crate::view::why::SOME;
 
 /// Runs it.
@@ -50,13 +50,14 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let busy = Busy::new(&snapshot, file_system, users.as_deref(), home);
     let exit = if busy.is_there() {
         let limit = if args.all { usize::MAX } else { SOME };
-        screen::print(|out| match args.json {
-            true => {
+        if args.json {
+            screen::print(|out| {
                 serde_json::to_writer_pretty(&mut *out, &answer(&busy))?;
                 Ok(out.write_all(b"\n")?)
-            }
-            false => Ok(busy.write(out, Screen::detect(color), limit)?),
-        })?;
+            })?;
+        } else {
+            screen::show(color, |out, screen| Ok(busy.write(out, screen, limit)?))?;
+        }
         Exit::Done
     } else {
         say(format_args!("{}: no such file system is mounted or in use", name(&args.file_system)));

@@ -13,7 +13,7 @@ use crate::live;
 use crate::target::Target;
 use crate::view::caps::{Caps, names_of};
 use crate::view::names;
-use crate::view::screen::{self, Color, Screen};
+use crate::view::screen::{self, Color};
 
 /// Runs it.
 pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
@@ -36,20 +36,23 @@ pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
     if all.iter().any(|caps| caps.capabilities().is_none()) {
         exit = exit.max(Exit::Failed);
     }
-    screen::print(|out| {
-        if args.json {
-            let answers: Vec<_> = all.iter().flat_map(|caps| answers(&snapshot, caps)).collect();
+    if args.json {
+        let answers: Vec<_> = all.iter().flat_map(|caps| answers(&snapshot, caps)).collect();
+        screen::print(|out| {
             serde_json::to_writer_pretty(&mut *out, &answers)?;
-            return Ok(out.write_all(b"\n")?);
-        }
-        for (index, caps) in all.iter().enumerate() {
-            if index > 0 {
-                writeln!(out)?;
+            Ok(out.write_all(b"\n")?)
+        })?;
+    } else {
+        screen::show(color, |out, screen| {
+            for (index, caps) in all.iter().enumerate() {
+                if index > 0 {
+                    writeln!(out)?;
+                }
+                caps.write(out, screen)?;
             }
-            caps.write(out, Screen::detect(color))?;
-        }
-        Ok(())
-    })?;
+            Ok(())
+        })?;
+    }
     if gaps_matter {
         super::tell_gaps(&snapshot, options.places.with(Place::ProcessFacts));
     }

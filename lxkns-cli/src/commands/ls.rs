@@ -1,7 +1,7 @@
 //! `lxkns ls`: one line for each namespace.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::Write;
 use std::mem::ManuallyDrop;
 
 use lxkns_core::model::{Namespace, NamespaceId, NamespaceType, Snapshot};
@@ -16,8 +16,7 @@ use crate::users::Users;
 use crate::view::columns::{self, Cell, Column, Context};
 use crate::view::counts::Counts;
 use crate::view::escape::For;
-use crate::view::screen::{self, Color, Screen};
-use crate::view::table::{self, Heading};
+use crate::view::screen::{self, Color};
 use crate::{live, netnsid};
 
 /// Runs it.
@@ -61,7 +60,13 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
     if args.table.json {
         screen::print(|out| write_json(out, &context, &columns, &shown))?;
     } else if !(shown.is_empty() && exit != Exit::Done) {
-        screen::print(|out| Ok(write_table(out, &context, &columns, &shown, args, color)?))?;
+        let goes_to = if args.table.raw { For::Fields } else { For::Eyes };
+        let headings: Vec<_> = columns.iter().map(|column| column.heading()).collect();
+        let row = |namespace: &Namespace| -> Vec<String> {
+            columns.iter().map(|&column| context.cell(namespace, column).printable(goes_to)).collect()
+        };
+        let rows: Vec<_> = shown.iter().map(|&namespace| row(namespace)).collect();
+        super::show_table(&headings, &rows, &args.table, color)?;
     }
     if gaps_matter {
         super::tell_gaps(&snapshot, columns::places(&columns, &options));
@@ -80,27 +85,6 @@ fn select<'a>(
         (types.is_empty() || types.contains(&namespace.ns_type)) && only.is_none_or(|only| only.contains(&namespace.id))
     });
     shown
-}
-
-fn write_table(
-    out: &mut impl Write,
-    context: &Context<'_>,
-    columns: &[Column],
-    shown: &[&Namespace],
-    args: &LsArgs,
-    color: Color,
-) -> io::Result<()> {
-    let goes_to = if args.table.raw { For::Fields } else { For::Eyes };
-    let headings: Vec<Heading> = columns.iter().map(|column| column.heading()).collect();
-    let row = |namespace: &Namespace| -> Vec<String> {
-        columns.iter().map(|&column| context.cell(namespace, column).printable(goes_to)).collect()
-    };
-    let rows: Vec<_> = shown.iter().map(|&namespace| row(namespace)).collect();
-    if args.table.raw {
-        table::write_raw(out, &headings, &rows, !args.table.no_headings)
-    } else {
-        table::write_aligned(out, &headings, &rows, !args.table.no_headings, Screen::detect(color))
-    }
 }
 
 fn write_json(out: &mut impl Write, context: &Context<'_>, columns: &[Column], shown: &[&Namespace]) -> Result<()> {

@@ -2,10 +2,12 @@
 
 use lxkns_core::model::{NamespaceId, NamespaceType, Pid, Places, Snapshot};
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, TableArgs};
 use crate::exit::{Exit, Result, say};
 use crate::resolve::{Unresolved, resolve};
 use crate::target::Asked;
+use crate::view::screen::{self, Color};
+use crate::view::table::{self, Heading};
 use crate::{gaps, live};
 
 mod busy;
@@ -30,6 +32,15 @@ pub(crate) fn run(args: &Args) -> Result {
         Command::Caps(caps) => caps::run(caps, args.color),
         Command::Dump(dump) => dump::run(dump),
         Command::Man { dir } => man::run(dir),
+    }
+}
+
+/// Writes a table as these options want it.
+fn show_table(headings: &[Heading], rows: &[Vec<String>], args: &TableArgs, color: Color) -> Result<()> {
+    if args.raw {
+        screen::print(|out| Ok(table::write_raw(out, headings, rows, !args.no_headings)?))
+    } else {
+        screen::show(color, |out, screen| Ok(table::write_aligned(out, headings, rows, !args.no_headings, screen)?))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `lxkns mounts`: the mounts of a mount namespace.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 
 use bstr::ByteSlice as _;
 use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceId, NamespaceType, Object, Place, Snapshot};
@@ -18,8 +18,7 @@ use crate::view::columns;
 use crate::view::escape::{For, printable};
 use crate::view::mounts::{Column, Mounts, Shape};
 use crate::view::names;
-use crate::view::screen::{self, Color, Screen};
-use crate::view::table::{self, Heading};
+use crate::view::screen::{self, Color};
 
 /// Runs it.
 pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
@@ -66,7 +65,8 @@ pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
                 columns.iter().map(|&column| mounts.printable(branch, mount, column, goes_to)).collect()
             })
             .collect();
-        screen::print(|out| Ok(write_table(out, &columns, &rows, args, color)?))?;
+        let headings: Vec<_> = columns.iter().map(|column| column.heading()).collect();
+        super::show_table(&headings, &rows, &args.table, color)?;
     }
     super::tell_gaps(&snapshot, [Place::BindMounts, Place::ProcesslessMounts].into_iter().collect());
     Ok(Exit::Done)
@@ -115,21 +115,6 @@ fn target(args: &MountsArgs, snapshot: &Snapshot, is_live: bool) -> std::result:
         say(format_args!("{}: not a mount namespace", printable(asked.text.as_encoded_bytes())));
         (Exit::Missing, false)
     })
-}
-
-fn write_table(
-    out: &mut impl Write,
-    columns: &[Column],
-    rows: &[Vec<String>],
-    args: &MountsArgs,
-    color: Color,
-) -> io::Result<()> {
-    let headings: Vec<Heading> = columns.iter().map(|column| column.heading()).collect();
-    if args.table.raw {
-        table::write_raw(out, &headings, rows, !args.table.no_headings)
-    } else {
-        table::write_aligned(out, &headings, rows, !args.table.no_headings, Screen::detect(color))
-    }
 }
 
 /// The JSON form.

@@ -11,7 +11,7 @@ use crate::exit::{Exit, Result};
 use crate::live;
 use crate::view::names;
 use crate::view::orphans::{orphans, write};
-use crate::view::screen::{self, Color, Screen};
+use crate::view::screen::{self, Color};
 use crate::view::why::{Explanation, FEW};
 
 /// Runs it.
@@ -22,16 +22,16 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
     let is_live = args.look.from.is_none();
     let snapshot = live::load(&args.look, &options)?;
     let orphans = orphans(&snapshot, &args.types, super::home(&snapshot, is_live));
-    screen::print(|out| {
-        if args.json {
-            let answers: Vec<_> = orphans.values().flatten().map(answer).collect();
+    if args.json {
+        let answers: Vec<_> = orphans.values().flatten().map(answer).collect();
+        screen::print(|out| {
             serde_json::to_writer_pretty(&mut *out, &answers)?;
             Ok(out.write_all(b"\n")?)
-        } else {
-            let limit = if args.all { usize::MAX } else { FEW };
-            Ok(write(out, &snapshot, &orphans, Screen::detect(color), limit)?)
-        }
-    })?;
+        })?;
+    } else {
+        let limit = if args.all { usize::MAX } else { FEW };
+        screen::show(color, |out, screen| Ok(write(out, &snapshot, &orphans, screen, limit)?))?;
+    }
     super::tell_gaps(&snapshot, options.places.with(Place::CommandLines));
     Ok(if args.fail && !orphans.is_empty() { Exit::Found } else { Exit::Done })
 }

@@ -14,7 +14,7 @@ use crate::exit::{Error, Exit, Result, say};
 use crate::live;
 use crate::target::{Asked, Target};
 use crate::view::escape::printable;
-use crate::view::screen::{self, Color, Screen};
+use crate::view::screen::{self, Color};
 use crate::view::tree::{CgroupDetail, Shown, Tree, cgroup};
 use crate::view::{holders, names};
 
@@ -51,7 +51,11 @@ pub(crate) fn run(args: &TreeArgs, color: Color) -> Result {
         pids: kind != TreeKind::User,
     };
     let tree = Tree { snapshot: &snapshot, forest, home: super::home(&snapshot, is_live), shown };
-    screen::print(|out| if args.json { write_json(out, &tree) } else { Ok(tree.write(out, Screen::detect(color))?) })?;
+    if args.json {
+        screen::print(|out| write_json(out, &tree))?;
+    } else {
+        screen::show(color, |out, screen| Ok(tree.write(out, screen)?))?;
+    }
     super::tell_gaps(&snapshot, places(&options));
     Ok(Exit::Done)
 }

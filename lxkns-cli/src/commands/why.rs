@@ -39,7 +39,7 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
             Ok(out.write_all(b"\n")?)
         })?;
     } else {
-        screen::print(|out| write_text(out, &found, explain, args, Screen::detect(color)))?;
+        screen::show(color, |out, screen| write_text(out, &found, explain, args, screen))?;
     }
     if gaps_matter {
         super::tell_gaps(&snapshot, options.places.with(Place::CommandLines).with(Place::Suspects));

@@ -1,5 +1,7 @@
 //! The lines that a tree is drawn with.
 
+use super::charset::Charset;
+
 /// What is deeper than this stands no further to the right: a container can nest things by the thousand.
 pub(crate) const DEEPEST: usize = 100;
 
@@ -8,20 +10,31 @@ pub(crate) fn walk<T: Copy>(
     roots: &[T],
     deepest: usize,
     children: impl Fn(T) -> Vec<T>,
+    visit: impl FnMut(String, usize, T),
+) {
+    walk_with(Charset::current(), roots, deepest, children, visit);
+}
+
+fn walk_with<T: Copy>(
+    charset: Charset,
+    roots: &[T],
+    deepest: usize,
+    children: impl Fn(T) -> Vec<T>,
     mut visit: impl FnMut(String, usize, T),
 ) {
+    let lines = charset.branches();
     // Each with its depth, the lines that go down beside those below it, and whether it is the last below its parent.
     let mut todo: Vec<(T, usize, String, bool)> =
         roots.iter().rev().map(|&root| (root, 0, String::new(), true)).collect();
     while let Some((item, depth, beside, is_last)) = todo.pop() {
         let branch = match depth {
             0 => "",
-            _ if is_last => "└─",
-            _ => "├─",
+            _ if is_last => lines.last,
+            _ => lines.one,
         };
         let mut below = beside.clone();
         if (1..deepest).contains(&depth) {
-            below += if is_last { "  " } else { "│ " };
+            below += if is_last { lines.beside_nothing } else { lines.beside };
         }
         visit(beside + branch, depth, item);
         let children = children(item);
@@ -43,9 +56,16 @@ mod tests {
             4 => vec![6],
             _ => vec![],
         };
-        let mut lines = Vec::new();
-        walk(&[1, 7], DEEPEST, children, |lead, depth, node| lines.push(format!("{lead}{node} {depth}")));
-        assert_eq!(lines, ["1 0", "├─2 1", "│ └─5 2", "├─3 1", "└─4 1", "  └─6 2", "7 0"]);
+        for (charset, expected) in [
+            (Charset::Utf8, ["1 0", "├─2 1", "│ └─5 2", "├─3 1", "└─4 1", "  └─6 2", "7 0"]),
+            (Charset::Ascii, ["1 0", "|-2 1", "| `-5 2", "|-3 1", "`-4 1", "  `-6 2", "7 0"]),
+        ] {
+            let mut lines = Vec::new();
+            walk_with(charset, &[1, 7], DEEPEST, children, |lead, depth, node| {
+                lines.push(format!("{lead}{node} {depth}"));
+            });
+            assert_eq!(lines, expected);
+        }
     }
 
     #[test]

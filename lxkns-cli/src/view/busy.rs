@@ -8,7 +8,6 @@ use lxkns_core::model::{FileSystem, FileSystemUse, FileSystemUser, Mount, Namesp
 use rustc_hash::FxHashMap;
 
 use super::counts::Counts;
-use super::escape::printable;
 use super::names::{self, Detail};
 use super::release;
 use super::screen::Screen;
@@ -71,8 +70,8 @@ impl<'a> Busy<'a> {
         match self.mounts.values().flatten().next() {
             Some(mount) => {
                 let source = mount.source.as_ref().filter(|source| !source.is_empty());
-                let source = source.map(|source| format!(" {}", printable(&***source))).unwrap_or_default();
-                format!("{}{source} ({number})", printable(&**mount.fs_type))
+                let source = source.map(|source| format!(" {}", names::text(&***source))).unwrap_or_default();
+                format!("{}{source} ({number})", names::text(&**mount.fs_type))
             }
             None => format!("file system {number}"),
         }
@@ -86,17 +85,16 @@ impl<'a> Busy<'a> {
         let used = self.users.map(|users| format!(" and used by {}", of(users.len(), "process", "processes")));
         writeln!(out, " is mounted in {namespaces}{}", used.unwrap_or_default())?;
         for (&id, mounts) in self.mounts.iter().take(limit) {
-            writeln!(out, "  {}", self.describe_namespace(id))?;
+            screen.line(out, "  ", || self.describe_namespace(id))?;
             for mount in mounts.iter().take(limit) {
-                writeln!(out, "    {}", self.describe_mount(id, mount))?;
+                screen.line(out, "    ", || self.describe_mount(id, mount))?;
             }
             more(out, "    ", mounts.len(), limit)?;
         }
         more(out, "  ", self.mounts.len(), limit)?;
         let users = self.users.unwrap_or_default();
         for user in users.iter().take(limit) {
-            let uses: Vec<_> = uses(user, limit);
-            writeln!(out, "  {}: {}", self.describe_user(user), uses.join(", "))?;
+            screen.line(out, "  ", || format!("{}: {}", self.describe_user(user), uses(user, limit).join(", ")))?;
         }
         more(out, "  ", users.len(), limit)?;
         let release = self.release();
@@ -121,9 +119,9 @@ impl<'a> Busy<'a> {
     }
 
     fn describe_mount(&self, id: NamespaceId, mount: &Mount) -> String {
-        let path = mount.path().map_or_else(|| "(no path)".to_owned(), printable);
+        let path = mount.path().map_or_else(|| "(no path)".to_owned(), names::text);
         let hidden = if mount.hidden { "(hidden) " } else { "" };
-        let root = if *mount.root == *"/" { String::new() } else { format!(" of {}", printable(&**mount.root)) };
+        let root = if *mount.root == *"/" { String::new() } else { format!(" of {}", names::text(&**mount.root)) };
         let on_it = self.on_it(id, mount);
         let on_it = if on_it == 0 { String::new() } else { format!(", with {on_it} on it") };
         format!("{hidden}{path}{root}, mount ID {}{on_it}", mount.id)
@@ -138,7 +136,7 @@ impl<'a> Busy<'a> {
         let known = self.snapshot.processes.get(&user.pid).filter(|process| *process.comm() == user.comm);
         let process = match known {
             Some(_) => names::process(self.snapshot, user.pid, Detail::Full),
-            None => format!("{} ({})", user.pid, printable(&user.comm)),
+            None => format!("{} ({})", user.pid, names::text(&user.comm)),
         };
         match user.mount_ns.filter(|id| !self.mounts.contains_key(id)) {
             Some(id) => format!("process {process} in {}", names::namespace(self.snapshot, id)),
@@ -190,7 +188,7 @@ fn uses(user: &FileSystemUser, limit: usize) -> Vec<String> {
             FileSystemUse::WorkingDirectory { tid } => words.push(of(*tid, "working directory")),
             FileSystemUse::Executable => words.push("executable".to_owned()),
             FileSystemUse::Fd { tid, fd } => fds.push(of(*tid, &format!("fd {fd}"))),
-            FileSystemUse::Mapped { path } => words.push(format!("mapped file {}", printable(path))),
+            FileSystemUse::Mapped { path } => words.push(format!("mapped file {}", names::text(path))),
             _ => words.push("something that this version has no words for".to_owned()),
         }
     }

@@ -7,11 +7,11 @@ use lxkns_core::model::{Capabilities, NamespaceId, NamespaceType, Process, Snaps
 use lxkns_core::relations::{self, Authority, AuthorityUnknown, Forest, TreeNode};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::thread::CapabilitySet;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::branches::{self, DEEPEST};
 use super::names::{self, Detail};
 use super::screen::Screen;
-use super::table::fitting;
 
 /// What a process may do in the namespaces that one user namespace decides on.
 #[derive(Debug)]
@@ -164,12 +164,12 @@ impl<'a> Caps<'a> {
         let children = |node| forest.children(node).to_vec();
         branches::walk(forest.roots(), DEEPEST, children, |lead, _, node| {
             if let Some(id) = node.namespace() {
-                lines.push((format!("  {lead}{}", names::namespace(self.snapshot, id)), self.about(id)));
+                lines.push((format!("  {lead}{}", names::namespace(self.snapshot, id)), id));
             }
         });
-        for (name, rest) in lines {
-            let width = screen.width.map(|width| width.saturating_sub(name.chars().count()));
-            writeln!(out, "{name}{}", width.map_or(rest.as_str(), |width| fitting(&rest, width)))?;
+        for (name, id) in lines {
+            out.write_all(name.as_bytes())?;
+            screen.rest(out, name.width(), || self.about(id))?;
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ fn the_creator_has_all() {
         )
     );
     let narrow = text(&snapshot, &[UPPER], Some(30));
-    assert!(narrow.contains("\n  user:[4026531837] created by\n"), "{narrow}");
+    assert!(narrow.contains("\n  user:[4026531837] created …\n"), "{narrow}");
     assert!(text(&snapshot, &[UPPER], Some(1)).contains("  └─user:[4026532600]\n"));
 }
 

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use bstr::ByteSlice as _;
 
+use super::charset::Charset;
+
 /// Where the text goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum For {
@@ -15,12 +17,16 @@ pub(crate) enum For {
 }
 
 /// Writes `\xHH` for each byte of whatever could command a terminal, break a line, reorder or hide text, or is not
-/// valid UTF-8.
+/// valid UTF-8; and of whatever the locale has no characters for.
 pub(crate) fn escape(bytes: &[u8], goes_to: For) -> String {
+    escape_with(Charset::current(), bytes, goes_to)
+}
+
+fn escape_with(charset: Charset, bytes: &[u8], goes_to: For) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if is_safe(character, goes_to) {
+            if charset.has(character) && is_safe(character, goes_to) {
                 text.push(character);
             } else {
                 push_hex(&mut text, character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -38,11 +44,16 @@ pub(crate) fn printable(text: impl AsRef<[u8]>) -> String {
 
 /// A word that a shell reads as just these bytes, safe to print: plain where that will do, else quoted.
 pub(crate) fn shell_word(bytes: &[u8]) -> String {
+    shell_word_with(Charset::current(), bytes)
+}
+
+fn shell_word_with(charset: Charset, bytes: &[u8]) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(byte);
     if !bytes.is_empty() && bytes.iter().all(is_plain) {
         return printable(bytes);
     }
-    let is_clean = bytes.to_str().is_ok_and(|text| text.chars().all(|character| is_safe(character, For::Eyes)));
+    let is_shown = |character| charset.has(character) && is_safe(character, For::Eyes);
+    let is_clean = bytes.to_str().is_ok_and(|text| text.chars().all(is_shown));
     if is_clean && !bytes.contains(&b'\'') {
         return format!("'{}'", printable(bytes));
     }
@@ -100,6 +111,15 @@ mod tests {
         ] {
             assert_eq!(printable(bytes), text);
         }
+    }
+
+    #[test]
+    fn what_the_locale_has_no_characters_for_is_escaped() {
+        let text = "größe 7".as_bytes();
+        assert_eq!(escape_with(Charset::Ascii, text, For::Eyes), "gr\\xc3\\xb6\\xc3\\x9fe 7");
+        assert_eq!(escape_with(Charset::Ascii, text, For::Fields), "gr\\xc3\\xb6\\xc3\\x9fe\\x207");
+        assert_eq!(shell_word_with(Charset::Ascii, text), "$'gr\\303\\266\\303\\237e 7'");
+        assert_eq!(shell_word_with(Charset::Ascii, b"/a b"), "'/a b'");
     }
 
     #[test]

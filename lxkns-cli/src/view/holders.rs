@@ -2,7 +2,6 @@
 
 use lxkns_core::model::{Holder, Namespace, NamespaceId, Snapshot, Tid};
 
-use super::escape::printable;
 use super::names::{self, Detail};
 
 /// The kinds of holders as people count them, in the order in which they are told.
@@ -131,7 +130,7 @@ pub(crate) fn describe(snapshot: &Snapshot, holder: &Holder, home: Option<Namesp
         Detail::Full => format!(" in {}{}", names::namespace(snapshot, id), occupant(snapshot, id)),
     };
     let at = |path: &Option<bstr::BString>| match path {
-        Some(path) => printable(path),
+        Some(path) => names::text(path),
         None => "(no path reaches it)".to_owned(),
     };
     match holder {
@@ -151,7 +150,7 @@ pub(crate) fn describe(snapshot: &Snapshot, holder: &Holder, home: Option<Namesp
         }
         Holder::BindMount { mount_ns, path, .. } => format!("bind mount {}{}", at(path), in_mount_ns(*mount_ns)),
         Holder::Mount { mount_ns, fs_type, path, .. } => {
-            format!("{} mounted at {}{}", printable(fs_type), at(path), in_mount_ns(*mount_ns))
+            format!("{} mounted at {}{}", names::text(fs_type), at(path), in_mount_ns(*mount_ns))
         }
         Holder::Child { ns } => format!("child {}", names::namespace(snapshot, *ns)),
         Holder::Owned { ns } => format!("owned {}", names::namespace(snapshot, *ns)),

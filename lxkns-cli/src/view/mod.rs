@@ -3,6 +3,7 @@
 pub(crate) mod branches;
 pub(crate) mod busy;
 pub(crate) mod caps;
+pub(crate) mod charset;
 pub(crate) mod columns;
 pub(crate) mod counts;
 pub(crate) mod escape;
@@ -10,8 +11,10 @@ pub(crate) mod holders;
 pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod orphans;
+pub(crate) mod paint;
 pub(crate) mod release;
 pub(crate) mod screen;
+pub(crate) mod shorten;
 pub(crate) mod table;
 pub(crate) mod tree;
 pub(crate) mod why;

@@ -4,6 +4,7 @@ use bstr::{BString, ByteSlice as _};
 use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid, Uid};
 
 use super::escape::printable;
+use super::shorten::to_limit;
 
 /// Where the procfs is, in what is shown to people.
 const PROC: &str = "/proc";
@@ -35,37 +36,34 @@ pub(crate) fn target(snapshot: &Snapshot, id: NamespaceId) -> String {
 pub(crate) enum Detail {
     /// Its PID and its name.
     Brief,
-    /// Its PID and its command line, cut where it is very long.
+    /// Its PID and its command line.
     Full,
 }
 
 /// A process as in `1234 (sleep 1000)`; the PID alone for one that is not in the snapshot.
 pub(crate) fn process(snapshot: &Snapshot, pid: Pid, detail: Detail) -> String {
     let Some(process) = snapshot.processes.get(&pid) else { return pid.to_string() };
-    let text = match detail {
-        Detail::Brief => printable(process.comm()),
-        Detail::Full => printable(command(process)),
+    let called = match detail {
+        Detail::Brief => text(process.comm()),
+        Detail::Full => text(command(process)),
     };
-    format!("{pid} ({})", shortened(&text))
+    format!("{pid} ({called})")
 }
 
-/// The name of a process or thread, safe to print and never very long.
+/// The name of a process or thread, safe to print.
 pub(crate) fn comm(comm: &[u8]) -> String {
-    shortened(&printable(comm))
+    text(comm)
 }
 
-/// A text that is safe to print, cut where it is very long.
-fn shortened(text: &str) -> String {
-    const LONGEST: usize = 64;
-    let cut = super::table::fitting(text, LONGEST);
-    let dots = if cut.len() < text.len() { "..." } else { "" };
-    format!("{cut}{dots}")
+/// A text of others as it is shown within a sentence: safe to print, and on a terminal not very long.
+pub(crate) fn text(text: impl AsRef<[u8]>) -> String {
+    to_limit(&printable(text))
 }
 
 /// A user as in `UID 1000 (jo)`.
 pub(crate) fn user(snapshot: &Snapshot, uid: Uid) -> String {
     match snapshot.user_names.get(&uid).filter(|name| !name.is_empty()) {
-        Some(name) => format!("UID {uid} ({})", shortened(&printable(name))),
+        Some(name) => format!("UID {uid} ({})", text(name)),
         None => format!("UID {uid}"),
     }
 }

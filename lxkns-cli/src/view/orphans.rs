@@ -82,7 +82,7 @@ pub(crate) fn write(
         if index > 0 {
             writeln!(out)?;
         }
-        writeln!(out, "{}", who.describe(snapshot))?;
+        screen.line(out, "", || who.describe(snapshot))?;
         for orphan in orphans {
             if *who == Who::Nothing {
                 let (name, target) = (names::namespace(snapshot, orphan.namespace.id), orphan.namespace.id);
@@ -92,7 +92,7 @@ pub(crate) fn write(
                 continue;
             }
             let mut lines = Vec::new();
-            orphan.write(&mut lines, screen, limit)?;
+            orphan.write(&mut lines, screen.indented(2), limit)?;
             for line in lines.split_inclusive(|&byte| byte == b'\n') {
                 out.write_all(b"  ")?;
                 out.write_all(line)?;

@@ -2,14 +2,16 @@
 
 use std::io::{self, BufWriter, StdoutLock, Write};
 
-use anstyle::Style;
+use unicode_width::UnicodeWidthStr as _;
 
+use super::paint::{self, Painter};
+use super::shorten;
 use crate::exit::Result;
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
+    /// On a terminal, unless `NO_COLOR` is set; elsewhere with `CLICOLOR_FORCE`.
     #[default]
     Auto,
     /// Always.
@@ -21,7 +23,7 @@ pub(crate) enum Color {
 /// What can be written to standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Screen {
-    /// The columns of the terminal; `None` where there is none, and nothing is to be cut.
+    /// The columns of the terminal; `None` where there is none, and nothing is to be shortened.
     pub(crate) width: Option<usize>,
     /// Whether to use colour.
     pub(crate) color: bool,
@@ -42,17 +44,47 @@ impl Screen {
 
     /// Writes a heading.
     pub(crate) fn heading(self, out: &mut impl Write, text: &str) -> io::Result<()> {
-        if self.color && !text.is_empty() {
-            let bold = Style::new().bold();
-            write!(out, "{bold}{text}{bold:#}")
-        } else {
-            out.write_all(text.as_bytes())
-        }
+        if self.color { paint::write_heading(out, text) } else { out.write_all(text.as_bytes()) }
+    }
+
+    /// Writes a line that begins with `start`. On a terminal texts of others in the rest, as far as they were made with
+    /// [`shorten::to_limit`], are shortened until the line fits. If it never does, it goes on in the next one.
+    pub(crate) fn line(self, out: &mut impl Write, start: &str, rest: impl Fn() -> String) -> io::Result<()> {
+        out.write_all(start.as_bytes())?;
+        writeln!(out, "{}", shorten::fit(self.room(start.width()), rest))
+    }
+
+    /// Writes the rest of a line in which so many columns are used, as [`Self::line`] does. If it never fits, its last
+    /// words are left out.
+    pub(crate) fn rest(self, out: &mut impl Write, used: usize, rest: impl Fn() -> String) -> io::Result<()> {
+        let room = self.room(used);
+        let rest = shorten::fit(room, rest);
+        writeln!(out, "{}", room.map_or(rest.as_str().into(), |room| shorten::words(&rest, room)))
+    }
+
+    /// How many columns are left in a line in which so many are used.
+    pub(crate) fn room(self, used: usize) -> Option<usize> {
+        self.width.map(|width| width.saturating_sub(used))
+    }
+
+    /// The part of the screen that is left where all lines are indented by so many columns.
+    pub(crate) fn indented(self, columns: usize) -> Self {
+        Self { width: self.width.map(|width| width.saturating_sub(columns)), ..self }
     }
 }
 
 /// Standard output, buffered.
 pub(crate) type Stdout = BufWriter<StdoutLock<'static>>;
+
+/// Writes a text for people to standard output as [`print`] does: with names of namespaces in their colours.
+pub(crate) fn show(color: Color, write: impl FnOnce(&mut Painter<&mut Stdout>, Screen) -> Result<()>) -> Result<()> {
+    print(|out| {
+        let screen = Screen::detect(color);
+        let mut painter = Painter::new(out, screen.color);
+        shorten::within(shorten::limit_for(screen.width), || write(&mut painter, screen))?;
+        Ok(painter.flush()?)
+    })
+}
 
 /// Writes to standard output and flushes it, so that a full disk is noticed.
 pub(crate) fn print(write: impl FnOnce(&mut Stdout) -> Result<()>) -> Result<()> {

@@ -2,9 +2,12 @@
 
 use std::io::{self, Write};
 
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use lxkns_core::model::NamespaceType;
+use unicode_width::UnicodeWidthStr as _;
 
+use super::paint;
 use super::screen::Screen;
+use super::shorten::middle;
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +20,9 @@ pub(crate) struct Heading {
     pub(crate) gives_way: bool,
 }
 
-/// Writes rows in columns wide enough for each, one blank between them. On a terminal what would run over its edge is
-/// cut, first from the columns that give way, the last of them first, then from the last. The cells must be safe to print.
+/// Writes rows in columns wide enough for each, one blank between them. On a terminal on which they have no room, cells
+/// are shortened, first in the columns that give way, the last of them first, then in the last. The cells must be safe to
+/// print.
 pub(crate) fn write_aligned(
     out: &mut impl Write,
     headings: &[Heading],
@@ -39,12 +43,14 @@ pub(crate) fn write_aligned(
     if show_headings {
         let names: Vec<_> = headings.iter().map(|heading| heading.name.to_owned()).collect();
         let mut line = Vec::new();
-        write_line(&mut line, headings, &names, &widths)?;
+        write_line(&mut line, headings, &names, &widths, None)?;
         screen.heading(out, &String::from_utf8_lossy(&line))?;
         out.write_all(b"\n")?;
     }
+    let ns_type = headings.iter().position(|heading| heading.name == "TYPE").filter(|_| screen.color);
     for row in rows {
-        write_line(out, headings, row, &widths)?;
+        let ns_type = ns_type.and_then(|index| NamespaceType::from_name(row.get(index)?.as_bytes()));
+        write_line(out, headings, row, &widths, ns_type)?;
         out.write_all(b"\n")?;
     }
     Ok(())
@@ -64,14 +70,25 @@ fn fit(widths: &mut [usize], headings: &[Heading], terminal: usize) {
     }
 }
 
-fn write_line(out: &mut impl Write, headings: &[Heading], cells: &[String], widths: &[usize]) -> io::Result<()> {
+/// Writes a line; the cells that name a namespace in the color of its type, where there is one.
+fn write_line(
+    out: &mut impl Write,
+    headings: &[Heading],
+    cells: &[String],
+    widths: &[usize],
+    ns_type: Option<NamespaceType>,
+) -> io::Result<()> {
     let last = headings.len().saturating_sub(1);
     for (index, ((heading, cell), &width)) in headings.iter().zip(cells).zip(widths).enumerate() {
         if index > 0 {
             out.write_all(b" ")?;
         }
-        let cell = fitting(cell, width);
+        let cell = middle(cell, width);
         let padding = width.saturating_sub(cell.width());
+        let cell = match ns_type.filter(|_| !cell.is_empty()) {
+            Some(ns_type) if ["NS", "TYPE"].contains(&heading.name) => paint::colored(&cell, ns_type).into(),
+            _ => cell,
+        };
         match (heading.right, index == last) {
             (true, _) => write!(out, "{:padding$}{cell}", "")?,
             (false, true) => out.write_all(cell.as_bytes())?,
@@ -79,22 +96,6 @@ fn write_line(out: &mut impl Write, headings: &[Heading], cells: &[String], widt
         }
     }
     Ok(())
-}
-
-/// The longest beginning of a text that fits into so many columns of a terminal.
-pub(crate) fn fitting(text: &str, width: usize) -> &str {
-    if text.len() <= width {
-        // A character is never wider than its bytes are many.
-        return text;
-    }
-    let mut used = 0;
-    for (index, character) in text.char_indices() {
-        used += character.width().unwrap_or(0);
-        if used > width {
-            return &text[..index];
-        }
-    }
-    text
 }
 
 /// Writes rows as fields: one blank between them, `-` for an empty one, so that each line has as many fields as there
@@ -158,11 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn the_last_column_is_cut_to_the_terminal_by_display_width() {
+    fn the_last_column_is_shortened_to_the_terminal_by_display_width() {
         assert_eq!(
             aligned(&HEADINGS, &rows(), Some(27)),
             "        NS TYPE   COMMAND\n\
-             4026531836 pid    /sbin/ini\n         7 cgroup 漢字漢字\n         8 net    \n"
+             4026531836 pid    /sbi…lash\n         7 cgroup 漢字…漢字\n         8 net    \n"
         );
     }
 
@@ -186,6 +187,15 @@ mod tests {
         let mut out = Vec::new();
         write_aligned(&mut out, &HEADINGS[..1], &[], true, Screen { width: None, color: true }).unwrap();
         assert_eq!(out, b"\x1b[1mNS\x1b[0m\n");
+    }
+
+    #[test]
+    fn numbers_and_types_of_namespaces_are_in_the_colour_of_the_type() {
+        let mut out = Vec::new();
+        write_aligned(&mut out, &HEADINGS, &rows()[1..], false, Screen { width: None, color: true }).unwrap();
+        let expected = "\x1b[38;5;163m7\x1b[0m \x1b[38;5;163mcgroup\x1b[0m 漢字漢字漢字\n\
+                        \x1b[38;5;32m8\x1b[0m \x1b[38;5;32mnet\x1b[0m    \n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]

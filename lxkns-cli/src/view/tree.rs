@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
 use lxkns_core::relations::{Forest, TreeNode};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::branches::{self, DEEPEST};
-use super::escape::printable;
 use super::screen::Screen;
-use super::table::fitting;
+use super::shorten::fit;
 use super::{holders, names};
 
 /// How much of control groups is shown.
@@ -63,19 +63,18 @@ impl<'a> Tree<'a> {
         rows
     }
 
-    /// Writes it for people. On a terminal what would run over its edge is cut, but for what names namespaces and
-    /// processes.
+    /// Writes it for people. On a terminal what would run over its edge is shortened or left out, but for what names
+    /// namespaces and processes.
     pub(crate) fn write(&self, out: &mut impl Write, screen: Screen) -> io::Result<()> {
         for (lead, _, node) in self.rows() {
-            let (name, rest) = self.line(node);
+            let name = fit(screen.room(lead.width()), || self.line(node).0);
             out.write_all(lead.as_bytes())?;
             match node {
                 TreeNode::Process(_) => out.write_all(name.as_bytes())?,
                 _ => screen.heading(out, &name)?,
             }
-            let used = lead.chars().count() + unicode_width::UnicodeWidthStr::width(name.as_str());
-            let rest = screen.width.map_or(rest.as_str(), |width| fitting(&rest, width.saturating_sub(used)));
-            writeln!(out, "{rest}")?;
+            let used = lead.width() + name.width();
+            screen.rest(out, used, || self.line(node).1)?;
         }
         Ok(())
     }
@@ -208,8 +207,8 @@ impl<'a> Tree<'a> {
             CgroupDetail::Off => String::new(),
             // Where there are none but the first.
             CgroupDetail::Short if path == b"/" => String::new(),
-            CgroupDetail::Short => format!(" in {}", printable(short(path))),
-            CgroupDetail::Full => format!(" in {}", printable(path)),
+            CgroupDetail::Short => format!(" in {}", names::text(short(path))),
+            CgroupDetail::Full => format!(" in {}", names::text(path)),
         }
     }
 }

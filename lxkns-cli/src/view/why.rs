@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use lxkns_core::model::{Holder, Namespace, NamespaceId, Pid, Snapshot, Suspect};
 use rustc_hash::FxHashMap;
 
-use super::escape::printable;
 use super::holders::{self, Kind, describe};
 use super::names::{self, Detail};
 use super::release;
@@ -69,16 +68,16 @@ impl<'a> Explanation<'a> {
         } else if let Some(summary) = summary {
             writeln!(out, " is held by {summary}")?;
         } else {
-            return self.write_unexplained(out, limit);
+            return self.write_unexplained(out, screen, limit);
         }
         let holders = self.holders();
         for group in holders.chunk_by(|a, b| Kind::of(a) == Kind::of(b)) {
-            self.write_group(out, group, limit)?;
+            self.write_group(out, group, screen, limit)?;
         }
         Ok(())
     }
 
-    fn write_group(&self, out: &mut impl Write, group: &[&Holder], limit: usize) -> io::Result<()> {
+    fn write_group(&self, out: &mut impl Write, group: &[&Holder], screen: Screen, limit: usize) -> io::Result<()> {
         // Holders of these kinds are alike in how they end, so that it is said once.
         let common = match Kind::of(group[0]) {
             _ if group.len() == 1 => None,
@@ -89,7 +88,9 @@ impl<'a> Explanation<'a> {
             _ => None,
         };
         for holder in group.iter().take(limit) {
-            writeln!(out, "  {}{}", describe(self.snapshot, holder, self.home, Detail::Full), place(holder))?;
+            screen.line(out, "  ", || {
+                format!("{}{}", describe(self.snapshot, holder, self.home, Detail::Full), place(holder))
+            })?;
             if let (None, Some(release)) = (common, self.release(holder)) {
                 writeln!(out, "    until {release}")?;
             }
@@ -101,7 +102,7 @@ impl<'a> Explanation<'a> {
         common.map_or(Ok(()), |common| writeln!(out, "    until {common}"))
     }
 
-    fn write_unexplained(&self, out: &mut impl Write, limit: usize) -> io::Result<()> {
+    fn write_unexplained(&self, out: &mut impl Write, screen: Screen, limit: usize) -> io::Result<()> {
         writeln!(out, " is there, but nothing that could be seen holds it")?;
         let suspects = self.suspects();
         if suspects.is_empty() {
@@ -109,7 +110,7 @@ impl<'a> Explanation<'a> {
         }
         writeln!(out, "  suspects: each may hold it, or another one, or none; the kernel does not say")?;
         for suspect in suspects.iter().take(limit) {
-            writeln!(out, "  suspect: {}", describe_suspect(self.snapshot, suspect))?;
+            screen.line(out, "  suspect: ", || describe_suspect(self.snapshot, suspect))?;
         }
         match suspects.len().saturating_sub(limit) {
             0 => Ok(()),
@@ -134,7 +135,12 @@ pub(crate) fn describe_suspect(snapshot: &Snapshot, suspect: &Suspect) -> String
     let process = |pid| format!("process {}", names::process(snapshot, pid, Detail::Full));
     match suspect {
         Suspect::ProcFile { pid, tid, fd, path, .. } => {
-            format!("open file {}, fd {fd} of {}: {}", printable(path), process(*pid), names::fd_path(*pid, *tid, *fd))
+            format!(
+                "open file {}, fd {fd} of {}: {}",
+                names::text(path),
+                process(*pid),
+                names::fd_path(*pid, *tid, *fd)
+            )
         }
         Suspect::InFlight { pid, tid, fd, count } => {
             let fds = if *count == 1 { "descriptor" } else { "descriptors" };
@@ -147,9 +153,9 @@ pub(crate) fn describe_suspect(snapshot: &Snapshot, suspect: &Suspect) -> String
             format!("{count} {files} registered with an io_uring, fd {fd} of {}: {path}", process(*pid))
         }
         Suspect::Mount { mount_ns, mount_id, fs_type, file_system, path } => {
-            let path = path.as_ref().map_or_else(|| "(no path reaches it)".to_owned(), printable);
+            let path = path.as_ref().map_or_else(|| "(no path reaches it)".to_owned(), names::text);
             let mount_ns = names::namespace(snapshot, *mount_ns);
-            format!("{} ({file_system}) mounted at {path} in {mount_ns}, mount ID {mount_id}", printable(fs_type))
+            format!("{} ({file_system}) mounted at {path} in {mount_ns}, mount ID {mount_id}", names::text(fs_type))
         }
         _ => "something that this version has no words for".to_owned(),
     }

@@ -1,0 +1,209 @@
+//! Long texts made to fit into a terminal: the middle is left out, as beginnings and ends say most.
+//!
+//! How long a text of others within a sentence may be depends on all that stands beside it. So sentences are made
+//! several times, each time with another limit, until one fits: [`fit`]. What is not for a terminal has no limit.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::ops::Range;
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use super::charset::Charset;
+use super::paint;
+
+thread_local! {
+    /// How many columns a text of others may take. The sentences are put together deep down, and all by one thread.
+    static LIMIT: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// However narrow a terminal is, so many columns of a text of others are shown within a sentence.
+const SHORTEST: usize = 12;
+
+/// Has [`to_limit`] keep to a limit while something is written.
+pub(crate) fn within<T>(limit: usize, write: impl FnOnce() -> T) -> T {
+    let outer = LIMIT.replace(limit);
+    let written = write();
+    LIMIT.set(outer);
+    written
+}
+
+/// The limit where a terminal has so many columns, for what is not made to fit.
+pub(crate) fn limit_for(terminal: Option<usize>) -> usize {
+    terminal.map_or(usize::MAX, |columns| (columns / 2).max(2 * SHORTEST))
+}
+
+/// A text of others, safe to print, as it is shown within a sentence: without its middle where it is too long.
+pub(crate) fn to_limit(text: &str) -> String {
+    middle(text, LIMIT.get()).into_owned()
+}
+
+/// The sentence that `sentence` makes with the highest limit with which it fits into so many columns; or with the lowest
+/// of all, which is then too long all the same.
+pub(crate) fn fit(columns: Option<usize>, sentence: impl Fn() -> String) -> String {
+    let whole = within(usize::MAX, &sentence);
+    let Some(columns) = columns.filter(|&columns| whole.width() > columns) else { return whole };
+    let (mut limit, mut too_high) = (SHORTEST, columns.max(SHORTEST) + 1);
+    let mut best = within(limit, &sentence);
+    if best.width() > columns {
+        return best;
+    }
+    while too_high - limit > 1 {
+        let between = usize::midpoint(limit, too_high);
+        let next = within(between, &sentence);
+        if next.width() <= columns {
+            (best, limit) = (next, between);
+        } else {
+            too_high = between;
+        }
+    }
+    best
+}
+
+/// A text in so many columns: where it is longer the middle is left out. No number and no name of a namespace is cut, but
+/// left out as a whole: half a number is a lie.
+pub(crate) fn middle(text: &str, columns: usize) -> Cow<'_, str> {
+    middle_with(text, columns, Charset::current().ellipsis())
+}
+
+fn middle_with<'a>(text: &'a str, columns: usize, ellipsis: &'static str) -> Cow<'a, str> {
+    // A character is never wider than its bytes are many.
+    if text.len() <= columns || text.width() <= columns {
+        return Cow::Borrowed(text);
+    }
+    let Some(room) = columns.checked_sub(ellipsis.width()) else { return Cow::Borrowed("") };
+    let (before, after) = (room - room / 2, room / 2);
+    let whole = whole(text);
+    let end = cut(&whole, beginning(text, before), |range| range.start);
+    let mut start = cut(&whole, ending(text, after), |range| range.end);
+    // What combines with a character that is left out has nothing to combine with.
+    start += text[start..].chars().take_while(|it| it.width() == Some(0)).map(char::len_utf8).sum::<usize>();
+    Cow::Owned(format!("{}{ellipsis}{}", &text[..end], &text[start..]))
+}
+
+/// The longest beginning of a text that is not wider than so many columns, up to where what does not fit begins.
+fn beginning(text: &str, columns: usize) -> usize {
+    let mut used = 0;
+    let mut characters = text.char_indices();
+    let too_wide = characters.find(|(_, character)| {
+        used += character.width().unwrap_or(0);
+        used > columns
+    });
+    too_wide.map_or(text.len(), |(index, _)| index)
+}
+
+/// Where the longest ending begins that is not wider than so many columns.
+fn ending(text: &str, columns: usize) -> usize {
+    let mut used = 0;
+    let mut characters = text.char_indices().rev();
+    let too_wide = characters.find(|(_, character)| {
+        used += character.width().unwrap_or(0);
+        used > columns
+    });
+    too_wide.map_or(0, |(index, character)| index + character.len_utf8())
+}
+
+/// What must not be cut.
+fn whole(text: &str) -> Vec<Range<usize>> {
+    let names = paint::names(text.as_bytes()).map(|(range, _)| range);
+    let mut numbers = Vec::new();
+    for (index, _) in text.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_digit()) {
+        match numbers.last_mut() {
+            Some(Range { end, .. }) if *end == index => *end += 1,
+            _ => numbers.push(index..index + 1),
+        }
+    }
+    names.chain(numbers).collect()
+}
+
+/// Where to cut so that nothing of this is: at one end of what would be, or where it was meant to be.
+fn cut(whole: &[Range<usize>], at: usize, to: impl Fn(&Range<usize>) -> usize) -> usize {
+    // Names come first: they have numbers in them.
+    whole.iter().find(|range| range.start < at && at < range.end).map_or(at, to)
+}
+
+/// As many of the first words of a text as fit into so many columns.
+pub(crate) fn words(text: &str, columns: usize) -> Cow<'_, str> {
+    if text.width() <= columns {
+        return Cow::Borrowed(text);
+    }
+    let ellipsis = Charset::current().ellipsis();
+    let Some(room) = columns.checked_sub(ellipsis.width() + 1) else { return Cow::Borrowed("") };
+    // The blank after the last word may be where there is no room left.
+    let end = beginning(text, room);
+    let end = if text[end..].starts_with(' ') { end } else { text[..end].rfind(' ').unwrap_or(0) };
+    let kept = text[..end].trim_end_matches([' ', ',']);
+    Cow::Owned(format!("{kept} {ellipsis}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_is_left_out() {
+        for (text, columns, expected) in [
+            ("/sbin/init splash", 17, "/sbin/init splash"),
+            ("/sbin/init splash", 16, "/sbin/in… splash"),
+            ("/sbin/init splash", 4, "/s…h"),
+            ("/sbin/init splash", 1, "…"),
+            ("/sbin/init splash", 0, ""),
+            ("漢字漢字漢字", 12, "漢字漢字漢字"),
+            ("漢字漢字漢字", 11, "漢字…漢字"),
+            ("漢字漢字漢字", 8, "漢字…字"),
+            ("漢字漢字漢字", 7, "漢…字"),
+            // Accents stay with what they are on: none begins the end.
+            ("ae\u{301}e\u{301}e\u{301}e\u{301}z", 4, "ae\u{301}…z"),
+            ("e\u{301}e\u{301}e\u{301}", 3, "e\u{301}e\u{301}e\u{301}"),
+            // Half a number is a lie.
+            ("pid 123456 or so", 9, "pid …r so"),
+            ("a number: 123456", 9, "a nu…"),
+            ("1234567890", 4, "…"),
+            ("see net:[4026532281], then go on", 14, "see … go on"),
+            ("see net:[4026532281], then go on", 30, "see …, then go on"),
+        ] {
+            assert_eq!(middle_with(text, columns, "…"), expected, "{text} {columns}");
+        }
+        assert_eq!(middle_with("/sbin/init splash", 10, "..."), "/sbi...ash");
+        assert_eq!(middle_with("/sbin/init splash", 2, "..."), "");
+    }
+
+    #[test]
+    fn no_width_panics_and_none_is_exceeded() {
+        for text in ["漢e\u{301}字 pid:[12] 7漢", "\u{301}\u{301}\u{301}", "12:[", "ab c d e", ""] {
+            for columns in 0..20 {
+                assert!(middle(text, columns).width() <= columns, "{text} {columns}");
+                assert!(words(text, columns).width() <= columns, "{text} {columns}");
+            }
+        }
+    }
+
+    #[test]
+    fn sentences_fit_as_far_as_texts_of_others_can_be_cut() {
+        let sentence = || format!("process 1 ({}) in {}", to_limit("/sbin/init splash"), to_limit("/system.slice/x"));
+        let whole = "process 1 (/sbin/init splash) in /system.slice/x";
+        assert_eq!(sentence(), whole);
+        assert_eq!(fit(None, sentence), whole);
+        assert_eq!(fit(Some(whole.len()), sentence), whole);
+        assert_eq!(fit(Some(46), sentence), "process 1 (/sbin/i… splash) in /system.slice/x");
+        assert_eq!(fit(Some(40), sentence), "process 1 (/sbin/…plash) in /syste…ice/x");
+        assert_eq!(fit(Some(2), sentence), "process 1 (/sbin/…plash) in /syste…ice/x");
+        assert_eq!(within(usize::MAX, || fit(Some(2), sentence)).len(), fit(Some(2), sentence).len());
+        assert_eq!(sentence(), whole, "the limit is for one sentence");
+    }
+
+    #[test]
+    fn whole_words_are_kept() {
+        for (columns, expected) in [
+            (31, "in user:[4026531837], of 12 (x)"),
+            (30, "in user:[4026531837], of 12 …"),
+            (28, "in user:[4026531837], of …"),
+            (24, "in user:[4026531837] …"),
+            (5, "in …"),
+            (3, " …"),
+            (1, ""),
+        ] {
+            assert_eq!(words("in user:[4026531837], of 12 (x)", columns), expected);
+        }
+    }
+}
