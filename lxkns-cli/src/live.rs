@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use crate::args::{DumpArgs, LookArgs, PatienceArgs};
 use crate::exit::Result;
+use crate::progress::Progress;
 use crate::users::Users;
 
 /// The way into mount namespaces.
@@ -25,7 +26,9 @@ pub(crate) fn access(patience: &PatienceArgs) -> Access {
 
 /// Looks at the living host. The names of users are the host's.
 pub(crate) fn discover(access: &Access, options: &DiscoveryOptions) -> Result<Snapshot> {
+    let progress = Progress::of("looking at this host");
     let mut snapshot = lxkns_core::discover_with(&ProcRoot::host()?, options, access)?;
+    drop(progress);
     let users = Users::of_host();
     let uids = snapshot.namespaces.values().filter_map(|namespace| namespace.owner_uid);
     let named = uids.filter_map(|uid| Some((uid, users.name(uid)?.to_string()))).collect();
@@ -44,6 +47,7 @@ pub(crate) fn load_with(look: &LookArgs, access: &Access, options: &DiscoveryOpt
     if path == Path::new("-") {
         return wire::read(io::stdin().lock()).context("standard input").map_err(Into::into);
     }
+    let _progress = Progress::of("reading the dump");
     let file = File::open(path).with_context(|| format!("open {path:?}"))?;
     wire::read(BufReader::new(file)).with_context(|| format!("read {path:?}")).map_err(Into::into)
 }
@@ -124,6 +128,7 @@ pub(crate) fn users_of(
     snapshot: &Snapshot,
     file_system: FileSystem,
 ) -> Result<(Vec<FileSystemUser>, Vec<Gap>)> {
+    let _progress = Progress::of("looking at who uses the file system");
     let helpers = access.helpers();
     let (mut users, gaps) = lxkns_core::file_system_users(&ProcRoot::host()?, snapshot, file_system);
     users.retain(|user| !helpers.contains(&user.pid));

@@ -11,8 +11,10 @@ mod commands;
 mod exit;
 mod file_system;
 mod gaps;
+mod interrupt;
 mod live;
 mod netnsid;
+mod progress;
 mod resolve;
 mod target;
 #[cfg(test)]

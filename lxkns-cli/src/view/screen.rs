@@ -1,12 +1,13 @@
 //! What standard output is: a terminal of some width, or not; with colour, or without.
 
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write};
 
 use unicode_width::UnicodeWidthStr as _;
 
 use super::paint::{self, Painter};
 use super::shorten;
 use crate::exit::Result;
+use crate::interrupt::Interruptible;
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -74,12 +75,15 @@ impl Screen {
 }
 
 /// Standard output, buffered.
-pub(crate) type Stdout = BufWriter<StdoutLock<'static>>;
+pub(crate) type Stdout = BufWriter<Interruptible<StdoutLock<'static>>>;
 
 /// Writes a text for people to standard output as [`print`] does: with names of namespaces in their colours.
 pub(crate) fn show(color: Color, write: impl FnOnce(&mut Painter<&mut Stdout>, Screen) -> Result<()>) -> Result<()> {
     print(|out| {
         let screen = Screen::detect(color);
+        if screen.color && io::stdout().is_terminal() {
+            out.get_mut().end_cleanly();
+        }
         let mut painter = Painter::new(out, screen.color);
         shorten::within(shorten::limit_for(screen.width), || write(&mut painter, screen))?;
         Ok(painter.flush()?)
@@ -88,6 +92,6 @@ pub(crate) fn show(color: Color, write: impl FnOnce(&mut Painter<&mut Stdout>, S
 
 /// Writes to standard output and flushes it, so that a full disk is noticed.
 pub(crate) fn print(write: impl FnOnce(&mut Stdout) -> Result<()>) -> Result<()> {
-    let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    let mut out = BufWriter::with_capacity(64 * 1024, Interruptible::new(io::stdout().lock()));
     write(&mut out).and_then(|()| Ok(out.flush()?)).map_err(|error| error.context("write standard output"))
 }

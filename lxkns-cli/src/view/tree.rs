@@ -67,33 +67,42 @@ impl<'a> Tree<'a> {
     /// namespaces and processes.
     pub(crate) fn write(&self, out: &mut impl Write, screen: Screen) -> io::Result<()> {
         for (lead, _, node) in self.rows() {
-            let name = fit(screen.room(lead.width()), || self.line(node).0);
+            let name = fit(screen.room(lead.width()), || self.name(node));
             out.write_all(lead.as_bytes())?;
             match node {
                 TreeNode::Process(_) => out.write_all(name.as_bytes())?,
                 _ => screen.heading(out, &name)?,
             }
             let used = lead.width() + name.width();
-            screen.rest(out, used, || self.line(node).1)?;
+            screen.rest(out, used, || self.about(node))?;
         }
         Ok(())
     }
 
-    /// What names it, and what else is said of it; both safe to print.
-    fn line(&self, node: TreeNode) -> (String, String) {
+    /// What names it, safe to print.
+    fn name(&self, node: TreeNode) -> String {
         match node {
-            TreeNode::Process(pid) => self.process_line(pid),
-            TreeNode::OwnerNotVisible => ("owner not visible from here".to_owned(), String::new()),
-            TreeNode::OwnerNotAsked => ("owner not known".to_owned(), String::new()),
+            TreeNode::Process(pid) if !self.snapshot.processes.contains_key(&pid) => pid.to_string(),
+            TreeNode::Process(pid) => self.process(pid),
+            TreeNode::OwnerNotVisible => "owner not visible from here".to_owned(),
+            TreeNode::OwnerNotAsked => "owner not known".to_owned(),
             node => match node.namespace() {
-                Some(id) => (names::namespace(self.snapshot, id), self.about_namespace(node, id)),
-                None => ("something that this version has no words for".to_owned(), String::new()),
+                Some(id) => names::namespace(self.snapshot, id),
+                None => "something that this version has no words for".to_owned(),
             },
         }
     }
 
-    fn process_line(&self, pid: Pid) -> (String, String) {
-        let Some(process) = self.snapshot.processes.get(&pid) else { return (pid.to_string(), String::new()) };
+    /// What else is said of it, safe to print.
+    fn about(&self, node: TreeNode) -> String {
+        match node {
+            TreeNode::Process(pid) => self.about_process(pid),
+            node => node.namespace().map(|id| self.about_namespace(node, id)).unwrap_or_default(),
+        }
+    }
+
+    fn about_process(&self, pid: Pid) -> String {
+        let Some(process) = self.snapshot.processes.get(&pid) else { return String::new() };
         let mut rest = String::new();
         // Said once for those below that are in the same one.
         let cgroup = cgroup(process);
@@ -105,7 +114,7 @@ impl<'a> Tree<'a> {
         if process.namespaces.get(NamespaceType::Pid).is_none() && !is_outermost {
             rest += ", in what PID namespace is not known";
         }
-        (self.process(pid), rest)
+        rest
     }
 
     /// The process that a process stands below.
