@@ -86,7 +86,7 @@ fn beginning(text: &str, columns: usize) -> usize {
     let mut used = 0;
     let mut characters = text.char_indices();
     let too_wide = characters.find(|(_, character)| {
-        used += character.width().unwrap_or(0);
+        used += width_of(*character);
         used > columns
     });
     too_wide.map_or(text.len(), |(index, _)| index)
@@ -97,10 +97,17 @@ fn ending(text: &str, columns: usize) -> usize {
     let mut used = 0;
     let mut characters = text.char_indices().rev();
     let too_wide = characters.find(|(_, character)| {
-        used += character.width().unwrap_or(0);
+        used += width_of(*character);
         used > columns
     });
     too_wide.map_or(0, |(index, character)| index + character.len_utf8())
+}
+
+/// How wide a character is at most, whatever stands beside it.
+fn width_of(character: char) -> usize {
+    /// Makes what it follows an emoji, which is wider.
+    const EMOJI: char = '\u{fe0f}';
+    if character == EMOJI { 1 } else { character.width().unwrap_or(0) }
 }
 
 /// What must not be cut.
@@ -170,7 +177,9 @@ mod tests {
 
     #[test]
     fn no_width_panics_and_none_is_exceeded() {
-        for text in ["漢e\u{301}字 pid:[12] 7漢", "\u{301}\u{301}\u{301}", "12:[", "ab c d e", ""] {
+        let emoji = "\u{2602}\u{fe0f}".repeat(12);
+        let arabic = "\u{644}\u{627}".repeat(12);
+        for text in ["漢e\u{301}字 pid:[12] 7漢", "\u{301}\u{301}\u{301}", "12:[", "ab c d e", "", &emoji, &arabic] {
             for columns in 0..20 {
                 assert!(middle(text, columns).width() <= columns, "{text} {columns}");
                 assert!(words(text, columns).width() <= columns, "{text} {columns}");
