@@ -21,7 +21,7 @@ pub(super) fn own(search: &Search<'_>) -> Found {
     found
 }
 
-/// All processes but the calling one.
+/// All processes but the calling one, and those that it has started to look into mount namespaces.
 pub(super) fn all(search: &Search<'_>) -> Result<Found, Error> {
     let pids = others(search)?;
     let mut found = search.for_each(&pids, |found, &pid| process(search, found, pid));
@@ -37,9 +37,7 @@ pub(super) fn newcomers(search: &Search<'_>, found: &Found) -> Result<Found, Err
     let mut known: Vec<_> = found.processes.iter().map(|process| process.pid).collect();
     known.sort_unstable();
     let mut pids = others(search)?;
-    // Who looks into mount namespaces for us is none.
-    let helpers = search.access.map(MountAccess::helpers).unwrap_or_default();
-    pids.retain(|pid| known.binary_search(pid).is_err() && !helpers.contains(pid));
+    pids.retain(|pid| known.binary_search(pid).is_err());
     Ok(search.for_each(&pids, |found, &pid| process(search, found, pid)))
 }
 
@@ -48,7 +46,9 @@ fn others(search: &Search<'_>) -> Result<Vec<Pid>, Error> {
         let path = search.proc.path().display();
         Error::with_source(ErrorKind::Procfs, format!("cannot list the processes in {path}"), errno)
     })?;
-    pids.retain(|&pid| Some(pid) != search.proc.own_pid());
+    // Who looks into mount namespaces for us is none; some may be left from an earlier look.
+    let helpers = search.access.map(MountAccess::helpers).unwrap_or_default();
+    pids.retain(|pid| Some(*pid) != search.proc.own_pid() && !helpers.contains(pid));
     Ok(pids)
 }
 
@@ -100,6 +100,8 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
     let mut tasks = vec![main.task];
     if search.looks_in(Place::Tasks) {
         tasks.extend(others.into_iter().filter_map(|thread| thread.task));
+        // The kernel lists them by age; numbers begin again at the lowest when the highest has been given.
+        tasks[1..].sort_unstable_by_key(|task| task.tid);
     }
     let (ppid, threads) = (main.ppid, main.threads);
     // Who brings a namespace that was not known is likely to be shown with it.
