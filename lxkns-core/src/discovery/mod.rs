@@ -108,6 +108,7 @@ fn look(proc: &ProcRoot, options: &DiscoveryOptions, access: Option<&dyn MountAc
 
     // The caller itself comes first, before there are threads and descriptors of ours that it would be seen with.
     let mut found = processes::own(&search);
+    search.keep_user_namespace();
     // What can get stuck goes beside the rest from here on, and is not waited for without end.
     let command_lines = command_lines::start(&search, &mut found);
     search.command_lines = command_lines.as_ref();

@@ -48,7 +48,7 @@ pub(super) struct Search<'a> {
     keeps: AtomicBool,
     /// The caller's user namespace, which owns most others: while it is open, the kernel needs no new inode to open it
     /// again each time that an owner is asked for.
-    _user_ns: Option<OwnedFd>,
+    user_ns: Option<OwnedFd>,
 }
 
 /// What one worker has found; merged at the end.
@@ -123,8 +123,13 @@ impl<'a> Search<'a> {
             access: None,
             kept: Mutex::default(),
             keeps: AtomicBool::new(false),
-            _user_ns: reach::open_link(proc, "thread-self/ns/user").ok(),
+            user_ns: None,
         }
+    }
+
+    /// Keeps the caller's user namespace open.
+    pub(super) fn keep_user_namespace(&mut self) {
+        self.user_ns = reach::open_link(self.proc, "thread-self/ns/user").ok();
     }
 
     pub(super) fn looks_in(&self, place: Place) -> bool {
