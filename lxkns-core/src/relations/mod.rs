@@ -3,15 +3,18 @@
 //! They need nothing but the values: a snapshot that was read from a file will do as well as one just taken.
 
 mod capabilities;
+mod changes;
 mod forest;
 mod leaders;
 mod mount_paths;
 mod mounts;
 mod pid_map;
 mod propagation;
+mod sight;
 mod trees;
 
 pub use capabilities::{Authority, AuthorityUnknown, authority, deciding_user_namespace};
+pub use changes::{Change, Changes, DifferentBoots, NamespaceChanges, changes};
 pub use forest::Forest;
 pub(crate) use leaders::members;
 pub use mount_paths::{MountPath, mount_paths};

@@ -33,6 +33,7 @@ use std::io;
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "_schema")]
 pub use schema::schema;
+pub use time::format as time_text;
 
 use crate::model::Snapshot;
 

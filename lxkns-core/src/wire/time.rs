@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 const DAY: i64 = 86400;
 
-/// The time as text; `None` outside the years 0 to 9999.
-pub(crate) fn format(time: SystemTime) -> Option<String> {
+/// The time as the JSON form has it: RFC 3339, in UTC, to the nanosecond; `None` outside the years 0 to 9999.
+pub fn format(time: SystemTime) -> Option<String> {
     let (seconds, nanoseconds) = match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => (i64::try_from(since.as_secs()).ok()?, since.subsec_nanos()),
         Err(before) => {
