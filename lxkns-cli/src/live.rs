@@ -43,7 +43,11 @@ pub(crate) fn load(look: &LookArgs, options: &DiscoveryOptions) -> Result<Snapsh
 
 /// As [`load`], with a way into mount namespaces that there is already.
 pub(crate) fn load_with(look: &LookArgs, access: &Access, options: &DiscoveryOptions) -> Result<Snapshot> {
-    let Some(path) = look.from.as_deref() else { return discover(access, options) };
+    look.from.as_deref().map_or_else(|| discover(access, options), read)
+}
+
+/// Reads a dump (`-` is standard input).
+pub(crate) fn read(path: &Path) -> Result<Snapshot> {
     if path == Path::new("-") {
         return wire::read(io::stdin().lock()).context("standard input").map_err(Into::into);
     }

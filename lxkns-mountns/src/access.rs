@@ -42,6 +42,12 @@ impl Access {
         Self { options, deadline, sandboxes: Mutex::default(), spent: Mutex::default() }
     }
 
+    /// Lets all that is opened from now on take as long as with a new one. Who looks again and again begins each look
+    /// with it; a new one instead would ask file systems again that have just not answered.
+    pub fn begin_anew(&self) {
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner) = Duration::ZERO;
+    }
+
     fn sandboxes(&self) -> Result<Sandboxes, Error> {
         let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
         match &*sandboxes {

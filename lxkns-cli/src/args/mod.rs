@@ -10,20 +10,24 @@ use crate::view::screen::Color;
 
 mod busy;
 mod caps;
+mod diff;
 mod dump;
 mod ls;
 mod mounts;
 mod orphans;
 mod tree;
+mod watch;
 mod why;
 
 pub(crate) use self::busy::BusyArgs;
 pub(crate) use self::caps::CapsArgs;
+pub(crate) use self::diff::DiffArgs;
 pub(crate) use self::dump::DumpArgs;
 pub(crate) use self::ls::LsArgs;
 pub(crate) use self::mounts::MountsArgs;
 pub(crate) use self::orphans::OrphansArgs;
 pub(crate) use self::tree::{KindOrTarget, TreeArgs, TreeKind};
+pub(crate) use self::watch::WatchArgs;
 pub(crate) use self::why::WhyArgs;
 
 const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
@@ -39,6 +43,8 @@ Examples:
   lxkns caps -p 1234 /run/netns/blue  what a process may do in a namespace
   lxkns mounts 1234             the mounts that a process has around it
   lxkns dump >host.json         all there is to know, for later or elsewhere
+  lxkns diff host.json          what has changed since then
+  lxkns watch -t net            what appears, goes and changes, as it is seen
   lxkns ls --from host.json     the namespaces of that time and host";
 
 const TARGET_HELP: &str = "\
@@ -98,6 +104,13 @@ pub(crate) enum Command {
     /// Writes all there is to know as JSON
     #[command(help_template = TEMPLATE, before_help = dump::EXAMPLES)]
     Dump(DumpArgs),
+    /// Says what differs between two dumps, or between a dump and now
+    #[command(help_template = TEMPLATE, before_help = diff::EXAMPLES, after_help = diff::SIGNS)]
+    Diff(DiffArgs),
+    /// Says what appears, goes and changes, as it is seen
+    #[command(help_template = TEMPLATE, before_help = watch::EXAMPLES,
+              after_help = format!("{}\n\n{TARGET_HELP}", watch::NOTES))]
+    Watch(WatchArgs),
     /// Writes the man pages into a directory, for packagers
     #[command(hide = true)]
     Man {

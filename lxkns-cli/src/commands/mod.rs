@@ -12,12 +12,14 @@ use crate::{gaps, live};
 
 mod busy;
 mod caps;
+mod diff;
 mod dump;
 mod ls;
 mod man;
 mod mounts;
 mod orphans;
 mod tree;
+mod watch;
 mod why;
 
 /// Runs a command.
@@ -31,6 +33,8 @@ pub(crate) fn run(args: &Args) -> Result {
         Command::Busy(busy) => busy::run(busy, args.color),
         Command::Caps(caps) => caps::run(caps, args.color),
         Command::Dump(dump) => dump::run(dump),
+        Command::Diff(diff) => diff::run(diff, args.color),
+        Command::Watch(watch) => watch::run(watch, args.color),
         Command::Man { dir } => man::run(dir),
     }
 }

@@ -91,7 +91,8 @@ pub(super) struct Facts {
     initial: bool,
     owner: Option<u64>,
     parent: Option<u64>,
-    leaders: Vec<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) leaders: Option<Vec<u32>>,
 }
 
 /// A holder: what its kind does not have is left out.
@@ -168,7 +169,7 @@ pub(super) fn facts(namespace: &Namespace) -> Facts {
         initial: namespace.initial,
         owner: namespace.owner.known().map(|id| id.ino),
         parent: namespace.parent.known().map(|id| id.ino),
-        leaders: namespace.leaders.iter().map(|pid| pid.0).collect(),
+        leaders: Some(namespace.leaders.iter().map(|pid| pid.0).collect()),
     }
 }
 

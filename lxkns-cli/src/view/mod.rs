@@ -3,6 +3,7 @@
 pub(crate) mod branches;
 pub(crate) mod busy;
 pub(crate) mod caps;
+pub(crate) mod changes;
 pub(crate) mod charset;
 pub(crate) mod columns;
 pub(crate) mod counts;

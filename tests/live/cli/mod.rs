@@ -2,6 +2,7 @@
 
 mod busy;
 mod caps;
+mod diff;
 mod dump;
 mod errors;
 mod hostile;
@@ -11,6 +12,7 @@ mod orphans;
 mod streams;
 mod terminal;
 mod tree;
+mod watch;
 mod why;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -32,6 +34,8 @@ pub(super) fn tests() -> Vec<Test> {
         caps::tests(),
         why::tests(),
         dump::tests(),
+        diff::tests(),
+        watch::tests(),
         errors::tests(),
         streams::tests(),
         hostile::tests(),

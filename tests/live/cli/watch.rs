@@ -1,0 +1,163 @@
+//! `lxkns watch`: what appears, goes and changes, as it is seen.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ChildStderr, ChildStdout, ExitStatus, Stdio};
+
+use lxkns_fixture::{Actor, Open};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::assert_documented;
+use crate::harness::Need::UserNamespaces;
+use crate::harness::{Test, lxkns, test};
+use crate::live::program::run_lxkns;
+
+pub(super) fn tests() -> Vec<Test> {
+    vec![
+        test("cli::watch::a_life", &[UserNamespaces], a_life),
+        test("cli::watch::one_namespace", &[UserNamespaces], one_namespace),
+        test("cli::watch::nobody_reads_while_nothing_changes", &[UserNamespaces], nobody_reads),
+        test("cli::watch::interrupted", &[UserNamespaces], interrupted),
+        test("cli::watch::usage", &[UserNamespaces], usage),
+    ]
+}
+
+/// The program as it watches; it ends with the test.
+struct Watch {
+    child: Child,
+    out: Option<BufReader<ChildStdout>>,
+    _errors: BufReader<ChildStderr>,
+}
+
+impl Watch {
+    /// Starts it, and waits until it has looked for the first time.
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = lxkns();
+        command.arg("watch").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let out = child.stdout.take().map(BufReader::new);
+        let mut watch = Self { _errors: BufReader::new(child.stderr.take().unwrap()), child, out };
+        let mut line = String::new();
+        while !line.contains(": watching ") {
+            line.clear();
+            assert_ne!(watch._errors.read_line(&mut line).unwrap(), 0, "it has ended: {:?}", watch.child.wait());
+        }
+        watch
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        assert_ne!(self.out.as_mut().unwrap().read_line(&mut line).unwrap(), 0, "it has ended");
+        line
+    }
+
+    /// Reads until this is told of this namespace.
+    fn told(&mut self, ino: u64, change: &str) -> Value {
+        loop {
+            let line: Value = serde_json::from_str(&self.line()).unwrap();
+            assert_documented(&line);
+            for who in [&line["holder"], &line["process"]] {
+                assert_ne!(who["pid"], self.child.id(), "it sees itself: {line}");
+            }
+            if line["namespace"]["ns"] == ino && line["change"] == change {
+                return line;
+            }
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Waits for its end, with what it writes until then.
+    fn end(&mut self) -> (ExitStatus, String) {
+        let mut rest = String::new();
+        if let Some(out) = &mut self.out {
+            out.read_to_string(&mut rest).unwrap();
+        }
+        (self.child.wait().unwrap(), rest)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const OFTEN: &str = "0.05";
+/// Longer than anybody waits.
+const NEVER: &str = "1000000";
+
+fn a_life() {
+    let actor = Actor::spawn_in(&["user"]);
+    let mut watch = Watch::start(&["--json", "--interval", OFTEN, "-t", "uts"]);
+    actor.unshare(&["uts"]);
+    let uts = actor.ns_inode("uts");
+    let appeared = watch.told(uts, "appeared");
+    assert_eq!(appeared["namespace"]["owner"], actor.ns_inode("user"));
+    assert_eq!(appeared["namespace"]["leaders"], serde_json::json!([actor.pid()]));
+    let time = appeared["time"].as_str().unwrap();
+    assert!(time.len() == "2000-01-01T00:00:00.000000000Z".len() && time.ends_with('Z'), "{time}");
+    // That it is open says nothing while a process is in it; when the last one goes, it is what holds it.
+    let fd = actor.open("/proc/self/ns/uts", Open::ReadOnly);
+    actor.unshare(&["uts"]);
+    let left = watch.told(uts, "last-task-left");
+    let is_fd = |holder: &Value| holder["kind"] == "fd" && holder["pid"] == actor.pid() && holder["fd"] == fd;
+    assert!(left["holders"].as_array().unwrap().iter().any(is_fd), "{left}");
+    let moved = watch.told(uts, "process-left");
+    assert_eq!((&moved["process"]["pid"], &moved["to"]), (&actor.pid().into(), &actor.ns_inode("uts").into()));
+    actor.close(fd);
+    watch.told(uts, "went");
+}
+
+fn one_namespace() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let uts = actor.ns_inode("uts");
+    let mut watch = Watch::start(&["--interval", OFTEN, &format!("uts:{uts}")]);
+    // What appears is not it.
+    let fd = actor.open("/proc/self/ns/uts", Open::ReadOnly);
+    actor.unshare(&["uts"]);
+    let new = actor.ns_inode("uts");
+    let time = watch.line();
+    assert!(time.ends_with("Z\n") && time.len() == "2000-01-01T00:00:00.000Z\n".len(), "{time}");
+    assert_eq!(watch.line(), format!("~ uts:[{uts}]\n"));
+    assert!(watch.line().starts_with("  - no process or thread is in it any more: held by "));
+    actor.close(fd);
+    // It ends by itself when that has gone.
+    let (status, rest) = watch.end();
+    assert_eq!(status.code(), Some(0));
+    assert!(rest.contains(&format!("\n- uts:[{uts}] went; it was held by ")), "{rest}");
+    assert!(!rest.contains(&format!(":[{new}] appeared")), "{rest}");
+}
+
+fn nobody_reads() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let mut watch = Watch::start(&["--interval", NEVER, &actor.ns_inode("uts").to_string()]);
+    drop(watch.out.take());
+    assert_eq!(watch.end().0.code(), Some(0));
+}
+
+fn interrupted() {
+    let actor = Actor::spawn_in(&["user"]);
+    let mut watch = Watch::start(&["--json", "--interval", OFTEN, "--all"]);
+    for _ in 0..3 {
+        actor.unshare(&["uts"]);
+        watch.told(actor.ns_inode("uts"), "appeared");
+    }
+    kill_process(watch.pid(), Signal::INT).unwrap();
+    let (status, rest) = watch.end();
+    assert_eq!(status.signal(), Some(Signal::INT.as_raw()));
+    assert!(rest.is_empty() || rest.ends_with('\n'), "half a line: {rest}");
+}
+
+fn usage() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    run_lxkns(["watch", "--interval", "0"]).fails(2, "not a number of seconds above 0");
+    run_lxkns(["watch", "--from", "x"]).fails(2, "--from");
+    run_lxkns(["watch", "4194304"]).fails(1, "no such process");
+    let uts = actor.ns_inode("uts").to_string();
+    run_lxkns(["watch", "-t", "net", &uts]).fails(1, "of the types asked for");
+}
