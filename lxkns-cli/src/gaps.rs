@@ -1,7 +1,7 @@
 //! What could not be seen, in a line for each reason: never one for each process.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::{fmt, io};
 
 use lxkns_core::model::{Gap, GapKind, NamespaceType, Object, Pid, Place, Places, Snapshot};
 use rustix::io::Errno;
@@ -67,6 +67,8 @@ impl Subject {
             }
             Self::Fds => Capabilities::SYS_PTRACE | Capabilities::DAC_READ_SEARCH,
             Self::Sockets | Self::Tuns => Capabilities::NET_ADMIN,
+            // What is mounted there is opened by somebody who enters.
+            Self::BindMounted => Capabilities::SYS_ADMIN | Capabilities::SYS_CHROOT,
             _ => Capabilities::SYS_ADMIN,
         }
     }
@@ -115,15 +117,106 @@ impl Subject {
 #[derive(Debug, Default)]
 struct Group<'a> {
     pids: BTreeSet<Pid>,
+    fds: usize,
     is_of_host: bool,
     objects: BTreeSet<&'a Object>,
 }
 
+/// Why something is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// These capabilities are needed, of which the caller does not hold all.
+    Needs(Capabilities),
+    /// The caller holds what is needed, and was refused.
+    InSpiteOf(Capabilities),
+    /// It takes the initial PID namespace.
+    InitialPidNamespace,
+    /// A filter of system calls.
+    Filter,
+    /// This kernel does not tell.
+    Kernel,
+    /// There was no answer in time.
+    TimedOut,
+    /// No path leads there.
+    NoPath,
+    /// Anything else, by its error number.
+    Failed(i32),
+}
+
+impl Reason {
+    fn of(kind: GapKind, errno: i32, subject: Subject, is_of_host: bool, held: Capabilities) -> Self {
+        let needs = subject.needs();
+        match kind {
+            GapKind::Denied if is_of_host && subject.is_of_callers() => Self::Filter,
+            GapKind::Denied if !held.contains(needs) => Self::Needs(needs),
+            GapKind::Denied if subject == Subject::Kernel && !is_in_initial_pid_namespace() => {
+                Self::InitialPidNamespace
+            }
+            GapKind::Denied => Self::InSpiteOf(needs),
+            GapKind::Unsupported => Self::Kernel,
+            GapKind::TimedOut => Self::TimedOut,
+            _ if subject == Subject::BindMounted && errno == Errno::NXIO.raw_os_error() => Self::NoPath,
+            _ => Self::Failed(errno),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Needs(needs) => write!(f, "not readable: needs {}", and(&names(needs))),
+            Self::InSpiteOf(needs) => write!(f, "not readable: refused in spite of {}", and(&names(needs))),
+            Self::InitialPidNamespace => f.write_str("not readable: needs the initial PID namespace"),
+            Self::Filter => f.write_str("not readable: refused by a filter of system calls (seccomp)"),
+            Self::Kernel => f.write_str("not told by this kernel"),
+            Self::TimedOut => f.write_str("not read: no answer in time"),
+            Self::NoPath => f.write_str("not readable: no path leads there"),
+            Self::Failed(errno) => write!(f, "not read: {}", io::Error::from_raw_os_error(errno)),
+        }
+    }
+}
+
+/// What is not known for one reason.
+#[derive(Debug)]
+pub(crate) struct Shortfall {
+    pub(crate) reason: Reason,
+    pub(crate) parts: Vec<Part>,
+}
+
+/// Things of one kind.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// What they are, in words.
+    pub(crate) phrase: String,
+    /// How many there are; `None` where that is not known.
+    pub(crate) count: Option<usize>,
+    /// Whether the words have the processes counted and not these.
+    is_of_fds: bool,
+}
+
+impl Part {
+    /// What they are, in words, counted if they can be.
+    pub(crate) fn counted(&self) -> String {
+        match self.count {
+            Some(1) if self.is_of_fds => format!("1 {}", self.phrase.replacen("s of ", " of ", 1)),
+            Some(count) if self.is_of_fds => format!("{count} {}", self.phrase),
+            _ => self.phrase.clone(),
+        }
+    }
+}
+
 /// The gaps of these places, a line for each reason, for somebody who holds these capabilities.
 pub(crate) fn lines(snapshot: &Snapshot, places: Places, held: Capabilities) -> Vec<String> {
-    // A process that cannot be read at all is told of once, and not once more for its descriptors.
+    let shortfalls = shortfalls(snapshot, places, held, false);
+    let what = |parts: Vec<Part>| and(&parts.into_iter().map(|part| part.phrase).collect::<Vec<_>>());
+    shortfalls.into_iter().map(|shortfall| format!("{} {}", what(shortfall.parts), shortfall.reason)).collect()
+}
+
+/// The gaps of these places by their reasons, for somebody who holds these capabilities. A process that cannot be read at all
+/// is told of once, and only with `again` once more for what would be read of it next.
+pub(crate) fn shortfalls(snapshot: &Snapshot, places: Places, held: Capabilities, again: bool) -> Vec<Shortfall> {
     let closed: BTreeSet<Pid> = relevant(snapshot, places)
-        .filter(|gap| Subject::of(gap) == Subject::Processes && gap.kind() == GapKind::Denied)
+        .filter(|gap| !again && Subject::of(gap) == Subject::Processes && gap.kind() == GapKind::Denied)
         .filter_map(|gap| pid_of(&gap.object))
         .collect();
     let mut groups: BTreeMap<(GapKind, i32, Subject), Group<'_>> = BTreeMap::new();
@@ -136,25 +229,27 @@ pub(crate) fn lines(snapshot: &Snapshot, places: Places, held: Capabilities) -> 
         let errno = if kind == GapKind::Other { gap.errno } else { 0 };
         let group = groups.entry((kind, errno, subject)).or_default();
         match (pid, &gap.object) {
-            (Some(pid), _) => drop(group.pids.insert(pid)),
+            (Some(pid), object) => {
+                group.pids.insert(pid);
+                group.fds += usize::from(matches!(object, Object::Fd(..)));
+            }
             (None, Object::Host) => group.is_of_host = true,
             (None, object) => drop(group.objects.insert(object)),
         }
     }
-    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+    let mut shortfalls: Vec<Shortfall> = Vec::new();
     for ((kind, errno, subject), group) in &groups {
-        let reason = if *kind == GapKind::Denied && group.is_of_host && subject.is_of_callers() {
-            "not readable: refused by a filter of system calls (seccomp)".to_owned()
-        } else {
-            reason(*kind, *errno, *subject, held)
-        };
+        let reason = Reason::of(*kind, *errno, *subject, group.is_of_host, held);
+        let is_of_fds = matches!(subject, Subject::Sockets | Subject::Tuns) && group.fds > 0;
+        let count = if is_of_fds { group.fds } else { group.pids.len().max(group.objects.len()) };
         let phrase = subject.phrase(group, snapshot.processes.len());
-        match reasons.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, phrases)) => phrases.push(phrase),
-            None => reasons.push((reason, vec![phrase])),
+        let part = Part { phrase, count: (count > 0).then_some(count), is_of_fds };
+        match shortfalls.iter_mut().find(|known| known.reason == reason) {
+            Some(known) => known.parts.push(part),
+            None => shortfalls.push(Shortfall { reason, parts: vec![part] }),
         }
     }
-    reasons.into_iter().map(|(reason, phrases)| format!("{} {reason}", and(&phrases))).collect()
+    shortfalls
 }
 
 /// What is worth telling: not what has gone, and not what this kernel can do for nobody, of which the user would be
@@ -175,47 +270,28 @@ fn pid_of(object: &Object) -> Option<Pid> {
     }
 }
 
-fn reason(kind: GapKind, errno: i32, subject: Subject, held: Capabilities) -> String {
-    match kind {
-        GapKind::Denied => {
-            let needs = names(subject.needs());
-            if subject == Subject::Kernel && held.contains(subject.needs()) && !is_in_initial_pid_namespace() {
-                "not readable: needs the initial PID namespace".to_owned()
-            } else if held.contains(subject.needs()) {
-                format!("not readable: refused in spite of {needs}")
-            } else {
-                format!("not readable: needs {needs}")
-            }
-        }
-        GapKind::Unsupported => "not told by this kernel".to_owned(),
-        GapKind::TimedOut => "not read: no answer in time".to_owned(),
-        _ if subject == Subject::BindMounted && errno == Errno::NXIO.raw_os_error() => {
-            "not readable: no path leads there".to_owned()
-        }
-        _ => format!("not read: {}", io::Error::from_raw_os_error(errno)),
-    }
-}
-
 /// The capabilities as people write them.
-fn names(capabilities: Capabilities) -> String {
-    let names: Vec<_> = capabilities.iter_names().map(|(name, _)| format!("CAP_{name}")).collect();
-    and(&names)
+pub(crate) fn names(capabilities: Capabilities) -> Vec<String> {
+    capabilities.iter_names().map(|(name, _)| format!("CAP_{name}")).collect()
 }
 
-fn is_in_initial_pid_namespace() -> bool {
+pub(crate) fn is_in_initial_pid_namespace() -> bool {
     live::own_namespace(NamespaceType::Pid).is_some_and(|id| id.ino == INITIAL_PID_NAMESPACE)
+}
+
+pub(crate) fn is_in_initial_user_namespace() -> bool {
+    live::own_namespace(NamespaceType::User).is_some_and(|id| id.ino == INITIAL_USER_NAMESPACE)
 }
 
 /// The capabilities that the caller holds over the whole host.
 pub(crate) fn held() -> Capabilities {
-    let is_of_the_host = live::own_namespace(NamespaceType::User).is_some_and(|id| id.ino == INITIAL_USER_NAMESPACE);
     match rustix::thread::capabilities(None) {
-        Ok(sets) if is_of_the_host => sets.effective,
+        Ok(sets) if is_in_initial_user_namespace() => sets.effective,
         _ => Capabilities::empty(),
     }
 }
 
-fn and(phrases: &[String]) -> String {
+pub(crate) fn and(phrases: &[String]) -> String {
     match phrases {
         [phrases @ .., last] if !phrases.is_empty() => format!("{} and {last}", phrases.join(", ")),
         _ => phrases.concat(),

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod args;
+mod caller;
 mod commands;
 mod exit;
 mod file_system;

@@ -3,13 +3,11 @@
 //! `EPERM` from such a call can be about what it was asked of, and `EINVAL` too. So the caller then makes the same call
 //! about itself, which no kernel that has it refuses: what fails even there is missing altogether.
 
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::OnceLock;
 
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 
-use lxkns_sys::PidfdNamespace;
+use crate::probe;
 
 /// A call that can fail for what it is asked of, and for want of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,18 +36,12 @@ impl Call {
 
     /// Makes the call about the caller.
     fn about_oneself(self) -> Result<(), Errno> {
-        let own_pidfd = || rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty());
-        let own_tid = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
         match self {
-            Self::PidfdOpen => own_pidfd().map(drop),
-            Self::PidfdOpenThread => lxkns_sys::pidfd_open_thread(own_tid).map(drop),
-            Self::PidfdGetfd => own_pidfd().and_then(|fd: OwnedFd| {
-                rustix::process::pidfd_getfd(&fd, fd.as_raw_fd(), PidfdGetfdFlags::empty()).map(drop)
-            }),
-            Self::PidForChildren => {
-                own_pidfd().and_then(|fd| lxkns_sys::pidfd_get_namespace(fd, PidfdNamespace::PidForChildren)).map(drop)
-            }
-            Self::Kcmp => lxkns_sys::kcmp_files(own_tid, own_tid).map(drop),
+            Self::PidfdOpen => probe::pidfd_open(),
+            Self::PidfdOpenThread => probe::pidfd_open_thread(),
+            Self::PidfdGetfd => probe::pidfd_getfd(),
+            Self::PidForChildren => probe::pid_for_children(),
+            Self::Kcmp => probe::kcmp(),
             Self::Other(_) => Ok(()),
         }
     }

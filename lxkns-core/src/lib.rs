@@ -36,6 +36,7 @@
 //! - [`relations`] has pure functions over a snapshot.
 //! - [`wire`] writes a snapshot as JSON and reads it back.
 //! - [`file_system_users()`] finds who keeps a file system from being unmounted.
+//! - [`Interface`] asks which of the newer interfaces this kernel has.
 //! - [`open_namespace()`] goes from a namespace of a snapshot to a descriptor on it, [`namespace_of()`] the other way.
 //!
 //! # What an unprivileged caller does not see
@@ -86,6 +87,7 @@ mod discovery;
 mod interface;
 mod lookup;
 mod mount_access;
+mod probe;
 mod reach;
 
 pub mod model;
@@ -99,6 +101,7 @@ pub use error::{Error, ErrorKind};
 pub use lookup::namespace_of;
 pub use model::{DiscoveryOptions, Snapshot};
 pub use mount_access::{AccessError, InsideMounts, MountAccess};
+pub use probe::Interface;
 pub use procfs::ProcRoot;
 pub use reach::{open_namespace, open_namespace_with};
 

@@ -1,6 +1,7 @@
 //! What discovery takes to look into mount namespaces.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,27 @@ impl Access {
     /// with it; a new one instead would ask file systems again that have just not answered.
     pub fn begin_anew(&self) {
         *self.spent.lock().unwrap_or_else(PoisonError::into_inner) = Duration::ZERO;
+    }
+
+    /// Whether it has been used to go into a mount namespace, or to try.
+    pub fn is_used(&self) -> bool {
+        self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Starts a helper, to see whether one can be started: it is sent into the caller's own mount namespace. Whether it may
+    /// enter does not count, as long as it answers.
+    ///
+    /// # Errors
+    ///
+    /// [`NoHelper`](ErrorKind::NoHelper), [`Version`](ErrorKind::Version) and [`Helper`](ErrorKind::Helper): there is none
+    /// that is of use. [`TimedOut`](ErrorKind::TimedOut).
+    pub fn try_helper(&self) -> Result<(), Error> {
+        let own = Target::Path(Path::new("/proc/self/ns/mnt"));
+        match self.sandboxes().and_then(|sandboxes| sandboxes.open(own, self.deadline)) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::Denied => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn sandboxes(&self) -> Result<Sandboxes, Error> {

@@ -42,6 +42,18 @@ pub enum HelperProgram {
     Carried,
 }
 
+impl HelperProgram {
+    /// What this means at the moment: a file, or the copy that is carried inside; never [`Find`](Self::Find). Whether it can
+    /// be started is not asked.
+    #[must_use]
+    pub fn found(&self) -> Self {
+        match self {
+            Self::Find => find(std::env::var_os(VARIABLE), lxkns_sys::at_secure(), &running()),
+            given => given.clone(),
+        }
+    }
+}
+
 /// A program that can be started.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -53,13 +65,9 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn new(from: &HelperProgram) -> Result<Self, Error> {
-        let from = match from {
-            HelperProgram::Find => &find(std::env::var_os(VARIABLE), lxkns_sys::at_secure(), &running()),
-            given => given,
-        };
-        match from {
+        match from.found() {
             // A bare name would be looked for in PATH.
-            HelperProgram::File(path) => match std::path::absolute(path) {
+            HelperProgram::File(path) => match std::path::absolute(&path) {
                 Ok(path) => Ok(Self { path, _copy: None }),
                 Err(error) => {
                     let errno = Errno::from_io_error(&error).unwrap_or(Errno::NOENT);

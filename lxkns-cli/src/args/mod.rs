@@ -11,6 +11,7 @@ use crate::view::screen::Color;
 mod busy;
 mod caps;
 mod diff;
+mod doctor;
 mod dump;
 mod ls;
 mod mounts;
@@ -22,6 +23,7 @@ mod why;
 pub(crate) use self::busy::BusyArgs;
 pub(crate) use self::caps::CapsArgs;
 pub(crate) use self::diff::DiffArgs;
+pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::dump::DumpArgs;
 pub(crate) use self::ls::LsArgs;
 pub(crate) use self::mounts::MountsArgs;
@@ -42,6 +44,7 @@ Examples:
   lxkns tree --owned            the user namespaces, and what each owns
   lxkns caps -p 1234 /run/netns/blue  what a process may do in a namespace
   lxkns mounts 1234             the mounts that a process has around it
+  lxkns doctor                  what can be seen here, and what would show more
   lxkns dump >host.json         all there is to know, for later or elsewhere
   lxkns diff host.json          what has changed since then
   lxkns watch -t net            what appears, goes and changes, as it is seen
@@ -101,6 +104,9 @@ pub(crate) enum Command {
     /// Says which capabilities a process has in a namespace, and why
     #[command(help_template = TEMPLATE, before_help = caps::EXAMPLES, after_help = TARGET_HELP)]
     Caps(CapsArgs),
+    /// Says what can be seen on this host, what cannot and why, and the smallest change that would help
+    #[command(help_template = TEMPLATE, before_help = doctor::EXAMPLES)]
+    Doctor(DoctorArgs),
     /// Writes all there is to know as JSON
     #[command(help_template = TEMPLATE, before_help = dump::EXAMPLES)]
     Dump(DumpArgs),

@@ -13,6 +13,7 @@ use crate::{gaps, live};
 mod busy;
 mod caps;
 mod diff;
+mod doctor;
 mod dump;
 mod ls;
 mod man;
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &Args) -> Result {
         Command::Mounts(mounts) => mounts::run(mounts, args.color),
         Command::Busy(busy) => busy::run(busy, args.color),
         Command::Caps(caps) => caps::run(caps, args.color),
+        Command::Doctor(doctor) => doctor::run(doctor, args.color),
         Command::Dump(dump) => dump::run(dump),
         Command::Diff(diff) => diff::run(diff, args.color),
         Command::Watch(watch) => watch::run(watch, args.color),

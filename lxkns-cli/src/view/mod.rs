@@ -7,6 +7,7 @@ pub(crate) mod changes;
 pub(crate) mod charset;
 pub(crate) mod columns;
 pub(crate) mod counts;
+pub(crate) mod doctor;
 pub(crate) mod escape;
 pub(crate) mod holders;
 pub(crate) mod mounts;

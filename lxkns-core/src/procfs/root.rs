@@ -85,8 +85,9 @@ impl ProcRoot {
         Ok(Self { dir: self.dir.try_clone()?, path: path.clone(), own_pid, nsfs_dev, links })
     }
 
-    /// Whether PIDs mean the same in it as in the caller's system calls.
-    pub(crate) fn is_own(&self) -> bool {
+    /// Whether PIDs mean the same in it as in the caller's system calls: it is that of the caller's PID namespace. Of
+    /// another, calls that take a PID have no use.
+    pub fn is_own(&self) -> bool {
         self.own_pid.is_some()
     }
 

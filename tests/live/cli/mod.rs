@@ -3,6 +3,7 @@
 mod busy;
 mod caps;
 mod diff;
+mod doctor;
 mod dump;
 mod errors;
 mod hostile;
@@ -32,6 +33,7 @@ pub(super) fn tests() -> Vec<Test> {
         orphans::tests(),
         tree::tests(),
         caps::tests(),
+        doctor::tests(),
         why::tests(),
         dump::tests(),
         diff::tests(),

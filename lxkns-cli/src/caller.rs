@@ -1,0 +1,110 @@
+//! Who runs the program, and what bounds it: its capabilities, its namespaces, its procfs, filters.
+
+use lxkns_core::ProcRoot;
+use lxkns_core::model::Uid;
+use rustix::thread::CapabilitySet as Capabilities;
+use serde::Serialize;
+
+use crate::gaps;
+use crate::users::Users;
+
+/// What the caller's powers are, and what bounds them.
+#[derive(Debug, Serialize)]
+pub(crate) struct Caller {
+    pub(crate) uid: u32,
+    pub(crate) user: Option<String>,
+    /// Effective ones, in its own user namespace.
+    pub(crate) capabilities: Vec<String>,
+    pub(crate) initial_user_namespace: bool,
+    pub(crate) initial_pid_namespace: bool,
+    /// Whether procfs is that of its PID namespace.
+    pub(crate) own_procfs: bool,
+    /// The option of procfs that hides processes; `None` without one.
+    pub(crate) hidepid: Option<String>,
+    /// `none`, `strict` or `filter`.
+    pub(crate) seccomp: Option<&'static str>,
+    pub(crate) no_new_privs: Option<bool>,
+    /// Yama's `ptrace_scope`; `None` without Yama.
+    pub(crate) ptrace_scope: Option<u8>,
+    /// The capabilities that it can come to hold.
+    #[serde(skip)]
+    pub(crate) bounding: Capabilities,
+}
+
+impl Caller {
+    /// The calling process.
+    pub(crate) fn new(proc: &ProcRoot) -> Self {
+        let uid = rustix::process::geteuid().as_raw();
+        let status = std::fs::read_to_string(proc.path().join("thread-self/status")).unwrap_or_default();
+        let field =
+            |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+        let bounding = field("CapBnd").and_then(|set| u64::from_str_radix(set, 16).ok());
+        let effective = rustix::thread::capabilities(None).map(|sets| sets.effective);
+        let scope = std::fs::read_to_string(proc.path().join("sys/kernel/yama/ptrace_scope"));
+        Self {
+            uid,
+            user: Users::of_host().name(Uid(uid)).map(|name| name.to_string()),
+            capabilities: gaps::names(effective.unwrap_or(Capabilities::empty())),
+            initial_user_namespace: gaps::is_in_initial_user_namespace(),
+            initial_pid_namespace: gaps::is_in_initial_pid_namespace(),
+            own_procfs: proc.is_own(),
+            hidepid: hidepid(&std::fs::read(proc.path().join("thread-self/mountinfo")).unwrap_or_default(), proc),
+            seccomp: match field("Seccomp") {
+                Some("0") => Some("none"),
+                Some("1") => Some("strict"),
+                Some("2") => Some("filter"),
+                _ => None,
+            },
+            no_new_privs: field("NoNewPrivs").map(|value| value == "1"),
+            ptrace_scope: scope.ok().and_then(|value| value.trim().parse().ok()),
+            bounding: Capabilities::from_bits_retain(bounding.unwrap_or_default()),
+        }
+    }
+
+    /// Whether a filter of system calls is in force.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.seccomp == Some("filter")
+    }
+}
+
+/// What of this mount list hides processes in the procfs: the last mount on its path is the one that is seen.
+fn hidepid(mountinfo: &[u8], proc: &ProcRoot) -> Option<String> {
+    let text = String::from_utf8_lossy(mountinfo);
+    let path = proc.path().to_str()?;
+    let of_proc = text.lines().filter(|line| line.split(' ').nth(4) == Some(path)).next_back()?;
+    let options = of_proc.rsplit(' ').next()?;
+    let hides = |option: &&str| {
+        let hidden = option.strip_prefix("hidepid=").is_some_and(|how| !["0", "off"].contains(&how));
+        hidden || *option == "subset=pid"
+    };
+    options.split(',').find(hides).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_procfs_that_is_seen_says_whether_it_hides_processes() {
+        let proc = ProcRoot::host().unwrap();
+        let line = |path: &str, options: &str| format!("22 27 0:21 / {path} rw,relatime - proc proc rw{options}\n");
+        let hides = |lines: &[String]| hidepid(lines.concat().as_bytes(), &proc);
+        assert_eq!(hides(&[line("/proc", "")]), None);
+        assert_eq!(hides(&[line("/proc", ",hidepid=0")]), None);
+        assert_eq!(hides(&[line("/proc", ",gid=4,hidepid=invisible")]).as_deref(), Some("hidepid=invisible"));
+        assert_eq!(hides(&[line("/proc", ",hidepid=2"), line("/proc", "")]), None);
+        assert_eq!(hides(&[line("/proc", ""), line("/x/proc", ",hidepid=2")]), None);
+        assert_eq!(hides(&[]), None);
+    }
+
+    #[test]
+    fn the_caller_knows_itself() {
+        let caller = Caller::new(&ProcRoot::host().unwrap());
+        assert_eq!(caller.uid, rustix::process::geteuid().as_raw());
+        assert!(caller.own_procfs);
+        assert_eq!(caller.capabilities.contains(&"CAP_SYS_PTRACE".to_owned()), {
+            let sets = rustix::thread::capabilities(None).unwrap();
+            sets.effective.contains(Capabilities::SYS_PTRACE)
+        });
+    }
+}
