@@ -71,7 +71,7 @@ impl Caller {
 fn hidepid(mountinfo: &[u8], proc: &ProcRoot) -> Option<String> {
     let text = String::from_utf8_lossy(mountinfo);
     let path = proc.path().to_str()?;
-    let of_proc = text.lines().filter(|line| line.split(' ').nth(4) == Some(path)).next_back()?;
+    let of_proc = text.lines().rfind(|line| line.split(' ').nth(4) == Some(path))?;
     let options = of_proc.rsplit(' ').next()?;
     let hides = |option: &&str| {
         let hidden = option.strip_prefix("hidepid=").is_some_and(|how| !["0", "off"].contains(&how));

@@ -99,6 +99,15 @@ pub(crate) fn has_symbolic_link(path: &Path) -> bool {
     matches!(open_cached(path, ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS), Err(Errno::LOOP))
 }
 
+/// Whether there is such a path, as far as the kernel knows without asking any file system.
+pub(crate) fn is_there(path: &Path) -> Option<bool> {
+    match open_cached(path, ResolveFlags::empty()) {
+        Ok(_) => Some(true),
+        Err(Errno::NOENT | Errno::NOTDIR) => Some(false),
+        Err(_) => None,
+    }
+}
+
 const BY_NAME: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// Opens a path with `O_PATH`. It can lead over a file system whose server is gone, for which nobody waits long.

@@ -4,6 +4,7 @@ mod churn;
 mod cli;
 mod denied;
 mod gaps;
+mod guides;
 mod hostile;
 mod kernel_lists;
 mod lsns;
@@ -32,6 +33,7 @@ pub(crate) fn tests() -> Vec<Test> {
         processless::tests(),
         snapshots::tests(),
         gaps::tests(),
+        guides::tests(),
         denied::tests(),
         safety::tests(),
         hostile::tests(),

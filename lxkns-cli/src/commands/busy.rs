@@ -31,14 +31,23 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
         super::tell_gaps(&snapshot, places());
         return Ok(Exit::Missing);
     };
-    if let (Asked::Path(path), Some(mount), true) = (&args.file_system, meant.mount, is_live)
-        && live::has_symbolic_link(path)
-    {
-        let point = mount.path().map(printable).unwrap_or_default();
-        say(format_args!(
-            "{}: has a symbolic link in it, which is not followed: taken for {point}",
-            name(&args.file_system)
-        ));
+    if let (Asked::Path(path), Some(mount), true) = (&args.file_system, meant.mount, is_live) {
+        let is_mount_point = || {
+            let base = std::env::current_dir().ok();
+            let path = file_system::normal(base.as_deref(), path);
+            path.is_some_and(|path| mount.path().is_some_and(|point| **point == *path.as_os_str().as_encoded_bytes()))
+        };
+        let why = match live::is_there(path) {
+            _ if live::has_symbolic_link(path) => Some("has a symbolic link in it, which is not followed"),
+            Some(true) => None,
+            _ if is_mount_point() => None,
+            Some(false) => Some("there is no such path"),
+            None => Some("whether there is such a path is not asked of the file system"),
+        };
+        if let Some(why) = why {
+            let point = mount.path().map(printable).unwrap_or_default();
+            say(format_args!("{}: {why}: taken for {point}", name(&args.file_system)));
+        }
     }
     let file_system = meant.file_system;
     let users = if is_live { Some(live::users_of(&access, &snapshot, file_system)?) } else { None };

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::Need::{File, FileSystem as HasFileSystem, Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::directory;
-use crate::live::program::{run, run_lxkns, run_lxkns_with};
+use crate::live::program::{Ran, run, run_lxkns, run_lxkns_with};
 
 pub(super) fn tests() -> Vec<Test> {
     const FUSE: &[crate::harness::Need] = &[Root, File("/dev/fuse"), HasFileSystem("fuse"), Program("nsenter")];
@@ -221,7 +221,7 @@ fn dead_fuse(death: Death) {
     let nsenter = |path: &Path| {
         let mut command = Command::new("nsenter");
         command.args(["-t", &actor.pid().to_string(), "-m", "-w/"]).arg(lxkns().get_program());
-        run(command.args(["busy", "--json"]).arg(path)).ok().json()
+        answer(run(command.args(["busy", "--json"]).arg(path)))
     };
     for answer in [busy(number), nsenter(base.path()), nsenter(&file), nsenter(&base.path().join("no/such"))] {
         assert_eq!(answer["maj:min"], number.to_string());
@@ -235,23 +235,37 @@ fn dead_fuse(death: Death) {
     drop(fuse);
 }
 
+/// What is answered about a path, of which the kernel's cache of names alone is asked: that does not know each, and it does
+/// not answer while somebody mounts something.
+#[track_caller]
+fn answer(ran: Ran) -> Value {
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.problems().iter().all(|line| line.contains(": taken for /")), "{ran:?}");
+    ran.json()
+}
+
 fn by_path() {
     // What is asked through a symbolic link is told to be another path.
     let base = directory();
     let link = base.path().join("link");
     std::os::unix::fs::symlink("/proc", &link).unwrap();
     assert!(std::fs::metadata(&link).is_ok());
-    let root = run_lxkns(["busy", "--json", base.path().to_str().unwrap()]).ok().json();
+    let root = answer(run_lxkns(["busy", "--json", base.path().to_str().unwrap()]));
     assert!(!root["mounts"].as_array().unwrap().is_empty());
     let proc = run_lxkns(["busy", "--json", "/proc/sys/fs/../.."]).ok().json();
     let targets: Vec<_> = proc["mounts"].as_array().unwrap().iter().map(|mount| &mount["target"]).collect();
     assert!(targets.contains(&&json!("/proc")), "{targets:?}");
-    let ran = run_lxkns(["busy", "--json", link.to_str().unwrap()]);
-    assert_eq!((ran.code, &ran.json()["maj:min"]), (Some(0), &root["maj:min"]));
-    // The kernel's cache of names, which alone is asked, does not answer while somebody mounts something.
-    assert!(ran.problems().iter().all(|line| line.contains("symbolic link")), "{ran:?}");
-    let relative = run(lxkns().current_dir(base.path()).args(["busy", "--json", "."])).ok().json();
+    let of_link = answer(run_lxkns(["busy", "--json", link.to_str().unwrap()]));
+    assert_eq!(of_link["maj:min"], root["maj:min"]);
+    let relative = answer(run(lxkns().current_dir(base.path()).args(["busy", "--json", "."])));
     assert_eq!(relative["maj:min"], root["maj:min"]);
+    // Somebody who mistypes a path is told what was answered for.
+    let typo = run_lxkns(["busy", "--json", base.path().join("tpyo").to_str().unwrap()]);
+    assert!(
+        matches!(typo.problems()[..], [line] if line.contains("such a path") || line.contains("such path")),
+        "{typo:?}"
+    );
+    assert_eq!(answer(typo)["maj:min"], root["maj:min"]);
 }
 
 fn what_is_not_there() {

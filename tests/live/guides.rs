@@ -1,0 +1,244 @@
+//! The guides in docs/guides: what they tell the reader to type is typed, and must give what they show.
+
+use std::collections::VecDeque;
+use std::process::Command;
+
+use lxkns_core::model::{DiscoveryOptions, NamespaceType};
+use lxkns_fixture::{Actor, Socket};
+
+use super::program::{Ran, run, run_lxkns};
+use super::{directory, look_until, namespace};
+use crate::harness::Need::{Kernel, Program, UserNamespaces};
+use crate::harness::{Test, lxkns, test};
+
+pub(super) fn tests() -> Vec<Test> {
+    vec![
+        test("guides::keeps_alive", &[UserNamespaces, Kernel(5, 6)], keeps_alive),
+        test("guides::umount_busy", &[UserNamespaces, Program("nsenter"), Program("umount")], umount_busy),
+    ]
+}
+
+/// What a guide tells to type after the prompt `# `, and the lines that it shows below.
+#[derive(Debug)]
+struct Step {
+    command: String,
+    shown: Vec<String>,
+}
+
+/// A guide, with the example's words replaced by those of a fixture.
+struct Guide(VecDeque<Step>);
+
+impl Guide {
+    /// The commands in the fenced `console` blocks of a page, in their order. `words` are pairs of what the page has and
+    /// what stands for it here; a longer one counts before a shorter one that is in it. Each must be on the page.
+    fn new(page: &str, words: &[(&str, String)]) -> Self {
+        let mut words = words.to_vec();
+        words.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
+        let mut steps: VecDeque<Step> = VecDeque::new();
+        for block in page.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+            for line in block.lines() {
+                match (line.strip_prefix("# "), steps.back_mut()) {
+                    (Some(command), _) => {
+                        steps.push_back(Step { command: replaced(command, &words), shown: Vec::new() })
+                    }
+                    (None, Some(step)) => step.shown.push(replaced(line, &words)),
+                    (None, None) => panic!("a block begins without a prompt: {line}"),
+                }
+            }
+        }
+        for (word, _) in &words {
+            assert!(page.contains(word), "{word} is not in the guide");
+        }
+        Self(steps)
+    }
+
+    /// The next command, which must be this one.
+    #[track_caller]
+    fn next(&mut self, command: &str) -> Step {
+        let step = self.0.pop_front().unwrap_or_else(|| panic!("the guide has no more steps: {command}"));
+        assert_eq!(step.command, command);
+        step
+    }
+
+    /// Does the next command, which must be this one of the program's, with `run`; until it gives what is shown, since other
+    /// tests have namespaces open for a moment.
+    #[track_caller]
+    fn lxkns(&mut self, command: &str, run: impl Fn(&[&str]) -> Ran) {
+        let step = self.next(command);
+        let words: Vec<_> = command.strip_prefix("lxkns ").unwrap().split(' ').collect();
+        let ran = look_until(|ran| step.is_shown(ran), || run(&words));
+        assert!(step.is_shown(&ran), "{step:#?}\n{}{}", ran.text(), ran.stderr);
+    }
+
+    /// Checks that all commands have been typed.
+    #[track_caller]
+    fn ends(self) {
+        assert!(self.0.is_empty(), "{:?}", self.0);
+    }
+}
+
+/// The text with all words replaced, in one go: what has been put in is not replaced again.
+fn replaced(text: &str, words: &[(&str, String)]) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let follows = |end: usize| rest[end..].chars().next().is_none_or(|next| !next.is_ascii_alphanumeric());
+        let begins = out.chars().next_back().is_none_or(|last| !last.is_ascii_alphanumeric());
+        match words.iter().find(|(word, _)| begins && rest.starts_with(word) && follows(word.len())) {
+            Some((word, with)) => {
+                out.push_str(with);
+                rest = &rest[word.len()..];
+            }
+            None => {
+                out.push(character);
+                rest = &rest[character.len_utf8()..];
+            }
+        }
+    }
+    out
+}
+
+impl Step {
+    /// Whether a program said what is shown: these lines one after the other, but for blanks; after `...` any others. What
+    /// could not be seen is not shown.
+    fn is_shown(&self, ran: &Ran) -> bool {
+        let plain = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said: Vec<_> = ran
+            .text()
+            .lines()
+            .map(plain)
+            .chain(ran.problems().into_iter().map(|line| format!("lxkns: {line}")))
+            .collect();
+        let shown: Vec<_> = self.shown.iter().map(|line| plain(line)).collect();
+        match shown.split_last() {
+            Some((last, shown)) if last == "..." => said.windows(shown.len()).any(|lines| lines == shown),
+            _ => said == shown,
+        }
+    }
+}
+
+/// The command line of an actor, as views have it.
+fn command_line(actor: &Actor) -> String {
+    let line = std::fs::read(format!("/proc/{}/cmdline", actor.pid())).unwrap();
+    String::from_utf8(line).unwrap().trim_end_matches('\0').replace('\0', " ")
+}
+
+/// The ID that the mount at a path has in the mount namespace of an actor.
+fn mount_id(actor: &Actor, path: &str) -> String {
+    let mountinfo = std::fs::read_to_string(format!("/proc/{}/mountinfo", actor.pid())).unwrap();
+    let of_path = mountinfo.lines().rfind(|line| line.split(' ').nth(4) == Some(path)).unwrap();
+    of_path.split(' ').next().unwrap().to_owned()
+}
+
+fn keeps_alive() {
+    let directory = directory();
+    let proxy = Actor::spawn_in(&["user", "net"]);
+    let socket = proxy.socket(Socket::Udp4);
+    let net = proxy.ns_inode("net");
+    proxy.unshare(&["net"]);
+
+    let build = Actor::spawn_in(&["user", "mnt", "uts"]);
+    let path = directory.path().join("uts");
+    let bound = path.to_str().unwrap();
+    build.touch(&path);
+    build.bind("/proc/self/ns/uts", &path);
+    let uts = build.ns_inode("uts");
+    build.unshare(&["uts"]);
+
+    let (net, uts) = (net.to_string(), uts.to_string());
+    let (proxy_pid, build_pid) = (proxy.pid().to_string(), build.pid().to_string());
+    let mut guide = Guide::new(
+        include_str!("../../docs/guides/keeps-alive.md"),
+        &[
+            ("7214", proxy_pid.clone()),
+            ("/usr/bin/python3 /srv/proxy.py", command_line(&proxy)),
+            ("4026532281", net.clone()),
+            ("264175", proxy.socket_inode(socket).to_string()),
+            ("fd 5", format!("fd {socket}")),
+            ("fd/5", format!("fd/{socket}")),
+            ("4026532304", uts.clone()),
+            ("4026532303", build.ns_inode("mnt").to_string()),
+            ("7300", build_pid.clone()),
+            ("buildd", "exe".to_owned()),
+            ("/run/build/uts", bound.to_owned()),
+            ("412", mount_id(&build, bound)),
+        ],
+    );
+    guide.lxkns("lxkns orphans -t net", |words| run_lxkns(words));
+    guide.lxkns(&format!("lxkns why net:{net}"), |words| run_lxkns(words));
+    guide.next(&format!("kill {proxy_pid}"));
+    drop(proxy);
+    guide.lxkns(&format!("lxkns why net:{net}"), |words| run_lxkns(words));
+    guide.lxkns(&format!("lxkns why uts:{uts}"), |words| run_lxkns(words));
+    guide.next(&format!("umount -N {build_pid} {bound}"));
+    // As that does, also for somebody who is not root.
+    build.umount(&path);
+    guide.lxkns(&format!("lxkns why uts:{uts}"), |words| run_lxkns(words));
+    guide.ends();
+}
+
+/// The reader's own mount namespace is one of the test's, which commands enter first.
+fn umount_busy() {
+    let directory = directory();
+    let path = directory.path().to_str().unwrap();
+    let home = Actor::spawn_in(&["user", "mnt"]);
+    home.mount("tmpfs", directory.path());
+    let backup = home.fork();
+    // Namespaces are told in the order of their inode numbers, which is not always that in which they were made.
+    let comes_second = (0..100).any(|_| {
+        backup.unshare(&["mnt"]);
+        backup.ns_inode("mnt") > home.ns_inode("mnt")
+    });
+    assert!(comes_second, "no later mount namespace has a higher inode number");
+    let shell = home.fork();
+    shell.chdir(directory.path());
+
+    let mut options = DiscoveryOptions::namespaces();
+    options.mounts = true;
+    let snapshot = lxkns_core::discover(&options).unwrap();
+    let of_home = namespace(&snapshot, home.ns_inode("mnt"));
+    assert_eq!(of_home.ns_type, NamespaceType::Mnt);
+    let mounts = snapshot.mounts[&of_home.id].iter();
+    let number =
+        mounts.rev().find(|mount| mount.path().is_some_and(|at| **at == *path.as_bytes())).unwrap().file_system;
+    let number = number.to_string();
+
+    let (home_pid, shell_pid, backup_pid) = (home.pid().to_string(), shell.pid().to_string(), backup.pid().to_string());
+    let mut guide = Guide::new(
+        include_str!("../../docs/guides/umount-busy.md"),
+        &[
+            ("/mnt/usb", path.to_owned()),
+            ("vfat /dev/sdb1", "tmpfs none".to_owned()),
+            ("8:17", number.clone()),
+            ("4026531832", home.ns_inode("mnt").to_string()),
+            ("130 processes, first 1 (/sbin/init)", format!("2 processes, first {home_pid} ({})", command_line(&home))),
+            ("97", mount_id(&home, path)),
+            ("4026532412", backup.ns_inode("mnt").to_string()),
+            ("7214", backup_pid.clone()),
+            ("/usr/bin/backupd", command_line(&backup)),
+            ("311", mount_id(&backup, path)),
+            ("8120", shell_pid.clone()),
+            ("bash", "exe".to_owned()),
+        ],
+    );
+    let inside = |program: &std::ffi::OsStr| {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &home_pid, "--user", "--mount", "--preserve-credentials"]).arg(program);
+        command
+    };
+    let lxkns = |words: &[&str]| run(inside(lxkns().get_program()).args(words));
+    let umount = |step: Step| {
+        let output = inside("umount".as_ref()).arg(path).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.lines().collect::<Vec<_>>(), step.shown);
+    };
+    umount(guide.next(&format!("umount {path}")));
+    guide.lxkns(&format!("lxkns busy {path}"), lxkns);
+    guide.next(&format!("kill {shell_pid}"));
+    drop(shell);
+    umount(guide.next(&format!("umount {path}")));
+    guide.next(&format!("umount -N {backup_pid} {path}"));
+    backup.umount(path);
+    guide.lxkns(&format!("lxkns busy {number}"), lxkns);
+    guide.ends();
+}
