@@ -35,7 +35,7 @@
 //! - [`model`] has the values that come out, and the [`DiscoveryOptions`] that go in.
 //! - [`relations`] has pure functions over a snapshot.
 //! - [`wire`] writes a snapshot as JSON and reads it back.
-//! - [`file_system_users()`] finds who keeps a file system from being unmounted.
+//! - [`file_system_users()`] finds who keeps a file system from being unmounted, [`socket_users()`] who has sockets open.
 //! - [`Interface`] asks which of the newer interfaces this kernel has.
 //! - [`open_namespace()`] goes from a namespace of a snapshot to a descriptor on it, [`namespace_of()`] the other way.
 //!
@@ -96,7 +96,7 @@ pub mod relations;
 
 pub mod wire;
 
-pub use discovery::{discover, discover_in, discover_with, file_system_users};
+pub use discovery::{discover, discover_in, discover_with, file_system_users, socket_users};
 pub use error::{Error, ErrorKind};
 pub use lookup::namespace_of;
 pub use model::{DiscoveryOptions, Snapshot};

@@ -110,8 +110,7 @@ impl Table {
         if let Some((_, ino)) = parse::links::parse(text) {
             return Ok(Kind::Namespace(NamespaceId { ino, dev: search.devices.nsfs }));
         }
-        let socket = text.strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]"));
-        Ok(match socket.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()) {
+        Ok(match parse::links::socket(text) {
             Some(inode) => Kind::Socket(inode),
             None if text == b"/dev/net/tun" => Kind::Tun,
             None if text.starts_with(b"anon_inode:") => Kind::Anonymous,

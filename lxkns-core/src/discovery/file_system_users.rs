@@ -14,7 +14,7 @@ use rustix::fs::{Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
 use super::search::share_out;
-use super::task_fds::search_tables;
+use super::task_fds::Tables;
 use crate::model::{
     FileSystem, FileSystemUse, FileSystemUser, Gap, GapKind, NamespaceId, NamespaceType, Object, Operation, Pid, Place,
     Snapshot, Tid,
@@ -161,7 +161,7 @@ fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pid) {
     }
     table(known, part, dir, pid, main);
     let tids = dir.numbers("task").unwrap_or_default();
-    let mut tables = vec![main];
+    let mut tables = Tables::of(main);
     for tid in tids.into_iter().map(Tid).filter(|&tid| tid != main) {
         let mut place = |name: &str, file_system_use, own: &Result<(u64, u64), Errno>| {
             if let Ok((mount, device, inode)) = mount_of(known.proc, dir, &format!("task/{tid}/{name}"))
@@ -176,12 +176,9 @@ fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pid) {
             // kcmp(2) would mean other threads.
             continue;
         }
-        match search_tables(&tables, tid) {
-            Ok(Ok(_)) => {}
-            Ok(Err(index)) => {
-                tables.insert(index, tid);
-                table(known, part, dir, pid, tid);
-            }
+        match tables.is_new(tid) {
+            Ok(false) => {}
+            Ok(true) => table(known, part, dir, pid, tid),
             Err(errno) => gap(&mut part.gaps, Place::TaskFds, Object::Task(pid, tid), "kcmp", errno),
         }
     }

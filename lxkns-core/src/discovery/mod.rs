@@ -31,6 +31,7 @@ mod named;
 mod namespace_details;
 mod processes;
 mod search;
+mod socket_users;
 mod sockets;
 mod suspects;
 mod task_fds;
@@ -47,6 +48,7 @@ use crate::procfs::ProcRoot;
 use search::Search;
 
 pub use file_system_users::file_system_users;
+pub use socket_users::socket_users;
 
 /// Finds the namespaces of the host that the calling process runs on.
 ///

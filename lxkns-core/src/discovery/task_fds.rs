@@ -24,15 +24,12 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, of_
     let &Table { pid, tid: voice, .. } = of_process;
     let mut others = others.iter().filter(|thread| thread.tid != voice && thread.is_alive());
     // One thread for each table, in kcmp's order: so that many threads with many tables are not compared one by one.
-    let mut tables = vec![voice];
+    let mut tables = Tables::of(voice);
     while !search.is_without(Place::TaskFds) {
         let Some(task) = others.next() else { return };
-        match search_tables(&tables, task.tid) {
-            Ok(Ok(_)) => {}
-            Ok(Err(index)) => {
-                tables.insert(index, task.tid);
-                scan(search, found, process, pid, task, None);
-            }
+        match tables.is_new(task.tid) {
+            Ok(false) => {}
+            Ok(true) => scan(search, found, process, pid, task, None),
             Err(errno) => {
                 found.failed(search, Place::TaskFds, Object::Task(pid, task.tid), Call::Kcmp, errno);
                 if search.is_without(Place::TaskFds) {
@@ -65,18 +62,29 @@ fn compared_by_entries<'a>(
     }
 }
 
-/// Where in `tables` the table of `tid` is, or would have to be.
-pub(super) fn search_tables(tables: &[Tid], tid: Tid) -> Result<Result<usize, usize>, Errno> {
-    let (mut low, mut high) = (0, tables.len());
-    while low < high {
-        let middle = low.midpoint(high);
-        match lxkns_sys::kcmp_files(tables[middle].0, tid.0)? {
-            Ordering::Equal => return Ok(Ok(middle)),
-            Ordering::Less => low = middle + 1,
-            Ordering::Greater => high = middle,
-        }
+/// One thread for each descriptor table of a process, in kcmp's order.
+pub(super) struct Tables(Vec<Tid>);
+
+impl Tables {
+    /// The table of this thread.
+    pub(super) fn of(tid: Tid) -> Self {
+        Self(vec![tid])
     }
-    Ok(Err(low))
+
+    /// Whether a thread has another table than those before; then it is one of them from now on.
+    pub(super) fn is_new(&mut self, tid: Tid) -> Result<bool, Errno> {
+        let (mut low, mut high) = (0, self.0.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match lxkns_sys::kcmp_files(self.0[middle].0, tid.0)? {
+                Ordering::Equal => return Ok(false),
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+            }
+        }
+        self.0.insert(low, tid);
+        Ok(true)
+    }
 }
 
 fn scan(

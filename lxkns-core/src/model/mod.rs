@@ -16,6 +16,7 @@ mod namespace;
 mod options;
 mod process;
 mod snapshot;
+mod socket_user;
 mod suspect;
 
 pub use file_system_user::{FileSystemUse, FileSystemUser};
@@ -30,4 +31,5 @@ pub use process::{
     Task, TaskState, Uids,
 };
 pub use snapshot::{Host, Snapshot};
+pub use socket_user::SocketUser;
 pub use suspect::Suspect;

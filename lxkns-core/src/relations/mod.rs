@@ -4,6 +4,7 @@
 
 mod capabilities;
 mod changes;
+mod charges;
 mod forest;
 mod leaders;
 mod mount_paths;
@@ -15,6 +16,7 @@ mod trees;
 
 pub use capabilities::{Authority, AuthorityUnknown, authority, deciding_user_namespace};
 pub use changes::{Change, Changes, DifferentBoots, NamespaceChanges, changes};
+pub use charges::charges;
 pub use forest::Forest;
 pub(crate) use leaders::members;
 pub use mount_paths::{MountPath, mount_paths};

@@ -17,6 +17,12 @@ pub(crate) fn parse(text: &[u8]) -> Option<(NamespaceType, u64)> {
     (ino.first() != Some(&b'0')).then(|| decimal(ino)).flatten().map(|ino| (ns_type, ino))
 }
 
+/// Reads `socket:[11260]`: the inode number of a socket, or `None` where the text is something else. Only a socket's
+/// descriptor has such a text: that of a file begins with a slash.
+pub(crate) fn socket(text: &[u8]) -> Option<u64> {
+    decimal(text.strip_prefix(b"socket:[")?.strip_suffix(b"]")?)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -65,6 +71,14 @@ mod tests {
         ];
         for text in texts {
             assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn sockets() {
+        assert_eq!(socket(b"socket:[11260]"), Some(11260));
+        for text in [&b"socket:[]"[..], b"socket:[1", b"socket:[-1]", b"/socket:[1]", b"net:[1]", b""] {
+            assert_eq!(socket(text), None, "{text:?}");
         }
     }
 

@@ -1,0 +1,120 @@
+//! Who has sockets open. Descriptors are known by the text of their links; nothing is opened, fetched or asked.
+
+use rustix::io::Errno;
+
+use super::search::share_out;
+use super::task_fds::Tables;
+use crate::model::{Gap, GapKind, Object, Operation, Pid, Place, SocketUser, Tid};
+use crate::procfs::{ProcDir, ProcRoot, parse};
+
+/// Finds the descriptors of these processes that are on these sockets, which are known by their inode numbers. Sorted; with
+/// what could not be read. Costs a look at each descriptor of these processes.
+///
+/// # Privileges
+///
+/// For processes of others ptrace read access (`ptrace(2)`) and `CAP_DAC_READ_SEARCH`.
+///
+/// # Minimum kernel version
+///
+/// As [`discover()`](crate::discover()). In descriptor tables that single threads have of their own it looks where
+/// `kcmp(2)` is there.
+pub fn socket_users(proc: &ProcRoot, pids: &[Pid], inodes: &[u64]) -> (Vec<SocketUser>, Vec<Gap>) {
+    let mut wanted = inodes.to_vec();
+    wanted.sort_unstable();
+    let parts = share_out(pids, |part: &mut Part, &pid| match proc.process(pid) {
+        Ok(dir) => process(proc, part, &dir, pid, &wanted),
+        Err(errno) => part.gap(Place::Processes, Object::Process(pid), "open", errno),
+    });
+    let (mut users, mut gaps) = (Vec::new(), Vec::new());
+    for part in parts {
+        users.extend(part.users);
+        gaps.extend(part.gaps);
+    }
+    users.sort_unstable();
+    gaps.sort();
+    (users, gaps)
+}
+
+/// What one worker has found.
+#[derive(Default)]
+struct Part {
+    users: Vec<SocketUser>,
+    gaps: Vec<Gap>,
+}
+
+impl Part {
+    fn gap(&mut self, place: Place, object: Object, operation: impl Into<Operation>, errno: Errno) {
+        if GapKind::of(errno.raw_os_error()) != GapKind::Gone {
+            self.gaps.push(Gap { place, object, operation: operation.into(), errno: errno.raw_os_error() });
+        }
+    }
+}
+
+fn process(proc: &ProcRoot, part: &mut Part, dir: &ProcDir, pid: Pid, wanted: &[u64]) {
+    let main = Tid::from(pid);
+    if !table(part, dir, pid, main, wanted) || !proc.is_own() {
+        // kcmp(2) would mean other threads than this procfs.
+        return;
+    }
+    let mut tables = Tables::of(main);
+    for tid in dir.numbers("task").unwrap_or_default().into_iter().map(Tid).filter(|&tid| tid != main) {
+        match tables.is_new(tid) {
+            Ok(false) => {}
+            Ok(true) => drop(table(part, dir, pid, tid, wanted)),
+            Err(errno) => part.gap(Place::TaskFds, Object::Task(pid, tid), "kcmp", errno),
+        }
+    }
+}
+
+/// Goes through a descriptor table; whether it could.
+fn table(part: &mut Part, dir: &ProcDir, pid: Pid, tid: Tid, wanted: &[u64]) -> bool {
+    let below = if tid == Tid::from(pid) { "fd".to_owned() } else { format!("task/{tid}/fd") };
+    let fds = match dir.numbers(&below) {
+        Ok(fds) => fds,
+        Err(errno) => {
+            part.gap(Place::Fds, Object::Process(pid), "list fd", errno);
+            return false;
+        }
+    };
+    let mut buffer = [0; 64];
+    for fd in fds {
+        let inode = match dir.link(format!("{below}/{fd}"), &mut buffer) {
+            Ok(text) => parse::links::socket(text),
+            Err(errno) => {
+                part.gap(Place::Fds, Object::Fd(pid, tid, fd), "readlinkat fd", errno);
+                if GapKind::of(errno.raw_os_error()) == GapKind::Denied {
+                    // One permission goes for the whole table.
+                    return false;
+                }
+                continue;
+            }
+        };
+        if let Some(inode) = inode.filter(|inode| wanted.binary_search(inode).is_ok()) {
+            part.users.push(SocketUser::new(inode, pid, tid, fd));
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::fd::AsRawFd as _;
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn an_own_socket_is_found_and_no_other() {
+        let [wanted, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let proc = ProcRoot::host().unwrap();
+        let fd = wanted.as_raw_fd() as u32;
+        let inode = std::fs::metadata(proc.path().join(format!("self/fd/{fd}"))).unwrap().ino();
+        let pid = Pid(std::process::id());
+        let (users, gaps) = socket_users(&proc, &[pid], &[inode, 1]);
+        assert_eq!(users, [SocketUser::new(inode, pid, Tid::from(pid), fd)]);
+        assert_eq!(gaps, []);
+        drop(other);
+        assert_eq!(socket_users(&proc, &[], &[inode]), (vec![], vec![]));
+    }
+}
