@@ -12,6 +12,7 @@ mod commands;
 mod exit;
 mod file_system;
 mod gaps;
+mod inside;
 mod interrupt;
 mod live;
 mod netnsid;

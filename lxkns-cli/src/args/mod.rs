@@ -16,6 +16,7 @@ mod dump;
 mod ls;
 mod mounts;
 mod orphans;
+mod show;
 mod tree;
 mod watch;
 mod why;
@@ -28,6 +29,7 @@ pub(crate) use self::dump::DumpArgs;
 pub(crate) use self::ls::LsArgs;
 pub(crate) use self::mounts::MountsArgs;
 pub(crate) use self::orphans::OrphansArgs;
+pub(crate) use self::show::ShowArgs;
 pub(crate) use self::tree::{KindOrTarget, TreeArgs, TreeKind};
 pub(crate) use self::watch::WatchArgs;
 pub(crate) use self::why::WhyArgs;
@@ -40,6 +42,7 @@ Examples:
   lxkns ls -t net -o +HOLDERS   the network namespaces, and how many things hold each
   lxkns why net:4026532281      what keeps this network namespace alive
   lxkns why /run/netns/blue     the same by a path
+  lxkns show 1234/net           links, addresses, routes and sockets around a process
   lxkns orphans                 the namespaces without any process, and what would release each
   lxkns tree --owned            the user namespaces, and what each owns
   lxkns caps -p 1234 /run/netns/blue  what a process may do in a namespace
@@ -88,6 +91,9 @@ pub(crate) enum Command {
     /// Shows user namespaces, PID namespaces or processes as a tree
     #[command(help_template = TEMPLATE, before_help = tree::EXAMPLES, after_help = TARGET_HELP)]
     Tree(TreeArgs),
+    /// Shows all about a namespace or a process
+    #[command(help_template = TEMPLATE, before_help = show::EXAMPLES, after_help = TARGET_HELP)]
+    Show(ShowArgs),
     /// Says what keeps a namespace alive, and what would release it
     #[command(help_template = TEMPLATE, before_help = why::EXAMPLES, after_help = TARGET_HELP)]
     Why(WhyArgs),
@@ -123,6 +129,9 @@ pub(crate) enum Command {
         /// Where to
         dir: PathBuf,
     },
+    /// Answers what another lxkns asks inside a namespace
+    #[command(hide = true)]
+    Inside,
 }
 
 /// How a table is written.
@@ -159,7 +168,7 @@ pub(crate) struct LookArgs {
 /// How long is waited.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PatienceArgs {
-    /// How long what is mounted in other mount namespaces may take to answer
+    /// How long what is in other namespaces may take to answer
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub(crate) timeout: Duration,
 }

@@ -1,5 +1,6 @@
 //! The commands, a file for each.
 
+use anyhow::Context as _;
 use lxkns_core::model::{NamespaceId, NamespaceType, Pid, Places, Snapshot};
 
 use crate::args::{Args, Command, TableArgs};
@@ -8,7 +9,7 @@ use crate::resolve::{Unresolved, resolve};
 use crate::target::Asked;
 use crate::view::screen::{self, Color};
 use crate::view::table::{self, Heading};
-use crate::{gaps, live};
+use crate::{gaps, inside, live};
 
 mod busy;
 mod caps;
@@ -19,6 +20,7 @@ mod ls;
 mod man;
 mod mounts;
 mod orphans;
+mod show;
 mod tree;
 mod watch;
 mod why;
@@ -29,6 +31,7 @@ pub(crate) fn run(args: &Args) -> Result {
         Command::Ls(ls) => ls::run(ls, args.color),
         Command::Orphans(orphans) => orphans::run(orphans, args.color),
         Command::Tree(tree) => tree::run(tree, args.color),
+        Command::Show(show) => show::run(show, args.color),
         Command::Why(why) => why::run(why, args.color),
         Command::Mounts(mounts) => mounts::run(mounts, args.color),
         Command::Busy(busy) => busy::run(busy, args.color),
@@ -38,6 +41,10 @@ pub(crate) fn run(args: &Args) -> Result {
         Command::Diff(diff) => diff::run(diff, args.color),
         Command::Watch(watch) => watch::run(watch, args.color),
         Command::Man { dir } => man::run(dir),
+        Command::Inside => {
+            inside::serve().context("only another lxkns runs this command")?;
+            Ok(Exit::Done)
+        }
     }
 }
 

@@ -23,11 +23,12 @@ pub(super) fn tests() -> Vec<Test> {
 }
 
 /// A colour, an end of line, a change of direction, a byte that is no UTF-8.
-const NASTY: [&[u8]; 5] = [b"\x1b[31mred", b"a\nlxkns: b", b"\xe2\x80\xaetxt", b"\xff\xc3x", b"\x9b31m \r\t\\"];
+pub(super) const NASTY: [&[u8]; 5] =
+    [b"\x1b[31mred", b"a\nlxkns: b", b"\xe2\x80\xaetxt", b"\xff\xc3x", b"\x9b31m \r\t\\"];
 
 /// Checks that nothing but what is safe to print was written, in as many lines as there should be.
 #[track_caller]
-fn assert_safe(ran: &Ran, lines: Option<usize>) {
+pub(super) fn assert_safe(ran: &Ran, lines: Option<usize>) {
     for text in [ran.text(), &ran.stderr] {
         let unsafe_one =
             text.chars().find(|&c| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c));

@@ -10,6 +10,7 @@ mod hostile;
 mod ls;
 mod mounts;
 mod orphans;
+mod show;
 mod streams;
 mod terminal;
 mod tree;
@@ -34,6 +35,7 @@ pub(super) fn tests() -> Vec<Test> {
         tree::tests(),
         caps::tests(),
         doctor::tests(),
+        show::tests(),
         why::tests(),
         dump::tests(),
         diff::tests(),

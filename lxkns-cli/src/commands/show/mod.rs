@@ -1,0 +1,186 @@
+//! `lxkns show`: all about one namespace or process.
+
+mod answer;
+mod around;
+
+use std::io::Write;
+
+use lxkns_core::model::{DiscoveryOptions, NamespaceId, NamespaceLinks, NamespaceType, Pid, Place, Scope, Snapshot};
+
+use super::Findings;
+use crate::args::ShowArgs;
+use crate::exit::{Exit, Result, say};
+use crate::live;
+use crate::progress::Progress;
+use crate::target::{Asked, Target};
+use crate::view::counts::Counts;
+use crate::view::escape::printable;
+use crate::view::names;
+use crate::view::screen::{self, Color};
+use crate::view::show::Shown;
+use crate::view::show_process::{Reference, ShownProcess};
+use crate::view::why::SOME;
+
+use answer::Answer;
+
+/// Something to show.
+enum Item {
+    Namespace(NamespaceId),
+    Process(Pid),
+}
+
+/// What is known of it.
+enum Either<'a> {
+    Namespace(Box<Shown<'a>>),
+    Process(ShownProcess<'a>),
+}
+
+/// Runs it.
+pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
+    let options = options(&args.targets);
+    let is_live = args.look.from.is_none();
+    let access = live::access(&args.look.patience);
+    let mut snapshot = live::load_with(&args.look, &access, &options)?;
+    let (items, exit, gaps_matter) = find(&snapshot, &args.targets, is_live);
+
+    // First what only somebody inside can tell: it can leave gaps.
+    let progress = Progress::of("looking inside");
+    let mut insides = Vec::new();
+    for (_, item) in &items {
+        let namespace = match item {
+            Item::Namespace(id) if is_live => snapshot.namespaces.get(id).cloned(),
+            _ => None,
+        };
+        insides.push(match namespace {
+            Some(namespace) => around::look(&mut snapshot, &access, &namespace, args.look.patience.timeout),
+            None => Default::default(),
+        });
+    }
+    drop(progress);
+    let home = super::home(&snapshot, is_live);
+    let counts = Counts::of(&snapshot);
+    let reference = if is_live { Reference::Own(own_namespaces()) } else { Reference::Initial };
+    let since_boot = is_live.then(since_boot);
+    let shown: Vec<_> = items
+        .iter()
+        .zip(insides)
+        .map(|((_, item), (inside, missing))| match item {
+            Item::Namespace(id) => {
+                let namespace = &snapshot.namespaces[id];
+                let (snapshot, counts) = (&snapshot, &counts);
+                Either::Namespace(Box::new(Shown { snapshot, counts, namespace, home, is_live, inside, missing }))
+            }
+            Item::Process(pid) => {
+                let process = &snapshot.processes[pid];
+                Either::Process(ShownProcess { snapshot: &snapshot, process, reference, since_boot })
+            }
+        })
+        .collect();
+    if args.json {
+        let targets = items.iter().map(|(asked, _)| asked.text.to_string_lossy().into_owned());
+        let answers = targets.zip(&shown).map(|(target, shown)| match shown {
+            Either::Namespace(shown) => Answer::of_namespace(target, shown),
+            Either::Process(shown) => Answer::of_process(target, shown),
+        });
+        let answers: Vec<_> = answers.collect();
+        screen::print(|out| {
+            serde_json::to_writer_pretty(&mut *out, &answers)?;
+            Ok(out.write_all(b"\n")?)
+        })?;
+    } else {
+        let limit = if args.all { usize::MAX } else { SOME };
+        screen::show(color, |out, screen| {
+            for (index, shown) in shown.iter().enumerate() {
+                if index > 0 {
+                    writeln!(out)?;
+                }
+                let sheet = match shown {
+                    Either::Namespace(shown) => shown.sheet(limit),
+                    Either::Process(shown) => shown.sheet(limit),
+                };
+                sheet.write(out, screen)?;
+            }
+            Ok(())
+        })?;
+    }
+    for shown in &shown {
+        if let Either::Namespace(shown) = shown
+            && let Some(why) = &shown.missing
+        {
+            say(format_args!("{}: {why}", names::namespace(&snapshot, shown.namespace.id)));
+        }
+    }
+    if gaps_matter {
+        let others = [Place::ProcessFacts, Place::CommandLines, Place::Cgroups, Place::NamespaceFacts, Place::Fds];
+        super::tell_gaps(&snapshot, others.into_iter().fold(options.places, |places, place| places.with(place)));
+    }
+    Ok(exit)
+}
+
+/// What the things that are shown are made of, and no more.
+fn options(targets: &[Asked]) -> DiscoveryOptions {
+    let mut options = DiscoveryOptions::namespaces();
+    let is_process = |asked: &Asked| matches!(asked.target, Target::Process(_));
+    if targets.iter().all(is_process) {
+        options.places = [Place::Processes, Place::Tasks, Place::Parents, Place::Owners].into_iter().collect();
+    } else {
+        options.command_lines = Scope::Named;
+        options.status = Scope::Named;
+        options.namespace_details = true;
+    }
+    if targets.iter().any(is_process) {
+        options.command_lines = Scope::All;
+        options.status = Scope::All;
+        options.cgroups = true;
+        options.freezer = true;
+        options.scheduling = true;
+    }
+    let is_mnt = |asked: &Asked| {
+        matches!(asked.target, Target::Inode(Some(NamespaceType::Mnt), _) | Target::OfProcess(_, NamespaceType::Mnt))
+    };
+    options.mounts = targets.iter().any(is_mnt);
+    options.without_self = true;
+    options
+}
+
+/// What was asked for: what came of it, and whether what could not be seen has to do with it.
+fn find<'a>(snapshot: &Snapshot, targets: &'a [Asked], is_live: bool) -> (Vec<(&'a Asked, Item)>, Exit, bool) {
+    let (mut items, mut exit, mut gaps_matter) = (Vec::new(), Exit::Done, false);
+    for asked in targets {
+        if let Target::Process(pid) = asked.target {
+            match super::process_of(snapshot, pid) {
+                Some(pid) => {
+                    items.push((asked, Item::Process(pid)));
+                    gaps_matter = true;
+                }
+                None => {
+                    say(format_args!("{}: no such process", printable(asked.text.as_encoded_bytes())));
+                    exit = exit.max(Exit::Missing);
+                }
+            }
+            continue;
+        }
+        let findings: Findings<'_> = super::find(snapshot, std::slice::from_ref(asked), is_live);
+        items.extend(findings.found.into_iter().flat_map(|(_, ids)| ids).map(|id| (asked, Item::Namespace(id))));
+        exit = exit.max(findings.exit);
+        gaps_matter |= findings.gaps_matter;
+    }
+    (items, exit, gaps_matter)
+}
+
+/// The namespaces of whoever asks.
+fn own_namespaces() -> NamespaceLinks {
+    let mut links = NamespaceLinks::default();
+    for ns_type in NamespaceType::ALL {
+        if let Some(id) = live::own_namespace(ns_type) {
+            links.set(ns_type, id);
+        }
+    }
+    links
+}
+
+/// How long ago the host booted, as this time namespace has it.
+fn since_boot() -> std::time::Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    std::time::Duration::try_from(now).unwrap_or_default()
+}

@@ -1,0 +1,105 @@
+//! The process inside. It enters one namespace, answers what it is asked there, and ends when nobody asks any more.
+//!
+//! Its standard input is the socket that questions come over, its standard output the pipe for the answers. It has nothing
+//! else open, and no environment. It runs as whoever asks and, in a user namespace that others rule, must not be seized by
+//! them: so nobody may trace it. It ends with the process that asks.
+
+use std::io::{self, BufWriter};
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use lxkns_core::ProcRoot;
+use lxkns_core::model::NamespaceType;
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, Signal};
+use rustix::thread::move_into_link_name_space;
+
+use super::netlink::failure;
+use super::protocol::{self, Answer, Failure, HostName, Limit, What};
+use super::{route, sock_diag};
+
+/// Answers until nobody asks any more.
+pub(crate) fn serve() -> io::Result<()> {
+    // It would be called as the link that it was started by.
+    let _ = rustix::thread::set_name(c"lxkns");
+    let mut out = BufWriter::new(io::stdout().lock());
+    while let Some((what, fds)) = protocol::next_question(io::stdin())? {
+        let answer = answer(what, &fds).unwrap_or_else(Answer::Failed);
+        protocol::answer(&mut out, &answer)?;
+    }
+    Ok(())
+}
+
+fn answer(what: What, fds: &[OwnedFd]) -> Result<Answer, Failure> {
+    Ok(match what {
+        What::Enter { parent } => {
+            enter(parent, fds)?;
+            Answer::Entered
+        }
+        What::Network => {
+            let mut network = route::network()?;
+            let (sockets, failures) = sock_diag::listening();
+            network.sockets = sockets;
+            network.failures.extend(failures);
+            Answer::Network(network)
+        }
+        What::NamespaceIds => Answer::NamespaceIds(route::namespace_ids(fds)?),
+        What::NamesOfLinks(links) => Answer::NamesOfLinks(route::names_of_links(&links)?),
+        What::HostName => {
+            let names = rustix::system::uname();
+            Answer::HostName(HostName {
+                host: names.nodename().to_bytes().to_vec(),
+                domain: names.domainname().to_bytes().to_vec(),
+            })
+        }
+        What::Limits => Answer::Limits(limits()?),
+    })
+}
+
+fn failed(call: &str) -> impl Fn(Errno) -> Failure + '_ {
+    move |errno| Failure { call: call.to_owned(), errno: errno.raw_os_error() }
+}
+
+fn enter(parent: u32, fds: &[OwnedFd]) -> Result<(), Failure> {
+    rustix::thread::set_no_new_privs(true).map_err(failed("prctl PR_SET_NO_NEW_PRIVS"))?;
+    guard(parent)?;
+    let into = |fd: &OwnedFd| move_into_link_name_space(fd.as_fd(), None);
+    match fds {
+        [] => {}
+        [namespace] => into(namespace).map_err(failed("setns"))?,
+        [namespace, user, ..] => match into(namespace) {
+            // Only its owner's rights are of use there.
+            Err(Errno::PERM) => {
+                into(user).and_then(|()| into(namespace)).map_err(failed("setns"))?;
+            }
+            entered => entered.map_err(failed("setns"))?,
+        },
+    }
+    // Whoever enters a user namespace loses both.
+    guard(parent)
+}
+
+/// Nobody may trace this process, and it ends with its parent.
+fn guard(parent: u32) -> Result<(), Failure> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed("prctl PR_SET_DUMPABLE"))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(failed("prctl PR_SET_PDEATHSIG"))?;
+    let is_there = rustix::process::getppid().is_some_and(|pid| pid.as_raw_pid().cast_unsigned() == parent);
+    if is_there { Ok(()) } else { Err(failed("getppid")(Errno::SRCH)) }
+}
+
+/// The limits of the user namespace that this process is in. A kernel without a type of namespaces has no limit for it.
+fn limits() -> Result<Vec<Limit>, Failure> {
+    let proc = ProcRoot::host().map_err(|error| failure("open /proc", &io::Error::other(error)))?;
+    let mut limits = Vec::new();
+    for ns_type in NamespaceType::ALL {
+        let name = format!("sys/user/max_{ns_type}_namespaces");
+        match std::fs::read_to_string(proc.path().join(&name)) {
+            Ok(text) => {
+                let max = text.trim_ascii().parse().map_err(|_| failed(&name)(Errno::BADMSG))?;
+                limits.push(Limit { ns_type: ns_type.name().to_owned(), max });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failure(&format!("read {name}"), &error)),
+        }
+    }
+    if limits.is_empty() { Err(failed("read sys/user")(Errno::NOENT)) } else { Ok(limits) }
+}

@@ -1,0 +1,267 @@
+//! Looking around inside a namespace: a process of our own enters it, and says what it sees there.
+//!
+//! What the kernel is asked there can take for ever: it waits for the lock of all network configuration. So it is not us
+//! who wait but that process, which can be given up; and entering changes nothing here. It is this program, run once more
+//! (`child.rs`); `protocol.rs` is what both say.
+
+mod child;
+mod netlink;
+mod protocol;
+mod route;
+mod sock_diag;
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lxkns_core::ProcRoot;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::pipe::PipeFlags;
+
+pub(crate) use child::serve;
+pub(crate) use protocol::{
+    Address, Failure, HostName, Limit, Link, ListeningSocket, MOST_FDS, Network, Protocol, Route,
+};
+use protocol::{Answer, HEAD, What};
+
+/// The hidden command that the process inside is.
+pub(crate) const COMMAND: &str = "inside";
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// The process inside said why.
+    Failed(Failure),
+    /// It said nothing in time, and was given up.
+    TimedOut,
+    /// It could not be started or understood.
+    Lost(io::Error),
+}
+
+impl Error {
+    /// Whether a capability was missing.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.is_denied())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(failure) => failure.fmt(f),
+            Self::TimedOut => f.write_str("no answer in time"),
+            Self::Lost(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::TimedOut { Self::TimedOut } else { Self::Lost(error) }
+    }
+}
+
+impl Failure {
+    /// That a question had no answer.
+    pub(crate) fn of(call: &str, error: &Error) -> Self {
+        let errno = match error {
+            Error::Failed(failure) => return failure.clone(),
+            Error::TimedOut => Errno::TIMEDOUT,
+            Error::Lost(_) => Errno::PIPE,
+        };
+        Self { call: call.to_owned(), errno: errno.raw_os_error() }
+    }
+
+    fn is_denied(&self) -> bool {
+        matches!(Errno::from_raw_os_error(self.errno), Errno::PERM | Errno::ACCESS)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.call, io::Error::from_raw_os_error(self.errno))
+    }
+}
+
+/// A process of ours inside a namespace. It is killed with this, and not waited for.
+#[derive(Debug)]
+pub(crate) struct Inside {
+    child: Child,
+    questions: OwnedFd,
+    answers: OwnedFd,
+    timeout: Duration,
+    /// It has been given up: what it still says may be the answer to an earlier question.
+    is_lost: bool,
+}
+
+impl Inside {
+    /// Has a process of ours enter a namespace, or where none is given stay where this one is; through the user namespace
+    /// `user` where it has no right to otherwise. No answer is waited for longer than `timeout`.
+    pub(crate) fn enter(
+        namespace: Option<BorrowedFd<'_>>,
+        user: Option<BorrowedFd<'_>>,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        let proc = ProcRoot::host().map_err(io::Error::other)?;
+        let mut program = Command::new(proc.path().join("self/exe"));
+        program.arg0("lxkns").arg(COMMAND);
+        let mut inside = Self::start(program, timeout)?;
+        let fds: Vec<_> = namespace.into_iter().chain(user).collect();
+        match inside.ask(What::Enter { parent: std::process::id() }, &fds)? {
+            Answer::Entered => Ok(inside),
+            _ => Err(mistaken()),
+        }
+    }
+
+    fn start(mut program: Command, timeout: Duration) -> io::Result<Self> {
+        let (questions, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let (answers, out) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        program.env_clear().stdin(Stdio::from(theirs)).stdout(Stdio::from(out)).stderr(Stdio::null());
+        Ok(Self { child: program.spawn()?, questions, answers, timeout, is_lost: false })
+    }
+
+    /// What is in the network namespace.
+    pub(crate) fn network(&mut self) -> Result<Network, Error> {
+        match self.ask(What::Network, &[])? {
+            Answer::Network(network) => Ok(network),
+            _ => Err(mistaken()),
+        }
+    }
+
+    /// The IDs that the network namespace has given to others, of which there are at most [`MOST_FDS`].
+    pub(crate) fn namespace_ids(&mut self, others: &[OwnedFd]) -> Result<Vec<Option<i32>>, Error> {
+        let others: Vec<_> = others.iter().map(|fd| fd.as_fd()).collect();
+        match self.ask(What::NamespaceIds, &others)? {
+            Answer::NamespaceIds(ids) => Ok(ids),
+            _ => Err(mistaken()),
+        }
+    }
+
+    /// The names of links in other network namespaces, by the ID that these have here and their index there. Takes
+    /// `CAP_NET_ADMIN` there.
+    pub(crate) fn names_of_links(&mut self, links: &[(i32, u32)]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        /// As many as fit into a question.
+        const STEP: usize = 2000;
+        let mut names = Vec::with_capacity(links.len());
+        for links in links.chunks(STEP) {
+            match self.ask(What::NamesOfLinks(links.to_vec()), &[])? {
+                Answer::NamesOfLinks(some) if some.len() == links.len() => names.extend(some),
+                _ => return Err(mistaken()),
+            }
+        }
+        Ok(names)
+    }
+
+    /// Host and domain name in the UTS namespace.
+    pub(crate) fn host_name(&mut self) -> Result<HostName, Error> {
+        match self.ask(What::HostName, &[])? {
+            Answer::HostName(names) => Ok(names),
+            _ => Err(mistaken()),
+        }
+    }
+
+    /// The limits of the user namespace.
+    pub(crate) fn limits(&mut self) -> Result<Vec<Limit>, Error> {
+        match self.ask(What::Limits, &[])? {
+            Answer::Limits(limits) => Ok(limits),
+            _ => Err(mistaken()),
+        }
+    }
+
+    fn ask(&mut self, what: What, fds: &[BorrowedFd<'_>]) -> Result<Answer, Error> {
+        if self.is_lost {
+            return Err(Error::TimedOut);
+        }
+        let answer = self.exchange(what, fds);
+        self.is_lost = answer.is_err();
+        match answer? {
+            Answer::Failed(failure) => Err(Error::Failed(failure)),
+            answer => Ok(answer),
+        }
+    }
+
+    fn exchange(&self, what: What, fds: &[BorrowedFd<'_>]) -> io::Result<Answer> {
+        let deadline = Instant::now() + self.timeout;
+        // One question at a time, so that there is always room for it.
+        protocol::ask(&self.questions, what, fds)?;
+        let head = self.read(HEAD, deadline)?;
+        let length = protocol::length(*head.first_chunk().ok_or(io::ErrorKind::UnexpectedEof)?)?;
+        postcard::from_bytes(&self.read(length, deadline)?).map_err(io::Error::other)
+    }
+
+    /// Reads just so many bytes.
+    fn read(&self, length: usize, deadline: Instant) -> io::Result<Vec<u8>> {
+        const STEP: usize = 64 * 1024;
+        let mut bytes = Vec::new();
+        while bytes.len() < length {
+            let left =
+                Timespec::try_from(deadline.saturating_duration_since(Instant::now())).map_err(io::Error::other)?;
+            let mut fds = [PollFd::new(&self.answers, PollFlags::IN)];
+            match rustix::event::poll(&mut fds, Some(&left)) {
+                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                Err(Errno::INTR) => continue,
+                polled => polled?,
+            };
+            let start = bytes.len();
+            bytes.resize(length.min(start + STEP), 0);
+            let count = rustix::io::retry_on_intr(|| rustix::io::read(&self.answers, &mut bytes[start..]))?;
+            bytes.truncate(start + count);
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        // One that the kernel keeps waiting ends when that lets go of it, and is init's to reap by then.
+        let _ = self.child.kill();
+        let _ = self.child.try_wait();
+    }
+}
+
+/// It answered something else than what it was asked.
+fn mistaken() -> Error {
+    Error::Lost(io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Another program, which does not know what it is asked.
+    fn start(program: &str, arguments: &[&str], timeout: Duration) -> Inside {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Inside::start(command, timeout).unwrap()
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn one_that_says_nothing_is_given_up() {
+        let mut inside = start("sleep", &["1000"], Duration::from_millis(10));
+        assert!(matches!(inside.network(), Err(Error::TimedOut)));
+        let pid = inside.child.id();
+        drop(inside);
+        // Killed: nothing of it is left but what is to be reaped.
+        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+        let ended = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+        assert!(matches!(ended, Ok(Some((_, status))) if status.signaled()) || matches!(ended, Err(Errno::CHILD)));
+    }
+
+    #[test]
+    fn one_that_ends_or_talks_nonsense_is_an_error() {
+        assert!(matches!(start("true", &[], LONG).network(), Err(Error::Lost(_))));
+        // No version of ours, and no length: it is not read to its end, which it does not have.
+        assert!(matches!(start("yes", &[], LONG).network(), Err(Error::Lost(_))));
+    }
+}

@@ -1,0 +1,236 @@
+//! Links, addresses and routes of the network namespace that this process is in; `rtnetlink(7)`.
+
+use std::net::IpAddr;
+
+use netlink_packet_core::NlaBuffer;
+use netlink_sys::protocols::NETLINK_ROUTE;
+
+use super::netlink::{self, Netlink, attribute, attributes, number, string};
+use super::protocol::{Address, Failure, Hop, Link, Network, Route};
+
+const RTM_GETLINK: u16 = 18;
+const RTM_GETADDR: u16 = 22;
+const RTM_GETROUTE: u16 = 26;
+const RTM_GETNSID: u16 = 90;
+
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
+const IFLA_MASTER: u16 = 10;
+const IFLA_OPERSTATE: u16 = 16;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_EXT_MASK: u16 = 29;
+const IFLA_LINK_NETNSID: u16 = 37;
+const IFLA_TARGET_NETNSID: u16 = 46;
+const IFLA_INFO_KIND: u16 = 1;
+/// No counters: they are most of what there is to say of a link.
+const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
+
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RTA_PRIORITY: u16 = 6;
+const RTA_PREFSRC: u16 = 7;
+const RTA_MULTIPATH: u16 = 9;
+const RTA_TABLE: u16 = 15;
+const RTA_VIA: u16 = 18;
+const RT_TABLE_MAIN: u32 = 254;
+const RTM_F_CLONED: u32 = 0x200;
+const AF_INET6: u8 = 10;
+
+const NETNSA_NSID: u16 = 1;
+const NETNSA_FD: u16 = 3;
+
+/// `struct ifinfomsg`, with nothing but the index in it.
+fn link_request(index: u32) -> Vec<u8> {
+    let mut body = vec![0; 16];
+    body[4..8].copy_from_slice(&index.to_ne_bytes());
+    body.extend(attribute(IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes()));
+    body
+}
+
+/// Everything; what could not be had is among the failures.
+pub(super) fn network() -> Result<Network, Failure> {
+    let kernel = Netlink::connect(NETLINK_ROUTE)?;
+    let mut links = kernel.dump("RTM_GETLINK", RTM_GETLINK, &link_request(0), link)?;
+    links.sort_by_key(|link| link.index);
+    let mut network = Network { links, ..Network::default() };
+    match kernel.dump("RTM_GETADDR", RTM_GETADDR, &[0; 8], self::address) {
+        Ok(addresses) => network.addresses = addresses,
+        Err(failure) => network.failures.push(failure),
+    }
+    match kernel.dump("RTM_GETROUTE", RTM_GETROUTE, &[0; 12], route) {
+        Ok(routes) => {
+            let all = routes.len();
+            network.routes = routes.into_iter().flatten().collect();
+            network.other_routes = (all - network.routes.len()) as u64;
+        }
+        Err(failure) => network.failures.push(failure),
+    }
+    Ok(network)
+}
+
+fn link(payload: &[u8]) -> Option<Link> {
+    // struct ifinfomsg: family, pad, type, index, flags, change.
+    let (header, rest) = payload.split_at_checked(16)?;
+    let mut link = Link { index: number(&header[4..])?, flags: number(&header[8..])?, ..Link::default() };
+    for attribute in attributes(rest) {
+        let value = attribute.value();
+        match attribute.kind() {
+            IFLA_IFNAME => link.name = string(value),
+            IFLA_MTU => link.mtu = number(value),
+            IFLA_ADDRESS => link.mac = value.to_vec(),
+            IFLA_OPERSTATE => link.operstate = value.first().copied(),
+            IFLA_MASTER => link.master = number(value),
+            IFLA_LINK => link.link = number(value),
+            IFLA_LINK_NETNSID => link.link_nsid = number(value).map(u32::cast_signed),
+            IFLA_LINKINFO => {
+                let kind = attributes(value).find(|attribute| attribute.kind() == IFLA_INFO_KIND);
+                link.kind = kind.map(|kind| string(kind.value()));
+            }
+            _ => {}
+        }
+    }
+    Some(link)
+}
+
+fn address(payload: &[u8]) -> Option<Address> {
+    // struct ifaddrmsg: family, prefix length, flags, scope, index.
+    let (header, rest) = payload.split_at_checked(8)?;
+    let find = |kind| attributes(rest).find(|attribute| attribute.kind() == kind);
+    let ip = |attribute: NlaBuffer<&[u8]>| netlink::address(attribute.value());
+    let (other, own) = (find(IFA_ADDRESS).and_then(ip), find(IFA_LOCAL).and_then(ip));
+    let local = own.or(other)?;
+    Some(Address {
+        index: number(&header[4..])?,
+        local,
+        prefix: header[1],
+        peer: other.filter(|&other| other != local),
+        scope: header[3],
+    })
+}
+
+/// `Some(None)` for a route of another table than the main ones.
+fn route(payload: &[u8]) -> Option<Option<Route>> {
+    // struct rtmsg: family, lengths of destination and source, tos, table, protocol, scope, type, flags.
+    let (header, rest) = payload.split_at_checked(12)?;
+    if number(&header[8..])? & RTM_F_CLONED != 0 {
+        // One that the kernel remembers for an address, and no route.
+        return None;
+    }
+    let mut table = u32::from(header[4]);
+    let is_v6 = header[0] == AF_INET6;
+    let mut route = Route { is_v6, prefix: header[1], kind: header[7], ..Route::default() };
+    let mut first = Hop::default();
+    for attribute in attributes(rest) {
+        let value = attribute.value();
+        match attribute.kind() {
+            RTA_TABLE => table = number(value)?,
+            RTA_DST => route.destination = netlink::address(value),
+            RTA_PREFSRC => route.source = netlink::address(value),
+            RTA_PRIORITY => route.metric = number(value),
+            RTA_OIF => first.index = number(value),
+            RTA_MULTIPATH => route.hops = hops(value),
+            kind => first.gateway = first.gateway.or_else(|| gateway(kind, value)),
+        }
+    }
+    if route.hops.is_empty() {
+        route.hops.push(first);
+    }
+    Some((table == RT_TABLE_MAIN).then_some(route))
+}
+
+fn gateway(kind: u16, value: &[u8]) -> Option<IpAddr> {
+    match kind {
+        RTA_GATEWAY => netlink::address(value),
+        // struct rtvia: the family before the address.
+        RTA_VIA => netlink::address(value.get(2..)?),
+        _ => None,
+    }
+}
+
+fn hops(mut rest: &[u8]) -> Vec<Hop> {
+    // struct rtnexthop: length, flags, hops, index; then attributes.
+    const HEADER: usize = 8;
+    let mut hops = Vec::new();
+    while let Some((header, _)) = rest.split_at_checked(HEADER) {
+        let length = usize::from(u16::from_ne_bytes([header[0], header[1]]));
+        let Some(of_hop) = rest.get(HEADER..length) else { break };
+        let gateway = attributes(of_hop).find_map(|attribute| gateway(attribute.kind(), attribute.value()));
+        hops.push(Hop { gateway, index: number(&header[4..]) });
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    hops
+}
+
+/// The IDs that this network namespace has given to these. No ID is given by asking.
+pub(super) fn namespace_ids(fds: &[impl std::os::fd::AsRawFd]) -> Result<Vec<Option<i32>>, Failure> {
+    let kernel = Netlink::connect(NETLINK_ROUTE)?;
+    let id = |payload: &[u8]| {
+        let rest = payload.get(4..)?;
+        let id = attributes(rest).find(|attribute| attribute.kind() == NETNSA_NSID)?;
+        // The kernel says -1 where it has given none.
+        number(id.value()).map(u32::cast_signed).filter(|&id| id >= 0)
+    };
+    let ask = |fd: &_| {
+        let fd = std::os::fd::AsRawFd::as_raw_fd(fd).cast_unsigned();
+        let body = [vec![0; 4], attribute(NETNSA_FD, &fd.to_ne_bytes())].concat();
+        // What is no network namespace has no ID.
+        kernel.ask(RTM_GETNSID, &body, id).ok().flatten()
+    };
+    Ok(fds.iter().map(ask).collect())
+}
+
+/// The names of links in other network namespaces, where one may know them.
+pub(super) fn names_of_links(links: &[(i32, u32)]) -> Result<Vec<Option<Vec<u8>>>, Failure> {
+    let kernel = Netlink::connect(NETLINK_ROUTE)?;
+    let ask = |&(nsid, index): &(i32, u32)| {
+        let body = [link_request(index), attribute(IFLA_TARGET_NETNSID, &nsid.to_ne_bytes())].concat();
+        // A kernel that does not know this attribute answers with the link of this index here.
+        let is_elsewhere = |payload: &[u8]| {
+            attributes(payload.get(16..)?).find(|attribute| attribute.kind() == IFLA_TARGET_NETNSID).map(drop)
+        };
+        let name = |payload: &[u8]| is_elsewhere(payload).and_then(|()| link(payload)).map(|link| link.name);
+        kernel.ask(RTM_GETLINK, &body, name).ok().flatten()
+    };
+    Ok(links.iter().map(ask).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_link_is_there_in_any_network_namespace() {
+        let network = network().unwrap();
+        let lo = network.links.iter().find(|link| link.name == b"lo").unwrap();
+        assert_eq!((lo.index, &lo.link, lo.link_nsid), (1, &None, None));
+        assert_eq!(network.failures, []);
+    }
+
+    #[test]
+    fn a_name_may_be_any_bytes() {
+        let body = [vec![0; 4], 7_u32.to_ne_bytes().to_vec(), vec![0; 8]].concat();
+        let body =
+            [body, attribute(IFLA_IFNAME, b"\xff\x1b[31m\0"), attribute(IFLA_LINK_NETNSID, &(-1_i32).to_ne_bytes())];
+        let link = link(&body.concat()).unwrap();
+        assert_eq!((link.index, &link.name[..], link.link_nsid), (7, &b"\xff\x1b[31m"[..], Some(-1)));
+    }
+
+    #[test]
+    fn routes_of_several_ways_have_them_all() {
+        let hop = |index: u32, gateway: [u8; 4]| {
+            [vec![16, 0, 0, 0], index.to_ne_bytes().to_vec(), attribute(RTA_GATEWAY, &gateway)].concat()
+        };
+        let header = vec![2, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
+        let both = [hop(2, [10, 0, 0, 1]), hop(3, [10, 0, 0, 2])].concat();
+        let route = route(&[header, attribute(RTA_MULTIPATH, &both)].concat()).unwrap().unwrap();
+        let hops: Vec<_> = route.hops.iter().map(|hop| (hop.index, hop.gateway.unwrap().to_string())).collect();
+        assert_eq!(hops, [(Some(2), "10.0.0.1".to_owned()), (Some(3), "10.0.0.2".to_owned())]);
+        assert_eq!(route.destination, None);
+    }
+}

@@ -1,0 +1,260 @@
+//! What is in a network namespace: as `ip link`, `ip addr`, `ip route` and `ss -ltnup` have it.
+
+use lxkns_core::model::{NamespaceId, Pid, Snapshot, SocketUser};
+use rustc_hash::FxHashMap;
+
+use super::escape::printable;
+use super::names::{self, Detail};
+use super::sheet::{Sheet, left, right};
+use super::table::Heading;
+use crate::inside::{Link, ListeningSocket, Network, Protocol, Route};
+
+/// A network namespace with what it leads to.
+#[derive(Debug, Default)]
+pub(crate) struct NetworkFacts {
+    pub(crate) network: Network,
+    /// The network namespaces by the IDs that they have in this one.
+    pub(crate) namespaces: FxHashMap<i32, NamespaceId>,
+    /// The names of links in those, by that ID and their index.
+    pub(crate) names: FxHashMap<(i32, u32), Vec<u8>>,
+    /// Who has the sockets open, by their inode numbers.
+    pub(crate) users: FxHashMap<u64, Vec<SocketUser>>,
+}
+
+/// Where the other end of a link is: the peer of a veth, else the link that one of these is on top of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OtherEnd<'a> {
+    pub(crate) is_peer: bool,
+    /// Its index there.
+    pub(crate) index: Option<u32>,
+    pub(crate) name: Option<&'a [u8]>,
+    pub(crate) place: Where,
+}
+
+/// In which network namespace something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Where {
+    /// In the same.
+    Here,
+    /// In this one.
+    There(NamespaceId),
+    /// In one that was not found, which has this ID here.
+    NotFound(i32),
+    /// The kernel does not say.
+    NotKnown,
+}
+
+const IFF_UP: u32 = 1;
+
+impl NetworkFacts {
+    /// The name of a link.
+    pub(crate) fn name(&self, index: u32) -> Option<&[u8]> {
+        let links = &self.network.links;
+        links.binary_search_by_key(&index, |link| link.index).ok().map(|at| links[at].name.as_slice())
+    }
+
+    /// The other end of a link, if it has one.
+    pub(crate) fn other_end(&self, link: &Link) -> Option<OtherEnd<'_>> {
+        let is_peer = link.kind.as_deref() == Some(b"veth");
+        let index = link.link.filter(|&index| index > 0);
+        let place = match link.link_nsid {
+            None if index.is_none() => return None,
+            None => Where::Here,
+            Some(nsid) => match self.namespaces.get(&nsid) {
+                Some(&id) => Where::There(id),
+                None if nsid < 0 => Where::NotKnown,
+                None => Where::NotFound(nsid),
+            },
+        };
+        let name = index.and_then(|index| match link.link_nsid {
+            None => self.name(index),
+            Some(nsid) => self.names.get(&(nsid, index)).map(Vec::as_slice),
+        });
+        Some(OtherEnd { is_peer, index, name, place })
+    }
+}
+
+/// Whether a link was set up.
+pub(crate) fn is_up(link: &Link) -> bool {
+    link.flags & IFF_UP != 0
+}
+
+/// The state of a link, as `ip` calls it; without the kernel's word, whether it was set up.
+pub(crate) fn state(link: &Link) -> &'static str {
+    const STATES: [&str; 7] = ["UNKNOWN", "NOTPRESENT", "DOWN", "LOWERLAYERDOWN", "TESTING", "DORMANT", "UP"];
+    let by_flag = if is_up(link) { "UP" } else { "DOWN" };
+    link.operstate.map_or(by_flag, |state| STATES.get(usize::from(state)).copied().unwrap_or("UNKNOWN"))
+}
+
+/// A hardware address, as `ip` writes it.
+pub(crate) fn mac(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
+}
+
+/// What a route leads to: `default`, `10.0.0.0/8`, `10.1.2.3`.
+pub(crate) fn destination(route: &Route) -> String {
+    match route.destination {
+        None if route.prefix == 0 => "default".to_owned(),
+        None if route.is_v6 => format!("::/{}", route.prefix),
+        None => format!("0.0.0.0/{}", route.prefix),
+        Some(address) if route.prefix == if route.is_v6 { 128 } else { 32 } => address.to_string(),
+        Some(address) => format!("{address}/{}", route.prefix),
+    }
+}
+
+/// The type of a route, where it is not the usual one.
+pub(crate) fn route_type(route: &Route) -> Option<&'static str> {
+    Some(match route.kind {
+        1 => return None,
+        2 => "local",
+        3 => "broadcast",
+        4 => "anycast",
+        5 => "multicast",
+        6 => "blackhole",
+        7 => "unreachable",
+        8 => "prohibit",
+        9 => "throw",
+        10 => "nat",
+        _ => "of a type without a name",
+    })
+}
+
+/// The name of a scope.
+pub(crate) fn scope(scope: u8) -> String {
+    match scope {
+        0 => "global".to_owned(),
+        200 => "site".to_owned(),
+        253 => "link".to_owned(),
+        254 => "host".to_owned(),
+        255 => "nowhere".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// The name of a protocol.
+pub(crate) fn protocol(socket: &ListeningSocket) -> &'static str {
+    match socket.protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+    }
+}
+
+/// Adds all of it to a sheet.
+pub(crate) fn add(sheet: &mut Sheet, snapshot: &Snapshot, facts: &NetworkFacts) {
+    let network = &facts.network;
+    let name = |index: u32| facts.name(index).map_or_else(|| format!("if{index}"), printable);
+    let links = network.links.iter().map(|link| {
+        vec![
+            link.index.to_string(),
+            printable(&link.name),
+            state(link).to_owned(),
+            link.mtu.map(|mtu| mtu.to_string()).unwrap_or_default(),
+            mac(&link.mac),
+            link.kind.as_ref().map(printable).unwrap_or_default(),
+            link.master.map(name).unwrap_or_default(),
+            facts.other_end(link).map(|end| describe_end(snapshot, &end)).unwrap_or_default(),
+        ]
+    });
+    let headings = vec![
+        right("INDEX"),
+        left("NAME"),
+        left("STATE"),
+        right("MTU"),
+        left("MAC"),
+        left("KIND"),
+        left("MASTER"),
+        last("OTHER END"),
+    ];
+    sheet.table("Links", headings, links.collect());
+
+    let addresses = network.addresses.iter().map(|address| {
+        let peer = address.peer.map(|peer| format!(" peer {peer}")).unwrap_or_default();
+        vec![name(address.index), format!("{}/{}{peer}", address.local, address.prefix), scope(address.scope)]
+    });
+    sheet.table("Addresses", vec![left("LINK"), left("ADDRESS"), left("SCOPE")], addresses.collect());
+
+    let routes = network.routes.iter().flat_map(|route| {
+        route.hops.iter().enumerate().map(move |(at, hop)| {
+            let destination = if at == 0 { destination(route) } else { String::new() };
+            let kind = route_type(route).map(|kind| format!("{kind} ")).unwrap_or_default();
+            vec![
+                format!("{kind}{destination}"),
+                hop.gateway.map(|gateway| gateway.to_string()).unwrap_or_default(),
+                hop.index.map(name).unwrap_or_default(),
+                route.source.map(|source| source.to_string()).unwrap_or_default(),
+                route.metric.map(|metric| metric.to_string()).unwrap_or_default(),
+            ]
+        })
+    });
+    let heading = format!("Routes of the main tables; {} in others", network.other_routes);
+    let headings = vec![left("TO"), left("VIA"), left("LINK"), left("FROM"), right("METRIC")];
+    sheet.table(heading, headings, routes.collect());
+
+    let sockets = network.sockets.iter().map(|socket| {
+        let bound = socket.index.map(|index| format!("%{}", name(index))).unwrap_or_default();
+        vec![
+            protocol(socket).to_owned(),
+            format!("{}{bound}:{}", written(socket), socket.port),
+            describe_users(snapshot, facts, socket),
+        ]
+    });
+    sheet.table("Listening sockets", vec![left("PROTOCOL"), left("ADDRESS"), last("PROCESS")], sockets.collect());
+    let failures = network.failures.iter().map(|failure| ("not read", printable(failure.to_string())));
+    sheet.facts("Not whole", failures.collect());
+}
+
+const fn last(name: &'static str) -> Heading {
+    Heading { name, right: false, gives_way: true }
+}
+
+/// An address as it is written before a port.
+fn written(socket: &ListeningSocket) -> String {
+    match socket.address {
+        _ if socket.takes_v4 => "*".to_owned(),
+        std::net::IpAddr::V6(address) => format!("[{address}]"),
+        address => address.to_string(),
+    }
+}
+
+fn describe_end(snapshot: &Snapshot, end: &OtherEnd<'_>) -> String {
+    let name = match (end.name, end.index) {
+        (Some(name), _) => printable(name),
+        (None, Some(index)) => format!("if{index}"),
+        (None, None) => "something".to_owned(),
+    };
+    let place = match end.place {
+        Where::Here => String::new(),
+        Where::There(id) => format!(" in {}{}", names::namespace(snapshot, id), occupant(snapshot, id)),
+        Where::NotFound(nsid) => format!(" in a network namespace that was not found, with ID {nsid} here"),
+        Where::NotKnown => " in a network namespace that is not known".to_owned(),
+    };
+    if end.is_peer { format!("{name}{place}") } else { format!("on {name}{place}") }
+}
+
+/// The most senior process of the namespace at the other end.
+pub(crate) fn process_at(snapshot: &Snapshot, id: NamespaceId) -> Option<Pid> {
+    snapshot.namespaces.get(&id).and_then(|namespace| namespace.leaders.first()).copied()
+}
+
+fn occupant(snapshot: &Snapshot, id: NamespaceId) -> String {
+    process_at(snapshot, id).map_or_else(
+        || ", which has no process".to_owned(),
+        |pid| format!(" of process {}", names::process(snapshot, pid, Detail::Brief)),
+    )
+}
+
+fn describe_users(snapshot: &Snapshot, facts: &NetworkFacts, socket: &ListeningSocket) -> String {
+    /// How many are told of a socket that many have.
+    const FEW: usize = 3;
+    let users = facts.users.get(&socket.inode).map(Vec::as_slice).unwrap_or_default();
+    if users.is_empty() {
+        return format!("not known; of UID {}", socket.uid);
+    }
+    let words = users.iter().take(FEW).map(|user| {
+        let process = names::process(snapshot, user.pid, Detail::Brief);
+        format!("{process} fd {}", user.fd)
+    });
+    let more = users.len().saturating_sub(FEW);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    words.collect::<Vec<_>>().join(", ") + &more
+}

@@ -1,0 +1,559 @@
+//! `lxkns show`: what it says of namespaces, against what `ip`, `ss` and the kernel say inside.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::{Command, Stdio};
+
+use lxkns_fixture::{Actor, Socket};
+use serde_json::{Value, json};
+
+use super::hostile::{NASTY, assert_safe};
+use super::{assert_documented, with_bind_mount};
+use crate::harness::Need::{File, Program, UserNamespaces};
+use crate::harness::{Test, lxkns, test};
+use crate::live::program::{Ran, run, run_lxkns, run_lxkns_with};
+use crate::live::{directory, look_until, own_inode};
+
+pub(super) fn tests() -> Vec<Test> {
+    const NETWORK: &[crate::harness::Need] = &[UserNamespaces, Program("nsenter"), Program("ip")];
+    vec![
+        test("cli::show::as_ip_says", NETWORK, as_ip_says),
+        test("cli::show::as_ss_says", &[UserNamespaces, Program("nsenter"), Program("ss")], as_ss_says),
+        test("cli::show::other_ends", NETWORK, other_ends),
+        test("cli::show::without_a_process", NETWORK, without_a_process),
+        test("cli::show::guide", NETWORK, guide),
+        test("cli::show::very_many", NETWORK, very_many),
+        test("cli::show::hostile_links", NETWORK, hostile_links),
+        test("cli::show::hostile_host_name", &[UserNamespaces], hostile_host_name),
+        test("cli::show::limits", &[UserNamespaces], limits),
+        test("cli::show::of_each_type", &[UserNamespaces], of_each_type),
+        test("cli::show::process", &[UserNamespaces], process),
+        test("cli::show::of_a_dump", &[UserNamespaces], of_a_dump),
+        test("cli::show::given_up", &[UserNamespaces, File("/proc/thread-self/children")], given_up),
+        test("cli::show::not_allowed", &[UserNamespaces, Program("nsenter")], not_allowed),
+        test("cli::show::missing", &[], missing),
+        test("cli::show::by_hand", &[], by_hand),
+    ]
+}
+
+/// A program that is to run where an actor is.
+fn within(actor: &Actor, program: &str) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["--user", "--preserve-credentials", "--net", "-t", &actor.pid().to_string(), "--", program]);
+    command
+}
+
+/// Runs `ip` where an actor is.
+#[track_caller]
+fn ip(actor: &Actor, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
+    let ran = run(within(actor, "ip").args(arguments));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    ran
+}
+
+/// Two actors in network namespaces of one user namespace.
+fn two() -> (Actor, Actor) {
+    let one = Actor::spawn_in(&["user", "net"]);
+    let other = one.fork();
+    other.unshare(&["net"]);
+    (one, other)
+}
+
+/// Two actors with a veth between them: `left` with 10.9.0.1 here, `right` there. Both are up.
+fn connected() -> (Actor, Actor) {
+    let (one, other) = two();
+    let there = other.pid().to_string();
+    ip(&one, ["link", "add", "left", "type", "veth", "peer", "name", "right", "netns", &there]);
+    ip(&one, ["addr", "add", "10.9.0.1/24", "dev", "left"]);
+    for (actor, link) in [(&one, "lo"), (&one, "left"), (&other, "right")] {
+        ip(actor, ["link", "set", link, "up"]);
+    }
+    (one, other)
+}
+
+fn target(actor: &Actor, ns_type: &str) -> String {
+    format!("{}/{ns_type}", actor.pid())
+}
+
+/// What is said of one namespace or process.
+#[track_caller]
+fn show(target: &str) -> Value {
+    let answers = run_lxkns(["show", "--json", target]).ok().json();
+    assert_documented(&answers);
+    assert_eq!((answers.as_array().unwrap().len(), &answers[0]["target"]), (1, &target.into()), "{answers}");
+    answers[0].clone()
+}
+
+#[track_caller]
+fn network(actor: &Actor) -> Value {
+    let shown = show(&target(actor, "net"));
+    let namespace = &shown["namespace"];
+    assert_eq!(namespace["ns"], actor.ns_inode("net"));
+    assert_eq!((&namespace["missing"], &namespace["network"]["failures"]), (&Value::Null, &json!([])), "{namespace}");
+    namespace["network"].clone()
+}
+
+fn rows(value: &Value) -> &Vec<Value> {
+    value.as_array().unwrap_or_else(|| panic!("no array: {value}"))
+}
+
+fn link<'a>(network: &'a Value, name: &str) -> &'a Value {
+    rows(&network["links"]).iter().find(|link| link["name"] == name).unwrap_or_else(|| panic!("no {name}: {network}"))
+}
+
+/// Chosen values of each row, without order.
+fn set(value: &Value, of: impl Fn(&Value) -> Value) -> BTreeSet<String> {
+    rows(value).iter().map(|row| of(row).to_string()).collect()
+}
+
+fn as_ip_says() {
+    let (one, other) = connected();
+    ip(&one, ["addr", "add", "fd09::1/64", "dev", "left", "nodad"]);
+    ip(&one, ["addr", "add", "10.8.0.1", "peer", "10.8.0.2/32", "dev", "left"]);
+    ip(&one, ["link", "add", "bridge0", "mtu", "1400", "type", "bridge"]);
+    ip(&one, ["link", "set", "left", "master", "bridge0"]);
+    ip(&one, ["route", "add", "default", "via", "10.9.0.2"]);
+    ip(
+        &one,
+        ["route", "add", "10.7.0.0/16", "metric", "5", "nexthop", "via", "10.9.0.3", "nexthop", "via", "10.9.0.4"],
+    );
+    ip(&one, ["route", "add", "unreachable", "10.6.0.0/16"]);
+    ip(&one, ["route", "add", "10.5.0.0/16", "via", "10.9.0.2", "table", "100"]);
+    ip(&one, ["-6", "route", "add", "fd08::/64", "via", "fd09::2"]);
+    for actor in [&one, &other] {
+        let ours = network(actor);
+        let links = ip(actor, ["-j", "link"]).json();
+        let of_ip = |row: &Value| json!([row["ifindex"], row["ifname"], row["mtu"], row["address"], row["operstate"]]);
+        let of_us = |row: &Value| json!([row["index"], row["name"], row["mtu"], row["mac"], row["state"]]);
+        assert_eq!(set(&ours["links"], of_us), set(&links, of_ip));
+
+        let addresses = ip(actor, ["-j", "addr"]).json();
+        let of_link = |row: &Value| {
+            let of_ip =
+                |info: &Value| json!([row["ifname"], info["local"], info["prefixlen"], info["address"], info["scope"]]);
+            set(&row["addr_info"], of_ip)
+        };
+        let theirs: BTreeSet<String> = rows(&addresses).iter().flat_map(of_link).collect();
+        let of_us = |row: &Value| json!([row["link"], row["address"], row["prefix"], row["peer"], row["scope"]]);
+        assert_eq!(set(&ours["addresses"], of_us), theirs);
+
+        for family in ["inet", "inet6"] {
+            let routes = ip(actor, ["-j", "-f", family, "route"]).json();
+            let of_ip = |row: &Value| {
+                let hops = row["nexthops"].as_array().map_or_else(|| vec![row.clone()], Clone::clone);
+                let hops: Vec<_> = hops.iter().map(|hop| json!([hop["gateway"], hop["dev"]])).collect();
+                json!([row["dst"], row["metric"], row["prefsrc"], row["type"].as_str().unwrap_or("unicast"), hops])
+            };
+            let of_us = |row: &Value| {
+                let hops: Vec<_> = rows(&row["hops"]).iter().map(|hop| json!([hop["gateway"], hop["link"]])).collect();
+                json!([row["destination"], row["metric"], row["source"], row["route_type"], hops])
+            };
+            let mine: Vec<Value> =
+                rows(&ours["routes"]).iter().filter(|route| route["family"] == family).cloned().collect();
+            assert_eq!(set(&mine.into(), of_us), set(&routes, of_ip));
+        }
+        let others = ["inet", "inet6"].map(|family| {
+            rows(&ip(actor, ["-j", "-f", family, "route", "show", "table", "all"]).json())
+                .iter()
+                .filter(|route| !route["table"].is_null())
+                .count()
+        });
+        assert_eq!(ours["other_routes"], others.iter().sum::<usize>());
+    }
+    assert_eq!(link(&network(&one), "left")["master"], link(&network(&one), "bridge0")["index"]);
+    assert_eq!(link(&network(&one), "bridge0")["kind"], "bridge");
+}
+
+/// A socket of an actor that is bound and, for TCP, listens; with its descriptor and its port.
+fn listening(actor: &Actor, kind: Socket, address: SocketAddr) -> (i32, u16) {
+    let fd = actor.socket(kind);
+    let socket = actor.take_fd(fd);
+    rustix::net::bind(&socket, &address).unwrap();
+    if matches!(kind, Socket::Tcp4 | Socket::Tcp6) {
+        rustix::net::listen(&socket, 8).unwrap();
+    }
+    let bound: SocketAddr = rustix::net::getsockname(&socket).unwrap().try_into().unwrap();
+    (fd, bound.port())
+}
+
+fn as_ss_says() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    actor.lo_up();
+    let (v4, v6) = (Ipv4Addr::UNSPECIFIED, Ipv6Addr::LOCALHOST);
+    let sockets = [
+        ("tcp", Socket::Tcp4, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+        ("tcp", Socket::Tcp6, (v6, 0).into()),
+        ("tcp", Socket::Tcp6, (Ipv6Addr::UNSPECIFIED, 0).into()),
+        ("udp", Socket::Udp4, (v4, 0).into()),
+        ("udp", Socket::Udp6, (v6, 0).into()),
+    ];
+    let made = sockets.map(|(protocol, kind, address)| (protocol, listening(&actor, kind, address), address));
+    // One that a child has too, and one of a process that has gone elsewhere.
+    let child = actor.fork();
+    let away = actor.fork();
+    let (fd, port) = listening(&away, Socket::Tcp4, (v4, 0).into());
+    away.unshare(&["net"]);
+    // One that is connected, and waits for nobody.
+    let connected = actor.take_fd(actor.socket(Socket::Udp4));
+    rustix::net::connect(&connected, &SocketAddr::from((Ipv4Addr::LOCALHOST, 9))).unwrap();
+
+    let network = network(&actor);
+    let found = |protocol: &str, port: u16| {
+        let is_it = |row: &&Value| row["protocol"] == protocol && row["port"] == port;
+        rows(&network["sockets"]).iter().find(is_it).unwrap_or_else(|| panic!("{protocol} {port}: {network}"))
+    };
+    let users = |socket: &Value| -> BTreeSet<(u64, u64)> {
+        let number = |value: &Value| value.as_u64().unwrap();
+        rows(&socket["users"]).iter().map(|user| (number(&user["pid"]), number(&user["fd"]))).collect()
+    };
+    for (protocol, (fd, port), address) in made {
+        let socket = found(protocol, port);
+        assert_eq!(socket["address"], address.ip().to_string());
+        assert_eq!(socket["inode"], actor.socket_inode(fd));
+        let holders = [&actor, &child, &away].map(|actor| (u64::from(actor.pid()), fd as u64));
+        assert!(holders.iter().all(|holder| users(socket).contains(holder)), "{socket}");
+    }
+    assert_eq!(users(found("tcp", port)), [(u64::from(away.pid()), fd as u64)].into());
+    assert_eq!(rows(&network["sockets"]).iter().filter(|socket| socket["takes_v4"] == true).count(), 1);
+
+    let listed = run(within(&actor, "ss").arg("-Hltnup"));
+    let mut theirs = BTreeSet::new();
+    for line in listed.text().lines() {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let port: u64 = fields[4].rsplit(':').next().unwrap().parse().unwrap();
+        let pids = line.split("pid=").skip(1).map(|rest| rest.split(',').next().unwrap().parse::<u64>().unwrap());
+        theirs.extend(pids.map(|pid| (fields[0].to_owned(), port, pid)));
+    }
+    let mut ours = BTreeSet::new();
+    for socket in rows(&network["sockets"]) {
+        let protocol = socket["protocol"].as_str().unwrap();
+        ours.extend(users(socket).iter().map(|(pid, _)| (protocol.to_owned(), socket["port"].as_u64().unwrap(), *pid)));
+    }
+    assert_eq!(ours, theirs);
+}
+
+/// The other end of a link, as JSON has it.
+fn end(relation: &str, index: &Value, name: &str, there: Option<&Actor>, nsid: &Value) -> Value {
+    let process = there.map(|actor| json!({"pid": actor.pid(), "name": "exe"}));
+    json!({
+        "relation": relation, "index": index, "name": name, "ns": there.map(|actor| actor.ns_inode("net")),
+        "nsid": nsid, "process": process,
+    })
+}
+
+fn other_ends() {
+    let (one, other) = connected();
+    let there = other.pid().to_string();
+    ip(&one, ["link", "add", "here1", "type", "veth", "peer", "name", "here2"]);
+    ip(&one, ["link", "add", "mac0", "link", "left", "type", "macvlan"]);
+    ip(&one, ["link", "set", "mac0", "netns", &there]);
+    let (left, right) = (network(&one), network(&other));
+    for (network, name, relation, far, far_name, actor) in [
+        (&left, "left", "peer", &right, "right", Some(&other)),
+        (&right, "right", "peer", &left, "left", Some(&one)),
+        (&right, "mac0", "lower", &left, "left", Some(&one)),
+        (&left, "here1", "peer", &left, "here2", None),
+    ] {
+        let found = &link(network, name)["other_end"];
+        assert_eq!(found["nsid"].is_number(), actor.is_some(), "{found}");
+        assert_eq!(*found, end(relation, &link(far, far_name)["index"], far_name, actor, &found["nsid"]));
+    }
+    assert_eq!(link(&left, "lo")["other_end"], Value::Null);
+    let text = run_lxkns(["show", &target(&one, "net")]).ok();
+    let expected = format!(" right in net:[{}] of process {} (exe)\n", other.ns_inode("net"), other.pid());
+    assert!(text.text().contains(&expected), "{text:?}");
+}
+
+/// A namespace that only a mount in another mount namespace holds is entered, and found at the other end.
+fn without_a_process() {
+    let directory = directory();
+    let (actor, left) = with_bind_mount(&directory.path().join("ns"));
+    // From inside, one last time: the actor itself has gone.
+    let path = format!("/proc/{}/root{}", actor.pid(), directory.path().join("ns").display());
+    let mut command = Command::new("nsenter");
+    command.args(["--user", "--preserve-credentials", "-t", &actor.pid().to_string(), &format!("--net={path}"), "--"]);
+    command.args([
+        "ip",
+        "link",
+        "add",
+        "left",
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "right",
+        "netns",
+        &actor.pid().to_string(),
+    ]);
+    assert_eq!(run(&mut command).code, Some(0));
+    let shown = show(&left.to_string());
+    let found = &link(&shown["namespace"]["network"], "left")["other_end"];
+    assert_eq!((&found["name"], &found["ns"]), (&"right".into(), &actor.ns_inode("net").into()));
+    let network = network(&actor);
+    let found = &link(&network, "right")["other_end"];
+    assert_eq!((&found["name"], &found["ns"], &found["process"]), (&"left".into(), &left.into(), &Value::Null));
+}
+
+/// The commands of the guide, with its PID and its inode number replaced by those of what this has made.
+fn guide() {
+    const PAGE: &str = include_str!("../../../docs/guides/veth.md");
+    let (one, other) = connected();
+    let inode = one.ns_inode("net").to_string();
+    let blocks = PAGE.split("```sh\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
+    let commands: Vec<&str> = blocks.flat_map(str::lines).collect();
+    assert_eq!(commands.len(), 5, "{commands:?}");
+    let end = format!("right in net:[{}] of process {}", other.ns_inode("net"), other.pid());
+    for command in commands {
+        let words = command.replace("1234", &one.pid().to_string()).replace("4026532281", &inode);
+        let mut words = words.split_whitespace();
+        assert_eq!(words.next(), Some("lxkns"));
+        let arguments: Vec<&str> = words.collect();
+        // Where the reader is told to look where they are, that is where the link is.
+        let ran = match arguments.contains(&"/proc/self/ns/net") {
+            true => run(within(&one, lxkns().get_program().to_str().unwrap()).args(&arguments)),
+            false => run_lxkns(&arguments).ok(),
+        };
+        assert_eq!((ran.code, ran.problems()), (Some(0), vec![]), "{ran:?}");
+        match arguments[..2] {
+            ["show", "--json"] => assert_eq!(
+                link(&ran.json()[0]["namespace"]["network"], "left")["other_end"]["process"]["pid"],
+                other.pid()
+            ),
+            ["show", _] => assert!(ran.text().contains(&end), "{command}: {ran:?}"),
+            _ => assert!(ran.text().starts_with(&format!("net:[{inode}] is held by ")), "{command}: {ran:?}"),
+        }
+    }
+}
+
+fn very_many() {
+    const PAIRS: usize = 100;
+    const SOCKETS: usize = 500;
+    let (one, other) = two();
+    let mut batch = within(&one, "ip");
+    let mut child = batch.args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let lines: String = (0..PAIRS)
+        .map(|n| {
+            format!(
+                "link add a{n} type veth peer name b{n} netns {}\nlink add c{n} type veth peer name d{n}\n",
+                other.pid()
+            )
+        })
+        .collect();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), lines.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    for _ in 0..SOCKETS {
+        listening(&one, Socket::Tcp4, (Ipv4Addr::UNSPECIFIED, 0).into());
+    }
+    let network = network(&one);
+    assert_eq!(rows(&network["links"]).len(), 1 + 3 * PAIRS);
+    for n in 0..PAIRS {
+        let found = &link(&network, &format!("a{n}"))["other_end"];
+        assert_eq!((&found["name"], &found["ns"]), (&format!("b{n}").into(), &other.ns_inode("net").into()));
+    }
+    assert_eq!(rows(&network["sockets"]).len(), SOCKETS);
+    let has_users = |socket: &Value| rows(&socket["users"]).iter().any(|user| user["pid"] == one.pid());
+    assert!(rows(&network["sockets"]).iter().all(has_users), "{network}");
+}
+
+fn hostile_links() {
+    let (one, other) = two();
+    let names: [&[u8]; 4] = [b"\x1b[31mred", b"\xe2\x80\xaetxt", b"\xff\xc3x", b"\x9b31m\\"];
+    let there = other.pid().to_string();
+    for (at, name) in names.into_iter().enumerate() {
+        let [name, peer] = [OsStr::from_bytes(name), OsStr::new(["a", "b", "c", "d"][at])];
+        let words = ["type", "veth", "peer", "name"].map(OsStr::new);
+        let arguments = [
+            &[OsStr::new("link"), OsStr::new("add"), name][..],
+            &words,
+            &[peer, OsStr::new("netns"), OsStr::new(&there)],
+        ];
+        ip(&one, arguments.concat());
+    }
+    for actor in [&one, &other] {
+        let ran = run_lxkns(["show", &target(actor, "net")]).ok();
+        assert_safe(&ran, None);
+        assert_eq!(ran.text().lines().filter(|line| line.contains("\\x")).count(), names.len(), "{ran:?}");
+    }
+    let links = network(&one);
+    for name in names {
+        assert_eq!(link(&links, &String::from_utf8_lossy(name))["kind"], "veth");
+    }
+}
+
+fn hostile_host_name() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    for name in NASTY {
+        actor.set_host_name(name, b"domain\x1b");
+        let ran = run_lxkns(["show", &target(&actor, "uts")]).ok();
+        assert_safe(&ran, None);
+        assert!(ran.text().contains("\\x") && ran.text().contains("  domain name  domain\\x1b\n"), "{ran:?}");
+        let shown = show(&target(&actor, "uts"));
+        assert_eq!(shown["namespace"]["hostname"], String::from_utf8_lossy(name).as_ref());
+    }
+    // It has not been entered by whoever asks.
+    assert_ne!(own_inode("uts"), actor.ns_inode("uts"));
+}
+
+/// What is shown as used is what the kernel counts: with just that for a limit it makes no more, with one more it does.
+fn limits() {
+    let top = Actor::spawn_in(&["user", "uts"]);
+    let below = top.fork();
+    below.unshare(&["user", "uts"]);
+    below.map_root();
+    let limit = |max: u64| top.write_file("/proc/sys/user/max_uts_namespaces", max.to_string().as_bytes());
+    limit(7);
+    let shown = show(&target(&top, "user"));
+    let of = |shown: &Value, name: &str| {
+        let limits = rows(&shown["namespace"]["limits"]);
+        limits.iter().find(|limit| limit["type"] == name).unwrap_or_else(|| panic!("no {name}: {shown}")).clone()
+    };
+    assert_eq!(of(&shown, "uts"), json!({"type": "uts", "max": 7, "used": 2}));
+    assert_eq!(of(&shown, "user")["used"], 1);
+    // Another's limits are its own; above they count too.
+    let lower = show(&target(&below, "user"));
+    assert_eq!((&of(&lower, "uts")["used"], &of(&lower, "user")["used"]), (&1.into(), &0.into()));
+    assert_ne!(of(&lower, "uts")["max"], 7);
+    for child in [top.fork(), below.fork()] {
+        limit(2);
+        assert!(child.try_unshare(&["uts"]).is_err());
+        limit(3);
+        child.unshare(&["uts"]);
+    }
+}
+
+fn of_each_type() {
+    let actor = Actor::spawn_in(&["user", "mnt", "cgroup", "uts", "ipc", "net"]);
+    actor.unshare(&["pid"]);
+    let child = actor.fork();
+    for ns_type in ["user", "mnt", "cgroup", "uts", "ipc", "net"] {
+        let shown = &show(&target(&actor, ns_type))["namespace"];
+        assert_eq!((&shown["ns"], &shown["type"]), (&actor.ns_inode(ns_type).into(), &ns_type.into()));
+        assert_eq!((&shown["processes"], &shown["leaders"]), (&2.into(), &json!([actor.pid()])), "{shown}");
+        assert_eq!(shown["missing"], Value::Null);
+        let owner = if ns_type == "user" { own_inode("user") } else { actor.ns_inode("user") };
+        assert_eq!(shown["owner"], owner);
+    }
+    let pid = &show(&target(&child, "pid"))["namespace"];
+    assert_eq!((&pid["init"], &pid["processes"]), (&child.pid().into(), &1.into()));
+    let user = &show(&target(&actor, "user"))["namespace"];
+    assert_eq!(user["owned_counts"][0], json!({"type": "mnt", "count": 1}));
+    assert!(rows(&user["owned"]).contains(&actor.ns_inode("net").into()), "{user}");
+    assert_eq!(user["uid_map"][0]["inside"], 0);
+    let mounts = &show(&target(&actor, "mnt"))["namespace"]["mounts"];
+    assert!(mounts.as_u64().is_some_and(|mounts| mounts > 0), "{mounts}");
+}
+
+fn process() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    actor.unshare(&["pid"]);
+    let child = actor.fork();
+    let thread = child.thread();
+    thread.unshare(&["net"]);
+    let shown = &show(&child.pid().to_string())["process"];
+    assert_eq!((&shown["pid"], &shown["ppid"], &shown["tasks"]), (&child.pid().into(), &actor.pid().into(), &2.into()));
+    assert_eq!(rows(&shown["pids"]).last(), Some(&1.into()));
+    for (name, is_same) in [("uts", false), ("user", false), ("pid", false), ("net", true), ("mnt", true)] {
+        let row = json!({"type": name, "ns": child.ns_inode(name), "same": is_same});
+        assert!(rows(&shown["namespaces"]).contains(&row), "{name}: {shown}");
+    }
+    let elsewhere = json!([{"tid": thread.tid(), "name": shown["name"], "namespaces": [thread.ns_inode("net")]}]);
+    assert_eq!(shown["threads"], elsewhere);
+    assert!(rows(&shown["capabilities"]["effective"]).contains(&"CAP_SYS_ADMIN".into()), "{shown}");
+    assert_eq!(shown["policy"], "SCHED_OTHER");
+    let text = run_lxkns(["show", &child.pid().to_string()]).ok();
+    assert!(text.text().starts_with(&format!("process {} (", child.pid())), "{text:?}");
+    assert!(text.text().contains(&format!("  uts    uts:[{}] ", child.ns_inode("uts"))), "{text:?}");
+}
+
+fn of_a_dump() {
+    let actor = Actor::spawn_in(&["user", "net", "uts"]);
+    let dump = run_lxkns(["dump"]).ok().stdout;
+    for ns_type in ["user", "net", "uts"] {
+        let target = actor.ns_inode(ns_type).to_string();
+        let ran = run_lxkns_with(&["show", "--from", "-", &target], &dump).ok();
+        assert!(ran.text().contains("not in a dump\n"), "{ran:?}");
+        let shown = run_lxkns_with(&["show", "--json", "--from", "-", &target], &dump).ok().json();
+        assert_documented(&shown);
+        assert_eq!(shown[0]["namespace"]["missing"], "not in a dump");
+        let what = ["limits", "network", "hostname"].map(|key| shown[0]["namespace"].get(key)).into_iter().flatten();
+        assert_eq!(what.collect::<Vec<_>>(), [&Value::Null]);
+    }
+    let shown = run_lxkns_with(&["show", "--json", "--from", "-", &actor.pid().to_string()], &dump).ok().json();
+    let row = json!({"type": "net", "ns": actor.ns_inode("net"), "same": false});
+    assert!(rows(&shown[0]["process"]["namespaces"]).contains(&row), "{shown}");
+}
+
+/// A process inside that does not get on is given up, and all else is shown.
+fn given_up() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let stopped = || {
+        let mut command = lxkns();
+        command.args(["show", "--timeout", "0.5", &target(&actor, "net")]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let list = format!("/proc/{0}/task/{0}/children", child.id());
+        // Its child lives for a moment only; whoever comes too late tries again.
+        while let Some(text) = std::fs::read_to_string(&list).ok().filter(|_| !has_ended(&child)) {
+            let inside = text.split_whitespace().filter_map(|pid| pid.parse().ok()).find(is_inside);
+            if let Some(inside) = inside.and_then(rustix::process::Pid::from_raw) {
+                let _ = rustix::process::kill_process(inside, rustix::process::Signal::STOP);
+                break;
+            }
+        }
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        Ran { code: output.status.code(), stdout: output.stdout, stderr }
+    };
+    let is_given_up = |ran: &Ran| ran.stderr.contains("not readable: no answer in time\n");
+    let ran = look_until(is_given_up, stopped).ok();
+    assert!(is_given_up(&ran), "{ran:?}");
+    assert!(ran.text().contains(&format!("  inode      {}\n", actor.ns_inode("net"))), "{ran:?}");
+    assert!(ran.text().contains("no answer in time\n"), "{ran:?}");
+}
+
+/// Whether a process is ours inside, and no helper of another kind.
+fn is_inside(pid: &i32) -> bool {
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"lxkns\0inside\0")
+}
+
+/// Whether a process that nobody has waited for has ended.
+fn has_ended(child: &std::process::Child) -> bool {
+    std::fs::read_to_string(format!("/proc/{}/stat", child.id())).map_or(true, |stat| stat.contains(") Z "))
+}
+
+/// Who has no right to go there is shown the rest, and told what it takes.
+fn not_allowed() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let program = lxkns().get_program().to_str().unwrap().to_owned();
+    // From inside a container it is not allowed to look around in the host, which a descriptor leads to.
+    let ask = |arguments: &[&str]| {
+        let host = std::fs::File::open("/proc/self/ns/net").unwrap();
+        run(within(&actor, &program).arg("show").args(arguments).stdin(host))
+    };
+    let ran = ask(&["/proc/self/fd/0"]);
+    assert_eq!((ran.code, ran.problems()), (Some(0), vec![]), "{ran:?}");
+    assert!(ran.text().contains(&format!("  inode      {}\n", own_inode("net"))), "{ran:?}");
+    let why = "links, addresses, routes, sockets not readable: needs CAP_SYS_ADMIN";
+    assert!(ran.gaps().iter().any(|line| line.contains(why)), "{ran:?}");
+    let shown = ask(&["--json", "/proc/self/fd/0"]).json();
+    let namespace = &shown[0]["namespace"];
+    assert!(namespace["missing"].as_str().unwrap().starts_with(why), "{namespace}");
+    assert_eq!(namespace["network"], Value::Null);
+    // Where one is already takes no right.
+    let shown = ask(&["--json", "/proc/self/ns/net"]).json();
+    assert_eq!(link(&shown[0]["namespace"]["network"], "lo")["index"], 1);
+}
+
+fn missing() {
+    run_lxkns(["show", "4194304"]).fails(1, "4194304: no such process");
+    run_lxkns(["show", "net:1"]).fails(1, "net:1: no such namespace");
+    run_lxkns(["show", "/"]).fails(1, "/: not a namespace");
+    assert_eq!(run_lxkns(["show"]).code, Some(2));
+}
+
+/// Nothing comes of the hidden command where nobody asks over a socket.
+fn by_hand() {
+    run_lxkns(["inside"]).fails(3, "only another lxkns runs this command: ");
+    assert!(!run_lxkns(["--help"]).text().contains("inside a namespace\n"));
+}
