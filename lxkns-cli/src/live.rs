@@ -1,5 +1,6 @@
 //! The living host, or a snapshot of one: everything that the commands need from outside comes through here.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::os::fd::OwnedFd;
@@ -7,7 +8,9 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
 use anyhow::Context as _;
-use lxkns_core::model::{DiscoveryOptions, FileSystem, FileSystemUser, Gap, NamespaceId, NamespaceType, Pid, Snapshot};
+use lxkns_core::model::{
+    DiscoveryOptions, FileSystem, FileSystemUser, Gap, NamespaceId, NamespaceType, Pid, Snapshot, Uid,
+};
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{MountAccess as _, ProcRoot};
 use lxkns_mountns::{Access, DEADLINE, SandboxOptions};
@@ -30,9 +33,11 @@ pub(crate) fn discover(access: &Access, options: &DiscoveryOptions) -> Result<Sn
     let mut snapshot = lxkns_core::discover_with(&ProcRoot::host()?, options, access)?;
     drop(progress);
     let users = Users::of_host();
-    let uids = snapshot.namespaces.values().filter_map(|namespace| namespace.owner_uid);
-    let named = uids.filter_map(|uid| Some((uid, users.name(uid)?.to_string()))).collect();
-    snapshot.user_names = named;
+    let creators = snapshot.namespaces.values().filter_map(|namespace| namespace.owner_uid);
+    let statuses = snapshot.processes.values().filter_map(|process| process.status.as_ref());
+    let uids: BTreeSet<Uid> = creators.chain(statuses.map(|status| status.uids.effective)).collect();
+    let named = uids.into_iter().filter_map(|uid| Some((uid, users.name(uid)?.to_string())));
+    snapshot.user_names = named.collect();
     Ok(snapshot)
 }
 

@@ -1,5 +1,6 @@
 //! The IDs that this network namespace has given to others (`ip netns list-id`), asked over rtnetlink.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use lxkns_core::ProcRoot;
@@ -9,21 +10,19 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
-use rustc_hash::FxHashMap;
 use rustix::fd::{AsFd, AsRawFd as _};
 
-/// The ID of each of these network namespaces, as lsns writes it: a number, or `unassigned`. One that cannot be asked
-/// about is left out.
+/// The ID of each of these network namespaces, `None` where it has none. One that cannot be asked about is left out.
 pub(crate) fn ask_all<'a>(
     snapshot: &Snapshot,
     namespaces: impl Iterator<Item = &'a Namespace>,
-) -> FxHashMap<NamespaceId, String> {
-    let (Ok(socket), Ok(proc)) = (connect(), ProcRoot::host()) else { return FxHashMap::default() };
-    let mut ids = FxHashMap::default();
+) -> BTreeMap<NamespaceId, Option<u32>> {
+    let mut ids = BTreeMap::new();
+    let (Ok(socket), Ok(proc)) = (connect(), ProcRoot::host()) else { return ids };
     for namespace in namespaces.filter(|namespace| namespace.ns_type == NamespaceType::Net) {
         let opened = lxkns_core::open_namespace(&proc, snapshot, namespace.id);
         if let Ok(id) = opened.map_err(io::Error::other).and_then(|fd| ask(&socket, fd)) {
-            ids.insert(namespace.id, id.map_or_else(|| "unassigned".to_owned(), |id| id.to_string()));
+            ids.insert(namespace.id, id);
         }
     }
     ids
@@ -37,7 +36,7 @@ fn connect() -> io::Result<Socket> {
 
 /// Asks for the ID of one network namespace; `None` where it has none.
 #[doc(alias = "RTM_GETNSID")]
-fn ask(socket: &Socket, namespace: impl AsFd) -> io::Result<Option<i32>> {
+fn ask(socket: &Socket, namespace: impl AsFd) -> io::Result<Option<u32>> {
     let fd = u32::try_from(namespace.as_fd().as_raw_fd()).map_err(io::Error::other)?;
     let mut question = NsidMessage::default();
     question.attributes.push(NsidAttribute::Fd(fd));
@@ -58,7 +57,7 @@ fn ask(socket: &Socket, namespace: impl AsFd) -> io::Result<Option<i32>> {
                 _ => None,
             });
             // The kernel says -1 where it has given none.
-            Ok(id.filter(|&id| id >= 0))
+            Ok(id.and_then(|id| u32::try_from(id).ok()))
         }
         NetlinkPayload::Error(error) => Err(error.to_io()),
         _ => Err(io::Error::from(io::ErrorKind::InvalidData)),

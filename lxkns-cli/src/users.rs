@@ -17,7 +17,7 @@ impl Users {
         std::fs::read(Path::new("/etc/passwd")).map(|text| Self::parse(&text)).unwrap_or_default()
     }
 
-    /// The names that a snapshot has: those of the creators of its user namespaces.
+    /// The names that a snapshot has.
     pub(crate) fn of_snapshot(snapshot: &Snapshot) -> Self {
         Self(snapshot.user_names.iter().map(|(&uid, name)| (uid, name.as_str().into())).collect())
     }

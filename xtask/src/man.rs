@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-use crate::run::{cargo, run as run_command};
+use crate::run::{cargo, output, run as run_command};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -31,8 +31,30 @@ pub(crate) fn smoke() -> anyhow::Result<()> {
 fn write(dir: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     run_command(cargo(["run", "--quiet", "--locked", "--package", "lxkns", "--", "man"]).arg(dir))?;
-    for page in ["lxkns.1", "lxkns-ls.1", "lxkns-why.1", "lxkns-dump.1"] {
-        ensure!(dir.join(page).exists(), "{page} was not written");
+    let help = output(&mut cargo(["run", "--quiet", "--locked", "--package", "lxkns", "--", "--help"]))?;
+    let commands: Vec<&str> = commands(&help).collect();
+    ensure!(commands.len() > 1, "lxkns --help names no commands");
+    for page in commands.iter().map(|command| format!("lxkns-{command}.1")).chain(["lxkns.1".to_owned()]) {
+        ensure!(dir.join(&page).exists(), "{page} was not written");
     }
     Ok(())
+}
+
+/// The commands that the help lists, but for the one that shows help.
+fn commands(help: &str) -> impl Iterator<Item = &str> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // What is wrapped stands further in.
+    let names = lines.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    names.filter(|&name| !name.is_empty() && name != "help")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_read_from_the_help() {
+        let help = "Usage: x\n\nCommands:\n  ls    Lists\n  why   Says\n        more\n  help  Print\n\nOptions:\n  -h  Print\n";
+        assert_eq!(commands(help).collect::<Vec<_>>(), ["ls", "why"]);
+    }
 }

@@ -10,6 +10,7 @@ use crate::view::screen::Color;
 
 mod busy;
 mod caps;
+mod completions;
 mod diff;
 mod doctor;
 mod dump;
@@ -23,6 +24,7 @@ mod why;
 
 pub(crate) use self::busy::BusyArgs;
 pub(crate) use self::caps::CapsArgs;
+pub(crate) use self::completions::CompletionsArgs;
 pub(crate) use self::diff::DiffArgs;
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::dump::DumpArgs;
@@ -123,6 +125,9 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = watch::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", watch::NOTES))]
     Watch(WatchArgs),
+    /// Writes a script that completes commands and options in a shell
+    #[command(help_template = TEMPLATE, before_help = completions::EXAMPLES)]
+    Completions(CompletionsArgs),
     /// Writes the man pages into a directory, for packagers
     #[command(hide = true)]
     Man {
@@ -220,6 +225,21 @@ mod tests {
             assert_eq!(ls(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
         }
         assert_eq!(Args::try_parse_from(["lxkns", "why"]).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn help_of_each_command_has_examples_first() {
+        let mut whole = Args::command();
+        whole.build();
+        let visible = whole.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help");
+        let commands: Vec<_> = visible.cloned().chain([whole.clone()]).collect();
+        assert!(commands.len() > 9, "{commands:?}");
+        for mut command in commands {
+            let help = command.render_help().to_string();
+            let at = |text: &str| help.find(text).unwrap_or_else(|| panic!("{text} is not in {help}"));
+            assert!(at("Examples:\n  lxkns ") < at("Usage:") && at("Usage:") < at("Options:"), "{help}");
+            assert_eq!(help.lines().position(|line| line == "Examples:"), Some(2), "{help}");
+        }
     }
 
     #[test]

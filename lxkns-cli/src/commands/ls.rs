@@ -1,6 +1,6 @@
 //! `lxkns ls`: one line for each namespace.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::mem::ManuallyDrop;
 
@@ -43,15 +43,11 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
     let home = super::home(&snapshot, is_live);
     let context = Context {
         counts: Counts::of(&snapshot),
-        users: match is_live {
-            true if columns.contains(&Column::User) => Users::of_host(),
-            true => Users::default(),
-            false => Users::of_snapshot(&snapshot),
-        },
-        netnsids: if is_live && columns.contains(&Column::Netnsid) {
-            netnsid::ask_all(&snapshot, shown.iter().copied())
-        } else {
-            Default::default()
+        users: Users::of_snapshot(&snapshot),
+        netnsids: match columns.contains(&Column::Netnsid) {
+            true if is_live => netnsid::ask_all(&snapshot, shown.iter().copied()),
+            true => snapshot.netnsids.clone(),
+            false => BTreeMap::new(),
         },
         home,
         snapshot: &snapshot,

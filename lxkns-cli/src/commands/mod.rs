@@ -9,10 +9,11 @@ use crate::resolve::{Unresolved, resolve};
 use crate::target::Asked;
 use crate::view::screen::{self, Color};
 use crate::view::table::{self, Heading};
-use crate::{gaps, inside, live};
+use crate::{gaps, inside};
 
 mod busy;
 mod caps;
+mod completions;
 mod diff;
 mod doctor;
 mod dump;
@@ -40,6 +41,7 @@ pub(crate) fn run(args: &Args) -> Result {
         Command::Dump(dump) => dump::run(dump),
         Command::Diff(diff) => diff::run(diff, args.color),
         Command::Watch(watch) => watch::run(watch, args.color),
+        Command::Completions(completions) => completions::run(completions),
         Command::Man { dir } => man::run(dir),
         Command::Inside => {
             inside::serve().context("only another lxkns runs this command")?;
@@ -64,11 +66,11 @@ fn tell_gaps(snapshot: &Snapshot, places: Places) {
     }
 }
 
-/// The mount namespace in which the paths of mounts mean what they say: the reader's own, or that of the host's first
-/// process where the host is not this one.
+/// The mount namespace in which the paths of mounts mean what they say: that of whoever looked; where a dump does not say
+/// which that was, that of the host's first process.
 fn home(snapshot: &Snapshot, is_live: bool) -> Option<NamespaceId> {
-    if is_live {
-        return live::own_namespace(NamespaceType::Mnt);
+    if is_live || snapshot.home.is_some() {
+        return snapshot.home;
     }
     let of_init = snapshot.processes.get(&Pid(1)).and_then(|process| process.namespaces.get(NamespaceType::Mnt));
     let initial =

@@ -30,7 +30,7 @@ pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
         Ok(namespace) => namespace,
         Err((exit, gaps_matter)) => {
             if gaps_matter {
-                super::tell_gaps(&snapshot, snapshot.options.places);
+                super::tell_gaps(&snapshot, options().places);
             }
             return Ok(exit);
         }

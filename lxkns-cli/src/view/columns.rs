@@ -3,10 +3,11 @@
 //! Names and JSON types are lsns's own, as far as it has the column. Where lsns prints 0 for what it does not know,
 //! this prints nothing, and `null` in JSON.
 
+use std::collections::BTreeMap;
+
 use bstr::{BStr, BString, ByteSlice as _};
 use lxkns_core::model::{DiscoveryOptions, Holder, Namespace, NamespaceId, NamespaceType, Place, Process, Scope};
 use lxkns_core::model::{Pid, Places, Snapshot, Uid};
-use rustc_hash::FxHashMap;
 use serde::{Serialize, Serializer};
 
 use super::counts::Counts;
@@ -85,7 +86,7 @@ impl Column {
 
     fn from_name(name: &str) -> Result<Self, String> {
         COLUMNS.into_iter().find(|entry| entry.1.eq_ignore_ascii_case(name)).map(|entry| entry.0).ok_or_else(|| {
-            let valid: Vec<_> = COLUMNS.iter().map(|entry| entry.1).collect();
+            let valid: Vec<_> = names().collect();
             format!("unknown column {name:?}: valid columns are {}", valid.join(", "))
         })
     }
@@ -129,6 +130,11 @@ pub(crate) fn parse_lists<C: PartialEq>(
         }
     }
     Ok(columns)
+}
+
+/// The names of all columns.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    COLUMNS.iter().map(|entry| entry.1)
 }
 
 /// The columns with what they mean, for the help.
@@ -236,8 +242,8 @@ pub(crate) struct Context<'a> {
     pub(crate) counts: Counts,
     /// The names of users.
     pub(crate) users: Users,
-    /// The network namespace IDs that were asked for.
-    pub(crate) netnsids: FxHashMap<NamespaceId, String>,
+    /// The network namespace IDs that were asked for, as lsns writes them: a number, or `unassigned`.
+    pub(crate) netnsids: BTreeMap<NamespaceId, Option<u32>>,
     /// The mount namespace in which paths mean what they say.
     pub(crate) home: Option<NamespaceId>,
 }
@@ -261,7 +267,9 @@ impl Context<'_> {
             Column::Command => self.command(namespace),
             Column::Uid => Cell::number(self.uid(namespace).map(|uid| uid.0.into())),
             Column::User => self.uid(namespace).map_or(Cell::Nothing, |uid| Cell::Text(self.users.name_or_number(uid))),
-            Column::Netnsid => self.netnsids.get(&namespace.id).map_or(Cell::Nothing, |id| Cell::text(id.as_str())),
+            Column::Netnsid => self.netnsids.get(&namespace.id).map_or(Cell::Nothing, |id| {
+                Cell::text(id.map_or_else(|| "unassigned".to_owned(), |id| id.to_string()))
+            }),
             Column::Nsfs => nsfs(namespace),
             Column::Pns => Cell::number(namespace.parent.known().map(|id| id.ino)),
             Column::Ons => Cell::number(namespace.owner.known().map(|id| id.ino)),

@@ -6,7 +6,7 @@ fn cell(snapshot: &Snapshot, id: NamespaceId, column: Column) -> Cell {
         snapshot,
         counts: Counts::of(snapshot),
         users: Users::parse(b"root:x:0:0\nann:x:200:200"),
-        netnsids: [(BUSY, "3".to_owned())].into_iter().collect(),
+        netnsids: [(BUSY, Some(3))].into(),
         home: Some(HOME),
     };
     context.cell(&snapshot.namespaces[&id], column)

@@ -84,10 +84,15 @@ impl Column {
     /// The column with this name.
     pub(crate) fn from_name(name: &str) -> Result<Self, String> {
         COLUMNS.into_iter().find(|entry| entry.1.eq_ignore_ascii_case(name)).map(|entry| entry.0).ok_or_else(|| {
-            let valid: Vec<_> = COLUMNS.iter().map(|entry| entry.1).collect();
+            let valid: Vec<_> = names().collect();
             format!("unknown column {name:?}: valid columns are {}", valid.join(", "))
         })
     }
+}
+
+/// The names of all columns.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    COLUMNS.iter().map(|entry| entry.1)
 }
 
 /// The columns with what they mean, for the help.

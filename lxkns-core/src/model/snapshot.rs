@@ -22,8 +22,8 @@ pub struct Host {
 /// What was found on a host at one time.
 ///
 /// Equality compares what was found: two snapshots of an unchanged host are equal. Outside it are what changes by
-/// itself or says how the looking went: the run states of tasks, the gaps, the time and the time taken; and the names
-/// of users, which are not the kernel's.
+/// itself or says how the looking went: the run states of tasks, the gaps, the time and the time taken; and what depends
+/// on who looks: the names of users, the IDs of network namespaces and the own mount namespace.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -37,8 +37,14 @@ pub struct Snapshot {
     pub suspects: Vec<Suspect>,
     /// What could not be read, sorted.
     pub gaps: Vec<Gap>,
-    /// The names of the users who created user namespaces, where somebody looked them up; discovery does not.
+    /// The names of users who created user namespaces or whose processes there are, where somebody looked them up;
+    /// discovery does not.
     pub user_names: BTreeMap<Uid, String>,
+    /// The IDs that the network namespace of whoever looked has given to others (`ip netns list-id`), where somebody
+    /// asked for them; discovery does not. `None` where it has given none.
+    pub netnsids: BTreeMap<NamespaceId, Option<u32>>,
+    /// The mount namespace of whoever looked, in which the paths of mounts mean what they say; `None` where not known.
+    pub home: Option<NamespaceId>,
     /// What was asked for.
     pub options: DiscoveryOptions,
     /// The host.
@@ -59,6 +65,8 @@ impl Snapshot {
             suspects: Vec::new(),
             gaps: Vec::new(),
             user_names: BTreeMap::new(),
+            netnsids: BTreeMap::new(),
+            home: None,
             options,
             host,
             taken_at,

@@ -6,10 +6,14 @@ mod diff;
 mod doctor;
 mod dump;
 mod errors;
+mod from;
+mod golden;
+mod golden_host;
 mod hostile;
 mod ls;
 mod mounts;
 mod orphans;
+mod packaging;
 mod show;
 mod streams;
 mod terminal;
@@ -40,7 +44,11 @@ pub(super) fn tests() -> Vec<Test> {
         dump::tests(),
         diff::tests(),
         watch::tests(),
+        packaging::tests(),
         errors::tests(),
+        from::tests(),
+        golden::tests(),
+        golden_host::tests(),
         streams::tests(),
         hostile::tests(),
         terminal::tests(),

@@ -103,7 +103,7 @@ impl Terminal {
 }
 
 /// What a command writes to a terminal of this width.
-fn on_terminal(command: &mut Command, columns: u16) -> String {
+pub(super) fn on_terminal(command: &mut Command, columns: u16) -> String {
     let (text, status) = Terminal::spawn(plain(command), columns, false).end();
     assert!(status.success(), "{text}");
     text

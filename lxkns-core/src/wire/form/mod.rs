@@ -150,6 +150,12 @@ pub(crate) struct SnapshotInfo {
     /// The device number of nsfs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nsfs_dev: Option<u64>,
+    /// The mount namespace of whoever looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mntns: Option<u64>,
+    /// The names of users who have created no user namespace, by UID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_names: Option<BTreeMap<u32, String>>,
     /// Where namespaces were looked for.
     #[cfg_attr(feature = "_schema", schemars(required))]
     pub places: Option<Vec<String>>,

@@ -56,6 +56,9 @@ pub(crate) struct Namespace {
     /// Everything that was found to keep it alive.
     #[cfg_attr(feature = "_schema", schemars(required))]
     pub holders: Option<Vec<Holder>>,
+    /// Its ID in the network namespace of whoever looked; -1 where it has none (network namespaces).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub netnsid: Option<i64>,
     /// Its UID map: first ID inside, first ID outside, count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid_map: Option<Vec<(u32, u32, u32)>>,

@@ -37,6 +37,10 @@ pub(super) fn snapshot(json: &[u8]) -> Result<Snapshot, Error> {
             snapshot.user_names.insert(Uid(uid), name.clone());
         }
         let namespace = reader.namespace(ino, &form)?;
+        if let Some(netnsid) = form.netnsid {
+            // The kernel says -1 where there is none.
+            snapshot.netnsids.insert(namespace.id, u32::try_from(netnsid).ok());
+        }
         snapshot.namespaces.insert(namespace.id, namespace);
         if !reader.ours {
             theirs::note_reference(&reader, &mut snapshot, ino, &form);
@@ -121,6 +125,9 @@ impl Reader {
         };
         let mut snapshot = Snapshot::empty(asked, host, taken_at);
         snapshot.took = Duration::from_nanos(info.took_nsec.unwrap_or(0));
+        snapshot.home = info.mntns.map(|ino| self.id(ino));
+        let names = info.user_names.iter().flatten();
+        snapshot.user_names = names.map(|(&uid, name)| (Uid(uid), name.clone())).collect();
         snapshot.gaps = info.gaps.iter().flatten().filter_map(|gap| self.gap(gap)).collect();
         snapshot.gaps.sort();
         for form in info.suspects.iter().flatten() {

@@ -65,7 +65,9 @@ pub(super) fn full() -> Snapshot {
     let taken_at = SystemTime::UNIX_EPOCH + Duration::new(1_790_000_000, 123_456_789);
     let mut snapshot = Snapshot::empty(DiscoveryOptions::everything(), host, taken_at);
     snapshot.took = Duration::from_micros(41_500);
-    snapshot.user_names.insert(Uid(1000), "jo".into());
+    snapshot.user_names = [(Uid(1000), "jo".into()), (Uid(33), "www".into())].into();
+    snapshot.netnsids = [(id(NET), Some(3))].into();
+    snapshot.home = Some(id(MNT));
     add_namespaces(&mut snapshot);
     add_processes(&mut snapshot);
     add_mounts(&mut snapshot);

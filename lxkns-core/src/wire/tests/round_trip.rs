@@ -17,6 +17,8 @@ fn everything_comes_back() {
     assert_eq!(back.taken_at, snapshot.taken_at);
     assert_eq!(back.took, snapshot.took);
     assert_eq!(back.user_names, snapshot.user_names);
+    assert_eq!(back.netnsids, snapshot.netnsids);
+    assert_eq!(back.home, snapshot.home);
     assert_eq!(back.mounts, snapshot.mounts);
     assert_eq!(back.processes, snapshot.processes, "run states too");
 }

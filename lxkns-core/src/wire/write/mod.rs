@@ -5,7 +5,7 @@ mod namespace;
 mod process;
 mod reference;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use bstr::ByteSlice;
@@ -85,6 +85,8 @@ fn snapshot_info(snapshot: &Snapshot, options: &WriteOptions) -> SnapshotInfo {
         taken_at: Some(snapshot.taken_at).filter(|&at| unstable && at != SystemTime::UNIX_EPOCH).and_then(time::format),
         took_nsec: Some(snapshot.took).filter(|took| unstable && !took.is_zero()).map(nanoseconds),
         nsfs_dev: snapshot.namespaces.keys().next().map(|id| id.dev).filter(|&dev| dev != 0),
+        mntns: snapshot.home.map(|id| id.ino),
+        user_names: user_names(snapshot),
         places: Some(snapshot.options.places.iter().map(|place| place.name().to_owned()).collect()),
         options: Some(own_options(&snapshot.options, options)),
         gaps: (unstable && !snapshot.gaps.is_empty()).then(|| snapshot.gaps.iter().map(gap).collect()),
@@ -92,6 +94,15 @@ fn snapshot_info(snapshot: &Snapshot, options: &WriteOptions) -> SnapshotInfo {
         mounts: mount::others(snapshot),
         pidmap: Some(pid_map(snapshot).iter().map(|pids| pids.iter().map(namespaced_pid).collect()).collect()),
     }
+}
+
+/// The names that do not stand beside the user namespaces that their users have created.
+fn user_names(snapshot: &Snapshot) -> Option<BTreeMap<u32, String>> {
+    let creators = snapshot.namespaces.values().filter(|namespace| namespace.ns_type == NamespaceType::User);
+    let creators: BTreeSet<_> = creators.filter_map(|namespace| namespace.owner_uid).collect();
+    let others = snapshot.user_names.iter().filter(|(uid, _)| !creators.contains(uid));
+    let names: BTreeMap<_, _> = others.map(|(uid, name)| (uid.0, name.clone())).collect();
+    (!names.is_empty()).then_some(names)
 }
 
 fn own_options(asked: &DiscoveryOptions, options: &WriteOptions) -> OwnOptions {

@@ -40,6 +40,7 @@ pub(super) fn namespace(
         initial: namespace.initial.then_some(true),
         relations: relations(namespace, owner, parent),
         holders: Some(namespace.holders.iter().map(holder).collect()),
+        netnsid: snapshot.netnsids.get(&namespace.id).map(|id| id.map_or(-1, i64::from)),
         uid_map: namespace.uid_map.as_deref().map(id_map),
         gid_map: namespace.gid_map.as_deref().map(id_map),
         offsets: namespace

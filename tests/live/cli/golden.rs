@@ -1,0 +1,99 @@
+//! What every view writes of one host, kept in `tests/golden`: piped, and on a narrow and a wide terminal, plain and in
+//! colour. The host is a dump, which [`super::golden_host`] records.
+//!
+//! `BLESS=1` in the environment writes the files anew. A new view takes a line in [`VIEWS`].
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::golden_host::HOST;
+use super::terminal::on_terminal;
+use crate::harness::{Need, Test, lxkns, test};
+use crate::live::program::run;
+
+/// Each with the name of its file. PIDs and inode numbers are those of the recorded host.
+const VIEWS: &[(&str, &str)] = &[
+    ("ls", "ls"),
+    (
+        "ls-all-columns",
+        "ls -o NS,TYPE,PATH,NPROCS,PID,PPID,COMMAND,UID,USER,NETNSID,NSFS,PNS,ONS,UNIQUEID,NTASKS,HOLDERS,CGROUP",
+    ),
+    ("ls-net", "ls -t net"),
+    ("ls-raw", "ls -r -o +PATH,NSFS"),
+    ("ls-json", "ls --json -o +HOLDERS,PNS,ONS"),
+    ("tree-user", "tree"),
+    ("tree-owned", "tree --owned --all-leaders"),
+    ("tree-pid", "tree pid"),
+    ("tree-pid-users", "tree pid --users --cgroup=off"),
+    ("tree-proc", "tree proc"),
+    ("tree-proc-in", "tree proc 1 --in 103"),
+    ("tree-json", "tree pid --users --json"),
+    ("why", "why 102/net 101/mnt 4026531837"),
+    ("why-process", "why 103"),
+    ("why-json", "why --json 102/net"),
+    ("orphans", "orphans"),
+    ("orphans-json", "orphans --json -t pid,user"),
+    ("mounts", "mounts 101"),
+    ("mounts-list", "mounts --list -o +ID,PARENT,MAJ:MIN,PEERS,RECEIVERS 101"),
+    ("mounts-hidden", "mounts --hidden 101"),
+    ("mounts-json", "mounts --json 102"),
+    ("caps", "caps -p 103 101"),
+    ("caps-json", "caps --json -p 102 103/user"),
+];
+
+const GOLDEN: &[Need] = &[HOST, Need::File("/dev/ptmx"), Need::File("/dev/pts/ptmx")];
+
+const NARROW: u16 = 60;
+const WIDE: u16 = 160;
+
+pub(super) fn tests() -> Vec<Test> {
+    let views = VIEWS
+        .iter()
+        .map(|&(name, arguments)| test(format!("cli::golden::{name}"), GOLDEN, move || golden(name, arguments)));
+    views.chain([test("cli::golden::files", &[HOST], files)]).collect()
+}
+
+fn directory() -> PathBuf {
+    super::golden_host::file().parent().unwrap().to_owned()
+}
+
+/// Whether the files are to be written anew.
+fn bless() -> bool {
+    std::env::var_os("BLESS").is_some_and(|what| what != "host")
+}
+
+fn command(arguments: &str, color: &str) -> Command {
+    let mut command = lxkns();
+    command.args(arguments.split(' ')).arg("--from").arg(super::golden_host::file()).arg(format!("--color={color}"));
+    // Neither what this terminal is nor whose it is counts.
+    command.env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR").env_remove("COLUMNS");
+    command
+}
+
+fn golden(name: &str, arguments: &str) {
+    let piped = run(&mut command(arguments, "never")).text().to_owned();
+    let mut text = format!("$ lxkns {arguments} | cat\n{piped}");
+    if !(arguments.contains("--json") || arguments.contains("-r ")) {
+        for (columns, color) in [(NARROW, "never"), (NARROW, "always"), (WIDE, "never"), (WIDE, "always")] {
+            let shown = on_terminal(&mut command(arguments, color), columns).replace('\x1b', "\\e");
+            write!(text, "\n$ lxkns {arguments} --color={color} # {columns} columns\n{shown}").unwrap();
+        }
+    }
+    let file = directory().join(format!("{name}.txt"));
+    if bless() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&file).unwrap_or_default();
+    let differ = text.lines().zip(golden.lines()).find(|(text, golden)| text != golden);
+    assert!(text == golden, "{name}.txt is not what is written: run the tests with BLESS=1; {differ:#?}");
+}
+
+/// No file is left of a view that there is no more.
+fn files() {
+    for file in std::fs::read_dir(directory()).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        let view = name.strip_suffix(".txt");
+        assert!(name == "host.json" || VIEWS.iter().any(|(known, _)| Some(*known) == view), "{name}");
+    }
+}
