@@ -9,7 +9,7 @@
 //!   exited is in; before 2.40 neither what only bind mounts hold, and since then only with `--persistent`.
 //! - lsns knows the bind mounts of its own mount namespace alone, and for network namespaces only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use lxkns_fixture::{Actor, Open, Socket};
@@ -32,6 +32,9 @@ pub(super) fn tests() -> Vec<Test> {
         test("lsns::bind_mounts", &[LSNS, Program("nsenter"), UserNamespaces], bind_mounts),
         test("lsns::what_only_lxkns_lists", &[LSNS, UserNamespaces], what_only_lxkns_lists),
         test("lsns::zombie_leader", &[LSNS, UserNamespaces], zombie_leader),
+        test("lsns::tree_of_owners", &[LSNS, UserNamespaces], tree_of_owners),
+        test("lsns::tree_of_parents", &[LSNS, UserNamespaces], tree_of_parents),
+        test("lsns::tree_of_processes", &[LSNS, UserNamespaces], tree_of_processes),
         test("lsns::the_whole_host", &[LSNS, UserNamespaces], the_whole_host),
     ]
 }
@@ -79,8 +82,8 @@ fn every_type() {
     }
 }
 
-/// User and PID namespaces inside others.
-fn nested() {
+/// Processes in user and PID namespaces inside others.
+fn nested_actors() -> [Actor; 4] {
     let outer = Actor::spawn_in(&["user", "pid"]);
     let middle = outer.fork();
     middle.unshare(&["user", "pid", "uts"]);
@@ -88,9 +91,16 @@ fn nested() {
     let inner = middle.fork();
     let innermost = inner.fork();
     innermost.unshare(&["user", "net"]);
+    [outer, middle, inner, innermost]
+}
+
+/// User and PID namespaces inside others.
+fn nested() {
+    let actors = nested_actors();
+    let [_, middle, inner, innermost] = &actors;
     let (lsns, ours) = (lsns(), ours());
     let mut inodes = BTreeSet::new();
-    for actor in [&outer, &middle, &inner, &innermost] {
+    for actor in &actors {
         inodes.extend(["user", "pid", "uts", "net"].map(|name| actor.ns_inode(name)));
     }
     let host: BTreeSet<_> = ["user", "pid", "uts", "net"].map(own_inode).into();
@@ -100,9 +110,92 @@ fn nested() {
         compare(&lsns, &ours, ino);
     }
     let parent = |actor: &Actor, name| row(&ours, actor.ns_inode(name)).unwrap()["pns"].clone();
-    assert_eq!(parent(&innermost, "user"), middle.ns_inode("user"));
-    assert_eq!(parent(&inner, "pid"), middle.ns_inode("pid"));
-    assert_eq!(parent(&inner, "uts"), Value::Null, "UTS namespaces have no parents");
+    assert_eq!(parent(innermost, "user"), middle.ns_inode("user"));
+    assert_eq!(parent(inner, "pid"), middle.ns_inode("pid"));
+    assert_eq!(parent(inner, "uts"), Value::Null, "UTS namespaces have no parents");
+}
+
+/// The namespaces of these types that processes are in and that are not this test's own.
+fn of_actors(actors: &[Actor], types: &[&str]) -> BTreeSet<u64> {
+    let of = |name: &&str| actors.iter().map(|actor| actor.ns_inode(name)).collect::<BTreeSet<_>>();
+    let own: BTreeSet<_> = types.iter().map(|name| own_inode(name)).collect();
+    types.iter().flat_map(of).filter(|ino| !own.contains(ino)).collect()
+}
+
+/// Of each namespace in a tree of lsns the row, and the row that it is below. It is a tree only with the columns NS and
+/// COMMAND. `LXKNS_TEST_LSNS` in the environment names another lsns.
+fn tree_of_lsns(by: &str) -> BTreeMap<u64, (Value, Option<Value>)> {
+    let mut lsns = Command::new(std::env::var_os("LXKNS_TEST_LSNS").unwrap_or_else(|| "lsns".into()));
+    let ran = run(lsns.args(["--json", "--output", "NS,TYPE,PID,PPID,ONS,PNS,COMMAND", &format!("--tree={by}")]));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let mut rows = BTreeMap::new();
+    let mut left = vec![(ran.json()["namespaces"].take(), None)];
+    while let Some((mut siblings, above)) = left.pop() {
+        for row in siblings.as_array_mut().unwrap() {
+            if let Some(below) = row.as_object_mut().unwrap().remove("children") {
+                left.push((below, Some(row.clone())));
+            }
+            rows.insert(number(&row["ns"]).unwrap(), (row.clone(), above.clone()));
+        }
+    }
+    rows
+}
+
+/// Of each namespace (`ns`) or process (`pid`) in a tree of ours the nearest such thing above it.
+fn tree_of_ours(arguments: &[&str], key: &str) -> BTreeMap<u64, Option<u64>> {
+    let ran = run_lxkns([&["tree", "--json"], arguments].concat()).ok().json();
+    let mut above: Vec<Option<u64>> = Vec::new();
+    let mut rows = BTreeMap::new();
+    for row in ran["tree"].as_array().unwrap() {
+        let depth = row["depth"].as_u64().unwrap() as usize;
+        above.truncate(depth);
+        let this = row[key].as_u64();
+        if let Some(this) = this {
+            rows.insert(this, above.iter().rev().copied().find_map(|above| above));
+        }
+        above.push(this);
+    }
+    rows
+}
+
+#[track_caller]
+fn assert_same_above(actors: &[Actor], types: &[&str], by: &str, arguments: &[&str]) {
+    let (theirs, ours) = (tree_of_lsns(by), tree_of_ours(arguments, "ns"));
+    let made = of_actors(actors, types);
+    assert!(made.len() > 1);
+    for ino in made {
+        let (row, above) = theirs.get(&ino).unwrap_or_else(|| panic!("lsns does not list {ino}"));
+        let above = above.as_ref().and_then(|above| number(&above["ns"]));
+        assert_eq!(ours.get(&ino), Some(&above), "{row}");
+        assert!(above.is_some(), "{row}");
+    }
+}
+
+fn tree_of_owners() {
+    let actors = nested_actors();
+    assert_same_above(&actors, &["user", "pid", "uts", "net"], "owner", &["--owned"]);
+}
+
+/// Those that have parents: for lsns all others are roots.
+fn tree_of_parents() {
+    let actors = nested_actors();
+    assert_same_above(&actors, &["user"], "parent", &["user"]);
+    assert_same_above(&actors, &["pid"], "parent", &["pid"]);
+}
+
+/// lsns puts a namespace below one whose process is the parent of its own, where there is one to show.
+fn tree_of_processes() {
+    let actors = nested_actors();
+    let (theirs, ours) = (tree_of_lsns("process"), tree_of_ours(&["proc"], "pid"));
+    let mut compared = 0;
+    for ino in of_actors(&actors, &["user", "pid", "uts", "net"]) {
+        let (row, above) = &theirs[&ino];
+        if let Some(above) = above {
+            assert_eq!(ours.get(&number(&row["pid"]).unwrap()), Some(&number(&above["pid"])), "{row}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 1, "{compared}");
 }
 
 /// Looked at from the mount namespace where they are, as lsns knows no other.
