@@ -60,6 +60,9 @@ pub(crate) struct Args {
     /// With --check: how many times the floor lxkns takes at most
     #[arg(long, default_value_t = 1.5)]
     within_floor: f64,
+    /// With --check: how many times `lxkns ls` any other view takes at most
+    #[arg(long, default_value_t = 2.5)]
+    within_ls: f64,
 }
 
 /// Where `cargo build --release` puts programs.
@@ -85,13 +88,15 @@ pub(crate) fn smoke() -> anyhow::Result<()> {
         check: false,
         faster_than_lsns: 0.0,
         within_floor: 0.0,
+        within_ls: 0.0,
     })
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     build(args)?;
+    let lxkns = args.lxkns.clone().unwrap_or_else(|| built("lxkns"));
     let programs = [
-        Program { name: "lxkns ls", command: vec![args.lxkns.clone().unwrap_or_else(|| built("lxkns")), "ls".into()] },
+        Program { name: "lxkns ls", command: vec![lxkns.clone(), "ls".into()] },
         Program { name: "lsns", command: vec![args.lsns.clone()] },
         Program { name: "floor", command: vec![built("floor")] },
     ];
@@ -100,11 +105,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         println!("{}", workload.ready);
     }
     let results = measure(&programs, args.runs)?;
+    let views = measure(&views(&lxkns), args.runs)?;
 
     let [lxkns, lsns, floor] = &results;
     let mut text = format!("## {}\n\n```console\n$ {}\n```\n\n", title(args), command_line(args));
     writeln!(text, "{}\n", host(&args.lsns)?)?;
     text.push_str(&table(&results));
+    text.push_str(&of_views(&views));
     if rustix::process::geteuid().is_root() {
         text.push_str(&helpers()?);
     }
@@ -124,6 +131,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let claims = [
             Claim::new("times faster than lsns, at least", lsns.wall() / lxkns.wall(), args.faster_than_lsns, true),
             Claim::new("times the floor, at most", lxkns.wall() / floor.wall(), args.within_floor, false),
+            Claim::new("times `lxkns ls` any view, at most", slowest(&views), args.within_ls, false),
             Claim::new("namespaces found for each that lsns finds", lxkns.lines / lsns.lines, 1.0, true),
         ];
         for claim in &claims {
@@ -185,12 +193,12 @@ impl Results {
     }
 }
 
-fn measure(programs: &[Program; 3], runs: u32) -> anyhow::Result<[Results; 3]> {
-    let mut lines = [0.0; 3];
+fn measure<const N: usize>(programs: &[Program; N], runs: u32) -> anyhow::Result<[Results; N]> {
+    let mut lines = [0.0; N];
     for (program, lines) in programs.iter().zip(&mut lines) {
         *lines = warm_up(program)?;
     }
-    let mut results = [0, 1, 2].map(|i| Results {
+    let mut results = std::array::from_fn(|i| Results {
         name: programs[i].name,
         wall_ms: Vec::new(),
         cpu_ms: Vec::new(),
@@ -206,6 +214,46 @@ fn measure(programs: &[Program; 3], runs: u32) -> anyhow::Result<[Results; 3]> {
         }
     }
     Ok(results)
+}
+
+/// The views, the first of which the others are measured by.
+const VIEWS: [&str; 10] = [
+    "ls",
+    "ls -t net",
+    "tree",
+    "tree --owned",
+    "tree pid --users",
+    "tree proc",
+    "orphans",
+    "why user:4026531837",
+    "caps user:4026531837",
+    "mounts",
+];
+
+fn views(lxkns: &Path) -> [Program; VIEWS.len()] {
+    VIEWS.map(|name| {
+        let words = name.split(' ').map(PathBuf::from);
+        Program { name, command: [lxkns.to_owned()].into_iter().chain(words).collect() }
+    })
+}
+
+/// How many times as long as the first the slowest takes.
+fn slowest(views: &[Results]) -> f64 {
+    fold(&views.iter().map(|view| view.wall() / views[0].wall()).collect::<Vec<_>>(), f64::max)
+}
+
+fn of_views(views: &[Results]) -> String {
+    let mut text = String::from("\nEvery view, by the median:\n\n");
+    for view in views {
+        let (wall, times) = (view.wall(), view.wall() / views[0].wall());
+        let _ = writeln!(
+            text,
+            "- `lxkns {}`: {wall:.1} ms, CPU {:.1} ms, {times:.2} x `ls`",
+            view.name,
+            median(&view.cpu_ms)
+        );
+    }
+    text
 }
 
 /// One run of a program under the stopwatch.
