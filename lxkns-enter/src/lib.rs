@@ -8,9 +8,24 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod cgroup;
+mod confinement;
+mod credentials;
+mod directories;
+mod enter;
+mod environment;
 mod error;
+mod in_time;
 mod plan;
+mod prepare;
+mod process;
+mod status;
+mod target;
+mod users;
 
+pub use enter::Enter;
+pub use environment::Environment;
 pub use error::{Error, ErrorKind};
 pub use lxkns_sys::{Op, SharedFd};
-pub use plan::{Plan, Row, Spawned, Stage, Step, Subject};
+pub use plan::{Fact, Plan, Row, Spawned, Stage, Step, Subject};
+pub use target::Target;

@@ -3,9 +3,11 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use lxkns_core::model::NamespaceType;
+use lxkns_core::model::{Capabilities, NamespaceType};
 use lxkns_sys::{Op, SharedFd, SpawnError};
+use rustix::io::Errno;
 
+use crate::cgroup::Joined;
 use crate::error::{Error, ErrorKind};
 
 /// When a step is done: stages follow each other in this order.
@@ -82,15 +84,27 @@ pub enum Subject {
     Environment,
 }
 
-/// What the target has and what the command will have. The texts can have foreign bytes in them.
+/// What somebody has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fact {
+    /// In words. They can have foreign bytes in them.
+    Text(String),
+    /// Whether it is set.
+    Flag(bool),
+    /// Sets of capabilities.
+    Capabilities(Capabilities),
+}
+
+/// What the target has and what the command will have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Of what.
     pub subject: Subject,
     /// What the target has; `None` where that is not known, or where there is no process to ask.
-    pub target: Option<String>,
+    pub target: Option<Fact>,
     /// What the command will have.
-    pub command: String,
+    pub command: Fact,
 }
 
 /// A command that has been started. The caller is to wait for it.
@@ -109,6 +123,7 @@ pub struct Plan {
     pub(crate) rows: Vec<Row>,
     pub(crate) notes: Vec<String>,
     pub(crate) cgroup: Option<SharedFd>,
+    pub(crate) joined: Option<Joined>,
 }
 
 impl Plan {
@@ -151,7 +166,7 @@ impl Plan {
     ///
     /// # Privileges
     ///
-    /// As `Enter::prepare` has them.
+    /// As [`Enter::prepare`](crate::Enter::prepare) has them.
     ///
     /// # Minimum kernel version
     ///
@@ -168,7 +183,9 @@ impl Plan {
         // Before a terminal becomes the controlling one.
         steps.insert(steps.partition_point(|step| step.stage <= Stage::Root), &stdio);
         let ops: Vec<Op> = steps.iter().map(|step| step.op.clone()).collect();
-        match lxkns_sys::spawn(&ops, self.cgroup.as_deref(), &mut || true) {
+        // Frozen meanwhile, it would be waited for for ever.
+        let goes_on = || !self.joined.as_ref().is_some_and(Joined::is_frozen);
+        match lxkns_sys::spawn(&ops, self.cgroup.as_deref(), &mut || goes_on()) {
             Ok(child) => Ok(Spawned { pid: child.pid, pidfd: child.pidfd }),
             Err(error) => Err(in_words(&steps, error)),
         }
@@ -181,8 +198,9 @@ fn in_words(steps: &[&Step], error: SpawnError) -> Error {
         SpawnError::Start(errno) => Error::call("start a process", errno),
         SpawnError::Step { index, detail, errno } => {
             let kind = match steps.get(index).map(|step| &step.op) {
-                Some(Op::Exec(_)) if errno == rustix::io::Errno::NOENT => ErrorKind::CommandNotFound,
+                Some(Op::Exec(_)) if errno == Errno::NOENT => ErrorKind::CommandNotFound,
                 Some(Op::Exec(_)) => ErrorKind::CommandNotRun,
+                Some(Op::Enter(_)) if errno == Errno::SRCH => ErrorKind::Gone,
                 _ => ErrorKind::Failed,
             };
             let what = if detail == 0 { step(index).to_owned() } else { entering(detail) };

@@ -1,10 +1,12 @@
 //! The commands, a file for each.
 
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 use lxkns_core::model::{NamespaceId, NamespaceType, Pid, Places, Snapshot};
 
 use crate::args::{Args, Command, TableArgs};
-use crate::exit::{Exit, Result, say};
+use crate::exit::{self, Exit, Result, say};
 use crate::resolve::{Unresolved, resolve};
 use crate::target::Asked;
 use crate::view::screen::{self, Color};
@@ -16,6 +18,7 @@ mod caps;
 mod diff;
 mod doctor;
 mod dump;
+mod enter;
 mod ls;
 mod man;
 mod mounts;
@@ -25,9 +28,19 @@ mod tree;
 mod watch;
 mod why;
 
-/// Runs a command.
-pub(crate) fn run(args: &Args) -> Result {
+pub(crate) use self::enter::bad_usage as bad_usage_of_enter;
+
+/// Runs a command, and reports how it ended.
+pub(crate) fn run(args: &Args) -> ExitCode {
     match &args.command {
+        // It has exit codes of its own.
+        Command::Enter(enter) => enter::run(enter, args.color),
+        command => exit::report(view(command, args)),
+    }
+}
+
+fn view(command: &Command, args: &Args) -> Result {
+    match command {
         Command::Ls(ls) => ls::run(ls, args.color),
         Command::Orphans(orphans) => orphans::run(orphans, args.color),
         Command::Tree(tree) => tree::run(tree, args.color),
@@ -45,6 +58,7 @@ pub(crate) fn run(args: &Args) -> Result {
             inside::serve().context("only another lxkns runs this command")?;
             Ok(Exit::Done)
         }
+        Command::Enter(_) => Ok(Exit::Done),
     }
 }
 
