@@ -126,7 +126,7 @@ pub(crate) fn take_on(
         draft.step(Stage::Credentials, "set the capabilities", op);
     }
     let no_new_privs = ids.own.no_new_privs || !privileged && status.is_some_and(|status| status.no_new_privs);
-    let had = if entered.changes_user { full(ids.own) } else { ids.own.capabilities };
+    let had = if entered.changes_user { FULL } else { ids.own.capabilities };
     let has = after_exec(sets.unwrap_or(had), had, uids.unwrap_or(ids.own.uids), no_new_privs);
     draft.row(
         Subject::Capabilities,
@@ -183,11 +183,8 @@ fn sets(ids: &Ids<'_>, entered: Entered, privileged: bool) -> Option<Capabilitie
     })
 }
 
-/// What somebody has who has just entered a user namespace; as many as the caller's own set can say that there are.
-fn full(own: &Status) -> Capabilities {
-    let all = own.capabilities.bounding | own.capabilities.permitted;
-    Capabilities { inheritable: 0, permitted: all, effective: all, bounding: all, ambient: 0 }
-}
+/// What somebody has who has just entered a user namespace.
+const FULL: Capabilities = Capabilities { inheritable: 0, permitted: ALL, effective: ALL, bounding: ALL, ambient: 0 };
 
 /// What an ordinary program has that is run by somebody with these sets; `capabilities(7)`. `had` is what there was to
 /// take them from.

@@ -113,7 +113,7 @@ pub(crate) struct Entered {
     pub(crate) changes_user: bool,
     /// Whether the target is in another user namespace than the command.
     pub(crate) leaves_out_user: bool,
-    /// Whether the command sees the mounts that the target sees.
+    /// Whether the command is to see the mounts that the target sees.
     pub(crate) has_mounts: bool,
     pub(crate) forks: bool,
 }
@@ -127,17 +127,16 @@ pub(crate) fn namespaces(
 ) -> Result<Entered, Error> {
     let all = target.open()?;
     let mut entered = Entered { has_mounts: is_wanted(NamespaceType::Mnt), ..Entered::default() };
-    let (mut into, mut shared) = (Vec::new(), Vec::new());
+    let mut into = Vec::new();
     for open in &all {
         let is_other = own(proc, open.ns_type) != Some(open.id);
         match (is_other, is_wanted(open.ns_type)) {
-            (false, _) => shared.push(open.ns_type),
+            // Sharing is as good as entering.
+            (false, _) => {}
             (true, true) => into.push(open),
             (true, false) => entered.leaves_out_user |= open.ns_type == NamespaceType::User,
         }
     }
-    // Sharing is as good as entering.
-    entered.has_mounts |= shared.contains(&NamespaceType::Mnt);
     entered.has_mounts &= all.iter().any(|open| open.ns_type == NamespaceType::Mnt);
     let enters = |ns_type| into.iter().any(|open| open.ns_type == ns_type);
     entered.changes_user = enters(NamespaceType::User);

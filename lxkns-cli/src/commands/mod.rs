@@ -32,15 +32,9 @@ pub(crate) use self::enter::bad_usage as bad_usage_of_enter;
 
 /// Runs a command, and reports how it ended.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    match &args.command {
+    exit::report(match &args.command {
         // It has exit codes of its own.
-        Command::Enter(enter) => enter::run(enter, args.color),
-        command => exit::report(view(command, args)),
-    }
-}
-
-fn view(command: &Command, args: &Args) -> Result {
-    match command {
+        Command::Enter(enter) => return enter::run(enter, args.color),
         Command::Ls(ls) => ls::run(ls, args.color),
         Command::Orphans(orphans) => orphans::run(orphans, args.color),
         Command::Tree(tree) => tree::run(tree, args.color),
@@ -54,12 +48,11 @@ fn view(command: &Command, args: &Args) -> Result {
         Command::Diff(diff) => diff::run(diff, args.color),
         Command::Watch(watch) => watch::run(watch, args.color),
         Command::Man { dir } => man::run(dir),
-        Command::Inside => {
-            inside::serve().context("only another lxkns runs this command")?;
-            Ok(Exit::Done)
-        }
-        Command::Enter(_) => Ok(Exit::Done),
-    }
+        Command::Inside => match inside::serve().context("only another lxkns runs this command") {
+            Ok(()) => Ok(Exit::Done),
+            Err(error) => Err(error.into()),
+        },
+    })
 }
 
 /// Writes a table as these options want it.

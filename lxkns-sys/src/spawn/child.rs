@@ -127,13 +127,20 @@ impl<'a> Prepared<'a> {
             let failed = unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), arguments, environment) };
             match checked(failed).err().unwrap_or(Errno::IO) {
                 Errno::NOENT | Errno::NOTDIR => {}
-                // There may be another further on; if not, this says more.
-                Errno::ACCESS => error = Errno::ACCESS,
+                // There may be another further on; if not, this says more. What is in a directory that may not be searched is
+                // not known to be there.
+                Errno::ACCESS if paths.len() == 1 || is_there(path) => error = Errno::ACCESS,
+                Errno::ACCESS => {}
                 errno => return errno,
             }
         }
         error
     }
+}
+
+fn is_there(path: &CStr) -> bool {
+    // SAFETY: the path is a string.
+    unsafe { libc::syscall(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), libc::F_OK) == 0 }
 }
 
 /// `struct lsm_ctx` of `linux/lsm.h`.
@@ -219,12 +226,7 @@ fn perform(op: &Op) -> Done {
         Op::Write(fd, bytes) => Ok(write(fd.as_raw_fd(), bytes)?),
         Op::WriteBelow(directory, path, bytes) => Ok(write_below(directory.as_raw_fd(), path, bytes)?),
         Op::Root(fd) => Ok(root(fd.as_raw_fd())?),
-        Op::WorkingDirectory(fd) => Ok(change_directory(fd.as_raw_fd())?),
-        Op::WorkingDirectoryAt(path) => {
-            // SAFETY: the path is a string.
-            unsafe { libc::syscall(libc::SYS_chdir, path.as_ptr()) };
-            Ok(())
-        }
+        Op::WorkingDirectory(fd) => Ok(working_directory(fd.as_raw_fd())?),
         Op::Groups { gids, or_stay } => match set_groups(gids) {
             Err(Errno::PERM) if *or_stay => Ok(()),
             done => Ok(done?),
@@ -330,6 +332,19 @@ fn root(fd: c_int) -> Result<(), Errno> {
     change_directory(fd)?;
     // SAFETY: the path is a string.
     checked(unsafe { libc::syscall(libc::SYS_chroot, c".".as_ptr()) }).map(drop)
+}
+
+fn working_directory(fd: c_int) -> Result<(), Errno> {
+    change_directory(fd)?;
+    let mut path = [0_u8; 4096];
+    // SAFETY: it writes at most as many bytes as there are.
+    let got = checked(unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) });
+    // "(unreachable)/...", or one that is deleted.
+    if got.is_ok() && path[0] == b'/' || got == Err(Errno::RANGE) {
+        return Ok(());
+    }
+    // SAFETY: the path is a string.
+    checked(unsafe { libc::syscall(libc::SYS_chdir, c"/".as_ptr()) }).map(drop)
 }
 
 fn set_groups(gids: &[u32]) -> Result<(), Errno> {

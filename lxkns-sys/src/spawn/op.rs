@@ -27,10 +27,9 @@ pub enum Op {
     WriteBelow(SharedFd, CString, Vec<u8>),
     /// The root directory becomes this one. The working directory does too.
     Root(SharedFd),
-    /// The working directory becomes this one.
+    /// The working directory becomes this one; but the root directory where it cannot be reached from there, as one that
+    /// somebody has let in from elsewhere.
     WorkingDirectory(SharedFd),
-    /// The working directory becomes what is at this path, if there is one; else it stays.
-    WorkingDirectoryAt(CString),
     /// The supplementary groups.
     Groups {
         /// Them.
