@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use lxkns_fixture::Actor;
+use lxkns_fixture::{Actor, deny};
 
 use super::{Waiting, enter};
 use crate::harness::Need::{Program, Root, Unprivileged, UserNamespaces};
@@ -15,6 +15,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("enter::confined::as_the_process", &[Root, Program("setpriv")], as_the_process),
         test("enter::confined::privileged", &[Root, Program("setpriv")], privileged),
         test("enter::confined::no_new_privs", &[Program("setpriv")], no_new_privs),
+        test("enter::confined::filtered", &[], filtered),
         test("enter::confined::mapped_ids", &[Root, UserNamespaces], mapped_ids),
         test("enter::confined::without_its_user_namespace", &[Root, UserNamespaces], without_its_user_namespace),
         test("enter::confined::by_name", &[Root], by_name),
@@ -67,6 +68,19 @@ fn no_new_privs() {
     let waiting = Waiting::start(Command::new("setpriv").arg("--no-new-privs"));
     let ran = enter(waiting.pid(), &[], &STATUS).ok();
     assert_eq!(powers(ran.text()), powers(&status(waiting.pid())));
+}
+
+/// That filters are not taken over is said, once.
+fn filtered() {
+    let mut command = Command::new("env");
+    deny::deny(&mut command, &[deny::interface("statx")], rustix::io::Errno::NOSYS.raw_os_error()).unwrap();
+    let waiting = Waiting::start(&mut command);
+    let ran = enter(waiting.pid(), &["--except", "user"], &["true"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(matches!(ran.problems()[..], [note] if note.contains("(seccomp)")), "{ran:?}");
+    let plan = enter(waiting.pid(), &["--dry-run", "--json"], &["true"]).ok().json();
+    let row = plan["plan"].as_array().unwrap().iter().find(|row| row["what"] == "seccomp").unwrap();
+    assert_eq!((&row["target"], &row["command"]), (&"filtered".into(), &"not filtered".into()), "{row}");
 }
 
 /// IDs are those that the user namespace of the process calls by other numbers.

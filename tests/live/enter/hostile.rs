@@ -4,15 +4,17 @@ use std::fs;
 use std::process::Command;
 
 use lxkns_fixture::Actor;
+use lxkns_fixture::fuse::{DeadFuse, Death};
 
 use super::{Waiting, enter};
-use crate::harness::Need::UserNamespaces;
+use crate::harness::Need::{File, FileSystem, Root, UserNamespaces};
 use crate::harness::{Test, test};
 use crate::live::directory;
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
         test("enter::hostile::passwd", &[UserNamespaces], passwd),
+        test("enter::hostile::dead_passwd", &[Root, FileSystem("fuse"), File("/dev/fuse")], dead_passwd),
         test("enter::hostile::variables", &[], variables),
         test("enter::hostile::working_directory", &[UserNamespaces], working_directory),
         test("enter::hostile::nothing_to_enter", &[], nothing_to_enter),
@@ -35,6 +37,17 @@ fn passwd() {
         // Who is not looked up by name is not found out about.
         enter(actor.pid(), &[], &["true"]).ok();
     }
+}
+
+/// Names on a file system whose server does not answer. Who does not want any is not kept waiting for long either.
+fn dead_passwd() {
+    let directory = directory();
+    let actor = Actor::spawn_in(&["mnt"]);
+    let fuse = DeadFuse::mount(&actor, directory.path(), Death::Unread);
+    actor.bind(directory.path().join("file"), "/etc/passwd");
+    fuse.die();
+    enter(actor.pid(), &["--timeout", "0.2", "--user", "somebody"], &["true"]).fails(125, "timed out");
+    enter(actor.pid(), &["--timeout", "0.2"], &["true"]).ok();
 }
 
 /// Variables that choose what runs, or what the loader loads, are only for a command that sees the container's files.

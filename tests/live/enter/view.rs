@@ -55,7 +55,7 @@ fn as_nsenter() {
     let (_outer, inner) = container(&ALL);
     let pid = inner.pid().to_string();
     // All of them, as far as it takes privileges to enter one's own once more.
-    let single = ["-U", "-m", "-n", "-u", "-i", "-C", "-p"];
+    let single = ["--preserve-credentials", "-U", "-m", "-n", "-u", "-i", "-C", "-p"];
     let all = if lxkns_fixture::probe::is_root() { &["-a"][..] } else { &single };
     let paths = link_paths(&ALL);
     let readlink: Vec<&str> = ["readlink"].into_iter().chain(paths.iter().map(String::as_str)).collect();
