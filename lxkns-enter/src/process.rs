@@ -36,12 +36,14 @@ impl Process {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::openat(proc, pid.to_string(), flags, Mode::empty()).map_err(|_| missing())?;
         let raw = rustix::process::Pid::from_raw(pid.0.cast_signed()).ok_or_else(missing)?;
-        let pidfd = match rustix::process::pidfd_open(raw, PidfdFlags::empty()) {
+        // A number of another PID namespace must not be used as one of ours.
+        let opened =
+            if proc.is_own() { rustix::process::pidfd_open(raw, PidfdFlags::empty()) } else { Err(Errno::NOSYS) };
+        let pidfd = match opened {
             Ok(pidfd) => Some(Arc::new(pidfd)),
             Err(Errno::SRCH) => return Err(gone(pid)),
             // Of a thread that is no process's first one; before 6.9 it was the other error.
-            Err(Errno::NOENT) => return Err(thread(pid)),
-            Err(Errno::INVAL) => return Err(thread(pid)),
+            Err(Errno::NOENT | Errno::INVAL) => return Err(thread(pid)),
             // Before 5.3, or denied by a filter.
             Err(_) => None,
         };
