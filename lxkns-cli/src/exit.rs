@@ -53,7 +53,7 @@ impl Error {
     }
 
     /// Whether the reader of the output went away (`| head`), which is no failure.
-    fn is_closed_pipe(&self) -> bool {
+    pub(crate) fn is_closed_pipe(&self) -> bool {
         let Self::Failed(error) = self else { return false };
         error.chain().any(|cause| {
             cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)

@@ -27,7 +27,11 @@ mod view;
 fn main() -> ExitCode {
     view::charset::Charset::detect();
     match args::Args::try_parse() {
-        Ok(args) => exit::report(commands::run(&args)),
+        Ok(args) => commands::run(&args),
+        // 125, as it is for everything that is not the command's.
+        Err(error) if std::env::args_os().nth(1).is_some_and(|word| word == "enter") => {
+            commands::bad_usage_of_enter(&error)
+        }
         Err(error) => exit::report_arguments(&error),
     }
 }

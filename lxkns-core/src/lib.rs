@@ -83,6 +83,8 @@ mod procfs;
 
 mod texts;
 
+mod cgroups;
+
 mod discovery;
 mod interface;
 mod lookup;
@@ -96,6 +98,7 @@ pub mod relations;
 
 pub mod wire;
 
+pub use cgroups::{CgroupHierarchies, cgroups_of};
 pub use discovery::{discover, discover_in, discover_with, file_system_users, socket_users};
 pub use error::{Error, ErrorKind};
 pub use lookup::namespace_of;

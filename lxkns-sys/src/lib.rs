@@ -14,6 +14,9 @@
 //! | a process or thread for namespaces and its descriptor table | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`] |
 //! | the process's own start | [`at_secure`] |
 //!
+//! [`spawn()`] alone is many calls: it starts a program in a child that first does what it was told, with nothing but system
+//! calls.
+//!
 //! This is the only crate of the workspace's libraries with `unsafe` in it: each block is one call.
 
 mod handle;
@@ -24,6 +27,7 @@ mod nsfs;
 mod pidfd;
 mod process;
 mod socket;
+mod spawn;
 
 pub use handle::{NsHandle, open_namespace_by_handle};
 pub use kcmp::kcmp_files;
@@ -37,6 +41,7 @@ pub use pidfd::{PidfdNamespace, pidfd_get_namespace, pidfd_open_thread};
 pub use process::at_secure;
 pub use rustix::io::Errno;
 pub use socket::{siocgskns, tungetdevnetns};
+pub use spawn::{Child, Enter, Exec, ExecProgram, Op, SharedFd, SpawnError, spawn};
 
 use std::os::fd::{FromRawFd, OwnedFd};
 

@@ -3,6 +3,7 @@
 mod churn;
 mod cli;
 mod denied;
+mod enter;
 mod gaps;
 mod guides;
 mod hostile;
@@ -42,6 +43,7 @@ pub(crate) fn tests() -> Vec<Test> {
         lsns::tests(),
         mounts::tests(),
         cli::tests(),
+        enter::tests(),
     ]
     .into_iter()
     .flatten()

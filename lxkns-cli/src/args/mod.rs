@@ -14,6 +14,7 @@ mod completions;
 mod diff;
 mod doctor;
 mod dump;
+mod enter;
 mod ls;
 mod mounts;
 mod orphans;
@@ -28,6 +29,7 @@ pub(crate) use self::completions::CompletionsArgs;
 pub(crate) use self::diff::DiffArgs;
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::dump::DumpArgs;
+pub(crate) use self::enter::{EnterArgs, EnvironmentOf};
 pub(crate) use self::ls::LsArgs;
 pub(crate) use self::mounts::MountsArgs;
 pub(crate) use self::orphans::OrphansArgs;
@@ -50,6 +52,7 @@ Examples:
   lxkns caps -p 1234 /run/netns/blue  what a process may do in a namespace
   lxkns mounts 1234             the mounts that a process has around it
   lxkns doctor                  what can be seen here, and what would show more
+  lxkns enter 1234 -- ps ax     a command in the container that a process is in
   lxkns dump >host.json         all there is to know, for later or elsewhere
   lxkns diff host.json          what has changed since then
   lxkns watch -t net            what appears, goes and changes, as it is seen
@@ -115,6 +118,10 @@ pub(crate) enum Command {
     /// Says what can be seen on this host, what cannot and why, and the smallest change that would help
     #[command(help_template = TEMPLATE, before_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),
+    /// Runs a command inside: within the limits and the confinement of a process
+    #[command(help_template = TEMPLATE, before_help = enter::EXAMPLES,
+              after_help = format!("{TARGET_HELP}\n\n{}", enter::EXIT_CODES))]
+    Enter(EnterArgs),
     /// Writes all there is to know as JSON
     #[command(help_template = TEMPLATE, before_help = dump::EXAMPLES)]
     Dump(DumpArgs),

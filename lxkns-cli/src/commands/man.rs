@@ -51,7 +51,7 @@ fn page(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
     if let Some(examples) = examples.strip_prefix("Examples:\n") {
         section(out, "Examples", examples.lines())?;
     }
-    section(out, "Exit status", exit_codes(command.get_name()))
+    section(out, "Exit status", exit_codes(command.get_name()).iter().copied())
 }
 
 /// A section whose lines stay as they are.
@@ -66,14 +66,24 @@ fn section<'a>(out: &mut impl io::Write, heading: &str, lines: impl IntoIterator
 }
 
 /// The exit codes of a command.
-fn exit_codes(command: &str) -> impl Iterator<Item = &'static str> {
-    let own = match command {
-        "orphans" => Some("4  --fail was given, and there are some"),
-        _ => None,
-    };
-    ["0  done", "1  what was asked for does not exist", "2  bad usage", "3  it could not be done"]
-        .into_iter()
-        .chain(own)
+fn exit_codes(command: &str) -> &'static [&'static str] {
+    const CODES: [&str; 5] = [
+        "0  done",
+        "1  what was asked for does not exist",
+        "2  bad usage",
+        "3  it could not be done",
+        "4  --fail was given, and there are some",
+    ];
+    match command {
+        "orphans" => &CODES,
+        "enter" => &[
+            "125  lxkns itself failed, bad usage included",
+            "126  the command was found and could not be run",
+            "127  the command was not found",
+            "else that of the command; 128 and the number of the signal that ended it",
+        ],
+        _ => &CODES[..4],
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The commands, a file for each.
 
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 use lxkns_core::model::{NamespaceId, NamespaceType, Pid, Places, Snapshot};
 
 use crate::args::{Args, Command, TableArgs};
-use crate::exit::{Exit, Result, say};
+use crate::exit::{self, Exit, Result, say};
 use crate::resolve::{Unresolved, resolve};
 use crate::target::Asked;
 use crate::view::screen::{self, Color};
@@ -17,6 +19,7 @@ mod completions;
 mod diff;
 mod doctor;
 mod dump;
+mod enter;
 mod ls;
 mod man;
 mod mounts;
@@ -26,9 +29,13 @@ mod tree;
 mod watch;
 mod why;
 
-/// Runs a command.
-pub(crate) fn run(args: &Args) -> Result {
-    match &args.command {
+pub(crate) use self::enter::bad_usage as bad_usage_of_enter;
+
+/// Runs a command, and reports how it ended.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    exit::report(match &args.command {
+        // It has exit codes of its own.
+        Command::Enter(enter) => return enter::run(enter, args.color),
         Command::Ls(ls) => ls::run(ls, args.color),
         Command::Orphans(orphans) => orphans::run(orphans, args.color),
         Command::Tree(tree) => tree::run(tree, args.color),
@@ -43,11 +50,11 @@ pub(crate) fn run(args: &Args) -> Result {
         Command::Watch(watch) => watch::run(watch, args.color),
         Command::Completions(completions) => completions::run(completions),
         Command::Man { dir } => man::run(dir),
-        Command::Inside => {
-            inside::serve().context("only another lxkns runs this command")?;
-            Ok(Exit::Done)
-        }
-    }
+        Command::Inside => match inside::serve().context("only another lxkns runs this command") {
+            Ok(()) => Ok(Exit::Done),
+            Err(error) => Err(error.into()),
+        },
+    })
 }
 
 /// Writes a table as these options want it.

@@ -8,6 +8,7 @@ pub(crate) mod charset;
 pub(crate) mod columns;
 pub(crate) mod counts;
 pub(crate) mod doctor;
+pub(crate) mod enter;
 pub(crate) mod escape;
 pub(crate) mod holders;
 pub(crate) mod mounts;

@@ -32,6 +32,12 @@ impl From<OwnedFd> for ProcDir {
     }
 }
 
+impl From<ProcDir> for OwnedFd {
+    fn from(directory: ProcDir) -> Self {
+        directory.0
+    }
+}
+
 impl ProcDir {
     /// Opens a directory below `parent`. It is opened to be looked below only, except for `listing`.
     pub(crate) fn open(parent: impl AsFd, path: impl Arg) -> Result<Self, Errno> {

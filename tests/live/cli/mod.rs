@@ -60,7 +60,7 @@ pub(super) fn tests() -> Vec<Test> {
 
 /// Checks that each key of what a view writes is in the documents.
 #[track_caller]
-fn assert_documented(value: &Value) {
+pub(super) fn assert_documented(value: &Value) {
     const PAGE: &str = include_str!("../../../docs/views.md");
     match value {
         Value::Object(object) => {

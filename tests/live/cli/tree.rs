@@ -256,7 +256,6 @@ fn of_a_dump() {
     let (outer, inner) = nested();
     let thread = inner.thread();
     thread.unshare(&["net"]);
-    let dump = run_lxkns(["dump"]).ok().stdout;
     let pid = inner.pid().to_string();
     let user = outer.ns_inode("user").to_string();
     for arguments in [
@@ -270,10 +269,15 @@ fn of_a_dump() {
         &["proc", "--json", &pid],
     ] {
         let arguments = [&["tree"], arguments].concat();
-        let read = || run_lxkns_with(&[&arguments[..], &["--from", "-"]].concat(), &dump).ok();
-        let read = read();
-        // Above them stand processes of others, which come and go, but are called the same.
-        let live = look_until(|ran: &Ran| ran.text() == read.text(), || run_lxkns(&arguments).ok());
+        // Above them stand processes of others, which come and go.
+        let [read, live] = look_until(
+            |[read, live]: &[Ran; 2]| read.text() == live.text(),
+            || {
+                let dump = run_lxkns(["dump"]).ok().stdout;
+                let read = run_lxkns_with(&[&arguments[..], &["--from", "-"]].concat(), &dump).ok();
+                [read, run_lxkns(&arguments).ok()]
+            },
+        );
         assert_eq!(live.text(), read.text());
     }
 }

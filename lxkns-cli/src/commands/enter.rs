@@ -1,0 +1,176 @@
+//! `lxkns enter`: a command inside namespaces.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::ExitCode;
+
+use lxkns_core::ProcRoot;
+use lxkns_core::model::{DiscoveryOptions, NamespaceType, Pid};
+use lxkns_enter::{Enter, Environment, Error, ErrorKind, Plan, Spawned, Target as Entered};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{WaitOptions, WaitStatus};
+
+use crate::args::{EnterArgs, EnvironmentOf};
+use crate::exit::{self, say};
+use crate::live;
+use crate::resolve::resolve;
+use crate::target::{Asked, Target};
+use crate::view;
+use crate::view::screen::{self, Color, Screen};
+
+/// The exit codes that are not the command's, as `env(1)` has them.
+const FAILED: u8 = 125;
+const NOT_RUN: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+/// Runs it.
+pub(crate) fn run(args: &EnterArgs, color: Color) -> ExitCode {
+    match enter(args, color) {
+        Ok(code) => ExitCode::from(code),
+        Err((code, message)) => {
+            say(message);
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// The exit code of bad usage.
+pub(crate) fn bad_usage(error: &clap::Error) -> ExitCode {
+    let code = exit::report_arguments(error);
+    if error.use_stderr() { ExitCode::from(FAILED) } else { code }
+}
+
+type Failure = (u8, String);
+
+fn failed(error: impl fmt::Display) -> Failure {
+    (FAILED, error.to_string())
+}
+
+fn enter(args: &EnterArgs, color: Color) -> Result<u8, Failure> {
+    let proc = ProcRoot::host().map_err(failed)?;
+    let target = match &args.targets[..] {
+        [Asked { target: Target::Process(pid), .. }] => Entered::process(&proc, *pid).map_err(failed)?,
+        targets => namespaces(&proc, targets, args)?,
+    };
+    let plan = wanted(&proc, target, args).prepare().map_err(failed)?;
+    if args.dry_run {
+        return dry_run(&plan, args, color).map(|()| 0);
+    }
+    for note in plan.notes() {
+        say(note);
+    }
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let spawned = plan.execute([stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]).map_err(told)?;
+    wait(&spawned).map_err(|errno| failed(format_args!("wait for the command: {errno}")))
+}
+
+fn told(error: Error) -> Failure {
+    let code = match error.kind() {
+        ErrorKind::CommandNotFound => NOT_FOUND,
+        ErrorKind::CommandNotRun => NOT_RUN,
+        _ => FAILED,
+    };
+    (code, error.to_string())
+}
+
+fn wanted<'a>(proc: &'a ProcRoot, target: Entered, args: &EnterArgs) -> Enter<'a> {
+    let mut enter = Enter::new(proc, target)
+        .except(args.except.iter().copied())
+        .command(&args.command)
+        .privileged(args.privileged)
+        .no_cgroup(args.no_cgroup)
+        .keep_fds(args.fds.iter().copied())
+        .wait(args.patience.timeout);
+    if let Some(only) = &args.only {
+        enter = enter.only(only.iter().copied());
+    }
+    if let Some(user) = &args.user {
+        let mut parts = user.as_bytes().splitn(2, |&byte| byte == b':').map(OsStr::from_bytes);
+        enter = parts.next().into_iter().fold(enter, Enter::user);
+        enter = parts.next().into_iter().fold(enter, Enter::group);
+    }
+    if let Some(group) = &args.group {
+        enter = enter.group(group);
+    }
+    match args.env {
+        Some(EnvironmentOf::Target) => enter.environment(Environment::Target),
+        Some(EnvironmentOf::Host) => enter.environment(Environment::Host),
+        Some(EnvironmentOf::Clean) => enter.environment(Environment::Clean),
+        None => enter,
+    }
+}
+
+/// Opens namespaces that were asked for by themselves.
+fn namespaces(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<Entered, Failure> {
+    let is_of_process = |asked: &Asked| matches!(asked.target, Target::OfProcess(..));
+    if let Some(asked) = targets.iter().find(|asked| matches!(asked.target, Target::Process(_))) {
+        let text = asked.text.to_string_lossy();
+        return Err(failed(format_args!(
+            "{text}: a process is entered alone; of several name namespaces ({text}/net)"
+        )));
+    }
+    let access = live::access(&args.patience);
+    let snapshot = match targets.iter().all(is_of_process) {
+        true => None,
+        false => Some(live::discover(&access, &DiscoveryOptions::namespaces()).map_err(failed)?),
+    };
+    let mut opened = Vec::new();
+    for asked in targets {
+        if let Target::OfProcess(pid, ns_type) = asked.target {
+            opened.push(of_process(proc, pid, ns_type).map_err(|errno| {
+                let error = io::Error::from(errno);
+                failed(format_args!("{}: {error}", asked.text.to_string_lossy()))
+            })?);
+            continue;
+        }
+        let Some(snapshot) = &snapshot else { continue };
+        for id in resolve(snapshot, asked, true).map_err(failed)? {
+            opened.push(lxkns_core::open_namespace_with(proc, snapshot, id, &access).map_err(failed)?);
+        }
+    }
+    Entered::namespaces(proc, opened).map_err(failed)
+}
+
+fn of_process(proc: &ProcRoot, pid: Pid, ns_type: NamespaceType) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::openat(proc, format!("{pid}/ns/{ns_type}"), flags, Mode::empty())
+}
+
+fn dry_run(plan: &Plan, args: &EnterArgs, color: Color) -> Result<(), Failure> {
+    let printed = screen::print(|out| {
+        if args.json {
+            serde_json::to_writer_pretty(&mut *out, &view::enter::answer(plan))?;
+            return Ok(out.write_all(b"\n")?);
+        }
+        Ok(view::enter::write(plan, out, !args.no_headings, Screen::detect(color))?)
+    });
+    match printed {
+        Err(error) if error.is_closed_pipe() => {}
+        printed => printed.map_err(failed)?,
+    }
+    if !args.json {
+        plan.notes().iter().for_each(say);
+    }
+    Ok(())
+}
+
+/// Waits for the command to end, and comes to its exit code.
+fn wait(spawned: &Spawned) -> Result<u8, Errno> {
+    let pid = rustix::process::Pid::from_raw(spawned.pid.cast_signed());
+    loop {
+        match rustix::process::waitpid(pid, WaitOptions::empty()) {
+            Ok(Some((_, status))) => return Ok(code(status)),
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+fn code(status: WaitStatus) -> u8 {
+    let code = status.exit_status().or_else(|| Some(128 + status.terminating_signal()?));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED)
+}

@@ -1,0 +1,121 @@
+//! What entering would come to.
+
+use std::io::{self, Write};
+
+use lxkns_core::model::Capabilities;
+use lxkns_enter::{Fact, Plan, Subject};
+use serde::Serialize;
+
+use super::caps::{describe, names_of};
+use super::escape::printable;
+use super::names;
+use super::screen::Screen;
+use super::table::{Heading, write_aligned};
+
+const HEADINGS: [Heading; 3] = [heading("WHAT"), heading("TARGET"), heading("COMMAND")];
+
+const fn heading(name: &'static str) -> Heading {
+    Heading { name, right: false, gives_way: false }
+}
+
+/// A short stable name.
+fn name(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Namespaces => "namespaces",
+        Subject::Root => "root",
+        Subject::WorkingDirectory => "cwd",
+        Subject::Cgroup => "cgroup",
+        Subject::Uid => "UID",
+        Subject::Gid => "GID",
+        Subject::Groups => "groups",
+        Subject::Capabilities => "capabilities",
+        Subject::NoNewPrivs => "no_new_privs",
+        Subject::Lsm => "LSM",
+        Subject::Seccomp => "seccomp",
+        Subject::Environment => "environment",
+        _ => "other",
+    }
+}
+
+/// Writes it for people: whole cells, since half of what somebody would have is a lie.
+pub(crate) fn write(plan: &Plan, out: &mut impl Write, show_headings: bool, screen: Screen) -> io::Result<()> {
+    let rows: Vec<Vec<String>> = plan
+        .rows()
+        .iter()
+        .map(|row| {
+            let target = row.target.as_ref().map_or_else(|| "-".to_owned(), in_words);
+            vec![name(row.subject).to_owned(), target, in_words(&row.command)]
+        })
+        .collect();
+    write_aligned(out, &HEADINGS, &rows, show_headings, Screen { width: None, ..screen })
+}
+
+fn in_words(fact: &Fact) -> String {
+    match fact {
+        Fact::Text(text) => printable(text),
+        Fact::Flag(true) => "yes".to_owned(),
+        Fact::Flag(false) => "no".to_owned(),
+        Fact::Capabilities(sets) if sets.bounding == sets.effective => describe(sets.effective),
+        Fact::Capabilities(sets) => format!("{}; bounding: {}", describe(sets.effective), describe(sets.bounding)),
+        _ => String::new(),
+    }
+}
+
+/// The JSON form of a plan.
+#[derive(Serialize)]
+pub(crate) struct PlanAnswer {
+    plan: Vec<RowAnswer>,
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct RowAnswer {
+    what: &'static str,
+    /// `null` where it is not known, or nobody has it.
+    target: Option<FactAnswer>,
+    command: FactAnswer,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum FactAnswer {
+    Text(String),
+    Flag(bool),
+    Capabilities(SetsAnswer),
+}
+
+#[derive(Serialize)]
+struct SetsAnswer {
+    permitted: Vec<String>,
+    effective: Vec<String>,
+    inheritable: Vec<String>,
+    bounding: Vec<String>,
+    ambient: Vec<String>,
+}
+
+/// The JSON form.
+pub(crate) fn answer(plan: &Plan) -> PlanAnswer {
+    let rows = plan.rows().iter().map(|row| RowAnswer {
+        what: name(row.subject),
+        target: row.target.as_ref().map(fact),
+        command: fact(&row.command),
+    });
+    PlanAnswer { plan: rows.collect(), notes: plan.notes().to_vec() }
+}
+
+fn fact(fact: &Fact) -> FactAnswer {
+    match fact {
+        Fact::Text(text) => FactAnswer::Text(names::lossy(text.as_bytes())),
+        Fact::Flag(flag) => FactAnswer::Flag(*flag),
+        Fact::Capabilities(Capabilities { permitted, effective, inheritable, bounding, ambient }) => {
+            FactAnswer::Capabilities(SetsAnswer {
+                permitted: names_of(*permitted),
+                effective: names_of(*effective),
+                inheritable: names_of(*inheritable),
+                bounding: names_of(*bounding),
+                ambient: names_of(*ambient),
+            })
+        }
+        _ => FactAnswer::Text(String::new()),
+    }
+}

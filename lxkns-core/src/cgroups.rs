@@ -1,0 +1,221 @@
+//! Control groups below where the caller's own mountinfo says that their hierarchies are mounted.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use bstr::BString;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::model::{CgroupMembership, Cgroups, Freezer, Gap, GapKind, Object, Place};
+use crate::procfs::parse::cgroup_files::FreezerState;
+use crate::procfs::{ProcDir, ProcRoot, parse};
+
+/// Where the caller has hierarchies of control groups mounted.
+#[derive(Debug, Default)]
+pub struct CgroupHierarchies {
+    mounted: Vec<Mounted>,
+}
+
+#[derive(Debug)]
+struct Mounted {
+    dir: ProcDir,
+    /// What of the hierarchy is mounted: `/` unless the caller sees only a part of it.
+    root: Vec<u8>,
+    /// Of version 1, the options, with the controllers among them; `None` of version 2.
+    options: Option<BString>,
+}
+
+/// The control groups of a process or thread, whose directory in a procfs this is.
+///
+/// # Errors
+///
+/// What the kernel says; `EBADMSG` if that makes no sense.
+///
+/// # Privileges
+///
+/// None, unless the procfs hides processes.
+///
+/// # Minimum kernel version
+///
+/// Any.
+pub fn cgroups_of(process: impl AsFd) -> Result<Cgroups, Errno> {
+    let process = ProcDir::open(process, ".")?;
+    parse::cgroup::parse(process.read("cgroup", &mut Vec::new())?).map_err(|_| Errno::BADMSG)
+}
+
+impl CgroupHierarchies {
+    /// All that the caller has mounted; and what of them could not be opened.
+    pub fn of_the_caller(proc: &ProcRoot) -> (Self, Vec<Gap>) {
+        Self::that(proc, |_| true)
+    }
+
+    /// The first of each version that can freeze.
+    pub(crate) fn that_freeze(proc: &ProcRoot) -> (Self, Vec<Gap>) {
+        let mut seen = [false; 2];
+        Self::that(proc, |options| {
+            let is_one = options.is_none_or(|options| has_option(options, b"freezer"));
+            is_one && !std::mem::replace(&mut seen[usize::from(options.is_some())], true)
+        })
+    }
+
+    fn that(proc: &ProcRoot, mut is_wanted: impl FnMut(Option<&[u8]>) -> bool) -> (Self, Vec<Gap>) {
+        let mut hierarchies = Self::default();
+        let mut gaps = Vec::new();
+        let mut buffer = Vec::new();
+        let text = match proc.dir().read("thread-self/mountinfo", &mut buffer) {
+            Ok(text) => text,
+            Err(errno) => {
+                gaps.extend(gap(Object::Host, "read mountinfo", errno));
+                return (hierarchies, gaps);
+            }
+        };
+        for info in parse::mountinfo::parse(text).flatten() {
+            let options = match info.raw_fs_type {
+                b"cgroup2" => None,
+                b"cgroup" => Some(info.super_options),
+                _ => continue,
+            };
+            if !is_wanted(options) {
+                continue;
+            }
+            match ProcDir::open(CWD, info.mount_point().as_ref()) {
+                Ok(dir) => hierarchies.mounted.push(Mounted {
+                    dir,
+                    root: info.root().to_vec(),
+                    options: options.map(BString::from),
+                }),
+                Err(errno) => {
+                    gaps.extend(gap(Object::Path(info.mount_point().as_ref().into()), "open", errno));
+                }
+            }
+        }
+        (hierarchies, gaps)
+    }
+
+    /// Opens the directory of a control group, to look below it only.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`: its hierarchy is not mounted for the caller, or not this part of it. Others are the kernel's.
+    ///
+    /// # Privileges
+    ///
+    /// None.
+    ///
+    /// # Minimum kernel version
+    ///
+    /// Any.
+    pub fn open(&self, membership: &CgroupMembership) -> Result<OwnedFd, Errno> {
+        let mut error = Errno::NOENT;
+        for mounted in self.mounted.iter().filter(|mounted| mounted.has(membership)) {
+            match mounted.open(&membership.path) {
+                Ok(group) => return Ok(group.into()),
+                Err(errno) => error = errno,
+            }
+        }
+        Err(error)
+    }
+
+    /// Whether tasks in these control groups are frozen, as far as that can be said; and what could not be read.
+    pub fn freezer(&self, cgroups: &Cgroups, gaps: &mut Vec<Gap>) -> Option<Freezer> {
+        let of_version_1 = |options: &[u8]| has_option(options, b"freezer");
+        let v1 =
+            self.mounted.iter().find(|mounted| mounted.options.as_ref().is_some_and(|options| of_version_1(options)));
+        let v1 = v1.zip(cgroups.of_v1_controller("freezer"));
+        let v2 = self.mounted.iter().find(|mounted| mounted.options.is_none()).zip(cgroups.unified());
+        let mut freezer: Option<Freezer> = None;
+        for (read, mounted) in [(v1_state as Read, v1), (v2_state as Read, v2)] {
+            let Some((mounted, path)) = mounted else { continue };
+            match mounted.open(path).and_then(|group| read(&group)) {
+                Ok(state) => {
+                    let so_far = freezer.get_or_insert(Freezer { own: false, effective: false });
+                    so_far.own |= state.own;
+                    so_far.effective |= state.effective;
+                }
+                Err(errno) => gaps.extend(gap(Object::Path(path.clone()), "read the freezer state", errno)),
+            }
+        }
+        freezer
+    }
+}
+
+fn gap(object: Object, operation: &'static str, errno: Errno) -> Option<Gap> {
+    let gap = Gap { place: Place::Cgroups, object, operation: operation.into(), errno: errno.raw_os_error() };
+    (gap.kind() != GapKind::Gone).then_some(gap)
+}
+
+fn has_option(options: &[u8], wanted: &[u8]) -> bool {
+    options.split(|&byte| byte == b',').any(|option| option == wanted)
+}
+
+type Read = fn(&ProcDir) -> Result<Freezer, Errno>;
+
+impl Mounted {
+    /// Whether it is of the hierarchy of this membership.
+    fn has(&self, membership: &CgroupMembership) -> bool {
+        match &self.options {
+            None => membership.hierarchy == 0 && membership.controllers.is_empty(),
+            Some(options) => {
+                let mut controllers = membership.controllers.split(|&byte| byte == b',');
+                !membership.controllers.is_empty() && controllers.all(|controller| has_option(options, controller))
+            }
+        }
+    }
+
+    /// Opens a control group by its path in the hierarchy.
+    fn open(&self, path: &[u8]) -> Result<ProcDir, Errno> {
+        let below = match self.root.as_slice() {
+            b"/" => path,
+            root => path.strip_prefix(root).ok_or(Errno::NOENT)?,
+        };
+        let relative = below.strip_prefix(b"/").unwrap_or(below);
+        if relative.split(|&byte| byte == b'/').any(|name| name == b"..") {
+            // Outside the caller's cgroup namespace.
+            return Err(Errno::NOENT);
+        }
+        let relative = if relative.is_empty() { b"." } else { relative };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::openat2(&self.dir, relative, flags, Mode::empty(), resolve) {
+            Ok(fd) => Ok(ProcDir::from(fd)),
+            // Before 5.6, or denied by a filter that does not know it.
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => ProcDir::open(&self.dir, relative),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// A file that the root of a hierarchy does not have: it cannot be frozen.
+fn unless_root(read: Result<&[u8], Errno>) -> Result<Option<&[u8]>, Errno> {
+    match read {
+        Ok(text) => Ok(Some(text)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn v1_state(group: &ProcDir) -> Result<Freezer, Errno> {
+    let mut buffer = Vec::new();
+    let own = match unless_root(group.read("freezer.self_freezing", &mut buffer))? {
+        Some(text) => parse::cgroup_files::flag(text).map_err(|_| Errno::BADMSG)?,
+        None => false,
+    };
+    let effective = match unless_root(group.read("freezer.state", &mut buffer))? {
+        Some(text) => parse::cgroup_files::freezer_state(text).map_err(|_| Errno::BADMSG)? == FreezerState::Frozen,
+        None => false,
+    };
+    Ok(Freezer { own, effective })
+}
+
+fn v2_state(group: &ProcDir) -> Result<Freezer, Errno> {
+    let mut buffer = Vec::new();
+    let own = match unless_root(group.read("cgroup.freeze", &mut buffer))? {
+        Some(text) => parse::cgroup_files::flag(text).map_err(|_| Errno::BADMSG)?,
+        None => false,
+    };
+    let effective = match unless_root(group.read("cgroup.events", &mut buffer))? {
+        Some(text) => parse::cgroup_files::events_frozen(text).map_err(|_| Errno::BADMSG)?.unwrap_or(false),
+        None => false,
+    };
+    Ok(Freezer { own, effective })
+}

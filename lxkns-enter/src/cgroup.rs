@@ -1,0 +1,82 @@
+//! The control groups, with the limits that go with them.
+
+use std::sync::Arc;
+
+use lxkns_core::model::{CgroupMembership, Cgroups};
+use lxkns_core::{CgroupHierarchies, ProcRoot};
+use lxkns_sys::{Op, SharedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::error::{Error, ErrorKind};
+use crate::plan::{Fact, Stage, Subject};
+use crate::prepare::Draft;
+use crate::process::{Process, cannot};
+
+/// What is to be joined, to see whether it is frozen.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    hierarchies: CgroupHierarchies,
+    cgroups: Cgroups,
+    /// That of version 2, where a child can be started.
+    pub(crate) directory: Option<SharedFd>,
+}
+
+impl Joined {
+    pub(crate) fn is_frozen(&self) -> bool {
+        let freezer = self.hierarchies.freezer(&self.cgroups, &mut Vec::new());
+        freezer.is_some_and(|freezer| freezer.own || freezer.effective)
+    }
+}
+
+fn in_words(membership: &CgroupMembership) -> String {
+    format!("{}:{}", membership.controllers, membership.path)
+}
+
+fn list(cgroups: &Cgroups) -> Fact {
+    Fact::Text(cgroups.0.iter().map(in_words).collect::<Vec<_>>().join(" "))
+}
+
+/// Has the command join the control groups of a process in which the caller is not. All files are opened here.
+pub(crate) fn join(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Result<Joined, Error> {
+    let failed = |what: &'static str| move |errno| cannot(process.pid, what, errno);
+    let cgroups = lxkns_core::cgroups_of(&process.dir).map_err(failed("read the control groups"))?;
+    let own = own(proc)?;
+    let (hierarchies, _) = CgroupHierarchies::of_the_caller(proc);
+    let mut joined = Joined { hierarchies, cgroups, directory: None };
+    if joined.is_frozen() {
+        let message = format!("{}: its control group is frozen, and so would be the command", process.pid);
+        return Err(Error::new(ErrorKind::Frozen, message));
+    }
+    for membership in joined.cgroups.0.iter().filter(|membership| !own.0.contains(membership)) {
+        let name = in_words(membership);
+        let failed = |errno| {
+            let why = if errno == Errno::NOENT { ", which is not mounted here or is gone" } else { "" };
+            Error::call(format!("{}: join the control group {name}{why}", process.pid), errno)
+        };
+        let directory = joined.hierarchies.open(membership).map_err(failed)?;
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let procs = rustix::fs::openat(&directory, "cgroup.procs", flags, Mode::empty()).map_err(failed)?;
+        let op = Op::Write(Arc::new(procs), b"0".to_vec());
+        draft.step(Stage::Join, format!("join the control group {name}"), op);
+        if membership.hierarchy == 0 {
+            joined.directory = Some(Arc::new(directory));
+        }
+    }
+    draft.row(Subject::Cgroup, Some(list(&joined.cgroups)), list(&joined.cgroups));
+    Ok(joined)
+}
+
+/// Has the command stay in the caller's control groups.
+pub(crate) fn stay(draft: &mut Draft, proc: &ProcRoot, process: Option<&Process>) -> Result<(), Error> {
+    let of = process.and_then(|process| lxkns_core::cgroups_of(&process.dir).ok());
+    draft.row(Subject::Cgroup, of.as_ref().map(list), list(&own(proc)?));
+    Ok(())
+}
+
+fn own(proc: &ProcRoot) -> Result<Cgroups, Error> {
+    let dir =
+        rustix::fs::openat(proc, "thread-self", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let own = dir.and_then(lxkns_core::cgroups_of);
+    own.map_err(|errno| Error::call("read the own control groups", errno))
+}

@@ -1,0 +1,114 @@
+//! Security contexts and profiles.
+
+use std::ffi::CString;
+use std::sync::Arc;
+
+use lxkns_core::ProcRoot;
+use lxkns_sys::Op;
+use rustix::io::Errno;
+
+use crate::error::Error;
+use crate::process::{self, Process, cannot};
+
+/// `LSM_ID_SELINUX` and `LSM_ID_APPARMOR` of `linux/lsm.h`.
+const SELINUX: u64 = 101;
+const APPARMOR: u64 = 104;
+
+/// What one security module has a task run with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Context {
+    module: u64,
+    name: &'static str,
+    /// Of AppArmor without the mode.
+    pub(crate) label: Vec<u8>,
+    exec: &'static str,
+}
+
+impl Context {
+    pub(crate) fn in_words(&self) -> String {
+        format!("{} {}", self.name, String::from_utf8_lossy(&self.label))
+    }
+
+    /// Has the child run the command with this. Its own file is written by itself, below the caller's own procfs.
+    pub(crate) fn step(&self, proc: &ProcRoot) -> Result<(String, Op), Error> {
+        let procfs =
+            rustix::io::fcntl_dupfd_cloexec(proc, 3).map_err(|errno| Error::call("copy a descriptor", errno))?;
+        let context = match self.module {
+            APPARMOR => [b"exec ", self.label.as_slice()].concat(),
+            _ => self.label.clone(),
+        };
+        let path = CString::new(format!("thread-self/attr/{}", self.exec)).unwrap_or_default();
+        let op = Op::ExecContext { module: self.module, context, procfs: Arc::new(procfs), path };
+        Ok((format!("take on the {}", self.in_words()), op))
+    }
+}
+
+/// What a process runs with, of each module that is there.
+pub(crate) fn of(proc: &ProcRoot, process: &Process) -> Result<Vec<Context>, Error> {
+    let read = |path: &str| process.read(path);
+    contexts(proc, &read).map_err(|errno| cannot(process.pid, "read the security context", errno))
+}
+
+/// What the caller runs with.
+pub(crate) fn own(proc: &ProcRoot) -> Result<Vec<Context>, Error> {
+    let read = |path: &str| process::read(proc, format!("thread-self/{path}"));
+    contexts(proc, &read).map_err(|errno| Error::call("read the own security context", errno))
+}
+
+fn contexts(proc: &ProcRoot, read: &dyn Fn(&str) -> Result<Vec<u8>, Errno>) -> Result<Vec<Context>, Errno> {
+    let mut contexts = Vec::new();
+    let has_file_system = process::read(proc, "filesystems")
+        .is_ok_and(|text| String::from_utf8_lossy(&text).lines().any(|line| line.trim_end().ends_with("\tselinuxfs")));
+    // The file that all modules share is of the first that has one.
+    let shared = label(read, "attr/current")?;
+    if let (true, Some(label)) = (has_file_system, &shared) {
+        contexts.push(Context { module: SELINUX, name: "SELinux context", label: label.clone(), exec: "exec" });
+    }
+    let own_file = label(read, "attr/apparmor/current")?;
+    let is_shared = own_file.is_none() && !has_file_system;
+    if let Some(label) = own_file.or_else(|| shared.filter(|_| is_shared)) {
+        let exec = if is_shared { "exec" } else { "apparmor/exec" };
+        let label = profile(&label).to_vec();
+        contexts.push(Context { module: APPARMOR, name: "AppArmor profile", label, exec });
+    }
+    Ok(contexts)
+}
+
+fn label(read: &dyn Fn(&str) -> Result<Vec<u8>, Errno>, path: &str) -> Result<Option<Vec<u8>>, Errno> {
+    match read(path) {
+        Ok(mut text) => {
+            while matches!(text.last(), Some(b'\n' | b'\0')) {
+                text.pop();
+            }
+            Ok(Some(text).filter(|text| !text.is_empty()))
+        }
+        // There is no such module, or none that is switched on.
+        Err(Errno::NOENT | Errno::INVAL | Errno::OPNOTSUPP) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// A profile without its mode: `a//&b (enforce)`.
+fn profile(text: &[u8]) -> &[u8] {
+    match text.windows(2).rposition(|pair| pair == b" (") {
+        Some(at) if text.ends_with(b")") => &text[..at],
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_without_its_mode() {
+        for (text, expected) in [
+            ("docker-default (enforce)", "docker-default"),
+            ("a//&:ns:b c (mixed)", "a//&:ns:b c"),
+            ("odd (name) (complain)", "odd (name)"),
+            ("unconfined", "unconfined"),
+        ] {
+            assert_eq!(profile(text.as_bytes()), expected.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Who the command is, and what it may do.
+
+use lxkns_core::model::{Capabilities, IdMapping};
+use lxkns_sys::Op;
+
+use crate::error::{Error, ErrorKind};
+use crate::plan::{Fact, Stage, Subject};
+use crate::prepare::Draft;
+use crate::process::{Process, cannot};
+use crate::status::{Status, id_map, inside};
+use crate::target::{Entered, GUARD};
+use crate::users::User;
+
+/// All that there can be; the kernel takes those that it has.
+const ALL: u64 = u64::MAX;
+const CAP_SETGID: u64 = 1 << 6;
+
+/// Who was asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+    /// Supplementary groups of a user that was asked for.
+    pub(crate) groups: Option<Vec<u32>>,
+}
+
+impl Asked {
+    /// The groups that go with it: those of a user that is known, else only the one asked for.
+    pub(crate) fn of(user: Option<&User>, uid: Option<u32>, gid: Option<u32>, groups: Option<Vec<u32>>) -> Self {
+        let gid = gid.or_else(|| user.map(|user| user.gid));
+        Self { uid, gid, groups: groups.or_else(|| uid.and(gid).map(|gid| vec![gid])) }
+    }
+}
+
+/// What of IDs is needed to know them inside.
+pub(crate) struct Ids<'a> {
+    process: Option<&'a Process>,
+    own: &'a Status,
+    changes_user: bool,
+    uid_map: Vec<IdMapping>,
+    gid_map: Vec<IdMapping>,
+}
+
+impl<'a> Ids<'a> {
+    pub(crate) fn new(process: Option<&'a Process>, own: &'a Status, entered: Entered) -> Result<Self, Error> {
+        let map = |name: &'static str| match process.filter(|_| entered.changes_user) {
+            None => Ok(Vec::new()),
+            Some(process) => {
+                let text = process.read(name).map_err(|errno| cannot(process.pid, name, errno))?;
+                id_map(&text).ok_or_else(|| cannot(process.pid, name, rustix::io::Errno::BADMSG))
+            }
+        };
+        let changes_user = entered.changes_user;
+        Ok(Self { process, own, changes_user, uid_map: map("uid_map")?, gid_map: map("gid_map")? })
+    }
+
+    fn ids(&self, ids: &[u32], map: &[IdMapping]) -> Option<Vec<u32>> {
+        match (self.changes_user, self.process) {
+            (true, Some(_)) => ids.iter().map(|&id| inside(map, id)).collect(),
+            // Of a user namespace by itself no process says what it maps; one is its root.
+            (true, None) => Some(ids.iter().map(|_| 0).collect()),
+            (false, _) => Some(ids.to_vec()),
+        }
+    }
+
+    fn three(&self, what: &str, of: fn(&Status) -> [u32; 3], map: &[IdMapping]) -> Result<Option<[u32; 3]>, Error> {
+        let from = self.process.map_or(self.own, |process| &process.status);
+        match self.ids(&of(from), map).and_then(|ids| ids.try_into().ok()) {
+            Some(ids) => Ok(Some(ids)),
+            // It has no number there; but the command has it already.
+            None if of(from) == of(self.own) => Ok(None),
+            None => {
+                let option = what.to_ascii_lowercase();
+                let message = format!("the {what} of the process has no number in its user namespace ({option}_map)");
+                Err(Error::new(ErrorKind::Unsuitable, message))
+            }
+        }
+    }
+
+    /// The UIDs, real, effective, saved; `None` if they stay.
+    pub(crate) fn uids(&self, asked: &Asked) -> Result<Option<[u32; 3]>, Error> {
+        match asked.uid {
+            Some(uid) => Ok(Some([uid; 3])),
+            None => self.three("UID", |status| status.uids, &self.uid_map),
+        }
+    }
+
+    fn gids(&self, asked: &Asked) -> Result<Option<[u32; 3]>, Error> {
+        match asked.gid {
+            Some(gid) => Ok(Some([gid; 3])),
+            None => self.three("GID", |status| status.gids, &self.gid_map),
+        }
+    }
+}
+
+/// Has the command be somebody, with the capabilities that the process has. `uids` is who.
+pub(crate) fn take_on(
+    draft: &mut Draft,
+    ids: &Ids<'_>,
+    asked: &Asked,
+    uids: Option<[u32; 3]>,
+    entered: Entered,
+    privileged: bool,
+) -> Result<(), Error> {
+    let status = ids.process.map(|process| &process.status);
+    groups(draft, ids, asked);
+    let gids = ids.gids(asked)?;
+    if let Some(gids) = gids {
+        draft.step(Stage::Credentials, "set the GID", Op::Gids(gids));
+    }
+    draft.row(Subject::Gid, status.map(|status| three(&status.gids)), three(&gids.unwrap_or(ids.own.gids)));
+    draft.row(Subject::Uid, status.map(|status| three(&status.uids)), three(&uids.unwrap_or(ids.own.uids)));
+
+    let sets = sets(ids, entered, privileged);
+    if let Some(sets) = &sets {
+        draft.step(Stage::Credentials, "set the inheritable capabilities", Op::Inheritable(sets.inheritable));
+        draft.step(Stage::Credentials, "limit the bounding set of capabilities", Op::Bounding(sets.bounding));
+    }
+    if let Some(uids) = uids {
+        draft.step(Stage::Credentials, "set the UID", Op::Uids(uids));
+        draft.step(Stage::Credentials, GUARD, Op::Guard);
+    }
+    if let Some(sets) = &sets {
+        let Capabilities { permitted, effective, inheritable, ambient, .. } = *sets;
+        let op = Op::Capabilities { permitted, effective, inheritable, ambient };
+        draft.step(Stage::Credentials, "set the capabilities", op);
+    }
+    let no_new_privs = ids.own.no_new_privs || !privileged && status.is_some_and(|status| status.no_new_privs);
+    let had = if entered.changes_user { FULL } else { ids.own.capabilities };
+    let has = after_exec(sets.unwrap_or(had), had, uids.unwrap_or(ids.own.uids), no_new_privs);
+    draft.row(
+        Subject::Capabilities,
+        status.map(|status| Fact::Capabilities(status.capabilities)),
+        Fact::Capabilities(has),
+    );
+    draft.row(Subject::NoNewPrivs, status.map(|status| Fact::Flag(status.no_new_privs)), Fact::Flag(no_new_privs));
+    Ok(())
+}
+
+fn groups(draft: &mut Draft, ids: &Ids<'_>, asked: &Asked) {
+    let status = ids.process.map(|process| &process.status);
+    let can_set = |process: Option<&Process>| {
+        process.is_none_or(|process| process.read("setgroups").map_or(true, |text| text.trim_ascii() == b"allow"))
+    };
+    let wanted = match (&asked.groups, status) {
+        (Some(groups), _) => Some(groups.clone()),
+        (None, Some(status)) => ids.ids(&status.groups, &ids.gid_map),
+        (None, None) => ids.changes_user.then(Vec::new),
+    };
+    let mut has = list(&ids.own.groups);
+    if ids.changes_user {
+        // Outside, the process's own have numbers that are valid here; of others none.
+        let outside = status.filter(|_| asked.groups.is_none()).map(|status| status.groups.clone()).unwrap_or_default();
+        if ids.own.capabilities.effective & CAP_SETGID != 0 {
+            has = list(&outside);
+        }
+        draft.step(Stage::Before, "set the supplementary groups", Op::Groups { gids: outside, or_stay: true });
+    }
+    if let Some(gids) = wanted {
+        let is_allowed = !ids.changes_user || can_set(ids.process);
+        if is_allowed && (ids.changes_user || gids != ids.own.groups) {
+            has = list(&gids);
+            let or_stay = ids.changes_user && ids.process.is_none();
+            draft.step(Stage::Credentials, "set the supplementary groups", Op::Groups { gids, or_stay });
+        } else if !is_allowed && asked.groups.is_some() {
+            draft.notes.push("the user namespace does not allow to set supplementary groups, so that the command has none of those of its user".into());
+        }
+    }
+    draft.row(Subject::Groups, status.map(|status| list(&status.groups)), has);
+}
+
+/// The sets that the command starts with; `None` if they stay.
+fn sets(ids: &Ids<'_>, entered: Entered, privileged: bool) -> Option<Capabilities> {
+    let all = |set| Capabilities { inheritable: set, permitted: set, effective: set, bounding: set, ambient: set };
+    let status = ids.process.map(|process| &process.status)?;
+    Some(if privileged {
+        all(ALL)
+    } else if entered.leaves_out_user {
+        // What it may do there says nothing of what it may do here.
+        all(0)
+    } else {
+        status.capabilities
+    })
+}
+
+/// What somebody has who has just entered a user namespace.
+const FULL: Capabilities = Capabilities { inheritable: 0, permitted: ALL, effective: ALL, bounding: ALL, ambient: 0 };
+
+/// What an ordinary program has that is run by somebody with these sets; `capabilities(7)`. `had` is what there was to
+/// take them from.
+fn after_exec(wanted: Capabilities, had: Capabilities, uids: [u32; 3], no_new_privs: bool) -> Capabilities {
+    let bounding = wanted.bounding & had.bounding;
+    let before = wanted.permitted & had.permitted;
+    let inheritable = wanted.inheritable & (had.inheritable | had.permitted | had.bounding);
+    let ambient = wanted.ambient & before & inheritable;
+    let gained = if uids[0] == 0 || uids[1] == 0 { inheritable | bounding } else { 0 };
+    let gained = if no_new_privs { gained & before } else { gained };
+    let permitted = gained | ambient;
+    let effective = if uids[1] == 0 { permitted } else { ambient };
+    Capabilities { inheritable, permitted, effective, bounding, ambient }
+}
+
+fn list(ids: &[u32]) -> Fact {
+    if ids.is_empty() {
+        return Fact::Text("none".to_owned());
+    }
+    Fact::Text(ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+}
+
+fn three(ids: &[u32; 3]) -> Fact {
+    match *ids {
+        [real, effective, saved] if real == effective && effective == saved => Fact::Text(real.to_string()),
+        [real, effective, saved] => Fact::Text(format!("{real}, effective {effective}, saved {saved}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sets(permitted: u64, bounding: u64, inheritable: u64, ambient: u64) -> Capabilities {
+        Capabilities { inheritable, permitted, effective: permitted, bounding, ambient }
+    }
+
+    #[test]
+    fn exec_gives_root_what_is_bounding_and_others_what_is_ambient() {
+        let all = sets(0xff, 0xff, 0, 0);
+        let after = |wanted, uid, no_new_privs| after_exec(wanted, all, [uid; 3], no_new_privs);
+        assert_eq!(after(sets(0x0f, 0x0f, 0, 0), 0, false).effective, 0x0f);
+        assert_eq!(after(sets(0, 0x0f, 0, 0), 0, false).effective, 0x0f);
+        assert_eq!(after(sets(0, 0x0f, 0, 0), 0, true).effective, 0);
+        assert_eq!(after(sets(0x0f, 0x0f, 0, 0), 5, false).permitted, 0);
+        assert_eq!(after(sets(0x0f, 0x0f, 0x03, 0x03), 5, false).effective, 0x03);
+        assert_eq!(after_exec(sets(0xff, 0xff, 0, 0), sets(0x01, 0x03, 0, 0), [0; 3], false).permitted, 0x03);
+    }
+}

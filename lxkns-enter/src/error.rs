@@ -1,0 +1,72 @@
+//! Why a command could not be run.
+
+use std::fmt;
+
+use rustix::io::Errno;
+
+/// Nothing was entered, or nothing is left of what was.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    errno: Option<Errno>,
+}
+
+/// The kinds of [`Error`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// There is no such process, namespace, user or group.
+    Missing,
+    /// The process has ended, and its PID may mean another by now.
+    Gone,
+    /// It makes no sense to enter this, or not like this.
+    Unsuitable,
+    /// The control group is frozen.
+    Frozen,
+    /// Something did not answer in time.
+    TimedOut,
+    /// The command is not there.
+    CommandNotFound,
+    /// The command is there, but cannot be run.
+    CommandNotRun,
+    /// The kernel has refused a step, or it failed.
+    Failed,
+}
+
+impl Error {
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The kernel's error number, where it gave one.
+    pub fn errno(&self) -> Option<Errno> {
+        self.errno
+    }
+
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), errno: None }
+    }
+
+    /// A call has failed.
+    pub(crate) fn call(what: impl Into<String>, errno: Errno) -> Self {
+        Self::with_errno(ErrorKind::Failed, what, errno)
+    }
+
+    pub(crate) fn with_errno(kind: ErrorKind, message: impl Into<String>, errno: Errno) -> Self {
+        Self { kind, message: message.into(), errno: Some(errno) }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match self.errno {
+            Some(errno) => write!(f, ": {}", std::io::Error::from(errno)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,319 @@
+//! From what is wanted to a plan: everything is opened and verified here, and nothing entered yet.
+
+use std::ffi::CString;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt as _;
+
+use lxkns_core::ProcRoot;
+use lxkns_core::model::NamespaceType;
+use lxkns_sys::{Exec, ExecProgram, Op, SharedFd};
+use rustix::fs::{Dir, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::credentials::{self, Asked, Ids};
+use crate::enter::Enter;
+use crate::environment::{self, Environment, Variables};
+use crate::error::{Error, ErrorKind};
+use crate::plan::{Fact, Plan, Row, Stage, Step, Subject};
+use crate::process;
+use crate::status::Status;
+use crate::target::{self, Entered, GUARD};
+use crate::users::{self, User, Wanted};
+use crate::{cgroup, confinement, directories};
+
+/// A plan that is being made.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) notes: Vec<String>,
+}
+
+impl Draft {
+    pub(crate) fn row(&mut self, subject: Subject, target: Option<Fact>, command: Fact) {
+        self.rows.push(Row { subject, target, command });
+    }
+}
+
+pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
+    let Enter { proc, target, wait, privileged, .. } = enter;
+    let (proc, wait, privileged) = (*proc, *wait, *privileged);
+    let process = target.as_process();
+    let own = process::read(proc, "thread-self/status").map_err(|errno| Error::call("read the own status", errno))?;
+    let own = Status::parse(&own).ok_or_else(|| Error::call("read the own status", Errno::BADMSG))?;
+    if let Some(process) = process.filter(|process| process.pid.0 == own.tgid) {
+        return Err(Error::new(ErrorKind::Unsuitable, format!("{}: this is the entering process itself", process.pid)));
+    }
+
+    let mut draft = Draft::default();
+    draft.step(Stage::Before, GUARD, Op::Guard);
+    let is_wanted = |ns_type: NamespaceType| {
+        enter.only.as_ref().is_none_or(|only| only.contains(&ns_type)) && !enter.except.contains(&ns_type)
+    };
+    let entered = target::namespaces(&mut draft, proc, target, is_wanted)?;
+
+    let mut root = directories::own_root(proc, wait)?;
+    match process.filter(|_| entered.has_mounts) {
+        Some(process) => {
+            let enters_mounts = enters(&draft, NamespaceType::Mnt);
+            root = directories::of_process(&mut draft, proc, process, enters_mounts, wait)?;
+        }
+        None => {
+            let text = if entered.has_mounts { "/" } else { "the caller's" };
+            for (subject, link) in [(Subject::Root, "root"), (Subject::WorkingDirectory, "cwd")] {
+                let of = process.and_then(|process| rustix::fs::readlinkat(&process.dir, link, Vec::new()).ok());
+                let of = of.map(|path| Fact::Text(path.to_string_lossy().into_owned()));
+                draft.row(subject, of, Fact::Text(text.to_owned()));
+            }
+        }
+    }
+
+    let joined = match process.filter(|_| !enter.no_cgroup) {
+        Some(process) => Some(cgroup::join(&mut draft, proc, process)?),
+        None => {
+            cgroup::stay(&mut draft, proc, process)?;
+            if process.is_some() {
+                draft.notes.push("the control groups are not joined, so that no limits of the process hold".to_owned());
+            }
+            None
+        }
+    };
+
+    let names = Names::new(enter, &root, entered)?;
+    let ids = Ids::new(process, &own, entered)?;
+    let uids = ids.uids(&names.asked)?;
+    if process.is_some() || entered.changes_user || names.asked.uid.is_some() || names.asked.gid.is_some() {
+        credentials::take_on(&mut draft, &ids, &names.asked, uids, entered, privileged)?;
+    }
+    confine(&mut draft, enter, &own)?;
+    if entered.leaves_out_user && process.is_some() && !privileged {
+        let note = "its user namespace is not entered, so that the command has no capabilities";
+        draft.notes.push(note.to_owned());
+    }
+
+    let uid = uids.unwrap_or(own.uids)[1];
+    let user = names.user.or_else(|| names.passwd.as_deref().and_then(|text| users::user(text, &Wanted::Id(uid))));
+    let variables = variables(&mut draft, enter, entered, user.as_ref(), names.asked.uid.is_none())?;
+    let exec = exec(enter, user.as_ref(), &variables)?;
+
+    draft.step(Stage::Descriptors, "leave the other descriptors behind", close_others(proc, &enter.keep_fds)?);
+    draft.step(Stage::Descriptors, "outlive the entering process", Op::OutliveParent);
+    draft.step(Stage::Descriptors, "reset the signals", Op::Signals { blocked: blocked(proc)? });
+    let name = exec.arguments.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = enter.command.first().map_or(name, |name| name.to_string_lossy().into_owned());
+    draft.step(Stage::Command, name, Op::Exec(exec));
+
+    if let Some(process) = process {
+        // All that was read and opened was of this one.
+        process.verify()?;
+    }
+    draft.steps.sort_by_key(|step| step.stage);
+    draft.rows.sort_by_key(|row| row.subject);
+    // Only where the command's own process is the first one.
+    let cgroup = joined.as_ref().and_then(|joined| joined.directory.clone()).filter(|_| !entered.forks);
+    Ok(Plan { steps: draft.steps, rows: draft.rows, notes: draft.notes, cgroup, joined })
+}
+
+fn enters(draft: &Draft, ns_type: NamespaceType) -> bool {
+    draft.steps.iter().any(|step| match &step.op {
+        Op::Enter(entering) => entering.namespaces.iter().any(|(_, flag)| *flag == ns_type.clone_flag()),
+        _ => false,
+    })
+}
+
+/// What names mean where the command will be.
+struct Names {
+    asked: Asked,
+    /// The user that was asked for, if it has an entry.
+    user: Option<User>,
+    passwd: Option<Vec<u8>>,
+}
+
+impl Names {
+    fn new(enter: &Enter<'_>, root: &SharedFd, entered: Entered) -> Result<Self, Error> {
+        let process = enter.target.as_process();
+        // Where the root is known before something is entered.
+        let is_known = process.is_some() || !entered.has_mounts;
+        let read = |path: &'static str| match is_known {
+            true => users::read_inside(enter.proc, root, path, enter.wait),
+            false => Err(Errno::OPNOTSUPP),
+        };
+        let named = |what: &str, name: &[u8], path: &str, text: &Result<Vec<u8>, Errno>| {
+            let name = String::from_utf8_lossy(name).into_owned();
+            match text {
+                Ok(_) => Error::new(ErrorKind::Missing, format!("there is no {what} {name} in its /{path}")),
+                Err(errno) => Error::with_errno(ErrorKind::Failed, format!("{what} {name}: read its /{path}"), *errno),
+            }
+        };
+        let passwd = read("etc/passwd");
+        let wanted = enter.user.as_deref().map(Wanted::parse);
+        let user = match (&wanted, &passwd) {
+            (Some(wanted), Ok(text)) => users::user(text, wanted),
+            _ => None,
+        };
+        let uid = match (&wanted, &user) {
+            (Some(Wanted::Name(name)), None) => return Err(named("user", name, "etc/passwd", &passwd)),
+            (Some(Wanted::Id(uid)), None) => Some(*uid),
+            (_, user) => user.as_ref().map(|user| user.uid),
+        };
+        let (mut gid, mut groups) = (None, None);
+        if user.is_some() || enter.group.is_some() {
+            let text = read("etc/group");
+            gid = match enter.group.as_deref().map(Wanted::parse) {
+                Some(Wanted::Name(name)) => {
+                    let found = text.as_ref().ok().and_then(|text| users::group(text, &name));
+                    Some(found.ok_or_else(|| named("group", &name, "etc/group", &text))?)
+                }
+                Some(Wanted::Id(gid)) => Some(gid),
+                None => None,
+            };
+            if let Some(user) = &user {
+                let text = match text {
+                    // There need not be any.
+                    Err(Errno::NOENT) => Vec::new(),
+                    Err(_) => return Err(named("groups of user", &user.name, "etc/group", &text)),
+                    Ok(text) => text,
+                };
+                groups = Some(users::groups_of(&text, &user.name, gid.unwrap_or(user.gid)));
+            }
+        }
+        Ok(Self { asked: Asked::of(user.as_ref(), uid, gid, groups), user, passwd: passwd.ok() })
+    }
+}
+
+/// The security context, then `no_new_privs`: in this order, so that the one is not refused because of the other.
+fn confine(draft: &mut Draft, enter: &Enter<'_>, own: &Status) -> Result<(), Error> {
+    let Some(process) = enter.target.as_process() else { return Ok(()) };
+    let theirs = confinement::of(enter.proc, process);
+    let ours = confinement::own(enter.proc)?;
+    let list = |contexts: &[confinement::Context]| match contexts {
+        [] => Fact::Text("none".to_owned()),
+        contexts => Fact::Text(contexts.iter().map(confinement::Context::in_words).collect::<Vec<_>>().join(", ")),
+    };
+    let seccomp = |filtered: Option<bool>| {
+        Fact::Text(match filtered {
+            Some(true) => "filtered".to_owned(),
+            Some(false) => "not filtered".to_owned(),
+            None => "not known".to_owned(),
+        })
+    };
+    draft.row(Subject::Seccomp, Some(seccomp(process.status.seccomp)), seccomp(own.seccomp));
+    if enter.privileged {
+        draft.row(Subject::Lsm, theirs.ok().map(|theirs| list(&theirs)), list(&ours));
+        draft.notes.push(
+            "the command keeps the caller's powers: the limits of the process's capabilities, no_new_privs, \
+             its security context and its filters of system calls are left out"
+                .to_owned(),
+        );
+        return Ok(());
+    }
+    let theirs = theirs?;
+    for context in theirs.iter().filter(|context| !ours.contains(context)) {
+        let (what, op) = context.step(enter.proc)?;
+        draft.step(Stage::Confinement, what, op);
+    }
+    draft.row(Subject::Lsm, Some(list(&theirs)), list(&theirs));
+    if process.status.no_new_privs && !own.no_new_privs {
+        draft.step(Stage::Confinement, "set no_new_privs", Op::NoNewPrivs);
+    }
+    if process.status.seccomp == Some(true) {
+        let note = "the process's filters of system calls (seccomp), and Landlock rules if it has any, are not taken over: \
+                    the command runs without them";
+        draft.notes.push(note.to_owned());
+    }
+    Ok(())
+}
+
+fn variables(
+    draft: &mut Draft,
+    enter: &Enter<'_>,
+    entered: Entered,
+    user: Option<&User>,
+    is_targets: bool,
+) -> Result<Variables, Error> {
+    let process = enter.target.as_process();
+    let is_inside = process.filter(|_| entered.has_mounts);
+    let from = enter.environment.unwrap_or(if is_inside.is_some() { Environment::Target } else { Environment::Host });
+    let mut variables = match (from, is_inside) {
+        (Environment::Target, Some(process)) => environment::of(process, enter.wait)
+            .map_err(|errno| process::cannot(process.pid, "read the environment", errno))?,
+        (Environment::Target, None) => {
+            // PATH and the loader's variables of somebody else would choose what runs among the caller's own files.
+            let message = "the environment of the target is only for a process whose mount namespace is entered";
+            return Err(Error::new(ErrorKind::Unsuitable, message));
+        }
+        (Environment::Host, _) => enter.variables.clone(),
+        (Environment::Clean, _) => Variables::new(),
+    };
+    let term = enter.variables.iter().find(|(name, _)| name == b"TERM").map(|(_, value)| value.as_slice());
+    let stays = process.is_none() && enter.user.is_none() && !entered.changes_user;
+    if !(stays && from == Environment::Host) {
+        environment::fit(&mut variables, user, is_targets && from == Environment::Target, term);
+    }
+    let text = match from {
+        Environment::Target => "the process's",
+        Environment::Host => "the caller's",
+        Environment::Clean => "clean",
+    };
+    let command = Fact::Text(format!("{text}, {} variables", variables.len()));
+    draft.row(Subject::Environment, process.map(|_| Fact::Text("its own".to_owned())), command);
+    Ok(variables)
+}
+
+fn exec(enter: &Enter<'_>, user: Option<&User>, variables: &Variables) -> Result<Exec, Error> {
+    let string = |bytes: &[u8]| {
+        CString::new(bytes).map_err(|_| Error::new(ErrorKind::Unsuitable, "an argument has a zero byte in it"))
+    };
+    let (paths, arguments) = match enter.command.split_first() {
+        Some((command, _)) => {
+            let arguments =
+                enter.command.iter().map(|argument| string(argument.as_bytes())).collect::<Result<_, _>>()?;
+            (environment::candidates(command.as_bytes(), variables), arguments)
+        }
+        None => {
+            let shell = environment::shell(user);
+            let name = shell.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+            // So that it is a login shell.
+            (vec![string(&shell)?, c"/bin/sh".to_owned()], vec![string(&[b"-", name].concat())?])
+        }
+    };
+    Ok(Exec { program: ExecProgram::Paths(paths), arguments, environment: environment::strings(variables) })
+}
+
+/// All but these, which were inherited and are meant to be passed on.
+fn close_others(proc: &ProcRoot, keep: &[i32]) -> Result<Op, Error> {
+    let mut keep: Vec<i32> = keep.iter().copied().filter(|&fd| fd > 2).collect();
+    keep.sort_unstable();
+    keep.dedup();
+    for fd in &keep {
+        let info = process::read(proc, format!("thread-self/fdinfo/{fd}"));
+        let info = info.map_err(|_| Error::new(ErrorKind::Missing, format!("descriptor {fd} is not open")))?;
+        if is_close_on_exec(&info) {
+            let message = format!("descriptor {fd} is the entering process's own");
+            return Err(Error::new(ErrorKind::Unsuitable, message));
+        }
+    }
+    let failed = |errno| Error::call("list the own descriptors", errno);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = rustix::fs::openat(proc, "thread-self/fd", flags, Mode::empty()).map_err(failed)?;
+    let names = Dir::read_from(dir.as_fd()).map_err(failed)?.filter_map(Result::ok);
+    let numbers = names.filter_map(|entry| entry.file_name().to_str().ok()?.parse::<u32>().ok());
+    // And room for those that are still to come.
+    let end = numbers.max().unwrap_or(2) + 256;
+    Ok(Op::CloseOthers { keep, end })
+}
+
+fn is_close_on_exec(info: &[u8]) -> bool {
+    let info = String::from_utf8_lossy(info);
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).map(str::trim);
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags, 8).ok()).unwrap_or(u32::MAX);
+    flags & OFlags::CLOEXEC.bits() != 0
+}
+
+/// The mask of blocked signals that the caller has.
+fn blocked(proc: &ProcRoot) -> Result<u64, Error> {
+    let text = process::read(proc, "thread-self/status").map_err(|errno| Error::call("read the own status", errno))?;
+    let text = String::from_utf8_lossy(&text);
+    let mask = text.lines().find_map(|line| line.strip_prefix("SigBlk:")).map(str::trim);
+    Ok(mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0))
+}

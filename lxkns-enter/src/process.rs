@@ -1,0 +1,145 @@
+//! A process that is entered: opened once, and everything is read below.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use lxkns_core::ProcRoot;
+use lxkns_core::model::{NamespaceId, NamespaceType, Pid};
+use lxkns_sys::SharedFd;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::path::Arg;
+use rustix::process::PidfdFlags;
+
+use crate::error::{Error, ErrorKind};
+use crate::status::Status;
+
+/// How much of one file of procfs is read at most.
+const LARGEST: u64 = 8 << 20;
+
+/// An open process directory, and a pidfd of the same process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: Pid,
+    pub(crate) dir: OwnedFd,
+    /// Where the kernel has them (5.3), and the procfs is the caller's PID namespace's.
+    pub(crate) pidfd: Option<SharedFd>,
+    pub(crate) status: Status,
+}
+
+impl Process {
+    pub(crate) fn open(proc: &ProcRoot, pid: Pid) -> Result<Self, Error> {
+        let missing = || Error::new(ErrorKind::Missing, format!("{pid}: no such process"));
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::openat(proc, pid.to_string(), flags, Mode::empty()).map_err(|_| missing())?;
+        let raw = rustix::process::Pid::from_raw(pid.0.cast_signed()).ok_or_else(missing)?;
+        // A number of another PID namespace must not be used as one of ours.
+        let opened =
+            if proc.is_own() { rustix::process::pidfd_open(raw, PidfdFlags::empty()) } else { Err(Errno::NOSYS) };
+        let pidfd = match opened {
+            Ok(pidfd) => Some(Arc::new(pidfd)),
+            Err(Errno::SRCH) => return Err(gone(pid)),
+            // Of a thread that is no process's first one; before 6.9 it was the other error.
+            Err(Errno::NOENT | Errno::INVAL) => return Err(thread(pid)),
+            // Before 5.3, or denied by a filter.
+            Err(_) => None,
+        };
+        let text = read(&dir, "status").map_err(|errno| cannot(pid, "read status", errno))?;
+        let status = Status::parse(&text).ok_or_else(|| cannot(pid, "read status", Errno::BADMSG))?;
+        if status.tgid != status.pid {
+            return Err(thread(pid));
+        }
+        let process = Self { pid, dir, pidfd, status };
+        process.verify()?;
+        if process.status.is_dead() {
+            return Err(Error::new(ErrorKind::Gone, format!("{pid}: the process has ended and is only waited for")));
+        }
+        if process.is_kernel_thread() {
+            let message = format!("{pid}: a thread of the kernel, of which nothing can be entered");
+            return Err(Error::new(ErrorKind::Unsuitable, message));
+        }
+        Ok(process)
+    }
+
+    /// Makes sure that all that was opened and read so far is of one and the same process, which has not ended.
+    pub(crate) fn verify(&self) -> Result<(), Error> {
+        // If the number means another process by now, this directory no longer answers.
+        rustix::fs::statat(&self.dir, "ns", AtFlags::empty()).map_err(|_| gone(self.pid))?;
+        let Some(pidfd) = &self.pidfd else { return Ok(()) };
+        let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        match rustix::event::poll(&mut ended, Some(&now)) {
+            Ok(1..) => Err(gone(self.pid)),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_kernel_thread(&self) -> bool {
+        /// `PF_KTHREAD` of `linux/sched.h`.
+        const KERNEL_THREAD: u64 = 0x0020_0000;
+        let stat = self.read("stat").unwrap_or_default();
+        // The name can have anything in it.
+        let after_name = stat.iter().rposition(|&byte| byte == b')').map_or(&[][..], |at| &stat[at + 1..]);
+        let flags = after_name.split(|&byte| byte == b' ').filter(|field| !field.is_empty()).nth(6);
+        flags.and_then(|flags| std::str::from_utf8(flags).ok()?.parse::<u64>().ok()).unwrap_or(0) & KERNEL_THREAD != 0
+    }
+
+    pub(crate) fn read(&self, path: impl Arg) -> Result<Vec<u8>, Errno> {
+        read(&self.dir, path)
+    }
+
+    /// Opens a namespace, and says which it is; `None` where the kernel has none of this type.
+    pub(crate) fn namespace(&self, ns_type: NamespaceType) -> Result<Option<(SharedFd, NamespaceId)>, Error> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(&self.dir, format!("ns/{ns_type}"), flags, Mode::empty());
+        let failed = |errno| cannot(self.pid, &format!("open the {ns_type} namespace"), errno);
+        match opened {
+            Ok(fd) => {
+                let id = identity(&fd).map_err(failed)?;
+                Ok(Some((Arc::new(fd), id)))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+}
+
+pub(crate) fn gone(pid: Pid) -> Error {
+    let message = format!("{pid}: the process has ended meanwhile; its number may mean another by now");
+    Error::new(ErrorKind::Gone, message)
+}
+
+fn thread(pid: Pid) -> Error {
+    Error::new(ErrorKind::Unsuitable, format!("{pid}: not a process, but one of its threads"))
+}
+
+/// Something of a process could not be had.
+pub(crate) fn cannot(pid: Pid, what: &str, errno: Errno) -> Error {
+    match errno {
+        Errno::SRCH => gone(pid),
+        _ => Error::call(format!("{pid}: {what}"), errno),
+    }
+}
+
+/// Device and inode number of a namespace.
+pub(crate) fn identity(fd: impl AsFd) -> Result<NamespaceId, Errno> {
+    let stat = rustix::fs::fstat(fd)?;
+    Ok(NamespaceId { ino: stat.st_ino, dev: stat.st_dev })
+}
+
+/// Reads a file below a directory of a procfs.
+pub(crate) fn read(dir: impl AsFd, path: impl Arg) -> Result<Vec<u8>, Errno> {
+    let file = rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    read_all(File::from(file), LARGEST)
+}
+
+/// Reads a file; `EFBIG` if it is larger than that.
+pub(crate) fn read_all(file: File, largest: u64) -> Result<Vec<u8>, Errno> {
+    let mut text = Vec::new();
+    let read = file.take(largest + 1).read_to_end(&mut text);
+    read.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    if text.len() as u64 > largest { Err(Errno::FBIG) } else { Ok(text) }
+}

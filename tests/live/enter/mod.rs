@@ -1,0 +1,59 @@
+//! `lxkns enter`, against what the kernel says of the command that has been run.
+
+mod confined;
+mod hostile;
+mod limits;
+mod races;
+mod view;
+
+use std::process::{Child, Command, Stdio};
+
+use lxkns_fixture::Actor;
+
+use crate::harness::{Test, lxkns};
+use crate::live::program::{Ran, run};
+
+pub(super) fn tests() -> Vec<Test> {
+    [view::tests(), limits::tests(), confined::tests(), hostile::tests(), races::tests()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Runs a command in a process.
+#[track_caller]
+fn enter(pid: u32, options: &[&str], command: &[&str]) -> Ran {
+    run(lxkns().arg("enter").arg(pid.to_string()).args(options).arg("--").args(command))
+}
+
+/// A process in namespaces of its own, also a PID namespace, and the actor that holds them.
+fn container(namespaces: &[&str]) -> (Actor, Actor) {
+    let outer = Actor::spawn_in(namespaces);
+    let inner = outer.fork();
+    (outer, inner)
+}
+
+/// A program that waits for the end of its input, `cat`, started by another that changes what it is first. It has begun.
+struct Waiting(Child);
+
+impl Waiting {
+    #[track_caller]
+    fn start(command: &mut Command) -> Self {
+        use std::io::{Read as _, Write as _};
+        let mut child = command.arg("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.as_mut().unwrap().write_all(b".").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        Self(child)
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
