@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::plan::Plan;
 use crate::prepare;
 use crate::target::Target;
+use crate::tools::Tools;
 
 /// A command that is to run inside a target, and how. Without more said, it is as the process that is entered: in all its
 /// namespaces and control groups, with its root, IDs, capabilities and security context.
@@ -29,6 +30,7 @@ pub struct Enter<'a> {
     pub(crate) privileged: bool,
     pub(crate) no_cgroup: bool,
     pub(crate) keep_fds: Vec<i32>,
+    pub(crate) tools: Tools,
     pub(crate) wait: Duration,
 }
 
@@ -49,6 +51,7 @@ impl<'a> Enter<'a> {
             privileged: false,
             no_cgroup: false,
             keep_fds: Vec::new(),
+            tools: Tools::Target,
             wait: Duration::from_secs(1),
         }
     }
@@ -114,6 +117,13 @@ impl<'a> Enter<'a> {
     #[must_use]
     pub fn keep_fds(mut self, fds: impl IntoIterator<Item = i32>) -> Self {
         self.keep_fds.extend(fds);
+        self
+    }
+
+    /// Where the command's program comes from.
+    #[must_use]
+    pub fn tools(mut self, tools: Tools) -> Self {
+        self.tools = tools;
         self
     }
 

@@ -30,6 +30,8 @@ pub enum ErrorKind {
     CommandNotFound,
     /// The command is there, but cannot be run.
     CommandNotRun,
+    /// The running program could be changed from inside.
+    Unprotected,
     /// The kernel has refused a step, or it failed.
     Failed,
 }

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use crate::cgroup::Joined;
 use crate::error::{Error, ErrorKind};
+use crate::terminal::Stranger;
 
 /// When a step is done: stages follow each other in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,6 +125,8 @@ pub struct Plan {
     pub(crate) notes: Vec<String>,
     pub(crate) cgroup: Option<SharedFd>,
     pub(crate) joined: Option<Joined>,
+    /// Whether the command may less than its caller, so that it must not have the caller's terminal.
+    pub(crate) stranger: Option<Stranger>,
 }
 
 impl Plan {

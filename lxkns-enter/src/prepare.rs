@@ -18,8 +18,10 @@ use crate::plan::{Fact, Plan, Row, Stage, Step, Subject};
 use crate::process;
 use crate::status::Status;
 use crate::target::{self, Entered, GUARD};
+use crate::terminal::Stranger;
+use crate::tools::{self, ToolFile, Tools};
 use crate::users::{self, User, Wanted};
-use crate::{cgroup, confinement, directories};
+use crate::{cgroup, confinement, directories, seal};
 
 /// A plan that is being made.
 #[derive(Debug, Default)]
@@ -37,7 +39,9 @@ impl Draft {
 
 pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     let Enter { proc, target, wait, privileged, .. } = enter;
-    let (proc, wait, privileged) = (*proc, *wait, *privileged);
+    let is_of_host = enter.tools == Tools::Host;
+    // A program of the host has the caller's powers, and is the caller's.
+    let (proc, wait, privileged) = (*proc, *wait, *privileged || is_of_host);
     let process = target.as_process();
     let own = process::read(proc, "thread-self/status").map_err(|errno| Error::call("read the own status", errno))?;
     let own = Status::parse(&own).ok_or_else(|| Error::call("read the own status", Errno::BADMSG))?;
@@ -48,15 +52,27 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     let mut draft = Draft::default();
     draft.step(Stage::Before, GUARD, Op::Guard);
     let is_wanted = |ns_type: NamespaceType| {
-        enter.only.as_ref().is_none_or(|only| only.contains(&ns_type)) && !enter.except.contains(&ns_type)
+        enter.only.as_ref().is_none_or(|only| only.contains(&ns_type))
+            && !enter.except.contains(&ns_type)
+            && !(is_of_host && tools::host::stays_out_of(ns_type, &own))
     };
     let entered = target::namespaces(&mut draft, proc, target, is_wanted)?;
 
+    if enters(&draft, NamespaceType::Mnt) {
+        seal::check()?;
+    }
+    if is_of_host {
+        let enters_network = enters(&draft, NamespaceType::Net);
+        tools::host::view(&mut draft, process, &own, entered, enters_network)?;
+    }
+
     let mut root = directories::own_root(proc, wait)?;
+    let mut root_inside = None;
     match process.filter(|_| entered.has_mounts) {
         Some(process) => {
             let enters_mounts = enters(&draft, NamespaceType::Mnt);
             root = directories::of_process(&mut draft, proc, process, enters_mounts, wait)?;
+            root_inside = Some(SharedFd::clone(&root));
         }
         None => {
             let text = if entered.has_mounts { "/" } else { "the caller's" };
@@ -82,10 +98,14 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     let names = Names::new(enter, &root, entered)?;
     let ids = Ids::new(process, &own, entered)?;
     let uids = ids.uids(&names.asked)?;
-    if process.is_some() || entered.changes_user || names.asked.uid.is_some() || names.asked.gid.is_some() {
+    if process.is_some() && !is_of_host
+        || entered.changes_user
+        || names.asked.uid.is_some()
+        || names.asked.gid.is_some()
+    {
         credentials::take_on(&mut draft, &ids, &names.asked, uids, entered, privileged)?;
     }
-    confine(&mut draft, enter, &own)?;
+    confine(&mut draft, enter, &own, privileged)?;
     if entered.leaves_out_user && process.is_some() && !privileged {
         let note = "its user namespace is not entered, so that the command has no capabilities";
         draft.notes.push(note.to_owned());
@@ -95,6 +115,17 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     let user = names.user.or_else(|| names.passwd.as_deref().and_then(|text| users::user(text, &Wanted::Id(uid))));
     let variables = variables(&mut draft, enter, entered, user.as_ref(), names.asked.uid.is_none())?;
     let exec = exec(enter, user.as_ref(), &variables)?;
+    let powers = process.filter(|_| !privileged).map(|process| &process.status);
+    let is_weaker = entered.changes_user
+        || entered.leaves_out_user && powers.is_some()
+        || uids.is_some_and(|uids| uids != own.uids && !is_of_host)
+        || powers.is_some_and(|powers| powers.is_weaker_than(&own))
+        || draft.steps.iter().any(|step| step.stage == Stage::Confinement);
+    let stranger = is_weaker.then(|| Stranger {
+        root: root_inside,
+        // Another's number is known inside alone.
+        user: if names.asked.uid.is_none() { process.map(|process| process.status.uids[1]) } else { None },
+    });
 
     draft.step(Stage::Descriptors, "leave the other descriptors behind", close_others(proc, &enter.keep_fds)?);
     draft.step(Stage::Descriptors, "outlive the entering process", Op::OutliveParent);
@@ -111,7 +142,7 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     draft.rows.sort_by_key(|row| row.subject);
     // Only where the command's own process is the first one.
     let cgroup = joined.as_ref().and_then(|joined| joined.directory.clone()).filter(|_| !entered.forks);
-    Ok(Plan { steps: draft.steps, rows: draft.rows, notes: draft.notes, cgroup, joined })
+    Ok(Plan { steps: draft.steps, rows: draft.rows, notes: draft.notes, cgroup, joined, stranger })
 }
 
 fn enters(draft: &Draft, ns_type: NamespaceType) -> bool {
@@ -182,7 +213,7 @@ impl Names {
 }
 
 /// The security context, then `no_new_privs`: in this order, so that the one is not refused because of the other.
-fn confine(draft: &mut Draft, enter: &Enter<'_>, own: &Status) -> Result<(), Error> {
+fn confine(draft: &mut Draft, enter: &Enter<'_>, own: &Status, privileged: bool) -> Result<(), Error> {
     let Some(process) = enter.target.as_process() else { return Ok(()) };
     let theirs = confinement::of(enter.proc, process);
     let ours = confinement::own(enter.proc)?;
@@ -198,7 +229,7 @@ fn confine(draft: &mut Draft, enter: &Enter<'_>, own: &Status) -> Result<(), Err
         })
     };
     draft.row(Subject::Seccomp, Some(seccomp(process.status.seccomp)), seccomp(own.seccomp));
-    if enter.privileged {
+    if privileged {
         draft.row(Subject::Lsm, theirs.ok().map(|theirs| list(&theirs)), list(&ours));
         draft.notes.push(
             "the command keeps the caller's powers: the limits of the process's capabilities, no_new_privs, \
@@ -264,11 +295,19 @@ fn exec(enter: &Enter<'_>, user: Option<&User>, variables: &Variables) -> Result
     let string = |bytes: &[u8]| {
         CString::new(bytes).map_err(|_| Error::new(ErrorKind::Unsuitable, "an argument has a zero byte in it"))
     };
+    let tool = match &enter.tools {
+        Tools::File(path) => Some((path, ToolFile::open(path)?)),
+        Tools::Target | Tools::Host => None,
+    };
     let (paths, arguments) = match enter.command.split_first() {
         Some((command, _)) => {
             let arguments =
                 enter.command.iter().map(|argument| string(argument.as_bytes())).collect::<Result<_, _>>()?;
             (environment::candidates(command.as_bytes(), variables), arguments)
+        }
+        None if tool.is_some() => {
+            let name = tool.as_ref().and_then(|(path, _)| path.file_name()).unwrap_or_default();
+            (Vec::new(), vec![string(name.as_bytes())?])
         }
         None => {
             let shell = environment::shell(user);
@@ -277,7 +316,11 @@ fn exec(enter: &Enter<'_>, user: Option<&User>, variables: &Variables) -> Result
             (vec![string(&shell)?, c"/bin/sh".to_owned()], vec![string(&[b"-", name].concat())?])
         }
     };
-    Ok(Exec { program: ExecProgram::Paths(paths), arguments, environment: environment::strings(variables) })
+    let program = match tool {
+        Some((_, tool)) => ExecProgram::Fd(tool.into_fd()),
+        None => ExecProgram::Paths(paths),
+    };
+    Ok(Exec { program, arguments, environment: environment::strings(variables) })
 }
 
 /// All but these, which were inherited and are meant to be passed on.

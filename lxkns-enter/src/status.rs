@@ -46,6 +46,12 @@ impl Status {
         })
     }
 
+    /// Whether this process may not do all that the other may, by its capabilities.
+    pub(crate) fn is_weaker_than(&self, other: &Self) -> bool {
+        let lacks = |set: fn(&Capabilities) -> u64| set(&other.capabilities) & !set(&self.capabilities) != 0;
+        lacks(|sets| sets.permitted) || lacks(|sets| sets.bounding) || self.no_new_privs && !other.no_new_privs
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')
     }

@@ -6,7 +6,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
@@ -123,26 +122,11 @@ fn carried() -> Result<Program, Error> {
         let operation = format!("find {NAME}: none is carried inside for this architecture");
         return Err(Error::new(ErrorKind::NoHelper, operation, Errno::NOENT));
     };
-    let refused = |errno| {
+    let copy = lxkns_sys::sealed_program(NAME, &mut &*bytes).map_err(|error| {
         let operation = "run the helper from memory (vm.memfd_noexec forbids that where it is 2; a file named \
                          mntnssandbox beside the program is used instead)";
-        Error::new(ErrorKind::NoHelper, operation, errno)
-    };
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let copy = match rustix::fs::memfd_create(NAME, flags | MemfdFlags::EXEC) {
-        // Before 6.3 there is no such flag, and no need to say it.
-        Err(Errno::INVAL) => rustix::fs::memfd_create(NAME, flags),
-        made => made,
-    };
-    // Not among those that the child's own take the places of.
-    let copy = copy.and_then(|copy| rustix::io::fcntl_dupfd_cloexec(copy, 3)).map_err(refused)?;
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let count = rustix::io::retry_on_intr(|| rustix::io::write(&copy, rest)).map_err(refused)?;
-        rest = &rest[count..];
-    }
-    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    rustix::fs::fcntl_add_seals(&copy, seals).map_err(refused)?;
+        Error::new(ErrorKind::NoHelper, operation, Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    })?;
     // The child has a descriptor of the same number until it has become the program.
     let path = format!("/proc/self/fd/{}", copy.as_raw_fd()).into();
     Ok(Program { path, _copy: Some(copy) })

@@ -14,11 +14,18 @@
 //! | a process or thread for namespaces and its descriptor table | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`] |
 //! | the process's own start | [`at_secure`] |
 //!
+//! | does | with |
+//! |---|---|
+//! | take signals as events | [`sigprocmask`], [`signalfd`], [`read_signal`] |
+//! | ask for process groups that may be outside | [`tcgetpgrp`], [`getpgrp`] |
+//! | run a program that nobody can change | [`sealed_program`], [`is_sealed`], [`execveat`] |
+//!
 //! [`spawn()`] alone is many calls: it starts a program in a child that first does what it was told, with nothing but system
 //! calls.
 //!
 //! This is the only crate of the workspace's libraries with `unsafe` in it: each block is one call.
 
+mod exec;
 mod handle;
 mod kcmp;
 mod listns;
@@ -26,9 +33,13 @@ mod mount;
 mod nsfs;
 mod pidfd;
 mod process;
+mod sealed;
+mod signal;
 mod socket;
 mod spawn;
+mod terminal;
 
+pub use exec::{CStrings, execveat};
 pub use handle::{NsHandle, open_namespace_by_handle};
 pub use kcmp::kcmp_files;
 pub use listns::{LISTNS_ALL_USER_NAMESPACES, listns};
@@ -40,8 +51,11 @@ pub use nsfs::{
 pub use pidfd::{PidfdNamespace, pidfd_get_namespace, pidfd_open_thread};
 pub use process::at_secure;
 pub use rustix::io::Errno;
+pub use sealed::{is_sealed, sealed_program};
+pub use signal::{Blocking, SignalSet, TakenSignal, read_signal, signalfd, sigprocmask};
 pub use socket::{siocgskns, tungetdevnetns};
-pub use spawn::{Child, Enter, Exec, ExecProgram, Op, SharedFd, SpawnError, spawn};
+pub use spawn::{Child, Enter, Exec, ExecProgram, Op, OwnMounts, SharedFd, SpawnError, spawn};
+pub use terminal::{getpgrp, tcgetpgrp};
 
 use std::os::fd::{FromRawFd, OwnedFd};
 

@@ -1,6 +1,7 @@
 //! The options of `lxkns enter`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use lxkns_core::model::NamespaceType;
@@ -18,6 +19,10 @@ Examples:
                                   your own program, in its network namespace alone
   lxkns enter /run/netns/blue -- ip address
                                   in a namespace by itself
+  lxkns enter 1234 --tools host -- ss -tnlp
+                                  a program that the container lacks, on its processes and network
+  lxkns enter 1234 --tools /bin/busybox -- ls -l /
+                                  a static program of yours inside the container
   lxkns enter 1234 --user www-data -- id
                                   as a user that the container knows";
 
@@ -73,6 +78,11 @@ pub(crate) struct EnterArgs {
     /// Stay outside the control groups of the process: its limits do not hold for the command
     #[arg(long)]
     pub(crate) no_cgroup: bool,
+
+    /// Run a program of the host (host), which keeps your powers, in all namespaces but mnt and user, with
+    /// their /proc; or this static program of the host inside (a path, such as /bin/busybox)
+    #[arg(long, value_name = "host|FILE")]
+    pub(crate) tools: Option<PathBuf>,
 
     /// Pass on this open descriptor beside 0, 1 and 2; can be repeated
     #[arg(long = "fd", value_name = "NUMBER", value_delimiter = ',',

@@ -3,16 +3,15 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 
 use lxkns_core::ProcRoot;
 use lxkns_core::model::{DiscoveryOptions, NamespaceType, Pid};
-use lxkns_enter::{Enter, Environment, Error, ErrorKind, Plan, Spawned, Target as Entered};
+use lxkns_enter::{Ended, Enter, Environment, Error, ErrorKind, Plan, Target as Entered, Tools};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{WaitOptions, WaitStatus};
 
 use crate::args::{EnterArgs, EnvironmentOf};
 use crate::exit::{self, say};
@@ -51,6 +50,7 @@ fn failed(error: impl fmt::Display) -> Failure {
 }
 
 fn enter(args: &EnterArgs, color: Color) -> Result<u8, Failure> {
+    lxkns_enter::seal::run_protected().map_err(failed)?;
     let proc = ProcRoot::host().map_err(failed)?;
     let target = match &args.targets[..] {
         [Asked { target: Target::Process(pid), .. }] => Entered::process(&proc, *pid).map_err(failed)?,
@@ -63,9 +63,7 @@ fn enter(args: &EnterArgs, color: Color) -> Result<u8, Failure> {
     for note in plan.notes() {
         say(note);
     }
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-    let spawned = plan.execute([stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]).map_err(told)?;
-    wait(&spawned).map_err(|errno| failed(format_args!("wait for the command: {errno}")))
+    plan.run().map(Ended::code).map_err(told)
 }
 
 fn told(error: Error) -> Failure {
@@ -95,6 +93,11 @@ fn wanted<'a>(proc: &'a ProcRoot, target: Entered, args: &EnterArgs) -> Enter<'a
     }
     if let Some(group) = &args.group {
         enter = enter.group(group);
+    }
+    match &args.tools {
+        Some(tools) if tools.as_os_str() == "host" => enter = enter.tools(Tools::Host),
+        Some(file) => enter = enter.tools(Tools::File(file.clone())),
+        None => {}
     }
     match args.env {
         Some(EnvironmentOf::Target) => enter.environment(Environment::Target),
@@ -156,21 +159,4 @@ fn dry_run(plan: &Plan, args: &EnterArgs, color: Color) -> Result<(), Failure> {
         plan.notes().iter().for_each(say);
     }
     Ok(())
-}
-
-/// Waits for the command to end, and comes to its exit code.
-fn wait(spawned: &Spawned) -> Result<u8, Errno> {
-    let pid = rustix::process::Pid::from_raw(spawned.pid.cast_signed());
-    loop {
-        match rustix::process::waitpid(pid, WaitOptions::empty()) {
-            Ok(Some((_, status))) => return Ok(code(status)),
-            Ok(None) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-}
-
-fn code(status: WaitStatus) -> u8 {
-    let code = status.exit_status().or_else(|| Some(128 + status.terminating_signal()?));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED)
 }

@@ -3,11 +3,11 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint};
 use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::io::Errno;
 
-use super::{Enter, ExecProgram, Message, Op, checked};
+use super::{Enter, ExecProgram, Message, Op, OwnMounts, checked};
 
 const CLONE_NEWUSER: u32 = libc::CLONE_NEWUSER as u32;
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
@@ -247,10 +247,12 @@ fn perform(op: &Op) -> Done {
             // SAFETY: it takes nothing.
             Ok(checked(unsafe { libc::syscall(libc::SYS_setsid) }).map(drop)?)
         }
-        Op::ControllingTerminal => {
-            // SAFETY: it takes a number.
-            Ok(checked(unsafe { libc::syscall(libc::SYS_ioctl, 0, libc::TIOCSCTTY, 0) }).map(drop)?)
+        Op::ControllingTerminal(fd) => {
+            // SAFETY: it takes two numbers.
+            Ok(checked(unsafe { libc::syscall(libc::SYS_ioctl, fd.as_raw_fd(), libc::TIOCSCTTY, 0) }).map(drop)?)
         }
+        Op::ProcessGroup(terminal) => Ok(process_group(terminal.as_deref())?),
+        Op::OwnMounts(mounts) => Ok(own_mounts(*mounts)?),
         Op::Stdio(fds) => Ok(stdio([fds[0].as_raw_fd(), fds[1].as_raw_fd(), fds[2].as_raw_fd()])?),
         Op::CloseOthers { keep, end } => Ok(close_others(keep, *end)?),
         Op::Signals { blocked } => Ok(signals(*blocked)?),
@@ -273,6 +275,42 @@ fn guard(parent: Option<c_int>) -> Done {
         Some(parent) if has_parent != parent && has_parent != 0 => exit(125),
         _ => Ok(()),
     }
+}
+
+fn process_group(terminal: Option<&OwnedFd>) -> Result<(), Errno> {
+    // SAFETY: it takes two numbers.
+    checked(unsafe { libc::syscall(libc::SYS_setpgid, 0, 0) })?;
+    let Some(terminal) = terminal else { return Ok(()) };
+    // SAFETY: it takes nothing. This is the number that its own PID namespace has, which is what the terminal takes.
+    let group = unsafe { libc::syscall(libc::SYS_getpid) } as c_int;
+    // SAFETY: it reads one number.
+    checked(unsafe { libc::syscall(libc::SYS_ioctl, terminal.as_raw_fd(), libc::TIOCSPGRP, &raw const group) })
+        .map(drop)
+}
+
+fn own_mounts(mounts: OwnMounts) -> Result<(), Errno> {
+    // SAFETY: it takes a number.
+    checked(unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_NEWNS) })?;
+    mount(c"none", c"/", c"none", libc::MS_REC | libc::MS_PRIVATE)?;
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    if mounts.proc {
+        mount(c"proc", c"/proc", c"proc", flags)?;
+    }
+    if !mounts.sys {
+        return Ok(());
+    }
+    match mount(c"sysfs", c"/sys", c"sysfs", flags) {
+        // Nothing is better than what another network namespace has.
+        Err(Errno::PERM) => mount(c"none", c"/sys", c"tmpfs", flags | libc::MS_RDONLY),
+        Err(Errno::NOENT) => Ok(()),
+        mounted => mounted,
+    }
+}
+
+fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: libc::c_ulong) -> Result<(), Errno> {
+    let (source, target, kind) = (source.as_ptr(), target.as_ptr(), kind.as_ptr());
+    // SAFETY: all three are strings, and there are no options.
+    checked(unsafe { libc::syscall(libc::SYS_mount, source, target, kind, flags, 0) }).map(drop)
 }
 
 fn setns(fd: c_int, flags: u32) -> Result<(), Errno> {

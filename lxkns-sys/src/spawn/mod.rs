@@ -15,7 +15,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, PidfdFlags, WaitOptions};
 
 use crate::checked;
-pub use op::{Enter, Exec, ExecProgram, Op, SharedFd};
+pub use op::{Enter, Exec, ExecProgram, Op, OwnMounts, SharedFd};
 
 /// A child that has become the program.
 #[derive(Debug)]

@@ -72,8 +72,12 @@ pub enum Op {
     },
     /// A session of its own (`setsid(2)`).
     NewSession,
-    /// Standard input, a terminal, becomes the controlling one (`TIOCSCTTY`).
-    ControllingTerminal,
+    /// This terminal becomes the one that controls the session, which has none (`TIOCSCTTY`).
+    ControllingTerminal(SharedFd),
+    /// A process group of its own; with a terminal, which controls the session, in the foreground there.
+    ProcessGroup(Option<SharedFd>),
+    /// A mount namespace of its own, made from the one that it is in.
+    OwnMounts(OwnMounts),
     /// Standard input, output and error become copies of these, whose numbers are 3 or above.
     Stdio([SharedFd; 3]),
     /// All descriptors from 3 on are closed by the next program but these, sorted. No open one is at `end` or above.
@@ -102,6 +106,15 @@ pub struct Enter {
     /// Each with its `CLONE_NEW*` flag. Those before the user namespace for which there is privilege here; then that; then
     /// the others.
     pub namespaces: Vec<(SharedFd, u32)>,
+}
+
+/// What is different in a mount namespace of the child's own. Nothing of it is to be seen in others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnMounts {
+    /// `/proc` is that of the child's PID namespace.
+    pub proc: bool,
+    /// `/sys` is that of the child's network namespace, or empty if the child has no power over that.
+    pub sys: bool,
 }
 
 /// Another program.

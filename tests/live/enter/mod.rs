@@ -3,7 +3,11 @@
 mod confined;
 mod hostile;
 mod limits;
+mod pty;
 mod races;
+mod seal;
+mod terminal;
+mod tools;
 mod view;
 
 use std::process::{Child, Command, Stdio};
@@ -14,10 +18,19 @@ use crate::harness::{Test, lxkns};
 use crate::live::program::{Ran, run};
 
 pub(super) fn tests() -> Vec<Test> {
-    [view::tests(), limits::tests(), confined::tests(), hostile::tests(), races::tests()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        view::tests(),
+        limits::tests(),
+        confined::tests(),
+        hostile::tests(),
+        races::tests(),
+        terminal::tests(),
+        seal::tests(),
+        tools::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Runs a command in a process.

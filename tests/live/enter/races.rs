@@ -27,7 +27,7 @@ fn before_it_is_looked_at() {
 
 fn before_it_is_entered() {
     let proc = ProcRoot::host().unwrap();
-    let actor = Actor::spawn_in(&["user", "mnt"]);
+    let actor = Actor::spawn_in(&["user", "uts"]);
     let target = Target::process(&proc, Pid(actor.pid())).unwrap();
     let plan = Enter::new(&proc, target).command(["true"]).prepare().unwrap();
     drop(actor);

@@ -1,0 +1,222 @@
+//! The running program as those inside see it: it must not be writable for them.
+//!
+//! What enters is, for a moment, a process of the container, and `/proc/PID/exe` leads to its program. A container
+//! can make that moment last: it has `#!/proc/self/exe` at the head of the command that is run. With enough privileges it
+//! opens the program there, waits until nobody runs it, and writes into the file on the host, which the host then runs
+//! (CVE-2019-5736). So the program is run from a copy that nobody can write to, before anything else.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt as _;
+
+use lxkns_sys::CStrings;
+use rustix::fs::{Access, AtFlags, Mode, OFlags, StatVfsMountFlags};
+use rustix::io::Errno;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+
+use crate::error::{Error, ErrorKind};
+
+const PROGRAM: &str = "/proc/self/exe";
+/// What a copy is called: in `/proc/PID/comm` and in the link `/proc/PID/exe`.
+const NAME: &str = "lxkns";
+
+/// Why those inside cannot write to the running program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protection {
+    /// It is in memory and sealed.
+    Sealed,
+    /// It is on a mount or file system that is read-only.
+    ReadOnly,
+    /// It is somebody else's file, which the caller cannot write to; and inside nobody can do more than the caller.
+    NotOurs,
+}
+
+/// What protects the running program from those inside, if anything does.
+///
+/// # Errors
+///
+/// [`ErrorKind::Unprotected`]: the program cannot be found, because no procfs is mounted.
+///
+/// # Privileges
+///
+/// None.
+///
+/// # Minimum kernel version
+///
+/// Any.
+pub fn protection() -> Result<Option<Protection>, Error> {
+    protection_of(&running()?)
+}
+
+/// That something does.
+pub(crate) fn check() -> Result<(), Error> {
+    match protection()? {
+        Some(_) => Ok(()),
+        None => {
+            let message = "those inside could write to this program; call lxkns_enter::seal::run_protected first";
+            Err(Error::new(ErrorKind::Unprotected, message))
+        }
+    }
+}
+
+fn running() -> Result<File, Error> {
+    File::open(PROGRAM).map_err(|error| {
+        let operation =
+            format!("open {PROGRAM}, to keep those inside from writing to this program (is /proc mounted?)");
+        Error::with_errno(ErrorKind::Unprotected, operation, errno(&error))
+    })
+}
+
+fn protection_of(program: &File) -> Result<Option<Protection>, Error> {
+    let refused = |errno| Error::with_errno(ErrorKind::Unprotected, format!("look who can write to {PROGRAM}"), errno);
+    if lxkns_sys::is_sealed(program).map_err(refused)? {
+        return Ok(Some(Protection::Sealed));
+    }
+    if rustix::fs::fstatvfs(program).map_err(refused)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(Some(Protection::ReadOnly));
+    }
+    // An owner can permit it to himself.
+    let is_ours =
+        program.metadata().map_err(|error| refused(errno(&error)))?.uid() == rustix::process::geteuid().as_raw();
+    let path = format!("/proc/self/fd/{}", program.as_raw_fd());
+    match rustix::fs::accessat(rustix::fs::CWD, path, Access::WRITE_OK, AtFlags::EACCESS) {
+        Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) if !is_ours => Ok(Some(Protection::NotOurs)),
+        // Whatever else it says, it may be writable.
+        _ => Ok(None),
+    }
+}
+
+/// Sees to it that those inside cannot write to the running program: it is run once more, from a copy in memory that is
+/// sealed, unless this is that copy. Arguments, environment and descriptors are passed on as they are. To be called
+/// first of all, before there are threads or state that would be lost.
+///
+/// Where such memory must not be run (`vm.memfd_noexec` is 2), the copy is on a file system in memory that is mounted
+/// nowhere and read-only, which takes `CAP_SYS_ADMIN`.
+///
+/// # Errors
+///
+/// [`ErrorKind::Unprotected`]: there is no procfs; or neither copy can be made, and the caller can write to the program; or
+/// the program has been run by descriptor already, and is still not protected.
+///
+/// # Privileges
+///
+/// None where memory can be run, else `CAP_SYS_ADMIN` over the mount namespace.
+///
+/// # Minimum kernel version
+///
+/// 3.19.
+pub fn run_protected() -> Result<Protection, Error> {
+    let program = running()?;
+    let protection = protection_of(&program)?;
+    // The kernel tells how the program was started, and nobody can make it say otherwise but by doing that.
+    let is_by_descriptor = rustix::param::linux_execfn().to_bytes().starts_with(b"/dev/fd/");
+    match protection {
+        Some(protection) if is_by_descriptor => {
+            // The kernel took the descriptor's number for a name. It is only shown.
+            let _ = rustix::thread::set_name(c"lxkns");
+            return Ok(protection);
+        }
+        Some(Protection::Sealed) => return Ok(Protection::Sealed),
+        _ if is_by_descriptor => {
+            let operation = "keep those inside from writing to this program (it runs from a descriptor, and /proc/self/exe \
+                             is not that copy: is /proc the kernel's?)";
+            return Err(Error::with_errno(ErrorKind::Unprotected, operation, Errno::PERM));
+        }
+        _ => {}
+    }
+    let (arguments, environment) = (arguments()?, environment()?);
+    let refused = match lxkns_sys::sealed_program(NAME, &mut &program) {
+        Ok(copy) => lxkns_sys::execveat(copy, c"", &arguments, &environment),
+        Err(error) => errno(&error),
+    };
+    if let Some(protection) = protection {
+        return Ok(protection);
+    }
+    if let Ok(directory) = read_only_copy(program) {
+        lxkns_sys::execveat(directory, c"lxkns", &arguments, &environment);
+    }
+    let operation = "run this program from memory, to keep those inside from writing to it (set vm.memfd_noexec to 0 or 1, or \
+                     have CAP_SYS_ADMIN, or put the program on a read-only mount)";
+    Err(Error::with_errno(ErrorKind::Unprotected, operation, refused))
+}
+
+/// A directory with a copy of the program in it: a file system in memory that is mounted nowhere and read-only. The
+/// program must not be the mount's root, which somebody privileged inside could make writable again.
+fn read_only_copy(mut program: File) -> io::Result<OwnedFd> {
+    let file_system = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    rustix::mount::fsconfig_create(file_system.as_fd())?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let directory = rustix::mount::fsmount(file_system.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mut copy = File::from(rustix::fs::openat(&directory, NAME, flags, Mode::from_raw_mode(0o555))?);
+    // It may have been read to the end.
+    io::Seek::rewind(&mut program)?;
+    io::copy(&mut program, &mut copy)?;
+    drop(copy);
+    rustix::mount::fsconfig_set_flag(file_system.as_fd(), "ro")?;
+    rustix::mount::fsconfig_reconfigure(file_system.as_fd())?;
+    Ok(directory)
+}
+
+fn arguments() -> Result<CStrings, Error> {
+    strings(std::env::args_os().map(OsStringExt::into_vec))
+}
+
+fn environment() -> Result<CStrings, Error> {
+    strings(std::env::vars_os().map(|(name, value)| [name.into_vec(), value.into_vec()].join(&b'=')))
+}
+
+fn strings(strings: impl Iterator<Item = Vec<u8>>) -> Result<CStrings, Error> {
+    let strings: Result<Vec<CString>, _> = strings.map(CString::new).collect();
+    let refused = |_| Error::with_errno(ErrorKind::Unprotected, "pass on arguments and environment", Errno::INVAL);
+    Ok(CStrings::new(strings.map_err(refused)?))
+}
+
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_ours_on_a_writable_file_system_is_not_protected() {
+        let file = tempfile::tempfile().unwrap();
+        assert_eq!(protection_of(&file).unwrap(), None);
+        let of_others = File::open("/proc/version").unwrap();
+        if !rustix::process::geteuid().is_root() {
+            assert_eq!(protection_of(&of_others).unwrap(), Some(Protection::NotOurs));
+        }
+    }
+
+    #[test]
+    fn a_sealed_copy_is_protected_and_whole() {
+        let copy = File::from(lxkns_sys::sealed_program("test", &mut &b"program"[..]).unwrap());
+        assert_eq!(protection_of(&copy).unwrap(), Some(Protection::Sealed));
+        assert!((&copy).write_all(b"x").is_err());
+        assert!(copy.set_len(0).is_err() && copy.set_len(100).is_err());
+        assert_eq!(copy.metadata().unwrap().len(), 7);
+    }
+
+    #[test]
+    fn a_read_only_copy_is_protected_and_whole() {
+        let mut original = tempfile::tempfile().unwrap();
+        original.write_all(b"program").unwrap();
+        let Ok(directory) = read_only_copy(original) else {
+            assert!(!rustix::process::geteuid().is_root(), "root can");
+            return;
+        };
+        let open = |flags| rustix::fs::openat(&directory, NAME, flags, Mode::empty());
+        let copy = File::from(open(OFlags::RDONLY).unwrap());
+        assert_eq!(protection_of(&copy).unwrap(), Some(Protection::ReadOnly));
+        assert_eq!(open(OFlags::WRONLY).unwrap_err(), Errno::ROFS);
+        assert_eq!(io::read_to_string(copy).unwrap(), "program");
+    }
+}

@@ -1,0 +1,132 @@
+//! One program of the caller's that runs in the target's view, by descriptor.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use lxkns_sys::SharedFd;
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::error::{Error, ErrorKind};
+
+/// A static program, in memory that nobody can change: the file that it was copied from cannot be reached through it.
+#[derive(Debug)]
+pub(crate) struct ToolFile(OwnedFd);
+
+impl ToolFile {
+    /// Copies the program. Nothing but a regular file is opened, so that this does not wait for the other end of a FIFO.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsuitable`]: it is no ELF program, or is not static. [`ErrorKind::Failed`]: it cannot be read, or memory
+    /// cannot be run.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let refused = |errno| Error::call(format!("open {} as a tool", path.display()), errno);
+        let unusable = |what: &str| {
+            Error::new(ErrorKind::Unsuitable, format!("{} cannot be a tool: it is {what}", path.display()))
+        };
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let mut file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(refused)?);
+        let stat = rustix::fs::fstat(&file).map_err(refused)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(unusable("no regular file"));
+        }
+        match interpreter(&mut file) {
+            Ok(false) => {}
+            Ok(true) => return Err(unusable("not static: what it needs is not there inside")),
+            Err(_) => return Err(unusable("no ELF program of this architecture's word size and byte order")),
+        }
+        let copy = file.rewind().and_then(|()| lxkns_sys::sealed_program("tool", &mut file));
+        let copy = copy.map_err(|error| {
+            let operation = format!(
+                "copy {} into memory that can be run (vm.memfd_noexec forbids that where it is 2)",
+                path.display()
+            );
+            Error::call(operation, Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        })?;
+        Ok(Self(copy))
+    }
+
+    pub(crate) fn into_fd(self) -> SharedFd {
+        Arc::new(self.0)
+    }
+}
+
+/// Whether an ELF program names an interpreter, as all do that are linked dynamically. An error if it is no such program.
+fn interpreter(file: &mut (impl Read + Seek)) -> io::Result<bool> {
+    const IS_64_BIT: bool = usize::BITS == 64;
+    // The identification: the magic number, word size and byte order.
+    const CLASS: u8 = if IS_64_BIT { 2 } else { 1 };
+    const DATA: u8 = if cfg!(target_endian = "little") { 1 } else { 2 };
+    const IDENTIFICATION: [u8; 6] = [0x7f, b'E', b'L', b'F', CLASS, DATA];
+    const PT_INTERP: u32 = 3;
+    const SIZE: usize = if IS_64_BIT { 64 } else { 52 };
+    // Where the header says how large each program header is; their count follows.
+    const ENTRY_SIZE: usize = if IS_64_BIT { 54 } else { 42 };
+
+    let mut header = [0; SIZE];
+    file.read_exact(&mut header)?;
+    if !header.starts_with(&IDENTIFICATION) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let half = |at: usize| u16::from_ne_bytes([header[at], header[at + 1]]);
+    let word = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let offset = match (IS_64_BIT, cfg!(target_endian = "little")) {
+        (false, _) => u64::from(word(28)),
+        (true, true) => u64::from(word(32)) | u64::from(word(36)) << 32,
+        (true, false) => u64::from(word(36)) | u64::from(word(32)) << 32,
+    };
+    for index in 0..u64::from(half(ENTRY_SIZE + 2)) {
+        let mut kind = [0; 4];
+        file.seek(SeekFrom::Start(offset.saturating_add(index * u64::from(half(ENTRY_SIZE)))))?;
+        file.read_exact(&mut kind)?;
+        if u32::from_ne_bytes(kind) == PT_INTERP {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn only_static_programs_can_be_brought_along() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tool");
+        let said = |path: &Path| ToolFile::open(path).unwrap_err().to_string();
+        assert!(said(&path).contains("No such file"));
+        fs::write(&path, b"#!/bin/sh\n").unwrap();
+        assert!(said(&path).contains("no ELF program"));
+        fs::write(&path, b"\x7fELF").unwrap();
+        assert!(said(&path).contains("no ELF program"));
+        assert!(said(directory.path()).contains("no regular file"));
+        assert!(said(Path::new("/dev/null")).contains("no regular file"));
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert!(said(&path).contains("no regular file"), "nobody is waited for");
+    }
+
+    #[test]
+    fn an_interpreter_is_seen() {
+        // This very program has one, unless it is static.
+        let mut program = File::open(std::env::current_exe().unwrap()).unwrap();
+        let is_static = cfg!(target_feature = "crt-static");
+        assert_eq!(interpreter(&mut program).unwrap(), !is_static);
+    }
+
+    #[test]
+    fn headers_that_lead_nowhere_are_an_error() {
+        let mut header = vec![0; 64];
+        File::open(std::env::current_exe().unwrap()).unwrap().read_exact(&mut header).unwrap();
+        header[32..40].fill(0xff);
+        assert!(interpreter(&mut Cursor::new(header)).is_err());
+    }
+}
