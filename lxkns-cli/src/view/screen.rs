@@ -77,7 +77,7 @@ impl Screen {
 /// Standard output, buffered.
 pub(crate) type Stdout = BufWriter<Interruptible<StdoutLock<'static>>>;
 
-/// Writes a text for people to standard output as [`print`] does: with names of namespaces in their colours.
+/// Writes a text for people to standard output as [`print()`] does: with names of namespaces in their colours.
 pub(crate) fn show(color: Color, write: impl FnOnce(&mut Painter<&mut Stdout>, Screen) -> Result<()>) -> Result<()> {
     print(|out| {
         let screen = Screen::detect(color);
