@@ -108,12 +108,25 @@ pub(crate) fn lxkns() -> Command {
 
 /// Runs a part of a test in a process where no other test runs: the test program once more, for the test `name` only.
 pub(crate) fn alone(name: &str, body: impl FnOnce()) {
+    alone_through(&[], name, body);
+}
+
+/// As [`alone`], started by another program, which changes what it is first.
+pub(crate) fn alone_through(through: &[&str], name: &str, body: impl FnOnce()) {
     const ALONE: &str = "LXKNS_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
         return body();
     }
     let program = std::env::current_exe().unwrap();
     let arguments = ["--exact", name, "--test-threads", "1"];
-    let output = Command::new(program).args(arguments).env(ALONE, "1").output().unwrap();
+    let mut command = match through {
+        [] => Command::new(&program),
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(&program);
+            command
+        }
+    };
+    let output = command.args(arguments).env(ALONE, "1").output().unwrap();
     assert!(output.status.success(), "{}{}", output.stdout.escape_ascii(), output.stderr.escape_ascii());
 }

@@ -92,7 +92,8 @@ impl<'a> Enter<'a> {
         self
     }
 
-    /// With this environment. Otherwise it is that of a process whose mount namespace is entered, else the caller's.
+    /// With this environment. Otherwise it is that of a process whose mount namespace is entered, else the caller's; of one
+    /// that shares the caller's files only for a command that is no other user and has no more powers.
     #[must_use]
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = Some(environment);

@@ -33,7 +33,8 @@
 //! # What is not taken over
 //!
 //! Filters of system calls and Landlock rules, of which the plan has a note; and what the kernel shows nobody
-//! (`securebits`) or what is no confinement of the process: resource limits of `setrlimit(2)`, scheduling, keyrings.
+//! (`securebits`) or what is no confinement of the process: resource limits of `setrlimit(2)`, scheduling, the file
+//! creation mask. The session keyring is neither the process's nor the caller's, but a new one.
 //!
 //! # Features
 //!

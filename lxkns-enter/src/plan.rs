@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use lxkns_core::model::{Capabilities, NamespaceType};
 use lxkns_sys::{Op, SharedFd, SpawnError};
@@ -127,6 +128,7 @@ pub struct Plan {
     pub(crate) joined: Option<Joined>,
     /// Whether the command may less than its caller, so that it must not have the caller's terminal.
     pub(crate) stranger: Option<Stranger>,
+    pub(crate) wait: Duration,
 }
 
 impl Plan {
@@ -160,6 +162,9 @@ impl Plan {
     /// Carries it out in a child, with these as standard input, output and error, and comes back once the child has become
     /// the command.
     ///
+    /// Each step that leads to the process's file systems has as long as [`Enter::wait`](crate::Enter::wait) says, the command
+    /// itself among them; then the child is given up.
+    ///
     /// The child is a child of the calling thread, and ends with it until it has become the command. The caller waits for
     /// it; nobody else may, and `SIGCHLD` must not be ignored.
     ///
@@ -186,13 +191,25 @@ impl Plan {
         // Before a terminal becomes the controlling one.
         steps.insert(steps.partition_point(|step| step.stage <= Stage::Root), &stdio);
         let ops: Vec<Op> = steps.iter().map(|step| step.op.clone()).collect();
-        // Frozen meanwhile, it would be waited for for ever.
-        let goes_on = || !self.joined.as_ref().is_some_and(Joined::is_frozen);
-        match lxkns_sys::spawn(&ops, self.cgroup.as_deref(), &mut || goes_on()) {
+        let mut at = (0, Instant::now());
+        // Frozen meanwhile, or at a file system that does not answer, it would be waited for for ever.
+        let mut goes_on = |index: usize| {
+            if at.0 != index {
+                at = (index, Instant::now());
+            }
+            let is_late = at.1.elapsed() >= self.wait && ops.get(index).is_some_and(asks_a_file_system);
+            !is_late && !self.joined.as_ref().is_some_and(Joined::is_frozen)
+        };
+        match lxkns_sys::spawn(&ops, self.cgroup.as_deref(), &mut goes_on) {
             Ok(child) => Ok(Spawned { pid: child.pid, pidfd: child.pidfd }),
             Err(error) => Err(in_words(&steps, error)),
         }
     }
+}
+
+/// Whether what a step takes is in the container's hands.
+fn asks_a_file_system(op: &Op) -> bool {
+    matches!(op, Op::Root(_) | Op::WorkingDirectory(_) | Op::Exec(_))
 }
 
 fn in_words(steps: &[&Step], error: SpawnError) -> Error {

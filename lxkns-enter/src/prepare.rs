@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::Arc;
 
 use lxkns_core::ProcRoot;
 use lxkns_core::model::NamespaceType;
@@ -15,7 +16,7 @@ use crate::enter::Enter;
 use crate::environment::{self, Environment, Variables};
 use crate::error::{Error, ErrorKind};
 use crate::plan::{Fact, Plan, Row, Stage, Step, Subject};
-use crate::process;
+use crate::process::{self, Process};
 use crate::status::Status;
 use crate::target::{self, Entered, GUARD};
 use crate::terminal::Stranger;
@@ -50,7 +51,13 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     }
 
     let mut draft = Draft::default();
+    if let Some(process) = process {
+        out_of_memory(&mut draft, proc, process)?;
+    }
     draft.step(Stage::Before, GUARD, Op::Guard);
+    if process.is_some() && !privileged {
+        draft.step(Stage::Before, "have a session keyring of its own", Op::SessionKeyring);
+    }
     let is_wanted = |ns_type: NamespaceType| {
         enter.only.as_ref().is_none_or(|only| only.contains(&ns_type))
             && !enter.except.contains(&ns_type)
@@ -111,6 +118,12 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
         draft.notes.push(note.to_owned());
     }
 
+    if entered.forks && !entered.has_mounts && process.is_some() && !is_of_host {
+        let note = "its PID namespace is entered and its mount namespace is not, so that who may trace the command in there \
+                    gets at the files that it sees, the caller's";
+        draft.notes.push(note.to_owned());
+    }
+
     let uid = uids.unwrap_or(own.uids)[1];
     let user = names.user.or_else(|| names.passwd.as_deref().and_then(|text| users::user(text, &Wanted::Id(uid))));
     let variables = variables(&mut draft, enter, entered, user.as_ref(), names.asked.uid.is_none())?;
@@ -142,7 +155,7 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     draft.rows.sort_by_key(|row| row.subject);
     // Only where the command's own process is the first one.
     let cgroup = joined.as_ref().and_then(|joined| joined.directory.clone()).filter(|_| !entered.forks);
-    Ok(Plan { steps: draft.steps, rows: draft.rows, notes: draft.notes, cgroup, joined, stranger })
+    Ok(Plan { steps: draft.steps, rows: draft.rows, notes: draft.notes, cgroup, joined, stranger, wait })
 }
 
 fn enters(draft: &Draft, ns_type: NamespaceType) -> bool {
@@ -212,6 +225,25 @@ impl Names {
     }
 }
 
+/// Has the command be no harder to kill than the process is, where memory runs out: services are often exempt from that. This
+/// comes before all else, as the file is not an ordinary user's once the child is undumpable.
+fn out_of_memory(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Result<(), Error> {
+    const FILE: &str = "oom_score_adj";
+    let number = |text: Vec<u8>| std::str::from_utf8(&text).ok()?.trim().parse::<i32>().ok();
+    let theirs = process.read(FILE).map_err(|errno| process::cannot(process.pid, "read oom_score_adj", errno))?;
+    let own = process::read(proc, format!("self/{FILE}"))
+        .map_err(|errno| Error::call("read the own oom_score_adj", errno))?;
+    if let (Some(theirs), Some(own)) = (number(theirs), number(own))
+        && theirs > own
+    {
+        let procfs =
+            rustix::io::fcntl_dupfd_cloexec(proc, 3).map_err(|errno| Error::call("copy a descriptor", errno))?;
+        let op = Op::WriteBelow(Arc::new(procfs), c"self/oom_score_adj".to_owned(), theirs.to_string().into_bytes());
+        draft.step(Stage::Before, "be as easy to kill where memory runs out", op);
+    }
+    Ok(())
+}
+
 /// The security context, then `no_new_privs`: in this order, so that the one is not refused because of the other.
 fn confine(draft: &mut Draft, enter: &Enter<'_>, own: &Status, privileged: bool) -> Result<(), Error> {
     let Some(process) = enter.target.as_process() else { return Ok(()) };
@@ -263,14 +295,18 @@ fn variables(
     is_targets: bool,
 ) -> Result<Variables, Error> {
     let process = enter.target.as_process();
-    let is_inside = process.filter(|_| entered.has_mounts);
+    // Among files that are the caller's own, variables of somebody else are only for who has no more powers than that one.
+    let sees_own_files = !draft.steps.iter().any(|step| matches!(step.op, Op::Root(_)));
+    let gains = enter.privileged || enter.user.is_some() || enter.group.is_some();
+    let is_inside = process.filter(|_| entered.has_mounts && !(sees_own_files && gains));
     let from = enter.environment.unwrap_or(if is_inside.is_some() { Environment::Target } else { Environment::Host });
     let mut variables = match (from, is_inside) {
         (Environment::Target, Some(process)) => environment::of(process, enter.wait)
             .map_err(|errno| process::cannot(process.pid, "read the environment", errno))?,
         (Environment::Target, None) => {
             // PATH and the loader's variables of somebody else would choose what runs among the caller's own files.
-            let message = "the environment of the target is only for a process whose mount namespace is entered";
+            let message =
+                "the environment of the target is only for a command that sees its files, not the caller's own";
             return Err(Error::new(ErrorKind::Unsuitable, message));
         }
         (Environment::Host, _) => enter.variables.clone(),

@@ -1,16 +1,17 @@
 //! Names of users and groups, as the files inside have them. Those are whatever the container's owner wants them to be: a
 //! device, a FIFO, endless, or on a file system whose server does not answer.
 
+use std::ffi::CString;
 use std::fs::File;
-use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use lxkns_core::ProcRoot;
-use lxkns_sys::SharedFd;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use lxkns_sys::{Op, SharedFd, SpawnError};
+use rustix::fs::{MemfdFlags, SeekFrom};
 use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions};
 
-use crate::in_time::in_time;
 use crate::process::read_all;
 
 /// How large such a file may be, in bytes.
@@ -43,34 +44,31 @@ impl Wanted {
     }
 }
 
-/// Reads a file below a root directory, by a path of that root's. Only a regular file is opened at all.
+/// Reads a file below a root directory, by a path of that root's. Only a regular file is opened at all. A child does so: who
+/// waits for the server of a file system cannot always be killed, and a thread like that would keep this process from ending.
 pub(crate) fn read_inside(
     proc: &ProcRoot,
     root: &SharedFd,
     path: &'static str,
     wait: Duration,
 ) -> Result<Vec<u8>, Errno> {
-    let root = root.try_clone().map_err(|_| Errno::MFILE)?;
-    let own_fds = rustix::fs::openat(proc, "thread-self/fd", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    drop(own_fds?);
-    let procfs = rustix::io::fcntl_dupfd_cloexec(proc, 3)?;
-    in_time(wait, move || {
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let pinned = rustix::fs::openat2(&root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?;
-        if !is_regular(&pinned)? {
-            return Err(Errno::NXIO);
-        }
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let through = format!("thread-self/fd/{}", pinned.as_raw_fd());
-        let file = rustix::fs::openat(&procfs, through, flags, Mode::empty())?;
-        read_all(File::from(file), LARGEST)
-    })
-}
-
-fn is_regular(fd: &OwnedFd) -> Result<bool, Errno> {
-    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    let stat = rustix::fs::statx(fd, c"", flags, StatxFlags::TYPE)?;
-    Ok(FileType::from_raw_mode(stat.stx_mode.into()) == FileType::RegularFile)
+    let procfs = Arc::new(rustix::io::fcntl_dupfd_cloexec(proc, 3)?);
+    let to = rustix::fs::memfd_create("lxkns-inside", MemfdFlags::CLOEXEC)?;
+    let to = Arc::new(rustix::io::fcntl_dupfd_cloexec(to, 3)?);
+    let (directory, path) = (Arc::clone(root), CString::new(path).map_err(|_| Errno::INVAL)?);
+    let read = Op::ReadBelow { directory, path, procfs, to: Arc::clone(&to), most: LARGEST };
+    let began = Instant::now();
+    let child = lxkns_sys::spawn(&[Op::Guard, read, Op::End], None, &mut |_| began.elapsed() < wait);
+    let child = child.map_err(|error| match error {
+        SpawnError::Start(errno) | SpawnError::Step { errno, .. } => errno,
+        SpawnError::GivenUp { .. } => Errno::TIMEDOUT,
+        _ => Errno::INTR,
+    })?;
+    let pid = Pid::from_raw(child.pid.cast_signed());
+    rustix::io::retry_on_intr(|| rustix::process::waitpid(pid, WaitOptions::empty()))?;
+    rustix::fs::seek(&to, SeekFrom::Start(0))?;
+    let to = rustix::io::fcntl_dupfd_cloexec(&to, 3)?;
+    read_all(File::from(to), LARGEST)
 }
 
 fn lines(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {

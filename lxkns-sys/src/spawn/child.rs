@@ -75,9 +75,18 @@ impl<'a> Prepared<'a> {
                     context += 1;
                     exec_context(prepared, procfs.as_raw_fd(), path, text)
                 }
+                Op::ReadBelow { directory, path, procfs, to, most } => {
+                    let fds = [directory.as_raw_fd(), procfs.as_raw_fd(), to.as_raw_fd()];
+                    close_all_but([fds[0], fds[1], fds[2], self.writer]);
+                    read_below(fds, path, *most).map_err(Failure::from)
+                }
                 Op::Exec(exec) => {
                     self.tell([Message::READY, 0, 0, 0]);
                     Err(self.exec(&exec.program).into())
+                }
+                Op::End => {
+                    self.tell([Message::READY, 0, 0, 0]);
+                    exit(0)
                 }
                 other => perform(other),
             };
@@ -225,6 +234,7 @@ fn perform(op: &Op) -> Done {
         Op::Enter(enter) => namespaces(enter),
         Op::Write(fd, bytes) => Ok(write(fd.as_raw_fd(), bytes)?),
         Op::WriteBelow(directory, path, bytes) => Ok(write_below(directory.as_raw_fd(), path, bytes)?),
+        Op::SessionKeyring => Ok(session_keyring()?),
         Op::Root(fd) => Ok(root(fd.as_raw_fd())?),
         Op::WorkingDirectory(fd) => Ok(working_directory(fd.as_raw_fd())?),
         Op::Groups { gids, or_stay } => match set_groups(gids) {
@@ -256,7 +266,7 @@ fn perform(op: &Op) -> Done {
         Op::Stdio(fds) => Ok(stdio([fds[0].as_raw_fd(), fds[1].as_raw_fd(), fds[2].as_raw_fd()])?),
         Op::CloseOthers { keep, end } => Ok(close_others(keep, *end)?),
         Op::Signals { blocked } => Ok(signals(*blocked)?),
-        Op::Guard | Op::Fork | Op::ExecContext { .. } | Op::Exec(_) => Ok(()),
+        Op::Guard | Op::Fork | Op::ExecContext { .. } | Op::ReadBelow { .. } | Op::Exec(_) | Op::End => Ok(()),
     }
 }
 
@@ -359,6 +369,90 @@ fn write_below(directory: c_int, path: &CStr, bytes: &[u8]) -> Result<(), Errno>
     // SAFETY: it was opened here.
     unsafe { libc::syscall(libc::SYS_close, fd) };
     written
+}
+
+/// Closes at once, as far as the kernel can. The descriptors are 3 or above.
+fn close_all_but(mut keep: [c_int; 4]) {
+    keep.sort_unstable();
+    let mut from = 0;
+    for fd in keep {
+        if fd > from {
+            // SAFETY: it takes numbers; nothing in this child uses those descriptors any more.
+            unsafe { libc::syscall(libc::SYS_close_range, from, fd - 1, 0) };
+        }
+        from = from.max(fd + 1);
+    }
+    // SAFETY: as above.
+    unsafe { libc::syscall(libc::SYS_close_range, from, c_uint::MAX, 0) };
+}
+
+/// Reads a file that is somebody else's: what is not a regular file is not opened but to be looked at.
+fn read_below([directory, procfs, to]: [c_int; 3], path: &CStr, most: u64) -> Result<(), Errno> {
+    // SAFETY: the structure is plain numbers; all zeros is a value of it.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
+    how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
+    let size = size_of::<libc::open_how>();
+    // SAFETY: the path is a string, and the kernel reads as many bytes of the structure as it is told.
+    let pinned = unsafe { libc::syscall(libc::SYS_openat2, directory, path.as_ptr(), &raw const how, size) };
+    let pinned = checked(pinned)? as c_int;
+    let mut stat = MaybeUninit::<libc::statx>::zeroed();
+    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC | libc::AT_NO_AUTOMOUNT;
+    let (empty, mask) = (c"".as_ptr(), libc::STATX_TYPE);
+    // SAFETY: the path is a string, and there is room for what is written.
+    checked(unsafe { libc::syscall(libc::SYS_statx, pinned, empty, flags, mask, stat.as_mut_ptr()) })?;
+    // SAFETY: it was zeroed, and is plain numbers.
+    let stat = unsafe { stat.assume_init() };
+    if u32::from(stat.stx_mode) & libc::S_IFMT != libc::S_IFREG {
+        return Err(Errno::NXIO);
+    }
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let link = link_of(pinned);
+    // SAFETY: the path is a string, as it ends with a zero.
+    let file = checked(unsafe { libc::syscall(libc::SYS_openat, procfs, link.as_ptr(), flags, 0) })? as c_int;
+    let mut bytes = [0_u8; 4096];
+    let mut left = most;
+    loop {
+        // SAFETY: there is room for as many bytes.
+        let got = checked(unsafe { libc::syscall(libc::SYS_read, file, bytes.as_mut_ptr(), bytes.len()) })? as usize;
+        if got == 0 {
+            return Ok(());
+        }
+        left = left.checked_sub(got as u64).ok_or(Errno::FBIG)?;
+        write(to, bytes.get(..got).unwrap_or_default())?;
+    }
+}
+
+/// `thread-self/fd/` and the number, as a string.
+fn link_of(fd: c_int) -> [u8; 32] {
+    const FDS: &[u8; 15] = b"thread-self/fd/";
+    let mut link = [0; 32];
+    let (mut digits, mut rest) = (1, fd.unsigned_abs());
+    while rest > 9 {
+        (digits, rest) = (digits + 1, rest / 10);
+    }
+    let mut number = fd.unsigned_abs();
+    for (at, byte) in link.iter_mut().enumerate().take(FDS.len() + digits).rev() {
+        *byte = match FDS.get(at) {
+            Some(byte) => *byte,
+            None => b'0' + (number % 10) as u8,
+        };
+        if at >= FDS.len() {
+            number /= 10;
+        }
+    }
+    link
+}
+
+fn session_keyring() -> Result<(), Errno> {
+    const KEYCTL_JOIN_SESSION_KEYRING: c_int = 1;
+    // SAFETY: no name is a null pointer.
+    let joined = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) };
+    match checked(joined) {
+        // There are no keyrings to be had.
+        Err(Errno::NOSYS | Errno::PERM) => Ok(()),
+        done => done.map(drop),
+    }
 }
 
 fn change_directory(fd: c_int) -> Result<(), Errno> {

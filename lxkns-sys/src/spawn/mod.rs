@@ -84,10 +84,10 @@ impl Message {
 
 /// Starts a child that goes through these steps, and comes back once it has become the program, or not.
 ///
-/// The last step is an [`Op::Exec`]. All the child's signals are blocked until an [`Op::Signals`]. `cgroup` is the directory
+/// The last step is an [`Op::Exec`] or [`Op::End`]. All the child's signals are blocked until an [`Op::Signals`]. `cgroup` is the directory
 /// of a control group of version 2 in which the child is started if the kernel can and allows it (5.7): whoever wants to
-/// be sure writes to its `cgroup.procs` too. `goes_on` is asked now and then while nothing is heard; if it says no, the
-/// child is killed.
+/// be sure writes to its `cgroup.procs` too. `goes_on` is asked now and then while nothing is heard, about the step, from 0, in
+/// which the child is; if it says no, the child is killed, and nobody waits for its end.
 ///
 /// The caller's other children, threads, signal handlers and descriptors are left alone. All descriptors in the steps are
 /// to be 3 or above.
@@ -106,7 +106,11 @@ impl Message {
 #[doc(alias = "clone3")]
 #[doc(alias = "CLONE_INTO_CGROUP")]
 #[doc(alias = "fork")]
-pub fn spawn(ops: &[Op], cgroup: Option<&OwnedFd>, goes_on: &mut dyn FnMut() -> bool) -> Result<Child, SpawnError> {
+pub fn spawn(
+    ops: &[Op],
+    cgroup: Option<&OwnedFd>,
+    goes_on: &mut dyn FnMut(usize) -> bool,
+) -> Result<Child, SpawnError> {
     let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(SpawnError::Start)?;
     // Not where standard input, output or error will be.
     let writer = rustix::io::fcntl_dupfd_cloexec(writer, 3).map_err(SpawnError::Start)?;
@@ -143,12 +147,12 @@ struct Heard {
 }
 
 impl Heard {
-    fn wait(mut self, reader: &OwnedFd, goes_on: &mut dyn FnMut() -> bool) -> Result<Child, SpawnError> {
-        let now_and_then = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+    fn wait(mut self, reader: &OwnedFd, goes_on: &mut dyn FnMut(usize) -> bool) -> Result<Child, SpawnError> {
+        let now_and_then = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         loop {
             let mut fds = [PollFd::new(reader, PollFlags::IN)];
             match rustix::event::poll(&mut fds, Some(&now_and_then)) {
-                Ok(0) if !goes_on() => {
+                Ok(0) if !goes_on(self.at) => {
                     self.failed = Some(SpawnError::GivenUp { index: self.at });
                     break;
                 }

@@ -25,6 +25,23 @@ pub enum Op {
     Write(SharedFd, Vec<u8>),
     /// Opens an existing file below a directory, and writes to it in one call.
     WriteBelow(SharedFd, CString, Vec<u8>),
+    /// Reads an existing regular file below a directory, whose own symbolic links lead nowhere else, and opens nothing that
+    /// is none. `openat2(2)`, 5.6. All descriptors but those that it takes are closed first, from 5.9 on: who is stuck there
+    /// must not keep open what others wait for the end of.
+    ReadBelow {
+        /// The directory.
+        directory: SharedFd,
+        /// The file.
+        path: CString,
+        /// The procfs of the caller.
+        procfs: SharedFd,
+        /// What is read is written to this, which must not block.
+        to: SharedFd,
+        /// How many bytes at most; if there are more it is `EFBIG`.
+        most: u64,
+    },
+    /// A session keyring of its own, with nothing in it, where the kernel has keyrings and no filter denies them.
+    SessionKeyring,
     /// The root directory becomes this one. The working directory does too.
     Root(SharedFd),
     /// The working directory becomes this one; but the root directory where it cannot be reached from there, as one that
@@ -95,6 +112,8 @@ pub enum Op {
     },
     /// Becomes another program.
     Exec(Exec),
+    /// Becomes none: it ends with the exit code 0.
+    End,
 }
 
 /// Which namespaces are entered, and how.

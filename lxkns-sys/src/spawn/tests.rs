@@ -18,7 +18,7 @@ fn exec(path: &str, arguments: &[&str]) -> Op {
     })
 }
 
-fn forever() -> bool {
+fn forever(_: usize) -> bool {
     true
 }
 
@@ -68,4 +68,43 @@ fn a_step_that_fails_says_which_and_why() {
         let error = spawn(&ops, None, &mut forever).unwrap_err();
         assert_eq!(error, SpawnError::Step { index, detail: 0, errno }, "{ops:?}");
     }
+}
+
+#[test]
+fn only_what_is_a_regular_file_is_read() {
+    let procfs = shared(File::open("/proc").unwrap());
+    let root = shared(File::open("/").unwrap());
+    let read = |path: &std::ffi::CStr, most| {
+        let to = shared(rustix::fs::memfd_create("lxkns-test", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
+        let (directory, procfs, path) = (Arc::clone(&root), Arc::clone(&procfs), path.to_owned());
+        let op = Op::ReadBelow { directory, path, procfs, to: Arc::clone(&to), most };
+        let child = spawn(&[Op::Guard, op, Op::End], None, &mut forever)?;
+        assert_eq!(code(&child), 0);
+        let mut text = vec![0; 1 << 20];
+        let length = rustix::io::pread(&to, &mut text, 0).unwrap();
+        text.truncate(length);
+        Ok(text)
+    };
+    let passwd = std::fs::read("/etc/passwd").unwrap();
+    let length = passwd.len() as u64;
+    assert_eq!(read(c"etc/passwd", length), Ok(passwd.clone()));
+    // The root is the one given, and nothing is above it.
+    assert_eq!(read(c"/../etc/passwd", length), Ok(passwd));
+    for (path, most, errno) in
+        [(c"etc/passwd", length - 1, Errno::FBIG), (c"dev/null", 1, Errno::NXIO), (c"nowhere", 1, Errno::NOENT)]
+    {
+        assert_eq!(read(path, most), Err(SpawnError::Step { index: 1, detail: 0, errno }), "{path:?}");
+    }
+    assert!(matches!(read(c"proc/self/root/etc/passwd", length), Err(SpawnError::Step { errno: Errno::LOOP, .. })));
+}
+
+#[test]
+fn who_is_stuck_in_a_step_is_given_up() {
+    let directory = std::env::temp_dir().join(format!("lxkns-test-spawn-{}", std::process::id()));
+    rustix::fs::mkfifoat(rustix::fs::CWD, &directory, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    let root = shared(File::open("/").unwrap());
+    let path = CString::new(directory.as_os_str().as_encoded_bytes()).unwrap();
+    let error = spawn(&[Op::Guard, Op::WriteBelow(root, path, vec![1]), Op::End], None, &mut |_| false).unwrap_err();
+    std::fs::remove_file(&directory).unwrap();
+    assert_eq!(error, SpawnError::GivenUp { index: 1 });
 }

@@ -1,20 +1,46 @@
 //! What a container could try.
 
+use std::fmt::Display;
 use std::fs;
-use std::process::Command;
+use std::io::Read as _;
+use std::os::fd::AsFd as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 
-use lxkns_fixture::Actor;
+use lxkns_core::ProcRoot;
+use lxkns_core::model::{NamespaceType, Pid};
+use lxkns_enter::{Enter, Op, Stage, Step, Target};
 use lxkns_fixture::fuse::{DeadFuse, Death};
+use lxkns_fixture::{Actor, Open};
 
 use super::{Waiting, enter};
-use crate::harness::Need::{File, FileSystem, Root, UserNamespaces};
-use crate::harness::{Test, test};
+use crate::harness::Need::{File, FileSystem, Kernel, Program, Root, UserNamespaces};
+use crate::harness::{Test, lxkns, test};
 use crate::live::directory;
+use crate::live::program::run;
+
+const FUSE: &[crate::harness::Need] = &[Root, FileSystem("fuse"), File("/dev/fuse")];
+
+/// Before 6.16 who maps over a dirty page of a FUSE file need not wait.
+const STUCK: &[crate::harness::Need] = &[Root, FileSystem("fuse"), File("/dev/fuse"), Kernel(6, 16)];
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
         test("enter::hostile::passwd", &[UserNamespaces], passwd),
-        test("enter::hostile::dead_passwd", &[Root, FileSystem("fuse"), File("/dev/fuse")], dead_passwd),
+        test("enter::hostile::dead_passwd_unread", FUSE, || dead_passwd(Death::Unread)),
+        test("enter::hostile::dead_passwd_unanswered", FUSE, || dead_passwd(Death::Unanswered)),
+        test("enter::hostile::dead_working_directory", FUSE, dead_working_directory),
+        test("enter::hostile::dead_command", FUSE, dead_command),
+        test("enter::hostile::locked_memory", STUCK, locked_memory),
+        test(
+            "enter::hostile::seized_on_its_way",
+            &[UserNamespaces, File("/proc/thread-self/children")],
+            seized_on_its_way,
+        ),
+        test("enter::hostile::keyring", &[Root, File("/proc/keys")], keyring),
+        test("enter::hostile::hard_to_kill", &[UserNamespaces, Program("choom")], hard_to_kill),
+        test("enter::hostile::variables_of_less_powerful", &[Root, Program("setpriv")], variables_of_less_powerful),
+        test("enter::hostile::files_of_the_caller", &[UserNamespaces], files_of_the_caller),
         test("enter::hostile::variables", &[], variables),
         test("enter::hostile::working_directory", &[UserNamespaces], working_directory),
         test("enter::hostile::nothing_to_enter", &[], nothing_to_enter),
@@ -40,14 +66,179 @@ fn passwd() {
 }
 
 /// Names on a file system whose server does not answer. Who does not want any is not kept waiting for long either.
-fn dead_passwd() {
+fn dead_passwd(death: Death) {
     let directory = directory();
     let actor = Actor::spawn_in(&["mnt"]);
-    let fuse = DeadFuse::mount(&actor, directory.path(), Death::Unread);
+    let fuse = DeadFuse::mount(&actor, directory.path(), death);
     actor.bind(directory.path().join("file"), "/etc/passwd");
     fuse.die();
     enter(actor.pid(), &["--timeout", "0.2", "--user", "somebody"], &["true"]).fails(125, "timed out");
     enter(actor.pid(), &["--timeout", "0.2"], &["true"]).ok();
+}
+
+/// The child that is stuck has copies of standard output and error, whose end would not be seen before its own.
+#[track_caller]
+fn gives_up(pid: u32, command: &str, says: &str) {
+    let directory = directory();
+    let path = directory.path().join("stderr");
+    let mut lxkns = lxkns();
+    lxkns.arg("enter").arg(pid.to_string()).args(["--timeout", "0.2", "--env", "clean", "--", command]);
+    let status = lxkns.stdout(Stdio::null()).stderr(fs::File::create(&path).unwrap()).status().unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!((status.code(), text.lines().count(), text.contains(says)), (Some(125), 1, true), "{text}");
+}
+
+/// A working directory that cannot even be entered: the server is asked whether that is allowed.
+fn dead_working_directory() {
+    let directory = directory();
+    let actor = Actor::spawn_in(&["mnt"]);
+    let fuse = DeadFuse::mount(&actor, directory.path(), Death::Unanswered);
+    actor.chdir(directory.path());
+    fuse.die();
+    gives_up(actor.pid(), "true", "change the working directory: no answer in time");
+    drop(fuse);
+}
+
+fn dead_command() {
+    let directory = directory();
+    let actor = Actor::spawn_in(&["mnt"]);
+    let fuse = DeadFuse::mount(&actor, directory.path(), Death::Unanswered);
+    fuse.die();
+    let program = directory.path().join("file");
+    gives_up(actor.pid(), program.to_str().unwrap(), "file: no answer in time");
+    drop(fuse);
+}
+
+/// An environment that nobody can read, as the process's memory is locked for ever.
+fn locked_memory() {
+    let directory = directory();
+    let actor = Actor::spawn_in(&["mnt"]);
+    let stuck = actor.fork();
+    let fuse = DeadFuse::mount(&actor, directory.path(), Death::Unanswered);
+    let address = stuck.map_dirty_page(directory.path().join("file"));
+    fuse.die();
+    stuck.begin_map_over(address);
+    fuse.wait_for_request();
+    enter(stuck.pid(), &["--timeout", "0.2"], &["true"]).fails(125, "read the environment: Connection timed out");
+    enter(stuck.pid(), &["--timeout", "0.2", "--env", "clean"], &["true"]).ok();
+    drop(fuse);
+}
+
+/// What a process is called from outside and, in its own PID namespace, from inside.
+fn numbers(pid: impl Display) -> Option<Vec<u32>> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    numbers.split_whitespace().map(|number| number.parse().ok()).collect()
+}
+
+/// Somebody with all capabilities in the user namespace, and in the same PID namespace, while the child is in both and has not
+/// dropped its powers: it stands still at a FIFO that nobody reads.
+fn seized_on_its_way() {
+    let directory = directory();
+    let outer = Actor::spawn_in(&["user", "mnt", "pid"]);
+    let inner = outer.fork();
+    inner.mount("proc", "/proc");
+    let sibling = inner.fork();
+    let fifo = directory.path().join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o666.into(), 0).unwrap();
+
+    let proc = ProcRoot::host().unwrap();
+    let target = Target::process(&proc, Pid(inner.pid())).unwrap();
+    let mut plan = Enter::new(&proc, target).except([NamespaceType::Mnt]).command(["true"]).prepare().unwrap();
+    let shared = |fd: std::os::fd::OwnedFd| Arc::new(rustix::io::fcntl_dupfd_cloexec(fd, 3).unwrap());
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let parent = shared(fs::File::open(directory.path()).unwrap().into());
+    plan.add(Step::new(Stage::Root, "say so", Op::Write(shared(writer.into()), vec![b'.'])));
+    plan.add(Step::new(Stage::Root, "stand still", Op::WriteBelow(parent, c"fifo".to_owned(), vec![b'.'])));
+    let (say_who, who) = std::sync::mpsc::channel();
+    let executing = std::thread::spawn(move || {
+        say_who.send(rustix::thread::gettid()).unwrap();
+        let null = fs::File::open("/dev/null").unwrap();
+        let spawned = plan.execute([null.as_fd(); 3]).unwrap();
+        let pid = rustix::process::Pid::from_raw(spawned.pid.cast_signed());
+        rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap().unwrap().1.exit_status()
+    });
+    let thread = who.recv().unwrap();
+    reader.read_exact(&mut [0]).unwrap();
+    let children = fs::read_to_string(format!("/proc/self/task/{thread}/children")).unwrap();
+    let depth = numbers(inner.pid()).unwrap().len();
+    let entering: Vec<Vec<u32>> = children.split_whitespace().filter_map(numbers).collect();
+    let entering = entering.iter().find(|numbers| numbers.len() == depth).expect("it is inside");
+    if lxkns_fixture::probe::is_root() {
+        let user = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/user")).unwrap();
+        assert_eq!(user(entering[0]), user(inner.pid()));
+    }
+
+    let attempts = |pid: u32| {
+        let opens = |link: &str, how| inner.try_open(format!("/proc/{pid}/{link}"), how).is_ok();
+        [
+            opens("mem", Open::ReadWrite),
+            opens("exe", Open::Path),
+            opens("root", Open::Path),
+            opens("cwd", Open::Path),
+            opens("fd/0", Open::Path),
+            opens("ns/mnt", Open::ReadOnly),
+            inner.try_read_file(format!("/proc/{pid}/environ")).is_ok(),
+            inner.try_seize(pid).is_ok(),
+        ]
+    };
+    assert_eq!(attempts(numbers(sibling.pid()).unwrap()[depth - 1]), [true; 8], "its own it may");
+    assert_eq!(attempts(entering[depth - 1]), [false; 8]);
+    let fifo = fs::File::open(&fifo).unwrap();
+    assert_eq!(executing.join().unwrap(), Some(0));
+    drop(fifo);
+}
+
+/// Keys of the caller's session are not for the command.
+fn keyring() {
+    let actor = Actor::spawn_in(&["mnt"]);
+    let sees = |mut command: Command| {
+        lxkns_fixture::have_session_key(&mut command, c"lxkns-test-secret");
+        let ran = run(&mut command);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.text().contains("lxkns-test-secret")
+    };
+    let entering = |options: &[&str]| {
+        let mut command = lxkns();
+        command.arg("enter").arg(actor.pid().to_string()).args(options).args(["--", "cat", "/proc/keys"]);
+        sees(command)
+    };
+    assert!(!entering(&[]));
+    assert!(entering(&["--privileged"]));
+    let mut command = Command::new("cat");
+    command.arg("/proc/keys");
+    assert!(sees(command));
+}
+
+/// Who is exempt from being killed where memory runs out does not lend that to the command.
+fn hard_to_kill() {
+    let easy = Actor::spawn_in(&["user", "mnt"]);
+    easy.write_file("/proc/self/oom_score_adj", b"321");
+    let of = |pid: u32| enter(pid, &[], &["cat", "/proc/self/oom_score_adj"]).ok().text().trim().to_owned();
+    assert_eq!(of(easy.pid()), "321");
+    // Who is easier to kill already stays so.
+    let mut command = Command::new("choom");
+    command.args(["-n", "654", "--"]).arg(lxkns().get_program()).arg("enter").arg(easy.pid().to_string());
+    let ran = run(command.args(["--", "cat", "/proc/self/oom_score_adj"])).ok();
+    assert_eq!(ran.text(), "654\n");
+}
+
+/// Where files are the caller's own, a user's variables are not for somebody with more powers: what the loader loads would
+/// run with those.
+fn variables_of_less_powerful() {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=1234", "--regid=1234", "--clear-groups"]).env("LXKNS_TEST_EVIL", "1");
+    let waiting = Waiting::start(&mut command);
+    let has = |options: &[&str]| {
+        let ran = enter(waiting.pid(), options, &["env"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.text().contains("LXKNS_TEST_EVIL=1")
+    };
+    assert!(has(&[]));
+    for options in [&["--user", "0"][..], &["--privileged"], &["--group", "0"]] {
+        assert!(!has(options), "{options:?}");
+    }
+    enter(waiting.pid(), &["--user", "0", "--env", "target"], &["true"]).fails(125, "environment of the target");
 }
 
 /// Variables that choose what runs, or what the loader loads, are only for a command that sees the container's files.
@@ -72,4 +263,14 @@ fn working_directory() {
 
 fn nothing_to_enter() {
     enter(2, &[], &["true"]).fails(125, "2: ");
+}
+
+/// In a PID namespace of others, a command that sees the caller's files lends them to who may trace it. It is said.
+fn files_of_the_caller() {
+    let outer = Actor::spawn_in(&["user", "mnt", "pid"]);
+    let inner = outer.fork();
+    let ran = enter(inner.pid(), &["--except", "mnt"], &["true"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(matches!(ran.problems()[..], [note] if note.contains("gets at the files")), "{ran:?}");
+    enter(inner.pid(), &["--except", "mnt,pid"], &["true"]).ok();
 }

@@ -3,7 +3,7 @@
 use lxkns_fixture::Actor;
 
 use super::{container, enter};
-use crate::harness::Need::{Program, UserNamespaces};
+use crate::harness::Need::{Program, Root, Unprivileged, UserNamespaces};
 use crate::harness::{Test, alone, lxkns, test};
 use crate::live::program::{run, run_lxkns};
 use crate::live::{directory, own_inode};
@@ -15,6 +15,12 @@ pub(super) fn tests() -> Vec<Test> {
         test("enter::view::single_namespaces", &[UserNamespaces], single_namespaces),
         test("enter::view::only_and_except", &[UserNamespaces], only_and_except),
         test("enter::view::host_network", &[UserNamespaces], host_network),
+        test("enter::view::network_of_the_host", &[Root, UserNamespaces, Program("unshare")], network_of_the_host),
+        test(
+            "enter::view::network_of_nobodys",
+            &[Unprivileged, UserNamespaces, Program("unshare")],
+            network_of_nobodys,
+        ),
         test("enter::view::root_and_cwd", &[UserNamespaces], root_and_cwd),
         test("enter::view::environment", &[UserNamespaces], environment),
         test("enter::view::descriptors", &[UserNamespaces], || alone("enter::view::descriptors", descriptors)),
@@ -98,6 +104,45 @@ fn host_network() {
     let actor = Actor::spawn_in(&["user", "uts"]);
     let names = ["user", "uts", "net"];
     assert_eq!(entered(actor.pid(), &[], &names), names.map(|name| actor.ns_inode(name)));
+}
+
+/// The program, run by another.
+fn through(program: &[&str], arguments: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(program[0]);
+    command.stdin(std::process::Stdio::null()).args(&program[1..]).arg(lxkns().get_program()).args(arguments);
+    command
+}
+
+/// The network namespace is the host's and the user namespace is not, but the caller is in other ones. Once in the user
+/// namespace there is no privilege over that network, so that one by one, in the order of the user namespace first, it
+/// fails. In one call it works; and where there is none, the network comes first.
+fn network_of_the_host() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let names = ["user", "uts", "net"];
+    let expected = names.map(|name| actor.ns_inode(name));
+    assert_eq!(expected[2], own_inode("net"));
+    let (pid, paths) = (actor.pid().to_string(), link_paths(&names));
+    let readlink: Vec<&str> = ["readlink"].into_iter().chain(paths.iter().map(String::as_str)).collect();
+    let arguments: Vec<&str> = ["enter", &pid, "--"].into_iter().chain(readlink.iter().copied()).collect();
+    let elsewhere = ["unshare", "--net"];
+    assert_eq!(links(run(&mut through(&elsewhere, &arguments)).ok().text()), expected);
+    let mut without = through(&elsewhere, &arguments);
+    let denied = [lxkns_fixture::deny::interface("pidfd_open")];
+    lxkns_fixture::deny::deny(&mut without, &denied, rustix::io::Errno::NOSYS.raw_os_error()).unwrap();
+    assert_eq!(links(run(&mut without).ok().text()), expected);
+    let user_first = ["nsenter", "--preserve-credentials", "-U", "-t", &pid, "nsenter", "-n", "-t", &pid, "true"];
+    let one_by_one = run(std::process::Command::new("unshare").arg("--net").args(user_first));
+    assert_ne!(one_by_one.code, Some(0), "{one_by_one:?}");
+}
+
+/// Likewise for who has no privilege over the host's network: from a user namespace beside it, its owner may not even open its
+/// namespaces. That is said before anything is entered.
+fn network_of_nobodys() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let pid = actor.pid().to_string();
+    let elsewhere = ["unshare", "--user", "--map-root-user", "--net"];
+    let ran = run(&mut through(&elsewhere, &["enter", &pid, "--", "true"]));
+    ran.fails(125, "namespace: Permission denied");
 }
 
 fn root_and_cwd() {
