@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::process::Command;
 
 use lxkns_core::model::{DiscoveryOptions, NamespaceType};
-use lxkns_fixture::{Actor, Socket};
+use lxkns_fixture::{Actor, Open, Socket};
 
 use super::program::{Ran, run, run_lxkns};
 use super::{directory, look_until, namespace};
@@ -184,8 +184,16 @@ fn umount_busy() {
     let home = Actor::spawn_in(&["user", "mnt"]);
     home.mount("tmpfs", directory.path());
     let backup = home.fork();
-    // Namespaces are told in the order of their inode numbers, which is not always that in which they were made.
+    // Namespaces are told in the order of their inode numbers, and a new one has the lowest that is free: so lower ones are
+    // taken first.
     let comes_second = (0..100).any(|_| {
+        let filler = home.fork();
+        let is_higher = || {
+            filler.unshare(&["uts"]);
+            filler.open("/proc/self/ns/uts", Open::ReadOnly);
+            filler.ns_inode("uts") > home.ns_inode("mnt")
+        };
+        assert!((0..1000).any(|_| is_higher()), "a thousand namespaces have lower inode numbers");
         backup.unshare(&["mnt"]);
         backup.ns_inode("mnt") > home.ns_inode("mnt")
     });
