@@ -24,6 +24,8 @@ pub(crate) enum Need {
     File(&'static str),
     /// This program.
     Program(&'static str),
+    /// AppArmor, and the file system that profiles are loaded through.
+    AppArmor,
 }
 
 impl Need {
@@ -38,15 +40,22 @@ impl Need {
             Self::FileSystem(name) => (probe::has_file_system(name), format!("the file system {name}")),
             Self::File(path) => (std::path::Path::new(path).exists(), path.to_owned()),
             Self::Program(name) => (probe::program_exists(name), format!("the program {name}")),
+            Self::AppArmor => (probe::has_apparmor(), "AppArmor".to_owned()),
         };
         (!is_met).then_some(what)
+    }
+
+    /// Whether only another kernel could have it: under CI, one of the virtual machines' has.
+    fn is_of_the_kernel(self) -> bool {
+        matches!(self, Self::Kernel(..) | Self::AppArmor)
     }
 
     /// Whether it depends on who runs the tests or on which kernel, and not on what is installed: then the same suite,
     /// run otherwise, has the test.
     fn is_of_the_run(self) -> bool {
         match self {
-            Self::Unprivileged | Self::Kernel(..) | Self::NamespaceType(_) => true,
+            Self::Unprivileged | Self::NamespaceType(_) => true,
+            need if need.is_of_the_kernel() => true,
             Self::Root | Self::File(_) => !probe::is_root() && std::env::var_os("LXKNS_TEST_UNPRIVILEGED").is_some(),
             _ => false,
         }
@@ -72,9 +81,9 @@ pub(crate) fn run(tests: Vec<Test>) -> ! {
     // What only an ordinary user can test is for the run as one, and no test that root skips.
     let is_for_this_user =
         |test: &Test| !probe::is_root() || !test.needs.iter().any(|need| matches!(need, Need::Unprivileged));
-    // Under CI, what takes a later kernel than this is for the virtual machines.
-    let is_for_later = |need: &Need| matches!(need, Need::Kernel(..)) && need.missing().is_some();
-    let is_for_this_run = |test: &Test| is_for_this_user(test) && !(is_ci && test.needs.iter().any(is_for_later));
+    // Under CI, what takes another kernel than this is for the virtual machines.
+    let is_for_another = |need: &Need| need.is_of_the_kernel() && need.missing().is_some();
+    let is_for_this_run = |test: &Test| is_for_this_user(test) && !(is_ci && test.needs.iter().any(is_for_another));
     let trials = tests.into_iter().filter(is_for_this_run).map(|test| {
         let Test { name, needs, run } = test;
         let missing = needs.iter().find_map(|need| Some((need.is_of_the_run(), need.missing()?)));

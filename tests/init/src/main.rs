@@ -2,8 +2,9 @@
 //! root and as an ordinary user, says how each run ended, and switches the machine off.
 //!
 //! What is in the initramfs (`cargo xtask vm` makes it): this program as `/init`, the test program as `/live`, the
-//! program under test as `/lxkns`, kernel modules as `/modules/N-NAME`, and in `/arguments` the arguments of the test
-//! program, one a line. The machine's first serial port is the kernel's; all that the tests print goes to the second.
+//! program under test as `/lxkns`, kernel modules as `/modules/N-NAME`, programs of the host with their libraries in
+//! `/bin`, `/lib` and `/lib64`, and in `/arguments` the arguments of the test program, one a line.
+//! The machine's first serial port is the kernel's; all that the tests print goes to the second.
 
 #![forbid(unsafe_code)]
 
@@ -44,6 +45,7 @@ fn run() -> anyhow::Result<()> {
     new_root().context("cannot change to a root that is not the initramfs")?;
     fs::create_dir_all("/etc")?;
     fs::write("/etc/passwd", format!("root:x:0:0::/:\nnobody:x:{NOBODY}:{NOBODY}::/:\n"))?;
+    fs::write("/etc/group", format!("root:x:0:\nnogroup:x:{NOBODY}:\n"))?;
     fs::create_dir_all("/tmp")?;
     fs::set_permissions("/tmp", fs::Permissions::from_mode(0o1777))?;
     // As udev does: these are for everybody.
@@ -89,6 +91,7 @@ fn file_systems(root: &str) -> anyhow::Result<()> {
         ("devtmpfs", "dev"),
         ("proc", "proc"),
         ("sysfs", "sys"),
+        ("securityfs", "sys/kernel/security"),
         ("cgroup2", "sys/fs/cgroup"),
         ("devpts", "dev/pts"),
         ("mqueue", "dev/mqueue"),
@@ -124,6 +127,14 @@ fn new_root() -> anyhow::Result<()> {
     for file in ["live", "lxkns", "arguments"] {
         fs::copy(Path::new("/").join(file), new.join(file))?;
         fs::remove_file(Path::new("/").join(file))?;
+    }
+    for directory in ["bin", "lib", "lib64"] {
+        fs::create_dir(new.join(directory))?;
+        for file in fs::read_dir(Path::new("/").join(directory))? {
+            let file = file?.path();
+            fs::copy(&file, new.join(directory).join(file.file_name().context("it has a name")?))?;
+            fs::remove_file(&file)?;
+        }
     }
     for directory in ["dev", "proc", "sys"] {
         fs::create_dir(new.join(directory))?;

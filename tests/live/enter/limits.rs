@@ -6,21 +6,26 @@ use std::path::{Path, PathBuf};
 use lxkns_fixture::Actor;
 
 use super::enter;
-use crate::harness::Need::{File, Root};
+use crate::harness::Need::{File, FileSystem, Root};
 use crate::harness::{Test, test};
 
-/// Where this host has hierarchies of both versions.
+/// Where hosts with hierarchies of both versions have them.
 const MEMORY: &str = "/sys/fs/cgroup/memory";
-const UNIFIED: &str = "/sys/fs/cgroup/unified";
 const FREEZER: &str = "/sys/fs/cgroup/freezer";
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
-        test("enter::limits::joined", &[Root, File(MEMORY), File(UNIFIED)], joined),
-        test("enter::limits::out_of_memory", &[Root, File(MEMORY)], out_of_memory),
-        test("enter::limits::frozen", &[Root, File(UNIFIED)], frozen),
+        test("enter::limits::joined", &[Root, FileSystem("cgroup2")], joined),
+        test("enter::limits::out_of_memory", &[Root, FileSystem("cgroup2")], out_of_memory),
+        test("enter::limits::frozen", &[Root, FileSystem("cgroup2")], frozen),
         test("enter::limits::frozen_in_version_1", &[Root, File(FREEZER)], frozen_in_version_1),
     ]
+}
+
+/// Where the hierarchy of version 2 is: on many hosts there is no other.
+fn unified() -> &'static str {
+    let beside = "/sys/fs/cgroup/unified";
+    if Path::new(beside).exists() { beside } else { "/sys/fs/cgroup" }
 }
 
 /// A control group that goes with the test.
@@ -55,17 +60,18 @@ impl Drop for Group {
 }
 
 fn joined() {
-    let groups = [Group::new(MEMORY, "joined"), Group::new(UNIFIED, "joined")];
+    let hierarchies = [MEMORY, unified()].into_iter().filter(|path| Path::new(path).exists());
+    let groups: Vec<_> = hierarchies.map(|path| Group::new(path, "joined")).collect();
     let outer = Actor::spawn_in(&["mnt", "pid", "cgroup"]);
     let actor = outer.fork();
     groups.iter().for_each(|group| group.set("cgroup.procs", actor.pid().to_string()));
     let path = fs::read_to_string(format!("/proc/{}/cgroup", actor.pid())).unwrap();
     // The namespaces hide the rest of the path from the command.
     let has = |text: &str| text.lines().filter(|line| line.ends_with(&groups[0].name())).count();
-    assert_eq!(has(&path), 2, "{path}");
+    assert_eq!(has(&path), groups.len(), "{path}");
     for options in [&[][..], &["--only", "mnt"]] {
         let ran = enter(actor.pid(), options, &["cat", "/proc/self/cgroup"]).ok();
-        assert_eq!(has(ran.text()), 2, "{ran:?}");
+        assert_eq!(has(ran.text()), groups.len(), "{ran:?}");
     }
     let ran = enter(actor.pid(), &["--no-cgroup"], &["cat", "/proc/self/cgroup"]);
     assert_eq!((ran.code, has(ran.text())), (Some(0), 0), "{ran:?}");
@@ -73,8 +79,16 @@ fn joined() {
 }
 
 fn out_of_memory() {
-    let group = Group::new(MEMORY, "memory");
-    group.set("memory.limit_in_bytes", "16M");
+    let group = if Path::new(MEMORY).exists() {
+        let group = Group::new(MEMORY, "memory");
+        group.set("memory.limit_in_bytes", "16M");
+        group
+    } else {
+        fs::write(Path::new(unified()).join("cgroup.subtree_control"), "+memory").unwrap();
+        let group = Group::new(unified(), "memory");
+        group.set("memory.max", "16M");
+        group
+    };
     let outer = Actor::spawn_in(&["mnt", "pid"]);
     let actor = outer.fork();
     group.set("cgroup.procs", actor.pid().to_string());
@@ -85,7 +99,7 @@ fn out_of_memory() {
 }
 
 fn frozen() {
-    let group = Group::new(UNIFIED, "frozen");
+    let group = Group::new(unified(), "frozen");
     let actor = Actor::spawn_in(&["mnt"]);
     group.set("cgroup.procs", actor.pid().to_string());
     group.set("cgroup.freeze", "1");

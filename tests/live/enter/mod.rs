@@ -3,6 +3,7 @@
 mod confined;
 mod hostile;
 mod limits;
+mod lsm;
 mod pty;
 mod races;
 mod seal;
@@ -23,6 +24,7 @@ pub(super) fn tests() -> Vec<Test> {
         limits::tests(),
         confined::tests(),
         hostile::tests(),
+        lsm::tests(),
         races::tests(),
         terminal::tests(),
         seal::tests(),

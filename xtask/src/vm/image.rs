@@ -1,18 +1,25 @@
-//! The initramfs of a machine: our programs, the modules that they need, and nothing else.
+//! The initramfs of a machine: our programs, the modules that they need, a few programs of the host, and nothing else.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Context;
 use cpio::newc::{Builder, trailer};
 
 use super::kernels::Kernel;
 use crate::artifacts::Programs;
+use crate::run::output;
 
 const DIRECTORY: u32 = 0o040_755;
 const DEVICE: u32 = 0o020_666;
 const PROGRAM: u32 = 0o100_755;
+
+/// What is run in the namespaces of others, and what prepares processes for that: programs of the host.
+const TOOLS: [&str; 12] =
+    ["cat", "env", "false", "id", "ls", "nsenter", "pwd", "readlink", "setpriv", "tail", "true", "uname"];
 
 /// Writes the initramfs for this kernel into a directory. What is in it: see `tests/init/src/main.rs`, which runs there.
 pub(super) fn write(
@@ -25,7 +32,7 @@ pub(super) fn write(
     let path = directory.join(format!("{}.cpio", kernel.file_name()));
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let mut archive = Archive { to: BufWriter::new(file), entries: 0 };
-    for name in ["dev", "proc", "sys", "modules"] {
+    for name in ["dev", "proc", "sys", "modules", "bin", "lib", "lib64"] {
         archive.add(name, DIRECTORY, (0, 0), &[])?;
     }
     // The kernel opens the first one for init before there is any other file system.
@@ -33,6 +40,9 @@ pub(super) fn write(
     archive.add("dev/null", DEVICE, (1, 3), &[])?;
     for (name, from) in [("init", init), ("live", &programs.live), ("lxkns", &programs.lxkns)] {
         archive.add_file(name, from)?;
+    }
+    for (name, from) in tools()? {
+        archive.add_file(&name, &from)?;
     }
     for (n, module) in kernel.modules.iter().enumerate() {
         let name = module.file_name().unwrap_or_default().to_string_lossy();
@@ -44,6 +54,27 @@ pub(super) fn write(
     archive.add("arguments", PROGRAM, (0, 0), arguments.as_bytes())?;
     trailer(archive.to)?.into_inner()?.sync_data()?;
     Ok(path)
+}
+
+/// [`TOOLS`] and the libraries that they load, by where they are in the machine.
+fn tools() -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let find = |name: &str| std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());
+    let mut files = Vec::new();
+    let mut libraries = BTreeSet::new();
+    for name in TOOLS {
+        let file = find(name).with_context(|| format!("there is no {name} for the machines"))?;
+        let loaded = output(Command::new("ldd").arg(&file))?;
+        libraries.extend(loaded.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from));
+        files.push((format!("bin/{name}"), file));
+    }
+    for library in libraries {
+        let name = library.file_name().unwrap_or_default().to_string_lossy();
+        // The loader is where the programs say; the others, where it looks.
+        let directory = if library.starts_with("/lib64") { "lib64" } else { "lib" };
+        files.push((format!("{directory}/{name}"), library));
+    }
+    Ok(files)
 }
 
 struct Archive {
