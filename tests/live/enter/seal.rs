@@ -25,8 +25,8 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-const WITHOUT_MEMORY: &[Need] =
-    &[Root, Need::File("/proc/sys/vm/memfd_noexec"), Program("nsenter"), Program("setpriv")];
+/// `vm.memfd_noexec` is from 6.3.
+const WITHOUT_MEMORY: &[Need] = &[Root, Need::Kernel(6, 3), Program("nsenter"), Program("setpriv")];
 
 /// A copy of the program that can be spoilt, in a directory that everybody can read.
 fn copy(directory: &Path) -> PathBuf {

@@ -11,15 +11,16 @@ use cpio::newc::{Builder, trailer};
 
 use super::kernels::Kernel;
 use crate::artifacts::Programs;
-use crate::run::output;
 
 const DIRECTORY: u32 = 0o040_755;
 const DEVICE: u32 = 0o020_666;
 const PROGRAM: u32 = 0o100_755;
 
 /// What is run in the namespaces of others, and what prepares processes for that: programs of the host.
-const TOOLS: [&str; 12] =
-    ["cat", "env", "false", "id", "ls", "nsenter", "pwd", "readlink", "setpriv", "tail", "true", "uname"];
+const TOOLS: [&str; 21] = [
+    "busybox", "cat", "choom", "env", "false", "id", "ls", "nsenter", "perl", "pwd", "readlink", "seq", "setpriv",
+    "setsid", "sh", "stty", "tail", "true", "tty", "uname", "unshare",
+];
 
 /// Writes the initramfs for this kernel into a directory. What is in it: see `tests/init/src/main.rs`, which runs there.
 pub(super) fn write(
@@ -64,7 +65,9 @@ fn tools() -> anyhow::Result<Vec<(String, PathBuf)>> {
     let mut libraries = BTreeSet::new();
     for name in TOOLS {
         let file = find(name).with_context(|| format!("there is no {name} for the machines"))?;
-        let loaded = output(Command::new("ldd").arg(&file))?;
+        // Of a program that loads none it says so, and fails.
+        let loaded = Command::new("ldd").arg(&file).output().context("cannot run ldd")?;
+        let loaded = String::from_utf8_lossy(&loaded.stdout);
         libraries.extend(loaded.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from));
         files.push((format!("bin/{name}"), file));
     }
