@@ -1,12 +1,13 @@
 //! What a test needs, and what happens where that is missing.
 
+use std::collections::HashMap;
 use std::process::Command;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use lxkns_fixture::probe;
 
 /// Something that a test cannot do without.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Need {
     /// To be root, with the capabilities that go with it.
     Root,
@@ -81,13 +82,17 @@ pub(crate) fn run(tests: Vec<Test>) -> ! {
     // What only an ordinary user can test is for the run as one, and no test that root skips.
     let is_for_this_user =
         |test: &Test| !probe::is_root() || !test.needs.iter().any(|need| matches!(need, Need::Unprivileged));
+    // Each is found out once: many tests start this program again, and some answers take a process.
+    let mut known = HashMap::new();
+    let mut missing = |need: Need| known.entry(need).or_insert_with(|| need.missing()).clone();
     // Under CI, what takes another kernel than this is for the virtual machines.
-    let is_for_another = |need: &Need| need.is_of_the_kernel() && need.missing().is_some();
-    let is_for_this_run = |test: &Test| is_for_this_user(test) && !(is_ci && test.needs.iter().any(is_for_another));
-    let trials = tests.into_iter().filter(is_for_this_run).map(|test| {
+    let mut is_for_another = |need: &Need| is_ci && need.is_of_the_kernel() && missing(*need).is_some();
+    let is_for_this_run = |test: &Test| is_for_this_user(test) && !test.needs.iter().any(&mut is_for_another);
+    let tests: Vec<_> = tests.into_iter().filter(is_for_this_run).collect();
+    let trials = tests.into_iter().map(|test| {
         let Test { name, needs, run } = test;
-        let missing = needs.iter().find_map(|need| Some((need.is_of_the_run(), need.missing()?)));
-        match missing {
+        let lacks = needs.iter().find_map(|&need| Some((need.is_of_the_run(), missing(need)?)));
+        match lacks {
             None => Trial::test(name, move || {
                 run();
                 Ok(())
