@@ -126,7 +126,7 @@ impl Report {
         screen.heading(out, "you")?;
         match &self.caller {
             Some(caller) => write_caller(out, caller)?,
-            None => writeln!(out, " who took the dump is not in it: only the living host knows")?,
+            None => writeln!(out, ": only the living host knows; a dump does not say who took it")?,
         }
         writeln!(out)?;
         screen.heading(out, "helper")?;

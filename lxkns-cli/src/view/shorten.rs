@@ -60,8 +60,8 @@ pub(crate) fn fit(columns: Option<usize>, sentence: impl Fn() -> String) -> Stri
     best
 }
 
-/// A text in so many columns: where it is longer the middle is left out. No number and no name of a namespace is cut, but
-/// left out as a whole: half a number is a lie.
+/// A text in so many columns: where it is longer the middle is left out. No number, no name of a namespace and no byte
+/// that is shown as `\xHH` is cut, but left out as a whole: half a number is a lie.
 pub(crate) fn middle(text: &str, columns: usize) -> Cow<'_, str> {
     middle_with(text, columns, Charset::current().ellipsis())
 }
@@ -120,12 +120,16 @@ fn whole(text: &str) -> Vec<Range<usize>> {
             _ => numbers.push(index..index + 1),
         }
     }
-    names.chain(numbers).collect()
+    // As `escape` writes them.
+    let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+    let is_byte = |range: &Range<usize>| text.as_bytes().get(range.start + 2..range.end).is_some_and(is_hex);
+    let bytes = text.match_indices("\\x").map(|(index, _)| index..index + 4).filter(is_byte);
+    names.chain(bytes).chain(numbers).collect()
 }
 
 /// Where to cut so that nothing of this is: at one end of what would be, or where it was meant to be.
 fn cut(whole: &[Range<usize>], at: usize, to: impl Fn(&Range<usize>) -> usize) -> usize {
-    // Names come first: they have numbers in them.
+    // Numbers come last: the others have some in them.
     whole.iter().find(|range| range.start < at && at < range.end).map_or(at, to)
 }
 
@@ -166,6 +170,10 @@ mod tests {
             ("pid 123456 or so", 9, "pid …r so"),
             ("a number: 123456", 9, "a nu…"),
             ("1234567890", 4, "…"),
+            (r"a \x1b]0;title\x07", 15, r"a \x1b]…tle\x07"),
+            (r"a \x1b]0;title\x07", 9, r"a …\x07"),
+            (r"a \x1b]0;title\x07", 8, "a …"),
+            (r"a \x", 3, r"a…x"),
             ("see net:[4026532281], then go on", 14, "see … go on"),
             ("see net:[4026532281], then go on", 30, "see …, then go on"),
         ] {

@@ -1,11 +1,15 @@
 //! What every view writes of one host, kept in `tests/golden`: piped, and on a narrow and a wide terminal, plain and in
 //! colour. The host is a dump, which [`super::golden_host`] records.
 //!
+//! `diff` compares it with what it is later.
+//!
 //! `BLESS=1` in the environment writes the files anew. A new view takes a line in [`VIEWS`].
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use serde_json::{Value, json};
 
 use super::golden_host::HOST;
 use super::terminal::on_terminal;
@@ -40,6 +44,14 @@ const VIEWS: &[(&str, &str)] = &[
     ("mounts-json", "mounts --json 102"),
     ("caps", "caps -p 103 101"),
     ("caps-json", "caps --json -p 102 103/user"),
+    ("show-net", "show 102/net"),
+    ("show-user", "show 103/user"),
+    ("show-process", "show 103"),
+    ("show-json", "show --json 101/uts"),
+    ("doctor", "doctor"),
+    ("doctor-json", "doctor --json"),
+    ("diff", "diff"),
+    ("diff-json", "diff --json"),
 ];
 
 const GOLDEN: &[Need] = &[HOST, Need::File("/dev/ptmx"), Need::File("/dev/pts/ptmx")];
@@ -63,15 +75,35 @@ fn bless() -> bool {
     std::env::var_os("BLESS").is_some_and(|what| what != "host")
 }
 
-fn command(arguments: &str, color: &str) -> Command {
+fn command(arguments: &str, color: &str, later: &Path) -> Command {
     let mut command = lxkns();
-    command.args(arguments.split(' ')).arg("--from").arg(super::golden_host::file()).arg(format!("--color={color}"));
+    command.args(arguments.split(' ')).arg(format!("--color={color}"));
+    if arguments.starts_with("diff") {
+        command.arg(super::golden_host::file()).arg(later);
+    } else {
+        command.arg("--from").arg(super::golden_host::file());
+    }
     // Neither what this terminal is nor whose it is counts.
     command.env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR").env_remove("COLUMNS");
     command
 }
 
+/// The host a while later: one namespace has gone, another has lost what held it, and the inode number of a third is that
+/// of a new one.
+fn write_later(path: &Path) {
+    let mut dump: Value = serde_json::from_slice(&std::fs::read(super::golden_host::file()).unwrap()).unwrap();
+    let namespaces = dump["namespaces"].as_object_mut().unwrap();
+    namespaces.remove("4026532207").unwrap();
+    namespaces["4026532206"]["holders"] = json!([]);
+    namespaces["4026532212"]["unique-id"] = json!(1020);
+    std::fs::write(path, dump.to_string()).unwrap();
+}
+
 fn golden(name: &str, arguments: &str) {
+    let temporary = crate::live::directory();
+    let later = temporary.path().join("later.json");
+    write_later(&later);
+    let command = |arguments, color| command(arguments, color, &later);
     let piped = run(&mut command(arguments, "never")).text().to_owned();
     let mut text = format!("$ lxkns {arguments} | cat\n{piped}");
     if !(arguments.contains("--json") || arguments.contains("-r ")) {
