@@ -283,7 +283,8 @@ fn signals_and_statuses() {
     let actor = stranger();
     let perl = |program: &str| {
         let mut command = enter(&actor, &["perl", "-e", program]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+        // Where one of these is a terminal, WINCH is for that.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
     };
     for (program, code) in
         [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill 9, $$", 128 + 9), ("kill 15, $$; sleep 9", 143)]

@@ -37,7 +37,7 @@ pub(super) fn run(kernel: &Kernel, initramfs: &Path, directory: &Path) -> anyhow
     // KVM is not for everybody, and where there is one it may be one of a virtual machine, which hangs old kernels.
     command.args(["-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "2048"]);
     command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
-    command.args(["-append", "console=ttyS0 quiet loglevel=4 panic=-1"]);
+    command.args(["-append", "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off norandmaps"]);
     for port in [&console, &report] {
         command.arg("-serial").arg(format!("file:{}", port.display()));
     }
