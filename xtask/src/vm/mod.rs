@@ -24,7 +24,8 @@ use table::Table;
 /// What the table is kept in.
 const DOCUMENT: &str = "docs/kernels.md";
 
-/// How many machines run side by side: each has two processors, and waits much.
+/// How many machines run side by side: each has one processor. With two each they would be slower, as one processor then
+/// waits for the other all the time.
 const SIDE_BY_SIDE: usize = 2;
 
 #[derive(clap::Args, Default)]
