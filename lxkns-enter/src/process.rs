@@ -9,7 +9,7 @@ use lxkns_core::ProcRoot;
 use lxkns_core::model::{NamespaceId, NamespaceType, Pid};
 use lxkns_sys::SharedFd;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::path::Arg;
 use rustix::process::PidfdFlags;
@@ -98,6 +98,11 @@ impl Process {
         let failed = |errno| cannot(self.pid, &format!("open the {ns_type} namespace"), errno);
         match opened {
             Ok(fd) => {
+                // Linux 5.10 gives the directory that the link is in, where it means EACCES.
+                let stat = rustix::fs::fstat(&fd).map_err(failed)?;
+                if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                    return Err(failed(Errno::ACCESS));
+                }
                 let id = identity(&fd).map_err(failed)?;
                 Ok(Some((Arc::new(fd), id)))
             }

@@ -249,6 +249,9 @@ fn another_namespace() {
     let sandboxes = sandboxes();
     let (actor, net) = with_bind_mount();
     let namespace = enter(&sandboxes, &actor);
+    // So that the other one does not get its number.
+    actor.touch("/tmp/kept");
+    actor.bind("/tmp/net", "/tmp/kept");
     actor.umount("/tmp/net");
     let error = namespace.open_namespace(b"/tmp/net", Some(net), LONG).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotWanted, "{error}");
