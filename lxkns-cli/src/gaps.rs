@@ -139,6 +139,8 @@ pub(crate) enum Reason {
     TimedOut,
     /// No path leads there.
     NoPath,
+    /// The helper that goes there cannot be run.
+    NoHelper,
     /// Anything else, by its error number.
     Failed(i32),
 }
@@ -156,6 +158,8 @@ impl Reason {
             GapKind::Unsupported => Self::Kernel,
             GapKind::TimedOut => Self::TimedOut,
             _ if subject == Subject::BindMounted && errno == Errno::NXIO.raw_os_error() => Self::NoPath,
+            // That is what lxkns-mountns calls it; the number alone would say nothing.
+            _ if errno == Errno::NOEXEC.raw_os_error() => Self::NoHelper,
             _ => Self::Failed(errno),
         }
     }
@@ -171,6 +175,10 @@ impl fmt::Display for Reason {
             Self::Kernel => f.write_str("not told by this kernel"),
             Self::TimedOut => f.write_str("not read: no answer in time"),
             Self::NoPath => f.write_str("not readable: no path leads there"),
+            Self::NoHelper => f.write_str(
+                "not read: the helper cannot be run (where vm.memfd_noexec is 2, it must be a file named mntnssandbox \
+                 beside the program)",
+            ),
             Self::Failed(errno) => write!(f, "not read: {}", io::Error::from_raw_os_error(errno)),
         }
     }
@@ -300,7 +308,7 @@ pub(crate) fn and(phrases: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lxkns_core::model::Tid;
+    use lxkns_core::model::{NamespaceId, Tid};
 
     use super::*;
     use crate::testing::{HOME, snapshot};
@@ -370,6 +378,20 @@ mod tests {
                 "mounts of 1 mount namespace not read: Input/output error (os error 5)",
             ]
         );
+    }
+
+    #[test]
+    fn that_nobody_can_go_there_is_explained() {
+        let mut snapshot = snapshot();
+        let gap = |ino| Gap {
+            place: Place::ProcesslessMounts,
+            object: Object::Namespace(NamespaceId { ino, ..HOME }),
+            operation: "x".into(),
+            errno: 8,
+        };
+        snapshot.gaps = vec![gap(1), gap(2)];
+        let told = lines(&snapshot, Places::holding(), Capabilities::all());
+        assert!(matches!(&told[..], [line] if line.starts_with("mounts of 2 mount namespaces not read: the helper")));
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub enum HelperProgram {
     /// The first that there is of: what the environment variable `LXKNS_SANDBOX` names (unless the program runs with
     /// powers that its caller does not have); `mntnssandbox` beside the running program; the same in `../libexec/lxkns`
     /// from there; the copy that this library carries inside. The two in the middle count only if nobody could have put
-    /// them there but root, the caller, and who owns the running program. `PATH` does not count.
+    /// them there but root, who owns the running program, and the caller (unless the program runs with powers that
+    /// its caller does not have), and if they may be run. `PATH` does not count.
     #[default]
     Find,
     /// This file, from the working directory of the moment if the path is relative.
@@ -93,11 +94,13 @@ fn find(variable: Option<OsString>, is_secure: bool, running: &Option<(PathBuf, 
     }
     let found = running.as_ref().and_then(|(program, owner)| {
         let directory = program.parent()?;
-        let trusted = [0, rustix::process::geteuid().as_raw(), *owner];
+        let caller = rustix::process::geteuid().as_raw();
+        // A caller with less power than the program could have put it, or a link to it, beside a helper of their own.
+        let trusted = [0, if is_secure { 0 } else { caller }, *owner];
         [Some(directory.join(NAME)), directory.parent().map(|prefix| prefix.join("libexec/lxkns").join(NAME))]
             .into_iter()
             .flatten()
-            .find(|path| is_trusted(path, &trusted))
+            .find(|path| is_trusted(path, &trusted) && can_be_run(path))
     });
     found.map_or(HelperProgram::Carried, HelperProgram::File)
 }
@@ -114,6 +117,11 @@ fn is_trusted(path: &Path, trusted: &[u32]) -> bool {
     file.is_some_and(|file| is_theirs(&file))
         && above.next().and_then(directory).is_some_and(|directory| is_theirs(&directory))
         && above.all(|path| directory(path).is_some_and(|directory| is_theirs(&directory) || is_sticky(&directory)))
+}
+
+/// Whether this file may be run: not where its file system is mounted `noexec`.
+fn can_be_run(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
 /// The carried copy, in memory that nobody can change any more.
@@ -173,6 +181,13 @@ mod tests {
         assert_eq!(find(None, false, &running), HelperProgram::File(beside.clone()));
         put(&beside, 0o775);
         assert_eq!(find(None, false, &running), HelperProgram::File(below.clone()), "the group can write to it");
+        let of_another = Some((bin.join("lxkns"), 4_000_000_000));
+        assert_eq!(find(None, false, &of_another), HelperProgram::File(beside.clone()));
+        if !rustix::process::geteuid().is_root() {
+            assert_eq!(find(None, true, &of_another), HelperProgram::Carried, "the caller could have put it there");
+        }
+        put(&beside, 0o644);
+        assert_eq!(find(None, false, &running), HelperProgram::File(below.clone()), "it may not be run");
         put(&beside, 0o755);
         fs::set_permissions(&prefix, Permissions::from_mode(0o775)).unwrap();
         assert_eq!(find(None, false, &running), HelperProgram::Carried, "the group can put another directory there");

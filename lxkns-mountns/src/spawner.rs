@@ -14,6 +14,7 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::thread::{CapabilitySet, capabilities, configure_capability_in_ambient_set, set_capabilities};
 
 /// How often to look for ends on kernels that have no pidfds to wait with (before 5.3).
 const LOOK_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
@@ -123,8 +124,24 @@ struct Thread {
     started: u64,
 }
 
+/// Has what this thread starts keep the capabilities that entering takes. A program that has them
+/// from its file (`setcap(8)`) would be the only one; root's go on as they are.
+fn pass_on() {
+    let Ok(mut sets) = capabilities(None) else { return };
+    let taken = CapabilitySet::SYS_ADMIN | CapabilitySet::SYS_CHROOT | CapabilitySet::DAC_READ_SEARCH;
+    sets.inheritable |= sets.permitted & taken;
+    if set_capabilities(None, sets).is_err() {
+        return;
+    }
+    for capability in (sets.permitted & taken).iter() {
+        // Where that is forbidden (securebits), the helper says what it could not do.
+        let _ = configure_capability_in_ambient_set(capability, true);
+    }
+}
+
 impl Thread {
     fn run(mut self) {
+        pass_on();
         loop {
             let mut is_asked = true;
             loop {
