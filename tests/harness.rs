@@ -27,6 +27,8 @@ pub(crate) enum Need {
     Program(&'static str),
     /// AppArmor, and the file system that profiles are loaded through.
     AppArmor,
+    /// That the program under test is static.
+    StaticProgram,
 }
 
 impl Need {
@@ -42,6 +44,7 @@ impl Need {
             Self::File(path) => (std::path::Path::new(path).exists(), path.to_owned()),
             Self::Program(name) => (probe::program_exists(name), format!("the program {name}")),
             Self::AppArmor => (probe::has_apparmor(), "AppArmor".to_owned()),
+            Self::StaticProgram => (probe::is_static(lxkns().get_program()), "a static lxkns".to_owned()),
         };
         (!is_met).then_some(what)
     }
@@ -55,7 +58,7 @@ impl Need {
     /// run otherwise, has the test.
     fn is_of_the_run(self) -> bool {
         match self {
-            Self::Unprivileged | Self::NamespaceType(_) => true,
+            Self::Unprivileged | Self::NamespaceType(_) | Self::StaticProgram => true,
             need if need.is_of_the_kernel() => true,
             Self::Root | Self::File(_) => !probe::is_root() && std::env::var_os("LXKNS_TEST_UNPRIVILEGED").is_some(),
             _ => false,
@@ -85,8 +88,9 @@ pub(crate) fn run(tests: Vec<Test>) -> ! {
     // Each is found out once: many tests start this program again, and some answers take a process.
     let mut known = HashMap::new();
     let mut missing = |need: Need| known.entry(need).or_insert_with(|| need.missing()).clone();
-    // Under CI, what takes another kernel than this is for the virtual machines.
-    let mut is_for_another = |need: &Need| is_ci && need.is_of_the_kernel() && missing(*need).is_some();
+    // Under CI, what takes another kernel than this is for the virtual machines, and a static program is for `dist`.
+    let is_for_others = |need: Need| need.is_of_the_kernel() || need == Need::StaticProgram;
+    let mut is_for_another = |need: &Need| is_ci && is_for_others(*need) && missing(*need).is_some();
     let is_for_this_run = |test: &Test| is_for_this_user(test) && !test.needs.iter().any(&mut is_for_another);
     let tests: Vec<_> = tests.into_iter().filter(is_for_this_run).collect();
     let trials = tests.into_iter().map(|test| {

@@ -11,6 +11,7 @@ mod kernel_lists;
 mod lsns;
 mod mountns;
 mod mounts;
+mod one_file;
 mod places;
 mod processes;
 mod processless;
@@ -44,6 +45,7 @@ pub(crate) fn tests() -> Vec<Test> {
         mounts::tests(),
         cli::tests(),
         enter::tests(),
+        one_file::tests(),
     ]
     .into_iter()
     .flatten()

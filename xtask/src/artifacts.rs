@@ -28,26 +28,42 @@ pub(crate) fn live_tests() -> anyhow::Result<Programs> {
 
 /// Builds the live tests, and the first process of a virtual machine, to run where there is nothing else.
 pub(crate) fn static_programs() -> anyhow::Result<(Programs, PathBuf)> {
-    // With a target named, the flags are not for build scripts and procedural macros, which cannot be linked so.
-    let host = output(Command::new("rustc").arg("-vV"))?;
-    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc does not name its host")?;
-    let mut build = cargo(["build", "--package", PROGRAM, "--package", INIT, "--bins", "--test", LIVE, "--profile=vm"]);
-    // In a directory of its own: other flags would have all else built anew.
-    build.args(["--target", host, "--target-dir", "target/vm"]).env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
-    let messages = messages(&mut build)?;
+    let messages = built_static(&["--package", PROGRAM, "--package", INIT, "--bins", "--test", LIVE])?;
     Ok((programs(&messages)?, executable(&messages, "bin", INIT)?))
+}
+
+/// Builds the first process of a virtual machine alone.
+pub(crate) fn static_init() -> anyhow::Result<PathBuf> {
+    executable(&built_static(&["--package", INIT, "--bins"])?, "bin", INIT)
+}
+
+fn built_static(what: &[&str]) -> anyhow::Result<String> {
+    // With a target named, the flags are not for build scripts and procedural macros, which cannot be linked so.
+    let mut build = cargo(["build", "--profile=vm"]);
+    build.args(what).args(["--target", &host()?]);
+    // In a directory of its own: other flags would have all else built anew.
+    build.args(["--target-dir", "target/vm"]).env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    messages(&mut build)
+}
+
+/// The target that this host is.
+pub(crate) fn host() -> anyhow::Result<String> {
+    let version = output(Command::new("rustc").arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc does not name its host")?.to_owned())
 }
 
 fn programs(messages: &str) -> anyhow::Result<Programs> {
     Ok(Programs { live: executable(messages, "test", LIVE)?, lxkns: executable(messages, "bin", PROGRAM)? })
 }
 
-fn messages(build: &mut Command) -> anyhow::Result<String> {
+/// Builds, and returns what cargo says of it.
+pub(crate) fn messages(build: &mut Command) -> anyhow::Result<String> {
     output(build.args(["--locked", "--message-format=json-render-diagnostics"]))
 }
 
 /// The executable of one target among the messages of cargo.
-fn executable(messages: &str, kind: &str, name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn executable(messages: &str, kind: &str, name: &str) -> anyhow::Result<PathBuf> {
     for message in messages.lines() {
         let message: serde_json::Value = serde_json::from_str(message).context("cargo's message is not JSON")?;
         let target = &message["target"];

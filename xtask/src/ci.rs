@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::run::{cargo, run};
-use crate::{bench, licences, man, test, tidy, vm};
+use crate::{api, bench, dist, licences, man, test, tidy, vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -18,16 +18,19 @@ pub(crate) struct Args {
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
 /// The quick ones first: who made a slip wants to know soon.
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 14] = [
     ("fmt", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("licences", licences::run),
     ("clippy", clippy),
     ("doc", doc),
+    ("api", api::run),
     ("fuzz", fuzz),
     ("man", man::smoke),
     ("bench", bench::smoke),
     ("vm", vm::all),
+    ("dist", dist::all),
+    ("packages", api::packages),
     ("doctest", test::doc_tests),
     // Last, so that the count of tests is what closes the output.
     ("test", test::suite),

@@ -23,14 +23,7 @@ const ALLOWED: [&str; 11] = [
 ];
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    let text = output(&mut cargo([
-        "metadata",
-        "--all-features",
-        "--format-version=1",
-        "--locked",
-        "--filter-platform=x86_64-unknown-linux-gnu",
-    ]))?;
-    let metadata: Value = serde_json::from_str(&text).context("cargo metadata is not JSON")?;
+    let metadata = metadata("x86_64-unknown-linux-gnu")?;
     let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
     let problems: Vec<String> = packages.iter().filter_map(problem).collect();
     for problem in &problems {
@@ -41,6 +34,13 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     println!("{} packages", packages.len());
     Ok(())
+}
+
+/// All packages that programs for this target can be made of, and how they depend on each other.
+pub(crate) fn metadata(target: &str) -> anyhow::Result<Value> {
+    let mut metadata = cargo(["metadata", "--all-features", "--format-version=1", "--locked"]);
+    let text = output(metadata.arg(format!("--filter-platform={target}")))?;
+    serde_json::from_str(&text).context("cargo metadata is not JSON")
 }
 
 fn problem(package: &Value) -> Option<String> {

@@ -2,11 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
 mod artifacts;
 mod bench;
 mod ci;
+mod debian;
+mod dist;
 mod licences;
 mod man;
+mod release;
 mod run;
 mod rust_text;
 mod test;
@@ -29,6 +33,12 @@ enum Task {
     Bench(bench::Args),
     /// The live tests on other kernels, in virtual machines; and a table of what each kernel gives
     Vm(vm::Args),
+    /// Builds what is given to people: a static program, packages, sums
+    Dist(dist::Args),
+    /// Compares what the libraries have that is public with what was kept; BLESS=1 keeps it
+    Api,
+    /// Says whether this tree can be released, and what that would take
+    Release(release::Args),
     /// Writes the man pages
     Man(man::Args),
     /// Checks the tree against its own rules
@@ -54,6 +64,9 @@ fn task(task: Task) -> anyhow::Result<()> {
         Task::Test => test::all(),
         Task::Bench(args) => bench::run(&args),
         Task::Vm(args) => vm::run(&args),
+        Task::Dist(args) => dist::run(&args),
+        Task::Api => api::run(),
+        Task::Release(args) => release::run(&args),
         Task::Man(args) => man::run(&args),
         Task::Tidy => tidy::run(),
         Task::Licences => licences::run(),

@@ -55,6 +55,23 @@ pub(crate) fn doc_tests() -> anyhow::Result<()> {
     run(&mut cargo(["test", "--doc", "--workspace", "--all-features", "--locked"]))
 }
 
+/// The tests that see a program from outside, with one that was built elsewhere.
+pub(crate) fn of_program(program: &Path) -> anyhow::Result<()> {
+    let live = crate::artifacts::live_tests()?.live;
+    let package = std::env::current_dir()?.join("lxkns-cli");
+    let mut failed = 0;
+    for group in ["cli::", "one_file::"] {
+        let mut command = Command::new(&live);
+        command.arg(group).current_dir(&package).env("CARGO_MANIFEST_DIR", &package);
+        command.env("LXKNS_BIN", std::path::absolute(program)?);
+        let counts = counted(&mut command)?;
+        ensure!(counts.passed > 0, "no test of {group} ran");
+        failed += counts.failed;
+    }
+    ensure!(failed == 0, "{failed} tests failed");
+    Ok(())
+}
+
 /// The live tests as a user without any privilege, from a directory that such a user can read.
 fn unprivileged() -> anyhow::Result<Counts> {
     let built = crate::artifacts::live_tests()?;

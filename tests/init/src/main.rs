@@ -5,6 +5,10 @@
 //! program under test as `/lxkns`, kernel modules as `/modules/N-NAME`, programs of the host with their libraries in
 //! `/bin`, `/lib` and `/lib64`, and in `/arguments` the arguments of the test program, one a line.
 //! The machine's first serial port is the kernel's; all that the tests print goes to the second.
+//!
+//! Without a `/live` the machine is one that has nothing but `/lxkns` and `/proc`. Then each line of `/arguments` has the
+//! arguments of one run of that, and `{mnt}` and `{net}` stand for a mount namespace without processes, and for a network
+//! namespace that only a bind mount in there keeps.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +21,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
+use lxkns_fixture::Actor;
 use rustix::mount::{MountFlags, mount, mount_move};
 use rustix::system::{RebootCommand, reboot};
 
@@ -26,6 +31,7 @@ const REPORT: &str = "/dev/ttyS1";
 const NOBODY: u32 = 65534;
 
 fn main() {
+    lxkns_fixture::run_if_actor();
     if std::process::id() != 1 {
         eprintln!("lxkns-test-init: this is for a virtual machine's first process");
         std::process::exit(2);
@@ -40,6 +46,9 @@ fn main() {
 }
 
 fn run() -> anyhow::Result<()> {
+    if !Path::new("/live").exists() {
+        return run_one_file();
+    }
     file_systems("/").context("cannot mount the kernel's file systems")?;
     modules().context("cannot load the modules")?;
     new_root().context("cannot change to a root that is not the initramfs")?;
@@ -68,6 +77,34 @@ fn run() -> anyhow::Result<()> {
         }
         let ended = run_live(&report, &arguments, id)?;
         writeln!(report, "== {name}: {ended}")?;
+    }
+    Ok(())
+}
+
+/// Runs the only program there is.
+fn run_one_file() -> anyhow::Result<()> {
+    mount("proc", "/proc", "proc", MountFlags::empty(), c"").context("cannot mount /proc")?;
+    let mut report = File::options().write(true).open(REPORT).with_context(|| format!("cannot open {REPORT}"))?;
+    lxkns_fixture::probe::pin_to_one_cpu()?;
+    // Nothing of the kernel's file systems is in the way there, and all is gone from sight here.
+    let holder = Actor::spawn_in(&["mnt"]);
+    holder.mount("tmpfs", "/dev");
+    let inside = holder.fork();
+    inside.unshare(&["mnt", "net"]);
+    inside.make_mounts_private();
+    inside.touch("/dev/net");
+    inside.bind("/proc/self/ns/net", "/dev/net");
+    let (mnt, net) = (inside.ns_inode("mnt").to_string(), inside.ns_inode("net").to_string());
+    holder.give_fd(inside.open_ns("mnt"));
+    drop(inside);
+    let arguments = fs::read_to_string("/arguments").context("cannot read the arguments")?;
+    for line in arguments.lines() {
+        let mut command = Command::new("/lxkns");
+        command.args(line.replace("{mnt}", &mnt).replace("{net}", &net).split_whitespace()).env_clear();
+        command.stdin(Stdio::null()).stdout(report.try_clone()?).stderr(report.try_clone()?);
+        writeln!(report, "== {line}")?;
+        let ended = command.status().map_or_else(|error| error.to_string(), |status| status.to_string());
+        writeln!(report, "== {line}: {ended}")?;
     }
     Ok(())
 }

@@ -71,6 +71,22 @@ pub(super) fn write(
     Ok(path)
 }
 
+/// Writes an initramfs in which there is one program, and what starts it with these arguments.
+pub(super) fn write_one_file(init: &Path, program: &Path, arguments: &str, path: &Path) -> anyhow::Result<()> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let mut archive = Archive { to: BufWriter::new(file), entries: 0 };
+    for name in ["dev", "proc"] {
+        archive.add(name, DIRECTORY, (0, 0), &[])?;
+    }
+    for (name, number) in [("dev/console", (5, 1)), ("dev/null", (1, 3)), ("dev/ttyS1", (4, 65))] {
+        archive.add(name, DEVICE, number, &[])?;
+    }
+    archive.add_file("init", init)?;
+    archive.add_file("lxkns", program)?;
+    archive.add("arguments", PROGRAM, (0, 0), arguments.as_bytes())?;
+    Ok(trailer(archive.to)?.into_inner()?.sync_data()?)
+}
+
 /// [`TOOLS`] and the libraries that they load, by where they are in the machine.
 fn tools() -> anyhow::Result<Vec<(String, PathBuf)>> {
     let path = std::env::var_os("PATH").unwrap_or_default();

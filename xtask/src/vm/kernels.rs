@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 
+use crate::debian;
 use crate::run::{output, run};
 
 /// What CI tries.
@@ -44,7 +45,7 @@ impl Kernel {
 
 /// Debian's kernels of these versions, fetched where they are not in the cache.
 pub(super) fn of_debian(versions: &[&str]) -> anyhow::Result<Vec<Kernel>> {
-    let cache = cache()?;
+    let cache = debian::cache("lxkns-kernels")?;
     let missing: Vec<&str> = versions.iter().copied().filter(|version| !cache.join(version).exists()).collect();
     if !missing.is_empty() {
         let apt = Apt::new(&cache)?;
@@ -54,14 +55,6 @@ pub(super) fn of_debian(versions: &[&str]) -> anyhow::Result<Vec<Kernel>> {
         }
     }
     versions.iter().map(|version| unpacked(version, &cache.join(version))).collect()
-}
-
-fn cache() -> anyhow::Result<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let cache = cache.context("neither XDG_CACHE_HOME nor HOME is set")?.join("lxkns-kernels");
-    fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
-    Ok(cache)
 }
 
 /// What [`Apt::fetch`] has left in a directory.
@@ -81,19 +74,10 @@ struct Apt {
 
 impl Apt {
     fn new(cache: &Path) -> anyhow::Result<Self> {
-        let mirrors = output(Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)"]))
-            .context("without apt, name a kernel with --kernel")?;
-        let mirror = |archive: &str| {
-            let found = mirrors.lines().find(|uri| uri.trim_end_matches('/').ends_with(archive));
-            found.with_context(|| {
-                format!(
-                    "apt knows no mirror of {archive} (after `apt-get update` it may): or name a kernel with --kernel"
-                )
-            })
-        };
         let mut sources = String::new();
         for (suite, is_security) in SUITES {
-            let mirror = mirror(if is_security { "/debian-security" } else { "/debian" })?;
+            let mirror = debian::mirror(if is_security { "/debian-security" } else { "/debian" })
+                .context("name a kernel with --kernel")?;
             sources += &format!("deb [arch=amd64 signed-by={KEYRING}] {mirror} {suite} main\n");
         }
         let root = cache.join("apt");

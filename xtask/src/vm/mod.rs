@@ -6,6 +6,7 @@
 mod image;
 mod kernels;
 mod machine;
+pub(crate) mod one_file;
 mod report;
 mod table;
 
@@ -42,12 +43,18 @@ pub(crate) struct Args {
     /// Only tests whose names contain this
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    /// No tests, but this static program in a machine that has nothing else
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["versions", "kernel", "only"])]
+    one_file: Option<PathBuf>,
     /// Print all that the tests print
     #[arg(long)]
     verbose: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(program) = &args.one_file {
+        return one_file::check(program);
+    }
     machine::can_run()?;
     let mut kernels: Vec<_> = args.kernel.iter().map(|path| Kernel::of_file(path, &args.module)).collect();
     let versions: Vec<&str> = match (&args.versions[..], &args.kernel[..]) {

@@ -1,0 +1,127 @@
+//! `cargo xtask api`: what the libraries promise to those who embed them, kept as text, so that a change of it is seen
+//! and meant. `BLESS=1` writes it anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::run::{cargo, output, run as run_command};
+
+/// Where it is kept.
+const DIRECTORY: &str = "xtask/public-api";
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let bless = std::env::var_os("BLESS").is_some();
+    let mut changed = Vec::new();
+    for library in libraries()? {
+        let kept = Path::new(DIRECTORY).join(format!("{library}.txt"));
+        let (is, was) = (api(&library)?, fs::read_to_string(&kept).unwrap_or_default());
+        if bless {
+            fs::create_dir_all(DIRECTORY)?;
+            fs::write(&kept, is).with_context(|| format!("cannot write {}", kept.display()))?;
+        } else if is != was {
+            differences(&was, &is).for_each(|line| println!("{library}: {line}"));
+            changed.push(library);
+        }
+    }
+    ensure!(changed.is_empty(), "the API of {} has changed; BLESS=1 keeps it so", changed.join(", "));
+    Ok(())
+}
+
+/// The libraries that are published, so that others depend on them before those that do.
+pub(crate) fn libraries() -> anyhow::Result<Vec<String>> {
+    let metadata = output(&mut cargo(["metadata", "--no-deps", "--format-version=1", "--locked"]))?;
+    let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata is not JSON")?;
+    let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
+    Ok(libraries_of(packages))
+}
+
+fn libraries_of(packages: &[Value]) -> Vec<String> {
+    let is_library = |package: &&Value| {
+        let mut kinds =
+            package["targets"].as_array().into_iter().flatten().filter_map(|target| target["kind"].as_array());
+        // An empty list says `publish = false`.
+        package["publish"].is_null() && kinds.any(|kinds| kinds.iter().any(|kind| kind == "lib"))
+    };
+    let mut rest: Vec<&Value> = packages.iter().filter(is_library).collect();
+    let mut libraries: Vec<String> = Vec::new();
+    while !rest.is_empty() {
+        let names: Vec<&str> = rest.iter().filter_map(|package| package["name"].as_str()).collect();
+        let waits = |package: &Value| {
+            let mut dependencies = package["dependencies"].as_array().into_iter().flatten();
+            dependencies.any(|dependency| {
+                dependency["kind"] != "dev" && dependency["name"].as_str().is_some_and(|name| names.contains(&name))
+            })
+        };
+        let (later, next): (Vec<&Value>, Vec<&Value>) = rest.iter().copied().partition(|package| waits(package));
+        if next.is_empty() {
+            // They depend on each other, which cargo refuses.
+            break;
+        }
+        libraries.extend(next.iter().filter_map(|package| Some(package["name"].as_str()?.to_owned())));
+        rest = later;
+    }
+    libraries
+}
+
+/// What a library has that is public, a line for each.
+fn api(library: &str) -> anyhow::Result<String> {
+    let mut rustdoc = cargo(["rustdoc", "--quiet", "--locked", "--package", library, "--lib"]);
+    rustdoc.args(["--target-dir", "target/api", "--", "-Zunstable-options", "--output-format=json"]);
+    // The form has not been declared stable. That is no danger to what is built, of which this is no part; and a
+    // compiler with another form says so below.
+    run_command(rustdoc.env("RUSTC_BOOTSTRAP", "1"))?;
+    let json = PathBuf::from(format!("target/api/doc/{}.json", library.replace('-', "_")));
+    let api = public_api::Builder::from_rustdoc_json(&json).omit_blanket_impls(true).omit_auto_trait_impls(true);
+    let api = api.build().with_context(|| format!("cannot read {} (is it of another compiler?)", json.display()))?;
+    Ok(api.items().map(|item| format!("{item}\n")).collect())
+}
+
+/// The lines that have gone, and those that have come.
+fn differences<'a>(was: &'a str, is: &'a str) -> impl Iterator<Item = String> + 'a {
+    let gone = was.lines().filter(move |line| !is.lines().any(|other| other == *line)).map(|line| format!("- {line}"));
+    let come = is.lines().filter(move |line| !was.lines().any(|other| other == *line)).map(|line| format!("+ {line}"));
+    gone.chain(come)
+}
+
+/// That each library can be published: it is packed, and what was packed is built.
+pub(crate) fn packages() -> anyhow::Result<()> {
+    let mut package =
+        cargo(["package", "--quiet", "--locked", "--allow-dirty", "--target-dir", "target/package-check"]);
+    for library in libraries()? {
+        package.args(["--package", &library]);
+    }
+    run_command(&mut package)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_come_after_what_they_depend_on() {
+        let package = |name: &str, kind: &str, publish: Value, dependencies: &[&str]| {
+            let dependencies: Vec<Value> =
+                dependencies.iter().map(|name| serde_json::json!({ "name": name, "kind": null })).collect();
+            serde_json::json!({
+                "name": name, "publish": publish, "targets": [{ "kind": [kind] }], "dependencies": dependencies,
+            })
+        };
+        let packages = [
+            package("top", "lib", Value::Null, &["middle", "serde"]),
+            package("middle", "lib", Value::Null, &["low"]),
+            package("command", "bin", Value::Null, &["top"]),
+            package("fixture", "lib", serde_json::json!([]), &[]),
+            package("low", "lib", Value::Null, &[]),
+        ];
+        assert_eq!(libraries_of(&packages), ["low", "middle", "top"]);
+    }
+
+    #[test]
+    fn what_has_gone_and_what_has_come_is_named() {
+        let found: Vec<_> = differences("a\nb\n", "b\nc\n").collect();
+        assert_eq!(found, ["- a", "+ c"]);
+    }
+}

@@ -1,0 +1,147 @@
+//! The programs that are given to people, and what must be true of them.
+
+use std::env;
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+
+use crate::artifacts::{executable, messages};
+use crate::run::{cargo, output};
+
+/// `lxkns` is copied to hosts that have little room.
+const MOST_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What was built.
+pub(super) struct Programs {
+    pub(super) lxkns: PathBuf,
+    pub(super) mntnssandbox: PathBuf,
+}
+
+/// Builds both programs from the source in `workspace` into a target directory.
+fn build(target: &str, workspace: &Path, target_dir: &Path) -> anyhow::Result<Programs> {
+    // A target that is named, though it may be the host's: flags are then not for build scripts and procedural macros,
+    // which cannot be linked so.
+    let mut build = cargo(["build", "--package", "lxkns", "--package", "mntnssandbox", "--bins", "--profile=dist"]);
+    build.args(["--target", target]).arg("--target-dir").arg(target_dir).current_dir(workspace);
+    let mut flags = b"-Ctarget-feature=+crt-static".to_vec();
+    for (from, to) in builders_paths(workspace, target_dir)? {
+        // Between flags: a path can have blanks in it.
+        flags.push(0x1f);
+        flags.extend_from_slice(b"--remap-path-prefix=");
+        flags.extend_from_slice(from.as_os_str().as_bytes());
+        flags.extend_from_slice(format!("={to}").as_bytes());
+    }
+    build.env("CARGO_ENCODED_RUSTFLAGS", std::ffi::OsString::from_vec(flags));
+    let messages = messages(&mut build)?;
+    Ok(Programs {
+        lxkns: executable(&messages, "bin", "lxkns")?,
+        mntnssandbox: executable(&messages, "bin", "mntnssandbox")?,
+    })
+}
+
+/// The directories of who builds, and what is written in a program instead. Of those that fit, the last one counts.
+fn builders_paths(workspace: &Path, target_dir: &Path) -> anyhow::Result<[(PathBuf, &'static str); 4]> {
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo_home = cargo_home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    Ok([
+        (cargo_home.context("neither CARGO_HOME nor HOME is set")?, "cargo"),
+        (PathBuf::from(sysroot.trim_end()), "rust"),
+        (workspace.canonicalize()?, "lxkns"),
+        (std::path::absolute(target_dir)?, "target"),
+    ])
+}
+
+/// Builds what is given away, and checks it.
+pub(super) fn checked(target: &str) -> anyhow::Result<Programs> {
+    let libraries = output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]))?;
+    ensure!(
+        Path::new(libraries.trim_end()).exists(),
+        "the standard library of {target} is not installed (`rustup target add {target}` does that)"
+    );
+    let (workspace, target_dir) = (env::current_dir()?, Path::new("target/dist-build"));
+    let programs = build(target, &workspace, target_dir)?;
+    let paths = builders_paths(&workspace, target_dir)?.map(|(path, _)| path);
+    for program in [&programs.lxkns, &programs.mntnssandbox] {
+        let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+        ensure!(!needs_others(program)?, "{} is not static", program.display());
+        if let Some(path) = paths.iter().find(|path| contains(&bytes, path.as_os_str().as_bytes())) {
+            bail!("{} has {} in it, a path of this machine", program.display(), path.display());
+        }
+        println!("{}: {} bytes", program.file_name().unwrap_or_default().display(), bytes.len());
+    }
+    let size = fs::metadata(&programs.lxkns)?.len();
+    ensure!(size <= MOST_BYTES, "lxkns has {size} bytes, more than {MOST_BYTES}");
+    Ok(programs)
+}
+
+/// Builds the same tree once more, elsewhere, and compares.
+pub(super) fn is_reproducible(target: &str, first: &Programs) -> anyhow::Result<()> {
+    let elsewhere = tempfile::Builder::new().prefix("lxkns-dist-").tempdir()?;
+    let workspace = elsewhere.path().join("another/source");
+    copy_tree(&workspace)?;
+    let second = build(target, &workspace, &elsewhere.path().join("build"))?;
+    for (one, other) in [(&first.lxkns, &second.lxkns), (&first.mntnssandbox, &second.mntnssandbox)] {
+        ensure!(fs::read(one)? == fs::read(other)?, "{} is another when it is built elsewhere", one.display());
+    }
+    println!("the same when built elsewhere");
+    Ok(())
+}
+
+/// Copies all that belongs to this tree, committed or not.
+fn copy_tree(to: &Path) -> anyhow::Result<()> {
+    let files = output(Command::new("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]))?;
+    for file in files.split_terminator('\0').filter(|file| Path::new(file).exists()) {
+        let copy = to.join(file);
+        fs::create_dir_all(copy.parent().context("it is below the root")?)?;
+        fs::copy(file, &copy).with_context(|| format!("cannot copy {file}"))?;
+    }
+    Ok(())
+}
+
+/// Whether a program needs a loader or libraries.
+fn needs_others(program: &Path) -> anyhow::Result<bool> {
+    let mut readelf = Command::new("readelf");
+    let headers = output(readelf.args(["--program-headers", "--dynamic", "--wide"]).arg(program).env("LC_ALL", "C"))
+        .context("binutils has it")?;
+    Ok(headers.contains("INTERP") || headers.contains("(NEEDED)"))
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// A file that can be run, copied.
+pub(super) fn install(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
+    Ok(fs::set_permissions(to, fs::Permissions::from_mode(0o755))?)
+}
+
+/// A program that writes its man pages and completions here: the one that was built, if this host can run it.
+pub(super) fn writer(target: &str, host: &str, programs: &Programs) -> anyhow::Result<PathBuf> {
+    if target == host {
+        return Ok(programs.lxkns.clone());
+    }
+    let mut build = cargo(["build", "--package", "lxkns", "--bins"]);
+    executable(&messages(&mut build)?, "bin", "lxkns")
+}
+
+/// Removes what an earlier run has left.
+pub(super) fn fresh(directory: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", directory.display()));
+        }
+        _ => fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?,
+    }
+    Ok(())
+}
+
+/// Compresses a file as it lies in a package, without a name or time in it.
+pub(super) fn gzip(path: &Path) -> anyhow::Result<()> {
+    output(Command::new("gzip").args(["--best", "--no-name", "--force"]).arg(path)).map(drop)
+}

@@ -1,0 +1,102 @@
+//! The packages, proven: they install into fresh roots, and leave nothing behind when they are removed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+
+use super::{Release, roots};
+use crate::run::{output, run};
+
+/// Checks each of the packs.
+pub(super) fn check(release: &Release, packs: &[PathBuf]) -> anyhow::Result<()> {
+    ensure!(rustix::process::geteuid().is_root(), "packages are installed by root");
+    for pack in packs {
+        match pack.extension().and_then(|extension| extension.to_str()) {
+            Some("deb") => deb(release, pack)?,
+            Some("rpm") => rpm(release, pack)?,
+            Some("zst") => tar(release, pack)?,
+            _ => bail!("nobody checks {}", pack.display()),
+        }
+    }
+    Ok(())
+}
+
+fn deb(release: &Release, pack: &Path) -> anyhow::Result<()> {
+    // An error fails it; what else it says is there to be read.
+    run(Command::new("lintian").args(["--fail-on", "error", "--allow-root", "--tag-display-limit", "0"]).arg(pack))
+        .context("Debian has lintian")?;
+    const OWN: [&str; 2] = ["var/lib/dpkg", "var/log"];
+    let root = roots::debian()?;
+    let before = roots::paths(root.path(), &OWN)?;
+    fs::copy(pack, root.path().join("lxkns.deb"))?;
+    let dpkg = |args: &[&str]| {
+        let mut chroot = Command::new("chroot");
+        chroot.arg(root.path()).arg("dpkg").args(args);
+        chroot
+    };
+    run(&mut dpkg(&["--install", "/lxkns.deb"]))?;
+    fs::remove_file(root.path().join("lxkns.deb"))?;
+    let wrong = output(&mut dpkg(&["--verify", "lxkns"]))?;
+    ensure!(wrong.is_empty(), "files are not as they were packed: {wrong}");
+    roots::has_programs(root.path(), &release.version)?;
+    run(&mut dpkg(&["--purge", "lxkns"]))?;
+    same(&before, &roots::paths(root.path(), &OWN)?)
+}
+
+fn rpm(release: &Release, pack: &Path) -> anyhow::Result<()> {
+    const OWN: [&str; 1] = ["var/lib/rpm"];
+    // Nothing is there, and nothing but rpm's own promises is asked for.
+    let root = tempfile::Builder::new().prefix("lxkns-root-").tempdir()?;
+    fs::create_dir_all(root.path().join("var/lib/rpm"))?;
+    let rpm = |args: &[&str]| {
+        let mut rpm = Command::new("rpm");
+        rpm.arg("--root").arg(root.path()).args(["--dbpath", "/var/lib/rpm"]).args(args);
+        rpm
+    };
+    run(&mut rpm(&["--initdb"]))?;
+    let before = roots::paths(root.path(), &OWN)?;
+    // Debian's rpm would rather not: its own packages are dpkg's.
+    let pack = pack.canonicalize()?;
+    run(rpm(&["--install", "--force-debian"]).arg(&pack))?;
+    run(&mut rpm(&["--verify", "lxkns"]))?;
+    roots::has_programs(root.path(), &release.version)?;
+    run(&mut rpm(&["--erase", "--force-debian", "lxkns"]))?;
+    let after = roots::paths(root.path(), &OWN)?;
+    // Directories that every host has, and no package owns.
+    let shared = |path: &&PathBuf| !path.to_string_lossy().contains("lxkns") && root.path().join(path).is_dir();
+    same(&before, &after.iter().filter(|path| before.contains(path) || !shared(path)).cloned().collect::<Vec<_>>())
+}
+
+fn tar(release: &Release, pack: &Path) -> anyhow::Result<()> {
+    let root = tempfile::Builder::new().prefix("lxkns-root-").tempdir()?;
+    run(Command::new("tar").arg("--extract").arg("--file").arg(pack).arg("--directory").arg(root.path()))?;
+    let directory = root.path().join(format!("lxkns-{}-{}", release.version, release.target));
+    for file in ["lxkns", "mntnssandbox"] {
+        let (packed, loose) = (fs::read(directory.join(file))?, fs::read(release.loose.join(file))?);
+        ensure!(packed == loose, "{file} is another in {}", pack.display());
+    }
+    Ok(())
+}
+
+/// What was there before a package came is there after it has gone, and nothing else.
+fn same(before: &[PathBuf], after: &[PathBuf]) -> anyhow::Result<()> {
+    let left: Vec<_> = after.iter().filter(|path| !before.contains(path)).collect();
+    let lost: Vec<_> = before.iter().filter(|path| !after.contains(path)).collect();
+    ensure!(left.is_empty() && lost.is_empty(), "a package that was removed has left {left:?} and taken {lost:?}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_and_what_is_lost_are_named() {
+        let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+        same(&paths(&["a", "b"]), &paths(&["a", "b"])).unwrap();
+        let error = same(&paths(&["a", "b"]), &paths(&["b", "c"])).unwrap_err().to_string();
+        assert!(error.contains(r#"left ["c"]"#) && error.contains(r#"taken ["a"]"#), "{error}");
+    }
+}
