@@ -143,6 +143,7 @@ fn arguments(command: &str, processless: &Processless) -> Vec<String> {
         "mounts" => &[&mnt],
         "busy" => &["/proc"],
         "completions" => &["bash"],
+        "enter" => &[&net, "--", "/lxkns", "ls"],
         _ => &["--help"],
     };
     [command].iter().chain(arguments).map(|&argument| argument.to_owned()).collect()

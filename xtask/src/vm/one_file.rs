@@ -15,7 +15,7 @@ const KERNEL: &str = "5.10";
 const KNOWN: &str = "ls --json -o +ONS";
 
 /// What is run. `{mnt}` and `{net}`: see `tests/init/src/main.rs`.
-const RUNS: [&str; 11] = [
+const RUNS: [&str; 16] = [
     KNOWN,
     "ls",
     "tree --owned",
@@ -24,7 +24,12 @@ const RUNS: [&str; 11] = [
     "mounts mnt:{mnt}",
     "busy /proc",
     "caps -p 1 net:{net}",
+    "show net:{net}",
+    "show 1",
+    "doctor",
     "dump",
+    "enter net:{net} -- /lxkns ls",
+    "enter --tools host net:{net} -- /lxkns ls",
     "completions bash",
     "--version",
 ];
