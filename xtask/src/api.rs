@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
+use crate::artifacts;
 use crate::run::{cargo, output, run as run_command};
 
 /// Where it is kept.
@@ -88,12 +89,36 @@ fn differences<'a>(was: &'a str, is: &'a str) -> impl Iterator<Item = String> + 
 
 /// That each library can be published: it is packed, and what was packed is built.
 pub(crate) fn packages() -> anyhow::Result<()> {
-    let mut package =
-        cargo(["package", "--quiet", "--locked", "--allow-dirty", "--target-dir", "target/package-check"]);
+    const TARGET: &str = "target/package-check";
+    // What is packed counts as published, so that cargo takes all it has of the same version for the same.
+    artifacts::fresh(Path::new(TARGET))?;
+    let mut package = cargo(["package", "--quiet", "--locked", "--allow-dirty", "--target-dir", TARGET]);
     for library in libraries()? {
+        forget_packed(&library)?;
         package.args(["--package", &library]);
     }
     run_command(&mut package)
+}
+
+/// Removes what cargo has unpacked of it, beside what it has fetched.
+fn forget_packed(library: &str) -> anyhow::Result<()> {
+    let Ok(registries) = fs::read_dir(artifacts::cargo_home()?.join("registry/src")) else { return Ok(()) };
+    for registry in registries {
+        let registry = registry?;
+        // Those of the hosts that it fetches from begin with the host's name.
+        if !registry.file_name().as_encoded_bytes().starts_with(b"-") {
+            continue;
+        }
+        for package in fs::read_dir(registry.path())? {
+            let package = package?;
+            let name = package.file_name().into_string().unwrap_or_default();
+            let version = name.strip_prefix(library).and_then(|rest| rest.strip_prefix('-'));
+            if version.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit())) {
+                fs::remove_dir_all(package.path())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

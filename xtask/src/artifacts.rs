@@ -46,6 +46,13 @@ fn built_static(what: &[&str]) -> anyhow::Result<String> {
     messages(&mut build)
 }
 
+/// Where cargo keeps what it fetches.
+pub(crate) fn cargo_home() -> anyhow::Result<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    home.context("neither CARGO_HOME nor HOME is set")
+}
+
 /// The target that this host is.
 pub(crate) fn host() -> anyhow::Result<String> {
     let version = output(Command::new("rustc").arg("-vV"))?;
@@ -60,6 +67,17 @@ fn programs(messages: &str) -> anyhow::Result<Programs> {
 /// Builds, and returns what cargo says of it.
 pub(crate) fn messages(build: &mut Command) -> anyhow::Result<String> {
     output(build.args(["--locked", "--message-format=json-render-diagnostics"]))
+}
+
+/// Makes a directory empty, whatever an earlier run has left.
+pub(crate) fn fresh(directory: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", directory.display()));
+        }
+        _ => std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?,
+    }
+    Ok(())
 }
 
 /// The executable of one target among the messages of cargo.

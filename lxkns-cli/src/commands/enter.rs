@@ -51,6 +51,13 @@ fn failed(error: impl fmt::Display) -> Failure {
 
 fn enter(args: &EnterArgs, color: Color) -> Result<u8, Failure> {
     lxkns_enter::seal::run_protected().map_err(failed)?;
+    // Whoever may look with them would else be able to do anything to anybody's containers. Most are gone by now: memory
+    // has no file capabilities.
+    if lxkns_sys::at_secure() {
+        let message =
+            "enter uses no powers that the program's file has (set-user-ID, file capabilities); run it as root";
+        return Err(failed(message));
+    }
     let proc = ProcRoot::host().map_err(failed)?;
     let target = match &args.targets[..] {
         [Asked { target: Target::Process(pid), .. }] => Entered::process(&proc, *pid).map_err(failed)?,

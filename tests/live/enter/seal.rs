@@ -21,6 +21,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("enter::seal::the_program_cannot_be_written_to", &[UserNamespaces], attack),
         test("enter::seal::where_memory_cannot_be_run", WITHOUT_MEMORY, without_memory),
         test("enter::seal::who_embeds_the_library", &[UserNamespaces], embedded),
+        test("enter::seal::powers_of_the_file", &[Root, Program("setpriv")], powers_of_the_file),
         test("enter::seal::without_procfs", &[Root, Program("nsenter")], without_procfs),
     ]
 }
@@ -49,6 +50,18 @@ fn interpreter(parent: u32) -> u32 {
         }
         std::thread::yield_now();
     }
+}
+
+/// Who may run a program that is privileged by its file may not enter with those privileges.
+fn powers_of_the_file() {
+    let directory = directory();
+    let program = copy(directory.path());
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
+    let actor = Actor::spawn_in(&["net"]);
+    let mut as_nobody = Command::new("setpriv");
+    as_nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
+    as_nobody.args(["enter", &actor.pid().to_string(), "--", "true"]);
+    run(&mut as_nobody).fails(125, "uses no powers that the program's file has");
 }
 
 fn attack() {

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::artifacts::{executable, messages};
+use crate::artifacts::{self, executable, messages};
 use crate::run::{cargo, output};
 
 /// `lxkns` is copied to hosts that have little room.
@@ -45,11 +45,9 @@ fn build(target: &str, workspace: &Path, target_dir: &Path) -> anyhow::Result<Pr
 
 /// The directories of who builds, and what is written in a program instead. Of those that fit, the last one counts.
 fn builders_paths(workspace: &Path, target_dir: &Path) -> anyhow::Result<[(PathBuf, &'static str); 4]> {
-    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let cargo_home = cargo_home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
     let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
     Ok([
-        (cargo_home.context("neither CARGO_HOME nor HOME is set")?, "cargo"),
+        (artifacts::cargo_home()?, "cargo"),
         (PathBuf::from(sysroot.trim_end()), "rust"),
         (workspace.canonicalize()?, "lxkns"),
         (std::path::absolute(target_dir)?, "target"),
@@ -128,17 +126,6 @@ pub(super) fn writer(target: &str, host: &str, programs: &Programs) -> anyhow::R
     }
     let mut build = cargo(["build", "--package", "lxkns", "--bins"]);
     executable(&messages(&mut build)?, "bin", "lxkns")
-}
-
-/// Removes what an earlier run has left.
-pub(super) fn fresh(directory: &Path) -> anyhow::Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("cannot remove {}", directory.display()));
-        }
-        _ => fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?,
-    }
-    Ok(())
 }
 
 /// Compresses a file as it lies in a package, without a name or time in it.

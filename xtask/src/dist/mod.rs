@@ -115,7 +115,7 @@ fn epoch() -> anyhow::Result<u64> {
 /// Puts what people see side by side.
 fn loose(release: &Release, programs: &build::Programs, writer: &Path) -> anyhow::Result<()> {
     let to = &release.loose;
-    build::fresh(to)?;
+    artifacts::fresh(to)?;
     build::install(&programs.lxkns, &to.join("lxkns"))?;
     build::install(&programs.mntnssandbox, &to.join("mntnssandbox"))?;
 
