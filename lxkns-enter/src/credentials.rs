@@ -137,6 +137,19 @@ pub(crate) fn take_on(
     Ok(())
 }
 
+/// Has the command be who the caller is.
+pub(crate) fn stay(draft: &mut Draft, ids: &Ids<'_>) {
+    let status = ids.process.map(|process| &process.status);
+    let own = ids.own;
+    let has = after_exec(own.capabilities, own.capabilities, own.uids, own.no_new_privs);
+    draft.row(Subject::Uid, status.map(|status| three(&status.uids)), three(&own.uids));
+    draft.row(Subject::Gid, status.map(|status| three(&status.gids)), three(&own.gids));
+    draft.row(Subject::Groups, status.map(|status| list(&status.groups)), list(&own.groups));
+    let capabilities = status.map(|status| Fact::Capabilities(status.capabilities));
+    draft.row(Subject::Capabilities, capabilities, Fact::Capabilities(has));
+    draft.row(Subject::NoNewPrivs, status.map(|status| Fact::Flag(status.no_new_privs)), Fact::Flag(own.no_new_privs));
+}
+
 fn groups(draft: &mut Draft, ids: &Ids<'_>, asked: &Asked) {
     let status = ids.process.map(|process| &process.status);
     let can_set = |process: Option<&Process>| {

@@ -111,6 +111,8 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
         || names.asked.gid.is_some()
     {
         credentials::take_on(&mut draft, &ids, &names.asked, uids, entered, privileged)?;
+    } else {
+        credentials::stay(&mut draft, &ids);
     }
     confine(&mut draft, enter, &own, privileged)?;
     if entered.leaves_out_user && process.is_some() && !privileged {
@@ -246,8 +248,6 @@ fn out_of_memory(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Resul
 
 /// The security context, then `no_new_privs`: in this order, so that the one is not refused because of the other.
 fn confine(draft: &mut Draft, enter: &Enter<'_>, own: &Status, privileged: bool) -> Result<(), Error> {
-    let Some(process) = enter.target.as_process() else { return Ok(()) };
-    let theirs = confinement::of(enter.proc, process);
     let ours = confinement::own(enter.proc)?;
     let list = |contexts: &[confinement::Context]| match contexts {
         [] => Fact::Text("none".to_owned()),
@@ -260,6 +260,12 @@ fn confine(draft: &mut Draft, enter: &Enter<'_>, own: &Status, privileged: bool)
             None => "not known".to_owned(),
         })
     };
+    let Some(process) = enter.target.as_process() else {
+        draft.row(Subject::Seccomp, None, seccomp(own.seccomp));
+        draft.row(Subject::Lsm, None, list(&ours));
+        return Ok(());
+    };
+    let theirs = confinement::of(enter.proc, process);
     draft.row(Subject::Seccomp, Some(seccomp(process.status.seccomp)), seccomp(own.seccomp));
     if privileged {
         draft.row(Subject::Lsm, theirs.ok().map(|theirs| list(&theirs)), list(&ours));

@@ -28,7 +28,7 @@ mod text;
 mod time;
 mod write;
 
-use std::io;
+use std::io::{self, Read};
 
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "_schema")]
@@ -90,8 +90,14 @@ pub fn write(snapshot: &Snapshot, options: &WriteOptions, writer: impl io::Write
 /// # Errors
 ///
 /// Where reading fails, and where what was read is not a dump or has values that cannot be.
-pub fn read(mut reader: impl io::Read) -> Result<Snapshot, Error> {
+pub fn read(mut reader: impl Read) -> Result<Snapshot, Error> {
+    const BEGINNING: u64 = 4096;
+    let failed = |error| Error::io("read dump", error);
     let mut json = Vec::new();
-    reader.read_to_end(&mut json).map_err(|error| Error::io("read dump", error))?;
+    reader.by_ref().take(BEGINNING).read_to_end(&mut json).map_err(failed)?;
+    // All else is no dump; and it can be a device that has no end.
+    if read::is_object(&json) {
+        reader.read_to_end(&mut json).map_err(failed)?;
+    }
     read::snapshot(&json)
 }

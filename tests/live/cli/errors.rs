@@ -124,6 +124,7 @@ fn streams_that_are_no_dumps() {
         deep.extend(close.repeat(10_000_000 / open.len()));
         run_lxkns_with(&["ls", "--from", "-"], &deep).fails(3, "standard input");
     }
+    run_lxkns(["ls", "--from", "/dev/zero"]).fails(3, "not a dump");
 }
 
 fn a_dump_cut_short() {

@@ -216,7 +216,6 @@ fn dry_run() {
     let ran = enter(actor.pid(), &["--dry-run", "--json"], &["/nowhere"]).ok();
     let answer = ran.json();
     crate::live::cli::assert_documented(&answer);
-    let rows: Vec<&str> = answer["plan"].as_array().unwrap().iter().map(|row| row["what"].as_str().unwrap()).collect();
     let expected = [
         "namespaces",
         "root",
@@ -231,9 +230,20 @@ fn dry_run() {
         "seccomp",
         "environment",
     ];
-    assert_eq!(rows, expected);
+    let user = format!("user:{}", actor.ns_inode("user"));
+    for (target, options) in [
+        (actor.pid().to_string(), &[][..]),
+        (actor.pid().to_string(), &["--tools", "host"]),
+        (actor.pid().to_string(), &["--privileged", "--no-cgroup"]),
+        (user.clone(), &[]),
+    ] {
+        let ran = run(lxkns().arg("enter").arg(&target).args(options).args(["--dry-run", "--json", "--", "true"])).ok();
+        let plan = ran.json()["plan"].take();
+        let rows: Vec<&str> = plan.as_array().unwrap().iter().map(|row| row["what"].as_str().unwrap()).collect();
+        assert_eq!(rows, expected, "{target} {options:?}");
+    }
     let entered = answer["plan"][0]["command"].as_str().unwrap();
-    assert_eq!(entered, format!("mnt:{} user:{}", actor.ns_inode("mnt"), actor.ns_inode("user")));
+    assert_eq!(entered, format!("mnt:{} {user}", actor.ns_inode("mnt")));
     let ran = enter(actor.pid(), &["--dry-run"], &[]).ok();
     assert!(ran.text().starts_with("WHAT"), "{ran:?}");
     assert_eq!(ran.text().lines().count(), 1 + expected.len());

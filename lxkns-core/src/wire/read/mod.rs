@@ -77,7 +77,7 @@ fn not_a_dump(json: &[u8], error: &serde_json::Error) -> Error {
 }
 
 /// Whether this is an object, if it is JSON at all. Serde takes arrays for structs too.
-fn is_object(json: &[u8]) -> bool {
+pub(super) fn is_object(json: &[u8]) -> bool {
     json.trim_ascii_start().starts_with(b"{")
 }
 
