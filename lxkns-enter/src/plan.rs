@@ -223,12 +223,28 @@ fn in_words(steps: &[&Step], error: SpawnError) -> Error {
                 Some(Op::Enter(_)) if errno == Errno::SRCH => ErrorKind::Gone,
                 _ => ErrorKind::Failed,
             };
-            let what = if detail == 0 { step(index).to_owned() } else { entering(detail) };
+            let mut what = if detail == 0 { step(index).to_owned() } else { entering(detail) };
+            if kind == ErrorKind::CommandNotRun && matches!(errno, Errno::ACCESS | Errno::PERM) {
+                what = confined(what, &steps[..index]);
+            }
             Error::with_errno(kind, what, errno)
         }
         SpawnError::GivenUp { index } => Error::new(ErrorKind::TimedOut, format!("{}: no answer in time", step(index))),
         _ => Error::new(ErrorKind::Failed, "the entering process was killed before it had become the command"),
     }
+}
+
+/// A command that is not permitted, and what else is not if its file may be run: it is only then that the kernel asks the
+/// security modules whether the context may be taken on.
+fn confined(command: String, before: &[&Step]) -> String {
+    let contexts = before.iter().filter(|step| matches!(step.op, Op::ExecContext { .. }));
+    let contexts: Vec<&str> = contexts.map(|step| step.what.as_str()).collect();
+    if contexts.is_empty() {
+        return command;
+    }
+    let no_new_privs = before.iter().any(|step| matches!(step.op, Op::NoNewPrivs));
+    let with = if no_new_privs { " with no_new_privs" } else { "" };
+    format!("run {command} and {}{with}", contexts.join(" and "))
 }
 
 /// Which namespaces it was that could not be entered.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use lxkns_fixture::Actor;
 
-use super::{Waiting, container, enter};
+use super::{Waiting, container, enter, enter_from, planned};
 use crate::harness::Need::{AppArmor, Program, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::directory;
@@ -143,13 +143,13 @@ fn by_who_is_confined() {
     let actor = under(ONE);
     for label in [ONE, TWO, STACKED] {
         let caller = Waiting::start(Command::new("setpriv").args(["--apparmor-profile", label]));
-        let lxkns = lxkns();
-        let lxkns = lxkns.get_program().to_str().unwrap();
-        let pid = actor.pid().to_string();
-        let command: Vec<_> = [lxkns, "enter", &pid, "--"].into_iter().chain(LABEL).collect();
-        let ran = enter(caller.pid(), &[], &command).ok();
+        let ran = enter_from(caller.pid(), actor.pid(), &LABEL).ok();
         assert_eq!(ran.text(), format!("{ONE} (enforce)\n"), "from {label}");
     }
+    let waiting = Waiting::start(Command::new("setpriv").args(["--no-new-privs", "--apparmor-profile", ONE]));
+    let caller = Waiting::start(Command::new("setpriv").args(["--apparmor-profile", TWO]));
+    let says = format!("run cat and take on the AppArmor profile {ONE} with no_new_privs: Operation not permitted");
+    enter_from(caller.pid(), waiting.pid(), &LABEL).fails(126, &says);
 }
 
 fn privileged() {
@@ -163,10 +163,7 @@ fn privileged() {
 fn told_beforehand() {
     let actor = under(STACKED);
     for (options, command) in [(&[][..], STACKED), (&["--privileged"], "unconfined")] {
-        let ran = enter(actor.pid(), &[options, &["--dry-run", "--json"]].concat(), &["true"]);
-        let plan = ran.json();
-        let row = plan["plan"].as_array().unwrap().iter().find(|row| row["what"] == "LSM").unwrap();
-        let profile = |label: &str| serde_json::Value::from(format!("AppArmor profile {label}"));
-        assert_eq!((&row["target"], &row["command"]), (&profile(STACKED), &profile(command)), "{row}");
+        let planned = planned(actor.pid(), options, "LSM");
+        assert_eq!(planned, [STACKED, command].map(|label| format!("AppArmor profile {label}")));
     }
 }

@@ -14,6 +14,7 @@ mod view;
 use std::process::{Child, Command, Stdio};
 
 use lxkns_fixture::Actor;
+use serde_json::Value;
 
 use crate::harness::{Test, lxkns};
 use crate::live::program::{Ran, run};
@@ -39,6 +40,22 @@ pub(super) fn tests() -> Vec<Test> {
 #[track_caller]
 fn enter(pid: u32, options: &[&str], command: &[&str]) -> Ran {
     run(lxkns().arg("enter").arg(pid.to_string()).args(options).arg("--").args(command))
+}
+
+/// Runs a command in a process, from within another.
+#[track_caller]
+fn enter_from(caller: u32, pid: u32, command: &[&str]) -> Ran {
+    let lxkns = lxkns();
+    let lxkns = lxkns.get_program().to_str().unwrap();
+    enter(caller, &[], &[&[lxkns, "enter", &pid.to_string(), "--"], command].concat())
+}
+
+/// What the plan says about one thing: of the process, and of the command.
+#[track_caller]
+fn planned(pid: u32, options: &[&str], what: &str) -> [Value; 2] {
+    let plan = enter(pid, &[options, &["--dry-run", "--json"]].concat(), &["true"]).json();
+    let row = plan["plan"].as_array().unwrap().iter().find(|row| row["what"] == what).unwrap();
+    ["target", "command"].map(|of| row[of].clone())
 }
 
 /// A process in namespaces of its own, also a PID namespace, and the actor that holds them.
