@@ -29,6 +29,8 @@ pub(crate) enum Need {
     AppArmor,
     /// That the program under test is static.
     StaticProgram,
+    /// SELinux with the policy of the tests: a virtual machine's.
+    SELinux,
 }
 
 impl Need {
@@ -45,13 +47,14 @@ impl Need {
             Self::Program(name) => (probe::program_exists(name), format!("the program {name}")),
             Self::AppArmor => (probe::has_apparmor(), "AppArmor".to_owned()),
             Self::StaticProgram => (probe::is_static(lxkns().get_program()), "a static lxkns".to_owned()),
+            Self::SELinux => (probe::has_own_selinux_policy(), "SELinux".to_owned()),
         };
         (!is_met).then_some(what)
     }
 
     /// Whether only another kernel could have it: under CI, one of the virtual machines' has.
     fn is_of_the_kernel(self) -> bool {
-        matches!(self, Self::Kernel(..) | Self::AppArmor)
+        matches!(self, Self::Kernel(..) | Self::AppArmor | Self::SELinux)
     }
 
     /// Whether it depends on who runs the tests or on which kernel, and not on what is installed: then the same suite,

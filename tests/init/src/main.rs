@@ -51,6 +51,7 @@ fn run() -> anyhow::Result<()> {
     }
     file_systems("/").context("cannot mount the kernel's file systems")?;
     modules().context("cannot load the modules")?;
+    selinux().context("cannot load the policy of SELinux")?;
     new_root().context("cannot change to a root that is not the initramfs")?;
     fs::create_dir_all("/etc")?;
     fs::write("/etc/passwd", format!("root:x:0:0::/:\nnobody:x:{NOBODY}:{NOBODY}::/:\n"))?;
@@ -141,6 +142,18 @@ fn file_systems(root: &str) -> anyhow::Result<()> {
         mounted.with_context(|| format!("cannot mount {fs_type} on {}", target.display()))?;
     }
     Ok(())
+}
+
+/// Loads the tests' own policy, where the machine was started with SELinux, and has it enforced from now on.
+fn selinux() -> anyhow::Result<()> {
+    const POLICY: &[u8] = include_bytes!("../../live/enter/selinux/policy.bin");
+    let target = Path::new("/sys/fs/selinux");
+    if !target.exists() {
+        return Ok(());
+    }
+    mount("selinuxfs", target, "selinuxfs", MountFlags::empty(), c"")?;
+    fs::write(target.join("load"), POLICY)?;
+    Ok(fs::write(target.join("enforce"), "1")?)
 }
 
 /// Loads the kernel modules that there are, in the order of their names.

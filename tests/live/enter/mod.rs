@@ -7,6 +7,7 @@ mod lsm;
 mod pty;
 mod races;
 mod seal;
+mod selinux;
 mod terminal;
 mod tools;
 mod view;
@@ -26,6 +27,7 @@ pub(super) fn tests() -> Vec<Test> {
         confined::tests(),
         hostile::tests(),
         lsm::tests(),
+        selinux::tests(),
         races::tests(),
         terminal::tests(),
         seal::tests(),

@@ -39,6 +39,9 @@ const NOT_OF_THE_KERNEL: [&str; 12] = [
     "as_deep_as_can_be",
 ];
 
+/// All that is tried where a kernel was started with SELinux.
+const OF_SELINUX: &str = "enter::selinux";
+
 /// Writes the initramfs for this kernel into a directory. What is in it: see `tests/init/src/main.rs`, which runs there.
 pub(super) fn write(
     kernel: &Kernel,
@@ -68,7 +71,8 @@ pub(super) fn write(
     }
     // One after the other: the machines share the host's processors as it is.
     let skipped = NOT_OF_THE_KERNEL.map(|name| format!("--skip={name}\n")).concat();
-    let arguments = format!("--test-threads=1\n{skipped}{}", only.unwrap_or_default());
+    let only = only.unwrap_or(if kernel.selinux { OF_SELINUX } else { "" });
+    let arguments = format!("--test-threads=1\n{skipped}{only}");
     archive.add("arguments", PROGRAM, (0, 0), arguments.as_bytes())?;
     trailer(archive.to)?.into_inner()?.sync_data()?;
     Ok(path)

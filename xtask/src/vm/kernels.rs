@@ -3,6 +3,7 @@
 //! Of Debian's packages nothing is installed: they are fetched with apt through lists of our own, with the mirror and
 //! the keys of the host, and unpacked into a directory of the user's cache, where they stay.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,8 +13,11 @@ use anyhow::{Context, bail, ensure};
 use crate::debian;
 use crate::run::{output, run};
 
-/// What CI tries.
-pub(super) const DEFAULT: [&str; 4] = ["5.10", "6.1", "6.12", "7.2"];
+/// What CI tries. With SELinux: one kernel without `lsm_set_self_attr(2)`, and one with it.
+pub(super) const DEFAULT: [&str; 6] = ["5.10", "6.1", "6.12", "7.2", "6.1+selinux", "7.2+selinux"];
+
+/// What follows a version where SELinux takes the place of AppArmor.
+const WITH_SELINUX: &str = "+selinux";
 
 /// Where Debian has them, newest last, and whether that is in its archive of security updates.
 const SUITES: [(&str, bool); 4] = [("bullseye-security", true), ("bookworm", false), ("trixie", false), ("sid", false)];
@@ -30,11 +34,13 @@ pub(super) struct Kernel {
     pub(super) image: PathBuf,
     /// To be loaded in this order.
     pub(super) modules: Vec<PathBuf>,
+    /// Whether it is started with SELinux, and for the tests of that alone.
+    pub(super) selinux: bool,
 }
 
 impl Kernel {
     pub(super) fn of_file(image: &Path, modules: &[PathBuf]) -> Self {
-        Self { name: image.display().to_string(), image: image.into(), modules: modules.to_vec() }
+        Self { name: image.display().to_string(), image: image.into(), modules: modules.to_vec(), selinux: false }
     }
 
     /// The name, as part of a file's.
@@ -46,7 +52,8 @@ impl Kernel {
 /// Debian's kernels of these versions, fetched where they are not in the cache.
 pub(super) fn of_debian(versions: &[&str]) -> anyhow::Result<Vec<Kernel>> {
     let cache = debian::cache("lxkns-kernels")?;
-    let missing: Vec<&str> = versions.iter().copied().filter(|version| !cache.join(version).exists()).collect();
+    let plain = versions.iter().map(|version| version.strip_suffix(WITH_SELINUX).unwrap_or(version));
+    let missing: BTreeSet<&str> = plain.filter(|version| !cache.join(version).exists()).collect();
     if !missing.is_empty() {
         let apt = Apt::new(&cache)?;
         for version in missing {
@@ -54,17 +61,20 @@ pub(super) fn of_debian(versions: &[&str]) -> anyhow::Result<Vec<Kernel>> {
             apt.fetch(version, &cache.join(version)).with_context(|| format!("cannot fetch Linux {version}"))?;
         }
     }
-    versions.iter().map(|version| unpacked(version, &cache.join(version))).collect()
+    Ok(versions.iter().map(|version| unpacked(version, &cache)).collect())
 }
 
-/// What [`Apt::fetch`] has left in a directory.
-fn unpacked(version: &str, directory: &Path) -> anyhow::Result<Kernel> {
+/// What [`Apt::fetch`] has left in the cache.
+fn unpacked(name: &str, cache: &Path) -> Kernel {
+    let version = name.strip_suffix(WITH_SELINUX);
+    let directory = cache.join(version.unwrap_or(name));
     let modules = MODULES.map(|name| directory.join(format!("{name}.ko")));
-    Ok(Kernel {
-        name: version.to_owned(),
+    Kernel {
+        name: name.to_owned(),
         image: directory.join("vmlinuz"),
         modules: modules.into_iter().filter(|module| module.exists()).collect(),
-    })
+        selinux: version.is_some(),
+    }
 }
 
 /// An apt that knows these suites and nothing of the host.
@@ -204,6 +214,14 @@ mod tests {
         assert_eq!(parts(stanza), ["linux-binary-7.2", "linux-modules-7.2"]);
         assert_eq!(field(stanza, "Version"), Some("7.2.13-1"));
         assert_eq!(field(stanza, "Vers"), None);
+    }
+
+    #[test]
+    fn a_kernel_with_selinux_is_the_same_file() {
+        let [plain, selinux] = ["6.1", "6.1+selinux"].map(|name| unpacked(name, Path::new("/cache")));
+        assert_eq!((plain.selinux, selinux.selinux), (false, true));
+        assert_eq!(plain.image, selinux.image);
+        assert_ne!(plain.file_name(), selinux.file_name());
     }
 
     #[test]

@@ -31,7 +31,8 @@ const SIDE_BY_SIDE: usize = 2;
 
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
-    /// Debian's kernels of these versions [default: 5.10 6.1 6.12 7.2, unless --kernel names others]
+    /// Debian's kernels of these versions; those that end in +selinux are for what is about SELinux [default: 5.10 6.1 6.12
+    /// 7.2 6.1+selinux 7.2+selinux, unless --kernel names others]
     #[arg(value_name = "KERNEL")]
     versions: Vec<String>,
     /// A kernel of any origin (vmlinuz); can be given several times
@@ -66,9 +67,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
     println!("on this host");
     let here = on_this_host(&programs).context("on this host")?;
-    let mut reports = in_machines(&kernels, &programs, &init, args)?;
-    let whole = args.only.is_none();
+    let reports = in_machines(&kernels, &programs, &init, args)?;
     let mut problems: Vec<String> = reports.iter().flat_map(Report::problems).collect();
+    // What kernels give is the same with SELinux.
+    let (of_selinux, mut reports): (Vec<_>, Vec<_>) = reports.into_iter().partition(|report| report.selinux);
+    let whole = args.only.is_none() && !reports.is_empty();
     // All tests on this host are for `cargo xtask test`.
     reports.push(here);
     reports.sort_by_key(|report| report.version);
@@ -78,7 +81,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         println!("\n{}", table.for_terminal());
         problems.extend(table.keep(DOCUMENT)?);
     }
-    for report in &reports {
+    for report in reports.iter().chain(&of_selinux) {
         println!("{}", report.summary());
     }
     for problem in &problems {
@@ -128,7 +131,9 @@ fn in_machines(kernels: &[Kernel], programs: &Programs, init: &Path, args: &Args
                             if args.verbose {
                                 println!("{text}");
                             }
-                            Report::parse(&text, &kernel.name)
+                            let mut report = Report::parse(&text, &kernel.name)?;
+                            report.selinux = kernel.selinux;
+                            Ok(report)
                         });
                     reports.lock().expect("nobody panics with it").push(report.context(kernel.name.clone()));
                 }

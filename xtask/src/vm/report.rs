@@ -19,6 +19,8 @@ pub(super) struct Report {
     name: String,
     release: String,
     pub(super) version: Version,
+    /// Whether it was started with SELinux, and not with AppArmor.
+    pub(super) selinux: bool,
     pub(super) interfaces: Vec<Interface>,
     pub(super) runs: Vec<Run>,
 }
@@ -80,7 +82,7 @@ impl Report {
         }
         let version = version(release).with_context(|| format!("{name}: no kernel in the report: {text:.200}"))?;
         ensure!(!interfaces.is_empty(), "{name}: nothing about interfaces in the report");
-        Ok(Self { name: name.to_owned(), release: release.to_owned(), version, interfaces, runs })
+        Ok(Self { name: name.to_owned(), release: release.to_owned(), version, selinux: false, interfaces, runs })
     }
 
     /// What is wrong with it, if anything.
@@ -89,7 +91,8 @@ impl Report {
         for who in ["root", "nobody"] {
             match self.runs.iter().find(|run| run.who == who) {
                 Some(run) => {
-                    problems.extend(run.problems().map(|problem| format!("{} as {who}: {problem}", self.name)))
+                    let found = run.problems(self.selinux);
+                    problems.extend(found.map(|problem| format!("{} as {who}: {problem}", self.name)));
                 }
                 None => problems.push(format!("{}: no run as {who}", self.name)),
             }
@@ -102,7 +105,8 @@ impl Report {
         let runs = self.runs.iter().map(|run| {
             let count = |outcome| run.outcomes.values().filter(|&&o| o == outcome).count();
             let (passed, failed, skipped) = (count(Outcome::Passed), count(Outcome::Failed), count(Outcome::Skipped));
-            format!("{:<32} as {:<8} {passed} passed, {failed} failed, {skipped} skipped", self.release, run.who)
+            let kernel = format!("{}{}", self.release, if self.selinux { " with SELinux" } else { "" });
+            format!("{kernel:<40} as {:<8} {passed} passed, {failed} failed, {skipped} skipped", run.who)
         });
         runs.collect::<Vec<_>>().join("\n")
     }
@@ -136,17 +140,20 @@ impl Run {
         true
     }
 
-    fn problems(&self) -> impl Iterator<Item = String> {
+    fn problems(&self, selinux: bool) -> impl Iterator<Item = String> {
         let failed = self.outcomes.values().any(|&outcome| outcome == Outcome::Failed);
         let unexplained = !failed && self.ended != "exit status: 0";
         let unexplained = unexplained.then(|| format!("the run has ended with {:?}", self.ended));
         let empty = self.outcomes.is_empty().then(|| "no test has run".to_owned());
-        // A machine lacks what only a newer kernel has, programs and control groups of version 1; it must have all else.
-        let is_owed = |reason: &str| {
+        // A machine lacks what only a newer kernel has, programs, control groups of version 1, and one of two security
+        // modules; it must have all else.
+        let other_module = if selinux { "AppArmor" } else { "SELinux" };
+        let is_owed = move |reason: &str| {
             ["Linux ", "the program ", "/bin/", "/usr/bin/", "/sys/fs/cgroup/"]
                 .iter()
                 .any(|start| reason.starts_with(start))
                 || reason.ends_with(" namespaces")
+                || reason == other_module
                 || (reason == "root" && self.who != "root")
         };
         let skipped = self.reasons.iter().filter(move |(_, reason)| !is_owed(reason));
@@ -191,6 +198,15 @@ mod tests {
         assert!(problems[0].contains("it broke"), "{problems:?}");
         assert_eq!(problems[1], "6.1 as root: a::c was skipped, for want of the file /dev/fuse");
         assert_eq!(problems[2], "6.1: no run as nobody");
+    }
+
+    #[test]
+    fn each_machine_owes_its_own_security_module() {
+        let text = TEXT.replace("the file /dev/fuse", "SELinux");
+        for (selinux, expected) in [(false, 2), (true, 3)] {
+            let report = Report { selinux, ..Report::parse(&text, "6.1").unwrap() };
+            assert_eq!(report.problems().len(), expected, "{:?}", report.problems());
+        }
     }
 
     #[test]
