@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
+use crate::dist;
 use crate::run::{cargo, output, run as run_command};
 
 #[derive(clap::Args, Clone)]
@@ -81,7 +82,8 @@ pub(crate) fn smoke() -> anyhow::Result<()> {
         processless_mount_namespaces: if root { 2 } else { 0 },
         idle: false,
         runs: 2,
-        lxkns: None,
+        // What people get.
+        lxkns: Some(dist::program()?),
         lsns: "lsns".into(),
         keep: false,
         save: None,

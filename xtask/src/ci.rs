@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::run::{cargo, run};
-use crate::{api, bench, dist, licences, man, test, tidy, vm};
+use crate::{api, bench, dist, licences, test, tidy, vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -18,7 +18,7 @@ pub(crate) struct Args {
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
 /// The quick ones first: who made a slip wants to know soon.
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 13] = [
     ("fmt", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("licences", licences::run),
@@ -26,11 +26,11 @@ const STEPS: [Step; 14] = [
     ("doc", doc),
     ("api", api::run),
     ("fuzz", fuzz),
-    ("man", man::smoke),
-    ("bench", bench::smoke),
+    ("packages", api::packages),
     ("vm", vm::all),
     ("dist", dist::all),
-    ("packages", api::packages),
+    // With what the step before has built.
+    ("bench", bench::smoke),
     ("doctest", test::doc_tests),
     // Last, so that the count of tests is what closes the output.
     ("test", test::suite),

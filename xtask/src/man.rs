@@ -4,7 +4,7 @@
 //! the one file can have them too. Here that is only called.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 
@@ -18,17 +18,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    write(&args.dir)?;
-    println!("written to {}", args.dir.display());
-    Ok(())
-}
-
-/// Writes them where nobody looks, to prove that it can be done.
-pub(crate) fn smoke() -> anyhow::Result<()> {
-    write(tempfile::tempdir()?.path())
-}
-
-fn write(dir: &Path) -> anyhow::Result<()> {
+    let dir = &args.dir;
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     run_command(cargo(["run", "--quiet", "--locked", "--package", "lxkns", "--", "man"]).arg(dir))?;
     let help = output(&mut cargo(["run", "--quiet", "--locked", "--package", "lxkns", "--", "--help"]))?;
@@ -37,6 +27,7 @@ fn write(dir: &Path) -> anyhow::Result<()> {
     for page in commands.iter().map(|command| format!("lxkns-{command}.1")).chain(["lxkns.1".to_owned()]) {
         ensure!(dir.join(&page).exists(), "{page} was not written");
     }
+    println!("written to {}", dir.display());
     Ok(())
 }
 

@@ -86,6 +86,11 @@ fn make(args: &Args) -> anyhow::Result<PathBuf> {
     Ok(lxkns)
 }
 
+/// The program alone, built where it is not as the source is.
+pub(crate) fn program() -> anyhow::Result<PathBuf> {
+    Ok(build::checked(&artifacts::host()?)?.lxkns)
+}
+
 /// What CI runs: all of it, and then the tests of the built program, with the program that people get.
 pub(crate) fn all() -> anyhow::Result<()> {
     let program = make(&Args { check: true, maintainer: packs::MAINTAINER.to_owned(), ..Args::default() })?;
