@@ -145,14 +145,15 @@ impl Run {
         let unexplained = !failed && self.ended != "exit status: 0";
         let unexplained = unexplained.then(|| format!("the run has ended with {:?}", self.ended));
         let empty = self.outcomes.is_empty().then(|| "no test has run".to_owned());
-        // A machine lacks what only a newer kernel has, programs, control groups of version 1, and one of two security
-        // modules; it must have all else.
+        // A machine lacks what only a newer kernel has, programs, control groups of version 1, the sources, and one of two
+        // security modules; it must have all else.
         let other_module = if selinux { "AppArmor" } else { "SELinux" };
         let is_owed = move |reason: &str| {
             ["Linux ", "the program ", "/bin/", "/usr/bin/", "/sys/fs/cgroup/"]
                 .iter()
                 .any(|start| reason.starts_with(start))
                 || reason.ends_with(" namespaces")
+                || reason.contains("/../tests/")
                 || reason == other_module
                 || (reason == "root" && self.who != "root")
         };
