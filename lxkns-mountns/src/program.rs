@@ -181,6 +181,7 @@ mod tests {
         assert_eq!(find(None, false, &running), HelperProgram::File(beside.clone()));
         put(&beside, 0o775);
         assert_eq!(find(None, false, &running), HelperProgram::File(below.clone()), "the group can write to it");
+        put(&beside, 0o755);
         let of_another = Some((bin.join("lxkns"), 4_000_000_000));
         assert_eq!(find(None, false, &of_another), HelperProgram::File(beside.clone()));
         if !rustix::process::geteuid().is_root() {

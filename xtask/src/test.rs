@@ -125,13 +125,12 @@ impl Counts {
 
     /// Adds what one line of output counts, if it is a closing line of nextest or of libtest.
     fn read(&mut self, line: &str) {
-        let line = line.trim();
-        let libtest = line.starts_with("test result: ");
-        if !libtest && !line.starts_with("Summary [") {
+        // Further in, nextest repeats what the process of one test has written.
+        if !line.starts_with("test result: ") && !line.trim_start().starts_with("Summary [") {
             return;
         }
         // `5 tests run: 4 passed, 1 failed, 2 skipped`, `ok. 4 passed; 1 failed; 2 ignored; ...`
-        let words: Vec<&str> = line.split([' ', ',', ';', '.']).filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> = line.trim().split([' ', ',', ';', '.']).filter(|word| !word.is_empty()).collect();
         for pair in words.windows(2) {
             let Ok(n) = pair[0].parse::<u64>() else { continue };
             match pair[1] {
@@ -193,6 +192,7 @@ mod tests {
     #[test]
     fn the_closing_line_of_nextest_is_read() {
         let text = "        PASS [   0.003s] (1/1) lxkns-core procfs::stat::tests::one\n\
+                    \x20   test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n\
                     ------------\n\
                     \x20    Summary [   0.014s] 8 tests run: 5 passed (1 slow), 2 failed, 1 timed out, 3 skipped\n";
         assert_eq!(counts(text), Counts { passed: 5, failed: 3, skipped: 3 });
