@@ -112,24 +112,27 @@ fn width_of(character: char) -> usize {
 
 /// What must not be cut.
 fn whole(text: &str) -> Vec<Range<usize>> {
-    let names = paint::names(text.as_bytes()).map(|(range, _)| range);
+    // As `escape` writes them.
+    let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+    let is_byte = |range: &Range<usize>| text.as_bytes().get(range.start + 2..range.end).is_some_and(is_hex);
+    let bytes: Vec<_> = text.match_indices("\\x").map(|(index, _)| index..index + 4).filter(is_byte).collect();
+    // What is left has numbers that are no part of those.
+    let mut rest = text.as_bytes().to_vec();
+    bytes.iter().for_each(|range| rest[range.clone()].fill(b' '));
     let mut numbers = Vec::new();
-    for (index, _) in text.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_digit()) {
+    for (index, _) in rest.iter().enumerate().filter(|(_, byte)| byte.is_ascii_digit()) {
         match numbers.last_mut() {
             Some(Range { end, .. }) if *end == index => *end += 1,
             _ => numbers.push(index..index + 1),
         }
     }
-    // As `escape` writes them.
-    let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
-    let is_byte = |range: &Range<usize>| text.as_bytes().get(range.start + 2..range.end).is_some_and(is_hex);
-    let bytes = text.match_indices("\\x").map(|(index, _)| index..index + 4).filter(is_byte);
+    let names = paint::names(text.as_bytes()).map(|(range, _)| range);
     names.chain(bytes).chain(numbers).collect()
 }
 
 /// Where to cut so that nothing of this is: at one end of what would be, or where it was meant to be.
 fn cut(whole: &[Range<usize>], at: usize, to: impl Fn(&Range<usize>) -> usize) -> usize {
-    // Numbers come last: the others have some in them.
+    // Names come first: they have numbers in them.
     whole.iter().find(|range| range.start < at && at < range.end).map_or(at, to)
 }
 
@@ -173,6 +176,7 @@ mod tests {
             (r"a \x1b]0;title\x07", 15, r"a \x1b]…tle\x07"),
             (r"a \x1b]0;title\x07", 9, r"a …\x07"),
             (r"a \x1b]0;title\x07", 8, "a …"),
+            (r"a \x0712345678901", 15, r"a \x07…"),
             (r"a \x", 3, r"a…x"),
             ("see net:[4026532281], then go on", 14, "see … go on"),
             ("see net:[4026532281], then go on", 30, "see …, then go on"),

@@ -84,9 +84,9 @@ impl Message {
 
 /// Starts a child that goes through these steps, and comes back once it has become the program, or not.
 ///
-/// The last step is an [`Op::Exec`] or [`Op::End`]. All the child's signals are blocked until an [`Op::Signals`]. `cgroup` is the directory
-/// of a control group of version 2 in which the child is started if the kernel can and allows it (5.7): whoever wants to
-/// be sure writes to its `cgroup.procs` too. `goes_on` is asked now and then while nothing is heard, about the step, from 0, in
+/// The last step is an [`Op::Exec`] or [`Op::End`]. All the child's signals are blocked until an [`Op::Signals`]. `cgroup`
+/// is the directory of a control group of version 2 in which the child is started if the kernel can and allows it (5.7):
+/// whoever wants to be sure writes to its `cgroup.procs` too. `goes_on` is asked now and then while nothing is heard, about the step, from 0, in
 /// which the child is; if it says no, the child is killed, and nobody waits for its end.
 ///
 /// The caller's other children, threads, signal handlers and descriptors are left alone. All descriptors in the steps are
