@@ -182,7 +182,7 @@ fn child_and_owned() {
     actor.unshare(&["uts"]);
     actor.unshare(&["user"]);
     let (inner, uts) = (actor.ns_inode("user"), actor.ns_inode("uts"));
-    let said = why(middle);
+    let said = look_until(|said: &Said| said.json["holders"].as_array().unwrap().len() == 2, || why(middle));
     said.has(&format!("child user:[{inner}]"), &format!("user:{inner} ends (lxkns why user:{inner})"));
     said.has(&format!("owned uts:[{uts}]"), &format!("uts:{uts} ends (lxkns why uts:{uts})"));
     let kinds: Vec<_> = said.json["holders"].as_array().unwrap().iter().map(|holder| &holder["kind"]).collect();
