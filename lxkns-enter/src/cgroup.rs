@@ -51,8 +51,11 @@ pub(crate) fn join(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Res
     for membership in joined.cgroups.0.iter().filter(|membership| !own.0.contains(membership)) {
         let name = in_words(membership);
         let failed = |errno| {
-            let why = if errno == Errno::NOENT { ", which is not mounted here or is gone" } else { "" };
-            Error::call(format!("{}: join the control group {name}{why}", process.pid), errno)
+            let error = Error::call(format!("{}: join the control group {name}", process.pid), errno);
+            error.hint(match errno {
+                Errno::NOENT => "it is not mounted here, or is gone; --no-cgroup stays outside",
+                _ => "--no-cgroup stays outside",
+            })
         };
         let directory = joined.hierarchies.open(membership).map_err(failed)?;
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
@@ -65,6 +68,12 @@ pub(crate) fn join(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Res
     }
     draft.row(Subject::Cgroup, Some(list(&joined.cgroups)), list(&joined.cgroups));
     Ok(joined)
+}
+
+/// Whether a process is in other control groups than the caller, or may be.
+pub(crate) fn is_elsewhere(proc: &ProcRoot, process: &Process) -> bool {
+    let theirs = lxkns_core::cgroups_of(&process.dir).ok();
+    theirs.is_none() || own(proc).ok() != theirs
 }
 
 /// Has the command stay in the caller's control groups.

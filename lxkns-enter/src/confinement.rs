@@ -8,7 +8,10 @@ use lxkns_sys::Op;
 use rustix::io::Errno;
 
 use crate::error::Error;
+use crate::plan::{Fact, Stage, Subject};
+use crate::prepare::Draft;
 use crate::process::{self, Process, cannot};
+use crate::status::Status;
 
 /// `LSM_ID_SELINUX` and `LSM_ID_APPARMOR` of `linux/lsm.h`.
 const SELINUX: u64 = 101;
@@ -41,6 +44,63 @@ impl Context {
         let op = Op::ExecContext { module: self.module, context, procfs: Arc::new(procfs), path };
         Ok((format!("take on the {}", self.in_words()), op))
     }
+}
+
+/// The security context, then `no_new_privs`: in this order, so that the one is not refused because of the other.
+pub(crate) fn take_on(
+    draft: &mut Draft,
+    proc: &ProcRoot,
+    process: Option<&Process>,
+    status: &Status,
+    privileged: bool,
+) -> Result<(), Error> {
+    let ours = own(proc)?;
+    let list = |contexts: &[Context]| match contexts {
+        [] => Fact::Text("none".to_owned()),
+        contexts => Fact::Text(contexts.iter().map(Context::in_words).collect::<Vec<_>>().join(", ")),
+    };
+    let seccomp = |filtered: Option<bool>| {
+        Fact::Text(match filtered {
+            Some(true) => "filtered".to_owned(),
+            Some(false) => "not filtered".to_owned(),
+            None => "not known".to_owned(),
+        })
+    };
+    let Some(process) = process else {
+        draft.row(Subject::Seccomp, None, seccomp(status.seccomp));
+        draft.row(Subject::Landlock, None, Fact::Text("the caller's".to_owned()));
+        draft.row(Subject::Lsm, None, list(&ours));
+        return Ok(());
+    };
+    let theirs = of(proc, process);
+    draft.row(Subject::Seccomp, Some(seccomp(process.status.seccomp)), seccomp(status.seccomp));
+    // Nobody is told about the rules of another.
+    let text = |text: &str| Fact::Text(text.to_owned());
+    draft.row(Subject::Landlock, Some(text("not visible")), text("the caller's; the process's are not taken over"));
+    if privileged {
+        draft.row(Subject::Lsm, theirs.ok().map(|theirs| list(&theirs)), list(&ours));
+        draft.notes.push(
+            "the command keeps the caller's powers: the limits of the process's capabilities, no_new_privs, \
+             its security context and its filters of system calls are left out"
+                .to_owned(),
+        );
+        return Ok(());
+    }
+    let theirs = theirs?;
+    for context in theirs.iter().filter(|context| !ours.contains(context)) {
+        let (what, op) = context.step(proc)?;
+        draft.step(Stage::Confinement, what, op);
+    }
+    draft.row(Subject::Lsm, Some(list(&theirs)), list(&theirs));
+    if process.status.no_new_privs && !status.no_new_privs {
+        draft.step(Stage::Confinement, "set no_new_privs", Op::NoNewPrivs);
+    }
+    if process.status.seccomp == Some(true) {
+        let note = "the process's filters of system calls (seccomp), and Landlock rules if it has any, are not taken over: \
+                    the command runs without them";
+        draft.notes.push(note.to_owned());
+    }
+    Ok(())
 }
 
 /// What a process runs with, of each module that is there.

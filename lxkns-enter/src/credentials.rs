@@ -14,6 +14,7 @@ use crate::users::User;
 /// All that there can be; the kernel takes those that it has.
 const ALL: u64 = u64::MAX;
 const CAP_SETGID: u64 = 1 << 6;
+const CAP_SETPCAP: u64 = 1 << 8;
 
 /// Who was asked for.
 #[derive(Clone, Debug, Default)]
@@ -42,15 +43,24 @@ pub(crate) struct Ids<'a> {
 }
 
 impl<'a> Ids<'a> {
-    pub(crate) fn new(process: Option<&'a Process>, own: &'a Status, entered: Entered) -> Result<Self, Error> {
-        let map = |name: &'static str| match process.filter(|_| entered.changes_user) {
+    pub(crate) fn new(process: Option<&'a Process>, own: &'a Status, entered: &Entered) -> Result<Self, Error> {
+        let changes_user = entered.changes_user();
+        let map = |name: &'static str| match process.filter(|_| changes_user) {
             None => Ok(Vec::new()),
             Some(process) => {
                 let text = process.read(name).map_err(|errno| cannot(process.pid, name, errno))?;
-                id_map(&text).ok_or_else(|| cannot(process.pid, name, rustix::io::Errno::BADMSG))
+                let map = id_map(&text).ok_or_else(|| cannot(process.pid, name, rustix::io::Errno::BADMSG))?;
+                if map.is_empty() {
+                    let message = format!(
+                        "{}: its user namespace has no IDs yet ({name} is empty), so no command can be anybody there; \
+                         leave it out (--except user)",
+                        process.pid
+                    );
+                    return Err(Error::new(ErrorKind::Unsuitable, message));
+                }
+                Ok(map)
             }
         };
-        let changes_user = entered.changes_user;
         Ok(Self { process, own, changes_user, uid_map: map("uid_map")?, gid_map: map("gid_map")? })
     }
 
@@ -99,7 +109,7 @@ pub(crate) fn take_on(
     ids: &Ids<'_>,
     asked: &Asked,
     uids: Option<[u32; 3]>,
-    entered: Entered,
+    entered: &Entered,
     privileged: bool,
 ) -> Result<(), Error> {
     let status = ids.process.map(|process| &process.status);
@@ -111,10 +121,20 @@ pub(crate) fn take_on(
     draft.row(Subject::Gid, status.map(|status| three(&status.gids)), three(&gids.unwrap_or(ids.own.gids)));
     draft.row(Subject::Uid, status.map(|status| three(&status.uids)), three(&uids.unwrap_or(ids.own.uids)));
 
-    let sets = sets(ids, entered, privileged);
+    let mut sets = sets(ids, entered, privileged);
+    let no_root = sets.as_mut().is_some_and(|sets| !privileged && is_root_without(sets, uids.unwrap_or(ids.own.uids)));
     if let Some(sets) = &sets {
         draft.step(Stage::Credentials, "set the inheritable capabilities", Op::Inheritable(sets.inheritable));
         draft.step(Stage::Credentials, "limit the bounding set of capabilities", Op::Bounding(sets.bounding));
+    }
+    if no_root {
+        let what = "have programs of root gain no capabilities (securebits)";
+        draft.step(Stage::Credentials, what, Op::Securebits(NOROOT | NOROOT_LOCKED));
+        draft.notes.push(
+            "the process is root without the capabilities that root gets from running a program, so the command gets none \
+             from that either (securebits noroot, locked); the kernel does not show the process's own securebits"
+                .to_owned(),
+        );
     }
     if let Some(uids) = uids {
         draft.step(Stage::Credentials, "set the UID", Op::Uids(uids));
@@ -126,8 +146,10 @@ pub(crate) fn take_on(
         draft.step(Stage::Credentials, "set the capabilities", op);
     }
     let no_new_privs = ids.own.no_new_privs || !privileged && status.is_some_and(|status| status.no_new_privs);
-    let had = if entered.changes_user { FULL } else { ids.own.capabilities };
-    let has = after_exec(sets.unwrap_or(had), had, uids.unwrap_or(ids.own.uids), no_new_privs);
+    let had = if ids.changes_user { FULL } else { ids.own.capabilities };
+    let bits = if no_root { NOROOT | NOROOT_LOCKED } else { own_securebits(ids.changes_user) };
+    let has = after_exec(sets.unwrap_or(had), had, uids.unwrap_or(ids.own.uids), no_new_privs, bits & NOROOT != 0);
+    securebits_row(draft, status, bits);
     draft.row(
         Subject::Capabilities,
         status.map(|status| Fact::Capabilities(status.capabilities)),
@@ -141,7 +163,9 @@ pub(crate) fn take_on(
 pub(crate) fn stay(draft: &mut Draft, ids: &Ids<'_>) {
     let status = ids.process.map(|process| &process.status);
     let own = ids.own;
-    let has = after_exec(own.capabilities, own.capabilities, own.uids, own.no_new_privs);
+    let bits = own_securebits(false);
+    let has = after_exec(own.capabilities, own.capabilities, own.uids, own.no_new_privs, bits & NOROOT != 0);
+    securebits_row(draft, status, bits);
     draft.row(Subject::Uid, status.map(|status| three(&status.uids)), three(&own.uids));
     draft.row(Subject::Gid, status.map(|status| three(&status.gids)), three(&own.gids));
     draft.row(Subject::Groups, status.map(|status| list(&status.groups)), list(&own.groups));
@@ -183,14 +207,15 @@ fn groups(draft: &mut Draft, ids: &Ids<'_>, asked: &Asked) {
 }
 
 /// The sets that the command starts with; `None` if they stay.
-fn sets(ids: &Ids<'_>, entered: Entered, privileged: bool) -> Option<Capabilities> {
+fn sets(ids: &Ids<'_>, entered: &Entered, privileged: bool) -> Option<Capabilities> {
     let all = |set| Capabilities { inheritable: set, permitted: set, effective: set, bounding: set, ambient: set };
     let status = ids.process.map(|process| &process.status)?;
     Some(if privileged {
         all(ALL)
     } else if entered.leaves_out_user {
-        // What it may do there says nothing of what it may do here.
-        all(0)
+        // What it may do there says nothing of what it may do here. Who may not limit the bounding set has nothing either.
+        let can_limit = ids.own.capabilities.effective & CAP_SETPCAP != 0;
+        Capabilities { bounding: if can_limit { 0 } else { ids.own.capabilities.bounding }, ..all(0) }
     } else {
         status.capabilities
     })
@@ -199,17 +224,65 @@ fn sets(ids: &Ids<'_>, entered: Entered, privileged: bool) -> Option<Capabilitie
 /// What somebody has who has just entered a user namespace.
 const FULL: Capabilities = Capabilities { inheritable: 0, permitted: ALL, effective: ALL, bounding: ALL, ambient: 0 };
 
+/// `SECBIT_NOROOT` and `SECBIT_NOROOT_LOCKED` of `linux/securebits.h`.
+const NOROOT: u32 = 1;
+const NOROOT_LOCKED: u32 = 2;
+
+/// Whether this is root with fewer capabilities than root gets from running a program: it has given them up, and perhaps
+/// made sure that it does not get them again, which the kernel does not show. Then what it has is made to be kept without
+/// that: as ambient capabilities.
+fn is_root_without(sets: &mut Capabilities, uids: [u32; 3]) -> bool {
+    let is_root = uids[0] == 0 || uids[1] == 0;
+    let gains = (sets.bounding | sets.inheritable) & !sets.permitted != 0;
+    if is_root && gains {
+        sets.inheritable |= sets.permitted;
+        sets.ambient = sets.permitted;
+    }
+    is_root && gains
+}
+
+/// The caller's, if the command keeps them: a user namespace that is entered has none set.
+fn own_securebits(changes_user: bool) -> u32 {
+    match rustix::thread::capabilities_secure_bits() {
+        Ok(bits) if !changes_user => bits.bits(),
+        _ => 0,
+    }
+}
+
+fn securebits_row(draft: &mut Draft, status: Option<&Status>, bits: u32) {
+    const NAMES: [&str; 8] = [
+        "noroot",
+        "noroot locked",
+        "no_setuid_fixup",
+        "no_setuid_fixup locked",
+        "keep_caps",
+        "keep_caps locked",
+        "no_cap_ambient_raise",
+        "no_cap_ambient_raise locked",
+    ];
+    let names: Vec<&str> =
+        NAMES.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, name)| *name).collect();
+    let command = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    draft.row(Subject::Securebits, status.map(|_| Fact::Text("not visible".to_owned())), Fact::Text(command));
+}
+
 /// What an ordinary program has that is run by somebody with these sets; `capabilities(7)`. `had` is what there was to
 /// take them from.
-fn after_exec(wanted: Capabilities, had: Capabilities, uids: [u32; 3], no_new_privs: bool) -> Capabilities {
+fn after_exec(
+    wanted: Capabilities,
+    had: Capabilities,
+    uids: [u32; 3],
+    no_new_privs: bool,
+    is_root_ordinary: bool,
+) -> Capabilities {
     let bounding = wanted.bounding & had.bounding;
     let before = wanted.permitted & had.permitted;
     let inheritable = wanted.inheritable & (had.inheritable | had.permitted | had.bounding);
     let ambient = wanted.ambient & before & inheritable;
-    let gained = if uids[0] == 0 || uids[1] == 0 { inheritable | bounding } else { 0 };
+    let gained = if !is_root_ordinary && (uids[0] == 0 || uids[1] == 0) { inheritable | bounding } else { 0 };
     let gained = if no_new_privs { gained & before } else { gained };
     let permitted = gained | ambient;
-    let effective = if uids[1] == 0 { permitted } else { ambient };
+    let effective = if uids[1] == 0 && !is_root_ordinary { permitted } else { ambient };
     Capabilities { inheritable, permitted, effective, bounding, ambient }
 }
 
@@ -238,12 +311,26 @@ mod tests {
     #[test]
     fn exec_gives_root_what_is_bounding_and_others_what_is_ambient() {
         let all = sets(0xff, 0xff, 0, 0);
-        let after = |wanted, uid, no_new_privs| after_exec(wanted, all, [uid; 3], no_new_privs);
+        let after = |wanted, uid, no_new_privs| after_exec(wanted, all, [uid; 3], no_new_privs, false);
         assert_eq!(after(sets(0x0f, 0x0f, 0, 0), 0, false).effective, 0x0f);
         assert_eq!(after(sets(0, 0x0f, 0, 0), 0, false).effective, 0x0f);
         assert_eq!(after(sets(0, 0x0f, 0, 0), 0, true).effective, 0);
         assert_eq!(after(sets(0x0f, 0x0f, 0, 0), 5, false).permitted, 0);
         assert_eq!(after(sets(0x0f, 0x0f, 0x03, 0x03), 5, false).effective, 0x03);
-        assert_eq!(after_exec(sets(0xff, 0xff, 0, 0), sets(0x01, 0x03, 0, 0), [0; 3], false).permitted, 0x03);
+        let less = after_exec(sets(0xff, 0xff, 0, 0), sets(0x01, 0x03, 0, 0), [0; 3], false, false);
+        assert_eq!(less.permitted, 0x03);
+    }
+
+    #[test]
+    fn root_that_has_given_capabilities_up_gets_none_again() {
+        let all = sets(0xff, 0xff, 0, 0);
+        for permitted in [0, 0x05] {
+            let mut wanted = sets(permitted, 0x0f, 0, 0);
+            assert!(is_root_without(&mut wanted, [0; 3]));
+            let has = after_exec(wanted, all, [0; 3], false, true);
+            assert_eq!((has.permitted, has.effective, has.ambient), (permitted, permitted, permitted));
+        }
+        assert!(!is_root_without(&mut sets(0x0f, 0x0f, 0x01, 0), [0; 3]));
+        assert!(!is_root_without(&mut sets(0, 0x0f, 0, 0), [5; 3]));
     }
 }

@@ -9,6 +9,7 @@ use lxkns_core::model::NamespaceType;
 
 use crate::environment::{Environment, Variables};
 use crate::error::Error;
+use crate::limits::LimitsOf;
 use crate::plan::Plan;
 use crate::prepare;
 use crate::target::Target;
@@ -31,6 +32,7 @@ pub struct Enter<'a> {
     pub(crate) no_cgroup: bool,
     pub(crate) keep_fds: Vec<i32>,
     pub(crate) tools: Tools,
+    pub(crate) limits: LimitsOf,
     pub(crate) wait: Duration,
 }
 
@@ -52,6 +54,7 @@ impl<'a> Enter<'a> {
             no_cgroup: false,
             keep_fds: Vec::new(),
             tools: Tools::Target,
+            limits: LimitsOf::Target,
             wait: Duration::from_secs(1),
         }
     }
@@ -125,6 +128,13 @@ impl<'a> Enter<'a> {
     #[must_use]
     pub fn tools(mut self, tools: Tools) -> Self {
         self.tools = tools;
+        self
+    }
+
+    /// Whose resource limits, umask, CPU affinity, nice value, I/O priority and execution domain the command has.
+    #[must_use]
+    pub fn limits(mut self, limits: LimitsOf) -> Self {
+        self.limits = limits;
         self
     }
 

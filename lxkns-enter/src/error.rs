@@ -10,6 +10,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     errno: Option<Errno>,
+    hint: Option<String>,
 }
 
 /// The kinds of [`Error`]s.
@@ -48,7 +49,7 @@ impl Error {
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), errno: None }
+        Self { kind, message: message.into(), errno: None, hint: None }
     }
 
     /// A call has failed.
@@ -57,15 +58,23 @@ impl Error {
     }
 
     pub(crate) fn with_errno(kind: ErrorKind, message: impl Into<String>, errno: Errno) -> Self {
-        Self { kind, message: message.into(), errno: Some(errno) }
+        Self { kind, message: message.into(), errno: Some(errno), hint: None }
+    }
+
+    /// With what it takes, or what to do.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        match self.errno {
-            Some(errno) => write!(f, ": {}", std::io::Error::from(errno)),
+        if let Some(errno) = self.errno {
+            write!(f, ": {}", std::io::Error::from(errno))?;
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "; {hint}"),
             None => Ok(()),
         }
     }

@@ -26,15 +26,17 @@
 //! ```
 //!
 //! - Everything is opened and verified to be of one and the same process before anything is entered.
-//! - The child is single-threaded whatever the caller is, and does nothing but the steps of the plan, with system calls
-//!   alone. The first that fails ends it, and is what the error says; nothing stays behind.
+//! - The steps are gone through by an intermediate process, single-threaded whatever the caller is, with system calls alone,
+//!   in the caller's PID namespace. What is started in the PID namespace that is entered has nothing but what the command
+//!   has. The first step that fails ends it, and is what the error says; nothing stays behind.
+//! - A command that has something that the processes in a PID namespace have not, such as the caller's powers or one of the
+//!   caller's namespaces, stays outside of it; a note of the plan says so.
 //! - Who needs steps of their own adds them to the plan ([`Plan::add`]).
 //!
 //! # What is not taken over
 //!
-//! Filters of system calls and Landlock rules, of which the plan has a note; and what the kernel shows nobody
-//! (`securebits`) or what is no confinement of the process: resource limits of `setrlimit(2)`, scheduling, the file
-//! creation mask. The session keyring is neither the process's nor the caller's, but a new one.
+//! Filters of system calls and Landlock rules; the scheduling policy; and what the kernel shows nobody (`securebits`, but for
+//! root that has given up capabilities). The session keyring is neither the process's nor the caller's, but a new one.
 //!
 //! # Features
 //!
@@ -43,20 +45,25 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod buffer;
 mod cgroup;
 mod confinement;
 mod credentials;
+mod descriptors;
 mod directories;
 mod enter;
 mod environment;
 mod error;
 mod in_time;
+mod limits;
 mod plan;
 mod prepare;
 mod process;
 mod run;
 pub mod seal;
+mod seclusion;
 mod status;
+mod streams;
 mod target;
 mod terminal;
 mod tools;
@@ -66,6 +73,7 @@ mod wait;
 pub use enter::Enter;
 pub use environment::Environment;
 pub use error::{Error, ErrorKind};
+pub use limits::LimitsOf;
 pub use lxkns_sys::{Op, SharedFd};
 pub use plan::{Fact, Plan, Row, Spawned, Stage, Step, Subject};
 pub use target::Target;

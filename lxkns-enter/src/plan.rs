@@ -1,41 +1,49 @@
 //! What will be done: a list of steps, which can be read before it is carried out.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lxkns_core::model::{Capabilities, NamespaceType};
-use lxkns_sys::{Op, SharedFd, SpawnError};
+use lxkns_sys::{Exec, Launch, LaunchSession, LaunchStep, Op, SharedFd, SpawnError, Watch};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
 use crate::cgroup::Joined;
+use crate::descriptors::Descriptors;
 use crate::error::{Error, ErrorKind};
 use crate::terminal::Stranger;
+use crate::{process, streams};
 
-/// When a step is done: stages follow each other in this order.
+/// When a step is done: stages follow each other in this order. All are gone through outside the PID namespace that is
+/// entered; after the last, a process in there becomes the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Stage {
-    /// Outside, by a process that is not yet the command's.
+    /// Before all else.
     Before,
+    /// Joining the control groups.
+    Join,
+    /// Resource limits, as far as raising them takes the caller's powers, and scheduling.
+    Limits,
     /// Into the namespaces.
     Enter,
-    /// By the command's own process from here on: it joins the control groups.
-    Join,
-    /// Mounts of its own, where there are to be any.
+    /// A mount namespace of its own, where there is to be one.
     Mounts,
     /// The root and working directory.
     Root,
-    /// A session and a terminal of its own.
-    Terminal,
+    /// What is mounted over something, in a mount namespace of its own.
+    Cover,
+    /// Leaving the caller's session.
+    Session,
     /// Groups, GIDs, UIDs and capabilities.
     Credentials,
     /// The security context, then `no_new_privs`.
     Confinement,
-    /// Descriptors and signals.
+    /// Descriptors.
     Descriptors,
-    /// The command itself.
-    Command,
+    /// What must come last.
+    Last,
 }
 
 /// One thing that the child does.
@@ -76,12 +84,30 @@ pub enum Subject {
     Groups,
     /// The capability sets.
     Capabilities,
+    /// Capabilities over what is entered without its user namespace.
+    CapabilitiesInside,
+    /// Securebits.
+    Securebits,
     /// `no_new_privs`.
     NoNewPrivs,
     /// SELinux's context, AppArmor's profile.
     Lsm,
     /// Filters of system calls.
     Seccomp,
+    /// Landlock's rules.
+    Landlock,
+    /// The resource limits.
+    Limits,
+    /// The file mode creation mask.
+    Umask,
+    /// The CPUs that it may run on.
+    Affinity,
+    /// The nice value.
+    Nice,
+    /// The I/O scheduling class and priority.
+    IoPriority,
+    /// The execution domain.
+    Personality,
     /// The environment.
     Environment,
 }
@@ -118,16 +144,31 @@ pub struct Spawned {
     pub pidfd: Option<OwnedFd>,
 }
 
+/// What the command is.
+#[derive(Debug)]
+pub(crate) struct Command {
+    /// As errors call it.
+    pub(crate) name: String,
+    pub(crate) exec: Exec,
+    /// The mask of blocked signals that it starts with.
+    pub(crate) blocked: u64,
+    /// Whether it is in a PID namespace that is entered.
+    pub(crate) enters_pids: bool,
+}
+
 /// Everything is open and verified, nothing is entered yet.
 #[derive(Debug)]
 pub struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) rows: Vec<Row>,
     pub(crate) notes: Vec<String>,
-    pub(crate) cgroup: Option<SharedFd>,
+    pub(crate) command: Command,
+    pub(crate) descriptors: Descriptors,
     pub(crate) joined: Option<Joined>,
     /// Whether the command may less than its caller, so that it must not have the caller's terminal.
     pub(crate) stranger: Option<Stranger>,
+    /// The caller's own procfs.
+    pub(crate) procfs: Option<OwnedFd>,
     pub(crate) wait: Duration,
 }
 
@@ -143,7 +184,7 @@ impl Plan {
         &self.notes
     }
 
-    /// What the child will do.
+    /// What the child will do before it becomes the command.
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
@@ -162,15 +203,17 @@ impl Plan {
     /// Carries it out in a child, with these as standard input, output and error, and comes back once the child has become
     /// the command.
     ///
-    /// Each step that leads to the process's file systems has as long as [`Enter::wait`](crate::Enter::wait) says, the command
-    /// itself among them; then the child is given up.
+    /// What these are open on is the command's: whoever may trace that can open a file once more, in another mode. A command
+    /// that is weaker than its caller gets no directory; [`Plan::run`] has pipes in place of files too.
     ///
-    /// The child is a child of the calling thread, and ends with it until it has become the command. The caller waits for
-    /// it; nobody else may, and `SIGCHLD` must not be ignored.
+    /// All of it has five times as long as [`Enter::wait`](crate::Enter::wait) says; then the child is given up.
+    ///
+    /// The child is a child of the calling thread, and ends with that or with the calling process until it has become the
+    /// command. The caller waits for it; nobody else may, and `SIGCHLD` must not be ignored.
     ///
     /// # Errors
     ///
-    /// Whatever step of the child fails is said here. Then no process is left.
+    /// Whatever fails is said here. Then no process is left but what cannot be ended, which ends as soon as it can.
     ///
     /// # Privileges
     ///
@@ -180,57 +223,115 @@ impl Plan {
     ///
     /// 4.11.
     pub fn execute(&self, stdio: [BorrowedFd<'_>; 3]) -> Result<Spawned, Error> {
-        let copy = |fd: BorrowedFd<'_>| {
-            let copied = rustix::io::fcntl_dupfd_cloexec(fd.as_fd(), 3);
-            copied.map(Arc::new).map_err(|errno| Error::call("copy a descriptor", errno))
+        if self.stranger.is_some() {
+            streams::check(&self.descriptors.all(stdio))?;
+        }
+        let session = match self.stranger {
+            Some(_) => LaunchSession::New { terminal: None },
+            None => LaunchSession::Same,
         };
-        let [stdin, stdout, stderr] = stdio;
-        let stdio = Op::Stdio([copy(stdin)?, copy(stdout)?, copy(stderr)?]);
+        let copy = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map(Arc::new);
+        let given = stdio.into_iter().zip(0..).map(|(fd, number)| Ok((copy(fd)?, number)));
+        let given = given.collect::<Result<_, _>>().map_err(|errno| Error::call("copy a descriptor", errno))?;
+        self.start(given, session, None)
+    }
+
+    /// The same, with descriptors under these numbers and this session; and it is given up when there is something to be read
+    /// from `interrupts`.
+    pub(crate) fn start(
+        &self,
+        given: Vec<(SharedFd, i32)>,
+        session: LaunchSession,
+        interrupts: Option<BorrowedFd<'_>>,
+    ) -> Result<Spawned, Error> {
+        let descriptors = self.descriptors.steps(given);
         let mut steps: Vec<&Step> = self.steps.iter().collect();
-        let stdio = Step::new(Stage::Descriptors, "set standard input, output and error", stdio);
-        // Before a terminal becomes the controlling one.
-        steps.insert(steps.partition_point(|step| step.stage <= Stage::Root), &stdio);
+        let at = steps.partition_point(|step| step.stage <= Stage::Descriptors);
+        steps.splice(at..at, &descriptors);
         let ops: Vec<Op> = steps.iter().map(|step| step.op.clone()).collect();
-        let mut at = (0, Instant::now());
+        let launch = Launch { session, blocked: self.command.blocked, exec: self.command.exec.clone() };
+        let until = Instant::now() + self.wait * 5;
         // Frozen meanwhile, or at a file system that does not answer, it would be waited for for ever.
-        let mut goes_on = |index: usize| {
-            if at.0 != index {
-                at = (index, Instant::now());
-            }
-            let is_late = at.1.elapsed() >= self.wait && ops.get(index).is_some_and(asks_a_file_system);
-            !is_late && !self.joined.as_ref().is_some_and(Joined::is_frozen)
+        let mut goes_on = |_: usize| {
+            let is_interrupted = interrupts.is_some_and(is_readable);
+            !is_interrupted && Instant::now() < until && !self.joined.as_ref().is_some_and(Joined::is_frozen)
         };
-        match lxkns_sys::spawn(&ops, self.cgroup.as_deref(), &mut goes_on) {
+        let has_run = |pid: rustix::process::Pid| has_run(self.procfs.as_ref()?, pid);
+        let mut watch = Watch { wake: interrupts, goes_on: &mut goes_on, has_run: &has_run };
+        let cgroup = self.joined.as_ref().and_then(|joined| joined.directory.as_deref());
+        match lxkns_sys::spawn(&ops, &launch, cgroup, &mut watch) {
             Ok(child) => Ok(Spawned { pid: child.pid, pidfd: child.pidfd }),
-            Err(error) => Err(in_words(&steps, error)),
+            Err(error) => Err(self.in_words(&steps, error)),
+        }
+    }
+
+    fn in_words(&self, steps: &[&Step], error: SpawnError) -> Error {
+        match error {
+            SpawnError::Start(errno) => Error::call("start a process", errno),
+            SpawnError::Step { index, detail, errno } => failed_step(steps, index, detail, errno),
+            SpawnError::Launch { step: LaunchStep::Exec, errno } => {
+                let name = self.command.name.clone();
+                match errno {
+                    Errno::NOENT => Error::with_errno(ErrorKind::CommandNotFound, name, errno),
+                    Errno::ACCESS | Errno::PERM => {
+                        Error::with_errno(ErrorKind::CommandNotRun, confined(name, steps), errno)
+                    }
+                    _ => Error::with_errno(ErrorKind::CommandNotRun, name, errno),
+                }
+            }
+            SpawnError::Launch { step: LaunchStep::Start, errno } => {
+                let error = Error::call("start a process", errno);
+                match errno {
+                    Errno::NOMEM if self.command.enters_pids => error.hint(
+                        "a PID namespace whose first process has ended takes no new ones (--except pid stays outside)",
+                    ),
+                    Errno::AGAIN => error.hint("RLIMIT_NPROC or the control group's pids.max is reached"),
+                    _ => error,
+                }
+            }
+            SpawnError::Launch { errno, .. } => Error::call("begin the session of the command", errno),
+            SpawnError::GivenUp { index } => {
+                let step = steps.get(index).map_or(self.command.name.as_str(), |step| step.what.as_str());
+                Error::new(ErrorKind::TimedOut, format!("{step}: no answer in time"))
+            }
+            SpawnError::Stopped => {
+                let message = "the entering process was stopped by a process that is inside, and was ended";
+                Error::new(ErrorKind::Failed, message)
+            }
+            _ => Error::new(ErrorKind::Failed, "the entering process was killed before it had become the command"),
         }
     }
 }
 
-/// Whether what a step takes is in the container's hands.
-fn asks_a_file_system(op: &Op) -> bool {
-    matches!(op, Op::Root(_) | Op::WorkingDirectory(_) | Op::Exec(_))
+/// Whether there is something to be read.
+fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(rustix::event::poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&NO_TIME)), Ok(1..))
 }
 
-fn in_words(steps: &[&Step], error: SpawnError) -> Error {
-    let step = |index: usize| steps.get(index).map_or("become the command", |step| step.what.as_str());
-    match error {
-        SpawnError::Start(errno) => Error::call("start a process", errno),
-        SpawnError::Step { index, detail, errno } => {
-            let kind = match steps.get(index).map(|step| &step.op) {
-                Some(Op::Exec(_)) if errno == Errno::NOENT => ErrorKind::CommandNotFound,
-                Some(Op::Exec(_)) => ErrorKind::CommandNotRun,
-                Some(Op::Enter(_)) if errno == Errno::SRCH => ErrorKind::Gone,
-                _ => ErrorKind::Failed,
-            };
-            let mut what = if detail == 0 { step(index).to_owned() } else { entering(detail) };
-            if kind == ErrorKind::CommandNotRun && matches!(errno, Errno::ACCESS | Errno::PERM) {
-                what = confined(what, &steps[..index]);
-            }
-            Error::with_errno(kind, what, errno)
+/// Whether a child has run another program since it was forked: the kernel says so, and nobody who traces it can change that
+/// but by having it run one.
+fn has_run(procfs: &OwnedFd, child: rustix::process::Pid) -> Option<bool> {
+    /// `PF_FORKNOEXEC` of `linux/sched.h`.
+    const FORKED_ONLY: u64 = 0x40;
+    let stat = process::read(procfs, format!("{}/stat", child.as_raw_nonzero())).ok()?;
+    Some(process::flags(&stat)? & FORKED_ONLY == 0)
+}
+
+fn failed_step(steps: &[&Step], index: usize, detail: u32, errno: Errno) -> Error {
+    let op = steps.get(index).map(|step| &step.op);
+    let what = steps.get(index).map_or("become the command", |step| step.what.as_str());
+    match (op, errno) {
+        (Some(Op::Enter(_)), Errno::SRCH) => Error::with_errno(ErrorKind::Gone, entering(detail), errno),
+        (Some(Op::Enter(_)), Errno::PERM) if detail & NamespaceType::User.clone_flag() == 0 => {
+            let hint = "without its user namespace it takes CAP_SYS_ADMIN in the caller's, and in the one that owns it";
+            Error::call(entering(detail), errno).hint(hint)
         }
-        SpawnError::GivenUp { index } => Error::new(ErrorKind::TimedOut, format!("{}: no answer in time", step(index))),
-        _ => Error::new(ErrorKind::Failed, "the entering process was killed before it had become the command"),
+        (Some(Op::Enter(_)), _) if detail != 0 => Error::call(entering(detail), errno),
+        (Some(Op::Bounding(_)), Errno::PERM) => {
+            Error::call(what, errno).hint("it takes CAP_SETPCAP; --privileged keeps the caller's")
+        }
+        _ => Error::call(what, errno),
     }
 }
 

@@ -1,28 +1,27 @@
 //! From what is wanted to a plan: everything is opened and verified here, and nothing entered yet.
 
 use std::ffi::CString;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
 use lxkns_core::ProcRoot;
 use lxkns_core::model::NamespaceType;
-use lxkns_sys::{Exec, ExecProgram, Op, SharedFd};
-use rustix::fs::{Dir, Mode, OFlags};
+use lxkns_sys::{Cover, Exec, ExecProgram, Op, SharedFd};
 use rustix::io::Errno;
 
 use crate::credentials::{self, Asked, Ids};
+use crate::descriptors::Descriptors;
 use crate::enter::Enter;
 use crate::environment::{self, Environment, Variables};
 use crate::error::{Error, ErrorKind};
-use crate::plan::{Fact, Plan, Row, Stage, Step, Subject};
+use crate::plan::{Command, Fact, Plan, Row, Stage, Step, Subject};
 use crate::process::{self, Process};
 use crate::status::Status;
-use crate::target::{self, Entered, GUARD};
+use crate::target::{self, Before, Entered, GUARD};
 use crate::terminal::Stranger;
 use crate::tools::{self, ToolFile, Tools};
 use crate::users::{self, User, Wanted};
-use crate::{cgroup, confinement, directories, seal};
+use crate::{cgroup, confinement, directories, limits, seal};
 
 /// A plan that is being made.
 #[derive(Debug, Default)]
@@ -55,30 +54,37 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
         out_of_memory(&mut draft, proc, process)?;
     }
     draft.step(Stage::Before, GUARD, Op::Guard);
-    if process.is_some() && !privileged {
-        draft.step(Stage::Before, "have a session keyring of its own", Op::SessionKeyring);
-    }
     let is_wanted = |ns_type: NamespaceType| {
         enter.only.as_ref().is_none_or(|only| only.contains(&ns_type))
             && !enter.except.contains(&ns_type)
             && !(is_of_host && tools::host::stays_out_of(ns_type, &own))
     };
-    let entered = target::namespaces(&mut draft, proc, target, is_wanted)?;
+    let keeps_cgroups = enter.no_cgroup && process.is_some_and(|process| cgroup::is_elsewhere(proc, process));
+    let before = Before { own: &own, keeps_powers: privileged, keeps_cgroups };
+    let entered = &target::namespaces(&mut draft, proc, target, &before, is_wanted)?;
+    if process.is_some() && !privileged {
+        draft.step(Stage::Enter, "have a session keyring of its own", Op::SessionKeyring);
+    }
 
-    if enters(&draft, NamespaceType::Mnt) {
+    let enters_mounts = entered.enters(NamespaceType::Mnt);
+    if enters_mounts {
         seal::check()?;
     }
+    // In its /proc the numbers of processes would mean others than those that the command acts on.
+    let covers_proc = enters_mounts
+        && entered.has_other_pids
+        && process.is_none_or(|process| !directories::has_own_proc(proc, process, wait));
     if is_of_host {
-        let enters_network = enters(&draft, NamespaceType::Net);
-        tools::host::view(&mut draft, process, &own, entered, enters_network)?;
+        tools::host::view(&mut draft, &entered.types);
+    } else if covers_proc {
+        cover_proc(&mut draft, privileged);
     }
 
     let mut root = directories::own_root(proc, wait)?;
     let mut root_inside = None;
     match process.filter(|_| entered.has_mounts) {
         Some(process) => {
-            let enters_mounts = enters(&draft, NamespaceType::Mnt);
-            root = directories::of_process(&mut draft, proc, process, enters_mounts, wait)?;
+            root = directories::of_process(&mut draft, proc, process, enters_mounts, covers_proc, wait)?;
             root_inside = Some(SharedFd::clone(&root));
         }
         None => {
@@ -96,17 +102,25 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
         None => {
             cgroup::stay(&mut draft, proc, process)?;
             if process.is_some() {
-                draft.notes.push("the control groups are not joined, so that no limits of the process hold".to_owned());
+                let and = match entered.stays_because_of_cgroups {
+                    true => {
+                        ", and the command stays in the caller's PID namespace, where no process inside gets out of them \
+                             through it"
+                    }
+                    false => "",
+                };
+                draft.notes.push(format!("the control groups are not joined, so no limits of the process hold{and}"));
             }
             None
         }
     };
+    limits::take_on(&mut draft, proc, process, &own, enter.limits)?;
 
     let names = Names::new(enter, &root, entered)?;
     let ids = Ids::new(process, &own, entered)?;
     let uids = ids.uids(&names.asked)?;
     if process.is_some() && !is_of_host
-        || entered.changes_user
+        || entered.changes_user()
         || names.asked.uid.is_some()
         || names.asked.gid.is_some()
     {
@@ -114,24 +128,14 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     } else {
         credentials::stay(&mut draft, &ids);
     }
-    confine(&mut draft, enter, &own, privileged)?;
-    if entered.leaves_out_user && process.is_some() && !privileged {
-        let note = "its user namespace is not entered, so that the command has no capabilities";
-        draft.notes.push(note.to_owned());
-    }
-
-    if entered.forks && !entered.has_mounts && process.is_some() && !is_of_host {
-        let note = "its PID namespace is entered and its mount namespace is not, so that who may trace the command in there \
-                    gets at the files that it sees, the caller's";
-        draft.notes.push(note.to_owned());
-    }
+    confinement::take_on(&mut draft, proc, process, &own, privileged)?;
 
     let uid = uids.unwrap_or(own.uids)[1];
     let user = names.user.or_else(|| names.passwd.as_deref().and_then(|text| users::user(text, &Wanted::Id(uid))));
     let variables = variables(&mut draft, enter, entered, user.as_ref(), names.asked.uid.is_none())?;
     let exec = exec(enter, user.as_ref(), &variables)?;
     let powers = process.filter(|_| !privileged).map(|process| &process.status);
-    let is_weaker = entered.changes_user
+    let is_weaker = entered.changes_user()
         || entered.leaves_out_user && powers.is_some()
         || uids.is_some_and(|uids| uids != own.uids && !is_of_host)
         || powers.is_some_and(|powers| powers.is_weaker_than(&own))
@@ -141,13 +145,10 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
         // Another's number is known inside alone.
         user: if names.asked.uid.is_none() { process.map(|process| process.status.uids[1]) } else { None },
     });
-
-    draft.step(Stage::Descriptors, "leave the other descriptors behind", close_others(proc, &enter.keep_fds)?);
-    draft.step(Stage::Descriptors, "outlive the entering process", Op::OutliveParent);
-    draft.step(Stage::Descriptors, "reset the signals", Op::Signals { blocked: blocked(proc)? });
-    let name = exec.arguments.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let name = enter.command.first().map_or(name, |name| name.to_string_lossy().into_owned());
-    draft.step(Stage::Command, name, Op::Exec(exec));
+    if stranger.is_some() {
+        draft.step(Stage::Session, "leave the caller's session", Op::NewSession);
+    }
+    draft.step(Stage::Last, GUARD, Op::Guard);
 
     if let Some(process) = process {
         // All that was read and opened was of this one.
@@ -155,16 +156,39 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     }
     draft.steps.sort_by_key(|step| step.stage);
     draft.rows.sort_by_key(|row| row.subject);
-    // Only where the command's own process is the first one.
-    let cgroup = joined.as_ref().and_then(|joined| joined.directory.clone()).filter(|_| !entered.forks);
-    Ok(Plan { steps: draft.steps, rows: draft.rows, notes: draft.notes, cgroup, joined, stranger, wait })
+    let name = exec.arguments.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = enter.command.first().map_or(name, |name| name.to_string_lossy().into_owned());
+    let descriptors = Descriptors::new(proc, &enter.keep_fds)?;
+    if stranger.is_some() {
+        descriptors.check()?;
+    }
+    Ok(Plan {
+        steps: draft.steps,
+        rows: draft.rows,
+        notes: draft.notes,
+        command: Command { name, exec, blocked: own.blocked, enters_pids: entered.enters(NamespaceType::Pid) },
+        descriptors,
+        joined,
+        stranger,
+        procfs: proc
+            .is_own()
+            .then(|| rustix::io::fcntl_dupfd_cloexec(proc, 3))
+            .transpose()
+            .map_err(|errno| Error::call("copy a descriptor", errno))?,
+        wait,
+    })
 }
 
-fn enters(draft: &Draft, ns_type: NamespaceType) -> bool {
-    draft.steps.iter().any(|step| match &step.op {
-        Op::Enter(entering) => entering.namespaces.iter().any(|(_, flag)| *flag == ns_type.clone_flag()),
-        _ => false,
-    })
+/// Puts something over the `/proc` of a mount namespace whose processes are in another PID namespace than the command.
+fn cover_proc(draft: &mut Draft, keeps_powers: bool) {
+    draft.step(Stage::Mounts, "make mounts of its own", Op::OwnMounts);
+    // What a container brings along learns nothing of the caller's processes.
+    let (cover, what) = if keeps_powers { (Cover::Proc, "that of the caller") } else { (Cover::NoProc, "empty") };
+    draft.step(Stage::Cover, "cover the /proc of another PID namespace", Op::Cover(cover));
+    draft.notes.push(format!(
+        "/proc is {what} for the command: numbers of processes in the one of its mount namespace mean others in its own PID \
+         namespace"
+    ));
 }
 
 /// What names mean where the command will be.
@@ -176,7 +200,7 @@ struct Names {
 }
 
 impl Names {
-    fn new(enter: &Enter<'_>, root: &SharedFd, entered: Entered) -> Result<Self, Error> {
+    fn new(enter: &Enter<'_>, root: &SharedFd, entered: &Entered) -> Result<Self, Error> {
         let process = enter.target.as_process();
         // Where the root is known before something is entered.
         let is_known = process.is_some() || !entered.has_mounts;
@@ -246,57 +270,10 @@ fn out_of_memory(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Resul
     Ok(())
 }
 
-/// The security context, then `no_new_privs`: in this order, so that the one is not refused because of the other.
-fn confine(draft: &mut Draft, enter: &Enter<'_>, own: &Status, privileged: bool) -> Result<(), Error> {
-    let ours = confinement::own(enter.proc)?;
-    let list = |contexts: &[confinement::Context]| match contexts {
-        [] => Fact::Text("none".to_owned()),
-        contexts => Fact::Text(contexts.iter().map(confinement::Context::in_words).collect::<Vec<_>>().join(", ")),
-    };
-    let seccomp = |filtered: Option<bool>| {
-        Fact::Text(match filtered {
-            Some(true) => "filtered".to_owned(),
-            Some(false) => "not filtered".to_owned(),
-            None => "not known".to_owned(),
-        })
-    };
-    let Some(process) = enter.target.as_process() else {
-        draft.row(Subject::Seccomp, None, seccomp(own.seccomp));
-        draft.row(Subject::Lsm, None, list(&ours));
-        return Ok(());
-    };
-    let theirs = confinement::of(enter.proc, process);
-    draft.row(Subject::Seccomp, Some(seccomp(process.status.seccomp)), seccomp(own.seccomp));
-    if privileged {
-        draft.row(Subject::Lsm, theirs.ok().map(|theirs| list(&theirs)), list(&ours));
-        draft.notes.push(
-            "the command keeps the caller's powers: the limits of the process's capabilities, no_new_privs, \
-             its security context and its filters of system calls are left out"
-                .to_owned(),
-        );
-        return Ok(());
-    }
-    let theirs = theirs?;
-    for context in theirs.iter().filter(|context| !ours.contains(context)) {
-        let (what, op) = context.step(enter.proc)?;
-        draft.step(Stage::Confinement, what, op);
-    }
-    draft.row(Subject::Lsm, Some(list(&theirs)), list(&theirs));
-    if process.status.no_new_privs && !own.no_new_privs {
-        draft.step(Stage::Confinement, "set no_new_privs", Op::NoNewPrivs);
-    }
-    if process.status.seccomp == Some(true) {
-        let note = "the process's filters of system calls (seccomp), and Landlock rules if it has any, are not taken over: \
-                    the command runs without them";
-        draft.notes.push(note.to_owned());
-    }
-    Ok(())
-}
-
 fn variables(
     draft: &mut Draft,
     enter: &Enter<'_>,
-    entered: Entered,
+    entered: &Entered,
     user: Option<&User>,
     is_targets: bool,
 ) -> Result<Variables, Error> {
@@ -319,7 +296,7 @@ fn variables(
         (Environment::Clean, _) => Variables::new(),
     };
     let term = enter.variables.iter().find(|(name, _)| name == b"TERM").map(|(_, value)| value.as_slice());
-    let stays = process.is_none() && enter.user.is_none() && !entered.changes_user;
+    let stays = process.is_none() && enter.user.is_none() && !entered.changes_user();
     if !(stays && from == Environment::Host) {
         environment::fit(&mut variables, user, is_targets && from == Environment::Target, term);
     }
@@ -363,42 +340,4 @@ fn exec(enter: &Enter<'_>, user: Option<&User>, variables: &Variables) -> Result
         None => ExecProgram::Paths(paths),
     };
     Ok(Exec { program, arguments, environment: environment::strings(variables) })
-}
-
-/// All but these, which were inherited and are meant to be passed on.
-fn close_others(proc: &ProcRoot, keep: &[i32]) -> Result<Op, Error> {
-    let mut keep: Vec<i32> = keep.iter().copied().filter(|&fd| fd > 2).collect();
-    keep.sort_unstable();
-    keep.dedup();
-    for fd in &keep {
-        let info = process::read(proc, format!("thread-self/fdinfo/{fd}"));
-        let info = info.map_err(|_| Error::new(ErrorKind::Missing, format!("descriptor {fd} is not open")))?;
-        if is_close_on_exec(&info) {
-            let message = format!("descriptor {fd} is the entering process's own");
-            return Err(Error::new(ErrorKind::Unsuitable, message));
-        }
-    }
-    let failed = |errno| Error::call("list the own descriptors", errno);
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let dir = rustix::fs::openat(proc, "thread-self/fd", flags, Mode::empty()).map_err(failed)?;
-    let names = Dir::read_from(dir.as_fd()).map_err(failed)?.filter_map(Result::ok);
-    let numbers = names.filter_map(|entry| entry.file_name().to_str().ok()?.parse::<u32>().ok());
-    // And room for those that are still to come.
-    let end = numbers.max().unwrap_or(2) + 256;
-    Ok(Op::CloseOthers { keep, end })
-}
-
-fn is_close_on_exec(info: &[u8]) -> bool {
-    let info = String::from_utf8_lossy(info);
-    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).map(str::trim);
-    let flags = flags.and_then(|flags| u32::from_str_radix(flags, 8).ok()).unwrap_or(u32::MAX);
-    flags & OFlags::CLOEXEC.bits() != 0
-}
-
-/// The mask of blocked signals that the caller has.
-fn blocked(proc: &ProcRoot) -> Result<u64, Error> {
-    let text = process::read(proc, "thread-self/status").map_err(|errno| Error::call("read the own status", errno))?;
-    let text = String::from_utf8_lossy(&text);
-    let mask = text.lines().find_map(|line| line.strip_prefix("SigBlk:")).map(str::trim);
-    Ok(mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0))
 }

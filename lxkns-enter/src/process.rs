@@ -9,7 +9,7 @@ use lxkns_core::ProcRoot;
 use lxkns_core::model::{NamespaceId, NamespaceType, Pid};
 use lxkns_sys::SharedFd;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::path::Arg;
 use rustix::process::PidfdFlags;
@@ -24,9 +24,12 @@ const LARGEST: u64 = 8 << 20;
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) pid: Pid,
+    /// The number of the thread that is read: the first one, or where that has ended one that lives.
+    pub(crate) task: u32,
+    /// The directory of the process, or of that thread.
     pub(crate) dir: OwnedFd,
     /// Where the kernel has them (5.3), and the procfs is the caller's PID namespace's.
-    pub(crate) pidfd: Option<SharedFd>,
+    pidfd: Option<SharedFd>,
     pub(crate) status: Status,
 }
 
@@ -47,21 +50,47 @@ impl Process {
             // Before 5.3, or denied by a filter.
             Err(_) => None,
         };
-        let text = read(&dir, "status").map_err(|errno| cannot(pid, "read status", errno))?;
-        let status = Status::parse(&text).ok_or_else(|| cannot(pid, "read status", Errno::BADMSG))?;
+        let status = status_of(&dir).map_err(|errno| cannot(pid, "read status", errno))?;
         if status.tgid != status.pid {
             return Err(thread(pid));
         }
-        let process = Self { pid, dir, pidfd, status };
-        process.verify()?;
+        let mut process = Self { pid, task: pid.0, dir, pidfd, status };
         if process.status.is_dead() {
-            return Err(Error::new(ErrorKind::Gone, format!("{pid}: the process has ended and is only waited for")));
+            process = process.through_living_thread()?;
         }
+        process.verify()?;
         if process.is_kernel_thread() {
             let message = format!("{pid}: a thread of the kernel, of which nothing can be entered");
             return Err(Error::new(ErrorKind::Unsuitable, message));
         }
         Ok(process)
+    }
+
+    /// The first thread has ended, and all that was to be read of it with it. Others may live.
+    fn through_living_thread(self) -> Result<Self, Error> {
+        let pid = self.pid;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let failed = |errno| cannot(pid, "list the threads", errno);
+        let tasks = rustix::fs::openat(&self.dir, "task", flags, Mode::empty()).map_err(failed)?;
+        let entries = Dir::read_from(&tasks).map_err(failed)?.filter_map(Result::ok);
+        for number in entries.filter_map(|entry| entry.file_name().to_str().ok()?.parse::<u32>().ok()) {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let Ok(dir) = rustix::fs::openat(&tasks, number.to_string(), flags, Mode::empty()) else { continue };
+            match status_of(&dir) {
+                Ok(status) if !status.is_dead() => return Ok(Self { task: number, dir, status, ..self }),
+                _ => {}
+            }
+        }
+        let parent = self.status.parent;
+        let message =
+            format!("{pid}: the process has ended; it is a zombie until its parent, process {parent}, waits for it");
+        Err(Error::new(ErrorKind::Gone, message))
+    }
+
+    /// What its namespaces can be entered through in one call.
+    pub(crate) fn as_entrance(&self) -> Option<SharedFd> {
+        // The descriptor is of the first thread, which must live.
+        self.pidfd.clone().filter(|_| self.task == self.pid.0)
     }
 
     /// Makes sure that all that was opened and read so far is of one and the same process, which has not ended.
@@ -80,11 +109,7 @@ impl Process {
     fn is_kernel_thread(&self) -> bool {
         /// `PF_KTHREAD` of `linux/sched.h`.
         const KERNEL_THREAD: u64 = 0x0020_0000;
-        let stat = self.read("stat").unwrap_or_default();
-        // The name can have anything in it.
-        let after_name = stat.iter().rposition(|&byte| byte == b')').map_or(&[][..], |at| &stat[at + 1..]);
-        let flags = after_name.split(|&byte| byte == b' ').filter(|field| !field.is_empty()).nth(6);
-        flags.and_then(|flags| std::str::from_utf8(flags).ok()?.parse::<u64>().ok()).unwrap_or(0) & KERNEL_THREAD != 0
+        self.read("stat").ok().and_then(|stat| flags(&stat)).unwrap_or(0) & KERNEL_THREAD != 0
     }
 
     pub(crate) fn read(&self, path: impl Arg) -> Result<Vec<u8>, Errno> {
@@ -112,8 +137,19 @@ impl Process {
     }
 }
 
+/// The kernel's flags of a task (`PF_*`), in the text of its `stat`.
+pub(crate) fn flags(stat: &[u8]) -> Option<u64> {
+    // The name can have anything in it.
+    let after_name = &stat[stat.iter().rposition(|&byte| byte == b')')? + 1..];
+    std::str::from_utf8(after_name).ok()?.split_whitespace().nth(6)?.parse().ok()
+}
+
+fn status_of(dir: &OwnedFd) -> Result<Status, Errno> {
+    Status::parse(&read(dir, "status")?).ok_or(Errno::BADMSG)
+}
+
 pub(crate) fn gone(pid: Pid) -> Error {
-    let message = format!("{pid}: the process has ended meanwhile; its number may mean another by now");
+    let message = format!("{pid}: the process has ended; its number may mean another by now");
     Error::new(ErrorKind::Gone, message)
 }
 

@@ -1,7 +1,10 @@
 //! A command from its start to its end, as what a shell would run.
 
+use std::sync::Arc;
+
 use crate::error::Error;
-use crate::plan::{Plan, Stage};
+use crate::plan::Plan;
+use crate::streams::Streams;
 use crate::terminal::Session;
 use crate::wait::{Ended, Signals, wait};
 
@@ -12,7 +15,8 @@ impl Plan {
     ///
     /// A command that is weaker than its caller gets a session of its own, and a new terminal where standard input, output
     /// or error is one: it could type into the caller's, and read what is typed there. What it writes there is its own
-    /// affair: escape sequences reach the caller's terminal.
+    /// affair: escape sequences reach the caller's terminal. In place of files and devices it has pipes, which are relayed
+    /// until it ends: what it has not read of a file is left to the next reader. Directories are not passed on to it.
     ///
     /// # Errors
     ///
@@ -25,19 +29,31 @@ impl Plan {
     /// # Minimum kernel version
     ///
     /// 4.13, for the new terminal; else 4.11.
-    pub fn run(mut self) -> Result<Ended, Error> {
+    pub fn run(self) -> Result<Ended, Error> {
         // They stay blocked until the terminal has been taken back.
         let signals = Signals::block().map_err(|errno| Error::call("block signals", errno))?;
         let mut session = match &self.stranger {
             Some(stranger) => Session::fresh(stranger)?,
             None => Session::shared(),
         };
-        self.leave_out(Stage::Terminal);
-        for step in session.steps() {
-            self.add(step);
+        let fds = self.descriptors.all(session.streams());
+        let (streams, mut given) = match (&self.stranger, session.replaced()) {
+            (Some(_), replaced) => {
+                let relayed: Vec<_> = fds.iter().filter(|(number, _)| !replaced.contains(number)).copied().collect();
+                Streams::new(&relayed)?
+            }
+            (None, _) => (Streams::default(), Vec::new()),
+        };
+        for (number, fd) in fds {
+            if given.iter().all(|(_, other)| *other != number) {
+                let copy = rustix::io::fcntl_dupfd_cloexec(fd, 3);
+                given.push((Arc::new(copy.map_err(|errno| Error::call("copy a descriptor", errno))?), number));
+            }
         }
         session.starts();
-        let command = self.execute(session.streams())?;
-        wait(&command, session, &signals)
+        match self.start(given, session.launch(), Some(signals.interrupts())) {
+            Ok(command) => wait(&command, session, streams, &signals),
+            Err(error) => signals.interrupted().ok_or(error),
+        }
     }
 }

@@ -7,7 +7,10 @@ use lxkns_core::model::{Capabilities, IdMapping};
 pub(crate) struct Status {
     pub(crate) tgid: u32,
     pub(crate) pid: u32,
+    pub(crate) parent: u32,
     state: u8,
+    /// The mask of blocked signals, a bit for each from 1 on.
+    pub(crate) blocked: u64,
     /// Real, effective, saved.
     pub(crate) uids: [u32; 3],
     /// Likewise.
@@ -19,18 +22,25 @@ pub(crate) struct Status {
     pub(crate) seccomp: Option<bool>,
 }
 
+/// A line of the text, without its name. No name of a process can pass for one: the kernel escapes newlines.
+pub(crate) fn line<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
 impl Status {
-    /// Reads the text. No name can pass for a line: the kernel escapes newlines.
+    /// Reads the text.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(text);
-        let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+        let line = |name: &str| line(&text, name);
         let numbers = |name| -> Option<Vec<u32>> { line(name)?.split_whitespace().map(|id| id.parse().ok()).collect() };
         let three = |name| numbers(name)?.get(..3)?.try_into().ok();
         let set = |name| u64::from_str_radix(line(name)?, 16).ok();
         Some(Self {
             tgid: line("Tgid")?.parse().ok()?,
             pid: line("Pid")?.parse().ok()?,
+            parent: line("PPid")?.parse().ok()?,
             state: *line("State")?.as_bytes().first()?,
+            blocked: set("SigBlk")?,
             uids: three("Uid")?,
             gids: three("Gid")?,
             groups: numbers("Groups")?,
@@ -46,10 +56,13 @@ impl Status {
         })
     }
 
-    /// Whether this process may not do all that the other may, by its capabilities.
+    /// Whether this process may not do all that the other may, by its capabilities and filters of system calls.
     pub(crate) fn is_weaker_than(&self, other: &Self) -> bool {
         let lacks = |set: fn(&Capabilities) -> u64| set(&other.capabilities) & !set(&self.capabilities) != 0;
-        lacks(|sets| sets.permitted) || lacks(|sets| sets.bounding) || self.no_new_privs && !other.no_new_privs
+        lacks(|sets| sets.permitted)
+            || lacks(|sets| sets.bounding)
+            || self.no_new_privs && !other.no_new_privs
+            || self.seccomp == Some(true) && other.seccomp != Some(true)
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -79,7 +92,7 @@ mod tests {
 
     #[test]
     fn powers_are_read_and_a_name_is_no_line() {
-        let text = b"Name:\tx\\nUid:\t9 9 9 9\nState:\tS (sleeping)\nTgid:\t7\nPid:\t7\nUid:\t1\t2\t3\t4\n\
+        let text = b"Name:\tx\\nUid:\t9 9 9 9\nState:\tS (sleeping)\nTgid:\t7\nPid:\t7\nPPid:\t1\nSigBlk:\t0\nUid:\t1\t2\t3\t4\n\
             Gid:\t5\t6\t7\t8\nGroups:\t10 20 \nCapInh:\t0\nCapPrm:\t1ff\nCapEff:\t1\nCapBnd:\t1ff\nNoNewPrivs:\t1\nSeccomp:\t2\n";
         let status = Status::parse(text).unwrap();
         assert_eq!((status.uids, status.gids, &status.groups[..]), ([1, 2, 3], [5, 6, 7], &[10, 20][..]));

@@ -12,6 +12,8 @@ use crate::error::{Error, ErrorKind};
 use crate::plan::{Fact, Stage, Step, Subject};
 use crate::prepare::Draft;
 use crate::process::{Process, identity};
+use crate::seclusion::{self, Has};
+use crate::status::Status;
 
 /// What is entered: a process, or namespaces by themselves. It is open, so that nothing else can take its place.
 #[derive(Debug)]
@@ -26,9 +28,9 @@ pub(crate) enum Kind {
 /// An open namespace.
 #[derive(Clone, Debug)]
 pub(crate) struct Open {
-    ns_type: NamespaceType,
-    fd: SharedFd,
-    id: NamespaceId,
+    pub(crate) ns_type: NamespaceType,
+    pub(crate) fd: SharedFd,
+    pub(crate) id: NamespaceId,
 }
 
 impl Target {
@@ -50,7 +52,7 @@ impl Target {
     }
 
     /// Namespaces, at most one of each type. The command stays who the caller is, but for a user namespace, in which it is
-    /// root.
+    /// root. So it enters no PID namespace, whose processes could get at what it has.
     ///
     /// # Errors
     ///
@@ -107,15 +109,38 @@ impl Target {
 }
 
 /// What entering comes to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entered {
-    /// Whether the command is in another user namespace than the caller.
-    pub(crate) changes_user: bool,
+    /// The types of the namespaces that are entered.
+    pub(crate) types: Vec<NamespaceType>,
     /// Whether the target is in another user namespace than the command.
     pub(crate) leaves_out_user: bool,
     /// Whether the command is to see the mounts that the target sees.
     pub(crate) has_mounts: bool,
-    pub(crate) forks: bool,
+    /// Whether the command is in another PID namespace than the target.
+    pub(crate) has_other_pids: bool,
+    /// Whether that is so because it stays in the caller's control groups.
+    pub(crate) stays_because_of_cgroups: bool,
+}
+
+impl Entered {
+    pub(crate) fn enters(&self, ns_type: NamespaceType) -> bool {
+        self.types.contains(&ns_type)
+    }
+
+    /// Whether the command is in another user namespace than the caller.
+    pub(crate) fn changes_user(&self) -> bool {
+        self.enters(NamespaceType::User)
+    }
+}
+
+/// What is known of the command before it is known what is entered.
+pub(crate) struct Before<'a> {
+    pub(crate) own: &'a Status,
+    /// Whether it keeps the caller's capabilities.
+    pub(crate) keeps_powers: bool,
+    /// Whether it stays in control groups that are not the target's.
+    pub(crate) keeps_cgroups: bool,
 }
 
 /// Opens the namespaces, and notes the steps into those that are wanted and are not the caller's already.
@@ -123,24 +148,52 @@ pub(crate) fn namespaces(
     draft: &mut Draft,
     proc: &ProcRoot,
     target: &Target,
+    before: &Before<'_>,
     is_wanted: impl Fn(NamespaceType) -> bool,
 ) -> Result<Entered, Error> {
     let all = target.open()?;
-    let mut entered = Entered { has_mounts: is_wanted(NamespaceType::Mnt), ..Entered::default() };
-    let mut into = Vec::new();
-    for open in &all {
-        let is_other = own(proc, open.ns_type) != Some(open.id);
-        match (is_other, is_wanted(open.ns_type)) {
-            // Sharing is as good as entering.
-            (false, _) => {}
-            (true, true) => into.push(open),
-            (true, false) => entered.leaves_out_user |= open.ns_type == NamespaceType::User,
+    let own = all.iter().map(|open| own(proc, open.ns_type)).collect::<Result<Vec<_>, _>>()?;
+    let others: Vec<&Open> =
+        all.iter().zip(own).filter(|(open, own)| *own != Some(open.id)).map(|(open, _)| open).collect();
+    // Sharing is as good as entering.
+    let (mut into, left): (Vec<&Open>, Vec<&Open>) = others.iter().partition(|open| is_wanted(open.ns_type));
+    let find = |list: &[&Open], ns_type| list.iter().find(|open| open.ns_type == ns_type).copied().cloned();
+    let mut stays_because_of_cgroups = false;
+    if let Some(pids) = find(&into, NamespaceType::Pid)
+        && let Some(has) = has_what_others_have_not(target, before, &left)
+    {
+        let process = target.as_process().filter(|_| before.keeps_powers && find(&into, NamespaceType::User).is_none());
+        let users = find(&others, NamespaceType::User);
+        let is_safe = process
+            .zip(users)
+            .is_some_and(|(process, users)| seclusion::is_out_of_reach(proc, process, before.own, &pids, &users));
+        if !is_safe {
+            into.retain(|open| open.ns_type != NamespaceType::Pid);
+            let name = format!("{}:[{}]", pids.ns_type, pids.id.ino);
+            if into.is_empty() && left.is_empty() && target.as_process().is_none() {
+                let message = format!(
+                    "{name} is not entered by itself: the command would have {}, and whoever is in there could get at \
+                     that; enter a process in it (a PID as TARGET)",
+                    has.in_words()
+                );
+                return Err(Error::new(ErrorKind::Unsuitable, message));
+            }
+            stays_because_of_cgroups = has == Has::ControlGroups;
+            if !stays_because_of_cgroups {
+                draft.notes.push(format!(
+                    "the command stays in the caller's PID namespace, as processes in {name} could get at what it has: {}",
+                    has.in_words()
+                ));
+            }
         }
     }
-    entered.has_mounts &= all.iter().any(|open| open.ns_type == NamespaceType::Mnt);
-    let enters = |ns_type| into.iter().any(|open| open.ns_type == ns_type);
-    entered.changes_user = enters(NamespaceType::User);
-    entered.forks = enters(NamespaceType::Pid);
+
+    let types: Vec<NamespaceType> = into.iter().map(|open| open.ns_type).collect();
+    let has_other_pids =
+        others.iter().any(|open| open.ns_type == NamespaceType::Pid) && !types.contains(&NamespaceType::Pid);
+    let has_mounts = is_wanted(NamespaceType::Mnt) && all.iter().any(|open| open.ns_type == NamespaceType::Mnt);
+    let leaves_out_user = left.iter().any(|open| open.ns_type == NamespaceType::User);
+    let entered = Entered { types, leaves_out_user, has_mounts, has_other_pids, stays_because_of_cgroups };
 
     let name = |open: &&Open| format!("{}:{}", open.ns_type, open.id.ino);
     let list = |names: Vec<String>| if names.is_empty() { "none".to_owned() } else { names.join(" ") };
@@ -151,17 +204,79 @@ pub(crate) fn namespaces(
     );
     if !into.is_empty() {
         let mask = into.iter().fold(0, |mask, open| mask | open.ns_type.clone_flag());
-        let pidfd = target.as_process().and_then(|process| process.pidfd.clone());
+        let entrance = target.as_process().and_then(Process::as_entrance);
         let namespaces = into.iter().map(|open| (Arc::clone(&open.fd), open.ns_type.clone_flag())).collect();
-        let op = Op::Enter(Entering { process: pidfd.map(|pidfd| (pidfd, mask)), namespaces });
+        let op = Op::Enter(Entering { process: entrance.map(|pidfd| (pidfd, mask)), namespaces });
         draft.step(Stage::Enter, "enter the namespaces", op);
         draft.step(Stage::Enter, GUARD, Op::Guard);
     }
-    if entered.forks {
-        draft.step(Stage::Enter, "start a process in the PID namespace", Op::Fork);
-        draft.step(Stage::Enter, GUARD, Op::Guard);
+    if entered.leaves_out_user && target.as_process().is_some() && !before.keeps_powers {
+        powers_by_creation(draft, proc, target, before, &into)?;
     }
     Ok(entered)
+}
+
+/// What the command would have in the target's PID namespace that processes there have not.
+fn has_what_others_have_not(target: &Target, before: &Before<'_>, left: &[&Open]) -> Option<Has> {
+    // Its own user namespace would give it nothing: it has no capability in the caller's.
+    let namespaces: Vec<NamespaceType> =
+        left.iter().map(|open| open.ns_type).filter(|ns_type| *ns_type != NamespaceType::User).collect();
+    if before.keeps_powers || target.as_process().is_none() {
+        Some(Has::Powers)
+    } else if !namespaces.is_empty() {
+        Some(Has::Namespaces(namespaces))
+    } else if before.keeps_cgroups {
+        Some(Has::ControlGroups)
+    } else {
+        None
+    }
+}
+
+/// Over what is entered without its user namespace the command can have all capabilities after all: if its UID has created
+/// the owner, or one above that, from within the command's user namespace (`user_namespaces(7)`).
+fn powers_by_creation(
+    draft: &mut Draft,
+    proc: &ProcRoot,
+    target: &Target,
+    before: &Before<'_>,
+    into: &[&Open],
+) -> Result<(), Error> {
+    let uid = target.as_process().map_or(before.own.uids[1], |process| process.status.uids[1]);
+    let users = own(proc, NamespaceType::User)?;
+    let created_by_it = |open: &&&Open| {
+        let mut owner = lxkns_sys::ns_get_userns(open.fd.as_fd()).ok()?;
+        loop {
+            if identity(&owner).ok() == users {
+                return None;
+            }
+            let parent = lxkns_sys::ns_get_parent(owner.as_fd()).ok()?;
+            if identity(&parent).ok() == users {
+                return (lxkns_sys::ns_get_owner_uid(owner.as_fd()).ok()? == uid)
+                    .then(|| identity(&owner).ok())
+                    .flatten();
+            }
+            owner = parent;
+        }
+    };
+    let owned: Vec<String> = into
+        .iter()
+        .filter_map(|open| {
+            created_by_it(&open).map(|owner| format!("{}:[{}] (owner user:[{}])", open.ns_type, open.id.ino, owner.ino))
+        })
+        .collect();
+    let note = if owned.is_empty() {
+        "its user namespace is not entered, so the command has no capabilities".to_owned()
+    } else {
+        format!(
+            "its user namespace is not entered: the command has no capabilities but all over {}, whose owner its UID {uid} \
+             has created",
+            owned.join(", ")
+        )
+    };
+    let all_over = if owned.is_empty() { "none".to_owned() } else { format!("all over {}", owned.join(", ")) };
+    draft.row(Subject::CapabilitiesInside, None, Fact::Text(all_over));
+    draft.notes.push(note);
+    Ok(())
 }
 
 /// What [`Op::Guard`] is for.
@@ -174,15 +289,21 @@ impl Draft {
 }
 
 /// The namespace that a child of the caller is in.
-fn own(proc: &ProcRoot, ns_type: NamespaceType) -> Option<NamespaceId> {
+fn own(proc: &ProcRoot, ns_type: NamespaceType) -> Result<Option<NamespaceId>, Error> {
     let stat = |link: &str| {
         let stat = rustix::fs::statat(proc, format!("thread-self/ns/{link}"), AtFlags::empty()).ok()?;
         Some(NamespaceId { ino: stat.st_ino, dev: stat.st_dev })
     };
+    let own = stat(ns_type.name());
     let for_children = match ns_type {
         NamespaceType::Pid => stat("pid_for_children"),
         NamespaceType::Time => stat("time_for_children"),
         _ => None,
     };
-    for_children.or_else(|| stat(ns_type.name()))
+    if ns_type == NamespaceType::Pid && for_children.is_some() && for_children != own {
+        let message = "the caller's children are in another PID namespace than the caller, which nothing can be entered from; \
+                       start the caller in there (unshare --pid --fork)";
+        return Err(Error::new(ErrorKind::Unsuitable, message));
+    }
+    Ok(for_children.or(own))
 }

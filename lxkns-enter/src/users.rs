@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lxkns_core::ProcRoot;
-use lxkns_sys::{Op, SharedFd, SpawnError};
+use lxkns_sys::{Op, SharedFd, SpawnError, Watch};
 use rustix::fs::{MemfdFlags, SeekFrom};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions};
 
 use crate::process::read_all;
 
@@ -58,14 +57,13 @@ pub(crate) fn read_inside(
     let (directory, path) = (Arc::clone(root), CString::new(path).map_err(|_| Errno::INVAL)?);
     let read = Op::ReadBelow { directory, path, procfs, to: Arc::clone(&to), most: LARGEST };
     let began = Instant::now();
-    let child = lxkns_sys::spawn(&[Op::Guard, read, Op::End], None, &mut |_| began.elapsed() < wait);
-    let child = child.map_err(|error| match error {
+    let mut watch = Watch { wake: None, goes_on: &mut |_| began.elapsed() < wait, has_run: &|_| None };
+    let done = lxkns_sys::run_steps(&[Op::Guard, read], &mut watch);
+    done.map_err(|error| match error {
         SpawnError::Start(errno) | SpawnError::Step { errno, .. } => errno,
         SpawnError::GivenUp { .. } => Errno::TIMEDOUT,
         _ => Errno::INTR,
     })?;
-    let pid = Pid::from_raw(child.pid.cast_signed());
-    rustix::io::retry_on_intr(|| rustix::process::waitpid(pid, WaitOptions::empty()))?;
     rustix::fs::seek(&to, SeekFrom::Start(0))?;
     let to = rustix::io::fcntl_dupfd_cloexec(&to, 3)?;
     read_all(File::from(to), LARGEST)

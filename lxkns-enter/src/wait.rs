@@ -3,21 +3,25 @@
 //! Signals are blocked and read from a descriptor, so that there are no handlers, and nothing is interrupted. All that can
 //! be waited for is waited for in one place.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use lxkns_sys::{Blocking, SignalSet, TakenSignal};
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 
 use crate::error::Error;
 use crate::plan::Spawned;
+use crate::streams::Streams;
 use crate::terminal::relay::{Copied, Relay};
 use crate::terminal::{Foreground, Session};
 
 /// Signals that say where the program fails itself: they must do what they do.
 const OF_FAILURE: [Signal; 7] =
     [Signal::ABORT, Signal::BUS, Signal::FPE, Signal::ILL, Signal::SEGV, Signal::SYS, Signal::TRAP];
+
+/// Signals by which a user or a program has the caller end.
+const ENDING: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
 
 /// Signals that tell the caller something about itself, its children or its terminal.
 const OF_CALLER: [Signal; 4] = [Signal::PIPE, Signal::TTIN, Signal::TTOU, Signal::URG];
@@ -45,6 +49,8 @@ impl Ended {
 #[derive(Debug)]
 pub(crate) struct Signals {
     fd: OwnedFd,
+    /// Those of them that are to end the caller.
+    ending: OwnedFd,
     before: SignalSet,
 }
 
@@ -52,9 +58,19 @@ impl Signals {
     /// Blocks all signals that can be passed on.
     pub(crate) fn block() -> Result<Self, Errno> {
         let set = SignalSet::all_but(&OF_FAILURE);
-        let fd = lxkns_sys::signalfd(&set)?;
+        let (fd, ending) = (lxkns_sys::signalfd(&set)?, lxkns_sys::signalfd(&SignalSet::new(&ENDING))?);
         let before = lxkns_sys::sigprocmask(Blocking::Block, &set)?;
-        Ok(Self { fd, before })
+        Ok(Self { fd, ending, before })
+    }
+
+    /// There is something to be read when one has come that is to end the caller.
+    pub(crate) fn interrupts(&self) -> BorrowedFd<'_> {
+        self.ending.as_fd()
+    }
+
+    /// What it comes to if one has.
+    pub(crate) fn interrupted(&self) -> Option<Ended> {
+        lxkns_sys::read_signal(&self.ending).ok().map(|signal| Ended::Killed(signal.number))
     }
 }
 
@@ -70,7 +86,7 @@ impl Drop for Signals {
 ///
 /// [`ErrorKind::Failed`](crate::ErrorKind::Failed): the caller's terminal cannot be used, or somebody else has waited for
 /// the command.
-pub(crate) fn wait(command: &Spawned, session: Session, signals: &Signals) -> Result<Ended, Error> {
+pub(crate) fn wait(command: &Spawned, session: Session, streams: Streams, signals: &Signals) -> Result<Ended, Error> {
     let refused = |errno| Error::call("wait for the command", errno);
     let pid = Pid::from_raw(command.pid.cast_signed()).ok_or_else(|| refused(Errno::CHILD))?;
     let pidfd = command.pidfd.as_ref();
@@ -78,11 +94,22 @@ pub(crate) fn wait(command: &Spawned, session: Session, signals: &Signals) -> Re
         Session::Shared(foreground) => (foreground, None, false),
         Session::Fresh(pty) => (None, pty, true),
     };
-    let mut waiter = Waiter { pid, pidfd, signals, foreground, relay: None, is_fresh, to_do: ToDo::default() };
+    let mut waiter = Waiter {
+        pid,
+        pidfd,
+        signals,
+        foreground,
+        relay: None,
+        streams,
+        is_fresh,
+        is_out_of_hand: false,
+        stops_alone: false,
+        to_do: ToDo::default(),
+    };
     if let Some(pty) = pty {
         if pty.is_background() {
             // The modes of the terminal are somebody else's until it is our turn.
-            waiter.stop(Signal::TTOU);
+            waiter.stop(Signal::TTOU, false);
         }
         let relay = Relay::new(pty);
         let relay = relay.map_err(|errno| Error::call("set the modes of the terminal that is standard input", errno));
@@ -90,7 +117,9 @@ pub(crate) fn wait(command: &Spawned, session: Session, signals: &Signals) -> Re
     }
     waiter.run().map_err(refused)?;
     waiter.drain().map_err(refused)?;
-    waiter.ended().map_err(refused)
+    let ended = waiter.ended().map_err(refused)?;
+    waiter.streams.end()?;
+    Ok(ended)
 }
 
 struct Waiter<'a> {
@@ -100,7 +129,12 @@ struct Waiter<'a> {
     signals: &'a Signals,
     foreground: Option<Foreground>,
     relay: Option<Relay>,
+    streams: Streams,
     is_fresh: bool,
+    /// Whether it has ended, and cannot be waited for: somebody traces it.
+    is_out_of_hand: bool,
+    /// Whether the command is stopped because the caller alone was asked to stop, and not its job.
+    stops_alone: bool,
     to_do: ToDo,
 }
 
@@ -111,6 +145,8 @@ struct ToDo {
     look_at_child: bool,
     /// The caller itself is asked to stop.
     stop: bool,
+    /// The caller itself is asked to end.
+    end: Option<i32>,
 }
 
 impl Waiter<'_> {
@@ -123,16 +159,20 @@ impl Waiter<'_> {
             if is_about_child {
                 self.look_whether_stopped();
             }
-            let has_ended = (is_told || is_about_child) && self.has_ended()?;
+            let has_ended = (is_told || is_about_child || self.is_out_of_hand) && self.has_ended()?;
+            self.is_out_of_hand |= is_told && !has_ended;
             if std::mem::take(&mut self.to_do.stop) {
-                self.stop_with_terminal(Signal::TSTP);
+                // From a terminal, the others of its job have got it too.
+                self.stop_with_terminal(Signal::TSTP, true);
             }
+            self.streams.copy();
             if let Some(relay) = &mut self.relay
                 && relay.copy() == Copied::Background
             {
-                self.stop_with_terminal(Signal::TTIN);
+                self.stop_with_terminal(Signal::TTIN, false);
             }
-            if has_ended {
+            // Whoever traces it can keep its end from us for as long as that one likes.
+            if has_ended || self.is_out_of_hand && self.to_do.end.is_some() {
                 return Ok(());
             }
         }
@@ -140,10 +180,7 @@ impl Waiter<'_> {
 
     /// Until the caller has all that the command has written. Who wants the caller to end then need not wait for that.
     fn drain(&mut self) -> Result<(), Errno> {
-        const ENDING: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
-        while let Some(relay) = &mut self.relay
-            && !relay.is_done()
-        {
+        while self.relay.as_mut().is_some_and(|relay| !relay.is_done()) || !self.streams.is_done() {
             self.poll(false)?;
             while let Ok(TakenSignal { number, .. }) = lxkns_sys::read_signal(&self.signals.fd) {
                 if ENDING.iter().any(|signal| signal.as_raw() == number) {
@@ -153,6 +190,7 @@ impl Waiter<'_> {
             if let Some(relay) = &mut self.relay {
                 relay.copy();
             }
+            self.streams.copy();
         }
         Ok(())
     }
@@ -161,14 +199,17 @@ impl Waiter<'_> {
     /// interest.
     fn poll(&self, is_running: bool) -> Result<bool, Errno> {
         let mut fds = vec![PollFd::new(&self.signals.fd, PollFlags::IN)];
-        let pidfd = self.pidfd.filter(|_| is_running);
+        let pidfd = self.pidfd.filter(|_| is_running && !self.is_out_of_hand);
         if let Some(pidfd) = pidfd {
             fds.push(PollFd::new(pidfd, PollFlags::IN));
         }
         if let Some(relay) = &self.relay {
             relay.interests(&mut fds);
         }
-        rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, None))?;
+        self.streams.interests(&mut fds);
+        let now_and_then = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        let wait = Some(&now_and_then).filter(|_| self.is_out_of_hand);
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, wait))?;
         Ok(pidfd.is_some() && !fds[1].revents().is_empty())
     }
 
@@ -179,11 +220,14 @@ impl Waiter<'_> {
     }
 
     fn ended(&mut self) -> Result<Ended, Errno> {
-        let status = self.wait_id(WaitIdOptions::EXITED)?;
+        let options = WaitIdOptions::EXITED;
+        let status = self.wait_id(if self.is_out_of_hand { options | WaitIdOptions::NOHANG } else { options })?;
         if let Some(foreground) = &mut self.foreground {
             foreground.take_back();
         }
-        let status = status.ok_or(Errno::CHILD)?;
+        let Some(status) = status else {
+            return self.to_do.end.map(Ended::Killed).ok_or(Errno::CHILD);
+        };
         let of = |number: Option<i32>| number.unwrap_or(0);
         Ok(if status.exited() {
             Ended::Exited(of(status.exit_status()))
@@ -207,26 +251,32 @@ impl Waiter<'_> {
     }
 
     fn take_signal(&mut self, taken: TakenSignal) {
-        // The program does not know all numbers: what has no name is not passed on.
-        let Some(signal) = Signal::from_named_raw(taken.number) else { return };
-        match (signal, &self.relay) {
-            (Signal::CHILD, _) => self.to_do.look_at_child = true,
-            (Signal::TSTP, _) if self.is_fresh => self.to_do.stop = true,
-            (Signal::WINCH, Some(relay)) => relay.follow_size(),
-            (Signal::CONT, Some(relay)) => relay.resume(),
-            _ if OF_CALLER.contains(&signal) => {}
-            _ => self.pass_on(signal, taken.is_of_kernel),
+        let named = Signal::from_named_raw(taken.number);
+        match (named, &self.relay) {
+            (Some(Signal::CHILD), _) => self.to_do.look_at_child = true,
+            (Some(Signal::TSTP), _) if self.is_fresh => self.to_do.stop = true,
+            (Some(Signal::WINCH), Some(relay)) => relay.follow_size(),
+            (Some(Signal::CONT), Some(relay)) => relay.resume(),
+            (Some(signal), _) if OF_CALLER.contains(&signal) => {}
+            _ => {
+                if named.is_some_and(|signal| ENDING.contains(&signal)) {
+                    self.to_do.end = Some(taken.number);
+                }
+                self.stops_alone = named == Some(Signal::TSTP) && !taken.is_of_kernel;
+                self.pass_on(taken.number, taken.is_of_kernel);
+            }
         }
     }
 
     /// Passes a signal on: to the command, or to its process group where the caller's has got it from the terminal.
-    fn pass_on(&self, signal: Signal, is_for_group: bool) {
+    fn pass_on(&self, number: i32, is_for_group: bool) {
         // It may have ended, and it is not waited for yet: neither number is anybody else's.
-        let _ = if is_for_group || signal == Signal::CONT {
-            rustix::process::kill_process_group(self.pid, signal)
-        } else {
-            rustix::process::kill_process(self.pid, signal)
-        };
+        let is_for_group = is_for_group || number == Signal::CONT.as_raw();
+        lxkns_sys::kill_child(self.pid, number, is_for_group);
+        // Who is inside may have stopped it, so that it would not notice.
+        if self.is_fresh && ENDING.iter().any(|signal| signal.as_raw() == number) {
+            lxkns_sys::kill_child(self.pid, Signal::CONT.as_raw(), is_for_group);
+        }
     }
 
     /// Stops, as a job of a shell does, where the command has been stopped. Where it has a terminal of its own, that is
@@ -243,7 +293,7 @@ impl Waiter<'_> {
         match &mut self.foreground {
             Some(foreground) => {
                 if wants_terminal && foreground.give(self.pid) {
-                    return self.pass_on(Signal::CONT, true);
+                    return self.pass_on(Signal::CONT.as_raw(), true);
                 }
                 had_terminal = foreground.has_command();
                 foreground.take_back();
@@ -252,7 +302,8 @@ impl Waiter<'_> {
             None if signal == Signal::STOP => return,
             None => {}
         }
-        let is_continued = self.stop(if signal == Signal::STOP { Signal::TSTP } else { signal });
+        let is_alone = std::mem::take(&mut self.stops_alone);
+        let is_continued = self.stop(if signal == Signal::STOP { Signal::TSTP } else { signal }, is_alone);
         if let Some(foreground) = &mut self.foreground
             && (had_terminal || wants_terminal)
         {
@@ -262,20 +313,24 @@ impl Waiter<'_> {
             // There is nobody who could continue it. The kernel does the same to process groups that lose their last
             // relation to the rest of the session.
             if wants_terminal {
-                self.pass_on(Signal::HUP, true);
+                self.pass_on(Signal::HUP.as_raw(), true);
             }
             if signal == Signal::STOP {
                 return;
             }
         }
-        self.pass_on(Signal::CONT, true);
+        self.pass_on(Signal::CONT.as_raw(), true);
     }
 
-    /// Stops the caller with the job that it is part of, until it is continued. Says whether it was: the kernel stops no
-    /// process group that nobody could continue.
-    fn stop(&mut self, signal: Signal) -> bool {
+    /// Stops the caller, alone or with the job that it is part of, until it is continued. Says whether it was: the kernel
+    /// stops no process group that nobody could continue.
+    fn stop(&mut self, signal: Signal, is_alone: bool) -> bool {
         let set = SignalSet::new(&[signal]);
-        let _ = rustix::process::kill_current_process_group(signal);
+        let _ = if is_alone {
+            rustix::process::kill_process(rustix::process::getpid(), signal)
+        } else {
+            rustix::process::kill_current_process_group(signal)
+        };
         let _ = lxkns_sys::sigprocmask(Blocking::Unblock, &set);
         // Here it stops.
         let _ = lxkns_sys::sigprocmask(Blocking::Block, &set);
@@ -284,11 +339,11 @@ impl Waiter<'_> {
 
     /// Stops the caller, whose terminal is not raw meanwhile. The command goes on, and waits when nobody reads what it
     /// writes.
-    fn stop_with_terminal(&mut self, signal: Signal) {
+    fn stop_with_terminal(&mut self, signal: Signal, is_alone: bool) {
         if let Some(relay) = &self.relay {
             relay.suspend();
         }
-        let is_continued = self.stop(signal);
+        let is_continued = self.stop(signal, is_alone);
         match &mut self.relay {
             Some(relay) if !is_continued && relay.is_background() => relay.hang_up(),
             Some(relay) => relay.resume(),

@@ -1,11 +1,13 @@
 //! kcmp(2).
 
 use std::cmp::Ordering;
+use std::os::fd::{AsFd, AsRawFd as _};
 
 use rustix::io::Errno;
 
 use crate::checked;
 
+const KCMP_FILE: libc::c_int = 0;
 const KCMP_FILES: libc::c_int = 2;
 
 /// How the descriptor tables of two threads compare: `Equal` means that they share one. The order of different
@@ -35,4 +37,27 @@ pub fn kcmp_files(tid1: u32, tid2: u32) -> Result<Ordering, Errno> {
         // 3: "not equal, but ordering information is unavailable".
         _ => Err(Errno::NOTSUP),
     }
+}
+
+/// Whether two descriptors of the calling process are of one open file, with one position and one set of flags.
+///
+/// # Errors
+///
+/// `ENOSYS`: the kernel was built without it. `EBADF`: one is not open. `EPERM`: see below.
+///
+/// # Privileges
+///
+/// None but those over the process itself, which a filter of system calls or Yama can deny.
+///
+/// # Minimum kernel version
+///
+/// 3.5; see `kcmp(2)`.
+#[doc(alias = "KCMP_FILE")]
+pub fn is_same_file(one: impl AsFd, other: impl AsFd) -> Result<bool, Errno> {
+    // SAFETY: it takes nothing.
+    let own = unsafe { libc::syscall(libc::SYS_getpid) };
+    let (one, other) = (one.as_fd().as_raw_fd(), other.as_fd().as_raw_fd());
+    // SAFETY: it takes five numbers.
+    let returned = unsafe { libc::syscall(libc::SYS_kcmp, own, own, KCMP_FILE, one, other) };
+    checked(returned).map(|order| order == 0)
 }

@@ -11,12 +11,12 @@
 //! | the kernel for its lists of namespaces | [`ns_mnt_get_next`], [`ns_mnt_get_prev`], [`ns_mnt_get_info`], [`listns`], [`open_namespace_by_handle`] |
 //! | a mount namespace for its mounts | [`listmount`], [`statmount`] |
 //! | a socket or TUN/TAP file for its network namespace | [`siocgskns`], [`tungetdevnetns`] |
-//! | a process or thread for namespaces and its descriptor table | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`] |
-//! | the process's own start | [`at_secure`] |
+//! | a process or thread for namespaces, its descriptor table and I/O priority | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`], [`ioprio_get`] |
+//! | the process's own start and open files | [`at_secure`], [`is_same_file`], [`copy_inherited`] |
 //!
 //! | does | with |
 //! |---|---|
-//! | take signals as events | [`sigprocmask`], [`signalfd`], [`read_signal`] |
+//! | take signals as events | [`sigprocmask`], [`signalfd`], [`read_signal`], [`kill_child`] |
 //! | ask for process groups that may be outside | [`tcgetpgrp`], [`getpgrp`] |
 //! | run a program that nobody can change | [`sealed_program`], [`is_sealed`], [`execveat`] |
 //!
@@ -41,7 +41,7 @@ mod terminal;
 
 pub use exec::{CStrings, execveat};
 pub use handle::{NsHandle, open_namespace_by_handle};
-pub use kcmp::kcmp_files;
+pub use kcmp::{is_same_file, kcmp_files};
 pub use listns::{LISTNS_ALL_USER_NAMESPACES, listns};
 pub use mount::{MountFacts, MountFlags, StatmountMask, listmount, statmount};
 pub use nsfs::{
@@ -49,12 +49,15 @@ pub use nsfs::{
     ns_mnt_get_info, ns_mnt_get_next, ns_mnt_get_prev,
 };
 pub use pidfd::{PidfdNamespace, pidfd_get_namespace, pidfd_open_thread};
-pub use process::at_secure;
+pub use process::{at_secure, copy_inherited, ioprio_get};
 pub use rustix::io::Errno;
 pub use sealed::{is_sealed, sealed_program};
-pub use signal::{Blocking, SignalSet, TakenSignal, read_signal, signalfd, sigprocmask};
+pub use signal::{Blocking, SignalSet, TakenSignal, kill_child, read_signal, signalfd, sigprocmask};
 pub use socket::{siocgskns, tungetdevnetns};
-pub use spawn::{Child, Enter, Exec, ExecProgram, Op, OwnMounts, SharedFd, SpawnError, spawn};
+pub use spawn::{
+    Child, Cover, Directory, Enter, Exec, ExecProgram, Launch, LaunchSession, LaunchStep, Limit, Op, SharedFd,
+    SpawnError, Watch, run_steps, spawn,
+};
 pub use terminal::{getpgrp, tcgetpgrp};
 
 use std::os::fd::{FromRawFd, OwnedFd};

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use crate::{checked, checked_fd};
 
@@ -145,4 +145,21 @@ pub fn read_signal(signalfd: impl AsFd) -> Result<TakenSignal, Errno> {
     let info = unsafe { info.assume_init() };
     let is_of_kernel = info.ssi_code == libc::SI_KERNEL;
     Ok(TakenSignal { number: info.ssi_signo as i32, is_of_kernel })
+}
+
+/// Sends a signal by its number, real-time ones included, to a child that has not been waited for, or to the process group
+/// that it leads. One that has ended takes none.
+///
+/// # Privileges
+///
+/// Those of `kill(2)`.
+///
+/// # Minimum kernel version
+///
+/// Any.
+#[doc(alias = "kill")]
+pub fn kill_child(child: Pid, number: i32, is_for_group: bool) {
+    let pid = child.as_raw_nonzero().get();
+    // SAFETY: it takes two numbers. The child's is nobody else's before it is waited for.
+    unsafe { libc::kill(if is_for_group { -pid } else { pid }, number) };
 }

@@ -19,10 +19,10 @@ Examples:
                                   your own program, in its network namespace alone
   lxkns enter /run/netns/blue -- ip address
                                   in a namespace by itself
-  lxkns enter 1234 --tools host -- ss -tnlp
-                                  a program that the container lacks, on its processes and network
-  lxkns enter 1234 --tools /bin/busybox -- ls -l /
-                                  a static program of yours inside the container
+  lxkns enter 1234 --tools host -- ss -tnl
+                                  a program that the container lacks, on its network
+  lxkns enter 1234 --tools /bin/busybox -- ps
+                                  a static program of yours inside the container, on its processes
   lxkns enter 1234 --user www-data -- id
                                   as a user that the container knows";
 
@@ -38,6 +38,15 @@ pub(crate) enum EnvironmentOf {
     Host,
     /// Next to nothing
     Clean,
+}
+
+/// Whose limits the command has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LimitsFrom {
+    /// Those of the process
+    Target,
+    /// The caller's
+    Caller,
 }
 
 #[derive(Debug, clap::Args)]
@@ -71,7 +80,8 @@ pub(crate) struct EnterArgs {
     #[arg(long, value_name = "WHICH", value_enum, hide_possible_values = true)]
     pub(crate) env: Option<EnvironmentOf>,
 
-    /// Keep the powers of the caller: the command is not confined as the process is
+    /// Keep the powers of the caller, outside the PID namespace of the process: the command is not confined as
+    /// the process is
     #[arg(long)]
     pub(crate) privileged: bool,
 
@@ -79,10 +89,23 @@ pub(crate) struct EnterArgs {
     #[arg(long)]
     pub(crate) no_cgroup: bool,
 
-    /// Run a program of the host (host), which keeps your powers, in all namespaces but mnt and user, with
-    /// their /proc; or this static program of the host inside (a path, such as /bin/busybox)
+    /// Run a program of the host (host), which keeps your powers and files, in the namespaces of the process
+    /// but mnt, pid and user; or run this static program of the host inside, with the powers of the process
+    /// (a path, such as /bin/busybox)
     #[arg(long, value_name = "host|FILE")]
     pub(crate) tools: Option<PathBuf>,
+
+    /// Take resource limits, umask, CPU affinity, nice value, I/O priority and execution domain from the
+    /// process (target, the default) or keep the caller's (caller)
+    #[arg(
+        long,
+        value_name = "WHOSE",
+        value_enum,
+        default_value = "target",
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    pub(crate) limits: LimitsFrom,
 
     /// Pass on this open descriptor beside 0, 1 and 2; can be repeated
     #[arg(long = "fd", value_name = "NUMBER", value_delimiter = ',',

@@ -29,7 +29,7 @@ pub(crate) use self::completions::CompletionsArgs;
 pub(crate) use self::diff::DiffArgs;
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::dump::DumpArgs;
-pub(crate) use self::enter::{EnterArgs, EnvironmentOf};
+pub(crate) use self::enter::{EnterArgs, EnvironmentOf, LimitsFrom};
 pub(crate) use self::ls::LsArgs;
 pub(crate) use self::mounts::MountsArgs;
 pub(crate) use self::orphans::OrphansArgs;

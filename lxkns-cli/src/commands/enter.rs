@@ -9,11 +9,11 @@ use std::process::ExitCode;
 
 use lxkns_core::ProcRoot;
 use lxkns_core::model::{DiscoveryOptions, NamespaceType, Pid};
-use lxkns_enter::{Ended, Enter, Environment, Error, ErrorKind, Plan, Target as Entered, Tools};
+use lxkns_enter::{Ended, Enter, Environment, Error, ErrorKind, LimitsOf, Plan, Target as Entered, Tools};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::args::{EnterArgs, EnvironmentOf};
+use crate::args::{EnterArgs, EnvironmentOf, LimitsFrom};
 use crate::exit::{self, say};
 use crate::live;
 use crate::resolve::resolve;
@@ -89,6 +89,10 @@ fn wanted<'a>(proc: &'a ProcRoot, target: Entered, args: &EnterArgs) -> Enter<'a
         .privileged(args.privileged)
         .no_cgroup(args.no_cgroup)
         .keep_fds(args.fds.iter().copied())
+        .limits(match args.limits {
+            LimitsFrom::Target => LimitsOf::Target,
+            LimitsFrom::Caller => LimitsOf::Caller,
+        })
         .wait(args.patience.timeout);
     if let Some(only) = &args.only {
         enter = enter.only(only.iter().copied());

@@ -21,14 +21,13 @@ pub(crate) mod relay;
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use lxkns_sys::{Op, SharedFd};
+use lxkns_sys::{LaunchSession, SharedFd};
 use rustix::io::Errno;
 
 pub(crate) use foreground::Foreground;
 pub(crate) use pty::Pty;
 
 use crate::error::Error;
-use crate::plan::{Stage, Step};
 
 /// What the command's session is.
 #[derive(Debug)]
@@ -63,21 +62,21 @@ impl Session {
         Ok(Self::Fresh(Pty::for_standard_streams(of)?))
     }
 
-    /// What the child does to be in it.
-    pub(crate) fn steps(&self) -> Vec<Step> {
-        let step = |what: &str, op| Step::new(Stage::Terminal, what, op);
+    /// What the command does to be in it.
+    pub(crate) fn launch(&self) -> LaunchSession {
         match self {
             Self::Shared(foreground) => {
-                let terminal = foreground.as_ref().and_then(Foreground::given_at_once);
-                vec![step("begin a process group", Op::ProcessGroup(terminal))]
+                LaunchSession::Group { terminal: foreground.as_ref().and_then(Foreground::given_at_once) }
             }
-            Self::Fresh(pty) => {
-                let session = step("begin a session", Op::NewSession);
-                let terminal = pty
-                    .as_ref()
-                    .map(|pty| step("take the new terminal for its session", Op::ControllingTerminal(pty.theirs())));
-                [session].into_iter().chain(terminal).collect()
-            }
+            Self::Fresh(_) => LaunchSession::New { terminal: self.replaced().first().copied() },
+        }
+    }
+
+    /// Which standard streams are the new terminal.
+    pub(crate) fn replaced(&self) -> Vec<i32> {
+        match self {
+            Self::Fresh(Some(pty)) => pty.replaced(),
+            _ => Vec::new(),
         }
     }
 

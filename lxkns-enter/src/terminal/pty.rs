@@ -1,9 +1,7 @@
 //! A new terminal for the command.
 
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 
-use lxkns_sys::SharedFd;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::process::Uid;
@@ -26,7 +24,7 @@ pub(crate) struct Pty {
     pub(crate) ours: OwnedFd,
     /// The end that the command gets. As long as it is open here too, the command can close all of its own and open its
     /// terminal again.
-    theirs: SharedFd,
+    theirs: OwnedFd,
     /// Which standard streams it takes the place of.
     replaces: [bool; 3],
     /// Where the caller types and reads.
@@ -73,7 +71,7 @@ impl Pty {
             }
             rustix::termios::tcsetattr(&theirs, rustix::termios::OptionalActions::Now, &modes)?;
         }
-        let pty = Self { ours, theirs: Arc::new(theirs), replaces, caller };
+        let pty = Self { ours, theirs, replaces, caller };
         pty.follow_size();
         Ok(pty)
     }
@@ -90,9 +88,9 @@ impl Pty {
         }
     }
 
-    /// The command's end.
-    pub(super) fn theirs(&self) -> SharedFd {
-        Arc::clone(&self.theirs)
+    /// The numbers of the standard streams that it takes the place of.
+    pub(super) fn replaced(&self) -> Vec<i32> {
+        (0..).zip(self.replaces).filter(|(_, is_replaced)| *is_replaced).map(|(number, _)| number).collect()
     }
 
     /// It, in place of those of the standard streams that are terminals.

@@ -1,6 +1,6 @@
 //! Copies between the caller's terminal and the command's: all bytes, in order, however slow the readers are.
 
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use super::modes::RawMode;
 use super::{Pty, is_foreground};
+use crate::buffer::Buffer;
 
 /// The terminal of the caller's standard streams.
 #[derive(Debug)]
@@ -52,45 +53,6 @@ fn reopen(terminal: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let reopened = rustix::fs::open(path, flags, Mode::empty())?;
     if rustix::termios::isatty(&reopened) { Ok(reopened) } else { Err(Errno::NOTTY) }
-}
-
-/// What has been read on one side and not written on the other.
-struct Buffer {
-    bytes: Box<[u8]>,
-    start: usize,
-    end: usize,
-}
-
-impl Buffer {
-    fn new() -> Self {
-        Self { bytes: vec![0; 16 * 1024].into(), start: 0, end: 0 }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
-    /// Reads, if all has been written that was read before. Says how much.
-    fn fill(&mut self, from: impl AsFd) -> Result<usize, Errno> {
-        let count = rustix::io::retry_on_intr(|| rustix::io::read(&from, &mut self.bytes[..]))?;
-        (self.start, self.end) = (0, count);
-        Ok(count)
-    }
-
-    /// Writes what is possible, at most this much.
-    fn empty(&mut self, to: impl AsFd, limit: usize) -> Result<(), Errno> {
-        let end = self.end.min(self.start.saturating_add(limit));
-        match rustix::io::retry_on_intr(|| rustix::io::write(&to, &self.bytes[self.start..end])) {
-            Ok(count) => self.start += count,
-            Err(Errno::AGAIN) => {}
-            Err(errno) => return Err(errno),
-        }
-        Ok(())
-    }
-
-    fn clear(&mut self) {
-        self.start = self.end;
-    }
 }
 
 /// Both directions between two terminals.

@@ -2,20 +2,31 @@
 //!
 //! This is more than one call, unlike the rest of this crate: between fork and exec, a child of a process with threads may
 //! neither allocate nor take a lock, and nothing but the list of steps that it was given decides what it does.
+//!
+//! ```text
+//! caller ──── intermediate: a fork, which goes through the steps (steps)
+//!    └─────── command: started by that with next to nothing, a child of the caller (launch)
+//! ```
+//!
+//! The intermediate stays in the caller's PID namespace, and is there until the command runs: where the caller has gone, it
+//! ends what was started.
 
-mod child;
+mod credentials;
+mod launch;
 mod op;
+mod raw;
+mod steps;
+mod wait;
 
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
-use rustix::process::{Pid, PidfdFlags, WaitOptions};
+use rustix::process::Pid;
 
 use crate::checked;
-pub use op::{Enter, Exec, ExecProgram, Op, OwnMounts, SharedFd};
+pub use launch::LaunchStep;
+pub use op::{Cover, Directory, Enter, Exec, ExecProgram, Launch, LaunchSession, Limit, Op, SharedFd};
 
 /// A child that has become the program.
 #[derive(Debug)]
@@ -26,7 +37,7 @@ pub struct Child {
     pub pidfd: Option<OwnedFd>,
 }
 
-/// The child did not become the program. Nothing of it is left.
+/// The child did not become the program. Nothing of it is left, but what cannot be ended: that ends when it can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpawnError {
@@ -41,56 +52,42 @@ pub enum SpawnError {
         /// Why.
         errno: Errno,
     },
-    /// It was killed before it had done all.
+    /// All steps are done, and it could not become the program.
+    Launch {
+        /// In what.
+        step: LaunchStep,
+        /// Why.
+        errno: Errno,
+    },
+    /// It was ended before it had done all.
     Killed,
-    /// It was told to give up.
+    /// It was stopped before it had done all, and so was ended.
+    Stopped,
+    /// The caller gave up.
     GivenUp {
-        /// In which step, from 0.
+        /// In which step, from 0; their number where all were done.
         index: usize,
     },
 }
 
-/// What the child says: which kind, and three numbers.
-#[derive(Clone, Copy, Debug)]
-struct Message([u32; 4]);
-
-impl Message {
-    const LENGTH: usize = 16;
-    /// Begins with a step that can take long: its index.
-    const AT: u32 = 1;
-    /// Goes on as another process: its ID.
-    const FORKED: u32 = 2;
-    /// A step has failed: its index, a detail, the error number.
-    const FAILED: u32 = 3;
-    /// There is nothing left but to become the program.
-    const READY: u32 = 4;
-
-    fn bytes(self) -> [u8; Self::LENGTH] {
-        let mut bytes = [0; Self::LENGTH];
-        for (chunk, number) in bytes.chunks_exact_mut(4).zip(self.0) {
-            chunk.copy_from_slice(&number.to_ne_bytes());
-        }
-        bytes
-    }
-
-    fn read(bytes: [u8; Self::LENGTH]) -> Self {
-        let mut numbers = [0; 4];
-        for (number, chunk) in numbers.iter_mut().zip(bytes.chunks_exact(4)) {
-            *number = u32::from_ne_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
-        }
-        Self(numbers)
-    }
+/// How the caller of [`spawn()`] keeps watch.
+pub struct Watch<'a> {
+    /// The caller is asked once more when there is something to be read from this.
+    pub wake: Option<BorrowedFd<'a>>,
+    /// Asked now and then while nothing is heard, about the step, from 0, that the child is in: whether to go on.
+    pub goes_on: &'a mut dyn FnMut(usize) -> bool,
+    /// Whether this child has run another program since it was forked, if that can be told.
+    pub has_run: &'a dyn Fn(Pid) -> Option<bool>,
 }
 
-/// Starts a child that goes through these steps, and comes back once it has become the program, or not.
+/// Starts a child that goes through these steps and then becomes the program, and comes back once it has, or not.
 ///
-/// The last step is an [`Op::Exec`] or [`Op::End`]. All the child's signals are blocked until an [`Op::Signals`]. `cgroup`
-/// is the directory of a control group of version 2 in which the child is started if the kernel can and allows it (5.7):
-/// whoever wants to be sure writes to its `cgroup.procs` too. `goes_on` is asked now and then while nothing is heard, about the step, from 0, in
-/// which the child is; if it says no, the child is killed, and nobody waits for its end.
+/// All the child's signals are blocked until it becomes the program. `cgroup` is the directory of a control group of
+/// version 2 in which the child is started if the kernel can and allows it (5.7): whoever wants to be sure writes to its
+/// `cgroup.procs` too.
 ///
 /// The caller's other children, threads, signal handlers and descriptors are left alone. All descriptors in the steps are
-/// to be 3 or above.
+/// to be 3 or above. `SIGCHLD` must not be ignored, and nobody else may wait for the caller's children meanwhile.
 ///
 /// # Errors
 ///
@@ -108,121 +105,68 @@ impl Message {
 #[doc(alias = "fork")]
 pub fn spawn(
     ops: &[Op],
+    launch: &Launch,
     cgroup: Option<&OwnedFd>,
-    goes_on: &mut dyn FnMut(usize) -> bool,
+    watch: &mut Watch<'_>,
 ) -> Result<Child, SpawnError> {
-    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(SpawnError::Start)?;
-    // Not where standard input, output or error will be.
-    let writer = rustix::io::fcntl_dupfd_cloexec(writer, 3).map_err(SpawnError::Start)?;
-    let prepared = child::Prepared::new(ops, writer.as_raw_fd());
-    let signals = child::block_signals();
-    let started = start(&prepared, cgroup);
-    child::restore_signals(&signals);
-    let first = started.map_err(SpawnError::Start)?;
-    drop(writer);
-    Heard { first, second: None, at: 0, ready: false, failed: None }.wait(&reader, goes_on)
+    let shared = launch::Shared::new().map_err(SpawnError::Start)?;
+    let [failure, failure_writer] = pipe()?;
+    let launch = launch::Prepared::new(launch, &shared, failure_writer.as_raw_fd()).map_err(SpawnError::Start)?;
+    let (first, steps) = begin(ops, Some(&launch), cgroup)?;
+    drop(failure_writer);
+    wait::Launching { first, steps, failure, shared, length: ops.len() }.wait(watch)
 }
 
-fn start(prepared: &child::Prepared<'_>, cgroup: Option<&OwnedFd>) -> Result<Pid, Errno> {
-    let into = cgroup.map(|cgroup| child::clone_into(cgroup.as_raw_fd()));
+/// Starts a child that goes through these steps and ends. Comes back once it has; one that is given up ends when it can.
+///
+/// # Errors
+///
+/// As [`spawn()`].
+///
+/// # Privileges
+///
+/// None; what the steps take.
+///
+/// # Minimum kernel version
+///
+/// Any; what the steps take.
+pub fn run_steps(ops: &[Op], watch: &mut Watch<'_>) -> Result<(), SpawnError> {
+    let (first, steps) = begin(ops, None, None)?;
+    wait::Steps::new(first, &steps).wait(watch)
+}
+
+/// Both ends of a pipe, neither of them where standard input, output or error will be.
+fn pipe() -> Result<[OwnedFd; 2], SpawnError> {
+    let above = |fd: OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(SpawnError::Start);
+    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(SpawnError::Start)?;
+    Ok([above(reader)?, above(writer)?])
+}
+
+/// Starts the intermediate. What it says comes out of the pipe.
+fn begin(
+    ops: &[Op],
+    launch: Option<&launch::Prepared>,
+    cgroup: Option<&OwnedFd>,
+) -> Result<(Pid, OwnedFd), SpawnError> {
+    let [reader, writer] = pipe()?;
+    let prepared = steps::Prepared::new(ops, launch, writer.as_raw_fd());
+    let signals = steps::block_signals();
+    let started = start(&prepared, cgroup);
+    steps::restore_signals(&signals);
+    Ok((started.map_err(SpawnError::Start)?, reader))
+}
+
+fn start(prepared: &steps::Prepared<'_>, cgroup: Option<&OwnedFd>) -> Result<Pid, Errno> {
+    let into = cgroup.map(|cgroup| steps::clone_into(cgroup.as_raw_fd()));
     let pid = match into {
         Some(Ok(pid)) => pid,
         // Whatever the reason, joining it is tried once more.
-        Some(Err(_)) | None => child::clone(libc::SIGCHLD)?,
+        Some(Err(_)) | None => steps::clone(libc::SIGCHLD)?,
     };
     match Pid::from_raw(pid) {
         Some(pid) => Ok(pid),
         None => prepared.run(),
     }
-}
-
-/// What has been heard of a child.
-struct Heard {
-    first: Pid,
-    /// The process that goes on, if that is another.
-    second: Option<Pid>,
-    at: usize,
-    ready: bool,
-    failed: Option<SpawnError>,
-}
-
-impl Heard {
-    fn wait(mut self, reader: &OwnedFd, goes_on: &mut dyn FnMut(usize) -> bool) -> Result<Child, SpawnError> {
-        let now_and_then = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-        loop {
-            let mut fds = [PollFd::new(reader, PollFlags::IN)];
-            match rustix::event::poll(&mut fds, Some(&now_and_then)) {
-                Ok(0) if !goes_on(self.at) => {
-                    self.failed = Some(SpawnError::GivenUp { index: self.at });
-                    break;
-                }
-                Ok(0) | Err(Errno::INTR) => continue,
-                Ok(_) => {}
-                Err(errno) => {
-                    self.failed = Some(SpawnError::Start(errno));
-                    break;
-                }
-            }
-            let mut bytes = [MaybeUninit::uninit(); Message::LENGTH];
-            // A message is written in one call and far shorter than what a pipe keeps together.
-            match rustix::io::read(reader, &mut bytes) {
-                Ok((&mut [], _)) => break,
-                Ok((bytes, _)) => match <[u8; Message::LENGTH]>::try_from(&*bytes) {
-                    Ok(bytes) => self.hear(Message::read(bytes)),
-                    Err(_) => {
-                        self.failed = Some(SpawnError::Start(Errno::BADMSG));
-                        break;
-                    }
-                },
-                Err(Errno::INTR | Errno::AGAIN) => {}
-                Err(errno) => {
-                    self.failed = Some(SpawnError::Start(errno));
-                    break;
-                }
-            }
-        }
-        self.end()
-    }
-
-    fn hear(&mut self, message: Message) {
-        let Message([kind, a, b, c]) = message;
-        match kind {
-            Message::AT => self.at = a as usize,
-            Message::FORKED => self.second = Pid::from_raw(a.cast_signed()),
-            Message::READY => self.ready = true,
-            _ => {
-                let errno = Errno::from_raw_os_error(c.cast_signed());
-                self.failed = Some(SpawnError::Step { index: a as usize, detail: b, errno });
-            }
-        }
-    }
-
-    fn end(self) -> Result<Child, SpawnError> {
-        let failed = self.failed.or((!self.ready).then_some(SpawnError::Killed));
-        if let Some(failed) = failed {
-            // They are our own children and have not been waited for, so that their numbers mean nobody else.
-            for pid in [Some(self.first), self.second].into_iter().flatten() {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-                if !matches!(failed, SpawnError::GivenUp { .. }) {
-                    reap(pid, WaitOptions::empty());
-                } else {
-                    // It need not end soon.
-                    reap(pid, WaitOptions::NOHANG);
-                }
-            }
-            return Err(failed);
-        }
-        if self.second.is_some() {
-            reap(self.first, WaitOptions::empty());
-        }
-        let pid = self.second.unwrap_or(self.first);
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
-        Ok(Child { pid: pid.as_raw_nonzero().get().cast_unsigned(), pidfd })
-    }
-}
-
-fn reap(pid: Pid, options: WaitOptions) {
-    while matches!(rustix::process::waitpid(Some(pid), options), Err(Errno::INTR)) {}
 }
 
 #[cfg(test)]

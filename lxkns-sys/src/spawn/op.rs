@@ -14,13 +14,8 @@ pub enum Op {
     /// Nobody may trace the child or look into it (`PR_SET_DUMPABLE`), and it ends with the thread that started it
     /// (`PR_SET_PDEATHSIG`). A change of credentials can undo both, so that this is done again after each.
     Guard,
-    /// The child ends on its own terms again, as programs do.
-    OutliveParent,
     /// Enters namespaces (`setns(2)`).
     Enter(Enter),
-    /// From here on it is a new process that goes on, so that it is in the PID namespace that was entered. It is a child of
-    /// whoever called [`spawn`](crate::spawn()), as the one before was (`CLONE_PARENT`).
-    Fork,
     /// Writes to an open file, in one call.
     Write(SharedFd, Vec<u8>),
     /// Opens an existing file below a directory, and writes to it in one call.
@@ -43,10 +38,10 @@ pub enum Op {
     /// A session keyring of its own, with nothing in it, where the kernel has keyrings and no filter denies them.
     SessionKeyring,
     /// The root directory becomes this one. The working directory does too.
-    Root(SharedFd),
+    Root(Directory),
     /// The working directory becomes this one; but the root directory where it cannot be reached from there, as one that
-    /// somebody has let in from elsewhere.
-    WorkingDirectory(SharedFd),
+    /// has been deleted, or one from elsewhere.
+    WorkingDirectory(Directory),
     /// The supplementary groups.
     Groups {
         /// Them.
@@ -87,33 +82,104 @@ pub enum Op {
         /// The file below it.
         path: CString,
     },
-    /// A session of its own (`setsid(2)`).
+    /// A session of its own, without a terminal (`setsid(2)`).
     NewSession,
-    /// This terminal becomes the one that controls the session, which has none (`TIOCSCTTY`).
-    ControllingTerminal(SharedFd),
-    /// A process group of its own; with a terminal, which controls the session, in the foreground there.
-    ProcessGroup(Option<SharedFd>),
-    /// A mount namespace of its own, made from the one that it is in.
-    OwnMounts(OwnMounts),
-    /// Standard input, output and error become copies of these, whose numbers are 3 or above.
-    Stdio([SharedFd; 3]),
-    /// All descriptors from 3 on are closed by the next program but these, sorted. No open one is at `end` or above.
+    /// A mount namespace of its own, made from the one that it is in, of whose mounts nothing is to be seen in others.
+    OwnMounts,
+    /// Mounts something over a directory, in a mount namespace of its own.
+    Cover(Cover),
+    /// These resource limits (`prlimit(2)`), as far as the hard ones may be raised.
+    Limits {
+        /// Them.
+        limits: Vec<Limit>,
+        /// Whether nothing is lowered yet: what follows may need descriptors, and raising may need powers that are left
+        /// behind.
+        only_raise: bool,
+    },
+    /// The file mode creation mask (`umask(2)`).
+    Umask(u32),
+    /// On which CPUs it may run, a bit each; as far as its control group has them.
+    Affinity(Vec<u8>),
+    /// The nice value, as low as is allowed.
+    Nice(i32),
+    /// The I/O scheduling class and priority (`ioprio_set(2)`), if it is allowed.
+    IoPriority(u32),
+    /// The execution domain (`personality(2)`).
+    Personality(u32),
+    /// Securebits (`capabilities(7)`).
+    Securebits(u32),
+    /// Descriptors become copies of others, which are none of these numbers, and are passed on.
+    Descriptors(Vec<(SharedFd, i32)>),
+    /// All descriptors from 3 on are closed but these, sorted, and what is needed to become the command. No open one is at
+    /// `end` or above.
     CloseOthers {
-        /// Those that stay.
+        /// Those that stay, and are passed on.
         keep: Vec<i32>,
-        /// One more than the highest that can be open, for kernels without `CLOSE_RANGE_CLOEXEC`.
+        /// One more than the highest that can be open, for kernels without `close_range(2)`.
         end: u32,
     },
-    /// Signals with handlers, and `SIGPIPE`, which Rust ignores, get their default actions; and this becomes the mask of
-    /// blocked signals, a bit for each from 1 on.
-    Signals {
-        /// The mask.
-        blocked: u64,
+}
+
+/// A directory.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    /// It, open.
+    pub fd: SharedFd,
+    /// In a mount namespace of the child's own: the path at which the same directory is there, if it is.
+    pub path: Option<CString>,
+}
+
+/// What is mounted over what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cover {
+    /// Over `/proc`, if there is one: that of the child's own PID namespace.
+    Proc,
+    /// Over `/proc`, if there is one: nothing.
+    NoProc,
+    /// Over `/sys`, if there is one: that of the child's network namespace, or nothing if it has no power over that.
+    Sys,
+}
+
+/// A resource limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Its number (`RLIMIT_*`).
+    pub resource: u32,
+    /// The soft limit; the highest number is none.
+    pub soft: u64,
+    /// The hard limit, likewise.
+    pub hard: u64,
+}
+
+/// How the child becomes the command. That is done by a process of its own, which is in the PID namespace that was entered,
+/// and has nothing but this, what it reads only of the program's own files, its descriptors, and a pipe for an error number.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Its session.
+    pub session: LaunchSession,
+    /// The mask of blocked signals, a bit for each from 1 on.
+    pub blocked: u64,
+    /// The command.
+    pub exec: Exec,
+}
+
+/// The session of a command.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum LaunchSession {
+    /// That of the child.
+    Same,
+    /// One of its own.
+    New {
+        /// The descriptor, of the command's, that becomes its terminal.
+        terminal: Option<i32>,
     },
-    /// Becomes another program.
-    Exec(Exec),
-    /// Becomes none: it ends with the exit code 0.
-    End,
+    /// That of the child, and a process group of its own.
+    Group {
+        /// The terminal of the session, in whose foreground it is to be.
+        terminal: Option<SharedFd>,
+    },
 }
 
 /// Which namespaces are entered, and how.
@@ -125,15 +191,6 @@ pub struct Enter {
     /// Each with its `CLONE_NEW*` flag. Those before the user namespace for which there is privilege here; then that; then
     /// the others.
     pub namespaces: Vec<(SharedFd, u32)>,
-}
-
-/// What is different in a mount namespace of the child's own. Nothing of it is to be seen in others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OwnMounts {
-    /// `/proc` is that of the child's PID namespace.
-    pub proc: bool,
-    /// `/sys` is that of the child's network namespace, or empty if the child has no power over that.
-    pub sys: bool,
 }
 
 /// Another program.

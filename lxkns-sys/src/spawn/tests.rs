@@ -3,23 +3,37 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
+use rustix::process::WaitOptions;
+
 use super::*;
 
 fn shared(fd: impl Into<OwnedFd>) -> SharedFd {
     Arc::new(rustix::io::fcntl_dupfd_cloexec(fd.into(), 3).unwrap())
 }
 
-fn exec(path: &str, arguments: &[&str]) -> Op {
+fn launch(path: &str, arguments: &[&str]) -> Launch {
     let string = |text: &&str| CString::new(*text).unwrap();
-    Op::Exec(Exec {
+    let exec = Exec {
         program: ExecProgram::Paths(vec![string(&path)]),
         arguments: arguments.iter().map(string).collect(),
         environment: vec![string(&"A=b")],
-    })
+    };
+    Launch { session: LaunchSession::Same, blocked: 0, exec }
 }
 
-fn forever(_: usize) -> bool {
-    true
+/// As `/proc/PID/stat` has it: that it was forked and has not run another program (`PF_FORKNOEXEC`).
+fn has_run(pid: Pid) -> Option<bool> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let flags: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(6)?.parse().ok()?;
+    Some(flags & 0x40 == 0)
+}
+
+fn spawned(ops: &[Op], launch: &Launch) -> Result<Child, SpawnError> {
+    spawn(ops, launch, None, &mut Watch { wake: None, goes_on: &mut |_| true, has_run: &has_run })
+}
+
+fn done(ops: &[Op], goes_on: bool) -> Result<(), SpawnError> {
+    run_steps(ops, &mut Watch { wake: None, goes_on: &mut |_| goes_on, has_run: &has_run })
 }
 
 fn code(child: &Child) -> i32 {
@@ -35,12 +49,11 @@ fn a_program_runs_with_what_it_was_given_and_nothing_else() {
     let out = shared(writer);
     let ops = [
         Op::Guard,
-        Op::Stdio([Arc::clone(&null), Arc::clone(&out), null]),
+        Op::Descriptors(vec![(Arc::clone(&null), 0), (Arc::clone(&out), 1), (null, 2)]),
         Op::CloseOthers { keep: vec![], end: 1024 },
-        Op::Signals { blocked: 0 },
-        exec("/bin/sh", &["sh", "-c", "echo $A; ls /dev/fd/; exit 7"]),
     ];
-    let child = spawn(&ops, None, &mut forever).unwrap();
+    let child = spawned(&ops, &launch("/bin/sh", &["sh", "-c", "echo $A; ls /dev/fd/; exit 7"])).unwrap();
+    assert!(child.pidfd.is_some());
     drop((ops, out));
     let mut text = String::new();
     reader.read_to_string(&mut text).unwrap();
@@ -50,23 +63,45 @@ fn a_program_runs_with_what_it_was_given_and_nothing_else() {
 }
 
 #[test]
-fn it_goes_on_as_another_child_of_the_same_parent() {
-    let child = spawn(&[Op::Guard, Op::Fork, Op::Guard, exec("/bin/true", &["true"])], None, &mut forever).unwrap();
-    assert!(child.pidfd.is_some());
-    assert_eq!(code(&child), 0);
+fn a_program_in_an_open_file_runs() {
+    let mut launch = launch("", &["true"]);
+    launch.exec.program = ExecProgram::Fd(shared(File::open("/bin/true").unwrap()));
+    for ops in [&[Op::Guard][..], &[Op::CloseOthers { keep: vec![], end: 1024 }]] {
+        assert_eq!(code(&spawned(ops, &launch).unwrap()), 0);
+    }
 }
 
 #[test]
-fn a_step_that_fails_says_which_and_why() {
-    let exe = shared(File::open("/dev/null").unwrap());
-    for (ops, index, errno) in [
-        (vec![Op::Guard, exec("/nowhere", &["x"])], 1, Errno::NOENT),
-        (vec![Op::Fork, exec("/", &["x"])], 1, Errno::ACCESS),
-        (vec![Op::Fork, Op::WorkingDirectory(Arc::clone(&exe))], 1, Errno::NOTDIR),
-        (vec![Op::Guard], 1, Errno::NOEXEC),
-    ] {
-        let error = spawn(&ops, None, &mut forever).unwrap_err();
-        assert_eq!(error, SpawnError::Step { index, detail: 0, errno }, "{ops:?}");
+fn many_long_arguments_arrive() {
+    let long = "x".repeat(100_000);
+    let arguments: Vec<&str> = ["sh", "-c", "test ${#20} = 100000", "sh"].into_iter().chain([&long[..]; 20]).collect();
+    assert_eq!(code(&spawned(&[], &launch("/bin/sh", &arguments)).unwrap()), 0);
+}
+
+#[test]
+fn what_fails_says_which_and_why() {
+    let file = Directory { fd: shared(File::open("/dev/null").unwrap()), path: None };
+    let error = spawned(&[Op::Guard, Op::WorkingDirectory(file)], &launch("/bin/true", &["x"])).unwrap_err();
+    assert_eq!(error, SpawnError::Step { index: 1, detail: 0, errno: Errno::NOTDIR });
+    for (path, errno) in [("/nowhere", Errno::NOENT), ("/", Errno::ACCESS)] {
+        let error = spawned(&[Op::Guard], &launch(path, &["x"])).unwrap_err();
+        assert_eq!(error, SpawnError::Launch { step: LaunchStep::Exec, errno });
+    }
+    let mut launch = launch("/bin/true", &["true"]);
+    launch.session = LaunchSession::New { terminal: Some(1000) };
+    let error = spawned(&[Op::Guard], &launch).unwrap_err();
+    assert_eq!(error, SpawnError::Launch { step: LaunchStep::Session, errno: Errno::BADF });
+}
+
+#[test]
+fn a_number_that_is_no_error_is_said_to_be_none() {
+    assert_eq!(LaunchStep::read(2_u32.to_ne_bytes()), (LaunchStep::Exec, Errno::NOENT));
+    assert_eq!(
+        LaunchStep::read(LaunchStep::Session.code(Errno::PERM).to_ne_bytes()),
+        (LaunchStep::Session, Errno::PERM)
+    );
+    for code in [0_u32, 4096, 1 << 17, u32::MAX] {
+        assert_eq!(LaunchStep::read(code.to_ne_bytes()).1, Errno::PROTO);
     }
 }
 
@@ -78,8 +113,7 @@ fn only_what_is_a_regular_file_is_read() {
         let to = shared(rustix::fs::memfd_create("lxkns-test", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
         let (directory, procfs, path) = (Arc::clone(&root), Arc::clone(&procfs), path.to_owned());
         let op = Op::ReadBelow { directory, path, procfs, to: Arc::clone(&to), most };
-        let child = spawn(&[Op::Guard, op, Op::End], None, &mut forever)?;
-        assert_eq!(code(&child), 0);
+        done(&[Op::Guard, op], true)?;
         let mut text = vec![0; 1 << 20];
         let length = rustix::io::pread(&to, &mut text, 0).unwrap();
         text.truncate(length);
@@ -104,7 +138,7 @@ fn who_is_stuck_in_a_step_is_given_up() {
     rustix::fs::mkfifoat(rustix::fs::CWD, &directory, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
     let root = shared(File::open("/").unwrap());
     let path = CString::new(directory.as_os_str().as_encoded_bytes()).unwrap();
-    let error = spawn(&[Op::Guard, Op::WriteBelow(root, path, vec![1]), Op::End], None, &mut |_| false).unwrap_err();
+    let error = done(&[Op::Guard, Op::WriteBelow(root, path, vec![1])], false).unwrap_err();
     std::fs::remove_file(&directory).unwrap();
     assert_eq!(error, SpawnError::GivenUp { index: 1 });
 }

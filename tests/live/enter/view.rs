@@ -225,9 +225,17 @@ fn dry_run() {
         "GID",
         "groups",
         "capabilities",
+        "securebits",
         "no_new_privs",
         "LSM",
         "seccomp",
+        "Landlock",
+        "limits",
+        "umask",
+        "CPUs",
+        "nice",
+        "I/O priority",
+        "personality",
         "environment",
     ];
     let user = format!("user:{}", actor.ns_inode("user"));

@@ -1,28 +1,27 @@
-//! The child's side. It has the memory of a process whose other threads are gone, perhaps with a lock held: nothing here
-//! allocates, locks, panics or returns; there is only what the kernel does.
+//! The intermediate: it goes through the steps. It has the memory of a process whose other threads are gone, perhaps with a
+//! lock held: nothing here allocates, locks, panics or returns; there is only what the kernel does.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint};
+use std::ffi::{CStr, c_int, c_long, c_uint};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 use rustix::io::Errno;
 
-use super::{Enter, ExecProgram, Message, Op, OwnMounts, checked};
+use super::wait::Message;
+use super::{Cover, Directory, Enter, Limit, Op, checked, credentials, launch};
 
 const CLONE_NEWUSER: u32 = libc::CLONE_NEWUSER as u32;
-const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 const LSM_ATTR_EXEC: c_uint = 101;
 const SYS_LSM_SET_SELF_ATTR: c_long = 460;
-/// The highest number of a signal, and how many bytes the kernel's set of them has.
+/// The highest number of a signal.
 const SIGNALS: c_int = 64;
 
 /// The steps, with what must be there before the child is.
 pub(super) struct Prepared<'a> {
     ops: &'a [Op],
+    launch: Option<&'a launch::Prepared>,
     writer: c_int,
     parent: c_int,
-    arguments: Vec<*const c_char>,
-    environment: Vec<*const c_char>,
     /// A `struct lsm_ctx` for each step that sets one, in their order.
     contexts: Vec<Vec<u8>>,
 }
@@ -42,34 +41,21 @@ impl From<Errno> for Failure {
 type Done = Result<(), Failure>;
 
 impl<'a> Prepared<'a> {
-    pub(super) fn new(ops: &'a [Op], writer: c_int) -> Self {
-        let pointers = |strings: &[CString]| -> Vec<*const c_char> {
-            strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
-        };
-        let exec = ops.iter().find_map(|op| if let Op::Exec(exec) = op { Some(exec) } else { None });
+    pub(super) fn new(ops: &'a [Op], launch: Option<&'a launch::Prepared>, writer: c_int) -> Self {
         let contexts = ops.iter().filter_map(|op| match op {
             Op::ExecContext { module, context, .. } => Some(lsm_ctx(*module, context)),
             _ => None,
         });
-        Self {
-            ops,
-            writer,
-            parent: std::process::id().cast_signed(),
-            arguments: pointers(exec.map_or(&[], |exec| &exec.arguments)),
-            environment: pointers(exec.map_or(&[], |exec| &exec.environment)),
-            contexts: contexts.collect(),
-        }
+        Self { ops, launch, writer, parent: std::process::id().cast_signed(), contexts: contexts.collect() }
     }
 
     /// Goes through the steps, and ends in any case.
     pub(super) fn run(&self) -> ! {
-        let mut is_forked = false;
         let mut context = 0;
         for (index, op) in self.ops.iter().enumerate() {
             self.tell([Message::AT, index as u32, 0, 0]);
             let done = match op {
-                Op::Fork => self.fork().inspect(|()| is_forked = true).map_err(Failure::from),
-                Op::Guard => guard((!is_forked).then_some(self.parent)),
+                Op::Guard => guard(self.parent),
                 Op::ExecContext { procfs, path, context: text, .. } => {
                     let prepared = self.contexts.get(context).map_or(&[][..], Vec::as_slice);
                     context += 1;
@@ -77,17 +63,10 @@ impl<'a> Prepared<'a> {
                 }
                 Op::ReadBelow { directory, path, procfs, to, most } => {
                     let fds = [directory.as_raw_fd(), procfs.as_raw_fd(), to.as_raw_fd()];
-                    close_all_but([fds[0], fds[1], fds[2], self.writer]);
+                    close_all_but(&mut [fds[0], fds[1], fds[2], self.writer]);
                     read_below(fds, path, *most).map_err(Failure::from)
                 }
-                Op::Exec(exec) => {
-                    self.tell([Message::READY, 0, 0, 0]);
-                    Err(self.exec(&exec.program).into())
-                }
-                Op::End => {
-                    self.tell([Message::READY, 0, 0, 0]);
-                    exit(0)
-                }
+                Op::CloseOthers { keep, end } => self.close_others(keep, *end).map_err(Failure::from),
                 other => perform(other),
             };
             if let Err(Failure { detail, errno }) = done {
@@ -95,8 +74,47 @@ impl<'a> Prepared<'a> {
                 exit(125);
             }
         }
-        self.tell([Message::FAILED, self.ops.len() as u32, 0, libc::ENOEXEC.cast_unsigned()]);
-        exit(125)
+        self.tell([Message::DONE, 0, 0, 0]);
+        if let Some(launch) = self.launch {
+            self.launch(launch);
+        }
+        exit(0)
+    }
+
+    /// Starts the process that becomes the command, which can be seen from its first moment on, and guards it.
+    fn launch(&self, launch: &launch::Prepared) -> ! {
+        reset_signals();
+        // SAFETY: what there was to say has been said.
+        unsafe { libc::syscall(libc::SYS_close, self.writer) };
+        // From here on this one must outlast the caller, to end what it has started.
+        let _ = prctl(libc::PR_SET_PDEATHSIG, 0, 0);
+        // A caller that has ended before this would not be noticed by that.
+        if !is_child_of(self.parent) {
+            exit(125);
+        }
+        match launch.start() {
+            Ok(child) => watch(child, self.parent, launch.writer()),
+            Err(_) => exit(125),
+        }
+    }
+
+    fn close_others(&self, keep: &[c_int], end: c_uint) -> Result<(), Errno> {
+        let needed = self.launch.map_or([-1; 3], launch::Prepared::descriptors);
+        let mut from: c_int = 3;
+        loop {
+            let needed = needed.iter().chain([&self.writer]);
+            let next = keep.iter().chain(needed).copied().filter(|&fd| fd >= from).min();
+            close_range(from, next.map_or(c_int::MAX, |next| next - 1), end);
+            match next {
+                Some(fd) => {
+                    if keep.contains(&fd) {
+                        set_close_on_exec(fd, false)?;
+                    }
+                    from = fd + 1;
+                }
+                None => return Ok(()),
+            }
+        }
     }
 
     /// If nobody listens any more, there is nobody to go on for.
@@ -108,48 +126,6 @@ impl<'a> Prepared<'a> {
             exit(125);
         }
     }
-
-    fn fork(&self) -> Result<(), Errno> {
-        match clone(libc::CLONE_PARENT | libc::SIGCHLD)? {
-            0 => Ok(()),
-            pid => {
-                self.tell([Message::FORKED, pid.cast_unsigned(), 0, 0]);
-                exit(0)
-            }
-        }
-    }
-
-    fn exec(&self, program: &ExecProgram) -> Errno {
-        let (arguments, environment) = (self.arguments.as_ptr(), self.environment.as_ptr());
-        let paths = match program {
-            ExecProgram::Fd(fd) => {
-                let (fd, empty, flags) = (fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH);
-                // SAFETY: both arrays end with a null pointer and point to strings that live as long as the steps.
-                let failed = unsafe { libc::syscall(libc::SYS_execveat, fd, empty, arguments, environment, flags) };
-                return checked(failed).err().unwrap_or(Errno::IO);
-            }
-            ExecProgram::Paths(paths) => paths,
-        };
-        let mut error = Errno::NOENT;
-        for path in paths {
-            // SAFETY: as above.
-            let failed = unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), arguments, environment) };
-            match checked(failed).err().unwrap_or(Errno::IO) {
-                Errno::NOENT | Errno::NOTDIR => {}
-                // There may be another further on; if not, this says more. What is in a directory that may not be searched is
-                // not known to be there.
-                Errno::ACCESS if paths.len() == 1 || is_there(path) => error = Errno::ACCESS,
-                Errno::ACCESS => {}
-                errno => return errno,
-            }
-        }
-        error
-    }
-}
-
-fn is_there(path: &CStr) -> bool {
-    // SAFETY: the path is a string.
-    unsafe { libc::syscall(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), libc::F_OK) == 0 }
 }
 
 /// `struct lsm_ctx` of `linux/lsm.h`.
@@ -230,88 +206,129 @@ pub(super) fn restore_signals(before: &libc::sigset_t) {
 
 fn perform(op: &Op) -> Done {
     match op {
-        Op::OutliveParent => Ok(prctl(libc::PR_SET_PDEATHSIG, 0, 0).map(drop)?),
         Op::Enter(enter) => namespaces(enter),
         Op::Write(fd, bytes) => Ok(write(fd.as_raw_fd(), bytes)?),
         Op::WriteBelow(directory, path, bytes) => Ok(write_below(directory.as_raw_fd(), path, bytes)?),
         Op::SessionKeyring => Ok(session_keyring()?),
-        Op::Root(fd) => Ok(root(fd.as_raw_fd())?),
-        Op::WorkingDirectory(fd) => Ok(working_directory(fd.as_raw_fd())?),
-        Op::Groups { gids, or_stay } => match set_groups(gids) {
+        Op::Root(directory) => Ok(root(directory)?),
+        Op::WorkingDirectory(directory) => Ok(working_directory(directory)?),
+        Op::Groups { gids, or_stay } => match credentials::set_groups(gids) {
             Err(Errno::PERM) if *or_stay => Ok(()),
             done => Ok(done?),
         },
         // On 64-bit machines the calls of this name take 32-bit IDs.
-        Op::Gids(gids) => Ok(set_ids(libc::SYS_setresgid, *gids)?),
+        Op::Gids(gids) => Ok(credentials::set_ids(libc::SYS_setresgid, *gids)?),
         Op::Uids(uids) => {
             prctl(libc::PR_SET_KEEPCAPS, 1, 0)?;
-            Ok(set_ids(libc::SYS_setresuid, *uids)?)
+            Ok(credentials::set_ids(libc::SYS_setresuid, *uids)?)
         }
-        Op::Inheritable(set) => Ok(inheritable(*set)?),
-        Op::Bounding(set) => Ok(bounding(*set)?),
+        Op::Inheritable(set) => Ok(credentials::inheritable(*set)?),
+        Op::Bounding(set) => Ok(credentials::bounding(*set)?),
         Op::Capabilities { permitted, effective, inheritable, ambient } => {
-            Ok(capabilities([*effective, *permitted, *inheritable], *ambient)?)
+            Ok(credentials::capabilities([*effective, *permitted, *inheritable], *ambient)?)
         }
+        Op::Securebits(bits) => Ok(prctl(libc::PR_SET_SECUREBITS, (*bits).into(), 0).map(drop)?),
         Op::NoNewPrivs => Ok(prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)?),
         Op::NewSession => {
             // SAFETY: it takes nothing.
             Ok(checked(unsafe { libc::syscall(libc::SYS_setsid) }).map(drop)?)
         }
-        Op::ControllingTerminal(fd) => {
-            // SAFETY: it takes two numbers.
-            Ok(checked(unsafe { libc::syscall(libc::SYS_ioctl, fd.as_raw_fd(), libc::TIOCSCTTY, 0) }).map(drop)?)
+        Op::OwnMounts => Ok(own_mounts()?),
+        Op::Cover(cover) => Ok(mount_over(*cover)?),
+        Op::Limits { limits, only_raise } => Ok(set_limits(limits, *only_raise)?),
+        Op::Umask(mask) => {
+            // SAFETY: it takes a number.
+            unsafe { libc::syscall(libc::SYS_umask, *mask) };
+            Ok(())
         }
-        Op::ProcessGroup(terminal) => Ok(process_group(terminal.as_deref())?),
-        Op::OwnMounts(mounts) => Ok(own_mounts(*mounts)?),
-        Op::Stdio(fds) => Ok(stdio([fds[0].as_raw_fd(), fds[1].as_raw_fd(), fds[2].as_raw_fd()])?),
-        Op::CloseOthers { keep, end } => Ok(close_others(keep, *end)?),
-        Op::Signals { blocked } => Ok(signals(*blocked)?),
-        Op::Guard | Op::Fork | Op::ExecContext { .. } | Op::ReadBelow { .. } | Op::Exec(_) | Op::End => Ok(()),
+        Op::Affinity(cpus) => Ok(affinity(cpus)?),
+        Op::Nice(nice) => Ok(set_nice(*nice)?),
+        Op::IoPriority(priority) => Ok(io_priority(*priority)?),
+        Op::Personality(domain) => {
+            // SAFETY: it takes a number.
+            Ok(checked(unsafe { libc::syscall(libc::SYS_personality, c_long::from(*domain)) }).map(drop)?)
+        }
+        Op::Descriptors(fds) => Ok(descriptors(fds.iter().map(|(fd, number)| (fd.as_raw_fd(), *number)))?),
+        Op::Guard | Op::ExecContext { .. } | Op::ReadBelow { .. } | Op::CloseOthers { .. } => Ok(()),
     }
 }
 
-fn prctl(option: c_int, a: u64, b: u64) -> Result<c_long, Errno> {
+pub(super) fn prctl(option: c_int, a: u64, b: u64) -> Result<c_long, Errno> {
     // SAFETY: none of the options used here takes a pointer.
     checked(unsafe { libc::syscall(libc::SYS_prctl, option, a, b, 0, 0) })
 }
 
-fn guard(parent: Option<c_int>) -> Done {
+fn guard(parent: c_int) -> Done {
     prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
+    // It may have ended before.
+    if is_child_of(parent) { Ok(()) } else { exit(125) }
+}
+
+/// Whether the caller is there: otherwise this process has another parent by now.
+fn is_child_of(parent: c_int) -> bool {
     // SAFETY: it takes nothing.
-    let has_parent = unsafe { libc::syscall(libc::SYS_getppid) } as c_int;
-    // It may have ended before; from within another PID namespace it cannot be seen.
-    match parent {
-        Some(parent) if has_parent != parent && has_parent != 0 => exit(125),
-        _ => Ok(()),
+    unsafe { libc::syscall(libc::SYS_getppid) as c_int == parent }
+}
+
+/// Stays until the process that has been started has ended, or this one is ended since nothing depends on it any more. If the
+/// caller ends before that, the process does. It holds nothing open that others wait for the end of.
+fn watch(child: c_int, parent: c_int, writer: c_int) -> ! {
+    close_all_but(&mut [-1; 4]);
+    // SAFETY: where all have not been closed, this one must be; nothing uses it any more.
+    unsafe { libc::syscall(libc::SYS_close, writer) };
+    let open = |pid: c_int| {
+        // SAFETY: it takes numbers.
+        unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) as c_int }
+    };
+    let (child_fd, parent_fd) = (open(child), open(parent));
+    let kill = || {
+        match child_fd {
+            // SAFETY: it takes numbers. This one is that of the child as long as the caller has not waited for it.
+            -1 => unsafe { libc::syscall(libc::SYS_kill, child, libc::SIGKILL) },
+            // SAFETY: it takes numbers, and no information about the signal.
+            _ => unsafe { libc::syscall(libc::SYS_pidfd_send_signal, child_fd, libc::SIGKILL, 0, 0) },
+        };
+        exit(125)
+    };
+    loop {
+        // What was opened means the caller, and not somebody who has its number now, if the caller is still there.
+        if !is_child_of(parent) {
+            kill();
+        }
+        let mut fds = [child_fd, parent_fd].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        // Without both descriptors the parent is asked for now and then.
+        let wait = if child_fd == -1 || parent_fd == -1 { 20 } else { -1 };
+        // SAFETY: two structures are given.
+        unsafe { libc::syscall(libc::SYS_poll, fds.as_mut_ptr(), 2, wait) };
+        if fds[1].revents != 0 {
+            kill();
+        }
+        if fds[0].revents != 0 {
+            exit(0);
+        }
     }
 }
 
-fn process_group(terminal: Option<&OwnedFd>) -> Result<(), Errno> {
-    // SAFETY: it takes two numbers.
-    checked(unsafe { libc::syscall(libc::SYS_setpgid, 0, 0) })?;
-    let Some(terminal) = terminal else { return Ok(()) };
-    // SAFETY: it takes nothing. This is the number that its own PID namespace has, which is what the terminal takes.
-    let group = unsafe { libc::syscall(libc::SYS_getpid) } as c_int;
-    // SAFETY: it reads one number.
-    checked(unsafe { libc::syscall(libc::SYS_ioctl, terminal.as_raw_fd(), libc::TIOCSPGRP, &raw const group) })
-        .map(drop)
-}
-
-fn own_mounts(mounts: OwnMounts) -> Result<(), Errno> {
+fn own_mounts() -> Result<(), Errno> {
     // SAFETY: it takes a number.
     checked(unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_NEWNS) })?;
-    mount(c"none", c"/", c"none", libc::MS_REC | libc::MS_PRIVATE)?;
+    mount(c"none", c"/", c"none", libc::MS_REC | libc::MS_PRIVATE)
+}
+
+fn mount_over(cover: Cover) -> Result<(), Errno> {
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-    if mounts.proc {
-        mount(c"proc", c"/proc", c"proc", flags)?;
-    }
-    if !mounts.sys {
-        return Ok(());
-    }
-    match mount(c"sysfs", c"/sys", c"sysfs", flags) {
-        // Nothing is better than what another network namespace has.
-        Err(Errno::PERM) => mount(c"none", c"/sys", c"tmpfs", flags | libc::MS_RDONLY),
+    let nothing = |over: &CStr| mount(c"none", over, c"tmpfs", flags | libc::MS_RDONLY);
+    let mounted = match cover {
+        Cover::Proc => mount(c"proc", c"/proc", c"proc", flags),
+        Cover::NoProc => nothing(c"/proc"),
+        Cover::Sys => match mount(c"sysfs", c"/sys", c"sysfs", flags) {
+            // Nothing is better than what another network namespace has.
+            Err(Errno::PERM) => nothing(c"/sys"),
+            mounted => mounted,
+        },
+    };
+    match mounted {
         Err(Errno::NOENT) => Ok(()),
         mounted => mounted,
     }
@@ -371,11 +388,11 @@ fn write_below(directory: c_int, path: &CStr, bytes: &[u8]) -> Result<(), Errno>
     written
 }
 
-/// Closes at once, as far as the kernel can. The descriptors are 3 or above.
-fn close_all_but(mut keep: [c_int; 4]) {
+/// Closes at once, as far as the kernel can. Numbers below 0 are none.
+fn close_all_but(keep: &mut [c_int; 4]) {
     keep.sort_unstable();
     let mut from = 0;
-    for fd in keep {
+    for &mut fd in keep {
         if fd > from {
             // SAFETY: it takes numbers; nothing in this child uses those descriptors any more.
             unsafe { libc::syscall(libc::SYS_close_range, from, fd - 1, 0) };
@@ -460,97 +477,101 @@ fn change_directory(fd: c_int) -> Result<(), Errno> {
     checked(unsafe { libc::syscall(libc::SYS_fchdir, fd) }).map(drop)
 }
 
-fn root(fd: c_int) -> Result<(), Errno> {
-    change_directory(fd)?;
+/// Goes to a directory; in a mount namespace of its own, where its mounts are copies, by its path.
+fn change_to(directory: &Directory) -> Result<(), Errno> {
+    let Some(path) = &directory.path else { return change_directory(directory.fd.as_raw_fd()) };
+    // SAFETY: the path is a string.
+    checked(unsafe { libc::syscall(libc::SYS_chdir, path.as_ptr()) })?;
+    let wanted = identity(directory.fd.as_raw_fd(), c"")?;
+    if identity(libc::AT_FDCWD, c".")? == wanted { Ok(()) } else { Err(Errno::STALE) }
+}
+
+/// Device and inode number.
+fn identity(at: c_int, path: &CStr) -> Result<[u64; 3], Errno> {
+    let mut stat = MaybeUninit::<libc::statx>::zeroed();
+    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC | libc::AT_NO_AUTOMOUNT;
+    let (path, mask) = (path.as_ptr(), libc::STATX_INO);
+    // SAFETY: the path is a string, and there is room for what is written.
+    checked(unsafe { libc::syscall(libc::SYS_statx, at, path, flags, mask, stat.as_mut_ptr()) })?;
+    // SAFETY: it was zeroed, and is plain numbers.
+    let stat = unsafe { stat.assume_init() };
+    Ok([stat.stx_dev_major.into(), stat.stx_dev_minor.into(), stat.stx_ino])
+}
+
+fn root(directory: &Directory) -> Result<(), Errno> {
+    change_to(directory)?;
     // SAFETY: the path is a string.
     checked(unsafe { libc::syscall(libc::SYS_chroot, c".".as_ptr()) }).map(drop)
 }
 
-fn working_directory(fd: c_int) -> Result<(), Errno> {
-    change_directory(fd)?;
+fn working_directory(directory: &Directory) -> Result<(), Errno> {
     let mut path = [0_u8; 4096];
-    // SAFETY: it writes at most as many bytes as there are.
-    let got = checked(unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) });
-    // "(unreachable)/...", or one that is deleted.
-    if got.is_ok() && path[0] == b'/' || got == Err(Errno::RANGE) {
-        return Ok(());
+    if change_to(directory).is_ok() {
+        // SAFETY: it writes at most as many bytes as there are.
+        let got = checked(unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) });
+        // "(unreachable)/...", or one that is deleted.
+        if got.is_ok() && path[0] == b'/' || got == Err(Errno::RANGE) {
+            return Ok(());
+        }
+    } else if directory.path.is_none() {
+        return change_directory(directory.fd.as_raw_fd());
     }
     // SAFETY: the path is a string.
     checked(unsafe { libc::syscall(libc::SYS_chdir, c"/".as_ptr()) }).map(drop)
 }
 
-fn set_groups(gids: &[u32]) -> Result<(), Errno> {
-    // SAFETY: the numbers are there. The call itself, not libc's, which would have all threads do it.
-    checked(unsafe { libc::syscall(libc::SYS_setgroups, gids.len(), gids.as_ptr()) }).map(drop)
-}
-
-fn set_ids(call: c_long, ids: [u32; 3]) -> Result<(), Errno> {
-    // SAFETY: it takes three numbers. The call itself, as above.
-    checked(unsafe { libc::syscall(call, ids[0], ids[1], ids[2]) }).map(drop)
-}
-
-/// `struct __user_cap_header_struct` of `linux/capability.h`.
-#[repr(C)]
-struct CapHeader {
-    version: u32,
-    pid: c_int,
-}
-
-/// The lower and the upper halves of the effective, the permitted and the inheritable set.
-type CapData = [[u32; 3]; 2];
-
-const OWN: CapHeader = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
-
-/// The child's own effective, permitted and inheritable set.
-fn get_capabilities() -> Result<[u64; 3], Errno> {
-    let mut header = OWN;
-    let mut data: CapData = [[0; 3]; 2];
-    // SAFETY: version 3 is two elements, which are there.
-    checked(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) })?;
-    let whole = |set: usize| u64::from(data[0][set]) | u64::from(data[1][set]) << 32;
-    Ok([whole(0), whole(1), whole(2)])
-}
-
-fn set_capabilities(sets: [u64; 3]) -> Result<(), Errno> {
-    let mut header = OWN;
-    let half = |shift: u32| [(sets[0] >> shift) as u32, (sets[1] >> shift) as u32, (sets[2] >> shift) as u32];
-    let data: CapData = [half(0), half(32)];
-    // SAFETY: as above.
-    checked(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) }).map(drop)
-}
-
-/// All capabilities that the kernel has, which are those of which it says whether the bounding set has them.
-fn in_bounding_set(capability: u32) -> Option<bool> {
-    prctl(libc::PR_CAPBSET_READ, capability.into(), 0).ok().map(|is_in| is_in == 1)
-}
-
-fn inheritable(set: u64) -> Result<(), Errno> {
-    let [_, permitted, before] = get_capabilities()?;
-    let bounded =
-        (0..u64::BITS).filter(|&bit| in_bounding_set(bit) == Some(true)).fold(0, |all, bit| all | 1_u64 << bit);
-    // What is permitted becomes effective: CAP_SETPCAP among it, if that can be had.
-    set_capabilities([permitted, permitted, set & (before | bounded)])
-        .or_else(|_| set_capabilities([permitted, permitted, set & (before | permitted & bounded)]))
-}
-
-fn bounding(set: u64) -> Result<(), Errno> {
-    for capability in (0..u64::BITS).filter(|&bit| set >> bit & 1 == 0) {
-        if in_bounding_set(capability) == Some(true) {
-            prctl(libc::PR_CAPBSET_DROP, capability.into(), 0)?;
+fn set_limits(limits: &[Limit], only_raise: bool) -> Result<(), Errno> {
+    for &Limit { resource, soft, hard } in limits {
+        let mut had = [0_u64; 2];
+        // SAFETY: there is room for two numbers.
+        checked(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, 0, had.as_mut_ptr()) })?;
+        let wanted = if only_raise { [had[0], had[1].max(hard)] } else { [soft, hard] };
+        let set = |limit: [u64; 2]| {
+            // SAFETY: it reads two numbers.
+            checked(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, limit.as_ptr(), 0) })
+        };
+        match set(wanted) {
+            // It may not be raised so far.
+            Err(Errno::PERM) if !only_raise => drop(set([soft.min(had[1]), hard.min(had[1])])?),
+            Err(Errno::PERM) => {}
+            set => drop(set?),
         }
     }
     Ok(())
 }
 
-fn capabilities(wanted: [u64; 3], ambient: u64) -> Result<(), Errno> {
-    let [_, permitted, inheritable] = get_capabilities()?;
-    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0)?;
-    let sets = [wanted[0] & wanted[1] & permitted, wanted[1] & permitted, wanted[2] & inheritable];
-    set_capabilities(sets)?;
-    for capability in (0..u64::BITS).filter(|&bit| (ambient & sets[1] & sets[2]) >> bit & 1 == 1) {
-        prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, capability.into())?;
+fn affinity(cpus: &[u8]) -> Result<(), Errno> {
+    // SAFETY: it reads as many bytes as there are.
+    match checked(unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, cpus.len(), cpus.as_ptr()) }) {
+        // None of them is left for its control group.
+        Err(Errno::INVAL) => Ok(()),
+        set => set.map(drop),
     }
-    Ok(())
+}
+
+fn set_nice(nice: i32) -> Result<(), Errno> {
+    let set = |nice: i32| {
+        // SAFETY: it takes numbers.
+        checked(unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, nice) })
+    };
+    let mut nice = nice;
+    loop {
+        match set(nice) {
+            // As low as is allowed: what it has, at the latest.
+            Err(Errno::ACCESS | Errno::PERM) if nice < 19 => nice += 1,
+            set => return set.map(drop),
+        }
+    }
+}
+
+fn io_priority(priority: u32) -> Result<(), Errno> {
+    const IOPRIO_WHO_PROCESS: c_int = 1;
+    // SAFETY: it takes numbers.
+    match checked(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, priority) }) {
+        // Real time takes a privilege. It may also be missing.
+        Err(Errno::PERM | Errno::NOSYS) => Ok(()),
+        set => set.map(drop),
+    }
 }
 
 fn exec_context(prepared: &[u8], procfs: c_int, path: &CStr, text: &[u8]) -> Done {
@@ -565,42 +586,29 @@ fn exec_context(prepared: &[u8], procfs: c_int, path: &CStr, text: &[u8]) -> Don
     }
 }
 
-fn stdio(fds: [c_int; 3]) -> Result<(), Errno> {
-    for (number, fd) in fds.into_iter().enumerate() {
+/// Gives descriptors other numbers.
+fn descriptors(fds: impl Iterator<Item = (c_int, c_int)>) -> Result<(), Errno> {
+    for (fd, number) in fds {
         // SAFETY: they are numbers, and the copy is meant to take the place of what was there.
-        checked(unsafe { libc::syscall(libc::SYS_dup3, fd, number as c_int, 0) })?;
+        checked(unsafe { libc::syscall(libc::SYS_dup3, fd, number, 0) })?;
     }
     Ok(())
 }
 
-fn close_others(keep: &[i32], end: u32) -> Result<(), Errno> {
-    let mut from: c_uint = 3;
-    for &fd in keep {
-        set_close_on_exec(fd, false)?;
-        let fd = fd.cast_unsigned();
-        if fd > from {
-            close_range_on_exec(from, fd - 1, end)?;
-        }
-        from = from.max(fd + 1);
+/// Closes all from the first to the last. No open one is at `end` or above.
+fn close_range(first: c_int, last: c_int, end: c_uint) {
+    if first > last {
+        return;
     }
-    close_range_on_exec(from, c_uint::MAX, end)
-}
-
-fn close_range_on_exec(first: c_uint, last: c_uint, end: u32) -> Result<(), Errno> {
-    // SAFETY: it takes three numbers, and closes nothing yet.
-    let set = unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_CLOEXEC) };
-    match checked(set) {
-        // Before 5.11; or denied by a filter that does not know it.
-        Err(Errno::NOSYS | Errno::INVAL | Errno::PERM) => {
-            for fd in first..end.min(last.saturating_add(1)) {
-                match set_close_on_exec(fd.cast_signed(), true) {
-                    Ok(()) | Err(Errno::BADF) => {}
-                    Err(errno) => return Err(errno),
-                }
-            }
-            Ok(())
-        }
-        done => done.map(drop),
+    // SAFETY: it takes three numbers; nothing in this process uses those descriptors any more.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if closed == 0 {
+        return;
+    }
+    // Before 5.9; or denied by a filter that does not know it.
+    for fd in first..=last.min(end.cast_signed()) {
+        // SAFETY: as above.
+        unsafe { libc::syscall(libc::SYS_close, fd) };
     }
 }
 
@@ -610,7 +618,8 @@ fn set_close_on_exec(fd: c_int, close: bool) -> Result<(), Errno> {
     checked(unsafe { libc::syscall(libc::SYS_fcntl, fd, libc::F_SETFD, flags) }).map(drop)
 }
 
-fn signals(blocked: u64) -> Result<(), Errno> {
+/// Signals with handlers, and `SIGPIPE`, which Rust ignores, get their default actions.
+fn reset_signals() {
     for signal in 1..=SIGNALS {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();
         // SAFETY: it writes what it is given room for; a zeroed one is valid as well, and the default action.
@@ -625,8 +634,4 @@ fn signals(blocked: u64) -> Result<(), Errno> {
             unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
         }
     }
-    // SAFETY: the kernel's set is these eight bytes.
-    let set =
-        unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const blocked, 0, size_of::<u64>()) };
-    checked(set).map(drop)
 }

@@ -1,0 +1,48 @@
+//! What has been read on one side and not written on the other.
+
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+
+pub(crate) struct Buffer {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    pub(crate) fn new() -> Self {
+        Self { bytes: vec![0; 16 * 1024].into(), start: 0, end: 0 }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// How many bytes are in it.
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Reads, if all has been written that was read before. Says how much.
+    pub(crate) fn fill(&mut self, from: impl AsFd) -> Result<usize, Errno> {
+        let count = rustix::io::retry_on_intr(|| rustix::io::read(&from, &mut self.bytes[..]))?;
+        (self.start, self.end) = (0, count);
+        Ok(count)
+    }
+
+    /// Writes what is possible, at most this much.
+    pub(crate) fn empty(&mut self, to: impl AsFd, limit: usize) -> Result<(), Errno> {
+        let end = self.end.min(self.start.saturating_add(limit));
+        match rustix::io::retry_on_intr(|| rustix::io::write(&to, &self.bytes[self.start..end])) {
+            Ok(count) => self.start += count,
+            Err(Errno::AGAIN) => {}
+            Err(errno) => return Err(errno),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.start = self.end;
+    }
+}

@@ -1,0 +1,74 @@
+//! Which of the caller's descriptors the command gets beside standard input, output and error.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use lxkns_core::ProcRoot;
+use lxkns_sys::{Op, SharedFd};
+use rustix::fs::{Dir, Mode, OFlags};
+
+use crate::error::{Error, ErrorKind};
+use crate::plan::{Stage, Step};
+use crate::process;
+use crate::status::line;
+use crate::streams;
+
+/// Descriptors that were inherited and are passed on.
+#[derive(Debug)]
+pub(crate) struct Descriptors {
+    /// Their numbers, each with a copy.
+    kept: Vec<(i32, OwnedFd)>,
+    /// One more than the highest that was open.
+    end: u32,
+}
+
+impl Descriptors {
+    pub(crate) fn new(proc: &ProcRoot, keep: &[i32]) -> Result<Self, Error> {
+        let mut numbers: Vec<i32> = keep.iter().copied().filter(|&fd| fd > 2).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mut kept = Vec::new();
+        for number in numbers {
+            let not_open = |_| Error::new(ErrorKind::Missing, format!("descriptor {number} is not open"));
+            let info = process::read(proc, format!("thread-self/fdinfo/{number}")).map_err(not_open)?;
+            if is_close_on_exec(&info) {
+                let message = format!("descriptor {number} is the entering process's own");
+                return Err(Error::new(ErrorKind::Unsuitable, message));
+            }
+            kept.push((number, lxkns_sys::copy_inherited(number).map_err(not_open)?));
+        }
+        let failed = |errno| Error::call("list the own descriptors", errno);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::openat(proc, "thread-self/fd", flags, Mode::empty()).map_err(failed)?;
+        let names = Dir::read_from(dir.as_fd()).map_err(failed)?.filter_map(Result::ok);
+        let numbers = names.filter_map(|entry| entry.file_name().to_str().ok()?.parse::<u32>().ok());
+        // And room for those that are still to come.
+        Ok(Self { kept, end: numbers.max().unwrap_or(2) + 256 })
+    }
+
+    /// That a command that is weaker than its caller can have them.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        streams::check(&self.all([rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()]))
+    }
+
+    /// They, and these as standard input, output and error.
+    pub(crate) fn all<'a>(&'a self, stdio: [BorrowedFd<'a>; 3]) -> Vec<(i32, BorrowedFd<'a>)> {
+        let stdio = stdio.into_iter().enumerate().map(|(number, fd)| (number as i32, fd));
+        stdio.chain(self.kept.iter().map(|(number, fd)| (*number, fd.as_fd()))).collect()
+    }
+
+    /// What the child does to have these, and no others.
+    pub(crate) fn steps(&self, given: Vec<(SharedFd, i32)>) -> [Step; 2] {
+        let keep = self.kept.iter().map(|(number, _)| *number).collect();
+        let close = Op::CloseOthers { keep, end: self.end };
+        [
+            Step::new(Stage::Descriptors, "set the descriptors of the command", Op::Descriptors(given)),
+            Step::new(Stage::Descriptors, "close the other descriptors", close),
+        ]
+    }
+}
+
+fn is_close_on_exec(info: &[u8]) -> bool {
+    let info = String::from_utf8_lossy(info);
+    let flags = line(&info, "flags").and_then(|flags| u32::from_str_radix(flags, 8).ok()).unwrap_or(u32::MAX);
+    flags & OFlags::CLOEXEC.bits() != 0
+}

@@ -1,0 +1,285 @@
+//! What bounds a process without being a matter of privilege: resource limits, the file mode creation mask, CPUs, nice
+//! value, I/O priority and execution domain.
+
+use lxkns_core::ProcRoot;
+use lxkns_sys::{Limit, Op};
+use rustix::io::Errno;
+
+use crate::error::Error;
+use crate::plan::{Fact, Stage, Subject};
+use crate::prepare::Draft;
+use crate::process::{self, Process, cannot};
+use crate::status::{Status, line};
+
+/// Whose limits the command has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LimitsOf {
+    /// Those of the process that is entered, as far as they may be raised.
+    #[default]
+    Target,
+    /// The caller's.
+    Caller,
+}
+
+/// Resources in the order of their numbers (`RLIMIT_*`): as `/proc/PID/limits` names them, and as `prlimit(1)` does.
+const RESOURCES: [(&str, &str); 16] = [
+    ("Max cpu time", "cpu"),
+    ("Max file size", "fsize"),
+    ("Max data size", "data"),
+    ("Max stack size", "stack"),
+    ("Max core file size", "core"),
+    ("Max resident set", "rss"),
+    ("Max processes", "nproc"),
+    ("Max open files", "nofile"),
+    ("Max locked memory", "memlock"),
+    ("Max address space", "as"),
+    ("Max file locks", "locks"),
+    ("Max pending signals", "sigpending"),
+    ("Max msgqueue size", "msgqueue"),
+    ("Max nice priority", "nice"),
+    ("Max realtime priority", "rtprio"),
+    ("Max realtime timeout", "rttime"),
+];
+
+const CAP_SYS_RESOURCE: u64 = 1 << 24;
+const CAP_SYS_NICE: u64 = 1 << 23;
+const RLIMIT_NICE: u32 = 13;
+/// The highest nice value, and one more than the number that `RLIMIT_NICE` can have.
+const LOWEST_PRIORITY: i64 = 19;
+
+/// What one process has. What could not be read is not known.
+struct Bounds {
+    limits: Vec<Limit>,
+    umask: Option<u32>,
+    /// A bit for each CPU.
+    cpus: Option<Vec<u8>>,
+    nice: Option<i32>,
+    /// As `ioprio_get(2)` has it.
+    io_priority: Option<u32>,
+    personality: Option<u32>,
+}
+
+impl Bounds {
+    fn read(read: &dyn Fn(&str) -> Result<Vec<u8>, Errno>, number: Option<u32>) -> Result<Self, Errno> {
+        let status = read("status")?;
+        let status = String::from_utf8_lossy(&status);
+        let hexadecimal = |text: Vec<u8>| u32::from_str_radix(std::str::from_utf8(&text).ok()?.trim(), 16).ok();
+        Ok(Self {
+            limits: limits(&String::from_utf8_lossy(&read("limits")?)),
+            umask: line(&status, "Umask").and_then(|mask| u32::from_str_radix(mask, 8).ok()),
+            cpus: line(&status, "Cpus_allowed").and_then(cpus),
+            nice: nice(&read("stat")?),
+            io_priority: number.and_then(|number| lxkns_sys::ioprio_get(number).ok()),
+            // It takes more than the others: who may not read it does not take it over.
+            personality: read("personality").ok().and_then(hexadecimal),
+        })
+    }
+}
+
+/// Notes what the command is bounded by.
+pub(crate) fn take_on(
+    draft: &mut Draft,
+    proc: &ProcRoot,
+    process: Option<&Process>,
+    own_status: &Status,
+    of: LimitsOf,
+) -> Result<(), Error> {
+    let failed = |errno| Error::call("read the own resource limits", errno);
+    let own = Bounds::read(&|path| process::read(proc, format!("thread-self/{path}")), Some(0)).map_err(failed)?;
+    let Some(process) = process else {
+        return rows(draft, None, &own);
+    };
+    // A number means the same process to the kernel as it does here only in the caller's own procfs.
+    let number = proc.is_own().then_some(process.task);
+    let theirs = Bounds::read(&|path| process.read(path), number);
+    let theirs = theirs.map_err(|errno| cannot(process.pid, "read the resource limits", errno))?;
+    if of == LimitsOf::Caller {
+        return rows(draft, Some(&theirs), &own);
+    }
+
+    let has = |capability| own_status.capabilities.effective & capability != 0;
+    let own_hard = |resource| own.limits.iter().find(|own| own.resource == resource).map_or(0, |own| own.hard);
+    let can_have = |limit: &Limit| {
+        let most = if has(CAP_SYS_RESOURCE) { u64::MAX } else { own_hard(limit.resource) };
+        Limit { soft: limit.soft.min(most), hard: limit.hard.min(most), ..*limit }
+    };
+    let limits: Vec<Limit> = theirs.limits.iter().map(can_have).collect();
+    if limits != theirs.limits {
+        let names: Vec<&str> = limits
+            .iter()
+            .zip(&theirs.limits)
+            .filter(|(can_have, theirs)| can_have != theirs)
+            .map(|(limit, _)| RESOURCES[limit.resource as usize].1)
+            .collect();
+        draft.notes.push(format!(
+            "resource limits lower than the process's, as only CAP_SYS_RESOURCE may raise them: {}",
+            names.join(", ")
+        ));
+    }
+    let lowest_nice =
+        own.limits.iter().find(|own| own.resource == RLIMIT_NICE).map_or(LOWEST_PRIORITY, |limit| {
+            LOWEST_PRIORITY + 1 - i64::try_from(limit.soft).unwrap_or(i64::MAX).min(40)
+        });
+    let nice = theirs.nice.map(|nice| match own.nice {
+        Some(own) if nice < own && !has(CAP_SYS_NICE) => i64::from(nice).max(lowest_nice).min(own.into()) as i32,
+        _ => nice,
+    });
+
+    let step = |draft: &mut Draft, stage, what: &str, op| draft.step(stage, what, op);
+    let raise = Op::Limits { limits: limits.clone(), only_raise: true };
+    step(draft, Stage::Limits, "raise the resource limits", raise);
+    if let Some(cpus) = theirs.cpus.clone().filter(|cpus| own.cpus.as_ref() != Some(cpus)) {
+        step(draft, Stage::Limits, "set the CPU affinity", Op::Affinity(cpus));
+    }
+    if let Some(nice) = nice.filter(|nice| own.nice != Some(*nice)) {
+        step(draft, Stage::Limits, "set the nice value", Op::Nice(nice));
+    }
+    if let Some(priority) = theirs.io_priority.filter(|priority| own.io_priority != Some(*priority)) {
+        step(draft, Stage::Limits, "set the I/O priority", Op::IoPriority(priority));
+    }
+    if let Some(domain) = theirs.personality.filter(|domain| own.personality != Some(*domain)) {
+        step(draft, Stage::Last, "set the execution domain", Op::Personality(domain));
+    }
+    if let Some(umask) = theirs.umask {
+        step(draft, Stage::Last, "set the file mode creation mask", Op::Umask(umask));
+    }
+    let exactly = Op::Limits { limits: limits.clone(), only_raise: false };
+    step(draft, Stage::Last, "set the resource limits", exactly);
+    let command = Bounds {
+        limits,
+        umask: theirs.umask.or(own.umask),
+        cpus: theirs.cpus.clone().or(own.cpus),
+        nice: nice.or(own.nice),
+        io_priority: theirs.io_priority.or(own.io_priority),
+        personality: theirs.personality.or(own.personality),
+    };
+    rows(draft, Some(&theirs), &command)
+}
+
+fn rows(draft: &mut Draft, target: Option<&Bounds>, command: &Bounds) -> Result<(), Error> {
+    let unknown = || "not readable".to_owned();
+    type InWords = fn(&Bounds) -> Option<String>;
+    let all: [(Subject, InWords); 6] = [
+        (Subject::Limits, |bounds| Some(limits_in_words(&bounds.limits))),
+        (Subject::Umask, |bounds| Some(format!("{:04o}", bounds.umask?))),
+        (Subject::Affinity, |bounds| Some(list_of_cpus(bounds.cpus.as_ref()?))),
+        (Subject::Nice, |bounds| Some(bounds.nice?.to_string())),
+        (Subject::IoPriority, |bounds| Some(io_priority_in_words(bounds.io_priority?))),
+        (Subject::Personality, |bounds| Some(format!("{:#x}", bounds.personality?))),
+    ];
+    for (subject, in_words) in all {
+        let fact = |bounds| Fact::Text(in_words(bounds).unwrap_or_else(unknown));
+        draft.row(subject, target.map(fact), fact(command));
+    }
+    Ok(())
+}
+
+/// The text of `/proc/PID/limits`.
+fn limits(text: &str) -> Vec<Limit> {
+    let number = |field: Option<&str>| match field? {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
+    };
+    let limit = |(resource, (name, _)): (usize, &(&str, &str))| {
+        let rest = text.lines().find_map(|line| line.strip_prefix(name).filter(|rest| rest.starts_with(' ')))?;
+        let mut fields = rest.split_whitespace();
+        Some(Limit { resource: resource as u32, soft: number(fields.next())?, hard: number(fields.next())? })
+    };
+    RESOURCES.iter().enumerate().filter_map(limit).collect()
+}
+
+/// A mask of CPUs as the kernel writes it: words of 32 bits, the highest first.
+fn cpus(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for word in text.split(',').rev() {
+        bytes.extend_from_slice(&u32::from_str_radix(word, 16).ok()?.to_le_bytes());
+    }
+    // As long as the kernel takes them.
+    bytes.resize(bytes.len().next_multiple_of(size_of::<usize>()), 0);
+    Some(bytes)
+}
+
+/// The nice value in the text of a `stat`, whose name can have anything in it.
+fn nice(stat: &[u8]) -> Option<i32> {
+    let after_name = &stat[stat.iter().rposition(|&byte| byte == b')')? + 1..];
+    std::str::from_utf8(after_name).ok()?.split_whitespace().nth(16)?.parse().ok()
+}
+
+fn limits_in_words(limits: &[Limit]) -> String {
+    let number = |number: u64| if number == u64::MAX { "unlimited".to_owned() } else { number.to_string() };
+    let bounded = limits.iter().filter(|limit| (limit.soft, limit.hard) != (u64::MAX, u64::MAX));
+    let words: Vec<String> = bounded
+        .map(|limit| {
+            let name = RESOURCES[limit.resource as usize].1;
+            if limit.soft == limit.hard {
+                format!("{name} {}", number(limit.hard))
+            } else {
+                format!("{name} {}:{}", number(limit.soft), number(limit.hard))
+            }
+        })
+        .collect();
+    if words.is_empty() { "unlimited".to_owned() } else { words.join(", ") }
+}
+
+fn list_of_cpus(mask: &[u8]) -> String {
+    let has = |cpu: usize| mask.get(cpu / 8).is_some_and(|byte| byte >> (cpu % 8) & 1 == 1);
+    let mut ranges = Vec::new();
+    let mut cpu = 0;
+    while cpu < mask.len() * 8 {
+        let first = cpu;
+        while has(cpu) {
+            cpu += 1;
+        }
+        match cpu - first {
+            0 => cpu += 1,
+            1 => ranges.push(first.to_string()),
+            _ => ranges.push(format!("{first}-{}", cpu - 1)),
+        }
+    }
+    ranges.join(",")
+}
+
+fn io_priority_in_words(priority: u32) -> String {
+    let level = priority & 0x1fff;
+    match priority >> 13 {
+        0 => "none".to_owned(),
+        1 => format!("realtime {level}"),
+        2 => format!("best-effort {level}"),
+        3 => "idle".to_owned(),
+        class => format!("class {class}, {level}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_by_name() {
+        let text = "Limit                     Soft Limit           Hard Limit           Units     \n\
+            Max cpu time              unlimited            unlimited            seconds   \n\
+            Max stack size            8388608              unlimited            bytes     \n\
+            Max open files            1024                 4096                 files     \n";
+        let limits = limits(text);
+        assert_eq!(limits.len(), 3);
+        assert_eq!(limits[2], Limit { resource: 7, soft: 1024, hard: 4096 });
+        assert_eq!(limits_in_words(&limits), "stack 8388608:unlimited, nofile 1024:4096");
+        assert_eq!(limits_in_words(&limits[..1]), "unlimited");
+    }
+
+    #[test]
+    fn cpus_are_read_and_listed() {
+        assert_eq!(list_of_cpus(&cpus("3").unwrap()), "0-1");
+        assert_eq!(list_of_cpus(&cpus("80000000,00000005").unwrap()), "0,2,63");
+        assert_eq!(cpus("1,00000000,00000000").unwrap().len(), 16);
+        assert_eq!(cpus("x"), None);
+        assert_eq!(list_of_cpus(&[0xff; 8]), "0-63");
+    }
+
+    #[test]
+    fn a_name_does_not_move_the_nice_value() {
+        assert_eq!(nice(b"7 (a) 1 2) S 1 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 30 10 1 0 5 0 0"), Some(10));
+        assert_eq!(nice(b"7"), None);
+    }
+}

@@ -1,0 +1,69 @@
+//! Whether the command may be in the PID namespace that is entered.
+//!
+//! Processes in there see it, and whoever of them may trace it has all that it has. So it is in there only if it has nothing
+//! that they have not; otherwise it stays in the caller's PID namespace, where they do not see it.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use lxkns_core::ProcRoot;
+use lxkns_core::model::NamespaceType;
+use rustix::fs::AtFlags;
+
+use crate::process::{self, Process, identity};
+use crate::status::{Status, id_map};
+use crate::target::Open;
+
+const CAP_SETUID: u64 = 1 << 7;
+
+/// What the command has that processes in the PID namespace have not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Has {
+    /// The caller's capabilities.
+    Powers,
+    /// Namespaces of the caller's of these types.
+    Namespaces(Vec<NamespaceType>),
+    /// The caller's control groups, with other limits.
+    ControlGroups,
+}
+
+impl Has {
+    /// In words that follow "has".
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Self::Powers => "the caller's powers".to_owned(),
+            Self::Namespaces(types) => {
+                let types: Vec<&str> = types.iter().map(|ns_type| ns_type.name()).collect();
+                format!("the caller's {} namespace{}", types.join(", "), if types.len() == 1 { "" } else { "s" })
+            }
+            Self::ControlGroups => "the caller's control groups".to_owned(),
+        }
+    }
+}
+
+/// Whether nobody in a PID namespace can do anything to a program of the caller's in it: a user namespace below the
+/// caller's owns it, and no UID that the program has or can take is mapped there. Where that is not known, the answer is no.
+pub(crate) fn is_out_of_reach(proc: &ProcRoot, process: &Process, own: &Status, into: &Open, users: &Open) -> bool {
+    // A set-user-ID program makes it another user too.
+    let can_be_anybody = own.capabilities.permitted & CAP_SETUID != 0 || !own.no_new_privs;
+    if can_be_anybody || !is_owned_by_child(proc, into, users) {
+        return false;
+    }
+    let Some(map) = process.read("uid_map").ok().and_then(|text| id_map(&text)) else { return false };
+    let is_mapped =
+        |uid: u32| map.iter().any(|mapping| uid.checked_sub(mapping.outside).is_some_and(|at| at < mapping.count));
+    !own.uids.iter().any(|&uid| is_mapped(uid))
+}
+
+/// Whether a PID namespace is a child of the caller's, and is owned by this user namespace, which is a child of the caller's.
+fn is_owned_by_child(proc: &ProcRoot, pids: &Open, users: &Open) -> bool {
+    let is_own = |fd: Result<OwnedFd, _>, link: &str| {
+        let fd: OwnedFd = fd.ok()?;
+        let own = rustix::fs::statat(proc, format!("thread-self/ns/{link}"), AtFlags::empty()).ok()?;
+        let id = identity(&fd).ok()?;
+        Some((id.ino, id.dev) == (own.st_ino, own.st_dev))
+    };
+    let owner = lxkns_sys::ns_get_userns(pids.fd.as_fd()).ok().and_then(|owner| process::identity(owner).ok());
+    owner == Some(users.id)
+        && is_own(lxkns_sys::ns_get_parent(users.fd.as_fd()), "user") == Some(true)
+        && is_own(lxkns_sys::ns_get_parent(pids.fd.as_fd()), "pid") == Some(true)
+}

@@ -1,0 +1,298 @@
+//! The descriptors of a command that is weaker than its caller.
+//!
+//! What is open in a process can be opened once more by whoever may trace it: a file that was opened to be read can then be
+//! written, a directory be walked from. So a weaker command gets neither: files and devices are read and written here,
+//! with a pipe in their place there. Pipes and sockets are passed on as they are.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use lxkns_sys::SharedFd;
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::{FileType, OFlags, SeekFrom};
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+
+use crate::buffer::Buffer;
+use crate::error::{Error, ErrorKind};
+
+/// What becomes of a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    PassedOn,
+    /// It is read here and written there.
+    Read,
+    Written,
+}
+
+/// What becomes of a descriptor with this number.
+fn fate(number: i32, fd: BorrowedFd<'_>) -> Result<Fate, Error> {
+    let failed = |errno| Error::call(format!("look at {}", name(number)), errno);
+    let refused = |what: &str| {
+        let message =
+            format!("{} is {what}, which gives a command that is weaker than its caller too much", name(number));
+        Err(Error::new(ErrorKind::Unsuitable, message))
+    };
+    let flags = rustix::fs::fcntl_getfl(fd).map_err(failed)?;
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(fd).map_err(failed)?.st_mode);
+    match kind {
+        _ if flags.contains(OFlags::PATH) => refused("a path (O_PATH)"),
+        FileType::Fifo | FileType::Socket => Ok(Fate::PassedOn),
+        FileType::Directory => refused("a directory"),
+        FileType::RegularFile | FileType::CharacterDevice | FileType::BlockDevice => {
+            match (flags & OFlags::ACCMODE, number) {
+                (OFlags::RDONLY, _) => Ok(Fate::Read),
+                (OFlags::WRONLY, _) => Ok(Fate::Written),
+                (_, 0) => Ok(Fate::Read),
+                (_, 1 | 2) => Ok(Fate::Written),
+                _ => refused("a file open for reading and writing"),
+            }
+        }
+        _ => refused("neither a file, a device, a pipe nor a socket"),
+    }
+}
+
+fn name(number: i32) -> String {
+    match number {
+        0 => "standard input".to_owned(),
+        1 => "standard output".to_owned(),
+        2 => "standard error".to_owned(),
+        number => format!("descriptor {number}"),
+    }
+}
+
+/// That each of these can be passed on or relayed.
+pub(crate) fn check(fds: &[(i32, BorrowedFd<'_>)]) -> Result<(), Error> {
+    fds.iter().try_for_each(|&(number, fd)| fate(number, fd).map(drop))
+}
+
+/// What is passed between files here and pipes there.
+#[derive(Default)]
+pub(crate) struct Streams(Vec<Stream>);
+
+struct Stream {
+    number: i32,
+    /// The file or device.
+    file: OwnedFd,
+    /// The pipe's end here, which does not block; `None` once there is nothing more to be done.
+    pipe: Option<OwnedFd>,
+    /// The command's end, which tells what has not been read, of a file that is read here.
+    theirs: Option<SharedFd>,
+    is_read: bool,
+    buffer: Buffer,
+    failed: Option<Errno>,
+}
+
+impl Streams {
+    /// Has pipes in place of files and devices. Comes back with what the command gets instead, and under which numbers.
+    pub(crate) fn new(fds: &[(i32, BorrowedFd<'_>)]) -> Result<(Self, Vec<(SharedFd, i32)>), Error> {
+        let mut streams = Self::default();
+        let mut given: Vec<(SharedFd, i32)> = Vec::new();
+        for (index, &(number, fd)) in fds.iter().enumerate() {
+            let fate = fate(number, fd)?;
+            let failed = |errno| Error::call(format!("relay {}", name(number)), errno);
+            if fate == Fate::PassedOn {
+                continue;
+            }
+            // Of one open file, both have one pipe: what is written then stays in its order.
+            let same = fds[..index].iter().find(|(_, other)| is_same(*other, fd)).map(|(number, _)| *number);
+            if let Some((shared, _)) = given.iter().find(|(_, number)| Some(*number) == same) {
+                given.push((Arc::clone(shared), number));
+                continue;
+            }
+            let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
+            let is_read = fate == Fate::Read;
+            let (ours, theirs) = if is_read { (writer, reader) } else { (reader, writer) };
+            rustix::io::ioctl_fionbio(&ours, true).map_err(failed)?;
+            // Not where one of the command's own will be.
+            let above = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(failed);
+            let theirs = Arc::new(above(theirs.as_fd())?);
+            given.push((Arc::clone(&theirs), number));
+            let (file, pipe, theirs) = (above(fd)?, Some(above(ours.as_fd())?), is_read.then_some(theirs));
+            streams.0.push(Stream { number, file, pipe, theirs, is_read, buffer: Buffer::new(), failed: None });
+        }
+        Ok((streams, given))
+    }
+
+    /// Adds what is waited for.
+    pub(crate) fn interests<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
+        for stream in &self.0 {
+            let Some(pipe) = &stream.pipe else { continue };
+            fds.push(match (stream.is_read, stream.buffer.is_empty()) {
+                (true, true) => PollFd::new(&stream.file, PollFlags::IN),
+                (true, false) => PollFd::new(pipe, PollFlags::OUT),
+                (false, true) => PollFd::new(pipe, PollFlags::IN),
+                (false, false) => PollFd::new(&stream.file, PollFlags::OUT),
+            });
+        }
+    }
+
+    /// Reads and writes once each, as far as that is possible at once.
+    pub(crate) fn copy(&mut self) {
+        self.0.iter_mut().for_each(Stream::copy);
+    }
+
+    /// Whether the caller's files have all that the command, which has ended, has written.
+    pub(crate) fn is_done(&mut self) -> bool {
+        self.0.iter_mut().filter(|stream| !stream.is_read).all(Stream::is_drained)
+    }
+
+    /// Gives back what the command has not read of files, and says what could not be read or written.
+    pub(crate) fn end(self) -> Result<(), Error> {
+        for stream in &self.0 {
+            stream.give_back();
+        }
+        match self.0.iter().find_map(|stream| Some((stream, stream.failed?))) {
+            Some((stream, errno)) => {
+                let verb = if stream.is_read { "read" } else { "write" };
+                Err(Error::call(format!("{verb} {}", name(stream.number)), errno))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Stream {
+    fn copy(&mut self) {
+        if self.buffer.is_empty() {
+            self.fill();
+        }
+        if !self.buffer.is_empty() {
+            self.empty();
+        }
+    }
+
+    fn fill(&mut self) {
+        let Some(pipe) = &self.pipe else { return };
+        let from = if self.is_read { &self.file } else { pipe };
+        // What a file is open on may block.
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        if !matches!(rustix::event::poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&now)), Ok(1..)) {
+            return;
+        }
+        match self.buffer.fill(from) {
+            Ok(1..) | Err(Errno::AGAIN) => {}
+            Ok(0) => self.pipe = None,
+            Err(errno) => {
+                self.failed = Some(errno);
+                self.pipe = None;
+            }
+        }
+    }
+
+    fn empty(&mut self) {
+        let Some(pipe) = &self.pipe else { return };
+        let to = if self.is_read { pipe } else { &self.file };
+        match self.buffer.empty(to, usize::MAX) {
+            Ok(()) => {}
+            Err(errno) => {
+                // The command need not read all.
+                self.failed = Some(errno).filter(|errno| !(self.is_read && *errno == Errno::PIPE));
+                if !self.is_read {
+                    self.buffer.clear();
+                }
+                self.pipe = None;
+            }
+        }
+    }
+
+    fn is_drained(&mut self) -> bool {
+        self.copy();
+        self.buffer.is_empty() && self.pipe.as_ref().is_none_or(|pipe| unread(pipe) == 0)
+    }
+
+    /// The next who reads the file goes on where the command has.
+    fn give_back(&self) {
+        let Some(theirs) = &self.theirs else { return };
+        let ahead = unread(theirs) + self.buffer.len() as u64;
+        if ahead > 0 {
+            // Where there is no position, there is nothing to give back.
+            let _ = rustix::fs::seek(&self.file, SeekFrom::Current(-(ahead as i64)));
+        }
+    }
+}
+
+/// How many bytes are in a pipe.
+fn unread(pipe: &OwnedFd) -> u64 {
+    rustix::io::ioctl_fionread(pipe).unwrap_or(0)
+}
+
+/// Whether two descriptors are of one open file. Where the kernel does not tell, two on one file count as such.
+fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+    lxkns_sys::is_same_file(one, other).unwrap_or_else(|_| {
+        let identity = |fd| rustix::fs::fstat(fd).ok().map(|stat| (stat.st_dev, stat.st_ino));
+        identity(one).is_some() && identity(one) == identity(other)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read as _, Seek as _, Write as _};
+
+    use super::*;
+
+    fn file(text: &str) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file.rewind().unwrap();
+        file
+    }
+
+    #[test]
+    fn files_become_pipes_and_the_rest_of_the_input_is_left() {
+        let (mut input, output) = (file("one two"), file(""));
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&output));
+        let append = File::options().append(true).open(path).unwrap();
+        let both = append.try_clone().unwrap();
+        let fds = [(0, input.as_fd()), (1, append.as_fd()), (2, both.as_fd())];
+        let (mut streams, given) = Streams::new(&fds).unwrap();
+        assert_eq!(given.iter().map(|(_, number)| *number).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(is_same(given[1].0.as_fd(), given[2].0.as_fd()));
+        streams.copy();
+        let mut word = [0; 4];
+        rustix::io::read(&given[0].0, &mut word).unwrap();
+        assert_eq!(&word, b"one ");
+        rustix::io::write(&given[1].0, b"a").unwrap();
+        rustix::io::write(&given[2].0, b"b").unwrap();
+        drop(given);
+        while !streams.is_done() {}
+        streams.end().unwrap();
+        let mut rest = String::new();
+        input.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "two");
+        let mut written = String::new();
+        (&output).rewind().unwrap();
+        (&output).read_to_string(&mut written).unwrap();
+        assert_eq!(written, "ab");
+    }
+
+    #[test]
+    fn what_gives_too_much_is_refused() {
+        let directory = File::open("/").unwrap();
+        let path = rustix::fs::open("/dev/null", OFlags::PATH, rustix::fs::Mode::empty()).unwrap();
+        let event = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
+        let both = tempfile::tempfile().unwrap();
+        for (number, fd, what) in [
+            (0, directory.as_fd(), "a directory"),
+            (7, path.as_fd(), "O_PATH"),
+            (7, event.as_fd(), "neither"),
+            (7, both.as_fd(), "reading and writing"),
+        ] {
+            let error = check(&[(number, fd)]).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+        }
+        let (reader, _writer) = std::io::pipe().unwrap();
+        assert_eq!(fate(0, reader.as_fd()).unwrap(), Fate::PassedOn);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_said() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let (mut streams, given) = Streams::new(&[(1, full.as_fd())]).unwrap();
+        rustix::io::write(&given[0].0, b"a").unwrap();
+        drop(given);
+        while !streams.is_done() {}
+        assert!(streams.end().unwrap_err().to_string().contains("write standard output: No space"));
+    }
+}

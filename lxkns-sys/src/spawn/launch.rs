@@ -1,0 +1,388 @@
+//! The last step: the process that becomes the command.
+//!
+//! It may be in a stranger's PID namespace, where it can be traced and its memory be read. So it has nothing that the
+//! command will not have: of the memory, one mapping with the command's arguments, its environment and a stack, and what
+//! is only read of the program's own files; of the descriptors, the command's, the program to be run, and the pipe for one
+//! error number. Whoever starts it has taken on all else that the command is to be before that.
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::os::fd::AsRawFd as _;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, ProtFlags};
+
+use super::raw::{self, address, call, plain};
+use super::{Exec, ExecProgram, Launch, LaunchSession};
+
+/// How large the stack is.
+const STACK: usize = 64 * 1024;
+/// How large what follows it is: a multiple of what any pointer is aligned to.
+const PAGE: usize = size_of::<Page>().next_multiple_of(16);
+
+/// What the process and whoever started it both see. The process that is started does not.
+pub(super) struct Shared(*mut Cell);
+
+/// The first is written by the kernel, before the process that it is about can run.
+#[repr(C)]
+struct Cell {
+    child: AtomicI32,
+    errno: AtomicI32,
+}
+
+impl Shared {
+    pub(super) fn new() -> Result<Self, Errno> {
+        let flags = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping, wherever there is room.
+        let page = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), size_of::<Cell>(), flags, MapFlags::SHARED) }?;
+        Ok(Self(page.cast()))
+    }
+
+    fn cell(&self) -> &Cell {
+        // SAFETY: it is mapped as long as this lives, zeros are values of it, and it is only changed atomically.
+        unsafe { &*self.0 }
+    }
+
+    /// The process that has been started, as the caller's PID namespace numbers it.
+    pub(super) fn child(&self) -> Option<rustix::process::Pid> {
+        rustix::process::Pid::from_raw(self.cell().child.load(Ordering::Acquire))
+    }
+
+    /// Why it could not be started.
+    pub(super) fn errno(&self) -> Option<Errno> {
+        match self.cell().errno.load(Ordering::Acquire) {
+            0 => None,
+            errno => Some(Errno::from_raw_os_error(errno)),
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped by `new`, and nothing refers to it any more.
+        let _ = unsafe { rustix::mm::munmap(self.0.cast(), size_of::<Cell>()) };
+    }
+}
+
+/// What of the process can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LaunchStep {
+    /// Starting it at all.
+    Start,
+    /// Its session, process group or terminal.
+    Session,
+    /// Becoming the command.
+    Exec,
+}
+
+impl LaunchStep {
+    /// What the process writes: an error number, and one of two steps.
+    pub(super) fn code(self, errno: Errno) -> u32 {
+        errno.raw_os_error().cast_unsigned() | if self == Self::Session { SESSION } else { 0 }
+    }
+
+    /// What was written, whoever did so.
+    pub(super) fn read(bytes: [u8; 4]) -> (Self, Errno) {
+        let code = u32::from_ne_bytes(bytes);
+        let step = if code & SESSION == 0 { Self::Exec } else { Self::Session };
+        let errno = Some(code & !SESSION).filter(|errno| (1..4096).contains(errno));
+        (step, errno.map_or(Errno::PROTO, |errno| Errno::from_raw_os_error(errno.cast_signed())))
+    }
+}
+
+const SESSION: u32 = 1 << 16;
+
+/// All that the process has, at the same addresses here and there.
+#[repr(C)]
+struct Page {
+    writer: c_int,
+    /// Below 0 where it is one of the paths.
+    program: c_int,
+    paths: *const *const c_char,
+    arguments: *const *const c_char,
+    environment: *const *const c_char,
+    blocked: u64,
+    is_new_session: bool,
+    is_new_group: bool,
+    /// Below 0 where there is none.
+    terminal: c_int,
+}
+
+/// A launch, put together.
+pub(super) struct Prepared {
+    page: *mut c_void,
+    length: usize,
+    /// What the process keeps beside its page: read-only parts of files, the program's code among them.
+    code: Vec<(usize, usize)>,
+    shared: *mut Cell,
+}
+
+impl Prepared {
+    pub(super) fn new(launch: &Launch, shared: &Shared, writer: c_int) -> Result<Self, Errno> {
+        let Exec { program, arguments, environment } = &launch.exec;
+        let (fd, paths) = match program {
+            ExecProgram::Paths(paths) => (-1, paths.as_slice()),
+            ExecProgram::Fd(fd) => (fd.as_raw_fd(), &[][..]),
+        };
+        let lists = [paths, arguments.as_slice(), environment.as_slice()];
+        let length = STACK + PAGE + lists.iter().map(|list| Room::length(list)).sum::<usize>();
+        let flags = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping, wherever there is room.
+        let start = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), length, flags, MapFlags::PRIVATE) }?;
+        let prepared = Self { page: start, length, code: code(), shared: shared.0 };
+        let mut room = Room { start: start.cast(), at: STACK + PAGE };
+        let [paths, arguments, environment] = lists.map(|list| room.list(list));
+        let page = Page {
+            writer,
+            program: fd,
+            paths,
+            arguments,
+            environment,
+            blocked: launch.blocked,
+            is_new_session: matches!(launch.session, LaunchSession::New { .. }),
+            is_new_group: matches!(launch.session, LaunchSession::Group { .. }),
+            terminal: match &launch.session {
+                LaunchSession::Same => -1,
+                LaunchSession::New { terminal } => terminal.unwrap_or(-1),
+                LaunchSession::Group { terminal } => terminal.as_ref().map_or(-1, |fd| fd.as_raw_fd()),
+            },
+        };
+        // SAFETY: there is room for it behind the stack, and the place is aligned, as the mapping begins with a page.
+        unsafe { prepared.page().write(page) };
+        Ok(prepared)
+    }
+
+    /// Where the process writes why it could not become the command.
+    pub(super) fn writer(&self) -> c_int {
+        // SAFETY: `new` has written it.
+        unsafe { (*self.page()).writer }
+    }
+
+    /// The descriptors that the process needs beside the command's. Numbers below 0 are none.
+    pub(super) fn descriptors(&self) -> [c_int; 3] {
+        // SAFETY: `new` has written it.
+        let page = unsafe { &*self.page() };
+        [page.writer, page.program, if page.is_new_group { page.terminal } else { -1 }]
+    }
+
+    fn page(&self) -> *mut Page {
+        // SAFETY: it is within the mapping.
+        unsafe { self.page.cast::<u8>().add(STACK).cast() }
+    }
+
+    /// Starts the process, a child of the caller's own parent, and says so where that one can see it. In it, this does not
+    /// come back. Everything of the caller's but the launch is out of its reach.
+    pub(super) fn start(&self) -> Result<c_int, Errno> {
+        let failed = |errno: Errno| {
+            // SAFETY: the parent, whose it is, keeps it as long as the caller lives.
+            unsafe { &*self.shared }.errno.store(errno.raw_os_error(), Ordering::Release);
+            errno
+        };
+        self.leave_memory().and_then(|()| raw::leave_restartable_sequences()).map_err(failed)?;
+        let flags = libc::CLONE_PARENT | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
+        let page = self.page().cast();
+        // SAFETY: it is mapped as long as the parent waits.
+        let child = unsafe { &raw mut (*self.shared).child };
+        // SAFETY: the function does not come back, and has a stack of its own, to the end of which this points. The kernel
+        // writes one number to where there is room. Without CLONE_VM, all memory of the new process is its own.
+        let pid = unsafe { libc::clone(begin, page, flags, page, child, 0, 0) };
+        crate::checked(pid.into()).map_err(failed)?;
+        Ok(pid)
+    }
+
+    /// Has a child inherit the launch and the code, and nothing else.
+    fn leave_memory(&self) -> Result<(), Errno> {
+        const ALL: usize = usize::MAX >> 1 & !0xffff;
+        // SAFETY: it changes what a child inherits, and nothing for this process.
+        let left = unsafe { rustix::mm::madvise(ptr::null_mut(), ALL, rustix::mm::Advice::LinuxDontFork) };
+        match left {
+            // Not all of it is mapped.
+            Ok(()) | Err(Errno::NOMEM) => {}
+            Err(errno) => return Err(errno),
+        }
+        for &(start, length) in self.code.iter().chain([&(self.page.expose_provenance(), self.length)]) {
+            let start = ptr::with_exposed_provenance_mut(start);
+            // SAFETY: as above.
+            unsafe { rustix::mm::madvise(start, length, rustix::mm::Advice::LinuxDoFork) }?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped by `new`, and nothing refers to it any more.
+        let _ = unsafe { rustix::mm::munmap(self.page, self.length) };
+    }
+}
+
+/// Where the next list goes, behind the page.
+struct Room {
+    start: *mut u8,
+    at: usize,
+}
+
+impl Room {
+    const POINTER: usize = size_of::<*const c_char>();
+
+    /// How much room a list takes, with its strings.
+    fn length(strings: &[CString]) -> usize {
+        let bytes: usize = strings.iter().map(|string| string.as_bytes_with_nul().len()).sum();
+        (strings.len() + 1) * Self::POINTER + bytes.next_multiple_of(Self::POINTER)
+    }
+
+    /// The list, with a null pointer at its end, and the strings that it points to behind it.
+    fn list(&mut self, strings: &[CString]) -> *const *const c_char {
+        // SAFETY: there is as much room as `length` says, here and below.
+        let list: *mut *const c_char = unsafe { self.start.add(self.at) }.cast();
+        let mut at = self.at + (strings.len() + 1) * Self::POINTER;
+        for (index, string) in strings.iter().enumerate() {
+            let bytes = string.as_bytes_with_nul();
+            // SAFETY: see above.
+            let to = unsafe { self.start.add(at) };
+            // SAFETY: see above; it is a mapping of its own.
+            unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+            // SAFETY: see above.
+            let entry = unsafe { list.add(index) };
+            // SAFETY: see above; lists begin where a pointer can be.
+            unsafe { entry.write(to.cast_const().cast()) };
+            at += bytes.len();
+        }
+        self.at += Self::length(strings);
+        list
+    }
+}
+
+/// The read-only parts of the files that this program consists of, as addresses and lengths.
+fn code() -> Vec<(usize, usize)> {
+    unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _: usize, to: *mut c_void) -> c_int {
+        // SAFETY: it is what `dl_iterate_phdr` was called with.
+        let to = unsafe { &mut *to.cast::<Vec<(usize, usize)>>() };
+        // SAFETY: it is what that calls back with.
+        let info = unsafe { &*info };
+        let page = rustix::param::page_size();
+        for index in 0..usize::from(info.dlpi_phnum) {
+            // SAFETY: there are as many as it says.
+            let header = unsafe { info.dlpi_phdr.add(index) };
+            // SAFETY: as above.
+            let header = unsafe { &*header };
+            let start = (info.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
+            let end = start.wrapping_add(header.p_memsz as usize);
+            match header.p_type {
+                libc::PT_LOAD if header.p_flags & libc::PF_W == 0 => {
+                    to.push((start & !(page - 1), end.next_multiple_of(page)));
+                }
+                // Addresses, which the loader has written there and made read-only.
+                libc::PT_GNU_RELRO => to.push((start & !(page - 1), end & !(page - 1))),
+                _ => {}
+            }
+        }
+        0
+    }
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    // SAFETY: the function is called back with this vector, before the call returns.
+    unsafe { libc::dl_iterate_phdr(Some(note), (&raw mut ranges).cast()) };
+    ranges.into_iter().filter(|(start, end)| start < end).map(|(start, end)| (start, end - start)).collect()
+}
+
+/// The process. What it uses is mapped: its own page, its stack, and the code. It touches nothing of libc's.
+extern "C" fn begin(page: *mut c_void) -> c_int {
+    // SAFETY: it is the page that was put together, and nothing else can change it.
+    let page = unsafe { &*page.cast::<Page>() };
+    // The fork has cleared it. If whoever reads the pipe has gone before that, there is nobody to go on for.
+    let _ = plain(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, libc::SIGKILL as usize, 0, 0, 0]);
+    if !is_read(page.writer) {
+        raw::exit(125);
+    }
+    let failed = match session(page) {
+        Ok(()) => LaunchStep::Exec.code(exec(page)),
+        Err(errno) => LaunchStep::Session.code(errno),
+    };
+    let bytes = failed.to_ne_bytes();
+    // SAFETY: the bytes are there.
+    let _ = unsafe { call(libc::SYS_write, [page.writer as usize, address(bytes.as_ptr()), bytes.len(), 0, 0]) };
+    raw::exit(125)
+}
+
+/// Whether somebody has the other end of a pipe.
+fn is_read(pipe: c_int) -> bool {
+    let mut poll = libc::pollfd { fd: pipe, events: 0, revents: 0 };
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let (poll_at, now_at) = (address(&raw mut poll), address(&raw const now));
+    // SAFETY: one structure is given, a time, and no set of signals.
+    let polled = unsafe { call(libc::SYS_ppoll, [poll_at, 1, now_at, 0, 0]) };
+    polled != Ok(1) || poll.revents & libc::POLLERR == 0
+}
+
+fn session(page: &Page) -> Result<(), Errno> {
+    let terminal = page.terminal as usize;
+    if page.is_new_session {
+        plain(libc::SYS_setsid, [0; 5])?;
+        if page.terminal >= 0 {
+            plain(libc::SYS_ioctl, [terminal, libc::TIOCSCTTY as usize, 0, 0, 0])?;
+        }
+    }
+    if page.is_new_group {
+        plain(libc::SYS_setpgid, [0; 5])?;
+        if page.terminal >= 0 {
+            // The number that its own PID namespace has, which is what the terminal takes.
+            let group = plain(libc::SYS_getpid, [0; 5])? as c_int;
+            let group = address(&raw const group);
+            // SAFETY: it reads one number.
+            unsafe { call(libc::SYS_ioctl, [terminal, libc::TIOCSPGRP as usize, group, 0, 0]) }?;
+        }
+    }
+    Ok(())
+}
+
+/// Becomes the command. Comes back if that fails.
+fn exec(page: &Page) -> Errno {
+    let blocked = address(&raw const page.blocked);
+    let mask = [libc::SIG_SETMASK as usize, blocked, 0, size_of::<u64>(), 0];
+    // SAFETY: the kernel's set is these eight bytes.
+    if let Err(errno) = unsafe { call(libc::SYS_rt_sigprocmask, mask) } {
+        return errno;
+    }
+    // It ends on its own terms, as programs do.
+    let _ = plain(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, 0, 0, 0, 0]);
+    let (arguments, environment) = (address(page.arguments), address(page.environment));
+    if page.program >= 0 {
+        let flags = libc::AT_EMPTY_PATH as usize;
+        let empty = address(c"".as_ptr());
+        // SAFETY: the path is a string, and both lists end with a null pointer and point to strings.
+        let run = unsafe { call(libc::SYS_execveat, [page.program as usize, empty, arguments, environment, flags]) };
+        return run.err().unwrap_or(Errno::IO);
+    }
+    let mut error = Errno::NOENT;
+    let mut at = page.paths;
+    loop {
+        // SAFETY: it ends with a null pointer, at which this ends.
+        let path = unsafe { *at };
+        if path.is_null() {
+            return error;
+        }
+        // SAFETY: as above.
+        let next = unsafe { at.add(1) };
+        // SAFETY: as above.
+        let is_only = at == page.paths && unsafe { *next }.is_null();
+        at = next;
+        // SAFETY: the path is a string, and both lists are as above.
+        let run = unsafe { call(libc::SYS_execve, [address(path), arguments, environment, 0, 0]) };
+        match run.err().unwrap_or(Errno::IO) {
+            Errno::NOENT | Errno::NOTDIR => {}
+            // There may be another further on; if not, this says more. What is in a directory that may not be searched is
+            // not known to be there.
+            Errno::ACCESS if is_only || is_there(path) => error = Errno::ACCESS,
+            Errno::ACCESS => {}
+            errno => return errno,
+        }
+    }
+}
+
+fn is_there(path: *const c_char) -> bool {
+    let arguments = [libc::AT_FDCWD as usize, address(path), libc::F_OK as usize, 0, 0];
+    // SAFETY: the path is a string.
+    unsafe { call(libc::SYS_faccessat, arguments) }.is_ok()
+}

@@ -1,0 +1,217 @@
+//! The caller's side: what is heard of the intermediate and of the process that is to become the command.
+//!
+//! The intermediate is believed: nobody in the PID namespace that is entered can see it. The other process may be in
+//! somebody else's hands from its first instruction on. So its number comes from the kernel; that it runs the command is
+//! seen, and not believed; and what it writes is one error number, which is shown.
+
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
+
+use super::launch::{LaunchStep, Shared};
+use super::{Child, SpawnError, Watch};
+
+/// What the intermediate says: which kind, and three numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message(pub(super) [u32; 4]);
+
+impl Message {
+    pub(super) const LENGTH: usize = 16;
+    /// Begins with a step: its index.
+    pub(super) const AT: u32 = 1;
+    /// A step has failed: its index, a detail, the error number.
+    pub(super) const FAILED: u32 = 2;
+    /// All steps are done.
+    pub(super) const DONE: u32 = 3;
+
+    pub(super) fn bytes(self) -> [u8; Self::LENGTH] {
+        let mut bytes = [0; Self::LENGTH];
+        for (chunk, number) in bytes.chunks_exact_mut(4).zip(self.0) {
+            chunk.copy_from_slice(&number.to_ne_bytes());
+        }
+        bytes
+    }
+
+    fn read(bytes: [u8; Self::LENGTH]) -> Self {
+        let mut numbers = [0; 4];
+        for (number, chunk) in numbers.iter_mut().zip(bytes.chunks_exact(4)) {
+            *number = u32::from_ne_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
+        }
+        Self(numbers)
+    }
+}
+
+/// How often the caller is asked whether to go on.
+const TICK: Duration = Duration::from_millis(50);
+/// How long is waited for the end of what was killed: what is stuck ends when it can.
+const LAST: Duration = Duration::from_millis(200);
+
+/// Waits until there is something to be read, or the caller gives up. Says whether there is.
+fn heard(from: &OwnedFd, step: usize, tick: Duration, watch: &mut Watch<'_>) -> Result<bool, SpawnError> {
+    let tick = Timespec { tv_sec: 0, tv_nsec: tick.as_nanos() as _ };
+    let mut fds = vec![PollFd::new(from, PollFlags::IN)];
+    if let Some(wake) = &watch.wake {
+        fds.push(PollFd::new(wake, PollFlags::IN));
+    }
+    match rustix::event::poll(&mut fds, Some(&tick)) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(errno) => return Err(SpawnError::Start(errno)),
+    }
+    if !fds[0].revents().is_empty() {
+        return Ok(true);
+    }
+    if (watch.goes_on)(step) { Ok(false) } else { Err(SpawnError::GivenUp { index: step }) }
+}
+
+/// Reads what there is, at most so much; nothing at the end.
+fn read<const N: usize>(from: &OwnedFd) -> Result<Vec<u8>, SpawnError> {
+    let mut bytes = [MaybeUninit::uninit(); N];
+    match rustix::io::read(from, &mut bytes) {
+        Ok((bytes, _)) => Ok(bytes.to_vec()),
+        Err(errno) => Err(SpawnError::Start(errno)),
+    }
+}
+
+/// Going through the steps.
+pub(super) struct Steps<'a> {
+    first: Pid,
+    reader: &'a OwnedFd,
+}
+
+impl<'a> Steps<'a> {
+    pub(super) fn new(first: Pid, reader: &'a OwnedFd) -> Self {
+        Self { first, reader }
+    }
+
+    /// Until all are done and the process has ended.
+    pub(super) fn wait(&self, watch: &mut Watch<'_>) -> Result<(), SpawnError> {
+        let done = self.hear(watch);
+        end(&[self.first], done.is_err());
+        done
+    }
+
+    /// Until all are done.
+    fn hear(&self, watch: &mut Watch<'_>) -> Result<(), SpawnError> {
+        let mut step = 0;
+        loop {
+            if !heard(self.reader, step, TICK, watch)? {
+                continue;
+            }
+            let bytes = read::<{ Message::LENGTH }>(self.reader)?;
+            // A message is written in one call and far shorter than what a pipe keeps together.
+            let Ok(bytes) = bytes.try_into() else { return Err(SpawnError::Killed) };
+            let Message([kind, a, b, c]) = Message::read(bytes);
+            match kind {
+                Message::AT => step = a as usize,
+                Message::DONE => return Ok(()),
+                _ => {
+                    let errno = Errno::from_raw_os_error(c.cast_signed());
+                    return Err(SpawnError::Step { index: a as usize, detail: b, errno });
+                }
+            }
+        }
+    }
+}
+
+/// A command that is being started.
+pub(super) struct Launching {
+    pub(super) first: Pid,
+    /// What the intermediate says.
+    pub(super) steps: OwnedFd,
+    /// What the other process says.
+    pub(super) failure: OwnedFd,
+    pub(super) shared: Shared,
+    /// How many steps there are.
+    pub(super) length: usize,
+}
+
+impl Launching {
+    pub(super) fn wait(self, watch: &mut Watch<'_>) -> Result<Child, SpawnError> {
+        let runs = Steps::new(self.first, &self.steps).hear(watch).and_then(|()| self.launched(watch));
+        // First: then it starts nothing more.
+        end(&[self.first], true);
+        match (runs, self.shared.child()) {
+            (Ok(()), Some(pid)) => {
+                let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
+                Ok(Child { pid: pid.as_raw_nonzero().get().cast_unsigned(), pidfd })
+            }
+            (runs, child) => {
+                end(child.as_slice(), true);
+                Err(runs.err().unwrap_or(SpawnError::Killed))
+            }
+        }
+    }
+
+    /// Until the other process has become the command.
+    fn launched(&self, watch: &mut Watch<'_>) -> Result<(), SpawnError> {
+        let mut tick = Duration::from_millis(5);
+        // This one has not: otherwise nothing can be told of the other by the same means.
+        let can_tell = (watch.has_run)(self.first) == Some(false);
+        loop {
+            let is_heard = heard(&self.failure, self.length, tick, watch)?;
+            tick = (tick * 2).min(TICK);
+            let said = if is_heard { read::<4>(&self.failure)? } else { Vec::new() };
+            if let Ok(bytes) = <[u8; 4]>::try_from(said) {
+                let (step, errno) = LaunchStep::read(bytes);
+                return Err(SpawnError::Launch { step, errno });
+            }
+            let Some(child) = self.shared.child() else {
+                match self.shared.errno() {
+                    Some(errno) => return Err(SpawnError::Launch { step: LaunchStep::Start, errno }),
+                    None if is_heard => return Err(SpawnError::Killed),
+                    None => continue,
+                }
+            };
+            match (watch.has_run)(child).filter(|_| can_tell) {
+                Some(true) => return Ok(()),
+                // The end of the pipe is all that there is to go by.
+                None if is_heard => return Ok(()),
+                // It has been closed by hand, or with the process.
+                Some(false) if is_heard => return Err(SpawnError::Killed),
+                _ if is_stopped(child) => return Err(SpawnError::Stopped),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether a child is stopped. It is said once more to whoever asks next.
+fn is_stopped(child: Pid) -> bool {
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(rustix::process::waitid(WaitId::Pid(child), options), Ok(Some(_)))
+}
+
+/// Ends children and waits for their end, but no longer than it takes to die. They have not been waited for, so that their
+/// numbers mean nobody else.
+fn end(children: &[Pid], is_killed: bool) {
+    let until = Instant::now() + LAST;
+    if is_killed {
+        for &pid in children {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+    }
+    for &pid in children {
+        let mut ending = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
+        loop {
+            match rustix::process::waitpid(Some(pid), WaitOptions::NOHANG) {
+                Ok(None) if Instant::now() < until => {}
+                Err(Errno::INTR) => continue,
+                _ => break,
+            }
+            let wait = |milliseconds: i64| Timespec { tv_sec: 0, tv_nsec: milliseconds * 1_000_000 };
+            match &ending {
+                Some(pidfd) => {
+                    // One that somebody traces has ended before it can be waited for.
+                    if let Ok(1..) = rustix::event::poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&wait(50))) {
+                        ending = None;
+                    }
+                }
+                None => drop(rustix::thread::nanosleep(&wait(1))),
+            }
+        }
+    }
+}
