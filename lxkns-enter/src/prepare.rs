@@ -75,7 +75,7 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
         && entered.has_other_pids
         && process.is_none_or(|process| !directories::has_own_proc(proc, process, wait));
     if is_of_host {
-        tools::host::view(&mut draft, &entered.types);
+        tools::host::view(&mut draft, entered);
     } else if covers_proc {
         cover_proc(&mut draft, privileged);
     }
@@ -131,6 +131,9 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     confinement::take_on(&mut draft, proc, process, &own, privileged)?;
 
     let uid = uids.unwrap_or(own.uids)[1];
+    if entered.leaves_out_user && process.is_some() && !privileged {
+        target::powers_by_creation(&mut draft, proc, uid, entered)?;
+    }
     let user = names.user.or_else(|| names.passwd.as_deref().and_then(|text| users::user(text, &Wanted::Id(uid))));
     let variables = variables(&mut draft, enter, entered, user.as_ref(), names.asked.uid.is_none())?;
     let exec = exec(enter, user.as_ref(), &variables)?;

@@ -109,10 +109,10 @@ impl Target {
 }
 
 /// What entering comes to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Entered {
-    /// The types of the namespaces that are entered.
-    pub(crate) types: Vec<NamespaceType>,
+    /// The namespaces that are entered.
+    into: Vec<Open>,
     /// Whether the target is in another user namespace than the command.
     pub(crate) leaves_out_user: bool,
     /// Whether the command is to see the mounts that the target sees.
@@ -125,7 +125,7 @@ pub(crate) struct Entered {
 
 impl Entered {
     pub(crate) fn enters(&self, ns_type: NamespaceType) -> bool {
-        self.types.contains(&ns_type)
+        self.into.iter().any(|open| open.ns_type == ns_type)
     }
 
     /// Whether the command is in another user namespace than the caller.
@@ -188,12 +188,10 @@ pub(crate) fn namespaces(
         }
     }
 
-    let types: Vec<NamespaceType> = into.iter().map(|open| open.ns_type).collect();
-    let has_other_pids =
-        others.iter().any(|open| open.ns_type == NamespaceType::Pid) && !types.contains(&NamespaceType::Pid);
+    let enters_pids = into.iter().any(|open| open.ns_type == NamespaceType::Pid);
+    let has_other_pids = !enters_pids && others.iter().any(|open| open.ns_type == NamespaceType::Pid);
     let has_mounts = is_wanted(NamespaceType::Mnt) && all.iter().any(|open| open.ns_type == NamespaceType::Mnt);
     let leaves_out_user = left.iter().any(|open| open.ns_type == NamespaceType::User);
-    let entered = Entered { types, leaves_out_user, has_mounts, has_other_pids, stays_because_of_cgroups };
 
     let name = |open: &&Open| format!("{}:{}", open.ns_type, open.id.ino);
     let list = |names: Vec<String>| if names.is_empty() { "none".to_owned() } else { names.join(" ") };
@@ -210,10 +208,8 @@ pub(crate) fn namespaces(
         draft.step(Stage::Enter, "enter the namespaces", op);
         draft.step(Stage::Enter, GUARD, Op::Guard);
     }
-    if entered.leaves_out_user && target.as_process().is_some() && !before.keeps_powers {
-        powers_by_creation(draft, proc, target, before, &into)?;
-    }
-    Ok(entered)
+    let into = into.into_iter().cloned().collect();
+    Ok(Entered { into, leaves_out_user, has_mounts, has_other_pids, stays_because_of_cgroups })
 }
 
 /// What the command would have in the target's PID namespace that processes there have not.
@@ -234,16 +230,9 @@ fn has_what_others_have_not(target: &Target, before: &Before<'_>, left: &[&Open]
 
 /// Over what is entered without its user namespace the command can have all capabilities after all: if its UID has created
 /// the owner, or one above that, from within the command's user namespace (`user_namespaces(7)`).
-fn powers_by_creation(
-    draft: &mut Draft,
-    proc: &ProcRoot,
-    target: &Target,
-    before: &Before<'_>,
-    into: &[&Open],
-) -> Result<(), Error> {
-    let uid = target.as_process().map_or(before.own.uids[1], |process| process.status.uids[1]);
+pub(crate) fn powers_by_creation(draft: &mut Draft, proc: &ProcRoot, uid: u32, entered: &Entered) -> Result<(), Error> {
     let users = own(proc, NamespaceType::User)?;
-    let created_by_it = |open: &&&Open| {
+    let created_by_it = |open: &Open| {
         let mut owner = lxkns_sys::ns_get_userns(open.fd.as_fd()).ok()?;
         loop {
             if identity(&owner).ok() == users {
@@ -258,10 +247,11 @@ fn powers_by_creation(
             owner = parent;
         }
     };
-    let owned: Vec<String> = into
+    let owned: Vec<String> = entered
+        .into
         .iter()
         .filter_map(|open| {
-            created_by_it(&open).map(|owner| format!("{}:[{}] (owner user:[{}])", open.ns_type, open.id.ino, owner.ino))
+            created_by_it(open).map(|owner| format!("{}:[{}] (owner user:[{}])", open.ns_type, open.id.ino, owner.ino))
         })
         .collect();
     let note = if owned.is_empty() {
@@ -294,13 +284,16 @@ fn own(proc: &ProcRoot, ns_type: NamespaceType) -> Result<Option<NamespaceId>, E
         let stat = rustix::fs::statat(proc, format!("thread-self/ns/{link}"), AtFlags::empty()).ok()?;
         Some(NamespaceId { ino: stat.st_ino, dev: stat.st_dev })
     };
+    // That of a PID namespace that has not had its first process leads nowhere. Before 4.12 there is none.
+    let has_link =
+        |link: &str| rustix::fs::statat(proc, format!("thread-self/ns/{link}"), AtFlags::SYMLINK_NOFOLLOW).is_ok();
     let own = stat(ns_type.name());
     let for_children = match ns_type {
         NamespaceType::Pid => stat("pid_for_children"),
         NamespaceType::Time => stat("time_for_children"),
         _ => None,
     };
-    if ns_type == NamespaceType::Pid && for_children.is_some() && for_children != own {
+    if ns_type == NamespaceType::Pid && has_link("pid_for_children") && for_children != own {
         let message = "the caller's children are in another PID namespace than the caller, which nothing can be entered from; \
                        start the caller in there (unshare --pid --fork)";
         return Err(Error::new(ErrorKind::Unsuitable, message));

@@ -10,6 +10,7 @@ use lxkns_sys::{Cover, Op};
 use crate::plan::Stage;
 use crate::prepare::Draft;
 use crate::status::Status;
+use crate::target::Entered;
 
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 
@@ -25,9 +26,9 @@ pub(crate) fn stays_out_of(ns_type: NamespaceType, own: &Status) -> bool {
 
 /// Has a program of the host see the target's network devices in `/sys`, and its processes in `/proc` if it is in its PID
 /// namespace, in a mount namespace of its own.
-pub(crate) fn view(draft: &mut Draft, types: &[NamespaceType]) {
+pub(crate) fn view(draft: &mut Draft, entered: &Entered) {
     let cover = |draft: &mut Draft, what: &str, cover| draft.step(Stage::Cover, what, Op::Cover(cover));
-    let [pid, net] = [NamespaceType::Pid, NamespaceType::Net].map(|ns_type| types.contains(&ns_type));
+    let [pid, net] = [NamespaceType::Pid, NamespaceType::Net].map(|ns_type| entered.enters(ns_type));
     if pid || net {
         draft.step(Stage::Mounts, "make mounts of its own for a program of the host", Op::OwnMounts);
     }

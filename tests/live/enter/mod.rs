@@ -1,5 +1,6 @@
 //! `lxkns enter`, against what the kernel says of the command that has been run.
 
+mod causes;
 mod confined;
 mod hostile;
 mod limits;
@@ -8,6 +9,7 @@ mod pty;
 mod races;
 mod seal;
 mod selinux;
+mod taken_over;
 mod terminal;
 mod tools;
 mod view;
@@ -32,6 +34,8 @@ pub(super) fn tests() -> Vec<Test> {
         terminal::tests(),
         seal::tests(),
         tools::tests(),
+        taken_over::tests(),
+        causes::tests(),
     ]
     .into_iter()
     .flatten()

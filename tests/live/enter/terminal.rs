@@ -292,7 +292,7 @@ fn signals_and_statuses() {
         assert_eq!(Killed(perl(program)).code(), Some(code), "{program}");
     }
     // Perl runs a handler once a call has come back, and a signal just before the call does not end it: so none takes long.
-    let handler = "$| = 1; for my $name (qw(HUP INT QUIT TERM USR1 USR2 WINCH)) { $SIG{$name} = sub { print qq($name\\n) } } \
+    let handler = "$| = 1; for my $name (qw(HUP INT QUIT TERM USR1 USR2 WINCH RTMIN)) { $SIG{$name} = sub { print qq($name\\n) } } \
                    print qq(ready\\n); \
                    for (;;) { my $in = qq(\\1); last if select($in, undef, undef, 0.1) > 0 && !sysread(STDIN, my $byte, 1) }";
     let mut child = Killed(perl(handler));
@@ -315,6 +315,9 @@ fn signals_and_statuses() {
         rustix::process::kill_process(Pid::from_child(&child.0), signal).unwrap();
         expect(name);
     }
+    // Those that have no name of their own too.
+    lxkns_sys::kill_child(Pid::from_child(&child.0), 34, false);
+    expect("RTMIN\n");
     drop(child.0.stdin.take());
     assert_eq!(child.code(), Some(0));
 }
