@@ -67,7 +67,7 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     }
 
     let enters_mounts = entered.enters(NamespaceType::Mnt);
-    if enters_mounts {
+    if enters_mounts || entered.enters(NamespaceType::Pid) {
         seal::check()?;
     }
     // In its /proc the numbers of processes would mean others than those that the command acts on.

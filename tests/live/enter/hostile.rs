@@ -2,14 +2,8 @@
 
 use std::fmt::Display;
 use std::fs;
-use std::io::Read as _;
-use std::os::fd::AsFd as _;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
-use lxkns_core::ProcRoot;
-use lxkns_core::model::Pid;
-use lxkns_enter::{Enter, Op, Stage, Step, Target};
 use lxkns_fixture::Actor;
 use lxkns_fixture::fuse::{DeadFuse, Death};
 
@@ -34,7 +28,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("enter::hostile::locked_memory", STUCK, locked_memory),
         test(
             "enter::hostile::unseen_on_its_way",
-            &[UserNamespaces, File("/proc/thread-self/children")],
+            &[Root, FileSystem("fuse"), File("/dev/fuse"), File("/proc/thread-self/children")],
             unseen_on_its_way,
         ),
         test("enter::hostile::keyring", &[Root, File("/proc/keys")], keyring),
@@ -131,43 +125,28 @@ fn numbers(pid: impl Display) -> Option<Vec<u32>> {
     numbers.split_whitespace().map(|number| number.parse().ok()).collect()
 }
 
-/// Somebody with all capabilities in the user namespace, and in the PID namespace that is entered, while the child has
-/// entered and not dropped its powers: it stands still at a FIFO that nobody reads. It is not to be seen.
+/// While the child has entered and not become the command, it is not to be seen inside: it stands still where a file system
+/// does not answer.
 fn unseen_on_its_way() {
     let directory = directory();
-    let outer = Actor::spawn_in(&["user", "pid"]);
+    let outer = Actor::spawn_in(&["mnt", "pid"]);
     let inner = outer.fork();
     let depth = numbers(inner.pid()).unwrap().len();
-    let fifo = directory.path().join("fifo");
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o666.into(), 0).unwrap();
-
-    let proc = ProcRoot::host().unwrap();
-    let target = Target::process(&proc, Pid(inner.pid())).unwrap();
-    let mut plan =
-        Enter::new(&proc, target).command(["true"]).wait(std::time::Duration::from_secs(60)).prepare().unwrap();
-    let shared = |fd: std::os::fd::OwnedFd| Arc::new(rustix::io::fcntl_dupfd_cloexec(fd, 3).unwrap());
-    let (mut reader, writer) = std::io::pipe().unwrap();
-    let parent = shared(fs::File::open(directory.path()).unwrap().into());
-    plan.add(Step::new(Stage::Root, "say so", Op::Write(shared(writer.into()), vec![b'.'])));
-    plan.add(Step::new(Stage::Root, "stand still", Op::WriteBelow(parent, c"fifo".to_owned(), vec![b'.'])));
-    let (say_who, who) = std::sync::mpsc::channel();
-    let executing = std::thread::spawn(move || {
-        say_who.send(rustix::thread::gettid()).unwrap();
-        let null = fs::File::open("/dev/null").unwrap();
-        let spawned = plan.execute([null.as_fd(); 3]).unwrap();
-        let pid = rustix::process::Pid::from_raw(spawned.pid.cast_signed());
-        rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap().unwrap().1.exit_status()
-    });
-    let thread = who.recv().unwrap();
-    reader.read_exact(&mut [0]).unwrap();
-    let children = fs::read_to_string(format!("/proc/self/task/{thread}/children")).unwrap();
+    let fuse = DeadFuse::mount(&inner, directory.path(), Death::Unanswered);
+    inner.chdir(directory.path());
+    fuse.die();
+    let mut command = lxkns();
+    command.args(["enter", &inner.pid().to_string(), "--timeout", "100", "--env", "clean", "--", "true"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    fuse.wait_for_request();
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
     let children: Vec<Vec<u32>> = children.split_whitespace().filter_map(numbers).collect();
     assert!(!children.is_empty());
     // As many numbers as PID namespaces that see it.
     assert!(children.iter().all(|numbers| numbers.len() < depth), "{children:?}");
-    let fifo = fs::File::open(&fifo).unwrap();
-    assert_eq!(executing.join().unwrap(), Some(0));
-    drop(fifo);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
+    drop(fuse);
 }
 
 /// Keys of the caller's session are not for the command.
