@@ -12,7 +12,7 @@ pub(crate) struct Buffer {
 
 impl Buffer {
     pub(crate) fn new() -> Self {
-        Self { bytes: vec![0; 16 * 1024].into(), start: 0, end: 0 }
+        Self { bytes: vec![0; 64 * 1024].into(), start: 0, end: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -180,8 +180,13 @@ pub(crate) fn namespaces(
             }
             stays_because_of_cgroups = has == Has::ControlGroups;
             if !stays_because_of_cgroups {
+                let instead = match has {
+                    Has::Powers => " (--tools FILE runs a static program inside, with the powers of the process)",
+                    _ => "",
+                };
                 draft.notes.push(format!(
-                    "the command stays in the caller's PID namespace, as processes in {name} could get at what it has: {}",
+                    "the command stays in the caller's PID namespace, as processes in {name} could get at what it has: \
+                     {}{instead}",
                     has.in_words()
                 ));
             }
