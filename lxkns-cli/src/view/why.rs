@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use lxkns_core::model::{Holder, Namespace, NamespaceId, Pid, Snapshot, Suspect};
+use bstr::BString;
+use lxkns_core::model::{
+    FileSystem, Holder, KEEPERS, Keeper, Namespace, NamespaceId, NamespaceType, Pid, Snapshot, Suspect, Tid, Visibility,
+};
 use rustc_hash::FxHashMap;
 
 use super::holders::{self, Kind, describe};
@@ -43,12 +46,32 @@ impl<'a> Explanation<'a> {
         self.namespace.initial || self.namespace.holders.iter().any(|holder| Kind::of(holder) != Kind::Kernel)
     }
 
-    /// What may hold it; nothing where that is explained already.
+    /// What may hold it as well, the most likely first; nothing of an initial namespace, which lives anyway.
     pub(crate) fn suspects(&self) -> Vec<&'a Suspect> {
-        if self.is_explained() {
+        if self.namespace.initial {
             return Vec::new();
         }
-        self.snapshot.suspects.iter().filter(|suspect| suspect.may_hold(self.namespace.ns_type)).collect()
+        let mut suspects = suspects(self.snapshot, Some(self.namespace.ns_type));
+        suspects.sort_by_key(|suspect| self.unlikeliness(suspect));
+        suspects
+    }
+
+    /// How far from here a suspect is: a file of procfs has the namespace in which its process was.
+    fn unlikeliness(&self, suspect: &Suspect) -> u8 {
+        let is_here = |pid| {
+            let process = self.snapshot.processes.get(&pid);
+            process.and_then(|process| process.namespaces.get(self.namespace.ns_type)) == Some(self.namespace.id)
+        };
+        let is_of_the_gone = |pid| !self.snapshot.processes.contains_key(&pid);
+        match suspect {
+            Suspect::ProcFile { path, .. } => match pid_in(path) {
+                Some(pid) if is_here(pid) => 0,
+                Some(pid) if !is_of_the_gone(pid) => 3,
+                _ => 1,
+            },
+            Suspect::InFlight { .. } | Suspect::IoUring { .. } => 2,
+            _ => 4,
+        }
     }
 
     /// What would make this holder let go.
@@ -73,6 +96,11 @@ impl<'a> Explanation<'a> {
         let holders = self.holders();
         for group in holders.chunk_by(|a, b| Kind::of(a) == Kind::of(b)) {
             self.write_group(out, group, screen, limit)?;
+        }
+        let suspects = self.suspects();
+        if !suspects.is_empty() {
+            writeln!(out, "  suspects: each may hold it too, or another one; the kernel does not say")?;
+            write_suspects(out, self.snapshot, &suspects, screen, limit)?;
         }
         Ok(())
     }
@@ -104,19 +132,102 @@ impl<'a> Explanation<'a> {
 
     fn write_unexplained(&self, out: &mut impl Write, screen: Screen, limit: usize) -> io::Result<()> {
         writeln!(out, " is there, but nothing that could be seen holds it")?;
-        let suspects = self.suspects();
-        if suspects.is_empty() {
-            return writeln!(out, "  no suspects either");
-        }
+        write_all_suspects(out, self.snapshot, Some(self.namespace.ns_type), &self.suspects(), screen, limit)
+    }
+}
+
+/// What may hold a namespace of this type, or of any, but an initial one.
+pub(crate) fn suspects(snapshot: &Snapshot, ns_type: Option<NamespaceType>) -> Vec<&Suspect> {
+    let of_host = file_systems_of_the_host(snapshot);
+    let may_hold = |suspect: &&Suspect| ns_type.is_none_or(|ns_type| suspect.may_hold(ns_type));
+    let is_of_host = |suspect: &&Suspect| match suspect {
+        Suspect::Mount { fs_type, file_system, .. } => of_host.contains(&(fs_type, *file_system)),
+        _ => false,
+    };
+    snapshot.suspects.iter().filter(may_hold).filter(|suspect| !is_of_host(suspect)).collect()
+}
+
+/// The file systems that belong to initial namespaces: what was mounted first, each at its place, in the mount namespace
+/// that the kernel started with.
+fn file_systems_of_the_host(snapshot: &Snapshot) -> Vec<(&BString, FileSystem)> {
+    let is_initial = |id: &NamespaceId| snapshot.namespaces.get(id).is_some_and(|namespace| namespace.initial);
+    let first = |place: &[u8]| {
+        let at_place = snapshot.suspects.iter().filter_map(|suspect| match suspect {
+            Suspect::Mount { mount_ns, fs_type, file_system, path: Some(path), .. }
+                if path == place && is_initial(mount_ns) =>
+            {
+                Some((fs_type, *file_system))
+            }
+            _ => None,
+        });
+        at_place.min_by_key(|&(_, file_system)| file_system)
+    };
+    [b"/proc".as_slice(), b"/sys", b"/dev/mqueue"].into_iter().filter_map(first).collect()
+}
+
+/// Writes the suspects of a namespace that nothing else holds, and what cannot be among them.
+pub(crate) fn write_all_suspects(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    ns_type: Option<NamespaceType>,
+    suspects: &[&Suspect],
+    screen: Screen,
+    limit: usize,
+) -> io::Result<()> {
+    if suspects.is_empty() {
+        writeln!(out, "  no suspects either")?;
+    } else {
         writeln!(out, "  suspects: each may hold it, or another one, or none; the kernel does not say")?;
-        for suspect in suspects.iter().take(limit) {
-            screen.line(out, "  suspect: ", || describe_suspect(self.snapshot, suspect))?;
-        }
-        match suspects.len().saturating_sub(limit) {
-            0 => Ok(()),
-            more => writeln!(out, "  and {more} more suspects (--all shows all)"),
+        write_suspects(out, snapshot, suspects, screen, limit)?;
+    }
+    let is_hidden = |keeper: &&Keeper| {
+        keeper.visibility == Visibility::Hidden && ns_type.is_none_or(|ns_type| keeper.may_hold(ns_type))
+    };
+    let hidden = names::few(KEEPERS.iter().filter(is_hidden).map(|keeper| keeper.name)).unwrap_or_default();
+    writeln!(out, "  not visible on any kernel: {hidden}")
+}
+
+fn write_suspects(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    suspects: &[&Suspect],
+    screen: Screen,
+    limit: usize,
+) -> io::Result<()> {
+    // All mounts of a file system hold the same namespace.
+    let mut mounts: FxHashMap<(&BString, FileSystem), usize> = FxHashMap::default();
+    let mut different = Vec::new();
+    for &suspect in suspects {
+        let count = match suspect {
+            Suspect::Mount { fs_type, file_system, .. } => mounts.entry((fs_type, *file_system)).or_default(),
+            _ => &mut 0,
+        };
+        *count += 1;
+        if *count == 1 {
+            different.push(suspect);
         }
     }
+    for suspect in different.iter().take(limit) {
+        let more = match suspect {
+            Suspect::Mount { fs_type, file_system, .. } => mounts[&(fs_type, *file_system)] - 1,
+            _ => 0,
+        };
+        screen.line(out, "  suspect: ", || match more {
+            0 => describe_suspect(snapshot, suspect),
+            more => format!("{}, and {more} more mounts of it", describe_suspect(snapshot, suspect)),
+        })?;
+    }
+    match different.len().saturating_sub(limit) {
+        0 => Ok(()),
+        1 => writeln!(out, "  and 1 more suspect (--all shows all)"),
+        more => writeln!(out, "  and {more} more suspects (--all shows all)"),
+    }
+}
+
+/// The PID in the path of a file of procfs.
+fn pid_in(path: &[u8]) -> Option<Pid> {
+    let mut names = path.split(|&byte| byte == b'/');
+    names.find_map(|name| std::str::from_utf8(name).ok()?.parse().ok()).map(Pid)
 }
 
 /// Where a holder is, as far as its description does not say so.
@@ -132,25 +243,32 @@ fn place(holder: &Holder) -> String {
 
 /// One suspect in words, safe to print.
 pub(crate) fn describe_suspect(snapshot: &Snapshot, suspect: &Suspect) -> String {
-    let process = |pid| format!("process {}", names::process(snapshot, pid, Detail::Full));
+    let task = |pid: &Pid, tid: &Tid| {
+        let process = names::process(snapshot, *pid, Detail::Full);
+        if Tid::from(*pid) == *tid {
+            format!("process {process}")
+        } else {
+            format!("thread {tid} of process {process}")
+        }
+    };
     match suspect {
         Suspect::ProcFile { pid, tid, fd, path, .. } => {
             format!(
                 "open file {}, fd {fd} of {}: {}",
                 names::text(path),
-                process(*pid),
+                task(pid, tid),
                 names::fd_path(*pid, *tid, *fd)
             )
         }
         Suspect::InFlight { pid, tid, fd, count } => {
             let fds = if *count == 1 { "descriptor" } else { "descriptors" };
             let path = names::fd_path(*pid, *tid, *fd);
-            format!("{count} {fds} in flight to a UNIX socket, fd {fd} of {}: {path}", process(*pid))
+            format!("{count} {fds} in flight to a UNIX socket, fd {fd} of {}: {path}", task(pid, tid))
         }
         Suspect::IoUring { pid, tid, fd, count } => {
             let files = if *count == 1 { "file" } else { "files" };
             let path = names::fd_path(*pid, *tid, *fd);
-            format!("{count} {files} registered with an io_uring, fd {fd} of {}: {path}", process(*pid))
+            format!("{count} {files} registered with an io_uring, fd {fd} of {}: {path}", task(pid, tid))
         }
         Suspect::Mount { mount_ns, mount_id, fs_type, file_system, path } => {
             let path = path.as_ref().map_or_else(|| "(no path reaches it)".to_owned(), names::text);

@@ -15,7 +15,7 @@ mod sight;
 mod trees;
 
 pub use capabilities::{Authority, AuthorityUnknown, authority, deciding_user_namespace};
-pub use changes::{Change, Changes, DifferentBoots, NamespaceChanges, changes};
+pub use changes::{Change, Changes, DifferentBoots, Life, NamespaceChanges, changes};
 pub use charges::charges;
 pub use forest::Forest;
 pub(crate) use leaders::members;

@@ -55,12 +55,11 @@ impl Said {
         assert!(found, "no {holder:?} until {release:?} in:\n{}", self.text);
     }
 
-    /// Checks that there is just one holder for programs, but for relatives, and that it has these members.
+    /// Checks that there is just one holder for programs, but for relatives, and that it has these members. What suspects
+    /// there are depends on the host.
     #[track_caller]
     fn has_only(&self, members: Value) {
         assert_eq!(self.json["explained"], true);
-        assert_eq!(self.json["suspects"], json!([]));
-        assert!(!self.text.contains("suspect"), "what is explained has no suspects:\n{}", self.text);
         match &self.json["holders"].as_array().unwrap()[..] {
             [holder] => {
                 for (name, value) in members.as_object().unwrap() {
@@ -114,7 +113,9 @@ fn fd() {
     said.has_only(json!({ "kind": "fd", "pid": pid, "fd": fd }));
     // And that is true.
     actor.close(fd);
-    run_lxkns(["why", &net.to_string()]).fails(1, "no such namespace");
+    let ran = run_lxkns(["why", &net.to_string()]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(matches!(ran.problems()[..], [problem] if problem.contains(": not found: ")), "{ran:?}");
 }
 
 fn socket() {
@@ -210,7 +211,10 @@ fn suspects() {
     let suspects = said.json["suspects"].as_array().unwrap();
     let own = suspects.iter().find(|suspect| suspect["pid"] == pid).unwrap();
     assert_eq!((&own["kind"], &own["fd"], &own["count"]), (&"in-flight".into(), &receiver.into(), &1.into()));
-    assert!(!run_lxkns(["why", &actor.ns_inode("mnt").to_string()]).ok().text().contains("suspect"));
+    // One that something else holds as well has that suspect too.
+    let held = why(actor.ns_inode("mnt"));
+    assert_eq!(held.json["explained"], true);
+    assert!(held.text.contains(&suspect), "{}", held.text);
 }
 
 fn several_holders() {
