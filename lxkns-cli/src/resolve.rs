@@ -164,7 +164,7 @@ mod tests {
             let expected =
                 format!("{text}: not found: it has ended, or is held only by what the kernel does not list: ");
             assert!(message.starts_with(&expected) && message.contains("a descriptor in flight"), "{message}");
-            assert_eq!(message.contains("a mounted sysfs"), !text.starts_with("uts:"), "{message}");
+            assert_eq!(message.contains("a mounted NFS"), !text.starts_with("uts:"), "{message}");
         }
         assert_eq!(find("net:4194305"), Err(Unresolved::Missing("net:4194305: no such namespace".into())));
         assert_eq!(find("1/pid"), Err(Unresolved::Unseen("1/pid: its namespaces are not readable".into())));

@@ -138,31 +138,28 @@ impl<'a> Explanation<'a> {
 
 /// What may hold a namespace of this type, or of any, but an initial one.
 pub(crate) fn suspects(snapshot: &Snapshot, ns_type: Option<NamespaceType>) -> Vec<&Suspect> {
-    let of_host = file_systems_of_the_host(snapshot);
+    let of_host = procfs_of_the_host(snapshot);
     let may_hold = |suspect: &&Suspect| ns_type.is_none_or(|ns_type| suspect.may_hold(ns_type));
     let is_of_host = |suspect: &&Suspect| match suspect {
-        Suspect::Mount { fs_type, file_system, .. } => of_host.contains(&(fs_type, *file_system)),
+        Suspect::Mount { file_system, .. } => of_host == Some(*file_system),
         _ => false,
     };
     snapshot.suspects.iter().filter(may_hold).filter(|suspect| !is_of_host(suspect)).collect()
 }
 
-/// The file systems that belong to initial namespaces: what was mounted first, each at its place, in the mount namespace
-/// that the kernel started with.
-fn file_systems_of_the_host(snapshot: &Snapshot) -> Vec<(&BString, FileSystem)> {
+/// The procfs of the initial PID namespace: what was mounted first at `/proc`, in the mount namespace that the kernel
+/// started with.
+fn procfs_of_the_host(snapshot: &Snapshot) -> Option<FileSystem> {
     let is_initial = |id: &NamespaceId| snapshot.namespaces.get(id).is_some_and(|namespace| namespace.initial);
-    let first = |place: &[u8]| {
-        let at_place = snapshot.suspects.iter().filter_map(|suspect| match suspect {
-            Suspect::Mount { mount_ns, fs_type, file_system, path: Some(path), .. }
-                if path == place && is_initial(mount_ns) =>
-            {
-                Some((fs_type, *file_system))
-            }
-            _ => None,
-        });
-        at_place.min_by_key(|&(_, file_system)| file_system)
-    };
-    [b"/proc".as_slice(), b"/sys", b"/dev/mqueue"].into_iter().filter_map(first).collect()
+    let at_place = snapshot.suspects.iter().filter_map(|suspect| match suspect {
+        Suspect::Mount { mount_ns, fs_type, file_system, path: Some(path), .. }
+            if fs_type == "proc" && path == "/proc" && is_initial(mount_ns) =>
+        {
+            Some(*file_system)
+        }
+        _ => None,
+    });
+    at_place.min()
 }
 
 /// Writes the suspects of a namespace that nothing else holds, and what cannot be among them.

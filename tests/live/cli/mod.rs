@@ -18,6 +18,7 @@ mod show;
 mod streams;
 mod terminal;
 mod tree;
+mod unseen;
 mod watch;
 mod why;
 
@@ -44,6 +45,7 @@ pub(super) fn tests() -> Vec<Test> {
         dump::tests(),
         diff::tests(),
         watch::tests(),
+        unseen::tests(),
         packaging::tests(),
         errors::tests(),
         from::tests(),
