@@ -13,7 +13,7 @@ use crate::exit::{Error, Exit, Result, say};
 use crate::life::Lives;
 use crate::live;
 use crate::view::changes::{Between, caveats, invisible, only};
-use crate::view::release;
+use crate::view::release::Advice;
 use crate::view::screen::{self, Color};
 use crate::view::why::SOME;
 
@@ -64,9 +64,10 @@ pub(super) fn write_json(
     namespaces: &[NamespaceChanges<'_>],
     time: Option<&str>,
 ) -> Result<()> {
+    let advice = Advice::of(between.new, between.home);
     for told in namespaces {
         for change in &told.changes {
-            serde_json::to_writer(&mut *out, &line(between, told, change, time))
+            serde_json::to_writer(&mut *out, &line(between, &advice, told, change, time))
                 .map_err(io::Error::from)
                 .and_then(|()| out.write_all(b"\n"))?;
         }
@@ -105,6 +106,7 @@ struct ProcessAnswer {
 
 fn line<'a>(
     between: &Between<'_>,
+    advice: &Advice<'_>,
     told: &NamespaceChanges<'_>,
     change: &Change<'_>,
     time: Option<&'a str>,
@@ -113,7 +115,7 @@ fn line<'a>(
     let snapshot = if told.new.is_some() { between.new } else { between.old };
     let answer = |snapshot: &Snapshot, holder| {
         let stays = told.new.is_some() && std::ptr::eq(snapshot, between.new);
-        let release = stays.then(|| release::hint(snapshot, namespace.ns_type, holder, between.home)).flatten();
+        let release = stays.then(|| advice.hint(namespace, holder)).flatten();
         holder_answer(snapshot, holder, release)
     };
     let process = |pid: Pid| Some(ProcessAnswer { pid: pid.0, command: between.command(pid) });

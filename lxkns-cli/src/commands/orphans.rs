@@ -11,6 +11,7 @@ use crate::exit::{Exit, Result};
 use crate::live;
 use crate::view::names;
 use crate::view::orphans::{Who, name_of, orphans, write};
+use crate::view::release::Advice;
 use crate::view::screen::{self, Color};
 use crate::view::why::{Explanation, FEW};
 
@@ -19,9 +20,12 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
     let mut options = DiscoveryOptions::namespaces();
     options.command_lines = Scope::Named;
     options.without_self = true;
+    // What is unmounted together takes all mounts to know.
+    options.mounts = true;
     let is_live = args.look.from.is_none();
     let snapshot = live::load(&args.look, &options)?;
-    let orphans = orphans(&snapshot, &args.types, super::home(&snapshot, is_live));
+    let advice = Advice::of(&snapshot, super::home(&snapshot, is_live));
+    let orphans = orphans(&advice, &args.types);
     if args.json {
         let answers: Vec<_> = orphans.values().flatten().map(answer).collect();
         screen::print(|out| {

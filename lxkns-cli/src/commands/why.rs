@@ -16,6 +16,7 @@ use crate::target::Asked;
 use crate::view::escape::printable;
 use crate::view::holders::Kind;
 use crate::view::names;
+use crate::view::release::Advice;
 use crate::view::screen::{self, Color, Screen};
 use crate::view::why::{Explanation, FEW, SOME, describe_suspect, suspects, write_all_suspects};
 
@@ -25,11 +26,14 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     options.command_lines = Scope::Named;
     options.suspects = true;
     options.without_self = true;
+    // What is unmounted together takes all mounts to know.
+    options.mounts = true;
     let is_live = args.look.from.is_none();
     let snapshot = live::load(&args.look, &options)?;
     let home = super::home(&snapshot, is_live);
     let Findings { found, unseen, exit, gaps_matter } = super::find(&snapshot, &args.targets, is_live);
-    let explain = |id: &NamespaceId| Explanation { snapshot: &snapshot, namespace: &snapshot.namespaces[id], home };
+    let advice = Advice::of(&snapshot, home);
+    let explain = |id: &NamespaceId| Explanation::new(&advice, &snapshot.namespaces[id]);
 
     if args.json {
         let answers: Vec<_> = found
@@ -288,8 +292,8 @@ mod tests {
         let mut snapshot = snapshot();
         snapshot.suspects = vec![Suspect::IoUring { pid: Pid(200), tid: Tid(200), fd: 4, count: 2 }];
         let explain = |id| {
-            let explanation =
-                Explanation { snapshot: &snapshot, namespace: &snapshot.namespaces[&id], home: Some(HOME) };
+            let advice = Advice::of(&snapshot, Some(HOME));
+            let explanation = Explanation::new(&advice, &snapshot.namespaces[&id]);
             serde_json::to_value(answer("x".to_owned(), &explanation)).unwrap()
         };
         assert_eq!(
@@ -308,7 +312,7 @@ mod tests {
                     },
                     {
                         "kind": "bind-mount", "mount_ns": 4026531832_u64, "mount_id": 30, "path": "/run/netns/left",
-                        "release": "`ip netns delete left`, or `umount /run/netns/left`",
+                        "release": "`ip netns delete left`, or `umount -l /run/netns/left`",
                     },
                 ],
                 "suspects": [{

@@ -8,6 +8,7 @@ use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Rela
 use rustc_hash::FxHashSet;
 
 use super::names::{self, Detail};
+use super::release::Advice;
 use super::screen::Screen;
 use super::why::Explanation;
 
@@ -112,11 +113,8 @@ fn has_tasks(namespace: &Namespace) -> bool {
 ///
 /// What the kernel started with is none of them: it never goes. Neither is what only other namespaces hold, of which
 /// those are listed that are left over, nor what owns or is above a namespace that somebody is in.
-pub(crate) fn orphans<'a>(
-    snapshot: &'a Snapshot,
-    types: &[NamespaceType],
-    home: Option<NamespaceId>,
-) -> BTreeMap<Who, Vec<Explanation<'a>>> {
+pub(crate) fn orphans<'a>(advice: &'a Advice<'a>, types: &[NamespaceType]) -> BTreeMap<Who, Vec<Explanation<'a>>> {
+    let snapshot = advice.snapshot();
     let needed = ancestors_of_the_living(snapshot);
     let is_relative = |holder: &Holder| matches!(holder, Holder::Child { .. } | Holder::Owned { .. });
     let is_orphan = |namespace: &&Namespace| {
@@ -128,7 +126,7 @@ pub(crate) fn orphans<'a>(
     };
     let mut orphans: BTreeMap<Who, Vec<Explanation<'a>>> = BTreeMap::new();
     for namespace in snapshot.namespaces_by_type().into_iter().filter(is_orphan) {
-        let explanation = Explanation { snapshot, namespace, home };
+        let explanation = Explanation::new(advice, namespace);
         orphans.entry(Who::of(&explanation)).or_default().push(explanation);
     }
     orphans
@@ -175,7 +173,7 @@ mod tests {
 
     fn text(snapshot: &Snapshot, types: &[NamespaceType]) -> String {
         let mut out = Vec::new();
-        write(&mut out, snapshot, &orphans(snapshot, types, Some(HOME)), Screen::default(), 2).unwrap();
+        write(&mut out, snapshot, &orphans(&Advice::of(snapshot, Some(HOME)), types), Screen::default(), 2).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -212,7 +210,7 @@ mod tests {
                net:[4026532300] is held by 1 fd, 1 bind mount\n    \
                  fd 7 of process 1 (init): /proc/1/fd/7\n      until process 1 closes fd 7, or exits\n    \
                  bind mount /run/netns/left in mnt:[4026531832] of process 1 (init), mount ID 30\n      \
-                 until `ip netns delete left`, or `umount /run/netns/left`\n"
+                 until `ip netns delete left`, or `umount -l /run/netns/left`\n"
         );
     }
 
@@ -229,7 +227,8 @@ mod tests {
             ("/srv/x", HOME, Who::Mounts(HOME)),
         ] {
             snapshot.namespaces.get_mut(&LEFT).unwrap().holders = vec![at(path, mount_ns)];
-            let found = orphans(&snapshot, &[NamespaceType::Net], Some(HOME));
+            let advice = Advice::of(&snapshot, Some(HOME));
+            let found = orphans(&advice, &[NamespaceType::Net]);
             assert_eq!(found.into_keys().collect::<Vec<_>>(), [expected], "{path}");
             assert_eq!(expected.is_leak(), expected != Who::Name);
         }
@@ -249,11 +248,15 @@ mod tests {
             snapshot.namespaces.insert(id, namespace);
         }
         snapshot.namespaces.get_mut(&BUSY).unwrap().owner = Relation::Known(middle);
-        assert!(orphans(&snapshot, &[NamespaceType::User], None).is_empty(), "somebody is in what they own");
+        assert!(
+            orphans(&Advice::of(&snapshot, None), &[NamespaceType::User]).is_empty(),
+            "somebody is in what they own"
+        );
         let busy = snapshot.namespaces.get_mut(&BUSY).unwrap();
         busy.leaders.clear();
         busy.holders = vec![Holder::Fd { pid: Pid(1), tid: Tid(1), fd: 9 }];
-        let found = orphans(&snapshot, &[NamespaceType::User], None);
+        let advice = Advice::of(&snapshot, None);
+        let found = orphans(&advice, &[NamespaceType::User]);
         let found: Vec<_> = found.values().flatten().map(|orphan| orphan.namespace.id).collect();
         assert_eq!(found, [top], "a descriptor holds it too; the other one ends with what it owns");
     }
@@ -263,12 +266,13 @@ mod tests {
         let mut snapshot = snapshot();
         snapshot.namespaces.get_mut(&NET).unwrap().leaders.clear();
         snapshot.namespaces.get_mut(&NET).unwrap().holders.clear();
-        let found = orphans(&snapshot, &[], None);
+        let advice = Advice::of(&snapshot, None);
+        let found = orphans(&advice, &[]);
         let mut found: Vec<_> = found.values().flatten().map(|orphan| orphan.namespace.id).collect();
         found.sort_unstable();
         assert_eq!(found, [LEFT, ODD]);
         assert!(!found.contains(&LOOSE) && !found.contains(&BUSY));
-        assert_eq!(orphans(&snapshot, &[NamespaceType::Pid], None).into_keys().collect::<Vec<_>>(), [Who::Nothing]);
+        assert_eq!(orphans(&advice, &[NamespaceType::Pid]).into_keys().collect::<Vec<_>>(), [Who::Nothing]);
         assert_eq!(text(&snapshot, &[NamespaceType::Uts]), "");
     }
 }

@@ -1,16 +1,18 @@
 //! Why a namespace is still there: each holder, and what would make it let go.
 
+use std::cell::OnceCell;
 use std::io::{self, Write};
 
 use bstr::BString;
 use lxkns_core::model::{
     FileSystem, Holder, KEEPERS, Keeper, Namespace, NamespaceId, NamespaceType, Pid, Snapshot, Suspect, Tid, Visibility,
 };
+use lxkns_core::relations::MountKey;
 use rustc_hash::FxHashMap;
 
 use super::holders::{self, Kind, describe};
 use super::names::{self, Detail};
-use super::release;
+use super::release::{self, Advice, MountAdvice, MountAdvices};
 use super::screen::Screen;
 
 /// What `why` says about one namespace.
@@ -20,6 +22,8 @@ pub(crate) struct Explanation<'a> {
     pub(crate) namespace: &'a Namespace,
     /// The mount namespace in which paths mean what they say.
     pub(crate) home: Option<NamespaceId>,
+    advice: &'a Advice<'a>,
+    mounts: OnceCell<MountAdvices>,
 }
 
 /// How many holders of a kind are listed.
@@ -28,6 +32,12 @@ pub(crate) const FEW: usize = 2;
 pub(crate) const SOME: usize = 10;
 
 impl<'a> Explanation<'a> {
+    /// About a namespace of the snapshot that the advice is about.
+    pub(crate) fn new(advice: &'a Advice<'a>, namespace: &'a Namespace) -> Self {
+        let (snapshot, home) = (advice.snapshot(), advice.home());
+        Self { snapshot, namespace, home, advice, mounts: OnceCell::new() }
+    }
+
     /// The holders in the order in which they are told: of the processes the most senior first.
     pub(crate) fn holders(&self) -> Vec<&'a Holder> {
         let mut holders: Vec<_> = self.namespace.holders.iter().collect();
@@ -37,7 +47,8 @@ impl<'a> Explanation<'a> {
             Holder::Process { pid } => ranks.get(pid).copied().unwrap_or(usize::MAX),
             _ => 0,
         };
-        holders.sort_by_key(|holder| (Kind::of(holder), rank(holder)));
+        // What ends in a way of its own comes after what is alike.
+        holders.sort_by_key(|holder| (Kind::of(holder), self.odd_end(holder).is_some(), rank(holder)));
         holders
     }
 
@@ -76,7 +87,23 @@ impl<'a> Explanation<'a> {
 
     /// What would make this holder let go.
     pub(crate) fn release(&self, holder: &Holder) -> Option<String> {
-        release::hint(self.snapshot, self.namespace.ns_type, holder, self.home)
+        match self.mount(holder) {
+            Some((_, advice)) => Some(advice.release.clone()),
+            None => self.advice.hint(self.namespace, holder),
+        }
+    }
+
+    /// What takes away a mount, with its own key.
+    fn mount(&self, holder: &Holder) -> Option<(MountKey, &MountAdvice)> {
+        let key = release::mount_of(holder)?;
+        self.mounts.get_or_init(|| self.advice.mounts(self.namespace)).get(&key).map(|advice| (key, advice))
+    }
+
+    fn odd_end(&self, holder: &Holder) -> Option<String> {
+        match holder {
+            Holder::Process { pid } => release::odd_end_of(self.snapshot, *pid),
+            _ => None,
+        }
     }
 
     /// Writes it for people, with no more than `limit` holders of a kind.
@@ -94,8 +121,12 @@ impl<'a> Explanation<'a> {
             return self.write_unexplained(out, screen, limit);
         }
         let holders = self.holders();
-        for group in holders.chunk_by(|a, b| Kind::of(a) == Kind::of(b)) {
-            self.write_group(out, group, screen, limit)?;
+        let kind = |holder: &Holder| (Kind::of(holder), self.odd_end(holder).is_some());
+        for group in holders.chunk_by(|a, b| kind(a) == kind(b)) {
+            match Kind::of(group[0]) {
+                Kind::BindMount | Kind::FileSystem => self.write_mounts(out, group, screen, limit)?,
+                _ => self.write_group(out, group, screen, limit)?,
+            }
         }
         let suspects = self.suspects();
         if !suspects.is_empty() {
@@ -108,7 +139,7 @@ impl<'a> Explanation<'a> {
     fn write_group(&self, out: &mut impl Write, group: &[&Holder], screen: Screen, limit: usize) -> io::Result<()> {
         // Holders of these kinds are alike in how they end, so that it is said once.
         let common = match Kind::of(group[0]) {
-            _ if group.len() == 1 => None,
+            _ if group.len() == 1 || self.odd_end(group[0]).is_some() => None,
             Kind::Process => Some("all these processes exit"),
             Kind::Task => Some("all these threads exit"),
             Kind::ForChildren => Some("all these threads, and processes, exit"),
@@ -128,6 +159,42 @@ impl<'a> Explanation<'a> {
             writeln!(out, "  and {more} more (--all shows all)")?;
         }
         common.map_or(Ok(()), |common| writeln!(out, "    until {common}"))
+    }
+
+    /// Writes mounts, each with those that the kernel takes away with it.
+    fn write_mounts(&self, out: &mut impl Write, group: &[&Holder], screen: Screen, limit: usize) -> io::Result<()> {
+        let mut copies: FxHashMap<MountKey, Vec<&Holder>> = FxHashMap::default();
+        let mut sources = Vec::new();
+        for &holder in group {
+            match self.mount(holder) {
+                Some((key, advice)) if advice.source != key => copies.entry(advice.source).or_default().push(holder),
+                _ => sources.push(holder),
+            }
+        }
+        let line =
+            |holder: &Holder| format!("{}{}", describe(self.snapshot, holder, self.home, Detail::Full), place(holder));
+        for &holder in sources.iter().take(limit) {
+            screen.line(out, "  ", || line(holder))?;
+            let copies = self.mount(holder).and_then(|(key, _)| copies.get(&key)).map_or(&[][..], Vec::as_slice);
+            match copies.len() {
+                0 => {}
+                1 => writeln!(out, "    with a copy in another mount namespace, which is unmounted with it")?,
+                count => {
+                    writeln!(out, "    with {count} copies in other mount namespaces, which are unmounted with it")?;
+                }
+            }
+            // With --all.
+            for copy in copies.iter().filter(|_| limit == usize::MAX) {
+                screen.line(out, "    copy: ", || line(copy))?;
+            }
+            if let Some(release) = self.release(holder) {
+                writeln!(out, "    until {release}")?;
+            }
+        }
+        match sources.len().saturating_sub(limit) {
+            0 => Ok(()),
+            more => writeln!(out, "  and {more} more (--all shows all)"),
+        }
     }
 
     fn write_unexplained(&self, out: &mut impl Write, screen: Screen, limit: usize) -> io::Result<()> {

@@ -5,7 +5,8 @@ use crate::testing::{BUSY, HOME, LEFT, NET, ODD, USER, process, snapshot};
 
 fn text(snapshot: &Snapshot, id: NamespaceId, limit: usize) -> String {
     let mut out = Vec::new();
-    let explanation = Explanation { snapshot, namespace: &snapshot.namespaces[&id], home: Some(HOME) };
+    let advice = Advice::of(snapshot, Some(HOME));
+    let explanation = Explanation::new(&advice, &snapshot.namespaces[&id]);
     explanation.write(&mut out, Screen::default(), limit).unwrap();
     String::from_utf8(out).unwrap()
 }
@@ -18,7 +19,7 @@ fn each_holder_with_what_releases_it() {
         "net:[4026532300] is held by 1 fd, 1 bind mount\n  \
          fd 7 of process 1 (init): /proc/1/fd/7\n    until process 1 closes fd 7, or exits\n  \
          bind mount /run/netns/left in mnt:[4026531832] of process 1 (init), mount ID 30\n    \
-         until `ip netns delete left`, or `umount /run/netns/left`\n"
+         until `ip netns delete left`, or `umount -l /run/netns/left`\n"
     );
     assert_eq!(
         text(&snapshot, BUSY, SOME),

@@ -1,5 +1,6 @@
 //! The built program from outside: what it writes where, and how it ends.
 
+mod advice;
 mod busy;
 mod caps;
 mod diff;
@@ -42,6 +43,7 @@ pub(super) fn tests() -> Vec<Test> {
         doctor::tests(),
         show::tests(),
         why::tests(),
+        advice::tests(),
         dump::tests(),
         diff::tests(),
         watch::tests(),

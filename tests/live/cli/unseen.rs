@@ -88,7 +88,8 @@ impl Known {
 
     /// What is said of it by `diff`.
     fn changes(&self, dumps: &[&Path]) -> Vec<String> {
-        let arguments = ["diff".as_ref(), "--json".as_ref()].into_iter().chain(dumps.iter().map(|path| path.as_os_str()));
+        let arguments =
+            ["diff".as_ref(), "--json".as_ref()].into_iter().chain(dumps.iter().map(|path| path.as_os_str()));
         let ran = run_lxkns(arguments);
         assert_eq!(ran.code, Some(0), "{ran:?}");
         let lines = ran.text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -154,7 +155,8 @@ fn lives_unseen(
     let is_proof = does_open && !keeper.listed;
     drop(held);
     assert!(!known.stays_open(), "it ends with {}", keeper.name);
-    let since = look_until(|changes: &Vec<String>| changes.iter().any(|change| change == "went"), || known.changes(&[&old]));
+    let since =
+        look_until(|changes: &Vec<String>| changes.iter().any(|change| change == "went"), || known.changes(&[&old]));
     assert!(since.iter().any(|change| change == "went" || (!is_proof && change == "vanished")), "{since:?}");
 }
 
