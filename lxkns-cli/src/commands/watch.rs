@@ -170,8 +170,38 @@ fn wait(until: Option<Instant>) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use lxkns_core::relations::Life;
+
     use super::*;
     use crate::testing::{BUSY, LEFT, snapshot};
+
+    #[test]
+    fn what_lives_unseen_is_told_once_and_when_it_is_visible_again() {
+        let (with, mut without) = (snapshot(), snapshot());
+        without.namespaces.remove(&LEFT);
+        let mut hidden = Hidden::default();
+        let mut look = |old: &Snapshot, new: &Snapshot, life| {
+            let mut found = changes(old, new).unwrap();
+            found.settle(|_| life);
+            hidden.follow(&mut found.namespaces);
+            let mut next = new.clone();
+            hidden.carry_over(&mut next);
+            let first = |told: &NamespaceChanges<'_>| format!("{:?}", told.changes[0]);
+            (found.namespaces.iter().map(first).collect::<Vec<_>>(), next)
+        };
+        let (told, next) = look(&with, &without, Life::Alive);
+        assert_eq!(told, ["Hidden"]);
+        let (told, next) = look(&next, &without, Life::Alive);
+        assert!(told.is_empty(), "{told:?}");
+        let (told, next) = look(&next, &with, Life::Alive);
+        assert_eq!(told, ["Seen"]);
+        let (told, next) = look(&next, &without, Life::Alive);
+        assert_eq!(told, ["Hidden"]);
+        let (told, next) = look(&next, &without, Life::Ended);
+        assert_eq!(told, ["Went"]);
+        assert!(!next.namespaces.contains_key(&LEFT));
+        assert!(look(&next, &without, Life::Ended).0.is_empty());
+    }
 
     #[test]
     fn what_went_is_followed_no_further() {

@@ -44,7 +44,7 @@ const NAMES: [&[u8]; 10] = [
 
 /// The path of the mount that names a namespace on purpose. Only names in the host's own mount namespace count: a copy of
 /// one that stayed behind elsewhere, after the name was deleted, is a leak.
-pub(crate) fn name_of<'a>(namespace: &'a Namespace, home: Option<NamespaceId>) -> Option<&'a BStr> {
+pub(crate) fn name_of(namespace: &Namespace, home: Option<NamespaceId>) -> Option<&BStr> {
     let is_name = |path: &[u8]| {
         let rest = NAMES.iter().find_map(|directory| path.strip_prefix(*directory));
         rest.is_some_and(|name| !name.is_empty() && !name.contains(&b'/'))

@@ -223,7 +223,7 @@ mod tests {
         // Over it, over a directory above, and over that once more.
         let [on_it, above, again] =
             [mount(3, 2, "/a/ns", None, None), mount(4, 1, "/a", None, None), mount(5, 4, "/a", None, None)];
-        let all = vec![root.clone(), target.clone(), hidden(on_it.clone()), hidden(above.clone()), again.clone()];
+        let all = vec![root.clone(), target.clone(), hidden(on_it), hidden(above.clone()), again];
         assert_eq!(covering(all, 2), Some(vec![5, 4, 3]));
         // What is needed by another mount cannot be unmounted.
         let used = mount(6, 4, "/a/other", None, None);

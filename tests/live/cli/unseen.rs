@@ -155,9 +155,10 @@ fn lives_unseen(
     let is_proof = does_open && !keeper.listed;
     drop(held);
     assert!(!known.stays_open(), "it ends with {}", keeper.name);
-    let since =
-        look_until(|changes: &Vec<String>| changes.iter().any(|change| change == "went"), || known.changes(&[&old]));
-    assert!(since.iter().any(|change| change == "went" || (!is_proof && change == "vanished")), "{since:?}");
+    let is_told =
+        |changes: &Vec<String>| changes.iter().any(|change| change == "went" || (!is_proof && change == "vanished"));
+    let since = look_until(is_told, || known.changes(&[&old]));
+    assert!(is_told(&since), "{since:?}");
 }
 
 fn in_flight() {

@@ -1,10 +1,13 @@
 //! `lxkns why`: every kind of holder is named with the way to it, and with what would release it.
 
+use std::io::BufRead as _;
+use std::process::{Command, Stdio};
+
 use lxkns_fixture::{Actor, Open, Socket, probe};
 use serde_json::{Value, json};
 
 use super::with_bind_mount;
-use crate::harness::Need::{File, FileSystem, Kernel, NamespaceType, Root, UserNamespaces};
+use crate::harness::Need::{File, FileSystem, Kernel, NamespaceType, Program, Root, UserNamespaces};
 use crate::harness::{Test, test};
 use crate::live::program::{Ran, run_lxkns};
 use crate::live::{directory, look_until, own_inode};
@@ -21,6 +24,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::why::hidden_bind_mount", &[UserNamespaces], hidden_bind_mount),
         test("cli::why::file_system", &[UserNamespaces, FileSystem("proc"), Kernel(5, 8)], file_system),
         test("cli::why::child_and_owned", &[UserNamespaces], child_and_owned),
+        test("cli::why::padded_title", &[UserNamespaces, Program("unshare"), Program("sh")], padded_title),
         test("cli::why::suspects", &[Root, Kernel(6, 12)], suspects),
         test("cli::why::several_holders", &[UserNamespaces], several_holders),
         test("cli::why::an_initial_namespace", &[], an_initial_namespace),
@@ -190,6 +194,24 @@ fn child_and_owned() {
     assert_eq!(kinds, ["child", "owned"]);
     // Its advice can be followed.
     run_lxkns(["why", &format!("user:{inner}")]).ok();
+}
+
+/// A process that has put a title over its arguments has blanks after it, which are not shown.
+fn padded_title() {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--", "sh", "-c", "echo; read x", "init      ", "  "]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    // It says when it is there.
+    std::io::BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
+    let ino = crate::live::inode(format!("/proc/{}/ns/user", child.id()));
+    let text = run_lxkns(["why", &ino.to_string()]).ok().text().to_owned();
+    let process = format!("process {} (sh -c echo; read x init)\n", child.id());
+    let table = run_lxkns(["ls", "--json", &ino.to_string()]).ok().json();
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert!(text.contains(&process), "{text}");
+    let row = crate::live::program::row(&table, ino).unwrap();
+    assert_eq!(row["command"], "sh -c echo; read x init");
 }
 
 /// Where nothing that can be seen explains a namespace, what may hold it is told: here a descriptor on its way.
