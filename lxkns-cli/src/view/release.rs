@@ -23,8 +23,16 @@ pub(crate) struct Advice<'a> {
 pub(crate) struct MountAdvice {
     /// What to do.
     pub(crate) release: String,
-    /// The mount that this is about: another one, where the kernel takes this one away with it.
+    /// The mount that this is about: another one, where that takes this one away too.
     pub(crate) source: MountKey,
+}
+
+/// How a mount is unmounted.
+struct Unmounting {
+    /// What to type.
+    release: String,
+    /// The mounts over it that this unmounts first, by their IDs.
+    first: Vec<u64>,
 }
 
 /// What takes away each of the mounts that hold a namespace.
@@ -67,7 +75,7 @@ impl<'a> Advice<'a> {
             Holder::Sockets { .. } => "the processes in it close them, or exit".to_owned(),
             Holder::BindMount { .. } | Holder::Mount { .. } => {
                 match self.unmount(namespace, holder, &OwnersByPath::default()) {
-                    Ok(release) | Err(release) => release,
+                    Ok(Unmounting { release, .. }) | Err(release) => release,
                 }
             }
             Holder::Child { ns } | Holder::Owned { ns } => {
@@ -95,9 +103,25 @@ impl<'a> Advice<'a> {
         };
         let mut order: Vec<_> = (0..keys.len()).filter(|&index| releases[index].is_ok()).collect();
         order.sort_by_key(|&index| (is_receiver(keys[index]), Some(keys[index].0) != self.home));
-        let sources = unmounts.sources(&keys, &order).into_iter();
-        let advice = sources.enumerate().map(|(index, source)| {
-            let (Ok(release) | Err(release)) = &releases[source];
+        let mut sources = unmounts.sources(&keys, &order);
+        // What covers another of them has to go before that can, so that the one command does both.
+        let by_key: FxHashMap<MountKey, usize> = keys.iter().enumerate().map(|(index, &key)| (key, index)).collect();
+        let covered = |index: usize| releases[index].as_ref().map_or(&[][..], |unmounting| &unmounting.first);
+        order.retain(|&index| !covered(index).is_empty());
+        order.sort_by_key(|&index| std::cmp::Reverse(covered(index).len()));
+        for index in order.into_iter().filter(|&index| sources[index] == index).collect::<Vec<_>>() {
+            for id in covered(index) {
+                if let Some(&over) = by_key.get(&(keys[index].0, *id))
+                    && sources[index] == index
+                    && sources[over] == over
+                {
+                    sources[over] = index;
+                }
+            }
+        }
+        let advice = sources.iter().enumerate().map(|(index, &source)| {
+            let source = sources[source];
+            let (Ok(Unmounting { release, .. }) | Err(release)) = &releases[source];
             (keys[index], MountAdvice { release: release.clone(), source: keys[source] })
         });
         advice.collect()
@@ -123,7 +147,7 @@ impl<'a> Advice<'a> {
     }
 
     /// The command that unmounts what holds a namespace; as an error what takes it away where no command can.
-    fn unmount(&self, namespace: &Namespace, holder: &Holder, owners: &OwnersByPath<'_>) -> Result<String, String> {
+    fn unmount(&self, namespace: &Namespace, holder: &Holder, owners: &OwnersByPath<'_>) -> Result<Unmounting, String> {
         let Some(key @ (mount_ns, _)) = mount_of(holder) else { return Err(String::new()) };
         let end = || end_of_mount_namespace(self.snapshot, mount_ns);
         let hidden = || format!("what covers it is unmounted, and then it; or {}", end());
@@ -144,12 +168,13 @@ impl<'a> Advice<'a> {
         let mut commands: Vec<_> = first.iter().filter_map(|mount| Some(umount.command(mount.path()?, ""))).collect();
         commands.push(command.clone());
         let is_named = is_bind && Some(mount_ns) == self.home && namespace.ns_type == NamespaceType::Net;
-        Ok(match netns_name(path) {
+        let release = match netns_name(path) {
             Some(name) if is_named && first.is_empty() => {
                 format!("`ip netns delete {}`, or `{command}`", shell_word(name))
             }
             _ => format!("`{}`", commands.join(" && ")),
-        })
+        };
+        Ok(Unmounting { release, first: first.iter().map(|mount| mount.id).collect() })
     }
 
     /// Whether the kernel may refuse to unmount it: a mount namespace that belongs to another user namespace than the one

@@ -178,14 +178,12 @@ impl<'a> Explanation<'a> {
             let copies = self.mount(holder).and_then(|(key, _)| copies.get(&key)).map_or(&[][..], Vec::as_slice);
             match copies.len() {
                 0 => {}
-                1 => writeln!(out, "    with a copy in another mount namespace, which is unmounted with it")?,
-                count => {
-                    writeln!(out, "    with {count} copies in other mount namespaces, which are unmounted with it")?;
-                }
+                1 => writeln!(out, "    with 1 more mount of it, which is unmounted too")?,
+                count => writeln!(out, "    with {count} more mounts of it, which are unmounted too")?,
             }
             // With --all.
             for copy in copies.iter().filter(|_| limit == usize::MAX) {
-                screen.line(out, "    copy: ", || line(copy))?;
+                screen.line(out, "    too: ", || line(copy))?;
             }
             if let Some(release) = self.release(holder) {
                 writeln!(out, "    until {release}")?;

@@ -12,7 +12,8 @@ use crate::harness::{Need, Test, alone_through, test};
 use crate::live::program::{Ran, run, run_lxkns};
 use crate::live::{directory, look_until};
 
-const UMOUNT: &[Need] = &[UserNamespaces, Program("umount"), Program("sh")];
+/// To go into a mount namespace without its user namespace takes privileges over that.
+const UMOUNT: &[Need] = &[Root, UserNamespaces, Program("umount"), Program("sh")];
 const HOME: &[Need] = &[Root, Program("umount"), Program("unshare"), Program("ip")];
 
 pub(super) fn tests() -> Vec<Test> {
@@ -31,14 +32,15 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::advice::bind_mount", UMOUNT, bind_mount),
         test("cli::advice::bind_mount_that_is_open", UMOUNT, bind_mount_that_is_open),
         test("cli::advice::covered_bind_mount", &[Root, Program("umount"), Program("sh")], covered_bind_mount),
+        test("cli::advice::bound_over_itself", &[Root, Program("umount"), Program("sh")], bound_over_itself),
         test("cli::advice::covered_for_good", &[Root, Program("umount"), Program("sh")], covered_for_good),
         test("cli::advice::covered_in_a_sandbox", &[UserNamespaces], covered_in_a_sandbox),
         test("cli::advice::locked_bind_mount", UMOUNT, locked_bind_mount),
-        test("cli::advice::copies", &[Root, UserNamespaces, Program("umount"), Program("sh")], copies),
+        test("cli::advice::copies", UMOUNT, copies),
         test("cli::advice::bind_mount_without_a_process", UMOUNT, bind_mount_without_a_process),
         test(
             "cli::advice::file_system",
-            &[UserNamespaces, FileSystem("proc"), Kernel(5, 8), Program("umount"), Program("sh")],
+            &[Root, UserNamespaces, FileSystem("proc"), Kernel(5, 8), Program("umount"), Program("sh")],
             file_system,
         ),
         test("cli::advice::at_home", HOME, at_home),
@@ -302,6 +304,26 @@ fn covered_bind_mount() {
     held.follow(&format!("`{umount} {path} && {umount} {file} && {umount} {file}`"));
 }
 
+/// Where the same namespace is mounted over itself, what uncovers the lowest takes all away.
+fn bound_over_itself() {
+    let directory = directory();
+    let path = directory.path().join("ns");
+    let actor = Actor::spawn_in(&["mnt", "uts"]);
+    actor.make_mounts_private();
+    actor.touch(&path);
+    for _ in 0..3 {
+        actor.bind("/proc/self/ns/uts", &path);
+    }
+    let held = Held::of(actor.ns_inode("uts"));
+    actor.unshare(&["uts"]);
+    let umount = format!("umount -N {} {}", actor.pid(), path.display());
+    let expected = format!("`{umount} && {umount} && {umount}`");
+    let holders = held.holders(3);
+    assert!(holders.iter().all(|holder| holder["release"] == expected), "{holders:#?}");
+    assert_eq!(type_command(&expected).code, Some(0));
+    held.is_gone();
+}
+
 /// What covers it is itself used, so that no few commands uncover it; what is advised is right all the same.
 fn covered_for_good() {
     let directory = directory();
@@ -330,8 +352,9 @@ fn covered_in_a_sandbox() {
     actor.mount("tmpfs", directory.path());
     let mnt = format!("mnt:{}", actor.ns_inode("mnt"));
     let of_the_known = format!("`umount -N {0} {1} && umount -N {0} {1}/ns`", actor.pid(), directory.path().display());
-    let release = held.release();
-    assert!([format!("the processes of {mnt} exit (lxkns why {mnt})"), of_the_known].contains(&release), "{release}");
+    let expected = [format!("the processes of {mnt} exit (lxkns why {mnt})"), of_the_known];
+    let release = look_until(|release: &String| expected.contains(release), || held.release());
+    assert!(expected.contains(&release), "{release}");
     drop(actor);
     held.is_gone();
 }
@@ -383,9 +406,9 @@ fn copies() {
     let text = run_lxkns(["why", &held.ino.to_string()]).ok().text().to_owned();
     assert!(text.starts_with(&format!("uts:[{}] is held by 4 bind mounts\n", held.ino)), "{text}");
     assert_eq!(text.matches("    until ").count(), 1, "{text}");
-    assert!(text.contains("\n    with 3 copies in other mount namespaces, which are unmounted with it\n"), "{text}");
+    assert!(text.contains("\n    with 3 more mounts of it, which are unmounted too\n"), "{text}");
     let all = run_lxkns(["why", "--all", &held.ino.to_string()]).ok().text().to_owned();
-    assert_eq!(all.matches("\n    copy: bind mount ").count(), 3, "{all}");
+    assert_eq!(all.matches("\n    too: bind mount ").count(), 3, "{all}");
     let is_one_of = |pid: u32| first == format!("`umount -N {pid} {}`", path.display());
     assert!(is_one_of(actor.pid()) || is_one_of(peer.pid()), "{first}");
     assert_eq!(type_command(first).code, Some(0));
