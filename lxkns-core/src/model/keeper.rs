@@ -124,11 +124,10 @@ impl Snapshot {
             let is_gap = |gap: &super::Gap| gap.place == Place::Kernel && gap.operation.starts_with(call);
             self.options.places.contains(Place::Kernel) && !self.gaps.iter().any(is_gap)
         };
-        // A gap without a call that answers is one of a dump of another program.
-        let (lists_all, lists_mounts) = match self.host.boot_id {
-            Some(_) => (answered("listns") && answered("open_by_handle_at"), answered("NS_MNT_GET_")),
-            None => (false, false),
-        };
+        // Dumps of other programs do not tell which calls answered.
+        let lists_mounts = self.host.boot_id.is_some() && answered("NS_MNT_GET_");
+        // To who may not see all, `listns` lists what is the caller's own, and no error. The others then say so.
+        let lists_all = lists_mounts && answered("listns") && answered("open_by_handle_at");
         // A kernel without `listns` makes no difference between users of a namespace and what else holds it.
         let lists_every_mount = lists_mounts && !lists_all;
         let types: Vec<_> = ns_type.map_or_else(|| NamespaceType::ALL.to_vec(), |ns_type| vec![ns_type]);
@@ -175,6 +174,11 @@ mod tests {
         assert_eq!(names(&[], NamespaceType::Uts), [""; 0]);
         assert_eq!(names(&["listns"], Mnt), [""; 0], "all of them are walked through");
         assert_eq!(names(&["listns", "NS_MNT_GET_NEXT"], Mnt).len(), 4);
+        assert_eq!(
+            names(&["NS_MNT_GET_NEXT"], NamespaceType::Uts),
+            everywhere,
+            "the list may be of the own ones alone"
+        );
         assert_eq!(names(&[], Mnt), ["an open mountinfo file"], "it is no user of the namespace");
         assert!(names(&[], Net).contains(&"a connection that was not accepted"));
         assert_eq!(snapshot(&["listns"]).unseen_keepers(None).len(), 10);
