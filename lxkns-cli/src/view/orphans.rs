@@ -154,7 +154,7 @@ pub(crate) fn write(
                 continue;
             }
             let mut lines = Vec::new();
-            orphan.write(&mut lines, screen.indented(2), limit)?;
+            orphan.write_holders(&mut lines, screen.indented(2), limit)?;
             for line in lines.split_inclusive(|&byte| byte == b'\n') {
                 out.write_all(b"  ")?;
                 out.write_all(line)?;

@@ -108,6 +108,17 @@ impl<'a> Explanation<'a> {
 
     /// Writes it for people, with no more than `limit` holders of a kind.
     pub(crate) fn write(&self, out: &mut impl Write, screen: Screen, limit: usize) -> io::Result<()> {
+        self.write_holders(out, screen, limit)?;
+        let suspects = self.suspects();
+        if suspects.is_empty() || !self.is_explained() {
+            return Ok(());
+        }
+        writeln!(out, "  suspects: each may hold it too, or another one; the kernel does not say")?;
+        write_suspects(out, self.snapshot, &suspects, screen, limit)
+    }
+
+    /// As [`write`](Self::write), without what may hold it beside those that are known to.
+    pub(crate) fn write_holders(&self, out: &mut impl Write, screen: Screen, limit: usize) -> io::Result<()> {
         screen.heading(out, &names::namespace(self.snapshot, self.namespace.id))?;
         let summary = holders::summary(&self.namespace.holders).filter(|_| self.is_explained());
         if self.namespace.initial {
@@ -127,11 +138,6 @@ impl<'a> Explanation<'a> {
                 Kind::BindMount | Kind::FileSystem => self.write_mounts(out, group, screen, limit)?,
                 _ => self.write_group(out, group, screen, limit)?,
             }
-        }
-        let suspects = self.suspects();
-        if !suspects.is_empty() {
-            writeln!(out, "  suspects: each may hold it too, or another one; the kernel does not say")?;
-            write_suspects(out, self.snapshot, &suspects, screen, limit)?;
         }
         Ok(())
     }
