@@ -14,6 +14,7 @@ mod file_system;
 mod gaps;
 mod inside;
 mod interrupt;
+mod life;
 mod live;
 mod netnsid;
 mod progress;

@@ -8,6 +8,7 @@ use lxkns_core::model::{NamespaceId, NamespaceLinks, NamespaceType, Pid, Snapsho
 use crate::live;
 use crate::target::{Asked, Target};
 use crate::view::escape::printable;
+use crate::view::names;
 
 /// Why a TARGET means nothing here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,13 +35,20 @@ pub(crate) fn resolve(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Resu
     let text = || printable(asked.text.as_encoded_bytes());
     let missing = |what: &str| Unresolved::Missing(format!("{}: {what}", text()));
     let not_found = |what: &str| Unresolved::NotFound(format!("{}: {what}", text()));
+    let not_seen = |ns_type| match unseen(snapshot, ns_type) {
+        Some(unseen) => not_found(&format!("not found: {unseen}")),
+        None => not_found("not found: no such namespace"),
+    };
     match &asked.target {
         Target::Process(pid) => all_of(snapshot, *pid).ok_or_else(|| missing("no such process"))?,
         Target::OfProcess(pid, ns_type) => {
             of_type(snapshot, *pid, *ns_type).ok_or_else(|| missing("no such process"))?
         }
         Target::Inode(ns_type, ino) => {
-            let namespace = snapshot.by_ino(*ino).ok_or_else(|| not_found("no such namespace"))?;
+            let namespace = snapshot.by_ino(*ino).ok_or_else(|| match is_namespace_inode(*ino) {
+                true => not_seen(*ns_type),
+                false => missing("no such namespace"),
+            })?;
             if let Some(ns_type) = ns_type.filter(|&ns_type| ns_type != namespace.ns_type) {
                 let found = namespace.ns_type;
                 return Err(missing(&format!("no such {ns_type} namespace: {ino} is a {found} namespace")));
@@ -52,7 +60,7 @@ pub(crate) fn resolve(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Resu
             .values()
             .find(|namespace| namespace.unique_id == Some(*unique_id))
             .map(|namespace| vec![namespace.id])
-            .ok_or_else(|| not_found("no namespace with this unique ID")),
+            .ok_or_else(|| not_seen(None)),
         Target::Path(_) if !is_live => Err(Unresolved::Usage(format!(
             "{}: a path means something on the living host only; name the namespace by its inode number",
             text()
@@ -71,6 +79,18 @@ pub(crate) fn resolve(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Resu
         }
         other => other,
     })
+}
+
+/// Why a namespace (of this type, where that is known) can live and not be in the snapshot; `None` where it cannot, as far as
+/// everything could be read.
+fn unseen(snapshot: &Snapshot, ns_type: Option<NamespaceType>) -> Option<String> {
+    let names = names::few(snapshot.unseen_keepers(ns_type).into_iter().map(|keeper| keeper.name))?;
+    Some(format!("it has ended, or is held only by what the kernel does not list: {names}"))
+}
+
+/// Whether the kernel gives such numbers to namespaces: from a little below `PROC_DYNAMIC_FIRST` on, in 32 bits.
+fn is_namespace_inode(ino: u64) -> bool {
+    (0xefff_f000..=u64::from(u32::MAX)).contains(&ino)
 }
 
 type Found = Result<Vec<NamespaceId>, Unresolved>;
@@ -139,11 +159,14 @@ mod tests {
         ] {
             assert_eq!(find(text), Err(Unresolved::Missing(message.into())));
         }
-        for (text, message) in
-            [("4026539999", "4026539999: no such namespace"), (":7", ":7: no namespace with this unique ID")]
-        {
-            assert_eq!(find(text), Err(Unresolved::NotFound(message.into())));
+        for text in ["4026539999", ":7", "uts:4026539999"] {
+            let Err(Unresolved::NotFound(message)) = find(text) else { panic!("{text}") };
+            let expected =
+                format!("{text}: not found: it has ended, or is held only by what the kernel does not list: ");
+            assert!(message.starts_with(&expected) && message.contains("a descriptor in flight"), "{message}");
+            assert_eq!(message.contains("a mounted NFS"), !text.starts_with("uts:"), "{message}");
         }
+        assert_eq!(find("net:4194305"), Err(Unresolved::Missing("net:4194305: no such namespace".into())));
         assert_eq!(find("1/pid"), Err(Unresolved::Unseen("1/pid: its namespaces are not readable".into())));
         assert!(matches!(find("/run/netns/x"), Err(Unresolved::Usage(_))));
     }

@@ -87,6 +87,7 @@ mod cgroups;
 
 mod discovery;
 mod interface;
+mod life;
 mod lookup;
 mod mount_access;
 mod probe;
@@ -101,6 +102,7 @@ pub mod wire;
 pub use cgroups::{CgroupHierarchies, cgroups_of};
 pub use discovery::{discover, discover_in, discover_with, file_system_users, socket_users};
 pub use error::{Error, ErrorKind};
+pub use life::life_of;
 pub use lookup::namespace_of;
 pub use model::{DiscoveryOptions, Snapshot};
 pub use mount_access::{AccessError, InsideMounts, MountAccess};

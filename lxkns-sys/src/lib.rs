@@ -18,6 +18,7 @@
 //! |---|---|
 //! | take signals as events | [`sigprocmask`], [`signalfd`], [`read_signal`], [`kill_child`] |
 //! | ask for process groups that may be outside | [`tcgetpgrp`], [`getpgrp`] |
+//! | leave the network namespace for a new one | [`unshare_network`] |
 //! | run a program that nobody can change | [`sealed_program`], [`is_sealed`], [`execveat`] |
 //!
 //! [`spawn()`] alone is many calls: it starts a program in a child that first does what it was told, with nothing but system
@@ -49,7 +50,7 @@ pub use nsfs::{
     ns_mnt_get_info, ns_mnt_get_next, ns_mnt_get_prev,
 };
 pub use pidfd::{PidfdNamespace, pidfd_get_namespace, pidfd_open_thread};
-pub use process::{at_secure, copy_inherited, ioprio_get};
+pub use process::{at_secure, copy_inherited, ioprio_get, unshare_network};
 pub use rustix::io::Errno;
 pub use sealed::{is_sealed, sealed_program};
 pub use signal::{Blocking, SignalSet, TakenSignal, kill_child, read_signal, signalfd, sigprocmask};

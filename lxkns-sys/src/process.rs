@@ -61,3 +61,23 @@ pub fn copy_inherited(number: i32) -> Result<OwnedFd, Errno> {
     let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
     checked_fd(copy.into())
 }
+
+/// Moves the calling thread to a new network namespace.
+///
+/// # Errors
+///
+/// `EPERM`: not allowed. `ENOSPC`: there are too many already.
+///
+/// # Privileges
+///
+/// `CAP_SYS_ADMIN` in the caller's user namespace.
+///
+/// # Minimum kernel version
+///
+/// 2.6.24; `unshare(2)`.
+#[doc(alias = "unshare")]
+#[doc(alias = "CLONE_NEWNET")]
+pub fn unshare_network() -> Result<(), Errno> {
+    // SAFETY: it reads and writes no memory, and no descriptor of any thread becomes another.
+    checked(unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_NEWNET) }).map(drop)
+}

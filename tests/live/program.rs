@@ -76,6 +76,12 @@ fn is_gap(line: &str) -> bool {
     ["not readable: ", "not read: ", "not told by this kernel"].iter().any(|reason| line.contains(reason))
 }
 
+/// What `why` says without the suspects: what other tests have in flight is among them.
+pub(super) fn without_suspects(text: &str) -> String {
+    let is_suspect = |line: &&str| line.starts_with("  suspect") || line.contains(" more suspect");
+    text.lines().filter(|line| !is_suspect(line)).map(|line| format!("{line}\n")).collect()
+}
+
 /// Runs a command to its end.
 #[track_caller]
 pub(super) fn run(command: &mut Command) -> Ran {

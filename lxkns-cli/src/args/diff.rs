@@ -18,8 +18,8 @@ Examples:
 
 pub(super) const SIGNS: &str = "\
 The first character of a line:
-  +  appeared, came       -  went       ~  changed
-  ?  seen on one side only, and the other could not have seen it
+  +  appeared, came       -  gone, left       ~  changed
+  ?  visible on one side only: it need not have ended, or be new
 
 The exit code is 0 whether something differs or not. A namespace is the same if its unique ID is,
 where both sides know it, and else if its inode number and type are.";

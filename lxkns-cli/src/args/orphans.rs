@@ -8,7 +8,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   lxkns orphans                 the namespaces without any process or thread, by who holds them
   lxkns orphans -t net,mnt      of these types
-  lxkns orphans --fail -t net   for monitoring: exit code 4 if there are some
+  lxkns orphans --fail -t net   for monitoring: exit code 4 if any is left over
   lxkns orphans --json          for programs";
 
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub(crate) struct OrphansArgs {
     #[arg(short = 't', long = "type", value_name = "TYPES", value_delimiter = ',')]
     pub(crate) types: Vec<NamespaceType>,
 
-    /// End with exit code 4 if there are some
+    /// Exit with code 4 if any namespace is left over; names (`ip netns add`) are none
     #[arg(long)]
     pub(crate) fail: bool,
 

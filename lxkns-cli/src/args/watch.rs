@@ -12,7 +12,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   lxkns watch                        what appears, goes and changes, as it is seen
   lxkns watch -t net,mnt             of these types
-  lxkns watch net:4026532281         what becomes of one namespace, until it goes
+  lxkns watch net:4026532281         follow one namespace until it is gone
   lxkns watch --interval 0.1 --json  for programs: a line of JSON for each change";
 
 pub(super) const NOTES: &str = "\
@@ -21,8 +21,11 @@ What appears and goes again between two looks is not seen.
 What holds a namespace beside the processes in it is told where no process is in it, before or
 after; with --all, of every namespace. Some only have it open for a moment, to look at it.
 
-Signs are those of lxkns diff, times are UTC. It ends when all TARGETs have gone, when nobody
-reads what it writes, and by Ctrl-C.";
+A namespace that is no longer visible can be alive: where the kernel says so, it is followed to
+its end.
+
+Signs are those of lxkns diff, times are UTC. It ends when all TARGETs are gone or nothing more
+can be known of them, when nobody reads what it writes, and by Ctrl-C.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct WatchArgs {

@@ -30,7 +30,7 @@ pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
         return Ok(Exit::Missing);
     };
     let asked = std::slice::from_ref(&args.target);
-    let Findings { found, mut exit, gaps_matter } = super::find(&snapshot, asked, is_live);
+    let Findings { found, mut exit, gaps_matter, .. } = super::find(&snapshot, asked, is_live);
     let namespaces: Vec<NamespaceId> = found.into_iter().flat_map(|(_, ids)| ids).collect();
     let all = Caps::of(&snapshot, process, &namespaces);
     if all.iter().any(|caps| caps.capabilities().is_none()) {

@@ -10,9 +10,10 @@ use serde::Serialize;
 use super::why::{Facts, HolderAnswer, facts, holder_answer};
 use crate::args::DiffArgs;
 use crate::exit::{Error, Exit, Result, say};
+use crate::life::Lives;
 use crate::live;
-use crate::view::changes::{Between, caveats, only};
-use crate::view::release;
+use crate::view::changes::{Between, caveats, invisible, only};
+use crate::view::release::Advice;
 use crate::view::screen::{self, Color};
 use crate::view::why::SOME;
 
@@ -30,6 +31,10 @@ pub(crate) fn run(args: &DiffArgs, color: Color) -> Result {
     };
     let mut found = changes(&old, &new).map_err(|error| Error::Usage(format!("OLD and NEW are {error}")))?;
     only(&mut found.namespaces, &args.types);
+    if args.new.is_none() && found.same_boot_known {
+        let mut lives = Lives::default();
+        found.settle(|namespace| lives.of(namespace));
+    }
     let between = Between { old: &old, new: &new, home: super::home(&new, args.new.is_none()) };
     if args.json {
         screen::print(|out| write_json(out, &between, &found.namespaces, None))?;
@@ -37,7 +42,7 @@ pub(crate) fn run(args: &DiffArgs, color: Color) -> Result {
         let limit = if args.all { usize::MAX } else { SOME };
         screen::show(color, |out, screen| Ok(between.write(out, &found.namespaces, screen, limit)?))?;
     }
-    caveats(&found).into_iter().for_each(say);
+    caveats(&found).into_iter().chain(invisible(&found.namespaces, &new)).for_each(say);
     if args.new.is_none() {
         super::tell_gaps(&new, options.places.with(Place::CommandLines));
     }
@@ -59,9 +64,10 @@ pub(super) fn write_json(
     namespaces: &[NamespaceChanges<'_>],
     time: Option<&str>,
 ) -> Result<()> {
+    let advice = Advice::of(between.new, between.home);
     for told in namespaces {
         for change in &told.changes {
-            serde_json::to_writer(&mut *out, &line(between, told, change, time))
+            serde_json::to_writer(&mut *out, &line(between, &advice, told, change, time))
                 .map_err(io::Error::from)
                 .and_then(|()| out.write_all(b"\n"))?;
         }
@@ -100,6 +106,7 @@ struct ProcessAnswer {
 
 fn line<'a>(
     between: &Between<'_>,
+    advice: &Advice<'_>,
     told: &NamespaceChanges<'_>,
     change: &Change<'_>,
     time: Option<&'a str>,
@@ -108,7 +115,7 @@ fn line<'a>(
     let snapshot = if told.new.is_some() { between.new } else { between.old };
     let answer = |snapshot: &Snapshot, holder| {
         let stays = told.new.is_some() && std::ptr::eq(snapshot, between.new);
-        let release = stays.then(|| release::hint(snapshot, namespace.ns_type, holder, between.home)).flatten();
+        let release = stays.then(|| advice.hint(namespace, holder)).flatten();
         holder_answer(snapshot, holder, release)
     };
     let process = |pid: Pid| Some(ProcessAnswer { pid: pid.0, command: between.command(pid) });
@@ -125,7 +132,13 @@ fn line<'a>(
         to: None,
     };
     match *change {
-        Change::Appeared | Change::Seen | Change::Went | Change::Unseen | Change::LastTaskLeft => {
+        Change::Appeared
+        | Change::Seen
+        | Change::Went
+        | Change::Vanished
+        | Change::Hidden
+        | Change::Unseen
+        | Change::LastTaskLeft => {
             line.holders = Some(namespace.holders.iter().map(|holder| answer(snapshot, holder)).collect());
         }
         Change::Leader { old, new } => {
@@ -150,6 +163,8 @@ fn line<'a>(
 fn name(change: &Change<'_>) -> &'static str {
     match change {
         Change::Went => "went",
+        Change::Vanished => "vanished",
+        Change::Hidden => "hidden",
         Change::Unseen => "unseen",
         Change::Appeared => "appeared",
         Change::Seen => "seen",
@@ -196,7 +211,7 @@ mod tests {
         new.processes.get_mut(&Pid(200)).unwrap().namespaces.set(NamespaceType::Net, NET);
         let lines = lines(&old, &new, Some("now"));
         let kinds: Vec<_> = lines.iter().map(|line| line["change"].as_str().unwrap()).collect();
-        assert_eq!(kinds, ["process-entered", "last-task-left", "process-left", "holder-came", "went"]);
+        assert_eq!(kinds, ["process-entered", "last-task-left", "process-left", "holder-came", "vanished"]);
         let sleep = json!({"pid": 200, "command": "sleep 1000"});
         assert_eq!((&lines[0]["process"], &lines[0]["from"]), (&sleep, &json!(BUSY.ino)));
         assert_eq!((&lines[2]["process"], &lines[2]["to"]), (&sleep, &json!(NET.ino)));

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
     // The program ends with this view: what a large host takes is given back with it, and not piece by piece before.
     let snapshot = ManuallyDrop::new(live::load(&args.look, &options)?);
 
-    let Findings { found, mut exit, gaps_matter } = super::find(&snapshot, &asked, is_live);
+    let Findings { found, mut exit, gaps_matter, .. } = super::find(&snapshot, &asked, is_live);
     let only: Option<BTreeSet<NamespaceId>> =
         (!asked.is_empty()).then(|| found.into_iter().flat_map(|(_, ids)| ids).collect());
     let shown = select(&snapshot, only.as_ref(), &args.types);

@@ -8,7 +8,7 @@ use lxkns_core::model::{NamespaceId, NamespaceType, Pid, Places, Snapshot};
 use crate::args::{Args, Command, TableArgs};
 use crate::exit::{self, Exit, Result, say};
 use crate::resolve::{Unresolved, resolve};
-use crate::target::Asked;
+use crate::target::{Asked, Target};
 use crate::view::screen::{self, Color};
 use crate::view::table::{self, Heading};
 use crate::{gaps, inside};
@@ -98,6 +98,8 @@ fn process_of(snapshot: &Snapshot, pid: Pid) -> Option<Pid> {
 struct Findings<'a> {
     /// What each means that means something.
     found: Vec<(&'a Asked, Vec<NamespaceId>)>,
+    /// The namespaces that were not found and can live all the same, with their types where known.
+    unseen: Vec<(&'a Asked, Option<NamespaceType>)>,
     /// What the others come to.
     exit: Exit,
     /// Whether what could not be seen has to do with the answer.
@@ -106,7 +108,8 @@ struct Findings<'a> {
 
 /// Finds what was asked for, and says of each that means nothing why: the others are still answered.
 fn find<'a>(snapshot: &Snapshot, asked: &'a [Asked], is_live: bool) -> Findings<'a> {
-    let mut findings = Findings { found: Vec::new(), exit: Exit::Done, gaps_matter: asked.is_empty() };
+    let mut findings =
+        Findings { found: Vec::new(), unseen: Vec::new(), exit: Exit::Done, gaps_matter: asked.is_empty() };
     for asked in asked {
         let (exit, gaps_matter) = match resolve(snapshot, asked, is_live) {
             Ok(ids) => {
@@ -117,7 +120,11 @@ fn find<'a>(snapshot: &Snapshot, asked: &'a [Asked], is_live: bool) -> Findings<
                 say(&unresolved);
                 match unresolved {
                     Unresolved::Missing(_) => (Exit::Missing, false),
-                    Unresolved::NotFound(_) => (Exit::Missing, true),
+                    Unresolved::NotFound(_) => {
+                        let ns_type = if let Target::Inode(ns_type, _) = asked.target { ns_type } else { None };
+                        findings.unseen.push((asked, ns_type));
+                        (Exit::Missing, true)
+                    }
                     Unresolved::Usage(_) => (Exit::Usage, false),
                     Unresolved::Unseen(_) => (Exit::Failed, true),
                 }

@@ -10,7 +10,8 @@ use crate::args::OrphansArgs;
 use crate::exit::{Exit, Result};
 use crate::live;
 use crate::view::names;
-use crate::view::orphans::{orphans, write};
+use crate::view::orphans::{Who, name_of, orphans, write};
+use crate::view::release::Advice;
 use crate::view::screen::{self, Color};
 use crate::view::why::{Explanation, FEW};
 
@@ -19,9 +20,12 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
     let mut options = DiscoveryOptions::namespaces();
     options.command_lines = Scope::Named;
     options.without_self = true;
+    // What is unmounted together takes all mounts to know.
+    options.mounts = true;
     let is_live = args.look.from.is_none();
     let snapshot = live::load(&args.look, &options)?;
-    let orphans = orphans(&snapshot, &args.types, super::home(&snapshot, is_live));
+    let advice = Advice::of(&snapshot, super::home(&snapshot, is_live));
+    let orphans = orphans(&advice, &args.types);
     if args.json {
         let answers: Vec<_> = orphans.values().flatten().map(answer).collect();
         screen::print(|out| {
@@ -33,7 +37,7 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
         screen::show(color, |out, screen| Ok(write(out, &snapshot, &orphans, screen, limit)?))?;
     }
     super::tell_gaps(&snapshot, options.places.with(Place::CommandLines));
-    Ok(if args.fail && !orphans.is_empty() { Exit::Found } else { Exit::Done })
+    Ok(if args.fail && orphans.keys().any(|who: &Who| who.is_leak()) { Exit::Found } else { Exit::Done })
 }
 
 /// The JSON form of what is said of one: as `why` has it, without suspects.
@@ -42,6 +46,8 @@ struct Answer {
     target: String,
     namespace: Facts,
     explained: bool,
+    /// The path of the mount that names it on purpose: then it is no leak.
+    name: Option<String>,
     holders: Vec<HolderAnswer>,
 }
 
@@ -51,6 +57,7 @@ fn answer(orphan: &Explanation<'_>) -> Answer {
         target: names::target(orphan.snapshot, orphan.namespace.id),
         namespace: facts(orphan.namespace),
         explained: orphan.is_explained(),
+        name: name_of(orphan.namespace, orphan.home).map(|path| names::lossy(path)),
         holders: holders.map(|holder| holder_answer(orphan.snapshot, holder, orphan.release(holder))).collect(),
     }
 }

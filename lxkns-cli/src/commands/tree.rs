@@ -169,7 +169,7 @@ fn namespaces(
         Target::Process(pid) => Asked { text: asked.text.clone(), target: Target::OfProcess(*pid, ns_type) },
         _ => asked.clone(),
     }];
-    let Findings { found, exit, gaps_matter } = super::find(snapshot, &asked, is_live);
+    let Findings { found, exit, gaps_matter, .. } = super::find(snapshot, &asked, is_live);
     found.into_iter().next().map(|(_, ids)| ids).ok_or((exit, gaps_matter))
 }
 

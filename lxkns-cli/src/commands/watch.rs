@@ -1,10 +1,10 @@
 //! `lxkns watch`: what appears, goes and changes on the living host, as it is seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use lxkns_core::model::{NamespaceId, Place, Snapshot};
+use lxkns_core::model::{Namespace, NamespaceId, Place, Snapshot};
 use lxkns_core::relations::{Change, NamespaceChanges, changes};
 use lxkns_core::wire;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -13,8 +13,9 @@ use rustix::io::Errno;
 use super::{Findings, diff};
 use crate::args::WatchArgs;
 use crate::exit::{Error, Exit, Result, say};
+use crate::life::Lives;
 use crate::live;
-use crate::view::changes::{Between, only, only_deciding};
+use crate::view::changes::{Between, invisible, only, only_deciding};
 use crate::view::screen::{self, Color};
 use crate::view::why::SOME;
 
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
     let options = diff::options();
     let mut began = Instant::now();
     let mut old = live::discover(&access, &options)?;
-    let Findings { found, exit, gaps_matter } = super::find(&old, &args.targets, true);
+    let Findings { found, exit, gaps_matter, .. } = super::find(&old, &args.targets, true);
     if gaps_matter {
         super::tell_gaps(&old, options.places.with(Place::CommandLines));
     }
@@ -42,6 +43,9 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
         }
     }
     say(begins(&old, args, watched.as_ref()));
+    let mut lives = Lives::default();
+    let mut hidden = Hidden::default();
+    let mut is_explained = false;
     loop {
         if !wait(began.checked_add(args.interval))? {
             return Ok(Exit::Done);
@@ -51,6 +55,8 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
         let new = live::discover(&access, &options)?;
         let mut found = changes(&old, &new).map_err(Error::from)?;
         only(&mut found.namespaces, &args.types);
+        found.settle(|namespace| lives.of(namespace));
+        hidden.follow(&mut found.namespaces);
         if !args.all {
             only_deciding(&mut found.namespaces);
         }
@@ -60,11 +66,49 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
         if !found.namespaces.is_empty() {
             let between = Between { old: &old, new: &new, home: super::home(&new, true) };
             tell(&between, &found.namespaces, args, color)?;
+            if let Some(line) = invisible(&found.namespaces, &new).filter(|_| !is_explained) {
+                say(line);
+                is_explained = true;
+            }
         }
         if watched.as_ref().is_some_and(BTreeSet::is_empty) {
             return Ok(Exit::Done);
         }
         old = new;
+        hidden.carry_over(&mut old);
+    }
+}
+
+/// The namespaces that live and are no longer visible: their end is told too, or that they are visible again.
+#[derive(Debug, Default)]
+struct Hidden(BTreeMap<NamespaceId, Namespace>);
+
+impl Hidden {
+    /// Leaves out what was told of them before, and notes which there are now.
+    fn follow(&mut self, namespaces: &mut Vec<NamespaceChanges<'_>>) {
+        namespaces.retain_mut(|told| {
+            let id = told.namespace().id;
+            if told.changes.contains(&Change::Hidden) {
+                let mut namespace = told.namespace().clone();
+                namespace.holders.clear();
+                namespace.leaders.clear();
+                namespace.loose_threads.clear();
+                return self.0.insert(id, namespace).is_none();
+            }
+            if self.0.contains_key(&id) && told.old.is_some() {
+                self.0.remove(&id);
+                if told.new.is_some() {
+                    told.changes.insert(0, Change::Seen);
+                }
+            }
+            true
+        });
+    }
+
+    /// Adds them to what the next look is compared with.
+    fn carry_over(&mut self, snapshot: &mut Snapshot) {
+        self.0.retain(|id, _| !snapshot.namespaces.contains_key(id));
+        snapshot.namespaces.extend(self.0.iter().map(|(&id, namespace)| (id, namespace.clone())));
     }
 }
 
@@ -78,13 +122,13 @@ fn begins(snapshot: &Snapshot, args: &WatchArgs, watched: Option<&BTreeSet<Names
     format!("watching {count} namespace{plural}{new}, every {seconds} s")
 }
 
-/// Leaves only what is told of these namespaces; what went is none of them any more, so that another one with its number
-/// is not either.
+/// Leaves only what is told of these namespaces; what went or vanished is none of them any more: nothing more can be found
+/// out about it, and another one with its number is another one.
 fn follow(watched: &mut BTreeSet<NamespaceId>, namespaces: &mut Vec<NamespaceChanges<'_>>) {
     namespaces.retain(|told| {
         let id = told.namespace().id;
         let is_told = watched.contains(&id);
-        if told.changes.contains(&Change::Went) {
+        if told.changes.iter().any(|change| matches!(change, Change::Went | Change::Vanished)) {
             watched.remove(&id);
         }
         is_told
@@ -126,8 +170,38 @@ fn wait(until: Option<Instant>) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use lxkns_core::relations::Life;
+
     use super::*;
     use crate::testing::{BUSY, LEFT, snapshot};
+
+    #[test]
+    fn what_lives_unseen_is_told_once_and_when_it_is_visible_again() {
+        let (with, mut without) = (snapshot(), snapshot());
+        without.namespaces.remove(&LEFT);
+        let mut hidden = Hidden::default();
+        let mut look = |old: &Snapshot, new: &Snapshot, life| {
+            let mut found = changes(old, new).unwrap();
+            found.settle(|_| life);
+            hidden.follow(&mut found.namespaces);
+            let mut next = new.clone();
+            hidden.carry_over(&mut next);
+            let first = |told: &NamespaceChanges<'_>| format!("{:?}", told.changes[0]);
+            (found.namespaces.iter().map(first).collect::<Vec<_>>(), next)
+        };
+        let (told, next) = look(&with, &without, Life::Alive);
+        assert_eq!(told, ["Hidden"]);
+        let (told, next) = look(&next, &without, Life::Alive);
+        assert!(told.is_empty(), "{told:?}");
+        let (told, next) = look(&next, &with, Life::Alive);
+        assert_eq!(told, ["Seen"]);
+        let (told, next) = look(&next, &without, Life::Alive);
+        assert_eq!(told, ["Hidden"]);
+        let (told, next) = look(&next, &without, Life::Ended);
+        assert_eq!(told, ["Went"]);
+        assert!(!next.namespaces.contains_key(&LEFT));
+        assert!(look(&next, &without, Life::Ended).0.is_empty());
+    }
 
     #[test]
     fn what_went_is_followed_no_further() {

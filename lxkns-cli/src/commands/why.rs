@@ -3,18 +3,22 @@
 use std::io::Write;
 
 use bstr::ByteSlice as _;
-use lxkns_core::model::{DiscoveryOptions, Holder, Namespace, NamespaceId, Pid, Place, Scope, Snapshot, Suspect, Tid};
+use lxkns_core::model::{
+    DiscoveryOptions, Holder, Namespace, NamespaceId, NamespaceType, Pid, Place, Scope, Snapshot, Suspect, Tid,
+};
 use serde::Serialize;
 
 use super::Findings;
 use crate::args::WhyArgs;
 use crate::exit::Result;
 use crate::live;
+use crate::target::Asked;
 use crate::view::escape::printable;
 use crate::view::holders::Kind;
 use crate::view::names;
+use crate::view::release::Advice;
 use crate::view::screen::{self, Color, Screen};
-use crate::view::why::{Explanation, FEW, SOME, describe_suspect};
+use crate::view::why::{Explanation, FEW, SOME, describe_suspect, suspects, write_all_suspects};
 
 /// Runs it.
 pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
@@ -22,24 +26,31 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     options.command_lines = Scope::Named;
     options.suspects = true;
     options.without_self = true;
+    // What is unmounted together takes all mounts to know.
+    options.mounts = true;
     let is_live = args.look.from.is_none();
     let snapshot = live::load(&args.look, &options)?;
     let home = super::home(&snapshot, is_live);
-    let Findings { found, exit, gaps_matter } = super::find(&snapshot, &args.targets, is_live);
-    let explain = |id: &NamespaceId| Explanation { snapshot: &snapshot, namespace: &snapshot.namespaces[id], home };
+    let Findings { found, unseen, exit, gaps_matter } = super::find(&snapshot, &args.targets, is_live);
+    let advice = Advice::of(&snapshot, home);
+    let explain = |id: &NamespaceId| Explanation::new(&advice, &snapshot.namespaces[id]);
 
     if args.json {
         let answers: Vec<_> = found
             .iter()
             .flat_map(|(asked, ids)| ids.iter().map(|id| (asked.text.to_string_lossy(), explain(id))))
             .map(|(target, explanation)| answer(target.into_owned(), &explanation))
+            .chain(unseen.iter().map(|&(asked, ns_type)| unseen_answer(&snapshot, asked, ns_type)))
             .collect();
         screen::print(|out| {
             serde_json::to_writer_pretty(&mut *out, &answers)?;
             Ok(out.write_all(b"\n")?)
         })?;
     } else {
-        screen::show(color, |out, screen| write_text(out, &found, explain, args, screen))?;
+        screen::show(color, |out, screen| {
+            write_text(out, &found, explain, args, screen)?;
+            write_unseen(out, &snapshot, &unseen, args, screen)
+        })?;
     }
     if gaps_matter {
         super::tell_gaps(&snapshot, options.places.with(Place::CommandLines).with(Place::Suspects));
@@ -49,7 +60,7 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
 
 fn write_text<'a>(
     out: &mut impl Write,
-    found: &[(&crate::target::Asked, Vec<NamespaceId>)],
+    found: &[(&Asked, Vec<NamespaceId>)],
     explain: impl Fn(&NamespaceId) -> Explanation<'a>,
     args: &WhyArgs,
     screen: Screen,
@@ -70,11 +81,28 @@ fn write_text<'a>(
     Ok(())
 }
 
+/// Writes what may hold the namespaces that were not found.
+fn write_unseen(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    unseen: &[(&Asked, Option<NamespaceType>)],
+    args: &WhyArgs,
+    screen: Screen,
+) -> Result<()> {
+    for &(asked, ns_type) in unseen {
+        writeln!(out, "{} is not visible, and may not exist", printable(asked.text.as_encoded_bytes()))?;
+        let limit = if args.all { usize::MAX } else { SOME };
+        write_all_suspects(out, snapshot, ns_type, &suspects(snapshot, ns_type), screen, limit)?;
+    }
+    Ok(())
+}
+
 /// The JSON form of what `why` says of one namespace.
 #[derive(Serialize)]
 struct Answer {
     target: String,
-    namespace: Facts,
+    /// `None` of one that was not found.
+    namespace: Option<Facts>,
     /// Whether something that was seen keeps it alive.
     explained: bool,
     holders: Vec<HolderAnswer>,
@@ -154,9 +182,21 @@ fn answer(target: String, explanation: &Explanation<'_>) -> Answer {
     let suspects = explanation.suspects().into_iter().map(|suspect| suspect_answer(snapshot, suspect));
     Answer {
         target,
-        namespace: facts(explanation.namespace),
+        namespace: Some(facts(explanation.namespace)),
         explained: explanation.is_explained(),
         holders: holders.collect(),
+        suspects: suspects.collect(),
+    }
+}
+
+/// What is said of a namespace that was not found, and can live all the same.
+fn unseen_answer(snapshot: &Snapshot, asked: &Asked, ns_type: Option<NamespaceType>) -> Answer {
+    let suspects = suspects(snapshot, ns_type).into_iter().map(|suspect| suspect_answer(snapshot, suspect));
+    Answer {
+        target: asked.text.to_string_lossy().into_owned(),
+        namespace: None,
+        explained: false,
+        holders: Vec::new(),
         suspects: suspects.collect(),
     }
 }
@@ -252,8 +292,8 @@ mod tests {
         let mut snapshot = snapshot();
         snapshot.suspects = vec![Suspect::IoUring { pid: Pid(200), tid: Tid(200), fd: 4, count: 2 }];
         let explain = |id| {
-            let explanation =
-                Explanation { snapshot: &snapshot, namespace: &snapshot.namespaces[&id], home: Some(HOME) };
+            let advice = Advice::of(&snapshot, Some(HOME));
+            let explanation = Explanation::new(&advice, &snapshot.namespaces[&id]);
             serde_json::to_value(answer("x".to_owned(), &explanation)).unwrap()
         };
         assert_eq!(
@@ -272,12 +312,20 @@ mod tests {
                     },
                     {
                         "kind": "bind-mount", "mount_ns": 4026531832_u64, "mount_id": 30, "path": "/run/netns/left",
-                        "release": "`ip netns delete left`, or `umount /run/netns/left`",
+                        "release": "`ip netns delete left`, or `umount -l /run/netns/left`",
                     },
                 ],
-                "suspects": [],
+                "suspects": [{
+                    "kind": "io-uring", "pid": 200, "tid": 200, "fd": 4, "command": "sleep 1000", "count": 2,
+                    "description":
+                        "2 files registered with an io_uring, fd 4 of process 200 (sleep 1000): /proc/200/fd/4",
+                }],
             })
         );
+        let asked = Asked::parse("uts:4026539999".as_ref()).unwrap();
+        let unseen = serde_json::to_value(unseen_answer(&snapshot, &asked, Some(NamespaceType::Uts))).unwrap();
+        assert_eq!((&unseen["namespace"], &unseen["explained"]), (&json!(null), &json!(false)));
+        assert_eq!(unseen["suspects"][0]["kind"], "io-uring");
         let odd = explain(ODD);
         assert_eq!(odd["explained"], false);
         assert_eq!(odd["holders"], json!([{"kind": "kernel", "release": null}]));

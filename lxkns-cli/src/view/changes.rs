@@ -1,8 +1,9 @@
 //! What differs between two snapshots, in words.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Place, Places, Process, Snapshot};
+use lxkns_core::model::{Holder, Keeper, Namespace, NamespaceId, NamespaceType, Pid, Place, Places, Process, Snapshot};
 use lxkns_core::relations::{Change, Changes, NamespaceChanges};
 
 use super::holders::{self, describe};
@@ -54,6 +55,20 @@ pub(crate) fn caveats(changes: &Changes<'_>) -> Vec<String> {
     lines
 }
 
+/// What "no longer visible" means of these namespaces, where that is said of one.
+pub(crate) fn invisible(namespaces: &[NamespaceChanges<'_>], new: &Snapshot) -> Option<String> {
+    let is_invisible = |told: &&NamespaceChanges<'_>| {
+        told.changes.iter().any(|change| matches!(change, Change::Vanished | Change::Hidden))
+    };
+    let types: BTreeSet<_> = namespaces.iter().filter(is_invisible).map(|told| told.namespace().ns_type).collect();
+    let may_hold = |keeper: &&Keeper| types.iter().any(|&ns_type| keeper.may_hold(ns_type));
+    let keepers = new.unseen_keepers(None).into_iter().filter(may_hold);
+    let names = names::few(keepers.map(|keeper| keeper.name)).filter(|_| !types.is_empty())?;
+    let what =
+        "no longer visible: it has ended, if not said to be alive, or is held only by what the kernel does not list";
+    Some(format!("{what}: {names}"))
+}
+
 impl<'a> Between<'a> {
     /// Writes the changes for people, with no more than `limit` of a kind for each namespace.
     pub(crate) fn write(
@@ -79,14 +94,16 @@ impl<'a> Between<'a> {
         let namespace = told.namespace();
         let (sign, summary) = match told.changes.first() {
             Some(Change::Appeared) => ('+', format!(" appeared{}", held(", held by", namespace))),
-            Some(Change::Went) => ('-', format!(" went{}", held("; it was held by", namespace))),
+            Some(Change::Went) => ('-', format!(" gone{}", held("; was held by", namespace))),
+            Some(Change::Vanished) => ('?', format!(" no longer visible{}", held("; was held by", namespace))),
+            Some(Change::Hidden) => ('?', format!(" no longer visible, but alive{}", held("; was held by", namespace))),
             Some(Change::Seen) => {
-                let what = "is seen now; not all that holds it could be before, so that it need not be new";
+                let what = "visible now; it may have existed before";
                 ('?', format!(" {what}{}", held(": held by", namespace)))
             }
             Some(Change::Unseen) => {
-                let what = "is not seen any more; not all that held it can be, so that it need not have gone";
-                ('?', format!(" {what}{}", held(": it was held by", namespace)))
+                let what = "no longer visible, where not all that held it can be seen";
+                ('?', format!(" {what}{}", held("; was held by", namespace)))
             }
             _ => ('~', String::new()),
         };
@@ -179,7 +196,8 @@ impl<'a> Between<'a> {
 
 /// Whether a change has a line of its own, and is not told in that of the namespace.
 fn is_in_a_line(change: &Change<'_>) -> bool {
-    !matches!(change, Change::Appeared | Change::Seen | Change::Went | Change::Unseen)
+    use Change::{Appeared, Hidden, Seen, Unseen, Vanished, Went};
+    !matches!(change, Appeared | Seen | Went | Vanished | Hidden | Unseen)
 }
 
 /// What holds a namespace, counted; nothing where that is not known.

@@ -1,5 +1,5 @@
 use lxkns_core::model::{Gap, Object, Place, Relation, Tid};
-use lxkns_core::relations::changes;
+use lxkns_core::relations::{Life, changes};
 
 use super::*;
 use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, USER, id, process, snapshot};
@@ -39,8 +39,24 @@ fn what_appears_says_who_is_in_it_and_what_goes_what_held_it() {
         "+ uts:[4026532600] appeared, held by 1 process\n  \
            process 300 (evil\\x1b[2J now)\n  \
            owned by user:[4026531837]\n\
-         - net:[4026532300] went; it was held by 1 fd, 1 bind mount\n"
+         ? net:[4026532300] no longer visible; was held by 1 fd, 1 bind mount\n"
     );
+    // What the kernel says of it decides.
+    for (life, expected) in [
+        (Life::Ended, "- net:[4026532300] gone; was held by 1 fd, 1 bind mount\n"),
+        (Life::Alive, "? net:[4026532300] no longer visible, but alive; was held by 1 fd, 1 bind mount\n"),
+        (Life::Unknown, "? net:[4026532300] no longer visible; was held by 1 fd, 1 bind mount\n"),
+    ] {
+        let mut found = changes(&old, &new).unwrap();
+        found.settle(|_| life);
+        let mut out = Vec::new();
+        let between = Between { old: &old, new: &new, home: None };
+        between.write(&mut out, &found.namespaces, Screen::default(), 10).unwrap();
+        assert!(out.ends_with(expected.as_bytes()), "{}", out.escape_ascii());
+        let explained = invisible(&found.namespaces, &new);
+        assert_eq!(explained.is_some(), life != Life::Ended);
+        assert!(explained.is_none_or(|line| line.contains("an open /proc/PID/net file")));
+    }
     assert_eq!(text(&old, &old), "");
     let types =
         |namespaces: &mut Vec<NamespaceChanges<'_>>| only(namespaces, &[NamespaceType::Net, NamespaceType::Mnt]);
@@ -106,9 +122,12 @@ fn what_cannot_be_told_is_said() {
         ]
     );
     let unseen = text(&old, &new);
-    assert!(unseen.starts_with("? net:[4026532300] is not seen any more; not all that held it can be"), "{unseen}");
+    assert!(
+        unseen.starts_with("? net:[4026532300] no longer visible, where not all that held it can be seen; was held by"),
+        "{unseen}"
+    );
     let seen = text(&new, &old);
-    assert!(seen.starts_with("? net:[4026532300] is seen now; not all that holds it could be before"), "{seen}");
+    assert!(seen.starts_with("? net:[4026532300] visible now; it may have existed before: held by"), "{seen}");
     let mut inside = of_one_boot();
     inside.processes.get_mut(&Pid(1)).unwrap().tasks[0].start_time_ticks = 1;
     let found = changes(&old, &inside).unwrap();

@@ -10,9 +10,12 @@ use super::shorten::to_limit;
 const PROC: &str = "/proc";
 
 /// The command line of a process, else its name: for kernel threads, zombies, and where it was not read.
+///
+/// A process that writes a title over its arguments pads it to their length: what ends the line in blanks is left out.
 pub(crate) fn command(process: &Process) -> BString {
-    let line = process.command_line.as_ref().map(|arguments| bstr::join(" ", arguments));
-    line.filter(|line| !line.trim_ascii().is_empty()).map_or_else(|| process.comm().clone(), BString::from)
+    let mut line = process.command_line.as_ref().map(|arguments| bstr::join(" ", arguments)).unwrap_or_default();
+    line.truncate(line.trim_ascii_end().len());
+    if line.is_empty() { process.comm().clone() } else { BString::from(line) }
 }
 
 /// A namespace as the kernel writes it, `net:[4026532281]`; the number alone for one that is not in the snapshot.
@@ -58,6 +61,20 @@ pub(crate) fn comm(comm: &[u8]) -> String {
 /// A text of others as it is shown within a sentence: safe to print, and on a terminal not very long.
 pub(crate) fn text(text: impl AsRef<[u8]>) -> String {
     to_limit(&printable(text))
+}
+
+/// Some names in a sentence, not very many; `None` where there is none.
+pub(crate) fn few<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    const MOST: usize = 7;
+    let mut names: Vec<_> = names.collect();
+    let more = names.len().saturating_sub(MOST);
+    let rest = format!("{more} more kinds of things");
+    if more > 1 {
+        names.truncate(MOST);
+        names.push(&rest);
+    }
+    let (last, others) = names.split_last()?;
+    Some(if others.is_empty() { (*last).to_owned() } else { format!("{} and {last}", others.join(", ")) })
 }
 
 /// A user as in `UID 1000 (jo)`.

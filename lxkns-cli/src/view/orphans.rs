@@ -1,11 +1,14 @@
-//! The namespaces without any process or thread, by who holds them.
+//! The namespaces without any process or thread, by who holds them; those that were given a name on purpose come last.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Snapshot};
+use bstr::BStr;
+use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Relation, Snapshot};
+use rustc_hash::FxHashSet;
 
 use super::names::{self, Detail};
+use super::release::Advice;
 use super::screen::Screen;
 use super::why::Explanation;
 
@@ -16,12 +19,42 @@ pub(crate) enum Who {
     Process(Pid),
     /// Mounts in this mount namespace.
     Mounts(NamespaceId),
-    /// This namespace, which it is above.
-    Namespace(NamespaceId),
     /// Something else.
     Other,
     /// Nothing that could be seen.
     Nothing,
+    /// The name that a program gave it on purpose: it is no leak.
+    Name,
+}
+
+/// The directories in which programs name namespaces to keep them without any process: `ip netns`, snapd, Docker, and
+/// CRI-O (`pinns`).
+const NAMES: [&[u8]; 10] = [
+    b"/run/netns/",
+    b"/var/run/netns/",
+    b"/run/snapd/ns/",
+    b"/run/docker/netns/",
+    b"/var/run/docker/netns/",
+    b"/run/ipcns/",
+    b"/run/utsns/",
+    b"/run/userns/",
+    b"/run/pidns/",
+    b"/run/cgroupns/",
+];
+
+/// The path of the mount that names a namespace on purpose. Only names in the host's own mount namespace count: a copy of
+/// one that stayed behind elsewhere, after the name was deleted, is a leak.
+pub(crate) fn name_of(namespace: &Namespace, home: Option<NamespaceId>) -> Option<&BStr> {
+    let is_name = |path: &[u8]| {
+        let rest = NAMES.iter().find_map(|directory| path.strip_prefix(*directory));
+        rest.is_some_and(|name| !name.is_empty() && !name.contains(&b'/'))
+    };
+    namespace.holders.iter().find_map(|holder| match holder {
+        Holder::BindMount { mount_ns, path: Some(path), .. } if Some(*mount_ns) == home && is_name(path) => {
+            Some(path.as_ref())
+        }
+        _ => None,
+    })
 }
 
 impl Who {
@@ -30,9 +63,11 @@ impl Who {
         if !explanation.is_explained() {
             return Self::Nothing;
         }
+        if name_of(explanation.namespace, explanation.home).is_some() {
+            return Self::Name;
+        }
         match explanation.holders().first() {
             Some(Holder::BindMount { mount_ns, .. } | Holder::Mount { mount_ns, .. }) => Self::Mounts(*mount_ns),
-            Some(Holder::Child { ns } | Holder::Owned { ns }) => Self::Namespace(*ns),
             Some(holder) => holder.pid().map_or(Self::Other, Self::Process),
             None => Self::Nothing,
         }
@@ -42,29 +77,56 @@ impl Who {
         match self {
             Self::Process(pid) => format!("held by process {}", names::process(snapshot, pid, Detail::Full)),
             Self::Mounts(id) => format!("held by mounts in {}", names::namespace(snapshot, id)),
-            Self::Namespace(id) => format!("held by {}", names::namespace(snapshot, id)),
             Self::Other => "held by something else".to_owned(),
             Self::Nothing => "held by nothing that could be seen".to_owned(),
+            Self::Name => "named on purpose, no leaks (--fail does not count them)".to_owned(),
         }
+    }
+
+    /// Whether what it holds is left over, as far as anybody can tell.
+    pub(crate) fn is_leak(self) -> bool {
+        self != Self::Name
     }
 }
 
+/// The namespaces that must stay because they own or are above a namespace with a process or thread in it.
+fn ancestors_of_the_living(snapshot: &Snapshot) -> FxHashSet<NamespaceId> {
+    let above = |namespace: &Namespace| [namespace.owner, namespace.parent].into_iter().filter_map(Relation::known);
+    let living = snapshot.namespaces.values().filter(|namespace| has_tasks(namespace));
+    let mut todo: Vec<NamespaceId> = living.flat_map(above).collect();
+    let mut found = FxHashSet::default();
+    while let Some(id) = todo.pop() {
+        if found.insert(id) {
+            todo.extend(snapshot.namespaces.get(&id).into_iter().flat_map(above));
+        }
+    }
+    found
+}
+
+fn has_tasks(namespace: &Namespace) -> bool {
+    let is_task = |holder: &Holder| matches!(holder, Holder::Process { .. } | Holder::Task { .. });
+    !namespace.is_without_tasks() || namespace.holders.iter().any(is_task)
+}
+
 /// The namespaces of these types (none: of all) without any process or thread, by who holds them, then by type and inode
-/// number. What the kernel started with is none of them: it never goes.
-pub(crate) fn orphans<'a>(
-    snapshot: &'a Snapshot,
-    types: &[NamespaceType],
-    home: Option<NamespaceId>,
-) -> BTreeMap<Who, Vec<Explanation<'a>>> {
+/// number.
+///
+/// What the kernel started with is none of them: it never goes. Neither is what only other namespaces hold, of which
+/// those are listed that are left over, nor what owns or is above a namespace that somebody is in.
+pub(crate) fn orphans<'a>(advice: &'a Advice<'a>, types: &[NamespaceType]) -> BTreeMap<Who, Vec<Explanation<'a>>> {
+    let snapshot = advice.snapshot();
+    let needed = ancestors_of_the_living(snapshot);
+    let is_relative = |holder: &Holder| matches!(holder, Holder::Child { .. } | Holder::Owned { .. });
     let is_orphan = |namespace: &&Namespace| {
-        namespace.is_without_tasks()
-            && !namespace.initial
-            && !namespace.holders.iter().any(|holder| matches!(holder, Holder::Process { .. } | Holder::Task { .. }))
+        !namespace.initial
+            && !has_tasks(namespace)
+            && !needed.contains(&namespace.id)
+            && (namespace.holders.is_empty() || !namespace.holders.iter().all(is_relative))
             && (types.is_empty() || types.contains(&namespace.ns_type))
     };
     let mut orphans: BTreeMap<Who, Vec<Explanation<'a>>> = BTreeMap::new();
     for namespace in snapshot.namespaces_by_type().into_iter().filter(is_orphan) {
-        let explanation = Explanation { snapshot, namespace, home };
+        let explanation = Explanation::new(advice, namespace);
         orphans.entry(Who::of(&explanation)).or_default().push(explanation);
     }
     orphans
@@ -92,7 +154,7 @@ pub(crate) fn write(
                 continue;
             }
             let mut lines = Vec::new();
-            orphan.write(&mut lines, screen.indented(2), limit)?;
+            orphan.write_holders(&mut lines, screen.indented(2), limit)?;
             for line in lines.split_inclusive(|&byte| byte == b'\n') {
                 out.write_all(b"  ")?;
                 out.write_all(line)?;
@@ -107,11 +169,11 @@ mod tests {
     use lxkns_core::model::Tid;
 
     use super::*;
-    use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, id, snapshot};
+    use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, snapshot};
 
     fn text(snapshot: &Snapshot, types: &[NamespaceType]) -> String {
         let mut out = Vec::new();
-        write(&mut out, snapshot, &orphans(snapshot, types, Some(HOME)), Screen::default(), 2).unwrap();
+        write(&mut out, snapshot, &orphans(&Advice::of(snapshot, Some(HOME)), types), Screen::default(), 2).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -134,24 +196,69 @@ mod tests {
             text(&snapshot, &[]),
             "held by process 1 (init)\n  \
                uts:[4026532299] is held by 1 fd\n    \
-                 fd 9 of process 1 (init): /proc/1/fd/9\n      until process 1 closes fd 9, or exits\n  \
-               net:[4026532300] is held by 1 fd, 1 bind mount\n    \
-                 fd 7 of process 1 (init): /proc/1/fd/7\n      until process 1 closes fd 7, or exits\n    \
-                 bind mount /run/netns/left in mnt:[4026531832] of process 1 (init), mount ID 30\n      \
-                 until `ip netns delete left`, or `umount /run/netns/left`\n\
+                 fd 9 of process 1 (init): /proc/1/fd/9\n      until process 1 closes fd 9, or exits\n\
              \n\
              held by mounts in mnt:[4026532400]\n  \
                net:[4026532302] is held by 1 bind mount\n    \
                  bind mount /a\\x1b in mnt:[4026532400], which has no process, mount ID 3\n      \
                  until `umount -N /proc/200/task/201/ns/mnt $'/a\\033'`\n\
              \n\
-             held by net:[4026532300]\n  \
-               user:[4026532301] is held by 1 owned namespace\n    \
-                 owned net:[4026532300]\n      until net:4026532300 ends (lxkns why net:4026532300)\n\
-             \n\
              held by nothing that could be seen\n  \
-               pid:[4026532500]: `lxkns why pid:4026532500` tells suspects\n"
+               pid:[4026532500]: `lxkns why pid:4026532500` tells suspects\n\
+             \n\
+             named on purpose, no leaks (--fail does not count them)\n  \
+               net:[4026532300] is held by 1 fd, 1 bind mount\n    \
+                 fd 7 of process 1 (init): /proc/1/fd/7\n      until process 1 closes fd 7, or exits\n    \
+                 bind mount /run/netns/left in mnt:[4026531832] of process 1 (init), mount ID 30\n      \
+                 until `ip netns delete left`, or `umount -l /run/netns/left`\n"
         );
+    }
+
+    #[test]
+    fn only_names_in_the_own_mount_namespace_keep_a_namespace_on_purpose() {
+        let mut snapshot = snapshot();
+        let at = |path: &str, mount_ns| Holder::BindMount { mount_ns, mount_id: 3, path: Some(path.into()) };
+        for (path, mount_ns, expected) in [
+            ("/run/netns/x", HOME, Who::Name),
+            ("/run/snapd/ns/x.mnt", HOME, Who::Name),
+            ("/run/netns/x", LOOSE, Who::Mounts(LOOSE)),
+            ("/run/netns/x/y", HOME, Who::Mounts(HOME)),
+            ("/run/netns/", HOME, Who::Mounts(HOME)),
+            ("/srv/x", HOME, Who::Mounts(HOME)),
+        ] {
+            snapshot.namespaces.get_mut(&LEFT).unwrap().holders = vec![at(path, mount_ns)];
+            let advice = Advice::of(&snapshot, Some(HOME));
+            let found = orphans(&advice, &[NamespaceType::Net]);
+            assert_eq!(found.into_keys().collect::<Vec<_>>(), [expected], "{path}");
+            assert_eq!(expected.is_leak(), expected != Who::Name);
+        }
+    }
+
+    #[test]
+    fn what_is_above_the_living_or_held_by_others_alone_is_none() {
+        let mut snapshot = snapshot();
+        let [top, middle] = [id(4_026_532_601), id(4_026_532_602)];
+        for (id, parent, holders) in [
+            (top, USER, vec![Holder::Child { ns: middle }, Holder::Fd { pid: Pid(1), tid: Tid(1), fd: 8 }]),
+            (middle, top, vec![Holder::Owned { ns: BUSY }]),
+        ] {
+            let mut namespace = Namespace::new(id, NamespaceType::User);
+            (namespace.parent, namespace.owner) = (Relation::Known(parent), Relation::Known(parent));
+            namespace.holders = holders;
+            snapshot.namespaces.insert(id, namespace);
+        }
+        snapshot.namespaces.get_mut(&BUSY).unwrap().owner = Relation::Known(middle);
+        assert!(
+            orphans(&Advice::of(&snapshot, None), &[NamespaceType::User]).is_empty(),
+            "somebody is in what they own"
+        );
+        let busy = snapshot.namespaces.get_mut(&BUSY).unwrap();
+        busy.leaders.clear();
+        busy.holders = vec![Holder::Fd { pid: Pid(1), tid: Tid(1), fd: 9 }];
+        let advice = Advice::of(&snapshot, None);
+        let found = orphans(&advice, &[NamespaceType::User]);
+        let found: Vec<_> = found.values().flatten().map(|orphan| orphan.namespace.id).collect();
+        assert_eq!(found, [top], "a descriptor holds it too; the other one ends with what it owns");
     }
 
     #[test]
@@ -159,12 +266,13 @@ mod tests {
         let mut snapshot = snapshot();
         snapshot.namespaces.get_mut(&NET).unwrap().leaders.clear();
         snapshot.namespaces.get_mut(&NET).unwrap().holders.clear();
-        let found = orphans(&snapshot, &[], None);
+        let advice = Advice::of(&snapshot, None);
+        let found = orphans(&advice, &[]);
         let mut found: Vec<_> = found.values().flatten().map(|orphan| orphan.namespace.id).collect();
         found.sort_unstable();
         assert_eq!(found, [LEFT, ODD]);
         assert!(!found.contains(&LOOSE) && !found.contains(&BUSY));
-        assert_eq!(orphans(&snapshot, &[NamespaceType::Pid], None).into_keys().collect::<Vec<_>>(), [Who::Nothing]);
+        assert_eq!(orphans(&advice, &[NamespaceType::Pid]).into_keys().collect::<Vec<_>>(), [Who::Nothing]);
         assert_eq!(text(&snapshot, &[NamespaceType::Uts]), "");
     }
 }

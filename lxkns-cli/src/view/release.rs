@@ -1,48 +1,305 @@
 //! What would make a holder let go.
 
-use lxkns_core::model::{Holder, NamespaceId, NamespaceType, Pid, Snapshot, Tid};
+use std::cell::OnceCell;
+
+use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
+use lxkns_core::relations::{MountKey, Unmounts};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::escape::shell_word;
-use super::names::{self, Way};
+use super::names::{self, Detail, Way};
 
-/// What would make this holder of a namespace of this type let go: one sentence without its full stop.
-pub(crate) fn hint(
-    snapshot: &Snapshot,
-    ns_type: NamespaceType,
-    holder: &Holder,
+/// What would make holders let go: each answer is one sentence without its full stop.
+#[derive(Debug)]
+pub(crate) struct Advice<'a> {
+    snapshot: &'a Snapshot,
+    /// The mount namespace in which paths mean what they say.
     home: Option<NamespaceId>,
-) -> Option<String> {
-    let closing = |pid: &Pid, tid: &Tid, fd: &u32| match Tid::from(*pid) == *tid {
-        true => format!("process {pid} closes fd {fd}, or exits"),
-        false => format!("thread {tid} of process {pid} closes fd {fd}, or exits"),
-    };
-    Some(match holder {
-        Holder::Process { pid } => format!("process {pid} exits"),
-        Holder::Task { pid, tid } => format!("thread {tid} of process {pid} exits"),
-        Holder::ForChildren { pid, tid } if Tid::from(*pid) == *tid => format!("process {pid} exits"),
-        Holder::ForChildren { pid, tid } => format!("thread {tid} of process {pid} exits"),
-        Holder::Fd { pid, tid, fd } | Holder::Socket { pid, tid, fd, .. } | Holder::Tun { pid, tid, fd, .. } => {
-            closing(pid, tid, fd)
-        }
-        Holder::Sockets { .. } => "the processes in it close them, or exit".to_owned(),
-        Holder::BindMount { mount_ns, path, .. } | Holder::Mount { mount_ns, path, .. } => {
-            let Some(path) = path else {
-                let mount_ns = names::target(snapshot, *mount_ns);
-                return Some(format!("what covers it is unmounted, or {mount_ns} ends (lxkns why {mount_ns})"));
-            };
-            let is_bind = matches!(holder, Holder::BindMount { .. });
-            umount(snapshot, ns_type, *mount_ns, path, is_bind, home)
-        }
-        Holder::Child { ns } | Holder::Owned { ns } => {
-            let ns = names::target(snapshot, *ns);
-            format!("{ns} ends (lxkns why {ns})")
-        }
-        _ => return None,
-    })
+    unmounts: OnceCell<Unmounts<'a>>,
 }
 
-/// The command that unmounts a path in a mount namespace. In another one it is never a program of that namespace's,
-/// which `nsenter` would run with all the powers of whoever follows the hint.
+/// What takes a mount away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MountAdvice {
+    /// What to do.
+    pub(crate) release: String,
+    /// The mount that this is about: another one, where that takes this one away too.
+    pub(crate) source: MountKey,
+}
+
+/// How a mount is unmounted.
+struct Unmounting {
+    /// What to type.
+    release: String,
+    /// The mounts over it that this unmounts first, by their IDs.
+    first: Vec<u64>,
+}
+
+/// What takes away each of the mounts that hold a namespace.
+pub(crate) type MountAdvices = FxHashMap<MountKey, MountAdvice>;
+
+impl<'a> Advice<'a> {
+    /// About the holders in a snapshot.
+    pub(crate) fn of(snapshot: &'a Snapshot, home: Option<NamespaceId>) -> Self {
+        Self { snapshot, home, unmounts: OnceCell::new() }
+    }
+
+    pub(crate) fn snapshot(&self) -> &'a Snapshot {
+        self.snapshot
+    }
+
+    pub(crate) fn home(&self) -> Option<NamespaceId> {
+        self.home
+    }
+
+    /// What would make this holder of a namespace let go. Of a mount it does not know what is unmounted with it; see
+    /// [`mounts`](Self::mounts).
+    pub(crate) fn hint(&self, namespace: &Namespace, holder: &Holder) -> Option<String> {
+        let snapshot = self.snapshot;
+        let closing = |pid: &Pid, tid: &Tid, fd: &u32| {
+            let main_is_dead = snapshot.processes.get(pid).is_some_and(|process| process.main_task().state.is_dead());
+            if Tid::from(*pid) == *tid || main_is_dead {
+                format!("process {pid} closes fd {fd}, or exits")
+            } else {
+                format!("thread {tid} of process {pid} closes fd {fd}, or exits")
+            }
+        };
+        Some(match holder {
+            Holder::Process { pid } => end_of(snapshot, *pid),
+            Holder::Task { pid, tid } => format!("thread {tid} of process {pid} exits"),
+            Holder::ForChildren { pid, tid } if Tid::from(*pid) == *tid => format!("process {pid} exits"),
+            Holder::ForChildren { pid, tid } => format!("thread {tid} of process {pid} exits"),
+            Holder::Fd { pid, tid, fd } | Holder::Socket { pid, tid, fd, .. } | Holder::Tun { pid, tid, fd, .. } => {
+                closing(pid, tid, fd)
+            }
+            Holder::Sockets { .. } => "the processes in it close them, or exit".to_owned(),
+            Holder::BindMount { .. } | Holder::Mount { .. } => {
+                match self.unmount(namespace, holder, &OwnersByPath::default()) {
+                    Ok(Unmounting { release, .. }) | Err(release) => release,
+                }
+            }
+            Holder::Child { ns } | Holder::Owned { ns } => {
+                let ns = names::target(snapshot, *ns);
+                format!("{ns} ends (lxkns why {ns})")
+            }
+            _ => return None,
+        })
+    }
+
+    /// What takes away each of the mounts that hold a namespace. What the kernel unmounts together is told of one of them.
+    pub(crate) fn mounts(&self, namespace: &Namespace) -> MountAdvices {
+        let holders: Vec<_> = namespace.holders.iter().filter_map(|holder| Some((holder, mount_of(holder)?))).collect();
+        if holders.is_empty() {
+            return MountAdvices::default();
+        }
+        let owners = self.owners_by_path(&holders);
+        let releases: Vec<_> = holders.iter().map(|(holder, _)| self.unmount(namespace, holder, &owners)).collect();
+        let keys: Vec<_> = holders.iter().map(|&(_, key)| key).collect();
+        let unmounts = self.unmounts();
+        // Mounts that get what others get come after those, and the own ones before others.
+        let is_receiver = |key: MountKey| {
+            let parent = unmounts.mount(key).and_then(|mount| unmounts.mount((key.0, mount.parent_id)));
+            parent.is_some_and(|parent| parent.propagation.master.is_some())
+        };
+        let mut order: Vec<_> = (0..keys.len()).filter(|&index| releases[index].is_ok()).collect();
+        order.sort_by_key(|&index| (is_receiver(keys[index]), Some(keys[index].0) != self.home));
+        let mut sources = unmounts.sources(&keys, &order);
+        // What covers another of them has to go before that can, so that the one command does both.
+        let by_key: FxHashMap<MountKey, usize> = keys.iter().enumerate().map(|(index, &key)| (key, index)).collect();
+        let covered = |index: usize| releases[index].as_ref().map_or(&[][..], |unmounting| &unmounting.first);
+        order.retain(|&index| !covered(index).is_empty());
+        order.sort_by_key(|&index| std::cmp::Reverse(covered(index).len()));
+        for index in order.into_iter().filter(|&index| sources[index] == index).collect::<Vec<_>>() {
+            for id in covered(index) {
+                if let Some(&over) = by_key.get(&(keys[index].0, *id))
+                    && sources[index] == index
+                    && sources[over] == over
+                {
+                    sources[over] = index;
+                }
+            }
+        }
+        let advice = sources.iter().enumerate().map(|(index, &source)| {
+            let source = sources[source];
+            let (Ok(Unmounting { release, .. }) | Err(release)) = &releases[source];
+            (keys[index], MountAdvice { release: release.clone(), source: keys[source] })
+        });
+        advice.collect()
+    }
+
+    fn unmounts(&self) -> &Unmounts<'a> {
+        self.unmounts.get_or_init(|| Unmounts::of(self.snapshot))
+    }
+
+    /// Who owns the mount namespaces that have one of these mounts at a path.
+    fn owners_by_path<'h>(&self, holders: &[(&'h Holder, MountKey)]) -> OwnersByPath<'h> {
+        let mut owners = OwnersByPath::default();
+        for &(holder, (mount_ns, _)) in holders {
+            if let Some((path, owner)) = path_of(holder).zip(self.owner(mount_ns)) {
+                owners.entry(path).or_default().insert(owner);
+            }
+        }
+        owners
+    }
+
+    fn owner(&self, id: NamespaceId) -> Option<NamespaceId> {
+        self.snapshot.namespaces.get(&id)?.owner.known()
+    }
+
+    /// The command that unmounts what holds a namespace; as an error what takes it away where no command can.
+    fn unmount(&self, namespace: &Namespace, holder: &Holder, owners: &OwnersByPath<'_>) -> Result<Unmounting, String> {
+        let Some(key @ (mount_ns, _)) = mount_of(holder) else { return Err(String::new()) };
+        let end = || end_of_mount_namespace(self.snapshot, mount_ns);
+        let hidden = || format!("what covers it is unmounted, and then it; or {}", end());
+        let path = path_of(holder).ok_or_else(hidden)?;
+        if self.may_be_locked(namespace, key, owners.get(path)) {
+            return Err(end());
+        }
+        // What covers it came after it, and is not locked either.
+        let first = match self.unmounts().mount(key) {
+            Some(_) => self.unmounts().covering(key).ok_or_else(hidden)?,
+            None => Vec::new(),
+        };
+        let is_bind = matches!(holder, Holder::BindMount { .. });
+        // Somebody who has opened the namespace by this path keeps the mount busy.
+        let is_open = is_bind && is_open(namespace);
+        let Some(umount) = Umount::of(self.snapshot, mount_ns, self.home) else { return Err(end()) };
+        let command = umount.command(path, if is_open { "-l " } else { "" });
+        let mut commands: Vec<_> = first.iter().filter_map(|mount| Some(umount.command(mount.path()?, ""))).collect();
+        commands.push(command.clone());
+        let is_named = is_bind && Some(mount_ns) == self.home && namespace.ns_type == NamespaceType::Net;
+        let release = match netns_name(path) {
+            Some(name) if is_named && first.is_empty() => {
+                format!("`ip netns delete {}`, or `{command}`", shell_word(name))
+            }
+            _ => format!("`{}`", commands.join(" && ")),
+        };
+        Ok(Unmounting { release, first: first.iter().map(|mount| mount.id).collect() })
+    }
+
+    /// Whether the kernel may refuse to unmount it: a mount namespace that belongs to another user namespace than the one
+    /// that it was copied from has its mounts locked (`mount_namespaces(7)`). The kernel does not show which are.
+    fn may_be_locked(&self, namespace: &Namespace, key: MountKey, owners: Option<&FxHashSet<NamespaceId>>) -> bool {
+        let (Some(owner), Some(owner_of_home)) = (self.owner(key.0), self.home.and_then(|home| self.owner(home)))
+        else {
+            // Whose it is is not visible from inside; the own is as privileged as the caller.
+            return Some(key.0) != self.home;
+        };
+        if owner == owner_of_home {
+            return false;
+        }
+        let is_copy = self.unmounts().mount(key).is_some_and(|mount| mount.propagation.master.is_some());
+        let mut above = self.and_above(Some(owner)).skip(1);
+        let has_original = owners.is_some_and(|owners| owners.len() > 1 && above.any(|above| owners.contains(&above)));
+        // What belongs to its user namespace or one below was made after that, and so was the mount.
+        let is_of_inside = self.and_above(namespace.owner.known()).any(|above| above == owner);
+        is_copy || has_original || !is_of_inside
+    }
+
+    /// A user namespace and those above it.
+    fn and_above(&self, user: Option<NamespaceId>) -> impl Iterator<Item = NamespaceId> {
+        let parent = |id: &NamespaceId| self.snapshot.namespaces.get(id).and_then(|user| user.parent.known());
+        // The kernel limits the depth; a dump can claim circles.
+        std::iter::successors(user, parent).take(64)
+    }
+}
+
+/// The user namespaces that own the mount namespaces in which something is mounted at a path.
+type OwnersByPath<'a> = FxHashMap<&'a [u8], FxHashSet<NamespaceId>>;
+
+/// Whether a descriptor is open on it. Holders are sorted.
+fn is_open(namespace: &Namespace) -> bool {
+    let comes_first =
+        |holder: &Holder| matches!(holder, Holder::Process { .. } | Holder::Task { .. } | Holder::ForChildren { .. });
+    let first = namespace.holders.partition_point(comes_first);
+    matches!(namespace.holders.get(first), Some(Holder::Fd { .. }))
+}
+
+/// The mount that a holder is.
+pub(crate) fn mount_of(holder: &Holder) -> Option<MountKey> {
+    match holder {
+        Holder::BindMount { mount_ns, mount_id, .. } | Holder::Mount { mount_ns, mount_id, .. } => {
+            Some((*mount_ns, *mount_id))
+        }
+        _ => None,
+    }
+}
+
+fn path_of(holder: &Holder) -> Option<&[u8]> {
+    match holder {
+        Holder::BindMount { path, .. } | Holder::Mount { path, .. } => path.as_ref().map(|path| path.as_slice()),
+        _ => None,
+    }
+}
+
+/// How a process ends that does so in a way of its own: one that has ended, and one that never does.
+pub(crate) fn odd_end_of(snapshot: &Snapshot, pid: Pid) -> Option<String> {
+    let process = snapshot.processes.get(&pid)?;
+    if process.main_task().state.is_dead() && process.threads <= 1 {
+        return Some(match process.ppid {
+            Some(parent) => {
+                let parent = names::process(snapshot, parent, Detail::Brief);
+                format!("its parent, process {parent}, waits for it or exits: it is a zombie")
+            }
+            None => "its parent waits for it or exits: it is a zombie".to_owned(),
+        });
+    }
+    is_of_the_kernel(snapshot, process).then(|| "the host shuts down: it is a thread of the kernel".to_owned())
+}
+
+/// Whether a process is a thread of the kernel: `kthreadd` or one of its children.
+fn is_of_the_kernel(snapshot: &Snapshot, process: &Process) -> bool {
+    const KTHREADD: Pid = Pid(2);
+    let is_kthreadd = |process: &Process| process.ppid.is_none() && process.comm() == "kthreadd";
+    let has_command_line = process.command_line.as_ref().is_some_and(|line| !line.is_empty());
+    let is_child = || process.ppid == Some(KTHREADD) && snapshot.processes.get(&KTHREADD).is_some_and(is_kthreadd);
+    !has_command_line && if process.pid == KTHREADD { is_kthreadd(process) } else { is_child() }
+}
+
+fn end_of(snapshot: &Snapshot, pid: Pid) -> String {
+    odd_end_of(snapshot, pid).unwrap_or_else(|| format!("process {pid} exits"))
+}
+
+/// How a mount namespace ends, and with it all its mounts.
+fn end_of_mount_namespace(snapshot: &Snapshot, mount_ns: NamespaceId) -> String {
+    let name = names::target(snapshot, mount_ns);
+    // They are sorted: tasks come first.
+    let is_only_tasks = |namespace: &Namespace| {
+        matches!(namespace.holders.last(), None | Some(Holder::Process { .. } | Holder::Task { .. }))
+    };
+    let namespace = snapshot.namespaces.get(&mount_ns).filter(|namespace| !namespace.is_without_tasks());
+    if namespace.is_some_and(is_only_tasks) {
+        format!("the processes of {name} exit (lxkns why {name})")
+    } else {
+        format!("{name} ends (lxkns why {name})")
+    }
+}
+
+/// How to unmount in a mount namespace. In another one than the own it is never a program of that namespace's, which
+/// `nsenter` would run with all the powers of whoever follows the hint.
+struct Umount(String);
+
+impl Umount {
+    fn of(snapshot: &Snapshot, mount_ns: NamespaceId, home: Option<NamespaceId>) -> Option<Self> {
+        if Some(mount_ns) == home {
+            return Some(Self(String::new()));
+        }
+        let namespace = snapshot.namespaces.get(&mount_ns)?;
+        if let Some(pid) = namespace.leaders.first() {
+            return Some(Self(format!("-N {pid} ")));
+        }
+        match names::ways(snapshot, namespace, home).next() {
+            Some(Way::Proc(holder) | Way::Mount(holder)) => Some(Self(format!("-N {} ", shell_word(&holder)))),
+            _ => None,
+        }
+    }
+
+    fn command(&self, path: &[u8], options: &str) -> String {
+        format!("umount {options}{}{}", self.0, shell_word(path))
+    }
+}
+
+/// The command that unmounts a path in a mount namespace.
 pub(crate) fn umount(
     snapshot: &Snapshot,
     ns_type: NamespaceType,
@@ -51,32 +308,29 @@ pub(crate) fn umount(
     is_bind: bool,
     home: Option<NamespaceId>,
 ) -> String {
-    let word = shell_word(path);
-    if Some(mount_ns) == home {
-        let name = path.strip_prefix(b"/run/netns/").or_else(|| path.strip_prefix(b"/var/run/netns/"));
-        return match name.filter(|name| is_bind && ns_type == NamespaceType::Net && !name.contains(&b'/')) {
-            Some(name) => format!("`ip netns delete {}`, or `umount {word}`", shell_word(name)),
-            None => format!("`umount {word}`"),
-        };
+    let Some(umount) = Umount::of(snapshot, mount_ns, home) else {
+        let mount_ns = names::target(snapshot, mount_ns);
+        return format!("{mount_ns} ends (lxkns why {mount_ns})");
+    };
+    let command = umount.command(path, "");
+    match netns_name(path).filter(|_| is_bind && Some(mount_ns) == home && ns_type == NamespaceType::Net) {
+        Some(name) => format!("`ip netns delete {}`, or `{command}`", shell_word(name)),
+        None => format!("`{command}`"),
     }
-    let namespace = snapshot.namespaces.get(&mount_ns);
-    if let Some(pid) = namespace.and_then(|namespace| namespace.leaders.first()) {
-        return format!("`umount -N {pid} {word}`");
-    }
-    let way = namespace.and_then(|namespace| names::ways(snapshot, namespace, home).next());
-    match way {
-        Some(Way::Proc(holder) | Way::Mount(holder)) => format!("`umount -N {} {word}`", shell_word(&holder)),
-        _ => {
-            let mount_ns = names::target(snapshot, mount_ns);
-            format!("{mount_ns} ends (lxkns why {mount_ns})")
-        }
-    }
+}
+
+/// The name that `ip netns` has for the network namespace at a path.
+fn netns_name(path: &[u8]) -> Option<&[u8]> {
+    let name = path.strip_prefix(b"/run/netns/").or_else(|| path.strip_prefix(b"/var/run/netns/"))?;
+    Some(name).filter(|name| !name.contains(&b'/'))
 }
 
 #[cfg(test)]
 mod tests {
+    use lxkns_core::model::{FileSystem, Mount, Propagation, Relation, TaskState};
+
     use super::*;
-    use crate::testing::{BUSY, HOME, LEFT, LOOSE, ODD, id, snapshot};
+    use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, process, snapshot};
 
     fn mount(mount_ns: NamespaceId, path: Option<&str>) -> Holder {
         Holder::BindMount { mount_ns, mount_id: 3, path: path.map(Into::into) }
@@ -85,6 +339,7 @@ mod tests {
     #[test]
     fn one_hint_for_each_kind() {
         let snapshot = snapshot();
+        let (advice, namespace) = (Advice::of(&snapshot, Some(HOME)), &snapshot.namespaces[&NET]);
         let (pid, tid, own) = (Pid(200), Tid(201), Tid(200));
         for (holder, expected) in [
             (Holder::Process { pid }, "process 200 exits"),
@@ -98,12 +353,97 @@ mod tests {
             (mount(HOME, Some("/x")), "`umount /x`"),
             (mount(LOOSE, Some("/x")), "`umount -N /proc/200/task/201/ns/mnt /x`"),
             (mount(ODD, Some("/x")), "pid:4026532500 ends (lxkns why pid:4026532500)"),
-            (mount(LEFT, None), "what covers it is unmounted, or net:4026532300 ends (lxkns why net:4026532300)"),
+            (
+                mount(LEFT, None),
+                "what covers it is unmounted, and then it; or net:4026532300 ends (lxkns why net:4026532300)",
+            ),
         ] {
-            assert_eq!(hint(&snapshot, NamespaceType::Net, &holder, Some(HOME)).as_deref(), Some(expected));
+            assert_eq!(advice.hint(namespace, &holder).as_deref(), Some(expected));
         }
-        assert_eq!(hint(&snapshot, NamespaceType::Net, &Holder::Kernel, None), None);
-        let elsewhere = hint(&snapshot, NamespaceType::Net, &mount(HOME, Some("/run/netns/a")), None);
-        assert_eq!(elsewhere.as_deref(), Some("`umount -N 1 /run/netns/a`"));
+        assert_eq!(advice.hint(namespace, &Holder::Kernel), None);
+        let left = &snapshot.namespaces[&LEFT];
+        let kept_open = advice.hint(left, &mount(HOME, Some("/x")));
+        assert_eq!(kept_open.as_deref(), Some("`umount -l /x`"), "its descriptor may have been opened by this path");
+    }
+
+    #[test]
+    fn what_ends_in_its_own_way_is_told_so() {
+        let mut snapshot = snapshot();
+        snapshot.processes.get_mut(&Pid(200)).unwrap().tasks[0].state = TaskState(b'Z');
+        let zombie = "its parent, process 1 (init), waits for it or exits: it is a zombie";
+        assert_eq!(odd_end_of(&snapshot, Pid(200)).as_deref(), Some(zombie));
+        // Its other threads live.
+        snapshot.processes.get_mut(&Pid(200)).unwrap().threads = 2;
+        assert_eq!(odd_end_of(&snapshot, Pid(200)), None);
+        let fd = Holder::Fd { pid: Pid(200), tid: Tid(201), fd: 5 };
+        let closes = Advice::of(&snapshot, None).hint(&snapshot.namespaces[&NET], &fd);
+        assert_eq!(
+            closes.as_deref(),
+            Some("process 200 closes fd 5, or exits"),
+            "it may be in the table of all threads"
+        );
+        let kernel = |pid, ppid| {
+            let mut process = process(pid, ppid, if pid == 2 { "kthreadd" } else { "worker" }, &[]);
+            process.command_line = Some(Vec::new());
+            process
+        };
+        for process in [kernel(2, 0), kernel(9, 2), process(10, 2, "helper -x", &[])] {
+            snapshot.processes.insert(process.pid, process);
+        }
+        let shutdown = Some("the host shuts down: it is a thread of the kernel");
+        assert_eq!(odd_end_of(&snapshot, Pid(2)).as_deref(), shutdown);
+        assert_eq!(odd_end_of(&snapshot, Pid(9)).as_deref(), shutdown);
+        assert_eq!(odd_end_of(&snapshot, Pid(10)), None);
+        snapshot.processes.remove(&Pid(2));
+        assert_eq!(odd_end_of(&snapshot, Pid(9)), None, "not the kernel's in a PID namespace");
+    }
+
+    /// A host whose home has a name for a network namespace below a shared mount, with a mount namespace for each of these
+    /// owners that has a copy, which gets what the shared mount gets if it is bound to it.
+    fn with_copies(copies: &[(NamespaceId, bool)]) -> Snapshot {
+        let mut snapshot = snapshot();
+        let run = |shared, master| {
+            let mut run = Mount::new(20, 1, FileSystem { major: 0, minor: 9 }, "tmpfs", Some("/run"));
+            run.propagation = Propagation { shared, master, ..Propagation::default() };
+            run
+        };
+        let name = || Mount::new(30, 20, FileSystem { major: 0, minor: 4 }, "nsfs", Some("/run/netns/left"));
+        snapshot.mounts.insert(HOME, vec![run(Some(7), None), name()]);
+        let mut holders = vec![mount(HOME, Some("/run/netns/left"))];
+        for (nth, &(owner, is_bound)) in copies.iter().enumerate() {
+            let mount_ns = id(4_026_532_700 + nth as u64);
+            let mut namespace = Namespace::new(mount_ns, NamespaceType::Mnt);
+            namespace.owner = Relation::Known(owner);
+            namespace.leaders = vec![Pid(200)];
+            namespace.holders = vec![Holder::Process { pid: Pid(200) }];
+            snapshot.namespaces.insert(mount_ns, namespace);
+            snapshot.mounts.insert(mount_ns, vec![run(None, is_bound.then_some(7)), name()]);
+            holders.push(mount(mount_ns, Some("/run/netns/left")));
+        }
+        for holder in &mut holders {
+            if let Holder::BindMount { mount_id, .. } = holder {
+                *mount_id = 30;
+            }
+        }
+        snapshot.namespaces.get_mut(&HOME).unwrap().owner = Relation::Known(USER);
+        snapshot.namespaces.get_mut(&LEFT).unwrap().holders = holders;
+        snapshot
+    }
+
+    #[test]
+    fn copies_are_released_with_the_mount_that_they_come_from() {
+        let other = id(4_026_532_800);
+        let snapshot = with_copies(&[(USER, true), (other, true), (USER, false), (other, false)]);
+        let advices = Advice::of(&snapshot, Some(HOME)).mounts(&snapshot.namespaces[&LEFT]);
+        let name = (HOME, 30);
+        let [bound, foreign_bound, own, foreign] = [0, 1, 2, 3].map(|nth| (id(4_026_532_700 + nth), 30));
+        let delete = "`ip netns delete left`, or `umount /run/netns/left`";
+        for key in [name, bound, foreign_bound] {
+            assert_eq!(advices[&key], MountAdvice { release: delete.to_owned(), source: name }, "{key:?}");
+        }
+        let umount = "`umount -N 200 /run/netns/left`".to_owned();
+        assert_eq!(advices[&own], MountAdvice { release: umount, source: own });
+        let exit = "the processes of mnt:4026532703 exit (lxkns why mnt:4026532703)".to_owned();
+        assert_eq!(advices[&foreign], MountAdvice { release: exit, source: foreign }, "it is locked");
     }
 }

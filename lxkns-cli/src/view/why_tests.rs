@@ -1,11 +1,12 @@
 use lxkns_core::model::{FileSystem, NamespaceType, Pid, Tid};
 
 use super::*;
-use crate::testing::{BUSY, HOME, LEFT, ODD, USER, process, snapshot};
+use crate::testing::{BUSY, HOME, LEFT, NET, ODD, USER, process, snapshot};
 
 fn text(snapshot: &Snapshot, id: NamespaceId, limit: usize) -> String {
     let mut out = Vec::new();
-    let explanation = Explanation { snapshot, namespace: &snapshot.namespaces[&id], home: Some(HOME) };
+    let advice = Advice::of(snapshot, Some(HOME));
+    let explanation = Explanation::new(&advice, &snapshot.namespaces[&id]);
     explanation.write(&mut out, Screen::default(), limit).unwrap();
     String::from_utf8(out).unwrap()
 }
@@ -18,7 +19,7 @@ fn each_holder_with_what_releases_it() {
         "net:[4026532300] is held by 1 fd, 1 bind mount\n  \
          fd 7 of process 1 (init): /proc/1/fd/7\n    until process 1 closes fd 7, or exits\n  \
          bind mount /run/netns/left in mnt:[4026531832] of process 1 (init), mount ID 30\n    \
-         until `ip netns delete left`, or `umount /run/netns/left`\n"
+         until `ip netns delete left`, or `umount -l /run/netns/left`\n"
     );
     assert_eq!(
         text(&snapshot, BUSY, SOME),
@@ -58,7 +59,8 @@ fn long_lists_begin_with_the_leaders_and_are_cut() {
 fn suspects_are_told_where_nothing_explains() {
     let mut snapshot = snapshot();
     let nothing = "pid:[4026532500] is there, but nothing that could be seen holds it\n";
-    assert_eq!(text(&snapshot, ODD, SOME), format!("{nothing}  no suspects either\n"));
+    let never = "  not visible on any kernel: a detached mount and a pidfd or procfs file of a process that ended\n";
+    assert_eq!(text(&snapshot, ODD, SOME), format!("{nothing}  no suspects either\n{never}"));
     let (pid, tid) = (Pid(200), Tid(200));
     snapshot.suspects = vec![
         Suspect::ProcFile { pid, tid, fd: 3, ns_type: NamespaceType::Net, path: "/proc/1/net/dev".into() },
@@ -76,11 +78,22 @@ fn suspects_are_told_where_nothing_explains() {
         format!(
             "{nothing}  suspects: each may hold it, or another one, or none; the kernel does not say\n  \
              suspect: 1 descriptor in flight to a UNIX socket, fd 4 of process 200 (sleep 1000): /proc/200/fd/4\n  \
-             suspect: proc (0:22) mounted at /x\\x1b/proc in mnt:[4026531832], mount ID 9\n"
+             suspect: proc (0:22) mounted at /x\\x1b/proc in mnt:[4026531832], mount ID 9\n{never}"
         )
     );
-    assert!(text(&snapshot, ODD, 1).ends_with("and 1 more suspects (--all shows all)\n"));
-    assert!(!text(&snapshot, LEFT, SOME).contains("suspect"), "what is explained has no suspects");
+    assert!(text(&snapshot, ODD, 1).contains("  and 1 more suspect (--all shows all)\n"));
+    // Those of a namespace that something else holds too are named as well.
+    let with_holders = text(&snapshot, LEFT, SOME);
+    assert!(
+        with_holders.contains("  suspects: each may hold it too, or another one; the kernel does not say\n  suspect: ")
+    );
     snapshot.namespaces.get_mut(&LEFT).unwrap().holders.clear();
-    assert!(text(&snapshot, LEFT, SOME).contains("open file /proc/1/net/dev, fd 3 of process 200"));
+    snapshot.suspects.push(Suspect::IoUring { pid, tid: Tid(201), fd: 5, count: 1 });
+    for text in [with_holders, text(&snapshot, LEFT, SOME)] {
+        assert!(text.contains("open file /proc/1/net/dev, fd 3 of process 200 (sleep 1000)"), "{text}");
+    }
+    let of_thread =
+        "registered with an io_uring, fd 5 of thread 201 of process 200 (sleep 1000): /proc/200/task/201/fd/5";
+    assert!(text(&snapshot, LEFT, SOME).contains(of_thread));
+    assert!(!text(&snapshot, NET, SOME).contains("suspect"), "an initial namespace lives anyway");
 }

@@ -15,8 +15,8 @@ use crate::procfs::parse;
 use crate::reach;
 
 const NSFS: &str = "nsfs";
-/// The types of file systems that are namespaces, or belong to a PID, a network or an IPC namespace.
-const WANTED: [&str; 6] = [NSFS, "proc", "sysfs", "mqueue", "nfs", "nfs4"];
+/// The types of file systems that are namespaces, or keep a PID or a network namespace alive.
+const WANTED: [&str; 4] = [NSFS, "proc", "nfs", "nfs4"];
 
 /// How many holders of a mount namespace are tried to get there.
 const HOLDERS: usize = 16;

@@ -45,8 +45,8 @@ pub enum Suspect {
         /// How many files.
         count: u64,
     },
-    /// A mounted file system that belongs to some namespace: procfs to a PID, mqueue to an IPC, sysfs and NFS to a
-    /// network namespace.
+    /// A mounted file system that keeps some namespace alive: procfs a PID, NFS a network namespace. (The kernel lets
+    /// the namespaces of mqueue and sysfs end while these are mounted.)
     Mount {
         /// The mount namespace that it is mounted in.
         mount_ns: NamespaceId,
@@ -69,8 +69,7 @@ impl Suspect {
             Self::InFlight { .. } | Self::IoUring { .. } => true,
             Self::Mount { fs_type, .. } => match fs_type.as_slice() {
                 b"proc" => ns_type == NamespaceType::Pid,
-                b"mqueue" => ns_type == NamespaceType::Ipc,
-                b"sysfs" | b"nfs" | b"nfs4" => ns_type == NamespaceType::Net,
+                b"nfs" | b"nfs4" => ns_type == NamespaceType::Net,
                 _ => false,
             },
         }

@@ -49,11 +49,17 @@ impl<'a> NamespaceChanges<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Change<'a> {
-    /// It went.
+    /// It ended.
     Went,
+    /// It is no longer visible: it has ended, or only something that this kernel does not list holds it
+    /// ([`Snapshot::unseen_keepers`]).
+    Vanished,
+    /// It is no longer visible, and lives: something that this kernel does not list holds it. Only who asks the kernel
+    /// knows this ([`Changes::settle`]).
+    Hidden,
     /// It is not seen any more, where not all that held it can be seen: it is not known whether it went.
     Unseen,
-    /// It is new.
+    /// It became visible: it is new, or only something that the kernel does not list held it before.
     Appeared,
     /// It was not seen before, where not all that holds it could be: it is not known whether it is new.
     Seen,
@@ -93,6 +99,35 @@ pub enum Change<'a> {
     HolderCame(&'a Holder),
 }
 
+/// What the kernel says of a namespace that is no longer visible; see [`crate::life_of`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Life {
+    /// It lives.
+    Alive,
+    /// It has ended.
+    Ended,
+    /// The kernel does not say.
+    Unknown,
+}
+
+impl Changes<'_> {
+    /// Finds out what became of the namespaces that are no longer visible: `life` says it of each.
+    pub fn settle(&mut self, mut life: impl FnMut(&Namespace) -> Life) {
+        for told in &mut self.namespaces {
+            let namespace = told.namespace();
+            for change in &mut told.changes {
+                if matches!(change, Change::Vanished | Change::Unseen) {
+                    *change = match life(namespace) {
+                        Life::Alive => Change::Hidden,
+                        Life::Ended => Change::Went,
+                        Life::Unknown => *change,
+                    };
+                }
+            }
+        }
+    }
+}
+
 /// The two snapshots are of different boots, or of different hosts: no namespace is in both, and numbers that are equal
 /// mean nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,11 +163,19 @@ pub fn changes<'a>(old: &'a Snapshot, new: &'a Snapshot) -> Result<Changes<'a>, 
     let mut found: FxHashMap<Key, NamespaceChanges<'a>> = FxHashMap::default();
     for (gone, sight, is_past) in [(&pairs.only_old, &new_sight, true), (&pairs.only_new, &old_sight, false)] {
         let doubtful = sight.doubtful(gone);
+        let mut is_listed: FxHashMap<NamespaceType, bool> = FxHashMap::default();
         for &namespace in gone {
             // That another one has its number, or had it, leaves no doubt.
-            let is_doubtful = doubtful.contains(&namespace.id) && !pairs.reused.contains(&namespace.id.ino);
+            let is_reused = pairs.reused.contains(&namespace.id.ino);
+            let is_doubtful = doubtful.contains(&namespace.id) && !is_reused;
+            let ns_type = namespace.ns_type;
+            let mut is_gone = || {
+                let lists = || new.unseen_keepers(Some(ns_type)).is_empty();
+                is_reused || *is_listed.entry(ns_type).or_insert_with(lists)
+            };
             let change = match (is_past, is_doubtful) {
-                (true, false) => Change::Went,
+                (true, false) if is_gone() => Change::Went,
+                (true, false) => Change::Vanished,
                 (true, true) => Change::Unseen,
                 (false, false) => Change::Appeared,
                 (false, true) => Change::Seen,

@@ -82,7 +82,28 @@ fn a_namespace_appears_and_goes_and_whose_it_is_says_so_too() {
     inner(&mut new, &[fd(1, 3)]);
     new.namespaces.get_mut(&id(USER)).unwrap().holders.push(Holder::Owned { ns: id(INNER) });
     assert_eq!(told(&old, &new), [(INNER, vec![Change::Appeared])]);
-    assert_eq!(told(&new, &old), [(INNER, vec![Change::Went])]);
+    // A socket that nobody has accepted yet can hold it.
+    assert_eq!(told(&new, &old), [(INNER, vec![Change::Vanished])]);
+    let settled = |life| {
+        let mut found = changes(&new, &old).unwrap();
+        found.settle(|namespace| if namespace.id == id(INNER) { life } else { Life::Unknown });
+        found.namespaces[0].changes.clone()
+    };
+    assert_eq!(settled(Life::Ended), [Change::Went]);
+    assert_eq!(settled(Life::Alive), [Change::Hidden]);
+    assert_eq!(settled(Life::Unknown), [Change::Vanished]);
+}
+
+/// Only a kernel that lists all that can hold a namespace of a type proves by its list that one has ended.
+#[test]
+fn what_the_kernel_lists_has_ended_when_it_is_not_listed() {
+    const UTS: u64 = 31;
+    let mut old = host();
+    add(&mut old, UTS, NamespaceType::Uts).holders = vec![fd(1, 3)];
+    let mut new = host();
+    assert_eq!(told(&old, &new), [(UTS, vec![Change::Went])]);
+    new.gaps = vec![Gap { operation: "listns".into(), errno: 38, ..gap(Place::Kernel, Object::Host) }];
+    assert_eq!(told(&old, &new), [(UTS, vec![Change::Vanished])]);
 }
 
 #[test]
@@ -188,7 +209,7 @@ fn what_cannot_be_seen_has_not_gone_nor_come() {
     // The process is gone, and what could not be read of another says nothing.
     blind.processes.remove(&Pid(7));
     blind.gaps = vec![gap(Place::Processes, Object::Process(Pid(8)))];
-    assert_eq!(told(&seeing, &blind), [(INNER, vec![Change::Went])]);
+    assert_eq!(told(&seeing, &blind), [(INNER, vec![Change::Vanished])]);
     // The same for what stays: its processes cannot be seen, and its descriptors were not looked at.
     inner(&mut blind, &[fd(1, 3)]);
     blind.gaps = vec![gap(Place::Processes, Object::Process(Pid(7)))];
@@ -208,8 +229,8 @@ fn doubt_goes_up_to_parents_and_owners() {
     seeing.namespaces.get_mut(&id(12)).unwrap().holders = vec![Holder::Owned { ns: id(INNER) }];
     inner(&mut seeing, &[fd(1, 3)]);
     seeing.namespaces.get_mut(&id(INNER)).unwrap().owner = Relation::Known(id(12));
-    let went = vec![Change::Went];
-    assert_eq!(told(&seeing, &host()), [(11, went.clone()), (12, went.clone()), (INNER, went)]);
+    let vanished = vec![Change::Vanished];
+    assert_eq!(told(&seeing, &host()), [(11, vanished.clone()), (12, vanished.clone()), (INNER, vanished)]);
     let mut blind = host();
     blind.gaps = vec![gap(Place::Fds, Object::Fd(Pid(1), Tid(1), 3))];
     let unseen = vec![Change::Unseen];
@@ -255,7 +276,7 @@ fn a_dump_need_not_tell_the_device_of_nsfs_nor_every_descriptor() {
 /// What is told when old and new change places.
 fn reversed(change: Change<'_>) -> Change<'_> {
     match change {
-        Change::Went => Change::Appeared,
+        Change::Went | Change::Vanished | Change::Hidden => Change::Appeared,
         Change::Appeared => Change::Went,
         Change::Unseen => Change::Seen,
         Change::Seen => Change::Unseen,
@@ -317,7 +338,12 @@ proptest! {
             let of = |namespace: Option<&Namespace>| namespace.map(|namespace| (namespace.ns_type, namespace.id.ino));
             (of(told.old), of(told.new))
         };
-        let mut there: Vec<_> = there.namespaces.into_iter().map(|told| (sides(&told), told.changes)).collect();
+        // Whether what is no longer visible has ended does not show from what appears.
+        let there = there.namespaces.into_iter().map(|mut told| {
+            told.changes.iter_mut().filter(|change| **change == Change::Vanished).for_each(|change| *change = Change::Went);
+            (sides(&told), told.changes)
+        });
+        let mut there: Vec<_> = there.collect();
         let mut turned: Vec<_> = back.namespaces.into_iter().map(|told| {
             let mut changes: Vec<_> = told.changes.iter().copied().map(reversed).collect();
             changes.sort();

@@ -1,5 +1,6 @@
 //! The built program from outside: what it writes where, and how it ends.
 
+mod advice;
 mod busy;
 mod caps;
 mod diff;
@@ -18,6 +19,7 @@ mod show;
 mod streams;
 mod terminal;
 mod tree;
+mod unseen;
 mod watch;
 mod why;
 
@@ -41,9 +43,11 @@ pub(super) fn tests() -> Vec<Test> {
         doctor::tests(),
         show::tests(),
         why::tests(),
+        advice::tests(),
         dump::tests(),
         diff::tests(),
         watch::tests(),
+        unseen::tests(),
         packaging::tests(),
         errors::tests(),
         from::tests(),

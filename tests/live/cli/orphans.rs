@@ -4,15 +4,18 @@ use lxkns_fixture::{Actor, Open};
 use serde_json::Value;
 
 use super::{assert_documented, with_bind_mount};
-use crate::harness::Need::UserNamespaces;
-use crate::harness::{Test, test};
+use crate::harness::Need::{Program, Root, UserNamespaces};
+use crate::harness::{Need, Test, alone_through, test};
 use crate::live::program::{Ran, run_lxkns, run_lxkns_with};
 use crate::live::{directory, inode, look_until};
+
+const HEALTHY: &[Need] = &[Root, Program("unshare"), Program("ip")];
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
         test("cli::orphans::by_who_holds_them", &[UserNamespaces], by_who_holds_them),
         test("cli::orphans::fail", &[UserNamespaces], fail),
+        test("cli::orphans::what_a_healthy_host_has", HEALTHY, what_a_healthy_host_has),
         test("cli::orphans::json", &[UserNamespaces], as_json),
         test("cli::orphans::of_a_dump", &[UserNamespaces], of_a_dump),
     ]
@@ -80,6 +83,50 @@ fn fail() {
     assert_eq!((ran.code, ran.text()), (Some(0), ""));
     let ran = run_lxkns_with(&["orphans", "--fail", "--json", "--from", "-"], none.to_string().as_bytes());
     assert_eq!((ran.code, ran.json()), (Some(0), serde_json::json!([])));
+}
+
+/// Names that were given on purpose are told apart, and what is above a namespace that somebody is in is no orphan: on a
+/// host with nothing else, nothing is left over.
+fn what_a_healthy_host_has() {
+    let private = ["unshare", "--mount", "--propagation", "private"];
+    alone_through(&private, "cli::orphans::what_a_healthy_host_has", || {
+        // What is below is seen by nobody else.
+        rustix::mount::mount("none", "/run", c"tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
+        assert!(std::process::Command::new("ip").args(["netns", "add", "lxkns-x"]).status().unwrap().success());
+        let named = inode("/run/netns/lxkns-x");
+        let actor = Actor::spawn_in(&["user"]);
+        let above = actor.ns_inode("user");
+        actor.unshare(&["user", "uts"]);
+        let dump = run_lxkns(["dump"]).ok().json();
+        // Without what others have left over.
+        let of = |dump: &Value, keep: &[u64]| {
+            let mut dump = dump.clone();
+            let namespaces = dump["namespaces"].as_object_mut().unwrap();
+            let has_tasks = |namespace: &Value| namespace["leaders"].as_array().is_some_and(|pids| !pids.is_empty());
+            let is_kept = |ino: &str| keep.iter().any(|kept| kept.to_string() == ino);
+            namespaces.retain(|ino, namespace| has_tasks(namespace) || is_kept(ino));
+            run_lxkns_with(&["orphans", "--fail", "--json", "--from", "-"], dump.to_string().as_bytes())
+        };
+        assert!(dump["namespaces"].get(above.to_string()).is_some());
+        let ran = of(&dump, &[named, above]);
+        let answers = ran.json();
+        assert_eq!((ran.code, answers.as_array().unwrap().len()), (Some(0), 1), "{ran:?}");
+        assert_eq!(
+            (&answers[0]["namespace"]["ns"], &answers[0]["name"]),
+            (&named.into(), &"/run/netns/lxkns-x".into())
+        );
+        // One that is left over.
+        let fd = actor.open("/proc/self/ns/uts", Open::ReadOnly);
+        let left = actor.ns_inode("uts");
+        actor.unshare(&["uts"]);
+        let ran = of(&run_lxkns(["dump"]).ok().json(), &[named, above, left]);
+        let answers = ran.json();
+        assert_eq!((ran.code, answers.as_array().unwrap().len()), (Some(4), 2), "{fd}: {ran:?}");
+        assert_eq!((&answers[0]["namespace"]["ns"], &answers[0]["name"]), (&left.into(), &Value::Null));
+        let text = run_lxkns(["orphans", "-t", "net"]).ok().text().to_owned();
+        let names = text.split("named on purpose, no leaks").nth(1).unwrap();
+        assert!(names.contains(&format!("net:[{named}] is held by")), "{text}");
+    });
 }
 
 fn of(answers: &Value, ino: u64) -> Option<&Value> {

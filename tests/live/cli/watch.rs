@@ -4,12 +4,12 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ChildStderr, ChildStdout, ExitStatus, Stdio};
 
-use lxkns_fixture::{Actor, Open};
+use lxkns_fixture::{Actor, Open, Socket};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::assert_documented;
-use crate::harness::Need::UserNamespaces;
+use crate::harness::Need::{Kernel, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::program::run_lxkns;
 
@@ -17,6 +17,7 @@ pub(super) fn tests() -> Vec<Test> {
     vec![
         test("cli::watch::a_life", &[UserNamespaces], a_life),
         test("cli::watch::one_namespace", &[UserNamespaces], one_namespace),
+        test("cli::watch::hidden_until_its_end", &[Root, Kernel(6, 18)], hidden_until_its_end),
         test("cli::watch::nobody_reads_while_nothing_changes", &[UserNamespaces], nobody_reads),
         test("cli::watch::interrupted", &[UserNamespaces], interrupted),
         test("cli::watch::usage", &[UserNamespaces], usage),
@@ -54,16 +55,26 @@ impl Watch {
 
     /// Reads until this is told of this namespace.
     fn told(&mut self, ino: u64, change: &str) -> Value {
+        self.told_any(ino, &[change])
+    }
+
+    /// Reads until one of these is told of this namespace.
+    fn told_any(&mut self, ino: u64, changes: &[&str]) -> Value {
         loop {
             let line: Value = serde_json::from_str(&self.line()).unwrap();
             assert_documented(&line);
             for who in [&line["holder"], &line["process"]] {
                 assert_ne!(who["pid"], self.child.id(), "it sees itself: {line}");
             }
-            if line["namespace"]["ns"] == ino && line["change"] == change {
+            if line["namespace"]["ns"] == ino && changes.iter().any(|change| line["change"] == *change) {
                 return line;
             }
         }
+    }
+
+    /// Reads until the end of this namespace is told, as far as the kernel lets one know it.
+    fn told_end(&mut self, ino: u64) -> Value {
+        self.told_any(ino, &["went", "vanished"])
     }
 
     fn pid(&self) -> Pid {
@@ -110,7 +121,38 @@ fn a_life() {
     let moved = watch.told(uts, "process-left");
     assert_eq!((&moved["process"]["pid"], &moved["to"]), (&actor.pid().into(), &actor.ns_inode("uts").into()));
     actor.close(fd);
-    watch.told(uts, "went");
+    watch.told_end(uts);
+}
+
+/// What lives without being visible is followed to its end, and that is told.
+fn hidden_until_its_end() {
+    let actor = Actor::spawn_in(&["ipc"]);
+    let ipc = actor.ns_inode("ipc");
+    let mut watch = Watch::start(&["--interval", OFTEN, "--json", &format!("ipc:{ipc}")]);
+    actor.attach_segment();
+    actor.unshare(&["ipc"]);
+    let is_known = probe_opens_what_has_no_users();
+    let told = watch.told_any(ipc, &["hidden", "vanished"]);
+    assert_eq!(told["change"], if is_known { "hidden" } else { "vanished" }, "{told}");
+    if is_known {
+        drop(actor);
+        assert_eq!(watch.told_end(ipc)["change"], "went");
+    }
+    // It ends by itself when nothing more can be known.
+    assert_eq!(watch.end(), (ExitStatus::from_raw(0), String::new()));
+}
+
+/// Whether the kernel opens a namespace by its handle that nobody uses. Only a namespace that a socket holds tells.
+fn probe_opens_what_has_no_users() -> bool {
+    let actor = Actor::spawn_in(&["net"]);
+    let link = actor.open_ns("net");
+    let id = lxkns_sys::ns_get_id(&link).unwrap();
+    let ino = actor.ns_inode("net") as u32;
+    drop(link);
+    actor.socket(Socket::Udp4);
+    actor.unshare(&["net"]);
+    let ns_type = lxkns_core::model::NamespaceType::Net.clone_flag();
+    lxkns_sys::open_namespace_by_handle(lxkns_sys::NsHandle { id, ns_type, ino }).is_ok()
 }
 
 fn one_namespace() {
@@ -129,7 +171,9 @@ fn one_namespace() {
     // It ends by itself when that has gone.
     let (status, rest) = watch.end();
     assert_eq!(status.code(), Some(0));
-    assert!(rest.contains(&format!("\n- uts:[{uts}] went; it was held by ")), "{rest}");
+    let [gone, vanished] = [("-", "gone"), ("?", "no longer visible")]
+        .map(|(sign, what)| rest.contains(&format!("\n{sign} uts:[{uts}] {what}; was held by ")));
+    assert!(gone || vanished, "{rest}");
     assert!(!rest.contains(&format!(":[{new}] appeared")), "{rest}");
 }
 

@@ -1,10 +1,13 @@
 //! `lxkns why`: every kind of holder is named with the way to it, and with what would release it.
 
+use std::io::BufRead as _;
+use std::process::{Command, Stdio};
+
 use lxkns_fixture::{Actor, Open, Socket, probe};
 use serde_json::{Value, json};
 
 use super::with_bind_mount;
-use crate::harness::Need::{File, FileSystem, Kernel, NamespaceType, Root, UserNamespaces};
+use crate::harness::Need::{File, FileSystem, Kernel, NamespaceType, Program, Root, UserNamespaces};
 use crate::harness::{Test, test};
 use crate::live::program::{Ran, run_lxkns};
 use crate::live::{directory, look_until, own_inode};
@@ -21,6 +24,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::why::hidden_bind_mount", &[UserNamespaces], hidden_bind_mount),
         test("cli::why::file_system", &[UserNamespaces, FileSystem("proc"), Kernel(5, 8)], file_system),
         test("cli::why::child_and_owned", &[UserNamespaces], child_and_owned),
+        test("cli::why::padded_title", &[UserNamespaces, Program("unshare"), Program("sh")], padded_title),
         test("cli::why::suspects", &[Root, Kernel(6, 12)], suspects),
         test("cli::why::several_holders", &[UserNamespaces], several_holders),
         test("cli::why::an_initial_namespace", &[], an_initial_namespace),
@@ -55,12 +59,11 @@ impl Said {
         assert!(found, "no {holder:?} until {release:?} in:\n{}", self.text);
     }
 
-    /// Checks that there is just one holder for programs, but for relatives, and that it has these members.
+    /// Checks that there is just one holder for programs, but for relatives, and that it has these members. What suspects
+    /// there are depends on the host.
     #[track_caller]
     fn has_only(&self, members: Value) {
         assert_eq!(self.json["explained"], true);
-        assert_eq!(self.json["suspects"], json!([]));
-        assert!(!self.text.contains("suspect"), "what is explained has no suspects:\n{}", self.text);
         match &self.json["holders"].as_array().unwrap()[..] {
             [holder] => {
                 for (name, value) in members.as_object().unwrap() {
@@ -114,7 +117,9 @@ fn fd() {
     said.has_only(json!({ "kind": "fd", "pid": pid, "fd": fd }));
     // And that is true.
     actor.close(fd);
-    run_lxkns(["why", &net.to_string()]).fails(1, "no such namespace");
+    let ran = run_lxkns(["why", &net.to_string()]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(matches!(ran.problems()[..], [problem] if problem.contains(": not found: ")), "{ran:?}");
 }
 
 fn socket() {
@@ -191,6 +196,24 @@ fn child_and_owned() {
     run_lxkns(["why", &format!("user:{inner}")]).ok();
 }
 
+/// A process that has put a title over its arguments has blanks after it, which are not shown.
+fn padded_title() {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--", "sh", "-c", "echo; read x", "init      ", "  "]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    // It says when it is there.
+    std::io::BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
+    let ino = crate::live::inode(format!("/proc/{}/ns/user", child.id()));
+    let text = run_lxkns(["why", &ino.to_string()]).ok().text().to_owned();
+    let process = format!("process {} (sh -c echo; read x init)\n", child.id());
+    let table = run_lxkns(["ls", "--json", &ino.to_string()]).ok().json();
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert!(text.contains(&process), "{text}");
+    let row = crate::live::program::row(&table, ino).unwrap();
+    assert_eq!(row["command"], "sh -c echo; read x init");
+}
+
 /// Where nothing that can be seen explains a namespace, what may hold it is told: here a descriptor on its way.
 fn suspects() {
     let actor = Actor::spawn_in(&["mnt"]);
@@ -210,7 +233,10 @@ fn suspects() {
     let suspects = said.json["suspects"].as_array().unwrap();
     let own = suspects.iter().find(|suspect| suspect["pid"] == pid).unwrap();
     assert_eq!((&own["kind"], &own["fd"], &own["count"]), (&"in-flight".into(), &receiver.into(), &1.into()));
-    assert!(!run_lxkns(["why", &actor.ns_inode("mnt").to_string()]).ok().text().contains("suspect"));
+    // One that something else holds as well has that suspect too.
+    let held = why(actor.ns_inode("mnt"));
+    assert_eq!(held.json["explained"], true);
+    assert!(held.text.contains(&suspect), "{}", held.text);
 }
 
 fn several_holders() {

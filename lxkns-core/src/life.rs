@@ -1,0 +1,35 @@
+//! Whether a namespace lives that nothing visible leads to.
+
+use lxkns_sys::NsHandle;
+use rustix::io::Errno;
+
+use crate::model::{Namespace, NamespaceType};
+use crate::reach;
+use crate::relations::Life;
+
+/// Whether a namespace lives that was seen before: the kernel is asked to open it by its ID, type and inode number.
+///
+/// A namespace that opens lives. One that does not has ended only where the kernel would open any that lives:
+/// `opens_all` says whether it does, and is asked only then. Newer kernels do not open namespaces without users, such as
+/// one that only a socket holds; and without privileges a caller's own are all that opens.
+///
+/// # Privileges
+///
+/// `CAP_SYS_ADMIN` in the initial user namespace, and the initial PID namespace; without, nothing is known.
+///
+/// # Minimum kernel version
+///
+/// 6.18; on others nothing is known.
+pub fn life_of(namespace: &Namespace, opens_all: impl FnOnce() -> bool) -> Life {
+    let Some((id, ino)) = namespace.unique_id.zip(u32::try_from(namespace.id.ino).ok()) else { return Life::Unknown };
+    let ns_type = namespace.ns_type;
+    match lxkns_sys::open_namespace_by_handle(NsHandle { id, ns_type: ns_type.clone_flag(), ino }) {
+        Ok(fd) => {
+            let is_it = reach::identity(&fd).is_ok_and(|found| found.ino == namespace.id.ino)
+                && lxkns_sys::ns_get_nstype(&fd).ok().and_then(NamespaceType::from_clone_flag) == Some(ns_type);
+            if is_it { Life::Alive } else { Life::Unknown }
+        }
+        Err(Errno::STALE) if opens_all() => Life::Ended,
+        Err(_) => Life::Unknown,
+    }
+}
