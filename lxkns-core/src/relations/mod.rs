@@ -13,14 +13,16 @@ mod pid_map;
 mod propagation;
 mod sight;
 mod trees;
+mod unmounts;
 
 pub use capabilities::{Authority, AuthorityUnknown, authority, deciding_user_namespace};
 pub use changes::{Change, Changes, DifferentBoots, NamespaceChanges, changes};
 pub use charges::charges;
 pub use forest::Forest;
 pub(crate) use leaders::members;
-pub use mount_paths::{MountPath, mount_paths};
+pub use mount_paths::{MountPath, is_at_or_below, mount_at, mount_paths};
 pub use mounts::{MountTree, hidden_mounts};
 pub use pid_map::{NamespacedPid, pid_in, pid_map};
 pub use propagation::{NamespacedMount, PeerGroup, PeerGroups};
 pub use trees::{TreeNode, hierarchy, owned_pid_namespaces, ownership, process_tree};
+pub use unmounts::UnmountPropagation;
