@@ -76,6 +76,13 @@ pub(crate) struct Test {
     run: Box<dyn FnOnce() + Send>,
 }
 
+impl Test {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// A test.
 pub(crate) fn test(name: impl Into<String>, needs: &'static [Need], run: impl FnOnce() + Send + 'static) -> Test {
     Test { name: name.into(), needs, run: Box::new(run) }

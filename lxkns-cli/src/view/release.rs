@@ -1,6 +1,6 @@
 //! What would make a holder let go.
 
-use lxkns_core::model::{Holder, NamespaceId, NamespaceType, Pid, Snapshot, Tid};
+use lxkns_core::model::{Holder, NamespaceId, NamespaceType, Pid, Snapshot, Task, Tid};
 
 use super::escape::shell_word;
 use super::names::{self, Way};
@@ -60,8 +60,11 @@ pub(crate) fn umount(
         };
     }
     let namespace = snapshot.namespaces.get(&mount_ns);
-    if let Some(pid) = namespace.and_then(|namespace| namespace.leaders.first()) {
-        return format!("`umount -N {pid} {word}`");
+    if let Some(&pid) = namespace.and_then(|namespace| namespace.leaders.first()) {
+        return match living(snapshot, pid, mount_ns) {
+            Some(tid) => format!("`umount -N {PROC}/{pid}/task/{tid}/ns/mnt {word}`"),
+            None => format!("`umount -N {pid} {word}`"),
+        };
     }
     let way = namespace.and_then(|namespace| names::ways(snapshot, namespace, home).next());
     match way {
@@ -71,6 +74,18 @@ pub(crate) fn umount(
             format!("{mount_ns} ends (lxkns why {mount_ns})")
         }
     }
+}
+
+/// Where the procfs is, in what is shown to people.
+const PROC: &str = "/proc";
+
+/// A living task in a mount namespace of a process whose thread group leader has exited, so that no link of its own leads
+/// there.
+fn living(snapshot: &Snapshot, pid: Pid, mount_ns: NamespaceId) -> Option<Tid> {
+    let process = snapshot.processes.get(&pid)?;
+    let is_dead = process.tasks.first().is_some_and(|task| task.state.is_dead());
+    let is_in_it = |task: &&Task| !task.state.is_dead() && task.namespaces.get(NamespaceType::Mnt) == Some(mount_ns);
+    process.tasks.iter().find(is_in_it).filter(|_| is_dead).map(|task| task.tid)
 }
 
 #[cfg(test)]

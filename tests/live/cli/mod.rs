@@ -1,6 +1,8 @@
 //! The built program from outside: what it writes where, and how it ends.
 
 mod busy;
+mod busy_holders;
+mod busy_mounts;
 mod caps;
 mod diff;
 mod doctor;
@@ -35,6 +37,8 @@ pub(super) fn tests() -> Vec<Test> {
         ls::tests(),
         mounts::tests(),
         busy::tests(),
+        busy_holders::tests(),
+        busy_mounts::tests(),
         orphans::tests(),
         tree::tests(),
         caps::tests(),
