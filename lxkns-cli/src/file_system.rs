@@ -2,12 +2,16 @@
 //! file system itself, which may be gone.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use lxkns_core::model::{FileSystem, Mount, NamespaceId, Snapshot};
+use bstr::ByteSlice as _;
+use lxkns_core::model::{FileSystem, FileSystemQuery, Mount, NamespaceId, Snapshot};
+use lxkns_core::relations::mount_at;
 
 use crate::live;
+use crate::view::escape::shell_word;
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,33 +41,71 @@ impl Asked {
 /// What was found to be meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Meant<'a> {
-    /// The file system.
-    pub(crate) file_system: FileSystem,
-    /// The mount that the path is in, where it was a path.
+    /// The file system, or the one namespace's file.
+    pub(crate) query: FileSystemQuery,
+    /// The mount, where it was a path.
     pub(crate) mount: Option<&'a Mount>,
+    /// Whether a device was named.
+    pub(crate) is_device: bool,
 }
 
-/// The file system that is meant, in the mount namespace `home`; `None` if there is no such.
+/// Why nothing is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unknown<'a> {
+    /// The mounts in which paths mean what they say are not known.
+    NoMounts,
+    /// Nothing is mounted at the path. This is the mount that the path is in.
+    NotMounted(&'a Mount),
+}
+
+impl fmt::Display for Unknown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoMounts => f.write_str("the mounts of the caller's mount namespace are not known"),
+            Self::NotMounted(nearest) => {
+                let nearest = nearest.path().map(|path| shell_word(path)).unwrap_or_default();
+                write!(f, "not a mount point; nearest mount is {nearest}; try lxkns busy {nearest}")
+            }
+        }
+    }
+}
+
+/// The file system that is meant, in the mount namespace `home`. A path must be a mount point, as for `umount(8)`: one that
+/// is not may be mistyped, or have been one until it was unmounted, and another file system is not meant by it.
 pub(crate) fn resolve<'a>(
     snapshot: &'a Snapshot,
     home: Option<NamespaceId>,
     asked: &Asked,
     is_live: bool,
-) -> Option<Meant<'a>> {
+) -> Result<Meant<'a>, Unknown<'a>> {
+    let of = |file_system, is_device| Meant { query: FileSystemQuery::new(file_system), mount: None, is_device };
     let path = match asked {
-        Asked::Number(file_system) => return Some(Meant { file_system: *file_system, mount: None }),
+        Asked::Number(file_system) => return Ok(of(*file_system, false)),
         Asked::Path(path) => path,
     };
-    let mounts = snapshot.mounts.get(&home?)?;
+    let mounts = home.and_then(|home| snapshot.mounts.get(&home)).ok_or(Unknown::NoMounts)?;
     let base = if is_live { std::env::current_dir().ok() } else { None };
-    let path = normal(base.as_deref(), path)?;
-    let mount = mount_of(mounts, &path)?;
+    let path = normal(base.as_deref(), path).ok_or(Unknown::NoMounts)?;
+    let bytes = path.as_os_str().as_bytes();
+    let mount = mount_at(mounts, bytes).ok_or(Unknown::NoMounts)?;
+    if mount.path().is_some_and(|point| **point == *bytes) {
+        return Ok(Meant { query: query(mount), mount: Some(mount), is_device: false });
+    }
     // Device files are in file systems of the kernel's own, which can be looked into.
     let is_kernels = ["devtmpfs", "tmpfs", "ramfs"].iter().any(|fs_type| *mount.fs_type == **fs_type);
-    let device = if is_live && is_kernels { live::block_device(&path) } else { None };
-    match device {
-        Some(device) => Some(Meant { file_system: on_device(mounts, &path, device), mount: None }),
-        None => Some(Meant { file_system: mount.file_system, mount: Some(mount) }),
+    match if is_live && is_kernels { live::block_device(&path) } else { None } {
+        Some(device) => Ok(of(on_device(mounts, &path, device), true)),
+        None => Err(Unknown::NotMounted(mount)),
+    }
+}
+
+/// What a mount shows: a file system; or of nsfs, one namespace's file.
+fn query(mount: &Mount) -> FileSystemQuery {
+    let root = mount.root.strip_suffix(b"]").and_then(|root| root.rsplit_once_str(":["));
+    let ino = root.and_then(|(_, ino)| ino.to_str().ok()?.parse().ok());
+    match ino.filter(|_| *mount.fs_type == *"nsfs") {
+        Some(ino) => FileSystemQuery::of_namespace(mount.file_system, ino),
+        None => FileSystemQuery::new(mount.file_system),
     }
 }
 
@@ -88,13 +130,6 @@ pub(crate) fn normal(base: Option<&Path>, path: &Path) -> Option<PathBuf> {
         }
     }
     Some(normal)
-}
-
-/// The visible mount that a path is in: the one with the longest path that is above it.
-fn mount_of<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
-    let point = |mount: &Mount| Some(Path::new(OsStr::from_bytes(mount.path()?)).to_owned());
-    let above = mounts.iter().filter(|mount| !mount.hidden).filter_map(|mount| Some((point(mount)?, mount)));
-    above.filter(|(point, _)| path.starts_with(point)).max_by_key(|(point, _)| point.as_os_str().len()).map(|(_, m)| m)
 }
 
 #[cfg(test)]
@@ -123,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_in_the_visible_mount_with_the_longest_path_above_it() {
+    fn a_path_is_a_mount_point_or_has_a_nearest_mount() {
         let mut snapshot = snapshot();
         snapshot.mounts.insert(
             HOME,
@@ -134,28 +169,44 @@ mod tests {
                 mount(4, 13, "/mnt b", false),
             ],
         );
-        let find = |path: &str| {
-            let meant = resolve(&snapshot, Some(HOME), &Asked::Path(path.into()), false).unwrap();
-            assert_eq!(meant.mount.unwrap().file_system, meant.file_system);
-            meant.file_system.minor
+        let find = |path: &str| match resolve(&snapshot, Some(HOME), &Asked::Path(path.into()), false) {
+            Ok(meant) => (meant.query.file_system.minor, true),
+            Err(Unknown::NotMounted(nearest)) => (nearest.file_system.minor, false),
+            Err(Unknown::NoMounts) => panic!("{path}"),
         };
-        for (path, minor) in [
-            ("/", 10),
-            ("/mnt", 11),
-            ("/mnt/", 11),
-            ("/mnt/a/b", 11),
-            ("/mnt b", 13),
-            ("/mntx", 10),
-            ("/mnt/../x", 10),
-            ("//mnt/./b", 11),
-            ("/../mnt", 11),
+        for (path, expected) in [
+            ("/", (10, true)),
+            ("/mnt", (11, true)),
+            ("/mnt/", (11, true)),
+            ("/mnt/a", (11, false)),
+            ("/mnt/a/b", (11, false)),
+            ("/mnt b", (13, true)),
+            ("/mntx", (10, false)),
+            ("/mnt/../x", (10, false)),
+            ("//mnt/./b/..", (11, true)),
+            ("/../mnt", (11, true)),
         ] {
-            assert_eq!(find(path), minor, "{path}");
+            assert_eq!(find(path), expected, "{path}");
         }
+        let typo = resolve(&snapshot, Some(HOME), &Asked::Path("/mnt/ubs".into()), false).unwrap_err();
+        assert_eq!(typo.to_string(), "not a mount point; nearest mount is /mnt; try lxkns busy /mnt");
         let relative = Asked::Path("mnt".into());
-        assert_eq!(resolve(&snapshot, Some(HOME), &relative, false), None, "a dump has no working directory");
+        assert_eq!(
+            resolve(&snapshot, Some(HOME), &relative, false),
+            Err(Unknown::NoMounts),
+            "a dump has no working directory"
+        );
         assert_eq!(normal(Some(Path::new("/mnt/x")), Path::new("../a")), Some("/mnt/a".into()));
-        assert_eq!(resolve(&snapshot, None, &Asked::Path("/".into()), false), None);
+        assert_eq!(resolve(&snapshot, None, &Asked::Path("/".into()), false), Err(Unknown::NoMounts));
+    }
+
+    #[test]
+    fn a_mount_of_nsfs_is_one_namespace() {
+        let mut mount = Mount::new(1, 1, number(4), "nsfs", Some("/run/netns/a"));
+        mount.root = Mount::new(1, 1, number(4), "net:[4026532281]", None).fs_type;
+        assert_eq!(query(&mount), FileSystemQuery::of_namespace(number(4), 4_026_532_281));
+        mount.fs_type = Mount::new(1, 1, number(4), "ext4", None).fs_type;
+        assert_eq!(query(&mount), FileSystemQuery::new(number(4)));
     }
 
     #[test]

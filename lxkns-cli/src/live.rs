@@ -9,7 +9,8 @@ use std::sync::mpsc::sync_channel;
 
 use anyhow::Context as _;
 use lxkns_core::model::{
-    DiscoveryOptions, FileSystem, FileSystemUser, Gap, NamespaceId, NamespaceType, Pid, Snapshot, Uid,
+    DiscoveryOptions, FileSystem, FileSystemHolderKind, FileSystemQuery, FileSystemUsers, NamespaceId, NamespaceType,
+    Pid, Snapshot, Uid,
 };
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{MountAccess as _, ProcRoot};
@@ -104,15 +105,6 @@ pub(crate) fn has_symbolic_link(path: &Path) -> bool {
     matches!(open_cached(path, ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS), Err(Errno::LOOP))
 }
 
-/// Whether there is such a path, as far as the kernel knows without asking any file system.
-pub(crate) fn is_there(path: &Path) -> Option<bool> {
-    match open_cached(path, ResolveFlags::empty()) {
-        Ok(_) => Some(true),
-        Err(Errno::NOENT | Errno::NOTDIR) => Some(false),
-        Err(_) => None,
-    }
-}
-
 const BY_NAME: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// Opens a path with `O_PATH`. It can lead over a file system whose server is gone, for which nobody waits long.
@@ -139,18 +131,20 @@ fn open_cached(path: &Path, how: ResolveFlags) -> std::result::Result<OwnedFd, E
     (1..TRIES).map(|_| open()).find(|answer| !matches!(answer, Err(Errno::AGAIN))).unwrap_or_else(open)
 }
 
-/// The processes that use a file system, and what could not be read. Those that look into mount namespaces for us are
-/// left out, as we are: some may just be ending.
-pub(crate) fn users_of(
-    access: &Access,
-    snapshot: &Snapshot,
-    file_system: FileSystem,
-) -> Result<(Vec<FileSystemUser>, Vec<Gap>)> {
+/// Who uses a file system, what else keeps it busy, and what could not be read. Those that look into mount namespaces for us
+/// are left out, as we are: some may just be ending.
+pub(crate) fn users_of(access: &Access, snapshot: &Snapshot, query: FileSystemQuery) -> Result<FileSystemUsers> {
     let _progress = Progress::of("looking at who uses the file system");
     let helpers = access.helpers();
-    let (mut users, gaps) = lxkns_core::file_system_users(&ProcRoot::host()?, snapshot, file_system);
-    users.retain(|user| !helpers.contains(&user.pid));
-    Ok((users, gaps))
+    let mut users = lxkns_core::file_system_users(&ProcRoot::host()?, snapshot, query);
+    users.processes.retain(|user| !helpers.contains(&user.pid));
+    users.holders.retain(|holder| match &holder.kind {
+        FileSystemHolderKind::Descriptor { pid, .. } | FileSystemHolderKind::Detached { pid, .. } => {
+            !helpers.contains(pid)
+        }
+        _ => true,
+    });
+    Ok(users)
 }
 
 #[cfg(test)]

@@ -131,8 +131,10 @@ pub fn cgroup_files(text: &[u8]) {
 /// of an fdinfo, of which any number will do.
 pub fn maps(text: &[u8]) {
     for (major, minor) in [(0, 31), (254, 0), (0, 0)] {
-        if let Ok(Some(path)) = mappings::first_on(text, FileSystem { major, minor }) {
-            assert!(text.contains_str(path) && !path.contains(&b'\n'));
+        for mapping in mappings::on(text, FileSystem { major, minor }).flatten() {
+            let (from, to) = mapping.addresses;
+            assert!([from, to, mapping.inode, mapping.path].iter().all(|part| text.contains_str(part)));
+            assert!(!mapping.path.contains(&b'\n'));
             // Numbers can have zeros before them.
             let has_number = |field: &[u8]| {
                 let number = |text: &[u8]| u32::from_str_radix(text.to_str().ok()?, 16).ok();

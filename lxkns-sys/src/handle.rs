@@ -1,10 +1,10 @@
 //! File handles of namespaces: a namespace opened by what it is, without any path to it.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::io::Errno;
 
-use crate::checked_fd;
+use crate::{checked, checked_fd};
 
 const FILEID_NSFS: libc::c_int = 0xf1;
 /// Stands for the nsfs mount where a mount descriptor is wanted.
@@ -51,4 +51,41 @@ pub fn open_namespace_by_handle(handle: NsHandle) -> Result<OwnedFd, Errno> {
     // SAFETY: the kernel reads as many bytes of the handle as it says that it has.
     let returned = unsafe { libc::syscall(libc::SYS_open_by_handle_at, FD_NSFS_ROOT, &raw mut request, flags) };
     checked_fd(returned)
+}
+
+/// The most bytes that a file handle has (`MAX_HANDLE_SZ`).
+const LARGEST: usize = 128;
+
+#[repr(C)]
+struct AnyHandle {
+    bytes: u32,
+    kind: libc::c_int,
+    handle: [u8; LARGEST],
+}
+
+/// The handle of an open file, `O_PATH` included: its type, which tells some file systems from all others, and its bytes.
+/// The kernel makes it from what it has in memory; no server is asked.
+///
+/// # Errors
+///
+/// `EOPNOTSUPP`: the file system has no handles.
+///
+/// # Privileges
+///
+/// None.
+///
+/// # Minimum kernel version
+///
+/// 2.6.39; `name_to_handle_at(2)`.
+#[doc(alias = "name_to_handle_at")]
+pub fn handle_of(file: impl AsFd) -> Result<(i32, Vec<u8>), Errno> {
+    let mut answer = AnyHandle { bytes: LARGEST as u32, kind: 0, handle: [0; LARGEST] };
+    let mut mount_id: libc::c_int = 0;
+    let (fd, path, flags) = (file.as_fd().as_raw_fd(), c"", libc::AT_EMPTY_PATH);
+    // SAFETY: the kernel writes at most as many bytes of the handle as `bytes` says that there is room for, and one number.
+    let returned = unsafe {
+        libc::syscall(libc::SYS_name_to_handle_at, fd, path.as_ptr(), &raw mut answer, &raw mut mount_id, flags)
+    };
+    checked(returned)?;
+    Ok((answer.kind, answer.handle[..(answer.bytes as usize).min(LARGEST)].to_vec()))
 }

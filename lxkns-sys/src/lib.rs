@@ -11,6 +11,7 @@
 //! | the kernel for its lists of namespaces | [`ns_mnt_get_next`], [`ns_mnt_get_prev`], [`ns_mnt_get_info`], [`listns`], [`open_namespace_by_handle`] |
 //! | a mount namespace for its mounts | [`listmount`], [`statmount`] |
 //! | a socket or TUN/TAP file for its network namespace | [`siocgskns`], [`tungetdevnetns`] |
+//! | a file for its handle, a UNIX socket for the file that it is bound to | [`handle_of`], [`siocunixfile`] |
 //! | a process or thread for namespaces, its descriptor table and I/O priority | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`], [`ioprio_get`] |
 //! | the process's own start and open files | [`at_secure`], [`is_same_file`], [`copy_inherited`] |
 //!
@@ -41,7 +42,7 @@ mod spawn;
 mod terminal;
 
 pub use exec::{CStrings, execveat};
-pub use handle::{NsHandle, open_namespace_by_handle};
+pub use handle::{NsHandle, handle_of, open_namespace_by_handle};
 pub use kcmp::{is_same_file, kcmp_files};
 pub use listns::{LISTNS_ALL_USER_NAMESPACES, listns};
 pub use mount::{MountFacts, MountFlags, StatmountMask, listmount, statmount};
@@ -54,7 +55,7 @@ pub use process::{at_secure, copy_inherited, ioprio_get, unshare_network};
 pub use rustix::io::Errno;
 pub use sealed::{is_sealed, sealed_program};
 pub use signal::{Blocking, SignalSet, TakenSignal, kill_child, read_signal, signalfd, sigprocmask};
-pub use socket::{siocgskns, tungetdevnetns};
+pub use socket::{siocgskns, siocunixfile, tungetdevnetns};
 pub use spawn::{
     Child, Cover, Directory, Enter, Exec, ExecProgram, Launch, LaunchSession, LaunchStep, Limit, Op, SharedFd,
     SpawnError, Watch, run_steps, spawn,

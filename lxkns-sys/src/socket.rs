@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use crate::nsfs::ioctl_fd;
 
 const SIOCGSKNS: c_ulong = 0x894c;
+const SIOCUNIXFILE: c_ulong = 0x89e0;
 const TUNGETDEVNETNS: c_ulong = ((b'T' as c_ulong) << 8) | 227;
 
 /// The network namespace that a socket, or an open TUN/TAP file, belongs to and keeps alive.
@@ -44,4 +45,22 @@ pub fn siocgskns(socket: impl AsFd) -> Result<OwnedFd, Errno> {
 #[doc(alias = "TUNGETDEVNETNS")]
 pub fn tungetdevnetns(tun: impl AsFd) -> Result<OwnedFd, Errno> {
     ioctl_fd(tun, TUNGETDEVNETNS)
+}
+
+/// The file that a UNIX socket is bound to, opened with `O_PATH`; a connection has that of the socket that accepted it.
+///
+/// # Errors
+///
+/// `ENOENT`: it is bound to no path. `EPERM`: see below. `ENOTTY`, `EINVAL`: no UNIX socket.
+///
+/// # Privileges
+///
+/// `CAP_NET_ADMIN` in the user namespace that owns the socket's network namespace.
+///
+/// # Minimum kernel version
+///
+/// 4.11; `include/uapi/linux/un.h`.
+#[doc(alias = "SIOCUNIXFILE")]
+pub fn siocunixfile(socket: impl AsFd) -> Result<OwnedFd, Errno> {
+    ioctl_fd(socket, SIOCUNIXFILE)
 }

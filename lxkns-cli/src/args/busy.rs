@@ -7,21 +7,21 @@ use crate::file_system;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  lxkns busy /mnt/usb     when umount says that the target is busy
+  lxkns busy /mnt/usb     why umount /mnt/usb fails, and what else uses that file system
   lxkns busy /dev/sdb1    in all mount namespaces, also where it is not mounted here
-  lxkns busy 0:52         by the device number that mountinfo has
+  lxkns busy 0:52         by the device number in mountinfo
 
-PATH is looked up in the mount list and never in the file system, which may be gone:
-symbolic links in it are not followed.";
+PATH is a mount point, as for umount. It is looked up in the mount list and never in the
+file system, whose server may be gone: symbolic links in it are not followed.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BusyArgs {
-    /// The file system: a path in it, its device, or its device number as in mountinfo
+    /// The mount or file system: its mount point, its device, or its device number as in mountinfo
     #[arg(value_name = "PATH|DEVICE|MAJ:MIN",
           value_parser = OsStringValueParser::new().try_map(|text| file_system::Asked::parse(&text)))]
     pub(crate) file_system: file_system::Asked,
 
-    /// Every mount and process, however many there are
+    /// Show every mount, user and suspect
     #[arg(long)]
     pub(crate) all: bool,
 

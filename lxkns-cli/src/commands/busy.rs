@@ -3,14 +3,17 @@
 use std::io::Write as _;
 
 use bstr::ByteSlice as _;
-use lxkns_core::model::{DiscoveryOptions, FileSystemUse, FileSystemUser, Place, Scope, Snapshot};
+use lxkns_core::model::{
+    DiscoveryOptions, FileSystemHolder, FileSystemHolderKind as HolderKind, FileSystemUse,
+    FileSystemUseKind as UseKind, FileSystemUser, HiddenFiles, KernelFacility, Place, Scope, Snapshot,
+};
 use serde::Serialize;
 
 use crate::args::BusyArgs;
 use crate::exit::{Exit, Result, say};
 use crate::file_system::{self, Asked};
 use crate::live;
-use crate::view::busy::Busy;
+use crate::view::busy::{Busy, Keeper};
 use crate::view::escape::printable;
 use crate::view::names;
 use crate::view::screen::{self, Color};
@@ -26,57 +29,47 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
         return Ok(Exit::Failed);
     }
     let home = super::home(&snapshot, is_live);
-    let Some(meant) = file_system::resolve(&snapshot, home, &args.file_system, is_live) else {
-        say(format_args!("{}: no mount is known that this is in", name(&args.file_system)));
-        super::tell_gaps(&snapshot, places());
-        return Ok(Exit::Missing);
-    };
-    if let (Asked::Path(path), Some(mount), true) = (&args.file_system, meant.mount, is_live) {
-        let is_mount_point = || {
-            let base = std::env::current_dir().ok();
-            let path = file_system::normal(base.as_deref(), path);
-            path.is_some_and(|path| mount.path().is_some_and(|point| **point == *path.as_os_str().as_encoded_bytes()))
-        };
-        let why = match live::is_there(path) {
-            _ if live::has_symbolic_link(path) => Some("has a symbolic link in it, which is not followed"),
-            Some(true) => None,
-            _ if is_mount_point() => None,
-            Some(false) => Some("there is no such path"),
-            None => Some("whether there is such a path is not asked of the file system"),
-        };
-        if let Some(why) = why {
-            let point = mount.path().map(printable).unwrap_or_default();
-            say(format_args!("{}: {why}: taken for {point}", name(&args.file_system)));
+    let meant = match file_system::resolve(&snapshot, home, &args.file_system, is_live) {
+        Ok(meant) => meant,
+        Err(unknown) => {
+            let link = match &args.file_system {
+                Asked::Path(path) if is_live && live::has_symbolic_link(path) => " (symbolic links are not followed)",
+                _ => "",
+            };
+            say(format_args!("{}: {unknown}{link}", name(&args.file_system)));
+            super::tell_gaps(&snapshot, places());
+            return Ok(Exit::Missing);
         }
-    }
-    let file_system = meant.file_system;
-    let users = if is_live { Some(live::users_of(&access, &snapshot, file_system)?) } else { None };
-    snapshot.gaps.retain(|gap| matches!(gap.place, Place::BindMounts | Place::ProcesslessMounts));
-    let users = users.map(|(users, gaps)| {
-        snapshot.gaps.extend(gaps);
-        users
-    });
-    let busy = Busy::new(&snapshot, file_system, users.as_deref(), home);
-    let exit = if busy.is_there() {
+    };
+    let (query, mount, is_device) = (meant.query, meant.mount.map(|mount| mount.id), meant.is_device);
+    let users = if is_live { Some(live::users_of(&access, &snapshot, query)?) } else { None };
+    snapshot.gaps.extend(users.iter().flat_map(|users| users.gaps.iter().cloned()));
+    let here = home.and_then(|home| snapshot.mounts.get(&home)).map(Vec::as_slice).unwrap_or_default();
+    let mount = mount.and_then(|id| here.iter().find(|mount| mount.id == id));
+    let busy = Busy::new(&snapshot, query, mount, users.as_ref(), home);
+    let is_there = busy.is_there();
+    if args.json {
+        screen::print(|out| {
+            serde_json::to_writer_pretty(&mut *out, &answer(&busy))?;
+            Ok(out.write_all(b"\n")?)
+        })?;
+    } else if is_there {
         let limit = if args.all { usize::MAX } else { SOME };
-        if args.json {
-            screen::print(|out| {
-                serde_json::to_writer_pretty(&mut *out, &answer(&busy))?;
-                Ok(out.write_all(b"\n")?)
-            })?;
-        } else {
-            screen::show(color, |out, screen| Ok(busy.write(out, screen, limit)?))?;
-        }
-        Exit::Done
-    } else {
-        say(format_args!("{}: no such file system is mounted or in use", name(&args.file_system)));
-        Exit::Missing
-    };
+        screen::show(color, |out, screen| Ok(busy.write(out, screen, limit)?))?;
+    }
+    if !is_there {
+        let what = if is_device { "no mount or user of this device" } else { "no mount or user of this file system" };
+        let suspects = if is_live { "; --json lists suspects" } else { "" };
+        say(format_args!(
+            "{}: {what} was found, which does not prove that there is none{suspects}",
+            name(&args.file_system)
+        ));
+    }
     if !is_live {
-        say("who uses it is not in a dump, and is told on the living host only");
+        say("a dump does not say who uses a file system; only the live host does");
     }
     super::tell_gaps(&snapshot, places());
-    Ok(exit)
+    Ok(if is_there { Exit::Done } else { Exit::Missing })
 }
 
 /// Mount namespaces in all places that can hold one, with their mounts, and the command lines of those in them.
@@ -108,11 +101,51 @@ fn name(asked: &Asked) -> String {
 struct Answer {
     #[serde(rename = "maj:min")]
     number: String,
+    /// The mount that was asked for, and what makes `umount` of it fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mount: Option<AskedMount>,
     mounts: Vec<MountAnswer>,
     /// `None`: not known, since a dump does not say.
     users: Option<Vec<UserAnswer>>,
+    /// How many processes could not be looked into.
+    unread: Option<usize>,
+    /// What keeps it busy without a process that has it open.
+    holders: Option<Vec<HolderAnswer>>,
+    /// What may keep it busy: the kernel does not say what these hold.
+    suspects: Option<Vec<HolderAnswer>>,
     /// What would release it: all of it must happen.
     release: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct AskedMount {
+    id: u64,
+    target: Option<String>,
+    /// What makes `umount` fail, and what would end each; `None` where that is not known.
+    because: Option<Vec<Because>>,
+}
+
+#[derive(Serialize)]
+struct Because {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mount: Option<u64>,
+    what: String,
+    until: String,
+}
+
+#[derive(Serialize)]
+struct HolderAnswer {
+    kind: &'static str,
+    what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mount: Option<u64>,
+    until: String,
 }
 
 #[derive(Serialize)]
@@ -146,6 +179,8 @@ struct UseAnswer {
     fd: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
+    /// The mount that it is used through; `None` where the kernel does not tell.
+    mount: Option<u64>,
 }
 
 fn answer(busy: &Busy<'_>) -> Answer {
@@ -165,12 +200,79 @@ fn answer(busy: &Busy<'_>) -> Answer {
             root: text(&mount.root),
         }
     });
+    let because = || {
+        let one = |keeper: &Keeper<'_>| {
+            let (what, until) = busy.describe_keeper(keeper, usize::MAX);
+            let (pid, mount) = match keeper {
+                Keeper::Process(user, _) => (Some(user.pid.0), None),
+                Keeper::Mount(mount) => (None, Some(mount.id)),
+                _ => (None, None),
+            };
+            Because { pid, mount, what, until }
+        };
+        busy.keepers().iter().map(one).collect()
+    };
+    let mount = busy.mount.map(|mount| AskedMount {
+        id: mount.id,
+        target: mount.path().map(|path| text(path)),
+        because: busy.users.map(|_| because()),
+    });
+    let holders = |is_certain| {
+        let users = busy.users?;
+        let holders = users.holders.iter().filter(|holder| holder.is_certain == is_certain);
+        Some(holders.map(|holder| holder_answer(busy, holder)).collect())
+    };
     Answer {
-        number: busy.file_system.to_string(),
+        number: busy.query.file_system.to_string(),
+        mount,
         mounts: mounts.collect(),
-        users: busy.users.map(|users| users.iter().map(|user| user_answer(busy.snapshot, user)).collect()),
+        users: busy.users.map(|users| users.processes.iter().map(|user| user_answer(busy.snapshot, user)).collect()),
+        unread: busy.users.map(|_| busy.unread()),
+        holders: holders(true),
+        suspects: holders(false),
         release: busy.release(),
     }
+}
+
+fn holder_answer(busy: &Busy<'_>, holder: &FileSystemHolder) -> HolderAnswer {
+    let (what, until) = busy.describe_keeper(&Keeper::Holder(holder), usize::MAX);
+    let (kind, pid, path) = match &holder.kind {
+        HolderKind::KernelThreads { .. } => ("kernel-threads", None, None),
+        HolderKind::Loop { path, .. } => ("loop", None, Some(path)),
+        HolderKind::Swap { path } => ("swap", None, Some(path)),
+        HolderKind::BinfmtMisc { path, .. } => ("binfmt-misc", None, Some(path)),
+        HolderKind::Layer { path, .. } => ("layer", None, Some(path)),
+        HolderKind::BlockDevice { .. } => ("block-device", None, None),
+        HolderKind::Active { .. } => ("active", None, None),
+        HolderKind::Facility { path, facility, .. } => {
+            let kind = match facility {
+                KernelFacility::NfsExport => "nfs-export",
+                KernelFacility::Zram => "zram",
+                KernelFacility::NvmeTarget => "nvme-target",
+                KernelFacility::ScsiTarget => "scsi-target",
+                KernelFacility::UsbGadget => "usb-gadget",
+                KernelFacility::Uprobe => "uprobe",
+                _ => "facility",
+            };
+            (kind, None, Some(path))
+        }
+        HolderKind::Descriptor { pid, holds, .. } => {
+            let kind = match holds {
+                HiddenFiles::InFlight(_) => "in-flight",
+                HiddenFiles::IoUring(_) => "io-uring",
+                HiddenFiles::Fanotify => "fanotify",
+                HiddenFiles::Probe => "probe",
+                HiddenFiles::SettingUp => "setting-up",
+                HiddenFiles::BoundSocket => "bound-socket",
+                _ => "descriptor",
+            };
+            (kind, Some(pid.0), None)
+        }
+        HolderKind::Detached { pid, .. } => ("detached", Some(pid.0), None),
+        _ => ("other", None, None),
+    };
+    let path = path.map(|path| path.to_str_lossy().into_owned());
+    HolderAnswer { kind, what, pid, path, mount: holder.mount_id, until }
 }
 
 fn user_answer(snapshot: &Snapshot, user: &FileSystemUser) -> UserAnswer {
@@ -185,13 +287,15 @@ fn user_answer(snapshot: &Snapshot, user: &FileSystemUser) -> UserAnswer {
 }
 
 fn use_answer(one: &FileSystemUse) -> UseAnswer {
-    let kind = |kind| UseAnswer { kind, ..UseAnswer::default() };
-    match one {
-        FileSystemUse::Root { tid } => UseAnswer { tid: Some(tid.0), ..kind("root") },
-        FileSystemUse::WorkingDirectory { tid } => UseAnswer { tid: Some(tid.0), ..kind("cwd") },
-        FileSystemUse::Executable => kind("exe"),
-        FileSystemUse::Fd { tid, fd } => UseAnswer { tid: Some(tid.0), fd: Some(*fd), ..kind("fd") },
-        FileSystemUse::Mapped { path } => UseAnswer { path: Some(path.to_str_lossy().into_owned()), ..kind("mapped") },
-        _ => kind("other"),
+    let of = |kind| UseAnswer { kind, mount: one.mount_id, ..UseAnswer::default() };
+    match &one.kind {
+        UseKind::Root { tid } => UseAnswer { tid: Some(tid.0), ..of("root") },
+        UseKind::WorkingDirectory { tid } => UseAnswer { tid: Some(tid.0), ..of("cwd") },
+        UseKind::Executable => of("exe"),
+        UseKind::Fd { tid, fd, .. } => UseAnswer { tid: Some(tid.0), fd: Some(*fd), ..of("fd") },
+        UseKind::Socket { tid, fd, .. } => UseAnswer { tid: Some(tid.0), fd: Some(*fd), ..of("socket") },
+        UseKind::Device { tid, fd, .. } => UseAnswer { tid: Some(tid.0), fd: Some(*fd), ..of("device") },
+        UseKind::Mapped { path } => UseAnswer { path: Some(path.to_str_lossy().into_owned()), ..of("mapped") },
+        _ => of("other"),
     }
 }

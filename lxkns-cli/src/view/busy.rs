@@ -1,13 +1,18 @@
-//! Where a file system is still mounted, who uses it, and what would release it.
+//! What makes `umount` fail for a mount; where a file system is mounted, who uses it, and what would release it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use lxkns_core::model::{FileSystem, FileSystemUse, FileSystemUser, Mount, NamespaceId, NamespaceType, Snapshot, Tid};
+use lxkns_core::model::{
+    FileSystemHolder, FileSystemQuery, FileSystemUse, FileSystemUser, FileSystemUsers, GapKind, Mount, NamespaceId,
+    NamespaceType, Object, Pid, Relation, Snapshot,
+};
+use lxkns_core::relations::UnmountPropagation;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use rustc_hash::FxHashMap;
-
+use super::busy_words as words;
 use super::counts::Counts;
+use super::escape::shell_word;
 use super::names::{self, Detail};
 use super::release;
 use super::screen::Screen;
@@ -16,42 +21,75 @@ use super::screen::Screen;
 #[derive(Debug)]
 pub(crate) struct Busy<'a> {
     pub(crate) snapshot: &'a Snapshot,
-    pub(crate) file_system: FileSystem,
+    pub(crate) query: FileSystemQuery,
+    /// The mount that was asked for, where it was a path.
+    pub(crate) mount: Option<&'a Mount>,
     /// Who uses it, where that is known.
-    pub(crate) users: Option<&'a [FileSystemUser]>,
+    pub(crate) users: Option<&'a FileSystemUsers>,
     /// The mount namespace in which paths mean what they say.
     pub(crate) home: Option<NamespaceId>,
     /// Its mounts, by mount namespace.
     mounts: BTreeMap<NamespaceId, Vec<&'a Mount>>,
-    /// How many mounts are on each of them.
-    on_them: FxHashMap<(NamespaceId, u64), usize>,
+    /// The mounts on each of them.
+    on_them: FxHashMap<(NamespaceId, u64), Vec<&'a Mount>>,
+    /// The mounts that are on top of their mount namespaces.
+    roots: FxHashSet<(NamespaceId, u64)>,
+    propagation: UnmountPropagation<'a>,
+    /// How many processes could not be looked into.
+    unread: usize,
     counts: Counts,
+}
+
+/// Something that keeps a mount from being unmounted.
+pub(crate) enum Keeper<'a> {
+    /// A process, with its uses of that mount.
+    Process(&'a FileSystemUser, Vec<&'a FileSystemUse>),
+    /// What uses it without a process.
+    Holder(&'a FileSystemHolder),
+    /// A mount on it.
+    Mount(&'a Mount),
+    /// It is the root of the mount namespace.
+    Root,
 }
 
 impl<'a> Busy<'a> {
     pub(crate) fn new(
         snapshot: &'a Snapshot,
-        file_system: FileSystem,
-        users: Option<&'a [FileSystemUser]>,
+        query: FileSystemQuery,
+        mount: Option<&'a Mount>,
+        users: Option<&'a FileSystemUsers>,
         home: Option<NamespaceId>,
     ) -> Self {
-        let of_it = |mounts: &'a [Mount]| -> Vec<_> {
-            mounts.iter().filter(|mount| mount.file_system == file_system).collect()
+        let suffix = query.namespace.map(|ino| format!(":[{ino}]"));
+        let is_it = |mount: &&Mount| {
+            mount.file_system == query.file_system
+                && suffix.as_ref().is_none_or(|suffix| mount.root.ends_with(suffix.as_bytes()))
         };
+        let of_it = |mounts: &'a [Mount]| -> Vec<_> { mounts.iter().filter(is_it).collect() };
         let mounts = snapshot.mounts.iter().map(|(&id, mounts)| (id, of_it(mounts)));
         let mounts: BTreeMap<_, _> = mounts.filter(|(_, mounts)| !mounts.is_empty()).collect();
-        let mut on_them: FxHashMap<_, usize> = FxHashMap::default();
-        for &id in mounts.keys() {
-            for mount in snapshot.mounts[&id].iter().filter(|mount| mount.id != mount.parent_id) {
-                *on_them.entry((id, mount.parent_id)).or_default() += 1;
+        let (mut on_them, mut roots) = (FxHashMap::<_, Vec<_>>::default(), FxHashSet::default());
+        for (&id, of_it) in &mounts {
+            let all = &snapshot.mounts[&id];
+            let ids: FxHashSet<u64> = all.iter().map(|mount| mount.id).collect();
+            for mount in all.iter().filter(|mount| mount.id != mount.parent_id) {
+                on_them.entry((id, mount.parent_id)).or_default().push(mount);
             }
+            let is_root = |mount: &&&Mount| mount.id == mount.parent_id || !ids.contains(&mount.parent_id);
+            roots.extend(of_it.iter().filter(is_root).map(|mount| (id, mount.id)));
         }
-        Self { snapshot, file_system, users, home, mounts, on_them, counts: Counts::of(snapshot) }
+        let propagation = UnmountPropagation::of(snapshot, query.file_system);
+        let unread = users.map_or(0, unread);
+        let counts = Counts::of(snapshot);
+        Self { snapshot, query, mount, users, home, mounts, on_them, roots, propagation, unread, counts }
     }
 
     /// Whether it is there at all, as far as that can be seen.
     pub(crate) fn is_there(&self) -> bool {
-        !self.mounts.is_empty() || self.users.is_some_and(|users| !users.is_empty())
+        let is_used = |users: &FileSystemUsers| {
+            !users.processes.is_empty() || users.holders.iter().any(|holder| holder.is_certain)
+        };
+        !self.mounts.is_empty() || self.users.is_some_and(is_used)
     }
 
     /// Its mounts, by mount namespace.
@@ -64,10 +102,16 @@ impl<'a> Busy<'a> {
         self.counts.get(namespace).processes
     }
 
+    /// How many processes could not be looked into.
+    pub(crate) fn unread(&self) -> usize {
+        self.unread
+    }
+
     /// What it is called, as in `ext4 /dev/vda (254:0)`.
     pub(crate) fn name(&self) -> String {
-        let number = self.file_system;
+        let number = self.query.file_system;
         match self.mounts.values().flatten().next() {
+            Some(mount) if self.query.namespace.is_some() => names::text(&**mount.root),
             Some(mount) => {
                 let source = mount.source.as_ref().filter(|source| !source.is_empty());
                 let source = source.map(|source| format!(" {}", names::text(&***source))).unwrap_or_default();
@@ -77,12 +121,132 @@ impl<'a> Busy<'a> {
         }
     }
 
+    fn holders(&self, is_certain: bool) -> impl Iterator<Item = &'a FileSystemHolder> {
+        let holders = self.users.into_iter().flat_map(|users| &users.holders);
+        holders.filter(move |holder| holder.is_certain == is_certain)
+    }
+
+    /// What may keep it busy, of which the kernel does not say what it holds.
+    pub(crate) fn suspects(&self) -> Vec<&'a FileSystemHolder> {
+        self.holders(false).collect()
+    }
+
+    /// What keeps the mount that was asked for from being unmounted: that is also whatever uses a copy that would go with it.
+    pub(crate) fn keepers(&self) -> Vec<Keeper<'a>> {
+        let (Some(mount), Some(home)) = (self.mount, self.home) else { return Vec::new() };
+        let copies = self.propagation.unmounted_with(home, mount.id).into_iter();
+        let copies = copies.filter(|copy| !self.on_them.contains_key(&(copy.namespace, copy.mount.id)));
+        let ids: BTreeSet<u64> = copies.map(|copy| copy.mount.id).chain([mount.id]).collect();
+        let is_through = |mount_id: Option<u64>| mount_id.is_some_and(|id| ids.contains(&id));
+        let mut keepers = Vec::new();
+        if self.roots.contains(&(home, mount.id)) {
+            keepers.push(Keeper::Root);
+        }
+        let on_it = self.on_them.get(&(home, mount.id));
+        keepers.extend(on_it.into_iter().flatten().map(|mount| Keeper::Mount(mount)));
+        for user in self.users.into_iter().flat_map(|users| &users.processes) {
+            let uses: Vec<_> = user.uses.iter().filter(|one| is_through(one.mount_id)).collect();
+            if !uses.is_empty() {
+                keepers.push(Keeper::Process(user, uses));
+            }
+        }
+        keepers.extend(self.holders(true).filter(|holder| is_through(holder.mount_id)).map(Keeper::Holder));
+        keepers
+    }
+
+    /// What a keeper is, and what would make it let go.
+    pub(crate) fn describe_keeper(&self, keeper: &Keeper<'_>, limit: usize) -> (String, String) {
+        match keeper {
+            Keeper::Process(user, uses) => (
+                format!(
+                    "{}: {}",
+                    self.describe_user(user),
+                    words::uses(user.pid, uses.iter().copied(), limit).join(", ")
+                ),
+                words::release_uses(user.pid, uses.iter().copied()),
+            ),
+            Keeper::Holder(holder) => (words::holder(self.snapshot, holder), self.release_holder(holder)),
+            Keeper::Mount(mount) => {
+                let path = mount.path().map_or_else(|| "a mount without a path".to_owned(), names::text);
+                let release = self.home.map(|home| self.release_mount(home, mount)).unwrap_or_default();
+                (format!("{path}, mount ID {}, is mounted on it", mount.id), release)
+            }
+            Keeper::Root => {
+                let name = self.home.map(|home| names::target(self.snapshot, home)).unwrap_or_default();
+                (format!("it is the root of {name}"), format!("{name} ends"))
+            }
+        }
+    }
+
     /// Writes it for people, with no more than `limit` of a kind.
     pub(crate) fn write(&self, out: &mut impl Write, screen: Screen, limit: usize) -> io::Result<()> {
-        screen.heading(out, &self.name())?;
+        if let (Some(mount), Some(_)) = (self.mount, self.users) {
+            self.write_mount(out, screen, mount, limit)?;
+        }
+        self.write_file_system(out, screen, limit)
+    }
+
+    fn write_mount(&self, out: &mut impl Write, screen: Screen, mount: &Mount, limit: usize) -> io::Result<()> {
+        let umount = format!("umount {}", mount.path().map(|path| shell_word(path)).unwrap_or_default());
+        let keepers = self.keepers();
+        if keepers.is_empty() {
+            screen.heading(out, &format!("nothing was found that makes {umount} fail here"))?;
+            writeln!(out, ", which does not prove that it works")?;
+        } else {
+            screen.heading(out, &format!("{umount} fails here because:"))?;
+            writeln!(out)?;
+        }
+        for keeper in keepers.iter().take(limit) {
+            screen.line(out, "  ", || self.describe_keeper(keeper, limit).0)?;
+            screen.line(out, "    until ", || self.describe_keeper(keeper, limit).1)?;
+        }
+        more(out, "  ", keepers.len(), limit)?;
+        let unknown = self.users.into_iter().flat_map(|users| &users.processes);
+        let unknown: Vec<_> = unknown
+            .filter_map(|user| {
+                let is_unknown = |one: &&FileSystemUse| {
+                    one.mount_id.is_none() && !matches!(one.kind, lxkns_core::model::FileSystemUseKind::Device { .. })
+                };
+                let uses: Vec<_> = user.uses.iter().filter(is_unknown).collect();
+                (!uses.is_empty()).then_some(Keeper::Process(user, uses))
+            })
+            .collect();
+        let suspects: Vec<_> = self.suspects().into_iter().map(Keeper::Holder).chain(unknown).collect();
+        self.write_suspects(out, screen, &suspects, limit)?;
+        writeln!(out)
+    }
+
+    fn write_suspects(
+        &self,
+        out: &mut impl Write,
+        screen: Screen,
+        suspects: &[Keeper<'_>],
+        limit: usize,
+    ) -> io::Result<()> {
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "these may keep it busy (the kernel does not tell):")?;
+        for suspect in suspects.iter().take(limit) {
+            screen.line(out, "  ", || self.describe_keeper(suspect, limit).0)?;
+            screen.line(out, "    until ", || self.describe_keeper(suspect, limit).1)?;
+        }
+        more(out, "  ", suspects.len(), limit)
+    }
+
+    fn write_file_system(&self, out: &mut impl Write, screen: Screen, limit: usize) -> io::Result<()> {
         let of = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+        screen.heading(out, &self.name())?;
         let namespaces = of(self.mounts.len(), "mount namespace", "mount namespaces");
-        let used = self.users.map(|users| format!(" and used by {}", of(users.len(), "process", "processes")));
+        let used = self.users.map(|users| match (users.processes.len(), self.unread) {
+            (0, 0) => ", and no process was found to use it".to_owned(),
+            (count, 0) => format!(" and used by {}", of(count, "process", "processes")),
+            (0, 1) => "; whether 1 unreadable process uses it is not known".to_owned(),
+            (0, unread) => {
+                format!("; whether {} use it is not known", of(unread, "unreadable process", "unreadable processes"))
+            }
+            (count, _) => format!(" and used by at least {}", of(count, "process", "processes")),
+        });
         writeln!(out, " is mounted in {namespaces}{}", used.unwrap_or_default())?;
         for (&id, mounts) in self.mounts.iter().take(limit) {
             screen.line(out, "  ", || self.describe_namespace(id))?;
@@ -92,14 +256,33 @@ impl<'a> Busy<'a> {
             more(out, "    ", mounts.len(), limit)?;
         }
         more(out, "  ", self.mounts.len(), limit)?;
-        let users = self.users.unwrap_or_default();
+        // Who keeps the mount that was asked for has been named.
+        let named: FxHashSet<Pid> = self.keepers().iter().filter_map(Keeper::pid).collect();
+        let users = self.users.into_iter().flat_map(|users| &users.processes);
+        let users: Vec<_> = users.filter(|user| !named.contains(&user.pid)).collect();
         for user in users.iter().take(limit) {
-            screen.line(out, "  ", || format!("{}: {}", self.describe_user(user), uses(user, limit).join(", ")))?;
+            let uses = || words::uses(user.pid, &user.uses, limit).join(", ");
+            screen.line(out, "  ", || format!("{}: {}", self.describe_user(user), uses()))?;
         }
         more(out, "  ", users.len(), limit)?;
+        let holders: Vec<_> = self.holders(true).collect();
+        for holder in holders.iter().take(limit) {
+            screen.line(out, "  ", || words::holder(self.snapshot, holder))?;
+        }
+        more(out, "  ", holders.len(), limit)?;
+        if self.mount.is_none() || self.users.is_none() {
+            let suspects: Vec<_> = self.suspects().into_iter().map(Keeper::Holder).collect();
+            self.write_suspects(out, screen, &suspects, limit)?;
+        }
         let release = self.release();
-        let unless = if self.users.is_none() { ", unless somebody uses it," } else { "" };
-        writeln!(out, "released{unless} when")?;
+        if release.is_empty() {
+            return Ok(());
+        }
+        let unless = match self.users {
+            None => "released, unless a process uses it, when:",
+            Some(_) => "released, as far as visible, when all of this is done:",
+        };
+        writeln!(out, "{unless}")?;
         for line in release.iter().take(limit) {
             writeln!(out, "  {line}")?;
         }
@@ -113,6 +296,9 @@ impl<'a> Busy<'a> {
             (1, Some(&pid)) => format!("{name}, process {}", names::process(self.snapshot, pid, Detail::Full)),
             (count, Some(&pid)) => {
                 format!("{name}, {count} processes, first {}", names::process(self.snapshot, pid, Detail::Full))
+            }
+            _ if self.unread > 0 => {
+                format!("{name}, no process visible (lxkns why {})", names::target(self.snapshot, id))
             }
             _ => format!("{name}, no process (lxkns why {})", names::target(self.snapshot, id)),
         }
@@ -129,42 +315,111 @@ impl<'a> Busy<'a> {
 
     /// How many mounts are on a mount.
     fn on_it(&self, id: NamespaceId, mount: &Mount) -> usize {
-        self.on_them.get(&(id, mount.id)).copied().unwrap_or_default()
+        self.on_them.get(&(id, mount.id)).map_or(0, Vec::len)
     }
 
     fn describe_user(&self, user: &FileSystemUser) -> String {
-        let known = self.snapshot.processes.get(&user.pid).filter(|process| *process.comm() == user.comm);
-        let process = match known {
-            Some(_) => names::process(self.snapshot, user.pid, Detail::Full),
-            None => format!("{} ({})", user.pid, names::text(&user.comm)),
-        };
+        let process = words::user(self.snapshot, user);
         match user.mount_ns.filter(|id| !self.mounts.contains_key(id)) {
-            Some(id) => format!("process {process} in {}", names::namespace(self.snapshot, id)),
-            None => format!("process {process}"),
+            Some(id) => format!("{process} in {}", names::namespace(self.snapshot, id)),
+            None => process,
         }
     }
 
     /// What would release it, one thing a line: all of it must happen.
     pub(crate) fn release(&self) -> Vec<String> {
-        let users = self.users.unwrap_or_default().iter().map(release_user);
-        let mounts = self.mounts.iter().flat_map(|(&id, mounts)| mounts.iter().map(move |mount| (id, mount)));
-        let mounts = mounts.map(|(id, mount)| match mount.path() {
-            Some(path) => {
+        let users = self.users.into_iter().flat_map(|users| &users.processes);
+        let users = users.map(|user| words::release_uses(user.pid, &user.uses));
+        let holders = self.holders(true).map(|holder| self.release_holder(holder));
+        let mut seen = FxHashSet::default();
+        let mut lines: Vec<_> = users.chain(holders).chain(self.release_mounts()).collect();
+        lines.retain(|line| seen.insert(line.clone()));
+        lines
+    }
+
+    fn release_holder(&self, holder: &FileSystemHolder) -> String {
+        words::release_holder(self.snapshot, holder, |namespace, id| {
+            let mounts = self.snapshot.mounts.get(&namespace)?;
+            Some(self.release_mount(namespace, mounts.iter().find(|mount| mount.id == id)?))
+        })
+    }
+
+    /// What would unmount its mounts. What goes with another is not told.
+    fn release_mounts(&self) -> Vec<String> {
+        let all = self.mounts.iter().flat_map(|(&id, mounts)| mounts.iter().map(move |mount| (id, *mount)));
+        let mut all: Vec<_> = all.collect();
+        // That of the caller's own mount namespace does the most with the least.
+        all.sort_by_key(|&(id, mount)| (Some(id) != self.home, mount.propagation.shared.is_none()));
+        let mut covered = FxHashSet::default();
+        let mut lines = Vec::new();
+        for &(id, mount) in &all {
+            if covered.contains(&(id, mount.id)) {
+                continue;
+            }
+            lines.push((id, mount));
+            if self.may_unmount(id) && !self.roots.contains(&(id, mount.id)) {
+                // What is in a less privileged mount namespace stays if it came there with that.
+                let with = self.propagation.unmounted_with(id, mount.id).into_iter();
+                let with =
+                    with.filter(|with| self.may_unmount(with.namespace) && self.on_it(with.namespace, with.mount) == 0);
+                covered.extend(with.map(|with| (with.namespace, with.mount.id)));
+            }
+        }
+        lines.retain(|(id, mount)| !covered.contains(&(*id, mount.id)));
+        lines.sort_by_key(|(id, mount)| (Some(*id) != self.home, *id, mount.id));
+        lines.into_iter().map(|(id, mount)| self.release_mount(id, mount)).collect()
+    }
+
+    /// Whether `umount` works in a mount namespace as far as its owner goes: mounts that came into a less privileged one are
+    /// locked there. Which of them did is told nowhere.
+    fn may_unmount(&self, id: NamespaceId) -> bool {
+        let owner = |id| self.snapshot.namespaces.get(&id).map(|namespace| namespace.owner);
+        Some(id) == self.home
+            || self.home.is_some_and(|home| owner(id) == owner(home) && matches!(owner(id), Some(Relation::Known(_))))
+    }
+
+    fn release_mount(&self, id: NamespaceId, mount: &Mount) -> String {
+        let target = names::target(self.snapshot, id);
+        let is_root = self.roots.contains(&(id, mount.id));
+        match mount.path() {
+            Some(path) if self.may_unmount(id) && !is_root => {
                 let umount = release::umount(self.snapshot, NamespaceType::Mnt, id, path, false, self.home);
-                let on_it = self.on_it(id, mount);
-                match (mount.hidden, on_it) {
+                match (mount.hidden, self.on_it(id, mount)) {
                     (true, _) => format!("what covers mount {} is unmounted, then {umount}", mount.id),
                     (false, 0) => umount,
                     (false, _) => format!("what is mounted on it is unmounted, then {umount}"),
                 }
             }
-            None => {
-                let target = names::target(self.snapshot, id);
-                format!("{target} ends (lxkns why {target})")
-            }
-        });
-        users.chain(mounts).collect()
+            _ if Some(id) == self.home => format!("{target} ends (lxkns why {target})"),
+            _ => match self.processes(id) {
+                0 => format!("{target} ends (lxkns why {target})"),
+                1 => format!("the process of {target} exits (lxkns why {target})"),
+                count => format!("the {count} processes of {target} exit (lxkns why {target})"),
+            },
+        }
     }
+}
+
+impl Keeper<'_> {
+    fn pid(&self) -> Option<Pid> {
+        match self {
+            Self::Process(user, uses) if uses.len() == user.uses.len() => Some(user.pid),
+            _ => None,
+        }
+    }
+}
+
+/// How many processes could not be looked into.
+fn unread(users: &FileSystemUsers) -> usize {
+    let is_unread = |kind| !matches!(kind, GapKind::Gone);
+    let gaps = users.gaps.iter().filter(|gap| is_unread(GapKind::of(gap.errno)));
+    let pids: BTreeSet<Pid> = gaps
+        .filter_map(|gap| match gap.object {
+            Object::Process(pid) | Object::Task(pid, _) | Object::Fd(pid, ..) => Some(pid),
+            _ => None,
+        })
+        .collect();
+    pids.len()
 }
 
 fn more(out: &mut impl Write, indent: &str, count: usize, limit: usize) -> io::Result<()> {
@@ -172,51 +427,6 @@ fn more(out: &mut impl Write, indent: &str, count: usize, limit: usize) -> io::R
         0 => Ok(()),
         more => writeln!(out, "{indent}and {more} more (--all shows all)"),
     }
-}
-
-/// How a process uses it, in words that are safe to print. Descriptors are put together.
-fn uses(user: &FileSystemUser, limit: usize) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut fds = Vec::new();
-    let of = |tid: Tid, what: &str| match Tid::from(user.pid) == tid {
-        true => what.to_owned(),
-        false => format!("{what} of thread {tid}"),
-    };
-    for one in &user.uses {
-        match one {
-            FileSystemUse::Root { tid } => words.push(of(*tid, "root directory")),
-            FileSystemUse::WorkingDirectory { tid } => words.push(of(*tid, "working directory")),
-            FileSystemUse::Executable => words.push("executable".to_owned()),
-            FileSystemUse::Fd { tid, fd } => fds.push(of(*tid, &format!("fd {fd}"))),
-            FileSystemUse::Mapped { path } => words.push(format!("mapped file {}", names::text(path))),
-            _ => words.push("something that this version has no words for".to_owned()),
-        }
-    }
-    let more = fds.len().saturating_sub(limit);
-    words.extend(fds.into_iter().take(limit));
-    words.extend((more > 0).then(|| format!("{more} more fds")));
-    words
-}
-
-fn release_user(user: &FileSystemUser) -> String {
-    const FEW: usize = 3;
-    let (mut fds, mut leaves) = (Vec::new(), false);
-    for one in &user.uses {
-        match one {
-            FileSystemUse::Fd { fd, .. } => fds.push(fd.to_string()),
-            FileSystemUse::WorkingDirectory { .. } => leaves = true,
-            // It cannot let go of these, or nobody can make it.
-            _ => return format!("process {} exits", user.pid),
-        }
-    }
-    let closes = match fds.len() {
-        0 => None,
-        1..=FEW => Some(format!("closes fd {}", fds.join(", "))),
-        count => Some(format!("closes {count} fds")),
-    };
-    let leaves = leaves.then(|| "leaves its working directory".to_owned());
-    let all: Vec<_> = closes.into_iter().chain(leaves).collect();
-    format!("process {} {}, or exits", user.pid, all.join(" and "))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::testing::{HOME, LOOSE, snapshot};
-use lxkns_core::model::Pid;
+use lxkns_core::model::{FileSystem, FileSystemUseKind as Use, Gap, Place, Tid};
 
 const DISK: FileSystem = FileSystem { major: 8, minor: 1 };
 
@@ -14,29 +14,46 @@ fn user(pid: u32, comm: &str, uses: Vec<FileSystemUse>) -> FileSystemUser {
     FileSystemUser::new(Pid(pid), comm, Some(HOME), uses)
 }
 
-fn text(snapshot: &Snapshot, users: &[FileSystemUser], limit: usize) -> String {
-    let busy = Busy::new(snapshot, DISK, Some(users), Some(HOME));
+fn uses_of(tid: u32, kinds: Vec<Use>) -> Vec<FileSystemUse> {
+    kinds.into_iter().map(|kind| FileSystemUse::new(kind, u64::from(tid))).collect()
+}
+
+fn fd(tid: u32, fd: u32, is_tasks_own: bool) -> Use {
+    Use::Fd { tid: Tid(tid), fd, is_tasks_own }
+}
+
+fn users(processes: Vec<FileSystemUser>) -> FileSystemUsers {
+    let mut users = FileSystemUsers::default();
+    users.processes = processes;
+    users
+}
+
+fn busy<'a>(snapshot: &'a Snapshot, mount: Option<&'a Mount>, users: &'a FileSystemUsers) -> Busy<'a> {
+    Busy::new(snapshot, FileSystemQuery::new(DISK), mount, Some(users), Some(HOME))
+}
+
+fn text(snapshot: &Snapshot, users: &FileSystemUsers, limit: usize) -> String {
     let mut out = Vec::new();
-    busy.write(&mut out, Screen::default(), limit).unwrap();
+    busy(snapshot, None, users).write(&mut out, Screen::default(), limit).unwrap();
     String::from_utf8(out).unwrap()
 }
 
 #[test]
 fn mounts_and_users_with_what_would_release_them() {
     let mut snapshot = snapshot();
-    let mut mounts = vec![mount(30, 1, Some("/mnt")), mount(31, 30, Some("/mnt/\x1b")), mount(32, 30, None)];
-    mounts[1].hidden = true;
-    mounts[0].source = Mount::new(1, 1, DISK, "x", Some("/dev/sda1")).point;
-    mounts.push(Mount::new(33, 1, FileSystem { major: 8, minor: 2 }, "ext4", Some("/other")));
+    let root = Mount::new(1, 1, FileSystem { major: 8, minor: 2 }, "ext4", Some("/"));
+    let mut mounts =
+        vec![root.clone(), mount(30, 1, Some("/mnt")), mount(31, 30, Some("/mnt/\x1b")), mount(32, 30, None)];
+    mounts[2].hidden = true;
+    mounts[1].source = Mount::new(1, 1, DISK, "x", Some("/dev/sda1")).point;
     snapshot.mounts.insert(HOME, mounts);
-    snapshot.mounts.insert(LOOSE, vec![mount(40, 1, Some("/x"))]);
-    let (tid, other) = (Tid(200), Tid(201));
-    let users = [
-        user(200, "sleep", vec![FileSystemUse::Fd { tid, fd: 3 }, FileSystemUse::WorkingDirectory { tid: other }]),
-        user(300, "new\n", vec![FileSystemUse::Executable, FileSystemUse::Mapped { path: "/a\x1b".into() }]),
-    ];
+    snapshot.mounts.insert(LOOSE, vec![root, mount(40, 1, Some("/x"))]);
+    let used = users(vec![
+        user(200, "sleep", uses_of(30, vec![fd(200, 3, false), Use::WorkingDirectory { tid: Tid(201) }])),
+        user(300, "new\n", uses_of(40, vec![Use::Executable, Use::Mapped { path: "/a\x1b".into() }])),
+    ]);
     assert_eq!(
-        text(&snapshot, &users, 10),
+        text(&snapshot, &used, 10),
         "ext4 /dev/sda1 (8:1) is mounted in 2 mount namespaces and used by 2 processes\n  \
            mnt:[4026531832], 2 processes, first 1 (init)\n    \
              /mnt, mount ID 30, with 2 on it\n    \
@@ -44,9 +61,9 @@ fn mounts_and_users_with_what_would_release_them() {
              (no path), mount ID 32\n  \
            mnt:[4026532400], no process (lxkns why mnt:4026532400)\n    \
              /x, mount ID 40\n  \
-           process 200 (sleep 1000): working directory of thread 201, fd 3\n  \
+           process 200 (sleep 1000): working directory of task 201, fd 3\n  \
            process 300 (new\\x0a): executable, mapped file /a\\x1b\n\
-         released when\n  \
+         released, as far as visible, when all of this is done:\n  \
            process 200 closes fd 3 and leaves its working directory, or exits\n  \
            process 300 exits\n  \
            what is mounted on it is unmounted, then `umount /mnt`\n  \
@@ -54,16 +71,68 @@ fn mounts_and_users_with_what_would_release_them() {
            mnt:4026531832 ends (lxkns why mnt:4026531832)\n  \
            `umount -N /proc/200/task/201/ns/mnt /x`\n"
     );
-    let short = text(&snapshot, &users, 1);
+    let short = text(&snapshot, &used, 1);
     assert!(short.contains("    and 2 more (--all shows all)\n") && short.contains("  and 5 more"), "{short}");
-    assert!(!Busy::new(&snapshot, FileSystem { major: 9, minor: 9 }, None, None).is_there());
+    let other = FileSystemQuery::new(FileSystem { major: 9, minor: 9 });
+    assert!(!Busy::new(&snapshot, other, None, None, None).is_there());
+
+    // Asked for the mount, its own users come first, and what is mounted on it.
+    let asked = &snapshot.mounts[&HOME][1];
+    let mut out = Vec::new();
+    busy(&snapshot, Some(asked), &used).write(&mut out, Screen::default(), 10).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let expected = "umount /mnt fails here because:\n  \
+        /mnt/\\x1b, mount ID 31, is mounted on it\n    \
+          until what covers mount 31 is unmounted, then `umount $'/mnt/\\033'`\n  \
+        a mount without a path, mount ID 32, is mounted on it\n    \
+          until mnt:4026531832 ends (lxkns why mnt:4026531832)\n  \
+        process 200 (sleep 1000): working directory of task 201, fd 3\n    \
+          until process 200 closes fd 3 and leaves its working directory, or exits\n\n";
+    assert!(text.starts_with(expected), "{text}");
+}
+
+#[test]
+fn what_is_locked_is_not_unmounted() {
+    let mut snapshot = snapshot();
+    let root = Mount::new(1, 1, FileSystem { major: 8, minor: 2 }, "ext4", Some("/"));
+    snapshot.mounts.insert(LOOSE, vec![root, mount(40, 1, Some("/x"))]);
+    let none = users(Vec::new());
+    assert_eq!(busy(&snapshot, None, &none).release(), ["`umount -N /proc/200/task/201/ns/mnt /x`"]);
+    // Its owner is another user namespace than that of the caller's mount namespace, or is not known.
+    for owner in [Relation::Known(crate::testing::id(7)), Relation::NotVisible] {
+        snapshot.namespaces.get_mut(&LOOSE).unwrap().owner = owner;
+        assert_eq!(busy(&snapshot, None, &none).release(), ["mnt:4026532400 ends (lxkns why mnt:4026532400)"]);
+    }
+}
+
+#[test]
+fn unread_processes_are_not_absent() {
+    let mut snapshot = snapshot();
+    snapshot.mounts.insert(HOME, vec![mount(30, 1, Some("/mnt"))]);
+    let mut unread = users(Vec::new());
+    assert!(text(&snapshot, &unread, 9).contains("and no process was found to use it\n"));
+    let gap = |object| Gap { place: Place::Processes, object, operation: "x".into(), errno: 13 };
+    unread.gaps = vec![gap(Object::Process(Pid(5))), gap(Object::Fd(Pid(5), Tid(5), 1)), gap(Object::Process(Pid(6)))];
+    let said = text(&snapshot, &unread, 9);
+    assert!(
+        said.contains("; whether 2 unreadable processes use it is not known\n") && !said.contains("0 process"),
+        "{said}"
+    );
 }
 
 #[test]
 fn many_descriptors_are_counted() {
-    let tid = Tid(200);
-    let fds = (0..50).map(|fd| FileSystemUse::Fd { tid, fd }).collect();
-    let user = user(200, "sleep", fds);
-    assert_eq!(uses(&user, 2), ["fd 0", "fd 1", "48 more fds"]);
-    assert_eq!(release_user(&user), "process 200 closes 50 fds, or exits");
+    let all: Vec<_> = (0..50).map(|number| FileSystemUse::new(fd(200, number, false), 1)).collect();
+    assert_eq!(words::uses(Pid(200), &all, 2), ["fd 0", "fd 1", "48 more fds"]);
+    assert_eq!(words::release_uses(Pid(200), &all), "process 200 closes 50 fds, or exits");
+}
+
+#[test]
+fn a_tasks_own_descriptor_is_the_tasks() {
+    let own = [FileSystemUse::new(fd(201, 4, true), 1)];
+    assert_eq!(words::uses(Pid(200), &own, 2), ["fd 4 of task 201"]);
+    assert_eq!(words::release_uses(Pid(200), &own), "task 201 of process 200 closes fd 4, or exits");
+    // Where the thread group leader has exited, the table is the process's all the same.
+    let shared = [FileSystemUse::new(fd(201, 4, false), 1)];
+    assert_eq!(words::release_uses(Pid(200), &shared), "process 200 closes fd 4, or exits");
 }

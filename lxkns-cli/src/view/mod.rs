@@ -2,6 +2,7 @@
 
 pub(crate) mod branches;
 pub(crate) mod busy;
+pub(crate) mod busy_words;
 pub(crate) mod caps;
 pub(crate) mod changes;
 pub(crate) mod charset;

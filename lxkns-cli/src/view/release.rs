@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
+use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Task, Tid};
 use lxkns_core::relations::{MountKey, Unmounts};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -285,8 +285,11 @@ impl Umount {
             return Some(Self(String::new()));
         }
         let namespace = snapshot.namespaces.get(&mount_ns)?;
-        if let Some(pid) = namespace.leaders.first() {
-            return Some(Self(format!("-N {pid} ")));
+        if let Some(&pid) = namespace.leaders.first() {
+            return Some(Self(match living(snapshot, pid, mount_ns) {
+                Some(tid) => format!("-N {PROC}/{pid}/task/{tid}/ns/mnt "),
+                None => format!("-N {pid} "),
+            }));
         }
         match names::ways(snapshot, namespace, home).next() {
             Some(Way::Proc(holder) | Way::Mount(holder)) => Some(Self(format!("-N {} ", shell_word(&holder)))),
@@ -323,6 +326,18 @@ pub(crate) fn umount(
 fn netns_name(path: &[u8]) -> Option<&[u8]> {
     let name = path.strip_prefix(b"/run/netns/").or_else(|| path.strip_prefix(b"/var/run/netns/"))?;
     Some(name).filter(|name| !name.contains(&b'/'))
+}
+
+/// Where the procfs is, in what is shown to people.
+const PROC: &str = "/proc";
+
+/// A living task in a mount namespace of a process whose thread group leader has exited, so that no link of its own leads
+/// there.
+fn living(snapshot: &Snapshot, pid: Pid, mount_ns: NamespaceId) -> Option<Tid> {
+    let process = snapshot.processes.get(&pid)?;
+    let is_dead = process.tasks.first().is_some_and(|task| task.state.is_dead());
+    let is_in_it = |task: &&Task| !task.state.is_dead() && task.namespaces.get(NamespaceType::Mnt) == Some(mount_ns);
+    process.tasks.iter().find(is_in_it).filter(|_| is_dead).map(|task| task.tid)
 }
 
 #[cfg(test)]

@@ -112,6 +112,8 @@ fn look(proc: &ProcRoot, options: &DiscoveryOptions, access: Option<&dyn MountAc
     let mut found = processes::own(&search);
     search.keep_user_namespace();
     let home = found.processes.first().and_then(|own| own.namespaces.get(NamespaceType::Mnt));
+    // In the procfs of another PID namespace the caller is a process like any other, if it is there at all.
+    let home = home.or_else(|| processes::own_mount_namespace(proc));
     // What can get stuck goes beside the rest from here on, and is not waited for without end.
     let command_lines = command_lines::start(&search, &mut found);
     search.command_lines = command_lines.as_ref();

@@ -7,9 +7,9 @@ use super::named::Known;
 use super::search::{Found, Search};
 use super::{command_lines, fds, for_children, task_fds, tasks};
 use crate::error::{Error, ErrorKind};
-use crate::model::{NamespaceType, Object, Pid, Place, Process, Scope, Tid};
+use crate::model::{NamespaceId, NamespaceType, Object, Pid, Place, Process, Scope, Tid};
 use crate::mount_access::MountAccess;
-use crate::procfs::ProcDir;
+use crate::procfs::{ProcDir, ProcRoot, parse};
 use crate::reach;
 
 /// The calling process.
@@ -19,6 +19,13 @@ pub(super) fn own(search: &Search<'_>) -> Found {
         process(search, &mut found, pid);
     }
     found
+}
+
+/// The mount namespace that the caller is in, as the link of its own says.
+pub(super) fn own_mount_namespace(proc: &ProcRoot) -> Option<NamespaceId> {
+    let mut text = [0; 64];
+    let (ns_type, ino) = parse::links::parse(proc.dir().link("self/ns/mnt", &mut text).ok()?)?;
+    (ns_type == NamespaceType::Mnt).then_some(NamespaceId { ino, dev: proc.nsfs_dev() })
 }
 
 /// All processes but the calling one, and those that it has started to look into mount namespaces.

@@ -1,10 +1,45 @@
-//! Who uses a file system.
+//! Who uses a file system, and what else keeps it busy.
 
 use bstr::BString;
 
-use super::{NamespaceId, Pid, Tid};
+use super::{FileSystem, Gap, NamespaceId, Pid, Tid};
 
-/// A process that keeps a file system from being unmounted.
+/// What is asked about: a file system, or one namespace's file on nsfs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileSystemQuery {
+    /// The file system.
+    pub file_system: FileSystem,
+    /// On nsfs: the inode number of the one namespace whose mounts are meant. Other namespaces' files have the same file
+    /// system, and nothing else in common with it.
+    pub namespace: Option<u64>,
+}
+
+impl FileSystemQuery {
+    /// All of a file system.
+    pub fn new(file_system: FileSystem) -> Self {
+        Self { file_system, namespace: None }
+    }
+
+    /// The mounts of one namespace's file.
+    pub fn of_namespace(file_system: FileSystem, ino: u64) -> Self {
+        Self { file_system, namespace: Some(ino) }
+    }
+}
+
+/// Everything that was found to keep a file system busy, or may.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileSystemUsers {
+    /// The processes that use it, sorted.
+    pub processes: Vec<FileSystemUser>,
+    /// What keeps it busy without a process that has it open, sorted.
+    pub holders: Vec<FileSystemHolder>,
+    /// What could not be read, sorted.
+    pub gaps: Vec<Gap>,
+}
+
+/// A process that uses a file system.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct FileSystemUser {
@@ -14,7 +49,7 @@ pub struct FileSystemUser {
     pub comm: BString,
     /// The mount namespace that it is in, where that could be read.
     pub mount_ns: Option<NamespaceId>,
-    /// How it uses the file system, sorted; never nothing.
+    /// How it uses the file system, sorted; never empty.
     pub uses: Vec<FileSystemUse>,
 }
 
@@ -32,32 +67,201 @@ impl FileSystemUser {
     }
 }
 
+/// One use of a file system.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct FileSystemUse {
+    /// What is used.
+    pub kind: FileSystemUseKind,
+    /// The mount that it is used through, by its mountinfo ID; `None` where the kernel does not tell.
+    pub mount_id: Option<u64>,
+}
+
+impl FileSystemUse {
+    /// A use through this mount.
+    pub fn new(kind: FileSystemUseKind, mount_id: impl Into<Option<u64>>) -> Self {
+        Self { kind, mount_id: mount_id.into() }
+    }
+}
+
 /// How a process uses a file system.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum FileSystemUse {
-    /// A thread's root directory is in it; that of another than the first is named only where it differs.
+pub enum FileSystemUseKind {
+    /// A task's root directory is in it; that of a task other than the thread group leader only where it differs.
     Root {
-        /// The thread.
+        /// The task.
         tid: Tid,
     },
-    /// A thread's working directory is in it; that of another than the first is named only where it differs.
+    /// A task's working directory is in it; that of a task other than the leader only where it differs.
     WorkingDirectory {
-        /// The thread.
+        /// The task.
         tid: Tid,
     },
     /// Its executable is in it.
     Executable,
     /// A file in it is open.
     Fd {
-        /// The thread in whose table it is: of a shared one, the first.
+        /// The task in whose table it is: of a shared table, the thread group leader, or the first living task.
         tid: Tid,
         /// The descriptor.
         fd: u32,
+        /// Whether the table belongs to that task alone.
+        is_tasks_own: bool,
+    },
+    /// A UNIX socket that is bound to a path in it, or a connection to one.
+    Socket {
+        /// The task, as for [`Fd`](Self::Fd).
+        tid: Tid,
+        /// The descriptor.
+        fd: u32,
+        /// Whether the table belongs to that task alone.
+        is_tasks_own: bool,
+    },
+    /// Its block device is open.
+    Device {
+        /// The task, as for [`Fd`](Self::Fd).
+        tid: Tid,
+        /// The descriptor.
+        fd: u32,
+        /// Whether the table belongs to that task alone.
+        is_tasks_own: bool,
     },
     /// A file in it is mapped.
     Mapped {
-        /// The first such file, as `/proc/PID/maps` names it.
+        /// The first mapped file through that mount, as `/proc/PID/maps` names it.
         path: BString,
     },
+}
+
+/// Something that keeps a file system busy, or may, without a process that has a file of it open.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct FileSystemHolder {
+    /// What it is.
+    pub kind: FileSystemHolderKind,
+    /// The mount that it keeps, by its mountinfo ID; `None` where that is not known, or where it keeps the file system
+    /// and no mount.
+    pub mount_id: Option<u64>,
+    /// Whether it is certain. Otherwise it is a suspect: the kernel does not say what it holds.
+    pub is_certain: bool,
+}
+
+/// What keeps a file system busy without a process that has a file of it open.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum FileSystemHolderKind {
+    /// The kernel's own threads have their root and working directory in it.
+    KernelThreads {
+        /// How many.
+        count: u64,
+    },
+    /// The backing file of a loop device.
+    Loop {
+        /// The device, as in `loop0`.
+        device: BString,
+        /// The file, as the kernel names it.
+        path: BString,
+    },
+    /// A swap file in it, or swap on its device.
+    Swap {
+        /// The file or device, as `/proc/swaps` names it.
+        path: BString,
+    },
+    /// An interpreter that `binfmt_misc` has open (flag `F`).
+    BinfmtMisc {
+        /// The name of the entry.
+        name: BString,
+        /// The interpreter, as it was named.
+        path: BString,
+    },
+    /// A mounted file system that is made from directories or files of it: overlay, ecryptfs, erofs of a file.
+    Layer {
+        /// The type of that file system.
+        fs_type: BString,
+        /// That file system.
+        file_system: FileSystem,
+        /// The mount namespace that it is mounted in; the first of them.
+        mount_ns: NamespaceId,
+        /// The ID of its mount there.
+        mount_id: u64,
+        /// Where it is mounted, if a path leads there.
+        point: Option<BString>,
+        /// The directory or file that it is made from, as it was named.
+        path: BString,
+    },
+    /// A block device that is made from its device: device-mapper, md, and others.
+    BlockDevice {
+        /// Its name.
+        name: BString,
+    },
+    /// The kernel has the file system on this device active, mounted or not.
+    Active {
+        /// The type of the file system.
+        fs_type: BString,
+    },
+    /// Another facility of the kernel that has the file or directory open.
+    Facility {
+        /// What it is.
+        facility: KernelFacility,
+        /// Which one of them, where they have names.
+        name: BString,
+        /// The file or directory, as it was named.
+        path: BString,
+    },
+    /// A descriptor that can hold files without saying which.
+    Descriptor {
+        /// The process.
+        pid: Pid,
+        /// The task in whose table it is.
+        tid: Tid,
+        /// The descriptor.
+        fd: u32,
+        /// What it can hold.
+        holds: HiddenFiles,
+    },
+    /// A task that uses a mount that is in no mount namespace: unmounted lazily, or never attached. What is mounted below it
+    /// is not told.
+    Detached {
+        /// The process.
+        pid: Pid,
+        /// How.
+        kind: FileSystemUseKind,
+    },
+}
+
+/// A facility of the kernel that can have a file open for as long as it is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum KernelFacility {
+    /// The directory is exported by the kernel's NFS server.
+    NfsExport,
+    /// A zram device writes back to the device or file.
+    Zram,
+    /// An NVMe target exports the file or device.
+    NvmeTarget,
+    /// A SCSI target (LIO) exports the file or device.
+    ScsiTarget,
+    /// A USB gadget shows the file as a disk.
+    UsbGadget,
+    /// A uprobe is set in the file.
+    Uprobe,
+}
+
+/// Files that a descriptor holds besides the one that it is open on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum HiddenFiles {
+    /// Descriptors that were sent to a UNIX socket and not received yet; so many.
+    InFlight(u64),
+    /// Files registered with an io_uring; so many.
+    IoUring(u64),
+    /// Events of a fanotify group that were not read yet.
+    Fanotify,
+    /// A probe in a program (perf event or BPF link).
+    Probe,
+    /// A file system that is being set up, and mounted nowhere yet.
+    SettingUp,
+    /// A UNIX socket that is bound to a path; which mount that was in is not readable.
+    BoundSocket,
 }

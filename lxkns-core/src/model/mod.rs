@@ -20,7 +20,10 @@ mod snapshot;
 mod socket_user;
 mod suspect;
 
-pub use file_system_user::{FileSystemUse, FileSystemUser};
+pub use file_system_user::{
+    FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUseKind, FileSystemUser,
+    FileSystemUsers, HiddenFiles, KernelFacility,
+};
 pub use gap::{Gap, GapKind, Object, Operation, Place};
 pub use holder::Holder;
 pub use ids::{NamespaceId, NamespaceType, ParseNamespaceTypeError, Pid, Tid, Uid};

@@ -13,6 +13,7 @@ mod pid_map;
 mod propagation;
 mod sight;
 mod trees;
+mod unmount_propagation;
 mod unmounts;
 
 pub use capabilities::{Authority, AuthorityUnknown, authority, deciding_user_namespace};
@@ -20,9 +21,10 @@ pub use changes::{Change, Changes, DifferentBoots, Life, NamespaceChanges, chang
 pub use charges::charges;
 pub use forest::Forest;
 pub(crate) use leaders::members;
-pub use mount_paths::{MountPath, mount_paths};
+pub use mount_paths::{MountPath, is_at_or_below, mount_at, mount_paths};
 pub use mounts::{MountTree, hidden_mounts};
 pub use pid_map::{NamespacedPid, pid_in, pid_map};
 pub use propagation::{NamespacedMount, PeerGroup, PeerGroups};
 pub use trees::{TreeNode, hierarchy, owned_pid_namespaces, ownership, process_tree};
+pub use unmount_propagation::UnmountPropagation;
 pub use unmounts::{MountKey, Unmounts};

@@ -35,6 +35,19 @@ pub fn mount_paths(mounts: &[Mount]) -> Vec<MountPath<'_>> {
     tree
 }
 
+/// The visible mount that a path is in: the one with the longest path that is above it. The path is taken as text, without
+/// `.`, `..` and symbolic links.
+pub fn mount_at<'a>(mounts: &'a [Mount], path: &[u8]) -> Option<&'a Mount> {
+    let above = |mount: &&Mount| !mount.hidden && mount.path().is_some_and(|point| is_at_or_below(path, point));
+    mounts.iter().filter(above).max_by_key(|mount| mount.path().map(|point| point.len()))
+}
+
+/// Whether a path is another one, or below it.
+pub fn is_at_or_below(path: &[u8], above: &[u8]) -> bool {
+    let above = above.strip_suffix(b"/").unwrap_or(above);
+    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+}
+
 /// The different paths of some mounts, sorted, with what is below what.
 pub(super) struct Paths<'a> {
     pub(super) paths: Vec<&'a BStr>,

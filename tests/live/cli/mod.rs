@@ -2,6 +2,8 @@
 
 mod advice;
 mod busy;
+mod busy_holders;
+mod busy_mounts;
 mod caps;
 mod diff;
 mod doctor;
@@ -37,6 +39,8 @@ pub(super) fn tests() -> Vec<Test> {
         ls::tests(),
         mounts::tests(),
         busy::tests(),
+        busy_holders::tests(),
+        busy_mounts::tests(),
         orphans::tests(),
         tree::tests(),
         caps::tests(),

@@ -243,7 +243,7 @@ fn unaccepted_connection() {
     let listener = UnixListener::bind(&path).unwrap();
     let actor = Actor::spawn_in(&["net"]);
     lives_unseen("a connection that was not accepted", "net", actor.ns_inode("net"), actor, |actor| {
-        let fd = actor.connect_unix(&path);
+        let fd = actor.connect_socket(&path);
         actor.close(fd);
         actor.unshare(&["net"]);
         (vec![Box::new((listener, actor))], None)

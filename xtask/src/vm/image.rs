@@ -17,14 +17,15 @@ const DEVICE: u32 = 0o020_666;
 const PROGRAM: u32 = 0o100_755;
 
 /// What is run in the namespaces of others, and what prepares processes for that: programs of the host.
-const TOOLS: [&str; 21] = [
-    "busybox", "cat", "choom", "env", "false", "id", "ls", "nsenter", "perl", "pwd", "readlink", "seq", "setpriv",
-    "setsid", "sh", "stty", "tail", "true", "tty", "uname", "unshare",
+const TOOLS: [&str; 23] = [
+    "busybox", "cat", "chmod", "choom", "cp", "env", "false", "id", "ls", "nsenter", "perl", "pwd", "readlink", "seq",
+    "setpriv", "setsid", "sh", "stty", "tail", "true", "tty", "uname", "unshare",
 ];
 
 /// What is tried on the host alone, by parts of names: what takes long wherever it runs; and what the program makes of its
 /// arguments, of dumps and of the terminal, which is the same on every kernel.
-const NOT_OF_THE_KERNEL: [&str; 12] = [
+const NOT_OF_THE_KERNEL: [&str; 13] = [
+    "busy_holders::page",
     "churn",
     "a_thousand_visits",
     "all_output_in_order",

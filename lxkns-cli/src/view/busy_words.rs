@@ -1,0 +1,259 @@
+//! Users and holders of a file system in words, and what would make each let go.
+
+use bstr::ByteSlice as _;
+use lxkns_core::model::{
+    FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemUse, FileSystemUseKind as Use,
+    FileSystemUser, HiddenFiles, KernelFacility, Pid, Snapshot, Tid,
+};
+
+use super::escape::shell_word;
+use super::names::{self, Detail};
+
+/// How a process uses it, in words that are safe to print. Descriptors are put together.
+pub(crate) fn uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a FileSystemUse>, limit: usize) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut fds = Vec::new();
+    for one in uses {
+        match &one.kind {
+            Use::Root { tid } => words.push(of(pid, *tid, "root directory")),
+            Use::WorkingDirectory { tid } => words.push(of(pid, *tid, "working directory")),
+            Use::Executable => words.push("executable".to_owned()),
+            Use::Fd { tid, fd, is_tasks_own } => fds.push(fd_of(*tid, *is_tasks_own, &format!("fd {fd}"))),
+            Use::Socket { tid, fd, is_tasks_own } => {
+                fds.push(fd_of(*tid, *is_tasks_own, &format!("bound UNIX socket, fd {fd}")));
+            }
+            Use::Device { tid, fd, is_tasks_own } => {
+                fds.push(fd_of(*tid, *is_tasks_own, &format!("block device, fd {fd}")));
+            }
+            Use::Mapped { path } => {
+                let unknown = if one.mount_id.is_none() { " (mount unknown)" } else { "" };
+                words.push(format!("mapped file {}{unknown}", names::text(path)));
+            }
+            _ => words.push("a use unknown to this version".to_owned()),
+        }
+    }
+    let more = fds.len().saturating_sub(limit);
+    words.extend(fds.into_iter().take(limit));
+    words.extend((more > 0).then(|| format!("{more} more fds")));
+    words
+}
+
+fn of(pid: Pid, tid: Tid, what: &str) -> String {
+    if Tid::from(pid) == tid { what.to_owned() } else { format!("{what} of task {tid}") }
+}
+
+fn fd_of(tid: Tid, is_tasks_own: bool, what: &str) -> String {
+    if is_tasks_own { format!("{what} of task {tid}") } else { what.to_owned() }
+}
+
+/// What would make a process let go of these, as in `process 12 closes fd 3, or exits`.
+pub(crate) fn release_uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a FileSystemUse>) -> String {
+    const FEW: usize = 3;
+    let (mut fds, mut leaves, mut exits) = (Vec::new(), Vec::new(), Vec::new());
+    for one in uses {
+        match &one.kind {
+            Use::Fd { tid, fd, is_tasks_own }
+            | Use::Socket { tid, fd, is_tasks_own }
+            | Use::Device { tid, fd, is_tasks_own } => fds.push((is_tasks_own.then_some(*tid), fd.to_string())),
+            Use::WorkingDirectory { tid } => leaves.push((*tid != Tid::from(pid)).then_some(*tid)),
+            // It cannot let go of these, or nobody can make it.
+            Use::Root { tid } => exits.push((*tid != Tid::from(pid)).then_some(*tid)),
+            _ => exits.push(None),
+        }
+    }
+    let tasks = fds.iter().map(|(tid, _)| *tid).chain(leaves.iter().copied()).chain(exits.iter().copied());
+    let mut tasks: Vec<_> = tasks.collect();
+    tasks.sort_unstable();
+    tasks.dedup();
+    // What one task alone has, goes with it.
+    let who = match tasks[..] {
+        [Some(tid)] => format!("task {tid} of process {pid}"),
+        _ => format!("process {pid}"),
+    };
+    if !exits.is_empty() {
+        return format!("{who} exits");
+    }
+    let closes = match fds.len() {
+        0 => None,
+        1..=FEW => {
+            let fds: Vec<_> = fds.into_iter().map(|(_, fd)| fd).collect();
+            Some(format!("closes fd {}", fds.join(", ")))
+        }
+        count => Some(format!("closes {count} fds")),
+    };
+    let leaves = (!leaves.is_empty()).then(|| "leaves its working directory".to_owned());
+    let all: Vec<_> = closes.into_iter().chain(leaves).collect();
+    format!("{who} {}, or exits", all.join(" and "))
+}
+
+/// A process as in `process 12 (sleep 1000)`.
+pub(crate) fn user(snapshot: &Snapshot, user: &FileSystemUser) -> String {
+    let known = snapshot.processes.get(&user.pid).filter(|process| *process.comm() == user.comm);
+    match known {
+        Some(_) => format!("process {}", names::process(snapshot, user.pid, Detail::Full)),
+        None => format!("process {} ({})", user.pid, names::text(&user.comm)),
+    }
+}
+
+/// What something is that keeps a file system busy without a process that has a file of it open.
+pub(crate) fn holder(snapshot: &Snapshot, holder: &FileSystemHolder) -> String {
+    match &holder.kind {
+        Kind::KernelThreads { count: 1 } => "the kernel: root and working directory of a kernel thread".to_owned(),
+        Kind::KernelThreads { count } => {
+            format!("the kernel: root and working directory of its {count} kernel threads")
+        }
+        Kind::Loop { device, path } => {
+            format!("loop device /dev/{}: backing file {}", names::text(device), names::text(path))
+        }
+        Kind::Swap { path } => format!("swap: {}", names::text(path)),
+        Kind::BinfmtMisc { name, path } => {
+            format!("binfmt_misc entry {}: interpreter {} (flag F)", names::text(name), names::text(path))
+        }
+        Kind::Layer { fs_type, mount_ns, mount_id, point, path, .. } => {
+            let point = point.as_ref().map(|point| format!(" at {}", names::text(point))).unwrap_or_default();
+            let namespace = names::namespace(snapshot, *mount_ns);
+            format!(
+                "{} mounted{point} in {namespace}, mount ID {mount_id}: {}",
+                names::text(fs_type),
+                names::text(path)
+            )
+        }
+        Kind::BlockDevice { name } => format!("block device {}, made of its device", names::text(name)),
+        Kind::Active { fs_type } => format!("the kernel has {} active on its device", names::text(fs_type)),
+        Kind::Facility { facility, name, path } => {
+            let name = if name.is_empty() { String::new() } else { format!(" {}", names::text(name)) };
+            format!("{}{name}: {}", facility_name(*facility), names::text(path))
+        }
+        Kind::Descriptor { pid, tid, fd, holds } => {
+            let process = names::process(snapshot, *pid, Detail::Full);
+            format!("process {process}: {}", of(*pid, *tid, &format!("fd {fd}, {}", hidden(*holds))))
+        }
+        Kind::Detached { pid, kind } => {
+            let process = names::process(snapshot, *pid, Detail::Full);
+            let uses = uses(*pid, [&FileSystemUse::new(kind.clone(), None)], 1).join(", ");
+            format!("process {process}: {uses} on a mount in no mount namespace")
+        }
+        _ => "a holder unknown to this version".to_owned(),
+    }
+}
+
+fn hidden(holds: HiddenFiles) -> String {
+    match holds {
+        HiddenFiles::InFlight(count) => format!("a UNIX socket with {count} descriptors in flight"),
+        HiddenFiles::IoUring(count) => format!("an io_uring with {count} registered files"),
+        HiddenFiles::Fanotify => "a fanotify group, which holds the files of unread events".to_owned(),
+        HiddenFiles::Probe => "a perf event or BPF link, which can be a probe in a program".to_owned(),
+        HiddenFiles::SettingUp => "a file system being set up".to_owned(),
+        HiddenFiles::BoundSocket => "a bound UNIX socket whose mount is not readable".to_owned(),
+        _ => "hidden files".to_owned(),
+    }
+}
+
+fn facility_name(facility: KernelFacility) -> &'static str {
+    match facility {
+        KernelFacility::NfsExport => "NFS export",
+        KernelFacility::Zram => "zram backing device of",
+        KernelFacility::NvmeTarget => "NVMe target namespace",
+        KernelFacility::ScsiTarget => "SCSI target",
+        KernelFacility::UsbGadget => "USB gadget",
+        KernelFacility::Uprobe => "uprobe",
+        _ => "kernel facility",
+    }
+}
+
+/// What would make it let go. `umount` says that of a mount.
+pub(crate) fn release_holder(
+    snapshot: &Snapshot,
+    holder: &FileSystemHolder,
+    umount: impl Fn(lxkns_core::model::NamespaceId, u64) -> Option<String>,
+) -> String {
+    let mounted = |fs_type: &str, otherwise: &str| {
+        let mounts = snapshot.home.and_then(|home| snapshot.mounts.get(&home));
+        let is_it = |mount: &&lxkns_core::model::Mount| !mount.hidden && *mount.fs_type == *fs_type;
+        let mount = mounts.and_then(|mounts| mounts.iter().find(is_it));
+        mount
+            .and_then(|mount| mount.path())
+            .map_or_else(|| otherwise.to_owned(), |path| path.to_str_lossy().into_owned())
+    };
+    match &holder.kind {
+        Kind::KernelThreads { .. } => "the kernel shuts down".to_owned(),
+        Kind::Loop { device, .. } => {
+            let detach = format!("`losetup -d {}`", shell_word(format!("/dev/{device}").as_bytes()));
+            if is_mounted(snapshot, device) {
+                let of = shell_word(format!("/dev/{device}").as_bytes());
+                format!("the file system on {of} is released (lxkns busy {of}), then {detach}")
+            } else {
+                detach
+            }
+        }
+        Kind::Swap { path } => format!("`swapoff {}`", shell_word(path)),
+        Kind::BinfmtMisc { name, .. } => {
+            let mut file = mounted("binfmt_misc", "/proc/sys/fs/binfmt_misc");
+            file.push('/');
+            file.push_str(&name.to_str_lossy());
+            format!("`echo -1 > {}`", shell_word(file.as_bytes()))
+        }
+        Kind::Layer { file_system, .. } if is_used_often(snapshot, *file_system) => {
+            format!("the file system made of it is released (lxkns busy {file_system})")
+        }
+        Kind::Layer { mount_ns, mount_id, .. } => umount(*mount_ns, *mount_id)
+            .unwrap_or_else(|| format!("mount {mount_id} of {} is unmounted", names::target(snapshot, *mount_ns))),
+        Kind::BlockDevice { name } if name.starts_with(b"md") => {
+            format!("`mdadm --stop {}`", shell_word(format!("/dev/{name}").as_bytes()))
+        }
+        Kind::BlockDevice { name } if name.starts_with(b"dm-") => {
+            let device = shell_word(format!("/dev/{name}").as_bytes());
+            format!("{device} is released (lxkns busy {device}), then `dmsetup remove {device}`")
+        }
+        Kind::BlockDevice { name } => format!("block device {} lets go of it", names::text(name)),
+        Kind::Active { .. } => "its last user releases it".to_owned(),
+        Kind::Facility { facility, name, path } => match facility {
+            KernelFacility::NfsExport => {
+                format!("it is exported no longer (exportfs -u) and {} is released", shell_word(path))
+            }
+            KernelFacility::Zram => format!("`zramctl --reset {}`", shell_word(format!("/dev/{name}").as_bytes())),
+            KernelFacility::Uprobe => {
+                let events = format!("{}/uprobe_events", mounted("tracefs", "/sys/kernel/tracing"));
+                format!("`echo {} >> {}`", shell_word(format!("-:{name}").as_bytes()), shell_word(events.as_bytes()))
+            }
+            _ => format!("{} {} is removed", facility_name(*facility), names::text(name)),
+        },
+        Kind::Descriptor { pid, tid, fd, holds } => {
+            let who = match Tid::from(*pid) == *tid {
+                true => format!("process {pid}"),
+                false => format!("task {tid} of process {pid}"),
+            };
+            match holds {
+                HiddenFiles::InFlight(_) => format!("{who} receives and closes them, closes fd {fd}, or exits"),
+                HiddenFiles::Fanotify => {
+                    format!("{who} reads the events and closes their files, closes fd {fd}, or exits")
+                }
+                _ => format!("{who} closes fd {fd}, or exits"),
+            }
+        }
+        Kind::Detached { pid, kind } => release_uses(*pid, [&FileSystemUse::new(kind.clone(), None)]),
+        _ => "it lets go of it".to_owned(),
+    }
+}
+
+/// Whether a file system is mounted more than once.
+fn is_used_often(snapshot: &Snapshot, file_system: FileSystem) -> bool {
+    let mut mounts = snapshot.mounts.values().flatten().filter(|mount| mount.file_system == file_system);
+    mounts.nth(1).is_some()
+}
+
+/// Whether a loop device's file system is mounted anywhere, as far as that is visible.
+fn is_mounted(snapshot: &Snapshot, device: &[u8]) -> bool {
+    /// The major number of loop devices.
+    const LOOP: u32 = 7;
+    let minor = device.strip_prefix(b"loop").and_then(|minor| minor.to_str().ok()?.parse().ok());
+    let number = minor.map(|minor| FileSystem { major: LOOP, minor });
+    let mut mounts = snapshot.mounts.values().flatten();
+    mounts.any(|mount| {
+        Some(mount.file_system) == number
+            || mount
+                .source
+                .as_ref()
+                .is_some_and(|source| source.strip_prefix(b"/dev/").is_some_and(|name| name == device))
+    })
+}

@@ -1,0 +1,518 @@
+//! What the kernel itself has open: loop devices, swap, interpreters, layers of other file systems, block devices.
+//!
+//! It says so by paths, as whoever set it up saw them, and by names of devices. A path is looked up in the caller's mounts,
+//! and of the kernel's cache of names alone is asked what is there; where it leads there here, it counts.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use bstr::{BStr, BString, ByteSlice};
+use rustc_hash::{FxHashMap, FxHashSet};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::Errno;
+
+use super::gap;
+use crate::model::{
+    FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, Gap, KernelFacility, Mount,
+    NamespaceId, Object, Place, Snapshot,
+};
+use crate::procfs::{ProcRoot, parse};
+use crate::relations::{is_at_or_below, mount_at};
+
+/// How long all of it may take. It takes a hundredth unless something holds a lock of the kernel's.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How large a file of the kernel's is read at most.
+const LARGEST: u64 = 1 << 20;
+/// The options of an overlay that name the directories that it is made of.
+const LAYER_OPTIONS: [&[u8]; 5] = [b"lowerdir", b"lowerdir+", b"datadir+", b"upperdir", b"workdir"];
+/// Options that name a further device of a file system.
+const DEVICE_OPTIONS: [&[u8]; 3] = [b"logdev", b"rtdev", b"journal_path"];
+
+/// What is being found out beside the rest.
+pub(super) struct Answer {
+    found: Option<Receiver<Vec<FileSystemHolder>>>,
+    base: Option<u64>,
+}
+
+struct Search {
+    query: FileSystemQuery,
+    home: Option<NamespaceId>,
+    /// The mounts of the caller's mount namespace.
+    here: Vec<Mount>,
+    /// Whether it is mounted anywhere, and here.
+    is_mounted: bool,
+    is_mounted_here: bool,
+    /// Where it is mounted in other mount namespaces than the caller's, once each.
+    points_elsewhere: FxHashSet<BString>,
+    /// The mounts that are made of others, in all mount namespaces, with what they are made of.
+    layered: Vec<(NamespaceId, Mount, Vec<Layer>)>,
+    found: Vec<FileSystemHolder>,
+}
+
+/// A directory, file or device that a mount is made of.
+struct Layer {
+    path: BString,
+    /// Whether the path, taken as text in the mount namespace of that mount, leads to the file system.
+    is_on_it: bool,
+}
+
+/// When a path was right.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// The kernel makes it from where the file is.
+    Now,
+    /// It was, when somebody named it.
+    Once,
+}
+
+/// What a path leads to.
+enum Leads {
+    /// To the file system, through this mount.
+    Here(u64),
+    /// To another file system.
+    Elsewhere,
+    /// In another mount namespace it would lead to the file system; or nobody can tell.
+    Perhaps,
+}
+
+/// Starts finding out.
+pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery) -> Answer {
+    let here = snapshot.home.and_then(|home| snapshot.mounts.get(&home)).cloned().unwrap_or_default();
+    let all = || snapshot.mounts.iter().flat_map(|(&id, mounts)| mounts.iter().map(move |mount| (id, mount)));
+    let of_it = || all().filter(|(_, mount)| mount.file_system == query.file_system);
+    let elsewhere = of_it().filter(|(id, _)| Some(*id) != snapshot.home);
+    let points_elsewhere = elsewhere.filter_map(|(_, mount)| mount.path().map(BStr::to_owned)).collect();
+    let is_layered = |mount: &Mount| {
+        ["overlay", "ecryptfs"].iter().any(|fs_type| *mount.fs_type == **fs_type)
+            || (*mount.fs_type == *"erofs" && mount.file_system.major == 0)
+            || (query.file_system.major != 0 && names_a_device(mount))
+    };
+    let mut layered = Vec::new();
+    for (&id, mounts) in &snapshot.mounts {
+        let mut made: Vec<_> = mounts.iter().filter(|mount| is_layered(mount)).cloned().collect();
+        made.retain(|mount| mount.file_system != query.file_system);
+        if made.is_empty() {
+            continue;
+        }
+        let visible = mounts.iter().filter(|mount| !mount.hidden);
+        let points: FxHashMap<&[u8], FileSystem> =
+            visible.filter_map(|mount| Some((&**mount.path()?, mount.file_system))).collect();
+        let is_on_it = |path: &BString| {
+            let above = Path::new(path.to_os_str().ok()?).ancestors();
+            above.filter_map(|above| points.get(above.as_os_str().as_bytes())).next().copied()
+        };
+        for mount in made {
+            let layers = layers_of(&mount).into_iter();
+            let layers = layers.map(|path| Layer { is_on_it: is_on_it(&path) == Some(query.file_system), path });
+            layered.push((id, mount.clone(), layers.collect()));
+        }
+    }
+    let mut search = Search {
+        query,
+        home: snapshot.home,
+        here,
+        is_mounted: of_it().next().is_some(),
+        is_mounted_here: of_it().any(|(id, _)| Some(id) == snapshot.home),
+        points_elsewhere,
+        layered,
+        found: Vec::new(),
+    };
+    let base = search.sysfs().and_then(|sysfs| btrfs_base(&sysfs, query.file_system));
+    let (send, found) = mpsc::channel();
+    let proc = proc.try_clone();
+    let find = move || {
+        if let Ok(proc) = proc {
+            search.all(&proc);
+            let _ = send.send(search.found);
+        }
+    };
+    let is_started = std::thread::Builder::new().name("lxkns-holders".into()).spawn(find).is_ok();
+    Answer { found: is_started.then_some(found), base }
+}
+
+impl Answer {
+    /// What the files of a btrfs on the device that was asked about have in common.
+    pub(super) fn btrfs_base(&self) -> Option<u64> {
+        self.base
+    }
+
+    pub(super) fn finish(self, gaps: &mut Vec<Gap>) -> Vec<FileSystemHolder> {
+        let found = self.found.and_then(|found| found.recv_timeout(PATIENCE).ok());
+        if found.is_none() {
+            gap(gaps, Place::Host, Object::Host, "read what the kernel has open", Errno::TIMEDOUT);
+        }
+        found.unwrap_or_default()
+    }
+}
+
+impl Search {
+    fn all(&mut self, proc: &ProcRoot) {
+        self.swaps(proc);
+        self.layers();
+        if let Some(sysfs) = self.sysfs() {
+            self.loops(&sysfs);
+            self.block_devices(&sysfs);
+            let zram = |name: &BStr| name.starts_with(b"zram");
+            self.by_files(&sysfs.join("block"), &zram, &["backing_dev"], KernelFacility::Zram);
+        }
+        if let Some(binfmt) = self.mounted("binfmt_misc") {
+            self.interpreters(&binfmt);
+        }
+        if let Some(configfs) = self.mounted("configfs") {
+            self.targets(&configfs);
+        }
+        if let Some(tracefs) = self.mounted("tracefs") {
+            self.uprobes(&tracefs);
+        }
+        self.exports(proc);
+    }
+
+    /// Where a file system of the kernel's is mounted here.
+    fn mounted(&self, fs_type: &str) -> Option<PathBuf> {
+        let is_it = |mount: &&Mount| !mount.hidden && *mount.fs_type == *fs_type && *mount.root == *"/";
+        let mut mounted = self.here.iter().filter(is_it);
+        mounted.find_map(|mount| Some(mount.path()?.to_path().ok()?.to_owned()))
+    }
+
+    fn sysfs(&self) -> Option<PathBuf> {
+        self.mounted("sysfs")
+    }
+
+    fn add(&mut self, kind: Kind, mount_id: Option<u64>, is_certain: bool) {
+        self.found.push(FileSystemHolder { kind, mount_id, is_certain });
+    }
+
+    /// Adds something that names a file, if that is on the file system, or may be.
+    fn add_path(&mut self, path: &BStr, named: Named, is_certain: bool, kind: impl FnOnce(BString) -> Kind) {
+        let path_here = path.strip_suffix(b" (deleted)").unwrap_or(path);
+        match self.leads(path_here, named) {
+            Leads::Here(mount) => self.add(kind(path.to_owned()), Some(mount), is_certain),
+            Leads::Perhaps => self.add(kind(path.to_owned()), None, false),
+            Leads::Elsewhere => {}
+        }
+    }
+
+    fn leads(&self, path: &[u8], named: Named) -> Leads {
+        if path.first() != Some(&b'/') {
+            return Leads::Perhaps;
+        }
+        let found = lookup(path);
+        let by_id = found.and_then(|(id, _)| self.here.iter().find(|mount| mount.id == id));
+        let mount = match found {
+            Some(_) => by_id,
+            None => mount_at(&self.here, path).filter(|mount| mount.file_system == self.query.file_system),
+        };
+        let is_below_it_elsewhere = || self.points_elsewhere.iter().any(|point| is_at_or_below(path, point));
+        match mount {
+            Some(mount) if mount.file_system == self.query.file_system => Leads::Here(mount.id),
+            // What is mounted there here is something else: it would have to be meant in another mount namespace.
+            Some(_) if self.is_mounted_here || !is_below_it_elsewhere() => Leads::Elsewhere,
+            Some(_) => Leads::Perhaps,
+            // Nothing is there. Where it is now the kernel would say; where it was when it was named, nobody can tell.
+            None if named == Named::Now && self.is_mounted && !is_below_it_elsewhere() => Leads::Elsewhere,
+            None => Leads::Perhaps,
+        }
+    }
+
+    fn swaps(&mut self, proc: &ProcRoot) {
+        let mut buffer = Vec::new();
+        let Ok(text) = proc.dir().read("swaps", &mut buffer) else { return };
+        for line in text.lines().skip(1) {
+            let Some(path) = line.split_str(" ").next() else { continue };
+            let path = BString::from(parse::mountinfo::unescape_octal(path).into_owned());
+            let device = lookup(&path).and_then(|(_, device)| device);
+            match device {
+                Some(device) if device == self.query.file_system => self.add(Kind::Swap { path }, None, true),
+                Some(_) => {}
+                None => self.add_path(path.as_bstr(), Named::Now, true, |path| Kind::Swap { path }),
+            }
+        }
+    }
+
+    fn loops(&mut self, sysfs: &Path) {
+        for device in names(&sysfs.join("block")) {
+            let file = sysfs.join("block").join(device.to_path_lossy()).join("loop/backing_file");
+            if let Some(path) = device.starts_with(b"loop").then(|| read(&file)).flatten() {
+                self.add_path(path.trim_ascii_end().as_bstr(), Named::Now, true, |path| Kind::Loop { device, path });
+            }
+        }
+    }
+
+    /// Devices made of the one that was asked about, of its partitions, or of the disk that it is a partition of; and the
+    /// file system that the kernel has on it.
+    fn block_devices(&mut self, sysfs: &Path) {
+        let FileSystem { major, minor } = self.query.file_system;
+        let Ok(device) = sysfs.join(format!("dev/block/{major}:{minor}")).canonicalize() else { return };
+        let mut devices = vec![device.clone()];
+        if device.join("partition").exists() {
+            devices.extend(device.parent().map(Path::to_owned));
+        } else {
+            let children = names(&device).into_iter().map(|name| device.join(name.to_path_lossy()));
+            devices.extend(children.filter(|child| child.join("partition").exists()));
+        }
+        for name in devices.iter().flat_map(|device| names(&device.join("holders"))) {
+            self.add(Kind::BlockDevice { name }, None, true);
+        }
+        let Some(name) = device.file_name() else { return };
+        for fs_type in names(&sysfs.join("fs")) {
+            let of_type = sysfs.join("fs").join(fs_type.to_path_lossy());
+            let is_active = of_type.join(name).exists()
+                || (fs_type == "btrfs"
+                    && names(&of_type)
+                        .iter()
+                        .any(|id| of_type.join(id.to_path_lossy()).join("devices").join(name).exists()));
+            // Where it is mounted that says nothing more.
+            if is_active && !self.is_mounted {
+                self.add(Kind::Active { fs_type }, None, true);
+            }
+        }
+    }
+
+    /// What is made of the file system, once each, however often it is mounted: by the first layer that is certain.
+    fn layers(&mut self) {
+        let mut made: BTreeMap<FileSystem, (bool, Option<u64>, Kind)> = BTreeMap::new();
+        for (namespace, mount, layers) in std::mem::take(&mut self.layered) {
+            // Relative paths say nothing that the others do not.
+            let has_absolute = layers.iter().any(|layer| layer.path.starts_with(b"/"));
+            for Layer { path, is_on_it } in layers {
+                if has_absolute && !path.starts_with(b"/") {
+                    continue;
+                }
+                let here = (Some(namespace) == self.home).then(|| self.leads(&path, Named::Once));
+                let is_device = self.query.file_system.major != 0
+                    && lookup(&path).is_some_and(|(_, device)| device == Some(self.query.file_system));
+                // An overlay has a mount of its own of each layer, the others keep the one that was named.
+                let keeps_mount = *mount.fs_type != *"overlay";
+                let (is_certain, kept) = match here {
+                    _ if is_device => (true, None),
+                    Some(Leads::Here(id)) => (true, keeps_mount.then_some(id)),
+                    Some(Leads::Elsewhere) if self.is_mounted => continue,
+                    None if is_on_it => (true, None),
+                    None if self.is_mounted => continue,
+                    // A layer stays when the mount is gone that it was named through, and the path then leads elsewhere.
+                    _ => (false, None),
+                };
+                let known = made.get_mut(&mount.file_system);
+                if known.as_ref().is_some_and(|&&mut (is_known, ..)| is_known || !is_certain) {
+                    continue;
+                }
+                let kind = Kind::Layer {
+                    fs_type: mount.fs_type.as_bytes().into(),
+                    file_system: mount.file_system,
+                    mount_ns: namespace,
+                    mount_id: mount.id,
+                    point: mount.path().map(BStr::to_owned),
+                    path,
+                };
+                made.insert(mount.file_system, (is_certain, kept, kind));
+            }
+        }
+        for (is_certain, kept, kind) in made.into_values() {
+            self.add(kind, kept, is_certain);
+        }
+    }
+
+    fn interpreters(&mut self, binfmt: &Path) {
+        for name in names(binfmt) {
+            let Some(text) = read(&binfmt.join(name.to_path_lossy())) else { continue };
+            let field = |field: &[u8]| text.lines().find_map(|line| line.strip_prefix(field)).map(BStr::new);
+            let (Some(path), Some(flags)) = (field(b"interpreter "), field(b"flags: ")) else { continue };
+            if flags.contains(&b'F') {
+                self.add_path(path, Named::Once, false, |path| Kind::BinfmtMisc { name, path });
+            }
+        }
+    }
+
+    /// Entries of a directory that have a file which names what they have open.
+    fn by_files(&mut self, dir: &Path, is_wanted: &dyn Fn(&BStr) -> bool, files: &[&str], facility: KernelFacility) {
+        for name in names(dir).into_iter().filter(|name| is_wanted(name.as_bstr())) {
+            for file in files {
+                let Some(text) = read(&dir.join(name.to_path_lossy()).join(file)) else { continue };
+                let path = text.trim_ascii();
+                if path.first() != Some(&b'/') {
+                    continue;
+                }
+                if lookup(path).is_some_and(|(_, device)| device == Some(self.query.file_system)) {
+                    self.add(Kind::Facility { facility, name: name.clone(), path: path.into() }, None, true);
+                } else {
+                    self.add_path(path.as_bstr(), Named::Once, true, |path| Kind::Facility {
+                        facility,
+                        name: name.clone(),
+                        path,
+                    });
+                }
+            }
+        }
+    }
+
+    fn targets(&mut self, configfs: &Path) {
+        let every = |_: &BStr| true;
+        let below = |dir: PathBuf| names(&dir).into_iter().map(move |name| dir.join(name.to_path_lossy()));
+        for backstore in below(configfs.join("target/core")) {
+            self.by_files(&backstore, &every, &["udev_path"], KernelFacility::ScsiTarget);
+        }
+        for subsystem in below(configfs.join("nvmet/subsystems")) {
+            self.by_files(&subsystem.join("namespaces"), &every, &["device_path"], KernelFacility::NvmeTarget);
+        }
+        for function in below(configfs.join("usb_gadget")).flat_map(|gadget| below(gadget.join("functions"))) {
+            let is_lun = |name: &BStr| name.starts_with(b"lun.");
+            self.by_files(&function, &is_lun, &["file"], KernelFacility::UsbGadget);
+        }
+    }
+
+    /// `p:GROUP/EVENT PATH:OFFSET ...`
+    fn uprobes(&mut self, tracefs: &Path) {
+        let Some(text) = read(&tracefs.join("uprobe_events")) else { return };
+        for line in text.lines() {
+            let mut fields = line.splitn_str(2, " ");
+            let (Some(event), Some(rest)) = (fields.next(), fields.next()) else { continue };
+            let name = event.split_once_str(":").map_or(event, |(_, name)| name);
+            let Some(end) = rest.rfind(b":0x") else { continue };
+            let facility = KernelFacility::Uprobe;
+            self.add_path(rest[..end].as_bstr(), Named::Once, true, |path| Kind::Facility {
+                facility,
+                name: name.into(),
+                path,
+            });
+        }
+    }
+
+    fn exports(&mut self, proc: &ProcRoot) {
+        let mut buffer = Vec::new();
+        let Ok(text) = proc.dir().read("fs/nfsd/exports", &mut buffer) else { return };
+        for line in text.lines().filter(|line| line.first() == Some(&b'/')) {
+            let path = parse::mountinfo::unescape_octal(line.split_str(" ").next().unwrap_or_default()).into_owned();
+            let facility = KernelFacility::NfsExport;
+            self.add_path(path.as_bstr(), Named::Once, true, |path| Kind::Facility {
+                facility,
+                name: BString::default(),
+                path,
+            });
+        }
+    }
+}
+
+/// The mount that a path leads to here, and the device if it is a block device; as far as the kernel knows without asking
+/// any file system.
+fn lookup(path: &[u8]) -> Option<(u64, Option<FileSystem>)> {
+    const TRIES: usize = 32;
+    let open = || {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED | ResolveFlags::NO_MAGICLINKS)
+    };
+    let opened = (0..TRIES).map(|_| open()).find(|answer| !matches!(answer, Err(Errno::AGAIN)))?.ok()?;
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let stat = rustix::fs::statx(opened.as_fd(), c"", flags, StatxFlags::TYPE | StatxFlags::MNT_ID).ok()?;
+    let is_device = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::BlockDevice;
+    let device = is_device.then_some(FileSystem { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor });
+    (stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some((stat.stx_mnt_id, device))
+}
+
+/// The names in a directory of the kernel's, sorted.
+fn names(dir: &Path) -> Vec<BString> {
+    use std::os::unix::ffi::OsStringExt as _;
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries.map(|entry| BString::from(entry.file_name().into_vec())).collect();
+    names.sort_unstable();
+    names
+}
+
+fn read(file: &Path) -> Option<Vec<u8>> {
+    use std::io::Read as _;
+    let mut text = Vec::new();
+    std::fs::File::open(file).ok()?.take(LARGEST).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
+/// The values of some options in the options of a file system, without escapes.
+fn values<'a>(mount: &'a Mount, names: &'a [&[u8]]) -> impl Iterator<Item = (&'a [u8], Vec<u8>)> {
+    let options: &[u8] = mount.super_options.as_deref().map_or(b"", |options| options.as_bytes());
+    options.split_str(",").filter_map(move |option| {
+        let (name, value) = option.split_once_str("=")?;
+        names.contains(&name).then(|| (name, parse::mountinfo::unescape_octal(value).into_owned()))
+    })
+}
+
+fn names_a_device(mount: &Mount) -> bool {
+    values(mount, &DEVICE_OPTIONS).next().is_some()
+}
+
+/// The directories, files or devices that a mount is made of, as they were named.
+fn layers_of(mount: &Mount) -> Vec<BString> {
+    let mut layers: Vec<BString> = values(mount, &DEVICE_OPTIONS).map(|(_, path)| path.into()).collect();
+    if *mount.fs_type == *"overlay" {
+        for (name, value) in values(mount, &LAYER_OPTIONS) {
+            match name {
+                b"lowerdir" => layers.extend(lower_directories(&value)),
+                _ => layers.push(value.into()),
+            }
+        }
+    } else {
+        layers.extend(mount.source.as_ref().map(|source| BString::from(source.as_bytes())));
+    }
+    layers.retain(|layer| !layer.is_empty());
+    layers.sort_unstable();
+    layers.dedup();
+    layers
+}
+
+/// `a:b::c`: directories between colons; a backslash takes the meaning of the character after it.
+fn lower_directories(text: &[u8]) -> Vec<BString> {
+    let (mut all, mut one, mut escaped) = (Vec::new(), BString::default(), false);
+    for &byte in text {
+        match byte {
+            b'\\' if !escaped => escaped = true,
+            b':' if !escaped => all.push(std::mem::take(&mut one)),
+            _ => {
+                one.push(byte);
+                escaped = false;
+            }
+        }
+    }
+    all.push(one);
+    all
+}
+
+/// What all files of the btrfs on a device have in common, from its ID (`struct btrfs_super_block`, `statfs(2)`).
+fn btrfs_base(sysfs: &Path, device: FileSystem) -> Option<u64> {
+    let FileSystem { major, minor } = device;
+    let device = sysfs.join(format!("dev/block/{major}:{minor}")).canonicalize().ok()?;
+    let all = sysfs.join("fs/btrfs");
+    let mut ids = names(&all).into_iter();
+    let id = ids.find(|id| {
+        all.join(id.to_path_lossy()).join("devices").join(device.file_name().unwrap_or_default()).exists()
+    })?;
+    let digits: String = id.chars().filter(|&digit| digit != '-').collect();
+    let id = u128::from_str_radix(&digits, 16).ok()?;
+    let word = |number: u32| (id >> (96 - 32 * number)) as u32;
+    let (low, high) = (word(0) ^ word(2), word(1) ^ word(3));
+    Some(u64::from(high) << 32 | u64::from(low))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lower_directories_are_between_colons() {
+        assert_eq!(lower_directories(br"/a:/b\:c::/d"), ["/a", "/b:c", "", "/d"]);
+    }
+
+    #[test]
+    fn layers_are_named_by_options_or_by_the_source() {
+        let device = FileSystem { major: 0, minor: 9 };
+        let text = |text: &str| Mount::new(1, 1, device, text, None).fs_type;
+        let mut mount = Mount::new(1, 1, device, "overlay", Some("/m"));
+        mount.super_options = Some(text(r"rw,lowerdir=/l1:/l\0542,upperdir=/up,workdir=/work,xino=off"));
+        assert_eq!(layers_of(&mount), ["/l,2", "/l1", "/up", "/work"]);
+        let mut mount = Mount::new(1, 1, device, "erofs", Some("/m"));
+        mount.source = Some(text("/images/a.erofs"));
+        assert_eq!(layers_of(&mount), ["/images/a.erofs"]);
+        mount.super_options = Some(text("rw,logdev=/dev/x"));
+        assert!(names_a_device(&mount));
+    }
+}

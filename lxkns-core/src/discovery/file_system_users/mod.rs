@@ -1,0 +1,215 @@
+//! Who uses a file system: by directories, executables, open and mapped files, in whatever mount namespace; and what keeps
+//! it busy without any of these.
+//!
+//! Nothing of others is opened but with `O_PATH`, and no server is asked: it may be gone. What a file is on is told by the
+//! mount that it was reached through, and not by its device number, which differs from the file system's on some.
+
+mod kernel;
+mod mapped;
+mod processes;
+
+use std::sync::Arc;
+
+use bstr::BString;
+use rustc_hash::{FxHashMap, FxHashSet};
+use rustix::io::Errno;
+
+use super::search::share_out;
+use crate::model::{
+    FileSystem, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUser,
+    FileSystemUsers, Gap, GapKind, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Snapshot,
+};
+use crate::procfs::{ProcDir, ProcRoot, parse};
+
+use processes::{Known, Part, Unlisted};
+
+/// Finds the processes that use a file system: with their root or working directory, their executable, a file that is open
+/// or mapped, a bound socket, or its device; in whatever mount namespace they are, and whether it is still mounted there or
+/// not. The calling process is left out. And what keeps it busy without a process: loop devices, swap, and the like; with
+/// suspects, of which the kernel does not say what they hold.
+///
+/// `snapshot` has the mounts of all mount namespaces ([`DiscoveryOptions::mounts`](crate::DiscoveryOptions::mounts)).
+///
+/// A process that keeps its memory locked can keep those who read its mappings waiting for ever. So a thread of their
+/// own reads them; after one second without an answer it is left behind, and a gap says so. So it is with the kernel's own
+/// users.
+///
+/// # Privileges
+///
+/// For processes of others ptrace read access (`ptrace(2)`) and, for open files, `CAP_DAC_READ_SEARCH`. For the mounts of
+/// mapped files `CAP_CHECKPOINT_RESTORE` or `CAP_SYS_ADMIN` in the initial user namespace; for those of bound sockets
+/// `CAP_NET_ADMIN`, and to be allowed to trace the process.
+///
+/// # Minimum kernel version
+///
+/// As [`discover()`](crate::discover()). In descriptor tables that single threads have of their own it looks where
+/// `kcmp(2)` is there.
+pub fn file_system_users(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery) -> FileSystemUsers {
+    let mut gaps = Vec::new();
+    let known = Known::of(proc, snapshot, query);
+    let kernel = kernel::start(proc, snapshot, query);
+    let pids: Arc<[Pid]> = match proc.pids() {
+        Ok(pids) => {
+            let own = own_pid(proc);
+            pids.into_iter().filter(|&pid| Some(pid) != own).collect()
+        }
+        Err(errno) => {
+            gap(&mut gaps, Place::Processes, Object::Host, "list processes", errno);
+            Arc::from([])
+        }
+    };
+    let mut parts = share_out(&pids, |part: &mut Part, &pid| {
+        match proc.process(pid) {
+            Ok(dir) => processes::process(&known, part, &dir, pid),
+            Err(errno) => gap(&mut part.gaps, Place::Processes, Object::Process(pid), "open", errno),
+        };
+    });
+    let mapped =
+        if query.namespace.is_none() { mapped::all(proc, &pids, query.file_system, &mut gaps) } else { Vec::new() };
+
+    let mut attribution = Attribution::of(&known, query, &mut parts, &mapped);
+    attribution.devices_bases(kernel.btrfs_base());
+    let mut uses: FxHashMap<Pid, Vec<FileSystemUse>> = FxHashMap::default();
+    let mut holders = Vec::new();
+    let mut kernel_threads: FxHashMap<u64, u64> = FxHashMap::default();
+    attribution.settle(parts.iter().flat_map(|part| &part.unlisted));
+    for part in parts {
+        for unlisted in part.unlisted {
+            let (pid, kind) = unlisted.by;
+            if attribution.is_on_it(&unlisted.at) {
+                uses.entry(pid).or_default().push(FileSystemUse::new(kind, unlisted.at.mount));
+            } else if query.namespace.is_none() && unlisted.may_hide_it {
+                let kind = FileSystemHolderKind::Detached { pid, kind };
+                holders.push(FileSystemHolder { kind, mount_id: None, is_certain: false });
+            }
+        }
+        for (pid, file_system_use) in part.uses {
+            uses.entry(pid).or_default().push(file_system_use);
+        }
+        for (mount, count) in part.kernel_threads {
+            *kernel_threads.entry(mount).or_default() += count;
+        }
+        holders.extend(part.holders);
+        gaps.extend(part.gaps);
+    }
+    for found in mapped {
+        uses.entry(found.pid).or_default().push(found.into_use());
+    }
+    for (mount, count) in kernel_threads {
+        let kind = FileSystemHolderKind::KernelThreads { count };
+        holders.push(FileSystemHolder { kind, mount_id: Some(mount), is_certain: true });
+    }
+    if query.namespace.is_none() {
+        holders.extend(kernel.finish(&mut gaps));
+    }
+    let mut processes: Vec<_> = uses.into_iter().filter_map(|(pid, uses)| user(proc, pid, uses)).collect();
+    processes.sort_unstable();
+    holders.sort_unstable();
+    holders.dedup();
+    gaps.sort();
+    gaps.dedup();
+    FileSystemUsers { processes, holders, gaps }
+}
+
+/// The caller, as this procfs calls it.
+fn own_pid(proc: &ProcRoot) -> Option<Pid> {
+    let mut text = [0; 16];
+    let link = || std::str::from_utf8(proc.dir().link("self", &mut text).ok()?).ok()?.parse().ok().map(Pid);
+    proc.own_pid().or_else(link)
+}
+
+/// Which file systems mounts show that are in no list.
+#[derive(Default)]
+struct Attribution {
+    /// The device numbers that files of the file system have.
+    devices: FxHashSet<FileSystem>,
+    /// Mounts in no list that show it.
+    mounts: FxHashSet<u64>,
+    /// What is common to all files of it, where it is a btrfs.
+    bases: FxHashSet<u64>,
+    /// Of nsfs: the one inode that counts, and the mount that does not.
+    namespace: Option<(u64, Option<u64>)>,
+}
+
+impl Attribution {
+    fn of(known: &Known<'_>, query: FileSystemQuery, parts: &mut [Part], mapped: &[mapped::Mapped]) -> Self {
+        // What was on the file system says by which device numbers it goes there; one file with such a number says of a
+        // mount that is in no list what it shows.
+        let mut devices: FxHashSet<_> = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.devices)).collect();
+        // An overlay can give its files the number of a file system below it.
+        devices.retain(|device| !known.is_of_another(*device));
+        devices.insert(query.file_system);
+        let bases = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.bases)).collect();
+        let mounts = mapped.iter().filter_map(|mapped| mapped.mount).filter(|&mount| known.shows(mount).is_none());
+        let namespace = query.namespace.map(|ino| (ino, known.internal_nsfs));
+        Self { devices, bases, mounts: mounts.collect(), namespace }
+    }
+
+    fn devices_bases(&mut self, base: Option<u64>) {
+        self.bases.extend(base);
+    }
+
+    /// Goes from what is known to be on the file system to what is on the same mounts, and has the same numbers.
+    fn settle<'a>(&mut self, unlisted: impl Iterator<Item = &'a Unlisted> + Clone) {
+        if self.namespace.is_some() {
+            return;
+        }
+        // A number leads to a mount, that to a btrfs, and that to its other mounts: three steps at most.
+        for _ in 0..3 {
+            for Unlisted { at, .. } in unlisted.clone() {
+                if self.devices.contains(&at.device) || at.base.is_some_and(|base| self.bases.contains(&base)) {
+                    self.mounts.insert(at.mount);
+                }
+                if self.mounts.contains(&at.mount) {
+                    self.bases.extend(at.base);
+                }
+            }
+        }
+    }
+
+    fn is_on_it(&self, at: &processes::At) -> bool {
+        match self.namespace {
+            Some((ino, internal)) => {
+                self.devices.contains(&at.device) && at.inode == ino && internal.is_some_and(|mount| mount != at.mount)
+            }
+            None => self.mounts.contains(&at.mount),
+        }
+    }
+}
+
+fn gap(gaps: &mut Vec<Gap>, place: Place, object: Object, operation: impl Into<Operation>, errno: Errno) {
+    if GapKind::of(errno.raw_os_error()) != GapKind::Gone {
+        gaps.push(Gap { place, object, operation: operation.into(), errno: errno.raw_os_error() });
+    }
+}
+
+/// Who it is; `None` if it has gone since.
+fn user(proc: &ProcRoot, pid: Pid, uses: Vec<FileSystemUse>) -> Option<FileSystemUser> {
+    let dir = proc.process(pid).ok()?;
+    let mut buffer = Vec::new();
+    let comm = dir.read("comm", &mut buffer).ok()?;
+    let comm = BString::from(comm.strip_suffix(b"\n").unwrap_or(comm));
+    let mut link = [0; 64];
+    let mut of = |path: String| dir.link(path, &mut link).ok().and_then(parse::links::parse);
+    // Where the first thread has exited, those that live say.
+    let mount_ns = of(format!("ns/{}", NamespaceType::Mnt)).or_else(|| {
+        let tids = dir.numbers("task").unwrap_or_default();
+        tids.into_iter().find_map(|tid| of(format!("task/{tid}/ns/{}", NamespaceType::Mnt)))
+    });
+    let mount_ns = mount_ns.map(|(_, ino)| NamespaceId { ino, dev: proc.nsfs_dev() });
+    Some(FileSystemUser::new(pid, comm, mount_ns, uses))
+}
+
+/// The directory of the first task of a process that lives, as a path below the process's directory; nothing for the thread
+/// group leader, `None` for a process of which nothing lives.
+fn living(dir: &ProcDir, pid: Pid) -> Option<String> {
+    let is_there = |below: &str| {
+        use rustix::fs::StatxFlags;
+        !matches!(dir.stat(format!("{below}root"), StatxFlags::TYPE), Err(Errno::NOENT | Errno::SRCH))
+    };
+    if is_there("") {
+        return Some(String::new());
+    }
+    let tids = dir.numbers("task").unwrap_or_default();
+    tids.into_iter().filter(|&tid| tid != pid.0).map(|tid| format!("task/{tid}/")).find(|below| is_there(below))
+}

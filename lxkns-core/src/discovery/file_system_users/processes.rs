@@ -1,0 +1,496 @@
+//! What processes use: directories, executables and open files.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxFlags};
+use rustix::io::Errno;
+
+use super::{gap, living};
+use crate::discovery::task_fds::Tables;
+use crate::model::{
+    FileSystem, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUseKind, Gap,
+    GapKind, HiddenFiles, NamespaceType, Object, Pid, Place, Snapshot, Tid,
+};
+use crate::procfs::{ProcDir, ProcRoot, for_each_number, parse};
+use crate::reach::{self, Fetched};
+
+/// The flag of kernel threads in `stat` (`PF_KTHREAD`).
+const KERNEL_THREAD: u32 = 0x0020_0000;
+/// The types of file handles that btrfs alone has (`include/linux/exportfs.h`).
+const BTRFS_HANDLES: std::ops::RangeInclusive<i32> = 0x4d..=0x4f;
+
+/// What is known beforehand.
+pub(super) struct Known<'a> {
+    pub(super) proc: &'a ProcRoot,
+    query: FileSystemQuery,
+    /// Of all mounts, by ID: the file system, and whether it is what was asked about.
+    mounts: FxHashMap<u64, (FileSystem, bool)>,
+    /// The file systems of the other mounts.
+    others: FxHashSet<FileSystem>,
+    /// The kernel's mounts of what has no path: pipes, sockets, memory. They are in no list, and show nothing else.
+    internal: FxHashSet<u64>,
+    /// Of these, the one of anonymous inodes.
+    anonymous: Option<u64>,
+    /// And the one of namespaces.
+    pub(super) internal_nsfs: Option<u64>,
+    /// UNIX sockets by inode, and whether each is bound to a path.
+    unix: FxHashMap<u64, bool>,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn of(proc: &'a ProcRoot, snapshot: &Snapshot, query: FileSystemQuery) -> Self {
+        let suffix = query.namespace.map(|ino| format!(":[{ino}]"));
+        let is_it = |mount: &crate::model::Mount| {
+            let of_namespace = || suffix.as_ref().is_none_or(|suffix| mount.root.ends_with(suffix.as_bytes()));
+            mount.file_system == query.file_system && of_namespace()
+        };
+        let all = snapshot.mounts.values().flatten();
+        let mounts: FxHashMap<_, _> = all.map(|mount| (mount.id, (mount.file_system, is_it(mount)))).collect();
+        let file_systems = mounts.values().map(|&(file_system, _)| file_system);
+        let others = file_systems.filter(|&other| other != query.file_system).collect();
+        let mount_of = |fd: OwnedFd| {
+            let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+            match rustix::fs::statx(&fd, c"", flags, StatxFlags::MNT_ID) {
+                Ok(stat) if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 => Some(stat.stx_mnt_id),
+                _ => proc.mount_id(fd.as_fd()).ok(),
+            }
+        };
+        let anonymous = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).ok().and_then(mount_of);
+        let internal_nsfs = reach::open_link(proc, "thread-self/ns/mnt").ok().and_then(mount_of);
+        let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).ok().and_then(|(end, _)| mount_of(end));
+        let socket = {
+            use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+            socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok().and_then(mount_of)
+        };
+        let memory = rustix::fs::memfd_create(c"lxkns", rustix::fs::MemfdFlags::CLOEXEC).ok().and_then(mount_of);
+        let internal = [anonymous, internal_nsfs, pipe, socket, memory].into_iter().flatten();
+        let internal = internal.filter(|mount| !mounts.contains_key(mount)).collect();
+        let unix = if query.namespace.is_none() { unix_sockets(proc, snapshot) } else { FxHashMap::default() };
+        Self { proc, query, mounts, others, internal, anonymous, internal_nsfs, unix }
+    }
+
+    /// Whether a mount shows the file system; `None` for one that is in no list: unmounted while in use, or the kernel's.
+    pub(super) fn shows(&self, mount: u64) -> Option<bool> {
+        self.mounts.get(&mount).map(|&(_, is_it)| is_it)
+    }
+
+    /// Whether another file system has this number.
+    pub(super) fn is_of_another(&self, device: FileSystem) -> bool {
+        self.others.contains(&device)
+    }
+}
+
+/// The UNIX sockets of all network namespaces that have a process, and whether each is bound to a path.
+fn unix_sockets(proc: &ProcRoot, snapshot: &Snapshot) -> FxHashMap<u64, bool> {
+    let (mut sockets, mut seen) = (FxHashMap::default(), FxHashSet::default());
+    let mut buffer = Vec::new();
+    let mut read = |path: String| {
+        let Ok(text) = proc.dir().read(path, &mut buffer) else { return };
+        // Address, references, protocol, flags, type, state, inode; and the path, of an abstract name with an @.
+        for line in text.split(|&byte| byte == b'\n').skip(1) {
+            let mut fields = line.split(|&byte| byte == b' ').filter(|field| !field.is_empty());
+            let inode = fields.nth(6).and_then(|field| std::str::from_utf8(field).ok()?.parse::<u64>().ok());
+            if let Some(inode) = inode {
+                let is_bound = fields.next().is_some_and(|path| path.first() != Some(&b'@'));
+                sockets.insert(inode, is_bound);
+            }
+        }
+    };
+    for process in snapshot.processes.values() {
+        if process.namespaces.get(NamespaceType::Net).is_some_and(|id| seen.insert(id)) {
+            read(format!("{}/net/unix", process.pid));
+        }
+    }
+    read("thread-self/net/unix".to_owned());
+    sockets
+}
+
+/// Where something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct At {
+    pub(super) mount: u64,
+    /// The device number that `stat` has for the file.
+    pub(super) device: FileSystem,
+    pub(super) inode: u64,
+    /// Of a file on a btrfs, which has device numbers of its own for each subvolume: what all its files have in common.
+    pub(super) base: Option<u64>,
+}
+
+/// A use of a mount that is in no list.
+pub(super) struct Unlisted {
+    pub(super) at: At,
+    /// Whether what was asked about may be what it shows, or mounted below, so that nobody can tell.
+    pub(super) may_hide_it: bool,
+    pub(super) by: (Pid, FileSystemUseKind),
+}
+
+/// What one worker has found.
+#[derive(Default)]
+pub(super) struct Part {
+    pub(super) uses: Vec<(Pid, FileSystemUse)>,
+    pub(super) unlisted: Vec<Unlisted>,
+    pub(super) holders: Vec<FileSystemHolder>,
+    /// By the mount that they have their root directory in, how many.
+    pub(super) kernel_threads: FxHashMap<u64, u64>,
+    /// The device numbers of files that are on the file system, and what a btrfs's have in common.
+    pub(super) devices: Vec<FileSystem>,
+    pub(super) bases: Vec<u64>,
+    pub(super) gaps: Vec<Gap>,
+    /// What is common to the files of a btrfs, by mount and device number.
+    known_bases: FxHashMap<(u64, FileSystem), Option<u64>>,
+    /// Where bound sockets are, by inode.
+    sockets: FxHashMap<u64, Result<At, Errno>>,
+    buffer: Vec<u8>,
+}
+
+/// A task whose entries are looked at.
+#[derive(Clone, Copy)]
+struct Voice<'a> {
+    pid: Pid,
+    tid: Tid,
+    /// Its directory, below the process's.
+    below: &'a str,
+    /// Whether its descriptor table is not the process's.
+    has_own_table: bool,
+}
+
+/// Ways to what is behind the descriptors of one table, opened when the first is wanted.
+#[derive(Default)]
+struct Ways {
+    pidfd: Option<Result<OwnedFd, Errno>>,
+    info: Option<Result<ProcDir, Errno>>,
+}
+
+impl Ways {
+    /// The directory `fdinfo`.
+    fn info(&mut self, dir: &ProcDir, below: &str) -> Option<&ProcDir> {
+        let info = self.info.get_or_insert_with(|| ProcDir::open(dir, format!("{below}fdinfo")));
+        info.as_ref().ok()
+    }
+}
+
+pub(super) fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pid) {
+    let Some(below) = living(dir, pid) else { return };
+    let tid =
+        below.strip_prefix("task/").and_then(|tid| tid.trim_end_matches('/').parse().ok()).map_or(pid.into(), Tid);
+    let voice = Voice { pid, tid, below: &below, has_own_table: false };
+    let own = [
+        part.directory(known, dir, voice, "root", |tid| FileSystemUseKind::Root { tid }, None),
+        part.directory(known, dir, voice, "cwd", |tid| FileSystemUseKind::WorkingDirectory { tid }, None),
+    ];
+    let errno = own.iter().find_map(|own| own.err());
+    if let Some(errno) = errno {
+        gap(&mut part.gaps, Place::Processes, Object::Process(pid), "statx root, cwd", errno);
+    }
+    match at(known.proc, dir, &format!("{below}exe")) {
+        Ok((at, stat)) => part.note(known, dir, pid, at, &stat, None, FileSystemUseKind::Executable),
+        // A kernel thread has none. Its directories are the kernel's, and let nobody end it.
+        Err(Errno::NOENT) if is_kernel_thread(part, dir) => return part.count_kernel_thread(known, pid),
+        Err(errno) => gap(&mut part.gaps, Place::Processes, Object::Process(pid), "statx exe", errno),
+    }
+    if errno.is_some_and(|errno| GapKind::of(errno.raw_os_error()) == GapKind::Denied) {
+        // One permission goes for the whole process.
+        return;
+    }
+    part.table(known, dir, voice, None);
+    let tids = dir.numbers("task").unwrap_or_default();
+    let mut tables = Tables::of(tid);
+    let mut entries: Option<FxHashSet<(u32, u64, u64)>> = None;
+    for tid in tids.into_iter().map(Tid).filter(|&other| other != tid && other != Tid::from(pid)) {
+        let of_thread = format!("task/{tid}/");
+        let voice = Voice { pid, tid, below: &of_thread, has_own_table: true };
+        let _ = part.directory(known, dir, voice, "root", |tid| FileSystemUseKind::Root { tid }, own[0].ok());
+        let _ =
+            part.directory(known, dir, voice, "cwd", |tid| FileSystemUseKind::WorkingDirectory { tid }, own[1].ok());
+        let is_new = if known.proc.is_own() { tables.is_new(tid) } else { Err(Errno::NOSYS) };
+        match is_new {
+            Ok(false) => {}
+            Ok(true) => part.table(known, dir, voice, None),
+            Err(Errno::SRCH) => {}
+            // Nobody says which tables are the same, so each is gone through: what the process has open under the same
+            // number is taken for the same.
+            Err(_) => {
+                let entries = entries.get_or_insert_with(|| table_entries(dir, &format!("{below}fd")));
+                part.table(known, dir, voice, Some(entries));
+            }
+        }
+    }
+}
+
+fn is_kernel_thread(part: &mut Part, dir: &ProcDir) -> bool {
+    let read = dir.read_record(c"stat", &mut part.buffer);
+    read.is_ok_and(|text| parse::stat::parse(text).is_ok_and(|stat| stat.flags & KERNEL_THREAD != 0))
+}
+
+/// The descriptors in a table, with what they are open on.
+fn table_entries(dir: &ProcDir, path: &str) -> FxHashSet<(u32, u64, u64)> {
+    let fds = dir.numbers(path).unwrap_or_default().into_iter();
+    let entry = |fd| {
+        let stat = dir.stat(format!("{path}/{fd}"), StatxFlags::INO | StatxFlags::MNT_ID).ok()?;
+        Some((fd, stat.stx_mnt_id, stat.stx_ino))
+    };
+    fds.filter_map(entry).collect()
+}
+
+impl Part {
+    /// Notes a directory of a task, unless it is `known_as` that of the process already.
+    fn directory(
+        &mut self,
+        known: &Known<'_>,
+        dir: &ProcDir,
+        voice: Voice<'_>,
+        name: &str,
+        kind: impl Fn(Tid) -> FileSystemUseKind,
+        known_as: Option<(u64, u64)>,
+    ) -> Result<(u64, u64), Errno> {
+        let (at, stat) = at(known.proc, dir, &format!("{}{name}", voice.below))?;
+        if known_as != Some((at.mount, at.inode)) {
+            self.note(known, dir, voice.pid, at, &stat, Some(&format!("{}{name}", voice.below)), kind(voice.tid));
+        }
+        Ok((at.mount, at.inode))
+    }
+
+    /// The open files in a descriptor table. Those of `same` are the process's, and known.
+    fn table(
+        &mut self,
+        known: &Known<'_>,
+        dir: &ProcDir,
+        voice: Voice<'_>,
+        mut same: Option<&mut FxHashSet<(u32, u64, u64)>>,
+    ) {
+        let Voice { pid, tid, below, has_own_table } = voice;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let listing = || rustix::fs::openat(dir, format!("{below}fd"), flags, Mode::empty());
+        // One to list, and one to look below: both are cheap to open, and the first is borrowed while it is listed.
+        let (list, fds) = match listing().and_then(|list| Ok((list, listing()?))) {
+            Ok(opened) => opened,
+            Err(errno) => return gap(&mut self.gaps, Place::Fds, Object::Process(pid), "list fd", errno),
+        };
+        let mut ways = Ways::default();
+        let mut visit = |name: &std::ffi::CStr, fd: u32| {
+            let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+            let mask = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::MNT_ID;
+            let stat = rustix::fs::statx(&fds, name, flags, mask);
+            let (at, stat) = match stat {
+                Ok(stat) if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 => (At::of(&stat, stat.stx_mnt_id), stat),
+                Ok(stat) => match self.mount_by_fdinfo(dir, below, fd) {
+                    Ok(mount) => (At::of(&stat, mount), stat),
+                    Err(errno) => return self.fd_gap(voice, fd, "read fdinfo", errno),
+                },
+                Err(errno) => return self.fd_gap(voice, fd, "statx fd", errno),
+            };
+            if same.as_mut().is_some_and(|same| !same.insert((fd, at.mount, at.inode))) {
+                return std::ops::ControlFlow::Continue(());
+            }
+            let file_type = FileType::from_raw_mode(stat.stx_mode.into());
+            if file_type == FileType::BlockDevice
+                && (stat.stx_rdev_major, stat.stx_rdev_minor)
+                    == (known.query.file_system.major, known.query.file_system.minor)
+            {
+                let kind = FileSystemUseKind::Device { tid, fd, is_tasks_own: has_own_table };
+                self.uses.push((pid, FileSystemUse::new(kind, None)));
+            }
+            if known.internal.contains(&at.mount) {
+                if known.query.namespace.is_none() {
+                    self.hidden_files(known, dir, voice, &fds, name, fd, at, file_type, &mut ways);
+                }
+                return std::ops::ControlFlow::Continue(());
+            }
+            let kind = FileSystemUseKind::Fd { tid, fd, is_tasks_own: has_own_table };
+            // Only where it matters is the path put together.
+            let path = (known.shows(at.mount) != Some(false)).then(|| format!("{below}fd/{fd}"));
+            self.note(known, dir, pid, at, &stat, path.as_deref(), kind);
+            std::ops::ControlFlow::Continue(())
+        };
+        if let Err(errno) = for_each_number(&list, &mut visit) {
+            gap(&mut self.gaps, Place::Fds, Object::Process(pid), "list fd", errno);
+        }
+    }
+
+    fn fd_gap(&mut self, voice: Voice<'_>, fd: u32, call: &'static str, errno: Errno) -> std::ops::ControlFlow<()> {
+        gap(&mut self.gaps, Place::Fds, Object::Fd(voice.pid, voice.tid, fd), call, errno);
+        match GapKind::of(errno.raw_os_error()) {
+            // One permission goes for the whole table.
+            GapKind::Denied => std::ops::ControlFlow::Break(()),
+            _ => std::ops::ControlFlow::Continue(()),
+        }
+    }
+
+    /// Before 5.8 only fdinfo tells.
+    fn mount_by_fdinfo(&mut self, dir: &ProcDir, below: &str, fd: u32) -> Result<u64, Errno> {
+        let text = dir.read_record(format!("{below}fdinfo/{fd}"), &mut self.buffer)?;
+        parse::fdinfo::mount_id(text).ok_or(Errno::BADMSG)
+    }
+
+    /// What a descriptor holds besides the file that it is open on.
+    #[expect(clippy::too_many_arguments, reason = "all of it is known where the descriptor was looked at")]
+    fn hidden_files(
+        &mut self,
+        known: &Known<'_>,
+        dir: &ProcDir,
+        voice: Voice<'_>,
+        fds: &OwnedFd,
+        name: &std::ffi::CStr,
+        fd: u32,
+        at: At,
+        file_type: FileType,
+        ways: &mut Ways,
+    ) {
+        let Voice { pid, tid, below, has_own_table } = voice;
+        let suspect = |part: &mut Self, holds| {
+            let kind = FileSystemHolderKind::Descriptor { pid, tid, fd, holds };
+            part.holders.push(FileSystemHolder { kind, mount_id: None, is_certain: false });
+        };
+        if file_type == FileType::Socket {
+            let Some(&is_bound) = known.unix.get(&at.inode) else { return };
+            let info = ways.info(dir, below).map(|info| info.read_record(name, &mut self.buffer));
+            let info = info.and_then(|text| parse::fdinfo::parse(text.ok()?).ok());
+            let count = info.and_then(|info| info.scm_fds).unwrap_or_default();
+            if count > 0 {
+                suspect(self, HiddenFiles::InFlight(count));
+            }
+            if !is_bound {
+                return;
+            }
+            let place = match self.sockets.get(&at.inode) {
+                Some(place) => *place,
+                None => {
+                    let pidfd = ways.pidfd.get_or_insert_with(|| reach::pidfd_by_number(known.proc, pid, tid));
+                    let place = match pidfd {
+                        Ok(pidfd) => bound_at(known.proc, pidfd, fd, at.inode),
+                        Err(errno) => Err(*errno),
+                    };
+                    self.sockets.insert(at.inode, place);
+                    place
+                }
+            };
+            match place {
+                Ok(place) => {
+                    let kind = FileSystemUseKind::Socket { tid, fd, is_tasks_own: has_own_table };
+                    match known.shows(place.mount) {
+                        Some(true) => self.uses.push((pid, FileSystemUse::new(kind, place.mount))),
+                        Some(false) => {}
+                        None => self.unlisted.push(Unlisted { at: place, may_hide_it: false, by: (pid, kind) }),
+                    }
+                }
+                // Closed meanwhile, or an O_PATH descriptor; or bound to no path after all.
+                Err(Errno::BADF | Errno::NOENT) => {}
+                Err(_) => suspect(self, HiddenFiles::BoundSocket),
+            }
+            return;
+        }
+        if known.anonymous != Some(at.mount) {
+            return;
+        }
+        let mut text = [0; 64];
+        let Ok(length) = rustix::fs::readlinkat_raw(fds, name, &mut text[..]) else { return };
+        match &text[..length] {
+            b"anon_inode:[io_uring]" => {
+                let info = dir.read(format!("{below}fdinfo/{fd}"), &mut self.buffer);
+                let files = info.ok().and_then(|text| parse::fdinfo::parse(text).ok()?.registered_files);
+                if let Some(count) = files.map(|files| files.at_most()).filter(|&count| count > 0) {
+                    suspect(self, HiddenFiles::IoUring(count));
+                }
+            }
+            b"anon_inode:[fanotify]" => suspect(self, HiddenFiles::Fanotify),
+            b"anon_inode:[perf_event]" | b"anon_inode:bpf_link" | b"anon_inode:bpf-link" => {
+                suspect(self, HiddenFiles::Probe);
+            }
+            b"anon_inode:[fscontext]" => suspect(self, HiddenFiles::SettingUp),
+            _ => {}
+        }
+    }
+
+    /// Notes a use, if it is one, of whatever this mount shows. `path` leads there, below the directory of the process.
+    #[expect(clippy::too_many_arguments, reason = "all of it is known where something was looked at")]
+    fn note(
+        &mut self,
+        known: &Known<'_>,
+        dir: &ProcDir,
+        pid: Pid,
+        mut at: At,
+        stat: &Statx,
+        path: Option<&str>,
+        kind: FileSystemUseKind,
+    ) {
+        let shows = known.shows(at.mount);
+        if shows == Some(false) {
+            return;
+        }
+        if at.device.major == 0 && known.query.namespace.is_none() {
+            at.base = *self.known_bases.entry((at.mount, at.device)).or_insert_with(|| btrfs_base(dir, path?));
+        }
+        if shows == Some(true) {
+            self.devices.push(at.device);
+            self.bases.extend(at.base);
+            self.uses.push((pid, FileSystemUse::new(kind, at.mount)));
+            return;
+        }
+        // Of what is open on no directory nothing is mounted below. A btrfs has numbers that nobody can tell.
+        let is_directory = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory;
+        self.unlisted.push(Unlisted { at, may_hide_it: is_directory || at.base.is_some(), by: (pid, kind) });
+    }
+
+    /// Takes back what was noted of a process: it is a kernel thread, one like all others.
+    fn count_kernel_thread(&mut self, known: &Known<'_>, pid: Pid) {
+        self.unlisted.retain(|unlisted| unlisted.by.0 != pid);
+        let first = self.uses.iter().rposition(|(user, _)| *user != pid).map_or(0, |last| last + 1);
+        let mounts: FxHashSet<u64> = self.uses.drain(first..).filter_map(|(_, one)| one.mount_id).collect();
+        for mount in mounts.into_iter().filter(|&mount| known.shows(mount) == Some(true)) {
+            *self.kernel_threads.entry(mount).or_default() += 1;
+        }
+    }
+}
+
+impl At {
+    fn of(stat: &Statx, mount: u64) -> Self {
+        let device = FileSystem { major: stat.stx_dev_major, minor: stat.stx_dev_minor };
+        Self { mount, device, inode: stat.stx_ino, base: None }
+    }
+}
+
+/// Where a link of a process leads.
+fn at(proc: &ProcRoot, dir: &ProcDir, link: &str) -> Result<(At, Statx), Errno> {
+    let stat = dir.stat(link, StatxFlags::TYPE | StatxFlags::INO | StatxFlags::MNT_ID)?;
+    let mount = if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 {
+        stat.stx_mnt_id
+    } else {
+        // Before 5.8 only an open file tells. `O_PATH` opens nothing.
+        proc.mount_id(pin(dir, link)?.as_fd())?
+    };
+    Ok((At::of(&stat, mount), stat))
+}
+
+fn pin(dir: &ProcDir, link: &str) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(dir, link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// What all files of a btrfs have in common, if a path leads to a file of one: its ID as `statfs(2)` has it, without what
+/// the subvolume makes of it. The type of the handle tells that it is a btrfs, which answers from memory.
+fn btrfs_base(dir: &ProcDir, path: &str) -> Option<u64> {
+    let pinned = pin(dir, path).ok()?;
+    let (kind, handle) = lxkns_sys::handle_of(&pinned).ok()?;
+    let subvolume = u64::from_ne_bytes(handle.get(8..16)?.try_into().ok()?);
+    if !BTRFS_HANDLES.contains(&kind) {
+        return None;
+    }
+    let id = rustix::fs::fstatvfs(&pinned).ok()?.f_fsid;
+    // The upper half of the subvolume's number goes into the first word, which is the lower one here.
+    Some(id ^ subvolume.rotate_right(32))
+}
+
+/// Where the file is that a process's UNIX socket, with this inode number, is bound to.
+fn bound_at(proc: &ProcRoot, pidfd: &OwnedFd, fd: u32, inode: u64) -> Result<At, Errno> {
+    let socket = Fetched::new(proc, pidfd, fd)?;
+    // The pidfd was opened by number, and the descriptor may be another by now.
+    if rustix::fs::fstat(&socket)?.st_ino != inode {
+        return Err(Errno::BADF);
+    }
+    let file = lxkns_sys::siocunixfile(&socket)?;
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let stat = rustix::fs::statx(&file, c"", flags, StatxFlags::TYPE | StatxFlags::INO | StatxFlags::MNT_ID)?;
+    let has_mount = stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+    let mount = if has_mount { stat.stx_mnt_id } else { proc.mount_id(file.as_fd())? };
+    Ok(At::of(&stat, mount))
+}
