@@ -22,7 +22,7 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, of_
         return found.gap(Place::TaskFds, Object::Host, "kcmp: not the caller's procfs", Errno::NOSYS);
     }
     let &Table { pid, tid: voice, .. } = of_process;
-    let mut others = others.iter().filter(|thread| thread.tid != voice && thread.is_alive());
+    let mut others = others.iter().filter(|thread| thread.tid != voice && thread.is_alive);
     // One thread for each table, in kcmp's order: so that many threads with many tables are not compared one by one.
     let mut tables = Tables::of(voice);
     while !search.is_without(Place::TaskFds) {
