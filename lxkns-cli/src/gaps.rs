@@ -3,15 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, io};
 
-use lxkns_core::model::{Gap, GapKind, NamespaceType, Object, Pid, Place, Places, Snapshot};
+use lxkns_core::model::{Gap, GapKind, Object, Observer, Pid, Place, Places, Snapshot};
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet as Capabilities;
-
-use crate::live;
-
-/// Their inode numbers are the same on every kernel (`include/uapi/linux/nsfs.h`).
-const INITIAL_USER_NAMESPACE: u64 = 4_026_531_837;
-const INITIAL_PID_NAMESPACE: u64 = 4_026_531_836;
 
 /// What is not known because of a gap; in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,12 +140,12 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    fn of(kind: GapKind, errno: i32, subject: Subject, is_of_host: bool, held: Capabilities) -> Self {
-        let needs = subject.needs();
+    fn of(snapshot: &Snapshot, gap: (GapKind, i32), subject: Subject, is_of_host: bool, held: Capabilities) -> Self {
+        let ((kind, errno), needs) = (gap, subject.needs());
         match kind {
             GapKind::Denied if is_of_host && subject.is_of_callers() => Self::Filter,
             GapKind::Denied if !held.contains(needs) => Self::Needs(needs),
-            GapKind::Denied if subject == Subject::Kernel && !is_in_initial_pid_namespace() => {
+            GapKind::Denied if subject == Subject::Kernel && is_in_initial_pid_namespace(snapshot) != Some(true) => {
                 Self::InitialPidNamespace
             }
             GapKind::Denied => Self::InSpiteOf(needs),
@@ -247,7 +241,7 @@ pub(crate) fn shortfalls(snapshot: &Snapshot, places: Places, held: Capabilities
     }
     let mut shortfalls: Vec<Shortfall> = Vec::new();
     for ((kind, errno, subject), group) in &groups {
-        let reason = Reason::of(*kind, *errno, *subject, group.is_of_host, held);
+        let reason = Reason::of(snapshot, (*kind, *errno), *subject, group.is_of_host, held);
         let is_of_fds = matches!(subject, Subject::Sockets | Subject::Tuns) && group.fds > 0;
         let count = if is_of_fds { group.fds } else { group.pids.len().max(group.objects.len()) };
         let phrase = subject.phrase(group, snapshot.processes.len());
@@ -283,20 +277,15 @@ pub(crate) fn names(capabilities: Capabilities) -> Vec<String> {
     capabilities.iter_names().map(|(name, _)| format!("CAP_{name}")).collect()
 }
 
-pub(crate) fn is_in_initial_pid_namespace() -> bool {
-    live::own_namespace(NamespaceType::Pid).is_some_and(|id| id.ino == INITIAL_PID_NAMESPACE)
+/// Whether whoever looked was in the initial PID namespace; `None` where not known.
+pub(crate) fn is_in_initial_pid_namespace(snapshot: &Snapshot) -> Option<bool> {
+    snapshot.observer.as_ref().and_then(Observer::is_in_initial_pid_ns)
 }
 
-pub(crate) fn is_in_initial_user_namespace() -> bool {
-    live::own_namespace(NamespaceType::User).is_some_and(|id| id.ino == INITIAL_USER_NAMESPACE)
-}
-
-/// The capabilities that the caller holds over the whole host.
-pub(crate) fn held() -> Capabilities {
-    match rustix::thread::capabilities(None) {
-        Ok(sets) if is_in_initial_user_namespace() => sets.effective,
-        _ => Capabilities::empty(),
-    }
+/// The capabilities that whoever looked held over the whole host; none where that is not known.
+pub(crate) fn held(snapshot: &Snapshot) -> Capabilities {
+    let held = snapshot.observer.as_ref().map_or(0, Observer::host_capabilities);
+    Capabilities::from_bits_retain(held)
 }
 
 pub(crate) fn and(phrases: &[String]) -> String {

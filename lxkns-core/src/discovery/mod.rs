@@ -29,6 +29,7 @@ mod mount_facts;
 mod mount_lists;
 mod named;
 mod namespace_details;
+mod observer;
 mod processes;
 mod search;
 mod socket_users;
@@ -105,6 +106,7 @@ pub fn discover_with(proc: &ProcRoot, options: &DiscoveryOptions, access: &dyn M
 fn look(proc: &ProcRoot, options: &DiscoveryOptions, access: Option<&dyn MountAccess>) -> Result<Snapshot, Error> {
     let (began, taken_at) = (Instant::now(), SystemTime::now());
     let host = host::host(proc, options);
+    let observer = observer::observer(proc);
     let mut search = Search::new(proc, options);
     search.access = access;
 
@@ -128,7 +130,7 @@ fn look(proc: &ProcRoot, options: &DiscoveryOptions, access: Option<&dyn MountAc
     named::statuses(&search, &mut found);
 
     let mut snapshot = assembly::snapshot(&search, found, host, taken_at);
-    snapshot.home = home;
+    (snapshot.home, snapshot.observer) = (home, Some(observer));
     freezer::all(&search, &mut snapshot);
     namespace_details::all(&search, &mut snapshot);
     if let Some(command_lines) = command_lines {

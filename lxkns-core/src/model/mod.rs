@@ -5,7 +5,7 @@
 //!
 //! [`Snapshot`] is the whole. It has [`Namespace`]s, each with its [`Holder`]s and [`Relation`]s; [`Process`]es, each
 //! with its [`Task`]s; the [`Mount`]s of mount namespaces; [`Suspect`]s, which hold some namespace without the kernel saying which; and [`Gap`]s, which say
-//! what could not be read.
+//! what could not be read. What can be in it depends on the [`Observer`].
 
 mod file_system_user;
 mod gap;
@@ -13,6 +13,7 @@ mod holder;
 mod ids;
 mod mount;
 mod namespace;
+mod observer;
 mod options;
 mod process;
 mod snapshot;
@@ -25,6 +26,7 @@ pub use holder::Holder;
 pub use ids::{NamespaceId, NamespaceType, ParseNamespaceTypeError, Pid, Tid, Uid};
 pub use mount::{FileSystem, Mount, Propagation, SharedText};
 pub use namespace::{IdMapping, Namespace, Relation, TimeOffsets};
+pub use observer::Observer;
 pub use options::{DiscoveryOptions, Places, Scope};
 pub use process::{
     Capabilities, CgroupMembership, Cgroups, CpuRange, Freezer, NamespaceLinks, Process, ProcessStatus, Scheduling,
