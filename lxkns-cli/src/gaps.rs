@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, io};
 
 use lxkns_core::model::{Gap, GapKind, Object, Observer, Pid, Place, Places, Snapshot};
+use lxkns_core::relations;
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet as Capabilities;
 
@@ -239,12 +240,13 @@ pub(crate) fn shortfalls(snapshot: &Snapshot, places: Places, held: Capabilities
             (None, object) => drop(group.objects.insert(object)),
         }
     }
+    let listed = relations::listed_processes(snapshot);
     let mut shortfalls: Vec<Shortfall> = Vec::new();
     for ((kind, errno, subject), group) in &groups {
         let reason = Reason::of(snapshot, (*kind, *errno), *subject, group.is_of_host, held);
         let is_of_fds = matches!(subject, Subject::Sockets | Subject::Tuns) && group.fds > 0;
         let count = if is_of_fds { group.fds } else { group.pids.len().max(group.objects.len()) };
-        let phrase = subject.phrase(group, snapshot.processes.len());
+        let phrase = subject.phrase(group, listed);
         let part = Part { phrase, count: (count > 0).then_some(count), is_of_fds };
         match shortfalls.iter_mut().find(|known| known.reason == reason) {
             Some(known) => known.parts.push(part),

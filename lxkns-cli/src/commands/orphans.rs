@@ -10,7 +10,7 @@ use crate::args::OrphansArgs;
 use crate::exit::{Exit, Result};
 use crate::live;
 use crate::view::names;
-use crate::view::orphans::{orphans, write};
+use crate::view::orphans::{is_certain, orphans, write};
 use crate::view::screen::{self, Color};
 use crate::view::why::{Explanation, FEW};
 
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
         screen::show(color, |out, screen| Ok(write(out, &snapshot, &orphans, screen, limit)?))?;
     }
     super::tell_gaps(&snapshot, options.places.with(Place::CommandLines));
-    Ok(if args.fail && !orphans.is_empty() { Exit::Found } else { Exit::Done })
+    Ok(if args.fail && orphans.values().flatten().any(is_certain) { Exit::Found } else { Exit::Done })
 }
 
 /// The JSON form of what is said of one: as `why` has it, without suspects.
@@ -41,6 +41,8 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
 struct Answer {
     target: String,
     namespace: Facts,
+    /// Whether it is known that no process or thread is in it: all could be seen that may be.
+    members_seen: bool,
     explained: bool,
     holders: Vec<HolderAnswer>,
 }
@@ -50,6 +52,7 @@ fn answer(orphan: &Explanation<'_>) -> Answer {
     Answer {
         target: names::target(orphan.snapshot, orphan.namespace.id),
         namespace: facts(orphan.namespace),
+        members_seen: is_certain(orphan),
         explained: orphan.is_explained(),
         holders: holders.map(|holder| holder_answer(orphan.snapshot, holder, orphan.release(holder))).collect(),
     }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use bstr::ByteSlice as _;
 use lxkns_core::model::{DiscoveryOptions, Holder, Namespace, NamespaceId, Pid, Place, Scope, Snapshot, Suspect, Tid};
+use lxkns_core::relations;
 use serde::Serialize;
 
 use super::Findings;
@@ -77,6 +78,8 @@ struct Answer {
     namespace: Facts,
     /// Whether something that was seen keeps it alive.
     explained: bool,
+    /// Whether all could be seen that may hold it.
+    holders_seen: bool,
     holders: Vec<HolderAnswer>,
     suspects: Vec<SuspectAnswer>,
 }
@@ -156,6 +159,7 @@ fn answer(target: String, explanation: &Explanation<'_>) -> Answer {
         target,
         namespace: facts(explanation.namespace),
         explained: explanation.is_explained(),
+        holders_seen: relations::holders_seen(snapshot, explanation.namespace),
         holders: holders.collect(),
         suspects: suspects.collect(),
     }
@@ -265,6 +269,7 @@ mod tests {
                     "owner": 4026531837_u64, "parent": null, "leaders": [],
                 },
                 "explained": true,
+                "holders_seen": true,
                 "holders": [
                     {
                         "kind": "fd", "pid": 1, "tid": 1, "fd": 7, "command": "init",

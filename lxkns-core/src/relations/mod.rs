@@ -13,6 +13,7 @@ mod pid_map;
 mod propagation;
 mod sight;
 mod trees;
+mod visibility;
 
 pub use capabilities::{Authority, AuthorityUnknown, authority, deciding_user_namespace};
 pub use changes::{Change, Changes, DifferentBoots, NamespaceChanges, changes};
@@ -24,3 +25,4 @@ pub use mounts::{MountTree, hidden_mounts};
 pub use pid_map::{NamespacedPid, pid_in, pid_map};
 pub use propagation::{NamespacedMount, PeerGroup, PeerGroups};
 pub use trees::{TreeNode, hierarchy, owned_pid_namespaces, ownership, process_tree};
+pub use visibility::{holders_seen, listed_processes, members_seen, unreadable_processes};

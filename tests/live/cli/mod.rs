@@ -18,6 +18,7 @@ mod show;
 mod streams;
 mod terminal;
 mod tree;
+mod unseen;
 mod watch;
 mod why;
 
@@ -37,6 +38,7 @@ pub(super) fn tests() -> Vec<Test> {
         busy::tests(),
         orphans::tests(),
         tree::tests(),
+        unseen::tests(),
         caps::tests(),
         doctor::tests(),
         show::tests(),
@@ -82,6 +84,13 @@ fn with_bind_mount(path: &Path) -> (Actor, u64) {
     let left = actor.ns_inode("net");
     actor.unshare(&["net"]);
     (actor, left)
+}
+
+/// Whether it can be known that nobody else is in a namespace: who runs the tests may see all processes of the host, but for
+/// its first one.
+fn sees_all_members() -> bool {
+    const INITIAL: u64 = 4_026_531_836;
+    probe::is_root() && crate::live::own_inode("pid") == INITIAL
 }
 
 /// The program, to be run by a user without privileges; a copy in `directory`, which such a user can reach.
