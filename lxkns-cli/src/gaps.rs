@@ -130,8 +130,12 @@ pub(crate) enum Reason {
     Filter,
     /// This kernel does not tell.
     Kernel,
+    /// The process may have no more descriptors open.
+    DescriptorLimit,
     /// There was no answer in time.
     TimedOut,
+    /// It would have been asked by PID, and procfs has the PIDs of another PID namespace.
+    OtherProcfs,
     /// No path leads there.
     NoPath,
     /// The helper that goes there cannot be run.
@@ -152,7 +156,9 @@ impl Reason {
             GapKind::Denied => Self::InSpiteOf(needs),
             GapKind::Unsupported => Self::Kernel,
             GapKind::TimedOut => Self::TimedOut,
+            GapKind::OtherPidNamespace => Self::OtherProcfs,
             _ if subject == Subject::BindMounted && errno == Errno::NXIO.raw_os_error() => Self::NoPath,
+            _ if errno == Errno::MFILE.raw_os_error() => Self::DescriptorLimit,
             // That is what lxkns-mountns calls it; the number alone would say nothing.
             _ if errno == Errno::NOEXEC.raw_os_error() => Self::NoHelper,
             _ => Self::Failed(errno),
@@ -168,7 +174,11 @@ impl fmt::Display for Reason {
             Self::InitialPidNamespace => f.write_str("not readable: needs the initial PID namespace"),
             Self::Filter => f.write_str("not readable: refused by a filter of system calls (seccomp)"),
             Self::Kernel => f.write_str("not told by this kernel"),
+            Self::DescriptorLimit => {
+                f.write_str("not read: descriptor limit reached (EMFILE); raise it with `ulimit -n`")
+            }
             Self::TimedOut => f.write_str("not read: no answer in time"),
+            Self::OtherProcfs => f.write_str("not readable: procfs is that of another PID namespace"),
             Self::NoPath => f.write_str("not readable: no path leads there"),
             Self::NoHelper => f.write_str(
                 "not read: the helper cannot be run (where vm.memfd_noexec is 2, it must be a file named mntnssandbox \

@@ -15,6 +15,8 @@ const PIDFD_THREAD: libc::c_uint = libc::O_EXCL as libc::c_uint;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum PidfdNamespace {
+    /// `PIDFD_GET_MNT_NAMESPACE`.
+    Mnt = 3,
     /// `PIDFD_GET_PID_NAMESPACE`.
     Pid = 5,
     /// `PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE`: readable also where the link `pid_for_children` is not, because that
@@ -39,6 +41,7 @@ pub enum PidfdNamespace {
 /// # Minimum kernel version
 ///
 /// 6.11; `include/uapi/linux/pidfd.h`.
+#[doc(alias = "PIDFD_GET_MNT_NAMESPACE")]
 #[doc(alias = "PIDFD_GET_PID_NAMESPACE")]
 #[doc(alias = "PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE")]
 #[doc(alias = "PIDFD_GET_TIME_FOR_CHILDREN_NAMESPACE")]

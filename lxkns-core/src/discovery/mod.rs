@@ -42,7 +42,7 @@ mod tun;
 use std::time::{Instant, SystemTime};
 
 use crate::error::Error;
-use crate::model::{DiscoveryOptions, NamespaceType, Snapshot};
+use crate::model::{DiscoveryOptions, Snapshot};
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
 
@@ -113,7 +113,7 @@ fn look(proc: &ProcRoot, options: &DiscoveryOptions, access: Option<&dyn MountAc
     // The caller itself comes first, before there are threads and descriptors of ours that it would be seen with.
     let mut found = processes::own(&search);
     search.keep_user_namespace();
-    let home = found.processes.first().and_then(|own| own.namespaces.get(NamespaceType::Mnt));
+    let home = observer::home(proc);
     // What can get stuck goes beside the rest from here on, and is not waited for without end.
     let command_lines = command_lines::start(&search, &mut found);
     search.command_lines = command_lines.as_ref();

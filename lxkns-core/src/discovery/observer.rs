@@ -22,6 +22,11 @@ pub(super) fn observer(proc: &ProcRoot) -> Observer {
     observer
 }
 
+/// The caller's mount namespace.
+pub(super) fn home(proc: &ProcRoot) -> Option<NamespaceId> {
+    own(proc, "mnt", PidfdNamespace::Mnt)
+}
+
 /// A namespace of the caller. A procfs that does not have the caller in it has no link: then a pidfd is asked.
 fn own(proc: &ProcRoot, name: &str, which: PidfdNamespace) -> Option<NamespaceId> {
     let of_pidfd = || -> Result<OwnedFd, Errno> {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use lxkns_fixture::Actor;
+use lxkns_fixture::{Actor, Socket};
 use serde_json::Value;
 
 use crate::harness::Need::{Program, Root, UserNamespaces};
@@ -15,6 +15,9 @@ const NOBODY: &[Need] = &[Root, Program("nsenter"), Program("setpriv")];
 pub(super) fn tests() -> Vec<Test> {
     vec![
         test("cli::unseen::members_of_others", NOBODY, members_of_others),
+        test("cli::unseen::few_descriptors", &[UserNamespaces, Program("prlimit")], few_descriptors),
+        test("cli::unseen::procfs_of_the_parent", &[Root, Program("unshare")], procfs_of_the_parent),
+        test("cli::unseen::procfs_of_others", &[Root, Program("nsenter")], procfs_of_others),
         test("cli::unseen::members_outside", &[UserNamespaces, Program("unshare")], members_outside),
     ]
 }
@@ -93,4 +96,95 @@ fn members_outside() {
     assert_eq!(nprocs(net, "net").as_deref(), Some("1+"), "the test is in it, too: {text:?}");
     assert!(row(&table.json(), pid).is_none_or(|row| row["nprocs"] == Value::Null));
     assert_eq!(nprocs(0, "pid").as_deref(), Some("1"), "nobody outside can be in that: {text:?}");
+}
+
+/// With hardly any descriptors some processes cannot be read: how many of how many, and for want of what.
+fn few_descriptors() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let pid = actor.pid().to_string();
+    let with = |limit: u32, arguments: &[&str]| {
+        let mut command = Command::new("prlimit");
+        run(command.arg(format!("--nofile={limit}")).arg(lxkns().get_program()).args(arguments))
+    };
+    /// The numbers in `2 of 7 processes ... descriptor limit reached (EMFILE)`.
+    fn counted(ran: &Ran) -> Option<(usize, usize)> {
+        let gaps = ran.gaps();
+        let line =
+            gaps.iter().find(|line| line.contains("descriptor limit reached (EMFILE); raise it with `ulimit -n`"))?;
+        let words: Vec<_> = line.split(' ').collect();
+        let of = words.windows(4).find(|words| words[1] == "of" && words[3].trim_end_matches(',') == "processes")?;
+        Some((of[0].parse().ok()?, of[2].parse().ok()?))
+    }
+    // How many it takes depends on how many threads read at a time.
+    let few = (4..64).rev().find_map(|limit| Some((limit, counted(&with(limit, &["ls"]))?)));
+    let (limit, (unread, all)) = few.expect("at some limit, some processes cannot be read");
+    assert!(0 < unread && unread < all, "{unread} of {all}");
+    // A process that is there is not said to be none.
+    for arguments in [&["why", &pid][..], &["show", &pid], &["tree", "proc", &pid], &["caps", "-p", &pid, &pid]] {
+        for limit in [limit, limit - 1, limit - 2] {
+            let ran = with(limit, arguments);
+            assert!(!ran.stderr.contains("no such process"), "{arguments:?}: {ran:?}");
+        }
+    }
+}
+
+/// What `doctor` says of a place.
+fn place<'a>(report: &'a Value, name: &str) -> &'a Value {
+    report["places"].as_array().unwrap().iter().find(|place| place["place"] == name).unwrap()
+}
+
+/// With a socket in another network namespace than its process, and the same of a TUN file.
+fn with_socket() -> (Actor, u64) {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    actor.socket(Socket::Udp4);
+    let net = actor.ns_inode("net");
+    actor.unshare(&["net"]);
+    (actor, net)
+}
+
+/// Sockets are asked for by PID, and are not where PIDs mean others: that is said, and not that this kernel cannot.
+#[track_caller]
+fn assert_told(ran: impl Fn(&[&str]) -> Ran, is_initial: bool) {
+    let ls = ran(&["ls"]).ok();
+    let told = |line: &&&str| line.contains("sockets") && line.contains(": procfs is that of another PID namespace");
+    assert!(ls.gaps().iter().any(|line| told(&line)), "{ls:?}");
+    let report = ran(&["doctor", "--json"]).ok().json();
+    let sockets = place(&report, "sockets");
+    assert_eq!(sockets["searched"], "no", "{report:#}");
+    assert!(!sockets.to_string().contains("not in this kernel"), "{sockets}");
+    let caller = &report["caller"];
+    assert_eq!((&caller["initial_pid_namespace"], &caller["own_procfs"]), (&is_initial.into(), &false.into()));
+    assert_eq!(caller["initial_user_namespace"], super::super::own_inode("user") == 4_026_531_837);
+}
+
+/// A PID namespace of one's own, without a procfs of its own.
+fn procfs_of_the_parent() {
+    let (_actor, net) = with_socket();
+    let ran = |arguments: &[&str]| {
+        run(Command::new("unshare").args(["--pid", "--fork"]).arg(lxkns().get_program()).args(arguments))
+    };
+    assert_told(ran, false);
+    let ls = ran(&["ls", "--json", "-o", "NS,HOLDERS"]).ok().json();
+    assert!(row(&ls, net).is_none_or(|row| row["holders"] != "1 socket"), "{ls}");
+    // The own mount namespace is there to be read.
+    let mounts = ran(&["mounts", "--json"]).ok().json();
+    assert_eq!(mounts["ns"], own_inode("mnt"));
+    let mounts: Vec<_> = mounts["mounts"].as_array().unwrap().iter().map(|mount| mount["id"].to_string()).collect();
+    let ours = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let root = ours.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
+    assert!(mounts.iter().any(|id| root.starts_with(&format!("{id} "))), "{mounts:?}: {root}");
+}
+
+/// Somebody else's mount namespace, with their procfs: it does not even have the caller in it.
+fn procfs_of_others() {
+    let outer = Actor::spawn_in(&["mnt", "pid"]);
+    let init = outer.fork();
+    init.mount("proc", "/proc");
+    let socket = init.fork();
+    socket.unshare(&["net"]);
+    socket.socket(Socket::Udp4);
+    socket.unshare(&["net"]);
+    let ran = |arguments: &[&str]| inside(&init, &lxkns(), arguments);
+    assert_told(ran, own_inode("pid") == 4_026_531_836);
+    assert_eq!(ran(&["mounts", "--json"]).ok().json()["ns"], init.ns_inode("mnt"));
 }
