@@ -252,6 +252,10 @@ pub(crate) fn shortfalls(snapshot: &Snapshot, places: Places, held: Capabilities
     }
     let listed = relations::listed_processes(snapshot);
     let mut shortfalls: Vec<Shortfall> = Vec::new();
+    if let Some(reason) = outside(snapshot).filter(|_| places.contains(Place::Processes)) {
+        let phrase = "processes outside of its PID namespace".to_owned();
+        shortfalls.push(Shortfall { reason, parts: vec![Part { phrase, count: None, is_of_fds: false }] });
+    }
     for ((kind, errno, subject), group) in &groups {
         let reason = Reason::of(snapshot, (*kind, *errno), *subject, group.is_of_host, held);
         let is_of_fds = matches!(subject, Subject::Sockets | Subject::Tuns) && group.fds > 0;
@@ -264,6 +268,16 @@ pub(crate) fn shortfalls(snapshot: &Snapshot, places: Places, held: Capabilities
         }
     }
     shortfalls
+}
+
+/// Why processes outside of the PID namespace whose procfs was read are not listed; `None` where there are none.
+fn outside(snapshot: &Snapshot) -> Option<Reason> {
+    let observer = snapshot.observer.as_ref()?;
+    match observer.reads_initial_procfs() {
+        Some(true) => None,
+        _ if observer.is_in_initial_pid_ns() == Some(true) => Some(Reason::OtherProcfs),
+        _ => Some(Reason::InitialPidNamespace),
+    }
 }
 
 /// What is worth telling: not what has gone, and not what this kernel can do for nobody, of which the user would be

@@ -8,8 +8,9 @@ use rustix::process::PidfdFlags;
 
 use lxkns_sys::PidfdNamespace;
 
-use crate::model::{NamespaceId, Observer, Uid};
-use crate::procfs::ProcRoot;
+use super::initial;
+use crate::model::{NamespaceId, NamespaceType, Observer, Uid};
+use crate::procfs::{ProcRoot, parse};
 use crate::reach;
 
 /// The calling thread, and whose procfs it reads.
@@ -18,8 +19,21 @@ pub(super) fn observer(proc: &ProcRoot) -> Observer {
     let mut observer = Observer::new(Uid(rustix::process::geteuid().as_raw()), effective);
     observer.user_ns = own(proc, "user", PidfdNamespace::User);
     observer.pid_ns = own(proc, "pid", PidfdNamespace::Pid);
-    observer.procfs_pid_ns = if proc.is_own() { observer.pid_ns } else { link(proc, "1/ns/pid") };
+    observer.procfs_pid_ns = match proc.is_own() {
+        true => observer.pid_ns,
+        false => link(proc, "1/ns/pid").or_else(|| of_kernel_threads(proc)),
+    };
     observer
+}
+
+/// The initial PID namespace, if this procfs shows a thread of the kernel's, which no other does. Its flags can be read by
+/// everybody.
+fn of_kernel_threads(proc: &ProcRoot) -> Option<NamespaceId> {
+    const PF_KTHREAD: u32 = 0x0020_0000;
+    let mut buffer = Vec::new();
+    let stat = parse::stat::parse(proc.dir().read_record("2/stat", &mut buffer).ok()?).ok()?;
+    let ino = initial::fixed_inode(NamespaceType::Pid);
+    (stat.flags & PF_KTHREAD != 0).then_some(NamespaceId { ino, dev: proc.nsfs_dev() })
 }
 
 /// The caller's mount namespace.

@@ -9,7 +9,8 @@ use crate::model::{Gap, GapKind, Namespace, NamespaceType, Object, Observer, Pid
 /// namespace, and one outside of the PID namespace whose procfs was read, in any that is not below it.
 ///
 /// The kernel's own threads and the host's first process are in the initial namespaces, where the kernel started them:
-/// that these are not readable, often not even for root, says nothing of other namespaces.
+/// that these are not readable, often not even for root, says nothing of other namespaces. (One thread of the kernel's has a
+/// mount namespace of its own, which nobody else is in.)
 ///
 /// Costs next to nothing: it can be asked of each namespace.
 pub fn members_seen(snapshot: &Snapshot, namespace: &Namespace) -> bool {

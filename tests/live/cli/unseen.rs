@@ -166,6 +166,8 @@ fn procfs_of_the_parent() {
     assert_told(ran, false);
     let ls = ran(&["ls", "--json", "-o", "NS,HOLDERS"]).ok().json();
     assert!(row(&ls, net).is_none_or(|row| row["holders"] != "1 socket"), "{ls}");
+    // It has all processes of the host.
+    assert!(!ran(&["ls"]).stderr.contains("outside of its PID namespace"));
     // The own mount namespace is there to be read.
     let mounts = ran(&["mounts", "--json"]).ok().json();
     assert_eq!(mounts["ns"], own_inode("mnt"));
@@ -186,5 +188,7 @@ fn procfs_of_others() {
     socket.unshare(&["net"]);
     let ran = |arguments: &[&str]| inside(&init, &lxkns(), arguments);
     assert_told(ran, own_inode("pid") == 4_026_531_836);
+    let all = "processes outside of its PID namespace";
+    assert!(ran(&["ls"]).gaps().iter().any(|line| line.contains(all)), "the test, for one");
     assert_eq!(ran(&["mounts", "--json"]).ok().json()["ns"], init.ns_inode("mnt"));
 }
