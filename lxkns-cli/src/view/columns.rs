@@ -57,7 +57,7 @@ const COLUMNS: [(Column, &str, bool, &str); 17] = [
     (Column::Ons, "ONS", true, "owning user namespace"),
     (Column::UniqueId, "UNIQUEID", true, "ID that is never used again until the next boot"),
     (Column::Ntasks, "NTASKS", true, "number of threads in it, likewise"),
-    (Column::Holders, "HOLDERS", false, "how many things of each kind keep it alive"),
+    (Column::Holders, "HOLDERS", false, "how many things of each kind were seen to keep it alive"),
     (Column::Cgroup, "CGROUP", false, "control group of PID"),
 ];
 

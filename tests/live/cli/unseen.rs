@@ -15,6 +15,7 @@ const NOBODY: &[Need] = &[Root, Program("nsenter"), Program("setpriv")];
 pub(super) fn tests() -> Vec<Test> {
     vec![
         test("cli::unseen::members_of_others", NOBODY, members_of_others),
+        test("cli::unseen::hidden_processes", NOBODY, hidden_processes),
         test("cli::unseen::few_descriptors", &[UserNamespaces, Program("prlimit")], few_descriptors),
         test("cli::unseen::procfs_of_the_parent", &[Root, Program("unshare")], procfs_of_the_parent),
         test("cli::unseen::procfs_of_others", &[Root, Program("nsenter")], procfs_of_others),
@@ -66,6 +67,10 @@ fn members_of_others() {
     assert_eq!((&shown["members_seen"], &shown["holders_seen"]), (&false.into(), &false.into()), "{shown}");
     let why = ask(&unprivileged, &["why", "--json", &target]).json();
     assert_eq!(why[0]["holders_seen"], false, "{why}");
+
+    let mounts = ask(&unprivileged, &["mounts", "--json"]).ok();
+    assert_eq!(mounts.json()["peers_seen"], false);
+    assert!(mounts.gaps().iter().any(|line| line.contains(" processes not readable: ")), "{mounts:?}");
 
     let orphans = ask(&unprivileged, &["orphans", "--fail", "-t", "net"]);
     assert_eq!(orphans.code, Some(0), "{orphans:?}");
@@ -126,6 +131,41 @@ fn few_descriptors() {
             assert!(!ran.stderr.contains("no such process"), "{arguments:?}: {ran:?}");
         }
     }
+}
+
+/// A procfs that hides processes: which there are, it does not say.
+fn hidden_processes() {
+    let directory = directory();
+    let outer = Actor::spawn_in(&["mnt", "pid"]);
+    let init = outer.fork();
+    init.mount_with("proc", "proc", "/proc", 0, "hidepid=2");
+    let other = init.fork();
+    other.unshare(&["net"]);
+    let inner = std::fs::read_to_string(format!("/proc/{}/status", other.pid())).unwrap();
+    let inner = inner.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap();
+    let inner = inner.split_whitespace().last().unwrap();
+    let unprivileged = super::unprivileged(directory.path());
+    let ask = |program: &Command, arguments: &[&str]| {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &init.pid().to_string(), "--mount", "--pid", "--"]).arg(program.get_program());
+        run(command.args(program.get_args()).args(arguments))
+    };
+    let line =
+        |ran: &Ran| ran.text().lines().find_map(|line| Some(line.trim().strip_prefix("inside ")?.trim().to_owned()));
+    let shown = ask(&lxkns(), &["show", &format!("{inner}/net")]).ok();
+    assert_eq!(
+        line(&shown).as_deref(),
+        Some("processes: 1, threads: 1 seen; not all processes are listed"),
+        "{shown:?}"
+    );
+    for arguments in [&["why", inner][..], &["show", inner], &["tree", "proc", inner], &["caps", "-p", inner, inner]] {
+        let ran = ask(&unprivileged, arguments);
+        assert_eq!(ran.code, Some(3), "{arguments:?}: {ran:?}");
+        let told = format!("{inner}: not listed: procfs hides processes");
+        assert!(ran.stderr.contains(&told) && ran.gaps().iter().any(|line| line.contains("some processes")), "{ran:?}");
+    }
+    let ran = ask(&unprivileged, &["ls", "-n", "-o", "NPROCS"]).ok();
+    assert!(ran.text().lines().all(|line| line.trim().ends_with(['+', '?'])), "{ran:?}");
 }
 
 /// What `doctor` says of a place.
