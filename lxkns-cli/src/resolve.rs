@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use lxkns_core::model::{NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, Snapshot, Tid};
+use lxkns_core::model::{NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, Process, Snapshot, Tid};
 
 use crate::exit::Exit;
 use crate::live;
@@ -110,6 +110,9 @@ pub(crate) fn resolve(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Resu
         Unresolved::Unseen(what) if what.is_empty() => {
             Unresolved::Unseen(format!("{}: its namespaces are not readable", text()))
         }
+        Unresolved::Missing(what) if what.is_empty() => {
+            Unresolved::Missing(format!("{}: the process has exited, and is in no such namespace any more", text()))
+        }
         other => other,
     })
 }
@@ -135,7 +138,11 @@ fn of_type(snapshot: &Snapshot, pid: Pid, ns_type: NamespaceType) -> Option<Foun
         Some(process) => &process.namespaces,
         None => of_thread(snapshot, Tid(pid.0))?,
     };
-    Some(visible(snapshot, links.get(ns_type).into_iter()))
+    let has_exited = || snapshot.processes.get(&pid).is_some_and(Process::has_given_up_namespaces);
+    match links.get(ns_type) {
+        None if has_exited() => Some(Err(Unresolved::Missing(String::new()))),
+        id => Some(visible(snapshot, id.into_iter())),
+    }
 }
 
 fn of_thread(snapshot: &Snapshot, tid: Tid) -> Option<&NamespaceLinks> {
