@@ -1,7 +1,7 @@
 //! Who runs the program, and what bounds it: its capabilities, its namespaces, its procfs, filters.
 
 use lxkns_core::ProcRoot;
-use lxkns_core::model::Uid;
+use lxkns_core::model::{Observer, Uid};
 use rustix::thread::CapabilitySet as Capabilities;
 use serde::Serialize;
 
@@ -15,8 +15,8 @@ pub(crate) struct Caller {
     pub(crate) user: Option<String>,
     /// Effective ones, in its own user namespace.
     pub(crate) capabilities: Vec<String>,
-    pub(crate) initial_user_namespace: bool,
-    pub(crate) initial_pid_namespace: bool,
+    pub(crate) initial_user_namespace: Option<bool>,
+    pub(crate) initial_pid_namespace: Option<bool>,
     /// Whether procfs is that of its PID namespace.
     pub(crate) own_procfs: bool,
     /// The option of procfs that hides processes; `None` without one.
@@ -33,20 +33,22 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// The calling process.
-    pub(crate) fn new(proc: &ProcRoot) -> Self {
+    pub(crate) fn new(proc: &ProcRoot, observer: &Observer) -> Self {
         let uid = rustix::process::geteuid().as_raw();
         let status = std::fs::read_to_string(proc.path().join("thread-self/status")).unwrap_or_default();
         let field =
             |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
-        let bounding = field("CapBnd").and_then(|set| u64::from_str_radix(set, 16).ok());
+        // Not from procfs, which can be one that does not have this process in it.
+        let is_bounding =
+            |&capability: &Capabilities| rustix::thread::capability_is_in_bounding_set(capability) == Ok(true);
         let effective = rustix::thread::capabilities(None).map(|sets| sets.effective);
         let scope = std::fs::read_to_string(proc.path().join("sys/kernel/yama/ptrace_scope"));
         Self {
             uid,
             user: Users::of_host().name(Uid(uid)).map(|name| name.to_string()),
             capabilities: gaps::names(effective.unwrap_or(Capabilities::empty())),
-            initial_user_namespace: gaps::is_in_initial_user_namespace(),
-            initial_pid_namespace: gaps::is_in_initial_pid_namespace(),
+            initial_user_namespace: observer.is_in_initial_user_ns(),
+            initial_pid_namespace: observer.is_in_initial_pid_ns(),
             own_procfs: proc.is_own(),
             hidepid: hidepid(&std::fs::read(proc.path().join("thread-self/mountinfo")).unwrap_or_default(), proc),
             seccomp: match field("Seccomp") {
@@ -55,9 +57,9 @@ impl Caller {
                 Some("2") => Some("filter"),
                 _ => None,
             },
-            no_new_privs: field("NoNewPrivs").map(|value| value == "1"),
+            no_new_privs: rustix::thread::no_new_privs().ok(),
             ptrace_scope: scope.ok().and_then(|value| value.trim().parse().ok()),
-            bounding: Capabilities::from_bits_retain(bounding.unwrap_or_default()),
+            bounding: Capabilities::all().iter().filter(is_bounding).collect(),
         }
     }
 
@@ -99,7 +101,10 @@ mod tests {
 
     #[test]
     fn the_caller_knows_itself() {
-        let caller = Caller::new(&ProcRoot::host().unwrap());
+        let proc = ProcRoot::host().unwrap();
+        let snapshot = lxkns_core::discover(&lxkns_core::DiscoveryOptions::namespaces()).unwrap();
+        let caller = Caller::new(&proc, snapshot.observer.as_ref().unwrap());
+        assert!(caller.initial_pid_namespace.is_some() && caller.initial_user_namespace.is_some());
         assert_eq!(caller.uid, rustix::process::geteuid().as_raw());
         assert!(caller.own_procfs);
         assert_eq!(caller.capabilities.contains(&"CAP_SYS_PTRACE".to_owned()), {

@@ -3,15 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, io};
 
-use lxkns_core::model::{Gap, GapKind, NamespaceType, Object, Pid, Place, Places, Snapshot};
+use lxkns_core::model::{Gap, GapKind, Object, Observer, Pid, Place, Places, Snapshot};
+use lxkns_core::relations;
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet as Capabilities;
-
-use crate::live;
-
-/// Their inode numbers are the same on every kernel (`include/uapi/linux/nsfs.h`).
-const INITIAL_USER_NAMESPACE: u64 = 4_026_531_837;
-const INITIAL_PID_NAMESPACE: u64 = 4_026_531_836;
 
 /// What is not known because of a gap; in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,8 +130,12 @@ pub(crate) enum Reason {
     Filter,
     /// This kernel does not tell.
     Kernel,
+    /// The process may have no more descriptors open.
+    DescriptorLimit,
     /// There was no answer in time.
     TimedOut,
+    /// It would have been asked by PID, and procfs has the PIDs of another PID namespace.
+    OtherProcfs,
     /// No path leads there.
     NoPath,
     /// The helper that goes there cannot be run.
@@ -146,18 +145,20 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    fn of(kind: GapKind, errno: i32, subject: Subject, is_of_host: bool, held: Capabilities) -> Self {
-        let needs = subject.needs();
+    fn of(snapshot: &Snapshot, gap: (GapKind, i32), subject: Subject, is_of_host: bool, held: Capabilities) -> Self {
+        let ((kind, errno), needs) = (gap, subject.needs());
         match kind {
             GapKind::Denied if is_of_host && subject.is_of_callers() => Self::Filter,
             GapKind::Denied if !held.contains(needs) => Self::Needs(needs),
-            GapKind::Denied if subject == Subject::Kernel && !is_in_initial_pid_namespace() => {
+            GapKind::Denied if subject == Subject::Kernel && is_in_initial_pid_namespace(snapshot) != Some(true) => {
                 Self::InitialPidNamespace
             }
             GapKind::Denied => Self::InSpiteOf(needs),
             GapKind::Unsupported => Self::Kernel,
             GapKind::TimedOut => Self::TimedOut,
+            GapKind::OtherPidNamespace => Self::OtherProcfs,
             _ if subject == Subject::BindMounted && errno == Errno::NXIO.raw_os_error() => Self::NoPath,
+            _ if errno == Errno::MFILE.raw_os_error() => Self::DescriptorLimit,
             // That is what lxkns-mountns calls it; the number alone would say nothing.
             _ if errno == Errno::NOEXEC.raw_os_error() => Self::NoHelper,
             _ => Self::Failed(errno),
@@ -173,7 +174,11 @@ impl fmt::Display for Reason {
             Self::InitialPidNamespace => f.write_str("not readable: needs the initial PID namespace"),
             Self::Filter => f.write_str("not readable: refused by a filter of system calls (seccomp)"),
             Self::Kernel => f.write_str("not told by this kernel"),
+            Self::DescriptorLimit => {
+                f.write_str("not read: descriptor limit reached (EMFILE); raise it with `ulimit -n`")
+            }
             Self::TimedOut => f.write_str("not read: no answer in time"),
+            Self::OtherProcfs => f.write_str("not readable: procfs is that of another PID namespace"),
             Self::NoPath => f.write_str("not readable: no path leads there"),
             Self::NoHelper => f.write_str(
                 "not read: the helper cannot be run (where vm.memfd_noexec is 2, it must be a file named mntnssandbox \
@@ -245,12 +250,17 @@ pub(crate) fn shortfalls(snapshot: &Snapshot, places: Places, held: Capabilities
             (None, object) => drop(group.objects.insert(object)),
         }
     }
+    let listed = relations::listed_processes(snapshot);
     let mut shortfalls: Vec<Shortfall> = Vec::new();
+    if let Some(reason) = outside(snapshot).filter(|_| places.contains(Place::Processes)) {
+        let phrase = "processes outside of its PID namespace".to_owned();
+        shortfalls.push(Shortfall { reason, parts: vec![Part { phrase, count: None, is_of_fds: false }] });
+    }
     for ((kind, errno, subject), group) in &groups {
-        let reason = Reason::of(*kind, *errno, *subject, group.is_of_host, held);
+        let reason = Reason::of(snapshot, (*kind, *errno), *subject, group.is_of_host, held);
         let is_of_fds = matches!(subject, Subject::Sockets | Subject::Tuns) && group.fds > 0;
         let count = if is_of_fds { group.fds } else { group.pids.len().max(group.objects.len()) };
-        let phrase = subject.phrase(group, snapshot.processes.len());
+        let phrase = subject.phrase(group, listed);
         let part = Part { phrase, count: (count > 0).then_some(count), is_of_fds };
         match shortfalls.iter_mut().find(|known| known.reason == reason) {
             Some(known) => known.parts.push(part),
@@ -258,6 +268,16 @@ pub(crate) fn shortfalls(snapshot: &Snapshot, places: Places, held: Capabilities
         }
     }
     shortfalls
+}
+
+/// Why processes outside of the PID namespace whose procfs was read are not listed; `None` where there are none.
+fn outside(snapshot: &Snapshot) -> Option<Reason> {
+    let observer = snapshot.observer.as_ref()?;
+    match observer.reads_initial_procfs() {
+        Some(true) => None,
+        _ if observer.is_in_initial_pid_ns() == Some(true) => Some(Reason::OtherProcfs),
+        _ => Some(Reason::InitialPidNamespace),
+    }
 }
 
 /// What is worth telling: not what has gone, and not what this kernel can do for nobody, of which the user would be
@@ -283,20 +303,15 @@ pub(crate) fn names(capabilities: Capabilities) -> Vec<String> {
     capabilities.iter_names().map(|(name, _)| format!("CAP_{name}")).collect()
 }
 
-pub(crate) fn is_in_initial_pid_namespace() -> bool {
-    live::own_namespace(NamespaceType::Pid).is_some_and(|id| id.ino == INITIAL_PID_NAMESPACE)
+/// Whether whoever looked was in the initial PID namespace; `None` where not known.
+pub(crate) fn is_in_initial_pid_namespace(snapshot: &Snapshot) -> Option<bool> {
+    snapshot.observer.as_ref().and_then(Observer::is_in_initial_pid_ns)
 }
 
-pub(crate) fn is_in_initial_user_namespace() -> bool {
-    live::own_namespace(NamespaceType::User).is_some_and(|id| id.ino == INITIAL_USER_NAMESPACE)
-}
-
-/// The capabilities that the caller holds over the whole host.
-pub(crate) fn held() -> Capabilities {
-    match rustix::thread::capabilities(None) {
-        Ok(sets) if is_in_initial_user_namespace() => sets.effective,
-        _ => Capabilities::empty(),
-    }
+/// The capabilities that whoever looked held over the whole host; none where that is not known.
+pub(crate) fn held(snapshot: &Snapshot) -> Capabilities {
+    let held = snapshot.observer.as_ref().map_or(0, Observer::host_capabilities);
+    Capabilities::from_bits_retain(held)
 }
 
 pub(crate) fn and(phrases: &[String]) -> String {

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io;
 
-use lxkns_core::model::{NamespaceId, NamespaceLinks, NamespaceType, Pid, Snapshot, Tid};
+use lxkns_core::model::{NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, Process, Snapshot, Tid};
 
+use crate::exit::Exit;
 use crate::live;
 use crate::target::{Asked, Target};
 use crate::view::escape::printable;
@@ -30,20 +31,60 @@ impl fmt::Display for Unresolved {
     }
 }
 
+/// Why a snapshot does not have a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// There is none.
+    Gone,
+    /// It was listed, and could not be read.
+    NotReadable,
+    /// Procfs does not list all processes.
+    Hidden,
+}
+
+impl Absence {
+    /// Why this snapshot does not have this process.
+    pub(crate) fn of(snapshot: &Snapshot, pid: Pid) -> Self {
+        let of_processes = || snapshot.gaps.iter().filter(|gap| gap.place == Place::Processes);
+        if of_processes().any(|gap| gap.object == Object::Process(pid)) {
+            Self::NotReadable
+        } else if of_processes().any(|gap| gap.object == Object::Host) {
+            Self::Hidden
+        } else {
+            Self::Gone
+        }
+    }
+
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Gone => "no such process",
+            Self::NotReadable => "not readable",
+            Self::Hidden => "not listed: procfs hides processes",
+        }
+    }
+
+    /// The exit code, and whether what could not be seen matters.
+    pub(crate) fn exit(self) -> (Exit, bool) {
+        if self == Self::Gone { (Exit::Missing, false) } else { (Exit::Failed, true) }
+    }
+}
+
 /// The namespaces that a TARGET means, sorted by type; never none.
 pub(crate) fn resolve(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Result<Vec<NamespaceId>, Unresolved> {
     let text = || printable(asked.text.as_encoded_bytes());
     let missing = |what: &str| Unresolved::Missing(format!("{}: {what}", text()));
+    let absent = |pid| match Absence::of(snapshot, pid) {
+        Absence::Gone => missing(Absence::Gone.words()),
+        unseen => Unresolved::Unseen(format!("{}: {}", text(), unseen.words())),
+    };
     let not_found = |what: &str| Unresolved::NotFound(format!("{}: {what}", text()));
     let not_seen = |ns_type| match unseen(snapshot, ns_type) {
         Some(unseen) => not_found(&format!("not found: {unseen}")),
         None => not_found("not found: no such namespace"),
     };
     match &asked.target {
-        Target::Process(pid) => all_of(snapshot, *pid).ok_or_else(|| missing("no such process"))?,
-        Target::OfProcess(pid, ns_type) => {
-            of_type(snapshot, *pid, *ns_type).ok_or_else(|| missing("no such process"))?
-        }
+        Target::Process(pid) => all_of(snapshot, *pid).ok_or_else(|| absent(*pid))?,
+        Target::OfProcess(pid, ns_type) => of_type(snapshot, *pid, *ns_type).ok_or_else(|| absent(*pid))?,
         Target::Inode(ns_type, ino) => {
             let namespace = snapshot.by_ino(*ino).ok_or_else(|| match is_namespace_inode(*ino) {
                 true => not_seen(*ns_type),
@@ -76,6 +117,9 @@ pub(crate) fn resolve(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Resu
     .map_err(|unresolved| match unresolved {
         Unresolved::Unseen(what) if what.is_empty() => {
             Unresolved::Unseen(format!("{}: its namespaces are not readable", text()))
+        }
+        Unresolved::Missing(what) if what.is_empty() => {
+            Unresolved::Missing(format!("{}: the process has exited, and is in no such namespace any more", text()))
         }
         other => other,
     })
@@ -114,7 +158,11 @@ fn of_type(snapshot: &Snapshot, pid: Pid, ns_type: NamespaceType) -> Option<Foun
         Some(process) => &process.namespaces,
         None => of_thread(snapshot, Tid(pid.0))?,
     };
-    Some(visible(snapshot, links.get(ns_type).into_iter()))
+    let has_exited = || snapshot.processes.get(&pid).is_some_and(Process::has_given_up_namespaces);
+    match links.get(ns_type) {
+        None if has_exited() => Some(Err(Unresolved::Missing(String::new()))),
+        id => Some(visible(snapshot, id.into_iter())),
+    }
 }
 
 fn of_thread(snapshot: &Snapshot, tid: Tid) -> Option<&NamespaceLinks> {

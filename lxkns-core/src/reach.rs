@@ -217,11 +217,14 @@ pub(crate) fn pidfd(proc: &ProcRoot, process: &ProcDir, pid: Pid, tid: Tid) -> R
     Ok(pidfd)
 }
 
+/// What is said of a call that would take a PID of a procfs that is not of the caller's PID namespace: it is not made.
+pub(crate) const OTHER_PID_NAMESPACE: Errno = Errno::REMOTE;
+
 /// A pidfd of whatever process or thread has this number now.
 pub(crate) fn pidfd_by_number(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<OwnedFd, Errno> {
     if !proc.is_own() {
         // A number of another PID namespace must not be used as one of ours.
-        return Err(Errno::NOSYS);
+        return Err(OTHER_PID_NAMESPACE);
     }
     if tid == Tid::from(pid) {
         let raw = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw).ok_or(Errno::SRCH)?;

@@ -37,7 +37,11 @@ impl Process {
     pub(crate) fn open(proc: &ProcRoot, pid: Pid) -> Result<Self, Error> {
         let missing = || Error::new(ErrorKind::Missing, format!("{pid}: no such process"));
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = rustix::fs::openat(proc, pid.to_string(), flags, Mode::empty()).map_err(|_| missing())?;
+        let opened = rustix::fs::openat(proc, pid.to_string(), flags, Mode::empty());
+        let dir = opened.map_err(|errno| match errno {
+            Errno::NOENT | Errno::SRCH => missing(),
+            errno => cannot(pid, "open its directory in procfs", errno),
+        })?;
         let raw = rustix::process::Pid::from_raw(pid.0.cast_signed()).ok_or_else(missing)?;
         // A number of another PID namespace must not be used as one of ours.
         let opened =

@@ -15,11 +15,17 @@ const PIDFD_THREAD: libc::c_uint = libc::O_EXCL as libc::c_uint;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum PidfdNamespace {
+    /// `PIDFD_GET_MNT_NAMESPACE`.
+    Mnt = 3,
+    /// `PIDFD_GET_PID_NAMESPACE`.
+    Pid = 5,
     /// `PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE`: readable also where the link `pid_for_children` is not, because that
     /// namespace has not had a process yet.
     PidForChildren = 6,
     /// `PIDFD_GET_TIME_FOR_CHILDREN_NAMESPACE`.
     TimeForChildren = 8,
+    /// `PIDFD_GET_USER_NAMESPACE`.
+    User = 9,
 }
 
 /// A descriptor on a namespace of the process or thread that the pidfd stands for.
@@ -35,8 +41,11 @@ pub enum PidfdNamespace {
 /// # Minimum kernel version
 ///
 /// 6.11; `include/uapi/linux/pidfd.h`.
+#[doc(alias = "PIDFD_GET_MNT_NAMESPACE")]
+#[doc(alias = "PIDFD_GET_PID_NAMESPACE")]
 #[doc(alias = "PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE")]
 #[doc(alias = "PIDFD_GET_TIME_FOR_CHILDREN_NAMESPACE")]
+#[doc(alias = "PIDFD_GET_USER_NAMESPACE")]
 pub fn pidfd_get_namespace(pidfd: impl AsFd, which: PidfdNamespace) -> Result<OwnedFd, Errno> {
     ioctl_fd(pidfd, (PIDFS_IOCTL_MAGIC << 8) | which as c_ulong)
 }

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use lxkns_core::DiscoveryOptions;
-use lxkns_core::model::{CpuRange, Freezer, Pid, Process, Relation, Scheduling, Scope, Tid, Uid};
+use lxkns_core::model::{
+    CpuRange, Freezer, Holder, NamespaceType, Object, Pid, Place, Process, Relation, Scheduling, Scope, Tid, Uid,
+};
 use lxkns_fixture::{Actor, Scheduler};
 
 use super::{discover_everything, namespace};
@@ -19,6 +22,8 @@ pub(super) fn tests() -> Vec<Test> {
         test("processes::time_offsets", &[UserNamespaces], time_offsets),
         test("processes::scheduling_of_threads", &[Root], scheduling_of_threads),
         test("processes::what_is_not_asked_is_unknown", &[], what_is_not_asked_is_unknown),
+        test("processes::exiting", &[UserNamespaces], exiting),
+        test("processes::executing", &[UserNamespaces], executing),
         test("processes::named_ones_only", &[UserNamespaces], named_ones_only),
         test("processes::frozen_by_v1", &[Root], frozen_by_v1),
         test("processes::frozen_by_v2", &[Root], frozen_by_v2),
@@ -122,6 +127,63 @@ fn what_is_not_asked_is_unknown() {
     let main = process.main_task();
     assert!(main.cgroups.is_none() && main.freezer.is_none() && main.scheduling.is_none() && main.affinity.is_none());
     assert!(snapshot.suspects.is_empty() && snapshot.host.cpus_online.is_none());
+}
+
+/// The first process of a PID namespace gives up its other namespaces, then waits for all others in there to be reaped,
+/// and only then counts as dead: here until whoever traces one of them has gone.
+fn exiting() {
+    let tracer = Actor::spawn_in(&["user"]);
+    let outside = tracer.fork();
+    outside.unshare(&["pid", "net"]);
+    let init = outside.fork();
+    let traced = init.fork();
+    tracer.seize(traced.pid());
+    let pid_ns = init.ns_inode("pid");
+    let pid = rustix::process::Pid::from_raw(init.pid() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let link = |name| fs::read_link(format!("/proc/{}/ns/{name}", init.pid()));
+    while link("net").is_ok() {
+        std::thread::yield_now();
+    }
+    let judge = |snapshot: &lxkns_core::Snapshot| {
+        let process = snapshot.processes.get(&Pid(init.pid())).expect("a process that exits is still there");
+        assert!(!process.main_task().state.is_dead());
+        assert_eq!(process.namespaces.get(NamespaceType::Pid).map(|id| id.ino), Some(pid_ns));
+        assert_eq!(process.namespaces.get(NamespaceType::Net), None, "it has given that up");
+        let holders = &namespace(snapshot, pid_ns).holders;
+        assert!(holders.contains(&Holder::Process { pid: process.pid }), "{holders:?}");
+    };
+    judge(&super::discover());
+    judge(&discover_everything());
+    assert!(link("pid").is_ok() && link("net").is_err(), "the kernel says so, too");
+    let ran = super::program::run_lxkns(["ls", &format!("{}/net", init.pid())]);
+    ran.fails(1, " has exited, and is in no such namespace any more");
+    let shown = super::program::run_lxkns(["show", &init.pid().to_string()]);
+    let line = shown.text().lines().find(|line| line.trim_start().starts_with("net ")).unwrap();
+    assert!(line.contains("none: it has exited"), "{line}");
+    drop(tracer);
+}
+
+/// `execve(2)` in a thread that is not the first: for a moment the first is dead, the other is listed, and then neither by
+/// the number that it was listed by.
+fn executing() {
+    const DURATION: Duration = Duration::from_secs(3);
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let (pid, net) = (Pid(actor.pid()), actor.ns_inode("net"));
+    actor.exec_without_end();
+    let mut options = DiscoveryOptions::namespaces();
+    options.places = [Place::Processes, Place::Tasks].into_iter().collect();
+    let (mut looks, began) = (0, Instant::now());
+    while began.elapsed() < DURATION {
+        let snapshot = lxkns_core::discover(&options).unwrap();
+        looks += 1;
+        let is_told = snapshot.gaps.iter().any(|gap| gap.object == Object::Process(pid));
+        let process = snapshot.processes.get(&pid);
+        let seen = process.and_then(|process| process.namespaces.get(NamespaceType::Net)).map(|id| id.ino);
+        assert!(is_told || seen == Some(net), "look {looks}: {process:?}");
+    }
+    eprintln!("{looks} looks");
+    assert!(actor.is_alive() && looks > 0);
 }
 
 fn named_ones_only() {

@@ -8,7 +8,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   lxkns orphans                 the namespaces without any process or thread, by who holds them
   lxkns orphans -t net,mnt      of these types
-  lxkns orphans --fail -t net   for monitoring: exit code 4 if any is left over
+  lxkns orphans --fail -t net   for monitoring: exit code 4 if any is known to be left over
   lxkns orphans --json          for programs";
 
 #[derive(Debug, clap::Args)]

@@ -10,6 +10,7 @@ use super::Findings;
 use crate::args::CapsArgs;
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
+use crate::resolve::Absence;
 use crate::target::Target;
 use crate::view::caps::{Caps, names_of};
 use crate::view::names;
@@ -26,8 +27,13 @@ pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
     let options = options(args);
     let snapshot = live::load(&args.look, &options)?;
     let Some(process) = super::process_of(&snapshot, pid).and_then(|pid| snapshot.processes.get(&pid)) else {
-        say(format_args!("{pid}: no such process"));
-        return Ok(Exit::Missing);
+        let absence = Absence::of(&snapshot, pid);
+        say(format_args!("{pid}: {}", absence.words()));
+        let (exit, gaps_matter) = absence.exit();
+        if gaps_matter {
+            super::tell_gaps(&snapshot, options.places);
+        }
+        return Ok(exit);
     };
     let asked = std::slice::from_ref(&args.target);
     let Findings { found, mut exit, gaps_matter, .. } = super::find(&snapshot, asked, is_live);

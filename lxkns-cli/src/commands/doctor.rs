@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use lxkns_core::model::{DiscoveryOptions, GapKind, Object, Place, Places, Snapshot};
+use lxkns_core::model::{DiscoveryOptions, GapKind, Object, Observer, Place, Places, Snapshot};
 use lxkns_core::{Interface, ProcRoot};
 use lxkns_mountns::{Access, HelperProgram};
 use rustix::io::Errno;
@@ -13,7 +13,9 @@ use crate::caller::Caller;
 use crate::exit::{Exit, Result};
 use crate::gaps::{self, Reason, Shortfall};
 use crate::live;
-use crate::view::doctor::{Advice, Helper, InterfaceLine, Mark, PlaceLine, Report, ShortfallLine, ShortfallPart};
+use crate::view::doctor::{
+    Advice, Helper, InterfaceLine, Mark, PlaceLine, Report, ShortfallLine, ShortfallPart, Taker,
+};
 use crate::view::escape::{printable, shell_word};
 use crate::view::screen::{self, Color, Screen};
 
@@ -23,9 +25,12 @@ pub(crate) fn run(args: &DoctorArgs, color: Color) -> Result {
     options.without_self = true;
     let access = live::access(&args.look.patience);
     let is_live = args.look.from.is_none();
-    let caller = if is_live { Some(Caller::new(&ProcRoot::host()?)) } else { None };
     let interfaces = if is_live { Some(ask_all(&ProcRoot::host()?)) } else { None };
     let snapshot = live::load_with(&args.look, &access, &options)?;
+    let caller = match &snapshot.observer {
+        Some(observer) if is_live => Some(Caller::new(&ProcRoot::host()?, observer)),
+        _ => None,
+    };
     let report = report(&snapshot, caller, interfaces, is_live.then(|| helper(&access)));
     screen::print(|out| {
         if args.json {
@@ -55,35 +60,54 @@ fn helper(access: &Access) -> Helper {
 }
 
 fn report(snapshot: &Snapshot, caller: Option<Caller>, answers: Option<Answers>, helper: Option<Helper>) -> Report {
-    // Of a dump nobody knows what its taker held: what it would have taken is said.
-    let held = if caller.is_some() { gaps::held() } else { Capabilities::empty() };
+    let held = gaps::held(snapshot);
+    let is_initial = gaps::is_in_initial_pid_namespace(snapshot) == Some(true);
     let all = Place::ALL.into_iter().collect();
     let shortfalls = gaps::shortfalls(snapshot, all, held, true);
     let is_filtered = caller.as_ref().is_some_and(Caller::is_filtered);
     let unanswered: Vec<_> = answers.iter().flatten().filter(|(_, answer)| answer.is_err()).collect();
     let denied: Vec<_> = unanswered
         .iter()
-        .filter(|(interface, answer)| is_filtered && !is_about_privilege(*interface, *answer, held))
+        .filter(|(interface, answer)| is_filtered && !is_about_privilege(*interface, *answer, held, is_initial))
         .map(|(interface, _)| interface.name())
         .collect();
     let advice = caller.as_ref().map(|caller| advice(caller, &shortfalls, held, &denied)).unwrap_or_default();
-    let interface = |&(interface, answer): &(Interface, _)| interface_line(interface, answer, is_filtered, held);
+    let interface =
+        |&(interface, answer): &(Interface, _)| interface_line(interface, answer, is_filtered, held, is_initial);
     Report {
         kernel: snapshot.host.kernel_release.clone(),
         live: caller.is_some(),
         interfaces: answers.as_ref().map(|answers| answers.iter().map(interface).collect()),
         places: places(snapshot, held, is_filtered),
         shortfalls: shortfalls.iter().map(|shortfall| shortfall_line(shortfall, held)).collect(),
+        taker: snapshot.observer.as_ref().filter(|_| caller.is_none()).map(|observer| taker(snapshot, observer)),
         caller,
         helper,
         advice,
     }
 }
 
+/// Who took a dump.
+fn taker(snapshot: &Snapshot, observer: &Observer) -> Taker {
+    Taker {
+        uid: observer.uid.0,
+        user: snapshot.user_names.get(&observer.uid).cloned(),
+        capabilities: gaps::names(Capabilities::from_bits_retain(observer.capabilities)),
+        initial_user_namespace: observer.is_in_initial_user_ns(),
+        initial_pid_namespace: observer.is_in_initial_pid_ns(),
+        initial_procfs: observer.reads_initial_procfs(),
+    }
+}
+
 /// Whether this answer is that of the kernel to somebody without the privilege, as far as that can be told.
-fn is_about_privilege(interface: Interface, answer: std::result::Result<(), Errno>, held: Capabilities) -> bool {
+fn is_about_privilege(
+    interface: Interface,
+    answer: std::result::Result<(), Errno>,
+    held: Capabilities,
+    is_initial: bool,
+) -> bool {
     let is_privileged = matches!(interface, Interface::OpenByHandleAt | Interface::NsMntGet | Interface::Listns);
-    let has_it = held.contains(Capabilities::SYS_ADMIN) && gaps::is_in_initial_pid_namespace();
+    let has_it = held.contains(Capabilities::SYS_ADMIN) && is_initial;
     is_privileged && !has_it && answer == Err(Errno::PERM)
 }
 
@@ -92,6 +116,7 @@ fn interface_line(
     answer: std::result::Result<(), Errno>,
     is_filtered: bool,
     held: Capabilities,
+    is_initial: bool,
 ) -> InterfaceLine {
     let (major, minor) = interface.since();
     let why = |errno: Errno| {
@@ -101,7 +126,7 @@ fn interface_line(
             _ => format!("Linux {major}.{minor} has it"),
         };
         match errno {
-            _ if is_about_privilege(interface, Err(errno), held) => {
+            _ if is_about_privilege(interface, Err(errno), held, is_initial) => {
                 "needs CAP_SYS_ADMIN in the initial user namespace, and the initial PID namespace".to_owned()
             }
             Errno::STALE => format!("not in this form in this kernel; {has_it}"),
@@ -254,7 +279,7 @@ fn advice(caller: &Caller, shortfalls: &[Shortfall], held: Capabilities, denied:
         advice.push(for_capabilities(caller, lacking));
     }
     let is_refused_lists = shortfalls.iter().any(|shortfall| shortfall.reason == Reason::InitialPidNamespace);
-    if !caller.initial_pid_namespace && (is_refused_lists || !lacking.is_empty()) {
+    if caller.initial_pid_namespace == Some(false) && (is_refused_lists || !lacking.is_empty()) {
         advice
             .push(plain("the kernel's own lists take the initial PID namespace: on the host itself, or `--pid=host`"));
     }
@@ -275,7 +300,7 @@ fn advice(caller: &Caller, shortfalls: &[Shortfall], held: Capabilities, denied:
 fn for_capabilities(caller: &Caller, lacking: Capabilities) -> Advice {
     let names = gaps::names(lacking);
     let wanted = gaps::and(&names);
-    let (text, command) = if !caller.initial_user_namespace {
+    let (text, command) = if caller.initial_user_namespace == Some(false) {
         let text = format!(
             "{wanted} would have to be held in the initial user namespace: run it on the host itself (of a container: with \
              `--userns=host`)"
@@ -309,8 +334,8 @@ mod tests {
             uid: 1000,
             user: None,
             capabilities: Vec::new(),
-            initial_user_namespace: true,
-            initial_pid_namespace: true,
+            initial_user_namespace: Some(true),
+            initial_pid_namespace: Some(true),
             own_procfs: true,
             hidepid: None,
             seccomp: Some("none"),
@@ -338,7 +363,7 @@ mod tests {
         assert_eq!(told(docker), "--cap-add=SYS_PTRACE");
         assert!(told(Caller { uid: 0, ..caller() }).starts_with("root has given up CAP_SYS_PTRACE"));
         assert!(told(Caller { no_new_privs: Some(true), ..caller() }).contains("no_new_privs is set"));
-        assert!(told(Caller { initial_user_namespace: false, ..caller() }).contains("`--userns=host`"));
+        assert!(told(Caller { initial_user_namespace: Some(false), ..caller() }).contains("`--userns=host`"));
     }
 
     #[test]
@@ -358,7 +383,7 @@ mod tests {
         {
             assert_eq!(told(&caller(), reason, Capabilities::all()), [""; 0], "{reason:?}");
         }
-        let elsewhere = Caller { initial_pid_namespace: false, ..caller() };
+        let elsewhere = Caller { initial_pid_namespace: Some(false), ..caller() };
         let told = told(&elsewhere, Reason::InitialPidNamespace, Capabilities::all());
         assert!(told.concat().contains("`--pid=host`"), "{told:?}");
     }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::mem::ManuallyDrop;
 
 use lxkns_core::model::{Namespace, NamespaceId, NamespaceType, Snapshot};
+use lxkns_core::relations;
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
@@ -88,7 +89,8 @@ fn write_json(out: &mut impl Write, context: &Context<'_>, columns: &[Column], s
         Row(columns.iter().map(|&column| (column.name(), context.cell(namespace, column))).collect())
     });
     let namespaces: Vec<_> = rows.collect();
-    serde_json::to_writer_pretty(&mut *out, &Table { namespaces })?;
+    let unreadable_processes = relations::unreadable_processes(context.snapshot);
+    serde_json::to_writer_pretty(&mut *out, &Table { namespaces, unreadable_processes })?;
     out.write_all(b"\n")?;
     Ok(())
 }
@@ -97,6 +99,13 @@ fn write_json(out: &mut impl Write, context: &Context<'_>, columns: &[Column], s
 #[derive(Serialize)]
 struct Table {
     namespaces: Vec<Row>,
+    /// How many processes may be in any of them, as their namespaces are not readable; `lsns` does not have it.
+    #[serde(skip_serializing_if = "is_none")]
+    unreadable_processes: usize,
+}
+
+fn is_none(number: &usize) -> bool {
+    *number == 0
 }
 
 /// A row with its columns in their order.

@@ -68,7 +68,7 @@ fn show_table(headings: &[Heading], rows: &[Vec<String>], args: &TableArgs, colo
 
 /// Says what could not be seen, on standard error.
 fn tell_gaps(snapshot: &Snapshot, places: Places) {
-    for line in gaps::lines(snapshot, places, gaps::held()) {
+    for line in gaps::lines(snapshot, places, gaps::held(snapshot)) {
         say(line);
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use bstr::ByteSlice as _;
-use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceId, NamespaceType, Object, Place, Snapshot};
-use lxkns_core::relations::NamespacedMount;
+use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceId, NamespaceType, Object, Place, Places, Snapshot};
+use lxkns_core::relations::{self, NamespacedMount};
 use serde::Serialize;
 
 use super::Findings;
@@ -38,11 +38,17 @@ pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
     // What could not be listed elsewhere matters where it is told who is a peer of whom.
     let peers_matter =
         args.table.json || columns.iter().any(|column| matches!(column, Column::Peers | Column::Receivers));
+    let peers_seen = relations::holders_seen(&snapshot, &snapshot.namespaces[&namespace]);
     keep_gaps_of_lists(&mut snapshot, (!peers_matter).then_some(namespace));
+    let mut places: Places = [Place::BindMounts, Place::ProcesslessMounts].into_iter().collect();
+    if peers_matter {
+        // In mount namespaces that nothing readable leads to there may be others.
+        places = places.with(Place::Processes).with(Place::Tasks);
+    }
     let Some(mounts) = Mounts::of(&snapshot, namespace) else {
         let why = if snapshot.options.mounts { "its mounts could not be listed" } else { "the dump has no mounts" };
         say(format_args!("{}: {why}", names::namespace(&snapshot, namespace)));
-        super::tell_gaps(&snapshot, [Place::BindMounts, Place::ProcesslessMounts].into_iter().collect());
+        super::tell_gaps(&snapshot, places);
         return Ok(Exit::Failed);
     };
     let shape = if args.list || args.hidden || args.table.raw { Shape::List } else { Shape::Tree };
@@ -52,7 +58,7 @@ pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
         let rows = rows
             .iter()
             .map(|(_, mount)| Row(columns.iter().map(|&column| (column.name(), mounts.cell(mount, column))).collect()));
-        let answer = Answer { ns: namespace.ino, mounts: rows.collect(), groups: groups(&mounts) };
+        let answer = Answer { ns: namespace.ino, mounts: rows.collect(), groups: groups(&mounts), peers_seen };
         screen::print(|out| {
             serde_json::to_writer_pretty(&mut *out, &answer)?;
             Ok(out.write_all(b"\n")?)
@@ -68,7 +74,7 @@ pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
         let headings: Vec<_> = columns.iter().map(|column| column.heading()).collect();
         super::show_table(&headings, &rows, &args.table, color)?;
     }
-    super::tell_gaps(&snapshot, [Place::BindMounts, Place::ProcesslessMounts].into_iter().collect());
+    super::tell_gaps(&snapshot, places);
     Ok(Exit::Done)
 }
 
@@ -83,10 +89,11 @@ fn options() -> DiscoveryOptions {
     options
 }
 
-/// Leaves only the gaps that are about a mount namespace: this one, or any.
+/// Leaves only the gaps that are about a mount namespace: this one, or any; and those about processes in any.
 fn keep_gaps_of_lists(snapshot: &mut Snapshot, only: Option<NamespaceId>) {
     let namespaces = &snapshot.namespaces;
     snapshot.gaps.retain(|gap| match gap.object {
+        Object::Process(_) | Object::Task(..) | Object::Host => only.is_none() && gap.place <= Place::Tasks,
         Object::Namespace(id) => only.is_none_or(|only| only == id) && is_mnt(namespaces.get(&id)),
         _ => false,
     });
@@ -124,6 +131,8 @@ struct Answer {
     mounts: Vec<Row>,
     /// The peer groups that the mounts are in or receive from, by number, with their mounts in all mount namespaces.
     groups: BTreeMap<u32, Group>,
+    /// Whether all mount namespaces could be seen, so that there are no further peers and receivers.
+    peers_seen: bool,
 }
 
 #[derive(Serialize)]

@@ -10,7 +10,7 @@ use crate::args::OrphansArgs;
 use crate::exit::{Exit, Result};
 use crate::live;
 use crate::view::names;
-use crate::view::orphans::{Who, name_of, orphans, write};
+use crate::view::orphans::{Who, is_certain, name_of, orphans, write};
 use crate::view::release::Advice;
 use crate::view::screen::{self, Color};
 use crate::view::why::{Explanation, FEW};
@@ -37,7 +37,8 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
         screen::show(color, |out, screen| Ok(write(out, &snapshot, &orphans, screen, limit)?))?;
     }
     super::tell_gaps(&snapshot, options.places.with(Place::CommandLines));
-    Ok(if args.fail && orphans.keys().any(|who: &Who| who.is_leak()) { Exit::Found } else { Exit::Done })
+    let is_leak = |(who, orphans): (&Who, &Vec<Explanation<'_>>)| who.is_leak() && orphans.iter().any(is_certain);
+    Ok(if args.fail && orphans.iter().any(is_leak) { Exit::Found } else { Exit::Done })
 }
 
 /// The JSON form of what is said of one: as `why` has it, without suspects.
@@ -45,6 +46,8 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
 struct Answer {
     target: String,
     namespace: Facts,
+    /// Whether it is known that no process or thread is in it: all could be seen that may be.
+    members_seen: bool,
     explained: bool,
     /// The path of the mount that names it on purpose: then it is no leak.
     name: Option<String>,
@@ -56,6 +59,7 @@ fn answer(orphan: &Explanation<'_>) -> Answer {
     Answer {
         target: names::target(orphan.snapshot, orphan.namespace.id),
         namespace: facts(orphan.namespace),
+        members_seen: is_certain(orphan),
         explained: orphan.is_explained(),
         name: name_of(orphan.namespace, orphan.home).map(|path| names::lossy(path)),
         holders: holders.map(|holder| holder_answer(orphan.snapshot, holder, orphan.release(holder))).collect(),

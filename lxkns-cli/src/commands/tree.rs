@@ -12,6 +12,7 @@ use super::Findings;
 use crate::args::{KindOrTarget, TreeArgs, TreeKind};
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
+use crate::resolve::Absence;
 use crate::target::{Asked, Target};
 use crate::view::escape::printable;
 use crate::view::screen::{self, Color};
@@ -126,7 +127,11 @@ fn branch(
     };
     if let (TreeKind::Proc, Target::Process(pid)) = (kind, &target.target) {
         let pid = match &args.seen_in {
-            None => super::process_of(snapshot, *pid).ok_or_else(|| refuse("no such process"))?,
+            None => super::process_of(snapshot, *pid).ok_or_else(|| {
+                let absence = Absence::of(snapshot, *pid);
+                refuse(absence.words());
+                absence.exit()
+            })?,
             Some(seen_in) => {
                 let found = namespaces(snapshot, seen_in, NamespaceType::Pid, is_live)?;
                 let is_pid = |id: &NamespaceId| snapshot.namespaces[id].ns_type == NamespaceType::Pid;

@@ -6,6 +6,7 @@ use bstr::ByteSlice as _;
 use lxkns_core::model::{
     DiscoveryOptions, Holder, Namespace, NamespaceId, NamespaceType, Pid, Place, Scope, Snapshot, Suspect, Tid,
 };
+use lxkns_core::relations;
 use serde::Serialize;
 
 use super::Findings;
@@ -105,6 +106,8 @@ struct Answer {
     namespace: Option<Facts>,
     /// Whether something that was seen keeps it alive.
     explained: bool,
+    /// Whether all could be seen that may hold it.
+    holders_seen: bool,
     holders: Vec<HolderAnswer>,
     suspects: Vec<SuspectAnswer>,
 }
@@ -184,6 +187,7 @@ fn answer(target: String, explanation: &Explanation<'_>) -> Answer {
         target,
         namespace: Some(facts(explanation.namespace)),
         explained: explanation.is_explained(),
+        holders_seen: relations::holders_seen(snapshot, explanation.namespace),
         holders: holders.collect(),
         suspects: suspects.collect(),
     }
@@ -196,6 +200,7 @@ fn unseen_answer(snapshot: &Snapshot, asked: &Asked, ns_type: Option<NamespaceTy
         target: asked.text.to_string_lossy().into_owned(),
         namespace: None,
         explained: false,
+        holders_seen: false,
         holders: Vec::new(),
         suspects: suspects.collect(),
     }
@@ -305,6 +310,7 @@ mod tests {
                     "owner": 4026531837_u64, "parent": null, "leaders": [],
                 },
                 "explained": true,
+                "holders_seen": true,
                 "holders": [
                     {
                         "kind": "fd", "pid": 1, "tid": 1, "fd": 7, "command": "init",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use lxkns_core::model::{Holder, Keeper, Namespace, NamespaceId, NamespaceType, Pid, Place, Places, Process, Snapshot};
-use lxkns_core::relations::{Change, Changes, NamespaceChanges};
+use lxkns_core::relations::{self, Change, Changes, NamespaceChanges};
 
 use super::holders::{self, describe};
 use super::names::{self, Detail};
@@ -137,16 +137,25 @@ impl<'a> Between<'a> {
         }
     }
 
+    /// What is to be added to "nobody" where somebody may have been in it unseen.
+    fn seen_before(&self, namespace: &Namespace) -> &'static str {
+        let before = self.old.namespaces.get(&namespace.id).or_else(|| self.old.by_ino(namespace.id.ino));
+        if before.is_some_and(|before| relations::members_seen(self.old, before)) { "" } else { " that could be seen" }
+    }
+
     /// One change in words.
     fn line(&self, namespace: &Namespace, change: &Change<'_>) -> String {
         let process = |pid| format!("process {}", self.process(pid));
         match *change {
             Change::LastTaskLeft => {
-                format!("- no process or thread is in it any more{}", held(": held by", namespace))
+                let seen = if relations::members_seen(self.new, namespace) { "" } else { " that can be seen" };
+                format!("- no process or thread{seen} is in it any more{}", held(": held by", namespace))
             }
             Change::FirstTaskCame => match namespace.leaders.first() {
-                Some(&leader) => format!("+ {} is in it, and nobody was", process(leader)),
-                None => "+ a thread is in it, and nobody was".to_owned(),
+                Some(&leader) => {
+                    format!("+ {} is in it, and nobody{} was", process(leader), self.seen_before(namespace))
+                }
+                None => format!("+ a thread is in it, and nobody{} was", self.seen_before(namespace)),
             },
             Change::Leader { old, new } => {
                 let old = format!("process {}", names::process(self.old, old, Detail::Full));

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bstr::{BStr, BString, ByteSlice as _};
 use lxkns_core::model::{DiscoveryOptions, Holder, Namespace, NamespaceId, NamespaceType, Place, Process, Scope};
 use lxkns_core::model::{Pid, Places, Snapshot, Uid};
+use lxkns_core::relations;
 use serde::{Serialize, Serializer};
 
 use super::counts::Counts;
@@ -44,7 +45,7 @@ const COLUMNS: [(Column, &str, bool, &str); 17] = [
     (Column::Ns, "NS", true, "inode number"),
     (Column::Type, "TYPE", false, "mnt, cgroup, uts, ipc, user, pid, net or time"),
     (Column::Path, "PATH", false, "a path that leads to it"),
-    (Column::Nprocs, "NPROCS", true, "number of processes in it"),
+    (Column::Nprocs, "NPROCS", true, "number of processes in it; 3+ or ? where some are not readable"),
     (Column::Pid, "PID", true, "its most senior process: oldest of those whose parent is elsewhere"),
     (Column::Ppid, "PPID", true, "parent of PID"),
     (Column::Command, "COMMAND", false, "command line of PID; without a process, [what holds it]"),
@@ -55,8 +56,8 @@ const COLUMNS: [(Column, &str, bool, &str); 17] = [
     (Column::Pns, "PNS", true, "parent namespace (user, pid)"),
     (Column::Ons, "ONS", true, "owning user namespace"),
     (Column::UniqueId, "UNIQUEID", true, "ID that is never used again until the next boot"),
-    (Column::Ntasks, "NTASKS", true, "number of threads in it"),
-    (Column::Holders, "HOLDERS", false, "how many things of each kind keep it alive"),
+    (Column::Ntasks, "NTASKS", true, "number of threads in it, likewise"),
+    (Column::Holders, "HOLDERS", false, "how many things of each kind were seen to keep it alive"),
     (Column::Cgroup, "CGROUP", false, "control group of PID"),
 ];
 
@@ -187,6 +188,8 @@ pub(crate) enum Cell {
     Nothing,
     /// A number.
     Number(u64),
+    /// At least so many: there may be others that could not be seen.
+    AtLeast(u64),
     /// Whether something is so.
     Bool(bool),
     /// A text, unsafe to print.
@@ -210,7 +213,8 @@ impl Cell {
     pub(crate) fn printable(&self, goes_to: For) -> String {
         match self {
             Self::Nothing => String::new(),
-            Self::Number(number) => number.to_string(),
+            Self::AtLeast(number) if goes_to == For::Eyes => format!("{number}+"),
+            Self::Number(number) | Self::AtLeast(number) => number.to_string(),
             Self::Bool(is_so) => if *is_so { "yes" } else { "no" }.to_owned(),
             Self::Text(text) => escape(text, goes_to),
             Self::List(texts) => escape(&bstr::join(",", texts), goes_to),
@@ -224,7 +228,7 @@ impl Serialize for Cell {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Nothing | Self::Hint(_) => serializer.serialize_none(),
-            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Number(number) | Self::AtLeast(number) => serializer.serialize_u64(*number),
             Self::Bool(is_so) => serializer.serialize_bool(*is_so),
             Self::Text(text) => serializer.serialize_str(&text.to_str_lossy()),
             // One string, as lsns has it.
@@ -259,7 +263,7 @@ impl Context<'_> {
                 let way = names::ways(self.snapshot, namespace, self.home).next();
                 way.map_or(Cell::Nothing, |way| Cell::Text(way.into_path()))
             }
-            Column::Nprocs => Cell::Number(count().processes),
+            Column::Nprocs => self.seen(namespace, count().processes),
             Column::Pid => Cell::number(self.leader(namespace).map(|pid| pid.0.into())),
             Column::Ppid => {
                 Cell::number(self.process(namespace).and_then(|process| process.ppid).map(|pid| pid.0.into()))
@@ -274,9 +278,18 @@ impl Context<'_> {
             Column::Pns => Cell::number(namespace.parent.known().map(|id| id.ino)),
             Column::Ons => Cell::number(namespace.owner.known().map(|id| id.ino)),
             Column::UniqueId => Cell::number(namespace.unique_id),
-            Column::Ntasks => Cell::Number(count().tasks),
+            Column::Ntasks => self.seen(namespace, count().tasks),
             Column::Holders => holders::summary(&namespace.holders).map_or(Cell::Nothing, Cell::text),
             Column::Cgroup => self.cgroup(namespace).map_or(Cell::Nothing, Cell::text),
+        }
+    }
+
+    /// A number of members that were seen. Where there may be others, none is no number.
+    fn seen(&self, namespace: &Namespace, number: u64) -> Cell {
+        match number {
+            number if relations::members_seen(self.snapshot, namespace) => Cell::Number(number),
+            0 => Cell::Hint("?".to_owned()),
+            number => Cell::AtLeast(number),
         }
     }
 

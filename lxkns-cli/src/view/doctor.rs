@@ -17,9 +17,25 @@ pub(crate) struct Report {
     pub(crate) interfaces: Option<Vec<InterfaceLine>>,
     pub(crate) places: Vec<PlaceLine>,
     pub(crate) caller: Option<Caller>,
+    /// Of a dump, who took it, where it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) taker: Option<Taker>,
     pub(crate) shortfalls: Vec<ShortfallLine>,
     pub(crate) helper: Option<Helper>,
     pub(crate) advice: Vec<Advice>,
+}
+
+/// Who took a dump.
+#[derive(Debug, Serialize)]
+pub(crate) struct Taker {
+    pub(crate) uid: u32,
+    pub(crate) user: Option<String>,
+    /// Effective ones, in its own user namespace.
+    pub(crate) capabilities: Vec<String>,
+    pub(crate) initial_user_namespace: Option<bool>,
+    pub(crate) initial_pid_namespace: Option<bool>,
+    /// Whether procfs was that of the initial PID namespace.
+    pub(crate) initial_procfs: Option<bool>,
 }
 
 /// One interface of the kernel.
@@ -123,10 +139,11 @@ impl Report {
             }
         }
         writeln!(out)?;
-        screen.heading(out, "you")?;
-        match &self.caller {
-            Some(caller) => write_caller(out, caller)?,
-            None => writeln!(out, ": only the living host knows; a dump does not say who took it")?,
+        screen.heading(out, if self.taker.is_some() { "taken by" } else { "you" })?;
+        match (&self.caller, &self.taker) {
+            (Some(caller), _) => write_caller(out, caller)?,
+            (None, Some(taker)) => write_taker(out, taker)?,
+            (None, None) => writeln!(out, ": only the living host knows; this dump does not say who took it")?,
         }
         writeln!(out)?;
         screen.heading(out, "helper")?;
@@ -139,6 +156,7 @@ impl Report {
         match (self.shortfalls.is_empty(), self.live) {
             (true, _) => writeln!(out, ": nothing but what this kernel does not tell")?,
             (false, true) => writeln!(out)?,
+            (false, false) if self.taker.is_some() => writeln!(out)?,
             (false, false) => writeln!(out, " then; whether who took the dump held what is named here, is not in it")?,
         }
         for shortfall in &self.shortfalls {
@@ -174,20 +192,7 @@ fn write_interfaces(out: &mut impl Write, interfaces: &[InterfaceLine]) -> io::R
 }
 
 fn write_caller(out: &mut impl Write, caller: &Caller) -> io::Result<()> {
-    let user = caller.user.as_ref().map(|name| format!(" ({})", printable(&**name))).unwrap_or_default();
-    writeln!(out, " UID {}{user}", caller.uid)?;
-    let relevant: Vec<_> = caller
-        .capabilities
-        .iter()
-        .filter(|name| {
-            ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_CHROOT"]
-                .contains(&name.as_str())
-        })
-        .cloned()
-        .collect();
-    let held = if relevant.is_empty() { "none of those that show more".to_owned() } else { and(&relevant) };
-    writeln!(out, "  capabilities: {held}")?;
-    let which = |initial: bool| if initial { "the initial one" } else { "not the initial one" };
+    write_powers(out, caller.uid, caller.user.as_deref(), &caller.capabilities)?;
     writeln!(out, "  user namespace: {}", which(caller.initial_user_namespace))?;
     writeln!(out, "  PID namespace: {}", which(caller.initial_pid_namespace))?;
     if !caller.own_procfs {
@@ -196,8 +201,10 @@ fn write_caller(out: &mut impl Write, caller: &Caller) -> io::Result<()> {
     if let Some(option) = &caller.hidepid {
         writeln!(out, "  procfs: mounted with {}, which hides processes", printable(&**option))?;
     }
-    if let Some(seccomp) = caller.seccomp.filter(|&seccomp| seccomp != "none") {
-        writeln!(out, "  seccomp: {seccomp}, which can deny system calls")?;
+    match caller.seccomp {
+        Some("none") => {}
+        Some(seccomp) => writeln!(out, "  seccomp: {seccomp}, which can deny system calls")?,
+        None => writeln!(out, "  seccomp: not known, as procfs does not have this process")?,
     }
     if let Some(scope @ 1..) = caller.ptrace_scope {
         let what = match scope {
@@ -208,6 +215,34 @@ fn write_caller(out: &mut impl Write, caller: &Caller) -> io::Result<()> {
         writeln!(out, "  yama ptrace_scope: {scope}: {what}")?;
     }
     Ok(())
+}
+
+fn which(initial: Option<bool>) -> &'static str {
+    match initial {
+        Some(true) => "the initial one",
+        Some(false) => "not the initial one",
+        None => "not known",
+    }
+}
+
+fn write_taker(out: &mut impl Write, taker: &Taker) -> io::Result<()> {
+    write_powers(out, taker.uid, taker.user.as_deref(), &taker.capabilities)?;
+    writeln!(out, "  user namespace: {}", which(taker.initial_user_namespace))?;
+    writeln!(out, "  PID namespace: {}", which(taker.initial_pid_namespace))?;
+    if taker.initial_procfs != Some(true) {
+        writeln!(out, "  procfs: its PID namespace is {}", which(taker.initial_procfs))?;
+    }
+    Ok(())
+}
+
+fn write_powers(out: &mut impl Write, uid: u32, user: Option<&str>, capabilities: &[String]) -> io::Result<()> {
+    const RELEVANT: [&str; 5] =
+        ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_CHROOT"];
+    let user = user.map(|name| format!(" ({})", printable(name))).unwrap_or_default();
+    writeln!(out, " UID {uid}{user}")?;
+    let relevant: Vec<_> = capabilities.iter().filter(|name| RELEVANT.contains(&name.as_str())).cloned().collect();
+    let held = if relevant.is_empty() { "none of those that show more".to_owned() } else { and(&relevant) };
+    writeln!(out, "  capabilities: {held}")
 }
 
 fn write_helper(out: &mut impl Write, helper: &Helper) -> io::Result<()> {

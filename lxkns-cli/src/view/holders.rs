@@ -2,6 +2,8 @@
 
 use lxkns_core::model::{Holder, Namespace, NamespaceId, Snapshot, Tid};
 
+use lxkns_core::relations;
+
 use super::names::{self, Detail};
 
 /// The kinds of holders as people count them, in the order in which they are told.
@@ -161,11 +163,14 @@ pub(crate) fn describe(snapshot: &Snapshot, holder: &Holder, home: Option<Namesp
 
 /// The most senior process of a mount namespace, in parentheses.
 fn occupant(snapshot: &Snapshot, mount_ns: NamespaceId) -> String {
-    let leader = snapshot.namespaces.get(&mount_ns).and_then(|namespace| namespace.leaders.first());
-    leader.map_or_else(
-        || ", which has no process".to_owned(),
-        |&pid| format!(" of process {}", names::process(snapshot, pid, Detail::Brief)),
-    )
+    let namespace = snapshot.namespaces.get(&mount_ns);
+    match namespace.and_then(|namespace| namespace.leaders.first()) {
+        Some(&pid) => format!(" of process {}", names::process(snapshot, pid, Detail::Brief)),
+        None if namespace.is_some_and(|namespace| relations::members_seen(snapshot, namespace)) => {
+            ", which has no process".to_owned()
+        }
+        None => ", no process of which was seen".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use bstr::{BString, ByteSlice as _};
 use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid, Uid};
 
+use lxkns_core::relations;
+
 use super::escape::printable;
 use super::shorten::to_limit;
 
@@ -32,6 +34,17 @@ pub(crate) fn target(snapshot: &Snapshot, id: NamespaceId) -> String {
         Some(namespace) => format!("{}:{}", namespace.ns_type, id.ino),
         None => id.ino.to_string(),
     }
+}
+
+/// Why more processes may be in a namespace than were seen; `None` where all were.
+pub(crate) fn unseen_members(snapshot: &Snapshot, namespace: &Namespace) -> Option<String> {
+    if relations::members_seen(snapshot, namespace) {
+        return None;
+    }
+    Some(match (relations::unreadable_processes(snapshot), relations::listed_processes(snapshot)) {
+        (0, _) => "not all processes are listed".to_owned(),
+        (unreadable, listed) => format!("{unreadable} of {listed} processes not readable"),
+    })
 }
 
 /// How much to say of a process.

@@ -7,6 +7,8 @@ use bstr::BStr;
 use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Relation, Snapshot};
 use rustc_hash::FxHashSet;
 
+use lxkns_core::relations;
+
 use super::names::{self, Detail};
 use super::release::Advice;
 use super::screen::Screen;
@@ -140,7 +142,45 @@ pub(crate) fn write(
     screen: Screen,
     limit: usize,
 ) -> io::Result<()> {
-    for (index, (who, orphans)) in orphans.iter().enumerate() {
+    let (certain, others) = by_certainty(orphans);
+    write_groups(out, snapshot, &certain, screen, limit)?;
+    let first = others.values().flatten().next();
+    let Some(why) = first.and_then(|orphan| names::unseen_members(snapshot, orphan.namespace)) else { return Ok(()) };
+    if !certain.is_empty() {
+        writeln!(out)?;
+    }
+    screen.line(out, "", || format!("not known to be orphans: {why}"))?;
+    writeln!(out)?;
+    write_groups(out, snapshot, &others, screen, limit)
+}
+
+type Groups<'a, 'b> = BTreeMap<Who, Vec<&'b Explanation<'a>>>;
+
+/// Those that surely have no process or thread, and those of which that is not known, as not all could be seen.
+fn by_certainty<'a, 'b>(orphans: &'b BTreeMap<Who, Vec<Explanation<'a>>>) -> (Groups<'a, 'b>, Groups<'a, 'b>) {
+    let (mut certain, mut others) = (Groups::new(), Groups::new());
+    for (&who, orphans) in orphans {
+        for orphan in orphans {
+            let groups = if is_certain(orphan) { &mut certain } else { &mut others };
+            groups.entry(who).or_default().push(orphan);
+        }
+    }
+    (certain, others)
+}
+
+/// Whether it is known that no process or thread is in it.
+pub(crate) fn is_certain(orphan: &Explanation<'_>) -> bool {
+    relations::members_seen(orphan.snapshot, orphan.namespace)
+}
+
+fn write_groups(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    groups: &Groups<'_, '_>,
+    screen: Screen,
+    limit: usize,
+) -> io::Result<()> {
+    for (index, (who, orphans)) in groups.iter().enumerate() {
         if index > 0 {
             writeln!(out)?;
         }

@@ -134,10 +134,13 @@ impl Shown<'_> {
     fn occupants(&self, limit: usize) -> Vec<(&'static str, String)> {
         let namespace = self.namespace;
         let count = self.counts.get(namespace.id);
-        let mut facts = vec![match (count.processes, count.tasks) {
-            (0, 0) => ("inside", "no process".to_owned()),
-            (processes, tasks) => ("inside", format!("processes: {processes}, threads: {tasks}")),
-        }];
+        let inside = match (count.processes, count.tasks, names::unseen_members(self.snapshot, namespace)) {
+            (0, 0, None) => "no process".to_owned(),
+            (0, 0, Some(why)) => format!("no process seen; {why}"),
+            (processes, tasks, None) => format!("processes: {processes}, threads: {tasks}"),
+            (processes, tasks, Some(why)) => format!("processes: {processes}, threads: {tasks} seen; {why}"),
+        };
+        let mut facts = vec![("inside", inside)];
         let leader = |&pid: &Pid| names::process(self.snapshot, pid, Detail::Full);
         facts.extend(list("topmost", &namespace.leaders, limit, leader));
         let threads =

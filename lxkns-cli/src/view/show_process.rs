@@ -102,7 +102,11 @@ impl<'a> ShownProcess<'a> {
     }
 
     fn row(&self, (ns_type, id, is_same): (NamespaceType, Option<NamespaceId>, Option<bool>)) -> Vec<String> {
-        let name = id.map_or_else(|| "not readable".to_owned(), |id| names::namespace(self.snapshot, id));
+        let name = match id {
+            Some(id) => names::namespace(self.snapshot, id),
+            None if self.process.has_given_up_namespaces() => "none: it has exited".to_owned(),
+            None => "not readable".to_owned(),
+        };
         let is_same = is_same.map_or("not known", |is_same| if is_same { "yes" } else { "no" });
         vec![ns_type.to_string(), name, is_same.to_owned()]
     }

@@ -144,16 +144,16 @@ impl Table {
         let mut entries = FxHashSet::default();
         rustix::fs::seek(&self.dir, SeekFrom::Start(0))?;
         for_each_number(&self.dir, |_, fd| {
-            entries.extend(self.entry(fd));
+            entries.extend(self.entry(fd).ok());
             ControlFlow::Continue(())
         })?;
         Ok(entries)
     }
 
-    fn entry(&self, fd: u32) -> Option<Entry> {
+    fn entry(&self, fd: u32) -> Result<Entry, Errno> {
         let mut text = [0; 256];
-        let text = self.link(fd, &mut text).ok()?;
-        Some((fd, FxBuildHasher.hash_one(text)))
+        let text = self.link(fd, &mut text)?;
+        Ok((fd, FxBuildHasher.hash_one(text)))
     }
 }
 
@@ -174,7 +174,8 @@ pub(super) fn scan(
     let mut fetcher = sockets::Fetcher::new(process, table);
     let listed = for_each_number(&table.dir, |name, fd| {
         if let Some(known) = known.as_deref_mut() {
-            let is_news = table.entry(fd).is_some_and(|entry| known.insert(entry));
+            // What cannot be told apart from others is gone through, which says why.
+            let is_news = table.entry(fd).map_or_else(|errno| errno != Errno::NOENT, |entry| known.insert(entry));
             if !is_news {
                 return ControlFlow::Continue(());
             }

@@ -59,7 +59,7 @@ pub(super) fn of_tasks(
     of_process: &NamespaceLinks,
     threads: &mut [Thread],
 ) {
-    for task in threads.iter_mut().filter(|thread| thread.is_alive()) {
+    for task in threads.iter_mut().filter(|thread| thread.is_alive) {
         ask_where_no_link(search, found, pid, task.tid, &mut task.namespaces);
         if let Some(details) = &mut task.task {
             details.namespaces = task.namespaces;

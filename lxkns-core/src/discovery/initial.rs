@@ -4,7 +4,7 @@ use crate::model::{NamespaceId, NamespaceType, Pid, Process};
 
 /// The inode numbers of initial namespaces that are fixed (`include/uapi/linux/nsfs.h`); those of the initial network
 /// and mount namespaces are since Linux 6.18. Other namespaces get numbers from 4026531840 on, on all kernels.
-const fn fixed_inode(ns_type: NamespaceType) -> u64 {
+pub(super) const fn fixed_inode(ns_type: NamespaceType) -> u64 {
     match ns_type {
         NamespaceType::Ipc => 4_026_531_839,
         NamespaceType::Uts => 4_026_531_838,

@@ -29,6 +29,7 @@ mod mount_facts;
 mod mount_lists;
 mod named;
 mod namespace_details;
+mod observer;
 mod processes;
 mod search;
 mod socket_users;
@@ -41,7 +42,7 @@ mod tun;
 use std::time::{Instant, SystemTime};
 
 use crate::error::Error;
-use crate::model::{DiscoveryOptions, NamespaceType, Snapshot};
+use crate::model::{DiscoveryOptions, Snapshot};
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
 
@@ -105,15 +106,14 @@ pub fn discover_with(proc: &ProcRoot, options: &DiscoveryOptions, access: &dyn M
 fn look(proc: &ProcRoot, options: &DiscoveryOptions, access: Option<&dyn MountAccess>) -> Result<Snapshot, Error> {
     let (began, taken_at) = (Instant::now(), SystemTime::now());
     let host = host::host(proc, options);
+    let observer = observer::observer(proc);
     let mut search = Search::new(proc, options);
     search.access = access;
 
     // The caller itself comes first, before there are threads and descriptors of ours that it would be seen with.
     let mut found = processes::own(&search);
     search.keep_user_namespace();
-    let home = found.processes.first().and_then(|own| own.namespaces.get(NamespaceType::Mnt));
-    // In the procfs of another PID namespace the caller is a process like any other, if it is there at all.
-    let home = home.or_else(|| processes::own_mount_namespace(proc));
+    let home = observer::home(proc);
     // What can get stuck goes beside the rest from here on, and is not waited for without end.
     let command_lines = command_lines::start(&search, &mut found);
     search.command_lines = command_lines.as_ref();
@@ -130,7 +130,7 @@ fn look(proc: &ProcRoot, options: &DiscoveryOptions, access: Option<&dyn MountAc
     named::statuses(&search, &mut found);
 
     let mut snapshot = assembly::snapshot(&search, found, host, taken_at);
-    snapshot.home = home;
+    (snapshot.home, snapshot.observer) = (home, Some(observer));
     freezer::all(&search, &mut snapshot);
     namespace_details::all(&search, &mut snapshot);
     if let Some(command_lines) = command_lines {

@@ -318,8 +318,11 @@ fn mountinfo<'a>(
         Err(errno) => return Err(errno),
     }
     let root = root_path(&dir);
-    dir.read_watched(c"mountinfo", buffer)?;
     let mut link = [0; 64];
+    if let Err(errno) = dir.read_watched(c"mountinfo", buffer).map(drop) {
+        // `EINVAL` is about a process that exits and has given up its mount namespace: then the link has gone, too.
+        return Err(dir.link(c"ns/mnt", &mut link).err().unwrap_or(errno));
+    }
     let is_still_there =
         parse::links::parse(dir.link(c"ns/mnt", &mut link)?).is_some_and(|(_, ino)| ino == mount_ns.ino);
     Ok(is_still_there.then_some(Mountinfo { text: buffer.as_slice(), root }))

@@ -7,9 +7,9 @@ use super::named::Known;
 use super::search::{Found, Search};
 use super::{command_lines, fds, for_children, task_fds, tasks};
 use crate::error::{Error, ErrorKind};
-use crate::model::{NamespaceId, NamespaceType, Object, Pid, Place, Process, Scope, Tid};
+use crate::model::{NamespaceType, Object, Pid, Place, Process, Scope, Tid};
 use crate::mount_access::MountAccess;
-use crate::procfs::{ProcDir, ProcRoot, parse};
+use crate::procfs::ProcDir;
 use crate::reach;
 
 /// The calling process.
@@ -19,13 +19,6 @@ pub(super) fn own(search: &Search<'_>) -> Found {
         process(search, &mut found, pid);
     }
     found
-}
-
-/// The mount namespace that the caller is in, as the link of its own says.
-pub(super) fn own_mount_namespace(proc: &ProcRoot) -> Option<NamespaceId> {
-    let mut text = [0; 64];
-    let (ns_type, ino) = parse::links::parse(proc.dir().link("self/ns/mnt", &mut text).ok()?)?;
-    (ns_type == NamespaceType::Mnt).then_some(NamespaceId { ino, dev: proc.nsfs_dev() })
 }
 
 /// All processes but the calling one, and those that it has started to look into mount namespaces.
@@ -61,7 +54,12 @@ fn others(search: &Search<'_>) -> Result<Vec<Pid>, Error> {
 
 /// One process: itself, its threads, their descriptors. If it goes while it is being read, it was not there.
 fn process(search: &Search<'_>, found: &mut Found, pid: Pid) {
-    let result = search.proc.process(pid).and_then(|dir| read(search, found, &dir, pid));
+    /// One that executes programs faster than it can be read is a gap.
+    const TRIES: usize = 16;
+    let result = search.proc.process(pid).and_then(|dir| {
+        let mut reads = (0..TRIES).map(|_| read(search, found, &dir, pid));
+        reads.find(|read| *read != Err(tasks::UNSETTLED)).unwrap_or(Err(tasks::UNSETTLED))
+    });
     if let Err(errno) = result {
         found.gap(Place::Processes, Object::Process(pid), "read stat", errno);
     }
@@ -71,18 +69,29 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
     let known = found.namespaces.len();
     found.directories.insert(pid, reach::identity(dir)?.ino);
     let mut main = tasks::read(search, found, dir, pid, Tid::from(pid), false)?;
-    let main_is_dead = main.task.state.is_dead();
-    let looks_at_tasks = search.looks_in(Place::Tasks) || search.looks_in(Place::TaskFds) || main_is_dead;
+    let is_spent = main.is_spent();
+    let looks_at_tasks = search.looks_in(Place::Tasks) || search.looks_in(Place::TaskFds) || is_spent;
     let mut others =
-        if main.threads > 1 && looks_at_tasks { tasks::others(search, found, dir, &main.task)? } else { Vec::new() };
+        if main.threads > 1 && looks_at_tasks { tasks::others(search, found, dir, &main)? } else { Vec::new() };
 
     // The first thread may have exited before the others: then one that lives stands for the process.
-    let living = others.iter_mut().find(|thread| thread.is_alive() && !thread.namespaces.is_empty());
+    let living = others.iter_mut().find(|thread| thread.is_alive && !thread.namespaces.is_empty());
     let (voice, mut namespaces) = match living {
-        Some(living) if main_is_dead => (living.tid, living.namespaces),
+        Some(living) if is_spent => (living.tid, living.namespaces),
         _ => (main.task.tid, main.task.namespaces),
     };
-    if !main_is_dead {
+    let table = Table::open(search, found, dir, pid, voice);
+    if is_spent {
+        // Threads that were counted or chosen, and that have gone, may have become the first one.
+        let has_lost_some = match voice == Tid::from(pid) {
+            true => others.len() + 1 < main.threads as usize,
+            false => tasks::has_gone(dir, voice),
+        };
+        if has_lost_some || tasks::has_new_first(dir, &mut found.buffer) {
+            return Err(tasks::UNSETTLED);
+        }
+    }
+    if !is_spent {
         for_children::ask_where_no_link(search, found, pid, voice, &mut namespaces);
         main.task.namespaces = namespaces;
     }
@@ -93,11 +102,11 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
     for_children::of_process(search, found, pid, voice, &namespaces);
     if search.looks_in(Place::Tasks) {
         // Threads of a process whose first one has exited hold what that no longer does.
-        let held_by_process = if main_is_dead { main.task.namespaces } else { namespaces };
+        let held_by_process = if is_spent { main.task.namespaces } else { namespaces };
         tasks::hold(search, found, pid, &held_by_process, &others);
         for_children::of_tasks(search, found, pid, &namespaces, &mut others);
     }
-    if let Some(table) = Table::open(search, found, dir, pid, voice) {
+    if let Some(table) = table {
         fds::scan(search, found, dir, &table, namespaces.get(NamespaceType::Net), None);
         if !namespaces.is_empty() {
             task_fds::all(search, found, dir, &table, &others);

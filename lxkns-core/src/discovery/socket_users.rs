@@ -6,6 +6,7 @@ use super::search::share_out;
 use super::task_fds::Tables;
 use crate::model::{Gap, GapKind, Object, Operation, Pid, Place, SocketUser, Tid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
+use crate::reach;
 
 /// Finds the descriptors of these processes that are on these sockets, which are known by their inode numbers. Sorted; with
 /// what could not be read. Costs a look at each descriptor of these processes.
@@ -52,12 +53,19 @@ impl Part {
 
 fn process(proc: &ProcRoot, part: &mut Part, dir: &ProcDir, pid: Pid, wanted: &[u64]) {
     let main = Tid::from(pid);
-    if !table(part, dir, pid, main, wanted) || !proc.is_own() {
-        // kcmp(2) would mean other threads than this procfs.
+    if !table(part, dir, pid, main, wanted) {
         return;
     }
     let mut tables = Tables::of(main);
-    for tid in dir.numbers("task").unwrap_or_default().into_iter().map(Tid).filter(|&tid| tid != main) {
+    let tids = dir.numbers("task").unwrap_or_else(|errno| {
+        part.gap(Place::TaskFds, Object::Process(pid), "list task", errno);
+        Vec::new()
+    });
+    for tid in tids.into_iter().map(Tid).filter(|&tid| tid != main) {
+        if !proc.is_own() {
+            // kcmp(2) would mean other threads than this procfs.
+            return part.gap(Place::TaskFds, Object::Host, "kcmp", reach::OTHER_PID_NAMESPACE);
+        }
         match tables.is_new(tid) {
             Ok(false) => {}
             Ok(true) => drop(table(part, dir, pid, tid, wanted)),

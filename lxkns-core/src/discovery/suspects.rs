@@ -32,7 +32,10 @@ pub(super) fn proc_file(found: &mut Found, table: &Table, fd: u32, dev: u64) {
     /// As long as a path gets.
     const LONGEST: usize = 4096;
     let mut text = [0; LONGEST];
-    let Ok(path) = table.link(fd, &mut text) else { return };
+    let path = match table.link(fd, &mut text) {
+        Ok(path) => path,
+        Err(errno) => return found.gap(Place::Suspects, table.object(fd), "readlink fd", errno),
+    };
     if let Some(ns_type) = held_through(path) {
         let (pid, tid) = (table.pid, table.tid);
         found.proc_files.push((dev, Suspect::ProcFile { pid, tid, fd, ns_type, path: path.into() }));

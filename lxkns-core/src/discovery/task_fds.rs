@@ -11,6 +11,7 @@ use super::tasks::Thread;
 use crate::interface::Call;
 use crate::model::{NamespaceType, Object, Pid, Place, Tid};
 use crate::procfs::ProcDir;
+use crate::reach;
 
 /// Goes through the descriptor tables of those threads that do not share the one of the process, which has been seen.
 pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, of_process: &Table, others: &[Thread]) {
@@ -19,10 +20,10 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, of_
     }
     if !search.proc.is_own() {
         // kcmp(2) would mean other threads.
-        return found.gap(Place::TaskFds, Object::Host, "kcmp: not the caller's procfs", Errno::NOSYS);
+        return found.gap(Place::TaskFds, Object::Host, "kcmp", reach::OTHER_PID_NAMESPACE);
     }
     let &Table { pid, tid: voice, .. } = of_process;
-    let mut others = others.iter().filter(|thread| thread.tid != voice && thread.is_alive());
+    let mut others = others.iter().filter(|thread| thread.tid != voice && thread.is_alive);
     // One thread for each table, in kcmp's order: so that many threads with many tables are not compared one by one.
     let mut tables = Tables::of(voice);
     while !search.is_without(Place::TaskFds) {

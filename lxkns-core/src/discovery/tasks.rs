@@ -7,7 +7,8 @@ use rustix::io::Errno;
 
 use super::search::{Found, Search};
 use crate::model::{
-    GapKind, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, ProcessStatus, Scope, Task, Tid,
+    GapKind, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, ProcessStatus, Scope, Task,
+    TaskState, Tid,
 };
 use crate::procfs::{ProcDir, parse};
 
@@ -18,9 +19,19 @@ pub(super) struct Reading {
     /// How many threads the process has.
     pub(super) threads: u32,
     pub(super) status: Option<ProcessStatus>,
+    /// The thread has given up namespaces that every living thread has: it is exiting, and may stay so for long.
+    pub(super) is_leaving: bool,
 }
 
-/// Reads what there is to know of a thread from its directory, or from its process's for the first one. If its process
+impl Reading {
+    /// Whether the thread can hold no more than its user and its PID namespace.
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_leaving || self.task.state.is_dead()
+    }
+}
+
+/// Reads what there is to know of a thread from its directory, or from its process's for the first one; [`UNSETTLED`] if
+/// that changes meanwhile. If its process
 /// `is_denied`, so are its threads, and that is no news.
 pub(super) fn read(
     search: &Search<'_>,
@@ -51,10 +62,21 @@ pub(super) fn read(
         scheduling: (options.scheduling && with_details).then_some(stat.scheduling),
         affinity: None,
     };
-    let (ppid, threads) = ((stat.ppid != 0).then_some(Pid(stat.ppid)), stat.num_threads);
+    let (ppid, mut threads) = ((stat.ppid != 0).then_some(Pid(stat.ppid)), stat.num_threads);
 
     let ns = ProcDir::open(dir, c"ns")?;
-    task.namespaces = links(search, found, &ns, None, task.state.is_dead(), is_denied, object)?;
+    let Links { of: namespaces, lacks_some } = links(search, found, &ns, None, is_denied, object)?;
+    task.namespaces = namespaces;
+    let mut is_leaving = false;
+    if task.state.is_dead() && !lacks_some && !state(dir, &mut buffer)?.0.is_dead() {
+        return Err(UNSETTLED);
+    }
+    if lacks_some {
+        // Gone meanwhile, dead meanwhile, or exiting: it gives up its namespaces before it counts as dead.
+        (task.state, threads) = state(dir, &mut buffer)?;
+        is_leaving = !task.state.is_dead();
+        task.namespaces = what_exits_keeps(&namespaces);
+    }
 
     if with_details && (options.cgroups || options.freezer) {
         match dir.read(c"cgroup", &mut buffer) {
@@ -74,7 +96,34 @@ pub(super) fn read(
         }
     }
     found.buffer = buffer;
-    Ok(Reading { task, ppid, threads, status })
+    Ok(Reading { task, ppid, threads, status, is_leaving })
+}
+
+/// A thread that exits keeps its user and its PID namespace until it is reaped, and gives up the others together.
+fn what_exits_keeps(links: &NamespaceLinks) -> NamespaceLinks {
+    let mut kept = NamespaceLinks::default();
+    for ns_type in [NamespaceType::User, NamespaceType::Pid] {
+        if let Some(id) = links.get(ns_type) {
+            kept.set(ns_type, id);
+        }
+    }
+    kept
+}
+
+/// What a thread is doing, and how many its process has.
+fn state(dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<(TaskState, u32), Errno> {
+    let stat = parse::stat::parse(dir.read_record(c"stat", buffer)?).map_err(|_| Errno::NOENT)?;
+    Ok((stat.state, stat.num_threads))
+}
+
+/// What was read of a process is of two threads: another than the first has executed a program meanwhile, which makes it
+/// the first (`execve(2)`). No file that is read here gives this error.
+pub(super) const UNSETTLED: Errno = Errno::AGAIN;
+
+/// Whether a process whose first thread was read as dead or exiting has another one now, which lives.
+pub(super) fn has_new_first(dir: &ProcDir, buffer: &mut Vec<u8>) -> bool {
+    let is_living = || dir.link(c"ns/mnt", &mut [0; 64]).is_ok();
+    state(dir, buffer).is_ok_and(|(state, _)| !state.is_dead()) && is_living()
 }
 
 /// What `status` says of a process.
@@ -95,7 +144,20 @@ pub(super) fn status(found: &mut Found, dir: &ProcDir, pid: Pid) -> Option<Proce
     }
 }
 
-/// The links below `ns`. `ENOENT` or `ESRCH` if the thread is on its way out.
+/// Whether the process no longer has this thread.
+pub(super) fn has_gone(process: &ProcDir, tid: Tid) -> bool {
+    let opened = ProcDir::open(process, format!("task/{tid}"));
+    opened.is_err_and(|errno| GapKind::of(errno.raw_os_error()) == GapKind::Gone)
+}
+
+/// The links below a directory `ns`.
+struct Links {
+    of: NamespaceLinks,
+    /// Some are missing that every living thread has.
+    lacks_some: bool,
+}
+
+/// The links below `ns`. `ESRCH` if the thread has gone.
 ///
 /// All threads of a process are in the same user, PID and time namespace: the kernel lets only a process with a single
 /// thread change the first and the last, and none change the second (`setns(2)`, `unshare(2)`, `pid_namespaces(7)`). So
@@ -105,13 +167,13 @@ fn links(
     found: &mut Found,
     ns: &ProcDir,
     of_process: Option<&NamespaceLinks>,
-    is_dead: bool,
     is_denied: bool,
     object: impl Fn() -> Object,
-) -> Result<NamespaceLinks, Errno> {
+) -> Result<Links, Errno> {
     /// By the order of [`NamespaceType`].
     const NAMES: [&CStr; 8] = [c"mnt", c"cgroup", c"uts", c"ipc", c"user", c"pid", c"net", c"time"];
     let mut links = NamespaceLinks::default();
+    let mut lacks_some = false;
     let mut text = [0; 64];
     let dev = search.devices.nsfs;
     for ((ns_type, name), exists) in NamespaceType::ALL.into_iter().zip(NAMES).zip(search.proc.links().types) {
@@ -124,15 +186,14 @@ fn links(
             }
             continue;
         }
-        match ns.link(name, &mut text) {
+        match link(ns, name, &mut text) {
             Ok(text) => match parse::links::parse(text) {
                 Some((named, ino)) if named == ns_type => links.set(ns_type, NamespaceId { ino, dev }),
                 _ => {
                     found.gap(Place::Processes, object(), format!("readlink ns/{ns_type}: no namespace"), Errno::BADMSG)
                 }
             },
-            // What has exited keeps only some: its user and its PID namespace, until its parent has taken notice.
-            Err(Errno::NOENT) if is_dead => {}
+            Err(Errno::NOENT) => lacks_some = true,
             Err(errno) => match GapKind::of(errno.raw_os_error()) {
                 GapKind::Gone => return Err(errno),
                 _ => {
@@ -140,7 +201,7 @@ fn links(
                     if !is_denied {
                         found.gap(Place::Processes, object(), "readlink ns/*", errno);
                     }
-                    return Ok(links);
+                    return Ok(Links { of: links, lacks_some });
                 }
             },
         }
@@ -158,29 +219,39 @@ fn links(
             }
         }
     }
-    Ok(links)
+    Ok(Links { of: links, lacks_some })
+}
+
+/// The text of one of the links. The kernel says `EACCES` also of a thread that goes between look-up and reading, and of
+/// one that executes another program: so what is denied is asked for once more.
+fn link<'a>(ns: &ProcDir, name: &CStr, text: &'a mut [u8; 64]) -> Result<&'a [u8], Errno> {
+    match ns.link(name, &mut *text).map(<[u8]>::len) {
+        Ok(length) => Ok(&text[..length]),
+        Err(errno) if GapKind::of(errno.raw_os_error()) == GapKind::Denied => ns.link(name, text),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// A thread that is not its process's first.
 pub(super) struct Thread {
     pub(super) tid: Tid,
     pub(super) namespaces: NamespaceLinks,
+    /// Whether it can hold anything any more.
+    pub(super) is_alive: bool,
     /// More about it, where that was asked for or it is elsewhere than its process.
     pub(super) task: Option<Task>,
 }
 
-impl Thread {
-    /// Whether it can hold anything any more.
-    pub(super) fn is_alive(&self) -> bool {
-        self.task.as_ref().is_none_or(|task| !task.state.is_dead())
-    }
-}
-
 /// The threads of a process but for the first, by TID.
-pub(super) fn others(search: &Search<'_>, found: &mut Found, dir: &ProcDir, main: &Task) -> Result<Vec<Thread>, Errno> {
+pub(super) fn others(
+    search: &Search<'_>,
+    found: &mut Found,
+    dir: &ProcDir,
+    main: &Reading,
+) -> Result<Vec<Thread>, Errno> {
     let mut threads = Vec::new();
-    let pid = Pid(main.tid.0);
-    for tid in dir.numbers("task")?.into_iter().map(Tid).filter(|&tid| tid != main.tid) {
+    let pid = Pid(main.task.tid.0);
+    for tid in dir.numbers("task")?.into_iter().map(Tid).filter(|&tid| tid != main.task.tid) {
         match thread(search, found, dir, main, tid) {
             Ok(thread) => threads.push(thread),
             Err(errno) => found.gap(Place::Tasks, Object::Task(pid, tid), "read stat", errno),
@@ -189,21 +260,26 @@ pub(super) fn others(search: &Search<'_>, found: &mut Found, dir: &ProcDir, main
     Ok(threads)
 }
 
-fn thread(search: &Search<'_>, found: &mut Found, process: &ProcDir, main: &Task, tid: Tid) -> Result<Thread, Errno> {
-    let pid = Pid(main.tid.0);
-    let main_is_dead = main.state.is_dead();
-    let is_denied = main.namespaces.is_empty() && !main_is_dead;
-    if !search.options.task_details && !main_is_dead {
+fn thread(
+    search: &Search<'_>,
+    found: &mut Found,
+    process: &ProcDir,
+    main: &Reading,
+    tid: Tid,
+) -> Result<Thread, Errno> {
+    let pid = Pid(main.task.tid.0);
+    let of_process = &main.task.namespaces;
+    let is_denied = of_process.is_empty() && !main.is_spent();
+    if !search.options.task_details && !main.is_spent() {
         let ns = ProcDir::open(process, format!("task/{tid}/ns"))?;
-        let namespaces =
-            links(search, found, &ns, Some(&main.namespaces), false, is_denied, || Object::Task(pid, tid))?;
-        if namespaces == main.namespaces {
-            return Ok(Thread { tid, namespaces, task: None });
+        let read = links(search, found, &ns, Some(of_process), is_denied, || Object::Task(pid, tid))?;
+        if read.of == *of_process {
+            return Ok(Thread { tid, namespaces: read.of, is_alive: true, task: None });
         }
     }
     let dir = ProcDir::open(process, format!("task/{tid}"))?;
-    let task = read(search, found, &dir, pid, tid, is_denied)?.task;
-    Ok(Thread { tid, namespaces: task.namespaces, task: Some(task) })
+    let read = read(search, found, &dir, pid, tid, is_denied)?;
+    Ok(Thread { tid, namespaces: read.task.namespaces, is_alive: !read.is_spent(), task: Some(read.task) })
 }
 
 /// Notes the namespaces that threads are in and that their process does not hold.

@@ -163,6 +163,9 @@ pub enum GapKind {
     Unsupported,
     /// It did not answer in time (`ETIMEDOUT`).
     TimedOut,
+    /// The call takes a PID, and those of the procfs are of another PID namespace than the caller's: it was not made
+    /// (`EREMOTE`, which no such call gives).
+    OtherPidNamespace,
     /// Anything else.
     Other,
 }
@@ -176,6 +179,7 @@ impl GapKind {
             Errno::ACCESS | Errno::PERM => Self::Denied,
             Errno::NOTTY | Errno::NOSYS => Self::Unsupported,
             Errno::TIMEDOUT => Self::TimedOut,
+            Errno::REMOTE => Self::OtherPidNamespace,
             _ => Self::Other,
         }
     }

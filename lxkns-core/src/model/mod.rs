@@ -5,7 +5,7 @@
 //!
 //! [`Snapshot`] is the whole. It has [`Namespace`]s, each with its [`Holder`]s and [`Relation`]s; [`Process`]es, each
 //! with its [`Task`]s; the [`Mount`]s of mount namespaces; [`Suspect`]s, which hold some namespace without the kernel saying which; and [`Gap`]s, which say
-//! what could not be read.
+//! what could not be read. What can be in it depends on the [`Observer`].
 
 mod file_system_user;
 mod gap;
@@ -14,6 +14,7 @@ mod ids;
 mod keeper;
 mod mount;
 mod namespace;
+mod observer;
 mod options;
 mod process;
 mod snapshot;
@@ -30,6 +31,7 @@ pub use ids::{NamespaceId, NamespaceType, ParseNamespaceTypeError, Pid, Tid, Uid
 pub use keeper::{KEEPERS, Keeper, Visibility};
 pub use mount::{FileSystem, Mount, Propagation, SharedText};
 pub use namespace::{IdMapping, Namespace, Relation, TimeOffsets};
+pub use observer::Observer;
 pub use options::{DiscoveryOptions, Places, Scope};
 pub use process::{
     Capabilities, CgroupMembership, Cgroups, CpuRange, Freezer, NamespaceLinks, Process, ProcessStatus, Scheduling,

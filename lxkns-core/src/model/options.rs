@@ -89,7 +89,7 @@ pub struct DiscoveryOptions {
     /// Whether to look for things that hold a namespace without saying which: one more read for each socket and ring.
     pub suspects: bool,
     /// Whether to leave the calling process itself out: its namespaces, descriptors and threads; unless a namespace
-    /// would then be missing. In another procfs than the caller's own it is a process like any other.
+    /// would then be missing.
     pub without_self: bool,
 }
 

@@ -168,6 +168,17 @@ impl Process {
         &self.tasks[0]
     }
 
+    /// Whether it has exited as far as namespaces go. From then until it is reaped it is in its user and its PID namespace
+    /// alone: that no other is known of it is no want of permission. Not known, and so `false`, where its state is not.
+    pub fn has_given_up_namespaces(&self) -> bool {
+        const KEPT: [NamespaceType; 2] = [NamespaceType::User, NamespaceType::Pid];
+        let has = |ns_type| self.namespaces.get(ns_type).is_some();
+        let is_state_known = self.main_task().state.0.is_ascii_alphabetic();
+        is_state_known
+            && KEPT.into_iter().all(has)
+            && !NamespaceType::ALL.into_iter().any(|it| !KEPT.contains(&it) && has(it))
+    }
+
     /// The name (`comm`) of its first thread.
     pub fn comm(&self) -> &BString {
         &self.main_task().comm

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::{CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, Pid, Process, Suspect, Uid};
+use super::{CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, Observer, Pid, Process, Suspect, Uid};
 
 /// The host that was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Host {
 ///
 /// Equality compares what was found: two snapshots of an unchanged host are equal. Outside it are what changes by
 /// itself or says how the looking went: the run states of tasks, the gaps, the time and the time taken; and what depends
-/// on who looks: the names of users, the IDs of network namespaces and the own mount namespace.
+/// on who looks: the observer, the names of users, the IDs of network namespaces and the own mount namespace.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub netnsids: BTreeMap<NamespaceId, Option<u32>>,
     /// The mount namespace of whoever looked, in which the paths of mounts mean what they say; `None` where not known.
     pub home: Option<NamespaceId>,
+    /// Who looked; `None` where not known, as of a dump of an older version.
+    pub observer: Option<Observer>,
     /// What was asked for.
     pub options: DiscoveryOptions,
     /// The host.
@@ -67,6 +69,7 @@ impl Snapshot {
             user_names: BTreeMap::new(),
             netnsids: BTreeMap::new(),
             home: None,
+            observer: None,
             options,
             host,
             taken_at,

@@ -22,8 +22,10 @@ const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 pub struct ProcRoot {
     dir: ProcDir,
     path: PathBuf,
-    /// The caller's own PID in this procfs, where it is the caller's PID namespace's.
+    /// The caller's own PID in this procfs, whatever PID namespace that is of.
     own_pid: Option<Pid>,
+    /// Whether it is of the caller's PID namespace.
+    is_own: bool,
     nsfs_dev: u64,
     links: Links,
 }
@@ -67,11 +69,11 @@ impl ProcRoot {
     pub fn at(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let dir = ProcDir::open_root(path).map_err(|errno| cannot_open(path, errno))?;
-        let own_pid = own_pid(&dir);
+        let (own_pid, is_own) = (own_pid(&dir), is_own(&dir));
         let (nsfs_dev, links) = nsfs(&dir)
             .or_else(|| nsfs(&ProcDir::open_root(PROC).ok()?))
             .ok_or_else(|| cannot_open(&path.join("self/ns"), Errno::NOENT))?;
-        Ok(Self { dir, path: path.to_owned(), own_pid, nsfs_dev, links })
+        Ok(Self { dir, path: path.to_owned(), own_pid, is_own, nsfs_dev, links })
     }
 
     /// Where it is mounted, as it was given to [`at`](Self::at).
@@ -81,17 +83,17 @@ impl ProcRoot {
 
     /// Another handle on the same procfs.
     pub(crate) fn try_clone(&self) -> Result<Self, Errno> {
-        let Self { ref path, own_pid, nsfs_dev, links, .. } = *self;
-        Ok(Self { dir: self.dir.try_clone()?, path: path.clone(), own_pid, nsfs_dev, links })
+        let Self { ref path, own_pid, is_own, nsfs_dev, links, .. } = *self;
+        Ok(Self { dir: self.dir.try_clone()?, path: path.clone(), own_pid, is_own, nsfs_dev, links })
     }
 
     /// Whether PIDs mean the same in it as in the caller's system calls: it is that of the caller's PID namespace. Of
     /// another, calls that take a PID have no use.
     pub fn is_own(&self) -> bool {
-        self.own_pid.is_some()
+        self.is_own
     }
 
-    /// The caller's own PID, where PIDs mean the same in it as in the caller's system calls.
+    /// The caller's own PID in it, if it has the caller in it. PIDs need not mean the same as in the caller's system calls.
     pub(crate) fn own_pid(&self) -> Option<Pid> {
         self.own_pid
     }
@@ -124,14 +126,15 @@ impl ProcRoot {
     /// The text of the link of one of our own descriptors.
     pub(crate) fn own_link<'a>(&self, fd: BorrowedFd<'_>, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
         let path = format!("{PROC}/thread-self/fd/{}", fd.as_raw_fd());
-        let length = rustix::fs::readlinkat_raw(rustix::fs::CWD, path, &mut *buffer)?;
+        let length = rustix::fs::readlinkat_raw(rustix::fs::CWD, path, &mut *buffer).map_err(unless_hidden)?;
         Ok(&buffer[..length])
     }
 
     /// The fdinfo of one of our own descriptors.
     pub(crate) fn own_fdinfo(&self, fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
         let mut buffer = Vec::new();
-        ProcDir::open_root(PROC)?.read_record(format!("thread-self/fdinfo/{}", fd.as_raw_fd()), &mut buffer)?;
+        let path = format!("thread-self/fdinfo/{}", fd.as_raw_fd());
+        ProcDir::open_root(PROC)?.read_record(path, &mut buffer).map_err(unless_hidden)?;
         Ok(buffer)
     }
 
@@ -145,7 +148,7 @@ impl ProcRoot {
     pub(crate) fn reopen(&self, fd: BorrowedFd<'_>) -> Result<std::os::fd::OwnedFd, Errno> {
         let path = format!("{PROC}/thread-self/fd/{}", fd.as_raw_fd());
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
-        rustix::fs::open(path, flags, rustix::fs::Mode::empty())
+        rustix::fs::open(path, flags, rustix::fs::Mode::empty()).map_err(unless_hidden)
     }
 }
 
@@ -155,19 +158,30 @@ impl AsFd for ProcRoot {
     }
 }
 
+/// What is said of a descriptor of our own where the procfs at the usual place does not have this process in it: nothing has
+/// gone.
+fn unless_hidden(errno: Errno) -> Errno {
+    let is_hidden =
+        || rustix::fs::readlinkat_raw(rustix::fs::CWD, format!("{PROC}/thread-self"), &mut [0_u8; 64][..]).is_err();
+    if errno == Errno::NOENT && is_hidden() { Errno::REMOTE } else { errno }
+}
+
 fn cannot_open(path: &Path, errno: Errno) -> Error {
     Error::with_source(ErrorKind::Procfs, format!("cannot read the procfs at {}", path.display()), errno)
 }
 
-/// The caller's PID as this procfs knows it, if its PID namespace is the caller's own: then, and only then, the list of
-/// the caller's PIDs from that namespace downward has one entry.
+/// The caller's PID as this procfs knows it: the kernel makes the link for whoever reads it.
 fn own_pid(dir: &ProcDir) -> Option<Pid> {
+    let mut text = [0; 16];
+    std::str::from_utf8(dir.link("self", &mut text).ok()?).ok()?.parse().ok().map(Pid)
+}
+
+/// Whether it is of the caller's own PID namespace: then, and only then, the list of the caller's PIDs from that namespace
+/// downward has one entry.
+fn is_own(dir: &ProcDir) -> bool {
     let mut buffer = Vec::new();
-    let status = parse::status::parse(dir.read("self/status", &mut buffer).ok()?).ok()?;
-    match status.process.ns_pids[..] {
-        [pid] if pid.0 == std::process::id() => Some(pid),
-        _ => None,
-    }
+    let status = dir.read("self/status", &mut buffer).ok().and_then(|text| parse::status::parse(text).ok());
+    status.is_some_and(|status| matches!(status.process.ns_pids[..], [pid] if pid.0 == std::process::id()))
 }
 
 /// The nsfs device, and which links there are, as any process of this procfs shows them.
@@ -226,6 +240,7 @@ mod tests {
     #[test]
     fn the_own_procfs_knows_the_caller() {
         let proc = ProcRoot::host().unwrap();
+        assert!(proc.is_own());
         assert_eq!(proc.own_pid(), Some(Pid(std::process::id())));
         assert!(proc.pids().unwrap().contains(&Pid(std::process::id())));
     }

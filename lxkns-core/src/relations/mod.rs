@@ -15,6 +15,7 @@ mod sight;
 mod trees;
 mod unmount_propagation;
 mod unmounts;
+mod visibility;
 
 pub use capabilities::{Authority, AuthorityUnknown, authority, deciding_user_namespace};
 pub use changes::{Change, Changes, DifferentBoots, Life, NamespaceChanges, changes};
@@ -28,3 +29,4 @@ pub use propagation::{NamespacedMount, PeerGroup, PeerGroups};
 pub use trees::{TreeNode, hierarchy, owned_pid_namespaces, ownership, process_tree};
 pub use unmount_propagation::UnmountPropagation;
 pub use unmounts::{MountKey, Unmounts};
+pub use visibility::{holders_seen, listed_processes, members_seen, unreadable_processes};

@@ -46,8 +46,8 @@ pub const FORMAT: u32 = 1;
 pub struct WriteOptions {
     /// Whether to write command lines, which can hold secrets.
     pub command_lines: bool,
-    /// Whether to leave out what differs between two dumps of an unchanged host: the time, the time taken, the gaps,
-    /// the run states of tasks.
+    /// Whether to leave out what differs between two dumps of an unchanged host: the time, the time taken,
+    /// the run states of tasks, and gaps that may not be there the next time.
     pub stable: bool,
     /// Whether to break lines and indent for people to read.
     pub pretty: bool,

@@ -257,6 +257,7 @@ fn of_a_dump() {
     let gap = json!({"place": "fds", "operation": "open fd", "errno": 13, "pid": actor.pid()});
     dump["discovery-options"]["snapshot"]["gaps"] = json!([gap]);
     dump["discovery-options"]["snapshot"]["kernel"] = json!("1.2.3\u{1b}");
+    dump["discovery-options"]["snapshot"]["observer"]["capabilities"] = json!("0000000000000000");
     let dump = dump.to_string();
     let report = run_lxkns_with(&["doctor", "--json", "--from", "-"], dump.as_bytes()).ok().json();
     assert_documented(&report);
@@ -265,9 +266,12 @@ fn of_a_dump() {
         assert_eq!(report[key], Value::Null, "{key}");
     }
     assert_eq!(missing(&report), ["CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE"]);
+    let taker = &report["taker"];
+    assert_eq!((&taker["uid"], &taker["capabilities"]), (&rustix::process::geteuid().as_raw().into(), &json!([])));
     assert_eq!(report["places"][3]["searched"], "partly");
     assert_eq!(report["places"][0]["searched"], "yes");
     let text = run_lxkns_with(&["doctor", "--from", "-"], dump.as_bytes()).ok();
     assert!(text.text().starts_with("kernel 1.2.3\\x1b\n  its interfaces: only the living host knows\n"), "{text:?}");
+    assert!(text.text().contains("\ntaken by UID "), "{text:?}");
     assert!(text.text().contains("  CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE: open files of 1 process\n"), "{text:?}");
 }

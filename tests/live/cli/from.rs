@@ -6,9 +6,9 @@ use std::path::Path;
 use lxkns_fixture::{Actor, Open, Socket};
 use serde_json::{Value, json};
 
-use crate::harness::Need::{FileSystem, UserNamespaces};
-use crate::harness::{Test, test};
-use crate::live::program::{run_lxkns, run_lxkns_with, without_suspects};
+use crate::harness::Need::{FileSystem, Program, Root, UserNamespaces};
+use crate::harness::{Test, lxkns, test};
+use crate::live::program::{run, run_lxkns, run_lxkns_with, without_suspects};
 use crate::live::{directory, look_until};
 
 pub(super) fn tests() -> Vec<Test> {
@@ -16,6 +16,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::from::same_as_live", &[UserNamespaces, FileSystem("tmpfs")], same_as_live),
         test("cli::from::orphans_same_as_live", &[UserNamespaces, FileSystem("tmpfs")], orphans_same_as_live),
         test("cli::from::gaps_are_told", &[], gaps_are_told),
+        test("cli::from::whoever_reads_it", &[Root, Program("setpriv")], whoever_reads_it),
         test("cli::from::of_the_go_program", &[], of_the_go_program),
         test("cli::from::not_a_dump", &[], not_a_dump),
     ]
@@ -124,6 +125,31 @@ fn gaps_are_told() {
         let read = run_lxkns([view, &["--from", file.to_str().unwrap()][..]].concat());
         let told = read.stderr.lines().next().unwrap_or_default();
         assert!(told.starts_with("lxkns: 1 of ") && told.contains(" processes not readable: "), "{read:?}");
+    }
+}
+
+/// What whoever took a dump may see is in it, and not taken from whoever reads it.
+fn whoever_reads_it() {
+    let directory = directory();
+    let unprivileged = || super::unprivileged(directory.path());
+    let dumps = [("root", run(lxkns().arg("dump"))), ("nobody", run(unprivileged().arg("dump")))];
+    for (taker, dump) in dumps {
+        let observer = &dump.json()["discovery-options"]["snapshot"]["observer"];
+        assert_eq!(observer["uid"], if taker == "root" { 0 } else { 65534 });
+        assert_eq!(observer["capabilities"] == "0000000000000000", taker == "nobody", "{observer}");
+        assert_eq!(observer["pidns"], super::super::own_inode("pid"));
+        let file = directory.path().join(taker);
+        std::fs::write(&file, &dump.stdout).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        for view in VIEWS.iter().chain(&[&["doctor"][..], &["doctor", "--json"]]) {
+            let arguments = [view, &["--from", file.to_str().unwrap()][..]].concat();
+            let [root, nobody] = [run(lxkns().args(&arguments)), run(unprivileged().args(&arguments))];
+            assert_eq!(root.text(), nobody.text(), "{arguments:?}");
+            assert_eq!(root.stderr, nobody.stderr, "{arguments:?}");
+            if taker == "nobody" && view == &["ls"] {
+                assert!(root.stderr.contains(" processes not readable: needs CAP_SYS_PTRACE"), "{root:?}");
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The JSON form of what is shown.
 
 use lxkns_core::model::{CgroupMembership, IdMapping, NamespaceId, NamespaceType, Pid, Process, Snapshot, SocketUser};
+use lxkns_core::relations;
 use serde::Serialize;
 
 use crate::commands::why::{Facts, facts};
@@ -31,8 +32,13 @@ struct NamespaceAnswer {
     children: Vec<u64>,
     owned: Vec<u64>,
     owned_counts: Vec<CountAnswer>,
-    processes: u64,
-    tasks: u64,
+    /// `None`: none was seen, and some may be there.
+    processes: Option<u64>,
+    tasks: Option<u64>,
+    /// Whether all could be seen that may be in it; else these numbers are the least.
+    members_seen: bool,
+    /// Whether all could be seen that may hold it.
+    holders_seen: bool,
     threads: Vec<u32>,
     holders: Option<String>,
     paths: Vec<String>,
@@ -228,6 +234,8 @@ impl Answer {
     pub(super) fn of_namespace(target: String, shown: &Shown<'_>) -> Self {
         let namespace = shown.namespace;
         let count = shown.counts.get(namespace.id);
+        let members_seen = relations::members_seen(shown.snapshot, namespace);
+        let known = |number: u64| (members_seen || number > 0).then_some(number);
         let counts = owned_counts(shown.snapshot, namespace).into_iter();
         let answer = NamespaceAnswer {
             facts: facts(namespace),
@@ -236,8 +244,10 @@ impl Answer {
             children: inos(&namespace.children),
             owned: inos(&namespace.owned),
             owned_counts: counts.map(|(ns_type, count)| CountAnswer { ns_type: ns_type.name(), count }).collect(),
-            processes: count.processes,
-            tasks: count.tasks,
+            processes: known(count.processes),
+            tasks: known(count.tasks),
+            members_seen,
+            holders_seen: relations::holders_seen(shown.snapshot, namespace),
             threads: namespace.loose_threads.iter().map(|tid| tid.0).collect(),
             holders: holders::summary(&namespace.holders),
             paths: names::ways(shown.snapshot, namespace, shown.home).map(|way| lossy(&way.into_path())).collect(),

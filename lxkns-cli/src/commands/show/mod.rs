@@ -12,6 +12,7 @@ use crate::args::ShowArgs;
 use crate::exit::{Exit, Result, say};
 use crate::live;
 use crate::progress::Progress;
+use crate::resolve::Absence;
 use crate::target::{Asked, Target};
 use crate::view::counts::Counts;
 use crate::view::escape::printable;
@@ -154,8 +155,10 @@ fn find<'a>(snapshot: &Snapshot, targets: &'a [Asked], is_live: bool) -> (Vec<(&
                     gaps_matter = true;
                 }
                 None => {
-                    say(format_args!("{}: no such process", printable(asked.text.as_encoded_bytes())));
-                    exit = exit.max(Exit::Missing);
+                    let absence = Absence::of(snapshot, pid);
+                    say(format_args!("{}: {}", printable(asked.text.as_encoded_bytes()), absence.words()));
+                    exit = exit.max(absence.exit().0);
+                    gaps_matter |= absence.exit().1;
                 }
             }
             continue;

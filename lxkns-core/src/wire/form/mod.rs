@@ -153,6 +153,9 @@ pub(crate) struct SnapshotInfo {
     /// The mount namespace of whoever looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mntns: Option<u64>,
+    /// Who looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observer: Option<Observer>,
     /// The names of users who have created no user namespace, by UID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_names: Option<BTreeMap<u32, String>>,
@@ -174,6 +177,26 @@ pub(crate) struct SnapshotInfo {
     /// The PIDs of processes, from their own PID namespaces upwards.
     #[cfg_attr(feature = "_schema", schemars(required))]
     pub pidmap: Option<Vec<Vec<NamespacedPid>>>,
+}
+
+/// Who looked.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+#[cfg_attr(feature = "_schema", derive(schemars::JsonSchema))]
+pub(crate) struct Observer {
+    /// The effective UID.
+    pub uid: u32,
+    /// The effective capabilities: 16 hexadecimal digits.
+    pub capabilities: String,
+    /// The user namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub userns: Option<u64>,
+    /// The PID namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pidns: Option<u64>,
+    /// The PID namespace of the procfs that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub procfs_pidns: Option<u64>,
 }
 
 /// What was asked for beyond places.

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use super::form::{self, Dump, Options, OwnOptions, SnapshotInfo, SuspectKind};
 use super::{Error, ErrorKind, FORMAT, text, time};
 use crate::model::{
-    CpuRange, DiscoveryOptions, FileSystem, Gap, Host, NamespaceId, NamespaceType, Object, Pid, Place, Scope, Snapshot,
-    Suspect, Tid, Uid,
+    CpuRange, DiscoveryOptions, FileSystem, Gap, Host, NamespaceId, NamespaceType, Object, Observer, Pid, Place, Scope,
+    Snapshot, Suspect, Tid, Uid,
 };
 
 /// The snapshot that this JSON holds.
@@ -126,6 +126,7 @@ impl Reader {
         let mut snapshot = Snapshot::empty(asked, host, taken_at);
         snapshot.took = Duration::from_nanos(info.took_nsec.unwrap_or(0));
         snapshot.home = info.mntns.map(|ino| self.id(ino));
+        snapshot.observer = info.observer.as_ref().map(|observer| self.observer(observer)).transpose()?;
         let names = info.user_names.iter().flatten();
         snapshot.user_names = names.map(|(&uid, name)| (Uid(uid), name.clone())).collect();
         snapshot.gaps = info.gaps.iter().flatten().filter_map(|gap| self.gap(gap)).collect();
@@ -135,6 +136,14 @@ impl Reader {
         }
         snapshot.suspects.sort();
         Ok(snapshot)
+    }
+
+    fn observer(&self, form: &form::Observer) -> Result<Observer, Error> {
+        let mut observer = Observer::new(Uid(form.uid), process::capability_set(&form.capabilities)?);
+        observer.user_ns = form.userns.map(|ino| self.id(ino));
+        observer.pid_ns = form.pidns.map(|ino| self.id(ino));
+        observer.procfs_pid_ns = form.procfs_pidns.map(|ino| self.id(ino));
+        Ok(observer)
     }
 
     /// `None` for a place that a newer version knows.

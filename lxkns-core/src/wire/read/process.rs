@@ -154,6 +154,6 @@ fn status(form: &form::Process) -> Result<Option<ProcessStatus>, Error> {
     }))
 }
 
-fn capability_set(text: &str) -> Result<u64, Error> {
+pub(super) fn capability_set(text: &str) -> Result<u64, Error> {
     u64::from_str_radix(text, 16).map_err(|_| invalid(&format!("not a capability set: {text:?}")))
 }

@@ -68,6 +68,11 @@ pub(super) fn full() -> Snapshot {
     snapshot.user_names = [(Uid(1000), "jo".into()), (Uid(33), "www".into())].into();
     snapshot.netnsids = [(id(NET), Some(3))].into();
     snapshot.home = Some(id(MNT));
+    let mut observer = Observer::new(Uid(1000), 0x80_0000);
+    observer.user_ns = Some(id(USER));
+    observer.pid_ns = Some(id(INNER_PID));
+    observer.procfs_pid_ns = Some(id(PID));
+    snapshot.observer = Some(observer);
     add_namespaces(&mut snapshot);
     add_processes(&mut snapshot);
     add_mounts(&mut snapshot);

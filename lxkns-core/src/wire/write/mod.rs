@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use bstr::ByteSlice;
 
-use super::form::{Dump, Empty, Gap, NamespacedPid, Options, OwnOptions, SnapshotInfo, Suspect, SuspectKind};
+use super::form::{Dump, Empty, Gap, NamespacedPid, Observer, Options, OwnOptions, SnapshotInfo, Suspect, SuspectKind};
 use super::{FORMAT, WriteOptions, text, time};
-use crate::model::{self, CpuRange, DiscoveryOptions, NamespaceType, Object, Place, Scope, Snapshot};
+use crate::model::{self, CpuRange, DiscoveryOptions, GapKind, NamespaceType, Object, Place, Scope, Snapshot};
 use crate::relations::pid_map;
 
 /// The whole dump.
@@ -86,14 +86,21 @@ fn snapshot_info(snapshot: &Snapshot, options: &WriteOptions) -> SnapshotInfo {
         took_nsec: Some(snapshot.took).filter(|took| unstable && !took.is_zero()).map(nanoseconds),
         nsfs_dev: snapshot.namespaces.keys().next().map(|id| id.dev).filter(|&dev| dev != 0),
         mntns: snapshot.home.map(|id| id.ino),
+        observer: snapshot.observer.map(observer),
         user_names: user_names(snapshot),
         places: Some(snapshot.options.places.iter().map(|place| place.name().to_owned()).collect()),
         options: Some(own_options(&snapshot.options, options)),
-        gaps: (unstable && !snapshot.gaps.is_empty()).then(|| snapshot.gaps.iter().map(gap).collect()),
+        gaps: gaps(snapshot, options.stable),
         suspects: Some(snapshot.suspects.iter().map(suspect).collect()),
         mounts: mount::others(snapshot),
         pidmap: Some(pid_map(snapshot).iter().map(|pids| pids.iter().map(namespaced_pid).collect()).collect()),
     }
+}
+
+fn observer(observer: model::Observer) -> Observer {
+    let model::Observer { uid, capabilities, user_ns, pid_ns, procfs_pid_ns, .. } = observer;
+    let [userns, pidns, procfs_pidns] = [user_ns, pid_ns, procfs_pid_ns].map(|id| id.map(|id| id.ino));
+    Observer { uid: uid.0, capabilities: format!("{capabilities:016x}"), userns, pidns, procfs_pidns }
 }
 
 /// The names that do not stand beside the user namespaces that their users have created.
@@ -103,6 +110,14 @@ fn user_names(snapshot: &Snapshot) -> Option<BTreeMap<u32, String>> {
     let others = snapshot.user_names.iter().filter(|(uid, _)| !creators.contains(uid));
     let names: BTreeMap<_, _> = others.map(|(uid, name)| (uid.0, name.clone())).collect();
     (!names.is_empty()).then_some(names)
+}
+
+/// What could not be read; of a stable dump, only what is not readable each time: without that, what was not seen would
+/// look like what is not there.
+fn gaps(snapshot: &Snapshot, stable: bool) -> Option<Vec<Gap>> {
+    let is_lasting = |gap: &&model::Gap| !stable || !matches!(gap.kind(), GapKind::TimedOut | GapKind::Other);
+    let gaps: Vec<_> = snapshot.gaps.iter().filter(is_lasting).map(gap).collect();
+    (!gaps.is_empty()).then_some(gaps)
 }
 
 fn own_options(asked: &DiscoveryOptions, options: &WriteOptions) -> OwnOptions {

@@ -1,0 +1,57 @@
+//! Who looks: the calling thread.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+use rustix::process::PidfdFlags;
+
+use lxkns_sys::PidfdNamespace;
+
+use super::initial;
+use crate::model::{NamespaceId, NamespaceType, Observer, Uid};
+use crate::procfs::{ProcRoot, parse};
+use crate::reach;
+
+/// The calling thread, and whose procfs it reads.
+pub(super) fn observer(proc: &ProcRoot) -> Observer {
+    let effective = rustix::thread::capabilities(None).map_or(0, |sets| sets.effective.bits());
+    let mut observer = Observer::new(Uid(rustix::process::geteuid().as_raw()), effective);
+    observer.user_ns = own(proc, "user", PidfdNamespace::User);
+    observer.pid_ns = own(proc, "pid", PidfdNamespace::Pid);
+    observer.procfs_pid_ns = match proc.is_own() {
+        true => observer.pid_ns,
+        false => link(proc, "1/ns/pid").or_else(|| of_kernel_threads(proc)),
+    };
+    observer
+}
+
+/// The initial PID namespace, if this procfs shows a thread of the kernel's, which no other does. Its flags can be read by
+/// everybody.
+fn of_kernel_threads(proc: &ProcRoot) -> Option<NamespaceId> {
+    const PF_KTHREAD: u32 = 0x0020_0000;
+    let mut buffer = Vec::new();
+    let stat = parse::stat::parse(proc.dir().read_record("2/stat", &mut buffer).ok()?).ok()?;
+    let ino = initial::fixed_inode(NamespaceType::Pid);
+    (stat.flags & PF_KTHREAD != 0).then_some(NamespaceId { ino, dev: proc.nsfs_dev() })
+}
+
+/// The caller's mount namespace.
+pub(super) fn home(proc: &ProcRoot) -> Option<NamespaceId> {
+    own(proc, "mnt", PidfdNamespace::Mnt)
+}
+
+/// A namespace of the caller. A procfs that does not have the caller in it has no link: then a pidfd is asked.
+fn own(proc: &ProcRoot, name: &str, which: PidfdNamespace) -> Option<NamespaceId> {
+    let of_pidfd = || -> Result<OwnedFd, Errno> {
+        let pidfd = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
+        lxkns_sys::pidfd_get_namespace(pidfd, which)
+    };
+    link(proc, &format!("self/ns/{name}")).or_else(|| reach::identity(of_pidfd().ok()?).ok())
+}
+
+fn link(proc: &ProcRoot, path: &str) -> Option<NamespaceId> {
+    // The kernel's own file: no server has to be asked for it.
+    let stat = rustix::fs::statat(proc, path, AtFlags::empty()).ok()?;
+    (stat.st_dev == proc.nsfs_dev()).then_some(NamespaceId { ino: stat.st_ino, dev: stat.st_dev })
+}

@@ -1,0 +1,234 @@
+//! What could not be seen is not said to be absent: not 0, not "none".
+
+use std::process::Command;
+
+use lxkns_fixture::{Actor, Socket};
+use serde_json::Value;
+
+use crate::harness::Need::{Program, Root, UserNamespaces};
+use crate::harness::{Need, Test, lxkns, test};
+use crate::live::program::{Ran, row, run};
+use crate::live::{directory, own_inode};
+
+const NOBODY: &[Need] = &[Root, Program("nsenter"), Program("setpriv")];
+
+pub(super) fn tests() -> Vec<Test> {
+    vec![
+        test("cli::partly_seen::members_of_others", NOBODY, members_of_others),
+        test("cli::partly_seen::hidden_processes", NOBODY, hidden_processes),
+        test("cli::partly_seen::few_descriptors", &[UserNamespaces, Program("prlimit")], few_descriptors),
+        test("cli::partly_seen::procfs_of_the_parent", &[Root, Program("unshare")], procfs_of_the_parent),
+        test("cli::partly_seen::procfs_of_others", &[Root, Program("nsenter")], procfs_of_others),
+        test("cli::partly_seen::members_outside", &[UserNamespaces, Program("unshare")], members_outside),
+    ]
+}
+
+/// The program in the mount namespace of a process, as root or as a user who sees no process of root's.
+fn inside(actor: &Actor, program: &Command, arguments: &[&str]) -> Ran {
+    let mut command = Command::new("nsenter");
+    command.args(["-t", &actor.pid().to_string(), "--mount", "--"]).arg(program.get_program());
+    run(command.args(program.get_args()).args(arguments))
+}
+
+/// A network namespace with a server of root's in it, and a name that everybody sees.
+fn members_of_others() {
+    let directory = directory();
+    let path = directory.path().join("net");
+    let actor = Actor::spawn_in(&["mnt", "net"]);
+    actor.touch(&path);
+    actor.bind("/proc/self/ns/net", &path);
+    let net = actor.ns_inode("net");
+    let target = net.to_string();
+    let unprivileged = super::unprivileged(directory.path());
+    let ask = |program: &Command, arguments: &[&str]| inside(&actor, program, arguments);
+
+    // To root it says how many there are.
+    let ls = |program: &Command, more: &[&str]| ask(program, &[&["ls", "-o", "NS,NPROCS,NTASKS"], more].concat()).ok();
+    let seen = ls(&lxkns(), &["--json", &target]).json();
+    assert_eq!(row(&seen, net).unwrap()["nprocs"], 1);
+    assert!(!ask(&lxkns(), &["orphans", "-t", "net"]).ok().text().contains(&target));
+
+    // To others, that it does not know.
+    let unseen = ls(&unprivileged, &["--json", &target]).json();
+    let net_row = row(&unseen, net).unwrap();
+    assert_eq!((&net_row["nprocs"], &net_row["ntasks"]), (&Value::Null, &Value::Null));
+    assert!(unseen["unreadable_processes"].as_u64().unwrap() > 0, "{unseen}");
+    let text = ls(&unprivileged, &["-n", &target]);
+    assert_eq!(text.text().split_whitespace().collect::<Vec<_>>(), [&target, "?", "?"]);
+    let raw = ls(&unprivileged, &["-n", "--raw", &target]);
+    assert_eq!(raw.text().split_whitespace().collect::<Vec<_>>(), [&target, "-", "-"]);
+
+    let shown = ask(&unprivileged, &["show", &target]);
+    let line = shown.text().lines().find(|line| line.trim_start().starts_with("inside")).unwrap();
+    assert!(line.contains("no process seen; ") && line.ends_with(" processes not readable"), "{shown:?}");
+    let shown = ask(&unprivileged, &["show", "--json", &target]).json();
+    let shown = &shown[0]["namespace"];
+    assert_eq!((&shown["processes"], &shown["tasks"]), (&Value::Null, &Value::Null), "{shown}");
+    assert_eq!((&shown["members_seen"], &shown["holders_seen"]), (&false.into(), &false.into()), "{shown}");
+    let why = ask(&unprivileged, &["why", "--json", &target]).json();
+    assert_eq!(why[0]["holders_seen"], false, "{why}");
+
+    let mounts = ask(&unprivileged, &["mounts", "--json"]).ok();
+    assert_eq!(mounts.json()["peers_seen"], false);
+    assert!(mounts.gaps().iter().any(|line| line.contains(" processes not readable: ")), "{mounts:?}");
+
+    let orphans = ask(&unprivileged, &["orphans", "--fail", "-t", "net"]);
+    assert_eq!(orphans.code, Some(0), "{orphans:?}");
+    assert!(orphans.text().starts_with("not known to be orphans: "), "{orphans:?}");
+    assert!(orphans.text().contains(&format!("net:[{net}]")), "{orphans:?}");
+    let orphans = ask(&unprivileged, &["orphans", "--json", "-t", "net"]).json();
+    let orphan = orphans.as_array().unwrap().iter().find(|orphan| orphan["namespace"]["ns"] == net).unwrap();
+    assert_eq!(orphan["members_seen"], false, "{orphan}");
+}
+
+/// With the procfs of a PID namespace of one's own, whatever is outside of that is in no list: the test itself is in the
+/// same user namespace's network namespace, and unseen.
+fn members_outside() {
+    let inside = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]).arg(lxkns().get_program());
+        run(command.args(arguments))
+    };
+    let (net, pid) = (own_inode("net"), own_inode("pid"));
+    let table = inside(&["ls", "--json", "-o", "NS,TYPE,NPROCS"]).ok();
+    let text = inside(&["ls", "-n", "-o", "NS,TYPE,NPROCS"]).ok();
+    let nprocs = |ino: u64, ns_type: &str| -> Option<String> {
+        let mut lines = text.text().lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let is_it = |line: &Vec<&str>| line[1] == ns_type && (ino == 0 || line[0] == ino.to_string());
+        Some(lines.find(is_it)?[2].to_owned())
+    };
+    assert_eq!(row(&table.json(), net).unwrap()["nprocs"], 1);
+    assert_eq!(nprocs(net, "net").as_deref(), Some("1+"), "the test is in it, too: {text:?}");
+    assert!(row(&table.json(), pid).is_none_or(|row| row["nprocs"] == Value::Null));
+    assert_eq!(nprocs(0, "pid").as_deref(), Some("1"), "nobody outside can be in that: {text:?}");
+}
+
+/// With hardly any descriptors some processes cannot be read: how many of how many, and for want of what.
+fn few_descriptors() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let pid = actor.pid().to_string();
+    let with = |limit: u32, arguments: &[&str]| {
+        let mut command = Command::new("prlimit");
+        run(command.arg(format!("--nofile={limit}")).arg(lxkns().get_program()).args(arguments))
+    };
+    /// The numbers in `2 of 7 processes ... descriptor limit reached (EMFILE)`.
+    fn counted(ran: &Ran) -> Option<(usize, usize)> {
+        let gaps = ran.gaps();
+        let line =
+            gaps.iter().find(|line| line.contains("descriptor limit reached (EMFILE); raise it with `ulimit -n`"))?;
+        let words: Vec<_> = line.split(' ').collect();
+        let of = words.windows(4).find(|words| words[1] == "of" && words[3].trim_end_matches(',') == "processes")?;
+        Some((of[0].parse().ok()?, of[2].parse().ok()?))
+    }
+    // How many it takes depends on how many threads read at a time.
+    let few = (4..64).rev().find_map(|limit| Some((limit, counted(&with(limit, &["ls"]))?)));
+    let (limit, (unread, all)) = few.expect("at some limit, some processes cannot be read");
+    assert!(0 < unread && unread < all, "{unread} of {all}");
+    // A process that is there is not said to be none.
+    for arguments in [&["why", &pid][..], &["show", &pid], &["tree", "proc", &pid], &["caps", "-p", &pid, &pid]] {
+        for limit in [limit, limit - 1, limit - 2] {
+            let ran = with(limit, arguments);
+            assert!(!ran.stderr.contains("no such process"), "{arguments:?}: {ran:?}");
+        }
+    }
+}
+
+/// A procfs that hides processes: which there are, it does not say.
+fn hidden_processes() {
+    let directory = directory();
+    let outer = Actor::spawn_in(&["mnt", "pid"]);
+    let init = outer.fork();
+    init.mount_with("proc", "proc", "/proc", 0, "hidepid=2");
+    let other = init.fork();
+    other.unshare(&["net"]);
+    let inner = std::fs::read_to_string(format!("/proc/{}/status", other.pid())).unwrap();
+    let inner = inner.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap();
+    let inner = inner.split_whitespace().last().unwrap();
+    let unprivileged = super::unprivileged(directory.path());
+    let ask = |program: &Command, arguments: &[&str]| {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &init.pid().to_string(), "--mount", "--pid", "--"]).arg(program.get_program());
+        run(command.args(program.get_args()).args(arguments))
+    };
+    let line =
+        |ran: &Ran| ran.text().lines().find_map(|line| Some(line.trim().strip_prefix("inside ")?.trim().to_owned()));
+    let shown = ask(&lxkns(), &["show", &format!("{inner}/net")]).ok();
+    assert_eq!(
+        line(&shown).as_deref(),
+        Some("processes: 1, threads: 1 seen; not all processes are listed"),
+        "{shown:?}"
+    );
+    for arguments in [&["why", inner][..], &["show", inner], &["tree", "proc", inner], &["caps", "-p", inner, inner]] {
+        let ran = ask(&unprivileged, arguments);
+        assert_eq!(ran.code, Some(3), "{arguments:?}: {ran:?}");
+        let told = format!("{inner}: not listed: procfs hides processes");
+        assert!(ran.stderr.contains(&told) && ran.gaps().iter().any(|line| line.contains("some processes")), "{ran:?}");
+    }
+    let ran = ask(&unprivileged, &["ls", "-n", "-o", "NPROCS"]).ok();
+    assert!(ran.text().lines().all(|line| line.trim().ends_with(['+', '?'])), "{ran:?}");
+}
+
+/// What `doctor` says of a place.
+fn place<'a>(report: &'a Value, name: &str) -> &'a Value {
+    report["places"].as_array().unwrap().iter().find(|place| place["place"] == name).unwrap()
+}
+
+/// With a socket in another network namespace than its process, and the same of a TUN file.
+fn with_socket() -> (Actor, u64) {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    actor.socket(Socket::Udp4);
+    let net = actor.ns_inode("net");
+    actor.unshare(&["net"]);
+    (actor, net)
+}
+
+/// Sockets are asked for by PID, and are not where PIDs mean others: that is said, and not that this kernel cannot.
+#[track_caller]
+fn assert_told(ran: impl Fn(&[&str]) -> Ran, is_initial: bool) {
+    let ls = ran(&["ls"]).ok();
+    let told = |line: &&&str| line.contains("sockets") && line.contains(": procfs is that of another PID namespace");
+    assert!(ls.gaps().iter().any(|line| told(&line)), "{ls:?}");
+    let report = ran(&["doctor", "--json"]).ok().json();
+    let sockets = place(&report, "sockets");
+    assert_eq!(sockets["searched"], "no", "{report:#}");
+    assert!(!sockets.to_string().contains("not in this kernel"), "{sockets}");
+    let caller = &report["caller"];
+    assert_eq!((&caller["initial_pid_namespace"], &caller["own_procfs"]), (&is_initial.into(), &false.into()));
+    assert_eq!(caller["initial_user_namespace"], super::super::own_inode("user") == 4_026_531_837);
+}
+
+/// A PID namespace of one's own, without a procfs of its own.
+fn procfs_of_the_parent() {
+    let (_actor, net) = with_socket();
+    let ran = |arguments: &[&str]| {
+        run(Command::new("unshare").args(["--pid", "--fork"]).arg(lxkns().get_program()).args(arguments))
+    };
+    assert_told(ran, false);
+    let ls = ran(&["ls", "--json", "-o", "NS,HOLDERS"]).ok().json();
+    assert!(row(&ls, net).is_none_or(|row| row["holders"] != "1 socket"), "{ls}");
+    // It has all processes of the host.
+    assert!(!ran(&["ls"]).stderr.contains("outside of its PID namespace"));
+    // The own mount namespace is there to be read.
+    let mounts = ran(&["mounts", "--json"]).ok().json();
+    assert_eq!(mounts["ns"], own_inode("mnt"));
+    let mounts: Vec<_> = mounts["mounts"].as_array().unwrap().iter().map(|mount| mount["id"].to_string()).collect();
+    let ours = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let root = ours.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
+    assert!(mounts.iter().any(|id| root.starts_with(&format!("{id} "))), "{mounts:?}: {root}");
+}
+
+/// Somebody else's mount namespace, with their procfs: it does not even have the caller in it.
+fn procfs_of_others() {
+    let outer = Actor::spawn_in(&["mnt", "pid"]);
+    let init = outer.fork();
+    init.mount("proc", "/proc");
+    let socket = init.fork();
+    socket.unshare(&["net"]);
+    socket.socket(Socket::Udp4);
+    socket.unshare(&["net"]);
+    let ran = |arguments: &[&str]| inside(&init, &lxkns(), arguments);
+    assert_told(ran, own_inode("pid") == 4_026_531_836);
+    let all = "processes outside of its PID namespace";
+    assert!(ran(&["ls"]).gaps().iter().any(|line| line.contains(all)), "the test, for one");
+    assert_eq!(ran(&["mounts", "--json"]).ok().json()["ns"], init.ns_inode("mnt"));
+}
