@@ -7,7 +7,7 @@ use lxkns_core::model::{
     FileSystemHolder, FileSystemQuery, FileSystemUse, FileSystemUser, FileSystemUsers, GapKind, Mount, NamespaceId,
     NamespaceType, Object, Pid, Relation, Snapshot,
 };
-use lxkns_core::relations::UnmountPropagation;
+use lxkns_core::relations::Unmounts;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::busy_words as words;
@@ -34,7 +34,7 @@ pub(crate) struct Busy<'a> {
     on_them: FxHashMap<(NamespaceId, u64), Vec<&'a Mount>>,
     /// The mounts that are on top of their mount namespaces.
     roots: FxHashSet<(NamespaceId, u64)>,
-    propagation: UnmountPropagation<'a>,
+    unmounts: Unmounts<'a>,
     /// How many processes could not be looked into.
     unread: usize,
     counts: Counts,
@@ -78,10 +78,10 @@ impl<'a> Busy<'a> {
             let is_root = |mount: &&&Mount| mount.id == mount.parent_id || !ids.contains(&mount.parent_id);
             roots.extend(of_it.iter().filter(is_root).map(|mount| (id, mount.id)));
         }
-        let propagation = UnmountPropagation::of(snapshot, query.file_system);
+        let unmounts = Unmounts::of(snapshot);
         let unread = users.map_or(0, unread);
         let counts = Counts::of(snapshot);
-        Self { snapshot, query, mount, users, home, mounts, on_them, roots, propagation, unread, counts }
+        Self { snapshot, query, mount, users, home, mounts, on_them, roots, unmounts, unread, counts }
     }
 
     /// Whether it is there at all, as far as that can be seen.
@@ -134,7 +134,7 @@ impl<'a> Busy<'a> {
     /// What keeps the mount that was asked for from being unmounted: that is also whatever uses a copy that would go with it.
     pub(crate) fn keepers(&self) -> Vec<Keeper<'a>> {
         let (Some(mount), Some(home)) = (self.mount, self.home) else { return Vec::new() };
-        let copies = self.propagation.unmounted_with(home, mount.id).into_iter();
+        let copies = self.unmounts.unmounted_with((home, mount.id)).into_iter();
         let copies = copies.filter(|copy| !self.on_them.contains_key(&(copy.namespace, copy.mount.id)));
         let ids: BTreeSet<u64> = copies.map(|copy| copy.mount.id).chain([mount.id]).collect();
         let is_through = |mount_id: Option<u64>| mount_id.is_some_and(|id| ids.contains(&id));
@@ -359,7 +359,7 @@ impl<'a> Busy<'a> {
             lines.push((id, mount));
             if self.may_unmount(id) && !self.roots.contains(&(id, mount.id)) {
                 // What is in a less privileged mount namespace stays if it came there with that.
-                let with = self.propagation.unmounted_with(id, mount.id).into_iter();
+                let with = self.unmounts.unmounted_with((id, mount.id)).into_iter();
                 let with =
                     with.filter(|with| self.may_unmount(with.namespace) && self.on_it(with.namespace, with.mount) == 0);
                 covered.extend(with.map(|with| (with.namespace, with.mount.id)));

@@ -13,7 +13,6 @@ mod pid_map;
 mod propagation;
 mod sight;
 mod trees;
-mod unmount_propagation;
 mod unmounts;
 mod visibility;
 
@@ -27,6 +26,5 @@ pub use mounts::{MountTree, hidden_mounts};
 pub use pid_map::{NamespacedPid, pid_in, pid_map};
 pub use propagation::{NamespacedMount, PeerGroup, PeerGroups};
 pub use trees::{TreeNode, hierarchy, owned_pid_namespaces, ownership, process_tree};
-pub use unmount_propagation::UnmountPropagation;
 pub use unmounts::{MountKey, Unmounts};
 pub use visibility::{holders_seen, listed_processes, members_seen, unreadable_processes};

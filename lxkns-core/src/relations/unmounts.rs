@@ -1,10 +1,12 @@
 //! What unmounting takes away: copies in other mount namespaces with it, and what has to go first.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
+use std::collections::BTreeMap;
 
 use bstr::{BStr, ByteSlice as _};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::NamespacedMount;
 use crate::model::{FileSystem, Mount, NamespaceId, Snapshot};
 
 /// A mount by its mount namespace and its ID.
@@ -16,9 +18,14 @@ pub struct Unmounts<'a> {
     snapshot: &'a Snapshot,
     /// To which peer groups each peer group gives what it gets.
     receivers: FxHashMap<u32, Vec<u32>>,
+    /// The mounts on a directory of a file system, in mounts that get what a peer group gets. Once it is asked for.
+    on: OnceCell<ByDirectory<'a>>,
     /// How often it may still be found out what covers a mount, which takes going through a whole mount namespace.
     budget: Cell<usize>,
 }
+
+/// Mounts by the directory that they are on, and a peer group that the mount below belongs to or gets from.
+type ByDirectory<'a> = FxHashMap<(FileSystem, Vec<u8>, u32), Vec<NamespacedMount<'a>>>;
 
 /// Where a mount is, as propagation knows it: in which file system at which directory, below a mount of which groups.
 struct Spot {
@@ -41,7 +48,7 @@ impl<'a> Unmounts<'a> {
                 receivers.entry(master).or_default().push(shared);
             }
         }
-        Self { snapshot, receivers, budget: Cell::new(MOST_COVERED) }
+        Self { snapshot, receivers, on: OnceCell::new(), budget: Cell::new(MOST_COVERED) }
     }
 
     /// A mount, where the mounts of its mount namespace are known.
@@ -81,6 +88,40 @@ impl<'a> Unmounts<'a> {
             spot.master.and_then(of_group).or_else(|| spot.shared.and_then(of_group))
         };
         (0..mounts.len()).map(|index| source(index).unwrap_or(index)).collect()
+    }
+
+    /// The other mounts that go when this one is unmounted, unless they are locked or something is mounted on them; by
+    /// namespace and ID. (While one of them is in use, this one cannot be unmounted.)
+    pub fn unmounted_with(&self, key: MountKey) -> Vec<NamespacedMount<'a>> {
+        let Some(Spot { file_system, directory, shared: Some(group), .. }) = self.spot(key) else { return Vec::new() };
+        let on = self.on.get_or_init(|| self.by_directory());
+        let (mut groups, mut seen) = (vec![group], FxHashSet::from_iter([group]));
+        let mut with: BTreeMap<MountKey, NamespacedMount<'a>> = BTreeMap::new();
+        while let Some(group) = groups.pop() {
+            for &other in on.get(&(file_system, directory.clone(), group)).into_iter().flatten() {
+                with.insert((other.namespace, other.mount.id), other);
+            }
+            let below = self.receivers.get(&group).into_iter().flatten().copied();
+            groups.extend(below.filter(|&group| seen.insert(group)));
+        }
+        with.remove(&key);
+        with.into_values().collect()
+    }
+
+    fn by_directory(&self) -> ByDirectory<'a> {
+        let mut on = ByDirectory::default();
+        for (&namespace, mounts) in &self.snapshot.mounts {
+            for mount in mounts {
+                let Some(Spot { file_system, directory, shared, master }) = self.spot((namespace, mount.id)) else {
+                    continue;
+                };
+                for group in [shared, master].into_iter().flatten() {
+                    let key = (file_system, directory.clone(), group);
+                    on.entry(key).or_default().push(NamespacedMount { namespace, mount });
+                }
+            }
+        }
+        on
     }
 
     fn spot(&self, key: MountKey) -> Option<Spot> {
@@ -229,5 +270,32 @@ mod tests {
         let used = mount(6, 4, "/a/other", None, None);
         assert_eq!(covering(vec![root.clone(), target.clone(), above, used], 2), None);
         assert_eq!(covering(vec![root, target], 3), None, "not known");
+    }
+
+    #[test]
+    fn peers_and_receivers_go_on_the_same_directory() {
+        let (disk, usb) = (FileSystem { major: 8, minor: 1 }, FileSystem { major: 8, minor: 17 });
+        let id = |ino| NamespaceId { ino, dev: 4 };
+        let parent = |id, path: &str, shared, master| {
+            let mut mount = Mount::new(id, 1, disk, "ext4", Some(path));
+            (mount.propagation.shared, mount.propagation.master) = (shared, master);
+            mount
+        };
+        let on = |id, parent, path: &str| Mount::new(id, parent, usb, "vfat", Some(path));
+        let mut snapshot = Snapshot::empty(DiscoveryOptions::namespaces(), Host::default(), SystemTime::UNIX_EPOCH);
+        // A peer below another path, a receiver, a receiver of that, a private copy, and the peer's other directory.
+        snapshot.mounts.insert(id(1), vec![parent(10, "/", Some(1), None), on(11, 10, "/mnt"), on(12, 10, "/mnt2")]);
+        snapshot.mounts.insert(id(2), vec![parent(20, "/host", Some(1), None), on(21, 20, "/host/mnt")]);
+        snapshot.mounts.insert(id(3), vec![parent(30, "/", Some(3), Some(1)), on(31, 30, "/mnt")]);
+        snapshot.mounts.insert(id(4), vec![parent(40, "/", None, Some(3)), on(41, 40, "/mnt")]);
+        snapshot.mounts.insert(id(5), vec![parent(50, "/", None, None), on(51, 50, "/mnt")]);
+        let unmounts = Unmounts::of(&snapshot);
+        let with = |ns, mount| -> Vec<u64> {
+            unmounts.unmounted_with((id(ns), mount)).iter().map(|with| with.mount.id).collect()
+        };
+        assert_eq!(with(1, 11), [21, 31, 41]);
+        assert_eq!(with(2, 21), [11, 31, 41]);
+        assert_eq!(with(3, 31), [41]);
+        assert_eq!((with(4, 41), with(5, 51), with(1, 12)), (vec![], vec![], vec![]));
     }
 }
