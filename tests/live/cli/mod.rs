@@ -15,6 +15,7 @@ mod golden_host;
 mod hostile;
 mod ls;
 mod mounts;
+mod numbers;
 mod orphans;
 mod packaging;
 mod partly_seen;
@@ -61,6 +62,7 @@ pub(super) fn tests() -> Vec<Test> {
         golden_host::tests(),
         streams::tests(),
         hostile::tests(),
+        numbers::tests(),
         terminal::tests(),
     ]
     .into_iter()
