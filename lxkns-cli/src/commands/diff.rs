@@ -1,6 +1,6 @@
 //! `lxkns diff`: what differs between two dumps, or between a dump and the living host.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use lxkns_core::model::{DiscoveryOptions, NamespaceId, Pid, Place, Scope, Snapshot};
@@ -67,9 +67,7 @@ pub(super) fn write_json(
     let advice = Advice::of(between.new, between.home);
     for told in namespaces {
         for change in &told.changes {
-            serde_json::to_writer(&mut *out, &line(between, &advice, told, change, time))
-                .map_err(io::Error::from)
-                .and_then(|()| out.write_all(b"\n"))?;
+            screen::write_json_line(out, &line(between, &advice, told, change, time))?;
         }
     }
     Ok(())

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write};
 
+use lxkns_core::wire;
+use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::paint::{self, Painter};
@@ -88,6 +90,18 @@ pub(crate) fn show(color: Color, write: impl FnOnce(&mut Painter<&mut Stdout>, S
         shorten::within(shorten::limit_for(screen.width), || write(&mut painter, screen))?;
         Ok(painter.flush()?)
     })
+}
+
+/// Writes a value as JSON for people and programs, with a newline at the end. Nothing in it reaches a terminal unescaped.
+pub(crate) fn write_json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    wire::write_json(value, true, &mut *out)?;
+    out.write_all(b"\n")
+}
+
+/// Writes a value as one line of JSON Lines, likewise.
+pub(crate) fn write_json_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    wire::write_json(value, false, &mut *out)?;
+    out.write_all(b"\n")
 }
 
 /// Writes to standard output and flushes it, so that a full disk is noticed.
