@@ -2,6 +2,7 @@
 
 mod churn;
 mod cli;
+mod dead_leaders;
 mod denied;
 mod enter;
 mod gaps;
@@ -36,6 +37,7 @@ pub(crate) fn tests() -> Vec<Test> {
         snapshots::tests(),
         gaps::tests(),
         guides::tests(),
+        dead_leaders::tests(),
         denied::tests(),
         safety::tests(),
         hostile::tests(),

@@ -47,9 +47,7 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let busy = Busy::new(&snapshot, query, mount, users.as_ref(), home);
     let is_there = busy.is_there();
     if args.json {
-        screen::print(|out| {
-            Ok(screen::write_json(out, &answer(&busy))?)
-        })?;
+        screen::print(|out| Ok(screen::write_json(out, &answer(&busy))?))?;
     } else if is_there {
         let limit = if args.all { usize::MAX } else { SOME };
         screen::show(color, |out, screen| Ok(busy.write(out, screen, limit)?))?;

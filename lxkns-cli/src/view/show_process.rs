@@ -123,7 +123,7 @@ impl<'a> ShownProcess<'a> {
     }
 
     fn cgroups(&self, limit: usize) -> Vec<(&'static str, String)> {
-        let task = self.process.main_task();
+        let task = self.process.living_task();
         let Some(cgroups) = &task.cgroups else { return vec![("paths", "not known".to_owned())] };
         let path = |membership: &CgroupMembership| match membership.hierarchy {
             0 => printable(&membership.path),
@@ -152,7 +152,7 @@ impl<'a> ShownProcess<'a> {
     }
 
     fn scheduling(&self) -> Vec<(&'static str, String)> {
-        let task = self.process.main_task();
+        let task = self.process.living_task();
         let mut facts = Vec::new();
         if let Some(Scheduling { policy, priority, nice }) = task.scheduling {
             let priority = if priority > 0 { format!(", priority {priority}") } else { String::new() };

@@ -141,7 +141,8 @@ pub struct Process {
     /// How many threads it has.
     pub threads: u32,
     /// Its threads: the first one first, then by TID. Where details of threads were not asked for, only those that are
-    /// elsewhere than the process come after the first; where threads were not asked for, none.
+    /// elsewhere than the process come after the first; where threads were not asked for, none. A thread that stands for
+    /// its process because the first has exited is always there.
     pub tasks: Vec<Task>,
     /// Its command line, where it was asked for and could be read; empty for kernel threads and zombies.
     pub command_line: Option<Vec<BString>>,
@@ -177,6 +178,27 @@ impl Process {
         is_state_known
             && KEPT.into_iter().all(has)
             && !NamespaceType::ALL.into_iter().any(|it| !KEPT.contains(&it) && has(it))
+    }
+
+    /// The thread that stands for the process: its first one or, where that has exited, one that lives. What is below
+    /// `/proc/PID` of an exited first thread is gone (namespaces, descriptors, mounts, memory) or no longer true (control
+    /// groups, credentials).
+    pub fn living_task(&self) -> &Task {
+        let main = self.main_task();
+        // A dump can leave out states; the namespaces of the process are those of the thread that stands for it.
+        if !main.state.is_dead() && main.namespaces == self.namespaces {
+            return main;
+        }
+        let stands_for_it = |task: &&Task| !task.state.is_dead() && task.namespaces == self.namespaces;
+        self.tasks.iter().skip(1).find(stands_for_it).unwrap_or(main)
+    }
+
+    /// Where its files are below a procfs: `PID`, or `PID/task/TID` where its first thread has exited.
+    pub fn directory(&self) -> String {
+        match self.living_task().tid {
+            tid if tid == Tid::from(self.pid) => self.pid.to_string(),
+            tid => format!("{}/task/{tid}", self.pid),
+        }
     }
 
     /// The name (`comm`) of its first thread.
