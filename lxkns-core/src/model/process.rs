@@ -294,7 +294,38 @@ pub struct CgroupMembership {
     pub path: BString,
 }
 
+impl CgroupMembership {
+    /// The hierarchies by which tasks are told apart, the first first.
+    const USUAL: [&str; 6] = ["name=systemd", "cpu", "memory", "pids", "freezer", "devices"];
+
+    fn rank(&self) -> (bool, usize, &[u8], u32) {
+        let mut names = self.controllers.split(|&byte| byte == b',');
+        let rank = match self.hierarchy {
+            0 => 0,
+            _ => 1 + names.by_ref().filter_map(usual_at).min().unwrap_or(Self::USUAL.len()),
+        };
+        // The top of the hierarchy, as far as the reader's cgroup namespace shows it, comes last.
+        (self.path == "/", rank, &self.controllers, self.hierarchy)
+    }
+}
+
+/// Where in the usual order a controller is.
+fn usual_at(name: &[u8]) -> Option<usize> {
+    CgroupMembership::USUAL.iter().position(|usual| usual.as_bytes() == name)
+}
+
 impl Cgroups {
+    /// The control group that the task is said to be in, on hosts with version 2, version 1, or both: that of the first
+    /// hierarchy in which it is not at the top, and else `/`. Version 2 comes first, then what service managers use, then
+    /// the controllers that container engines set limits with, then others by name. `None` where there are no hierarchies.
+    ///
+    /// Where systemd keeps both versions, it has the same path in its two; where nobody uses version 2, every task is at
+    /// the top of that, and containers are told apart in version 1 alone.
+    pub fn path(&self) -> Option<&BString> {
+        let first = self.0.iter().min_by(|a, b| a.rank().cmp(&b.rank()));
+        first.map(|membership| &membership.path)
+    }
+
     /// The cgroup v2 path.
     pub fn unified(&self) -> Option<&BString> {
         self.0.iter().find(|membership| membership.hierarchy == 0).map(|membership| &membership.path)

@@ -5,6 +5,7 @@ mod busy;
 mod busy_holders;
 mod busy_mounts;
 mod caps;
+mod cgroups;
 mod diff;
 mod doctor;
 mod dump;
@@ -50,6 +51,7 @@ pub(super) fn tests() -> Vec<Test> {
         caps::tests(),
         doctor::tests(),
         show::tests(),
+        cgroups::tests(),
         why::tests(),
         advice::tests(),
         dump::tests(),
