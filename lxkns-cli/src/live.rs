@@ -55,6 +55,9 @@ pub(crate) fn load_with(look: &LookArgs, access: &Access, options: &DiscoveryOpt
 /// Reads a dump (`-` is standard input).
 pub(crate) fn read(path: &Path) -> Result<Snapshot> {
     if path == Path::new("-") {
+        if lxkns_sys::was_closed_at_start(0) {
+            return Err(io::Error::from(Errno::BADF)).context("read standard input").map_err(Into::into);
+        }
         return wire::read(io::stdin().lock()).context("standard input").map_err(Into::into);
     }
     let _progress = Progress::of("reading the dump");
