@@ -92,6 +92,7 @@ mod lookup;
 mod mount_access;
 mod probe;
 mod reach;
+mod stuck;
 
 pub mod model;
 
@@ -109,6 +110,7 @@ pub use mount_access::{AccessError, InsideMounts, MountAccess};
 pub use probe::Interface;
 pub use procfs::ProcRoot;
 pub use reach::{open_namespace, open_namespace_with};
+pub use stuck::{MOST_STUCK, Reached, Stuck, asking_name, reached, stuck};
 
 #[cfg(any(test, feature = "_fuzz"))]
 #[doc(hidden)]

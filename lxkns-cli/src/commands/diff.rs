@@ -23,10 +23,10 @@ pub(crate) fn run(args: &DiffArgs, color: Color) -> Result {
     if is_stdin(&args.old) && args.new.as_deref().is_some_and(is_stdin) {
         return Err(Error::Usage("OLD and NEW cannot both be standard input".to_owned()));
     }
-    let old = live::read(&args.old)?;
+    let old = live::read(&args.old, &args.patience)?;
     let options = options();
     let new = match &args.new {
-        Some(path) => live::read(path)?,
+        Some(path) => live::read(path, &args.patience)?,
         None => live::discover(&live::access(&args.patience), &options)?,
     };
     let mut found = changes(&old, &new).map_err(|error| Error::Usage(format!("OLD and NEW are {error}")))?;

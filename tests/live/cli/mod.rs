@@ -6,6 +6,7 @@ mod busy_holders;
 mod busy_mounts;
 mod caps;
 mod cgroups;
+mod dead_files;
 mod diff;
 mod doctor;
 mod dump;
@@ -60,6 +61,7 @@ pub(super) fn tests() -> Vec<Test> {
         packaging::tests(),
         errors::tests(),
         from::tests(),
+        dead_files::tests(),
         golden::tests(),
         golden_host::tests(),
         streams::tests(),
