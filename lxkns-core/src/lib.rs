@@ -104,7 +104,7 @@ pub use cgroups::{CgroupHierarchies, cgroups_of};
 pub use discovery::{discover, discover_in, discover_with, file_system_users, socket_users};
 pub use error::{Error, ErrorKind};
 pub use life::life_of;
-pub use lookup::namespace_of;
+pub use lookup::{has_no_server, namespace_of};
 pub use model::{DiscoveryOptions, Snapshot};
 pub use mount_access::{AccessError, InsideMounts, MountAccess};
 pub use probe::Interface;

@@ -35,7 +35,7 @@ const WITHOUT_SERVER: [&[u8]; 18] = [
 ];
 
 /// Whether file systems of this type are known to answer a look-up without asking anybody.
-pub(crate) fn has_no_server(fs_type: &[u8]) -> bool {
+pub fn has_no_server(fs_type: &[u8]) -> bool {
     WITHOUT_SERVER.contains(&fs_type)
 }
 

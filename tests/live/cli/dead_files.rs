@@ -11,7 +11,8 @@ use lxkns_fixture::fuse::{DeadFuse, Death};
 
 use crate::harness::Need::{self, File, FileSystem, Program, Root};
 use crate::harness::{Test, lxkns, test};
-use crate::live::program::{Ran, run};
+use crate::live::look_until;
+use crate::live::program::{Ran, run, run_lxkns};
 
 const FUSE: &[Need] = &[Root, File("/dev/fuse"), FileSystem("fuse"), Program("nsenter")];
 
@@ -20,6 +21,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::dead_files::unread", FUSE, || comes_back(Death::Unread)),
         test("cli::dead_files::unanswered", FUSE, || comes_back(Death::Unanswered)),
         test("cli::dead_files::one_is_left_behind", FUSE, one_is_left_behind),
+        test("cli::dead_files::one_helper_is_left_behind", FUSE, one_helper_is_left_behind),
     ]
 }
 
@@ -28,6 +30,7 @@ struct Dead {
     actor: Actor,
     fuse: DeadFuse,
     device: (u32, u32),
+    net: u64,
 }
 
 fn dead(death: Death) -> Dead {
@@ -36,12 +39,18 @@ fn dead(death: Death) -> Dead {
     actor.mount("tmpfs", "/tmp");
     actor.mkdir("/tmp/fuse");
     let fuse = DeadFuse::mount(&actor, "/tmp/fuse", death);
+    // So that whoever looks for namespaces asks it too.
+    let holder = actor.fork();
+    holder.unshare(&["net"]);
+    actor.bind(format!("/proc/{}/ns/net", holder.pid()), "/tmp/fuse/other");
+    let net = holder.ns_inode("net");
+    drop(holder);
     let mountinfo = std::fs::read_to_string(format!("/proc/{}/mountinfo", actor.pid())).unwrap();
     let mount = mountinfo.lines().find(|line| line.split(' ').nth(4) == Some("/tmp/fuse")).unwrap();
     let (major, minor) = mount.split(' ').nth(2).unwrap().split_once(':').unwrap();
     let device = (major.parse().unwrap(), minor.parse().unwrap());
     fuse.die();
-    Dead { actor, fuse, device }
+    Dead { actor, fuse, device, net }
 }
 
 impl Dead {
@@ -130,4 +139,25 @@ fn one_is_left_behind() {
     while state(pid).is_some_and(|state| state != 'Z') {
         std::thread::yield_now();
     }
+}
+
+/// Each run looks anew at what it cannot open, and all of them together leave one helper at it.
+fn one_helper_is_left_behind() {
+    let dead = dead(Death::Unanswered);
+    let look = || run_lxkns(["ls", "--timeout", "0.3", &dead.net.to_string()]);
+    let first = look();
+    assert!(!dead.stuck().is_empty(), "{first:?}");
+    // Other tests' runs can have begun before that: they end, and no further one adds to them.
+    let runs = look_until(
+        |(before, after): &(Vec<u32>, Vec<u32>)| before == after,
+        || {
+            let before = dead.stuck();
+            let ran = look();
+            assert!(ran.gaps().iter().any(|line| line.contains("no answer in time")), "{ran:?}");
+            (before, dead.stuck())
+        },
+    );
+    assert_eq!(runs.0, runs.1);
+    let comm = std::fs::read_to_string(format!("/proc/{}/comm", runs.0[0])).unwrap();
+    assert!(comm.starts_with("mntns "), "{comm}");
 }
