@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::view::escape::printable;
+use crate::view::screen;
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,8 +120,11 @@ pub(crate) fn report_arguments(error: &clap::Error) -> ExitCode {
         say(in_one_line(&error.render().to_string()));
         return Exit::Usage.into();
     }
-    let printed = error.print().and_then(|()| io::stdout().flush());
-    report(printed.map(|()| Exit::Done).map_err(|error| Error::from(error).context("write standard output")))
+    let text = error.render();
+    let has_color = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
+    let printed =
+        screen::print(|out| Ok(if has_color { write!(out, "{}", text.ansi()) } else { write!(out, "{text}") }?));
+    report(printed.map(|()| Exit::Done))
 }
 
 /// What clap has to say in several paragraphs, without what `--help` says too.

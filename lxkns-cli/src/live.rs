@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
@@ -14,6 +15,7 @@ use lxkns_core::model::{
 };
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{MountAccess as _, ProcRoot};
+use lxkns_enter::{look_up_slowly, read_slowly};
 use lxkns_mountns::{Access, DEADLINE, SandboxOptions};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
@@ -49,17 +51,36 @@ pub(crate) fn load(look: &LookArgs, options: &DiscoveryOptions) -> Result<Snapsh
 
 /// As [`load`], with a way into mount namespaces that there is already.
 pub(crate) fn load_with(look: &LookArgs, access: &Access, options: &DiscoveryOptions) -> Result<Snapshot> {
-    look.from.as_deref().map_or_else(|| discover(access, options), read)
+    look.from.as_deref().map_or_else(|| discover(access, options), |path| read(path, &look.patience))
 }
 
-/// Reads a dump (`-` is standard input).
-pub(crate) fn read(path: &Path) -> Result<Snapshot> {
+/// Reads a dump (`-` is standard input). For a file system that does not answer nobody waits long.
+pub(crate) fn read(path: &Path, patience: &PatienceArgs) -> Result<Snapshot> {
     if path == Path::new("-") {
+        if lxkns_sys::was_closed_at_start(0) {
+            return Err(io::Error::from(Errno::BADF)).context("read standard input").map_err(Into::into);
+        }
         return wire::read(io::stdin().lock()).context("standard input").map_err(Into::into);
     }
     let _progress = Progress::of("reading the dump");
-    let file = File::open(path).with_context(|| format!("open {path:?}"))?;
-    wire::read(BufReader::new(file)).with_context(|| format!("read {path:?}")).map_err(Into::into)
+    let mut text = Vec::new();
+    let read = read_slowly(path, patience.timeout, |bytes| {
+        text.extend_from_slice(bytes);
+        // No dump is read to its end that has not begun like one.
+        let may_be_one = text.len() < 4096 || text.trim_ascii_start().starts_with(b"{");
+        Ok(if may_be_one { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    });
+    match read {
+        Ok(()) => wire::read(text.as_slice()),
+        // Pipes and devices, for which one may wait; or no call to see what it is.
+        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NXIO | Errno::NOSYS)) => {
+            let file = File::open(path).with_context(|| format!("open {path:?}"))?;
+            wire::read(BufReader::new(file))
+        }
+        Err(error) => return Err(error).with_context(|| format!("open {path:?}")).map_err(Into::into),
+    }
+    .with_context(|| format!("read {path:?}"))
+    .map_err(Into::into)
 }
 
 /// Writes a snapshot in the JSON form.
@@ -114,6 +135,8 @@ fn open_by_name(path: &Path) -> io::Result<OwnedFd> {
         Err(Errno::AGAIN | Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
         answer => return Ok(answer?),
     }
+    // A child goes first: a thread that waits for a server would keep the program from ending.
+    look_up_slowly(path, DEADLINE)?;
     let path = path.to_owned();
     let (opened, answer) = sync_channel(1);
     std::thread::Builder::new().name("lxkns-open".into()).spawn(move || {

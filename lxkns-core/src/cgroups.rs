@@ -219,3 +219,52 @@ fn v2_state(group: &ProcDir) -> Result<Freezer, Errno> {
     };
     Ok(Freezer { own, effective })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::procfs::parse;
+
+    /// The lines of `/proc/PID/cgroup`.
+    fn path(text: &str) -> Option<String> {
+        let cgroups = parse::cgroup::parse(text.as_bytes()).unwrap();
+        cgroups.path().map(ToString::to_string)
+    }
+
+    #[test]
+    fn one_control_group_whatever_is_mounted() {
+        for (text, expected) in [
+            ("0::/system.slice/ssh.service\n", "/system.slice/ssh.service"),
+            ("0::/\n", "/"),
+            // Version 1 alone, with systemd and without.
+            (
+                "4:cpu,cpuacct:/\n3:pids:/system.slice/a.service\n1:name=systemd:/system.slice/b.service\n",
+                "/system.slice/b.service",
+            ),
+            ("4:memory:/m\n3:freezer:/f\n2:cpu,cpuacct:/c\n", "/c"),
+            ("4:cpuacct:/\n3:blkio:/\n2:cpu:/\n", "/"),
+            ("4:rdma:/r\n3:blkio:/b\n", "/b"),
+            // Both, with systemd: its hierarchies have it, and the controllers are not set up for each service.
+            ("5:cpu:/\n4:memory:/\n1:name=systemd:/x.scope\n0::/x.scope\n", "/x.scope"),
+            (
+                "5:cpu:/system.slice\n1:name=systemd:/system.slice/x.service\n0::/system.slice/x.service\n",
+                "/system.slice/x.service",
+            ),
+            // Both, without: nobody uses version 2.
+            ("9:name=systemd:/\n2:cpuacct:/lxc.payload.lx1\n1:cpu:/lxc.payload.lx1\n0::/\n", "/lxc.payload.lx1"),
+            ("9:name=systemd:/\n4:memory:/libpod_parent/libpod-1\n1:cpu:/\n0::/\n", "/libpod_parent/libpod-1"),
+            // As a cgroup namespace further down shows it.
+            ("1:cpu:/\n0::/../other\n", "/../other"),
+        ] {
+            assert_eq!(path(text).as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!(path(""), None);
+    }
+
+    #[test]
+    fn the_order_of_lines_does_not_matter() {
+        let lines = ["7:a:/1\n", "8:b:/2\n", "6:pids:/3\n", "5:memory:/4\n", "1:name=systemd:/\n", "0::/\n"];
+        let forwards = path(&lines.concat());
+        let backwards: String = lines.into_iter().rev().collect();
+        assert_eq!((forwards.as_deref(), path(&backwards).as_deref()), (Some("/4"), Some("/4")));
+    }
+}

@@ -92,6 +92,7 @@ mod lookup;
 mod mount_access;
 mod probe;
 mod reach;
+mod stuck;
 
 pub mod model;
 
@@ -103,12 +104,13 @@ pub use cgroups::{CgroupHierarchies, cgroups_of};
 pub use discovery::{discover, discover_in, discover_with, file_system_users, socket_users};
 pub use error::{Error, ErrorKind};
 pub use life::life_of;
-pub use lookup::namespace_of;
+pub use lookup::{has_no_server, namespace_of};
 pub use model::{DiscoveryOptions, Snapshot};
 pub use mount_access::{AccessError, InsideMounts, MountAccess};
 pub use probe::Interface;
 pub use procfs::ProcRoot;
 pub use reach::{open_namespace, open_namespace_with};
+pub use stuck::{MOST_STUCK, Reached, Stuck, asking_name, reached, stuck};
 
 #[cfg(any(test, feature = "_fuzz"))]
 #[doc(hidden)]

@@ -34,6 +34,11 @@ const WITHOUT_SERVER: [&[u8]; 18] = [
     b"xfs",
 ];
 
+/// Whether file systems of this type are known to answer a look-up without asking anybody.
+pub fn has_no_server(fs_type: &[u8]) -> bool {
+    WITHOUT_SERVER.contains(&fs_type)
+}
+
 /// The root directories of some tasks of one mount namespace, to look up paths below.
 pub(crate) struct Roots<'a>(Vec<Root<'a>>);
 
@@ -151,7 +156,7 @@ impl Walk {
         let root = rustix::fs::openat(proc, format!("{task}/root"), flags, Mode::empty())?;
         let mut avoided = Vec::new();
         for_each_mount(proc, task, |mount| {
-            if mount.raw_fs_type != b"proc" && !WITHOUT_SERVER.contains(&mount.raw_fs_type) {
+            if mount.raw_fs_type != b"proc" && !has_no_server(mount.raw_fs_type) {
                 avoided.push(mount.mount_point().into_owned());
             }
             false
@@ -185,7 +190,7 @@ impl Walk {
         let held = rustix::io::fcntl_dupfd_cloexec(directory, 3)?;
         let mut is_safe = false;
         for_each_mount(proc, task, |mount| {
-            is_safe |= mount.mount_id == id && WITHOUT_SERVER.contains(&mount.raw_fs_type);
+            is_safe |= mount.mount_id == id && has_no_server(mount.raw_fs_type);
             mount.mount_id == id
         })?;
         if !is_safe {

@@ -97,10 +97,39 @@ fn a_thread_speaks_for_a_process_whose_first_has_exited() {
     let main = proc.task("20", "gone", 'Z', 1, 2, 10);
     main.link("user", "user", 5_000_000_004);
     proc.task("20/task/20", "gone", 'Z', 1, 2, 10);
-    proc.task("20/task/21", "alive", 'S', 1, 2, 11).links(5_000_000_100);
+    let status = |uid: u32, nspid: &str| {
+        let sets = ["Inh", "Prm", "Eff", "Bnd", "Amb"].map(|set| format!("Cap{set}:\t0000000000000000\n")).concat();
+        format!("Name:\tx\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\nNSpid:\t{nspid}\n{sets}Cpus_allowed_list:\t0\n")
+    };
+    main.file("status", status(0, "20\t2").as_bytes());
+    main.file("cgroup", b"4:cpu:/\n0::/before\n");
+    main.file("cmdline", b"");
+    let alive = proc.task("20/task/21", "alive", 'S', 1, 2, 11).links(5_000_000_100);
+    alive.file("status", status(7, "21\t3").as_bytes());
+    alive.file("cgroup", b"4:cpu:/here\n0::/after\n");
+    alive.file("cmdline", b"alive\0");
+    let mut everything = DiscoveryOptions::everything();
+    everything.freezer = false;
+    let mut without_threads = DiscoveryOptions::everything();
+    without_threads.freezer = false;
+    without_threads.places = Places::holding().without(Place::Tasks).without(Place::TaskFds);
+    for options in [&mut everything, &mut without_threads] {
+        let process = &proc.discover(options).processes[&Pid(20)];
+        assert_eq!((process.living_task().tid, process.directory()), (Tid(21), "20/task/21".to_owned()));
+        let cgroups = process.living_task().cgroups.as_ref().unwrap();
+        assert_eq!(
+            (cgroups.of_controller("cpu").unwrap(), cgroups.unified().unwrap()),
+            (&"/here".into(), &"/after".into())
+        );
+        let of_first = process.main_task().cgroups.as_ref().unwrap();
+        assert_eq!((of_first.0.len(), of_first.unified().unwrap()), (1, &"/before".into()), "of v1 it is not known");
+        let status = process.status.as_ref().unwrap();
+        assert_eq!((status.uids.real, &status.ns_pids[..]), (Uid(7), &[Pid(20), Pid(2)][..]));
+        assert_eq!(process.command_line.as_ref().unwrap()[..], ["alive"]);
+    }
     let snapshot = proc.namespaces();
     let process = &snapshot.processes[&Pid(20)];
-    assert_eq!(process.main_task().state, TaskState(b'Z'));
+    assert_eq!((process.main_task().state, process.living_task().tid), (TaskState(b'Z'), Tid(21)));
     let net = snapshot.by_ino(5_000_000_100 + NamespaceType::Net as u64).unwrap();
     assert_eq!(process.namespaces.get(NamespaceType::Net), Some(net.id));
     assert_eq!(net.holders, [Holder::Task { pid: Pid(20), tid: Tid(21) }]);

@@ -45,6 +45,11 @@
 //! As little as possible. It cannot be traced or looked into but by who may trace anything (undumpable, before it
 //! enters), gains no privileges (`no_new_privs`), and keeps one capability, if it has it: `CAP_DAC_READ_SEARCH`, with
 //! which `O_PATH` reaches what is below directories that are closed to others.
+//!
+//! # What it is called
+//!
+//! `mntnssandbox`; while it goes along a path name by name `mntns MAJOR:MINOR`, in hexadecimal digits, after the device of
+//! the file system that it asks. That is how later runs find one that is stuck.
 
 #![no_std]
 #![no_main]
@@ -62,6 +67,9 @@ use sys::{Errno, Fd};
 const REQUESTS: Fd = 0;
 const REPLIES: Fd = 1;
 const SOCKET: Fd = 2;
+
+/// What it is called, but while it goes along a path name by name.
+const NAME: &[u8; 16] = b"mntnssandbox\0\0\0\0";
 
 /// `CAP_DAC_READ_SEARCH`.
 const KEPT_CAPABILITY: u32 = 2;
@@ -88,7 +96,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 extern "C" fn main() -> ! {
     sys::block_signals();
     sys::close_from(SOCKET + 1);
-    sys::set_name(b"mntnssandbox\0\0\0\0");
+    sys::set_name(NAME);
     // One byte more than a request has, for the NUL after a path.
     let mut room = [0; MAX_REQUEST + 1];
     let mut is_inside = false;

@@ -54,7 +54,15 @@ fn cached(path: &[u8]) -> Result<Fd, Errno> {
 }
 
 /// Name by name. The last name of a lookup mounts nothing and is not followed, and here each one is the last.
+///
+/// Meanwhile the process's name says which file system it asks: whoever finds it stuck there asks that no more.
 fn walk(path: &[u8]) -> Result<Fd, Stopped> {
+    let found = walk_named(path);
+    sys::set_name(crate::NAME);
+    found
+}
+
+fn walk_named(path: &[u8]) -> Result<Fd, Stopped> {
     const NAME_MAX: usize = 255;
     let mut fd = sys::open_top().map_err(at(Step::Open))?;
     for (end, name) in names(path) {
@@ -62,6 +70,7 @@ fn walk(path: &[u8]) -> Result<Fd, Stopped> {
         let next = match terminated.get_mut(..name.len()) {
             Some(room) if name.len() <= NAME_MAX => {
                 room.copy_from_slice(name);
+                say_asked(fd);
                 crate::reply(Reply::Walking { offset: end as u32 }).map_err(|_| Stopped::Unheard)?;
                 sys::open_path(fd, terminated.get(..=name.len()).unwrap_or(&[]))
             }
@@ -77,6 +86,33 @@ fn walk(path: &[u8]) -> Result<Fd, Stopped> {
         }
     }
     Ok(fd)
+}
+
+/// Takes the name `mntns MAJOR:MINOR`, in hexadecimal digits, of the file system of this directory.
+fn say_asked(directory: Fd) {
+    let Ok(stat) = sys::stat(directory) else { return };
+    let mut name = *b"mntns \0\0\0\0\0\0\0\0\0\0";
+    let mut at = 6;
+    let mut push = |byte: u8| {
+        // The last one stays zero.
+        if let Some(room) = name.get_mut(..15).and_then(|room| room.get_mut(at)) {
+            *room = byte;
+            at += 1;
+        }
+    };
+    for (index, number) in [stat.dev_major, stat.dev_minor].into_iter().enumerate() {
+        if index > 0 {
+            push(b':');
+        }
+        let digits = (u32::BITS - number.leading_zeros()).div_ceil(4).max(1);
+        for digit in (0..digits).rev() {
+            push(match (number >> (4 * digit) & 0xf) as u8 {
+                digit @ 0..=9 => b'0' + digit,
+                digit => b'a' + digit - 10,
+            });
+        }
+    }
+    sys::set_name(&name);
 }
 
 /// Whether a path may go on through this.

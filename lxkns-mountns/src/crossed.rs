@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use lxkns_core::has_no_server;
+
 /// The types of file systems whose servers are asked about the root of a mount when a path arrives there. Those of others
 /// are asked when it goes on.
 const ASKED_AT_ROOT: [&[u8]; 3] = [b"nfs", b"nfs4", b"9p"];
@@ -13,6 +15,7 @@ struct Mount {
     device: (u32, u32),
     point: Vec<u8>,
     is_asked_at_root: bool,
+    has_server: bool,
 }
 
 /// A mount that a path leads over.
@@ -23,6 +26,8 @@ pub(crate) struct Crossed {
     /// The device of its file system.
     pub(crate) device: (u32, u32),
     is_asked_at_root: bool,
+    /// Whether looking at it may ask a server.
+    pub(crate) has_server: bool,
 }
 
 /// The mounts that a path leads over, the root first. What the path ends at counts as well.
@@ -34,7 +39,12 @@ pub(crate) fn mounts(mountinfo: &[u8], path: &[u8]) -> Vec<Crossed> {
     // The root is what is mounted on nothing that is listed.
     let root = mounts.iter().find(|m| m.point == b"/" && (m.id == m.parent || !ids.contains_key(&m.parent)));
     let Some(mut current) = root else { return Vec::new() };
-    let crossing = |end, mount: &Mount| Crossed { end, device: mount.device, is_asked_at_root: mount.is_asked_at_root };
+    let crossing = |end, mount: &Mount| Crossed {
+        end,
+        device: mount.device,
+        is_asked_at_root: mount.is_asked_at_root,
+        has_server: mount.has_server,
+    };
     let mut crossed = vec![crossing(0, current)];
     let ends = path.iter().enumerate().filter(|(at, byte)| **byte == b'/' && *at > 0).map(|(at, _)| at);
     for end in [1].into_iter().chain(ends).chain([path.len()]) {
@@ -72,7 +82,8 @@ fn mount(line: &[u8]) -> Option<Mount> {
     let device = (major.parse().ok()?, minor.parse().ok()?);
     let point = unescape(fields.nth(1)?);
     let fs_type = fields.skip_while(|field| *field != b"-").nth(1)?;
-    Some(Mount { id, parent, device, point, is_asked_at_root: ASKED_AT_ROOT.contains(&fs_type) })
+    let (is_asked_at_root, has_server) = (ASKED_AT_ROOT.contains(&fs_type), !has_no_server(fs_type));
+    Some(Mount { id, parent, device, point, is_asked_at_root, has_server })
 }
 
 /// Decodes `\040` and its like.

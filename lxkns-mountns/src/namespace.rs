@@ -4,7 +4,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use lxkns_core::model::NamespaceId;
+use lxkns_core::model::{FileSystem, NamespaceId};
+use lxkns_core::{MOST_STUCK, Stuck};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, major, makedev, minor};
 use rustix::io::Errno;
 
@@ -170,15 +171,14 @@ impl MountNamespace {
             }
         };
         let avoided = self.pool.avoided();
-        let mut opened = helper.open(want, avoided.is_empty(), path, deadline);
-        if !avoided.is_empty()
+        // What other runs have left behind is looked for only where the kernel's cache does not know a path.
+        let may_walk = avoided.is_empty() && self.pool.stuck_lately().is_some_and(|stuck| stuck.is_empty());
+        let mut opened = helper.open(want, may_walk, path, deadline);
+        if !may_walk
             && let Err(Failure::Refused(error)) = &opened
             && [Errno::AGAIN, Errno::NOSYS, Errno::PERM, Errno::INVAL].contains(&error.errno())
         {
-            // The kernel's cache does not know. The list of mounts is looked at only now: it can be long.
-            if self.crossed(path).iter().any(|mount| avoided.contains(&mount.device)) {
-                return Err(Error::new(ErrorKind::Avoided, "open in mount namespace", Errno::TIMEDOUT));
-            }
+            self.may_ask(&avoided, path)?;
             opened = helper.open(want, true, path, deadline);
         }
         match opened {
@@ -203,6 +203,32 @@ impl MountNamespace {
                 Err(Error::timed_out(operation, pid))
             }
         }
+    }
+
+    /// Whether a path may be looked up that the kernel's cache does not know: whether no file system on its way is left alone.
+    fn may_ask(&self, avoided: &[(u32, u32)], path: &[u8]) -> Result<(), Error> {
+        let stuck = self.pool.stuck();
+        if stuck.len() >= MOST_STUCK {
+            let operation = "open in mount namespace: too many processes wait for file systems";
+            return Err(Error::new(ErrorKind::Busy, operation, Errno::BUSY));
+        }
+        if avoided.is_empty() && stuck.is_empty() {
+            return Ok(());
+        }
+        // The list of mounts is looked at only now: it can be long.
+        for mount in self.crossed(path) {
+            let (major, minor) = mount.device;
+            if avoided.contains(&mount.device) {
+                return Err(Error::new(ErrorKind::Avoided, "open in mount namespace", Errno::TIMEDOUT));
+            }
+            let waits = |stuck: &&Stuck| stuck.file_system == Some(FileSystem { major, minor });
+            if let Some(Stuck { pid, .. }) = stuck.iter().find(waits).filter(|_| mount.has_server) {
+                let operation =
+                    format!("open in mount namespace, over file system {major}:{minor}: process {pid} waits for it");
+                return Err(Error::new(ErrorKind::Avoided, operation, Errno::TIMEDOUT));
+            }
+        }
+        Ok(())
     }
 
     /// The mounts that a path leads over.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use lxkns_core::{ProcRoot, Stuck};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -16,6 +17,9 @@ use crate::spawner::Spawner;
 
 /// How long a file system that has not answered is left alone.
 const AVOIDED_FOR: Duration = Duration::from_secs(60);
+
+/// How long it is believed which helpers of other runs are stuck.
+const STUCK_FOR: Duration = Duration::from_secs(10);
 
 /// How many helpers can be stuck before no more are risked.
 const MOST_ABANDONED: usize = 16;
@@ -33,6 +37,7 @@ pub(crate) struct Pool {
     running: Mutex<usize>,
     one_less: Condvar,
     dead: Mutex<Vec<Dead>>,
+    stuck: Mutex<Option<(Instant, Arc<[Stuck]>)>>,
 }
 
 /// A file system that has not answered.
@@ -62,8 +67,8 @@ impl Pool {
             }
             Err(errno) => return Err(Error::call("stat of /proc/self/ns/mnt", errno)),
         };
-        let (running, one_less, dead) = (Mutex::default(), Condvar::new(), Mutex::default());
-        Ok(Self { program, spawner, procfs, nsfs, most: most.max(1), running, one_less, dead })
+        let (running, one_less, dead, stuck) = (Mutex::default(), Condvar::new(), Mutex::default(), Mutex::default());
+        Ok(Self { program, spawner, procfs, nsfs, most: most.max(1), running, one_less, dead, stuck })
     }
 
     pub(crate) fn program(&self) -> &Path {
@@ -113,6 +118,25 @@ impl Pool {
         let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
         dead.retain(|dead| dead.since.elapsed() < AVOIDED_FOR);
         dead.iter().map(|dead| dead.device).collect()
+    }
+
+    /// The processes of this user, of this run and of others, that a file system does not let go, as they were found lately;
+    /// `None` where nobody has looked.
+    pub(crate) fn stuck_lately(&self) -> Option<Arc<[Stuck]>> {
+        let stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        stuck.as_ref().filter(|(since, _)| since.elapsed() < STUCK_FOR).map(|(_, stuck)| Arc::clone(stuck))
+    }
+
+    /// The same, after a look where that is due.
+    pub(crate) fn stuck(&self) -> Arc<[Stuck]> {
+        if let Some(stuck) = self.stuck_lately() {
+            return stuck;
+        }
+        // Without a procfs of its own the program finds nobody, and asks.
+        let found = ProcRoot::host().ok().and_then(|proc| lxkns_core::stuck(&proc).ok()).unwrap_or_default();
+        let found: Arc<[Stuck]> = found.into();
+        *self.stuck.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(&found)));
+        found
     }
 }
 

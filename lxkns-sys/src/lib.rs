@@ -23,7 +23,7 @@
 //! | run a program that nobody can change | [`sealed_program`], [`is_sealed`], [`execveat`] |
 //!
 //! [`spawn()`] alone is many calls: it starts a program in a child that first does what it was told, with nothing but system
-//! calls.
+//! calls. With the feature `streams`, `was_closed_at_start` says what the program was started with.
 //!
 //! This is the only crate of the workspace's libraries with `unsafe` in it: each block is one call.
 
@@ -39,6 +39,8 @@ mod sealed;
 mod signal;
 mod socket;
 mod spawn;
+#[cfg(feature = "streams")]
+mod streams;
 mod terminal;
 
 pub use exec::{CStrings, execveat};
@@ -60,6 +62,8 @@ pub use spawn::{
     Child, Cover, Directory, Enter, Exec, ExecProgram, Launch, LaunchSession, LaunchStep, Limit, Op, SharedFd,
     SpawnError, Watch, run_steps, spawn,
 };
+#[cfg(feature = "streams")]
+pub use streams::was_closed_at_start;
 pub use terminal::{getpgrp, tcgetpgrp};
 
 use std::os::fd::{FromRawFd, OwnedFd};

@@ -2,6 +2,7 @@
 
 mod churn;
 mod cli;
+mod dead_leaders;
 mod denied;
 mod enter;
 mod gaps;
@@ -36,6 +37,7 @@ pub(crate) fn tests() -> Vec<Test> {
         snapshots::tests(),
         gaps::tests(),
         guides::tests(),
+        dead_leaders::tests(),
         denied::tests(),
         safety::tests(),
         hostile::tests(),
@@ -98,7 +100,7 @@ fn namespace(snapshot: &Snapshot, ino: u64) -> &Namespace {
 /// and copies of sockets too; and their helpers go there.
 fn direct_holders<'a>(snapshot: &Snapshot, namespace: &'a Namespace) -> Vec<&'a Holder> {
     let is_actor = |pid: &Pid| snapshot.processes.get(pid).is_some_and(|process| process.comm() == "exe");
-    let is_helper = |pid: &Pid| snapshot.processes.get(pid).is_some_and(|process| process.comm() == "mntnssandbox");
+    let is_helper = |pid: &Pid| snapshot.processes.get(pid).is_some_and(|process| process.comm().starts_with(b"mntns"));
     let is_direct = |holder: &&Holder| match holder {
         Holder::Process { pid } => !is_helper(pid),
         Holder::Child { .. } | Holder::Owned { .. } => false,

@@ -199,16 +199,16 @@ fn named_ones_only() {
 }
 
 /// A control group that goes with the test, and what it is in.
-struct Cgroup(PathBuf);
+pub(super) struct Cgroup(pub(super) PathBuf);
 
 impl Cgroup {
-    fn new(parent: &Path, name: &str) -> Self {
+    pub(super) fn new(parent: &Path, name: &str) -> Self {
         let path = parent.join(format!("lxkns-test-{}-{name}", std::process::id()));
         fs::create_dir(&path).unwrap();
         Self(path)
     }
 
-    fn write(&self, file: &str, text: &str) {
+    pub(super) fn write(&self, file: &str, text: &str) {
         fs::write(self.0.join(file), text).unwrap();
     }
 
@@ -233,7 +233,7 @@ impl Drop for Cgroup {
 }
 
 /// Where a hierarchy is mounted, by its file system type and a super option.
-fn hierarchy(fs_type: &str, option: &str) -> Option<PathBuf> {
+pub(super) fn hierarchy(fs_type: &str, option: &str) -> Option<PathBuf> {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap();
     mountinfo.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;

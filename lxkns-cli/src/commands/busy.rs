@@ -1,7 +1,5 @@
 //! `lxkns busy`: where a file system is still mounted, who uses it, and what would release it.
 
-use std::io::Write as _;
-
 use bstr::ByteSlice as _;
 use lxkns_core::model::{
     DiscoveryOptions, FileSystemHolder, FileSystemHolderKind as HolderKind, FileSystemUse,
@@ -49,10 +47,7 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let busy = Busy::new(&snapshot, query, mount, users.as_ref(), home);
     let is_there = busy.is_there();
     if args.json {
-        screen::print(|out| {
-            serde_json::to_writer_pretty(&mut *out, &answer(&busy))?;
-            Ok(out.write_all(b"\n")?)
-        })?;
+        screen::print(|out| Ok(screen::write_json(out, &answer(&busy))?))?;
     } else if is_there {
         let limit = if args.all { usize::MAX } else { SOME };
         screen::show(color, |out, screen| Ok(busy.write(out, screen, limit)?))?;

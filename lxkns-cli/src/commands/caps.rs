@@ -44,10 +44,7 @@ pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
     }
     if args.json {
         let answers: Vec<_> = all.iter().flat_map(|caps| answers(&snapshot, caps)).collect();
-        screen::print(|out| {
-            serde_json::to_writer_pretty(&mut *out, &answers)?;
-            Ok(out.write_all(b"\n")?)
-        })?;
+        screen::print(|out| Ok(screen::write_json(out, &answers)?))?;
     } else {
         screen::show(color, |out, screen| {
             for (index, caps) in all.iter().enumerate() {

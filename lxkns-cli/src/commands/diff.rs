@@ -1,6 +1,6 @@
 //! `lxkns diff`: what differs between two dumps, or between a dump and the living host.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use lxkns_core::model::{DiscoveryOptions, NamespaceId, Pid, Place, Scope, Snapshot};
@@ -23,10 +23,10 @@ pub(crate) fn run(args: &DiffArgs, color: Color) -> Result {
     if is_stdin(&args.old) && args.new.as_deref().is_some_and(is_stdin) {
         return Err(Error::Usage("OLD and NEW cannot both be standard input".to_owned()));
     }
-    let old = live::read(&args.old)?;
+    let old = live::read(&args.old, &args.patience)?;
     let options = options();
     let new = match &args.new {
-        Some(path) => live::read(path)?,
+        Some(path) => live::read(path, &args.patience)?,
         None => live::discover(&live::access(&args.patience), &options)?,
     };
     let mut found = changes(&old, &new).map_err(|error| Error::Usage(format!("OLD and NEW are {error}")))?;
@@ -67,9 +67,7 @@ pub(super) fn write_json(
     let advice = Advice::of(between.new, between.home);
     for told in namespaces {
         for change in &told.changes {
-            serde_json::to_writer(&mut *out, &line(between, &advice, told, change, time))
-                .map_err(io::Error::from)
-                .and_then(|()| out.write_all(b"\n"))?;
+            screen::write_json_line(out, &line(between, &advice, told, change, time))?;
         }
     }
     Ok(())

@@ -1,7 +1,5 @@
 //! `lxkns doctor`: what can be seen here, what cannot and why, and what would help.
 
-use std::io::Write as _;
-
 use lxkns_core::model::{DiscoveryOptions, GapKind, Object, Observer, Place, Places, Snapshot};
 use lxkns_core::{Interface, ProcRoot};
 use lxkns_mountns::{Access, HelperProgram};
@@ -33,12 +31,7 @@ pub(crate) fn run(args: &DoctorArgs, color: Color) -> Result {
     };
     let report = report(&snapshot, caller, interfaces, is_live.then(|| helper(&access)));
     screen::print(|out| {
-        if args.json {
-            serde_json::to_writer_pretty(&mut *out, &report)?;
-            Ok(out.write_all(b"\n")?)
-        } else {
-            Ok(report.write(out, Screen::detect(color))?)
-        }
+        if args.json { Ok(screen::write_json(out, &report)?) } else { Ok(report.write(out, Screen::detect(color))?) }
     })?;
     Ok(Exit::Done)
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
@@ -157,8 +157,7 @@ fn of_process(proc: &ProcRoot, pid: Pid, ns_type: NamespaceType) -> Result<Owned
 fn dry_run(plan: &Plan, args: &EnterArgs, color: Color) -> Result<(), Failure> {
     let printed = screen::print(|out| {
         if args.json {
-            serde_json::to_writer_pretty(&mut *out, &view::enter::answer(plan))?;
-            return Ok(out.write_all(b"\n")?);
+            return Ok(screen::write_json(out, &view::enter::answer(plan))?);
         }
         Ok(view::enter::write(plan, out, !args.no_headings, Screen::detect(color))?)
     });

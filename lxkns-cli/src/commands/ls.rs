@@ -90,9 +90,7 @@ fn write_json(out: &mut impl Write, context: &Context<'_>, columns: &[Column], s
     });
     let namespaces: Vec<_> = rows.collect();
     let unreadable_processes = relations::unreadable_processes(context.snapshot);
-    serde_json::to_writer_pretty(&mut *out, &Table { namespaces, unreadable_processes })?;
-    out.write_all(b"\n")?;
-    Ok(())
+    Ok(screen::write_json(out, &Table { namespaces, unreadable_processes })?)
 }
 
 /// What lsns writes.

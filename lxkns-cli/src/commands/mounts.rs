@@ -1,7 +1,6 @@
 //! `lxkns mounts`: the mounts of a mount namespace.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use bstr::ByteSlice as _;
 use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceId, NamespaceType, Object, Place, Places, Snapshot};
@@ -59,10 +58,7 @@ pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
             .iter()
             .map(|(_, mount)| Row(columns.iter().map(|&column| (column.name(), mounts.cell(mount, column))).collect()));
         let answer = Answer { ns: namespace.ino, mounts: rows.collect(), groups: groups(&mounts), peers_seen };
-        screen::print(|out| {
-            serde_json::to_writer_pretty(&mut *out, &answer)?;
-            Ok(out.write_all(b"\n")?)
-        })?;
+        screen::print(|out| Ok(screen::write_json(out, &answer)?))?;
     } else {
         let goes_to = if args.table.raw { For::Fields } else { For::Eyes };
         let rows: Vec<Vec<String>> = rows

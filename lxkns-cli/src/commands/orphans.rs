@@ -1,7 +1,5 @@
 //! `lxkns orphans`: the namespaces without any process or thread.
 
-use std::io::Write;
-
 use lxkns_core::model::{DiscoveryOptions, Place, Scope};
 use serde::Serialize;
 
@@ -28,10 +26,7 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
     let orphans = orphans(&advice, &args.types);
     if args.json {
         let answers: Vec<_> = orphans.values().flatten().map(answer).collect();
-        screen::print(|out| {
-            serde_json::to_writer_pretty(&mut *out, &answers)?;
-            Ok(out.write_all(b"\n")?)
-        })?;
+        screen::print(|out| Ok(screen::write_json(out, &answers)?))?;
     } else {
         let limit = if args.all { usize::MAX } else { FEW };
         screen::show(color, |out, screen| Ok(write(out, &snapshot, &orphans, screen, limit)?))?;

@@ -181,8 +181,7 @@ fn namespaces(
 fn write_json(out: &mut impl Write, tree: &Tree<'_>) -> Result<()> {
     let rows = tree.rows();
     let rows: Vec<_> = rows.iter().map(|&(_, depth, node)| row(tree, depth, node)).collect();
-    serde_json::to_writer_pretty(&mut *out, &Answer { tree: rows })?;
-    Ok(out.write_all(b"\n")?)
+    Ok(screen::write_json(out, &Answer { tree: rows })?)
 }
 
 /// The JSON form: what stands in the lines of the tree, in their order. It is not nested, since nothing bounds how deep

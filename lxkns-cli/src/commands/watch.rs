@@ -21,6 +21,7 @@ use crate::view::why::SOME;
 
 /// Runs it.
 pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
+    screen::check()?;
     // One for all looks, so that a file system that does not answer is left alone, and is not asked anew by each.
     let access = live::access(&args.patience);
     let options = diff::options();

@@ -43,10 +43,7 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
             .map(|(target, explanation)| answer(target.into_owned(), &explanation))
             .chain(unseen.iter().map(|&(asked, ns_type)| unseen_answer(&snapshot, asked, ns_type)))
             .collect();
-        screen::print(|out| {
-            serde_json::to_writer_pretty(&mut *out, &answers)?;
-            Ok(out.write_all(b"\n")?)
-        })?;
+        screen::print(|out| Ok(screen::write_json(out, &answers)?))?;
     } else {
         screen::show(color, |out, screen| {
             write_text(out, &found, explain, args, screen)?;

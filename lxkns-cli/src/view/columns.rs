@@ -320,12 +320,8 @@ impl Context<'_> {
         self.snapshot.namespaces.get(&namespace.owner.known()?)?.owner_uid
     }
 
-    /// The cgroup v2 path; on a host with v1 alone, that of the hierarchy that service managers use.
     fn cgroup(&self, namespace: &Namespace) -> Option<&BStr> {
-        let cgroups = self.process(namespace)?.main_task().cgroups.as_ref()?;
-        let managed = || cgroups.0.iter().find(|membership| membership.controllers.contains_str("name=systemd"));
-        let any = || managed().or_else(|| cgroups.0.first()).map(|membership| &membership.path);
-        cgroups.unified().or_else(any).map(|path| path.as_bstr())
+        self.process(namespace)?.living_task().cgroups.as_ref()?.path().map(|path| path.as_bstr())
     }
 }
 

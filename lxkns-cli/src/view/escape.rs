@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use bstr::ByteSlice as _;
+use lxkns_core::wire;
 
 use super::charset::Charset;
 
@@ -82,13 +83,7 @@ fn is_safe(character: char, goes_to: For) -> bool {
     if goes_to == For::Fields && (character.is_whitespace() || character == '\\') {
         return false;
     }
-    // Controls (C0, DEL, C1), then what is invisible, breaks lines or changes the direction of text.
-    !character.is_control()
-        && !matches!(character,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}')
+    wire::is_safe_to_print(character)
 }
 
 #[cfg(test)]

@@ -135,7 +135,8 @@ pub(crate) fn ways<'a>(
     home: Option<NamespaceId>,
 ) -> impl Iterator<Item = Way> + 'a {
     let ns_type = namespace.ns_type;
-    let leaders = namespace.leaders.iter().map(move |pid| Way::Proc(format!("{PROC}/{pid}/ns/{ns_type}").into()));
+    let leader = move |pid: &Pid| Way::Proc(format!("{PROC}/{}/ns/{ns_type}", snapshot.directory(*pid)).into());
+    let leaders = namespace.leaders.iter().map(leader);
     leaders.chain(namespace.holders.iter().filter_map(move |holder| way(snapshot, ns_type, holder, home)))
 }
 
@@ -151,7 +152,7 @@ fn way(snapshot: &Snapshot, ns_type: NamespaceType, holder: &Holder, home: Optio
         }
         Holder::BindMount { mount_ns, path: Some(path), .. } => {
             let process = snapshot.namespaces.get(mount_ns)?.leaders.first()?;
-            let mut through = BString::from(format!("{PROC}/{process}/root"));
+            let mut through = BString::from(format!("{PROC}/{}/root", snapshot.directory(*process)));
             through.extend_from_slice(path);
             Some(Way::MountElsewhere(through))
         }

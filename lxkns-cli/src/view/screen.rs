@@ -1,12 +1,15 @@
 //! What standard output is: a terminal of some width, or not; with colour, or without.
 
-use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 
+use lxkns_core::wire;
+use rustix::io::Errno;
+use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::paint::{self, Painter};
 use super::shorten;
-use crate::exit::Result;
+use crate::exit::{Error, Result};
 use crate::interrupt::Interruptible;
 
 /// When to use colour.
@@ -75,7 +78,37 @@ impl Screen {
 }
 
 /// Standard output, buffered.
-pub(crate) type Stdout = BufWriter<Interruptible<StdoutLock<'static>>>;
+pub(crate) type Stdout = BufWriter<Interruptible<Descriptor>>;
+
+/// The descriptor of standard output. That of Rust's library takes what cannot be written, because the descriptor is
+/// closed or open for reading only, for written.
+#[derive(Debug)]
+pub(crate) struct Descriptor(());
+
+impl Write for Descriptor {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        if is_closed() {
+            return Err(Errno::BADF.into());
+        }
+        Ok(rustix::io::write(rustix::stdio::stdout(), text)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether there is no standard output (`>&-`).
+fn is_closed() -> bool {
+    lxkns_sys::was_closed_at_start(1)
+}
+
+/// Fails where there is no standard output: for what would only be noticed much later, or never.
+pub(crate) fn check() -> Result<()> {
+    if is_closed() { Err(Error::from(io::Error::from(Errno::BADF)).context(WRITE)) } else { Ok(()) }
+}
+
+const WRITE: &str = "write standard output";
 
 /// Writes a text for people to standard output as [`print()`] does: with names of namespaces in their colours.
 pub(crate) fn show(color: Color, write: impl FnOnce(&mut Painter<&mut Stdout>, Screen) -> Result<()>) -> Result<()> {
@@ -90,8 +123,20 @@ pub(crate) fn show(color: Color, write: impl FnOnce(&mut Painter<&mut Stdout>, S
     })
 }
 
+/// Writes a value as JSON for people and programs, with a newline at the end. Nothing in it reaches a terminal unescaped.
+pub(crate) fn write_json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    wire::write_json(value, true, &mut *out)?;
+    out.write_all(b"\n")
+}
+
+/// Writes a value as one line of JSON Lines, likewise.
+pub(crate) fn write_json_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    wire::write_json(value, false, &mut *out)?;
+    out.write_all(b"\n")
+}
+
 /// Writes to standard output and flushes it, so that a full disk is noticed.
 pub(crate) fn print(write: impl FnOnce(&mut Stdout) -> Result<()>) -> Result<()> {
-    let mut out = BufWriter::with_capacity(64 * 1024, Interruptible::new(io::stdout().lock()));
-    write(&mut out).and_then(|()| Ok(out.flush()?)).map_err(|error| error.context("write standard output"))
+    let mut out = BufWriter::with_capacity(64 * 1024, Interruptible::new(Descriptor(())));
+    write(&mut out).and_then(|()| Ok(out.flush()?)).map_err(|error| error.context(WRITE))
 }

@@ -1,10 +1,12 @@
 //! All about one process.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bstr::BString;
 use lxkns_core::model::{
-    CgroupMembership, CpuRange, Freezer, NamespaceId, NamespaceLinks, NamespaceType, Process, Scheduling, Snapshot,
-    Task,
+    CgroupMembership, Cgroups, CpuRange, Freezer, NamespaceId, NamespaceLinks, NamespaceType, Process, Scheduling,
+    Snapshot, Task,
 };
 
 use super::caps;
@@ -123,15 +125,11 @@ impl<'a> ShownProcess<'a> {
     }
 
     fn cgroups(&self, limit: usize) -> Vec<(&'static str, String)> {
-        let task = self.process.main_task();
+        let task = self.process.living_task();
         let Some(cgroups) = &task.cgroups else { return vec![("paths", "not known".to_owned())] };
-        let path = |membership: &CgroupMembership| match membership.hierarchy {
-            0 => printable(&membership.path),
-            _ => format!("{} ({})", printable(&membership.path), printable(&membership.controllers)),
-        };
         let frozen =
             task.freezer.map_or_else(|| "not known".to_owned(), |freezer| describe_freezer(freezer).to_owned());
-        [list("paths", &cgroups.0, limit, path), vec![("frozen", frozen)]].concat()
+        [list("paths", &by_path(cgroups), limit, describe_cgroup), vec![("frozen", frozen)]].concat()
     }
 
     fn capabilities(&self) -> Vec<(&'static str, String)> {
@@ -152,7 +150,7 @@ impl<'a> ShownProcess<'a> {
     }
 
     fn scheduling(&self) -> Vec<(&'static str, String)> {
-        let task = self.process.main_task();
+        let task = self.process.living_task();
         let mut facts = Vec::new();
         if let Some(Scheduling { policy, priority, nice }) = task.scheduling {
             let priority = if priority > 0 { format!(", priority {priority}") } else { String::new() };
@@ -169,6 +167,45 @@ impl<'a> ShownProcess<'a> {
 pub(crate) fn differences<'a>(process: &'a Process, task: &'a Task) -> impl Iterator<Item = NamespaceId> + 'a {
     let is_other = |&(ns_type, id): &(NamespaceType, _)| process.namespaces.get(ns_type).is_some_and(|own| own != id);
     task.namespaces.iter().filter(is_other).map(|(_, id)| id)
+}
+
+/// A control group of each path, with the hierarchies in which it is that one.
+struct CgroupPath<'a> {
+    path: &'a BString,
+    hierarchies: Vec<&'a CgroupMembership>,
+    is_everywhere: bool,
+}
+
+/// The control groups by their paths: first the one that other views name, then in the kernel's order.
+fn by_path(cgroups: &Cgroups) -> Vec<CgroupPath<'_>> {
+    let mut paths: Vec<CgroupPath<'_>> = Vec::new();
+    let mut places: BTreeMap<&BString, usize> = BTreeMap::new();
+    let mut place_of = |path| {
+        *places.entry(path).or_insert_with(|| {
+            paths.push(CgroupPath { path, hierarchies: Vec::new(), is_everywhere: false });
+            paths.len() - 1
+        })
+    };
+    cgroups.path().map(&mut place_of);
+    let at: Vec<_> = cgroups.0.iter().map(|membership| (place_of(&membership.path), membership)).collect();
+    at.into_iter().for_each(|(place, membership)| paths[place].hierarchies.push(membership));
+    paths.iter_mut().for_each(|path| path.is_everywhere = path.hierarchies.len() == cgroups.0.len());
+    paths
+}
+
+fn describe_cgroup(CgroupPath { path, hierarchies, is_everywhere }: &CgroupPath<'_>) -> String {
+    let path = printable(path);
+    if let [CgroupMembership { hierarchy: 0, .. }] = hierarchies[..] {
+        return path;
+    }
+    if *is_everywhere && hierarchies.len() > 1 {
+        return format!("{path} (all {} hierarchies)", hierarchies.len());
+    }
+    let name = |membership: &&CgroupMembership| match membership.hierarchy {
+        0 => "version 2".to_owned(),
+        _ => printable(&membership.controllers),
+    };
+    format!("{path} ({})", hierarchies.iter().map(name).collect::<Vec<_>>().join(", "))
 }
 
 fn describe_freezer(freezer: Freezer) -> &'static str {

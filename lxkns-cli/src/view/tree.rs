@@ -224,7 +224,7 @@ impl<'a> Tree<'a> {
 
 /// The control group of a process.
 pub(crate) fn cgroup(process: &Process) -> Option<&[u8]> {
-    process.main_task().cgroups.as_ref()?.of_controller("cpu").map(|path| path.as_slice())
+    process.living_task().cgroups.as_ref()?.path().map(|path| path.as_slice())
 }
 
 fn task(holder: &Holder) -> Option<(Tid, Pid)> {

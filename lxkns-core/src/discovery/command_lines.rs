@@ -171,7 +171,7 @@ type CommandLine = (Vec<BString>, bool);
 fn read(proc: &ProcRoot, known: Known) -> Result<CommandLine, Errno> {
     let dir = known.open(proc)?;
     let mut buffer = Vec::new();
-    let text = dir.read_at_most(c"cmdline", &mut buffer, LONGEST + 1)?;
+    let text = dir.read_at_most(known.file("cmdline"), &mut buffer, LONGEST + 1)?;
     let (text, is_cut) = if text.len() > LONGEST { (&text[..LONGEST], true) } else { (text, false) };
     Ok((arguments(text), is_cut))
 }

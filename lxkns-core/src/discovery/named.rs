@@ -4,7 +4,8 @@ use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
 use super::search::{Found, Search};
-use crate::model::{Gap, GapKind, Holder, Object, Pid, Place, Process, ProcessStatus, Scope};
+use super::tasks;
+use crate::model::{Gap, GapKind, Holder, Object, Pid, Place, Process, ProcessStatus, Scope, Tid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 use crate::{reach, relations};
 
@@ -31,6 +32,8 @@ pub(super) fn in_scope(scope: Scope, found: &Found) -> Vec<Pid> {
 #[derive(Clone, Copy)]
 pub(super) struct Known {
     pub(super) pid: Pid,
+    /// The thread that stands for it.
+    pub(super) living: Tid,
     start_time_ticks: u64,
     directory: Option<u64>,
 }
@@ -39,9 +42,15 @@ impl Known {
     pub(super) fn of(process: &Process, directories: &FxHashMap<Pid, u64>) -> Self {
         Self {
             pid: process.pid,
+            living: process.living_task().tid,
             start_time_ticks: process.start_time_ticks(),
             directory: directories.get(&process.pid).copied(),
         }
+    }
+
+    /// Where this file of the thread that stands for it is, below its directory.
+    pub(super) fn file(self, name: &str) -> String {
+        if self.living == Tid::from(self.pid) { name.to_owned() } else { format!("task/{}/{name}", self.living) }
     }
 
     /// Its directory, if the PID still means the same process.
@@ -81,9 +90,9 @@ pub(super) fn statuses(search: &Search<'_>, found: &mut Found) {
 fn status(proc: &ProcRoot, known: Known) -> Result<ProcessStatus, Option<Gap>> {
     let gap = |operation: String, errno| gap(Place::ProcessFacts, Object::Process(known.pid), operation, errno);
     let mut buffer = Vec::new();
-    let read = known.open(proc).and_then(|dir| dir.read_record(c"status", &mut buffer).map(parse::status::parse));
+    let read = known.open(proc).and_then(|dir| tasks::read_status(&dir, known.pid, known.living, &mut buffer));
     match read {
-        Ok(Ok(status)) => Ok(status.process),
+        Ok(Ok(status)) => Ok(status),
         Ok(Err(error)) => Err(gap(error.to_string(), Errno::BADMSG)),
         Err(errno) => Err(gap("read status".into(), errno)),
     }

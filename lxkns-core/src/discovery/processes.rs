@@ -68,14 +68,14 @@ fn process(search: &Search<'_>, found: &mut Found, pid: Pid) {
 fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Result<(), Errno> {
     let known = found.namespaces.len();
     found.directories.insert(pid, reach::identity(dir)?.ino);
-    let mut main = tasks::read(search, found, dir, pid, Tid::from(pid), false)?;
+    let mut main = tasks::read(search, found, dir, pid, Tid::from(pid), false, true)?;
     let is_spent = main.is_spent();
     let looks_at_tasks = search.looks_in(Place::Tasks) || search.looks_in(Place::TaskFds) || is_spent;
     let mut others =
         if main.threads > 1 && looks_at_tasks { tasks::others(search, found, dir, &main)? } else { Vec::new() };
 
     // The first thread may have exited before the others: then one that lives stands for the process.
-    let living = others.iter_mut().find(|thread| thread.is_alive && !thread.namespaces.is_empty());
+    let living = others.iter_mut().find(|thread| thread.is_alive);
     let (voice, mut namespaces) = match living {
         Some(living) if is_spent => (living.tid, living.namespaces),
         _ => (main.task.tid, main.task.namespaces),
@@ -118,6 +118,8 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
         tasks.extend(others.into_iter().filter_map(|thread| thread.task));
         // The kernel lists them by age; numbers begin again at the lowest when the highest has been given.
         tasks[1..].sort_unstable_by_key(|task| task.tid);
+    } else {
+        tasks.extend(others.into_iter().find(|thread| thread.tid == voice).and_then(|thread| thread.task));
     }
     let (ppid, threads) = (main.ppid, main.threads);
     // Who brings a namespace that was not known is likely to be shown with it.
@@ -125,8 +127,8 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
     let (wants_status, wants_command_line) =
         (is_likely(search.options.status), is_likely(search.options.command_lines));
     let status = match search.options.status {
-        Scope::All => main.status,
-        _ if wants_status => tasks::status(found, dir, pid),
+        Scope::All if voice == Tid::from(pid) => main.status,
+        _ if wants_status => tasks::status(found, dir, pid, voice),
         _ => None,
     };
     let process = Process { pid, ppid, namespaces, threads, tasks, command_line: None, status };

@@ -4,6 +4,7 @@ use rustix::io::Errno;
 
 use super::search::share_out;
 use super::task_fds::Tables;
+use super::tasks;
 use crate::model::{Gap, GapKind, Object, Operation, Pid, Place, SocketUser, Tid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 use crate::reach;
@@ -52,7 +53,7 @@ impl Part {
 }
 
 fn process(proc: &ProcRoot, part: &mut Part, dir: &ProcDir, pid: Pid, wanted: &[u64]) {
-    let main = Tid::from(pid);
+    let main = tasks::living(dir, pid, &mut Vec::new());
     if !table(part, dir, pid, main, wanted) {
         return;
     }

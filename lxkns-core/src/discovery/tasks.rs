@@ -1,14 +1,15 @@
 //! Place 2: threads; and what is read of each thread, the first one of a process included.
 
 use std::ffi::CStr;
+use std::sync::Arc;
 
 use bstr::BString;
 use rustix::io::Errno;
 
 use super::search::{Found, Search};
 use crate::model::{
-    GapKind, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, ProcessStatus, Scope, Task,
-    TaskState, Tid,
+    Cgroups, GapKind, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, ProcessStatus, Scope,
+    Task, TaskState, Tid,
 };
 use crate::procfs::{ProcDir, parse};
 
@@ -32,7 +33,8 @@ impl Reading {
 
 /// Reads what there is to know of a thread from its directory, or from its process's for the first one; [`UNSETTLED`] if
 /// that changes meanwhile. If its process
-/// `is_denied`, so are its threads, and that is no news.
+/// `is_denied`, so are its threads, and that is no news. More is read of one that
+/// stands for its process.
 pub(super) fn read(
     search: &Search<'_>,
     found: &mut Found,
@@ -40,10 +42,11 @@ pub(super) fn read(
     pid: Pid,
     tid: Tid,
     is_denied: bool,
+    stands_for_process: bool,
 ) -> Result<Reading, Errno> {
     let options = search.options;
     let is_first = tid == Tid::from(pid);
-    let with_details = is_first || options.task_details;
+    let with_details = stands_for_process || options.task_details;
     let object = || if is_first { Object::Process(pid) } else { Object::Task(pid, tid) };
 
     let mut buffer = std::mem::take(&mut found.buffer);
@@ -80,7 +83,10 @@ pub(super) fn read(
 
     if with_details && (options.cgroups || options.freezer) {
         match dir.read(c"cgroup", &mut buffer) {
-            Ok(text) => task.cgroups = found.cgroups(text, object),
+            Ok(text) => {
+                let cgroups = found.cgroups(text, object);
+                task.cgroups = if is_leaving || task.state.is_dead() { cgroups.and_then(of_the_dead) } else { cgroups };
+            }
             Err(errno) => found.gap(Place::Cgroups, object(), "read cgroup", errno),
         }
     }
@@ -126,13 +132,55 @@ pub(super) fn has_new_first(dir: &ProcDir, buffer: &mut Vec<u8>) -> bool {
     state(dir, buffer).is_ok_and(|(state, _)| !state.is_dead()) && is_living()
 }
 
-/// What `status` says of a process.
-pub(super) fn status(found: &mut Found, dir: &ProcDir, pid: Pid) -> Option<ProcessStatus> {
+/// The control groups of a task that has exited: of version 1 hierarchies the kernel only says `/` then.
+fn of_the_dead(cgroups: Arc<Cgroups>) -> Option<Arc<Cgroups>> {
+    if cgroups.0.iter().all(|membership| membership.hierarchy == 0) {
+        return Some(cgroups);
+    }
+    let unified: Vec<_> = cgroups.0.iter().filter(|membership| membership.hierarchy == 0).cloned().collect();
+    (!unified.is_empty()).then(|| Arc::new(Cgroups(unified)))
+}
+
+/// The thread that stands for a process whose directory this is: the first one or, where that has exited, one that lives.
+pub(super) fn living(dir: &ProcDir, pid: Pid, buffer: &mut Vec<u8>) -> Tid {
+    let mut is_dead = |path: &str| {
+        let stat = dir.read_record(path, buffer).ok().and_then(|text| parse::stat::parse(text).ok());
+        stat.is_none_or(|stat| stat.state.is_dead())
+    };
+    let first = Tid::from(pid);
+    if !is_dead("stat") {
+        return first;
+    }
+    let mut others = dir.numbers("task").unwrap_or_default().into_iter().map(Tid).filter(|&tid| tid != first);
+    others.find(|tid| !is_dead(&format!("task/{tid}/stat"))).unwrap_or(first)
+}
+
+/// What `status` says of a process: of the thread that stands for it, but for its PIDs, which are the first thread's. A
+/// thread that has exited keeps the credentials that it had then.
+pub(super) fn read_status(
+    dir: &ProcDir,
+    pid: Pid,
+    living: Tid,
+    buffer: &mut Vec<u8>,
+) -> Result<Result<ProcessStatus, parse::ParseError>, Errno> {
+    let mut read = |path: &str| -> Result<_, Errno> {
+        Ok(parse::status::parse(dir.read_record(path, buffer)?).map(|status| status.process))
+    };
+    let first = read("status")?;
+    if living == Tid::from(pid) {
+        return Ok(first);
+    }
+    let of_living = read(&format!("task/{living}/status"))?;
+    Ok(first.and_then(|first| Ok(ProcessStatus { ns_pids: first.ns_pids, ..of_living? })))
+}
+
+/// What `status` says of a process, with a gap where it cannot be read.
+pub(super) fn status(found: &mut Found, dir: &ProcDir, pid: Pid, living: Tid) -> Option<ProcessStatus> {
     let mut buffer = std::mem::take(&mut found.buffer);
-    let read = dir.read_record(c"status", &mut buffer).map(parse::status::parse);
+    let read = read_status(dir, pid, living, &mut buffer);
     found.buffer = buffer;
     match read {
-        Ok(Ok(status)) => Some(status.process),
+        Ok(Ok(status)) => Some(status),
         Ok(Err(error)) => {
             found.malformed(Place::ProcessFacts, Object::Process(pid), error);
             None
@@ -251,9 +299,13 @@ pub(super) fn others(
 ) -> Result<Vec<Thread>, Errno> {
     let mut threads = Vec::new();
     let pid = Pid(main.task.tid.0);
+    let mut wants_one = main.is_spent();
     for tid in dir.numbers("task")?.into_iter().map(Tid).filter(|&tid| tid != main.task.tid) {
-        match thread(search, found, dir, main, tid) {
-            Ok(thread) => threads.push(thread),
+        match thread(search, found, dir, main, tid, wants_one) {
+            Ok(thread) => {
+                wants_one &= !thread.is_alive;
+                threads.push(thread);
+            }
             Err(errno) => found.gap(Place::Tasks, Object::Task(pid, tid), "read stat", errno),
         }
     }
@@ -266,6 +318,7 @@ fn thread(
     process: &ProcDir,
     main: &Reading,
     tid: Tid,
+    stands_for_process: bool,
 ) -> Result<Thread, Errno> {
     let pid = Pid(main.task.tid.0);
     let of_process = &main.task.namespaces;
@@ -278,7 +331,7 @@ fn thread(
         }
     }
     let dir = ProcDir::open(process, format!("task/{tid}"))?;
-    let read = read(search, found, &dir, pid, tid, is_denied)?;
+    let read = read(search, found, &dir, pid, tid, is_denied, stands_for_process)?;
     Ok(Thread { tid, namespaces: read.task.namespaces, is_alive: !read.is_spent(), task: Some(read.task) })
 }
 

@@ -174,13 +174,15 @@ impl GapKind {
     /// Sorts an error number into its kind. This is the only place where that is decided.
     pub fn of(errno: i32) -> Self {
         use rustix::io::Errno;
-        match Errno::from_raw_os_error(errno) {
-            Errno::NOENT | Errno::SRCH => Self::Gone,
-            Errno::ACCESS | Errno::PERM => Self::Denied,
-            Errno::NOTTY | Errno::NOSYS => Self::Unsupported,
-            Errno::TIMEDOUT => Self::TimedOut,
-            Errno::REMOTE => Self::OtherPidNamespace,
-            _ => Self::Other,
+        // As numbers: `Errno` itself panics on what is none.
+        let is = |errnos: &[Errno]| errnos.iter().any(|known| known.raw_os_error() == errno);
+        match () {
+            () if is(&[Errno::NOENT, Errno::SRCH]) => Self::Gone,
+            () if is(&[Errno::ACCESS, Errno::PERM]) => Self::Denied,
+            () if is(&[Errno::NOTTY, Errno::NOSYS]) => Self::Unsupported,
+            () if is(&[Errno::TIMEDOUT]) => Self::TimedOut,
+            () if is(&[Errno::REMOTE]) => Self::OtherPidNamespace,
+            () => Self::Other,
         }
     }
 }

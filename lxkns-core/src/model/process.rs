@@ -141,7 +141,8 @@ pub struct Process {
     /// How many threads it has.
     pub threads: u32,
     /// Its threads: the first one first, then by TID. Where details of threads were not asked for, only those that are
-    /// elsewhere than the process come after the first; where threads were not asked for, none.
+    /// elsewhere than the process come after the first; where threads were not asked for, none. A thread that stands for
+    /// its process because the first has exited is always there.
     pub tasks: Vec<Task>,
     /// Its command line, where it was asked for and could be read; empty for kernel threads and zombies.
     pub command_line: Option<Vec<BString>>,
@@ -177,6 +178,27 @@ impl Process {
         is_state_known
             && KEPT.into_iter().all(has)
             && !NamespaceType::ALL.into_iter().any(|it| !KEPT.contains(&it) && has(it))
+    }
+
+    /// The thread that stands for the process: its first one or, where that has exited, one that lives. What is below
+    /// `/proc/PID` of an exited first thread is gone (namespaces, descriptors, mounts, memory) or no longer true (control
+    /// groups, credentials).
+    pub fn living_task(&self) -> &Task {
+        let main = self.main_task();
+        // A dump can leave out states; the namespaces of the process are those of the thread that stands for it.
+        if !main.state.is_dead() && main.namespaces == self.namespaces {
+            return main;
+        }
+        let stands_for_it = |task: &&Task| !task.state.is_dead() && task.namespaces == self.namespaces;
+        self.tasks.iter().skip(1).find(stands_for_it).unwrap_or(main)
+    }
+
+    /// Where its files are below a procfs: `PID`, or `PID/task/TID` where its first thread has exited.
+    pub fn directory(&self) -> String {
+        match self.living_task().tid {
+            tid if tid == Tid::from(self.pid) => self.pid.to_string(),
+            tid => format!("{}/task/{tid}", self.pid),
+        }
     }
 
     /// The name (`comm`) of its first thread.
@@ -272,7 +294,38 @@ pub struct CgroupMembership {
     pub path: BString,
 }
 
+impl CgroupMembership {
+    /// The hierarchies by which tasks are told apart, the first first.
+    const USUAL: [&str; 6] = ["name=systemd", "cpu", "memory", "pids", "freezer", "devices"];
+
+    fn rank(&self) -> (bool, usize, &[u8], u32) {
+        let mut names = self.controllers.split(|&byte| byte == b',');
+        let rank = match self.hierarchy {
+            0 => 0,
+            _ => 1 + names.by_ref().filter_map(usual_at).min().unwrap_or(Self::USUAL.len()),
+        };
+        // The top of the hierarchy, as far as the reader's cgroup namespace shows it, comes last.
+        (self.path == "/", rank, &self.controllers, self.hierarchy)
+    }
+}
+
+/// Where in the usual order a controller is.
+fn usual_at(name: &[u8]) -> Option<usize> {
+    CgroupMembership::USUAL.iter().position(|usual| usual.as_bytes() == name)
+}
+
 impl Cgroups {
+    /// The control group that the task is said to be in, on hosts with version 2, version 1, or both: that of the first
+    /// hierarchy in which it is not at the top, and else `/`. Version 2 comes first, then what service managers use, then
+    /// the controllers that container engines set limits with, then others by name. `None` where there are no hierarchies.
+    ///
+    /// Where systemd keeps both versions, it has the same path in its two; where nobody uses version 2, every task is at
+    /// the top of that, and containers are told apart in version 1 alone.
+    pub fn path(&self) -> Option<&BString> {
+        let first = self.0.iter().min_by(|a, b| a.rank().cmp(&b.rank()));
+        first.map(|membership| &membership.path)
+    }
+
     /// The cgroup v2 path.
     pub fn unified(&self) -> Option<&BString> {
         self.0.iter().find(|membership| membership.hierarchy == 0).map(|membership| &membership.path)

@@ -84,6 +84,11 @@ impl Snapshot {
         namespaces
     }
 
+    /// Where the files of a process are below a procfs: `PID`, or `PID/task/TID` where its first thread has exited.
+    pub fn directory(&self, pid: Pid) -> String {
+        self.processes.get(&pid).map_or_else(|| pid.to_string(), Process::directory)
+    }
+
     /// The namespace with this inode number.
     pub fn by_ino(&self, ino: u64) -> Option<&Namespace> {
         let from = NamespaceId { ino, dev: 0 };

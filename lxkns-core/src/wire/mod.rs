@@ -19,6 +19,7 @@
 mod error;
 mod form;
 mod implied;
+mod json;
 mod read;
 #[cfg(feature = "_schema")]
 mod schema;
@@ -31,6 +32,7 @@ mod write;
 use std::io::{self, Read};
 
 pub use error::{Error, ErrorKind};
+pub use json::{is_safe_to_print, write_json};
 #[cfg(feature = "_schema")]
 pub use schema::schema;
 pub use time::format as time_text;
@@ -68,12 +70,8 @@ impl Default for WriteOptions {
 pub fn write(snapshot: &Snapshot, options: &WriteOptions, writer: impl io::Write) -> Result<(), Error> {
     let dump = write::dump(snapshot, options);
     let mut writer = io::BufWriter::new(writer);
-    let result = if options.pretty {
-        serde_json::to_writer_pretty(&mut writer, &dump)
-    } else {
-        serde_json::to_writer(&mut writer, &dump)
-    };
-    let written = result.map_err(io::Error::from).and_then(|()| io::Write::write_all(&mut writer, b"\n"));
+    let result = write_json(&dump, options.pretty, &mut writer);
+    let written = result.and_then(|()| io::Write::write_all(&mut writer, b"\n"));
     // Not by dropping it, which would try once more to write what could not be written, and hide why.
     let (flushed, _) = match written {
         Ok(()) => (io::Write::flush(&mut writer), writer.into_parts()),

@@ -1,16 +1,22 @@
 //! One program of the caller's that runs in the target's view, by descriptor.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lxkns_sys::SharedFd;
-use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
+use crate::slow_file::copy_slowly;
+
+/// How long is waited for each piece of it.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// How large it may be, in bytes: it is kept in memory twice for a moment.
+const LARGEST: u64 = 1 << 30;
 
 /// A static program, in memory that nobody can change: the file that it was copied from cannot be reached through it.
 #[derive(Debug)]
@@ -28,12 +34,13 @@ impl ToolFile {
         let unusable = |what: &str| {
             Error::new(ErrorKind::Unsuitable, format!("{} cannot be a tool: it is {what}", path.display()))
         };
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(refused)?);
-        let stat = rustix::fs::fstat(&file).map_err(refused)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(unusable("no regular file"));
-        }
+        // It is copied anyway; and its file system's server may not answer.
+        let mut file = match copy_slowly(path, LARGEST, WAIT) {
+            Ok(file) => file,
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => return Err(unusable("no regular file")),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(refused(Errno::TIMEDOUT)),
+            Err(error) => return Err(refused(Errno::from_io_error(&error).unwrap_or(Errno::IO))),
+        };
         match interpreter(&mut file) {
             Ok(false) => {}
             Ok(true) => return Err(unusable("not static: what it needs is not there inside")),
@@ -92,8 +99,10 @@ fn interpreter(file: &mut (impl Read + Seek)) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File};
     use std::io::Cursor;
+
+    use rustix::fs::{FileType, Mode};
 
     use super::*;
 

@@ -16,6 +16,7 @@ mod launch;
 mod op;
 mod raw;
 mod steps;
+mod stream;
 mod wait;
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};

@@ -35,6 +35,24 @@ pub enum Op {
         /// How many bytes at most; if there are more it is `EFBIG`.
         most: u64,
     },
+    /// Looks up a path of the caller's, and opens nothing. All descriptors are closed first, from 5.9 on.
+    LookUp {
+        /// The path.
+        path: CString,
+        /// The name (`comm`) that the child has from then on; at least one zero at its end.
+        name: [u8; 16],
+    },
+    /// Opens an existing regular file by a path of the caller's, and writes all of it to a pipe. `ENXIO`: there is something
+    /// else. All descriptors but those that it takes are closed first, from 5.9 on: who is stuck there must not keep open what
+    /// others wait for the end of.
+    Stream {
+        /// The file.
+        path: CString,
+        /// The name (`comm`) that the child has from then on; at least one zero at its end.
+        name: [u8; 16],
+        /// The pipe.
+        to: SharedFd,
+    },
     /// A session keyring of its own, with nothing in it, where the kernel has keyrings and no filter denies them.
     SessionKeyring,
     /// The root directory becomes this one. The working directory does too.

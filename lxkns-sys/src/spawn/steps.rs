@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use rustix::io::Errno;
 
 use super::wait::Message;
-use super::{Cover, Directory, Enter, Limit, Op, checked, credentials, launch};
+use super::{Cover, Directory, Enter, Limit, Op, checked, credentials, launch, stream};
 
 const CLONE_NEWUSER: u32 = libc::CLONE_NEWUSER as u32;
 const LSM_ATTR_EXEC: c_uint = 101;
@@ -65,6 +65,15 @@ impl<'a> Prepared<'a> {
                     let fds = [directory.as_raw_fd(), procfs.as_raw_fd(), to.as_raw_fd()];
                     close_all_but(&mut [fds[0], fds[1], fds[2], self.writer]);
                     read_below(fds, path, *most).map_err(Failure::from)
+                }
+                Op::LookUp { path, name } => {
+                    close_all_but(&mut [self.writer; 4]);
+                    stream::look_up(path, name).map(drop).map_err(Failure::from)
+                }
+                Op::Stream { path, name, to } => {
+                    let to = to.as_raw_fd();
+                    close_all_but(&mut [to, to, to, self.writer]);
+                    stream::copy(path, name, to).map_err(Failure::from)
                 }
                 Op::CloseOthers { keep, end } => self.close_others(keep, *end).map_err(Failure::from),
                 other => perform(other),
@@ -249,7 +258,12 @@ fn perform(op: &Op) -> Done {
             Ok(checked(unsafe { libc::syscall(libc::SYS_personality, c_long::from(*domain)) }).map(drop)?)
         }
         Op::Descriptors(fds) => Ok(descriptors(fds.iter().map(|(fd, number)| (fd.as_raw_fd(), *number)))?),
-        Op::Guard | Op::ExecContext { .. } | Op::ReadBelow { .. } | Op::CloseOthers { .. } => Ok(()),
+        Op::Guard
+        | Op::ExecContext { .. }
+        | Op::ReadBelow { .. }
+        | Op::LookUp { .. }
+        | Op::Stream { .. }
+        | Op::CloseOthers { .. } => Ok(()),
     }
 }
 

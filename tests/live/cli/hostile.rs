@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use lxkns_fixture::{Actor, Open, probe};
+use serde_json::Value;
 
 use super::with_bind_mount;
 use crate::harness::Need::{Kernel, Program, UserNamespaces};
@@ -22,20 +23,59 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-/// A colour, an end of line, a change of direction, a byte that is no UTF-8.
-pub(super) const NASTY: [&[u8]; 5] =
-    [b"\x1b[31mred", b"a\nlxkns: b", b"\xe2\x80\xaetxt", b"\xff\xc3x", b"\x9b31m \r\t\\"];
+/// A colour, an end of line, a change of direction, a byte that is no UTF-8, the same colour as one character.
+pub(super) const NASTY: [&[u8]; 6] = [
+    b"\x1b[31mred",
+    b"a\nlxkns: b",
+    b"\xe2\x80\xaetxt",
+    b"\xff\xc3x",
+    b"\x9b31m \r\t\\",
+    b"\xc2\x9b31m\x7f\xe2\x81\xa6x",
+];
 
 /// Checks that nothing but what is safe to print was written, in as many lines as there should be.
 #[track_caller]
 pub(super) fn assert_safe(ran: &Ran, lines: Option<usize>) {
     for text in [ran.text(), &ran.stderr] {
-        let unsafe_one =
-            text.chars().find(|&c| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c));
+        let unsafe_one = text
+            .chars()
+            .find(|&c| (c.is_control() && c != '\n') || "\u{202a}\u{202b}\u{202d}\u{202e}\u{2066}".contains(c));
         assert_eq!(unsafe_one, None, "{text:?}");
     }
     if let Some(lines) = lines {
         assert_eq!(ran.text().lines().count(), lines, "{ran:?}");
+    }
+}
+
+/// The JSON that a command has written, which reaches a terminal unescaped by nobody else.
+#[track_caller]
+fn safe_json(ran: Ran) -> Value {
+    let ran = ran.ok();
+    assert_safe(&ran, None);
+    ran.json()
+}
+
+/// Everything that is written as JSON about a process and its namespace, in all commands.
+#[track_caller]
+fn all_json_is_safe(pid: u32, ino: &str) {
+    let pid = pid.to_string();
+    for arguments in [
+        &["show", "--json", &pid, ino][..],
+        &["tree", "proc", "--json", &pid],
+        &["tree", "--owned", "--json"],
+        &["caps", "--json", "-p", &pid, ino],
+        &["mounts", "--json", &pid],
+        &["orphans", "--json"],
+        &["enter", "--dry-run", "--json", &pid],
+        &["doctor", "--json"],
+        &["busy", "--json", "/"],
+        &["dump"],
+    ] {
+        let ran = run_lxkns(arguments);
+        assert_safe(&ran, None);
+        if ran.code == Some(0) {
+            ran.json();
+        }
     }
 }
 
@@ -57,9 +97,10 @@ fn comm() {
         assert_safe(&fields, Some(1));
         assert_eq!(fields.text().trim_end().split(' ').count(), 3, "{fields:?}");
         assert_safe(&why(&uts), Some(3));
-        let table = run_lxkns(["ls", "--json", &uts]).ok().json();
+        all_json_is_safe(actor.pid(), &uts);
+        let table = safe_json(run_lxkns(["ls", "--json", &uts]));
         assert_eq!(table["namespaces"][0]["command"], String::from_utf8_lossy(name).as_ref());
-        let answer = run_lxkns(["why", "--json", &uts]).ok().json();
+        let answer = safe_json(run_lxkns(["why", "--json", &uts]));
         assert_eq!(answer[0]["holders"][0]["command"], String::from_utf8_lossy(name).as_ref());
     }
 }
@@ -80,7 +121,7 @@ fn comm_of_a_holder() {
         assert_safe(&eyes, Some(1));
         assert!(eyes.text().contains("of process") && eyes.text().contains("\\x"), "{eyes:?}");
         assert_safe(&why(&uts), Some(3));
-        run_lxkns(["dump"]).ok().json();
+        safe_json(run_lxkns(["dump"]));
     }
 }
 
@@ -113,9 +154,9 @@ fn command_line() {
         }
         assert_safe(&why(&uts), Some(3));
         let expected = format!("{} ls --from -", path.to_string_lossy());
-        let table = run_lxkns(["ls", "--json", &uts]).ok().json();
+        let table = safe_json(run_lxkns(["ls", "--json", &uts]));
         assert_eq!(table["namespaces"][0]["command"], expected);
-        let answer = run_lxkns(["why", "--json", &uts]).ok().json();
+        let answer = safe_json(run_lxkns(["why", "--json", &uts]));
         assert_eq!(answer[0]["holders"][0]["command"], expected);
         child.kill().unwrap();
         child.wait().unwrap();
@@ -145,9 +186,9 @@ fn mount_path() {
             let output = Command::new("bash").args(["-c", &script]).output().unwrap();
             assert_eq!(output.stdout, path.as_os_str().as_bytes());
         }
-        let json = run_lxkns(["ls", "--json", "-o", "NSFS", &ino]).ok().json();
+        let json = safe_json(run_lxkns(["ls", "--json", "-o", "NSFS", &ino]));
         assert_eq!(json["namespaces"][0]["nsfs"], path.to_string_lossy().as_ref());
-        run_lxkns(["why", "--json", &ino]).ok().json();
+        safe_json(run_lxkns(["why", "--json", &ino]));
         // As what was asked for, too.
         let through = format!("/proc/{}/root", actor.pid());
         let target = Path::new(&through).join(path.strip_prefix("/").unwrap());

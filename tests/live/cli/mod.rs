@@ -5,6 +5,8 @@ mod busy;
 mod busy_holders;
 mod busy_mounts;
 mod caps;
+mod cgroups;
+mod dead_files;
 mod diff;
 mod doctor;
 mod dump;
@@ -15,6 +17,7 @@ mod golden_host;
 mod hostile;
 mod ls;
 mod mounts;
+mod numbers;
 mod orphans;
 mod packaging;
 mod partly_seen;
@@ -49,6 +52,7 @@ pub(super) fn tests() -> Vec<Test> {
         caps::tests(),
         doctor::tests(),
         show::tests(),
+        cgroups::tests(),
         why::tests(),
         advice::tests(),
         dump::tests(),
@@ -57,10 +61,12 @@ pub(super) fn tests() -> Vec<Test> {
         packaging::tests(),
         errors::tests(),
         from::tests(),
+        dead_files::tests(),
         golden::tests(),
         golden_host::tests(),
         streams::tests(),
         hostile::tests(),
+        numbers::tests(),
         terminal::tests(),
     ]
     .into_iter()

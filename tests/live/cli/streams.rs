@@ -108,15 +108,41 @@ fn full_device() {
 }
 
 fn closed() {
-    for closed in ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"] {
+    let run = |arguments: &str, how: &str| {
+        let script = format!("exec \"$0\" {arguments} {how}");
+        run(Command::new("sh").args(["-c", &script]).arg(lxkns().get_program()))
+    };
+    for how in ["<&-", "2>&-", "<&- 2>&-"] {
         for (arguments, code) in [("ls", 0), ("dump", 0), ("ls 4194304", 1), ("ls nonsense", 2), ("--help", 0)] {
-            let script = format!("exec \"$0\" {arguments} {closed}");
-            let ran = run(Command::new("sh").args(["-c", &script]).arg(lxkns().get_program()));
-            assert_eq!(ran.code, Some(code), "{script}: {ran:?}");
+            let ran = run(arguments, how);
+            assert_eq!(ran.code, Some(code), "{arguments} {how}: {ran:?}");
+            assert_eq!(code == 0, !ran.stdout.is_empty(), "{arguments} {how}: {ran:?}");
         }
     }
-    let script = "exec \"$0\" ls --from - <&-";
-    run(Command::new("sh").args(["-c", script]).arg(lxkns().get_program())).fails(3, "standard input");
+    // What has nowhere to go is not written, and nobody thinks that it is. To where only reading is possible, too.
+    for how in [">&-", "1</dev/null", "<&- >&- 2>&-", ">&- 2>&-"] {
+        for arguments in COMMANDS.iter().filter(|it| !it.contains(&"2")).chain(&[&["watch", "2"][..]]) {
+            // That waits for something to tell.
+            if arguments[0] == "watch" && !how.contains(">&-") {
+                continue;
+            }
+            let ran = run(&arguments.join(" "), how);
+            assert_eq!(ran.code, Some(3), "{arguments:?} {how}: {ran:?}");
+            if !how.contains("2>&-") {
+                let said = ran.stderr.lines().collect::<Vec<_>>();
+                let [said] = said[..] else { panic!("one line: {ran:?}") };
+                let is_it = said.starts_with("lxkns: write standard output: ") && said.ends_with("(os error 9)");
+                assert!(is_it, "{arguments:?} {how}: {said}");
+            }
+        }
+        assert_eq!(run("ls nonsense", how).code, Some(2), "{how}");
+    }
+    // Somebody who wants nothing of it says so.
+    for how in [">/dev/null", "<>/dev/null 1<>/dev/null 2>&1", "</dev/null >/dev/null 2>&1"] {
+        assert_eq!(run("dump", how).code, Some(0), "{how}");
+    }
+    run("ls --from -", "<&-").fails(3, "read standard input: Bad file descriptor");
+    run("diff - /dev/null", "<&-").fails(3, "read standard input: Bad file descriptor");
 }
 
 /// In a mount namespace where something else is at `/proc`.

@@ -18,6 +18,7 @@ pub(super) fn tests() -> Vec<Test> {
     vec![
         test("mountns::dead::unread", FUSE, unread),
         test("mountns::dead::unanswered", FUSE, unanswered),
+        test("mountns::dead::left_behind_by_another_run", FUSE, left_behind_by_another_run),
         test("mountns::dead::for_others_who_ask", FUSE, for_others_who_ask),
         test("mountns::dead::with_the_owner_gone", FUSE, with_the_owner_gone),
         test("mountns::dead::on_the_callers_own_path", FUSE, on_the_callers_own_path),
@@ -105,6 +106,35 @@ fn unanswered() {
     soon("the helper's end", || sandboxes.abandoned().is_empty());
     assert!(is_gone(pid));
     assert_eq!(sandboxes.helpers(), [namespace.helper().unwrap()]);
+}
+
+/// Those of another run, of which this one knows nothing, cost no more than they have.
+fn left_behind_by_another_run() {
+    let dead = dead(Death::Unanswered);
+    let pid = dead.try_it();
+    let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+    let device = comm.trim_end().strip_prefix("mntns ").unwrap_or_else(|| panic!("it says what it asks: {comm}"));
+    let number = |digits| u32::from_str_radix(digits, 16).unwrap();
+    let (major, minor) = device.split_once(':').map(|(major, minor)| (number(major), number(minor))).unwrap();
+    let mountinfo = std::fs::read_to_string(format!("/proc/{}/mountinfo", dead.actor.pid())).unwrap();
+    let of_fuse = mountinfo.lines().find(|line| line.contains(" - fuse ")).unwrap();
+    assert_eq!(of_fuse.split(' ').nth(2), Some(&*format!("{major}:{minor}")));
+
+    let asked = dead.fuse.requests();
+    let another = sandboxes();
+    let namespace = enter(&another, &dead.actor);
+    for path in [&b"/tmp/fuse/other"[..], b"/tmp/fuse/file"] {
+        let error = namespace.open_namespace(path, Some(dead.net), LONG).unwrap_err();
+        assert_eq!((error.kind(), error.abandoned()), (ErrorKind::Avoided, None), "{error}");
+        assert!(error.operation().contains(&format!("process {pid} waits for it")), "{error}");
+    }
+    assert_eq!(dead.fuse.requests(), asked, "nobody asks it any more");
+    assert_eq!(another.abandoned(), [0; 0]);
+    // What is beside it is found all the same, in the cache or not.
+    dead.actor.mkdir("/tmp/beside");
+    let error = namespace.open_path(b"/tmp/beside/nothing", LONG).unwrap_err();
+    assert_eq!(error.errno(), rustix::io::Errno::NOENT, "{error}");
+    assert_eq!(id_of(&namespace.open_namespace(b"/tmp/net", Some(dead.net), LONG).unwrap()), dead.net);
 }
 
 /// Who waits for another's turn waits no longer than is wanted, and the helper is not blamed for it.

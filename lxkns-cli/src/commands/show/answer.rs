@@ -405,7 +405,7 @@ fn socket_answer(snapshot: &Snapshot, facts: &NetworkFacts, socket: &ListeningSo
 
 fn process(shown: &ShownProcess<'_>) -> ProcessAnswer {
     let process: &Process = shown.process;
-    let task = process.main_task();
+    let task = process.living_task();
     let status = process.status.as_ref();
     let namespaces = shown.namespaces().map(|(ns_type, id, same)| MembershipAnswer {
         ns_type: ns_type.name(),

@@ -84,10 +84,7 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
             Either::Process(shown) => Answer::of_process(target, shown),
         });
         let answers: Vec<_> = answers.collect();
-        screen::print(|out| {
-            serde_json::to_writer_pretty(&mut *out, &answers)?;
-            Ok(out.write_all(b"\n")?)
-        })?;
+        screen::print(|out| Ok(screen::write_json(out, &answers)?))?;
     } else {
         let limit = if args.all { usize::MAX } else { SOME };
         screen::show(color, |out, screen| {

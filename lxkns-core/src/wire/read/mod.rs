@@ -2,6 +2,7 @@
 
 mod mount;
 mod namespace;
+mod number;
 mod process;
 mod theirs;
 
@@ -12,8 +13,8 @@ use serde::Deserialize;
 use super::form::{self, Dump, Options, OwnOptions, SnapshotInfo, SuspectKind};
 use super::{Error, ErrorKind, FORMAT, text, time};
 use crate::model::{
-    CpuRange, DiscoveryOptions, FileSystem, Gap, Host, NamespaceId, NamespaceType, Object, Observer, Pid, Place, Scope,
-    Snapshot, Suspect, Tid, Uid,
+    DiscoveryOptions, FileSystem, Gap, Host, NamespaceId, NamespaceType, Object, Observer, Place, Scope, Snapshot,
+    Suspect, Uid,
 };
 
 /// The snapshot that this JSON holds.
@@ -38,8 +39,7 @@ pub(super) fn snapshot(json: &[u8]) -> Result<Snapshot, Error> {
         }
         let namespace = reader.namespace(ino, &form)?;
         if let Some(netnsid) = form.netnsid {
-            // The kernel says -1 where there is none.
-            snapshot.netnsids.insert(namespace.id, u32::try_from(netnsid).ok());
+            snapshot.netnsids.insert(namespace.id, number::netnsid(netnsid)?);
         }
         snapshot.namespaces.insert(namespace.id, namespace);
         if !reader.ours {
@@ -89,10 +89,6 @@ fn ns_type(name: &str) -> Result<NamespaceType, Error> {
     name.parse().map_err(|error| invalid(&format!("{name:?}: {error}")))
 }
 
-fn cpus(ranges: &[(u32, u32)]) -> Vec<CpuRange> {
-    ranges.iter().map(|&(first, last)| CpuRange { first, last }).collect()
-}
-
 /// What all parts of a dump have in common.
 struct Reader {
     /// Whether this program wrote it.
@@ -113,7 +109,7 @@ impl Reader {
             kernel_release: info.kernel.clone().unwrap_or_default(),
             boot_id: info.boot_id.clone(),
             hostname: info.hostname.clone().unwrap_or_default(),
-            cpus_online: (!cpus_online.is_empty()).then(|| cpus(cpus_online)),
+            cpus_online: (!cpus_online.is_empty()).then(|| number::cpus(cpus_online)).transpose()?,
         };
         let taken_at = match &info.taken_at {
             Some(text) => time::parse(text).ok_or_else(|| invalid(&format!("taken-at: not a time: {text:?}")))?,
@@ -125,11 +121,13 @@ impl Reader {
         };
         let mut snapshot = Snapshot::empty(asked, host, taken_at);
         snapshot.took = Duration::from_nanos(info.took_nsec.unwrap_or(0));
-        snapshot.home = info.mntns.map(|ino| self.id(ino));
+        snapshot.home = info.mntns.map(|ino| self.checked_id("mntns", ino)).transpose()?;
         snapshot.observer = info.observer.as_ref().map(|observer| self.observer(observer)).transpose()?;
         let names = info.user_names.iter().flatten();
         snapshot.user_names = names.map(|(&uid, name)| (Uid(uid), name.clone())).collect();
-        snapshot.gaps = info.gaps.iter().flatten().filter_map(|gap| self.gap(gap)).collect();
+        for form in info.gaps.iter().flatten() {
+            snapshot.gaps.extend(self.gap(form)?);
+        }
         snapshot.gaps.sort();
         for form in info.suspects.iter().flatten() {
             snapshot.suspects.extend(self.suspect(form)?);
@@ -140,36 +138,44 @@ impl Reader {
 
     fn observer(&self, form: &form::Observer) -> Result<Observer, Error> {
         let mut observer = Observer::new(Uid(form.uid), process::capability_set(&form.capabilities)?);
-        observer.user_ns = form.userns.map(|ino| self.id(ino));
-        observer.pid_ns = form.pidns.map(|ino| self.id(ino));
-        observer.procfs_pid_ns = form.procfs_pidns.map(|ino| self.id(ino));
+        observer.user_ns = form.userns.map(|ino| self.checked_id("userns", ino)).transpose()?;
+        observer.pid_ns = form.pidns.map(|ino| self.checked_id("pidns", ino)).transpose()?;
+        observer.procfs_pid_ns = form.procfs_pidns.map(|ino| self.checked_id("procfs-pidns", ino)).transpose()?;
         Ok(observer)
     }
 
+    /// The namespace with this inode number, which no namespace has as 0.
+    fn checked_id(&self, key: &str, ino: u64) -> Result<NamespaceId, Error> {
+        number::ino(key, ino).map(|ino| self.id(ino))
+    }
+
     /// `None` for a place that a newer version knows.
-    fn gap(&self, form: &form::Gap) -> Option<Gap> {
-        let (pid, tid) = (form.pid.map(Pid), form.tid.map(Tid));
-        let object = match (pid, tid, form.fd) {
+    fn gap(&self, form: &form::Gap) -> Result<Option<Gap>, Error> {
+        let Some(place) = Place::from_name(&form.place) else { return Ok(None) };
+        let (pid, tid) = (form.pid.map(number::pid).transpose()?, form.tid.map(number::tid).transpose()?);
+        let object = match (pid, tid, form.fd.map(number::fd).transpose()?) {
             (Some(pid), Some(tid), Some(fd)) => Object::Fd(pid, tid, fd),
             (Some(pid), Some(tid), None) => Object::Task(pid, tid),
             (Some(pid), None, _) => Object::Process(pid),
             (None, ..) => match (form.nsid, form.mntns, form.mountid, &form.path) {
-                (Some(nsid), ..) => Object::Namespace(self.id(nsid)),
-                (None, Some(mount_ns), Some(mount_id), _) => Object::Mount(self.id(mount_ns), mount_id),
+                (Some(nsid), ..) => Object::Namespace(self.checked_id("nsid", nsid)?),
+                (None, Some(mount_ns), Some(mount_id), _) => {
+                    Object::Mount(self.checked_id("mntns", mount_ns)?, mount_id)
+                }
                 (None, _, _, Some(path)) => Object::Path(text::unescape(path)),
                 _ => Object::Host,
             },
         };
-        let place = Place::from_name(&form.place)?;
-        Some(Gap { place, object, operation: form.operation.clone().into(), errno: form.errno })
+        let errno = number::errno(form.errno)?;
+        Ok(Some(Gap { place, object, operation: form.operation.clone().into(), errno }))
     }
 
     /// `None` for a kind that a newer version knows.
     fn suspect(&self, form: &form::Suspect) -> Result<Option<Suspect>, Error> {
         let missing = |key: &str| invalid(&format!("suspect of kind {:?} without {key}", form.kind));
-        let pid = || form.pid.map(Pid).ok_or_else(|| missing("pid"));
-        let tid = || pid().map(|pid| form.tid.map_or(pid.into(), Tid));
-        let fd = || form.fd.ok_or_else(|| missing("fd"));
+        let pid = || form.pid.ok_or_else(|| missing("pid")).and_then(number::pid);
+        let tid = || form.tid.map_or_else(|| pid().map(Into::into), number::tid);
+        let fd = || form.fd.ok_or_else(|| missing("fd")).and_then(number::fd);
         let count = || form.count.ok_or_else(|| missing("count"));
         let path = || form.path.as_deref().map(text::unescape);
         Ok(Some(match form.kind {
@@ -183,7 +189,7 @@ impl Reader {
             SuspectKind::InFlight => Suspect::InFlight { pid: pid()?, tid: tid()?, fd: fd()?, count: count()? },
             SuspectKind::IoUring => Suspect::IoUring { pid: pid()?, tid: tid()?, fd: fd()?, count: count()? },
             SuspectKind::Mount => Suspect::Mount {
-                mount_ns: self.id(form.mntns.ok_or_else(|| missing("mntns"))?),
+                mount_ns: self.checked_id("mntns", form.mntns.ok_or_else(|| missing("mntns"))?)?,
                 mount_id: form.mountid.ok_or_else(|| missing("mountid"))?,
                 fs_type: form.fstype.as_deref().map(text::unescape).ok_or_else(|| missing("fstype"))?,
                 file_system: FileSystem {

@@ -20,7 +20,7 @@ impl Reader {
         let mut texts = Texts::default();
         let mut lists: BTreeMap<NamespaceId, Vec<Mount>> = BTreeMap::new();
         for (ino, paths) in by_path {
-            let list = lists.entry(self.id(ino)).or_default();
+            let list = lists.entry(self.checked_id("mount namespace", ino)?).or_default();
             for (path, node) in paths {
                 for form in node.mounts.into_iter().flatten() {
                     list.push(mount(&mut texts, form, Some(&path))?);
@@ -28,7 +28,7 @@ impl Reader {
             }
         }
         for (ino, mounts) in others {
-            let list = lists.entry(self.id(ino)).or_default();
+            let list = lists.entry(self.checked_id("mount namespace", ino)?).or_default();
             for form in mounts {
                 list.push(mount(&mut texts, form, None)?);
             }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Reader, cpus, invalid, theirs};
+use super::{Reader, invalid, number, theirs};
 use crate::model::{
-    Capabilities, CgroupMembership, Cgroups, Freezer, NamespaceLinks, NamespaceType, Pid, Process, ProcessStatus,
-    Scheduling, Task, TaskState, Tid, Uid, Uids,
+    Capabilities, CgroupMembership, Cgroups, Freezer, NamespaceLinks, NamespaceType, Process, ProcessStatus,
+    Scheduling, Task, TaskState, Uid, Uids,
 };
 use crate::wire::form::{self, Common, ForChildren};
 use crate::wire::{Error, text};
@@ -13,10 +13,7 @@ use crate::wire::{Error, text};
 impl Reader {
     /// A process; `pid` is its key, in case that it does not say itself.
     pub(super) fn process(&self, pid: u32, mut form: form::Process) -> Result<Process, Error> {
-        let pid = form.pid.unwrap_or(pid);
-        if pid == 0 {
-            return Err(invalid("a process with PID 0"));
-        }
+        let pid = number::pid(form.pid.unwrap_or(pid))?.0;
         let mut tasks = Vec::new();
         for mut task in form.tasks.take().unwrap_or_default() {
             let tid = task.tid.filter(|&tid| tid != 0);
@@ -24,17 +21,17 @@ impl Reader {
             if !self.ours && tid == pid {
                 theirs::fill_up(&mut task.common, &form.common);
             }
-            tasks.push(self.task(tid, &task.common, task.for_children.as_ref()));
+            tasks.push(self.task(tid, &task.common, task.for_children.as_ref())?);
         }
         // Older versions have no tasks, and a process is nothing without its first one.
         if tasks.iter().all(|task| task.tid.0 != pid) {
-            tasks.push(self.task(pid, &form.common, form.for_children.as_ref()));
+            tasks.push(self.task(pid, &form.common, form.for_children.as_ref())?);
         }
         tasks.sort_by_key(|task| (task.tid.0 != pid, task.tid));
         tasks.dedup_by_key(|task| task.tid);
         Ok(Process {
-            pid: Pid(pid),
-            ppid: form.ppid.filter(|&ppid| ppid != 0).map(Pid),
+            pid: number::pid(pid)?,
+            ppid: form.ppid.filter(|&ppid| ppid != 0).map(number::pid).transpose()?,
             namespaces: self.links(&form.common, form.for_children.as_ref()),
             threads: form.threads.unwrap_or(tasks.len() as u32),
             tasks,
@@ -58,31 +55,27 @@ impl Reader {
         Some(command_line.iter().map(|argument| argument.as_str().into()).collect())
     }
 
-    fn task(&self, tid: u32, form: &Common, for_children: Option<&ForChildren>) -> Task {
+    fn task(&self, tid: u32, form: &Common, for_children: Option<&ForChildren>) -> Result<Task, Error> {
         let comm = match (&form.name_escaped, &form.name) {
             (Some(escaped), _) => text::unescape(escaped),
             (None, Some(name)) => name.as_str().into(),
             (None, None) => bstr::BString::default(),
         };
         let mut task = Task {
-            tid: Tid(tid),
+            tid: number::tid(tid)?,
             comm,
             start_time_ticks: form.starttime.unwrap_or(0),
             state: TaskState(form.state.as_deref().and_then(state).unwrap_or(0)),
             namespaces: self.links(form, for_children),
             cgroups: form.cgroups.as_deref().map(|list| Arc::new(Cgroups(list.iter().map(membership).collect()))),
             freezer: form.freezer.as_ref().map(|freezer| Freezer { own: freezer.own, effective: freezer.effective }),
-            scheduling: form.scheduling.as_ref().map(|scheduling| Scheduling {
-                policy: scheduling.policy,
-                priority: scheduling.priority,
-                nice: scheduling.nice,
-            }),
-            affinity: form.affinity.as_deref().map(cpus),
+            scheduling: form.scheduling.as_ref().map(scheduling).transpose()?,
+            affinity: form.affinity.as_deref().map(number::cpus).transpose()?,
         };
         if !self.ours {
-            theirs::complete_task(&mut task, form);
+            theirs::complete_task(&mut task, form)?;
         }
-        task
+        Ok(task)
     }
 
     fn links(&self, form: &Common, for_children: Option<&ForChildren>) -> NamespaceLinks {
@@ -120,6 +113,10 @@ fn state(text: &str) -> Option<u8> {
     letters.next().is_none().then(|| u8::try_from(letter).ok())?
 }
 
+fn scheduling(form: &form::Scheduling) -> Result<Scheduling, Error> {
+    Ok(Scheduling { policy: form.policy, priority: number::priority(form.priority)?, nice: number::nice(form.nice)? })
+}
+
 fn membership(form: &form::CgroupMembership) -> CgroupMembership {
     CgroupMembership {
         hierarchy: form.hierarchy,
@@ -143,7 +140,7 @@ fn status(form: &form::Process) -> Result<Option<ProcessStatus>, Error> {
             saved: Uid(uids.saved),
             file_system: Uid(uids.file_system),
         },
-        ns_pids: ns_pids.iter().copied().map(Pid).collect(),
+        ns_pids: ns_pids.iter().copied().map(number::pid).collect::<Result<_, _>>()?,
         capabilities: Capabilities {
             inheritable: capability_set(&capabilities.inheritable)?,
             permitted: capability_set(&capabilities.permitted)?,

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Reader;
+use super::{Reader, number};
 use crate::model::{
-    CgroupMembership, Cgroups, DiscoveryOptions, Freezer, Holder, NamespaceId, NamespaceType, Pid, Place, Places,
-    Relation, Scheduling, Scope, Snapshot, Task, Tid,
+    CgroupMembership, Cgroups, DiscoveryOptions, Freezer, Holder, NamespaceId, NamespaceType, Place, Places, Relation,
+    Scheduling, Scope, Snapshot, Task,
 };
 use crate::procfs::parse::links;
+use crate::wire::Error;
 use crate::wire::form::{self, Common, Options, Reference};
 
 /// What was asked for, in the words of now and of before.
@@ -50,7 +51,7 @@ pub(super) fn fill_up(task: &mut Common, process: &Common) {
 }
 
 /// What stands for these facts in their form.
-pub(super) fn complete_task(task: &mut Task, form: &Common) {
+pub(super) fn complete_task(task: &mut Task, form: &Common) -> Result<(), Error> {
     let path = |path: Option<&String>| path.filter(|path| !path.is_empty()).map(|path| path.as_str().into());
     let cpu = path(form.cpucgroup.as_ref().or(form.cgroup.as_ref()));
     let freezer = path(form.fridgecgroup.as_ref());
@@ -70,11 +71,15 @@ pub(super) fn complete_task(task: &mut Task, form: &Common) {
     .map(|memberships| Arc::new(Cgroups(memberships)));
     // Zeros are left out, also all three of them; affinity was read along with them.
     let said = form.affinity.is_some() || form.policy.is_some() || form.priority.is_some() || form.nice.is_some();
-    task.scheduling = said.then(|| Scheduling {
-        policy: form.policy.unwrap_or(0),
-        priority: form.priority.unwrap_or(0),
-        nice: form.nice.unwrap_or(0),
-    });
+    let scheduling = || {
+        Ok(Scheduling {
+            policy: form.policy.unwrap_or(0),
+            priority: number::priority(form.priority.unwrap_or(0))?,
+            nice: number::nice(form.nice.unwrap_or(0))?,
+        })
+    };
+    task.scheduling = said.then(scheduling).transpose()?;
+    Ok(())
 }
 
 /// A descriptor is named only where a reference leads through it.
@@ -92,7 +97,9 @@ pub(super) fn note_reference(reader: &Reader, snapshot: &mut Snapshot, ino: u64,
         _ => return,
     };
     if let (Ok(pid), Ok(tid), Ok(fd)) = (pid.parse(), tid.parse(), fd.parse()) {
-        namespace.holders.push(Holder::Fd { pid: Pid(pid), tid: Tid(tid), fd });
+        let numbers = (number::pid(pid), number::tid(tid), number::fd(fd));
+        let (Ok(pid), Ok(tid), Ok(fd)) = numbers else { return };
+        namespace.holders.push(Holder::Fd { pid, tid, fd });
     }
 }
 

@@ -2,7 +2,11 @@
 
 use proptest::prelude::*;
 
+use serde_json::{Number, Value};
+
 use super::*;
+use crate::model::NamespaceType;
+use crate::relations;
 use crate::wire::ErrorKind;
 
 fn fails(json: &str) -> (ErrorKind, String) {
@@ -66,6 +70,114 @@ fn values_that_cannot_be_are_errors() {
     ] {
         assert_eq!(fails(&json).0, ErrorKind::Invalid, "{json}");
     }
+}
+
+/// Where in a dump a number is: the path of keys and indices to it.
+fn numbers(value: &Value, at: &mut String, found: &mut Vec<String>) {
+    let mut below = |name: &str, value: &Value| {
+        let length = at.len();
+        at.push('/');
+        at.push_str(&name.replace('~', "~0").replace('/', "~1"));
+        numbers(value, at, found);
+        at.truncate(length);
+    };
+    match value {
+        Value::Number(_) => found.push(at.clone()),
+        Value::Array(list) => list.iter().enumerate().for_each(|(index, value)| below(&index.to_string(), value)),
+        Value::Object(object) => object.iter().for_each(|(key, value)| below(key, value)),
+        _ => {}
+    }
+}
+
+/// Numbers that somebody could put anywhere.
+fn hostile_numbers() -> Vec<Number> {
+    let whole = [
+        i64::MIN,
+        -2_147_483_649,
+        i64::from(i32::MIN),
+        -4096,
+        -2,
+        -1,
+        0,
+        1,
+        4095,
+        4096,
+        65_536,
+        2_147_483_647,
+        2_147_483_648,
+        4_294_967_295,
+        4_294_967_296,
+        i64::MAX,
+    ];
+    let fractions = [1e300, -1e300, 0.5, -0.0, 1.0, 18_446_744_073_709_551_616.0];
+    let fractions = fractions.into_iter().filter_map(Number::from_f64);
+    whole.into_iter().map(Number::from).chain([u64::MAX.into()]).chain(fractions).collect()
+}
+
+/// Each number of a dump with everything in it, replaced by each of these: it is refused in one line, or all that is
+/// computed with it comes to an end.
+#[test]
+fn no_number_in_a_dump_ends_the_program() {
+    let whole = value(&fixture::full());
+    let mut places = Vec::new();
+    numbers(&whole, &mut String::new(), &mut places);
+    assert!(places.len() > 100, "{places:?}");
+    let mut refused = std::collections::BTreeSet::new();
+    for place in &places {
+        for number in hostile_numbers() {
+            let mut dump = whole.clone();
+            *dump.pointer_mut(place).unwrap() = Value::Number(number.clone());
+            let json = dump.to_string();
+            match read(json.as_bytes()) {
+                Ok(snapshot) => computes(&snapshot),
+                Err(error) => {
+                    let message = error.to_string();
+                    assert!(!message.contains('\n') && message.len() < 400, "{place} {number}: {message}");
+                    let is_known = [ErrorKind::Invalid, ErrorKind::NewerFormat].contains(&error.kind());
+                    assert!(is_known, "{place} {number}: {message}");
+                    refused.insert(place.clone());
+                }
+            }
+        }
+    }
+    // No number of a dump may be a fraction but those that nobody reads.
+    let derived =
+        |place: &&String| ["/pathid", "/parentid", "/ealdorman", "/pidmap/"].iter().any(|it| place.contains(it));
+    let unread: Vec<_> = places.iter().filter(|place| !refused.contains(*place)).filter(|it| !derived(it)).collect();
+    assert!(unread.is_empty(), "taken whatever it was: {unread:?}");
+}
+
+/// A number too large for any type, which only a text can have.
+#[test]
+fn a_number_beyond_all_types_is_no_number() {
+    for number in ["1e999", "-1e999", "99999999999999999999999999999999"] {
+        let json = format!("{{\"namespaces\": {{\"9\": {{\"type\": \"net\", \"leaders\": [{number}]}}}}}}");
+        fails(&json);
+    }
+}
+
+/// What every view goes through.
+fn computes(snapshot: &Snapshot) {
+    assert!(snapshot.gaps.iter().all(|gap| (1..=4095).contains(&gap.errno)));
+    for gap in &snapshot.gaps {
+        let _ = gap.kind();
+    }
+    for ns_type in [NamespaceType::User, NamespaceType::Pid] {
+        let _ = relations::hierarchy(snapshot, ns_type);
+    }
+    let _ = (relations::ownership(snapshot), relations::process_tree(snapshot), relations::pid_map(snapshot));
+    for &id in snapshot.namespaces.keys() {
+        let _ = relations::charges(snapshot, id);
+        let _ = relations::owned_pid_namespaces(snapshot);
+        for &pid in snapshot.processes.keys() {
+            let _ = relations::authority(snapshot, pid, id);
+        }
+    }
+    for mounts in snapshot.mounts.values() {
+        let _ = (relations::mount_paths(mounts), relations::hidden_mounts(mounts, None));
+    }
+    let _ = relations::changes(snapshot, &fixture::full());
+    read(super::json(snapshot).as_bytes()).unwrap();
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn relation() -> impl Strategy<Value = Relation> {
 }
 
 fn holder() -> impl Strategy<Value = Holder> {
-    let task = || (1..9_u32, 1..9_u32, any::<u32>()).prop_map(|(pid, tid, fd)| (Pid(pid), Tid(tid), fd));
+    let task = || (1..9_u32, 1..9_u32, 0..=i32::MAX.unsigned_abs()).prop_map(|(pid, tid, fd)| (Pid(pid), Tid(tid), fd));
     let path = || prop::option::of(bytes());
     prop_oneof![
         task().prop_map(|(pid, ..)| Holder::Process { pid }),
@@ -208,8 +208,11 @@ fn mounts() -> impl Strategy<Value = Vec<Mount>> {
 
 fn namespace(ino: u64) -> impl Strategy<Value = Namespace> {
     let lists = (prop::collection::vec(1..9_u32, 0..3), prop::collection::vec(holder(), 0..5));
-    let maps = prop::option::of(prop::collection::vec(any::<(u32, u32, u32)>(), 0..3));
-    let offsets = prop::option::of(any::<((i64, u32), (i64, u32))>());
+    let maps = prop::option::of(prop::collection::vec((0..1_u32 << 31, 0..1_u32 << 31, 0..1_u32 << 31), 0..3));
+    let offsets = {
+        let offset = || (any::<i64>(), 0..1_000_000_000_u32);
+        prop::option::of((offset(), offset()))
+    };
     (0..8_usize, relation(), relation(), prop::option::of(any::<u32>()), any::<Option<u64>>(), lists, maps, offsets)
         .prop_map(move |(ns_type, owner, parent, uid, unique_id, (leaders, mut holders), map, offsets)| {
             let mut namespace = Namespace::new(id(ino), NamespaceType::ALL[ns_type]);
@@ -231,7 +234,7 @@ fn namespace(ino: u64) -> impl Strategy<Value = Namespace> {
 fn task(tid: u32) -> impl Strategy<Value = Task> {
     let cgroups = prop::option::of(prop::collection::vec((any::<u32>(), "[a-z,=]{0,8}", bytes()), 0..3));
     let scheduling = prop::option::of((0..3_u32, 0..3_u32, -2..3_i32));
-    let affinity = prop::option::of(prop::collection::vec((any::<u32>(), any::<u32>()), 0..3));
+    let affinity = prop::option::of(prop::collection::vec((0..1_u32 << 31, 0..1_u32 << 31), 0..3));
     (bytes(), any::<u64>(), any::<u8>(), cgroups, any::<Option<(bool, bool)>>(), scheduling, affinity).prop_map(
         move |(comm, start_time_ticks, state, cgroups, freezer, scheduling, affinity)| Task {
             comm,
@@ -250,7 +253,8 @@ fn task(tid: u32) -> impl Strategy<Value = Task> {
             }),
             freezer: freezer.map(|(own, effective)| Freezer { own, effective }),
             scheduling: scheduling.map(|(policy, priority, nice)| Scheduling { policy, priority, nice }),
-            affinity: affinity.map(|ranges| ranges.into_iter().map(|(first, last)| CpuRange { first, last }).collect()),
+            affinity: affinity
+                .map(|ranges| ranges.into_iter().map(|(a, b)| CpuRange { first: a.min(b), last: a.max(b) }).collect()),
             ..fixture::task(tid)
         },
     )
@@ -258,7 +262,7 @@ fn task(tid: u32) -> impl Strategy<Value = Task> {
 
 fn process(pid: u32) -> impl Strategy<Value = Process> {
     let command_line = prop::option::of(prop::collection::vec(bytes(), 0..3));
-    let status = prop::option::of(prop::collection::vec(any::<u32>(), 0..3));
+    let status = prop::option::of(prop::collection::vec(1..=i32::MAX.unsigned_abs(), 0..3));
     (prop::option::of(1..9_u32), task(pid), task(pid + 100), command_line, status).prop_map(
         move |(ppid, main, other, command_line, ns_pids)| Process {
             ppid: ppid.map(Pid),

@@ -13,10 +13,19 @@ pub(super) fn process(snapshot: &Snapshot, process: &model::Process, options: &W
     let arguments = command_line.map(Vec::as_slice).unwrap_or_default();
     let lossy = arguments.iter().any(|argument| argument.to_str().is_err());
     let status = process.status.as_ref();
+    // What is its first thread's stays so; the rest is that of the thread which stands for it.
+    let first = common(snapshot, process.main_task(), &process.namespaces, options);
+    let living = common(snapshot, process.living_task(), &process.namespaces, options);
     Process {
         pid: Some(process.pid.0),
         ppid: Some(process.ppid.map_or(0, |pid| pid.0)),
-        common: common(snapshot, process.main_task(), &process.namespaces, options),
+        common: Common {
+            name: first.name,
+            name_escaped: first.name_escaped,
+            starttime: first.starttime,
+            state: first.state,
+            ..living
+        },
         cmdline: Some(arguments.iter().map(|argument| text::lossy(argument.as_bstr())).collect()),
         cmdline_unknown: command_line.is_none().then_some(true),
         cmdline_escaped: lossy.then(|| arguments.iter().map(|argument| text::escape(argument.as_bstr())).collect()),

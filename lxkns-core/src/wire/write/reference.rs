@@ -19,7 +19,7 @@ pub(super) fn references(snapshot: &Snapshot) -> References {
     let mut bound = BTreeMap::<NamespaceId, Vec<(NamespaceId, &BStr)>>::new();
     let mut reached = VecDeque::new();
     for namespace in snapshot.namespaces.values() {
-        if let Some(path) = in_proc(namespace) {
+        if let Some(path) = in_proc(snapshot, namespace) {
             references.insert(namespace.id, vec![path]);
             if namespace.ns_type == NamespaceType::Mnt {
                 reached.push_back(namespace.id);
@@ -46,10 +46,10 @@ pub(super) fn references(snapshot: &Snapshot) -> References {
 }
 
 /// The path below `/proc` that leads to a namespace.
-fn in_proc(namespace: &Namespace) -> Option<String> {
+fn in_proc(snapshot: &Snapshot, namespace: &Namespace) -> Option<String> {
     let name = namespace.ns_type.name();
     if let Some(leader) = namespace.leaders.first() {
-        return Some(format!("/proc/{leader}/ns/{name}"));
+        return Some(format!("/proc/{}/ns/{name}", snapshot.directory(*leader)));
     }
     // Best first, as holders are sorted, but for an open descriptor: it leads to where a link for children may not.
     let best = namespace.holders.iter().filter_map(|holder| {

@@ -1,0 +1,202 @@
+//! Processes that were left behind: killed, and kept by a file system whose server does not answer. Whoever would start
+//! another that asks the same server looks here first, so that they do not become more with each run of a program.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use bstr::ByteSlice as _;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::Errno;
+
+use crate::lookup::has_no_server;
+use crate::model::{FileSystem, Pid};
+use crate::procfs::{ProcDir, ProcRoot, parse};
+
+/// How many processes one user may leave behind on a host before no more are risked.
+pub const MOST_STUCK: usize = 16;
+
+/// What the names of such processes begin with; the numbers of the file system's device follow, as hexadecimal digits and
+/// with a colon between them. The file that each runs ends with the other text, or is the caller's own.
+const NAMES: [(&[u8], &[u8]); 2] = [(b"mntns ", b"mntnssandbox"), (b"lxkns ", b"lxkns")];
+
+/// The name of a process that is about to ask the server of a file system for the caller, as the kernel takes it.
+pub fn asking_name(file_system: Option<FileSystem>) -> [u8; 16] {
+    let mut name = [0; 16];
+    let text = match file_system {
+        Some(FileSystem { major, minor }) => format!("lxkns {major:x}:{minor:x}"),
+        None => "lxkns ?".to_owned(),
+    };
+    // One zero stays at its end.
+    name.iter_mut().take(15).zip(text.bytes()).for_each(|(to, byte)| *to = byte);
+    name
+}
+
+/// A process that was killed and cannot end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stuck {
+    /// Its ID.
+    pub pid: Pid,
+    /// The file system whose server it waits for, where its name says that.
+    pub file_system: Option<FileSystem>,
+}
+
+/// The processes of the caller's user that have asked a server for this program or another like it, were killed, and
+/// cannot end. As far as they can be told: of who runs another file nothing is believed, where that may be known.
+///
+/// Costs a look at the name of each process.
+///
+/// # Errors
+///
+/// The processes cannot be listed.
+///
+/// # Privileges
+///
+/// None.
+///
+/// # Minimum kernel version
+///
+/// Any.
+pub fn stuck(proc: &ProcRoot) -> Result<Vec<Stuck>, Errno> {
+    let own = rustix::process::getuid().as_raw();
+    let mut buffer = Vec::new();
+    let found = proc.pids()?.into_iter().filter_map(|pid| {
+        let dir = proc.process(pid).ok()?;
+        let (file_system, program) = asked(dir.read("comm", &mut buffer).ok()?)?;
+        let is_it = is_killed(dir.read("status", &mut buffer).ok()?, own) && runs(proc, &dir, program);
+        is_it.then_some(Stuck { pid, file_system })
+    });
+    Ok(found.collect())
+}
+
+/// What the name of a process says that it asks, and how the file that it runs must end.
+fn asked(comm: &[u8]) -> Option<(Option<FileSystem>, &'static [u8])> {
+    let comm = comm.trim_end_with(|character| character == '\n');
+    if comm == b"mntnssandbox" {
+        return Some((None, NAMES[0].1));
+    }
+    let (device, program) = NAMES.iter().find_map(|(start, program)| Some((comm.strip_prefix(*start)?, *program)))?;
+    let number = |digits: &str| u32::from_str_radix(digits, 16).ok();
+    let device = device.to_str().ok().and_then(|device| device.split_once(':'));
+    let device = device.and_then(|(major, minor)| Some(FileSystem { major: number(major)?, minor: number(minor)? }));
+    Some((device, program))
+}
+
+/// Whether `status` says that a process is this user's, has been told to end by `SIGKILL`, and has not: what is left of one
+/// that has ended waits for its parent, and its file system's device number may be another's by now.
+fn is_killed(status: &[u8], uid: u32) -> bool {
+    const SIGKILL: u64 = 1 << (9 - 1);
+    let field = |name: &[u8]| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(b":"))?;
+        line.to_str().ok()?.split_ascii_whitespace().next()
+    };
+    let signals = |name: &[u8]| field(name).and_then(|set| u64::from_str_radix(set, 16).ok()).unwrap_or(0);
+    let is_own = field(b"Uid").and_then(|uid| uid.parse().ok()) == Some(uid);
+    let has_ended = field(b"State").is_none_or(|state| ["Z", "X"].contains(&state));
+    is_own && !has_ended && (signals(b"SigPnd") | signals(b"ShdPnd")) & SIGKILL != 0
+}
+
+/// Whether a process runs a file whose name ends like this, or the one that the caller runs. Where that is not to be known
+/// (undumpable, for somebody without privileges), its user and name must do.
+fn runs(proc: &ProcRoot, dir: &ProcDir, program: &[u8]) -> bool {
+    let read = |dir: &ProcDir, path: &str| {
+        let mut buffer = [0; 4096];
+        dir.link(path, &mut buffer).map(|text| text.strip_suffix(b" (deleted)").unwrap_or(text).to_vec())
+    };
+    match read(dir, "exe") {
+        Ok(file) => file.ends_with(program) || read(proc.dir(), "self/exe").is_ok_and(|own| own == file),
+        Err(_) => true,
+    }
+}
+
+/// A file system, and whether it is known to answer without a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reached {
+    /// The file system.
+    pub file_system: FileSystem,
+    /// Whether looking at it asks nobody.
+    pub has_no_server: bool,
+}
+
+/// The file system that a path of the caller's leads to as far as the kernel knows the way without asking any server: that
+/// of the path, or of the nearest directory above it. `None` where the kernel cannot be asked like that (before 5.12), and
+/// where it does not know the way on from a procfs, which can lead anywhere.
+pub fn reached(proc: &ProcRoot, path: &Path) -> Option<Reached> {
+    let above = path.ancestors().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
+    let pinned = above.map(open_cached).find_map(Result::ok)?;
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let stat = rustix::fs::statx(pinned, c"", flags, StatxFlags::TYPE).ok()?;
+    let file_system = FileSystem { major: stat.stx_dev_major, minor: stat.stx_dev_minor };
+    let mut buffer = Vec::new();
+    let text = proc.dir().read("thread-self/mountinfo", &mut buffer).ok()?;
+    let mut mounts = parse::mountinfo::parse(text).flatten();
+    let fs_type = mounts.find(|mount| mount.file_system == file_system).map(|mount| mount.raw_fs_type);
+    let has_no_server = fs_type.is_some_and(has_no_server);
+    (fs_type != Some(b"proc")).then_some(Reached { file_system, has_no_server })
+}
+
+fn open_cached(path: &Path) -> Result<std::os::fd::OwnedFd, Errno> {
+    // The cache does not answer while somebody mounts or renames something, which passes.
+    const TRIES: usize = 8;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let open = || {
+        rustix::fs::openat2(
+            CWD,
+            OsStr::from_bytes(path.as_os_str().as_bytes()),
+            flags,
+            Mode::empty(),
+            ResolveFlags::CACHED,
+        )
+    };
+    (1..TRIES).map(|_| open()).find(|answer| !matches!(answer, Err(Errno::AGAIN))).unwrap_or_else(open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fs(major: u32, minor: u32) -> Option<FileSystem> {
+        Some(FileSystem { major, minor })
+    }
+
+    #[test]
+    fn names_say_what_is_asked() {
+        for file_system in [fs(0, 47), fs(4095, 1_048_575), None] {
+            let name = asking_name(file_system);
+            assert_eq!(name[15], 0);
+            let text = name.split(|&byte| byte == 0).next().unwrap();
+            assert_eq!(asked(text), Some((file_system, &b"lxkns"[..])), "{}", text.as_bstr());
+        }
+        assert_eq!(asked(b"mntns 0:2f\n"), Some((fs(0, 47), &b"mntnssandbox"[..])));
+        assert_eq!(asked(b"mntns x:2f\n"), Some((None, &b"mntnssandbox"[..])));
+        assert_eq!(asked(b"mntnssandbox\n"), Some((None, &b"mntnssandbox"[..])), "it was not looking up anything");
+        assert_eq!((asked(b"lxkns\n"), asked(b"bash\n"), asked(b"")), (None, None, None));
+    }
+
+    #[test]
+    fn only_who_was_killed_counts() {
+        let status = |uid: u32, own: &str, shared: &str| {
+            format!(
+                "Name:\tx\nState:\tD (disk sleep)\nUid:\t{uid}\t0\t0\t0\nSigPnd:\t{own}\nShdPnd:\t{shared}\nSigBlk:\t0000000000000100\n"
+            )
+        };
+        let (none, kill) = ("0000000000000000", "0000000000000100");
+        assert!(is_killed(status(7, none, kill).as_bytes(), 7) && is_killed(status(7, kill, none).as_bytes(), 7));
+        assert!(!is_killed(status(7, none, none).as_bytes(), 7), "it may still answer");
+        let ended = status(7, kill, kill).replace("D (disk sleep)", "Z (zombie)");
+        assert!(!is_killed(ended.as_bytes(), 7), "it waits for its parent alone");
+        assert!(!is_killed(status(8, kill, kill).as_bytes(), 7) && !is_killed(b"", 0));
+    }
+
+    #[test]
+    fn the_nearest_directory_will_do() {
+        let proc = ProcRoot::host().unwrap();
+        let Some(top) = reached(&proc, Path::new("/sys")) else { return };
+        assert!(!top.has_no_server, "nobody knows what sysfs asks");
+        assert_eq!(reached(&proc, Path::new("/sys/nobody/at/all")), Some(top));
+        assert!(reached(&proc, Path::new("nowhere")).is_some(), "that is below the working directory");
+        assert_eq!(reached(&proc, Path::new("/proc/nobody/at/all")), None);
+    }
+}

@@ -1,0 +1,198 @@
+//! Reading a file by a path of the caller's, which can lead to a file system whose server does not answer.
+//!
+//! A child does so, which is left behind where it gets stuck. (A thread that waits for a FUSE server would keep this process
+//! from ending.) None is started for a file system that another one of this user's is still stuck on.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lxkns_core::{MOST_STUCK, ProcRoot, Reached};
+use lxkns_sys::{Op, SpawnError, Watch};
+use rustix::fs::MemfdFlags;
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+
+/// Reads a regular file, piece by piece, until `take` has enough. Nobody waits longer than `wait` for a piece.
+///
+/// # Errors
+///
+/// What the kernel says; `ENXIO`: it is no regular file; [`TimedOut`](io::ErrorKind::TimedOut): no answer in time, now or
+/// before; what `take` says.
+pub fn read_slowly(
+    path: &Path,
+    wait: Duration,
+    mut take: impl FnMut(&[u8]) -> io::Result<ControlFlow<()>>,
+) -> io::Result<()> {
+    let asked = CString::new(path.as_os_str().as_bytes())?;
+    let name = asking(path)?;
+    let (pipe, to) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    let [pipe, to] = [rustix::io::fcntl_dupfd_cloexec(pipe, 3)?, rustix::io::fcntl_dupfd_cloexec(to, 3)?];
+    rustix::io::ioctl_fionbio(&pipe, true)?;
+    let read = Op::Stream { path: asked, name, to: Arc::new(to) };
+    let mut bytes = vec![0; 64 * 1024];
+    // What is in the pipe: `false` where nothing is left to be taken, or nothing more is wanted.
+    let mut drain = || -> io::Result<bool> {
+        match rustix::io::retry_on_intr(|| rustix::io::read(&pipe, &mut bytes[..])) {
+            Ok(0) | Err(Errno::AGAIN) => Ok(false),
+            Ok(got) => take(&bytes[..got]).map(|flow| flow.is_continue()),
+            Err(errno) => Err(errno.into()),
+        }
+    };
+    let (mut last, mut stopped) = (Instant::now(), None);
+    let mut goes_on = |_| {
+        if !is_readable(&pipe) {
+            return last.elapsed() < wait;
+        }
+        last = Instant::now();
+        match drain() {
+            Ok(true) => true,
+            other => {
+                stopped = Some(other.map(drop));
+                false
+            }
+        }
+    };
+    let mut watch = Watch { wake: Some(pipe_of(&pipe)), goes_on: &mut goes_on, has_run: &|_| None };
+    let done = lxkns_sys::run_steps(&[Op::Guard, read], &mut watch);
+    if let Some(stopped) = stopped {
+        return stopped;
+    }
+    match done {
+        // The rest.
+        Ok(()) => {
+            while drain()? {}
+            Ok(())
+        }
+        Err(SpawnError::GivenUp { .. }) => Err(too_late("no answer in time")),
+        Err(SpawnError::Start(errno) | SpawnError::Step { errno, .. }) => Err(errno.into()),
+        Err(_) => Err(Errno::INTR.into()),
+    }
+}
+
+fn pipe_of(pipe: &std::os::fd::OwnedFd) -> std::os::fd::BorrowedFd<'_> {
+    std::os::fd::AsFd::as_fd(pipe)
+}
+
+fn is_readable(pipe: &std::os::fd::OwnedFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec};
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut fds = [PollFd::new(pipe, PollFlags::IN)];
+    matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1..)) && fds[0].revents().contains(PollFlags::IN)
+}
+
+/// Copies all of a regular file into memory: a file without a name, at its beginning.
+///
+/// # Errors
+///
+/// As [`read_slowly`]; `EFBIG`: it is longer than this.
+pub fn copy_slowly(path: &Path, most: u64, wait: Duration) -> io::Result<File> {
+    let mut copy = File::from(rustix::fs::memfd_create("lxkns-copy", MemfdFlags::CLOEXEC)?);
+    let mut left = most;
+    read_slowly(path, wait, |bytes| {
+        left = left.checked_sub(bytes.len() as u64).ok_or(Errno::FBIG)?;
+        copy.write_all(bytes).map(|()| ControlFlow::Continue(()))
+    })?;
+    copy.rewind()?;
+    Ok(copy)
+}
+
+/// Has a child look up a path, whatever is there, and says whether there was an answer in time. The kernel's cache then knows
+/// the way, unless the file system does not let it.
+///
+/// # Errors
+///
+/// [`TimedOut`](io::ErrorKind::TimedOut): no answer in time, now or before. That nothing is there is an answer.
+pub fn look_up_slowly(path: &Path, wait: Duration) -> io::Result<()> {
+    let look_up = Op::LookUp { path: CString::new(path.as_os_str().as_bytes())?, name: asking(path)? };
+    let began = Instant::now();
+    let mut watch = Watch { wake: None, goes_on: &mut |_| began.elapsed() < wait, has_run: &|_| None };
+    match lxkns_sys::run_steps(&[Op::Guard, look_up], &mut watch) {
+        Err(SpawnError::GivenUp { .. }) => Err(too_late("no answer in time")),
+        _ => Ok(()),
+    }
+}
+
+/// The name under which a child may ask for this path.
+fn asking(path: &Path) -> io::Result<[u8; 16]> {
+    // Without a procfs nobody can be found who is stuck; and nothing but this is lost.
+    let Ok(proc) = ProcRoot::host() else { return Ok(lxkns_core::asking_name(None)) };
+    let reached = lxkns_core::reached(&proc, path);
+    let file_system = reached.map(|reached| reached.file_system);
+    let name = lxkns_core::asking_name(file_system);
+    if matches!(reached, Some(Reached { has_no_server: true, .. })) {
+        return Ok(name);
+    }
+    let stuck = lxkns_core::stuck(&proc)?;
+    if let Some(stuck) = stuck.iter().find(|stuck| stuck.file_system.is_some() && stuck.file_system == file_system) {
+        return Err(too_late(&format!("its file system has not answered process {}, which waits for it", stuck.pid)));
+    }
+    if stuck.len() >= MOST_STUCK {
+        return Err(too_late("too many processes wait for file systems that do not answer"));
+    }
+    Ok(name)
+}
+
+fn too_late(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    const WAIT: Duration = Duration::from_secs(10);
+
+    fn read(path: &Path) -> io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        read_slowly(path, WAIT, |bytes| {
+            text.extend_from_slice(bytes);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(text)
+    }
+
+    #[test]
+    fn what_is_read_is_all_there_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        for length in [0, 1, 65_536, 3_000_001] {
+            let text: Vec<u8> = (0..length).map(|at: u32| at as u8).collect();
+            std::fs::write(&path, &text).unwrap();
+            assert!(read(&path).unwrap() == text, "{length}");
+        }
+        let mut copy = Vec::new();
+        copy_slowly(&path, 3_000_001, WAIT).unwrap().read_to_end(&mut copy).unwrap();
+        assert_eq!(copy.len(), 3_000_001);
+        let too_long = copy_slowly(&path, 3_000_000, WAIT).unwrap_err();
+        assert_eq!(Errno::from_io_error(&too_long), Some(Errno::FBIG));
+        // Who has enough is given no more.
+        let mut pieces = 0;
+        read_slowly(&path, WAIT, |_| {
+            pieces += 1;
+            Ok(ControlFlow::Break(()))
+        })
+        .unwrap();
+        assert_eq!(pieces, 1);
+    }
+
+    #[test]
+    fn errors_are_the_kernels() {
+        let directory = tempfile::tempdir().unwrap();
+        let is =
+            |path: &Path, errno| assert_eq!(Errno::from_io_error(&read(path).unwrap_err()), Some(errno), "{path:?}");
+        is(Path::new("/nowhere"), Errno::NOENT);
+        is(directory.path(), Errno::NXIO);
+        is(Path::new("/dev/null"), Errno::NXIO);
+        let invalid = read_slowly(Path::new("a\0b"), WAIT, |_| Ok(ControlFlow::Break(()))).unwrap_err();
+        assert_eq!(invalid.kind(), io::ErrorKind::InvalidInput);
+        assert!(look_up_slowly(Path::new("/nowhere"), WAIT).is_ok() && look_up_slowly(Path::new("/"), WAIT).is_ok());
+    }
+}

@@ -1,0 +1,47 @@
+//! The steps with which a child looks up a path or reads a file for its parent. As in [`steps`](super::steps), nothing here
+//! allocates, locks, panics or returns to what the parent was doing.
+
+use std::ffi::{CStr, c_int};
+use std::mem::MaybeUninit;
+
+use rustix::io::Errno;
+
+use super::checked;
+
+/// Looks up a path of the caller's, under another name: the mode of what is there. May never come back.
+pub(super) fn look_up(path: &CStr, name: &[u8; 16]) -> Result<u32, Errno> {
+    // SAFETY: at most 16 bytes are read.
+    unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) };
+    let mut stat = MaybeUninit::<libc::statx>::zeroed();
+    let flags = libc::AT_STATX_DONT_SYNC | libc::AT_NO_AUTOMOUNT;
+    let (path, mask) = (path.as_ptr(), libc::STATX_TYPE);
+    // SAFETY: the path is a string, and there is room for what is written.
+    checked(unsafe { libc::syscall(libc::SYS_statx, libc::AT_FDCWD, path, flags, mask, stat.as_mut_ptr()) })?;
+    // SAFETY: it was zeroed, and is plain numbers.
+    let stat = unsafe { stat.assume_init() };
+    Ok(u32::from(stat.stx_mode))
+}
+
+/// Writes all of a regular file to a pipe; nothing else is opened. May never come back.
+pub(super) fn copy(path: &CStr, name: &[u8; 16], to: c_int) -> Result<(), Errno> {
+    if look_up(path, name)? & libc::S_IFMT != libc::S_IFREG {
+        return Err(Errno::NXIO);
+    }
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: the path is a string.
+    let from = checked(unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0) })?;
+    let mut bytes = [0_u8; 16 * 1024];
+    loop {
+        // SAFETY: there is room for as many bytes.
+        let got = checked(unsafe { libc::syscall(libc::SYS_read, from, bytes.as_mut_ptr(), bytes.len()) })?;
+        if got == 0 {
+            return Ok(());
+        }
+        let mut left = bytes.get(..got as usize).unwrap_or_default();
+        while !left.is_empty() {
+            // SAFETY: the bytes are there.
+            let written = checked(unsafe { libc::syscall(libc::SYS_write, to, left.as_ptr(), left.len()) })?;
+            left = left.get(written as usize..).unwrap_or_default();
+        }
+    }
+}
