@@ -24,8 +24,8 @@ const NEEDS: &[Need] = &[Root, Program("busybox"), File("/proc/thread-self/child
 pub(super) fn tests() -> Vec<Test> {
     let mut tests = vec![test("enter::attacked::finds_what_is_there", NEEDS, caught::finds_what_is_there)];
     for kind in Kind::ALL {
-        for method in [Method::Look, Method::Seize, Method::Hold, Method::Stop, Method::Kill] {
-            if !kind.traces() && matches!(method, Method::Seize | Method::Hold) {
+        for method in [Method::Look, Method::Seize, Method::Hold, Method::Forge, Method::Stop, Method::Kill] {
+            if !kind.traces() && matches!(method, Method::Seize | Method::Hold | Method::Forge) {
                 continue;
             }
             for load in [Load::Idle, Load::Busy] {
@@ -53,6 +53,7 @@ fn method_name(method: Method) -> &'static str {
         Method::Look => "looks",
         Method::Seize => "seizes",
         Method::Hold => "holds",
+        Method::Forge => "forges",
         Method::Stop => "stops",
         Method::Kill => "kills",
     }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use lxkns_fixture::Method;
+use lxkns_fixture::{Actor, Method};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags};
 use tempfile::TempDir;
@@ -193,12 +193,17 @@ pub(super) fn attacked(name: &str, Attack { kind, method, load, tool }: Attack) 
     let allowed = Allowed::of(&container, &caller.canary, tool);
     let busybox = busybox();
     let tool = if tool { &["--tools", busybox.to_str().unwrap()][..] } else { &[] };
-    let patience = if matches!(method, Method::Hold | Method::Stop) { &["--timeout", PATIENCE][..] } else { &[] };
+    let patience =
+        if matches!(method, Method::Hold | Method::Forge | Method::Stop) { &["--timeout", PATIENCE][..] } else { &[] };
     let options = [&["--env", "clean"], tool, patience].concat();
     // Runs under load take longer; a quarter of them suffices.
     let most = if load == Load::Busy { count().div_ceil(4) } else { count() };
     let busy = (load == Load::Busy).then(Busy::start);
-    let attacking = container.attacker.attack(method, caller.canary.as_bytes());
+    let victim = Actor::spawn();
+    let attacking = match method {
+        Method::Forge => container.attacker.forge(victim.pid(), caller.canary.as_bytes()),
+        method => container.attacker.attack(method, caller.canary.as_bytes()),
+    };
     let mut last_pid = attacking.haul().last_pid;
     let (mut findings, mut hangs, mut runs, mut seen, mut seen_early) = (Findings::default(), 0, 0, 0, 0);
     let mut codes = BTreeMap::<_, usize>::new();
@@ -222,6 +227,10 @@ pub(super) fn attacked(name: &str, Attack { kind, method, load, tool }: Attack) 
         *codes.entry(outcome.status.and_then(|status| status.code())).or_default() += 1;
         if let Some(what) = wrong_end(method, &outcome) {
             findings.note(&mut noted, what, format!("{:?}, {:?}", outcome.status, outcome.stderr));
+        }
+        if !victim.is_alive() {
+            findings.note(&mut noted, "a forged message killed another process", String::new());
+            break;
         }
         // A traced zombie remains until its tracer reaps it.
         let left = left(&container, |state| !(method == Method::Hold && state == 'Z'));
