@@ -29,7 +29,7 @@ pub(super) struct Allowed {
     cgroup: String,
     namespaces: Vec<(String, String)>,
     canary: Vec<u8>,
-    /// Whether a memory file may be open for reading: the program given by `--tools FILE`.
+    /// Whether a sealed memory file may be open: the program given by `--tools FILE`.
     tool: bool,
 }
 
@@ -132,7 +132,7 @@ impl Allowed {
             CHARACTER_DEVICE => Some("a descriptor is on a device".to_owned()),
             DIRECTORY => Some("a descriptor is on a directory".to_owned()),
             _ if is.device == self.root.device => None,
-            _ if self.tool && fd.link.starts_with("/memfd:") && fd.flags & 3 == 0 => None,
+            _ if self.tool && fd.is_sealed => None,
             _ if fd.link.starts_with("socket:") => Some("a descriptor is on a socket".to_owned()),
             _ if fd.link.starts_with("anon_inode:") => Some(format!("a descriptor is on {}", fd.link)),
             _ => Some("a descriptor is on a file of the host".to_owned()),

@@ -71,7 +71,7 @@ fn stay_outside(options: &[&str], command: &[&str]) {
         let inside = container.strangers();
         drop(stdin);
         let outcome = end(child, Duration::from_secs(5));
-        let says = outcome.stderr.lines().filter(|line| line.contains("PID namespace")).count();
+        let says = outcome.stderr.lines().filter(|line| line.contains("stays in the caller's PID namespace")).count();
         let haul = attacking.haul();
         let code = outcome.status.and_then(|status| status.code());
         let reaches = |caught: &Caught| caught.place("root").is_some_and(|root| is_same(&root, &place("/")));
@@ -89,7 +89,10 @@ fn stay_outside(options: &[&str], command: &[&str]) {
             continue;
         }
         if says != 1 {
-            wrong.push(format!("{kind:?}: {says} lines name the PID namespace, expected 1: {}", outcome.stderr.trim()));
+            wrong.push(format!(
+                "{kind:?}: {says} lines say where the command runs, expected 1: {}",
+                outcome.stderr.trim()
+            ));
         }
         if is_elsewhere || !inside.is_empty() || came > 0 || !haul.caught.is_empty() {
             wrong.push(format!("{kind:?}: {came} processes entered the PID namespace; visible there: {inside:?}"));
