@@ -24,7 +24,7 @@ use crate::live::directory;
 
 /// Number of runs per attack. The variable `LXKNS_TEST_ATTACKS` overrides it.
 const RUNS: usize = 20;
-/// Value of `--timeout` where the attacker keeps the child from running, in seconds.
+/// Value of `--timeout` in seconds where `lxkns` cannot tell that the attacker holds the child: it waits for five times this.
 const PATIENCE: &str = "0.1";
 /// Time limit for one run of `lxkns`. A run that takes longer counts as a hang.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -220,8 +220,7 @@ pub(super) fn attacked(name: &str, Attack { kind, method, load, tool }: Attack) 
     let allowed = Allowed::of(&container, &caller.canary, tool);
     let busybox = busybox();
     let tool = if tool { &["--tools", busybox.to_str().unwrap()][..] } else { &[] };
-    let patience =
-        if matches!(method, Method::Hold | Method::Forge | Method::Stop) { &["--timeout", PATIENCE][..] } else { &[] };
+    let patience = if method == Method::Hold { &["--timeout", PATIENCE][..] } else { &[] };
     let options = [&["--env", "clean"], tool, patience].concat();
     // Runs under load take longer; a quarter of them suffices.
     let most = if load == Load::Busy { count().div_ceil(4) } else { count() };
@@ -246,7 +245,8 @@ pub(super) fn attacked(name: &str, Attack { kind, method, load, tool }: Attack) 
             findings.note(&mut noted, &leak.what, leak.details);
         }
         // The kernel counts a PID even if the process exits unseen. Without a new PID the attack had no target.
-        if haul.last_pid == last_pid {
+        // On a loaded host, `lxkns` can also fail before that.
+        if haul.last_pid == last_pid && outcome.status.is_some_and(|status| status.success()) {
             findings.note(&mut noted, "no process entered the PID namespace", outcome.stderr.clone());
         }
         last_pid = haul.last_pid;
