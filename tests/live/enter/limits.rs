@@ -10,8 +10,8 @@ use crate::harness::Need::{File, FileSystem, Root};
 use crate::harness::{Test, test};
 
 /// Where hosts with hierarchies of both versions have them.
-const MEMORY: &str = "/sys/fs/cgroup/memory";
-const FREEZER: &str = "/sys/fs/cgroup/freezer";
+pub(super) const MEMORY: &str = "/sys/fs/cgroup/memory";
+pub(super) const FREEZER: &str = "/sys/fs/cgroup/freezer";
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
@@ -23,23 +23,27 @@ pub(super) fn tests() -> Vec<Test> {
 }
 
 /// Where the hierarchy of version 2 is: on many hosts there is no other.
-fn unified() -> &'static str {
+pub(super) fn unified() -> &'static str {
     let beside = "/sys/fs/cgroup/unified";
     if Path::new(beside).exists() { beside } else { "/sys/fs/cgroup" }
 }
 
 /// A control group that goes with the test.
-struct Group(PathBuf);
+pub(super) struct Group(PathBuf);
 
 impl Group {
-    fn new(hierarchy: &str, name: &str) -> Self {
+    pub(super) fn new(hierarchy: &str, name: &str) -> Self {
         let path = Path::new(hierarchy).join(format!("lxkns-test-{name}-{}", std::process::id()));
         fs::create_dir(&path).unwrap();
         Self(path)
     }
 
-    fn set(&self, file: &str, value: impl AsRef<[u8]>) {
+    pub(super) fn set(&self, file: &str, value: impl AsRef<[u8]>) {
         fs::write(self.0.join(file), value).unwrap();
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 
     fn name(&self) -> String {

@@ -1,5 +1,6 @@
 //! `lxkns enter`, against what the kernel says of the command that has been run.
 
+mod attacked;
 mod causes;
 mod confined;
 mod hostile;
@@ -28,6 +29,7 @@ pub(super) fn tests() -> Vec<Test> {
         limits::tests(),
         confined::tests(),
         hostile::tests(),
+        attacked::tests(),
         lsm::tests(),
         selinux::tests(),
         races::tests(),
