@@ -77,7 +77,8 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     if is_of_host {
         tools::host::view(&mut draft, entered);
     } else if covers_proc {
-        cover_proc(&mut draft, privileged);
+        // In another user namespace nobody may mount that of the caller's PID namespace.
+        cover_proc(&mut draft, privileged && !entered.changes_user());
     }
 
     let mut root = directories::own_root(proc, wait)?;

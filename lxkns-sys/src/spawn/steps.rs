@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 
 use rustix::io::Errno;
 
-use super::wait::Message;
+use super::wait::{Message, STOP_WATCHING};
 use super::{Cover, Directory, Enter, Limit, Op, checked, credentials, launch, stream};
 
 const CLONE_NEWUSER: u32 = libc::CLONE_NEWUSER as u32;
@@ -296,6 +296,9 @@ fn watch(child: c_int, parent: c_int, writer: c_int) -> ! {
         unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) as c_int }
     };
     let (child_fd, parent_fd) = (open(child), open(parent));
+    let asked: u64 = 1 << (STOP_WATCHING.as_raw() - 1);
+    // SAFETY: the kernel's set is these eight bytes.
+    let asked_fd = unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const asked, size_of::<u64>(), 0) as c_int };
     let kill = || {
         match child_fd {
             // SAFETY: it takes numbers. This one is that of the child as long as the caller has not waited for it.
@@ -310,12 +313,12 @@ fn watch(child: c_int, parent: c_int, writer: c_int) -> ! {
         if !is_child_of(parent) {
             kill();
         }
-        let mut fds = [child_fd, parent_fd].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-        // Without both descriptors the parent is asked for now and then.
-        let wait = if child_fd == -1 || parent_fd == -1 { 20 } else { -1 };
-        // SAFETY: two structures are given.
-        unsafe { libc::syscall(libc::SYS_poll, fds.as_mut_ptr(), 2, wait) };
-        if fds[1].revents != 0 {
+        let mut fds = [child_fd, parent_fd, asked_fd].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        // Without all descriptors the parent is asked for now and then.
+        let wait = if fds.iter().any(|fd| fd.fd == -1) { 20 } else { -1 };
+        // SAFETY: three structures are given.
+        unsafe { libc::poll(fds.as_mut_ptr(), 3, wait) };
+        if fds[1].revents != 0 || fds[2].revents != 0 {
             kill();
         }
         if fds[0].revents != 0 {

@@ -47,6 +47,11 @@ impl Message {
 
 /// How often the caller is asked whether to go on.
 const TICK: Duration = Duration::from_millis(50);
+/// Has the intermediate end the process that it has started, and itself. It has all signals blocked, and takes this one when
+/// it has nothing else to do.
+pub(super) const STOP_WATCHING: Signal = Signal::TERM;
+/// How long it may take.
+const SOON: Duration = Duration::from_millis(50);
 /// How long is waited for the end of what was killed: what is stuck ends when it can.
 const LAST: Duration = Duration::from_millis(200);
 
@@ -132,18 +137,28 @@ pub(super) struct Launching {
 impl Launching {
     pub(super) fn wait(self, watch: &mut Watch<'_>) -> Result<Child, SpawnError> {
         let runs = Steps::new(self.first, &self.steps).hear(watch).and_then(|()| self.launched(watch));
-        // First: then it starts nothing more.
-        end(&[self.first], true);
-        match (runs, self.shared.child()) {
-            (Ok(()), Some(pid)) => {
-                let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
-                Ok(Child { pid: pid.as_raw_nonzero().get().cast_unsigned(), pidfd })
-            }
-            (runs, child) => {
-                end(child.as_slice(), true);
-                Err(runs.err().unwrap_or(SpawnError::Killed))
-            }
+        if let (Ok(()), Some(pid)) = (runs, self.shared.child()) {
+            end(&[self.first], true);
+            let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
+            return Ok(Child { pid: pid.as_raw_nonzero().get().cast_unsigned(), pidfd });
         }
+        self.give_up();
+        Err(runs.err().unwrap_or(SpawnError::Killed))
+    }
+
+    /// Ends both processes, so that nothing is left where the caller is killed meanwhile: the intermediate ends the other one
+    /// before itself. Only if it does not, it is killed.
+    fn give_up(&self) {
+        let kill = |pid: Option<Pid>, signal| pid.map(|pid| rustix::process::kill_process(pid, signal));
+        kill(Some(self.first), STOP_WATCHING);
+        kill(self.shared.child(), Signal::KILL);
+        if let Ok(pidfd) = rustix::process::pidfd_open(self.first, PidfdFlags::empty()) {
+            let soon = Timespec { tv_sec: 0, tv_nsec: SOON.as_nanos() as _ };
+            let _ = rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&soon));
+        }
+        end(&[self.first], true);
+        // None can have been started since.
+        end(self.shared.child().as_slice(), true);
     }
 
     /// Until the other process has become the command.
