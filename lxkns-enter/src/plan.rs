@@ -12,8 +12,9 @@ use rustix::io::Errno;
 use crate::cgroup::Joined;
 use crate::descriptors::Descriptors;
 use crate::error::{Error, ErrorKind};
+use crate::process::{self, Witness};
+use crate::streams;
 use crate::terminal::Stranger;
-use crate::{process, streams};
 
 /// When a step is done: stages follow each other in this order. All are gone through outside the PID namespace that is
 /// entered; after the last, a process in there becomes the command.
@@ -167,6 +168,8 @@ pub struct Plan {
     pub(crate) joined: Option<Joined>,
     /// Whether the command may less than its caller, so that it must not have the caller's terminal.
     pub(crate) stranger: Option<Stranger>,
+    /// The process whose powers the command takes on.
+    pub(crate) witness: Option<Witness>,
     /// The caller's own procfs.
     pub(crate) procfs: Option<OwnedFd>,
     pub(crate) wait: Duration,
@@ -256,8 +259,10 @@ impl Plan {
             let is_interrupted = interrupts.is_some_and(is_readable);
             !is_interrupted && Instant::now() < until && !self.joined.as_ref().is_some_and(Joined::is_frozen)
         };
+        // It may have given something up since: then the command must not have it.
+        let may_launch = || self.witness.as_ref().is_none_or(Witness::is_unchanged);
         let has_run = |pid: rustix::process::Pid| has_run(self.procfs.as_ref()?, pid);
-        let mut watch = Watch { wake: interrupts, goes_on: &mut goes_on, has_run: &has_run };
+        let mut watch = Watch { wake: interrupts, goes_on: &mut goes_on, may_launch: &may_launch, has_run: &has_run };
         let cgroup = self.joined.as_ref().and_then(|joined| joined.directory.as_deref());
         match lxkns_sys::spawn(&ops, &launch, cgroup, &mut watch) {
             Ok(child) => Ok(Spawned { pid: child.pid, pidfd: child.pidfd }),
@@ -294,6 +299,11 @@ impl Plan {
                 let step = steps.get(index).map_or(self.command.name.as_str(), |step| step.what.as_str());
                 Error::new(ErrorKind::TimedOut, format!("{step}: no answer in time"))
             }
+            SpawnError::Refused => {
+                let pid = self.witness.as_ref().map(|witness| format!("{}: ", witness.pid)).unwrap_or_default();
+                let message = "the process has ended, or changed its user, groups or capabilities meanwhile; try again";
+                Error::new(ErrorKind::Gone, pid + message)
+            }
             SpawnError::Stopped => {
                 let message = "the entering process was stopped by a process that is inside, and was ended";
                 Error::new(ErrorKind::Failed, message)
@@ -303,10 +313,26 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Whether somebody keeps the command from doing anything, and so from ending: a tracer, or a frozen control group.
+    pub(crate) fn is_held(&self, command: rustix::process::Pid) -> bool {
+        self.procfs.as_ref().is_some_and(|procfs| is_traced(procfs, command))
+            || self.joined.as_ref().is_some_and(Joined::is_frozen)
+    }
+}
+
 /// Whether there is something to be read.
 fn is_readable(fd: BorrowedFd<'_>) -> bool {
     const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
     matches!(rustix::event::poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&NO_TIME)), Ok(1..))
+}
+
+/// Whether a process cannot do anything at the moment because somebody traces it.
+pub(crate) fn is_traced(procfs: &OwnedFd, child: rustix::process::Pid) -> bool {
+    let stat = process::read(procfs, format!("{}/stat", child.as_raw_nonzero())).unwrap_or_default();
+    // The name can have anything in it.
+    let after_name = stat.iter().rposition(|&byte| byte == b')').map(|at| &stat[at + 1..]);
+    matches!(after_name, Some([b' ', b't', ..]))
 }
 
 /// Whether a child has run another program since it was forked: the kernel says so, and nobody who traces it can change that

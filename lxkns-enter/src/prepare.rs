@@ -174,6 +174,7 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
         descriptors,
         joined,
         stranger,
+        witness: process.filter(|_| !privileged).map(Process::witness).transpose()?,
         procfs: proc
             .is_own()
             .then(|| rustix::io::fcntl_dupfd_cloexec(proc, 3))

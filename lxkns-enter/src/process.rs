@@ -110,6 +110,13 @@ impl Process {
         }
     }
 
+    /// What tells later whether it still is who it was, and may do the same.
+    pub(crate) fn witness(&self) -> Result<Witness, Error> {
+        let dir = rustix::io::fcntl_dupfd_cloexec(&self.dir, 3);
+        let dir = dir.map_err(|errno| Error::call("copy a descriptor", errno))?;
+        Ok(Witness { pid: self.pid, dir, status: self.status.clone() })
+    }
+
     fn is_kernel_thread(&self) -> bool {
         /// `PF_KTHREAD` of `linux/sched.h`.
         const KERNEL_THREAD: u64 = 0x0020_0000;
@@ -138,6 +145,21 @@ impl Process {
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(failed(errno)),
         }
+    }
+}
+
+/// What a process was when it was opened.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    pub(crate) pid: Pid,
+    dir: OwnedFd,
+    status: Status,
+}
+
+impl Witness {
+    /// Whether it lives, and its user, groups, capabilities and filters are what they were.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        status_of(&self.dir).is_ok_and(|status| !status.is_dead() && status.has_powers_of(&self.status))
     }
 }
 

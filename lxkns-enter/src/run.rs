@@ -15,8 +15,9 @@ impl Plan {
     ///
     /// A command that is weaker than its caller gets a session of its own, and a new terminal where standard input, output
     /// or error is one: it could type into the caller's, and read what is typed there. What it writes there is its own
-    /// affair: escape sequences reach the caller's terminal. In place of files and devices it has pipes, which are relayed
-    /// until it ends: what it has not read of a file is left to the next reader. Directories are not passed on to it.
+    /// affair: escape sequences reach the caller's terminal. In place of all else it has pipes, which are relayed
+    /// until it ends: what it has not read of a file is left to the next reader, but not what it has not read of a pipe.
+    /// Directories are not passed on to it.
     ///
     /// # Errors
     ///
@@ -52,7 +53,7 @@ impl Plan {
         }
         session.starts();
         match self.start(given, session.launch(), Some(signals.interrupts())) {
-            Ok(command) => wait(&command, session, streams, &signals),
+            Ok(command) => wait(&self, &command, session, streams, &signals),
             Err(error) => signals.interrupted().ok_or(error),
         }
     }

@@ -58,7 +58,8 @@ pub fn read_slowly(
             }
         }
     };
-    let mut watch = Watch { wake: Some(pipe_of(&pipe)), goes_on: &mut goes_on, has_run: &|_| None };
+    let mut watch =
+        Watch { wake: Some(pipe_of(&pipe)), goes_on: &mut goes_on, may_launch: &|| true, has_run: &|_| None };
     let done = lxkns_sys::run_steps(&[Op::Guard, read], &mut watch);
     if let Some(stopped) = stopped {
         return stopped;
@@ -111,7 +112,8 @@ pub fn copy_slowly(path: &Path, most: u64, wait: Duration) -> io::Result<File> {
 pub fn look_up_slowly(path: &Path, wait: Duration) -> io::Result<()> {
     let look_up = Op::LookUp { path: CString::new(path.as_os_str().as_bytes())?, name: asking(path)? };
     let began = Instant::now();
-    let mut watch = Watch { wake: None, goes_on: &mut |_| began.elapsed() < wait, has_run: &|_| None };
+    let mut watch =
+        Watch { wake: None, goes_on: &mut |_| began.elapsed() < wait, may_launch: &|| true, has_run: &|_| None };
     match lxkns_sys::run_steps(&[Op::Guard, look_up], &mut watch) {
         Err(SpawnError::GivenUp { .. }) => Err(too_late("no answer in time")),
         _ => Ok(()),

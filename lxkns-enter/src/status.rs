@@ -65,6 +65,14 @@ impl Status {
             || self.seccomp == Some(true) && other.seccomp != Some(true)
     }
 
+    /// Whether it is who that one is, and may do the same.
+    pub(crate) fn has_powers_of(&self, other: &Self) -> bool {
+        let powers = |status: &Self| {
+            (status.uids, status.gids, status.groups.clone(), status.capabilities, status.no_new_privs, status.seccomp)
+        };
+        powers(self) == powers(other)
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')
     }

@@ -1,8 +1,8 @@
 //! The descriptors of a command that is weaker than its caller.
 //!
-//! What is open in a process can be opened once more by whoever may trace it: a file that was opened to be read can then be
-//! written, a directory be walked from. So a weaker command gets neither: files and devices are read and written here,
-//! with a pipe in their place there. Pipes and sockets are passed on as they are.
+//! What is open in a process can be opened once more by whoever may trace it, or is the same user: a file or pipe that was
+//! opened to be read can then be written, a directory be walked from, a socket's peer be asked for. So a weaker command gets
+//! none of the caller's: they are read and written here, with a pipe in the place of each there.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -19,9 +19,11 @@ use crate::error::{Error, ErrorKind};
 /// What becomes of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
+    /// A socket that was asked for by its number: what goes both ways cannot be relayed by a pipe.
     PassedOn,
-    /// It is read here and written there.
+    /// It is read here, and a pipe written.
     Read,
+    /// A pipe is read here, and it is written.
     Written,
 }
 
@@ -37,17 +39,18 @@ fn fate(number: i32, fd: BorrowedFd<'_>) -> Result<Fate, Error> {
     let kind = FileType::from_raw_mode(rustix::fs::fstat(fd).map_err(failed)?.st_mode);
     match kind {
         _ if flags.contains(OFlags::PATH) => refused("a path (O_PATH)"),
-        FileType::Fifo | FileType::Socket => Ok(Fate::PassedOn),
         FileType::Directory => refused("a directory"),
-        FileType::RegularFile | FileType::CharacterDevice | FileType::BlockDevice => {
-            match (flags & OFlags::ACCMODE, number) {
-                (OFlags::RDONLY, _) => Ok(Fate::Read),
-                (OFlags::WRONLY, _) => Ok(Fate::Written),
-                (_, 0) => Ok(Fate::Read),
-                (_, 1 | 2) => Ok(Fate::Written),
-                _ => refused("a file open for reading and writing"),
-            }
-        }
+        FileType::RegularFile
+        | FileType::CharacterDevice
+        | FileType::BlockDevice
+        | FileType::Fifo
+        | FileType::Socket => match (flags & OFlags::ACCMODE, number) {
+            (OFlags::RDONLY, _) => Ok(Fate::Read),
+            (OFlags::WRONLY, _) | (_, 1 | 2) => Ok(Fate::Written),
+            (_, 0) => Ok(Fate::Read),
+            _ if kind == FileType::Socket => Ok(Fate::PassedOn),
+            _ => refused("a file open for reading and writing"),
+        },
         _ => refused("neither a file, a device, a pipe nor a socket"),
     }
 }
@@ -79,25 +82,33 @@ struct Stream {
     /// The command's end, which tells what has not been read, of a file that is read here.
     theirs: Option<SharedFd>,
     is_read: bool,
+    /// How much is written there at once: what a file takes, and what a pipe that says that it takes something takes
+    /// without waiting for its reader.
+    limit: usize,
     buffer: Buffer,
     failed: Option<Errno>,
 }
+
+/// `PIPE_BUF` of `linux/limits.h`, in bytes.
+const PIPE_BUF: usize = 4096;
 
 impl Streams {
     /// Has pipes in place of files and devices. Comes back with what the command gets instead, and under which numbers.
     pub(crate) fn new(fds: &[(i32, BorrowedFd<'_>)]) -> Result<(Self, Vec<(SharedFd, i32)>), Error> {
         let mut streams = Self::default();
         let mut given: Vec<(SharedFd, i32)> = Vec::new();
-        for (index, &(number, fd)) in fds.iter().enumerate() {
+        let mut relayed: Vec<(Fate, BorrowedFd<'_>)> = Vec::new();
+        for &(number, fd) in fds {
             let fate = fate(number, fd)?;
             let failed = |errno| Error::call(format!("relay {}", name(number)), errno);
             if fate == Fate::PassedOn {
                 continue;
             }
             // Of one open file, both have one pipe: what is written then stays in its order.
-            let same = fds[..index].iter().find(|(_, other)| is_same(*other, fd)).map(|(number, _)| *number);
-            if let Some((shared, _)) = given.iter().find(|(_, number)| Some(*number) == same) {
-                given.push((Arc::clone(shared), number));
+            let same = relayed.iter().position(|(other, of)| *other == fate && is_same(*of, fd));
+            relayed.push((fate, fd));
+            if let Some(index) = same {
+                given.push((Arc::clone(&given[index].0), number));
                 continue;
             }
             let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
@@ -109,7 +120,10 @@ impl Streams {
             let theirs = Arc::new(above(theirs.as_fd())?);
             given.push((Arc::clone(&theirs), number));
             let (file, pipe, theirs) = (above(fd)?, Some(above(ours.as_fd())?), is_read.then_some(theirs));
-            streams.0.push(Stream { number, file, pipe, theirs, is_read, buffer: Buffer::new(), failed: None });
+            let kind = rustix::fs::fstat(&file).map_err(failed)?.st_mode;
+            let is_file = FileType::from_raw_mode(kind) == FileType::RegularFile;
+            let limit = if is_read || is_file { usize::MAX } else { PIPE_BUF };
+            streams.0.push(Stream { number, file, pipe, theirs, is_read, limit, buffer: Buffer::new(), failed: None });
         }
         Ok((streams, given))
     }
@@ -130,6 +144,11 @@ impl Streams {
     /// Reads and writes once each, as far as that is possible at once.
     pub(crate) fn copy(&mut self) {
         self.0.iter_mut().for_each(Stream::copy);
+    }
+
+    /// The command has ended: nothing more is read for it.
+    pub(crate) fn stop_reading(&mut self) {
+        self.0.iter_mut().filter(|stream| stream.is_read).for_each(|stream| stream.pipe = None);
     }
 
     /// Whether the caller's files have all that the command, which has ended, has written.
@@ -165,9 +184,7 @@ impl Stream {
     fn fill(&mut self) {
         let Some(pipe) = &self.pipe else { return };
         let from = if self.is_read { &self.file } else { pipe };
-        // What a file is open on may block.
-        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        if !matches!(rustix::event::poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&now)), Ok(1..)) {
+        if !is_ready(from, PollFlags::IN) {
             return;
         }
         match self.buffer.fill(from) {
@@ -183,16 +200,16 @@ impl Stream {
     fn empty(&mut self) {
         let Some(pipe) = &self.pipe else { return };
         let to = if self.is_read { pipe } else { &self.file };
-        match self.buffer.empty(to, usize::MAX) {
-            Ok(()) => {}
-            Err(errno) => {
-                // The command need not read all.
-                self.failed = Some(errno).filter(|errno| !(self.is_read && *errno == Errno::PIPE));
-                if !self.is_read {
-                    self.buffer.clear();
-                }
-                self.pipe = None;
+        if !is_ready(to, PollFlags::OUT) {
+            return;
+        }
+        if let Err(errno) = self.buffer.empty(to, self.limit) {
+            // Nobody need read all.
+            self.failed = Some(errno).filter(|errno| *errno != Errno::PIPE);
+            if !self.is_read {
+                self.buffer.clear();
             }
+            self.pipe = None;
         }
     }
 
@@ -210,6 +227,12 @@ impl Stream {
             let _ = rustix::fs::seek(&self.file, SeekFrom::Current(-(ahead as i64)));
         }
     }
+}
+
+/// Whether a call would not wait, or fail at once.
+fn is_ready(fd: &OwnedFd, flags: PollFlags) -> bool {
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(rustix::event::poll(&mut [PollFd::new(fd, flags)], Some(&now)), Ok(1..))
 }
 
 /// How many bytes are in a pipe.
@@ -282,8 +305,11 @@ mod tests {
             let error = check(&[(number, fd)]).unwrap_err().to_string();
             assert!(error.contains(what), "{error}");
         }
-        let (reader, _writer) = std::io::pipe().unwrap();
-        assert_eq!(fate(0, reader.as_fd()).unwrap(), Fate::PassedOn);
+        let (reader, writer) = std::io::pipe().unwrap();
+        assert_eq!([fate(7, reader.as_fd()).unwrap(), fate(0, writer.as_fd()).unwrap()], [Fate::Read, Fate::Written]);
+        let (socket, _) = std::os::unix::net::UnixStream::pair().unwrap();
+        let fates = [0, 1, 7].map(|number| fate(number, socket.as_fd()).unwrap());
+        assert_eq!(fates, [Fate::Read, Fate::Written, Fate::PassedOn]);
     }
 
     #[test]

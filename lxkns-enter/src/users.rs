@@ -57,7 +57,8 @@ pub(crate) fn read_inside(
     let (directory, path) = (Arc::clone(root), CString::new(path).map_err(|_| Errno::INVAL)?);
     let read = Op::ReadBelow { directory, path, procfs, to: Arc::clone(&to), most: LARGEST };
     let began = Instant::now();
-    let mut watch = Watch { wake: None, goes_on: &mut |_| began.elapsed() < wait, has_run: &|_| None };
+    let mut watch =
+        Watch { wake: None, goes_on: &mut |_| began.elapsed() < wait, may_launch: &|| true, has_run: &|_| None };
     let done = lxkns_sys::run_steps(&[Op::Guard, read], &mut watch);
     done.map_err(|error| match error {
         SpawnError::Start(errno) | SpawnError::Step { errno, .. } => errno,

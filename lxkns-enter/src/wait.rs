@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 
 use crate::error::Error;
-use crate::plan::Spawned;
+use crate::plan::{Plan, Spawned};
 use crate::streams::Streams;
 use crate::terminal::relay::{Copied, Relay};
 use crate::terminal::{Foreground, Session};
@@ -86,7 +86,13 @@ impl Drop for Signals {
 ///
 /// [`ErrorKind::Failed`](crate::ErrorKind::Failed): the caller's terminal cannot be used, or somebody else has waited for
 /// the command.
-pub(crate) fn wait(command: &Spawned, session: Session, streams: Streams, signals: &Signals) -> Result<Ended, Error> {
+pub(crate) fn wait(
+    plan: &Plan,
+    command: &Spawned,
+    session: Session,
+    streams: Streams,
+    signals: &Signals,
+) -> Result<Ended, Error> {
     let refused = |errno| Error::call("wait for the command", errno);
     let pid = Pid::from_raw(command.pid.cast_signed()).ok_or_else(|| refused(Errno::CHILD))?;
     let pidfd = command.pidfd.as_ref();
@@ -95,6 +101,7 @@ pub(crate) fn wait(command: &Spawned, session: Session, streams: Streams, signal
         Session::Fresh(pty) => (None, pty, true),
     };
     let mut waiter = Waiter {
+        plan,
         pid,
         pidfd,
         signals,
@@ -103,6 +110,7 @@ pub(crate) fn wait(command: &Spawned, session: Session, streams: Streams, signal
         streams,
         is_fresh,
         is_out_of_hand: false,
+        is_given_up: false,
         stops_alone: false,
         to_do: ToDo::default(),
     };
@@ -123,6 +131,7 @@ pub(crate) fn wait(command: &Spawned, session: Session, streams: Streams, signal
 }
 
 struct Waiter<'a> {
+    plan: &'a Plan,
     pid: Pid,
     /// Where the kernel has none, the signal for the end of a child has to do.
     pidfd: Option<&'a OwnedFd>,
@@ -133,6 +142,8 @@ struct Waiter<'a> {
     is_fresh: bool,
     /// Whether it has ended, and cannot be waited for: somebody traces it.
     is_out_of_hand: bool,
+    /// Whether it has been killed, so that nobody waits for its end any more, whoever holds it.
+    is_given_up: bool,
     /// Whether the command is stopped because the caller alone was asked to stop, and not its job.
     stops_alone: bool,
     to_do: ToDo,
@@ -145,9 +156,12 @@ struct ToDo {
     look_at_child: bool,
     /// The caller itself is asked to stop.
     stop: bool,
-    /// The caller itself is asked to end.
-    end: Option<i32>,
+    /// The signal that the caller itself is asked to end by, and how often in a row.
+    end: Option<(i32, u32)>,
 }
+
+/// As often as this the same signal is passed on; the next time, the command is killed.
+const PASSED_ON: u32 = 3;
 
 impl Waiter<'_> {
     /// Until the command has ended.
@@ -172,7 +186,7 @@ impl Waiter<'_> {
                 self.stop_with_terminal(Signal::TTIN, false);
             }
             // Whoever traces it can keep its end from us for as long as that one likes.
-            if has_ended || self.is_out_of_hand && self.to_do.end.is_some() {
+            if has_ended || self.is_given_up || self.is_out_of_hand && self.to_do.end.is_some() {
                 return Ok(());
             }
         }
@@ -180,6 +194,7 @@ impl Waiter<'_> {
 
     /// Until the caller has all that the command has written. Who wants the caller to end then need not wait for that.
     fn drain(&mut self) -> Result<(), Errno> {
+        self.streams.stop_reading();
         while self.relay.as_mut().is_some_and(|relay| !relay.is_done()) || !self.streams.is_done() {
             self.poll(false)?;
             while let Ok(TakenSignal { number, .. }) = lxkns_sys::read_signal(&self.signals.fd) {
@@ -221,12 +236,13 @@ impl Waiter<'_> {
 
     fn ended(&mut self) -> Result<Ended, Errno> {
         let options = WaitIdOptions::EXITED;
-        let status = self.wait_id(if self.is_out_of_hand { options | WaitIdOptions::NOHANG } else { options })?;
+        let is_held = self.is_out_of_hand || self.is_given_up;
+        let status = self.wait_id(if is_held { options | WaitIdOptions::NOHANG } else { options })?;
         if let Some(foreground) = &mut self.foreground {
             foreground.take_back();
         }
         let Some(status) = status else {
-            return self.to_do.end.map(Ended::Killed).ok_or(Errno::CHILD);
+            return self.to_do.end.map(|(number, _)| Ended::Killed(number)).ok_or(Errno::CHILD);
         };
         let of = |number: Option<i32>| number.unwrap_or(0);
         Ok(if status.exited() {
@@ -260,7 +276,15 @@ impl Waiter<'_> {
             (Some(signal), _) if OF_CALLER.contains(&signal) => {}
             _ => {
                 if named.is_some_and(|signal| ENDING.contains(&signal)) {
-                    self.to_do.end = Some(taken.number);
+                    let times =
+                        self.to_do.end.filter(|(number, _)| *number == taken.number).map_or(0, |(_, times)| times);
+                    self.to_do.end = Some((taken.number, times + 1));
+                    // Where somebody keeps it from taking signals, it would never end.
+                    if self.is_fresh && (times >= PASSED_ON || self.plan.is_held(self.pid)) {
+                        lxkns_sys::kill_child(self.pid, Signal::KILL.as_raw(), false);
+                        self.is_given_up = true;
+                        return;
+                    }
                 }
                 self.stops_alone = named == Some(Signal::TSTP) && !taken.is_of_kernel;
                 self.pass_on(taken.number, taken.is_of_kernel);

@@ -5,13 +5,13 @@
 //! is only read of the program's own files; of the descriptors, the command's, the program to be run, and the pipe for one
 //! error number. Whoever starts it has taken on all else that the command is to be before that.
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::fd::AsRawFd as _;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 
 use super::raw::{self, address, call, plain};
 use super::{Exec, ExecProgram, Launch, LaunchSession};
@@ -29,6 +29,8 @@ pub(super) struct Shared(*mut Cell);
 struct Cell {
     child: AtomicI32,
     errno: AtomicI32,
+    /// Whether the process may be started: it is waited for.
+    goes_ahead: AtomicU32,
 }
 
 impl Shared {
@@ -47,6 +49,14 @@ impl Shared {
     /// The process that has been started, as the caller's PID namespace numbers it.
     pub(super) fn child(&self) -> Option<rustix::process::Pid> {
         rustix::process::Pid::from_raw(self.cell().child.load(Ordering::Acquire))
+    }
+
+    /// Has the process started.
+    pub(super) fn go_ahead(&self) {
+        let goes_ahead = &self.cell().goes_ahead;
+        goes_ahead.store(1, Ordering::Release);
+        // SAFETY: it takes numbers, and the address of a number that is mapped.
+        let _ = unsafe { call(libc::SYS_futex, [address(goes_ahead), libc::FUTEX_WAKE as usize, 1, 0, 0]) };
     }
 
     /// Why it could not be started.
@@ -114,8 +124,8 @@ struct Page {
 pub(super) struct Prepared {
     page: *mut c_void,
     length: usize,
-    /// What the process keeps beside its page: read-only parts of files, the program's code among them.
-    code: Vec<(usize, usize)>,
+    /// What the process keeps beside its page: read-only parts of the files that this program consists of.
+    code: Vec<Code>,
     shared: *mut Cell,
 }
 
@@ -180,7 +190,8 @@ impl Prepared {
             unsafe { &*self.shared }.errno.store(errno.raw_os_error(), Ordering::Release);
             errno
         };
-        self.leave_memory().and_then(|()| raw::leave_restartable_sequences()).map_err(failed)?;
+        self.hide_files().and_then(|()| self.leave_memory()).map_err(failed)?;
+        raw::leave_restartable_sequences().map_err(failed)?;
         let flags = libc::CLONE_PARENT | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
         let page = self.page().cast();
         // SAFETY: it is mapped as long as the parent waits.
@@ -190,6 +201,37 @@ impl Prepared {
         let pid = unsafe { libc::clone(begin, page, flags, page, child, 0, 0) };
         crate::checked(pid.into()).map_err(failed)?;
         Ok(pid)
+    }
+
+    /// Waits until the parent has the process started.
+    pub(super) fn wait_for_go_ahead(&self) {
+        // SAFETY: the parent, whose it is, keeps it as long as the caller lives.
+        let goes_ahead = unsafe { &(*self.shared).goes_ahead };
+        while goes_ahead.load(Ordering::Acquire) == 0 {
+            // SAFETY: it takes numbers, and the address of a number that is mapped.
+            let _ = unsafe { call(libc::SYS_futex, [address(goes_ahead), libc::FUTEX_WAIT as usize, 0, 0, 0]) };
+        }
+    }
+
+    /// Puts copies in memory in place of the code of libraries, at the same addresses: who may trace the process could open
+    /// the mapped files themselves to write to them (`/proc/PID/map_files`). The program's own file is sealed where that
+    /// matters, and it is seen as `/proc/PID/exe` in any case.
+    fn hide_files(&self) -> Result<(), Errno> {
+        for code in self.code.iter().filter(|code| code.is_of_library) {
+            let flags = ProtFlags::READ | ProtFlags::WRITE;
+            // SAFETY: a new mapping, wherever there is room.
+            let copy = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), code.length, flags, MapFlags::PRIVATE) }?;
+            let original = ptr::with_exposed_provenance::<u8>(code.start);
+            // SAFETY: as much is mapped and readable there, and here.
+            unsafe { copy.cast::<u8>().copy_from_nonoverlapping(original, code.length) };
+            let protection = if code.is_run { MprotectFlags::READ | MprotectFlags::EXEC } else { MprotectFlags::READ };
+            // SAFETY: nothing refers to it yet.
+            unsafe { rustix::mm::mprotect(copy, code.length, protection) }?;
+            let (flags, to) = (MremapFlags::MAYMOVE, ptr::with_exposed_provenance_mut(code.start));
+            // SAFETY: what is there is replaced, in one step, by the same bytes with the same protection.
+            unsafe { rustix::mm::mremap_fixed(copy, code.length, code.length, flags, to) }?;
+        }
+        Ok(())
     }
 
     /// Has a child inherit the launch and the code, and nothing else.
@@ -202,7 +244,8 @@ impl Prepared {
             Ok(()) | Err(Errno::NOMEM) => {}
             Err(errno) => return Err(errno),
         }
-        for &(start, length) in self.code.iter().chain([&(self.page.expose_provenance(), self.length)]) {
+        let code = self.code.iter().map(|code| (code.start, code.length));
+        for (start, length) in code.chain([(self.page.expose_provenance(), self.length)]) {
             let start = ptr::with_exposed_provenance_mut(start);
             // SAFETY: as above.
             unsafe { rustix::mm::madvise(start, length, rustix::mm::Advice::LinuxDoFork) }?;
@@ -255,13 +298,28 @@ impl Room {
     }
 }
 
-/// The read-only parts of the files that this program consists of, as addresses and lengths.
-fn code() -> Vec<(usize, usize)> {
+/// A part of a file that is mapped and read-only.
+struct Code {
+    start: usize,
+    length: usize,
+    is_run: bool,
+    is_of_library: bool,
+}
+
+/// Those of the files that this program consists of.
+fn code() -> Vec<Code> {
     unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _: usize, to: *mut c_void) -> c_int {
         // SAFETY: it is what `dl_iterate_phdr` was called with.
-        let to = unsafe { &mut *to.cast::<Vec<(usize, usize)>>() };
+        let to = unsafe { &mut *to.cast::<Vec<Code>>() };
         // SAFETY: it is what that calls back with.
         let info = unsafe { &*info };
+        // SAFETY: a name is a string.
+        let name = if info.dlpi_name.is_null() { c"" } else { unsafe { CStr::from_ptr(info.dlpi_name) } };
+        // The program comes first and has no name. Of what is not a file, the kernel's own code, nothing is used.
+        let is_of_library = !to.is_empty();
+        if is_of_library && !name.to_bytes().contains(&b'/') {
+            return 0;
+        }
         let page = rustix::param::page_size();
         for index in 0..usize::from(info.dlpi_phnum) {
             // SAFETY: there are as many as it says.
@@ -270,21 +328,23 @@ fn code() -> Vec<(usize, usize)> {
             let header = unsafe { &*header };
             let start = (info.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
             let end = start.wrapping_add(header.p_memsz as usize);
-            match header.p_type {
-                libc::PT_LOAD if header.p_flags & libc::PF_W == 0 => {
-                    to.push((start & !(page - 1), end.next_multiple_of(page)));
-                }
+            let (start, end) = match header.p_type {
+                libc::PT_LOAD if header.p_flags & libc::PF_W == 0 => (start, end.next_multiple_of(page)),
                 // Addresses, which the loader has written there and made read-only.
-                libc::PT_GNU_RELRO => to.push((start & !(page - 1), end & !(page - 1))),
-                _ => {}
+                libc::PT_GNU_RELRO => (start, end & !(page - 1)),
+                _ => continue,
+            };
+            let start = start & !(page - 1);
+            if let Some(length) = end.checked_sub(start).filter(|&length| length > 0) {
+                to.push(Code { start, length, is_run: header.p_flags & libc::PF_X != 0, is_of_library });
             }
         }
         0
     }
-    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    let mut code: Vec<Code> = Vec::new();
     // SAFETY: the function is called back with this vector, before the call returns.
-    unsafe { libc::dl_iterate_phdr(Some(note), (&raw mut ranges).cast()) };
-    ranges.into_iter().filter(|(start, end)| start < end).map(|(start, end)| (start, end - start)).collect()
+    unsafe { libc::dl_iterate_phdr(Some(note), (&raw mut code).cast()) };
+    code
 }
 
 /// The process. What it uses is mapped: its own page, its stack, and the code. It touches nothing of libc's.

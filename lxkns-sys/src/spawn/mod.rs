@@ -64,6 +64,8 @@ pub enum SpawnError {
     Killed,
     /// It was stopped before it had done all, and so was ended.
     Stopped,
+    /// The caller did not have it started after all.
+    Refused,
     /// The caller gave up.
     GivenUp {
         /// In which step, from 0; their number where all were done.
@@ -77,6 +79,8 @@ pub struct Watch<'a> {
     pub wake: Option<BorrowedFd<'a>>,
     /// Asked now and then while nothing is heard, about the step, from 0, that the child is in: whether to go on.
     pub goes_on: &'a mut dyn FnMut(usize) -> bool,
+    /// Asked once, when all steps are done: whether the program may still be started.
+    pub may_launch: &'a dyn Fn() -> bool,
     /// Whether this child has run another program since it was forked, if that can be told.
     pub has_run: &'a dyn Fn(Pid) -> Option<bool>,
 }

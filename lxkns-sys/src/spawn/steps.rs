@@ -92,6 +92,7 @@ impl<'a> Prepared<'a> {
 
     /// Starts the process that becomes the command, which can be seen from its first moment on, and guards it.
     fn launch(&self, launch: &launch::Prepared) -> ! {
+        launch.wait_for_go_ahead();
         reset_signals();
         // SAFETY: what there was to say has been said.
         unsafe { libc::syscall(libc::SYS_close, self.writer) };

@@ -29,11 +29,11 @@ fn has_run(pid: Pid) -> Option<bool> {
 }
 
 fn spawned(ops: &[Op], launch: &Launch) -> Result<Child, SpawnError> {
-    spawn(ops, launch, None, &mut Watch { wake: None, goes_on: &mut |_| true, has_run: &has_run })
+    spawn(ops, launch, None, &mut Watch { wake: None, goes_on: &mut |_| true, may_launch: &|| true, has_run: &has_run })
 }
 
 fn done(ops: &[Op], goes_on: bool) -> Result<(), SpawnError> {
-    run_steps(ops, &mut Watch { wake: None, goes_on: &mut |_| goes_on, has_run: &has_run })
+    run_steps(ops, &mut Watch { wake: None, goes_on: &mut |_| goes_on, may_launch: &|| true, has_run: &has_run })
 }
 
 fn code(child: &Child) -> i32 {

@@ -136,7 +136,14 @@ pub(super) struct Launching {
 
 impl Launching {
     pub(super) fn wait(self, watch: &mut Watch<'_>) -> Result<Child, SpawnError> {
-        let runs = Steps::new(self.first, &self.steps).hear(watch).and_then(|()| self.launched(watch));
+        let steps = Steps::new(self.first, &self.steps).hear(watch);
+        let runs = steps.and_then(|()| match (watch.may_launch)() {
+            true => {
+                self.shared.go_ahead();
+                self.launched(watch)
+            }
+            false => Err(SpawnError::Refused),
+        });
         if let (Ok(()), Some(pid)) = (runs, self.shared.child()) {
             end(&[self.first], true);
             let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
@@ -170,7 +177,10 @@ impl Launching {
             let is_heard = heard(&self.failure, self.length, tick, watch)?;
             tick = (tick * 2).min(TICK);
             let said = if is_heard { read::<4>(&self.failure)? } else { Vec::new() };
-            if let Ok(bytes) = <[u8; 4]>::try_from(said) {
+            let has_run = || can_tell && self.shared.child().and_then(|child| (watch.has_run)(child)) == Some(true);
+            if let Ok(bytes) = <[u8; 4]>::try_from(said)
+                && !has_run()
+            {
                 let (step, errno) = LaunchStep::read(bytes);
                 return Err(SpawnError::Launch { step, errno });
             }
