@@ -16,7 +16,7 @@ impl Plan {
     /// A command that is weaker than its caller gets a session of its own, and a new terminal where standard input, output
     /// or error is one: it could type into the caller's, and read what is typed there. What it writes there is its own
     /// affair: escape sequences reach the caller's terminal. In place of all else it has pipes, which are relayed
-    /// until it ends: what it has not read of a file is left to the next reader, but not what it has not read of a pipe.
+    /// until it ends: what it has not read of a file or pipe is left to the next reader.
     /// Directories are not passed on to it.
     ///
     /// # Errors

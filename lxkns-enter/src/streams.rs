@@ -11,7 +11,7 @@ use lxkns_sys::SharedFd;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{FileType, OFlags, SeekFrom};
 use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
+use rustix::pipe::{PipeFlags, SpliceFlags};
 
 use crate::buffer::Buffer;
 use crate::error::{Error, ErrorKind};
@@ -82,6 +82,9 @@ struct Stream {
     /// The command's end, which tells what has not been read, of a file that is read here.
     theirs: Option<SharedFd>,
     is_read: bool,
+    /// What the command has been given of a pipe that is read, and has not been taken from it yet: it is taken as the command
+    /// reads it, so that the rest is left to others. `None` for what cannot be given without taking it.
+    lent: Option<u64>,
     /// How much is written there at once: what a file takes, and what a pipe that says that it takes something takes
     /// without waiting for its reader.
     limit: usize,
@@ -91,6 +94,8 @@ struct Stream {
 
 /// `PIPE_BUF` of `linux/limits.h`, in bytes.
 const PIPE_BUF: usize = 4096;
+/// The largest size of a page, in bytes: the room that a pipe has at least.
+const PAGE: usize = 64 * 1024;
 
 impl Streams {
     /// Has pipes in place of files and devices. Comes back with what the command gets instead, and under which numbers.
@@ -120,10 +125,23 @@ impl Streams {
             let theirs = Arc::new(above(theirs.as_fd())?);
             given.push((Arc::clone(&theirs), number));
             let (file, pipe, theirs) = (above(fd)?, Some(above(ours.as_fd())?), is_read.then_some(theirs));
-            let kind = rustix::fs::fstat(&file).map_err(failed)?.st_mode;
-            let is_file = FileType::from_raw_mode(kind) == FileType::RegularFile;
-            let limit = if is_read || is_file { usize::MAX } else { PIPE_BUF };
-            streams.0.push(Stream { number, file, pipe, theirs, is_read, limit, buffer: Buffer::new(), failed: None });
+            let kind = FileType::from_raw_mode(rustix::fs::fstat(&file).map_err(failed)?.st_mode);
+            let limit = if is_read || kind == FileType::RegularFile { usize::MAX } else { PIPE_BUF };
+            // With room for one piece, a pipe takes the next when the command has read all of that.
+            let is_lent = is_read && kind == FileType::Fifo;
+            let is_lent = is_lent && rustix::pipe::fcntl_setpipe_size(&ours, PIPE_BUF).is_ok_and(|size| size <= PAGE);
+            let lent = is_lent.then_some(0);
+            streams.0.push(Stream {
+                number,
+                file,
+                pipe,
+                theirs,
+                is_read,
+                lent,
+                limit,
+                buffer: Buffer::new(),
+                failed: None,
+            });
         }
         Ok((streams, given))
     }
@@ -133,6 +151,7 @@ impl Streams {
         for stream in &self.0 {
             let Some(pipe) = &stream.pipe else { continue };
             fds.push(match (stream.is_read, stream.buffer.is_empty()) {
+                (true, true) if stream.lent.is_some_and(|lent| lent > 0) => PollFd::new(pipe, PollFlags::OUT),
                 (true, true) => PollFd::new(&stream.file, PollFlags::IN),
                 (true, false) => PollFd::new(pipe, PollFlags::OUT),
                 (false, true) => PollFd::new(pipe, PollFlags::IN),
@@ -173,12 +192,50 @@ impl Streams {
 
 impl Stream {
     fn copy(&mut self) {
+        if let Some(lent) = self.lent {
+            return self.lend(lent);
+        }
         if self.buffer.is_empty() {
             self.fill();
         }
         if !self.buffer.is_empty() {
             self.empty();
         }
+    }
+
+    /// Takes from the caller's pipe what the command has read of what it was lent, and lends it more.
+    fn lend(&mut self, lent: u64) {
+        let left = self.take_back(lent);
+        self.lent = Some(left);
+        let Some(pipe) = self.pipe.as_ref().filter(|_| left == 0) else { return };
+        if !is_ready(&self.file, PollFlags::IN) {
+            return;
+        }
+        match rustix::pipe::tee(&self.file, pipe, PIPE_BUF, SpliceFlags::NONBLOCK) {
+            // Nobody writes to it any more.
+            Ok(0) => self.pipe = None,
+            Ok(count) => self.lent = Some(count as u64),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(errno) => {
+                self.failed = Some(errno);
+                self.pipe = None;
+            }
+        }
+    }
+
+    /// Takes from the caller's pipe what the command has read, and says how much it has not.
+    fn take_back(&self, lent: u64) -> u64 {
+        let left = self.theirs.as_deref().map_or(0, unread).min(lent);
+        let mut taken = lent - left;
+        let mut bytes = [0; PIPE_BUF];
+        while taken > 0 && is_ready(&self.file, PollFlags::IN) {
+            let most = bytes.len().min(usize::try_from(taken).unwrap_or(usize::MAX));
+            match rustix::io::retry_on_intr(|| rustix::io::read(&self.file, &mut bytes[..most])) {
+                Ok(count @ 1..) => taken -= count as u64,
+                _ => break,
+            }
+        }
+        left
     }
 
     fn fill(&mut self) {
@@ -220,6 +277,10 @@ impl Stream {
 
     /// The next who reads the file goes on where the command has.
     fn give_back(&self) {
+        if let Some(lent) = self.lent {
+            self.take_back(lent);
+            return;
+        }
         let Some(theirs) = &self.theirs else { return };
         let ahead = unread(theirs) + self.buffer.len() as u64;
         if ahead > 0 {
@@ -288,6 +349,44 @@ mod tests {
         (&output).rewind().unwrap();
         (&output).read_to_string(&mut written).unwrap();
         assert_eq!(written, "ab");
+    }
+
+    #[test]
+    fn of_a_pipe_only_what_was_read_is_taken() {
+        let (mut input, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(b"one two three").unwrap();
+        let (mut streams, given) = Streams::new(&[(0, input.as_fd())]).unwrap();
+        streams.copy();
+        let mut word = [0; 4];
+        rustix::io::read(&given[0].0, &mut word).unwrap();
+        assert_eq!(&word, b"one ");
+        streams.copy();
+        rustix::io::read(&given[0].0, &mut word).unwrap();
+        assert_eq!(&word, b"two ");
+        drop(given);
+        streams.stop_reading();
+        streams.end().unwrap();
+        drop(writer);
+        let mut rest = String::new();
+        input.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "three");
+    }
+
+    #[test]
+    fn a_pipe_is_passed_on_to_its_end() {
+        let (input, mut writer) = std::io::pipe().unwrap();
+        let (mut streams, given) = Streams::new(&[(0, input.as_fd())]).unwrap();
+        let text = vec![b'x'; 100_000];
+        let written = text.clone();
+        let writing = std::thread::spawn(move || writer.write_all(&written).unwrap());
+        let theirs = given[0].0.try_clone().unwrap();
+        let reading = std::thread::spawn(move || std::io::read_to_string(File::from(theirs)).unwrap());
+        drop(given);
+        while !reading.is_finished() {
+            streams.copy();
+        }
+        writing.join().unwrap();
+        assert_eq!(reading.join().unwrap().into_bytes(), text);
     }
 
     #[test]
