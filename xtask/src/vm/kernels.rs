@@ -53,7 +53,14 @@ impl Kernel {
 pub(super) fn of_debian(versions: &[&str]) -> anyhow::Result<Vec<Kernel>> {
     let cache = debian::cache("lxkns-kernels")?;
     let plain = versions.iter().map(|version| version.strip_suffix(WITH_SELINUX).unwrap_or(version));
-    let missing: BTreeSet<&str> = plain.filter(|version| !cache.join(version).exists()).collect();
+    let missing: BTreeSet<&str> = plain.filter(|version| !is_whole(&cache.join(version))).collect();
+    for version in &missing {
+        // Fetched when the tests needed other modules.
+        let old = cache.join(version);
+        if old.exists() {
+            fs::remove_dir_all(&old).with_context(|| format!("cannot remove {}", old.display()))?;
+        }
+    }
     if !missing.is_empty() {
         let apt = Apt::new(&cache)?;
         for version in missing {
@@ -62,6 +69,14 @@ pub(super) fn of_debian(versions: &[&str]) -> anyhow::Result<Vec<Kernel>> {
         }
     }
     Ok(versions.iter().map(|version| unpacked(version, &cache)).collect())
+}
+
+/// What says which modules were looked for.
+const LIST: &str = "modules";
+
+/// Whether a directory of the cache has all that is wanted of a kernel.
+fn is_whole(directory: &Path) -> bool {
+    fs::read_to_string(directory.join(LIST)).is_ok_and(|list| list == MODULES.join("\n"))
 }
 
 /// What [`Apt::fetch`] has left in the cache.
@@ -162,6 +177,7 @@ impl Apt {
                 fs::write(unpacked, xz.stdout)?;
             }
         }
+        fs::write(kernel.join(LIST), MODULES.join("\n"))?;
         match fs::rename(&kernel, to) {
             // Somebody else was faster.
             Err(_) if to.exists() => Ok(()),
