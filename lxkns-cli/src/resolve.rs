@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io;
 
-use lxkns_core::model::{NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, Process, Snapshot, Tid};
+use lxkns_core::model::{Gap, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, Process, Snapshot, Tid};
+use lxkns_core::relations;
 
 use crate::exit::Exit;
 use crate::live;
@@ -128,8 +129,24 @@ pub(crate) fn resolve(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Resu
 /// Why a namespace (of this type, where that is known) can live and not be in the snapshot; `None` where it cannot, as far as
 /// everything could be read.
 fn unseen(snapshot: &Snapshot, ns_type: Option<NamespaceType>) -> Option<String> {
-    let names = names::few(snapshot.unseen_keepers(ns_type).into_iter().map(|keeper| keeper.name))?;
-    Some(format!("it has ended, or is held only by what the kernel does not list: {names}"))
+    let names = names::few(snapshot.unseen_keepers(ns_type).into_iter().map(|keeper| keeper.name));
+    let unlisted = names.map(|names| format!("is held only by what the kernel does not list: {names}"));
+    let unreadable = match relations::unreadable_processes(snapshot) {
+        0 if lists_all_processes(snapshot) => None,
+        0 => Some("is held by a process that is not listed here".to_owned()),
+        1 => Some("is held by the process that is not readable".to_owned()),
+        count => Some(format!("is held by one of {count} processes that are not readable")),
+    };
+    let reasons: Vec<_> = [Some("it has ended".to_owned()), unreadable, unlisted].into_iter().flatten().collect();
+    (reasons.len() > 1).then(|| reasons.join(", or "))
+}
+
+/// Whether the procfs that was read lists all processes of the host, as far as is known.
+fn lists_all_processes(snapshot: &Snapshot) -> bool {
+    let is_hidden = |gap: &Gap| gap.place == Place::Processes && gap.object == Object::Host;
+    let is_of_others =
+        snapshot.observer.as_ref().is_some_and(|observer| observer.reads_initial_procfs() == Some(false));
+    !is_of_others && !snapshot.gaps.iter().any(is_hidden)
 }
 
 /// Whether the kernel gives such numbers to namespaces: from a little below `PROC_DYNAMIC_FIRST` on, in 32 bits.

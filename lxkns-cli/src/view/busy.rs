@@ -191,7 +191,9 @@ impl<'a> Busy<'a> {
         let keepers = self.keepers();
         if keepers.is_empty() {
             screen.heading(out, &format!("nothing was found that makes {umount} fail here"))?;
-            writeln!(out, ", which does not prove that it works")?;
+            let is_locked = self.home.is_some_and(|home| release::may_have_locked_mounts(self.snapshot, home));
+            let locked = if is_locked { "; one that came with this mount namespace is locked" } else { "" };
+            writeln!(out, ", which does not prove that it works{locked}")?;
         } else {
             screen.heading(out, &format!("{umount} fails here because:"))?;
             writeln!(out)?;
@@ -378,18 +380,28 @@ impl<'a> Busy<'a> {
             || self.home.is_some_and(|home| owner(id) == owner(home) && matches!(owner(id), Some(Relation::Known(_))))
     }
 
+    /// Whether a mount came with its mount namespace from a more privileged one, which made a slave of it.
+    fn is_locked(&self, id: NamespaceId, mount: &Mount) -> bool {
+        mount.propagation.master.is_some() && release::may_have_locked_mounts(self.snapshot, id)
+    }
+
     fn release_mount(&self, id: NamespaceId, mount: &Mount) -> String {
         let target = names::target(self.snapshot, id);
         let is_root = self.roots.contains(&(id, mount.id));
         match mount.path() {
-            Some(path) if self.may_unmount(id) && !is_root => {
+            Some(path) if self.may_unmount(id) && !is_root && !self.is_locked(id, mount) => {
                 let umount = release::umount(self.snapshot, NamespaceType::Mnt, id, path, false, self.home);
+                let umount = match release::may_have_locked_mounts(self.snapshot, id) {
+                    true => format!("{umount}, if it was mounted in {target}; else {target} ends"),
+                    false => umount,
+                };
                 match (mount.hidden, self.on_it(id, mount)) {
                     (true, _) => format!("what covers mount {} is unmounted, then {umount}", mount.id),
                     (false, 0) => umount,
                     (false, _) => format!("what is mounted on it is unmounted, then {umount}"),
                 }
             }
+            Some(_) if self.is_locked(id, mount) => format!("{target} ends (lxkns why {target})"),
             _ if Some(id) == self.home => format!("{target} ends (lxkns why {target})"),
             _ => match self.processes(id) {
                 0 => format!("{target} ends (lxkns why {target})"),

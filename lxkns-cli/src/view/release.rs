@@ -185,7 +185,7 @@ impl<'a> Advice<'a> {
             // Whose it is is not visible from inside; the own is as privileged as the caller.
             return Some(key.0) != self.home;
         };
-        if owner == owner_of_home {
+        if owner == owner_of_home && !may_have_locked_mounts(self.snapshot, key.0) {
             return false;
         }
         let is_copy = self.unmounts().mount(key).is_some_and(|mount| mount.propagation.master.is_some());
@@ -202,6 +202,13 @@ impl<'a> Advice<'a> {
         // The kernel limits the depth; a dump can claim circles.
         std::iter::successors(user, parent).take(64)
     }
+}
+
+/// Whether a mount namespace may have mounts that cannot be unmounted there, as far as its owner goes: those that it was made
+/// with, if its user namespace is not the initial one (`mount_namespaces(7)`). The kernel does not show which these are.
+pub(crate) fn may_have_locked_mounts(snapshot: &Snapshot, mount_ns: NamespaceId) -> bool {
+    let owner = snapshot.namespaces.get(&mount_ns).and_then(|namespace| namespace.owner.known());
+    owner.and_then(|owner| snapshot.namespaces.get(&owner)).is_some_and(|owner| !owner.initial)
 }
 
 /// The user namespaces that own the mount namespaces in which something is mounted at a path.

@@ -89,13 +89,19 @@ fn held_by_processes(found: &mut Found) {
     }
 }
 
-/// Leaves out the calling process where that is asked for, unless a namespace would then be missing: somebody who may see
-/// nothing else would be shown nothing at all.
+/// Leaves out the calling process where that is asked for, unless a namespace would then be missing, or seem to be without
+/// any process: somebody who may see nothing else would be shown nothing at all.
 fn leave_out_self(search: &Search<'_>, found: &mut Found) {
     let Some(own) = search.proc.own_pid().filter(|_| search.options.without_self) else { return };
     let is_own = |holder: &Holder| holder.pid() == Some(own);
-    let would_be_missing = |seen: &Seen| !seen.holders.is_empty() && seen.holders.iter().all(is_own);
-    if !found.namespaces.values().any(would_be_missing) {
+    let is_member = |holder: &Holder| matches!(holder, Holder::Process { .. } | Holder::Task { .. });
+    let would_change = |seen: &Seen| {
+        let would_be_missing = seen.holders.iter().all(is_own);
+        let mut members = seen.holders.iter().filter(|holder| is_member(holder)).peekable();
+        let would_be_empty = members.peek().is_some() && members.all(is_own);
+        !seen.holders.is_empty() && (would_be_missing || would_be_empty)
+    };
+    if !found.namespaces.values().any(would_change) {
         found.namespaces.values_mut().for_each(|seen| seen.holders.retain(|holder| !is_own(holder)));
         found.processes.retain(|process| process.pid != own);
     }

@@ -5,7 +5,7 @@ use std::process::Command;
 use lxkns_fixture::{Actor, Socket};
 use serde_json::Value;
 
-use crate::harness::Need::{Program, Root, UserNamespaces};
+use crate::harness::Need::{FileSystem, Program, Root, UserNamespaces};
 use crate::harness::{Need, Test, lxkns, test};
 use crate::live::program::{Ran, row, run};
 use crate::live::{directory, own_inode};
@@ -19,6 +19,13 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::partly_seen::few_descriptors", &[UserNamespaces, Program("prlimit")], few_descriptors),
         test("cli::partly_seen::procfs_of_the_parent", &[Root, Program("unshare")], procfs_of_the_parent),
         test("cli::partly_seen::procfs_of_others", &[Root, Program("nsenter")], procfs_of_others),
+        test("cli::partly_seen::namespaces_of_the_program_alone", &[Root, Program("unshare")], of_the_program_alone),
+        test("cli::partly_seen::held_by_who_is_unreadable", NOBODY, held_by_who_is_unreadable),
+        test(
+            "cli::partly_seen::mounts_from_above",
+            &[Root, Program("unshare"), FileSystem("tmpfs")],
+            mounts_from_above,
+        ),
         test("cli::partly_seen::members_outside", &[UserNamespaces, Program("unshare")], members_outside),
     ]
 }
@@ -231,4 +238,63 @@ fn procfs_of_others() {
     let all = "processes outside of its PID namespace";
     assert!(ran(&["ls"]).gaps().iter().any(|line| line.contains(all)), "the test, for one");
     assert_eq!(ran(&["mounts", "--json"]).ok().json()["ns"], init.ns_inode("mnt"));
+}
+
+/// The program is the only process in there: leaving itself out would make an orphan of what it is in.
+fn of_the_program_alone() {
+    let unshared = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--mount-proc", "--net"]).arg(lxkns().get_program());
+        run(command.args(arguments))
+    };
+    let ran = unshared(&["orphans", "--fail", "-t", "pid,net"]);
+    assert_eq!((ran.code, ran.text()), (Some(0), ""), "{ran:?}");
+    let table = unshared(&["ls", "--json", "-t", "pid,net", "1"]).json();
+    let rows = table["namespaces"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "{table}");
+    assert!(rows.iter().all(|row| row["nprocs"] == 1), "{table}");
+}
+
+/// Whoever may not read a process is told that it may be why a namespace was not found.
+fn held_by_who_is_unreadable() {
+    let directory = directory();
+    let actor = Actor::spawn_in(&["mnt", "net"]);
+    let unprivileged = super::unprivileged(directory.path());
+    for command in ["why", "show"] {
+        let ran = inside(&actor, &unprivileged, &[command, &actor.ns_inode("net").to_string()]);
+        assert!(ran.code != Some(0) && ran.stderr.contains("processes that are not readable"), "{ran:?}");
+    }
+}
+
+/// In a less privileged mount namespace the mounts that it was made with are locked, and `umount` there says so.
+fn mounts_from_above() {
+    let directory = directory();
+    let (above, inside) = (directory.path().join("above"), directory.path().join("inside"));
+    let actor = Actor::spawn_in(&["mnt"]);
+    for path in [&above, &inside] {
+        std::fs::create_dir(path).unwrap();
+    }
+    actor.mount("tmpfs", &above);
+    let (above, inside) = (above.to_str().unwrap(), inside.to_str().unwrap());
+    let program = lxkns();
+    let program = program.get_program().to_str().unwrap();
+    let in_sandbox = |script: &str| {
+        let mut command = Command::new("nsenter");
+        command.args([
+            "-t",
+            &actor.pid().to_string(),
+            "--mount",
+            "--",
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "--mount",
+        ]);
+        run(command.args(["sh", "-c", script, program, above, inside]))
+    };
+    assert_ne!(in_sandbox("umount \"$1\"").code, Some(0), "the kernel refuses it");
+    let ran = in_sandbox("\"$0\" busy \"$1\"");
+    assert!(ran.text().contains("is locked") && !ran.text().contains(&format!("  `umount {above}`\n")), "{ran:?}");
+    let ran = in_sandbox("mount -t tmpfs x \"$2\" && \"$0\" busy \"$2\" && umount \"$2\"");
+    assert!(ran.code == Some(0) && ran.text().contains(&format!("`umount {inside}`, if it was mounted in")), "{ran:?}");
 }
