@@ -61,7 +61,10 @@ pub(crate) enum Unknown<'a> {
 impl fmt::Display for Unknown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoMounts => f.write_str("the mounts of the caller's mount namespace are not known"),
+            Self::NoMounts => f.write_str(
+                "the mounts of the caller's mount namespace are not known, or its root directory is another (chroot); name \
+                 the file system by MAJOR:MINOR",
+            ),
             Self::NotMounted(nearest) => {
                 let nearest = nearest.path().map(|path| shell_word(path)).unwrap_or_default();
                 write!(f, "not a mount point; nearest mount is {nearest}; try lxkns busy {nearest}")

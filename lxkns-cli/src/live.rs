@@ -17,7 +17,7 @@ use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{MountAccess as _, ProcRoot};
 use lxkns_enter::{look_up_slowly, read_slowly};
 use lxkns_mountns::{Access, DEADLINE, SandboxOptions};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use crate::args::{DumpArgs, LookArgs, PatienceArgs};
@@ -168,6 +168,22 @@ pub(crate) fn users_of(access: &Access, snapshot: &Snapshot, query: FileSystemQu
         _ => true,
     });
     Ok(users)
+}
+
+/// Whether the caller's root directory is another than that of its mount namespace, so that paths mean other files than in
+/// the list of mounts.
+pub(crate) fn is_chrooted(snapshot: &Snapshot, home: NamespaceId) -> bool {
+    let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let Ok(root) = rustix::fs::statx(CWD, "/", flags, StatxFlags::MNT_ID) else { return false };
+    let is_root_of_mount = root.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
+    // Before 5.8 it is not told.
+    if root.stx_mask & StatxFlags::MNT_ID.bits() == 0 || !root.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT)
+    {
+        return false;
+    }
+    let mounts = snapshot.mounts.get(&home);
+    let mount = mounts.and_then(|mounts| mounts.iter().find(|mount| mount.id == root.stx_mnt_id));
+    !is_root_of_mount || mount.is_some_and(|mount| mount.path().is_some_and(|path| path != "/"))
 }
 
 #[cfg(test)]

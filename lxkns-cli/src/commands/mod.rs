@@ -73,10 +73,14 @@ fn tell_gaps(snapshot: &Snapshot, places: Places) {
     }
 }
 
-/// The mount namespace in which the paths of mounts mean what they say: that of whoever looked; where a dump does not say
+/// The mount namespace in which the paths of mounts mean what they say: that of whoever looked, whose root directory must be
+/// that of the namespace; where a dump does not say
 /// which that was, that of the host's first process.
 fn home(snapshot: &Snapshot, is_live: bool) -> Option<NamespaceId> {
-    if is_live || snapshot.home.is_some() {
+    if is_live {
+        return snapshot.home.filter(|&home| !crate::live::is_chrooted(snapshot, home));
+    }
+    if snapshot.home.is_some() {
         return snapshot.home;
     }
     let of_init = snapshot.processes.get(&Pid(1)).and_then(|process| process.namespaces.get(NamespaceType::Mnt));

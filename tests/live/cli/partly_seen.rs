@@ -5,7 +5,7 @@ use std::process::Command;
 use lxkns_fixture::{Actor, Socket};
 use serde_json::Value;
 
-use crate::harness::Need::{FileSystem, Program, Root, UserNamespaces};
+use crate::harness::Need::{File, FileSystem, Program, Root, UserNamespaces};
 use crate::harness::{Need, Test, lxkns, test};
 use crate::live::program::{Ran, row, run};
 use crate::live::{directory, own_inode};
@@ -25,6 +25,11 @@ pub(super) fn tests() -> Vec<Test> {
             "cli::partly_seen::mounts_from_above",
             &[Root, Program("unshare"), FileSystem("tmpfs")],
             mounts_from_above,
+        ),
+        test(
+            "cli::partly_seen::in_a_chroot",
+            &[Root, Program("chroot"), Program("nsenter"), File("/mnt"), FileSystem("tmpfs")],
+            in_a_chroot,
         ),
         test("cli::partly_seen::members_outside", &[UserNamespaces, Program("unshare")], members_outside),
     ]
@@ -297,4 +302,23 @@ fn mounts_from_above() {
     assert!(ran.text().contains("is locked") && !ran.text().contains(&format!("  `umount {above}`\n")), "{ran:?}");
     let ran = in_sandbox("mount -t tmpfs x \"$2\" && \"$0\" busy \"$2\" && umount \"$2\"");
     assert!(ran.code == Some(0) && ran.text().contains(&format!("`umount {inside}`, if it was mounted in")), "{ran:?}");
+}
+
+/// With another root directory, paths mean other files than in the list of mounts: none is answered for.
+fn in_a_chroot() {
+    let directory = directory();
+    let actor = Actor::spawn_in(&["mnt"]);
+    let path = |below: &str| directory.path().join(below);
+    actor.bind("/", directory.path());
+    actor.mount("proc", path("proc"));
+    actor.mount("tmpfs", path("mnt"));
+    let ask = |chroot: &[&str], asked: &str| {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &actor.pid().to_string(), "--mount", "--"]).args(chroot);
+        run(command.arg(lxkns().get_program()).args(["busy", asked]))
+    };
+    let root = directory.path().to_str().unwrap();
+    ask(&["chroot", root], "/mnt").fails(1, "its root directory is another (chroot)");
+    let outside = ask(&[], path("mnt").to_str().unwrap());
+    assert_eq!(outside.code, Some(0), "{outside:?}");
 }
