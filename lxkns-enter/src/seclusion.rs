@@ -22,6 +22,8 @@ pub(crate) enum Has {
     Powers,
     /// Namespaces of the caller's of these types.
     Namespaces(Vec<NamespaceType>),
+    /// The caller's root and working directory, where its mounts are the target's.
+    Directories,
     /// The caller's control groups, with other limits.
     ControlGroups,
 }
@@ -35,6 +37,7 @@ impl Has {
                 let types: Vec<&str> = types.iter().map(|ns_type| ns_type.name()).collect();
                 format!("the caller's {} namespace{}", types.join(", "), if types.len() == 1 { "" } else { "s" })
             }
+            Self::Directories => "the caller's root and working directory".to_owned(),
             Self::ControlGroups => "the caller's control groups".to_owned(),
         }
     }

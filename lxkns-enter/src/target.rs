@@ -160,7 +160,7 @@ pub(crate) fn namespaces(
     let find = |list: &[&Open], ns_type| list.iter().find(|open| open.ns_type == ns_type).copied().cloned();
     let mut stays_because_of_cgroups = false;
     if let Some(pids) = find(&into, NamespaceType::Pid)
-        && let Some(has) = has_what_others_have_not(target, before, &left)
+        && let Some(has) = has_what_others_have_not(target, before, &left, is_wanted(NamespaceType::Mnt))
     {
         let process = target.as_process().filter(|_| before.keeps_powers && find(&into, NamespaceType::User).is_none());
         let users = find(&others, NamespaceType::User);
@@ -218,7 +218,12 @@ pub(crate) fn namespaces(
 }
 
 /// What the command would have in the target's PID namespace that processes there have not.
-fn has_what_others_have_not(target: &Target, before: &Before<'_>, left: &[&Open]) -> Option<Has> {
+fn has_what_others_have_not(
+    target: &Target,
+    before: &Before<'_>,
+    left: &[&Open],
+    takes_directories: bool,
+) -> Option<Has> {
     // Its own user namespace would give it nothing: it has no capability in the caller's.
     let namespaces: Vec<NamespaceType> =
         left.iter().map(|open| open.ns_type).filter(|ns_type| *ns_type != NamespaceType::User).collect();
@@ -226,6 +231,8 @@ fn has_what_others_have_not(target: &Target, before: &Before<'_>, left: &[&Open]
         Some(Has::Powers)
     } else if !namespaces.is_empty() {
         Some(Has::Namespaces(namespaces))
+    } else if !takes_directories {
+        Some(Has::Directories)
     } else if before.keeps_cgroups {
         Some(Has::ControlGroups)
     } else {

@@ -262,4 +262,13 @@ fn files_of_the_caller() {
     assert_eq!((ran.code, ran.text().trim()), (Some(0), &*format!("pid:[{}]", own_inode("pid"))), "{ran:?}");
     assert!(matches!(ran.problems()[..], [note] if note.contains("the caller's mnt namespace")), "{ran:?}");
     enter(inner.pid(), &["--except", "mnt,pid"], &["true"]).ok();
+
+    // The mounts are the same, and its root is another: the command would bring the caller's along.
+    let directory = directory();
+    let outer = Actor::spawn_in(&["user", "pid"]);
+    let inner = outer.fork();
+    inner.chroot(directory.path());
+    let ran = enter(inner.pid(), &["--only", "user,pid"], &["readlink", "/proc/self/ns/pid"]);
+    assert_eq!((ran.code, ran.text().trim()), (Some(0), &*format!("pid:[{}]", own_inode("pid"))), "{ran:?}");
+    assert!(matches!(ran.problems()[..], [note] if note.contains("root and working directory")), "{ran:?}");
 }
