@@ -31,6 +31,8 @@ pub(crate) enum Need {
     StaticProgram,
     /// SELinux with the policy of the tests: a virtual machine's.
     SELinux,
+    /// A processor that is not emulated: what takes long and depends on no kernel is left to the host.
+    RealProcessor,
 }
 
 impl Need {
@@ -48,6 +50,7 @@ impl Need {
             Self::AppArmor => (probe::has_apparmor(), "AppArmor".to_owned()),
             Self::StaticProgram => (probe::is_static(lxkns().get_program()), "a static lxkns".to_owned()),
             Self::SELinux => (probe::has_own_selinux_policy(), "SELinux".to_owned()),
+            Self::RealProcessor => (probe::has_real_processor(), "a processor that is not emulated".to_owned()),
         };
         (!is_met).then_some(what)
     }
@@ -61,7 +64,7 @@ impl Need {
     /// run otherwise, has the test.
     fn is_of_the_run(self) -> bool {
         match self {
-            Self::Unprivileged | Self::NamespaceType(_) | Self::StaticProgram => true,
+            Self::Unprivileged | Self::NamespaceType(_) | Self::StaticProgram | Self::RealProcessor => true,
             need if need.is_of_the_kernel() => true,
             Self::Root | Self::File(_) => !probe::is_root() && std::env::var_os("LXKNS_TEST_UNPRIVILEGED").is_some(),
             _ => false,

@@ -153,6 +153,7 @@ impl Run {
                 .iter()
                 .any(|start| reason.starts_with(start))
                 || reason.ends_with(" namespaces")
+                || reason == "a processor that is not emulated"
                 || reason.contains("/../tests/")
                 || reason == other_module
                 || (reason == "root" && self.who != "root")
