@@ -239,6 +239,7 @@ fn holder_answer(busy: &Busy<'_>, holder: &FileSystemHolder) -> HolderAnswer {
         HolderKind::Layer { path, .. } => ("layer", None, Some(path)),
         HolderKind::BlockDevice { .. } => ("block-device", None, None),
         HolderKind::Active { .. } => ("active", None, None),
+        HolderKind::DeviceFileSystem { .. } => ("device-file-system", None, None),
         HolderKind::Facility { path, facility, .. } => {
             let kind = match facility {
                 KernelFacility::NfsExport => "nfs-export",

@@ -239,7 +239,11 @@ impl<'a> Busy<'a> {
     fn write_file_system(&self, out: &mut impl Write, screen: Screen, limit: usize) -> io::Result<()> {
         let of = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
         screen.heading(out, &self.name())?;
-        let namespaces = of(self.mounts.len(), "mount namespace", "mount namespaces");
+        let namespaces = match self.mounts.len() {
+            0 => "no mount of it was found".to_owned(),
+            count => format!("is mounted in {}", of(count, "mount namespace", "mount namespaces")),
+        };
+        let colon = if self.mounts.is_empty() { ":" } else { "" };
         let used = self.users.map(|users| match (users.processes.len(), self.unread) {
             (0, 0) => ", and no process was found to use it".to_owned(),
             (count, 0) => format!(" and used by {}", of(count, "process", "processes")),
@@ -249,7 +253,7 @@ impl<'a> Busy<'a> {
             }
             (count, _) => format!(" and used by at least {}", of(count, "process", "processes")),
         });
-        writeln!(out, " is mounted in {namespaces}{}", used.unwrap_or_default())?;
+        writeln!(out, "{colon} {namespaces}{}", used.unwrap_or_default())?;
         for (&id, mounts) in self.mounts.iter().take(limit) {
             screen.line(out, "  ", || self.describe_namespace(id))?;
             for mount in mounts.iter().take(limit) {

@@ -2,7 +2,7 @@
 
 use bstr::ByteSlice as _;
 use lxkns_core::model::{
-    FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemUse, FileSystemUseKind as Use,
+    DeviceRole, FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemUse, FileSystemUseKind as Use,
     FileSystemUser, HiddenFiles, KernelFacility, Pid, Snapshot, Tid,
 };
 
@@ -120,6 +120,14 @@ pub(crate) fn holder(snapshot: &Snapshot, holder: &FileSystemHolder) -> String {
         }
         Kind::BlockDevice { name } => format!("block device {}, made of its device", names::text(name)),
         Kind::Active { fs_type } => format!("the kernel has {} active on its device", names::text(fs_type)),
+        Kind::DeviceFileSystem { role, device, fs_type } => {
+            let role = match role {
+                DeviceRole::Partition => "a partition of it",
+                DeviceRole::Disk => "the disk that it is a partition of",
+                _ => "another device",
+            };
+            format!("{} on /dev/{}, {role}", names::text(fs_type), names::text(device))
+        }
         Kind::Facility { facility, name, path } => {
             let name = if name.is_empty() { String::new() } else { format!(" {}", names::text(name)) };
             format!("{}{name}: {}", facility_name(*facility), names::text(path))
@@ -207,6 +215,10 @@ pub(crate) fn release_holder(
         }
         Kind::BlockDevice { name } => format!("block device {} lets go of it", names::text(name)),
         Kind::Active { .. } => "its last user releases it".to_owned(),
+        Kind::DeviceFileSystem { device, .. } => {
+            let device = shell_word(format!("/dev/{device}").as_bytes());
+            format!("the file system on {device} is released (lxkns busy {device})")
+        }
         Kind::Facility { facility, name, path } => match facility {
             KernelFacility::NfsExport => {
                 format!("it is exported no longer (exportfs -u) and {} is released", shell_word(path))

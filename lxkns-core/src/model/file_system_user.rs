@@ -13,17 +13,24 @@ pub struct FileSystemQuery {
     /// On nsfs: the inode number of the one namespace whose mounts are meant. Other namespaces' files have the same file
     /// system, and nothing else in common with it.
     pub namespace: Option<u64>,
+    /// The block device that was asked about, where the file system on it has a number of its own.
+    pub device: Option<FileSystem>,
 }
 
 impl FileSystemQuery {
     /// All of a file system.
     pub fn new(file_system: FileSystem) -> Self {
-        Self { file_system, namespace: None }
+        Self { file_system, namespace: None, device: None }
     }
 
     /// The mounts of one namespace's file.
     pub fn of_namespace(file_system: FileSystem, ino: u64) -> Self {
-        Self { file_system, namespace: Some(ino) }
+        Self { file_system, namespace: Some(ino), device: None }
+    }
+
+    /// All of a file system, asked for by one of its devices.
+    pub fn of_device(file_system: FileSystem, device: FileSystem) -> Self {
+        Self { file_system, namespace: None, device: Some(device) }
     }
 }
 
@@ -118,7 +125,7 @@ pub enum FileSystemUseKind {
         /// Whether the table belongs to that task alone.
         is_tasks_own: bool,
     },
-    /// Its block device is open.
+    /// A block device of it is open, or a partition of one.
     Device {
         /// The task, as for [`Fd`](Self::Fd).
         tid: Tid,
@@ -200,6 +207,15 @@ pub enum FileSystemHolderKind {
         /// The type of the file system.
         fs_type: BString,
     },
+    /// The kernel has a file system on another device, which excludes the use of its device.
+    DeviceFileSystem {
+        /// What the other device is to its device.
+        role: DeviceRole,
+        /// The other device, by its path below `/dev`.
+        device: BString,
+        /// The type of the file system there.
+        fs_type: BString,
+    },
     /// Another facility of the kernel that has the file or directory open.
     Facility {
         /// What it is.
@@ -228,6 +244,16 @@ pub enum FileSystemHolderKind {
         /// How.
         kind: FileSystemUseKind,
     },
+}
+
+/// What another block device is to a file system's device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum DeviceRole {
+    /// A partition of it.
+    Partition,
+    /// The disk that it is a partition of.
+    Disk,
 }
 
 /// A facility of the kernel that can have a file open for as long as it is set up.

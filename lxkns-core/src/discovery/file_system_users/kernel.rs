@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -15,10 +16,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
+use super::devices::{self, Device, Devices, btrfs_with, file_system_on};
 use super::gap;
 use crate::model::{
-    FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, Gap, KernelFacility, Mount,
-    NamespaceId, Object, Place, Snapshot,
+    DeviceRole, FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, Gap, KernelFacility,
+    Mount, NamespaceId, Object, Place, Snapshot,
 };
 use crate::procfs::{ProcRoot, parse};
 use crate::relations::{is_at_or_below, mount_at};
@@ -40,6 +42,9 @@ pub(super) struct Answer {
 
 struct Search {
     query: FileSystemQuery,
+    devices: Arc<Devices>,
+    /// Which partitions and disks of these have a mounted file system, with its type.
+    mounted_devices: Vec<(DeviceRole, Device, BString)>,
     home: Option<NamespaceId>,
     /// The mounts of the caller's mount namespace.
     here: Vec<Mount>,
@@ -80,7 +85,7 @@ enum Leads {
 }
 
 /// Starts finding out.
-pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery) -> Answer {
+pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery, devices: &Arc<Devices>) -> Answer {
     let here = snapshot.home.and_then(|home| snapshot.mounts.get(&home)).cloned().unwrap_or_default();
     let all = || snapshot.mounts.iter().flat_map(|(&id, mounts)| mounts.iter().map(move |mount| (id, mount)));
     let of_it = || all().filter(|(_, mount)| mount.file_system == query.file_system);
@@ -89,7 +94,7 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
     let is_layered = |mount: &Mount| {
         ["overlay", "ecryptfs"].iter().any(|fs_type| *mount.fs_type == **fs_type)
             || (*mount.fs_type == *"erofs" && mount.file_system.major == 0)
-            || (query.file_system.major != 0 && names_a_device(mount))
+            || (!devices.own.is_empty() && names_a_device(mount))
     };
     let mut layered = Vec::new();
     for (&id, mounts) in &snapshot.mounts {
@@ -111,8 +116,16 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
             layered.push((id, mount.clone(), layers.collect()));
         }
     }
+    let mounted_device = |(role, device): &(DeviceRole, Device)| {
+        let file_system = file_system_on(snapshot, device.number)?;
+        let mut mounts = snapshot.mounts.values().flatten();
+        let mount = mounts.find(|mount| mount.file_system == file_system)?;
+        Some((*role, device.clone(), mount.fs_type.as_bytes().into()))
+    };
     let mut search = Search {
         query,
+        devices: Arc::clone(devices),
+        mounted_devices: devices.related.iter().filter_map(mounted_device).collect(),
         home: snapshot.home,
         here,
         is_mounted: of_it().next().is_some(),
@@ -121,7 +134,8 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
         layered,
         found: Vec::new(),
     };
-    let base = search.sysfs().and_then(|sysfs| btrfs_base(&sysfs, query.file_system));
+    let device = devices.own.first();
+    let base = devices::sysfs(snapshot).and_then(|sysfs| btrfs_base(&sysfs, device?));
     let (send, found) = mpsc::channel();
     let proc = proc.try_clone();
     let find = move || {
@@ -218,6 +232,11 @@ impl Search {
         }
     }
 
+    /// Whether a path leads to a device whose use excludes that of the file system's.
+    fn is_device(&self, path: &[u8]) -> bool {
+        lookup(path).and_then(|(_, device)| device).is_some_and(|device| self.excludes(device))
+    }
+
     fn swaps(&mut self, proc: &ProcRoot) {
         let mut buffer = Vec::new();
         let Ok(text) = proc.dir().read("swaps", &mut buffer) else { return };
@@ -226,7 +245,7 @@ impl Search {
             let path = BString::from(parse::mountinfo::unescape_octal(path).into_owned());
             let device = lookup(&path).and_then(|(_, device)| device);
             match device {
-                Some(device) if device == self.query.file_system => self.add(Kind::Swap { path }, None, true),
+                Some(device) if self.excludes(device) => self.add(Kind::Swap { path }, None, true),
                 Some(_) => {}
                 None => self.add_path(path.as_bstr(), Named::Now, true, |path| Kind::Swap { path }),
             }
@@ -237,38 +256,41 @@ impl Search {
         for device in names(&sysfs.join("block")) {
             let file = sysfs.join("block").join(device.to_path_lossy()).join("loop/backing_file");
             if let Some(path) = device.starts_with(b"loop").then(|| read(&file)).flatten() {
-                self.add_path(path.trim_ascii_end().as_bstr(), Named::Now, true, |path| Kind::Loop { device, path });
+                let path = path.trim_ascii_end().as_bstr();
+                if self.is_device(path) {
+                    self.add(Kind::Loop { device, path: path.to_owned() }, None, true);
+                } else {
+                    self.add_path(path, Named::Now, true, |path| Kind::Loop { device, path });
+                }
             }
         }
     }
 
-    /// Devices made of the one that was asked about, of its partitions, or of the disk that it is a partition of; and the
-    /// file system that the kernel has on it.
+    /// Whether a use of that device excludes that of the file system's.
+    fn excludes(&self, device: FileSystem) -> bool {
+        self.devices.all().any(|known| known.number == device)
+    }
+
+    /// Devices made of those of the file system, of their partitions, or of the disks that they are partitions of; and the
+    /// file systems that the kernel has on these.
     fn block_devices(&mut self, sysfs: &Path) {
-        let FileSystem { major, minor } = self.query.file_system;
-        let Ok(device) = sysfs.join(format!("dev/block/{major}:{minor}")).canonicalize() else { return };
-        let mut devices = vec![device.clone()];
-        if device.join("partition").exists() {
-            devices.extend(device.parent().map(Path::to_owned));
-        } else {
-            let children = names(&device).into_iter().map(|name| device.join(name.to_path_lossy()));
-            devices.extend(children.filter(|child| child.join("partition").exists()));
-        }
-        for name in devices.iter().flat_map(|device| names(&device.join("holders"))) {
+        let devices = Arc::clone(&self.devices);
+        for name in devices.all().flat_map(Device::holders) {
             self.add(Kind::BlockDevice { name }, None, true);
         }
-        let Some(name) = device.file_name() else { return };
-        for fs_type in names(&sysfs.join("fs")) {
-            let of_type = sysfs.join("fs").join(fs_type.to_path_lossy());
-            let is_active = of_type.join(name).exists()
-                || (fs_type == "btrfs"
-                    && names(&of_type)
-                        .iter()
-                        .any(|id| of_type.join(id.to_path_lossy()).join("devices").join(name).exists()));
-            // Where it is mounted that says nothing more.
-            if is_active && !self.is_mounted {
+        // Where it is mounted that says nothing more.
+        if !self.is_mounted {
+            for fs_type in devices.own.iter().flat_map(|device| device.active(sysfs)) {
                 self.add(Kind::Active { fs_type }, None, true);
             }
+        }
+        for (role, device) in &devices.related {
+            for fs_type in device.active(sysfs) {
+                self.mounted_devices.push((*role, device.clone(), fs_type));
+            }
+        }
+        for (role, device, fs_type) in std::mem::take(&mut self.mounted_devices) {
+            self.add(Kind::DeviceFileSystem { role, device: device.path(), fs_type }, None, true);
         }
     }
 
@@ -283,8 +305,7 @@ impl Search {
                     continue;
                 }
                 let here = (Some(namespace) == self.home).then(|| self.leads(&path, Named::Once));
-                let is_device = self.query.file_system.major != 0
-                    && lookup(&path).is_some_and(|(_, device)| device == Some(self.query.file_system));
+                let is_device = self.is_device(&path);
                 // An overlay has a mount of its own of each layer, the others keep the one that was named.
                 let keeps_mount = *mount.fs_type != *"overlay";
                 let (is_certain, kept) = match here {
@@ -336,7 +357,7 @@ impl Search {
                 if path.first() != Some(&b'/') {
                     continue;
                 }
-                if lookup(path).is_some_and(|(_, device)| device == Some(self.query.file_system)) {
+                if self.is_device(path) {
                     self.add(Kind::Facility { facility, name: name.clone(), path: path.into() }, None, true);
                 } else {
                     self.add_path(path.as_bstr(), Named::Once, true, |path| Kind::Facility {
@@ -398,7 +419,7 @@ impl Search {
 
 /// The mount that a path leads to here, and the device if it is a block device; as far as the kernel knows without asking
 /// any file system.
-fn lookup(path: &[u8]) -> Option<(u64, Option<FileSystem>)> {
+pub(super) fn lookup(path: &[u8]) -> Option<(u64, Option<FileSystem>)> {
     const TRIES: usize = 32;
     let open = || {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -413,7 +434,7 @@ fn lookup(path: &[u8]) -> Option<(u64, Option<FileSystem>)> {
 }
 
 /// The names in a directory of the kernel's, sorted.
-fn names(dir: &Path) -> Vec<BString> {
+pub(super) fn names(dir: &Path) -> Vec<BString> {
     use std::os::unix::ffi::OsStringExt as _;
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries.map(|entry| BString::from(entry.file_name().into_vec())).collect();
@@ -421,7 +442,7 @@ fn names(dir: &Path) -> Vec<BString> {
     names
 }
 
-fn read(file: &Path) -> Option<Vec<u8>> {
+pub(super) fn read(file: &Path) -> Option<Vec<u8>> {
     use std::io::Read as _;
     let mut text = Vec::new();
     std::fs::File::open(file).ok()?.take(LARGEST).read_to_end(&mut text).ok()?;
@@ -478,14 +499,8 @@ fn lower_directories(text: &[u8]) -> Vec<BString> {
 }
 
 /// What all files of the btrfs on a device have in common, from its ID (`struct btrfs_super_block`, `statfs(2)`).
-fn btrfs_base(sysfs: &Path, device: FileSystem) -> Option<u64> {
-    let FileSystem { major, minor } = device;
-    let device = sysfs.join(format!("dev/block/{major}:{minor}")).canonicalize().ok()?;
-    let all = sysfs.join("fs/btrfs");
-    let mut ids = names(&all).into_iter();
-    let id = ids.find(|id| {
-        all.join(id.to_path_lossy()).join("devices").join(device.file_name().unwrap_or_default()).exists()
-    })?;
+fn btrfs_base(sysfs: &Path, device: &Device) -> Option<u64> {
+    let id = btrfs_with(sysfs, device.name.as_bstr())?;
     let digits: String = id.chars().filter(|&digit| digit != '-').collect();
     let id = u128::from_str_radix(&digits, 16).ok()?;
     let word = |number: u32| (id >> (96 - 32 * number)) as u32;

@@ -4,6 +4,7 @@
 //! Nothing of others is opened but with `O_PATH`, and no server is asked: it may be gone. What a file is on is told by the
 //! mount that it was reached through, and not by its device number, which differs from the file system's on some.
 
+mod devices;
 mod kernel;
 mod mapped;
 mod processes;
@@ -21,7 +22,10 @@ use crate::model::{
 };
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
+use devices::Devices;
 use processes::{Known, Part, Unlisted};
+
+pub use devices::file_system_on;
 
 /// Finds the processes that use a file system: with their root or working directory, their executable, a file that is open
 /// or mapped, a bound socket, or its device; in whatever mount namespace they are, and whether it is still mounted there or
@@ -46,8 +50,9 @@ use processes::{Known, Part, Unlisted};
 /// `kcmp(2)` is there.
 pub fn file_system_users(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery) -> FileSystemUsers {
     let mut gaps = Vec::new();
-    let known = Known::of(proc, snapshot, query);
-    let kernel = kernel::start(proc, snapshot, query);
+    let devices = Arc::new(Devices::of(snapshot, query));
+    let known = Known::of(proc, snapshot, query, Arc::clone(&devices));
+    let kernel = kernel::start(proc, snapshot, query, &devices);
     let pids: Arc<[Pid]> = match proc.pids() {
         Ok(pids) => {
             let own = own_pid(proc);
@@ -139,6 +144,8 @@ impl Attribution {
         // An overlay can give its files the number of a file system below it.
         devices.retain(|device| !known.is_of_another(*device));
         devices.insert(query.file_system);
+        // Of a file system on one of its devices or a partition that is mounted nowhere any more.
+        devices.extend(known.devices.all().map(|device| device.number).filter(|&number| !known.is_of_another(number)));
         let bases = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.bases)).collect();
         let mounts = mapped.iter().filter_map(|mapped| mapped.mount).filter(|&mount| known.shows(mount).is_none());
         let namespace = query.namespace.map(|ino| (ino, known.internal_nsfs));

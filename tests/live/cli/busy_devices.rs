@@ -1,0 +1,160 @@
+//! `lxkns busy` about block devices: what uses a partition, another device of the file system, or what is made of it. An
+//! exclusive open judges, which is for tests alone: it can make somebody's mount fail.
+
+use std::path::{Path, PathBuf};
+
+use lxkns_fixture::{Actor, Open};
+use serde_json::{Value, json};
+
+use super::busy::is_there;
+use super::busy_holders::{Undo, named, of_kind, opens_exclusively, program, without_mount};
+use crate::harness::Need::{self, File, FileSystem, Program, Root};
+use crate::harness::{Test, test};
+use crate::live::directory;
+use crate::live::program::run_lxkns;
+
+pub(super) fn tests() -> Vec<Test> {
+    const PARTITIONS: &[Need] = &[
+        Root,
+        Program("losetup"),
+        Program("mkfs.ext4"),
+        Program("swapon"),
+        Program("addpart"),
+        Program("nsenter"),
+        File("/dev/loop-control"),
+    ];
+    const BTRFS: &[Need] = &[
+        Root,
+        Program("losetup"),
+        Program("mkfs.btrfs"),
+        Program("nsenter"),
+        FileSystem("btrfs"),
+        File("/dev/loop-control"),
+    ];
+    vec![
+        test("cli::busy_devices::partition", PARTITIONS, partition),
+        test("cli::busy_devices::second_device", BTRFS, second_device),
+    ]
+}
+
+/// An image in a file of this size, on a loop device with its partitions.
+fn image(actor: &Actor, base: &Path, name: &str, size: u64) -> (String, Undo) {
+    let file = base.join(name);
+    std::fs::File::create(&file).unwrap().set_len(size).unwrap();
+    let device = program(actor, &["losetup", "--partscan", "--find", "--show", file.to_str().unwrap()]);
+    (device.clone(), Undo(["losetup", "-d", &device].map(str::to_owned).into()))
+}
+
+/// Where to mount something.
+fn point(base: &Path) -> PathBuf {
+    let path = base.join("mounted");
+    std::fs::create_dir(&path).unwrap();
+    path
+}
+
+#[track_caller]
+fn ask(device: &str) -> Value {
+    run_lxkns(["busy", "--json", device]).ok().json()
+}
+
+/// A use of a partition keeps the disk from exclusive use, whatever it is.
+fn partition() {
+    const SIZE: u64 = 16 << 20;
+    let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
+    let (disk, undo) = image(&actor, base.path(), "image", SIZE);
+    let (partition, path) = (format!("{disk}p1"), point(base.path()));
+    program(&actor, &["addpart", &disk, "1", "2048", &(SIZE / 512 - 2048).to_string()]);
+    let is_free = || {
+        let ran = run_lxkns(["busy", &disk]);
+        ran.fails(1, "no mount or user of this device was found");
+        opens_exclusively(&disk)
+    };
+    assert!(is_there(is_free));
+
+    program(&actor, &["mkfs.ext4", "-q", "-F", "-O", "^has_journal", &partition]);
+    actor.try_mount_with(&partition, "ext4", &path, 0, "").unwrap();
+    assert!(!opens_exclusively(&disk));
+    let until = format!("the file system on {partition} is released (lxkns busy {partition})");
+    let on_partition = |answer: &Value| {
+        let [one] = of_kind(answer, "holders", "device-file-system")[..] else { panic!("{answer:#}") };
+        assert_eq!(one["what"], format!("ext4 on {partition}, a partition of it"));
+        assert_eq!(one["until"], until);
+    };
+    let answer = ask(&disk);
+    on_partition(&answer);
+    assert_eq!((&answer["release"], &answer["users"]), (&json!([until]), &json!([])), "{answer:#}");
+    let text = run_lxkns(["busy", &disk]).ok();
+    assert!(text.text().contains(&format!("  ext4 on {partition}, a partition of it\n")), "{text:?}");
+    assert!(!text.text().contains("0 mount namespaces"), "{text:?}");
+    assert_eq!(ask(&partition)["release"].as_array().unwrap().len(), 1);
+
+    // The same, mounted nowhere any more.
+    let of_partition = actor.fork();
+    of_partition.chdir(&path);
+    actor.umount_lazily(&path);
+    assert!(!opens_exclusively(&disk));
+    let answer = ask(&disk);
+    on_partition(&answer);
+    assert_eq!(answer["users"][0]["pid"], of_partition.pid(), "{answer:#}");
+    drop(of_partition);
+    assert!(is_there(is_free));
+
+    let fd = actor.open(&partition, Open::ReadOnly);
+    let uses: Vec<_> = ask(&disk)["users"][0]["uses"].as_array().unwrap().iter().map(without_mount).collect();
+    assert_eq!(uses, [json!({"kind": "device", "tid": actor.pid(), "fd": fd})]);
+    actor.close(fd);
+
+    program(&actor, &["mkswap", &partition]);
+    program(&actor, &["swapon", &partition]);
+    assert!(!opens_exclusively(&disk));
+    let answer = ask(&disk);
+    let until = named(&answer, "holders", "swap", Path::new(&partition))["until"].as_str().unwrap();
+    program(&actor, &["sh", "-c", until.trim_matches('`')]);
+    assert!(is_there(is_free));
+
+    // The other way round: the disk is used, and with it the partition.
+    program(&actor, &["mkfs.ext4", "-q", "-F", "-O", "^has_journal", &disk]);
+    actor.try_mount_with(&disk, "ext4", &path, 0, "").unwrap();
+    assert!(!opens_exclusively(&partition));
+    let answer = ask(&partition);
+    let [one] = of_kind(&answer, "holders", "device-file-system")[..] else { panic!("{answer:#}") };
+    assert_eq!(one["what"], format!("ext4 on {disk}, the disk that it is a partition of"));
+    actor.umount(&path);
+    assert!(is_there(|| opens_exclusively(&partition)));
+    drop(undo);
+}
+
+/// All devices of a btrfs are the file system's, though the mount list names one of them.
+fn second_device() {
+    let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
+    let path = point(base.path());
+    let devices = ["one", "two"].map(|name| image(&actor, base.path(), name, 128 << 20));
+    program(&actor, &["mkfs.btrfs", "-q", "-f", &devices[0].0, &devices[1].0]);
+    for (device, _) in &devices {
+        program(&actor, &["btrfs", "device", "scan", device]);
+    }
+    actor.try_mount_with(&devices[0].0, "btrfs", &path, 0, "").unwrap();
+    let user = actor.fork();
+    user.chdir(&path);
+    for (device, _) in &devices {
+        assert!(!opens_exclusively(device));
+        let number = std::fs::read_to_string(format!("/sys/block/{}/dev", device.trim_start_matches("/dev/"))).unwrap();
+        for asked in [device.as_str(), number.trim()] {
+            let answer = ask(asked);
+            assert_eq!(answer["mounts"][0]["target"], path.to_str().unwrap(), "{answer:#}");
+            assert_eq!(answer["users"][0]["pid"], user.pid(), "{answer:#}");
+            let text = run_lxkns(["busy", device]).ok();
+            assert!(text.text().contains(") is mounted in 1 mount namespace and used by "), "{text:?}");
+        }
+    }
+    // Whoever has a device open uses the file system too.
+    let fd = actor.open(&devices[1].0, Open::ReadOnly);
+    let answer = ask(&devices[0].0);
+    let users = answer["users"].as_array().unwrap();
+    let of_actor = users.iter().find(|user| user["pid"] == actor.pid()).unwrap();
+    assert_eq!(without_mount(&of_actor["uses"][0]), json!({"kind": "device", "tid": actor.pid(), "fd": fd}));
+    actor.close(fd);
+    drop(user);
+    actor.umount(&path);
+    assert!(is_there(|| opens_exclusively(&devices[1].0)));
+}
