@@ -169,6 +169,11 @@ pub enum FileSystemHolderKind {
         device: BString,
         /// The file, as the kernel names it.
         path: BString,
+        /// Whether something was found that uses the device or a partition of it: until that lets go, detaching the
+        /// device has no effect.
+        is_used: bool,
+        /// Whether it is detached when its last user lets go.
+        detaches_itself: bool,
     },
     /// A swap file in it, or swap on its device.
     Swap {

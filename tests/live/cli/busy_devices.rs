@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use lxkns_fixture::{Actor, Open};
 use serde_json::{Value, json};
 
-use super::busy::is_there;
-use super::busy_holders::{Undo, named, of_kind, opens_exclusively, program, without_mount};
+use super::busy::{is_there, uses};
+use super::busy_holders::{Undo, is_busy, named, nsenter, of_kind, opens_exclusively, program};
 use crate::harness::Need::{self, File, FileSystem, Program, Root};
 use crate::harness::{Test, test};
 use crate::live::directory;
@@ -34,6 +34,7 @@ pub(super) fn tests() -> Vec<Test> {
     vec![
         test("cli::busy_devices::partition", PARTITIONS, partition),
         test("cli::busy_devices::second_device", BTRFS, second_device),
+        test("cli::busy_devices::loop_device_in_use", PARTITIONS, loop_device_in_use),
     ]
 }
 
@@ -82,11 +83,11 @@ fn partition() {
     };
     let answer = ask(&disk);
     on_partition(&answer);
-    assert_eq!((&answer["release"], &answer["users"]), (&json!([until]), &json!([])), "{answer:#}");
+    assert!(answer["release"].as_array().unwrap().contains(&json!(until)), "{answer:#}");
     let text = run_lxkns(["busy", &disk]).ok();
     assert!(text.text().contains(&format!("  ext4 on {partition}, a partition of it\n")), "{text:?}");
     assert!(!text.text().contains("0 mount namespaces"), "{text:?}");
-    assert_eq!(ask(&partition)["release"].as_array().unwrap().len(), 1);
+    assert_eq!(of_kind(&ask(&partition), "holders", "device-file-system"), [&Value::Null; 0]);
 
     // The same, mounted nowhere any more.
     let of_partition = actor.fork();
@@ -95,13 +96,13 @@ fn partition() {
     assert!(!opens_exclusively(&disk));
     let answer = ask(&disk);
     on_partition(&answer);
-    assert_eq!(answer["users"][0]["pid"], of_partition.pid(), "{answer:#}");
+    assert_eq!(uses(&answer, &of_partition), [json!({"kind": "cwd", "tid": of_partition.pid()})], "{answer:#}");
     drop(of_partition);
     assert!(is_there(is_free));
 
     let fd = actor.open(&partition, Open::ReadOnly);
-    let uses: Vec<_> = ask(&disk)["users"][0]["uses"].as_array().unwrap().iter().map(without_mount).collect();
-    assert_eq!(uses, [json!({"kind": "device", "tid": actor.pid(), "fd": fd})]);
+    let device = json!({"kind": "device", "tid": actor.pid(), "fd": fd});
+    assert_eq!(uses(&ask(&disk), &actor), [device]);
     actor.close(fd);
 
     program(&actor, &["mkswap", &partition]);
@@ -142,19 +143,77 @@ fn second_device() {
         for asked in [device.as_str(), number.trim()] {
             let answer = ask(asked);
             assert_eq!(answer["mounts"][0]["target"], path.to_str().unwrap(), "{answer:#}");
-            assert_eq!(answer["users"][0]["pid"], user.pid(), "{answer:#}");
+            assert_eq!(uses(&answer, &user), [json!({"kind": "cwd", "tid": user.pid()})], "{answer:#}");
             let text = run_lxkns(["busy", device]).ok();
             assert!(text.text().contains(") is mounted in 1 mount namespace and used by "), "{text:?}");
         }
     }
     // Whoever has a device open uses the file system too.
     let fd = actor.open(&devices[1].0, Open::ReadOnly);
-    let answer = ask(&devices[0].0);
-    let users = answer["users"].as_array().unwrap();
-    let of_actor = users.iter().find(|user| user["pid"] == actor.pid()).unwrap();
-    assert_eq!(without_mount(&of_actor["uses"][0]), json!({"kind": "device", "tid": actor.pid(), "fd": fd}));
+    let device = json!({"kind": "device", "tid": actor.pid(), "fd": fd});
+    assert_eq!(uses(&ask(&devices[0].0), &actor), [device]);
     actor.close(fd);
     drop(user);
     actor.umount(&path);
     assert!(is_there(|| opens_exclusively(&devices[1].0)));
+}
+
+/// `losetup -d` of a device that something uses succeeds, and its backing file stays busy: what uses it is named first.
+fn loop_device_in_use() {
+    const SIZE: u64 = 16 << 20;
+    let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
+    let [holding, path] = ["holding", "mounted"].map(|name| base.path().join(name));
+    [&holding, &path].into_iter().for_each(|path| std::fs::create_dir(path).unwrap());
+    actor.mount("tmpfs", &holding);
+    let file = holding.join("image");
+    program(&actor, &["truncate", "-s", &SIZE.to_string(), file.to_str().unwrap()]);
+    let device = program(&actor, &["losetup", "--partscan", "--find", "--show", file.to_str().unwrap()]);
+    let undo = Undo(["losetup", "-d", &device].map(str::to_owned).into());
+    let until = || {
+        is_busy(&actor, &holding);
+        let answer = nsenter(&actor, &holding);
+        let [one] = &answer["mount"]["because"].as_array().unwrap()[..] else { panic!("{answer:#}") };
+        one["until"].as_str().unwrap().to_owned()
+    };
+    let [detach, first] = [
+        format!("`losetup -d {device}`"),
+        format!("what uses {device} lets go of it (lxkns busy {device}), then `losetup -d {device}`"),
+    ];
+    assert!(is_there(|| until() == detach));
+
+    let partition = format!("{device}p1");
+    program(&actor, &["mkfs.ext4", "-q", "-F", "-O", "^has_journal", &device]);
+    actor.try_mount_with(&device, "ext4", &path, 0, "").unwrap();
+    assert_eq!(until(), first, "mounted");
+    let user = actor.fork();
+    user.chdir(&path);
+    actor.umount_lazily(&path);
+    assert_eq!(until(), first, "unmounted lazily");
+    drop(user);
+    assert!(is_there(|| until() == detach));
+
+    program(&actor, &["addpart", &device, "1", "2048", "16384"]);
+    program(&actor, &["mkswap", &partition]);
+    program(&actor, &["swapon", &partition]);
+    assert_eq!(until(), first, "swap");
+    program(&actor, &["swapoff", &partition]);
+    assert!(is_there(|| until() == detach));
+
+    let second = program(&actor, &["losetup", "--find", "--show", &partition]);
+    let of_second = Undo(["losetup", "-d", &second].map(str::to_owned).into());
+    assert_eq!(until(), first, "another loop device");
+    assert_eq!(
+        named(&ask(&device), "holders", "loop", Path::new(&partition))["until"],
+        format!("`losetup -d {second}`")
+    );
+    drop(of_second);
+    assert!(is_there(|| until() == detach));
+
+    // So it is.
+    let fd = actor.open(&partition, Open::ReadOnly);
+    assert_eq!(until(), first, "open");
+    drop(undo);
+    assert_eq!(until(), format!("what uses {device} lets go of it (lxkns busy {device})"), "it detaches itself now");
+    actor.close(fd);
+    assert!(is_there(|| actor.try_umount(&holding).is_ok()));
 }

@@ -8,7 +8,7 @@ use lxkns_fixture::{Actor, Open};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 
-use super::busy::{busy, file_system, inside, is_there};
+use super::busy::{busy, file_system, inside, is_there, uses};
 use crate::harness::Need::{self, File, FileSystem, Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::directory;
@@ -77,7 +77,7 @@ pub(super) fn loop_on(actor: &Actor, file: &Path) -> (String, Undo) {
 }
 
 #[track_caller]
-fn is_busy(actor: &Actor, path: &Path) {
+pub(super) fn is_busy(actor: &Actor, path: &Path) {
     let busy = actor.try_umount(path).map_err(|error| error.raw_os_error());
     assert_eq!(busy, Err(Some(Errno::BUSY.raw_os_error())), "otherwise this would prove nothing");
 }
@@ -236,7 +236,7 @@ fn closed_mapping() {
 
 /// As the program sees it in the actor's mount namespace.
 #[track_caller]
-fn nsenter(actor: &Actor, path: &Path) -> Value {
+pub(super) fn nsenter(actor: &Actor, path: &Path) -> Value {
     let mut command = Command::new("nsenter");
     command.args(["-t", &actor.pid().to_string(), "-m", "-w/"]).arg(lxkns().get_program());
     run(command.args(["busy", "--json"]).arg(path)).ok().json()
@@ -406,15 +406,14 @@ fn device() {
     actor.umount_lazily(&path);
     assert!(!opens_exclusively(&device));
     let answer = run_lxkns(["busy", "--json", &device]).ok().json();
-    assert_eq!(answer["users"][0]["pid"], of_root.pid(), "{answer:#}");
+    assert_eq!(uses(&answer, &of_root), [json!({"kind": "cwd", "tid": of_root.pid()})], "{answer:#}");
     assert_eq!(of_kind(&answer, "holders", "active").len(), 1, "{answer:#}");
     assert_eq!(answer["mounts"], json!([]));
     drop(of_root);
     // A descriptor on the device itself.
     let fd = actor.open(&device, Open::ReadOnly);
     let answer = run_lxkns(["busy", "--json", &device]).ok().json();
-    let uses: Vec<_> = answer["users"][0]["uses"].as_array().unwrap().iter().map(without_mount).collect();
-    assert_eq!(uses, [json!({"kind": "device", "tid": actor.pid(), "fd": fd})]);
+    assert_eq!(uses(&answer, &actor), [json!({"kind": "device", "tid": actor.pid(), "fd": fd})]);
     actor.close(fd);
     assert!(is_there(|| opens_exclusively(&device)), "the last user has gone");
     let ran = run_lxkns(["busy", &device]);

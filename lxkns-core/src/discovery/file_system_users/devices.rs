@@ -32,6 +32,11 @@ impl Device {
         Self::at(&sysfs.join(format!("dev/block/{major}:{minor}")))
     }
 
+    /// A disk, or another device that is no partition.
+    pub(super) fn named(sysfs: &Path, name: &BStr) -> Option<Self> {
+        Self::at(&sysfs.join("block").join(name.to_path_lossy()))
+    }
+
     /// Its partitions.
     pub(super) fn partitions(&self) -> Vec<Self> {
         let children = names(&self.dir).into_iter().map(|name| self.dir.join(name.to_path_lossy()));

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 
 use super::devices::{self, Device, Devices, btrfs_with, file_system_on};
 use super::gap;
+use super::loops::{InUse, LoopDevice, loops};
 use crate::model::{
     DeviceRole, FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, Gap, KernelFacility,
     Mount, NamespaceId, Object, Place, Snapshot,
@@ -36,8 +37,16 @@ const DEVICE_OPTIONS: [&[u8]; 3] = [b"logdev", b"rtdev", b"journal_path"];
 
 /// What is being found out beside the rest.
 pub(super) struct Answer {
-    found: Option<Receiver<Vec<FileSystemHolder>>>,
+    found: Option<Receiver<Found>>,
     base: Option<u64>,
+}
+
+/// What was found out.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) holders: Vec<FileSystemHolder>,
+    /// Of each loop device among these its number, and those of its partitions.
+    pub(super) loops: FxHashMap<BString, Vec<FileSystem>>,
 }
 
 struct Search {
@@ -45,6 +54,7 @@ struct Search {
     devices: Arc<Devices>,
     /// Which partitions and disks of these have a mounted file system, with its type.
     mounted_devices: Vec<(DeviceRole, Device, BString)>,
+    in_use: InUse,
     home: Option<NamespaceId>,
     /// The mounts of the caller's mount namespace.
     here: Vec<Mount>,
@@ -55,7 +65,7 @@ struct Search {
     points_elsewhere: FxHashSet<BString>,
     /// The mounts that are made of others, in all mount namespaces, with what they are made of.
     layered: Vec<(NamespaceId, Mount, Vec<Layer>)>,
-    found: Vec<FileSystemHolder>,
+    found: Found,
 }
 
 /// A directory, file or device that a mount is made of.
@@ -125,6 +135,7 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
     let mut search = Search {
         query,
         devices: Arc::clone(devices),
+        in_use: InUse::mounted(snapshot),
         mounted_devices: devices.related.iter().filter_map(mounted_device).collect(),
         home: snapshot.home,
         here,
@@ -132,7 +143,7 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
         is_mounted_here: of_it().any(|(id, _)| Some(id) == snapshot.home),
         points_elsewhere,
         layered,
-        found: Vec::new(),
+        found: Found::default(),
     };
     let device = devices.own.first();
     let base = devices::sysfs(snapshot).and_then(|sysfs| btrfs_base(&sysfs, device?));
@@ -154,7 +165,7 @@ impl Answer {
         self.base
     }
 
-    pub(super) fn finish(self, gaps: &mut Vec<Gap>) -> Vec<FileSystemHolder> {
+    pub(super) fn finish(self, gaps: &mut Vec<Gap>) -> Found {
         let found = self.found.and_then(|found| found.recv_timeout(PATIENCE).ok());
         if found.is_none() {
             gap(gaps, Place::Host, Object::Host, "read what the kernel has open", Errno::TIMEDOUT);
@@ -168,7 +179,7 @@ impl Search {
         self.swaps(proc);
         self.layers();
         if let Some(sysfs) = self.sysfs() {
-            self.loops(&sysfs);
+            self.loops(proc, &sysfs);
             self.block_devices(&sysfs);
             let zram = |name: &BStr| name.starts_with(b"zram");
             self.by_files(&sysfs.join("block"), &zram, &["backing_dev"], KernelFacility::Zram);
@@ -197,7 +208,7 @@ impl Search {
     }
 
     fn add(&mut self, kind: Kind, mount_id: Option<u64>, is_certain: bool) {
-        self.found.push(FileSystemHolder { kind, mount_id, is_certain });
+        self.found.holders.push(FileSystemHolder { kind, mount_id, is_certain });
     }
 
     /// Adds something that names a file, if that is on the file system, or may be.
@@ -238,11 +249,7 @@ impl Search {
     }
 
     fn swaps(&mut self, proc: &ProcRoot) {
-        let mut buffer = Vec::new();
-        let Ok(text) = proc.dir().read("swaps", &mut buffer) else { return };
-        for line in text.lines().skip(1) {
-            let Some(path) = line.split_str(" ").next() else { continue };
-            let path = BString::from(parse::mountinfo::unescape_octal(path).into_owned());
+        for path in swap_paths(proc) {
             let device = lookup(&path).and_then(|(_, device)| device);
             match device {
                 Some(device) if self.excludes(device) => self.add(Kind::Swap { path }, None, true),
@@ -252,16 +259,21 @@ impl Search {
         }
     }
 
-    fn loops(&mut self, sysfs: &Path) {
-        for device in names(&sysfs.join("block")) {
-            let file = sysfs.join("block").join(device.to_path_lossy()).join("loop/backing_file");
-            if let Some(path) = device.starts_with(b"loop").then(|| read(&file)).flatten() {
-                let path = path.trim_ascii_end().as_bstr();
-                if self.is_device(path) {
-                    self.add(Kind::Loop { device, path: path.to_owned() }, None, true);
-                } else {
-                    self.add_path(path, Named::Now, true, |path| Kind::Loop { device, path });
-                }
+    fn loops(&mut self, proc: &ProcRoot, sysfs: &Path) {
+        self.in_use.add_named(proc, sysfs);
+        for (name, path) in loops(sysfs) {
+            let before = self.found.holders.len();
+            if self.is_device(&path) {
+                self.add(unused(name, path), None, true);
+            } else {
+                self.add_path(path.as_bstr(), Named::Now, true, |path| unused(name, path));
+            }
+            // Only of those that matter is it found out.
+            let Some(holder) = self.found.holders.get_mut(before) else { continue };
+            if let Kind::Loop { device, path, .. } = &holder.kind {
+                let LoopDevice { numbers, kind } = self.in_use.loop_device(sysfs, device.clone(), path.clone());
+                self.found.loops.insert(device.clone(), numbers);
+                holder.kind = kind;
             }
         }
     }
@@ -415,6 +427,18 @@ impl Search {
             });
         }
     }
+}
+
+fn unused(device: BString, path: BString) -> Kind {
+    Kind::Loop { device, path, is_used: false, detaches_itself: false }
+}
+
+/// The files and devices with swap, as the kernel names them.
+pub(super) fn swap_paths(proc: &ProcRoot) -> Vec<BString> {
+    let mut buffer = Vec::new();
+    let text = proc.dir().read("swaps", &mut buffer).unwrap_or_default();
+    let paths = text.lines().skip(1).filter_map(|line| line.split_str(" ").next());
+    paths.map(|path| parse::mountinfo::unescape_octal(path).into_owned().into()).collect()
 }
 
 /// The mount that a path leads to here, and the device if it is a block device; as far as the kernel knows without asking

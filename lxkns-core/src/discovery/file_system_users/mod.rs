@@ -6,6 +6,7 @@
 
 mod devices;
 mod kernel;
+mod loops;
 mod mapped;
 mod processes;
 
@@ -76,10 +77,13 @@ pub fn file_system_users(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystem
     attribution.devices_bases(kernel.btrfs_base());
     let mut uses: FxHashMap<Pid, Vec<FileSystemUse>> = FxHashMap::default();
     let mut holders = Vec::new();
+    let mut opened: FxHashSet<FileSystem> = FxHashSet::default();
     let mut kernel_threads: FxHashMap<u64, u64> = FxHashMap::default();
     attribution.settle(parts.iter().flat_map(|part| &part.unlisted));
     for part in parts {
+        opened.extend(part.opened);
         for unlisted in part.unlisted {
+            opened.insert(unlisted.at.device);
             let (pid, kind) = unlisted.by;
             if attribution.is_on_it(&unlisted.at) {
                 uses.entry(pid).or_default().push(FileSystemUse::new(kind, unlisted.at.mount));
@@ -105,7 +109,14 @@ pub fn file_system_users(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystem
         holders.push(FileSystemHolder { kind, mount_id: Some(mount), is_certain: true });
     }
     if query.namespace.is_none() {
-        holders.extend(kernel.finish(&mut gaps));
+        let mut found = kernel.finish(&mut gaps);
+        for holder in &mut found.holders {
+            if let FileSystemHolderKind::Loop { device, is_used, .. } = &mut holder.kind {
+                let mut numbers = found.loops.get(device).into_iter().flatten();
+                *is_used |= numbers.any(|number| opened.contains(number));
+            }
+        }
+        holders.extend(found.holders);
     }
     let mut processes: Vec<_> = uses.into_iter().filter_map(|(pid, uses)| user(proc, pid, uses)).collect();
     processes.sort_unstable();

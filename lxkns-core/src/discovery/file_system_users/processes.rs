@@ -139,6 +139,8 @@ pub(super) struct Part {
     /// The device numbers of files that are on the file system, and what a btrfs's have in common.
     pub(super) devices: Vec<FileSystem>,
     pub(super) bases: Vec<u64>,
+    /// All block devices that are open.
+    pub(super) opened: FxHashSet<FileSystem>,
     pub(super) gaps: Vec<Gap>,
     /// What is common to the files of a btrfs, by mount and device number.
     known_bases: FxHashMap<(u64, FileSystem), Option<u64>>,
@@ -288,9 +290,12 @@ impl Part {
             }
             let file_type = FileType::from_raw_mode(stat.stx_mode.into());
             let device = FileSystem { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor };
-            if file_type == FileType::BlockDevice && known.devices.contains(device) {
-                let kind = FileSystemUseKind::Device { tid, fd, is_tasks_own: has_own_table };
-                self.uses.push((pid, FileSystemUse::new(kind, None)));
+            if file_type == FileType::BlockDevice {
+                self.opened.insert(device);
+                if known.devices.contains(device) {
+                    let kind = FileSystemUseKind::Device { tid, fd, is_tasks_own: has_own_table };
+                    self.uses.push((pid, FileSystemUse::new(kind, None)));
+                }
             }
             if known.internal.contains(&at.mount) {
                 if known.query.namespace.is_none() {
