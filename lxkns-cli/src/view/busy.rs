@@ -134,9 +134,7 @@ impl<'a> Busy<'a> {
     /// What keeps the mount that was asked for from being unmounted: that is also whatever uses a copy that would go with it.
     pub(crate) fn keepers(&self) -> Vec<Keeper<'a>> {
         let (Some(mount), Some(home)) = (self.mount, self.home) else { return Vec::new() };
-        let copies = self.unmounts.unmounted_with((home, mount.id)).into_iter();
-        let copies = copies.filter(|copy| !self.on_them.contains_key(&(copy.namespace, copy.mount.id)));
-        let ids: BTreeSet<u64> = copies.map(|copy| copy.mount.id).chain([mount.id]).collect();
+        let ids = self.unmounted_with(home, mount);
         let is_through = |mount_id: Option<u64>| mount_id.is_some_and(|id| ids.contains(&id));
         let mut keepers = Vec::new();
         if self.roots.contains(&(home, mount.id)) {
@@ -150,8 +148,43 @@ impl<'a> Busy<'a> {
                 keepers.push(Keeper::Process(user, uses));
             }
         }
-        keepers.extend(self.holders(true).filter(|holder| is_through(holder.mount_id)).map(Keeper::Holder));
+        // Whichever of several it keeps, that is enough.
+        let is_through_all = |all: &[u64]| !all.is_empty() && all.iter().all(|id| ids.contains(id));
+        let holders = self.holders(true);
+        let holders = holders.filter(|holder| is_through(holder.mount_id) || is_through_all(&holder.candidates));
+        keepers.extend(holders.map(Keeper::Holder));
         keepers
+    }
+
+    /// The mounts that are unmounted with one, with its own: of each a user keeps `umount` from doing it.
+    fn unmounted_with(&self, home: NamespaceId, mount: &Mount) -> BTreeSet<u64> {
+        let copies = self.unmounts.unmounted_with((home, mount.id)).into_iter();
+        let copies = copies.filter(|copy| !self.on_them.contains_key(&(copy.namespace, copy.mount.id)));
+        copies.map(|copy| copy.mount.id).chain([mount.id]).collect()
+    }
+
+    /// What may keep the mount that was asked for, or another: suspects, and users of which the kernel does not tell which
+    /// mount they use.
+    pub(crate) fn suspects_of_mount(&self) -> Vec<Keeper<'a>> {
+        let (Some(mount), Some(home)) = (self.mount, self.home) else { return Vec::new() };
+        let ids = self.unmounted_with(home, mount);
+        let may_be_through =
+            |all: &[u64]| all.iter().any(|id| ids.contains(id)) && !all.iter().all(|id| ids.contains(id));
+        let holders = self.users.into_iter().flat_map(|users| &users.holders);
+        let holders = holders.filter(|holder| match (holder.is_certain, &holder.candidates[..]) {
+            (true, candidates) => may_be_through(candidates),
+            (false, []) => true,
+            (false, candidates) => candidates.iter().any(|id| ids.contains(id)),
+        });
+        let users = self.users.into_iter().flat_map(|users| &users.processes);
+        let unknown = users.filter_map(|user| {
+            let is_unknown = |one: &&FileSystemUse| {
+                one.mount_id.is_none() && !matches!(one.kind, lxkns_core::model::FileSystemUseKind::Device { .. })
+            };
+            let uses: Vec<_> = user.uses.iter().filter(is_unknown).collect();
+            (!uses.is_empty()).then_some(Keeper::Process(user, uses))
+        });
+        holders.map(Keeper::Holder).chain(unknown).collect()
     }
 
     /// What a keeper is, and what would make it let go.
@@ -203,17 +236,7 @@ impl<'a> Busy<'a> {
             screen.line(out, "    until ", || self.describe_keeper(keeper, limit).1)?;
         }
         more(out, "  ", keepers.len(), limit)?;
-        let unknown = self.users.into_iter().flat_map(|users| &users.processes);
-        let unknown: Vec<_> = unknown
-            .filter_map(|user| {
-                let is_unknown = |one: &&FileSystemUse| {
-                    one.mount_id.is_none() && !matches!(one.kind, lxkns_core::model::FileSystemUseKind::Device { .. })
-                };
-                let uses: Vec<_> = user.uses.iter().filter(is_unknown).collect();
-                (!uses.is_empty()).then_some(Keeper::Process(user, uses))
-            })
-            .collect();
-        let suspects: Vec<_> = self.suspects().into_iter().map(Keeper::Holder).chain(unknown).collect();
+        let suspects = self.suspects_of_mount();
         self.write_suspects(out, screen, &suspects, limit)?;
         writeln!(out)
     }

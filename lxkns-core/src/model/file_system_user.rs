@@ -150,7 +150,9 @@ pub struct FileSystemHolder {
     /// The mount that it keeps, by its mountinfo ID; `None` where that is not known, or where it keeps the file system
     /// and no mount.
     pub mount_id: Option<u64>,
-    /// Whether it is certain. Otherwise it is a suspect: the kernel does not say what it holds.
+    /// Where it keeps one of several mounts, these: its path leads to each of them, in one mount namespace or another.
+    pub candidates: Vec<u64>,
+    /// Whether it is certain that it keeps the file system. Otherwise it is a suspect: the kernel does not say what it holds.
     pub is_certain: bool,
 }
 

@@ -6,20 +6,23 @@ use std::path::{Path, PathBuf};
 use lxkns_fixture::{Actor, Open};
 use serde_json::{Value, json};
 
-use super::busy::{is_there, uses};
-use super::busy_holders::{Undo, is_busy, named, nsenter, of_kind, opens_exclusively, program};
+use super::busy::{file_system, is_there, uses};
+use super::busy_holders::{Undo, is_busy, loop_on, named, nsenter, of_kind, opens_exclusively, program};
 use crate::harness::Need::{self, File, FileSystem, Program, Root};
 use crate::harness::{Test, test};
 use crate::live::directory;
 use crate::live::program::run_lxkns;
 
 pub(super) fn tests() -> Vec<Test> {
+    const LOOP: &[Need] =
+        &[Root, Program("losetup"), Program("truncate"), Program("nsenter"), File("/dev/loop-control")];
     const PARTITIONS: &[Need] = &[
         Root,
         Program("losetup"),
         Program("mkfs.ext4"),
         Program("swapon"),
         Program("addpart"),
+        Program("truncate"),
         Program("nsenter"),
         File("/dev/loop-control"),
     ];
@@ -35,6 +38,8 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::busy_devices::partition", PARTITIONS, partition),
         test("cli::busy_devices::second_device", BTRFS, second_device),
         test("cli::busy_devices::loop_device_in_use", PARTITIONS, loop_device_in_use),
+        test("cli::busy_devices::loop_device_of_a_hidden_mount", LOOP, loop_device_of_a_hidden_mount),
+        test("cli::busy_devices::loop_device_of_a_copy", LOOP, loop_device_of_a_copy),
     ]
 }
 
@@ -216,4 +221,69 @@ fn loop_device_in_use() {
     assert_eq!(until(), format!("what uses {device} lets go of it (lxkns busy {device})"), "it detaches itself now");
     actor.close(fd);
     assert!(is_there(|| actor.try_umount(&holding).is_ok()));
+}
+
+/// A file that takes no space.
+fn sparse_file(actor: &Actor, path: &Path) {
+    program(actor, &["truncate", "-s", "1M", path.to_str().unwrap()]);
+}
+
+/// The loop device is only suspected of keeping this mount, which it does not keep.
+#[track_caller]
+fn only_perhaps(actor: &Actor, path: &Path, device: &str) {
+    let answer = nsenter(actor, path);
+    assert_eq!(answer["mount"]["because"], json!([]), "{answer:#}");
+    let until = format!("`losetup -d {device}`");
+    let perhaps = answer["mount"]["perhaps"].as_array().unwrap();
+    assert_eq!(perhaps.iter().filter(|one| one["until"] == until).count(), 1, "{answer:#}");
+}
+
+/// The path of the backing file leads to the mount that hides the file's own, with a file of this name or without.
+fn loop_device_of_a_hidden_mount() {
+    for has_such_a_file in [false, true] {
+        let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
+        actor.mount("tmpfs", base.path());
+        let file = base.path().join("image");
+        sparse_file(&actor, &file);
+        let (device, undo) = loop_on(&actor, &file);
+        let number = file_system(&actor, base.path()).to_string();
+        let until = &nsenter(&actor, base.path())["mount"]["because"][0]["until"];
+        assert_eq!(until, &format!("`losetup -d {device}`"));
+        actor.mount("tmpfs", base.path());
+        if has_such_a_file {
+            sparse_file(&actor, &file);
+        }
+        let hidden = run_lxkns(["busy", "--json", &number]).ok().json();
+        let of_loop = of_kind(&hidden, "suspects", "loop");
+        assert!(of_loop.iter().any(|one| one["path"] == file.to_str().unwrap()), "{hidden:#}");
+        if has_such_a_file {
+            only_perhaps(&actor, base.path(), &device);
+        } else {
+            assert_eq!(nsenter(&actor, base.path())["mount"]["because"], json!([]));
+        }
+        actor.umount(base.path());
+        is_busy(&actor, base.path());
+        drop(undo);
+        actor.umount(base.path());
+    }
+}
+
+/// It was set up in another mount namespace, through a copy of the mount that is asked about.
+fn loop_device_of_a_copy() {
+    let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
+    actor.mount("tmpfs", base.path());
+    let file = base.path().join("image");
+    sparse_file(&actor, &file);
+    let other = actor.fork();
+    other.unshare(&["mnt"]);
+    let (device, undo) = loop_on(&other, &file);
+    only_perhaps(&actor, base.path(), &device);
+    // That the file system is in use is certain.
+    let number = file_system(&actor, base.path()).to_string();
+    let answer = run_lxkns(["busy", "--json", &number]).ok().json();
+    assert!(of_kind(&answer, "holders", "loop").len() + of_kind(&answer, "suspects", "loop").len() == 1, "{answer:#}");
+    actor.umount(base.path());
+    is_busy(&other, base.path());
+    drop(undo);
+    other.umount(base.path());
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use bstr::{BStr, BString, ByteSlice as _};
 use rustc_hash::FxHashSet;
 
-use super::kernel::{lookup, names, read};
+use super::kernel::{names, read};
+use super::paths::lookup;
 use crate::model::{DeviceRole, FileSystem, FileSystemQuery, Mount, Snapshot};
 
 /// A block device.

@@ -4,7 +4,6 @@
 //! and of the kernel's cache of names alone is asked what is there; where it leads there here, it counts.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,19 +11,18 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use bstr::{BStr, BString, ByteSlice};
-use rustc_hash::{FxHashMap, FxHashSet};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
 use super::devices::{self, Device, Devices, btrfs_with, file_system_on};
 use super::gap;
 use super::loops::{InUse, LoopDevice, loops};
+use super::paths::{Layer, Leads, Named, Paths, lookup};
 use crate::model::{
     DeviceRole, FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, Gap, KernelFacility,
     Mount, NamespaceId, Object, Place, Snapshot,
 };
 use crate::procfs::{ProcRoot, parse};
-use crate::relations::{is_at_or_below, mount_at};
 
 /// How long all of it may take. It takes a hundredth unless something holds a lock of the kernel's.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -50,57 +48,29 @@ pub(super) struct Found {
 }
 
 struct Search {
-    query: FileSystemQuery,
     devices: Arc<Devices>,
     /// Which partitions and disks of these have a mounted file system, with its type.
     mounted_devices: Vec<(DeviceRole, Device, BString)>,
     in_use: InUse,
     home: Option<NamespaceId>,
-    /// The mounts of the caller's mount namespace.
-    here: Vec<Mount>,
-    /// Whether it is mounted anywhere, and here.
+    paths: Paths,
+    /// Whether it is mounted anywhere.
     is_mounted: bool,
-    is_mounted_here: bool,
-    /// Where it is mounted in other mount namespaces than the caller's, once each.
-    points_elsewhere: FxHashSet<BString>,
     /// The mounts that are made of others, in all mount namespaces, with what they are made of.
-    layered: Vec<(NamespaceId, Mount, Vec<Layer>)>,
+    layered: Vec<(NamespaceId, Mount, Vec<MadeOf>)>,
     found: Found,
 }
 
 /// A directory, file or device that a mount is made of.
-struct Layer {
+struct MadeOf {
     path: BString,
     /// Whether the path, taken as text in the mount namespace of that mount, leads to the file system.
     is_on_it: bool,
 }
 
-/// When a path was right.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Named {
-    /// The kernel makes it from where the file is.
-    Now,
-    /// It was, when somebody named it.
-    Once,
-}
-
-/// What a path leads to.
-enum Leads {
-    /// To the file system, through this mount.
-    Here(u64),
-    /// To another file system.
-    Elsewhere,
-    /// In another mount namespace it would lead to the file system; or nobody can tell.
-    Perhaps,
-}
-
 /// Starts finding out.
 pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery, devices: &Arc<Devices>) -> Answer {
-    let here = snapshot.home.and_then(|home| snapshot.mounts.get(&home)).cloned().unwrap_or_default();
-    let all = || snapshot.mounts.iter().flat_map(|(&id, mounts)| mounts.iter().map(move |mount| (id, mount)));
-    let of_it = || all().filter(|(_, mount)| mount.file_system == query.file_system);
-    let elsewhere = of_it().filter(|(id, _)| Some(*id) != snapshot.home);
-    let points_elsewhere = elsewhere.filter_map(|(_, mount)| mount.path().map(BStr::to_owned)).collect();
+    let is_mounted = snapshot.mounts.values().flatten().any(|mount| mount.file_system == query.file_system);
     let is_layered = |mount: &Mount| {
         ["overlay", "ecryptfs"].iter().any(|fs_type| *mount.fs_type == **fs_type)
             || (*mount.fs_type == *"erofs" && mount.file_system.major == 0)
@@ -122,7 +92,7 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
         };
         for mount in made {
             let layers = layers_of(&mount).into_iter();
-            let layers = layers.map(|path| Layer { is_on_it: is_on_it(&path) == Some(query.file_system), path });
+            let layers = layers.map(|path| MadeOf { is_on_it: is_on_it(&path) == Some(query.file_system), path });
             layered.push((id, mount.clone(), layers.collect()));
         }
     }
@@ -133,15 +103,12 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
         Some((*role, device.clone(), mount.fs_type.as_bytes().into()))
     };
     let mut search = Search {
-        query,
         devices: Arc::clone(devices),
         in_use: InUse::mounted(snapshot),
         mounted_devices: devices.related.iter().filter_map(mounted_device).collect(),
         home: snapshot.home,
-        here,
-        is_mounted: of_it().next().is_some(),
-        is_mounted_here: of_it().any(|(id, _)| Some(id) == snapshot.home),
-        points_elsewhere,
+        paths: Paths::of(snapshot, query.file_system),
+        is_mounted,
         layered,
         found: Found::default(),
     };
@@ -182,16 +149,16 @@ impl Search {
             self.loops(proc, &sysfs);
             self.block_devices(&sysfs);
             let zram = |name: &BStr| name.starts_with(b"zram");
-            self.by_files(&sysfs.join("block"), &zram, &["backing_dev"], KernelFacility::Zram);
+            self.by_files(proc, &sysfs.join("block"), &zram, &["backing_dev"], KernelFacility::Zram);
         }
         if let Some(binfmt) = self.mounted("binfmt_misc") {
-            self.interpreters(&binfmt);
+            self.interpreters(proc, &binfmt);
         }
         if let Some(configfs) = self.mounted("configfs") {
-            self.targets(&configfs);
+            self.targets(proc, &configfs);
         }
         if let Some(tracefs) = self.mounted("tracefs") {
-            self.uprobes(&tracefs);
+            self.uprobes(proc, &tracefs);
         }
         self.exports(proc);
     }
@@ -199,7 +166,7 @@ impl Search {
     /// Where a file system of the kernel's is mounted here.
     fn mounted(&self, fs_type: &str) -> Option<PathBuf> {
         let is_it = |mount: &&Mount| !mount.hidden && *mount.fs_type == *fs_type && *mount.root == *"/";
-        let mut mounted = self.here.iter().filter(is_it);
+        let mut mounted = self.paths.here.iter().filter(is_it);
         mounted.find_map(|mount| Some(mount.path()?.to_path().ok()?.to_owned()))
     }
 
@@ -208,38 +175,34 @@ impl Search {
     }
 
     fn add(&mut self, kind: Kind, mount_id: Option<u64>, is_certain: bool) {
-        self.found.holders.push(FileSystemHolder { kind, mount_id, is_certain });
+        self.found.holders.push(FileSystemHolder { kind, mount_id, candidates: Vec::new(), is_certain });
     }
 
     /// Adds something that names a file, if that is on the file system, or may be.
-    fn add_path(&mut self, path: &BStr, named: Named, is_certain: bool, kind: impl FnOnce(BString) -> Kind) {
-        let path_here = path.strip_suffix(b" (deleted)").unwrap_or(path);
-        match self.leads(path_here, named) {
-            Leads::Here(mount) => self.add(kind(path.to_owned()), Some(mount), is_certain),
+    fn add_path(
+        &mut self,
+        proc: &ProcRoot,
+        path: &BStr,
+        named: Named,
+        is_certain: bool,
+        kind: impl FnOnce(BString) -> Kind,
+    ) {
+        match self.paths.leads(proc, path, named) {
+            Leads::OnIt { mounts, is_certain: leads_there } => {
+                let (mount_id, candidates) = match mounts[..] {
+                    [one] if leads_there => (Some(one), Vec::new()),
+                    _ => (None, mounts),
+                };
+                let is_certain = is_certain && leads_there;
+                self.found.holders.push(FileSystemHolder {
+                    kind: kind(path.to_owned()),
+                    mount_id,
+                    candidates,
+                    is_certain,
+                });
+            }
             Leads::Perhaps => self.add(kind(path.to_owned()), None, false),
             Leads::Elsewhere => {}
-        }
-    }
-
-    fn leads(&self, path: &[u8], named: Named) -> Leads {
-        if path.first() != Some(&b'/') {
-            return Leads::Perhaps;
-        }
-        let found = lookup(path);
-        let by_id = found.and_then(|(id, _)| self.here.iter().find(|mount| mount.id == id));
-        let mount = match found {
-            Some(_) => by_id,
-            None => mount_at(&self.here, path).filter(|mount| mount.file_system == self.query.file_system),
-        };
-        let is_below_it_elsewhere = || self.points_elsewhere.iter().any(|point| is_at_or_below(path, point));
-        match mount {
-            Some(mount) if mount.file_system == self.query.file_system => Leads::Here(mount.id),
-            // What is mounted there here is something else: it would have to be meant in another mount namespace.
-            Some(_) if self.is_mounted_here || !is_below_it_elsewhere() => Leads::Elsewhere,
-            Some(_) => Leads::Perhaps,
-            // Nothing is there. Where it is now the kernel would say; where it was when it was named, nobody can tell.
-            None if named == Named::Now && self.is_mounted && !is_below_it_elsewhere() => Leads::Elsewhere,
-            None => Leads::Perhaps,
         }
     }
 
@@ -254,7 +217,7 @@ impl Search {
             match device {
                 Some(device) if self.excludes(device) => self.add(Kind::Swap { path }, None, true),
                 Some(_) => {}
-                None => self.add_path(path.as_bstr(), Named::Now, true, |path| Kind::Swap { path }),
+                None => self.add_path(proc, path.as_bstr(), Named::Now, true, |path| Kind::Swap { path }),
             }
         }
     }
@@ -266,7 +229,7 @@ impl Search {
             if self.is_device(&path) {
                 self.add(unused(name, path), None, true);
             } else {
-                self.add_path(path.as_bstr(), Named::Now, true, |path| unused(name, path));
+                self.add_path(proc, path.as_bstr(), Named::Now, true, |path| unused(name, path));
             }
             // Only of those that matter is it found out.
             let Some(holder) = self.found.holders.get_mut(before) else { continue };
@@ -312,18 +275,18 @@ impl Search {
         for (namespace, mount, layers) in std::mem::take(&mut self.layered) {
             // Relative paths say nothing that the others do not.
             let has_absolute = layers.iter().any(|layer| layer.path.starts_with(b"/"));
-            for Layer { path, is_on_it } in layers {
+            for MadeOf { path, is_on_it } in layers {
                 if has_absolute && !path.starts_with(b"/") {
                     continue;
                 }
-                let here = (Some(namespace) == self.home).then(|| self.leads(&path, Named::Once));
+                let here = (Some(namespace) == self.home).then(|| self.paths.layer(&path));
                 let is_device = self.is_device(&path);
                 // An overlay has a mount of its own of each layer, the others keep the one that was named.
                 let keeps_mount = *mount.fs_type != *"overlay";
                 let (is_certain, kept) = match here {
                     _ if is_device => (true, None),
-                    Some(Leads::Here(id)) => (true, keeps_mount.then_some(id)),
-                    Some(Leads::Elsewhere) if self.is_mounted => continue,
+                    Some(Layer::OnIt(id)) => (true, keeps_mount.then_some(id)),
+                    Some(Layer::Elsewhere) if self.is_mounted => continue,
                     None if is_on_it => (true, None),
                     None if self.is_mounted => continue,
                     // A layer stays when the mount is gone that it was named through, and the path then leads elsewhere.
@@ -349,19 +312,26 @@ impl Search {
         }
     }
 
-    fn interpreters(&mut self, binfmt: &Path) {
+    fn interpreters(&mut self, proc: &ProcRoot, binfmt: &Path) {
         for name in names(binfmt) {
             let Some(text) = read(&binfmt.join(name.to_path_lossy())) else { continue };
             let field = |field: &[u8]| text.lines().find_map(|line| line.strip_prefix(field)).map(BStr::new);
             let (Some(path), Some(flags)) = (field(b"interpreter "), field(b"flags: ")) else { continue };
             if flags.contains(&b'F') {
-                self.add_path(path, Named::Once, false, |path| Kind::BinfmtMisc { name, path });
+                self.add_path(proc, path, Named::Once, false, |path| Kind::BinfmtMisc { name, path });
             }
         }
     }
 
     /// Entries of a directory that have a file which names what they have open.
-    fn by_files(&mut self, dir: &Path, is_wanted: &dyn Fn(&BStr) -> bool, files: &[&str], facility: KernelFacility) {
+    fn by_files(
+        &mut self,
+        proc: &ProcRoot,
+        dir: &Path,
+        is_wanted: &dyn Fn(&BStr) -> bool,
+        files: &[&str],
+        facility: KernelFacility,
+    ) {
         for name in names(dir).into_iter().filter(|name| is_wanted(name.as_bstr())) {
             for file in files {
                 let Some(text) = read(&dir.join(name.to_path_lossy()).join(file)) else { continue };
@@ -372,7 +342,7 @@ impl Search {
                 if self.is_device(path) {
                     self.add(Kind::Facility { facility, name: name.clone(), path: path.into() }, None, true);
                 } else {
-                    self.add_path(path.as_bstr(), Named::Once, true, |path| Kind::Facility {
+                    self.add_path(proc, path.as_bstr(), Named::Once, true, |path| Kind::Facility {
                         facility,
                         name: name.clone(),
                         path,
@@ -382,23 +352,23 @@ impl Search {
         }
     }
 
-    fn targets(&mut self, configfs: &Path) {
+    fn targets(&mut self, proc: &ProcRoot, configfs: &Path) {
         let every = |_: &BStr| true;
         let below = |dir: PathBuf| names(&dir).into_iter().map(move |name| dir.join(name.to_path_lossy()));
         for backstore in below(configfs.join("target/core")) {
-            self.by_files(&backstore, &every, &["udev_path"], KernelFacility::ScsiTarget);
+            self.by_files(proc, &backstore, &every, &["udev_path"], KernelFacility::ScsiTarget);
         }
         for subsystem in below(configfs.join("nvmet/subsystems")) {
-            self.by_files(&subsystem.join("namespaces"), &every, &["device_path"], KernelFacility::NvmeTarget);
+            self.by_files(proc, &subsystem.join("namespaces"), &every, &["device_path"], KernelFacility::NvmeTarget);
         }
         for function in below(configfs.join("usb_gadget")).flat_map(|gadget| below(gadget.join("functions"))) {
             let is_lun = |name: &BStr| name.starts_with(b"lun.");
-            self.by_files(&function, &is_lun, &["file"], KernelFacility::UsbGadget);
+            self.by_files(proc, &function, &is_lun, &["file"], KernelFacility::UsbGadget);
         }
     }
 
     /// `p:GROUP/EVENT PATH:OFFSET ...`
-    fn uprobes(&mut self, tracefs: &Path) {
+    fn uprobes(&mut self, proc: &ProcRoot, tracefs: &Path) {
         let Some(text) = read(&tracefs.join("uprobe_events")) else { return };
         for line in text.lines() {
             let mut fields = line.splitn_str(2, " ");
@@ -406,7 +376,7 @@ impl Search {
             let name = event.split_once_str(":").map_or(event, |(_, name)| name);
             let Some(end) = rest.rfind(b":0x") else { continue };
             let facility = KernelFacility::Uprobe;
-            self.add_path(rest[..end].as_bstr(), Named::Once, true, |path| Kind::Facility {
+            self.add_path(proc, rest[..end].as_bstr(), Named::Once, true, |path| Kind::Facility {
                 facility,
                 name: name.into(),
                 path,
@@ -420,7 +390,7 @@ impl Search {
         for line in text.lines().filter(|line| line.first() == Some(&b'/')) {
             let path = parse::mountinfo::unescape_octal(line.split_str(" ").next().unwrap_or_default()).into_owned();
             let facility = KernelFacility::NfsExport;
-            self.add_path(path.as_bstr(), Named::Once, true, |path| Kind::Facility {
+            self.add_path(proc, path.as_bstr(), Named::Once, true, |path| Kind::Facility {
                 facility,
                 name: BString::default(),
                 path,
@@ -439,22 +409,6 @@ pub(super) fn swap_paths(proc: &ProcRoot) -> Vec<BString> {
     let text = proc.dir().read("swaps", &mut buffer).unwrap_or_default();
     let paths = text.lines().skip(1).filter_map(|line| line.split_str(" ").next());
     paths.map(|path| parse::mountinfo::unescape_octal(path).into_owned().into()).collect()
-}
-
-/// The mount that a path leads to here, and the device if it is a block device; as far as the kernel knows without asking
-/// any file system.
-pub(super) fn lookup(path: &[u8]) -> Option<(u64, Option<FileSystem>)> {
-    const TRIES: usize = 32;
-    let open = || {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED | ResolveFlags::NO_MAGICLINKS)
-    };
-    let opened = (0..TRIES).map(|_| open()).find(|answer| !matches!(answer, Err(Errno::AGAIN)))?.ok()?;
-    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    let stat = rustix::fs::statx(opened.as_fd(), c"", flags, StatxFlags::TYPE | StatxFlags::MNT_ID).ok()?;
-    let is_device = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::BlockDevice;
-    let device = is_device.then_some(FileSystem { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor });
-    (stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some((stat.stx_mnt_id, device))
 }
 
 /// The names in a directory of the kernel's, sorted.

@@ -7,7 +7,8 @@ use bstr::{BStr, BString, ByteSlice as _};
 use rustc_hash::FxHashSet;
 
 use super::devices::Device;
-use super::kernel::{lookup, names, read, swap_paths};
+use super::kernel::{names, read, swap_paths};
+use super::paths::lookup;
 use crate::model::{FileSystem, FileSystemHolderKind as Kind, Snapshot};
 use crate::procfs::ProcRoot;
 

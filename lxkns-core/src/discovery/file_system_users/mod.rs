@@ -8,6 +8,7 @@ mod devices;
 mod kernel;
 mod loops;
 mod mapped;
+mod paths;
 mod processes;
 
 use std::sync::Arc;
@@ -89,7 +90,7 @@ pub fn file_system_users(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystem
                 uses.entry(pid).or_default().push(FileSystemUse::new(kind, unlisted.at.mount));
             } else if query.namespace.is_none() && unlisted.may_hide_it {
                 let kind = FileSystemHolderKind::Detached { pid, kind };
-                holders.push(FileSystemHolder { kind, mount_id: None, is_certain: false });
+                holders.push(FileSystemHolder { kind, mount_id: None, candidates: Vec::new(), is_certain: false });
             }
         }
         for (pid, file_system_use) in part.uses {
@@ -106,7 +107,7 @@ pub fn file_system_users(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystem
     }
     for (mount, count) in kernel_threads {
         let kind = FileSystemHolderKind::KernelThreads { count };
-        holders.push(FileSystemHolder { kind, mount_id: Some(mount), is_certain: true });
+        holders.push(FileSystemHolder { kind, mount_id: Some(mount), candidates: Vec::new(), is_certain: true });
     }
     if query.namespace.is_none() {
         let mut found = kernel.finish(&mut gaps);

@@ -346,7 +346,7 @@ impl Part {
         let Voice { pid, tid, below, has_own_table } = voice;
         let suspect = |part: &mut Self, holds| {
             let kind = FileSystemHolderKind::Descriptor { pid, tid, fd, holds };
-            part.holders.push(FileSystemHolder { kind, mount_id: None, is_certain: false });
+            part.holders.push(FileSystemHolder { kind, mount_id: None, candidates: Vec::new(), is_certain: false });
         };
         if file_type == FileType::Socket {
             let Some(&is_bound) = known.unix.get(&at.inode) else { return };
