@@ -81,9 +81,10 @@ pub(crate) fn resolve<'a>(
     asked: &Asked,
     is_live: bool,
 ) -> Result<Meant<'a>, Unknown<'a>> {
-    let of = |file_system, is_device| Meant { query: FileSystemQuery::new(file_system), mount: None, is_device };
+    let of = |query, is_device| Meant { query, mount: None, is_device };
     let path = match asked {
-        Asked::Number(file_system) => return Ok(of(*file_system, false)),
+        Asked::Number(number) if is_live && number.major != 0 => return Ok(of(on_device(snapshot, *number), false)),
+        Asked::Number(file_system) => return Ok(of(FileSystemQuery::new(*file_system), false)),
         Asked::Path(path) => path,
     };
     let mounts = home.and_then(|home| snapshot.mounts.get(&home)).ok_or(Unknown::NoMounts)?;
@@ -97,7 +98,7 @@ pub(crate) fn resolve<'a>(
     // Device files are in file systems of the kernel's own, which can be looked into.
     let is_kernels = ["devtmpfs", "tmpfs", "ramfs"].iter().any(|fs_type| *mount.fs_type == **fs_type);
     match if is_live && is_kernels { live::block_device(&path) } else { None } {
-        Some(device) => Ok(of(on_device(mounts, &path, device), true)),
+        Some(device) => Ok(of(on_device(snapshot, device), true)),
         None => Err(Unknown::NotMounted(mount)),
     }
 }
@@ -112,13 +113,12 @@ fn query(mount: &Mount) -> FileSystemQuery {
     }
 }
 
-/// The file system on a device. Some (btrfs) have numbers of their own, and only their source says where they are.
-fn on_device(mounts: &[Mount], path: &Path, device: FileSystem) -> FileSystem {
-    let path = path.as_os_str().as_bytes();
-    let is_on_it = |mount: &&Mount| mount.file_system.major == 0 && mount.source.as_deref().is_some_and(|s| s == path);
-    let by_source = || mounts.iter().find(is_on_it).map(|mount| mount.file_system);
-    let has_its_number = mounts.iter().any(|mount| mount.file_system == device);
-    if has_its_number { device } else { by_source().unwrap_or(device) }
+/// The file system on a device. Some (btrfs) have numbers of their own, and several devices.
+fn on_device(snapshot: &Snapshot, device: FileSystem) -> FileSystemQuery {
+    match lxkns_core::file_system_on(snapshot, device) {
+        Some(file_system) if file_system != device => FileSystemQuery::of_device(file_system, device),
+        _ => FileSystemQuery::new(device),
+    }
 }
 
 /// The path without `.` and `..`, as text: what it leads to is not asked.
@@ -210,16 +210,5 @@ mod tests {
         assert_eq!(query(&mount), FileSystemQuery::of_namespace(number(4), 4_026_532_281));
         mount.fs_type = Mount::new(1, 1, number(4), "ext4", None).fs_type;
         assert_eq!(query(&mount), FileSystemQuery::new(number(4)));
-    }
-
-    #[test]
-    fn a_device_has_the_file_system_with_its_number_or_with_its_name() {
-        let device = FileSystem { major: 8, minor: 1 };
-        let mut mounts = vec![mount(1, 40, "/", false)];
-        mounts[0].source = Mount::new(1, 1, device, "x", Some("/dev/sda1")).point;
-        assert_eq!(on_device(&mounts, Path::new("/dev/sda1"), device), number(40));
-        assert_eq!(on_device(&mounts, Path::new("/dev/sda2"), device), device);
-        mounts.push(Mount::new(2, 1, device, "ext4", Some("/b")));
-        assert_eq!(on_device(&mounts, Path::new("/dev/sda1"), device), device);
     }
 }

@@ -101,7 +101,7 @@ pub mod relations;
 pub mod wire;
 
 pub use cgroups::{CgroupHierarchies, cgroups_of};
-pub use discovery::{discover, discover_in, discover_with, file_system_users, socket_users};
+pub use discovery::{discover, discover_in, discover_with, file_system_on, file_system_users, socket_users};
 pub use error::{Error, ErrorKind};
 pub use life::life_of;
 pub use lookup::{has_no_server, namespace_of};

@@ -118,6 +118,8 @@ struct AskedMount {
     target: Option<String>,
     /// What makes `umount` fail, and what would end each; `None` where that is not known.
     because: Option<Vec<Because>>,
+    /// What may make it fail: the kernel does not say which mount it keeps.
+    perhaps: Option<Vec<Because>>,
 }
 
 #[derive(Serialize)]
@@ -195,7 +197,7 @@ fn answer(busy: &Busy<'_>) -> Answer {
             root: text(&mount.root),
         }
     });
-    let because = || {
+    let because = |keepers: Vec<Keeper<'_>>| {
         let one = |keeper: &Keeper<'_>| {
             let (what, until) = busy.describe_keeper(keeper, usize::MAX);
             let (pid, mount) = match keeper {
@@ -205,12 +207,13 @@ fn answer(busy: &Busy<'_>) -> Answer {
             };
             Because { pid, mount, what, until }
         };
-        busy.keepers().iter().map(one).collect()
+        keepers.iter().map(one).collect()
     };
     let mount = busy.mount.map(|mount| AskedMount {
         id: mount.id,
         target: mount.path().map(|path| text(path)),
-        because: busy.users.map(|_| because()),
+        because: busy.users.map(|_| because(busy.keepers())),
+        perhaps: busy.users.map(|_| because(busy.suspects_of_mount())),
     });
     let holders = |is_certain| {
         let users = busy.users?;
@@ -239,6 +242,7 @@ fn holder_answer(busy: &Busy<'_>, holder: &FileSystemHolder) -> HolderAnswer {
         HolderKind::Layer { path, .. } => ("layer", None, Some(path)),
         HolderKind::BlockDevice { .. } => ("block-device", None, None),
         HolderKind::Active { .. } => ("active", None, None),
+        HolderKind::DeviceFileSystem { .. } => ("device-file-system", None, None),
         HolderKind::Facility { path, facility, .. } => {
             let kind = match facility {
                 KernelFacility::NfsExport => "nfs-export",

@@ -134,9 +134,7 @@ impl<'a> Busy<'a> {
     /// What keeps the mount that was asked for from being unmounted: that is also whatever uses a copy that would go with it.
     pub(crate) fn keepers(&self) -> Vec<Keeper<'a>> {
         let (Some(mount), Some(home)) = (self.mount, self.home) else { return Vec::new() };
-        let copies = self.unmounts.unmounted_with((home, mount.id)).into_iter();
-        let copies = copies.filter(|copy| !self.on_them.contains_key(&(copy.namespace, copy.mount.id)));
-        let ids: BTreeSet<u64> = copies.map(|copy| copy.mount.id).chain([mount.id]).collect();
+        let ids = self.unmounted_with(home, mount);
         let is_through = |mount_id: Option<u64>| mount_id.is_some_and(|id| ids.contains(&id));
         let mut keepers = Vec::new();
         if self.roots.contains(&(home, mount.id)) {
@@ -150,8 +148,43 @@ impl<'a> Busy<'a> {
                 keepers.push(Keeper::Process(user, uses));
             }
         }
-        keepers.extend(self.holders(true).filter(|holder| is_through(holder.mount_id)).map(Keeper::Holder));
+        // Whichever of several it keeps, that is enough.
+        let is_through_all = |all: &[u64]| !all.is_empty() && all.iter().all(|id| ids.contains(id));
+        let holders = self.holders(true);
+        let holders = holders.filter(|holder| is_through(holder.mount_id) || is_through_all(&holder.candidates));
+        keepers.extend(holders.map(Keeper::Holder));
         keepers
+    }
+
+    /// The mounts that are unmounted with one, with its own: of each a user keeps `umount` from doing it.
+    fn unmounted_with(&self, home: NamespaceId, mount: &Mount) -> BTreeSet<u64> {
+        let copies = self.unmounts.unmounted_with((home, mount.id)).into_iter();
+        let copies = copies.filter(|copy| !self.on_them.contains_key(&(copy.namespace, copy.mount.id)));
+        copies.map(|copy| copy.mount.id).chain([mount.id]).collect()
+    }
+
+    /// What may keep the mount that was asked for, or another: suspects, and users of which the kernel does not tell which
+    /// mount they use.
+    pub(crate) fn suspects_of_mount(&self) -> Vec<Keeper<'a>> {
+        let (Some(mount), Some(home)) = (self.mount, self.home) else { return Vec::new() };
+        let ids = self.unmounted_with(home, mount);
+        let may_be_through =
+            |all: &[u64]| all.iter().any(|id| ids.contains(id)) && !all.iter().all(|id| ids.contains(id));
+        let holders = self.users.into_iter().flat_map(|users| &users.holders);
+        let holders = holders.filter(|holder| match (holder.is_certain, &holder.candidates[..]) {
+            (true, candidates) => may_be_through(candidates),
+            (false, []) => true,
+            (false, candidates) => candidates.iter().any(|id| ids.contains(id)),
+        });
+        let users = self.users.into_iter().flat_map(|users| &users.processes);
+        let unknown = users.filter_map(|user| {
+            let is_unknown = |one: &&FileSystemUse| {
+                one.mount_id.is_none() && !matches!(one.kind, lxkns_core::model::FileSystemUseKind::Device { .. })
+            };
+            let uses: Vec<_> = user.uses.iter().filter(is_unknown).collect();
+            (!uses.is_empty()).then_some(Keeper::Process(user, uses))
+        });
+        holders.map(Keeper::Holder).chain(unknown).collect()
     }
 
     /// What a keeper is, and what would make it let go.
@@ -203,17 +236,7 @@ impl<'a> Busy<'a> {
             screen.line(out, "    until ", || self.describe_keeper(keeper, limit).1)?;
         }
         more(out, "  ", keepers.len(), limit)?;
-        let unknown = self.users.into_iter().flat_map(|users| &users.processes);
-        let unknown: Vec<_> = unknown
-            .filter_map(|user| {
-                let is_unknown = |one: &&FileSystemUse| {
-                    one.mount_id.is_none() && !matches!(one.kind, lxkns_core::model::FileSystemUseKind::Device { .. })
-                };
-                let uses: Vec<_> = user.uses.iter().filter(is_unknown).collect();
-                (!uses.is_empty()).then_some(Keeper::Process(user, uses))
-            })
-            .collect();
-        let suspects: Vec<_> = self.suspects().into_iter().map(Keeper::Holder).chain(unknown).collect();
+        let suspects = self.suspects_of_mount();
         self.write_suspects(out, screen, &suspects, limit)?;
         writeln!(out)
     }
@@ -239,7 +262,11 @@ impl<'a> Busy<'a> {
     fn write_file_system(&self, out: &mut impl Write, screen: Screen, limit: usize) -> io::Result<()> {
         let of = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
         screen.heading(out, &self.name())?;
-        let namespaces = of(self.mounts.len(), "mount namespace", "mount namespaces");
+        let namespaces = match self.mounts.len() {
+            0 => "no mount of it was found".to_owned(),
+            count => format!("is mounted in {}", of(count, "mount namespace", "mount namespaces")),
+        };
+        let colon = if self.mounts.is_empty() { ":" } else { "" };
         let used = self.users.map(|users| match (users.processes.len(), self.unread) {
             (0, 0) => ", and no process was found to use it".to_owned(),
             (count, 0) => format!(" and used by {}", of(count, "process", "processes")),
@@ -249,7 +276,7 @@ impl<'a> Busy<'a> {
             }
             (count, _) => format!(" and used by at least {}", of(count, "process", "processes")),
         });
-        writeln!(out, " is mounted in {namespaces}{}", used.unwrap_or_default())?;
+        writeln!(out, "{colon} {namespaces}{}", used.unwrap_or_default())?;
         for (&id, mounts) in self.mounts.iter().take(limit) {
             screen.line(out, "  ", || self.describe_namespace(id))?;
             for mount in mounts.iter().take(limit) {

@@ -2,7 +2,7 @@
 
 use bstr::ByteSlice as _;
 use lxkns_core::model::{
-    FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemUse, FileSystemUseKind as Use,
+    DeviceRole, FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemUse, FileSystemUseKind as Use,
     FileSystemUser, HiddenFiles, KernelFacility, Pid, Snapshot, Tid,
 };
 
@@ -102,7 +102,7 @@ pub(crate) fn holder(snapshot: &Snapshot, holder: &FileSystemHolder) -> String {
         Kind::KernelThreads { count } => {
             format!("the kernel: root and working directory of its {count} kernel threads")
         }
-        Kind::Loop { device, path } => {
+        Kind::Loop { device, path, .. } => {
             format!("loop device /dev/{}: backing file {}", names::text(device), names::text(path))
         }
         Kind::Swap { path } => format!("swap: {}", names::text(path)),
@@ -120,6 +120,14 @@ pub(crate) fn holder(snapshot: &Snapshot, holder: &FileSystemHolder) -> String {
         }
         Kind::BlockDevice { name } => format!("block device {}, made of its device", names::text(name)),
         Kind::Active { fs_type } => format!("the kernel has {} active on its device", names::text(fs_type)),
+        Kind::DeviceFileSystem { role, device, fs_type } => {
+            let role = match role {
+                DeviceRole::Partition => "a partition of it",
+                DeviceRole::Disk => "the disk that it is a partition of",
+                _ => "another device",
+            };
+            format!("{} on /dev/{}, {role}", names::text(fs_type), names::text(device))
+        }
         Kind::Facility { facility, name, path } => {
             let name = if name.is_empty() { String::new() } else { format!(" {}", names::text(name)) };
             format!("{}{name}: {}", facility_name(*facility), names::text(path))
@@ -177,13 +185,14 @@ pub(crate) fn release_holder(
     };
     match &holder.kind {
         Kind::KernelThreads { .. } => "the kernel shuts down".to_owned(),
-        Kind::Loop { device, .. } => {
-            let detach = format!("`losetup -d {}`", shell_word(format!("/dev/{device}").as_bytes()));
-            if is_mounted(snapshot, device) {
-                let of = shell_word(format!("/dev/{device}").as_bytes());
-                format!("the file system on {of} is released (lxkns busy {of}), then {detach}")
-            } else {
-                detach
+        Kind::Loop { device, is_used, detaches_itself, .. } => {
+            let device = shell_word(format!("/dev/{device}").as_bytes());
+            match (is_used, detaches_itself) {
+                (false, false) => format!("`losetup -d {device}`"),
+                (true, false) => {
+                    format!("what uses {device} lets go of it (lxkns busy {device}), then `losetup -d {device}`")
+                }
+                (_, true) => format!("what uses {device} lets go of it (lxkns busy {device})"),
             }
         }
         Kind::Swap { path } => format!("`swapoff {}`", shell_word(path)),
@@ -207,6 +216,10 @@ pub(crate) fn release_holder(
         }
         Kind::BlockDevice { name } => format!("block device {} lets go of it", names::text(name)),
         Kind::Active { .. } => "its last user releases it".to_owned(),
+        Kind::DeviceFileSystem { device, .. } => {
+            let device = shell_word(format!("/dev/{device}").as_bytes());
+            format!("the file system on {device} is released (lxkns busy {device})")
+        }
         Kind::Facility { facility, name, path } => match facility {
             KernelFacility::NfsExport => {
                 format!("it is exported no longer (exportfs -u) and {} is released", shell_word(path))
@@ -240,20 +253,4 @@ pub(crate) fn release_holder(
 fn is_used_often(snapshot: &Snapshot, file_system: FileSystem) -> bool {
     let mut mounts = snapshot.mounts.values().flatten().filter(|mount| mount.file_system == file_system);
     mounts.nth(1).is_some()
-}
-
-/// Whether a loop device's file system is mounted anywhere, as far as that is visible.
-fn is_mounted(snapshot: &Snapshot, device: &[u8]) -> bool {
-    /// The major number of loop devices.
-    const LOOP: u32 = 7;
-    let minor = device.strip_prefix(b"loop").and_then(|minor| minor.to_str().ok()?.parse().ok());
-    let number = minor.map(|minor| FileSystem { major: LOOP, minor });
-    let mut mounts = snapshot.mounts.values().flatten();
-    mounts.any(|mount| {
-        Some(mount.file_system) == number
-            || mount
-                .source
-                .as_ref()
-                .is_some_and(|source| source.strip_prefix(b"/dev/").is_some_and(|name| name == device))
-    })
 }

@@ -48,7 +48,7 @@ use crate::procfs::ProcRoot;
 
 use search::Search;
 
-pub use file_system_users::file_system_users;
+pub use file_system_users::{file_system_on, file_system_users};
 pub use socket_users::socket_users;
 
 /// Finds the namespaces of the host that the calling process runs on.

@@ -13,17 +13,24 @@ pub struct FileSystemQuery {
     /// On nsfs: the inode number of the one namespace whose mounts are meant. Other namespaces' files have the same file
     /// system, and nothing else in common with it.
     pub namespace: Option<u64>,
+    /// The block device that was asked about, where the file system on it has a number of its own.
+    pub device: Option<FileSystem>,
 }
 
 impl FileSystemQuery {
     /// All of a file system.
     pub fn new(file_system: FileSystem) -> Self {
-        Self { file_system, namespace: None }
+        Self { file_system, namespace: None, device: None }
     }
 
     /// The mounts of one namespace's file.
     pub fn of_namespace(file_system: FileSystem, ino: u64) -> Self {
-        Self { file_system, namespace: Some(ino) }
+        Self { file_system, namespace: Some(ino), device: None }
+    }
+
+    /// All of a file system, asked for by one of its devices.
+    pub fn of_device(file_system: FileSystem, device: FileSystem) -> Self {
+        Self { file_system, namespace: None, device: Some(device) }
     }
 }
 
@@ -118,7 +125,7 @@ pub enum FileSystemUseKind {
         /// Whether the table belongs to that task alone.
         is_tasks_own: bool,
     },
-    /// Its block device is open.
+    /// A block device of it is open, or a partition of one.
     Device {
         /// The task, as for [`Fd`](Self::Fd).
         tid: Tid,
@@ -143,7 +150,9 @@ pub struct FileSystemHolder {
     /// The mount that it keeps, by its mountinfo ID; `None` where that is not known, or where it keeps the file system
     /// and no mount.
     pub mount_id: Option<u64>,
-    /// Whether it is certain. Otherwise it is a suspect: the kernel does not say what it holds.
+    /// Where it keeps one of several mounts, these: its path leads to each of them, in one mount namespace or another.
+    pub candidates: Vec<u64>,
+    /// Whether it is certain that it keeps the file system. Otherwise it is a suspect: the kernel does not say what it holds.
     pub is_certain: bool,
 }
 
@@ -162,6 +171,11 @@ pub enum FileSystemHolderKind {
         device: BString,
         /// The file, as the kernel names it.
         path: BString,
+        /// Whether something was found that uses the device or a partition of it: until that lets go, detaching the
+        /// device has no effect.
+        is_used: bool,
+        /// Whether it is detached when its last user lets go.
+        detaches_itself: bool,
     },
     /// A swap file in it, or swap on its device.
     Swap {
@@ -200,6 +214,15 @@ pub enum FileSystemHolderKind {
         /// The type of the file system.
         fs_type: BString,
     },
+    /// The kernel has a file system on another device, which excludes the use of its device.
+    DeviceFileSystem {
+        /// What the other device is to its device.
+        role: DeviceRole,
+        /// The other device, by its path below `/dev`.
+        device: BString,
+        /// The type of the file system there.
+        fs_type: BString,
+    },
     /// Another facility of the kernel that has the file or directory open.
     Facility {
         /// What it is.
@@ -228,6 +251,16 @@ pub enum FileSystemHolderKind {
         /// How.
         kind: FileSystemUseKind,
     },
+}
+
+/// What another block device is to a file system's device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum DeviceRole {
+    /// A partition of it.
+    Partition,
+    /// The disk that it is a partition of.
+    Disk,
 }
 
 /// A facility of the kernel that can have a file open for as long as it is set up.

@@ -22,8 +22,8 @@ mod socket_user;
 mod suspect;
 
 pub use file_system_user::{
-    FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUseKind, FileSystemUser,
-    FileSystemUsers, HiddenFiles, KernelFacility,
+    DeviceRole, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUseKind,
+    FileSystemUser, FileSystemUsers, HiddenFiles, KernelFacility,
 };
 pub use gap::{Gap, GapKind, Object, Operation, Place};
 pub use holder::Holder;

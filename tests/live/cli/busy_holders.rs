@@ -8,7 +8,7 @@ use lxkns_fixture::{Actor, Open};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 
-use super::busy::{busy, file_system, inside, is_there};
+use super::busy::{busy, file_system, inside, is_there, uses};
 use crate::harness::Need::{self, File, FileSystem, Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::directory;
@@ -50,7 +50,7 @@ pub(super) fn tests() -> Vec<Test> {
 }
 
 /// Something that a program made outside all processes, and what undoes it.
-struct Undo(Vec<String>);
+pub(super) struct Undo(pub(super) Vec<String>);
 
 impl Drop for Undo {
     fn drop(&mut self) {
@@ -60,7 +60,7 @@ impl Drop for Undo {
 
 /// Runs a program in the actor's mount namespace.
 #[track_caller]
-fn program(actor: &Actor, words: &[&str]) -> String {
+pub(super) fn program(actor: &Actor, words: &[&str]) -> String {
     let pid = actor.pid().to_string();
     let mut command = Command::new("nsenter");
     let ran = run(command.args(["-t", &pid, "-m", "-w/", "--"]).args(words));
@@ -70,14 +70,14 @@ fn program(actor: &Actor, words: &[&str]) -> String {
 
 /// A loop device for a file that the actor sees.
 #[track_caller]
-fn loop_on(actor: &Actor, file: &Path) -> (String, Undo) {
+pub(super) fn loop_on(actor: &Actor, file: &Path) -> (String, Undo) {
     let device = program(actor, &["losetup", "--find", "--show", file.to_str().unwrap()]);
     let undo = Undo(vec!["losetup".into(), "-d".into(), device.clone()]);
     (device, undo)
 }
 
 #[track_caller]
-fn is_busy(actor: &Actor, path: &Path) {
+pub(super) fn is_busy(actor: &Actor, path: &Path) {
     let busy = actor.try_umount(path).map_err(|error| error.raw_os_error());
     assert_eq!(busy, Err(Some(Errno::BUSY.raw_os_error())), "otherwise this would prove nothing");
 }
@@ -93,7 +93,7 @@ fn mounted(actor: &Actor) -> (tempfile::TempDir, PathBuf, PathBuf) {
 }
 
 /// Of some kind, among the holders or suspects of an answer.
-fn of_kind<'a>(answer: &'a Value, list: &str, kind: &str) -> Vec<&'a Value> {
+pub(super) fn of_kind<'a>(answer: &'a Value, list: &str, kind: &str) -> Vec<&'a Value> {
     answer[list].as_array().unwrap().iter().filter(|holder| holder["kind"] == kind).collect()
 }
 
@@ -236,7 +236,7 @@ fn closed_mapping() {
 
 /// As the program sees it in the actor's mount namespace.
 #[track_caller]
-fn nsenter(actor: &Actor, path: &Path) -> Value {
+pub(super) fn nsenter(actor: &Actor, path: &Path) -> Value {
     let mut command = Command::new("nsenter");
     command.args(["-t", &actor.pid().to_string(), "-m", "-w/"]).arg(lxkns().get_program());
     run(command.args(["busy", "--json"]).arg(path)).ok().json()
@@ -244,7 +244,7 @@ fn nsenter(actor: &Actor, path: &Path) -> Value {
 
 /// The holder of this kind that names this path.
 #[track_caller]
-fn named<'a>(answer: &'a Value, list: &str, kind: &str, path: &Path) -> &'a Value {
+pub(super) fn named<'a>(answer: &'a Value, list: &str, kind: &str, path: &Path) -> &'a Value {
     let path = path.to_str().unwrap();
     let mut all = of_kind(answer, list, kind).into_iter();
     all.find(|holder| holder["path"] == path).unwrap_or_else(|| panic!("{kind} {path}: {answer:#}"))
@@ -315,7 +315,7 @@ fn swap_device() {
 }
 
 /// Whether a block device is nobody's. In tests alone: it can make somebody's mount fail.
-fn opens_exclusively(device: &str) -> bool {
+pub(super) fn opens_exclusively(device: &str) -> bool {
     use rustix::fs::{Mode, OFlags};
     rustix::fs::open(device, OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC, Mode::empty()).is_ok()
 }
@@ -406,15 +406,14 @@ fn device() {
     actor.umount_lazily(&path);
     assert!(!opens_exclusively(&device));
     let answer = run_lxkns(["busy", "--json", &device]).ok().json();
-    assert_eq!(answer["users"][0]["pid"], of_root.pid(), "{answer:#}");
+    assert_eq!(uses(&answer, &of_root), [json!({"kind": "cwd", "tid": of_root.pid()})], "{answer:#}");
     assert_eq!(of_kind(&answer, "holders", "active").len(), 1, "{answer:#}");
     assert_eq!(answer["mounts"], json!([]));
     drop(of_root);
     // A descriptor on the device itself.
     let fd = actor.open(&device, Open::ReadOnly);
     let answer = run_lxkns(["busy", "--json", &device]).ok().json();
-    let uses: Vec<_> = answer["users"][0]["uses"].as_array().unwrap().iter().map(without_mount).collect();
-    assert_eq!(uses, [json!({"kind": "device", "tid": actor.pid(), "fd": fd})]);
+    assert_eq!(uses(&answer, &actor), [json!({"kind": "device", "tid": actor.pid(), "fd": fd})]);
     actor.close(fd);
     assert!(is_there(|| opens_exclusively(&device)), "the last user has gone");
     let ran = run_lxkns(["busy", &device]);
@@ -447,6 +446,7 @@ fn kernel_threads() {
 /// The page says of each holder what the tests have shown.
 fn page() {
     let names = super::busy::tests().into_iter().chain(tests()).chain(super::busy_mounts::tests());
+    let names = names.chain(super::busy_devices::tests());
     let names: Vec<_> = names.map(|test| test.name().to_owned()).collect();
     for row in holders::FILE_SYSTEM {
         for name in row.tests {

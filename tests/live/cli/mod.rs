@@ -2,6 +2,7 @@
 
 mod advice;
 mod busy;
+mod busy_devices;
 mod busy_holders;
 mod busy_mounts;
 mod caps;
@@ -43,6 +44,7 @@ pub(super) fn tests() -> Vec<Test> {
         ls::tests(),
         mounts::tests(),
         busy::tests(),
+        busy_devices::tests(),
         busy_holders::tests(),
         busy_mounts::tests(),
         orphans::tests(),

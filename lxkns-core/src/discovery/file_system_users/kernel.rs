@@ -4,24 +4,25 @@
 //! and of the kernel's cache of names alone is asked what is there; where it leads there here, it counts.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use bstr::{BStr, BString, ByteSlice};
-use rustc_hash::{FxHashMap, FxHashSet};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
+use super::devices::{self, Device, Devices, btrfs_with, file_system_on};
 use super::gap;
+use super::loops::{InUse, LoopDevice, loops};
+use super::paths::{Layer, Leads, Named, Paths, lookup};
 use crate::model::{
-    FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, Gap, KernelFacility, Mount,
-    NamespaceId, Object, Place, Snapshot,
+    DeviceRole, FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, Gap, KernelFacility,
+    Mount, NamespaceId, Object, Place, Snapshot,
 };
 use crate::procfs::{ProcRoot, parse};
-use crate::relations::{is_at_or_below, mount_at};
 
 /// How long all of it may take. It takes a hundredth unless something holds a lock of the kernel's.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,62 +35,46 @@ const DEVICE_OPTIONS: [&[u8]; 3] = [b"logdev", b"rtdev", b"journal_path"];
 
 /// What is being found out beside the rest.
 pub(super) struct Answer {
-    found: Option<Receiver<Vec<FileSystemHolder>>>,
+    found: Option<Receiver<Found>>,
     base: Option<u64>,
 }
 
+/// What was found out.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) holders: Vec<FileSystemHolder>,
+    /// Of each loop device among these its number, and those of its partitions.
+    pub(super) loops: FxHashMap<BString, Vec<FileSystem>>,
+}
+
 struct Search {
-    query: FileSystemQuery,
+    devices: Arc<Devices>,
+    /// Which partitions and disks of these have a mounted file system, with its type.
+    mounted_devices: Vec<(DeviceRole, Device, BString)>,
+    in_use: InUse,
     home: Option<NamespaceId>,
-    /// The mounts of the caller's mount namespace.
-    here: Vec<Mount>,
-    /// Whether it is mounted anywhere, and here.
+    paths: Paths,
+    /// Whether it is mounted anywhere.
     is_mounted: bool,
-    is_mounted_here: bool,
-    /// Where it is mounted in other mount namespaces than the caller's, once each.
-    points_elsewhere: FxHashSet<BString>,
     /// The mounts that are made of others, in all mount namespaces, with what they are made of.
-    layered: Vec<(NamespaceId, Mount, Vec<Layer>)>,
-    found: Vec<FileSystemHolder>,
+    layered: Vec<(NamespaceId, Mount, Vec<MadeOf>)>,
+    found: Found,
 }
 
 /// A directory, file or device that a mount is made of.
-struct Layer {
+struct MadeOf {
     path: BString,
     /// Whether the path, taken as text in the mount namespace of that mount, leads to the file system.
     is_on_it: bool,
 }
 
-/// When a path was right.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Named {
-    /// The kernel makes it from where the file is.
-    Now,
-    /// It was, when somebody named it.
-    Once,
-}
-
-/// What a path leads to.
-enum Leads {
-    /// To the file system, through this mount.
-    Here(u64),
-    /// To another file system.
-    Elsewhere,
-    /// In another mount namespace it would lead to the file system; or nobody can tell.
-    Perhaps,
-}
-
 /// Starts finding out.
-pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery) -> Answer {
-    let here = snapshot.home.and_then(|home| snapshot.mounts.get(&home)).cloned().unwrap_or_default();
-    let all = || snapshot.mounts.iter().flat_map(|(&id, mounts)| mounts.iter().map(move |mount| (id, mount)));
-    let of_it = || all().filter(|(_, mount)| mount.file_system == query.file_system);
-    let elsewhere = of_it().filter(|(id, _)| Some(*id) != snapshot.home);
-    let points_elsewhere = elsewhere.filter_map(|(_, mount)| mount.path().map(BStr::to_owned)).collect();
+pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery, devices: &Arc<Devices>) -> Answer {
+    let is_mounted = snapshot.mounts.values().flatten().any(|mount| mount.file_system == query.file_system);
     let is_layered = |mount: &Mount| {
         ["overlay", "ecryptfs"].iter().any(|fs_type| *mount.fs_type == **fs_type)
             || (*mount.fs_type == *"erofs" && mount.file_system.major == 0)
-            || (query.file_system.major != 0 && names_a_device(mount))
+            || (!devices.own.is_empty() && names_a_device(mount))
     };
     let mut layered = Vec::new();
     for (&id, mounts) in &snapshot.mounts {
@@ -107,21 +92,28 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
         };
         for mount in made {
             let layers = layers_of(&mount).into_iter();
-            let layers = layers.map(|path| Layer { is_on_it: is_on_it(&path) == Some(query.file_system), path });
+            let layers = layers.map(|path| MadeOf { is_on_it: is_on_it(&path) == Some(query.file_system), path });
             layered.push((id, mount.clone(), layers.collect()));
         }
     }
-    let mut search = Search {
-        query,
-        home: snapshot.home,
-        here,
-        is_mounted: of_it().next().is_some(),
-        is_mounted_here: of_it().any(|(id, _)| Some(id) == snapshot.home),
-        points_elsewhere,
-        layered,
-        found: Vec::new(),
+    let mounted_device = |(role, device): &(DeviceRole, Device)| {
+        let file_system = file_system_on(snapshot, device.number)?;
+        let mut mounts = snapshot.mounts.values().flatten();
+        let mount = mounts.find(|mount| mount.file_system == file_system)?;
+        Some((*role, device.clone(), mount.fs_type.as_bytes().into()))
     };
-    let base = search.sysfs().and_then(|sysfs| btrfs_base(&sysfs, query.file_system));
+    let mut search = Search {
+        devices: Arc::clone(devices),
+        in_use: InUse::mounted(snapshot),
+        mounted_devices: devices.related.iter().filter_map(mounted_device).collect(),
+        home: snapshot.home,
+        paths: Paths::of(snapshot, query.file_system),
+        is_mounted,
+        layered,
+        found: Found::default(),
+    };
+    let device = devices.own.first();
+    let base = devices::sysfs(snapshot).and_then(|sysfs| btrfs_base(&sysfs, device?));
     let (send, found) = mpsc::channel();
     let proc = proc.try_clone();
     let find = move || {
@@ -140,7 +132,7 @@ impl Answer {
         self.base
     }
 
-    pub(super) fn finish(self, gaps: &mut Vec<Gap>) -> Vec<FileSystemHolder> {
+    pub(super) fn finish(self, gaps: &mut Vec<Gap>) -> Found {
         let found = self.found.and_then(|found| found.recv_timeout(PATIENCE).ok());
         if found.is_none() {
             gap(gaps, Place::Host, Object::Host, "read what the kernel has open", Errno::TIMEDOUT);
@@ -154,19 +146,19 @@ impl Search {
         self.swaps(proc);
         self.layers();
         if let Some(sysfs) = self.sysfs() {
-            self.loops(&sysfs);
+            self.loops(proc, &sysfs);
             self.block_devices(&sysfs);
             let zram = |name: &BStr| name.starts_with(b"zram");
-            self.by_files(&sysfs.join("block"), &zram, &["backing_dev"], KernelFacility::Zram);
+            self.by_files(proc, &sysfs.join("block"), &zram, &["backing_dev"], KernelFacility::Zram);
         }
         if let Some(binfmt) = self.mounted("binfmt_misc") {
-            self.interpreters(&binfmt);
+            self.interpreters(proc, &binfmt);
         }
         if let Some(configfs) = self.mounted("configfs") {
-            self.targets(&configfs);
+            self.targets(proc, &configfs);
         }
         if let Some(tracefs) = self.mounted("tracefs") {
-            self.uprobes(&tracefs);
+            self.uprobes(proc, &tracefs);
         }
         self.exports(proc);
     }
@@ -174,7 +166,7 @@ impl Search {
     /// Where a file system of the kernel's is mounted here.
     fn mounted(&self, fs_type: &str) -> Option<PathBuf> {
         let is_it = |mount: &&Mount| !mount.hidden && *mount.fs_type == *fs_type && *mount.root == *"/";
-        let mut mounted = self.here.iter().filter(is_it);
+        let mut mounted = self.paths.here.iter().filter(is_it);
         mounted.find_map(|mount| Some(mount.path()?.to_path().ok()?.to_owned()))
     }
 
@@ -183,92 +175,97 @@ impl Search {
     }
 
     fn add(&mut self, kind: Kind, mount_id: Option<u64>, is_certain: bool) {
-        self.found.push(FileSystemHolder { kind, mount_id, is_certain });
+        self.found.holders.push(FileSystemHolder { kind, mount_id, candidates: Vec::new(), is_certain });
     }
 
     /// Adds something that names a file, if that is on the file system, or may be.
-    fn add_path(&mut self, path: &BStr, named: Named, is_certain: bool, kind: impl FnOnce(BString) -> Kind) {
-        let path_here = path.strip_suffix(b" (deleted)").unwrap_or(path);
-        match self.leads(path_here, named) {
-            Leads::Here(mount) => self.add(kind(path.to_owned()), Some(mount), is_certain),
+    fn add_path(
+        &mut self,
+        proc: &ProcRoot,
+        path: &BStr,
+        named: Named,
+        is_certain: bool,
+        kind: impl FnOnce(BString) -> Kind,
+    ) {
+        match self.paths.leads(proc, path, named) {
+            Leads::OnIt { mounts, is_certain: leads_there } => {
+                let (mount_id, candidates) = match mounts[..] {
+                    [one] if leads_there => (Some(one), Vec::new()),
+                    _ => (None, mounts),
+                };
+                let is_certain = is_certain && leads_there;
+                self.found.holders.push(FileSystemHolder {
+                    kind: kind(path.to_owned()),
+                    mount_id,
+                    candidates,
+                    is_certain,
+                });
+            }
             Leads::Perhaps => self.add(kind(path.to_owned()), None, false),
             Leads::Elsewhere => {}
         }
     }
 
-    fn leads(&self, path: &[u8], named: Named) -> Leads {
-        if path.first() != Some(&b'/') {
-            return Leads::Perhaps;
-        }
-        let found = lookup(path);
-        let by_id = found.and_then(|(id, _)| self.here.iter().find(|mount| mount.id == id));
-        let mount = match found {
-            Some(_) => by_id,
-            None => mount_at(&self.here, path).filter(|mount| mount.file_system == self.query.file_system),
-        };
-        let is_below_it_elsewhere = || self.points_elsewhere.iter().any(|point| is_at_or_below(path, point));
-        match mount {
-            Some(mount) if mount.file_system == self.query.file_system => Leads::Here(mount.id),
-            // What is mounted there here is something else: it would have to be meant in another mount namespace.
-            Some(_) if self.is_mounted_here || !is_below_it_elsewhere() => Leads::Elsewhere,
-            Some(_) => Leads::Perhaps,
-            // Nothing is there. Where it is now the kernel would say; where it was when it was named, nobody can tell.
-            None if named == Named::Now && self.is_mounted && !is_below_it_elsewhere() => Leads::Elsewhere,
-            None => Leads::Perhaps,
-        }
+    /// Whether a path leads to a device whose use excludes that of the file system's.
+    fn is_device(&self, path: &[u8]) -> bool {
+        lookup(path).and_then(|(_, device)| device).is_some_and(|device| self.excludes(device))
     }
 
     fn swaps(&mut self, proc: &ProcRoot) {
-        let mut buffer = Vec::new();
-        let Ok(text) = proc.dir().read("swaps", &mut buffer) else { return };
-        for line in text.lines().skip(1) {
-            let Some(path) = line.split_str(" ").next() else { continue };
-            let path = BString::from(parse::mountinfo::unescape_octal(path).into_owned());
+        for path in swap_paths(proc) {
             let device = lookup(&path).and_then(|(_, device)| device);
             match device {
-                Some(device) if device == self.query.file_system => self.add(Kind::Swap { path }, None, true),
+                Some(device) if self.excludes(device) => self.add(Kind::Swap { path }, None, true),
                 Some(_) => {}
-                None => self.add_path(path.as_bstr(), Named::Now, true, |path| Kind::Swap { path }),
+                None => self.add_path(proc, path.as_bstr(), Named::Now, true, |path| Kind::Swap { path }),
             }
         }
     }
 
-    fn loops(&mut self, sysfs: &Path) {
-        for device in names(&sysfs.join("block")) {
-            let file = sysfs.join("block").join(device.to_path_lossy()).join("loop/backing_file");
-            if let Some(path) = device.starts_with(b"loop").then(|| read(&file)).flatten() {
-                self.add_path(path.trim_ascii_end().as_bstr(), Named::Now, true, |path| Kind::Loop { device, path });
+    fn loops(&mut self, proc: &ProcRoot, sysfs: &Path) {
+        self.in_use.add_named(proc, sysfs);
+        for (name, path) in loops(sysfs) {
+            let before = self.found.holders.len();
+            if self.is_device(&path) {
+                self.add(unused(name, path), None, true);
+            } else {
+                self.add_path(proc, path.as_bstr(), Named::Now, true, |path| unused(name, path));
+            }
+            // Only of those that matter is it found out.
+            let Some(holder) = self.found.holders.get_mut(before) else { continue };
+            if let Kind::Loop { device, path, .. } = &holder.kind {
+                let LoopDevice { numbers, kind } = self.in_use.loop_device(sysfs, device.clone(), path.clone());
+                self.found.loops.insert(device.clone(), numbers);
+                holder.kind = kind;
             }
         }
     }
 
-    /// Devices made of the one that was asked about, of its partitions, or of the disk that it is a partition of; and the
-    /// file system that the kernel has on it.
+    /// Whether a use of that device excludes that of the file system's.
+    fn excludes(&self, device: FileSystem) -> bool {
+        self.devices.all().any(|known| known.number == device)
+    }
+
+    /// Devices made of those of the file system, of their partitions, or of the disks that they are partitions of; and the
+    /// file systems that the kernel has on these.
     fn block_devices(&mut self, sysfs: &Path) {
-        let FileSystem { major, minor } = self.query.file_system;
-        let Ok(device) = sysfs.join(format!("dev/block/{major}:{minor}")).canonicalize() else { return };
-        let mut devices = vec![device.clone()];
-        if device.join("partition").exists() {
-            devices.extend(device.parent().map(Path::to_owned));
-        } else {
-            let children = names(&device).into_iter().map(|name| device.join(name.to_path_lossy()));
-            devices.extend(children.filter(|child| child.join("partition").exists()));
-        }
-        for name in devices.iter().flat_map(|device| names(&device.join("holders"))) {
+        let devices = Arc::clone(&self.devices);
+        for name in devices.all().flat_map(Device::holders) {
             self.add(Kind::BlockDevice { name }, None, true);
         }
-        let Some(name) = device.file_name() else { return };
-        for fs_type in names(&sysfs.join("fs")) {
-            let of_type = sysfs.join("fs").join(fs_type.to_path_lossy());
-            let is_active = of_type.join(name).exists()
-                || (fs_type == "btrfs"
-                    && names(&of_type)
-                        .iter()
-                        .any(|id| of_type.join(id.to_path_lossy()).join("devices").join(name).exists()));
-            // Where it is mounted that says nothing more.
-            if is_active && !self.is_mounted {
+        // Where it is mounted that says nothing more.
+        if !self.is_mounted {
+            for fs_type in devices.own.iter().flat_map(|device| device.active(sysfs)) {
                 self.add(Kind::Active { fs_type }, None, true);
             }
+        }
+        for (role, device) in &devices.related {
+            for fs_type in device.active(sysfs) {
+                self.mounted_devices.push((*role, device.clone(), fs_type));
+            }
+        }
+        for (role, device, fs_type) in std::mem::take(&mut self.mounted_devices) {
+            self.add(Kind::DeviceFileSystem { role, device: device.path(), fs_type }, None, true);
         }
     }
 
@@ -278,19 +275,18 @@ impl Search {
         for (namespace, mount, layers) in std::mem::take(&mut self.layered) {
             // Relative paths say nothing that the others do not.
             let has_absolute = layers.iter().any(|layer| layer.path.starts_with(b"/"));
-            for Layer { path, is_on_it } in layers {
+            for MadeOf { path, is_on_it } in layers {
                 if has_absolute && !path.starts_with(b"/") {
                     continue;
                 }
-                let here = (Some(namespace) == self.home).then(|| self.leads(&path, Named::Once));
-                let is_device = self.query.file_system.major != 0
-                    && lookup(&path).is_some_and(|(_, device)| device == Some(self.query.file_system));
+                let here = (Some(namespace) == self.home).then(|| self.paths.layer(&path));
+                let is_device = self.is_device(&path);
                 // An overlay has a mount of its own of each layer, the others keep the one that was named.
                 let keeps_mount = *mount.fs_type != *"overlay";
                 let (is_certain, kept) = match here {
                     _ if is_device => (true, None),
-                    Some(Leads::Here(id)) => (true, keeps_mount.then_some(id)),
-                    Some(Leads::Elsewhere) if self.is_mounted => continue,
+                    Some(Layer::OnIt(id)) => (true, keeps_mount.then_some(id)),
+                    Some(Layer::Elsewhere) if self.is_mounted => continue,
                     None if is_on_it => (true, None),
                     None if self.is_mounted => continue,
                     // A layer stays when the mount is gone that it was named through, and the path then leads elsewhere.
@@ -316,19 +312,26 @@ impl Search {
         }
     }
 
-    fn interpreters(&mut self, binfmt: &Path) {
+    fn interpreters(&mut self, proc: &ProcRoot, binfmt: &Path) {
         for name in names(binfmt) {
             let Some(text) = read(&binfmt.join(name.to_path_lossy())) else { continue };
             let field = |field: &[u8]| text.lines().find_map(|line| line.strip_prefix(field)).map(BStr::new);
             let (Some(path), Some(flags)) = (field(b"interpreter "), field(b"flags: ")) else { continue };
             if flags.contains(&b'F') {
-                self.add_path(path, Named::Once, false, |path| Kind::BinfmtMisc { name, path });
+                self.add_path(proc, path, Named::Once, false, |path| Kind::BinfmtMisc { name, path });
             }
         }
     }
 
     /// Entries of a directory that have a file which names what they have open.
-    fn by_files(&mut self, dir: &Path, is_wanted: &dyn Fn(&BStr) -> bool, files: &[&str], facility: KernelFacility) {
+    fn by_files(
+        &mut self,
+        proc: &ProcRoot,
+        dir: &Path,
+        is_wanted: &dyn Fn(&BStr) -> bool,
+        files: &[&str],
+        facility: KernelFacility,
+    ) {
         for name in names(dir).into_iter().filter(|name| is_wanted(name.as_bstr())) {
             for file in files {
                 let Some(text) = read(&dir.join(name.to_path_lossy()).join(file)) else { continue };
@@ -336,10 +339,10 @@ impl Search {
                 if path.first() != Some(&b'/') {
                     continue;
                 }
-                if lookup(path).is_some_and(|(_, device)| device == Some(self.query.file_system)) {
+                if self.is_device(path) {
                     self.add(Kind::Facility { facility, name: name.clone(), path: path.into() }, None, true);
                 } else {
-                    self.add_path(path.as_bstr(), Named::Once, true, |path| Kind::Facility {
+                    self.add_path(proc, path.as_bstr(), Named::Once, true, |path| Kind::Facility {
                         facility,
                         name: name.clone(),
                         path,
@@ -349,23 +352,23 @@ impl Search {
         }
     }
 
-    fn targets(&mut self, configfs: &Path) {
+    fn targets(&mut self, proc: &ProcRoot, configfs: &Path) {
         let every = |_: &BStr| true;
         let below = |dir: PathBuf| names(&dir).into_iter().map(move |name| dir.join(name.to_path_lossy()));
         for backstore in below(configfs.join("target/core")) {
-            self.by_files(&backstore, &every, &["udev_path"], KernelFacility::ScsiTarget);
+            self.by_files(proc, &backstore, &every, &["udev_path"], KernelFacility::ScsiTarget);
         }
         for subsystem in below(configfs.join("nvmet/subsystems")) {
-            self.by_files(&subsystem.join("namespaces"), &every, &["device_path"], KernelFacility::NvmeTarget);
+            self.by_files(proc, &subsystem.join("namespaces"), &every, &["device_path"], KernelFacility::NvmeTarget);
         }
         for function in below(configfs.join("usb_gadget")).flat_map(|gadget| below(gadget.join("functions"))) {
             let is_lun = |name: &BStr| name.starts_with(b"lun.");
-            self.by_files(&function, &is_lun, &["file"], KernelFacility::UsbGadget);
+            self.by_files(proc, &function, &is_lun, &["file"], KernelFacility::UsbGadget);
         }
     }
 
     /// `p:GROUP/EVENT PATH:OFFSET ...`
-    fn uprobes(&mut self, tracefs: &Path) {
+    fn uprobes(&mut self, proc: &ProcRoot, tracefs: &Path) {
         let Some(text) = read(&tracefs.join("uprobe_events")) else { return };
         for line in text.lines() {
             let mut fields = line.splitn_str(2, " ");
@@ -373,7 +376,7 @@ impl Search {
             let name = event.split_once_str(":").map_or(event, |(_, name)| name);
             let Some(end) = rest.rfind(b":0x") else { continue };
             let facility = KernelFacility::Uprobe;
-            self.add_path(rest[..end].as_bstr(), Named::Once, true, |path| Kind::Facility {
+            self.add_path(proc, rest[..end].as_bstr(), Named::Once, true, |path| Kind::Facility {
                 facility,
                 name: name.into(),
                 path,
@@ -387,7 +390,7 @@ impl Search {
         for line in text.lines().filter(|line| line.first() == Some(&b'/')) {
             let path = parse::mountinfo::unescape_octal(line.split_str(" ").next().unwrap_or_default()).into_owned();
             let facility = KernelFacility::NfsExport;
-            self.add_path(path.as_bstr(), Named::Once, true, |path| Kind::Facility {
+            self.add_path(proc, path.as_bstr(), Named::Once, true, |path| Kind::Facility {
                 facility,
                 name: BString::default(),
                 path,
@@ -396,24 +399,20 @@ impl Search {
     }
 }
 
-/// The mount that a path leads to here, and the device if it is a block device; as far as the kernel knows without asking
-/// any file system.
-fn lookup(path: &[u8]) -> Option<(u64, Option<FileSystem>)> {
-    const TRIES: usize = 32;
-    let open = || {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED | ResolveFlags::NO_MAGICLINKS)
-    };
-    let opened = (0..TRIES).map(|_| open()).find(|answer| !matches!(answer, Err(Errno::AGAIN)))?.ok()?;
-    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    let stat = rustix::fs::statx(opened.as_fd(), c"", flags, StatxFlags::TYPE | StatxFlags::MNT_ID).ok()?;
-    let is_device = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::BlockDevice;
-    let device = is_device.then_some(FileSystem { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor });
-    (stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some((stat.stx_mnt_id, device))
+fn unused(device: BString, path: BString) -> Kind {
+    Kind::Loop { device, path, is_used: false, detaches_itself: false }
+}
+
+/// The files and devices with swap, as the kernel names them.
+pub(super) fn swap_paths(proc: &ProcRoot) -> Vec<BString> {
+    let mut buffer = Vec::new();
+    let text = proc.dir().read("swaps", &mut buffer).unwrap_or_default();
+    let paths = text.lines().skip(1).filter_map(|line| line.split_str(" ").next());
+    paths.map(|path| parse::mountinfo::unescape_octal(path).into_owned().into()).collect()
 }
 
 /// The names in a directory of the kernel's, sorted.
-fn names(dir: &Path) -> Vec<BString> {
+pub(super) fn names(dir: &Path) -> Vec<BString> {
     use std::os::unix::ffi::OsStringExt as _;
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries.map(|entry| BString::from(entry.file_name().into_vec())).collect();
@@ -421,7 +420,7 @@ fn names(dir: &Path) -> Vec<BString> {
     names
 }
 
-fn read(file: &Path) -> Option<Vec<u8>> {
+pub(super) fn read(file: &Path) -> Option<Vec<u8>> {
     use std::io::Read as _;
     let mut text = Vec::new();
     std::fs::File::open(file).ok()?.take(LARGEST).read_to_end(&mut text).ok()?;
@@ -478,14 +477,8 @@ fn lower_directories(text: &[u8]) -> Vec<BString> {
 }
 
 /// What all files of the btrfs on a device have in common, from its ID (`struct btrfs_super_block`, `statfs(2)`).
-fn btrfs_base(sysfs: &Path, device: FileSystem) -> Option<u64> {
-    let FileSystem { major, minor } = device;
-    let device = sysfs.join(format!("dev/block/{major}:{minor}")).canonicalize().ok()?;
-    let all = sysfs.join("fs/btrfs");
-    let mut ids = names(&all).into_iter();
-    let id = ids.find(|id| {
-        all.join(id.to_path_lossy()).join("devices").join(device.file_name().unwrap_or_default()).exists()
-    })?;
+fn btrfs_base(sysfs: &Path, device: &Device) -> Option<u64> {
+    let id = btrfs_with(sysfs, device.name.as_bstr())?;
     let digits: String = id.chars().filter(|&digit| digit != '-').collect();
     let id = u128::from_str_radix(&digits, 16).ok()?;
     let word = |number: u32| (id >> (96 - 32 * number)) as u32;

@@ -4,8 +4,11 @@
 //! Nothing of others is opened but with `O_PATH`, and no server is asked: it may be gone. What a file is on is told by the
 //! mount that it was reached through, and not by its device number, which differs from the file system's on some.
 
+mod devices;
 mod kernel;
+mod loops;
 mod mapped;
+mod paths;
 mod processes;
 
 use std::sync::Arc;
@@ -21,7 +24,10 @@ use crate::model::{
 };
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
+use devices::Devices;
 use processes::{Known, Part, Unlisted};
+
+pub use devices::file_system_on;
 
 /// Finds the processes that use a file system: with their root or working directory, their executable, a file that is open
 /// or mapped, a bound socket, or its device; in whatever mount namespace they are, and whether it is still mounted there or
@@ -46,8 +52,9 @@ use processes::{Known, Part, Unlisted};
 /// `kcmp(2)` is there.
 pub fn file_system_users(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery) -> FileSystemUsers {
     let mut gaps = Vec::new();
-    let known = Known::of(proc, snapshot, query);
-    let kernel = kernel::start(proc, snapshot, query);
+    let devices = Arc::new(Devices::of(snapshot, query));
+    let known = Known::of(proc, snapshot, query, Arc::clone(&devices));
+    let kernel = kernel::start(proc, snapshot, query, &devices);
     let pids: Arc<[Pid]> = match proc.pids() {
         Ok(pids) => {
             let own = own_pid(proc);
@@ -71,16 +78,19 @@ pub fn file_system_users(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystem
     attribution.devices_bases(kernel.btrfs_base());
     let mut uses: FxHashMap<Pid, Vec<FileSystemUse>> = FxHashMap::default();
     let mut holders = Vec::new();
+    let mut opened: FxHashSet<FileSystem> = FxHashSet::default();
     let mut kernel_threads: FxHashMap<u64, u64> = FxHashMap::default();
     attribution.settle(parts.iter().flat_map(|part| &part.unlisted));
     for part in parts {
+        opened.extend(part.opened);
         for unlisted in part.unlisted {
+            opened.insert(unlisted.at.device);
             let (pid, kind) = unlisted.by;
             if attribution.is_on_it(&unlisted.at) {
                 uses.entry(pid).or_default().push(FileSystemUse::new(kind, unlisted.at.mount));
             } else if query.namespace.is_none() && unlisted.may_hide_it {
                 let kind = FileSystemHolderKind::Detached { pid, kind };
-                holders.push(FileSystemHolder { kind, mount_id: None, is_certain: false });
+                holders.push(FileSystemHolder { kind, mount_id: None, candidates: Vec::new(), is_certain: false });
             }
         }
         for (pid, file_system_use) in part.uses {
@@ -97,10 +107,17 @@ pub fn file_system_users(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystem
     }
     for (mount, count) in kernel_threads {
         let kind = FileSystemHolderKind::KernelThreads { count };
-        holders.push(FileSystemHolder { kind, mount_id: Some(mount), is_certain: true });
+        holders.push(FileSystemHolder { kind, mount_id: Some(mount), candidates: Vec::new(), is_certain: true });
     }
     if query.namespace.is_none() {
-        holders.extend(kernel.finish(&mut gaps));
+        let mut found = kernel.finish(&mut gaps);
+        for holder in &mut found.holders {
+            if let FileSystemHolderKind::Loop { device, is_used, .. } = &mut holder.kind {
+                let mut numbers = found.loops.get(device).into_iter().flatten();
+                *is_used |= numbers.any(|number| opened.contains(number));
+            }
+        }
+        holders.extend(found.holders);
     }
     let mut processes: Vec<_> = uses.into_iter().filter_map(|(pid, uses)| user(proc, pid, uses)).collect();
     processes.sort_unstable();
@@ -139,6 +156,8 @@ impl Attribution {
         // An overlay can give its files the number of a file system below it.
         devices.retain(|device| !known.is_of_another(*device));
         devices.insert(query.file_system);
+        // Of a file system on one of its devices or a partition that is mounted nowhere any more.
+        devices.extend(known.devices.all().map(|device| device.number).filter(|&number| !known.is_of_another(number)));
         let bases = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.bases)).collect();
         let mounts = mapped.iter().filter_map(|mapped| mapped.mount).filter(|&mount| known.shows(mount).is_none());
         let namespace = query.namespace.map(|ino| (ino, known.internal_nsfs));

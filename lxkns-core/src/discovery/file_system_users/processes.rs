@@ -1,11 +1,13 @@
 //! What processes use: directories, executables and open files.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 
+use super::devices::Devices;
 use super::{gap, living};
 use crate::discovery::task_fds::Tables;
 use crate::model::{
@@ -24,6 +26,7 @@ const BTRFS_HANDLES: std::ops::RangeInclusive<i32> = 0x4d..=0x4f;
 pub(super) struct Known<'a> {
     pub(super) proc: &'a ProcRoot,
     query: FileSystemQuery,
+    pub(super) devices: Arc<Devices>,
     /// Of all mounts, by ID: the file system, and whether it is what was asked about.
     mounts: FxHashMap<u64, (FileSystem, bool)>,
     /// The file systems of the other mounts.
@@ -39,7 +42,7 @@ pub(super) struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn of(proc: &'a ProcRoot, snapshot: &Snapshot, query: FileSystemQuery) -> Self {
+    pub(super) fn of(proc: &'a ProcRoot, snapshot: &Snapshot, query: FileSystemQuery, devices: Arc<Devices>) -> Self {
         let suffix = query.namespace.map(|ino| format!(":[{ino}]"));
         let is_it = |mount: &crate::model::Mount| {
             let of_namespace = || suffix.as_ref().is_none_or(|suffix| mount.root.ends_with(suffix.as_bytes()));
@@ -67,7 +70,7 @@ impl<'a> Known<'a> {
         let internal = [anonymous, internal_nsfs, pipe, socket, memory].into_iter().flatten();
         let internal = internal.filter(|mount| !mounts.contains_key(mount)).collect();
         let unix = if query.namespace.is_none() { unix_sockets(proc, snapshot) } else { FxHashMap::default() };
-        Self { proc, query, mounts, others, internal, anonymous, internal_nsfs, unix }
+        Self { proc, query, devices, mounts, others, internal, anonymous, internal_nsfs, unix }
     }
 
     /// Whether a mount shows the file system; `None` for one that is in no list: unmounted while in use, or the kernel's.
@@ -136,6 +139,8 @@ pub(super) struct Part {
     /// The device numbers of files that are on the file system, and what a btrfs's have in common.
     pub(super) devices: Vec<FileSystem>,
     pub(super) bases: Vec<u64>,
+    /// All block devices that are open.
+    pub(super) opened: FxHashSet<FileSystem>,
     pub(super) gaps: Vec<Gap>,
     /// What is common to the files of a btrfs, by mount and device number.
     known_bases: FxHashMap<(u64, FileSystem), Option<u64>>,
@@ -284,12 +289,13 @@ impl Part {
                 return std::ops::ControlFlow::Continue(());
             }
             let file_type = FileType::from_raw_mode(stat.stx_mode.into());
-            if file_type == FileType::BlockDevice
-                && (stat.stx_rdev_major, stat.stx_rdev_minor)
-                    == (known.query.file_system.major, known.query.file_system.minor)
-            {
-                let kind = FileSystemUseKind::Device { tid, fd, is_tasks_own: has_own_table };
-                self.uses.push((pid, FileSystemUse::new(kind, None)));
+            let device = FileSystem { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor };
+            if file_type == FileType::BlockDevice {
+                self.opened.insert(device);
+                if known.devices.contains(device) {
+                    let kind = FileSystemUseKind::Device { tid, fd, is_tasks_own: has_own_table };
+                    self.uses.push((pid, FileSystemUse::new(kind, None)));
+                }
             }
             if known.internal.contains(&at.mount) {
                 if known.query.namespace.is_none() {
@@ -340,7 +346,7 @@ impl Part {
         let Voice { pid, tid, below, has_own_table } = voice;
         let suspect = |part: &mut Self, holds| {
             let kind = FileSystemHolderKind::Descriptor { pid, tid, fd, holds };
-            part.holders.push(FileSystemHolder { kind, mount_id: None, is_certain: false });
+            part.holders.push(FileSystemHolder { kind, mount_id: None, candidates: Vec::new(), is_certain: false });
         };
         if file_type == FileType::Socket {
             let Some(&is_bound) = known.unix.get(&at.inode) else { return };

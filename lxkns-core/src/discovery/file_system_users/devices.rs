@@ -1,0 +1,175 @@
+//! Block devices, as sysfs has them: the devices of a file system, and the partitions and disks that exclude each other's
+//! use.
+
+use std::path::{Path, PathBuf};
+
+use bstr::{BStr, BString, ByteSlice as _};
+use rustc_hash::FxHashSet;
+
+use super::kernel::{names, read};
+use super::paths::lookup;
+use crate::model::{DeviceRole, FileSystem, FileSystemQuery, Mount, Snapshot};
+
+/// A block device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Device {
+    pub(super) number: FileSystem,
+    /// Its name in sysfs.
+    pub(super) name: BString,
+    /// Its directory in sysfs.
+    pub(super) dir: PathBuf,
+}
+
+impl Device {
+    fn at(dir: &Path) -> Option<Self> {
+        let dir = dir.canonicalize().ok()?;
+        let number = read(&dir.join("dev"))?;
+        let (major, minor) = number.to_str().ok()?.trim().split_once(':')?;
+        let number = FileSystem { major: major.parse().ok()?, minor: minor.parse().ok()? };
+        Some(Self { number, name: dir.file_name()?.as_encoded_bytes().into(), dir })
+    }
+
+    pub(super) fn of(sysfs: &Path, FileSystem { major, minor }: FileSystem) -> Option<Self> {
+        Self::at(&sysfs.join(format!("dev/block/{major}:{minor}")))
+    }
+
+    /// A disk, or another device that is no partition.
+    pub(super) fn named(sysfs: &Path, name: &BStr) -> Option<Self> {
+        Self::at(&sysfs.join("block").join(name.to_path_lossy()))
+    }
+
+    /// Its partitions.
+    pub(super) fn partitions(&self) -> Vec<Self> {
+        let children = names(&self.dir).into_iter().map(|name| self.dir.join(name.to_path_lossy()));
+        children.filter(|child| child.join("partition").exists()).filter_map(|child| Self::at(&child)).collect()
+    }
+
+    /// The disk that it is a partition of.
+    pub(super) fn disk(&self) -> Option<Self> {
+        if self.dir.join("partition").exists() { Self::at(self.dir.parent()?) } else { None }
+    }
+
+    /// What devices are made of it.
+    pub(super) fn holders(&self) -> Vec<BString> {
+        names(&self.dir.join("holders"))
+    }
+
+    /// The file systems that the kernel has on it, by type, as far as they say so.
+    pub(super) fn active(&self, sysfs: &Path) -> Vec<BString> {
+        let all = sysfs.join("fs");
+        let mut types = names(&all);
+        types.retain(|fs_type| {
+            let of_type = all.join(fs_type.to_path_lossy());
+            of_type.join(self.name.to_path_lossy()).exists()
+                || (fs_type == "btrfs" && btrfs_with(sysfs, self.name.as_bstr()).is_some())
+        });
+        types
+    }
+
+    /// Its path below `/dev`, without that: sysfs has `!` for a slash.
+    pub(super) fn path(&self) -> BString {
+        self.name.replace("!", "/").into()
+    }
+}
+
+/// The ID of the btrfs that has a device, by its name in sysfs.
+pub(super) fn btrfs_with(sysfs: &Path, device: &BStr) -> Option<BString> {
+    let all = sysfs.join("fs/btrfs");
+    let mut ids = names(&all).into_iter();
+    ids.find(|id| all.join(id.to_path_lossy()).join("devices").join(device.to_path_lossy()).exists())
+}
+
+/// All devices of the btrfs that has this one; only itself, where it is no btrfs's.
+fn with_the_others(sysfs: &Path, device: Device) -> Vec<Device> {
+    let Some(id) = btrfs_with(sysfs, device.name.as_bstr()) else { return vec![device] };
+    let dir = sysfs.join("fs/btrfs").join(id.to_path_lossy()).join("devices");
+    names(&dir).into_iter().filter_map(|name| Device::at(&dir.join(name.to_path_lossy()))).collect()
+}
+
+/// Where sysfs is mounted in the caller's mount namespace.
+pub(super) fn sysfs(snapshot: &Snapshot) -> Option<PathBuf> {
+    let here = snapshot.home.and_then(|home| snapshot.mounts.get(&home))?;
+    let is_it = |mount: &&Mount| !mount.hidden && *mount.fs_type == *"sysfs" && *mount.root == *"/";
+    here.iter().filter(is_it).find_map(|mount| Some(mount.path()?.to_path().ok()?.to_owned()))
+}
+
+/// The device that a mount names as its source, as far as that leads to one here.
+fn source(mount: &Mount) -> Option<FileSystem> {
+    let source = mount.source.as_deref().filter(|source| source.first() == Some(&b'/'))?;
+    lookup(source.as_bytes()).and_then(|(_, device)| device)
+}
+
+/// The mounted file system that is on a block device: that with the device's number, or the one that has numbers of its
+/// own and the device among its devices (btrfs). `None` where none is mounted that is visible.
+///
+/// Devices are looked up in sysfs, where the caller's own mount list has it, and in the kernel's cache of names.
+///
+/// # Privileges
+///
+/// None.
+pub fn file_system_on(snapshot: &Snapshot, device: FileSystem) -> Option<FileSystem> {
+    let mut all = snapshot.mounts.values().flatten();
+    if all.any(|mount| mount.file_system == device) {
+        return Some(device);
+    }
+    let members: FxHashSet<_> = match sysfs(snapshot).and_then(|sysfs| Some((Device::of(&sysfs, device)?, sysfs))) {
+        Some((device, sysfs)) => with_the_others(&sysfs, device).into_iter().map(|device| device.number).collect(),
+        None => FxHashSet::from_iter([device]),
+    };
+    // A file system is mounted many times, from the same device.
+    let mut seen = FxHashSet::default();
+    let numbered = snapshot.mounts.values().flatten().filter(|mount| mount.file_system.major == 0);
+    let mut sourced = numbered.filter(|mount| seen.insert((mount.file_system, mount.source.clone())));
+    sourced.find(|mount| source(mount).is_some_and(|source| members.contains(&source))).map(|mount| mount.file_system)
+}
+
+/// The devices that a question is about.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Devices {
+    /// Those of the file system.
+    pub(super) own: Vec<Device>,
+    /// Partitions of these, and disks that these are partitions of.
+    pub(super) related: Vec<(DeviceRole, Device)>,
+    numbers: FxHashSet<FileSystem>,
+}
+
+impl Devices {
+    pub(super) fn of(snapshot: &Snapshot, query: FileSystemQuery) -> Self {
+        let mut numbers: FxHashSet<_> = query.device.into_iter().collect();
+        if query.file_system.major != 0 {
+            numbers.insert(query.file_system);
+        }
+        let all = snapshot.mounts.values().flatten();
+        let mut own: Vec<Device> = Vec::new();
+        let sysfs = sysfs(snapshot);
+        if let Some(sysfs) = &sysfs {
+            let mut mounts = all.filter(|mount| mount.file_system == query.file_system && *mount.fs_type == *"btrfs");
+            let first = query.device.or_else(|| mounts.find_map(source));
+            let first = first.or((query.file_system.major != 0).then_some(query.file_system));
+            own.extend(first.and_then(|number| Device::of(sysfs, number)).into_iter().flat_map(|device| {
+                let mut all = with_the_others(sysfs, device);
+                all.dedup();
+                all
+            }));
+        }
+        let mut related = Vec::new();
+        for device in &own {
+            related.extend(device.partitions().into_iter().map(|device| (DeviceRole::Partition, device)));
+            related.extend(device.disk().map(|device| (DeviceRole::Disk, device)));
+        }
+        related.retain(|(_, device)| !own.contains(device));
+        let partitions = related.iter().filter(|(role, _)| *role == DeviceRole::Partition);
+        numbers.extend(own.iter().chain(partitions.map(|(_, device)| device)).map(|device| device.number));
+        Self { own, related, numbers }
+    }
+
+    /// Whether a device is one of the file system's, or a partition of one.
+    pub(super) fn contains(&self, device: FileSystem) -> bool {
+        self.numbers.contains(&device)
+    }
+
+    /// The devices of which a use excludes that of the file system's.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Device> {
+        self.own.iter().chain(self.related.iter().map(|(_, device)| device))
+    }
+}
