@@ -110,6 +110,8 @@ struct Answer {
     suspects: Option<Vec<HolderAnswer>>,
     /// What would release it: all of it must happen.
     release: Vec<String>,
+    /// Whether the kernel may refuse an `umount` in it, as mounts that a mount namespace was made with can be locked.
+    may_be_locked: bool,
 }
 
 #[derive(Serialize)]
@@ -229,6 +231,7 @@ fn answer(busy: &Busy<'_>) -> Answer {
         holders: holders(true),
         suspects: holders(false),
         release: busy.release(),
+        may_be_locked: busy.may_be_locked(),
     }
 }
 

@@ -224,9 +224,7 @@ impl<'a> Busy<'a> {
         let keepers = self.keepers();
         if keepers.is_empty() {
             screen.heading(out, &format!("nothing was found that makes {umount} fail here"))?;
-            let is_locked = self.home.is_some_and(|home| release::may_have_locked_mounts(self.snapshot, home));
-            let locked = if is_locked { "; one that came with this mount namespace is locked" } else { "" };
-            writeln!(out, ", which does not prove that it works{locked}")?;
+            writeln!(out, ", which does not prove that it works")?;
         } else {
             screen.heading(out, &format!("{umount} fails here because:"))?;
             writeln!(out)?;
@@ -315,7 +313,20 @@ impl<'a> Busy<'a> {
         for line in release.iter().take(limit) {
             writeln!(out, "  {line}")?;
         }
-        more(out, "  ", release.len(), limit)
+        more(out, "  ", release.len(), limit)?;
+        if self.may_be_locked() {
+            writeln!(
+                out,
+                "unless it is locked: what a mount namespace was made with cannot be unmounted there, and goes with it"
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Whether `umount` may be refused because the mount is locked, which the kernel does not show.
+    pub(crate) fn may_be_locked(&self) -> bool {
+        let mut namespaces = self.mounts.keys().filter(|&&id| self.may_unmount(id));
+        namespaces.any(|&id| release::may_have_locked_mounts(self.snapshot, id))
     }
 
     fn describe_namespace(&self, id: NamespaceId) -> String {
@@ -418,10 +429,6 @@ impl<'a> Busy<'a> {
         match mount.path() {
             Some(path) if self.may_unmount(id) && !is_root && !self.is_locked(id, mount) => {
                 let umount = release::umount(self.snapshot, NamespaceType::Mnt, id, path, false, self.home);
-                let umount = match release::may_have_locked_mounts(self.snapshot, id) {
-                    true => format!("{umount}, if it was mounted in {target}; else {target} ends"),
-                    false => umount,
-                };
                 match (mount.hidden, self.on_it(id, mount)) {
                     (true, _) => format!("what covers mount {} is unmounted, then {umount}", mount.id),
                     (false, 0) => umount,

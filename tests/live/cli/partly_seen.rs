@@ -299,9 +299,9 @@ fn mounts_from_above() {
     };
     assert_ne!(in_sandbox("umount \"$1\"").code, Some(0), "the kernel refuses it");
     let ran = in_sandbox("\"$0\" busy \"$1\"");
-    assert!(ran.text().contains("is locked") && !ran.text().contains(&format!("  `umount {above}`\n")), "{ran:?}");
+    assert!(ran.text().contains("unless it is locked"), "{ran:?}");
     let ran = in_sandbox("mount -t tmpfs x \"$2\" && \"$0\" busy \"$2\" && umount \"$2\"");
-    assert!(ran.code == Some(0) && ran.text().contains(&format!("`umount {inside}`, if it was mounted in")), "{ran:?}");
+    assert!(ran.code == Some(0) && ran.text().contains(&format!("  `umount {inside}`\n")), "{ran:?}");
 }
 
 /// With another root directory, paths mean other files than in the list of mounts: none is answered for.
