@@ -228,10 +228,9 @@ fn links(
         if !exists {
             continue;
         }
-        if let Some(of_process) = of_process.filter(|_| ns_type.is_shared_by_threads()) {
-            if let Some(id) = of_process.get(ns_type) {
-                links.set(ns_type, id);
-            }
+        // Those of a first thread that has exited may be unreadable, and those of the others not.
+        if let Some(id) = of_process.filter(|_| ns_type.is_shared_by_threads()).and_then(|links| links.get(ns_type)) {
+            links.set(ns_type, id);
             continue;
         }
         match link(ns, name, &mut text) {

@@ -5,7 +5,7 @@ use std::process::Command;
 use lxkns_fixture::{Actor, Socket};
 use serde_json::Value;
 
-use crate::harness::Need::{File, FileSystem, Program, Root, UserNamespaces};
+use crate::harness::Need::{File, FileSystem, Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Need, Test, lxkns, test};
 use crate::live::program::{Ran, row, run};
 use crate::live::{directory, own_inode};
@@ -18,7 +18,8 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::partly_seen::hidden_processes", NOBODY, hidden_processes),
         test("cli::partly_seen::few_descriptors", &[UserNamespaces, Program("prlimit")], few_descriptors),
         test("cli::partly_seen::procfs_of_the_parent", &[Root, Program("unshare")], procfs_of_the_parent),
-        test("cli::partly_seen::procfs_of_others", &[Root, Program("nsenter")], procfs_of_others),
+        // What the program is in comes from a pidfd where procfs does not have it.
+        test("cli::partly_seen::procfs_of_others", &[Root, Program("nsenter"), Kernel(6, 11)], procfs_of_others),
         test("cli::partly_seen::namespaces_of_the_program_alone", &[Root, Program("unshare")], of_the_program_alone),
         test("cli::partly_seen::held_by_who_is_unreadable", NOBODY, held_by_who_is_unreadable),
         test(

@@ -138,8 +138,10 @@ fn hidden_until_its_end() {
         drop(actor);
         assert_eq!(watch.told_end(ipc)["change"], "went");
     }
-    // It ends by itself when nothing more can be known.
-    assert_eq!(watch.end(), (ExitStatus::from_raw(0), String::new()));
+    // It ends by itself when nothing more can be known. Who left it can be told after what it came to.
+    let (status, rest) = watch.end();
+    assert_eq!(status, ExitStatus::from_raw(0));
+    assert!(rest.lines().all(|line| line.contains("\"process-left\"")), "{rest}");
 }
 
 /// Whether the kernel opens a namespace by its handle that nobody uses. Only a namespace that a socket holds tells.
