@@ -7,7 +7,7 @@ use super::named::Known;
 use super::search::{Found, Search};
 use super::{command_lines, fds, for_children, task_fds, tasks};
 use crate::error::{Error, ErrorKind};
-use crate::model::{NamespaceType, Object, Pid, Place, Process, Scope, Tid};
+use crate::model::{NamespaceLinks, NamespaceType, Object, Pid, Place, Process, Scope, Tid};
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcDir;
 use crate::reach;
@@ -101,8 +101,8 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
     }
     for_children::of_process(search, found, pid, voice, &namespaces);
     if search.looks_in(Place::Tasks) {
-        // Threads of a process whose first one has exited hold what that no longer does.
-        let held_by_process = if is_spent { main.task.namespaces } else { namespaces };
+        // Threads of a process whose first one has exited hold what they are in: it was not noted for the process.
+        let held_by_process = if voice == Tid::from(pid) { namespaces } else { NamespaceLinks::default() };
         tasks::hold(search, found, pid, &held_by_process, &others);
         for_children::of_tasks(search, found, pid, &namespaces, &mut others);
     }

@@ -25,7 +25,17 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-/// A mount namespace with a dead FUSE at `/tmp/fuse`.
+/// A directory that something can be mounted over: the program under test is not below it.
+fn base() -> &'static str {
+    if Path::new(lxkns().get_program()).starts_with("/tmp") { "/var/tmp" } else { "/tmp" }
+}
+
+/// A path below it.
+fn below(name: &str) -> String {
+    format!("{}/{name}", base())
+}
+
+/// A mount namespace with a dead FUSE at `fuse` in that directory.
 struct Dead {
     actor: Actor,
     fuse: DeadFuse,
@@ -41,12 +51,12 @@ fn dead(death: Death) -> Dead {
 fn dead_with(death: Death, prepare: impl FnOnce(&Actor) -> u64) -> Dead {
     let actor = Actor::spawn_in(&["mnt"]);
     actor.make_mounts_private();
-    actor.mount("tmpfs", "/tmp");
-    actor.mkdir("/tmp/fuse");
-    let fuse = DeadFuse::mount(&actor, "/tmp/fuse", death);
+    actor.mount("tmpfs", base());
+    actor.mkdir(below("fuse"));
+    let fuse = DeadFuse::mount(&actor, below("fuse"), death);
     let net = prepare(&actor);
     let mountinfo = std::fs::read_to_string(format!("/proc/{}/mountinfo", actor.pid())).unwrap();
-    let mount = mountinfo.lines().find(|line| line.split(' ').nth(4) == Some("/tmp/fuse")).unwrap();
+    let mount = mountinfo.lines().find(|line| line.split(' ').nth(4) == Some(&*below("fuse"))).unwrap();
     let (major, minor) = mount.split(' ').nth(2).unwrap().split_once(':').unwrap();
     let device = (major.parse().unwrap(), minor.parse().unwrap());
     fuse.die();
@@ -90,20 +100,21 @@ fn state(pid: u32) -> Option<char> {
 /// The program's path: nothing is mounted over where it is.
 fn in_there(program: &OsStr) -> &Path {
     let path = Path::new(program);
-    assert!(!path.starts_with("/tmp"), "/tmp is another one there: {path:?}");
+    assert!(!path.starts_with(base()), "{} is another one there: {path:?}", base());
     path
 }
 
 fn comes_back(death: Death) {
     let dead = dead(death);
-    let (file, pid) = ("/tmp/fuse/file", dead.actor.pid().to_string());
+    let (file, nothing, pid) = (below("fuse/file"), below("fuse/nothing"), dead.actor.pid().to_string());
+    let (file, nothing) = (file.as_str(), nothing.as_str());
     for arguments in [
         &["ls", "--from", file][..],
         &["tree", "--from", file],
         &["diff", file],
         &["diff", "/dev/null", file],
-        &["ls", "/tmp/fuse/nothing"],
-        &["why", "/tmp/fuse/nothing"],
+        &["ls", nothing],
+        &["why", nothing],
         &["enter", "--dry-run", "--tools", file, &pid],
     ] {
         let ran = dead.run(&[arguments, &["--timeout", "0.3"]].concat());
@@ -122,7 +133,8 @@ fn comes_back(death: Death) {
 
 fn one_is_left_behind() {
     let dead = dead(Death::Unanswered);
-    let file = "/tmp/fuse/file";
+    let file = below("fuse/file");
+    let file = file.as_str();
     for call in 0..3 {
         let ran = dead.run(&["ls", "--from", file, "--timeout", "0.3"]).fails(3, "answer");
         assert_eq!(dead.stuck().len(), 1, "call {call}: {ran:?}");
@@ -132,8 +144,8 @@ fn one_is_left_behind() {
     let again = dead.run(&["ls", "--from", file, "--timeout", "0.3"]);
     assert!(again.stderr.contains(&format!("has not answered process {pid}")), "{again:?}");
     // All else is read.
-    dead.actor.touch("/tmp/file");
-    dead.run(&["ls", "--from", "/tmp/file"]).fails(3, "not a dump");
+    dead.actor.touch(below("file"));
+    dead.run(&["ls", "--from", &below("file")]).fails(3, "not a dump");
     let Dead { fuse, .. } = dead;
     fuse.abort();
     while state(pid).is_some_and(|state| state != 'Z') {
@@ -147,7 +159,7 @@ fn one_helper_is_left_behind() {
     let dead = dead_with(Death::Unanswered, |actor| {
         let holder = actor.fork();
         holder.unshare(&["net"]);
-        actor.bind(format!("/proc/{}/ns/net", holder.pid()), "/tmp/fuse/other");
+        actor.bind(format!("/proc/{}/ns/net", holder.pid()), below("fuse/other"));
         holder.ns_inode("net")
     });
     let look = || run_lxkns(["ls", "--timeout", "0.3", &dead.net.to_string()]);

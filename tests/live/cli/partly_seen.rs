@@ -5,7 +5,7 @@ use std::process::Command;
 use lxkns_fixture::{Actor, Socket};
 use serde_json::Value;
 
-use crate::harness::Need::{File, FileSystem, Kernel, Program, Root, UserNamespaces};
+use crate::harness::Need::{FileSystem, Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Need, Test, lxkns, test};
 use crate::live::program::{Ran, row, run};
 use crate::live::{directory, own_inode};
@@ -29,7 +29,7 @@ pub(super) fn tests() -> Vec<Test> {
         ),
         test(
             "cli::partly_seen::in_a_chroot",
-            &[Root, Program("chroot"), Program("nsenter"), File("/mnt"), FileSystem("tmpfs")],
+            &[Root, Program("chroot"), Program("nsenter"), FileSystem("tmpfs")],
             in_a_chroot,
         ),
         test("cli::partly_seen::members_outside", &[UserNamespaces, Program("unshare")], members_outside),
@@ -312,14 +312,14 @@ fn in_a_chroot() {
     let path = |below: &str| directory.path().join(below);
     actor.bind("/", directory.path());
     actor.mount("proc", path("proc"));
-    actor.mount("tmpfs", path("mnt"));
+    actor.mount("tmpfs", path("sys"));
     let ask = |chroot: &[&str], asked: &str| {
         let mut command = Command::new("nsenter");
         command.args(["-t", &actor.pid().to_string(), "--mount", "--"]).args(chroot);
         run(command.arg(lxkns().get_program()).args(["busy", asked]))
     };
     let root = directory.path().to_str().unwrap();
-    ask(&["chroot", root], "/mnt").fails(1, "its root directory is another (chroot)");
-    let outside = ask(&[], path("mnt").to_str().unwrap());
+    ask(&["chroot", root], "/sys").fails(1, "its root directory is another (chroot)");
+    let outside = ask(&[], path("sys").to_str().unwrap());
     assert_eq!(outside.code, Some(0), "{outside:?}");
 }
