@@ -308,7 +308,12 @@ impl Plan {
                 let message = "the entering process was stopped by a process that is inside, and was ended";
                 Error::new(ErrorKind::Failed, message)
             }
-            _ => Error::new(ErrorKind::Failed, "the entering process was killed before it had become the command"),
+            SpawnError::Killed { signal } => {
+                let by = signal.map(|signal| format!(" by signal {signal}")).unwrap_or_default();
+                let message = format!("the entering process was killed{by} before it had become the command");
+                Error::new(ErrorKind::Failed, message)
+            }
+            _ => Error::new(ErrorKind::Failed, "the entering process has ended before it had become the command"),
         }
     }
 }

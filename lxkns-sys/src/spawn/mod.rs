@@ -61,7 +61,10 @@ pub enum SpawnError {
         errno: Errno,
     },
     /// It was ended before it had done all.
-    Killed,
+    Killed {
+        /// By this signal, if it was one.
+        signal: Option<i32>,
+    },
     /// It was stopped before it had done all, and so was ended.
     Stopped,
     /// The caller did not have it started after all.

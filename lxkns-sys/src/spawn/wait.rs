@@ -108,7 +108,7 @@ impl<'a> Steps<'a> {
             }
             let bytes = read::<{ Message::LENGTH }>(self.reader)?;
             // A message is written in one call and far shorter than what a pipe keeps together.
-            let Ok(bytes) = bytes.try_into() else { return Err(SpawnError::Killed) };
+            let Ok(bytes) = bytes.try_into() else { return Err(SpawnError::Killed { signal: None }) };
             let Message([kind, a, b, c]) = Message::read(bytes);
             match kind {
                 Message::AT => step = a as usize,
@@ -149,13 +149,22 @@ impl Launching {
             let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
             return Ok(Child { pid: pid.as_raw_nonzero().get().cast_unsigned(), pidfd });
         }
-        self.give_up();
-        Err(runs.err().unwrap_or(SpawnError::Killed))
+        let killed = self.give_up();
+        Err(match runs.err().unwrap_or(SpawnError::Killed { signal: None }) {
+            SpawnError::Killed { .. } => SpawnError::Killed { signal: killed },
+            error => error,
+        })
     }
 
     /// Ends both processes, so that nothing is left where the caller is killed meanwhile: the intermediate ends the other one
-    /// before itself. Only if it does not, it is killed.
-    fn give_up(&self) {
+    /// before itself. Only if it does not, it is killed. Says by which signal one of them had been
+    /// ended before that, if it had.
+    fn give_up(&self) -> Option<i32> {
+        let had_ended = |pid: Pid| {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            rustix::process::waitid(WaitId::Pid(pid), options).ok()??.terminating_signal()
+        };
+        let killed = self.shared.child().and_then(had_ended).or_else(|| had_ended(self.first));
         let kill = |pid: Option<Pid>, signal| pid.map(|pid| rustix::process::kill_process(pid, signal));
         kill(Some(self.first), STOP_WATCHING);
         kill(self.shared.child(), Signal::KILL);
@@ -166,6 +175,7 @@ impl Launching {
         end(&[self.first], true);
         // None can have been started since.
         end(self.shared.child().as_slice(), true);
+        killed
     }
 
     /// Until the other process has become the command.
@@ -187,7 +197,7 @@ impl Launching {
             let Some(child) = self.shared.child() else {
                 match self.shared.errno() {
                     Some(errno) => return Err(SpawnError::Launch { step: LaunchStep::Start, errno }),
-                    None if is_heard => return Err(SpawnError::Killed),
+                    None if is_heard => return Err(SpawnError::Killed { signal: None }),
                     None => continue,
                 }
             };
@@ -196,7 +206,7 @@ impl Launching {
                 // The end of the pipe is all that there is to go by.
                 None if is_heard => return Ok(()),
                 // It has been closed by hand, or with the process.
-                Some(false) if is_heard => return Err(SpawnError::Killed),
+                Some(false) if is_heard => return Err(SpawnError::Killed { signal: None }),
                 _ if is_stopped(child) => return Err(SpawnError::Stopped),
                 _ => {}
             }
