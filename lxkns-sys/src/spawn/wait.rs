@@ -55,10 +55,11 @@ const SOON: Duration = Duration::from_millis(50);
 /// How long is waited for the end of what was killed: what is stuck ends when it can.
 const LAST: Duration = Duration::from_millis(200);
 
-/// Waits until there is something to be read, or the caller gives up. Says whether there is.
-fn heard(from: &OwnedFd, step: usize, tick: Duration, watch: &mut Watch<'_>) -> Result<bool, SpawnError> {
+/// Waits until there is something to be read, or the caller gives up. Says whether there is. Of a pipe that has ended it does
+/// not wait for more.
+fn heard(from: Option<&OwnedFd>, step: usize, tick: Duration, watch: &mut Watch<'_>) -> Result<bool, SpawnError> {
     let tick = Timespec { tv_sec: 0, tv_nsec: tick.as_nanos() as _ };
-    let mut fds = vec![PollFd::new(from, PollFlags::IN)];
+    let mut fds: Vec<PollFd<'_>> = from.into_iter().map(|from| PollFd::new(from, PollFlags::IN)).collect();
     if let Some(wake) = &watch.wake {
         fds.push(PollFd::new(wake, PollFlags::IN));
     }
@@ -66,7 +67,7 @@ fn heard(from: &OwnedFd, step: usize, tick: Duration, watch: &mut Watch<'_>) -> 
         Ok(_) | Err(Errno::INTR) => {}
         Err(errno) => return Err(SpawnError::Start(errno)),
     }
-    if !fds[0].revents().is_empty() {
+    if from.is_some() && !fds[0].revents().is_empty() {
         return Ok(true);
     }
     if (watch.goes_on)(step) { Ok(false) } else { Err(SpawnError::GivenUp { index: step }) }
@@ -103,7 +104,7 @@ impl<'a> Steps<'a> {
     fn hear(&self, watch: &mut Watch<'_>) -> Result<(), SpawnError> {
         let mut step = 0;
         loop {
-            if !heard(self.reader, step, TICK, watch)? {
+            if !heard(Some(self.reader), step, TICK, watch)? {
                 continue;
             }
             let bytes = read::<{ Message::LENGTH }>(self.reader)?;
@@ -178,40 +179,56 @@ impl Launching {
         killed
     }
 
-    /// Until the other process has become the command.
+    /// Until the other process has become the command. The end of its pipe says nothing by itself where the kernel says
+    /// whether it has.
     fn launched(&self, watch: &mut Watch<'_>) -> Result<(), SpawnError> {
-        let mut tick = Duration::from_millis(5);
+        const FIRST_TICK: Duration = Duration::from_millis(5);
+        let (mut tick, mut is_over) = (FIRST_TICK, false);
         // This one has not: otherwise nothing can be told of the other by the same means.
         let can_tell = (watch.has_run)(self.first) == Some(false);
         loop {
-            let is_heard = heard(&self.failure, self.length, tick, watch)?;
-            tick = (tick * 2).min(TICK);
+            let is_heard = heard(Some(&self.failure).filter(|_| !is_over), self.length, tick, watch)?;
             let said = if is_heard { read::<4>(&self.failure)? } else { Vec::new() };
-            let has_run = || can_tell && self.shared.child().and_then(|child| (watch.has_run)(child)) == Some(true);
-            if let Ok(bytes) = <[u8; 4]>::try_from(said)
-                && !has_run()
-            {
-                let (step, errno) = LaunchStep::read(bytes);
-                return Err(SpawnError::Launch { step, errno });
+            if is_heard && said.is_empty() {
+                (tick, is_over) = (FIRST_TICK, true);
+            } else {
+                tick = (tick * 2).min(TICK);
             }
-            let Some(child) = self.shared.child() else {
-                match self.shared.errno() {
-                    Some(errno) => return Err(SpawnError::Launch { step: LaunchStep::Start, errno }),
-                    None if is_heard => return Err(SpawnError::Killed { signal: None }),
-                    None => continue,
+            let child = self.shared.child();
+            let has_run = child.filter(|_| can_tell).and_then(|child| (watch.has_run)(child));
+            match (has_run, <[u8; 4]>::try_from(said)) {
+                (Some(true), _) => return Ok(()),
+                (_, Ok(bytes)) => {
+                    let (step, errno) = LaunchStep::read(bytes);
+                    return Err(SpawnError::Launch { step, errno });
                 }
-            };
-            match (watch.has_run)(child).filter(|_| can_tell) {
-                Some(true) => return Ok(()),
-                // The end of the pipe is all that there is to go by.
-                None if is_heard => return Ok(()),
-                // It has been closed by hand, or with the process.
-                Some(false) if is_heard => return Err(SpawnError::Killed { signal: None }),
-                _ if is_stopped(child) => return Err(SpawnError::Stopped),
+                // There is nothing else to go by.
+                (None, _) if is_over && child.is_some() => return Ok(()),
+                _ => {}
+            }
+            if let Some(errno) = self.shared.errno() {
+                return Err(SpawnError::Launch { step: LaunchStep::Start, errno });
+            }
+            match child {
+                Some(child) if is_stopped(child) => return Err(SpawnError::Stopped),
+                Some(child) if has_ended(child) => {
+                    // It may have become the command, and ended, since it was asked.
+                    let has_run = (watch.has_run)(child).filter(|_| can_tell);
+                    return if has_run == Some(true) { Ok(()) } else { Err(SpawnError::Killed { signal: None }) };
+                }
+                None if has_ended(self.first) && self.shared.child().is_none() => {
+                    return Err(SpawnError::Killed { signal: None });
+                }
                 _ => {}
             }
         }
     }
+}
+
+/// Whether a child has ended. It is still to be waited for.
+fn has_ended(child: Pid) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(rustix::process::waitid(WaitId::Pid(child), options), Ok(None))
 }
 
 /// Whether a child is stopped. It is said once more to whoever asks next.
