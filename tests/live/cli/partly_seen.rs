@@ -24,7 +24,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::partly_seen::held_by_who_is_unreadable", NOBODY, held_by_who_is_unreadable),
         test(
             "cli::partly_seen::mounts_from_above",
-            &[Root, Program("unshare"), FileSystem("tmpfs")],
+            &[Root, Program("unshare"), Program("nsenter"), Program("mount"), Program("umount"), FileSystem("tmpfs")],
             mounts_from_above,
         ),
         test(
