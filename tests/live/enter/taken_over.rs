@@ -56,7 +56,7 @@ fn limits() {
     assert_eq!(enter(waiting.pid(), &[], &["ionice"]).ok().text(), "idle\n");
     // Other tests may run on one CPU only: what starts the program is this thread.
     let own = bounds(|file| fs::read_to_string(format!("/proc/thread-self/{file}")).unwrap());
-    assert_ne!(own, of(waiting.pid()));
+    assert_ne!(own[0], of(waiting.pid())[0]);
     assert_eq!(of_command(waiting.pid(), &["--limits", "caller"]), own);
     for (what, text) in [
         ("limits", "nofile 100:200"),
@@ -69,7 +69,10 @@ fn limits() {
         let [target, command] = planned(waiting.pid(), &[], what);
         assert!(target.as_str().unwrap().contains(text), "{what}: {target}");
         assert_eq!(target, command, "{what}");
-        assert_ne!(planned(waiting.pid(), &["--limits", "caller"], what)[1], command, "{what}");
+        // Another test may have put this thread on the same CPU.
+        if what != "CPUs" {
+            assert_ne!(planned(waiting.pid(), &["--limits", "caller"], what)[1], command, "{what}");
+        }
     }
 }
 
