@@ -81,8 +81,6 @@ mod error;
 // In the order in which data flows.
 mod procfs;
 
-mod texts;
-
 mod cgroups;
 
 mod discovery;
@@ -94,17 +92,18 @@ mod probe;
 mod reach;
 mod stuck;
 
-pub mod model;
-
-pub mod relations;
-
-pub mod wire;
-
 pub use cgroups::{CgroupHierarchies, cgroups_of};
 pub use discovery::{discover, discover_in, discover_with, file_system_on, file_system_users, socket_users};
 pub use error::{Error, ErrorKind};
 pub use life::life_of;
 pub use lookup::{has_no_server, namespace_of};
+#[doc(inline)]
+pub use lxkns_model as model;
+#[doc(inline)]
+pub use lxkns_model::relations;
+#[cfg(feature = "wire")]
+#[doc(inline)]
+pub use lxkns_model::wire;
 pub use model::{DiscoveryOptions, Snapshot};
 pub use mount_access::{AccessError, InsideMounts, MountAccess};
 pub use probe::Interface;

@@ -23,9 +23,7 @@ fn fd(tid: u32, fd: u32, is_tasks_own: bool) -> Use {
 }
 
 fn users(processes: Vec<FileSystemUser>) -> FileSystemUsers {
-    let mut users = FileSystemUsers::default();
-    users.processes = processes;
-    users
+    FileSystemUsers { processes, ..FileSystemUsers::default() }
 }
 
 fn busy<'a>(snapshot: &'a Snapshot, mount: Option<&'a Mount>, users: &'a FileSystemUsers) -> Busy<'a> {

@@ -18,8 +18,6 @@ const fn color(ns_type: NamespaceType) -> Ansi256Color {
         NamespaceType::Pid => 28,
         NamespaceType::Net => 32,
         NamespaceType::Time => 99,
-        // One that has come since.
-        _ => 244,
     })
 }
 

@@ -2,24 +2,9 @@
 
 use crate::model::{NamespaceId, NamespaceType, Pid, Process};
 
-/// The inode numbers of initial namespaces that are fixed (`include/uapi/linux/nsfs.h`); those of the initial network
-/// and mount namespaces are since Linux 6.18. Other namespaces get numbers from 4026531840 on, on all kernels.
-pub(super) const fn fixed_inode(ns_type: NamespaceType) -> u64 {
-    match ns_type {
-        NamespaceType::Ipc => 4_026_531_839,
-        NamespaceType::Uts => 4_026_531_838,
-        NamespaceType::User => 4_026_531_837,
-        NamespaceType::Pid => 4_026_531_836,
-        NamespaceType::Cgroup => 4_026_531_835,
-        NamespaceType::Time => 4_026_531_834,
-        NamespaceType::Net => 4_026_531_833,
-        NamespaceType::Mnt => 4_026_531_832,
-    }
-}
-
 /// Whether the inode number says that this is the initial namespace of its type.
 pub(super) fn has_fixed_inode(ns_type: NamespaceType, id: NamespaceId) -> bool {
-    id.ino == fixed_inode(ns_type)
+    id.ino == ns_type.initial_inode()
 }
 
 /// The initial network and mount namespaces of a kernel that does not give them fixed numbers: those of the kernel's

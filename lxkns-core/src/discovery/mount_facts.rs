@@ -5,9 +5,9 @@ use rustix::io::Errno;
 
 use lxkns_sys::{MountFacts, StatmountMask};
 
+use crate::model::Texts;
 use crate::model::{FileSystem, Mount, Propagation, SharedText};
 use crate::procfs::parse::mountinfo::MountInfo;
-use crate::texts::Texts;
 
 /// A mount as mountinfo has it. `point` is where it is mounted, from the root of the mount namespace.
 pub(super) fn of_mountinfo(texts: &mut Texts, info: &MountInfo<'_>, point: Option<SharedText>) -> Mount {

@@ -8,7 +8,6 @@ use rustix::process::PidfdFlags;
 
 use lxkns_sys::PidfdNamespace;
 
-use super::initial;
 use crate::model::{NamespaceId, NamespaceType, Observer, Uid};
 use crate::procfs::{ProcRoot, parse};
 use crate::reach;
@@ -32,7 +31,7 @@ fn of_kernel_threads(proc: &ProcRoot) -> Option<NamespaceId> {
     const PF_KTHREAD: u32 = 0x0020_0000;
     let mut buffer = Vec::new();
     let stat = parse::stat::parse(proc.dir().read_record("2/stat", &mut buffer).ok()?).ok()?;
-    let ino = initial::fixed_inode(NamespaceType::Pid);
+    let ino = NamespaceType::Pid.initial_inode();
     (stat.flags & PF_KTHREAD != 0).then_some(NamespaceId { ino, dev: proc.nsfs_dev() })
 }
 

@@ -13,6 +13,7 @@ use super::command_lines::Reader;
 use super::facts::{self, Facts};
 use super::named::Known;
 use crate::interface::{Call, Interfaces};
+use crate::model::Texts;
 use crate::model::{
     Cgroups, DiscoveryOptions, Gap, GapKind, Holder, Mount, NamespaceId, NamespaceLinks, NamespaceType, Object,
     Operation, Pid, Place, Process, Suspect, Tid,
@@ -21,7 +22,6 @@ use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
 use crate::procfs::parse::{self, ParseError};
 use crate::reach;
-use crate::texts::Texts;
 
 /// More workers than this only wait for each other inside the kernel.
 const MOST_WORKERS: usize = 8;

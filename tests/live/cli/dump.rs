@@ -41,7 +41,7 @@ fn fixture() -> (Actor, Vec<Actor>) {
 #[track_caller]
 fn assert_fits(dump: &Value) {
     let published = serde_json::from_str(PUBLISHED).unwrap();
-    for schema in [published, lxkns_core::wire::schema()] {
+    for schema in [published, lxkns_model::wire::schema()] {
         let validator = jsonschema::validator_for(&schema).unwrap();
         let errors: Vec<_> =
             validator.iter_errors(dump).map(|error| format!("{}: {error}", error.instance_path())).collect();

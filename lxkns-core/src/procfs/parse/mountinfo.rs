@@ -6,6 +6,7 @@ use bstr::ByteSlice;
 
 use super::{Line, Lines, ParseError, decimal, lines};
 use crate::model::FileSystem;
+pub(crate) use crate::model::unescape_octal;
 
 /// A mount. What is called raw is escaped, as the kernel wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,27 +147,6 @@ fn file_system(text: &[u8]) -> Option<FileSystem> {
     Some(FileSystem { major: decimal(major)?, minor: decimal(minor)? })
 }
 
-/// Decodes `\040` and its like. What is no such escape stands for itself.
-pub(crate) fn unescape_octal(text: &[u8]) -> Cow<'_, [u8]> {
-    let Some(first) = text.find_byte(b'\\') else { return Cow::Borrowed(text) };
-    let mut decoded = Vec::with_capacity(text.len());
-    decoded.extend_from_slice(&text[..first]);
-    let mut rest = &text[first..];
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = match *after {
-            [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ref after @ ..] if byte == b'\\' => {
-                decoded.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
-                after
-            }
-            _ => {
-                decoded.push(byte);
-                after
-            }
-        };
-    }
-    Cow::Owned(decoded)
-}
-
 /// Encodes space, tab, newline and backslash as the kernel does in roots and mount points. (In sources and types, later
 /// kernels encode `#` too.)
 #[cfg(any(test, feature = "_fuzz"))]
@@ -296,13 +276,6 @@ mod tests {
 
     #[test]
     fn escapes() {
-        assert_eq!(*unescape_octal(b"\\040\\011\\012\\134\\043\\000\\377"), *b" \t\n\\#\0\xff");
-        for text in [b"\\".as_slice(), b"\\0", b"\\04", b"\\400", b"\\08a", b"\\x20", b"\\\\", b"a\\"] {
-            assert_eq!(*unescape_octal(text), *text);
-        }
-        assert_eq!(*unescape_octal(b"\\134040"), *b"\\040");
-        assert_eq!(*unescape_octal(b"\\\\040"), *b"\\ ");
-        assert!(matches!(unescape_octal(b"/plain"), Cow::Borrowed(b"/plain")));
         assert!(matches!(escape_octal(b"/plain#"), Cow::Borrowed(b"/plain#")));
         assert_eq!(*escape_octal(b"/mp #a\tb\\c\nd"), *b"/mp\\040#a\\011b\\134c\\012d");
     }

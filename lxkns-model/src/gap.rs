@@ -1,0 +1,201 @@
+//! What could not be seen.
+
+use std::fmt;
+
+use bstr::BString;
+
+use super::{NamespaceId, Pid, Tid};
+
+/// Where discovery looks. The first twelve can hold namespaces; the rest is what else is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Place {
+    /// The namespaces of processes: `/proc/PID/ns`.
+    Processes = 1,
+    /// The namespaces of threads: `/proc/PID/task/TID/ns`.
+    Tasks = 2,
+    /// The namespaces of children to come: `pid_for_children`, `time_for_children`.
+    ForChildren = 3,
+    /// Descriptors open on namespaces.
+    Fds = 4,
+    /// Sockets, each of which holds its network namespace.
+    Sockets = 5,
+    /// Open TUN/TAP files, each of which holds a network namespace.
+    Tun = 6,
+    /// Descriptor tables that a thread has of its own.
+    TaskFds = 7,
+    /// Bind mounts of namespaces, in any mount namespace that has a process or that `listmount(2)` reads; and all other
+    /// mounts, where they are asked for.
+    BindMounts = 8,
+    /// Bind mounts in mount namespaces that cannot be read from outside.
+    ProcesslessMounts = 9,
+    /// The parents of user and PID namespaces.
+    Parents = 10,
+    /// The user namespaces that own namespaces.
+    Owners = 11,
+    /// The kernel's own lists.
+    Kernel = 12,
+    /// Facts about processes and threads: `stat`, `status`.
+    ProcessFacts = 32,
+    /// Command lines.
+    CommandLines = 33,
+    /// Control groups and their freezers.
+    Cgroups = 34,
+    /// Things that hold a namespace without saying which.
+    Suspects = 35,
+    /// Facts about a namespace itself: its ID, its maps, its offsets.
+    NamespaceFacts = 36,
+    /// Facts about the host.
+    Host = 37,
+}
+
+impl Place {
+    /// The places that can hold a namespace, in their order.
+    pub const HOLDING: [Self; 12] = match Self::ALL.first_chunk() {
+        Some(holding) => *holding,
+        None => unreachable!(),
+    };
+
+    /// All places; those that can hold a namespace come first.
+    pub const ALL: [Self; 18] = [
+        Self::Processes,
+        Self::Tasks,
+        Self::ForChildren,
+        Self::Fds,
+        Self::Sockets,
+        Self::Tun,
+        Self::TaskFds,
+        Self::BindMounts,
+        Self::ProcesslessMounts,
+        Self::Parents,
+        Self::Owners,
+        Self::Kernel,
+        Self::ProcessFacts,
+        Self::CommandLines,
+        Self::Cgroups,
+        Self::Suspects,
+        Self::NamespaceFacts,
+        Self::Host,
+    ];
+
+    /// A short stable name, as in the JSON form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Processes => "processes",
+            Self::Tasks => "tasks",
+            Self::ForChildren => "for-children",
+            Self::Fds => "fds",
+            Self::Sockets => "sockets",
+            Self::Tun => "tun",
+            Self::TaskFds => "task-fds",
+            Self::BindMounts => "bind-mounts",
+            Self::ProcesslessMounts => "processless-mounts",
+            Self::Parents => "parents",
+            Self::Owners => "owners",
+            Self::Kernel => "kernel",
+            Self::ProcessFacts => "process-facts",
+            Self::CommandLines => "command-lines",
+            Self::Cgroups => "cgroups",
+            Self::Suspects => "suspects",
+            Self::NamespaceFacts => "namespace-facts",
+            Self::Host => "host",
+        }
+    }
+
+    /// The place with this name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|place| place.name() == name)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What a gap is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Object {
+    /// The host as a whole, or this place as a whole.
+    Host,
+    /// A process.
+    Process(Pid),
+    /// A thread.
+    Task(Pid, Tid),
+    /// An open descriptor.
+    Fd(Pid, Tid, u32),
+    /// A namespace.
+    Namespace(NamespaceId),
+    /// A mount in a mount namespace, by its mountinfo ID.
+    Mount(NamespaceId, u64),
+    /// A path of the host.
+    Path(BString),
+}
+
+/// The call that did not give what it was asked for: `readlinkat ns/net`, `SIOCGSKNS`.
+pub type Operation = std::borrow::Cow<'static, str>;
+
+/// Something that could not be read. What had just gone (a process that exited) is no gap.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Gap {
+    /// Where discovery was looking.
+    pub place: Place,
+    /// What it was looking at.
+    pub object: Object,
+    /// What it tried.
+    pub operation: Operation,
+    /// The kernel's error number (`errno(3)`).
+    pub errno: i32,
+}
+
+/// What an error number means for discovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum GapKind {
+    /// The thing is gone (`ENOENT`, `ESRCH`): normal on a living host, and no gap.
+    Gone,
+    /// Not allowed (`EACCES`, `EPERM`).
+    Denied,
+    /// The kernel does not know how (`ENOTTY`, `ENOSYS`).
+    Unsupported,
+    /// It did not answer in time (`ETIMEDOUT`).
+    TimedOut,
+    /// The call takes a PID, and those of the procfs are of another PID namespace than the caller's: it was not made
+    /// (`EREMOTE`, which no such call gives).
+    OtherPidNamespace,
+    /// Anything else.
+    Other,
+}
+
+impl GapKind {
+    /// Sorts an error number into its kind. This is the only place where that is decided.
+    pub fn of(errno: i32) -> Self {
+        // By their numbers: those of Linux, wherever this runs.
+        const ENOENT: i32 = 2;
+        const ESRCH: i32 = 3;
+        const EPERM: i32 = 1;
+        const EACCES: i32 = 13;
+        const ENOTTY: i32 = 25;
+        const ENOSYS: i32 = 38;
+        const EREMOTE: i32 = 66;
+        const ETIMEDOUT: i32 = 110;
+        match errno {
+            ENOENT | ESRCH => Self::Gone,
+            EACCES | EPERM => Self::Denied,
+            ENOTTY | ENOSYS => Self::Unsupported,
+            ETIMEDOUT => Self::TimedOut,
+            EREMOTE => Self::OtherPidNamespace,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Gap {
+    /// What the error number means.
+    pub fn kind(&self) -> GapKind {
+        GapKind::of(self.errno)
+    }
+}

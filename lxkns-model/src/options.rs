@@ -1,0 +1,135 @@
+//! What discovery is asked for.
+
+use super::Place;
+
+/// A set of [`Place`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Places(u64);
+
+impl Places {
+    /// None.
+    pub const NONE: Self = Self(0);
+
+    /// Every place that can hold a namespace.
+    pub fn holding() -> Self {
+        Place::HOLDING.into_iter().collect()
+    }
+
+    /// Whether the place is in the set.
+    pub const fn contains(self, place: Place) -> bool {
+        self.0 & (1 << place as u8) != 0
+    }
+
+    /// The set with this place too.
+    #[must_use]
+    pub const fn with(self, place: Place) -> Self {
+        Self(self.0 | (1 << place as u8))
+    }
+
+    /// The set without this place.
+    #[must_use]
+    pub const fn without(self, place: Place) -> Self {
+        Self(self.0 & !(1 << place as u8))
+    }
+
+    /// The places in the set, in their order.
+    pub fn iter(self) -> impl Iterator<Item = Place> {
+        Place::ALL.into_iter().filter(move |&place| self.contains(place))
+    }
+}
+
+impl FromIterator<Place> for Places {
+    fn from_iter<I: IntoIterator<Item = Place>>(places: I) -> Self {
+        places.into_iter().fold(Self::NONE, Self::with)
+    }
+}
+
+/// Of which processes something is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Scope {
+    /// Of none.
+    #[default]
+    None,
+    /// Of those that a namespace's entry names: its leaders, and the processes behind all holders but
+    /// [`Holder::Process`](super::Holder::Process). Processes below a leader are not among them.
+    Named,
+    /// Of all.
+    All,
+}
+
+/// What discovery is asked for. Each field can be set on its own; what is not asked for costs nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiscoveryOptions {
+    /// Where to look for namespaces: any of the twelve places that can hold one. Processes are always gone through;
+    /// without [`Place::Processes`] it is their namespaces that do not count.
+    pub places: Places,
+    /// Of which processes to read `status`: UIDs, PIDs in other PID namespaces, capabilities.
+    pub status: Scope,
+    /// Whether to read the control groups of processes.
+    pub cgroups: bool,
+    /// Whether to read the freezer state; includes `cgroups`.
+    pub freezer: bool,
+    /// Whether to read CPU affinity and scheduling of processes.
+    pub scheduling: bool,
+    /// Whether to read control groups, freezer, CPU affinity and scheduling of each thread too, as far as they are
+    /// read of processes.
+    pub task_details: bool,
+    /// Of which processes to read the command line.
+    ///
+    /// A process whose memory is locked can keep the reader waiting for ever. So they are read last, by a thread of
+    /// their own; after one second without an answer that thread is left behind, the rest stay unknown, and a gap says
+    /// so. At most 32 KiB of each are read.
+    pub command_lines: Scope,
+    /// Whether to read the ID maps of user namespaces and the clock offsets of time namespaces.
+    pub namespace_details: bool,
+    /// Whether to list the mounts of mount namespaces.
+    pub mounts: bool,
+    /// Whether to look for things that hold a namespace without saying which: one more read for each socket and ring.
+    pub suspects: bool,
+    /// Whether to leave the calling process itself out: its namespaces, descriptors and threads; unless a namespace
+    /// would then be missing.
+    pub without_self: bool,
+}
+
+impl DiscoveryOptions {
+    /// Every namespace, in all places, with its holders and relations; nothing about processes beyond their names.
+    pub fn namespaces() -> Self {
+        Self {
+            places: Places::holding(),
+            status: Scope::None,
+            cgroups: false,
+            freezer: false,
+            scheduling: false,
+            task_details: false,
+            command_lines: Scope::None,
+            namespace_details: false,
+            mounts: false,
+            suspects: false,
+            without_self: false,
+        }
+    }
+
+    /// Everything there is to know.
+    pub fn everything() -> Self {
+        Self {
+            places: Places::holding(),
+            status: Scope::All,
+            cgroups: true,
+            freezer: true,
+            scheduling: true,
+            task_details: true,
+            command_lines: Scope::All,
+            namespace_details: true,
+            mounts: true,
+            suspects: true,
+            without_self: false,
+        }
+    }
+}
+
+impl Default for DiscoveryOptions {
+    /// As [`namespaces`](Self::namespaces).
+    fn default() -> Self {
+        Self::namespaces()
+    }
+}

@@ -1,0 +1,128 @@
+//! The result of discovery.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use super::{CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, Observer, Pid, Process, Suspect, Uid};
+
+/// The host that was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    /// The kernel's release, as `uname -r` prints it.
+    pub kernel_release: String,
+    /// An ID that is new at each boot.
+    pub boot_id: Option<String>,
+    /// The host name.
+    pub hostname: String,
+    /// The CPUs that are online, where known.
+    pub cpus_online: Option<Vec<CpuRange>>,
+}
+
+/// What was found on a host at one time.
+///
+/// Equality compares what was found: two snapshots of an unchanged host are equal. Outside it are what changes by
+/// itself or says how the looking went: the run states of tasks, the gaps, the time and the time taken; and what depends
+/// on who looks: the observer, the names of users, the IDs of network namespaces and the own mount namespace.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The namespaces, by their IDs.
+    pub namespaces: BTreeMap<NamespaceId, Namespace>,
+    /// The processes, by their PIDs.
+    pub processes: BTreeMap<Pid, Process>,
+    /// The mounts of mount namespaces, sorted by their IDs; of those whose mounts were asked for and could be listed.
+    pub mounts: BTreeMap<NamespaceId, Vec<Mount>>,
+    /// Things that hold a namespace without the kernel saying which, sorted.
+    pub suspects: Vec<Suspect>,
+    /// What could not be read, sorted.
+    pub gaps: Vec<Gap>,
+    /// The names of users who created user namespaces or whose processes there are, where somebody looked them up;
+    /// discovery does not.
+    pub user_names: BTreeMap<Uid, String>,
+    /// The IDs that the network namespace of whoever looked has given to others (`ip netns list-id`), where somebody
+    /// asked for them; discovery does not. `None` where it has given none.
+    pub netnsids: BTreeMap<NamespaceId, Option<u32>>,
+    /// The mount namespace of whoever looked, in which the paths of mounts mean what they say; `None` where not known.
+    pub home: Option<NamespaceId>,
+    /// Who looked; `None` where not known, as of a dump of an older version.
+    pub observer: Option<Observer>,
+    /// What was asked for.
+    pub options: DiscoveryOptions,
+    /// The host.
+    pub host: Host,
+    /// When it began.
+    pub taken_at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Snapshot {
+    /// A snapshot with nothing in it.
+    pub fn empty(options: DiscoveryOptions, host: Host, taken_at: SystemTime) -> Self {
+        Self {
+            namespaces: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            mounts: BTreeMap::new(),
+            suspects: Vec::new(),
+            gaps: Vec::new(),
+            user_names: BTreeMap::new(),
+            netnsids: BTreeMap::new(),
+            home: None,
+            observer: None,
+            options,
+            host,
+            taken_at,
+            took: Duration::ZERO,
+        }
+    }
+
+    /// The namespaces, by type and then by inode number.
+    pub fn namespaces_by_type(&self) -> Vec<&Namespace> {
+        let mut namespaces: Vec<_> = self.namespaces.values().collect();
+        namespaces.sort_by_key(|namespace| (namespace.ns_type, namespace.id));
+        namespaces
+    }
+
+    /// Where the files of a process are below a procfs: `PID`, or `PID/task/TID` where its first thread has exited.
+    pub fn directory(&self, pid: Pid) -> String {
+        self.processes.get(&pid).map_or_else(|| pid.to_string(), Process::directory)
+    }
+
+    /// The namespace with this inode number.
+    pub fn by_ino(&self, ino: u64) -> Option<&Namespace> {
+        let from = NamespaceId { ino, dev: 0 };
+        self.namespaces.range(from..).next().map(|(_, namespace)| namespace).filter(|namespace| namespace.id.ino == ino)
+    }
+}
+
+impl PartialEq for Snapshot {
+    fn eq(&self, other: &Self) -> bool {
+        self.namespaces == other.namespaces
+            && self.mounts == other.mounts
+            && self.suspects == other.suspects
+            && self.options == other.options
+            && self.host == other.host
+            && self.processes.len() == other.processes.len()
+            && self.processes.values().zip(other.processes.values()).all(|(a, b)| equal_but_for_run_states(a, b))
+    }
+}
+
+/// Compares two processes in everything but what their tasks were doing just then.
+fn equal_but_for_run_states(a: &Process, b: &Process) -> bool {
+    a.pid == b.pid
+        && a.ppid == b.ppid
+        && a.namespaces == b.namespaces
+        && a.threads == b.threads
+        && a.command_line == b.command_line
+        && a.status == b.status
+        && a.tasks.len() == b.tasks.len()
+        && a.tasks.iter().zip(&b.tasks).all(|(a, b)| {
+            a.tid == b.tid
+                && a.comm == b.comm
+                && a.start_time_ticks == b.start_time_ticks
+                && a.namespaces == b.namespaces
+                && a.cgroups == b.cgroups
+                && a.freezer == b.freezer
+                && a.scheduling == b.scheduling
+                && a.affinity == b.affinity
+        })
+}

@@ -1,0 +1,202 @@
+//! From the model to the form.
+
+mod mount;
+mod namespace;
+mod process;
+mod reference;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use bstr::ByteSlice;
+
+use super::form::{Dump, Empty, Gap, NamespacedPid, Observer, Options, OwnOptions, SnapshotInfo, Suspect, SuspectKind};
+use super::{FORMAT, WriteOptions, text, time};
+use crate::relations::pid_map;
+use crate::{self as model, CpuRange, DiscoveryOptions, GapKind, NamespaceType, Object, Place, Scope, Snapshot};
+
+/// The whole dump.
+pub(super) fn dump(snapshot: &Snapshot, options: &WriteOptions) -> Dump {
+    let references = reference::references(snapshot);
+    let tids = known_tids(snapshot);
+    let namespaces = snapshot.namespaces.values();
+    let processes = snapshot.processes.values();
+    Dump {
+        discovery_options: Some(discovery_options(snapshot, options)),
+        options: None,
+        namespaces: Some(
+            namespaces
+                .map(|namespace| (namespace.id.ino, namespace::namespace(snapshot, namespace, &references, &tids)))
+                .collect(),
+        ),
+        processes: Some(
+            processes.map(|process| (process.pid.0, process::process(snapshot, process, options))).collect(),
+        ),
+        mounts: Some(mount::by_path(snapshot)),
+        containers: Empty {},
+        container_engines: Empty {},
+        container_groups: Empty {},
+        cpus_online: Some(cpus(snapshot.host.cpus_online.as_deref().unwrap_or_default())),
+    }
+}
+
+/// The TIDs of all tasks, where some namespace has loose threads: their reader wants each of those among these.
+fn known_tids(snapshot: &Snapshot) -> BTreeSet<model::Tid> {
+    if snapshot.namespaces.values().all(|namespace| namespace.loose_threads.is_empty()) {
+        return BTreeSet::new();
+    }
+    snapshot.processes.values().flat_map(|process| &process.tasks).map(|task| task.tid).collect()
+}
+
+fn cpus(ranges: &[CpuRange]) -> Vec<(u32, u32)> {
+    ranges.iter().map(|range| (range.first, range.last)).collect()
+}
+
+fn discovery_options(snapshot: &Snapshot, options: &WriteOptions) -> Options {
+    let asked = &snapshot.options;
+    let asked_at = |place| Some(asked.places.contains(place));
+    Options {
+        from_procs: asked_at(Place::Processes),
+        from_tasks: asked_at(Place::Tasks),
+        from_fds: asked_at(Place::Fds),
+        from_bindmounts: asked_at(Place::BindMounts),
+        with_hierarchy: asked_at(Place::Parents),
+        with_ownership: asked_at(Place::Owners),
+        with_freezer: Some(asked.freezer),
+        with_mounts: Some(asked.mounts),
+        with_socket_processes: asked_at(Place::Sockets),
+        with_affinity_scheduling: Some(asked.scheduling),
+        with_task_affinity_scheduling: Some(asked.scheduling && asked.task_details),
+        scanned_namespace_types: Some(NamespaceType::ALL.iter().map(|ns_type| ns_type.name().to_owned()).collect()),
+        snapshot: Some(snapshot_info(snapshot, options)),
+        ..Options::default()
+    }
+}
+
+fn snapshot_info(snapshot: &Snapshot, options: &WriteOptions) -> SnapshotInfo {
+    let unstable = !options.stable;
+    let nanoseconds = |took: Duration| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+    SnapshotInfo {
+        format: Some(FORMAT),
+        kernel: Some(snapshot.host.kernel_release.clone()),
+        boot_id: snapshot.host.boot_id.clone(),
+        hostname: Some(snapshot.host.hostname.clone()),
+        // What a stable dump left out must not come back as a number that means nothing.
+        taken_at: Some(snapshot.taken_at).filter(|&at| unstable && at != SystemTime::UNIX_EPOCH).and_then(time::format),
+        took_nsec: Some(snapshot.took).filter(|took| unstable && !took.is_zero()).map(nanoseconds),
+        nsfs_dev: snapshot.namespaces.keys().next().map(|id| id.dev).filter(|&dev| dev != 0),
+        mntns: snapshot.home.map(|id| id.ino),
+        observer: snapshot.observer.map(observer),
+        user_names: user_names(snapshot),
+        places: Some(snapshot.options.places.iter().map(|place| place.name().to_owned()).collect()),
+        options: Some(own_options(&snapshot.options, options)),
+        gaps: gaps(snapshot, options.stable),
+        suspects: Some(snapshot.suspects.iter().map(suspect).collect()),
+        mounts: mount::others(snapshot),
+        pidmap: Some(pid_map(snapshot).iter().map(|pids| pids.iter().map(namespaced_pid).collect()).collect()),
+    }
+}
+
+fn observer(observer: model::Observer) -> Observer {
+    let model::Observer { uid, capabilities, user_ns, pid_ns, procfs_pid_ns, .. } = observer;
+    let [userns, pidns, procfs_pidns] = [user_ns, pid_ns, procfs_pid_ns].map(|id| id.map(|id| id.ino));
+    Observer { uid: uid.0, capabilities: format!("{capabilities:016x}"), userns, pidns, procfs_pidns }
+}
+
+/// The names that do not stand beside the user namespaces that their users have created.
+fn user_names(snapshot: &Snapshot) -> Option<BTreeMap<u32, String>> {
+    let creators = snapshot.namespaces.values().filter(|namespace| namespace.ns_type == NamespaceType::User);
+    let creators: BTreeSet<_> = creators.filter_map(|namespace| namespace.owner_uid).collect();
+    let others = snapshot.user_names.iter().filter(|(uid, _)| !creators.contains(uid));
+    let names: BTreeMap<_, _> = others.map(|(uid, name)| (uid.0, name.clone())).collect();
+    (!names.is_empty()).then_some(names)
+}
+
+/// What could not be read; of a stable dump, only what is not readable each time: without that, what was not seen would
+/// look like what is not there.
+fn gaps(snapshot: &Snapshot, stable: bool) -> Option<Vec<Gap>> {
+    let is_lasting = |gap: &&model::Gap| !stable || !matches!(gap.kind(), GapKind::TimedOut | GapKind::Other);
+    let gaps: Vec<_> = snapshot.gaps.iter().filter(is_lasting).map(gap).collect();
+    (!gaps.is_empty()).then_some(gaps)
+}
+
+fn own_options(asked: &DiscoveryOptions, options: &WriteOptions) -> OwnOptions {
+    OwnOptions {
+        status: scope(asked.status),
+        cgroups: asked.cgroups,
+        freezer: asked.freezer,
+        scheduling: asked.scheduling,
+        task_details: asked.task_details,
+        // A command line that is left out here is not one that could not be read.
+        command_lines: scope(if options.command_lines { asked.command_lines } else { Scope::None }),
+        namespace_details: asked.namespace_details,
+        mounts: asked.mounts,
+        suspects: asked.suspects,
+        without_self: asked.without_self,
+    }
+}
+
+fn scope(scope: Scope) -> String {
+    match scope {
+        Scope::None => "none",
+        Scope::Named => "named",
+        Scope::All => "all",
+    }
+    .to_owned()
+}
+
+fn namespaced_pid(pid: &crate::relations::NamespacedPid) -> NamespacedPid {
+    NamespacedPid { pid: pid.pid.0, nsid: pid.namespace.ino }
+}
+
+fn gap(gap: &model::Gap) -> Gap {
+    let form = Gap {
+        place: gap.place.name().to_owned(),
+        operation: gap.operation.to_string(),
+        errno: gap.errno,
+        ..Gap::default()
+    };
+    match &gap.object {
+        Object::Host => form,
+        Object::Process(pid) => Gap { pid: Some(pid.0), ..form },
+        Object::Task(pid, tid) => Gap { pid: Some(pid.0), tid: Some(tid.0), ..form },
+        Object::Fd(pid, tid, fd) => Gap { pid: Some(pid.0), tid: Some(tid.0), fd: Some(*fd), ..form },
+        Object::Namespace(id) => Gap { nsid: Some(id.ino), ..form },
+        Object::Mount(mount_ns, id) => Gap { mntns: Some(mount_ns.ino), mountid: Some(*id), ..form },
+        Object::Path(path) => Gap { path: Some(text::escape(path.as_bstr())), ..form },
+    }
+}
+
+fn suspect(suspect: &model::Suspect) -> Suspect {
+    use model::Suspect as S;
+    let open = |kind, pid: model::Pid, tid: model::Tid, fd| Suspect {
+        kind,
+        pid: Some(pid.0),
+        tid: Some(tid.0),
+        fd: Some(fd),
+        ..Suspect::default()
+    };
+    match suspect {
+        S::ProcFile { pid, tid, fd, ns_type, path } => Suspect {
+            r#type: Some(ns_type.name().to_owned()),
+            path: Some(text::escape(path.as_bstr())),
+            ..open(SuspectKind::ProcFile, *pid, *tid, *fd)
+        },
+        S::InFlight { pid, tid, fd, count } => {
+            Suspect { count: Some(*count), ..open(SuspectKind::InFlight, *pid, *tid, *fd) }
+        }
+        S::IoUring { pid, tid, fd, count } => {
+            Suspect { count: Some(*count), ..open(SuspectKind::IoUring, *pid, *tid, *fd) }
+        }
+        S::Mount { mount_ns, mount_id, fs_type, file_system, path } => Suspect {
+            kind: SuspectKind::Mount,
+            mntns: Some(mount_ns.ino),
+            mountid: Some(*mount_id),
+            fstype: Some(text::escape(fs_type.as_bstr())),
+            major: Some(file_system.major),
+            minor: Some(file_system.minor),
+            path: path.as_ref().map(|path| text::escape(path.as_bstr())),
+            ..Suspect::default()
+        },
+    }
+}
