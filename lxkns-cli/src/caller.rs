@@ -102,7 +102,8 @@ mod tests {
     #[test]
     fn the_caller_knows_itself() {
         let proc = ProcRoot::host().unwrap();
-        let snapshot = lxkns_core::discover(&lxkns_core::DiscoveryOptions::namespaces()).unwrap();
+        let snapshot =
+            lxkns_core::Discovery::of_host().unwrap().run(&lxkns_core::DiscoveryOptions::namespaces()).unwrap();
         let caller = Caller::new(&proc, snapshot.observer.as_ref().unwrap());
         assert!(caller.initial_pid_namespace.is_some() && caller.initial_user_namespace.is_some());
         assert_eq!(caller.uid, rustix::process::geteuid().as_raw());

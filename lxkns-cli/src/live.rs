@@ -10,11 +10,10 @@ use std::sync::mpsc::sync_channel;
 
 use anyhow::Context as _;
 use lxkns_core::model::{
-    DiscoveryOptions, FileSystem, FileSystemHolderKind, FileSystemQuery, FileSystemUsers, NamespaceId, NamespaceType,
-    Pid, Snapshot, Uid,
+    DiscoveryOptions, FileSystem, FileSystemQuery, FileSystemUsers, NamespaceId, NamespaceType, Pid, Snapshot, Uid,
 };
 use lxkns_core::wire::{self, WriteOptions};
-use lxkns_core::{MountAccess as _, ProcRoot};
+use lxkns_core::{Discovery, ProcRoot};
 use lxkns_enter::{look_up_slowly, read_slowly};
 use lxkns_mountns::{Access, DEADLINE, SandboxOptions};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
@@ -30,10 +29,15 @@ pub(crate) fn access(patience: &PatienceArgs) -> Access {
     Access::new(SandboxOptions::default(), patience.timeout)
 }
 
+/// A session of scans of the living host.
+pub(crate) fn session(access: &Access) -> Result<Discovery<'_>> {
+    Ok(Discovery::of_host()?.mounts_through(access))
+}
+
 /// Looks at the living host. The names of users are the host's.
-pub(crate) fn discover(access: &Access, options: &DiscoveryOptions) -> Result<Snapshot> {
+pub(crate) fn discover(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot> {
     let progress = Progress::of("looking at this host");
-    let mut snapshot = lxkns_core::discover_with(&ProcRoot::host()?, options, access)?;
+    let mut snapshot = session.run(options)?;
     drop(progress);
     let users = Users::of_host();
     let creators = snapshot.namespaces.values().filter_map(|namespace| namespace.owner_uid);
@@ -51,7 +55,10 @@ pub(crate) fn load(look: &LookArgs, options: &DiscoveryOptions) -> Result<Snapsh
 
 /// As [`load`], with a way into mount namespaces that there is already.
 pub(crate) fn load_with(look: &LookArgs, access: &Access, options: &DiscoveryOptions) -> Result<Snapshot> {
-    look.from.as_deref().map_or_else(|| discover(access, options), |path| read(path, &look.patience))
+    match look.from.as_deref() {
+        Some(path) => read(path, &look.patience),
+        None => discover(&session(access)?, options),
+    }
 }
 
 /// Reads a dump (`-` is standard input). For a file system that does not answer nobody waits long.
@@ -158,16 +165,7 @@ fn open_cached(path: &Path, how: ResolveFlags) -> std::result::Result<OwnedFd, E
 /// are left out, as we are: some may just be ending.
 pub(crate) fn users_of(access: &Access, snapshot: &Snapshot, query: FileSystemQuery) -> Result<FileSystemUsers> {
     let _progress = Progress::of("looking at who uses the file system");
-    let helpers = access.helpers();
-    let mut users = lxkns_core::file_system_users(&ProcRoot::host()?, snapshot, query);
-    users.processes.retain(|user| !helpers.contains(&user.pid));
-    users.holders.retain(|holder| match &holder.kind {
-        FileSystemHolderKind::Descriptor { pid, .. } | FileSystemHolderKind::Detached { pid, .. } => {
-            !helpers.contains(pid)
-        }
-        _ => true,
-    });
-    Ok(users)
+    Ok(session(access)?.file_system_users(snapshot, query))
 }
 
 /// Whether the caller's root directory is another than that of its mount namespace, so that paths mean other files than in

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use lxkns_core::ProcRoot;
+use lxkns_core::Discovery;
 use lxkns_core::model::{Namespace, NamespaceId, NamespaceType, Snapshot};
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -18,9 +18,9 @@ pub(crate) fn ask_all<'a>(
     namespaces: impl Iterator<Item = &'a Namespace>,
 ) -> BTreeMap<NamespaceId, Option<u32>> {
     let mut ids = BTreeMap::new();
-    let (Ok(socket), Ok(proc)) = (connect(), ProcRoot::host()) else { return ids };
+    let (Ok(socket), Ok(discovery)) = (connect(), Discovery::of_host()) else { return ids };
     for namespace in namespaces.filter(|namespace| namespace.ns_type == NamespaceType::Net) {
-        let opened = lxkns_core::open_namespace(&proc, snapshot, namespace.id);
+        let opened = discovery.open(snapshot, namespace.id);
         if let Ok(id) = opened.map_err(io::Error::other).and_then(|fd| ask(&socket, fd)) {
             ids.insert(namespace.id, id);
         }
@@ -67,6 +67,8 @@ fn ask(socket: &Socket, namespace: impl AsFd) -> io::Result<Option<u32>> {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+
+    use lxkns_core::ProcRoot;
 
     use super::*;
 

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Procfs,
     /// The namespace cannot be reached through anything that holds it.
     Unreachable,
+    /// The scan was cancelled.
+    Cancelled,
 }
 
 impl Error {

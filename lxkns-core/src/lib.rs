@@ -1,6 +1,6 @@
 //! Finds every Linux kernel namespace of a host, how they hang together, and what keeps each alive.
 //!
-//! [`discover()`] looks in every place that can hold a namespace: processes, threads, open descriptors, sockets, TUN/TAP
+//! A [`Discovery`] looks in every place that can hold a namespace: processes, threads, open descriptors, sockets, TUN/TAP
 //! files, bind mounts, child and owned namespaces, and the kernel's own lists. What it finds is a [`Snapshot`]: sorted,
 //! comparable, an inert value. What it could not read is in the snapshot too, as [`Gap`](model::Gap)s: nothing is
 //! guessed. It changes nothing on the host, prints nothing, starts no process and has no global state.
@@ -8,9 +8,9 @@
 //! The namespaces that have no process or thread, and what holds them:
 //!
 //! ```
-//! use lxkns_core::{DiscoveryOptions, discover};
+//! use lxkns_core::{Discovery, DiscoveryOptions};
 //!
-//! let snapshot = discover(&DiscoveryOptions::namespaces())?;
+//! let snapshot = Discovery::of_host()?.run(&DiscoveryOptions::namespaces())?;
 //! for namespace in snapshot.namespaces_by_type() {
 //!     if namespace.is_without_tasks() {
 //!         println!("{}:[{}]", namespace.ns_type, namespace.id.ino);
@@ -30,14 +30,15 @@
 //! ```
 //!
 //! - `procfs` (private but for [`ProcRoot`]) opens files below one procfs and parses their bytes.
-//! - `discovery` (private but for [`discover()`] and its like) has a file for each place that can hold a namespace.
-//!   [`discover_with()`] takes somebody who can enter mount namespaces ([`MountAccess`]), which this crate does not.
+//! - `discovery` (private but for [`Discovery`]) has a file for each place that can hold a namespace. It goes into mount
+//!   namespaces through a [`MountAccess`], which is another crate: this one enters nothing.
 //! - [`model`] has the values that come out, and the [`DiscoveryOptions`] that go in.
 //! - [`relations`] has pure functions over a snapshot.
 //! - [`wire`] writes a snapshot as JSON and reads it back.
-//! - [`file_system_users()`] finds who keeps a file system from being unmounted, [`socket_users()`] who has sockets open.
+//! - [`Discovery::file_system_users`] finds what keeps a file system from being unmounted, [`Discovery::socket_users`] who
+//!   has sockets open.
 //! - [`Interface`] asks which of the newer interfaces this kernel has.
-//! - [`open_namespace()`] goes from a namespace of a snapshot to a descriptor on it, [`namespace_of()`] the other way.
+//! - [`Discovery::open`] goes from a namespace of a snapshot to a descriptor on it, [`namespace_of()`] the other way.
 //!
 //! # What an unprivileged caller does not see
 //!
@@ -93,7 +94,7 @@ mod reach;
 mod stuck;
 
 pub use cgroups::{CgroupHierarchies, cgroups_of};
-pub use discovery::{discover, discover_in, discover_with, file_system_on, file_system_users, socket_users};
+pub use discovery::{Discovery, Progress, Step, file_system_on};
 pub use error::{Error, ErrorKind};
 pub use life::life_of;
 pub use lookup::{has_no_server, namespace_of};
@@ -108,7 +109,6 @@ pub use model::{DiscoveryOptions, Snapshot};
 pub use mount_access::{AccessError, InsideMounts, MountAccess};
 pub use probe::Interface;
 pub use procfs::ProcRoot;
-pub use reach::{open_namespace, open_namespace_with};
 pub use stuck::{MOST_STUCK, Reached, Stuck, asking_name, reached, stuck};
 
 #[cfg(any(test, feature = "_fuzz"))]

@@ -19,48 +19,8 @@ use crate::procfs::{ProcDir, ProcRoot, parse};
 /// `/dev/net/tun`, by its fixed device number (`Documentation/admin-guide/devices.txt`).
 pub(crate) const TUN_DEVICE: (u32, u32) = (10, 200);
 
-/// Opens a namespace of a snapshot through anything that holds it, and verifies that it is the one.
-///
-/// # Errors
-///
-/// [`ErrorKind::Unreachable`]: nothing that holds it leads there (any more), or the caller may not use it.
-///
-/// # Privileges
-///
-/// For a namespace held by a process, thread or descriptor, ptrace read access to that process (`ptrace(2)`); for one
-/// held by a socket or TUN/TAP file in addition `CAP_NET_ADMIN` in the user namespace that owns it; for one that only
-/// the kernel lists, what `open_by_handle_at(2)` wants of nsfs: `CAP_SYS_ADMIN` in the initial user namespace and the
-/// initial PID namespace.
-///
-/// # Minimum kernel version
-///
-/// 4.11 for those held by processes, threads and descriptors; 5.6 for sockets and TUN/TAP files (`pidfd_getfd(2)`);
-/// 5.12 for bind mounts below file systems that may have a server (`RESOLVE_CACHED` of `openat2(2)`); 6.18 for those
-/// that only the kernel lists.
-pub fn open_namespace(proc: &ProcRoot, snapshot: &Snapshot, id: NamespaceId) -> Result<OwnedFd, Error> {
-    open(proc, snapshot, None, id)
-}
-
-/// As [`open_namespace`], with the help of somebody who can look into mount namespaces from inside: what is only
-/// bind-mounted where no process is, to any depth, is reached as well.
-///
-/// # Errors
-///
-/// As [`open_namespace`].
-///
-/// # Privileges
-///
-/// As [`open_namespace`]; and what `access` needs.
-pub fn open_namespace_with(
-    proc: &ProcRoot,
-    snapshot: &Snapshot,
-    id: NamespaceId,
-    access: &dyn MountAccess,
-) -> Result<OwnedFd, Error> {
-    open(proc, snapshot, Some(access), id)
-}
-
-fn open(
+/// Opens a namespace of a snapshot: [`Discovery::open`](crate::Discovery::open).
+pub(crate) fn open(
     proc: &ProcRoot,
     snapshot: &Snapshot,
     access: Option<&dyn MountAccess>,

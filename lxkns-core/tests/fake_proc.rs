@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lxkns_core::model::{
     Gap, Holder, Mount, NamespaceType, Object, Pid, Place, Places, Relation, Scope, Snapshot, TaskState, Tid, Uid,
 };
-use lxkns_core::{DiscoveryOptions, ProcRoot};
+use lxkns_core::{Discovery, DiscoveryOptions, ProcRoot};
 use tempfile::TempDir;
 
 struct FakeProc(TempDir);
@@ -35,7 +35,7 @@ impl FakeProc {
     fn discover(&self, options: &mut DiscoveryOptions) -> Snapshot {
         // What the kernel lists is this host's, whatever is read.
         options.places = options.places.without(Place::Kernel);
-        lxkns_core::discover_in(&ProcRoot::at(self.0.path()).unwrap(), options).unwrap()
+        Discovery::new(ProcRoot::at(self.0.path()).unwrap()).run(options).unwrap()
     }
 
     fn namespaces(&self) -> Snapshot {

@@ -18,14 +18,14 @@ use crate::sandboxes::{SandboxOptions, Sandboxes, Target};
 /// systems that do not answer, or that do so just in time. What the kernel knows comes thousands of times as fast.
 const MOST_DEADLINES: u32 = 8;
 
-/// [`Sandboxes`] for [`lxkns_core::discover_with`]. There are none before they are needed, which on most hosts is never.
+/// [`Sandboxes`] for [`lxkns_core::Discovery::mounts_through`]. There are none before they are needed, which on most hosts is never.
 ///
 /// ```
-/// use lxkns_core::{DiscoveryOptions, ProcRoot, discover_with};
+/// use lxkns_core::{Discovery, DiscoveryOptions};
 /// use lxkns_mountns::{Access, DEADLINE, SandboxOptions};
 ///
 /// let access = Access::new(SandboxOptions::default(), DEADLINE);
-/// let snapshot = discover_with(&ProcRoot::host()?, &DiscoveryOptions::namespaces(), &access)?;
+/// let snapshot = Discovery::of_host()?.mounts_through(&access).run(&DiscoveryOptions::namespaces())?;
 /// # Ok::<(), lxkns_core::Error>(())
 /// ```
 #[derive(Debug)]

@@ -207,7 +207,7 @@ fn umount_busy() {
 
     let mut options = DiscoveryOptions::namespaces();
     options.mounts = true;
-    let snapshot = lxkns_core::discover(&options).unwrap();
+    let snapshot = lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap();
     let of_home = namespace(&snapshot, home.ns_inode("mnt"));
     assert_eq!(of_home.ns_type, NamespaceType::Mnt);
     let mounts = snapshot.mounts[&of_home.id].iter();

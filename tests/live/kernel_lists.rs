@@ -23,7 +23,7 @@ pub(super) fn tests() -> Vec<Test> {
 fn listed() -> Snapshot {
     let mut options = DiscoveryOptions::namespaces();
     options.places = Places::NONE.with(Place::Kernel).with(Place::Owners).with(Place::Parents);
-    lxkns_core::discover(&options).unwrap()
+    lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap()
 }
 
 /// More namespaces than one call lists. Each is known by its ID alone, and opened by that.

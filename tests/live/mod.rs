@@ -56,12 +56,12 @@ pub(crate) fn tests() -> Vec<Test> {
 
 /// A snapshot of the namespaces and their holders.
 fn discover() -> Snapshot {
-    lxkns_core::discover(&DiscoveryOptions::namespaces()).unwrap()
+    lxkns_core::Discovery::of_host().unwrap().run(&DiscoveryOptions::namespaces()).unwrap()
 }
 
 /// A snapshot of all there is to know.
 fn discover_everything() -> Snapshot {
-    lxkns_core::discover(&DiscoveryOptions::everything()).unwrap()
+    lxkns_core::Discovery::of_host().unwrap().run(&DiscoveryOptions::everything()).unwrap()
 }
 
 /// Looks until nothing disturbs, or a hundred times: other programs that look at namespaces, such as other tests, have

@@ -38,7 +38,7 @@ const MS_UNBINDABLE: u64 = 1 << 17;
 fn discover_mounts() -> Snapshot {
     let mut options = DiscoveryOptions::namespaces();
     options.mounts = true;
-    lxkns_core::discover(&options).unwrap()
+    lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap()
 }
 
 /// The mounts of an actor's mount namespace.
@@ -345,6 +345,6 @@ fn only_where_asked_for() {
     let mut options = DiscoveryOptions::namespaces();
     options.places = [Place::Processes].into_iter().collect();
     options.mounts = true;
-    let snapshot = lxkns_core::discover(&options).unwrap();
+    let snapshot = lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap();
     assert!(!mounts(&snapshot, &actor).is_empty());
 }

@@ -1,7 +1,7 @@
 //! One fixture for each place that can hold a namespace.
 
-use lxkns_core::DiscoveryOptions;
 use lxkns_core::model::{Holder, Pid, Place, Places, Relation, Suspect, Tid};
+use lxkns_core::{Discovery, DiscoveryOptions};
 use lxkns_fixture::{Actor, Open, Socket, probe};
 
 use super::{
@@ -547,8 +547,7 @@ fn all_six_holders() {
         ref mounts => panic!("{mounts:?}"),
     }
     // Each of them leads there.
-    let proc = lxkns_core::ProcRoot::host().unwrap();
-    let fd = lxkns_core::open_namespace(&proc, &snapshot, namespace.id).unwrap();
+    let fd = Discovery::of_host().unwrap().open(&snapshot, namespace.id).unwrap();
     assert_eq!(rustix::fs::fstat(&fd).unwrap().st_ino, net);
 }
 
@@ -564,15 +563,15 @@ fn switched_off() {
     let by_thread = thread.ns_inode("net");
     for (place, ino) in [(Place::Sockets, by_socket), (Place::Fds, by_fd), (Place::Tasks, by_thread)] {
         let mut options = DiscoveryOptions::namespaces();
-        assert!(lxkns_core::discover(&options).unwrap().by_ino(ino).is_some(), "{place}");
+        assert!(lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap().by_ino(ino).is_some(), "{place}");
         // The kernel's own list has some of them too.
         options.places = Places::holding().without(place).without(Place::Kernel);
-        let without = lxkns_core::discover(&options).unwrap();
+        let without = lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap();
         assert!(without.by_ino(ino).is_none(), "{place} was switched off");
     }
     let mut options = DiscoveryOptions::namespaces();
     options.places = Places::holding().without(Place::Owners).without(Place::Parents);
-    let snapshot = lxkns_core::discover(&options).unwrap();
+    let snapshot = lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap();
     assert_eq!(namespace(&snapshot, actor.ns_inode("net")).owner, Relation::NotAsked);
     assert_eq!(namespace(&snapshot, actor.ns_inode("user")).parent, Relation::NotAsked);
 }

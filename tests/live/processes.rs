@@ -175,7 +175,7 @@ fn executing() {
     options.places = [Place::Processes, Place::Tasks].into_iter().collect();
     let (mut looks, began) = (0, Instant::now());
     while began.elapsed() < DURATION {
-        let snapshot = lxkns_core::discover(&options).unwrap();
+        let snapshot = lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap();
         looks += 1;
         let is_told = snapshot.gaps.iter().any(|gap| gap.object == Object::Process(pid));
         let process = snapshot.processes.get(&pid);
@@ -192,7 +192,7 @@ fn named_ones_only() {
     let mut options = DiscoveryOptions::namespaces();
     options.status = Scope::Named;
     options.command_lines = Scope::Named;
-    let snapshot = lxkns_core::discover(&options).unwrap();
+    let snapshot = lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap();
     let [leader, other] = [&actor, &child].map(|actor| &snapshot.processes[&Pid(actor.pid())]);
     assert!(leader.status.is_some() && leader.command_line.is_some(), "it leads a namespace");
     assert!(other.status.is_none() && other.command_line.is_none(), "it does not");

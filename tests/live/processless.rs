@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use lxkns_core::model::{GapKind, Holder, Object, Pid, Relation};
-use lxkns_core::{DiscoveryOptions, ProcRoot, Snapshot};
+use lxkns_core::{Discovery, DiscoveryOptions, ProcRoot, Snapshot};
 use lxkns_fixture::deny::{self, interface};
 use lxkns_fixture::fuse::{DeadFuse, Death};
 use lxkns_fixture::{Actor, Open, probe};
@@ -47,7 +47,7 @@ fn access(deadline: f64) -> Access {
 /// Everything, with that.
 fn discover(deadline: f64) -> Snapshot {
     let (proc, options) = (ProcRoot::host().unwrap(), DiscoveryOptions::everything());
-    lxkns_core::discover_with(&proc, &options, &access(deadline)).unwrap()
+    Discovery::new(proc).mounts_through(&access(deadline)).run(&options).unwrap()
 }
 
 /// Long enough for a busy host. What others have mounted that does not answer takes as long, each.
@@ -128,7 +128,7 @@ fn nested() {
     assert_bind_mounted(&snapshot, net, inodes[2], user);
     // From the snapshot alone, one gets there again.
     let id = namespace(&snapshot, net).id;
-    let fd = lxkns_core::open_namespace_with(&ProcRoot::host().unwrap(), &snapshot, id, &access(LONG)).unwrap();
+    let fd = Discovery::of_host().unwrap().mounts_through(&access(LONG)).open(&snapshot, id).unwrap();
     assert_eq!(rustix::fs::fstat(&fd).unwrap().st_ino, net);
 }
 

@@ -1,9 +1,11 @@
 //! Snapshots as a whole: the same each time, and nothing is left behind.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use lxkns_core::model::{Namespace, NamespaceType, Pid, Place, Places};
-use lxkns_core::{DiscoveryOptions, ProcRoot, Snapshot};
+use lxkns_core::{Discovery, DiscoveryOptions, ErrorKind, ProcRoot, Progress, Snapshot, Step};
 use lxkns_fixture::{Actor, Open, Socket};
 
 use super::{directory, discover_everything, look_until, namespace};
@@ -13,6 +15,7 @@ use crate::harness::{Test, alone, test};
 pub(super) fn tests() -> Vec<Test> {
     vec![
         test("snapshots::what_does_not_change_is_equal", &[UserNamespaces], what_does_not_change_is_equal),
+        test("snapshots::a_cancelled_scan", &[], a_cancelled_scan),
         test("snapshots::another_procfs", &[UserNamespaces, FileSystem("proc")], another_procfs),
         test("snapshots::nothing_is_left_behind", &[], nothing_is_left_behind),
         test("snapshots::without_self", &[], without_self),
@@ -52,6 +55,24 @@ fn with_procfs(directory: &std::path::Path) -> (Actor, Actor, ProcRoot) {
     (outer, init, ProcRoot::at(path).unwrap())
 }
 
+fn a_cancelled_scan() {
+    let cancel = AtomicBool::new(false);
+    let steps = Mutex::new(Vec::new());
+    let note = |progress: Progress| {
+        steps.lock().unwrap().push(progress.step);
+        cancel.store(progress.step == Step::Kernel, Ordering::Relaxed);
+    };
+    let session = Discovery::of_host().unwrap().cancelled_by(&cancel).progress_to(&note);
+    let error = session.run(&DiscoveryOptions::namespaces()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    let mut seen = steps.lock().unwrap().clone();
+    seen.dedup();
+    assert_eq!(seen, [Step::Processes, Step::Mounts, Step::Kernel]);
+    cancel.store(false, Ordering::Relaxed);
+    let session = Discovery::of_host().unwrap().cancelled_by(&cancel);
+    assert!(session.run(&DiscoveryOptions::namespaces()).is_ok());
+}
+
 fn another_procfs() {
     let directory = directory();
     let (_outer, init, proc) = with_procfs(directory.path());
@@ -65,7 +86,8 @@ fn another_procfs() {
     let mut options = DiscoveryOptions::everything();
     // What the kernel lists is the whole host's, whichever procfs is read.
     options.places = Places::holding().without(Place::Kernel);
-    let [first, second] = [(); 2].map(|()| lxkns_core::discover_in(&proc, &options).unwrap());
+    let session = Discovery::new(proc);
+    let [first, second] = [(); 2].map(|()| session.run(&options).unwrap());
     assert_eq!(first, second);
     assert_eq!(first.processes.keys().copied().collect::<Vec<_>>(), [Pid(1), Pid(2)], "PIDs are those of that procfs");
     assert_eq!(first.processes[&Pid(2)].ppid, Some(Pid(1)));
@@ -84,7 +106,7 @@ fn nothing_is_left_behind() {
         };
         let mut options = lxkns_core::DiscoveryOptions::everything();
         options.command_lines = lxkns_core::model::Scope::None;
-        lxkns_core::discover(&options).unwrap();
+        lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap();
         let (fds, threads) = (names("/proc/self/fd").len(), names("/proc/self/task"));
         for _ in 0..20 {
             discover_everything();
@@ -106,9 +128,9 @@ fn without_self() {
     let actor = Actor::spawn();
     let own = Pid(std::process::id());
     let mut options = DiscoveryOptions::namespaces();
-    assert!(lxkns_core::discover(&options).unwrap().processes.contains_key(&own));
+    assert!(lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap().processes.contains_key(&own));
     options.without_self = true;
-    let snapshot = lxkns_core::discover(&options).unwrap();
+    let snapshot = lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap();
     assert!(!snapshot.processes.contains_key(&own));
     let is_own = |holder: &lxkns_core::model::Holder| {
         matches!(*holder, lxkns_core::model::Holder::Process { pid } | lxkns_core::model::Holder::Fd { pid, .. }
@@ -125,7 +147,7 @@ fn names_only_what_is_there() {
     for places in [Places::holding(), Places::NONE.with(Place::Processes), Places::NONE.with(Place::Fds)] {
         let mut options = DiscoveryOptions::namespaces();
         options.places = places;
-        let snapshot = lxkns_core::discover(&options).unwrap();
+        let snapshot = lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap();
         let known = |id: &lxkns_core::model::NamespaceId| snapshot.namespaces.contains_key(id);
         let related = |namespace: &Namespace| {
             [namespace.owner.known(), namespace.parent.known()].iter().flatten().all(known)

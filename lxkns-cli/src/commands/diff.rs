@@ -27,7 +27,7 @@ pub(crate) fn run(args: &DiffArgs, color: Color) -> Result {
     let options = options();
     let new = match &args.new {
         Some(path) => live::read(path, &args.patience)?,
-        None => live::discover(&live::access(&args.patience), &options)?,
+        None => live::discover(&live::session(&live::access(&args.patience))?, &options)?,
     };
     let mut found = changes(&old, &new).map_err(|error| Error::Usage(format!("OLD and NEW are {error}")))?;
     only(&mut found.namespaces, &args.types);

@@ -15,7 +15,7 @@ pub(crate) fn run(args: &DumpArgs) -> Result {
         options.command_lines = Scope::None;
     }
     options.mounts = !args.no_mounts;
-    let mut snapshot = live::discover(&live::access(&args.patience), &options)?;
+    let mut snapshot = live::discover(&live::session(&live::access(&args.patience))?, &options)?;
     snapshot.netnsids = netnsid::ask_all(&snapshot, snapshot.namespaces.values());
     screen::print(|out| live::write(&snapshot, args, out))?;
     super::tell_gaps(&snapshot, Place::ALL.into_iter().collect());

@@ -128,9 +128,10 @@ fn namespaces(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<En
         )));
     }
     let access = live::access(&args.patience);
+    let discovery = live::session(&access).map_err(failed)?;
     let snapshot = match targets.iter().all(is_of_process) {
         true => None,
-        false => Some(live::discover(&access, &DiscoveryOptions::namespaces()).map_err(failed)?),
+        false => Some(live::discover(&discovery, &DiscoveryOptions::namespaces()).map_err(failed)?),
     };
     let mut opened = Vec::new();
     for asked in targets {
@@ -143,7 +144,7 @@ fn namespaces(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<En
         }
         let Some(snapshot) = &snapshot else { continue };
         for id in resolve(snapshot, asked, true).map_err(failed)? {
-            opened.push(lxkns_core::open_namespace_with(proc, snapshot, id, &access).map_err(failed)?);
+            opened.push(discovery.open(snapshot, id).map_err(failed)?);
         }
     }
     Entered::namespaces(proc, opened).map_err(failed)

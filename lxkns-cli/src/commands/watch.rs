@@ -24,9 +24,10 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
     screen::check()?;
     // One for all looks, so that a file system that does not answer is left alone, and is not asked anew by each.
     let access = live::access(&args.patience);
+    let session = live::session(&access)?;
     let options = diff::options();
     let mut began = Instant::now();
-    let mut old = live::discover(&access, &options)?;
+    let mut old = live::discover(&session, &options)?;
     let Findings { found, exit, gaps_matter, .. } = super::find(&old, &args.targets, true);
     if gaps_matter {
         super::tell_gaps(&old, options.places.with(Place::CommandLines));
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
         }
         began = Instant::now();
         access.begin_anew();
-        let new = live::discover(&access, &options)?;
+        let new = live::discover(&session, &options)?;
         let mut found = changes(&old, &new).map_err(Error::from)?;
         only(&mut found.namespaces, &args.types);
         found.settle(|namespace| lives.of(namespace));

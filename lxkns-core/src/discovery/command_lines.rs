@@ -10,6 +10,7 @@ use bstr::BString;
 use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
+use super::left_behind::LeftBehind;
 use super::named::{self, Known};
 use super::search::{Found, Search};
 use crate::model::{Object, Pid, Place, Scope, Snapshot};
@@ -21,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const ALL_PATIENCE: Duration = Duration::from_secs(10);
 /// How much of a command line is read. A process can make its own as long as it likes.
 const LONGEST: usize = 32 * 1024;
+/// What a gap says of a process whose memory is locked.
+const NO_ANSWER: &str = "read cmdline: no answer";
 /// How many are asked for at a time: waking the reader costs more than handing over one.
 const BATCH: usize = 32;
 
@@ -41,7 +44,7 @@ struct Shared {
 struct State {
     read: FxHashMap<Pid, Result<CommandLine, Errno>>,
     /// Whose is being read.
-    at: Option<Pid>,
+    at: Option<Known>,
     is_done: bool,
     /// Nobody wants the rest.
     is_abandoned: bool,
@@ -79,7 +82,7 @@ pub(super) fn guess(search: &Search<'_>, found: &mut Found, known: Known) {
     let Some(reader) = search.command_lines else { return };
     found.guessed.push(known);
     if found.guessed.len() >= BATCH {
-        reader.ask(found);
+        reader.ask(found, &search.session.left_behind);
     }
 }
 
@@ -92,13 +95,13 @@ pub(super) fn ask_for_the_rest(search: &Search<'_>, found: &mut Found) -> Vec<Pi
     let missing = found.processes.iter().filter(|process| is_missing(&process.pid));
     let missing: Vec<_> = missing.map(|process| Known::of(process, &found.directories)).collect();
     found.guessed.extend(missing);
-    reader.ask(found);
+    reader.ask(found, &search.session.left_behind);
     wanted
 }
 
 fn read_all(proc: &ProcRoot, asked: &Receiver<Vec<Known>>, shared: &Shared) {
     for known in asked.iter().flatten() {
-        shared.state().at = Some(known.pid);
+        shared.state().at = Some(known);
         let read = read(proc, known);
         let mut state = shared.state();
         state.read.insert(known.pid, read);
@@ -111,16 +114,18 @@ fn read_all(proc: &ProcRoot, asked: &Receiver<Vec<Known>>, shared: &Shared) {
 }
 
 impl Reader {
-    fn ask(&self, found: &mut Found) {
-        let batch = std::mem::take(&mut found.guessed);
+    /// Processes that already keep a thread waiting are left alone.
+    fn ask(&self, found: &mut Found, left_behind: &LeftBehind) {
+        let mut batch = std::mem::take(&mut found.guessed);
         found.asked.extend(batch.iter().map(|known| known.pid));
+        batch.retain(|known| !left_behind.waits_for(known.life()));
         // Where the reader has ended early, that shows in the end.
         let _ = self.queue.send(batch);
     }
 
     /// Waits for the command lines of the `wanted`. If the reader gets stuck, it is left behind: one thread, which ends
     /// when the kernel lets it go; the command lines that it had not read by then stay unknown, and a gap says so.
-    pub(super) fn finish(self, wanted: &[Pid], snapshot: &mut Snapshot) {
+    pub(super) fn finish(self, left_behind: &LeftBehind, wanted: &[Pid], snapshot: &mut Snapshot) {
         drop(self.queue);
         let mut state = self.shared.state();
         let began = Instant::now();
@@ -138,31 +143,41 @@ impl Reader {
         let at = state.at;
         let is_stuck = state.is_abandoned && !self.thread.is_finished();
         drop(state);
+        let mut gaps = Vec::new();
+        let mut gap = |object, operation| {
+            gaps.extend(named::gap(Place::CommandLines, object, operation, Errno::TIMEDOUT));
+        };
 
         let mut unread = 0;
         for &pid in wanted {
             match read.remove(&pid) {
                 Some(read) => note(snapshot, pid, read),
-                None if Some(pid) == at => {}
+                None if is_stuck && at.is_some_and(|at| at.pid == pid) => {
+                    gap(Object::Process(pid), NO_ANSWER.to_owned())
+                }
+                None if is_left_alone(left_behind, snapshot, pid) => gap(Object::Process(pid), NO_ANSWER.to_owned()),
                 None => unread += 1,
             }
         }
-        if !is_stuck {
-            if let Err(panic) = self.thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-            return;
-        }
-        let mut gap = |object, operation| {
-            snapshot.gaps.extend(named::gap(Place::CommandLines, object, operation, Errno::TIMEDOUT));
-        };
-        if let Some(pid) = at {
-            gap(Object::Process(pid), "read cmdline: no answer".to_owned());
-        }
-        if unread > 0 {
+        if unread > 0 && is_stuck {
             gap(Object::Host, format!("read cmdline of {unread} more processes: not tried after that"));
         }
+        snapshot.gaps.extend(gaps);
+        match at {
+            Some(at) if is_stuck => left_behind.leave(at.life(), self.thread),
+            _ => {
+                if let Err(panic) = self.thread.join() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+        }
     }
+}
+
+/// Whether a thread of an earlier scan waits for this process.
+fn is_left_alone(left_behind: &LeftBehind, snapshot: &Snapshot, pid: Pid) -> bool {
+    let process = snapshot.processes.get(&pid);
+    process.is_some_and(|process| left_behind.waits_for((pid, process.start_time_ticks())))
 }
 
 /// A command line, and whether it was longer than what was read.

@@ -25,6 +25,7 @@ mod host;
 mod initial;
 mod inside_mounts;
 mod kernel;
+mod left_behind;
 mod mount_facts;
 mod mount_lists;
 mod named;
@@ -32,6 +33,7 @@ mod namespace_details;
 mod observer;
 mod processes;
 mod search;
+mod session;
 mod socket_users;
 mod sockets;
 mod suspects;
@@ -43,72 +45,19 @@ use std::time::{Instant, SystemTime};
 
 use crate::error::Error;
 use crate::model::{DiscoveryOptions, Snapshot};
-use crate::mount_access::MountAccess;
-use crate::procfs::ProcRoot;
 
 use search::Search;
 
-pub use file_system_users::{file_system_on, file_system_users};
-pub use socket_users::socket_users;
+pub use file_system_users::file_system_on;
+pub use session::{Discovery, Progress, Step};
 
-/// Finds the namespaces of the host that the calling process runs on.
-///
-/// Changes nothing on the host, prints nothing, starts no process. Its threads are gone when it returns, but for two
-/// kinds that the kernel can keep: one that reads command lines (see [`DiscoveryOptions::command_lines`]), and those
-/// that close sockets which linger.
-///
-/// # Errors
-///
-/// Only where there can be no snapshot at all: no procfs. What could not be read is in [`Snapshot::gaps`].
-///
-/// # Privileges
-///
-/// None; one sees what one may see. All of a host takes `CAP_SYS_PTRACE`, `CAP_DAC_READ_SEARCH`, `CAP_NET_ADMIN` and
-/// `CAP_SYS_ADMIN` in the initial user namespace, and the initial PID namespace.
-///
-/// # Minimum kernel version
-///
-/// 4.11; the [crate's page](crate#kernels) says what later ones add.
-pub fn discover(options: &DiscoveryOptions) -> Result<Snapshot, Error> {
-    discover_in(&ProcRoot::host()?, options)
-}
-
-/// Finds the namespaces that the processes of this procfs are in or hold.
-///
-/// With another procfs than the caller's own, PIDs mean nothing to system calls. So sockets, TUN/TAP files, descriptor
-/// tables of single threads and PID namespaces that never had a process are not looked at, and gaps say so.
-///
-/// # Errors
-///
-/// As [`discover`].
-///
-/// # Privileges
-///
-/// As [`discover`].
-pub fn discover_in(proc: &ProcRoot, options: &DiscoveryOptions) -> Result<Snapshot, Error> {
-    look(proc, options, None)
-}
-
-/// As [`discover_in`], with the help of somebody who can look into mount namespaces from inside: so that what is mounted
-/// in those without a process is found as well on kernels that do not list it, and can be opened on all.
-///
-/// # Errors
-///
-/// As [`discover`].
-///
-/// # Privileges
-///
-/// As [`discover`]; and what `access` needs.
-pub fn discover_with(proc: &ProcRoot, options: &DiscoveryOptions, access: &dyn MountAccess) -> Result<Snapshot, Error> {
-    look(proc, options, Some(access))
-}
-
-fn look(proc: &ProcRoot, options: &DiscoveryOptions, access: Option<&dyn MountAccess>) -> Result<Snapshot, Error> {
+/// One scan of a session.
+fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot, Error> {
     let (began, taken_at) = (Instant::now(), SystemTime::now());
+    let proc = session.proc();
     let host = host::host(proc, options);
     let observer = observer::observer(proc);
-    let mut search = Search::new(proc, options);
-    search.access = access;
+    let mut search = Search::new(session, options);
 
     // The caller itself comes first, before there are threads and descriptors of ours that it would be seen with.
     let mut found = processes::own(&search);
@@ -119,12 +68,16 @@ fn look(proc: &ProcRoot, options: &DiscoveryOptions, access: Option<&dyn MountAc
     search.command_lines = command_lines.as_ref();
     // Processes, their threads and descriptors: most namespaces, and the ways into mount namespaces.
     found.merge(processes::all(&search)?);
+    let count = found.processes.len();
+    session.begin(Step::Mounts, count)?;
     // Bind mounts, and all other mounts: a mount namespace that is found in one can hold another.
     bind_mounts::all(&search, &mut found);
+    session.begin(Step::Kernel, count)?;
     // The kernel's own lists: whatever nothing so far has led to.
     kernel::all(&search, &mut found)?;
     // Namespaces that could not be opened when they were seen: perhaps through another of their holders.
     facts::of_the_rest(&search, &mut found);
+    session.begin(Step::Details, count)?;
     // What is read only of processes that are shown: now it is known which these are.
     let wanted = command_lines::ask_for_the_rest(&search, &mut found);
     named::statuses(&search, &mut found);
@@ -134,7 +87,7 @@ fn look(proc: &ProcRoot, options: &DiscoveryOptions, access: Option<&dyn MountAc
     freezer::all(&search, &mut snapshot);
     namespace_details::all(&search, &mut snapshot);
     if let Some(command_lines) = command_lines {
-        command_lines.finish(&wanted, &mut snapshot);
+        command_lines.finish(&session.left_behind, &wanted, &mut snapshot);
     }
 
     snapshot.gaps.sort();

@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
+use super::left_behind::Life;
 use super::search::{Found, Search};
 use super::tasks;
 use crate::model::{Gap, GapKind, Holder, Object, Pid, Place, Process, ProcessStatus, Scope, Tid};
@@ -46,6 +47,11 @@ impl Known {
             start_time_ticks: process.start_time_ticks(),
             directory: directories.get(&process.pid).copied(),
         }
+    }
+
+    /// What tells it from another process with its PID.
+    pub(super) fn life(self) -> Life {
+        (self.pid, self.start_time_ticks)
     }
 
     /// Where this file of the thread that stands for it is, below its directory.

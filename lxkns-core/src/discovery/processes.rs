@@ -1,10 +1,13 @@
 //! Place 1: processes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rustix::io::Errno;
 
 use super::fds::Table;
 use super::named::Known;
 use super::search::{Found, Search};
+use super::session::{Progress, Step};
 use super::{command_lines, fds, for_children, task_fds, tasks};
 use crate::error::{Error, ErrorKind};
 use crate::model::{NamespaceLinks, NamespaceType, Object, Pid, Place, Process, Scope, Tid};
@@ -24,7 +27,18 @@ pub(super) fn own(search: &Search<'_>) -> Found {
 /// All processes but the calling one, and those that it has started to look into mount namespaces.
 pub(super) fn all(search: &Search<'_>) -> Result<Found, Error> {
     let pids = others(search)?;
-    let mut found = search.for_each(&pids, |found, &pid| process(search, found, pid));
+    search.session.begin(Step::Processes, 0)?;
+    let done = AtomicUsize::new(0);
+    let mut found = search.for_each(&pids, |found, &pid| {
+        if search.session.is_cancelled() {
+            return;
+        }
+        process(search, found, pid);
+        let processes = done.fetch_add(1, Ordering::Relaxed) + 1;
+        if processes.is_multiple_of(100) {
+            search.session.tell(Progress { step: Step::Processes, processes, all_processes: pids.len() });
+        }
+    });
     if !pids.contains(&Pid(1)) && search.proc.own_pid() != Some(Pid(1)) {
         // Each PID namespace has one; if it is not listed, others may not be either (procfs mounted with hidepid).
         found.gap(Place::Processes, Object::Host, "list processes: PID 1 is hidden", Errno::PERM);

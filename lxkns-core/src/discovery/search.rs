@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::command_lines::Reader;
 use super::facts::{self, Facts};
 use super::named::Known;
+use super::session::Discovery;
 use crate::interface::{Call, Interfaces};
 use crate::model::Texts;
 use crate::model::{
@@ -28,6 +29,7 @@ const MOST_WORKERS: usize = 8;
 
 /// A discovery under way.
 pub(super) struct Search<'a> {
+    pub(super) session: &'a Discovery<'a>,
     pub(super) proc: &'a ProcRoot,
     pub(super) options: &'a DiscoveryOptions,
     /// What is known of each namespace that could be opened; shared, so that each is asked once.
@@ -111,8 +113,10 @@ impl Seen {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(proc: &'a ProcRoot, options: &'a DiscoveryOptions) -> Self {
+    pub(super) fn new(session: &'a Discovery<'a>, options: &'a DiscoveryOptions) -> Self {
+        let proc = session.proc();
         Self {
+            session,
             proc,
             options,
             facts: Mutex::default(),
@@ -120,7 +124,7 @@ impl<'a> Search<'a> {
             interfaces: Interfaces::default(),
             devices: facts::Devices::of_this_kernel(proc),
             command_lines: None,
-            access: None,
+            access: session.access(),
             kept: Mutex::default(),
             keeps: AtomicBool::new(false),
             user_ns: None,

@@ -9,18 +9,8 @@ use crate::model::{Gap, GapKind, Object, Operation, Pid, Place, SocketUser, Tid}
 use crate::procfs::{ProcDir, ProcRoot, parse};
 use crate::reach;
 
-/// Finds the descriptors of these processes that are on these sockets, which are known by their inode numbers. Sorted; with
-/// what could not be read. Costs a look at each descriptor of these processes.
-///
-/// # Privileges
-///
-/// For processes of others ptrace read access (`ptrace(2)`) and `CAP_DAC_READ_SEARCH`.
-///
-/// # Minimum kernel version
-///
-/// As [`discover()`](crate::discover()). In descriptor tables that single threads have of their own it looks where
-/// `kcmp(2)` is there.
-pub fn socket_users(proc: &ProcRoot, pids: &[Pid], inodes: &[u64]) -> (Vec<SocketUser>, Vec<Gap>) {
+/// [`Discovery::socket_users`](crate::Discovery::socket_users).
+pub(super) fn socket_users(proc: &ProcRoot, pids: &[Pid], inodes: &[u64]) -> (Vec<SocketUser>, Vec<Gap>) {
     let mut wanted = inodes.to_vec();
     wanted.sort_unstable();
     let parts = share_out(pids, |part: &mut Part, &pid| match proc.process(pid) {

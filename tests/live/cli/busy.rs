@@ -38,7 +38,7 @@ pub(super) fn tests() -> Vec<Test> {
 pub(super) fn file_system(actor: &Actor, path: &Path) -> FileSystem {
     let mut options = DiscoveryOptions::namespaces();
     options.mounts = true;
-    let snapshot = lxkns_core::discover(&options).unwrap();
+    let snapshot = lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap();
     let id = crate::live::namespace(&snapshot, actor.ns_inode("mnt")).id;
     let point = path.as_os_str().as_encoded_bytes();
     let is_it = |mount: &&lxkns_core::model::Mount| mount.path().is_some_and(|path| **path == *point);

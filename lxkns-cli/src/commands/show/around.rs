@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
-use lxkns_core::ProcRoot;
+use lxkns_core::Discovery;
 use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Pid, Snapshot, SocketUser};
 use lxkns_mountns::Access;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -28,8 +28,8 @@ pub(super) fn look(
         NamespaceType::User => "limits",
         _ => return Default::default(),
     };
-    let looked = ProcRoot::host().map_err(|error| error.to_string()).and_then(|proc| {
-        let mut place = Around { proc: &proc, snapshot, access };
+    let looked = live::session(access).map_err(|error| error.to_string()).and_then(|discovery| {
+        let mut place = Around { discovery, snapshot };
         place.look(namespace, timeout)
     });
     match looked {
@@ -39,14 +39,13 @@ pub(super) fn look(
 }
 
 struct Around<'a> {
-    proc: &'a ProcRoot,
+    discovery: Discovery<'a>,
     snapshot: &'a mut Snapshot,
-    access: &'a Access,
 }
 
 impl Around<'_> {
     fn open(&self, id: NamespaceId) -> Result<OwnedFd, lxkns_core::Error> {
-        lxkns_core::open_namespace_with(self.proc, self.snapshot, id, self.access)
+        self.discovery.open(self.snapshot, id)
     }
 
     fn look(&mut self, namespace: &Namespace, timeout: Duration) -> Result<FromInside, String> {
@@ -152,7 +151,7 @@ impl Around<'_> {
         pids.sort_unstable();
         pids.dedup();
         let inodes: Vec<u64> = network.sockets.iter().map(|socket| socket.inode).collect();
-        let (found, gaps) = lxkns_core::socket_users(self.proc, &pids, &inodes);
+        let (found, gaps) = self.discovery.socket_users(&pids, &inodes);
         for user in found {
             users.entry(user.inode).or_default().push(user);
         }

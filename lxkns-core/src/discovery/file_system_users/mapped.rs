@@ -9,8 +9,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::StatxFlags;
 use rustix::io::Errno;
 
+use super::super::left_behind::LeftBehind;
 use super::{gap, living};
-use crate::model::{FileSystem, FileSystemUse, FileSystemUseKind, Gap, Object, Pid, Place};
+use crate::model::{FileSystem, FileSystemUse, FileSystemUseKind, Gap, Object, Pid, Place, Snapshot};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
 /// How long one process's mappings may take. None take a hundredth of it unless something is wrong.
@@ -35,13 +36,27 @@ impl Mapped {
 }
 
 /// The files of the file system that processes have mapped: the first through each mount.
-pub(super) fn all(proc: &ProcRoot, pids: &Arc<[Pid]>, file_system: FileSystem, gaps: &mut Vec<Gap>) -> Vec<Mapped> {
+pub(super) fn all(
+    proc: &ProcRoot,
+    session: &LeftBehind,
+    snapshot: &Snapshot,
+    pids: &[Pid],
+    file_system: FileSystem,
+    gaps: &mut Vec<Gap>,
+) -> Vec<Mapped> {
     let began = Instant::now();
+    let life = |pid: Pid| snapshot.processes.get(&pid).map(|process| (pid, process.start_time_ticks()));
+    let (left_alone, pids): (Vec<Pid>, Vec<Pid>) =
+        pids.iter().partition(|&&pid| life(pid).is_some_and(|life| session.waits_for(life)));
+    for pid in left_alone {
+        gap(gaps, Place::Processes, Object::Process(pid), "read maps", Errno::TIMEDOUT);
+    }
+    let pids: Arc<[Pid]> = pids.into();
     let (mut mapped, mut next, mut lost) = (Vec::new(), 0, 0);
     while next < pids.len() && lost < MOST_LOST && began.elapsed() < ALL_PATIENCE {
         let Ok(proc) = proc.try_clone() else { break };
         let (answers, answered) = mpsc::channel();
-        let (from, thread_pids) = (next, Arc::clone(pids));
+        let (from, thread_pids) = (next, Arc::clone(&pids));
         let read_all = move || {
             let mut buffer = Vec::new();
             for &pid in &thread_pids[from..] {
@@ -52,18 +67,21 @@ pub(super) fn all(proc: &ProcRoot, pids: &Arc<[Pid]>, file_system: FileSystem, g
                 }
             }
         };
-        if std::thread::Builder::new().name("lxkns-maps".into()).spawn(read_all).is_err() {
-            break;
-        }
+        let Ok(thread) = std::thread::Builder::new().name("lxkns-maps".into()).spawn(read_all) else { break };
         while next < pids.len() && began.elapsed() < ALL_PATIENCE {
             let pid = pids[next];
             match answered.recv_timeout(PATIENCE) {
                 Ok(Ok(found)) => mapped.extend(found),
                 Ok(Err(errno)) => gap(gaps, Place::Processes, Object::Process(pid), "read maps", errno),
                 Err(timeout) => {
-                    lost += usize::from(timeout == RecvTimeoutError::Timeout);
                     gap(gaps, Place::Processes, Object::Process(pid), "read maps", Errno::TIMEDOUT);
                     next += 1;
+                    if timeout == RecvTimeoutError::Timeout {
+                        lost += 1;
+                        if let Some(life) = life(pid) {
+                            session.leave(life, thread);
+                        }
+                    }
                     break;
                 }
             }

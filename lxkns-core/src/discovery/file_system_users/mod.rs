@@ -17,6 +17,7 @@ use bstr::BString;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::io::Errno;
 
+use super::left_behind::LeftBehind;
 use super::search::share_out;
 use crate::model::{
     FileSystem, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUser,
@@ -29,28 +30,13 @@ use processes::{Known, Part, Unlisted};
 
 pub use devices::file_system_on;
 
-/// Finds the processes that use a file system: with their root or working directory, their executable, a file that is open
-/// or mapped, a bound socket, or its device; in whatever mount namespace they are, and whether it is still mounted there or
-/// not. The calling process is left out. And what keeps it busy without a process: loop devices, swap, and the like; with
-/// suspects, of which the kernel does not say what they hold.
-///
-/// `snapshot` has the mounts of all mount namespaces ([`DiscoveryOptions::mounts`](crate::DiscoveryOptions::mounts)).
-///
-/// A process that keeps its memory locked can keep those who read its mappings waiting for ever. So a thread of their
-/// own reads them; after one second without an answer it is left behind, and a gap says so. So it is with the kernel's own
-/// users.
-///
-/// # Privileges
-///
-/// For processes of others ptrace read access (`ptrace(2)`) and, for open files, `CAP_DAC_READ_SEARCH`. For the mounts of
-/// mapped files `CAP_CHECKPOINT_RESTORE` or `CAP_SYS_ADMIN` in the initial user namespace; for those of bound sockets
-/// `CAP_NET_ADMIN`, and to be allowed to trace the process.
-///
-/// # Minimum kernel version
-///
-/// As [`discover()`](crate::discover()). In descriptor tables that single threads have of their own it looks where
-/// `kcmp(2)` is there.
-pub fn file_system_users(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery) -> FileSystemUsers {
+/// [`Discovery::file_system_users`](crate::Discovery::file_system_users).
+pub(super) fn file_system_users(
+    proc: &ProcRoot,
+    left_behind: &LeftBehind,
+    snapshot: &Snapshot,
+    query: FileSystemQuery,
+) -> FileSystemUsers {
     let mut gaps = Vec::new();
     let devices = Arc::new(Devices::of(snapshot, query));
     let known = Known::of(proc, snapshot, query, Arc::clone(&devices));
@@ -71,8 +57,11 @@ pub fn file_system_users(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystem
             Err(errno) => gap(&mut part.gaps, Place::Processes, Object::Process(pid), "open", errno),
         };
     });
-    let mapped =
-        if query.namespace.is_none() { mapped::all(proc, &pids, query.file_system, &mut gaps) } else { Vec::new() };
+    let mapped = if query.namespace.is_none() {
+        mapped::all(proc, left_behind, snapshot, &pids, query.file_system, &mut gaps)
+    } else {
+        Vec::new()
+    };
 
     let mut attribution = Attribution::of(&known, query, &mut parts, &mapped);
     attribution.devices_bases(kernel.btrfs_base());

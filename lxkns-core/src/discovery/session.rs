@@ -1,0 +1,244 @@
+//! Scans of one host, one after another.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::left_behind::LeftBehind;
+use super::{file_system_users, socket_users};
+use crate::error::{Error, ErrorKind};
+use crate::model::{
+    DiscoveryOptions, FileSystemHolderKind, FileSystemQuery, FileSystemUsers, Gap, NamespaceId, Pid, Snapshot,
+    SocketUser,
+};
+use crate::mount_access::MountAccess;
+use crate::procfs::ProcRoot;
+use crate::reach;
+
+/// A session: scans of one host. It remembers what must not be tried twice.
+///
+/// A scan changes nothing on the host, prints nothing and starts no process. Its threads are gone when it returns,
+/// except two kinds that the kernel can keep: one that reads command lines (see
+/// [`DiscoveryOptions::command_lines`]), and those that close sockets with `SO_LINGER`. A process that keeps such a
+/// thread waiting is left alone by later scans of the same session, with a gap, until the thread has ended; file systems
+/// that do not answer are remembered by the [`MountAccess`]. So use one session for all scans of a host.
+///
+/// ```
+/// use lxkns_core::{Discovery, DiscoveryOptions};
+///
+/// let discovery = Discovery::of_host()?;
+/// let snapshot = discovery.run(&DiscoveryOptions::namespaces())?;
+/// println!("{} namespaces, {} gaps", snapshot.namespaces.len(), snapshot.gaps.len());
+/// # Ok::<(), lxkns_core::Error>(())
+/// ```
+pub struct Discovery<'a> {
+    proc: ProcRoot,
+    access: Option<&'a dyn MountAccess>,
+    cancel: Option<&'a AtomicBool>,
+    progress: Option<&'a (dyn Fn(Progress) + Sync)>,
+    pub(super) left_behind: LeftBehind,
+}
+
+/// How far a scan is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What it does now.
+    pub step: Step,
+    /// How many of the processes it has read.
+    pub processes: usize,
+    /// How many processes there are; 0 before it knows.
+    pub all_processes: usize,
+}
+
+/// What a scan does, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Step {
+    /// Read processes, their tasks and descriptors.
+    Processes,
+    /// List the mounts of mount namespaces.
+    Mounts,
+    /// Read the kernel's own lists.
+    Kernel,
+    /// Read what is only read of processes and namespaces that were found.
+    Details,
+}
+
+impl<'a> Discovery<'a> {
+    /// Scans the namespaces that the processes of this procfs are in or hold.
+    ///
+    /// With another procfs than the caller's own, PIDs mean nothing to system calls. So sockets, TUN/TAP files,
+    /// descriptor tables of single tasks and PID namespaces that never had a process are not looked at, and gaps say so.
+    pub fn new(proc: ProcRoot) -> Self {
+        Self { proc, access: None, cancel: None, progress: None, left_behind: LeftBehind::default() }
+    }
+
+    /// Scans the host that the calling process runs on.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Procfs`]: no procfs is mounted at `/proc`.
+    pub fn of_host() -> Result<Self, Error> {
+        Ok(Self::new(ProcRoot::host()?))
+    }
+
+    /// Looks into mount namespaces with this help: what is mounted in those without a process is found as well on
+    /// kernels that do not list it, and can be opened on all.
+    #[must_use]
+    pub fn mounts_through(mut self, access: &'a dyn MountAccess) -> Self {
+        self.access = Some(access);
+        self
+    }
+
+    /// Ends a scan with [`ErrorKind::Cancelled`] soon after this is set.
+    #[must_use]
+    pub fn cancelled_by(mut self, cancel: &'a AtomicBool) -> Self {
+        self.cancel = Some(cancel);
+        self
+    }
+
+    /// Calls this as a scan goes on, from any of its threads: at each step, and about once for each hundred processes.
+    #[must_use]
+    pub fn progress_to(mut self, progress: &'a (dyn Fn(Progress) + Sync)) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+
+    /// The process of each thread that scans of this session have left behind and that still waits in the kernel.
+    pub fn left_behind(&self) -> Vec<Pid> {
+        self.left_behind.processes()
+    }
+
+    /// The procfs that is read.
+    pub fn proc(&self) -> &ProcRoot {
+        &self.proc
+    }
+
+    /// Scans the host.
+    ///
+    /// # Errors
+    ///
+    /// Only where there can be no snapshot at all: [`ErrorKind::Procfs`], [`ErrorKind::Cancelled`]. What could not be
+    /// read is in [`Snapshot::gaps`].
+    ///
+    /// # Privileges
+    ///
+    /// None; the caller sees what it may see. All of a host takes `CAP_SYS_PTRACE`, `CAP_DAC_READ_SEARCH`,
+    /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` in the initial user namespace, and the initial PID namespace.
+    ///
+    /// # Minimum kernel version
+    ///
+    /// 4.11; the [crate's page](crate#kernels) says what later ones add.
+    pub fn run(&self, options: &DiscoveryOptions) -> Result<Snapshot, Error> {
+        super::scan(self, options)
+    }
+
+    /// Opens a namespace of a snapshot through anything that holds it, and verifies that it is the one. With
+    /// [`mounts_through`](Self::mounts_through), what is only bind-mounted where no process is, to any depth, is reached
+    /// as well.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unreachable`]: nothing that holds it leads there (any more), or the caller may not use it.
+    ///
+    /// # Privileges
+    ///
+    /// For a namespace held by a process, task or descriptor, ptrace read access to that process (`ptrace(2)`); for one
+    /// held by a socket or TUN/TAP file in addition `CAP_NET_ADMIN` in the user namespace that owns it; for one that only
+    /// the kernel lists, what `open_by_handle_at(2)` requires for nsfs: `CAP_SYS_ADMIN` in the initial user namespace and
+    /// the initial PID namespace.
+    ///
+    /// # Minimum kernel version
+    ///
+    /// 4.11 for those held by processes, tasks and descriptors; 5.6 for sockets and TUN/TAP files (`pidfd_getfd(2)`);
+    /// 5.12 for bind mounts below file systems that may have a server (`RESOLVE_CACHED` of `openat2(2)`); 6.18 for those
+    /// that only the kernel lists.
+    pub fn open(&self, snapshot: &Snapshot, id: NamespaceId) -> Result<OwnedFd, Error> {
+        reach::open(&self.proc, snapshot, self.access, id)
+    }
+
+    /// Finds the processes that use a file system: with their root or working directory, their executable, a file that is
+    /// open or mapped, a bound socket, or its device; in whatever mount namespace they are, and whether it is still
+    /// mounted there or not. And what keeps it busy without a process: loop devices, swap, and the like; with suspects, of
+    /// which the kernel does not say what they hold. The calling process and the helpers of the [`MountAccess`] are left
+    /// out.
+    ///
+    /// `snapshot` has the mounts of all mount namespaces ([`DiscoveryOptions::mounts`](crate::DiscoveryOptions::mounts)).
+    ///
+    /// A process that keeps its memory locked can keep readers of its mappings waiting for ever. So a thread of its own
+    /// reads them; after one second without an answer it is left behind, and a gap says so. The kernel's own users are
+    /// read in the same way.
+    ///
+    /// # Privileges
+    ///
+    /// For processes of others ptrace read access (`ptrace(2)`) and, for open files, `CAP_DAC_READ_SEARCH`. For the mounts
+    /// of mapped files `CAP_CHECKPOINT_RESTORE` or `CAP_SYS_ADMIN` in the initial user namespace; for those of bound
+    /// sockets `CAP_NET_ADMIN`, and to be allowed to trace the process.
+    ///
+    /// # Minimum kernel version
+    ///
+    /// As [`run`](Self::run). In descriptor tables that single tasks have of their own it looks where `kcmp(2)` is
+    /// there.
+    pub fn file_system_users(&self, snapshot: &Snapshot, query: FileSystemQuery) -> FileSystemUsers {
+        let mut users = file_system_users::file_system_users(&self.proc, &self.left_behind, snapshot, query);
+        if let Some(access) = self.access {
+            // Some may just be ending.
+            let helpers = access.helpers();
+            users.processes.retain(|user| !helpers.contains(&user.pid));
+            users.holders.retain(|holder| match &holder.kind {
+                FileSystemHolderKind::Descriptor { pid, .. } | FileSystemHolderKind::Detached { pid, .. } => {
+                    !helpers.contains(pid)
+                }
+                _ => true,
+            });
+        }
+        users
+    }
+
+    /// Finds the descriptors of these processes that are on these sockets, which are known by their inode numbers. Sorted;
+    /// with what could not be read. Costs one `readlinkat` for each descriptor of these processes.
+    ///
+    /// # Privileges
+    ///
+    /// For processes of others ptrace read access (`ptrace(2)`) and `CAP_DAC_READ_SEARCH`.
+    ///
+    /// # Minimum kernel version
+    ///
+    /// As [`run`](Self::run). In descriptor tables that single tasks have of their own it looks where `kcmp(2)` is
+    /// there.
+    pub fn socket_users(&self, pids: &[Pid], inodes: &[u64]) -> (Vec<SocketUser>, Vec<Gap>) {
+        socket_users::socket_users(&self.proc, pids, inodes)
+    }
+
+    pub(super) fn access(&self) -> Option<&'a dyn MountAccess> {
+        self.access
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed))
+    }
+
+    /// Says that a step begins; fails where the scan is cancelled.
+    pub(super) fn begin(&self, step: Step, processes: usize) -> Result<(), Error> {
+        if self.is_cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "the scan was cancelled"));
+        }
+        self.tell(Progress { step, processes, all_processes: processes });
+        Ok(())
+    }
+
+    pub(super) fn tell(&self, progress: Progress) {
+        if let Some(tell) = self.progress {
+            tell(progress);
+        }
+    }
+}
+
+impl fmt::Debug for Discovery<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Discovery")
+            .field("proc", &self.proc)
+            .field("left_behind", &self.left_behind)
+            .finish_non_exhaustive()
+    }
+}
