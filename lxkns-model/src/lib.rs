@@ -7,6 +7,7 @@
 //! `start_time_ticks`.
 //!
 //! - [`relations`] has pure functions over a snapshot: hierarchy, ownership, capabilities, hidden mounts, changes.
+//! - [`inside`] has what only a process inside a namespace can tell.
 //! - `wire` (a feature) writes a snapshot as JSON and reads it back.
 //!
 //! Nothing in this crate does I/O of its own or needs an operating system: it relates the dump of a Linux host anywhere.
@@ -37,6 +38,8 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod cause;
+mod errno;
 mod file_system_user;
 mod gap;
 mod holder;
@@ -53,11 +56,15 @@ mod socket_user;
 mod suspect;
 mod texts;
 
+pub mod inside;
+
 pub mod relations;
 
 #[cfg(feature = "wire")]
 pub mod wire;
 
+pub use cause::Cause;
+pub use errno::{Errno, NoErrno};
 pub use file_system_user::{
     DeviceRole, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUseKind,
     FileSystemUser, FileSystemUsers, HiddenFiles, KernelFacility,

@@ -142,9 +142,12 @@ pub(crate) enum Command {
         dir: PathBuf,
     },
     /// Answers what another lxkns asks inside a namespace
-    #[command(hide = true)]
+    #[command(name = INSIDE, hide = true)]
     Inside,
 }
+
+/// The hidden command that serves inside namespaces.
+pub(crate) const INSIDE: &str = "inside";
 
 /// How a table is written.
 #[derive(Debug, clap::Args)]

@@ -4,8 +4,8 @@ use lxkns_core::model::{DiscoveryOptions, Place, Scope};
 
 use crate::args::DumpArgs;
 use crate::exit::{Exit, Result};
+use crate::live;
 use crate::view::screen;
-use crate::{live, netnsid};
 
 /// Runs it.
 pub(crate) fn run(args: &DumpArgs) -> Result {
@@ -15,8 +15,10 @@ pub(crate) fn run(args: &DumpArgs) -> Result {
         options.command_lines = Scope::None;
     }
     options.mounts = !args.no_mounts;
-    let mut snapshot = live::discover(&live::session(&live::access(&args.patience))?, &options)?;
-    snapshot.netnsids = netnsid::ask_all(&snapshot, snapshot.namespaces.values());
+    let access = live::access(&args.patience);
+    let session = live::session(&access)?;
+    let mut snapshot = live::discover(&session, &options)?;
+    snapshot.netnsids = lxkns_inside::nsids(&session, &snapshot, snapshot.namespaces.values());
     screen::print(|out| live::write(&snapshot, args, out))?;
     super::tell_gaps(&snapshot, Place::ALL.into_iter().collect());
     Ok(Exit::Done)

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::mem::ManuallyDrop;
 
+use lxkns_core::Discovery;
 use lxkns_core::model::{Namespace, NamespaceId, NamespaceType, Snapshot};
 use lxkns_core::relations;
 use serde::Serialize;
@@ -12,13 +13,13 @@ use serde::ser::{SerializeMap as _, Serializer};
 use super::Findings;
 use crate::args::LsArgs;
 use crate::exit::{Error, Exit, Result, say};
+use crate::live;
 use crate::target::{Asked, Target};
 use crate::users::Users;
 use crate::view::columns::{self, Cell, Column, Context};
 use crate::view::counts::Counts;
 use crate::view::escape::For;
 use crate::view::screen::{self, Color};
-use crate::{live, netnsid};
 
 /// Runs it.
 pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
         counts: Counts::of(&snapshot),
         users: Users::of_snapshot(&snapshot),
         netnsids: match columns.contains(&Column::Netnsid) {
-            true if is_live => netnsid::ask_all(&snapshot, shown.iter().copied()),
+            true if is_live => lxkns_inside::nsids(&Discovery::of_host()?, &snapshot, shown.iter().copied()),
             true => snapshot.netnsids.clone(),
             false => BTreeMap::new(),
         },

@@ -7,11 +7,11 @@ use lxkns_core::model::{NamespaceId, NamespaceType, Pid, Places, Snapshot};
 
 use crate::args::{Args, Command, TableArgs};
 use crate::exit::{self, Exit, Result, say};
+use crate::gaps;
 use crate::resolve::{Unresolved, resolve};
 use crate::target::{Asked, Target};
 use crate::view::screen::{self, Color};
 use crate::view::table::{self, Heading};
-use crate::{gaps, inside};
 
 mod busy;
 mod caps;
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Watch(watch) => watch::run(watch, args.color),
         Command::Completions(completions) => completions::run(completions),
         Command::Man { dir } => man::run(dir),
-        Command::Inside => match inside::serve().context("only another lxkns runs this command") {
+        Command::Inside => match lxkns_inside::serve().context("only another lxkns runs this command") {
             Ok(()) => Ok(Exit::Done),
             Err(error) => Err(error.into()),
         },

@@ -1,5 +1,6 @@
 //! All about one namespace.
 
+use lxkns_core::model::inside::Inside;
 use lxkns_core::model::{
     Holder, IdMapping, Namespace, NamespaceId, NamespaceType, Pid, Relation, Snapshot, TimeOffsets,
 };
@@ -10,16 +11,7 @@ use super::escape::printable;
 use super::holders;
 use super::names::{self, Detail};
 use super::sheet::{Sheet, left, list, right};
-use super::show_network::{self, NetworkFacts};
-use crate::inside::{HostName, Limit};
-
-/// What only somebody inside can tell.
-#[derive(Debug, Default)]
-pub(crate) struct FromInside {
-    pub(crate) network: Option<NetworkFacts>,
-    pub(crate) host_name: Option<HostName>,
-    pub(crate) limits: Option<Vec<Limit>>,
-}
+use super::show_network;
 
 /// A namespace with all that is known of it.
 #[derive(Debug)]
@@ -30,7 +22,7 @@ pub(crate) struct Shown<'a> {
     /// The mount namespace in which paths mean what they say.
     pub(crate) home: Option<NamespaceId>,
     pub(crate) is_live: bool,
-    pub(crate) inside: FromInside,
+    pub(crate) inside: Inside,
     /// What could not be read from inside, and why.
     pub(crate) missing: Option<String>,
 }

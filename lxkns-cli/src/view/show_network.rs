@@ -1,78 +1,14 @@
 //! What is in a network namespace: as `ip link`, `ip addr`, `ip route` and `ss -ltnup` have it.
 
-use lxkns_core::model::{NamespaceId, Pid, Snapshot, SocketUser};
-use rustc_hash::FxHashMap;
+use lxkns_core::model::{NamespaceId, Pid, Snapshot};
 
 use super::escape::printable;
 use super::names::{self, Detail};
 use super::sheet::{Sheet, left, right};
 use super::table::Heading;
-use crate::inside::{Link, ListeningSocket, Network, Protocol, Route};
-
-/// A network namespace with what it leads to.
-#[derive(Debug, Default)]
-pub(crate) struct NetworkFacts {
-    pub(crate) network: Network,
-    /// The network namespaces by the IDs that they have in this one.
-    pub(crate) namespaces: FxHashMap<i32, NamespaceId>,
-    /// The names of links in those, by that ID and their index.
-    pub(crate) names: FxHashMap<(i32, u32), Vec<u8>>,
-    /// Who has the sockets open, by their inode numbers.
-    pub(crate) users: FxHashMap<u64, Vec<SocketUser>>,
-}
-
-/// Where the other end of a link is: the peer of a veth, else the link that one of these is on top of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct OtherEnd<'a> {
-    pub(crate) is_peer: bool,
-    /// Its index there.
-    pub(crate) index: Option<u32>,
-    pub(crate) name: Option<&'a [u8]>,
-    pub(crate) place: Where,
-}
-
-/// In which network namespace something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Where {
-    /// In the same.
-    Here,
-    /// In this one.
-    There(NamespaceId),
-    /// In one that was not found, which has this ID here.
-    NotFound(i32),
-    /// The kernel does not say.
-    NotKnown,
-}
+use lxkns_core::model::inside::{Link, ListeningSocket, NetworkInside, OtherEnd, Protocol, Route, Where};
 
 const IFF_UP: u32 = 1;
-
-impl NetworkFacts {
-    /// The name of a link.
-    pub(crate) fn name(&self, index: u32) -> Option<&[u8]> {
-        let links = &self.network.links;
-        links.binary_search_by_key(&index, |link| link.index).ok().map(|at| links[at].name.as_slice())
-    }
-
-    /// The other end of a link, if it has one.
-    pub(crate) fn other_end(&self, link: &Link) -> Option<OtherEnd<'_>> {
-        let is_peer = link.kind.as_deref() == Some(b"veth");
-        let index = link.link.filter(|&index| index > 0);
-        let place = match link.link_nsid {
-            None if index.is_none() => return None,
-            None => Where::Here,
-            Some(nsid) => match self.namespaces.get(&nsid) {
-                Some(&id) => Where::There(id),
-                None if nsid < 0 => Where::NotKnown,
-                None => Where::NotFound(nsid),
-            },
-        };
-        let name = index.and_then(|index| match link.link_nsid {
-            None => self.name(index),
-            Some(nsid) => self.names.get(&(nsid, index)).map(Vec::as_slice),
-        });
-        Some(OtherEnd { is_peer, index, name, place })
-    }
-}
 
 /// Whether a link was set up.
 pub(crate) fn is_up(link: &Link) -> bool {
@@ -140,7 +76,7 @@ pub(crate) fn protocol(socket: &ListeningSocket) -> &'static str {
 }
 
 /// Adds all of it to a sheet.
-pub(crate) fn add(sheet: &mut Sheet, snapshot: &Snapshot, facts: &NetworkFacts) {
+pub(crate) fn add(sheet: &mut Sheet, snapshot: &Snapshot, facts: &NetworkInside) {
     let network = &facts.network;
     let name = |index: u32| facts.name(index).map_or_else(|| format!("if{index}"), printable);
     let links = network.links.iter().map(|link| {
@@ -243,7 +179,7 @@ fn occupant(snapshot: &Snapshot, id: NamespaceId) -> String {
     )
 }
 
-fn describe_users(snapshot: &Snapshot, facts: &NetworkFacts, socket: &ListeningSocket) -> String {
+fn describe_users(snapshot: &Snapshot, facts: &NetworkInside, socket: &ListeningSocket) -> String {
     /// How many are told of a socket that many have.
     const FEW: usize = 3;
     let users = facts.users.get(&socket.inode).map(Vec::as_slice).unwrap_or_default();

@@ -3,11 +3,12 @@ use std::net::IpAddr;
 use lxkns_core::model::{SocketUser, Tid};
 
 use super::*;
-use crate::inside::{Address, Failure, Link, ListeningSocket, Network, Protocol, Route};
 use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, snapshot};
 use crate::view::screen::Screen;
+use lxkns_core::model::Errno;
+use lxkns_core::model::inside::{Address, Failure, Link, ListeningSocket, Network, NetworkInside, Protocol, Route};
 
-fn text(snapshot: &Snapshot, id: NamespaceId, inside: FromInside, missing: Option<&str>) -> String {
+fn text(snapshot: &Snapshot, id: NamespaceId, inside: Inside, missing: Option<&str>) -> String {
     let shown = Shown {
         snapshot,
         counts: &Counts::of(snapshot),
@@ -34,7 +35,7 @@ fn what_a_snapshot_has() {
     user.uid_map = Some(vec![IdMapping { inside: 0, outside: 1000, count: 1 }]);
     user.gid_map = Some(Vec::new());
     assert_eq!(
-        text(&snapshot, USER, FromInside::default(), None),
+        text(&snapshot, USER, Inside::default(), None),
         "user:[4026531837]\n  \
            type        user, the initial one\n  \
            inode       4026531837\n  \
@@ -55,9 +56,9 @@ fn what_a_snapshot_has() {
            Limits\n  \
            limits  not in a dump\n"
     );
-    let loose = text(&snapshot, LOOSE, FromInside::default(), None);
+    let loose = text(&snapshot, LOOSE, Inside::default(), None);
     assert!(loose.contains("  threads    thread 201 of process 200 (sleep)\n"), "{loose}");
-    let odd = text(&snapshot, ODD, FromInside::default(), None);
+    let odd = text(&snapshot, ODD, Inside::default(), None);
     assert!(odd.contains("  inside     no process\n") && odd.contains("  init   not known, or none\n"), "{odd}");
 }
 
@@ -94,15 +95,15 @@ fn a_network_namespace_with_hostile_names() {
         routes: vec![Route { kind: 7, metric: Some(3), hops: vec![Default::default()], ..Route::default() }],
         other_routes: 4,
         sockets: vec![socket(80, 100), socket(81, 101)],
-        failures: vec![Failure { call: "sock_diag of UDP".to_owned(), errno: 2 }],
+        failures: vec![Failure::of_call("sock_diag of UDP", Errno::new(1).unwrap())],
     };
-    let facts = NetworkFacts {
+    let facts = NetworkInside {
         network,
         namespaces: [(0, NET)].into_iter().collect(),
         names: [((0, 5), b"a\nb".to_vec())].into_iter().collect(),
         users: [(100, vec![SocketUser::new(100, Pid(200), Tid(200), 3)])].into_iter().collect(),
     };
-    let text = text(&snapshot, BUSY, FromInside { network: Some(facts), ..FromInside::default() }, None);
+    let text = text(&snapshot, BUSY, Inside { network: Some(facts), ..Inside::default() }, None);
     let network = text.split_once("\n\n").unwrap().1;
     assert_eq!(
         network,
@@ -123,16 +124,16 @@ fn a_network_namespace_with_hostile_names() {
          tcp      *%eth0\\x1b[31m:80 200 (sleep) fd 3\n  \
          tcp      [::]:81           not known; of UID 7\n\n  \
          Not whole\n  \
-         not read  sock_diag of UDP: No such file or directory (os error 2)\n"
+         not read  sock_diag of UDP: EPERM\n"
     );
 }
 
 #[test]
 fn what_is_not_known_says_so() {
     let snapshot = snapshot();
-    let denied = text(&snapshot, BUSY, FromInside::default(), Some("needs CAP_SYS_ADMIN"));
+    let denied = text(&snapshot, BUSY, Inside::default(), Some("needs CAP_SYS_ADMIN"));
     assert!(denied.ends_with("  Network\n  links, addresses, routes, sockets  needs CAP_SYS_ADMIN\n"), "{denied}");
-    let dumped = text(&snapshot, BUSY, FromInside::default(), None);
+    let dumped = text(&snapshot, BUSY, Inside::default(), None);
     assert!(dumped.ends_with("  links, addresses, routes, sockets  not in a dump\n"), "{dumped}");
 }
 

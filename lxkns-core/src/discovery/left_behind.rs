@@ -49,7 +49,7 @@ mod tests {
     fn a_process_is_left_alone_while_a_thread_waits_for_it() {
         let (end, wait) = channel::<()>();
         let left = LeftBehind::default();
-        left.leave((Pid(7), 100), std::thread::spawn(move || drop(wait.recv())));
+        left.leave((Pid(7), 100), std::thread::spawn(move || wait.recv().unwrap_or_default()));
         assert!(left.waits_for((Pid(7), 100)));
         assert!(!left.waits_for((Pid(7), 101)), "another process with its PID");
         assert!(!left.waits_for((Pid(8), 100)));

@@ -5,13 +5,13 @@ use lxkns_core::relations;
 use serde::Serialize;
 
 use crate::commands::why::{Facts, facts};
-use crate::inside::{Address, Limit, Link, ListeningSocket, Route};
 use crate::view::caps;
 use crate::view::holders;
 use crate::view::names::{self, lossy};
 use crate::view::show::{self, Shown, owned_counts};
-use crate::view::show_network::{self, NetworkFacts, Where};
+use crate::view::show_network;
 use crate::view::show_process::{self, ShownProcess};
+use lxkns_core::model::inside::{Address, Limit, Link, ListeningSocket, NetworkInside, Route, Where};
 
 /// What is said of one thing.
 #[derive(Serialize)]
@@ -253,7 +253,7 @@ impl Answer {
             paths: names::ways(shown.snapshot, namespace, shown.home).map(|way| lossy(&way.into_path())).collect(),
             missing: match shown.is_live {
                 true => shown.missing.clone(),
-                false => Some("not in a dump".to_owned()).filter(|_| has_an_inside(namespace.ns_type)),
+                false => Some("not in a dump".to_owned()).filter(|_| lxkns_inside::has_an_inside(namespace.ns_type)),
             },
             of_type: of_type(shown),
         };
@@ -263,11 +263,6 @@ impl Answer {
     pub(super) fn of_process(target: String, shown: &ShownProcess<'_>) -> Self {
         Self { target, namespace: None, process: Some(process(shown)) }
     }
-}
-
-/// Whether only somebody inside can tell some of it.
-fn has_an_inside(ns_type: NamespaceType) -> bool {
-    matches!(ns_type, NamespaceType::User | NamespaceType::Net | NamespaceType::Uts)
 }
 
 fn of_type(shown: &Shown<'_>) -> OfType {
@@ -315,7 +310,7 @@ fn of_type(shown: &Shown<'_>) -> OfType {
     }
 }
 
-fn network(snapshot: &Snapshot, facts: &NetworkFacts) -> NetworkAnswer {
+fn network(snapshot: &Snapshot, facts: &NetworkInside) -> NetworkAnswer {
     let network = &facts.network;
     NetworkAnswer {
         links: network.links.iter().map(|link| link_answer(snapshot, facts, link)).collect(),
@@ -327,7 +322,7 @@ fn network(snapshot: &Snapshot, facts: &NetworkFacts) -> NetworkAnswer {
     }
 }
 
-fn link_answer(snapshot: &Snapshot, facts: &NetworkFacts, link: &Link) -> LinkAnswer {
+fn link_answer(snapshot: &Snapshot, facts: &NetworkInside, link: &Link) -> LinkAnswer {
     let other_end = facts.other_end(link).map(|end| {
         let there = match end.place {
             Where::There(id) => Some(id),
@@ -356,7 +351,7 @@ fn link_answer(snapshot: &Snapshot, facts: &NetworkFacts, link: &Link) -> LinkAn
     }
 }
 
-fn address_answer(facts: &NetworkFacts, address: &Address) -> AddressAnswer {
+fn address_answer(facts: &NetworkInside, address: &Address) -> AddressAnswer {
     AddressAnswer {
         index: address.index,
         link: facts.name(address.index).map(lossy),
@@ -367,7 +362,7 @@ fn address_answer(facts: &NetworkFacts, address: &Address) -> AddressAnswer {
     }
 }
 
-fn route_answer(facts: &NetworkFacts, route: &Route) -> RouteAnswer {
+fn route_answer(facts: &NetworkInside, route: &Route) -> RouteAnswer {
     let hops = route.hops.iter().map(|hop| HopAnswer {
         gateway: hop.gateway.map(|gateway| gateway.to_string()),
         index: hop.index,
@@ -383,7 +378,7 @@ fn route_answer(facts: &NetworkFacts, route: &Route) -> RouteAnswer {
     }
 }
 
-fn socket_answer(snapshot: &Snapshot, facts: &NetworkFacts, socket: &ListeningSocket) -> SocketAnswer {
+fn socket_answer(snapshot: &Snapshot, facts: &NetworkInside, socket: &ListeningSocket) -> SocketAnswer {
     let users = facts.users.get(&socket.inode).map(Vec::as_slice).unwrap_or_default();
     let user = |user: &SocketUser| UserAnswer {
         pid: user.pid.0,

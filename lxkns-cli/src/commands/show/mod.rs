@@ -1,14 +1,20 @@
 //! `lxkns show`: all about one namespace or process.
 
 mod answer;
-mod around;
 
 use std::io::Write;
+use std::time::Duration;
 
-use lxkns_core::model::{DiscoveryOptions, NamespaceId, NamespaceLinks, NamespaceType, Pid, Place, Scope, Snapshot};
+use lxkns_core::model::inside::Inside;
+use lxkns_core::model::{
+    DiscoveryOptions, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Pid, Place, Scope, Snapshot,
+};
+
+use lxkns_inside::{Program, Unreadable};
+use lxkns_mountns::Access;
 
 use super::Findings;
-use crate::args::ShowArgs;
+use crate::args::{INSIDE, ShowArgs};
 use crate::exit::{Exit, Result, say};
 use crate::live;
 use crate::progress::Progress;
@@ -53,7 +59,7 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
             _ => None,
         };
         insides.push(match namespace {
-            Some(namespace) => around::look(&mut snapshot, &access, &namespace, args.look.patience.timeout),
+            Some(namespace) => look_inside(&mut snapshot, &access, &namespace, args.look.patience.timeout),
             None => Default::default(),
         });
     }
@@ -166,6 +172,43 @@ fn find<'a>(snapshot: &Snapshot, targets: &'a [Asked], is_live: bool) -> (Vec<(&
         gaps_matter |= findings.gaps_matter;
     }
     (items, exit, gaps_matter)
+}
+
+/// Reads what only a process inside can tell; and why not, where that could not be.
+fn look_inside(
+    snapshot: &mut Snapshot,
+    access: &Access,
+    namespace: &Namespace,
+    timeout: Duration,
+) -> (Inside, Option<String>) {
+    let looked = live::session(access).and_then(|discovery| {
+        let program = Program::again(INSIDE)?;
+        Ok(lxkns_inside::look(&discovery, snapshot, namespace, &program, timeout))
+    });
+    let (inside, why) = match looked {
+        Ok(looked) => {
+            snapshot.gaps.extend(looked.gaps);
+            snapshot.gaps.sort();
+            snapshot.gaps.dedup();
+            (looked.inside, looked.unreadable.map(|unreadable| words(snapshot, &unreadable)))
+        }
+        Err(error) => (Inside::default(), Some(format!("{error:#}"))),
+    };
+    let what = match namespace.ns_type {
+        NamespaceType::Net => "links, addresses, routes, sockets",
+        NamespaceType::Uts => "host name, domain name",
+        _ => "limits",
+    };
+    (inside, why.map(|why| format!("{what} not readable: {why}")))
+}
+
+fn words(snapshot: &Snapshot, unreadable: &Unreadable) -> String {
+    match unreadable {
+        Unreadable::Denied(None) => "needs CAP_SYS_ADMIN".to_owned(),
+        Unreadable::Denied(Some(id)) => format!("needs CAP_SYS_ADMIN in {}", names::namespace(snapshot, *id)),
+        Unreadable::NotOpened(error) => error.to_string(),
+        Unreadable::Failed(error) => error.to_string(),
+    }
 }
 
 /// The namespaces of whoever asks.

@@ -1,19 +1,11 @@
-//! Looking around inside a namespace: a process of our own enters it, and says what it sees there.
-//!
-//! What the kernel is asked there can take for ever: it waits for the lock of all network configuration. So it is not us
-//! who wait but that process, which can be given up; and entering changes nothing here. It is this program, run once more
-//! (`child.rs`); `protocol.rs` is what both say.
+//! The process inside, as its parent sees it.
 
-mod child;
-mod netlink;
-mod protocol;
-mod route;
-mod sock_diag;
-
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,18 +15,37 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
 
-pub(crate) use child::serve;
-pub(crate) use protocol::{
-    Address, Failure, HostName, Limit, Link, ListeningSocket, MOST_FDS, Network, Protocol, Route,
-};
-use protocol::{Answer, HEAD, What};
+use lxkns_model::Cause;
+use lxkns_model::inside::{Failure, HostName, Limit, Network};
 
-/// The hidden command that the process inside is.
-pub(crate) const COMMAND: &str = "inside";
+use crate::protocol::{self, Answer, HEAD, What};
+
+/// The program that serves as the process inside: it must call [`serve`](crate::serve) and do nothing else.
+#[derive(Clone, Debug)]
+pub struct Program {
+    path: PathBuf,
+    argument: OsString,
+}
+
+impl Program {
+    /// A program that calls [`serve`](crate::serve) when this is its first argument.
+    pub fn new(path: impl Into<PathBuf>, argument: impl Into<OsString>) -> Self {
+        Self { path: path.into(), argument: argument.into() }
+    }
+
+    /// The running program once more, which must call [`serve`](crate::serve) when this is its first argument.
+    ///
+    /// # Errors
+    ///
+    /// No procfs is mounted at `/proc`.
+    pub fn again(argument: impl Into<OsString>) -> Result<Self, lxkns_core::Error> {
+        Ok(Self::new(ProcRoot::host()?.path().join("self/exe"), argument))
+    }
+}
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) enum Error {
+pub enum Error {
     /// The process inside said why.
     Failed(Failure),
     /// It said nothing in time, and was given up.
@@ -45,8 +56,8 @@ pub(crate) enum Error {
 
 impl Error {
     /// Whether a capability was missing.
-    pub(crate) fn is_denied(&self) -> bool {
-        matches!(self, Self::Failed(failure) if failure.is_denied())
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.cause == Cause::Denied)
     }
 }
 
@@ -55,7 +66,16 @@ impl fmt::Display for Error {
         match self {
             Self::Failed(failure) => failure.fmt(f),
             Self::TimedOut => f.write_str("no answer in time"),
-            Self::Lost(error) => error.fmt(f),
+            Self::Lost(_) => f.write_str("the process inside could not be started or understood"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Lost(error) => Some(error),
+            _ => None,
         }
     }
 }
@@ -66,31 +86,19 @@ impl From<io::Error> for Error {
     }
 }
 
-impl Failure {
-    /// That a question had no answer.
-    pub(crate) fn of(call: &str, error: &Error) -> Self {
-        let errno = match error {
-            Error::Failed(failure) => return failure.clone(),
-            Error::TimedOut => Errno::TIMEDOUT,
-            Error::Lost(_) => Errno::PIPE,
-        };
-        Self { call: call.to_owned(), errno: errno.raw_os_error() }
-    }
-
-    fn is_denied(&self) -> bool {
-        matches!(Errno::from_raw_os_error(self.errno), Errno::PERM | Errno::ACCESS)
-    }
+/// That a question had no answer.
+pub(crate) fn failure_of(call: &str, error: &Error) -> Failure {
+    let cause = match error {
+        Error::Failed(failure) => return failure.clone(),
+        Error::TimedOut => Cause::TimedOut,
+        Error::Lost(_) => Cause::Other,
+    };
+    Failure { call: call.to_owned(), cause, errno: None }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.call, io::Error::from_raw_os_error(self.errno))
-    }
-}
-
-/// A process of ours inside a namespace. It is killed with this, and not waited for.
+/// A process inside a namespace. It is killed with this, and not waited for.
 #[derive(Debug)]
-pub(crate) struct Inside {
+pub struct Inside {
     child: Child,
     questions: OwnedFd,
     answers: OwnedFd,
@@ -100,17 +108,25 @@ pub(crate) struct Inside {
 }
 
 impl Inside {
-    /// Has a process of ours enter a namespace, or where none is given stay where this one is; through the user namespace
+    /// Has a process enter a namespace, or where none is given stay where the caller is; through the user namespace
     /// `user` where it has no right to otherwise. No answer is waited for longer than `timeout`.
-    pub(crate) fn enter(
+    ///
+    /// # Errors
+    ///
+    /// The process could not be started, may not enter, or did not answer in time.
+    ///
+    /// # Privileges
+    ///
+    /// `CAP_SYS_ADMIN` in the user namespace that owns the namespace, and in the caller's own; or to be the owner of `user`.
+    pub fn enter(
+        program: &Program,
         namespace: Option<BorrowedFd<'_>>,
         user: Option<BorrowedFd<'_>>,
         timeout: Duration,
     ) -> Result<Self, Error> {
-        let proc = ProcRoot::host().map_err(io::Error::other)?;
-        let mut program = Command::new(proc.path().join("self/exe"));
-        program.arg0("lxkns").arg(COMMAND);
-        let mut inside = Self::start(program, timeout)?;
+        let mut command = Command::new(&program.path);
+        command.arg0("lxkns").arg(&program.argument);
+        let mut inside = Self::start(command, timeout)?;
         let fds: Vec<_> = namespace.into_iter().chain(user).collect();
         match inside.ask(What::Enter { parent: std::process::id() }, &fds)? {
             Answer::Entered => Ok(inside),
@@ -127,15 +143,23 @@ impl Inside {
     }
 
     /// What is in the network namespace.
-    pub(crate) fn network(&mut self) -> Result<Network, Error> {
+    ///
+    /// # Errors
+    ///
+    /// What failed inside, or that there was no answer in time.
+    pub fn network(&mut self) -> Result<Network, Error> {
         match self.ask(What::Network, &[])? {
             Answer::Network(network) => Ok(network),
             _ => Err(mistaken()),
         }
     }
 
-    /// The IDs that the network namespace has given to others, of which there are at most [`MOST_FDS`].
-    pub(crate) fn namespace_ids(&mut self, others: &[OwnedFd]) -> Result<Vec<Option<i32>>, Error> {
+    /// The IDs that the network namespace has given to others, of which there are at most [`MOST_FDS`](crate::MOST_FDS).
+    ///
+    /// # Errors
+    ///
+    /// What failed inside, or that there was no answer in time.
+    pub fn namespace_ids(&mut self, others: &[OwnedFd]) -> Result<Vec<Option<i32>>, Error> {
         let others: Vec<_> = others.iter().map(|fd| fd.as_fd()).collect();
         match self.ask(What::NamespaceIds, &others)? {
             Answer::NamespaceIds(ids) => Ok(ids),
@@ -145,7 +169,11 @@ impl Inside {
 
     /// The names of links in other network namespaces, by the ID that these have here and their index there. Takes
     /// `CAP_NET_ADMIN` there.
-    pub(crate) fn names_of_links(&mut self, links: &[(i32, u32)]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    ///
+    /// # Errors
+    ///
+    /// What failed inside, or that there was no answer in time.
+    pub fn names_of_links(&mut self, links: &[(i32, u32)]) -> Result<Vec<Option<Vec<u8>>>, Error> {
         /// As many as fit into a question.
         const STEP: usize = 2000;
         let mut names = Vec::with_capacity(links.len());
@@ -159,7 +187,11 @@ impl Inside {
     }
 
     /// Host and domain name in the UTS namespace.
-    pub(crate) fn host_name(&mut self) -> Result<HostName, Error> {
+    ///
+    /// # Errors
+    ///
+    /// What failed inside, or that there was no answer in time.
+    pub fn host_name(&mut self) -> Result<HostName, Error> {
         match self.ask(What::HostName, &[])? {
             Answer::HostName(names) => Ok(names),
             _ => Err(mistaken()),
@@ -167,7 +199,11 @@ impl Inside {
     }
 
     /// The limits of the user namespace.
-    pub(crate) fn limits(&mut self) -> Result<Vec<Limit>, Error> {
+    ///
+    /// # Errors
+    ///
+    /// What failed inside, or that there was no answer in time.
+    pub fn limits(&mut self) -> Result<Vec<Limit>, Error> {
         match self.ask(What::Limits, &[])? {
             Answer::Limits(limits) => Ok(limits),
             _ => Err(mistaken()),

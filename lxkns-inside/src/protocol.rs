@@ -3,9 +3,9 @@
 
 use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use lxkns_model::inside::{Failure, HostName, Limit, Network};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags,
@@ -13,24 +13,24 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 
 /// Both sides are one program: what says another number is something else.
-pub(super) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 /// How many bytes a question has at most.
 const LONGEST_QUESTION: usize = 32 * 1024;
 /// How many bytes an answer has at most: that of some hundred thousand links.
-pub(super) const LONGEST_ANSWER: usize = 64 << 20;
+pub(crate) const LONGEST_ANSWER: usize = 64 << 20;
 /// How many descriptors go with a question at most; the kernel takes 253.
-pub(crate) const MOST_FDS: usize = 200;
+pub const MOST_FDS: usize = 200;
 
 /// A question.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Question {
-    pub(super) version: u32,
-    pub(super) what: What,
+pub(crate) struct Question {
+    pub(crate) version: u32,
+    pub(crate) what: What,
 }
 
 /// What is asked. The first question is to enter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum What {
+pub(crate) enum What {
     /// Enter the namespace that is the first descriptor beside it, if there is one; through the user namespace that is the
     /// second where it must be.
     Enter {
@@ -51,7 +51,7 @@ pub(super) enum What {
 
 /// What is answered, for each question in its order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Entered,
     Network(Network),
     /// An ID for each descriptor that has one.
@@ -64,128 +64,8 @@ pub(super) enum Answer {
     Failed(Failure),
 }
 
-/// A call that failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Failure {
-    /// Which.
-    pub(crate) call: String,
-    /// The error number.
-    pub(crate) errno: i32,
-}
-
-/// What is in a network namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Network {
-    /// By index.
-    pub(crate) links: Vec<Link>,
-    pub(crate) addresses: Vec<Address>,
-    /// Those of the main tables.
-    pub(crate) routes: Vec<Route>,
-    /// How many there are in other tables.
-    pub(crate) other_routes: u64,
-    /// The sockets that wait for somebody to connect or send.
-    pub(crate) sockets: Vec<ListeningSocket>,
-    /// What of this is not whole.
-    pub(crate) failures: Vec<Failure>,
-}
-
-/// A network interface.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Link {
-    pub(crate) index: u32,
-    /// Any bytes but blanks, slashes and colons.
-    pub(crate) name: Vec<u8>,
-    /// The `IFF_` flags.
-    pub(crate) flags: u32,
-    /// The state by RFC 2863, where the kernel says it: 2 down, 6 up, ...
-    pub(crate) operstate: Option<u8>,
-    pub(crate) mtu: Option<u32>,
-    /// The hardware address, where it has one.
-    pub(crate) mac: Vec<u8>,
-    /// `veth`, `bridge`; hardware has none.
-    pub(crate) kind: Option<Vec<u8>>,
-    /// The index of the bridge or the like that it belongs to.
-    pub(crate) master: Option<u32>,
-    /// The index of the peer or of the link below.
-    pub(crate) link: Option<u32>,
-    /// The ID of the network namespace in which that is, where it is another one; negative where it is not known.
-    pub(crate) link_nsid: Option<i32>,
-}
-
-/// An address of an interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Address {
-    pub(crate) index: u32,
-    pub(crate) local: IpAddr,
-    pub(crate) prefix: u8,
-    /// The address of the other side, of point-to-point links.
-    pub(crate) peer: Option<IpAddr>,
-    /// `RT_SCOPE_`: 0 global, 253 link, 254 host.
-    pub(crate) scope: u8,
-}
-
-/// A route.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Route {
-    pub(crate) is_v6: bool,
-    /// `None` is the default route.
-    pub(crate) destination: Option<IpAddr>,
-    pub(crate) prefix: u8,
-    /// `RTN_`: 1 unicast, 7 unreachable, ...
-    pub(crate) kind: u8,
-    pub(crate) source: Option<IpAddr>,
-    pub(crate) metric: Option<u32>,
-    /// The ways: of a multipath route more than one.
-    pub(crate) hops: Vec<Hop>,
-}
-
-/// One way of a route.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Hop {
-    pub(crate) gateway: Option<IpAddr>,
-    pub(crate) index: Option<u32>,
-}
-
-/// The protocol of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum Protocol {
-    Tcp,
-    Udp,
-}
-
-/// A TCP socket that listens, or a UDP socket that is not connected.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct ListeningSocket {
-    pub(crate) protocol: Protocol,
-    pub(crate) port: u16,
-    pub(crate) address: IpAddr,
-    /// Whether it takes IPv4 too, of an IPv6 socket on all addresses.
-    pub(crate) takes_v4: bool,
-    /// The interface that it is bound to.
-    pub(crate) index: Option<u32>,
-    /// Its inode number.
-    pub(crate) inode: u64,
-    /// Whose it is.
-    pub(crate) uid: u32,
-}
-
-/// Host and domain name, any bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct HostName {
-    pub(crate) host: Vec<u8>,
-    pub(crate) domain: Vec<u8>,
-}
-
-/// How many namespaces of a type a user may create.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Limit {
-    /// The type's name.
-    pub(crate) ns_type: String,
-    pub(crate) max: u64,
-}
-
 /// Sends a question, with descriptors beside it.
-pub(super) fn ask(socket: &OwnedFd, what: What, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub(crate) fn ask(socket: &OwnedFd, what: What, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let bytes = postcard::to_allocvec(&Question { version: VERSION, what }).map_err(io::Error::other)?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -198,7 +78,7 @@ pub(super) fn ask(socket: &OwnedFd, what: What, fds: &[BorrowedFd<'_>]) -> io::R
 }
 
 /// Receives a question; `None` where nobody asks any more.
-pub(super) fn next_question(socket: impl AsFd) -> io::Result<Option<(What, Vec<OwnedFd>)>> {
+pub(crate) fn next_question(socket: impl AsFd) -> io::Result<Option<(What, Vec<OwnedFd>)>> {
     let mut bytes = vec![0; LONGEST_QUESTION];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -225,7 +105,7 @@ pub(super) fn next_question(socket: impl AsFd) -> io::Result<Option<(What, Vec<O
 }
 
 /// Writes an answer: version, length, text.
-pub(super) fn answer(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
+pub(crate) fn answer(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
     let bytes = postcard::to_allocvec(answer).map_err(io::Error::other)?;
     let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
     out.write_all(&VERSION.to_ne_bytes())?;
@@ -235,7 +115,7 @@ pub(super) fn answer(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
 }
 
 /// How many bytes the answer has that begins with these.
-pub(super) fn length(head: [u8; HEAD]) -> io::Result<usize> {
+pub(crate) fn length(head: [u8; HEAD]) -> io::Result<usize> {
     let [version, length] = [0, 4].map(|at| u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
     let length = usize::try_from(length).map_err(io::Error::other)?;
     if version != VERSION || length > LONGEST_ANSWER {
@@ -245,7 +125,7 @@ pub(super) fn length(head: [u8; HEAD]) -> io::Result<usize> {
 }
 
 /// How many bytes stand before an answer.
-pub(super) const HEAD: usize = 8;
+pub(crate) const HEAD: usize = 8;
 
 #[cfg(test)]
 mod tests {

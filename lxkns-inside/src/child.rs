@@ -8,17 +8,24 @@ use std::io::{self, BufWriter};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use lxkns_core::ProcRoot;
-use lxkns_core::model::NamespaceType;
+use lxkns_model::NamespaceType;
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Signal};
 use rustix::thread::move_into_link_name_space;
 
-use super::netlink::failure;
-use super::protocol::{self, Answer, Failure, HostName, Limit, What};
-use super::{route, sock_diag};
+use lxkns_model::Cause;
+use lxkns_model::inside::{Failure, HostName, Limit};
 
-/// Answers until nobody asks any more.
-pub(crate) fn serve() -> io::Result<()> {
+use crate::netlink::failure;
+use crate::protocol::{self, Answer, What};
+use crate::{route, sock_diag};
+
+/// What the process inside does: it answers what comes over its standard input until nobody asks any more.
+///
+/// # Errors
+///
+/// Standard input or output is not what [`Inside`](crate::Inside) gives to it.
+pub fn serve() -> io::Result<()> {
     // It would be called as the link that it was started by.
     let _ = rustix::thread::set_name(c"lxkns");
     let mut out = BufWriter::new(io::stdout().lock());
@@ -56,7 +63,7 @@ fn answer(what: What, fds: &[OwnedFd]) -> Result<Answer, Failure> {
 }
 
 fn failed(call: &str) -> impl Fn(Errno) -> Failure + '_ {
-    move |errno| Failure { call: call.to_owned(), errno: errno.raw_os_error() }
+    move |errno| failure(call, &errno.into())
 }
 
 fn enter(parent: u32, fds: &[OwnedFd]) -> Result<(), Failure> {
@@ -94,7 +101,8 @@ fn limits() -> Result<Vec<Limit>, Failure> {
         let name = format!("sys/user/max_{ns_type}_namespaces");
         match std::fs::read_to_string(proc.path().join(&name)) {
             Ok(text) => {
-                let max = text.trim_ascii().parse().map_err(|_| failed(&name)(Errno::BADMSG))?;
+                let malformed = |_| Failure { call: format!("read {name}"), cause: Cause::Malformed, errno: None };
+                let max = text.trim_ascii().parse().map_err(malformed)?;
                 limits.push(Limit { ns_type: ns_type.name().to_owned(), max });
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -1,12 +1,17 @@
 //! Links, addresses and routes of the network namespace that this process is in; `rtnetlink(7)`.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
+use lxkns_core::Discovery;
+use lxkns_model::{Namespace, NamespaceId, NamespaceType, Snapshot};
 use netlink_packet_core::NlaBuffer;
 use netlink_sys::protocols::NETLINK_ROUTE;
 
-use super::netlink::{self, Netlink, attribute, attributes, number, string};
-use super::protocol::{Address, Failure, Hop, Link, Network, Route};
+use crate::netlink::{self, Netlink, attribute, attributes, number, string};
+use lxkns_model::inside::{Address, Failure, Hop, Link, Network, Route};
 
 const RTM_GETLINK: u16 = 18;
 const RTM_GETADDR: u16 = 22;
@@ -54,7 +59,7 @@ fn link_request(index: u32) -> Vec<u8> {
 }
 
 /// Everything; what could not be had is among the failures.
-pub(super) fn network() -> Result<Network, Failure> {
+pub(crate) fn network() -> Result<Network, Failure> {
     let kernel = Netlink::connect(NETLINK_ROUTE)?;
     let mut links = kernel.dump("RTM_GETLINK", RTM_GETLINK, &link_request(0), link)?;
     links.sort_by_key(|link| link.index);
@@ -168,25 +173,48 @@ fn hops(mut rest: &[u8]) -> Vec<Hop> {
 }
 
 /// The IDs that this network namespace has given to these. No ID is given by asking.
-pub(super) fn namespace_ids(fds: &[impl std::os::fd::AsRawFd]) -> Result<Vec<Option<i32>>, Failure> {
+pub(crate) fn namespace_ids(fds: &[OwnedFd]) -> Result<Vec<Option<i32>>, Failure> {
     let kernel = Netlink::connect(NETLINK_ROUTE)?;
+    // What is no network namespace has no ID.
+    Ok(fds.iter().map(|fd| namespace_id(&kernel, fd).ok().flatten()).collect())
+}
+
+/// The ID that this network namespace has given to that one; `None` where it has given none.
+fn namespace_id(kernel: &Netlink, fd: impl AsFd) -> io::Result<Option<i32>> {
     let id = |payload: &[u8]| {
         let rest = payload.get(4..)?;
         let id = attributes(rest).find(|attribute| attribute.kind() == NETNSA_NSID)?;
         // The kernel says -1 where it has given none.
         number(id.value()).map(u32::cast_signed).filter(|&id| id >= 0)
     };
-    let ask = |fd: &_| {
-        let fd = std::os::fd::AsRawFd::as_raw_fd(fd).cast_unsigned();
-        let body = [vec![0; 4], attribute(NETNSA_FD, &fd.to_ne_bytes())].concat();
-        // What is no network namespace has no ID.
-        kernel.ask(RTM_GETNSID, &body, id).ok().flatten()
+    let fd = fd.as_fd().as_raw_fd().cast_unsigned();
+    let body = [vec![0; 4], attribute(NETNSA_FD, &fd.to_ne_bytes())].concat();
+    kernel.ask(RTM_GETNSID, &body, id)
+}
+
+/// The IDs that the caller's network namespace has given to these network namespaces of the snapshot (`ip netns
+/// list-id`), `None` where it has given none. A namespace that cannot be asked about is left out. No ID is given by
+/// asking.
+///
+/// # Privileges
+///
+/// As [`Discovery::open`].
+pub fn nsids<'a>(
+    discovery: &Discovery<'_>,
+    snapshot: &Snapshot,
+    namespaces: impl Iterator<Item = &'a Namespace>,
+) -> BTreeMap<NamespaceId, Option<u32>> {
+    let Ok(kernel) = Netlink::connect(NETLINK_ROUTE) else { return BTreeMap::new() };
+    let ask = |namespace: &Namespace| {
+        let opened = discovery.open(snapshot, namespace.id).ok()?;
+        let nsid = namespace_id(&kernel, opened).ok()?;
+        Some((namespace.id, nsid.and_then(|nsid| u32::try_from(nsid).ok())))
     };
-    Ok(fds.iter().map(ask).collect())
+    namespaces.filter(|namespace| namespace.ns_type == NamespaceType::Net).filter_map(ask).collect()
 }
 
 /// The names of links in other network namespaces, where one may know them.
-pub(super) fn names_of_links(links: &[(i32, u32)]) -> Result<Vec<Option<Vec<u8>>>, Failure> {
+pub(crate) fn names_of_links(links: &[(i32, u32)]) -> Result<Vec<Option<Vec<u8>>>, Failure> {
     let kernel = Netlink::connect(NETLINK_ROUTE)?;
     let ask = |&(nsid, index): &(i32, u32)| {
         let body = [link_request(index), attribute(IFLA_TARGET_NETNSID, &nsid.to_ne_bytes())].concat();
@@ -232,5 +260,15 @@ mod tests {
         let hops: Vec<_> = route.hops.iter().map(|hop| (hop.index, hop.gateway.unwrap().to_string())).collect();
         assert_eq!(hops, [(Some(2), "10.0.0.1".to_owned()), (Some(3), "10.0.0.2".to_owned())]);
         assert_eq!(route.destination, None);
+    }
+
+    #[test]
+    fn the_kernel_answers_about_an_own_namespace_and_refuses_another_type() {
+        let kernel = Netlink::connect(NETLINK_ROUTE).unwrap();
+        let own = lxkns_core::ProcRoot::host().unwrap().path().join("self/ns");
+        let open = |name| std::fs::File::open(own.join(name)).unwrap();
+        assert!(namespace_id(&kernel, open("net")).is_ok());
+        assert!(namespace_id(&kernel, open("uts")).is_err());
+        assert!(namespace_id(&kernel, open("net")).is_ok(), "a refusal leaves no stray answer behind");
     }
 }

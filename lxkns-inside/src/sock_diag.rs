@@ -2,8 +2,8 @@
 
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
-use super::netlink::{Netlink, address, attributes, number};
-use super::protocol::{Failure, ListeningSocket, Protocol};
+use crate::netlink::{Netlink, address, attributes, number};
+use lxkns_model::inside::{Failure, ListeningSocket, Protocol};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const INET_DIAG_SKV6ONLY: u16 = 11;
@@ -13,7 +13,7 @@ const TCP_CLOSE: u32 = 7;
 const TCP_LISTEN: u32 = 10;
 
 /// Sorted; with what could not be had.
-pub(super) fn listening() -> (Vec<ListeningSocket>, Vec<Failure>) {
+pub(crate) fn listening() -> (Vec<ListeningSocket>, Vec<Failure>) {
     let kernel = match Netlink::connect(NETLINK_SOCK_DIAG) {
         Ok(kernel) => kernel,
         Err(failure) => return (Vec::new(), vec![failure]),

@@ -8,23 +8,24 @@ use netlink_packet_core::{
 };
 use netlink_sys::{Socket, SocketAddr};
 
-use super::protocol::Failure;
+use lxkns_model::inside::Failure;
+use lxkns_model::{Cause, Errno};
 
 /// A connection to the kernel.
-pub(super) struct Netlink(Socket);
+pub(crate) struct Netlink(Socket);
 
 /// How often a list is asked for that changes while it is told.
 const TRIES: usize = 4;
 
 impl Netlink {
-    pub(super) fn connect(protocol: isize) -> Result<Self, Failure> {
+    pub(crate) fn connect(protocol: isize) -> Result<Self, Failure> {
         let socket = Socket::new(protocol).map_err(|error| failure("socket", &error))?;
         socket.connect(&SocketAddr::new(0, 0)).map_err(|error| failure("connect", &error))?;
         Ok(Self(socket))
     }
 
     /// Asks for a list, and hands on the payload of each message in it.
-    pub(super) fn dump<T>(
+    pub(crate) fn dump<T>(
         &self,
         call: &str,
         kind: u16,
@@ -43,7 +44,7 @@ impl Netlink {
     }
 
     /// Asks for one thing.
-    pub(super) fn ask<T>(&self, kind: u16, body: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> io::Result<Option<T>> {
+    pub(crate) fn ask<T>(&self, kind: u16, body: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> io::Result<Option<T>> {
         let mut found = None;
         self.exchange(kind, NLM_F_REQUEST, body, |payload| found = read(payload))?;
         Ok(found)
@@ -84,18 +85,20 @@ impl Netlink {
 }
 
 /// A call that failed.
-pub(super) fn failure(call: &str, error: &io::Error) -> Failure {
-    let errno = error.raw_os_error().unwrap_or_else(|| rustix::io::Errno::BADMSG.raw_os_error());
-    Failure { call: call.to_owned(), errno }
+pub(crate) fn failure(call: &str, error: &io::Error) -> Failure {
+    match error.raw_os_error().and_then(Errno::new) {
+        Some(errno) => Failure::of_call(call, errno),
+        None => Failure { call: call.to_owned(), cause: Cause::Malformed, errno: None },
+    }
 }
 
 /// Attributes, as far as they are well formed.
-pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = NlaBuffer<&[u8]>> {
+pub(crate) fn attributes(bytes: &[u8]) -> impl Iterator<Item = NlaBuffer<&[u8]>> {
     NlasIterator::new(bytes).map_while(Result::ok)
 }
 
 /// An attribute of a request.
-pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+pub(crate) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(4 + value.len());
     bytes.extend_from_slice(&(4 + value.len() as u16).to_ne_bytes());
     bytes.extend_from_slice(&kind.to_ne_bytes());
@@ -105,17 +108,17 @@ pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
 }
 
 /// A number.
-pub(super) fn number(value: &[u8]) -> Option<u32> {
+pub(crate) fn number(value: &[u8]) -> Option<u32> {
     value.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
 /// A string, without the zero at its end.
-pub(super) fn string(value: &[u8]) -> Vec<u8> {
+pub(crate) fn string(value: &[u8]) -> Vec<u8> {
     value.split(|&byte| byte == 0).next().unwrap_or_default().to_vec()
 }
 
 /// An address, whose length tells which kind it is.
-pub(super) fn address(value: &[u8]) -> Option<IpAddr> {
+pub(crate) fn address(value: &[u8]) -> Option<IpAddr> {
     if let Ok(bytes) = <[u8; 4]>::try_from(value) {
         return Some(Ipv4Addr::from(bytes).into());
     }

@@ -1,0 +1,45 @@
+//! Reads what only a process inside a network, UTS or user namespace can tell: links, addresses, routes and listening
+//! sockets; host and domain name; limits.
+//!
+//! What the kernel is asked there can take for ever: it waits for the lock of all network configuration. So a process of
+//! its own enters the namespace, answers, and can be given up. That process is a program that calls [`serve`]; the
+//! caller says which ([`Program`]), as only it knows what its own executable does.
+//!
+//! - [`Inside`] is the process inside as its parent sees it: one namespace, one question after another.
+//! - [`look`] reads all that there is to a namespace of a snapshot, with what its links and sockets lead to outside.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use lxkns_core::{Discovery, DiscoveryOptions};
+//! use lxkns_inside::Program;
+//!
+//! if std::env::args().nth(1).is_some_and(|argument| argument == "inside") {
+//!     return Ok(lxkns_inside::serve()?);
+//! }
+//! let discovery = Discovery::of_host()?;
+//! let snapshot = discovery.run(&DiscoveryOptions::namespaces())?;
+//! let program = Program::again("inside")?;
+//! for namespace in snapshot.namespaces.values() {
+//!     let looked = lxkns_inside::look(&discovery, &snapshot, namespace, &program, Duration::from_secs(1));
+//!     println!("{}: {:?}", namespace.id.ino, looked.inside);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod around;
+mod child;
+mod netlink;
+mod parent;
+mod protocol;
+mod route;
+mod sock_diag;
+
+pub use around::{Looked, Unreadable, has_an_inside, look};
+pub use child::serve;
+pub use parent::{Error, Inside, Program};
+pub use protocol::MOST_FDS;
+pub use route::nsids;

@@ -1,0 +1,134 @@
+//! Why something could not be read.
+
+use std::fmt;
+
+use crate::Errno;
+
+/// Why something could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub enum Cause {
+    /// The kernel does not allow it (`EACCES`, `EPERM`).
+    Denied,
+    /// The kernel has no such interface, or a filter of system calls answers for it (`ENOTTY`, `ENOSYS`).
+    Unsupported,
+    /// There was no answer in time.
+    TimedOut,
+    /// What was read is not in the form that it should have.
+    Malformed,
+    /// Only the beginning was read: it was too long.
+    Cut,
+    /// The call takes a PID, and those of the procfs are of another PID namespace than the caller's: it was not made.
+    OtherPidNamespace,
+    /// The procfs does not list all processes (`hidepid`).
+    Hidden,
+    /// A limit of the caller was reached: descriptors, processes, memory (`EMFILE`, `ENFILE`, `EAGAIN`, `ENOMEM`).
+    Limit,
+    /// It was not tried: what it takes has failed before.
+    NotTried,
+    /// Another process was there than before, or something else than was expected.
+    Changed,
+    /// Anything else that the kernel said.
+    Other,
+}
+
+impl Cause {
+    /// All causes.
+    pub const ALL: [Self; 11] = [
+        Self::Denied,
+        Self::Unsupported,
+        Self::TimedOut,
+        Self::Malformed,
+        Self::Cut,
+        Self::OtherPidNamespace,
+        Self::Hidden,
+        Self::Limit,
+        Self::NotTried,
+        Self::Changed,
+        Self::Other,
+    ];
+
+    /// What an error of the kernel means. This is the only place where that is decided. `None` of one that says that the
+    /// thing has vanished (`ENOENT`, `ESRCH`): normal on a living host, and no gap.
+    pub const fn of(errno: Errno) -> Option<Self> {
+        const ENOENT: i32 = 2;
+        const ESRCH: i32 = 3;
+        const EPERM: i32 = 1;
+        const EAGAIN: i32 = 11;
+        const ENOMEM: i32 = 12;
+        const EACCES: i32 = 13;
+        const ENFILE: i32 = 23;
+        const EMFILE: i32 = 24;
+        const ENOTTY: i32 = 25;
+        const ENOSYS: i32 = 38;
+        const ETIMEDOUT: i32 = 110;
+        Some(match errno.number() {
+            ENOENT | ESRCH => return None,
+            EACCES | EPERM => Self::Denied,
+            ENOTTY | ENOSYS => Self::Unsupported,
+            ETIMEDOUT => Self::TimedOut,
+            EMFILE | ENFILE | EAGAIN | ENOMEM => Self::Limit,
+            _ => Self::Other,
+        })
+    }
+
+    /// A short stable name, as in the JSON form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Unsupported => "unsupported",
+            Self::TimedOut => "timed-out",
+            Self::Malformed => "malformed",
+            Self::Cut => "cut",
+            Self::OtherPidNamespace => "other-pid-namespace",
+            Self::Hidden => "hidden",
+            Self::Limit => "limit",
+            Self::NotTried => "not-tried",
+            Self::Changed => "changed",
+            Self::Other => "other",
+        }
+    }
+
+    /// The cause with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.name() == name)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Denied => "permission denied",
+            Self::Unsupported => "not supported",
+            Self::TimedOut => "timeout",
+            Self::Malformed => "malformed",
+            Self::Cut => "only its beginning was read",
+            Self::OtherPidNamespace => "procfs belongs to another PID namespace",
+            Self::Hidden => "hidden by the mount options of procfs",
+            Self::Limit => "limit reached",
+            Self::NotTried => "not tried",
+            Self::Changed => "changed while it was read",
+            Self::Other => "failed",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_kernel_have_causes() {
+        let of = |number| Cause::of(Errno::new(number).unwrap());
+        assert_eq!((of(2), of(3)), (None, None));
+        assert_eq!((of(1), of(13)), (Some(Cause::Denied), Some(Cause::Denied)));
+        assert_eq!((of(25), of(38)), (Some(Cause::Unsupported), Some(Cause::Unsupported)));
+        assert_eq!((of(24), of(11)), (Some(Cause::Limit), Some(Cause::Limit)));
+        assert_eq!((of(110), of(5)), (Some(Cause::TimedOut), Some(Cause::Other)));
+        for cause in Cause::ALL {
+            assert_eq!(Cause::from_name(cause.name()), Some(cause));
+        }
+    }
+}
