@@ -6,7 +6,6 @@ use rustix::thread::CapabilitySet as Capabilities;
 use serde::Serialize;
 
 use crate::gaps;
-use crate::users::Users;
 
 /// What the caller's powers are, and what bounds them.
 #[derive(Debug, Serialize)]
@@ -45,7 +44,7 @@ impl Caller {
         let scope = std::fs::read_to_string(proc.path().join("sys/kernel/yama/ptrace_scope"));
         Self {
             uid,
-            user: Users::of_host().name(Uid(uid)).map(|name| name.to_string()),
+            user: crate::live::users_of_host().name(Uid(uid)).map(|name| name.to_string()),
             capabilities: gaps::names(effective.unwrap_or(Capabilities::empty())),
             initial_user_namespace: observer.is_in_initial_user_ns(),
             initial_pid_namespace: observer.is_in_initial_pid_ns(),

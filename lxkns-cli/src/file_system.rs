@@ -138,7 +138,7 @@ pub(crate) fn normal(base: Option<&Path>, path: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{HOME, snapshot};
+    use lxkns_answers::testing::{HOME, snapshot};
 
     fn number(minor: u32) -> FileSystem {
         FileSystem { major: 0, minor }

@@ -326,7 +326,7 @@ mod tests {
     use lxkns_core::model::{NamespaceId, Tid};
 
     use super::*;
-    use crate::testing::{HOME, snapshot};
+    use lxkns_answers::testing::{HOME, snapshot};
 
     const EACCES: i32 = 13;
     const EPERM: i32 = 1;

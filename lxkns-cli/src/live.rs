@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use crate::args::{DumpArgs, LookArgs, PatienceArgs};
 use crate::exit::Result;
 use crate::progress::Progress;
-use crate::users::Users;
+use lxkns_answers::users::Users;
 
 /// The way into mount namespaces.
 pub(crate) fn access(patience: &PatienceArgs) -> Access {
@@ -39,13 +39,19 @@ pub(crate) fn discover(session: &Discovery<'_>, options: &DiscoveryOptions) -> R
     let progress = Progress::of("looking at this host");
     let mut snapshot = session.run(options)?;
     drop(progress);
-    let users = Users::of_host();
+    let users = users_of_host();
     let creators = snapshot.namespaces.values().filter_map(|namespace| namespace.owner_uid);
     let statuses = snapshot.processes.values().filter_map(|process| process.status.as_ref());
     let uids: BTreeSet<Uid> = creators.chain(statuses.map(|status| status.uids.effective)).collect();
     let named = uids.into_iter().filter_map(|uid| Some((uid, users.name(uid)?.to_string())));
     snapshot.user_names = named.collect();
     Ok(snapshot)
+}
+
+/// The names of this host's users. Without that file users have no names, which is no failure: their UIDs are shown
+/// instead.
+pub(crate) fn users_of_host() -> Users {
+    std::fs::read("/etc/passwd").map(|text| Users::parse(&text)).unwrap_or_default()
 }
 
 /// Takes the snapshot from a file (`-` is standard input) where one is named, else from the living host.

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use lxkns_answers::text::charset::Charset;
 
 mod args;
 mod caller;
@@ -17,14 +18,10 @@ mod life;
 mod live;
 mod progress;
 mod resolve;
-mod target;
-#[cfg(test)]
-mod testing;
-mod users;
 mod view;
 
 fn main() -> ExitCode {
-    view::charset::Charset::detect();
+    Charset::of_locale(|name| std::env::var_os(name)).set();
     match args::Args::try_parse() {
         Ok(args) => commands::run(&args),
         // 125, as it is for everything that is not the command's.

@@ -8,9 +8,9 @@ use lxkns_core::relations;
 
 use crate::exit::Exit;
 use crate::live;
-use crate::target::{Asked, Target};
 use crate::view::escape::printable;
 use crate::view::names;
+use lxkns_answers::target::{Asked, Target};
 
 /// Why a TARGET means nothing here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,7 +197,7 @@ mod tests {
     use std::ffi::OsStr;
 
     use super::*;
-    use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, USER, snapshot};
+    use lxkns_answers::testing::{BUSY, HOME, LEFT, LOOSE, NET, USER, snapshot};
 
     fn find(text: &str) -> Result<Vec<NamespaceId>, Unresolved> {
         resolve(&snapshot(), &Asked::parse(OsStr::new(text)).unwrap(), false)

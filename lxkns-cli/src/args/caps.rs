@@ -3,7 +3,7 @@
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::LookArgs;
-use crate::target::{Asked, PID_MAX};
+use lxkns_answers::target::{Asked, PID_MAX};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

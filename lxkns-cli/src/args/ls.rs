@@ -4,7 +4,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use lxkns_core::model::NamespaceType;
 
 use super::{LookArgs, TableArgs};
-use crate::target::{Asked, PID_MAX};
+use lxkns_answers::target::{Asked, PID_MAX};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

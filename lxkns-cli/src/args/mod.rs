@@ -200,7 +200,7 @@ mod tests {
     use lxkns_core::model::NamespaceType;
 
     use super::*;
-    use crate::target::Asked;
+    use lxkns_answers::target::Asked;
 
     fn ls(arguments: &[&str]) -> Result<LsArgs, clap::Error> {
         match Args::try_parse_from([&["lxkns", "ls"], arguments].concat())?.command {

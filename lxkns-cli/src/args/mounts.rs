@@ -3,7 +3,7 @@
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::{LookArgs, TableArgs};
-use crate::target::Asked;
+use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

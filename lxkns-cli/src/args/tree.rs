@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::LookArgs;
-use crate::target::Asked;
 use crate::view::tree::CgroupDetail;
+use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

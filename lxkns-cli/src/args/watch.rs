@@ -6,7 +6,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use lxkns_core::model::NamespaceType;
 
 use super::{PatienceArgs, seconds};
-use crate::target::Asked;
+use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -11,10 +11,10 @@ use crate::args::CapsArgs;
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
 use crate::resolve::Absence;
-use crate::target::Target;
 use crate::view::caps::{Caps, names_of};
 use crate::view::names;
 use crate::view::screen::{self, Color};
+use lxkns_answers::target::Target;
 
 /// Runs it.
 pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {

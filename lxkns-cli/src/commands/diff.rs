@@ -185,7 +185,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing::{BUSY, HOME, LEFT, NET, snapshot};
+    use lxkns_answers::testing::{BUSY, HOME, LEFT, NET, snapshot};
 
     fn lines(old: &Snapshot, new: &Snapshot, time: Option<&str>) -> Vec<Value> {
         let found = changes(old, new).unwrap();

@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn a_part_that_is_counted_by_its_processes_is_counted_itself() {
         use lxkns_core::model::{Gap, Pid, Tid};
-        let mut snapshot = crate::testing::snapshot();
+        let mut snapshot = lxkns_answers::testing::snapshot();
         let gap = |fd| Gap {
             place: Place::Sockets,
             object: Object::Fd(Pid(1), Tid(1), fd),

@@ -17,9 +17,9 @@ use crate::args::{EnterArgs, EnvironmentOf, LimitsFrom};
 use crate::exit::{self, say};
 use crate::live;
 use crate::resolve::resolve;
-use crate::target::{Asked, Target};
 use crate::view;
 use crate::view::screen::{self, Color, Screen};
+use lxkns_answers::target::{Asked, Target};
 
 /// The exit codes that are not the command's, as `env(1)` has them.
 const FAILED: u8 = 125;

@@ -14,12 +14,12 @@ use super::Findings;
 use crate::args::LsArgs;
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
-use crate::target::{Asked, Target};
-use crate::users::Users;
 use crate::view::columns::{self, Cell, Column, Context};
 use crate::view::counts::Counts;
 use crate::view::escape::For;
 use crate::view::screen::{self, Color};
+use lxkns_answers::target::{Asked, Target};
+use lxkns_answers::users::Users;
 
 /// Runs it.
 pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
@@ -123,7 +123,7 @@ impl Serialize for Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, snapshot};
+    use lxkns_answers::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, snapshot};
 
     #[test]
     fn sorted_by_type_then_inode_and_filtered_by_both() {

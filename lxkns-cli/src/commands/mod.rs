@@ -9,9 +9,9 @@ use crate::args::{Args, Command, TableArgs};
 use crate::exit::{self, Exit, Result, say};
 use crate::gaps;
 use crate::resolve::{Unresolved, resolve};
-use crate::target::{Asked, Target};
 use crate::view::screen::{self, Color};
 use crate::view::table::{self, Heading};
+use lxkns_answers::target::{Asked, Target};
 
 mod busy;
 mod caps;

@@ -12,12 +12,12 @@ use super::ls::Row;
 use crate::args::MountsArgs;
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
-use crate::target::{Asked, Target};
 use crate::view::columns;
 use crate::view::escape::{For, printable};
 use crate::view::mounts::{Column, Mounts, Shape};
 use crate::view::names;
 use crate::view::screen::{self, Color};
+use lxkns_answers::target::{Asked, Target};
 
 /// Runs it.
 pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {

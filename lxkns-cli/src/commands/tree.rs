@@ -13,11 +13,11 @@ use crate::args::{KindOrTarget, TreeArgs, TreeKind};
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
 use crate::resolve::Absence;
-use crate::target::{Asked, Target};
 use crate::view::escape::printable;
 use crate::view::screen::{self, Color};
 use crate::view::tree::{CgroupDetail, Shown, Tree, cgroup};
 use crate::view::{holders, names};
+use lxkns_answers::target::{Asked, Target};
 
 /// Runs it.
 pub(crate) fn run(args: &TreeArgs, color: Color) -> Result {

@@ -175,7 +175,7 @@ mod tests {
     use lxkns_core::relations::Life;
 
     use super::*;
-    use crate::testing::{BUSY, LEFT, snapshot};
+    use lxkns_answers::testing::{BUSY, LEFT, snapshot};
 
     #[test]
     fn what_lives_unseen_is_told_once_and_when_it_is_visible_again() {

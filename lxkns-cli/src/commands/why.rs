@@ -13,13 +13,13 @@ use super::Findings;
 use crate::args::WhyArgs;
 use crate::exit::Result;
 use crate::live;
-use crate::target::Asked;
 use crate::view::escape::printable;
 use crate::view::holders::Kind;
 use crate::view::names;
 use crate::view::release::Advice;
 use crate::view::screen::{self, Color, Screen};
 use crate::view::why::{Explanation, FEW, SOME, describe_suspect, suspects, write_all_suspects};
+use lxkns_answers::target::Asked;
 
 /// Runs it.
 pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
@@ -287,7 +287,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{HOME, LEFT, ODD, snapshot};
+    use lxkns_answers::testing::{HOME, LEFT, ODD, snapshot};
 
     #[test]
     fn json_has_the_facts_the_holders_and_the_suspects() {

@@ -1,7 +1,7 @@
 //! What is said of a file system on a small host.
 
 use super::*;
-use crate::testing::{HOME, LOOSE, snapshot};
+use lxkns_answers::testing::{HOME, LOOSE, snapshot};
 use lxkns_core::model::{FileSystem, FileSystemUseKind as Use, Gap, Place, Tid};
 
 const DISK: FileSystem = FileSystem { major: 8, minor: 1 };
@@ -97,7 +97,7 @@ fn what_is_locked_is_not_unmounted() {
     let none = users(Vec::new());
     assert_eq!(busy(&snapshot, None, &none).release(), ["`umount -N /proc/200/task/201/ns/mnt /x`"]);
     // Its owner is another user namespace than that of the caller's mount namespace, or is not known.
-    for owner in [Relation::Known(crate::testing::id(7)), Relation::NotVisible] {
+    for owner in [Relation::Known(lxkns_answers::testing::id(7)), Relation::NotVisible] {
         snapshot.namespaces.get_mut(&LOOSE).unwrap().owner = owner;
         assert_eq!(busy(&snapshot, None, &none).release(), ["mnt:4026532400 ends (lxkns why mnt:4026532400)"]);
     }

@@ -3,7 +3,7 @@
 use lxkns_core::model::{Namespace, Pid, Relation};
 
 use super::*;
-use crate::testing::{LEFT, NET, USER, id, snapshot};
+use lxkns_answers::testing::{LEFT, NET, USER, id, snapshot};
 
 /// A user namespace below the first that UID 1000 created, one below that, and one beside them.
 const UPPER: NamespaceId = id(4_026_532_600);

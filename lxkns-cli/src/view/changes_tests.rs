@@ -2,7 +2,7 @@ use lxkns_core::model::{Gap, Object, Place, Relation, Tid};
 use lxkns_core::relations::{Life, changes};
 
 use super::*;
-use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, USER, id, process, snapshot};
+use lxkns_answers::testing::{BUSY, HOME, LEFT, LOOSE, NET, USER, id, process, snapshot};
 
 fn of_one_boot() -> Snapshot {
     let mut snapshot = snapshot();

@@ -16,7 +16,7 @@ use super::escape::{For, escape};
 use super::holders;
 use super::names;
 use super::table::Heading;
-use crate::users::Users;
+use lxkns_answers::users::Users;
 
 /// A column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

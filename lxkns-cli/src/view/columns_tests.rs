@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, snapshot};
+use lxkns_answers::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, snapshot};
 
 fn cell(snapshot: &Snapshot, id: NamespaceId, column: Column) -> Cell {
     let context = Context {

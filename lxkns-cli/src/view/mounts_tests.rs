@@ -3,7 +3,7 @@
 use lxkns_core::model::FileSystem;
 
 use super::*;
-use crate::testing::{HOME, LOOSE, snapshot};
+use lxkns_answers::testing::{HOME, LOOSE, snapshot};
 
 fn mount(id: u64, parent: u64, path: Option<&str>) -> Mount {
     Mount::new(id, parent, FileSystem { major: 0, minor: 7 }, "tmpfs", path)

@@ -209,7 +209,7 @@ mod tests {
     use lxkns_core::model::Tid;
 
     use super::*;
-    use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, snapshot};
+    use lxkns_answers::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, snapshot};
 
     fn text(snapshot: &Snapshot, types: &[NamespaceType]) -> String {
         let mut out = Vec::new();

@@ -2,9 +2,9 @@
 //! the finished text, so that nobody who writes some has to think of it.
 
 use std::io::{self, Write};
-use std::ops::Range;
 
 use anstyle::{Ansi256Color, Style};
+use lxkns_answers::text::namespace_names;
 use lxkns_core::model::NamespaceType;
 
 /// The colours: of those that each terminal has, ones that read on black and on white.
@@ -32,27 +32,6 @@ pub(crate) fn write_heading(out: &mut impl Write, text: &str) -> io::Result<()> 
     write_painted(out, text.as_bytes(), Style::new().bold())
 }
 
-/// The names of namespaces in a text, as in `net:[4026532281]`, and of which type they are.
-pub(crate) fn names(text: &[u8]) -> impl Iterator<Item = (Range<usize>, NamespaceType)> {
-    const BETWEEN: &[u8] = b":[";
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        while let Some(found) = bstr::ByteSlice::find(&text[at..], BETWEEN) {
-            let colon = at + found;
-            let digits = colon + BETWEEN.len();
-            let count = text[digits..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-            at = digits + count;
-            let letters = text[..colon].iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-            let start = colon - letters;
-            let ns_type = NamespaceType::from_name(&text[start..colon]);
-            if let (Some(ns_type), true, Some(b']')) = (ns_type, count > 0, text.get(at)) {
-                return Some((start..at + 1, ns_type));
-            }
-        }
-        None
-    })
-}
-
 /// Writes a text in this style, and the names of namespaces in it in their colours. What has a style already keeps it.
 fn write_painted(out: &mut impl Write, text: &[u8], style: Style) -> io::Result<()> {
     const ESCAPE: &[u8] = b"\x1b[";
@@ -67,7 +46,7 @@ fn write_painted(out: &mut impl Write, text: &[u8], style: Style) -> io::Result<
     };
     let mut written = 0;
     let mut is_styled = false;
-    for (range, ns_type) in names(text) {
+    for (range, ns_type) in namespace_names(text) {
         let between = &text[written..range.start];
         if let Some(at) = bstr::ByteSlice::rfind(between, ESCAPE) {
             is_styled = !between[at..].starts_with(RESET);

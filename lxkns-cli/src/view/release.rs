@@ -352,7 +352,7 @@ mod tests {
     use lxkns_core::model::{FileSystem, Mount, Propagation, Relation, TaskState};
 
     use super::*;
-    use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, process, snapshot};
+    use lxkns_answers::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, process, snapshot};
 
     fn mount(mount_ns: NamespaceId, path: Option<&str>) -> Holder {
         Holder::BindMount { mount_ns, mount_id: 3, path: path.map(Into::into) }

@@ -3,8 +3,8 @@ use std::net::IpAddr;
 use lxkns_core::model::{SocketUser, Tid};
 
 use super::*;
-use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, snapshot};
 use crate::view::screen::Screen;
+use lxkns_answers::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, snapshot};
 use lxkns_core::model::Errno;
 use lxkns_core::model::inside::{Address, Failure, Link, ListeningSocket, Network, NetworkInside, Protocol, Route};
 

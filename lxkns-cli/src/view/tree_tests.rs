@@ -6,7 +6,7 @@ use lxkns_core::model::{CgroupMembership, Cgroups, Relation, Uid};
 use lxkns_core::relations;
 
 use super::*;
-use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, process, snapshot};
+use lxkns_answers::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, process, snapshot};
 
 /// A user namespace below the first.
 const INNER: NamespaceId = id(4_026_532_600);

@@ -1,7 +1,7 @@
 use lxkns_core::model::{FileSystem, NamespaceType, Pid, Tid};
 
 use super::*;
-use crate::testing::{BUSY, HOME, LEFT, NET, ODD, USER, process, snapshot};
+use lxkns_answers::testing::{BUSY, HOME, LEFT, NET, ODD, USER, process, snapshot};
 
 fn text(snapshot: &Snapshot, id: NamespaceId, limit: usize) -> String {
     let mut out = Vec::new();

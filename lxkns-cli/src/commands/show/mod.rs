@@ -19,7 +19,6 @@ use crate::exit::{Exit, Result, say};
 use crate::live;
 use crate::progress::Progress;
 use crate::resolve::Absence;
-use crate::target::{Asked, Target};
 use crate::view::counts::Counts;
 use crate::view::escape::printable;
 use crate::view::names;
@@ -27,6 +26,7 @@ use crate::view::screen::{self, Color};
 use crate::view::show::Shown;
 use crate::view::show_process::{Reference, ShownProcess};
 use crate::view::why::SOME;
+use lxkns_answers::target::{Asked, Target};
 
 use answer::Answer;
 

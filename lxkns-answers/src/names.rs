@@ -1,12 +1,12 @@
 //! What people call things: commands of processes, namespaces, and the paths that lead to namespaces.
 
 use bstr::{BString, ByteSlice as _};
-use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid, Uid};
+use lxkns_model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid, Uid};
 
-use lxkns_core::relations;
+use lxkns_model::relations;
 
-use super::escape::printable;
-use super::shorten::to_limit;
+use crate::text::escape::printable;
+use crate::text::shorten::to_limit;
 
 /// Where the procfs is, in what is shown to people.
 const PROC: &str = "/proc";
@@ -14,14 +14,14 @@ const PROC: &str = "/proc";
 /// The command line of a process, else its name: for kernel threads, zombies, and where it was not read.
 ///
 /// A process that writes a title over its arguments pads it to their length: what ends the line in blanks is left out.
-pub(crate) fn command(process: &Process) -> BString {
+pub fn command(process: &Process) -> BString {
     let mut line = process.command_line.as_ref().map(|arguments| bstr::join(" ", arguments)).unwrap_or_default();
     line.truncate(line.trim_ascii_end().len());
     if line.is_empty() { process.comm().clone() } else { BString::from(line) }
 }
 
 /// A namespace as the kernel writes it, `net:[4026532281]`; the number alone for one that is not in the snapshot.
-pub(crate) fn namespace(snapshot: &Snapshot, id: NamespaceId) -> String {
+pub fn namespace(snapshot: &Snapshot, id: NamespaceId) -> String {
     match snapshot.namespaces.get(&id) {
         Some(namespace) => format!("{}:[{}]", namespace.ns_type, id.ino),
         None => id.ino.to_string(),
@@ -29,7 +29,7 @@ pub(crate) fn namespace(snapshot: &Snapshot, id: NamespaceId) -> String {
 }
 
 /// A namespace as a TARGET that needs no quoting in any shell, `net:4026532281`.
-pub(crate) fn target(snapshot: &Snapshot, id: NamespaceId) -> String {
+pub fn target(snapshot: &Snapshot, id: NamespaceId) -> String {
     match snapshot.namespaces.get(&id) {
         Some(namespace) => format!("{}:{}", namespace.ns_type, id.ino),
         None => id.ino.to_string(),
@@ -37,7 +37,7 @@ pub(crate) fn target(snapshot: &Snapshot, id: NamespaceId) -> String {
 }
 
 /// Why more processes may be in a namespace than were seen; `None` where all were.
-pub(crate) fn unseen_members(snapshot: &Snapshot, namespace: &Namespace) -> Option<String> {
+pub fn unseen_members(snapshot: &Snapshot, namespace: &Namespace) -> Option<String> {
     if relations::members_seen(snapshot, namespace) {
         return None;
     }
@@ -49,7 +49,7 @@ pub(crate) fn unseen_members(snapshot: &Snapshot, namespace: &Namespace) -> Opti
 
 /// How much to say of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Detail {
+pub enum Detail {
     /// Its PID and its name.
     Brief,
     /// Its PID and its command line.
@@ -57,7 +57,7 @@ pub(crate) enum Detail {
 }
 
 /// A process as in `1234 (sleep 1000)`; the PID alone for one that is not in the snapshot.
-pub(crate) fn process(snapshot: &Snapshot, pid: Pid, detail: Detail) -> String {
+pub fn process(snapshot: &Snapshot, pid: Pid, detail: Detail) -> String {
     let Some(process) = snapshot.processes.get(&pid) else { return pid.to_string() };
     let called = match detail {
         Detail::Brief => text(process.comm()),
@@ -67,17 +67,17 @@ pub(crate) fn process(snapshot: &Snapshot, pid: Pid, detail: Detail) -> String {
 }
 
 /// The name of a process or thread, safe to print.
-pub(crate) fn comm(comm: &[u8]) -> String {
+pub fn comm(comm: &[u8]) -> String {
     text(comm)
 }
 
 /// A text of others as it is shown within a sentence: safe to print, and on a terminal not very long.
-pub(crate) fn text(text: impl AsRef<[u8]>) -> String {
+pub fn text(text: impl AsRef<[u8]>) -> String {
     to_limit(&printable(text))
 }
 
 /// Some names in a sentence, not very many; `None` where there is none.
-pub(crate) fn few<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+pub fn few<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
     const MOST: usize = 7;
     let mut names: Vec<_> = names.collect();
     let more = names.len().saturating_sub(MOST);
@@ -91,7 +91,7 @@ pub(crate) fn few<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
 }
 
 /// A user as in `UID 1000 (jo)`.
-pub(crate) fn user(snapshot: &Snapshot, uid: Uid) -> String {
+pub fn user(snapshot: &Snapshot, uid: Uid) -> String {
     match snapshot.user_names.get(&uid).filter(|name| !name.is_empty()) {
         Some(name) => format!("UID {uid} ({})", text(name)),
         None => format!("UID {uid}"),
@@ -99,18 +99,18 @@ pub(crate) fn user(snapshot: &Snapshot, uid: Uid) -> String {
 }
 
 /// Text of others as JSON has it.
-pub(crate) fn lossy(text: &[u8]) -> String {
+pub fn lossy(text: &[u8]) -> String {
     text.to_str_lossy().into_owned()
 }
 
 /// Where the descriptor of a thread is: `/proc/PID/fd/FD`, or below the thread where that has a table of its own.
-pub(crate) fn fd_path(pid: Pid, tid: Tid, fd: u32) -> String {
+pub fn fd_path(pid: Pid, tid: Tid, fd: u32) -> String {
     if Tid::from(pid) == tid { format!("{PROC}/{pid}/fd/{fd}") } else { format!("{PROC}/{pid}/task/{tid}/fd/{fd}") }
 }
 
 /// How a path leads to a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
     /// A link of procfs.
     Proc(BString),
     /// Where it is mounted, in the reader's own mount namespace.
@@ -121,7 +121,7 @@ pub(crate) enum Way {
 
 impl Way {
     /// The path.
-    pub(crate) fn into_path(self) -> BString {
+    pub fn into_path(self) -> BString {
         match self {
             Self::Proc(path) | Self::Mount(path) | Self::MountElsewhere(path) => path,
         }
@@ -129,7 +129,7 @@ impl Way {
 }
 
 /// The paths that lead to a namespace, best first. `home` is the mount namespace in which paths mean what they say.
-pub(crate) fn ways<'a>(
+pub fn ways<'a>(
     snapshot: &'a Snapshot,
     namespace: &'a Namespace,
     home: Option<NamespaceId>,

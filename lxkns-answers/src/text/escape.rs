@@ -4,13 +4,13 @@
 use std::fmt::Write as _;
 
 use bstr::ByteSlice as _;
-use lxkns_core::wire;
+use lxkns_model::wire;
 
 use super::charset::Charset;
 
 /// Where the text goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum For {
+pub enum For {
     /// To eyes: blanks and backslashes stay.
     Eyes,
     /// To programs that split lines at blanks: no blank stays, and a backslash is escaped, so that it can be undone.
@@ -19,7 +19,7 @@ pub(crate) enum For {
 
 /// Writes `\xHH` for each byte of whatever could command a terminal, break a line, reorder or hide text, or is not
 /// valid UTF-8; and of whatever the locale has no characters for.
-pub(crate) fn escape(bytes: &[u8], goes_to: For) -> String {
+pub fn escape(bytes: &[u8], goes_to: For) -> String {
     escape_with(Charset::current(), bytes, goes_to)
 }
 
@@ -39,12 +39,12 @@ fn escape_with(charset: Charset, bytes: &[u8], goes_to: For) -> String {
 }
 
 /// [`escape`] for eyes.
-pub(crate) fn printable(text: impl AsRef<[u8]>) -> String {
+pub fn printable(text: impl AsRef<[u8]>) -> String {
     escape(text.as_ref(), For::Eyes)
 }
 
 /// A word that a shell reads as just these bytes, safe to print: plain where that will do, else quoted.
-pub(crate) fn shell_word(bytes: &[u8]) -> String {
+pub fn shell_word(bytes: &[u8]) -> String {
     shell_word_with(Charset::current(), bytes)
 }
 

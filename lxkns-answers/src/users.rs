@@ -1,29 +1,21 @@
 //! User names, from `/etc/passwd` itself: a static binary has no name service switch to ask.
 
-use std::path::Path;
-
 use bstr::{BStr, BString, ByteSlice as _};
-use lxkns_core::model::{Snapshot, Uid};
+use lxkns_model::{Snapshot, Uid};
 use rustc_hash::FxHashMap;
 
 /// The names of users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Users(FxHashMap<Uid, BString>);
+pub struct Users(FxHashMap<Uid, BString>);
 
 impl Users {
-    /// Reads the names of this host's users. Without that file users have no names, which is no failure: their UIDs
-    /// are shown instead.
-    pub(crate) fn of_host() -> Self {
-        std::fs::read(Path::new("/etc/passwd")).map(|text| Self::parse(&text)).unwrap_or_default()
-    }
-
     /// The names that a snapshot has.
-    pub(crate) fn of_snapshot(snapshot: &Snapshot) -> Self {
+    pub fn of_snapshot(snapshot: &Snapshot) -> Self {
         Self(snapshot.user_names.iter().map(|(&uid, name)| (uid, name.as_str().into())).collect())
     }
 
     /// Reads the text of a `passwd(5)`; the first of several names of a UID counts, as in `getpwuid(3)`.
-    pub(crate) fn parse(text: &[u8]) -> Self {
+    pub fn parse(text: &[u8]) -> Self {
         let mut names = FxHashMap::default();
         for line in text.lines() {
             let mut fields = line.split(|&byte| byte == b':');
@@ -41,12 +33,12 @@ impl Users {
     }
 
     /// The name of a user.
-    pub(crate) fn name(&self, uid: Uid) -> Option<&BStr> {
+    pub fn name(&self, uid: Uid) -> Option<&BStr> {
         self.0.get(&uid).map(|name| name.as_bstr())
     }
 
     /// The name of a user, or the UID in digits for one without a name, as `ls -l` and `ps` have it.
-    pub(crate) fn name_or_number(&self, uid: Uid) -> BString {
+    pub fn name_or_number(&self, uid: Uid) -> BString {
         self.name(uid).map_or_else(|| uid.to_string().into(), ToOwned::to_owned)
     }
 }

@@ -13,14 +13,14 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use lxkns_core::model::{NamespaceType, Pid};
+use lxkns_model::{NamespaceType, Pid};
 
 /// The highest PID that Linux gives.
-pub(crate) const PID_MAX: u64 = 4_194_304;
+pub const PID_MAX: u64 = 4_194_304;
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub enum Target {
     /// A process: all its namespaces.
     Process(Pid),
     /// The namespace of this type of a process.
@@ -35,7 +35,7 @@ pub(crate) enum Target {
 
 /// The text is no TARGET.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ParseError {
+pub enum ParseError {
     /// The part before the colon or the slash is no type.
     Type,
     /// The number is no namespace inode.
@@ -64,7 +64,7 @@ impl std::error::Error for ParseError {}
 
 impl Target {
     /// Reads a TARGET.
-    pub(crate) fn parse(text: &OsStr) -> Result<Self, ParseError> {
+    pub fn parse(text: &OsStr) -> Result<Self, ParseError> {
         let Some(utf8) = text.to_str() else {
             return if has_slash(text) { Ok(Self::path(text)) } else { Err(ParseError::Form) };
         };
@@ -103,21 +103,21 @@ impl Target {
 
 /// A TARGET together with the words it was asked for in, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub struct Asked {
     /// As it was typed.
-    pub(crate) text: OsString,
+    pub text: OsString,
     /// What it means.
-    pub(crate) target: Target,
+    pub target: Target,
 }
 
 impl Asked {
     /// Reads a TARGET; for clap.
-    pub(crate) fn parse(text: &OsStr) -> Result<Self, ParseError> {
+    pub fn parse(text: &OsStr) -> Result<Self, ParseError> {
         Ok(Self { text: text.to_owned(), target: Target::parse(text)? })
     }
 
     /// The process with this PID.
-    pub(crate) fn process(pid: u32) -> Self {
+    pub fn process(pid: u32) -> Self {
         Self { text: pid.to_string().into(), target: Target::Process(Pid(pid)) }
     }
 }

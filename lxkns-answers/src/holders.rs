@@ -1,25 +1,37 @@
 //! What keeps a namespace alive, in few words.
 
-use lxkns_core::model::{Holder, Namespace, NamespaceId, Snapshot, Tid};
+use lxkns_model::{Holder, Namespace, NamespaceId, Snapshot, Tid};
 
-use lxkns_core::relations;
+use lxkns_model::relations;
 
 use super::names::{self, Detail};
 
 /// The kinds of holders as people count them, in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Processes that are in it.
     Process,
+    /// Tasks that are in it, whose process is not.
     Task,
+    /// Tasks whose next child will be in it.
     ForChildren,
+    /// Descriptors open on it.
     Fd,
+    /// Sockets.
     Socket,
+    /// TUN/TAP files.
     Tun,
+    /// Bind mounts of it.
     BindMount,
+    /// Mounted file systems that belong to it.
     FileSystem,
+    /// Child namespaces.
     Child,
+    /// Namespaces that it owns.
     Owned,
+    /// What the kernel lists and no process shows.
     Kernel,
+    /// Anything else.
     Other,
 }
 
@@ -40,7 +52,7 @@ impl Kind {
     ];
 
     /// The kind of a holder.
-    pub(crate) fn of(holder: &Holder) -> Self {
+    pub fn of(holder: &Holder) -> Self {
         match holder {
             Holder::Process { .. } => Self::Process,
             Holder::Task { .. } => Self::Task,
@@ -58,7 +70,7 @@ impl Kind {
     }
 
     /// A short stable name, for the JSON form.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Process => "process",
             Self::Task => "thread",
@@ -96,7 +108,7 @@ impl Kind {
 }
 
 /// How many of each kind: `12 processes, 1 fd, 2 bind mounts`; nothing where none is known.
-pub(crate) fn summary(holders: &[Holder]) -> Option<String> {
+pub fn summary(holders: &[Holder]) -> Option<String> {
     let mut counts = [0_u64; Kind::ALL.len()];
     for holder in holders {
         counts[Kind::of(holder) as usize] += match holder {
@@ -113,14 +125,14 @@ pub(crate) fn summary(holders: &[Holder]) -> Option<String> {
 }
 
 /// In brackets, what holds a namespace that has no process: `[bind mount /run/netns/x, +1]`.
-pub(crate) fn in_brackets(snapshot: &Snapshot, namespace: &Namespace, home: Option<NamespaceId>) -> Option<String> {
+pub fn in_brackets(snapshot: &Snapshot, namespace: &Namespace, home: Option<NamespaceId>) -> Option<String> {
     let (first, others) = namespace.holders.split_first()?;
     let more = if others.is_empty() { String::new() } else { format!(", +{}", others.len()) };
     Some(format!("[{}{more}]", describe(snapshot, first, home, Detail::Brief)))
 }
 
 /// One holder in words, safe to print.
-pub(crate) fn describe(snapshot: &Snapshot, holder: &Holder, home: Option<NamespaceId>, detail: Detail) -> String {
+pub fn describe(snapshot: &Snapshot, holder: &Holder, home: Option<NamespaceId>, detail: Detail) -> String {
     let process = |pid| format!("process {}", names::process(snapshot, pid, detail));
     let task = |pid, tid: Tid| {
         if tid == Tid::from(pid) { process(pid) } else { format!("thread {tid} of {}", process(pid)) }
@@ -175,7 +187,7 @@ fn occupant(snapshot: &Snapshot, mount_ns: NamespaceId) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lxkns_core::model::Pid;
+    use lxkns_model::Pid;
 
     use super::*;
     use crate::testing::{HOME, id, snapshot};

@@ -1,26 +1,26 @@
 //! How many processes and threads are in each namespace, in one pass over the processes.
 
-use lxkns_core::model::{NamespaceId, Pid, Snapshot};
+use lxkns_model::{NamespaceId, Pid, Snapshot};
 use rustc_hash::FxHashMap;
 
 /// What is in one namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Count {
+pub struct Count {
     /// Processes.
-    pub(crate) processes: u64,
+    pub processes: u64,
     /// Threads.
-    pub(crate) tasks: u64,
+    pub tasks: u64,
     /// The lowest PID.
-    pub(crate) lowest: Option<Pid>,
+    pub lowest: Option<Pid>,
 }
 
 /// What is in each namespace.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counts(FxHashMap<NamespaceId, Count>);
+pub struct Counts(FxHashMap<NamespaceId, Count>);
 
 impl Counts {
     /// Counts.
-    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+    pub fn of(snapshot: &Snapshot) -> Self {
         let mut counts: FxHashMap<NamespaceId, Count> = FxHashMap::default();
         counts.reserve(snapshot.namespaces.len());
         for process in snapshot.processes.values() {
@@ -39,7 +39,7 @@ impl Counts {
     }
 
     /// What is in this namespace.
-    pub(crate) fn get(&self, id: NamespaceId) -> Count {
+    pub fn get(&self, id: NamespaceId) -> Count {
         self.0.get(&id).copied().unwrap_or_default()
     }
 }

@@ -1,14 +1,14 @@
 //! Which characters can be shown.
 //!
-//! That is the locale's to say, for all that this program writes: so it is found out once, when the program starts, and
-//! kept for everything that makes text.
+//! That is the locale's to say, for all that a program writes to its terminal. Texts are put together deep down, so it is
+//! kept for the thread that makes them.
 
+use std::cell::Cell;
 use std::ffi::OsString;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Which characters can be shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Charset {
+pub enum Charset {
     /// All.
     #[default]
     Utf8,
@@ -16,34 +16,36 @@ pub(crate) enum Charset {
     Ascii,
 }
 
-static IS_ASCII: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    static CURRENT: Cell<Charset> = const { Cell::new(Charset::Utf8) };
+}
 
 impl Charset {
-    /// Goes by the environment from now on; until then all can be shown.
-    pub(crate) fn detect() {
-        let charset = Self::of_locale(|name| std::env::var_os(name));
-        IS_ASCII.store(charset == Self::Ascii, Ordering::Relaxed);
+    /// Has this thread make text of these characters from now on.
+    pub fn set(self) {
+        CURRENT.set(self);
     }
 
-    /// The one to go by.
-    pub(crate) fn current() -> Self {
-        if IS_ASCII.load(Ordering::Relaxed) { Self::Ascii } else { Self::Utf8 }
+    /// The one that this thread makes text of: without [`set`](Self::set), all characters.
+    pub fn current() -> Self {
+        CURRENT.get()
     }
 
-    /// The first variable that is there and not empty decides; without any the locale is C.
-    fn of_locale(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+    /// That of the locale that these environment variables name. The first of `LC_ALL`, `LC_CTYPE` and `LANG` that is there
+    /// and not empty decides; without any the locale is C (`locale(7)`).
+    pub fn of_locale(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable).find(|value| !value.is_empty());
         let locale = locale.unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         if locale.contains("utf-8") || locale.contains("utf8") { Self::Utf8 } else { Self::Ascii }
     }
 
     /// Whether this can be shown.
-    pub(crate) fn has(self, character: char) -> bool {
+    pub fn has(self, character: char) -> bool {
         self == Self::Utf8 || character.is_ascii()
     }
 
     /// What stands for what was left out.
-    pub(crate) fn ellipsis(self) -> &'static str {
+    pub fn ellipsis(self) -> &'static str {
         match self {
             Self::Utf8 => "…",
             Self::Ascii => "...",
@@ -51,7 +53,7 @@ impl Charset {
     }
 
     /// The lines of a tree: to one of several, to the last; and below these, beside what is deeper.
-    pub(crate) fn branches(self) -> Branches {
+    pub fn branches(self) -> Branches {
         match self {
             Self::Utf8 => Branches { one: "├─", last: "└─", beside: "│ ", beside_nothing: "  " },
             Self::Ascii => Branches { one: "|-", last: "`-", beside: "| ", beside_nothing: "  " },
@@ -61,15 +63,15 @@ impl Charset {
 
 /// The lines of a tree, two columns each.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Branches {
+pub struct Branches {
     /// To one that others follow.
-    pub(crate) one: &'static str,
+    pub one: &'static str,
     /// To the last.
-    pub(crate) last: &'static str,
+    pub last: &'static str,
     /// Beside what is below one that others follow.
-    pub(crate) beside: &'static str,
+    pub beside: &'static str,
     /// Beside what is below the last.
-    pub(crate) beside_nothing: &'static str,
+    pub beside_nothing: &'static str,
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::ops::Range;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::charset::Charset;
-use super::paint;
+use super::namespace_names;
 
 thread_local! {
     /// How many columns a text of others may take. The sentences are put together deep down, and all by one thread.
@@ -21,7 +21,7 @@ thread_local! {
 const SHORTEST: usize = 12;
 
 /// Has [`to_limit`] keep to a limit while something is written.
-pub(crate) fn within<T>(limit: usize, write: impl FnOnce() -> T) -> T {
+pub fn within<T>(limit: usize, write: impl FnOnce() -> T) -> T {
     let outer = LIMIT.replace(limit);
     let written = write();
     LIMIT.set(outer);
@@ -29,18 +29,18 @@ pub(crate) fn within<T>(limit: usize, write: impl FnOnce() -> T) -> T {
 }
 
 /// The limit where a terminal has so many columns, for what is not made to fit.
-pub(crate) fn limit_for(terminal: Option<usize>) -> usize {
+pub fn limit_for(terminal: Option<usize>) -> usize {
     terminal.map_or(usize::MAX, |columns| (columns / 2).max(2 * SHORTEST))
 }
 
 /// A text of others, safe to print, as it is shown within a sentence: without its middle where it is too long.
-pub(crate) fn to_limit(text: &str) -> String {
+pub fn to_limit(text: &str) -> String {
     middle(text, LIMIT.get()).into_owned()
 }
 
 /// The sentence that `sentence` makes with the highest limit with which it fits into so many columns; or with the lowest
 /// of all, which is then too long all the same.
-pub(crate) fn fit(columns: Option<usize>, sentence: impl Fn() -> String) -> String {
+pub fn fit(columns: Option<usize>, sentence: impl Fn() -> String) -> String {
     let whole = within(usize::MAX, &sentence);
     let Some(columns) = columns.filter(|&columns| whole.width() > columns) else { return whole };
     let (mut limit, mut too_high) = (SHORTEST, columns.max(SHORTEST) + 1);
@@ -62,7 +62,7 @@ pub(crate) fn fit(columns: Option<usize>, sentence: impl Fn() -> String) -> Stri
 
 /// A text in so many columns: where it is longer the middle is left out. No number, no name of a namespace and no byte
 /// that is shown as `\xHH` is cut, but left out as a whole: half a number is a lie.
-pub(crate) fn middle(text: &str, columns: usize) -> Cow<'_, str> {
+pub fn middle(text: &str, columns: usize) -> Cow<'_, str> {
     middle_with(text, columns, Charset::current().ellipsis())
 }
 
@@ -126,7 +126,7 @@ fn whole(text: &str) -> Vec<Range<usize>> {
             _ => numbers.push(index..index + 1),
         }
     }
-    let names = paint::names(text.as_bytes()).map(|(range, _)| range);
+    let names = namespace_names(text.as_bytes()).map(|(range, _)| range);
     names.chain(bytes).chain(numbers).collect()
 }
 
@@ -137,7 +137,7 @@ fn cut(whole: &[Range<usize>], at: usize, to: impl Fn(&Range<usize>) -> usize) -
 }
 
 /// As many of the first words of a text as fit into so many columns.
-pub(crate) fn words(text: &str, columns: usize) -> Cow<'_, str> {
+pub fn words(text: &str, columns: usize) -> Cow<'_, str> {
     if text.width() <= columns {
         return Cow::Borrowed(text);
     }

@@ -2,33 +2,33 @@
 
 use std::time::SystemTime;
 
-use lxkns_core::model::{
+use lxkns_model::{
     Capabilities, DiscoveryOptions, Holder, Host, Namespace, NamespaceId, NamespaceType, Pid, Process, ProcessStatus,
     Relation, Snapshot, Task, Tid, Uid, Uids,
 };
 
 /// The initial mount namespace.
-pub(crate) const HOME: NamespaceId = id(4_026_531_832);
+pub const HOME: NamespaceId = id(4_026_531_832);
 /// The initial user namespace.
-pub(crate) const USER: NamespaceId = id(4_026_531_837);
+pub const USER: NamespaceId = id(4_026_531_837);
 /// The initial network namespace.
-pub(crate) const NET: NamespaceId = id(4_026_531_833);
+pub const NET: NamespaceId = id(4_026_531_833);
 /// A network namespace with process 200.
-pub(crate) const BUSY: NamespaceId = id(4_026_532_200);
+pub const BUSY: NamespaceId = id(4_026_532_200);
 /// A network namespace that only a bind mount and an fd hold.
-pub(crate) const LEFT: NamespaceId = id(4_026_532_300);
+pub const LEFT: NamespaceId = id(4_026_532_300);
 /// A mount namespace with a thread of process 200 alone.
-pub(crate) const LOOSE: NamespaceId = id(4_026_532_400);
+pub const LOOSE: NamespaceId = id(4_026_532_400);
 /// A PID namespace that only the kernel lists.
-pub(crate) const ODD: NamespaceId = id(4_026_532_500);
+pub const ODD: NamespaceId = id(4_026_532_500);
 
 /// A namespace ID.
-pub(crate) const fn id(ino: u64) -> NamespaceId {
+pub const fn id(ino: u64) -> NamespaceId {
     NamespaceId { ino, dev: 4 }
 }
 
 /// A process with these namespaces.
-pub(crate) fn process(pid: u32, ppid: u32, command: &str, namespaces: &[(NamespaceType, NamespaceId)]) -> Process {
+pub fn process(pid: u32, ppid: u32, command: &str, namespaces: &[(NamespaceType, NamespaceId)]) -> Process {
     let comm = command.split(' ').next().unwrap_or_default();
     let mut process = Process::new(Pid(pid), Task::new(Tid(pid), comm));
     process.ppid = (ppid > 0).then_some(Pid(ppid));
@@ -44,7 +44,7 @@ pub(crate) fn process(pid: u32, ppid: u32, command: &str, namespaces: &[(Namespa
 }
 
 /// The host: processes 1 and 200, thread 201, seven namespaces.
-pub(crate) fn snapshot() -> Snapshot {
+pub fn snapshot() -> Snapshot {
     use NamespaceType::{Mnt, Net, Pid as PidType, User};
     let mut snapshot = Snapshot::empty(DiscoveryOptions::everything(), Host::default(), SystemTime::UNIX_EPOCH);
     let init = process(1, 0, "init", &[(Mnt, HOME), (Net, NET), (User, USER)]);
