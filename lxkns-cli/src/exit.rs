@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use rustix::io::Errno;
+
 use crate::view::escape::printable;
 use crate::view::screen;
 
@@ -94,7 +96,17 @@ pub(crate) type Result<T = Exit> = std::result::Result<T, Error>;
 /// Tells the user something on standard error, in one line that is safe to print; a closed standard error is no reason
 /// to stop.
 pub(crate) fn say(message: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "lxkns: {}", printable(message.to_string()));
+    let _ = writeln!(io::stderr(), "lxkns: {}", printable(with_remedy(message.to_string())));
+}
+
+/// A message with what to do, where any call failed because no descriptor was left. Errors of all crates come through here as
+/// text, and all have the text that the system has for the number.
+fn with_remedy(message: String) -> String {
+    if message.contains(&io::Error::from(Errno::MFILE).to_string()) {
+        format!("{message}; descriptor limit reached, raise it with `ulimit -n`")
+    } else {
+        message
+    }
 }
 
 /// Reports how a command ended.
@@ -151,6 +163,16 @@ mod tests {
         assert_eq!(in_one_line(text), "unexpected argument '-x' found; tip: to pass '-x' as a value, use '-- -x'");
         let text = "error: the following required arguments were not provided:\n  <TARGET>...\n\nUsage: x\n";
         assert_eq!(in_one_line(text), "the following required arguments were not provided: <TARGET>...");
+    }
+
+    #[test]
+    fn a_descriptor_limit_comes_with_the_remedy() {
+        let of = |errno| with_remedy(Error::from(io::Error::from(errno)).to_string());
+        assert_eq!(
+            of(Errno::MFILE),
+            "Too many open files (os error 24); descriptor limit reached, raise it with `ulimit -n`"
+        );
+        assert!(!of(Errno::NFILE).contains("ulimit"), "that is the host's limit");
     }
 
     #[test]

@@ -139,8 +139,15 @@ pub fn run_protected() -> Result<Protection, Error> {
     if let Ok(directory) = read_only_copy(program) {
         lxkns_sys::execveat(directory, c"lxkns", &arguments, &environment);
     }
-    let operation = "run this program from memory, to keep those inside from writing to it (set vm.memfd_noexec to 0 or 1, or \
-                     have CAP_SYS_ADMIN, or put the program on a read-only mount)";
+    let operation = match refused {
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => {
+            "run this program from memory, to keep those inside from writing to it"
+        }
+        _ => {
+            "run this program from memory, to keep those inside from writing to it (set vm.memfd_noexec to 0 or 1, or have \
+             CAP_SYS_ADMIN, or put the program on a read-only mount)"
+        }
+    };
     Err(Error::with_errno(ErrorKind::Unprotected, operation, refused))
 }
 

@@ -80,6 +80,8 @@ impl Access {
 
     fn error(error: &Error) -> AccessError {
         let errno = match error.kind() {
+            // What is short for the caller is no matter of the helper.
+            ErrorKind::NoHelper if matches!(error.errno(), Errno::MFILE | Errno::NFILE | Errno::NOMEM) => error.errno(),
             // That there is no helper says nothing of what was asked for.
             ErrorKind::NoHelper => Errno::NOEXEC,
             ErrorKind::NotWanted => Errno::NXIO,

@@ -131,9 +131,15 @@ fn carried() -> Result<Program, Error> {
         return Err(Error::new(ErrorKind::NoHelper, operation, Errno::NOENT));
     };
     let copy = lxkns_sys::sealed_program(NAME, &mut &*bytes).map_err(|error| {
-        let operation = "run the helper from memory (vm.memfd_noexec forbids that where it is 2; a file named \
-                         mntnssandbox beside the program is used instead)";
-        Error::new(ErrorKind::NoHelper, operation, Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+        let operation = match errno {
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM => "run the helper from memory",
+            _ => {
+                "run the helper from memory (vm.memfd_noexec forbids that where it is 2; a file named mntnssandbox beside \
+                 the program is used instead)"
+            }
+        };
+        Error::new(ErrorKind::NoHelper, operation, errno)
     })?;
     // The child has a descriptor of the same number until it has become the program.
     let path = format!("/proc/self/fd/{}", copy.as_raw_fd()).into();

@@ -71,8 +71,8 @@ impl ProcRoot {
         let dir = ProcDir::open_root(path).map_err(|errno| cannot_open(path, errno))?;
         let (own_pid, is_own) = (own_pid(&dir), is_own(&dir));
         let (nsfs_dev, links) = nsfs(&dir)
-            .or_else(|| nsfs(&ProcDir::open_root(PROC).ok()?))
-            .ok_or_else(|| cannot_open(&path.join("self/ns"), Errno::NOENT))?;
+            .or_else(|errno| nsfs(&ProcDir::open_root(PROC)?).map_err(|other| most_telling(errno, other)))
+            .map_err(|errno| cannot_open(&path.join("self/ns"), errno))?;
         Ok(Self { dir, path: path.to_owned(), own_pid, is_own, nsfs_dev, links })
     }
 
@@ -185,19 +185,26 @@ fn is_own(dir: &ProcDir) -> bool {
 }
 
 /// The nsfs device, and which links there are, as any process of this procfs shows them.
-fn nsfs(dir: &ProcDir) -> Option<(u64, Links)> {
-    ["self/ns", "1/ns"].into_iter().find_map(|path| {
-        let ns = ProcDir::open(dir, path).ok()?;
+fn nsfs(dir: &ProcDir) -> Result<(u64, Links), Errno> {
+    let read = |path: &str| {
+        let ns = ProcDir::open(dir, path)?;
         // A namespace is the kernel's own: nobody has to be asked for it.
-        let stat = rustix::fs::statat(&ns, "user", AtFlags::empty()).ok()?;
+        let stat = rustix::fs::statat(&ns, "user", AtFlags::empty())?;
         let has = |name: &str| rustix::fs::statat(&ns, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
         let links = Links {
             types: NamespaceType::ALL.map(|ns_type| has(ns_type.name())),
             pid_for_children: has("pid_for_children"),
             time_for_children: has("time_for_children"),
         };
-        Some((stat.st_dev, links))
-    })
+        Ok((stat.st_dev, links))
+    };
+    read("self/ns").or_else(|errno| read("1/ns").map_err(|other| most_telling(errno, other)))
+}
+
+/// Of the errors of two ways to the same thing the one that is about neither of them.
+fn most_telling(first: Errno, second: Errno) -> Errno {
+    let is_general = |errno: Errno| matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM);
+    if is_general(second) { second } else { first }
 }
 
 /// A number as text, without the heap.

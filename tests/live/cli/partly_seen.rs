@@ -17,6 +17,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::partly_seen::members_of_others", NOBODY, members_of_others),
         test("cli::partly_seen::hidden_processes", NOBODY, hidden_processes),
         test("cli::partly_seen::few_descriptors", &[UserNamespaces, Program("prlimit")], few_descriptors),
+        test("cli::partly_seen::descriptor_limit", &[Root, Program("prlimit")], descriptor_limit),
         test("cli::partly_seen::procfs_of_the_parent", &[Root, Program("unshare")], procfs_of_the_parent),
         // What the program is in comes from a pidfd where procfs does not have it.
         test("cli::partly_seen::procfs_of_others", &[Root, Program("nsenter"), Kernel(6, 11)], procfs_of_others),
@@ -144,6 +145,51 @@ fn few_descriptors() {
             assert!(!ran.stderr.contains("no such process"), "{arguments:?}: {ran:?}");
         }
     }
+}
+
+/// With any number of descriptors, what is said is true: `busy` invents no detached mount, and a failure names the limit.
+fn descriptor_limit() {
+    let directory = directory();
+    let path = directory.path().to_str().unwrap();
+    // A member elsewhere, whose root directory and working directory are on mounts of its own mount namespace.
+    let actor = Actor::spawn_in(&["mnt"]);
+    actor.mount("tmpfs", directory.path());
+    actor.chdir(directory.path());
+    let own = super::busy::file_system(&actor, directory.path());
+    let asked = lxkns_core::model::FileSystem { major: 0, minor: own.minor }.to_string();
+    let pid = actor.pid().to_string();
+    let with = |limit: u32, arguments: &[&str]| {
+        let mut command = Command::new("prlimit");
+        run(command.arg(format!("--nofile={limit}")).arg(lxkns().get_program()).args(arguments))
+    };
+    let mut has_failed = 0;
+    for limit in 4..24 {
+        for question in ["/proc", &asked] {
+            let ran = with(limit, &["busy", "--json", question]);
+            if ran.code == Some(0) {
+                let answer = ran.json();
+                let suspects = answer["suspects"].as_array().unwrap();
+                let invented = suspects.iter().find(|one| one["kind"] == "detached" && one["pid"] == actor.pid());
+                assert_eq!(invented, None, "limit {limit}, {question}: {ran:?}");
+            }
+        }
+        for arguments in
+            [&["ls"][..], &["busy", path], &["why", &pid], &["mounts", &pid], &["enter", &pid, "--", "true"]]
+        {
+            let ran = with(limit, arguments);
+            let text = &ran.stderr;
+            assert!(
+                !text.contains("No such file") && !text.contains("memfd_noexec"),
+                "{limit}, {arguments:?}: {ran:?}"
+            );
+            // Below this the dynamic linker fails, which says nothing of lxkns.
+            if matches!(ran.code, Some(3 | 125)) {
+                has_failed += 1;
+                assert!(text.contains("ulimit -n"), "{limit}, {arguments:?}: {ran:?}");
+            }
+        }
+    }
+    assert!(has_failed > 0, "some limit is too low for anything");
 }
 
 /// A procfs that hides processes: which there are, it does not say.

@@ -6,6 +6,7 @@
 
 mod devices;
 mod kernel;
+mod lists;
 mod loops;
 mod mapped;
 mod paths;
@@ -26,6 +27,7 @@ use crate::model::{
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
 use devices::Devices;
+use lists::MountLists;
 use processes::{Known, Part, Unlisted};
 
 pub use devices::file_system_on;
@@ -69,6 +71,7 @@ pub(super) fn file_system_users(
     let mut holders = Vec::new();
     let mut opened: FxHashSet<FileSystem> = FxHashSet::default();
     let mut kernel_threads: FxHashMap<u64, u64> = FxHashMap::default();
+    let mut lists = MountLists::of(proc, snapshot);
     attribution.settle(parts.iter().flat_map(|part| &part.unlisted));
     for part in parts {
         opened.extend(part.opened);
@@ -78,8 +81,22 @@ pub(super) fn file_system_users(
             if attribution.is_on_it(&unlisted.at) {
                 uses.entry(pid).or_default().push(FileSystemUse::new(kind, unlisted.at.mount));
             } else if query.namespace.is_none() && unlisted.may_hide_it {
-                let kind = FileSystemHolderKind::Detached { pid, kind };
-                holders.push(FileSystemHolder { kind, mount_id: None, candidates: Vec::new(), is_certain: false });
+                match lists.find(pid, unlisted.at.mount) {
+                    Ok(Some(file_system)) if file_system == query.file_system => {
+                        uses.entry(pid).or_default().push(FileSystemUse::new(kind, unlisted.at.mount));
+                    }
+                    Ok(Some(_)) => {}
+                    Ok(None) => {
+                        let kind = FileSystemHolderKind::Detached { pid, kind };
+                        holders.push(FileSystemHolder {
+                            kind,
+                            mount_id: None,
+                            candidates: Vec::new(),
+                            is_certain: false,
+                        });
+                    }
+                    Err(errno) => gap(&mut gaps, Place::BindMounts, Object::Process(pid), "find a mount", errno),
+                }
             }
         }
         for (pid, file_system_use) in part.uses {

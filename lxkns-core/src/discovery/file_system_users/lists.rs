@@ -1,0 +1,69 @@
+//! Mounts that are in no list of the snapshot: unmounted lazily, or in a mount namespace whose mounts were not read.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use rustix::io::Errno;
+
+use super::living;
+use crate::model::{FileSystem, GapKind, NamespaceId, NamespaceType, Object, Pid, Snapshot};
+use crate::procfs::{ProcRoot, parse};
+
+/// The mounts that processes see now, by mount namespace: each namespace is read once.
+pub(super) struct MountLists<'a> {
+    proc: &'a ProcRoot,
+    /// The mount namespaces of the snapshot whose lists are whole.
+    whole: FxHashSet<NamespaceId>,
+    /// What was read of a mount namespace.
+    read: FxHashMap<NamespaceId, Result<FxHashMap<u64, FileSystem>, Errno>>,
+    /// The mount namespaces of processes.
+    namespaces: FxHashMap<Pid, Result<NamespaceId, Errno>>,
+}
+
+impl<'a> MountLists<'a> {
+    pub(super) fn of(proc: &'a ProcRoot, snapshot: &Snapshot) -> Self {
+        let mut whole: FxHashSet<NamespaceId> = snapshot.mounts.keys().copied().collect();
+        for gap in snapshot.gaps.iter().filter(|gap| gap.kind() != GapKind::Gone) {
+            if let Object::Namespace(id) = &gap.object {
+                whole.remove(id);
+            }
+        }
+        Self { proc, whole, read: FxHashMap::default(), namespaces: FxHashMap::default() }
+    }
+
+    /// The file system of a mount that a process uses; `Ok(None)` if its mount namespace has no such mount.
+    ///
+    /// # Errors
+    ///
+    /// It is not known: the mounts of its mount namespace are not all readable.
+    pub(super) fn find(&mut self, pid: Pid, mount: u64) -> Result<Option<FileSystem>, Errno> {
+        let proc = self.proc;
+        let namespace = (*self.namespaces.entry(pid).or_insert_with(|| namespace(proc, pid)))?;
+        let list = self.read.entry(namespace).or_insert_with(|| read(proc, pid));
+        match list {
+            Ok(list) => match list.get(&mount) {
+                Some(&file_system) => Ok(Some(file_system)),
+                None if self.whole.contains(&namespace) => Ok(None),
+                // The list of this process can end at its root directory.
+                None => Err(Errno::NODATA),
+            },
+            Err(errno) => Err(*errno),
+        }
+    }
+}
+
+fn namespace(proc: &ProcRoot, pid: Pid) -> Result<NamespaceId, Errno> {
+    let dir = proc.process(pid)?;
+    let below = living(&dir, pid).ok_or(Errno::SRCH)?;
+    let mut link = [0; 64];
+    let text = dir.link(format!("{below}ns/{}", NamespaceType::Mnt), &mut link)?;
+    let (_, ino) = parse::links::parse(text).ok_or(Errno::BADMSG)?;
+    Ok(NamespaceId { ino, dev: proc.nsfs_dev() })
+}
+
+fn read(proc: &ProcRoot, pid: Pid) -> Result<FxHashMap<u64, FileSystem>, Errno> {
+    let dir = proc.process(pid)?;
+    let below = living(&dir, pid).ok_or(Errno::SRCH)?;
+    let mut buffer = Vec::new();
+    let text = dir.read(format!("{below}mountinfo"), &mut buffer)?;
+    let mounts = parse::mountinfo::parse(text).flatten();
+    Ok(mounts.map(|mount| (mount.mount_id, mount.file_system)).collect())
+}
