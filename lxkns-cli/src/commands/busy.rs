@@ -5,6 +5,7 @@ use lxkns_core::model::{
     DiscoveryOptions, FileSystemHolder, FileSystemHolderKind as HolderKind, FileSystemUse,
     FileSystemUseKind as UseKind, FileSystemUser, HiddenFiles, KernelFacility, Place, Scope, Snapshot,
 };
+use lxkns_core::relations;
 use serde::Serialize;
 
 use crate::args::BusyArgs;
@@ -42,6 +43,9 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let (query, mount, is_device) = (meant.query, meant.mount.map(|mount| mount.id), meant.is_device);
     let users = if is_live { Some(live::users_of(&access, &snapshot, query)?) } else { None };
     snapshot.gaps.extend(users.iter().flat_map(|users| users.gaps.iter().cloned()));
+    // They are looked through in their order.
+    snapshot.gaps.sort();
+    snapshot.gaps.dedup();
     let here = home.and_then(|home| snapshot.mounts.get(&home)).map(Vec::as_slice).unwrap_or_default();
     let mount = mount.and_then(|id| here.iter().find(|mount| mount.id == id));
     let busy = Busy::new(&snapshot, query, mount, users.as_ref(), home);
@@ -100,10 +104,14 @@ struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     mount: Option<AskedMount>,
     mounts: Vec<MountAnswer>,
+    /// Whether it can be mounted nowhere else: the mounts of all mount namespaces were seen.
+    mounts_seen: bool,
     /// `None`: not known, since a dump does not say.
     users: Option<Vec<UserAnswer>>,
     /// How many processes could not be looked into.
     unread: Option<usize>,
+    /// Whether procfs lists all processes of the host.
+    processes_listed: bool,
     /// What keeps it busy without a process that has it open.
     holders: Option<Vec<HolderAnswer>>,
     /// What may keep it busy: the kernel does not say what these hold.
@@ -150,8 +158,11 @@ struct HolderAnswer {
 #[derive(Serialize)]
 struct MountAnswer {
     ns: u64,
-    /// How many processes are in that mount namespace, and which the topmost are.
-    nprocs: u64,
+    /// How many processes were seen in that mount namespace; `None` where none was and there may be others.
+    nprocs: Option<u64>,
+    /// Whether all could be seen that may be in it.
+    members_seen: bool,
+    /// Which of those are topmost.
     leaders: Vec<u32>,
     id: u64,
     target: Option<String>,
@@ -189,7 +200,8 @@ fn answer(busy: &Busy<'_>) -> Answer {
         let namespace = busy.snapshot.namespaces.get(&id);
         MountAnswer {
             ns: id.ino,
-            nprocs: busy.processes(id),
+            nprocs: Some(busy.processes(id)).filter(|&count| count > 0 || busy.members_seen(id)),
+            members_seen: busy.members_seen(id),
             leaders: namespace.iter().flat_map(|namespace| &namespace.leaders).map(|pid| pid.0).collect(),
             id: mount.id,
             target: mount.path().map(|path| text(path)),
@@ -227,6 +239,8 @@ fn answer(busy: &Busy<'_>) -> Answer {
         mount,
         mounts: mounts.collect(),
         users: busy.users.map(|users| users.processes.iter().map(|user| user_answer(busy.snapshot, user)).collect()),
+        mounts_seen: relations::mounts_seen(busy.snapshot),
+        processes_listed: busy.are_listed(),
         unread: busy.users.map(|_| busy.unread()),
         holders: holders(true),
         suspects: holders(false),

@@ -7,7 +7,7 @@ use lxkns_core::model::{
     FileSystemHolder, FileSystemQuery, FileSystemUse, FileSystemUser, FileSystemUsers, GapKind, Mount, NamespaceId,
     NamespaceType, Object, Pid, Relation, Snapshot,
 };
-use lxkns_core::relations::Unmounts;
+use lxkns_core::relations::{self, Unmounts};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::busy_words as words;
@@ -100,6 +100,16 @@ impl<'a> Busy<'a> {
     /// How many processes are in a mount namespace.
     pub(crate) fn processes(&self, namespace: NamespaceId) -> u64 {
         self.counts.get(namespace).processes
+    }
+
+    /// Whether all processes are known that may be in a mount namespace.
+    pub(crate) fn members_seen(&self, id: NamespaceId) -> bool {
+        self.snapshot.namespaces.get(&id).is_some_and(|namespace| relations::members_seen(self.snapshot, namespace))
+    }
+
+    /// Whether procfs lists all processes that may use it.
+    pub(crate) fn are_listed(&self) -> bool {
+        relations::processes_listed(self.snapshot)
     }
 
     /// How many processes could not be looked into.
@@ -262,12 +272,16 @@ impl<'a> Busy<'a> {
         screen.heading(out, &self.name())?;
         let namespaces = match self.mounts.len() {
             0 => "no mount of it was found".to_owned(),
-            count => format!("is mounted in {}", of(count, "mount namespace", "mount namespaces")),
+            count => {
+                let least = if relations::mounts_seen(self.snapshot) { "" } else { "at least " };
+                format!("is mounted in {least}{}", of(count, "mount namespace", "mount namespaces"))
+            }
         };
         let colon = if self.mounts.is_empty() { ":" } else { "" };
         let used = self.users.map(|users| match (users.processes.len(), self.unread) {
-            (0, 0) => ", and no process was found to use it".to_owned(),
-            (count, 0) => format!(" and used by {}", of(count, "process", "processes")),
+            (0, 0) if self.are_listed() => ", and no process was found to use it".to_owned(),
+            (0, 0) => "; whether processes that are not listed use it is not known".to_owned(),
+            (count, 0) if self.are_listed() => format!(" and used by {}", of(count, "process", "processes")),
             (0, 1) => "; whether 1 unreadable process uses it is not known".to_owned(),
             (0, unread) => {
                 format!("; whether {} use it is not known", of(unread, "unreadable process", "unreadable processes"))
@@ -332,13 +346,20 @@ impl<'a> Busy<'a> {
     fn describe_namespace(&self, id: NamespaceId) -> String {
         let name = names::namespace(self.snapshot, id);
         let first = self.snapshot.namespaces.get(&id).and_then(|namespace| namespace.leaders.first());
+        let unseen =
+            self.snapshot.namespaces.get(&id).and_then(|namespace| names::unseen_members(self.snapshot, namespace));
         match (self.processes(id), first) {
+            (count, Some(&pid)) if unseen.is_some() => {
+                let first = names::process(self.snapshot, pid, Detail::Full);
+                format!("{name}, at least {count} {}, first {first}", if count == 1 { "process" } else { "processes" })
+            }
             (1, Some(&pid)) => format!("{name}, process {}", names::process(self.snapshot, pid, Detail::Full)),
             (count, Some(&pid)) => {
                 format!("{name}, {count} processes, first {}", names::process(self.snapshot, pid, Detail::Full))
             }
-            _ if self.unread > 0 => {
-                format!("{name}, no process visible (lxkns why {})", names::target(self.snapshot, id))
+            _ if unseen.is_some() => {
+                let unseen = unseen.unwrap_or_default();
+                format!("{name}, no process seen: {unseen} (lxkns why {})", names::target(self.snapshot, id))
             }
             _ => format!("{name}, no process (lxkns why {})", names::target(self.snapshot, id)),
         }
@@ -436,7 +457,7 @@ impl<'a> Busy<'a> {
                 }
             }
             Some(_) if self.is_locked(id, mount) => format!("{target} ends (lxkns why {target})"),
-            _ if Some(id) == self.home => format!("{target} ends (lxkns why {target})"),
+            _ if Some(id) == self.home || !self.members_seen(id) => format!("{target} ends (lxkns why {target})"),
             _ => match self.processes(id) {
                 0 => format!("{target} ends (lxkns why {target})"),
                 1 => format!("the process of {target} exits (lxkns why {target})"),

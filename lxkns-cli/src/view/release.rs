@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Task, Tid};
-use lxkns_core::relations::{MountKey, Unmounts};
+use lxkns_core::relations::{self, MountKey, Unmounts};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::escape::shell_word;
@@ -275,7 +275,8 @@ fn end_of_mount_namespace(snapshot: &Snapshot, mount_ns: NamespaceId) -> String 
         matches!(namespace.holders.last(), None | Some(Holder::Process { .. } | Holder::Task { .. }))
     };
     let namespace = snapshot.namespaces.get(&mount_ns).filter(|namespace| !namespace.is_without_tasks());
-    if namespace.is_some_and(is_only_tasks) {
+    let are_all_seen = |namespace: &Namespace| relations::members_seen(snapshot, namespace);
+    if namespace.is_some_and(|namespace| is_only_tasks(namespace) && are_all_seen(namespace)) {
         format!("the processes of {name} exit (lxkns why {name})")
     } else {
         format!("{name} ends (lxkns why {name})")

@@ -27,4 +27,6 @@ pub use pid_map::{NamespacedPid, pid_in, pid_map};
 pub use propagation::{NamespacedMount, PeerGroup, PeerGroups};
 pub use trees::{TreeNode, hierarchy, owned_pid_namespaces, ownership, process_tree};
 pub use unmounts::{MountKey, Unmounts};
-pub use visibility::{holders_seen, listed_processes, members_seen, unreadable_processes};
+pub use visibility::{
+    holders_seen, listed_processes, members_seen, mounts_seen, processes_listed, unreadable_processes,
+};

@@ -42,6 +42,47 @@ pub fn holders_seen(snapshot: &Snapshot, namespace: &Namespace) -> bool {
         && members_seen(snapshot, namespace)
 }
 
+/// Whether the procfs that was read lists the processes of the whole host, and hides none of them. What a process may use or
+/// hold that is in no list, nobody can tell; that none was found is then no proof that there is none.
+pub fn processes_listed(snapshot: &Snapshot) -> bool {
+    let is_whole = snapshot.observer.as_ref().is_none_or(|observer| observer.reads_initial_procfs() == Some(true));
+    let are_looked_at = snapshot.options.places.contains(Place::Processes);
+    is_whole && are_looked_at && !unreadable(snapshot).any(|gap| pid(&gap.object).is_none())
+}
+
+/// Whether the mounts of all mount namespaces could be seen: no mount namespace may have been missed, and none of those that
+/// were found has mounts that could not be listed.
+///
+/// Its cost grows with the number of gaps and namespaces.
+pub fn mounts_seen(snapshot: &Snapshot) -> bool {
+    let told = || snapshot.gaps.iter().filter(|gap| gap.kind() != GapKind::Gone);
+    let is_listing = |place: Place| matches!(place, Place::BindMounts | Place::ProcesslessMounts);
+    let are_listed = snapshot.options.mounts
+        && !told().any(|gap| is_listing(gap.place) && !is_of_bind_mount(gap))
+        && snapshot.namespaces.values().filter(|namespace| namespace.ns_type == NamespaceType::Mnt).all(|namespace| {
+            // One without a mount at all is gone.
+            snapshot.mounts.contains_key(&namespace.id)
+        });
+    // The kernel's list has all of them, whoever holds them.
+    let are_in_kernels_list =
+        || snapshot.options.places.contains(Place::Kernel) && !told().any(|gap| gap.place == Place::Kernel);
+    let are_held_in_sight = || {
+        let may_hold = |place: Place| {
+            let others = [Place::ForChildren, Place::Sockets, Place::Tun, Place::Parents, Place::Owners, Place::Kernel];
+            Place::HOLDING.contains(&place) && !others.contains(&place)
+        };
+        let is_of_initial = |gap: &Gap| is_of_initial_namespaces(snapshot, gap);
+        processes_listed(snapshot)
+            && !told().any(|gap| may_hold(gap.place) && !is_listing(gap.place) && !is_of_initial(gap))
+    };
+    are_listed && (are_in_kernels_list() || are_held_in_sight())
+}
+
+/// Whether it is about a namespace that is bind-mounted, which could not be opened: the mount itself is known.
+fn is_of_bind_mount(gap: &Gap) -> bool {
+    matches!(gap.object, Object::Path(_))
+}
+
 /// How many processes there are of which it is not known in which namespaces they are, but for those that are surely in the
 /// initial ones. There can be more that are not even listed: where procfs hides them, or is that of a PID namespace that
 /// they are not in.
@@ -188,6 +229,26 @@ mod tests {
         snapshot.gaps.clear();
         snapshot.options.places = snapshot.options.places.without(Place::Tasks);
         assert_eq!(seen(&snapshot, members_seen), [0; 0]);
+    }
+
+    #[test]
+    fn mounts_are_seen_where_no_mount_namespace_can_be_missed() {
+        let mut snapshot = snapshot(Some(INITIAL));
+        snapshot.options.mounts = true;
+        assert!(processes_listed(&snapshot) && mounts_seen(&snapshot));
+        snapshot.gaps = vec![gap(Place::Processes, Object::Process(Pid(9)), 13)];
+        assert!(processes_listed(&snapshot) && mounts_seen(&snapshot), "the kernel's list has its mount namespace");
+        snapshot.gaps.push(gap(Place::Kernel, Object::Host, 1));
+        assert!(processes_listed(&snapshot) && !mounts_seen(&snapshot));
+        snapshot.gaps = vec![gap(Place::BindMounts, Object::Namespace(id(40)), 24)];
+        assert!(!mounts_seen(&snapshot), "its mounts were not read");
+        snapshot.gaps = vec![gap(Place::Processes, Object::Host, 1)];
+        assert!(!processes_listed(&snapshot), "procfs hides some");
+        snapshot.gaps.clear();
+        snapshot.namespaces.insert(id(40), Namespace::new(id(40), NamespaceType::Mnt));
+        assert!(!mounts_seen(&snapshot), "it has none that is known");
+        let elsewhere = self::snapshot(Some(9));
+        assert!(!processes_listed(&elsewhere));
     }
 
     #[test]
