@@ -54,6 +54,8 @@ pub(crate) struct Meant<'a> {
 pub(crate) enum Unknown<'a> {
     /// The mounts in which paths mean what they say are not known.
     NoMounts,
+    /// The path is relative, and the working directory has none: it was deleted, or is on a mount that is not visible.
+    NoDirectory,
     /// Nothing is mounted at the path. This is the mount that the path is in.
     NotMounted(&'a Mount),
 }
@@ -65,6 +67,9 @@ impl fmt::Display for Unknown<'_> {
                 "the mounts of the caller's mount namespace are not known, or its root directory is another (chroot); name \
                  the file system by MAJOR:MINOR",
             ),
+            Self::NoDirectory => f.write_str(
+                "the working directory has no path (deleted, or on a mount that was unmounted); name an absolute path",
+            ),
             Self::NotMounted(nearest) => {
                 let nearest = nearest.path().map(|path| shell_word(path)).unwrap_or_default();
                 write!(f, "not a mount point; nearest mount is {nearest}; try lxkns busy {nearest}")
@@ -73,8 +78,9 @@ impl fmt::Display for Unknown<'_> {
     }
 }
 
-/// The file system that is meant, in the mount namespace `home`. A path must be a mount point, as for `umount(8)`: one that
-/// is not may be mistyped, or have been one until it was unmounted, and another file system is not meant by it.
+/// The file system that is meant, in the mount namespace `home`. A path must be a mount point or lead to one, as for
+/// `umount(8)`: one that does not may be mistyped, or have been one until it was unmounted, and another file system is not
+/// meant by it.
 pub(crate) fn resolve<'a>(
     snapshot: &'a Snapshot,
     home: Option<NamespaceId>,
@@ -88,19 +94,40 @@ pub(crate) fn resolve<'a>(
         Asked::Path(path) => path,
     };
     let mounts = home.and_then(|home| snapshot.mounts.get(&home)).ok_or(Unknown::NoMounts)?;
-    let base = if is_live { std::env::current_dir().ok() } else { None };
-    let path = normal(base.as_deref(), path).ok_or(Unknown::NoMounts)?;
-    let bytes = path.as_os_str().as_bytes();
+    let path = match (path.is_absolute(), is_live) {
+        (true, _) => path.clone(),
+        (false, true) => live::working_directory().ok_or(Unknown::NoDirectory)?.join(path),
+        (false, false) => return Err(Unknown::NoMounts),
+    };
+    let text = normal(&path);
+    let bytes = text.as_os_str().as_bytes();
     let mount = mount_at(mounts, bytes).ok_or(Unknown::NoMounts)?;
-    if mount.path().is_some_and(|point| **point == *bytes) {
+    let is_parent = |component: Component<'_>| component == Component::ParentDir;
+    // What comes after a link to somewhere else is not where the text says.
+    let is_misleading = || is_live && path.components().any(is_parent) && live::has_symbolic_link(&path);
+    if mount.path().is_some_and(|point| **point == *bytes) && !is_misleading() {
         return Ok(Meant { query: query(mount), mount: Some(mount), is_device: false });
     }
-    // Device files are in file systems of the kernel's own, which can be looked into.
-    let is_kernels = ["devtmpfs", "tmpfs", "ramfs"].iter().any(|fs_type| *mount.fs_type == **fs_type);
-    match if is_live && is_kernels { live::block_device(&path) } else { None } {
-        Some(device) => Ok(of(on_device(snapshot, device), true)),
-        None => Err(Unknown::NotMounted(mount)),
+    // Where a server may be gone, only what the kernel knows is looked at.
+    let followed = if is_live { live::follow(&path, !has_server(mount)) } else { None };
+    let Some(followed) = followed else { return Err(Unknown::NotMounted(mount)) };
+    if let Some(device) = followed.device {
+        return Ok(of(on_device(snapshot, device), true));
     }
+    let found = followed.mount.and_then(|id| mounts.iter().find(|mount| mount.id == id));
+    match found {
+        Some(mount) if followed.is_mount_root => {
+            Ok(Meant { query: query(mount), mount: Some(mount), is_device: false })
+        }
+        found => Err(Unknown::NotMounted(found.unwrap_or(mount))),
+    }
+}
+
+/// Whether a file system asks somebody who may be gone: other hosts, or a process.
+fn has_server(mount: &Mount) -> bool {
+    let with_server =
+        ["fuse", "nfs", "cifs", "smb", "9p", "ceph", "afs", "coda", "autofs", "virtiofs", "orangefs", "lustre"];
+    with_server.iter().any(|fs_type| mount.fs_type.starts_with(fs_type.as_bytes()))
 }
 
 /// What a mount shows: a file system; or of nsfs, one namespace's file.
@@ -121,18 +148,17 @@ fn on_device(snapshot: &Snapshot, device: FileSystem) -> FileSystemQuery {
     }
 }
 
-/// The path without `.` and `..`, as text: what it leads to is not asked.
-pub(crate) fn normal(base: Option<&Path>, path: &Path) -> Option<PathBuf> {
-    let whole = if path.is_absolute() { path.to_owned() } else { base?.join(path) };
+/// An absolute path without `.` and `..`, as text: what it leads to is not asked.
+pub(crate) fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::from("/");
-    for component in whole.components() {
+    for component in path.components() {
         match component {
             Component::Normal(name) => normal.push(name),
             Component::ParentDir => drop(normal.pop()),
             _ => {}
         }
     }
-    Some(normal)
+    normal
 }
 
 #[cfg(test)]
@@ -175,7 +201,7 @@ mod tests {
         let find = |path: &str| match resolve(&snapshot, Some(HOME), &Asked::Path(path.into()), false) {
             Ok(meant) => (meant.query.file_system.minor, true),
             Err(Unknown::NotMounted(nearest)) => (nearest.file_system.minor, false),
-            Err(Unknown::NoMounts) => panic!("{path}"),
+            Err(unknown) => panic!("{path}: {unknown}"),
         };
         for (path, expected) in [
             ("/", (10, true)),
@@ -199,7 +225,7 @@ mod tests {
             Err(Unknown::NoMounts),
             "a dump has no working directory"
         );
-        assert_eq!(normal(Some(Path::new("/mnt/x")), Path::new("../a")), Some("/mnt/a".into()));
+        assert_eq!(normal(Path::new("/mnt/x/../a")), Path::new("/mnt/a"));
         assert_eq!(resolve(&snapshot, None, &Asked::Path("/".into()), false), Err(Unknown::NoMounts));
     }
 

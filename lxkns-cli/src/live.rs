@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
 use anyhow::Context as _;
@@ -126,12 +126,39 @@ pub(crate) fn namespace_at(path: &Path) -> io::Result<Option<NamespaceId>> {
     lxkns_core::namespace_of(&proc, named).map_err(io::Error::other)
 }
 
-/// The device number of a block device, or `None` where there is something else. Nothing is opened but by name.
-pub(crate) fn block_device(path: &Path) -> Option<FileSystem> {
+/// What a path leads to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Followed {
+    /// The mount that it is on; `None` before 5.8, where the kernel does not tell.
+    pub(crate) mount: Option<u64>,
+    /// Whether it is the root of that mount.
+    pub(crate) is_mount_root: bool,
+    /// The device number, where it is a block device.
+    pub(crate) device: Option<FileSystem>,
+}
+
+/// What a path leads to when its symbolic links are followed; `None` where nothing is there, or it is not known. Nothing is
+/// opened but by name. Without `is_patient`, only as far as the kernel knows without asking any file system.
+pub(crate) fn follow(path: &Path, is_patient: bool) -> Option<Followed> {
+    let opened = match is_patient {
+        true => open_by_name(path).ok()?,
+        false => open_cached(path, ResolveFlags::NO_MAGICLINKS).ok()?,
+    };
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    let status = rustix::fs::statx(open_by_name(path).ok()?, c"", flags, StatxFlags::TYPE).ok()?;
+    let status = rustix::fs::statx(opened, c"", flags, StatxFlags::TYPE | StatxFlags::MNT_ID).ok()?;
     let is_device = FileType::from_raw_mode(status.stx_mode.into()) == FileType::BlockDevice;
-    is_device.then_some(FileSystem { major: status.stx_rdev_major, minor: status.stx_rdev_minor })
+    let has_mount = status.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+    Some(Followed {
+        mount: has_mount.then_some(status.stx_mnt_id),
+        is_mount_root: status.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
+        device: is_device.then_some(FileSystem { major: status.stx_rdev_major, minor: status.stx_rdev_minor }),
+    })
+}
+
+/// The working directory; `None` where no path leads there.
+pub(crate) fn working_directory() -> Option<PathBuf> {
+    // Of one on a mount that is not visible the kernel says "(unreachable)".
+    std::env::current_dir().ok().filter(|path| path.is_absolute())
 }
 
 /// Whether a component of a path is a symbolic link, as far as the kernel knows without asking any file system.
@@ -217,8 +244,8 @@ mod tests {
             rustix::fs::openat2(CWD, &file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED)
                 .is_ok()
         );
-        assert_eq!(block_device(&file), None);
-        assert_eq!(block_device(Path::new("/dev/null")), None);
+        assert!(follow(&file, true).unwrap().device.is_none());
+        assert!(follow(Path::new("/dev/null"), true).unwrap().device.is_none());
     }
 
     #[test]

@@ -136,6 +136,34 @@ fn cut(whole: &[Range<usize>], at: usize, to: impl Fn(&Range<usize>) -> usize) -
     whole.iter().find(|range| range.start < at && at < range.end).map_or(at, to)
 }
 
+/// A text in lines of so many columns, of which `used` are used in the first and `indent` left free in the others. Words are
+/// kept whole, and what is in backticks is one.
+pub fn wrap(text: &str, columns: Option<usize>, used: usize, indent: usize) -> String {
+    let Some(columns) = columns else { return text.to_owned() };
+    let mut wrapped = String::with_capacity(text.len());
+    let mut at = used;
+    let (mut is_code, mut is_first) = (false, true);
+    let words = text.split(|c: char| {
+        is_code ^= c == '`';
+        c == ' ' && !is_code
+    });
+    for word in words {
+        let width = word.width();
+        if !is_first && at + 1 + width > columns && at > indent {
+            wrapped.push('\n');
+            wrapped.extend(std::iter::repeat_n(' ', indent));
+            at = indent;
+        } else if !is_first {
+            wrapped.push(' ');
+            at += 1;
+        }
+        wrapped.push_str(word);
+        at += width;
+        is_first = false;
+    }
+    wrapped
+}
+
 /// As many of the first words of a text as fit into so many columns.
 pub fn words(text: &str, columns: usize) -> Cow<'_, str> {
     if text.width() <= columns {
@@ -153,6 +181,19 @@ pub fn words(text: &str, columns: usize) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_and_commands_stay_whole() {
+        let text = "until `umount -N 12 /mnt/a b`, or 4026531832 ends";
+        assert_eq!(wrap(text, None, 4, 6), text);
+        assert_eq!(wrap(text, Some(80), 4, 6), text);
+        assert_eq!(
+            wrap(text, Some(20), 4, 6),
+            "until\n      `umount -N 12 /mnt/a b`,\n      or 4026531832\n      ends"
+        );
+        assert_eq!(wrap(" x", Some(1), 1, 2), " x", "a word that does not fit anywhere");
+        assert_eq!(wrap("a,  b", Some(40), 0, 2), "a,  b");
+    }
 
     #[test]
     fn the_middle_is_left_out() {

@@ -11,8 +11,8 @@ Examples:
   lxkns busy /dev/sdb1    in all mount namespaces, also where it is not mounted here
   lxkns busy 0:52         by the device number in mountinfo
 
-PATH is a mount point, as for umount. It is looked up in the mount list and never in the
-file system, whose server may be gone: symbolic links in it are not followed.";
+PATH is a mount point, or a symbolic link to one, as for umount. It is looked up in the
+mount list first; a file system whose server may be gone is never asked for it.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BusyArgs {

@@ -31,11 +31,7 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let meant = match file_system::resolve(&snapshot, home, &args.file_system, is_live) {
         Ok(meant) => meant,
         Err(unknown) => {
-            let link = match &args.file_system {
-                Asked::Path(path) if is_live && live::has_symbolic_link(path) => " (symbolic links are not followed)",
-                _ => "",
-            };
-            say(format_args!("{}: {unknown}{link}", name(&args.file_system)));
+            say(format_args!("{}: {unknown}", name(&args.file_system)));
             super::tell_gaps(&snapshot, places());
             return Ok(Exit::Missing);
         }
@@ -193,7 +189,7 @@ struct UseAnswer {
     mount: Option<u64>,
 }
 
-fn answer(busy: &Busy<'_>) -> Answer {
+fn answer<'a>(busy: &Busy<'a>) -> Answer {
     let text = |bytes: &[u8]| bytes.to_str_lossy().into_owned();
     let mounts = busy.mounts().iter().flat_map(|(&id, mounts)| mounts.iter().map(move |mount| (id, mount)));
     let mounts = mounts.map(|(id, mount)| {
@@ -211,8 +207,8 @@ fn answer(busy: &Busy<'_>) -> Answer {
             root: text(&mount.root),
         }
     });
-    let because = |keepers: Vec<Keeper<'_>>| {
-        let one = |keeper: &Keeper<'_>| {
+    let because = |keepers: Vec<Keeper<'a>>| {
+        let one = |keeper: &Keeper<'a>| {
             let (what, until) = busy.describe_keeper(keeper, usize::MAX);
             let (pid, mount) = match keeper {
                 Keeper::Process(user, _) => (Some(user.pid.0), None),
@@ -249,7 +245,7 @@ fn answer(busy: &Busy<'_>) -> Answer {
     }
 }
 
-fn holder_answer(busy: &Busy<'_>, holder: &FileSystemHolder) -> HolderAnswer {
+fn holder_answer<'a>(busy: &Busy<'a>, holder: &'a FileSystemHolder) -> HolderAnswer {
     let (what, until) = busy.describe_keeper(&Keeper::Holder(holder), usize::MAX);
     let (kind, pid, path) = match &holder.kind {
         HolderKind::KernelThreads { .. } => ("kernel-threads", None, None),

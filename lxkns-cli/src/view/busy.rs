@@ -1,21 +1,25 @@
 //! What makes `umount` fail for a mount; where a file system is mounted, who uses it, and what would release it.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
+use bstr::{BStr, ByteSlice as _};
 use lxkns_core::model::{
-    FileSystemHolder, FileSystemQuery, FileSystemUse, FileSystemUser, FileSystemUsers, GapKind, Mount, NamespaceId,
-    NamespaceType, Object, Pid, Relation, Snapshot,
+    FileSystem, FileSystemHolder, FileSystemQuery, FileSystemUse, FileSystemUser, FileSystemUsers, GapKind, Mount,
+    NamespaceId, NamespaceType, Object, Pid, Snapshot,
 };
 use lxkns_core::relations::{self, Unmounts};
 use rustc_hash::{FxHashMap, FxHashSet};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::busy_words as words;
 use super::counts::Counts;
-use super::escape::shell_word;
+use super::escape::{printable, shell_word};
 use super::names::{self, Detail};
 use super::release;
 use super::screen::Screen;
+use super::shorten;
 
 /// What `busy` says about one file system.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(crate) struct Busy<'a> {
     /// The mounts that are on top of their mount namespaces.
     roots: FxHashSet<(NamespaceId, u64)>,
     unmounts: Unmounts<'a>,
+    /// Which user namespaces own the mount namespaces in which a directory is mounted. Once it is asked for.
+    owners: OnceCell<FxHashMap<(FileSystem, &'a BStr), FxHashSet<NamespaceId>>>,
     /// How many processes could not be looked into.
     unread: usize,
     counts: Counts,
@@ -50,6 +56,8 @@ pub(crate) enum Keeper<'a> {
     Mount(&'a Mount),
     /// It is the root of the mount namespace.
     Root,
+    /// The caller lacks a capability.
+    Caller(String),
 }
 
 impl<'a> Busy<'a> {
@@ -81,7 +89,20 @@ impl<'a> Busy<'a> {
         let unmounts = Unmounts::of(snapshot);
         let unread = users.map_or(0, unread);
         let counts = Counts::of(snapshot);
-        Self { snapshot, query, mount, users, home, mounts, on_them, roots, unmounts, unread, counts }
+        Self {
+            snapshot,
+            query,
+            mount,
+            users,
+            home,
+            mounts,
+            on_them,
+            roots,
+            unmounts,
+            owners: OnceCell::new(),
+            unread,
+            counts,
+        }
     }
 
     /// Whether it is there at all, as far as that can be seen.
@@ -121,11 +142,11 @@ impl<'a> Busy<'a> {
     pub(crate) fn name(&self) -> String {
         let number = self.query.file_system;
         match self.mounts.values().flatten().next() {
-            Some(mount) if self.query.namespace.is_some() => names::text(&**mount.root),
+            Some(mount) if self.query.namespace.is_some() => printable(&**mount.root),
             Some(mount) => {
                 let source = mount.source.as_ref().filter(|source| !source.is_empty());
-                let source = source.map(|source| format!(" {}", names::text(&***source))).unwrap_or_default();
-                format!("{}{source} ({number})", names::text(&**mount.fs_type))
+                let source = source.map(|source| format!(" {}", printable(&***source))).unwrap_or_default();
+                format!("{}{source} ({number})", printable(&**mount.fs_type))
             }
             None => format!("file system {number}"),
         }
@@ -147,6 +168,9 @@ impl<'a> Busy<'a> {
         let ids = self.unmounted_with(home, mount);
         let is_through = |mount_id: Option<u64>| mount_id.is_some_and(|id| ids.contains(&id));
         let mut keepers = Vec::new();
+        if let Some(lack) = self.users.and_then(|_| release::lacks(self.snapshot, home, Some(home))) {
+            keepers.push(Keeper::Caller(lack));
+        }
         if self.roots.contains(&(home, mount.id)) {
             keepers.push(Keeper::Root);
         }
@@ -198,7 +222,7 @@ impl<'a> Busy<'a> {
     }
 
     /// What a keeper is, and what would make it let go.
-    pub(crate) fn describe_keeper(&self, keeper: &Keeper<'_>, limit: usize) -> (String, String) {
+    pub(crate) fn describe_keeper(&self, keeper: &Keeper<'a>, limit: usize) -> (String, String) {
         match keeper {
             Keeper::Process(user, uses) => (
                 format!(
@@ -210,10 +234,14 @@ impl<'a> Busy<'a> {
             ),
             Keeper::Holder(holder) => (words::holder(self.snapshot, holder), self.release_holder(holder)),
             Keeper::Mount(mount) => {
-                let path = mount.path().map_or_else(|| "a mount without a path".to_owned(), names::text);
+                let path = mount.path().map_or_else(|| "a mount without a path".to_owned(), printable);
                 let release = self.home.map(|home| self.release_mount(home, mount)).unwrap_or_default();
                 (format!("{path}, mount ID {}, is mounted on it", mount.id), release)
             }
+            Keeper::Caller(lack) => (
+                format!("the kernel refuses it to this user, who lacks {lack}"),
+                "it is run with that capability, as by root".to_owned(),
+            ),
             Keeper::Root => {
                 let name = self.home.map(|home| names::target(self.snapshot, home)).unwrap_or_default();
                 (format!("it is the root of {name}"), format!("{name} ends"))
@@ -233,15 +261,17 @@ impl<'a> Busy<'a> {
         let umount = format!("umount {}", mount.path().map(|path| shell_word(path)).unwrap_or_default());
         let keepers = self.keepers();
         if keepers.is_empty() {
-            screen.heading(out, &format!("nothing was found that makes {umount} fail here"))?;
-            writeln!(out, ", which does not prove that it works")?;
+            let nothing = format!("nothing was found that makes {umount} fail here");
+            screen.heading(out, &nothing)?;
+            let proves = ", which does not prove that it works";
+            writeln!(out, "{}", shorten::wrap(proves, screen.width, nothing.width(), 2))?;
         } else {
             screen.heading(out, &format!("{umount} fails here because:"))?;
             writeln!(out)?;
         }
         for keeper in keepers.iter().take(limit) {
-            screen.line(out, "  ", || self.describe_keeper(keeper, limit).0)?;
-            screen.line(out, "    until ", || self.describe_keeper(keeper, limit).1)?;
+            screen.wrapped(out, "  ", || self.describe_keeper(keeper, limit).0)?;
+            screen.wrapped(out, "    until ", || self.describe_keeper(keeper, limit).1)?;
         }
         more(out, "  ", keepers.len(), limit)?;
         let suspects = self.suspects_of_mount();
@@ -253,7 +283,7 @@ impl<'a> Busy<'a> {
         &self,
         out: &mut impl Write,
         screen: Screen,
-        suspects: &[Keeper<'_>],
+        suspects: &[Keeper<'a>],
         limit: usize,
     ) -> io::Result<()> {
         if suspects.is_empty() {
@@ -261,8 +291,8 @@ impl<'a> Busy<'a> {
         }
         writeln!(out, "these may keep it busy (the kernel does not tell):")?;
         for suspect in suspects.iter().take(limit) {
-            screen.line(out, "  ", || self.describe_keeper(suspect, limit).0)?;
-            screen.line(out, "    until ", || self.describe_keeper(suspect, limit).1)?;
+            screen.wrapped(out, "  ", || self.describe_keeper(suspect, limit).0)?;
+            screen.wrapped(out, "    until ", || self.describe_keeper(suspect, limit).1)?;
         }
         more(out, "  ", suspects.len(), limit)
     }
@@ -288,11 +318,12 @@ impl<'a> Busy<'a> {
             }
             (count, _) => format!(" and used by at least {}", of(count, "process", "processes")),
         });
-        writeln!(out, "{colon} {namespaces}{}", used.unwrap_or_default())?;
+        let rest = format!("{colon} {namespaces}{}", used.unwrap_or_default());
+        writeln!(out, "{}", shorten::wrap(&rest, screen.width, self.name().width(), 2))?;
         for (&id, mounts) in self.mounts.iter().take(limit) {
-            screen.line(out, "  ", || self.describe_namespace(id))?;
+            screen.wrapped(out, "  ", || self.describe_namespace(id))?;
             for mount in mounts.iter().take(limit) {
-                screen.line(out, "    ", || self.describe_mount(id, mount))?;
+                screen.wrapped(out, "    ", || self.describe_mount(id, mount))?;
             }
             more(out, "    ", mounts.len(), limit)?;
         }
@@ -303,12 +334,12 @@ impl<'a> Busy<'a> {
         let users: Vec<_> = users.filter(|user| !named.contains(&user.pid)).collect();
         for user in users.iter().take(limit) {
             let uses = || words::uses(user.pid, &user.uses, limit).join(", ");
-            screen.line(out, "  ", || format!("{}: {}", self.describe_user(user), uses()))?;
+            screen.wrapped(out, "  ", || format!("{}: {}", self.describe_user(user), uses()))?;
         }
         more(out, "  ", users.len(), limit)?;
         let holders: Vec<_> = self.holders(true).collect();
         for holder in holders.iter().take(limit) {
-            screen.line(out, "  ", || words::holder(self.snapshot, holder))?;
+            screen.wrapped(out, "  ", || words::holder(self.snapshot, holder))?;
         }
         more(out, "  ", holders.len(), limit)?;
         if self.mount.is_none() || self.users.is_none() {
@@ -325,22 +356,23 @@ impl<'a> Busy<'a> {
         };
         writeln!(out, "{unless}")?;
         for line in release.iter().take(limit) {
-            writeln!(out, "  {line}")?;
+            screen.wrapped(out, "  ", || line.clone())?;
         }
         more(out, "  ", release.len(), limit)?;
         if self.may_be_locked() {
-            writeln!(
-                out,
-                "unless it is locked: what a mount namespace was made with cannot be unmounted there, and goes with it"
-            )?;
+            let locked =
+                "unless it is locked: what a mount namespace was made with cannot be unmounted there, and goes with it";
+            screen.wrapped(out, "", || locked.to_owned())?;
         }
         Ok(())
     }
 
     /// Whether `umount` may be refused because the mount is locked, which the kernel does not show.
     pub(crate) fn may_be_locked(&self) -> bool {
-        let mut namespaces = self.mounts.keys().filter(|&&id| self.may_unmount(id));
-        namespaces.any(|&id| release::may_have_locked_mounts(self.snapshot, id))
+        self.mounts.iter().any(|(&id, mounts)| {
+            release::may_have_locked_mounts(self.snapshot, id)
+                && mounts.iter().any(|mount| self.may_unmount(id, mount) && !self.roots.contains(&(id, mount.id)))
+        })
     }
 
     fn describe_namespace(&self, id: NamespaceId) -> String {
@@ -366,9 +398,9 @@ impl<'a> Busy<'a> {
     }
 
     fn describe_mount(&self, id: NamespaceId, mount: &Mount) -> String {
-        let path = mount.path().map_or_else(|| "(no path)".to_owned(), names::text);
+        let path = mount.path().map_or_else(|| "(no path)".to_owned(), printable);
         let hidden = if mount.hidden { "(hidden) " } else { "" };
-        let root = if *mount.root == *"/" { String::new() } else { format!(" of {}", names::text(&**mount.root)) };
+        let root = if *mount.root == *"/" { String::new() } else { format!(" of {}", printable(&**mount.root)) };
         let on_it = self.on_it(id, mount);
         let on_it = if on_it == 0 { String::new() } else { format!(", with {on_it} on it") };
         format!("{hidden}{path}{root}, mount ID {}{on_it}", mount.id)
@@ -418,11 +450,12 @@ impl<'a> Busy<'a> {
                 continue;
             }
             lines.push((id, mount));
-            if self.may_unmount(id) && !self.roots.contains(&(id, mount.id)) {
+            if self.may_unmount(id, mount) && !self.roots.contains(&(id, mount.id)) {
                 // What is in a less privileged mount namespace stays if it came there with that.
                 let with = self.unmounts.unmounted_with((id, mount.id)).into_iter();
-                let with =
-                    with.filter(|with| self.may_unmount(with.namespace) && self.on_it(with.namespace, with.mount) == 0);
+                let with = with.filter(|with| {
+                    self.may_unmount(with.namespace, with.mount) && self.on_it(with.namespace, with.mount) == 0
+                });
                 covered.extend(with.map(|with| (with.namespace, with.mount.id)));
             }
         }
@@ -431,12 +464,39 @@ impl<'a> Busy<'a> {
         lines.into_iter().map(|(id, mount)| self.release_mount(id, mount)).collect()
     }
 
-    /// Whether `umount` works in a mount namespace as far as its owner goes: mounts that came into a less privileged one are
-    /// locked there. Which of them did is told nowhere.
-    fn may_unmount(&self, id: NamespaceId) -> bool {
-        let owner = |id| self.snapshot.namespaces.get(&id).map(|namespace| namespace.owner);
-        Some(id) == self.home
-            || self.home.is_some_and(|home| owner(id) == owner(home) && matches!(owner(id), Some(Relation::Known(_))))
+    /// Whether `umount` works in a mount namespace as far as its owner goes. The kernel locks the mounts that a mount namespace
+    /// was made with, if it belongs to another user namespace than the one that it was copied from; and none that was
+    /// made there since (`mount_namespaces(7)`).
+    fn may_unmount(&self, id: NamespaceId, mount: &'a Mount) -> bool {
+        let owner = |id| self.snapshot.namespaces.get(&id).and_then(|namespace| namespace.owner.known());
+        if Some(id) == self.home {
+            return true;
+        }
+        let (Some(home), Some(owner)) = (self.home.and_then(owner), owner(id)) else { return false };
+        owner == home
+            || (release::and_above(self.snapshot, Some(owner)).any(|above| above == home)
+                && release::lacks(self.snapshot, id, self.home).is_none()
+                && mount.propagation.master.is_none()
+                && !self.has_original(owner, mount))
+    }
+
+    /// Whether a mount namespace of another owner has the same directory mounted, so that this mount may be a copy.
+    fn has_original(&self, owner: NamespaceId, mount: &'a Mount) -> bool {
+        let owners = self.owners.get_or_init(|| {
+            let mut owners: FxHashMap<_, FxHashSet<_>> = FxHashMap::default();
+            for (id, mounts) in &self.snapshot.mounts {
+                let owner = self.snapshot.namespaces.get(id).and_then(|namespace| namespace.owner.known());
+                for mount in mounts {
+                    let key = (mount.file_system, mount.root.as_bstr());
+                    // Of one whose owner is not known, it counts as another's.
+                    owners.entry(key).or_default().insert(owner.unwrap_or(*id));
+                }
+            }
+            owners
+        });
+        // Copies of this one go to user namespaces below.
+        let is_above = |other: &NamespaceId| !release::and_above(self.snapshot, Some(*other)).any(|one| one == owner);
+        owners.get(&(mount.file_system, mount.root.as_bstr())).is_some_and(|all| all.iter().any(is_above))
     }
 
     /// Whether a mount came with its mount namespace from a more privileged one, which made a slave of it.
@@ -444,17 +504,18 @@ impl<'a> Busy<'a> {
         mount.propagation.master.is_some() && release::may_have_locked_mounts(self.snapshot, id)
     }
 
-    fn release_mount(&self, id: NamespaceId, mount: &Mount) -> String {
+    fn release_mount(&self, id: NamespaceId, mount: &'a Mount) -> String {
         let target = names::target(self.snapshot, id);
         let is_root = self.roots.contains(&(id, mount.id));
         match mount.path() {
-            Some(path) if self.may_unmount(id) && !is_root && !self.is_locked(id, mount) => {
+            Some(path) if self.may_unmount(id, mount) && !is_root && !self.is_locked(id, mount) => {
                 let umount = release::umount(self.snapshot, NamespaceType::Mnt, id, path, false, self.home);
-                match (mount.hidden, self.on_it(id, mount)) {
+                let advice = match (mount.hidden, self.on_it(id, mount)) {
                     (true, _) => format!("what covers mount {} is unmounted, then {umount}", mount.id),
                     (false, 0) => umount,
                     (false, _) => format!("what is mounted on it is unmounted, then {umount}"),
-                }
+                };
+                release::with_lack(advice, self.users.and_then(|_| release::lacks(self.snapshot, id, self.home)))
             }
             Some(_) if self.is_locked(id, mount) => format!("{target} ends (lxkns why {target})"),
             _ if Some(id) == self.home || !self.members_seen(id) => format!("{target} ends (lxkns why {target})"),

@@ -2,7 +2,7 @@
 
 use super::*;
 use lxkns_answers::testing::{HOME, LOOSE, snapshot};
-use lxkns_core::model::{FileSystem, FileSystemUseKind as Use, Gap, Place, Tid};
+use lxkns_core::model::{FileSystem, FileSystemUseKind as Use, Gap, Place, Relation, Tid};
 
 const DISK: FileSystem = FileSystem { major: 8, minor: 1 };
 

@@ -6,7 +6,7 @@ use lxkns_core::model::{
     FileSystemUser, HiddenFiles, KernelFacility, Pid, Snapshot, Tid,
 };
 
-use super::escape::shell_word;
+use super::escape::{printable, shell_word};
 use super::names::{self, Detail};
 
 /// How a process uses it, in words that are safe to print. Descriptors are put together.
@@ -27,7 +27,7 @@ pub(crate) fn uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a FileSystemUs
             }
             Use::Mapped { path } => {
                 let unknown = if one.mount_id.is_none() { " (mount unknown)" } else { "" };
-                words.push(format!("mapped file {}{unknown}", names::text(path)));
+                words.push(format!("mapped file {}{unknown}", printable(path)));
             }
             _ => words.push("a use unknown to this version".to_owned()),
         }
@@ -103,34 +103,30 @@ pub(crate) fn holder(snapshot: &Snapshot, holder: &FileSystemHolder) -> String {
             format!("the kernel: root and working directory of its {count} kernel threads")
         }
         Kind::Loop { device, path, .. } => {
-            format!("loop device /dev/{}: backing file {}", names::text(device), names::text(path))
+            format!("loop device /dev/{}: backing file {}", printable(device), printable(path))
         }
-        Kind::Swap { path } => format!("swap: {}", names::text(path)),
+        Kind::Swap { path } => format!("swap: {}", printable(path)),
         Kind::BinfmtMisc { name, path } => {
-            format!("binfmt_misc entry {}: interpreter {} (flag F)", names::text(name), names::text(path))
+            format!("binfmt_misc entry {}: interpreter {} (flag F)", printable(name), printable(path))
         }
         Kind::Layer { fs_type, mount_ns, mount_id, point, path, .. } => {
-            let point = point.as_ref().map(|point| format!(" at {}", names::text(point))).unwrap_or_default();
+            let point = point.as_ref().map(|point| format!(" at {}", printable(point))).unwrap_or_default();
             let namespace = names::namespace(snapshot, *mount_ns);
-            format!(
-                "{} mounted{point} in {namespace}, mount ID {mount_id}: {}",
-                names::text(fs_type),
-                names::text(path)
-            )
+            format!("{} mounted{point} in {namespace}, mount ID {mount_id}: {}", printable(fs_type), printable(path))
         }
-        Kind::BlockDevice { name } => format!("block device {}, made of its device", names::text(name)),
-        Kind::Active { fs_type } => format!("the kernel has {} active on its device", names::text(fs_type)),
+        Kind::BlockDevice { name } => format!("block device {}, made of its device", printable(name)),
+        Kind::Active { fs_type } => format!("the kernel has {} active on its device", printable(fs_type)),
         Kind::DeviceFileSystem { role, device, fs_type } => {
             let role = match role {
                 DeviceRole::Partition => "a partition of it",
                 DeviceRole::Disk => "the disk that it is a partition of",
                 _ => "another device",
             };
-            format!("{} on /dev/{}, {role}", names::text(fs_type), names::text(device))
+            format!("{} on /dev/{}, {role}", printable(fs_type), printable(device))
         }
         Kind::Facility { facility, name, path } => {
-            let name = if name.is_empty() { String::new() } else { format!(" {}", names::text(name)) };
-            format!("{}{name}: {}", facility_name(*facility), names::text(path))
+            let name = if name.is_empty() { String::new() } else { format!(" {}", printable(name)) };
+            format!("{}{name}: {}", facility_name(*facility), printable(path))
         }
         Kind::Descriptor { pid, tid, fd, holds } => {
             let process = names::process(snapshot, *pid, Detail::Full);
@@ -214,7 +210,7 @@ pub(crate) fn release_holder(
             let device = shell_word(format!("/dev/{name}").as_bytes());
             format!("{device} is released (lxkns busy {device}), then `dmsetup remove {device}`")
         }
-        Kind::BlockDevice { name } => format!("block device {} lets go of it", names::text(name)),
+        Kind::BlockDevice { name } => format!("block device {} lets go of it", printable(name)),
         Kind::Active { .. } => "its last user releases it".to_owned(),
         Kind::DeviceFileSystem { device, .. } => {
             let device = shell_word(format!("/dev/{device}").as_bytes());
@@ -229,7 +225,7 @@ pub(crate) fn release_holder(
                 let events = format!("{}/uprobe_events", mounted("tracefs", "/sys/kernel/tracing"));
                 format!("`echo {} >> {}`", shell_word(format!("-:{name}").as_bytes()), shell_word(events.as_bytes()))
             }
-            _ => format!("{} {} is removed", facility_name(*facility), names::text(name)),
+            _ => format!("{} {} is removed", facility_name(*facility), printable(name)),
         },
         Kind::Descriptor { pid, tid, fd, holds } => {
             let who = match Tid::from(*pid) == *tid {

@@ -2,9 +2,12 @@
 
 use std::cell::OnceCell;
 
-use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Task, Tid};
+use lxkns_core::model::{
+    Holder, Namespace, NamespaceId, NamespaceType, Observer, Pid, Process, Relation, Snapshot, Task, Tid,
+};
 use lxkns_core::relations::{self, MountKey, Unmounts};
 use rustc_hash::{FxHashMap, FxHashSet};
+use rustix::thread::CapabilitySet;
 
 use super::escape::shell_word;
 use super::names::{self, Detail, Way};
@@ -174,6 +177,7 @@ impl<'a> Advice<'a> {
             }
             _ => format!("`{}`", commands.join(" && ")),
         };
+        let release = with_lack(release, lacks(self.snapshot, mount_ns, self.home));
         Ok(Unmounting { release, first: first.iter().map(|mount| mount.id).collect() })
     }
 
@@ -198,10 +202,15 @@ impl<'a> Advice<'a> {
 
     /// A user namespace and those above it.
     fn and_above(&self, user: Option<NamespaceId>) -> impl Iterator<Item = NamespaceId> {
-        let parent = |id: &NamespaceId| self.snapshot.namespaces.get(id).and_then(|user| user.parent.known());
-        // The kernel limits the depth; a dump can claim circles.
-        std::iter::successors(user, parent).take(64)
+        and_above(self.snapshot, user)
     }
+}
+
+/// A user namespace and those above it, as far as they are known.
+pub(crate) fn and_above(snapshot: &Snapshot, user: Option<NamespaceId>) -> impl Iterator<Item = NamespaceId> {
+    let parent = |id: &NamespaceId| snapshot.namespaces.get(id).and_then(|user| user.parent.known());
+    // The kernel limits the depth; a dump can claim circles.
+    std::iter::successors(user, parent).take(64)
 }
 
 /// Whether a mount namespace may have mounts that cannot be unmounted there, as far as its owner goes: those that it was made
@@ -209,6 +218,60 @@ impl<'a> Advice<'a> {
 pub(crate) fn may_have_locked_mounts(snapshot: &Snapshot, mount_ns: NamespaceId) -> bool {
     let owner = snapshot.namespaces.get(&mount_ns).and_then(|namespace| namespace.owner.known());
     owner.and_then(|owner| snapshot.namespaces.get(&owner)).is_some_and(|owner| !owner.initial)
+}
+
+/// What the caller lacks for unmounting in a mount namespace, as the kernel will refuse it (`capabilities(7)`,
+/// `setns(2)`); `None` where nothing is lacking, or it is not known.
+pub(crate) fn lacks(snapshot: &Snapshot, mount_ns: NamespaceId, home: Option<NamespaceId>) -> Option<String> {
+    let observer = snapshot.observer.as_ref()?;
+    let own = observer.user_ns?;
+    let holds = |capability: CapabilitySet| CapabilitySet::from_bits_retain(observer.capabilities).contains(capability);
+    let relation = snapshot.namespaces.get(&mount_ns)?.owner;
+    let has_power = match relation {
+        Relation::Known(owner) => has_power_over(snapshot, observer, own, owner)?,
+        // It is outside of the caller's.
+        Relation::NotVisible => false,
+        _ => return None,
+    };
+    let owner = match relation {
+        Relation::Known(owner) => names::target(snapshot, owner),
+        _ => format!("the user namespace that owns {}", names::target(snapshot, mount_ns)),
+    };
+    let both = CapabilitySet::SYS_ADMIN | CapabilitySet::SYS_CHROOT;
+    match Some(mount_ns) == home {
+        _ if !has_power => Some(format!("CAP_SYS_ADMIN in {owner}")),
+        false if !holds(both) => Some("CAP_SYS_ADMIN and CAP_SYS_CHROOT to enter it".to_owned()),
+        _ => None,
+    }
+}
+
+/// Whether the observer has `CAP_SYS_ADMIN` in a user namespace: by its own capabilities there or above, or because it owns
+/// one on the way.
+fn has_power_over(snapshot: &Snapshot, observer: &Observer, own: NamespaceId, user: NamespaceId) -> Option<bool> {
+    let holds = CapabilitySet::from_bits_retain(observer.capabilities).contains(CapabilitySet::SYS_ADMIN);
+    let mut at = user;
+    // The kernel limits the depth; a dump can claim circles.
+    for _ in 0..64 {
+        if at == own {
+            return Some(holds);
+        }
+        let namespace = snapshot.namespaces.get(&at)?;
+        match namespace.parent {
+            Relation::Known(parent) if parent == own && namespace.owner_uid == Some(observer.uid) => return Some(true),
+            Relation::Known(parent) => at = parent,
+            Relation::None | Relation::NotVisible => return Some(false),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Advice with what the caller lacks for following it.
+pub(crate) fn with_lack(advice: String, lack: Option<String>) -> String {
+    match lack {
+        Some(lack) => format!("{advice} (not as this user: needs {lack})"),
+        None => advice,
+    }
 }
 
 /// The user namespaces that own the mount namespaces in which something is mounted at a path.
@@ -350,7 +413,7 @@ fn living(snapshot: &Snapshot, pid: Pid, mount_ns: NamespaceId) -> Option<Tid> {
 
 #[cfg(test)]
 mod tests {
-    use lxkns_core::model::{FileSystem, Mount, Propagation, Relation, TaskState};
+    use lxkns_core::model::{FileSystem, Mount, Propagation, TaskState};
 
     use super::*;
     use lxkns_answers::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, process, snapshot};

@@ -58,6 +58,16 @@ impl Screen {
         writeln!(out, "{}", shorten::fit(self.room(start.width()), rest))
     }
 
+    /// Writes a line as [`Self::line`] does; one that does not fit goes on below, indented, between words. Texts of others are
+    /// shortened only where it would take a third line, and no command in backticks is broken, so that it can be copied.
+    pub(crate) fn wrapped(self, out: &mut impl Write, start: &str, rest: impl Fn() -> String) -> io::Result<()> {
+        out.write_all(start.as_bytes())?;
+        let indent = start.len() - start.trim_start().len();
+        let second = self.room(indent + 2);
+        let rest = shorten::fit(self.room(start.width()).zip(second).map(|(first, second)| first + second), rest);
+        writeln!(out, "{}", shorten::wrap(&rest, self.width, start.width(), indent + 2))
+    }
+
     /// Writes the rest of a line in which so many columns are used, as [`Self::line`] does. If it never fits, its last
     /// words are left out.
     pub(crate) fn rest(self, out: &mut impl Write, used: usize, rest: impl Fn() -> String) -> io::Result<()> {

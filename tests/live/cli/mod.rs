@@ -2,6 +2,7 @@
 
 mod advice;
 mod busy;
+mod busy_advice;
 mod busy_devices;
 mod busy_holders;
 mod busy_mounts;
@@ -44,6 +45,7 @@ pub(super) fn tests() -> Vec<Test> {
         ls::tests(),
         mounts::tests(),
         busy::tests(),
+        busy_advice::tests(),
         busy_devices::tests(),
         busy_holders::tests(),
         busy_mounts::tests(),
