@@ -42,6 +42,19 @@ pub struct FileSystemUsers {
     pub holders: Vec<FileSystemHolder>,
     /// What could not be read, sorted.
     pub gaps: Vec<Gap>,
+    /// Where holders may be that nobody could look at.
+    pub unread: Vec<UnreadHolders>,
+}
+
+/// Where the kernel would say what it has open, and does not say it here.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum UnreadHolders {
+    /// A file system of the kernel's that is not mounted in the caller's mount namespace, by its type: `sysfs` has loop
+    /// devices and block devices, `tracefs` uprobes, `binfmt_misc` interpreters, `configfs` targets.
+    NotMounted(&'static str),
+    /// Which other devices a file system of this type has.
+    OtherDevices(BString),
 }
 
 /// A process that uses a file system.
@@ -129,6 +142,11 @@ pub enum FileSystemUseKind {
         fd: u32,
         /// Whether the table belongs to that task alone.
         is_tasks_own: bool,
+    },
+    /// It has its device mapped, or a partition of that.
+    MappedDevice {
+        /// The path, as the kernel has it.
+        path: BString,
     },
     /// A file in it is mapped.
     Mapped {
@@ -218,6 +236,13 @@ pub enum FileSystemHolderKind {
         /// The type of the file system there.
         fs_type: BString,
     },
+    /// Its device has the journal of another file system (ext4, ocfs2).
+    Journal {
+        /// The device with the journal, by its path below `/dev`.
+        device: BString,
+        /// The device of that file system, likewise, where the kernel tells.
+        of: Option<BString>,
+    },
     /// Another facility of the kernel that has the file or directory open.
     Facility {
         /// What it is.
@@ -290,6 +315,8 @@ pub enum HiddenFiles {
     Probe,
     /// A file system that is being set up, and mounted nowhere yet.
     SettingUp,
+    /// The disk of a partition; whether it was opened for exclusive use is not told.
+    Disk,
     /// A UNIX socket that is bound to a path; which mount that was in is not readable.
     BoundSocket,
 }

@@ -67,7 +67,7 @@ pub use cause::Cause;
 pub use errno::{Errno, NoErrno};
 pub use file_system_user::{
     DeviceRole, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUseKind,
-    FileSystemUser, FileSystemUsers, HiddenFiles, KernelFacility,
+    FileSystemUser, FileSystemUsers, HiddenFiles, KernelFacility, UnreadHolders,
 };
 pub use gap::{Gap, GapKind, Object, Operation, Place};
 pub use holder::Holder;

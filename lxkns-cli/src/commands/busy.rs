@@ -13,6 +13,7 @@ use crate::exit::{Exit, Result, say};
 use crate::file_system::{self, Asked};
 use crate::live;
 use crate::view::busy::{Busy, Keeper};
+use crate::view::busy_words as words;
 use crate::view::escape::printable;
 use crate::view::names;
 use crate::view::screen::{self, Color};
@@ -112,6 +113,8 @@ struct Answer {
     holders: Option<Vec<HolderAnswer>>,
     /// What may keep it busy: the kernel does not say what these hold.
     suspects: Option<Vec<HolderAnswer>>,
+    /// Where more of these may be that could not be looked at: what is not mounted here, or not told of this type.
+    unread_holders: Option<Vec<String>>,
     /// What would release it: all of it must happen.
     release: Vec<String>,
     /// Whether the kernel may refuse an `umount` in it, as mounts that a mount namespace was made with can be locked.
@@ -240,6 +243,7 @@ fn answer<'a>(busy: &Busy<'a>) -> Answer {
         unread: busy.users.map(|_| busy.unread()),
         holders: holders(true),
         suspects: holders(false),
+        unread_holders: busy.users.map(|users| users.unread.iter().map(words::unread_name).collect()),
         release: busy.release(),
         may_be_locked: busy.may_be_locked(),
     }
@@ -254,6 +258,7 @@ fn holder_answer<'a>(busy: &Busy<'a>, holder: &'a FileSystemHolder) -> HolderAns
         HolderKind::BinfmtMisc { path, .. } => ("binfmt-misc", None, Some(path)),
         HolderKind::Layer { path, .. } => ("layer", None, Some(path)),
         HolderKind::BlockDevice { .. } => ("block-device", None, None),
+        HolderKind::Journal { .. } => ("journal", None, None),
         HolderKind::Active { .. } => ("active", None, None),
         HolderKind::DeviceFileSystem { .. } => ("device-file-system", None, None),
         HolderKind::Facility { path, facility, .. } => {
@@ -275,6 +280,7 @@ fn holder_answer<'a>(busy: &Busy<'a>, holder: &'a FileSystemHolder) -> HolderAns
                 HiddenFiles::Fanotify => "fanotify",
                 HiddenFiles::Probe => "probe",
                 HiddenFiles::SettingUp => "setting-up",
+                HiddenFiles::Disk => "disk",
                 HiddenFiles::BoundSocket => "bound-socket",
                 _ => "descriptor",
             };
@@ -308,6 +314,9 @@ fn use_answer(one: &FileSystemUse) -> UseAnswer {
         UseKind::Socket { tid, fd, .. } => UseAnswer { tid: Some(tid.0), fd: Some(*fd), ..of("socket") },
         UseKind::Device { tid, fd, .. } => UseAnswer { tid: Some(tid.0), fd: Some(*fd), ..of("device") },
         UseKind::Mapped { path } => UseAnswer { path: Some(path.to_str_lossy().into_owned()), ..of("mapped") },
+        UseKind::MappedDevice { path } => {
+            UseAnswer { path: Some(path.to_str_lossy().into_owned()), ..of("mapped-device") }
+        }
         _ => of("other"),
     }
 }

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 
 use bstr::{BStr, ByteSlice as _};
 use lxkns_core::model::{
-    FileSystem, FileSystemHolder, FileSystemQuery, FileSystemUse, FileSystemUser, FileSystemUsers, GapKind, Mount,
-    NamespaceId, NamespaceType, Object, Pid, Snapshot,
+    FileSystem, FileSystemHolder, FileSystemQuery, FileSystemUse, FileSystemUseKind as UseKind, FileSystemUser,
+    FileSystemUsers, GapKind, Mount, NamespaceId, NamespaceType, Object, Pid, Snapshot,
 };
 use lxkns_core::relations::{self, Unmounts};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -213,7 +213,8 @@ impl<'a> Busy<'a> {
         let users = self.users.into_iter().flat_map(|users| &users.processes);
         let unknown = users.filter_map(|user| {
             let is_unknown = |one: &&FileSystemUse| {
-                one.mount_id.is_none() && !matches!(one.kind, lxkns_core::model::FileSystemUseKind::Device { .. })
+                let is_device = matches!(one.kind, UseKind::Device { .. } | UseKind::MappedDevice { .. });
+                one.mount_id.is_none() && !is_device
             };
             let uses: Vec<_> = user.uses.iter().filter(is_unknown).collect();
             (!uses.is_empty()).then_some(Keeper::Process(user, uses))
@@ -345,6 +346,9 @@ impl<'a> Busy<'a> {
         if self.mount.is_none() || self.users.is_none() {
             let suspects: Vec<_> = self.suspects().into_iter().map(Keeper::Holder).collect();
             self.write_suspects(out, screen, &suspects, limit)?;
+        }
+        for unread in self.users.map(|users| words::unread_holders(&users.unread)).unwrap_or_default() {
+            screen.wrapped(out, "", || unread.clone())?;
         }
         let release = self.release();
         if release.is_empty() {

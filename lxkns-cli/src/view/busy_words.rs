@@ -3,7 +3,7 @@
 use bstr::ByteSlice as _;
 use lxkns_core::model::{
     DeviceRole, FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemUse, FileSystemUseKind as Use,
-    FileSystemUser, HiddenFiles, KernelFacility, Pid, Snapshot, Tid,
+    FileSystemUser, HiddenFiles, KernelFacility, Pid, Snapshot, Tid, UnreadHolders,
 };
 
 use super::escape::{printable, shell_word};
@@ -29,6 +29,7 @@ pub(crate) fn uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a FileSystemUs
                 let unknown = if one.mount_id.is_none() { " (mount unknown)" } else { "" };
                 words.push(format!("mapped file {}{unknown}", printable(path)));
             }
+            Use::MappedDevice { path } => words.push(format!("mapped block device {}", printable(path))),
             _ => words.push("a use unknown to this version".to_owned()),
         }
     }
@@ -115,6 +116,13 @@ pub(crate) fn holder(snapshot: &Snapshot, holder: &FileSystemHolder) -> String {
             format!("{} mounted{point} in {namespace}, mount ID {mount_id}: {}", printable(fs_type), printable(path))
         }
         Kind::BlockDevice { name } => format!("block device {}, made of its device", printable(name)),
+        Kind::Journal { device, of } => {
+            let of = of.as_ref().map_or_else(
+                || "a file system on another device".to_owned(),
+                |of| format!("the file system on /dev/{}", printable(of)),
+            );
+            format!("/dev/{} has the journal of {of}", printable(device))
+        }
         Kind::Active { fs_type } => format!("the kernel has {} active on its device", printable(fs_type)),
         Kind::DeviceFileSystem { role, device, fs_type } => {
             let role = match role {
@@ -148,6 +156,7 @@ fn hidden(holds: HiddenFiles) -> String {
         HiddenFiles::Fanotify => "a fanotify group, which holds the files of unread events".to_owned(),
         HiddenFiles::Probe => "a perf event or BPF link, which can be a probe in a program".to_owned(),
         HiddenFiles::SettingUp => "a file system being set up".to_owned(),
+        HiddenFiles::Disk => "the disk that it is a partition of, which excludes others if opened for that".to_owned(),
         HiddenFiles::BoundSocket => "a bound UNIX socket whose mount is not readable".to_owned(),
         _ => "hidden files".to_owned(),
     }
@@ -163,6 +172,38 @@ fn facility_name(facility: KernelFacility) -> &'static str {
         KernelFacility::Uprobe => "uprobe",
         _ => "kernel facility",
     }
+}
+
+/// What could not be looked at, in a word or two.
+pub(crate) fn unread_name(unread: &UnreadHolders) -> String {
+    match unread {
+        UnreadHolders::NotMounted(fs_type) => (*fs_type).to_owned(),
+        UnreadHolders::OtherDevices(fs_type) => format!("devices of {}", printable(fs_type)),
+        _ => "other".to_owned(),
+    }
+}
+
+/// What could not be looked at, in sentences.
+pub(crate) fn unread_holders(all: &[UnreadHolders]) -> Vec<String> {
+    let of_mount = |unread: &UnreadHolders| match unread {
+        UnreadHolders::NotMounted(fs_type) => Some(match *fs_type {
+            "sysfs" => "sysfs (loop and other block devices)",
+            "tracefs" => "tracefs (uprobes)",
+            "binfmt_misc" => "binfmt_misc (interpreters)",
+            "configfs" => "configfs (SCSI, NVMe and USB targets)",
+            other => other,
+        }),
+        _ => None,
+    };
+    let mounts: Vec<_> = all.iter().filter_map(of_mount).collect();
+    let mounts = (!mounts.is_empty()).then(|| format!("not searched, as not mounted here: {}", mounts.join(", ")));
+    let of_devices = all.iter().filter_map(|unread| match unread {
+        UnreadHolders::OtherDevices(fs_type) => {
+            Some(format!("not searched: other devices of this {}, which the kernel does not name", printable(fs_type)))
+        }
+        _ => None,
+    });
+    mounts.into_iter().chain(of_devices).collect()
 }
 
 /// What would make it let go. `umount` says that of a mount.
@@ -211,6 +252,11 @@ pub(crate) fn release_holder(
             format!("{device} is released (lxkns busy {device}), then `dmsetup remove {device}`")
         }
         Kind::BlockDevice { name } => format!("block device {} lets go of it", printable(name)),
+        Kind::Journal { of: Some(of), .. } => {
+            let of = shell_word(format!("/dev/{of}").as_bytes());
+            format!("the file system on {of} is released (lxkns busy {of})")
+        }
+        Kind::Journal { of: None, .. } => "that file system is released".to_owned(),
         Kind::Active { .. } => "its last user releases it".to_owned(),
         Kind::DeviceFileSystem { device, .. } => {
             let device = shell_word(format!("/dev/{device}").as_bytes());

@@ -1,6 +1,7 @@
 //! `lxkns busy` about block devices: what uses a partition, another device of the file system, or what is made of it. An
 //! exclusive open judges, which is for tests alone: it can make somebody's mount fail.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use lxkns_fixture::{Actor, Open};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::busy::{file_system, is_there, uses};
 use super::busy_holders::{Undo, is_busy, loop_on, named, nsenter, of_kind, opens_exclusively, program};
-use crate::harness::Need::{self, File, FileSystem, Program, Root};
+use crate::harness::Need::{self, File, FileSystem, FileSystem as HasFileSystem, Program, Root};
 use crate::harness::{Test, test};
 use crate::live::directory;
 use crate::live::program::run_lxkns;
@@ -34,9 +35,26 @@ pub(super) fn tests() -> Vec<Test> {
         FileSystem("btrfs"),
         File("/dev/loop-control"),
     ];
+    const JOURNAL: &[Need] = &[
+        Root,
+        Program("losetup"),
+        Program("mkfs.ext4"),
+        Program("mke2fs"),
+        Program("nsenter"),
+        File("/dev/loop-control"),
+        File("/proc/fs/jbd2"),
+    ];
     vec![
         test("cli::busy_devices::partition", PARTITIONS, partition),
         test("cli::busy_devices::second_device", BTRFS, second_device),
+        test("cli::busy_devices::external_journal", JOURNAL, external_journal),
+        test("cli::busy_devices::mapped_device", LOOP, mapped_device),
+        test("cli::busy_devices::open_disk", PARTITIONS, open_disk),
+        test(
+            "cli::busy_devices::without_the_kernels_file_systems",
+            &[Root, Program("nsenter"), HasFileSystem("tracefs")],
+            without_the_kernels_file_systems,
+        ),
         test("cli::busy_devices::loop_device_in_use", PARTITIONS, loop_device_in_use),
         test("cli::busy_devices::loop_device_of_a_hidden_mount", LOOP, loop_device_of_a_hidden_mount),
         test("cli::busy_devices::loop_device_of_a_copy", LOOP, loop_device_of_a_copy),
@@ -286,4 +304,121 @@ fn loop_device_of_a_copy() {
     is_busy(&other, base.path());
     drop(undo);
     other.umount(base.path());
+}
+
+/// A device with the journal of another device's file system is in use as long as that is.
+fn external_journal() {
+    const SIZE: u64 = 32 << 20;
+    let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
+    let path = point(base.path());
+    let [(journal, of_journal), (device, of_device)] =
+        ["journal", "device"].map(|name| image(&actor, base.path(), name, SIZE));
+    program(&actor, &["mke2fs", "-q", "-F", "-b", "4096", "-O", "journal_dev", &journal]);
+    program(&actor, &["mkfs.ext4", "-q", "-F", "-b", "4096", "-J", &format!("device={journal}"), &device]);
+    assert!(is_there(|| opens_exclusively(&journal)));
+    actor.try_mount_with(&device, "ext4", &path, 0, "").unwrap();
+    assert!(!opens_exclusively(&journal));
+    let until = format!("the file system on {device} is released (lxkns busy {device})");
+    let names_it = || {
+        let answer = ask(&journal);
+        let [one] = of_kind(&answer, "holders", "journal")[..] else { panic!("{answer:#}") };
+        assert_eq!(one["what"], format!("{journal} has the journal of the file system on {device}"));
+        assert_eq!(one["until"], until);
+        assert!(answer["release"].as_array().unwrap().contains(&json!(until)), "{answer:#}");
+    };
+    names_it();
+    // Its own journal is no other's, and the file system's device has none.
+    assert_eq!(of_kind(&ask(&device), "holders", "journal"), [&Value::Null; 0]);
+    // Mounted nowhere any more, and in use.
+    let user = actor.fork();
+    user.chdir(&path);
+    actor.umount_lazily(&path);
+    assert!(!opens_exclusively(&journal));
+    names_it();
+    drop(user);
+    assert!(is_there(|| opens_exclusively(&journal)));
+    run_lxkns(["busy", &journal]).fails(1, "no mount or user of this device was found");
+    drop((of_journal, of_device));
+}
+
+/// A device stays open as long as it is mapped, without a descriptor.
+fn mapped_device() {
+    let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
+    let (device, undo) = image(&actor, base.path(), "image", 1 << 20);
+    let user = actor.fork();
+    user.map_dirty_page(&device);
+    let open = uses(&ask(&device), &user).into_iter().find(|one| one["kind"] == "device");
+    user.close(open.and_then(|one| one["fd"].as_i64()).unwrap() as i32);
+    let mapped = json!({"kind": "mapped-device", "path": device});
+    assert_eq!(uses(&ask(&device), &user), [mapped]);
+    let text = run_lxkns(["busy", &device]).ok();
+    assert!(text.text().contains(&format!(": mapped block device {device}\n")), "{text:?}");
+    assert!(text.text().contains(&format!("  process {} exits\n", user.pid())), "{text:?}");
+    // It is so: the loop device is detached when the process has gone.
+    drop(undo);
+    let backing = format!("/sys/block/{}/loop/backing_file", device.trim_start_matches("/dev/"));
+    let image = base.path().join("image");
+    let has_it = || std::fs::read_to_string(&backing).is_ok_and(|file| file.trim() == image.to_str().unwrap());
+    assert!(has_it(), "the mapping keeps it");
+    drop(user);
+    assert!(is_there(|| !has_it()));
+}
+
+/// Whoever has a disk open may have it so that no partition can be used; the kernel does not tell.
+fn open_disk() {
+    const SIZE: u64 = 16 << 20;
+    let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
+    let (disk, undo) = image(&actor, base.path(), "image", SIZE);
+    let partition = format!("{disk}p1");
+    program(&actor, &["addpart", &disk, "1", "2048", &(SIZE / 512 - 2048).to_string()]);
+    assert!(is_there(|| opens_exclusively(&partition)));
+    // For exclusive use, by the test itself and by the actor that it is given to; both leave it at the end.
+    let user = actor.fork();
+    let fd = user.open(&disk, Open::ReadOnly);
+    let suspects = || {
+        let ran = run_lxkns(["busy", "--json", &partition]);
+        let answer = ran.json();
+        of_kind(&answer, "suspects", "disk")
+            .into_iter()
+            .filter(|one| one["pid"] == user.pid())
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let [one] = &suspects()[..] else { panic!("{:#?}", suspects()) };
+    assert_eq!(one["until"], format!("process {} closes fd {fd}, or exits", user.pid()));
+    // Of the disk itself it is a use, and so is an open partition.
+    assert_eq!(uses(&ask(&disk), &user), [json!({"kind": "device", "tid": user.pid(), "fd": fd})]);
+    user.close(fd);
+    assert!(suspects().is_empty());
+    let held = std::fs::OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::EXCL.bits() as i32).open(&disk);
+    assert!(!opens_exclusively(&partition), "otherwise this would prove nothing");
+    let answer = run_lxkns(["busy", "--json", &partition]).json();
+    let own = of_kind(&answer, "suspects", "disk");
+    assert!(own.iter().any(|one| one["pid"] == std::process::id()), "{answer:#}");
+    drop(held);
+    assert!(is_there(|| opens_exclusively(&partition)));
+    drop(undo);
+}
+
+/// Where a file system of the kernel's is not mounted, what it would tell is said not to have been looked at.
+fn without_the_kernels_file_systems() {
+    let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
+    actor.mount("tmpfs", base.path());
+    let unread = |answer: &Value| answer["unread_holders"].as_array().unwrap().iter().any(|one| one == "tracefs");
+    let tracing = base.path().join("tracing");
+    actor.mkdir(&tracing);
+    // Whatever hides it here, or where it is not mounted at all.
+    let hide = actor.fork();
+    hide.unshare(&["mnt"]);
+    for path in ["/sys/kernel/tracing", "/sys/kernel/debug"] {
+        if Path::new(path).is_dir() {
+            hide.mount("tmpfs", path);
+        }
+    }
+    let hidden = nsenter(&hide, base.path());
+    assert!(unread(&hidden), "{hidden:#}");
+    actor.try_mount_with("tracefs", "tracefs", &tracing, 0, "").unwrap();
+    let shown = nsenter(&actor, base.path());
+    assert!(!unread(&shown), "{shown:#}");
+    actor.umount(&tracing);
 }

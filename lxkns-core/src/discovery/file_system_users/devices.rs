@@ -86,6 +86,13 @@ fn with_the_others(sysfs: &Path, device: Device) -> Vec<Device> {
     names(&dir).into_iter().filter_map(|name| Device::at(&dir.join(name.to_path_lossy()))).collect()
 }
 
+/// The type of a file system that may have more devices than the kernel names.
+pub(super) fn has_unnamed_devices(snapshot: &Snapshot, file_system: FileSystem) -> Option<BString> {
+    let mount = snapshot.mounts.values().flatten().find(|mount| mount.file_system == file_system)?;
+    let has_others = ["f2fs", "zfs", "bcachefs"].iter().any(|one| *mount.fs_type == **one);
+    has_others.then(|| mount.fs_type.as_bytes().into())
+}
+
 /// Where sysfs is mounted in the caller's mount namespace.
 pub(super) fn sysfs(snapshot: &Snapshot) -> Option<PathBuf> {
     let here = snapshot.home.and_then(|home| snapshot.mounts.get(&home))?;
@@ -131,6 +138,8 @@ pub(super) struct Devices {
     /// Partitions of these, and disks that these are partitions of.
     pub(super) related: Vec<(DeviceRole, Device)>,
     numbers: FxHashSet<FileSystem>,
+    /// The numbers of those disks.
+    disks: FxHashSet<FileSystem>,
 }
 
 impl Devices {
@@ -160,12 +169,19 @@ impl Devices {
         related.retain(|(_, device)| !own.contains(device));
         let partitions = related.iter().filter(|(role, _)| *role == DeviceRole::Partition);
         numbers.extend(own.iter().chain(partitions.map(|(_, device)| device)).map(|device| device.number));
-        Self { own, related, numbers }
+        let disks = related.iter().filter(|(role, _)| *role == DeviceRole::Disk).map(|(_, device)| device.number);
+        let disks = disks.filter(|number| !numbers.contains(number)).collect();
+        Self { own, related, numbers, disks }
     }
 
     /// Whether a device is one of the file system's, or a partition of one.
     pub(super) fn contains(&self, device: FileSystem) -> bool {
         self.numbers.contains(&device)
+    }
+
+    /// Whether a device is a disk that one of these is a partition of.
+    pub(super) fn is_disk(&self, device: FileSystem) -> bool {
+        self.disks.contains(&device)
     }
 
     /// The devices of which a use excludes that of the file system's.

@@ -20,7 +20,7 @@ use super::loops::{InUse, LoopDevice, loops};
 use super::paths::{Layer, Leads, Named, Paths, lookup};
 use crate::model::{
     DeviceRole, FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, Gap, KernelFacility,
-    Mount, NamespaceId, Object, Place, Snapshot,
+    Mount, NamespaceId, Object, Place, Snapshot, UnreadHolders,
 };
 use crate::procfs::{ProcRoot, parse};
 
@@ -45,6 +45,7 @@ pub(super) struct Found {
     pub(super) holders: Vec<FileSystemHolder>,
     /// Of each loop device among these its number, and those of its partitions.
     pub(super) loops: FxHashMap<BString, Vec<FileSystem>>,
+    pub(super) unread: Vec<UnreadHolders>,
 }
 
 struct Search {
@@ -58,6 +59,8 @@ struct Search {
     is_mounted: bool,
     /// The mounts that are made of others, in all mount namespaces, with what they are made of.
     layered: Vec<(NamespaceId, Mount, Vec<MadeOf>)>,
+    /// The type of the file system, if it may have other devices, which nothing names.
+    other_devices: Option<BString>,
     found: Found,
 }
 
@@ -110,6 +113,7 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
         paths: Paths::of(snapshot, query.file_system),
         is_mounted,
         layered,
+        other_devices: devices::has_unnamed_devices(snapshot, query.file_system),
         found: Found::default(),
     };
     let device = devices.own.first();
@@ -145,7 +149,9 @@ impl Search {
     fn all(&mut self, proc: &ProcRoot) {
         self.swaps(proc);
         self.layers();
+        self.note_unread(proc);
         if let Some(sysfs) = self.sysfs() {
+            self.journals(proc, &sysfs);
             self.loops(proc, &sysfs);
             self.block_devices(&sysfs);
             let zram = |name: &BStr| name.starts_with(b"zram");
@@ -168,6 +174,37 @@ impl Search {
         let is_it = |mount: &&Mount| !mount.hidden && *mount.fs_type == *fs_type && *mount.root == *"/";
         let mut mounted = self.paths.here.iter().filter(is_it);
         mounted.find_map(|mount| Some(mount.path()?.to_path().ok()?.to_owned()))
+    }
+
+    /// Notes which of the kernel's file systems are not mounted here, as far as this kernel has them.
+    fn note_unread(&mut self, proc: &ProcRoot) {
+        let mut buffer = Vec::new();
+        let text = proc.dir().read("filesystems", &mut buffer).unwrap_or_default();
+        let is_known = |fs_type: &str| text.lines().any(|line| line.ends_with_str(&format!("\t{fs_type}")));
+        for fs_type in ["sysfs", "tracefs", "binfmt_misc", "configfs"] {
+            if is_known(fs_type) && self.mounted(fs_type).is_none() {
+                self.found.unread.push(UnreadHolders::NotMounted(fs_type));
+            }
+        }
+        self.found.unread.extend(self.other_devices.take().map(UnreadHolders::OtherDevices));
+    }
+
+    /// Journals of file systems that are on other devices: the kernel names each by its device alone, and those that are
+    /// within their file system with the inode number behind it.
+    fn journals(&mut self, proc: &ProcRoot, sysfs: &Path) {
+        let journals = names(&proc.path().join("fs/jbd2"));
+        let devices = Arc::clone(&self.devices);
+        for device in devices.all().filter(|device| journals.contains(&device.name)) {
+            let of = names(&sysfs.join("fs/ext4")).into_iter().find(|name| {
+                let task = read(&sysfs.join("fs/ext4").join(name.to_path_lossy()).join("journal_task"));
+                let task = task.and_then(|text| text.to_str().ok()?.trim().parse::<u32>().ok());
+                let mut buffer = Vec::new();
+                let comm = task.and_then(|pid| proc.dir().read(format!("{pid}/comm"), &mut buffer).ok());
+                comm.and_then(|comm| comm.trim_ascii().strip_prefix(b"jbd2/")) == Some(device.name.as_slice())
+            });
+            let of = of.map(|name| name.replace("!", "/").into());
+            self.add(Kind::Journal { device: device.path(), of }, None, true);
+        }
     }
 
     fn sysfs(&self) -> Option<PathBuf> {

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use bstr::BString;
 use rustc_hash::{FxHashMap, FxHashSet};
-use rustix::fs::StatxFlags;
+use rustix::fs::{FileType, StatxFlags};
 use rustix::io::Errno;
 
 use super::super::left_behind::LeftBehind;
+use super::devices::Devices;
 use super::{gap, living};
-use crate::model::{FileSystem, FileSystemUse, FileSystemUseKind, Gap, Object, Pid, Place, Snapshot};
+use crate::model::{FileSystem, FileSystemUse, FileSystemUseKind, Gap, Mount, Object, Pid, Place, Snapshot};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
 /// How long one process's mappings may take. None take a hundredth of it unless something is wrong.
@@ -27,21 +28,47 @@ pub(super) struct Mapped {
     path: BString,
     /// The mount, where the kernel says (`map_files`).
     pub(super) mount: Option<u64>,
+    /// Whether it is a device of the file system's, and not a file in it.
+    is_device: bool,
 }
 
 impl Mapped {
     pub(super) fn into_use(self) -> FileSystemUse {
-        FileSystemUse::new(FileSystemUseKind::Mapped { path: self.path }, self.mount)
+        match self.is_device {
+            true => FileSystemUse::new(FileSystemUseKind::MappedDevice { path: self.path }, None),
+            false => FileSystemUse::new(FileSystemUseKind::Mapped { path: self.path }, self.mount),
+        }
     }
 }
 
-/// The files of the file system that processes have mapped: the first through each mount.
+/// What mappings are looked for.
+#[derive(Clone)]
+pub(super) struct Wanted {
+    file_system: FileSystem,
+    devices: Arc<Devices>,
+    /// The file systems that device files are in.
+    with_devices: FxHashSet<FileSystem>,
+}
+
+impl Wanted {
+    pub(super) fn of(snapshot: &Snapshot, file_system: FileSystem, devices: &Arc<Devices>) -> Self {
+        let has_devices = |mount: &&Mount| ["devtmpfs", "tmpfs"].iter().any(|fs_type| *mount.fs_type == **fs_type);
+        let mounts = snapshot.mounts.values().flatten().filter(has_devices);
+        let with_devices = mounts.map(|mount| mount.file_system).filter(|_| !devices.own.is_empty()).collect();
+        Self { file_system, devices: Arc::clone(devices), with_devices }
+    }
+}
+
+/// What is known of the files that processes have mapped from file systems with device files: the device of each.
+type Known = FxHashMap<(FileSystem, Vec<u8>), Option<FileSystem>>;
+
+/// The files of the file system that processes have mapped, and its devices: the first through each mount.
 pub(super) fn all(
     proc: &ProcRoot,
     session: &LeftBehind,
     snapshot: &Snapshot,
     pids: &[Pid],
-    file_system: FileSystem,
+    wanted: &Wanted,
     gaps: &mut Vec<Gap>,
 ) -> Vec<Mapped> {
     let began = Instant::now();
@@ -56,11 +83,11 @@ pub(super) fn all(
     while next < pids.len() && lost < MOST_LOST && began.elapsed() < ALL_PATIENCE {
         let Ok(proc) = proc.try_clone() else { break };
         let (answers, answered) = mpsc::channel();
-        let (from, thread_pids) = (next, Arc::clone(&pids));
+        let (from, thread_pids, wanted) = (next, Arc::clone(&pids), wanted.clone());
         let read_all = move || {
-            let mut buffer = Vec::new();
+            let (mut buffer, mut known) = (Vec::new(), Known::default());
             for &pid in &thread_pids[from..] {
-                let read = proc.process(pid).and_then(|dir| read(&dir, pid, file_system, &mut buffer));
+                let read = proc.process(pid).and_then(|dir| read(&dir, pid, &wanted, &mut buffer, &mut known));
                 if answers.send(read).is_err() {
                     // Nobody waits for the rest.
                     return;
@@ -94,7 +121,13 @@ pub(super) fn all(
     mapped
 }
 
-fn read(dir: &ProcDir, pid: Pid, file_system: FileSystem, buffer: &mut Vec<u8>) -> Result<Vec<Mapped>, Errno> {
+fn read(
+    dir: &ProcDir,
+    pid: Pid,
+    wanted: &Wanted,
+    buffer: &mut Vec<u8>,
+    known: &mut Known,
+) -> Result<Vec<Mapped>, Errno> {
     let text = match dir.read("maps", buffer) {
         // That of a thread group leader that has exited is empty; its threads still have the memory.
         Ok([]) | Err(Errno::NOENT | Errno::SRCH) => {
@@ -105,17 +138,44 @@ fn read(dir: &ProcDir, pid: Pid, file_system: FileSystem, buffer: &mut Vec<u8>) 
     };
     // A file counts once, however many of its parts are mapped.
     let (mut files, mut mounts) = (FxHashSet::default(), FxHashMap::default());
-    for mapping in parse::maps::on(text, file_system) {
+    let mut found = Vec::new();
+    let is_wanted = |on: FileSystem| on == wanted.file_system || wanted.with_devices.contains(&on);
+    for mapping in parse::maps::on(text, is_wanted) {
         let mapping = mapping.map_err(|_| Errno::BADMSG)?;
-        if !files.insert(mapping.inode) {
+        if !files.insert((mapping.file_system, mapping.inode)) {
             continue;
         }
         let link = bstr::concat([&b"map_files/"[..], mapping.addresses.0, b"-", mapping.addresses.1]);
+        if wanted.with_devices.contains(&mapping.file_system) {
+            let key = (mapping.file_system, mapping.inode.to_vec());
+            let device =
+                *known.entry(key).or_insert_with(|| device(dir, link.as_slice(), mapping.path, &wanted.devices));
+            if device.is_some_and(|device| wanted.devices.contains(device)) {
+                found.push(Mapped { pid, path: mapping.path.into(), mount: None, is_device: true });
+            }
+        }
+        if mapping.file_system != wanted.file_system {
+            continue;
+        }
         let stat = dir.stat(link, StatxFlags::MNT_ID).ok();
         let mount = stat.filter(|stat| stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).map(|stat| stat.stx_mnt_id);
         mounts.entry(mount).or_insert_with(|| BString::from(mapping.path));
     }
-    let mut found: Vec<_> = mounts.into_iter().map(|(mount, path)| Mapped { pid, path, mount }).collect();
+    found.extend(mounts.into_iter().map(|(mount, path)| Mapped { pid, path, mount, is_device: false }));
     found.sort_unstable_by_key(|mapped| mapped.mount);
     Ok(found)
+}
+
+/// The block device that a mapped file is. Who may not follow the link has its name alone.
+fn device(dir: &ProcDir, link: &[u8], path: &[u8], devices: &Devices) -> Option<FileSystem> {
+    match dir.stat(link, StatxFlags::TYPE) {
+        Ok(stat) => {
+            let is_device = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::BlockDevice;
+            is_device.then_some(FileSystem { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor })
+        }
+        Err(_) => {
+            let name = path.strip_prefix(b"/dev/")?;
+            devices.all().find(|device| *device.path() == *name).map(|device| device.number)
+        }
+    }
 }

@@ -59,8 +59,9 @@ pub(super) fn file_system_users(
             Err(errno) => gap(&mut part.gaps, Place::Processes, Object::Process(pid), "open", errno),
         };
     });
+    let wanted = mapped::Wanted::of(snapshot, query.file_system, &devices);
     let mapped = if query.namespace.is_none() {
-        mapped::all(proc, left_behind, snapshot, &pids, query.file_system, &mut gaps)
+        mapped::all(proc, left_behind, snapshot, &pids, &wanted, &mut gaps)
     } else {
         Vec::new()
     };
@@ -115,6 +116,7 @@ pub(super) fn file_system_users(
         let kind = FileSystemHolderKind::KernelThreads { count };
         holders.push(FileSystemHolder { kind, mount_id: Some(mount), candidates: Vec::new(), is_certain: true });
     }
+    let mut unread = Vec::new();
     if query.namespace.is_none() {
         let mut found = kernel.finish(&mut gaps);
         for holder in &mut found.holders {
@@ -124,6 +126,7 @@ pub(super) fn file_system_users(
             }
         }
         holders.extend(found.holders);
+        unread = found.unread;
     }
     let mut processes: Vec<_> = uses.into_iter().filter_map(|(pid, uses)| user(proc, pid, uses)).collect();
     processes.sort_unstable();
@@ -131,7 +134,7 @@ pub(super) fn file_system_users(
     holders.dedup();
     gaps.sort();
     gaps.dedup();
-    FileSystemUsers { processes, holders, gaps }
+    FileSystemUsers { processes, holders, gaps, unread }
 }
 
 /// The caller, as this procfs calls it.

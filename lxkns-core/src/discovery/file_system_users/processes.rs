@@ -295,6 +295,11 @@ impl Part {
                 if known.devices.contains(device) {
                     let kind = FileSystemUseKind::Device { tid, fd, is_tasks_own: has_own_table };
                     self.uses.push((pid, FileSystemUse::new(kind, None)));
+                } else if known.devices.is_disk(device) {
+                    // Whether it was opened for exclusive use, which excludes that of partitions, is told nowhere.
+                    let kind = FileSystemHolderKind::Descriptor { pid, tid, fd, holds: HiddenFiles::Disk };
+                    let (mount_id, candidates) = (None, Vec::new());
+                    self.holders.push(FileSystemHolder { kind, mount_id, candidates, is_certain: false });
                 }
             }
             if known.internal.contains(&at.mount) {

@@ -8,6 +8,8 @@ use crate::model::FileSystem;
 /// A mapped file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mapping<'a> {
+    /// The file system.
+    pub(crate) file_system: FileSystem,
     /// The addresses where it begins and ends, in hexadecimal digits without leading zeros.
     pub(crate) addresses: (&'a [u8], &'a [u8]),
     /// The inode number.
@@ -16,23 +18,27 @@ pub(crate) struct Mapping<'a> {
     pub(crate) path: &'a [u8],
 }
 
-/// The mapped files that are on this file system. (Its device number here is that of mountinfo, also where that of `stat(2)`
-/// is another.)
-pub(crate) fn on(text: &[u8], file_system: FileSystem) -> impl Iterator<Item = Result<Mapping<'_>, ParseError>> {
-    lines("maps", text).filter_map(move |line| line.and_then(|line| mapping(line, file_system)).transpose())
+/// The mapped files that are on one of the wanted file systems. (A device number here is that of mountinfo, also where that
+/// of `stat(2)` is another.)
+pub(crate) fn on(
+    text: &[u8],
+    is_wanted: impl Fn(FileSystem) -> bool,
+) -> impl Iterator<Item = Result<Mapping<'_>, ParseError>> {
+    lines("maps", text).filter_map(move |line| line.and_then(|line| mapping(line, &is_wanted)).transpose())
 }
 
-fn mapping(line: Line<'_>, file_system: FileSystem) -> Result<Option<Mapping<'_>>, ParseError> {
+fn mapping<'a>(line: Line<'a>, is_wanted: impl Fn(FileSystem) -> bool) -> Result<Option<Mapping<'a>>, ParseError> {
     // Addresses, permissions, offset, device, inode; then blanks, and the path.
     let mut fields = line.text.splitn_str(6, " ");
     let addresses = fields.next().and_then(|field| field.split_once_str("-"));
     let (from, to) = addresses.ok_or(line.error("addresses"))?;
     let device = fields.nth(2).and_then(device).ok_or(line.error("a device number"))?;
     let inode = fields.next().ok_or(line.error("an inode number"))?;
-    if device != file_system || inode == b"0" {
+    if inode == b"0" || !is_wanted(device) {
         return Ok(None);
     }
     Ok(Some(Mapping {
+        file_system: device,
         addresses: (without_zeros(from), without_zeros(to)),
         inode,
         path: fields.next().unwrap_or_default().trim_ascii_start(),
@@ -68,18 +74,19 @@ mod tests {
 
     #[test]
     fn the_first_file_of_a_file_system() {
-        let first = |major, minor| on(TEXT, FileSystem { major, minor }).next().map(|found| found.unwrap().path);
+        let first =
+            |major, minor| on(TEXT, |on| on == FileSystem { major, minor }).next().map(|found| found.unwrap().path);
         assert_eq!(first(254, 0), Some(&b"/usr/bin/a b"[..]));
         assert_eq!(first(0, 31), Some(&b"/mnt/x\\012y (deleted)"[..]));
         assert_eq!(first(0, 0), None, "without a file");
         assert_eq!(first(8, 1), None);
-        assert_eq!(on(b"", FileSystem { major: 8, minor: 1 }).count(), 0);
+        assert_eq!(on(b"", |on| on == FileSystem { major: 8, minor: 1 }).count(), 0);
     }
 
     #[test]
     fn addresses_are_those_of_map_files() {
         let text = b"00400000-00401000 r--p 00000000 fe:00 1234 /usr/bin/a\n";
-        let found = on(text, FileSystem { major: 254, minor: 0 }).next().unwrap().unwrap();
+        let found = on(text, |on| on == FileSystem { major: 254, minor: 0 }).next().unwrap().unwrap();
         assert_eq!((found.addresses, found.inode), ((&b"400000"[..], &b"401000"[..]), &b"1234"[..]));
         assert_eq!((without_zeros(b"000"), without_zeros(b"")), (&b"0"[..], &b""[..]));
     }
@@ -87,14 +94,18 @@ mod tests {
     #[test]
     fn malformed_lines() {
         for text in [&b"x\n"[..], b"1-2 r 0 fe:0g 1\n", b"1-2 r 0 fe:00\n", b"1-2 r 0 :0 1\n", b"1-2 r 0 fe:00 1"] {
-            assert!(on(text, FileSystem { major: 8, minor: 1 }).any(|found| found.is_err()), "{}", text.escape_ascii());
+            assert!(
+                on(text, |on| on == FileSystem { major: 8, minor: 1 }).any(|found| found.is_err()),
+                "{}",
+                text.escape_ascii()
+            );
         }
     }
 
     proptest! {
         #[test]
         fn nothing_panics(text in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = on(&text, FileSystem { major: 0, minor: 1 }).count();
+            let _ = on(&text, |on| on == FileSystem { major: 0, minor: 1 }).count();
         }
     }
 }
