@@ -35,6 +35,14 @@ pub(super) fn tests() -> Vec<Test> {
         FileSystem("btrfs"),
         File("/dev/loop-control"),
     ];
+    const OVERLAY: &[Need] = &[
+        Root,
+        Program("losetup"),
+        Program("mkfs.ext4"),
+        Program("nsenter"),
+        FileSystem("overlay"),
+        File("/dev/loop-control"),
+    ];
     const JOURNAL: &[Need] = &[
         Root,
         Program("losetup"),
@@ -50,6 +58,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::busy_devices::external_journal", JOURNAL, external_journal),
         test("cli::busy_devices::mapped_device", LOOP, mapped_device),
         test("cli::busy_devices::open_disk", PARTITIONS, open_disk),
+        test("cli::busy_devices::hidden_layer", OVERLAY, hidden_layer),
         test(
             "cli::busy_devices::without_the_kernels_file_systems",
             &[Root, Program("nsenter"), HasFileSystem("tracefs")],
@@ -421,4 +430,40 @@ fn without_the_kernels_file_systems() {
     let shown = nsenter(&actor, base.path());
     assert!(!unread(&shown), "{shown:#}");
     actor.umount(&tracing);
+}
+
+/// An overlay keeps its layers, also where their mount is hidden by another or gone, and their file system is mounted elsewhere.
+fn hidden_layer() {
+    let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
+    let [lower, merged] = ["lower", "merged"].map(|name| base.path().join(name));
+    [&lower, &merged].into_iter().for_each(|path| std::fs::create_dir(path).unwrap());
+    let (device, undo) = image(&actor, base.path(), "image", 16 << 20);
+    program(&actor, &["mkfs.ext4", "-q", "-F", "-O", "^has_journal", &device]);
+    actor.try_mount_with(&device, "ext4", &lower, 0, "").unwrap();
+    let number = file_system(&actor, &lower).to_string();
+    let layers = ["one", "two"].map(|name| lower.join(name));
+    layers.iter().for_each(|layer| actor.mkdir(layer));
+    // Another mount of it, so that it is mounted all the time.
+    let elsewhere = actor.fork();
+    elsewhere.unshare(&["mnt"]);
+    let data = format!("lowerdir={}:{}", layers[0].display(), layers[1].display());
+    actor.try_mount_with("overlay", "overlay", &merged, 0, &data).unwrap();
+    let is_listed = |list: &str| {
+        let answer = run_lxkns(["busy", "--json", &number]).ok().json();
+        let layers = of_kind(&answer, list, "layer");
+        layers.iter().any(|one| one["path"].as_str().unwrap().starts_with(lower.to_str().unwrap()))
+    };
+    assert!(is_listed("holders"));
+    actor.mount("tmpfs", &lower);
+    assert!(is_listed("suspects"), "hidden");
+    actor.umount(&lower);
+    assert!(is_listed("holders"));
+    actor.umount(&lower);
+    assert!(is_listed("suspects"), "its mount is gone");
+    // So it is: with no other mount of it left, the device is busy.
+    elsewhere.umount(&lower);
+    assert!(!opens_exclusively(&device));
+    actor.umount(&merged);
+    assert!(is_there(|| opens_exclusively(&device)));
+    drop(undo);
 }

@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use bstr::{BStr, BString, ByteSlice};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::io::Errno;
 
 use super::devices::{self, Device, Devices, btrfs_with, file_system_on};
@@ -69,6 +69,8 @@ struct MadeOf {
     path: BString,
     /// Whether the path, taken as text in the mount namespace of that mount, leads to the file system.
     is_on_it: bool,
+    /// Whether it would lead there if some mount did not hide another.
+    may_be_on_it: bool,
 }
 
 /// Starts finding out.
@@ -93,9 +95,19 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
             let above = Path::new(path.to_os_str().ok()?).ancestors();
             above.filter_map(|above| points.get(above.as_os_str().as_bytes())).next().copied()
         };
+        let hidden = mounts.iter().filter(|mount| mount.hidden && mount.file_system == query.file_system);
+        let hidden: FxHashSet<&[u8]> = hidden.filter_map(|mount| Some(&**mount.path()?)).collect();
+        let may_be_on_it = |path: &BString| {
+            let above = path.to_os_str().ok().map(|path| Path::new(path).ancestors());
+            above.into_iter().flatten().any(|above| hidden.contains(above.as_os_str().as_bytes()))
+        };
         for mount in made {
             let layers = layers_of(&mount).into_iter();
-            let layers = layers.map(|path| MadeOf { is_on_it: is_on_it(&path) == Some(query.file_system), path });
+            let layers = layers.map(|path| MadeOf {
+                is_on_it: is_on_it(&path) == Some(query.file_system),
+                may_be_on_it: may_be_on_it(&path),
+                path,
+            });
             layered.push((id, mount.clone(), layers.collect()));
         }
     }
@@ -148,7 +160,7 @@ impl Answer {
 impl Search {
     fn all(&mut self, proc: &ProcRoot) {
         self.swaps(proc);
-        self.layers();
+        self.layers(proc);
         self.note_unread(proc);
         if let Some(sysfs) = self.sysfs() {
             self.journals(proc, &sysfs);
@@ -180,7 +192,7 @@ impl Search {
     fn note_unread(&mut self, proc: &ProcRoot) {
         let mut buffer = Vec::new();
         let text = proc.dir().read("filesystems", &mut buffer).unwrap_or_default();
-        let is_known = |fs_type: &str| text.lines().any(|line| line.ends_with_str(&format!("\t{fs_type}")));
+        let is_known = |fs_type: &str| text.lines().any(|line| line.ends_with_str(format!("\t{fs_type}")));
         for fs_type in ["sysfs", "tracefs", "binfmt_misc", "configfs"] {
             if is_known(fs_type) && self.mounted(fs_type).is_none() {
                 self.found.unread.push(UnreadHolders::NotMounted(fs_type));
@@ -307,12 +319,14 @@ impl Search {
     }
 
     /// What is made of the file system, once each, however often it is mounted: by the first layer that is certain.
-    fn layers(&mut self) {
+    fn layers(&mut self, proc: &ProcRoot) {
         let mut made: BTreeMap<FileSystem, (bool, Option<u64>, Kind)> = BTreeMap::new();
+        // Of those whose layers are nowhere to be seen, in one mount namespace or another.
+        let (mut lost, mut found) = (BTreeMap::new(), FxHashSet::default());
         for (namespace, mount, layers) in std::mem::take(&mut self.layered) {
             // Relative paths say nothing that the others do not.
             let has_absolute = layers.iter().any(|layer| layer.path.starts_with(b"/"));
-            for MadeOf { path, is_on_it } in layers {
+            for MadeOf { path, is_on_it, may_be_on_it } in layers {
                 if has_absolute && !path.starts_with(b"/") {
                     continue;
                 }
@@ -323,9 +337,19 @@ impl Search {
                 let (is_certain, kept) = match here {
                     _ if is_device => (true, None),
                     Some(Layer::OnIt(id)) => (true, keeps_mount.then_some(id)),
-                    Some(Layer::Elsewhere) if self.is_mounted => continue,
+                    Some(Layer::Elsewhere) if self.is_mounted && !may_be_on_it => {
+                        found.insert(mount.file_system);
+                        continue;
+                    }
                     None if is_on_it => (true, None),
-                    None if self.is_mounted => continue,
+                    None if self.is_mounted && !may_be_on_it => {
+                        if self.paths.is_there(namespace, proc, &path) == Some(false) {
+                            lost.entry(mount.file_system).or_insert((namespace, mount.clone(), path));
+                        } else {
+                            found.insert(mount.file_system);
+                        }
+                        continue;
+                    }
                     // A layer stays when the mount is gone that it was named through, and the path then leads elsewhere.
                     _ => (false, None),
                 };
@@ -333,15 +357,13 @@ impl Search {
                 if known.as_ref().is_some_and(|&&mut (is_known, ..)| is_known || !is_certain) {
                     continue;
                 }
-                let kind = Kind::Layer {
-                    fs_type: mount.fs_type.as_bytes().into(),
-                    file_system: mount.file_system,
-                    mount_ns: namespace,
-                    mount_id: mount.id,
-                    point: mount.path().map(BStr::to_owned),
-                    path,
-                };
+                let kind = layer(namespace, &mount, path);
                 made.insert(mount.file_system, (is_certain, kept, kind));
+            }
+        }
+        for (file_system, (namespace, mount, path)) in lost {
+            if !found.contains(&file_system) {
+                made.entry(file_system).or_insert_with(|| (false, None, layer(namespace, &mount, path)));
             }
         }
         for (is_certain, kept, kind) in made.into_values() {
@@ -433,6 +455,17 @@ impl Search {
                 path,
             });
         }
+    }
+}
+
+fn layer(mount_ns: NamespaceId, mount: &Mount, path: BString) -> Kind {
+    Kind::Layer {
+        fs_type: mount.fs_type.as_bytes().into(),
+        file_system: mount.file_system,
+        mount_ns,
+        mount_id: mount.id,
+        point: mount.path().map(BStr::to_owned),
+        path,
     }
 }
 

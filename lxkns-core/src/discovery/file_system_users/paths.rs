@@ -12,7 +12,7 @@ use rustc_hash::FxHashSet;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
-use crate::model::{FileSystem, Mount, Pid, Snapshot};
+use crate::model::{FileSystem, Mount, NamespaceId, Pid, Snapshot};
 use crate::procfs::ProcRoot;
 use crate::relations::{is_at_or_below, mount_at};
 
@@ -45,6 +45,7 @@ pub(super) enum Layer {
 
 /// Another mount namespace than the caller's.
 struct Elsewhere {
+    id: NamespaceId,
     /// A process in it.
     process: Option<Pid>,
     /// Its mounts, if the file system is among them.
@@ -69,6 +70,7 @@ impl Paths {
         let here = snapshot.home.and_then(|home| snapshot.mounts.get(&home)).cloned().unwrap_or_default();
         let others = || snapshot.mounts.iter().filter(|(id, _)| Some(**id) != snapshot.home);
         let elsewhere = others().map(|(id, mounts)| Elsewhere {
+            id: *id,
             process: snapshot.namespaces.get(id).and_then(|namespace| namespace.leaders.first().copied()),
             mounts: if mounts.iter().any(is_it) { mounts.clone() } else { Vec::new() },
         });
@@ -161,6 +163,20 @@ impl Paths {
         };
         all.extend(one.mounts.iter().filter(is_hidden).map(|mount| Some(mount.id)));
         all
+    }
+
+    /// Whether a path that a mount in another mount namespace was made of leads anywhere there; `None` if nobody can tell. What
+    /// a mount is made of the kernel has in its cache, so that what is not there is not what it was made of.
+    pub(super) fn is_there(&self, namespace: NamespaceId, proc: &ProcRoot, path: &[u8]) -> Option<bool> {
+        let one =
+            self.elsewhere.binary_search_by_key(&namespace, |one| one.id).ok().map(|index| &self.elsewhere[index])?;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let root = rustix::fs::openat(proc.dir(), format!("{}/root", one.process?), flags, Mode::empty()).ok()?;
+        match look_up(Some(root), path) {
+            Ok(_) => Some(true),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::AGAIN) => Some(false),
+            Err(_) => None,
+        }
     }
 
     /// What a path leads to that a mount here was made of, when that was mounted.
