@@ -16,6 +16,7 @@ mod gaps;
 mod interrupt;
 mod life;
 mod live;
+mod patient;
 mod progress;
 mod resolve;
 mod view;

@@ -28,6 +28,7 @@ mod streams;
 mod terminal;
 mod tree;
 mod unseen;
+mod waiting;
 mod watch;
 mod why;
 
@@ -52,6 +53,7 @@ pub(super) fn tests() -> Vec<Test> {
         orphans::tests(),
         tree::tests(),
         unseen::tests(),
+        waiting::tests(),
         partly_seen::tests(),
         caps::tests(),
         doctor::tests(),
