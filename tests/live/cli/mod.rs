@@ -23,6 +23,7 @@ mod numbers;
 mod orphans;
 mod packaging;
 mod partly_seen;
+mod resource_limits;
 mod show;
 mod streams;
 mod terminal;
@@ -57,6 +58,7 @@ pub(super) fn tests() -> Vec<Test> {
         partly_seen::tests(),
         caps::tests(),
         doctor::tests(),
+        resource_limits::tests(),
         show::tests(),
         cgroups::tests(),
         why::tests(),
