@@ -1,7 +1,6 @@
 //! The living host, or a snapshot of one: everything that the commands need from outside comes through here.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
@@ -21,6 +20,7 @@ use rustix::io::Errno;
 
 use crate::args::{DumpArgs, LookArgs, PatienceArgs};
 use crate::exit::Result;
+use crate::patient::Patient;
 use crate::progress::Progress;
 use lxkns_answers::users::Users;
 
@@ -73,9 +73,10 @@ pub(crate) fn read(path: &Path, patience: &PatienceArgs) -> Result<Snapshot> {
         if lxkns_sys::was_closed_at_start(0) {
             return Err(io::Error::from(Errno::BADF)).context("read standard input").map_err(Into::into);
         }
-        return wire::read(io::stdin().lock()).context("standard input").map_err(Into::into);
+        let input = Patient::new(io::stdin(), "standard input", patience.timeout);
+        return wire::read(BufReader::new(input)).context("standard input").map_err(Into::into);
     }
-    let _progress = Progress::of("reading the dump");
+    let progress = Progress::of("reading the dump");
     let mut text = Vec::new();
     let read = read_slowly(path, patience.timeout, |bytes| {
         text.extend_from_slice(bytes);
@@ -87,8 +88,9 @@ pub(crate) fn read(path: &Path, patience: &PatienceArgs) -> Result<Snapshot> {
         Ok(()) => wire::read(text.as_slice()),
         // Pipes and devices, for which one may wait; or no call to see what it is.
         Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NXIO | Errno::NOSYS)) => {
-            let file = File::open(path).with_context(|| format!("open {path:?}"))?;
-            wire::read(BufReader::new(file))
+            drop(progress);
+            let input = Patient::open(path, patience.timeout).with_context(|| format!("open {path:?}"))?;
+            wire::read(BufReader::new(input))
         }
         Err(error) => return Err(error).with_context(|| format!("open {path:?}")).map_err(Into::into),
     }

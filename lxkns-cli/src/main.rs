@@ -16,18 +16,33 @@ mod gaps;
 mod interrupt;
 mod life;
 mod live;
+mod patient;
 mod progress;
 mod resolve;
 mod view;
 
+/// Where there is none left, the program says so and ends.
+#[global_allocator]
+static MEMORY: lxkns_sys::Memory = lxkns_sys::Memory;
+
 fn main() -> ExitCode {
+    let is_enter = std::env::args_os().nth(1).is_some_and(|word| word == "enter");
+    // 125, as it is for everything that is not the command's.
+    let failed = if is_enter { 125 } else { exit::Exit::Failed as u8 };
+    lxkns_sys::Memory::ends_with(failed);
+    // Without it, a file that is too large ends the program without a word.
+    let _ = lxkns_sys::fail_at_file_size_limit();
+    lxkns_sys::on_large_stack(|| run(is_enter)).unwrap_or_else(|errno| {
+        exit::say(format_args!("no memory for a stack: {errno}"));
+        ExitCode::from(failed)
+    })
+}
+
+fn run(is_enter: bool) -> ExitCode {
     Charset::of_locale(|name| std::env::var_os(name)).set();
     match args::Args::try_parse() {
         Ok(args) => commands::run(&args),
-        // 125, as it is for everything that is not the command's.
-        Err(error) if std::env::args_os().nth(1).is_some_and(|word| word == "enter") => {
-            commands::bad_usage_of_enter(&error)
-        }
+        Err(error) if is_enter => commands::bad_usage_of_enter(&error),
         Err(error) => exit::report_arguments(&error),
     }
 }

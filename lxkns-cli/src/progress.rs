@@ -1,6 +1,7 @@
 //! What is said of something that takes long, while it does: on standard error, if that is a terminal, and gone before
 //! anything else is written.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -17,14 +18,19 @@ pub(crate) struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
 
 impl Progress {
     /// Tells that this is being done, from when it has taken a second.
-    pub(crate) fn of(what: &'static str) -> Self {
+    pub(crate) fn of(what: impl Into<Cow<'static, str>>) -> Self {
         if !is_for_eyes() {
             return Self(None);
         }
-        let (done, is_done) = channel();
-        let thread = std::thread::Builder::new().name("lxkns-progress".into()).spawn(move || tell(what, &is_done));
+        let (what, (done, is_done)) = (what.into(), channel());
+        let thread = std::thread::Builder::new().name("lxkns-progress".into()).spawn(move || tell(&what, &is_done));
         // Without a thread nothing is told.
         Self(thread.ok().map(|thread| (done, thread)))
+    }
+
+    /// Whether it is told.
+    pub(crate) fn is_told(&self) -> bool {
+        self.0.is_some()
     }
 }
 

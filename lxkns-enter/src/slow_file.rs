@@ -3,7 +3,8 @@
 //! A child does so, which is left behind where it gets stuck. (A thread that waits for a FUSE server would keep this process
 //! from ending.) None is started for a file system that another one of this user's is still stuck on.
 
-use std::ffi::CString;
+use std::borrow::Cow;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::ops::ControlFlow;
@@ -29,7 +30,7 @@ pub fn read_slowly(
     wait: Duration,
     mut take: impl FnMut(&[u8]) -> io::Result<ControlFlow<()>>,
 ) -> io::Result<()> {
-    let asked = CString::new(path.as_os_str().as_bytes())?;
+    let asked = CString::new(as_seen_by_a_child(path).as_os_str().as_bytes())?;
     let name = asking(path)?;
     let (pipe, to) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let [pipe, to] = [rustix::io::fcntl_dupfd_cloexec(pipe, 3)?, rustix::io::fcntl_dupfd_cloexec(to, 3)?];
@@ -120,6 +121,24 @@ pub fn look_up_slowly(path: &Path, wait: Duration) -> io::Result<()> {
     }
 }
 
+/// A path that leads to a descriptor of this process (`/dev/fd/63`, which is what a shell makes of `<(command)`) by the
+/// name that it has for a child, which has none of them. Any other path stays as it is.
+fn as_seen_by_a_child(path: &Path) -> Cow<'_, Path> {
+    let own = || {
+        let proc = ProcRoot::host().ok()?;
+        let pid = rustix::fs::readlinkat(&proc, "self", Vec::new()).ok()?;
+        let links = ["self", "thread-self"].map(|link| proc.path().join(link).join("fd"));
+        let fd = match path.strip_prefix("/dev") {
+            Ok(name) if name == Path::new("stdin") => Path::new("0"),
+            Ok(name) => name.strip_prefix("fd").ok()?,
+            Err(_) => links.iter().find_map(|link| path.strip_prefix(link).ok())?,
+        };
+        let is_number = !fd.as_os_str().is_empty() && fd.as_os_str().as_bytes().iter().all(u8::is_ascii_digit);
+        is_number.then(|| proc.path().join(OsStr::from_bytes(pid.to_bytes())).join("fd").join(fd))
+    };
+    own().map_or(Cow::Borrowed(path), Cow::Owned)
+}
+
 /// The name under which a child may ask for this path.
 fn asking(path: &Path) -> io::Result<[u8; 16]> {
     // Without a procfs nobody can be found who is stuck; and nothing but this is lost.
@@ -147,6 +166,7 @@ fn too_late(why: &str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
+    use std::os::fd::AsRawFd;
 
     use super::*;
 
@@ -183,6 +203,27 @@ mod tests {
         })
         .unwrap();
         assert_eq!(pieces, 1);
+    }
+
+    #[test]
+    fn descriptors_of_this_process_are_read() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"text").unwrap();
+        let (pipe, _writer) = io::pipe().unwrap();
+        let fd = |file: &dyn AsRawFd| file.as_raw_fd();
+        let proc = ProcRoot::host().unwrap();
+        let links = ["self/fd", "thread-self/fd"].map(|link| proc.path().join(link));
+        for directory in [&links[..], &["/dev/fd".into()]].concat() {
+            let path = |fd: i32| directory.join(fd.to_string());
+            assert_eq!(read(&path(fd(&file))).unwrap(), b"text", "{directory:?}");
+            let error = read(&path(fd(&pipe))).unwrap_err();
+            assert_eq!(Errno::from_io_error(&error), Some(Errno::NXIO), "{directory:?}");
+        }
+        for other in ["/dev/fd", "/dev/fd/x", "/dev/null", "/dev/fd/3/x", "fd/3", "/"] {
+            assert_eq!(as_seen_by_a_child(Path::new(other)), Path::new(other));
+        }
+        let own = proc.path().join(std::process::id().to_string()).join("fd/0");
+        assert_eq!(as_seen_by_a_child(Path::new("/dev/stdin")), own);
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //!
 //! | does | with |
 //! |---|---|
+//! | have room | [`on_large_stack`], [`Memory`], [`fail_at_file_size_limit`] |
 //! | take signals as events | [`sigprocmask`], [`signalfd`], [`read_signal`], [`kill_child`] |
 //! | ask for process groups that may be outside | [`tcgetpgrp`], [`getpgrp`] |
 //! | leave the network namespace for a new one | [`unshare_network`] |
@@ -31,6 +32,7 @@ mod exec;
 mod handle;
 mod kcmp;
 mod listns;
+mod memory;
 mod mount;
 mod nsfs;
 mod pidfd;
@@ -39,6 +41,7 @@ mod sealed;
 mod signal;
 mod socket;
 mod spawn;
+mod stack;
 #[cfg(feature = "streams")]
 mod streams;
 mod terminal;
@@ -47,6 +50,7 @@ pub use exec::{CStrings, execveat};
 pub use handle::{NsHandle, handle_of, open_namespace_by_handle};
 pub use kcmp::{is_same_file, kcmp_files};
 pub use listns::{LISTNS_ALL_USER_NAMESPACES, listns};
+pub use memory::Memory;
 pub use mount::{MountFacts, MountFlags, StatmountMask, listmount, statmount};
 pub use nsfs::{
     MountNamespaceInfo, ns_get_id, ns_get_mntns_id, ns_get_nstype, ns_get_owner_uid, ns_get_parent, ns_get_userns,
@@ -56,12 +60,15 @@ pub use pidfd::{PidfdNamespace, pidfd_get_namespace, pidfd_open_thread};
 pub use process::{at_secure, copy_inherited, ioprio_get, unshare_network};
 pub use rustix::io::Errno;
 pub use sealed::{is_sealed, sealed_program};
-pub use signal::{Blocking, SignalSet, TakenSignal, kill_child, read_signal, signalfd, sigprocmask};
+pub use signal::{
+    Blocking, SignalSet, TakenSignal, fail_at_file_size_limit, kill_child, read_signal, signalfd, sigprocmask,
+};
 pub use socket::{siocgskns, siocunixfile, tungetdevnetns};
 pub use spawn::{
     Child, Cover, Directory, Enter, Exec, ExecProgram, Launch, LaunchSession, LaunchStep, Limit, Op, SharedFd,
     SpawnError, Watch, run_steps, spawn,
 };
+pub use stack::on_large_stack;
 #[cfg(feature = "streams")]
 pub use streams::was_closed_at_start;
 pub use terminal::{getpgrp, tcgetpgrp};

@@ -147,6 +147,39 @@ pub fn read_signal(signalfd: impl AsFd) -> Result<TakenSignal, Errno> {
     Ok(TakenSignal { number: info.ssi_signo as i32, is_of_kernel })
 }
 
+/// From now on, a write beyond the limit on the size of files fails with `EFBIG`, and does not end the process. What it
+/// becomes or starts is ended by that as before.
+///
+/// # Errors
+///
+/// None that are known.
+///
+/// # Privileges
+///
+/// None.
+///
+/// # Minimum kernel version
+///
+/// Any; see `SIGXFSZ` in `signal(7)`.
+#[doc(alias = "SIGXFSZ")]
+pub fn fail_at_file_size_limit() -> Result<(), Errno> {
+    extern "C" fn nothing(_signal: libc::c_int) {}
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: there is room for what it writes.
+    checked(unsafe { libc::sigaction(libc::SIGXFSZ, std::ptr::null(), action.as_mut_ptr()) }.into())?;
+    // SAFETY: it was zeroed, which is a value, and the kernel's answer is one.
+    let mut action = unsafe { action.assume_init() };
+    // What ignores it passes that on: a handler would not.
+    if action.sa_sigaction != libc::SIG_DFL {
+        return Ok(());
+    }
+    action.sa_sigaction = nothing as *const () as libc::sighandler_t;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the handler does nothing, which is safe at any moment.
+    checked(unsafe { libc::sigaction(libc::SIGXFSZ, &raw const action, std::ptr::null_mut()) }.into())?;
+    Ok(())
+}
+
 /// Sends a signal by its number, real-time ones included, to a child that has not been waited for, or to the process group
 /// that it leads. One that has ended takes none.
 ///

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use lxkns_core::model::{
-    Holder, Namespace, NamespaceId, NamespaceType, Observer, Pid, Process, Relation, Snapshot, Task, Tid,
+    Holder, Namespace, NamespaceId, NamespaceType, Observer, Pid, Process, Relation, Snapshot, Tid,
 };
 use lxkns_core::relations::{self, MountKey, Unmounts};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -357,9 +357,11 @@ impl Umount {
         }
         let namespace = snapshot.namespaces.get(&mount_ns)?;
         if let Some(&pid) = namespace.leaders.first() {
-            return Some(Self(match living(snapshot, pid, mount_ns) {
-                Some(tid) => format!("-N {PROC}/{pid}/task/{tid}/ns/mnt "),
-                None => format!("-N {pid} "),
+            // Of a PID, umount takes what is below its own directory.
+            let directory = snapshot.directory(pid);
+            return Some(Self(match directory.contains('/') {
+                true => format!("-N {PROC}/{directory}/ns/mnt "),
+                false => format!("-N {pid} "),
             }));
         }
         match names::ways(snapshot, namespace, home).next() {
@@ -401,15 +403,6 @@ fn netns_name(path: &[u8]) -> Option<&[u8]> {
 
 /// Where the procfs is, in what is shown to people.
 const PROC: &str = "/proc";
-
-/// A living task in a mount namespace of a process whose thread group leader has exited, so that no link of its own leads
-/// there.
-fn living(snapshot: &Snapshot, pid: Pid, mount_ns: NamespaceId) -> Option<Tid> {
-    let process = snapshot.processes.get(&pid)?;
-    let is_dead = process.tasks.first().is_some_and(|task| task.state.is_dead());
-    let is_in_it = |task: &&Task| !task.state.is_dead() && task.namespaces.get(NamespaceType::Mnt) == Some(mount_ns);
-    process.tasks.iter().find(is_in_it).filter(|_| is_dead).map(|task| task.tid)
-}
 
 #[cfg(test)]
 mod tests {

@@ -23,11 +23,13 @@ mod numbers;
 mod orphans;
 mod packaging;
 mod partly_seen;
+mod resource_limits;
 mod show;
 mod streams;
 mod terminal;
 mod tree;
 mod unseen;
+mod waiting;
 mod watch;
 mod why;
 
@@ -52,9 +54,11 @@ pub(super) fn tests() -> Vec<Test> {
         orphans::tests(),
         tree::tests(),
         unseen::tests(),
+        waiting::tests(),
         partly_seen::tests(),
         caps::tests(),
         doctor::tests(),
+        resource_limits::tests(),
         show::tests(),
         cgroups::tests(),
         why::tests(),

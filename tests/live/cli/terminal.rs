@@ -372,7 +372,8 @@ fn dump(count: u64) -> Vec<u8> {
 
 const ERASE: &str = "\r\x1b[K";
 
-/// What takes longer than a second is told on a terminal, and erased before anything else is written; elsewhere, nothing.
+/// What takes longer than a second is told on a terminal, and erased before anything else is written; elsewhere, a line
+/// names what is waited for, once.
 fn progress() {
     let directory = directory();
     let (on_terminal, dumb, elsewhere) = (
@@ -380,7 +381,11 @@ fn progress() {
         SlowDump::new(directory.path(), "dumb"),
         SlowDump::new(directory.path(), "elsewhere"),
     );
-    let silent = elsewhere.ls().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let path = on_terminal.path.clone();
+    let waiting =
+        |dump: &SlowDump| format!("lxkns: waiting for {:?}: nothing is written to it; Ctrl-C ends this\n", dump.path);
+    let [on_dumb, to_pipe] = [&dumb, &elsewhere].map(waiting);
+    let piped = elsewhere.ls().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let dumb_terminal = Terminal::spawn(plain(dumb.ls().env("TERM", "dumb")), 80, true);
     let mut terminal = Terminal::spawn(plain(on_terminal.ls().env("NO_COLOR", "1")), 80, true);
     for _ in 0..2 {
@@ -391,15 +396,16 @@ fn progress() {
     }
     let (text, status) = terminal.end();
     assert!(status.success(), "{text:?}");
-    assert!(text.starts_with(&format!("{ERASE}lxkns: reading the dump, 1 s so far{ERASE}lxkns: ")), "{text:?}");
+    let waited = format!("{ERASE}lxkns: waiting for {path:?}, 1 s so far{ERASE}lxkns: ");
+    assert!(text.starts_with(&waited), "{text:?}");
     let (progress, output) = text.rsplit_once(ERASE).unwrap();
     assert!(progress.ends_with(" s so far") && !progress.contains('\n'), "{text:?}");
     assert!(output.trim_start().starts_with("NS TYPE") && output.lines().count() == 4, "{text:?}");
     let (text, status) = dumb_terminal.end();
-    assert!(status.success() && text == output, "{text:?}");
-    let silent = silent.wait_with_output().unwrap();
-    assert!(silent.status.success());
-    assert_eq!((String::from_utf8(silent.stdout).unwrap(), silent.stderr), (output.to_owned(), vec![]));
+    assert!(status.success() && text == format!("{on_dumb}{output}"), "{text:?}");
+    let piped = piped.wait_with_output().unwrap();
+    assert!(piped.status.success());
+    assert_eq!((piped.stdout, piped.stderr), (output.as_bytes().to_vec(), to_pipe.into_bytes()));
 }
 
 const SIGINT: i32 = 2;

@@ -52,7 +52,7 @@ impl<'a> MountLists<'a> {
 
 fn namespace(proc: &ProcRoot, pid: Pid) -> Result<NamespaceId, Errno> {
     let dir = proc.process(pid)?;
-    let below = living(&dir, pid).ok_or(Errno::SRCH)?;
+    let below = living(&dir, pid)?.ok_or(Errno::SRCH)?;
     let mut link = [0; 64];
     let text = dir.link(format!("{below}ns/{}", NamespaceType::Mnt), &mut link)?;
     let (_, ino) = parse::links::parse(text).ok_or(Errno::BADMSG)?;
@@ -61,7 +61,7 @@ fn namespace(proc: &ProcRoot, pid: Pid) -> Result<NamespaceId, Errno> {
 
 fn read(proc: &ProcRoot, pid: Pid) -> Result<FxHashMap<u64, FileSystem>, Errno> {
     let dir = proc.process(pid)?;
-    let below = living(&dir, pid).ok_or(Errno::SRCH)?;
+    let below = living(&dir, pid)?.ok_or(Errno::SRCH)?;
     let mut buffer = Vec::new();
     let text = dir.read(format!("{below}mountinfo"), &mut buffer)?;
     let mounts = parse::mountinfo::parse(text).flatten();

@@ -131,7 +131,7 @@ fn read(
     let text = match dir.read("maps", buffer) {
         // That of a thread group leader that has exited is empty; its threads still have the memory.
         Ok([]) | Err(Errno::NOENT | Errno::SRCH) => {
-            let Some(below) = living(dir, pid) else { return Ok(Vec::new()) };
+            let Some(below) = living(dir, pid)? else { return Ok(Vec::new()) };
             dir.read(format!("{below}maps"), buffer)?
         }
         answer => answer?,

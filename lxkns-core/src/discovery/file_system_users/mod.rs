@@ -229,15 +229,34 @@ fn user(proc: &ProcRoot, pid: Pid, uses: Vec<FileSystemUse>) -> Option<FileSyste
 }
 
 /// The directory of the first task of a process that lives, as a path below the process's directory; nothing for the thread
-/// group leader, `None` for a process of which nothing lives.
-fn living(dir: &ProcDir, pid: Pid) -> Option<String> {
+/// group leader, `None` for a process of which nothing lives. An error where its threads cannot be listed.
+fn living(dir: &ProcDir, pid: Pid) -> Result<Option<String>, Errno> {
     let is_there = |below: &str| {
         use rustix::fs::StatxFlags;
         !matches!(dir.stat(format!("{below}root"), StatxFlags::TYPE), Err(Errno::NOENT | Errno::SRCH))
     };
     if is_there("") {
-        return Some(String::new());
+        return Ok(Some(String::new()));
     }
-    let tids = dir.numbers("task").unwrap_or_default();
-    tids.into_iter().filter(|&tid| tid != pid.0).map(|tid| format!("task/{tid}/")).find(|below| is_there(below))
+    let tids = dir.numbers("task")?.into_iter().filter(|&tid| tid != pid.0);
+    Ok(tids.map(|tid| format!("task/{tid}/")).find(|below| is_there(below)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_cannot_be_listed_are_not_taken_for_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = ProcDir::open_root(directory.path()).unwrap();
+        assert_eq!(living(&dir, Pid(7)), Err(Errno::NOENT), "the process has gone");
+        std::fs::write(directory.path().join("task"), "").unwrap();
+        assert_eq!(living(&dir, Pid(7)), Err(Errno::NOTDIR));
+        std::fs::remove_file(directory.path().join("task")).unwrap();
+        std::fs::create_dir_all(directory.path().join("task/7")).unwrap();
+        assert_eq!(living(&dir, Pid(7)), Ok(None));
+        std::fs::create_dir_all(directory.path().join("task/8/root")).unwrap();
+        assert_eq!(living(&dir, Pid(7)), Ok(Some("task/8/".to_owned())));
+    }
 }

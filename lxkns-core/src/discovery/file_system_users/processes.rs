@@ -176,7 +176,11 @@ impl Ways {
 }
 
 pub(super) fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pid) {
-    let Some(below) = living(dir, pid) else { return };
+    let below = match living(dir, pid) {
+        Ok(Some(below)) => below,
+        Ok(None) => return,
+        Err(errno) => return gap(&mut part.gaps, Place::Processes, Object::Process(pid), "list task", errno),
+    };
     let tid =
         below.strip_prefix("task/").and_then(|tid| tid.trim_end_matches('/').parse().ok()).map_or(pid.into(), Tid);
     let voice = Voice { pid, tid, below: &below, has_own_table: false };
@@ -199,7 +203,10 @@ pub(super) fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pi
         return;
     }
     part.table(known, dir, voice, None);
-    let tids = dir.numbers("task").unwrap_or_default();
+    let tids = dir.numbers("task").unwrap_or_else(|errno| {
+        gap(&mut part.gaps, Place::Processes, Object::Process(pid), "list task", errno);
+        Vec::new()
+    });
     let mut tables = Tables::of(tid);
     let mut entries: Option<FxHashSet<(u32, u64, u64)>> = None;
     for tid in tids.into_iter().map(Tid).filter(|&other| other != tid && other != Tid::from(pid)) {

@@ -1,0 +1,59 @@
+//! What happens where memory ends.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// The system's allocator. Where it has nothing left, the program says so in one line and ends, in place of the abort with a
+/// backtrace (which takes memory too) that is Rust's way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory;
+
+/// How the program then ends.
+static CODE: AtomicI32 = AtomicI32::new(3);
+
+impl Memory {
+    /// Has the program end with this code from now on.
+    pub fn ends_with(code: u8) {
+        CODE.store(code.into(), Ordering::Relaxed);
+    }
+}
+
+/// Hands on what was allocated.
+fn checked(memory: *mut u8) -> *mut u8 {
+    if memory.is_null() {
+        end();
+    }
+    memory
+}
+
+#[cold]
+fn end() -> ! {
+    let text = b"lxkns: out of memory (see ulimit -v and -d, and the memory limit of the control group)\n";
+    // SAFETY: the bytes are there.
+    unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+    // SAFETY: it takes a number, and does not return.
+    unsafe { libc::_exit(CODE.load(Ordering::Relaxed)) }
+}
+
+// SAFETY: all is the system allocator's, but that null is never returned.
+unsafe impl GlobalAlloc for Memory {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are the system's.
+        checked(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are the system's.
+        checked(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's promises are the system's.
+        checked(unsafe { System.realloc(memory, layout, size) })
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are the system's.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
