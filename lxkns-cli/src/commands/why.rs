@@ -164,7 +164,7 @@ struct MountAnswer {
 
 /// A suspect: something that may hold it.
 #[derive(Serialize)]
-struct SuspectAnswer {
+pub(super) struct SuspectAnswer {
     kind: &'static str,
     #[serde(flatten)]
     process: Option<ProcessAnswer>,
@@ -253,7 +253,7 @@ pub(super) fn holder_answer(snapshot: &Snapshot, holder: &Holder, release: Optio
     answer
 }
 
-fn suspect_answer(snapshot: &Snapshot, suspect: &Suspect) -> SuspectAnswer {
+pub(super) fn suspect_answer(snapshot: &Snapshot, suspect: &Suspect) -> SuspectAnswer {
     let description = describe_suspect(snapshot, suspect);
     let mut answer = SuspectAnswer { kind: "other", process: None, mount: None, count: None, description };
     match suspect {
