@@ -119,6 +119,12 @@ pub(crate) fn own_pid() -> Result<Pid> {
     Ok(Pid(pid.context("/proc/self is no process")?))
 }
 
+/// Whether there is a process or thread with this ID: procfs has directories of threads that it does not list.
+pub(crate) fn has_task(pid: Pid) -> bool {
+    let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    ProcRoot::host().is_ok_and(|proc| rustix::fs::statx(proc, pid.to_string(), flags, StatxFlags::TYPE).is_ok())
+}
+
 /// The namespace at a path, or `None` where there is something else. Nothing is opened but by name (`O_PATH`).
 pub(crate) fn namespace_at(path: &Path) -> io::Result<Option<NamespaceId>> {
     let named = open_by_name(path)?;

@@ -3,14 +3,14 @@
 use bstr::ByteSlice as _;
 use lxkns_core::model::{
     DiscoveryOptions, FileSystemHolder, FileSystemHolderKind as HolderKind, FileSystemUse,
-    FileSystemUseKind as UseKind, FileSystemUser, HiddenFiles, KernelFacility, Place, Scope, Snapshot,
+    FileSystemUseKind as UseKind, FileSystemUser, HiddenFiles, KernelFacility, Place, Places, Scope, Snapshot,
 };
 use lxkns_core::relations;
 use serde::Serialize;
 
 use crate::args::BusyArgs;
 use crate::exit::{Exit, Result, say};
-use crate::file_system::{self, Asked};
+use crate::file_system::{self, Asked, Unknown};
 use crate::live;
 use crate::view::busy::{Busy, Keeper};
 use crate::view::busy_words as words;
@@ -34,7 +34,8 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
         Err(unknown) => {
             say(format_args!("{}: {unknown}", name(&args.file_system)));
             super::tell_gaps(&snapshot, places());
-            return Ok(Exit::Missing);
+            // The list of mounts in which there is no such mount point has all of them.
+            return Ok(if matches!(unknown, Unknown::NoMounts) { Exit::Failed } else { Exit::Missing });
         }
     };
     let (query, mount, is_device) = (meant.query, meant.mount.map(|mount| mount.id), meant.is_device);
@@ -65,7 +66,8 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
         say("a dump does not say who uses a file system; only the live host does");
     }
     super::tell_gaps(&snapshot, places());
-    Ok(if is_there { Exit::Done } else { Exit::Missing })
+    // Nothing proves that there is none.
+    Ok(if is_there { Exit::Done } else { Exit::Failed })
 }
 
 /// Mount namespaces in all places that can hold one, with their mounts, and the command lines of those in them.
@@ -80,7 +82,7 @@ fn options() -> DiscoveryOptions {
     options
 }
 
-fn places() -> lxkns_core::model::Places {
+fn places() -> Places {
     let places = [Place::Processes, Place::Fds, Place::TaskFds, Place::BindMounts, Place::ProcesslessMounts];
     places.into_iter().collect()
 }

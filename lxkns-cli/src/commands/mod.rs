@@ -122,16 +122,11 @@ fn find<'a>(snapshot: &Snapshot, asked: &'a [Asked], is_live: bool) -> Findings<
             }
             Err(unresolved) => {
                 say(&unresolved);
-                match unresolved {
-                    Unresolved::Missing(_) => (Exit::Missing, false),
-                    Unresolved::NotFound(_) => {
-                        let ns_type = if let Target::Inode(ns_type, _) = asked.target { ns_type } else { None };
-                        findings.unseen.push((asked, ns_type));
-                        (Exit::Missing, true)
-                    }
-                    Unresolved::Usage(_) => (Exit::Usage, false),
-                    Unresolved::Unseen(_) => (Exit::Failed, true),
+                if let Unresolved::NotVisible(_) = unresolved {
+                    let ns_type = if let Target::Inode(ns_type, _) = asked.target { ns_type } else { None };
+                    findings.unseen.push((asked, ns_type));
                 }
+                (unresolved.exit(), matches!(unresolved, Unresolved::NotVisible(_) | Unresolved::Unseen(_)))
             }
         };
         findings.exit = findings.exit.max(exit);

@@ -105,7 +105,7 @@ fn target(args: &MountsArgs, snapshot: &Snapshot, is_live: bool) -> std::result:
     let Some(asked) = &args.target else {
         return super::home(snapshot, is_live).filter(|id| snapshot.namespaces.contains_key(id)).ok_or_else(|| {
             say("which mount namespace is the own one is not known: name one");
-            (Exit::Missing, true)
+            (Exit::Failed, true)
         });
     };
     let asked = [match &asked.target {

@@ -252,6 +252,11 @@ pub(crate) fn release_holder(
             format!("{device} is released (lxkns busy {device}), then `dmsetup remove {device}`")
         }
         Kind::BlockDevice { name } => format!("block device {} lets go of it", printable(name)),
+        Kind::Journal { of: Some(of), .. } => {
+            let of = shell_word(format!("/dev/{of}").as_bytes());
+            format!("the file system on {of} is released (lxkns busy {of})")
+        }
+        Kind::Journal { of: None, .. } => "that file system is released".to_owned(),
         Kind::Active { .. } => {
             "the processes named here close their files on it; if none is named, the holder is not visible from here (lxkns \
              doctor)"

@@ -316,6 +316,33 @@ fn held_by_who_is_unreadable() {
         let ran = inside(&actor, &unprivileged, &[command, &actor.ns_inode("net").to_string()]);
         assert!(ran.code != Some(0) && ran.stderr.contains("processes that are not readable"), "{ran:?}");
     }
+    // Whatever is asked, one rule: nobody says that what lives does not exist.
+    let unlisted = Actor::spawn_in(&["mnt", "net", "pid", "user"]);
+    let is_away = |ran: &Ran| ran.problems().iter().any(|line| line.contains(": not visible from here: "));
+    for (command, ns_type) in [
+        (&["why"][..], "net"),
+        (&["show"], "net"),
+        (&["ls"], "net"),
+        (&["tree"], "user"),
+        (&["tree", "pid"], "user"),
+        (&["mounts"], "mnt"),
+        (&["caps"], "net"),
+        (&["watch"], "net"),
+    ] {
+        let target = format!("{ns_type}:{}", unlisted.ns_inode(ns_type));
+        let ran = inside(&actor, &unprivileged, &[command, &[&target]].concat());
+        assert!(ran.code == Some(3) && is_away(&ran), "{command:?}: {ran:?}");
+        assert!(ran.problems()[0].ends_with("; run as root, or see `lxkns doctor`"), "{command:?}: {ran:?}");
+    }
+    // A thread of a process that is not readable is in no list.
+    let thread = actor.thread();
+    let tid = thread.tid().to_string();
+    for arguments in [&["show", &tid][..], &["why", &tid], &["tree", "proc", &tid], &["caps", "-p", &tid, &tid]] {
+        let ran = inside(&actor, &unprivileged, arguments);
+        assert_eq!(ran.code, Some(3), "{arguments:?}: {ran:?}");
+        assert!(ran.problems()[0].ends_with(&format!("{tid}: not readable")), "{arguments:?}: {ran:?}");
+        inside(&actor, &unprivileged, &["show", "4194304"]).fails(1, "4194304: no such process");
+    }
 }
 
 /// In a less privileged mount namespace the mounts that it was made with are locked, and `umount` there says so.
@@ -365,7 +392,7 @@ fn in_a_chroot() {
         run(command.arg(lxkns().get_program()).args(["busy", asked]))
     };
     let root = directory.path().to_str().unwrap();
-    ask(&["chroot", root], "/sys").fails(1, "its root directory is another (chroot)");
+    ask(&["chroot", root], "/sys").fails(3, "its root directory is another (chroot)");
     let outside = ask(&[], path("sys").to_str().unwrap());
     assert_eq!(outside.code, Some(0), "{outside:?}");
 }

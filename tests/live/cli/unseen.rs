@@ -129,9 +129,11 @@ fn lives_unseen(
     if is_listed {
         assert_eq!(answer["holders"], json!([{ "kind": "kernel", "release": null }]));
     } else {
-        assert_eq!((code, &answer["namespace"]), (Some(1), &Value::Null));
-        let expected = format!("{target}: not found: it has ended, or is held only by what the kernel does not list: ");
-        assert!(matches!(&problems[..], [problem] if problem.starts_with(&expected)), "{problems:?}");
+        assert_eq!((code, &answer["namespace"]), (Some(3), &Value::Null));
+        let expected = format!("{target}: not visible from here: it has ended, or is held ");
+        let unlisted = "is held only by what the kernel does not list: ";
+        let says = |problem: &String| problem.starts_with(&expected) && problem.contains(unlisted);
+        assert!(matches!(&problems[..], [problem] if says(problem)), "{problems:?}");
         assert!(problems[0].contains(keeper.name), "{problems:?}");
     }
     if let Some(members) = suspect {
