@@ -207,6 +207,17 @@ pub(crate) fn users_of(access: &Access, snapshot: &Snapshot, query: FileSystemQu
     Ok(session(access)?.file_system_users(snapshot, query))
 }
 
+/// Adds the processes that have System V shared memory attached to the suspects of IPC namespaces.
+pub(crate) fn add_shared_memory(access: &Access, snapshot: &mut Snapshot) -> Result<()> {
+    let _progress = Progress::of("looking at the shared memory of all processes");
+    let (suspects, gaps) = session(access)?.shared_memory_users(snapshot);
+    snapshot.suspects.extend(suspects);
+    snapshot.suspects.sort();
+    snapshot.gaps.extend(gaps);
+    snapshot.gaps.sort();
+    Ok(())
+}
+
 /// Whether the caller's root directory is another than that of its mount namespace, so that paths mean other files than in
 /// the list of mounts.
 pub(crate) fn is_chrooted(snapshot: &Snapshot, home: NamespaceId) -> bool {

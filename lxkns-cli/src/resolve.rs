@@ -258,7 +258,7 @@ mod tests {
                 "{text}: not visible from here: it has ended, or is held only by what the kernel does not list: "
             );
             assert!(message.starts_with(&expected) && message.contains("a descriptor in flight"), "{message}");
-            assert_eq!(message.contains("a mounted NFS"), !text.starts_with("uts:"), "{message}");
+            assert_eq!(message.contains("an open /proc/PID/net file"), !text.starts_with("uts:"), "{message}");
         }
         assert_eq!(find("net:4194305"), Err(Unresolved::Missing("net:4194305: no such namespace".into())));
         assert_eq!(find("1/pid"), Err(Unresolved::Unseen("1/pid: its namespaces are not readable".into())));

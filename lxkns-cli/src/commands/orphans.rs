@@ -1,9 +1,9 @@
 //! `lxkns orphans`: the namespaces without any process or thread.
 
-use lxkns_core::model::{DiscoveryOptions, Place, Scope, Suspect};
+use lxkns_core::model::{DiscoveryOptions, NamespaceType, Place, Scope, Suspect};
 use serde::Serialize;
 
-use super::why::{Facts, HolderAnswer, SuspectAnswer, facts, holder_answer, suspect_answer};
+use super::why::{Facts, HolderAnswer, SuspectAnswer, facts, holder_answer, lacks_holder, suspect_answer};
 use crate::args::OrphansArgs;
 use crate::exit::{Exit, Result};
 use crate::live;
@@ -22,7 +22,11 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
     // What is unmounted together takes all mounts to know.
     options.mounts = true;
     let is_live = args.look.from.is_none();
-    let snapshot = live::load(&args.look, &options)?;
+    let mut snapshot = live::load(&args.look, &options)?;
+    let is_asked = args.types.is_empty() || args.types.contains(&NamespaceType::Ipc);
+    if is_live && is_asked && snapshot.namespaces.values().any(lacks_holder) {
+        live::add_shared_memory(&live::access(&args.look.patience), &mut snapshot)?;
+    }
     let advice = Advice::of(&snapshot, super::home(&snapshot, is_live));
     let orphans = orphans(&advice, &args.types);
     if args.json {

@@ -293,7 +293,7 @@ mod tests {
                  until `ip netns delete left`, or `umount -l /run/netns/left`\n\
              \n\
              no suspects for pid namespaces\n  \
-               not visible on any kernel: a detached mount and a pidfd or procfs file of a process that ended\n"
+               not visible on any kernel: a detached mount and a BPF iterator\n"
         );
     }
 

@@ -358,6 +358,10 @@ pub(crate) fn describe_suspect(snapshot: &Snapshot, suspect: &Suspect) -> String
             let mount_ns = names::namespace(snapshot, *mount_ns);
             format!("{} ({file_system}) mounted at {path} in {mount_ns}, mount ID {mount_id}", names::text(fs_type))
         }
+        Suspect::SharedMemory { pid, id, key } => {
+            let process = names::process(snapshot, *pid, Detail::Full);
+            format!("System V segment {id} (key {key:#x}), attached by process {process}: /proc/{pid}/maps")
+        }
         _ => "something that this version has no words for".to_owned(),
     }
 }
