@@ -1,10 +1,12 @@
 //! The living host, or a snapshot of one: everything that the commands need from outside comes through here.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
@@ -231,7 +233,54 @@ pub(crate) fn is_chrooted(snapshot: &Snapshot, home: NamespaceId) -> bool {
     }
     let mounts = snapshot.mounts.get(&home);
     let mount = mounts.and_then(|mounts| mounts.iter().find(|mount| mount.id == root.stx_mnt_id));
-    !is_root_of_mount || mount.is_some_and(|mount| mount.path().is_some_and(|path| path != "/"))
+    let is_elsewhere = match mount {
+        Some(mount) => mount.path().is_some_and(|path| path != "/"),
+        None => is_elsewhere_to_leader(snapshot, home, root.stx_mnt_id),
+    };
+    !is_root_of_mount || is_elsewhere
+}
+
+/// Whether the most senior process of a mount namespace sees this mount below its own root directory.
+fn is_elsewhere_to_leader(snapshot: &Snapshot, home: NamespaceId, mount_id: u64) -> bool {
+    let leader = snapshot.namespaces.get(&home).and_then(|namespace| namespace.leaders.first());
+    let points = leader.and_then(|leader| mount_points(&format!("{leader}/mountinfo")));
+    points.is_some_and(|points| points.iter().any(|(id, point)| *id == mount_id && *point != Path::new("/")))
+}
+
+/// The mount points that the caller sees, as it can type them, with the IDs of the mounts.
+pub(crate) fn own_mount_points() -> Option<Vec<(u64, PathBuf)>> {
+    mount_points("self/mountinfo")
+}
+
+fn mount_points(file: &str) -> Option<Vec<(u64, PathBuf)>> {
+    let text = std::fs::read(ProcRoot::host().ok()?.path().join(file)).ok()?;
+    let point = |line: &[u8]| {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        let point = OsString::from_vec(unescape(fields.nth(3)?));
+        Some((id, PathBuf::from(point)))
+    };
+    Some(text.split(|&byte| byte == b'\n').filter_map(point).collect())
+}
+
+/// A path of mountinfo without its octal escapes.
+fn unescape(path: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let [first, tail @ ..] = rest {
+        let octal = tail.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                plain.push(byte);
+                rest = &tail[3..];
+            }
+            None => {
+                plain.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -263,6 +312,15 @@ mod tests {
         );
         assert!(follow(&file, true).unwrap().device.is_none());
         assert!(follow(Path::new("/dev/null"), true).unwrap().device.is_none());
+    }
+
+    #[test]
+    fn escapes_of_mountinfo_are_undone() {
+        for (text, plain) in
+            [("/a\\040b", "/a b"), ("/\\134\\011", "/\\\t"), ("/a\\", "/a\\"), ("\\9", "\\9"), ("", "")]
+        {
+            assert_eq!(unescape(text.as_bytes()), plain.as_bytes(), "{text}");
+        }
     }
 
     #[test]

@@ -28,14 +28,20 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
         say("the dump has no mounts");
         return Ok(Exit::Failed);
     }
-    let home = super::home(&snapshot, is_live);
-    let meant = match file_system::resolve(&snapshot, home, &args.file_system, is_live) {
+    let paths = super::home(&snapshot, is_live);
+    let home = paths.or(snapshot.home);
+    let view = if is_live && paths.is_none() { live::own_mount_points() } else { None };
+    let meant = match file_system::resolve(&snapshot, home, view.as_deref(), &args.file_system, is_live) {
         Ok(meant) => meant,
         Err(unknown) => {
             say(format_args!("{}: {unknown}", name(&args.file_system)));
             super::tell_gaps(&snapshot, places());
             // The list of mounts in which there is no such mount point has all of them.
-            return Ok(if matches!(unknown, Unknown::NoMounts) { Exit::Failed } else { Exit::Missing });
+            return Ok(if matches!(unknown, Unknown::NoMounts | Unknown::NoDirectory) {
+                Exit::Failed
+            } else {
+                Exit::Missing
+            });
         }
     };
     let (query, mount, is_device) = (meant.query, meant.mount.map(|mount| mount.id), meant.is_device);
@@ -46,7 +52,8 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     snapshot.gaps.dedup();
     let here = home.and_then(|home| snapshot.mounts.get(&home)).map(Vec::as_slice).unwrap_or_default();
     let mount = mount.and_then(|id| here.iter().find(|mount| mount.id == id));
-    let busy = Busy::new(&snapshot, query, mount, users.as_ref(), home);
+    let mut busy = Busy::new(&snapshot, query, mount, users.as_ref(), home);
+    busy.paths = paths;
     let is_there = busy.is_there();
     if args.json {
         screen::print(|out| Ok(screen::write_json(out, &answer(&busy))?))?;
@@ -65,6 +72,7 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     if !is_live {
         say("a dump does not say who uses a file system; only the live host does");
     }
+    super::tell_other_root(&snapshot, is_live);
     super::tell_gaps(&snapshot, places());
     // Nothing proves that there is none.
     Ok(if is_there { Exit::Done } else { Exit::Failed })

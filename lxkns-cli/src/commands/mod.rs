@@ -9,6 +9,7 @@ use crate::args::{Args, Command, TableArgs};
 use crate::exit::{self, Exit, Result, say};
 use crate::gaps;
 use crate::resolve::{Unresolved, resolve};
+use crate::view::names;
 use crate::view::screen::{self, Color};
 use crate::view::table::{self, Heading};
 use lxkns_answers::target::{Asked, Target};
@@ -70,6 +71,17 @@ fn show_table(headings: &[Heading], rows: &[Vec<String>], args: &TableArgs, colo
 fn tell_gaps(snapshot: &Snapshot, places: Places) {
     for line in gaps::lines(snapshot, places, gaps::held(snapshot)) {
         say(line);
+    }
+}
+
+/// Says where the paths of mounts mean other files to the caller than in the list of mounts.
+fn tell_other_root(snapshot: &Snapshot, is_live: bool) {
+    if let Some(own) = snapshot.home.filter(|_| is_live && home(snapshot, true).is_none()) {
+        say(format_args!(
+            "the root directory of the caller is not that of {} (chroot): paths of mounts are those of that namespace; \
+             `umount -N PID PATH` takes them",
+            names::namespace(snapshot, own)
+        ));
     }
 }
 

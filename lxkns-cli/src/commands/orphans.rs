@@ -42,6 +42,7 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
         let limit = if args.all { usize::MAX } else { FEW };
         screen::show(color, |out, screen| Ok(write(out, &snapshot, &orphans, screen, limit)?))?;
     }
+    super::tell_other_root(&snapshot, is_live);
     super::tell_gaps(&snapshot, options.places.with(Place::CommandLines).with(Place::Suspects));
     let is_leak = |(who, orphans): (&Who, &Vec<Explanation<'_>>)| who.is_leak() && orphans.iter().any(is_certain);
     Ok(if args.fail && orphans.iter().any(is_leak) { Exit::Found } else { Exit::Done })

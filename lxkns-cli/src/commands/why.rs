@@ -58,6 +58,7 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
             write_unseen(out, &snapshot, &unseen, args, screen)
         })?;
     }
+    super::tell_other_root(&snapshot, is_live);
     if gaps_matter {
         super::tell_gaps(&snapshot, options.places.with(Place::CommandLines).with(Place::Suspects));
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::harness::Need::{FileSystem, Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Need, Test, lxkns, test};
 use crate::live::program::{Ran, row, run};
-use crate::live::{directory, own_inode};
+use crate::live::{directory, look_until, own_inode};
 
 const NOBODY: &[Need] = &[Root, Program("nsenter"), Program("setpriv")];
 
@@ -378,7 +378,8 @@ fn mounts_from_above() {
     assert!(ran.code == Some(0) && ran.text().contains(&format!("  `umount {inside}`\n")), "{ran:?}");
 }
 
-/// With another root directory, paths mean other files than in the list of mounts: none is answered for.
+/// With another root directory, paths mean other files than in the list of mounts: what is typed is what the caller sees, and
+/// what is advised works from there.
 fn in_a_chroot() {
     let directory = directory();
     let actor = Actor::spawn_in(&["mnt"]);
@@ -386,13 +387,40 @@ fn in_a_chroot() {
     actor.bind("/", directory.path());
     actor.mount("proc", path("proc"));
     actor.mount("tmpfs", path("sys"));
-    let ask = |chroot: &[&str], asked: &str| {
+    let root = directory.path().to_str().unwrap();
+    let in_chroot = |chroot: &[&str], program: &str, arguments: &[&str]| {
         let mut command = Command::new("nsenter");
         command.args(["-t", &actor.pid().to_string(), "--mount", "--"]).args(chroot);
-        run(command.arg(lxkns().get_program()).args(["busy", asked]))
+        run(command.arg(program).args(arguments))
     };
-    let root = directory.path().to_str().unwrap();
-    ask(&["chroot", root], "/sys").fails(3, "its root directory is another (chroot)");
-    let outside = ask(&[], path("sys").to_str().unwrap());
-    assert_eq!(outside.code, Some(0), "{outside:?}");
+    let lxkns = lxkns();
+    let lxkns = lxkns.get_program().to_str().unwrap();
+    let inside = |arguments: &[&str]| in_chroot(&["chroot", root], lxkns, arguments);
+    let number = |ran: &Ran| ran.json()["maj:min"].clone();
+    let outside = in_chroot(&[], lxkns, &["busy", "--json", path("sys").to_str().unwrap()]);
+    let typed = inside(&["busy", "--json", "/sys"]);
+    assert_eq!((outside.code, typed.code), (Some(0), Some(0)), "{outside:?} {typed:?}");
+    assert_eq!(number(&outside), number(&typed), "the tmpfs, and not the host's sysfs");
+    inside(&["busy", path("sys").to_str().unwrap()]).fails(1, "not a mount point; nearest mount is /;");
+
+    // A mount that no path of the caller's leads to.
+    let net = Actor::spawn_in(&["net"]);
+    let ino = net.ns_inode("net");
+    let at = super::super::directory();
+    actor.mount("tmpfs", at.path());
+    let name = at.path().join("ns");
+    actor.touch(&name);
+    actor.bind(format!("/proc/{}/ns/net", net.pid()), &name);
+    drop(net);
+    let is_settled = |ran: &Ran| ran.json()[0]["holders"].as_array().is_some_and(|holders| holders.len() == 1);
+    let ran = look_until(is_settled, || inside(&["why", "--json", &format!("net:{ino}")]));
+    let release = ran.json()[0]["holders"][0]["release"].as_str().unwrap().to_owned();
+    assert_eq!(release, format!("`umount -N {} {}`", actor.pid(), name.display()), "{ran:?}");
+    assert!(ran.problems().iter().any(|line| line.contains("(chroot): paths of mounts are those of")), "{ran:?}");
+    let shown = inside(&["show", &format!("net:{ino}")]);
+    assert!(!shown.text().lines().any(|line| line.trim() == format!("path       {}", name.display())), "{shown:?}");
+    // And that is true.
+    let words: Vec<_> = release.trim_matches('`').split(' ').collect();
+    let umount = in_chroot(&["chroot", root], words[0], &words[1..]);
+    assert_eq!(umount.code, Some(0), "{umount:?}");
 }
