@@ -114,9 +114,24 @@ pub(crate) fn own_namespace(ns_type: NamespaceType) -> Option<NamespaceId> {
     Some(NamespaceId { ino: status.st_ino, dev: status.st_dev })
 }
 
+/// Why PIDs of the procfs mean other processes, or none, to the caller's system calls, and what to do; `None` where they mean
+/// the same.
+pub(crate) fn other_procfs(proc: &ProcRoot) -> Option<&'static str> {
+    const WHY: &str = "procfs at /proc belongs to another PID namespace than this process; mount one of its own (mount -t \
+                       proc proc /proc), or run lxkns in that PID namespace (nsenter --pid)";
+    (!proc.is_own()).then_some(WHY)
+}
+
 /// This process, as the procfs calls it.
 pub(crate) fn own_pid() -> Result<Pid> {
-    let link = rustix::fs::readlinkat(ProcRoot::host()?, "self", Vec::new()).context("read /proc/self")?;
+    let proc = ProcRoot::host()?;
+    // A procfs of a PID namespace above has this process too.
+    let link = match (rustix::fs::readlinkat(&proc, "self", Vec::new()), other_procfs(&proc)) {
+        (Err(_), Some(why)) => {
+            return Err(anyhow::anyhow!("which process asks is not known: {why}; or name a process with -p").into());
+        }
+        (link, _) => link.context("read /proc/self")?,
+    };
     let pid = link.to_str().ok().and_then(|pid| pid.parse().ok());
     Ok(Pid(pid.context("/proc/self is no process")?))
 }

@@ -251,6 +251,20 @@ fn assert_told(ran: impl Fn(&[&str]) -> Ran, is_initial: bool) {
     let sockets = place(&report, "sockets");
     assert_eq!(sockets["searched"], "no", "{report:#}");
     assert!(!sockets.to_string().contains("not in this kernel"), "{sockets}");
+    // What takes a path of the caller's own is not said to be denied.
+    for interface in report["interfaces"].as_array().unwrap() {
+        let told = interface["why"].as_str().unwrap_or_default();
+        let is_path = matches!(interface["errno"].as_str(), Some("ENOENT" | "ESRCH"));
+        assert_eq!(is_path, told.starts_with("not tried: procfs belongs to another PID namespace"), "{interface}");
+        assert!(!told.contains("refused") && told != "denied", "{interface}");
+    }
+    let helper = &report["helper"];
+    let why = helper["why"].as_str().unwrap_or_default();
+    assert!(helper["starts"] == true || why.contains("belongs to another PID namespace"), "{helper}");
+    // And why nothing is entered.
+    let entered = ran(&["enter", "1", "--", "true"]);
+    let told = "; procfs at /proc belongs to another PID namespace than this process; mount one of its own";
+    assert!(entered.code == Some(0) || entered.code == Some(125) && entered.stderr.contains(told), "{entered:?}");
     let caller = &report["caller"];
     assert_eq!((&caller["initial_pid_namespace"], &caller["own_procfs"]), (&is_initial.into(), &false.into()));
     assert_eq!(caller["initial_user_namespace"], super::super::own_inode("user") == 4_026_531_837);
@@ -290,6 +304,8 @@ fn procfs_of_others() {
     let all = "processes outside of its PID namespace";
     assert!(ran(&["ls"]).gaps().iter().any(|line| line.contains(all)), "the test, for one");
     assert_eq!(ran(&["mounts", "--json"]).ok().json()["ns"], init.ns_inode("mnt"));
+    assert_eq!(ran(&["enter", "1", "--", "true"]).code, Some(125), "this program cannot protect itself");
+    ran(&["caps", "1"]).fails(3, "which process asks is not known: procfs at /proc belongs to another PID namespace");
 }
 
 /// The program is the only process in there: leaving itself out would make an orphan of what it is in.
