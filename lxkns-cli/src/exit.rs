@@ -14,11 +14,11 @@ use crate::view::screen;
 pub(crate) enum Exit {
     /// Done.
     Done = 0,
-    /// The thing asked for does not exist.
+    /// The thing asked for is proven not to exist.
     Missing = 1,
     /// Bad usage; clap's code too.
     Usage = 2,
-    /// It could not be done.
+    /// It could not be done, or the thing asked for is not visible.
     Failed = 3,
     /// There are some of what there should be none of.
     Found = 4,

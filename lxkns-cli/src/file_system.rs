@@ -58,18 +58,23 @@ pub(crate) enum Unknown<'a> {
     NoDirectory,
     /// Nothing is mounted at the path. This is the mount that the path is in.
     NotMounted(&'a Mount),
+    /// The same, where the caller's root directory is another: the mount point as the caller can type it.
+    NotMountedHere(PathBuf),
 }
 
 impl fmt::Display for Unknown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoMounts => f.write_str(
-                "the mounts of the caller's mount namespace are not known, or its root directory is another (chroot); name \
-                 the file system by MAJOR:MINOR",
+                "the mounts of the caller's mount namespace are not known; name the file system by MAJOR:MINOR",
             ),
             Self::NoDirectory => f.write_str(
                 "the working directory has no path (deleted, or on a mount that was unmounted); name an absolute path",
             ),
+            Self::NotMountedHere(nearest) => {
+                let nearest = shell_word(nearest.as_os_str().as_bytes());
+                write!(f, "not a mount point; nearest mount is {nearest}; try lxkns busy {nearest}")
+            }
             Self::NotMounted(nearest) => {
                 let nearest = nearest.path().map(|path| shell_word(path)).unwrap_or_default();
                 write!(f, "not a mount point; nearest mount is {nearest}; try lxkns busy {nearest}")
@@ -80,10 +85,12 @@ impl fmt::Display for Unknown<'_> {
 
 /// The file system that is meant, in the mount namespace `home`. A path must be a mount point or lead to one, as for
 /// `umount(8)`: one that does not may be mistyped, or have been one until it was unmounted, and another file system is not
-/// meant by it.
+/// meant by it. `view` has the mount points as the caller sees them, with
+/// their IDs, where its root directory is not that of the mount namespace.
 pub(crate) fn resolve<'a>(
     snapshot: &'a Snapshot,
     home: Option<NamespaceId>,
+    view: Option<&[(u64, PathBuf)]>,
     asked: &Asked,
     is_live: bool,
 ) -> Result<Meant<'a>, Unknown<'a>> {
@@ -100,6 +107,9 @@ pub(crate) fn resolve<'a>(
         (false, false) => return Err(Unknown::NoMounts),
     };
     let text = normal(&path);
+    if let Some(view) = view {
+        return in_view(mounts, view, &text, if is_live { live::follow(&path, false) } else { None });
+    }
     let bytes = text.as_os_str().as_bytes();
     let mount = mount_at(mounts, bytes).ok_or(Unknown::NoMounts)?;
     let is_parent = |component: Component<'_>| component == Component::ParentDir;
@@ -128,6 +138,25 @@ fn has_server(mount: &Mount) -> bool {
     let with_server =
         ["fuse", "nfs", "cifs", "smb", "9p", "ceph", "afs", "coda", "autofs", "virtiofs", "orangefs", "lustre"];
     with_server.iter().any(|fs_type| mount.fs_type.starts_with(fs_type.as_bytes()))
+}
+
+/// The mount that is meant by a caller with another root directory than that of its mount namespace.
+fn in_view<'a>(
+    mounts: &'a [Mount],
+    view: &[(u64, PathBuf)],
+    path: &Path,
+    followed: Option<live::Followed>,
+) -> Result<Meant<'a>, Unknown<'a>> {
+    // Of several at one point the last is on top.
+    let at_path = view.iter().rev().find(|(_, point)| point == path).map(|(id, _)| *id);
+    let id = at_path.or_else(|| followed.filter(|followed| followed.is_mount_root)?.mount);
+    let Some(id) = id else {
+        let above = view.iter().map(|(_, point)| point).filter(|point| path.starts_with(point));
+        let nearest = above.max_by_key(|point| point.as_os_str().len()).ok_or(Unknown::NoMounts)?;
+        return Err(Unknown::NotMountedHere(nearest.clone()));
+    };
+    let mount = mounts.iter().find(|mount| mount.id == id).ok_or(Unknown::NoMounts)?;
+    Ok(Meant { query: query(mount), mount: Some(mount), is_device: false })
 }
 
 /// What a mount shows: a file system; or of nsfs, one namespace's file.
@@ -177,6 +206,22 @@ mod tests {
     }
 
     #[test]
+    fn paths_of_another_root_are_those_that_the_caller_sees() {
+        let mut snapshot = snapshot();
+        snapshot
+            .mounts
+            .insert(HOME, vec![mount(1, 1, "/", false), mount(2, 2, "/jail", false), mount(3, 3, "/jail/x", false)]);
+        let view = [(2, "/".into()), (3, "/x".into())];
+        let find = |path: &str| match resolve(&snapshot, Some(HOME), Some(&view), &Asked::Path(path.into()), false) {
+            Ok(meant) => Ok(meant.query.file_system.minor),
+            Err(unknown) => Err(unknown.to_string()),
+        };
+        assert_eq!((find("/"), find("/x"), find("/y/../x/")), (Ok(2), Ok(3), Ok(3)));
+        assert!(find("/jail/x").unwrap_err().contains("nearest mount is /;"));
+        assert!(find("/x/y").unwrap_err().contains("nearest mount is /x;"));
+    }
+
+    #[test]
     fn numbers_and_paths() {
         let parse = |text: &str| Asked::parse(OsStr::new(text));
         assert_eq!(parse("8:1"), Ok(Asked::Number(FileSystem { major: 8, minor: 1 })));
@@ -198,7 +243,7 @@ mod tests {
                 mount(4, 13, "/mnt b", false),
             ],
         );
-        let find = |path: &str| match resolve(&snapshot, Some(HOME), &Asked::Path(path.into()), false) {
+        let find = |path: &str| match resolve(&snapshot, Some(HOME), None, &Asked::Path(path.into()), false) {
             Ok(meant) => (meant.query.file_system.minor, true),
             Err(Unknown::NotMounted(nearest)) => (nearest.file_system.minor, false),
             Err(unknown) => panic!("{path}: {unknown}"),
@@ -217,16 +262,16 @@ mod tests {
         ] {
             assert_eq!(find(path), expected, "{path}");
         }
-        let typo = resolve(&snapshot, Some(HOME), &Asked::Path("/mnt/ubs".into()), false).unwrap_err();
+        let typo = resolve(&snapshot, Some(HOME), None, &Asked::Path("/mnt/ubs".into()), false).unwrap_err();
         assert_eq!(typo.to_string(), "not a mount point; nearest mount is /mnt; try lxkns busy /mnt");
         let relative = Asked::Path("mnt".into());
         assert_eq!(
-            resolve(&snapshot, Some(HOME), &relative, false),
+            resolve(&snapshot, Some(HOME), None, &relative, false),
             Err(Unknown::NoMounts),
             "a dump has no working directory"
         );
         assert_eq!(normal(Path::new("/mnt/x/../a")), Path::new("/mnt/a"));
-        assert_eq!(resolve(&snapshot, None, &Asked::Path("/".into()), false), Err(Unknown::NoMounts));
+        assert_eq!(resolve(&snapshot, None, None, &Asked::Path("/".into()), false), Err(Unknown::NoMounts));
     }
 
     #[test]

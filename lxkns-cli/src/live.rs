@@ -1,9 +1,11 @@
 //! The living host, or a snapshot of one: everything that the commands need from outside comes through here.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::{self, BufReader, Write};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
@@ -114,11 +116,32 @@ pub(crate) fn own_namespace(ns_type: NamespaceType) -> Option<NamespaceId> {
     Some(NamespaceId { ino: status.st_ino, dev: status.st_dev })
 }
 
+/// Why PIDs of the procfs mean other processes, or none, to the caller's system calls, and what to do; `None` where they mean
+/// the same.
+pub(crate) fn other_procfs(proc: &ProcRoot) -> Option<&'static str> {
+    const WHY: &str = "procfs at /proc belongs to another PID namespace than this process; mount one of its own (mount -t \
+                       proc proc /proc), or run lxkns in that PID namespace (nsenter --pid)";
+    (!proc.is_own()).then_some(WHY)
+}
+
 /// This process, as the procfs calls it.
 pub(crate) fn own_pid() -> Result<Pid> {
-    let link = rustix::fs::readlinkat(ProcRoot::host()?, "self", Vec::new()).context("read /proc/self")?;
+    let proc = ProcRoot::host()?;
+    // A procfs of a PID namespace above has this process too.
+    let link = match (rustix::fs::readlinkat(&proc, "self", Vec::new()), other_procfs(&proc)) {
+        (Err(_), Some(why)) => {
+            return Err(anyhow::anyhow!("which process asks is not known: {why}; or name a process with -p").into());
+        }
+        (link, _) => link.context("read /proc/self")?,
+    };
     let pid = link.to_str().ok().and_then(|pid| pid.parse().ok());
     Ok(Pid(pid.context("/proc/self is no process")?))
+}
+
+/// Whether there is a process or thread with this ID: procfs has directories of threads that it does not list.
+pub(crate) fn has_task(pid: Pid) -> bool {
+    let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    ProcRoot::host().is_ok_and(|proc| rustix::fs::statx(proc, pid.to_string(), flags, StatxFlags::TYPE).is_ok())
 }
 
 /// The namespace at a path, or `None` where there is something else. Nothing is opened but by name (`O_PATH`).
@@ -203,6 +226,17 @@ pub(crate) fn users_of(access: &Access, snapshot: &Snapshot, query: FileSystemQu
     Ok(session(access)?.file_system_users(snapshot, query))
 }
 
+/// Adds the processes that have System V shared memory attached to the suspects of IPC namespaces.
+pub(crate) fn add_shared_memory(access: &Access, snapshot: &mut Snapshot) -> Result<()> {
+    let _progress = Progress::of("looking at the shared memory of all processes");
+    let (suspects, gaps) = session(access)?.shared_memory_users(snapshot);
+    snapshot.suspects.extend(suspects);
+    snapshot.suspects.sort();
+    snapshot.gaps.extend(gaps);
+    snapshot.gaps.sort();
+    Ok(())
+}
+
 /// Whether the caller's root directory is another than that of its mount namespace, so that paths mean other files than in
 /// the list of mounts.
 pub(crate) fn is_chrooted(snapshot: &Snapshot, home: NamespaceId) -> bool {
@@ -216,7 +250,54 @@ pub(crate) fn is_chrooted(snapshot: &Snapshot, home: NamespaceId) -> bool {
     }
     let mounts = snapshot.mounts.get(&home);
     let mount = mounts.and_then(|mounts| mounts.iter().find(|mount| mount.id == root.stx_mnt_id));
-    !is_root_of_mount || mount.is_some_and(|mount| mount.path().is_some_and(|path| path != "/"))
+    let is_elsewhere = match mount {
+        Some(mount) => mount.path().is_some_and(|path| path != "/"),
+        None => is_elsewhere_to_leader(snapshot, home, root.stx_mnt_id),
+    };
+    !is_root_of_mount || is_elsewhere
+}
+
+/// Whether the most senior process of a mount namespace sees this mount below its own root directory.
+fn is_elsewhere_to_leader(snapshot: &Snapshot, home: NamespaceId, mount_id: u64) -> bool {
+    let leader = snapshot.namespaces.get(&home).and_then(|namespace| namespace.leaders.first());
+    let points = leader.and_then(|leader| mount_points(&format!("{leader}/mountinfo")));
+    points.is_some_and(|points| points.iter().any(|(id, point)| *id == mount_id && *point != Path::new("/")))
+}
+
+/// The mount points that the caller sees, as it can type them, with the IDs of the mounts.
+pub(crate) fn own_mount_points() -> Option<Vec<(u64, PathBuf)>> {
+    mount_points("self/mountinfo")
+}
+
+fn mount_points(file: &str) -> Option<Vec<(u64, PathBuf)>> {
+    let text = std::fs::read(ProcRoot::host().ok()?.path().join(file)).ok()?;
+    let point = |line: &[u8]| {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        let point = OsString::from_vec(unescape(fields.nth(3)?));
+        Some((id, PathBuf::from(point)))
+    };
+    Some(text.split(|&byte| byte == b'\n').filter_map(point).collect())
+}
+
+/// A path of mountinfo without its octal escapes.
+fn unescape(path: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let [first, tail @ ..] = rest {
+        let octal = tail.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                plain.push(byte);
+                rest = &tail[3..];
+            }
+            None => {
+                plain.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -248,6 +329,15 @@ mod tests {
         );
         assert!(follow(&file, true).unwrap().device.is_none());
         assert!(follow(Path::new("/dev/null"), true).unwrap().device.is_none());
+    }
+
+    #[test]
+    fn escapes_of_mountinfo_are_undone() {
+        for (text, plain) in
+            [("/a\\040b", "/a b"), ("/\\134\\011", "/\\\t"), ("/a\\", "/a\\"), ("\\9", "\\9"), ("", "")]
+        {
+            assert_eq!(unescape(text.as_bytes()), plain.as_bytes(), "{text}");
+        }
     }
 
     #[test]

@@ -3,22 +3,23 @@
 use std::fmt;
 use std::io;
 
-use lxkns_core::model::{Gap, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, Process, Snapshot, Tid};
+use lxkns_core::model::{NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, Process, Snapshot, Tid};
 use lxkns_core::relations;
+use rustix::thread::CapabilitySet as Capabilities;
 
 use crate::exit::Exit;
-use crate::live;
 use crate::view::escape::printable;
 use crate::view::names;
+use crate::{gaps, live};
 use lxkns_answers::target::{Asked, Target};
 
 /// Why a TARGET means nothing here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unresolved {
-    /// It does not exist.
+    /// It does not exist, which is proven.
     Missing(String),
-    /// It was not found: what could not be seen may be why.
-    NotFound(String),
+    /// A namespace that was not found and may exist.
+    NotVisible(String),
     /// It cannot be asked for in this way.
     Usage(String),
     /// It exists, but cannot be seen.
@@ -27,7 +28,7 @@ pub(crate) enum Unresolved {
 
 impl fmt::Display for Unresolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Missing(message) | Self::NotFound(message) | Self::Usage(message) | Self::Unseen(message)) = self;
+        let (Self::Missing(message) | Self::NotVisible(message) | Self::Usage(message) | Self::Unseen(message)) = self;
         f.write_str(message)
     }
 }
@@ -43,14 +44,36 @@ pub(crate) enum Absence {
     Hidden,
 }
 
+impl Unresolved {
+    /// The exit code: the one rule of all commands that take a TARGET. Only what is proven not to exist is missing.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Missing(_) => Exit::Missing,
+            Self::Usage(_) => Exit::Usage,
+            Self::NotVisible(_) | Self::Unseen(_) => Exit::Failed,
+        }
+    }
+}
+
 impl Absence {
-    /// Why this snapshot does not have this process.
-    pub(crate) fn of(snapshot: &Snapshot, pid: Pid) -> Self {
+    /// Why this snapshot does not have this process, or thread.
+    pub(crate) fn of(snapshot: &Snapshot, pid: Pid, is_live: bool) -> Self {
         let of_processes = || snapshot.gaps.iter().filter(|gap| gap.place == Place::Processes);
+        // The threads of a process that is not readable are not in the snapshot.
+        let has_unread_threads = |process: &Process| process.threads as usize > process.tasks.len();
+        let of_unread = || {
+            of_processes().filter_map(|gap| match gap.object {
+                Object::Process(pid) => snapshot.processes.get(&pid),
+                _ => None,
+            })
+        };
+        let may_be_thread = || of_unread().any(has_unread_threads) && (!is_live || live::has_task(pid));
         if of_processes().any(|gap| gap.object == Object::Process(pid)) {
             Self::NotReadable
         } else if of_processes().any(|gap| gap.object == Object::Host) {
             Self::Hidden
+        } else if may_be_thread() {
+            Self::NotReadable
         } else {
             Self::Gone
         }
@@ -74,21 +97,20 @@ impl Absence {
 pub(crate) fn resolve(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Result<Vec<NamespaceId>, Unresolved> {
     let text = || printable(asked.text.as_encoded_bytes());
     let missing = |what: &str| Unresolved::Missing(format!("{}: {what}", text()));
-    let absent = |pid| match Absence::of(snapshot, pid) {
+    let absent = |pid| match Absence::of(snapshot, pid, is_live) {
         Absence::Gone => missing(Absence::Gone.words()),
         unseen => Unresolved::Unseen(format!("{}: {}", text(), unseen.words())),
     };
-    let not_found = |what: &str| Unresolved::NotFound(format!("{}: {what}", text()));
-    let not_seen = |ns_type| match unseen(snapshot, ns_type) {
-        Some(unseen) => not_found(&format!("not found: {unseen}")),
-        None => not_found("not found: no such namespace"),
+    let not_found = |ns_type| match unseen(snapshot, ns_type, is_live) {
+        Some(unseen) => Unresolved::NotVisible(format!("{}: not visible from here: {unseen}", text())),
+        None => missing("no such namespace"),
     };
     match &asked.target {
         Target::Process(pid) => all_of(snapshot, *pid).ok_or_else(|| absent(*pid))?,
         Target::OfProcess(pid, ns_type) => of_type(snapshot, *pid, *ns_type).ok_or_else(|| absent(*pid))?,
         Target::Inode(ns_type, ino) => {
             let namespace = snapshot.by_ino(*ino).ok_or_else(|| match is_namespace_inode(*ino) {
-                true => not_seen(*ns_type),
+                true => not_found(*ns_type),
                 false => missing("no such namespace"),
             })?;
             if let Some(ns_type) = ns_type.filter(|&ns_type| ns_type != namespace.ns_type) {
@@ -102,14 +124,18 @@ pub(crate) fn resolve(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Resu
             .values()
             .find(|namespace| namespace.unique_id == Some(*unique_id))
             .map(|namespace| vec![namespace.id])
-            .ok_or_else(|| not_seen(None)),
+            .ok_or_else(|| not_found(None)),
         Target::Path(_) if !is_live => Err(Unresolved::Usage(format!(
             "{}: a path means something on the living host only; name the namespace by its inode number",
             text()
         ))),
         Target::Path(path) => match live::namespace_at(path) {
             Ok(Some(id)) if snapshot.namespaces.contains_key(&id) => Ok(vec![id]),
-            Ok(Some(id)) => Err(not_found(&format!("leads to namespace {}, which was not found", id.ino))),
+            Ok(Some(id)) => Err(Unresolved::Unseen(format!(
+                "{}: leads to namespace {}, which was not seen: run it again",
+                text(),
+                id.ino
+            ))),
             Ok(None) => Err(missing("not a namespace")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing("no such file")),
             Err(error) => Err(Unresolved::Unseen(format!("{}: {error}", text()))),
@@ -126,27 +152,29 @@ pub(crate) fn resolve(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Resu
     })
 }
 
-/// Why a namespace (of this type, where that is known) can live and not be in the snapshot; `None` where it cannot, as far as
-/// everything could be read.
-fn unseen(snapshot: &Snapshot, ns_type: Option<NamespaceType>) -> Option<String> {
+/// Why a namespace (of this type, where that is known) can live and not be in the snapshot; `None` where it cannot: all that
+/// may hold it could be seen, and nothing can that the kernel does not list.
+fn unseen(snapshot: &Snapshot, ns_type: Option<NamespaceType>, is_live: bool) -> Option<String> {
     let names = names::few(snapshot.unseen_keepers(ns_type).into_iter().map(|keeper| keeper.name));
     let unlisted = names.map(|names| format!("is held only by what the kernel does not list: {names}"));
     let unreadable = match relations::unreadable_processes(snapshot) {
-        0 if lists_all_processes(snapshot) => None,
-        0 => Some("is held by a process that is not listed here".to_owned()),
+        _ if relations::absence_seen(snapshot, ns_type) => None,
+        0 if !relations::processes_listed(snapshot) => Some("is held by a process that is not listed here".to_owned()),
+        0 if Place::HOLDING.iter().any(|&place| !snapshot.options.places.contains(place)) => {
+            Some("is held where this command does not look".to_owned())
+        }
+        0 => Some("is held by something that could not be read".to_owned()),
         1 => Some("is held by the process that is not readable".to_owned()),
         count => Some(format!("is held by one of {count} processes that are not readable")),
     };
+    let help = match unreadable {
+        Some(_) if !is_live => "",
+        Some(_) if !gaps::held(snapshot).contains(Capabilities::SYS_PTRACE) => "; run as root, or see `lxkns doctor`",
+        Some(_) => "; see `lxkns doctor`",
+        None => "",
+    };
     let reasons: Vec<_> = [Some("it has ended".to_owned()), unreadable, unlisted].into_iter().flatten().collect();
-    (reasons.len() > 1).then(|| reasons.join(", or "))
-}
-
-/// Whether the procfs that was read lists all processes of the host, as far as is known.
-fn lists_all_processes(snapshot: &Snapshot) -> bool {
-    let is_hidden = |gap: &Gap| gap.place == Place::Processes && gap.object == Object::Host;
-    let is_of_others =
-        snapshot.observer.as_ref().is_some_and(|observer| observer.reads_initial_procfs() == Some(false));
-    !is_of_others && !snapshot.gaps.iter().any(is_hidden)
+    (reasons.len() > 1).then(|| format!("{}{help}", reasons.join(", or ")))
 }
 
 /// Whether the kernel gives such numbers to namespaces: from a little below `PROC_DYNAMIC_FIRST` on, in 32 bits.
@@ -225,11 +253,12 @@ mod tests {
             assert_eq!(find(text), Err(Unresolved::Missing(message.into())));
         }
         for text in ["4026539999", ":7", "uts:4026539999"] {
-            let Err(Unresolved::NotFound(message)) = find(text) else { panic!("{text}") };
-            let expected =
-                format!("{text}: not found: it has ended, or is held only by what the kernel does not list: ");
+            let Err(Unresolved::NotVisible(message)) = find(text) else { panic!("{text}") };
+            let expected = format!(
+                "{text}: not visible from here: it has ended, or is held only by what the kernel does not list: "
+            );
             assert!(message.starts_with(&expected) && message.contains("a descriptor in flight"), "{message}");
-            assert_eq!(message.contains("a mounted NFS"), !text.starts_with("uts:"), "{message}");
+            assert_eq!(message.contains("an open /proc/PID/net file"), !text.starts_with("uts:"), "{message}");
         }
         assert_eq!(find("net:4194305"), Err(Unresolved::Missing("net:4194305: no such namespace".into())));
         assert_eq!(find("1/pid"), Err(Unresolved::Unseen("1/pid: its namespaces are not readable".into())));

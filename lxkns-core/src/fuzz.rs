@@ -143,6 +143,8 @@ pub fn maps(text: &[u8]) {
             assert!(text.split(|&byte| byte == b' ' || byte == b'\n').any(has_number));
         }
     }
+    assert!(mappings::segments(text).count() <= text.lines().count());
+    assert!(mappings::attaches(text).count() <= text.lines().count());
     let _ = fdinfos::mount_id(text);
 }
 

@@ -70,7 +70,7 @@ impl Keeper {
 }
 
 /// What can keep a namespace alive, as far as is known: what is seen first.
-pub const KEEPERS: [Keeper; 22] = [
+pub const KEEPERS: [Keeper; 28] = [
     seen("a process", &[], "`/proc/PID/ns`").tested_by("cli::why::process"),
     seen("a task whose process is elsewhere", &[], "`/proc/PID/task/TID/ns`").tested_by("cli::why::thread"),
     seen("the next child of a task", &[Pid, NamespaceType::Time], "`pid_for_children`, `time_for_children`")
@@ -97,23 +97,48 @@ pub const KEEPERS: [Keeper; 22] = [
     suspect("an open mountinfo file", &[Mnt], "the link of the descriptor")
         .passive()
         .tested_by("cli::unseen::mountinfo_file"),
-    suspect("a mounted NFS", &[Net], "mountinfo").passive(),
+    suspect(
+        "an attached SysV segment",
+        &[Ipc],
+        "`/proc/PID/maps`, read by `why` and `orphans` for an IPC namespace without a holder",
+    )
+    .passive()
+    .tested_by("cli::unseen::sysv_segment"),
+    suspect(
+        "a pidfd or procfs file of a process that ended",
+        &[Pid],
+        "`Pid: -1` in fdinfo; the link of the descriptor",
+    )
+    .passive()
+    .tested_by("cli::unseen::pidfd_of_the_dead"),
+    suspect(
+        "an open file of a control group",
+        &[Cgroup],
+        "the link of the descriptor; it keeps the namespace of who opened it",
+    )
+    .passive()
+    .tested_by("cli::unseen::cgroup_file"),
+    suspect("a mounted FUSE", &[Pid], "mountinfo; it keeps the PID namespace of who mounted it")
+        .passive()
+        .tested_by("cli::unseen::mounted_fuse"),
+    suspect("a mounted network file system", &[Net], "mountinfo: NFS, `nfsd`, `rpc_pipefs`, SMB, Ceph, AFS").passive(),
+    suspect("a mounted binderfs", &[Ipc], "mountinfo").passive(),
     hidden("a detached mount", &[], "no mount namespace lists it").tested_by("cli::unseen::detached_mount"),
     hidden("a connection that was not accepted", &[Net], "it has no descriptor yet")
         .passive()
         .tested_by("cli::unseen::unaccepted_connection"),
-    hidden("an attached SysV segment", &[Ipc], "a mapping does not name its namespace")
-        .passive()
-        .tested_by("cli::unseen::sysv_segment"),
     hidden("a file that a process of it opened", &[User], "the credentials of an open file are not shown")
         .passive()
         .tested_by("cli::unseen::credentials_of_a_file"),
-    hidden("a pidfd or procfs file of a process that ended", &[Pid], "it keeps the PIDs of that process")
-        .passive()
-        .tested_by("cli::unseen::pidfd_of_the_dead"),
-    hidden("an open cgroup.procs file", &[Cgroup], "it keeps the namespace of who opened it")
-        .passive()
-        .tested_by("cli::unseen::cgroup_file"),
+    hidden("a file system mounted by a process of it", &[User], "the user namespace of a mount is not shown").passive(),
+    hidden("a socket of a kernel device", &[Net], "nbd, iSCSI and RBD keep sockets without a descriptor").passive(),
+    hidden(
+        "a file that a device file keeps",
+        &[Net],
+        "vhost-net keeps a socket or TUN file, macvtap and PPP keep sockets",
+    )
+    .passive(),
+    hidden("a BPF iterator", &[Net, Pid], "an open iterator does not say what it goes through").passive(),
 ];
 
 impl Snapshot {
@@ -182,7 +207,7 @@ mod tests {
         );
         assert_eq!(names(&[], Mnt), ["an open mountinfo file"], "it is no user of the namespace");
         assert!(names(&[], Net).contains(&"a connection that was not accepted"));
-        assert_eq!(snapshot(&["listns"]).unseen_keepers(None).len(), 10);
+        assert_eq!(snapshot(&["listns"]).unseen_keepers(None).len(), 16);
     }
 
     /// The section of the page, as the table has it.

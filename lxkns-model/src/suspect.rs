@@ -9,8 +9,9 @@ use super::{FileSystem, NamespaceId, NamespaceType, Pid, Tid};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Suspect {
-    /// An open file of a procfs that holds a mount namespace (`/proc/PID/mountinfo` and its like) or a network
-    /// namespace (`/proc/PID/net/*`).
+    /// An open file that holds a namespace: of a procfs a mount namespace (`/proc/PID/mountinfo` and its like), a network
+    /// namespace (`/proc/PID/net/*`), or the PID namespace of a process that has ended; a pidfd of such a process; or a
+    /// file of a control group, which holds the cgroup namespace of the process that opened it.
     ProcFile {
         /// The process that has it open.
         pid: Pid,
@@ -45,8 +46,9 @@ pub enum Suspect {
         /// How many files.
         count: u64,
     },
-    /// A mounted file system that keeps some namespace alive: procfs a PID, NFS a network namespace. (The kernel lets
-    /// the namespaces of mqueue and sysfs end while these are mounted.)
+    /// A mounted file system that keeps some namespace alive: procfs and FUSE a PID, NFS and other network file systems a
+    /// network namespace, binderfs an IPC namespace. (The kernel lets the namespaces of mqueue and sysfs end while these
+    /// are mounted.)
     Mount {
         /// The mount namespace that it is mounted in.
         mount_ns: NamespaceId,
@@ -59,6 +61,16 @@ pub enum Suspect {
         /// Where it is mounted; `None` where the root of that mount namespace does not reach it.
         path: Option<BString>,
     },
+    /// A System V shared memory segment that is attached, and holds its IPC namespace. Found by
+    /// `Discovery::shared_memory_users` of lxkns-core, and by no scan.
+    SharedMemory {
+        /// The process that has it attached.
+        pid: Pid,
+        /// The segment's ID in its IPC namespace.
+        id: u64,
+        /// The segment's key.
+        key: u32,
+    },
 }
 
 impl Suspect {
@@ -69,9 +81,15 @@ impl Suspect {
             Self::InFlight { .. } | Self::IoUring { .. } => true,
             Self::Mount { fs_type, .. } => match fs_type.as_slice() {
                 b"proc" => ns_type == NamespaceType::Pid,
-                b"nfs" | b"nfs4" => ns_type == NamespaceType::Net,
-                _ => false,
+                b"nfs" | b"nfs4" | b"nfsd" | b"rpc_pipefs" | b"cifs" | b"smb3" | b"ceph" | b"afs" => {
+                    ns_type == NamespaceType::Net
+                }
+                b"binder" => ns_type == NamespaceType::Ipc,
+                b"fuse" | b"fuseblk" => ns_type == NamespaceType::Pid,
+                // With the name of its server's program.
+                _ => fs_type.starts_with(b"fuse.") && ns_type == NamespaceType::Pid,
             },
+            Self::SharedMemory { .. } => ns_type == NamespaceType::Ipc,
         }
     }
 }

@@ -65,7 +65,8 @@ A TARGET is what you have in hand:
   4026532281        a namespace by its inode number
   net:4026532281    the same; net:[4026532281] too
   :8731             a namespace by its unique ID
-  /run/netns/x      a namespace by a path: anything with a slash";
+  /run/netns/x      a namespace by a path: anything with a slash
+Exit code if a TARGET is not found: 1 if it is proven not to exist, 3 if it may exist (enter: 125)";
 
 /// Finds every Linux namespace of a host, and what keeps each alive
 #[derive(Debug, Parser)]

@@ -3,14 +3,14 @@
 use bstr::ByteSlice as _;
 use lxkns_core::model::{
     DiscoveryOptions, FileSystemHolder, FileSystemHolderKind as HolderKind, FileSystemUse,
-    FileSystemUseKind as UseKind, FileSystemUser, HiddenFiles, KernelFacility, Place, Scope, Snapshot,
+    FileSystemUseKind as UseKind, FileSystemUser, HiddenFiles, KernelFacility, Place, Places, Scope, Snapshot,
 };
 use lxkns_core::relations;
 use serde::Serialize;
 
 use crate::args::BusyArgs;
 use crate::exit::{Exit, Result, say};
-use crate::file_system::{self, Asked};
+use crate::file_system::{self, Asked, Unknown};
 use crate::live;
 use crate::view::busy::{Busy, Keeper};
 use crate::view::busy_words as words;
@@ -28,13 +28,20 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
         say("the dump has no mounts");
         return Ok(Exit::Failed);
     }
-    let home = super::home(&snapshot, is_live);
-    let meant = match file_system::resolve(&snapshot, home, &args.file_system, is_live) {
+    let paths = super::home(&snapshot, is_live);
+    let home = paths.or(snapshot.home);
+    let view = if is_live && paths.is_none() { live::own_mount_points() } else { None };
+    let meant = match file_system::resolve(&snapshot, home, view.as_deref(), &args.file_system, is_live) {
         Ok(meant) => meant,
         Err(unknown) => {
             say(format_args!("{}: {unknown}", name(&args.file_system)));
             super::tell_gaps(&snapshot, places());
-            return Ok(Exit::Missing);
+            // The list of mounts in which there is no such mount point has all of them.
+            return Ok(if matches!(unknown, Unknown::NoMounts | Unknown::NoDirectory) {
+                Exit::Failed
+            } else {
+                Exit::Missing
+            });
         }
     };
     let (query, mount, is_device) = (meant.query, meant.mount.map(|mount| mount.id), meant.is_device);
@@ -45,7 +52,8 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     snapshot.gaps.dedup();
     let here = home.and_then(|home| snapshot.mounts.get(&home)).map(Vec::as_slice).unwrap_or_default();
     let mount = mount.and_then(|id| here.iter().find(|mount| mount.id == id));
-    let busy = Busy::new(&snapshot, query, mount, users.as_ref(), home);
+    let mut busy = Busy::new(&snapshot, query, mount, users.as_ref(), home);
+    busy.paths = paths;
     let is_there = busy.is_there();
     if args.json {
         screen::print(|out| Ok(screen::write_json(out, &answer(&busy))?))?;
@@ -64,8 +72,10 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     if !is_live {
         say("a dump does not say who uses a file system; only the live host does");
     }
+    super::tell_other_root(&snapshot, is_live);
     super::tell_gaps(&snapshot, places());
-    Ok(if is_there { Exit::Done } else { Exit::Missing })
+    // Nothing proves that there is none.
+    Ok(if is_there { Exit::Done } else { Exit::Failed })
 }
 
 /// Mount namespaces in all places that can hold one, with their mounts, and the command lines of those in them.
@@ -80,7 +90,7 @@ fn options() -> DiscoveryOptions {
     options
 }
 
-fn places() -> lxkns_core::model::Places {
+fn places() -> Places {
     let places = [Place::Processes, Place::Fds, Place::TaskFds, Place::BindMounts, Place::ProcesslessMounts];
     places.into_iter().collect()
 }

@@ -45,6 +45,11 @@ fn ask_all(proc: &ProcRoot) -> Answers {
 fn helper(access: &Access) -> Helper {
     let used = access.is_used();
     let why = access.try_helper().err().map(|error| error.to_string());
+    // It is started by paths of the caller's own procfs.
+    let why = match ProcRoot::host().ok().and_then(|proc| live::other_procfs(&proc)) {
+        Some(other) => why.map(|_| other.to_owned()),
+        None => why,
+    };
     let path = match HelperProgram::Find.found() {
         HelperProgram::File(path) => Some(path.to_string_lossy().into_owned()),
         _ => None,
@@ -58,15 +63,18 @@ fn report(snapshot: &Snapshot, caller: Option<Caller>, answers: Option<Answers>,
     let all = Place::ALL.into_iter().collect();
     let shortfalls = gaps::shortfalls(snapshot, all, held, true);
     let is_filtered = caller.as_ref().is_some_and(Caller::is_filtered);
+    let own_procfs = caller.as_ref().is_none_or(|caller| caller.own_procfs);
     let unanswered: Vec<_> = answers.iter().flatten().filter(|(_, answer)| answer.is_err()).collect();
     let denied: Vec<_> = unanswered
         .iter()
+        .filter(|(_, answer)| own_procfs || !matches!(answer, Err(Errno::NOENT | Errno::SRCH)))
         .filter(|(interface, answer)| is_filtered && !is_about_privilege(*interface, *answer, held, is_initial))
         .map(|(interface, _)| interface.name())
         .collect();
     let advice = caller.as_ref().map(|caller| advice(caller, &shortfalls, held, &denied)).unwrap_or_default();
-    let interface =
-        |&(interface, answer): &(Interface, _)| interface_line(interface, answer, is_filtered, held, is_initial);
+    let interface = |&(interface, answer): &(Interface, _)| {
+        interface_line(interface, answer, is_filtered, held, is_initial, own_procfs)
+    };
     Report {
         kernel: snapshot.host.kernel_release.clone(),
         live: caller.is_some(),
@@ -110,6 +118,7 @@ fn interface_line(
     is_filtered: bool,
     held: Capabilities,
     is_initial: bool,
+    own_procfs: bool,
 ) -> InterfaceLine {
     let (major, minor) = interface.since();
     let why = |errno: Errno| {
@@ -119,6 +128,11 @@ fn interface_line(
             _ => format!("Linux {major}.{minor} has it"),
         };
         match errno {
+            // They are tried on the caller's own namespaces, which a foreign procfs has not.
+            Errno::NOENT | Errno::SRCH if !own_procfs => {
+                "not tried: procfs belongs to another PID namespace, and does not have this process".to_owned()
+            }
+            Errno::NOENT => "not tried: procfs does not have what it is tried on".to_owned(),
             _ if is_about_privilege(interface, Err(errno), held, is_initial) => {
                 "needs CAP_SYS_ADMIN in the initial user namespace, and the initial PID namespace".to_owned()
             }
@@ -128,7 +142,7 @@ fn interface_line(
                  profile of Docker does"
             ),
             Errno::NOSYS | Errno::NOTTY | Errno::INVAL | Errno::OPNOTSUPP => format!("not in this kernel; {has_it}"),
-            _ => "refused".to_owned(),
+            _ => "denied".to_owned(),
         }
     };
     let errno = answer.err();
@@ -144,6 +158,8 @@ fn interface_line(
 /// What `errno(3)` calls it.
 fn errno_name(errno: Errno) -> String {
     match errno {
+        Errno::NOENT => "ENOENT".to_owned(),
+        Errno::SRCH => "ESRCH".to_owned(),
         Errno::PERM => "EPERM".to_owned(),
         Errno::ACCESS => "EACCES".to_owned(),
         Errno::NOSYS => "ENOSYS".to_owned(),

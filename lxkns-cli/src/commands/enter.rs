@@ -31,7 +31,11 @@ pub(crate) fn run(args: &EnterArgs, color: Color) -> ExitCode {
     match enter(args, color) {
         Ok(code) => ExitCode::from(code),
         Err((code, message)) => {
-            say(message);
+            // Few calls say that this is why they fail.
+            match ProcRoot::host().ok().and_then(|proc| live::other_procfs(&proc)).filter(|_| code == FAILED) {
+                Some(why) => say(format_args!("{message}; {why}")),
+                None => say(message),
+            }
             ExitCode::from(code)
         }
     }

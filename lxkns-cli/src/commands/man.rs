@@ -69,9 +69,9 @@ fn section<'a>(out: &mut impl io::Write, heading: &str, lines: impl IntoIterator
 fn exit_codes(command: &str) -> &'static [&'static str] {
     const CODES: [&str; 5] = [
         "0  done",
-        "1  what was asked for does not exist",
+        "1  the TARGET does not exist: everything that may hold it could be seen",
         "2  bad usage",
-        "3  it could not be done",
+        "3  it could not be done, or the TARGET is not visible from here and may exist",
         "4  --fail was given, and there are some",
     ];
     match command {

@@ -9,6 +9,7 @@ use crate::args::{Args, Command, TableArgs};
 use crate::exit::{self, Exit, Result, say};
 use crate::gaps;
 use crate::resolve::{Unresolved, resolve};
+use crate::view::names;
 use crate::view::screen::{self, Color};
 use crate::view::table::{self, Heading};
 use lxkns_answers::target::{Asked, Target};
@@ -73,6 +74,17 @@ fn tell_gaps(snapshot: &Snapshot, places: Places) {
     }
 }
 
+/// Says where the paths of mounts mean other files to the caller than in the list of mounts.
+fn tell_other_root(snapshot: &Snapshot, is_live: bool) {
+    if let Some(own) = snapshot.home.filter(|_| is_live && home(snapshot, true).is_none()) {
+        say(format_args!(
+            "the root directory of the caller is not that of {} (chroot): paths of mounts are those of that namespace; \
+             `umount -N PID PATH` takes them",
+            names::namespace(snapshot, own)
+        ));
+    }
+}
+
 /// The mount namespace in which the paths of mounts mean what they say: that of whoever looked, whose root directory must be
 /// that of the namespace; where a dump does not say
 /// which that was, that of the host's first process.
@@ -122,16 +134,11 @@ fn find<'a>(snapshot: &Snapshot, asked: &'a [Asked], is_live: bool) -> Findings<
             }
             Err(unresolved) => {
                 say(&unresolved);
-                match unresolved {
-                    Unresolved::Missing(_) => (Exit::Missing, false),
-                    Unresolved::NotFound(_) => {
-                        let ns_type = if let Target::Inode(ns_type, _) = asked.target { ns_type } else { None };
-                        findings.unseen.push((asked, ns_type));
-                        (Exit::Missing, true)
-                    }
-                    Unresolved::Usage(_) => (Exit::Usage, false),
-                    Unresolved::Unseen(_) => (Exit::Failed, true),
+                if let Unresolved::NotVisible(_) = unresolved {
+                    let ns_type = if let Target::Inode(ns_type, _) = asked.target { ns_type } else { None };
+                    findings.unseen.push((asked, ns_type));
                 }
+                (unresolved.exit(), matches!(unresolved, Unresolved::NotVisible(_) | Unresolved::Unseen(_)))
             }
         };
         findings.exit = findings.exit.max(exit);

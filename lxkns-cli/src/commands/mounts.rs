@@ -103,10 +103,13 @@ fn is_mnt(namespace: Option<&Namespace>) -> bool {
 /// matters what could not be seen or it does not.
 fn target(args: &MountsArgs, snapshot: &Snapshot, is_live: bool) -> std::result::Result<NamespaceId, (Exit, bool)> {
     let Some(asked) = &args.target else {
-        return super::home(snapshot, is_live).filter(|id| snapshot.namespaces.contains_key(id)).ok_or_else(|| {
-            say("which mount namespace is the own one is not known: name one");
-            (Exit::Missing, true)
-        });
+        return super::home(snapshot, is_live)
+            .or(snapshot.home)
+            .filter(|id| snapshot.namespaces.contains_key(id))
+            .ok_or_else(|| {
+                say("which mount namespace is the own one is not known: name one");
+                (Exit::Failed, true)
+            });
     };
     let asked = [match &asked.target {
         Target::Process(pid) => Asked { text: asked.text.clone(), target: Target::OfProcess(*pid, NamespaceType::Mnt) },

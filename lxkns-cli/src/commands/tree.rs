@@ -128,20 +128,22 @@ fn branch(
     if let (TreeKind::Proc, Target::Process(pid)) = (kind, &target.target) {
         let pid = match &args.seen_in {
             None => super::process_of(snapshot, *pid).ok_or_else(|| {
-                let absence = Absence::of(snapshot, *pid);
+                let absence = Absence::of(snapshot, *pid, is_live);
                 refuse(absence.words());
                 absence.exit()
             })?,
             Some(seen_in) => {
                 let found = namespaces(snapshot, seen_in, NamespaceType::Pid, is_live)?;
                 let is_pid = |id: &NamespaceId| snapshot.namespaces[id].ns_type == NamespaceType::Pid;
-                let Some(namespace) = found.into_iter().find(is_pid) else {
+                let Some(id) = found.into_iter().find(is_pid) else {
                     say(format_args!("{}: not a PID namespace", printable(seen_in.text.as_encoded_bytes())));
                     return Err((Exit::Missing, false));
                 };
-                relations::pid_in(snapshot, namespace, *pid).ok_or_else(|| {
-                    let namespace = names::namespace(snapshot, namespace);
-                    (refuse(&format!("no process is seen to have this PID in {namespace}")).0, true)
+                relations::pid_in(snapshot, id, *pid).ok_or_else(|| {
+                    let namespace = names::namespace(snapshot, id);
+                    let all_seen = relations::members_seen(snapshot, &snapshot.namespaces[&id]);
+                    refuse(&format!("no process is seen to have this PID in {namespace}"));
+                    (if all_seen { Exit::Missing } else { Exit::Failed }, true)
                 })?
             }
         };

@@ -30,9 +30,17 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     // What is unmounted together takes all mounts to know.
     options.mounts = true;
     let is_live = args.look.from.is_none();
-    let snapshot = live::load(&args.look, &options)?;
+    let mut snapshot = live::load(&args.look, &options)?;
     let home = super::home(&snapshot, is_live);
     let Findings { found, unseen, exit, gaps_matter } = super::find(&snapshot, &args.targets, is_live);
+    let is_ipc = |ns_type: Option<NamespaceType>| ns_type.is_none_or(|ns_type| ns_type == NamespaceType::Ipc);
+    let ids = || found.iter().flat_map(|(_, ids)| ids);
+    if is_live
+        && (unseen.iter().any(|&(_, ns_type)| is_ipc(ns_type))
+            || ids().any(|id| lacks_holder(&snapshot.namespaces[id])))
+    {
+        live::add_shared_memory(&live::access(&args.look.patience), &mut snapshot)?;
+    }
     let advice = Advice::of(&snapshot, home);
     let explain = |id: &NamespaceId| Explanation::new(&advice, &snapshot.namespaces[id]);
 
@@ -50,10 +58,17 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
             write_unseen(out, &snapshot, &unseen, args, screen)
         })?;
     }
+    super::tell_other_root(&snapshot, is_live);
     if gaps_matter {
         super::tell_gaps(&snapshot, options.places.with(Place::CommandLines).with(Place::Suspects));
     }
     Ok(exit)
+}
+
+/// Whether this is an IPC namespace that nothing is known to hold: shared memory may.
+pub(super) fn lacks_holder(namespace: &Namespace) -> bool {
+    let is_unexplained = namespace.holders.iter().all(|holder| matches!(holder, Holder::Kernel));
+    namespace.ns_type == NamespaceType::Ipc && !namespace.initial && is_unexplained
 }
 
 fn write_text<'a>(
@@ -164,7 +179,7 @@ struct MountAnswer {
 
 /// A suspect: something that may hold it.
 #[derive(Serialize)]
-struct SuspectAnswer {
+pub(super) struct SuspectAnswer {
     kind: &'static str,
     #[serde(flatten)]
     process: Option<ProcessAnswer>,
@@ -253,7 +268,7 @@ pub(super) fn holder_answer(snapshot: &Snapshot, holder: &Holder, release: Optio
     answer
 }
 
-fn suspect_answer(snapshot: &Snapshot, suspect: &Suspect) -> SuspectAnswer {
+pub(super) fn suspect_answer(snapshot: &Snapshot, suspect: &Suspect) -> SuspectAnswer {
     let description = describe_suspect(snapshot, suspect);
     let mut answer = SuspectAnswer { kind: "other", process: None, mount: None, count: None, description };
     match suspect {
@@ -270,6 +285,10 @@ fn suspect_answer(snapshot: &Snapshot, suspect: &Suspect) -> SuspectAnswer {
             answer.kind = "io-uring";
             answer.process = process(snapshot, *pid, Some(*tid), Some(*fd));
             answer.count = Some(*count);
+        }
+        Suspect::SharedMemory { pid, .. } => {
+            answer.kind = "shared-memory";
+            answer.process = process(snapshot, *pid, None, None);
         }
         Suspect::Mount { mount_ns, mount_id, fs_type, path, .. } => {
             answer.kind = "file-system";

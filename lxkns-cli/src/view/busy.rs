@@ -32,6 +32,8 @@ pub(crate) struct Busy<'a> {
     pub(crate) users: Option<&'a FileSystemUsers>,
     /// The mount namespace in which paths mean what they say.
     pub(crate) home: Option<NamespaceId>,
+    /// The mount namespace in which paths mean what they say: not the own one where the caller's root directory is another.
+    pub(crate) paths: Option<NamespaceId>,
     /// Its mounts, by mount namespace.
     mounts: BTreeMap<NamespaceId, Vec<&'a Mount>>,
     /// The mounts on each of them.
@@ -95,6 +97,7 @@ impl<'a> Busy<'a> {
             mount,
             users,
             home,
+            paths: home,
             mounts,
             on_them,
             roots,
@@ -513,7 +516,7 @@ impl<'a> Busy<'a> {
         let is_root = self.roots.contains(&(id, mount.id));
         match mount.path() {
             Some(path) if self.may_unmount(id, mount) && !is_root && !self.is_locked(id, mount) => {
-                let umount = release::umount(self.snapshot, NamespaceType::Mnt, id, path, false, self.home);
+                let umount = release::umount(self.snapshot, NamespaceType::Mnt, id, path, false, self.paths);
                 let advice = match (mount.hidden, self.on_it(id, mount)) {
                     (true, _) => format!("what covers mount {} is unmounted, then {umount}", mount.id),
                     (false, 0) => umount,

@@ -257,7 +257,11 @@ pub(crate) fn release_holder(
             format!("the file system on {of} is released (lxkns busy {of})")
         }
         Kind::Journal { of: None, .. } => "that file system is released".to_owned(),
-        Kind::Active { .. } => "its last user releases it".to_owned(),
+        Kind::Active { .. } => {
+            "the processes named here close their files on it; if none is named, the holder is not visible from here (lxkns \
+             doctor)"
+                .to_owned()
+        }
         Kind::DeviceFileSystem { device, .. } => {
             let device = shell_word(format!("/dev/{device}").as_bytes());
             format!("the file system on {device} is released (lxkns busy {device})")

@@ -1,10 +1,10 @@
 //! The namespaces without any process or thread, by who holds them; those that were given a name on purpose come last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use bstr::BStr;
-use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Relation, Snapshot};
+use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Relation, Snapshot, Suspect};
 use rustc_hash::FxHashSet;
 
 use lxkns_core::relations;
@@ -12,7 +12,7 @@ use lxkns_core::relations;
 use super::names::{self, Detail};
 use super::release::Advice;
 use super::screen::Screen;
-use super::why::Explanation;
+use super::why::{Explanation, SOME, suspects_of_orphans, write_hidden, write_suspects};
 
 /// Who holds something; in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +80,7 @@ impl Who {
             Self::Process(pid) => format!("held by process {}", names::process(snapshot, pid, Detail::Full)),
             Self::Mounts(id) => format!("held by mounts in {}", names::namespace(snapshot, id)),
             Self::Other => "held by something else".to_owned(),
-            Self::Nothing => "held by nothing that could be seen".to_owned(),
+            Self::Nothing => "no visible holder".to_owned(),
             Self::Name => "named on purpose, no leaks (--fail does not count them)".to_owned(),
         }
     }
@@ -145,13 +145,54 @@ pub(crate) fn write(
     let (certain, others) = by_certainty(orphans);
     write_groups(out, snapshot, &certain, screen, limit)?;
     let first = others.values().flatten().next();
-    let Some(why) = first.and_then(|orphan| names::unseen_members(snapshot, orphan.namespace)) else { return Ok(()) };
-    if !certain.is_empty() {
+    if let Some(why) = first.and_then(|orphan| names::unseen_members(snapshot, orphan.namespace)) {
+        if !certain.is_empty() {
+            writeln!(out)?;
+        }
+        screen.line(out, "", || format!("not known to be orphans: {why}"))?;
         writeln!(out)?;
+        write_groups(out, snapshot, &others, screen, limit)?;
     }
-    screen.line(out, "", || format!("not known to be orphans: {why}"))?;
-    writeln!(out)?;
-    write_groups(out, snapshot, &others, screen, limit)
+    write_suspects_by_type(out, snapshot, orphans, screen, limit)
+}
+
+/// What may hold each of these orphans, by the type that it can hold: the most likely first. What may hold one may hold every
+/// other of its type.
+pub(crate) fn suspects<'a>(
+    snapshot: &'a Snapshot,
+    orphans: &BTreeMap<Who, Vec<Explanation<'_>>>,
+) -> BTreeMap<NamespaceType, Vec<&'a Suspect>> {
+    let types: BTreeSet<_> = orphans.values().flatten().map(|orphan| orphan.namespace.ns_type).collect();
+    types.into_iter().map(|ns_type| (ns_type, suspects_of_orphans(snapshot, ns_type))).collect()
+}
+
+/// Writes what may hold the orphans, once for each type.
+fn write_suspects_by_type(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    orphans: &BTreeMap<Who, Vec<Explanation<'_>>>,
+    screen: Screen,
+    limit: usize,
+) -> io::Result<()> {
+    let unexplained = orphans.get(&Who::Nothing).into_iter().flatten();
+    let unexplained: BTreeSet<_> = unexplained.map(|orphan| orphan.namespace.ns_type).collect();
+    for (ns_type, suspects) in suspects(snapshot, orphans) {
+        let is_unexplained = unexplained.contains(&ns_type);
+        match (suspects.is_empty(), is_unexplained) {
+            (true, false) => continue,
+            (true, true) => writeln!(out, "\nno suspects for {ns_type} namespaces")?,
+            (false, _) => writeln!(
+                out,
+                "\nsuspects for {ns_type} namespaces: each may hold one of the above, or another one, or none; the kernel \
+                 does not say"
+            )?,
+        }
+        write_suspects(out, snapshot, &suspects, screen, limit.max(SOME))?;
+        if is_unexplained {
+            write_hidden(out, Some(ns_type))?;
+        }
+    }
+    Ok(())
 }
 
 type Groups<'a, 'b> = BTreeMap<Who, Vec<&'b Explanation<'a>>>;
@@ -187,10 +228,9 @@ fn write_groups(
         screen.line(out, "", || who.describe(snapshot))?;
         for orphan in orphans {
             if *who == Who::Nothing {
-                let (name, target) = (names::namespace(snapshot, orphan.namespace.id), orphan.namespace.id);
                 out.write_all(b"  ")?;
-                screen.heading(out, &name)?;
-                writeln!(out, ": `lxkns why {}` tells suspects", names::target(snapshot, target))?;
+                screen.heading(out, &names::namespace(snapshot, orphan.namespace.id))?;
+                writeln!(out, ": its holder is a suspect of its type, below, or not visible")?;
                 continue;
             }
             let mut lines = Vec::new();
@@ -243,15 +283,39 @@ mod tests {
                  bind mount /a\\x1b in mnt:[4026532400], which has no process, mount ID 3\n      \
                  until `umount -N /proc/200/task/201/ns/mnt $'/a\\033'`\n\
              \n\
-             held by nothing that could be seen\n  \
-               pid:[4026532500]: `lxkns why pid:4026532500` tells suspects\n\
+             no visible holder\n  \
+               pid:[4026532500]: its holder is a suspect of its type, below, or not visible\n\
              \n\
              named on purpose, no leaks (--fail does not count them)\n  \
                net:[4026532300] is held by 1 fd, 1 bind mount\n    \
                  fd 7 of process 1 (init): /proc/1/fd/7\n      until process 1 closes fd 7, or exits\n    \
                  bind mount /run/netns/left in mnt:[4026531832] of process 1 (init), mount ID 30\n      \
-                 until `ip netns delete left`, or `umount -l /run/netns/left`\n"
+                 until `ip netns delete left`, or `umount -l /run/netns/left`\n\
+             \n\
+             no suspects for pid namespaces\n  \
+               not visible on any kernel: a detached mount and a BPF iterator\n"
         );
+    }
+
+    #[test]
+    fn suspects_of_a_type_are_told_once_the_likely_ones_first() {
+        let mut snapshot = snapshot();
+        let file = |fd, path: &str| Suspect::ProcFile {
+            pid: Pid(1),
+            tid: Tid(1),
+            fd,
+            ns_type: NamespaceType::Net,
+            path: path.into(),
+        };
+        snapshot.suspects = vec![file(3, "/proc/200/net/dev"), file(4, "/proc/77/net/dev")];
+        let text = text(&snapshot, &[NamespaceType::Net]);
+        let told = "\nsuspects for net namespaces: each may hold one of the above, or another one, or none; the kernel does \
+                    not say\n  \
+                    suspect: open file /proc/77/net/dev, fd 4 of process 1 (init): /proc/1/fd/4\n  \
+                    suspect: open file /proc/200/net/dev, fd 3 of process 1 (init): /proc/1/fd/3\n";
+        assert!(text.ends_with(told), "{text}");
+        snapshot.suspects.clear();
+        assert!(!self::text(&snapshot, &[NamespaceType::Net]).contains("suspect"), "its holder is known");
     }
 
     #[test]

@@ -184,10 +184,11 @@ impl<'a> Advice<'a> {
     /// Whether the kernel may refuse to unmount it: a mount namespace that belongs to another user namespace than the one
     /// that it was copied from has its mounts locked (`mount_namespaces(7)`). The kernel does not show which are.
     fn may_be_locked(&self, namespace: &Namespace, key: MountKey, owners: Option<&FxHashSet<NamespaceId>>) -> bool {
-        let (Some(owner), Some(owner_of_home)) = (self.owner(key.0), self.home.and_then(|home| self.owner(home)))
-        else {
+        // Also where its paths mean other files to the caller, whose root directory is another.
+        let own = self.home.or(self.snapshot.home);
+        let (Some(owner), Some(owner_of_home)) = (self.owner(key.0), own.and_then(|own| self.owner(own))) else {
             // Whose it is is not visible from inside; the own is as privileged as the caller.
-            return Some(key.0) != self.home;
+            return Some(key.0) != own;
         };
         if owner == owner_of_home && !may_have_locked_mounts(self.snapshot, key.0) {
             return false;

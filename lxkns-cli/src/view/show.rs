@@ -240,12 +240,18 @@ pub(crate) fn owned_counts(snapshot: &Snapshot, namespace: &Namespace) -> Vec<(N
     NamespaceType::ALL.into_iter().zip(counts).filter(|&(_, count)| count > 0).collect()
 }
 
+/// What the kernel writes for an ID that the reader's user namespace does not map: no ID at all.
+pub(crate) const UNMAPPED: u32 = u32::MAX;
+
 fn describe_mapping(mapping: &IdMapping) -> String {
     let range = |first: u32| match mapping.count {
         0 | 1 => first.to_string(),
         count => format!("{first} to {}", u64::from(first) + u64::from(count) - 1),
     };
-    format!("{} here, {} outside", range(mapping.inside), range(mapping.outside))
+    match mapping.outside {
+        UNMAPPED => format!("{} here, not mapped in the reader's user namespace", range(mapping.inside)),
+        outside => format!("{} here, {} outside", range(mapping.inside), range(outside)),
+    }
 }
 
 /// Seconds with nine digits after the point. The kernel keeps the nanoseconds positive, so that -0.5 is -1 and a half.

@@ -1,6 +1,6 @@
 //! What is in a network namespace: as `ip link`, `ip addr`, `ip route` and `ss -ltnup` have it.
 
-use lxkns_core::model::{NamespaceId, Pid, Snapshot};
+use lxkns_core::model::{NamespaceId, Pid, Snapshot, Uid};
 
 use super::escape::printable;
 use super::names::{self, Detail};
@@ -184,7 +184,7 @@ fn describe_users(snapshot: &Snapshot, facts: &NetworkInside, socket: &Listening
     const FEW: usize = 3;
     let users = facts.users.get(&socket.inode).map(Vec::as_slice).unwrap_or_default();
     if users.is_empty() {
-        return format!("not known; of UID {}", socket.uid);
+        return format!("not known; of {}", names::user(snapshot, Uid(socket.uid)));
     }
     let words = users.iter().take(FEW).map(|user| {
         let process = names::process(snapshot, user.pid, Detail::Brief);

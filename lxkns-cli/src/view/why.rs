@@ -63,26 +63,8 @@ impl<'a> Explanation<'a> {
             return Vec::new();
         }
         let mut suspects = suspects(self.snapshot, Some(self.namespace.ns_type));
-        suspects.sort_by_key(|suspect| self.unlikeliness(suspect));
+        suspects.sort_by_key(|suspect| unlikeliness(self.snapshot, Some(self.namespace), suspect));
         suspects
-    }
-
-    /// How far from here a suspect is: a file of procfs has the namespace in which its process was.
-    fn unlikeliness(&self, suspect: &Suspect) -> u8 {
-        let is_here = |pid| {
-            let process = self.snapshot.processes.get(&pid);
-            process.and_then(|process| process.namespaces.get(self.namespace.ns_type)) == Some(self.namespace.id)
-        };
-        let is_of_the_gone = |pid| !self.snapshot.processes.contains_key(&pid);
-        match suspect {
-            Suspect::ProcFile { path, .. } => match pid_in(path) {
-                Some(pid) if is_here(pid) => 0,
-                Some(pid) if !is_of_the_gone(pid) => 3,
-                _ => 1,
-            },
-            Suspect::InFlight { .. } | Suspect::IoUring { .. } => 2,
-            _ => 4,
-        }
     }
 
     /// What would make this holder let go.
@@ -207,6 +189,34 @@ impl<'a> Explanation<'a> {
     }
 }
 
+/// How far from a namespace a suspect is: a file of procfs has the namespace in which its process was. Without a namespace:
+/// from any that has no process.
+fn unlikeliness(snapshot: &Snapshot, namespace: Option<&Namespace>, suspect: &Suspect) -> u8 {
+    let is_here = |pid| {
+        let process = snapshot.processes.get(&pid);
+        namespace.is_some_and(|namespace| {
+            process.and_then(|process| process.namespaces.get(namespace.ns_type)) == Some(namespace.id)
+        })
+    };
+    let is_of_the_gone = |pid| !snapshot.processes.contains_key(&pid);
+    match suspect {
+        Suspect::ProcFile { path, .. } => match pid_in(path) {
+            Some(pid) if is_here(pid) => 0,
+            Some(pid) if !is_of_the_gone(pid) => 3,
+            _ => 1,
+        },
+        Suspect::InFlight { .. } | Suspect::IoUring { .. } => 2,
+        _ => 4,
+    }
+}
+
+/// What may hold a namespace of this type in which no process is, the most likely first.
+pub(crate) fn suspects_of_orphans(snapshot: &Snapshot, ns_type: NamespaceType) -> Vec<&Suspect> {
+    let mut suspects = suspects(snapshot, Some(ns_type));
+    suspects.sort_by_key(|suspect| unlikeliness(snapshot, None, suspect));
+    suspects
+}
+
 /// What may hold a namespace of this type, or of any, but an initial one.
 pub(crate) fn suspects(snapshot: &Snapshot, ns_type: Option<NamespaceType>) -> Vec<&Suspect> {
     let of_host = procfs_of_the_host(snapshot);
@@ -248,6 +258,11 @@ pub(crate) fn write_all_suspects(
         writeln!(out, "  suspects: each may hold it, or another one, or none; the kernel does not say")?;
         write_suspects(out, snapshot, suspects, screen, limit)?;
     }
+    write_hidden(out, ns_type)
+}
+
+/// Writes what cannot be among the suspects.
+pub(crate) fn write_hidden(out: &mut impl Write, ns_type: Option<NamespaceType>) -> io::Result<()> {
     let is_hidden = |keeper: &&Keeper| {
         keeper.visibility == Visibility::Hidden && ns_type.is_none_or(|ns_type| keeper.may_hold(ns_type))
     };
@@ -255,7 +270,7 @@ pub(crate) fn write_all_suspects(
     writeln!(out, "  not visible on any kernel: {hidden}")
 }
 
-fn write_suspects(
+pub(crate) fn write_suspects(
     out: &mut impl Write,
     snapshot: &Snapshot,
     suspects: &[&Suspect],
@@ -342,6 +357,10 @@ pub(crate) fn describe_suspect(snapshot: &Snapshot, suspect: &Suspect) -> String
             let path = path.as_ref().map_or_else(|| "(no path reaches it)".to_owned(), names::text);
             let mount_ns = names::namespace(snapshot, *mount_ns);
             format!("{} ({file_system}) mounted at {path} in {mount_ns}, mount ID {mount_id}", names::text(fs_type))
+        }
+        Suspect::SharedMemory { pid, id, key } => {
+            let process = names::process(snapshot, *pid, Detail::Full);
+            format!("System V segment {id} (key {key:#x}), attached by process {process}: /proc/{pid}/maps")
         }
         _ => "something that this version has no words for".to_owned(),
     }

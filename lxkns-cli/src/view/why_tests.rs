@@ -59,7 +59,7 @@ fn long_lists_begin_with_the_leaders_and_are_cut() {
 fn suspects_are_told_where_nothing_explains() {
     let mut snapshot = snapshot();
     let nothing = "pid:[4026532500] is there, but nothing that could be seen holds it\n";
-    let never = "  not visible on any kernel: a detached mount and a pidfd or procfs file of a process that ended\n";
+    let never = "  not visible on any kernel: a detached mount and a BPF iterator\n";
     assert_eq!(text(&snapshot, ODD, SOME), format!("{nothing}  no suspects either\n{never}"));
     let (pid, tid) = (Pid(200), Tid(200));
     snapshot.suspects = vec![

@@ -42,6 +42,8 @@ pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_
     snapshot.suspects = found.suspects;
     let on_procfs = found.proc_files.into_iter().filter(|(dev, _)| found.procfs_devices.contains(dev));
     snapshot.suspects.extend(on_procfs.map(|(_, suspect)| suspect));
+    let of_cgroups = found.cgroup_files.into_iter().filter(|(dev, _)| found.cgroup_devices.contains(dev));
+    snapshot.suspects.extend(of_cgroups.map(|(_, suspect)| suspect));
     snapshot.suspects.sort();
     snapshot.suspects.dedup();
     snapshot.gaps = found.gaps;

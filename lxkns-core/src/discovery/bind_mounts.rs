@@ -15,8 +15,24 @@ use crate::procfs::parse;
 use crate::reach;
 
 const NSFS: &str = "nsfs";
-/// The types of file systems that are namespaces, or keep a PID or a network namespace alive.
-const WANTED: [&str; 4] = [NSFS, "proc", "nfs", "nfs4"];
+/// The types of file systems that are namespaces, or keep one alive, or have files that do.
+const WANTED: [&str; 15] = [
+    NSFS,
+    "proc",
+    "cgroup",
+    "cgroup2",
+    "nfs",
+    "nfs4",
+    "nfsd",
+    "rpc_pipefs",
+    "cifs",
+    "smb3",
+    "ceph",
+    "afs",
+    "fuse",
+    "fuseblk",
+    "binder",
+];
 
 /// How many holders of a mount namespace are tried to get there.
 const HOLDERS: usize = 16;
@@ -89,7 +105,7 @@ fn one(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &
     let mounts = mount_lists::of(search, found, mount_ns, members, &mut inside);
     if search.looks_in(Place::BindMounts) {
         let mut roots = Roots::new(search.proc, members.iter().copied());
-        for mount in mounts.iter().filter(|mount| WANTED.iter().any(|wanted| *mount.fs_type == **wanted)) {
+        for mount in mounts.iter().filter(|mount| is_wanted(mount)) {
             if *mount.fs_type == *NSFS {
                 bind_mount(search, found, mount_ns, &mut roots, &mut inside, !members.is_empty(), mount);
             } else {
@@ -103,6 +119,10 @@ fn one(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &
     if search.options.mounts && !mounts.is_empty() {
         found.mounts.push((mount_ns, mounts));
     }
+}
+
+fn is_wanted(mount: &Mount) -> bool {
+    WANTED.iter().any(|wanted| *mount.fs_type == **wanted) || mount.fs_type.starts_with(b"fuse.")
 }
 
 /// A bind mount of a namespace. Its root names type and inode, whether or not the path still leads there.
@@ -168,6 +188,10 @@ fn bind_mount(
 fn belonging(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, roots: &mut Roots<'_>, mount: &Mount) {
     let (mount_id, file_system, fs_type) = (mount.id, mount.file_system, BString::from(mount.fs_type.as_bytes()));
     let path = mount.path().map(ToOwned::to_owned);
+    if fs_type == "cgroup" || fs_type == "cgroup2" {
+        found.cgroup_devices.insert(makedev(file_system.major, file_system.minor));
+        return;
+    }
     if fs_type == "proc" {
         found.procfs_devices.insert(makedev(file_system.major, file_system.minor));
         if let Some(id) = pid_namespace_of(search, roots, path.as_ref(), mount_id) {

@@ -38,8 +38,10 @@ enum Kind {
     Tun,
     /// Without a name: io_uring and others.
     Anonymous,
-    /// On a file system without a device of its own, as a procfs is; with its device number.
+    /// A file on a file system without a device of its own, as a procfs is; with its device number.
     Regular(u64),
+    /// A directory there.
+    Directory(u64),
     Other,
 }
 
@@ -99,7 +101,10 @@ impl Table {
             FileType::Socket if search.devices.sockfs.is_none_or(|sockfs| sockfs == dev) => Kind::Socket(stat.stx_ino),
             FileType::CharacterDevice if (stat.stx_rdev_major, stat.stx_rdev_minor) == TUN_DEVICE => Kind::Tun,
             _ if search.devices.anon_inode == Some(dev) => Kind::Anonymous,
+            // A pidfd, which has no type.
+            FileType::Unknown if stat.stx_dev_major == 0 => Kind::Anonymous,
             FileType::RegularFile if stat.stx_dev_major == 0 => Kind::Regular(dev),
+            FileType::Directory if stat.stx_dev_major == 0 => Kind::Directory(dev),
             _ => Kind::Other,
         })
     }
@@ -189,9 +194,10 @@ pub(super) fn scan(
                 }
             }
             Ok(Kind::Tun) => tun::file(search, found, &mut fetcher, fd),
-            Ok(Kind::Anonymous) if search.options.suspects => suspects::io_uring(found, process, table, fd),
-            Ok(Kind::Regular(dev)) if search.options.suspects => suspects::proc_file(found, table, fd, dev),
-            Ok(Kind::Anonymous | Kind::Regular(_) | Kind::Other) => {}
+            Ok(Kind::Anonymous) if search.options.suspects => suspects::anonymous(found, process, table, fd),
+            Ok(Kind::Regular(dev)) if search.options.suspects => suspects::file(search, found, process, table, fd, dev),
+            Ok(Kind::Directory(dev)) if search.options.suspects => suspects::directory(search, found, table, fd, dev),
+            Ok(Kind::Anonymous | Kind::Regular(_) | Kind::Directory(_) | Kind::Other) => {}
             Err(errno) => {
                 found.gap(Place::Fds, table.object(fd), "statx", errno);
                 if GapKind::of(errno.raw_os_error()) == GapKind::Denied {

@@ -34,6 +34,7 @@ mod observer;
 mod processes;
 mod search;
 mod session;
+mod shared_memory;
 mod socket_users;
 mod sockets;
 mod suspects;

@@ -69,6 +69,10 @@ pub(super) struct Found {
     pub(super) suspects: Vec<Suspect>,
     /// Open files that are suspects if the file system with this device number turns out to be a procfs.
     pub(super) proc_files: Vec<(u64, Suspect)>,
+    /// Open files that are suspects if the file system with this device number turns out to be one of control groups.
+    pub(super) cgroup_files: Vec<(u64, Suspect)>,
+    /// The device numbers of file systems of control groups.
+    pub(super) cgroup_devices: FxHashSet<u64>,
     /// The device numbers of procfs mounts.
     pub(super) procfs_devices: FxHashSet<u64>,
     pub(super) gaps: Vec<Gap>,
@@ -268,6 +272,8 @@ impl Found {
         self.suspects.append(&mut other.suspects);
         self.proc_files.append(&mut other.proc_files);
         self.procfs_devices.extend(other.procfs_devices);
+        self.cgroup_files.append(&mut other.cgroup_files);
+        self.cgroup_devices.extend(other.cgroup_devices);
         self.gaps.append(&mut other.gaps);
         self.mounts.append(&mut other.mounts);
         self.mounts_seen.extend(other.mounts_seen);

@@ -5,11 +5,11 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::left_behind::LeftBehind;
-use super::{file_system_users, socket_users};
+use super::{file_system_users, shared_memory, socket_users};
 use crate::error::{Error, ErrorKind};
 use crate::model::{
     DiscoveryOptions, FileSystemHolderKind, FileSystemQuery, FileSystemUsers, Gap, NamespaceId, Pid, Snapshot,
-    SocketUser,
+    SocketUser, Suspect,
 };
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
@@ -193,6 +193,23 @@ impl<'a> Discovery<'a> {
             });
         }
         users
+    }
+
+    /// Finds the processes that have a System V shared memory segment attached which may be of another IPC namespace than
+    /// the caller's. Sorted; with what could not be read.
+    ///
+    /// It reads the mappings of all processes, which takes long on a large host: ask for it only where an IPC namespace
+    /// has no other holder. A process that keeps its memory locked is given up after a second.
+    ///
+    /// # Privileges
+    ///
+    /// For processes of others ptrace read access (`ptrace(2)`).
+    ///
+    /// # Minimum kernel version
+    ///
+    /// As [`run`](Self::run).
+    pub fn shared_memory_users(&self, snapshot: &Snapshot) -> (Vec<Suspect>, Vec<Gap>) {
+        shared_memory::shared_memory_users(&self.proc, &self.left_behind, snapshot)
     }
 
     /// Finds the descriptors of these processes that are on these sockets, which are known by their inode numbers. Sorted;

@@ -25,11 +25,29 @@ pub fn members_seen(snapshot: &Snapshot, namespace: &Namespace) -> bool {
 ///
 /// Its cost grows with the number of gaps.
 pub fn holders_seen(snapshot: &Snapshot, namespace: &Namespace) -> bool {
+    is_whole(snapshot, Some(namespace.ns_type), |gap| gap.kind() != GapKind::Gone) && members_seen(snapshot, namespace)
+}
+
+/// Whether a namespace of this type (`None`: of any) that is not in the snapshot has no member and no holder in any place
+/// that was looked at: all processes were listed, and all could be read. What no place shows is
+/// [`Snapshot::unseen_keepers`].
+pub fn absence_seen(snapshot: &Snapshot, ns_type: Option<NamespaceType>) -> bool {
+    let is_blind = |gap: &Gap| {
+        // The initial namespaces, in which these are, are always seen.
+        let is_elsewhere = gap.place <= Place::Tasks && is_of_initial_namespaces(snapshot, gap);
+        gap.kind() != GapKind::Gone && !is_elsewhere
+    };
+    processes_listed(snapshot) && is_whole(snapshot, ns_type, is_blind)
+}
+
+/// Whether all places were looked at that can hold a namespace of this type (`None`: of any), without a gap that counts.
+fn is_whole(snapshot: &Snapshot, ns_type: Option<NamespaceType>, counts: impl Fn(&Gap) -> bool) -> bool {
+    let is = |wanted: fn(NamespaceType) -> bool| ns_type.is_none_or(wanted);
     let may_hold = |place: Place| match place {
-        Place::Sockets | Place::Tun => namespace.ns_type == NamespaceType::Net,
-        Place::ForChildren => matches!(namespace.ns_type, NamespaceType::Pid | NamespaceType::Time),
-        Place::Parents => namespace.ns_type.is_hierarchical(),
-        Place::Owners => namespace.ns_type == NamespaceType::User,
+        Place::Sockets | Place::Tun => is(|ns_type| ns_type == NamespaceType::Net),
+        Place::ForChildren => is(|ns_type| matches!(ns_type, NamespaceType::Pid | NamespaceType::Time)),
+        Place::Parents => is(NamespaceType::is_hierarchical),
+        Place::Owners => is(|ns_type| ns_type == NamespaceType::User),
         // The kernel's lists have no holders.
         Place::Kernel => false,
         place => Place::HOLDING.contains(&place),
@@ -37,9 +55,7 @@ pub fn holders_seen(snapshot: &Snapshot, namespace: &Namespace) -> bool {
     // Sorted by place: those that can hold a namespace come first.
     let mut gaps = snapshot.gaps.iter().take_while(|gap| gap.place <= Place::Kernel);
     let mut holding = Place::HOLDING.into_iter().filter(|&place| may_hold(place));
-    holding.all(|place| snapshot.options.places.contains(place))
-        && !gaps.any(|gap| may_hold(gap.place) && gap.kind() != GapKind::Gone)
-        && members_seen(snapshot, namespace)
+    holding.all(|place| snapshot.options.places.contains(place)) && !gaps.any(|gap| may_hold(gap.place) && counts(gap))
 }
 
 /// Whether the procfs that was read lists the processes of the whole host, and hides none of them. What a process may use or

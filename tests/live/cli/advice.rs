@@ -90,7 +90,8 @@ impl Held {
             let now = ran.json()[0]["namespace"]["uniqueid"].as_u64();
             self.unique_id.zip(now).is_some_and(|(before, now)| before != now)
         };
-        let is_gone = |ran: &Ran| ran.code == Some(1) || is_other(ran);
+        let is_gone =
+            |ran: &Ran| matches!(ran.code, Some(1 | 3)) && ran.json()[0]["namespace"].is_null() || is_other(ran);
         let ran = look_until(is_gone, || why(self.ino));
         assert!(is_gone(&ran), "{ran:?}");
     }

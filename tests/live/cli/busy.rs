@@ -295,7 +295,7 @@ fn by_path() {
 }
 
 fn what_is_not_there() {
-    run_lxkns(["busy", "4095:77"]).fails(1, "4095:77: no mount or user of this file system was found");
+    run_lxkns(["busy", "4095:77"]).fails(3, "4095:77: no mount or user of this file system was found");
     run_lxkns(["busy", "1:99999999999"]).fails(2, "MAJOR:MINOR");
     run_lxkns(["busy", ""]).fails(2, "expected a path");
     run_lxkns(["busy"]).fails(2, "required");

@@ -99,7 +99,7 @@ fn partition() {
     program(&actor, &["addpart", &disk, "1", "2048", &(SIZE / 512 - 2048).to_string()]);
     let is_free = || {
         let ran = run_lxkns(["busy", &disk]);
-        ran.fails(1, "no mount or user of this device was found");
+        ran.fails(3, "no mount or user of this device was found");
         opens_exclusively(&disk)
     };
     assert!(is_there(is_free));

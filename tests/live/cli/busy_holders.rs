@@ -203,7 +203,7 @@ fn detached_tree() {
     let found: Vec<_> = answer["users"][0]["uses"].as_array().unwrap().iter().map(without_mount).collect();
     assert_eq!(json!(found), uses);
     let ran = run_lxkns(["busy", "--json", &number.to_string()]);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(3), "{ran:?}");
     let until = suspect(&ran.json(), "detached", &actor)["until"].clone();
     assert_eq!(until, format!("process {} closes fd {tree}, or exits", actor.pid()));
     assert!(ran.stderr.contains("which does not prove that there is none"), "{ran:?}");
@@ -390,7 +390,7 @@ fn overlay_layers() {
     // Their own mounts can go; then only suspects are left, and nobody says that it is free.
     actor.umount(&lower);
     let ran = run_lxkns(["busy", "--json", &numbers[0].to_string()]);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(3), "{ran:?}");
     named(&ran.json(), "suspects", "layer", &lower);
     actor.umount(&merged);
     drop(upper);
@@ -418,7 +418,7 @@ fn device() {
     actor.close(fd);
     assert!(is_there(|| opens_exclusively(&device)), "the last user has gone");
     let ran = run_lxkns(["busy", &device]);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(3), "{ran:?}");
     assert!(ran.stderr.contains("no mount or user of this device was found, which does not prove"), "{ran:?}");
 }
 

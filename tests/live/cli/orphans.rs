@@ -4,7 +4,7 @@ use lxkns_fixture::{Actor, Open};
 use serde_json::Value;
 
 use super::{assert_documented, with_bind_mount};
-use crate::harness::Need::{Program, Root, UserNamespaces};
+use crate::harness::Need::{Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Need, Test, alone_through, test};
 use crate::live::program::{Ran, run_lxkns, run_lxkns_with};
 use crate::live::{directory, inode, look_until};
@@ -16,6 +16,8 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::orphans::by_who_holds_them", &[UserNamespaces], by_who_holds_them),
         test("cli::orphans::fail", &[UserNamespaces], fail),
         test("cli::orphans::what_a_healthy_host_has", HEALTHY, what_a_healthy_host_has),
+        test("cli::orphans::suspects", &[UserNamespaces, Kernel(5, 6)], suspects),
+        test("cli::orphans::suspects_of_what_nothing_holds", &[Root, Kernel(6, 12)], suspects_of_what_nothing_holds),
         test("cli::orphans::json", &[UserNamespaces], as_json),
         test("cli::orphans::of_a_dump", &[UserNamespaces], of_a_dump),
     ]
@@ -149,6 +151,48 @@ fn as_json() {
     assert_eq!((&holder["kind"], &holder["pid"]), (&"fd".into(), &actor.pid().into()));
     assert!(holder["release"].as_str().unwrap().ends_with(", or exits"), "{holder}");
     assert_eq!(of(&answers, actor.ns_inode("uts")), None);
+}
+
+/// The suspect of an orphan that is this descriptor.
+fn suspect_of(answers: &Value, ino: u64, pid: u32, fd: i32) -> Option<&Value> {
+    let suspects = of(answers, ino)?["suspects"].as_array()?;
+    suspects.iter().find(|suspect| suspect["pid"] == pid && suspect["fd"] == fd)
+}
+
+/// What holds an orphan is told, and also what may hold it when that has let go.
+fn suspects() {
+    let (actor, uts) = with_orphan();
+    let copy = actor.open("/proc/self/ns/uts", Open::ReadOnly);
+    let (_, receiver) = actor.send_fd_in_flight(copy);
+    let answers = run_lxkns(["orphans", "--json", "--all", "-t", "uts"]).ok().json();
+    assert_documented(&answers);
+    assert_eq!(of(&answers, uts).unwrap()["explained"], true);
+    let suspect = suspect_of(&answers, uts, actor.pid(), receiver).expect("beside the holder");
+    assert_eq!(suspect["kind"], "in-flight");
+    let ran = run_lxkns(["orphans", "--all", "-t", "uts"]).ok();
+    let told = group(&ran, "suspects for uts namespaces: each may hold one of the above, or another one, or none");
+    let line = format!("fd {receiver} of process {} (", actor.pid());
+    assert!(told.iter().any(|told| told.contains("in flight to a UNIX socket") && told.contains(&line)), "{ran:?}");
+}
+
+/// A mount namespace that the kernel lists, and that only a descriptor in flight holds.
+fn suspects_of_what_nothing_holds() {
+    let actor = Actor::spawn_in(&["mnt"]);
+    let left = actor.ns_inode("mnt");
+    let fd = actor.open("/proc/self/ns/mnt", Open::ReadOnly);
+    let (_, receiver) = actor.send_fd_in_flight(fd);
+    actor.close(fd);
+    actor.unshare(&["mnt"]);
+    let is_settled = |answers: &Value| of(answers, left).is_some_and(|orphan| orphan["explained"] == false);
+    let answers = look_until(is_settled, || run_lxkns(["orphans", "--json", "--all", "-t", "mnt"]).ok().json());
+    assert!(is_settled(&answers), "{answers}");
+    assert!(suspect_of(&answers, left, actor.pid(), receiver).is_some(), "{answers}");
+    let line = format!("  mnt:[{left}]: its holder is a suspect of its type, below, or not visible");
+    let has_it = |ran: &Ran| group(ran, "no visible holder").contains(&line.as_str());
+    let ran = look_until(has_it, || run_lxkns(["orphans", "--all", "-t", "mnt"]).ok());
+    let told = group(&ran, "suspects for mnt namespaces");
+    assert!(told.iter().any(|told| told.contains(&format!("fd {receiver} of process {} (", actor.pid()))), "{ran:?}");
+    assert!(told.iter().any(|told| told.starts_with("  not visible on any kernel: ")), "{ran:?}");
 }
 
 fn of_a_dump() {

@@ -121,7 +121,7 @@ fn man_pages() {
         assert!(examples.contains(&format!("  lxkns {}", name.as_deref().unwrap_or("ls"))), "{file}: {examples}");
         let codes: &[&str] = match name.as_deref() {
             Some("enter") => &["125  ", "126  ", "127  ", "128 and the number of the signal"],
-            _ => &["0  done", "1  what was asked for does not exist", "2  bad usage", "3  it could not be done"],
+            _ => &["0  done", "1  the TARGET does not exist: ", "2  bad usage", "3  it could not be done"],
         };
         for code in codes {
             assert!(text[places[5]..].contains(code), "{file}: {code}");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::harness::Need::{FileSystem, Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Need, Test, lxkns, test};
 use crate::live::program::{Ran, row, run};
-use crate::live::{directory, own_inode};
+use crate::live::{directory, look_until, own_inode};
 
 const NOBODY: &[Need] = &[Root, Program("nsenter"), Program("setpriv")];
 
@@ -251,6 +251,20 @@ fn assert_told(ran: impl Fn(&[&str]) -> Ran, is_initial: bool) {
     let sockets = place(&report, "sockets");
     assert_eq!(sockets["searched"], "no", "{report:#}");
     assert!(!sockets.to_string().contains("not in this kernel"), "{sockets}");
+    // What takes a path of the caller's own is not said to be denied.
+    for interface in report["interfaces"].as_array().unwrap() {
+        let told = interface["why"].as_str().unwrap_or_default();
+        let is_path = matches!(interface["errno"].as_str(), Some("ENOENT" | "ESRCH"));
+        assert_eq!(is_path, told.starts_with("not tried: procfs belongs to another PID namespace"), "{interface}");
+        assert!(!told.contains("refused") && told != "denied", "{interface}");
+    }
+    let helper = &report["helper"];
+    let why = helper["why"].as_str().unwrap_or_default();
+    assert!(helper["starts"] == true || why.contains("belongs to another PID namespace"), "{helper}");
+    // And why nothing is entered.
+    let entered = ran(&["enter", "1", "--", "true"]);
+    let told = "; procfs at /proc belongs to another PID namespace than this process; mount one of its own";
+    assert!(entered.code == Some(0) || entered.code == Some(125) && entered.stderr.contains(told), "{entered:?}");
     let caller = &report["caller"];
     assert_eq!((&caller["initial_pid_namespace"], &caller["own_procfs"]), (&is_initial.into(), &false.into()));
     assert_eq!(caller["initial_user_namespace"], super::super::own_inode("user") == 4_026_531_837);
@@ -290,6 +304,8 @@ fn procfs_of_others() {
     let all = "processes outside of its PID namespace";
     assert!(ran(&["ls"]).gaps().iter().any(|line| line.contains(all)), "the test, for one");
     assert_eq!(ran(&["mounts", "--json"]).ok().json()["ns"], init.ns_inode("mnt"));
+    assert_eq!(ran(&["enter", "1", "--", "true"]).code, Some(125), "this program cannot protect itself");
+    ran(&["caps", "1"]).fails(3, "which process asks is not known: procfs at /proc belongs to another PID namespace");
 }
 
 /// The program is the only process in there: leaving itself out would make an orphan of what it is in.
@@ -315,6 +331,33 @@ fn held_by_who_is_unreadable() {
     for command in ["why", "show"] {
         let ran = inside(&actor, &unprivileged, &[command, &actor.ns_inode("net").to_string()]);
         assert!(ran.code != Some(0) && ran.stderr.contains("processes that are not readable"), "{ran:?}");
+    }
+    // Whatever is asked, one rule: nobody says that what lives does not exist.
+    let unlisted = Actor::spawn_in(&["mnt", "net", "pid", "user"]);
+    let is_away = |ran: &Ran| ran.problems().iter().any(|line| line.contains(": not visible from here: "));
+    for (command, ns_type) in [
+        (&["why"][..], "net"),
+        (&["show"], "net"),
+        (&["ls"], "net"),
+        (&["tree"], "user"),
+        (&["tree", "pid"], "user"),
+        (&["mounts"], "mnt"),
+        (&["caps"], "net"),
+        (&["watch"], "net"),
+    ] {
+        let target = format!("{ns_type}:{}", unlisted.ns_inode(ns_type));
+        let ran = inside(&actor, &unprivileged, &[command, &[&target]].concat());
+        assert!(ran.code == Some(3) && is_away(&ran), "{command:?}: {ran:?}");
+        assert!(ran.problems()[0].ends_with("; run as root, or see `lxkns doctor`"), "{command:?}: {ran:?}");
+    }
+    // A thread of a process that is not readable is in no list.
+    let thread = actor.thread();
+    let tid = thread.tid().to_string();
+    for arguments in [&["show", &tid][..], &["why", &tid], &["tree", "proc", &tid], &["caps", "-p", &tid, &tid]] {
+        let ran = inside(&actor, &unprivileged, arguments);
+        assert_eq!(ran.code, Some(3), "{arguments:?}: {ran:?}");
+        assert!(ran.problems()[0].ends_with(&format!("{tid}: not readable")), "{arguments:?}: {ran:?}");
+        inside(&actor, &unprivileged, &["show", "4194304"]).fails(1, "4194304: no such process");
     }
 }
 
@@ -351,7 +394,8 @@ fn mounts_from_above() {
     assert!(ran.code == Some(0) && ran.text().contains(&format!("  `umount {inside}`\n")), "{ran:?}");
 }
 
-/// With another root directory, paths mean other files than in the list of mounts: none is answered for.
+/// With another root directory, paths mean other files than in the list of mounts: what is typed is what the caller sees, and
+/// what is advised works from there.
 fn in_a_chroot() {
     let directory = directory();
     let actor = Actor::spawn_in(&["mnt"]);
@@ -359,13 +403,40 @@ fn in_a_chroot() {
     actor.bind("/", directory.path());
     actor.mount("proc", path("proc"));
     actor.mount("tmpfs", path("sys"));
-    let ask = |chroot: &[&str], asked: &str| {
+    let root = directory.path().to_str().unwrap();
+    let in_chroot = |chroot: &[&str], program: &str, arguments: &[&str]| {
         let mut command = Command::new("nsenter");
         command.args(["-t", &actor.pid().to_string(), "--mount", "--"]).args(chroot);
-        run(command.arg(lxkns().get_program()).args(["busy", asked]))
+        run(command.arg(program).args(arguments))
     };
-    let root = directory.path().to_str().unwrap();
-    ask(&["chroot", root], "/sys").fails(1, "its root directory is another (chroot)");
-    let outside = ask(&[], path("sys").to_str().unwrap());
-    assert_eq!(outside.code, Some(0), "{outside:?}");
+    let lxkns = lxkns();
+    let lxkns = lxkns.get_program().to_str().unwrap();
+    let inside = |arguments: &[&str]| in_chroot(&["chroot", root], lxkns, arguments);
+    let number = |ran: &Ran| ran.json()["maj:min"].clone();
+    let outside = in_chroot(&[], lxkns, &["busy", "--json", path("sys").to_str().unwrap()]);
+    let typed = inside(&["busy", "--json", "/sys"]);
+    assert_eq!((outside.code, typed.code), (Some(0), Some(0)), "{outside:?} {typed:?}");
+    assert_eq!(number(&outside), number(&typed), "the tmpfs, and not the host's sysfs");
+    inside(&["busy", path("sys").to_str().unwrap()]).fails(1, "not a mount point; nearest mount is /;");
+
+    // A mount that no path of the caller's leads to.
+    let net = Actor::spawn_in(&["net"]);
+    let ino = net.ns_inode("net");
+    let at = super::super::directory();
+    actor.mount("tmpfs", at.path());
+    let name = at.path().join("ns");
+    actor.touch(&name);
+    actor.bind(format!("/proc/{}/ns/net", net.pid()), &name);
+    drop(net);
+    let is_settled = |ran: &Ran| ran.json()[0]["holders"].as_array().is_some_and(|holders| holders.len() == 1);
+    let ran = look_until(is_settled, || inside(&["why", "--json", &format!("net:{ino}")]));
+    let release = ran.json()[0]["holders"][0]["release"].as_str().unwrap().to_owned();
+    assert_eq!(release, format!("`umount -N {} {}`", actor.pid(), name.display()), "{ran:?}");
+    assert!(ran.problems().iter().any(|line| line.contains("(chroot): paths of mounts are those of")), "{ran:?}");
+    let shown = inside(&["show", &format!("net:{ino}")]);
+    assert!(!shown.text().lines().any(|line| line.trim() == format!("path       {}", name.display())), "{shown:?}");
+    // And that is true.
+    let words: Vec<_> = release.trim_matches('`').split(' ').collect();
+    let umount = in_chroot(&["chroot", root], words[0], &words[1..]);
+    assert_eq!(umount.code, Some(0), "{umount:?}");
 }

@@ -19,6 +19,7 @@ use crate::live::{directory, look_until, own_inode};
 pub(super) fn tests() -> Vec<Test> {
     const NETWORK: &[crate::harness::Need] = &[UserNamespaces, Program("nsenter"), Program("ip")];
     vec![
+        test("cli::show::unmapped_ids", &[UserNamespaces, Program("unshare")], unmapped_ids),
         test("cli::show::as_ip_says", NETWORK, as_ip_says),
         test("cli::show::as_ss_says", &[UserNamespaces, Program("nsenter"), Program("ss")], as_ss_says),
         test("cli::show::other_ends", NETWORK, other_ends),
@@ -556,4 +557,30 @@ fn missing() {
 fn by_hand() {
     run_lxkns(["inside"]).fails(3, "only another lxkns runs this command: ");
     assert!(!run_lxkns(["--help"]).text().contains("inside a namespace\n"));
+}
+
+/// IDs that the reader's user namespace does not map are said not to be mapped, and not shown as numbers.
+fn unmapped_ids() {
+    let actor = Actor::spawn_in(&["user"]);
+    let (pid, user) = (actor.pid().to_string(), actor.ns_inode("user"));
+    // Without a map of its own, nobody has a number there.
+    let mut command = std::process::Command::new("unshare");
+    let ran = run(command.arg("--user").arg(lxkns().get_program()).args(["show", &pid]));
+    let line = ran.text().lines().find(|line| line.trim_start().starts_with("user ")).unwrap_or_default();
+    assert!(line.trim().ends_with("UID 65534 (or one that is not mapped here)"), "{ran:?}");
+    // As the kernel writes it of a map whose other end is not mapped.
+    let mut dump = run_lxkns(["dump", "--no-mounts"]).ok().json();
+    let namespace = &mut dump["namespaces"][user.to_string()];
+    namespace["uid-map"] = serde_json::json!([[0, u32::MAX, 1]]);
+    namespace["gid-map"] = serde_json::json!([[5, 1000, 2]]);
+    let target = format!("user:{user}");
+    let show = |more: &[&str]| {
+        let arguments = [&["show", "--from", "-"], more, &[&target]].concat();
+        run_lxkns_with(&arguments, dump.to_string().as_bytes()).ok()
+    };
+    let text = show(&[]);
+    assert!(text.text().contains("UIDs  0 here, not mapped in the reader's user namespace\n"), "{text:?}");
+    assert!(text.text().contains("GIDs  5 to 6 here, 1000 to 1001 outside\n"), "{text:?}");
+    let json = show(&["--json"]).json();
+    assert_eq!(json[0]["namespace"]["uid_map"], serde_json::json!([{ "inside": 0, "outside": null, "count": 1 }]));
 }

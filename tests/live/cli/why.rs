@@ -118,8 +118,8 @@ fn fd() {
     // And that is true.
     actor.close(fd);
     let ran = run_lxkns(["why", &net.to_string()]);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(matches!(ran.problems()[..], [problem] if problem.contains(": not found: ")), "{ran:?}");
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(matches!(ran.problems()[..], [problem] if problem.contains(": not visible from here: ")), "{ran:?}");
 }
 
 fn socket() {

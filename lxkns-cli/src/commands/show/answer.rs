@@ -8,6 +8,7 @@ use crate::commands::why::{Facts, facts};
 use crate::view::caps;
 use crate::view::holders;
 use crate::view::names::{self, lossy};
+use crate::view::show::UNMAPPED;
 use crate::view::show::{self, Shown, owned_counts};
 use crate::view::show_network;
 use crate::view::show_process::{self, ShownProcess};
@@ -71,7 +72,8 @@ struct CountAnswer {
 #[derive(Serialize)]
 struct MappingAnswer {
     inside: u32,
-    outside: u32,
+    /// `None` where the reader's user namespace does not map it.
+    outside: Option<u32>,
     count: u32,
 }
 
@@ -269,7 +271,13 @@ fn of_type(shown: &Shown<'_>) -> OfType {
     let namespace = shown.namespace;
     let map = |map: &Option<Vec<IdMapping>>| {
         let map = map.as_ref()?.iter();
-        Some(map.map(|&IdMapping { inside, outside, count }| MappingAnswer { inside, outside, count }).collect())
+        Some(
+            map.map(|&IdMapping { inside, outside, count }| {
+                let outside = (outside != UNMAPPED).then_some(outside);
+                MappingAnswer { inside, outside, count }
+            })
+            .collect(),
+        )
     };
     match namespace.ns_type {
         NamespaceType::User => {

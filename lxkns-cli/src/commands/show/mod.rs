@@ -158,7 +158,7 @@ fn find<'a>(snapshot: &Snapshot, targets: &'a [Asked], is_live: bool) -> (Vec<(&
                     gaps_matter = true;
                 }
                 None => {
-                    let absence = Absence::of(snapshot, pid);
+                    let absence = Absence::of(snapshot, pid, is_live);
                     say(format_args!("{}: {}", printable(asked.text.as_encoded_bytes()), absence.words()));
                     exit = exit.max(absence.exit().0);
                     gaps_matter |= absence.exit().1;

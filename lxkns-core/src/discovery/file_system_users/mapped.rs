@@ -71,6 +71,20 @@ pub(super) fn all(
     wanted: &Wanted,
     gaps: &mut Vec<Gap>,
 ) -> Vec<Mapped> {
+    let (wanted, mut known) = (wanted.clone(), Known::default());
+    let read = move |dir: &ProcDir, pid: Pid, buffer: &mut Vec<u8>| read(dir, pid, &wanted, buffer, &mut known);
+    of_each(proc, session, snapshot, pids, gaps, read).into_iter().flatten().collect()
+}
+
+/// Reads something of the mappings of each process, in a thread of its own that is left behind when it gets no answer.
+pub(in crate::discovery) fn of_each<T: Send + 'static>(
+    proc: &ProcRoot,
+    session: &LeftBehind,
+    snapshot: &Snapshot,
+    pids: &[Pid],
+    gaps: &mut Vec<Gap>,
+    read: impl FnMut(&ProcDir, Pid, &mut Vec<u8>) -> Result<T, Errno> + Clone + Send + 'static,
+) -> Vec<T> {
     let began = Instant::now();
     let life = |pid: Pid| snapshot.processes.get(&pid).map(|process| (pid, process.start_time_ticks()));
     let (left_alone, pids): (Vec<Pid>, Vec<Pid>) =
@@ -79,15 +93,15 @@ pub(super) fn all(
         gap(gaps, Place::Processes, Object::Process(pid), "read maps", Errno::TIMEDOUT);
     }
     let pids: Arc<[Pid]> = pids.into();
-    let (mut mapped, mut next, mut lost) = (Vec::new(), 0, 0);
+    let (mut found, mut next, mut lost) = (Vec::new(), 0, 0);
     while next < pids.len() && lost < MOST_LOST && began.elapsed() < ALL_PATIENCE {
         let Ok(proc) = proc.try_clone() else { break };
         let (answers, answered) = mpsc::channel();
-        let (from, thread_pids, wanted) = (next, Arc::clone(&pids), wanted.clone());
+        let (from, thread_pids, mut read) = (next, Arc::clone(&pids), read.clone());
         let read_all = move || {
-            let (mut buffer, mut known) = (Vec::new(), Known::default());
+            let mut buffer = Vec::new();
             for &pid in &thread_pids[from..] {
-                let read = proc.process(pid).and_then(|dir| read(&dir, pid, &wanted, &mut buffer, &mut known));
+                let read = proc.process(pid).and_then(|dir| read(&dir, pid, &mut buffer));
                 if answers.send(read).is_err() {
                     // Nobody waits for the rest.
                     return;
@@ -98,7 +112,7 @@ pub(super) fn all(
         while next < pids.len() && began.elapsed() < ALL_PATIENCE {
             let pid = pids[next];
             match answered.recv_timeout(PATIENCE) {
-                Ok(Ok(found)) => mapped.extend(found),
+                Ok(Ok(answer)) => found.push(answer),
                 Ok(Err(errno)) => gap(gaps, Place::Processes, Object::Process(pid), "read maps", errno),
                 Err(timeout) => {
                     gap(gaps, Place::Processes, Object::Process(pid), "read maps", Errno::TIMEDOUT);
@@ -118,7 +132,20 @@ pub(super) fn all(
     if next < pids.len() {
         gap(gaps, Place::Processes, Object::Host, "read maps of all processes", Errno::TIMEDOUT);
     }
-    mapped
+    found
+}
+
+/// The mappings of a process: `/proc/PID/maps`.
+pub(in crate::discovery) fn maps<'a>(dir: &ProcDir, pid: Pid, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Errno> {
+    let length = match dir.read("maps", buffer) {
+        // That of a thread group leader that has exited is empty; its threads still have the memory.
+        Ok([]) | Err(Errno::NOENT | Errno::SRCH) => match living(dir, pid)? {
+            Some(below) => dir.read(format!("{below}maps"), buffer)?.len(),
+            None => 0,
+        },
+        answer => answer?.len(),
+    };
+    Ok(&buffer[..length])
 }
 
 fn read(
@@ -128,14 +155,7 @@ fn read(
     buffer: &mut Vec<u8>,
     known: &mut Known,
 ) -> Result<Vec<Mapped>, Errno> {
-    let text = match dir.read("maps", buffer) {
-        // That of a thread group leader that has exited is empty; its threads still have the memory.
-        Ok([]) | Err(Errno::NOENT | Errno::SRCH) => {
-            let Some(below) = living(dir, pid)? else { return Ok(Vec::new()) };
-            dir.read(format!("{below}maps"), buffer)?
-        }
-        answer => answer?,
-    };
+    let text = maps(dir, pid, buffer)?;
     // A file counts once, however many of its parts are mapped.
     let (mut files, mut mounts) = (FxHashSet::default(), FxHashMap::default());
     let mut found = Vec::new();

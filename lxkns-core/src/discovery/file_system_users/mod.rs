@@ -8,7 +8,7 @@ mod devices;
 mod kernel;
 mod lists;
 mod loops;
-mod mapped;
+pub(super) mod mapped;
 mod paths;
 mod processes;
 

@@ -9,6 +9,8 @@ pub(crate) struct FdInfo {
     pub(crate) scm_fds: Option<u64>,
     /// Of an io_uring: the files registered with it; `None` also where a kernel did not wait for a busy ring.
     pub(crate) registered_files: Option<RegisteredFiles>,
+    /// Of a pidfd: whether its process has ended and was waited for.
+    pub(crate) is_of_the_dead: bool,
 }
 
 /// The files that are registered with an io_uring.
@@ -49,6 +51,8 @@ pub(crate) fn parse(text: &[u8]) -> Result<FdInfo, ParseError> {
         if let Some(value) = line.text.strip_prefix(b"scm_fds:") {
             let count = decimal(value.trim_ascii()).ok_or(line.error("a number of descriptors"))?;
             info.scm_fds.get_or_insert(count);
+        } else if let Some(value) = line.text.strip_prefix(b"Pid:") {
+            info.is_of_the_dead = value.trim_ascii() == b"-1";
         } else if let Some(value) = line.text.strip_prefix(b"UserFiles:") {
             let slots = decimal(value.trim_ascii()).ok_or(line.error("a number of registered files"))?;
             info.registered_files = Some(RegisteredFiles { slots, listed: (slots == 0).then_some(0) });
@@ -137,7 +141,11 @@ mod tests {
 
     #[test]
     fn sockets() {
-        assert_eq!(parse(SOCKET), Ok(FdInfo { scm_fds: Some(2), registered_files: None }));
+        for (pid, expected) in [("-1", true), ("0", false), ("12", false)] {
+            let text = format!("pos:\t0\nino:\t7\nPid:\t{pid}\nNSpid:\t{pid}\n");
+            assert_eq!(parse(text.as_bytes()).map(|info| info.is_of_the_dead), Ok(expected), "{pid}");
+        }
+        assert_eq!(parse(SOCKET), Ok(FdInfo { scm_fds: Some(2), registered_files: None, is_of_the_dead: false }));
         assert!(parse(&SOCKET[..SOCKET.len() - 1]).is_err());
         assert_eq!(
             parse(b"scm_fds: x\n").unwrap_err().to_string(),
@@ -148,7 +156,7 @@ mod tests {
     #[test]
     fn rings() {
         let files = RegisteredFiles { slots: 3, listed: Some(2) };
-        assert_eq!(parse(RING), Ok(FdInfo { scm_fds: None, registered_files: Some(files) }));
+        assert_eq!(parse(RING), Ok(FdInfo { scm_fds: None, registered_files: Some(files), is_of_the_dead: false }));
         assert_eq!(files.at_most(), 2);
         assert_eq!(ring("UserFiles:\t0\n"), Some(RegisteredFiles { slots: 0, listed: Some(0) }));
         assert_eq!(

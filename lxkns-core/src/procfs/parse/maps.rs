@@ -2,7 +2,7 @@
 
 use bstr::ByteSlice;
 
-use super::{Line, ParseError, lines};
+use super::{Line, ParseError, decimal, fields, lines};
 use crate::model::FileSystem;
 
 /// A mapped file.
@@ -43,6 +43,49 @@ fn mapping<'a>(line: Line<'a>, is_wanted: impl Fn(FileSystem) -> bool) -> Result
         inode,
         path: fields.next().unwrap_or_default().trim_ascii_start(),
     }))
+}
+
+/// A System V shared memory segment that is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Segment {
+    /// Its ID in its IPC namespace.
+    pub(crate) id: u64,
+    /// Its key.
+    pub(crate) key: u32,
+}
+
+/// The System V shared memory segments that are mapped: one for each mapping, as the kernel counts attaches.
+pub(crate) fn segments(text: &[u8]) -> impl Iterator<Item = Result<Segment, ParseError>> {
+    lines("maps", text).filter_map(|line| line.and_then(segment).transpose())
+}
+
+fn segment(line: Line<'_>) -> Result<Option<Segment>, ParseError> {
+    // The kernel names the file by the key, and removes the name at once.
+    let Some(rest) = line.text.strip_suffix(b" (deleted)") else { return Ok(None) };
+    let Some((rest, key)) = rest.rsplit_once_str("/SYSV") else { return Ok(None) };
+    let mut fields = fields(rest);
+    let device = fields.nth(3).and_then(device).ok_or(line.error("a device number"))?;
+    let id = fields.next().ok_or(line.error("an inode number"))?;
+    // Some other file: below a directory, or on a disk.
+    if fields.next().is_some() || device.major != 0 || key.len() != 8 || !key.iter().all(u8::is_ascii_hexdigit) {
+        return Ok(None);
+    }
+    let key = key.to_str().ok().and_then(|key| u32::from_str_radix(key, 16).ok()).ok_or(line.error("a key"))?;
+    Ok(Some(Segment { id: decimal(id).ok_or(line.error("an inode number"))?, key }))
+}
+
+/// The segments of the reader's own IPC namespace, with how many mappings each has: `/proc/sysvipc/shm`; `proc_sysvipc(5)`.
+pub(crate) fn attaches(text: &[u8]) -> impl Iterator<Item = Result<(Segment, u64), ParseError>> {
+    lines("sysvipc/shm", text).skip(1).map(|line| {
+        let line = line?;
+        let mut fields = fields(line.text);
+        // The key is written as a signed number.
+        let key = fields.next().and_then(|key| key.to_str().ok()?.parse::<i32>().ok());
+        let key = key.ok_or(line.error("a key"))?.cast_unsigned();
+        let id = fields.next().and_then(decimal).ok_or(line.error("an ID"))?;
+        let count = fields.nth(4).and_then(decimal).ok_or(line.error("a number of attaches"))?;
+        Ok((Segment { id, key }, count))
+    })
 }
 
 /// A number as it is written without leading zeros.
@@ -92,6 +135,28 @@ mod tests {
     }
 
     #[test]
+    fn segments_are_told_apart_from_files_that_are_called_like_them() {
+        let text = b"7f00-7f01 rw-s 00000000 00:01 0                          /SYSV00000000 (deleted)\n\
+            7f01-7f02 rw-s 00000000 00:01 32769                      /SYSVdeadbeef (deleted)\n\
+            7f03-7f04 rw-s 00000000 fe:00 5                          /SYSV00000001 (deleted)\n\
+            7f03-7f04 rw-s 00000000 00:1f 5                          /tmp/SYSV00000001 (deleted)\n\
+            7f03-7f04 rw-s 00000000 00:1f 5                          /SYSV1 (deleted)\n\
+            7f03-7f04 rw-s 00000000 00:1f 5                          /SYSV00000001\n";
+        let found: Result<Vec<_>, _> = segments(text).collect();
+        assert_eq!(found, Ok(vec![Segment { id: 0, key: 0 }, Segment { id: 32769, key: 0xdead_beef }]));
+        assert!(segments(b"7f00-7f01 rw-s 0 00:01 x /SYSV00000000 (deleted)\n").any(|found| found.is_err()));
+    }
+
+    #[test]
+    fn attaches_are_those_of_the_table() {
+        let text = b"       key      shmid perms                  size  cpid  lpid nattch   uid\n         \
+            0          3  1600                  4096 13203 13203      2     0\n-559038737 7 600 1 2 3 4 0\n";
+        let found: Result<Vec<_>, _> = attaches(text).collect();
+        assert_eq!(found, Ok(vec![(Segment { id: 3, key: 0 }, 2), (Segment { id: 7, key: 0xdead_beef }, 4)]));
+        assert!(attaches(b"x\n1 2 3\n").any(|found| found.is_err()));
+    }
+
+    #[test]
     fn malformed_lines() {
         for text in [&b"x\n"[..], b"1-2 r 0 fe:0g 1\n", b"1-2 r 0 fe:00\n", b"1-2 r 0 :0 1\n", b"1-2 r 0 fe:00 1"] {
             assert!(
@@ -106,6 +171,7 @@ mod tests {
         #[test]
         fn nothing_panics(text in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = on(&text, |on| on == FileSystem { major: 0, minor: 1 }).count();
+            let _ = (segments(&text).count(), attaches(&text).count());
         }
     }
 }

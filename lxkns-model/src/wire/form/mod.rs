@@ -303,6 +303,12 @@ pub(crate) struct Suspect {
     /// A path, octal-escaped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// The ID of a shared memory segment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shmid: Option<u64>,
+    /// Its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<u32>,
 }
 
 /// What a suspect is.
@@ -314,6 +320,7 @@ pub(crate) enum SuspectKind {
     InFlight,
     IoUring,
     Mount,
+    SharedMemory,
     #[default]
     #[serde(other, skip_serializing)]
     Unknown,

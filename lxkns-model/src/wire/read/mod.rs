@@ -198,6 +198,11 @@ impl Reader {
                 },
                 path: path(),
             },
+            SuspectKind::SharedMemory => Suspect::SharedMemory {
+                pid: pid()?,
+                id: form.shmid.ok_or_else(|| missing("shmid"))?,
+                key: form.key.ok_or_else(|| missing("key"))?,
+            },
             SuspectKind::Unknown => return Ok(None),
         }))
     }

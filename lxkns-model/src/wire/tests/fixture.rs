@@ -263,6 +263,7 @@ fn suspects() -> Vec<Suspect> {
             file_system: FileSystem { major: 0, minor: 23 },
             path: None,
         },
+        Suspect::SharedMemory { pid, id: 32769, key: 0xdead_beef },
     ]
 }
 

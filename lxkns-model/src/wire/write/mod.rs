@@ -198,5 +198,12 @@ fn suspect(suspect: &model::Suspect) -> Suspect {
             path: path.as_ref().map(|path| text::escape(path.as_bstr())),
             ..Suspect::default()
         },
+        S::SharedMemory { pid, id, key } => Suspect {
+            kind: SuspectKind::SharedMemory,
+            pid: Some(pid.0),
+            shmid: Some(*id),
+            key: Some(*key),
+            ..Suspect::default()
+        },
     }
 }
