@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use bstr::ByteSlice as _;
-use lxkns_core::model::{FileSystem, FileSystemQuery, Mount, NamespaceId, Snapshot};
+use lxkns_core::model::{DeviceNumber, FileSystemQuery, Mount, NamespaceId, Snapshot};
 use lxkns_core::relations::mount_at;
 
 use crate::live;
@@ -17,7 +17,7 @@ use crate::view::escape::shell_word;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// A file system by its device number.
-    Number(FileSystem),
+    Number(DeviceNumber),
     /// The file system on a device, or the one that a path is in.
     Path(PathBuf),
 }
@@ -30,7 +30,7 @@ impl Asked {
             (is_number(major) && is_number(minor)).then(|| Some((major.parse().ok()?, minor.parse().ok()?)))
         });
         match number {
-            Some(Some((major, minor))) => Ok(Self::Number(FileSystem { major, minor })),
+            Some(Some((major, minor))) => Ok(Self::Number(DeviceNumber { major, minor })),
             Some(None) => Err("not a device number: expected MAJOR:MINOR".to_owned()),
             None if text.is_empty() => Err("expected a path, a device or MAJOR:MINOR".to_owned()),
             None => Ok(Self::Path(text.into())),
@@ -170,7 +170,7 @@ fn query(mount: &Mount) -> FileSystemQuery {
 }
 
 /// The file system on a device. Some (btrfs) have numbers of their own, and several devices.
-fn on_device(snapshot: &Snapshot, device: FileSystem) -> FileSystemQuery {
+fn on_device(snapshot: &Snapshot, device: DeviceNumber) -> FileSystemQuery {
     match lxkns_core::file_system_on(snapshot, device) {
         Some(file_system) if file_system != device => FileSystemQuery::of_device(file_system, device),
         _ => FileSystemQuery::new(device),
@@ -195,8 +195,8 @@ mod tests {
     use super::*;
     use lxkns_answers::testing::{HOME, snapshot};
 
-    fn number(minor: u32) -> FileSystem {
-        FileSystem { major: 0, minor }
+    fn number(minor: u32) -> DeviceNumber {
+        DeviceNumber { major: 0, minor }
     }
 
     fn mount(id: u64, minor: u32, path: &str, hidden: bool) -> Mount {
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn numbers_and_paths() {
         let parse = |text: &str| Asked::parse(OsStr::new(text));
-        assert_eq!(parse("8:1"), Ok(Asked::Number(FileSystem { major: 8, minor: 1 })));
+        assert_eq!(parse("8:1"), Ok(Asked::Number(DeviceNumber { major: 8, minor: 1 })));
         for path in ["/mnt", "mnt", ".", "8:1x", "a:1", ":1", "8:"] {
             assert_eq!(parse(path), Ok(Asked::Path(path.into())));
         }

@@ -11,7 +11,7 @@ use std::sync::mpsc::sync_channel;
 
 use anyhow::Context as _;
 use lxkns_core::model::{
-    DiscoveryOptions, FileSystem, FileSystemQuery, FileSystemUsers, NamespaceId, NamespaceType, Pid, Snapshot, Uid,
+    DeviceNumber, DiscoveryOptions, FileSystemQuery, FileSystemUsers, NamespaceId, NamespaceType, Pid, Snapshot, Uid,
 };
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{Discovery, ProcRoot};
@@ -159,7 +159,7 @@ pub(crate) struct Followed {
     /// Whether it is the root of that mount.
     pub(crate) is_mount_root: bool,
     /// The device number, where it is a block device.
-    pub(crate) device: Option<FileSystem>,
+    pub(crate) device: Option<DeviceNumber>,
 }
 
 /// What a path leads to when its symbolic links are followed; `None` where nothing is there, or it is not known. Nothing is
@@ -176,7 +176,7 @@ pub(crate) fn follow(path: &Path, is_patient: bool) -> Option<Followed> {
     Some(Followed {
         mount: has_mount.then_some(status.stx_mnt_id),
         is_mount_root: status.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
-        device: is_device.then_some(FileSystem { major: status.stx_rdev_major, minor: status.stx_rdev_minor }),
+        device: is_device.then_some(DeviceNumber { major: status.stx_rdev_major, minor: status.stx_rdev_minor }),
     })
 }
 

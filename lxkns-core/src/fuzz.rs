@@ -3,7 +3,7 @@
 
 use bstr::ByteSlice;
 
-use crate::model::FileSystem;
+use crate::model::DeviceNumber;
 use crate::procfs::parse::{
     cgroup as cgroups, cgroup_files as freezers, cpulist as cpu_lists, fdinfo as fdinfos, id_map as id_maps,
     links as ns_links, maps as mappings, mountinfo as mounts, stat as stats, status as statuses,
@@ -131,7 +131,7 @@ pub fn cgroup_files(text: &[u8]) {
 /// of an fdinfo, of which any number will do.
 pub fn maps(text: &[u8]) {
     for (major, minor) in [(0, 31), (254, 0), (0, 0)] {
-        for mapping in mappings::on(text, |on| on == FileSystem { major, minor }).flatten() {
+        for mapping in mappings::on(text, |on| on == DeviceNumber { major, minor }).flatten() {
             let (from, to) = mapping.addresses;
             assert!([from, to, mapping.inode, mapping.path].iter().all(|part| text.contains_str(part)));
             assert!(!mapping.path.contains(&b'\n'));

@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
 use crate::lookup::has_no_server;
-use crate::model::{FileSystem, Pid};
+use crate::model::{DeviceNumber, Pid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
 /// How many processes one user may leave behind on a host before no more are risked.
@@ -21,10 +21,10 @@ pub const MOST_STUCK: usize = 16;
 const NAMES: [(&[u8], &[u8]); 2] = [(b"mntns ", b"mntnssandbox"), (b"lxkns ", b"lxkns")];
 
 /// The name of a process that is about to ask the server of a file system for the caller, as the kernel takes it.
-pub fn asking_name(file_system: Option<FileSystem>) -> [u8; 16] {
+pub fn asking_name(file_system: Option<DeviceNumber>) -> [u8; 16] {
     let mut name = [0; 16];
     let text = match file_system {
-        Some(FileSystem { major, minor }) => format!("lxkns {major:x}:{minor:x}"),
+        Some(DeviceNumber { major, minor }) => format!("lxkns {major:x}:{minor:x}"),
         None => "lxkns ?".to_owned(),
     };
     // One zero stays at its end.
@@ -39,7 +39,7 @@ pub struct Stuck {
     /// Its ID.
     pub pid: Pid,
     /// The file system whose server it waits for, where its name says that.
-    pub file_system: Option<FileSystem>,
+    pub file_system: Option<DeviceNumber>,
 }
 
 /// The processes of the caller's user that have asked a server for this program or another like it, were killed, and
@@ -71,7 +71,7 @@ pub fn stuck(proc: &ProcRoot) -> Result<Vec<Stuck>, Errno> {
 }
 
 /// What the name of a process says that it asks, and how the file that it runs must end.
-fn asked(comm: &[u8]) -> Option<(Option<FileSystem>, &'static [u8])> {
+fn asked(comm: &[u8]) -> Option<(Option<DeviceNumber>, &'static [u8])> {
     let comm = comm.trim_end_with(|character| character == '\n');
     if comm == b"mntnssandbox" {
         return Some((None, NAMES[0].1));
@@ -79,7 +79,7 @@ fn asked(comm: &[u8]) -> Option<(Option<FileSystem>, &'static [u8])> {
     let (device, program) = NAMES.iter().find_map(|(start, program)| Some((comm.strip_prefix(*start)?, *program)))?;
     let number = |digits: &str| u32::from_str_radix(digits, 16).ok();
     let device = device.to_str().ok().and_then(|device| device.split_once(':'));
-    let device = device.and_then(|(major, minor)| Some(FileSystem { major: number(major)?, minor: number(minor)? }));
+    let device = device.and_then(|(major, minor)| Some(DeviceNumber { major: number(major)?, minor: number(minor)? }));
     Some((device, program))
 }
 
@@ -115,7 +115,7 @@ fn runs(proc: &ProcRoot, dir: &ProcDir, program: &[u8]) -> bool {
 #[non_exhaustive]
 pub struct Reached {
     /// The file system.
-    pub file_system: FileSystem,
+    pub file_system: DeviceNumber,
     /// Whether looking at it asks nobody.
     pub has_no_server: bool,
 }
@@ -128,7 +128,7 @@ pub fn reached(proc: &ProcRoot, path: &Path) -> Option<Reached> {
     let pinned = above.map(open_cached).find_map(Result::ok)?;
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let stat = rustix::fs::statx(pinned, c"", flags, StatxFlags::TYPE).ok()?;
-    let file_system = FileSystem { major: stat.stx_dev_major, minor: stat.stx_dev_minor };
+    let file_system = DeviceNumber { major: stat.stx_dev_major, minor: stat.stx_dev_minor };
     let mut buffer = Vec::new();
     let text = proc.dir().read("thread-self/mountinfo", &mut buffer).ok()?;
     let mut mounts = parse::mountinfo::parse(text).flatten();
@@ -157,8 +157,8 @@ fn open_cached(path: &Path) -> Result<std::os::fd::OwnedFd, Errno> {
 mod tests {
     use super::*;
 
-    fn fs(major: u32, minor: u32) -> Option<FileSystem> {
-        Some(FileSystem { major, minor })
+    fn fs(major: u32, minor: u32) -> Option<DeviceNumber> {
+        Some(DeviceNumber { major, minor })
     }
 
     #[test]

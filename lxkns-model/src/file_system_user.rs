@@ -2,33 +2,33 @@
 
 use bstr::BString;
 
-use super::{FileSystem, Gap, NamespaceId, Pid, Tid};
+use super::{DeviceNumber, Gap, NamespaceId, Pid, Tid};
 
 /// What is asked about: a file system, or one namespace's file on nsfs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileSystemQuery {
     /// The file system.
-    pub file_system: FileSystem,
+    pub file_system: DeviceNumber,
     /// On nsfs: the inode number of the one namespace whose mounts are meant. Other namespaces' files have the same file
     /// system, and nothing else in common with it.
     pub namespace: Option<u64>,
     /// The block device that was asked about, where the file system on it has a number of its own.
-    pub device: Option<FileSystem>,
+    pub device: Option<DeviceNumber>,
 }
 
 impl FileSystemQuery {
     /// All of a file system.
-    pub fn new(file_system: FileSystem) -> Self {
+    pub fn new(file_system: DeviceNumber) -> Self {
         Self { file_system, namespace: None, device: None }
     }
 
     /// The mounts of one namespace's file.
-    pub fn of_namespace(file_system: FileSystem, ino: u64) -> Self {
+    pub fn of_namespace(file_system: DeviceNumber, ino: u64) -> Self {
         Self { file_system, namespace: Some(ino), device: None }
     }
 
     /// All of a file system, asked for by one of its devices.
-    pub fn of_device(file_system: FileSystem, device: FileSystem) -> Self {
+    pub fn of_device(file_system: DeviceNumber, device: DeviceNumber) -> Self {
         Self { file_system, namespace: None, device: Some(device) }
     }
 }
@@ -207,7 +207,7 @@ pub enum FileSystemHolderKind {
         /// The type of that file system.
         fs_type: BString,
         /// That file system.
-        file_system: FileSystem,
+        file_system: DeviceNumber,
         /// The mount namespace that it is mounted in; the first of them.
         mount_ns: NamespaceId,
         /// The ID of its mount there.

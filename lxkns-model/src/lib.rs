@@ -73,7 +73,7 @@ pub use gap::{Gap, GapKind, Object, Operation, Place};
 pub use holder::Holder;
 pub use ids::{NamespaceId, NamespaceType, ParseNamespaceTypeError, Pid, Tid, TypedInode, Uid};
 pub use keeper::{KEEPERS, Keeper, Visibility};
-pub use mount::{FileSystem, Mount, Propagation, SharedText};
+pub use mount::{DeviceNumber, Mount, Propagation, SharedText};
 pub use namespace::{IdMapping, Namespace, Relation, TimeOffsets};
 pub use observer::Observer;
 pub use octal::unescape_octal;

@@ -7,14 +7,14 @@ use bstr::{BStr, ByteSlice};
 
 /// A file system by its device number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileSystem {
+pub struct DeviceNumber {
     /// The major number; 0 for file systems without a block device.
     pub major: u32,
     /// The minor number.
     pub minor: u32,
 }
 
-impl fmt::Display for FileSystem {
+impl fmt::Display for DeviceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.major, self.minor)
     }
@@ -31,7 +31,7 @@ pub struct Mount {
     /// The ID of the mount that it is mounted on. That of a namespace's topmost mount is not in the namespace's list.
     pub parent_id: u64,
     /// The device number of its file system. The `st_dev` of files in it can be another (btrfs).
-    pub file_system: FileSystem,
+    pub file_system: DeviceNumber,
     /// Which part of the file system is mounted. Not always a path: `net:[4026531833]` where it is a namespace. It
     /// ends with `//deleted` where it was removed since.
     pub root: SharedText,
@@ -54,7 +54,7 @@ pub struct Mount {
 
 impl Mount {
     /// A mount of which no more is known than where it belongs and what it shows.
-    pub fn new(id: u64, parent_id: u64, file_system: FileSystem, fs_type: &str, point: Option<&str>) -> Self {
+    pub fn new(id: u64, parent_id: u64, file_system: DeviceNumber, fs_type: &str, point: Option<&str>) -> Self {
         let text = |text: &str| SharedText::from(Box::<BStr>::from(text.as_bytes().to_vec().into_boxed_slice()));
         Self {
             id,

@@ -41,8 +41,8 @@ pub struct Snapshot {
     /// The IDs that the network namespace of whoever looked has given to others (`ip netns list-id`), where somebody
     /// asked for them; discovery does not. `None` where it has given none.
     pub netnsids: BTreeMap<NamespaceId, Option<u32>>,
-    /// The mount namespace of whoever looked, in which the paths of mounts mean what they say; `None` where not known.
-    pub home: Option<NamespaceId>,
+    /// The observer's mount namespace, in which the paths of mounts mean what they say; `None` where not known.
+    pub observer_mount_ns: Option<NamespaceId>,
     /// Who looked; `None` where not known, as of a dump of an older version.
     pub observer: Option<Observer>,
     /// What was asked for.
@@ -66,7 +66,7 @@ impl Snapshot {
             gaps: Vec::new(),
             user_names: BTreeMap::new(),
             netnsids: BTreeMap::new(),
-            home: None,
+            observer_mount_ns: None,
             observer: None,
             options,
             host,

@@ -2,7 +2,7 @@
 
 use bstr::BString;
 
-use super::{FileSystem, NamespaceId, NamespaceType, Pid, Tid};
+use super::{DeviceNumber, NamespaceId, NamespaceType, Pid, Tid};
 
 /// Something that holds a namespace of which the kernel does not say which one it is. For a namespace that nothing
 /// else explains, these are the suspects.
@@ -57,7 +57,7 @@ pub enum Suspect {
         /// The type of the file system.
         fs_type: BString,
         /// Its device number; mounts with the same number hold the same namespace.
-        file_system: FileSystem,
+        file_system: DeviceNumber,
         /// Where it is mounted; `None` where the root of that mount namespace does not reach it.
         path: Option<BString>,
     },

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use lxkns_core::model::{FileSystem, NamespaceId};
+use lxkns_core::model::{DeviceNumber, NamespaceId};
 use lxkns_core::{MOST_STUCK, Stuck};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, major, makedev, minor};
 use rustix::io::Errno;
@@ -221,7 +221,7 @@ impl MountNamespace {
             if avoided.contains(&mount.device) {
                 return Err(Error::new(ErrorKind::Avoided, "open in mount namespace", Errno::TIMEDOUT));
             }
-            let waits = |stuck: &&Stuck| stuck.file_system == Some(FileSystem { major, minor });
+            let waits = |stuck: &&Stuck| stuck.file_system == Some(DeviceNumber { major, minor });
             if let Some(Stuck { pid, .. }) = stuck.iter().find(waits).filter(|_| mount.has_server) {
                 let operation =
                     format!("open in mount namespace, over file system {major}:{minor}: process {pid} waits for it");

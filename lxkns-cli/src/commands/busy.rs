@@ -29,7 +29,7 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
         return Ok(Exit::Failed);
     }
     let paths = super::home(&snapshot, is_live);
-    let home = paths.or(snapshot.home);
+    let home = paths.or(snapshot.observer_mount_ns);
     let view = if is_live && paths.is_none() { live::own_mount_points() } else { None };
     let meant = match file_system::resolve(&snapshot, home, view.as_deref(), &args.file_system, is_live) {
         Ok(meant) => meant,

@@ -76,7 +76,7 @@ fn tell_gaps(snapshot: &Snapshot, places: Places) {
 
 /// Says where the paths of mounts mean other files to the caller than in the list of mounts.
 fn tell_other_root(snapshot: &Snapshot, is_live: bool) {
-    if let Some(own) = snapshot.home.filter(|_| is_live && home(snapshot, true).is_none()) {
+    if let Some(own) = snapshot.observer_mount_ns.filter(|_| is_live && home(snapshot, true).is_none()) {
         say(format_args!(
             "the root directory of the caller is not that of {} (chroot): paths of mounts are those of that namespace; \
              `umount -N PID PATH` takes them",
@@ -90,10 +90,10 @@ fn tell_other_root(snapshot: &Snapshot, is_live: bool) {
 /// which that was, that of the host's first process.
 fn home(snapshot: &Snapshot, is_live: bool) -> Option<NamespaceId> {
     if is_live {
-        return snapshot.home.filter(|&home| !crate::live::is_chrooted(snapshot, home));
+        return snapshot.observer_mount_ns.filter(|&home| !crate::live::is_chrooted(snapshot, home));
     }
-    if snapshot.home.is_some() {
-        return snapshot.home;
+    if snapshot.observer_mount_ns.is_some() {
+        return snapshot.observer_mount_ns;
     }
     let of_init = snapshot.processes.get(&Pid(1)).and_then(|process| process.namespaces.get(NamespaceType::Mnt));
     let initial =

@@ -104,7 +104,7 @@ fn is_mnt(namespace: Option<&Namespace>) -> bool {
 fn target(args: &MountsArgs, snapshot: &Snapshot, is_live: bool) -> std::result::Result<NamespaceId, (Exit, bool)> {
     let Some(asked) = &args.target else {
         return super::home(snapshot, is_live)
-            .or(snapshot.home)
+            .or(snapshot.observer_mount_ns)
             .filter(|id| snapshot.namespaces.contains_key(id))
             .ok_or_else(|| {
                 say("which mount namespace is the own one is not known: name one");

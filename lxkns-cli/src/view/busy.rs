@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use bstr::{BStr, ByteSlice as _};
 use lxkns_core::model::{
-    FileSystem, FileSystemHolder, FileSystemQuery, FileSystemUse, FileSystemUseKind as UseKind, FileSystemUser,
+    DeviceNumber, FileSystemHolder, FileSystemQuery, FileSystemUse, FileSystemUseKind as UseKind, FileSystemUser,
     FileSystemUsers, GapKind, Mount, NamespaceId, NamespaceType, Object, Pid, Snapshot,
 };
 use lxkns_core::relations::{self, Unmounts};
@@ -42,7 +42,7 @@ pub(crate) struct Busy<'a> {
     roots: FxHashSet<(NamespaceId, u64)>,
     unmounts: Unmounts<'a>,
     /// Which user namespaces own the mount namespaces in which a directory is mounted. Once it is asked for.
-    owners: OnceCell<FxHashMap<(FileSystem, &'a BStr), FxHashSet<NamespaceId>>>,
+    owners: OnceCell<FxHashMap<(DeviceNumber, &'a BStr), FxHashSet<NamespaceId>>>,
     /// How many processes could not be looked into.
     unread: usize,
     counts: Counts,

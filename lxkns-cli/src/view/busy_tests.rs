@@ -2,9 +2,9 @@
 
 use super::*;
 use lxkns_answers::testing::{HOME, LOOSE, snapshot};
-use lxkns_core::model::{FileSystem, FileSystemUseKind as Use, Gap, Place, Relation, Tid};
+use lxkns_core::model::{DeviceNumber, FileSystemUseKind as Use, Gap, Place, Relation, Tid};
 
-const DISK: FileSystem = FileSystem { major: 8, minor: 1 };
+const DISK: DeviceNumber = DeviceNumber { major: 8, minor: 1 };
 
 fn mount(id: u64, parent: u64, path: Option<&str>) -> Mount {
     Mount::new(id, parent, DISK, "ext4", path)
@@ -39,7 +39,7 @@ fn text(snapshot: &Snapshot, users: &FileSystemUsers, limit: usize) -> String {
 #[test]
 fn mounts_and_users_with_what_would_release_them() {
     let mut snapshot = snapshot();
-    let root = Mount::new(1, 1, FileSystem { major: 8, minor: 2 }, "ext4", Some("/"));
+    let root = Mount::new(1, 1, DeviceNumber { major: 8, minor: 2 }, "ext4", Some("/"));
     let mut mounts =
         vec![root.clone(), mount(30, 1, Some("/mnt")), mount(31, 30, Some("/mnt/\x1b")), mount(32, 30, None)];
     mounts[2].hidden = true;
@@ -71,7 +71,7 @@ fn mounts_and_users_with_what_would_release_them() {
     );
     let short = text(&snapshot, &used, 1);
     assert!(short.contains("    and 2 more (--all shows all)\n") && short.contains("  and 5 more"), "{short}");
-    let other = FileSystemQuery::new(FileSystem { major: 9, minor: 9 });
+    let other = FileSystemQuery::new(DeviceNumber { major: 9, minor: 9 });
     assert!(!Busy::new(&snapshot, other, None, None, None).is_there());
 
     // Asked for the mount, its own users come first, and what is mounted on it.
@@ -92,7 +92,7 @@ fn mounts_and_users_with_what_would_release_them() {
 #[test]
 fn what_is_locked_is_not_unmounted() {
     let mut snapshot = snapshot();
-    let root = Mount::new(1, 1, FileSystem { major: 8, minor: 2 }, "ext4", Some("/"));
+    let root = Mount::new(1, 1, DeviceNumber { major: 8, minor: 2 }, "ext4", Some("/"));
     snapshot.mounts.insert(LOOSE, vec![root, mount(40, 1, Some("/x"))]);
     let none = users(Vec::new());
     assert_eq!(busy(&snapshot, None, &none).release(), ["`umount -N /proc/200/task/201/ns/mnt /x`"]);

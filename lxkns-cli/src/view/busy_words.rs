@@ -2,7 +2,7 @@
 
 use bstr::ByteSlice as _;
 use lxkns_core::model::{
-    DeviceRole, FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemUse, FileSystemUseKind as Use,
+    DeviceNumber, DeviceRole, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemUse, FileSystemUseKind as Use,
     FileSystemUser, HiddenFiles, KernelFacility, Pid, Snapshot, Tid, UnreadHolders,
 };
 
@@ -213,7 +213,7 @@ pub(crate) fn release_holder(
     umount: impl Fn(lxkns_core::model::NamespaceId, u64) -> Option<String>,
 ) -> String {
     let mounted = |fs_type: &str, otherwise: &str| {
-        let mounts = snapshot.home.and_then(|home| snapshot.mounts.get(&home));
+        let mounts = snapshot.observer_mount_ns.and_then(|home| snapshot.mounts.get(&home));
         let is_it = |mount: &&lxkns_core::model::Mount| !mount.hidden && *mount.fs_type == *fs_type;
         let mount = mounts.and_then(|mounts| mounts.iter().find(is_it));
         mount
@@ -296,7 +296,7 @@ pub(crate) fn release_holder(
 }
 
 /// Whether a file system is mounted more than once.
-fn is_used_often(snapshot: &Snapshot, file_system: FileSystem) -> bool {
+fn is_used_often(snapshot: &Snapshot, file_system: DeviceNumber) -> bool {
     let mut mounts = snapshot.mounts.values().flatten().filter(|mount| mount.file_system == file_system);
     mounts.nth(1).is_some()
 }

@@ -1,12 +1,12 @@
 //! What is shown of a small tree of mounts.
 
-use lxkns_core::model::FileSystem;
+use lxkns_core::model::DeviceNumber;
 
 use super::*;
 use lxkns_answers::testing::{HOME, LOOSE, snapshot};
 
 fn mount(id: u64, parent: u64, path: Option<&str>) -> Mount {
-    Mount::new(id, parent, FileSystem { major: 0, minor: 7 }, "tmpfs", path)
+    Mount::new(id, parent, DeviceNumber { major: 0, minor: 7 }, "tmpfs", path)
 }
 
 fn with_mounts() -> Snapshot {

@@ -185,7 +185,7 @@ impl<'a> Advice<'a> {
     /// that it was copied from has its mounts locked (`mount_namespaces(7)`). The kernel does not show which are.
     fn may_be_locked(&self, namespace: &Namespace, key: MountKey, owners: Option<&FxHashSet<NamespaceId>>) -> bool {
         // Also where its paths mean other files to the caller, whose root directory is another.
-        let own = self.home.or(self.snapshot.home);
+        let own = self.home.or(self.snapshot.observer_mount_ns);
         let (Some(owner), Some(owner_of_home)) = (self.owner(key.0), own.and_then(|own| self.owner(own))) else {
             // Whose it is is not visible from inside; the own is as privileged as the caller.
             return Some(key.0) != own;
@@ -407,7 +407,7 @@ const PROC: &str = "/proc";
 
 #[cfg(test)]
 mod tests {
-    use lxkns_core::model::{FileSystem, Mount, Propagation, TaskState};
+    use lxkns_core::model::{DeviceNumber, Mount, Propagation, TaskState};
 
     use super::*;
     use lxkns_answers::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, process, snapshot};
@@ -483,11 +483,11 @@ mod tests {
     fn with_copies(copies: &[(NamespaceId, bool)]) -> Snapshot {
         let mut snapshot = snapshot();
         let run = |shared, master| {
-            let mut run = Mount::new(20, 1, FileSystem { major: 0, minor: 9 }, "tmpfs", Some("/run"));
+            let mut run = Mount::new(20, 1, DeviceNumber { major: 0, minor: 9 }, "tmpfs", Some("/run"));
             run.propagation = Propagation { shared, master, ..Propagation::default() };
             run
         };
-        let name = || Mount::new(30, 20, FileSystem { major: 0, minor: 4 }, "nsfs", Some("/run/netns/left"));
+        let name = || Mount::new(30, 20, DeviceNumber { major: 0, minor: 4 }, "nsfs", Some("/run/netns/left"));
         snapshot.mounts.insert(HOME, vec![run(Some(7), None), name()]);
         let mut holders = vec![mount(HOME, Some("/run/netns/left"))];
         for (nth, &(owner, is_bound)) in copies.iter().enumerate() {

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 use bstr::BString;
 use lxkns_core::model::{
-    FileSystem, Holder, KEEPERS, Keeper, Namespace, NamespaceId, NamespaceType, Pid, Snapshot, Suspect, Tid, Visibility,
+    DeviceNumber, Holder, KEEPERS, Keeper, Namespace, NamespaceId, NamespaceType, Pid, Snapshot, Suspect, Tid,
+    Visibility,
 };
 use lxkns_core::relations::MountKey;
 use rustc_hash::FxHashMap;
@@ -230,7 +231,7 @@ pub(crate) fn suspects(snapshot: &Snapshot, ns_type: Option<NamespaceType>) -> V
 
 /// The procfs of the initial PID namespace: what was mounted first at `/proc`, in the mount namespace that the kernel
 /// started with.
-fn procfs_of_the_host(snapshot: &Snapshot) -> Option<FileSystem> {
+fn procfs_of_the_host(snapshot: &Snapshot) -> Option<DeviceNumber> {
     let is_initial = |id: &NamespaceId| snapshot.namespaces.get(id).is_some_and(|namespace| namespace.initial);
     let at_place = snapshot.suspects.iter().filter_map(|suspect| match suspect {
         Suspect::Mount { mount_ns, fs_type, file_system, path: Some(path), .. }
@@ -278,7 +279,7 @@ pub(crate) fn write_suspects(
     limit: usize,
 ) -> io::Result<()> {
     // All mounts of a file system hold the same namespace.
-    let mut mounts: FxHashMap<(&BString, FileSystem), usize> = FxHashMap::default();
+    let mut mounts: FxHashMap<(&BString, DeviceNumber), usize> = FxHashMap::default();
     let mut different = Vec::new();
     for &suspect in suspects {
         let count = match suspect {

@@ -1,4 +1,4 @@
-use lxkns_core::model::{FileSystem, NamespaceType, Pid, Tid};
+use lxkns_core::model::{DeviceNumber, NamespaceType, Pid, Tid};
 
 use super::*;
 use lxkns_answers::testing::{BUSY, HOME, LEFT, NET, ODD, USER, process, snapshot};
@@ -69,7 +69,7 @@ fn suspects_are_told_where_nothing_explains() {
             mount_ns: HOME,
             mount_id: 9,
             fs_type: "proc".into(),
-            file_system: FileSystem { major: 0, minor: 22 },
+            file_system: DeviceNumber { major: 0, minor: 22 },
             path: Some("/x\x1b/proc".into()),
         },
     ];

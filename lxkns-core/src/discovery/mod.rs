@@ -84,7 +84,7 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
     named::statuses(&search, &mut found);
 
     let mut snapshot = assembly::snapshot(&search, found, host, taken_at);
-    (snapshot.home, snapshot.observer) = (home, Some(observer));
+    (snapshot.observer_mount_ns, snapshot.observer) = (home, Some(observer));
     freezer::all(&search, &mut snapshot);
     namespace_details::all(&search, &mut snapshot);
     if let Some(command_lines) = command_lines {

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use lxkns_sys::{MountFacts, StatmountMask};
 
 use crate::model::Texts;
-use crate::model::{FileSystem, Mount, Propagation, SharedText};
+use crate::model::{DeviceNumber, Mount, Propagation, SharedText};
 use crate::procfs::parse::mountinfo::MountInfo;
 
 /// A mount as mountinfo has it. `point` is where it is mounted, from the root of the mount namespace.
@@ -73,7 +73,7 @@ pub(super) fn of_facts(texts: &mut Texts, facts: MountFacts) -> Option<Mount> {
     Some(Mount {
         id: id.into(),
         parent_id: parent_id.into(),
-        file_system: FileSystem { major, minor },
+        file_system: DeviceNumber { major, minor },
         root: texts.shared(&facts.root?),
         point: facts.point.filter(|point| !point.is_empty()).map(|point| texts.shared(&point)),
         options: texts.shared(mount_options(flags.attributes).as_bytes()),

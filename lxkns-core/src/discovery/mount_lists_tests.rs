@@ -1,7 +1,7 @@
 //! How a list comes together.
 
 use super::*;
-use crate::model::{FileSystem, Propagation};
+use crate::model::{DeviceNumber, Propagation};
 
 const NS: NamespaceId = NamespaceId { ino: 9, dev: 4 };
 
@@ -32,7 +32,7 @@ fn paths(list: List) -> Vec<(u64, String, bool)> {
 fn mountinfo_says_everything() {
     let mounts = list(&[(WHOLE, Some("/"), Reader::Member)]).0.finish(true);
     let mount = &mounts[1];
-    assert_eq!((mount.id, mount.parent_id, mount.file_system), (41, 40, FileSystem { major: 0, minor: 20 }));
+    assert_eq!((mount.id, mount.parent_id, mount.file_system), (41, 40, DeviceNumber { major: 0, minor: 20 }));
     let expected = Propagation { shared: None, master: Some(7), propagate_from: Some(3), unbindable: false };
     assert_eq!(mount.propagation, expected);
     assert_eq!((&**mount.options, &**mount.fs_type, &**mount.root), (&b"rw,nosuid"[..], &b"fuse.x y"[..], &b"/"[..]));

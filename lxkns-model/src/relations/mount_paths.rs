@@ -125,10 +125,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::FileSystem;
+    use crate::DeviceNumber;
 
     fn mount(id: u64, parent_id: u64, path: Option<&str>) -> Mount {
-        Mount::new(id, parent_id, FileSystem { major: 0, minor: 1 }, "tmpfs", path)
+        Mount::new(id, parent_id, DeviceNumber { major: 0, minor: 1 }, "tmpfs", path)
     }
 
     #[test]

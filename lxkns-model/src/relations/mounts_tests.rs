@@ -6,10 +6,10 @@ use bstr::ByteSlice as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::FileSystem;
+use crate::DeviceNumber;
 
 fn mount(id: u64, parent_id: u64, path: &str) -> Mount {
-    Mount::new(id, parent_id, FileSystem { major: 0, minor: 1 }, "tmpfs", Some(path))
+    Mount::new(id, parent_id, DeviceNumber { major: 0, minor: 1 }, "tmpfs", Some(path))
 }
 
 /// The IDs of those that are not hidden.

@@ -80,13 +80,13 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::{DiscoveryOptions, FileSystem, Host, Propagation};
+    use crate::{DeviceNumber, DiscoveryOptions, Host, Propagation};
 
     const HERE: NamespaceId = NamespaceId { ino: 10, dev: 4 };
     const THERE: NamespaceId = NamespaceId { ino: 11, dev: 4 };
 
     fn mount(id: u64, shared: Option<u32>, master: Option<u32>) -> Mount {
-        let mut mount = Mount::new(id, 1, FileSystem { major: 0, minor: 1 }, "tmpfs", Some("/"));
+        let mut mount = Mount::new(id, 1, DeviceNumber { major: 0, minor: 1 }, "tmpfs", Some("/"));
         mount.propagation = Propagation { shared, master, ..Propagation::default() };
         mount
     }

@@ -7,7 +7,7 @@ use bstr::{BStr, ByteSlice as _};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::NamespacedMount;
-use crate::{FileSystem, Mount, NamespaceId, Snapshot};
+use crate::{DeviceNumber, Mount, NamespaceId, Snapshot};
 
 /// A mount by its mount namespace and its ID.
 pub type MountKey = (NamespaceId, u64);
@@ -25,11 +25,11 @@ pub struct Unmounts<'a> {
 }
 
 /// Mounts by the directory that they are on, and a peer group that the mount below belongs to or gets from.
-type ByDirectory<'a> = FxHashMap<(FileSystem, Vec<u8>, u32), Vec<NamespacedMount<'a>>>;
+type ByDirectory<'a> = FxHashMap<(DeviceNumber, Vec<u8>, u32), Vec<NamespacedMount<'a>>>;
 
 /// Where a mount is, as propagation knows it: in which file system at which directory, below a mount of which groups.
 struct Spot {
-    file_system: FileSystem,
+    file_system: DeviceNumber,
     directory: Vec<u8>,
     shared: Option<u32>,
     master: Option<u32>,
@@ -62,14 +62,14 @@ impl<'a> Unmounts<'a> {
     /// can be unmounted, the preferred first; what none of them takes away stands for itself.
     pub fn sources(&self, mounts: &[MountKey], order: &[usize]) -> Vec<usize> {
         let spots: Vec<_> = mounts.iter().map(|&mount| self.spot(mount)).collect();
-        let mut by_directory: FxHashMap<(FileSystem, &[u8]), Vec<usize>> = FxHashMap::default();
+        let mut by_directory: FxHashMap<(DeviceNumber, &[u8]), Vec<usize>> = FxHashMap::default();
         for &index in order {
             if let Some(spot) = &spots[index] {
                 by_directory.entry((spot.file_system, &spot.directory)).or_default().push(index);
             }
         }
         // Which of them reaches which peer groups, for each directory.
-        let mut reached: FxHashMap<(FileSystem, &[u8], u32), usize> = FxHashMap::default();
+        let mut reached: FxHashMap<(DeviceNumber, &[u8], u32), usize> = FxHashMap::default();
         for (&(file_system, directory), candidates) in &by_directory {
             for &source in candidates {
                 let mut todo: Vec<u32> = spots[source].iter().filter_map(|spot| spot.shared).collect();
@@ -206,7 +206,7 @@ mod tests {
 
     fn mount(id: u64, parent: u64, point: &str, shared: Option<u32>, master: Option<u32>) -> Mount {
         let minor = if point.ends_with("/ns") { 4 } else { 1 };
-        let mut mount = Mount::new(id, parent, FileSystem { major: 0, minor }, "tmpfs", Some(point));
+        let mut mount = Mount::new(id, parent, DeviceNumber { major: 0, minor }, "tmpfs", Some(point));
         mount.propagation = Propagation { shared, master, ..Propagation::default() };
         mount
     }
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn peers_and_receivers_go_on_the_same_directory() {
-        let (disk, usb) = (FileSystem { major: 8, minor: 1 }, FileSystem { major: 8, minor: 17 });
+        let (disk, usb) = (DeviceNumber { major: 8, minor: 1 }, DeviceNumber { major: 8, minor: 17 });
         let id = |ino| NamespaceId { ino, dev: 4 };
         let parent = |id, path: &str, shared, master| {
             let mut mount = Mount::new(id, 1, disk, "ext4", Some(path));

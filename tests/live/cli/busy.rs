@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use lxkns_core::model::{DiscoveryOptions, FileSystem};
+use lxkns_core::model::{DeviceNumber, DiscoveryOptions};
 use lxkns_fixture::fuse::{DeadFuse, Death};
 use lxkns_fixture::{Actor, Open, probe};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ pub(super) fn tests() -> Vec<Test> {
 
 /// The file system that is mounted at a path of an actor's.
 #[track_caller]
-pub(super) fn file_system(actor: &Actor, path: &Path) -> FileSystem {
+pub(super) fn file_system(actor: &Actor, path: &Path) -> DeviceNumber {
     let mut options = DiscoveryOptions::namespaces();
     options.mounts = true;
     let snapshot = lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap();
@@ -46,7 +46,7 @@ pub(super) fn file_system(actor: &Actor, path: &Path) -> FileSystem {
 }
 
 #[track_caller]
-pub(super) fn busy(file_system: FileSystem) -> Value {
+pub(super) fn busy(file_system: DeviceNumber) -> Value {
     run_lxkns(["busy", "--json", &file_system.to_string()]).ok().json()
 }
 

@@ -156,7 +156,7 @@ fn descriptor_limit() {
     actor.mount("tmpfs", directory.path());
     actor.chdir(directory.path());
     let own = super::busy::file_system(&actor, directory.path());
-    let asked = lxkns_core::model::FileSystem { major: 0, minor: own.minor }.to_string();
+    let asked = lxkns_core::model::DeviceNumber { major: 0, minor: own.minor }.to_string();
     let pid = actor.pid().to_string();
     let with = |limit: u32, arguments: &[&str]| {
         let mut command = Command::new("prlimit");

@@ -8,12 +8,12 @@ use rustc_hash::FxHashSet;
 
 use super::kernel::{names, read};
 use super::paths::lookup;
-use crate::model::{DeviceRole, FileSystem, FileSystemQuery, Mount, Snapshot};
+use crate::model::{DeviceNumber, DeviceRole, FileSystemQuery, Mount, Snapshot};
 
 /// A block device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Device {
-    pub(super) number: FileSystem,
+    pub(super) number: DeviceNumber,
     /// Its name in sysfs.
     pub(super) name: BString,
     /// Its directory in sysfs.
@@ -25,11 +25,11 @@ impl Device {
         let dir = dir.canonicalize().ok()?;
         let number = read(&dir.join("dev"))?;
         let (major, minor) = number.to_str().ok()?.trim().split_once(':')?;
-        let number = FileSystem { major: major.parse().ok()?, minor: minor.parse().ok()? };
+        let number = DeviceNumber { major: major.parse().ok()?, minor: minor.parse().ok()? };
         Some(Self { number, name: dir.file_name()?.as_encoded_bytes().into(), dir })
     }
 
-    pub(super) fn of(sysfs: &Path, FileSystem { major, minor }: FileSystem) -> Option<Self> {
+    pub(super) fn of(sysfs: &Path, DeviceNumber { major, minor }: DeviceNumber) -> Option<Self> {
         Self::at(&sysfs.join(format!("dev/block/{major}:{minor}")))
     }
 
@@ -87,7 +87,7 @@ fn with_the_others(sysfs: &Path, device: Device) -> Vec<Device> {
 }
 
 /// The type of a file system that may have more devices than the kernel names.
-pub(super) fn has_unnamed_devices(snapshot: &Snapshot, file_system: FileSystem) -> Option<BString> {
+pub(super) fn has_unnamed_devices(snapshot: &Snapshot, file_system: DeviceNumber) -> Option<BString> {
     let mount = snapshot.mounts.values().flatten().find(|mount| mount.file_system == file_system)?;
     let has_others = ["f2fs", "zfs", "bcachefs"].iter().any(|one| *mount.fs_type == **one);
     has_others.then(|| mount.fs_type.as_bytes().into())
@@ -95,13 +95,13 @@ pub(super) fn has_unnamed_devices(snapshot: &Snapshot, file_system: FileSystem) 
 
 /// Where sysfs is mounted in the caller's mount namespace.
 pub(super) fn sysfs(snapshot: &Snapshot) -> Option<PathBuf> {
-    let here = snapshot.home.and_then(|home| snapshot.mounts.get(&home))?;
+    let here = snapshot.observer_mount_ns.and_then(|home| snapshot.mounts.get(&home))?;
     let is_it = |mount: &&Mount| !mount.hidden && *mount.fs_type == *"sysfs" && *mount.root == *"/";
     here.iter().filter(is_it).find_map(|mount| Some(mount.path()?.to_path().ok()?.to_owned()))
 }
 
 /// The device that a mount names as its source, as far as that leads to one here.
-fn source(mount: &Mount) -> Option<FileSystem> {
+fn source(mount: &Mount) -> Option<DeviceNumber> {
     let source = mount.source.as_deref().filter(|source| source.first() == Some(&b'/'))?;
     lookup(source.as_bytes()).and_then(|(_, device)| device)
 }
@@ -114,7 +114,7 @@ fn source(mount: &Mount) -> Option<FileSystem> {
 /// # Privileges
 ///
 /// None.
-pub fn file_system_on(snapshot: &Snapshot, device: FileSystem) -> Option<FileSystem> {
+pub fn file_system_on(snapshot: &Snapshot, device: DeviceNumber) -> Option<DeviceNumber> {
     let mut all = snapshot.mounts.values().flatten();
     if all.any(|mount| mount.file_system == device) {
         return Some(device);
@@ -137,9 +137,9 @@ pub(super) struct Devices {
     pub(super) own: Vec<Device>,
     /// Partitions of these, and disks that these are partitions of.
     pub(super) related: Vec<(DeviceRole, Device)>,
-    numbers: FxHashSet<FileSystem>,
+    numbers: FxHashSet<DeviceNumber>,
     /// The numbers of those disks.
-    disks: FxHashSet<FileSystem>,
+    disks: FxHashSet<DeviceNumber>,
 }
 
 impl Devices {
@@ -175,12 +175,12 @@ impl Devices {
     }
 
     /// Whether a device is one of the file system's, or a partition of one.
-    pub(super) fn contains(&self, device: FileSystem) -> bool {
+    pub(super) fn contains(&self, device: DeviceNumber) -> bool {
         self.numbers.contains(&device)
     }
 
     /// Whether a device is a disk that one of these is a partition of.
-    pub(super) fn is_disk(&self, device: FileSystem) -> bool {
+    pub(super) fn is_disk(&self, device: DeviceNumber) -> bool {
         self.disks.contains(&device)
     }
 

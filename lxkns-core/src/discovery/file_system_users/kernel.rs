@@ -19,7 +19,7 @@ use super::gap;
 use super::loops::{InUse, LoopDevice, loops};
 use super::paths::{Layer, Leads, Named, Paths, lookup};
 use crate::model::{
-    DeviceRole, FileSystem, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, Gap, KernelFacility,
+    DeviceNumber, DeviceRole, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, Gap, KernelFacility,
     Mount, NamespaceId, Object, Place, Snapshot, UnreadHolders,
 };
 use crate::procfs::{ProcRoot, parse};
@@ -44,7 +44,7 @@ pub(super) struct Answer {
 pub(super) struct Found {
     pub(super) holders: Vec<FileSystemHolder>,
     /// Of each loop device among these its number, and those of its partitions.
-    pub(super) loops: FxHashMap<BString, Vec<FileSystem>>,
+    pub(super) loops: FxHashMap<BString, Vec<DeviceNumber>>,
     pub(super) unread: Vec<UnreadHolders>,
 }
 
@@ -89,7 +89,7 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
             continue;
         }
         let visible = mounts.iter().filter(|mount| !mount.hidden);
-        let points: FxHashMap<&[u8], FileSystem> =
+        let points: FxHashMap<&[u8], DeviceNumber> =
             visible.filter_map(|mount| Some((&**mount.path()?, mount.file_system))).collect();
         let is_on_it = |path: &BString| {
             let above = Path::new(path.to_os_str().ok()?).ancestors();
@@ -121,7 +121,7 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
         devices: Arc::clone(devices),
         in_use: InUse::mounted(snapshot),
         mounted_devices: devices.related.iter().filter_map(mounted_device).collect(),
-        home: snapshot.home,
+        home: snapshot.observer_mount_ns,
         paths: Paths::of(snapshot, query.file_system),
         is_mounted,
         layered,
@@ -291,7 +291,7 @@ impl Search {
     }
 
     /// Whether a use of that device excludes that of the file system's.
-    fn excludes(&self, device: FileSystem) -> bool {
+    fn excludes(&self, device: DeviceNumber) -> bool {
         self.devices.all().any(|known| known.number == device)
     }
 
@@ -320,7 +320,7 @@ impl Search {
 
     /// What is made of the file system, once each, however often it is mounted: by the first layer that is certain.
     fn layers(&mut self, proc: &ProcRoot) {
-        let mut made: BTreeMap<FileSystem, (bool, Option<u64>, Kind)> = BTreeMap::new();
+        let mut made: BTreeMap<DeviceNumber, (bool, Option<u64>, Kind)> = BTreeMap::new();
         // Of those whose layers are nowhere to be seen, in one mount namespace or another.
         let (mut lost, mut found) = (BTreeMap::new(), FxHashSet::default());
         for (namespace, mount, layers) in std::mem::take(&mut self.layered) {
@@ -567,7 +567,7 @@ mod tests {
 
     #[test]
     fn layers_are_named_by_options_or_by_the_source() {
-        let device = FileSystem { major: 0, minor: 9 };
+        let device = DeviceNumber { major: 0, minor: 9 };
         let text = |text: &str| Mount::new(1, 1, device, text, None).fs_type;
         let mut mount = Mount::new(1, 1, device, "overlay", Some("/m"));
         mount.super_options = Some(text(r"rw,lowerdir=/l1:/l\0542,upperdir=/up,workdir=/work,xino=off"));

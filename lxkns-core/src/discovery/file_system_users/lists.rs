@@ -4,7 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::io::Errno;
 
 use super::living;
-use crate::model::{FileSystem, GapKind, NamespaceId, NamespaceType, Object, Pid, Snapshot};
+use crate::model::{DeviceNumber, GapKind, NamespaceId, NamespaceType, Object, Pid, Snapshot};
 use crate::procfs::{ProcRoot, parse};
 
 /// The mounts that processes see now, by mount namespace: each namespace is read once.
@@ -13,7 +13,7 @@ pub(super) struct MountLists<'a> {
     /// The mount namespaces of the snapshot whose lists are whole.
     whole: FxHashSet<NamespaceId>,
     /// What was read of a mount namespace.
-    read: FxHashMap<NamespaceId, Result<FxHashMap<u64, FileSystem>, Errno>>,
+    read: FxHashMap<NamespaceId, Result<FxHashMap<u64, DeviceNumber>, Errno>>,
     /// The mount namespaces of processes.
     namespaces: FxHashMap<Pid, Result<NamespaceId, Errno>>,
 }
@@ -34,7 +34,7 @@ impl<'a> MountLists<'a> {
     /// # Errors
     ///
     /// It is not known: the mounts of its mount namespace are not all readable.
-    pub(super) fn find(&mut self, pid: Pid, mount: u64) -> Result<Option<FileSystem>, Errno> {
+    pub(super) fn find(&mut self, pid: Pid, mount: u64) -> Result<Option<DeviceNumber>, Errno> {
         let proc = self.proc;
         let namespace = (*self.namespaces.entry(pid).or_insert_with(|| namespace(proc, pid)))?;
         let list = self.read.entry(namespace).or_insert_with(|| read(proc, pid));
@@ -59,7 +59,7 @@ fn namespace(proc: &ProcRoot, pid: Pid) -> Result<NamespaceId, Errno> {
     Ok(NamespaceId { ino, dev: proc.nsfs_dev() })
 }
 
-fn read(proc: &ProcRoot, pid: Pid) -> Result<FxHashMap<u64, FileSystem>, Errno> {
+fn read(proc: &ProcRoot, pid: Pid) -> Result<FxHashMap<u64, DeviceNumber>, Errno> {
     let dir = proc.process(pid)?;
     let below = living(&dir, pid)?.ok_or(Errno::SRCH)?;
     let mut buffer = Vec::new();

@@ -9,12 +9,12 @@ use rustc_hash::FxHashSet;
 use super::devices::Device;
 use super::kernel::{names, read, swap_paths};
 use super::paths::lookup;
-use crate::model::{FileSystem, FileSystemHolderKind as Kind, Snapshot};
+use crate::model::{DeviceNumber, FileSystemHolderKind as Kind, Snapshot};
 use crate::procfs::ProcRoot;
 
 /// What uses block devices without a process.
 pub(super) struct InUse {
-    devices: FxHashSet<FileSystem>,
+    devices: FxHashSet<DeviceNumber>,
 }
 
 impl InUse {
@@ -47,7 +47,7 @@ impl InUse {
 /// A loop device that is set up.
 pub(super) struct LoopDevice {
     /// Its number and those of its partitions.
-    pub(super) numbers: Vec<FileSystem>,
+    pub(super) numbers: Vec<DeviceNumber>,
     pub(super) kind: Kind,
 }
 

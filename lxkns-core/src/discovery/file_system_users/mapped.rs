@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::super::left_behind::LeftBehind;
 use super::devices::Devices;
 use super::{gap, living};
-use crate::model::{FileSystem, FileSystemUse, FileSystemUseKind, Gap, Mount, Object, Pid, Place, Snapshot};
+use crate::model::{DeviceNumber, FileSystemUse, FileSystemUseKind, Gap, Mount, Object, Pid, Place, Snapshot};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
 /// How long one process's mappings may take. None take a hundredth of it unless something is wrong.
@@ -44,14 +44,14 @@ impl Mapped {
 /// What mappings are looked for.
 #[derive(Clone)]
 pub(super) struct Wanted {
-    file_system: FileSystem,
+    file_system: DeviceNumber,
     devices: Arc<Devices>,
     /// The file systems that device files are in.
-    with_devices: FxHashSet<FileSystem>,
+    with_devices: FxHashSet<DeviceNumber>,
 }
 
 impl Wanted {
-    pub(super) fn of(snapshot: &Snapshot, file_system: FileSystem, devices: &Arc<Devices>) -> Self {
+    pub(super) fn of(snapshot: &Snapshot, file_system: DeviceNumber, devices: &Arc<Devices>) -> Self {
         let has_devices = |mount: &&Mount| ["devtmpfs", "tmpfs"].iter().any(|fs_type| *mount.fs_type == **fs_type);
         let mounts = snapshot.mounts.values().flatten().filter(has_devices);
         let with_devices = mounts.map(|mount| mount.file_system).filter(|_| !devices.own.is_empty()).collect();
@@ -60,7 +60,7 @@ impl Wanted {
 }
 
 /// What is known of the files that processes have mapped from file systems with device files: the device of each.
-type Known = FxHashMap<(FileSystem, Vec<u8>), Option<FileSystem>>;
+type Known = FxHashMap<(DeviceNumber, Vec<u8>), Option<DeviceNumber>>;
 
 /// The files of the file system that processes have mapped, and its devices: the first through each mount.
 pub(super) fn all(
@@ -159,7 +159,7 @@ fn read(
     // A file counts once, however many of its parts are mapped.
     let (mut files, mut mounts) = (FxHashSet::default(), FxHashMap::default());
     let mut found = Vec::new();
-    let is_wanted = |on: FileSystem| on == wanted.file_system || wanted.with_devices.contains(&on);
+    let is_wanted = |on: DeviceNumber| on == wanted.file_system || wanted.with_devices.contains(&on);
     for mapping in parse::maps::on(text, is_wanted) {
         let mapping = mapping.map_err(|_| Errno::BADMSG)?;
         if !files.insert((mapping.file_system, mapping.inode)) {
@@ -187,11 +187,11 @@ fn read(
 }
 
 /// The block device that a mapped file is. Who may not follow the link has its name alone.
-fn device(dir: &ProcDir, link: &[u8], path: &[u8], devices: &Devices) -> Option<FileSystem> {
+fn device(dir: &ProcDir, link: &[u8], path: &[u8], devices: &Devices) -> Option<DeviceNumber> {
     match dir.stat(link, StatxFlags::TYPE) {
         Ok(stat) => {
             let is_device = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::BlockDevice;
-            is_device.then_some(FileSystem { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor })
+            is_device.then_some(DeviceNumber { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor })
         }
         Err(_) => {
             let name = path.strip_prefix(b"/dev/")?;

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use super::left_behind::LeftBehind;
 use super::search::share_out;
 use crate::model::{
-    FileSystem, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUser,
+    DeviceNumber, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUser,
     FileSystemUsers, Gap, GapKind, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Snapshot,
 };
 use crate::procfs::{ProcDir, ProcRoot, parse};
@@ -70,7 +70,7 @@ pub(super) fn file_system_users(
     attribution.devices_bases(kernel.btrfs_base());
     let mut uses: FxHashMap<Pid, Vec<FileSystemUse>> = FxHashMap::default();
     let mut holders = Vec::new();
-    let mut opened: FxHashSet<FileSystem> = FxHashSet::default();
+    let mut opened: FxHashSet<DeviceNumber> = FxHashSet::default();
     let mut kernel_threads: FxHashMap<u64, u64> = FxHashMap::default();
     let mut lists = MountLists::of(proc, snapshot);
     attribution.settle(parts.iter().flat_map(|part| &part.unlisted));
@@ -148,7 +148,7 @@ fn own_pid(proc: &ProcRoot) -> Option<Pid> {
 #[derive(Default)]
 struct Attribution {
     /// The device numbers that files of the file system have.
-    devices: FxHashSet<FileSystem>,
+    devices: FxHashSet<DeviceNumber>,
     /// Mounts in no list that show it.
     mounts: FxHashSet<u64>,
     /// What is common to all files of it, where it is a btrfs.

@@ -12,7 +12,7 @@ use rustc_hash::FxHashSet;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
-use crate::model::{FileSystem, Mount, NamespaceId, Pid, Snapshot};
+use crate::model::{DeviceNumber, Mount, NamespaceId, Pid, Snapshot};
 use crate::procfs::ProcRoot;
 use crate::relations::{is_at_or_below, mount_at};
 
@@ -54,7 +54,7 @@ struct Elsewhere {
 
 /// The mounts that paths lead to.
 pub(super) struct Paths {
-    file_system: FileSystem,
+    file_system: DeviceNumber,
     /// The mounts of the caller's mount namespace.
     pub(super) here: Vec<Mount>,
     elsewhere: Vec<Elsewhere>,
@@ -65,10 +65,10 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    pub(super) fn of(snapshot: &Snapshot, file_system: FileSystem) -> Self {
+    pub(super) fn of(snapshot: &Snapshot, file_system: DeviceNumber) -> Self {
         let is_it = |mount: &Mount| mount.file_system == file_system;
-        let here = snapshot.home.and_then(|home| snapshot.mounts.get(&home)).cloned().unwrap_or_default();
-        let others = || snapshot.mounts.iter().filter(|(id, _)| Some(**id) != snapshot.home);
+        let here = snapshot.observer_mount_ns.and_then(|home| snapshot.mounts.get(&home)).cloned().unwrap_or_default();
+        let others = || snapshot.mounts.iter().filter(|(id, _)| Some(**id) != snapshot.observer_mount_ns);
         let elsewhere = others().map(|(id, mounts)| Elsewhere {
             id: *id,
             process: snapshot.namespaces.get(id).and_then(|namespace| namespace.leaders.first().copied()),
@@ -196,7 +196,7 @@ impl Paths {
 
 /// The mount that a path leads to here, and the device if it is a block device; as far as the kernel knows without asking
 /// any file system.
-pub(super) fn lookup(path: &[u8]) -> Option<(u64, Option<FileSystem>)> {
+pub(super) fn lookup(path: &[u8]) -> Option<(u64, Option<DeviceNumber>)> {
     look_up(None, path).ok()
 }
 
@@ -206,7 +206,7 @@ fn cannot_ask_the_cache(errno: Errno) -> bool {
 }
 
 /// The same, below a root directory.
-fn look_up(root: Option<OwnedFd>, path: &[u8]) -> Result<(u64, Option<FileSystem>), Errno> {
+fn look_up(root: Option<OwnedFd>, path: &[u8]) -> Result<(u64, Option<DeviceNumber>), Errno> {
     const TRIES: usize = 32;
     let how = ResolveFlags::CACHED | ResolveFlags::NO_MAGICLINKS;
     let (root, how) = match &root {
@@ -218,7 +218,7 @@ fn look_up(root: Option<OwnedFd>, path: &[u8]) -> Result<(u64, Option<FileSystem
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let stat = rustix::fs::statx(opened.as_fd(), c"", flags, StatxFlags::TYPE | StatxFlags::MNT_ID)?;
     let is_device = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::BlockDevice;
-    let device = is_device.then_some(FileSystem { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor });
+    let device = is_device.then_some(DeviceNumber { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor });
     let has_mount = stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
     if has_mount { Ok((stat.stx_mnt_id, device)) } else { Err(Errno::OPNOTSUPP) }
 }

@@ -11,7 +11,7 @@ use super::devices::Devices;
 use super::{gap, living};
 use crate::discovery::task_fds::Tables;
 use crate::model::{
-    FileSystem, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUseKind, Gap,
+    DeviceNumber, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUseKind, Gap,
     GapKind, HiddenFiles, NamespaceType, Object, Pid, Place, Snapshot, Tid,
 };
 use crate::procfs::{ProcDir, ProcRoot, for_each_number, parse};
@@ -28,9 +28,9 @@ pub(super) struct Known<'a> {
     query: FileSystemQuery,
     pub(super) devices: Arc<Devices>,
     /// Of all mounts, by ID: the file system, and whether it is what was asked about.
-    mounts: FxHashMap<u64, (FileSystem, bool)>,
+    mounts: FxHashMap<u64, (DeviceNumber, bool)>,
     /// The file systems of the other mounts.
-    others: FxHashSet<FileSystem>,
+    others: FxHashSet<DeviceNumber>,
     /// The kernel's mounts of what has no path: pipes, sockets, memory. They are in no list, and show nothing else.
     internal: FxHashSet<u64>,
     /// Of these, the one of anonymous inodes.
@@ -79,7 +79,7 @@ impl<'a> Known<'a> {
     }
 
     /// Whether another file system has this number.
-    pub(super) fn is_of_another(&self, device: FileSystem) -> bool {
+    pub(super) fn is_of_another(&self, device: DeviceNumber) -> bool {
         self.others.contains(&device)
     }
 }
@@ -114,7 +114,7 @@ fn unix_sockets(proc: &ProcRoot, snapshot: &Snapshot) -> FxHashMap<u64, bool> {
 pub(super) struct At {
     pub(super) mount: u64,
     /// The device number that `stat` has for the file.
-    pub(super) device: FileSystem,
+    pub(super) device: DeviceNumber,
     pub(super) inode: u64,
     /// Of a file on a btrfs, which has device numbers of its own for each subvolume: what all its files have in common.
     pub(super) base: Option<u64>,
@@ -137,13 +137,13 @@ pub(super) struct Part {
     /// By the mount that they have their root directory in, how many.
     pub(super) kernel_threads: FxHashMap<u64, u64>,
     /// The device numbers of files that are on the file system, and what a btrfs's have in common.
-    pub(super) devices: Vec<FileSystem>,
+    pub(super) devices: Vec<DeviceNumber>,
     pub(super) bases: Vec<u64>,
     /// All block devices that are open.
-    pub(super) opened: FxHashSet<FileSystem>,
+    pub(super) opened: FxHashSet<DeviceNumber>,
     pub(super) gaps: Vec<Gap>,
     /// What is common to the files of a btrfs, by mount and device number.
-    known_bases: FxHashMap<(u64, FileSystem), Option<u64>>,
+    known_bases: FxHashMap<(u64, DeviceNumber), Option<u64>>,
     /// Where bound sockets are, by inode.
     sockets: FxHashMap<u64, Result<At, Errno>>,
     buffer: Vec<u8>,
@@ -296,7 +296,7 @@ impl Part {
                 return std::ops::ControlFlow::Continue(());
             }
             let file_type = FileType::from_raw_mode(stat.stx_mode.into());
-            let device = FileSystem { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor };
+            let device = DeviceNumber { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor };
             if file_type == FileType::BlockDevice {
                 self.opened.insert(device);
                 if known.devices.contains(device) {
@@ -463,7 +463,7 @@ impl Part {
 
 impl At {
     fn of(stat: &Statx, mount: u64) -> Self {
-        let device = FileSystem { major: stat.stx_dev_major, minor: stat.stx_dev_minor };
+        let device = DeviceNumber { major: stat.stx_dev_major, minor: stat.stx_dev_minor };
         Self { mount, device, inode: stat.stx_ino, base: None }
     }
 }

@@ -3,13 +3,13 @@
 use bstr::ByteSlice;
 
 use super::{Line, ParseError, decimal, fields, lines};
-use crate::model::FileSystem;
+use crate::model::DeviceNumber;
 
 /// A mapped file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mapping<'a> {
     /// The file system.
-    pub(crate) file_system: FileSystem,
+    pub(crate) file_system: DeviceNumber,
     /// The addresses where it begins and ends, in hexadecimal digits without leading zeros.
     pub(crate) addresses: (&'a [u8], &'a [u8]),
     /// The inode number.
@@ -22,12 +22,12 @@ pub(crate) struct Mapping<'a> {
 /// of `stat(2)` is another.)
 pub(crate) fn on(
     text: &[u8],
-    is_wanted: impl Fn(FileSystem) -> bool,
+    is_wanted: impl Fn(DeviceNumber) -> bool,
 ) -> impl Iterator<Item = Result<Mapping<'_>, ParseError>> {
     lines("maps", text).filter_map(move |line| line.and_then(|line| mapping(line, &is_wanted)).transpose())
 }
 
-fn mapping<'a>(line: Line<'a>, is_wanted: impl Fn(FileSystem) -> bool) -> Result<Option<Mapping<'a>>, ParseError> {
+fn mapping<'a>(line: Line<'a>, is_wanted: impl Fn(DeviceNumber) -> bool) -> Result<Option<Mapping<'a>>, ParseError> {
     // Addresses, permissions, offset, device, inode; then blanks, and the path.
     let mut fields = line.text.splitn_str(6, " ");
     let addresses = fields.next().and_then(|field| field.split_once_str("-"));
@@ -95,13 +95,13 @@ fn without_zeros(number: &[u8]) -> &[u8] {
 }
 
 /// Reads `fe:00`.
-fn device(text: &[u8]) -> Option<FileSystem> {
+fn device(text: &[u8]) -> Option<DeviceNumber> {
     let (major, minor) = text.split_once_str(":")?;
     let number = |text: &[u8]| {
         let is_hex = !text.is_empty() && text.iter().all(u8::is_ascii_hexdigit);
         is_hex.then(|| u32::from_str_radix(text.to_str().ok()?, 16).ok()).flatten()
     };
-    Some(FileSystem { major: number(major)?, minor: number(minor)? })
+    Some(DeviceNumber { major: number(major)?, minor: number(minor)? })
 }
 
 #[cfg(test)]
@@ -118,18 +118,18 @@ mod tests {
     #[test]
     fn the_first_file_of_a_file_system() {
         let first =
-            |major, minor| on(TEXT, |on| on == FileSystem { major, minor }).next().map(|found| found.unwrap().path);
+            |major, minor| on(TEXT, |on| on == DeviceNumber { major, minor }).next().map(|found| found.unwrap().path);
         assert_eq!(first(254, 0), Some(&b"/usr/bin/a b"[..]));
         assert_eq!(first(0, 31), Some(&b"/mnt/x\\012y (deleted)"[..]));
         assert_eq!(first(0, 0), None, "without a file");
         assert_eq!(first(8, 1), None);
-        assert_eq!(on(b"", |on| on == FileSystem { major: 8, minor: 1 }).count(), 0);
+        assert_eq!(on(b"", |on| on == DeviceNumber { major: 8, minor: 1 }).count(), 0);
     }
 
     #[test]
     fn addresses_are_those_of_map_files() {
         let text = b"00400000-00401000 r--p 00000000 fe:00 1234 /usr/bin/a\n";
-        let found = on(text, |on| on == FileSystem { major: 254, minor: 0 }).next().unwrap().unwrap();
+        let found = on(text, |on| on == DeviceNumber { major: 254, minor: 0 }).next().unwrap().unwrap();
         assert_eq!((found.addresses, found.inode), ((&b"400000"[..], &b"401000"[..]), &b"1234"[..]));
         assert_eq!((without_zeros(b"000"), without_zeros(b"")), (&b"0"[..], &b""[..]));
     }
@@ -160,7 +160,7 @@ mod tests {
     fn malformed_lines() {
         for text in [&b"x\n"[..], b"1-2 r 0 fe:0g 1\n", b"1-2 r 0 fe:00\n", b"1-2 r 0 :0 1\n", b"1-2 r 0 fe:00 1"] {
             assert!(
-                on(text, |on| on == FileSystem { major: 8, minor: 1 }).any(|found| found.is_err()),
+                on(text, |on| on == DeviceNumber { major: 8, minor: 1 }).any(|found| found.is_err()),
                 "{}",
                 text.escape_ascii()
             );
@@ -170,7 +170,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_panics(text in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = on(&text, |on| on == FileSystem { major: 0, minor: 1 }).count();
+            let _ = on(&text, |on| on == DeviceNumber { major: 0, minor: 1 }).count();
             let _ = (segments(&text).count(), attaches(&text).count());
         }
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bstr::ByteSlice;
 
 use super::{Line, Lines, ParseError, decimal, lines};
-use crate::model::FileSystem;
+use crate::model::DeviceNumber;
 pub(crate) use crate::model::unescape_octal;
 
 /// A mount. What is called raw is escaped, as the kernel wrote it.
@@ -16,7 +16,7 @@ pub(crate) struct MountInfo<'a> {
     /// The ID of the mount that it is mounted on; that mount need not be in the list.
     pub(crate) parent_id: u64,
     /// The device number of its file system.
-    pub(crate) file_system: FileSystem,
+    pub(crate) file_system: DeviceNumber,
     /// Which part of the file system is mounted. Not always a path: `net:[4026531833]` where it is a namespace. It
     /// ends with `//deleted` where it was removed since, which no other path can.
     pub(crate) raw_root: &'a [u8],
@@ -142,9 +142,9 @@ fn take_field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 /// Reads `254:0`.
-fn file_system(text: &[u8]) -> Option<FileSystem> {
+fn file_system(text: &[u8]) -> Option<DeviceNumber> {
     let (major, minor) = text.split_once_str(":")?;
-    Some(FileSystem { major: decimal(major)?, minor: decimal(minor)? })
+    Some(DeviceNumber { major: decimal(major)?, minor: decimal(minor)? })
 }
 
 /// Encodes space, tab, newline and backslash as the kernel does in roots and mount points. (In sources and types, later
@@ -194,7 +194,7 @@ mod tests {
         let expected = MountInfo {
             mount_id: 22,
             parent_id: 27,
-            file_system: FileSystem { major: 0, minor: 21 },
+            file_system: DeviceNumber { major: 0, minor: 21 },
             raw_root: b"/",
             raw_mount_point: b"/proc",
             mount_options: b"rw,relatime",
@@ -299,7 +299,7 @@ mod tests {
             let mount = one(&line).unwrap();
             prop_assert_eq!(mount.mount_id, u64::from(ids[0]));
             prop_assert_eq!(mount.parent_id, u64::from(ids[1]));
-            prop_assert_eq!(mount.file_system, FileSystem { major: ids[2], minor: ids[3] });
+            prop_assert_eq!(mount.file_system, DeviceNumber { major: ids[2], minor: ids[3] });
             prop_assert_eq!(&*mount.root(), &*paths[0]);
             prop_assert_eq!(&*mount.mount_point(), &*paths[1]);
             prop_assert_eq!(&*mount.source(), &*paths[2]);

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::form::{self, Dump, Options, OwnOptions, SnapshotInfo, SuspectKind};
 use super::{Error, ErrorKind, FORMAT, text, time};
 use crate::{
-    DiscoveryOptions, FileSystem, Gap, Host, NamespaceId, NamespaceType, Object, Observer, Place, Scope, Snapshot,
+    DeviceNumber, DiscoveryOptions, Gap, Host, NamespaceId, NamespaceType, Object, Observer, Place, Scope, Snapshot,
     Suspect, Uid,
 };
 
@@ -121,7 +121,7 @@ impl Reader {
         };
         let mut snapshot = Snapshot::empty(asked, host, taken_at);
         snapshot.took = Duration::from_nanos(info.took_nsec.unwrap_or(0));
-        snapshot.home = info.mntns.map(|ino| self.checked_id("mntns", ino)).transpose()?;
+        snapshot.observer_mount_ns = info.mntns.map(|ino| self.checked_id("mntns", ino)).transpose()?;
         snapshot.observer = info.observer.as_ref().map(|observer| self.observer(observer)).transpose()?;
         let names = info.user_names.iter().flatten();
         snapshot.user_names = names.map(|(&uid, name)| (Uid(uid), name.clone())).collect();
@@ -192,7 +192,7 @@ impl Reader {
                 mount_ns: self.checked_id("mntns", form.mntns.ok_or_else(|| missing("mntns"))?)?,
                 mount_id: form.mountid.ok_or_else(|| missing("mountid"))?,
                 fs_type: form.fstype.as_deref().map(text::unescape).ok_or_else(|| missing("fstype"))?,
-                file_system: FileSystem {
+                file_system: DeviceNumber {
                     major: form.major.ok_or_else(|| missing("major"))?,
                     minor: form.minor.ok_or_else(|| missing("minor"))?,
                 },

@@ -8,7 +8,7 @@ use super::{Reader, invalid};
 use crate::texts::Texts;
 use crate::wire::form::{self, Mounts};
 use crate::wire::{Error, text};
-use crate::{FileSystem, Mount, NamespaceId, Propagation};
+use crate::{DeviceNumber, Mount, NamespaceId, Propagation};
 
 impl Reader {
     /// The mounts of all mount namespaces: those in the tree that all readers know, and others.
@@ -55,7 +55,7 @@ fn mount(texts: &mut Texts, form: form::Mount, path: Option<&String>) -> Result<
     Ok(Mount {
         id: form.mountid.ok_or_else(|| missing("mountid"))?,
         parent_id: form.parentid.ok_or_else(|| missing("parentid"))?,
-        file_system: FileSystem {
+        file_system: DeviceNumber {
             major: form.major.ok_or_else(|| missing("major"))?,
             minor: form.minor.ok_or_else(|| missing("minor"))?,
         },

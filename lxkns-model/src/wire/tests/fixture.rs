@@ -67,7 +67,7 @@ pub(super) fn full() -> Snapshot {
     snapshot.took = Duration::from_micros(41_500);
     snapshot.user_names = [(Uid(1000), "jo".into()), (Uid(33), "www".into())].into();
     snapshot.netnsids = [(id(NET), Some(3))].into();
-    snapshot.home = Some(id(MNT));
+    snapshot.observer_mount_ns = Some(id(MNT));
     let mut observer = Observer::new(Uid(1000), 0x80_0000);
     observer.user_ns = Some(id(USER));
     observer.pid_ns = Some(id(INNER_PID));
@@ -199,7 +199,7 @@ fn add_processes(snapshot: &mut Snapshot) {
 }
 
 pub(super) fn mount(id: u64, parent_id: u64, path: Option<&[u8]>) -> Mount {
-    let mut mount = Mount::new(id, parent_id, FileSystem { major: 0, minor: 40 }, "tmpfs", None);
+    let mut mount = Mount::new(id, parent_id, DeviceNumber { major: 0, minor: 40 }, "tmpfs", None);
     mount.point = path.map(shared);
     mount
 }
@@ -253,14 +253,14 @@ fn suspects() -> Vec<Suspect> {
             mount_ns: id(INNER_MNT),
             mount_id: 40,
             fs_type: "mqueue".into(),
-            file_system: FileSystem { major: 0, minor: 22 },
+            file_system: DeviceNumber { major: 0, minor: 22 },
             path: Some("/dev/mqueue".into()),
         },
         Suspect::Mount {
             mount_ns: id(INNER_MNT),
             mount_id: 41,
             fs_type: "sysfs".into(),
-            file_system: FileSystem { major: 0, minor: 23 },
+            file_system: DeviceNumber { major: 0, minor: 23 },
             path: None,
         },
         Suspect::SharedMemory { pid, id: 32769, key: 0xdead_beef },

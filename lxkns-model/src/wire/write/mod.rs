@@ -85,7 +85,7 @@ fn snapshot_info(snapshot: &Snapshot, options: &WriteOptions) -> SnapshotInfo {
         taken_at: Some(snapshot.taken_at).filter(|&at| unstable && at != SystemTime::UNIX_EPOCH).and_then(time::format),
         took_nsec: Some(snapshot.took).filter(|took| unstable && !took.is_zero()).map(nanoseconds),
         nsfs_dev: snapshot.namespaces.keys().next().map(|id| id.dev).filter(|&dev| dev != 0),
-        mntns: snapshot.home.map(|id| id.ino),
+        mntns: snapshot.observer_mount_ns.map(|id| id.ino),
         observer: snapshot.observer.map(observer),
         user_names: user_names(snapshot),
         places: Some(snapshot.options.places.iter().map(|place| place.name().to_owned()).collect()),
