@@ -18,7 +18,7 @@ fn everything_comes_back() {
     assert_eq!(back.took, snapshot.took);
     assert_eq!(back.user_names, snapshot.user_names);
     assert_eq!(back.netnsids, snapshot.netnsids);
-    assert_eq!(back.home, snapshot.observer_mount_ns);
+    assert_eq!(back.observer_mount_ns, snapshot.observer_mount_ns);
     assert_eq!(back.observer, snapshot.observer);
     assert_eq!(back.mounts, snapshot.mounts);
     assert_eq!(back.processes, snapshot.processes, "run states too");
