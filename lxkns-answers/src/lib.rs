@@ -7,12 +7,16 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod context;
 pub mod counts;
 pub mod holders;
+pub mod json;
 pub mod names;
 pub mod target;
 pub mod text;
 pub mod users;
+
+pub use context::Context;
 
 #[cfg(any(test, feature = "_testing"))]
 #[doc(hidden)]

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use lxkns_answers::Context;
 use lxkns_core::model::{NamespaceId, NamespaceType, Pid, Places, Snapshot};
 
 use crate::args::{Args, Command, TableArgs};
@@ -85,29 +86,23 @@ fn tell_other_root(snapshot: &Snapshot, is_live: bool) {
     }
 }
 
-/// The mount namespace in which the paths of mounts mean what they say: that of whoever looked, whose root directory must be
-/// that of the namespace; where a dump does not say
-/// which that was, that of the host's first process.
-fn home(snapshot: &Snapshot, is_live: bool) -> Option<NamespaceId> {
-    if is_live {
-        return snapshot.observer_mount_ns.filter(|&home| !crate::live::is_chrooted(snapshot, home));
+/// What a command answers about, and for whom.
+fn context(snapshot: &Snapshot, is_live: bool) -> Context<'_> {
+    if !is_live {
+        return Context::of_dump(snapshot);
     }
-    if snapshot.observer_mount_ns.is_some() {
-        return snapshot.observer_mount_ns;
-    }
-    let of_init = snapshot.processes.get(&Pid(1)).and_then(|process| process.namespaces.get(NamespaceType::Mnt));
-    let initial =
-        || snapshot.namespaces.values().find(|namespace| namespace.initial && namespace.ns_type == NamespaceType::Mnt);
-    of_init.or_else(|| initial().map(|namespace| namespace.id))
+    let own = snapshot.observer_mount_ns;
+    Context::live(snapshot, own.is_some_and(|own| crate::live::is_chrooted(snapshot, own)))
 }
 
-/// The process with this ID, or with a thread that has it.
+/// The mount namespace in which the paths of mounts lead the caller where they say.
+fn home(snapshot: &Snapshot, is_live: bool) -> Option<NamespaceId> {
+    context(snapshot, is_live).mount_ns
+}
+
+/// The process with this ID, or with a task that has it.
 fn process_of(snapshot: &Snapshot, pid: Pid) -> Option<Pid> {
-    let has_thread = |pid: Pid| {
-        let mut processes = snapshot.processes.values();
-        processes.find(|process| process.tasks.iter().any(|task| task.tid.0 == pid.0)).map(|process| process.pid)
-    };
-    if snapshot.processes.contains_key(&pid) { Some(pid) } else { has_thread(pid) }
+    Context::of_dump(snapshot).process_with(pid)
 }
 
 /// What became of the TARGETs that were asked for.
