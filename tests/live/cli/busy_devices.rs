@@ -346,7 +346,7 @@ fn external_journal() {
     names_it();
     drop(user);
     assert!(is_there(|| opens_exclusively(&journal)));
-    run_lxkns(["busy", &journal]).fails(1, "no mount or user of this device was found");
+    run_lxkns(["busy", &journal]).fails(3, "no mount or user of this device was found");
     drop((of_journal, of_device));
 }
 
