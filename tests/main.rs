@@ -6,6 +6,7 @@ mod interfaces;
 mod live;
 
 fn main() {
+    lxkns_fixture::default_signals();
     lxkns_fixture::run_if_actor();
     interfaces::print_if_asked();
     harness::run(live::tests())

@@ -28,6 +28,10 @@ impl<W: Write> Interruptible<W> {
     /// takes long, the second Ctrl-C ends it at once.
     pub(crate) fn end_cleanly(&mut self) {
         static HANDLES: LazyLock<bool> = LazyLock::new(|| {
+            // One that is ignored, as in a shell's background jobs, stays ignored.
+            if lxkns_sys::is_ignored(rustix::process::Signal::INT) != Ok(false) {
+                return false;
+            }
             // The order matters: the first goes by what was there before the second has set it.
             signal_hook::flag::register_conditional_default(SIGINT, Arc::clone(&ENDS)).is_ok()
                 && signal_hook::flag::register(SIGINT, Arc::clone(&ENDS)).is_ok()

@@ -61,7 +61,8 @@ pub use process::{at_secure, copy_inherited, ioprio_get, unshare_network};
 pub use rustix::io::Errno;
 pub use sealed::{is_sealed, sealed_program};
 pub use signal::{
-    Blocking, SignalSet, TakenSignal, fail_at_file_size_limit, kill_child, read_signal, signalfd, sigprocmask,
+    Blocking, SignalSet, TakenSignal, fail_at_file_size_limit, is_ignored, kill_child, read_signal, signalfd,
+    sigprocmask,
 };
 pub use socket::{siocgskns, siocunixfile, tungetdevnetns};
 pub use spawn::{

@@ -56,6 +56,31 @@ impl fmt::Debug for SignalSet {
     }
 }
 
+/// Whether the process ignores this signal: whoever started it may have asked for that (`nohup(1)`, a shell's background
+/// jobs), and then it stays ignored.
+///
+/// # Errors
+///
+/// None that are known.
+///
+/// # Privileges
+///
+/// None.
+///
+/// # Minimum kernel version
+///
+/// Any; see `sigaction(2)`.
+#[doc(alias = "sigaction")]
+pub fn is_ignored(signal: Signal) -> Result<bool, Errno> {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: no new action is given, and the old one is filled in.
+    let done = unsafe { libc::sigaction(signal.as_raw(), std::ptr::null(), action.as_mut_ptr()) };
+    checked(done.into())?;
+    // SAFETY: the call has filled it in.
+    let action = unsafe { action.assume_init() };
+    Ok(action.sa_sigaction == libc::SIG_IGN)
+}
+
 /// What is done with the signals of a set that are blocked already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blocking {

@@ -35,6 +35,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::terminal::progress", TERMINAL, progress),
         test("cli::terminal::interrupted_while_looking", TERMINAL, interrupted_while_looking),
         test("cli::terminal::interrupted_while_writing", TERMINAL, interrupted_while_writing),
+        test("cli::terminal::an_ignored_signal_stays_ignored", TERMINAL, an_ignored_signal_stays_ignored),
         test("cli::terminal::nobody_reads_any_more", &[], nobody_reads_any_more),
     ]
 }
@@ -440,6 +441,23 @@ fn interrupted_while_writing() {
             assert!(text.ends_with("\x1b[0m"), "{:?}", &text[text.len() - 100..]);
         }
     }
+}
+
+/// As in a background job of a shell without job control, which ignores SIGINT.
+fn an_ignored_signal_stays_ignored() {
+    const MANY: u64 = 2_000;
+    let directory = directory();
+    let path = directory.path().join("dump");
+    std::fs::write(&path, dump(MANY)).unwrap();
+    let mut command = lxkns();
+    command.args(["ls", "--color", "always", "--from"]).arg(&path);
+    lxkns_fixture::ignore_signal(&mut command, SIGINT);
+    let mut terminal = Terminal::spawn(plain(&mut command), 80, true);
+    terminal.read_until("net");
+    terminal.press_control_c();
+    let (text, status) = terminal.end();
+    assert_eq!(status.code(), Some(0), "{}", text.len());
+    assert!(text.lines().count() > MANY as usize, "{}", text.lines().count());
 }
 
 /// `lxkns ls --color=always | head -c 1`
