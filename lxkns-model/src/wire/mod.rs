@@ -68,7 +68,7 @@ impl Default for WriteOptions {
 ///
 /// Only of kind [`ErrorKind::Io`]: where the writer fails.
 pub fn write(snapshot: &Snapshot, options: &WriteOptions, writer: impl io::Write) -> Result<(), Error> {
-    let dump = write::dump(snapshot, options);
+    let dump = write::Dump { snapshot, options };
     let mut writer = io::BufWriter::new(writer);
     let result = write_json(&dump, options.pretty, &mut writer);
     let written = result.and_then(|()| io::Write::write_all(&mut writer, b"\n"));

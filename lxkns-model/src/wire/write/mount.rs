@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 
 use bstr::ByteSlice;
+use serde::Serialize;
 
+use super::Entries;
 use crate::relations::{MountPath, mount_paths};
-use crate::wire::form::{self, Mounts};
+use crate::wire::form;
 use crate::wire::text;
 use crate::{self as model, Propagation, Snapshot};
 
 /// The mounts that all readers understand: of mount namespaces that are in the dump and have a root, those with a path.
-pub(super) fn by_path(snapshot: &Snapshot) -> Mounts {
+pub(super) fn by_path(snapshot: &Snapshot) -> impl Serialize {
     let trees = snapshot.mounts.iter().filter(|(id, _)| snapshot.namespaces.contains_key(id));
-    let trees = trees.filter_map(|(id, mounts)| {
+    Entries(trees.filter_map(|(id, mounts)| {
         let nodes = mount_paths(mounts);
         has_root(&nodes).then(|| (id.ino, tree(&nodes)))
-    });
-    trees.collect()
+    }))
 }
 
 /// The mounts that have no place in that.
