@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bstr::BString;
 use rustix::io::Errno;
+use rustix::thread::CpuSet;
 
 use super::search::{Found, Search};
 use crate::model::{
-    Cgroups, GapKind, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, ProcessStatus, Scope,
-    Task, TaskState, Tid,
+    Cgroups, CpuRange, GapKind, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, ProcessStatus,
+    Scope, Task, TaskState, Tid,
 };
 use crate::procfs::{ProcDir, parse};
 
@@ -49,6 +50,8 @@ pub(super) fn read(
     let with_details = stands_for_process || options.task_details;
     let object = || if is_first { Object::Process(pid) } else { Object::Task(pid, tid) };
 
+    // Before all else: what is read from the directory after that shows that the TID still meant this thread.
+    let affinity = if with_details && !is_first { affinity(search, tid) } else { None };
     let mut buffer = std::mem::take(&mut found.buffer);
     let stat = parse::stat::parse(dir.read_record(c"stat", &mut buffer)?).map_err(|error| {
         found.malformed(Place::ProcessFacts, object(), error);
@@ -63,7 +66,7 @@ pub(super) fn read(
         cgroups: None,
         freezer: None,
         scheduling: (options.scheduling && with_details).then_some(stat.scheduling),
-        affinity: None,
+        affinity,
     };
     let (ppid, mut threads) = ((stat.ppid != 0).then_some(Pid(stat.ppid)), stat.num_threads);
 
@@ -82,7 +85,7 @@ pub(super) fn read(
     }
 
     if with_details && (options.cgroups || options.freezer) {
-        match dir.read(c"cgroup", &mut buffer) {
+        match dir.read_record(c"cgroup", &mut buffer) {
             Ok(text) => {
                 let cgroups = found.cgroups(text, object);
                 task.cgroups = if is_leaving || task.state.is_dead() { cgroups.and_then(of_the_dead) } else { cgroups };
@@ -91,7 +94,7 @@ pub(super) fn read(
         }
     }
     let mut status = None;
-    if (options.scheduling && with_details) || (options.status == Scope::All && is_first) {
+    if (options.scheduling && with_details && task.affinity.is_none()) || (options.status == Scope::All && is_first) {
         match dir.read_record(c"status", &mut buffer).map(parse::status::parse) {
             Ok(Ok(read)) => {
                 task.affinity = read.cpus_allowed.filter(|_| options.scheduling);
@@ -103,6 +106,24 @@ pub(super) fn read(
     }
     found.buffer = buffer;
     Ok(Reading { task, ppid, threads, status, is_leaving })
+}
+
+/// The CPUs that a thread may run on, where one system call says so: `status` costs more than all else that is read of a
+/// thread.
+fn affinity(search: &Search<'_>, tid: Tid) -> Option<Vec<CpuRange>> {
+    if !search.asks_for_affinity {
+        return None;
+    }
+    let cpus = rustix::thread::sched_getaffinity(rustix::process::Pid::from_raw(i32::try_from(tid.0).ok()?)).ok()?;
+    let mut ranges: Vec<CpuRange> = Vec::new();
+    for cpu in (0..CpuSet::MAX_CPU).filter(|&cpu| cpus.is_set(cpu)) {
+        let cpu = cpu as u32;
+        match ranges.last_mut() {
+            Some(last) if last.last + 1 == cpu => last.last = cpu,
+            _ => ranges.push(CpuRange { first: cpu, last: cpu }),
+        }
+    }
+    (!ranges.is_empty()).then_some(ranges)
 }
 
 /// A thread that exits keeps its user and its PID namespace until it is reaped, and gives up the others together.
