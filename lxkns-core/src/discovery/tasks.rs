@@ -33,16 +33,15 @@ impl Reading {
 }
 
 /// Reads what there is to know of a thread from its directory, or from its process's for the first one; [`UNSETTLED`] if
-/// that changes meanwhile. If its process
-/// `is_denied`, so are its threads, and that is no news. More is read of one that
-/// stands for its process.
+/// that changes meanwhile. `of_process` are the namespaces of the process of a thread that is not its first. More is read
+/// of one that stands for its process.
 pub(super) fn read(
     search: &Search<'_>,
     found: &mut Found,
     dir: &ProcDir,
     pid: Pid,
     tid: Tid,
-    is_denied: bool,
+    of_process: Option<&NamespaceLinks>,
     stands_for_process: bool,
 ) -> Result<Reading, Errno> {
     let options = search.options;
@@ -71,7 +70,7 @@ pub(super) fn read(
     let (ppid, mut threads) = ((stat.ppid != 0).then_some(Pid(stat.ppid)), stat.num_threads);
 
     let ns = ProcDir::open(dir, c"ns")?;
-    let Links { of: namespaces, lacks_some } = links(search, found, &ns, None, is_denied, object)?;
+    let Links { of: namespaces, lacks_some } = links(search, found, &ns, of_process, object)?;
     task.namespaces = namespaces;
     let mut is_leaving = false;
     if task.state.is_dead() && !lacks_some && !state(dir, &mut buffer)?.0.is_dead() {
@@ -230,19 +229,19 @@ struct Links {
 ///
 /// All threads of a process are in the same user, PID and time namespace: the kernel lets only a process with a single
 /// thread change the first and the last, and none change the second (`setns(2)`, `unshare(2)`, `pid_namespaces(7)`). So
-/// these are taken from `of_process`, where given.
+/// these are taken from `of_process`, where given. If those are denied, so are these, and that is no news.
 fn links(
     search: &Search<'_>,
     found: &mut Found,
     ns: &ProcDir,
     of_process: Option<&NamespaceLinks>,
-    is_denied: bool,
     object: impl Fn() -> Object,
 ) -> Result<Links, Errno> {
     /// By the order of [`NamespaceType`].
     const NAMES: [&CStr; 8] = [c"mnt", c"cgroup", c"uts", c"ipc", c"user", c"pid", c"net", c"time"];
     let mut links = NamespaceLinks::default();
     let mut lacks_some = false;
+    let is_denied = of_process.is_some_and(NamespaceLinks::is_empty);
     let mut text = [0; 64];
     let dev = search.devices.nsfs;
     for ((ns_type, name), exists) in NamespaceType::ALL.into_iter().zip(NAMES).zip(search.proc.links().types) {
@@ -342,16 +341,16 @@ fn thread(
 ) -> Result<Thread, Errno> {
     let pid = Pid(main.task.tid.0);
     let of_process = &main.task.namespaces;
-    let is_denied = of_process.is_empty() && !main.is_spent();
     if !search.options.task_details && !main.is_spent() {
         let ns = ProcDir::open(process, format!("task/{tid}/ns"))?;
-        let read = links(search, found, &ns, Some(of_process), is_denied, || Object::Task(pid, tid))?;
+        let read = links(search, found, &ns, Some(of_process), || Object::Task(pid, tid))?;
         if read.of == *of_process {
             return Ok(Thread { tid, namespaces: read.of, is_alive: true, task: None });
         }
     }
     let dir = ProcDir::open(process, format!("task/{tid}"))?;
-    let read = read(search, found, &dir, pid, tid, is_denied, stands_for_process)?;
+    let of_process = Some(of_process).filter(|_| !main.is_spent());
+    let read = read(search, found, &dir, pid, tid, of_process, stands_for_process)?;
     Ok(Thread { tid, namespaces: read.task.namespaces, is_alive: !read.is_spent(), task: Some(read.task) })
 }
 
