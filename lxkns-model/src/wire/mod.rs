@@ -67,7 +67,12 @@ impl Default for WriteOptions {
 /// # Errors
 ///
 /// Only of kind [`ErrorKind::Io`]: where the writer fails.
-pub fn write(snapshot: &Snapshot, options: &WriteOptions, writer: impl io::Write) -> Result<(), Error> {
+pub fn write(snapshot: &Snapshot, options: &WriteOptions, mut writer: impl io::Write) -> Result<(), Error> {
+    // Compiled here, once, and not anew for the writer of each caller.
+    write_to(snapshot, options, &mut writer)
+}
+
+fn write_to(snapshot: &Snapshot, options: &WriteOptions, writer: &mut dyn io::Write) -> Result<(), Error> {
     let dump = write::Dump { snapshot, options };
     let mut writer = io::BufWriter::new(writer);
     let result = write_json(&dump, options.pretty, &mut writer);
