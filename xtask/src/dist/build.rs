@@ -28,7 +28,8 @@ fn build(target: &str, workspace: &Path, target_dir: &Path) -> anyhow::Result<Pr
     // which cannot be linked so.
     let mut build = cargo(["build", "--package", "lxkns", "--package", "mntnssandbox", "--bins", "--profile=dist"]);
     build.args(["--target", target]).arg("--target-dir").arg(target_dir).current_dir(workspace);
-    let mut flags = b"-Ctarget-feature=+crt-static".to_vec();
+    // Nothing is unwound: a panic says where it happened, and ends the program.
+    let mut flags = b"-Ctarget-feature=+crt-static\x1f-Cforce-unwind-tables=no".to_vec();
     for (from, to) in builders_paths(workspace, target_dir)? {
         // Between flags: a path can have blanks in it.
         flags.push(0x1f);
