@@ -61,6 +61,18 @@ pub(crate) struct Args {
     /// With --check: how many times the floor lxkns takes at most
     #[arg(long, default_value_t = 1.5)]
     within_floor: f64,
+    /// With --check: how many times the floor `lxkns dump` takes at most
+    #[arg(long, default_value_t = 1.7)]
+    dump_within_floor: f64,
+    /// With --check: how many MiB `lxkns dump` holds at most
+    #[arg(long, default_value_t = 60.0)]
+    dump_within_mib: f64,
+    /// Also compare the program as `cargo xtask dist` builds it with a plain release build
+    #[arg(long)]
+    packaged: bool,
+    /// With --check and --packaged: how many times the plain release build the packaged program takes at most
+    #[arg(long, default_value_t = 1.03)]
+    within_release: f64,
     /// With --check: how many times `lxkns ls` any other view takes at most
     #[arg(long, default_value_t = 2.5)]
     within_ls: f64,
@@ -90,6 +102,10 @@ pub(crate) fn smoke() -> anyhow::Result<()> {
         check: false,
         faster_than_lsns: 0.0,
         within_floor: 0.0,
+        dump_within_floor: 0.0,
+        dump_within_mib: 0.0,
+        packaged: false,
+        within_release: 0.0,
         within_ls: 0.0,
     })
 }
@@ -101,19 +117,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Program { name: "lxkns ls", command: vec![lxkns.clone(), "ls".into()] },
         Program { name: "lsns", command: vec![args.lsns.clone()] },
         Program { name: "floor", command: vec![built("floor")] },
+        Program { name: "lxkns dump", command: vec![lxkns.clone(), "dump".into()] },
     ];
+    let packaged = if args.packaged { Some(dist::program()?) } else { None };
     let workload = if args.idle { None } else { Some(Workload::start(args)?) };
     if let Some(workload) = &workload {
         println!("{}", workload.ready);
     }
     let results = measure(&programs, args.runs)?;
     let views = measure(&views(&lxkns), args.runs)?;
+    let packaged = packaged.map(|program| measure(&beside_release(&program), args.runs)).transpose()?;
 
-    let [lxkns, lsns, floor] = &results;
+    let [lxkns, lsns, floor, dump] = &results;
     let mut text = format!("## {}\n\n```console\n$ {}\n```\n\n", title(args), command_line(args));
     writeln!(text, "{}\n", host(&args.lsns)?)?;
     text.push_str(&table(&results));
     text.push_str(&of_views(&views));
+    text.push_str(&packaged.as_ref().map(of_packaged).unwrap_or_default());
     if rustix::process::geteuid().is_root() {
         text.push_str(&helpers()?);
     }
@@ -130,12 +150,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         save(path, &text)?;
     }
     if args.check {
-        let claims = [
+        let mut claims = vec![
             Claim::new("times faster than lsns, at least", lsns.wall() / lxkns.wall(), args.faster_than_lsns, true),
             Claim::new("times the floor, at most", lxkns.wall() / floor.wall(), args.within_floor, false),
+            Claim::new(
+                "times the floor `lxkns dump`, at most",
+                dump.wall() / floor.wall(),
+                args.dump_within_floor,
+                false,
+            ),
+            Claim::new("MiB held by `lxkns dump`, at most", dump.peak_mib(), args.dump_within_mib, false),
             Claim::new("times `lxkns ls` any view, at most", slowest(&views), args.within_ls, false),
             Claim::new("namespaces found for each that lsns finds", lxkns.lines / lsns.lines, 1.0, true),
         ];
+        if let Some([ls, packaged_ls, dump, packaged_dump]) = &packaged {
+            let what = ["times the plain release `ls` as packaged, at most", "times it `dump` as packaged, at most"];
+            for (what, ratio) in what.into_iter().zip([packaged_ls.times(ls), packaged_dump.times(dump)]) {
+                claims.push(Claim::new(what, ratio, args.within_release, false));
+            }
+        }
         for claim in &claims {
             println!("{}", claim.line());
         }
@@ -146,7 +179,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn build(args: &Args) -> anyhow::Result<()> {
     let mut command = cargo(["build", "--release", "--locked", "--package", "lxkns-bench"]);
-    if args.lxkns.is_none() {
+    if args.lxkns.is_none() || args.packaged {
         command.args(["--package", "lxkns"]);
     }
     run_command(&mut command)?;
@@ -193,6 +226,16 @@ impl Results {
     fn wall(&self) -> f64 {
         median(&self.wall_ms)
     }
+
+    fn peak_mib(&self) -> f64 {
+        fold(&self.peak_kib, f64::max) / 1024.0
+    }
+
+    /// How many times as long as another it takes. They took turns: each run is compared with the one beside it, so that
+    /// what else the host did then hits both.
+    fn times(&self, other: &Self) -> f64 {
+        median(&self.wall_ms.iter().zip(&other.wall_ms).map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>())
+    }
 }
 
 fn measure<const N: usize>(programs: &[Program; N], runs: u32) -> anyhow::Result<[Results; N]> {
@@ -237,6 +280,26 @@ fn views(lxkns: &Path) -> [Program; VIEWS.len()] {
         let words = name.split(' ').map(PathBuf::from);
         Program { name, command: [lxkns.to_owned()].into_iter().chain(words).collect() }
     })
+}
+
+/// The plain release build and the packaged program, each beside the other.
+fn beside_release(packaged: &Path) -> [Program; 4] {
+    let program = |name, program: PathBuf, command: &str| Program { name, command: vec![program, command.into()] };
+    [
+        program("ls, plain release", built("lxkns"), "ls"),
+        program("ls, packaged", packaged.to_owned(), "ls"),
+        program("dump, plain release", built("lxkns"), "dump"),
+        program("dump, packaged", packaged.to_owned(), "dump"),
+    ]
+}
+
+fn of_packaged([ls, packaged_ls, dump, packaged_dump]: &[Results; 4]) -> String {
+    let mut text = String::from("\nThe packaged program beside a plain release build, run by run:\n\n");
+    for (name, plain, packaged) in [("ls", ls, packaged_ls), ("dump", dump, packaged_dump)] {
+        let (from, to) = (plain.wall(), packaged.wall());
+        let _ = writeln!(text, "- `lxkns {name}`: {to:.1} ms, {from:.1} ms plain: {:.3} x", packaged.times(plain));
+    }
+    text
 }
 
 /// How many times as long as the first the slowest takes.
@@ -376,8 +439,8 @@ fn host(lsns: &Path) -> anyhow::Result<String> {
     Ok(format!("{}: {cores} cores ({cpu}), Linux {kernel}, {mounts} mounts, lsns {lsns}, as {user}.", date.trim()))
 }
 
-fn table(results: &[Results; 3]) -> String {
-    let [_, lsns, floor] = results;
+fn table(results: &[Results; 4]) -> String {
+    let [_, lsns, floor, _] = results;
     let mut rows = vec![
         ["program", "median ms", "min", "max", "CPU ms", "lsns takes", "times floor", "peak MiB", "lines"]
             .map(str::to_owned),
@@ -391,7 +454,7 @@ fn table(results: &[Results; 3]) -> String {
             format!("{:.1}", median(&result.cpu_ms)),
             format!("{:.2} x", lsns.wall() / result.wall()),
             format!("{:.2}", result.wall() / floor.wall()),
-            format!("{:.1}", fold(&result.peak_kib, f64::max) / 1024.0),
+            format!("{:.1}", result.peak_mib()),
             format!("{}", result.lines),
         ]);
     }
@@ -520,6 +583,18 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
         assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn runs_are_compared_with_those_beside_them() {
+        let results = |wall_ms: [f64; 3]| Results {
+            name: "",
+            wall_ms: wall_ms.to_vec(),
+            cpu_ms: Vec::new(),
+            peak_kib: Vec::new(),
+            lines: 0.0,
+        };
+        assert_eq!(results([10.0, 200.0, 33.0]).times(&results([10.0, 100.0, 30.0])), 1.1);
     }
 
     #[test]

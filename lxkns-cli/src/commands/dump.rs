@@ -21,5 +21,7 @@ pub(crate) fn run(args: &DumpArgs) -> Result {
     snapshot.netnsids = lxkns_inside::nsids(&session, &snapshot, snapshot.namespaces.values());
     screen::print(|out| live::write(&snapshot, args, out))?;
     super::tell_gaps(&snapshot, Place::ALL.into_iter().collect());
+    // The program ends here, and all memory with it.
+    std::mem::forget(snapshot);
     Ok(Exit::Done)
 }

@@ -100,9 +100,10 @@ pub(super) fn ask_for_the_rest(search: &Search<'_>, found: &mut Found) -> Vec<Pi
 }
 
 fn read_all(proc: &ProcRoot, asked: &Receiver<Vec<Known>>, shared: &Shared) {
+    let mut buffer = Vec::new();
     for known in asked.iter().flatten() {
         shared.state().at = Some(known);
-        let read = read(proc, known);
+        let read = read(proc, known, &mut buffer);
         let mut state = shared.state();
         state.read.insert(known.pid, read);
         if state.is_abandoned {
@@ -183,10 +184,12 @@ fn is_left_alone(left_behind: &LeftBehind, snapshot: &Snapshot, pid: Pid) -> boo
 /// A command line, and whether it was longer than what was read.
 type CommandLine = (Vec<BString>, bool);
 
-fn read(proc: &ProcRoot, known: Known) -> Result<CommandLine, Errno> {
-    let dir = known.open(proc)?;
-    let mut buffer = Vec::new();
-    let text = dir.read_at_most(known.file("cmdline"), &mut buffer, LONGEST + 1)?;
+fn read(proc: &ProcRoot, known: Known, buffer: &mut Vec<u8>) -> Result<CommandLine, Errno> {
+    let file = known.file("cmdline");
+    // Read first and asked afterwards whose it was: one descriptor less than the other way round.
+    let path = format!("{}/{file}", known.pid);
+    let read = proc.dir().read_start(path, buffer, LONGEST + 1).is_ok() && known.has_its_directory(proc);
+    let text = if read { buffer.as_slice() } else { known.open(proc)?.read_start(file, buffer, LONGEST + 1)? };
     let (text, is_cut) = if text.len() > LONGEST { (&text[..LONGEST], true) } else { (text, false) };
     Ok((arguments(text), is_cut))
 }

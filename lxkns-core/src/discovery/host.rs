@@ -4,6 +4,14 @@ use crate::model::{DiscoveryOptions, Host};
 use crate::procfs::{ProcRoot, parse};
 
 const CPUS_ONLINE: &str = "/sys/devices/system/cpu/online";
+const CPUS_POSSIBLE: &str = "/sys/devices/system/cpu/possible";
+
+/// Whether every CPU that the kernel can ever have is online. Only then `sched_getaffinity`, which leaves out the others,
+/// says the same as `Cpus_allowed_list`.
+pub(super) fn has_all_cpus() -> bool {
+    let online = std::fs::read(CPUS_ONLINE).ok();
+    online.is_some() && online == std::fs::read(CPUS_POSSIBLE).ok()
+}
 
 pub(super) fn host(proc: &ProcRoot, options: &DiscoveryOptions) -> Host {
     let uname = rustix::system::uname();

@@ -1,13 +1,14 @@
 //! What is read of processes only at the end, once it is known which ones are worth it.
 
 use rustc_hash::FxHashMap;
+use rustix::fs::StatxFlags;
 use rustix::io::Errno;
 
 use super::left_behind::Life;
 use super::search::{Found, Search};
 use super::tasks;
 use crate::model::{Gap, GapKind, Holder, Object, Pid, Place, Process, ProcessStatus, Scope, Tid};
-use crate::procfs::{ProcDir, ProcRoot, parse};
+use crate::procfs::{ProcDir, ProcRoot, decimal, parse};
 use crate::{reach, relations};
 
 /// The processes that a namespace's entry will name, as far as is known: its leaders, and those that hold it by
@@ -57,6 +58,12 @@ impl Known {
     /// Where this file of the thread that stands for it is, below its directory.
     pub(super) fn file(self, name: &str) -> String {
         if self.living == Tid::from(self.pid) { name.to_owned() } else { format!("task/{}/{name}", self.living) }
+    }
+
+    /// Whether its directory is the one that it was seen with, and so has been all the time.
+    pub(super) fn has_its_directory(self, proc: &ProcRoot) -> bool {
+        let ino = proc.dir().stat(decimal(self.pid.0).as_str(), StatxFlags::INO).map(|stat| stat.stx_ino);
+        self.directory.is_some() && self.directory == ino.ok()
     }
 
     /// Its directory, if the PID still means the same process.

@@ -82,7 +82,7 @@ fn process(search: &Search<'_>, found: &mut Found, pid: Pid) {
 fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Result<(), Errno> {
     let known = found.namespaces.len();
     found.directories.insert(pid, reach::identity(dir)?.ino);
-    let mut main = tasks::read(search, found, dir, pid, Tid::from(pid), false, true)?;
+    let mut main = tasks::read(search, found, dir, pid, Tid::from(pid), None, true)?;
     let is_spent = main.is_spent();
     let looks_at_tasks = search.looks_in(Place::Tasks) || search.looks_in(Place::TaskFds) || is_spent;
     let mut others =

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::command_lines::Reader;
 use super::facts::{self, Facts};
+use super::host;
 use super::named::Known;
 use super::session::Discovery;
 use crate::interface::{Call, Interfaces};
@@ -40,6 +41,8 @@ pub(super) struct Search<'a> {
     interfaces: Interfaces,
     /// The device numbers of files that are recognized by them.
     pub(super) devices: facts::Devices,
+    /// Whether a system call can be asked for the affinity of a thread.
+    pub(super) asks_for_affinity: bool,
     /// Who reads command lines, beside the rest.
     pub(super) command_lines: Option<&'a Reader>,
     /// Who can look into mount namespaces from inside.
@@ -127,6 +130,7 @@ impl<'a> Search<'a> {
             without: AtomicU64::new(0),
             interfaces: Interfaces::default(),
             devices: facts::Devices::of_this_kernel(proc),
+            asks_for_affinity: options.scheduling && options.task_details && proc.is_own() && host::has_all_cpus(),
             command_lines: None,
             access: session.access(),
             kept: Mutex::default(),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bstr::BString;
 use rustix::io::Errno;
+use rustix::thread::CpuSet;
 
 use super::search::{Found, Search};
 use crate::model::{
-    Cgroups, GapKind, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, ProcessStatus, Scope,
-    Task, TaskState, Tid,
+    Cgroups, CpuRange, GapKind, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, ProcessStatus,
+    Scope, Task, TaskState, Tid,
 };
 use crate::procfs::{ProcDir, parse};
 
@@ -32,16 +33,15 @@ impl Reading {
 }
 
 /// Reads what there is to know of a thread from its directory, or from its process's for the first one; [`UNSETTLED`] if
-/// that changes meanwhile. If its process
-/// `is_denied`, so are its threads, and that is no news. More is read of one that
-/// stands for its process.
+/// that changes meanwhile. `of_process` are the namespaces of the process of a thread that is not its first. More is read
+/// of one that stands for its process.
 pub(super) fn read(
     search: &Search<'_>,
     found: &mut Found,
     dir: &ProcDir,
     pid: Pid,
     tid: Tid,
-    is_denied: bool,
+    of_process: Option<&NamespaceLinks>,
     stands_for_process: bool,
 ) -> Result<Reading, Errno> {
     let options = search.options;
@@ -49,6 +49,8 @@ pub(super) fn read(
     let with_details = stands_for_process || options.task_details;
     let object = || if is_first { Object::Process(pid) } else { Object::Task(pid, tid) };
 
+    // Before all else: what is read from the directory after that shows that the TID still meant this thread.
+    let affinity = if with_details && !is_first { affinity(search, tid) } else { None };
     let mut buffer = std::mem::take(&mut found.buffer);
     let stat = parse::stat::parse(dir.read_record(c"stat", &mut buffer)?).map_err(|error| {
         found.malformed(Place::ProcessFacts, object(), error);
@@ -63,12 +65,12 @@ pub(super) fn read(
         cgroups: None,
         freezer: None,
         scheduling: (options.scheduling && with_details).then_some(stat.scheduling),
-        affinity: None,
+        affinity,
     };
     let (ppid, mut threads) = ((stat.ppid != 0).then_some(Pid(stat.ppid)), stat.num_threads);
 
     let ns = ProcDir::open(dir, c"ns")?;
-    let Links { of: namespaces, lacks_some } = links(search, found, &ns, None, is_denied, object)?;
+    let Links { of: namespaces, lacks_some } = links(search, found, &ns, of_process, object)?;
     task.namespaces = namespaces;
     let mut is_leaving = false;
     if task.state.is_dead() && !lacks_some && !state(dir, &mut buffer)?.0.is_dead() {
@@ -82,7 +84,7 @@ pub(super) fn read(
     }
 
     if with_details && (options.cgroups || options.freezer) {
-        match dir.read(c"cgroup", &mut buffer) {
+        match dir.read_record(c"cgroup", &mut buffer) {
             Ok(text) => {
                 let cgroups = found.cgroups(text, object);
                 task.cgroups = if is_leaving || task.state.is_dead() { cgroups.and_then(of_the_dead) } else { cgroups };
@@ -91,7 +93,7 @@ pub(super) fn read(
         }
     }
     let mut status = None;
-    if (options.scheduling && with_details) || (options.status == Scope::All && is_first) {
+    if (options.scheduling && with_details && task.affinity.is_none()) || (options.status == Scope::All && is_first) {
         match dir.read_record(c"status", &mut buffer).map(parse::status::parse) {
             Ok(Ok(read)) => {
                 task.affinity = read.cpus_allowed.filter(|_| options.scheduling);
@@ -103,6 +105,24 @@ pub(super) fn read(
     }
     found.buffer = buffer;
     Ok(Reading { task, ppid, threads, status, is_leaving })
+}
+
+/// The CPUs that a thread may run on, where one system call says so: `status` costs more than all else that is read of a
+/// thread.
+fn affinity(search: &Search<'_>, tid: Tid) -> Option<Vec<CpuRange>> {
+    if !search.asks_for_affinity {
+        return None;
+    }
+    let cpus = rustix::thread::sched_getaffinity(rustix::process::Pid::from_raw(i32::try_from(tid.0).ok()?)).ok()?;
+    let mut ranges: Vec<CpuRange> = Vec::new();
+    for cpu in (0..CpuSet::MAX_CPU).filter(|&cpu| cpus.is_set(cpu)) {
+        let cpu = cpu as u32;
+        match ranges.last_mut() {
+            Some(last) if last.last + 1 == cpu => last.last = cpu,
+            _ => ranges.push(CpuRange { first: cpu, last: cpu }),
+        }
+    }
+    (!ranges.is_empty()).then_some(ranges)
 }
 
 /// A thread that exits keeps its user and its PID namespace until it is reaped, and gives up the others together.
@@ -209,19 +229,19 @@ struct Links {
 ///
 /// All threads of a process are in the same user, PID and time namespace: the kernel lets only a process with a single
 /// thread change the first and the last, and none change the second (`setns(2)`, `unshare(2)`, `pid_namespaces(7)`). So
-/// these are taken from `of_process`, where given.
+/// these are taken from `of_process`, where given. If those are denied, so are these, and that is no news.
 fn links(
     search: &Search<'_>,
     found: &mut Found,
     ns: &ProcDir,
     of_process: Option<&NamespaceLinks>,
-    is_denied: bool,
     object: impl Fn() -> Object,
 ) -> Result<Links, Errno> {
     /// By the order of [`NamespaceType`].
     const NAMES: [&CStr; 8] = [c"mnt", c"cgroup", c"uts", c"ipc", c"user", c"pid", c"net", c"time"];
     let mut links = NamespaceLinks::default();
     let mut lacks_some = false;
+    let is_denied = of_process.is_some_and(NamespaceLinks::is_empty);
     let mut text = [0; 64];
     let dev = search.devices.nsfs;
     for ((ns_type, name), exists) in NamespaceType::ALL.into_iter().zip(NAMES).zip(search.proc.links().types) {
@@ -321,16 +341,16 @@ fn thread(
 ) -> Result<Thread, Errno> {
     let pid = Pid(main.task.tid.0);
     let of_process = &main.task.namespaces;
-    let is_denied = of_process.is_empty() && !main.is_spent();
     if !search.options.task_details && !main.is_spent() {
         let ns = ProcDir::open(process, format!("task/{tid}/ns"))?;
-        let read = links(search, found, &ns, Some(of_process), is_denied, || Object::Task(pid, tid))?;
+        let read = links(search, found, &ns, Some(of_process), || Object::Task(pid, tid))?;
         if read.of == *of_process {
             return Ok(Thread { tid, namespaces: read.of, is_alive: true, task: None });
         }
     }
     let dir = ProcDir::open(process, format!("task/{tid}"))?;
-    let read = read(search, found, &dir, pid, tid, is_denied, stands_for_process)?;
+    let of_process = Some(of_process).filter(|_| !main.is_spent());
+    let read = read(search, found, &dir, pid, tid, of_process, stands_for_process)?;
     Ok(Thread { tid, namespaces: read.task.namespaces, is_alive: !read.is_spent(), task: Some(read.task) })
 }
 

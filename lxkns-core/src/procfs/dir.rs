@@ -105,6 +105,25 @@ impl ProcDir {
         }
     }
 
+    /// Reads at most `limit` bytes of a file below that the kernel gives in one piece.
+    pub(crate) fn read_start<'a>(
+        &self,
+        path: impl Arg,
+        buffer: &'a mut Vec<u8>,
+        limit: usize,
+    ) -> Result<&'a [u8], Errno> {
+        let file = rustix::fs::openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        buffer.clear();
+        buffer.reserve(limit);
+        while let Err(errno) = rustix::io::read(&file, rustix::buffer::spare_capacity(buffer)) {
+            if errno != Errno::INTR {
+                return Err(errno);
+            }
+        }
+        buffer.truncate(limit);
+        Ok(buffer)
+    }
+
     /// Reads at most `limit` bytes of a file below into `buffer`, replacing what was there.
     pub(crate) fn read_at_most<'a>(
         &self,
@@ -212,7 +231,9 @@ mod tests {
         let directory = ProcDir::open_root(directory.path()).unwrap();
         let mut buffer = vec![1, 2, 3];
         assert_eq!(directory.read_at_most("file", &mut buffer, 100).unwrap().len(), 100);
+        assert_eq!(directory.read_start("file", &mut buffer, 100).unwrap(), vec![b'x'; 100]);
         assert_eq!(directory.read("file", &mut buffer).unwrap(), vec![b'x'; 10_000]);
+        assert_eq!(directory.read_start("file", &mut buffer, 10_001).unwrap().len(), 10_000);
         assert_eq!(directory.read_watched_below("file", &mut buffer, 10_001).unwrap().len(), 10_000);
         assert_eq!(directory.read_watched_below("file", &mut buffer, 10_000), Err(Errno::FBIG));
         assert_eq!(directory.read("none", &mut buffer).unwrap_err(), Errno::NOENT);

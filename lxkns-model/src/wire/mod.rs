@@ -67,8 +67,13 @@ impl Default for WriteOptions {
 /// # Errors
 ///
 /// Only of kind [`ErrorKind::Io`]: where the writer fails.
-pub fn write(snapshot: &Snapshot, options: &WriteOptions, writer: impl io::Write) -> Result<(), Error> {
-    let dump = write::dump(snapshot, options);
+pub fn write(snapshot: &Snapshot, options: &WriteOptions, mut writer: impl io::Write) -> Result<(), Error> {
+    // Compiled here, once, and not anew for the writer of each caller.
+    write_to(snapshot, options, &mut writer)
+}
+
+fn write_to(snapshot: &Snapshot, options: &WriteOptions, writer: &mut dyn io::Write) -> Result<(), Error> {
+    let dump = write::Dump { snapshot, options };
     let mut writer = io::BufWriter::new(writer);
     let result = write_json(&dump, options.pretty, &mut writer);
     let written = result.and_then(|()| io::Write::write_all(&mut writer, b"\n"));

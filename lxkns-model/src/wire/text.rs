@@ -1,5 +1,7 @@
 //! Bytes as text: JSON strings are Unicode, paths and names of the kernel's are not.
 
+use std::borrow::Cow;
+
 use bstr::{BStr, BString, ByteSlice};
 
 use crate::octal::unescape_octal;
@@ -34,8 +36,8 @@ pub(crate) fn unescape(text: &str) -> BString {
 }
 
 /// The text as it is, with U+FFFD for what is not UTF-8.
-pub(crate) fn lossy(bytes: &BStr) -> String {
-    bytes.to_str_lossy().into_owned()
+pub(crate) fn lossy(bytes: &BStr) -> Cow<'_, str> {
+    bytes.to_str_lossy()
 }
 
 /// The escaped text, only where [`lossy`] loses something.

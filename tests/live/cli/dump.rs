@@ -1,6 +1,7 @@
 //! `lxkns dump`, and what reads it.
 
-use std::process::Command;
+use std::io::Read as _;
+use std::process::{Command, Stdio};
 
 use lxkns_fixture::{Actor, Open, Socket};
 use serde_json::Value;
@@ -19,6 +20,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::dump::stable", &[UserNamespaces, FileSystem("proc"), Program("unshare"), Program("sh")], stable),
         test("cli::dump::no_cmdline", &[UserNamespaces], no_cmdline),
         test("cli::dump::read_again", &[UserNamespaces], read_again),
+        test("cli::dump::streams", &[], streams),
     ]
 }
 
@@ -123,4 +125,30 @@ fn read_again() {
     // What a path leads to on this host says nothing about another.
     run_lxkns(["why", "/proc/self/ns/net", "--from", from]).fails(2, "living host");
     run_lxkns(["ls", "--from", from, "4194304"]).fails(1, "4194304: no such process");
+}
+
+/// The most memory that `lxkns dump` has held, in bytes, by the kernel's account.
+fn peak_of_dump() -> u64 {
+    let mut child = lxkns().arg("dump").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut peak = 0;
+    // It writes no more than the pipe holds before that is read, so that it lives when the last of this is.
+    while stdout.read(&mut [0; 64 * 1024]).unwrap() > 0 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        peak = peak.max(kibibytes.unwrap_or(0) * 1024);
+    }
+    assert!(child.wait().unwrap().success() && peak > 0);
+    peak
+}
+
+/// It keeps no second form of what it writes: memory grows by what the snapshot has of a process.
+fn streams() {
+    const PROCESSES: u32 = 1500;
+    let actor = Actor::spawn();
+    let before = peak_of_dump();
+    actor.idle_children(PROCESSES);
+    let of_each = peak_of_dump().saturating_sub(before) / u64::from(PROCESSES);
+    assert!(of_each < 3072, "{of_each} bytes for each process");
 }

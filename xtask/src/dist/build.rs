@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 
+use super::elf;
 use crate::artifacts::{self, executable, messages};
 use crate::run::{cargo, output};
 
@@ -27,7 +28,8 @@ fn build(target: &str, workspace: &Path, target_dir: &Path) -> anyhow::Result<Pr
     // which cannot be linked so.
     let mut build = cargo(["build", "--package", "lxkns", "--package", "mntnssandbox", "--bins", "--profile=dist"]);
     build.args(["--target", target]).arg("--target-dir").arg(target_dir).current_dir(workspace);
-    let mut flags = b"-Ctarget-feature=+crt-static".to_vec();
+    // Nothing is unwound: a panic says where it happened, and ends the program.
+    let mut flags = b"-Ctarget-feature=+crt-static\x1f-Cforce-unwind-tables=no".to_vec();
     for (from, to) in builders_paths(workspace, target_dir)? {
         // Between flags: a path can have blanks in it.
         flags.push(0x1f);
@@ -66,7 +68,7 @@ pub(super) fn checked(target: &str) -> anyhow::Result<Programs> {
     let paths = builders_paths(&workspace, target_dir)?.map(|(path, _)| path);
     for program in [&programs.lxkns, &programs.mntnssandbox] {
         let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
-        ensure!(!needs_others(program)?, "{} is not static", program.display());
+        ensure!(!elf::needs_others(&bytes)?, "{} is not static", program.display());
         if let Some(path) = paths.iter().find(|path| contains(&bytes, path.as_os_str().as_bytes())) {
             bail!("{} has {} in it, a path of this machine", program.display(), path.display());
         }
@@ -101,14 +103,6 @@ fn copy_tree(to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a program needs a loader or libraries.
-fn needs_others(program: &Path) -> anyhow::Result<bool> {
-    let mut readelf = Command::new("readelf");
-    let headers = output(readelf.args(["--program-headers", "--dynamic", "--wide"]).arg(program).env("LC_ALL", "C"))
-        .context("binutils has it")?;
-    Ok(headers.contains("INTERP") || headers.contains("(NEEDED)"))
-}
-
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
@@ -126,9 +120,4 @@ pub(super) fn writer(target: &str, host: &str, programs: &Programs) -> anyhow::R
     }
     let mut build = cargo(["build", "--package", "lxkns", "--bins"]);
     executable(&messages(&mut build)?, "bin", "lxkns")
-}
-
-/// Compresses a file as it lies in a package, without a name or time in it.
-pub(super) fn gzip(path: &Path) -> anyhow::Result<()> {
-    output(Command::new("gzip").args(["--best", "--no-name", "--force"]).arg(path)).map(drop)
 }

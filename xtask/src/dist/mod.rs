@@ -3,23 +3,57 @@
 //! A static program that is a whole installation by itself, and packs of it with man pages, completions and notices:
 //! `tar.zst`, `.deb`, `.rpm`. Nothing in them says where, when or by whom they were built: times are those of the commit.
 
+mod archive;
 mod build;
+mod date;
+mod deb;
+mod elf;
+mod needs;
 mod notices;
 mod packages;
-mod packs;
 mod roots;
+mod rpm;
+mod tree;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
+use sha2::{Digest, Sha256};
 
+use self::tree::Tree;
 use crate::artifacts;
 use crate::run::{cargo, output, run as run_command};
 
 /// Where it lands.
 const DIRECTORY: &str = "target/dist";
+
+/// Who answers for the packages, unless whoever gives them away says so.
+const MAINTAINER: &str = "lxkns maintainers <lxkns@packages.example.org>";
+
+/// The package's own version of a version.
+const REVISION: &str = "1";
+
+const DESCRIPTION: &str = "\
+lxkns finds namespaces in every place that can hold one, and not only in
+/proc/PID/ns: open files, sockets, bind mounts, threads, other namespaces. It
+says what keeps each alive and what would release it, shows the mounts of any
+mount namespace, and which capabilities a process has in a namespace.
+It changes nothing on the host, and says what it could not see.";
+
+/// What architectures are called by Debian, and by rpm.
+const ARCHITECTURES: [(&str, &str, &str); 8] = [
+    ("x86_64", "amd64", "x86_64"),
+    ("aarch64", "arm64", "aarch64"),
+    ("armv7", "armhf", "armv7hl"),
+    ("i686", "i386", "i686"),
+    ("loongarch64", "loong64", "loongarch64"),
+    ("powerpc64le", "ppc64el", "ppc64le"),
+    ("riscv64gc", "riscv64", "riscv64"),
+    ("s390x", "s390x", "s390x"),
+];
 
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
@@ -31,7 +65,7 @@ pub(crate) struct Args {
     #[arg(long)]
     check: bool,
     /// Who answers for the packages
-    #[arg(long, value_name = "NAME <MAIL>", default_value = packs::MAINTAINER)]
+    #[arg(long, value_name = "NAME <MAIL>", default_value = MAINTAINER)]
     maintainer: String,
 }
 
@@ -55,6 +89,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 fn make(args: &Args) -> anyhow::Result<PathBuf> {
     let host = artifacts::host()?;
     let target = args.target.clone().unwrap_or_else(|| host.clone());
+    // What is missing is said before anything is built, which takes minutes.
+    let architecture = architecture(&target)?;
+    if args.check {
+        needs::of_check(target == host)?;
+    }
+    let (epoch, notices) = (epoch()?, notices::of(&target)?);
     let programs = build::checked(&target)?;
     let writer = build::writer(&target, &host, &programs)?;
 
@@ -65,21 +105,20 @@ fn make(args: &Args) -> anyhow::Result<PathBuf> {
         version: field("version"),
         summary: field("description"),
         maintainer: args.maintainer.clone(),
-        epoch: epoch()?,
+        epoch,
         target,
     };
-    // Whatever the user's mask says: modes are part of what is packed.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    loose(&release, &programs, &writer)?;
-    let packs = [packs::tar(&release)?, packs::deb(&release)?, packs::rpm(&release)?];
+    loose(&release, &programs, &writer, &notices)?;
+    let packs = pack(&release, architecture)?;
     sums(&release, &packs)?;
 
     if args.check {
         build::is_reproducible(&release.target, &programs)?;
+        ensure!(pack(&release, architecture)? == packs, "a package is another when it is packed again");
         packages::check(&release, &packs)?;
     }
     for pack in &packs {
-        println!("{}: {} bytes", pack.display(), fs::metadata(pack)?.len());
+        println!("{}: {} bytes", pack.path.display(), pack.bytes.len());
     }
     let lxkns = release.loose.join("lxkns");
     println!("{}: {} bytes", lxkns.display(), fs::metadata(&lxkns)?.len());
@@ -93,7 +132,7 @@ pub(crate) fn program() -> anyhow::Result<PathBuf> {
 
 /// What CI runs: all of it, and then the tests of the built program, with the program that people get.
 pub(crate) fn all() -> anyhow::Result<()> {
-    let program = make(&Args { check: true, maintainer: packs::MAINTAINER.to_owned(), ..Args::default() })?;
+    let program = make(&Args { check: true, maintainer: MAINTAINER.to_owned(), ..Args::default() })?;
     crate::vm::one_file::check(&program)?;
     crate::test::of_program(&program)
 }
@@ -106,19 +145,71 @@ fn package() -> anyhow::Result<serde_json::Value> {
     packages.iter().find(|package| package["name"] == "lxkns").cloned().context("there is no package lxkns")
 }
 
+/// The names of a target's architecture: Debian's and rpm's.
+fn architecture(target: &str) -> anyhow::Result<(&'static str, &'static str)> {
+    let cpu = target.split('-').next().unwrap_or_default();
+    let found = ARCHITECTURES.iter().find(|(name, ..)| *name == cpu);
+    found.map(|(_, deb, rpm)| (*deb, *rpm)).with_context(|| format!("no distribution's name for {cpu} is known"))
+}
+
 /// The time of everything that is packed.
 fn epoch() -> anyhow::Result<u64> {
-    let given = std::env::var("SOURCE_DATE_EPOCH").ok();
-    let text = match given {
-        Some(text) => text,
-        None => output(Command::new("git").args(["log", "-1", "--format=%ct"]))
-            .context("outside a repository, SOURCE_DATE_EPOCH says which time to use")?,
-    };
-    text.trim().parse().with_context(|| format!("{:?} is no number of seconds", text.trim()))
+    if let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") {
+        return text.trim().parse().with_context(|| format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds"));
+    }
+    let commit = Command::new("git").args(["log", "-1", "--format=%ct"]).output();
+    let text =
+        commit.ok().filter(|git| git.status.success()).map(|git| String::from_utf8_lossy(&git.stdout).into_owned());
+    Ok(text.and_then(|text| text.trim().parse().ok()).unwrap_or_else(|| {
+        println!("all files are of {}: there is neither a commit nor SOURCE_DATE_EPOCH", date::of(FALLBACK_EPOCH).1);
+        FALLBACK_EPOCH
+    }))
+}
+
+/// 1980, the first year that every archive format has.
+const FALLBACK_EPOCH: u64 = 315_532_800;
+
+impl Release {
+    /// A line for lists of packages, which cut it at 80 characters.
+    fn synopsis(&self) -> &str {
+        let short = self.summary.split(", and ").next().unwrap_or_default();
+        short.char_indices().nth(79).map_or(short, |(end, _)| &short[..end])
+    }
+}
+
+/// A pack, as it is in its file.
+#[derive(PartialEq, Eq)]
+struct Pack {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+/// Packs what people see, in each form.
+fn pack(release: &Release, (deb_name, rpm_name): (&str, &str)) -> anyhow::Result<Vec<Pack>> {
+    let Release { version, target, epoch, .. } = release;
+    let loose = Tree::read(&release.loose)?;
+    let directory = format!("lxkns-{version}-{target}");
+    let packs = [
+        (format!("{directory}.tar.zst"), archive::zstd(&archive::tar(&loose, &directory, *epoch)?)?),
+        (format!("lxkns_{version}-{REVISION}_{deb_name}.deb"), deb::pack(release, &loose, deb_name)?),
+        (format!("lxkns-{}-{REVISION}.{rpm_name}.rpm", rpm::version(release)), rpm::pack(release, &loose, rpm_name)?),
+    ];
+    let packs = packs.map(|(name, bytes)| Pack { path: Path::new(DIRECTORY).join(name), bytes });
+    for pack in &packs {
+        fs::write(&pack.path, &pack.bytes).with_context(|| format!("cannot write {}", pack.path.display()))?;
+    }
+    Ok(packs.into())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Puts what people see side by side.
-fn loose(release: &Release, programs: &build::Programs, writer: &Path) -> anyhow::Result<()> {
+fn loose(release: &Release, programs: &build::Programs, writer: &Path, notices: &Tree) -> anyhow::Result<()> {
     let to = &release.loose;
     artifacts::fresh(to)?;
     build::install(&programs.lxkns, &to.join("lxkns"))?;
@@ -138,15 +229,86 @@ fn loose(release: &Release, programs: &build::Programs, writer: &Path) -> anyhow
     for file in ["README.md", "CHANGELOG.md", "LICENSE"] {
         fs::copy(file, to.join(file)).with_context(|| format!("cannot copy {file}"))?;
     }
-    packs::copy_below(Path::new("docs"), &to.join("docs"))?;
-    notices::write(&release.target, &to.join("notices"))
+    for (part, files) in [("docs", &Tree::read(Path::new("docs"))?), ("notices", notices)] {
+        for (path, file) in files.files() {
+            let path = to.join(part).join(path);
+            fs::create_dir_all(path.parent().context("it is below the directory")?)?;
+            fs::write(path, &file.bytes)?;
+        }
+    }
+    Ok(())
 }
 
-/// The sums of the packs, and of the programs for who takes only those.
-fn sums(release: &Release, packs: &[PathBuf]) -> anyhow::Result<()> {
-    let below = |path: &PathBuf| path.strip_prefix(DIRECTORY).map(Path::to_owned).context("it is in the directory");
-    let mut files: Vec<PathBuf> = packs.iter().map(below).collect::<Result<_, _>>()?;
-    files.extend(["lxkns", "mntnssandbox"].map(|name| Path::new(&release.target).join(name)));
-    let sums = output(Command::new("sha256sum").arg("--").args(files).current_dir(DIRECTORY))?;
+/// The sums of the packs, and of the programs for those who take only these; as `sha256sum` has them.
+fn sums(release: &Release, packs: &[Pack]) -> anyhow::Result<()> {
+    let mut sums = String::new();
+    let mut add = |path: &Path, bytes: &[u8]| -> anyhow::Result<()> {
+        let below = path.strip_prefix(DIRECTORY).context("it is in the directory")?;
+        writeln!(sums, "{}  {}", hexadecimal(&Sha256::digest(bytes)), below.display()).map_err(Into::into)
+    };
+    for pack in packs {
+        add(&pack.path, &pack.bytes)?;
+    }
+    for program in ["lxkns", "mntnssandbox"] {
+        let program = release.loose.join(program);
+        add(&program, &fs::read(&program)?)?;
+    }
     Ok(fs::write(Path::new(DIRECTORY).join(format!("SHA256SUMS-{}", release.target)), sums)?)
+}
+
+/// What the tests pack.
+#[cfg(test)]
+impl Release {
+    fn example() -> Self {
+        Self {
+            target: "x86_64-unknown-linux-gnu".into(),
+            version: "1.2.3".into(),
+            summary: "Finds namespaces, and more".into(),
+            maintainer: "Somebody <somebody@example.org>".into(),
+            epoch: 86_400,
+            loose: PathBuf::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+fn example() -> Tree {
+    let mut loose = Tree::default();
+    for path in [
+        "lxkns",
+        "mntnssandbox",
+        "man/man1/lxkns.1",
+        "completions/lxkns.bash",
+        "completions/_lxkns",
+        "completions/lxkns.fish",
+        "docs/guides/a.md",
+        "notices/rust-standard-library.html",
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE",
+    ] {
+        loose.add(path, path);
+    }
+    loose.make_program("lxkns");
+    loose
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_have_the_names_of_distributions() {
+        assert_eq!(architecture("x86_64-unknown-linux-gnu").unwrap(), ("amd64", "x86_64"));
+        assert_eq!(architecture("aarch64-unknown-linux-musl").unwrap(), ("arm64", "aarch64"));
+        assert!(architecture("z80-unknown-linux-gnu").is_err());
+    }
+
+    #[test]
+    fn a_synopsis_is_short() {
+        let mut release = Release::example();
+        assert_eq!(release.synopsis(), "Finds namespaces");
+        release.summary = "ä".repeat(100);
+        assert_eq!(release.synopsis().chars().count(), 79);
+    }
 }

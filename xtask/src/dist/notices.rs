@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use super::tree::Tree;
 use crate::licences;
 use crate::run::output;
 
@@ -20,27 +21,23 @@ const GLIBC: [[&str; 2]; 2] = [
     ["/usr/share/licenses/glibc/LICENSES", "/usr/share/licenses/glibc/COPYING.LIB"],
 ];
 
-/// Writes the notices into a directory.
-pub(super) fn write(target: &str, directory: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(directory)?;
-    fs::write(directory.join("crates.txt"), crates(target)?)?;
+/// The notices, by the names of their files.
+pub(super) fn of(target: &str) -> anyhow::Result<Tree> {
+    let mut notices = Tree::default();
+    notices.add("crates.txt", crates(target)?);
     let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
     let library = Path::new(sysroot.trim_end()).join("share/doc/rust/COPYRIGHT-library.html");
-    copy(&library, &directory.join("rust-standard-library.html"))
-        .context("the notices of Rust's standard library come with its toolchain")?;
+    let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let of_library = read(&library).context("the notices of Rust's standard library come with its toolchain")?;
+    notices.add("rust-standard-library.html", of_library);
     if target.contains("-gnu") {
         let found = GLIBC.iter().find(|files| files.iter().all(|file| Path::new(file).exists()));
-        let [notices, licence] = found.with_context(|| format!("the C library's notices are in none of {GLIBC:?}"))?;
-        copy(Path::new(notices), &directory.join("glibc.txt"))?;
-        copy(Path::new(licence), &directory.join("LGPL-2.1.txt"))?;
+        let [of_library, licence] =
+            found.with_context(|| format!("the C library's notices are in none of {GLIBC:?}"))?;
+        notices.add("glibc.txt", read(Path::new(of_library))?);
+        notices.add("LGPL-2.1.txt", read(Path::new(licence))?);
     }
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    // Not with the mode of the host's.
-    let text = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-    Ok(fs::write(to, text)?)
+    Ok(notices)
 }
 
 /// The notices of all crates that are linked in, each text once, below the names of those that have it.

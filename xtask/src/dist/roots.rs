@@ -14,7 +14,7 @@ const RELEASE: &str = "bookworm";
 
 /// A root with the least that Debian consists of, which goes with the run.
 pub(super) fn debian() -> anyhow::Result<tempfile::TempDir> {
-    let pristine = debian::cache("lxkns-roots")?.join(RELEASE);
+    let pristine = pristine()?;
     if !pristine.exists() {
         bootstrap(&pristine)?;
     }
@@ -23,13 +23,21 @@ pub(super) fn debian() -> anyhow::Result<tempfile::TempDir> {
     Ok(root)
 }
 
+/// Whether such a root is there already, so that none has to be made.
+pub(super) fn has_debian() -> bool {
+    pristine().is_ok_and(|root| root.exists())
+}
+
+fn pristine() -> anyhow::Result<PathBuf> {
+    Ok(debian::cache("lxkns-roots")?.join(RELEASE))
+}
+
 /// Makes such a root, with the mirror of the host.
 fn bootstrap(to: &Path) -> anyhow::Result<()> {
     let work = tempfile::Builder::new().prefix("make-").tempdir_in(to.parent().context("it is in the cache")?)?;
     let root = work.path().join("root");
     let mut debootstrap = Command::new("debootstrap");
-    run(debootstrap.args(["--variant=minbase", RELEASE]).arg(&root).arg(debian::mirror("/debian")?))
-        .context("Debian has debootstrap")?;
+    run(debootstrap.args(["--variant=minbase", RELEASE]).arg(&root).arg(debian::mirror("/debian")?))?;
     match fs::rename(&root, to) {
         // Somebody else was faster.
         Err(_) if to.exists() => Ok(()),

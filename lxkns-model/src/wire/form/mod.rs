@@ -33,7 +33,7 @@ pub(crate) struct Dump {
     pub namespaces: Option<BTreeMap<u64, Namespace>>,
     /// The processes, by PID.
     #[cfg_attr(feature = "schema", schemars(required))]
-    pub processes: Option<BTreeMap<u32, Process>>,
+    pub processes: Option<BTreeMap<u32, Process<'static>>>,
     /// The mounts of mount namespaces, by inode number and path.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub mounts: Option<Mounts>,

@@ -1,12 +1,14 @@
 //! Processes and their threads.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// A process.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub(crate) struct Process {
+pub(crate) struct Process<'a> {
     /// Its PID.
     #[cfg_attr(feature = "schema", schemars(required, range(min = 1)))]
     pub pid: Option<u32>,
@@ -14,10 +16,10 @@ pub(crate) struct Process {
     #[cfg_attr(feature = "schema", schemars(required))]
     pub ppid: Option<u32>,
     #[serde(flatten)]
-    pub common: Common,
+    pub common: Common<'a>,
     /// Its command line.
     #[cfg_attr(feature = "schema", schemars(required))]
-    pub cmdline: Option<Vec<String>>,
+    pub cmdline: Option<Vec<Cow<'a, str>>>,
     /// Present where the command line is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmdline_unknown: Option<bool>,
@@ -29,7 +31,7 @@ pub(crate) struct Process {
     pub threads: Option<u32>,
     /// Its threads, the first one included.
     #[cfg_attr(feature = "schema", schemars(required, length(min = 1)))]
-    pub tasks: Option<Vec<Task>>,
+    pub tasks: Option<Vec<Task<'a>>>,
     /// The namespaces in which its first thread's next child will be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub for_children: Option<ForChildren>,
@@ -48,12 +50,12 @@ pub(crate) struct Process {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub(crate) struct Task {
+pub(crate) struct Task<'a> {
     /// Its TID.
     #[cfg_attr(feature = "schema", schemars(required, range(min = 1)))]
     pub tid: Option<u32>,
     #[serde(flatten)]
-    pub common: Common,
+    pub common: Common<'a>,
     /// The namespaces in which its next child will be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub for_children: Option<ForChildren>,
@@ -63,10 +65,10 @@ pub(crate) struct Task {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub(crate) struct Common {
+pub(crate) struct Common<'a> {
     /// Its name.
     #[cfg_attr(feature = "schema", schemars(required))]
-    pub name: Option<String>,
+    pub name: Option<Cow<'a, str>>,
     /// Its name, octal-escaped; where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name_escaped: Option<String>,
@@ -78,13 +80,13 @@ pub(crate) struct Common {
     pub namespaces: Option<Links>,
     /// Its control group for the CPU controller; empty where not known.
     #[cfg_attr(feature = "schema", schemars(required))]
-    pub cpucgroup: Option<String>,
+    pub cpucgroup: Option<Cow<'a, str>>,
     /// What older versions called `cpucgroup`.
     #[serde(skip_serializing)]
-    pub cgroup: Option<String>,
+    pub cgroup: Option<Cow<'a, str>>,
     /// Its control group for the freezer; empty where not known.
     #[cfg_attr(feature = "schema", schemars(required))]
-    pub fridgecgroup: Option<String>,
+    pub fridgecgroup: Option<Cow<'a, str>>,
     /// Whether it is frozen; false where not known.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub fridgefrozen: Option<bool>,
@@ -107,7 +109,7 @@ pub(crate) struct Common {
     pub state: Option<String>,
     /// All its control groups; absent where not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cgroups: Option<Vec<CgroupMembership>>,
+    pub cgroups: Option<Vec<CgroupMembership<'a>>>,
     /// Its freezer state; absent where not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freezer: Option<Freezer>,
@@ -156,13 +158,13 @@ pub(crate) struct ForChildren {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub(crate) struct CgroupMembership {
+pub(crate) struct CgroupMembership<'a> {
     /// The hierarchy: 0 for cgroup v2.
     pub hierarchy: u32,
     /// The controllers of a v1 hierarchy, separated by commas.
-    pub controllers: String,
+    pub controllers: Cow<'a, str>,
     /// The path below the hierarchy's root.
-    pub path: String,
+    pub path: Cow<'a, str>,
     /// The path, octal-escaped; where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_escaped: Option<String>,

@@ -52,13 +52,13 @@ impl Reader {
         if !self.ours && command_line == [""] {
             return Some(Vec::new());
         }
-        Some(command_line.iter().map(|argument| argument.as_str().into()).collect())
+        Some(command_line.iter().map(|argument| argument.as_bytes().into()).collect())
     }
 
     fn task(&self, tid: u32, form: &Common, for_children: Option<&ForChildren>) -> Result<Task, Error> {
         let comm = match (&form.name_escaped, &form.name) {
             (Some(escaped), _) => text::unescape(escaped),
-            (None, Some(name)) => name.as_str().into(),
+            (None, Some(name)) => name.as_bytes().into(),
             (None, None) => bstr::BString::default(),
         };
         let mut task = Task {
@@ -120,10 +120,10 @@ fn scheduling(form: &form::Scheduling) -> Result<Scheduling, Error> {
 fn membership(form: &form::CgroupMembership) -> CgroupMembership {
     CgroupMembership {
         hierarchy: form.hierarchy,
-        controllers: form.controllers.as_str().into(),
+        controllers: form.controllers.as_bytes().into(),
         path: match &form.path_escaped {
             Some(escaped) => text::unescape(escaped),
-            None => form.path.as_str().into(),
+            None => form.path.as_bytes().into(),
         },
     }
 }

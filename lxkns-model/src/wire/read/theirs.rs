@@ -1,5 +1,6 @@
 //! Dumps that this program did not write: what their keys say in other words, and nothing beyond that.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -51,7 +52,7 @@ pub(super) fn fill_up(task: &mut Common, process: &Common) {
 
 /// What stands for these facts in their form.
 pub(super) fn complete_task(task: &mut Task, form: &Common) -> Result<(), Error> {
-    let path = |path: Option<&String>| path.filter(|path| !path.is_empty()).map(|path| path.as_str().into());
+    let path = |path: Option<&Cow<str>>| path.filter(|path| !path.is_empty()).map(|path| path.as_bytes().into());
     let cpu = path(form.cpucgroup.as_ref().or(form.cgroup.as_ref()));
     let freezer = path(form.fridgecgroup.as_ref());
     // Without the freezer's control group its state says nothing. Whether it is the own or one above is not said.

@@ -6,38 +6,64 @@ mod process;
 mod reference;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use bstr::ByteSlice;
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
-use super::form::{Dump, Empty, Gap, NamespacedPid, Observer, Options, OwnOptions, SnapshotInfo, Suspect, SuspectKind};
+use super::form::{Empty, Gap, NamespacedPid, Observer, Options, OwnOptions, SnapshotInfo, Suspect, SuspectKind};
 use super::{FORMAT, WriteOptions, text, time};
 use crate::relations::pid_map;
 use crate::{self as model, CpuRange, DiscoveryOptions, GapKind, NamespaceType, Object, Place, Scope, Snapshot};
 
-/// The whole dump.
-pub(super) fn dump(snapshot: &Snapshot, options: &WriteOptions) -> Dump {
-    let references = reference::references(snapshot);
-    let tids = known_tids(snapshot);
-    let namespaces = snapshot.namespaces.values();
-    let processes = snapshot.processes.values();
-    Dump {
-        discovery_options: Some(discovery_options(snapshot, options)),
-        options: None,
-        namespaces: Some(
-            namespaces
-                .map(|namespace| (namespace.id.ino, namespace::namespace(snapshot, namespace, &references, &tids)))
-                .collect(),
-        ),
-        processes: Some(
-            processes.map(|process| (process.pid.0, process::process(snapshot, process, options))).collect(),
-        ),
-        mounts: Some(mount::by_path(snapshot)),
-        containers: Empty {},
-        container_engines: Empty {},
-        container_groups: Empty {},
-        cpus_online: Some(cpus(snapshot.host.cpus_online.as_deref().unwrap_or_default())),
+/// A dump, made while it is written: of the form there is only ever the part that is being written.
+pub(super) struct Dump<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) options: &'a WriteOptions,
+}
+
+impl Serialize for Dump<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { snapshot, options } = *self;
+        // The keys of `form::Dump`, in its order.
+        let mut dump = serializer.serialize_struct("Dump", 8)?;
+        dump.serialize_field("discovery-options", &discovery_options(snapshot, options))?;
+        dump.serialize_field("namespaces", &namespaces(snapshot))?;
+        dump.serialize_field("processes", &processes(snapshot, options))?;
+        dump.serialize_field("mounts", &mount::by_path(snapshot))?;
+        dump.serialize_field("containers", &Empty {})?;
+        dump.serialize_field("container-engines", &Empty {})?;
+        dump.serialize_field("container-groups", &Empty {})?;
+        dump.serialize_field("cpus-online", &cpus(snapshot.host.cpus_online.as_deref().unwrap_or_default()))?;
+        dump.end()
     }
+}
+
+/// Entries of an object, each made when it is written.
+struct Entries<I>(I);
+
+impl<K: Serialize, V: Serialize, I: Iterator<Item = (K, V)> + Clone> Serialize for Entries<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.clone())
+    }
+}
+
+fn namespaces(snapshot: &Snapshot) -> impl Serialize {
+    let references = Rc::new(reference::references(snapshot));
+    let tids = Rc::new(known_tids(snapshot));
+    Entries(
+        snapshot
+            .namespaces
+            .values()
+            .map(move |namespace| (namespace.id.ino, namespace::namespace(snapshot, namespace, &references, &tids))),
+    )
+}
+
+fn processes(snapshot: &Snapshot, options: &WriteOptions) -> impl Serialize {
+    Entries(
+        snapshot.processes.values().map(move |process| (process.pid.0, process::process(snapshot, process, options))),
+    )
 }
 
 /// The TIDs of all tasks, where some namespace has loose threads: their reader wants each of those among these.

@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 
 use bstr::ByteSlice;
+use serde::Serialize;
 
+use super::Entries;
 use crate::relations::{MountPath, mount_paths};
-use crate::wire::form::{self, Mounts};
+use crate::wire::form;
 use crate::wire::text;
 use crate::{self as model, Propagation, Snapshot};
 
 /// The mounts that all readers understand: of mount namespaces that are in the dump and have a root, those with a path.
-pub(super) fn by_path(snapshot: &Snapshot) -> Mounts {
+pub(super) fn by_path(snapshot: &Snapshot) -> impl Serialize {
     let trees = snapshot.mounts.iter().filter(|(id, _)| snapshot.namespaces.contains_key(id));
-    let trees = trees.filter_map(|(id, mounts)| {
+    Entries(trees.filter_map(|(id, mounts)| {
         let nodes = mount_paths(mounts);
         has_root(&nodes).then(|| (id.ino, tree(&nodes)))
-    });
-    trees.collect()
+    }))
 }
 
 /// The mounts that have no place in that.
@@ -55,7 +56,7 @@ fn tree(nodes: &[MountPath<'_>]) -> BTreeMap<String, form::MountPath> {
 fn mount(mount: &model::Mount) -> form::Mount {
     let point = mount.path();
     let mountpoint = point.map(text::escape);
-    let path = point.map(text::lossy).filter(|path| Some(path) != mountpoint.as_ref());
+    let path = point.map(|point| text::lossy(point).into_owned()).filter(|path| Some(path) != mountpoint.as_ref());
     let options = mount.super_options.as_deref();
     form::Mount {
         mountid: Some(mount.id),
@@ -70,7 +71,7 @@ fn mount(mount: &model::Mount) -> form::Mount {
         fstype: Some(text::escape(&mount.fs_type)),
         source: Some(mount.source.as_deref().map(text::escape).unwrap_or_default()),
         source_unknown: mount.source.is_none().then_some(true),
-        superoptions: Some(options.map(text::lossy).unwrap_or_default()),
+        superoptions: Some(options.map(text::lossy).unwrap_or_default().into_owned()),
         superoptions_escaped: options.and_then(text::escaped_if_lossy),
         superoptions_unknown: options.is_none().then_some(true),
         hidden: Some(mount.hidden),

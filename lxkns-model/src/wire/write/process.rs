@@ -8,24 +8,22 @@ use crate::wire::form::{
 use crate::wire::{WriteOptions, text};
 use crate::{self as model, NamespaceLinks, NamespaceType, ProcessStatus, Snapshot};
 
-pub(super) fn process(snapshot: &Snapshot, process: &model::Process, options: &WriteOptions) -> Process {
+pub(super) fn process<'a>(snapshot: &Snapshot, process: &'a model::Process, options: &WriteOptions) -> Process<'a> {
     let command_line = process.command_line.as_ref().filter(|_| options.command_lines);
     let arguments = command_line.map(Vec::as_slice).unwrap_or_default();
     let lossy = arguments.iter().any(|argument| argument.to_str().is_err());
     let status = process.status.as_ref();
     // What is its first thread's stays so; the rest is that of the thread which stands for it.
-    let first = common(snapshot, process.main_task(), &process.namespaces, options);
-    let living = common(snapshot, process.living_task(), &process.namespaces, options);
+    let (first, living) = (process.main_task(), process.living_task());
+    let mut of_process = common(snapshot, living, &process.namespaces, options);
+    if first.tid != living.tid {
+        let Common { name, name_escaped, starttime, state, .. } = common(snapshot, first, &process.namespaces, options);
+        of_process = Common { name, name_escaped, starttime, state, ..of_process };
+    }
     Process {
         pid: Some(process.pid.0),
         ppid: Some(process.ppid.map_or(0, |pid| pid.0)),
-        common: Common {
-            name: first.name,
-            name_escaped: first.name_escaped,
-            starttime: first.starttime,
-            state: first.state,
-            ..living
-        },
+        common: of_process,
         cmdline: Some(arguments.iter().map(|argument| text::lossy(argument.as_bstr())).collect()),
         cmdline_unknown: command_line.is_none().then_some(true),
         cmdline_escaped: lossy.then(|| arguments.iter().map(|argument| text::escape(argument.as_bstr())).collect()),
@@ -38,7 +36,7 @@ pub(super) fn process(snapshot: &Snapshot, process: &model::Process, options: &W
     }
 }
 
-fn task(snapshot: &Snapshot, task: &model::Task, options: &WriteOptions) -> Task {
+fn task<'a>(snapshot: &Snapshot, task: &'a model::Task, options: &WriteOptions) -> Task<'a> {
     Task {
         tid: Some(task.tid.0),
         common: common(snapshot, task, &task.namespaces, options),
@@ -46,7 +44,12 @@ fn task(snapshot: &Snapshot, task: &model::Task, options: &WriteOptions) -> Task
     }
 }
 
-fn common(snapshot: &Snapshot, task: &model::Task, namespaces: &NamespaceLinks, options: &WriteOptions) -> Common {
+fn common<'a>(
+    snapshot: &Snapshot,
+    task: &'a model::Task,
+    namespaces: &NamespaceLinks,
+    options: &WriteOptions,
+) -> Common<'a> {
     let cgroup = |controller| {
         let path = task.cgroups.as_ref().and_then(|cgroups| cgroups.of_controller(controller));
         Some(path.map(|path| text::lossy(path.as_bstr())).unwrap_or_default())
@@ -96,7 +99,7 @@ fn for_children(namespaces: &NamespaceLinks) -> Option<ForChildren> {
     (pid.is_some() || time.is_some()).then_some(ForChildren { pid, time })
 }
 
-fn membership(membership: &model::CgroupMembership) -> CgroupMembership {
+fn membership(membership: &model::CgroupMembership) -> CgroupMembership<'_> {
     CgroupMembership {
         hierarchy: membership.hierarchy,
         controllers: text::lossy(membership.controllers.as_bstr()),

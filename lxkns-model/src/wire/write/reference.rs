@@ -38,7 +38,7 @@ pub(super) fn references(snapshot: &Snapshot) -> References {
             references.entry(id).or_insert_with(|| {
                 // Only mount namespaces lead further; of others nothing is bound inside.
                 reached.push_back(id);
-                start.iter().cloned().chain([text::lossy(path)]).collect()
+                start.iter().cloned().chain([text::lossy(path).into_owned()]).collect()
             });
         }
     }

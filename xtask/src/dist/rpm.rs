@@ -1,0 +1,108 @@
+//! `.rpm`, of the format that all versions of rpm since 4.14 can read.
+
+use ::rpm::{BuildConfig, CompressionWithLevel, FileOptions, PackageBuilder};
+use anyhow::Context;
+
+use super::tree::{self, Tree};
+use super::{DESCRIPTION, REVISION, Release};
+
+/// The version, in which a dash would begin the revision.
+pub(super) fn version(release: &Release) -> String {
+    release.version.replace('-', "~")
+}
+
+/// Packs what was built.
+pub(super) fn pack(release: &Release, loose: &Tree, architecture: &str) -> anyhow::Result<Vec<u8>> {
+    let data = data(loose)?;
+    let epoch = u32::try_from(release.epoch).context("an .rpm has times before 2106")?;
+    let config = BuildConfig::v4().compression(CompressionWithLevel::Zstd(19)).source_date(epoch);
+    let mut builder = PackageBuilder::new("lxkns", &version(release), "Apache-2.0", architecture, release.synopsis());
+    builder.using_config(config).release(REVISION).description(DESCRIPTION).packager(&release.maintainer);
+    // Not the name of the host.
+    builder.build_host("localhost");
+    for path in own_directories(&data) {
+        builder.with_dir_entry(FileOptions::dir(format!("/{path}")).permissions(0o755))?;
+    }
+    for (path, file) in data.files() {
+        let options = FileOptions::new(format!("/{path}")).permissions(file.permissions());
+        let options = match kind(path) {
+            Kind::Licence => options.license(),
+            Kind::Document => options.doc(),
+            Kind::Other => options,
+        };
+        builder.with_file_contents(file.bytes.clone(), options)?;
+    }
+    let mut packed = Vec::new();
+    builder.build()?.write(&mut packed)?;
+    Ok(packed)
+}
+
+/// The files, where Fedora has such files.
+fn data(loose: &Tree) -> anyhow::Result<Tree> {
+    let mut data = tree::installed(loose, "usr/share/zsh/site-functions")?;
+    data.copy("usr/share/licenses/lxkns/LICENSE", loose, "LICENSE")?;
+    data.rename("usr/share/doc/lxkns/notices", "usr/share/licenses/lxkns/notices");
+    data.copy("usr/share/doc/lxkns/CHANGELOG.md", loose, "CHANGELOG.md")?;
+    Ok(data)
+}
+
+/// The directories that belong to this package alone and go with it: those called `lxkns`, and all below them.
+fn own_directories(data: &Tree) -> impl Iterator<Item = &str> {
+    data.directories().into_iter().filter(|path| path.ends_with("/lxkns") || path.contains("/lxkns/"))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Licence,
+    Document,
+    Other,
+}
+
+/// What rpm calls a file.
+fn kind(path: &str) -> Kind {
+    match path {
+        path if path.starts_with("usr/share/licenses/") => Kind::Licence,
+        path if path.starts_with("usr/share/doc/") || path.starts_with("usr/share/man/") => Kind::Document,
+        _ => Kind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_marked_as_what_they_are() {
+        assert_eq!(kind("usr/bin/lxkns"), Kind::Other);
+        assert_eq!(kind("usr/share/man/man1/lxkns.1.gz"), Kind::Document);
+        assert_eq!(kind("usr/share/licenses/lxkns/LICENSE"), Kind::Licence);
+    }
+
+    #[test]
+    fn directories_of_the_package_go_with_it() {
+        let mut data = Tree::default();
+        for path in ["usr/bin/lxkns", "usr/share/doc/lxkns/docs/guides/a.md", "usr/share/man/man1/lxkns.1.gz"] {
+            data.add(path, "");
+        }
+        let own: Vec<_> = own_directories(&data).collect();
+        assert_eq!(own, ["usr/share/doc/lxkns", "usr/share/doc/lxkns/docs", "usr/share/doc/lxkns/docs/guides"]);
+    }
+
+    #[test]
+    fn it_says_what_it_should_and_nothing_of_the_host() {
+        let release = Release::example();
+        let loose = super::super::example();
+        let packed = pack(&release, &loose, "x86_64").unwrap();
+        assert_eq!(packed, pack(&release, &loose, "x86_64").unwrap());
+        let package = ::rpm::Package::parse(&mut packed.as_slice()).unwrap();
+        let metadata = &package.metadata;
+        assert_eq!(metadata.get_nevra().unwrap().to_string(), "lxkns-1.2.3-1.x86_64");
+        assert_eq!(metadata.get_build_host().unwrap(), "localhost");
+        assert_eq!(metadata.get_build_time().unwrap(), 86_400);
+        assert_eq!(metadata.get_packager().unwrap(), release.maintainer);
+        let files = metadata.get_file_entries().unwrap();
+        assert!(files.iter().all(|file| u32::from(file.modified_at()) == 86_400 && file.user() == "root"));
+        let program = files.iter().find(|file| file.path().ends_with("usr/bin/lxkns")).unwrap();
+        assert_eq!(program.mode().permissions(), 0o755);
+    }
+}
