@@ -457,7 +457,8 @@ fn an_ignored_signal_stays_ignored() {
     terminal.press_control_c();
     let (text, status) = terminal.end();
     assert_eq!(status.code(), Some(0), "{}", text.len());
-    assert!(text.lines().count() > MANY as usize, "{}", text.lines().count());
+    // The terminal drops what it had not shown yet.
+    assert!(text.lines().count() > MANY as usize / 2, "{}", text.lines().count());
 }
 
 /// `lxkns ls --color=always | head -c 1`
