@@ -7,16 +7,16 @@ use crate::file_system;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  lxkns busy /mnt/usb     why umount /mnt/usb fails, and what else uses that file system
-  lxkns busy /dev/sdb1    in all mount namespaces, also where it is not mounted here
-  lxkns busy 0:52         by the device number in mountinfo
+  lxkns busy /mnt/usb     explain why umount /mnt/usb fails
+  lxkns busy /dev/sdb1    the same for a device, also if it is not mounted here
+  lxkns busy 0:52         the same by device number, as in mountinfo
 
-PATH is a mount point, or a symbolic link to one, as for umount. It is looked up in the
-mount list first; a file system whose server may be gone is never asked for it.";
+PATH is a mount point, or a symbolic link to one, as for umount. lxkns looks it up in the
+list of mounts first and never asks a file system whose server may be gone.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BusyArgs {
-    /// The mount or file system: its mount point, its device, or its device number as in mountinfo
+    /// Mount point, device, or device number as in mountinfo
     #[arg(value_name = "PATH|DEVICE|MAJ:MIN",
           value_parser = OsStringValueParser::new().try_map(|text| file_system::Asked::parse(&text)))]
     pub(crate) file_system: file_system::Asked,
@@ -25,7 +25,7 @@ pub(crate) struct BusyArgs {
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// For programs: JSON
+    /// Write JSON
     #[arg(short = 'J', long)]
     pub(crate) json: bool,
 

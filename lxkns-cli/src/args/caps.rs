@@ -7,23 +7,23 @@ use lxkns_answers::target::{Asked, PID_MAX};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  lxkns caps 1234/net             what you may do in the network namespace of a process, and why
+  lxkns caps 1234/net             show what lxkns may do in the network namespace of a process
   lxkns caps -p 1234 user:4026532281
-                                  what a process may do in a user namespace
+                                  show what a process may do in a user namespace
   lxkns caps --json /run/netns/x  for programs";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CapsArgs {
-    /// In which namespace; of a process in all that it is in
+    /// Namespace; for a process, all its namespaces
     #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
     pub(crate) target: Asked,
 
-    /// Of which process; without it, of whoever asks
+    /// Process to ask about; by default lxkns itself
     #[arg(short = 'p', long = "pid", value_name = "PID",
           value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
     pub(crate) pid: Option<u32>,
 
-    /// For programs: JSON
+    /// Write JSON
     #[arg(short = 'J', long)]
     pub(crate) json: bool,
 

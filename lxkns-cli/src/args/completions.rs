@@ -7,11 +7,11 @@ Examples:
   lxkns completions bash >/usr/share/bash-completion/completions/lxkns
   lxkns completions zsh >/usr/share/zsh/vendor-completions/_lxkns
   lxkns completions fish >/usr/share/fish/vendor_completions.d/lxkns.fish
-  . <(lxkns completions bash)     in this shell only";
+  . <(lxkns completions bash)     for this shell only";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompletionsArgs {
-    /// For which shell: bash, elvish, fish, powershell, zsh
+    /// Shell: bash, elvish, fish, powershell, zsh
     #[arg(value_name = "SHELL", value_enum, hide_possible_values = true)]
     pub(crate) shell: Shell,
 }

@@ -4,15 +4,15 @@ use super::LookArgs;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  lxkns doctor                    what can be seen here, and what would show more
-  sudo lxkns doctor               what is left for root
-  lxkns doctor --from host.json   what the look behind a dump could not see
+  lxkns doctor                    report what is visible here and what would show more
+  sudo lxkns doctor               report what even root does not see
+  lxkns doctor --from host.json   report what the scan behind a dump could not see
 
-It takes a look at everything, so that it tells what was seen and not what should be.";
+It scans everything, so it reports what was visible, not what should be.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {
-    /// For programs: JSON
+    /// Write JSON
     #[arg(short = 'J', long)]
     pub(crate) json: bool,
 

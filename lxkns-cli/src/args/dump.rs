@@ -9,15 +9,15 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DumpArgs {
-    /// Without the command lines of processes, which can hold secrets
+    /// Leave out command lines, which can hold secrets
     #[arg(long)]
     pub(crate) no_cmdline: bool,
 
-    /// Without the mounts of mount namespaces
+    /// Leave out mounts
     #[arg(long)]
     pub(crate) no_mounts: bool,
 
-    /// Without what differs between two runs over an unchanged host
+    /// Leave out what differs between two dumps of an unchanged host
     #[arg(long)]
     pub(crate) stable: bool,
 

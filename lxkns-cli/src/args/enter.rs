@@ -11,23 +11,23 @@ use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  lxkns enter 1234 -- ps ax       a command as a process of the container would run it: in its
+  lxkns enter 1234 -- ps ax       run a command as a process of the container would: in its
                                   namespaces, within its limits, confined as it is
-  lxkns enter 1234                the same with a shell
-  lxkns enter 1234 --dry-run      what the process has, and what the command would have
+  lxkns enter 1234                run a shell
+  lxkns enter 1234 --dry-run      show what the process has and what the command would have
   lxkns enter 1234 --only net --privileged -- ip address
-                                  your own program, in its network namespace alone
+                                  run your own program in its network namespace alone
   lxkns enter /run/netns/blue -- ip address
-                                  in a namespace by itself
+                                  run it in one namespace
   lxkns enter 1234 --tools host -- ss -tnl
-                                  a program that the container lacks, on its network
+                                  run a program that the container lacks on its network
   lxkns enter 1234 --tools /bin/busybox -- ps
-                                  a static program of yours inside the container, on its processes
+                                  run your own static program inside the container
   lxkns enter 1234 --user www-data -- id
-                                  as a user that the container knows";
+                                  run as a user that the container knows";
 
 pub(super) const EXIT_CODES: &str = "\
-Exit codes: those of the command, and 128 and the signal's number where one has ended it; 125 if it was not\nentered, 126 if the command could not be run, 127 if it is not there.";
+Exit code: that of the command, or 128 plus the number of the signal that ended it; 125 if the\ntarget was not entered, 126 if the command could not be run, 127 if it was not found.";
 
 /// Where the environment comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -51,12 +51,12 @@ pub(crate) enum LimitsFrom {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct EnterArgs {
-    /// What is entered: all namespaces of a process, or single namespaces
+    /// Process, to enter all its namespaces; or single namespaces
     #[arg(value_name = "TARGET", required = true,
           value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
     pub(crate) targets: Vec<Asked>,
 
-    /// The command; without one, the user's shell
+    /// Command; by default the user's shell
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 
@@ -68,15 +68,15 @@ pub(crate) struct EnterArgs {
     #[arg(long, value_name = "TYPES", value_delimiter = ',')]
     pub(crate) except: Vec<NamespaceType>,
 
-    /// As this user, by name or UID as known inside, and with this group
+    /// Run as this user and group, by names or IDs as known inside
     #[arg(long, value_name = "USER[:GROUP]")]
     pub(crate) user: Option<OsString>,
 
-    /// With this group, by name or GID as known inside
+    /// Run with this group, by name or GID as known inside
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Option<OsString>,
 
-    /// With the environment of the process (target), of the caller (host), or next to none (clean)
+    /// Take the environment of the process (target), of the caller (host), or next to none (clean)
     #[arg(long, value_name = "WHICH", value_enum, hide_possible_values = true)]
     pub(crate) env: Option<EnvironmentOf>,
 
@@ -85,7 +85,7 @@ pub(crate) struct EnterArgs {
     #[arg(long)]
     pub(crate) privileged: bool,
 
-    /// Stay outside the control groups of the process: its limits do not hold for the command
+    /// Stay outside the control groups of the process: its limits do not apply to the command
     #[arg(long)]
     pub(crate) no_cgroup: bool,
 
@@ -112,15 +112,15 @@ pub(crate) struct EnterArgs {
           value_parser = clap::value_parser!(i32).range(0..=i32::MAX as i64))]
     pub(crate) fds: Vec<i32>,
 
-    /// Only say what the target has and what the command would have
+    /// Show what the target has and what the command would have, and run nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// No headings
+    /// Leave out headings
     #[arg(short, long, alias = "noheadings", requires = "dry_run")]
     pub(crate) no_headings: bool,
 
-    /// For programs: JSON
+    /// Write JSON
     #[arg(short = 'J', long, requires = "dry_run")]
     pub(crate) json: bool,
 

@@ -8,23 +8,23 @@ use lxkns_answers::target::{Asked, PID_MAX};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  lxkns ls -t net,user                    the network and the user namespaces
-  lxkns ls -p 1234                        the namespaces of a process
-  lxkns ls -o NS,TYPE,HOLDERS -t net      what holds the network namespaces, counted
+  lxkns ls -t net,user                    list network and user namespaces
+  lxkns ls -p 1234                        list the namespaces of a process
+  lxkns ls -o NS,TYPE,HOLDERS -t net      list network namespaces, with their holders counted
   lxkns ls -rno NS,NSFS -t net            for scripts: one blank between fields, no headings
   lxkns ls --json -o +UNIQUEID,ONS        for programs";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct LsArgs {
-    /// Only these, and those of these processes
+    /// Only these namespaces, and those of these processes
     #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
     pub(crate) targets: Vec<Asked>,
 
-    /// Only of these types, separated by commas
+    /// Only namespaces of these types, separated by commas
     #[arg(short = 't', long = "type", value_name = "TYPES", value_delimiter = ',')]
     pub(crate) types: Vec<NamespaceType>,
 
-    /// Only those of this process
+    /// Only namespaces of this process
     #[arg(short = 'p', long = "pid", value_name = "PID",
           value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
     pub(crate) pids: Vec<u32>,

@@ -42,40 +42,41 @@ const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usag
 
 const EXAMPLES: &str = "\
 Examples:
-  lxkns ls                      every namespace of this host
-  lxkns ls -t net -o +HOLDERS   the network namespaces, and how many things hold each
-  lxkns why net:4026532281      what keeps this network namespace alive
-  lxkns why /run/netns/blue     the same by a path
-  lxkns show 1234/net           links, addresses, routes and sockets around a process
-  lxkns orphans                 the namespaces without any process, and what would release each
-  lxkns tree --owned            the user namespaces, and what each owns
-  lxkns caps -p 1234 /run/netns/blue  what a process may do in a namespace
-  lxkns mounts 1234             the mounts that a process has around it
-  lxkns doctor                  what can be seen here, and what would show more
-  lxkns enter 1234 -- ps ax     a command in the container that a process is in
-  lxkns dump >host.json         all there is to know, for later or elsewhere
-  lxkns diff host.json          what has changed since then
-  lxkns watch -t net            what appears, goes and changes, as it is seen
-  lxkns ls --from host.json     the namespaces of that time and host";
+  lxkns ls                      list the namespaces of this host
+  lxkns ls -t net -o +HOLDERS   list network namespaces, with the number of holders
+  lxkns why net:4026532281      explain what keeps a network namespace alive
+  lxkns why /run/netns/blue     the same by path
+  lxkns show 1234/net           show links, addresses, routes and sockets
+  lxkns orphans                 list namespaces without a process
+  lxkns tree --owned            show user namespaces, with what each owns
+  lxkns caps -p 1234 /run/netns/blue
+                                show what a process may do there
+  lxkns mounts 1234             show the mounts of a process
+  lxkns doctor                  report what is visible and what would show more
+  lxkns enter 1234 -- ps ax     run a command in the container of a process
+  lxkns dump >host.json         write everything as JSON
+  lxkns diff host.json          show what has changed since then
+  lxkns watch -t net            report changes of network namespaces
+  lxkns ls --from host.json     read a dump instead of this host";
 
 const TARGET_HELP: &str = "\
-A TARGET is what you have in hand:
-  1234              a process; its namespaces are meant
+TARGET can be:
+  1234              all namespaces of a process
   1234/net          the network namespace of a process
-  4026532281        a namespace by its inode number
-  net:4026532281    the same; net:[4026532281] too
-  :8731             a namespace by its unique ID
-  /run/netns/x      a namespace by a path: anything with a slash
-Exit code if a TARGET is not found: 1 if it is proven not to exist, 3 if it may exist (enter: 125)";
+  4026532281        a namespace by inode number
+  net:4026532281    the same, with its type; also net:[4026532281]
+  :8731             a namespace by unique ID
+  /run/netns/x      a namespace by path: any other text with a slash
+Exit code if TARGET is not found: 1 if it does not exist, 3 if it may exist (enter: 125)";
 
-/// Finds every Linux namespace of a host, and what keeps each alive
+/// Show every Linux namespace of a host, and what keeps each alive
 #[derive(Debug, Parser)]
 #[command(name = "lxkns", version, help_template = TEMPLATE, before_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// When to use colour: auto (on a terminal, unless NO_COLOR is set), always, never
+    /// Use colour: auto (on a terminal, unless NO_COLOR is set), always, never
     #[arg(
         long,
         global = true,
@@ -90,59 +91,59 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Lists namespaces, one a line
+    /// List namespaces, one a line
     #[command(help_template = TEMPLATE, before_help = ls::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", view::columns::help()))]
     Ls(LsArgs),
-    /// Shows user namespaces, PID namespaces or processes as a tree
+    /// Show user namespaces, PID namespaces or processes as a tree
     #[command(help_template = TEMPLATE, before_help = tree::EXAMPLES, after_help = TARGET_HELP)]
     Tree(TreeArgs),
-    /// Shows all about a namespace or a process
+    /// Show all about a namespace or a process
     #[command(help_template = TEMPLATE, before_help = show::EXAMPLES, after_help = TARGET_HELP)]
     Show(ShowArgs),
-    /// Says what keeps a namespace alive, and what would release it
+    /// Explain what keeps a namespace alive and what would release it
     #[command(help_template = TEMPLATE, before_help = why::EXAMPLES, after_help = TARGET_HELP)]
     Why(WhyArgs),
-    /// Shows namespaces without any process or thread, and what would release them
+    /// List namespaces without a process, and what would release them
     #[command(help_template = TEMPLATE, before_help = orphans::EXAMPLES)]
     Orphans(OrphansArgs),
-    /// Shows the mounts of a mount namespace
+    /// Show the mounts of a mount namespace
     #[command(help_template = TEMPLATE, before_help = mounts::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", view::mounts::help()))]
     Mounts(MountsArgs),
-    /// Says where a file system is still mounted, who uses it, and what would release it
+    /// Explain why a mount is busy, and where else its file system is mounted and used
     #[command(help_template = TEMPLATE, before_help = busy::EXAMPLES)]
     Busy(BusyArgs),
-    /// Says which capabilities a process has in a namespace, and why
+    /// Show the capabilities of a process in a namespace, and why
     #[command(help_template = TEMPLATE, before_help = caps::EXAMPLES, after_help = TARGET_HELP)]
     Caps(CapsArgs),
-    /// Says what can be seen on this host, what cannot and why, and the smallest change that would help
+    /// Report what is visible on this host, what is not and why, and what would help
     #[command(help_template = TEMPLATE, before_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),
-    /// Runs a command inside: within the limits and the confinement of a process
+    /// Run a command inside, within the limits and the confinement of a process
     #[command(help_template = TEMPLATE, before_help = enter::EXAMPLES,
               after_help = format!("{TARGET_HELP}\n\n{}", enter::EXIT_CODES))]
     Enter(EnterArgs),
-    /// Writes all there is to know as JSON
+    /// Write everything as JSON
     #[command(help_template = TEMPLATE, before_help = dump::EXAMPLES)]
     Dump(DumpArgs),
-    /// Says what differs between two dumps, or between a dump and now
+    /// Compare two dumps, or a dump with this host
     #[command(help_template = TEMPLATE, before_help = diff::EXAMPLES, after_help = diff::SIGNS)]
     Diff(DiffArgs),
-    /// Says what appears, goes and changes, as it is seen
+    /// Report changes as they happen
     #[command(help_template = TEMPLATE, before_help = watch::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", watch::NOTES))]
     Watch(WatchArgs),
-    /// Writes a script that completes commands and options in a shell
+    /// Write a completion script for a shell
     #[command(help_template = TEMPLATE, before_help = completions::EXAMPLES)]
     Completions(CompletionsArgs),
-    /// Writes the man pages into a directory, for packagers
+    /// Write the man pages into a directory
     #[command(hide = true)]
     Man {
-        /// Where to
+        /// Directory to write to
         dir: PathBuf,
     },
-    /// Answers what another lxkns asks inside a namespace
+    /// Answer another lxkns from inside a namespace
     #[command(name = INSIDE, hide = true)]
     Inside,
 }
@@ -153,27 +154,27 @@ pub(crate) const INSIDE: &str = "inside";
 /// How a table is written.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TableArgs {
-    /// The columns, separated by commas; +LIST adds to the usual ones
+    /// Columns, separated by commas; +LIST adds to the default ones
     #[arg(short, long, value_name = "LIST")]
     pub(crate) output: Vec<String>,
 
-    /// No headings
+    /// Leave out headings
     #[arg(short, long, alias = "noheadings")]
     pub(crate) no_headings: bool,
 
-    /// For scripts: one blank between fields, "-" for an empty one, what is unsafe as \xHH
+    /// Write for scripts: one blank between fields, "-" for an empty one, unsafe bytes as \xHH
     #[arg(short, long, conflicts_with = "json")]
     pub(crate) raw: bool,
 
-    /// For programs: JSON
+    /// Write JSON
     #[arg(short = 'J', long)]
     pub(crate) json: bool,
 }
 
-/// What is looked at.
+/// What is scanned or read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LookArgs {
-    /// Look at the host of a dump instead of this one (- is standard input)
+    /// Read a dump instead of this host (- is standard input)
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
 
@@ -181,10 +182,10 @@ pub(crate) struct LookArgs {
     pub(crate) patience: PatienceArgs,
 }
 
-/// How long is waited.
+/// How long to wait.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PatienceArgs {
-    /// How long what is in other namespaces may take to answer
+    /// Timeout for each operation in another namespace
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub(crate) timeout: Duration,
 }

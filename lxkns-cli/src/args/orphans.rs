@@ -6,18 +6,18 @@ use super::LookArgs;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  lxkns orphans                 the namespaces without any process or thread, by who holds them
-  lxkns orphans -t net,mnt      of these types
-  lxkns orphans --fail -t net   for monitoring: exit code 4 if any is known to be left over
+  lxkns orphans                 list namespaces without a process, by holder
+  lxkns orphans -t net,mnt      only these types
+  lxkns orphans --fail -t net   for monitoring: exit code 4 if any is left over
   lxkns orphans --json          for programs";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct OrphansArgs {
-    /// Only of these types, separated by commas
+    /// Only namespaces of these types, separated by commas
     #[arg(short = 't', long = "type", value_name = "TYPES", value_delimiter = ',')]
     pub(crate) types: Vec<NamespaceType>,
 
-    /// Exit with code 4 if any namespace is left over; names (`ip netns add`) are none
+    /// Exit with code 4 if any namespace is left over; named ones (`ip netns add`) do not count
     #[arg(long)]
     pub(crate) fail: bool,
 
@@ -25,7 +25,7 @@ pub(crate) struct OrphansArgs {
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// For programs: JSON
+    /// Write JSON
     #[arg(short = 'J', long)]
     pub(crate) json: bool,
 

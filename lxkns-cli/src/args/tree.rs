@@ -10,45 +10,45 @@ use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  lxkns tree                        the user namespaces, who created them, who is in them
-  lxkns tree --owned                with all namespaces that each owns
-  lxkns tree pid --users            the PID namespaces, and the user namespaces between them
-  lxkns tree proc                   the processes, with their PIDs in each PID namespace
-  lxkns tree proc 1234              only those above and below one
-  lxkns tree proc 72 --in 1234      the process that has PID 72 in the PID namespace of process 1234";
+  lxkns tree                        show user namespaces, their creators and processes
+  lxkns tree --owned                add all namespaces that each owns
+  lxkns tree pid --users            show PID namespaces below their owners
+  lxkns tree proc                   show processes with their PIDs in each PID namespace
+  lxkns tree proc 1234              only the ancestors and descendants of one
+  lxkns tree proc 72 --in 1234      the process with PID 72 in the PID namespace of process 1234";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TreeArgs {
-    /// Which tree: of user namespaces (the usual one), of PID namespaces, or of processes
+    /// Tree of user namespaces (the default), PID namespaces or processes
     #[arg(value_name = "user|pid|proc", value_parser = OsStringValueParser::new().try_map(|text| KindOrTarget::parse(&text)))]
     pub(crate) kind: Option<KindOrTarget>,
 
-    /// Only the branch with this namespace or process
+    /// Only the branch of this namespace or process
     #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
     pub(crate) target: Option<Asked>,
 
-    /// Of user namespaces: with the namespaces that each owns
+    /// Add the namespaces that each user namespace owns
     #[arg(long)]
     pub(crate) owned: bool,
 
-    /// Of PID namespaces: with the user namespaces that own them
+    /// Add the user namespaces that own the PID namespaces
     #[arg(long)]
     pub(crate) users: bool,
 
-    /// Of processes: the PID namespace in which TARGET is a PID, or a process in it
+    /// Take TARGET as a PID in this PID namespace, or in that of this process
     #[arg(long = "in", value_name = "PIDNS",
           value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
     pub(crate) seen_in: Option<Asked>,
 
-    /// Of namespaces: all topmost processes in each, and all threads whose process is elsewhere
+    /// Show all leaders of each namespace, and all tasks whose process is elsewhere
     #[arg(long)]
     pub(crate) all_leaders: bool,
 
-    /// Control groups: with IDs cut short, in full, or off
+    /// Show control groups with IDs cut short, in full, or not at all
     #[arg(long, value_name = "HOW", value_enum, default_value_t, hide_default_value = true)]
     pub(crate) cgroup: CgroupDetail,
 
-    /// For programs: JSON
+    /// Write JSON
     #[arg(short = 'J', long)]
     pub(crate) json: bool,
 

@@ -7,23 +7,23 @@ use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  lxkns why 4026532281          every holder of a namespace, and what would release it
-  lxkns why 1234/net            of the network namespace of a process
-  lxkns why 1234                of all namespaces of a process, in short
+  lxkns why 4026532281          explain every holder of a namespace
+  lxkns why 1234/net            the same for the network namespace of a process
+  lxkns why 1234                the same for all namespaces of a process, in short
   lxkns why --json :8731        by unique ID, for programs";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct WhyArgs {
-    /// What to explain
+    /// Namespaces to explain
     #[arg(value_name = "TARGET", required = true,
           value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
     pub(crate) targets: Vec<Asked>,
 
-    /// Every holder, however many there are
+    /// Show every holder, however many there are
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// For programs: JSON
+    /// Write JSON
     #[arg(short = 'J', long)]
     pub(crate) json: bool,
 
