@@ -42,7 +42,7 @@ fn page(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
     for note in notes.split("\n\n").filter(|note| !note.is_empty()) {
         let (heading, lines) = match note.split_once(":\n") {
             Some((heading, lines)) if !heading.contains(' ') => (heading, lines),
-            _ if note.starts_with("A TARGET ") => ("Targets", note),
+            _ if note.starts_with("TARGET can be") => ("Targets", note),
             _ => ("Notes", note),
         };
         section(out, heading, lines.lines())?;
