@@ -2,12 +2,12 @@
 
 use lxkns_model::{NamespaceId, NamespaceType, Pid, Snapshot};
 
-/// A snapshot, and what its paths mean to whoever asks.
+/// A snapshot, and what its paths mean to the caller.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The snapshot that is asked about.
     pub snapshot: &'a Snapshot,
-    /// The mount namespace in which the paths of mounts lead whoever asks where they say; `None` where none is known to.
+    /// The mount namespace whose paths mean the same files to the caller; `None` where none is known.
     pub mount_ns: Option<NamespaceId>,
     /// Whether the snapshot was just taken of the host that asks. Otherwise it was read from a dump, and paths cannot be
     /// looked up.
@@ -15,7 +15,7 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// A snapshot that was just taken. `is_chrooted`: the root directory of whoever asks is not that of its mount
+    /// A snapshot that was just taken. `is_chrooted`: the root directory of the caller is not that of its mount
     /// namespace, so paths mean other files than in the list of mounts.
     pub fn live(snapshot: &'a Snapshot, is_chrooted: bool) -> Self {
         Self { snapshot, mount_ns: snapshot.observer_mount_ns.filter(|_| !is_chrooted), is_live: true }

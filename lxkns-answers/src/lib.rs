@@ -1,8 +1,7 @@
 //! Questions about Linux kernel namespaces, and their answers: as values, as JSON and in words.
 //!
-//! Whoever shows namespaces to people or programs (a terminal, a service, a page) says the same, in the same words. This
-//! crate does no I/O: it answers from a [`Snapshot`](lxkns_model::Snapshot), and what it takes to look up a path comes
-//! through a trait.
+//! A terminal, a service and a page that show namespaces say the same thing in the same words. This crate does no I/O: it
+//! answers from a [`Snapshot`](lxkns_model::Snapshot) and looks up paths through a trait.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -1,4 +1,4 @@
-//! What a person calls a namespace or a process: the TARGET grammar. Only text is looked at here.
+//! What people call a namespace or a process: the TARGET grammar.
 //!
 //! | text | means |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Finds every Linux kernel namespace of a host, how they hang together, and what keeps each alive.
+//! Finds every Linux kernel namespace of a host, how they relate, and what keeps each alive.
 //!
 //! A [`Discovery`] looks in every place that can hold a namespace: processes, threads, open descriptors, sockets, TUN/TAP
 //! files, bind mounts, child and owned namespaces, and the kernel's own lists. What it finds is a [`Snapshot`]: sorted,
@@ -42,20 +42,20 @@
 //!
 //! # What an unprivileged caller does not see
 //!
-//! Without privileges one sees the namespaces of one's own processes, what their descriptors and mounts hold, and
-//! owners and parents as far as they are not above one's own namespaces. Not seen, and each said in a gap, are
+//! Without privileges, a caller sees the namespaces of its own processes, what their descriptors and mounts hold, and
+//! owners and parents that are not above its own namespaces. It does not see these, and a gap says each:
 //!
 //! - the namespaces, descriptors and mounts of processes without ptrace read access to them (`ptrace(2)`): those of
 //!   other users, and of programs that gained privileges. Takes `CAP_SYS_PTRACE`, for descriptors also
 //!   `CAP_DAC_READ_SEARCH`;
-//! - which network namespace a socket or TUN/TAP file holds, unless one has `CAP_NET_ADMIN` in the user namespace that
+//! - which network namespace a socket or TUN/TAP file holds, without `CAP_NET_ADMIN` in the user namespace that
 //!   owns that network namespace;
 //! - the mounts of mount namespaces without a readable process, without `CAP_SYS_ADMIN` in the user namespace that
 //!   owns them;
 //! - the kernel's own lists, without `CAP_SYS_ADMIN` in the initial user namespace and the initial PID namespace;
 //! - in a procfs mounted with `hidepid`, the processes that it hides.
 //!
-//! Capabilities count in the user namespace that owns what is looked at; the root of a container has them for what is
+//! Capabilities count in the user namespace that owns what is read; the root of a container has them for what is
 //! inside.
 //!
 //! # Kernels
@@ -63,15 +63,14 @@
 //! Linux 4.11 is the oldest that has the ioctls and the `statx(2)` that this crate is built on. Each newer interface is
 //! an addition, detected by asking: without it the older way finds what it can, and a gap says what is missing. Sockets
 //! and TUN/TAP files take 5.6 (`pidfd_getfd(2)`); sockets in a descriptor table that one thread has of its own, 6.9;
-//! PID namespaces that never had a process, 6.11; mounts of mount namespaces without a process, 6.11 or somebody who can
-//! enter them; mount namespaces that nothing visible holds, 6.12; all other such namespaces, 6.19. The same goes for a
+//! PID namespaces that never had a process, 6.11; mounts of mount namespaces without a process, 6.11 or a [`MountAccess`]; mount namespaces that nothing visible holds, 6.12; all other such namespaces, 6.19. The same goes for a
 //! filter of system calls that denies an interface, such as Docker's: whatever it answers, an error is data.
 //!
 //! # Features
 //!
 //! None for users. `_fuzz` and `_schema` serve the project's own tests and can change at any time.
 //!
-//! The project's `ARCHITECTURE.md` says how the parts hang together and what never happens in them, `docs/json.md` what
+//! The project's `ARCHITECTURE.md` says how the parts relate and what never happens in them, `docs/json.md` what
 //! the JSON form means.
 
 #![forbid(unsafe_code)]

@@ -8,11 +8,11 @@ use rustix::io::Errno;
 
 use crate::model::{NamespaceId, Pid};
 
-/// Somebody who can look into a mount namespace from inside.
+/// Looks into mount namespaces from inside.
 ///
 /// This crate enters nothing. It lists the mounts of a mount namespace, and opens namespaces that are bind-mounted there,
 /// as far as the kernel lets one do so from outside. For a mount namespace that has no process, or whose processes have
-/// changed their root directory, it takes somebody who enters. The crate `lxkns-mountns` does, with a helper process.
+/// changed their root directory, a helper must enter. The crate `lxkns-mountns` has one.
 ///
 /// No method may wait without a bound, whatever is mounted there.
 pub trait MountAccess: Sync {

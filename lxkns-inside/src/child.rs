@@ -1,8 +1,8 @@
-//! The process inside. It enters one namespace, answers what it is asked there, and ends when nobody asks any more.
+//! The process inside. It enters one namespace, answers questions there, and ends with its parent.
 //!
 //! Its standard input is the socket that questions come over, its standard output the pipe for the answers. It has nothing
-//! else open, and no environment. It runs as whoever asks and, in a user namespace that others rule, must not be seized by
-//! them: so nobody may trace it. It ends with the process that asks.
+//! else open, and no environment. It has the caller's credentials and must not be seized in a user
+//! namespace that others control, so it is undumpable. It ends with its parent.
 
 use std::io::{self, BufWriter};
 use std::os::fd::{AsFd as _, OwnedFd};

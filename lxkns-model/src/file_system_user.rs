@@ -42,7 +42,7 @@ pub struct FileSystemUsers {
     pub holders: Vec<FileSystemHolder>,
     /// What could not be read, sorted.
     pub gaps: Vec<Gap>,
-    /// Where holders may be that nobody could look at.
+    /// Where holders may be that could not be read.
     pub unread: Vec<UnreadHolders>,
 }
 

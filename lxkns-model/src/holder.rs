@@ -4,9 +4,9 @@ use bstr::BString;
 
 use super::{NamespaceId, Pid, Tid};
 
-/// One thing that keeps a namespace alive, with what one needs to go there.
+/// One thing that keeps a namespace alive, with what is needed to go there.
 ///
-/// Sorted: what a person would look at first comes first.
+/// Sorted: what you would look at first comes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Holder {

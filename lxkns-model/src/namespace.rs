@@ -6,7 +6,7 @@ use super::{Holder, NamespaceId, NamespaceType, Pid, Tid, Uid};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
 pub enum Relation {
-    /// Nobody asked, or nobody could: the namespace could not be opened, or that place was switched off.
+    /// Not asked: the namespace could not be opened, or that place was switched off.
     #[default]
     NotAsked,
     /// There is none: this is the initial namespace, or a type that has no such relation.
@@ -47,7 +47,7 @@ pub struct TimeOffsets {
     pub boottime: (i64, u32),
 }
 
-/// A namespace: what it is, how it hangs together with others, and everything that keeps it alive.
+/// A namespace: what it is, how it relates to others, and everything that keeps it alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace {
     /// What identifies it.

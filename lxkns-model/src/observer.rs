@@ -1,8 +1,8 @@
-//! Who looked.
+//! Who took a snapshot.
 
 use super::{NamespaceId, NamespaceType, Uid};
 
-/// Who looked: what a snapshot can have in it depends on that.
+/// Who took a snapshot: what it can have in it depends on that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observer {
     /// Its effective user ID, as its own user namespace calls it.

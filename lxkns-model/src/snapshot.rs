@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, Observer, Pid, Process, Suspect, Uid};
 
-/// The host that was looked at.
+/// The host that was scanned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Host {
     /// The kernel's release, as `uname -r` prints it.
@@ -21,8 +21,8 @@ pub struct Host {
 /// What was found on a host at one time.
 ///
 /// Equality compares what was found: two snapshots of an unchanged host are equal. Outside it are what changes by
-/// itself or says how the looking went: the run states of tasks, the gaps, the time and the time taken; and what depends
-/// on who looks: the observer, the names of users, the IDs of network namespaces and the own mount namespace.
+/// itself or says how the scan went: the run states of tasks, the gaps, the time and the time taken; and what depends
+/// on the observer: the observer, the names of users, the IDs of network namespaces and the own mount namespace.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The namespaces, by their IDs.
@@ -35,15 +35,15 @@ pub struct Snapshot {
     pub suspects: Vec<Suspect>,
     /// What could not be read, sorted.
     pub gaps: Vec<Gap>,
-    /// The names of users who created user namespaces or whose processes there are, where somebody looked them up;
+    /// The names of users who created user namespaces or whose processes there are, where they were looked up;
     /// discovery does not.
     pub user_names: BTreeMap<Uid, String>,
-    /// The IDs that the network namespace of whoever looked has given to others (`ip netns list-id`), where somebody
-    /// asked for them; discovery does not. `None` where it has given none.
+    /// The IDs that the observer's network namespace has given to others (`ip netns list-id`), where they
+    /// were asked for; discovery does not. `None` where it has given none.
     pub netnsids: BTreeMap<NamespaceId, Option<u32>>,
     /// The observer's mount namespace, in which the paths of mounts mean what they say; `None` where not known.
     pub observer_mount_ns: Option<NamespaceId>,
-    /// Who looked; `None` where not known, as of a dump of an older version.
+    /// Who took it; `None` where not known, as of a dump of an older version.
     pub observer: Option<Observer>,
     /// What was asked for.
     pub options: DiscoveryOptions,

@@ -1,4 +1,4 @@
-//! Pure functions over the model: how namespaces, processes, threads and mounts hang together.
+//! Pure functions over the model: how namespaces, processes, tasks and mounts relate.
 //!
 //! They need nothing but the values: a snapshot that was read from a file will do as well as one just taken.
 

@@ -29,7 +29,7 @@ pub fn holders_seen(snapshot: &Snapshot, namespace: &Namespace) -> bool {
 }
 
 /// Whether a namespace of this type (`None`: of any) that is not in the snapshot has no member and no holder in any place
-/// that was looked at: all processes were listed, and all could be read. What no place shows is
+/// that was scanned: all processes were listed, and all could be read. What no place shows is
 /// [`Snapshot::unseen_keepers`].
 pub fn absence_seen(snapshot: &Snapshot, ns_type: Option<NamespaceType>) -> bool {
     let is_blind = |gap: &Gap| {
@@ -40,7 +40,7 @@ pub fn absence_seen(snapshot: &Snapshot, ns_type: Option<NamespaceType>) -> bool
     processes_listed(snapshot) && is_whole(snapshot, ns_type, is_blind)
 }
 
-/// Whether all places were looked at that can hold a namespace of this type (`None`: of any), without a gap that counts.
+/// Whether all places were scanned that can hold a namespace of this type (`None`: of any), without a gap that counts.
 fn is_whole(snapshot: &Snapshot, ns_type: Option<NamespaceType>, counts: impl Fn(&Gap) -> bool) -> bool {
     let is = |wanted: fn(NamespaceType) -> bool| ns_type.is_none_or(wanted);
     let may_hold = |place: Place| match place {
@@ -59,7 +59,7 @@ fn is_whole(snapshot: &Snapshot, ns_type: Option<NamespaceType>, counts: impl Fn
 }
 
 /// Whether the procfs that was read lists the processes of the whole host, and hides none of them. What a process may use or
-/// hold that is in no list, nobody can tell; that none was found is then no proof that there is none.
+/// hold that is in no list is unknown; not finding it proves nothing.
 pub fn processes_listed(snapshot: &Snapshot) -> bool {
     let is_whole = snapshot.observer.as_ref().is_none_or(|observer| observer.reads_initial_procfs() == Some(true));
     let are_looked_at = snapshot.options.places.contains(Place::Processes);

@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for Empty {
 #[serde(rename_all = "kebab-case", default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "DiscoveryOptions"))]
 pub(crate) struct Options {
-    /// Whether the namespaces of processes were looked at.
+    /// Whether the namespaces of processes were read.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub from_procs: Option<bool>,
     /// Whether those of threads were.
@@ -150,7 +150,7 @@ pub(crate) struct SnapshotInfo {
     /// The device number of nsfs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nsfs_dev: Option<u64>,
-    /// The mount namespace of whoever looked.
+    /// The observer's mount namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mntns: Option<u64>,
     /// Who looked.

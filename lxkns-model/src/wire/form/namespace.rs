@@ -56,7 +56,7 @@ pub(crate) struct Namespace {
     /// Everything that was found to keep it alive.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub holders: Option<Vec<Holder>>,
-    /// Its ID in the network namespace of whoever looked; -1 where it has none (network namespaces).
+    /// Its ID in the observer's network namespace; -1 where it has none (network namespaces).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub netnsid: Option<i64>,
     /// Its UID map: first ID inside, first ID outside, count.
