@@ -9,10 +9,10 @@ use super::facts;
 use super::inside_mounts::{self, Inside};
 use super::mount_lists;
 use super::search::{Found, Search};
-use crate::lookup::Roots;
 use crate::model::{Holder, Mount, NamespaceId, NamespaceType, Object, Place, Suspect, Tid};
 use crate::procfs::parse;
 use crate::reach;
+use crate::reach::lookup::Roots;
 
 const NSFS: &str = "nsfs";
 /// The types of file systems that are namespaces, or keep one alive, or have files that do.

@@ -12,10 +12,10 @@ use rustix::io::Errno;
 
 use super::search::{Found, Search};
 use super::{sockets, suspects, tun};
-use crate::lookup;
 use crate::model::{GapKind, Holder, NamespaceId, NamespaceType, Object, Pid, Place, Tid};
 use crate::procfs::{ProcDir, for_each_number, parse};
 use crate::reach::TUN_DEVICE;
+use crate::reach::lookup;
 
 /// An open descriptor table: that of a process, as one of its threads has it, or that of a single thread.
 pub(super) struct Table {

@@ -2,9 +2,9 @@
 
 use super::search::{Found, Search};
 use super::tasks::Thread;
-use crate::interface::Call;
 use crate::model::{Holder, NamespaceLinks, NamespaceType, Object, Pid, Place, Tid};
 use crate::reach;
+use crate::reach::interface::Call;
 
 const TYPES: [NamespaceType; 2] = [NamespaceType::Pid, NamespaceType::Time];
 

@@ -14,7 +14,6 @@ use super::facts::{self, Facts};
 use super::host;
 use super::named::Known;
 use super::session::Discovery;
-use crate::interface::{Call, Interfaces};
 use crate::model::Texts;
 use crate::model::{
     Cgroups, DiscoveryOptions, Gap, GapKind, Holder, Mount, NamespaceId, NamespaceLinks, NamespaceType, Object,
@@ -24,6 +23,7 @@ use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
 use crate::procfs::parse::{self, ParseError};
 use crate::reach;
+use crate::reach::interface::{Call, Interfaces};
 
 /// More workers than this only wait for each other inside the kernel.
 const MOST_WORKERS: usize = 8;

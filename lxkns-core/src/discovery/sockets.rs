@@ -6,9 +6,9 @@ use rustix::io::Errno;
 
 use super::fds::Table;
 use super::search::{Found, Search};
-use crate::interface::Call;
 use crate::model::{Holder, NamespaceId, Object, Place, Tid};
 use crate::procfs::ProcDir;
+use crate::reach::interface::Call;
 use crate::reach::{self, Fetched};
 
 /// Fetches descriptors from one table; opens its pidfd when the first is wanted. That is opened by number, so that what was

@@ -8,10 +8,10 @@ use rustix::io::Errno;
 use super::fds::{self, Entry, Table};
 use super::search::{Found, Search};
 use super::tasks::Thread;
-use crate::interface::Call;
 use crate::model::{NamespaceType, Object, Pid, Place, Tid};
 use crate::procfs::ProcDir;
 use crate::reach;
+use crate::reach::interface::Call;
 
 /// Goes through the descriptor tables of those threads that do not share the one of the process, which has been seen.
 pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, of_process: &Table, others: &[Thread]) {

@@ -5,9 +5,9 @@ use rustix::io::Errno;
 use super::fds::Table;
 use super::search::{Found, Search};
 use super::sockets::Fetcher;
-use crate::interface::Call;
 use crate::model::{Holder, NamespaceId, Place};
 use crate::reach;
+use crate::reach::interface::Call;
 
 /// Notes the network namespaces of an open TUN/TAP file.
 pub(super) fn file(search: &Search<'_>, found: &mut Found, fetcher: &mut Fetcher<'_>, fd: u32) {

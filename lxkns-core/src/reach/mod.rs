@@ -1,5 +1,9 @@
 //! Going to a namespace through what holds it.
 
+pub(crate) mod interface;
+pub(crate) mod lookup;
+pub(crate) mod probe;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
@@ -9,9 +13,9 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 
 use lxkns_sys::{NsHandle, PidfdNamespace};
 
+use self::interface::Call;
+use self::lookup::Roots;
 use crate::error::{Error, ErrorKind};
-use crate::interface::Call;
-use crate::lookup::{self, Roots};
 use crate::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
 use crate::mount_access::MountAccess;
 use crate::procfs::{ProcDir, ProcRoot, parse};

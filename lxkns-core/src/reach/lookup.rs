@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
+use super::interface::is_refusal;
 use crate::error::{Error, ErrorKind};
-use crate::interface::is_refusal;
 use crate::model::{NamespaceId, Tid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 use crate::reach;

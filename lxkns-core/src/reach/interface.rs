@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use rustix::io::Errno;
 
-use crate::probe;
+use super::probe;
 
 /// A call that can fail for what it is asked of, and for want of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
