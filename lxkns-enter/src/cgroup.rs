@@ -9,9 +9,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
-use crate::plan::{Fact, Stage, Subject};
-use crate::prepare::Draft;
 use crate::process::{Process, cannot};
+use crate::steps::{Draft, Fact, Stage, Subject};
 
 /// What is to be joined, to see whether it is frozen.
 #[derive(Debug)]
