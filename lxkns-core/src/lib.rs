@@ -78,6 +78,7 @@
 #![deny(missing_docs)]
 
 mod error;
+mod failure;
 
 // In the order in which data flows.
 mod procfs;

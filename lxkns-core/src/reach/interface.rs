@@ -8,43 +8,19 @@ use std::sync::OnceLock;
 use rustix::io::Errno;
 
 use super::probe;
+use crate::failure::Failure;
+use crate::model::{Call, Cause};
 
-/// A call that can fail for what it is asked of, and for want of the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
-    PidfdOpen,
-    PidfdOpenThread,
-    PidfdGetfd,
-    PidForChildren,
-    Kcmp,
-    /// Any other, which every kernel has that has what leads there.
-    Other(&'static str),
-}
-
-impl Call {
-    /// What it is called in a gap.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::PidfdOpen => "pidfd_open",
-            Self::PidfdOpenThread => "pidfd_open(PIDFD_THREAD)",
-            Self::PidfdGetfd => "pidfd_getfd",
-            Self::PidForChildren => "PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE",
-            Self::Kcmp => "kcmp",
-            Self::Other(name) => name,
-        }
-    }
-
-    /// Makes the call about the caller.
-    fn about_oneself(self) -> Result<(), Errno> {
-        match self {
-            Self::PidfdOpen => probe::pidfd_open(),
-            Self::PidfdOpenThread => probe::pidfd_open_thread(),
-            Self::PidfdGetfd => probe::pidfd_getfd(),
-            Self::PidForChildren => probe::pid_for_children(),
-            Self::Kcmp => probe::kcmp(),
-            Self::Other(_) => Ok(()),
-        }
-    }
+/// Makes a call about the caller; `None` of one that every kernel has that has what leads there.
+fn about_oneself(call: Call) -> Option<(usize, fn() -> Result<(), Errno>)> {
+    Some(match call {
+        Call::PidfdOpen => (0, probe::pidfd_open),
+        Call::PidfdOpenThread => (1, probe::pidfd_open_thread),
+        Call::PidfdGetfd => (2, probe::pidfd_getfd),
+        Call::PidForChildren => (3, probe::pid_for_children),
+        Call::Kcmp => (4, probe::kcmp),
+        _ => return None,
+    })
 }
 
 /// What the caller has found out about these calls; each is tried at most once.
@@ -52,26 +28,20 @@ impl Call {
 pub(crate) struct Interfaces([OnceLock<Option<Errno>>; 5]);
 
 impl Interfaces {
-    /// Why the caller cannot make this call, which has failed with `errno`, about anything; `None` if it can, so that
-    /// it failed for what it was asked of.
-    pub(crate) fn missing(&self, call: Call, errno: Errno) -> Option<Errno> {
-        let index = match call {
-            Call::PidfdOpen => 0,
-            Call::PidfdOpenThread => 1,
-            Call::PidfdGetfd => 2,
-            Call::PidForChildren => 3,
-            Call::Kcmp => 4,
-            Call::Other(_) => return matches!(errno, Errno::NOSYS | Errno::NOTTY).then_some(errno),
+    /// Why the caller cannot make this call, which has failed so, about anything; `None` if it can, so that it failed for
+    /// what it was asked of.
+    pub(crate) fn missing(&self, call: Call, failure: Failure) -> Option<Failure> {
+        let Some((index, about_oneself)) = about_oneself(call) else {
+            return failure.is_any(&[Errno::NOSYS, Errno::NOTTY]).then_some(failure);
         };
-        if !is_refusal(errno) {
+        if !failure.errno().is_some_and(is_refusal) {
             return None;
         }
-        let missing = self.0.get(index)?.get_or_init(|| call.about_oneself().err().filter(|&errno| is_refusal(errno)));
+        let missing = self.0.get(index)?.get_or_init(|| about_oneself().err().filter(|&errno| is_refusal(errno)));
         missing.map(|errno| match (call, errno) {
             // What a kernel says that does not know the flag, or such a request of a pidfd.
-            (Call::PidfdOpenThread, Errno::INVAL) => Errno::NOSYS,
-            (Call::PidForChildren, Errno::INVAL) => Errno::NOTTY,
-            _ => errno,
+            (Call::PidfdOpenThread | Call::PidForChildren, Errno::INVAL) => Failure::with(Cause::Unsupported, errno),
+            _ => errno.into(),
         })
     }
 }
@@ -88,9 +58,10 @@ mod tests {
     #[test]
     fn what_works_for_the_caller_is_not_missing() {
         let interfaces = Interfaces::default();
-        assert_eq!(interfaces.missing(Call::PidfdOpen, Errno::PERM), None);
-        assert_eq!(interfaces.missing(Call::PidfdOpen, Errno::SRCH), None);
-        assert_eq!(interfaces.missing(Call::Other("SIOCGSKNS"), Errno::PERM), None);
-        assert_eq!(interfaces.missing(Call::Other("SIOCGSKNS"), Errno::NOTTY), Some(Errno::NOTTY));
+        let missing = |call, errno: Errno| interfaces.missing(call, errno.into()).and_then(Failure::errno);
+        assert_eq!(missing(Call::PidfdOpen, Errno::PERM), None);
+        assert_eq!(missing(Call::PidfdOpen, Errno::SRCH), None);
+        assert_eq!(missing(Call::Siocgskns, Errno::PERM), None);
+        assert_eq!(missing(Call::Siocgskns, Errno::NOTTY), Some(Errno::NOTTY));
     }
 }
