@@ -67,7 +67,11 @@ impl<'a> Inside<'a> {
     fn enter(&mut self) -> Result<Box<dyn InsideMounts + 'a>, Refusal> {
         let access = self.search.access.ok_or_else(nobody)?;
         match self.open() {
-            Ok(fd) => access.enter(fd.as_fd()).map_err(refusal),
+            // It is open, so that what is missing is something else.
+            Ok(fd) => access.enter(fd.as_fd()).map_err(|error| match error.cause {
+                Cause::NoPath => refusal(AccessError { cause: Cause::Other, ..error }),
+                _ => refusal(error),
+            }),
             Err(failure) => {
                 self.is_lost = failure.is_gone();
                 Err((Operation::Enter("open it".into()), failure))
@@ -102,7 +106,6 @@ fn nobody() -> Refusal {
     (Operation::Enter("".into()), Cause::NoHelper.into())
 }
 
-/// It is open: what is refused of it has not vanished.
 fn refusal(error: AccessError) -> Refusal {
     (error.operation, Failure::of(error.cause, error.errno))
 }

@@ -11,8 +11,11 @@ use super::probe;
 use crate::failure::Failure;
 use crate::model::{Call, Cause};
 
-/// Makes a call about the caller; `None` of one that every kernel has that has what leads there.
-fn about_oneself(call: Call) -> Option<(usize, fn() -> Result<(), Errno>)> {
+/// A call, made about the caller.
+type Question = fn() -> Result<(), Errno>;
+
+/// A call, made about the caller, and its number among these; `None` of one that every kernel has that has what leads there.
+fn about_oneself(call: Call) -> Option<(usize, Question)> {
     Some(match call {
         Call::PidfdOpen => (0, probe::pidfd_open),
         Call::PidfdOpenThread => (1, probe::pidfd_open_thread),

@@ -243,7 +243,6 @@ pub(crate) struct Gap {
     pub operand: Option<String>,
     /// Why it failed.
     #[cfg_attr(feature = "schema", schemars(with = "crate::Cause", required))]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// The kernel's error number, where it gave one.
     #[serde(skip_serializing_if = "Option::is_none")]
