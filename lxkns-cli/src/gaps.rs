@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, io};
 
-use lxkns_core::model::{Gap, GapKind, Object, Observer, Pid, Place, Places, Snapshot};
+use lxkns_core::model::{Cause, Errno, Gap, Object, Observer, Pid, Place, Places, Snapshot};
 use lxkns_core::relations;
-use rustix::io::Errno;
 use rustix::thread::CapabilitySet as Capabilities;
 
 /// What is not known because of a gap; in the order in which they are told.
@@ -32,10 +31,8 @@ enum Subject {
 impl Subject {
     fn of(gap: &Gap) -> Self {
         // That what is mounted could not be opened, and not that it could not be listed.
-        let is_opening = ["open", "openat2"].contains(&&*gap.operation)
-            || ["open in ", "look at "].iter().any(|start| gap.operation.starts_with(start));
         match gap.place {
-            Place::BindMounts | Place::ProcesslessMounts if is_opening => Self::BindMounted,
+            Place::BindMounts | Place::ProcesslessMounts if gap.operation.is_opening() => Self::BindMounted,
             Place::Processes | Place::Tasks => Self::Processes,
             Place::ForChildren => Self::ForChildren,
             Place::Fds | Place::TaskFds => Self::Fds,
@@ -117,6 +114,9 @@ struct Group<'a> {
     objects: BTreeSet<&'a Object>,
 }
 
+/// The cause of a gap, with the kernel's error where that says more.
+type Why = (Cause, Option<Errno>);
+
 /// Why something is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
@@ -140,28 +140,29 @@ pub(crate) enum Reason {
     NoPath,
     /// The helper that goes there cannot be run.
     NoHelper,
-    /// Anything else, by its error number.
-    Failed(i32),
+    /// Anything else that the kernel said.
+    Failed(Errno),
+    /// Anything else.
+    Because(Cause),
 }
 
 impl Reason {
-    fn of(snapshot: &Snapshot, gap: (GapKind, i32), subject: Subject, is_of_host: bool, held: Capabilities) -> Self {
-        let ((kind, errno), needs) = (gap, subject.needs());
-        match kind {
-            GapKind::Denied if is_of_host && subject.is_of_callers() => Self::Filter,
-            GapKind::Denied if !held.contains(needs) => Self::Needs(needs),
-            GapKind::Denied if subject == Subject::Kernel && is_in_initial_pid_namespace(snapshot) != Some(true) => {
+    fn of(snapshot: &Snapshot, why: Why, subject: Subject, is_of_host: bool, held: Capabilities) -> Self {
+        let ((cause, errno), needs) = (why, subject.needs());
+        match cause {
+            Cause::Denied if is_of_host && subject.is_of_callers() => Self::Filter,
+            Cause::Denied if !held.contains(needs) => Self::Needs(needs),
+            Cause::Denied if subject == Subject::Kernel && is_in_initial_pid_namespace(snapshot) != Some(true) => {
                 Self::InitialPidNamespace
             }
-            GapKind::Denied => Self::InSpiteOf(needs),
-            GapKind::Unsupported => Self::Kernel,
-            GapKind::TimedOut => Self::TimedOut,
-            GapKind::OtherPidNamespace => Self::OtherProcfs,
-            _ if subject == Subject::BindMounted && errno == Errno::NXIO.raw_os_error() => Self::NoPath,
-            _ if errno == Errno::MFILE.raw_os_error() => Self::DescriptorLimit,
-            // That is what lxkns-mountns calls it; the number alone would say nothing.
-            _ if errno == Errno::NOEXEC.raw_os_error() => Self::NoHelper,
-            _ => Self::Failed(errno),
+            Cause::Denied => Self::InSpiteOf(needs),
+            Cause::Unsupported => Self::Kernel,
+            Cause::TimedOut => Self::TimedOut,
+            Cause::OtherPidNamespace => Self::OtherProcfs,
+            Cause::NoPath if subject == Subject::BindMounted => Self::NoPath,
+            Cause::NoHelper => Self::NoHelper,
+            Cause::Limit if errno.and_then(Errno::name) == Some("EMFILE") => Self::DescriptorLimit,
+            cause => errno.map_or(Self::Because(cause), Self::Failed),
         }
     }
 }
@@ -184,7 +185,8 @@ impl fmt::Display for Reason {
                 "not read: the helper cannot be run (where vm.memfd_noexec is 2, it must be a file named mntnssandbox \
                  beside the program)",
             ),
-            Self::Failed(errno) => write!(f, "not read: {}", io::Error::from_raw_os_error(errno)),
+            Self::Failed(errno) => write!(f, "not read: {}", io::Error::from_raw_os_error(errno.number())),
+            Self::Because(cause) => write!(f, "not read: {cause}"),
         }
     }
 }
@@ -229,18 +231,20 @@ pub(crate) fn lines(snapshot: &Snapshot, places: Places, held: Capabilities) -> 
 /// is told of once, and only with `again` once more for what would be read of it next.
 pub(crate) fn shortfalls(snapshot: &Snapshot, places: Places, held: Capabilities, again: bool) -> Vec<Shortfall> {
     let closed: BTreeSet<Pid> = relevant(snapshot, places)
-        .filter(|gap| !again && Subject::of(gap) == Subject::Processes && gap.kind() == GapKind::Denied)
+        .filter(|gap| !again && Subject::of(gap) == Subject::Processes && gap.cause == Cause::Denied)
         .filter_map(|gap| pid_of(&gap.object))
         .collect();
-    let mut groups: BTreeMap<(GapKind, i32, Subject), Group<'_>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Why, Subject), Group<'_>> = BTreeMap::new();
     for gap in relevant(snapshot, places) {
-        let (kind, subject, pid) = (gap.kind(), Subject::of(gap), pid_of(&gap.object));
-        if kind == GapKind::Denied && subject != Subject::Processes && pid.is_some_and(|pid| closed.contains(&pid)) {
+        let (subject, pid) = (Subject::of(gap), pid_of(&gap.object));
+        // What takes away the one takes away the other.
+        let cause = if gap.cause == Cause::Hidden { Cause::Denied } else { gap.cause };
+        if cause == Cause::Denied && subject != Subject::Processes && pid.is_some_and(|pid| closed.contains(&pid)) {
             continue;
         }
-        // The error number tells apart what has no common name.
-        let errno = if kind == GapKind::Other { gap.errno } else { 0 };
-        let group = groups.entry((kind, errno, subject)).or_default();
+        // The error tells apart what has no common name.
+        let errno = gap.errno.filter(|_| matches!(cause, Cause::Limit | Cause::Other));
+        let group = groups.entry(((cause, errno), subject)).or_default();
         match (pid, &gap.object) {
             (Some(pid), object) => {
                 group.pids.insert(pid);
@@ -256,8 +260,8 @@ pub(crate) fn shortfalls(snapshot: &Snapshot, places: Places, held: Capabilities
         let phrase = "processes outside of its PID namespace".to_owned();
         shortfalls.push(Shortfall { reason, parts: vec![Part { phrase, count: None, is_of_fds: false }] });
     }
-    for ((kind, errno, subject), group) in &groups {
-        let reason = Reason::of(snapshot, (*kind, *errno), *subject, group.is_of_host, held);
+    for ((why, subject), group) in &groups {
+        let reason = Reason::of(snapshot, *why, *subject, group.is_of_host, held);
         let is_of_fds = matches!(subject, Subject::Sockets | Subject::Tuns) && group.fds > 0;
         let count = if is_of_fds { group.fds } else { group.pids.len().max(group.objects.len()) };
         let phrase = subject.phrase(group, listed);
@@ -280,14 +284,10 @@ fn outside(snapshot: &Snapshot) -> Option<Reason> {
     }
 }
 
-/// What is worth telling: not what has gone, and not what this kernel can do for nobody, of which the user would be
-/// told in each run and could mend it in none.
+/// What is worth telling: not what this kernel can do for nobody, of which the user would be told in each run and could
+/// mend it in none.
 fn relevant(snapshot: &Snapshot, places: Places) -> impl Iterator<Item = &Gap> {
-    let is_told = |gap: &Gap| match gap.kind() {
-        GapKind::Gone => false,
-        GapKind::Unsupported => gap.object != Object::Host,
-        _ => true,
-    };
+    let is_told = |gap: &Gap| gap.cause != Cause::Unsupported || gap.object != Object::Host;
     snapshot.gaps.iter().filter(move |gap| places.contains(gap.place) && is_told(gap))
 }
 
@@ -323,7 +323,7 @@ pub(crate) fn and(phrases: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lxkns_core::model::{NamespaceId, Tid};
+    use lxkns_core::model::{NamespaceId, Operation, Tid};
 
     use super::*;
     use lxkns_answers::testing::{HOME, snapshot};
@@ -337,11 +337,8 @@ mod tests {
         let mut snapshot = snapshot();
         snapshot.gaps = gaps
             .iter()
-            .map(|(place, object, errno)| Gap {
-                place: *place,
-                object: object.clone(),
-                operation: "x".into(),
-                errno: *errno,
+            .map(|(place, object, errno)| {
+                Gap::failed(*place, object.clone(), Operation::read("x"), Errno::new(*errno).unwrap()).unwrap()
             })
             .collect();
         lines(&snapshot, Places::holding(), Capabilities::DAC_OVERRIDE)
@@ -350,7 +347,7 @@ mod tests {
     #[test]
     fn what_is_refused_to_somebody_who_has_it_all_does_not_ask_for_more() {
         let mut snapshot = snapshot();
-        let gap = |place| Gap { place, object: Object::Process(Pid(1)), operation: "x".into(), errno: EACCES };
+        let gap = |place| Gap::because(place, Object::Process(Pid(1)), Operation::read("x"), Cause::Denied);
         snapshot.gaps = vec![gap(Place::Fds)];
         let told = |held| lines(&snapshot, Places::holding(), held).concat();
         let both = Capabilities::SYS_PTRACE | Capabilities::DAC_READ_SEARCH;
@@ -398,11 +395,9 @@ mod tests {
     #[test]
     fn that_nobody_can_go_there_is_explained() {
         let mut snapshot = snapshot();
-        let gap = |ino| Gap {
-            place: Place::ProcesslessMounts,
-            object: Object::Namespace(NamespaceId { ino, ..HOME }),
-            operation: "x".into(),
-            errno: 8,
+        let gap = |ino| {
+            let object = Object::Namespace(NamespaceId { ino, ..HOME });
+            Gap::because(Place::ProcesslessMounts, object, Operation::Enter("x".into()), Cause::NoHelper)
         };
         snapshot.gaps = vec![gap(1), gap(2)];
         let told = lines(&snapshot, Places::holding(), Capabilities::all());
@@ -428,7 +423,6 @@ mod tests {
     fn only_what_is_shown_and_what_is_a_gap() {
         let gaps = [
             (Place::Cgroups, Object::Process(Pid(1)), EACCES),
-            (Place::Processes, Object::Process(Pid(1)), 3),
             (Place::Host, Object::Host, EACCES),
             (Place::Kernel, Object::Host, ENOSYS),
             (Place::Parents, Object::Host, ENOTTY),

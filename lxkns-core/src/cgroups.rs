@@ -6,7 +6,9 @@ use bstr::BString;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use crate::model::{CgroupMembership, Cgroups, Freezer, Gap, GapKind, Object, Place};
+use crate::error::{Error, ErrorKind};
+use crate::failure::{self, Failure};
+use crate::model::{CgroupMembership, Cgroups, Freezer, Gap, Object, Operation, Place};
 use crate::procfs::parse::cgroup_files::FreezerState;
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
@@ -29,7 +31,7 @@ struct Mounted {
 ///
 /// # Errors
 ///
-/// What the kernel says; `EBADMSG` if that makes no sense.
+/// [`ErrorKind::Procfs`]: what the kernel says, or that it makes no sense.
 ///
 /// # Privileges
 ///
@@ -38,9 +40,12 @@ struct Mounted {
 /// # Minimum kernel version
 ///
 /// Any.
-pub fn cgroups_of(process: impl AsFd) -> Result<Cgroups, Errno> {
-    let process = ProcDir::open(process, ".")?;
-    parse::cgroup::parse(process.read("cgroup", &mut Vec::new())?).map_err(|_| Errno::BADMSG)
+pub fn cgroups_of(process: impl AsFd) -> Result<Cgroups, Error> {
+    let read = || -> Result<_, Failure> {
+        let process = ProcDir::open(process, ".")?;
+        Ok(parse::cgroup::parse(process.read("cgroup", &mut Vec::new())?)?)
+    };
+    read().map_err(|failure| Error::with_source(ErrorKind::Procfs, "cannot read the control groups", failure))
 }
 
 impl CgroupHierarchies {
@@ -65,7 +70,7 @@ impl CgroupHierarchies {
         let text = match proc.dir().read("thread-self/mountinfo", &mut buffer) {
             Ok(text) => text,
             Err(errno) => {
-                gaps.extend(gap(Object::Host, "read mountinfo", errno));
+                gaps.extend(gap(Object::Host, Operation::read("mountinfo"), errno));
                 return (hierarchies, gaps);
             }
         };
@@ -85,7 +90,7 @@ impl CgroupHierarchies {
                     options: options.map(BString::from),
                 }),
                 Err(errno) => {
-                    gaps.extend(gap(Object::Path(info.mount_point().as_ref().into()), "open", errno));
+                    gaps.extend(gap(Object::Path(info.mount_point().as_ref().into()), Operation::OPEN, errno));
                 }
             }
         }
@@ -126,29 +131,30 @@ impl CgroupHierarchies {
         let mut freezer: Option<Freezer> = None;
         for (read, mounted) in [(v1_state as Read, v1), (v2_state as Read, v2)] {
             let Some((mounted, path)) = mounted else { continue };
-            match mounted.open(path).and_then(|group| read(&group)) {
+            match mounted.open(path).map_err(Failure::from).and_then(|group| read(&group)) {
                 Ok(state) => {
                     let so_far = freezer.get_or_insert(Freezer { own: false, effective: false });
                     so_far.own |= state.own;
                     so_far.effective |= state.effective;
                 }
-                Err(errno) => gaps.extend(gap(Object::Path(path.clone()), "read the freezer state", errno)),
+                Err(failure) => {
+                    gaps.extend(gap(Object::Path(path.clone()), Operation::read("the freezer state"), failure))
+                }
             }
         }
         freezer
     }
 }
 
-fn gap(object: Object, operation: &'static str, errno: Errno) -> Option<Gap> {
-    let gap = Gap { place: Place::Cgroups, object, operation: operation.into(), errno: errno.raw_os_error() };
-    (gap.kind() != GapKind::Gone).then_some(gap)
+fn gap(object: Object, operation: Operation, why: impl Into<Failure>) -> Option<Gap> {
+    failure::gap(Place::Cgroups, object, operation, why)
 }
 
 fn has_option(options: &[u8], wanted: &[u8]) -> bool {
     options.split(|&byte| byte == b',').any(|option| option == wanted)
 }
 
-type Read = fn(&ProcDir) -> Result<Freezer, Errno>;
+type Read = fn(&ProcDir) -> Result<Freezer, Failure>;
 
 impl Mounted {
     /// Whether it is of the hierarchy of this membership.
@@ -194,27 +200,27 @@ fn unless_root(read: Result<&[u8], Errno>) -> Result<Option<&[u8]>, Errno> {
     }
 }
 
-fn v1_state(group: &ProcDir) -> Result<Freezer, Errno> {
+fn v1_state(group: &ProcDir) -> Result<Freezer, Failure> {
     let mut buffer = Vec::new();
     let own = match unless_root(group.read("freezer.self_freezing", &mut buffer))? {
-        Some(text) => parse::cgroup_files::flag(text).map_err(|_| Errno::BADMSG)?,
+        Some(text) => parse::cgroup_files::flag(text)?,
         None => false,
     };
     let effective = match unless_root(group.read("freezer.state", &mut buffer))? {
-        Some(text) => parse::cgroup_files::freezer_state(text).map_err(|_| Errno::BADMSG)? == FreezerState::Frozen,
+        Some(text) => parse::cgroup_files::freezer_state(text)? == FreezerState::Frozen,
         None => false,
     };
     Ok(Freezer { own, effective })
 }
 
-fn v2_state(group: &ProcDir) -> Result<Freezer, Errno> {
+fn v2_state(group: &ProcDir) -> Result<Freezer, Failure> {
     let mut buffer = Vec::new();
     let own = match unless_root(group.read("cgroup.freeze", &mut buffer))? {
-        Some(text) => parse::cgroup_files::flag(text).map_err(|_| Errno::BADMSG)?,
+        Some(text) => parse::cgroup_files::flag(text)?,
         None => false,
     };
     let effective = match unless_root(group.read("cgroup.events", &mut buffer))? {
-        Some(text) => parse::cgroup_files::events_frozen(text).map_err(|_| Errno::BADMSG)?.unwrap_or(false),
+        Some(text) => parse::cgroup_files::events_frozen(text)?.unwrap_or(false),
         None => false,
     };
     Ok(Freezer { own, effective })

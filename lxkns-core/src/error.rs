@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::model::Errno;
+
 /// Discovery could not give any result, or a namespace could not be reached. What could merely not be seen is no error
 /// but a [`Gap`](crate::model::Gap) in the snapshot.
 #[derive(Debug)]
@@ -35,6 +37,11 @@ impl Error {
 
     pub(crate) fn with_source(kind: ErrorKind, message: impl Into<String>, source: impl Into<std::io::Error>) -> Self {
         Self { kind, message: message.into(), source: Some(source.into()) }
+    }
+
+    /// The kernel's error behind it, if it gave one.
+    pub fn errno(&self) -> Option<Errno> {
+        self.source.as_ref()?.raw_os_error().and_then(Errno::new)
     }
 
     /// The input or output error behind it, if that is what it was.

@@ -77,6 +77,7 @@
 #![deny(missing_docs)]
 
 mod error;
+mod failure;
 
 // In the order in which data flows.
 mod procfs;
@@ -84,11 +85,8 @@ mod procfs;
 mod cgroups;
 
 mod discovery;
-mod interface;
 mod life;
-mod lookup;
 mod mount_access;
-mod probe;
 mod reach;
 mod stuck;
 
@@ -96,7 +94,6 @@ pub use cgroups::{CgroupHierarchies, cgroups_of};
 pub use discovery::{Discovery, Progress, Step, file_system_on};
 pub use error::{Error, ErrorKind};
 pub use life::life_of;
-pub use lookup::{has_no_server, namespace_of};
 #[doc(inline)]
 pub use lxkns_model as model;
 #[doc(inline)]
@@ -106,8 +103,9 @@ pub use lxkns_model::relations;
 pub use lxkns_model::wire;
 pub use model::{DiscoveryOptions, Snapshot};
 pub use mount_access::{AccessError, InsideMounts, MountAccess};
-pub use probe::Interface;
 pub use procfs::ProcRoot;
+pub use reach::lookup::{has_no_server, namespace_of};
+pub use reach::probe::Interface;
 pub use stuck::{MOST_STUCK, Reached, Stuck, asking_name, reached, stuck};
 
 #[cfg(any(test, feature = "_fuzz"))]

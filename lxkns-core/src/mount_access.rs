@@ -1,12 +1,9 @@
 //! Ways into mount namespaces that this crate does not go itself.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::io::Errno;
-
-use crate::model::{NamespaceId, Pid};
+use crate::model::{Cause, Errno, NamespaceId, Operation, Pid};
 
 /// Looks into mount namespaces from inside.
 ///
@@ -40,7 +37,7 @@ pub trait InsideMounts {
     ///
     /// # Errors
     ///
-    /// What failed, and why. `ENXIO`: something else is there.
+    /// What failed, and why. [`Cause::NoPath`]: nothing is there, or something else.
     fn open_namespace(&self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, AccessError>;
 }
 
@@ -48,14 +45,17 @@ pub trait InsideMounts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessError {
     /// What was tried: what a [`Gap`](crate::model::Gap) says.
-    pub operation: Cow<'static, str>,
-    /// The error number, `errno(3)`; `ETIMEDOUT` where there was no answer.
-    pub errno: Errno,
+    pub operation: Operation,
+    /// Why that failed.
+    pub cause: Cause,
+    /// The kernel's error, where it gave one.
+    pub errno: Option<Errno>,
 }
 
 impl fmt::Display for AccessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.operation, self.errno)
+        write!(f, "{}: {}", self.operation, self.cause)?;
+        self.errno.map_or(Ok(()), |errno| write!(f, " ({errno})"))
     }
 }
 

@@ -9,9 +9,9 @@ use bstr::ByteSlice as _;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
-use crate::lookup::has_no_server;
 use crate::model::{DeviceNumber, Pid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
+use crate::reach::lookup::has_no_server;
 
 /// How many processes one user may leave behind on a host before no more are risked.
 pub const MOST_STUCK: usize = 16;

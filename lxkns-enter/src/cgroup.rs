@@ -9,9 +9,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
-use crate::plan::{Fact, Stage, Subject};
-use crate::prepare::Draft;
 use crate::process::{Process, cannot};
+use crate::steps::{Draft, Fact, Stage, Subject};
 
 /// What is to be joined, to see whether it is frozen.
 #[derive(Debug)]
@@ -39,8 +38,11 @@ fn list(cgroups: &Cgroups) -> Fact {
 
 /// Has the command join the control groups of a process in which the caller is not. All files are opened here.
 pub(crate) fn join(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Result<Joined, Error> {
-    let failed = |what: &'static str| move |errno| cannot(process.pid, what, errno);
-    let cgroups = lxkns_core::cgroups_of(&process.dir).map_err(failed("read the control groups"))?;
+    let failed = |error: lxkns_core::Error| match error.errno() {
+        Some(errno) => cannot(process.pid, "read the control groups", Errno::from_raw_os_error(errno.number())),
+        None => Error::new(ErrorKind::Failed, format!("{}: {error}", process.pid)),
+    };
+    let cgroups = lxkns_core::cgroups_of(&process.dir).map_err(failed)?;
     let own = own(proc)?;
     let (hierarchies, _) = CgroupHierarchies::of_the_caller(proc);
     let mut joined = Joined { hierarchies, cgroups, directory: None };
@@ -86,6 +88,6 @@ pub(crate) fn stay(draft: &mut Draft, proc: &ProcRoot, process: Option<&Process>
 fn own(proc: &ProcRoot) -> Result<Cgroups, Error> {
     let dir =
         rustix::fs::openat(proc, "thread-self", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-    let own = dir.and_then(lxkns_core::cgroups_of);
-    own.map_err(|errno| Error::call("read the own control groups", errno))
+    let dir = dir.map_err(|errno| Error::call("read the own control groups", errno))?;
+    lxkns_core::cgroups_of(dir).map_err(|error| Error::new(ErrorKind::Failed, format!("of the caller: {error}")))
 }

@@ -8,10 +8,9 @@ use lxkns_sys::Op;
 use rustix::io::Errno;
 
 use crate::error::Error;
-use crate::plan::{Fact, Stage, Subject};
-use crate::prepare::Draft;
 use crate::process::{self, Process, cannot};
 use crate::status::Status;
+use crate::steps::{Draft, Fact, Stage, Subject};
 
 /// `LSM_ID_SELINUX` and `LSM_ID_APPARMOR` of `linux/lsm.h`.
 const SELINUX: u64 = 101;

@@ -4,11 +4,10 @@ use lxkns_core::model::{Capabilities, IdMapping};
 use lxkns_sys::Op;
 
 use crate::error::{Error, ErrorKind};
-use crate::plan::{Fact, Stage, Subject};
-use crate::prepare::Draft;
 use crate::process::{Process, cannot};
 use crate::status::{Status, id_map, inside};
-use crate::target::{Entered, GUARD};
+use crate::steps::{Draft, Fact, GUARD, Stage, Subject};
+use crate::target::Entered;
 use crate::users::User;
 
 /// All that there can be; the kernel takes those that it has.

@@ -7,9 +7,9 @@ use lxkns_sys::{Op, SharedFd};
 use rustix::fs::{Dir, Mode, OFlags};
 
 use crate::error::{Error, ErrorKind};
-use crate::plan::{Stage, Step};
 use crate::process;
 use crate::status::line;
+use crate::steps::{Stage, Step};
 use crate::streams;
 
 /// Descriptors that were inherited and are passed on.

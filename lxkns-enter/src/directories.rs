@@ -12,9 +12,8 @@ use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::in_time::in_time;
-use crate::plan::{Fact, Stage, Subject};
-use crate::prepare::Draft;
 use crate::process::{Process, cannot};
+use crate::steps::{Draft, Fact, Stage, Subject};
 
 /// Opens a directory that a link of procfs leads to. Its file system may have a server that does not answer.
 fn open(dir: impl AsFd, link: &'static str, wait: Duration) -> Result<SharedFd, Errno> {

@@ -15,6 +15,28 @@ use crate::prepare;
 use crate::target::Target;
 use crate::tools::Tools;
 
+/// Whose capabilities, `no_new_privs` and security context the command has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PowersOf {
+    /// Those of the process that is entered.
+    #[default]
+    Target,
+    /// The caller's: its capabilities stay, and neither `no_new_privs` nor a security context is taken on.
+    Caller,
+}
+
+/// In whose control groups the command is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CgroupsOf {
+    /// In those of the process that is entered, whose limits then hold.
+    #[default]
+    Target,
+    /// In the caller's.
+    Caller,
+}
+
 /// A command that is to run inside a target, and how. Without more said, it is as the process that is entered: in all its
 /// namespaces and control groups, with its root, IDs, capabilities and security context.
 #[derive(Debug)]
@@ -28,8 +50,8 @@ pub struct Enter<'a> {
     pub(crate) group: Option<Vec<u8>>,
     pub(crate) environment: Option<Environment>,
     pub(crate) variables: Variables,
-    pub(crate) privileged: bool,
-    pub(crate) no_cgroup: bool,
+    pub(crate) powers: PowersOf,
+    pub(crate) cgroups: CgroupsOf,
     pub(crate) keep_fds: Vec<i32>,
     pub(crate) tools: Tools,
     pub(crate) limits: LimitsOf,
@@ -50,8 +72,8 @@ impl<'a> Enter<'a> {
             group: None,
             environment: None,
             variables: std::env::vars_os().map(|(name, value)| (bytes(name), bytes(value))).collect(),
-            privileged: false,
-            no_cgroup: false,
+            powers: PowersOf::Target,
+            cgroups: CgroupsOf::Target,
             keep_fds: Vec::new(),
             tools: Tools::Target,
             limits: LimitsOf::Target,
@@ -103,17 +125,17 @@ impl<'a> Enter<'a> {
         self
     }
 
-    /// Keeps the capabilities of the caller, and takes on neither `no_new_privs` nor a security context.
+    /// Whose capabilities, `no_new_privs` and security context the command has.
     #[must_use]
-    pub fn privileged(mut self, privileged: bool) -> Self {
-        self.privileged = privileged;
+    pub fn powers(mut self, powers: PowersOf) -> Self {
+        self.powers = powers;
         self
     }
 
-    /// Stays in the control groups of the caller.
+    /// In whose control groups the command is.
     #[must_use]
-    pub fn no_cgroup(mut self, no_cgroup: bool) -> Self {
-        self.no_cgroup = no_cgroup;
+    pub fn cgroups(mut self, cgroups: CgroupsOf) -> Self {
+        self.cgroups = cgroups;
         self
     }
 

@@ -31,7 +31,6 @@
 //!   has. The first step that fails ends it, and is what the error says; nothing stays behind.
 //! - A command that has something that the processes in a PID namespace have not, such as the caller's powers or one of the
 //!   caller's namespaces, stays outside of it; a note of the plan says so.
-//! - Who needs steps of their own adds them to the plan ([`Plan::add`]).
 //!
 //! # What is not taken over
 //!
@@ -64,6 +63,7 @@ pub mod seal;
 mod seclusion;
 mod slow_file;
 mod status;
+mod steps;
 mod streams;
 mod target;
 mod terminal;
@@ -71,13 +71,13 @@ mod tools;
 mod users;
 mod wait;
 
-pub use enter::Enter;
+pub use enter::{CgroupsOf, Enter, PowersOf};
 pub use environment::Environment;
 pub use error::{Error, ErrorKind};
 pub use limits::LimitsOf;
-pub use lxkns_sys::{Op, SharedFd};
-pub use plan::{Fact, Plan, Row, Spawned, Stage, Step, Subject};
+pub use plan::{Plan, Spawned};
 pub use slow_file::{copy_slowly, look_up_slowly, read_slowly};
+pub use steps::{Fact, Row, Stage, Subject};
 pub use target::Target;
 pub use tools::Tools;
 pub use wait::Ended;

@@ -6,10 +6,9 @@ use lxkns_sys::{Limit, Op};
 use rustix::io::Errno;
 
 use crate::error::Error;
-use crate::plan::{Fact, Stage, Subject};
-use crate::prepare::Draft;
 use crate::process::{self, Process, cannot};
 use crate::status::{Status, line};
+use crate::steps::{Draft, Fact, Stage, Subject};
 
 /// Whose limits the command has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,10 +1,10 @@
-//! What will be done: a list of steps, which can be read before it is carried out.
+//! A plan that is ready, and carrying it out.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lxkns_core::model::{Capabilities, NamespaceType};
+use lxkns_core::model::NamespaceType;
 use lxkns_sys::{Exec, Launch, LaunchSession, LaunchStep, Op, SharedFd, SpawnError, Watch};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -13,128 +13,9 @@ use crate::cgroup::Joined;
 use crate::descriptors::Descriptors;
 use crate::error::{Error, ErrorKind};
 use crate::process::{self, Witness};
+use crate::steps::{Row, Stage, Step};
 use crate::streams;
 use crate::terminal::Stranger;
-
-/// When a step is done: stages follow each other in this order. All are gone through outside the PID namespace that is
-/// entered; after the last, a process in there becomes the command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Stage {
-    /// Before all else.
-    Before,
-    /// Joining the control groups.
-    Join,
-    /// Resource limits, as far as raising them takes the caller's powers, and scheduling.
-    Limits,
-    /// Into the namespaces.
-    Enter,
-    /// A mount namespace of its own, where there is to be one.
-    Mounts,
-    /// The root and working directory.
-    Root,
-    /// What is mounted over something, in a mount namespace of its own.
-    Cover,
-    /// Leaving the caller's session.
-    Session,
-    /// Groups, GIDs, UIDs and capabilities.
-    Credentials,
-    /// The security context, then `no_new_privs`.
-    Confinement,
-    /// Descriptors.
-    Descriptors,
-    /// What must come last.
-    Last,
-}
-
-/// One thing that the child does.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// When.
-    pub stage: Stage,
-    /// What, in words that an error can begin with, such as "change the root directory".
-    pub what: String,
-    /// What the kernel is told.
-    pub op: Op,
-}
-
-impl Step {
-    /// A step.
-    pub fn new(stage: Stage, what: impl Into<String>, op: Op) -> Self {
-        Self { stage, what: what.into(), op }
-    }
-}
-
-/// What a row of the plan is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Subject {
-    /// Which namespaces are entered.
-    Namespaces,
-    /// The root directory.
-    Root,
-    /// The working directory.
-    WorkingDirectory,
-    /// The control groups.
-    Cgroup,
-    /// The UID.
-    Uid,
-    /// The GID.
-    Gid,
-    /// The supplementary groups.
-    Groups,
-    /// The capability sets.
-    Capabilities,
-    /// Capabilities over what is entered without its user namespace.
-    CapabilitiesInside,
-    /// Securebits.
-    Securebits,
-    /// `no_new_privs`.
-    NoNewPrivs,
-    /// SELinux's context, AppArmor's profile.
-    Lsm,
-    /// Filters of system calls.
-    Seccomp,
-    /// Landlock's rules.
-    Landlock,
-    /// The resource limits.
-    Limits,
-    /// The file mode creation mask.
-    Umask,
-    /// The CPUs that it may run on.
-    Affinity,
-    /// The nice value.
-    Nice,
-    /// The I/O scheduling class and priority.
-    IoPriority,
-    /// The execution domain.
-    Personality,
-    /// The environment.
-    Environment,
-}
-
-/// What somebody has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Fact {
-    /// In words. They can have foreign bytes in them.
-    Text(String),
-    /// Whether it is set.
-    Flag(bool),
-    /// Sets of capabilities.
-    Capabilities(Capabilities),
-}
-
-/// What the target has and what the command will have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Of what.
-    pub subject: Subject,
-    /// What the target has; `None` where that is not known, or where there is no process to ask.
-    pub target: Option<Fact>,
-    /// What the command will have.
-    pub command: Fact,
-}
 
 /// A command that has been started. The caller is to wait for it.
 #[derive(Debug)]
@@ -187,20 +68,10 @@ impl Plan {
         &self.notes
     }
 
-    /// What the child will do before it becomes the command.
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
-    }
-
-    /// Adds a step, after those of its stage.
-    pub fn add(&mut self, step: Step) {
-        let at = self.steps.partition_point(|other| other.stage <= step.stage);
-        self.steps.insert(at, step);
-    }
-
-    /// Leaves out the steps of a stage, for those that add their own.
-    pub fn leave_out(&mut self, stage: Stage) {
-        self.steps.retain(|step| step.stage != stage);
+    /// What the child will do before it becomes the command, in this order: when, and in words such as "change the root
+    /// directory".
+    pub fn steps(&self) -> impl Iterator<Item = (Stage, &str)> {
+        self.steps.iter().map(|step| (step.stage, step.what.as_str()))
     }
 
     /// Carries it out in a child, with these as standard input, output and error, and comes back once the child has become

@@ -11,37 +11,24 @@ use rustix::io::Errno;
 
 use crate::credentials::{self, Asked, Ids};
 use crate::descriptors::Descriptors;
-use crate::enter::Enter;
+use crate::enter::{CgroupsOf, Enter, PowersOf};
 use crate::environment::{self, Environment, Variables};
 use crate::error::{Error, ErrorKind};
-use crate::plan::{Command, Fact, Plan, Row, Stage, Step, Subject};
+use crate::plan::{Command, Plan};
 use crate::process::{self, Process};
 use crate::status::Status;
-use crate::target::{self, Before, Entered, GUARD};
+use crate::steps::{Draft, Fact, GUARD, Stage, Subject};
+use crate::target::{self, Before, Entered};
 use crate::terminal::Stranger;
 use crate::tools::{self, ToolFile, Tools};
 use crate::users::{self, User, Wanted};
 use crate::{cgroup, confinement, directories, limits, seal};
 
-/// A plan that is being made.
-#[derive(Debug, Default)]
-pub(crate) struct Draft {
-    pub(crate) steps: Vec<Step>,
-    pub(crate) rows: Vec<Row>,
-    pub(crate) notes: Vec<String>,
-}
-
-impl Draft {
-    pub(crate) fn row(&mut self, subject: Subject, target: Option<Fact>, command: Fact) {
-        self.rows.push(Row { subject, target, command });
-    }
-}
-
 pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
-    let Enter { proc, target, wait, privileged, .. } = enter;
+    let Enter { proc, target, wait, powers, .. } = enter;
     let is_of_host = enter.tools == Tools::Host;
     // A program of the host has the caller's powers, and is the caller's.
-    let (proc, wait, privileged) = (*proc, *wait, *privileged || is_of_host);
+    let (proc, wait, privileged) = (*proc, *wait, *powers == PowersOf::Caller || is_of_host);
     let process = target.as_process();
     let own = process::read(proc, "thread-self/status").map_err(|errno| Error::call("read the own status", errno))?;
     let own = Status::parse(&own).ok_or_else(|| Error::call("read the own status", Errno::BADMSG))?;
@@ -59,7 +46,8 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
             && !enter.except.contains(&ns_type)
             && !(is_of_host && tools::host::stays_out_of(ns_type, &own))
     };
-    let keeps_cgroups = enter.no_cgroup && process.is_some_and(|process| cgroup::is_elsewhere(proc, process));
+    let keeps_cgroups =
+        enter.cgroups == CgroupsOf::Caller && process.is_some_and(|process| cgroup::is_elsewhere(proc, process));
     let before = Before { own: &own, keeps_powers: privileged, keeps_cgroups };
     let entered = &target::namespaces(&mut draft, proc, target, &before, is_wanted)?;
     if process.is_some() && !privileged {
@@ -98,7 +86,7 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
         }
     }
 
-    let joined = match process.filter(|_| !enter.no_cgroup) {
+    let joined = match process.filter(|_| enter.cgroups == CgroupsOf::Target) {
         Some(process) => Some(cgroup::join(&mut draft, proc, process)?),
         None => {
             cgroup::stay(&mut draft, proc, process)?;
@@ -285,7 +273,7 @@ fn variables(
     let process = enter.target.as_process();
     // Among files that are the caller's own, variables of somebody else are only for who has no more powers than that one.
     let sees_own_files = !draft.steps.iter().any(|step| matches!(step.op, Op::Root(_)));
-    let gains = enter.privileged || enter.user.is_some() || enter.group.is_some();
+    let gains = enter.powers == PowersOf::Caller || enter.user.is_some() || enter.group.is_some();
     let is_inside = process.filter(|_| entered.has_mounts && !(sees_own_files && gains));
     let from = enter.environment.unwrap_or(if is_inside.is_some() { Environment::Target } else { Environment::Host });
     let mut variables = match (from, is_inside) {

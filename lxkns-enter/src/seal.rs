@@ -97,6 +97,9 @@ fn protection_of(program: &File) -> Result<Option<Protection>, Error> {
 /// Where such memory must not be run (`vm.memfd_noexec` is 2), the copy is on a file system in memory that is mounted
 /// nowhere and read-only, which takes `CAP_SYS_ADMIN`.
 ///
+/// The kernel names a process that runs a copy by the number of a descriptor (`comm`): the program can name itself once this
+/// has returned.
+///
 /// # Errors
 ///
 /// [`ErrorKind::Unprotected`]: there is no procfs; or neither copy can be made, and the caller can write to the program; or
@@ -115,11 +118,7 @@ pub fn run_protected() -> Result<Protection, Error> {
     // The kernel tells how the program was started, and nobody can make it say otherwise but by doing that.
     let is_by_descriptor = rustix::param::linux_execfn().to_bytes().starts_with(b"/dev/fd/");
     match protection {
-        Some(protection) if is_by_descriptor => {
-            // The kernel took the descriptor's number for a name. It is only shown.
-            let _ = rustix::thread::set_name(c"lxkns");
-            return Ok(protection);
-        }
+        Some(protection) if is_by_descriptor => return Ok(protection),
         Some(Protection::Sealed) => return Ok(Protection::Sealed),
         _ if is_by_descriptor => {
             let operation = "keep those inside from writing to this program (it runs from a descriptor, and /proc/self/exe \

@@ -9,11 +9,10 @@ use lxkns_sys::{Enter as Entering, Op, SharedFd};
 use rustix::fs::AtFlags;
 
 use crate::error::{Error, ErrorKind};
-use crate::plan::{Fact, Stage, Step, Subject};
-use crate::prepare::Draft;
 use crate::process::{Process, identity};
 use crate::seclusion::{self, Has};
 use crate::status::Status;
+use crate::steps::{Draft, Fact, GUARD, Stage, Subject};
 
 /// What is entered: a process, or namespaces by themselves. It is open, so that nothing else can take its place.
 #[derive(Debug)]
@@ -279,15 +278,6 @@ pub(crate) fn powers_by_creation(draft: &mut Draft, proc: &ProcRoot, uid: u32, e
     draft.row(Subject::CapabilitiesInside, None, Fact::Text(all_over));
     draft.notes.push(note);
     Ok(())
-}
-
-/// What [`Op::Guard`] is for.
-pub(crate) const GUARD: &str = "keep others from tracing the entering process";
-
-impl Draft {
-    pub(crate) fn step(&mut self, stage: Stage, what: impl Into<String>, op: Op) {
-        self.steps.push(Step::new(stage, what, op));
-    }
 }
 
 /// The namespace that a child of the caller is in.

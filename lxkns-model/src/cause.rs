@@ -30,13 +30,19 @@ pub enum Cause {
     NotTried,
     /// Another process was there than before, or something else than was expected.
     Changed,
+    /// Only a part of it is visible: the mounts below a process's root directory, for one.
+    Partial,
+    /// No path leads there: something is mounted over it, or its path is no more.
+    NoPath,
+    /// The helper that goes there cannot be run.
+    NoHelper,
     /// Anything else that the kernel said.
     Other,
 }
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Denied,
         Self::Unsupported,
         Self::TimedOut,
@@ -47,6 +53,9 @@ impl Cause {
         Self::Limit,
         Self::NotTried,
         Self::Changed,
+        Self::Partial,
+        Self::NoPath,
+        Self::NoHelper,
         Self::Other,
     ];
 
@@ -74,6 +83,14 @@ impl Cause {
         })
     }
 
+    /// Whether trying again gives the same, as long as neither the caller nor the kernel changes.
+    pub const fn is_lasting(self) -> bool {
+        matches!(
+            self,
+            Self::Denied | Self::Unsupported | Self::OtherPidNamespace | Self::Hidden | Self::Partial | Self::NoHelper
+        )
+    }
+
     /// A short stable name, as in the JSON form.
     pub const fn name(self) -> &'static str {
         match self {
@@ -87,6 +104,9 @@ impl Cause {
             Self::Limit => "limit",
             Self::NotTried => "not-tried",
             Self::Changed => "changed",
+            Self::Partial => "partial",
+            Self::NoPath => "no-path",
+            Self::NoHelper => "no-helper",
             Self::Other => "other",
         }
     }
@@ -110,6 +130,9 @@ impl fmt::Display for Cause {
             Self::Limit => "limit reached",
             Self::NotTried => "not tried",
             Self::Changed => "changed while it was read",
+            Self::Partial => "only partly visible",
+            Self::NoPath => "no path leads there",
+            Self::NoHelper => "the helper cannot be run",
             Self::Other => "failed",
         })
     }

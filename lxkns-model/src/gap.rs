@@ -4,7 +4,7 @@ use std::fmt;
 
 use bstr::BString;
 
-use super::{NamespaceId, Pid, Tid};
+use super::{Cause, Errno, NamespaceId, Operation, Pid, Tid};
 
 /// Where discovery looks. The first twelve can hold namespaces; the rest is what else is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -135,10 +135,7 @@ pub enum Object {
     Path(BString),
 }
 
-/// The call that did not give what it was asked for: `readlinkat ns/net`, `SIOCGSKNS`.
-pub type Operation = std::borrow::Cow<'static, str>;
-
-/// Something that could not be read. What had just gone (a process that exited) is no gap.
+/// Something that could not be read. A vanished process or namespace is not a gap.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Gap {
     /// Where discovery was looking.
@@ -147,55 +144,20 @@ pub struct Gap {
     pub object: Object,
     /// What it tried.
     pub operation: Operation,
-    /// The kernel's error number (`errno(3)`).
-    pub errno: i32,
-}
-
-/// What an error number means for discovery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum GapKind {
-    /// The thing is gone (`ENOENT`, `ESRCH`): normal on a living host, and no gap.
-    Gone,
-    /// Not allowed (`EACCES`, `EPERM`).
-    Denied,
-    /// The kernel does not know how (`ENOTTY`, `ENOSYS`).
-    Unsupported,
-    /// It did not answer in time (`ETIMEDOUT`).
-    TimedOut,
-    /// The call takes a PID, and those of the procfs are of another PID namespace than the caller's: it was not made
-    /// (`EREMOTE`, which no such call gives).
-    OtherPidNamespace,
-    /// Anything else.
-    Other,
-}
-
-impl GapKind {
-    /// Sorts an error number into its kind. This is the only place where that is decided.
-    pub fn of(errno: i32) -> Self {
-        // By their numbers: those of Linux, wherever this runs.
-        const ENOENT: i32 = 2;
-        const ESRCH: i32 = 3;
-        const EPERM: i32 = 1;
-        const EACCES: i32 = 13;
-        const ENOTTY: i32 = 25;
-        const ENOSYS: i32 = 38;
-        const EREMOTE: i32 = 66;
-        const ETIMEDOUT: i32 = 110;
-        match errno {
-            ENOENT | ESRCH => Self::Gone,
-            EACCES | EPERM => Self::Denied,
-            ENOTTY | ENOSYS => Self::Unsupported,
-            ETIMEDOUT => Self::TimedOut,
-            EREMOTE => Self::OtherPidNamespace,
-            _ => Self::Other,
-        }
-    }
+    /// Why that failed.
+    pub cause: Cause,
+    /// The kernel's error, where it gave one.
+    pub errno: Option<Errno>,
 }
 
 impl Gap {
-    /// What the error number means.
-    pub fn kind(&self) -> GapKind {
-        GapKind::of(self.errno)
+    /// The kernel has refused this with an error; `None` where the error says that the object has vanished.
+    pub fn failed(place: Place, object: Object, operation: Operation, errno: Errno) -> Option<Self> {
+        Cause::of(errno).map(|cause| Self { place, object, operation, cause, errno: Some(errno) })
+    }
+
+    /// This could not be had, for a reason that is no error of the kernel's.
+    pub fn because(place: Place, object: Object, operation: Operation, cause: Cause) -> Self {
+        Self { place, object, operation, cause, errno: None }
     }
 }

@@ -1,6 +1,6 @@
 //! What can keep a namespace alive, whether or not the kernel shows it.
 
-use super::{NamespaceType, Place, Snapshot};
+use super::{Call, NamespaceType, Operation, Place, Snapshot};
 
 use NamespaceType::{Cgroup, Ipc, Mnt, Net, Pid, User};
 
@@ -146,14 +146,16 @@ impl Snapshot {
     /// kernel goes: what no process shows, and the kernel did not list. Where nothing can, a namespace that is not here
     /// does not exist, apart from what [`gaps`](Self::gaps) say.
     pub fn unseen_keepers(&self, ns_type: Option<NamespaceType>) -> Vec<&'static Keeper> {
-        let answered = |call: &str| {
-            let is_gap = |gap: &super::Gap| gap.place == Place::Kernel && gap.operation.starts_with(call);
+        let answered = |calls: &[Call]| {
+            let is_gap = |gap: &super::Gap| {
+                gap.place == Place::Kernel && matches!(gap.operation, Operation::Call(call) if calls.contains(&call))
+            };
             self.options.places.contains(Place::Kernel) && !self.gaps.iter().any(is_gap)
         };
         // Dumps of other programs do not tell which calls answered.
-        let lists_mounts = self.host.boot_id.is_some() && answered("NS_MNT_GET_");
+        let lists_mounts = self.host.boot_id.is_some() && answered(&[Call::NsMntGetNext, Call::NsMntGetPrev]);
         // To who may not see all, `listns` lists what is the caller's own, and no error. The others then say so.
-        let lists_all = lists_mounts && answered("listns") && answered("open_by_handle_at");
+        let lists_all = lists_mounts && answered(&[Call::Listns, Call::OpenByHandleAt]);
         // A kernel without `listns` makes no difference between users of a namespace and what else holds it.
         let lists_every_mount = lists_mounts && !lists_all;
         let types: Vec<_> = ns_type.map_or_else(|| NamespaceType::ALL.to_vec(), |ns_type| vec![ns_type]);
@@ -174,40 +176,40 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::{DiscoveryOptions, Gap, Host, Object};
+    use crate::{Cause, DiscoveryOptions, Gap, Host, Object};
 
     const PAGE: &str = "../docs/holders.md";
     const MARKERS: [&str; 2] = ["<!-- namespace -->\n", "<!-- /namespace -->\n"];
 
-    fn snapshot(missing: &[&'static str]) -> Snapshot {
+    fn snapshot(missing: &[Call]) -> Snapshot {
         let host = Host { boot_id: Some("boot".into()), ..Host::default() };
         let mut snapshot = Snapshot::empty(DiscoveryOptions::namespaces(), host, SystemTime::UNIX_EPOCH);
         snapshot.gaps = missing
             .iter()
-            .map(|&call| Gap { place: Place::Kernel, object: Object::Host, operation: call.into(), errno: 38 })
+            .map(|&call| Gap::because(Place::Kernel, Object::Host, call.into(), Cause::Unsupported))
             .collect();
         snapshot
     }
 
     #[test]
     fn what_the_kernel_lists_is_not_unseen() {
-        let names = |missing: &[&'static str], ns_type| {
+        let names = |missing: &[Call], ns_type| {
             let keepers = snapshot(missing).unseen_keepers(Some(ns_type));
             keepers.into_iter().map(|keeper| keeper.name).collect::<Vec<_>>()
         };
         let everywhere = ["a descriptor in flight", "a file of an io_uring", "a detached mount"];
-        assert_eq!(names(&["listns"], NamespaceType::Uts), everywhere);
+        assert_eq!(names(&[Call::Listns], NamespaceType::Uts), everywhere);
         assert_eq!(names(&[], NamespaceType::Uts), [""; 0]);
-        assert_eq!(names(&["listns"], Mnt), [""; 0], "all of them are walked through");
-        assert_eq!(names(&["listns", "NS_MNT_GET_NEXT"], Mnt).len(), 4);
+        assert_eq!(names(&[Call::Listns], Mnt), [""; 0], "all of them are walked through");
+        assert_eq!(names(&[Call::Listns, Call::NsMntGetNext], Mnt).len(), 4);
         assert_eq!(
-            names(&["NS_MNT_GET_NEXT"], NamespaceType::Uts),
+            names(&[Call::NsMntGetNext], NamespaceType::Uts),
             everywhere,
             "the list may be of the own ones alone"
         );
         assert_eq!(names(&[], Mnt), ["an open mountinfo file"], "it is no user of the namespace");
         assert!(names(&[], Net).contains(&"a connection that was not accepted"));
-        assert_eq!(snapshot(&["listns"]).unseen_keepers(None).len(), 16);
+        assert_eq!(snapshot(&[Call::Listns]).unseen_keepers(None).len(), 16);
     }
 
     /// The section of the page, as the table has it.

@@ -49,6 +49,7 @@ mod mount;
 mod namespace;
 mod observer;
 mod octal;
+mod operation;
 mod options;
 mod process;
 mod snapshot;
@@ -69,7 +70,7 @@ pub use file_system_user::{
     DeviceRole, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUseKind,
     FileSystemUser, FileSystemUsers, HiddenFiles, KernelFacility, UnreadHolders,
 };
-pub use gap::{Gap, GapKind, Object, Operation, Place};
+pub use gap::{Gap, Object, Place};
 pub use holder::Holder;
 pub use ids::{NamespaceId, NamespaceType, ParseNamespaceTypeError, Pid, Tid, TypedInode, Uid};
 pub use keeper::{KEEPERS, Keeper, Visibility};
@@ -77,6 +78,7 @@ pub use mount::{DeviceNumber, Mount, Propagation, SharedText};
 pub use namespace::{IdMapping, Namespace, Relation, TimeOffsets};
 pub use observer::Observer;
 pub use octal::unescape_octal;
+pub use operation::{Call, Operation};
 pub use options::{DiscoveryOptions, Places, Scope};
 pub use process::{
     Capabilities, CgroupMembership, Cgroups, CpuRange, Freezer, NamespaceLinks, Process, ProcessStatus, Scheduling,

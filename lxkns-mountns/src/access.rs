@@ -5,14 +5,12 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use lxkns_core::model::{NamespaceId, Pid};
-use lxkns_core::{AccessError, InsideMounts, MountAccess};
-use rustix::io::Errno;
-
 use crate::DEADLINE;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, OPEN};
 use crate::namespace::MountNamespace;
 use crate::sandboxes::{SandboxOptions, Sandboxes, Target};
+use lxkns_core::model::{Cause, NamespaceId, Operation, Pid};
+use lxkns_core::{AccessError, InsideMounts, MountAccess};
 
 /// How many deadlines it may take to open everything, before nothing more is tried: somebody can mount very many file
 /// systems that do not answer, or that do so just in time. What the kernel knows comes thousands of times as fast.
@@ -78,18 +76,6 @@ impl Access {
         }
     }
 
-    fn error(error: &Error) -> AccessError {
-        let errno = match error.kind() {
-            // What is short for the caller is no matter of the helper.
-            ErrorKind::NoHelper if matches!(error.errno(), Errno::MFILE | Errno::NFILE | Errno::NOMEM) => error.errno(),
-            // That there is no helper says nothing of what was asked for.
-            ErrorKind::NoHelper => Errno::NOEXEC,
-            ErrorKind::NotWanted => Errno::NXIO,
-            _ => error.errno(),
-        };
-        AccessError { operation: error.operation().to_owned().into(), errno }
-    }
-
     fn spend(&self, since: Instant) {
         *self.spent.lock().unwrap_or_else(PoisonError::into_inner) += since.elapsed();
     }
@@ -104,8 +90,8 @@ impl Access {
         if *self.spent.lock().unwrap_or_else(PoisonError::into_inner) < self.most() {
             return Ok(());
         }
-        let operation = "open in mount namespace: not tried, since answers have taken too long altogether";
-        Err(AccessError { operation: operation.into(), errno: Errno::TIMEDOUT })
+        let operation = Operation::OpenInside("answers have taken too long altogether".into());
+        Err(AccessError { operation, cause: Cause::NotTried, errno: None })
     }
 }
 
@@ -120,7 +106,7 @@ impl MountAccess for Access {
                 if error.kind() == ErrorKind::TimedOut {
                     self.spend(began);
                 }
-                Err(Self::error(&error))
+                Err(refused(&error, |what| Operation::Enter(what.into())))
             }
         }
     }
@@ -131,6 +117,12 @@ impl MountAccess for Access {
     }
 }
 
+fn refused(error: &Error, operation: impl Fn(String) -> Operation) -> AccessError {
+    let what = error.operation();
+    let what = what.strip_prefix(OPEN).map_or(what, |rest| rest.trim_start_matches([',', ':', ';', ' ']));
+    AccessError { operation: operation(what.to_owned()), cause: error.cause(), errno: error.errno() }
+}
+
 struct Inside<'a> {
     access: &'a Access,
     namespace: MountNamespace,
@@ -138,7 +130,8 @@ struct Inside<'a> {
 
 impl InsideMounts for Inside<'_> {
     fn mountinfo(&self) -> Result<Vec<u8>, AccessError> {
-        self.namespace.mountinfo().map_err(|error| Access::error(&error))
+        let refused = |error| refused(&error, |what| Operation::ReadInside(what.into()));
+        self.namespace.mountinfo().map_err(refused)
     }
 
     fn open_namespace(&self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, AccessError> {
@@ -146,6 +139,6 @@ impl InsideMounts for Inside<'_> {
         let began = Instant::now();
         let opened = self.namespace.open_namespace(path, Some(id), self.access.deadline);
         self.access.spend(began);
-        opened.map_err(|error| Access::error(&error))
+        opened.map_err(|error| refused(&error, |what| Operation::OpenInside(what.into())))
     }
 }

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use rustix::io::Errno;
+use lxkns_core::model::{Cause, Errno};
+use rustix::io;
 
 use crate::protocol::Step;
 
@@ -12,9 +13,12 @@ use crate::protocol::Step;
 pub struct Error {
     kind: ErrorKind,
     operation: Cow<'static, str>,
-    errno: Errno,
+    errno: Option<Errno>,
     abandoned: Option<u32>,
 }
+
+/// What opening something by its path is called.
+pub(crate) const OPEN: &str = "open in mount namespace";
 
 /// The kinds of [`Error`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,15 +57,34 @@ impl Error {
         self.kind
     }
 
-    /// What was tried, in words, with the call where it was one; and who was abandoned.
+    /// What was tried, in words, with the call where it was one; and which helper was abandoned.
     pub fn operation(&self) -> &str {
         &self.operation
     }
 
-    /// The error number that fits best (`errno(3)`): the kernel's if it gave one; `ETIMEDOUT` where something did not
-    /// answer, now or before.
-    pub fn errno(&self) -> Errno {
+    /// The kernel's error, where it gave one.
+    pub fn errno(&self) -> Option<Errno> {
         self.errno
+    }
+
+    /// What a gap says of it.
+    pub fn cause(&self) -> Cause {
+        match self.kind {
+            ErrorKind::Denied => Cause::Denied,
+            ErrorKind::Unsupported => Cause::Unsupported,
+            ErrorKind::NotFound | ErrorKind::NotWanted => Cause::NoPath,
+            ErrorKind::TimedOut => Cause::TimedOut,
+            ErrorKind::Avoided => Cause::NotTried,
+            ErrorKind::Busy => Cause::Limit,
+            // What is short for the caller is no matter of the helper.
+            ErrorKind::NoHelper => match self.errno.and_then(Cause::of) {
+                Some(Cause::Limit) => Cause::Limit,
+                _ => Cause::NoHelper,
+            },
+            ErrorKind::Version => Cause::NoHelper,
+            ErrorKind::TooLong => Cause::Cut,
+            ErrorKind::Helper | ErrorKind::Other => self.errno.and_then(Cause::of).unwrap_or(Cause::Other),
+        }
     }
 
     /// The process ID of the helper that was abandoned. It ends at once where it can be killed; where not, it ends when
@@ -70,13 +93,24 @@ impl Error {
         self.abandoned
     }
 
-    pub(crate) fn new(kind: ErrorKind, operation: impl Into<Cow<'static, str>>, errno: Errno) -> Self {
-        Self { kind, operation: operation.into(), errno, abandoned: None }
+    /// It is no error of the kernel's.
+    pub(crate) fn new(kind: ErrorKind, operation: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, operation: operation.into(), errno: None, abandoned: None }
+    }
+
+    pub(crate) fn with_errno(kind: ErrorKind, operation: impl Into<Cow<'static, str>>, errno: io::Errno) -> Self {
+        Self { errno: Errno::new(errno.raw_os_error()), ..Self::new(kind, operation) }
     }
 
     /// The kernel has refused a call.
-    pub(crate) fn call(operation: impl Into<Cow<'static, str>>, errno: Errno) -> Self {
-        Self::new(kind_of(errno), operation, errno)
+    pub(crate) fn call(operation: impl Into<Cow<'static, str>>, errno: io::Errno) -> Self {
+        Self::with_errno(kind_of(errno), operation, errno)
+    }
+
+    /// The kernel has refused something to the standard library.
+    pub(crate) fn io(kind: ErrorKind, operation: impl Into<Cow<'static, str>>, error: &std::io::Error) -> Self {
+        let errno = error.raw_os_error().and_then(Errno::new);
+        Self { errno, ..Self::new(kind, operation) }
     }
 
     /// There was no answer in time, and the helper that it was expected of is left behind.
@@ -85,32 +119,49 @@ impl Error {
         if let Some(pid) = abandoned {
             operation.to_mut().push_str(&format!("; helper {pid} abandoned"));
         }
-        Self { kind: ErrorKind::TimedOut, operation, errno: Errno::TIMEDOUT, abandoned }
+        Self { abandoned, ..Self::new(ErrorKind::TimedOut, operation) }
     }
 
     /// The helper has said that a step failed.
     pub(crate) fn step(step: Step, errno: u16) -> Self {
-        let errno = Errno::from_raw_os_error(errno.into());
-        let kind = match step {
-            Step::Version => ErrorKind::Version,
-            Step::Read | Step::Request | Step::Receive | Step::Send | Step::Parent => ErrorKind::Helper,
-            // Not a namespace, or not one of this type.
-            Step::EnterMount | Step::EnterUser if errno == Errno::INVAL => ErrorKind::NotWanted,
-            Step::Look | Step::Open if [Errno::NXIO, Errno::LOOP, Errno::REMOTE].contains(&errno) => {
-                ErrorKind::NotWanted
+        let errno = io::Errno::from_raw_os_error(errno.into());
+        let name = step_name(step);
+        match (step, errno) {
+            (Step::Version, _) => Self::new(ErrorKind::Version, name),
+            (Step::Read | Step::Request | Step::Receive | Step::Send | Step::Parent, _) => {
+                Self::with_errno(ErrorKind::Helper, name, errno)
             }
-            _ => kind_of(errno),
-        };
-        Self::new(kind, step_name(step), errno)
+            // Not a namespace, or not one of this type.
+            (Step::EnterMount | Step::EnterUser, io::Errno::INVAL) => {
+                Self::with_errno(ErrorKind::NotWanted, name, errno)
+            }
+            (Step::Look | Step::Open, io::Errno::LOOP) => {
+                Self::new(ErrorKind::NotWanted, format!("{name}: it is a symbolic link"))
+            }
+            (Step::Look | Step::Open, io::Errno::REMOTE) => {
+                Self::new(ErrorKind::NotWanted, format!("{name}: it is an automount point"))
+            }
+            (Step::Look | Step::Open, io::Errno::NXIO) => Self::new(ErrorKind::NotWanted, name),
+            _ => Self::call(name, errno),
+        }
+    }
+
+    /// Whether the kernel gave one of these errors.
+    pub(crate) fn is_any(&self, errnos: &[io::Errno]) -> bool {
+        let is = |errno: &io::Errno| self.errno.map(Errno::number) == Some(errno.raw_os_error());
+        errnos.iter().any(is)
     }
 }
 
-fn kind_of(errno: Errno) -> ErrorKind {
+fn kind_of(errno: io::Errno) -> ErrorKind {
     match errno {
-        Errno::ACCESS | Errno::PERM => ErrorKind::Denied,
-        Errno::NOENT | Errno::NOTDIR | Errno::SRCH => ErrorKind::NotFound,
-        Errno::NOSYS | Errno::NOTTY => ErrorKind::Unsupported,
-        _ => ErrorKind::Other,
+        io::Errno::NOTDIR => ErrorKind::NotFound,
+        errno => match Errno::new(errno.raw_os_error()).map(Cause::of) {
+            Some(None) => ErrorKind::NotFound,
+            Some(Some(Cause::Denied)) => ErrorKind::Denied,
+            Some(Some(Cause::Unsupported)) => ErrorKind::Unsupported,
+            _ => ErrorKind::Other,
+        },
     }
 }
 
@@ -128,7 +179,7 @@ fn step_name(step: Step) -> &'static str {
         Step::Capabilities => "helper: capset",
         Step::DeathSignal => "helper: prctl(PR_SET_PDEATHSIG)",
         Step::Parent => "helper: look for its parent",
-        Step::Open => "open in mount namespace",
+        Step::Open => OPEN,
         Step::Look => "look at what is there in mount namespace",
         Step::Send => "helper: send descriptor",
     }
@@ -136,19 +187,21 @@ fn step_name(step: Step) -> &'static str {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.operation)?;
+        f.write_str(&self.operation)?;
         match self.kind {
-            ErrorKind::NotWanted if self.errno == Errno::LOOP => f.write_str("it is a symbolic link"),
-            ErrorKind::NotWanted if self.errno == Errno::REMOTE => f.write_str("it is an automount point"),
-            ErrorKind::NotWanted => f.write_str("it is not what was wanted"),
-            ErrorKind::TimedOut => f.write_str("no answer in time"),
-            ErrorKind::Avoided => f.write_str("not tried, as it did not answer before"),
-            ErrorKind::Busy => f.write_str("too many helpers"),
-            ErrorKind::Version => f.write_str("the helper and this program are of different versions"),
-            ErrorKind::TooLong => f.write_str("too long"),
-            _ => self.errno.fmt(f),
+            ErrorKind::NotWanted => f.write_str(": it is not what was wanted"),
+            ErrorKind::TimedOut => f.write_str(": no answer in time"),
+            ErrorKind::Avoided => f.write_str(": not tried, as it did not answer before"),
+            ErrorKind::Busy => f.write_str(": too many helpers"),
+            ErrorKind::Version => f.write_str(": the helper and this program are of different versions"),
+            ErrorKind::TooLong => f.write_str(": too long"),
+            _ => Ok(()),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.errno.as_ref().map(|errno| errno as _)
+    }
+}

@@ -14,7 +14,7 @@ use rustix::net::{
 use rustix::pipe::PipeFlags;
 
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, OPEN};
 use crate::pool::{Pool, Slot};
 use crate::protocol::{self, FrameError, MAX_REPLY, MAX_REQUEST, PREFIX, Reply, Request, Want};
 use crate::spawner::Id;
@@ -69,8 +69,7 @@ impl Helper {
             if error.kind() == std::io::ErrorKind::TimedOut {
                 return Error::timed_out("start the helper", None);
             }
-            let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-            Error::new(ErrorKind::NoHelper, format!("start the helper {}", pool.program().display()), errno)
+            Error::io(ErrorKind::NoHelper, format!("start the helper {}", pool.program().display()), &error)
         })?;
         let mut helper =
             Self { id, requests, replies, socket, pool: Arc::clone(pool), is_abandoned: false, _slot: slot };
@@ -116,11 +115,11 @@ impl Helper {
 
     fn ask(&mut self, request: Request<'_>, deadline: Deadline) -> Result<Reply, Failure> {
         let mut frame = vec![0; PREFIX + MAX_REQUEST];
-        let length = request.encode(&mut frame).map_err(|_| {
-            Failure::Refused(Error::new(ErrorKind::Other, "open in mount namespace", Errno::NAMETOOLONG))
-        })?;
+        let length = request
+            .encode(&mut frame)
+            .map_err(|_| Failure::Refused(Error::with_errno(ErrorKind::Other, OPEN, Errno::NAMETOOLONG)))?;
         let mut rest = &frame[..length];
-        let broken = |errno| Failure::Broken(Error::new(ErrorKind::Helper, "write to the helper", errno));
+        let broken = |errno| Failure::Broken(Error::with_errno(ErrorKind::Helper, "write to the helper", errno));
         while !rest.is_empty() {
             match rustix::net::send(&self.requests, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Ok(count) => rest = &rest[count..],
@@ -149,11 +148,11 @@ impl Helper {
     /// Reads one frame.
     fn reply(&mut self, deadline: Deadline) -> Result<Reply, Failure> {
         let broken = |error: FrameError| {
-            let (kind, errno) = match error {
-                FrameError::Version(_) => (ErrorKind::Version, Errno::PROTO),
-                FrameError::TooLong | FrameError::Malformed => (ErrorKind::Helper, Errno::PROTO),
+            let kind = match error {
+                FrameError::Version(_) => ErrorKind::Version,
+                FrameError::TooLong | FrameError::Malformed => ErrorKind::Helper,
             };
-            Failure::Broken(Error::new(kind, format!("read from the helper: {error}"), errno))
+            Failure::Broken(Error::new(kind, format!("read from the helper: {error}")))
         };
         let mut prefix = [0; PREFIX];
         self.fill(&mut prefix, deadline)?;
@@ -164,7 +163,7 @@ impl Helper {
     }
 
     fn fill(&mut self, mut into: &mut [u8], deadline: Deadline) -> Result<(), Failure> {
-        let broken = |errno| Failure::Broken(Error::new(ErrorKind::Helper, "read from the helper", errno));
+        let broken = |errno| Failure::Broken(Error::with_errno(ErrorKind::Helper, "read from the helper", errno));
         while !into.is_empty() {
             match deadline.wait_for(&self.replies, PollFlags::IN) {
                 Ok(()) => {}
@@ -206,7 +205,7 @@ impl Drop for Helper {
 }
 
 fn senseless() -> Error {
-    Error::new(ErrorKind::Helper, "read from the helper: an answer to another question", Errno::PROTO)
+    Error::new(ErrorKind::Helper, "read from the helper: an answer to another question")
 }
 
 fn send_fds(socket: &OwnedFd, fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::crossed::{self, Crossed};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, OPEN};
 use crate::helper::{Failure, Helper};
 use crate::pool::Pool;
 use crate::protocol::Want;
@@ -98,7 +98,7 @@ impl MountNamespace {
                 read => text.extend_from_slice(read),
             }
         }
-        Err(Error::new(ErrorKind::TooLong, OPERATION, Errno::FBIG))
+        Err(Error::new(ErrorKind::TooLong, OPERATION))
     }
 
     /// Opens a namespace that is bind-mounted at this path, as the namespace's own root sees it: `want`, or any.
@@ -133,7 +133,7 @@ impl MountNamespace {
             Ok(FileType::RegularFile | FileType::Directory) => Ok(fd),
             Ok(_) => {
                 close_elsewhere(fd);
-                Err(not_wanted(Errno::NXIO))
+                Err(not_wanted())
             }
             Err(errno) => Err(Error::call("statx of what the helper has opened", errno)),
         }
@@ -149,7 +149,7 @@ impl MountNamespace {
             .wait_timeout_while(turn, deadline.left(), |turn| turn.is_taken)
             .unwrap_or_else(PoisonError::into_inner);
         if turn.is_taken {
-            return Err(Error::new(ErrorKind::Busy, "open in mount namespace: wait for others who ask", Errno::BUSY));
+            return Err(Error::new(ErrorKind::Busy, "open in mount namespace: wait for others who ask"));
         }
         turn.is_taken = true;
         let mut helper = turn.helper.take();
@@ -176,7 +176,7 @@ impl MountNamespace {
         let mut opened = helper.open(want, may_walk, path, deadline);
         if !may_walk
             && let Err(Failure::Refused(error)) = &opened
-            && [Errno::AGAIN, Errno::NOSYS, Errno::PERM, Errno::INVAL].contains(&error.errno())
+            && error.is_any(&[Errno::AGAIN, Errno::NOSYS, Errno::PERM, Errno::INVAL])
         {
             self.may_ask(&avoided, path)?;
             opened = helper.open(want, true, path, deadline);
@@ -210,7 +210,7 @@ impl MountNamespace {
         let stuck = self.pool.stuck();
         if stuck.len() >= MOST_STUCK {
             let operation = "open in mount namespace: too many processes wait for file systems";
-            return Err(Error::new(ErrorKind::Busy, operation, Errno::BUSY));
+            return Err(Error::new(ErrorKind::Busy, operation));
         }
         if avoided.is_empty() && stuck.is_empty() {
             return Ok(());
@@ -219,13 +219,13 @@ impl MountNamespace {
         for mount in self.crossed(path) {
             let (major, minor) = mount.device;
             if avoided.contains(&mount.device) {
-                return Err(Error::new(ErrorKind::Avoided, "open in mount namespace", Errno::TIMEDOUT));
+                return Err(Error::new(ErrorKind::Avoided, OPEN));
             }
             let waits = |stuck: &&Stuck| stuck.file_system == Some(DeviceNumber { major, minor });
             if let Some(Stuck { pid, .. }) = stuck.iter().find(waits).filter(|_| mount.has_server) {
                 let operation =
                     format!("open in mount namespace, over file system {major}:{minor}: process {pid} waits for it");
-                return Err(Error::new(ErrorKind::Avoided, operation, Errno::TIMEDOUT));
+                return Err(Error::new(ErrorKind::Avoided, operation));
             }
         }
         Ok(())
@@ -242,7 +242,7 @@ pub(crate) fn reopen_namespace(pool: &Pool, pinned: OwnedFd, want: Option<Namesp
     let is_wanted = |id: NamespaceId| id.dev == pool.nsfs() && want.is_none_or(|want| want == id);
     let verified = |fd: BorrowedFd<'_>| match identity(fd) {
         Ok(id) if is_wanted(id) => Ok(()),
-        Ok(_) => Err(not_wanted(Errno::NXIO)),
+        Ok(_) => Err(not_wanted()),
         Err(errno) => Err(Error::call("statx of a namespace", errno)),
     };
     if let Err(error) = verified(pinned.as_fd()) {
@@ -262,8 +262,8 @@ pub(crate) fn close_elsewhere(fd: OwnedFd) {
     drop(std::thread::Builder::new().name("lxkns-close".into()).spawn(move || drop(fd)));
 }
 
-fn not_wanted(errno: Errno) -> Error {
-    Error::new(ErrorKind::NotWanted, "look at what was opened", errno)
+fn not_wanted() -> Error {
+    Error::new(ErrorKind::NotWanted, "look at what was opened")
 }
 
 const LOOK: AtFlags = AtFlags::EMPTY_PATH.union(AtFlags::STATX_DONT_SYNC).union(AtFlags::NO_AUTOMOUNT);

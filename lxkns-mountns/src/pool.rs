@@ -49,21 +49,20 @@ struct Dead {
 
 impl Pool {
     pub(crate) fn new(program: Program, most: usize) -> Result<Self, Error> {
-        let spawner = Spawner::new()
-            .map_err(|error| Error::call("start a thread", Errno::from_io_error(&error).unwrap_or(Errno::AGAIN)))?;
+        let spawner = Spawner::new().map_err(|error| Error::io(ErrorKind::Other, "start a thread", &error))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let procfs = rustix::fs::open(PROC, flags, Mode::empty()).map_err(|errno| Error::call("open /proc", errno))?;
         let fs = rustix::fs::fstatfs(&procfs).map_err(|errno| Error::call("fstatfs of /proc", errno))?;
         #[expect(clippy::useless_conversion, reason = "the type of f_type differs between architectures")]
         if i64::from(fs.f_type) != PROC_SUPER_MAGIC {
-            return Err(Error::call("fstatfs of /proc: it is no procfs", Errno::NODEV));
+            return Err(Error::new(ErrorKind::Other, "fstatfs of /proc: it is no procfs"));
         }
         let own = rustix::fs::statat(&procfs, c"self/ns/mnt", rustix::fs::AtFlags::empty());
         let nsfs = match own {
             Ok(own) => own.st_dev,
             // It belongs to another PID namespace. Nothing has gone.
             Err(Errno::NOENT) => {
-                return Err(Error::call("stat of /proc/self/ns/mnt: not this process's", Errno::NODEV));
+                return Err(Error::new(ErrorKind::Other, "stat of /proc/self/ns/mnt: not this process's"));
             }
             Err(errno) => return Err(Error::call("stat of /proc/self/ns/mnt", errno)),
         };
@@ -92,7 +91,7 @@ impl Pool {
     /// Waits until there may be one helper more.
     pub(crate) fn slot(pool: &Arc<Self>, deadline: Deadline) -> Result<Slot, Error> {
         if pool.spawner.abandoned().len() >= MOST_ABANDONED {
-            return Err(Error::new(ErrorKind::Busy, "start a helper: too many are stuck", Errno::BUSY));
+            return Err(Error::new(ErrorKind::Busy, "start a helper: too many are stuck"));
         }
         let running = pool.running.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut running, wait) = pool
@@ -100,7 +99,7 @@ impl Pool {
             .wait_timeout_while(running, deadline.left(), |running| *running >= pool.most)
             .unwrap_or_else(PoisonError::into_inner);
         if wait.timed_out() && *running >= pool.most {
-            return Err(Error::new(ErrorKind::Busy, "start a helper", Errno::BUSY));
+            return Err(Error::new(ErrorKind::Busy, "start a helper"));
         }
         *running += 1;
         Ok(Slot(Arc::clone(pool)))

@@ -70,8 +70,7 @@ impl Program {
             HelperProgram::File(path) => match std::path::absolute(&path) {
                 Ok(path) => Ok(Self { path, _copy: None }),
                 Err(error) => {
-                    let errno = Errno::from_io_error(&error).unwrap_or(Errno::NOENT);
-                    Err(Error::new(ErrorKind::NoHelper, format!("find the helper {}", path.display()), errno))
+                    Err(Error::io(ErrorKind::NoHelper, format!("find the helper {}", path.display()), &error))
                 }
             },
             _ => carried(),
@@ -128,18 +127,17 @@ fn can_be_run(path: &Path) -> bool {
 fn carried() -> Result<Program, Error> {
     let Some(bytes) = CARRIED else {
         let operation = format!("find {NAME}: none is carried inside for this architecture");
-        return Err(Error::new(ErrorKind::NoHelper, operation, Errno::NOENT));
+        return Err(Error::new(ErrorKind::NoHelper, operation));
     };
     let copy = lxkns_sys::sealed_program(NAME, &mut &*bytes).map_err(|error| {
-        let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-        let operation = match errno {
-            Errno::MFILE | Errno::NFILE | Errno::NOMEM => "run the helper from memory",
+        let operation = match Errno::from_io_error(&error) {
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => "run the helper from memory",
             _ => {
                 "run the helper from memory (vm.memfd_noexec forbids that where it is 2; a file named mntnssandbox beside \
                  the program is used instead)"
             }
         };
-        Error::new(ErrorKind::NoHelper, operation, errno)
+        Error::io(ErrorKind::NoHelper, operation, &error)
     })?;
     // The child has a descriptor of the same number until it has become the program.
     let path = format!("/proc/self/fd/{}", copy.as_raw_fd()).into();

@@ -93,9 +93,8 @@ impl Sandboxes {
             Target::FdThroughUser(fd, user) => self.enter(owned(fd)?, Some(owned(user)?), deadline),
             Target::Path(path) => self.enter(self.open_own(path, deadline)?, None, deadline),
             Target::Chain(paths) => {
-                let (first, rest) = paths
-                    .split_first()
-                    .ok_or_else(|| Error::new(ErrorKind::NotFound, "open a chain of no paths", Errno::NOENT))?;
+                let (first, rest) =
+                    paths.split_first().ok_or_else(|| Error::new(ErrorKind::NotFound, "open a chain of no paths"))?;
                 let mut namespace = self.enter(self.open_own(first, deadline)?, None, deadline)?;
                 for path in rest {
                     let next = namespace.open_namespace(path.as_os_str().as_bytes(), None, deadline.left())?;
@@ -124,11 +123,11 @@ impl Sandboxes {
         let id = identity(&fd).map_err(|errno| Error::call("statx of a mount namespace", errno))?;
         if id.dev != self.0.nsfs() {
             // No ioctl is asked of what may be a device.
-            return Err(Error::new(ErrorKind::NotWanted, "statx of a mount namespace: no namespace", Errno::NOTTY));
+            return Err(Error::new(ErrorKind::NotWanted, "statx of a mount namespace: no namespace"));
         }
         match lxkns_sys::ns_get_nstype(&fd) {
             Ok(flag) if flag == NamespaceType::Mnt.clone_flag() => {}
-            Ok(_) => return Err(Error::new(ErrorKind::NotWanted, OPERATION, Errno::INVAL)),
+            Ok(_) => return Err(Error::new(ErrorKind::NotWanted, OPERATION)),
             Err(errno) => return Err(Error::call(OPERATION, errno)),
         }
         let user = user.or_else(|| user_namespace_to_enter(&fd));
@@ -149,7 +148,7 @@ impl Sandboxes {
                     // Who has given up does not get it, and it is closed here.
                     let _ = opened.try_send(rustix::fs::open(path, flags, Mode::empty()));
                 });
-                thread.map_err(|_| Error::call("start a thread", Errno::AGAIN))?;
+                thread.map_err(|error| Error::io(ErrorKind::Other, "start a thread", &error))?;
                 answer.recv_timeout(deadline.left()).unwrap_or(Err(Errno::TIMEDOUT))
             }
             Err(errno) => Err(errno),
@@ -164,8 +163,7 @@ impl Sandboxes {
 
 /// A copy, to keep. One that was opened with `O_PATH` is of no use for entering.
 fn owned(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
-    fd.try_clone_to_owned()
-        .map_err(|error| Error::call("fcntl(F_DUPFD_CLOEXEC)", Errno::from_io_error(&error).unwrap_or(Errno::BADF)))
+    fd.try_clone_to_owned().map_err(|error| Error::io(ErrorKind::Other, "fcntl(F_DUPFD_CLOEXEC)", &error))
 }
 
 /// The user namespace to enter before this mount namespace: its owner, unless the caller can do without.

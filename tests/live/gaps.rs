@@ -1,6 +1,6 @@
 //! What cannot be seen is said.
 
-use lxkns_core::model::{GapKind, Object, Pid, Place};
+use lxkns_core::model::{Cause, Object, Pid, Place};
 use lxkns_fixture::Actor;
 
 use super::{discover_everything, namespace};
@@ -28,7 +28,7 @@ fn of_an_ordinary_user() {
         snapshot
             .gaps
             .iter()
-            .any(|gap| gap.place == place && gap.object == Object::Process(Pid(1)) && gap.kind() == GapKind::Denied)
+            .any(|gap| gap.place == place && gap.object == Object::Process(Pid(1)) && gap.cause == Cause::Denied)
     };
     assert!(of_init(Place::Processes), "{:?}", snapshot.gaps);
     assert!(of_init(Place::Fds), "{:?}", snapshot.gaps);
@@ -63,7 +63,9 @@ fn none_for_what_is_gone() {
     actor.begin_churn(300);
     for _ in 0..5 {
         let snapshot = discover_everything();
-        let gone = |gap: &&lxkns_core::model::Gap| gap.kind() == GapKind::Gone;
+        let gone = |gap: &&lxkns_core::model::Gap| {
+            gap.errno.is_some_and(|errno| Cause::of(errno).is_none()) && gap.cause != Cause::Denied
+        };
         assert_eq!(snapshot.gaps.iter().find(gone), None);
     }
 }

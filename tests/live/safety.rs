@@ -1,6 +1,6 @@
 //! Looking changes nothing and waits for nobody: not for the server of a file system that has died, in either way.
 
-use lxkns_core::model::{GapKind, Holder, Object, Pid, Place, Tid};
+use lxkns_core::model::{Cause, Holder, Object, Pid, Place, Tid};
 use lxkns_core::{Discovery, DiscoveryOptions};
 use lxkns_fixture::fuse::{DeadFuse, Death};
 use lxkns_fixture::{Actor, Open, Socket};
@@ -84,14 +84,14 @@ fn a_process_that_locks_its_memory() {
     assert_eq!(process.main_task().tid, Tid(stuck.pid()));
     assert_eq!(process.command_line, None);
     let gap = snapshot.gaps.iter().find(|gap| gap.object == Object::Process(pid)).expect("a gap says so");
-    assert_eq!((gap.place, gap.kind()), (Place::CommandLines, GapKind::TimedOut));
+    assert_eq!((gap.place, gap.cause, gap.errno), (Place::CommandLines, Cause::TimedOut, None));
 
     // However often a session scans, no more than one thread waits for it, and each scan says so.
     let session = Discovery::of_host().unwrap();
     for _ in 0..4 {
         let snapshot = session.run(&DiscoveryOptions::everything()).unwrap();
         assert!(session.left_behind().iter().filter(|&&waited_for| waited_for == pid).count() <= 1);
-        assert!(snapshot.gaps.iter().any(|gap| gap.place == Place::CommandLines && gap.kind() == GapKind::TimedOut));
+        assert!(snapshot.gaps.iter().any(|gap| gap.place == Place::CommandLines && gap.cause == Cause::TimedOut));
     }
     drop(fuse);
 }

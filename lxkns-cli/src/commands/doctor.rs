@@ -1,6 +1,6 @@
 //! `lxkns doctor`: what can be seen here, what cannot and why, and what would help.
 
-use lxkns_core::model::{DiscoveryOptions, GapKind, Object, Observer, Place, Places, Snapshot};
+use lxkns_core::model::{Call, Cause, DiscoveryOptions, Object, Observer, Operation, Place, Places, Snapshot};
 use lxkns_core::{Interface, ProcRoot};
 use lxkns_mountns::{Access, HelperProgram};
 use rustix::io::Errno;
@@ -214,12 +214,12 @@ fn places(snapshot: &Snapshot, held: Capabilities, is_filtered: bool) -> Vec<Pla
         let missing: Vec<_> = snapshot
             .gaps
             .iter()
-            .filter(|gap| gap.place == place && gap.object == Object::Host && gap.kind() == GapKind::Unsupported)
+            .filter(|gap| gap.place == place && gap.object == Object::Host && gap.cause == Cause::Unsupported)
             .collect();
         for gap in &missing {
-            let errno = errno_name(Errno::from_raw_os_error(gap.errno));
+            let errno = gap.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
             let cause = if is_filtered { "denied by a filter, or not in this kernel" } else { "not in this kernel" };
-            why.push(format!("no {} ({errno}): {cause}", printable(&*gap.operation)));
+            why.push(format!("no {}{errno}: {cause}", printable(gap.operation.to_string())));
         }
         let own = mark(snapshot, place, why.is_empty());
         let before = through(place).and_then(|place| lines.iter().find(|(known, _)| *known == place));
@@ -241,12 +241,15 @@ fn mark(snapshot: &Snapshot, place: Place, is_whole: bool) -> Mark {
         return Mark::NotAsked;
     }
     let of_host: Vec<_> = snapshot.gaps.iter().filter(|gap| gap.place == place && gap.object == Object::Host).collect();
-    let failed = |start: &str| of_host.iter().any(|gap| gap.operation.starts_with(start));
+    let failed = |calls: &[Call]| {
+        of_host.iter().any(|gap| matches!(gap.operation, Operation::Call(call) if calls.contains(&call)))
+    };
+    let failed_to_open = || of_host.iter().any(|gap| matches!(gap.operation, Operation::Open(_)));
     match place {
         _ if is_whole => Mark::Yes,
         // Two lists, of which one has mount namespaces only; what the other lists must be opened by handles.
-        Place::Kernel if failed("NS_MNT_GET") || failed("open ns/mnt") => {
-            if failed("listns") || failed("open_by_handle_at") { Mark::No } else { Mark::Partly }
+        Place::Kernel if failed(&[Call::NsMntGetNext, Call::NsMntGetPrev]) || failed_to_open() => {
+            if failed(&[Call::Listns, Call::OpenByHandleAt]) { Mark::No } else { Mark::Partly }
         }
         // The call without which none can be asked.
         Place::Sockets | Place::Tun if !of_host.is_empty() => Mark::No,
@@ -388,8 +391,12 @@ mod tests {
 
     #[test]
     fn what_no_change_helps_with_asks_for_none() {
-        for reason in [Reason::InSpiteOf(Capabilities::SYS_PTRACE), Reason::Kernel, Reason::TimedOut, Reason::Failed(5)]
-        {
+        for reason in [
+            Reason::InSpiteOf(Capabilities::SYS_PTRACE),
+            Reason::Kernel,
+            Reason::TimedOut,
+            Reason::Because(Cause::Other),
+        ] {
             assert_eq!(told(&caller(), reason, Capabilities::all()), [""; 0], "{reason:?}");
         }
         let elsewhere = Caller { initial_pid_namespace: Some(false), ..caller() };
@@ -401,12 +408,8 @@ mod tests {
     fn a_part_that_is_counted_by_its_processes_is_counted_itself() {
         use lxkns_core::model::{Gap, Pid, Tid};
         let mut snapshot = lxkns_answers::testing::snapshot();
-        let gap = |fd| Gap {
-            place: Place::Sockets,
-            object: Object::Fd(Pid(1), Tid(1), fd),
-            operation: "SIOCGSKNS".into(),
-            errno: 1,
-        };
+        let gap =
+            |fd| Gap::because(Place::Sockets, Object::Fd(Pid(1), Tid(1), fd), Call::Siocgskns.into(), Cause::Denied);
         let told = |snapshot: &Snapshot| {
             let report = report(snapshot, None, None, None);
             let mut out = Vec::new();

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 
 use lxkns_core::ProcRoot;
 use lxkns_core::model::{DiscoveryOptions, NamespaceType, Pid};
-use lxkns_enter::{Ended, Enter, Environment, Error, ErrorKind, LimitsOf, Plan, Target as Entered, Tools};
+use lxkns_enter::{
+    CgroupsOf, Ended, Enter, Environment, Error, ErrorKind, LimitsOf, Plan, PowersOf, Target as Entered, Tools,
+};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -55,6 +57,8 @@ fn failed(error: impl fmt::Display) -> Failure {
 
 fn enter(args: &EnterArgs, color: Color) -> Result<u8, Failure> {
     lxkns_enter::seal::run_protected().map_err(failed)?;
+    // A copy in memory has the number of a descriptor for a name.
+    let _ = rustix::thread::set_name(c"lxkns");
     // Whoever may look with them would else be able to do anything to anybody's containers. Most are gone by now: memory
     // has no file capabilities.
     if lxkns_sys::at_secure() {
@@ -90,8 +94,8 @@ fn wanted<'a>(proc: &'a ProcRoot, target: Entered, args: &EnterArgs) -> Enter<'a
     let mut enter = Enter::new(proc, target)
         .except(args.except.iter().copied())
         .command(&args.command)
-        .privileged(args.privileged)
-        .no_cgroup(args.no_cgroup)
+        .powers(if args.privileged { PowersOf::Caller } else { PowersOf::Target })
+        .cgroups(if args.no_cgroup { CgroupsOf::Caller } else { CgroupsOf::Target })
         .keep_fds(args.fds.iter().copied())
         .limits(match args.limits {
             LimitsFrom::Target => LimitsOf::Target,

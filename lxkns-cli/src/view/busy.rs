@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use bstr::{BStr, ByteSlice as _};
 use lxkns_core::model::{
     DeviceNumber, FileSystemHolder, FileSystemQuery, FileSystemUse, FileSystemUseKind as UseKind, FileSystemUser,
-    FileSystemUsers, GapKind, Mount, NamespaceId, NamespaceType, Object, Pid, Snapshot,
+    FileSystemUsers, Mount, NamespaceId, NamespaceType, Object, Pid, Snapshot,
 };
 use lxkns_core::relations::{self, Unmounts};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -546,9 +546,9 @@ impl Keeper<'_> {
 
 /// How many processes could not be looked into.
 fn unread(users: &FileSystemUsers) -> usize {
-    let is_unread = |kind| !matches!(kind, GapKind::Gone);
-    let gaps = users.gaps.iter().filter(|gap| is_unread(GapKind::of(gap.errno)));
-    let pids: BTreeSet<Pid> = gaps
+    let pids: BTreeSet<Pid> = users
+        .gaps
+        .iter()
         .filter_map(|gap| match gap.object {
             Object::Process(pid) | Object::Task(pid, _) | Object::Fd(pid, ..) => Some(pid),
             _ => None,

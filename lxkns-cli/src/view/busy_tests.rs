@@ -2,7 +2,7 @@
 
 use super::*;
 use lxkns_answers::testing::{HOME, LOOSE, snapshot};
-use lxkns_core::model::{DeviceNumber, FileSystemUseKind as Use, Gap, Place, Relation, Tid};
+use lxkns_core::model::{Cause, DeviceNumber, FileSystemUseKind as Use, Gap, Operation, Place, Relation, Tid};
 
 const DISK: DeviceNumber = DeviceNumber { major: 8, minor: 1 };
 
@@ -109,7 +109,7 @@ fn unread_processes_are_not_absent() {
     snapshot.mounts.insert(HOME, vec![mount(30, 1, Some("/mnt"))]);
     let mut unread = users(Vec::new());
     assert!(text(&snapshot, &unread, 9).contains("and no process was found to use it\n"));
-    let gap = |object| Gap { place: Place::Processes, object, operation: "x".into(), errno: 13 };
+    let gap = |object| Gap::because(Place::Processes, object, Operation::OPEN, Cause::Denied);
     unread.gaps = vec![gap(Object::Process(Pid(5))), gap(Object::Fd(Pid(5), Tid(5), 1)), gap(Object::Process(Pid(6)))];
     let said = text(&snapshot, &unread, 9);
     assert!(

@@ -1,4 +1,4 @@
-use lxkns_core::model::{Gap, Object, Place, Relation, Tid};
+use lxkns_core::model::{Cause, Gap, Object, Operation, Place, Relation, Tid};
 use lxkns_core::relations::{Life, changes};
 
 use super::*;
@@ -110,7 +110,7 @@ fn what_cannot_be_told_is_said() {
     let (old, mut new) = (of_one_boot(), snapshot());
     new.namespaces.remove(&LEFT);
     let object = Object::Fd(Pid(1), Tid(1), 7);
-    new.gaps = vec![Gap { place: Place::Fds, object, operation: "x".into(), errno: 13 }];
+    new.gaps = vec![Gap::because(Place::Fds, object, Operation::OPEN, Cause::Denied)];
     new.options.places = new.options.places.without(Place::Tun);
     let found = changes(&old, &new).unwrap();
     let what = "where something was seen for one side only, it is not said to have come or gone";

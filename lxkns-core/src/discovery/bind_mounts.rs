@@ -3,16 +3,16 @@
 use bstr::{BString, ByteSlice};
 use rustc_hash::FxHashMap;
 use rustix::fs::makedev;
-use rustix::io::Errno;
 
 use super::facts;
 use super::inside_mounts::{self, Inside};
 use super::mount_lists;
 use super::search::{Found, Search};
-use crate::lookup::Roots;
-use crate::model::{Holder, Mount, NamespaceId, NamespaceType, Object, Place, Suspect, Tid};
+use crate::failure::Failure;
+use crate::model::{Cause, Holder, Mount, NamespaceId, NamespaceType, Object, Place, Suspect, Tid};
 use crate::procfs::parse;
 use crate::reach;
+use crate::reach::lookup::Roots;
 
 const NSFS: &str = "nsfs";
 /// The types of file systems that are namespaces, or keep one alive, or have files that do.
@@ -144,20 +144,20 @@ fn bind_mount(
     let holder = Holder::BindMount { mount_ns, mount_id: mount.id, path };
     let mut refused = None;
     let mut open = || {
-        let point = mount.path().ok_or(Errno::NXIO)?;
+        let point = mount.path().ok_or(Failure::from(Cause::NoPath))?;
         let from_outside = match roots.namespace(point, id) {
-            Err(errno) if inside.is_possible() => errno,
+            Err(failure) if inside.is_possible() => failure,
             opened => return opened,
         };
-        inside.open_namespace(point, id).map_err(|error| {
-            let nothing_there = [Errno::NXIO, Errno::NOENT, Errno::NOTDIR, Errno::LOOP].contains(&error.errno);
-            if nothing_there || (has_members && from_outside == Errno::NXIO) {
-                return Errno::NXIO;
+        inside.open_namespace(point, id).map_err(|refusal| {
+            let (_, failure) = refusal;
+            if failure.is_elsewhere() || (has_members && from_outside.is_elsewhere()) {
+                return Cause::NoPath.into();
             }
             // Where nobody could enter, it is still not known from outside either.
-            let errno = if has_members && !inside.is_entered() { from_outside } else { error.errno };
-            refused = Some(error);
-            errno
+            let failure = if has_members && !inside.is_entered() { from_outside } else { failure };
+            refused = Some(refusal);
+            failure
         })
     };
     let opened = facts::ensure(search, id, &mut open);
@@ -170,12 +170,12 @@ fn bind_mount(
     }
     found.note_opened(Place::BindMounts, id, ns_type, holder, opened);
     match refused {
-        Some(error) if inside.is_entered() => {
-            inside_mounts::gap(found, Object::Namespace(id), error);
+        Some(refusal) if inside.is_entered() => {
+            inside_mounts::gap(found, Object::Namespace(id), refusal);
             found.gap_is_noted(id);
         }
-        Some(error) => {
-            inside_mounts::gap(found, Object::Namespace(mount_ns), error);
+        Some(refusal) => {
+            inside_mounts::gap(found, Object::Namespace(mount_ns), refusal);
             if !has_members {
                 found.gap_is_noted(id);
             }

@@ -13,7 +13,8 @@ use rustix::io::Errno;
 use super::left_behind::LeftBehind;
 use super::named::{self, Known};
 use super::search::{Found, Search};
-use crate::model::{Object, Pid, Place, Scope, Snapshot};
+use crate::failure::{self, Failure};
+use crate::model::{Cause, Object, Operation, Pid, Place, Scope, Snapshot};
 use crate::procfs::ProcRoot;
 
 /// How long one command line may take. None takes a thousandth of it unless something is wrong.
@@ -22,8 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const ALL_PATIENCE: Duration = Duration::from_secs(10);
 /// How much of a command line is read. A process can make its own as long as it likes.
 const LONGEST: usize = 32 * 1024;
-/// What a gap says of a process whose memory is locked.
-const NO_ANSWER: &str = "read cmdline: no answer";
+const READ: Operation = Operation::read("cmdline");
 /// How many are asked for at a time: waking the reader costs more than handing over one.
 const BATCH: usize = 32;
 
@@ -42,7 +42,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    read: FxHashMap<Pid, Result<CommandLine, Errno>>,
+    read: FxHashMap<Pid, Result<CommandLine, Failure>>,
     /// Whose is being read.
     at: Option<Known>,
     is_done: bool,
@@ -70,8 +70,9 @@ pub(super) fn start(search: &Search<'_>, found: &mut Found) -> Option<Reader> {
     });
     match started {
         Ok(thread) => Some(Reader { queue, shared, thread }),
-        Err(_) => {
-            found.gap(Place::CommandLines, Object::Host, "start a thread to read cmdline", Errno::AGAIN);
+        Err(error) => {
+            let failure = Errno::from_io_error(&error).map_or(Cause::Limit.into(), Failure::from);
+            found.gap(Place::CommandLines, Object::Host, Operation::StartThread, failure);
             None
         }
     }
@@ -145,8 +146,8 @@ impl Reader {
         let is_stuck = state.is_abandoned && !self.thread.is_finished();
         drop(state);
         let mut gaps = Vec::new();
-        let mut gap = |object, operation| {
-            gaps.extend(named::gap(Place::CommandLines, object, operation, Errno::TIMEDOUT));
+        let mut gap = |object, operation, cause: Cause| {
+            gaps.extend(failure::gap(Place::CommandLines, object, operation, cause));
         };
 
         let mut unread = 0;
@@ -154,14 +155,14 @@ impl Reader {
             match read.remove(&pid) {
                 Some(read) => note(snapshot, pid, read),
                 None if is_stuck && at.is_some_and(|at| at.pid == pid) => {
-                    gap(Object::Process(pid), NO_ANSWER.to_owned())
+                    gap(Object::Process(pid), READ, Cause::TimedOut)
                 }
-                None if is_left_alone(left_behind, snapshot, pid) => gap(Object::Process(pid), NO_ANSWER.to_owned()),
+                None if is_left_alone(left_behind, snapshot, pid) => gap(Object::Process(pid), READ, Cause::TimedOut),
                 None => unread += 1,
             }
         }
         if unread > 0 && is_stuck {
-            gap(Object::Host, format!("read cmdline of {unread} more processes: not tried after that"));
+            gap(Object::Host, Operation::Read(format!("cmdline of {unread} more processes").into()), Cause::NotTried);
         }
         snapshot.gaps.extend(gaps);
         match at {
@@ -184,7 +185,7 @@ fn is_left_alone(left_behind: &LeftBehind, snapshot: &Snapshot, pid: Pid) -> boo
 /// A command line, and whether it was longer than what was read.
 type CommandLine = (Vec<BString>, bool);
 
-fn read(proc: &ProcRoot, known: Known, buffer: &mut Vec<u8>) -> Result<CommandLine, Errno> {
+fn read(proc: &ProcRoot, known: Known, buffer: &mut Vec<u8>) -> Result<CommandLine, Failure> {
     let file = known.file("cmdline");
     // Read first and asked afterwards whose it was: one descriptor less than the other way round.
     let path = format!("{}/{file}", known.pid);
@@ -202,18 +203,17 @@ fn arguments(text: &[u8]) -> Vec<BString> {
     text.strip_suffix(b"\0").unwrap_or(text).split(|&byte| byte == 0).map(BString::from).collect()
 }
 
-fn note(snapshot: &mut Snapshot, pid: Pid, read: Result<CommandLine, Errno>) {
-    let gap = match read {
+fn note(snapshot: &mut Snapshot, pid: Pid, read: Result<CommandLine, Failure>) {
+    let failure = match read {
         Ok((command_line, is_cut)) => {
             if let Some(process) = snapshot.processes.get_mut(&pid) {
                 process.command_line = Some(command_line);
             }
-            is_cut.then_some(("read cmdline: only its beginning", Errno::TOOBIG))
+            is_cut.then_some(Cause::Cut.into())
         }
-        Err(errno) => Some(("read cmdline", errno)),
+        Err(failure) => Some(failure),
     };
-    let gap =
-        gap.and_then(|(operation, errno)| named::gap(Place::CommandLines, Object::Process(pid), operation, errno));
+    let gap = failure.and_then(|failure| failure.gap(Place::CommandLines, Object::Process(pid), READ));
     snapshot.gaps.extend(gap);
 }
 

@@ -8,7 +8,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::initial;
 use super::search::{Found, Search, Seen};
-use crate::model::{GapKind, NamespaceId, NamespaceType, Object, Place, Relation, Uid};
+use crate::failure::Failure;
+use crate::model::{Call, Cause, NamespaceId, NamespaceType, Object, Operation, Place, Relation, Uid};
 use crate::procfs::ProcRoot;
 use crate::reach;
 
@@ -23,7 +24,7 @@ pub(super) struct Facts {
     pub(super) parent: Relation,
     pub(super) owner_uid: Option<Uid>,
     /// What it did not say, and why.
-    pub(super) unanswered: Vec<(Place, &'static str, Errno)>,
+    pub(super) unanswered: Vec<(Place, Call, Errno)>,
 }
 
 /// Device numbers by which kinds of open files are recognized.
@@ -55,8 +56,8 @@ impl Devices {
 pub(super) fn ensure(
     search: &Search<'_>,
     id: NamespaceId,
-    open: impl FnOnce() -> Result<OwnedFd, Errno>,
-) -> Result<(), Errno> {
+    open: impl FnOnce() -> Result<OwnedFd, Failure>,
+) -> Result<(), Failure> {
     if search.facts().contains_key(&id) {
         return Ok(());
     }
@@ -77,10 +78,10 @@ fn ask(
     id: NamespaceId,
     fd: &OwnedFd,
     open_ones: &mut Vec<(NamespaceId, OwnedFd)>,
-) -> Result<Facts, Errno> {
-    let ns_type = NamespaceType::from_clone_flag(lxkns_sys::ns_get_nstype(fd)?).ok_or(Errno::NOTSUP)?;
+) -> Result<Facts, Failure> {
+    let ns_type = NamespaceType::from_clone_flag(lxkns_sys::ns_get_nstype(fd)?).ok_or(Cause::Unsupported)?;
     let mut unanswered = Vec::new();
-    let mut relation = |place, asked_for: &'static str, answer: Result<OwnedFd, Errno>| match answer {
+    let mut relation = |place, asked_for: Call, answer: Result<OwnedFd, Errno>| match answer {
         Ok(related) => match reach::identity(&related) {
             Ok(related_id) => {
                 if !search.facts().contains_key(&related_id) {
@@ -105,19 +106,19 @@ fn ask(
     let (owner, parent) = match ns_type {
         // The owner of a user namespace is its parent.
         NamespaceType::User if asks_owner || asks_parent => {
-            let both = relation(Place::Parents, "NS_GET_PARENT", lxkns_sys::ns_get_parent(fd));
+            let both = relation(Place::Parents, Call::NsGetParent, lxkns_sys::ns_get_parent(fd));
             (both, both)
         }
         NamespaceType::User => (Relation::NotAsked, Relation::NotAsked),
         _ => {
             let owner = if asks_owner {
-                relation(Place::Owners, "NS_GET_USERNS", lxkns_sys::ns_get_userns(fd))
+                relation(Place::Owners, Call::NsGetUserns, lxkns_sys::ns_get_userns(fd))
             } else {
                 Relation::NotAsked
             };
             let parent = match ns_type {
                 NamespaceType::Pid if asks_parent => {
-                    relation(Place::Parents, "NS_GET_PARENT", lxkns_sys::ns_get_parent(fd))
+                    relation(Place::Parents, Call::NsGetParent, lxkns_sys::ns_get_parent(fd))
                 }
                 NamespaceType::Pid => Relation::NotAsked,
                 _ => Relation::None,
@@ -129,7 +130,7 @@ fn ask(
         NamespaceType::User => match lxkns_sys::ns_get_owner_uid(fd) {
             Ok(uid) => Some(Uid(uid)),
             Err(errno) => {
-                unanswered.push((Place::NamespaceFacts, "NS_GET_OWNER_UID", errno));
+                unanswered.push((Place::NamespaceFacts, Call::NsGetOwnerUid, errno));
                 None
             }
         },
@@ -150,30 +151,31 @@ pub(super) fn of_the_rest(search: &Search<'_>, found: &mut Found) {
     const TRIES: usize = 16;
     let mut gaps = Vec::new();
     for (&id, seen) in &mut found.namespaces {
-        let Some((place, first_errno)) = seen.unopened else { continue };
-        let mut errnos = vec![first_errno];
+        let Some((place, first)) = seen.unopened else { continue };
+        let mut failures = vec![first];
         let is_open = search.facts().contains_key(&id)
             || seen.holders.iter().take(TRIES).any(|holder| {
                 let opened = ensure(search, id, || reach::through(search.proc, seen.ns_type, holder));
-                errnos.extend(opened.err());
+                failures.extend(opened.err());
                 opened.is_ok()
             });
         // Who held it has gone, or has gone elsewhere. What a bind mount holds is still there.
-        let is_gone = |errno: &Errno| GapKind::of(errno.raw_os_error()) == GapKind::Gone || *errno == Errno::NXIO;
+        let is_gone = |failure: &Failure| failure.is_gone() || failure.is_elsewhere();
         if is_open {
             seen.unopened = None;
-        } else if place == Place::BindMounts && is_gone(&first_errno) {
+        } else if place == Place::BindMounts && is_gone(&first) {
             // Something is mounted over it, or its path is no more: there is none.
-            gaps.push((place, id, Errno::NXIO));
-        } else if place == Place::BindMounts || (place != Place::ProcesslessMounts && !errnos.iter().all(is_gone)) {
-            gaps.push((place, id, first_errno));
+            gaps.push((place, id, Cause::NoPath.into()));
+        } else if place == Place::BindMounts || (place != Place::ProcesslessMounts && !failures.iter().all(is_gone)) {
+            gaps.push((place, id, first));
         }
     }
-    for (place, id, errno) in gaps {
+    for (place, id, failure) in gaps {
         // Which call failed to lead there, and not for what is there.
         let is_lookup =
-            place == Place::BindMounts && matches!(errno, Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::AGAIN);
-        found.gap(place, Object::Namespace(id), if is_lookup { "openat2" } else { "open" }, errno);
+            place == Place::BindMounts && failure.is_any(&[Errno::NOSYS, Errno::PERM, Errno::INVAL, Errno::AGAIN]);
+        let operation = if is_lookup { Operation::Call(Call::Openat2) } else { Operation::OPEN };
+        found.gap(place, Object::Namespace(id), operation, failure);
     }
     // Owners and parents that only other namespaces have led to.
     let facts: FxHashMap<_, _> = search.facts().clone();
@@ -184,7 +186,7 @@ pub(super) fn of_the_rest(search: &Search<'_>, found: &mut Found) {
             .filter(|known| (known.ns_type == NamespaceType::Mnt) == of_mounts)
             .find_map(|known| known.without_id)
     };
-    for (of_mounts, asked_for) in [(false, "NS_GET_ID"), (true, "NS_GET_MNTNS_ID")] {
+    for (of_mounts, asked_for) in [(false, Call::NsGetId), (true, Call::NsGetMntnsId)] {
         if let Some(errno) = without_id(of_mounts) {
             found.gap(Place::NamespaceFacts, Object::Host, asked_for, errno);
         }

@@ -12,10 +12,11 @@ use rustix::io::Errno;
 
 use super::search::{Found, Search};
 use super::{sockets, suspects, tun};
-use crate::lookup;
-use crate::model::{GapKind, Holder, NamespaceId, NamespaceType, Object, Pid, Place, Tid};
+use crate::failure;
+use crate::model::{Call, Holder, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Tid};
 use crate::procfs::{ProcDir, for_each_number, parse};
 use crate::reach::TUN_DEVICE;
+use crate::reach::lookup;
 
 /// An open descriptor table: that of a process, as one of its threads has it, or that of a single thread.
 pub(super) struct Table {
@@ -61,7 +62,7 @@ impl Table {
         match opened {
             Ok(dir) => Some(Self { pid, tid, dir }),
             Err(errno) => {
-                found.gap(Place::Fds, owner(pid, tid), "open fd", errno);
+                found.gap(Place::Fds, owner(pid, tid), Operation::open("fd"), errno);
                 None
             }
         }
@@ -88,7 +89,7 @@ impl Table {
             // Denied by a filter: the link's text is the next best, which says less.
             Err(errno @ (Errno::NOSYS | Errno::PERM | Errno::INVAL)) => {
                 search.do_without(Place::Fds);
-                found.gap(Place::Fds, Object::Host, "statx", errno);
+                found.gap(Place::Fds, Object::Host, Call::Statx, errno);
                 return self.kind_by_link(search, found, fd);
             }
             Err(errno) => return Err(errno),
@@ -199,8 +200,8 @@ pub(super) fn scan(
             Ok(Kind::Directory(dev)) if search.options.suspects => suspects::directory(search, found, table, fd, dev),
             Ok(Kind::Anonymous | Kind::Regular(_) | Kind::Directory(_) | Kind::Other) => {}
             Err(errno) => {
-                found.gap(Place::Fds, table.object(fd), "statx", errno);
-                if GapKind::of(errno.raw_os_error()) == GapKind::Denied {
+                found.gap(Place::Fds, table.object(fd), Operation::stat("fd"), errno);
+                if failure::is_denied(errno) {
                     // One permission goes for the whole table.
                     return ControlFlow::Break(());
                 }
@@ -209,7 +210,7 @@ pub(super) fn scan(
         ControlFlow::Continue(())
     });
     if let Err(errno) = listed {
-        found.gap(Place::Fds, owner(table.pid, table.tid), "list fd", errno);
+        found.gap(Place::Fds, owner(table.pid, table.tid), Operation::list("fd"), errno);
     }
 }
 
@@ -230,7 +231,7 @@ fn namespace(search: &Search<'_>, found: &mut Found, table: &Table, fd: u32, id:
     };
     match (ns_type, opened) {
         (Some(ns_type), _) => found.note(search, Place::Fds, id, ns_type, holder),
-        (None, Err(errno)) => found.gap(Place::Fds, table.object(fd), "open the namespace", errno),
+        (None, Err(failure)) => found.gap(Place::Fds, table.object(fd), Operation::open("the namespace"), failure),
         (None, Ok(())) => {}
     }
 }

@@ -2,8 +2,8 @@
 
 use super::search::{Found, Search};
 use super::tasks::Thread;
-use crate::interface::Call;
-use crate::model::{Holder, NamespaceLinks, NamespaceType, Object, Pid, Place, Tid};
+use crate::failure::Failure;
+use crate::model::{Call, Holder, NamespaceLinks, NamespaceType, Object, Pid, Place, Tid};
 use crate::reach;
 
 const TYPES: [NamespaceType; 2] = [NamespaceType::Pid, NamespaceType::Time];
@@ -24,17 +24,17 @@ pub(super) fn ask_where_no_link(
         return;
     }
     let noted = reach::pid_for_children(search.proc, pid, tid).and_then(|fd| {
-        let ask = |errno| (Call::Other("fstat"), errno);
-        let id = reach::identity(&fd).map_err(ask)?;
+        let ask = |failure| (Call::Fstat, failure);
+        let id = reach::identity(&fd).map_err(Failure::from).map_err(ask)?;
         found.note_open(search, id, fd, None).map_err(ask)?;
         Ok(id)
     });
     match noted {
         Ok(id) => namespaces.set_for_children(NamespaceType::Pid, id),
-        Err((call @ Call::PidfdOpenThread, errno)) if search.missing(call, errno).is_some() => {
+        Err((call @ Call::PidfdOpenThread, failure)) if search.missing(call, failure).is_some() => {
             // Those of processes can be asked for all the same.
-            let errno = search.missing(call, errno).unwrap_or(errno);
-            found.gap(Place::ForChildren, Object::Host, call.name(), errno);
+            let failure = search.missing(call, failure).unwrap_or(failure);
+            found.gap(Place::ForChildren, Object::Host, call, failure);
         }
         Err((call, errno)) => found.failed(search, Place::ForChildren, Object::Task(pid, tid), call, errno),
     }

@@ -2,12 +2,14 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::io::Errno;
-
 use super::search::{Found, Search};
-use crate::model::{GapKind, Holder, NamespaceId, NamespaceType, Object, Place, Tid};
+use crate::failure::Failure;
+use crate::model::{Cause, Holder, NamespaceId, NamespaceType, Object, Operation, Place, Tid};
 use crate::mount_access::{AccessError, InsideMounts};
 use crate::reach;
+
+/// What was tried, and why it did not succeed.
+pub(super) type Refusal = (Operation, Failure);
 
 /// A mount namespace that can be entered when something there is wanted that cannot be had from outside.
 pub(super) struct Inside<'a> {
@@ -15,7 +17,7 @@ pub(super) struct Inside<'a> {
     mount_ns: NamespaceId,
     members: &'a [Tid],
     holders: &'a [Holder],
-    entered: Option<Result<Box<dyn InsideMounts + 'a>, AccessError>>,
+    entered: Option<Result<Box<dyn InsideMounts + 'a>, Refusal>>,
     /// Whether nothing led there any more.
     pub(super) is_lost: bool,
 }
@@ -42,68 +44,73 @@ impl<'a> Inside<'a> {
     }
 
     /// Its mounts, as somebody sees them who has just entered.
-    pub(super) fn mountinfo(&mut self) -> Result<Vec<u8>, AccessError> {
-        self.entered()?.mountinfo()
+    pub(super) fn mountinfo(&mut self) -> Result<Vec<u8>, Refusal> {
+        self.entered()?.mountinfo().map_err(refusal)
     }
 
     /// The namespace that is bind-mounted at this path.
-    pub(super) fn open_namespace(&mut self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, AccessError> {
-        self.entered()?.open_namespace(path, id)
+    pub(super) fn open_namespace(&mut self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Refusal> {
+        self.entered()?.open_namespace(path, id).map_err(refusal)
     }
 
-    fn entered(&mut self) -> Result<&dyn InsideMounts, AccessError> {
+    fn entered(&mut self) -> Result<&dyn InsideMounts, Refusal> {
         if self.entered.is_none() {
             self.entered = Some(self.enter());
         }
         match &self.entered {
             Some(Ok(entered)) => Ok(&**entered),
             Some(Err(error)) => Err(error.clone()),
-            None => Err(failed("enter", Errno::NOSYS)),
+            None => Err(nobody()),
         }
     }
 
-    fn enter(&mut self) -> Result<Box<dyn InsideMounts + 'a>, AccessError> {
-        let access = self.search.access.ok_or_else(|| failed("enter", Errno::NOSYS))?;
+    fn enter(&mut self) -> Result<Box<dyn InsideMounts + 'a>, Refusal> {
+        let access = self.search.access.ok_or_else(nobody)?;
         match self.open() {
-            Ok(fd) => access.enter(fd.as_fd()).map_err(|error| match error.errno {
-                // It is open, so that it has not gone.
-                Errno::NOENT | Errno::SRCH => AccessError { errno: Errno::NODEV, ..error },
-                _ => error,
+            // It is open, so that what is missing is something else.
+            Ok(fd) => access.enter(fd.as_fd()).map_err(|error| match error.cause {
+                Cause::NoPath => refusal(AccessError { cause: Cause::Other, ..error }),
+                _ => refusal(error),
             }),
-            Err(errno) => {
-                self.is_lost = GapKind::of(errno.raw_os_error()) == GapKind::Gone;
-                Err(failed("open the mount namespace", errno))
+            Err(failure) => {
+                self.is_lost = failure.is_gone();
+                Err((Operation::Enter("open it".into()), failure))
             }
         }
     }
 
     /// Opens the mount namespace itself.
-    fn open(&self) -> Result<OwnedFd, Errno> {
+    fn open(&self) -> Result<OwnedFd, Failure> {
         if let Some(kept) = self.search.take_kept(self.mount_ns) {
             return Ok(kept);
         }
         let through_members = self.members.iter().map(|tid| format!("{tid}/ns/mnt"));
-        let through_members = through_members.map(|path| reach::open_link(self.search.proc, &path));
+        let through_members =
+            through_members.map(|path| reach::open_link(self.search.proc, &path).map_err(Failure::from));
         let through_holders =
             self.holders.iter().map(|holder| reach::through(self.search.proc, NamespaceType::Mnt, holder));
-        let mut last = Errno::NOENT;
+        let mut last = Failure::VANISHED;
         for opened in through_members.chain(through_holders) {
             match opened.and_then(|fd| reach::verified(fd, self.mount_ns)) {
                 Ok(fd) => return Ok(fd),
                 // The process is in another by now.
-                Err(Errno::NXIO) => {}
-                Err(errno) => last = errno,
+                Err(failure) if failure.is_elsewhere() => {}
+                Err(failure) => last = failure,
             }
         }
         Err(last)
     }
 }
 
-fn failed(operation: &'static str, errno: Errno) -> AccessError {
-    AccessError { operation: operation.into(), errno }
+fn nobody() -> Refusal {
+    (Operation::Enter("".into()), Cause::NoHelper.into())
+}
+
+fn refusal(error: AccessError) -> Refusal {
+    (error.operation, Failure::of(error.cause, error.errno))
 }
 
 /// Notes what could not be had of `object`.
-pub(super) fn gap(found: &mut Found, object: Object, error: AccessError) {
-    found.gap(Place::ProcesslessMounts, object, error.operation, error.errno);
+pub(super) fn gap(found: &mut Found, object: Object, (operation, failure): Refusal) {
+    found.gap(Place::ProcesslessMounts, object, operation, failure);
 }

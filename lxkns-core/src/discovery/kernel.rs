@@ -10,7 +10,8 @@ use lxkns_sys::{LISTNS_ALL_USER_NAMESPACES, MountNamespaceInfo, NsHandle};
 use super::search::{Found, Search};
 use super::{bind_mounts, processes};
 use crate::error::Error;
-use crate::model::{Object, Place};
+use crate::failure::Failure;
+use crate::model::{Call, Cause, Object, Operation, Place};
 use crate::reach;
 
 /// Adds what the kernel lists and nothing so far has led to.
@@ -33,14 +34,14 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) -> Result<(), Error> {
 /// Walks the kernel's list of mount namespaces, from the caller's own both ways.
 fn walk_mount_namespaces(search: &Search<'_>, found: &mut Found) {
     type Step = fn(&OwnedFd) -> Result<(OwnedFd, MountNamespaceInfo), Errno>;
-    let ways: [(&'static str, Step); 2] = [
-        ("NS_MNT_GET_NEXT", |fd| lxkns_sys::ns_mnt_get_next(fd)),
-        ("NS_MNT_GET_PREV", |fd| lxkns_sys::ns_mnt_get_prev(fd)),
+    let ways: [(Call, Step); 2] = [
+        (Call::NsMntGetNext, |fd| lxkns_sys::ns_mnt_get_next(fd)),
+        (Call::NsMntGetPrev, |fd| lxkns_sys::ns_mnt_get_prev(fd)),
     ];
     for (name, step) in ways {
         let mut at = match own_mount_namespace(search) {
             Ok(fd) => fd,
-            Err(errno) => return found.gap(Place::Kernel, Object::Host, "open ns/mnt", errno),
+            Err(errno) => return found.gap(Place::Kernel, Object::Host, Operation::open("ns/mnt"), errno),
         };
         loop {
             match step(&at) {
@@ -51,7 +52,10 @@ fn walk_mount_namespaces(search: &Search<'_>, found: &mut Found) {
                 // The end of the list.
                 Err(Errno::NOENT) => break,
                 // What a kernel before 6.12 says.
-                Err(Errno::INVAL) => return found.gap(Place::Kernel, Object::Host, name, Errno::NOTTY),
+                Err(errno @ Errno::INVAL) => {
+                    let failure = Failure::with(Cause::Unsupported, errno);
+                    return found.gap(Place::Kernel, Object::Host, name, failure);
+                }
                 Err(errno) => return found.gap(Place::Kernel, Object::Host, name, errno),
             }
         }
@@ -72,7 +76,7 @@ fn list_namespaces(search: &Search<'_>, found: &mut Found) {
     loop {
         let count = match lxkns_sys::listns(last, 0, LISTNS_ALL_USER_NAMESPACES, &mut ids) {
             Ok(count) => count,
-            Err(errno) => return found.gap(Place::Kernel, Object::Host, "listns", errno),
+            Err(errno) => return found.gap(Place::Kernel, Object::Host, Call::Listns, errno),
         };
         for &id in ids[..count].iter().filter(|&&id| known.insert(id)) {
             match lxkns_sys::open_namespace_by_handle(NsHandle { id, ns_type: 0, ino: 0 }) {
@@ -80,7 +84,7 @@ fn list_namespaces(search: &Search<'_>, found: &mut Found) {
                 // Gone in the meantime.
                 Err(Errno::STALE) => {}
                 // What one cannot be opened by, none can.
-                Err(errno) => return found.gap(Place::Kernel, Object::Host, "open_by_handle_at", errno),
+                Err(errno) => return found.gap(Place::Kernel, Object::Host, Call::OpenByHandleAt, errno),
             }
         }
         match ids[..count].last() {
@@ -92,7 +96,7 @@ fn list_namespaces(search: &Search<'_>, found: &mut Found) {
 
 /// Notes a namespace that the kernel lists.
 fn list(search: &Search<'_>, found: &mut Found, fd: &OwnedFd) {
-    let noted = reach::identity(fd).and_then(|id| {
+    let noted = reach::identity(fd).map_err(Failure::from).and_then(|id| {
         if !found.namespaces.contains_key(&id) {
             found.note_open(search, id, rustix::io::fcntl_dupfd_cloexec(fd, 3)?, None)?;
         }
@@ -100,6 +104,6 @@ fn list(search: &Search<'_>, found: &mut Found, fd: &OwnedFd) {
     });
     match noted {
         Ok(id) => drop(found.listed_by_kernel.insert(id)),
-        Err(errno) => found.gap(Place::Kernel, Object::Host, "ask a listed namespace", errno),
+        Err(failure) => found.gap(Place::Kernel, Object::Host, Operation::open("a listed namespace"), failure),
     }
 }

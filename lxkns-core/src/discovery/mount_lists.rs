@@ -14,9 +14,12 @@ use lxkns_sys::StatmountMask;
 use super::inside_mounts::{self, Inside};
 use super::mount_facts::{of_facts, of_mountinfo, statmount};
 use super::search::{Found, Search};
-use crate::model::{GapKind, Mount, NamespaceId, Object, Pid, Place, Tid};
+use crate::failure::Failure;
+use crate::model::{Call, Cause, Mount, NamespaceId, Object, Operation, Pid, Place, Tid};
 use crate::procfs::{ProcDir, parse};
 use crate::relations::hidden_mounts;
+
+const MOUNTINFO: Operation = Operation::read("mountinfo");
 
 /// The mounts of a mount namespace, sorted by ID; none where nothing could be listed.
 pub(super) fn of(
@@ -36,7 +39,7 @@ pub(super) fn of(
                 list.add_mountinfo(found, mount_ns, read.text, root, Reader::Member);
             }
             Ok(None) => {}
-            Err(errno) => found.gap(Place::BindMounts, Object::Namespace(mount_ns), "read mountinfo", errno),
+            Err(failure) => found.gap(Place::BindMounts, Object::Namespace(mount_ns), MOUNTINFO, failure),
         }
     }
     found.buffer = buffer;
@@ -44,9 +47,9 @@ pub(super) fn of(
         // Before 6.14 the kernel does not say what a file system was made from, but to who enters.
         Ok(()) if search.options.mounts && inside.is_possible() => list.fill_in(found, mount_ns, inside),
         Ok(()) => {}
-        Err((operation, errno)) => {
+        Err((call, failure)) => {
             list.add_visited(found, mount_ns, inside);
-            list.note_what_is_missing(search, found, mount_ns, operation, errno);
+            list.note_what_is_missing(search, found, mount_ns, call, failure);
         }
     }
     list.finish(search.options.mounts)
@@ -133,17 +136,19 @@ impl List {
         search: &Search<'_>,
         mount_ns: NamespaceId,
         found: &mut Found,
-    ) -> Result<(), (&'static str, Errno)> {
+    ) -> Result<(), (Call, Failure)> {
         let unique_id = search.facts().get(&mount_ns).and_then(|facts| facts.unique_id);
-        let unique_id = unique_id.ok_or(("NS_GET_MNTNS_ID", Errno::NOTTY))?;
+        let unique_id = unique_id.ok_or((Call::NsGetMntnsId, Cause::Unsupported.into()))?;
         if search.is_without(Place::BindMounts) {
-            return Err(("listmount", Errno::NOSYS));
+            return Err((Call::Listmount, Cause::Unsupported.into()));
         }
-        let listed = unique_ids(unique_id).map_err(|errno| ("listmount", errno))?;
+        let listed = unique_ids(unique_id).map_err(|errno| (Call::Listmount, errno.into()))?;
         let mut buffer = Vec::new();
         // Since 7.2 it begins with the rootfs that everything is mounted on, which mountinfo shows nobody.
         let begins_with_rootfs = match listed.first() {
-            Some(&first) => is_rootfs(unique_id, first, &mut buffer).map_err(|errno| ("statmount", errno))?,
+            Some(&first) => {
+                is_rootfs(unique_id, first, &mut buffer).map_err(|errno| (Call::Statmount, errno.into()))?
+            }
             None => false,
         };
         // It lists what is below one mount at the root. What began there has at least that, and is cheaper.
@@ -161,7 +166,7 @@ impl List {
                 }
                 // Known already, or unmounted in the meantime.
                 Ok(None) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(("statmount", errno)),
+                Err(errno) => return Err((Call::Statmount, errno.into())),
             }
         }
         self.is_whole = true;
@@ -191,7 +196,7 @@ impl List {
         }
         let text = match inside.mountinfo() {
             Ok(text) => text,
-            Err(error) => return inside_mounts::gap(found, Object::Namespace(mount_ns), error),
+            Err(refusal) => return inside_mounts::gap(found, Object::Namespace(mount_ns), refusal),
         };
         let mut visited = Self::default();
         for info in parse::mountinfo::parse(&text).flatten() {
@@ -215,39 +220,40 @@ impl List {
         }
         match inside.mountinfo() {
             Ok(text) => self.add_mountinfo(found, mount_ns, &text, Some(BStr::new("/")), Reader::Visitor),
-            Err(error) => {
+            Err(refusal) => {
                 self.is_refused = true;
-                inside_mounts::gap(found, Object::Namespace(mount_ns), error);
+                inside_mounts::gap(found, Object::Namespace(mount_ns), refusal);
             }
         }
     }
 
-    /// Notes what is missing because `operation`, which would have listed everything, has failed.
+    /// Notes what is missing because `call`, which would have listed everything, has failed.
     fn note_what_is_missing(
         &self,
         search: &Search<'_>,
         found: &mut Found,
         mount_ns: NamespaceId,
-        operation: &'static str,
-        errno: Errno,
+        call: Call,
+        failure: Failure,
     ) {
-        if GapKind::of(errno.raw_os_error()) == GapKind::Unsupported && operation != "NS_GET_MNTNS_ID" {
+        if failure.cause() == Some(Cause::Unsupported) && call != Call::NsGetMntnsId {
             search.do_without(Place::BindMounts);
         }
         let object = Object::Namespace(mount_ns);
         if self.mounts.is_empty() {
             // ENOENT is how the kernel says that we may not know.
-            let errno = if errno == Errno::NOENT { Errno::PERM } else { errno };
+            let is_hidden = failure.is_any(&[Errno::NOENT]);
+            let failure = if is_hidden { Failure::with(Cause::Denied, Errno::NOENT) } else { failure };
             if !self.is_refused {
-                found.gap(Place::ProcesslessMounts, object, operation, errno);
+                found.gap(Place::ProcesslessMounts, object, call, failure);
             }
         } else if !self.is_whole {
-            const ONLY_BELOW: &str = "read mountinfo: only of processes that have changed their root directory";
-            found.gap(Place::BindMounts, object, ONLY_BELOW, Errno::NODATA);
+            const ONLY_BELOW: &str = "mountinfo: only of processes that have changed their root directory";
+            found.gap(Place::BindMounts, object, Operation::read(ONLY_BELOW), Cause::Partial);
         } else if self.mounts.len() == 1 && self.root.is_none() {
             // Hardly a mount namespace has nothing but a root. One that is mounted over hides the rest from whoever enters.
-            const ONLY_ROOT: &str = "read mountinfo: only the root is listed, which may be mounted over";
-            found.gap(Place::BindMounts, object, ONLY_ROOT, Errno::NODATA);
+            const ONLY_ROOT: &str = "mountinfo: only the root is listed, which may be mounted over";
+            found.gap(Place::BindMounts, object, Operation::read(ONLY_ROOT), Cause::Partial);
         }
     }
 
@@ -305,7 +311,7 @@ fn mountinfo<'a>(
     member: Tid,
     roots: &mut Roots,
     buffer: &'a mut Vec<u8>,
-) -> Result<Option<Mountinfo<'a>>, Errno> {
+) -> Result<Option<Mountinfo<'a>>, Failure> {
     let dir = search.proc.process(Pid(member.0))?;
     match dir.stat(c"root", StatxFlags::INO | StatxFlags::MNT_ID) {
         Ok(root) => {
@@ -315,13 +321,13 @@ fn mountinfo<'a>(
         }
         // Denied by a filter: then its list is read whatever its root is.
         Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
-        Err(errno) => return Err(errno),
+        Err(errno) => return Err(errno.into()),
     }
     let root = root_path(&dir);
     let mut link = [0; 64];
-    if let Err(errno) = dir.read_watched(c"mountinfo", buffer).map(drop) {
+    if let Err(failure) = dir.read_watched(c"mountinfo", buffer).map(drop) {
         // `EINVAL` is about a process that exits and has given up its mount namespace: then the link has gone, too.
-        return Err(dir.link(c"ns/mnt", &mut link).err().unwrap_or(errno));
+        return Err(dir.link(c"ns/mnt", &mut link).err().map_or(failure, Failure::from));
     }
     let is_still_there =
         parse::links::parse(dir.link(c"ns/mnt", &mut link)?).is_some_and(|(_, ino)| ino == mount_ns.ino);

@@ -2,12 +2,12 @@
 
 use rustc_hash::FxHashMap;
 use rustix::fs::StatxFlags;
-use rustix::io::Errno;
 
 use super::left_behind::Life;
 use super::search::{Found, Search};
 use super::tasks;
-use crate::model::{Gap, GapKind, Holder, Object, Pid, Place, Process, ProcessStatus, Scope, Tid};
+use crate::failure::{self, Failure};
+use crate::model::{Gap, Holder, Object, Operation, Pid, Place, Process, ProcessStatus, Scope, Tid};
 use crate::procfs::{ProcDir, ProcRoot, decimal, parse};
 use crate::{reach, relations};
 
@@ -67,15 +67,15 @@ impl Known {
     }
 
     /// Its directory, if the PID still means the same process.
-    pub(super) fn open(self, proc: &ProcRoot) -> Result<ProcDir, Errno> {
+    pub(super) fn open(self, proc: &ProcRoot) -> Result<ProcDir, Failure> {
         let dir = proc.process(self.pid)?;
         if self.directory == Some(reach::identity(&dir)?.ino) {
             return Ok(dir);
         }
         // The kernel may have forgotten the directory and made it anew; when the process started does not change.
         let mut buffer = Vec::new();
-        let stat = parse::stat::parse(dir.read_record(c"stat", &mut buffer)?).map_err(|_| Errno::BADMSG)?;
-        if stat.start_time_ticks == self.start_time_ticks { Ok(dir) } else { Err(Errno::SRCH) }
+        let stat = parse::stat::parse(dir.read_record(c"stat", &mut buffer)?)?;
+        if stat.start_time_ticks == self.start_time_ticks { Ok(dir) } else { Err(Failure::VANISHED) }
     }
 }
 
@@ -101,23 +101,12 @@ pub(super) fn statuses(search: &Search<'_>, found: &mut Found) {
 }
 
 fn status(proc: &ProcRoot, known: Known) -> Result<ProcessStatus, Option<Gap>> {
-    let gap = |operation: String, errno| gap(Place::ProcessFacts, Object::Process(known.pid), operation, errno);
+    let (place, object) = (Place::ProcessFacts, Object::Process(known.pid));
     let mut buffer = Vec::new();
-    let read = known.open(proc).and_then(|dir| tasks::read_status(&dir, known.pid, known.living, &mut buffer));
+    let read = known.open(proc).and_then(|dir| Ok(tasks::read_status(&dir, known.pid, known.living, &mut buffer)?));
     match read {
         Ok(Ok(status)) => Ok(status),
-        Ok(Err(error)) => Err(gap(error.to_string(), Errno::BADMSG)),
-        Err(errno) => Err(gap("read status".into(), errno)),
+        Ok(Err(error)) => Err(Some(failure::malformed(place, object, error))),
+        Err(failure) => Err(failure.gap(place, object, Operation::read("status"))),
     }
-}
-
-/// What could not be read, unless it was just gone.
-pub(super) fn gap(
-    place: Place,
-    object: Object,
-    operation: impl Into<crate::model::Operation>,
-    errno: Errno,
-) -> Option<Gap> {
-    let gap = Gap { place, object, operation: operation.into(), errno: errno.raw_os_error() };
-    (gap.kind() != GapKind::Gone).then_some(gap)
 }

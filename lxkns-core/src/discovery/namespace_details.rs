@@ -3,11 +3,9 @@
 
 use std::collections::HashMap;
 
-use rustix::io::Errno;
-
-use super::named;
 use super::search::Search;
-use crate::model::{Namespace, NamespaceId, NamespaceType, Object, Pid, Place, Snapshot, Tid};
+use crate::failure::{self, Failure};
+use crate::model::{Namespace, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Snapshot, Tid};
 use crate::procfs::parse::{self, ParseError};
 use crate::procfs::{ProcDir, ProcRoot};
 
@@ -39,12 +37,12 @@ pub(super) fn all(search: &Search<'_>, snapshot: &mut Snapshot) {
                 break;
             }
         }
-        if let Err(failure) = result {
-            let (operation, errno) = match failure {
-                Failure::Call(operation, errno) => (operation.to_owned(), errno),
-                Failure::Malformed(error) => (error.to_string(), Errno::BADMSG),
-            };
-            snapshot.gaps.extend(named::gap(Place::NamespaceFacts, Object::Namespace(id), operation, errno));
+        if let Err(unread) = result {
+            let (place, object) = (Place::NamespaceFacts, Object::Namespace(id));
+            snapshot.gaps.extend(match unread {
+                Unread::Because(operation, failure) => failure.gap(place, object, operation),
+                Unread::Malformed(error) => Some(failure::malformed(place, object, error)),
+            });
         }
     }
 }
@@ -56,12 +54,12 @@ struct Source {
     start_time_ticks: u64,
 }
 
-enum Failure {
-    Call(&'static str, Errno),
+enum Unread {
+    Because(Operation, Failure),
     Malformed(ParseError),
 }
 
-impl From<ParseError> for Failure {
+impl From<ParseError> for Unread {
     fn from(error: ParseError) -> Self {
         Self::Malformed(error)
     }
@@ -71,12 +69,12 @@ impl Source {
     /// The first that still is there will do.
     const ENOUGH: usize = 4;
 
-    fn ask(&self, proc: &ProcRoot, namespace: &mut Namespace) -> Result<(), Failure> {
-        let dir = self.open(proc).map_err(|errno| Failure::Call("open", errno))?;
+    fn ask(&self, proc: &ProcRoot, namespace: &mut Namespace) -> Result<(), Unread> {
+        let dir = self.open(proc).map_err(|failure| Unread::Because(Operation::OPEN, failure))?;
         let mut buffer = Vec::new();
         let mut read = |name: &'static str| match dir.read(name, &mut buffer) {
             Ok(text) => Ok(text.to_vec()),
-            Err(errno) => Err(Failure::Call(name, errno)),
+            Err(errno) => Err(Unread::Because(Operation::read(name), errno.into())),
         };
         if namespace.ns_type == NamespaceType::User {
             let (uid_map, gid_map) = (read("uid_map")?, read("gid_map")?);
@@ -87,7 +85,7 @@ impl Source {
             let offsets = read("timens_offsets")?;
             if offsets.is_empty() {
                 // It is on its way out.
-                return Err(Failure::Call("timens_offsets", Errno::SRCH));
+                return Err(Unread::Because(Operation::read("timens_offsets"), Failure::VANISHED));
             }
             self.still_there(&dir, c"ns/time_for_children", namespace.id)?;
             namespace.time_offsets = Some(parse::timens::parse(&offsets)?);
@@ -95,22 +93,23 @@ impl Source {
         Ok(())
     }
 
-    fn open(&self, proc: &ProcRoot) -> Result<ProcDir, Errno> {
+    fn open(&self, proc: &ProcRoot) -> Result<ProcDir, Failure> {
         let dir = proc.process(self.pid)?;
         let dir =
             if self.tid == Tid::from(self.pid) { dir } else { ProcDir::open(&dir, format!("task/{}", self.tid))? };
         let mut buffer = Vec::new();
-        let stat = parse::stat::parse(dir.read("stat", &mut buffer)?).map_err(|_| Errno::BADMSG)?;
-        if stat.start_time_ticks == self.start_time_ticks { Ok(dir) } else { Err(Errno::SRCH) }
+        let stat = parse::stat::parse(dir.read("stat", &mut buffer)?)?;
+        if stat.start_time_ticks == self.start_time_ticks { Ok(dir) } else { Err(Failure::VANISHED) }
     }
 
     /// What was read is about this namespace only if the thread is still in it.
-    fn still_there(&self, dir: &ProcDir, link: &std::ffi::CStr, id: NamespaceId) -> Result<(), Failure> {
+    fn still_there(&self, dir: &ProcDir, link: &std::ffi::CStr, id: NamespaceId) -> Result<(), Unread> {
         let mut text = [0; 64];
-        let text = dir.link(link, &mut text).map_err(|errno| Failure::Call("readlink", errno))?;
+        let text =
+            dir.link(link, &mut text).map_err(|errno| Unread::Because(Operation::read_link("ns"), errno.into()))?;
         match parse::links::parse(text) {
             Some((_, ino)) if ino == id.ino => Ok(()),
-            _ => Err(Failure::Call("readlink", Errno::SRCH)),
+            _ => Err(Unread::Because(Operation::read_link("ns"), Failure::VANISHED)),
         }
     }
 }

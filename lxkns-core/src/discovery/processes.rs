@@ -2,15 +2,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustix::io::Errno;
-
 use super::fds::Table;
 use super::named::Known;
 use super::search::{Found, Search};
 use super::session::{Progress, Step};
 use super::{command_lines, fds, for_children, task_fds, tasks};
 use crate::error::{Error, ErrorKind};
-use crate::model::{NamespaceLinks, NamespaceType, Object, Pid, Place, Process, Scope, Tid};
+use crate::failure::Failure;
+use crate::model::{Cause, NamespaceLinks, NamespaceType, Object, Operation, Pid, Place, Process, Scope, Tid};
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcDir;
 use crate::reach;
@@ -41,7 +40,7 @@ pub(super) fn all(search: &Search<'_>) -> Result<Found, Error> {
     });
     if !pids.contains(&Pid(1)) && search.proc.own_pid() != Some(Pid(1)) {
         // Each PID namespace has one; if it is not listed, others may not be either (procfs mounted with hidepid).
-        found.gap(Place::Processes, Object::Host, "list processes: PID 1 is hidden", Errno::PERM);
+        found.gap(Place::Processes, Object::Host, Operation::list("processes"), Cause::Hidden);
     }
     Ok(found)
 }
@@ -70,16 +69,16 @@ fn others(search: &Search<'_>) -> Result<Vec<Pid>, Error> {
 fn process(search: &Search<'_>, found: &mut Found, pid: Pid) {
     /// One that executes programs faster than it can be read is a gap.
     const TRIES: usize = 16;
-    let result = search.proc.process(pid).and_then(|dir| {
+    let result = search.proc.process(pid).map_err(Failure::from).and_then(|dir| {
         let mut reads = (0..TRIES).map(|_| read(search, found, &dir, pid));
         reads.find(|read| *read != Err(tasks::UNSETTLED)).unwrap_or(Err(tasks::UNSETTLED))
     });
-    if let Err(errno) = result {
-        found.gap(Place::Processes, Object::Process(pid), "read stat", errno);
+    if let Err(failure) = result {
+        found.gap(Place::Processes, Object::Process(pid), Operation::read("stat"), failure);
     }
 }
 
-fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Result<(), Errno> {
+fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Result<(), Failure> {
     let known = found.namespaces.len();
     found.directories.insert(pid, reach::identity(dir)?.ino);
     let mut main = tasks::read(search, found, dir, pid, Tid::from(pid), None, true)?;

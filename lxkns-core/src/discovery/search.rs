@@ -7,23 +7,23 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use rustix::io::Errno;
 
 use super::command_lines::Reader;
 use super::facts::{self, Facts};
 use super::host;
 use super::named::Known;
 use super::session::Discovery;
-use crate::interface::{Call, Interfaces};
+use crate::failure::{self, Failure};
 use crate::model::Texts;
 use crate::model::{
-    Cgroups, DiscoveryOptions, Gap, GapKind, Holder, Mount, NamespaceId, NamespaceLinks, NamespaceType, Object,
-    Operation, Pid, Place, Process, Suspect, Tid,
+    Call, Cgroups, DiscoveryOptions, Gap, Holder, Mount, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation,
+    Pid, Place, Process, Suspect, Tid,
 };
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
 use crate::procfs::parse::{self, ParseError};
 use crate::reach;
+use crate::reach::interface::Interfaces;
 
 /// More workers than this only wait for each other inside the kernel.
 const MOST_WORKERS: usize = 8;
@@ -109,13 +109,13 @@ pub(super) struct Seen {
     pub(super) ns_type: NamespaceType,
     pub(super) holders: Vec<Holder>,
     /// Why it could not be opened, so far.
-    pub(super) unopened: Option<(Place, Errno)>,
+    pub(super) unopened: Option<(Place, Failure)>,
 }
 
 impl Seen {
     /// Seen just now.
     fn unopened(ns_type: NamespaceType, place: Place) -> Self {
-        Self { ns_type, holders: Vec::new(), unopened: Some((place, Errno::NOENT)) }
+        Self { ns_type, holders: Vec::new(), unopened: Some((place, Failure::VANISHED)) }
     }
 }
 
@@ -198,10 +198,10 @@ impl<'a> Search<'a> {
         self.without.fetch_or(1 << place as u8, Ordering::Relaxed);
     }
 
-    /// Why this call, which has failed with `errno`, cannot be made at all; `None` if it failed for what it was asked of.
-    pub(super) fn missing(&self, call: Call, errno: Errno) -> Option<Errno> {
+    /// Why this call, which has failed so, cannot be made at all; `None` if it failed for what it was asked of.
+    pub(super) fn missing(&self, call: Call, failure: Failure) -> Option<Failure> {
         // Numbers of another PID namespace are no reason to try one's own.
-        if self.proc.is_own() { self.interfaces.missing(call, errno) } else { Some(errno) }
+        if self.proc.is_own() { self.interfaces.missing(call, failure) } else { Some(failure) }
     }
 
     /// Has `work` done for each of `items`, by several threads, in whatever order.
@@ -298,7 +298,7 @@ impl Found {
             let seen = self.namespaces.entry(id).or_insert_with(|| Seen::unopened(ns_type, Place::Processes));
             if seen.unopened.is_some() {
                 let opened = facts::ensure(search, id, || reach::through(search.proc, ns_type, &holder));
-                seen.unopened = opened.err().map(|errno| (Place::Processes, errno));
+                seen.unopened = opened.err().map(|failure| (Place::Processes, failure));
                 all_open &= seen.unopened.is_none();
             }
         }
@@ -333,9 +333,9 @@ impl Found {
         id: NamespaceId,
         ns_type: NamespaceType,
         holder: Holder,
-        opened: Result<(), Errno>,
+        opened: Result<(), Failure>,
     ) {
-        let unopened = opened.err().map(|errno| (place, errno));
+        let unopened = opened.err().map(|failure| (place, failure));
         let seen = self.namespaces.entry(id).or_insert_with(|| Seen { ns_type, holders: Vec::new(), unopened });
         seen.holders.push(holder);
     }
@@ -347,12 +347,12 @@ impl Found {
         id: NamespaceId,
         fd: OwnedFd,
         holder: Option<Holder>,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), Failure> {
         let seen = match self.namespaces.entry(id) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 facts::ensure(search, id, || Ok(fd))?;
-                let ns_type = search.facts().get(&id).ok_or(Errno::NXIO)?.ns_type;
+                let ns_type = search.facts().get(&id).ok_or(Failure::VANISHED)?.ns_type;
                 entry.insert(Seen { ns_type, holders: Vec::new(), unopened: None })
             }
         };
@@ -363,7 +363,7 @@ impl Found {
     /// That a namespace could not be opened has been said already, in a gap of its own.
     pub(super) fn gap_is_noted(&mut self, id: NamespaceId) {
         if let Some(seen) = self.namespaces.get_mut(&id) {
-            seen.unopened = seen.unopened.map(|(_, errno)| (Place::ProcesslessMounts, errno));
+            seen.unopened = seen.unopened.map(|(_, failure)| (Place::ProcesslessMounts, failure));
         }
     }
 
@@ -387,25 +387,37 @@ impl Found {
 
     /// Notes text that is not in the form that the kernel gives it.
     pub(super) fn malformed(&mut self, place: Place, object: Object, error: ParseError) {
-        self.gap(place, object, error.to_string(), Errno::BADMSG);
+        self.gaps.push(failure::malformed(place, object, error));
     }
 
     /// Notes what could not be read, unless it was just gone.
-    pub(super) fn gap(&mut self, place: Place, object: Object, operation: impl Into<Operation>, errno: Errno) {
-        if GapKind::of(errno.raw_os_error()) != GapKind::Gone {
-            self.gaps.push(Gap { place, object, operation: operation.into(), errno: errno.raw_os_error() });
-        }
+    pub(super) fn gap(
+        &mut self,
+        place: Place,
+        object: Object,
+        operation: impl Into<Operation>,
+        why: impl Into<Failure>,
+    ) {
+        self.gaps.extend(failure::gap(place, object, operation.into(), why));
     }
 
     /// Notes that a call has failed. If the caller cannot make it at all, no object is to blame: it is noted once, and the
     /// place is not tried again.
-    pub(super) fn failed(&mut self, search: &Search<'_>, place: Place, object: Object, call: Call, errno: Errno) {
-        match search.missing(call, errno) {
-            Some(errno) => {
+    pub(super) fn failed(
+        &mut self,
+        search: &Search<'_>,
+        place: Place,
+        object: Object,
+        call: Call,
+        why: impl Into<Failure>,
+    ) {
+        let failure = why.into();
+        match search.missing(call, failure) {
+            Some(missing) => {
                 search.do_without(place);
-                self.gap(place, Object::Host, call.name(), errno);
+                self.gap(place, Object::Host, call, missing);
             }
-            None => self.gap(place, object, call.name(), errno),
+            None => self.gap(place, object, call, failure),
         }
     }
 }

@@ -4,11 +4,10 @@ use rustc_hash::FxHashMap;
 
 use super::file_system_users::mapped;
 use super::left_behind::LeftBehind;
-use crate::model::{Gap, GapKind, Object, Pid, Place, Snapshot, Suspect};
+use crate::failure::{self, Failure};
+use crate::model::{Gap, Object, Operation, Pid, Place, Snapshot, Suspect};
 use crate::procfs::parse::maps::{self, Segment};
 use crate::procfs::{ProcDir, ProcRoot};
-
-use rustix::io::Errno;
 
 /// [`Discovery::shared_memory_users`](crate::Discovery::shared_memory_users).
 pub(super) fn shared_memory_users(
@@ -20,7 +19,7 @@ pub(super) fn shared_memory_users(
     let pids = match proc.pids() {
         Ok(pids) => pids,
         Err(errno) => {
-            gaps.push(gap(Object::Host, "list processes", errno));
+            gaps.extend(failure::gap(Place::Suspects, Object::Host, Operation::list("processes"), errno));
             Vec::new()
         }
     };
@@ -44,30 +43,23 @@ pub(super) fn shared_memory_users(
         .collect();
     suspects.sort_unstable();
     suspects.dedup();
-    gaps.retain(|gap| gap.kind() != GapKind::Gone);
     gaps.sort();
     (suspects, gaps)
 }
 
-fn segments(dir: &ProcDir, pid: Pid, buffer: &mut Vec<u8>) -> Result<Vec<Segment>, Errno> {
+fn segments(dir: &ProcDir, pid: Pid, buffer: &mut Vec<u8>) -> Result<Vec<Segment>, Failure> {
     let text = mapped::maps(dir, pid, buffer)?;
-    maps::segments(text).collect::<Result<_, _>>().map_err(|_| Errno::BADMSG)
+    Ok(maps::segments(text).collect::<Result<_, _>>()?)
 }
 
 /// The segments of the caller's own IPC namespace, with how many mappings each has.
 fn own_attaches(proc: &ProcRoot, gaps: &mut Vec<Gap>) -> FxHashMap<Segment, u64> {
     let mut buffer = Vec::new();
-    let read = proc.dir().read("sysvipc/shm", &mut buffer);
-    let attaches = read.and_then(|text| maps::attaches(text).collect::<Result<_, _>>().map_err(|_| Errno::BADMSG));
-    attaches.unwrap_or_else(|errno| {
-        // A kernel without System V IPC has no such file.
-        if errno != Errno::NOENT {
-            gaps.push(gap(Object::Host, "read sysvipc/shm", errno));
-        }
+    let read = proc.dir().read("sysvipc/shm", &mut buffer).map_err(Failure::from);
+    let attaches = read.and_then(|text| Ok(maps::attaches(text).collect::<Result<_, _>>()?));
+    attaches.unwrap_or_else(|failure| {
+        // A kernel without System V IPC has no such file, which is no gap.
+        gaps.extend(failure.gap(Place::Suspects, Object::Host, Operation::read("sysvipc/shm")));
         FxHashMap::default()
     })
-}
-
-fn gap(object: Object, operation: &'static str, errno: Errno) -> Gap {
-    Gap { place: Place::Suspects, object, operation: operation.into(), errno: errno.raw_os_error() }
 }

@@ -1,13 +1,11 @@
 //! Who has sockets open. Descriptors are known by the text of their links; nothing is opened, fetched or asked.
 
-use rustix::io::Errno;
-
 use super::search::share_out;
 use super::task_fds::Tables;
 use super::tasks;
-use crate::model::{Gap, GapKind, Object, Operation, Pid, Place, SocketUser, Tid};
+use crate::failure::{self, Failure};
+use crate::model::{Call, Cause, Gap, Object, Operation, Pid, Place, SocketUser, Tid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
-use crate::reach;
 
 /// [`Discovery::socket_users`](crate::Discovery::socket_users).
 pub(super) fn socket_users(proc: &ProcRoot, pids: &[Pid], inodes: &[u64]) -> (Vec<SocketUser>, Vec<Gap>) {
@@ -15,7 +13,7 @@ pub(super) fn socket_users(proc: &ProcRoot, pids: &[Pid], inodes: &[u64]) -> (Ve
     wanted.sort_unstable();
     let parts = share_out(pids, |part: &mut Part, &pid| match proc.process(pid) {
         Ok(dir) => process(proc, part, &dir, pid, &wanted),
-        Err(errno) => part.gap(Place::Processes, Object::Process(pid), "open", errno),
+        Err(errno) => part.gap(Place::Processes, Object::Process(pid), Operation::OPEN, errno),
     });
     let (mut users, mut gaps) = (Vec::new(), Vec::new());
     for part in parts {
@@ -35,10 +33,8 @@ struct Part {
 }
 
 impl Part {
-    fn gap(&mut self, place: Place, object: Object, operation: impl Into<Operation>, errno: Errno) {
-        if GapKind::of(errno.raw_os_error()) != GapKind::Gone {
-            self.gaps.push(Gap { place, object, operation: operation.into(), errno: errno.raw_os_error() });
-        }
+    fn gap(&mut self, place: Place, object: Object, operation: Operation, why: impl Into<Failure>) {
+        self.gaps.extend(failure::gap(place, object, operation, why));
     }
 }
 
@@ -49,18 +45,18 @@ fn process(proc: &ProcRoot, part: &mut Part, dir: &ProcDir, pid: Pid, wanted: &[
     }
     let mut tables = Tables::of(main);
     let tids = dir.numbers("task").unwrap_or_else(|errno| {
-        part.gap(Place::TaskFds, Object::Process(pid), "list task", errno);
+        part.gap(Place::TaskFds, Object::Process(pid), Operation::list("task"), errno);
         Vec::new()
     });
     for tid in tids.into_iter().map(Tid).filter(|&tid| tid != main) {
         if !proc.is_own() {
             // kcmp(2) would mean other threads than this procfs.
-            return part.gap(Place::TaskFds, Object::Host, "kcmp", reach::OTHER_PID_NAMESPACE);
+            return part.gap(Place::TaskFds, Object::Host, Call::Kcmp.into(), Cause::OtherPidNamespace);
         }
         match tables.is_new(tid) {
             Ok(false) => {}
             Ok(true) => drop(table(part, dir, pid, tid, wanted)),
-            Err(errno) => part.gap(Place::TaskFds, Object::Task(pid, tid), "kcmp", errno),
+            Err(errno) => part.gap(Place::TaskFds, Object::Task(pid, tid), Call::Kcmp.into(), errno),
         }
     }
 }
@@ -71,7 +67,7 @@ fn table(part: &mut Part, dir: &ProcDir, pid: Pid, tid: Tid, wanted: &[u64]) -> 
     let fds = match dir.numbers(&below) {
         Ok(fds) => fds,
         Err(errno) => {
-            part.gap(Place::Fds, Object::Process(pid), "list fd", errno);
+            part.gap(Place::Fds, Object::Process(pid), Operation::list("fd"), errno);
             return false;
         }
     };
@@ -80,8 +76,8 @@ fn table(part: &mut Part, dir: &ProcDir, pid: Pid, tid: Tid, wanted: &[u64]) -> 
         let inode = match dir.link(format!("{below}/{fd}"), &mut buffer) {
             Ok(text) => parse::links::socket(text),
             Err(errno) => {
-                part.gap(Place::Fds, Object::Fd(pid, tid, fd), "readlinkat fd", errno);
-                if GapKind::of(errno.raw_os_error()) == GapKind::Denied {
+                part.gap(Place::Fds, Object::Fd(pid, tid, fd), Operation::read_link("fd"), errno);
+                if failure::is_denied(errno) {
                     // One permission goes for the whole table.
                     return false;
                 }

@@ -6,8 +6,8 @@ use rustix::io::Errno;
 
 use super::fds::Table;
 use super::search::{Found, Search};
-use crate::interface::Call;
-use crate::model::{Holder, NamespaceId, Object, Place, Tid};
+use crate::failure::Failure;
+use crate::model::{Call, Holder, NamespaceId, Object, Operation, Place, Tid};
 use crate::procfs::ProcDir;
 use crate::reach::{self, Fetched};
 
@@ -16,7 +16,7 @@ use crate::reach::{self, Fetched};
 pub(super) struct Fetcher<'a> {
     pub(super) process: &'a ProcDir,
     pub(super) table: &'a Table,
-    pidfd: Option<Result<OwnedFd, Errno>>,
+    pidfd: Option<Result<OwnedFd, Failure>>,
 }
 
 impl<'a> Fetcher<'a> {
@@ -25,12 +25,12 @@ impl<'a> Fetcher<'a> {
     }
 
     /// A copy of the descriptor `fd`, or which call failed and why.
-    pub(super) fn fetch(&mut self, search: &Search<'_>, fd: u32) -> Result<Fetched, (Call, Errno)> {
+    pub(super) fn fetch(&mut self, search: &Search<'_>, fd: u32) -> Result<Fetched, (Call, Failure)> {
         let &Table { pid, tid, .. } = self.table;
         let pidfd = self.pidfd.get_or_insert_with(|| reach::pidfd_by_number(search.proc, pid, tid));
         match pidfd {
-            Ok(pidfd) => Fetched::new(search.proc, pidfd, fd).map_err(|errno| (Call::PidfdGetfd, errno)),
-            Err(errno) => Err((reach::pidfd_call(pid, tid), *errno)),
+            Ok(pidfd) => Fetched::new(search.proc, pidfd, fd).map_err(|errno| (Call::PidfdGetfd, errno.into())),
+            Err(failure) => Err((reach::pidfd_call(pid, tid), *failure)),
         }
     }
 }
@@ -57,14 +57,14 @@ pub(super) fn socket(
                 found.sockets.insert(inode, id);
                 if found.namespaces.contains_key(&id) {
                     found.last_socket_ns = Some(ns);
-                } else if let Err(errno) = found.note_open(search, id, ns, None) {
-                    return found.gap(Place::Sockets, Object::Namespace(id), "ask the namespace", errno);
+                } else if let Err(failure) = found.note_open(search, id, ns, None) {
+                    return found.gap(Place::Sockets, Object::Namespace(id), Operation::OPEN, failure);
                 }
                 id
             }
             // Closed in the meantime; or no socket but an O_PATH descriptor on one, which holds nothing.
-            Err((_, Errno::BADF)) => return,
-            Err((call, errno)) => return failed(search, found, fetcher, fd, call, errno),
+            Err((_, failure)) if failure.is_any(&[Errno::BADF]) => return,
+            Err((call, failure)) => return failed(search, found, fetcher, fd, call, failure),
         },
     };
     if home == Some(id) {
@@ -80,25 +80,25 @@ fn namespace(
     fetcher: &mut Fetcher<'_>,
     fd: u32,
     inode: u64,
-) -> Result<(NamespaceId, OwnedFd), (Call, Errno)> {
+) -> Result<(NamespaceId, OwnedFd), (Call, Failure)> {
     let socket = fetcher.fetch(search, fd)?;
     // While a socket is open, no other has its inode number: so this is the one that was seen, whoever was asked for it.
     if reach::identity(&socket).is_ok_and(|id| id.ino != inode) {
-        return Err((Call::PidfdGetfd, Errno::BADF));
+        return Err((Call::PidfdGetfd, Errno::BADF.into()));
     }
-    let ns = lxkns_sys::siocgskns(socket).map_err(|errno| (Call::Other("SIOCGSKNS"), errno))?;
-    let id = reach::identity(&ns).map_err(|errno| (Call::Other("fstat"), errno))?;
+    let ns = lxkns_sys::siocgskns(socket).map_err(|errno| (Call::Siocgskns, errno.into()))?;
+    let id = reach::identity(&ns).map_err(|errno| (Call::Fstat, errno.into()))?;
     Ok((id, ns))
 }
 
-fn failed(search: &Search<'_>, found: &mut Found, fetcher: &Fetcher<'_>, fd: u32, call: Call, errno: Errno) {
+fn failed(search: &Search<'_>, found: &mut Found, fetcher: &Fetcher<'_>, fd: u32, call: Call, failure: Failure) {
     let object = fetcher.table.object(fd);
     if fetcher.table.tid == Tid::from(fetcher.table.pid) {
-        return found.failed(search, Place::Sockets, object, call, errno);
+        return found.failed(search, Place::Sockets, object, call, failure);
     }
     // Only tables of single threads cannot be reached.
-    match search.missing(call, errno) {
-        Some(errno) => found.gap(Place::TaskFds, Object::Host, call.name(), errno),
-        None => found.gap(Place::TaskFds, object, call.name(), errno),
+    match search.missing(call, failure) {
+        Some(missing) => found.gap(Place::TaskFds, Object::Host, call, missing),
+        None => found.gap(Place::TaskFds, object, call, failure),
     }
 }

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 
 use super::fds::Table;
 use super::search::{Found, Search};
-use crate::model::{NamespaceType, Place, Suspect, Tid};
+use crate::model::{NamespaceType, Operation, Place, Suspect, Tid};
 use crate::procfs::{ProcDir, parse};
 
 /// Descriptors on their way to a UNIX socket.
@@ -55,7 +55,7 @@ pub(super) fn file(search: &Search<'_>, found: &mut Found, process: &ProcDir, ta
     let path = match table.link(fd, &mut text) {
         Ok(PIDFD) => return pidfd(found, process, table, fd),
         Ok(path) => path,
-        Err(errno) => return found.gap(Place::Suspects, table.object(fd), "readlink fd", errno),
+        Err(errno) => return found.gap(Place::Suspects, table.object(fd), Operation::read_link("fd"), errno),
     };
     if is_of_control_group(path) {
         found.cgroup_files.push((dev, proc_file(table, fd, NamespaceType::Cgroup, path)));
@@ -76,7 +76,7 @@ pub(super) fn directory(search: &Search<'_>, found: &mut Found, table: &Table, f
             found.proc_files.push((dev, proc_file(table, fd, NamespaceType::Pid, path)));
         }
         Ok(_) => {}
-        Err(errno) => found.gap(Place::Suspects, table.object(fd), "readlink fd", errno),
+        Err(errno) => found.gap(Place::Suspects, table.object(fd), Operation::read_link("fd"), errno),
     }
 }
 
@@ -147,7 +147,7 @@ fn fd_info(found: &mut Found, process: &ProcDir, table: &Table, fd: u32) -> Opti
             None
         }
         Err(errno) => {
-            found.gap(Place::Suspects, table.object(fd), "read fdinfo", errno);
+            found.gap(Place::Suspects, table.object(fd), Operation::read("fdinfo"), errno);
             None
         }
     }

@@ -8,10 +8,8 @@ use rustix::io::Errno;
 use super::fds::{self, Entry, Table};
 use super::search::{Found, Search};
 use super::tasks::Thread;
-use crate::interface::Call;
-use crate::model::{NamespaceType, Object, Pid, Place, Tid};
+use crate::model::{Call, Cause, NamespaceType, Object, Operation, Pid, Place, Tid};
 use crate::procfs::ProcDir;
-use crate::reach;
 
 /// Goes through the descriptor tables of those threads that do not share the one of the process, which has been seen.
 pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, of_process: &Table, others: &[Thread]) {
@@ -20,7 +18,7 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, of_
     }
     if !search.proc.is_own() {
         // kcmp(2) would mean other threads.
-        return found.gap(Place::TaskFds, Object::Host, "kcmp", reach::OTHER_PID_NAMESPACE);
+        return found.gap(Place::TaskFds, Object::Host, Call::Kcmp, Cause::OtherPidNamespace);
     }
     let &Table { pid, tid: voice, .. } = of_process;
     let mut others = others.iter().filter(|thread| thread.tid != voice && thread.is_alive);
@@ -59,7 +57,7 @@ fn compared_by_entries<'a>(
         Ok(mut known) => {
             others.for_each(|task| scan(search, found, process, of_process.pid, task, Some(&mut known)));
         }
-        Err(errno) => found.gap(Place::TaskFds, Object::Process(of_process.pid), "list fd", errno),
+        Err(errno) => found.gap(Place::TaskFds, Object::Process(of_process.pid), Operation::list("fd"), errno),
     }
 }
 

@@ -8,9 +8,10 @@ use rustix::io::Errno;
 use rustix::thread::CpuSet;
 
 use super::search::{Found, Search};
+use crate::failure::{self, Failure};
 use crate::model::{
-    Cgroups, CpuRange, GapKind, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, ProcessStatus,
-    Scope, Task, TaskState, Tid,
+    Cause, Cgroups, CpuRange, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation, Pid, Place,
+    ProcessStatus, Scope, Task, TaskState, Tid,
 };
 use crate::procfs::{ProcDir, parse};
 
@@ -43,7 +44,7 @@ pub(super) fn read(
     tid: Tid,
     of_process: Option<&NamespaceLinks>,
     stands_for_process: bool,
-) -> Result<Reading, Errno> {
+) -> Result<Reading, Failure> {
     let options = search.options;
     let is_first = tid == Tid::from(pid);
     let with_details = stands_for_process || options.task_details;
@@ -54,7 +55,7 @@ pub(super) fn read(
     let mut buffer = std::mem::take(&mut found.buffer);
     let stat = parse::stat::parse(dir.read_record(c"stat", &mut buffer)?).map_err(|error| {
         found.malformed(Place::ProcessFacts, object(), error);
-        Errno::NOENT
+        Failure::VANISHED
     })?;
     let mut task = Task {
         tid,
@@ -89,7 +90,7 @@ pub(super) fn read(
                 let cgroups = found.cgroups(text, object);
                 task.cgroups = if is_leaving || task.state.is_dead() { cgroups.and_then(of_the_dead) } else { cgroups };
             }
-            Err(errno) => found.gap(Place::Cgroups, object(), "read cgroup", errno),
+            Err(errno) => found.gap(Place::Cgroups, object(), Operation::read("cgroup"), errno),
         }
     }
     let mut status = None;
@@ -100,7 +101,7 @@ pub(super) fn read(
                 status = Some(read.process);
             }
             Ok(Err(error)) => found.malformed(Place::ProcessFacts, object(), error),
-            Err(errno) => found.gap(Place::ProcessFacts, object(), "read status", errno),
+            Err(errno) => found.gap(Place::ProcessFacts, object(), Operation::read("status"), errno),
         }
     }
     found.buffer = buffer;
@@ -143,8 +144,8 @@ fn state(dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<(TaskState, u32), Errno>
 }
 
 /// What was read of a process is of two threads: another than the first has executed a program meanwhile, which makes it
-/// the first (`execve(2)`). No file that is read here gives this error.
-pub(super) const UNSETTLED: Errno = Errno::AGAIN;
+/// the first (`execve(2)`). No file that is read here gives this.
+pub(super) const UNSETTLED: Failure = Failure::because(Cause::Changed);
 
 /// Whether a process whose first thread was read as dead or exiting has another one now, which lives.
 pub(super) fn has_new_first(dir: &ProcDir, buffer: &mut Vec<u8>) -> bool {
@@ -206,7 +207,7 @@ pub(super) fn status(found: &mut Found, dir: &ProcDir, pid: Pid, living: Tid) ->
             None
         }
         Err(errno) => {
-            found.gap(Place::ProcessFacts, Object::Process(pid), "read status", errno);
+            found.gap(Place::ProcessFacts, Object::Process(pid), Operation::read("status"), errno);
             None
         }
     }
@@ -215,7 +216,7 @@ pub(super) fn status(found: &mut Found, dir: &ProcDir, pid: Pid, living: Tid) ->
 /// Whether the process no longer has this thread.
 pub(super) fn has_gone(process: &ProcDir, tid: Tid) -> bool {
     let opened = ProcDir::open(process, format!("task/{tid}"));
-    opened.is_err_and(|errno| GapKind::of(errno.raw_os_error()) == GapKind::Gone)
+    opened.is_err_and(failure::is_gone)
 }
 
 /// The links below a directory `ns`.
@@ -236,7 +237,7 @@ fn links(
     ns: &ProcDir,
     of_process: Option<&NamespaceLinks>,
     object: impl Fn() -> Object,
-) -> Result<Links, Errno> {
+) -> Result<Links, Failure> {
     /// By the order of [`NamespaceType`].
     const NAMES: [&CStr; 8] = [c"mnt", c"cgroup", c"uts", c"ipc", c"user", c"pid", c"net", c"time"];
     let mut links = NamespaceLinks::default();
@@ -256,21 +257,22 @@ fn links(
         match link(ns, name, &mut text) {
             Ok(text) => match parse::links::parse(text) {
                 Some((named, ino)) if named == ns_type => links.set(ns_type, NamespaceId { ino, dev }),
-                _ => {
-                    found.gap(Place::Processes, object(), format!("readlink ns/{ns_type}: no namespace"), Errno::BADMSG)
-                }
+                _ => found.gap(
+                    Place::Processes,
+                    object(),
+                    Operation::ReadLink(format!("ns/{ns_type}").into()),
+                    Cause::Malformed,
+                ),
             },
             Err(Errno::NOENT) => lacks_some = true,
-            Err(errno) => match GapKind::of(errno.raw_os_error()) {
-                GapKind::Gone => return Err(errno),
-                _ => {
-                    // One permission goes for all links, and for the threads of a process as for the first of them.
-                    if !is_denied {
-                        found.gap(Place::Processes, object(), "readlink ns/*", errno);
-                    }
-                    return Ok(Links { of: links, lacks_some });
+            Err(errno) if failure::is_gone(errno) => return Err(errno.into()),
+            Err(errno) => {
+                // One permission goes for all links, and for the threads of a process as for the first of them.
+                if !is_denied {
+                    found.gap(Place::Processes, object(), Operation::read_link("ns/*"), errno);
                 }
-            },
+                return Ok(Links { of: links, lacks_some });
+            }
         }
     }
     if search.looks_in(Place::ForChildren) {
@@ -294,7 +296,7 @@ fn links(
 fn link<'a>(ns: &ProcDir, name: &CStr, text: &'a mut [u8; 64]) -> Result<&'a [u8], Errno> {
     match ns.link(name, &mut *text).map(<[u8]>::len) {
         Ok(length) => Ok(&text[..length]),
-        Err(errno) if GapKind::of(errno.raw_os_error()) == GapKind::Denied => ns.link(name, text),
+        Err(errno) if failure::is_denied(errno) => ns.link(name, text),
         Err(errno) => Err(errno),
     }
 }
@@ -315,7 +317,7 @@ pub(super) fn others(
     found: &mut Found,
     dir: &ProcDir,
     main: &Reading,
-) -> Result<Vec<Thread>, Errno> {
+) -> Result<Vec<Thread>, Failure> {
     let mut threads = Vec::new();
     let pid = Pid(main.task.tid.0);
     let mut wants_one = main.is_spent();
@@ -325,7 +327,7 @@ pub(super) fn others(
                 wants_one &= !thread.is_alive;
                 threads.push(thread);
             }
-            Err(errno) => found.gap(Place::Tasks, Object::Task(pid, tid), "read stat", errno),
+            Err(errno) => found.gap(Place::Tasks, Object::Task(pid, tid), Operation::read("stat"), errno),
         }
     }
     Ok(threads)
@@ -338,7 +340,7 @@ fn thread(
     main: &Reading,
     tid: Tid,
     stands_for_process: bool,
-) -> Result<Thread, Errno> {
+) -> Result<Thread, Failure> {
     let pid = Pid(main.task.tid.0);
     let of_process = &main.task.namespaces;
     if !search.options.task_details && !main.is_spent() {

@@ -5,8 +5,8 @@ use rustix::io::Errno;
 use super::fds::Table;
 use super::search::{Found, Search};
 use super::sockets::Fetcher;
-use crate::interface::Call;
-use crate::model::{Holder, NamespaceId, Place};
+use crate::failure::Failure;
+use crate::model::{Call, Holder, NamespaceId, Place};
 use crate::reach;
 
 /// Notes the network namespaces of an open TUN/TAP file.
@@ -17,29 +17,35 @@ pub(super) fn file(search: &Search<'_>, found: &mut Found, fetcher: &mut Fetcher
     let object = fetcher.table.object(fd);
     match namespaces(search, found, fetcher, fd) {
         // Closed in the meantime.
-        Ok(()) | Err((_, Errno::BADF)) => {}
-        Err((call, errno)) => found.failed(search, Place::Tun, object, call, errno),
+        Ok(()) => {}
+        Err((_, failure)) if failure.is_any(&[Errno::BADF]) => {}
+        Err((call, failure)) => found.failed(search, Place::Tun, object, call, failure),
     }
 }
 
-fn namespaces(search: &Search<'_>, found: &mut Found, fetcher: &mut Fetcher<'_>, fd: u32) -> Result<(), (Call, Errno)> {
+fn namespaces(
+    search: &Search<'_>,
+    found: &mut Found,
+    fetcher: &mut Fetcher<'_>,
+    fd: u32,
+) -> Result<(), (Call, Failure)> {
     let file = fetcher.fetch(search, fd)?;
     let &Table { pid, tid, .. } = fetcher.table;
-    reach::still_means(fetcher.process, pid, tid).map_err(|errno| (Call::Other("fstat"), errno))?;
+    reach::still_means(fetcher.process, pid, tid).map_err(|errno| (Call::Fstat, errno.into()))?;
     let held = lxkns_sys::siocgskns(&file);
     // No device, or a kernel that cannot say where it is (before 5.2), or one that is not ours to know: the file
     // holds what it holds all the same.
     let device = lxkns_sys::tungetdevnetns(&file);
     drop(file);
-    let held = held.map_err(|errno| (Call::Other("SIOCGSKNS"), errno))?;
-    let id = reach::identity(&held).map_err(|errno| (Call::Other("fstat"), errno))?;
+    let held = held.map_err(|errno| (Call::Siocgskns, errno.into()))?;
+    let id = reach::identity(&held).map_err(|errno| (Call::Fstat, errno.into()))?;
     let device = match device.and_then(|ns| Ok((reach::identity(&ns)?, ns))) {
         Ok((device_id, ns)) if device_id != id => {
-            found.note_open(search, device_id, ns, None).map_err(|errno| (Call::Other("TUNGETDEVNETNS"), errno))?;
+            found.note_open(search, device_id, ns, None).map_err(|failure| (Call::Tungetdevnetns, failure))?;
             Some(device_id)
         }
         _ => None::<NamespaceId>,
     };
     let holder = Holder::Tun { pid: fetcher.table.pid, tid: fetcher.table.tid, fd, device };
-    found.note_open(search, id, held, Some(holder)).map_err(|errno| (Call::Other("SIOCGSKNS"), errno))
+    found.note_open(search, id, held, Some(holder)).map_err(|failure| (Call::Siocgskns, failure))
 }

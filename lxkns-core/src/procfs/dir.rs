@@ -10,6 +10,9 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, SeekFrom, Statx, StatxFlags
 use rustix::io::Errno;
 use rustix::path::Arg;
 
+use crate::failure::Failure;
+use crate::model::Cause;
+
 /// How many bytes of one file of procfs are read at most: more than the largest mount list that the kernel allows by
 /// default (`fs.mount-max`), and a bound all the same.
 const LARGEST_FILE: usize = 256 << 20;
@@ -61,20 +64,25 @@ impl ProcDir {
     }
 
     /// Reads a list of mounts below, which the kernel gives in pieces and tells of changes to: one that has changed while it
-    /// was read is read again, a few times, so that it has nothing twice and misses nothing that was moved. `EFBIG` if it
+    /// was read is read again, a few times, so that it has nothing twice and misses nothing that was moved. An error if it
     /// does not end: part of it would look like all of it.
-    pub(crate) fn read_watched<'a>(&self, path: impl Arg, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Errno> {
+    pub(crate) fn read_watched<'a>(&self, path: impl Arg, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Failure> {
         self.read_watched_below(path, buffer, LARGEST_FILE)
     }
 
-    fn read_watched_below<'a>(&self, path: impl Arg, buffer: &'a mut Vec<u8>, limit: usize) -> Result<&'a [u8], Errno> {
+    fn read_watched_below<'a>(
+        &self,
+        path: impl Arg,
+        buffer: &'a mut Vec<u8>,
+        limit: usize,
+    ) -> Result<&'a [u8], Failure> {
         const TRIES: usize = 4;
         let file = rustix::fs::openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         for _ in 0..TRIES {
             rustix::fs::seek(&file, SeekFrom::Start(0))?;
             read_to_end(&file, buffer, limit)?;
             if buffer.len() >= limit {
-                return Err(Errno::FBIG);
+                return Err(Cause::Cut.into());
             }
             let mut changes = [PollFd::new(&file, PollFlags::PRI)];
             let now = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -235,7 +243,7 @@ mod tests {
         assert_eq!(directory.read("file", &mut buffer).unwrap(), vec![b'x'; 10_000]);
         assert_eq!(directory.read_start("file", &mut buffer, 10_001).unwrap().len(), 10_000);
         assert_eq!(directory.read_watched_below("file", &mut buffer, 10_001).unwrap().len(), 10_000);
-        assert_eq!(directory.read_watched_below("file", &mut buffer, 10_000), Err(Errno::FBIG));
+        assert_eq!(directory.read_watched_below("file", &mut buffer, 10_000), Err(Cause::Cut.into()));
         assert_eq!(directory.read("none", &mut buffer).unwrap_err(), Errno::NOENT);
     }
 }

@@ -8,7 +8,8 @@ use rustix::io::Errno;
 
 use super::{ProcDir, parse};
 use crate::error::{Error, ErrorKind};
-use crate::model::{NamespaceType, Pid};
+use crate::failure::Failure;
+use crate::model::{Cause, NamespaceType, Pid};
 
 const PROC: &str = "/proc";
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
@@ -124,14 +125,14 @@ impl ProcRoot {
     }
 
     /// The text of the link of one of our own descriptors.
-    pub(crate) fn own_link<'a>(&self, fd: BorrowedFd<'_>, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+    pub(crate) fn own_link<'a>(&self, fd: BorrowedFd<'_>, buffer: &'a mut [u8]) -> Result<&'a [u8], Failure> {
         let path = format!("{PROC}/thread-self/fd/{}", fd.as_raw_fd());
         let length = rustix::fs::readlinkat_raw(rustix::fs::CWD, path, &mut *buffer).map_err(unless_hidden)?;
         Ok(&buffer[..length])
     }
 
     /// The fdinfo of one of our own descriptors.
-    pub(crate) fn own_fdinfo(&self, fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    pub(crate) fn own_fdinfo(&self, fd: BorrowedFd<'_>) -> Result<Vec<u8>, Failure> {
         let mut buffer = Vec::new();
         let path = format!("thread-self/fdinfo/{}", fd.as_raw_fd());
         ProcDir::open_root(PROC)?.read_record(path, &mut buffer).map_err(unless_hidden)?;
@@ -139,13 +140,13 @@ impl ProcRoot {
     }
 
     /// The ID, as in mountinfo, of the mount that one of our own descriptors is on.
-    pub(crate) fn mount_id(&self, fd: BorrowedFd<'_>) -> Result<u64, Errno> {
-        parse::fdinfo::mount_id(&self.own_fdinfo(fd)?).ok_or(Errno::BADMSG)
+    pub(crate) fn mount_id(&self, fd: BorrowedFd<'_>) -> Result<u64, Failure> {
+        parse::fdinfo::mount_id(&self.own_fdinfo(fd)?).ok_or(Cause::Malformed.into())
     }
 
     /// A readable descriptor for one that was opened with `O_PATH`, through the caller's own descriptor table. The
     /// caller has made sure that this kind of file can be opened without harm.
-    pub(crate) fn reopen(&self, fd: BorrowedFd<'_>) -> Result<std::os::fd::OwnedFd, Errno> {
+    pub(crate) fn reopen(&self, fd: BorrowedFd<'_>) -> Result<std::os::fd::OwnedFd, Failure> {
         let path = format!("{PROC}/thread-self/fd/{}", fd.as_raw_fd());
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
         rustix::fs::open(path, flags, rustix::fs::Mode::empty()).map_err(unless_hidden)
@@ -160,10 +161,10 @@ impl AsFd for ProcRoot {
 
 /// What is said of a descriptor of our own where the procfs at the usual place does not have this process in it: nothing has
 /// gone.
-fn unless_hidden(errno: Errno) -> Errno {
+fn unless_hidden(errno: Errno) -> Failure {
     let is_hidden =
         || rustix::fs::readlinkat_raw(rustix::fs::CWD, format!("{PROC}/thread-self"), &mut [0_u8; 64][..]).is_err();
-    if errno == Errno::NOENT && is_hidden() { Errno::REMOTE } else { errno }
+    if errno == Errno::NOENT && is_hidden() { Failure::with(Cause::OtherPidNamespace, errno) } else { errno.into() }
 }
 
 fn cannot_open(path: &Path, errno: Errno) -> Error {

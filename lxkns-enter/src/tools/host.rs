@@ -7,9 +7,8 @@
 use lxkns_core::model::NamespaceType;
 use lxkns_sys::{Cover, Op};
 
-use crate::plan::Stage;
-use crate::prepare::Draft;
 use crate::status::Status;
+use crate::steps::{Draft, Stage};
 use crate::target::Entered;
 
 const CAP_SYS_ADMIN: u64 = 1 << 21;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{DiscoveryOptions, Gap, Host, Object, Place, Task, Tid};
+use crate::{Call, Cause, DiscoveryOptions, Errno, Gap, Host, Object, Operation, Place, Task, Tid};
 
 const USER: u64 = 10;
 const NET: u64 = 20;
@@ -57,7 +57,7 @@ fn run(snapshot: &mut Snapshot, pid: u32, start: u64, namespaces: &[(NamespaceTy
 }
 
 fn gap(place: Place, object: Object) -> Gap {
-    Gap { place, object, operation: "x".into(), errno: EACCES }
+    Gap::failed(place, object, Operation::OPEN, Errno::new(EACCES).unwrap()).unwrap()
 }
 
 /// What is told of each namespace, by its number.
@@ -102,7 +102,8 @@ fn what_the_kernel_lists_has_ended_when_it_is_not_listed() {
     add(&mut old, UTS, NamespaceType::Uts).holders = vec![fd(1, 3)];
     let mut new = host();
     assert_eq!(told(&old, &new), [(UTS, vec![Change::Went])]);
-    new.gaps = vec![Gap { operation: "listns".into(), errno: 38, ..gap(Place::Kernel, Object::Host) }];
+    new.gaps =
+        vec![Gap { operation: Call::Listns.into(), cause: Cause::Unsupported, ..gap(Place::Kernel, Object::Host) }];
     assert_eq!(told(&old, &new), [(UTS, vec![Change::Vanished])]);
 }
 

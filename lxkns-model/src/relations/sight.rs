@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::{Gap, GapKind, Holder, Namespace, NamespaceId, Object, Pid, Place, Places, Relation, Snapshot};
+use crate::{Gap, Holder, Namespace, NamespaceId, Object, Pid, Place, Places, Relation, Snapshot};
 
 /// What a snapshot can have seen.
 pub(super) struct Sight<'a> {
@@ -130,7 +130,7 @@ pub(super) fn blinder(this: &Snapshot, other: &Snapshot, same_pids: bool) -> Pla
 
 /// Whether something that can hold a namespace was not seen.
 fn is_blind(gap: &Gap) -> bool {
-    gap.kind() != GapKind::Gone && Places::holding().contains(gap.place)
+    Places::holding().contains(gap.place)
 }
 
 /// Whether it is known which namespace that is, or that there is none.

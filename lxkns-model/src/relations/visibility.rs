@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Gap, GapKind, Namespace, NamespaceType, Object, Observer, Pid, Place, Relation, Snapshot};
+use crate::{Gap, Namespace, NamespaceType, Object, Observer, Pid, Place, Relation, Snapshot};
 
 /// Whether all processes and threads could be seen that may be in this namespace. Otherwise those that were are the least
 /// that there are, and none is no proof that there are none: a process whose links are not readable can be in any
@@ -25,18 +25,15 @@ pub fn members_seen(snapshot: &Snapshot, namespace: &Namespace) -> bool {
 ///
 /// Its cost grows with the number of gaps.
 pub fn holders_seen(snapshot: &Snapshot, namespace: &Namespace) -> bool {
-    is_whole(snapshot, Some(namespace.ns_type), |gap| gap.kind() != GapKind::Gone) && members_seen(snapshot, namespace)
+    is_whole(snapshot, Some(namespace.ns_type), |_| true) && members_seen(snapshot, namespace)
 }
 
 /// Whether a namespace of this type (`None`: of any) that is not in the snapshot has no member and no holder in any place
 /// that was scanned: all processes were listed, and all could be read. What no place shows is
 /// [`Snapshot::unseen_keepers`].
 pub fn absence_seen(snapshot: &Snapshot, ns_type: Option<NamespaceType>) -> bool {
-    let is_blind = |gap: &Gap| {
-        // The initial namespaces, in which these are, are always seen.
-        let is_elsewhere = gap.place <= Place::Tasks && is_of_initial_namespaces(snapshot, gap);
-        gap.kind() != GapKind::Gone && !is_elsewhere
-    };
+    // The initial namespaces, in which these are, are always seen.
+    let is_blind = |gap: &Gap| !(gap.place <= Place::Tasks && is_of_initial_namespaces(snapshot, gap));
     processes_listed(snapshot) && is_whole(snapshot, ns_type, is_blind)
 }
 
@@ -71,7 +68,7 @@ pub fn processes_listed(snapshot: &Snapshot) -> bool {
 ///
 /// Its cost grows with the number of gaps and namespaces.
 pub fn mounts_seen(snapshot: &Snapshot) -> bool {
-    let told = || snapshot.gaps.iter().filter(|gap| gap.kind() != GapKind::Gone);
+    let told = || snapshot.gaps.iter();
     let is_listing = |place: Place| matches!(place, Place::BindMounts | Place::ProcesslessMounts);
     let are_listed = snapshot.options.mounts
         && !told().any(|gap| is_listing(gap.place) && !is_of_bind_mount(gap))
@@ -118,7 +115,7 @@ pub fn listed_processes(snapshot: &Snapshot) -> usize {
 fn unreadable(snapshot: &Snapshot) -> impl DoubleEndedIterator<Item = &Gap> {
     let end = snapshot.gaps.partition_point(|gap| gap.place <= Place::Tasks);
     let first = snapshot.gaps[..end].iter();
-    first.filter(|gap| gap.kind() != GapKind::Gone && !matches!(gap.object, Object::Namespace(_)))
+    first.filter(|gap| !matches!(gap.object, Object::Namespace(_)))
 }
 
 /// Whether this is about one of the kernel's threads or the host's first process.
@@ -175,7 +172,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::{DiscoveryOptions, Host, NamespaceId, Process, Task, Tid, Uid};
+    use crate::{DiscoveryOptions, Errno, Host, NamespaceId, Operation, Process, Task, Tid, Uid};
 
     const INITIAL: u64 = 4_026_531_836;
 
@@ -204,7 +201,7 @@ mod tests {
     }
 
     fn gap(place: Place, object: Object, errno: i32) -> Gap {
-        Gap { place, object, operation: "x".into(), errno }
+        Gap::failed(place, object, Operation::OPEN, Errno::new(errno).unwrap()).unwrap()
     }
 
     #[test]
@@ -240,9 +237,8 @@ mod tests {
         assert_eq!((unreadable_processes(&snapshot), listed_processes(&snapshot)), (0, 3));
         snapshot.namespaces.get_mut(&id(INITIAL)).unwrap().initial = true;
         assert_eq!(seen(&snapshot, members_seen), [9, 10, 20, 30]);
-        snapshot.gaps = vec![gap(Place::Processes, Object::Process(Pid(7)), 2)];
-        assert_eq!(seen(&snapshot, members_seen).len(), 5, "what has gone is in none");
         snapshot.gaps.clear();
+        assert_eq!(seen(&snapshot, members_seen).len(), 5);
         snapshot.options.places = snapshot.options.places.without(Place::Tasks);
         assert_eq!(seen(&snapshot, members_seen), [0; 0]);
     }

@@ -65,7 +65,7 @@ impl Dead {
         let pid = self.namespace.helper().unwrap();
         let error = self.namespace.open_namespace(b"/tmp/fuse/file", Some(self.net), SHORT).unwrap_err();
         assert_eq!((error.kind(), error.abandoned()), (ErrorKind::TimedOut, Some(pid)), "{error}");
-        assert_eq!(error.errno(), rustix::io::Errno::TIMEDOUT);
+        assert_eq!(error.errno(), None, "the kernel has not said so");
         assert!(error.operation().starts_with("open in mount namespace, over file system 0:"), "{error}");
         pid
     }
@@ -133,7 +133,7 @@ fn left_behind_by_another_run() {
     // What is beside it is found all the same, in the cache or not.
     dead.actor.mkdir("/tmp/beside");
     let error = namespace.open_path(b"/tmp/beside/nothing", LONG).unwrap_err();
-    assert_eq!(error.errno(), rustix::io::Errno::NOENT, "{error}");
+    assert_eq!(error.errno().and_then(|errno| errno.name()), Some("ENOENT"), "{error}");
     assert_eq!(id_of(&namespace.open_namespace(b"/tmp/net", Some(dead.net), LONG).unwrap()), dead.net);
 }
 

@@ -12,15 +12,14 @@ use std::time::Duration;
 
 use bstr::{BStr, BString, ByteSlice};
 use rustc_hash::{FxHashMap, FxHashSet};
-use rustix::io::Errno;
 
 use super::devices::{self, Device, Devices, btrfs_with, file_system_on};
 use super::gap;
 use super::loops::{InUse, LoopDevice, loops};
 use super::paths::{Layer, Leads, Named, Paths, lookup};
 use crate::model::{
-    DeviceNumber, DeviceRole, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, Gap, KernelFacility,
-    Mount, NamespaceId, Object, Place, Snapshot, UnreadHolders,
+    Cause, DeviceNumber, DeviceRole, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, Gap,
+    KernelFacility, Mount, NamespaceId, Object, Operation, Place, Snapshot, UnreadHolders,
 };
 use crate::procfs::{ProcRoot, parse};
 
@@ -151,7 +150,7 @@ impl Answer {
     pub(super) fn finish(self, gaps: &mut Vec<Gap>) -> Found {
         let found = self.found.and_then(|found| found.recv_timeout(PATIENCE).ok());
         if found.is_none() {
-            gap(gaps, Place::Host, Object::Host, "read what the kernel has open", Errno::TIMEDOUT);
+            gap(gaps, Place::Host, Object::Host, Operation::read("what the kernel has open"), Cause::TimedOut);
         }
         found.unwrap_or_default()
     }

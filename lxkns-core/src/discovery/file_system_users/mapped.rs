@@ -12,7 +12,10 @@ use rustix::io::Errno;
 use super::super::left_behind::LeftBehind;
 use super::devices::Devices;
 use super::{gap, living};
-use crate::model::{DeviceNumber, FileSystemUse, FileSystemUseKind, Gap, Mount, Object, Pid, Place, Snapshot};
+use crate::failure::Failure;
+use crate::model::{
+    Cause, DeviceNumber, FileSystemUse, FileSystemUseKind, Gap, Mount, Object, Operation, Pid, Place, Snapshot,
+};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
 /// How long one process's mappings may take. None take a hundredth of it unless something is wrong.
@@ -83,14 +86,14 @@ pub(in crate::discovery) fn of_each<T: Send + 'static>(
     snapshot: &Snapshot,
     pids: &[Pid],
     gaps: &mut Vec<Gap>,
-    read: impl FnMut(&ProcDir, Pid, &mut Vec<u8>) -> Result<T, Errno> + Clone + Send + 'static,
+    read: impl FnMut(&ProcDir, Pid, &mut Vec<u8>) -> Result<T, Failure> + Clone + Send + 'static,
 ) -> Vec<T> {
     let began = Instant::now();
     let life = |pid: Pid| snapshot.processes.get(&pid).map(|process| (pid, process.start_time_ticks()));
     let (left_alone, pids): (Vec<Pid>, Vec<Pid>) =
         pids.iter().partition(|&&pid| life(pid).is_some_and(|life| session.waits_for(life)));
     for pid in left_alone {
-        gap(gaps, Place::Processes, Object::Process(pid), "read maps", Errno::TIMEDOUT);
+        gap(gaps, Place::Processes, Object::Process(pid), Operation::read("maps"), Cause::TimedOut);
     }
     let pids: Arc<[Pid]> = pids.into();
     let (mut found, mut next, mut lost) = (Vec::new(), 0, 0);
@@ -101,7 +104,7 @@ pub(in crate::discovery) fn of_each<T: Send + 'static>(
         let read_all = move || {
             let mut buffer = Vec::new();
             for &pid in &thread_pids[from..] {
-                let read = proc.process(pid).and_then(|dir| read(&dir, pid, &mut buffer));
+                let read = proc.process(pid).map_err(Failure::from).and_then(|dir| read(&dir, pid, &mut buffer));
                 if answers.send(read).is_err() {
                     // Nobody waits for the rest.
                     return;
@@ -113,9 +116,9 @@ pub(in crate::discovery) fn of_each<T: Send + 'static>(
             let pid = pids[next];
             match answered.recv_timeout(PATIENCE) {
                 Ok(Ok(answer)) => found.push(answer),
-                Ok(Err(errno)) => gap(gaps, Place::Processes, Object::Process(pid), "read maps", errno),
+                Ok(Err(failure)) => gap(gaps, Place::Processes, Object::Process(pid), Operation::read("maps"), failure),
                 Err(timeout) => {
-                    gap(gaps, Place::Processes, Object::Process(pid), "read maps", Errno::TIMEDOUT);
+                    gap(gaps, Place::Processes, Object::Process(pid), Operation::read("maps"), Cause::TimedOut);
                     next += 1;
                     if timeout == RecvTimeoutError::Timeout {
                         lost += 1;
@@ -130,7 +133,7 @@ pub(in crate::discovery) fn of_each<T: Send + 'static>(
         }
     }
     if next < pids.len() {
-        gap(gaps, Place::Processes, Object::Host, "read maps of all processes", Errno::TIMEDOUT);
+        gap(gaps, Place::Processes, Object::Host, Operation::read("maps of all processes"), Cause::TimedOut);
     }
     found
 }
@@ -154,14 +157,14 @@ fn read(
     wanted: &Wanted,
     buffer: &mut Vec<u8>,
     known: &mut Known,
-) -> Result<Vec<Mapped>, Errno> {
+) -> Result<Vec<Mapped>, Failure> {
     let text = maps(dir, pid, buffer)?;
     // A file counts once, however many of its parts are mapped.
     let (mut files, mut mounts) = (FxHashSet::default(), FxHashMap::default());
     let mut found = Vec::new();
     let is_wanted = |on: DeviceNumber| on == wanted.file_system || wanted.with_devices.contains(&on);
     for mapping in parse::maps::on(text, is_wanted) {
-        let mapping = mapping.map_err(|_| Errno::BADMSG)?;
+        let mapping = mapping?;
         if !files.insert((mapping.file_system, mapping.inode)) {
             continue;
         }

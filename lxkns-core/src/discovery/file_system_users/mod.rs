@@ -20,9 +20,10 @@ use rustix::io::Errno;
 
 use super::left_behind::LeftBehind;
 use super::search::share_out;
+use crate::failure::{self, Failure};
 use crate::model::{
     DeviceNumber, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUser,
-    FileSystemUsers, Gap, GapKind, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Snapshot,
+    FileSystemUsers, Gap, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Snapshot,
 };
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
@@ -49,14 +50,14 @@ pub(super) fn file_system_users(
             pids.into_iter().filter(|&pid| Some(pid) != own).collect()
         }
         Err(errno) => {
-            gap(&mut gaps, Place::Processes, Object::Host, "list processes", errno);
+            gap(&mut gaps, Place::Processes, Object::Host, Operation::list("processes"), errno);
             Arc::from([])
         }
     };
     let mut parts = share_out(&pids, |part: &mut Part, &pid| {
         match proc.process(pid) {
             Ok(dir) => processes::process(&known, part, &dir, pid),
-            Err(errno) => gap(&mut part.gaps, Place::Processes, Object::Process(pid), "open", errno),
+            Err(errno) => gap(&mut part.gaps, Place::Processes, Object::Process(pid), Operation::OPEN, errno),
         };
     });
     let wanted = mapped::Wanted::of(snapshot, query.file_system, &devices);
@@ -96,7 +97,9 @@ pub(super) fn file_system_users(
                             is_certain: false,
                         });
                     }
-                    Err(errno) => gap(&mut gaps, Place::BindMounts, Object::Process(pid), "find a mount", errno),
+                    Err(failure) => {
+                        gap(&mut gaps, Place::BindMounts, Object::Process(pid), Operation::FindMount, failure)
+                    }
                 }
             }
         }
@@ -205,10 +208,8 @@ impl Attribution {
     }
 }
 
-fn gap(gaps: &mut Vec<Gap>, place: Place, object: Object, operation: impl Into<Operation>, errno: Errno) {
-    if GapKind::of(errno.raw_os_error()) != GapKind::Gone {
-        gaps.push(Gap { place, object, operation: operation.into(), errno: errno.raw_os_error() });
-    }
+fn gap(gaps: &mut Vec<Gap>, place: Place, object: Object, operation: Operation, why: impl Into<Failure>) {
+    gaps.extend(failure::gap(place, object, operation, why));
 }
 
 /// Who it is; `None` if it has gone since.

@@ -10,9 +10,10 @@ use rustix::io::Errno;
 use super::devices::Devices;
 use super::{gap, living};
 use crate::discovery::task_fds::Tables;
+use crate::failure::Failure;
 use crate::model::{
-    DeviceNumber, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUseKind, Gap,
-    GapKind, HiddenFiles, NamespaceType, Object, Pid, Place, Snapshot, Tid,
+    Cause, DeviceNumber, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUseKind,
+    Gap, HiddenFiles, NamespaceType, Object, Operation, Pid, Place, Snapshot, Tid,
 };
 use crate::procfs::{ProcDir, ProcRoot, for_each_number, parse};
 use crate::reach::{self, Fetched};
@@ -145,7 +146,7 @@ pub(super) struct Part {
     /// What is common to the files of a btrfs, by mount and device number.
     known_bases: FxHashMap<(u64, DeviceNumber), Option<u64>>,
     /// Where bound sockets are, by inode.
-    sockets: FxHashMap<u64, Result<At, Errno>>,
+    sockets: FxHashMap<u64, Result<At, Failure>>,
     buffer: Vec<u8>,
 }
 
@@ -163,7 +164,7 @@ struct Voice<'a> {
 /// Ways to what is behind the descriptors of one table, opened when the first is wanted.
 #[derive(Default)]
 struct Ways {
-    pidfd: Option<Result<OwnedFd, Errno>>,
+    pidfd: Option<Result<OwnedFd, Failure>>,
     info: Option<Result<ProcDir, Errno>>,
 }
 
@@ -179,7 +180,9 @@ pub(super) fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pi
     let below = match living(dir, pid) {
         Ok(Some(below)) => below,
         Ok(None) => return,
-        Err(errno) => return gap(&mut part.gaps, Place::Processes, Object::Process(pid), "list task", errno),
+        Err(errno) => {
+            return gap(&mut part.gaps, Place::Processes, Object::Process(pid), Operation::list("task"), errno);
+        }
     };
     let tid =
         below.strip_prefix("task/").and_then(|tid| tid.trim_end_matches('/').parse().ok()).map_or(pid.into(), Tid);
@@ -188,23 +191,25 @@ pub(super) fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pi
         part.directory(known, dir, voice, "root", |tid| FileSystemUseKind::Root { tid }, None),
         part.directory(known, dir, voice, "cwd", |tid| FileSystemUseKind::WorkingDirectory { tid }, None),
     ];
-    let errno = own.iter().find_map(|own| own.err());
-    if let Some(errno) = errno {
-        gap(&mut part.gaps, Place::Processes, Object::Process(pid), "statx root, cwd", errno);
+    let failure = own.iter().find_map(|own| own.err());
+    if let Some(failure) = failure {
+        gap(&mut part.gaps, Place::Processes, Object::Process(pid), Operation::stat("root, cwd"), failure);
     }
     match at(known.proc, dir, &format!("{below}exe")) {
         Ok((at, stat)) => part.note(known, dir, pid, at, &stat, None, FileSystemUseKind::Executable),
         // A kernel thread has none. Its directories are the kernel's, and let nobody end it.
-        Err(Errno::NOENT) if is_kernel_thread(part, dir) => return part.count_kernel_thread(known, pid),
-        Err(errno) => gap(&mut part.gaps, Place::Processes, Object::Process(pid), "statx exe", errno),
+        Err(failure) if failure.is_any(&[Errno::NOENT]) && is_kernel_thread(part, dir) => {
+            return part.count_kernel_thread(known, pid);
+        }
+        Err(failure) => gap(&mut part.gaps, Place::Processes, Object::Process(pid), Operation::stat("exe"), failure),
     }
-    if errno.is_some_and(|errno| GapKind::of(errno.raw_os_error()) == GapKind::Denied) {
+    if failure.is_some_and(|failure| failure.is_denied()) {
         // One permission goes for the whole process.
         return;
     }
     part.table(known, dir, voice, None);
     let tids = dir.numbers("task").unwrap_or_else(|errno| {
-        gap(&mut part.gaps, Place::Processes, Object::Process(pid), "list task", errno);
+        gap(&mut part.gaps, Place::Processes, Object::Process(pid), Operation::list("task"), errno);
         Vec::new()
     });
     let mut tables = Tables::of(tid);
@@ -255,7 +260,7 @@ impl Part {
         name: &str,
         kind: impl Fn(Tid) -> FileSystemUseKind,
         known_as: Option<(u64, u64)>,
-    ) -> Result<(u64, u64), Errno> {
+    ) -> Result<(u64, u64), Failure> {
         let (at, stat) = at(known.proc, dir, &format!("{}{name}", voice.below))?;
         if known_as != Some((at.mount, at.inode)) {
             self.note(known, dir, voice.pid, at, &stat, Some(&format!("{}{name}", voice.below)), kind(voice.tid));
@@ -277,7 +282,7 @@ impl Part {
         // One to list, and one to look below: both are cheap to open, and the first is borrowed while it is listed.
         let (list, fds) = match listing().and_then(|list| Ok((list, listing()?))) {
             Ok(opened) => opened,
-            Err(errno) => return gap(&mut self.gaps, Place::Fds, Object::Process(pid), "list fd", errno),
+            Err(errno) => return gap(&mut self.gaps, Place::Fds, Object::Process(pid), Operation::list("fd"), errno),
         };
         let mut ways = Ways::default();
         let mut visit = |name: &std::ffi::CStr, fd: u32| {
@@ -288,9 +293,9 @@ impl Part {
                 Ok(stat) if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 => (At::of(&stat, stat.stx_mnt_id), stat),
                 Ok(stat) => match self.mount_by_fdinfo(dir, below, fd) {
                     Ok(mount) => (At::of(&stat, mount), stat),
-                    Err(errno) => return self.fd_gap(voice, fd, "read fdinfo", errno),
+                    Err(failure) => return self.fd_gap(voice, fd, Operation::read("fdinfo"), failure),
                 },
-                Err(errno) => return self.fd_gap(voice, fd, "statx fd", errno),
+                Err(errno) => return self.fd_gap(voice, fd, Operation::stat("fd"), errno.into()),
             };
             if same.as_mut().is_some_and(|same| !same.insert((fd, at.mount, at.inode))) {
                 return std::ops::ControlFlow::Continue(());
@@ -322,23 +327,29 @@ impl Part {
             std::ops::ControlFlow::Continue(())
         };
         if let Err(errno) = for_each_number(&list, &mut visit) {
-            gap(&mut self.gaps, Place::Fds, Object::Process(pid), "list fd", errno);
+            gap(&mut self.gaps, Place::Fds, Object::Process(pid), Operation::list("fd"), errno);
         }
     }
 
-    fn fd_gap(&mut self, voice: Voice<'_>, fd: u32, call: &'static str, errno: Errno) -> std::ops::ControlFlow<()> {
-        gap(&mut self.gaps, Place::Fds, Object::Fd(voice.pid, voice.tid, fd), call, errno);
-        match GapKind::of(errno.raw_os_error()) {
-            // One permission goes for the whole table.
-            GapKind::Denied => std::ops::ControlFlow::Break(()),
-            _ => std::ops::ControlFlow::Continue(()),
+    fn fd_gap(
+        &mut self,
+        voice: Voice<'_>,
+        fd: u32,
+        operation: Operation,
+        failure: Failure,
+    ) -> std::ops::ControlFlow<()> {
+        gap(&mut self.gaps, Place::Fds, Object::Fd(voice.pid, voice.tid, fd), operation, failure);
+        // One permission goes for the whole table.
+        match failure.is_denied() {
+            true => std::ops::ControlFlow::Break(()),
+            false => std::ops::ControlFlow::Continue(()),
         }
     }
 
     /// Before 5.8 only fdinfo tells.
-    fn mount_by_fdinfo(&mut self, dir: &ProcDir, below: &str, fd: u32) -> Result<u64, Errno> {
+    fn mount_by_fdinfo(&mut self, dir: &ProcDir, below: &str, fd: u32) -> Result<u64, Failure> {
         let text = dir.read_record(format!("{below}fdinfo/{fd}"), &mut self.buffer)?;
-        parse::fdinfo::mount_id(text).ok_or(Errno::BADMSG)
+        parse::fdinfo::mount_id(text).ok_or(Cause::Malformed.into())
     }
 
     /// What a descriptor holds besides the file that it is open on.
@@ -377,7 +388,7 @@ impl Part {
                     let pidfd = ways.pidfd.get_or_insert_with(|| reach::pidfd_by_number(known.proc, pid, tid));
                     let place = match pidfd {
                         Ok(pidfd) => bound_at(known.proc, pidfd, fd, at.inode),
-                        Err(errno) => Err(*errno),
+                        Err(failure) => Err(*failure),
                     };
                     self.sockets.insert(at.inode, place);
                     place
@@ -393,7 +404,7 @@ impl Part {
                     }
                 }
                 // Closed meanwhile, or an O_PATH descriptor; or bound to no path after all.
-                Err(Errno::BADF | Errno::NOENT) => {}
+                Err(failure) if failure.is_any(&[Errno::BADF, Errno::NOENT]) => {}
                 Err(_) => suspect(self, HiddenFiles::BoundSocket),
             }
             return;
@@ -469,7 +480,7 @@ impl At {
 }
 
 /// Where a link of a process leads.
-fn at(proc: &ProcRoot, dir: &ProcDir, link: &str) -> Result<(At, Statx), Errno> {
+fn at(proc: &ProcRoot, dir: &ProcDir, link: &str) -> Result<(At, Statx), Failure> {
     let stat = dir.stat(link, StatxFlags::TYPE | StatxFlags::INO | StatxFlags::MNT_ID)?;
     let mount = if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 {
         stat.stx_mnt_id
@@ -499,11 +510,11 @@ fn btrfs_base(dir: &ProcDir, path: &str) -> Option<u64> {
 }
 
 /// Where the file is that a process's UNIX socket, with this inode number, is bound to.
-fn bound_at(proc: &ProcRoot, pidfd: &OwnedFd, fd: u32, inode: u64) -> Result<At, Errno> {
+fn bound_at(proc: &ProcRoot, pidfd: &OwnedFd, fd: u32, inode: u64) -> Result<At, Failure> {
     let socket = Fetched::new(proc, pidfd, fd)?;
     // The pidfd was opened by number, and the descriptor may be another by now.
     if rustix::fs::fstat(&socket)?.st_ino != inode {
-        return Err(Errno::BADF);
+        return Err(Errno::BADF.into());
     }
     let file = lxkns_sys::siocunixfile(&socket)?;
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;

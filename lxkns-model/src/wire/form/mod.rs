@@ -235,10 +235,18 @@ pub(crate) struct OwnOptions {
 pub(crate) struct Gap {
     /// Where discovery was looking.
     pub place: String,
-    /// What it tried.
+    /// What it tried: a call by its name, or `list`, `read`, `readlink`, `parse`, `open`, `stat`, `find-mount`, `enter`,
+    /// `read-inside`, `open-inside`, `start-thread`, `other`.
     pub operation: String,
-    /// The kernel's error number.
-    pub errno: i32,
+    /// What it tried that with, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operand: Option<String>,
+    /// Why it failed.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::Cause", required))]
+    pub cause: Option<String>,
+    /// The kernel's error number, where it gave one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errno: Option<i32>,
     /// A process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,

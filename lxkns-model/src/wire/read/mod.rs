@@ -13,8 +13,8 @@ use serde::Deserialize;
 use super::form::{self, Dump, Options, OwnOptions, SnapshotInfo, SuspectKind};
 use super::{Error, ErrorKind, FORMAT, text, time};
 use crate::{
-    DeviceNumber, DiscoveryOptions, Gap, Host, NamespaceId, NamespaceType, Object, Observer, Place, Scope, Snapshot,
-    Suspect, Uid,
+    Cause, DeviceNumber, DiscoveryOptions, Errno, Gap, Host, NamespaceId, NamespaceType, Object, Observer, Operation,
+    Place, Scope, Snapshot, Suspect, Uid,
 };
 
 /// The snapshot that this JSON holds.
@@ -149,7 +149,7 @@ impl Reader {
         number::ino(key, ino).map(|ino| self.id(ino))
     }
 
-    /// `None` for a place that a newer version knows.
+    /// `None` for a place that a newer version knows, and for what has vanished.
     fn gap(&self, form: &form::Gap) -> Result<Option<Gap>, Error> {
         let Some(place) = Place::from_name(&form.place) else { return Ok(None) };
         let (pid, tid) = (form.pid.map(number::pid).transpose()?, form.tid.map(number::tid).transpose()?);
@@ -166,8 +166,15 @@ impl Reader {
                 _ => Object::Host,
             },
         };
-        let errno = number::errno(form.errno)?;
-        Ok(Some(Gap { place, object, operation: form.operation.clone().into(), errno }))
+        let errno = form.errno.map(number::errno).transpose()?;
+        let operation = Operation::from_name(&form.operation, form.operand.as_deref());
+        let cause = match (&form.cause, errno) {
+            // A cause that a newer version knows.
+            (Some(name), _) => Some(Cause::from_name(name).unwrap_or(Cause::Other)),
+            (None, Some(errno)) => cause_of_older(errno),
+            (None, None) => return Err(invalid("gap without cause and errno")),
+        };
+        Ok(cause.map(|cause| Gap { place, object, operation, cause, errno }))
     }
 
     /// `None` for a kind that a newer version knows.
@@ -205,6 +212,19 @@ impl Reader {
             },
             SuspectKind::Unknown => return Ok(None),
         }))
+    }
+}
+
+/// The cause in a dump that has error numbers alone, some of which stood for what is no error of the kernel's.
+fn cause_of_older(errno: Errno) -> Option<Cause> {
+    match errno.name() {
+        Some("ENXIO") => Some(Cause::NoPath),
+        Some("E2BIG") => Some(Cause::Cut),
+        Some("ENOEXEC") => Some(Cause::NoHelper),
+        Some("ENODATA") => Some(Cause::Partial),
+        Some("EREMOTE") => Some(Cause::OtherPidNamespace),
+        Some("EBADMSG") => Some(Cause::Malformed),
+        _ => Cause::of(errno),
     }
 }
 

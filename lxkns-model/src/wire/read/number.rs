@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use super::invalid;
 use crate::wire::Error;
-use crate::{CpuRange, IdMapping, Pid, Tid};
+use crate::{CpuRange, Errno, IdMapping, Pid, Tid};
 
 /// The highest number of a task or descriptor that fits the kernel's `int`.
 const MAX_INT: u32 = i32::MAX.unsigned_abs();
@@ -19,8 +19,8 @@ fn within<N: PartialOrd + Display>(key: &str, number: N, range: RangeInclusive<N
 }
 
 /// An error number, as the kernel has them (`MAX_ERRNO` of `linux/err.h`).
-pub(super) fn errno(number: i32) -> Result<i32, Error> {
-    within("errno", number, 1..=4095)
+pub(super) fn errno(number: i32) -> Result<Errno, Error> {
+    Errno::new(number).ok_or_else(|| invalid(&format!("errno {number}: not within 1 to 4095")))
 }
 
 /// A process.
@@ -91,7 +91,7 @@ mod tests {
         let said = |error: Error| error.to_string();
         assert_eq!(said(errno(0).unwrap_err()), "invalid dump: errno 0: not within 1 to 4095");
         assert_eq!(said(errno(i32::MIN).unwrap_err()), "invalid dump: errno -2147483648: not within 1 to 4095");
-        assert_eq!((errno(1).unwrap(), errno(4095).unwrap()), (1, 4095));
+        assert_eq!((errno(1).unwrap().number(), errno(4095).unwrap().number()), (1, 4095));
         assert!(pid(0).is_err() && tid(u32::MAX).is_err() && fd(u32::MAX).is_err() && ino("nsid", 0).is_err());
         assert_eq!((netnsid(-1).unwrap(), netnsid(3).unwrap(), netnsid(-2).is_err()), (None, Some(3), true));
         assert!(cpus(&[(2, 1)]).is_err() && cpus(&[(0, u32::MAX)]).is_err() && cpus(&[(3, 3)]).is_ok());

@@ -268,14 +268,15 @@ fn suspects() -> Vec<Suspect> {
 }
 
 fn gaps() -> Vec<Gap> {
-    let gap = |place, object| Gap { place, object, operation: "readlinkat ns/net".into(), errno: 13 };
+    let gap =
+        |place, object, operation, errno| Gap::failed(place, object, operation, Errno::new(errno).unwrap()).unwrap();
     vec![
-        gap(Place::Processes, Object::Process(Pid(10))),
-        gap(Place::Tasks, Object::Task(Pid(900), Tid(902))),
-        gap(Place::Fds, Object::Fd(Pid(900), Tid(902), 3)),
-        gap(Place::BindMounts, Object::Mount(id(INNER_MNT), 7)),
-        gap(Place::BindMounts, Object::Path(b"/a b\xff".into())),
-        gap(Place::Kernel, Object::Host),
-        gap(Place::NamespaceFacts, Object::Namespace(id(NET))),
+        gap(Place::Processes, Object::Process(Pid(10)), Operation::read_link("ns/net"), 13),
+        gap(Place::Tasks, Object::Task(Pid(900), Tid(902)), Operation::OPEN, 13),
+        gap(Place::Fds, Object::Fd(Pid(900), Tid(902), 3), Operation::stat("fd"), 1),
+        Gap::because(Place::BindMounts, Object::Mount(id(INNER_MNT), 7), Operation::read("mountinfo"), Cause::Partial),
+        gap(Place::BindMounts, Object::Path(b"/a b\xff".into()), Call::Openat2.into(), 13),
+        gap(Place::Kernel, Object::Host, Call::Listns.into(), 38),
+        gap(Place::NamespaceFacts, Object::Namespace(id(NET)), Call::NsGetId.into(), 25),
     ]
 }

@@ -46,12 +46,7 @@ fn a_dump_that_is_read_is_written_again_byte_for_byte() {
 fn a_stable_dump_does_not_tell_two_looks_apart() {
     let options = WriteOptions { stable: true, ..WriteOptions::default() };
     let (mut before, mut after) = (full(), full());
-    let late = Gap {
-        place: Place::CommandLines,
-        object: Object::Process(Pid(10)),
-        operation: "read cmdline".into(),
-        errno: 110,
-    };
+    let late = Gap::because(Place::CommandLines, Object::Process(Pid(10)), Operation::read("cmdline"), Cause::TimedOut);
     before.gaps.push(late);
     after.taken_at = SystemTime::now();
     after.took *= 3;
@@ -302,4 +297,27 @@ proptest! {
         prop_assert_eq!(&back.processes, &snapshot.processes);
         prop_assert_eq!(super::json(&back), json);
     }
+}
+
+#[test]
+fn a_gap_of_an_older_dump_has_a_cause() {
+    let read = |gap: &str| {
+        let json = format!(
+            "{{\"namespaces\": {{}}, \"discovery-options\": {{\"snapshot\": {{\"format\": 1, \"places\": [], \"gaps\": [{gap}]}}}}}}"
+        );
+        super::read(json.as_bytes()).map(|snapshot| snapshot.gaps)
+    };
+    let old = |operation: &str, errno: i32| {
+        read(&format!("{{\"place\": \"kernel\", \"operation\": \"{operation}\", \"errno\": {errno}}}")).unwrap()
+    };
+    let gap = |operation, cause, errno| {
+        vec![Gap { place: Place::Kernel, object: Object::Host, operation, cause, errno: Errno::new(errno) }]
+    };
+    assert_eq!(old("listns", 1), gap(Call::Listns.into(), Cause::Denied, 1));
+    assert_eq!(old("read it twice", 61), gap(Operation::Other("read it twice".into()), Cause::Partial, 61));
+    assert_eq!(old("kcmp", 66), gap(Call::Kcmp.into(), Cause::OtherPidNamespace, 66));
+    assert_eq!(old("open", 3), [], "what has vanished is no gap");
+    assert!(read("{\"place\": \"kernel\", \"operation\": \"listns\"}").is_err(), "nothing says why");
+    let newer = read("{\"place\": \"kernel\", \"operation\": \"list-all\", \"cause\": \"eclipse\"}").unwrap();
+    assert_eq!(newer, gap(Operation::Other("list-all".into()), Cause::Other, 0));
 }

@@ -15,7 +15,7 @@ use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 use super::form::{Empty, Gap, NamespacedPid, Observer, Options, OwnOptions, SnapshotInfo, Suspect, SuspectKind};
 use super::{FORMAT, WriteOptions, text, time};
 use crate::relations::pid_map;
-use crate::{self as model, CpuRange, DiscoveryOptions, GapKind, NamespaceType, Object, Place, Scope, Snapshot};
+use crate::{self as model, CpuRange, DiscoveryOptions, Errno, NamespaceType, Object, Place, Scope, Snapshot};
 
 /// A dump, made while it is written: of the form there is only ever the part that is being written.
 pub(super) struct Dump<'a> {
@@ -141,7 +141,7 @@ fn user_names(snapshot: &Snapshot) -> Option<BTreeMap<u32, String>> {
 /// What could not be read; of a stable dump, only what is not readable each time: without that, what was not seen would
 /// look like what is not there.
 fn gaps(snapshot: &Snapshot, stable: bool) -> Option<Vec<Gap>> {
-    let is_lasting = |gap: &&model::Gap| !stable || !matches!(gap.kind(), GapKind::TimedOut | GapKind::Other);
+    let is_lasting = |gap: &&model::Gap| !stable || gap.cause.is_lasting();
     let gaps: Vec<_> = snapshot.gaps.iter().filter(is_lasting).map(gap).collect();
     (!gaps.is_empty()).then_some(gaps)
 }
@@ -178,8 +178,10 @@ fn namespaced_pid(pid: &crate::relations::NamespacedPid) -> NamespacedPid {
 fn gap(gap: &model::Gap) -> Gap {
     let form = Gap {
         place: gap.place.name().to_owned(),
-        operation: gap.operation.to_string(),
-        errno: gap.errno,
+        operation: gap.operation.name().to_owned(),
+        operand: gap.operation.operand().map(str::to_owned),
+        cause: Some(gap.cause.name().to_owned()),
+        errno: gap.errno.map(Errno::number),
         ..Gap::default()
     };
     match &gap.object {

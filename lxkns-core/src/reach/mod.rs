@@ -1,5 +1,9 @@
 //! Going to a namespace through what holds it.
 
+pub(crate) mod interface;
+pub(crate) mod lookup;
+pub(crate) mod probe;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
@@ -9,10 +13,10 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 
 use lxkns_sys::{NsHandle, PidfdNamespace};
 
+use self::lookup::Roots;
 use crate::error::{Error, ErrorKind};
-use crate::interface::Call;
-use crate::lookup::{self, Roots};
-use crate::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
+use crate::failure::Failure;
+use crate::model::{Call, Cause, Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
 use crate::mount_access::MountAccess;
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
@@ -45,9 +49,9 @@ fn through_any(
     access: Option<&dyn MountAccess>,
     id: NamespaceId,
     entered: &mut Vec<(NamespaceId, Option<OwnedFd>)>,
-) -> Result<OwnedFd, Errno> {
-    let namespace = snapshot.namespaces.get(&id).ok_or(Errno::NOENT)?;
-    let mut last = Errno::NOENT;
+) -> Result<OwnedFd, Failure> {
+    let namespace = snapshot.namespaces.get(&id).ok_or(Failure::VANISHED)?;
+    let mut last = Failure::VANISHED;
     // Holders are sorted by how easy they are to use; a namespace with very many has one of the first kinds.
     for holder in namespace.holders.iter().take(64) {
         let opened = match holder {
@@ -63,7 +67,7 @@ fn through_any(
                             entered.push((*mount_ns, opened));
                         }
                         let known = entered.iter().find(|(other, _)| other == mount_ns);
-                        let opened = known.and_then(|(_, opened)| opened.as_ref()).ok_or(Errno::NOENT);
+                        let opened = known.and_then(|(_, opened)| opened.as_ref()).ok_or(Failure::VANISHED);
                         opened.and_then(|fd| inside(access, fd, path, id))
                     }
                     (opened, _) => opened,
@@ -73,7 +77,7 @@ fn through_any(
                 let procfs = Roots::new(proc, members(snapshot, *mount_ns)).mount(path, *mount_id);
                 let flags = OFlags::RDONLY | OFlags::CLOEXEC;
                 procfs
-                    .and_then(|procfs| rustix::fs::openat(procfs, c"1/ns/pid", flags, Mode::empty()))
+                    .and_then(|procfs| Ok(rustix::fs::openat(procfs, c"1/ns/pid", flags, Mode::empty())?))
                     .and_then(|fd| verified(fd, id))
             }
             Holder::Child { ns } => related(proc, snapshot, *ns, id, lxkns_sys::ns_get_parent),
@@ -83,16 +87,17 @@ fn through_any(
         };
         match opened {
             Ok(fd) => return Ok(fd),
-            Err(errno) => last = errno,
+            Err(failure) => last = failure,
         }
     }
     Err(last)
 }
 
 /// What is bind-mounted at a path inside a mount namespace.
-fn inside(access: &dyn MountAccess, mount_ns: &OwnedFd, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Errno> {
-    let inside = access.enter(mount_ns.as_fd()).map_err(|error| error.errno)?;
-    inside.open_namespace(path, id).map_err(|error| error.errno).and_then(|fd| verified(fd, id))
+fn inside(access: &dyn MountAccess, mount_ns: &OwnedFd, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Failure> {
+    let inside = access.enter(mount_ns.as_fd()).map_err(|error| Failure::of(error.cause, error.errno))?;
+    let opened = inside.open_namespace(path, id).map_err(|error| Failure::of(error.cause, error.errno));
+    opened.and_then(|fd| verified(fd, id))
 }
 
 /// The processes in a mount namespace, by the IDs of their first threads.
@@ -108,33 +113,33 @@ fn related(
     from: NamespaceId,
     id: NamespaceId,
     ask: impl Fn(OwnedFd) -> Result<OwnedFd, Errno>,
-) -> Result<OwnedFd, Errno> {
-    let namespace = snapshot.namespaces.get(&from).ok_or(Errno::NOENT)?;
+) -> Result<OwnedFd, Failure> {
+    let namespace = snapshot.namespaces.get(&from).ok_or(Failure::VANISHED)?;
     let direct = namespace.holders.iter().take(64).find_map(|holder| through(proc, namespace.ns_type, holder).ok());
-    verified(ask(direct.ok_or(Errno::NOENT)?)?, id)
+    verified(ask(direct.ok_or(Failure::VANISHED)?)?, id)
 }
 
-fn by_handle(namespace: &Namespace) -> Result<OwnedFd, Errno> {
+fn by_handle(namespace: &Namespace) -> Result<OwnedFd, Failure> {
     let handle = NsHandle {
-        id: namespace.unique_id.ok_or(Errno::NOENT)?,
+        id: namespace.unique_id.ok_or(Failure::VANISHED)?,
         ns_type: namespace.ns_type.clone_flag(),
-        ino: u32::try_from(namespace.id.ino).map_err(|_| Errno::OVERFLOW)?,
+        ino: u32::try_from(namespace.id.ino).map_err(|_| Cause::Malformed)?,
     };
     verified(lxkns_sys::open_namespace_by_handle(handle)?, namespace.id)
 }
 
 /// Opens the namespace of this type that a process, thread, descriptor, socket or TUN/TAP file holds. Which namespace
 /// that is by now is for the caller to check.
-pub(crate) fn through(proc: &ProcRoot, ns_type: NamespaceType, holder: &Holder) -> Result<OwnedFd, Errno> {
+pub(crate) fn through(proc: &ProcRoot, ns_type: NamespaceType, holder: &Holder) -> Result<OwnedFd, Failure> {
     match *holder {
-        Holder::Process { pid } => open_link(proc, &format!("{pid}/ns/{ns_type}")),
-        Holder::Task { pid, tid } => open_link(proc, &format!("{pid}/task/{tid}/ns/{ns_type}")),
+        Holder::Process { pid } => Ok(open_link(proc, &format!("{pid}/ns/{ns_type}"))?),
+        Holder::Task { pid, tid } => Ok(open_link(proc, &format!("{pid}/task/{tid}/ns/{ns_type}"))?),
         Holder::ForChildren { pid, tid } => {
             match open_link(proc, &format!("{pid}/task/{tid}/ns/{ns_type}_for_children")) {
                 Err(Errno::NOENT) if ns_type == NamespaceType::Pid => {
-                    pid_for_children(proc, pid, tid).map_err(|(_, errno)| errno)
+                    pid_for_children(proc, pid, tid).map_err(|(_, failure)| failure)
                 }
-                opened => opened,
+                opened => Ok(opened?),
             }
         }
         Holder::Fd { pid, tid, fd } => {
@@ -144,9 +149,9 @@ pub(crate) fn through(proc: &ProcRoot, ns_type: NamespaceType, holder: &Holder) 
         }
         Holder::Socket { pid, tid, fd, .. } | Holder::Tun { pid, tid, fd, .. } => {
             let process = proc.process(pid)?;
-            lxkns_sys::siocgskns(Fetched::new(proc, &pidfd(proc, &process, pid, tid)?, fd)?)
+            Ok(lxkns_sys::siocgskns(Fetched::new(proc, &pidfd(proc, &process, pid, tid)?, fd)?)?)
         }
-        _ => Err(Errno::NOENT),
+        _ => Err(Failure::VANISHED),
     }
 }
 
@@ -158,11 +163,12 @@ pub(crate) fn open_link(proc: &ProcRoot, path: &str) -> Result<OwnedFd, Errno> {
 /// The PID namespace that a thread's next child will be the first process of, and whose link cannot be read until then.
 ///
 /// The error says which call it was.
-pub(crate) fn pid_for_children(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<OwnedFd, (Call, Errno)> {
+pub(crate) fn pid_for_children(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<OwnedFd, (Call, Failure)> {
     let open = pidfd_call(pid, tid);
-    let process = proc.process(pid).map_err(|errno| (open, errno))?;
-    let pidfd = pidfd(proc, &process, pid, tid).map_err(|errno| (open, errno))?;
-    lxkns_sys::pidfd_get_namespace(pidfd, PidfdNamespace::PidForChildren).map_err(|errno| (Call::PidForChildren, errno))
+    let process = proc.process(pid).map_err(|errno| (open, errno.into()))?;
+    let pidfd = pidfd(proc, &process, pid, tid).map_err(|failure| (open, failure))?;
+    let opened = lxkns_sys::pidfd_get_namespace(pidfd, PidfdNamespace::PidForChildren);
+    opened.map_err(|errno| (Call::PidForChildren, errno.into()))
 }
 
 /// The call that opens a pidfd of this.
@@ -171,27 +177,24 @@ pub(crate) fn pidfd_call(pid: Pid, tid: Tid) -> Call {
 }
 
 /// A pidfd of a process or, where `tid` is another, of its thread, made sure to mean what `process` means.
-pub(crate) fn pidfd(proc: &ProcRoot, process: &ProcDir, pid: Pid, tid: Tid) -> Result<OwnedFd, Errno> {
+pub(crate) fn pidfd(proc: &ProcRoot, process: &ProcDir, pid: Pid, tid: Tid) -> Result<OwnedFd, Failure> {
     let pidfd = pidfd_by_number(proc, pid, tid)?;
     still_means(process, pid, tid)?;
     Ok(pidfd)
 }
 
-/// What is said of a call that would take a PID of a procfs that is not of the caller's PID namespace: it is not made.
-pub(crate) const OTHER_PID_NAMESPACE: Errno = Errno::REMOTE;
-
 /// A pidfd of whatever process or thread has this number now.
-pub(crate) fn pidfd_by_number(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<OwnedFd, Errno> {
+pub(crate) fn pidfd_by_number(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<OwnedFd, Failure> {
     if !proc.is_own() {
         // A number of another PID namespace must not be used as one of ours.
-        return Err(OTHER_PID_NAMESPACE);
+        return Err(Cause::OtherPidNamespace.into());
     }
-    if tid == Tid::from(pid) {
-        let raw = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw).ok_or(Errno::SRCH)?;
-        rustix::process::pidfd_open(raw, PidfdFlags::empty())
+    Ok(if tid == Tid::from(pid) {
+        let raw = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw).ok_or(Failure::VANISHED)?;
+        rustix::process::pidfd_open(raw, PidfdFlags::empty())?
     } else {
-        lxkns_sys::pidfd_open_thread(tid.0)
-    }
+        lxkns_sys::pidfd_open_thread(tid.0)?
+    })
 }
 
 /// The directory still answers: so the number has not been given to another, and what was opened by it is the same.
@@ -257,16 +260,16 @@ fn is_tun(proc: &ProcRoot, fd: &OwnedFd) -> bool {
 }
 
 /// Opens for asking what an `O_PATH` descriptor of something of `task`'s refers to, once it is known to be a namespace.
-pub(crate) fn reopen_namespace(proc: &ProcRoot, task: Tid, pinned: &OwnedFd) -> Result<OwnedFd, Errno> {
+pub(crate) fn reopen_namespace(proc: &ProcRoot, task: Tid, pinned: &OwnedFd) -> Result<OwnedFd, Failure> {
     if lookup::identify(proc, task, pinned.as_fd())?.dev != proc.nsfs_dev() {
-        return Err(Errno::NXIO);
+        return Err(Cause::Changed.into());
     }
     proc.reopen(pinned.as_fd())
 }
 
 /// The descriptor, if it is on this namespace.
-pub(crate) fn verified(fd: OwnedFd, id: NamespaceId) -> Result<OwnedFd, Errno> {
-    if identity(&fd)? == id { Ok(fd) } else { Err(Errno::NXIO) }
+pub(crate) fn verified(fd: OwnedFd, id: NamespaceId) -> Result<OwnedFd, Failure> {
+    if identity(&fd)? == id { Ok(fd) } else { Err(Cause::Changed.into()) }
 }
 
 /// Device and inode number of a file of the kernel's own: a namespace, a socket, a directory of a procfs. No server of a

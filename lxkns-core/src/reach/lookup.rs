@@ -5,9 +5,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
+use super::interface::is_refusal;
 use crate::error::{Error, ErrorKind};
-use crate::interface::is_refusal;
-use crate::model::{NamespaceId, Tid};
+use crate::failure::Failure;
+use crate::model::{Cause, NamespaceId, Tid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 use crate::reach;
 
@@ -75,21 +76,21 @@ impl<'a> Roots<'a> {
     ///
     /// `EAGAIN`: the kernel's cache of names does not know. `ENOSYS`, `EPERM`, `EINVAL`: the kernel or a filter does not
     /// let one ask the cache alone, and the path is not certain to be free of file systems that have a server.
-    pub(crate) fn namespace(&mut self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Errno> {
-        let mut result = Err(Errno::NXIO);
+    pub(crate) fn namespace(&mut self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Failure> {
+        let mut result = Err(Cause::NoPath.into());
         for root in &mut self.0 {
             match root.namespace(path, id) {
                 Ok(fd) => return Ok(fd),
-                Err(Errno::NOENT | Errno::SRCH | Errno::NOTDIR) => {}
-                Err(errno) => result = Err(errno),
+                Err(failure) if failure.is_gone() || failure.is_any(&[Errno::NOTDIR]) => {}
+                Err(failure) => result = Err(failure),
             }
         }
         result
     }
 
     /// The root directory of a mount, as the first task sees it; to be looked below only.
-    pub(crate) fn mount(&mut self, path: &[u8], mount_id: u64) -> Result<OwnedFd, Errno> {
-        let root = self.0.first_mut().ok_or(Errno::NOENT)?;
+    pub(crate) fn mount(&mut self, path: &[u8], mount_id: u64) -> Result<OwnedFd, Failure> {
+        let root = self.0.first_mut().ok_or(Failure::VANISHED)?;
         let pinned = root.pin(path)?;
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
         let stated = rustix::fs::statx(&pinned, c"", flags, StatxFlags::MNT_ID).ok();
@@ -98,32 +99,34 @@ impl<'a> Roots<'a> {
             // Before 5.8, or denied by a filter.
             None => root.proc.mount_id(pinned.as_fd())?,
         };
-        if pinned_id == mount_id { Ok(pinned) } else { Err(Errno::NXIO) }
+        if pinned_id == mount_id { Ok(pinned) } else { Err(Cause::NoPath.into()) }
     }
 }
 
 impl Root<'_> {
-    fn namespace(&mut self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Errno> {
+    fn namespace(&mut self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Failure> {
         let pinned = self.pin(path)?;
         if identify(self.proc, self.task, pinned.as_fd())? != id {
-            return Err(Errno::NXIO);
+            return Err(Cause::NoPath.into());
         }
         reach::verified(self.proc.reopen(pinned.as_fd())?, id)
     }
 
     /// An `O_PATH` descriptor on what a path leads to.
-    fn pin(&mut self, path: &[u8]) -> Result<OwnedFd, Errno> {
+    fn pin(&mut self, path: &[u8]) -> Result<OwnedFd, Failure> {
         if self.walk.is_none() {
             match self.pin_cached(path) {
                 Err(errno @ (Errno::NOSYS | Errno::PERM | Errno::INVAL)) => {
                     self.walk = Some(Walk::new(self.proc, self.task, errno).map_err(|_| errno)?);
                 }
-                answer => return answer,
+                // Only a look-up that may wait for a server would tell.
+                Err(errno @ Errno::AGAIN) => return Err(Failure::with(Cause::NotTried, errno)),
+                answer => return Ok(answer?),
             }
         }
         match &mut self.walk {
             Some(walk) => walk.pin(self.proc, self.task, path),
-            None => Err(Errno::NOSYS),
+            None => Err(Errno::NOSYS.into()),
         }
     }
 
@@ -151,7 +154,7 @@ impl Root<'_> {
 }
 
 impl Walk {
-    fn new(proc: &ProcRoot, task: Tid, refusal: Errno) -> Result<Self, Errno> {
+    fn new(proc: &ProcRoot, task: Tid, refusal: Errno) -> Result<Self, Failure> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(proc, format!("{task}/root"), flags, Mode::empty())?;
         let mut avoided = Vec::new();
@@ -166,14 +169,14 @@ impl Walk {
 
     /// Goes along a path name by name. What is looked below is always known to be on a file system without a server, also
     /// when somebody mounts something on the way meanwhile.
-    fn pin(&mut self, proc: &ProcRoot, task: Tid, path: &[u8]) -> Result<OwnedFd, Errno> {
+    fn pin(&mut self, proc: &ProcRoot, task: Tid, path: &[u8]) -> Result<OwnedFd, Failure> {
         if self.avoided.iter().any(|mount_point| is_below(path, mount_point)) {
-            return Err(self.refusal);
+            return Err(self.refusal.into());
         }
         let mut at = rustix::io::fcntl_dupfd_cloexec(&self.root, 3)?;
         for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
             if name == b"." || name == b".." {
-                return Err(Errno::NXIO);
+                return Err(Cause::NoPath.into());
             }
             self.make_sure_of(proc, task, &at)?;
             at = rustix::fs::openat(&at, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
@@ -182,7 +185,7 @@ impl Walk {
     }
 
     /// Whether one may look below a directory.
-    fn make_sure_of(&mut self, proc: &ProcRoot, task: Tid, directory: &OwnedFd) -> Result<(), Errno> {
+    fn make_sure_of(&mut self, proc: &ProcRoot, task: Tid, directory: &OwnedFd) -> Result<(), Failure> {
         let id = proc.mount_id(directory.as_fd())?;
         if self.safe.iter().any(|&(safe, _)| safe == id) {
             return Ok(());
@@ -194,7 +197,7 @@ impl Walk {
             mount.mount_id == id
         })?;
         if !is_safe {
-            return Err(self.refusal);
+            return Err(self.refusal.into());
         }
         self.safe.push((id, held));
         Ok(())
@@ -212,11 +215,11 @@ fn for_each_mount(
     proc: &ProcRoot,
     task: Tid,
     mut visit: impl FnMut(&parse::mountinfo::MountInfo<'_>) -> bool,
-) -> Result<(), Errno> {
+) -> Result<(), Failure> {
     let mut buffer = Vec::new();
     let text = proc.dir().read(format!("{task}/mountinfo"), &mut buffer)?;
     for mount in parse::mountinfo::parse(text) {
-        if visit(&mount.map_err(|_| Errno::BADMSG)?) {
+        if visit(&mount?) {
             break;
         }
     }
@@ -225,9 +228,9 @@ fn for_each_mount(
 
 /// Device and inode number of whatever an `O_PATH` descriptor is on, without asking any server of a file system.
 ///
-/// Where a filter denies `statx(2)`, only of namespaces: `ENXIO` says that it is none, or one on a mount that is not in
+/// Where a filter denies `statx(2)`, only of namespaces: [`Cause::Changed`] says that it is none, or one on a mount that is not in
 /// the list of `task`.
-pub(crate) fn identify(proc: &ProcRoot, task: Tid, pinned: BorrowedFd<'_>) -> Result<NamespaceId, Errno> {
+pub(crate) fn identify(proc: &ProcRoot, task: Tid, pinned: BorrowedFd<'_>) -> Result<NamespaceId, Failure> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     match rustix::fs::statx(pinned, c"", flags, StatxFlags::INO) {
         Ok(stat) => {
@@ -238,7 +241,7 @@ pub(crate) fn identify(proc: &ProcRoot, task: Tid, pinned: BorrowedFd<'_>) -> Re
             Some(id) => Ok(id),
             None => identify_by_mount(proc, task, pinned),
         },
-        Err(errno) => Err(errno),
+        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -261,14 +264,14 @@ pub fn namespace_of(proc: &ProcRoot, fd: impl AsFd) -> Result<Option<NamespaceId
     let own = proc.own_pid().ok_or_else(|| Error::new(ErrorKind::Procfs, what() + ": not the caller's procfs"))?;
     match identify(proc, Tid::from(own), fd.as_fd()) {
         Ok(id) => Ok(Some(id).filter(|id| id.dev == proc.nsfs_dev())),
-        Err(Errno::NXIO) => Ok(None),
-        Err(errno) => Err(Error::with_source(ErrorKind::Procfs, what(), errno)),
+        Err(failure) if failure.is_elsewhere() => Ok(None),
+        Err(failure) => Err(Error::with_source(ErrorKind::Procfs, what(), failure)),
     }
 }
 
 /// The namespace that the link of our own descriptor names. The kernel writes such a text for nsfs only: what has a path
 /// begins with a slash, and what has none with the name of another kind.
-fn identify_by_link(proc: &ProcRoot, pinned: BorrowedFd<'_>) -> Result<Option<NamespaceId>, Errno> {
+fn identify_by_link(proc: &ProcRoot, pinned: BorrowedFd<'_>) -> Result<Option<NamespaceId>, Failure> {
     let mut text = [0; 64];
     let named = parse::links::parse(proc.own_link(pinned, &mut text)?);
     Ok(named.map(|(_, ino)| NamespaceId { ino, dev: proc.nsfs_dev() }))
@@ -276,7 +279,7 @@ fn identify_by_link(proc: &ProcRoot, pinned: BorrowedFd<'_>) -> Result<Option<Na
 
 /// The namespace whose bind mount a descriptor is on. While the descriptor is open, no other mount is given that ID: so
 /// the line that has it is about this one.
-fn identify_by_mount(proc: &ProcRoot, task: Tid, pinned: BorrowedFd<'_>) -> Result<NamespaceId, Errno> {
+fn identify_by_mount(proc: &ProcRoot, task: Tid, pinned: BorrowedFd<'_>) -> Result<NamespaceId, Failure> {
     let mount_id = proc.mount_id(pinned)?;
     let mut named = None;
     for_each_mount(proc, task, |mount| {
@@ -285,11 +288,11 @@ fn identify_by_mount(proc: &ProcRoot, task: Tid, pinned: BorrowedFd<'_>) -> Resu
         }
         mount.mount_id == mount_id
     })?;
-    named.ok_or(Errno::NXIO)
+    named.ok_or(Cause::Changed.into())
 }
 
 /// The IDs of the bind mounts of namespaces that a task sees.
-pub(crate) fn bind_mounts(proc: &ProcRoot, task: Tid) -> Result<Vec<u64>, Errno> {
+pub(crate) fn bind_mounts(proc: &ProcRoot, task: Tid) -> Result<Vec<u64>, Failure> {
     let mut ids = Vec::new();
     for_each_mount(proc, task, |mount| {
         ids.extend((mount.raw_fs_type == b"nsfs").then_some(mount.mount_id));
@@ -326,7 +329,7 @@ mod tests {
                 assert_eq!(reach::identity(&pinned).unwrap(), NamespaceId { ino: stat.st_ino, dev: stat.st_dev });
             }
             // The directory is on a file system that is not known to have no server.
-            Err(errno) => assert_eq!(errno, Errno::NOSYS),
+            Err(failure) => assert_eq!(failure, Errno::NOSYS.into()),
         }
     }
 
@@ -336,10 +339,10 @@ mod tests {
         let own = Tid(std::process::id());
         let mut walk = Walk::new(&proc, own, Errno::NOSYS).unwrap();
         walk.avoided = vec![b"/far".to_vec()];
-        assert_eq!(walk.pin(&proc, own, b"/far/away").unwrap_err(), Errno::NOSYS);
-        assert_eq!(walk.pin(&proc, own, b"/../far").unwrap_err(), Errno::NXIO);
+        assert_eq!(walk.pin(&proc, own, b"/far/away").unwrap_err(), Errno::NOSYS.into());
+        assert_eq!(walk.pin(&proc, own, b"/../far").unwrap_err(), Cause::NoPath.into());
         // What is below a procfs waits for processes.
         let below = [proc.path().as_os_str().as_encoded_bytes(), b"/self/ns"].concat();
-        assert_eq!(walk.pin(&proc, own, &below).unwrap_err(), Errno::NOSYS);
+        assert_eq!(walk.pin(&proc, own, &below).unwrap_err(), Errno::NOSYS.into());
     }
 }

@@ -1,0 +1,142 @@
+//! Why something could not be had: the one place where errors of the kernel become gaps.
+
+use rustix::io::Errno;
+
+use crate::model::{self, Cause, Gap, Object, Operation, Place};
+use crate::procfs::parse::ParseError;
+
+/// Why something could not be had: an error of the kernel, or a cause of our own, or both where the error alone says
+/// something else than what it means here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// `None`: it has vanished.
+    cause: Option<Cause>,
+    errno: Option<Errno>,
+}
+
+impl Failure {
+    /// It is not there any more.
+    pub(crate) const VANISHED: Self = Self { cause: None, errno: None };
+
+    /// This is why, and no error of the kernel's.
+    pub(crate) const fn because(cause: Cause) -> Self {
+        Self { cause: Some(cause), errno: None }
+    }
+
+    /// This error of the kernel means this here.
+    pub(crate) const fn with(cause: Cause, errno: Errno) -> Self {
+        Self { cause: Some(cause), errno: Some(errno) }
+    }
+
+    /// This, with the kernel's error where it gave one.
+    pub(crate) fn of(cause: Cause, errno: Option<model::Errno>) -> Self {
+        Self { cause: Some(cause), errno: errno.map(|errno| Errno::from_raw_os_error(errno.number())) }
+    }
+
+    /// Why; `None`: it has vanished.
+    pub(crate) fn cause(self) -> Option<Cause> {
+        self.cause
+    }
+
+    /// The kernel's error, where it gave one.
+    pub(crate) fn errno(self) -> Option<Errno> {
+        self.errno
+    }
+
+    /// Whether it has vanished.
+    pub(crate) fn is_gone(self) -> bool {
+        self.cause.is_none()
+    }
+
+    /// Whether permission was denied.
+    pub(crate) fn is_denied(self) -> bool {
+        self.cause == Some(Cause::Denied)
+    }
+
+    /// Whether the kernel gave one of these errors.
+    pub(crate) fn is_any(self, errnos: &[Errno]) -> bool {
+        self.errno.is_some_and(|errno| errnos.contains(&errno))
+    }
+
+    /// Whether something else was found than what was expected, or nothing.
+    pub(crate) fn is_elsewhere(self) -> bool {
+        matches!(self.cause, Some(Cause::Changed | Cause::NoPath))
+    }
+
+    /// What a gap says of it; `None` where the object has vanished.
+    pub(crate) fn gap(self, place: Place, object: Object, operation: Operation) -> Option<Gap> {
+        let errno = self.errno.and_then(errno_of);
+        self.cause.map(|cause| Gap { place, object, operation, cause, errno })
+    }
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        Self { cause: errno_of(errno).map_or(Some(Cause::Other), Cause::of), errno: Some(errno) }
+    }
+}
+
+impl From<Cause> for Failure {
+    fn from(cause: Cause) -> Self {
+        Self::because(cause)
+    }
+}
+
+impl From<ParseError> for Failure {
+    fn from(_: ParseError) -> Self {
+        Cause::Malformed.into()
+    }
+}
+
+impl From<Failure> for std::io::Error {
+    fn from(failure: Failure) -> Self {
+        match (failure.errno, failure.cause) {
+            (Some(errno), _) => errno.into(),
+            (None, Some(cause)) => Self::other(cause.to_string()),
+            (None, None) => Self::from(std::io::ErrorKind::NotFound),
+        }
+    }
+}
+
+/// The error in the model's form.
+pub(crate) fn errno_of(errno: Errno) -> Option<model::Errno> {
+    model::Errno::new(errno.raw_os_error())
+}
+
+/// Whether an error says that something has vanished.
+pub(crate) fn is_gone(errno: Errno) -> bool {
+    Failure::from(errno).is_gone()
+}
+
+/// Whether an error says that permission was denied.
+pub(crate) fn is_denied(errno: Errno) -> bool {
+    Failure::from(errno).is_denied()
+}
+
+/// What a gap says; `None` where the object has vanished.
+pub(crate) fn gap(place: Place, object: Object, operation: Operation, why: impl Into<Failure>) -> Option<Gap> {
+    why.into().gap(place, object, operation)
+}
+
+/// What a gap says of text that is not in the form that it should have: which file, and which line.
+pub(crate) fn malformed(place: Place, object: Object, error: ParseError) -> Gap {
+    let ParseError { what, line, expected } = error;
+    let operation = Operation::Parse(format!("{what}, line {line}: expected {expected}").into());
+    Gap::because(place, object, operation, Cause::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errno_is_only_the_kernels() {
+        let gap = |why: Failure| why.gap(Place::Host, Object::Host, Operation::OPEN);
+        assert_eq!((gap(Errno::NOENT.into()), gap(Failure::VANISHED)), (None, None));
+        let errno = |why| gap(why).and_then(|gap| Some((gap.cause, gap.errno?.number())));
+        assert_eq!(errno(Errno::ACCESS.into()), Some((Cause::Denied, 13)));
+        assert_eq!(errno(Failure::with(Cause::Denied, Errno::NOENT)), Some((Cause::Denied, 2)));
+        assert_eq!(errno(Cause::TimedOut.into()), None);
+        assert_eq!(gap(Cause::TimedOut.into()).map(|gap| gap.cause), Some(Cause::TimedOut));
+    }
+}
