@@ -5,6 +5,7 @@ use lxkns_model::{Holder, Namespace, NamespaceId, Snapshot, Tid};
 use lxkns_model::relations;
 
 use super::names::{self, Detail};
+use crate::text::escape::printable;
 
 /// The kinds of holders as people count them, in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,13 +74,13 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Process => "process",
-            Self::Task => "thread",
+            Self::Task => "task",
             Self::ForChildren => "for-children",
             Self::Fd => "fd",
             Self::Socket => "socket",
             Self::Tun => "tun",
             Self::BindMount => "bind-mount",
-            Self::FileSystem => "file-system",
+            Self::FileSystem => "mount",
             Self::Child => "child",
             Self::Owned => "owned",
             Self::Kernel => "kernel",
@@ -91,7 +92,7 @@ impl Kind {
     fn counted(self, count: u64) -> String {
         let (one, many) = match self {
             Self::Process => ("process", "processes"),
-            Self::Task => ("thread", "threads"),
+            Self::Task => ("task", "tasks"),
             Self::ForChildren => ("for-children link", "for-children links"),
             Self::Fd => ("fd", "fds"),
             Self::Socket => ("socket", "sockets"),
@@ -135,7 +136,7 @@ pub fn in_brackets(snapshot: &Snapshot, namespace: &Namespace, home: Option<Name
 pub fn describe(snapshot: &Snapshot, holder: &Holder, home: Option<NamespaceId>, detail: Detail) -> String {
     let process = |pid| format!("process {}", names::process(snapshot, pid, detail));
     let task = |pid, tid: Tid| {
-        if tid == Tid::from(pid) { process(pid) } else { format!("thread {tid} of {}", process(pid)) }
+        if tid == Tid::from(pid) { process(pid) } else { format!("task {tid} of {}", process(pid)) }
     };
     // Where a mount is: in Brief only where that is not home.
     let in_mount_ns = |id: NamespaceId| match detail {
@@ -143,13 +144,16 @@ pub fn describe(snapshot: &Snapshot, holder: &Holder, home: Option<NamespaceId>,
         Detail::Brief => format!(" in {}", names::namespace(snapshot, id)),
         Detail::Full => format!(" in {}{}", names::namespace(snapshot, id), occupant(snapshot, id)),
     };
+    let named = |id| names::namespace_and_name(snapshot, id, home);
+    // A path answers the question: in Full it is whole.
     let at = |path: &Option<bstr::BString>| match path {
+        Some(path) if detail == Detail::Full => printable(path),
         Some(path) => names::text(path),
         None => "(no path reaches it)".to_owned(),
     };
     match holder {
         Holder::Process { pid } => process(*pid),
-        Holder::Task { pid, tid } => format!("thread {tid} of {}", process(*pid)),
+        Holder::Task { pid, tid } => format!("task {tid} of {}", process(*pid)),
         Holder::ForChildren { pid, tid } => format!("next child of {}", task(*pid, *tid)),
         Holder::Fd { pid, tid, fd } => format!("fd {fd} of {}", task(*pid, *tid)),
         Holder::Socket { pid, tid, fd, inode } => format!("socket:[{inode}], fd {fd} of {}", task(*pid, *tid)),
@@ -158,16 +162,15 @@ pub fn describe(snapshot: &Snapshot, holder: &Holder, home: Option<NamespaceId>,
             _ => format!("{count} sockets of processes in it"),
         },
         Holder::Tun { pid, tid, fd, device } => {
-            let device =
-                device.map(|id| format!(", its device in {}", names::namespace(snapshot, id))).unwrap_or_default();
+            let device = device.map(|id| format!(", its device in {}", named(id))).unwrap_or_default();
             format!("TUN file, fd {fd} of {}{device}", task(*pid, *tid))
         }
         Holder::BindMount { mount_ns, path, .. } => format!("bind mount {}{}", at(path), in_mount_ns(*mount_ns)),
         Holder::Mount { mount_ns, fs_type, path, .. } => {
             format!("{} mounted at {}{}", names::text(fs_type), at(path), in_mount_ns(*mount_ns))
         }
-        Holder::Child { ns } => format!("child {}", names::namespace(snapshot, *ns)),
-        Holder::Owned { ns } => format!("owned {}", names::namespace(snapshot, *ns)),
+        Holder::Child { ns } => format!("child {}", named(*ns)),
+        Holder::Owned { ns } => format!("owned {}", named(*ns)),
         Holder::Kernel => "something that no process shows; the kernel lists it".to_owned(),
         _ => "something that this version has no words for".to_owned(),
     }
@@ -221,7 +224,7 @@ mod tests {
         snapshot.processes.get_mut(&Pid(200)).unwrap().tasks[0].comm = "a\x1b]0;x\n".into();
         let fd = Holder::Fd { pid: Pid(200), tid: Tid(201), fd: 3 };
         let text = describe(&snapshot, &fd, None, Detail::Brief);
-        assert_eq!(text, "fd 3 of thread 201 of process 200 (a\\x1b]0;x\\x0a)");
+        assert_eq!(text, "fd 3 of task 201 of process 200 (a\\x1b]0;x\\x0a)");
         let mount = Holder::BindMount { mount_ns: HOME, mount_id: 1, path: Some("/a\tb".into()) };
         assert_eq!(describe(&snapshot, &mount, Some(HOME), Detail::Brief), "bind mount /a\\x09b");
         assert_eq!(describe(&snapshot, &mount, None, Detail::Brief), "bind mount /a\\x09b in mnt:[4026531832]");

@@ -6,14 +6,23 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod changes;
 pub mod context;
 pub mod counts;
+pub mod events;
+pub mod forms;
 pub mod holders;
 pub mod json;
 pub mod names;
+pub mod orphans;
+pub mod release;
+pub mod steps;
+pub mod suspects;
 pub mod target;
 pub mod text;
 pub mod users;
+pub mod watch;
+pub mod why;
 
 pub use context::Context;
 

@@ -1,6 +1,6 @@
 //! What people call things: commands of processes, namespaces, and the paths that lead to namespaces.
 
-use bstr::{BString, ByteSlice as _};
+use bstr::{BStr, BString, ByteSlice as _};
 use lxkns_model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid, Uid};
 
 use lxkns_model::relations;
@@ -34,6 +34,30 @@ pub fn target(snapshot: &Snapshot, id: NamespaceId) -> String {
         Some(namespace) => format!("{}:{}", namespace.ns_type, id.ino),
         None => id.ino.to_string(),
     }
+}
+
+/// The name that `ip netns` has for a network namespace: that of a mount of it in this mount namespace; `None` where it has
+/// none there.
+pub fn netns_name(snapshot: &Snapshot, ns: NamespaceId, mount_ns: Option<NamespaceId>) -> Option<&BStr> {
+    let namespace = snapshot.namespaces.get(&ns).filter(|namespace| namespace.ns_type == NamespaceType::Net)?;
+    namespace.holders.iter().find_map(|holder| match holder {
+        Holder::BindMount { mount_ns: of, path: Some(path), .. } if Some(*of) == mount_ns => netns_at(path),
+        _ => None,
+    })
+}
+
+/// The name that `ip netns` has for a network namespace that is mounted at this path; `None` where it has none.
+pub fn netns_at(path: &[u8]) -> Option<&BStr> {
+    const DIRECTORIES: [&[u8]; 2] = [b"/run/netns/", b"/var/run/netns/"];
+    let name = DIRECTORIES.iter().find_map(|directory| path.strip_prefix(*directory))?;
+    (!name.is_empty() && !name.contains(&b'/')).then(|| name.as_bstr())
+}
+
+/// A namespace as the kernel writes it, with the name that `ip netns` has for it: `net:[4026532281] (blue)`. The name is
+/// not shortened.
+pub fn namespace_and_name(snapshot: &Snapshot, id: NamespaceId, mount_ns: Option<NamespaceId>) -> String {
+    let name = netns_name(snapshot, id, mount_ns).map(|name| format!(" ({})", printable(name)));
+    format!("{}{}", namespace(snapshot, id), name.unwrap_or_default())
 }
 
 /// Why more processes may be in a namespace than were seen; `None` where all were.
@@ -161,5 +185,27 @@ fn way(snapshot: &Snapshot, ns_type: NamespaceType, holder: &Holder, home: Optio
             Some(Way::MountElsewhere(through))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{HOME, LEFT, LOOSE, NET, snapshot};
+
+    #[test]
+    fn a_netns_name_is_that_of_one_mount_namespace() {
+        let snapshot = snapshot();
+        assert_eq!(netns_name(&snapshot, LEFT, Some(HOME)), Some("left".into()));
+        assert_eq!(netns_name(&snapshot, LEFT, Some(LOOSE)), None);
+        assert_eq!(netns_name(&snapshot, LEFT, None), None);
+        assert_eq!(netns_name(&snapshot, NET, Some(HOME)), None);
+        assert_eq!(namespace_and_name(&snapshot, LEFT, Some(HOME)), "net:[4026532300] (left)");
+        assert_eq!(namespace_and_name(&snapshot, NET, Some(HOME)), "net:[4026531833]");
+        assert_eq!(netns_at(b"/run/netns/a b"), Some("a b".into()));
+        assert_eq!(netns_at(b"/var/run/netns/x"), Some("x".into()));
+        for path in [&b"/run/netns/"[..], b"/run/netns", b"/run/netns/a/b", b"/srv/run/netns/x"] {
+            assert_eq!(netns_at(path), None, "{path:?}");
+        }
     }
 }

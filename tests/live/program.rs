@@ -37,6 +37,17 @@ impl Ran {
         serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// The results in an answer's envelope.
+    #[track_caller]
+    pub(super) fn results(&self) -> Vec<Value> {
+        let mut answer = self.json();
+        assert_eq!(answer["format"], 1, "{self:?}");
+        let keys: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["format", "gaps", "question", "results"], "{self:?}");
+        let Value::Array(results) = answer["results"].take() else { panic!("no results: {self:?}") };
+        results
+    }
+
     /// What the program says on standard error, without the lines on what could not be seen: those depend on the host.
     /// Each is one line and begins with the program's name.
     #[track_caller]
@@ -80,6 +91,14 @@ fn is_gap(line: &str) -> bool {
 pub(super) fn without_suspects(text: &str) -> String {
     let is_suspect = |line: &&str| line.starts_with("  suspect") || line.contains(" more suspect");
     text.lines().filter(|line| !is_suspect(line)).map(|line| format!("{line}\n")).collect()
+}
+
+/// What would release a holder of an answer, as a person reads it. Commands that follow each other are one line.
+#[track_caller]
+pub(super) fn release(holder: &Value) -> String {
+    let steps = holder["release"].as_array().unwrap_or_else(|| panic!("{holder}"));
+    let texts: Vec<_> = steps.iter().map(|step| step["text"].as_str().unwrap()).collect();
+    texts.join(" && ").replace("` && `", " && ")
 }
 
 /// Runs a command to its end.

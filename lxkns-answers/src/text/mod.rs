@@ -7,3 +7,20 @@ pub mod shorten;
 mod namespaces;
 
 pub use namespaces::namespace_names;
+
+/// How many lines of a list are shown, of which there are to be no more than `limit`: one that does not fit takes the
+/// place of the line that would tell of it.
+pub fn shown(count: usize, limit: usize) -> usize {
+    if count.checked_sub(1) == Some(limit) { count } else { count.min(limit) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_more_is_shown() {
+        let counts = [(0, 0), (0, 2), (2, 2), (3, 2), (4, 2), (4, usize::MAX)];
+        assert_eq!(counts.map(|(count, limit)| shown(count, limit)), [0, 0, 2, 3, 2, 4]);
+    }
+}

@@ -137,17 +137,24 @@ fn cut(whole: &[Range<usize>], at: usize, to: impl Fn(&Range<usize>) -> usize) -
 }
 
 /// A text in lines of so many columns, of which `used` are used in the first and `indent` left free in the others. Words are
-/// kept whole, and what is in backticks is one.
+/// kept whole, and so are commands: what is in backticks, or in parentheses that begin with `lxkns`.
 pub fn wrap(text: &str, columns: Option<usize>, used: usize, indent: usize) -> String {
     let Some(columns) = columns else { return text.to_owned() };
     let mut wrapped = String::with_capacity(text.len());
     let mut at = used;
     let (mut is_code, mut is_first) = (false, true);
-    let words = text.split(|c: char| {
-        is_code ^= c == '`';
-        c == ' ' && !is_code
+    let commands: Vec<_> = text.match_indices("(lxkns ").map(|(start, _)| start..end_of_command(text, start)).collect();
+    let mut commands = commands.into_iter().peekable();
+    let mut from = 0;
+    let ends = text.char_indices().filter_map(|(index, character)| {
+        is_code ^= character == '`';
+        while commands.next_if(|command| command.end <= index).is_some() {}
+        let is_whole = is_code || commands.peek().is_some_and(|command| command.contains(&index));
+        (character == ' ' && !is_whole).then_some(index)
     });
-    for word in words {
+    for end in ends.chain([text.len()]) {
+        let word = &text[from..end];
+        from = end + 1;
         let width = word.width();
         if !is_first && at + 1 + width > columns && at > indent {
             wrapped.push('\n');
@@ -162,6 +169,11 @@ pub fn wrap(text: &str, columns: Option<usize>, used: usize, indent: usize) -> S
         is_first = false;
     }
     wrapped
+}
+
+/// Where a command in parentheses ends that begins here.
+fn end_of_command(text: &str, start: usize) -> usize {
+    text[start..].find(')').map_or(text.len(), |length| start + length)
 }
 
 /// As many of the first words of a text as fit into so many columns.
@@ -190,6 +202,12 @@ mod tests {
         assert_eq!(
             wrap(text, Some(20), 4, 6),
             "until\n      `umount -N 12 /mnt/a b`,\n      or 4026531832\n      ends"
+        );
+        let text = "until mnt:[7] ends (lxkns why mnt:7), or (not a command) b";
+        assert_eq!(wrap(text, Some(24), 0, 2), "until mnt:[7] ends\n  (lxkns why mnt:7), or\n  (not a command) b");
+        assert_eq!(
+            wrap(text, Some(12), 0, 2),
+            "until\n  mnt:[7]\n  ends\n  (lxkns why mnt:7),\n  or (not a\n  command) b"
         );
         assert_eq!(wrap(" x", Some(1), 1, 2), " x", "a word that does not fit anywhere");
         assert_eq!(wrap("a,  b", Some(40), 0, 2), "a,  b");

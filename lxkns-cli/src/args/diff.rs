@@ -14,15 +14,17 @@ Examples:
   ssh host lxkns dump | lxkns diff before.json -
                                      compare with standard input
   lxkns diff -t net before.json      only these types
-  lxkns diff --json before.json      write a line of JSON for each change";
+  lxkns diff --json before.json      write a line of JSON for each change
+  lxkns diff --exit-code before.json after.json
+                                     exit with 4 if anything differs";
 
 pub(super) const SIGNS: &str = "\
 The first character of a line:
   +  appeared, came       -  gone, left       ~  changed
   ?  visible on one side only: it may not have ended, or may not be new
 
-A namespace is the same if its unique ID is the same; where a side does not know it, if inode
-number and type are the same.";
+The first line names the hosts, kernels and times that are compared. A namespace is the same if its
+unique ID is the same; where a side does not know it, if inode number and type are the same.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DiffArgs {
@@ -45,6 +47,10 @@ pub(crate) struct DiffArgs {
     /// Write JSON, one object a line
     #[arg(short = 'J', long)]
     pub(crate) json: bool,
+
+    /// Exit with 4 if anything differs
+    #[arg(long)]
+    pub(crate) exit_code: bool,
 
     #[command(flatten)]
     pub(crate) patience: PatienceArgs,

@@ -9,10 +9,12 @@ use lxkns_core::model::{NamespaceId, NamespaceType, Pid, Places, Snapshot};
 use crate::args::{Args, Command, TableArgs};
 use crate::exit::{self, Exit, Result, say};
 use crate::gaps;
+use crate::live;
 use crate::resolve::{Unresolved, resolve};
 use crate::view::names;
 use crate::view::screen::{self, Color};
 use crate::view::table::{self, Heading};
+use lxkns_answers::Context;
 use lxkns_answers::target::{Asked, Target};
 
 mod busy;
@@ -68,11 +70,24 @@ fn show_table(headings: &[Heading], rows: &[Vec<String>], args: &TableArgs, colo
     }
 }
 
+/// What could not be seen.
+fn gap_lines(snapshot: &Snapshot, places: Places) -> Vec<String> {
+    gaps::lines(snapshot, places, gaps::held(snapshot))
+}
+
 /// Says what could not be seen, on standard error.
 fn tell_gaps(snapshot: &Snapshot, places: Places) {
-    for line in gaps::lines(snapshot, places, gaps::held(snapshot)) {
-        say(line);
-    }
+    gap_lines(snapshot, places).iter().for_each(say);
+}
+
+/// What an answer is about: this host as it was just seen, or a dump.
+fn context(snapshot: &Snapshot, is_live: bool) -> Context<'_> {
+    if is_live { Context::live(snapshot, is_chrooted(snapshot)) } else { Context::of_dump(snapshot) }
+}
+
+/// Whether the root directory of the caller is not that of its mount namespace.
+fn is_chrooted(snapshot: &Snapshot) -> bool {
+    snapshot.observer_mount_ns.is_some_and(|own| live::is_chrooted(snapshot, own))
 }
 
 /// Says where the paths of mounts mean other files to the caller than in the list of mounts.
@@ -86,13 +101,6 @@ fn tell_other_root(snapshot: &Snapshot, is_live: bool) {
     }
 }
 
-/// What a command answers about, and for whom.
-fn context(snapshot: &Snapshot, is_live: bool) -> Context<'_> {
-    if !is_live {
-        return Context::of_dump(snapshot);
-    }
-    let own = snapshot.observer_mount_ns;
-    Context::live(snapshot, own.is_some_and(|own| crate::live::is_chrooted(snapshot, own)))
 }
 
 /// The mount namespace in which the paths of mounts lead the caller where they say.

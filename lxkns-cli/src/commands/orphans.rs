@@ -1,17 +1,17 @@
-//! `lxkns orphans`: the namespaces without any process or thread.
+//! `lxkns orphans`: the namespaces without any process or task.
 
-use lxkns_core::model::{DiscoveryOptions, NamespaceType, Place, Scope, Suspect};
-use serde::Serialize;
+use lxkns_answers::json::{self, Envelope};
+use lxkns_answers::orphans::{has_leak, orphans, results};
+use lxkns_answers::release::Advice;
+use lxkns_answers::why::may_be_held_by_shared_memory;
+use lxkns_core::model::{DiscoveryOptions, NamespaceType, Place, Scope};
 
-use super::why::{Facts, HolderAnswer, SuspectAnswer, facts, holder_answer, lacks_holder, suspect_answer};
 use crate::args::OrphansArgs;
-use crate::exit::{Exit, Result};
+use crate::exit::{Exit, Result, say};
 use crate::live;
-use crate::view::names;
-use crate::view::orphans::{Who, is_certain, name_of, orphans, suspects, write};
-use crate::view::release::Advice;
+use crate::view::orphans::write;
 use crate::view::screen::{self, Color};
-use crate::view::why::{Explanation, FEW, SOME};
+use crate::view::why::{FEW, SOME};
 
 /// Runs it.
 pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
@@ -24,57 +24,21 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
     let is_live = args.look.from.is_none();
     let mut snapshot = live::load(&args.look, &options)?;
     let is_asked = args.types.is_empty() || args.types.contains(&NamespaceType::Ipc);
-    if is_live && is_asked && snapshot.namespaces.values().any(lacks_holder) {
+    if is_live && is_asked && snapshot.namespaces.values().any(may_be_held_by_shared_memory) {
         live::add_shared_memory(&live::access(&args.look.patience), &mut snapshot)?;
     }
-    let advice = Advice::of(&snapshot, super::home(&snapshot, is_live));
+    let context = super::context(&snapshot, is_live);
+    let advice = Advice::of(context);
     let orphans = orphans(&advice, &args.types);
+    let gaps = super::gap_lines(&snapshot, options.places.with(Place::CommandLines).with(Place::Suspects));
     if args.json {
-        let limit = if args.all { usize::MAX } else { SOME };
-        let suspects = suspects(&snapshot, &orphans);
-        let answers = orphans.values().flatten().map(|orphan| {
-            let of_type = suspects.get(&orphan.namespace.ns_type).map_or(&[][..], Vec::as_slice);
-            answer(orphan, of_type, limit)
-        });
-        let answers: Vec<_> = answers.collect();
-        screen::print(|out| Ok(screen::write_json(out, &answers)?))?;
+        let results = results(&context, &orphans, if args.all { usize::MAX } else { SOME });
+        screen::print(|out| Ok(json::write(&Envelope::new("orphans", results, gaps.clone()), out)?))?;
     } else {
         let limit = if args.all { usize::MAX } else { FEW };
-        screen::show(color, |out, screen| Ok(write(out, &snapshot, &orphans, screen, limit)?))?;
+        screen::show(color, |out, screen| Ok(write(out, &context, &orphans, screen, limit)?))?;
     }
     super::tell_other_root(&snapshot, is_live);
-    super::tell_gaps(&snapshot, options.places.with(Place::CommandLines).with(Place::Suspects));
-    let is_leak = |(who, orphans): (&Who, &Vec<Explanation<'_>>)| who.is_leak() && orphans.iter().any(is_certain);
-    Ok(if args.fail && orphans.iter().any(is_leak) { Exit::Found } else { Exit::Done })
-}
-
-/// The JSON form of what is said of one: as `why` has it.
-#[derive(Serialize)]
-struct Answer {
-    target: String,
-    namespace: Facts,
-    /// Whether it is known that no process or thread is in it: all could be seen that may be.
-    members_seen: bool,
-    explained: bool,
-    /// The path of the mount that names it on purpose: then it is no leak.
-    name: Option<String>,
-    holders: Vec<HolderAnswer>,
-    /// The first of those that may hold a namespace of its type.
-    suspects: Vec<SuspectAnswer>,
-    /// How many there are.
-    suspect_count: usize,
-}
-
-fn answer(orphan: &Explanation<'_>, suspects: &[&Suspect], limit: usize) -> Answer {
-    let holders = orphan.holders().into_iter();
-    Answer {
-        target: names::target(orphan.snapshot, orphan.namespace.id),
-        namespace: facts(orphan.namespace),
-        members_seen: is_certain(orphan),
-        explained: orphan.is_explained(),
-        name: name_of(orphan.namespace, orphan.home).map(|path| names::lossy(path)),
-        holders: holders.map(|holder| holder_answer(orphan.snapshot, holder, orphan.release(holder))).collect(),
-        suspects: suspects.iter().take(limit).map(|suspect| suspect_answer(orphan.snapshot, suspect)).collect(),
-        suspect_count: suspects.len(),
-    }
+    gaps.iter().for_each(say);
+    Ok(if args.fail && has_leak(&orphans) { Exit::Found } else { Exit::Done })
 }

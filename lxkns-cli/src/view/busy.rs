@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use bstr::{BStr, ByteSlice as _};
 use lxkns_core::model::{
     DeviceNumber, FileSystemHolder, FileSystemQuery, FileSystemUse, FileSystemUseKind as UseKind, FileSystemUser,
-    FileSystemUsers, Mount, NamespaceId, NamespaceType, Object, Pid, Snapshot,
+    FileSystemUsers, Mount, NamespaceId, Object, Pid, Snapshot,
 };
 use lxkns_core::relations::{self, Unmounts};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -516,7 +516,8 @@ impl<'a> Busy<'a> {
         let is_root = self.roots.contains(&(id, mount.id));
         match mount.path() {
             Some(path) if self.may_unmount(id, mount) && !is_root && !self.is_locked(id, mount) => {
-                let umount = release::umount(self.snapshot, NamespaceType::Mnt, id, path, false, self.paths);
+                let context = lxkns_answers::Context { snapshot: self.snapshot, mount_ns: self.paths, is_live: false };
+                let umount = release::unmount(&context, id, path).to_string();
                 let advice = match (mount.hidden, self.on_it(id, mount)) {
                     (true, _) => format!("what covers mount {} is unmounted, then {umount}", mount.id),
                     (false, 0) => umount,

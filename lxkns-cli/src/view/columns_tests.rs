@@ -58,7 +58,7 @@ fn a_namespace_without_a_process_says_what_holds_it() {
     assert_eq!(text(LEFT, Column::Nsfs), "/run/netns/left");
     assert_eq!(text(LEFT, Column::Nprocs), "0");
     assert_eq!(text(LEFT, Column::Pid), "");
-    assert_eq!(text(LOOSE, Column::Command), "[thread 201 of process 200 (sleep)]");
+    assert_eq!(text(LOOSE, Column::Command), "[task 201 of process 200 (sleep)]");
     assert_eq!(text(LOOSE, Column::Path), "/proc/200/task/201/ns/mnt");
     assert_eq!(text(LOOSE, Column::Ntasks), "1");
     assert_eq!(text(ODD, Column::Path), "");

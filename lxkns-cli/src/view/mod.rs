@@ -11,7 +11,6 @@ pub(crate) mod enter;
 pub(crate) mod mounts;
 pub(crate) mod orphans;
 pub(crate) mod paint;
-pub(crate) mod release;
 pub(crate) mod screen;
 pub(crate) mod sheet;
 pub(crate) mod show;
@@ -22,4 +21,4 @@ pub(crate) mod tree;
 pub(crate) mod why;
 
 pub(crate) use lxkns_answers::text::{charset, escape, shorten};
-pub(crate) use lxkns_answers::{counts, holders, names};
+pub(crate) use lxkns_answers::{counts, holders, names, release};

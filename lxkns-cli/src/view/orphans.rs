@@ -1,147 +1,25 @@
-//! The namespaces without any process or thread, by who holds them; those that were given a name on purpose come last.
+//! The namespaces without any process or task, as text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use bstr::BStr;
-use lxkns_core::model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Relation, Snapshot, Suspect};
-use rustc_hash::FxHashSet;
+use lxkns_answers::Context;
+use lxkns_answers::orphans::{Groups, Orphans, Who, by_certainty, suspects};
+use lxkns_core::model::Snapshot;
 
-use lxkns_core::relations;
-
-use super::names::{self, Detail};
-use super::release::Advice;
+use super::names;
 use super::screen::Screen;
-use super::why::{Explanation, SOME, suspects_of_orphans, write_hidden, write_suspects};
+use super::why::{SOME, write_hidden, write_holders, write_suspects};
 
-/// Who holds something; in the order in which they are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Who {
-    /// A process, or a thread of it.
-    Process(Pid),
-    /// Mounts in this mount namespace.
-    Mounts(NamespaceId),
-    /// Something else.
-    Other,
-    /// Nothing that could be seen.
-    Nothing,
-    /// The name that a program gave it on purpose: it is no leak.
-    Name,
-}
-
-/// The directories in which programs name namespaces to keep them without any process: `ip netns`, snapd, Docker, and
-/// CRI-O (`pinns`).
-const NAMES: [&[u8]; 10] = [
-    b"/run/netns/",
-    b"/var/run/netns/",
-    b"/run/snapd/ns/",
-    b"/run/docker/netns/",
-    b"/var/run/docker/netns/",
-    b"/run/ipcns/",
-    b"/run/utsns/",
-    b"/run/userns/",
-    b"/run/pidns/",
-    b"/run/cgroupns/",
-];
-
-/// The path of the mount that names a namespace on purpose. Only names in the host's own mount namespace count: a copy of
-/// one that stayed behind elsewhere, after the name was deleted, is a leak.
-pub(crate) fn name_of(namespace: &Namespace, home: Option<NamespaceId>) -> Option<&BStr> {
-    let is_name = |path: &[u8]| {
-        let rest = NAMES.iter().find_map(|directory| path.strip_prefix(*directory));
-        rest.is_some_and(|name| !name.is_empty() && !name.contains(&b'/'))
-    };
-    namespace.holders.iter().find_map(|holder| match holder {
-        Holder::BindMount { mount_ns, path: Some(path), .. } if Some(*mount_ns) == home && is_name(path) => {
-            Some(path.as_ref())
-        }
-        _ => None,
-    })
-}
-
-impl Who {
-    /// Who holds the namespace that this explains: of several the first.
-    fn of(explanation: &Explanation<'_>) -> Self {
-        if !explanation.is_explained() {
-            return Self::Nothing;
-        }
-        if name_of(explanation.namespace, explanation.home).is_some() {
-            return Self::Name;
-        }
-        match explanation.holders().first() {
-            Some(Holder::BindMount { mount_ns, .. } | Holder::Mount { mount_ns, .. }) => Self::Mounts(*mount_ns),
-            Some(holder) => holder.pid().map_or(Self::Other, Self::Process),
-            None => Self::Nothing,
-        }
-    }
-
-    fn describe(self, snapshot: &Snapshot) -> String {
-        match self {
-            Self::Process(pid) => format!("held by process {}", names::process(snapshot, pid, Detail::Full)),
-            Self::Mounts(id) => format!("held by mounts in {}", names::namespace(snapshot, id)),
-            Self::Other => "held by something else".to_owned(),
-            Self::Nothing => "no visible holder".to_owned(),
-            Self::Name => "named on purpose, no leaks (--fail does not count them)".to_owned(),
-        }
-    }
-
-    /// Whether what it holds is left over, as far as anybody can tell.
-    pub(crate) fn is_leak(self) -> bool {
-        self != Self::Name
-    }
-}
-
-/// The namespaces that must stay because they own or are above a namespace with a process or thread in it.
-fn ancestors_of_the_living(snapshot: &Snapshot) -> FxHashSet<NamespaceId> {
-    let above = |namespace: &Namespace| [namespace.owner, namespace.parent].into_iter().filter_map(Relation::known);
-    let living = snapshot.namespaces.values().filter(|namespace| has_tasks(namespace));
-    let mut todo: Vec<NamespaceId> = living.flat_map(above).collect();
-    let mut found = FxHashSet::default();
-    while let Some(id) = todo.pop() {
-        if found.insert(id) {
-            todo.extend(snapshot.namespaces.get(&id).into_iter().flat_map(above));
-        }
-    }
-    found
-}
-
-fn has_tasks(namespace: &Namespace) -> bool {
-    let is_task = |holder: &Holder| matches!(holder, Holder::Process { .. } | Holder::Task { .. });
-    !namespace.is_without_tasks() || namespace.holders.iter().any(is_task)
-}
-
-/// The namespaces of these types (none: of all) without any process or thread, by who holds them, then by type and inode
-/// number.
-///
-/// What the kernel started with is none of them: it never goes. Neither is what only other namespaces hold, of which
-/// those are listed that are left over, nor what owns or is above a namespace that somebody is in.
-pub(crate) fn orphans<'a>(advice: &'a Advice<'a>, types: &[NamespaceType]) -> BTreeMap<Who, Vec<Explanation<'a>>> {
-    let snapshot = advice.snapshot();
-    let needed = ancestors_of_the_living(snapshot);
-    let is_relative = |holder: &Holder| matches!(holder, Holder::Child { .. } | Holder::Owned { .. });
-    let is_orphan = |namespace: &&Namespace| {
-        !namespace.initial
-            && !has_tasks(namespace)
-            && !needed.contains(&namespace.id)
-            && (namespace.holders.is_empty() || !namespace.holders.iter().all(is_relative))
-            && (types.is_empty() || types.contains(&namespace.ns_type))
-    };
-    let mut orphans: BTreeMap<Who, Vec<Explanation<'a>>> = BTreeMap::new();
-    for namespace in snapshot.namespaces_by_type().into_iter().filter(is_orphan) {
-        let explanation = Explanation::new(advice, namespace);
-        orphans.entry(Who::of(&explanation)).or_default().push(explanation);
-    }
-    orphans
-}
-
-/// Writes them for people, with no more than `limit` holders of a kind.
+/// Writes them, with no more than `limit` holders of a kind.
 pub(crate) fn write(
     out: &mut impl Write,
-    snapshot: &Snapshot,
-    orphans: &BTreeMap<Who, Vec<Explanation<'_>>>,
+    context: &Context<'_>,
+    orphans: &Orphans<'_>,
     screen: Screen,
     limit: usize,
 ) -> io::Result<()> {
+    let snapshot = context.snapshot;
     let (certain, others) = by_certainty(orphans);
     write_groups(out, snapshot, &certain, screen, limit)?;
     let first = others.values().flatten().next();
@@ -153,30 +31,20 @@ pub(crate) fn write(
         writeln!(out)?;
         write_groups(out, snapshot, &others, screen, limit)?;
     }
-    write_suspects_by_type(out, snapshot, orphans, screen, limit)
-}
-
-/// What may hold each of these orphans, by the type that it can hold: the most likely first. What may hold one may hold every
-/// other of its type.
-pub(crate) fn suspects<'a>(
-    snapshot: &'a Snapshot,
-    orphans: &BTreeMap<Who, Vec<Explanation<'_>>>,
-) -> BTreeMap<NamespaceType, Vec<&'a Suspect>> {
-    let types: BTreeSet<_> = orphans.values().flatten().map(|orphan| orphan.namespace.ns_type).collect();
-    types.into_iter().map(|ns_type| (ns_type, suspects_of_orphans(snapshot, ns_type))).collect()
+    write_suspects_by_type(out, context, orphans, screen, limit)
 }
 
 /// Writes what may hold the orphans, once for each type.
 fn write_suspects_by_type(
     out: &mut impl Write,
-    snapshot: &Snapshot,
-    orphans: &BTreeMap<Who, Vec<Explanation<'_>>>,
+    context: &Context<'_>,
+    orphans: &Orphans<'_>,
     screen: Screen,
     limit: usize,
 ) -> io::Result<()> {
     let unexplained = orphans.get(&Who::Nothing).into_iter().flatten();
     let unexplained: BTreeSet<_> = unexplained.map(|orphan| orphan.namespace.ns_type).collect();
-    for (ns_type, suspects) in suspects(snapshot, orphans) {
+    for (ns_type, suspects) in suspects(context.snapshot, orphans) {
         let is_unexplained = unexplained.contains(&ns_type);
         match (suspects.is_empty(), is_unexplained) {
             (true, false) => continue,
@@ -187,31 +55,12 @@ fn write_suspects_by_type(
                  does not say"
             )?,
         }
-        write_suspects(out, snapshot, &suspects, screen, limit.max(SOME))?;
+        write_suspects(out, context, &suspects, screen, limit.max(SOME))?;
         if is_unexplained {
             write_hidden(out, Some(ns_type))?;
         }
     }
     Ok(())
-}
-
-type Groups<'a, 'b> = BTreeMap<Who, Vec<&'b Explanation<'a>>>;
-
-/// Those that surely have no process or thread, and those of which that is not known, as not all could be seen.
-fn by_certainty<'a, 'b>(orphans: &'b BTreeMap<Who, Vec<Explanation<'a>>>) -> (Groups<'a, 'b>, Groups<'a, 'b>) {
-    let (mut certain, mut others) = (Groups::new(), Groups::new());
-    for (&who, orphans) in orphans {
-        for orphan in orphans {
-            let groups = if is_certain(orphan) { &mut certain } else { &mut others };
-            groups.entry(who).or_default().push(orphan);
-        }
-    }
-    (certain, others)
-}
-
-/// Whether it is known that no process or thread is in it.
-pub(crate) fn is_certain(orphan: &Explanation<'_>) -> bool {
-    relations::members_seen(orphan.snapshot, orphan.namespace)
 }
 
 fn write_groups(
@@ -229,12 +78,12 @@ fn write_groups(
         for orphan in orphans {
             if *who == Who::Nothing {
                 out.write_all(b"  ")?;
-                screen.heading(out, &names::namespace(snapshot, orphan.namespace.id))?;
+                screen.heading(out, &orphan.name())?;
                 writeln!(out, ": its holder is a suspect of its type, below, or not visible")?;
                 continue;
             }
             let mut lines = Vec::new();
-            orphan.write_holders(&mut lines, screen.indented(2), limit)?;
+            write_holders(&mut lines, orphan, screen.indented(2), limit)?;
             for line in lines.split_inclusive(|&byte| byte == b'\n') {
                 out.write_all(b"  ")?;
                 out.write_all(line)?;
@@ -246,14 +95,17 @@ fn write_groups(
 
 #[cfg(test)]
 mod tests {
-    use lxkns_core::model::Tid;
+    use lxkns_answers::orphans::orphans;
+    use lxkns_answers::release::Advice;
+    use lxkns_answers::testing::{HOME, LEFT, LOOSE, id, snapshot};
+    use lxkns_core::model::{Holder, Namespace, NamespaceType, Pid, Suspect, Tid};
 
     use super::*;
-    use lxkns_answers::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, snapshot};
 
     fn text(snapshot: &Snapshot, types: &[NamespaceType]) -> String {
         let mut out = Vec::new();
-        write(&mut out, snapshot, &orphans(&Advice::of(snapshot, Some(HOME)), types), Screen::default(), 2).unwrap();
+        let context = Context { snapshot, mount_ns: Some(HOME), is_live: true };
+        write(&mut out, &context, &orphans(&Advice::of(context), types), Screen::default(), 2).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -287,7 +139,7 @@ mod tests {
                pid:[4026532500]: its holder is a suspect of its type, below, or not visible\n\
              \n\
              named on purpose, no leaks (--fail does not count them)\n  \
-               net:[4026532300] is held by 1 fd, 1 bind mount\n    \
+               net:[4026532300] (left) is held by 1 fd, 1 bind mount\n    \
                  fd 7 of process 1 (init): /proc/1/fd/7\n      until process 1 closes fd 7, or exits\n    \
                  bind mount /run/netns/left in mnt:[4026531832] of process 1 (init), mount ID 30\n      \
                  until `ip netns delete left`, or `umount -l /run/netns/left`\n\
@@ -316,67 +168,5 @@ mod tests {
         assert!(text.ends_with(told), "{text}");
         snapshot.suspects.clear();
         assert!(!self::text(&snapshot, &[NamespaceType::Net]).contains("suspect"), "its holder is known");
-    }
-
-    #[test]
-    fn only_names_in_the_own_mount_namespace_keep_a_namespace_on_purpose() {
-        let mut snapshot = snapshot();
-        let at = |path: &str, mount_ns| Holder::BindMount { mount_ns, mount_id: 3, path: Some(path.into()) };
-        for (path, mount_ns, expected) in [
-            ("/run/netns/x", HOME, Who::Name),
-            ("/run/snapd/ns/x.mnt", HOME, Who::Name),
-            ("/run/netns/x", LOOSE, Who::Mounts(LOOSE)),
-            ("/run/netns/x/y", HOME, Who::Mounts(HOME)),
-            ("/run/netns/", HOME, Who::Mounts(HOME)),
-            ("/srv/x", HOME, Who::Mounts(HOME)),
-        ] {
-            snapshot.namespaces.get_mut(&LEFT).unwrap().holders = vec![at(path, mount_ns)];
-            let advice = Advice::of(&snapshot, Some(HOME));
-            let found = orphans(&advice, &[NamespaceType::Net]);
-            assert_eq!(found.into_keys().collect::<Vec<_>>(), [expected], "{path}");
-            assert_eq!(expected.is_leak(), expected != Who::Name);
-        }
-    }
-
-    #[test]
-    fn what_is_above_the_living_or_held_by_others_alone_is_none() {
-        let mut snapshot = snapshot();
-        let [top, middle] = [id(4_026_532_601), id(4_026_532_602)];
-        for (id, parent, holders) in [
-            (top, USER, vec![Holder::Child { ns: middle }, Holder::Fd { pid: Pid(1), tid: Tid(1), fd: 8 }]),
-            (middle, top, vec![Holder::Owned { ns: BUSY }]),
-        ] {
-            let mut namespace = Namespace::new(id, NamespaceType::User);
-            (namespace.parent, namespace.owner) = (Relation::Known(parent), Relation::Known(parent));
-            namespace.holders = holders;
-            snapshot.namespaces.insert(id, namespace);
-        }
-        snapshot.namespaces.get_mut(&BUSY).unwrap().owner = Relation::Known(middle);
-        assert!(
-            orphans(&Advice::of(&snapshot, None), &[NamespaceType::User]).is_empty(),
-            "somebody is in what they own"
-        );
-        let busy = snapshot.namespaces.get_mut(&BUSY).unwrap();
-        busy.leaders.clear();
-        busy.holders = vec![Holder::Fd { pid: Pid(1), tid: Tid(1), fd: 9 }];
-        let advice = Advice::of(&snapshot, None);
-        let found = orphans(&advice, &[NamespaceType::User]);
-        let found: Vec<_> = found.values().flatten().map(|orphan| orphan.namespace.id).collect();
-        assert_eq!(found, [top], "a descriptor holds it too; the other one ends with what it owns");
-    }
-
-    #[test]
-    fn what_has_a_process_or_a_thread_is_none_and_neither_is_what_the_kernel_started_with() {
-        let mut snapshot = snapshot();
-        snapshot.namespaces.get_mut(&NET).unwrap().leaders.clear();
-        snapshot.namespaces.get_mut(&NET).unwrap().holders.clear();
-        let advice = Advice::of(&snapshot, None);
-        let found = orphans(&advice, &[]);
-        let mut found: Vec<_> = found.values().flatten().map(|orphan| orphan.namespace.id).collect();
-        found.sort_unstable();
-        assert_eq!(found, [LEFT, ODD]);
-        assert!(!found.contains(&LOOSE) && !found.contains(&BUSY));
-        assert_eq!(orphans(&advice, &[NamespaceType::Pid]).into_keys().collect::<Vec<_>>(), [Who::Nothing]);
-        assert_eq!(text(&snapshot, &[NamespaceType::Uts]), "");
     }
 }

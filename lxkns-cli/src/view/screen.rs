@@ -58,6 +58,15 @@ impl Screen {
         writeln!(out, "{}", shorten::fit(self.room(start.width()), rest))
     }
 
+    /// Writes a line as [`Self::line`] does; one that cannot be made to fit goes on below, indented, between words. No
+    /// command in backticks is broken.
+    pub(crate) fn folded(self, out: &mut impl Write, start: &str, rest: impl Fn() -> String) -> io::Result<()> {
+        out.write_all(start.as_bytes())?;
+        let indent = start.len() - start.trim_start().len();
+        let rest = shorten::fit(self.room(start.width()), rest);
+        writeln!(out, "{}", shorten::wrap(&rest, self.width, start.width(), indent + 2))
+    }
+
     /// Writes a line as [`Self::line`] does; one that does not fit goes on below, indented, between words. Texts of others are
     /// shortened only where it would take a third line, and no command in backticks is broken, so that it can be copied.
     pub(crate) fn wrapped(self, out: &mut impl Write, start: &str, rest: impl Fn() -> String) -> io::Result<()> {
@@ -136,12 +145,6 @@ pub(crate) fn show(color: Color, write: impl FnOnce(&mut Painter<&mut Stdout>, S
 /// Writes a value as JSON for people and programs, with a newline at the end. Nothing in it reaches a terminal unescaped.
 pub(crate) fn write_json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     wire::write_json(value, true, &mut *out)?;
-    out.write_all(b"\n")
-}
-
-/// Writes a value as one line of JSON Lines, likewise.
-pub(crate) fn write_json_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    wire::write_json(value, false, &mut *out)?;
     out.write_all(b"\n")
 }
 

@@ -57,7 +57,7 @@ fn what_a_snapshot_has() {
            limits  not in a dump\n"
     );
     let loose = text(&snapshot, LOOSE, Inside::default(), None);
-    assert!(loose.contains("  threads    thread 201 of process 200 (sleep)\n"), "{loose}");
+    assert!(loose.contains("  threads    task 201 of process 200 (sleep)\n"), "{loose}");
     let odd = text(&snapshot, ODD, Inside::default(), None);
     assert!(odd.contains("  inside     no process\n") && odd.contains("  init   not known, or none\n"), "{odd}");
 }

@@ -1,13 +1,13 @@
-use lxkns_core::model::{DeviceNumber, NamespaceType, Pid, Tid};
+use lxkns_answers::release::Advice;
+use lxkns_core::model::{DeviceNumber, Holder, NamespaceId, NamespaceType, Pid, Snapshot, Tid};
 
 use super::*;
 use lxkns_answers::testing::{BUSY, HOME, LEFT, NET, ODD, USER, process, snapshot};
 
 fn text(snapshot: &Snapshot, id: NamespaceId, limit: usize) -> String {
     let mut out = Vec::new();
-    let advice = Advice::of(snapshot, Some(HOME));
-    let explanation = Explanation::new(&advice, &snapshot.namespaces[&id]);
-    explanation.write(&mut out, Screen::default(), limit).unwrap();
+    let advice = Advice::of(Context { snapshot, mount_ns: Some(HOME), is_live: true });
+    write(&mut out, &Explanation::new(&advice, &snapshot.namespaces[&id]), Screen::default(), limit).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -16,7 +16,7 @@ fn each_holder_with_what_releases_it() {
     let snapshot = snapshot();
     assert_eq!(
         text(&snapshot, LEFT, SOME),
-        "net:[4026532300] is held by 1 fd, 1 bind mount\n  \
+        "net:[4026532300] (left) is held by 1 fd, 1 bind mount\n  \
          fd 7 of process 1 (init): /proc/1/fd/7\n    until process 1 closes fd 7, or exits\n  \
          bind mount /run/netns/left in mnt:[4026531832] of process 1 (init), mount ID 30\n    \
          until `ip netns delete left`, or `umount -l /run/netns/left`\n"
@@ -81,7 +81,8 @@ fn suspects_are_told_where_nothing_explains() {
              suspect: proc (0:22) mounted at /x\\x1b/proc in mnt:[4026531832], mount ID 9\n{never}"
         )
     );
-    assert!(text(&snapshot, ODD, 1).contains("  and 1 more suspect (--all shows all)\n"));
+    assert_eq!(text(&snapshot, ODD, 1), text(&snapshot, ODD, 2), "the second takes the place of the line on it");
+    assert!(text(&snapshot, ODD, 0).contains("  and 2 more suspects (--all shows all)\n"));
     // Those of a namespace that something else holds too are named as well.
     let with_holders = text(&snapshot, LEFT, SOME);
     assert!(
@@ -93,7 +94,7 @@ fn suspects_are_told_where_nothing_explains() {
         assert!(text.contains("open file /proc/1/net/dev, fd 3 of process 200 (sleep 1000)"), "{text}");
     }
     let of_thread =
-        "registered with an io_uring, fd 5 of thread 201 of process 200 (sleep 1000): /proc/200/task/201/fd/5";
+        "registered with an io_uring, fd 5 of task 201 of process 200 (sleep 1000): /proc/200/task/201/fd/5";
     assert!(text(&snapshot, LEFT, SOME).contains(of_thread));
     assert!(!text(&snapshot, NET, SOME).contains("suspect"), "an initial namespace lives anyway");
 }

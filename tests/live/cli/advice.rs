@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::Need::{File, FileSystem, Kernel, NamespaceType, Program, Root, UserNamespaces};
 use crate::harness::{Need, Test, alone_through, test};
-use crate::live::program::{Ran, run, run_lxkns};
+use crate::live::program::{Ran, release, run, run_lxkns};
 use crate::live::{directory, look_until};
 
 /// To go into a mount namespace without its user namespace takes privileges over that.
@@ -57,13 +57,13 @@ struct Held {
 impl Held {
     #[track_caller]
     fn of(ino: u64) -> Self {
-        Self { ino, unique_id: why(ino).ok().json()[0]["namespace"]["uniqueid"].as_u64() }
+        Self { ino, unique_id: why(ino).ok().results()[0]["namespace"]["unique-id"].as_u64() }
     }
 
     /// Its holders, when nobody else happens to have it open: as many as there must be.
     #[track_caller]
     fn holders(&self, count: usize) -> Vec<Value> {
-        let of = |ran: &Ran| ran.json()[0]["holders"].as_array().cloned().unwrap_or_default();
+        let of = |ran: &Ran| ran.results()[0]["holders"].as_array().cloned().unwrap_or_default();
         let ran = look_until(|ran: &Ran| of(ran).len() == count, || why(self.ino).ok());
         let holders = of(&ran);
         assert_eq!(holders.len(), count, "{holders:#?}");
@@ -73,7 +73,7 @@ impl Held {
     /// What would release the one holder that it must have.
     #[track_caller]
     fn release(&self) -> String {
-        self.holders(1)[0]["release"].as_str().unwrap().to_owned()
+        release(&self.holders(1)[0])
     }
 
     /// Checks that it has one holder, and what would release that. Somebody else can have what is named open for a moment.
@@ -87,11 +87,11 @@ impl Held {
     #[track_caller]
     fn is_gone(&self) {
         let is_other = |ran: &Ran| {
-            let now = ran.json()[0]["namespace"]["uniqueid"].as_u64();
+            let now = ran.results()[0]["namespace"]["unique-id"].as_u64();
             self.unique_id.zip(now).is_some_and(|(before, now)| before != now)
         };
         let is_gone =
-            |ran: &Ran| matches!(ran.code, Some(1 | 3)) && ran.json()[0]["namespace"].is_null() || is_other(ran);
+            |ran: &Ran| matches!(ran.code, Some(1 | 3)) && ran.results()[0]["namespace"].is_null() || is_other(ran);
         let ran = look_until(is_gone, || why(self.ino));
         assert!(is_gone(&ran), "{ran:?}");
     }
@@ -129,7 +129,7 @@ fn thread() {
     let thread = actor.thread();
     thread.unshare(&["uts"]);
     let held = Held::of(thread.ns_inode("uts"));
-    held.release_is(&format!("thread {} of process {} exits", thread.tid(), actor.pid()));
+    held.release_is(&format!("task {} of process {} exits", thread.tid(), actor.pid()));
     drop(thread);
     held.is_gone();
 }
@@ -168,10 +168,10 @@ fn fd_of_a_thread() {
     let fd = thread.open("/proc/self/ns/uts", Open::ReadOnly);
     actor.unshare(&["uts"]);
     thread.unshare(&["uts"]);
-    let expected = format!("thread {} of process {} closes fd {fd}, or exits", thread.tid(), actor.pid());
+    let expected = format!("task {} of process {} closes fd {fd}, or exits", thread.tid(), actor.pid());
     held.release_is(&expected);
     let text = run_lxkns(["why", &held.ino.to_string()]).ok().text().to_owned();
-    let whose = format!("fd {fd} of thread {} of process {} (", thread.tid(), actor.pid());
+    let whose = format!("fd {fd} of task {} of process {} (", thread.tid(), actor.pid());
     assert!(text.contains(&whose), "{text}");
     drop(thread);
     held.is_gone();
@@ -235,10 +235,10 @@ fn thread_of_the_kernel() {
     let ran = run_lxkns(["why", "2/pid", "--all"]);
     assert!(!ran.text().contains("until process 2 exits"), "{ran:?}");
     let ran = run_lxkns(["why", "2/pid", "--json"]);
-    let answers = ran.json();
+    let answers = ran.results();
     let holders = answers[0]["holders"].as_array().unwrap();
     let of_kthreadd = holders.iter().find(|holder| holder["pid"] == 2).unwrap();
-    assert_eq!(of_kthreadd["release"], "the host shuts down: it is a thread of the kernel");
+    assert_eq!(release(of_kthreadd), "the host shuts down: it is a kernel thread");
 }
 
 fn child_and_owned() {
@@ -277,8 +277,8 @@ fn bind_mount_that_is_open() {
     let (actor, held) = with_mount(&path);
     let fd = actor.open(&path, Open::ReadOnly);
     let mount = held.holders(2).into_iter().find(|holder| holder["kind"] == "bind-mount").unwrap();
-    let release_of_mount = mount["release"].as_str().unwrap();
-    assert_eq!(release_of_mount, format!("`umount -l -N {} {}`", actor.pid(), path.display()));
+    let release_of_mount = &release(&mount);
+    assert_eq!(*release_of_mount, format!("`umount -l -N {} {}`", actor.pid(), path.display()));
     let plain = release_of_mount.replace(" -l", "");
     assert_ne!(type_command(&plain).code, Some(0), "it is busy");
     assert_eq!(type_command(release_of_mount).code, Some(0));
@@ -320,7 +320,7 @@ fn bound_over_itself() {
     let umount = format!("umount -N {} {}", actor.pid(), path.display());
     let expected = format!("`{umount} && {umount} && {umount}`");
     let holders = held.holders(3);
-    assert!(holders.iter().all(|holder| holder["release"] == expected), "{holders:#?}");
+    assert!(holders.iter().all(|holder| release(holder) == expected), "{holders:#?}");
     assert_eq!(type_command(&expected).code, Some(0));
     held.is_gone();
 }
@@ -398,19 +398,19 @@ fn copies() {
     let held = Held::of(actor.ns_inode("uts"));
     [&actor, &peer, &receiver, &sandbox].iter().for_each(|actor| actor.unshare(&["uts"]));
     let holders = held.holders(4);
-    let first = holders[0]["release"].as_str().unwrap();
-    let of_whom = holders.iter().map(|holder| &holder["mount_ns"]);
+    let first = &release(&holders[0]);
+    let of_whom = holders.iter().map(|holder| &holder["mntns"]);
     for actor in [&actor, &peer, &receiver, &sandbox] {
         assert!(of_whom.clone().any(|mount_ns| *mount_ns == actor.ns_inode("mnt")), "{holders:#?}");
     }
-    assert!(holders.iter().all(|holder| holder["release"] == first), "{holders:#?}");
+    assert!(holders.iter().all(|holder| release(holder) == *first), "{holders:#?}");
     let text = run_lxkns(["why", &held.ino.to_string()]).ok().text().to_owned();
     assert!(text.starts_with(&format!("uts:[{}] is held by 4 bind mounts\n", held.ino)), "{text}");
     assert_eq!(text.matches("    until ").count(), 1, "{text}");
     assert!(text.contains("\n    with 3 more mounts of it, which are unmounted too\n"), "{text}");
     let all = run_lxkns(["why", "--all", &held.ino.to_string()]).ok().text().to_owned();
     assert_eq!(all.matches("\n    too: bind mount ").count(), 3, "{all}");
-    let is_one_of = |pid: u32| first == format!("`umount -N {pid} {}`", path.display());
+    let is_one_of = |pid: u32| *first == format!("`umount -N {pid} {}`", path.display());
     assert!(is_one_of(actor.pid()) || is_one_of(peer.pid()), "{first}");
     assert_eq!(type_command(first).code, Some(0));
     held.is_gone();
@@ -435,14 +435,14 @@ fn file_system() {
     let held = Held::of(init.ns_inode("pid"));
     init.mount("proc", directory.path());
     let of = |ran: &Ran| {
-        let answers = ran.json();
+        let answers = ran.results();
         let holders = answers[0]["holders"].as_array().unwrap().clone();
-        holders.into_iter().find(|holder| holder["kind"] == "file-system")
+        holders.into_iter().find(|holder| holder["kind"] == "mount")
     };
     let mount = of(&why(held.ino).ok()).unwrap();
-    let release = mount["release"].as_str().unwrap();
-    assert_eq!(release, format!("`umount -N {} {}`", actor.pid(), directory.path().display()));
-    assert_eq!(type_command(release).code, Some(0));
+    let told = release(&mount);
+    assert_eq!(told, format!("`umount -N {} {}`", actor.pid(), directory.path().display()));
+    assert_eq!(type_command(&told).code, Some(0));
     assert_eq!(of(&why(held.ino).ok()), None);
 }
 
@@ -463,8 +463,8 @@ fn at_home() {
             std::fs::write(name, "").unwrap();
             rustix::mount::mount_bind(format!("/proc/{}/ns/{ns_type}", actor.pid()), name).unwrap();
             drop(actor);
-            let orphans = run_lxkns(["orphans", "--json", "-t", ns_type]).ok().json();
-            let own = orphans.as_array().unwrap().iter().find(|orphan| orphan["namespace"]["ns"] == held.ino).unwrap();
+            let orphans = run_lxkns(["orphans", "--json", "-t", ns_type]).ok().results();
+            let own = orphans.iter().find(|orphan| orphan["namespace"]["nsid"] == held.ino).unwrap();
             let is_name = name.starts_with("/run/netns/");
             assert_eq!(own["name"], if is_name { json!(name) } else { Value::Null });
             held.follow(command);

@@ -17,6 +17,8 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::diff::a_reused_inode", &[UserNamespaces, Kernel(6, 18)], a_reused_inode),
         test("cli::diff::a_dump_of_somebody_who_sees_less", &[Root, Program("setpriv")], a_blind_dump),
         test("cli::diff::of_dumps_that_do_not_fit", &[], of_dumps_that_do_not_fit),
+        test("cli::diff::says_what_it_compares", &[UserNamespaces], says_what_it_compares),
+        test("cli::diff::exit_code", &[UserNamespaces], exit_code),
         test("cli::diff::of_another_program", &[UserNamespaces], of_another_program),
         test("cli::diff::the_reader_is_not_seen", &[], the_reader_is_not_seen),
     ]
@@ -38,7 +40,7 @@ fn diff(arguments: &[&str]) -> Ran {
 /// What is told of a namespace, in the order in which it is.
 fn of(ran: &Ran, ino: u64) -> Vec<Value> {
     let lines = ran.text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.filter(|line| line["namespace"]["ns"] == ino).collect()
+    lines.filter(|line| line["namespace"]["nsid"] == ino).collect()
 }
 
 /// Whether this tells of an end, as far as the kernel lets one know it.
@@ -59,7 +61,10 @@ fn between_dumps_and_since_one() {
     let old = dump_to(directory.path(), "old");
     let old = old.to_str().unwrap();
     let same = run_lxkns(["diff", old, old]).ok();
-    assert_eq!((same.text(), same.stderr.as_str()), ("", ""));
+    assert_eq!((same.text().lines().count(), same.stderr.as_str()), (1, ""));
+    assert!(same.text().starts_with("no changes on "), "{same:?}");
+    run_lxkns(["diff", "--exit-code", old, old]).ok();
+    assert_eq!(run_lxkns(["diff", "--json", old, old]).ok().text(), "");
 
     let fd = actor.open("/proc/self/ns/uts", Open::ReadOnly);
     child.unshare(&["uts"]);
@@ -105,7 +110,7 @@ fn between_dumps_and_since_one() {
     assert!(is_told(text, format!("ipc:[{gone}]")), "{text}");
     assert!(text.contains(&format!("+ uts:[{of_child}] appeared, held by ")), "{text}");
     let seen = if super::sees_all_members() { "" } else { " that can be seen" };
-    let left_by_all = format!("~ uts:[{left}]\n  - no process or thread{seen} is in it any more: held by ");
+    let left_by_all = format!("~ uts:[{left}]\n  - no process or task{seen} is in it any more: held by ");
     assert!(text.contains(&left_by_all), "{text}");
     assert!(text.contains(&format!("  + fd {fd} of process {} (", actor.pid())), "{text}");
     // Backwards.
@@ -140,7 +145,7 @@ fn a_reused_inode() {
     let ran = diff(&["--json", old.to_str().unwrap()]);
     let lines = of(&ran, ino);
     assert_eq!(kinds(&lines), ["went", "process-left", "appeared", "process-entered"]);
-    let unique_id = |line: &Value| line["namespace"]["uniqueid"].as_u64().unwrap();
+    let unique_id = |line: &Value| line["namespace"]["unique-id"].as_u64().unwrap();
     // Each processor has its own range of them: the later is not always the higher.
     assert_ne!(unique_id(&lines[0]), unique_id(&lines[2]), "{lines:?}");
 }
@@ -176,6 +181,51 @@ fn of_dumps_that_do_not_fit() {
     run_lxkns(["diff", "-t", "nets", old]).fails(2, "nets");
 }
 
+/// The first line names host, kernel and times, as the kernel and the dumps have them.
+fn says_what_it_compares() {
+    let directory = directory();
+    let old = dump_to(directory.path(), "old");
+    let dump: Value = serde_json::from_slice(&std::fs::read(&old).unwrap()).unwrap();
+    let taken_at = dump["discovery-options"]["snapshot"]["taken-at"].as_str().unwrap();
+    let uname = rustix::system::uname();
+    let [node, release] = [uname.nodename(), uname.release()].map(|name| name.to_str().unwrap());
+    let old = old.to_str().unwrap();
+    let start = format!("on {node} (Linux {release}), from {}Z to ", taken_at.split('.').next().unwrap());
+    for arguments in [&[old][..], &[old, old]] {
+        let ran = diff(arguments);
+        let line = ran.text().lines().next().unwrap();
+        let rest = line.strip_prefix("no ").unwrap_or(line).strip_prefix("changes ").unwrap();
+        assert!(rest.starts_with(&start) && rest.ends_with('Z'), "{line:?}: {start:?}");
+    }
+    let mut stable = dump.clone();
+    stable["discovery-options"]["snapshot"].as_object_mut().unwrap().remove("taken-at");
+    stable["discovery-options"]["snapshot"]["hostname"] = "other\u{1b}[2J".into();
+    let ran = run_lxkns_with(&["diff", old, "-"], stable.to_string().as_bytes()).ok();
+    let expected = format!("to other\\x1b[2J (Linux {release}) at an unknown time");
+    assert!(ran.text().lines().next().unwrap().ends_with(&expected), "{ran:?}");
+}
+
+/// As `diff(1)` has it, but for the number, which here means "there are some".
+fn exit_code() {
+    let directory = directory();
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let old = dump_to(directory.path(), "old");
+    let before = actor.ns_inode("uts");
+    actor.unshare(&["uts"]);
+    let new = dump_to(directory.path(), "new");
+    let [old, new] = [&old, &new].map(|path| path.to_str().unwrap());
+    for arguments in [&[old, new][..], &["--json", old, new], &[old]] {
+        let ran = run_lxkns([&["diff", "--exit-code", "-t", "uts"], arguments].concat());
+        assert_eq!(ran.code, Some(4), "{ran:?}");
+        assert!(ran.text().contains(&before.to_string()), "{ran:?}");
+        assert_eq!(run_lxkns([&["diff", "-t", "uts"], arguments].concat()).code, Some(0));
+    }
+    for arguments in [&[old, old][..], &["--json", new, new]] {
+        run_lxkns([&["diff", "--exit-code"], arguments].concat()).ok();
+    }
+    run_lxkns(["diff", "--exit-code", old, "/no/where"]).fails(3, "/no/where");
+}
+
 /// A dump that says no more than those of the Go lxkns.
 fn of_another_program() {
     let directory = directory();
@@ -206,7 +256,7 @@ fn the_reader_is_not_seen() {
     // A second as nobody else writes it.
     const MARK: &str = "1.000000123";
     let ran = run_lxkns(["why", "--json", "--all", "--timeout", MARK, &format!("user:{}", own_inode("user"))]).ok();
-    let answers = ran.json();
+    let answers = ran.results();
     let holders = answers[0]["holders"].as_array().unwrap();
     let is_own = |holder: &&Value| {
         holder["kind"] == "fd" && holder["command"].as_str().is_some_and(|command| command.contains(MARK))

@@ -213,8 +213,8 @@ fn orphans_same_as_live() {
         });
         assert_same(files.path(), &[[&command[..], &["--json"]].concat()], |text| {
             let all: Value = serde_json::from_str(&text).unwrap();
-            let rows = all.as_array().unwrap().iter();
-            let rows: Vec<_> = rows.filter(|row| is_ours(&row["namespace"]["ns"].to_string())).collect();
+            let rows = all["results"].as_array().unwrap().iter();
+            let rows: Vec<_> = rows.filter(|row| is_ours(&row["namespace"]["nsid"].to_string())).collect();
             assert_eq!(rows.len(), ours.len());
             serde_json::to_string(&rows).unwrap()
         });

@@ -101,7 +101,7 @@ fn comm() {
         let table = safe_json(run_lxkns(["ls", "--json", &uts]));
         assert_eq!(table["namespaces"][0]["command"], String::from_utf8_lossy(name).as_ref());
         let answer = safe_json(run_lxkns(["why", "--json", &uts]));
-        assert_eq!(answer[0]["holders"][0]["command"], String::from_utf8_lossy(name).as_ref());
+        assert_eq!(answer["results"][0]["holders"][0]["command"], String::from_utf8_lossy(name).as_ref());
     }
 }
 
@@ -157,7 +157,7 @@ fn command_line() {
         let table = safe_json(run_lxkns(["ls", "--json", &uts]));
         assert_eq!(table["namespaces"][0]["command"], expected);
         let answer = safe_json(run_lxkns(["why", "--json", &uts]));
-        assert_eq!(answer[0]["holders"][0]["command"], expected);
+        assert_eq!(answer["results"][0]["holders"][0]["command"], expected);
         child.kill().unwrap();
         child.wait().unwrap();
     }

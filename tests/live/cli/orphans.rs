@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{assert_documented, with_bind_mount};
 use crate::harness::Need::{Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Need, Test, alone_through, test};
-use crate::live::program::{Ran, run_lxkns, run_lxkns_with};
+use crate::live::program::{Ran, release, run_lxkns, run_lxkns_with};
 use crate::live::{directory, inode, look_until};
 
 const HEALTHY: &[Need] = &[Root, Program("unshare"), Program("ip")];
@@ -85,7 +85,7 @@ fn fail() {
     let ran = run_lxkns_with(&["orphans", "--fail", "--from", "-"], none.to_string().as_bytes());
     assert_eq!((ran.code, ran.text()), (Some(0), ""));
     let ran = run_lxkns_with(&["orphans", "--fail", "--json", "--from", "-"], none.to_string().as_bytes());
-    assert_eq!((ran.code, ran.json()), (Some(0), serde_json::json!([])));
+    assert_eq!((ran.code, ran.results()), (Some(0), vec![]));
 }
 
 /// Names that were given on purpose are told apart, and what is above a namespace that somebody is in is no orphan: on a
@@ -112,10 +112,10 @@ fn what_a_healthy_host_has() {
         };
         assert!(dump["namespaces"].get(above.to_string()).is_some());
         let ran = of(&dump, &[named, above]);
-        let answers = ran.json();
-        assert_eq!((ran.code, answers.as_array().unwrap().len()), (Some(0), 1), "{ran:?}");
+        let answers = ran.results();
+        assert_eq!((ran.code, answers.len()), (Some(0), 1), "{ran:?}");
         assert_eq!(
-            (&answers[0]["namespace"]["ns"], &answers[0]["name"]),
+            (&answers[0]["namespace"]["nsid"], &answers[0]["name"]),
             (&named.into(), &"/run/netns/lxkns-x".into())
         );
         // One that is left over.
@@ -123,38 +123,38 @@ fn what_a_healthy_host_has() {
         let left = actor.ns_inode("uts");
         actor.unshare(&["uts"]);
         let ran = of(&run_lxkns(["dump"]).ok().json(), &[named, above, left]);
-        let answers = ran.json();
-        assert_eq!((ran.code, answers.as_array().unwrap().len()), (Some(4), 2), "{fd}: {ran:?}");
-        assert_eq!((&answers[0]["namespace"]["ns"], &answers[0]["name"]), (&left.into(), &Value::Null));
+        let answers = ran.results();
+        assert_eq!((ran.code, answers.len()), (Some(4), 2), "{fd}: {ran:?}");
+        assert_eq!((&answers[0]["namespace"]["nsid"], &answers[0]["name"]), (&left.into(), &Value::Null));
         let text = run_lxkns(["orphans", "-t", "net"]).ok().text().to_owned();
         let names = text.split("named on purpose, no leaks").nth(1).unwrap();
-        assert!(names.contains(&format!("net:[{named}] is held by")), "{text}");
+        assert!(names.contains(&format!("net:[{named}] (lxkns-x) is held by")), "{text}");
     });
 }
 
-fn of(answers: &Value, ino: u64) -> Option<&Value> {
-    answers.as_array().unwrap().iter().find(|answer| answer["namespace"]["ns"] == ino)
+fn of(answers: &[Value], ino: u64) -> Option<&Value> {
+    answers.iter().find(|answer| answer["namespace"]["nsid"] == ino)
 }
 
 fn as_json() {
     let (actor, uts) = with_orphan();
-    let look = || run_lxkns(["orphans", "--json"]).ok().json();
+    let look = || run_lxkns(["orphans", "--json"]).ok().results();
     let is_undisturbed =
-        |answers: &Value| of(answers, uts).is_some_and(|it| it["holders"].as_array().unwrap().len() == 1);
+        |answers: &Vec<Value>| of(answers, uts).is_some_and(|it| it["holders"].as_array().unwrap().len() == 1);
     let answers = look_until(is_undisturbed, look);
-    assert_documented(&answers);
+    answers.iter().for_each(assert_documented);
     let answer = of(&answers, uts).unwrap();
     assert_eq!((&answer["target"], &answer["explained"]), (&format!("uts:{uts}").into(), &true.into()));
-    assert_eq!(answer["members_seen"], super::sees_all_members());
+    assert_eq!(answer["members-seen"], super::sees_all_members());
     assert_eq!(answer["namespace"]["leaders"], serde_json::json!([]));
     let holder = &answer["holders"][0];
     assert_eq!((&holder["kind"], &holder["pid"]), (&"fd".into(), &actor.pid().into()));
-    assert!(holder["release"].as_str().unwrap().ends_with(", or exits"), "{holder}");
+    assert!(release(holder).ends_with(", or exits"), "{holder}");
     assert_eq!(of(&answers, actor.ns_inode("uts")), None);
 }
 
 /// The suspect of an orphan that is this descriptor.
-fn suspect_of(answers: &Value, ino: u64, pid: u32, fd: i32) -> Option<&Value> {
+fn suspect_of(answers: &[Value], ino: u64, pid: u32, fd: i32) -> Option<&Value> {
     let suspects = of(answers, ino)?["suspects"].as_array()?;
     suspects.iter().find(|suspect| suspect["pid"] == pid && suspect["fd"] == fd)
 }
@@ -164,8 +164,8 @@ fn suspects() {
     let (actor, uts) = with_orphan();
     let copy = actor.open("/proc/self/ns/uts", Open::ReadOnly);
     let (_, receiver) = actor.send_fd_in_flight(copy);
-    let answers = run_lxkns(["orphans", "--json", "--all", "-t", "uts"]).ok().json();
-    assert_documented(&answers);
+    let answers = run_lxkns(["orphans", "--json", "--all", "-t", "uts"]).ok().results();
+    answers.iter().for_each(assert_documented);
     assert_eq!(of(&answers, uts).unwrap()["explained"], true);
     let suspect = suspect_of(&answers, uts, actor.pid(), receiver).expect("beside the holder");
     assert_eq!(suspect["kind"], "in-flight");
@@ -183,10 +183,10 @@ fn suspects_of_what_nothing_holds() {
     let (_, receiver) = actor.send_fd_in_flight(fd);
     actor.close(fd);
     actor.unshare(&["mnt"]);
-    let is_settled = |answers: &Value| of(answers, left).is_some_and(|orphan| orphan["explained"] == false);
-    let answers = look_until(is_settled, || run_lxkns(["orphans", "--json", "--all", "-t", "mnt"]).ok().json());
-    assert!(is_settled(&answers), "{answers}");
-    assert!(suspect_of(&answers, left, actor.pid(), receiver).is_some(), "{answers}");
+    let is_settled = |answers: &Vec<Value>| of(answers, left).is_some_and(|orphan| orphan["explained"] == false);
+    let answers = look_until(is_settled, || run_lxkns(["orphans", "--json", "--all", "-t", "mnt"]).ok().results());
+    assert!(is_settled(&answers), "{answers:?}");
+    assert!(suspect_of(&answers, left, actor.pid(), receiver).is_some(), "{answers:?}");
     let line = format!("  mnt:[{left}]: its holder is a suspect of its type, below, or not visible");
     let has_it = |ran: &Ran| group(ran, "no visible holder").contains(&line.as_str());
     let ran = look_until(has_it, || run_lxkns(["orphans", "--all", "-t", "mnt"]).ok());

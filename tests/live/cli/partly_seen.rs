@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::harness::Need::{FileSystem, Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Need, Test, lxkns, test};
-use crate::live::program::{Ran, row, run};
+use crate::live::program::{Ran, release, row, run};
 use crate::live::{directory, look_until, own_inode};
 
 const NOBODY: &[Need] = &[Root, Program("nsenter"), Program("setpriv")];
@@ -80,7 +80,7 @@ fn members_of_others() {
     assert_eq!((&shown["processes"], &shown["tasks"]), (&Value::Null, &Value::Null), "{shown}");
     assert_eq!((&shown["members_seen"], &shown["holders_seen"]), (&false.into(), &false.into()), "{shown}");
     let why = ask(&unprivileged, &["why", "--json", &target]).json();
-    assert_eq!(why[0]["holders_seen"], false, "{why}");
+    assert_eq!(why["results"][0]["holders-seen"], false, "{why}");
 
     let mounts = ask(&unprivileged, &["mounts", "--json"]).ok();
     assert_eq!(mounts.json()["peers_seen"], false);
@@ -90,9 +90,9 @@ fn members_of_others() {
     assert_eq!(orphans.code, Some(0), "{orphans:?}");
     assert!(orphans.text().starts_with("not known to be orphans: "), "{orphans:?}");
     assert!(orphans.text().contains(&format!("net:[{net}]")), "{orphans:?}");
-    let orphans = ask(&unprivileged, &["orphans", "--json", "-t", "net"]).json();
-    let orphan = orphans.as_array().unwrap().iter().find(|orphan| orphan["namespace"]["ns"] == net).unwrap();
-    assert_eq!(orphan["members_seen"], false, "{orphan}");
+    let orphans = ask(&unprivileged, &["orphans", "--json", "-t", "net"]).results();
+    let orphan = orphans.iter().find(|orphan| orphan["namespace"]["nsid"] == net).unwrap();
+    assert_eq!(orphan["members-seen"], false, "{orphan}");
 }
 
 /// With the procfs of a PID namespace of one's own, whatever is outside of that is in no list: the test itself is in the
@@ -428,9 +428,9 @@ fn in_a_chroot() {
     actor.touch(&name);
     actor.bind(format!("/proc/{}/ns/net", net.pid()), &name);
     drop(net);
-    let is_settled = |ran: &Ran| ran.json()[0]["holders"].as_array().is_some_and(|holders| holders.len() == 1);
+    let is_settled = |ran: &Ran| ran.results()[0]["holders"].as_array().is_some_and(|holders| holders.len() == 1);
     let ran = look_until(is_settled, || inside(&["why", "--json", &format!("net:{ino}")]));
-    let release = ran.json()[0]["holders"][0]["release"].as_str().unwrap().to_owned();
+    let release = release(&ran.results()[0]["holders"][0]);
     assert_eq!(release, format!("`umount -N {} {}`", actor.pid(), name.display()), "{ran:?}");
     assert!(ran.problems().iter().any(|line| line.contains("(chroot): paths of mounts are those of")), "{ran:?}");
     let shown = inside(&["show", &format!("net:{ino}")]);

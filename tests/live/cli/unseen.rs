@@ -96,7 +96,7 @@ impl Known {
         let ran = run_lxkns(arguments);
         assert_eq!(ran.code, Some(0), "{ran:?}");
         let lines = ran.text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let own = lines.filter(|line| line["namespace"]["uniqueid"] == self.id);
+        let own = lines.filter(|line| line["namespace"]["unique-id"] == self.id);
         own.map(|line| line["change"].as_str().unwrap().to_owned()).collect()
     }
 }
@@ -118,7 +118,9 @@ fn lives_unseen(
     // Whoever looks at namespaces has each open for a moment.
     let target = format!("{ns_type}:{ino}");
     let is_settled = |answer: &(Option<i32>, Value, Vec<String>)| {
-        answer.1[0]["holders"].as_array().is_none_or(|holders| holders.iter().all(|holder| holder["kind"] == "kernel"))
+        answer.1["results"][0]["holders"]
+            .as_array()
+            .is_none_or(|holders| holders.iter().all(|holder| holder["kind"] == "kernel"))
     };
     let look = || {
         let ran = run_lxkns(["why", "--json", &target]);
@@ -126,11 +128,11 @@ fn lives_unseen(
     };
     let (code, answers, problems) = look_until(is_settled, look);
     let does_open = known.opens();
-    let answer = &answers[0];
+    let answer = &answers["results"][0];
     assert_eq!((&answer["target"], &answer["explained"]), (&json!(target), &json!(false)), "{answers}");
     let is_listed = code == Some(0);
     if is_listed {
-        assert_eq!(answer["holders"], json!([{ "kind": "kernel", "release": null }]));
+        assert_eq!(answer["holders"], json!([{ "kind": "kernel", "release": [] }]));
     } else {
         assert_eq!((code, &answer["namespace"]), (Some(3), &Value::Null));
         let expected = format!("{target}: not visible from here: it has ended, or is held ");
@@ -310,7 +312,7 @@ fn mounted_fuse() {
     let ino = init.ns_inode("pid");
     lives_unseen("a mounted FUSE", "pid", ino, actor, |actor| {
         let fuse = DeadFuse::mount(&init, &path, Death::Unread);
-        let suspect = json!({ "kind": "file-system", "fs_type": "fuse", "path": path.to_str().unwrap() });
+        let suspect = json!({ "kind": "mount", "fstype": "fuse", "path": path.to_str().unwrap() });
         drop((init, parent));
         (vec![Box::new((fuse, actor))], Some(suspect))
     });

@@ -66,7 +66,7 @@ impl Watch {
             for who in [&line["holder"], &line["process"]] {
                 assert_ne!(who["pid"], self.child.id(), "it sees itself: {line}");
             }
-            if line["namespace"]["ns"] == ino && changes.iter().any(|change| line["change"] == *change) {
+            if line["namespace"]["nsid"] == ino && changes.iter().any(|change| line["change"] == *change) {
                 return line;
             }
         }
@@ -169,7 +169,7 @@ fn one_namespace() {
     assert!(time.ends_with("Z\n") && time.len() == "2000-01-01T00:00:00.000Z\n".len(), "{time}");
     assert_eq!(watch.line(), format!("~ uts:[{uts}]\n"));
     let seen = if super::sees_all_members() { "" } else { " that can be seen" };
-    assert!(watch.line().starts_with(&format!("  - no process or thread{seen} is in it any more: held by ")));
+    assert!(watch.line().starts_with(&format!("  - no process or task{seen} is in it any more: held by ")));
     actor.close(fd);
     // It ends by itself when that has gone.
     let (status, rest) = watch.end();
@@ -206,5 +206,5 @@ fn usage() {
     run_lxkns(["watch", "--from", "x"]).fails(2, "--from");
     run_lxkns(["watch", "4194304"]).fails(1, "no such process");
     let uts = actor.ns_inode("uts").to_string();
-    run_lxkns(["watch", "-t", "net", &uts]).fails(1, "of the types asked for");
+    run_lxkns(["watch", "-t", "net", &uts]).fails(1, "no target has a requested type");
 }

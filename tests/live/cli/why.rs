@@ -6,11 +6,15 @@ use std::process::{Command, Stdio};
 use lxkns_fixture::{Actor, Open, Socket, probe};
 use serde_json::{Value, json};
 
+use super::terminal::on_terminal;
 use super::with_bind_mount;
 use crate::harness::Need::{File, FileSystem, Kernel, NamespaceType, Program, Root, UserNamespaces};
-use crate::harness::{Test, test};
-use crate::live::program::{Ran, run_lxkns};
+use crate::harness::{Need, Test, alone_through, lxkns, test};
+use crate::live::program::{Ran, release, run_lxkns};
 use crate::live::{directory, look_until, own_inode};
+
+/// On a terminal, with a name that `ip netns` gives.
+const WHOLE: &[Need] = &[Root, Program("unshare"), Program("ip"), File("/dev/ptmx"), File("/dev/pts/ptmx")];
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
@@ -27,6 +31,8 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::why::padded_title", &[UserNamespaces, Program("unshare"), Program("sh")], padded_title),
         test("cli::why::suspects", &[Root, Kernel(6, 12)], suspects),
         test("cli::why::several_holders", &[UserNamespaces], several_holders),
+        test("cli::why::one_more_takes_the_place_of_its_line", &[UserNamespaces], one_more),
+        test("cli::why::names_and_paths_are_whole", WHOLE, whole),
         test("cli::why::an_initial_namespace", &[], an_initial_namespace),
         test("cli::why::of_a_process", &[UserNamespaces], of_a_process),
     ]
@@ -42,10 +48,10 @@ struct Said {
 fn why(ino: u64) -> Said {
     let ino = ino.to_string();
     let text = run_lxkns(["why", "--all", &ino]).ok().text().to_owned();
-    let json = run_lxkns(["why", "--json", &ino]).ok().json();
-    assert_eq!(json.as_array().unwrap().len(), 1);
+    let json = run_lxkns(["why", "--json", &ino]).ok().results();
+    assert_eq!(json.len(), 1);
     assert_eq!(json[0]["target"], ino);
-    assert_eq!(json[0]["namespace"]["ns"].to_string(), ino);
+    assert_eq!(json[0]["namespace"]["nsid"].to_string(), ino);
     Said { text, json: json[0].clone() }
 }
 
@@ -69,7 +75,7 @@ impl Said {
                 for (name, value) in members.as_object().unwrap() {
                     assert_eq!(&holder[name], value, "{name} of {holder:#}");
                 }
-                assert!(holder["release"].is_string());
+                assert!(!release(holder).is_empty());
             }
             holders => panic!("{holders:#?}"),
         }
@@ -93,8 +99,8 @@ fn thread() {
     thread.unshare(&["net"]);
     let (pid, tid) = (actor.pid(), thread.tid());
     let said = why(thread.ns_inode("net"));
-    said.has(&format!("thread {tid} of process {pid} ("), &format!("thread {tid} of process {pid} exits"));
-    said.has_only(json!({ "kind": "thread", "pid": pid, "tid": tid }));
+    said.has(&format!("task {tid} of process {pid} ("), &format!("task {tid} of process {pid} exits"));
+    said.has_only(json!({ "kind": "task", "pid": pid, "tid": tid }));
 }
 
 fn for_children() {
@@ -130,7 +136,7 @@ fn socket() {
     let said = why(net);
     let holder = format!("socket:[{inode}], fd {fd} of process {pid} (");
     said.has(&holder, &format!("process {pid} closes fd {fd}, or exits"));
-    said.has_only(json!({ "kind": "socket", "pid": pid, "fd": fd, "socket": inode }));
+    said.has_only(json!({ "kind": "socket", "pid": pid, "fd": fd, "inode": inode }));
 }
 
 fn tun() {
@@ -151,8 +157,8 @@ fn bind_mount() {
     let said = why(net);
     let quoted = format!("$'{}'", path.replace('\'', "\\'"));
     said.has(&format!("bind mount {path} in mnt:[{mnt}] of process {pid} ("), &format!("`umount -N {pid} {quoted}`"));
-    said.has_only(json!({ "kind": "bind-mount", "mount_ns": mnt, "path": path }));
-    let mount_id = format!(", mount ID {}\n", said.json["holders"][0]["mount_id"]);
+    said.has_only(json!({ "kind": "bind-mount", "mntns": mnt, "path": path }));
+    let mount_id = format!(", mount ID {}\n", said.json["holders"][0]["mountid"]);
     assert!(said.text.contains(&mount_id), "{}", said.text);
 }
 
@@ -161,7 +167,7 @@ fn hidden_bind_mount() {
     let (actor, net) = with_bind_mount(&directory.path().join("ns"));
     actor.mount("tmpfs", directory.path());
     let said = why(net);
-    said.has_only(json!({ "kind": "bind-mount", "mount_ns": actor.ns_inode("mnt") }));
+    said.has_only(json!({ "kind": "bind-mount", "mntns": actor.ns_inode("mnt") }));
     assert!(said.text.contains("  bind mount ") && said.text.contains("    until "), "{}", said.text);
 }
 
@@ -177,8 +183,8 @@ fn file_system() {
         &format!("`umount -N {} {path}`", actor.pid()),
     );
     let holders = said.json["holders"].as_array().unwrap();
-    let mount = holders.iter().find(|holder| holder["kind"] == "file-system").unwrap();
-    assert_eq!((&mount["fs_type"], &mount["mount_ns"], &mount["path"]), (&"proc".into(), &mnt.into(), &path.into()));
+    let mount = holders.iter().find(|holder| holder["kind"] == "mount").unwrap();
+    assert_eq!((&mount["fstype"], &mount["mntns"], &mount["path"]), (&"proc".into(), &mnt.into(), &path.into()));
 }
 
 fn child_and_owned() {
@@ -258,6 +264,52 @@ fn several_holders() {
     assert_eq!(said.json["holders"].as_array().unwrap().len(), 39, "programs get all");
 }
 
+/// Of eleven holders of a kind all are told: the eleventh takes no more room than a line that says that it is there.
+fn one_more() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let net = actor.ns_inode("net").to_string();
+    for _ in 0..11 {
+        actor.open("/proc/self/ns/net", Open::ReadOnly);
+    }
+    let own = format!(": /proc/{}/fd/", actor.pid());
+    let has_all = |ran: &Ran| ran.text().matches(&own).count() == 11;
+    let ran = look_until(has_all, || run_lxkns(["why", &net]).ok());
+    assert!(has_all(&ran), "{ran:?}");
+    actor.open("/proc/self/ns/net", Open::ReadOnly);
+    let has_few = |ran: &Ran| ran.text().contains("  and 2 more (--all shows all)\n");
+    let ran = look_until(has_few, || run_lxkns(["why", &net]).ok());
+    assert!(has_few(&ran) && ran.text().matches(&own).count() == 10, "{ran:?}");
+}
+
+/// However narrow a terminal is, the name of a network namespace and the paths of its mounts can be copied from it.
+fn whole() {
+    let private = ["unshare", "--mount", "--propagation", "private"];
+    alone_through(&private, "cli::why::names_and_paths_are_whole", || {
+        let name = format!("lxkns-{}", "a-long-name-".repeat(6));
+        // What is below is seen by nobody else.
+        rustix::mount::mount("none", "/run", c"tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
+        assert!(Command::new("ip").args(["netns", "add", &name]).status().unwrap().success());
+        let path = format!("/run/netns/{name}");
+        let net = crate::live::inode(&path);
+        for columns in [40, 80, 120] {
+            for arguments in [&["why", &net.to_string()][..], &["orphans", "-t", "net"]] {
+                let text = on_terminal(lxkns().args(arguments).env("NO_COLOR", "1"), columns);
+                assert!(text.contains(&format!("net:[{net}] ({name}) is held by 1 bind mount")), "{text}");
+                for whole in
+                    [format!("bind mount {path}"), format!("`ip netns delete {name}`"), format!("`umount {path}`")]
+                {
+                    let (first, last) = whole.rsplit_once(' ').unwrap();
+                    // Between words a line may end.
+                    assert!(text.contains(&format!(" {last}")) || text.contains(&whole), "{first} {last}: {text}");
+                }
+            }
+        }
+        let results = run_lxkns(["why", "--json", &net.to_string()]).ok().results();
+        assert_eq!(results[0]["namespace"]["netns-name"], name.as_str());
+        assert_eq!(results[0]["holders"][0]["path"], path.as_str());
+    });
+}
+
 fn an_initial_namespace() {
     let user = own_inode("user");
     if user != 4_026_531_837 {
@@ -266,7 +318,7 @@ fn an_initial_namespace() {
     }
     let ran = run_lxkns(["why", &user.to_string()]).ok();
     assert!(ran.text().starts_with(&format!("user:[{user}] is the initial user namespace: ")), "{}", ran.text());
-    let json = run_lxkns(["why", "--json", &format!("user:[{user}]")]).ok().json();
+    let json = run_lxkns(["why", "--json", &format!("user:[{user}]")]).ok().results();
     assert_eq!((&json[0]["namespace"]["initial"], &json[0]["explained"]), (&true.into(), &true.into()));
 }
 
@@ -278,6 +330,6 @@ fn of_a_process() {
     let ran = run_lxkns(["why", &pid, &format!("{pid}/uts")]).ok();
     assert!(ran.text().starts_with(&format!("{pid} is in {count} namespaces\n")), "{}", ran.text());
     assert_eq!(ran.text().matches(&format!("uts:[{}] is held by", actor.ns_inode("uts"))).count(), 2);
-    let json = run_lxkns(["why", "--json", &pid]).ok().json();
-    assert_eq!(json.as_array().unwrap().len(), count);
+    let json = run_lxkns(["why", "--json", &pid]).ok().results();
+    assert_eq!(json.len(), count);
 }

@@ -1,10 +1,11 @@
 //! The JSON form of what is shown.
 
-use lxkns_core::model::{CgroupMembership, IdMapping, NamespaceId, NamespaceType, Pid, Process, Snapshot, SocketUser};
+use lxkns_core::model::{
+    CgroupMembership, IdMapping, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, SocketUser,
+};
 use lxkns_core::relations;
 use serde::Serialize;
 
-use crate::commands::why::{Facts, facts};
 use crate::view::caps;
 use crate::view::holders;
 use crate::view::names::{self, lossy};
@@ -22,6 +23,20 @@ pub(super) struct Answer {
     namespace: Option<NamespaceAnswer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<ProcessAnswer>,
+}
+
+#[derive(Serialize)]
+struct Facts {
+    ns: u64,
+    #[serde(rename = "type")]
+    ns_type: &'static str,
+    #[serde(rename = "uniqueid")]
+    unique_id: Option<u64>,
+    initial: bool,
+    owner: Option<u64>,
+    parent: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leaders: Option<Vec<u32>>,
 }
 
 #[derive(Serialize)]
@@ -60,6 +75,18 @@ enum OfType {
     Pid { init: Option<u32>, level: Option<usize> },
     Mnt { mounts: Option<usize> },
     Other {},
+}
+
+fn facts(namespace: &Namespace) -> Facts {
+    Facts {
+        ns: namespace.id.ino,
+        ns_type: namespace.ns_type.name(),
+        unique_id: namespace.unique_id,
+        initial: namespace.initial,
+        owner: namespace.owner.known().map(|id| id.ino),
+        parent: namespace.parent.known().map(|id| id.ino),
+        leaders: Some(namespace.leaders.iter().map(|pid| pid.0).collect()),
+    }
 }
 
 #[derive(Serialize)]

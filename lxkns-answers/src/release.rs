@@ -2,95 +2,83 @@
 
 use std::cell::OnceCell;
 
-use lxkns_core::model::{
-    Holder, Namespace, NamespaceId, NamespaceType, Observer, Pid, Process, Relation, Snapshot, Tid,
-};
-use lxkns_core::relations::{self, MountKey, Unmounts};
+use lxkns_model::relations::{self, MountKey, Unmounts};
+use lxkns_model::{Holder, Namespace, NamespaceId, NamespaceType, Observer, Pid, Process, Relation, Snapshot, Tid};
 use rustc_hash::{FxHashMap, FxHashSet};
-use rustix::thread::CapabilitySet;
 
-use super::escape::shell_word;
-use super::names::{self, Detail, Way};
+use crate::context::Context;
+use crate::names::{self, Detail, Way};
+use crate::steps::{Release, ReleaseStep};
+use crate::text::escape::shell_word;
 
-/// What would make holders let go: each answer is one sentence without its full stop.
+/// What would make holders let go.
 #[derive(Debug)]
-pub(crate) struct Advice<'a> {
-    snapshot: &'a Snapshot,
-    /// The mount namespace in which paths mean what they say.
-    home: Option<NamespaceId>,
+pub struct Advice<'a> {
+    context: Context<'a>,
     unmounts: OnceCell<Unmounts<'a>>,
 }
 
 /// What takes a mount away.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MountAdvice {
+pub struct MountAdvice {
     /// What to do.
-    pub(crate) release: String,
+    pub release: Release,
     /// The mount that this is about: another one, where that takes this one away too.
-    pub(crate) source: MountKey,
+    pub source: MountKey,
 }
 
 /// How a mount is unmounted.
 struct Unmounting {
-    /// What to type.
-    release: String,
+    /// What to do.
+    release: Release,
     /// The mounts over it that this unmounts first, by their IDs.
     first: Vec<u64>,
 }
 
 /// What takes away each of the mounts that hold a namespace.
-pub(crate) type MountAdvices = FxHashMap<MountKey, MountAdvice>;
+pub type MountAdvices = FxHashMap<MountKey, MountAdvice>;
 
 impl<'a> Advice<'a> {
     /// About the holders in a snapshot.
-    pub(crate) fn of(snapshot: &'a Snapshot, home: Option<NamespaceId>) -> Self {
-        Self { snapshot, home, unmounts: OnceCell::new() }
+    pub fn of(context: Context<'a>) -> Self {
+        Self { context, unmounts: OnceCell::new() }
     }
 
-    pub(crate) fn snapshot(&self) -> &'a Snapshot {
-        self.snapshot
-    }
-
-    pub(crate) fn home(&self) -> Option<NamespaceId> {
-        self.home
+    /// What it is about, and for whom.
+    pub fn context(&self) -> Context<'a> {
+        self.context
     }
 
     /// What would make this holder of a namespace let go. Of a mount it does not know what is unmounted with it; see
     /// [`mounts`](Self::mounts).
-    pub(crate) fn hint(&self, namespace: &Namespace, holder: &Holder) -> Option<String> {
-        let snapshot = self.snapshot;
-        let closing = |pid: &Pid, tid: &Tid, fd: &u32| {
-            let main_is_dead = snapshot.processes.get(pid).is_some_and(|process| process.main_task().state.is_dead());
-            if Tid::from(*pid) == *tid || main_is_dead {
-                format!("process {pid} closes fd {fd}, or exits")
-            } else {
-                format!("thread {tid} of process {pid} closes fd {fd}, or exits")
-            }
+    pub fn release(&self, namespace: &Namespace, holder: &Holder) -> Release {
+        let snapshot = self.context.snapshot;
+        let closed = |pid: Pid, tid: Tid, fd: u32| {
+            let main_is_dead = snapshot.processes.get(&pid).is_some_and(|process| process.main_task().state.is_dead());
+            let is_own = Tid::from(pid) != tid && !main_is_dead;
+            ReleaseStep::Closed { pid, tid: is_own.then_some(tid), fd }
         };
-        Some(match holder {
-            Holder::Process { pid } => end_of(snapshot, *pid),
-            Holder::Task { pid, tid } => format!("thread {tid} of process {pid} exits"),
-            Holder::ForChildren { pid, tid } if Tid::from(*pid) == *tid => format!("process {pid} exits"),
-            Holder::ForChildren { pid, tid } => format!("thread {tid} of process {pid} exits"),
+        Release::from(match *holder {
+            Holder::Process { pid } => odd_end_of(snapshot, pid).unwrap_or(ReleaseStep::ProcessExits { pid }),
+            Holder::ForChildren { pid, tid } if Tid::from(pid) == tid => ReleaseStep::ProcessExits { pid },
+            Holder::Task { pid, tid } | Holder::ForChildren { pid, tid } => ReleaseStep::TaskExits { pid, tid },
             Holder::Fd { pid, tid, fd } | Holder::Socket { pid, tid, fd, .. } | Holder::Tun { pid, tid, fd, .. } => {
-                closing(pid, tid, fd)
+                closed(pid, tid, fd)
             }
-            Holder::Sockets { .. } => "the processes in it close them, or exit".to_owned(),
+            Holder::Sockets { .. } => ReleaseStep::SocketsClosed,
             Holder::BindMount { .. } | Holder::Mount { .. } => {
-                match self.unmount(namespace, holder, &OwnersByPath::default()) {
-                    Ok(Unmounting { release, .. }) | Err(release) => release,
-                }
+                return match self.unmount(namespace, holder, &OwnersByPath::default()) {
+                    Ok(Unmounting { release, .. }) => release,
+                    Err(step) => step.into(),
+                };
             }
-            Holder::Child { ns } | Holder::Owned { ns } => {
-                let ns = names::target(snapshot, *ns);
-                format!("{ns} ends (lxkns why {ns})")
-            }
-            _ => return None,
+            Holder::Child { ns } | Holder::Owned { ns } => end_of(snapshot, ns),
+            _ => return Release::default(),
         })
     }
 
     /// What takes away each of the mounts that hold a namespace. What the kernel unmounts together is told of one of them.
-    pub(crate) fn mounts(&self, namespace: &Namespace) -> MountAdvices {
+    pub fn mounts(&self, namespace: &Namespace) -> MountAdvices {
         let holders: Vec<_> = namespace.holders.iter().filter_map(|holder| Some((holder, mount_of(holder)?))).collect();
         if holders.is_empty() {
             return MountAdvices::default();
@@ -105,7 +93,7 @@ impl<'a> Advice<'a> {
             parent.is_some_and(|parent| parent.propagation.master.is_some())
         };
         let mut order: Vec<_> = (0..keys.len()).filter(|&index| releases[index].is_ok()).collect();
-        order.sort_by_key(|&index| (is_receiver(keys[index]), Some(keys[index].0) != self.home));
+        order.sort_by_key(|&index| (is_receiver(keys[index]), Some(keys[index].0) != self.context.mount_ns));
         let mut sources = unmounts.sources(&keys, &order);
         // What covers another of them has to go before that can, so that the one command does both.
         let by_key: FxHashMap<MountKey, usize> = keys.iter().enumerate().map(|(index, &key)| (key, index)).collect();
@@ -124,14 +112,17 @@ impl<'a> Advice<'a> {
         }
         let advice = sources.iter().enumerate().map(|(index, &source)| {
             let source = sources[source];
-            let (Ok(Unmounting { release, .. }) | Err(release)) = &releases[source];
-            (keys[index], MountAdvice { release: release.clone(), source: keys[source] })
+            let release = match &releases[source] {
+                Ok(Unmounting { release, .. }) => release.clone(),
+                Err(step) => step.clone().into(),
+            };
+            (keys[index], MountAdvice { release, source: keys[source] })
         });
         advice.collect()
     }
 
     fn unmounts(&self) -> &Unmounts<'a> {
-        self.unmounts.get_or_init(|| Unmounts::of(self.snapshot))
+        self.unmounts.get_or_init(|| Unmounts::of(self.context.snapshot))
     }
 
     /// Who owns the mount namespaces that have one of these mounts at a path.
@@ -146,51 +137,58 @@ impl<'a> Advice<'a> {
     }
 
     fn owner(&self, id: NamespaceId) -> Option<NamespaceId> {
-        self.snapshot.namespaces.get(&id)?.owner.known()
+        self.context.snapshot.namespaces.get(&id)?.owner.known()
     }
 
-    /// The command that unmounts what holds a namespace; as an error what takes it away where no command can.
-    fn unmount(&self, namespace: &Namespace, holder: &Holder, owners: &OwnersByPath<'_>) -> Result<Unmounting, String> {
-        let Some(key @ (mount_ns, _)) = mount_of(holder) else { return Err(String::new()) };
-        let end = || end_of_mount_namespace(self.snapshot, mount_ns);
-        let hidden = || format!("what covers it is unmounted, and then it; or {}", end());
-        let path = path_of(holder).ok_or_else(hidden)?;
+    /// What unmounts a mount that holds a namespace; as an error what takes it away where no command can.
+    fn unmount(
+        &self,
+        namespace: &Namespace,
+        holder: &Holder,
+        owners: &OwnersByPath<'_>,
+    ) -> Result<Unmounting, ReleaseStep> {
+        let Context { snapshot, mount_ns: own, .. } = self.context;
+        let Some(key @ (mount_ns, _)) = mount_of(holder) else {
+            return Err(end_of(snapshot, namespace.id));
+        };
+        let end = || end_of_mount_namespace(snapshot, mount_ns);
+        let uncovered = || ReleaseStep::Uncovered { or: Box::new(end()) };
+        let path = path_of(holder).ok_or_else(uncovered)?;
         if self.may_be_locked(namespace, key, owners.get(path)) {
             return Err(end());
         }
         // What covers it came after it, and is not locked either.
         let first = match self.unmounts().mount(key) {
-            Some(_) => self.unmounts().covering(key).ok_or_else(hidden)?,
+            Some(_) => self.unmounts().covering(key).ok_or_else(uncovered)?,
             None => Vec::new(),
         };
         let is_bind = matches!(holder, Holder::BindMount { .. });
-        // Somebody who has opened the namespace by this path keeps the mount busy.
+        // A task that has opened the namespace by this path keeps the mount busy.
         let is_open = is_bind && is_open(namespace);
-        let Some(umount) = Umount::of(self.snapshot, mount_ns, self.home) else { return Err(end()) };
-        let command = umount.command(path, if is_open { "-l " } else { "" });
-        let mut commands: Vec<_> = first.iter().filter_map(|mount| Some(umount.command(mount.path()?, ""))).collect();
-        commands.push(command.clone());
-        let is_named = is_bind && Some(mount_ns) == self.home && namespace.ns_type == NamespaceType::Net;
-        let release = match netns_name(path) {
-            Some(name) if is_named && first.is_empty() => {
-                format!("`ip netns delete {}`, or `{command}`", shell_word(name))
-            }
-            _ => format!("`{}`", commands.join(" && ")),
-        };
-        let release = with_lack(release, lacks(self.snapshot, mount_ns, self.home));
-        Ok(Unmounting { release, first: first.iter().map(|mount| mount.id).collect() })
+        let Some(umount) = Umount::of(&self.context, mount_ns) else { return Err(end()) };
+        let lacks = lacks(snapshot, mount_ns, own);
+        let step = |command| ReleaseStep::Unmount { command, delete_name: None, lacks: lacks.clone() };
+        let mut steps: Vec<_> =
+            first.iter().filter_map(|mount| Some(step(umount.command(mount.path()?, "")))).collect();
+        let is_named = is_bind && Some(mount_ns) == own && namespace.ns_type == NamespaceType::Net && first.is_empty();
+        steps.push(ReleaseStep::Unmount {
+            command: umount.command(path, if is_open { "-l " } else { "" }),
+            delete_name: is_named.then(|| delete_name(path)).flatten(),
+            lacks: lacks.clone(),
+        });
+        Ok(Unmounting { release: steps.into(), first: first.iter().map(|mount| mount.id).collect() })
     }
 
     /// Whether the kernel may refuse to unmount it: a mount namespace that belongs to another user namespace than the one
     /// that it was copied from has its mounts locked (`mount_namespaces(7)`). The kernel does not show which are.
     fn may_be_locked(&self, namespace: &Namespace, key: MountKey, owners: Option<&FxHashSet<NamespaceId>>) -> bool {
         // Also where its paths mean other files to the caller, whose root directory is another.
-        let own = self.home.or(self.snapshot.observer_mount_ns);
+        let own = self.context.mount_ns.or(self.context.snapshot.observer_mount_ns);
         let (Some(owner), Some(owner_of_home)) = (self.owner(key.0), own.and_then(|own| self.owner(own))) else {
             // Whose it is is not visible from inside; the own is as privileged as the caller.
             return Some(key.0) != own;
         };
-        if owner == owner_of_home && !may_have_locked_mounts(self.snapshot, key.0) {
+        if owner == owner_of_home && !may_have_locked_mounts(self.context.snapshot, key.0) {
             return false;
         }
         let is_copy = self.unmounts().mount(key).is_some_and(|mount| mount.propagation.master.is_some());
@@ -203,12 +201,12 @@ impl<'a> Advice<'a> {
 
     /// A user namespace and those above it.
     fn and_above(&self, user: Option<NamespaceId>) -> impl Iterator<Item = NamespaceId> {
-        and_above(self.snapshot, user)
+        and_above(self.context.snapshot, user)
     }
 }
 
 /// A user namespace and those above it, as far as they are known.
-pub(crate) fn and_above(snapshot: &Snapshot, user: Option<NamespaceId>) -> impl Iterator<Item = NamespaceId> {
+pub fn and_above(snapshot: &Snapshot, user: Option<NamespaceId>) -> impl Iterator<Item = NamespaceId> {
     let parent = |id: &NamespaceId| snapshot.namespaces.get(id).and_then(|user| user.parent.known());
     // The kernel limits the depth; a dump can claim circles.
     std::iter::successors(user, parent).take(64)
@@ -216,17 +214,21 @@ pub(crate) fn and_above(snapshot: &Snapshot, user: Option<NamespaceId>) -> impl 
 
 /// Whether a mount namespace may have mounts that cannot be unmounted there, as far as its owner goes: those that it was made
 /// with, if its user namespace is not the initial one (`mount_namespaces(7)`). The kernel does not show which these are.
-pub(crate) fn may_have_locked_mounts(snapshot: &Snapshot, mount_ns: NamespaceId) -> bool {
+pub fn may_have_locked_mounts(snapshot: &Snapshot, mount_ns: NamespaceId) -> bool {
     let owner = snapshot.namespaces.get(&mount_ns).and_then(|namespace| namespace.owner.known());
     owner.and_then(|owner| snapshot.namespaces.get(&owner)).is_some_and(|owner| !owner.initial)
 }
 
+/// `CAP_SYS_ADMIN` in a set of capabilities.
+const CAP_SYS_ADMIN: u64 = 1 << 21;
+/// What entering a mount namespace takes: that, and `CAP_SYS_CHROOT`.
+const BOTH: u64 = CAP_SYS_ADMIN | 1 << 18;
+
 /// What the caller lacks for unmounting in a mount namespace, as the kernel will refuse it (`capabilities(7)`,
 /// `setns(2)`); `None` where nothing is lacking, or it is not known.
-pub(crate) fn lacks(snapshot: &Snapshot, mount_ns: NamespaceId, home: Option<NamespaceId>) -> Option<String> {
+pub fn lacks(snapshot: &Snapshot, mount_ns: NamespaceId, home: Option<NamespaceId>) -> Option<String> {
     let observer = snapshot.observer.as_ref()?;
     let own = observer.user_ns?;
-    let holds = |capability: CapabilitySet| CapabilitySet::from_bits_retain(observer.capabilities).contains(capability);
     let relation = snapshot.namespaces.get(&mount_ns)?.owner;
     let has_power = match relation {
         Relation::Known(owner) => has_power_over(snapshot, observer, own, owner)?,
@@ -238,10 +240,11 @@ pub(crate) fn lacks(snapshot: &Snapshot, mount_ns: NamespaceId, home: Option<Nam
         Relation::Known(owner) => names::target(snapshot, owner),
         _ => format!("the user namespace that owns {}", names::target(snapshot, mount_ns)),
     };
-    let both = CapabilitySet::SYS_ADMIN | CapabilitySet::SYS_CHROOT;
     match Some(mount_ns) == home {
         _ if !has_power => Some(format!("CAP_SYS_ADMIN in {owner}")),
-        false if !holds(both) => Some("CAP_SYS_ADMIN and CAP_SYS_CHROOT to enter it".to_owned()),
+        false if observer.capabilities & BOTH != BOTH => {
+            Some("CAP_SYS_ADMIN and CAP_SYS_CHROOT to enter it".to_owned())
+        }
         _ => None,
     }
 }
@@ -249,7 +252,7 @@ pub(crate) fn lacks(snapshot: &Snapshot, mount_ns: NamespaceId, home: Option<Nam
 /// Whether the observer has `CAP_SYS_ADMIN` in a user namespace: by its own capabilities there or above, or because it owns
 /// one on the way.
 fn has_power_over(snapshot: &Snapshot, observer: &Observer, own: NamespaceId, user: NamespaceId) -> Option<bool> {
-    let holds = CapabilitySet::from_bits_retain(observer.capabilities).contains(CapabilitySet::SYS_ADMIN);
+    let holds = observer.capabilities & CAP_SYS_ADMIN != 0;
     let mut at = user;
     // The kernel limits the depth; a dump can claim circles.
     for _ in 0..64 {
@@ -268,7 +271,7 @@ fn has_power_over(snapshot: &Snapshot, observer: &Observer, own: NamespaceId, us
 }
 
 /// Advice with what the caller lacks for following it.
-pub(crate) fn with_lack(advice: String, lack: Option<String>) -> String {
+pub fn with_lack(advice: String, lack: Option<String>) -> String {
     match lack {
         Some(lack) => format!("{advice} (not as this user: needs {lack})"),
         None => advice,
@@ -287,7 +290,7 @@ fn is_open(namespace: &Namespace) -> bool {
 }
 
 /// The mount that a holder is.
-pub(crate) fn mount_of(holder: &Holder) -> Option<MountKey> {
+pub fn mount_of(holder: &Holder) -> Option<MountKey> {
     match holder {
         Holder::BindMount { mount_ns, mount_id, .. } | Holder::Mount { mount_ns, mount_id, .. } => {
             Some((*mount_ns, *mount_id))
@@ -304,18 +307,13 @@ fn path_of(holder: &Holder) -> Option<&[u8]> {
 }
 
 /// How a process ends that does so in a way of its own: one that has ended, and one that never does.
-pub(crate) fn odd_end_of(snapshot: &Snapshot, pid: Pid) -> Option<String> {
+pub fn odd_end_of(snapshot: &Snapshot, pid: Pid) -> Option<ReleaseStep> {
     let process = snapshot.processes.get(&pid)?;
     if process.main_task().state.is_dead() && process.threads <= 1 {
-        return Some(match process.ppid {
-            Some(parent) => {
-                let parent = names::process(snapshot, parent, Detail::Brief);
-                format!("its parent, process {parent}, waits for it or exits: it is a zombie")
-            }
-            None => "its parent waits for it or exits: it is a zombie".to_owned(),
-        });
+        let parent = process.ppid.map(|parent| names::process(snapshot, parent, Detail::Brief));
+        return Some(ReleaseStep::Reaped { pid, parent });
     }
-    is_of_the_kernel(snapshot, process).then(|| "the host shuts down: it is a thread of the kernel".to_owned())
+    is_of_the_kernel(snapshot, process).then_some(ReleaseStep::ShutDown { pid })
 }
 
 /// Whether a process is a thread of the kernel: `kthreadd` or one of its children.
@@ -327,13 +325,13 @@ fn is_of_the_kernel(snapshot: &Snapshot, process: &Process) -> bool {
     !has_command_line && if process.pid == KTHREADD { is_kthreadd(process) } else { is_child() }
 }
 
-fn end_of(snapshot: &Snapshot, pid: Pid) -> String {
-    odd_end_of(snapshot, pid).unwrap_or_else(|| format!("process {pid} exits"))
+/// How a namespace ends that holds another one.
+fn end_of(snapshot: &Snapshot, id: NamespaceId) -> ReleaseStep {
+    ReleaseStep::NamespaceEnds { target: names::target(snapshot, id), nsid: id.ino }
 }
 
 /// How a mount namespace ends, and with it all its mounts.
-fn end_of_mount_namespace(snapshot: &Snapshot, mount_ns: NamespaceId) -> String {
-    let name = names::target(snapshot, mount_ns);
+fn end_of_mount_namespace(snapshot: &Snapshot, mount_ns: NamespaceId) -> ReleaseStep {
     // They are sorted: tasks come first.
     let is_only_tasks = |namespace: &Namespace| {
         matches!(namespace.holders.last(), None | Some(Holder::Process { .. } | Holder::Task { .. }))
@@ -341,9 +339,9 @@ fn end_of_mount_namespace(snapshot: &Snapshot, mount_ns: NamespaceId) -> String 
     let namespace = snapshot.namespaces.get(&mount_ns).filter(|namespace| !namespace.is_without_tasks());
     let are_all_seen = |namespace: &Namespace| relations::members_seen(snapshot, namespace);
     if namespace.is_some_and(|namespace| is_only_tasks(namespace) && are_all_seen(namespace)) {
-        format!("the processes of {name} exit (lxkns why {name})")
+        ReleaseStep::MembersExit { target: names::target(snapshot, mount_ns), nsid: mount_ns.ino }
     } else {
-        format!("{name} ends (lxkns why {name})")
+        end_of(snapshot, mount_ns)
     }
 }
 
@@ -352,8 +350,9 @@ fn end_of_mount_namespace(snapshot: &Snapshot, mount_ns: NamespaceId) -> String 
 struct Umount(String);
 
 impl Umount {
-    fn of(snapshot: &Snapshot, mount_ns: NamespaceId, home: Option<NamespaceId>) -> Option<Self> {
-        if Some(mount_ns) == home {
+    fn of(context: &Context<'_>, mount_ns: NamespaceId) -> Option<Self> {
+        let snapshot = context.snapshot;
+        if Some(mount_ns) == context.mount_ns {
             return Some(Self(String::new()));
         }
         let namespace = snapshot.namespaces.get(&mount_ns)?;
@@ -365,7 +364,7 @@ impl Umount {
                 false => format!("-N {pid} "),
             }));
         }
-        match names::ways(snapshot, namespace, home).next() {
+        match names::ways(snapshot, namespace, context.mount_ns).next() {
             Some(Way::Proc(holder) | Way::Mount(holder)) => Some(Self(format!("-N {} ", shell_word(&holder)))),
             _ => None,
         }
@@ -376,30 +375,15 @@ impl Umount {
     }
 }
 
-/// The command that unmounts a path in a mount namespace.
-pub(crate) fn umount(
-    snapshot: &Snapshot,
-    ns_type: NamespaceType,
-    mount_ns: NamespaceId,
-    path: &[u8],
-    is_bind: bool,
-    home: Option<NamespaceId>,
-) -> String {
-    let Some(umount) = Umount::of(snapshot, mount_ns, home) else {
-        let mount_ns = names::target(snapshot, mount_ns);
-        return format!("{mount_ns} ends (lxkns why {mount_ns})");
-    };
-    let command = umount.command(path, "");
-    match netns_name(path).filter(|_| is_bind && Some(mount_ns) == home && ns_type == NamespaceType::Net) {
-        Some(name) => format!("`ip netns delete {}`, or `{command}`", shell_word(name)),
-        None => format!("`{command}`"),
-    }
+/// What unmounts what is at a path in a mount namespace. Whether that is locked, covered or busy is not looked at.
+pub fn unmount(context: &Context<'_>, mount_ns: NamespaceId, path: &[u8]) -> ReleaseStep {
+    let Some(umount) = Umount::of(context, mount_ns) else { return end_of(context.snapshot, mount_ns) };
+    ReleaseStep::Unmount { command: umount.command(path, ""), delete_name: None, lacks: None }
 }
 
-/// The name that `ip netns` has for the network namespace at a path.
-fn netns_name(path: &[u8]) -> Option<&[u8]> {
-    let name = path.strip_prefix(b"/run/netns/").or_else(|| path.strip_prefix(b"/var/run/netns/"))?;
-    Some(name).filter(|name| !name.contains(&b'/'))
+/// The command that unmounts a network namespace at a path and removes its name; `None` where that is not its name.
+fn delete_name(path: &[u8]) -> Option<String> {
+    names::netns_at(path).map(|name| format!("ip netns delete {}", shell_word(name)))
 }
 
 /// Where the procfs is, in what is shown to people.
@@ -407,26 +391,30 @@ const PROC: &str = "/proc";
 
 #[cfg(test)]
 mod tests {
-    use lxkns_core::model::{DeviceNumber, Mount, Propagation, TaskState};
+    use lxkns_model::{DeviceNumber, Mount, Propagation, TaskState};
 
     use super::*;
-    use lxkns_answers::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, process, snapshot};
+    use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, process, snapshot};
+
+    fn at_home(snapshot: &Snapshot) -> Context<'_> {
+        Context { snapshot, mount_ns: Some(HOME), is_live: true }
+    }
 
     fn mount(mount_ns: NamespaceId, path: Option<&str>) -> Holder {
         Holder::BindMount { mount_ns, mount_id: 3, path: path.map(Into::into) }
     }
 
     #[test]
-    fn one_hint_for_each_kind() {
+    fn one_step_for_each_kind() {
         let snapshot = snapshot();
-        let (advice, namespace) = (Advice::of(&snapshot, Some(HOME)), &snapshot.namespaces[&NET]);
+        let (advice, namespace) = (Advice::of(at_home(&snapshot)), &snapshot.namespaces[&NET]);
         let (pid, tid, own) = (Pid(200), Tid(201), Tid(200));
         for (holder, expected) in [
             (Holder::Process { pid }, "process 200 exits"),
-            (Holder::Task { pid, tid }, "thread 201 of process 200 exits"),
+            (Holder::Task { pid, tid }, "task 201 of process 200 exits"),
             (Holder::ForChildren { pid, tid: own }, "process 200 exits"),
             (Holder::Fd { pid, tid: own, fd: 5 }, "process 200 closes fd 5, or exits"),
-            (Holder::Fd { pid, tid, fd: 5 }, "thread 201 of process 200 closes fd 5, or exits"),
+            (Holder::Fd { pid, tid, fd: 5 }, "task 201 of process 200 closes fd 5, or exits"),
             (Holder::Child { ns: BUSY }, "net:4026532200 ends (lxkns why net:4026532200)"),
             (Holder::Owned { ns: id(9) }, "9 ends (lxkns why 9)"),
             (mount(HOME, Some("/run/netns/a b")), "`ip netns delete 'a b'`, or `umount '/run/netns/a b'`"),
@@ -438,30 +426,28 @@ mod tests {
                 "what covers it is unmounted, and then it; or net:4026532300 ends (lxkns why net:4026532300)",
             ),
         ] {
-            assert_eq!(advice.hint(namespace, &holder).as_deref(), Some(expected));
+            assert_eq!(advice.release(namespace, &holder).to_string(), expected);
         }
-        assert_eq!(advice.hint(namespace, &Holder::Kernel), None);
+        assert!(advice.release(namespace, &Holder::Kernel).steps().is_empty());
         let left = &snapshot.namespaces[&LEFT];
-        let kept_open = advice.hint(left, &mount(HOME, Some("/x")));
-        assert_eq!(kept_open.as_deref(), Some("`umount -l /x`"), "its descriptor may have been opened by this path");
+        let kept_open = advice.release(left, &mount(HOME, Some("/x")));
+        assert_eq!(kept_open.to_string(), "`umount -l /x`", "its descriptor may have been opened by this path");
     }
 
     #[test]
     fn what_ends_in_its_own_way_is_told_so() {
         let mut snapshot = snapshot();
         snapshot.processes.get_mut(&Pid(200)).unwrap().tasks[0].state = TaskState(b'Z');
+        let odd_end_of = |snapshot: &Snapshot, pid| odd_end_of(snapshot, pid).map(|step| step.to_string());
         let zombie = "its parent, process 1 (init), waits for it or exits: it is a zombie";
         assert_eq!(odd_end_of(&snapshot, Pid(200)).as_deref(), Some(zombie));
-        // Its other threads live.
+        // Its other tasks live.
         snapshot.processes.get_mut(&Pid(200)).unwrap().threads = 2;
         assert_eq!(odd_end_of(&snapshot, Pid(200)), None);
         let fd = Holder::Fd { pid: Pid(200), tid: Tid(201), fd: 5 };
-        let closes = Advice::of(&snapshot, None).hint(&snapshot.namespaces[&NET], &fd);
-        assert_eq!(
-            closes.as_deref(),
-            Some("process 200 closes fd 5, or exits"),
-            "it may be in the table of all threads"
-        );
+        let closes =
+            Advice::of(Context { mount_ns: None, ..at_home(&snapshot) }).release(&snapshot.namespaces[&NET], &fd);
+        assert_eq!(closes.to_string(), "process 200 closes fd 5, or exits", "it may be in the table of all tasks");
         let kernel = |pid, ppid| {
             let mut process = process(pid, ppid, if pid == 2 { "kthreadd" } else { "worker" }, &[]);
             process.command_line = Some(Vec::new());
@@ -470,7 +456,7 @@ mod tests {
         for process in [kernel(2, 0), kernel(9, 2), process(10, 2, "helper -x", &[])] {
             snapshot.processes.insert(process.pid, process);
         }
-        let shutdown = Some("the host shuts down: it is a thread of the kernel");
+        let shutdown = Some("the host shuts down: it is a kernel thread");
         assert_eq!(odd_end_of(&snapshot, Pid(2)).as_deref(), shutdown);
         assert_eq!(odd_end_of(&snapshot, Pid(9)).as_deref(), shutdown);
         assert_eq!(odd_end_of(&snapshot, Pid(10)), None);
@@ -514,16 +500,17 @@ mod tests {
     fn copies_are_released_with_the_mount_that_they_come_from() {
         let other = id(4_026_532_800);
         let snapshot = with_copies(&[(USER, true), (other, true), (USER, false), (other, false)]);
-        let advices = Advice::of(&snapshot, Some(HOME)).mounts(&snapshot.namespaces[&LEFT]);
+        let advices = Advice::of(at_home(&snapshot)).mounts(&snapshot.namespaces[&LEFT]);
         let name = (HOME, 30);
         let [bound, foreign_bound, own, foreign] = [0, 1, 2, 3].map(|nth| (id(4_026_532_700 + nth), 30));
         let delete = "`ip netns delete left`, or `umount /run/netns/left`";
         for key in [name, bound, foreign_bound] {
-            assert_eq!(advices[&key], MountAdvice { release: delete.to_owned(), source: name }, "{key:?}");
+            let MountAdvice { release, source } = &advices[&key];
+            assert_eq!((release.to_string().as_str(), *source), (delete, name), "{key:?}");
         }
-        let umount = "`umount -N 200 /run/netns/left`".to_owned();
-        assert_eq!(advices[&own], MountAdvice { release: umount, source: own });
+        let of = |key| (advices[&key].release.to_string(), advices[&key].source);
+        assert_eq!(of(own), ("`umount -N 200 /run/netns/left`".to_owned(), own));
         let exit = "the processes of mnt:4026532703 exit (lxkns why mnt:4026532703)".to_owned();
-        assert_eq!(advices[&foreign], MountAdvice { release: exit, source: foreign }, "it is locked");
+        assert_eq!(of(foreign), (exit, foreign), "it is locked");
     }
 }

@@ -1,0 +1,307 @@
+//! Steps that release what holds a namespace: as values, as sentences and as JSON.
+
+use std::fmt;
+
+use lxkns_model::{Pid, Tid};
+use serde::Serialize;
+
+/// One thing that must happen before a holder lets go. Its `Display` is the sentence without its full stop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "StepForm")]
+#[non_exhaustive]
+pub enum ReleaseStep {
+    /// A process ends.
+    ProcessExits {
+        /// The process.
+        pid: Pid,
+    },
+    /// A task ends.
+    TaskExits {
+        /// Its process.
+        pid: Pid,
+        /// The task.
+        tid: Tid,
+    },
+    /// A process that has ended is waited for.
+    Reaped {
+        /// The process.
+        pid: Pid,
+        /// Its parent, as in `1234 (sh)`; `None` where not known.
+        parent: Option<String>,
+    },
+    /// The host shuts down: the kernel's threads do not end before.
+    ShutDown {
+        /// The kernel's thread.
+        pid: Pid,
+    },
+    /// A descriptor is closed, by its owner or because that ends.
+    Closed {
+        /// The process that has it open.
+        pid: Pid,
+        /// The task whose descriptor table it is in; `None` where that is the table of the whole process.
+        tid: Option<Tid>,
+        /// The descriptor.
+        fd: u32,
+    },
+    /// The processes in the namespace close their sockets, or end.
+    SocketsClosed,
+    /// A mount is unmounted.
+    Unmount {
+        /// The command.
+        command: String,
+        /// A command that does the same and removes the name of a network namespace as well.
+        delete_name: Option<String>,
+        /// What the caller lacks for it; `None` where nothing is lacking, or it is not known.
+        lacks: Option<String>,
+    },
+    /// What covers a mount is unmounted and then the mount, or its mount namespace ends.
+    Uncovered {
+        /// How the mount namespace ends.
+        or: Box<ReleaseStep>,
+    },
+    /// All processes of a namespace end.
+    MembersExit {
+        /// The namespace, as a TARGET.
+        target: String,
+        /// Its inode number.
+        nsid: u64,
+    },
+    /// A namespace ends; what keeps that alive is a question of its own.
+    NamespaceEnds {
+        /// The namespace, as a TARGET.
+        target: String,
+        /// Its inode number.
+        nsid: u64,
+    },
+}
+
+impl ReleaseStep {
+    /// A short stable name, for the JSON form.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ProcessExits { .. } | Self::TaskExits { .. } => "exit",
+            Self::Reaped { .. } => "reap",
+            Self::ShutDown { .. } => "shut-down",
+            Self::Closed { .. } => "close",
+            Self::SocketsClosed => "close-sockets",
+            Self::Unmount { .. } => "unmount",
+            Self::Uncovered { .. } => "uncover",
+            Self::MembersExit { .. } => "members-exit",
+            Self::NamespaceEnds { .. } => "namespace-ends",
+        }
+    }
+}
+
+impl fmt::Display for ReleaseStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ProcessExits { pid } => write!(f, "process {pid} exits"),
+            Self::TaskExits { pid, tid } => write!(f, "task {tid} of process {pid} exits"),
+            Self::Reaped { parent: Some(parent), .. } => {
+                write!(f, "its parent, process {parent}, waits for it or exits: it is a zombie")
+            }
+            Self::Reaped { parent: None, .. } => f.write_str("its parent waits for it or exits: it is a zombie"),
+            Self::ShutDown { .. } => f.write_str("the host shuts down: it is a kernel thread"),
+            Self::Closed { pid, tid: None, fd } => write!(f, "process {pid} closes fd {fd}, or exits"),
+            Self::Closed { pid, tid: Some(tid), fd } => {
+                write!(f, "task {tid} of process {pid} closes fd {fd}, or exits")
+            }
+            Self::SocketsClosed => f.write_str("the processes in it close them, or exit"),
+            Self::Unmount { .. } => write_unmounts(f, std::slice::from_ref(self)),
+            Self::Uncovered { or } => write!(f, "what covers it is unmounted, and then it; or {or}"),
+            Self::MembersExit { target, .. } => write!(f, "the processes of {target} exit (lxkns why {target})"),
+            Self::NamespaceEnds { target, .. } => write!(f, "{target} ends (lxkns why {target})"),
+        }
+    }
+}
+
+/// Unmounts as one command: they must come one after the other, each only where those before succeeded.
+fn write_unmounts(f: &mut fmt::Formatter<'_>, steps: &[ReleaseStep]) -> fmt::Result {
+    let mut lacking = None;
+    for (index, step) in steps.iter().enumerate() {
+        let ReleaseStep::Unmount { command, delete_name, lacks } = step else { continue };
+        match delete_name {
+            Some(delete) if steps.len() == 1 => write!(f, "`{delete}`, or `{command}")?,
+            _ => write!(f, "{}{command}", if index == 0 { "`" } else { " && " })?,
+        }
+        lacking = lacking.or(lacks.as_ref());
+    }
+    f.write_str("`")?;
+    lacking.map_or(Ok(()), |lacks| write!(f, " (not as this user: needs {lacks})"))
+}
+
+/// All that must happen before a holder lets go, in order. Its `Display` is one sentence without its full stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct Release(Vec<ReleaseStep>);
+
+impl Release {
+    /// The steps: none where nothing is known to release it.
+    pub fn steps(&self) -> &[ReleaseStep] {
+        &self.0
+    }
+
+    /// Whether nothing is known to release it.
+    pub fn is_unknown(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Vec<ReleaseStep>> for Release {
+    fn from(steps: Vec<ReleaseStep>) -> Self {
+        Self(steps)
+    }
+}
+
+impl From<ReleaseStep> for Release {
+    fn from(step: ReleaseStep) -> Self {
+        Self(vec![step])
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_unmount = |step: &ReleaseStep| matches!(step, ReleaseStep::Unmount { .. });
+        for (index, run) in self.0.chunk_by(|a, b| is_unmount(a) && is_unmount(b)).enumerate() {
+            if index > 0 {
+                f.write_str(", then ")?;
+            }
+            if is_unmount(&run[0]) { write_unmounts(f, run)? } else { run[0].fmt(f)? }
+        }
+        Ok(())
+    }
+}
+
+/// The JSON form of a step: what does not belong to it is left out.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ReleaseStep"))]
+#[serde(rename_all = "kebab-case")]
+struct StepForm {
+    /// What it is; later versions can have others.
+    step: &'static str,
+    /// The process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    /// The task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tid: Option<u32>,
+    /// The descriptor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fd: Option<u32>,
+    /// The namespace that ends, or whose processes do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nsid: Option<u64>,
+    /// The command that does it, for a shell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+    /// A command that does the same and removes the name of a network namespace as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delete_name: Option<String>,
+    /// What the caller lacks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lacks: Option<String>,
+    /// The step as a sentence.
+    text: String,
+}
+
+impl From<ReleaseStep> for StepForm {
+    fn from(step: ReleaseStep) -> Self {
+        let mut form = Self {
+            step: step.name(),
+            pid: None,
+            tid: None,
+            fd: None,
+            nsid: None,
+            command: None,
+            delete_name: None,
+            lacks: None,
+            text: step.to_string(),
+        };
+        match step {
+            ReleaseStep::ProcessExits { pid } | ReleaseStep::Reaped { pid, .. } | ReleaseStep::ShutDown { pid } => {
+                form.pid = Some(pid.0);
+            }
+            ReleaseStep::TaskExits { pid, tid } => (form.pid, form.tid) = (Some(pid.0), Some(tid.0)),
+            ReleaseStep::Closed { pid, tid, fd } => {
+                (form.pid, form.tid, form.fd) = (Some(pid.0), tid.map(|tid| tid.0), Some(fd));
+            }
+            ReleaseStep::Unmount { command, delete_name, lacks } => {
+                (form.command, form.delete_name, form.lacks) = (Some(command), delete_name, lacks);
+            }
+            ReleaseStep::MembersExit { nsid, .. } | ReleaseStep::NamespaceEnds { nsid, .. } => form.nsid = Some(nsid),
+            ReleaseStep::Uncovered { or } => form.nsid = Self::from(*or).nsid,
+            ReleaseStep::SocketsClosed => {}
+        }
+        form
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for ReleaseStep {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        StepForm::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        StepForm::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn unmount(path: &str, delete_name: Option<&str>) -> ReleaseStep {
+        let delete_name = delete_name.map(Into::into);
+        ReleaseStep::Unmount { command: format!("umount {path}"), delete_name, lacks: None }
+    }
+
+    #[test]
+    fn unmounts_are_one_command_in_words_and_one_step_each_for_programs() {
+        let mut steps = vec![unmount("/a", None), unmount("/b", None)];
+        let release = Release::from(steps.clone());
+        assert_eq!(release.to_string(), "`umount /a && umount /b`");
+        assert_eq!(
+            serde_json::to_value(&release).unwrap(),
+            json!([
+                {"step": "unmount", "command": "umount /a", "text": "`umount /a`"},
+                {"step": "unmount", "command": "umount /b", "text": "`umount /b`"},
+            ])
+        );
+        let ReleaseStep::Unmount { lacks, .. } = &mut steps[0] else { unreachable!() };
+        *lacks = Some("CAP_X".to_owned());
+        assert_eq!(Release::from(steps).to_string(), "`umount /a && umount /b` (not as this user: needs CAP_X)");
+        let named = Release::from(unmount("/run/netns/x", Some("ip netns delete x")));
+        assert_eq!(named.to_string(), "`ip netns delete x`, or `umount /run/netns/x`");
+        assert_eq!(serde_json::to_value(&named).unwrap()[0]["delete-name"], "ip netns delete x");
+    }
+
+    #[test]
+    fn a_step_names_what_it_is_about() {
+        let (pid, tid) = (Pid(7), Tid(8));
+        for (step, expected) in [
+            (ReleaseStep::ProcessExits { pid }, json!({"step": "exit", "pid": 7, "text": "process 7 exits"})),
+            (
+                ReleaseStep::Closed { pid, tid: Some(tid), fd: 3 },
+                json!({
+                    "step": "close", "pid": 7, "tid": 8, "fd": 3,
+                    "text": "task 8 of process 7 closes fd 3, or exits",
+                }),
+            ),
+            (
+                ReleaseStep::Uncovered {
+                    or: Box::new(ReleaseStep::NamespaceEnds { target: "mnt:5".to_owned(), nsid: 5 }),
+                },
+                json!({
+                    "step": "uncover", "nsid": 5,
+                    "text": "what covers it is unmounted, and then it; or mnt:5 ends (lxkns why mnt:5)",
+                }),
+            ),
+        ] {
+            assert_eq!(serde_json::to_value(step).unwrap(), expected);
+        }
+    }
+}
