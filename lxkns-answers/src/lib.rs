@@ -6,13 +6,18 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod cell;
 pub mod context;
 pub mod counts;
 pub mod holders;
 pub mod json;
+pub mod list;
+pub mod mounts;
 pub mod names;
+pub mod netns;
 pub mod target;
 pub mod text;
+pub mod tree;
 pub mod users;
 
 pub use context::Context;

@@ -75,6 +75,11 @@ fn tell_gaps(snapshot: &Snapshot, places: Places) {
     }
 }
 
+/// What could not be seen, in a sentence for each reason.
+fn gap_lines(snapshot: &Snapshot, places: Places) -> Vec<String> {
+    gaps::lines(snapshot, places, gaps::held(snapshot))
+}
+
 /// Says where the paths of mounts mean other files to the caller than in the list of mounts.
 fn tell_other_root(snapshot: &Snapshot, is_live: bool) {
     if let Some(own) = snapshot.observer_mount_ns.filter(|_| is_live && home(snapshot, true).is_none()) {
