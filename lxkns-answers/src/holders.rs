@@ -108,8 +108,8 @@ impl Kind {
     }
 }
 
-/// How many of each kind: `12 processes, 1 fd, 2 bind mounts`; nothing where none is known.
-pub fn summary(holders: &[Holder]) -> Option<String> {
+/// How many of each kind there are, in the order in which they are told, without those of which there is none.
+pub fn counts(holders: &[Holder]) -> Vec<(Kind, u64)> {
     let mut counts = [0_u64; Kind::ALL.len()];
     for holder in holders {
         counts[Kind::of(holder) as usize] += match holder {
@@ -117,11 +117,13 @@ pub fn summary(holders: &[Holder]) -> Option<String> {
             _ => 1,
         };
     }
-    let parts: Vec<_> = Kind::ALL
-        .into_iter()
-        .filter(|&kind| counts[kind as usize] > 0)
-        .map(|kind| kind.counted(counts[kind as usize]))
-        .collect();
+    let counts = Kind::ALL.into_iter().map(|kind| (kind, counts[kind as usize]));
+    counts.filter(|&(_, count)| count > 0).collect()
+}
+
+/// How many of each kind: `12 processes, 1 fd, 2 bind mounts`; nothing where none is known.
+pub fn summary(holders: &[Holder]) -> Option<String> {
+    let parts: Vec<_> = counts(holders).into_iter().map(|(kind, count)| kind.counted(count)).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod cell;
 pub mod changes;
 pub mod context;
 pub mod counts;
@@ -13,13 +14,17 @@ pub mod events;
 pub mod forms;
 pub mod holders;
 pub mod json;
+pub mod list;
+pub mod mounts;
 pub mod names;
+pub mod netns;
 pub mod orphans;
 pub mod release;
 pub mod steps;
 pub mod suspects;
 pub mod target;
 pub mod text;
+pub mod tree;
 pub mod users;
 pub mod watch;
 pub mod why;

@@ -5,6 +5,7 @@ use lxkns_model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, S
 
 use lxkns_model::relations;
 
+use crate::netns;
 use crate::text::escape::printable;
 use crate::text::shorten::to_limit;
 
@@ -41,16 +42,11 @@ pub fn target(snapshot: &Snapshot, id: NamespaceId) -> String {
 pub fn netns_name(snapshot: &Snapshot, ns: NamespaceId, mount_ns: Option<NamespaceId>) -> Option<&BStr> {
     let namespace = snapshot.namespaces.get(&ns).filter(|namespace| namespace.ns_type == NamespaceType::Net)?;
     namespace.holders.iter().find_map(|holder| match holder {
-        Holder::BindMount { mount_ns: of, path: Some(path), .. } if Some(*of) == mount_ns => netns_at(path),
+        Holder::BindMount { mount_ns: of, path: Some(path), .. } if Some(*of) == mount_ns => {
+            netns::name(path).map(|name| name.as_bstr())
+        }
         _ => None,
     })
-}
-
-/// The name that `ip netns` has for a network namespace that is mounted at this path; `None` where it has none.
-pub fn netns_at(path: &[u8]) -> Option<&BStr> {
-    const DIRECTORIES: [&[u8]; 2] = [b"/run/netns/", b"/var/run/netns/"];
-    let name = DIRECTORIES.iter().find_map(|directory| path.strip_prefix(*directory))?;
-    (!name.is_empty() && !name.contains(&b'/')).then(|| name.as_bstr())
 }
 
 /// A namespace as the kernel writes it, with the name that `ip netns` has for it: `net:[4026532281] (blue)`. The name is
@@ -202,10 +198,5 @@ mod tests {
         assert_eq!(netns_name(&snapshot, NET, Some(HOME)), None);
         assert_eq!(namespace_and_name(&snapshot, LEFT, Some(HOME)), "net:[4026532300] (left)");
         assert_eq!(namespace_and_name(&snapshot, NET, Some(HOME)), "net:[4026531833]");
-        assert_eq!(netns_at(b"/run/netns/a b"), Some("a b".into()));
-        assert_eq!(netns_at(b"/var/run/netns/x"), Some("x".into()));
-        for path in [&b"/run/netns/"[..], b"/run/netns", b"/run/netns/a/b", b"/srv/run/netns/x"] {
-            assert_eq!(netns_at(path), None, "{path:?}");
-        }
     }
 }

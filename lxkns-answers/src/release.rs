@@ -383,7 +383,7 @@ pub fn unmount(context: &Context<'_>, mount_ns: NamespaceId, path: &[u8]) -> Rel
 
 /// The command that unmounts a network namespace at a path and removes its name; `None` where that is not its name.
 fn delete_name(path: &[u8]) -> Option<String> {
-    names::netns_at(path).map(|name| format!("ip netns delete {}", shell_word(name)))
+    crate::netns::name(path).map(|name| format!("ip netns delete {}", shell_word(name)))
 }
 
 /// Where the procfs is, in what is shown to people.

@@ -142,12 +142,12 @@ fn tree_of_lsns(by: &str) -> BTreeMap<u64, (Value, Option<Value>)> {
     rows
 }
 
-/// Of each namespace (`ns`) or process (`pid`) in a tree of ours the nearest such thing above it.
+/// Of each namespace (`nsid`) or process (`pid`) in a tree of ours the nearest such thing above it.
 fn tree_of_ours(arguments: &[&str], key: &str) -> BTreeMap<u64, Option<u64>> {
     let ran = run_lxkns([&["tree", "--json"], arguments].concat()).ok().json();
     let mut above: Vec<Option<u64>> = Vec::new();
     let mut rows = BTreeMap::new();
-    for row in ran["tree"].as_array().unwrap() {
+    for row in ran["results"].as_array().unwrap() {
         let depth = row["depth"].as_u64().unwrap() as usize;
         above.truncate(depth);
         let this = row[key].as_u64();
@@ -161,7 +161,7 @@ fn tree_of_ours(arguments: &[&str], key: &str) -> BTreeMap<u64, Option<u64>> {
 
 #[track_caller]
 fn assert_same_above(actors: &[Actor], types: &[&str], by: &str, arguments: &[&str]) {
-    let (theirs, ours) = (tree_of_lsns(by), tree_of_ours(arguments, "ns"));
+    let (theirs, ours) = (tree_of_lsns(by), tree_of_ours(arguments, "nsid"));
     let made = of_actors(actors, types);
     assert!(made.len() > 1);
     for ino in made {

@@ -4,6 +4,8 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use lxkns_core::model::NamespaceType;
 
 use super::{LookArgs, TableArgs};
+use crate::view::columns;
+use lxkns_answers::list::Column;
 use lxkns_answers::target::{Asked, PID_MAX};
 
 pub(super) const EXAMPLES: &str = "\
@@ -11,6 +13,7 @@ Examples:
   lxkns ls -t net,user                    list network and user namespaces
   lxkns ls -p 1234                        list the namespaces of a process
   lxkns ls -o NS,TYPE,HOLDERS -t net      list network namespaces, with their holders counted
+  lxkns ls --sort NPROCS                  list namespaces by number of processes
   lxkns ls -rno NS,NSFS -t net            for scripts: one blank between fields, no headings
   lxkns ls --json -o +UNIQUEID,ONS        for programs";
 
@@ -28,6 +31,10 @@ pub(crate) struct LsArgs {
     #[arg(short = 'p', long = "pid", value_name = "PID",
           value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
     pub(crate) pids: Vec<u32>,
+
+    /// Sort by a column; what is not known comes last
+    #[arg(long, value_name = "COLUMN", value_parser = columns::from_name)]
+    pub(crate) sort: Option<Column>,
 
     #[command(flatten)]
     pub(crate) table: TableArgs,

@@ -158,6 +158,10 @@ pub(crate) struct TableArgs {
     #[arg(short, long, value_name = "LIST")]
     pub(crate) output: Vec<String>,
 
+    /// Show all columns
+    #[arg(long, conflicts_with = "output")]
+    pub(crate) output_all: bool,
+
     /// Leave out headings
     #[arg(short, long, alias = "noheadings")]
     pub(crate) no_headings: bool,

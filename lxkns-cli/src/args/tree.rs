@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::LookArgs;
-use crate::view::tree::CgroupDetail;
 use lxkns_answers::target::Asked;
+use lxkns_answers::tree;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -54,6 +54,28 @@ pub(crate) struct TreeArgs {
 
     #[command(flatten)]
     pub(crate) look: LookArgs,
+}
+
+/// How much of control groups is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum CgroupDetail {
+    /// Their paths, with long IDs cut short.
+    #[default]
+    Short,
+    /// Their paths.
+    Full,
+    /// Nothing.
+    Off,
+}
+
+impl From<CgroupDetail> for tree::CgroupDetail {
+    fn from(detail: CgroupDetail) -> Self {
+        match detail {
+            CgroupDetail::Short => Self::Short,
+            CgroupDetail::Full => Self::Full,
+            CgroupDetail::Off => Self::Off,
+        }
+    }
 }
 
 /// Which tree.

@@ -40,7 +40,7 @@ fn with_values(command: &str, argument: Arg) -> Arg {
     let means = argument.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
     let values: Vec<&'static str> = match (means.as_deref(), command) {
         (Some("TYPES"), _) => NamespaceType::ALL.iter().map(|ns_type| ns_type.name()).collect(),
-        (Some("LIST"), "ls") => columns::names().collect(),
+        (Some("LIST" | "COLUMN"), "ls") => columns::names().collect(),
         (Some("LIST"), "mounts") => mounts::names().collect(),
         (Some("user|pid|proc"), _) => vec!["user", "pid", "proc"],
         _ => return argument,

@@ -14,7 +14,6 @@ use crate::resolve::{Unresolved, resolve};
 use crate::view::names;
 use crate::view::screen::{self, Color};
 use crate::view::table::{self, Heading};
-use lxkns_answers::Context;
 use lxkns_answers::target::{Asked, Target};
 
 mod busy;
@@ -99,8 +98,6 @@ fn tell_other_root(snapshot: &Snapshot, is_live: bool) {
             names::namespace(snapshot, own)
         ));
     }
-}
-
 }
 
 /// The mount namespace in which the paths of mounts lead the caller where they say.

@@ -1,28 +1,29 @@
 //! `lxkns mounts`: the mounts of a mount namespace.
 
-use std::collections::BTreeMap;
-
-use bstr::ByteSlice as _;
-use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceId, NamespaceType, Object, Place, Places, Snapshot};
-use lxkns_core::relations::{self, NamespacedMount};
-use serde::Serialize;
+use lxkns_answers::json::{self, Envelope};
+use lxkns_answers::mounts::{Answer, Column, Mounts};
+use lxkns_answers::target::{Asked, Target};
+use lxkns_core::model::{
+    DiscoveryOptions, Mount, Namespace, NamespaceId, NamespaceType, Object, Place, Places, Snapshot,
+};
 
 use super::Findings;
-use super::ls::Row;
 use crate::args::MountsArgs;
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
 use crate::view::columns;
 use crate::view::escape::{For, printable};
-use crate::view::mounts::{Column, Mounts, Shape};
+use crate::view::mounts::{self as view, Shape};
 use crate::view::names;
 use crate::view::screen::{self, Color};
-use lxkns_answers::target::{Asked, Target};
 
 /// Runs it.
 pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
-    let default = if args.table.json { Column::FOR_PROGRAMS.to_vec() } else { Column::DEFAULT.to_vec() };
-    let columns = columns::parse_lists(&args.table.output, default, Column::from_name).map_err(Error::Usage)?;
+    if args.table.json && (args.table.output_all || !args.table.output.is_empty()) {
+        return Err(Error::Usage("columns are those of the table: --json writes all there is".to_owned()));
+    }
+    let default = if args.table.output_all { Column::all().collect() } else { Column::DEFAULT.to_vec() };
+    let columns = columns::parse_lists(&args.table.output, default, view::from_name).map_err(Error::Usage)?;
     let is_live = args.look.from.is_none();
     let mut snapshot = live::load(&args.look, &options())?;
     let namespace = match target(args, &snapshot, is_live) {
@@ -37,41 +38,58 @@ pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
     // What could not be listed elsewhere matters where it is told who is a peer of whom.
     let peers_matter =
         args.table.json || columns.iter().any(|column| matches!(column, Column::Peers | Column::Receivers));
-    let peers_seen = relations::holders_seen(&snapshot, &snapshot.namespaces[&namespace]);
-    keep_gaps_of_lists(&mut snapshot, (!peers_matter).then_some(namespace));
     let mut places: Places = [Place::BindMounts, Place::ProcesslessMounts].into_iter().collect();
     if peers_matter {
         // In mount namespaces that nothing readable leads to there may be others.
         places = places.with(Place::Processes).with(Place::Tasks);
     }
-    let Some(mounts) = Mounts::of(&snapshot, namespace) else {
-        let why = if snapshot.options.mounts { "its mounts could not be listed" } else { "the dump has no mounts" };
-        say(format_args!("{}: {why}", names::namespace(&snapshot, namespace)));
-        super::tell_gaps(&snapshot, places);
-        return Ok(Exit::Failed);
-    };
-    let shape = if args.list || args.hidden || args.table.raw { Shape::List } else { Shape::Tree };
-    let mut rows = mounts.rows(shape);
-    rows.retain(|(_, mount)| mount.hidden || !args.hidden);
-    if args.table.json {
-        let rows = rows
-            .iter()
-            .map(|(_, mount)| Row(columns.iter().map(|&column| (column.name(), mounts.cell(mount, column))).collect()));
-        let answer = Answer { ns: namespace.ino, mounts: rows.collect(), groups: groups(&mounts), peers_seen };
-        screen::print(|out| Ok(screen::write_json(out, &answer)?))?;
-    } else {
-        let goes_to = if args.table.raw { For::Fields } else { For::Eyes };
-        let rows: Vec<Vec<String>> = rows
-            .iter()
-            .map(|(branch, mount)| {
-                columns.iter().map(|&column| mounts.printable(branch, mount, column, goes_to)).collect()
-            })
-            .collect();
-        let headings: Vec<_> = columns.iter().map(|column| column.heading()).collect();
-        super::show_table(&headings, &rows, &args.table, color)?;
+    let told = Mounts::of(&snapshot, namespace).map(|mounts| match args.table.json {
+        true => Told::Answer(mounts.answer()),
+        false => Told::Rows(rows(&mounts, &columns, args)),
+    });
+    // What is told goes by all gaps.
+    keep_gaps_of_lists(&mut snapshot, (!peers_matter).then_some(namespace));
+    match told {
+        None => {
+            let why = if snapshot.options.mounts { "its mounts could not be listed" } else { "the dump has no mounts" };
+            say(format_args!("{}: {why}", names::namespace(&snapshot, namespace)));
+            super::tell_gaps(&snapshot, places);
+            return Ok(Exit::Failed);
+        }
+        Some(Told::Answer(mut answer)) => {
+            answer.mounts.retain(|mount| mount.hidden || !args.hidden);
+            let envelope = Envelope::new("mounts", vec![answer], super::gap_lines(&snapshot, places));
+            screen::print(|out| Ok(json::write(&envelope, out)?))?;
+        }
+        Some(Told::Rows(rows)) => {
+            let headings: Vec<_> = columns.iter().map(|&column| view::heading(column)).collect();
+            super::show_table(&headings, &rows, &args.table, color)?;
+        }
     }
     super::tell_gaps(&snapshot, places);
     Ok(Exit::Done)
+}
+
+/// What is written of the mounts.
+enum Told {
+    Answer(Answer),
+    Rows(Vec<Vec<String>>),
+}
+
+/// The rows of the table, safe to print.
+fn rows(mounts: &Mounts<'_>, columns: &[Column], args: &MountsArgs) -> Vec<Vec<String>> {
+    let shape = if args.list || args.hidden || args.table.raw { Shape::List } else { Shape::Tree };
+    let goes_to = if args.table.raw { For::Fields } else { For::Eyes };
+    let mut rows = view::rows(mounts, shape);
+    rows.retain(|(_, mount)| mount.hidden || !args.hidden);
+    let cells = |(branch, mount): (String, &Mount)| {
+        let cell = |&column: &Column| match column {
+            Column::Target => format!("{branch}{}", mounts.printable(mount, column, goes_to)),
+            _ => mounts.printable(mount, column, goes_to),
+        };
+        columns.iter().map(cell).collect()
+    };
+    rows.into_iter().map(cells).collect()
 }
 
 /// Mount namespaces in all places that can hold one, with their mounts: those of others too, for who is a peer of whom.
@@ -121,46 +139,4 @@ fn target(args: &MountsArgs, snapshot: &Snapshot, is_live: bool) -> std::result:
         say(format_args!("{}: not a mount namespace", printable(asked.text.as_encoded_bytes())));
         (Exit::Missing, false)
     })
-}
-
-/// The JSON form.
-#[derive(Serialize)]
-struct Answer {
-    ns: u64,
-    mounts: Vec<Row>,
-    /// The peer groups that the mounts are in or receive from, by number, with their mounts in all mount namespaces.
-    groups: BTreeMap<u32, Group>,
-    /// Whether all mount namespaces could be seen, so that there are no further peers and receivers.
-    peers_seen: bool,
-}
-
-#[derive(Serialize)]
-struct Group {
-    peers: Vec<Elsewhere>,
-    receivers: Vec<Elsewhere>,
-}
-
-/// A mount in whatever mount namespace.
-#[derive(Serialize)]
-struct Elsewhere {
-    ns: u64,
-    id: u64,
-    target: Option<String>,
-    hidden: bool,
-}
-
-fn groups(mounts: &Mounts<'_>) -> BTreeMap<u32, Group> {
-    let all = |mounts: &[NamespacedMount<'_>]| {
-        let place = |at: &NamespacedMount<'_>| Elsewhere {
-            ns: at.namespace.ino,
-            id: at.mount.id,
-            target: at.mount.path().map(|path| path.to_str_lossy().into_owned()),
-            hidden: at.mount.hidden,
-        };
-        mounts.iter().map(place).collect()
-    };
-    let groups = mounts.groups().into_iter();
-    groups
-        .map(|(number, group)| (number, Group { peers: all(&group.peers), receivers: all(&group.receivers) }))
-        .collect()
 }

@@ -1,12 +1,13 @@
 //! `lxkns tree`: namespaces and processes as a tree.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::mem::ManuallyDrop;
 
-use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceId, NamespaceType, Pid, Place, Places, Scope, Snapshot};
+use lxkns_answers::json::{self, Envelope};
+use lxkns_answers::target::{Asked, Target};
+use lxkns_answers::tree::{CgroupDetail, Kind, Shown, Tree};
+use lxkns_core::model::{DiscoveryOptions, NamespaceId, NamespaceType, Place, Places, Scope, Snapshot};
 use lxkns_core::relations::{self, Forest, TreeNode};
-use serde::Serialize;
 
 use super::Findings;
 use crate::args::{KindOrTarget, TreeArgs, TreeKind};
@@ -15,9 +16,7 @@ use crate::live;
 use crate::resolve::Absence;
 use crate::view::escape::printable;
 use crate::view::screen::{self, Color};
-use crate::view::tree::{CgroupDetail, Shown, Tree, cgroup};
-use crate::view::{holders, names};
-use lxkns_answers::target::{Asked, Target};
+use crate::view::{names, tree as view};
 
 /// Runs it.
 pub(crate) fn run(args: &TreeArgs, color: Color) -> Result {
@@ -26,13 +25,15 @@ pub(crate) fn run(args: &TreeArgs, color: Color) -> Result {
     let is_live = args.look.from.is_none();
     // The program ends with this view: what a large host takes is given back with it, and not piece by piece before.
     let snapshot = ManuallyDrop::new(live::load(&args.look, &options)?);
-    let whole = match kind {
-        TreeKind::User if args.owned => relations::ownership(&snapshot),
-        TreeKind::User => relations::hierarchy(&snapshot, NamespaceType::User),
-        TreeKind::Pid if args.users => relations::owned_pid_namespaces(&snapshot),
-        TreeKind::Pid => relations::hierarchy(&snapshot, NamespaceType::Pid),
-        TreeKind::Proc => relations::process_tree(&snapshot),
+    let shown_kind = match kind {
+        TreeKind::User if args.owned => Kind::Ownership,
+        TreeKind::User => Kind::User,
+        TreeKind::Pid if args.users => Kind::OwnedPid,
+        TreeKind::Pid => Kind::Pid,
+        TreeKind::Proc => Kind::Process,
     };
+    let context = super::context(&snapshot, is_live);
+    let whole = shown_kind.forest(context);
     let forest = match target {
         None => whole,
         Some(target) => match branch(&snapshot, &whole, kind, target, args, is_live) {
@@ -45,17 +46,15 @@ pub(crate) fn run(args: &TreeArgs, color: Color) -> Result {
             }
         },
     };
-    let shown = Shown {
-        cgroup: args.cgroup,
-        all_leaders: args.all_leaders,
-        owners: kind == TreeKind::Pid && !args.users,
-        pids: kind != TreeKind::User,
-    };
-    let tree = Tree { snapshot: &snapshot, forest, home: super::home(&snapshot, is_live), shown };
+    let cgroup = CgroupDetail::from(args.cgroup);
+    let shown = Shown { cgroup, all_leaders: args.all_leaders, ..Shown::of(shown_kind) };
+    let tree = Tree::new(context, forest, shown);
     if args.json {
-        screen::print(|out| write_json(out, &tree))?;
+        let gaps = super::gap_lines(&snapshot, places(&options));
+        let envelope = Envelope::new("tree", tree.answer(), gaps);
+        screen::print(|out| Ok(json::write(&envelope, out)?))?;
     } else {
-        screen::show(color, |out, screen| Ok(tree.write(out, screen)?))?;
+        screen::show(color, |out, screen| Ok(view::write(&tree, out, screen)?))?;
     }
     super::tell_gaps(&snapshot, places(&options));
     Ok(Exit::Done)
@@ -94,7 +93,7 @@ fn options(kind: TreeKind, args: &TreeArgs) -> DiscoveryOptions {
         TreeKind::Pid => Scope::Named,
         TreeKind::Proc => Scope::All,
     };
-    options.cgroups = args.cgroup != CgroupDetail::Off;
+    options.cgroups = CgroupDetail::from(args.cgroup) != CgroupDetail::Off;
     options.without_self = true;
     options
 }
@@ -178,127 +177,4 @@ fn namespaces(
     }];
     let Findings { found, exit, gaps_matter, .. } = super::find(snapshot, &asked, is_live);
     found.into_iter().next().map(|(_, ids)| ids).ok_or((exit, gaps_matter))
-}
-
-fn write_json(out: &mut impl Write, tree: &Tree<'_>) -> Result<()> {
-    let rows = tree.rows();
-    let rows: Vec<_> = rows.iter().map(|&(_, depth, node)| row(tree, depth, node)).collect();
-    Ok(screen::write_json(out, &Answer { tree: rows })?)
-}
-
-/// The JSON form: what stands in the lines of the tree, in their order. It is not nested, since nothing bounds how deep
-/// a tree is.
-#[derive(Serialize)]
-struct Answer {
-    tree: Vec<Row>,
-}
-
-#[derive(Serialize)]
-struct Row {
-    depth: usize,
-    #[serde(flatten)]
-    what: What,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-enum What {
-    Namespace(NamespaceRow),
-    Process(ProcessRow),
-    OwnerNotVisible,
-    OwnerNotKnown,
-}
-
-#[derive(Serialize)]
-struct NamespaceRow {
-    ns: u64,
-    #[serde(rename = "type")]
-    ns_type: Option<&'static str>,
-    #[serde(rename = "uniqueid")]
-    unique_id: Option<u64>,
-    parent: Option<u64>,
-    owner: Option<u64>,
-    owner_uid: Option<u32>,
-    owner_name: Option<String>,
-    #[serde(flatten)]
-    occupants: Option<Occupants>,
-}
-
-/// Who is in a namespace, and what holds it. Not where it stands in several places, or above its processes.
-#[derive(Serialize)]
-struct Occupants {
-    leaders: Vec<ProcessRow>,
-    threads: Vec<ThreadRow>,
-    holders: Option<String>,
-}
-
-#[derive(Serialize)]
-struct ProcessRow {
-    pid: u32,
-    ppid: Option<u32>,
-    pids: Vec<u32>,
-    name: Option<String>,
-    pidns: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cgroup: Option<String>,
-}
-
-#[derive(Serialize)]
-struct ThreadRow {
-    tid: u32,
-    pid: Option<u32>,
-    name: Option<String>,
-}
-
-fn row(tree: &Tree<'_>, depth: usize, node: TreeNode) -> Row {
-    let what = match node {
-        TreeNode::Process(pid) => What::Process(process_row(tree, pid)),
-        TreeNode::OwnerNotVisible => What::OwnerNotVisible,
-        _ => node.namespace().map_or(What::OwnerNotKnown, |id| What::Namespace(namespace_row(tree, node, id))),
-    };
-    Row { depth, what }
-}
-
-fn namespace_row(tree: &Tree<'_>, node: TreeNode, id: NamespaceId) -> NamespaceRow {
-    let namespace = tree.snapshot.namespaces.get(&id);
-    let owner_uid = namespace.and_then(|namespace| namespace.owner_uid);
-    let is_told = !matches!(node, TreeNode::Owner { .. }) && !tree.is_above_processes(node);
-    NamespaceRow {
-        ns: id.ino,
-        ns_type: namespace.map(|namespace| namespace.ns_type.name()),
-        unique_id: namespace.and_then(|namespace| namespace.unique_id),
-        parent: namespace.and_then(|namespace| namespace.parent.known()).map(|id| id.ino),
-        owner: namespace.and_then(|namespace| namespace.owner.known()).map(|id| id.ino),
-        owner_uid: owner_uid.map(|uid| uid.0),
-        owner_name: owner_uid.and_then(|uid| tree.snapshot.user_names.get(&uid)).cloned(),
-        occupants: namespace.filter(|_| is_told).map(|namespace| occupants(tree, namespace)),
-    }
-}
-
-fn occupants(tree: &Tree<'_>, namespace: &Namespace) -> Occupants {
-    let threads = tree.loose_threads(namespace).into_iter().map(|thread| ThreadRow {
-        tid: thread.tid.0,
-        pid: thread.pid.map(|pid| pid.0),
-        name: thread.name.map(names::lossy),
-    });
-    Occupants {
-        leaders: namespace.leaders.iter().map(|&pid| process_row(tree, pid)).collect(),
-        threads: threads.collect(),
-        holders: holders::summary(&namespace.holders),
-    }
-}
-
-fn process_row(tree: &Tree<'_>, pid: Pid) -> ProcessRow {
-    let process = tree.snapshot.processes.get(&pid);
-    ProcessRow {
-        pid: pid.0,
-        ppid: process.and_then(|process| process.ppid).map(|pid| pid.0),
-        pids: process.map_or_else(|| vec![pid.0], |process| tree.pids(process).iter().map(|pid| pid.0).collect()),
-        name: process.map(|process| names::lossy(process.comm())),
-        pidns: process.and_then(|process| process.namespaces.get(NamespaceType::Pid)).map(|id| id.ino),
-        cgroup: match tree.shown.cgroup {
-            CgroupDetail::Off => None,
-            _ => process.and_then(cgroup).map(names::lossy),
-        },
-    }
 }

@@ -1,6 +1,8 @@
 use lxkns_answers::Context;
 use lxkns_answers::changes::{caveats, invisible, only};
-use lxkns_core::model::{Cause, Gap, Holder, Namespace, NamespaceType, Object, Operation, Pid, Place, Relation, Snapshot, Tid};
+use lxkns_core::model::{
+    Cause, Gap, Holder, Namespace, NamespaceType, Object, Operation, Pid, Place, Relation, Snapshot, Tid,
+};
 use lxkns_core::relations::{Life, NamespaceChanges, changes};
 
 use super::*;

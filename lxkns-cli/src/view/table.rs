@@ -14,15 +14,15 @@ use super::shorten::middle;
 pub(crate) struct Heading {
     /// Its name.
     pub(crate) name: &'static str,
-    /// Whether its cells stand to the right, as numbers do. Such a column is never cut: half a number is a lie.
+    /// Whether its cells stand to the right, as numbers do.
     pub(crate) right: bool,
-    /// Whether it gives way where the terminal is too narrow, also when it is not the last.
+    /// Whether its cells are shortened where the terminal is too narrow. All others are never cut: they name something.
     pub(crate) gives_way: bool,
 }
 
-/// Writes rows in columns wide enough for each, one blank between them. On a terminal on which they have no room, cells
-/// are shortened, first in the columns that give way, the last of them first, then in the last. The cells must be safe to
-/// print.
+/// Writes rows in columns wide enough for each, one blank between them. On a terminal that is too narrow, cells are shortened
+/// in the columns that give way. Columns for which there is no room then stand below each row, each with its name. The cells
+/// must be safe to print.
 pub(crate) fn write_aligned(
     out: &mut impl Write,
     headings: &[Heading],
@@ -40,62 +40,128 @@ pub(crate) fn write_aligned(
     if let Some(terminal) = screen.width {
         fit(&mut widths, headings, terminal);
     }
+    let (above, below) = headings.split_at(widths.len());
+    let layout = Layout { above, below, widths: &widths, terminal: screen.width };
     if show_headings {
-        let names: Vec<_> = headings.iter().map(|heading| heading.name.to_owned()).collect();
+        let names: Vec<_> = above.iter().map(|heading| heading.name.to_owned()).collect();
         let mut line = Vec::new();
-        write_line(&mut line, headings, &names, &widths, None)?;
-        screen.heading(out, &String::from_utf8_lossy(&line))?;
+        layout.write(&mut line, &names, None)?;
+        screen.heading(out, String::from_utf8_lossy(&line).trim_end_matches('\n'))?;
         out.write_all(b"\n")?;
     }
     let ns_type = headings.iter().position(|heading| heading.name == "TYPE").filter(|_| screen.color);
     for row in rows {
         let ns_type = ns_type.and_then(|index| NamespaceType::from_name(row.get(index)?.as_bytes()));
-        write_line(out, headings, row, &widths, ns_type)?;
-        out.write_all(b"\n")?;
+        layout.write(out, row, ns_type)?;
     }
     Ok(())
 }
 
-/// Narrows columns until a line fits into the terminal, but none below its heading.
-fn fit(widths: &mut [usize], headings: &[Heading], terminal: usize) {
+/// How narrow columns become before others have to: those that give way, and those whose cells are then wider than they are.
+const SHORTENED: usize = 12;
+const OVERFLOWING: usize = 16;
+
+/// Narrows columns until they fit into the terminal, but none below its heading, and leaves out the last ones where even that
+/// is not enough.
+fn fit(widths: &mut Vec<usize>, headings: &[Heading], terminal: usize) {
+    let blanks = widths.len().saturating_sub(1);
+    if widths.iter().sum::<usize>() + blanks <= terminal {
+        return;
+    }
+    let overflows = |heading: &Heading| !heading.gives_way && !heading.right;
+    let shortens = |heading: &Heading| heading.gives_way && !heading.right;
+    let least = |heading: &Heading| match heading {
+        heading if heading.right => usize::MAX,
+        heading if heading.gives_way => heading.name.width(),
+        heading => OVERFLOWING.max(heading.name.width()),
+    };
+    let ends = widths.iter().zip(headings).scan(0, |end, (&width, heading)| {
+        *end += width.min(least(heading)) + 1;
+        Some(*end - 1)
+    });
+    let fitting = ends.take_while(|&end| end <= terminal).count().max(1);
+    widths.truncate(fitting);
     let blanks = widths.len().saturating_sub(1);
     let mut excess = (widths.iter().sum::<usize>() + blanks).saturating_sub(terminal);
-    let last = headings.len().saturating_sub(1);
-    let giving_way = (0..headings.len()).rev().filter(|&index| headings[index].gives_way);
-    for index in giving_way.chain(Some(last)) {
-        let Some(heading) = headings.get(index).filter(|heading| !heading.right) else { continue };
-        let cut = excess.min(widths[index].saturating_sub(heading.name.width()));
-        widths[index] -= cut;
-        excess -= cut;
-    }
+    let mut narrow = |is_meant: &dyn Fn(&Heading) -> bool, least: &dyn Fn(&Heading) -> usize| {
+        for (width, heading) in widths.iter_mut().zip(headings).rev().filter(|(_, heading)| is_meant(heading)) {
+            let cut = excess.min(width.saturating_sub(least(heading)));
+            *width -= cut;
+            excess -= cut;
+        }
+    };
+    // One long name must not leave the others without room.
+    narrow(&overflows, &|heading| (terminal / 2).max(least(heading)));
+    narrow(&shortens, &|heading| SHORTENED.max(heading.name.width()));
+    narrow(&overflows, &least);
+    narrow(&shortens, &least);
 }
 
-/// Writes a line; the cells that name a namespace in the color of its type, where there is one.
-fn write_line(
-    out: &mut impl Write,
-    headings: &[Heading],
-    cells: &[String],
-    widths: &[usize],
-    ns_type: Option<NamespaceType>,
-) -> io::Result<()> {
-    let last = headings.len().saturating_sub(1);
-    for (index, ((heading, cell), &width)) in headings.iter().zip(cells).zip(widths).enumerate() {
-        if index > 0 {
-            out.write_all(b" ")?;
+/// Where the cells of a row stand.
+struct Layout<'a> {
+    /// The columns that have room, with their widths.
+    above: &'a [Heading],
+    widths: &'a [usize],
+    /// Those that have none.
+    below: &'a [Heading],
+    terminal: Option<usize>,
+}
+
+impl Layout<'_> {
+    /// Writes a row; the cells that name a namespace in the color of its type, where there is one. What stands where the cell
+    /// before it does not end begins a line.
+    fn write(&self, out: &mut impl Write, cells: &[String], ns_type: Option<NamespaceType>) -> io::Result<()> {
+        const INDENT: usize = 4;
+        let (mut used, mut start) = (0, 0);
+        for ((heading, cell), &width) in self.above.iter().zip(cells).zip(self.widths) {
+            let cell = if heading.gives_way { middle(cell, width) } else { cell.into() };
+            let cell_width = cell.width();
+            let mut at = start + if heading.right { width.saturating_sub(cell_width) } else { 0 };
+            start += width + 1;
+            if cell.is_empty() {
+                continue;
+            }
+            // One that is wider than its column moves to the left as far as it must.
+            if let Some(terminal) = self.terminal.filter(|&terminal| at > 0 && at + cell_width > terminal) {
+                at = at.min(terminal.saturating_sub(cell_width).max(INDENT));
+            }
+            if used > 0 && at <= used {
+                out.write_all(b"\n")?;
+                used = 0;
+            }
+            write!(out, "{:blanks$}", "", blanks = at - used)?;
+            match ns_type.filter(|_| ["NS", "TYPE"].contains(&heading.name)) {
+                Some(ns_type) => out.write_all(paint::colored(&cell, ns_type).as_bytes())?,
+                None => out.write_all(cell.as_bytes())?,
+            }
+            used = at + cell_width;
         }
-        let cell = middle(cell, width);
-        let padding = width.saturating_sub(cell.width());
-        let cell = match ns_type.filter(|_| !cell.is_empty()) {
-            Some(ns_type) if ["NS", "TYPE"].contains(&heading.name) => paint::colored(&cell, ns_type).into(),
-            _ => cell,
-        };
-        match (heading.right, index == last) {
-            (true, _) => write!(out, "{:padding$}{cell}", "")?,
-            (false, true) => out.write_all(cell.as_bytes())?,
-            (false, false) => write!(out, "{cell}{:padding$}", "")?,
+        out.write_all(b"\n")?;
+        // Where columns do not stand below each other, each says what it is.
+        let named = self.below.iter().zip(cells.iter().skip(self.above.len())).filter(|(_, cell)| !cell.is_empty());
+        let mut used = 0;
+        for (heading, cell) in named {
+            let label = heading.name.width() + 1;
+            let cell = match self.terminal.filter(|_| heading.gives_way) {
+                Some(terminal) => middle(cell, terminal.saturating_sub(INDENT + label)),
+                None => cell.into(),
+            };
+            let width = label + cell.width();
+            let has_room = |at: usize| self.terminal.is_none_or(|terminal| at + width <= terminal);
+            let blanks = match used {
+                0 => INDENT,
+                used if has_room(used + 2) => 2,
+                _ => {
+                    out.write_all(b"\n")?;
+                    used = 0;
+                    INDENT
+                }
+            };
+            write!(out, "{:blanks$}{} {cell}", "", heading.name)?;
+            used += blanks + width;
         }
+        if used > 0 { out.write_all(b"\n") } else { Ok(()) }
     }
-    Ok(())
 }
 
 /// Writes rows as fields: one blank between them, `-` for an empty one, so that each line has as many fields as there
@@ -154,32 +220,69 @@ mod tests {
         assert_eq!(
             aligned(&HEADINGS, &rows(), None),
             "        NS TYPE   COMMAND\n\
-             4026531836 pid    /sbin/init splash\n         7 cgroup 漢字漢字漢字\n         8 net    \n"
+             4026531836 pid    /sbin/init splash\n         7 cgroup 漢字漢字漢字\n         8 net\n"
         );
     }
 
     #[test]
-    fn the_last_column_is_shortened_to_the_terminal_by_display_width() {
+    fn a_column_that_gives_way_is_shortened_to_the_terminal_by_display_width() {
         assert_eq!(
             aligned(&HEADINGS, &rows(), Some(27)),
             "        NS TYPE   COMMAND\n\
-             4026531836 pid    /sbi…lash\n         7 cgroup 漢字…漢字\n         8 net    \n"
+             4026531836 pid    /sbi…lash\n         7 cgroup 漢字…漢字\n         8 net\n"
         );
     }
 
     #[test]
-    fn no_width_panics_and_no_number_is_cut() {
+    fn no_width_panics_and_nothing_but_what_gives_way_is_cut() {
+        let reversed: Vec<_> = rows().into_iter().map(|row| row.into_iter().rev().collect::<Vec<_>>()).collect();
+        let reversed_headings = [HEADINGS[2], HEADINGS[1], HEADINGS[0]];
         for width in 0..60 {
-            let text = aligned(&HEADINGS, &rows(), Some(width));
-            assert!(text.contains("4026531836 pid"), "{width}");
-            let reversed: Vec<_> = rows().into_iter().map(|row| row.into_iter().rev().collect::<Vec<_>>()).collect();
-            let headings = [HEADINGS[2], HEADINGS[1], HEADINGS[0]];
-            let text = aligned(&headings, &reversed, Some(width));
-            assert!(text.contains("4026531836"), "{width}");
-            let widest = text.lines().map(|line| line.width()).max().unwrap();
-            assert!(widest <= width.max("COMMAND cgroup 4026531836".len()), "{width}: {text}");
+            for (headings, rows) in [(HEADINGS, rows()), (reversed_headings, reversed.clone())] {
+                let text = aligned(&headings, &rows, Some(width));
+                assert!(text.contains("4026531836") && text.contains("cgroup"), "{width}: {text}");
+                let widest = text.lines().map(|line| line.width()).max().unwrap();
+                assert!(widest <= width.max("    NS 4026531836".len()), "{width}: {text}");
+            }
         }
         assert_eq!(aligned(&[], &[], Some(10)), "\n");
+    }
+
+    #[test]
+    fn what_has_no_room_goes_on_in_a_second_line() {
+        let headings = [
+            Heading { name: "TARGET", right: false, gives_way: false },
+            Heading { name: "SOURCE", right: false, gives_way: false },
+            Heading { name: "ID", right: true, gives_way: false },
+            Heading { name: "OPTIONS", right: false, gives_way: true },
+        ];
+        let rows = [
+            ["/", "/dev/vda1", "7", "rw,relatime,errors=remount-ro"],
+            ["/run/netns/a-rather-long-name", "nsfs[net:[4026532212]]", "8", "rw"],
+        ];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(
+            aligned(&headings, &rows, Some(48)),
+            "TARGET           SOURCE           ID OPTIONS\n\
+             /                /dev/vda1         7 rw,re…nt-ro\n\
+             /run/netns/a-rather-long-name\n                 \
+                              nsfs[net:[4026532212]]\n                                   8 rw\n"
+        );
+        // A column that has no room at all stands below with its name.
+        let last = [headings[2], Heading { name: "HOLDERS", ..headings[1] }, Heading { name: "PATH", ..headings[1] }];
+        let rows = [["8", "12 processes, 1 fd, 2 bind mounts", "/a"], ["9", "", ""]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        for (width, expected) in [
+            (41, "ID HOLDERS                           PATH\n 8 12 processes, 1 fd, 2 bind mounts /a\n 9\n"),
+            (
+                40,
+                "ID HOLDERS                          PATH\n 8 12 processes, 1 fd, 2 bind mounts\n                                    /a\n 9\n",
+            ),
+            (18, "ID\n 8\n    HOLDERS 12 processes, 1 fd, 2 bind mounts\n    PATH /a\n 9\n"),
+        ] {
+            let text = aligned(&last, &rows, Some(width));
+            assert_eq!(text, expected, "{width}");
+        }
     }
 
     #[test]
@@ -194,7 +297,7 @@ mod tests {
         let mut out = Vec::new();
         write_aligned(&mut out, &HEADINGS, &rows()[1..], false, Screen { width: None, color: true }).unwrap();
         let expected = "\x1b[38;5;163m7\x1b[0m \x1b[38;5;163mcgroup\x1b[0m 漢字漢字漢字\n\
-                        \x1b[38;5;32m8\x1b[0m \x1b[38;5;32mnet\x1b[0m    \n";
+                        \x1b[38;5;32m8\x1b[0m \x1b[38;5;32mnet\x1b[0m\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 

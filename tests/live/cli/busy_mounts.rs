@@ -228,8 +228,8 @@ fn file_system_in(actor: &Actor, namespace: u64, path: &Path) -> String {
 
 fn find(value: &Value, path: &str) -> Option<String> {
     match value {
-        Value::Object(fields) if fields.get("target").is_some_and(|target| target == path) => {
-            fields.get("maj:min")?.as_str().map(str::to_owned)
+        Value::Object(fields) if fields.get("path").is_some_and(|mounted| mounted == path) => {
+            Some(format!("{}:{}", fields.get("major")?, fields.get("minor")?))
         }
         Value::Object(fields) => fields.values().find_map(|value| find(value, path)),
         Value::Array(values) => values.iter().find_map(|value| find(value, path)),

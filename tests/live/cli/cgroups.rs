@@ -44,7 +44,7 @@ fn one_in_all_views() {
         assert_eq!(listed.text(), format!("{path}\n"), "{by_the_kernel}");
         let tree = run_lxkns(["tree", "proc", "--json", "--cgroup=full", &pid]).ok().json();
         let is_its = |row: &&Value| row["pid"] == actor.pid();
-        let row = tree["tree"].as_array().unwrap().iter().find(is_its).unwrap_or_else(|| panic!("{tree}"));
+        let row = tree["results"].as_array().unwrap().iter().find(is_its).unwrap_or_else(|| panic!("{tree}"));
         assert_eq!(row["cgroup"], path, "{by_the_kernel}");
         let drawn = run_lxkns(["tree", "proc", "--cgroup=full", &pid]).ok();
         assert!(drawn.text().contains(&format!("({pid}) in {path}\n")), "{drawn:?}");

@@ -190,7 +190,10 @@ fn same_as_live() {
         vec!["caps", "-p", &inner, &user],
         vec!["caps", "-p", &pid, &inner_user],
     ];
-    let for_programs = commands.iter().filter(|command| !command.contains(&"-r"));
+    // JSON of mounts has no columns.
+    let has_json =
+        |command: &&Vec<&str>| !command.contains(&"-r") && !(command[0] == "mounts" && command.contains(&"-o"));
+    let for_programs = commands.iter().filter(has_json);
     let for_programs: Vec<_> = for_programs.map(|command| [&command[..], &["--json"]].concat()).collect();
     commands.extend(for_programs);
     assert!(VIEWS.iter().all(|view| view[0] == "orphans" || commands.iter().any(|command| command[0] == view[0])));

@@ -23,6 +23,7 @@ const VIEWS: &[(&str, &str)] = &[
         "ls-all-columns",
         "ls -o NS,TYPE,PATH,NPROCS,PID,PPID,COMMAND,UID,USER,NETNSID,NSFS,PNS,ONS,UNIQUEID,NTASKS,HOLDERS,CGROUP",
     ),
+    ("ls-holders", "ls -t net -o +HOLDERS"),
     ("ls-net", "ls -t net"),
     ("ls-raw", "ls -r -o +PATH,NSFS"),
     ("ls-json", "ls --json -o +HOLDERS,PNS,ONS"),
@@ -42,6 +43,8 @@ const VIEWS: &[(&str, &str)] = &[
     ("mounts-list", "mounts --list -o +ID,PARENT,MAJ:MIN,PEERS,RECEIVERS 101"),
     ("mounts-hidden", "mounts --hidden 101"),
     ("mounts-json", "mounts --json 102"),
+    ("busy", "busy 0:40"),
+    ("busy-json", "busy --json 0:40"),
     ("caps", "caps -p 103 101"),
     ("caps-json", "caps --json -p 102 103/user"),
     ("show-net", "show 102/net"),
@@ -58,6 +61,14 @@ const GOLDEN: &[Need] = &[HOST, Need::File("/dev/ptmx"), Need::File("/dev/pts/pt
 
 const NARROW: u16 = 60;
 const WIDE: u16 = 160;
+
+/// How wide the terminals are on which a view is shown, each with whether there is colour.
+fn terminals(view: &str) -> &'static [(u16, &'static str)] {
+    match view {
+        "ls" | "mounts" | "tree" | "busy" => &[(80, "never"), (80, "always"), (120, "never"), (200, "never")],
+        _ => &[(NARROW, "never"), (NARROW, "always"), (WIDE, "never"), (WIDE, "always")],
+    }
+}
 
 pub(super) fn tests() -> Vec<Test> {
     let views = VIEWS
@@ -107,7 +118,7 @@ fn golden(name: &str, arguments: &str) {
     let piped = run(&mut command(arguments, "never")).text().to_owned();
     let mut text = format!("$ lxkns {arguments} | cat\n{piped}");
     if !(arguments.contains("--json") || arguments.contains("-r ")) {
-        for (columns, color) in [(NARROW, "never"), (NARROW, "always"), (WIDE, "never"), (WIDE, "always")] {
+        for &(columns, color) in terminals(arguments.split(' ').next().unwrap_or_default()) {
             let shown = on_terminal(&mut command(arguments, color), columns).replace('\x1b', "\\e");
             write!(text, "\n$ lxkns {arguments} --color={color} # {columns} columns\n{shown}").unwrap();
         }

@@ -6,8 +6,8 @@ use lxkns_fixture::Actor;
 use serde_json::Value;
 
 use super::with_bind_mount;
-use crate::harness::Need::{Kernel, NamespaceType, UserNamespaces};
-use crate::harness::{Test, test};
+use crate::harness::Need::{Kernel, NamespaceType, Program, Root, UserNamespaces};
+use crate::harness::{Test, alone_through, test};
 use crate::live::program::{Ran, row, run_lxkns};
 use crate::live::{directory, look_until, own_inode};
 
@@ -17,6 +17,8 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::ls::columns", &[UserNamespaces], columns),
         test("cli::ls::types", &[UserNamespaces], types),
         test("cli::ls::of_a_process", &[UserNamespaces, NamespaceType("time"), NamespaceType("cgroup")], of_a_process),
+        test("cli::ls::all_columns_and_sorted", &[UserNamespaces], all_columns_and_sorted),
+        test("cli::ls::names_of_netns", &[Root, Program("unshare")], names_of_netns),
         test("cli::ls::raw", &[UserNamespaces], raw),
         test("cli::ls::json", &[UserNamespaces], json),
         test("cli::ls::targets", &[UserNamespaces], targets),
@@ -184,9 +186,75 @@ fn some_targets_are_missing() {
     assert!(problems[0].contains(&format!("no such pid namespace: {uts} is a uts namespace")), "{problems:?}");
 }
 
+fn all_columns_and_sorted() {
+    let actors = [(); 3].map(|()| Actor::spawn_in(&["user", "uts"]));
+    let uts = |actor: &Actor| actor.ns_inode("uts").to_string();
+    let targets: Vec<_> = actors.iter().rev().map(uts).collect();
+    let ls = |options: &[&str]| {
+        let targets = targets.iter().map(String::as_str);
+        run_lxkns([&["ls"], options].concat().into_iter().chain(targets)).ok()
+    };
+    let all = ls(&["--output-all", "--json"]).json()["namespaces"].take();
+    for (name, value) in [("type", "uts".into()), ("ons", Value::from(actors[0].ns_inode("user")))] {
+        let is_it = |row: &&Value| row["ns"] == actors[0].ns_inode("uts") && row[name] == value;
+        assert!(all.as_array().unwrap().iter().any(|row| is_it(&row)), "{all:#}");
+    }
+    let columns = all[0].as_object().unwrap();
+    assert!(
+        ["path", "netns", "holders", "cgroup", "uniqueid"].iter().all(|name| columns.contains_key(*name)),
+        "{all:#}"
+    );
+    let sorted = |by: &str| -> Vec<u64> {
+        let ran = ls(&["--sort", by, "-no", "NS,PID"]);
+        ran.text().lines().map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect()
+    };
+    let mut by_pid: Vec<_> = actors.iter().map(|actor| (actor.pid(), actor.ns_inode("uts"))).collect();
+    by_pid.sort_unstable();
+    assert_eq!(sorted("PID"), by_pid.iter().map(|(_, ino)| *ino).collect::<Vec<_>>());
+    let mut by_owner: Vec<_> = actors.iter().map(|actor| (actor.ns_inode("user"), actor.ns_inode("uts"))).collect();
+    by_owner.sort_unstable();
+    assert_eq!(sorted("ons"), by_owner.iter().map(|(_, ino)| *ino).collect::<Vec<_>>(), "one that is not shown");
+    run_lxkns(["ls", "--sort", "size"]).fails(2, "valid columns are NS, ");
+    run_lxkns(["ls", "--output-all", "-o", "NS"]).fails(2, "cannot be used with");
+}
+
+/// What `ip netns` calls a network namespace is shown to people wherever it is.
+fn names_of_netns() {
+    alone_through(&["unshare", "--mount", "--propagation", "private"], "cli::ls::names_of_netns", || {
+        // What is below is seen by nobody else.
+        rustix::mount::mount("none", "/run", c"tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
+        std::fs::create_dir("/run/netns").unwrap();
+        let actor = Actor::spawn_in(&["net", "uts"]);
+        let (net, uts, pid) = (actor.ns_inode("net"), actor.ns_inode("uts"), actor.pid().to_string());
+        let ls = |arguments: &[&str]| run_lxkns([&["ls"], arguments].concat()).ok();
+        let without = ls(&[&net.to_string(), &uts.to_string()]);
+        assert!(!without.text().contains("NETNS"), "no column without names: {without:?}");
+        std::fs::write("/run/netns/lxkns-blue", "").unwrap();
+        rustix::mount::mount_bind(format!("/proc/{pid}/ns/net"), "/run/netns/lxkns-blue").unwrap();
+        for targets in [&[net.to_string(), uts.to_string()][..], &[pid.clone()]] {
+            let targets: Vec<_> = targets.iter().map(String::as_str).collect();
+            let with = ls(&targets);
+            let line = |ino: u64| with.text().lines().find(|line| line.contains(&ino.to_string())).unwrap();
+            assert!(with.text().lines().next().unwrap().contains(" NETNS "), "{with:?}");
+            assert!(line(net).contains(" lxkns-blue "), "{with:?}");
+            assert!(!line(uts).contains("lxkns-blue"), "{with:?}");
+            // Programs get the columns that they know.
+            assert!(ls(&[&targets[..], &["--json"]].concat()).json()["namespaces"][0].get("netns").is_none());
+            assert!(!ls(&[&targets[..], &["-r"]].concat()).text().contains("NETNS"));
+        }
+        assert_eq!(ls(&["-rno", "NETNS", &net.to_string()]).text(), "lxkns-blue\n");
+        let tree = run_lxkns(["tree", "--owned"]).ok();
+        let line = tree.text().lines().find(|line| line.contains(&format!("net:[{net}]"))).unwrap();
+        assert!(line.contains(&format!("net:[{net}] netns lxkns-blue")), "{line}");
+        let tree = run_lxkns(["tree", "--owned", "--json"]).ok().json();
+        let row = tree["results"].as_array().unwrap().iter().find(|row| row["nsid"] == net).unwrap();
+        assert_eq!(row["netns"], serde_json::json!(["lxkns-blue"]));
+    });
+}
+
 fn not_of_this_type() {
     let actor = Actor::spawn_in(&["user", "uts"]);
-    run_lxkns(["ls", "-t", "net", &actor.ns_inode("uts").to_string()]).fails(1, "of the types asked for");
+    run_lxkns(["ls", "-t", "net", &actor.ns_inode("uts").to_string()]).fails(1, "no target has a requested type");
 }
 
 fn without_a_process() {

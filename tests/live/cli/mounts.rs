@@ -41,8 +41,8 @@ const MS_NOSUID: u64 = 2;
 
 /// The rows of a table in JSON, by mount ID.
 #[track_caller]
-fn by_id(rows: &Value) -> BTreeMap<u64, &Value> {
-    rows.as_array().unwrap().iter().map(|row| (number(&row["id"]).unwrap(), row)).collect()
+fn by_id<'a>(rows: &'a Value, id: &str) -> BTreeMap<u64, &'a Value> {
+    rows.as_array().unwrap().iter().map(|row| (number(&row[id]).unwrap(), row)).collect()
 }
 
 fn same_as_findmnt() {
@@ -51,29 +51,36 @@ fn same_as_findmnt() {
     actor.mkdir(&path);
     actor.mount_with("so urce", "tmpfs", &path, MS_NOSUID, "size=64k,mode=700");
     let pid = actor.pid().to_string();
-    let columns = "ID,PARENT,TARGET,SOURCE,FSTYPE,OPTIONS,VFS-OPTIONS,FS-OPTIONS,MAJ:MIN,FSROOT";
+    let columns = "ID,PARENT,TARGET,SOURCE,FSTYPE,VFS-OPTIONS,FS-OPTIONS,MAJ:MIN,FSROOT";
     let theirs = run(Command::new("findmnt").args(["-N", &pid, "-J", "-l", "-o", columns])).json();
-    let ours = run_lxkns(["mounts", "--json", "-o", columns, &pid]).ok().json();
-    let (theirs, ours) = (by_id(&theirs["filesystems"]), by_id(&ours["mounts"]));
+    let ours = run_lxkns(["mounts", "--json", &pid]).ok().json();
+    let theirs = by_id(&theirs["filesystems"], "id");
+    let ours = by_id(&ours["results"][0]["mounts"], "mountid");
     assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
     assert!(ours.len() > 40);
-    let words = |value: &Value| {
-        let mut words: Vec<_> = value.as_str().unwrap_or_default().split(',').map(str::to_owned).collect();
-        words.sort();
-        words
-    };
     for (id, theirs) in theirs {
         let ours = ours[&id];
-        assert_eq!(number(&ours["parent"]), number(&theirs["parent"]));
-        for column in ["target", "source", "fstype", "fsroot"] {
-            assert_eq!(ours[column], theirs[column], "{column} of {theirs}");
+        assert_eq!(number(&ours["parentid"]), number(&theirs["parent"]));
+        for (key, column) in [("path", "target"), ("fstype", "fstype"), ("root", "fsroot")] {
+            assert_eq!(ours[key], theirs[column], "{column} of {theirs}");
         }
+        // findmnt writes what is mounted of it behind the source.
+        let source = ours["source"].as_str().unwrap();
+        let part = ours["root"].as_str().filter(|&root| root != "/").map(|root| format!("[{root}]"));
+        assert_eq!(format!("{source}{}", part.unwrap_or_default()), theirs["source"].as_str().unwrap(), "{theirs}");
         // Some versions write blanks before numbers.
-        assert_eq!(ours["maj:min"].as_str().unwrap(), theirs["maj:min"].as_str().unwrap().trim());
-        for column in ["options", "vfs-options", "fs-options"] {
-            assert_eq!(words(&ours[column]), words(&theirs[column]), "{column} of {theirs}");
-        }
+        let number = format!("{}:{}", ours["major"], ours["minor"]);
+        assert_eq!(number, theirs["maj:min"].as_str().unwrap().trim());
+        let sorted = |mut words: Vec<String>| {
+            words.sort();
+            words
+        };
+        let words = |value: &Value| value.as_str().unwrap_or_default().split(',').map(str::to_owned).collect();
+        let options: Vec<String> = serde_json::from_value(ours["mountoptions"].clone()).unwrap();
+        assert_eq!(sorted(options), sorted(words(&theirs["vfs-options"])), "{theirs}");
+        assert_eq!(sorted(words(&ours["superoptions"])), sorted(words(&theirs["fs-options"])), "{theirs}");
     }
+    run_lxkns(["mounts", "--json", "-o", "ID", &pid]).fails(2, "--json writes all there is");
 }
 
 fn tree_and_list() {
@@ -146,14 +153,14 @@ fn peers() {
     let expected = format!("{top} mnt:{} -", other.ns_inode("mnt"));
     assert!(ran.text().lines().any(|line| line == expected), "{expected}: {ran:?}");
 
-    let json = run_lxkns(["mounts", "-J", &actor.pid().to_string()]).ok().json();
-    assert_eq!(json["ns"], actor.ns_inode("mnt"));
-    let mount = json["mounts"].as_array().unwrap().iter().find(|row| row["target"] == top).unwrap();
-    let group = mount["propagation"].as_str().unwrap().strip_prefix("shared:").unwrap();
+    let json = run_lxkns(["mounts", "-J", &actor.pid().to_string()]).ok().json()["results"][0].take();
+    assert_eq!(json["nsid"], actor.ns_inode("mnt"));
+    let mount = json["mounts"].as_array().unwrap().iter().find(|row| row["path"] == top).unwrap();
+    let group = mount["tags"]["shared"].as_str().unwrap();
     let peers = json["groups"][group]["peers"].as_array().unwrap();
     assert_eq!(peers.len(), 2, "{peers:#?}");
     for actor in [&actor, &other] {
-        let is_it = |peer: &&Value| peer["ns"] == actor.ns_inode("mnt") && peer["target"] == top;
+        let is_it = |peer: &&Value| peer["mntns"] == actor.ns_inode("mnt") && peer["path"] == top;
         assert!(peers.iter().any(|peer| is_it(&peer)));
     }
 }
@@ -165,7 +172,7 @@ fn targets() {
     for target in [format!("{pid}/mnt"), ino.to_string(), format!("mnt:[{ino}]"), format!("/proc/{pid}/ns/mnt")] {
         assert_eq!(run_lxkns(["mounts", &target]).ok().text(), expected.text(), "{target}");
     }
-    assert_eq!(run_lxkns(["mounts", "-J"]).ok().json()["ns"], crate::live::own_inode("mnt"), "its own");
+    assert_eq!(run_lxkns(["mounts", "-J"]).ok().json()["results"][0]["nsid"], crate::live::own_inode("mnt"), "its own");
     run_lxkns(["mounts", "4194304"]).fails(1, "4194304: no such process");
     run_lxkns(["mounts", &format!("{pid}/user")]).fails(1, "not a mount namespace");
     run_lxkns(["mounts", &actor.ns_inode("user").to_string()]).fails(1, "not a mount namespace");
@@ -180,7 +187,7 @@ fn of_a_dump() {
         let read = run_lxkns_with(&[arguments, &["--from", "-"]].concat(), &dump).ok();
         let live = run_lxkns(arguments).ok();
         match arguments.contains(&"-J") {
-            true => assert_eq!(read.json()["mounts"], live.json()["mounts"]),
+            true => assert_eq!(read.json()["results"], live.json()["results"]),
             false => assert_eq!(read.text(), live.text()),
         }
     }

@@ -83,7 +83,7 @@ fn members_of_others() {
     assert_eq!(why["results"][0]["holders-seen"], false, "{why}");
 
     let mounts = ask(&unprivileged, &["mounts", "--json"]).ok();
-    assert_eq!(mounts.json()["peers_seen"], false);
+    assert_eq!(mounts.json()["results"][0]["peers-seen"], false);
     assert!(mounts.gaps().iter().any(|line| line.contains(" processes not readable: ")), "{mounts:?}");
 
     let orphans = ask(&unprivileged, &["orphans", "--fail", "-t", "net"]);
@@ -282,9 +282,10 @@ fn procfs_of_the_parent() {
     // It has all processes of the host.
     assert!(!ran(&["ls"]).stderr.contains("outside of its PID namespace"));
     // The own mount namespace is there to be read.
-    let mounts = ran(&["mounts", "--json"]).ok().json();
-    assert_eq!(mounts["ns"], own_inode("mnt"));
-    let mounts: Vec<_> = mounts["mounts"].as_array().unwrap().iter().map(|mount| mount["id"].to_string()).collect();
+    let mounts = ran(&["mounts", "--json"]).ok().json()["results"][0].take();
+    assert_eq!(mounts["nsid"], own_inode("mnt"));
+    let mounts: Vec<_> =
+        mounts["mounts"].as_array().unwrap().iter().map(|mount| mount["mountid"].to_string()).collect();
     let ours = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     let root = ours.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
     assert!(mounts.iter().any(|id| root.starts_with(&format!("{id} "))), "{mounts:?}: {root}");
@@ -303,7 +304,7 @@ fn procfs_of_others() {
     assert_told(ran, own_inode("pid") == 4_026_531_836);
     let all = "processes outside of its PID namespace";
     assert!(ran(&["ls"]).gaps().iter().any(|line| line.contains(all)), "the test, for one");
-    assert_eq!(ran(&["mounts", "--json"]).ok().json()["ns"], init.ns_inode("mnt"));
+    assert_eq!(ran(&["mounts", "--json"]).ok().json()["results"][0]["nsid"], init.ns_inode("mnt"));
     assert_eq!(ran(&["enter", "1", "--", "true"]).code, Some(125), "this program cannot protect itself");
     ran(&["caps", "1"]).fails(3, "which process asks is not known: procfs at /proc belongs to another PID namespace");
 }

@@ -139,14 +139,17 @@ fn width() {
     assert!(whole.text().contains("lxkns-actor --lxkns-actor "), "nothing is cut where there is no terminal");
     for columns in [0, 1, 20, 60, 80, 1000] {
         let text = on_terminal(&mut ls(&actor), columns);
-        assert_eq!(text.lines().count(), whole.text().lines().count(), "{text}");
         // Numbers and the heading stay whole.
         assert!(text.contains(&actor.ns_inode("uts").to_string()) && text.contains("COMMAND"), "{text}");
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        let lines = (text.lines().count(), whole.text().lines().count());
         match columns {
             0 | 1000 => assert_eq!(text, whole.text()),
-            60 | 80 => assert!(widest <= columns.into(), "{text}"),
-            _ => assert!(!text.contains("lxkns-actor"), "as narrow as can be: {text}"),
+            60 | 80 => assert!(widest <= columns.into() && lines.0 == lines.1, "{text}"),
+            _ => assert!(
+                !text.contains("lxkns-actor") && widest <= 20 && lines.0 > lines.1,
+                "as narrow as can be: {text}"
+            ),
         }
         let why = on_terminal(lxkns().args(["why", &actor.ns_inode("uts").to_string()]).env("NO_COLOR", "1"), columns);
         assert!(why.contains("until process"), "what matters is not cut: {why}");
@@ -157,19 +160,34 @@ fn width() {
     }
 }
 
+/// What names something is never cut: a row goes on in a second line.
 fn mounts() {
-    let actor = Actor::spawn_in(&["user", "mnt"]);
-    let pid = actor.pid().to_string();
+    let base = directory();
+    let actor = Actor::spawn_in(&["user", "mnt", "net"]);
+    let path = base.path().join("a rather long name for one of the network namespaces here");
+    actor.touch(&path);
+    actor.bind("/proc/self/ns/net", &path);
+    let (pid, net) = (actor.pid().to_string(), actor.ns_inode("net"));
     let whole = run(lxkns().args(["mounts", &pid])).ok();
-    for columns in [1, 40, 60, 80, 1000] {
+    let names = run(lxkns().args(["mounts", "-rno", "TARGET,SOURCE,PROPAGATION", &pid])).ok();
+    let holders = run(lxkns().args(["ls", "-no", "HOLDERS", &net.to_string()])).ok();
+    let names: Vec<_> = names.text().split_whitespace().map(|name| name.replace("\\x20", " ")).collect();
+    for columns in [1, 40, 60, 80, 120, 1000] {
         let text = on_terminal(lxkns().args(["mounts", &pid]).env("NO_COLOR", "1"), columns);
-        assert_eq!(text.lines().count(), whole.text().lines().count(), "{text}");
+        assert!(text.contains(path.to_str().unwrap()) && text.contains(&format!("nsfs[net:[{net}]]")), "{text}");
+        assert!(names.iter().all(|name| text.contains(name)), "{text}");
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        // The lines of the tree stand before the longest path.
+        let longest = names.iter().map(|name| name.chars().count() + "(hidden) ".len()).max().unwrap() + 2 * 24;
         match columns {
             1000 => assert_eq!(text, whole.text()),
-            60 | 80 => assert!(widest <= columns.into(), "{text}"),
-            _ => assert!(text.contains("OPTIONS"), "{text}"),
+            _ => assert!(widest <= usize::from(columns).max(longest) && text.contains("OPTIONS"), "{text}"),
         }
+        // What holds a namespace was asked for.
+        let command = ["ls", "-t", "net", "-o", "+HOLDERS", &net.to_string()];
+        let text = on_terminal(lxkns().args(command).env("NO_COLOR", "1"), columns);
+        assert!(holders.text().contains("1 bind mount") && text.contains(holders.text().trim_end()), "{text}");
+        assert!(text.contains(path.to_str().unwrap()) && text.contains(&net.to_string()), "{text}");
     }
 }
 

@@ -89,7 +89,7 @@ fn owned() {
         ("uts", left.clone(), format!("[fd {fd} of process {pid} (exe)]")),
         ("uts", actor.ns_inode("uts").to_string(), format!("process exe ({pid})")),
         ("ipc", actor.ns_inode("ipc").to_string(), format!("process exe ({pid})")),
-        ("net", thread.ns_inode("net").to_string(), format!("thread exe ({}) of process exe ({pid})", thread.tid())),
+        ("net", thread.ns_inode("net").to_string(), format!("task exe ({}) of process exe ({pid})", thread.tid())),
     ];
     let mut lines: Vec<_> =
         expected.iter().map(|(name, ino, who)| (*name, ino, format!("{name}:[{ino}] {who}"))).collect();
@@ -215,7 +215,7 @@ fn as_deep_as_can_be() {
 /// The row of a namespace or process.
 #[track_caller]
 fn row<'a>(answer: &'a Value, key: &str, number: u64) -> &'a Value {
-    let rows = answer["tree"].as_array().unwrap();
+    let rows = answer["results"].as_array().unwrap();
     rows.iter().find(|row| row[key] == number).unwrap_or_else(|| panic!("no {key} {number} in {answer}"))
 }
 
@@ -223,29 +223,29 @@ fn as_json() {
     let (outer, inner) = nested();
     let [above, below] = [&outer, &inner].map(|actor| actor.ns_inode("user"));
     let answer = tree(&["--json"]).json();
-    assert_eq!(answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["tree"]);
+    assert_eq!(answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["format", "gaps", "question", "results"]);
     assert_documented(&answer);
-    let namespace = row(&answer, "ns", below);
+    let namespace = row(&answer, "nsid", below);
     assert_eq!((&namespace["kind"], &namespace["type"]), (&"namespace".into(), &"user".into()));
     assert_eq!((&namespace["parent"], &namespace["owner"]), (&above.into(), &above.into()));
-    assert_eq!(namespace["owner_uid"], rustix::process::geteuid().as_raw());
+    assert_eq!(namespace["user-id"], rustix::process::geteuid().as_raw());
     assert_eq!(namespace["leaders"][0]["pid"], inner.pid());
-    assert_eq!(namespace["threads"], json!([]));
-    assert_eq!(namespace["depth"], row(&answer, "ns", above)["depth"].as_u64().unwrap() + 1);
-    assert_eq!(row(&answer, "ns", own_inode("user"))["uniqueid"].is_null(), namespace["uniqueid"].is_null());
+    assert_eq!(namespace["loose-threads"], json!([]));
+    assert_eq!(namespace["depth"], row(&answer, "nsid", above)["depth"].as_u64().unwrap() + 1);
+    assert_eq!(row(&answer, "nsid", own_inode("user"))["unique-id"].is_null(), namespace["unique-id"].is_null());
 
     let answer = tree(&["proc", "--json"]).json();
     assert_documented(&answer);
     let process = row(&answer, "pid", inner.pid().into());
     assert_eq!((&process["kind"], &process["name"]), (&"process".into(), &"exe".into()));
     assert_eq!((&process["ppid"], &process["pidns"]), (&outer.pid().into(), &inner.ns_inode("pid").into()));
-    let pids = process["pids"].as_array().unwrap();
+    let pids = process["nspids"].as_array().unwrap();
     assert_eq!((&pids[0], &pids[pids.len() - 1]), (&inner.pid().into(), &1.into()));
-    let namespace = row(&answer, "ns", inner.ns_inode("pid"));
+    let namespace = row(&answer, "nsid", inner.ns_inode("pid"));
     assert_eq!(namespace.get("leaders"), None, "they stand below it");
 
     let answer = tree(&["pid", "--users", "--json", &inner.pid().to_string()]).json();
-    let kinds: Vec<_> = answer["tree"].as_array().unwrap().iter().map(|row| row["type"].as_str().unwrap()).collect();
+    let kinds: Vec<_> = answer["results"].as_array().unwrap().iter().map(|row| row["type"].as_str().unwrap()).collect();
     assert_eq!(kinds[kinds.len() - 4..], ["user", "pid", "user", "pid"]);
     let with_cgroups = run_lxkns(["tree", "proc", "--json"]).ok().json();
     assert_documented(&with_cgroups);
@@ -343,8 +343,11 @@ fn hostile_dump() {
                 continue;
             }
             let ran = ran.ok();
-            let lines =
-                if json.is_empty() { ran.text().lines().count() } else { ran.json()["tree"].as_array().unwrap().len() };
+            let lines = if json.is_empty() {
+                ran.text().lines().count()
+            } else {
+                ran.json()["results"].as_array().unwrap().len()
+            };
             assert!(lines >= least && lines < 4 * count, "{arguments:?}: {lines}");
         }
     }

@@ -1,19 +1,16 @@
+//! What is told of the namespaces of a small host.
+
 use super::*;
-use lxkns_answers::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, snapshot};
+use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, snapshot};
 
 fn cell(snapshot: &Snapshot, id: NamespaceId, column: Column) -> Cell {
-    let context = Context {
-        snapshot,
-        counts: Counts::of(snapshot),
-        users: Users::parse(b"root:x:0:0\nann:x:200:200"),
-        netnsids: [(BUSY, Some(3))].into(),
-        home: Some(HOME),
-    };
-    context.cell(&snapshot.namespaces[&id], column)
+    let mut list = List::new(Context::of_dump(snapshot), [(BUSY, Some(3))].into());
+    list.users = Users::parse(b"root:x:0:0\nann:x:200:200");
+    list.cell(&snapshot.namespaces[&id], column)
 }
 
 fn text(id: NamespaceId, column: Column) -> String {
-    cell(&snapshot(), id, column).printable(For::Eyes)
+    cell(&snapshot(), id, column).printable(crate::text::escape::For::Eyes)
 }
 
 #[test]
@@ -38,6 +35,7 @@ fn a_namespace_with_a_process() {
         (Column::User, "ann"),
         (Column::Netnsid, "3"),
         (Column::Nsfs, ""),
+        (Column::Netns, ""),
         (Column::Pns, ""),
         (Column::Ons, "4026531837"),
         (Column::UniqueId, "1200"),
@@ -56,6 +54,7 @@ fn a_namespace_without_a_process_says_what_holds_it() {
     assert_eq!(text(LEFT, Column::Command), "[fd 7 of process 1 (init), +1]");
     assert_eq!(text(LEFT, Column::Path), "/proc/1/fd/7");
     assert_eq!(text(LEFT, Column::Nsfs), "/run/netns/left");
+    assert_eq!(text(LEFT, Column::Netns), "left");
     assert_eq!(text(LEFT, Column::Nprocs), "0");
     assert_eq!(text(LEFT, Column::Pid), "");
     assert_eq!(text(LOOSE, Column::Command), "[task 201 of process 200 (sleep)]");
@@ -98,33 +97,6 @@ fn a_mount_elsewhere_is_reached_through_a_process() {
 }
 
 #[test]
-fn json_has_numbers_strings_and_null() {
-    let json = |cell: &Cell| serde_json::to_string(cell).unwrap();
-    assert_eq!(json(&Cell::Number(4_026_531_834)), "4026531834");
-    assert_eq!(json(&Cell::text("a\x1b\n\"")), r#""a\u001b\n\"""#);
-    assert_eq!(json(&Cell::text(&b"\xff"[..])), "\"\u{fffd}\"");
-    assert_eq!(json(&Cell::Nothing), "null");
-    assert_eq!(json(&Cell::Hint("[x]".into())), "null");
-    assert_eq!(json(&Cell::List(vec!["/a".into(), "/b".into()])), r#""/a\n/b""#);
-}
-
-#[test]
-fn lists_of_columns() {
-    let parse = |lists: &[&str]| {
-        let lists: Vec<_> = lists.iter().map(|&list| list.to_owned()).collect();
-        parse(&lists, vec![Column::Ns, Column::Type])
-    };
-    assert_eq!(parse(&[]), Ok(vec![Column::Ns, Column::Type]));
-    assert_eq!(parse(&["pid,User"]), Ok(vec![Column::Pid, Column::User]));
-    assert_eq!(parse(&["+pid,ns"]), Ok(vec![Column::Ns, Column::Type, Column::Pid]));
-    assert_eq!(parse(&["PID", "+NS", "TYPE"]), Ok(vec![Column::Pid, Column::Ns, Column::Type]));
-    let error = parse(&["NS,foo\n"]).unwrap_err();
-    assert!(error.starts_with("unknown column \"foo\": valid columns are NS, TYPE, PATH, "), "{error}");
-    assert!(!error.contains('\n'));
-    assert!(parse(&[""]).is_err());
-}
-
-#[test]
 fn discovery_is_asked_for_no_more_than_is_shown() {
     let plain = options(&[Column::Ns, Column::Nprocs], false);
     assert_eq!((plain.status, plain.command_lines, plain.cgroups), (Scope::None, Scope::None, false));
@@ -136,4 +108,68 @@ fn discovery_is_asked_for_no_more_than_is_shown() {
     assert_eq!(options(&[Column::Holders], true).places, Places::holding());
     let places = places(&[Column::Command], &plain);
     assert!(places.contains(Place::CommandLines) && !places.contains(Place::Cgroups));
+}
+
+#[test]
+fn sorted_by_type_then_inode_and_filtered_by_both() {
+    let snapshot = snapshot();
+    let ids = |only: Option<&[NamespaceId]>, types: &[NamespaceType]| -> Vec<_> {
+        let only = only.map(|only| only.iter().copied().collect());
+        select(&snapshot, only.as_ref(), types).iter().map(|namespace| namespace.id).collect()
+    };
+    assert_eq!(ids(None, &[]), [HOME, LOOSE, USER, ODD, NET, BUSY, LEFT]);
+    assert_eq!(ids(None, &[NamespaceType::Net, NamespaceType::Pid]), [ODD, NET, BUSY, LEFT]);
+    assert_eq!(ids(Some(&[LEFT, HOME]), &[NamespaceType::Net]), [LEFT]);
+    assert!(ids(Some(&[]), &[]).is_empty());
+}
+
+#[test]
+fn sorted_by_a_column_what_is_not_known_comes_last() {
+    let snapshot = snapshot();
+    let list = List::new(Context::of_dump(&snapshot), BTreeMap::new());
+    let mut namespaces = select(&snapshot, None, &[NamespaceType::Net, NamespaceType::Mnt]);
+    list.sort(&mut namespaces, Column::Pid);
+    let ids: Vec<_> = namespaces.iter().map(|namespace| namespace.id).collect();
+    assert_eq!(ids, [HOME, NET, BUSY, LOOSE, LEFT]);
+}
+
+#[test]
+fn names_are_those_of_the_mount_namespace_of_whoever_asks() {
+    let mut snapshot = snapshot();
+    let mount = |mount_ns, path: &str| Holder::BindMount { mount_ns, mount_id: 7, path: Some(path.into()) };
+    snapshot.namespaces.get_mut(&BUSY).unwrap().holders =
+        vec![mount(LOOSE, "/run/netns/elsewhere"), mount(HOME, "/run/netns/red"), mount(HOME, "/run/netns/blue")];
+    assert_eq!(cell(&snapshot, BUSY, Column::Netns), Cell::List(vec!["blue".into(), "red".into()]));
+    assert_eq!(cell(&snapshot, HOME, Column::Netns), Cell::Nothing);
+    // Also where the paths of that mount namespace mean other files to the caller.
+    snapshot.observer_mount_ns = Some(HOME);
+    let list = List::new(Context::live(&snapshot, true), BTreeMap::new());
+    assert!(list.is_named(BUSY) && !list.is_named(NET));
+}
+
+#[test]
+fn json_is_of_the_shape_of_lsns() {
+    let snapshot = snapshot();
+    let list = List::new(Context::of_dump(&snapshot), BTreeMap::new());
+    let namespaces = [&snapshot.namespaces[&BUSY], &snapshot.namespaces[&LEFT]];
+    let answer = list.answer(&namespaces, &Column::default_for(&[]));
+    assert_eq!(
+        serde_json::to_string(&answer).unwrap(),
+        "{\"namespaces\":[{\"ns\":4026532200,\"type\":\"net\",\"nprocs\":1,\"pid\":200,\"user\":\"200\",\
+         \"command\":\"sleep 1000\"},{\"ns\":4026532300,\"type\":\"net\",\"nprocs\":0,\"pid\":null,\
+         \"user\":\"0\",\"command\":null}]}"
+    );
+}
+
+/// A namespace with very many bind mounts takes as long for each as one with few.
+#[test]
+fn many_bind_mounts_are_gone_through_once() {
+    const MANY: u64 = 200_000;
+    let mut namespace = Namespace::new(LEFT, NamespaceType::Net);
+    let mount =
+        |nth: u64| Holder::BindMount { mount_ns: HOME, mount_id: nth, path: Some(format!("/mnt/{}", nth / 2).into()) };
+    namespace.holders = (0..MANY).map(mount).collect();
+    let paths = bind_mounts(&namespace);
+    assert_eq!(paths.len() as u64, MANY / 2);
+    assert_eq!((&paths[0], &paths[1]), (&"/mnt/0".into(), &"/mnt/1".into()));
 }

@@ -1,0 +1,360 @@
+//! The namespaces of a host as a list, with what is told of each: the answer of `lxkns ls`.
+//!
+//! Names and JSON types of the columns are lsns's own, as far as it has the column. Where lsns prints 0 for what it does not
+//! know, this is nothing, and `null` in JSON.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bstr::{BStr, BString, ByteSlice as _};
+use lxkns_model::relations;
+use lxkns_model::{DiscoveryOptions, Holder, Namespace, NamespaceId, NamespaceType, Pid, Place, Places};
+use lxkns_model::{Process, Scope, Snapshot, Uid};
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::Serialize;
+use serde::ser::{SerializeMap as _, Serializer};
+
+use crate::cell::Cell;
+use crate::context::Context;
+use crate::counts::Counts;
+use crate::users::Users;
+use crate::{holders, names, netns};
+
+/// A column: something that is told of each namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Column {
+    /// Inode number.
+    Ns,
+    /// Mnt, cgroup, uts, ipc, user, pid, net or time.
+    Type,
+    /// A path that leads to it.
+    Path,
+    /// Number of processes in it; 3+ or ? where some are not readable.
+    Nprocs,
+    /// Its most senior process: oldest of those whose parent is elsewhere.
+    Pid,
+    /// Parent of PID.
+    Ppid,
+    /// Command line of PID; without a process, [what holds it].
+    Command,
+    /// Effective user ID of PID; without a process, the owner's.
+    Uid,
+    /// Name of UID.
+    User,
+    /// ID of a network namespace, as seen from this one.
+    Netnsid,
+    /// Where it is bind-mounted.
+    Nsfs,
+    /// Its names in `ip netns`.
+    Netns,
+    /// Parent namespace (user, pid).
+    Pns,
+    /// Owning user namespace.
+    Ons,
+    /// ID that is never used again until the next boot.
+    UniqueId,
+    /// Number of tasks in it, likewise.
+    Ntasks,
+    /// How many things of each kind were seen to keep it alive.
+    Holders,
+    /// Control group of PID.
+    Cgroup,
+}
+
+/// All columns: name, what it means.
+const COLUMNS: [(Column, &str, &str); 18] = [
+    (Column::Ns, "NS", "inode number"),
+    (Column::Type, "TYPE", "mnt, cgroup, uts, ipc, user, pid, net or time"),
+    (Column::Path, "PATH", "a path that leads to it"),
+    (Column::Nprocs, "NPROCS", "number of processes in it; 3+ or ? where some are not readable"),
+    (Column::Pid, "PID", "its most senior process: oldest of those whose parent is elsewhere"),
+    (Column::Ppid, "PPID", "parent of PID"),
+    (Column::Command, "COMMAND", "command line of PID; without a process, [what holds it]"),
+    (Column::Uid, "UID", "effective user ID of PID; without a process, the owner's"),
+    (Column::User, "USER", "name of UID"),
+    (Column::Netnsid, "NETNSID", "ID of a network namespace, as seen from this one"),
+    (Column::Nsfs, "NSFS", "where it is bind-mounted"),
+    (Column::Netns, "NETNS", "its names in `ip netns`"),
+    (Column::Pns, "PNS", "parent namespace (user, pid)"),
+    (Column::Ons, "ONS", "owning user namespace"),
+    (Column::UniqueId, "UNIQUEID", "ID that is never used again until the next boot"),
+    (Column::Ntasks, "NTASKS", "number of tasks in it, likewise"),
+    (Column::Holders, "HOLDERS", "how many things of each kind were seen to keep it alive"),
+    (Column::Cgroup, "CGROUP", "control group of PID"),
+];
+
+impl Column {
+    /// All columns, in the order in which they are described.
+    pub fn all() -> impl Iterator<Item = Self> {
+        COLUMNS.into_iter().map(|entry| entry.0)
+    }
+
+    /// What is told by default: what lsns tells.
+    pub fn default_for(types: &[NamespaceType]) -> Vec<Self> {
+        if types == [NamespaceType::Net] {
+            vec![Self::Ns, Self::Type, Self::Nprocs, Self::Pid, Self::User, Self::Netnsid, Self::Nsfs, Self::Command]
+        } else {
+            vec![Self::Ns, Self::Type, Self::Nprocs, Self::Pid, Self::User, Self::Command]
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        COLUMNS[self as usize].1
+    }
+
+    /// What it means, in a few words.
+    pub fn meaning(self) -> &'static str {
+        COLUMNS[self as usize].2
+    }
+
+    /// The column with this name, in whatever case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::all().find(|column| column.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether it needs to know everything that holds a namespace.
+    fn needs_holders(self) -> bool {
+        matches!(self, Self::Path | Self::Netnsid | Self::Nsfs | Self::Netns | Self::Holders)
+    }
+}
+
+/// What discovery is to be asked for so that these columns can be filled. `of_processes`: only the namespaces that
+/// processes are in are wanted, so that the other places need not be asked where no column shows them.
+pub fn options(columns: &[Column], of_processes: bool) -> DiscoveryOptions {
+    let has = |column| columns.contains(&column);
+    let mut options = DiscoveryOptions::namespaces();
+    if of_processes && !columns.iter().any(|column| column.needs_holders()) {
+        options.places = [Place::Processes, Place::Tasks].into_iter().collect();
+        if has(Column::Pns) {
+            options.places = options.places.with(Place::Parents);
+        }
+        if has(Column::Ons) || has(Column::Uid) || has(Column::User) {
+            options.places = options.places.with(Place::Owners);
+        }
+    }
+    let scope = |wanted| if wanted { Scope::Named } else { Scope::None };
+    options.status = scope(has(Column::Uid) || has(Column::User));
+    options.command_lines = scope(has(Column::Command));
+    options.cgroups = has(Column::Cgroup);
+    options.without_self = true;
+    options
+}
+
+/// The places whose gaps can show in these columns.
+pub fn places(columns: &[Column], options: &DiscoveryOptions) -> Places {
+    let mut places = options.places;
+    for column in columns {
+        places = match column {
+            Column::Uid | Column::User | Column::Ppid => places.with(Place::ProcessFacts),
+            Column::Command => places.with(Place::CommandLines),
+            Column::Cgroup => places.with(Place::Cgroups),
+            Column::UniqueId => places.with(Place::NamespaceFacts),
+            _ => places,
+        };
+    }
+    places
+}
+
+/// The namespaces that are in this set, where there is one, and of these types, where there are any: by type and then by
+/// inode number.
+pub fn select<'a>(
+    snapshot: &'a Snapshot,
+    only: Option<&BTreeSet<NamespaceId>>,
+    types: &[NamespaceType],
+) -> Vec<&'a Namespace> {
+    let mut selected = snapshot.namespaces_by_type();
+    selected.retain(|namespace| {
+        (types.is_empty() || types.contains(&namespace.ns_type)) && only.is_none_or(|only| only.contains(&namespace.id))
+    });
+    selected
+}
+
+/// All that the cells are made from.
+#[derive(Debug)]
+pub struct List<'a> {
+    context: Context<'a>,
+    counts: Counts,
+    users: Users,
+    netnsids: BTreeMap<NamespaceId, Option<u32>>,
+    /// The names that `ip netns` has.
+    names: FxHashMap<NamespaceId, Vec<BString>>,
+}
+
+impl<'a> List<'a> {
+    /// What can be told of the namespaces of a snapshot. `netnsids`: the IDs of network namespaces, as seen from that of
+    /// whoever asks; `None` is one that has no ID there.
+    pub fn new(context: Context<'a>, netnsids: BTreeMap<NamespaceId, Option<u32>>) -> Self {
+        let snapshot = context.snapshot;
+        let mut names: FxHashMap<NamespaceId, Vec<BString>> = FxHashMap::default();
+        if let Some(mount_ns) = context.mount_ns.or(snapshot.observer_mount_ns) {
+            for (name, id) in netns::names(snapshot, mount_ns) {
+                names.entry(id).or_default().push(name);
+            }
+        }
+        Self { context, counts: Counts::of(snapshot), users: Users::of_snapshot(snapshot), netnsids, names }
+    }
+
+    /// Whether `ip netns` has a name for a namespace.
+    pub fn is_named(&self, namespace: NamespaceId) -> bool {
+        self.names.contains_key(&namespace)
+    }
+
+    /// What is told of these namespaces, in their order.
+    pub fn answer(&self, namespaces: &[&Namespace], columns: &[Column]) -> Answer {
+        let row = |&namespace: &&Namespace| {
+            Row(columns.iter().map(|&column| (column, self.cell(namespace, column))).collect())
+        };
+        Answer {
+            namespaces: namespaces.iter().map(row).collect(),
+            unreadable_processes: relations::unreadable_processes(self.context.snapshot),
+        }
+    }
+
+    /// Sorts namespaces by what is in a column; those of which it is the same stay in their order.
+    pub fn sort(&self, namespaces: &mut [&Namespace], column: Column) {
+        namespaces.sort_by_cached_key(|namespace| self.cell(namespace, column).order());
+    }
+
+    /// The cell of a namespace in a column.
+    pub fn cell(&self, namespace: &Namespace, column: Column) -> Cell {
+        let count = || self.counts.get(namespace.id);
+        match column {
+            Column::Ns => Cell::Number(namespace.id.ino),
+            Column::Type => Cell::text(namespace.ns_type.name()),
+            Column::Path => {
+                let way = names::ways(self.context.snapshot, namespace, self.context.mount_ns).next();
+                way.map_or(Cell::Nothing, |way| Cell::Text(way.into_path()))
+            }
+            Column::Nprocs => self.seen(namespace, count().processes),
+            Column::Pid => Cell::number(self.leader(namespace).map(|pid| pid.0.into())),
+            Column::Ppid => {
+                Cell::number(self.process(namespace).and_then(|process| process.ppid).map(|pid| pid.0.into()))
+            }
+            Column::Command => self.command(namespace),
+            Column::Uid => Cell::number(self.uid(namespace).map(|uid| uid.0.into())),
+            Column::User => self.uid(namespace).map_or(Cell::Nothing, |uid| Cell::Text(self.users.name_or_number(uid))),
+            Column::Netnsid => self.netnsids.get(&namespace.id).map_or(Cell::Nothing, |id| {
+                Cell::text(id.map_or_else(|| "unassigned".to_owned(), |id| id.to_string()))
+            }),
+            Column::Nsfs => Cell::list(bind_mounts(namespace)),
+            Column::Netns => Cell::list(self.names.get(&namespace.id).cloned().unwrap_or_default()),
+            Column::Pns => Cell::number(namespace.parent.known().map(|id| id.ino)),
+            Column::Ons => Cell::number(namespace.owner.known().map(|id| id.ino)),
+            Column::UniqueId => Cell::number(namespace.unique_id),
+            Column::Ntasks => self.seen(namespace, count().tasks),
+            Column::Holders => holders::summary(&namespace.holders).map_or(Cell::Nothing, Cell::text),
+            Column::Cgroup => self.cgroup(namespace).map_or(Cell::Nothing, Cell::text),
+        }
+    }
+
+    /// A number of members that were seen. Where there may be others, none is no number.
+    fn seen(&self, namespace: &Namespace, number: u64) -> Cell {
+        match number {
+            number if relations::members_seen(self.context.snapshot, namespace) => Cell::Number(number),
+            0 => Cell::Hint("?".to_owned()),
+            number => Cell::AtLeast(number),
+        }
+    }
+
+    /// The most senior process in it.
+    fn leader(&self, namespace: &Namespace) -> Option<Pid> {
+        namespace.leaders.first().copied().or_else(|| self.counts.get(namespace.id).lowest)
+    }
+
+    fn process(&self, namespace: &Namespace) -> Option<&Process> {
+        self.context.snapshot.processes.get(&self.leader(namespace)?)
+    }
+
+    fn command(&self, namespace: &Namespace) -> Cell {
+        match self.process(namespace) {
+            Some(process) => Cell::Text(names::command(process)),
+            None => holders::in_brackets(self.context.snapshot, namespace, self.context.mount_ns)
+                .map_or(Cell::Nothing, Cell::Hint),
+        }
+    }
+
+    /// The user of the process; where there is none, who created the user namespace that it is or belongs to.
+    fn uid(&self, namespace: &Namespace) -> Option<Uid> {
+        if self.leader(namespace).is_some() {
+            return self.process(namespace)?.status.as_ref().map(|status| status.uids.effective);
+        }
+        if namespace.ns_type == NamespaceType::User {
+            return namespace.owner_uid;
+        }
+        self.context.snapshot.namespaces.get(&namespace.owner.known()?)?.owner_uid
+    }
+
+    fn cgroup(&self, namespace: &Namespace) -> Option<&BStr> {
+        self.process(namespace)?.living_task().cgroups.as_ref()?.path().map(|path| path.as_bstr())
+    }
+}
+
+/// The paths at which it is bind-mounted, each once.
+fn bind_mounts(namespace: &Namespace) -> Vec<BString> {
+    let mut seen = FxHashSet::default();
+    let path = |holder| match holder {
+        &Holder::BindMount { path: Some(ref path), .. } => Some(path),
+        _ => None,
+    };
+    namespace.holders.iter().filter_map(path).filter(|&path| seen.insert(path)).cloned().collect()
+}
+
+/// A list of namespaces. Its JSON form is what lsns writes.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Answer {
+    /// The namespaces.
+    pub namespaces: Vec<Row>,
+    /// How many processes may be in any of them, as their namespaces are not readable; `lsns` does not have it.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unreadable_processes: usize,
+}
+
+fn is_none(number: &usize) -> bool {
+    *number == 0
+}
+
+/// What is told of one namespace, in the order of the columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row(pub Vec<(Column, Cell)>);
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (column, cell) in &self.0 {
+            map.serialize_entry(&column.name().to_ascii_lowercase(), cell)?;
+        }
+        map.end()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Row {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Row".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let properties: serde_json::Map<_, _> = Column::all()
+            .map(|column| {
+                let json_type = match column {
+                    Column::Ns => serde_json::json!("integer"),
+                    Column::Type => serde_json::json!("string"),
+                    Column::Nprocs | Column::Pid | Column::Ppid | Column::Uid => serde_json::json!(["integer", "null"]),
+                    Column::Pns | Column::Ons | Column::UniqueId | Column::Ntasks => {
+                        serde_json::json!(["integer", "null"])
+                    }
+                    _ => serde_json::json!(["string", "null"]),
+                };
+                let property = serde_json::json!({ "type": json_type, "description": column.meaning() });
+                (column.name().to_ascii_lowercase(), property)
+            })
+            .collect();
+        schemars::json_schema!({ "type": "object", "properties": properties, "additionalProperties": false })
+    }
+}
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;
