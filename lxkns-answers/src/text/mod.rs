@@ -4,6 +4,8 @@ pub mod charset;
 pub mod escape;
 pub mod shorten;
 
+mod errors;
 mod namespaces;
 
+pub use errors::chain;
 pub use namespaces::namespace_names;
