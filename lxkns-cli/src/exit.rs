@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use crate::view::escape::printable;
 use crate::view::screen;
+use lxkns_answers::text::chain;
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,16 +71,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(message) => f.write_str(message),
-            Self::Failed(error) => {
-                let mut said = String::new();
-                for cause in error.chain().map(ToString::to_string) {
-                    // Some causes have their own in their text already.
-                    if !said.ends_with(&cause) {
-                        said = if said.is_empty() { cause } else { format!("{said}: {cause}") };
-                    }
-                }
-                f.write_str(&said)
-            }
+            Self::Failed(error) => f.write_str(&chain(&**error)),
         }
     }
 }

@@ -43,20 +43,11 @@ impl Error {
     pub fn errno(&self) -> Option<Errno> {
         self.source.as_ref()?.raw_os_error().and_then(Errno::new)
     }
-
-    /// The input or output error behind it, if that is what it was.
-    pub fn io_error(&self) -> Option<&std::io::Error> {
-        self.source.as_ref()
-    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match &self.source {
-            Some(source) => write!(f, ": {source}"),
-            None => Ok(()),
-        }
+        f.pad(&self.message)
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn join(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Res
         let name = in_words(membership);
         let failed = |errno| {
             let error = Error::call(format!("{}: join the control group {name}", process.pid), errno);
-            error.hint(match errno {
+            error.with_hint(match errno {
                 Errno::NOENT => "it is not mounted here, or is gone; --no-cgroup stays outside",
                 _ => "--no-cgroup stays outside",
             })

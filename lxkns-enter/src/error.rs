@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use rustix::io::Errno;
+use lxkns_core::model::Errno;
+use rustix::io;
 
 /// Nothing was entered, or nothing is left of what was.
 #[derive(Debug)]
@@ -48,36 +49,39 @@ impl Error {
         self.errno
     }
 
+    /// What it takes, or what to do.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), errno: None, hint: None }
     }
 
     /// A call has failed.
-    pub(crate) fn call(what: impl Into<String>, errno: Errno) -> Self {
+    pub(crate) fn call(what: impl Into<String>, errno: io::Errno) -> Self {
         Self::with_errno(ErrorKind::Failed, what, errno)
     }
 
-    pub(crate) fn with_errno(kind: ErrorKind, message: impl Into<String>, errno: Errno) -> Self {
-        Self { kind, message: message.into(), errno: Some(errno), hint: None }
+    pub(crate) fn with_errno(kind: ErrorKind, message: impl Into<String>, errno: io::Errno) -> Self {
+        let errno = Errno::new(errno.raw_os_error());
+        Self { kind, message: message.into(), errno, hint: None }
     }
 
     /// With what it takes, or what to do.
-    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        if let Some(errno) = self.errno {
-            write!(f, ": {}", std::io::Error::from(errno))?;
-        }
-        match &self.hint {
-            Some(hint) => write!(f, "; {hint}"),
-            None => Ok(()),
-        }
+        f.pad(&self.message)
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.errno.as_ref().map(|errno| errno as _)
+    }
+}

@@ -158,10 +158,10 @@ impl Plan {
             SpawnError::Launch { step: LaunchStep::Start, errno } => {
                 let error = Error::call("start a process", errno);
                 match errno {
-                    Errno::NOMEM if self.command.enters_pids => error.hint(
+                    Errno::NOMEM if self.command.enters_pids => error.with_hint(
                         "a PID namespace whose first process has ended takes no new ones (--except pid stays outside)",
                     ),
-                    Errno::AGAIN => error.hint("RLIMIT_NPROC or the control group's pids.max is reached"),
+                    Errno::AGAIN => error.with_hint("RLIMIT_NPROC or the control group's pids.max is reached"),
                     _ => error,
                 }
             }
@@ -227,11 +227,11 @@ fn failed_step(steps: &[&Step], index: usize, detail: u32, errno: Errno) -> Erro
         (Some(Op::Enter(_)), Errno::SRCH) => Error::with_errno(ErrorKind::Gone, entering(detail), errno),
         (Some(Op::Enter(_)), Errno::PERM) if detail & NamespaceType::User.clone_flag() == 0 => {
             let hint = "without its user namespace it takes CAP_SYS_ADMIN in the caller's, and in the one that owns it";
-            Error::call(entering(detail), errno).hint(hint)
+            Error::call(entering(detail), errno).with_hint(hint)
         }
         (Some(Op::Enter(_)), _) if detail != 0 => Error::call(entering(detail), errno),
         (Some(Op::Bounding(_)), Errno::PERM) => {
-            Error::call(what, errno).hint("it takes CAP_SETPCAP; --privileged keeps the caller's")
+            Error::call(what, errno).with_hint("it takes CAP_SETPCAP; --privileged keeps the caller's")
         }
         _ => Error::call(what, errno),
     }

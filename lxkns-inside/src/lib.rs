@@ -40,6 +40,6 @@ mod sock_diag;
 
 pub use around::{Looked, Unreadable, has_an_inside, look};
 pub use child::serve;
-pub use parent::{Error, Inside, Program};
+pub use parent::{Error, ErrorKind, Inside, Program};
 pub use protocol::MOST_FDS;
 pub use route::nsids;

@@ -45,55 +45,79 @@ impl Program {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub enum Error {
-    /// The process inside said why.
-    Failed(Failure),
-    /// It said nothing in time, and was given up.
+pub struct Error {
+    kind: ErrorKind,
+    failure: Option<Failure>,
+    source: Option<io::Error>,
+}
+
+/// The kinds of [`Error`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Something failed inside: [`Error::failure`] says what.
+    Failed,
+    /// The process inside said nothing in time, and was given up.
     TimedOut,
-    /// It could not be started or understood.
-    Lost(io::Error),
+    /// The process inside could not be started or understood.
+    Lost,
 }
 
 impl Error {
+    const TIMED_OUT: Self = Self { kind: ErrorKind::TimedOut, failure: None, source: None };
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What failed inside.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
     /// Whether a capability was missing.
     pub fn is_denied(&self) -> bool {
-        matches!(self, Self::Failed(failure) if failure.cause == Cause::Denied)
+        self.failure.as_ref().is_some_and(|failure| failure.cause == Cause::Denied)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed(failure) => failure.fmt(f),
-            Self::TimedOut => f.write_str("no answer in time"),
-            Self::Lost(_) => f.write_str("the process inside could not be started or understood"),
+        match (self.kind, &self.failure) {
+            (_, Some(failure)) => f.pad(&failure.call),
+            (ErrorKind::TimedOut, None) => f.pad("no answer in time"),
+            _ => f.pad("the process inside could not be started or understood"),
         }
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Lost(error) => Some(error),
-            _ => None,
-        }
+        let failure = self.failure.as_ref().map(|failure| failure.reason());
+        failure.or_else(|| self.source.as_ref().map(|error| error as _))
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self { kind: ErrorKind::Failed, failure: Some(failure), source: None }
     }
 }
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::TimedOut { Self::TimedOut } else { Self::Lost(error) }
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::TIMED_OUT,
+            _ => Self { kind: ErrorKind::Lost, failure: None, source: Some(error) },
+        }
     }
 }
 
 /// That a question had no answer.
 pub(crate) fn failure_of(call: &str, error: &Error) -> Failure {
-    let cause = match error {
-        Error::Failed(failure) => return failure.clone(),
-        Error::TimedOut => Cause::TimedOut,
-        Error::Lost(_) => Cause::Other,
-    };
-    Failure { call: call.to_owned(), cause, errno: None }
+    let cause = if error.kind == ErrorKind::TimedOut { Cause::TimedOut } else { Cause::Other };
+    error.failure.clone().unwrap_or_else(|| Failure { call: call.to_owned(), cause, errno: None })
 }
 
 /// A process inside a namespace. It is killed with this, and not waited for.
@@ -212,12 +236,12 @@ impl Inside {
 
     fn ask(&mut self, what: What, fds: &[BorrowedFd<'_>]) -> Result<Answer, Error> {
         if self.is_lost {
-            return Err(Error::TimedOut);
+            return Err(Error::TIMED_OUT);
         }
         let answer = self.exchange(what, fds);
         self.is_lost = answer.is_err();
         match answer? {
-            Answer::Failed(failure) => Err(Error::Failed(failure)),
+            Answer::Failed(failure) => Err(failure.into()),
             answer => Ok(answer),
         }
     }
@@ -266,7 +290,7 @@ impl Drop for Inside {
 
 /// It answered something else than what it was asked.
 fn mistaken() -> Error {
-    Error::Lost(io::ErrorKind::InvalidData.into())
+    io::Error::from(io::ErrorKind::InvalidData).into()
 }
 
 #[cfg(test)]
@@ -285,7 +309,7 @@ mod tests {
     #[test]
     fn one_that_says_nothing_is_given_up() {
         let mut inside = start("sleep", &["1000"], Duration::from_millis(10));
-        assert!(matches!(inside.network(), Err(Error::TimedOut)));
+        assert_eq!(inside.network().unwrap_err().kind(), ErrorKind::TimedOut);
         let pid = inside.child.id();
         drop(inside);
         // Killed: nothing of it is left but what is to be reaped.
@@ -296,8 +320,8 @@ mod tests {
 
     #[test]
     fn one_that_ends_or_talks_nonsense_is_an_error() {
-        assert!(matches!(start("true", &[], LONG).network(), Err(Error::Lost(_))));
+        assert_eq!(start("true", &[], LONG).network().unwrap_err().kind(), ErrorKind::Lost);
         // No version of ours, and no length: it is not read to its end, which it does not have.
-        assert!(matches!(start("yes", &[], LONG).network(), Err(Error::Lost(_))));
+        assert_eq!(start("yes", &[], LONG).network().unwrap_err().kind(), ErrorKind::Lost);
     }
 }

@@ -244,6 +244,13 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Why it failed: the kernel's error, or the cause.
+    pub fn reason(&self) -> &(dyn std::error::Error + 'static) {
+        self.errno.as_ref().map_or(&self.cause, |errno| errno as _)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.errno {

@@ -4,8 +4,10 @@ pub mod charset;
 pub mod escape;
 pub mod shorten;
 
+mod errors;
 mod namespaces;
 
+pub use errors::chain;
 pub use namespaces::namespace_names;
 
 /// How many lines of a list are shown, of which there are to be no more than `limit`: one that does not fit takes the

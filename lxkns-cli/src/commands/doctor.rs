@@ -1,5 +1,6 @@
 //! `lxkns doctor`: what can be seen here, what cannot and why, and what would help.
 
+use lxkns_answers::text::chain;
 use lxkns_core::model::{Call, Cause, DiscoveryOptions, Object, Observer, Operation, Place, Places, Snapshot};
 use lxkns_core::{Interface, ProcRoot};
 use lxkns_mountns::{Access, HelperProgram};
@@ -44,7 +45,7 @@ fn ask_all(proc: &ProcRoot) -> Answers {
 
 fn helper(access: &Access) -> Helper {
     let used = access.is_used();
-    let why = access.try_helper().err().map(|error| error.to_string());
+    let why = access.try_helper().err().map(|error| chain(&error));
     // It is started by paths of the caller's own procfs.
     let why = match ProcRoot::host().ok().and_then(|proc| live::other_procfs(&proc)) {
         Some(other) => why.map(|_| other.to_owned()),

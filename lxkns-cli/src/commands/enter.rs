@@ -22,6 +22,7 @@ use crate::resolve::resolve;
 use crate::view;
 use crate::view::screen::{self, Color, Screen};
 use lxkns_answers::target::{Asked, Target};
+use lxkns_answers::text::chain;
 
 /// The exit codes that are not the command's, as `env(1)` has them.
 const FAILED: u8 = 125;
@@ -56,7 +57,7 @@ fn failed(error: impl fmt::Display) -> Failure {
 }
 
 fn enter(args: &EnterArgs, color: Color) -> Result<u8, Failure> {
-    lxkns_enter::seal::run_protected().map_err(failed)?;
+    lxkns_enter::seal::run_protected().map_err(told)?;
     // A copy in memory has the number of a descriptor for a name.
     let _ = rustix::thread::set_name(c"lxkns");
     // Whoever may look with them would else be able to do anything to anybody's containers. Most are gone by now: memory
@@ -66,12 +67,12 @@ fn enter(args: &EnterArgs, color: Color) -> Result<u8, Failure> {
             "enter uses no powers that the program's file has (set-user-ID, file capabilities); run it as root";
         return Err(failed(message));
     }
-    let proc = ProcRoot::host().map_err(failed)?;
+    let proc = ProcRoot::host().map_err(|error| failed(chain(&error)))?;
     let target = match &args.targets[..] {
-        [Asked { target: Target::Process(pid), .. }] => Entered::process(&proc, *pid).map_err(failed)?,
+        [Asked { target: Target::Process(pid), .. }] => Entered::process(&proc, *pid).map_err(told)?,
         targets => namespaces(&proc, targets, args)?,
     };
-    let plan = wanted(&proc, target, args).prepare().map_err(failed)?;
+    let plan = wanted(&proc, target, args).prepare().map_err(told)?;
     if args.dry_run {
         return dry_run(&plan, args, color).map(|()| 0);
     }
@@ -87,7 +88,8 @@ fn told(error: Error) -> Failure {
         ErrorKind::CommandNotRun => NOT_RUN,
         _ => FAILED,
     };
-    (code, error.to_string())
+    let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+    (code, chain(&error) + &hint)
 }
 
 fn wanted<'a>(proc: &'a ProcRoot, target: Entered, args: &EnterArgs) -> Enter<'a> {
@@ -152,10 +154,10 @@ fn namespaces(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<En
         }
         let Some(snapshot) = &snapshot else { continue };
         for id in resolve(snapshot, asked, true).map_err(failed)? {
-            opened.push(discovery.open(snapshot, id).map_err(failed)?);
+            opened.push(discovery.open(snapshot, id).map_err(|error| failed(chain(&error)))?);
         }
     }
-    Entered::namespaces(proc, opened).map_err(failed)
+    Entered::namespaces(proc, opened).map_err(told)
 }
 
 fn of_process(proc: &ProcRoot, pid: Pid, ns_type: NamespaceType) -> Result<OwnedFd, Errno> {

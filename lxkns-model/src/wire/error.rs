@@ -38,7 +38,7 @@ impl Error {
     }
 
     pub(crate) fn io(doing: &str, error: io::Error) -> Self {
-        Self { kind: ErrorKind::Io, message: one_line(&format!("{doing}: {error}")), source: Some(error) }
+        Self { kind: ErrorKind::Io, message: one_line(doing), source: Some(error) }
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lxkns_answers::text::chain;
 use lxkns_core::model::NamespaceId;
 use lxkns_fixture::{Actor, Open, probe};
 use lxkns_mountns::{ErrorKind, HelperProgram, SandboxOptions, Sandboxes, Target};
@@ -190,7 +191,7 @@ fn not_a_mount_namespace() {
     }
     let error = sandboxes.open(Target::Path(Path::new("/no/such")), LONG).unwrap_err();
     assert_eq!(
-        (error.kind(), error.to_string().as_str()),
+        (error.kind(), chain(&error).as_str()),
         (ErrorKind::NotFound, "open /no/such: No such file or directory (os error 2)")
     );
     assert_eq!(sandboxes.helpers(), [0; 0], "nobody was started for any of it");
@@ -199,7 +200,7 @@ fn not_a_mount_namespace() {
 fn not_ones_own() {
     let error = sandboxes().open(Target::Path(Path::new("/proc/self/ns/mnt")), LONG).unwrap_err();
     assert_eq!((error.kind(), error.operation()), (ErrorKind::Denied, "setns(CLONE_NEWNS)"));
-    assert_eq!(error.to_string(), "setns(CLONE_NEWNS): Operation not permitted (os error 1)");
+    assert_eq!(chain(&error), "setns(CLONE_NEWNS): Operation not permitted (os error 1)");
 }
 
 fn nothing_but_files() {
@@ -306,7 +307,7 @@ fn no_helper() {
     let own = Target::Path(Path::new("/proc/self/ns/mnt"));
     let error = with_program("/no/such/helper".into()).open(own, LONG).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoHelper);
-    assert_eq!(error.to_string(), "start the helper /no/such/helper: No such file or directory (os error 2)");
+    assert_eq!(chain(&error), "start the helper /no/such/helper: No such file or directory (os error 2)");
     let error = with_program("/bin/true".into()).open(own, LONG).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Helper, "{error}");
 }
@@ -320,7 +321,7 @@ fn the_variable() {
     if std::env::var_os(IS_INNER).is_some() {
         let opened = Sandboxes::new(&SandboxOptions::default())
             .and_then(|sandboxes| sandboxes.open(Target::Path(Path::new("/proc/self/ns/mnt")), LONG));
-        println!("{}", opened.map_or_else(|error| error.to_string(), |_| "entered".to_owned()));
+        println!("{}", opened.map_or_else(|error| chain(&error), |_| "entered".to_owned()));
         return;
     }
     let directory = directory();

@@ -27,6 +27,7 @@ use crate::view::show::Shown;
 use crate::view::show_process::{Reference, ShownProcess};
 use crate::view::why::SOME;
 use lxkns_answers::target::{Asked, Target};
+use lxkns_answers::text::chain;
 
 use answer::Answer;
 
@@ -206,8 +207,8 @@ fn words(snapshot: &Snapshot, unreadable: &Unreadable) -> String {
     match unreadable {
         Unreadable::Denied(None) => "needs CAP_SYS_ADMIN".to_owned(),
         Unreadable::Denied(Some(id)) => format!("needs CAP_SYS_ADMIN in {}", names::namespace(snapshot, *id)),
-        Unreadable::NotOpened(error) => error.to_string(),
-        Unreadable::Failed(error) => error.to_string(),
+        Unreadable::NotOpened(error) => chain(error),
+        Unreadable::Failed(error) => chain(error),
     }
 }
 
