@@ -11,6 +11,7 @@ pub mod counts;
 pub mod holders;
 pub mod json;
 pub mod names;
+pub mod netns;
 pub mod target;
 pub mod text;
 pub mod users;

@@ -1,5 +1,6 @@
 //! The options. One letter means one thing in every command.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -142,6 +143,13 @@ pub(crate) enum Command {
     Man {
         /// Directory to write to
         dir: PathBuf,
+    },
+    /// Answer what the scripts of `lxkns completions` ask
+    #[command(hide = true)]
+    Complete {
+        /// Words of the command line, to the cursor
+        #[arg(last = true)]
+        words: Vec<OsString>,
     },
     /// Answer another lxkns from inside a namespace
     #[command(name = INSIDE, hide = true)]

@@ -17,6 +17,7 @@ use lxkns_answers::target::{Asked, Target};
 
 mod busy;
 mod caps;
+mod complete;
 mod completions;
 mod diff;
 mod doctor;
@@ -51,6 +52,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Diff(diff) => diff::run(diff, args.color),
         Command::Watch(watch) => watch::run(watch, args.color),
         Command::Completions(completions) => completions::run(completions),
+        Command::Complete { words } => complete::run(words),
         Command::Man { dir } => man::run(dir),
         Command::Inside => match lxkns_inside::serve().context("only another lxkns runs this command") {
             Ok(()) => Ok(Exit::Done),

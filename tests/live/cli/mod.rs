@@ -8,6 +8,7 @@ mod busy_holders;
 mod busy_mounts;
 mod caps;
 mod cgroups;
+mod completion;
 mod dead_files;
 mod diff;
 mod doctor;
@@ -67,6 +68,7 @@ pub(super) fn tests() -> Vec<Test> {
         diff::tests(),
         watch::tests(),
         packaging::tests(),
+        completion::tests(),
         errors::tests(),
         from::tests(),
         dead_files::tests(),
