@@ -12,6 +12,7 @@ pub mod holders;
 pub mod json;
 pub mod names;
 pub mod netns;
+pub mod resolve;
 pub mod target;
 pub mod text;
 pub mod users;

@@ -7,7 +7,7 @@ use bstr::{BString, ByteSlice as _};
 use lxkns_model::{Holder, NamespaceId, NamespaceType, Snapshot};
 
 /// The directories of `ip netns`; one is usually a symbolic link to the other.
-const DIRECTORIES: [&[u8]; 2] = [b"/run/netns/", b"/var/run/netns/"];
+pub const DIRECTORIES: [&str; 2] = ["/run/netns/", "/var/run/netns/"];
 
 /// The names of the network namespaces in one mount namespace, each with its namespace; sorted.
 pub fn names(snapshot: &Snapshot, mount_ns: NamespaceId) -> Vec<(BString, NamespaceId)> {
@@ -29,7 +29,7 @@ pub fn names(snapshot: &Snapshot, mount_ns: NamespaceId) -> Vec<(BString, Namesp
 
 /// The name that a mount point gives to a network namespace; `None` where it is not one of `ip netns`.
 pub fn name(path: &[u8]) -> Option<&[u8]> {
-    let name = DIRECTORIES.iter().find_map(|directory| path.strip_prefix(*directory))?;
+    let name = DIRECTORIES.iter().find_map(|directory| path.strip_prefix(directory.as_bytes()))?;
     (!name.is_empty() && !name.contains_str(b"/")).then_some(name)
 }
 

@@ -1,6 +1,7 @@
 //! Text that is safe to print, and that fits.
 
 pub mod charset;
+pub mod errors;
 pub mod escape;
 pub mod shorten;
 

@@ -27,6 +27,7 @@ mod partly_seen;
 mod resource_limits;
 mod show;
 mod streams;
+mod targets;
 mod terminal;
 mod tree;
 mod unseen;
@@ -78,6 +79,7 @@ pub(super) fn tests() -> Vec<Test> {
         hostile::tests(),
         numbers::tests(),
         terminal::tests(),
+        targets::tests(),
     ]
     .into_iter()
     .flatten()

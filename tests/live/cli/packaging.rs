@@ -1,12 +1,19 @@
 //! What packagers take from the program: man pages, and completions for shells without a test of their own
 //! (`completion.rs`).
 
+use std::process::Command;
+
+use crate::harness::Need::Program;
 use crate::harness::{Test, lxkns, test};
 use crate::live::directory;
 use crate::live::program::{run, run_lxkns};
 
 pub(super) fn tests() -> Vec<Test> {
-    vec![test("cli::packaging::other_shells", &[], other_shells), test("cli::packaging::man_pages", &[], man_pages)]
+    vec![
+        test("cli::packaging::other_shells", &[], other_shells),
+        test("cli::packaging::man_pages", &[], man_pages),
+        test("cli::packaging::man_reads_them", &[Program("man")], man_reads_them),
+    ]
 }
 
 /// The commands that the help lists.
@@ -35,8 +42,18 @@ fn man_pages() {
     run(lxkns().arg("man").arg(directory.path())).ok();
     let page =
         |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let sections =
-        [".SH NAME", ".SH SYNOPSIS", ".SH DESCRIPTION", ".SH OPTIONS", ".SH EXAMPLES", ".SH \"EXIT STATUS\""];
+    let sections = [
+        ".SH NAME",
+        ".SH SYNOPSIS",
+        ".SH DESCRIPTION",
+        ".SH OPTIONS",
+        ".SH EXAMPLES",
+        ".SH \"EXIT STATUS\"",
+        ".SH ENVIRONMENT",
+        ".SH FILES",
+        ".SH \"SEE ALSO\"",
+    ];
+    let all: Vec<_> = commands().iter().map(|name| format!("lxkns-{name}(1)")).collect();
     let pages = commands().into_iter().map(|name| (format!("lxkns-{name}.1"), Some(name)));
     for (file, name) in pages.chain([("lxkns.1".to_owned(), None)]) {
         let text = page(&file);
@@ -51,6 +68,30 @@ fn man_pages() {
         for code in codes {
             assert!(text[places[5]..].contains(code), "{file}: {code}");
         }
+        // What belongs together is in the synopsis together, as a reader sees it.
+        let plain = |text: &str| {
+            let text = ["\\fB", "\\fI", "\\fR"].iter().fold(text.to_owned(), |text, font| text.replace(font, ""));
+            text.replace("\\-", "-").replace('\n', " ")
+        };
+        let synopsis = plain(&text[places[1]..places[2]]);
+        for part in match name.as_deref() {
+            Some("ls") => &["lxkns ls [-t|--type TYPES]... ", "[-J|--json] ", "[--from FILE] ", "[TARGET...] "][..],
+            Some("why") => &["lxkns why ", " TARGET... "],
+            Some("enter") => &[" TARGET... [-- COMMAND...] "],
+            Some("dump") => &["[--timeout SECONDS] "],
+            Some("man") => &[" DIR "],
+            None => &["lxkns COMMAND [OPTION...] "],
+            _ => &["[-h|--help]"],
+        } {
+            assert!(synopsis.contains(part), "{file}: {part}: {synopsis}");
+        }
+        // The pages of lxkns that it names are pages of lxkns, and others than itself.
+        let see_also = plain(&text[places[8]..]);
+        let named: Vec<_> = see_also.split([' ', ',']).filter(|word| word.starts_with("lxkns-")).collect();
+        assert!(!named.is_empty() && named.iter().all(|page| all.iter().any(|known| known == page)), "{named:?}");
+        assert!(
+            !named.iter().any(|page| Some(&**page) == name.as_ref().map(|name| format!("lxkns-{name}(1)")).as_deref())
+        );
         // Whoever takes a TARGET says what that is.
         let takes_target = text[places[1]..places[4]].contains("TARGET") && name.is_some();
         let targets = text.split_once(".SH TARGETS").map(|(_, targets)| targets);
@@ -60,4 +101,19 @@ fn man_pages() {
     let orphans = page("lxkns-orphans.1");
     assert!(orphans.contains("4  \\-\\-fail was given"), "{orphans}");
     assert!(page("lxkns-ls.1").contains(".SH COLUMNS") && page("lxkns-mounts.1").contains(".SH COLUMNS"));
+}
+
+/// The formatter has nothing to complain about, and shows what there is.
+fn man_reads_them() {
+    let directory = directory();
+    run(lxkns().arg("man").arg(directory.path())).ok();
+    for name in commands().iter().map(|name| format!("lxkns-{name}.1")).chain(["lxkns.1".to_owned()]) {
+        let mut man = Command::new("man");
+        man.args(["--warnings=w", "--encoding=UTF-8", "-l"]).arg(directory.path().join(&name));
+        let ran = run(man.env("MANWIDTH", "100").env("MANPAGER", "cat").env("LC_ALL", "C.UTF-8"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{name}");
+        for heading in ["SYNOPSIS", "ENVIRONMENT", "FILES", "EXIT STATUS", "SEE ALSO"] {
+            assert!(ran.text().contains(heading), "{name}: {heading}");
+        }
+    }
 }

@@ -203,7 +203,7 @@ impl<'a> Line<'a> {
                 offers.extend(ask(&[NamespaceType::User], Wanted::Both));
             }
             "PIDNS" => offers.extend(ask(&[NamespaceType::Pid], Wanted::Both)),
-            "PID" => offers.extend(ask(&[], Wanted::Processes)),
+            "PID" => offers.extend(ask(&[], Wanted::Pids)),
             "DIR" => offers.push(Offer::Directories),
             "host|FILE" => offers.extend([Offer::word("host", "a program of the host"), Offer::Files]),
             name if name.contains("FILE") || name.contains("PATH") || name == "OLD" || name == "NEW" => {
@@ -332,7 +332,7 @@ mod tests {
         assert_eq!(offers(&["tree", "proc", ""]), ["Processes"]);
         assert_eq!(offers(&["tree", "p"]), ["pid", "proc", "pBoth"]);
         assert_eq!(described(&["tree", "--in", ""]), "[Pid] None []");
-        assert_eq!(offers(&["caps", "-p", "1"]), ["1Processes"]);
+        assert_eq!(offers(&["caps", "-p", "1"]), ["1Pids"]);
         assert!(!offers(&["tree", "1234", ""]).contains(&"Both".to_owned()), "there is one TARGET");
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lxkns_answers::names::{self, Detail};
 use lxkns_answers::netns;
-use lxkns_answers::target::PID_MAX;
+use lxkns_answers::target::{Asked, PID_MAX, Target};
 use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceId, NamespaceType, Pid, Places, Process, Snapshot};
 
 use super::{Offer, is_plain};
@@ -28,6 +28,9 @@ pub(super) struct Asks<'a> {
 /// Which things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
+    /// PIDs, and nothing else.
+    Pids,
+    /// Processes, in whatever way they are named.
     Processes,
     /// Processes, namespaces of processes, and namespaces.
     Both,
@@ -50,7 +53,7 @@ pub(super) fn on_host(asks: &Asks<'_>) -> Vec<Offer> {
     }
     let mut options = DiscoveryOptions::namespaces();
     options.without_self = true;
-    if asks.wanted == Wanted::Processes {
+    if asks.wanted != Wanted::Both {
         options.places = Places::NONE;
     }
     let look = LookArgs { from, patience: PatienceArgs { timeout: PATIENCE } };
@@ -67,9 +70,10 @@ pub(super) fn on_host(asks: &Asks<'_>) -> Vec<Offer> {
 /// What can be told from what was typed alone.
 fn without_looking(asks: &Asks<'_>) -> Option<Vec<Offer>> {
     let (before, _) = asks.begins.split_once('/')?;
-    let is_process = !before.is_empty() && before.bytes().all(|byte| byte.is_ascii_digit());
+    let is_process = Asked::parse(before.as_ref())
+        .is_ok_and(|asked| matches!(asked.target, Target::Process(_) | Target::Caller(_) | Target::Host(_)));
     Some(match asks.wanted {
-        Wanted::Processes => Vec::new(),
+        Wanted::Pids | Wanted::Processes => Vec::new(),
         Wanted::Both if is_process => {
             let types = NamespaceType::ALL.into_iter().filter(|ns_type| fits(asks, *ns_type));
             types.map(|ns_type| Offer::word(format!("{before}/{ns_type}"), "")).collect()
@@ -88,7 +92,22 @@ fn fits(asks: &Asks<'_>, ns_type: NamespaceType) -> bool {
 fn of(snapshot: &Snapshot, home: Option<NamespaceId>, asks: &Asks<'_>) -> Vec<Offer> {
     let mut offers = Vec::new();
     let names = home.map(|home| netns::names(snapshot, home)).unwrap_or_default();
+    if asks.from.is_none() && asks.wanted != Wanted::Pids {
+        offers.push(Offer::word("self", "the process of the caller"));
+    }
     if asks.wanted == Wanted::Both {
+        offers.push(Offer::word("host", "the initial namespaces"));
+        for (name, id) in names.iter().filter(|_| fits(asks, NamespaceType::Net)) {
+            let (name, described) = (name.to_string(), names::namespace(snapshot, *id));
+            // A name that is short for something else takes what it is before it.
+            let is_bare = matches!(Target::parse(name.as_ref()), Ok(Target::Name(_)));
+            if is_bare {
+                offers.push(Offer::word(name.clone(), described.clone()));
+            }
+            if !is_bare || asks.begins.starts_with("netns") {
+                offers.push(Offer::word(format!("netns:{name}"), described));
+            }
+        }
         let namespaces = snapshot.namespaces_by_type().into_iter().filter(|namespace| fits(asks, namespace.ns_type));
         for namespace in namespaces {
             let described = describe(snapshot, namespace, &names);
@@ -150,17 +169,23 @@ mod tests {
         assert_eq!(offered("net:40265322", &[], Wanted::Both), ["net:4026532200 200 (sleep)"]);
         assert_eq!(offered("4026532300", &[], Wanted::Both), ["4026532300 netns left"]);
         assert_eq!(offered(":1300", &[], Wanted::Both), [":1300 net:[4026532300] netns left"]);
-        assert_eq!(offered("20", &[], Wanted::Processes), ["200 sleep"]);
+        assert_eq!(offered("20", &[], Wanted::Pids), ["200 sleep"]);
+        assert_eq!(offered("lef", &[], Wanted::Both), ["left net:[4026532300]"]);
+        assert_eq!(offered("netns", &[], Wanted::Both), ["netns:left net:[4026532300]"]);
+        assert_eq!(offered("sel", &[], Wanted::Processes).len(), 1);
+        assert!(offered("sel", &[], Wanted::Pids).is_empty());
         let all = offered("", &[NamespaceType::Net], Wanted::Both);
         assert!(all.iter().any(|text| text.starts_with("net:4026532300 ")), "{all:?}");
         assert!(!all.iter().any(|text| text.starts_with("mnt:")), "{all:?}");
-        assert!(offered("", &[], Wanted::Processes).iter().all(|text| !text.contains(':')));
+        assert!(offered("", &[], Wanted::Pids).iter().all(|text| !text.contains(':')));
     }
 
     #[test]
     fn a_slash_after_a_pid_is_followed_by_types_and_elsewhere_by_files() {
         assert_eq!(offered("12/", &[NamespaceType::Net], Wanted::Both), ["12/net "]);
-        assert_eq!(offered("12/", &[], Wanted::Both).len(), 8);
+        for text in ["12/", "self/", "host/", "12:34/"] {
+            assert_eq!(offered(text, &[], Wanted::Both).len(), 8);
+        }
         assert_eq!(offered("/run/ne", &[], Wanted::Both), ["Files"]);
         assert!(offered("12/", &[], Wanted::Processes).is_empty());
     }

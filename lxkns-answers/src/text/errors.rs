@@ -1,0 +1,56 @@
+//! Errors of system calls as people read them: the kernel's words and name.
+
+use std::fmt;
+
+use lxkns_model::Errno;
+
+/// What the standard library writes before an error number.
+const BEFORE: &str = " (os error ";
+
+/// An error with the names of error numbers in place of the numbers: `No such file or directory (ENOENT)`. Errors come as
+/// text from several crates, all with what the standard library writes of a number.
+pub fn named(error: &(impl fmt::Display + ?Sized)) -> String {
+    let text = error.to_string();
+    let mut rest = text.as_str();
+    let mut named = String::with_capacity(text.len());
+    while let Some((before, after)) = rest.split_once(BEFORE) {
+        named.push_str(before);
+        let number = after.split_once(')').and_then(|(number, rest)| Some((number.parse().ok()?, rest)));
+        match number.and_then(|(number, rest)| Some((Errno::new(number)?, rest))) {
+            Some((errno, after)) => {
+                named.push_str(&format!(" ({errno})"));
+                rest = after;
+            }
+            None => {
+                named.push_str(BEFORE);
+                rest = after;
+            }
+        }
+    }
+    named.push_str(rest);
+    named
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn each_number_becomes_a_name() {
+        let of = |number| named(&io::Error::from_raw_os_error(number));
+        assert_eq!(of(2), "No such file or directory (ENOENT)");
+        assert_eq!(of(13), "Permission denied (EACCES)");
+        let two = format!("a: {}: b: {}", io::Error::from_raw_os_error(2), io::Error::from_raw_os_error(1));
+        assert_eq!(named(&two), "a: No such file or directory (ENOENT): b: Operation not permitted (EPERM)");
+        assert!(of(4000).ends_with(" (error 4000)"), "{}", of(4000));
+    }
+
+    #[test]
+    fn other_text_stays_as_it_is() {
+        for text in ["", "x (os error ", "x (os error y)", "x (os error 99999) z", "no answer in time"] {
+            assert_eq!(named(text), text);
+        }
+    }
+}
