@@ -20,6 +20,7 @@ pub mod names;
 pub mod netns;
 pub mod orphans;
 pub mod release;
+pub mod resolve;
 pub mod steps;
 pub mod suspects;
 pub mod target;

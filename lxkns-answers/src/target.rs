@@ -3,11 +3,16 @@
 //! | text | means |
 //! |---|---|
 //! | `1234` | the process 1234; PIDs are at most 4194304 |
-//! | `1234/net` | the network namespace of the process 1234 (a file of that name is `./1234/net`) |
+//! | `1234:5678` | the same, if the inode number of its pidfd or its start time in ticks is 5678 |
+//! | `1234/net`, `1234:5678/net` | the network namespace of the process 1234 (a file of that name is `./1234/net`) |
+//! | `self`, `self/net` | the process of the caller, its network namespace |
+//! | `host`, `host/net` | the initial namespaces, the initial network namespace |
 //! | `4026532281` | the namespace with this inode number |
 //! | `net:4026532281`, `net:[4026532281]` | the same, of this type |
 //! | `:8731` | the namespace with this unique ID |
 //! | anything else with a `/` | the namespace that is open or mounted at this path |
+//! | `netns:blue` | the network namespace with this name of `ip netns` |
+//! | `blue` | what has this name |
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -17,6 +22,26 @@ use lxkns_model::{NamespaceType, Pid};
 
 /// The highest PID that Linux gives.
 pub const PID_MAX: u64 = 4_194_304;
+
+/// What a TARGET can be, in a sentence.
+pub const FORMS: &str = "expected a PID, PID/TYPE, an inode number, TYPE:INODE, :UNIQUE-ID, self, host, the name of a \
+                         network namespace (ip netns) or a path with a slash";
+
+/// The type that somebody means who calls it otherwise; `None` where that is not clear.
+pub fn similar_type(text: &str) -> Option<NamespaceType> {
+    let text = text.to_ascii_lowercase();
+    Some(match text.as_str() {
+        "mnt" | "mnts" | "mount" | "mounts" | "mntns" | "filesystem" | "fs" => NamespaceType::Mnt,
+        "cgroup" | "cgroups" | "cgroupns" | "cg" => NamespaceType::Cgroup,
+        "uts" | "utsns" | "hostname" | "hostnames" => NamespaceType::Uts,
+        "ipc" | "ipcs" | "ipcns" | "sysv" | "mqueue" => NamespaceType::Ipc,
+        "user" | "users" | "userns" | "usr" | "uid" => NamespaceType::User,
+        "pid" | "pids" | "pidns" | "process" | "processes" | "proc" | "pid_for_children" => NamespaceType::Pid,
+        "net" | "nets" | "netns" | "network" | "networks" => NamespaceType::Net,
+        "time" | "times" | "timens" | "clock" | "time_for_children" => NamespaceType::Time,
+        _ => return None,
+    })
+}
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +56,15 @@ pub enum Target {
     UniqueId(u64),
     /// The namespace at a path.
     Path(PathBuf),
+    /// The process of the caller, or its namespace of this type. Whoever asks puts that in its place
+    /// ([`Asked::of_caller`]).
+    Caller(Option<NamespaceType>),
+    /// The initial namespaces, or the one of this type.
+    Host(Option<NamespaceType>),
+    /// The network namespace with this name of `ip netns`.
+    Netns(String),
+    /// Whatever has this name.
+    Name(String),
 }
 
 /// The text is no TARGET.
@@ -44,6 +78,10 @@ pub enum ParseError {
     UniqueId,
     /// The number is no PID.
     Pid,
+    /// The number after a PID is none.
+    Identity,
+    /// It is no name of a network namespace.
+    Netns,
     /// It looks like nothing known.
     Form,
 }
@@ -55,7 +93,9 @@ impl fmt::Display for ParseError {
             Self::Inode => "not the inode number of a namespace",
             Self::UniqueId => "not a unique namespace ID: expected a colon and a number",
             Self::Pid => "not a PID: those are 1 to 4194304",
-            Self::Form => "expected a PID, PID/TYPE, an inode number, TYPE:INODE, :UNIQUE-ID or a path with a slash",
+            Self::Identity => "not a PID and the inode number of its pidfd, or its start time: expected PID:NUMBER",
+            Self::Netns => "not a name of a network namespace: expected netns:NAME, without a slash",
+            Self::Form => FORMS,
         })
     }
 }
@@ -71,11 +111,22 @@ impl Target {
         if let Some(id) = utf8.strip_prefix(':').filter(|id| !id.contains('/')) {
             return number(id).map(Self::UniqueId).ok_or(ParseError::UniqueId);
         }
-        if let Some((pid, name)) = utf8.split_once('/') {
-            return match (is_digits(pid), NamespaceType::from_name(name.as_bytes())) {
-                (true, Some(ns_type)) => Ok(Self::OfProcess(pid_of(pid)?, ns_type)),
+        if let Some((whole, name)) = utf8.split_once('/') {
+            let Some(ns_type) = NamespaceType::from_name(name.as_bytes()) else { return Ok(Self::path(text)) };
+            return match (whole, split_identity(whole)) {
+                ("self", _) => Ok(Self::Caller(Some(ns_type))),
+                ("host", _) => Ok(Self::Host(Some(ns_type))),
+                (_, Some((pid, number))) => Ok(Self::OfProcess(pinned(pid, number)?, ns_type)),
+                _ if is_digits(whole) => Ok(Self::OfProcess(pid_of(whole)?, ns_type)),
                 _ => Ok(Self::path(text)),
             };
+        }
+        if let Some(name) = utf8.strip_prefix("netns:") {
+            let is_name = !["", ".", ".."].contains(&name);
+            return if is_name { Ok(Self::Netns(name.to_owned())) } else { Err(ParseError::Netns) };
+        }
+        if let Some((pid, number)) = split_identity(utf8) {
+            return pinned(pid, number).map(Self::Process);
         }
         if let Some((name, ino)) = utf8.split_once(':') {
             let ns_type = NamespaceType::from_name(name.as_bytes()).ok_or(ParseError::Type)?;
@@ -88,11 +139,14 @@ impl Target {
                 .map(|ino| Self::Inode(Some(ns_type), ino))
                 .ok_or(ParseError::Inode);
         }
-        match number(utf8) {
-            Some(ino) if ino > PID_MAX => Ok(Self::Inode(None, ino)),
-            Some(_) => pid_of(utf8).map(Self::Process),
-            None if is_digits(utf8) => Err(ParseError::Inode),
-            None => Err(ParseError::Form),
+        match (utf8, number(utf8)) {
+            (_, Some(ino)) if ino > PID_MAX => Ok(Self::Inode(None, ino)),
+            (_, Some(_)) => pid_of(utf8).map(Self::Process),
+            _ if is_digits(utf8) => Err(ParseError::Inode),
+            ("self", _) => Ok(Self::Caller(None)),
+            ("host", _) => Ok(Self::Host(None)),
+            _ if is_name(utf8) => Ok(Self::Name(utf8.to_owned())),
+            _ => Err(ParseError::Form),
         }
     }
 
@@ -116,6 +170,30 @@ impl Asked {
         Ok(Self { text: text.to_owned(), target: Target::parse(text)? })
     }
 
+    /// With the process of the caller in place of `self`.
+    #[must_use]
+    pub fn of_caller(self, pid: Pid) -> Self {
+        let target = match self.target {
+            Target::Caller(None) => Target::Process(pid),
+            Target::Caller(Some(ns_type)) => Target::OfProcess(pid, ns_type),
+            other => other,
+        };
+        Self { target, ..self }
+    }
+
+    /// Whether it is the process of the caller, which no dump knows.
+    pub fn is_caller(&self) -> bool {
+        self.text.to_str().is_some_and(|text| text.split('/').next() == Some("self"))
+    }
+
+    /// The number that tells which process a PID has to be of: the inode number of its pidfd, or its start time.
+    pub fn identity(&self) -> Option<u64> {
+        if !matches!(self.target, Target::Process(_) | Target::OfProcess(..)) {
+            return None;
+        }
+        split_identity(self.text.to_str()?.split('/').next()?).and_then(|(_, of)| number(of))
+    }
+
     /// The process with this PID.
     pub fn process(pid: u32) -> Self {
         Self { text: pid.to_string().into(), target: Target::Process(Pid(pid)) }
@@ -124,6 +202,22 @@ impl Asked {
 
 fn has_slash(text: &OsStr) -> bool {
     text.as_encoded_bytes().contains(&b'/')
+}
+
+/// `PID:NUMBER`, of which the first is digits.
+fn split_identity(text: &str) -> Option<(&str, &str)> {
+    text.split_once(':').filter(|(pid, _)| is_digits(pid))
+}
+
+fn pinned(pid: &str, of: &str) -> Result<Pid, ParseError> {
+    number(of).ok_or(ParseError::Identity)?;
+    pid_of(pid)
+}
+
+/// Whether it could be a name without anything before it. Others are written with what they are, as in `netns:1`.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
 fn is_digits(text: &str) -> bool {
@@ -220,6 +314,43 @@ mod tests {
         let odd = OsStr::from_bytes(b"/run/\xff");
         assert_eq!(Target::parse(odd), Ok(Target::Path(PathBuf::from(odd))));
         assert_eq!(Target::parse(OsStr::from_bytes(b"\xff")), Err(ParseError::Form));
-        assert_eq!(parse("somename"), Err(ParseError::Form));
+    }
+
+    #[test]
+    fn names_and_words() {
+        assert_eq!(parse("self"), Ok(Target::Caller(None)));
+        assert_eq!(parse("self/net"), Ok(Target::Caller(Some(NamespaceType::Net))));
+        assert_eq!(parse("host"), Ok(Target::Host(None)));
+        assert_eq!(parse("host/mnt"), Ok(Target::Host(Some(NamespaceType::Mnt))));
+        assert_eq!(parse("host/nets"), path("host/nets"));
+        assert_eq!(parse("netns:blue"), Ok(Target::Netns("blue".into())));
+        assert_eq!(parse("netns:12 a:b"), Ok(Target::Netns("12 a:b".into())));
+        for text in ["netns:", "netns:.", "netns:.."] {
+            assert_eq!(parse(text), Err(ParseError::Netns));
+        }
+        for text in ["blue", "cni-5f1c", "net", "selfish", "_x.y"] {
+            assert_eq!(parse(text), Ok(Target::Name(text.into())));
+        }
+        for text in ["-x", ".x", "a b", "a\n", "*", "\u{e9}t\u{e9}"] {
+            assert_eq!(parse(text), Err(ParseError::Form), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_after_a_pid_pins_the_process() {
+        let asked = |text: &str| Asked::parse(OsStr::new(text)).unwrap();
+        assert_eq!(asked("12:34").target, Target::Process(Pid(12)));
+        assert_eq!(asked("12:34/net").target, Target::OfProcess(Pid(12), NamespaceType::Net));
+        assert_eq!(asked("12:34/net").identity(), Some(34));
+        assert_eq!(asked("12:34").identity(), Some(34));
+        for text in ["12", "12/net", "net:34", "self"] {
+            assert_eq!(asked(text).identity(), None);
+        }
+        for text in ["12:", "12:x", "12:-1", "12:3:4"] {
+            assert_eq!(parse(text), Err(ParseError::Identity), "{text}");
+        }
+        assert_eq!(parse("0:1"), Err(ParseError::Pid));
+        assert_eq!(asked("self/net").of_caller(Pid(9)).target, Target::OfProcess(Pid(9), NamespaceType::Net));
+        assert!(asked("self").of_caller(Pid(9)).is_caller() && !asked("9").of_caller(Pid(9)).is_caller());
     }
 }

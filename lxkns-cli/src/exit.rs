@@ -4,8 +4,10 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use lxkns_answers::text::errors;
 use rustix::io::Errno;
 
+use crate::usage;
 use crate::view::escape::printable;
 use crate::view::screen;
 use lxkns_answers::text::chain;
@@ -88,7 +90,9 @@ pub(crate) type Result<T = Exit> = std::result::Result<T, Error>;
 /// Tells the user something on standard error, in one line that is safe to print; a closed standard error is no reason
 /// to stop.
 pub(crate) fn say(message: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "lxkns: {}", printable(with_remedy(message.to_string())));
+    // In one piece: what others write to the same terminal or file at the same time is not mixed into it.
+    let line = format!("lxkns: {}\n", printable(errors::named(&with_remedy(message.to_string()))));
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// A message with what to do, where any call failed because no descriptor was left. Errors of all crates come through here as
@@ -121,7 +125,7 @@ pub(crate) fn report_arguments(error: &clap::Error) -> ExitCode {
         return Exit::Usage.into();
     }
     if error.use_stderr() {
-        say(in_one_line(&error.render().to_string()));
+        say(usage::explain(error, &std::env::args_os().collect::<Vec<_>>()));
         return Exit::Usage.into();
     }
     let text = error.render();
@@ -131,38 +135,16 @@ pub(crate) fn report_arguments(error: &clap::Error) -> ExitCode {
     report(printed.map(|()| Exit::Done))
 }
 
-/// What clap has to say in several paragraphs, without what `--help` says too.
-fn in_one_line(text: &str) -> String {
-    let mut line = String::new();
-    let is_said = |part: &&str| !part.starts_with("Usage:") && !part.starts_with("For more information");
-    for part in text.lines().map(str::trim).take_while(is_said).filter(|part| !part.is_empty()) {
-        if !line.is_empty() {
-            line.push_str(if line.ends_with(':') { " " } else { "; " });
-        }
-        line.push_str(part.strip_prefix("error: ").unwrap_or(part));
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_clap_says_becomes_one_line() {
-        let text = "error: unexpected argument '-x' found\n\n  tip: to pass '-x' as a value, use '-- -x'\n\n\
-                    Usage: lxkns ls [OPTIONS]\n\nFor more information, try '--help'.\n";
-        assert_eq!(in_one_line(text), "unexpected argument '-x' found; tip: to pass '-x' as a value, use '-- -x'");
-        let text = "error: the following required arguments were not provided:\n  <TARGET>...\n\nUsage: x\n";
-        assert_eq!(in_one_line(text), "the following required arguments were not provided: <TARGET>...");
-    }
-
-    #[test]
     fn a_descriptor_limit_comes_with_the_remedy() {
-        let of = |errno| with_remedy(Error::from(io::Error::from(errno)).to_string());
+        let of = |errno| errors::named(&with_remedy(Error::from(io::Error::from(errno)).to_string()));
         assert_eq!(
             of(Errno::MFILE),
-            "Too many open files (os error 24); descriptor limit reached, raise it with `ulimit -n`"
+            "Too many open files (EMFILE); descriptor limit reached, raise it with `ulimit -n`"
         );
         assert!(!of(Errno::NFILE).contains("ulimit"), "that is the host's limit");
     }

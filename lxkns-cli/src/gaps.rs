@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, io};
 
+use lxkns_answers::text::errors;
 use lxkns_core::model::{Cause, Errno, Gap, Object, Observer, Pid, Place, Places, Snapshot};
 use lxkns_core::relations;
 use rustix::thread::CapabilitySet as Capabilities;
@@ -185,7 +186,9 @@ impl fmt::Display for Reason {
                 "not read: the helper cannot be run (where vm.memfd_noexec is 2, it must be a file named mntnssandbox \
                  beside the program)",
             ),
-            Self::Failed(errno) => write!(f, "not read: {}", io::Error::from_raw_os_error(errno.number())),
+            Self::Failed(errno) => {
+                write!(f, "not read: {}", errors::named(&io::Error::from_raw_os_error(errno.number())))
+            }
             Self::Because(cause) => write!(f, "not read: {cause}"),
         }
     }
@@ -387,7 +390,7 @@ mod tests {
                  needs CAP_SYS_ADMIN",
                 "owners of 1 namespace not told by this kernel",
                 "open files of 1 process not read: no answer in time",
-                "mounts of 1 mount namespace not read: Input/output error (os error 5)",
+                "mounts of 1 mount namespace not read: Input/output error (EIO)",
             ]
         );
     }

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 
 use anyhow::Context as _;
@@ -26,6 +27,15 @@ use crate::patient::Patient;
 use crate::progress::Progress;
 use lxkns_answers::users::Users;
 
+/// Whether a TARGET is this process, so that it must not be left out; set while the options are read.
+static SELF_IS_ASKED: AtomicBool = AtomicBool::new(false);
+
+/// This process, where a TARGET names it.
+pub(crate) fn self_is_asked() -> Result<Pid> {
+    SELF_IS_ASKED.store(true, Ordering::Relaxed);
+    own_pid()
+}
+
 /// The way into mount namespaces.
 pub(crate) fn access(patience: &PatienceArgs) -> Access {
     Access::new(SandboxOptions::default(), patience.timeout)
@@ -39,7 +49,9 @@ pub(crate) fn session(access: &Access) -> Result<Discovery<'_>> {
 /// Looks at the living host. The names of users are the host's.
 pub(crate) fn discover(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot> {
     let progress = Progress::of("looking at this host");
-    let mut snapshot = session.run(options)?;
+    let mut options = options.clone();
+    options.without_self &= !SELF_IS_ASKED.load(Ordering::Relaxed);
+    let mut snapshot = session.run(&options)?;
     drop(progress);
     let users = users_of_host();
     let creators = snapshot.namespaces.values().filter_map(|namespace| namespace.owner_uid);

@@ -19,6 +19,7 @@ mod live;
 mod patient;
 mod progress;
 mod resolve;
+mod usage;
 mod view;
 
 /// Where there is none left, the program says so and ends.

@@ -1,10 +1,10 @@
 //! Text that is safe to print, and that fits.
 
 pub mod charset;
+pub mod errors;
 pub mod escape;
 pub mod shorten;
 
-mod errors;
 mod namespaces;
 
 pub use errors::chain;

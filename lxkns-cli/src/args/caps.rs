@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::LookArgs;
+use super::{LookArgs, target};
 use lxkns_answers::target::{Asked, PID_MAX};
 
 pub(super) const EXAMPLES: &str = "\
@@ -15,7 +15,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 pub(crate) struct CapsArgs {
     /// Namespace; for a process, all its namespaces
-    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) target: Asked,
 
     /// Process to ask about; by default lxkns itself

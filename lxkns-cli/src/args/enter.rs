@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use lxkns_core::model::NamespaceType;
 
-use super::PatienceArgs;
+use super::{PatienceArgs, target};
 use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
@@ -53,7 +53,7 @@ pub(crate) enum LimitsFrom {
 pub(crate) struct EnterArgs {
     /// Process, to enter all its namespaces; or single namespaces
     #[arg(value_name = "TARGET", required = true,
-          value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+          value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) targets: Vec<Asked>,
 
     /// Command; by default the user's shell

@@ -3,7 +3,7 @@
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use lxkns_core::model::NamespaceType;
 
-use super::{LookArgs, TableArgs};
+use super::{LookArgs, TableArgs, target};
 use crate::view::columns;
 use lxkns_answers::list::Column;
 use lxkns_answers::target::{Asked, PID_MAX};
@@ -20,7 +20,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 pub(crate) struct LsArgs {
     /// Only these namespaces, and those of these processes
-    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) targets: Vec<Asked>,
 
     /// Only namespaces of these types, separated by commas

@@ -1,10 +1,13 @@
 //! The options. One letter means one thing in every command.
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use lxkns_answers::target::{Asked, ParseError};
 
+use crate::live;
 use crate::view;
 use crate::view::screen::Color;
 
@@ -16,6 +19,7 @@ mod doctor;
 mod dump;
 mod enter;
 mod ls;
+mod man;
 mod mounts;
 mod orphans;
 mod show;
@@ -31,6 +35,7 @@ pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::dump::DumpArgs;
 pub(crate) use self::enter::{EnterArgs, EnvironmentOf, LimitsFrom};
 pub(crate) use self::ls::LsArgs;
+pub(crate) use self::man::ManArgs;
 pub(crate) use self::mounts::MountsArgs;
 pub(crate) use self::orphans::OrphansArgs;
 pub(crate) use self::show::ShowArgs;
@@ -63,9 +68,13 @@ const TARGET_HELP: &str = "\
 TARGET can be:
   1234              all namespaces of a process
   1234/net          the network namespace of a process
+  1234:5678         a process, only if 5678 is its start time or the inode number of its pidfd
   4026532281        a namespace by inode number
   net:4026532281    the same, with its type; also net:[4026532281]
   :8731             a namespace by unique ID
+  self, self/net    this process (lxkns): the namespaces of the caller
+  host, host/net    the initial namespaces
+  blue, netns:blue  a network namespace by its name (ip netns)
   /run/netns/x      a namespace by path: any other text with a slash
 Exit code if TARGET is not found: 1 if it does not exist, 3 if it may exist (enter: 125)";
 
@@ -138,10 +147,14 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = completions::EXAMPLES)]
     Completions(CompletionsArgs),
     /// Write the man pages into a directory
+    #[command(help_template = TEMPLATE, before_help = man::EXAMPLES)]
+    Man(ManArgs),
+    /// Answer what the scripts of `lxkns completions` ask
     #[command(hide = true)]
-    Man {
-        /// Directory to write to
-        dir: PathBuf,
+    Complete {
+        /// Words of the command line, to the cursor
+        #[arg(last = true)]
+        words: Vec<OsString>,
     },
     /// Answer another lxkns from inside a namespace
     #[command(name = INSIDE, hide = true)]
@@ -150,6 +163,19 @@ pub(crate) enum Command {
 
 /// The hidden command that serves inside namespaces.
 pub(crate) const INSIDE: &str = "inside";
+
+/// Reads a TARGET. The caller is this process.
+fn target(text: &OsStr) -> Result<Asked, ParseError> {
+    let asked = Asked::parse(text)?;
+    if !asked.is_caller() {
+        return Ok(asked);
+    }
+    // Where procfs does not have this process, the TARGET stays what it is, and means nothing known.
+    Ok(match live::self_is_asked() {
+        Ok(pid) => asked.of_caller(pid),
+        Err(_) => asked,
+    })
+}
 
 /// How a table is written.
 #[derive(Debug, clap::Args)]
@@ -206,7 +232,6 @@ mod tests {
     use lxkns_core::model::NamespaceType;
 
     use super::*;
-    use lxkns_answers::target::Asked;
 
     fn ls(arguments: &[&str]) -> Result<LsArgs, clap::Error> {
         match Args::try_parse_from([&["lxkns", "ls"], arguments].concat())?.command {
@@ -237,7 +262,7 @@ mod tests {
 
     #[test]
     fn bad_usage_has_code_2() {
-        for arguments in [&["-p", "0"][..], &["-p", "4194305"], &["-rJ"], &["nonsense"], &["-x"]] {
+        for arguments in [&["-p", "0"][..], &["-p", "4194305"], &["-rJ"], &["non sense"], &["-x"]] {
             assert_eq!(ls(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
         }
         assert_eq!(Args::try_parse_from(["lxkns", "why"]).unwrap_err().exit_code(), 2);

@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::{LookArgs, TableArgs};
+use super::{LookArgs, TableArgs, target};
 use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
@@ -16,7 +16,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 pub(crate) struct MountsArgs {
     /// Mount namespace, or a process in it; by default that of lxkns
-    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) target: Option<Asked>,
 
     /// Write a list instead of a tree

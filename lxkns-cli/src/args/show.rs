@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::LookArgs;
+use super::{LookArgs, target};
 use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
@@ -18,7 +18,7 @@ Examples:
 pub(crate) struct ShowArgs {
     /// Namespaces and processes to show; a PID alone means the process
     #[arg(value_name = "TARGET", required = true,
-          value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+          value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) targets: Vec<Asked>,
 
     /// Show whole lists, however long

@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use lxkns_core::model::NamespaceType;
 
-use super::LookArgs;
+use super::{LookArgs, target};
 use lxkns_answers::target::Asked;
 use lxkns_answers::tree;
 
@@ -24,7 +25,7 @@ pub(crate) struct TreeArgs {
     pub(crate) kind: Option<KindOrTarget>,
 
     /// Only the branch of this namespace or process
-    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) target: Option<Asked>,
 
     /// Add the namespaces that each user namespace owns
@@ -37,7 +38,7 @@ pub(crate) struct TreeArgs {
 
     /// Take TARGET as a PID in this PID namespace, or in that of this process
     #[arg(long = "in", value_name = "PIDNS",
-          value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+          value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) seen_in: Option<Asked>,
 
     /// Show all leaders of each namespace, and all tasks whose process is elsewhere
@@ -103,9 +104,11 @@ impl KindOrTarget {
             Some("user") => Ok(Self::Kind(TreeKind::User)),
             Some("pid") => Ok(Self::Kind(TreeKind::Pid)),
             Some("proc") => Ok(Self::Kind(TreeKind::Proc)),
-            _ => Asked::parse(text)
-                .map(Self::Target)
-                .map_err(|error| format!("not user, pid or proc; as a TARGET: {error}")),
+            // Nothing that a network namespace would be called, and a mistake.
+            Some(name) if NamespaceType::from_name(name.as_bytes()).is_some() => {
+                Err("not user, pid or proc: there is no tree of these namespaces".to_owned())
+            }
+            _ => target(text).map(Self::Target).map_err(|error| format!("not user, pid or proc; as a TARGET: {error}")),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use lxkns_core::model::NamespaceType;
 
-use super::{PatienceArgs, seconds};
+use super::{PatienceArgs, seconds, target};
 use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
@@ -30,7 +30,7 @@ more can be known of them, when nobody reads its output, and on Ctrl-C.";
 #[derive(Debug, clap::Args)]
 pub(crate) struct WatchArgs {
     /// Only these namespaces, and those of these processes
-    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+    #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) targets: Vec<Asked>,
 
     /// Only namespaces of these types, separated by commas

@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::LookArgs;
+use super::{LookArgs, target};
 use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
@@ -16,7 +16,7 @@ Examples:
 pub(crate) struct WhyArgs {
     /// Namespaces to explain
     #[arg(value_name = "TARGET", required = true,
-          value_parser = OsStringValueParser::new().try_map(|text| Asked::parse(&text)))]
+          value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) targets: Vec<Asked>,
 
     /// Show every holder, however many there are

@@ -10,7 +10,7 @@ use super::Findings;
 use crate::args::CapsArgs;
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
-use crate::resolve::Absence;
+use crate::resolve::{self, Outcome as _};
 use crate::view::caps::{Caps, names_of};
 use crate::view::names;
 use crate::view::screen::{self, Color};
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
     let options = options(args);
     let snapshot = live::load(&args.look, &options)?;
     let Some(process) = super::process_of(&snapshot, pid).and_then(|pid| snapshot.processes.get(&pid)) else {
-        let absence = Absence::of(&snapshot, pid, is_live);
+        let absence = resolve::absence(&snapshot, pid, is_live);
         say(format_args!("{pid}: {}", absence.words()));
         let (exit, gaps_matter) = absence.exit();
         if gaps_matter {

@@ -18,9 +18,11 @@ use rustix::io::Errno;
 use crate::args::{EnterArgs, EnvironmentOf, LimitsFrom};
 use crate::exit::{self, say};
 use crate::live;
-use crate::resolve::resolve;
+use crate::resolve::{resolve, verify_open};
 use crate::view;
+use crate::view::escape::shell_word;
 use crate::view::screen::{self, Color, Screen};
+use lxkns_answers::netns;
 use lxkns_answers::target::{Asked, Target};
 use lxkns_answers::text::chain;
 
@@ -69,7 +71,16 @@ fn enter(args: &EnterArgs, color: Color) -> Result<u8, Failure> {
     }
     let proc = ProcRoot::host().map_err(|error| failed(chain(&error)))?;
     let target = match &args.targets[..] {
-        [Asked { target: Target::Process(pid), .. }] => Entered::process(&proc, *pid).map_err(told)?,
+        // Nobody can enter what he is in; its namespaces are those of the command anyway.
+        [asked @ Asked { target: Target::Process(pid), .. }] if asked.is_caller() => {
+            let own = NamespaceType::ALL.into_iter().filter_map(|ns_type| of_process(&proc, *pid, ns_type).ok());
+            Entered::namespaces(&proc, own.collect()).map_err(told)?
+        }
+        [asked @ Asked { target: Target::Process(pid), .. }] => {
+            let process = Entered::process(&proc, *pid).map_err(told)?;
+            verify_open(&proc, asked, *pid).map_err(failed)?;
+            process
+        }
         targets => namespaces(&proc, targets, args)?,
     };
     let plan = wanted(&proc, target, args).prepare().map_err(told)?;
@@ -130,6 +141,14 @@ fn wanted<'a>(proc: &'a ProcRoot, target: Entered, args: &EnterArgs) -> Enter<'a
 
 /// Opens namespaces that were asked for by themselves.
 fn namespaces(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<Entered, Failure> {
+    // What stands after the process is the command.
+    if let [asked, rest @ ..] = targets
+        && args.command.is_empty()
+        && let Some(at) = rest.iter().position(|asked| is_command(&asked.target))
+    {
+        let named = std::iter::once(asked).chain(&rest[..at]).map(|asked| asked.text.as_os_str());
+        return Err(failed(without_dashes(named, rest[at..].iter().map(|asked| asked.text.as_os_str()))));
+    }
     let is_of_process = |asked: &Asked| matches!(asked.target, Target::OfProcess(..));
     if let Some(asked) = targets.iter().find(|asked| matches!(asked.target, Target::Process(_))) {
         let text = asked.text.to_string_lossy();
@@ -150,6 +169,7 @@ fn namespaces(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<En
                 let error = io::Error::from(errno);
                 failed(format_args!("{}: {error}", asked.text.to_string_lossy()))
             })?);
+            verify_open(proc, asked, pid).map_err(failed)?;
             continue;
         }
         let Some(snapshot) = &snapshot else { continue };
@@ -158,6 +178,33 @@ fn namespaces(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<En
         }
     }
     Entered::namespaces(proc, opened).map_err(told)
+}
+
+/// Whether it names a program rather than a namespace.
+fn is_command(target: &Target) -> bool {
+    match target {
+        Target::Path(path) => matches!(live::namespace_at(path), Ok(None)),
+        Target::Name(name) => {
+            let mut paths = netns::DIRECTORIES.iter().map(|directory| format!("{directory}{name}"));
+            !paths.any(|path| matches!(live::namespace_at(path.as_ref()), Ok(Some(_))))
+        }
+        _ => false,
+    }
+}
+
+/// What to type instead, where the `--` before the command is missing.
+pub(crate) fn without_dashes<'a>(
+    targets: impl Iterator<Item = &'a OsStr>,
+    command: impl Iterator<Item = &'a OsStr>,
+) -> String {
+    let quoted = |words: Vec<&OsStr>| words.into_iter().map(|word| shell_word(word.as_bytes())).collect::<Vec<_>>();
+    let (targets, command) = (quoted(targets.collect()), quoted(command.collect()));
+    let first = command.first().map_or("", String::as_str);
+    format!(
+        "{first}: not a TARGET; write -- before the command: lxkns enter {} -- {}",
+        targets.join(" "),
+        command.join(" ")
+    )
 }
 
 fn of_process(proc: &ProcRoot, pid: Pid, ns_type: NamespaceType) -> Result<OwnedFd, Errno> {

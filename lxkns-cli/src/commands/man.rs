@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 
 use anyhow::Context as _;
-use clap::{Command, CommandFactory as _};
+use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, roman};
+use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use crate::args::Args;
 use crate::exit::{Exit, Result};
@@ -32,7 +32,7 @@ fn page(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
     let man = Man::new(command.clone()).source(concat!("lxkns ", env!("CARGO_PKG_VERSION")));
     man.render_title(out)?;
     man.render_name_section(out)?;
-    man.render_synopsis_section(out)?;
+    synopsis(command, out)?;
     man.render_description_section(out)?;
     man.render_options_section(out)?;
     if command.get_subcommands().any(|command| !command.is_hide_set()) {
@@ -51,7 +51,139 @@ fn page(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
     if let Some(examples) = examples.strip_prefix("Examples:\n") {
         section(out, "Examples", examples.lines())?;
     }
-    section(out, "Exit status", exit_codes(command.get_name()).iter().copied())
+    section(out, "Exit status", exit_codes(command.get_name()).iter().copied())?;
+    section(out, "Environment", environment(command.get_name()))?;
+    section(out, "Files", files(command.get_name()))?;
+    see_also(command.get_name(), out)
+}
+
+/// How a command line is made up, with the arguments of options: in bold what is typed as it is.
+fn synopsis(command: &Command, out: &mut impl io::Write) -> io::Result<()> {
+    let mut line = vec![bold(command.get_bin_name().unwrap_or_else(|| command.get_name())), roman(" ")];
+    if command.has_subcommands() {
+        line.extend([italic("COMMAND"), roman(" [OPTION...] [ARGUMENT...]")]);
+    } else {
+        let options = command.get_arguments().filter(|arg| !arg.is_positional() && !arg.is_hide_set());
+        let positionals = command.get_positionals().filter(|arg| !arg.is_hide_set());
+        for arg in options.chain(positionals) {
+            part(arg, &mut line);
+        }
+    }
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]).control("nh", []).text(line).control("hy", []);
+    roff.to_writer(out)
+}
+
+/// An argument as it stands in the synopsis, with a blank.
+fn part(arg: &Arg, line: &mut Vec<Inline>) {
+    let value = || {
+        let names = arg.get_value_names().unwrap_or_default();
+        italic(names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    };
+    let repeats = matches!(arg.get_action(), ArgAction::Append);
+    let takes_value = arg.get_action().takes_values();
+    let is_needed = arg.is_required_set() && !arg.is_last_set();
+    line.push(roman(if is_needed { "" } else { "[" }));
+    if arg.is_positional() {
+        if arg.is_last_set() {
+            line.extend([bold("--"), roman(" ")]);
+        }
+        line.push(value());
+    } else {
+        let short = arg.get_short().map(|letter| format!("-{letter}"));
+        let long = arg.get_long().map(|word| format!("--{word}"));
+        for (index, name) in [short, long].into_iter().flatten().enumerate() {
+            line.extend([roman(if index > 0 { "|" } else { "" }), bold(name)]);
+        }
+        if takes_value {
+            line.extend([roman(" "), value()]);
+        }
+    }
+    line.push(roman(match (is_needed, repeats) {
+        (false, false) => "] ",
+        (false, true) if arg.is_positional() => "...] ",
+        (false, true) => "]... ",
+        (true, false) => " ",
+        (true, true) => "... ",
+    }));
+}
+
+/// What a command takes from its environment.
+fn environment(command: &str) -> Vec<&'static str> {
+    let mut lines = vec![
+        "NO_COLOR, CLICOLOR, CLICOLOR_FORCE, TERM",
+        "         whether --color auto means colour on a terminal",
+        "LC_ALL, LC_CTYPE, LANG",
+        "         the first that is set: UTF-8, or ASCII alone",
+    ];
+    if command == "enter" {
+        lines.extend(["others   passed on to the command with --env host, and with namespaces by themselves"]);
+    }
+    if !matches!(command, "completions" | "man") {
+        lines.extend([
+            "LXKNS_SANDBOX",
+            "         the helper that enters mount namespaces, in place of the one inside lxkns",
+        ]);
+    }
+    lines
+}
+
+/// The files that a command reads, but for those that its arguments name.
+fn files(command: &str) -> Vec<&'static str> {
+    match command {
+        "completions" => vec![
+            "/usr/share/bash-completion/completions, /usr/share/zsh/vendor-completions,",
+            "/usr/share/fish/vendor_completions.d  where the scripts belong",
+        ],
+        "man" => vec!["/usr/share/man/man1  where the pages belong"],
+        _ => {
+            let mut lines = vec![
+                "/proc         all that is known of processes and most of what is known of namespaces",
+                "/etc/passwd   names of users",
+                "/run/netns    names of network namespaces, by ip netns",
+            ];
+            if command == "enter" {
+                lines.push("/etc/group    names of groups; both files of the namespace that is entered");
+            }
+            if matches!(command, "busy" | "mounts" | "lxkns") {
+                lines.push("/proc/PID/mountinfo  mounts");
+            }
+            lines
+        }
+    }
+}
+
+/// The pages that somebody may want to read next.
+fn see_also(command: &str, out: &mut impl io::Write) -> io::Result<()> {
+    let (ours, others): (&[&str], &[&str]) = match command {
+        "ls" => (&["tree", "show", "why", "orphans"], &["lsns(8)", "namespaces(7)"]),
+        "tree" => (&["ls", "show"], &["lsns(8)", "pstree(1)", "user_namespaces(7)", "pid_namespaces(7)"]),
+        "show" => (&["ls", "why", "caps", "mounts"], &["ip(8)", "ss(8)", "namespaces(7)"]),
+        "why" => (&["orphans", "busy", "show"], &["namespaces(7)", "ioctl_nsfs(2)"]),
+        "orphans" => (&["why", "ls"], &["umount(8)", "ip-netns(8)", "namespaces(7)"]),
+        "mounts" => (&["busy", "show"], &["findmnt(8)", "mount_namespaces(7)"]),
+        "busy" => (&["mounts", "why"], &["umount(8)", "fuser(1)", "lsof(8)"]),
+        "caps" => (&["show", "enter"], &["capabilities(7)", "user_namespaces(7)"]),
+        "doctor" => (&["ls"], &["capabilities(7)", "proc(5)", "ptrace(2)"]),
+        "enter" => (&["show", "caps"], &["nsenter(1)", "setns(2)", "namespaces(7)"]),
+        "dump" => (&["diff", "ls"], &["jq(1)"]),
+        "diff" => (&["dump", "watch"], &[]),
+        "watch" => (&["diff", "ls"], &[]),
+        "completions" | "man" => (&["completions", "man"], &["bash(1)", "zsh(1)", "fish(1)", "man(1)"]),
+        _ => (
+            &[
+                "ls", "tree", "show", "why", "orphans", "mounts", "busy", "caps", "doctor", "enter", "dump", "diff",
+                "watch",
+            ],
+            &["lsns(8)", "nsenter(1)", "unshare(1)", "namespaces(7)"],
+        ),
+    };
+    let ours = ours.iter().filter(|name| **name != command).map(|name| format!("lxkns-{name}(1)"));
+    let whole = (command != "lxkns").then(|| "lxkns(1)".to_owned());
+    let pages: Vec<_> = whole.into_iter().chain(ours).chain(others.iter().map(ToString::to_string)).collect();
+    let mut roff = Roff::new();
+    roff.control("SH", ["SEE ALSO"]).text([roman(pages.join(", "))]);
+    roff.to_writer(out)
 }
 
 /// A section whose lines stay as they are.

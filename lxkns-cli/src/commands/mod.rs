@@ -10,7 +10,7 @@ use crate::args::{Args, Command, TableArgs};
 use crate::exit::{self, Exit, Result, say};
 use crate::gaps;
 use crate::live;
-use crate::resolve::{Unresolved, resolve};
+use crate::resolve::{Outcome as _, Unresolved, resolve};
 use crate::view::names;
 use crate::view::screen::{self, Color};
 use crate::view::table::{self, Heading};
@@ -18,6 +18,7 @@ use lxkns_answers::target::{Asked, Target};
 
 mod busy;
 mod caps;
+mod complete;
 mod completions;
 mod diff;
 mod doctor;
@@ -32,7 +33,7 @@ mod tree;
 mod watch;
 mod why;
 
-pub(crate) use self::enter::bad_usage as bad_usage_of_enter;
+pub(crate) use self::enter::{bad_usage as bad_usage_of_enter, without_dashes};
 
 /// Runs a command, and reports how it ended.
 pub(crate) fn run(args: &Args) -> ExitCode {
@@ -52,7 +53,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Diff(diff) => diff::run(diff, args.color),
         Command::Watch(watch) => watch::run(watch, args.color),
         Command::Completions(completions) => completions::run(completions),
-        Command::Man { dir } => man::run(dir),
+        Command::Complete { words } => complete::run(words),
+        Command::Man(args) => man::run(&args.dir),
         Command::Inside => match lxkns_inside::serve().context("only another lxkns runs this command") {
             Ok(()) => Ok(Exit::Done),
             Err(error) => Err(error.into()),
@@ -138,7 +140,7 @@ fn find<'a>(snapshot: &Snapshot, asked: &'a [Asked], is_live: bool) -> Findings<
                     let ns_type = if let Target::Inode(ns_type, _) = asked.target { ns_type } else { None };
                     findings.unseen.push((asked, ns_type));
                 }
-                (unresolved.exit(), matches!(unresolved, Unresolved::NotVisible(_) | Unresolved::Unseen(_)))
+                unresolved.exit()
             }
         };
         findings.exit = findings.exit.max(exit);

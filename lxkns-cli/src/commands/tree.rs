@@ -13,7 +13,7 @@ use super::Findings;
 use crate::args::{KindOrTarget, TreeArgs, TreeKind};
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
-use crate::resolve::Absence;
+use crate::resolve::{self, Outcome as _};
 use crate::view::escape::printable;
 use crate::view::screen::{self, Color};
 use crate::view::{names, tree as view};
@@ -125,9 +125,15 @@ fn branch(
         (Exit::Missing, false)
     };
     if let (TreeKind::Proc, Target::Process(pid)) = (kind, &target.target) {
+        if args.seen_in.is_none() {
+            resolve::verify(snapshot, target, is_live).map_err(|unresolved| {
+                say(&unresolved);
+                unresolved.exit()
+            })?;
+        }
         let pid = match &args.seen_in {
             None => super::process_of(snapshot, *pid).ok_or_else(|| {
-                let absence = Absence::of(snapshot, *pid, is_live);
+                let absence = resolve::absence(snapshot, *pid, is_live);
                 refuse(absence.words());
                 absence.exit()
             })?,

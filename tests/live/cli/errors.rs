@@ -11,18 +11,27 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::errors::files_that_are_no_dumps", &[], files_that_are_no_dumps),
         test("cli::errors::streams_that_are_no_dumps", &[], streams_that_are_no_dumps),
         test("cli::errors::a_dump_cut_short", &[], a_dump_cut_short),
+        test("cli::errors::dashes", &[], dashes),
+        test("cli::errors::the_kernels_words", &[], the_kernels_words),
         test("cli::errors::help", &[], help),
     ]
 }
 
 fn usage() {
     for (arguments, text) in [
-        (&["nonsense"][..], "unrecognized subcommand 'nonsense'"),
-        (&["lss"], "a similar subcommand exists: 'ls'"),
-        (&["ls", "nonsense"], "'nonsense'"),
+        (&["nonsense"][..], "nonsense: not a command; see lxkns --help"),
+        (&["lss"], "lss: not a command; did you mean lxkns ls?"),
+        (&["net"], "net: not a command; to list net namespaces: lxkns ls -t net"),
+        (&["inspect"], "inspect: not a command; did you mean lxkns show?"),
+        (&["1234"], "1234: not a command; it can be a TARGET: lxkns show 1234, lxkns why 1234"),
+        (&["ls", "-T"], "unexpected argument '-T'; trees are `lxkns tree`"),
+        (&["ls", "-t", "mount"], "expected one of mnt, cgroup, uts, ipc, user, pid, net, time; did you mean mnt?"),
+        (&["why", "network:4026531840"], "did you mean net?"),
+        (&["ls", "non sense"], "'non sense'"),
         (
-            &["ls", "nonsense"],
-            "expected a PID, PID/TYPE, an inode number, TYPE:INODE, :UNIQUE-ID or a path with a slash",
+            &["ls", "non sense"],
+            "expected a PID, PID/TYPE, an inode number, TYPE:INODE, :UNIQUE-ID, self, host, the name of a network \
+             namespace (ip netns) or a path with a slash",
         ),
         (&["ls", ""], "expected a PID"),
         (&["ls", "1", "0"], "not a PID"),
@@ -139,6 +148,39 @@ fn a_dump_cut_short() {
         run_lxkns_with(&["ls", "--from", "-"], &dump[..length]).fails(3, "not JSON");
     }
     run_lxkns_with(&["ls", "--from", "-"], &dump).ok();
+}
+
+/// What stands after a process is a command, before which there must be dashes.
+fn dashes() {
+    let pid = std::process::id().to_string();
+    for (words, instead) in [
+        (&["ps", "ax"][..], "-- ps ax"),
+        (&["ls", "-l"], "-- ls -l"),
+        (&["/bin/ls"], "-- /bin/ls"),
+        (&["sh", "-c", "a b"], "-- sh -c 'a b'"),
+    ] {
+        let text = format!("{}: not a TARGET; write -- before the command: lxkns enter {pid} {instead}", words[0]);
+        run_lxkns([&["enter", &pid][..], words].concat()).fails(125, &text);
+    }
+    // A namespace is none.
+    run_lxkns(["enter", &pid, "/proc/self/ns/net"]).fails(125, "a process is entered alone");
+}
+
+/// Errors have the kernel's words and name, and no number.
+fn the_kernels_words() {
+    let directory = directory();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("file"), "").unwrap();
+    for (arguments, text) in [
+        (["ls".to_owned(), format!("--from={}", path("none"))], "No such file or directory (ENOENT)"),
+        (["ls".to_owned(), format!("--from={}", directory.path().display())], "Is a directory (EISDIR)"),
+        (["diff".to_owned(), path("file/x")], "Not a directory (ENOTDIR)"),
+        (["man".to_owned(), path("none")], "No such file or directory (ENOENT)"),
+        (["show".to_owned(), path("file/x")], "Not a directory (ENOTDIR)"),
+    ] {
+        let ran = run_lxkns(&arguments);
+        assert!(ran.stderr.contains(text) && !ran.stderr.contains("os error"), "{arguments:?}: {ran:?}");
+    }
 }
 
 /// Help that was asked for is a result.

@@ -8,6 +8,7 @@ mod busy_holders;
 mod busy_mounts;
 mod caps;
 mod cgroups;
+mod completion;
 mod dead_files;
 mod diff;
 mod doctor;
@@ -26,6 +27,7 @@ mod partly_seen;
 mod resource_limits;
 mod show;
 mod streams;
+mod targets;
 mod terminal;
 mod tree;
 mod unseen;
@@ -67,6 +69,7 @@ pub(super) fn tests() -> Vec<Test> {
         diff::tests(),
         watch::tests(),
         packaging::tests(),
+        completion::tests(),
         errors::tests(),
         from::tests(),
         dead_files::tests(),
@@ -76,6 +79,7 @@ pub(super) fn tests() -> Vec<Test> {
         hostile::tests(),
         numbers::tests(),
         terminal::tests(),
+        targets::tests(),
     ]
     .into_iter()
     .flatten()

@@ -1,4 +1,5 @@
-//! What packagers take from the program: completions and man pages.
+//! What packagers take from the program: man pages, and completions for shells without a test of their own
+//! (`completion.rs`).
 
 use std::process::Command;
 
@@ -9,23 +10,11 @@ use crate::live::program::{run, run_lxkns};
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
-        test("cli::packaging::bash", &[Program("bash")], bash),
-        test("cli::packaging::fish", &[Program("fish")], fish),
-        test("cli::packaging::zsh", &[Program("zsh")], zsh),
         test("cli::packaging::other_shells", &[], other_shells),
         test("cli::packaging::man_pages", &[], man_pages),
+        test("cli::packaging::man_reads_them", &[Program("man")], man_reads_them),
     ]
 }
-
-/// What has been typed, the last word not to its end; and what it could become, among others.
-const TYPED: [(&[&str], &str, &[&str]); 6] = [
-    (&[], "orp", &["orphans"]),
-    (&["tree"], "--all", &["--all-leaders"]),
-    (&["tree"], "pr", &["proc"]),
-    (&["ls", "-t"], "c", &["cgroup"]),
-    (&["mounts", "-o"], "PRO", &["PROPAGATION"]),
-    (&["why", "--color"], "a", &["auto", "always"]),
-];
 
 /// The commands that the help lists.
 fn commands() -> Vec<String> {
@@ -37,63 +26,6 @@ fn commands() -> Vec<String> {
     let names: Vec<_> = names.map(str::to_owned).collect();
     assert!(names.len() > 8 && names.iter().any(|name| name == "completions"), "{names:?}");
     names
-}
-
-fn bash() {
-    let script = run_lxkns(["completions", "bash"]).ok();
-    let directory = directory();
-    let file = directory.path().join("lxkns.bash");
-    std::fs::write(&file, &script.stdout).unwrap();
-    for (before, last, expected) in TYPED {
-        // As bash itself calls it: the command, the word at the cursor, the word before that.
-        let call =
-            ". \"$1\" && _lxkns lxkns \"$2\" \"${COMP_WORDS[COMP_CWORD-1]}\" && printf '%s\\n' \"${COMPREPLY[@]}\"";
-        let words = [&["lxkns"], before, &[last]].concat();
-        let call = format!("COMP_WORDS=({}); COMP_CWORD={}; {call}", words.join(" "), words.len() - 1);
-        let ran = run(Command::new("bash").args(["--norc", "-c", &call, "bash"]).arg(&file).arg(last)).ok();
-        let completed: Vec<_> = ran.text().lines().collect();
-        assert_eq!(completed, expected, "{words:?}");
-    }
-    let script = script.text();
-    assert!(commands().iter().all(|name| script.contains(&format!("lxkns,{name})"))), "{script}");
-}
-
-fn fish() {
-    let directory = directory();
-    let file = directory.path().join("lxkns.fish");
-    std::fs::write(&file, run_lxkns(["completions", "fish"]).ok().stdout).unwrap();
-    // It is not told what a first word can be.
-    for (before, last, expected) in TYPED.into_iter().filter(|typed| typed.1 != "pr") {
-        let line = [&["lxkns"], before, &[last]].concat().join(" ");
-        let mut fish = Command::new("fish");
-        fish.args(["--no-config", "--command", "source $argv[1]; complete --do-complete $argv[2]"])
-            .arg(&file)
-            .arg(&line);
-        let ran = run(fish.env("HOME", directory.path())).ok();
-        let completed: Vec<_> = ran.text().lines().filter_map(|line| line.split('\t').next()).collect();
-        assert!(expected.iter().all(|word| completed.contains(word)), "{line}: {completed:?}");
-    }
-}
-
-fn zsh() {
-    let directory = directory();
-    let file = directory.path().join("_lxkns");
-    std::fs::write(&file, run_lxkns(["completions", "zsh"]).ok().stdout).unwrap();
-    run(Command::new("zsh").args(["-f", "-n"]).arg(&file)).ok();
-    // The whole of zsh's own completion, on a terminal of its own making.
-    let setup = "PROMPT=; fpath=($DIRECTORY $fpath); autoload -Uz compinit; compinit -u -d $DIRECTORY/dump; \
-                 tell() { zle expand-or-complete; print -r \"<$BUFFER>\"; exit }; zle -N tell; bindkey '\\t' tell; \
-                 print rea'dy'";
-    let session = "zmodload zsh/zpty; zpty z zsh -f -i; zpty -w z $SETUP; zpty -r -m z out '*ready*'; \
-                   zpty -w -n z $LINE$'\\t'; zpty -r -m z out '*<*>*'; print -r $out";
-    for (before, last, expected) in TYPED.into_iter().filter(|typed| typed.2.len() == 1) {
-        let line = [&["lxkns"], before, &[last]].concat().join(" ");
-        let mut zsh = Command::new("zsh");
-        zsh.args(["-f", "-c", session]).env("TERM", "dumb").env("DIRECTORY", directory.path());
-        let ran = run(zsh.env("SETUP", setup).env("LINE", &line)).ok();
-        let completed = ran.text().rsplit_once('<').unwrap_or_default().1;
-        assert_eq!(completed.trim_end(), format!("{} {} >", line.rsplit_once(' ').unwrap().0, expected[0]), "{ran:?}");
-    }
 }
 
 fn other_shells() {
@@ -110,8 +42,18 @@ fn man_pages() {
     run(lxkns().arg("man").arg(directory.path())).ok();
     let page =
         |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let sections =
-        [".SH NAME", ".SH SYNOPSIS", ".SH DESCRIPTION", ".SH OPTIONS", ".SH EXAMPLES", ".SH \"EXIT STATUS\""];
+    let sections = [
+        ".SH NAME",
+        ".SH SYNOPSIS",
+        ".SH DESCRIPTION",
+        ".SH OPTIONS",
+        ".SH EXAMPLES",
+        ".SH \"EXIT STATUS\"",
+        ".SH ENVIRONMENT",
+        ".SH FILES",
+        ".SH \"SEE ALSO\"",
+    ];
+    let all: Vec<_> = commands().iter().map(|name| format!("lxkns-{name}(1)")).collect();
     let pages = commands().into_iter().map(|name| (format!("lxkns-{name}.1"), Some(name)));
     for (file, name) in pages.chain([("lxkns.1".to_owned(), None)]) {
         let text = page(&file);
@@ -126,6 +68,30 @@ fn man_pages() {
         for code in codes {
             assert!(text[places[5]..].contains(code), "{file}: {code}");
         }
+        // What belongs together is in the synopsis together, as a reader sees it.
+        let plain = |text: &str| {
+            let text = ["\\fB", "\\fI", "\\fR"].iter().fold(text.to_owned(), |text, font| text.replace(font, ""));
+            text.replace("\\-", "-").replace('\n', " ")
+        };
+        let synopsis = plain(&text[places[1]..places[2]]);
+        for part in match name.as_deref() {
+            Some("ls") => &["lxkns ls [-t|--type TYPES]... ", "[-J|--json] ", "[--from FILE] ", "[TARGET...] "][..],
+            Some("why") => &["lxkns why ", " TARGET... "],
+            Some("enter") => &[" TARGET... [-- COMMAND...] "],
+            Some("dump") => &["[--timeout SECONDS] "],
+            Some("man") => &[" DIR "],
+            None => &["lxkns COMMAND [OPTION...] "],
+            _ => &["[-h|--help]"],
+        } {
+            assert!(synopsis.contains(part), "{file}: {part}: {synopsis}");
+        }
+        // The pages of lxkns that it names are pages of lxkns, and others than itself.
+        let see_also = plain(&text[places[8]..]);
+        let named: Vec<_> = see_also.split([' ', ',']).filter(|word| word.starts_with("lxkns-")).collect();
+        assert!(!named.is_empty() && named.iter().all(|page| all.iter().any(|known| known == page)), "{named:?}");
+        assert!(
+            !named.iter().any(|page| Some(&**page) == name.as_ref().map(|name| format!("lxkns-{name}(1)")).as_deref())
+        );
         // Whoever takes a TARGET says what that is.
         let takes_target = text[places[1]..places[4]].contains("TARGET") && name.is_some();
         let targets = text.split_once(".SH TARGETS").map(|(_, targets)| targets);
@@ -135,4 +101,19 @@ fn man_pages() {
     let orphans = page("lxkns-orphans.1");
     assert!(orphans.contains("4  \\-\\-fail was given"), "{orphans}");
     assert!(page("lxkns-ls.1").contains(".SH COLUMNS") && page("lxkns-mounts.1").contains(".SH COLUMNS"));
+}
+
+/// The formatter has nothing to complain about, and shows what there is.
+fn man_reads_them() {
+    let directory = directory();
+    run(lxkns().arg("man").arg(directory.path())).ok();
+    for name in commands().iter().map(|name| format!("lxkns-{name}.1")).chain(["lxkns.1".to_owned()]) {
+        let mut man = Command::new("man");
+        man.args(["--warnings=w", "--encoding=UTF-8", "-l"]).arg(directory.path().join(&name));
+        let ran = run(man.env("MANWIDTH", "100").env("MANPAGER", "cat").env("LC_ALL", "C.UTF-8"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{name}");
+        for heading in ["SYNOPSIS", "ENVIRONMENT", "FILES", "EXIT STATUS", "SEE ALSO"] {
+            assert!(ran.text().contains(heading), "{name}: {heading}");
+        }
+    }
 }

@@ -41,7 +41,7 @@ pub(super) fn tests() -> Vec<Test> {
 }
 
 /// A terminal with a command on it.
-struct Terminal {
+pub(super) struct Terminal {
     /// Where somebody types and reads.
     ours: File,
     child: Child,
@@ -52,7 +52,7 @@ struct Terminal {
 impl Terminal {
     /// Runs a command in a session of its own, with a terminal so many columns wide as its standard input and output, and
     /// as its standard error too if `has_error`.
-    fn spawn(command: &mut Command, columns: u16, has_error: bool) -> Self {
+    pub(super) fn spawn(command: &mut Command, columns: u16, has_error: bool) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let ours = rustix::pty::openpt(flags).unwrap();
         rustix::pty::grantpt(&ours).unwrap();
@@ -84,11 +84,21 @@ impl Terminal {
     }
 
     /// Reads until this was read once more.
-    fn read_until(&mut self, text: &str) {
+    pub(super) fn read_until(&mut self, text: &str) {
         let from = self.text.len();
         while !String::from_utf8_lossy(&self.text[from..]).contains(text) {
             assert!(self.read(), "no {text:?} in {:?}", self.text.escape_ascii().to_string());
         }
+    }
+
+    /// Types.
+    pub(super) fn type_in(&mut self, text: &str) {
+        self.ours.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// What was read so far.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.text).into_owned()
     }
 
     fn press_control_c(&mut self) {
@@ -96,7 +106,7 @@ impl Terminal {
     }
 
     /// Reads all the rest, and waits for the command.
-    fn end(mut self) -> (String, ExitStatus) {
+    pub(super) fn end(mut self) -> (String, ExitStatus) {
         while self.read() {}
         let status = self.child.wait().unwrap();
         (String::from_utf8(self.text).unwrap().replace("\r\n", "\n"), status)

@@ -18,7 +18,7 @@ use crate::args::{INSIDE, ShowArgs};
 use crate::exit::{Exit, Result, say};
 use crate::live;
 use crate::progress::Progress;
-use crate::resolve::Absence;
+use crate::resolve::{self, Outcome as _};
 use crate::view::counts::Counts;
 use crate::view::escape::printable;
 use crate::view::names;
@@ -153,13 +153,19 @@ fn find<'a>(snapshot: &Snapshot, targets: &'a [Asked], is_live: bool) -> (Vec<(&
     let (mut items, mut exit, mut gaps_matter) = (Vec::new(), Exit::Done, false);
     for asked in targets {
         if let Target::Process(pid) = asked.target {
+            if let Err(unresolved) = resolve::verify(snapshot, asked, is_live) {
+                say(&unresolved);
+                exit = exit.max(unresolved.exit().0);
+                gaps_matter |= unresolved.exit().1;
+                continue;
+            }
             match super::process_of(snapshot, pid) {
                 Some(pid) => {
                     items.push((asked, Item::Process(pid)));
                     gaps_matter = true;
                 }
                 None => {
-                    let absence = Absence::of(snapshot, pid, is_live);
+                    let absence = resolve::absence(snapshot, pid, is_live);
                     say(format_args!("{}: {}", printable(asked.text.as_encoded_bytes()), absence.words()));
                     exit = exit.max(absence.exit().0);
                     gaps_matter |= absence.exit().1;

@@ -1,0 +1,512 @@
+//! From a TARGET to the namespaces of a snapshot that it means.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use lxkns_model::relations;
+use lxkns_model::{NamespaceId, NamespaceLinks, NamespaceType, Object, Observer, Pid, Place, Process, Snapshot, Tid};
+
+use crate::context::Context;
+use crate::target::{Asked, FORMS, Target};
+use crate::text::errors;
+use crate::text::escape::printable;
+use crate::{names, netns};
+
+/// What only the living host can tell. Nothing of it may hang.
+pub trait Lookup {
+    /// The namespace at a path, or `None` where there is something else.
+    ///
+    /// # Errors
+    ///
+    /// Where the path leads nowhere, or it cannot be told.
+    fn namespace_at(&self, path: &Path) -> io::Result<Option<NamespaceId>>;
+
+    /// Whether there is a task with this ID, as far as procfs tells.
+    fn has_task(&self, pid: Pid) -> bool;
+
+    /// The inode number of a pidfd of this process; `None` where this kernel gives pidfds none of their own.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no pidfd.
+    fn pidfd_inode(&self, pid: Pid) -> io::Result<Option<u64>>;
+}
+
+/// Why a TARGET means nothing here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    /// It does not exist, which is proven.
+    Missing(String),
+    /// A namespace that was not found and may exist.
+    NotVisible(String),
+    /// It cannot be asked for in this way.
+    Usage(String),
+    /// It exists, but cannot be seen.
+    Unseen(String),
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Missing(message) | Self::NotVisible(message) | Self::Usage(message) | Self::Unseen(message)) = self;
+        f.write_str(message)
+    }
+}
+
+/// Why a snapshot does not have a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// There is none.
+    Gone,
+    /// It was listed, and could not be read.
+    NotReadable,
+    /// Procfs does not list all processes.
+    Hidden,
+}
+
+impl Absence {
+    /// Why this snapshot does not have this process, or thread.
+    pub fn of(context: &Context<'_>, pid: Pid, lookup: &dyn Lookup) -> Self {
+        let snapshot = context.snapshot;
+        let of_processes = || snapshot.gaps.iter().filter(|gap| gap.place == Place::Processes);
+        // The threads of a process that is not readable are not in the snapshot.
+        let has_unread_threads = |process: &Process| process.threads as usize > process.tasks.len();
+        let of_unread = || {
+            of_processes().filter_map(|gap| match gap.object {
+                Object::Process(pid) => snapshot.processes.get(&pid),
+                _ => None,
+            })
+        };
+        let may_be_thread = || of_unread().any(has_unread_threads) && (!context.is_live || lookup.has_task(pid));
+        if of_processes().any(|gap| gap.object == Object::Process(pid)) {
+            Self::NotReadable
+        } else if of_processes().any(|gap| gap.object == Object::Host) {
+            Self::Hidden
+        } else if may_be_thread() {
+            Self::NotReadable
+        } else {
+            Self::Gone
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Gone => "no such process",
+            Self::NotReadable => "not readable",
+            Self::Hidden => "not listed: procfs hides processes",
+        }
+    }
+}
+
+/// The namespaces that a TARGET means, sorted by type; never none.
+///
+/// # Errors
+///
+/// Where it means nothing, or what it means cannot be seen.
+pub fn resolve(context: &Context<'_>, asked: &Asked, lookup: &dyn Lookup) -> Result<Vec<NamespaceId>, Unresolved> {
+    verify(context, asked, lookup)?;
+    let &Context { snapshot, is_live, .. } = context;
+    let text = || printable(asked.text.as_encoded_bytes());
+    let missing = |what: &str| Unresolved::Missing(format!("{}: {what}", text()));
+    let absent = |pid| match Absence::of(context, pid, lookup) {
+        Absence::Gone => missing(Absence::Gone.words()),
+        unseen => Unresolved::Unseen(format!("{}: {}", text(), unseen.words())),
+    };
+    let not_found = |ns_type| match unseen(context, ns_type) {
+        Some(unseen) => Unresolved::NotVisible(format!("{}: not visible from here: {unseen}", text())),
+        None => missing("no such namespace"),
+    };
+    match &asked.target {
+        Target::Process(pid) => all_of(snapshot, *pid).ok_or_else(|| absent(*pid))?,
+        Target::OfProcess(pid, ns_type) => of_type(snapshot, *pid, *ns_type).ok_or_else(|| absent(*pid))?,
+        Target::Inode(ns_type, ino) => {
+            let namespace = snapshot.by_ino(*ino).ok_or_else(|| match is_namespace_inode(*ino) {
+                true => not_found(*ns_type),
+                false => missing("no such namespace"),
+            })?;
+            if let Some(ns_type) = ns_type.filter(|&ns_type| ns_type != namespace.ns_type) {
+                let found = namespace.ns_type;
+                return Err(missing(&format!("no such {ns_type} namespace: {ino} is a {found} namespace")));
+            }
+            Ok(vec![namespace.id])
+        }
+        Target::UniqueId(unique_id) => snapshot
+            .namespaces
+            .values()
+            .find(|namespace| namespace.unique_id == Some(*unique_id))
+            .map(|namespace| vec![namespace.id])
+            .ok_or_else(|| not_found(None)),
+        Target::Path(_) if !is_live => Err(Unresolved::Usage(format!(
+            "{}: a path means something on the living host only; name the namespace by its inode number",
+            text()
+        ))),
+        Target::Path(path) => match lookup.namespace_at(path) {
+            Ok(Some(id)) if snapshot.namespaces.contains_key(&id) => Ok(vec![id]),
+            Ok(Some(id)) => Err(Unresolved::Unseen(format!(
+                "{}: leads to namespace {}, which was not seen: run it again",
+                text(),
+                id.ino
+            ))),
+            Ok(None) => Err(missing("not a namespace")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing(&no_file(path))),
+            Err(error) => Err(Unresolved::Unseen(format!("{}: {}", text(), errors::named(&error)))),
+        },
+        Target::Caller(_) => Err(Unresolved::Usage(format!("{}: not known who the caller is", text()))),
+        Target::Host(ns_type) => {
+            let is_meant = |of| ns_type.is_none_or(|ns_type| ns_type == of);
+            let initial = snapshot.namespaces_by_type().into_iter().filter(|namespace| namespace.initial);
+            let found: Vec<_> = initial.filter(|namespace| is_meant(namespace.ns_type)).map(|ns| ns.id).collect();
+            let unseen =
+                || Unresolved::Unseen(format!("{}: the host's initial namespaces are not visible here", text()));
+            if found.is_empty() { Err(unseen()) } else { Ok(found) }
+        }
+        Target::Netns(name) => named(context, lookup, name).unwrap_or_else(|why| Err(why.unresolved(text(), ""))),
+        Target::Name(name) => {
+            let others = format!("; {FORMS}");
+            named(context, lookup, name).unwrap_or_else(|why| Err(why.unresolved(text(), &others)))
+        }
+    }
+    .map_err(|unresolved| match unresolved {
+        Unresolved::Unseen(what) if what.is_empty() => {
+            Unresolved::Unseen(format!("{}: its namespaces are not readable", text()))
+        }
+        Unresolved::Missing(what) if what.is_empty() => {
+            Unresolved::Missing(format!("{}: the process has exited, and is in no such namespace any more", text()))
+        }
+        other => other,
+    })
+}
+
+/// `CAP_SYS_PTRACE` as a bit.
+const CAP_SYS_PTRACE: u64 = 1 << 19;
+
+/// Why a namespace (of this type, where that is known) can live and not be in the snapshot; `None` where it cannot: all that
+/// may hold it could be seen, and nothing can that the kernel does not list.
+fn unseen(context: &Context<'_>, ns_type: Option<NamespaceType>) -> Option<String> {
+    let &Context { snapshot, is_live, .. } = context;
+    let names = names::few(snapshot.unseen_keepers(ns_type).into_iter().map(|keeper| keeper.name));
+    let unlisted = names.map(|names| format!("is held only by what the kernel does not list: {names}"));
+    let unreadable = match relations::unreadable_processes(snapshot) {
+        _ if relations::absence_seen(snapshot, ns_type) => None,
+        0 if !relations::processes_listed(snapshot) => Some("is held by a process that is not listed here".to_owned()),
+        0 if Place::HOLDING.iter().any(|&place| !snapshot.options.places.contains(place)) => {
+            Some("is held where this command does not look".to_owned())
+        }
+        0 => Some("is held by something that could not be read".to_owned()),
+        1 => Some("is held by the process that is not readable".to_owned()),
+        count => Some(format!("is held by one of {count} processes that are not readable")),
+    };
+    let held = snapshot.observer.as_ref().map_or(0, Observer::host_capabilities);
+    let help = match unreadable {
+        Some(_) if !is_live => "",
+        Some(_) if held & CAP_SYS_PTRACE == 0 => "; run as root, or see `lxkns doctor`",
+        Some(_) => "; see `lxkns doctor`",
+        None => "",
+    };
+    let reasons: Vec<_> = [Some("it has ended".to_owned()), unreadable, unlisted].into_iter().flatten().collect();
+    (reasons.len() > 1).then(|| format!("{}{help}", reasons.join(", or ")))
+}
+
+/// Checks that a process is the one that is meant, where that was said. Who takes a process from the snapshot without
+/// [`resolve`] has to call it.
+///
+/// # Errors
+///
+/// Where it is another, or it cannot be told.
+pub fn verify(context: &Context<'_>, asked: &Asked, lookup: &dyn Lookup) -> Result<(), Unresolved> {
+    let text = || printable(asked.text.as_encoded_bytes());
+    let process = || match asked.target {
+        Target::Process(pid) | Target::OfProcess(pid, _) => Some(pid),
+        _ => None,
+    };
+    if asked.is_caller() && !context.is_live && process().is_some() {
+        let what = "is a process of the living host; a dump has it by its PID alone";
+        return Err(Unresolved::Usage(format!("{}: {what}", text())));
+    }
+    let (Some(number), Some(pid)) = (asked.identity(), process()) else { return Ok(()) };
+    let Some(process) = context.snapshot.processes.get(&pid) else { return Ok(()) };
+    if process.start_time_ticks() == number {
+        return Ok(());
+    }
+    let other = |more: &str| {
+        let started = process.start_time_ticks();
+        Unresolved::Missing(format!("{}: PID {pid} is another process, which started at {started} ticks{more}", text()))
+    };
+    if !context.is_live {
+        return Err(other("; a dump knows start times, and no inode numbers of pidfds"));
+    }
+    // It was the same all the time since the number was given, so the snapshot has that process, too.
+    match lookup.pidfd_inode(pid) {
+        Ok(Some(inode)) if inode == number => Ok(()),
+        Ok(Some(inode)) => Err(other(&format!(" and has the pidfd inode {inode}"))),
+        Ok(None) => Err(other("; this kernel gives pidfds no inode numbers of their own")),
+        Err(error) => Err(Unresolved::Unseen(format!("{}: pidfd of PID {pid}: {}", text(), errors::named(&error)))),
+    }
+}
+
+/// What a path says that leads nowhere, with what was probably meant.
+fn no_file(path: &Path) -> String {
+    let words = path.to_str().and_then(|path| path.split_once('/'));
+    match words.filter(|(of, name)| {
+        (["self", "host"].contains(of) || of.split(':').all(|part| part.parse::<u64>().is_ok()))
+            && !name.is_empty()
+            && !name.contains('/')
+    }) {
+        Some((_, name)) => {
+            let types: Vec<_> = NamespaceType::ALL.iter().map(|ns_type| ns_type.name()).collect();
+            let name = names::text(name);
+            format!("no such file, and {name} is not a namespace type: expected one of {}", types.join(", "))
+        }
+        None => "no such file".to_owned(),
+    }
+}
+
+/// Why a name means nothing.
+enum Nameless {
+    /// Nothing has it.
+    None,
+    /// It means several namespaces, by their paths.
+    Several(Vec<String>),
+    /// It cannot be told.
+    Unknown(String),
+}
+
+impl Nameless {
+    fn unresolved(self, text: impl fmt::Display, others: &str) -> Unresolved {
+        match self {
+            Self::None => Unresolved::Missing(format!("{text}: no network namespace has this name{others}")),
+            Self::Several(all) => {
+                Unresolved::Usage(format!("{text}: means several things; name one of them: {}", all.join(", ")))
+            }
+            Self::Unknown(why) => Unresolved::Unseen(format!("{text}: {why}")),
+        }
+    }
+}
+
+/// The network namespace with this name of `ip netns`.
+fn named(context: &Context<'_>, lookup: &dyn Lookup, name: &str) -> Result<Found, Nameless> {
+    let mut found: Vec<(String, NamespaceId)> = Vec::new();
+    if context.is_live {
+        // Paths first: they are what `ip netns` goes by.
+        for directory in netns::DIRECTORIES {
+            let path = format!("{directory}{name}");
+            match lookup.namespace_at(Path::new(&path)) {
+                Ok(Some(id)) => found.push((path, id)),
+                Ok(None) => {}
+                Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {}
+                Err(error) => return Err(Nameless::Unknown(format!("{}: {}", printable(path), errors::named(&error)))),
+            }
+        }
+    } else {
+        let Some(mount_ns) = context.mount_ns else {
+            return Err(Nameless::Unknown("the dump does not say whose names of network namespaces it has".to_owned()));
+        };
+        let names = netns::names(context.snapshot, mount_ns).into_iter().filter(|(known, _)| known == name);
+        found.extend(names.map(|(_, id)| (names::target(context.snapshot, id), id)));
+    }
+    // Two paths to one namespace are one thing.
+    let ids: std::collections::BTreeSet<_> = found.iter().map(|(_, id)| *id).collect();
+    match (found.len(), ids.len()) {
+        (0, _) => Err(Nameless::None),
+        (_, 1) => {
+            let id = found[0].1;
+            let is_seen = context.snapshot.namespaces.contains_key(&id);
+            let unseen = || format!("leads to namespace {}, which was not seen: run it again", id.ino);
+            if is_seen { Ok(Ok(vec![id])) } else { Err(Nameless::Unknown(unseen())) }
+        }
+        _ => Err(Nameless::Several(found.into_iter().map(|(path, _)| printable(path).to_string()).collect())),
+    }
+}
+
+/// Whether the kernel gives such numbers to namespaces: from a little below `PROC_DYNAMIC_FIRST` on, in 32 bits.
+fn is_namespace_inode(ino: u64) -> bool {
+    (0xefff_f000..=u64::from(u32::MAX)).contains(&ino)
+}
+
+type Found = Result<Vec<NamespaceId>, Unresolved>;
+
+/// All namespaces of a process and of its threads, or of the one thread with this ID.
+fn all_of(snapshot: &Snapshot, pid: Pid) -> Option<Found> {
+    let links: Vec<&NamespaceLinks> = match snapshot.processes.get(&pid) {
+        Some(process) => {
+            [&process.namespaces].into_iter().chain(process.tasks.iter().map(|task| &task.namespaces)).collect()
+        }
+        None => vec![of_thread(snapshot, Tid(pid.0))?],
+    };
+    let mut found: Vec<_> = links.iter().flat_map(|links| links.iter()).collect();
+    found.sort_unstable();
+    found.dedup();
+    Some(visible(snapshot, found.into_iter().map(|(_, id)| id)))
+}
+
+fn of_type(snapshot: &Snapshot, pid: Pid, ns_type: NamespaceType) -> Option<Found> {
+    let links = match snapshot.processes.get(&pid) {
+        Some(process) => &process.namespaces,
+        None => of_thread(snapshot, Tid(pid.0))?,
+    };
+    let has_exited = || snapshot.processes.get(&pid).is_some_and(Process::has_given_up_namespaces);
+    match links.get(ns_type) {
+        None if has_exited() => Some(Err(Unresolved::Missing(String::new()))),
+        id => Some(visible(snapshot, id.into_iter())),
+    }
+}
+
+fn of_thread(snapshot: &Snapshot, tid: Tid) -> Option<&NamespaceLinks> {
+    let mut tasks = snapshot.processes.values().flat_map(|process| &process.tasks);
+    tasks.find(|task| task.tid == tid).map(|task| &task.namespaces)
+}
+
+fn visible(snapshot: &Snapshot, ids: impl Iterator<Item = NamespaceId>) -> Found {
+    let ids: Vec<_> = ids.filter(|id| snapshot.namespaces.contains_key(id)).collect();
+    if ids.is_empty() { Err(Unresolved::Unseen(String::new())) } else { Ok(ids) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+    use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, USER, snapshot};
+    use lxkns_model::Holder;
+
+    /// A host of which is known what is needed.
+    struct Host;
+
+    impl Lookup for Host {
+        fn namespace_at(&self, path: &Path) -> io::Result<Option<NamespaceId>> {
+            match path.to_str().unwrap() {
+                "/" => Ok(None),
+                "/run/netns/busy" | "/var/run/netns/busy" | "/run/netns/two" => Ok(Some(BUSY)),
+                "/var/run/netns/two" => Ok(Some(LEFT)),
+                "/run/netns/locked" => Err(io::ErrorKind::PermissionDenied.into()),
+                _ => Err(io::ErrorKind::NotFound.into()),
+            }
+        }
+
+        fn has_task(&self, _: Pid) -> bool {
+            false
+        }
+
+        fn pidfd_inode(&self, pid: Pid) -> io::Result<Option<u64>> {
+            Ok((pid == Pid(200)).then_some(777))
+        }
+    }
+
+    fn find_live(text: &str) -> Result<Vec<NamespaceId>, Unresolved> {
+        let snapshot = snapshot();
+        resolve(&Context::live(&snapshot, false), &Asked::parse(OsStr::new(text)).unwrap(), &Host)
+    }
+
+    fn find(text: &str) -> Result<Vec<NamespaceId>, Unresolved> {
+        let snapshot = snapshot();
+        resolve(&Context::of_dump(&snapshot), &Asked::parse(OsStr::new(text)).unwrap(), &Host)
+    }
+
+    #[test]
+    fn each_form_finds_what_it_means() {
+        assert_eq!(find("1"), Ok(vec![HOME, USER, NET]));
+        assert_eq!(find("200"), Ok(vec![HOME, LOOSE, USER, BUSY]), "with those of its threads");
+        assert_eq!(find("201"), Ok(vec![LOOSE, USER, BUSY]), "a thread");
+        assert_eq!(find("200/net"), Ok(vec![BUSY]));
+        assert_eq!(find("201/mnt"), Ok(vec![LOOSE]));
+        assert_eq!(find("4026532300"), Ok(vec![LEFT]));
+        assert_eq!(find("net:[4026532300]"), Ok(vec![LEFT]));
+        assert_eq!(find(":1300"), Ok(vec![LEFT]));
+    }
+
+    #[test]
+    fn what_is_not_there_is_missing() {
+        for (text, message) in [
+            ("5", "5: no such process"),
+            ("5/net", "5/net: no such process"),
+            ("pid:4026532300", "pid:4026532300: no such pid namespace: 4026532300 is a net namespace"),
+        ] {
+            assert_eq!(find(text), Err(Unresolved::Missing(message.into())));
+        }
+        for text in ["4026539999", ":7", "uts:4026539999"] {
+            let Err(Unresolved::NotVisible(message)) = find(text) else { panic!("{text}") };
+            let expected = format!(
+                "{text}: not visible from here: it has ended, or is held only by what the kernel does not list: "
+            );
+            assert!(message.starts_with(&expected) && message.contains("a descriptor in flight"), "{message}");
+            assert_eq!(message.contains("an open /proc/PID/net file"), !text.starts_with("uts:"), "{message}");
+        }
+        assert_eq!(find("net:4194305"), Err(Unresolved::Missing("net:4194305: no such namespace".into())));
+        assert_eq!(find("1/pid"), Err(Unresolved::Unseen("1/pid: its namespaces are not readable".into())));
+        assert!(matches!(find("/run/netns/x"), Err(Unresolved::Usage(_))));
+    }
+
+    #[test]
+    fn a_living_path_is_looked_up() {
+        assert_eq!(find_live("/"), Err(Unresolved::Missing("/: not a namespace".into())));
+        assert_eq!(find_live("/no\nwhere"), Err(Unresolved::Missing("/no\\x0awhere: no such file".into())));
+        for text in ["1234/nett", "1234:5/nett", "self/x", "host/x"] {
+            let Err(Unresolved::Missing(message)) = find_live(text) else { panic!("{text}") };
+            assert!(message.contains("is not a namespace type: expected one of mnt, cgroup"), "{message}");
+        }
+        for text in ["1234/", "1234/ns/nett", "a/nett"] {
+            assert_eq!(find_live(text), Err(Unresolved::Missing(format!("{text}: no such file"))));
+        }
+    }
+
+    #[test]
+    fn names_of_network_namespaces() {
+        for text in ["busy", "netns:busy"] {
+            assert_eq!(find_live(text), Ok(vec![BUSY]), "two paths, one namespace");
+        }
+        let Err(Unresolved::Usage(message)) = find_live("two") else { panic!() };
+        assert_eq!(message, "two: means several things; name one of them: /run/netns/two, /var/run/netns/two");
+        let Err(Unresolved::Missing(message)) = find_live("nothing") else { panic!() };
+        assert!(message.starts_with("nothing: no network namespace has this name; expected a PID, "), "{message}");
+        let none = Unresolved::Missing("netns:nothing: no network namespace has this name".into());
+        assert_eq!(find_live("netns:nothing"), Err(none));
+        assert!(
+            matches!(find_live("locked"), Err(Unresolved::Unseen(message)) if message.contains("permission denied"))
+        );
+        assert_eq!(find("left"), Ok(vec![LEFT]), "of a dump by its mounts");
+        assert!(matches!(find("busy"), Err(Unresolved::Missing(_))));
+        let mut snapshot = snapshot();
+        let mount = Holder::BindMount { mount_ns: HOME, mount_id: 7, path: Some("/run/netns/left".into()) };
+        snapshot.namespaces.get_mut(&BUSY).unwrap().holders.push(mount);
+        let asked = Asked::parse(OsStr::new("left")).unwrap();
+        let found = resolve(&Context::of_dump(&snapshot), &asked, &Host);
+        assert!(
+            matches!(found, Err(Unresolved::Usage(message)) if message.ends_with("net:4026532200, net:4026532300"))
+        );
+    }
+
+    #[test]
+    fn the_initial_namespaces_are_the_hosts() {
+        let mut snapshot = snapshot();
+        let find = |snapshot: &Snapshot, text: &str| {
+            resolve(&Context::of_dump(snapshot), &Asked::parse(OsStr::new(text)).unwrap(), &Host)
+        };
+        for namespace in snapshot.namespaces.values_mut() {
+            namespace.initial = [HOME, USER, NET].contains(&namespace.id);
+        }
+        assert_eq!(find(&snapshot, "host"), Ok(vec![HOME, USER, NET]));
+        assert_eq!(find(&snapshot, "host/net"), Ok(vec![NET]));
+        assert!(matches!(find(&snapshot, "host/pid"), Err(Unresolved::Unseen(_))));
+    }
+
+    #[test]
+    fn a_process_is_the_one_that_was_meant() {
+        let started = snapshot().processes[&Pid(200)].start_time_ticks();
+        assert_eq!(find(&format!("200:{started}/net")), Ok(vec![BUSY]));
+        assert_eq!(find_live("200:777/net"), Ok(vec![BUSY]));
+        for (found, why) in [
+            (find("200:777/net"), "a dump knows start times"),
+            (find_live("200:778"), "has the pidfd inode 777"),
+            (find_live("1:777"), "gives pidfds no inode numbers"),
+        ] {
+            assert!(matches!(&found, Err(Unresolved::Missing(message)) if message.contains(why)), "{found:?}");
+        }
+        assert_eq!(find("5:1"), Err(Unresolved::Missing("5:1: no such process".into())));
+        assert!(matches!(find("self"), Err(Unresolved::Usage(_))));
+        let asked = Asked::parse(OsStr::new("self/net")).unwrap().of_caller(Pid(200));
+        let snapshot = snapshot();
+        assert_eq!(resolve(&Context::live(&snapshot, false), &asked, &Host), Ok(vec![BUSY]));
+        assert!(matches!(resolve(&Context::of_dump(&snapshot), &asked, &Host), Err(Unresolved::Usage(_))));
+    }
+}

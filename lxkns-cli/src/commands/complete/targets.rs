@@ -1,0 +1,192 @@
+//! The namespaces and processes that a TARGET can be.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lxkns_answers::names::{self, Detail};
+use lxkns_answers::netns;
+use lxkns_answers::target::{Asked, PID_MAX, Target};
+use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceId, NamespaceType, Pid, Places, Process, Snapshot};
+
+use super::{Offer, is_plain};
+use crate::args::{LookArgs, PatienceArgs};
+use crate::live;
+
+/// What is asked for.
+pub(super) struct Asks<'a> {
+    /// What has been typed.
+    pub(super) begins: &'a str,
+    /// Of which types; of all where there is none.
+    pub(super) types: &'a [NamespaceType],
+    pub(super) wanted: Wanted,
+    /// The dump that the command reads.
+    pub(super) from: Option<&'a str>,
+    /// What was named before.
+    pub(super) given: &'a [String],
+}
+
+/// Which things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// PIDs, and nothing else.
+    Pids,
+    /// Processes, in whatever way they are named.
+    Processes,
+    /// Processes, namespaces of processes, and namespaces.
+    Both,
+}
+
+/// How long a host or a dump may take: somebody waits with a finger on a key.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The kernel's thread that starts all others.
+const KTHREADD: Pid = Pid(2);
+
+/// What fits, of this host or of the dump.
+pub(super) fn on_host(asks: &Asks<'_>) -> Vec<Offer> {
+    if let Some(answer) = without_looking(asks) {
+        return answer;
+    }
+    let from = asks.from.map(PathBuf::from);
+    if from.as_ref().is_some_and(|path| path.as_os_str() == "-") {
+        return Vec::new();
+    }
+    let mut options = DiscoveryOptions::namespaces();
+    options.without_self = true;
+    if asks.wanted != Wanted::Both {
+        options.places = Places::NONE;
+    }
+    let look = LookArgs { from, patience: PatienceArgs { timeout: PATIENCE } };
+    let is_live = look.from.is_none();
+    match live::load(&look, &options) {
+        Ok(snapshot) => {
+            let home = crate::commands::home(&snapshot, is_live);
+            of(&snapshot, home, asks)
+        }
+        Err(_) => Vec::new(),
+    }
+}
+
+/// What can be told from what was typed alone.
+fn without_looking(asks: &Asks<'_>) -> Option<Vec<Offer>> {
+    let (before, _) = asks.begins.split_once('/')?;
+    let is_process = Asked::parse(before.as_ref())
+        .is_ok_and(|asked| matches!(asked.target, Target::Process(_) | Target::Caller(_) | Target::Host(_)));
+    Some(match asks.wanted {
+        Wanted::Pids | Wanted::Processes => Vec::new(),
+        Wanted::Both if is_process => {
+            let types = NamespaceType::ALL.into_iter().filter(|ns_type| fits(asks, *ns_type));
+            types.map(|ns_type| Offer::word(format!("{before}/{ns_type}"), "")).collect()
+        }
+        // A path means something on the living host only.
+        Wanted::Both if asks.from.is_some() => Vec::new(),
+        Wanted::Both => vec![Offer::Files],
+    })
+}
+
+fn fits(asks: &Asks<'_>, ns_type: NamespaceType) -> bool {
+    asks.types.is_empty() || asks.types.contains(&ns_type)
+}
+
+/// What fits, of a snapshot.
+fn of(snapshot: &Snapshot, home: Option<NamespaceId>, asks: &Asks<'_>) -> Vec<Offer> {
+    let mut offers = Vec::new();
+    let names = home.map(|home| netns::names(snapshot, home)).unwrap_or_default();
+    if asks.from.is_none() && asks.wanted != Wanted::Pids {
+        offers.push(Offer::word("self", "the process of the caller"));
+    }
+    if asks.wanted == Wanted::Both {
+        offers.push(Offer::word("host", "the initial namespaces"));
+        for (name, id) in names.iter().filter(|_| fits(asks, NamespaceType::Net)) {
+            let (name, described) = (name.to_string(), names::namespace(snapshot, *id));
+            // A name that is short for something else takes what it is before it.
+            let is_bare = matches!(Target::parse(name.as_ref()), Ok(Target::Name(_)));
+            if is_bare {
+                offers.push(Offer::word(name.clone(), described.clone()));
+            }
+            if !is_bare || asks.begins.starts_with("netns") {
+                offers.push(Offer::word(format!("netns:{name}"), described));
+            }
+        }
+        let namespaces = snapshot.namespaces_by_type().into_iter().filter(|namespace| fits(asks, namespace.ns_type));
+        for namespace in namespaces {
+            let described = describe(snapshot, namespace, &names);
+            offers.push(Offer::word(names::target(snapshot, namespace.id), described.clone()));
+            // Whoever types these begins with them.
+            if asks.begins.parse().is_ok_and(|number: u64| number > PID_MAX) {
+                offers.push(Offer::word(namespace.id.ino.to_string(), described.clone()));
+            }
+            if let Some(unique_id) = namespace.unique_id.filter(|_| asks.begins.starts_with(':')) {
+                let named = names::namespace(snapshot, namespace.id);
+                offers.push(Offer::word(format!(":{unique_id}"), format!("{named} {described}")));
+            }
+        }
+    }
+    let is_of_kernel = |process: &Process| process.pid == KTHREADD || process.ppid == Some(KTHREADD);
+    // Nobody asks for the kernel's own who has not begun to type the PID.
+    let processes = snapshot.processes.values().filter(|process| !asks.begins.is_empty() || !is_of_kernel(process));
+    offers.extend(processes.map(|process| Offer::word(process.pid.to_string(), names::text(process.comm()))));
+    offers.retain(|offer| match offer {
+        Offer::Word { text, .. } => {
+            text.starts_with(asks.begins) && is_plain(text) && !asks.given.iter().any(|given| given == text)
+        }
+        _ => true,
+    });
+    offers
+}
+
+/// What tells a namespace from others of its type.
+fn describe(snapshot: &Snapshot, namespace: &Namespace, netns: &[(bstr::BString, NamespaceId)]) -> String {
+    let name = netns.iter().find(|(_, id)| *id == namespace.id).map(|(name, _)| format!("netns {}", names::text(name)));
+    let leader = namespace.leaders.first().map(|pid| names::process(snapshot, *pid, Detail::Brief));
+    let parts: Vec<_> = [name, leader].into_iter().flatten().collect();
+    match parts.is_empty() {
+        true if namespace.loose_threads.is_empty() => "no process seen in it".to_owned(),
+        true => "only tasks of processes elsewhere".to_owned(),
+        false => parts.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lxkns_answers::testing::{HOME, snapshot};
+
+    fn offered(begins: &str, types: &[NamespaceType], wanted: Wanted) -> Vec<String> {
+        let asks = Asks { begins, types, wanted, from: None, given: &["100".to_owned()] };
+        let offers = without_looking(&asks).unwrap_or_else(|| of(&snapshot(), Some(HOME), &asks));
+        offers
+            .into_iter()
+            .map(|offer| match offer {
+                Offer::Word { text, description } => format!("{text} {description}"),
+                other => format!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn namespaces_and_processes_with_what_tells_them_apart() {
+        assert_eq!(offered("net:40265322", &[], Wanted::Both), ["net:4026532200 200 (sleep)"]);
+        assert_eq!(offered("4026532300", &[], Wanted::Both), ["4026532300 netns left"]);
+        assert_eq!(offered(":1300", &[], Wanted::Both), [":1300 net:[4026532300] netns left"]);
+        assert_eq!(offered("20", &[], Wanted::Pids), ["200 sleep"]);
+        assert_eq!(offered("lef", &[], Wanted::Both), ["left net:[4026532300]"]);
+        assert_eq!(offered("netns", &[], Wanted::Both), ["netns:left net:[4026532300]"]);
+        assert_eq!(offered("sel", &[], Wanted::Processes).len(), 1);
+        assert!(offered("sel", &[], Wanted::Pids).is_empty());
+        let all = offered("", &[NamespaceType::Net], Wanted::Both);
+        assert!(all.iter().any(|text| text.starts_with("net:4026532300 ")), "{all:?}");
+        assert!(!all.iter().any(|text| text.starts_with("mnt:")), "{all:?}");
+        assert!(offered("", &[], Wanted::Pids).iter().all(|text| !text.contains(':')));
+    }
+
+    #[test]
+    fn a_slash_after_a_pid_is_followed_by_types_and_elsewhere_by_files() {
+        assert_eq!(offered("12/", &[NamespaceType::Net], Wanted::Both), ["12/net "]);
+        for text in ["12/", "self/", "host/", "12:34/"] {
+            assert_eq!(offered(text, &[], Wanted::Both).len(), 8);
+        }
+        assert_eq!(offered("/run/ne", &[], Wanted::Both), ["Files"]);
+        assert!(offered("12/", &[], Wanted::Processes).is_empty());
+    }
+}
