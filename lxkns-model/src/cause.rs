@@ -128,7 +128,7 @@ impl fmt::Display for Cause {
             Self::OtherPidNamespace => "procfs belongs to another PID namespace",
             Self::Hidden => "hidden by the mount options of procfs",
             Self::Limit => "limit reached",
-            Self::NotTried => "not tried",
+            Self::NotTried => "not tried, as there was no answer in time before",
             Self::Changed => "changed while it was read",
             Self::Partial => "only partly visible",
             Self::NoPath => "no path leads there",
