@@ -55,6 +55,7 @@ mod process;
 mod snapshot;
 mod socket_user;
 mod suspect;
+mod tasks;
 mod texts;
 
 pub mod inside;
@@ -87,4 +88,5 @@ pub use process::{
 pub use snapshot::{Host, Snapshot};
 pub use socket_user::SocketUser;
 pub use suspect::Suspect;
+pub use tasks::Tasks;
 pub use texts::Texts;
