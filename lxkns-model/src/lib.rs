@@ -7,6 +7,7 @@
 //! `start_time_ticks`.
 //!
 //! - [`relations`] has pure functions over a snapshot: hierarchy, ownership, capabilities, hidden mounts, changes.
+//! - [`passwd`] reads the names of users and groups.
 //! - [`inside`] has what only a process inside a namespace can tell.
 //! - `wire` (a feature) writes a snapshot as JSON and reads it back.
 //!
@@ -59,6 +60,8 @@ mod tasks;
 mod texts;
 
 pub mod inside;
+
+pub mod passwd;
 
 pub mod relations;
 

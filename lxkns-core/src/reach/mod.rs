@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 
-use lxkns_sys::{NsHandle, PidfdNamespace};
+use lxkns_sys::{NsHandle, PidfdNamespace, close_elsewhere};
 
 use self::lookup::Roots;
 use crate::error::{Error, ErrorKind};
@@ -257,12 +257,6 @@ impl Drop for Fetched {
             close_elsewhere(fd);
         }
     }
-}
-
-/// Closes a descriptor on a thread of its own, for which nobody waits.
-fn close_elsewhere(fd: OwnedFd) {
-    // Where no thread can be had the closure, and the descriptor in it, is dropped here: slow, but not lost.
-    drop(std::thread::Builder::new().name("lxkns-close".into()).spawn(move || drop(fd)));
 }
 
 fn is_tun(proc: &ProcRoot, fd: &OwnedFd) -> bool {
