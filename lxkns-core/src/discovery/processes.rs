@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::fds::Table;
+use super::found::Found;
 use super::named::Known;
-use super::search::{Found, Search};
+use super::search::Search;
 use super::session::{Progress, Step};
 use super::{command_lines, fds, for_children, task_fds, tasks};
 use crate::error::{Error, ErrorKind};
