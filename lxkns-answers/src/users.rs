@@ -1,7 +1,7 @@
 //! User names, from `/etc/passwd` itself: a static binary has no name service switch to ask.
 
 use bstr::{BStr, BString, ByteSlice as _};
-use lxkns_model::{Snapshot, Uid};
+use lxkns_model::{Snapshot, Uid, passwd};
 use rustc_hash::FxHashMap;
 
 /// The names of users.
@@ -17,17 +17,8 @@ impl Users {
     /// Reads the text of a `passwd(5)`; the first of several names of a UID counts, as in `getpwuid(3)`.
     pub fn parse(text: &[u8]) -> Self {
         let mut names = FxHashMap::default();
-        for line in text.lines() {
-            let mut fields = line.split(|&byte| byte == b':');
-            let (Some(name), Some(_password), Some(uid)) = (fields.next(), fields.next(), fields.next()) else {
-                continue;
-            };
-            let is_number = !uid.is_empty() && uid.iter().all(u8::is_ascii_digit);
-            let uid = if is_number { uid.to_str().ok().and_then(|uid| uid.parse().ok()) } else { None };
-            // Lines for other name services begin with a sign.
-            if let (Some(uid), false) = (uid, name.is_empty() || matches!(name[0], b'+' | b'-' | b'#')) {
-                names.entry(Uid(uid)).or_insert_with(|| name.into());
-            }
+        for user in passwd::passwd(text) {
+            names.entry(user.uid).or_insert_with(|| user.name.to_owned());
         }
         Self(names)
     }
@@ -48,9 +39,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_name_of_a_uid_counts_and_odd_lines_do_not() {
-        let text = b"root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/:\n\n#no:x:7:7\n+nis:x:8:8\nshort:x\nbad:x:-1:1\n\
-                     sign:x:+9:9\nhuge:x:4294967296:1\n:x:5:5\n\xffodd:x:1000:1000::/:\nlast:x:65534:1";
+    fn the_first_name_of_a_uid_counts() {
+        let text =
+            b"root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/:\n+nis:x:8:8\n\xffodd:x:1000:1000::/:\nlast:x:65534:1";
         let users = Users::parse(text);
         assert_eq!(users.name(Uid(0)), Some(BStr::new("root")));
         assert_eq!(users.name(Uid(1000)), Some(BStr::new(b"\xffodd")));

@@ -1,7 +1,6 @@
 //! Whether namespaces live that are no longer visible.
 
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::sync_channel;
 
 use lxkns_core::model::{Namespace, NamespaceType};
 use lxkns_core::relations::Life;
@@ -28,11 +27,8 @@ impl Lives {
 /// Whether the kernel opens any namespace that lives by its handle: tried on one that only a socket of ours holds.
 fn opens_all() -> bool {
     // The kernel can take long to make a network namespace while others are being taken down.
-    let (tell, told) = sync_channel(1);
-    let thread = std::thread::Builder::new().name("lxkns-handle".into()).spawn(move || {
-        let _ = tell.try_send(opens_what_a_socket_holds().unwrap_or(false));
-    });
-    thread.is_ok() && told.recv_timeout(DEADLINE).unwrap_or(false)
+    let opens = lxkns_sys::in_time("lxkns-handle", DEADLINE, || opens_what_a_socket_holds().unwrap_or(false));
+    opens.ok().flatten() == Some(true)
 }
 
 /// The calling thread goes to a new network namespace, opens a socket there, and comes back.

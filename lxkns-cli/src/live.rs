@@ -8,7 +8,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
 
 use anyhow::Context as _;
 use lxkns_core::model::{
@@ -215,20 +214,14 @@ fn open_by_name(path: &Path) -> io::Result<OwnedFd> {
     // A child goes first: a thread that waits for a server would keep the program from ending.
     look_up_slowly(path, DEADLINE)?;
     let path = path.to_owned();
-    let (opened, answer) = sync_channel(1);
-    std::thread::Builder::new().name("lxkns-open".into()).spawn(move || {
-        let _ = opened.try_send(rustix::fs::open(path, BY_NAME, Mode::empty()));
-    })?;
-    let too_late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
-    Ok(answer.recv_timeout(DEADLINE).map_err(too_late)??)
+    let open = move || rustix::fs::open(path, BY_NAME, Mode::empty());
+    let opened = lxkns_sys::in_time("lxkns-open", DEADLINE, open)?;
+    Ok(opened.ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??)
 }
 
-/// From the kernel's cache alone. That does not answer either while somebody mounts or renames something, anywhere; which
-/// passes.
+/// From the kernel's cache alone.
 fn open_cached(path: &Path, how: ResolveFlags) -> std::result::Result<OwnedFd, Errno> {
-    const TRIES: usize = 32;
-    let open = || rustix::fs::openat2(CWD, path, BY_NAME, Mode::empty(), how | ResolveFlags::CACHED);
-    (1..TRIES).map(|_| open()).find(|answer| !matches!(answer, Err(Errno::AGAIN))).unwrap_or_else(open)
+    lxkns_sys::open_cached(CWD, path, OFlags::empty(), how)
 }
 
 /// Who uses a file system, what else keeps it busy, and what could not be read. Those that look into mount namespaces for us

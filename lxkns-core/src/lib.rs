@@ -104,6 +104,7 @@ pub use lxkns_model::wire;
 pub use model::{DiscoveryOptions, Snapshot};
 pub use mount_access::{AccessError, InsideMounts, MountAccess};
 pub use procfs::ProcRoot;
+pub use reach::Opener;
 pub use reach::lookup::{has_no_server, namespace_of};
 pub use reach::probe::Interface;
 pub use stuck::{MOST_STUCK, Reached, Stuck, asking_name, reached, stuck};

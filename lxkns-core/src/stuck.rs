@@ -1,12 +1,10 @@
 //! Processes that were left behind: killed, and kept by a file system whose server does not answer. Whoever would start
 //! another that asks the same server looks here first, so that they do not become more with each run of a program.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use bstr::ByteSlice as _;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{AtFlags, CWD, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
 use crate::model::{DeviceNumber, Pid};
@@ -125,7 +123,8 @@ pub struct Reached {
 /// where it does not know the way on from a procfs, which can lead anywhere.
 pub fn reached(proc: &ProcRoot, path: &Path) -> Option<Reached> {
     let above = path.ancestors().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
-    let pinned = above.map(open_cached).find_map(Result::ok)?;
+    let open = |path: &Path| lxkns_sys::open_cached(CWD, path, OFlags::empty(), ResolveFlags::empty());
+    let pinned = above.map(open).find_map(Result::ok)?;
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let stat = rustix::fs::statx(pinned, c"", flags, StatxFlags::TYPE).ok()?;
     let file_system = DeviceNumber { major: stat.stx_dev_major, minor: stat.stx_dev_minor };
@@ -135,22 +134,6 @@ pub fn reached(proc: &ProcRoot, path: &Path) -> Option<Reached> {
     let fs_type = mounts.find(|mount| mount.file_system == file_system).map(|mount| mount.raw_fs_type);
     let has_no_server = fs_type.is_some_and(has_no_server);
     (fs_type != Some(b"proc")).then_some(Reached { file_system, has_no_server })
-}
-
-fn open_cached(path: &Path) -> Result<std::os::fd::OwnedFd, Errno> {
-    // The cache does not answer while somebody mounts or renames something, which passes.
-    const TRIES: usize = 8;
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let open = || {
-        rustix::fs::openat2(
-            CWD,
-            OsStr::from_bytes(path.as_os_str().as_bytes()),
-            flags,
-            Mode::empty(),
-            ResolveFlags::CACHED,
-        )
-    };
-    (1..TRIES).map(|_| open()).find(|answer| !matches!(answer, Err(Errno::AGAIN))).unwrap_or_else(open)
 }
 
 #[cfg(test)]

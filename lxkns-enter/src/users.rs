@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lxkns_core::ProcRoot;
+use lxkns_core::model::passwd::{self, PasswdEntry};
 use lxkns_sys::{Op, SharedFd, SpawnError, Watch};
 use rustix::fs::{MemfdFlags, SeekFrom};
 use rustix::io::Errno;
@@ -36,10 +37,7 @@ pub(crate) enum Wanted {
 impl Wanted {
     /// Digits are an ID, as `docker exec` has it.
     pub(crate) fn parse(text: &[u8]) -> Self {
-        let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-        let id = std::str::from_utf8(text).ok().filter(|_| digits).and_then(|text| text.parse().ok());
-        // The highest number means "no change" to the kernel.
-        id.filter(|&id| id != u32::MAX).map_or_else(|| Self::Name(text.to_vec()), Self::Id)
+        passwd::parse_id(text).map_or_else(|| Self::Name(text.to_vec()), Self::Id)
     }
 }
 
@@ -70,48 +68,33 @@ pub(crate) fn read_inside(
     read_all(File::from(to), LARGEST)
 }
 
-fn lines(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
-    text.split(|&byte| byte == b'\n').map(|line| line.split(|&byte| byte == b':').collect())
-}
-
-fn number(text: &[u8]) -> Option<u32> {
-    match Wanted::parse(text) {
-        Wanted::Id(id) => Some(id),
-        Wanted::Name(_) => None,
-    }
-}
-
 /// The first user of this name or ID in the text of a `passwd`.
-pub(crate) fn user(passwd: &[u8], wanted: &Wanted) -> Option<User> {
-    lines(passwd).find_map(|fields| {
-        let [name, _, uid, gid, _, home, shell] = fields[..] else { return None };
-        let user =
-            User { name: name.into(), uid: number(uid)?, gid: number(gid)?, home: home.into(), shell: shell.into() };
-        let is_wanted = match wanted {
-            Wanted::Name(wanted) => user.name == *wanted,
-            Wanted::Id(uid) => user.uid == *uid,
-        };
-        is_wanted.then_some(user)
+pub(crate) fn user(text: &[u8], wanted: &Wanted) -> Option<User> {
+    let is_wanted = |user: &PasswdEntry<'_>| match wanted {
+        Wanted::Name(wanted) => user.name == &wanted[..],
+        Wanted::Id(uid) => user.uid.0 == *uid,
+    };
+    let user = passwd::passwd(text).find(is_wanted)?;
+    Some(User {
+        name: user.name.to_vec(),
+        uid: user.uid.0,
+        gid: user.gid,
+        home: user.home.to_vec(),
+        shell: user.shell.to_vec(),
     })
 }
 
 /// The GID of the group of this name in the text of a `group`.
-pub(crate) fn group(groups: &[u8], wanted: &[u8]) -> Option<u32> {
-    lines(groups).find_map(|fields| match fields[..] {
-        [name, _, gid, _] if name == wanted => number(gid),
-        _ => None,
-    })
+pub(crate) fn group(text: &[u8], wanted: &[u8]) -> Option<u32> {
+    passwd::groups(text).find(|group| group.name == wanted).map(|group| group.gid)
 }
 
 /// The GIDs of the groups that a user of this name is a member of, and this one: as many as the kernel takes.
-pub(crate) fn groups_of(groups: &[u8], name: &[u8], gid: u32) -> Vec<u32> {
+pub(crate) fn groups_of(text: &[u8], name: &[u8], gid: u32) -> Vec<u32> {
     /// `NGROUPS_MAX` of `linux/limits.h`.
     const MOST: usize = 65_536;
     let mut gids = vec![gid];
-    gids.extend(lines(groups).filter_map(|fields| match fields[..] {
-        [_, _, gid, members] if members.split(|&byte| byte == b',').any(|member| member == name) => number(gid),
-        _ => None,
-    }));
+    gids.extend(passwd::groups(text).filter(|group| group.has_member(name)).map(|group| group.gid));
     gids.sort_unstable();
     gids.dedup();
     gids.truncate(MOST);

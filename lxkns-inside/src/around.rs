@@ -136,12 +136,12 @@ impl Around<'_> {
         others.retain(|other| other.ns_type == NamespaceType::Net && other.id != namespace.id);
         // The other end of most is where the host is.
         others.sort_by_key(|other| !other.initial);
+        let opener = self.discovery.opener(self.snapshot);
         for others in others.chunks(MOST_FDS) {
             if found.len() == wanted.len() {
                 break;
             }
-            let opened =
-                others.iter().filter_map(|other| Some((other.id, self.discovery.open(self.snapshot, other.id).ok()?)));
+            let opened = others.iter().filter_map(|other| Some((other.id, opener.open(other.id).ok()?)));
             let (ids, fds): (Vec<_>, Vec<_>) = opened.unzip();
             let nsids = match inside.namespace_ids(&fds) {
                 Ok(nsids) => nsids,

@@ -205,8 +205,9 @@ pub fn nsids<'a>(
     namespaces: impl Iterator<Item = &'a Namespace>,
 ) -> BTreeMap<NamespaceId, Option<u32>> {
     let Ok(kernel) = Netlink::connect(NETLINK_ROUTE) else { return BTreeMap::new() };
+    let opener = discovery.opener(snapshot);
     let ask = |namespace: &Namespace| {
-        let opened = discovery.open(snapshot, namespace.id).ok()?;
+        let opened = opener.open(namespace.id).ok()?;
         let nsid = namespace_id(&kernel, opened).ok()?;
         Some((namespace.id, nsid.and_then(|nsid| u32::try_from(nsid).ok())))
     };

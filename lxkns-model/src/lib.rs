@@ -7,6 +7,7 @@
 //! `start_time_ticks`.
 //!
 //! - [`relations`] has pure functions over a snapshot: hierarchy, ownership, capabilities, hidden mounts, changes.
+//! - [`passwd`] reads the names of users and groups.
 //! - [`inside`] has what only a process inside a namespace can tell.
 //! - `wire` (a feature) writes a snapshot as JSON and reads it back.
 //!
@@ -55,9 +56,12 @@ mod process;
 mod snapshot;
 mod socket_user;
 mod suspect;
+mod tasks;
 mod texts;
 
 pub mod inside;
+
+pub mod passwd;
 
 pub mod relations;
 
@@ -87,4 +91,5 @@ pub use process::{
 pub use snapshot::{Host, Snapshot};
 pub use socket_user::SocketUser;
 pub use suspect::Suspect;
+pub use tasks::Tasks;
 pub use texts::Texts;

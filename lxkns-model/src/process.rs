@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bstr::BString;
 
-use super::{NamespaceId, NamespaceType, Pid, Tid, Uid};
+use super::{NamespaceId, NamespaceType, Pid, Tasks, Tid, Uid};
 
 /// The ten links below `/proc/PID/ns`: one for each type, and those that say where the next child will be.
 ///
@@ -141,7 +141,7 @@ pub struct Process {
     /// Its threads: the first one first, then by TID. Where details of threads were not asked for, only those that are
     /// elsewhere than the process come after the first; where threads were not asked for, none. A thread that stands for
     /// its process because the first has exited is always there.
-    pub tasks: Vec<Task>,
+    pub tasks: Tasks,
     /// Its command line, where it was asked for and could be read; empty for kernel threads and zombies.
     pub command_line: Option<Vec<BString>>,
     /// What `/proc/PID/status` says, where it was asked for.
@@ -156,7 +156,7 @@ impl Process {
             ppid: None,
             namespaces: NamespaceLinks::default(),
             threads: 1,
-            tasks: vec![main_task],
+            tasks: Tasks::new(main_task, []),
             command_line: None,
             status: None,
         }
@@ -164,7 +164,7 @@ impl Process {
 
     /// The process's first thread, which has its PID. It may have exited before the others.
     pub fn main_task(&self) -> &Task {
-        &self.tasks[0]
+        self.tasks.first()
     }
 
     /// Whether it has exited as far as namespaces go. From then until it is reaped it is in its user and its PID namespace
@@ -188,7 +188,7 @@ impl Process {
             return main;
         }
         let stands_for_it = |task: &&Task| !task.state.is_dead() && task.namespaces == self.namespaces;
-        self.tasks.iter().skip(1).find(stands_for_it).unwrap_or(main)
+        self.tasks.others().iter().find(stands_for_it).unwrap_or(main)
     }
 
     /// Where its files are below a procfs: `PID`, or `PID/task/TID` where its first thread has exited.

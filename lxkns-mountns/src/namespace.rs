@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lxkns_core::model::{DeviceNumber, NamespaceId};
 use lxkns_core::{MOST_STUCK, Stuck};
+use lxkns_sys::close_elsewhere;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, major, makedev, minor};
 use rustix::io::Errno;
 
@@ -254,12 +255,6 @@ pub(crate) fn reopen_namespace(pool: &Pool, pinned: OwnedFd, want: Option<Namesp
     let fd = rustix::fs::openat(pool.procfs(), path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| Error::call("open a namespace through /proc/thread-self/fd", errno))?;
     verified(fd.as_fd()).map(|()| fd)
-}
-
-/// Closes a descriptor on a thread of its own, for which nobody waits.
-pub(crate) fn close_elsewhere(fd: OwnedFd) {
-    // Where no thread can be had the closure, and the descriptor in it, is dropped here: slow, but not lost.
-    drop(std::thread::Builder::new().name("lxkns-close".into()).spawn(move || drop(fd)));
 }
 
 fn not_wanted() -> Error {

@@ -4,7 +4,6 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use lxkns_core::model::NamespaceType;
@@ -136,27 +135,20 @@ impl Sandboxes {
 
     /// Opens a namespace at a path of the caller's own. The path can lead over a file system that does not answer.
     fn open_own(&self, path: &Path, deadline: Deadline) -> Result<OwnedFd, Error> {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let cached = rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), ResolveFlags::CACHED);
-        let pinned = match cached {
-            Ok(fd) => Ok(fd),
+        let what = || format!("open {}", path.display());
+        let pinned = match lxkns_sys::open_cached(rustix::fs::CWD, path, OFlags::empty(), ResolveFlags::empty()) {
             Err(Errno::AGAIN | Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
                 let path = PathBuf::from(path);
-                let (opened, answer) = sync_channel(1);
-                // Nobody waits for this thread longer than for the answer.
-                let thread = std::thread::Builder::new().name("lxkns-open".into()).spawn(move || {
-                    // Who has given up does not get it, and it is closed here.
-                    let _ = opened.try_send(rustix::fs::open(path, flags, Mode::empty()));
-                });
-                thread.map_err(|error| Error::io(ErrorKind::Other, "start a thread", &error))?;
-                answer.recv_timeout(deadline.left()).unwrap_or(Err(Errno::TIMEDOUT))
+                let open = move || rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+                let opened = lxkns_sys::in_time("lxkns-open", deadline.left(), open)
+                    .map_err(|error| Error::io(ErrorKind::Other, "start a thread", &error))?;
+                opened.ok_or_else(|| Error::timed_out(what(), None))?
             }
-            Err(errno) => Err(errno),
+            answer => answer,
         };
         match pinned {
             Ok(pinned) => reopen_namespace(&self.0, pinned, None),
-            Err(Errno::TIMEDOUT) => Err(Error::timed_out(format!("open {}", path.display()), None)),
-            Err(errno) => Err(Error::call(format!("open {}", path.display()), errno)),
+            Err(errno) => Err(Error::call(what(), errno)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! System calls and ioctls on Linux namespaces that no other crate binds.
 //!
 //! Each function is one kernel call with owned and borrowed file descriptors and an [`Errno`]; none of
-//! them retries, interprets or remembers anything. What an error means is for the caller to say. All
+//! them (but [`open_cached`]) retries, interprets or remembers anything. What an error means is for the caller to say. All
 //! descriptors that come back are close-on-exec. A kernel that does not have a call says so by its error:
 //! `ENOSYS` for a system call, `ENOTTY` (of nsfs and pidfds also `EINVAL`) for an ioctl.
 //!
@@ -21,6 +21,7 @@
 //! | take signals as events | [`sigprocmask`], [`signalfd`], [`read_signal`], [`kill_child`] |
 //! | ask for process groups that may be outside | [`tcgetpgrp`], [`getpgrp`] |
 //! | leave the network namespace for a new one | [`unshare_network`] |
+//! | wait no longer than wanted | [`in_time`], [`open_cached`], [`close_elsewhere`] |
 //! | run a program that nobody can change | [`sealed_program`], [`is_sealed`], [`execveat`] |
 //!
 //! [`spawn()`] alone is many calls: it starts a program in a child that first does what it was told, with nothing but system
@@ -35,6 +36,7 @@ mod listns;
 mod memory;
 mod mount;
 mod nsfs;
+mod patience;
 mod pidfd;
 mod process;
 mod sealed;
@@ -56,6 +58,7 @@ pub use nsfs::{
     MountNamespaceInfo, ns_get_id, ns_get_mntns_id, ns_get_nstype, ns_get_owner_uid, ns_get_parent, ns_get_userns,
     ns_mnt_get_info, ns_mnt_get_next, ns_mnt_get_prev,
 };
+pub use patience::{close_elsewhere, in_time, open_cached};
 pub use pidfd::{PidfdNamespace, pidfd_get_namespace, pidfd_open_thread};
 pub use process::{at_secure, copy_inherited, ioprio_get, unshare_network};
 pub use rustix::io::Errno;

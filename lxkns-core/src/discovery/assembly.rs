@@ -4,8 +4,9 @@ use std::time::SystemTime;
 
 use rustc_hash::FxHashMap;
 
+use super::found::{Found, Seen};
 use super::initial;
-use super::search::{Found, Search, Seen};
+use super::search::Search;
 use crate::model::{Holder, Host, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Place, Snapshot};
 use crate::relations;
 

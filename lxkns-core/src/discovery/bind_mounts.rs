@@ -5,9 +5,10 @@ use rustc_hash::FxHashMap;
 use rustix::fs::makedev;
 
 use super::facts;
+use super::found::Found;
 use super::inside_mounts::{self, Inside};
 use super::mount_lists;
-use super::search::{Found, Search};
+use super::search::Search;
 use crate::failure::Failure;
 use crate::model::{Cause, Holder, Mount, NamespaceId, NamespaceType, Object, Place, Suspect, Tid};
 use crate::procfs::parse;

@@ -10,9 +10,10 @@ use bstr::BString;
 use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
+use super::found::Found;
 use super::left_behind::LeftBehind;
 use super::named::{self, Known};
-use super::search::{Found, Search};
+use super::search::Search;
 use crate::failure::{self, Failure};
 use crate::model::{Cause, Object, Operation, Pid, Place, Scope, Snapshot};
 use crate::procfs::ProcRoot;

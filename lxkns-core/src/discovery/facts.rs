@@ -6,8 +6,9 @@ use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
+use super::found::{Found, Seen};
 use super::initial;
-use super::search::{Found, Search, Seen};
+use super::search::Search;
 use crate::failure::Failure;
 use crate::model::{Call, Cause, NamespaceId, NamespaceType, Object, Operation, Place, Relation, Uid};
 use crate::procfs::ProcRoot;

@@ -10,7 +10,8 @@ use rustc_hash::{FxBuildHasher, FxHashSet};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom, StatxFlags};
 use rustix::io::Errno;
 
-use super::search::{Found, Search};
+use super::found::Found;
+use super::search::Search;
 use super::{sockets, suspects, tun};
 use crate::failure;
 use crate::model::{Call, Holder, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Tid};

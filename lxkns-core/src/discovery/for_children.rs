@@ -1,6 +1,7 @@
 //! Place 3: the PID and time namespaces that the next child of a thread will be in.
 
-use super::search::{Found, Search};
+use super::found::Found;
+use super::search::Search;
 use super::tasks::Thread;
 use crate::failure::Failure;
 use crate::model::{Call, Holder, NamespaceLinks, NamespaceType, Object, Pid, Place, Tid};

@@ -2,7 +2,8 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::search::{Found, Search};
+use super::found::Found;
+use super::search::Search;
 use crate::failure::Failure;
 use crate::model::{Cause, Holder, NamespaceId, NamespaceType, Object, Operation, Place, Tid};
 use crate::mount_access::{AccessError, InsideMounts};

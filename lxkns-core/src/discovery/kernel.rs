@@ -7,7 +7,8 @@ use rustix::io::Errno;
 
 use lxkns_sys::{LISTNS_ALL_USER_NAMESPACES, MountNamespaceInfo, NsHandle};
 
-use super::search::{Found, Search};
+use super::found::Found;
+use super::search::Search;
 use super::{bind_mounts, processes};
 use crate::error::Error;
 use crate::failure::Failure;

@@ -20,7 +20,9 @@ mod facts;
 mod fds;
 mod file_system_users;
 mod for_children;
+mod found;
 mod freezer;
+mod gaps;
 mod host;
 mod initial;
 mod inside_mounts;
@@ -41,6 +43,7 @@ mod suspects;
 mod task_fds;
 mod tasks;
 mod tun;
+mod workers;
 
 use std::time::{Instant, SystemTime};
 

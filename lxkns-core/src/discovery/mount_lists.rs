@@ -11,9 +11,10 @@ use rustix::io::Errno;
 
 use lxkns_sys::StatmountMask;
 
+use super::found::Found;
 use super::inside_mounts::{self, Inside};
 use super::mount_facts::{of_facts, of_mountinfo, statmount};
-use super::search::{Found, Search};
+use super::search::Search;
 use crate::failure::Failure;
 use crate::model::{Call, Cause, Mount, NamespaceId, Object, Operation, Pid, Place, Tid};
 use crate::procfs::{ProcDir, parse};

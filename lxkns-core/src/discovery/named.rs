@@ -3,8 +3,9 @@
 use rustc_hash::FxHashMap;
 use rustix::fs::StatxFlags;
 
+use super::found::Found;
 use super::left_behind::Life;
-use super::search::{Found, Search};
+use super::search::Search;
 use super::tasks;
 use crate::failure::{self, Failure};
 use crate::model::{Gap, Holder, Object, Operation, Pid, Place, Process, ProcessStatus, Scope, Tid};

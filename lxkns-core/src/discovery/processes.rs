@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::fds::Table;
+use super::found::Found;
 use super::named::Known;
-use super::search::{Found, Search};
+use super::search::Search;
 use super::session::{Progress, Step};
 use super::{command_lines, fds, for_children, task_fds, tasks};
 use crate::error::{Error, ErrorKind};
 use crate::failure::Failure;
-use crate::model::{Cause, NamespaceLinks, NamespaceType, Object, Operation, Pid, Place, Process, Scope, Tid};
+use crate::model::{Cause, NamespaceLinks, NamespaceType, Object, Operation, Pid, Place, Process, Scope, Tasks, Tid};
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcDir;
 use crate::reach;
@@ -126,14 +127,15 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
         }
     }
 
-    let mut tasks = vec![main.task];
-    if search.looks_in(Place::Tasks) {
-        tasks.extend(others.into_iter().filter_map(|thread| thread.task));
-        // The kernel lists them by age; numbers begin again at the lowest when the highest has been given.
-        tasks[1..].sort_unstable_by_key(|task| task.tid);
-    } else {
-        tasks.extend(others.into_iter().find(|thread| thread.tid == voice).and_then(|thread| thread.task));
-    }
+    let mut known_others: Vec<_> = match search.looks_in(Place::Tasks) {
+        true => others.into_iter().filter_map(|thread| thread.task).collect(),
+        false => {
+            others.into_iter().find(|thread| thread.tid == voice).and_then(|thread| thread.task).into_iter().collect()
+        }
+    };
+    // The kernel lists them by age; numbers begin again at the lowest when the highest has been given.
+    known_others.sort_unstable_by_key(|task| task.tid);
+    let tasks = Tasks::new(main.task, known_others);
     let (ppid, threads) = (main.ppid, main.threads);
     // Who brings a namespace that was not known is likely to be shown with it.
     let is_likely = |scope| scope == Scope::All || (scope == Scope::Named && found.namespaces.len() > known);

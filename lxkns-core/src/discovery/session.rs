@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
-use crate::reach;
+use crate::reach::Opener;
 
 /// A session: scans of one host. It remembers what must not be tried twice.
 ///
@@ -154,7 +154,12 @@ impl<'a> Discovery<'a> {
     /// 5.12 for bind mounts below file systems that may have a server (`RESOLVE_CACHED` of `openat2(2)`); 6.18 for those
     /// that only the kernel lists.
     pub fn open(&self, snapshot: &Snapshot, id: NamespaceId) -> Result<OwnedFd, Error> {
-        reach::open(&self.proc, snapshot, self.access, id)
+        self.opener(snapshot).open(id)
+    }
+
+    /// Opens many namespaces of a snapshot: [`open`](Self::open), without going through all processes for each.
+    pub fn opener<'s>(&'s self, snapshot: &'s Snapshot) -> Opener<'s> {
+        Opener::new(&self.proc, snapshot, self.access)
     }
 
     /// Finds the processes that use a file system: with their root or working directory, their executable, a file that is

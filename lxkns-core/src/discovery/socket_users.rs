@@ -1,8 +1,8 @@
 //! Who has sockets open. Descriptors are known by the text of their links; nothing is opened, fetched or asked.
 
-use super::search::share_out;
 use super::task_fds::Tables;
 use super::tasks;
+use super::workers::share_out;
 use crate::failure::{self, Failure};
 use crate::model::{Call, Cause, Gap, Object, Operation, Pid, Place, SocketUser, Tid};
 use crate::procfs::{ProcDir, ProcRoot, parse};

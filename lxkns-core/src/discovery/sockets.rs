@@ -5,7 +5,8 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 
 use super::fds::Table;
-use super::search::{Found, Search};
+use super::found::Found;
+use super::search::Search;
 use crate::failure::Failure;
 use crate::model::{Call, Holder, NamespaceId, Object, Operation, Place, Tid};
 use crate::procfs::ProcDir;

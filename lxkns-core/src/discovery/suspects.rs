@@ -4,7 +4,8 @@ use rustix::fs::{AtFlags, StatxFlags};
 use rustix::io::Errno;
 
 use super::fds::Table;
-use super::search::{Found, Search};
+use super::found::Found;
+use super::search::Search;
 use crate::model::{NamespaceType, Operation, Place, Suspect, Tid};
 use crate::procfs::{ProcDir, parse};
 

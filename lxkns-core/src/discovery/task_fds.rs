@@ -6,7 +6,8 @@ use rustc_hash::FxHashSet;
 use rustix::io::Errno;
 
 use super::fds::{self, Entry, Table};
-use super::search::{Found, Search};
+use super::found::Found;
+use super::search::Search;
 use super::tasks::Thread;
 use crate::model::{Call, Cause, NamespaceType, Object, Operation, Pid, Place, Tid};
 use crate::procfs::ProcDir;

@@ -7,7 +7,8 @@ use bstr::BString;
 use rustix::io::Errno;
 use rustix::thread::CpuSet;
 
-use super::search::{Found, Search};
+use super::found::Found;
+use super::search::Search;
 use crate::failure::{self, Failure};
 use crate::model::{
     Cause, Cgroups, CpuRange, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation, Pid, Place,

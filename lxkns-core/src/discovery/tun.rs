@@ -3,7 +3,8 @@
 use rustix::io::Errno;
 
 use super::fds::Table;
-use super::search::{Found, Search};
+use super::found::Found;
+use super::search::Search;
 use super::sockets::Fetcher;
 use crate::failure::Failure;
 use crate::model::{Call, Holder, NamespaceId, Place};

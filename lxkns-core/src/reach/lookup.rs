@@ -132,24 +132,11 @@ impl Root<'_> {
 
     /// From the kernel's cache alone.
     fn pin_cached(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
-        /// An answer takes a few microseconds; no answer, no longer.
-        const TRIES: usize = 32;
         let root = ProcDir::open(self.proc, format!("{}/root", self.task))?;
         let relative = path.strip_prefix(b"/").unwrap_or(path);
         let relative = if relative.is_empty() { b"." } else { relative };
-        let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let resolve =
-            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
-        let open = || rustix::fs::openat2(&root, relative, flags, Mode::empty(), resolve);
-        // The cache also does not answer while somebody mounts or renames something, anywhere; that passes.
-        let mut answer = open();
-        for _ in 0..TRIES {
-            match answer {
-                Err(Errno::AGAIN) => answer = open(),
-                _ => break,
-            }
-        }
-        answer
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
+        lxkns_sys::open_cached(&root, relative, OFlags::NOFOLLOW, resolve)
     }
 }
 

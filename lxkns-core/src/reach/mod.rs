@@ -4,6 +4,7 @@ pub(crate) mod interface;
 pub(crate) mod lookup;
 pub(crate) mod probe;
 
+use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
@@ -11,86 +12,122 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 
-use lxkns_sys::{NsHandle, PidfdNamespace};
+use lxkns_sys::{NsHandle, PidfdNamespace, close_elsewhere};
 
 use self::lookup::Roots;
 use crate::error::{Error, ErrorKind};
 use crate::failure::Failure;
-use crate::model::{Call, Cause, Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
+use crate::model::{Call, Cause, Holder, Namespace, NamespaceId, NamespaceType, Pid, Snapshot, Tid};
 use crate::mount_access::MountAccess;
 use crate::procfs::{ProcDir, ProcRoot, parse};
+use crate::relations::Index;
 
 /// `/dev/net/tun`, by its fixed device number (`Documentation/admin-guide/devices.txt`).
 pub(crate) const TUN_DEVICE: (u32, u32) = (10, 200);
 
-/// Opens a namespace of a snapshot: [`Discovery::open`](crate::Discovery::open).
-pub(crate) fn open(
-    proc: &ProcRoot,
-    snapshot: &Snapshot,
-    access: Option<&dyn MountAccess>,
-    id: NamespaceId,
-) -> Result<OwnedFd, Error> {
-    let what = || format!("cannot open the namespace with inode {}", id.ino);
-    if !snapshot.namespaces.contains_key(&id) {
-        return Err(Error::new(ErrorKind::Unreachable, what() + ": it is unknown"));
-    }
-    through_any(proc, snapshot, access, id, &mut Vec::new())
-        .map_err(|errno| Error::with_source(ErrorKind::Unreachable, what(), errno))
-}
-
 /// How many mount namespaces are gone through at most to get to one that is bind-mounted in the last.
 const MOST_ENTERED: usize = 32;
 
-/// Through the first of its holders that leads there. `entered` are the mount namespaces that have been tried, with what
-/// could be opened: in a dump, they can be made to hold each other in a circle.
-fn through_any(
-    proc: &ProcRoot,
-    snapshot: &Snapshot,
-    access: Option<&dyn MountAccess>,
-    id: NamespaceId,
-    entered: &mut Vec<(NamespaceId, Option<OwnedFd>)>,
-) -> Result<OwnedFd, Failure> {
-    let namespace = snapshot.namespaces.get(&id).ok_or(Failure::VANISHED)?;
-    let mut last = Failure::VANISHED;
-    // Holders are sorted by how easy they are to use; a namespace with very many has one of the first kinds.
-    for holder in namespace.holders.iter().take(64) {
-        let opened = match holder {
-            Holder::BindMount { mount_ns, path: Some(path), .. } => {
-                let from_outside = Roots::new(proc, members(snapshot, *mount_ns)).namespace(path, id);
-                match (from_outside, access) {
-                    (Err(_), Some(access)) => {
-                        if !entered.iter().any(|(other, _)| other == mount_ns) && entered.len() < MOST_ENTERED {
-                            // On the way there, there is no way through it.
-                            entered.push((*mount_ns, None));
-                            let opened = through_any(proc, snapshot, Some(access), *mount_ns, entered).ok();
-                            entered.retain(|(other, _)| other != mount_ns);
-                            entered.push((*mount_ns, opened));
-                        }
-                        let known = entered.iter().find(|(other, _)| other == mount_ns);
-                        let opened = known.and_then(|(_, opened)| opened.as_ref()).ok_or(Failure::VANISHED);
-                        opened.and_then(|fd| inside(access, fd, path, id))
-                    }
-                    (opened, _) => opened,
-                }
-            }
-            Holder::Mount { mount_ns, mount_id, path: Some(path), .. } => {
-                let procfs = Roots::new(proc, members(snapshot, *mount_ns)).mount(path, *mount_id);
-                let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-                procfs
-                    .and_then(|procfs| Ok(rustix::fs::openat(procfs, c"1/ns/pid", flags, Mode::empty())?))
-                    .and_then(|fd| verified(fd, id))
-            }
-            Holder::Child { ns } => related(proc, snapshot, *ns, id, lxkns_sys::ns_get_parent),
-            Holder::Owned { ns } => related(proc, snapshot, *ns, id, lxkns_sys::ns_get_userns),
-            Holder::Kernel => by_handle(namespace),
-            other => through(proc, namespace.ns_type, other).and_then(|fd| verified(fd, id)),
-        };
-        match opened {
-            Ok(fd) => return Ok(fd),
-            Err(failure) => last = failure,
-        }
+/// Opens namespaces of a snapshot, one after another. Who is in a mount namespace is found out once, when it is first asked.
+pub struct Opener<'a> {
+    proc: &'a ProcRoot,
+    snapshot: &'a Snapshot,
+    access: Option<&'a dyn MountAccess>,
+    index: OnceCell<Index<'a>>,
+}
+
+impl<'a> Opener<'a> {
+    pub(crate) fn new(proc: &'a ProcRoot, snapshot: &'a Snapshot, access: Option<&'a dyn MountAccess>) -> Self {
+        Self { proc, snapshot, access, index: OnceCell::new() }
     }
-    Err(last)
+
+    /// Opens a namespace as [`Discovery::open`](crate::Discovery::open) does.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unreachable`]: nothing that holds it leads there (any more), or the caller may not use it.
+    ///
+    /// # Privileges
+    ///
+    /// Those of [`Discovery::open`](crate::Discovery::open).
+    pub fn open(&self, id: NamespaceId) -> Result<OwnedFd, Error> {
+        let what = || format!("cannot open the namespace with inode {}", id.ino);
+        if !self.snapshot.namespaces.contains_key(&id) {
+            return Err(Error::new(ErrorKind::Unreachable, what() + ": it is unknown"));
+        }
+        self.through_any(id, &mut Vec::new())
+            .map_err(|failure| Error::with_source(ErrorKind::Unreachable, what(), failure))
+    }
+
+    /// Through the first of its holders that leads there. `entered` are the mount namespaces that have been tried, with
+    /// what could be opened: in a dump, they can be made to hold each other in a circle.
+    fn through_any(
+        &self,
+        id: NamespaceId,
+        entered: &mut Vec<(NamespaceId, Option<OwnedFd>)>,
+    ) -> Result<OwnedFd, Failure> {
+        let namespace = self.snapshot.namespaces.get(&id).ok_or(Failure::VANISHED)?;
+        let mut last = Failure::VANISHED;
+        // Holders are sorted by how easy they are to use; a namespace with very many has one of the first kinds.
+        for holder in namespace.holders.iter().take(64) {
+            let opened = match holder {
+                Holder::BindMount { mount_ns, path: Some(path), .. } => {
+                    let from_outside = self.roots(*mount_ns).namespace(path, id);
+                    match (from_outside, self.access) {
+                        (Err(_), Some(access)) => {
+                            if !entered.iter().any(|(other, _)| other == mount_ns) && entered.len() < MOST_ENTERED {
+                                // On the way there, there is no way through it.
+                                entered.push((*mount_ns, None));
+                                let opened = self.through_any(*mount_ns, entered).ok();
+                                entered.retain(|(other, _)| other != mount_ns);
+                                entered.push((*mount_ns, opened));
+                            }
+                            let known = entered.iter().find(|(other, _)| other == mount_ns);
+                            let opened = known.and_then(|(_, opened)| opened.as_ref()).ok_or(Failure::VANISHED);
+                            opened.and_then(|fd| inside(access, fd, path, id))
+                        }
+                        (opened, _) => opened,
+                    }
+                }
+                Holder::Mount { mount_ns, mount_id, path: Some(path), .. } => {
+                    let procfs = self.roots(*mount_ns).mount(path, *mount_id);
+                    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+                    procfs
+                        .and_then(|procfs| Ok(rustix::fs::openat(procfs, c"1/ns/pid", flags, Mode::empty())?))
+                        .and_then(|fd| verified(fd, id))
+                }
+                Holder::Child { ns } => self.related(*ns, id, lxkns_sys::ns_get_parent),
+                Holder::Owned { ns } => self.related(*ns, id, lxkns_sys::ns_get_userns),
+                Holder::Kernel => by_handle(namespace),
+                other => through(self.proc, namespace.ns_type, other).and_then(|fd| verified(fd, id)),
+            };
+            match opened {
+                Ok(fd) => return Ok(fd),
+                Err(failure) => last = failure,
+            }
+        }
+        Err(last)
+    }
+
+    /// The root directories of some of the processes in a mount namespace.
+    fn roots(&self, mount_ns: NamespaceId) -> Roots<'a> {
+        let index = self.index.get_or_init(|| Index::of(self.snapshot));
+        let processes = index.processes_in(mount_ns).iter();
+        Roots::new(self.proc, processes.map(|process| Tid::from(process.pid)))
+    }
+
+    /// Through a namespace that knows this one as its parent or owner.
+    fn related(
+        &self,
+        from: NamespaceId,
+        id: NamespaceId,
+        ask: impl Fn(OwnedFd) -> Result<OwnedFd, Errno>,
+    ) -> Result<OwnedFd, Failure> {
+        let namespace = self.snapshot.namespaces.get(&from).ok_or(Failure::VANISHED)?;
+        let mut holders = namespace.holders.iter().take(64);
+        let direct = holders.find_map(|holder| through(self.proc, namespace.ns_type, holder).ok());
+        verified(ask(direct.ok_or(Failure::VANISHED)?)?, id)
+    }
 }
 
 /// What is bind-mounted at a path inside a mount namespace.
@@ -98,25 +135,6 @@ fn inside(access: &dyn MountAccess, mount_ns: &OwnedFd, path: &[u8], id: Namespa
     let inside = access.enter(mount_ns.as_fd()).map_err(|error| Failure::of(error.cause, error.errno))?;
     let opened = inside.open_namespace(path, id).map_err(|error| Failure::of(error.cause, error.errno));
     opened.and_then(|fd| verified(fd, id))
-}
-
-/// The processes in a mount namespace, by the IDs of their first threads.
-fn members(snapshot: &Snapshot, mount_ns: NamespaceId) -> impl Iterator<Item = Tid> {
-    let is_in = move |process: &&Process| process.namespaces.get(NamespaceType::Mnt) == Some(mount_ns);
-    snapshot.processes.values().filter(is_in).map(|process| Tid::from(process.pid))
-}
-
-/// Through a namespace that knows this one as its parent or owner.
-fn related(
-    proc: &ProcRoot,
-    snapshot: &Snapshot,
-    from: NamespaceId,
-    id: NamespaceId,
-    ask: impl Fn(OwnedFd) -> Result<OwnedFd, Errno>,
-) -> Result<OwnedFd, Failure> {
-    let namespace = snapshot.namespaces.get(&from).ok_or(Failure::VANISHED)?;
-    let direct = namespace.holders.iter().take(64).find_map(|holder| through(proc, namespace.ns_type, holder).ok());
-    verified(ask(direct.ok_or(Failure::VANISHED)?)?, id)
 }
 
 fn by_handle(namespace: &Namespace) -> Result<OwnedFd, Failure> {
@@ -239,12 +257,6 @@ impl Drop for Fetched {
             close_elsewhere(fd);
         }
     }
-}
-
-/// Closes a descriptor on a thread of its own, for which nobody waits.
-fn close_elsewhere(fd: OwnedFd) {
-    // Where no thread can be had the closure, and the descriptor in it, is dropped here: slow, but not lost.
-    drop(std::thread::Builder::new().name("lxkns-close".into()).spawn(move || drop(fd)));
 }
 
 fn is_tun(proc: &ProcRoot, fd: &OwnedFd) -> bool {

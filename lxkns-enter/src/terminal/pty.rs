@@ -113,14 +113,9 @@ fn open_both(ours: OwnedFd) -> Option<(OwnedFd, OwnedFd)> {
 /// A new pty of the devpts that is mounted on `dev/pts` below this directory. Nothing is opened before it is known to be
 /// just that.
 fn open_ptmx_below(root: BorrowedFd<'_>) -> Option<OwnedFd> {
-    // A mount or rename anywhere meanwhile has the kernel refuse.
-    const TRIES: usize = 16;
     // All of devpts, and of the tmpfs that is usually below it, is always in the cache; asking a server could hang.
-    let resolve =
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = || rustix::fs::openat2(root, "dev/pts/ptmx", flags, Mode::empty(), resolve);
-    let found = (0..TRIES).map(|_| open()).find(|result| !matches!(result, Err(Errno::AGAIN)))?.ok()?;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let found = lxkns_sys::open_cached(root, "dev/pts/ptmx", OFlags::NOFOLLOW, resolve).ok()?;
     if !is_ptmx_of_devpts(&found) {
         return None;
     }

@@ -6,6 +6,7 @@ mod capabilities;
 mod changes;
 mod charges;
 mod forest;
+mod index;
 mod leaders;
 mod mount_paths;
 mod mounts;
@@ -20,6 +21,7 @@ pub use capabilities::{Authority, AuthorityUnknown, authority, deciding_user_nam
 pub use changes::{Change, Changes, DifferentBoots, Life, NamespaceChanges, changes};
 pub use charges::charges;
 pub use forest::Forest;
+pub use index::Index;
 pub use leaders::{Members, members};
 pub use mount_paths::{MountPath, is_at_or_below, mount_at, mount_paths};
 pub use mounts::{MountTree, hidden_mounts};

@@ -82,7 +82,7 @@ mod tests {
             ppid: None,
             namespaces,
             threads: 1,
-            tasks: vec![task],
+            tasks: crate::Tasks::new(task, []),
             command_line: None,
             status: Some(status),
         };

@@ -19,7 +19,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::io::Errno;
 
 use super::left_behind::LeftBehind;
-use super::search::share_out;
+use super::workers::share_out;
 use crate::failure::{self, Failure};
 use crate::model::{
     DeviceNumber, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUser,

@@ -207,14 +207,12 @@ fn cannot_ask_the_cache(errno: Errno) -> bool {
 
 /// The same, below a root directory.
 fn look_up(root: Option<OwnedFd>, path: &[u8]) -> Result<(u64, Option<DeviceNumber>), Errno> {
-    const TRIES: usize = 32;
-    let how = ResolveFlags::CACHED | ResolveFlags::NO_MAGICLINKS;
+    let how = ResolveFlags::NO_MAGICLINKS;
     let (root, how) = match &root {
         Some(root) => (root.as_fd(), how | ResolveFlags::IN_ROOT),
         None => (CWD, how),
     };
-    let open = || rustix::fs::openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), how);
-    let opened = (1..TRIES).map(|_| open()).find(|answer| !matches!(answer, Err(Errno::AGAIN))).unwrap_or_else(open)?;
+    let opened = lxkns_sys::open_cached(root, path, OFlags::empty(), how)?;
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let stat = rustix::fs::statx(opened.as_fd(), c"", flags, StatxFlags::TYPE | StatxFlags::MNT_ID)?;
     let is_device = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::BlockDevice;

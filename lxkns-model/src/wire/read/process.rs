@@ -7,7 +7,7 @@ use crate::wire::form::{self, Common, ForChildren};
 use crate::wire::{Error, text};
 use crate::{
     Capabilities, CgroupMembership, Cgroups, Freezer, NamespaceLinks, NamespaceType, Process, ProcessStatus,
-    Scheduling, Task, TaskState, Uid, Uids,
+    Scheduling, Task, TaskState, Tasks, Uid, Uids,
 };
 
 impl Reader {
@@ -23,12 +23,14 @@ impl Reader {
             }
             tasks.push(self.task(tid, &task.common, task.for_children.as_ref())?);
         }
-        // Older versions have no tasks, and a process is nothing without its first one.
-        if tasks.iter().all(|task| task.tid.0 != pid) {
-            tasks.push(self.task(pid, &form.common, form.for_children.as_ref())?);
-        }
-        tasks.sort_by_key(|task| (task.tid.0 != pid, task.tid));
+        tasks.sort_by_key(|task: &Task| task.tid);
         tasks.dedup_by_key(|task| task.tid);
+        // Older versions have no tasks, and a process is nothing without its first one.
+        let first = match tasks.binary_search_by_key(&pid, |task| task.tid.0) {
+            Ok(index) => tasks.remove(index),
+            Err(_) => self.task(pid, &form.common, form.for_children.as_ref())?,
+        };
+        let tasks = Tasks::new(first, tasks);
         Ok(Process {
             pid: number::pid(pid)?,
             ppid: form.ppid.filter(|&ppid| ppid != 0).map(number::pid).transpose()?,

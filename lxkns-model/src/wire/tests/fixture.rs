@@ -48,7 +48,7 @@ pub(super) fn process(pid: u32) -> Process {
         ppid: (pid != 1).then_some(Pid(1)),
         namespaces: NamespaceLinks::default(),
         threads: 7,
-        tasks: vec![task(pid)],
+        tasks: Tasks::new(task(pid), []),
         command_line: None,
         status: None,
     }

@@ -261,7 +261,7 @@ fn process(pid: u32) -> impl Strategy<Value = Process> {
     (prop::option::of(1..9_u32), task(pid), task(pid + 100), command_line, status).prop_map(
         move |(ppid, main, other, command_line, ns_pids)| Process {
             ppid: ppid.map(Pid),
-            tasks: vec![main, other],
+            tasks: Tasks::new(main, [other]),
             command_line,
             status: ns_pids.map(|pids| fixture::status(&pids)),
             ..fixture::process(pid)

@@ -1,0 +1,218 @@
+//! What was found: by each worker, then merged.
+
+use std::collections::hash_map::Entry;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::facts::{self};
+use super::named::Known;
+use super::search::Search;
+use crate::failure::Failure;
+use crate::model::Texts;
+use crate::model::{
+    Cgroups, Gap, Holder, Mount, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, Process, Suspect, Tid,
+};
+use crate::procfs::parse::{self};
+use crate::reach;
+
+/// What one worker has found; merged at the end.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) processes: Vec<Process>,
+    /// The inode numbers of the directories of processes: a PID that is given to another process gets another one.
+    pub(super) directories: FxHashMap<Pid, u64>,
+    pub(super) namespaces: FxHashMap<NamespaceId, Seen>,
+    /// Processes whose command lines are likely to be wanted, and are going to be asked for.
+    pub(super) guessed: Vec<Known>,
+    /// Processes whose command lines have been asked for.
+    pub(super) asked: FxHashSet<Pid>,
+    /// Sockets that are held by a task in their own network namespace; some more than once.
+    pub(super) sockets_at_home: Vec<(u64, NamespaceId)>,
+    pub(super) suspects: Vec<Suspect>,
+    /// Open files that are suspects if the file system with this device number turns out to be a procfs.
+    pub(super) proc_files: Vec<(u64, Suspect)>,
+    /// Open files that are suspects if the file system with this device number turns out to be one of control groups.
+    pub(super) cgroup_files: Vec<(u64, Suspect)>,
+    /// The device numbers of file systems of control groups.
+    pub(super) cgroup_devices: FxHashSet<u64>,
+    /// The device numbers of procfs mounts.
+    pub(super) procfs_devices: FxHashSet<u64>,
+    pub(super) gaps: Vec<Gap>,
+    /// The mounts of mount namespaces, where they were asked for.
+    pub(super) mounts: Vec<(NamespaceId, Vec<Mount>)>,
+    /// Mount namespaces whose mounts have been gone through.
+    pub(super) mounts_seen: FxHashSet<NamespaceId>,
+    /// Mount namespaces that somebody should have entered, when nothing led there any more.
+    pub(super) unentered: FxHashSet<NamespaceId>,
+    /// Namespaces that the kernel itself lists.
+    pub(super) listed_by_kernel: FxHashSet<NamespaceId>,
+    /// The network namespaces of sockets, by inode number.
+    pub(super) sockets: FxHashMap<u64, NamespaceId>,
+    /// Control groups by the text that says them: most tasks share theirs with others.
+    pub(super) cgroups: FxHashMap<Box<[u8]>, Arc<Cgroups>>,
+    /// Texts of mounts.
+    pub(super) texts: Texts,
+    /// The network namespace of the last socket. The next one is mostly in the same, and while that is open somewhere the
+    /// kernel needs no new inode to open it again.
+    pub(super) last_socket_ns: Option<OwnedFd>,
+    /// The bind mounts of namespaces that a task sees, the last one of which that was of interest.
+    pub(super) bind_mounts: Option<(Tid, Vec<u64>)>,
+    /// The namespaces of the last process, all of which are known.
+    last_links: NamespaceLinks,
+    /// Room for the text of files.
+    pub(super) buffer: Vec<u8>,
+}
+
+/// A namespace as seen: where, without what it says of itself.
+pub(super) struct Seen {
+    pub(super) ns_type: NamespaceType,
+    pub(super) holders: Vec<Holder>,
+    /// Why it could not be opened, so far.
+    pub(super) unopened: Option<(Place, Failure)>,
+}
+
+impl Seen {
+    /// Seen just now.
+    fn unopened(ns_type: NamespaceType, place: Place) -> Self {
+        Self { ns_type, holders: Vec::new(), unopened: Some((place, Failure::VANISHED)) }
+    }
+}
+
+impl Found {
+    /// Takes in what another has found. The order of the two does not matter, so the smaller goes into the larger.
+    pub(super) fn merge(&mut self, mut other: Self) {
+        if self.namespaces.len() + self.processes.len() < other.namespaces.len() + other.processes.len() {
+            std::mem::swap(self, &mut other);
+        }
+        self.processes.append(&mut other.processes);
+        self.directories.extend(other.directories);
+        self.guessed.append(&mut other.guessed);
+        self.asked.extend(other.asked);
+        for (id, mut theirs) in other.namespaces {
+            match self.namespaces.entry(id) {
+                Entry::Vacant(entry) => drop(entry.insert(theirs)),
+                Entry::Occupied(mut entry) => {
+                    let ours = entry.get_mut();
+                    if ours.holders.len() < theirs.holders.len() {
+                        std::mem::swap(&mut ours.holders, &mut theirs.holders);
+                    }
+                    ours.holders.append(&mut theirs.holders);
+                    ours.unopened = ours.unopened.and(theirs.unopened);
+                }
+            }
+        }
+        self.sockets_at_home.append(&mut other.sockets_at_home);
+        self.suspects.append(&mut other.suspects);
+        self.proc_files.append(&mut other.proc_files);
+        self.procfs_devices.extend(other.procfs_devices);
+        self.cgroup_files.append(&mut other.cgroup_files);
+        self.cgroup_devices.extend(other.cgroup_devices);
+        self.gaps.append(&mut other.gaps);
+        self.mounts.append(&mut other.mounts);
+        self.mounts_seen.extend(other.mounts_seen);
+        self.unentered.extend(other.unentered);
+        self.listed_by_kernel.extend(other.listed_by_kernel);
+    }
+
+    /// Sees to it that a process's namespaces are known. That the process holds them is not noted one by one: it follows
+    /// from the process.
+    pub(super) fn note_process(&mut self, search: &Search<'_>, pid: Pid, namespaces: &NamespaceLinks) {
+        // Most are where the one before is.
+        if *namespaces == self.last_links {
+            return;
+        }
+        let holder = Holder::Process { pid };
+        let mut all_open = true;
+        for (ns_type, id) in namespaces.iter() {
+            let seen = self.namespaces.entry(id).or_insert_with(|| Seen::unopened(ns_type, Place::Processes));
+            if seen.unopened.is_some() {
+                let opened = facts::ensure(search, id, || reach::through(search.proc, ns_type, &holder));
+                seen.unopened = opened.err().map(|failure| (Place::Processes, failure));
+                all_open &= seen.unopened.is_none();
+            }
+        }
+        if all_open {
+            self.last_links = *namespaces;
+        }
+    }
+
+    /// Notes that a namespace was seen, held by this.
+    ///
+    /// The first time it is opened through that holder, and asked all that it says of itself.
+    pub(super) fn note(
+        &mut self,
+        search: &Search<'_>,
+        place: Place,
+        id: NamespaceId,
+        ns_type: NamespaceType,
+        holder: Holder,
+    ) {
+        let opened = match self.namespaces.contains_key(&id) {
+            true => Ok(()),
+            false => facts::ensure(search, id, || reach::through(search.proc, ns_type, &holder)),
+        };
+        self.note_opened(place, id, ns_type, holder, opened);
+    }
+
+    /// As [`note`](Self::note), after it was tried to open the namespace: `opened` says whether that went well, or need
+    /// not be tried.
+    pub(super) fn note_opened(
+        &mut self,
+        place: Place,
+        id: NamespaceId,
+        ns_type: NamespaceType,
+        holder: Holder,
+        opened: Result<(), Failure>,
+    ) {
+        let unopened = opened.err().map(|failure| (place, failure));
+        let seen = self.namespaces.entry(id).or_insert_with(|| Seen { ns_type, holders: Vec::new(), unopened });
+        seen.holders.push(holder);
+    }
+
+    /// Notes that a namespace was seen, of which there is a descriptor at hand.
+    pub(super) fn note_open(
+        &mut self,
+        search: &Search<'_>,
+        id: NamespaceId,
+        fd: OwnedFd,
+        holder: Option<Holder>,
+    ) -> Result<(), Failure> {
+        let seen = match self.namespaces.entry(id) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                facts::ensure(search, id, || Ok(fd))?;
+                let ns_type = search.facts().get(&id).ok_or(Failure::VANISHED)?.ns_type;
+                entry.insert(Seen { ns_type, holders: Vec::new(), unopened: None })
+            }
+        };
+        seen.holders.extend(holder);
+        Ok(())
+    }
+
+    /// That a namespace could not be opened has been said already, in a gap of its own.
+    pub(super) fn gap_is_noted(&mut self, id: NamespaceId) {
+        if let Some(seen) = self.namespaces.get_mut(&id) {
+            seen.unopened = seen.unopened.map(|(_, failure)| (Place::ProcesslessMounts, failure));
+        }
+    }
+
+    /// Takes text of `/proc/PID/cgroup` for what it says.
+    pub(super) fn cgroups(&mut self, text: &[u8], object: impl Fn() -> Object) -> Option<Arc<Cgroups>> {
+        if let Some(known) = self.cgroups.get(text) {
+            return Some(Arc::clone(known));
+        }
+        match parse::cgroup::parse(text) {
+            Ok(cgroups) => {
+                let cgroups = Arc::new(cgroups);
+                self.cgroups.insert(text.into(), Arc::clone(&cgroups));
+                Some(cgroups)
+            }
+            Err(error) => {
+                self.malformed(Place::Cgroups, object(), error);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Work that several threads share.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::found::Found;
+use super::search::Search;
+
+/// More workers than this only wait for each other inside the kernel.
+const MOST_WORKERS: usize = 8;
+
+impl Search<'_> {
+    /// Has `work` done for each of `items`, by several threads, in whatever order.
+    pub(super) fn for_each<T: Sync>(&self, items: &[T], work: impl Fn(&mut Found, &T) + Sync) -> Found {
+        let mut parts = share_out(items, work).into_iter();
+        let mut found: Found = parts.next().unwrap_or_default();
+        parts.for_each(|part| found.merge(part));
+        found
+    }
+}
+
+/// Has `work` done for each of `items`, by several threads, in whatever order. What each of them has made of it comes
+/// back in parts.
+pub(super) fn share_out<T: Sync, Part: Default + Send>(items: &[T], work: impl Fn(&mut Part, &T) + Sync) -> Vec<Part> {
+    let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_WORKERS);
+    // Small enough that nobody is left with much at the end, large enough that the cursor is seldom asked.
+    let step = (items.len() / (workers * 8)).clamp(1, 16);
+    let cursor = AtomicUsize::new(0);
+    let worker = || {
+        let mut part = Part::default();
+        loop {
+            let from = cursor.fetch_add(step, Ordering::Relaxed);
+            let Some(rest) = items.get(from..).filter(|rest| !rest.is_empty()) else {
+                return part;
+            };
+            for item in rest.iter().take(step) {
+                work(&mut part, item);
+            }
+        }
+    };
+    let workers = workers.min(items.len().div_ceil(step));
+    std::thread::scope(|scope| {
+        // Where no further thread can be had, those that there are do it all.
+        let others: Vec<_> = (1..workers)
+            .map_while(|_| std::thread::Builder::new().name("lxkns".into()).spawn_scoped(scope, worker).ok())
+            .collect();
+        let mut parts = vec![worker()];
+        for other in others {
+            match other.join() {
+                Ok(part) => parts.push(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        parts
+    })
+}
