@@ -91,17 +91,17 @@ pub(crate) type Result<T = Exit> = std::result::Result<T, Error>;
 /// to stop.
 pub(crate) fn say(message: impl fmt::Display) {
     // In one piece: what others write to the same terminal or file at the same time is not mixed into it.
-    let line = format!("lxkns: {}\n", printable(errors::named(&with_remedy(message.to_string()))));
+    let line = format!("lxkns: {}\n", printable(with_remedy(&message.to_string())));
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// A message with what to do, where any call failed because no descriptor was left. Errors of all crates come through here as
-/// text, and all have the text that the system has for the number.
-fn with_remedy(message: String) -> String {
-    if message.contains(&io::Error::from(Errno::MFILE).to_string()) {
-        format!("{message}; descriptor limit reached, raise it with `ulimit -n`")
-    } else {
-        message
+/// text.
+fn with_remedy(message: &str) -> String {
+    let message = errors::named(message);
+    match message.contains("(EMFILE)") {
+        true => format!("{message}; descriptor limit reached, raise it with `ulimit -n`"),
+        false => message,
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_descriptor_limit_comes_with_the_remedy() {
-        let of = |errno| errors::named(&with_remedy(Error::from(io::Error::from(errno)).to_string()));
+        let of = |errno| with_remedy(&Error::from(io::Error::from(errno)).to_string());
         assert_eq!(
             of(Errno::MFILE),
             "Too many open files (EMFILE); descriptor limit reached, raise it with `ulimit -n`"
@@ -153,7 +153,7 @@ mod tests {
     fn a_cause_is_told_once() {
         let inner = || io::Error::from_raw_os_error(21);
         let told = anyhow::Error::from(inner()).context(format!("read dump: {}", inner())).context("read \"/x\"");
-        assert_eq!(Error::from(told).to_string(), format!("read \"/x\": read dump: {}", inner()));
+        assert_eq!(Error::from(told).to_string(), format!("read \"/x\": read dump: {}", errors::named(&inner())));
     }
 
     #[test]

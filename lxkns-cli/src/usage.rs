@@ -36,7 +36,7 @@ const FOREIGN: [(&str, &[&str], &str); 13] = [
         "lists are as wide as they must be unless standard output is a terminal",
     ),
     ("ls", &["-Q", "--filter"], "only some types: -t TYPES; only some namespaces: name TARGETs"),
-    ("ls", &["-H", "--list-columns", "--output-all"], "the columns are in `lxkns ls --help`"),
+    ("ls", &["-H", "--list-columns"], "the columns are in `lxkns ls --help`"),
     ("ls", &["-a", "--all"], "it lists all namespaces"),
     ("enter", &["-t", "--target"], "name the process itself: lxkns enter PID -- COMMAND"),
     ("enter", &["-a", "--all"], "all namespaces of a process are entered: lxkns enter PID -- COMMAND"),
