@@ -5,7 +5,6 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use lxkns_answers::text::errors;
-use rustix::io::Errno;
 
 use crate::usage;
 use crate::view::escape::printable;
@@ -137,6 +136,8 @@ pub(crate) fn report_arguments(error: &clap::Error) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
 
     #[test]
