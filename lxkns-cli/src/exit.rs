@@ -5,7 +5,6 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use lxkns_answers::text::errors;
-use rustix::io::Errno;
 
 use crate::usage;
 use crate::view::escape::printable;
@@ -91,17 +90,17 @@ pub(crate) type Result<T = Exit> = std::result::Result<T, Error>;
 /// to stop.
 pub(crate) fn say(message: impl fmt::Display) {
     // In one piece: what others write to the same terminal or file at the same time is not mixed into it.
-    let line = format!("lxkns: {}\n", printable(with_remedy(errors::named(&message))));
+    let line = format!("lxkns: {}\n", printable(with_remedy(&message.to_string())));
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// A message with what to do, where any call failed because no descriptor was left. Errors of all crates come through here as
-/// text, with the name of the number.
-fn with_remedy(message: String) -> String {
-    if message.contains("(EMFILE)") && !message.contains("ulimit") {
-        format!("{message}; descriptor limit reached, raise it with `ulimit -n`")
-    } else {
-        message
+/// text.
+fn with_remedy(message: &str) -> String {
+    let message = errors::named(message);
+    match message.contains("(EMFILE)") && !message.contains("ulimit") {
+        true => format!("{message}; descriptor limit reached, raise it with `ulimit -n`"),
+        false => message,
     }
 }
 
@@ -137,11 +136,13 @@ pub(crate) fn report_arguments(error: &clap::Error) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
 
     #[test]
     fn a_descriptor_limit_comes_with_the_remedy() {
-        let of = |errno| with_remedy(errors::named(&Error::from(io::Error::from(errno))));
+        let of = |errno| with_remedy(&Error::from(io::Error::from(errno)).to_string());
         assert_eq!(
             of(Errno::MFILE),
             "Too many open files (EMFILE); descriptor limit reached, raise it with `ulimit -n`"

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, io};
 
+use lxkns_answers::names;
 use lxkns_answers::text::errors;
 use lxkns_core::model::{Cause, Errno, Gap, Object, Observer, Pid, Place, Places, Snapshot};
 use lxkns_core::relations;
@@ -210,6 +211,10 @@ pub(crate) struct Part {
     pub(crate) count: Option<usize>,
     /// Whether the words have the processes counted and not these.
     is_of_fds: bool,
+    /// Which processes.
+    pids: Vec<Pid>,
+    /// Which other things, by their names.
+    things: Vec<String>,
 }
 
 impl Part {
@@ -226,8 +231,37 @@ impl Part {
 /// The gaps of these places, a line for each reason, for somebody who holds these capabilities.
 pub(crate) fn lines(snapshot: &Snapshot, places: Places, held: Capabilities) -> Vec<String> {
     let shortfalls = shortfalls(snapshot, places, held, false);
-    let what = |parts: Vec<Part>| and(&parts.into_iter().map(|part| part.phrase).collect::<Vec<_>>());
-    shortfalls.into_iter().map(|shortfall| format!("{} {}", what(shortfall.parts), shortfall.reason)).collect()
+    let what = |parts: &[Part]| and(&parts.iter().map(|part| part.phrase.clone()).collect::<Vec<_>>());
+    let line =
+        |shortfall: Shortfall| format!("{} {}{}", what(&shortfall.parts), shortfall.reason, which(&shortfall.parts));
+    shortfalls.into_iter().map(line).collect()
+}
+
+/// How many things are named in a line; of more there is only the number.
+const NAMED: usize = 3;
+
+/// The processes and things of a line, where they are few: ` (PIDs 1 and 7)`.
+fn which(parts: &[Part]) -> String {
+    let pids: BTreeSet<Pid> = parts.iter().flat_map(|part| &part.pids).copied().collect();
+    let things: BTreeSet<&String> = parts.iter().flat_map(|part| &part.things).collect();
+    if pids.len() + things.len() > NAMED || pids.is_empty() && things.is_empty() {
+        return String::new();
+    }
+    let numbers: Vec<_> = pids.iter().map(ToString::to_string).collect();
+    let processes =
+        (!numbers.is_empty()).then(|| format!("PID{} {}", if numbers.len() > 1 { "s" } else { "" }, and(&numbers)));
+    let all: Vec<_> = processes.into_iter().chain(things.into_iter().cloned()).collect();
+    format!(" ({})", all.join(", "))
+}
+
+fn name_of(snapshot: &Snapshot, object: &Object) -> String {
+    match object {
+        Object::Namespace(id) => names::namespace(snapshot, *id),
+        Object::Path(path) => names::text(path),
+        Object::Mount(namespace, id) => format!("mount {id} of {}", names::namespace(snapshot, *namespace)),
+        // These are named by their processes.
+        _ => String::new(),
+    }
 }
 
 /// The gaps of these places by their reasons, for somebody who holds these capabilities. A process that cannot be read at all
@@ -261,14 +295,25 @@ pub(crate) fn shortfalls(snapshot: &Snapshot, places: Places, held: Capabilities
     let mut shortfalls: Vec<Shortfall> = Vec::new();
     if let Some(reason) = outside(snapshot).filter(|_| places.contains(Place::Processes)) {
         let phrase = "processes outside of its PID namespace".to_owned();
-        shortfalls.push(Shortfall { reason, parts: vec![Part { phrase, count: None, is_of_fds: false }] });
+        shortfalls.push(Shortfall {
+            reason,
+            parts: vec![Part { phrase, count: None, is_of_fds: false, pids: Vec::new(), things: Vec::new() }],
+        });
     }
     for ((why, subject), group) in &groups {
         let reason = Reason::of(snapshot, *why, *subject, group.is_of_host, held);
         let is_of_fds = matches!(subject, Subject::Sockets | Subject::Tuns) && group.fds > 0;
         let count = if is_of_fds { group.fds } else { group.pids.len().max(group.objects.len()) };
         let phrase = subject.phrase(group, listed);
-        let part = Part { phrase, count: (count > 0).then_some(count), is_of_fds };
+        let pids = group.pids.iter().copied().collect();
+        let things = group
+            .objects
+            .iter()
+            .take(NAMED + 1)
+            .map(|object| name_of(snapshot, object))
+            .filter(|name| !name.is_empty())
+            .collect();
+        let part = Part { phrase, count: (count > 0).then_some(count), is_of_fds, pids, things };
         match shortfalls.iter_mut().find(|known| known.reason == reason) {
             Some(known) => known.parts.push(part),
             None => shortfalls.push(Shortfall { reason, parts: vec![part] }),
@@ -354,8 +399,12 @@ mod tests {
         snapshot.gaps = vec![gap(Place::Fds)];
         let told = |held| lines(&snapshot, Places::holding(), held).concat();
         let both = Capabilities::SYS_PTRACE | Capabilities::DAC_READ_SEARCH;
-        assert!(told(both).ends_with("refused in spite of CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE"), "{}", told(both));
-        assert!(told(Capabilities::SYS_PTRACE).ends_with("needs CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE"));
+        assert!(
+            told(both).ends_with("refused in spite of CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE (PID 1)"),
+            "{}",
+            told(both)
+        );
+        assert!(told(Capabilities::SYS_PTRACE).ends_with("needs CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE (PID 1)"));
     }
 
     #[test]
@@ -366,7 +415,7 @@ mod tests {
             (Place::Fds, Object::Process(Pid(1)), EACCES),
             (Place::Processes, Object::Process(Pid(7)), EACCES),
         ];
-        assert_eq!(told(&gaps), ["2 of 2 processes not readable: needs CAP_SYS_PTRACE"]);
+        assert_eq!(told(&gaps), ["2 of 2 processes not readable: needs CAP_SYS_PTRACE (PIDs 1 and 7)"]);
     }
 
     #[test]
@@ -385,12 +434,12 @@ mod tests {
         assert_eq!(
             told(&gaps),
             [
-                "sockets of 2 processes not readable: needs CAP_NET_ADMIN",
+                "sockets of 2 processes not readable: needs CAP_NET_ADMIN (PIDs 1 and 2)",
                 "mounts of 1 mount namespace and the kernel's own lists of namespaces not readable: \
-                 needs CAP_SYS_ADMIN",
-                "owners of 1 namespace not told by this kernel",
-                "open files of 1 process not read: no answer in time",
-                "mounts of 1 mount namespace not read: Input/output error (EIO)",
+                 needs CAP_SYS_ADMIN (mnt:[4026531832])",
+                "owners of 1 namespace not told by this kernel (mnt:[4026531832])",
+                "open files of 1 process not read: no answer in time (PID 5)",
+                "mounts of 1 mount namespace not read: Input/output error (EIO) (/x)",
             ]
         );
     }
@@ -431,5 +480,13 @@ mod tests {
             (Place::Parents, Object::Host, ENOTTY),
         ];
         assert!(told(&gaps).is_empty());
+    }
+
+    #[test]
+    fn of_many_there_is_only_the_number() {
+        let gap = |pid| (Place::Sockets, Object::Process(Pid(pid)), EPERM);
+        let line = |pids: &[u32]| told(&pids.iter().map(|&pid| gap(pid)).collect::<Vec<_>>()).concat();
+        assert!(line(&[9, 1, 5]).ends_with("CAP_NET_ADMIN (PIDs 1, 5 and 9)"), "{}", line(&[9, 1, 5]));
+        assert!(line(&[9, 1, 5, 6]).ends_with("of 4 processes not readable: needs CAP_NET_ADMIN"));
     }
 }

@@ -1,5 +1,6 @@
 //! The tests, by what they are about.
 
+mod answers;
 mod churn;
 mod cli;
 mod dead_leaders;
@@ -30,6 +31,7 @@ use crate::harness::Test;
 
 pub(crate) fn tests() -> Vec<Test> {
     [
+        answers::tests(),
         places::tests(),
         kernel_lists::tests(),
         processes::tests(),

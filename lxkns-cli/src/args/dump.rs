@@ -1,11 +1,15 @@
 //! The options of `lxkns dump`.
 
-use super::PatienceArgs;
+use super::LookArgs;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   lxkns dump >host.json
-  lxkns dump --no-cmdline | ssh desk lxkns ls --from -";
+  lxkns dump --no-cmdline | ssh desk lxkns ls --from -
+  lxkns dump --from host.json --no-cmdline --no-mounts >shared.json
+                         write a dump again, without command lines and mounts
+  lxkns dump --from go.json >host.json
+                         convert a dump of the Go program";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DumpArgs {
@@ -22,5 +26,5 @@ pub(crate) struct DumpArgs {
     pub(crate) stable: bool,
 
     #[command(flatten)]
-    pub(crate) patience: PatienceArgs,
+    pub(crate) look: LookArgs,
 }

@@ -1,6 +1,6 @@
 //! `lxkns dump`: the snapshot as JSON.
 
-use lxkns_core::model::{DiscoveryOptions, Place, Scope};
+use lxkns_core::model::{DiscoveryOptions, Place, Scope, Snapshot};
 
 use crate::args::DumpArgs;
 use crate::exit::{Exit, Result};
@@ -15,13 +15,33 @@ pub(crate) fn run(args: &DumpArgs) -> Result {
         options.command_lines = Scope::None;
     }
     options.mounts = !args.no_mounts;
-    let access = live::access(&args.patience);
-    let session = live::session(&access)?;
-    let mut snapshot = live::discover(&session, &options)?;
-    snapshot.netnsids = lxkns_inside::nsids(&session, &snapshot, snapshot.namespaces.values());
+    let snapshot = match &args.look.from {
+        Some(file) => without(live::read(file, &args.look.patience)?, args),
+        None => {
+            let access = live::access(&args.look.patience);
+            let session = live::session(&access)?;
+            let mut snapshot = live::discover(&session, &options)?;
+            snapshot.netnsids = lxkns_inside::nsids(&session, &snapshot, snapshot.namespaces.values());
+            snapshot
+        }
+    };
     screen::print(|out| live::write(&snapshot, args, out))?;
     super::tell_gaps(&snapshot, Place::ALL.into_iter().collect());
     // The program ends here, and all memory with it.
     std::mem::forget(snapshot);
     Ok(Exit::Done)
+}
+
+/// A snapshot without what is to be left out: as if it had never been asked for.
+fn without(mut snapshot: Snapshot, args: &DumpArgs) -> Snapshot {
+    if args.no_cmdline {
+        snapshot.options.command_lines = Scope::None;
+        snapshot.processes.values_mut().for_each(|process| process.command_line = None);
+        snapshot.gaps.retain(|gap| gap.place != Place::CommandLines);
+    }
+    if args.no_mounts {
+        snapshot.options.mounts = false;
+        snapshot.mounts.clear();
+    }
+    snapshot
 }

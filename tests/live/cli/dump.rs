@@ -20,6 +20,12 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::dump::stable", &[UserNamespaces, FileSystem("proc"), Program("unshare"), Program("sh")], stable),
         test("cli::dump::no_cmdline", &[UserNamespaces], no_cmdline),
         test("cli::dump::read_again", &[UserNamespaces], read_again),
+        test(
+            "cli::dump::written_again",
+            &[UserNamespaces, FileSystem("proc"), Program("unshare"), Program("sh")],
+            written_again,
+        ),
+        test("cli::dump::of_the_go_program", &[], of_the_go_program),
         test("cli::dump::streams", &[], streams),
     ]
 }
@@ -151,4 +157,76 @@ fn streams() {
     actor.idle_children(PROCESSES);
     let of_each = peak_of_dump().saturating_sub(before) / u64::from(PROCESSES);
     assert!(of_each < 3072, "{of_each} bytes for each process");
+}
+
+/// A dump that is written again without something is as if that had never been read.
+fn written_again() {
+    let directory = directory();
+    let file = directory.path().join("whole.json");
+    let options = ["--stable", "--stable --no-cmdline", "--stable --no-mounts", "--stable --no-cmdline --no-mounts"];
+    // Nothing changes in there, so each pair must be the same to the last byte.
+    let pairs: String =
+        options.iter().map(|options| format!("lx dump {options}; lx dump {options} --from \"$1\"; ")).collect();
+    let script =
+        format!("lx() {{ \"$0\" \"$@\"; }}; lx dump >\"$1\"; {pairs} lx dump --from \"$1\"; lx dump --from - <\"$1\"");
+    let mut unshare = Command::new("unshare");
+    unshare.args([
+        "--user",
+        "--map-root-user",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "sh",
+        "-ec",
+        &script,
+    ]);
+    let ran = run(unshare.arg(lxkns().get_program()).arg(&file));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let lines: Vec<_> = ran.text().lines().collect();
+    assert_eq!(lines.len(), 2 * options.len() + 2);
+    for (pair, options) in lines.chunks(2).zip(options) {
+        assert_eq!(pair[0], pair[1], "{options}");
+        assert_fits(&serde_json::from_str(pair[1]).unwrap());
+    }
+    let whole = std::fs::read_to_string(&file).unwrap();
+    for again in &lines[2 * options.len()..] {
+        assert_eq!(*again, whole.trim_end());
+    }
+    // What is to be left out was there.
+    let dump = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    let [all, bare] = [dump(&whole), dump(lines[7])];
+    let has_line = |dump: &Value| dump["processes"]["1"].to_string().contains("--from");
+    assert!(has_line(&all) && !has_line(&bare), "{bare}");
+    let mounts = |dump: &Value| dump["mounts"].as_object().is_some_and(|mounts| !mounts.is_empty());
+    assert!(mounts(&all) && !mounts(&bare), "{bare}");
+    run_lxkns(["dump", "--from", "/nonexistent"]).fails(3, "No such file or directory (ENOENT)");
+}
+
+/// What the Go program writes has nothing of ours; written again, it has.
+fn of_the_go_program() {
+    let theirs = serde_json::json!({
+        "discovery-options": { "from-procs": true, "scanned-namespace-types": ["net", "user"] },
+        "namespaces": {
+            "4026531837": { "nsid": 4026531837_u64, "type": "user", "owner": 0, "reference": ["/proc/1/ns/user"],
+                            "leaders": [1], "user-id": 0, "user-name": "root" },
+            "4026532281": { "nsid": 4026532281_u64, "type": "net", "owner": 4026531837_u64, "leaders": [7],
+                            "reference": ["/proc/7/ns/net"] },
+        },
+        "processes": {
+            "1": { "pid": 1, "ppid": 0, "name": "init", "cmdline": ["/sbin/init"], "starttime": 1,
+                   "namespaces": { "user": 4026531837_u64 } },
+            "7": { "pid": 7, "ppid": 1, "name": "web", "cmdline": ["web", "--secret"], "starttime": 9,
+                   "namespaces": { "user": 4026531837_u64, "net": 4026532281_u64 } },
+        },
+    });
+    let theirs = serde_json::to_vec(&theirs).unwrap();
+    let ours = run_lxkns_with(&["dump", "--from", "-"], &theirs).ok();
+    assert_fits(&ours.json());
+    assert_eq!(ours.json()["discovery-options"]["snapshot"]["format"], 1);
+    let ls = |dump: &[u8]| run_lxkns_with(&["ls", "--json", "-o", "+ONS,PID,PPID", "--from", "-"], dump).ok().json();
+    assert_eq!(ls(&ours.stdout), ls(&theirs));
+    assert_eq!(row(&ls(&ours.stdout), 4_026_532_281).unwrap()["pid"], 7);
+    let bare = run_lxkns_with(&["dump", "--no-cmdline", "--from", "-"], &theirs).ok();
+    assert!(!bare.text().contains("--secret") && ours.text().contains("--secret"));
 }

@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io::{PipeReader, Read as _};
+use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use lxkns_fixture::Actor;
+use rustix::pipe::PipeFlags;
 
 use super::unprivileged;
 use crate::harness::Need::{self, Program, Root, UserNamespaces};
@@ -19,6 +21,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::streams::nobody_reads", &[], nobody_reads),
         test("cli::streams::nobody_reads_any_more", &[], nobody_reads_any_more),
         test("cli::streams::full_device", &[Need::File("/dev/full")], full_device),
+        test("cli::streams::messages_are_one_write", &[], messages_are_one_write),
         test("cli::streams::closed", &[Program("sh")], closed),
         test("cli::streams::no_procfs", UNSHARE, no_procfs),
         test("cli::streams::an_ordinary_user", &[UserNamespaces, Program("setpriv")], an_ordinary_user),
@@ -184,5 +187,27 @@ fn no_gap_in_the_kernel() {
     for arguments in [&["ls"][..], &["dump"], &["ls", "-p", "2"]] {
         let ran = run_lxkns(arguments);
         assert!(!ran.stderr.contains("lists of namespaces"), "{ran:?}");
+    }
+}
+
+/// What others write to the same file or terminal at the same time does not get into a line.
+fn messages_are_one_write() {
+    // Each write to such a pipe is read by itself.
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::DIRECT | PipeFlags::CLOEXEC).unwrap();
+    let mut command = lxkns();
+    command.args(["ls", "4194304", "4194303", "/no/such"]).stdout(Stdio::null()).stderr(OwnedFd::from(write));
+    let mut child = command.spawn().unwrap();
+    // Nobody but the child has the other end.
+    drop(command);
+    let mut read = File::from(read);
+    let mut lines = Vec::new();
+    let mut packet = [0; 4096];
+    while let Ok(count @ 1..) = read.read(&mut packet) {
+        lines.push(String::from_utf8_lossy(&packet[..count]).into_owned());
+    }
+    child.wait().unwrap();
+    assert!(lines.len() >= 3, "{lines:?}");
+    for line in lines {
+        assert!(line.starts_with("lxkns: ") && line.ends_with('\n') && line.matches('\n').count() == 1, "{line:?}");
     }
 }

@@ -196,7 +196,7 @@ impl<'a> Line<'a> {
         match names.first().map_or("", String::as_str) {
             "TYPES" => offers.extend(listed(value, NamespaceType::ALL.iter().map(|ns_type| ns_type.name()))),
             "LIST" if self.command.get_name() == "mounts" => offers.extend(listed(value, mounts::names())),
-            "LIST" => offers.extend(listed(value, columns::names())),
+            "LIST" | "COLUMN" => offers.extend(listed(value, columns::names())),
             "TARGET" => offers.extend(ask(&self.types(), self.wanted())),
             "user|pid|proc" => {
                 offers.extend(TREES.map(|tree| Offer::word(tree, format!("the tree of {tree}"))));

@@ -1,0 +1,192 @@
+//! This program is not `lxkns`: from the libraries alone it gets the answers that `lxkns --json` gives.
+//!
+//! Each answer is a function of ten lines, from a snapshot that this program has taken; `lxkns` answers from the same one, in
+//! a file.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+
+use lxkns_answers::Context;
+use lxkns_answers::changes::Between;
+use lxkns_answers::list::{Column, List, select};
+use lxkns_answers::mounts::Mounts;
+use lxkns_answers::orphans::{orphans, results};
+use lxkns_answers::release::Advice;
+use lxkns_answers::resolve::{Lookup, resolve};
+use lxkns_answers::target::Asked;
+use lxkns_answers::tree::{Kind, Shown, Tree};
+use lxkns_answers::why::{Explanation, WhyResult};
+use lxkns_core::model::{NamespaceId, NamespaceType, Pid};
+use lxkns_core::wire::{self, WriteOptions};
+use lxkns_core::{Discovery, DiscoveryOptions, Snapshot, relations};
+use lxkns_fixture::Actor;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::Need::UserNamespaces;
+use crate::harness::{Test, test};
+use crate::live::directory;
+use crate::live::program::{run_lxkns, run_lxkns_with};
+
+pub(super) fn tests() -> Vec<Test> {
+    vec![
+        test("answers::of_why", &[UserNamespaces], of_why),
+        test("answers::of_orphans", &[UserNamespaces], of_orphans),
+        test("answers::of_mounts", &[UserNamespaces], of_mounts),
+        test("answers::of_tree", &[UserNamespaces], of_tree),
+        test("answers::of_ls", &[UserNamespaces], of_ls),
+        test("answers::of_diff", &[UserNamespaces], of_diff),
+    ]
+}
+
+/// Nothing but a snapshot is asked.
+struct NoHost;
+
+impl Lookup for NoHost {
+    fn namespace_at(&self, _: &Path) -> io::Result<Option<NamespaceId>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn has_task(&self, _: Pid) -> bool {
+        false
+    }
+
+    fn pidfd_inode(&self, _: Pid) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+}
+
+/// What the namespaces are that a TARGET means.
+fn meant(context: &Context<'_>, target: &str) -> Vec<NamespaceId> {
+    resolve(context, &Asked::parse(OsStr::new(target)).unwrap(), &NoHost).unwrap()
+}
+
+fn why(context: Context<'_>, target: &str) -> Value {
+    let advice = Advice::of(context);
+    let namespaces = meant(&context, target).into_iter().map(|id| &context.snapshot.namespaces[&id]);
+    let explained = namespaces.map(|namespace| Explanation::new(&advice, namespace));
+    json!(explained.map(|explanation| WhyResult::of(target.to_owned(), &explanation)).collect::<Vec<_>>())
+}
+
+fn left_over(context: Context<'_>, types: &[NamespaceType]) -> Value {
+    let advice = Advice::of(context);
+    json!(results(&context, &orphans(&advice, types), usize::MAX))
+}
+
+fn mounts(context: Context<'_>, target: &str) -> Value {
+    let [namespace] = meant(&context, target)[..] else { panic!("{target} is no mount namespace") };
+    json!([Mounts::of(context.snapshot, namespace).unwrap().answer()])
+}
+
+fn tree(context: Context<'_>, kind: Kind) -> Value {
+    json!(Tree::new(context, kind.forest(context), Shown::of(kind)).answer())
+}
+
+fn ls(context: Context<'_>, types: &[NamespaceType]) -> Value {
+    let list = List::new(context, BTreeMap::new());
+    json!(list.answer(&select(context.snapshot, None, types), &Column::default_for(types)))
+}
+
+fn diff(old: &Snapshot, new: Context<'_>) -> Value {
+    let changes = relations::changes(old, new.snapshot).unwrap();
+    json!(Between { old, new }.events(&changes.namespaces, None).collect::<Vec<_>>())
+}
+
+/// What this program has seen, also in a file.
+struct Seen {
+    snapshot: Snapshot,
+    file: String,
+    _directory: TempDir,
+}
+
+impl Seen {
+    fn now() -> Self {
+        let mut options = DiscoveryOptions::everything();
+        options.without_self = true;
+        let snapshot = Discovery::of_host().unwrap().run(&options).unwrap();
+        let directory = directory();
+        let file = directory.path().join("dump.json");
+        wire::write(&snapshot, &WriteOptions::default(), std::fs::File::create(&file).unwrap()).unwrap();
+        Self { snapshot, file: file.to_str().unwrap().to_owned(), _directory: directory }
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context::of_dump(&self.snapshot)
+    }
+
+    /// What lxkns says of it: the answers without their envelope.
+    #[track_caller]
+    fn told(&self, arguments: &[&str]) -> Value {
+        let mut answer = run_lxkns([arguments, &["--json", "--from", &self.file]].concat()).ok().json();
+        assert_eq!(answer["question"], arguments[0]);
+        answer["results"].take()
+    }
+}
+
+fn of_why() {
+    let actor = Actor::spawn_in(&["user", "mnt", "net"]);
+    let seen = Seen::now();
+    for target in [format!("net:{}", actor.ns_inode("net")), actor.pid().to_string(), format!("{}/user", actor.pid())] {
+        let answer = why(seen.context(), &target);
+        assert!(!answer.as_array().unwrap().is_empty());
+        assert_eq!(seen.told(&["why", &target]), answer);
+    }
+}
+
+fn of_orphans() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    actor.open("/proc/self/ns/net", lxkns_fixture::Open::ReadOnly);
+    let left = actor.ns_inode("net");
+    actor.unshare(&["net"]);
+    let seen = Seen::now();
+    let answer = left_over(seen.context(), &[NamespaceType::Net]);
+    assert!(answer.to_string().contains(&left.to_string()), "{answer}");
+    assert_eq!(seen.told(&["orphans", "--all", "-t", "net"]), answer);
+}
+
+fn of_mounts() {
+    let actor = Actor::spawn_in(&["user", "mnt"]);
+    let seen = Seen::now();
+    let target = format!("mnt:{}", actor.ns_inode("mnt"));
+    assert_eq!(seen.told(&["mounts", &target]), mounts(seen.context(), &target));
+}
+
+fn of_tree() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let seen = Seen::now();
+    for (arguments, kind) in [
+        (&["tree", "user"][..], Kind::User),
+        (&["tree", "--owned"], Kind::Ownership),
+        (&["tree", "pid"], Kind::Pid),
+        (&["tree", "pid", "--users"], Kind::OwnedPid),
+        (&["tree", "proc"], Kind::Process),
+    ] {
+        assert_eq!(seen.told(arguments), tree(seen.context(), kind), "{arguments:?}");
+    }
+    assert!(tree(seen.context(), Kind::User).to_string().contains(&actor.ns_inode("user").to_string()));
+}
+
+fn of_ls() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let seen = Seen::now();
+    for types in [&[][..], &[NamespaceType::User], &[NamespaceType::Uts, NamespaceType::Net]] {
+        let names: Vec<_> = types.iter().map(|ns_type| ns_type.name()).collect();
+        let option = format!("--type={}", names.join(","));
+        let arguments = [&["ls", "--json", "--from", &seen.file][..], if types.is_empty() { &[] } else { &[&*option] }];
+        assert_eq!(run_lxkns(arguments.concat()).ok().json(), ls(seen.context(), types), "{types:?}");
+    }
+    assert!(ls(seen.context(), &[]).to_string().contains(&actor.ns_inode("uts").to_string()));
+}
+
+fn of_diff() {
+    let before = Seen::now();
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let after = Seen::now();
+    let ran = run_lxkns_with(&["diff", "--json", &before.file, &after.file], b"");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let told: Vec<Value> = ran.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(json!(told), diff(&before.snapshot, after.context()));
+    assert!(json!(told).to_string().contains(&actor.ns_inode("net").to_string()));
+}
