@@ -21,6 +21,8 @@ pub mod netns;
 pub mod orphans;
 pub mod release;
 pub mod resolve;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod steps;
 pub mod suspects;
 pub mod target;
@@ -31,6 +33,8 @@ pub mod watch;
 pub mod why;
 
 pub use context::Context;
+#[cfg(feature = "schema")]
+pub use schema::schemas;
 
 #[cfg(any(test, feature = "_testing"))]
 #[doc(hidden)]

@@ -1,9 +1,11 @@
 //! Running a program and reading what it says.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -44,6 +46,7 @@ impl Ran {
         assert_eq!(answer["format"], 1, "{self:?}");
         let keys: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(keys, ["format", "gaps", "question", "results"], "{self:?}");
+        assert_fits(answer["question"].as_str().unwrap(), &answer);
         let Value::Array(results) = answer["results"].take() else { panic!("no results: {self:?}") };
         results
     }
@@ -91,6 +94,42 @@ fn is_gap(line: &str) -> bool {
 pub(super) fn without_suspects(text: &str) -> String {
     let is_suspect = |line: &&str| line.starts_with("  suspect") || line.contains(" more suspect");
     text.lines().filter(|line| !is_suspect(line)).map(|line| format!("{line}\n")).collect()
+}
+
+/// Checks that an answer fits the schema of its question, and has no key that is not in there.
+#[track_caller]
+pub(super) fn assert_fits(question: &str, answer: &Value) {
+    static VALIDATORS: LazyLock<BTreeMap<&str, jsonschema::Validator>> = LazyLock::new(|| {
+        let strict = |(question, mut schema): (&'static str, Value)| {
+            // Its lines are put together of several schemas, none of which has all keys.
+            if question != "tree" {
+                forbid_others(&mut schema);
+            }
+            (question, jsonschema::validator_for(&schema).unwrap())
+        };
+        lxkns_answers::schemas().into_iter().map(strict).collect()
+    });
+    let errors = VALIDATORS[question].iter_errors(answer);
+    let errors: Vec<_> = errors.map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert_eq!(errors, [""; 0], "{question}: {answer:#}");
+}
+
+/// Forbids keys that a schema does not have, in objects that are told of in one place.
+fn forbid_others(schema: &mut Value) {
+    const SPLIT: [&str; 3] = ["oneOf", "allOf", "anyOf"];
+    match schema {
+        Value::Array(schemas) => schemas.iter_mut().for_each(forbid_others),
+        Value::Object(keywords) => {
+            let is_split = SPLIT.iter().any(|word| keywords.contains_key(*word));
+            if keywords.contains_key("properties") && !is_split {
+                keywords.insert("additionalProperties".to_owned(), false.into());
+            }
+            // What is in several places is checked in none.
+            let others = keywords.iter_mut().filter(|(word, _)| !SPLIT.contains(&word.as_str()));
+            others.for_each(|(_, schema)| forbid_others(schema));
+        }
+        _ => {}
+    }
 }
 
 /// What would release a holder of an answer, as a person reads it. Commands that follow each other are one line.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{assert_documented, unprivileged};
 use crate::harness::Need::{Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Test, test};
-use crate::live::program::{Ran, run, run_lxkns, run_lxkns_with};
+use crate::live::program::{Ran, assert_fits, run, run_lxkns, run_lxkns_with};
 use crate::live::{directory, own_inode};
 
 pub(super) fn tests() -> Vec<Test> {
@@ -79,6 +79,7 @@ fn between_dumps_and_since_one() {
     {
         for line in of(&ran, left).iter().chain(&of(&ran, gone)).chain(&of(&ran, of_child)) {
             assert_documented(line);
+            assert_fits("diff", line);
             assert_eq!(line.get("time"), None);
         }
         // Another test may have been given its number.

@@ -192,7 +192,7 @@ fn same_as_live() {
     ];
     // JSON of mounts has no columns.
     let has_json =
-        |command: &&Vec<&str>| !command.contains(&"-r") && !(command[0] == "mounts" && command.contains(&"-o"));
+        |command: &&Vec<&str>| !(command.contains(&"-r") || command[0] == "mounts" && command.contains(&"-o"));
     let for_programs = commands.iter().filter(has_json);
     let for_programs: Vec<_> = for_programs.map(|command| [&command[..], &["--json"]].concat()).collect();
     commands.extend(for_programs);

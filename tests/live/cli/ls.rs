@@ -231,7 +231,7 @@ fn names_of_netns() {
         assert!(!without.text().contains("NETNS"), "no column without names: {without:?}");
         std::fs::write("/run/netns/lxkns-blue", "").unwrap();
         rustix::mount::mount_bind(format!("/proc/{pid}/ns/net"), "/run/netns/lxkns-blue").unwrap();
-        for targets in [&[net.to_string(), uts.to_string()][..], &[pid.clone()]] {
+        for targets in [&[net.to_string(), uts.to_string()][..], std::slice::from_ref(&pid)] {
             let targets: Vec<_> = targets.iter().map(String::as_str).collect();
             let with = ls(&targets);
             let line = |ino: u64| with.text().lines().find(|line| line.contains(&ino.to_string())).unwrap();

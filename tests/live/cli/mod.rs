@@ -25,6 +25,7 @@ mod orphans;
 mod packaging;
 mod partly_seen;
 mod resource_limits;
+mod schemas;
 mod show;
 mod streams;
 mod targets;
@@ -58,6 +59,7 @@ pub(super) fn tests() -> Vec<Test> {
         unseen::tests(),
         waiting::tests(),
         partly_seen::tests(),
+        schemas::tests(),
         caps::tests(),
         doctor::tests(),
         resource_limits::tests(),

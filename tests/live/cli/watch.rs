@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::assert_documented;
 use crate::harness::Need::{Kernel, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
-use crate::live::program::run_lxkns;
+use crate::live::program::{assert_fits, run_lxkns};
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
@@ -63,6 +63,7 @@ impl Watch {
         loop {
             let line: Value = serde_json::from_str(&self.line()).unwrap();
             assert_documented(&line);
+            assert_fits("watch", &line);
             for who in [&line["holder"], &line["process"]] {
                 assert_ne!(who["pid"], self.child.id(), "it sees itself: {line}");
             }
