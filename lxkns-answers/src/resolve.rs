@@ -314,7 +314,7 @@ fn named(context: &Context<'_>, lookup: &dyn Lookup, name: &str) -> Result<Found
             let unseen = || format!("leads to namespace {}, which was not seen: run it again", id.ino);
             if is_seen { Ok(Ok(vec![id])) } else { Err(Nameless::Unknown(unseen())) }
         }
-        _ => Err(Nameless::Several(found.into_iter().map(|(path, _)| printable(path).to_string()).collect())),
+        _ => Err(Nameless::Several(found.into_iter().map(|(path, _)| printable(path)).collect())),
     }
 }
 

@@ -68,7 +68,7 @@ pub(crate) fn verify_open(proc: &ProcRoot, asked: &Asked, pid: Pid) -> Result<()
 }
 
 fn text(asked: &Asked) -> impl fmt::Display {
-    printable(asked.text.as_encoded_bytes()).to_string()
+    printable(asked.text.as_encoded_bytes())
 }
 
 /// The namespaces that a TARGET means, sorted by type; never none.

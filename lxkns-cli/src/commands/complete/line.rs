@@ -43,7 +43,7 @@ fn takes_value(arg: &Arg) -> bool {
     arg.get_action().takes_values()
 }
 
-fn option<'a>(command: &'a Command, is_it: impl Fn(&Arg) -> bool) -> Option<&'a Arg> {
+fn option(command: &Command, is_it: impl Fn(&Arg) -> bool) -> Option<&Arg> {
     command.get_arguments().filter(|arg| !arg.is_positional()).find(|arg| is_it(arg))
 }
 
