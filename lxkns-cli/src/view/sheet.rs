@@ -165,13 +165,13 @@ mod tests {
     fn what_matters_less_goes_first_and_then_there_is_a_second_line() {
         const END: &str = "a in net:[4026531833] (blue) of process 1 (init)";
         assert_eq!(
-            table(Some(80)),
-            ["  INDEX NAME   MTU OTHER END", "      1 lo   65536 ", &format!("      2 eth0  1500 {END}"),]
+            table(Some(74)),
+            ["  INDEX NAME   MTU OTHER END", "      1 lo   65536", &format!("      2 eth0  1500 {END}"),]
         );
-        assert_eq!(table(Some(70))[1..], ["      1 lo   ", &format!("      2 eth0 {END}")]);
+        assert_eq!(table(Some(64))[1..], ["      1 lo", &format!("      2 eth0 {END}")]);
         // On a line of its own it leaves room for what has gone.
         assert_eq!(
-            table(Some(66)),
+            table(Some(60)),
             [
                 "  INDEX NAME MAC                 MTU",
                 "      1 lo                     65536",
