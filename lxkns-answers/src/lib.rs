@@ -6,12 +6,15 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod caps;
 pub mod cell;
 pub mod changes;
 pub mod context;
 pub mod counts;
+pub mod doctor;
 pub mod events;
 pub mod forms;
+pub mod gaps;
 pub mod holders;
 pub mod json;
 pub mod list;
@@ -23,6 +26,8 @@ pub mod release;
 pub mod resolve;
 #[cfg(feature = "schema")]
 mod schema;
+pub mod sheet;
+pub mod show;
 pub mod steps;
 pub mod suspects;
 pub mod target;

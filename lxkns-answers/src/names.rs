@@ -110,10 +110,11 @@ pub fn few<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
     Some(if others.is_empty() { (*last).to_owned() } else { format!("{} and {last}", others.join(", ")) })
 }
 
+/// What the kernel shows for a UID that the reader's user namespace does not map (`/proc/sys/kernel/overflowuid`).
+pub(crate) const OVERFLOW: Uid = Uid(65_534);
+
 /// A user as in `UID 1000 (jo)`.
 pub fn user(snapshot: &Snapshot, uid: Uid) -> String {
-    /// What the kernel shows for a UID that the reader's user namespace does not map (`/proc/sys/kernel/overflowuid`).
-    const OVERFLOW: Uid = Uid(65_534);
     let maps_all = snapshot.observer.as_ref().is_none_or(|observer| observer.is_in_initial_user_ns() == Some(true));
     match snapshot.user_names.get(&uid).filter(|name| !name.is_empty()) {
         _ if uid == OVERFLOW && !maps_all => format!("UID {uid} (or one that is not mapped here)"),

@@ -3,7 +3,9 @@
 use std::cell::OnceCell;
 
 use lxkns_model::relations::{self, MountKey, Unmounts};
-use lxkns_model::{Holder, Namespace, NamespaceId, NamespaceType, Observer, Pid, Process, Relation, Snapshot, Tid};
+use lxkns_model::{
+    CapabilitySet, Holder, Namespace, NamespaceId, NamespaceType, Observer, Pid, Process, Relation, Snapshot, Tid,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::context::Context;
@@ -219,10 +221,8 @@ pub fn may_have_locked_mounts(snapshot: &Snapshot, mount_ns: NamespaceId) -> boo
     owner.and_then(|owner| snapshot.namespaces.get(&owner)).is_some_and(|owner| !owner.initial)
 }
 
-/// `CAP_SYS_ADMIN` in a set of capabilities.
-const CAP_SYS_ADMIN: u64 = 1 << 21;
-/// What entering a mount namespace takes: that, and `CAP_SYS_CHROOT`.
-const BOTH: u64 = CAP_SYS_ADMIN | 1 << 18;
+/// What entering a mount namespace takes.
+const BOTH: CapabilitySet = CapabilitySet::SYS_ADMIN.union(CapabilitySet::SYS_CHROOT);
 
 /// What the caller lacks for unmounting in a mount namespace, as the kernel will refuse it (`capabilities(7)`,
 /// `setns(2)`); `None` where nothing is lacking, or it is not known.
@@ -242,7 +242,7 @@ pub fn lacks(snapshot: &Snapshot, mount_ns: NamespaceId, home: Option<NamespaceI
     };
     match Some(mount_ns) == home {
         _ if !has_power => Some(format!("CAP_SYS_ADMIN in {owner}")),
-        false if observer.capabilities & BOTH != BOTH => {
+        false if !observer.capabilities.contains(BOTH) => {
             Some("CAP_SYS_ADMIN and CAP_SYS_CHROOT to enter it".to_owned())
         }
         _ => None,
@@ -252,7 +252,7 @@ pub fn lacks(snapshot: &Snapshot, mount_ns: NamespaceId, home: Option<NamespaceI
 /// Whether the observer has `CAP_SYS_ADMIN` in a user namespace: by its own capabilities there or above, or because it owns
 /// one on the way.
 fn has_power_over(snapshot: &Snapshot, observer: &Observer, own: NamespaceId, user: NamespaceId) -> Option<bool> {
-    let holds = observer.capabilities & CAP_SYS_ADMIN != 0;
+    let holds = observer.capabilities.contains(CapabilitySet::SYS_ADMIN);
     let mut at = user;
     // The kernel limits the depth; a dump can claim circles.
     for _ in 0..64 {

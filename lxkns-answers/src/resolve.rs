@@ -5,13 +5,15 @@ use std::io;
 use std::path::Path;
 
 use lxkns_model::relations;
-use lxkns_model::{NamespaceId, NamespaceLinks, NamespaceType, Object, Observer, Pid, Place, Process, Snapshot, Tid};
+use lxkns_model::{
+    CapabilitySet, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, Process, Snapshot, Tid,
+};
 
 use crate::context::Context;
 use crate::target::{Asked, FORMS, Target};
 use crate::text::errors;
 use crate::text::escape::printable;
-use crate::{names, netns};
+use crate::{gaps, names, netns};
 
 /// What only the living host can tell. Nothing of it may hang.
 pub trait Lookup {
@@ -178,9 +180,6 @@ pub fn resolve(context: &Context<'_>, asked: &Asked, lookup: &dyn Lookup) -> Res
     })
 }
 
-/// `CAP_SYS_PTRACE` as a bit.
-const CAP_SYS_PTRACE: u64 = 1 << 19;
-
 /// Why a namespace (of this type, where that is known) can live and not be in the snapshot; `None` where it cannot: all that
 /// may hold it could be seen, and nothing can that the kernel does not list.
 fn unseen(context: &Context<'_>, ns_type: Option<NamespaceType>) -> Option<String> {
@@ -197,10 +196,10 @@ fn unseen(context: &Context<'_>, ns_type: Option<NamespaceType>) -> Option<Strin
         1 => Some("is held by the process that is not readable".to_owned()),
         count => Some(format!("is held by one of {count} processes that are not readable")),
     };
-    let held = snapshot.observer.as_ref().map_or(0, Observer::host_capabilities);
+    let held = gaps::held(snapshot);
     let help = match unreadable {
         Some(_) if !is_live => "",
-        Some(_) if held & CAP_SYS_PTRACE == 0 => "; run as root, or see `lxkns doctor`",
+        Some(_) if !held.contains(CapabilitySet::SYS_PTRACE) => "; run as root, or see `lxkns doctor`",
         Some(_) => "; see `lxkns doctor`",
         None => "",
     };

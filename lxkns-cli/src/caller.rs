@@ -1,70 +1,36 @@
 //! Who runs the program, and what bounds it: its capabilities, its namespaces, its procfs, filters.
 
+use lxkns_answers::doctor::Caller;
 use lxkns_core::ProcRoot;
-use lxkns_core::model::{Observer, Uid};
-use rustix::thread::CapabilitySet as Capabilities;
-use serde::Serialize;
+use lxkns_core::model::{Capability, CapabilitySet, Observer, Seccomp, Uid};
+use rustix::thread::CapabilitySet as Kernel;
 
-use crate::gaps;
-
-/// What the caller's powers are, and what bounds them.
-#[derive(Debug, Serialize)]
-pub(crate) struct Caller {
-    pub(crate) uid: u32,
-    pub(crate) user: Option<String>,
-    /// Effective ones, in its own user namespace.
-    pub(crate) capabilities: Vec<String>,
-    pub(crate) initial_user_namespace: Option<bool>,
-    pub(crate) initial_pid_namespace: Option<bool>,
-    /// Whether procfs is that of its PID namespace.
-    pub(crate) own_procfs: bool,
-    /// The option of procfs that hides processes; `None` without one.
-    pub(crate) hidepid: Option<String>,
-    /// `none`, `strict` or `filter`.
-    pub(crate) seccomp: Option<&'static str>,
-    pub(crate) no_new_privs: Option<bool>,
-    /// Yama's `ptrace_scope`; `None` without Yama.
-    pub(crate) ptrace_scope: Option<u8>,
-    /// The capabilities that it can come to hold.
-    #[serde(skip)]
-    pub(crate) bounding: Capabilities,
-}
-
-impl Caller {
-    /// The calling process.
-    pub(crate) fn new(proc: &ProcRoot, observer: &Observer) -> Self {
-        let uid = rustix::process::geteuid().as_raw();
-        let status = std::fs::read_to_string(proc.path().join("thread-self/status")).unwrap_or_default();
-        let field =
-            |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
-        // Not from procfs, which can be one that does not have this process in it.
-        let is_bounding =
-            |&capability: &Capabilities| rustix::thread::capability_is_in_bounding_set(capability) == Ok(true);
-        let effective = rustix::thread::capabilities(None).map(|sets| sets.effective);
-        let scope = std::fs::read_to_string(proc.path().join("sys/kernel/yama/ptrace_scope"));
-        Self {
-            uid,
-            user: crate::live::users_of_host().name(Uid(uid)).map(|name| name.to_string()),
-            capabilities: gaps::names(effective.unwrap_or(Capabilities::empty())),
-            initial_user_namespace: observer.is_in_initial_user_ns(),
-            initial_pid_namespace: observer.is_in_initial_pid_ns(),
-            own_procfs: proc.is_own(),
-            hidepid: hidepid(&std::fs::read(proc.path().join("thread-self/mountinfo")).unwrap_or_default(), proc),
-            seccomp: match field("Seccomp") {
-                Some("0") => Some("none"),
-                Some("1") => Some("strict"),
-                Some("2") => Some("filter"),
-                _ => None,
-            },
-            no_new_privs: rustix::thread::no_new_privs().ok(),
-            ptrace_scope: scope.ok().and_then(|value| value.trim().parse().ok()),
-            bounding: Capabilities::all().iter().filter(is_bounding).collect(),
-        }
-    }
-
-    /// Whether a filter of system calls is in force.
-    pub(crate) fn is_filtered(&self) -> bool {
-        self.seccomp == Some("filter")
+/// Reads what is to be known of the calling process.
+pub(crate) fn read(proc: &ProcRoot, observer: &Observer) -> Caller {
+    let uid = rustix::process::geteuid().as_raw();
+    let status = std::fs::read_to_string(proc.path().join("thread-self/status")).unwrap_or_default();
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    // Not from procfs, which can be one that does not have this process in it.
+    let is_bounding = |capability: &Capability| {
+        let capability = Kernel::from_bits_retain(1 << capability.number());
+        rustix::thread::capability_is_in_bounding_set(capability) == Ok(true)
+    };
+    let effective = rustix::thread::capabilities(None).map_or(0, |sets| sets.effective.bits());
+    let scope = std::fs::read_to_string(proc.path().join("sys/kernel/yama/ptrace_scope"));
+    Caller {
+        uid,
+        user: crate::live::users_of_host().name(Uid(uid)).map(|name| name.to_string()),
+        capabilities: CapabilitySet::from_bits(effective),
+        initial_user_namespace: observer.is_in_initial_user_ns(),
+        initial_pid_namespace: observer.is_in_initial_pid_ns(),
+        own_procfs: proc.is_own(),
+        hidepid: hidepid(&std::fs::read(proc.path().join("thread-self/mountinfo")).unwrap_or_default(), proc),
+        seccomp: field("Seccomp").and_then(|mode| mode.parse().ok()).and_then(Seccomp::from_number),
+        no_new_privs: rustix::thread::no_new_privs().ok(),
+        ptrace_scope: scope.ok().and_then(|value| value.trim().parse().ok()),
+        bounding: CapabilitySet::KNOWN.iter().filter(is_bounding).collect(),
+        program: std::env::current_exe()
+            .map_or_else(|_| b"lxkns".to_vec(), |path| path.into_os_string().into_encoded_bytes()),
     }
 }
 
@@ -103,13 +69,13 @@ mod tests {
         let proc = ProcRoot::host().unwrap();
         let snapshot =
             lxkns_core::Discovery::of_host().unwrap().run(&lxkns_core::DiscoveryOptions::namespaces()).unwrap();
-        let caller = Caller::new(&proc, snapshot.observer.as_ref().unwrap());
+        let caller = read(&proc, snapshot.observer.as_ref().unwrap());
         assert!(caller.initial_pid_namespace.is_some() && caller.initial_user_namespace.is_some());
         assert_eq!(caller.uid, rustix::process::geteuid().as_raw());
         assert!(caller.own_procfs);
-        assert_eq!(caller.capabilities.contains(&"CAP_SYS_PTRACE".to_owned()), {
+        assert_eq!(caller.capabilities.contains(CapabilitySet::SYS_PTRACE), {
             let sets = rustix::thread::capabilities(None).unwrap();
-            sets.effective.contains(Capabilities::SYS_PTRACE)
+            sets.effective.contains(Kernel::SYS_PTRACE)
         });
     }
 }

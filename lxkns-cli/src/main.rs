@@ -12,7 +12,6 @@ mod caller;
 mod commands;
 mod exit;
 mod file_system;
-mod gaps;
 mod interrupt;
 mod life;
 mod live;

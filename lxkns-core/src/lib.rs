@@ -88,6 +88,7 @@ mod discovery;
 mod life;
 mod mount_access;
 mod reach;
+mod security_label;
 mod stuck;
 
 pub use cgroups::{CgroupHierarchies, cgroups_of};
@@ -107,6 +108,7 @@ pub use procfs::ProcRoot;
 pub use reach::Opener;
 pub use reach::lookup::{has_no_server, namespace_of};
 pub use reach::probe::Interface;
+pub use security_label::security_label;
 pub use stuck::{MOST_STUCK, Reached, Stuck, asking_name, reached, stuck};
 
 #[cfg(any(test, feature = "_fuzz"))]

@@ -185,7 +185,7 @@ fn facts_come_from_their_files() {
     assert_eq!(process.command_line.as_ref().unwrap()[..], ["init".into(), bstr::BString::from(b"--flag=\xff")]);
     let status = process.status.as_ref().unwrap();
     assert_eq!((status.uids.effective, &status.ns_pids[..]), (Uid(2), &[Pid(70), Pid(1)][..]));
-    assert_eq!(status.capabilities.permitted, 0xff);
+    assert_eq!(status.capabilities.permitted.bits(), 0xff);
     let cgroups = process.main_task().cgroups.as_ref().unwrap();
     assert_eq!(cgroups.of_controller("freezer").unwrap(), "/frozen");
     assert_eq!(cgroups.unified().unwrap(), "/unified:odd");

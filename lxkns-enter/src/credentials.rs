@@ -1,6 +1,6 @@
 //! Who the command is, and what it may do.
 
-use lxkns_core::model::{Capabilities, IdMapping};
+use lxkns_core::model::{Capabilities, CapabilitySet, IdMapping};
 use lxkns_sys::Op;
 
 use crate::error::{Error, ErrorKind};
@@ -9,11 +9,6 @@ use crate::status::{Status, id_map, inside};
 use crate::steps::{Draft, Fact, GUARD, Stage, Subject};
 use crate::target::Entered;
 use crate::users::User;
-
-/// All that there can be; the kernel takes those that it has.
-const ALL: u64 = u64::MAX;
-const CAP_SETGID: u64 = 1 << 6;
-const CAP_SETPCAP: u64 = 1 << 8;
 
 /// Who was asked for.
 #[derive(Clone, Debug, Default)]
@@ -123,8 +118,8 @@ pub(crate) fn take_on(
     let mut sets = sets(ids, entered, privileged);
     let no_root = sets.as_mut().is_some_and(|sets| !privileged && is_root_without(sets, uids.unwrap_or(ids.own.uids)));
     if let Some(sets) = &sets {
-        draft.step(Stage::Credentials, "set the inheritable capabilities", Op::Inheritable(sets.inheritable));
-        draft.step(Stage::Credentials, "limit the bounding set of capabilities", Op::Bounding(sets.bounding));
+        draft.step(Stage::Credentials, "set the inheritable capabilities", Op::Inheritable(sets.inheritable.bits()));
+        draft.step(Stage::Credentials, "limit the bounding set of capabilities", Op::Bounding(sets.bounding.bits()));
     }
     if no_root {
         let what = "have programs of root gain no capabilities (securebits)";
@@ -140,8 +135,12 @@ pub(crate) fn take_on(
         draft.step(Stage::Credentials, GUARD, Op::Guard);
     }
     if let Some(sets) = &sets {
-        let Capabilities { permitted, effective, inheritable, ambient, .. } = *sets;
-        let op = Op::Capabilities { permitted, effective, inheritable, ambient };
+        let op = Op::Capabilities {
+            permitted: sets.permitted.bits(),
+            effective: sets.effective.bits(),
+            inheritable: sets.inheritable.bits(),
+            ambient: sets.ambient.bits(),
+        };
         draft.step(Stage::Credentials, "set the capabilities", op);
     }
     let no_new_privs = ids.own.no_new_privs || !privileged && status.is_some_and(|status| status.no_new_privs);
@@ -187,7 +186,7 @@ fn groups(draft: &mut Draft, ids: &Ids<'_>, asked: &Asked) {
     if ids.changes_user {
         // Outside, the process's own have numbers that are valid here; of others none.
         let outside = status.filter(|_| asked.groups.is_none()).map(|status| status.groups.clone()).unwrap_or_default();
-        if ids.own.capabilities.effective & CAP_SETGID != 0 {
+        if ids.own.capabilities.effective.contains(CapabilitySet::SETGID) {
             has = list(&outside);
         }
         draft.step(Stage::Before, "set the supplementary groups", Op::Groups { gids: outside, or_stay: true });
@@ -210,18 +209,27 @@ fn sets(ids: &Ids<'_>, entered: &Entered, privileged: bool) -> Option<Capabiliti
     let all = |set| Capabilities { inheritable: set, permitted: set, effective: set, bounding: set, ambient: set };
     let status = ids.process.map(|process| &process.status)?;
     Some(if privileged {
-        all(ALL)
+        all(CapabilitySet::ALL)
     } else if entered.leaves_out_user {
         // What it may do there says nothing of what it may do here. Who may not limit the bounding set has nothing either.
-        let can_limit = ids.own.capabilities.effective & CAP_SETPCAP != 0;
-        Capabilities { bounding: if can_limit { 0 } else { ids.own.capabilities.bounding }, ..all(0) }
+        let can_limit = ids.own.capabilities.effective.contains(CapabilitySet::SETPCAP);
+        Capabilities {
+            bounding: if can_limit { CapabilitySet::NONE } else { ids.own.capabilities.bounding },
+            ..all(CapabilitySet::NONE)
+        }
     } else {
         status.capabilities
     })
 }
 
 /// What somebody has who has just entered a user namespace.
-const FULL: Capabilities = Capabilities { inheritable: 0, permitted: ALL, effective: ALL, bounding: ALL, ambient: 0 };
+const FULL: Capabilities = Capabilities {
+    inheritable: CapabilitySet::NONE,
+    permitted: CapabilitySet::ALL,
+    effective: CapabilitySet::ALL,
+    bounding: CapabilitySet::ALL,
+    ambient: CapabilitySet::NONE,
+};
 
 /// `SECBIT_NOROOT` and `SECBIT_NOROOT_LOCKED` of `linux/securebits.h`.
 const NOROOT: u32 = 1;
@@ -232,7 +240,7 @@ const NOROOT_LOCKED: u32 = 2;
 /// that: as ambient capabilities.
 fn is_root_without(sets: &mut Capabilities, uids: [u32; 3]) -> bool {
     let is_root = uids[0] == 0 || uids[1] == 0;
-    let gains = (sets.bounding | sets.inheritable) & !sets.permitted != 0;
+    let gains = !sets.permitted.contains(sets.bounding | sets.inheritable);
     if is_root && gains {
         sets.inheritable |= sets.permitted;
         sets.ambient = sets.permitted;
@@ -278,7 +286,8 @@ fn after_exec(
     let before = wanted.permitted & had.permitted;
     let inheritable = wanted.inheritable & (had.inheritable | had.permitted | had.bounding);
     let ambient = wanted.ambient & before & inheritable;
-    let gained = if !is_root_ordinary && (uids[0] == 0 || uids[1] == 0) { inheritable | bounding } else { 0 };
+    let gained =
+        if !is_root_ordinary && (uids[0] == 0 || uids[1] == 0) { inheritable | bounding } else { CapabilitySet::NONE };
     let gained = if no_new_privs { gained & before } else { gained };
     let permitted = gained | ambient;
     let effective = if uids[1] == 0 && !is_root_ordinary { permitted } else { ambient };
@@ -304,6 +313,8 @@ mod tests {
     use super::*;
 
     fn sets(permitted: u64, bounding: u64, inheritable: u64, ambient: u64) -> Capabilities {
+        let [permitted, bounding, inheritable, ambient] =
+            [permitted, bounding, inheritable, ambient].map(CapabilitySet::from_bits);
         Capabilities { inheritable, permitted, effective: permitted, bounding, ambient }
     }
 
@@ -311,13 +322,13 @@ mod tests {
     fn exec_gives_root_what_is_bounding_and_others_what_is_ambient() {
         let all = sets(0xff, 0xff, 0, 0);
         let after = |wanted, uid, no_new_privs| after_exec(wanted, all, [uid; 3], no_new_privs, false);
-        assert_eq!(after(sets(0x0f, 0x0f, 0, 0), 0, false).effective, 0x0f);
-        assert_eq!(after(sets(0, 0x0f, 0, 0), 0, false).effective, 0x0f);
-        assert_eq!(after(sets(0, 0x0f, 0, 0), 0, true).effective, 0);
-        assert_eq!(after(sets(0x0f, 0x0f, 0, 0), 5, false).permitted, 0);
-        assert_eq!(after(sets(0x0f, 0x0f, 0x03, 0x03), 5, false).effective, 0x03);
+        assert_eq!(after(sets(0x0f, 0x0f, 0, 0), 0, false).effective.bits(), 0x0f);
+        assert_eq!(after(sets(0, 0x0f, 0, 0), 0, false).effective.bits(), 0x0f);
+        assert_eq!(after(sets(0, 0x0f, 0, 0), 0, true).effective.bits(), 0);
+        assert_eq!(after(sets(0x0f, 0x0f, 0, 0), 5, false).permitted.bits(), 0);
+        assert_eq!(after(sets(0x0f, 0x0f, 0x03, 0x03), 5, false).effective.bits(), 0x03);
         let less = after_exec(sets(0xff, 0xff, 0, 0), sets(0x01, 0x03, 0, 0), [0; 3], false, false);
-        assert_eq!(less.permitted, 0x03);
+        assert_eq!(less.permitted.bits(), 0x03);
     }
 
     #[test]
@@ -327,6 +338,7 @@ mod tests {
             let mut wanted = sets(permitted, 0x0f, 0, 0);
             assert!(is_root_without(&mut wanted, [0; 3]));
             let has = after_exec(wanted, all, [0; 3], false, true);
+            let permitted = CapabilitySet::from_bits(permitted);
             assert_eq!((has.permitted, has.effective, has.ambient), (permitted, permitted, permitted));
         }
         assert!(!is_root_without(&mut sets(0x0f, 0x0f, 0x01, 0), [0; 3]));

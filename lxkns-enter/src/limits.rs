@@ -2,6 +2,7 @@
 //! value, I/O priority and execution domain.
 
 use lxkns_core::ProcRoot;
+use lxkns_core::model::CapabilitySet;
 use lxkns_sys::{Limit, Op};
 use rustix::io::Errno;
 
@@ -41,8 +42,6 @@ const RESOURCES: [(&str, &str); 16] = [
     ("Max realtime timeout", "rttime"),
 ];
 
-const CAP_SYS_RESOURCE: u64 = 1 << 24;
-const CAP_SYS_NICE: u64 = 1 << 23;
 const RLIMIT_NICE: u32 = 13;
 /// The highest nice value, and one more than the number that `RLIMIT_NICE` can have.
 const LOWEST_PRIORITY: i64 = 19;
@@ -97,10 +96,10 @@ pub(crate) fn take_on(
         return rows(draft, Some(&theirs), &own);
     }
 
-    let has = |capability| own_status.capabilities.effective & capability != 0;
+    let has = |capability| own_status.capabilities.effective.contains(capability);
     let own_hard = |resource| own.limits.iter().find(|own| own.resource == resource).map_or(0, |own| own.hard);
     let can_have = |limit: &Limit| {
-        let most = if has(CAP_SYS_RESOURCE) { u64::MAX } else { own_hard(limit.resource) };
+        let most = if has(CapabilitySet::SYS_RESOURCE) { u64::MAX } else { own_hard(limit.resource) };
         Limit { soft: limit.soft.min(most), hard: limit.hard.min(most), ..*limit }
     };
     let limits: Vec<Limit> = theirs.limits.iter().map(can_have).collect();
@@ -121,7 +120,9 @@ pub(crate) fn take_on(
             LOWEST_PRIORITY + 1 - i64::try_from(limit.soft).unwrap_or(i64::MAX).min(40)
         });
     let nice = theirs.nice.map(|nice| match own.nice {
-        Some(own) if nice < own && !has(CAP_SYS_NICE) => i64::from(nice).max(lowest_nice).min(own.into()) as i32,
+        Some(own) if nice < own && !has(CapabilitySet::SYS_NICE) => {
+            i64::from(nice).max(lowest_nice).min(own.into()) as i32
+        }
         _ => nice,
     });
 

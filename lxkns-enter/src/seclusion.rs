@@ -6,14 +6,12 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use lxkns_core::ProcRoot;
-use lxkns_core::model::NamespaceType;
+use lxkns_core::model::{CapabilitySet, NamespaceType};
 use rustix::fs::AtFlags;
 
 use crate::process::{self, Process, identity};
 use crate::status::{Status, id_map};
 use crate::target::Open;
-
-const CAP_SETUID: u64 = 1 << 7;
 
 /// What the command has that processes in the PID namespace have not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +45,7 @@ impl Has {
 /// caller's owns it, and no UID that the program has or can take is mapped there. Where that is not known, the answer is no.
 pub(crate) fn is_out_of_reach(proc: &ProcRoot, process: &Process, own: &Status, into: &Open, users: &Open) -> bool {
     // A set-user-ID program makes it another user too.
-    let can_be_anybody = own.capabilities.permitted & CAP_SETUID != 0 || !own.no_new_privs;
+    let can_be_anybody = own.capabilities.permitted.contains(CapabilitySet::SETUID) || !own.no_new_privs;
     if can_be_anybody || !is_owned_by_child(proc, into, users) {
         return false;
     }

@@ -1,6 +1,6 @@
 //! What `/proc/PID/status` says of a process's powers; `proc_pid_status(5)`.
 
-use lxkns_core::model::{Capabilities, IdMapping};
+use lxkns_core::model::{Capabilities, CapabilitySet, IdMapping};
 
 /// The powers of a process. IDs are as the reader's user namespace knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,7 @@ impl Status {
         let numbers = |name| -> Option<Vec<u32>> { line(name)?.split_whitespace().map(|id| id.parse().ok()).collect() };
         let three = |name| numbers(name)?.get(..3)?.try_into().ok();
         let set = |name| u64::from_str_radix(line(name)?, 16).ok();
+        let capabilities = |name| set(name).map(CapabilitySet::from_bits);
         Some(Self {
             tgid: line("Tgid")?.parse().ok()?,
             pid: line("Pid")?.parse().ok()?,
@@ -45,11 +46,11 @@ impl Status {
             gids: three("Gid")?,
             groups: numbers("Groups")?,
             capabilities: Capabilities {
-                inheritable: set("CapInh")?,
-                permitted: set("CapPrm")?,
-                effective: set("CapEff")?,
-                bounding: set("CapBnd")?,
-                ambient: set("CapAmb").unwrap_or(0),
+                inheritable: capabilities("CapInh")?,
+                permitted: capabilities("CapPrm")?,
+                effective: capabilities("CapEff")?,
+                bounding: capabilities("CapBnd")?,
+                ambient: capabilities("CapAmb").unwrap_or_default(),
             },
             no_new_privs: line("NoNewPrivs").is_some_and(|value| value != "0"),
             seccomp: line("Seccomp").map(|value| value != "0"),
@@ -58,7 +59,8 @@ impl Status {
 
     /// Whether this process may not do all that the other may, by its capabilities and filters of system calls.
     pub(crate) fn is_weaker_than(&self, other: &Self) -> bool {
-        let lacks = |set: fn(&Capabilities) -> u64| set(&other.capabilities) & !set(&self.capabilities) != 0;
+        let lacks =
+            |set: fn(&Capabilities) -> CapabilitySet| !set(&self.capabilities).contains(set(&other.capabilities));
         lacks(|sets| sets.permitted)
             || lacks(|sets| sets.bounding)
             || self.no_new_privs && !other.no_new_privs
@@ -104,7 +106,7 @@ mod tests {
             Gid:\t5\t6\t7\t8\nGroups:\t10 20 \nCapInh:\t0\nCapPrm:\t1ff\nCapEff:\t1\nCapBnd:\t1ff\nNoNewPrivs:\t1\nSeccomp:\t2\n";
         let status = Status::parse(text).unwrap();
         assert_eq!((status.uids, status.gids, &status.groups[..]), ([1, 2, 3], [5, 6, 7], &[10, 20][..]));
-        assert_eq!((status.capabilities.permitted, status.capabilities.ambient), (0x1ff, 0));
+        assert_eq!((status.capabilities.permitted.bits(), status.capabilities.ambient.bits()), (0x1ff, 0));
         assert!(status.no_new_privs && status.seccomp == Some(true) && !status.is_dead());
         assert_eq!(Status::parse(b"Name:\tx\n"), None);
     }

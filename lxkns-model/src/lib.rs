@@ -39,6 +39,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod capability_set;
 mod cause;
 mod errno;
 mod file_system_user;
@@ -68,6 +69,7 @@ pub mod relations;
 #[cfg(feature = "wire")]
 pub mod wire;
 
+pub use capability_set::{Capability, CapabilitySet};
 pub use cause::Cause;
 pub use errno::{Errno, NoErrno};
 pub use file_system_user::{
@@ -86,7 +88,7 @@ pub use operation::{Call, Operation};
 pub use options::{DiscoveryOptions, Places, Scope};
 pub use process::{
     Capabilities, CgroupMembership, Cgroups, CpuRange, Freezer, NamespaceLinks, Process, ProcessStatus, Scheduling,
-    Task, TaskState, Uids,
+    Seccomp, Task, TaskState, Uids,
 };
 pub use snapshot::{Host, Snapshot};
 pub use socket_user::SocketUser;

@@ -1,14 +1,14 @@
 //! Who took a snapshot.
 
-use super::{NamespaceId, NamespaceType, Uid};
+use super::{CapabilitySet, NamespaceId, NamespaceType, Uid};
 
 /// Who took a snapshot: what it can have in it depends on that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observer {
     /// Its effective user ID, as its own user namespace calls it.
     pub uid: Uid,
-    /// Its effective capabilities, a bit for each; `capabilities(7)`. They count in its user namespace and below.
-    pub capabilities: u64,
+    /// Its effective capabilities; `capabilities(7)`. They count in its user namespace and below.
+    pub capabilities: CapabilitySet,
     /// Its user namespace; `None` where not known.
     pub user_ns: Option<NamespaceId>,
     /// Its PID namespace; `None` where not known.
@@ -19,7 +19,7 @@ pub struct Observer {
 
 impl Observer {
     /// An observer of which no more is known than this.
-    pub fn new(uid: Uid, capabilities: u64) -> Self {
+    pub fn new(uid: Uid, capabilities: CapabilitySet) -> Self {
         Self { uid, capabilities, user_ns: None, pid_ns: None, procfs_pid_ns: None }
     }
 
@@ -39,7 +39,7 @@ impl Observer {
     }
 
     /// The capabilities that it held over the whole host: those of the initial user namespace, none of another.
-    pub fn host_capabilities(&self) -> u64 {
-        if self.is_in_initial_user_ns() == Some(true) { self.capabilities } else { 0 }
+    pub fn host_capabilities(&self) -> CapabilitySet {
+        if self.is_in_initial_user_ns() == Some(true) { self.capabilities } else { CapabilitySet::NONE }
     }
 }

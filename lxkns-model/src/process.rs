@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bstr::BString;
 
-use super::{NamespaceId, NamespaceType, Pid, Tasks, Tid, Uid};
+use super::{CapabilitySet, NamespaceId, NamespaceType, Pid, Tasks, Tid, Uid};
 
 /// The ten links below `/proc/PID/ns`: one for each type, and those that say where the next child will be.
 ///
@@ -219,12 +219,56 @@ pub struct ProcessStatus {
     pub ns_pids: Vec<Pid>,
     /// Its capability sets.
     pub capabilities: Capabilities,
+    /// Whether system calls are filtered, of the task that stands for it; `None` where not known.
+    pub seccomp: Option<Seccomp>,
+    /// Whether running a program gives that task no more powers; `None` where not known.
+    pub no_new_privs: Option<bool>,
 }
 
 impl ProcessStatus {
     /// The status of a process.
     pub fn new(uids: Uids, ns_pids: Vec<Pid>, capabilities: Capabilities) -> Self {
-        Self { uids, ns_pids, capabilities }
+        Self { uids, ns_pids, capabilities, seccomp: None, no_new_privs: None }
+    }
+}
+
+/// The mode of seccomp; `seccomp(2)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Seccomp {
+    /// No system call is denied.
+    None,
+    /// Hardly any is allowed.
+    Strict,
+    /// A filter decides.
+    Filter,
+}
+
+impl Seccomp {
+    /// The mode that `/proc/PID/status` has as this number.
+    pub const fn from_number(number: u64) -> Option<Self> {
+        match number {
+            0 => Some(Self::None),
+            1 => Some(Self::Strict),
+            2 => Some(Self::Filter),
+            _ => None,
+        }
+    }
+
+    /// A short stable name, as in the JSON form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Strict => "strict",
+            Self::Filter => "filter",
+        }
+    }
+}
+
+impl fmt::Display for Seccomp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
@@ -241,19 +285,19 @@ pub struct Uids {
     pub file_system: Uid,
 }
 
-/// The capability sets of a process, a bit for each capability; `capabilities(7)`.
+/// The capability sets of a process; `capabilities(7)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Capabilities {
     /// The inheritable set.
-    pub inheritable: u64,
+    pub inheritable: CapabilitySet,
     /// The permitted set.
-    pub permitted: u64,
+    pub permitted: CapabilitySet,
     /// The effective set.
-    pub effective: u64,
+    pub effective: CapabilitySet,
     /// The bounding set.
-    pub bounding: u64,
+    pub bounding: CapabilitySet,
     /// The ambient set.
-    pub ambient: u64,
+    pub ambient: CapabilitySet,
 }
 
 /// Consecutive CPUs, both ends included.

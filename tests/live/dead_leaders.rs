@@ -55,7 +55,7 @@ fn paths() {
         found.push(dump["namespaces"][&text]["reference"][0].to_text());
         let from_stable = run_lxkns_with(&["ls", "--from", "-", "-rno", "PATH", &text], &stable).ok();
         found.push(from_stable.text().trim_end().to_owned());
-        let shown = run_lxkns(["show", "--json", &text]).ok().json();
+        let shown = run_lxkns(["show", "--json", &text]).ok().answer_to("show");
         strings(&shown, &mut |text| {
             if text.ends_with(&format!("/ns/{ns_type}")) {
                 found.push(text.to_owned())
@@ -160,7 +160,7 @@ fn control_groups() {
     let of = |value: &Value| -> Vec<String> {
         value["cgroups"].as_array().unwrap().iter().map(|group| group["path"].to_text()).collect()
     };
-    let shown = run_lxkns(["show", "--json", &pid]).ok().json();
+    let shown = run_lxkns(["show", "--json", &pid]).ok().answer_to("show");
     assert_eq!(of(&shown[0]["process"]), expected, "{shown}");
     let dump = run_lxkns(["dump"]).ok().json();
     assert_eq!(of(&dump["processes"][&pid]), expected);
@@ -182,10 +182,10 @@ fn credentials_and_command() {
     thread.setuid(12345);
     actor.exit_main_thread();
     let pid = actor.pid().to_string();
-    let process = &run_lxkns(["show", "--json", &pid]).ok().json()[0]["process"];
-    assert_eq!((&process["uid"], &process["effective_uid"]), (&12345.into(), &12345.into()), "{process}");
+    let process = &run_lxkns(["show", "--json", &pid]).ok().answer_to("show")[0]["process"];
+    assert_eq!((&process["uids"]["real"], &process["uids"]["effective"]), (&12345.into(), &12345.into()), "{process}");
     assert_eq!(process["capabilities"]["effective"], serde_json::json!([]));
-    assert_eq!(process["pids"], serde_json::json!([actor.pid()]), "not the thread's ID");
+    assert_eq!(process["nspids"], serde_json::json!([actor.pid()]), "not the thread's ID");
     let command_line = std::fs::read(format!("/proc/{pid}/task/{}/cmdline", thread.tid())).unwrap();
     let command = String::from_utf8(command_line).unwrap().trim_end_matches('\0').replace('\0', " ");
     assert!(!command.is_empty());

@@ -51,6 +51,17 @@ impl Ran {
         results
     }
 
+    /// What was found, of an answer to `question`.
+    #[track_caller]
+    pub(super) fn answer_to(&self, question: &str) -> Value {
+        let mut answer = self.json();
+        assert_eq!((&answer["format"], &answer["question"]), (&1.into(), &question.into()), "{answer}");
+        assert!(answer["gaps"].as_array().is_some_and(|gaps| gaps.iter().all(Value::is_string)), "{answer}");
+        let results = answer["results"].take();
+        assert!(results.is_array(), "{answer}");
+        results
+    }
+
     /// What the program says on standard error, without the lines on what could not be seen: those depend on the host.
     /// Each is one line and begins with the program's name.
     #[track_caller]

@@ -7,6 +7,7 @@ use lxkns_answers::target::{Asked, PID_MAX};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
+  lxkns caps 1234                 show what a process may do in its own namespaces and on the host
   lxkns caps 1234/net             show what lxkns may do in the network namespace of a process
   lxkns caps -p 1234 user:4026532281
                                   show what a process may do in a user namespace
@@ -14,11 +15,11 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CapsArgs {
-    /// Namespace; for a process, all its namespaces
+    /// Namespace; a PID alone asks what that process may do in its own namespaces and on the host
     #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) target: Asked,
 
-    /// Process to ask about; by default lxkns itself
+    /// Process to ask about; by default TARGET if that is a PID, else lxkns itself
     #[arg(short = 'p', long = "pid", value_name = "PID",
           value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
     pub(crate) pid: Option<u32>,

@@ -10,14 +10,15 @@ Examples:
   lxkns show 1234/net           show links, addresses, routes, peers and listening sockets
   lxkns show /run/netns/blue    the same by path
   lxkns show user:4026532281    show ID maps, limits, and what the user namespace owns
-  lxkns show 1234               show the namespaces, PIDs, control groups and capabilities
-                                of a process
+  lxkns show 1234               show a process: whether it is root on the host, its filters,
+                                its namespaces, control groups and capabilities
+  lxkns show                    the same of lxkns itself: where its caller is
   lxkns show --json :8731       by unique ID, for programs";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowArgs {
-    /// Namespaces and processes to show; a PID alone means the process
-    #[arg(value_name = "TARGET", required = true,
+    /// Namespaces and processes to show; a PID alone means the process; by default lxkns itself
+    #[arg(value_name = "TARGET",
           value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) targets: Vec<Asked>,
 

@@ -8,12 +8,12 @@ use lxkns_core::model::{NamespaceId, NamespaceType, Pid, Places, Snapshot};
 
 use crate::args::{Args, Command, TableArgs};
 use crate::exit::{self, Exit, Result, say};
-use crate::gaps;
 use crate::live;
 use crate::resolve::{Outcome as _, Unresolved, resolve};
 use crate::view::names;
 use crate::view::screen::{self, Color};
 use crate::view::table::{self, Heading};
+use lxkns_answers::gaps;
 use lxkns_answers::target::{Asked, Target};
 
 mod busy;

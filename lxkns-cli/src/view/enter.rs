@@ -2,11 +2,10 @@
 
 use std::io::{self, Write};
 
-use lxkns_core::model::Capabilities;
+use lxkns_core::model::{Capabilities, CapabilitySet};
 use lxkns_enter::{Fact, Plan, Subject};
 use serde::Serialize;
 
-use super::caps::{describe, names_of};
 use super::escape::printable;
 use super::names;
 use super::screen::Screen;
@@ -64,8 +63,8 @@ fn in_words(fact: &Fact) -> String {
         Fact::Text(text) => printable(text),
         Fact::Flag(true) => "yes".to_owned(),
         Fact::Flag(false) => "no".to_owned(),
-        Fact::Capabilities(sets) if sets.bounding == sets.effective => describe(sets.effective),
-        Fact::Capabilities(sets) => format!("{}; bounding: {}", describe(sets.effective), describe(sets.bounding)),
+        Fact::Capabilities(sets) if sets.bounding == sets.effective => sets.effective.in_words(),
+        Fact::Capabilities(sets) => format!("{}; bounding: {}", sets.effective.in_words(), sets.bounding.in_words()),
         _ => String::new(),
     }
 }
@@ -95,11 +94,11 @@ enum FactAnswer {
 
 #[derive(Serialize)]
 struct SetsAnswer {
-    permitted: Vec<String>,
-    effective: Vec<String>,
-    inheritable: Vec<String>,
-    bounding: Vec<String>,
-    ambient: Vec<String>,
+    permitted: CapabilitySet,
+    effective: CapabilitySet,
+    inheritable: CapabilitySet,
+    bounding: CapabilitySet,
+    ambient: CapabilitySet,
 }
 
 /// The JSON form.
@@ -118,11 +117,11 @@ fn fact(fact: &Fact) -> FactAnswer {
         Fact::Flag(flag) => FactAnswer::Flag(*flag),
         Fact::Capabilities(Capabilities { permitted, effective, inheritable, bounding, ambient }) => {
             FactAnswer::Capabilities(SetsAnswer {
-                permitted: names_of(*permitted),
-                effective: names_of(*effective),
-                inheritable: names_of(*inheritable),
-                bounding: names_of(*bounding),
-                ambient: names_of(*ambient),
+                permitted: *permitted,
+                effective: *effective,
+                inheritable: *inheritable,
+                bounding: *bounding,
+                ambient: *ambient,
             })
         }
         _ => FactAnswer::Text(String::new()),

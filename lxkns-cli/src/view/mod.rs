@@ -13,12 +13,9 @@ pub(crate) mod orphans;
 pub(crate) mod paint;
 pub(crate) mod screen;
 pub(crate) mod sheet;
-pub(crate) mod show;
-pub(crate) mod show_network;
-pub(crate) mod show_process;
 pub(crate) mod table;
 pub(crate) mod tree;
 pub(crate) mod why;
 
 pub(crate) use lxkns_answers::text::{charset, escape, shorten};
-pub(crate) use lxkns_answers::{counts, holders, names, release};
+pub(crate) use lxkns_answers::{counts, names, release};

@@ -8,13 +8,14 @@ use rustix::process::PidfdFlags;
 
 use lxkns_sys::PidfdNamespace;
 
-use crate::model::{NamespaceId, NamespaceType, Observer, Uid};
+use crate::model::{CapabilitySet, NamespaceId, NamespaceType, Observer, Uid};
 use crate::procfs::{ProcRoot, parse};
 use crate::reach;
 
 /// The calling thread, and whose procfs it reads.
 pub(super) fn observer(proc: &ProcRoot) -> Observer {
     let effective = rustix::thread::capabilities(None).map_or(0, |sets| sets.effective.bits());
+    let effective = CapabilitySet::from_bits(effective);
     let mut observer = Observer::new(Uid(rustix::process::geteuid().as_raw()), effective);
     observer.user_ns = own(proc, "user", PidfdNamespace::User);
     observer.pid_ns = own(proc, "pid", PidfdNamespace::Pid);

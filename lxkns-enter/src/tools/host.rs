@@ -4,21 +4,19 @@
 //! namespace ([`crate::seclusion`]). Nor do they see the target's `/proc`, whose numbers would mean other processes than those
 //! that they act on.
 
-use lxkns_core::model::NamespaceType;
+use lxkns_core::model::{CapabilitySet, NamespaceType};
 use lxkns_sys::{Cover, Op};
 
 use crate::status::Status;
 use crate::steps::{Draft, Stage};
 use crate::target::Entered;
 
-const CAP_SYS_ADMIN: u64 = 1 << 21;
-
 /// Whether a program of the host stays out of the target's namespace of this type. Its files are the caller's; and it
 /// enters the user namespace only where the others cannot be entered otherwise.
 pub(crate) fn stays_out_of(ns_type: NamespaceType, own: &Status) -> bool {
     match ns_type {
         NamespaceType::Mnt => true,
-        NamespaceType::User => own.capabilities.effective & CAP_SYS_ADMIN != 0,
+        NamespaceType::User => own.capabilities.effective.contains(CapabilitySet::SYS_ADMIN),
         _ => false,
     }
 }

@@ -76,6 +76,8 @@ mod tests {
             uids: Uids { real: root, effective: root, saved: root, file_system: root },
             ns_pids: pids.iter().copied().map(Pid).collect(),
             capabilities: Capabilities::default(),
+            seccomp: None,
+            no_new_privs: None,
         };
         let process = Process {
             pid: Pid(pids.first().copied().unwrap_or(1)),

@@ -184,7 +184,7 @@ mod tests {
     /// PID namespace `procfs`.
     fn snapshot(procfs: Option<u64>) -> Snapshot {
         let mut snapshot = Snapshot::empty(DiscoveryOptions::namespaces(), Host::default(), SystemTime::UNIX_EPOCH);
-        let mut observer = Observer::new(Uid(0), 0);
+        let mut observer = Observer::new(Uid(0), crate::CapabilitySet::NONE);
         observer.procfs_pid_ns = procfs.map(id);
         snapshot.observer = Some(observer);
         for (ino, parent) in [(INITIAL, None), (9, Some(INITIAL)), (10, Some(9)), (20, Some(INITIAL))] {

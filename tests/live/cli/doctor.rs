@@ -37,7 +37,7 @@ pub(super) fn tests() -> Vec<Test> {
 }
 
 fn doctor() -> Value {
-    run_lxkns(["doctor", "--json"]).ok().json()
+    run_lxkns(["doctor", "--json"]).ok().answer_to("doctor")[0].take()
 }
 
 /// The capabilities that its lines name as missing.
@@ -84,13 +84,13 @@ fn each_capability() {
     let mut held: Vec<String> = Vec::new();
     let steps = [("CAP_SYS_PTRACE", "processes"), ("CAP_DAC_READ_SEARCH", "fds"), ("CAP_NET_ADMIN", "sockets")];
     let advised: Vec<String> = {
-        let report = run(with_capabilities(&copy, &held).args(["doctor", "--json"])).ok().json();
+        let report = run(with_capabilities(&copy, &held).args(["doctor", "--json"])).ok().answer_to("doctor")[0].take();
         assert_eq!(report["caller"]["capabilities"], json!([]));
         let advised = report["advice"][0]["capabilities"].as_array().unwrap();
         advised.iter().map(|name| name.as_str().unwrap().to_ascii_lowercase()).collect()
     };
     for (capability, place) in steps {
-        let report = run(with_capabilities(&copy, &held).args(["doctor", "--json"])).ok().json();
+        let report = run(with_capabilities(&copy, &held).args(["doctor", "--json"])).ok().answer_to("doctor")[0].take();
         assert!(missing(&report).contains(&capability), "{held:?}: {report:#}");
         let gaps = gaps_of(&mut with_capabilities(&copy, &held), actor.pid());
         assert!(gaps.iter().any(|gap| gap == place), "{held:?}: {gaps:?}");
@@ -105,9 +105,9 @@ fn each_capability() {
         let parts = lines.flat_map(|line| line["parts"].as_array().unwrap());
         parts.filter(|part| part["what"].as_str().unwrap().contains("kernel's own lists")).count()
     };
-    let report = run(with_capabilities(&copy, &held).args(["doctor", "--json"])).ok().json();
+    let report = run(with_capabilities(&copy, &held).args(["doctor", "--json"])).ok().answer_to("doctor")[0].take();
     assert_eq!((missing(&report), of_kernel(&report)), (vec!["CAP_SYS_ADMIN"], 1));
-    let report = run(with_capabilities(&copy, &advised).args(["doctor", "--json"])).ok().json();
+    let report = run(with_capabilities(&copy, &advised).args(["doctor", "--json"])).ok().answer_to("doctor")[0].take();
     assert_eq!(missing(&report), [""; 0], "{report:#}");
     if own_inode("pid") == INITIAL_PID_NAMESPACE {
         assert_eq!(of_kernel(&report), 0, "{report:#}");
@@ -120,7 +120,7 @@ fn what_setcap_gives() {
     let directory = directory();
     let actor = Actor::spawn_in(&["user", "net"]);
     let mut first = unprivileged(directory.path());
-    let report = run(first.args(["doctor", "--json"])).ok().json();
+    let report = run(first.args(["doctor", "--json"])).ok().answer_to("doctor")[0].take();
     let command = report["advice"][0]["command"].as_str().unwrap().to_owned();
     let mut words = command.split(' ');
     assert_eq!(words.next(), Some("sudo"));
@@ -128,7 +128,7 @@ fn what_setcap_gives() {
     assert!(done.success(), "{command}");
     let copy = directory.path().join("lxkns");
     let again = || with_capabilities(&copy, &[]);
-    let report = run(again().args(["doctor", "--json"])).ok().json();
+    let report = run(again().args(["doctor", "--json"])).ok().answer_to("doctor")[0].take();
     assert_eq!(missing(&report), [""; 0], "{report:#}");
     assert_eq!(gaps_of(&mut again(), actor.pid()), [""; 0]);
 }
@@ -190,7 +190,7 @@ fn denied() {
             deny::deny(&mut command, &[deny::interface(name)], errno.raw_os_error()).unwrap();
             run(command.args(arguments)).ok()
         };
-        let report = filtered(&["doctor", "--json"]).json();
+        let report = filtered(&["doctor", "--json"]).answer_to("doctor")[0].take();
         assert_eq!(report["caller"]["seccomp"], "filter");
         let lines = report["interfaces"].as_array().unwrap();
         let line = lines.iter().find(|line| line["interface"] == name).unwrap();
@@ -215,11 +215,11 @@ fn in_other_namespaces() {
     let inside = |options: &[&str]| {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user"]).args(options).arg(lxkns().get_program()).args(["doctor", "--json"]);
-        run(&mut command).ok().json()
+        run(&mut command).ok().answer_to("doctor")[0].take()
     };
     let is = |report: &Value, key: &str| report["caller"][key].as_bool().unwrap();
     let report = inside(&[]);
-    assert!(!is(&report, "initial_user_namespace") && is(&report, "own_procfs"), "{report:#}");
+    assert!(!is(&report, "initial-user-namespace") && is(&report, "own-procfs"), "{report:#}");
     // It has them all, and they do not count for the host.
     assert!(report["caller"]["capabilities"].as_array().unwrap().contains(&"CAP_SYS_PTRACE".into()));
     assert!(missing(&report).contains(&"CAP_SYS_PTRACE"), "{report:#}");
@@ -228,7 +228,7 @@ fn in_other_namespaces() {
     assert_eq!(advice["command"], Value::Null);
 
     let report = inside(&["--pid", "--fork"]);
-    assert!(!is(&report, "initial_pid_namespace") && !is(&report, "own_procfs"), "{report:#}");
+    assert!(!is(&report, "initial-pid-namespace") && !is(&report, "own-procfs"), "{report:#}");
     let says = report["advice"]
         .as_array()
         .unwrap()
@@ -236,14 +236,15 @@ fn in_other_namespaces() {
         .any(|advice| advice["text"].as_str().unwrap().starts_with("procfs is that of another PID namespace"));
     assert!(says, "{report:#}");
     let report = inside(&["--pid", "--fork", "--mount-proc"]);
-    assert!(!is(&report, "initial_pid_namespace") && is(&report, "own_procfs"), "{report:#}");
+    assert!(!is(&report, "initial-pid-namespace") && is(&report, "own-procfs"), "{report:#}");
 }
 
 fn helper() {
     let report = doctor();
     assert_eq!((&report["helper"]["starts"], &report["helper"]["why"]), (&true.into(), &Value::Null), "{report:#}");
     let broken = |path: &str| {
-        let report = run(lxkns().env("LXKNS_SANDBOX", path).args(["doctor", "--json"])).ok().json();
+        let report =
+            run(lxkns().env("LXKNS_SANDBOX", path).args(["doctor", "--json"])).ok().answer_to("doctor")[0].take();
         assert_eq!((&report["helper"]["path"], &report["helper"]["starts"]), (&path.into(), &false.into()));
         report["helper"]["why"].as_str().unwrap().to_owned()
     };
@@ -259,7 +260,8 @@ fn of_a_dump() {
     dump["discovery-options"]["snapshot"]["kernel"] = json!("1.2.3\u{1b}");
     dump["discovery-options"]["snapshot"]["observer"]["capabilities"] = json!("0000000000000000");
     let dump = dump.to_string();
-    let report = run_lxkns_with(&["doctor", "--json", "--from", "-"], dump.as_bytes()).ok().json();
+    let report =
+        run_lxkns_with(&["doctor", "--json", "--from", "-"], dump.as_bytes()).ok().answer_to("doctor")[0].take();
     assert_documented(&report);
     assert_eq!((&report["live"], &report["kernel"]), (&false.into(), &"1.2.3\u{1b}".into()));
     for key in ["interfaces", "caller", "helper"] {

@@ -46,6 +46,7 @@ const VIEWS: &[(&str, &str)] = &[
     ("busy", "busy 0:40"),
     ("busy-json", "busy --json 0:40"),
     ("caps", "caps -p 103 101"),
+    ("caps-process", "caps 103"),
     ("caps-json", "caps --json -p 102 103/user"),
     ("show-net", "show 102/net"),
     ("show-user", "show 103/user"),
@@ -64,8 +65,11 @@ const WIDE: u16 = 160;
 
 /// How wide the terminals are on which a view is shown, each with whether there is colour.
 fn terminals(view: &str) -> &'static [(u16, &'static str)] {
-    match view {
-        "ls" | "mounts" | "tree" | "busy" => &[(80, "never"), (80, "always"), (120, "never"), (200, "never")],
+    match view.split('-').next() {
+        Some("ls" | "mounts" | "tree" | "busy") if !view.contains('-') => {
+            &[(80, "never"), (80, "always"), (120, "never"), (200, "never")]
+        }
+        Some("show" | "caps" | "doctor") => &[(80, "never"), (80, "always"), (120, "never"), (200, "never")],
         _ => &[(NARROW, "never"), (NARROW, "always"), (WIDE, "never"), (WIDE, "always")],
     }
 }

@@ -75,10 +75,10 @@ fn members_of_others() {
     let shown = ask(&unprivileged, &["show", &target]);
     let line = shown.text().lines().find(|line| line.trim_start().starts_with("inside")).unwrap();
     assert!(line.contains("no process seen; ") && line.ends_with(" processes not readable"), "{shown:?}");
-    let shown = ask(&unprivileged, &["show", "--json", &target]).json();
+    let shown = ask(&unprivileged, &["show", "--json", &target]).answer_to("show");
     let shown = &shown[0]["namespace"];
     assert_eq!((&shown["processes"], &shown["tasks"]), (&Value::Null, &Value::Null), "{shown}");
-    assert_eq!((&shown["members_seen"], &shown["holders_seen"]), (&false.into(), &false.into()), "{shown}");
+    assert_eq!((&shown["members-seen"], &shown["holders-seen"]), (&false.into(), &false.into()), "{shown}");
     let why = ask(&unprivileged, &["why", "--json", &target]).json();
     assert_eq!(why["results"][0]["holders-seen"], false, "{why}");
 
@@ -212,11 +212,7 @@ fn hidden_processes() {
     let line =
         |ran: &Ran| ran.text().lines().find_map(|line| Some(line.trim().strip_prefix("inside ")?.trim().to_owned()));
     let shown = ask(&lxkns(), &["show", &format!("{inner}/net")]).ok();
-    assert_eq!(
-        line(&shown).as_deref(),
-        Some("processes: 1, threads: 1 seen; not all processes are listed"),
-        "{shown:?}"
-    );
+    assert_eq!(line(&shown).as_deref(), Some("processes: 1, tasks: 1 seen; not all processes are listed"), "{shown:?}");
     for arguments in [&["why", inner][..], &["show", inner], &["tree", "proc", inner], &["caps", "-p", inner, inner]] {
         let ran = ask(&unprivileged, arguments);
         assert_eq!(ran.code, Some(3), "{arguments:?}: {ran:?}");
@@ -247,7 +243,7 @@ fn assert_told(ran: impl Fn(&[&str]) -> Ran, is_initial: bool) {
     let ls = ran(&["ls"]).ok();
     let told = |line: &&&str| line.contains("sockets") && line.contains(": procfs is that of another PID namespace");
     assert!(ls.gaps().iter().any(|line| told(&line)), "{ls:?}");
-    let report = ran(&["doctor", "--json"]).ok().json();
+    let report = ran(&["doctor", "--json"]).ok().answer_to("doctor")[0].take();
     let sockets = place(&report, "sockets");
     assert_eq!(sockets["searched"], "no", "{report:#}");
     assert!(!sockets.to_string().contains("not in this kernel"), "{sockets}");
@@ -266,8 +262,8 @@ fn assert_told(ran: impl Fn(&[&str]) -> Ran, is_initial: bool) {
     let told = "; procfs at /proc belongs to another PID namespace than this process; mount one of its own";
     assert!(entered.code == Some(0) || entered.code == Some(125) && entered.stderr.contains(told), "{entered:?}");
     let caller = &report["caller"];
-    assert_eq!((&caller["initial_pid_namespace"], &caller["own_procfs"]), (&is_initial.into(), &false.into()));
-    assert_eq!(caller["initial_user_namespace"], super::super::own_inode("user") == 4_026_531_837);
+    assert_eq!((&caller["initial-pid-namespace"], &caller["own-procfs"]), (&is_initial.into(), &false.into()));
+    assert_eq!(caller["initial-user-namespace"], super::super::own_inode("user") == 4_026_531_837);
 }
 
 /// A PID namespace of one's own, without a procfs of its own.
@@ -306,7 +302,8 @@ fn procfs_of_others() {
     assert!(ran(&["ls"]).gaps().iter().any(|line| line.contains(all)), "the test, for one");
     assert_eq!(ran(&["mounts", "--json"]).ok().json()["results"][0]["nsid"], init.ns_inode("mnt"));
     assert_eq!(ran(&["enter", "1", "--", "true"]).code, Some(125), "this program cannot protect itself");
-    ran(&["caps", "1"]).fails(3, "which process asks is not known: procfs at /proc belongs to another PID namespace");
+    ran(&["caps", "1/net"])
+        .fails(3, "which process asks is not known: procfs at /proc belongs to another PID namespace");
 }
 
 /// The program is the only process in there: leaving itself out would make an orphan of what it is in.

@@ -1,7 +1,7 @@
 //! `/proc/PID/status` and `/proc/PID/task/TID/status`: more of what a process is; `proc_pid_status(5)`.
 
 use super::{Line, ParseError, cpulist, decimal, fields, hexadecimal, lines};
-use crate::model::{Capabilities, CpuRange, Pid, ProcessStatus, Uid, Uids};
+use crate::model::{Capabilities, CapabilitySet, CpuRange, Pid, ProcessStatus, Seccomp, Uid, Uids};
 
 /// What is of use here of a `status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ struct Values<'a> {
     cap_bnd: Option<Line<'a>>,
     cap_amb: Option<Line<'a>>,
     cpus_allowed_list: Option<Line<'a>>,
+    no_new_privs: Option<Line<'a>>,
+    seccomp: Option<Line<'a>>,
 }
 
 /// Reads the text of a `status`.
@@ -46,6 +48,8 @@ pub(crate) fn parse(text: &[u8]) -> Result<Status, ParseError> {
             b"CapBnd" => &mut values.cap_bnd,
             b"CapAmb" => &mut values.cap_amb,
             b"Cpus_allowed_list" => &mut values.cpus_allowed_list,
+            b"NoNewPrivs" => &mut values.no_new_privs,
+            b"Seccomp" => &mut values.seccomp,
             _ => continue,
         };
         value.get_or_insert(Line { text: &line.text[colon + 1..], ..line });
@@ -63,12 +67,29 @@ pub(crate) fn parse(text: &[u8]) -> Result<Status, ParseError> {
         effective: capability_set(values.cap_eff.ok_or_else(|| lines.missing("CapEff"))?)?,
         bounding: capability_set(values.cap_bnd.ok_or_else(|| lines.missing("CapBnd"))?)?,
         // Linux before 4.3 has no ambient set.
-        ambient: values.cap_amb.map_or(Ok(0), capability_set)?,
+        ambient: values.cap_amb.map_or(Ok(CapabilitySet::NONE), capability_set)?,
     };
     let cpus_allowed = values
         .cpus_allowed_list
         .map(|line| cpulist::parse(line.text.trim_ascii()).map_err(|error| line.error(error.expected)));
-    Ok(Status { process: ProcessStatus { uids, ns_pids, capabilities }, cpus_allowed: cpus_allowed.transpose()? })
+    // Kernels without seccomp, and those before 4.10, have no such lines.
+    let seccomp = values.seccomp.map(|line| {
+        let mode = decimal::<u64>(line.text.trim_ascii()).and_then(Seccomp::from_number);
+        mode.ok_or(line.error("a mode of seccomp"))
+    });
+    let no_new_privs = values.no_new_privs.map(|line| match line.text.trim_ascii() {
+        b"0" => Ok(false),
+        b"1" => Ok(true),
+        _ => Err(line.error("0 or 1")),
+    });
+    let process = ProcessStatus {
+        uids,
+        ns_pids,
+        capabilities,
+        seccomp: seccomp.transpose()?,
+        no_new_privs: no_new_privs.transpose()?,
+    };
+    Ok(Status { process, cpus_allowed: cpus_allowed.transpose()? })
 }
 
 /// Reads the real, the effective, the saved and the file system UID.
@@ -80,8 +101,8 @@ fn uids(text: &[u8]) -> Option<Uids> {
 }
 
 /// Reads one capability set.
-fn capability_set(line: Line<'_>) -> Result<u64, ParseError> {
-    hexadecimal(line.text.trim_ascii()).ok_or(line.error("a capability set"))
+fn capability_set(line: Line<'_>) -> Result<CapabilitySet, ParseError> {
+    hexadecimal(line.text.trim_ascii()).map(CapabilitySet::from_bits).ok_or(line.error("a capability set"))
 }
 
 #[cfg(test)]
@@ -106,15 +127,17 @@ mod tests {
 
     #[test]
     fn a_process() {
-        let all = 0x1ff_feff_ffff;
+        let all = CapabilitySet::from_bits(0x1ff_feff_ffff);
+        let none = CapabilitySet::NONE;
         let status = parse(HOSTILE).unwrap();
         assert_eq!(status.process.uids, Uids { real: Uid(0), effective: Uid(0), saved: Uid(0), file_system: Uid(0) });
         assert_eq!(status.process.ns_pids, [Pid(5889)]);
         assert_eq!(
             status.process.capabilities,
-            Capabilities { inheritable: 0, permitted: all, effective: all, bounding: all, ambient: 0 }
+            Capabilities { inheritable: none, permitted: all, effective: all, bounding: all, ambient: none }
         );
         assert_eq!(status.cpus_allowed, Some(vec![CpuRange { first: 0, last: 1 }]));
+        assert_eq!((status.process.seccomp, status.process.no_new_privs), (Some(Seccomp::None), Some(false)));
     }
 
     #[test]
@@ -131,6 +154,8 @@ mod tests {
         assert_eq!(parse(&without("NSpid:")).unwrap().process.ns_pids, [Pid(5889)]);
         assert_eq!(parse(&without("CapAmb:")).unwrap(), parse(HOSTILE).unwrap());
         assert_eq!(parse(&without("Cpus_allowed_list:")).unwrap().cpus_allowed, None);
+        assert_eq!(parse(&without("Seccomp:")).unwrap().process.seccomp, None);
+        assert_eq!(parse(&without("NoNewPrivs:")).unwrap().process.no_new_privs, None);
         for line in ["Uid:", "CapInh:", "CapPrm:", "CapEff:", "CapBnd:"] {
             let error = parse(&without(line)).unwrap_err();
             assert_eq!(format!("{}:", error.expected), line);
@@ -139,8 +164,9 @@ mod tests {
 
     #[test]
     fn only_whole_lines_count_and_of_equal_ones_the_first() {
-        let text =
-            HOSTILE.replace("Name:\ta", "Name:\tNSpid:\t1 CapEff:\t00").replace("Seccomp:\t0", "Uid:\t9\t9\t9\t9");
+        let text = HOSTILE
+            .replace("Name:\ta", "Name:\tNSpid:\t1 CapEff:\t00")
+            .replace("Mems_allowed_list:\t0", "Uid:\t9\t9\t9\t9");
         assert_eq!(parse(&text), parse(HOSTILE));
     }
 
@@ -152,6 +178,8 @@ mod tests {
             ("Uid:\t0\t0\t0\t0", "Uid:\t0\t0\t0\t4294967296"),
             ("NSpid:\t5889", "NSpid:\t"),
             ("NSpid:\t5889", "NSpid:\t5889\t-1"),
+            ("Seccomp:\t0", "Seccomp:\t3"),
+            ("NoNewPrivs:\t0", "NoNewPrivs:\t2"),
             ("CapEff:\t000001fffeffffff", "CapEff:\t"),
             ("CapEff:\t000001fffeffffff", "CapEff:\t0x1"),
             ("Cpus_allowed_list:\t0-1", "Cpus_allowed_list:\t1-0"),
@@ -167,7 +195,9 @@ mod tests {
         let whole = parse(HOSTILE).unwrap();
         for end in 0..HOSTILE.len() {
             if let Ok(status) = parse(&HOSTILE[..end]) {
-                assert_eq!(status.process, whole.process, "cut at {end}");
+                let ProcessStatus { seccomp, no_new_privs, .. } = whole.process;
+                let cut = ProcessStatus { seccomp, no_new_privs, ..status.process };
+                assert_eq!(cut, whole.process, "cut at {end}");
             }
         }
     }

@@ -44,6 +44,12 @@ pub(crate) struct Process<'a> {
     /// Its capability sets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities>,
+    /// Whether its system calls are filtered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seccomp: Option<crate::Seccomp>,
+    /// Whether running a program gives it no more powers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_new_privs: Option<bool>,
 }
 
 /// A thread.

@@ -6,8 +6,8 @@ use super::{Reader, invalid, number, theirs};
 use crate::wire::form::{self, Common, ForChildren};
 use crate::wire::{Error, text};
 use crate::{
-    Capabilities, CgroupMembership, Cgroups, Freezer, NamespaceLinks, NamespaceType, Process, ProcessStatus,
-    Scheduling, Task, TaskState, Tasks, Uid, Uids,
+    Capabilities, CapabilitySet, CgroupMembership, Cgroups, Freezer, NamespaceLinks, NamespaceType, Process,
+    ProcessStatus, Scheduling, Task, TaskState, Tasks, Uid, Uids,
 };
 
 impl Reader {
@@ -150,9 +150,13 @@ fn status(form: &form::Process) -> Result<Option<ProcessStatus>, Error> {
             bounding: capability_set(&capabilities.bounding)?,
             ambient: capability_set(&capabilities.ambient)?,
         },
+        seccomp: form.seccomp,
+        no_new_privs: form.no_new_privs,
     }))
 }
 
-pub(super) fn capability_set(text: &str) -> Result<u64, Error> {
-    u64::from_str_radix(text, 16).map_err(|_| invalid(&format!("not a capability set: {text:?}")))
+pub(super) fn capability_set(text: &str) -> Result<CapabilitySet, Error> {
+    u64::from_str_radix(text, 16)
+        .map(CapabilitySet::from_bits)
+        .map_err(|_| invalid(&format!("not a capability set: {text:?}")))
 }

@@ -68,7 +68,7 @@ pub(super) fn full() -> Snapshot {
     snapshot.user_names = [(Uid(1000), "jo".into()), (Uid(33), "www".into())].into();
     snapshot.netnsids = [(id(NET), Some(3))].into();
     snapshot.observer_mount_ns = Some(id(MNT));
-    let mut observer = Observer::new(Uid(1000), 0x80_0000);
+    let mut observer = Observer::new(Uid(1000), CapabilitySet::from_bits(0x80_0000));
     observer.user_ns = Some(id(USER));
     observer.pid_ns = Some(id(INNER_PID));
     observer.procfs_pid_ns = Some(id(PID));
@@ -239,7 +239,13 @@ pub(super) fn status(ns_pids: &[u32]) -> ProcessStatus {
     ProcessStatus {
         uids: Uids { real: Uid(0), effective: Uid(1000), saved: Uid(u32::MAX), file_system: Uid(65534) },
         ns_pids: ns_pids.iter().copied().map(Pid).collect(),
-        capabilities: Capabilities { effective: u64::MAX, permitted: 1 << 63, ..Capabilities::default() },
+        capabilities: Capabilities {
+            effective: CapabilitySet::ALL,
+            permitted: CapabilitySet::from_bits(1 << 63),
+            ..Capabilities::default()
+        },
+        seccomp: Some(Seccomp::Filter),
+        no_new_privs: Some(true),
     }
 }
 

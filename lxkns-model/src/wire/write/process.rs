@@ -6,7 +6,7 @@ use crate::wire::form::{
     Capabilities, CgroupMembership, Common, ForChildren, Freezer, Links, Process, Scheduling, Task, Uids,
 };
 use crate::wire::{WriteOptions, text};
-use crate::{self as model, NamespaceLinks, NamespaceType, ProcessStatus, Snapshot};
+use crate::{self as model, CapabilitySet, NamespaceLinks, NamespaceType, ProcessStatus, Snapshot};
 
 pub(super) fn process<'a>(snapshot: &Snapshot, process: &'a model::Process, options: &WriteOptions) -> Process<'a> {
     let command_line = process.command_line.as_ref().filter(|_| options.command_lines);
@@ -33,6 +33,8 @@ pub(super) fn process<'a>(snapshot: &Snapshot, process: &'a model::Process, opti
         uids: status.map(uids),
         nspids: status.map(|status| status.ns_pids.iter().map(|pid| pid.0).collect()),
         capabilities: status.map(capabilities),
+        seccomp: status.and_then(|status| status.seccomp),
+        no_new_privs: status.and_then(|status| status.no_new_privs),
     }
 }
 
@@ -114,7 +116,7 @@ fn uids(status: &ProcessStatus) -> Uids {
 }
 
 fn capabilities(status: &ProcessStatus) -> Capabilities {
-    let hexadecimal = |set: u64| format!("{set:016x}");
+    let hexadecimal = |set: CapabilitySet| format!("{set:016x}");
     let sets = status.capabilities;
     Capabilities {
         inheritable: hexadecimal(sets.inheritable),

@@ -1,13 +1,11 @@
-//! What could not be seen, in a line for each reason: never one for each process.
+//! What could not be seen, as sentences: one for each reason, never one for each process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, io};
 
-use lxkns_answers::names;
-use lxkns_answers::text::errors;
-use lxkns_core::model::{Cause, Errno, Gap, Object, Observer, Pid, Place, Places, Snapshot};
-use lxkns_core::relations;
-use rustix::thread::CapabilitySet as Capabilities;
+use crate::names;
+use crate::text::errors;
+use lxkns_model::{CapabilitySet, Cause, Errno, Gap, Object, Observer, Pid, Place, Places, Snapshot, relations};
 
 /// What is not known because of a gap; in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,16 +52,16 @@ impl Subject {
     }
 
     /// The capabilities that would have helped.
-    fn needs(self) -> Capabilities {
+    fn needs(self) -> CapabilitySet {
         match self {
             Self::Processes | Self::ForChildren | Self::Facts | Self::CommandLines | Self::Cgroups | Self::Suspects => {
-                Capabilities::SYS_PTRACE
+                CapabilitySet::SYS_PTRACE
             }
-            Self::Fds => Capabilities::SYS_PTRACE | Capabilities::DAC_READ_SEARCH,
-            Self::Sockets | Self::Tuns => Capabilities::NET_ADMIN,
+            Self::Fds => CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH,
+            Self::Sockets | Self::Tuns => CapabilitySet::NET_ADMIN,
             // What is mounted there is opened by somebody who enters.
-            Self::BindMounted => Capabilities::SYS_ADMIN | Capabilities::SYS_CHROOT,
-            _ => Capabilities::SYS_ADMIN,
+            Self::BindMounted => CapabilitySet::SYS_ADMIN | CapabilitySet::SYS_CHROOT,
+            _ => CapabilitySet::SYS_ADMIN,
         }
     }
 
@@ -121,11 +119,11 @@ type Why = (Cause, Option<Errno>);
 
 /// Why something is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
+pub enum Reason {
     /// These capabilities are needed, of which the caller does not hold all.
-    Needs(Capabilities),
+    Needs(CapabilitySet),
     /// The caller holds what is needed, and was refused.
-    InSpiteOf(Capabilities),
+    InSpiteOf(CapabilitySet),
     /// It takes the initial PID namespace.
     InitialPidNamespace,
     /// A filter of system calls.
@@ -149,7 +147,7 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    fn of(snapshot: &Snapshot, why: Why, subject: Subject, is_of_host: bool, held: Capabilities) -> Self {
+    fn of(snapshot: &Snapshot, why: Why, subject: Subject, is_of_host: bool, held: CapabilitySet) -> Self {
         let ((cause, errno), needs) = (why, subject.needs());
         match cause {
             Cause::Denied if is_of_host && subject.is_of_callers() => Self::Filter,
@@ -172,8 +170,8 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Needs(needs) => write!(f, "not readable: needs {}", and(&names(needs))),
-            Self::InSpiteOf(needs) => write!(f, "not readable: refused in spite of {}", and(&names(needs))),
+            Self::Needs(needs) => write!(f, "not readable: needs {}", and(&needs.names())),
+            Self::InSpiteOf(needs) => write!(f, "not readable: refused in spite of {}", and(&needs.names())),
             Self::InitialPidNamespace => f.write_str("not readable: needs the initial PID namespace"),
             Self::Filter => f.write_str("not readable: refused by a filter of system calls (seccomp)"),
             Self::Kernel => f.write_str("not told by this kernel"),
@@ -197,18 +195,20 @@ impl fmt::Display for Reason {
 
 /// What is not known for one reason.
 #[derive(Debug)]
-pub(crate) struct Shortfall {
-    pub(crate) reason: Reason,
-    pub(crate) parts: Vec<Part>,
+pub struct Shortfall {
+    /// Why.
+    pub reason: Reason,
+    /// What.
+    pub parts: Vec<Part>,
 }
 
 /// Things of one kind.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub struct Part {
     /// What they are, in words.
-    pub(crate) phrase: String,
+    pub phrase: String,
     /// How many there are; `None` where that is not known.
-    pub(crate) count: Option<usize>,
+    pub count: Option<usize>,
     /// Whether the words have the processes counted and not these.
     is_of_fds: bool,
     /// Which processes.
@@ -219,7 +219,7 @@ pub(crate) struct Part {
 
 impl Part {
     /// What they are, in words, counted if they can be.
-    pub(crate) fn counted(&self) -> String {
+    pub fn counted(&self) -> String {
         match self.count {
             Some(1) if self.is_of_fds => format!("1 {}", self.phrase.replacen("s of ", " of ", 1)),
             Some(count) if self.is_of_fds => format!("{count} {}", self.phrase),
@@ -229,7 +229,7 @@ impl Part {
 }
 
 /// The gaps of these places, a line for each reason, for somebody who holds these capabilities.
-pub(crate) fn lines(snapshot: &Snapshot, places: Places, held: Capabilities) -> Vec<String> {
+pub fn lines(snapshot: &Snapshot, places: Places, held: CapabilitySet) -> Vec<String> {
     let shortfalls = shortfalls(snapshot, places, held, false);
     let what = |parts: &[Part]| and(&parts.iter().map(|part| part.phrase.clone()).collect::<Vec<_>>());
     let line =
@@ -266,7 +266,7 @@ fn name_of(snapshot: &Snapshot, object: &Object) -> String {
 
 /// The gaps of these places by their reasons, for somebody who holds these capabilities. A process that cannot be read at all
 /// is told of once, and only with `again` once more for what would be read of it next.
-pub(crate) fn shortfalls(snapshot: &Snapshot, places: Places, held: Capabilities, again: bool) -> Vec<Shortfall> {
+pub fn shortfalls(snapshot: &Snapshot, places: Places, held: CapabilitySet, again: bool) -> Vec<Shortfall> {
     let closed: BTreeSet<Pid> = relevant(snapshot, places)
         .filter(|gap| !again && Subject::of(gap) == Subject::Processes && gap.cause == Cause::Denied)
         .filter_map(|gap| pid_of(&gap.object))
@@ -346,23 +346,18 @@ fn pid_of(object: &Object) -> Option<Pid> {
     }
 }
 
-/// The capabilities as people write them.
-pub(crate) fn names(capabilities: Capabilities) -> Vec<String> {
-    capabilities.iter_names().map(|(name, _)| format!("CAP_{name}")).collect()
-}
-
 /// Whether whoever looked was in the initial PID namespace; `None` where not known.
-pub(crate) fn is_in_initial_pid_namespace(snapshot: &Snapshot) -> Option<bool> {
+pub fn is_in_initial_pid_namespace(snapshot: &Snapshot) -> Option<bool> {
     snapshot.observer.as_ref().and_then(Observer::is_in_initial_pid_ns)
 }
 
 /// The capabilities that whoever looked held over the whole host; none where that is not known.
-pub(crate) fn held(snapshot: &Snapshot) -> Capabilities {
-    let held = snapshot.observer.as_ref().map_or(0, Observer::host_capabilities);
-    Capabilities::from_bits_retain(held)
+pub fn held(snapshot: &Snapshot) -> CapabilitySet {
+    snapshot.observer.as_ref().map(Observer::host_capabilities).unwrap_or_default()
 }
 
-pub(crate) fn and(phrases: &[String]) -> String {
+/// Phrases in a sentence: `a, b and c`.
+pub fn and(phrases: &[String]) -> String {
     match phrases {
         [phrases @ .., last] if !phrases.is_empty() => format!("{} and {last}", phrases.join(", ")),
         _ => phrases.concat(),
@@ -371,10 +366,10 @@ pub(crate) fn and(phrases: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lxkns_core::model::{NamespaceId, Operation, Tid};
+    use lxkns_model::{NamespaceId, Operation, Tid};
 
     use super::*;
-    use lxkns_answers::testing::{HOME, snapshot};
+    use crate::testing::{HOME, snapshot};
 
     const EACCES: i32 = 13;
     const EPERM: i32 = 1;
@@ -389,7 +384,7 @@ mod tests {
                 Gap::failed(*place, object.clone(), Operation::read("x"), Errno::new(*errno).unwrap()).unwrap()
             })
             .collect();
-        lines(&snapshot, Places::holding(), Capabilities::DAC_OVERRIDE)
+        lines(&snapshot, Places::holding(), CapabilitySet::DAC_OVERRIDE)
     }
 
     #[test]
@@ -398,13 +393,13 @@ mod tests {
         let gap = |place| Gap::because(place, Object::Process(Pid(1)), Operation::read("x"), Cause::Denied);
         snapshot.gaps = vec![gap(Place::Fds)];
         let told = |held| lines(&snapshot, Places::holding(), held).concat();
-        let both = Capabilities::SYS_PTRACE | Capabilities::DAC_READ_SEARCH;
+        let both = CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
         assert!(
             told(both).ends_with("refused in spite of CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE (PID 1)"),
             "{}",
             told(both)
         );
-        assert!(told(Capabilities::SYS_PTRACE).ends_with("needs CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE (PID 1)"));
+        assert!(told(CapabilitySet::SYS_PTRACE).ends_with("needs CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE (PID 1)"));
     }
 
     #[test]
@@ -452,7 +447,7 @@ mod tests {
             Gap::because(Place::ProcesslessMounts, object, Operation::Enter("x".into()), Cause::NoHelper)
         };
         snapshot.gaps = vec![gap(1), gap(2)];
-        let told = lines(&snapshot, Places::holding(), Capabilities::all());
+        let told = lines(&snapshot, Places::holding(), CapabilitySet::KNOWN);
         assert!(matches!(&told[..], [line] if line.starts_with("mounts of 2 mount namespaces not read: the helper")));
     }
 

@@ -1,35 +1,34 @@
 //! `lxkns show`: all about one namespace or process.
 
-mod answer;
-
 use std::io::Write;
 use std::time::Duration;
 
+use lxkns_answers::Context;
+use lxkns_answers::counts::Counts;
+use lxkns_answers::gaps;
+use lxkns_answers::json::Envelope;
+use lxkns_answers::show::{Label, Reference, ShowAnswer, ShownNamespace, ShownProcess, Unread};
+use lxkns_answers::target::{Asked, Target};
+use lxkns_answers::text::chain;
+use lxkns_core::ProcRoot;
 use lxkns_core::model::inside::Inside;
 use lxkns_core::model::{
-    DiscoveryOptions, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Pid, Place, Scope, Snapshot,
+    DiscoveryOptions, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Pid, Place, Places, Process, Scope,
+    Snapshot,
 };
-
 use lxkns_inside::{Program, Unreadable};
 use lxkns_mountns::Access;
 
 use super::Findings;
 use crate::args::{INSIDE, ShowArgs};
-use crate::exit::{Exit, Result, say};
+use crate::exit::{Error, Exit, Result, say};
 use crate::live;
 use crate::progress::Progress;
 use crate::resolve::{self, Outcome as _};
-use crate::view::counts::Counts;
 use crate::view::escape::printable;
-use crate::view::names;
 use crate::view::screen::{self, Color};
-use crate::view::show::Shown;
-use crate::view::show_process::{Reference, ShownProcess};
+use crate::view::sheet;
 use crate::view::why::SOME;
-use lxkns_answers::target::{Asked, Target};
-use lxkns_answers::text::chain;
-
-use answer::Answer;
 
 /// Something to show.
 enum Item {
@@ -39,17 +38,24 @@ enum Item {
 
 /// What is known of it.
 enum Either<'a> {
-    Namespace(Box<Shown<'a>>),
+    Namespace(Box<ShownNamespace<'a>>),
     Process(ShownProcess<'a>),
 }
 
 /// Runs it.
 pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
-    let options = options(&args.targets);
     let is_live = args.look.from.is_none();
+    let targets = match &args.targets[..] {
+        [] if is_live => vec![Asked::process(live::own_pid()?.0)],
+        [] => return Err(Error::Usage("a dump does not say who asks: name a TARGET".to_owned())),
+        targets => targets.to_vec(),
+    };
+    let mut options = options(&targets);
+    // Who asks about itself is to be found.
+    options.without_self = !args.targets.is_empty();
     let access = live::access(&args.look.patience);
     let mut snapshot = live::load_with(&args.look, &access, &options)?;
-    let (items, exit, gaps_matter) = find(&snapshot, &args.targets, is_live);
+    let (items, exit, gaps_matter) = find(&snapshot, &targets, is_live);
 
     // First what only somebody inside can tell: it can leave gaps.
     let progress = Progress::of("looking inside");
@@ -65,9 +71,9 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
         });
     }
     drop(progress);
-    let home = super::home(&snapshot, is_live);
+    let context = Context { mount_ns: super::home(&snapshot, is_live), snapshot: &snapshot, is_live };
     let counts = Counts::of(&snapshot);
-    let reference = if is_live { Reference::Own(own_namespaces()) } else { Reference::Initial };
+    let reference = if is_live { Reference::Caller(own_namespaces()) } else { Reference::Initial };
     let since_boot = is_live.then(since_boot);
     let shown: Vec<_> = items
         .iter()
@@ -75,23 +81,27 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
         .map(|((_, item), (inside, missing))| match item {
             Item::Namespace(id) => {
                 let namespace = &snapshot.namespaces[id];
-                let (snapshot, counts) = (&snapshot, &counts);
-                Either::Namespace(Box::new(Shown { snapshot, counts, namespace, home, is_live, inside, missing }))
+                let counts = &counts;
+                Either::Namespace(Box::new(ShownNamespace { context, counts, namespace, inside, missing }))
             }
             Item::Process(pid) => {
                 let process = &snapshot.processes[pid];
-                Either::Process(ShownProcess { snapshot: &snapshot, process, reference, since_boot })
+                let label = label(process, is_live);
+                Either::Process(ShownProcess { context, process, reference, since_boot, label })
             }
         })
         .collect();
+    let others = [Place::ProcessFacts, Place::CommandLines, Place::Cgroups, Place::NamespaceFacts, Place::Fds];
+    let places = others.into_iter().fold(relevant(&targets, &options), |places, place| places.with(place));
     if args.json {
         let targets = items.iter().map(|(asked, _)| asked.text.to_string_lossy().into_owned());
         let answers = targets.zip(&shown).map(|(target, shown)| match shown {
-            Either::Namespace(shown) => Answer::of_namespace(target, shown),
-            Either::Process(shown) => Answer::of_process(target, shown),
+            Either::Namespace(shown) => ShowAnswer::of_namespace(target, shown),
+            Either::Process(shown) => ShowAnswer::of_process(target, shown),
         });
-        let answers: Vec<_> = answers.collect();
-        screen::print(|out| Ok(screen::write_json(out, &answers)?))?;
+        let unseen = if gaps_matter { gaps::lines(&snapshot, places, gaps::held(&snapshot)) } else { Vec::new() };
+        let answer = Envelope::new("show", answers.collect(), unseen);
+        screen::print(|out| Ok(screen::write_json(out, &answer)?))?;
     } else {
         let limit = if args.all { usize::MAX } else { SOME };
         screen::show(color, |out, screen| {
@@ -99,27 +109,35 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
                 if index > 0 {
                     writeln!(out)?;
                 }
-                let sheet = match shown {
+                let made = match shown {
                     Either::Namespace(shown) => shown.sheet(limit),
                     Either::Process(shown) => shown.sheet(limit),
                 };
-                sheet.write(out, screen)?;
+                sheet::write(&made, out, screen)?;
             }
             Ok(())
         })?;
     }
     for shown in &shown {
         if let Either::Namespace(shown) = shown
-            && let Some(why) = &shown.missing
+            && let Some(complaint) = shown.complaint()
         {
-            say(format_args!("{}: {why}", names::namespace(&snapshot, shown.namespace.id)));
+            say(complaint);
         }
     }
     if gaps_matter {
-        let others = [Place::ProcessFacts, Place::CommandLines, Place::Cgroups, Place::NamespaceFacts, Place::Fds];
-        super::tell_gaps(&snapshot, others.into_iter().fold(options.places, |places, place| places.with(place)));
+        super::tell_gaps(&snapshot, places);
     }
     Ok(exit)
+}
+
+/// What says where processes are.
+const OF_PROCESSES: [Place; 4] = [Place::Processes, Place::Tasks, Place::Parents, Place::Owners];
+
+/// The places in which what could not be seen has to do with the answer: of processes, not where only a name was to be found.
+fn relevant(targets: &[Asked], options: &DiscoveryOptions) -> Places {
+    let is_process = |asked: &Asked| matches!(asked.target, Target::Process(_));
+    if targets.iter().all(is_process) { OF_PROCESSES.into_iter().collect() } else { options.places }
 }
 
 /// What the things that are shown are made of, and no more.
@@ -127,12 +145,13 @@ fn options(targets: &[Asked]) -> DiscoveryOptions {
     let mut options = DiscoveryOptions::namespaces();
     let is_process = |asked: &Asked| matches!(asked.target, Target::Process(_));
     if targets.iter().all(is_process) {
-        options.places = [Place::Processes, Place::Tasks, Place::Parents, Place::Owners].into_iter().collect();
+        // Bind mounts for the names of network namespaces.
+        options.places = OF_PROCESSES.into_iter().chain([Place::BindMounts]).collect();
     } else {
         options.command_lines = Scope::Named;
         options.status = Scope::Named;
-        options.namespace_details = true;
     }
+    options.namespace_details = true;
     if targets.iter().any(is_process) {
         options.command_lines = Scope::All;
         options.status = Scope::All;
@@ -144,7 +163,6 @@ fn options(targets: &[Asked]) -> DiscoveryOptions {
         matches!(asked.target, Target::Inode(Some(NamespaceType::Mnt), _) | Target::OfProcess(_, NamespaceType::Mnt))
     };
     options.mounts = targets.iter().any(is_mnt);
-    options.without_self = true;
     options
 }
 
@@ -187,34 +205,40 @@ fn look_inside(
     access: &Access,
     namespace: &Namespace,
     timeout: Duration,
-) -> (Inside, Option<String>) {
+) -> (Inside, Option<Unread>) {
     let looked = live::session(access).and_then(|discovery| {
         let program = Program::again(INSIDE)?;
         Ok(lxkns_inside::look(&discovery, snapshot, namespace, &program, timeout))
     });
-    let (inside, why) = match looked {
+    match looked {
         Ok(looked) => {
             snapshot.gaps.extend(looked.gaps);
             snapshot.gaps.sort();
             snapshot.gaps.dedup();
-            (looked.inside, looked.unreadable.map(|unreadable| words(snapshot, &unreadable)))
+            (looked.inside, looked.unreadable.map(unread))
         }
-        Err(error) => (Inside::default(), Some(format!("{error:#}"))),
-    };
-    let what = match namespace.ns_type {
-        NamespaceType::Net => "links, addresses, routes, sockets",
-        NamespaceType::Uts => "host name, domain name",
-        _ => "limits",
-    };
-    (inside, why.map(|why| format!("{what} not readable: {why}")))
+        Err(error) => (Inside::default(), Some(Unread::Because(format!("{error:#}")))),
+    }
 }
 
-fn words(snapshot: &Snapshot, unreadable: &Unreadable) -> String {
+fn unread(unreadable: Unreadable) -> Unread {
     match unreadable {
-        Unreadable::Denied(None) => "needs CAP_SYS_ADMIN".to_owned(),
-        Unreadable::Denied(Some(id)) => format!("needs CAP_SYS_ADMIN in {}", names::namespace(snapshot, *id)),
-        Unreadable::NotOpened(error) => chain(error),
-        Unreadable::Failed(error) => chain(error),
+        Unreadable::Denied(id) => Unread::NeedsSysAdmin(id),
+        Unreadable::NotOpened(error) => Unread::Because(chain(&error)),
+        Unreadable::Failed(error) => Unread::Because(chain(&error)),
+    }
+}
+
+/// The label that a security module gave a process.
+fn label(process: &Process, is_live: bool) -> Label {
+    if !is_live {
+        return Label::Unread("not in a dump".to_owned());
+    }
+    match ProcRoot::host().map(|proc| lxkns_core::security_label(&proc, process)) {
+        Ok(Ok(Some(label))) => Label::Known(label),
+        Ok(Ok(None)) => Label::None,
+        Ok(Err(errno)) => Label::Unread(format!("not readable ({errno})")),
+        Err(error) => Label::Unread(chain(&error)),
     }
 }
 

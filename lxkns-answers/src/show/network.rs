@@ -1,34 +1,35 @@
 //! What is in a network namespace: as `ip link`, `ip addr`, `ip route` and `ss -ltnup` have it.
 
-use lxkns_core::model::{NamespaceId, Pid, Snapshot, Uid};
+use lxkns_model::inside::{Link, ListeningSocket, NetworkInside, OtherEnd, Protocol, Route, Where};
+use lxkns_model::relations;
+use lxkns_model::{NamespaceId, Pid, Snapshot, Uid};
 
-use super::escape::printable;
-use super::names::{self, Detail};
-use super::sheet::{Sheet, left, right};
-use super::table::Heading;
-use lxkns_core::model::inside::{Link, ListeningSocket, NetworkInside, OtherEnd, Protocol, Route, Where};
+use crate::Context;
+use crate::names::{self, Detail};
+use crate::sheet::{Column, Fact, Sheet};
+use crate::text::escape::printable;
 
 const IFF_UP: u32 = 1;
 
 /// Whether a link was set up.
-pub(crate) fn is_up(link: &Link) -> bool {
+pub(super) fn is_up(link: &Link) -> bool {
     link.flags & IFF_UP != 0
 }
 
 /// The state of a link, as `ip` calls it; without the kernel's word, whether it was set up.
-pub(crate) fn state(link: &Link) -> &'static str {
+pub(super) fn state(link: &Link) -> &'static str {
     const STATES: [&str; 7] = ["UNKNOWN", "NOTPRESENT", "DOWN", "LOWERLAYERDOWN", "TESTING", "DORMANT", "UP"];
     let by_flag = if is_up(link) { "UP" } else { "DOWN" };
     link.operstate.map_or(by_flag, |state| STATES.get(usize::from(state)).copied().unwrap_or("UNKNOWN"))
 }
 
 /// A hardware address, as `ip` writes it.
-pub(crate) fn mac(bytes: &[u8]) -> String {
+pub(super) fn mac(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
 }
 
 /// What a route leads to: `default`, `10.0.0.0/8`, `10.1.2.3`.
-pub(crate) fn destination(route: &Route) -> String {
+pub(super) fn destination(route: &Route) -> String {
     match route.destination {
         None if route.prefix == 0 => "default".to_owned(),
         None if route.is_v6 => format!("::/{}", route.prefix),
@@ -39,7 +40,7 @@ pub(crate) fn destination(route: &Route) -> String {
 }
 
 /// The type of a route, where it is not the usual one.
-pub(crate) fn route_type(route: &Route) -> Option<&'static str> {
+pub(super) fn route_type(route: &Route) -> Option<&'static str> {
     Some(match route.kind {
         1 => return None,
         2 => "local",
@@ -56,7 +57,7 @@ pub(crate) fn route_type(route: &Route) -> Option<&'static str> {
 }
 
 /// The name of a scope.
-pub(crate) fn scope(scope: u8) -> String {
+pub(super) fn scope(scope: u8) -> String {
     match scope {
         0 => "global".to_owned(),
         200 => "site".to_owned(),
@@ -68,7 +69,7 @@ pub(crate) fn scope(scope: u8) -> String {
 }
 
 /// The name of a protocol.
-pub(crate) fn protocol(socket: &ListeningSocket) -> &'static str {
+pub(super) fn protocol(socket: &ListeningSocket) -> &'static str {
     match socket.protocol {
         Protocol::Tcp => "tcp",
         Protocol::Udp => "udp",
@@ -76,7 +77,8 @@ pub(crate) fn protocol(socket: &ListeningSocket) -> &'static str {
 }
 
 /// Adds all of it to a sheet.
-pub(crate) fn add(sheet: &mut Sheet, snapshot: &Snapshot, facts: &NetworkInside) {
+pub(super) fn add(sheet: &mut Sheet, context: Context<'_>, facts: &NetworkInside) {
+    let snapshot = context.snapshot;
     let network = &facts.network;
     let name = |index: u32| facts.name(index).map_or_else(|| format!("if{index}"), printable);
     let links = network.links.iter().map(|link| {
@@ -88,26 +90,30 @@ pub(crate) fn add(sheet: &mut Sheet, snapshot: &Snapshot, facts: &NetworkInside)
             mac(&link.mac),
             link.kind.as_ref().map(printable).unwrap_or_default(),
             link.master.map(name).unwrap_or_default(),
-            facts.other_end(link).map(|end| describe_end(snapshot, &end)).unwrap_or_default(),
+            facts.other_end(link).map(|end| describe_end(context, &end)).unwrap_or_default(),
         ]
     });
-    let headings = vec![
-        right("INDEX"),
-        left("NAME"),
-        left("STATE"),
-        right("MTU"),
-        left("MAC"),
-        left("KIND"),
-        left("MASTER"),
-        last("OTHER END"),
+    let columns = vec![
+        Column::right("INDEX").giving_way(2),
+        Column::left("NAME"),
+        Column::left("STATE"),
+        Column::right("MTU").giving_way(3),
+        Column::left("MAC").giving_way(4),
+        Column::left("KIND").giving_way(1),
+        Column::left("MASTER"),
+        Column::left("OTHER END").or_below(),
     ];
-    sheet.table("Links", headings, links.collect());
+    sheet.table("Links", columns, links.collect());
 
     let addresses = network.addresses.iter().map(|address| {
         let peer = address.peer.map(|peer| format!(" peer {peer}")).unwrap_or_default();
         vec![name(address.index), format!("{}/{}{peer}", address.local, address.prefix), scope(address.scope)]
     });
-    sheet.table("Addresses", vec![left("LINK"), left("ADDRESS"), left("SCOPE")], addresses.collect());
+    sheet.table(
+        "Addresses",
+        vec![Column::left("LINK"), Column::left("ADDRESS"), Column::left("SCOPE").giving_way(1)],
+        addresses.collect(),
+    );
 
     let routes = network.routes.iter().flat_map(|route| {
         route.hops.iter().enumerate().map(move |(at, hop)| {
@@ -123,8 +129,14 @@ pub(crate) fn add(sheet: &mut Sheet, snapshot: &Snapshot, facts: &NetworkInside)
         })
     });
     let heading = format!("Routes of the main tables; {} in others", network.other_routes);
-    let headings = vec![left("TO"), left("VIA"), left("LINK"), left("FROM"), right("METRIC")];
-    sheet.table(heading, headings, routes.collect());
+    let columns = vec![
+        Column::left("TO"),
+        Column::left("VIA"),
+        Column::left("LINK"),
+        Column::left("FROM").giving_way(1),
+        Column::right("METRIC").giving_way(2),
+    ];
+    sheet.table(heading, columns, routes.collect());
 
     let sockets = network.sockets.iter().map(|socket| {
         let bound = socket.index.map(|index| format!("%{}", name(index))).unwrap_or_default();
@@ -134,13 +146,13 @@ pub(crate) fn add(sheet: &mut Sheet, snapshot: &Snapshot, facts: &NetworkInside)
             describe_users(snapshot, facts, socket),
         ]
     });
-    sheet.table("Listening sockets", vec![left("PROTOCOL"), left("ADDRESS"), last("PROCESS")], sockets.collect());
-    let failures = network.failures.iter().map(|failure| ("not read", printable(failure.to_string())));
-    sheet.facts("Not whole", failures.collect());
-}
-
-const fn last(name: &'static str) -> Heading {
-    Heading { name, right: false, gives_way: true }
+    sheet.table(
+        "Listening sockets",
+        vec![Column::left("PROTOCOL"), Column::left("ADDRESS"), Column::left("PROCESS").or_below()],
+        sockets.collect(),
+    );
+    let failures = network.failures.iter().map(|failure| Fact::new("not read", printable(failure.to_string())));
+    sheet.facts("Incomplete", failures.collect());
 }
 
 /// An address as it is written before a port.
@@ -152,31 +164,39 @@ fn written(socket: &ListeningSocket) -> String {
     }
 }
 
-fn describe_end(snapshot: &Snapshot, end: &OtherEnd<'_>) -> String {
+fn describe_end(context: Context<'_>, end: &OtherEnd<'_>) -> String {
     let name = match (end.name, end.index) {
         (Some(name), _) => printable(name),
         (None, Some(index)) => format!("if{index}"),
-        (None, None) => "something".to_owned(),
+        (None, None) => "a link".to_owned(),
     };
     let place = match end.place {
         Where::Here => String::new(),
-        Where::There(id) => format!(" in {}{}", names::namespace(snapshot, id), occupant(snapshot, id)),
-        Where::NotFound(nsid) => format!(" in a network namespace that was not found, with ID {nsid} here"),
-        Where::NotKnown => " in a network namespace that is not known".to_owned(),
+        Where::There(id) => format!(
+            " in {}{}",
+            names::namespace_and_name(context.snapshot, id, context.mount_ns),
+            occupant(context.snapshot, id)
+        ),
+        Where::NotFound(nsid) => format!(" in a network namespace not found, with netnsid {nsid} here"),
+        Where::NotKnown => " in an unknown network namespace".to_owned(),
     };
     if end.is_peer { format!("{name}{place}") } else { format!("on {name}{place}") }
 }
 
 /// The most senior process of the namespace at the other end.
-pub(crate) fn process_at(snapshot: &Snapshot, id: NamespaceId) -> Option<Pid> {
+pub(super) fn process_at(snapshot: &Snapshot, id: NamespaceId) -> Option<Pid> {
     snapshot.namespaces.get(&id).and_then(|namespace| namespace.leaders.first()).copied()
 }
 
 fn occupant(snapshot: &Snapshot, id: NamespaceId) -> String {
-    process_at(snapshot, id).map_or_else(
-        || ", which has no process".to_owned(),
-        |pid| format!(" of process {}", names::process(snapshot, pid, Detail::Brief)),
-    )
+    let namespace = snapshot.namespaces.get(&id);
+    match namespace.and_then(|namespace| namespace.leaders.first()) {
+        Some(&pid) => format!(" of process {}", names::process(snapshot, pid, Detail::Brief)),
+        None if namespace.is_some_and(|namespace| relations::members_seen(snapshot, namespace)) => {
+            ", which has no process".to_owned()
+        }
+        None => ", no process of which was seen".to_owned(),
+    }
 }
 
 fn describe_users(snapshot: &Snapshot, facts: &NetworkInside, socket: &ListeningSocket) -> String {
@@ -184,7 +204,7 @@ fn describe_users(snapshot: &Snapshot, facts: &NetworkInside, socket: &Listening
     const FEW: usize = 3;
     let users = facts.users.get(&socket.inode).map(Vec::as_slice).unwrap_or_default();
     if users.is_empty() {
-        return format!("not known; of {}", names::user(snapshot, Uid(socket.uid)));
+        return format!("unknown; created by {}", names::user(snapshot, Uid(socket.uid)));
     }
     let words = users.iter().take(FEW).map(|user| {
         let process = names::process(snapshot, user.pid, Detail::Brief);

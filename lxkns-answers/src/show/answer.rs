@@ -1,0 +1,736 @@
+//! The JSON form of what is shown.
+
+use lxkns_model::inside::{Address, Limit, Link, ListeningSocket, NetworkInside, Route, Where};
+use lxkns_model::{
+    CapabilitySet, CgroupMembership, IdMapping, NamespaceId, NamespaceType, Pid, Process, Seccomp, Snapshot,
+    SocketUser, relations,
+};
+use serde::Serialize;
+
+use super::namespace::{UNMAPPED, owned_counts};
+use super::process::differences;
+use super::{Label, Reference, ShownNamespace, ShownProcess, network, process};
+use crate::names::{self, lossy};
+use crate::{Context, holders};
+
+/// What is said of one thing.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct ShowAnswer {
+    /// What it was asked for as.
+    pub target: String,
+    /// Of a namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<NamespaceAnswer>,
+    /// Of a process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessAnswer>,
+}
+
+/// A namespace.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct NamespaceAnswer {
+    /// Which.
+    pub nsid: u64,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub ns_type: &'static str,
+    /// Its unique ID; `null` where not known.
+    pub unique_id: Option<u64>,
+    /// Whether it is the initial one of its type.
+    pub initial: bool,
+    /// The user namespace that owns it; `null` where there is none, or it is not known.
+    pub owner: Option<u64>,
+    /// The topmost processes in it.
+    pub leaders: Vec<u32>,
+    /// The tasks in it whose process is elsewhere, by TID.
+    pub loose_threads: Vec<u32>,
+    /// How many processes were seen in it; `null`: none was, and some may be there.
+    pub processes: Option<u64>,
+    /// How many tasks, likewise.
+    pub tasks: Option<u64>,
+    /// Whether all could be seen that may be in it; else these numbers are the least.
+    pub members_seen: bool,
+    /// Whether all could be seen that may hold it.
+    pub holders_seen: bool,
+    /// How many of what keep it alive; `null` where nothing was seen.
+    pub held_by: Option<String>,
+    /// The paths that lead to it.
+    pub paths: Vec<String>,
+    /// Why what only a process inside can tell is `null`; `null` where nothing is missing.
+    pub missing: Option<String>,
+    /// What only namespaces of its type have.
+    #[serde(flatten)]
+    pub of_type: OfType,
+}
+
+/// What only namespaces of one type have.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged, rename_all_fields = "kebab-case")]
+pub enum OfType {
+    /// A user namespace.
+    User {
+        /// Who created it; `null` where not known.
+        user_id: Option<u32>,
+        /// The name of that user; `null` where not known.
+        user_name: Option<String>,
+        /// Its parent; `null` where there is none, or it is not known.
+        parent: Option<u64>,
+        /// Its children.
+        children: Vec<u64>,
+        /// The namespaces that it owns, but for user namespaces.
+        possessions: Vec<u64>,
+        /// How many of each type.
+        possession_counts: Vec<CountAnswer>,
+        /// Its UID map: the first ID inside, the first outside (`null` where the observer's user namespace does not map
+        /// it), and how many; `null` where not known.
+        uid_map: Option<Vec<(u32, Option<u32>, u32)>>,
+        /// Its GID map, likewise.
+        gid_map: Option<Vec<(u32, Option<u32>, u32)>>,
+        /// How many namespaces may be created in it; `null` where not known.
+        limits: Option<Vec<LimitAnswer>>,
+    },
+    /// A network namespace.
+    Net {
+        /// The name that `ip netns` has for it; `null` where it has none.
+        netns_name: Option<String>,
+        /// What is in it; `null` where not known.
+        network: Option<NetworkAnswer>,
+    },
+    /// A UTS namespace.
+    Uts {
+        /// The host name; `null` where not known.
+        hostname: Option<String>,
+        /// The NIS domain name; `null` where not known.
+        domainname: Option<String>,
+    },
+    /// A time namespace.
+    Time {
+        /// What is added to the clocks; `null` where not known.
+        offsets: Option<OffsetsAnswer>,
+    },
+    /// A PID namespace.
+    Pid {
+        /// Its parent; `null` where there is none, or it is not known.
+        parent: Option<u64>,
+        /// Its children.
+        children: Vec<u64>,
+        /// The process with PID 1 in it; `null` where there is none, or it is not known.
+        init: Option<u32>,
+        /// How many PID namespaces are above it; `null` where not known.
+        level: Option<usize>,
+    },
+    /// A mount namespace.
+    Mnt {
+        /// How many mounts it has; `null` where that was not asked.
+        mounts: Option<usize>,
+    },
+    /// Any other.
+    Other {},
+}
+
+/// The clock offsets of a time namespace, in seconds and nanoseconds.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct OffsetsAnswer {
+    /// Added to `CLOCK_MONOTONIC`.
+    pub monotonic: (i64, u32),
+    /// Added to `CLOCK_BOOTTIME`.
+    pub boottime: (i64, u32),
+}
+
+/// How many namespaces of a type there are.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct CountAnswer {
+    /// The type.
+    #[serde(rename = "type")]
+    pub ns_type: &'static str,
+    /// How many.
+    pub count: usize,
+}
+
+/// How many namespaces of a type may be created.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct LimitAnswer {
+    /// The type.
+    #[serde(rename = "type")]
+    pub ns_type: String,
+    /// The limit, for each user.
+    pub max: u64,
+    /// How many are charged, of all users; `null` where not known.
+    pub used: Option<u64>,
+}
+
+/// What is in a network namespace.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct NetworkAnswer {
+    /// Its interfaces.
+    pub links: Vec<LinkAnswer>,
+    /// Their addresses.
+    pub addresses: Vec<AddressAnswer>,
+    /// The routes of the main tables.
+    pub routes: Vec<RouteAnswer>,
+    /// How many routes are in other tables.
+    pub other_routes: u64,
+    /// TCP sockets that listen, and UDP sockets that are not connected.
+    pub sockets: Vec<SocketAnswer>,
+    /// What could not be read of this.
+    pub failures: Vec<String>,
+}
+
+/// An interface.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct LinkAnswer {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Whether it is set up.
+    pub up: bool,
+    /// Its state, as `ip` calls it.
+    pub state: &'static str,
+    /// The largest packet, in bytes; `null` where not known.
+    pub mtu: Option<u32>,
+    /// Its hardware address; `null` where it has none.
+    pub mac: Option<String>,
+    /// `veth`, `bridge`; `null` of hardware.
+    pub kind: Option<String>,
+    /// The index of the bridge or the like that it belongs to; `null` where it belongs to none.
+    pub master: Option<u32>,
+    /// The peer, or the link below; `null` where it has none.
+    pub other_end: Option<OtherEndAnswer>,
+}
+
+/// The other end of a link.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct OtherEndAnswer {
+    /// `peer` of a veth, or `lower`: the link that this one is on top of.
+    pub relation: &'static str,
+    /// Its index there; `null` where not known.
+    pub index: Option<u32>,
+    /// Its name there; `null` where not known.
+    pub name: Option<String>,
+    /// The network namespace; `null` for this one, and where not known.
+    pub nsid: Option<u64>,
+    /// The name that `ip netns` has for that; `null` where it has none.
+    pub netns_name: Option<String>,
+    /// The ID that this namespace has for that one; negative where the kernel does not say, `null` for this one.
+    pub netnsid: Option<i32>,
+    /// The most senior process there; `null` where none was seen.
+    pub process: Option<BriefProcess>,
+}
+
+/// A process in brief.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct BriefProcess {
+    /// Its PID.
+    pub pid: u32,
+    /// Its name; `null` where not known.
+    pub name: Option<String>,
+}
+
+/// An address.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct AddressAnswer {
+    /// The index of the interface.
+    pub index: u32,
+    /// Its name; `null` where not known.
+    pub link: Option<String>,
+    /// The address.
+    pub address: String,
+    /// The length of the prefix, in bits.
+    pub prefix: u8,
+    /// The address of the other side; `null` where it has none.
+    pub peer: Option<String>,
+    /// Its scope.
+    pub scope: String,
+}
+
+/// A route.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct RouteAnswer {
+    /// `default`, `10.0.0.0/8`.
+    pub destination: String,
+    /// `inet` or `inet6`.
+    pub family: &'static str,
+    /// `unicast`, `unreachable`.
+    pub route_type: &'static str,
+    /// The preferred source address; `null` where it has none.
+    pub source: Option<String>,
+    /// The priority; `null` where it has none.
+    pub metric: Option<u32>,
+    /// The next hops.
+    pub hops: Vec<HopAnswer>,
+}
+
+/// A next hop.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct HopAnswer {
+    /// The router; `null` where there is none.
+    pub gateway: Option<String>,
+    /// The index of the interface; `null` where there is none.
+    pub index: Option<u32>,
+    /// Its name; `null` where not known.
+    pub link: Option<String>,
+}
+
+/// A socket.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct SocketAnswer {
+    /// `tcp` or `udp`.
+    pub protocol: &'static str,
+    /// The address that it is bound to.
+    pub address: String,
+    /// The port.
+    pub port: u16,
+    /// The interface that it is bound to; `null` where it is to none.
+    pub link: Option<String>,
+    /// Whether it takes IPv4 too, of an IPv6 socket.
+    pub takes_v4: bool,
+    /// Its inode number.
+    pub inode: u64,
+    /// Who created it.
+    pub user_id: u32,
+    /// Who was seen to have it open.
+    pub users: Vec<SocketUserAnswer>,
+}
+
+/// A task that has a socket open.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct SocketUserAnswer {
+    /// The process.
+    pub pid: u32,
+    /// The task.
+    pub tid: u32,
+    /// The descriptor.
+    pub fd: u32,
+    /// The process's name; `null` where not known.
+    pub name: Option<String>,
+}
+
+/// A process.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct ProcessAnswer {
+    /// Its PID.
+    pub pid: u32,
+    /// Its parent; `null` where none is visible.
+    pub ppid: Option<u32>,
+    /// Its PIDs, from the outermost PID namespace to its own; `null` where not known.
+    pub nspids: Option<Vec<u32>>,
+    /// Its name.
+    pub name: String,
+    /// Its command line, or its name.
+    pub command: String,
+    /// Its user IDs, as the observer's user namespace calls them; `null` where not known.
+    pub uids: Option<UidsAnswer>,
+    /// The name of its effective user; `null` where not known.
+    pub user_name: Option<String>,
+    /// Its effective UID as its own user namespace calls it; `null` where not known, or not mapped.
+    pub uid_inside: Option<u32>,
+    /// Whether its effective UID is 0 in the host's user namespace; `null` where not known.
+    pub root_on_host: Option<bool>,
+    /// Its capabilities in the host's user namespace; `null` where not known.
+    pub host_capabilities: Option<CapabilitySet>,
+    /// `none`, `strict` or `filter`; `null` where not known.
+    pub seccomp: Option<Seccomp>,
+    /// Whether running a program gives it no more powers; `null` where not known.
+    pub no_new_privs: Option<bool>,
+    /// The label that a security module gave it; `null` where it has none, or it is not known.
+    pub lsm_label: Option<String>,
+    /// Why that is not known; `null` where it is.
+    pub lsm_missing: Option<String>,
+    /// How many tasks it has.
+    pub tasks: u32,
+    /// When it started, in seconds from when the host booted.
+    pub started_seconds: f64,
+    /// With what its namespaces are compared: those of the `caller`, or the `initial` ones.
+    pub compared_with: &'static str,
+    /// Its namespaces.
+    pub namespaces: Vec<MembershipAnswer>,
+    /// Its tasks in other namespaces.
+    pub loose_threads: Vec<TaskAnswer>,
+    /// Its control groups; `null` where not known.
+    pub cgroups: Option<Vec<CgroupAnswer>>,
+    /// Whether it is frozen; `null` where not known.
+    pub frozen: Option<bool>,
+    /// Its capability sets; `null` where not known.
+    pub capabilities: Option<SetsAnswer>,
+    /// Its scheduling policy; `null` where not known.
+    pub policy: Option<String>,
+    /// Its real-time priority; `null` where not known.
+    pub priority: Option<u32>,
+    /// Its nice value; `null` where not known.
+    pub nice: Option<i32>,
+    /// The CPUs that it may run on, as in `0-3,6`; `null` where not known.
+    pub cpus: Option<String>,
+}
+
+/// User IDs.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct UidsAnswer {
+    /// The real one.
+    pub real: u32,
+    /// The effective one.
+    pub effective: u32,
+    /// The saved one.
+    pub saved: u32,
+    /// The one for file system access.
+    pub file_system: u32,
+}
+
+/// A namespace that a process is in.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct MembershipAnswer {
+    /// The type.
+    #[serde(rename = "type")]
+    pub ns_type: &'static str,
+    /// Which; `null` where not known.
+    pub nsid: Option<u64>,
+    /// The name that `ip netns` has for it; `null` where it has none.
+    pub netns_name: Option<String>,
+    /// Whether it is that of whom it is compared with; `null` where not known.
+    pub shared: Option<bool>,
+}
+
+/// A task in other namespaces than its process.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct TaskAnswer {
+    /// Its TID.
+    pub tid: u32,
+    /// Its name.
+    pub name: String,
+    /// Those that differ.
+    pub namespaces: Vec<u64>,
+}
+
+/// A control group.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct CgroupAnswer {
+    /// The hierarchy: 0 for cgroup v2.
+    pub hierarchy: u32,
+    /// The controllers of a v1 hierarchy.
+    pub controllers: String,
+    /// The path below the hierarchy's root.
+    pub path: String,
+}
+
+/// The capability sets of a process.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct SetsAnswer {
+    /// The effective set.
+    pub effective: CapabilitySet,
+    /// The permitted set.
+    pub permitted: CapabilitySet,
+    /// The inheritable set.
+    pub inheritable: CapabilitySet,
+    /// The ambient set.
+    pub ambient: CapabilitySet,
+    /// The bounding set.
+    pub bounding: CapabilitySet,
+}
+
+fn inos(ids: &[NamespaceId]) -> Vec<u64> {
+    ids.iter().map(|id| id.ino).collect()
+}
+
+fn name_of(snapshot: &Snapshot, pid: Pid) -> Option<String> {
+    snapshot.processes.get(&pid).map(|process| lossy(process.comm()))
+}
+
+fn netns_name(context: Context<'_>, id: NamespaceId) -> Option<String> {
+    names::netns_name(context.snapshot, id, context.mount_ns).map(|name| lossy(name))
+}
+
+impl ShowAnswer {
+    /// A namespace that was asked for as `target`.
+    pub fn of_namespace(target: String, shown: &ShownNamespace<'_>) -> Self {
+        let (namespace, snapshot) = (shown.namespace, shown.context.snapshot);
+        let count = shown.counts.get(namespace.id);
+        let members_seen = relations::members_seen(snapshot, namespace);
+        let known = |number: u64| (members_seen || number > 0).then_some(number);
+        let ways = names::ways(snapshot, namespace, shown.context.mount_ns);
+        let answer = NamespaceAnswer {
+            nsid: namespace.id.ino,
+            ns_type: namespace.ns_type.name(),
+            unique_id: namespace.unique_id,
+            initial: namespace.initial,
+            owner: namespace.owner.known().map(|id| id.ino),
+            leaders: namespace.leaders.iter().map(|pid| pid.0).collect(),
+            loose_threads: namespace.loose_threads.iter().map(|tid| tid.0).collect(),
+            processes: known(count.processes),
+            tasks: known(count.tasks),
+            members_seen,
+            holders_seen: relations::holders_seen(snapshot, namespace),
+            held_by: holders::summary(&namespace.holders),
+            paths: ways.map(|way| lossy(&way.into_path())).collect(),
+            missing: shown.why_missing(),
+            of_type: of_type(shown),
+        };
+        Self { target, namespace: Some(answer), process: None }
+    }
+
+    /// A process that was asked for as `target`.
+    pub fn of_process(target: String, shown: &ShownProcess<'_>) -> Self {
+        Self { target, namespace: None, process: Some(process_answer(shown)) }
+    }
+}
+
+fn of_type(shown: &ShownNamespace<'_>) -> OfType {
+    let (namespace, snapshot) = (shown.namespace, shown.context.snapshot);
+    let parent = namespace.parent.known().map(|id| id.ino);
+    let map = |map: &Option<Vec<IdMapping>>| {
+        let mapping = |mapping: &IdMapping| {
+            let outside = (mapping.outside != UNMAPPED).then_some(mapping.outside);
+            (mapping.inside, outside, mapping.count)
+        };
+        map.as_ref().map(|map| map.iter().map(mapping).collect())
+    };
+    match namespace.ns_type {
+        NamespaceType::User => {
+            let used = shown.used();
+            let used_of = |name: &str| used.iter().find(|(ns_type, _)| ns_type.name() == name).map(|(_, used)| *used);
+            let limit = |limit: &Limit| LimitAnswer {
+                ns_type: limit.ns_type.clone(),
+                max: limit.max,
+                used: used_of(&limit.ns_type),
+            };
+            let counts = owned_counts(snapshot, namespace).into_iter();
+            OfType::User {
+                user_id: namespace.owner_uid.map(|uid| uid.0),
+                user_name: namespace.owner_uid.and_then(|uid| snapshot.user_names.get(&uid)).cloned(),
+                parent,
+                children: inos(&namespace.children),
+                possessions: inos(&namespace.owned),
+                possession_counts: counts
+                    .map(|(ns_type, count)| CountAnswer { ns_type: ns_type.name(), count })
+                    .collect(),
+                uid_map: map(&namespace.uid_map),
+                gid_map: map(&namespace.gid_map),
+                limits: shown.inside.limits.as_ref().map(|limits| limits.iter().map(limit).collect()),
+            }
+        }
+        NamespaceType::Net => OfType::Net {
+            netns_name: netns_name(shown.context, namespace.id),
+            network: shown.inside.network.as_ref().map(|facts| network_answer(shown.context, facts)),
+        },
+        NamespaceType::Uts => {
+            let names = shown.inside.host_name.as_ref();
+            OfType::Uts {
+                hostname: names.map(|names| lossy(&names.host)),
+                domainname: names.map(|names| lossy(&names.domain)),
+            }
+        }
+        NamespaceType::Time => OfType::Time {
+            offsets: namespace
+                .time_offsets
+                .map(|offsets| OffsetsAnswer { monotonic: offsets.monotonic, boottime: offsets.boottime }),
+        },
+        NamespaceType::Pid => OfType::Pid {
+            parent,
+            children: inos(&namespace.children),
+            init: shown.init().map(|pid| pid.0),
+            level: shown.level(),
+        },
+        NamespaceType::Mnt => OfType::Mnt { mounts: shown.mount_count() },
+        _ => OfType::Other {},
+    }
+}
+
+fn network_answer(context: Context<'_>, facts: &NetworkInside) -> NetworkAnswer {
+    let snapshot = context.snapshot;
+    let network = &facts.network;
+    NetworkAnswer {
+        links: network.links.iter().map(|link| link_answer(context, facts, link)).collect(),
+        addresses: network.addresses.iter().map(|address| address_answer(facts, address)).collect(),
+        routes: network.routes.iter().map(|route| route_answer(facts, route)).collect(),
+        other_routes: network.other_routes,
+        sockets: network.sockets.iter().map(|socket| socket_answer(snapshot, facts, socket)).collect(),
+        failures: network.failures.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn link_answer(context: Context<'_>, facts: &NetworkInside, link: &Link) -> LinkAnswer {
+    let other_end = facts.other_end(link).map(|end| {
+        let there = match end.place {
+            Where::There(id) => Some(id),
+            _ => None,
+        };
+        let process = there.and_then(|id| network::process_at(context.snapshot, id));
+        OtherEndAnswer {
+            relation: if end.is_peer { "peer" } else { "lower" },
+            index: end.index,
+            name: end.name.map(lossy),
+            nsid: there.map(|id| id.ino),
+            netns_name: there.and_then(|id| netns_name(context, id)),
+            netnsid: link.link_nsid,
+            process: process.map(|pid| BriefProcess { pid: pid.0, name: name_of(context.snapshot, pid) }),
+        }
+    });
+    LinkAnswer {
+        index: link.index,
+        name: lossy(&link.name),
+        up: network::is_up(link),
+        state: network::state(link),
+        mtu: link.mtu,
+        mac: (!link.mac.is_empty()).then(|| network::mac(&link.mac)),
+        kind: link.kind.as_deref().map(lossy),
+        master: link.master,
+        other_end,
+    }
+}
+
+fn address_answer(facts: &NetworkInside, address: &Address) -> AddressAnswer {
+    AddressAnswer {
+        index: address.index,
+        link: facts.name(address.index).map(lossy),
+        address: address.local.to_string(),
+        prefix: address.prefix,
+        peer: address.peer.map(|peer| peer.to_string()),
+        scope: network::scope(address.scope),
+    }
+}
+
+fn route_answer(facts: &NetworkInside, route: &Route) -> RouteAnswer {
+    let hops = route.hops.iter().map(|hop| HopAnswer {
+        gateway: hop.gateway.map(|gateway| gateway.to_string()),
+        index: hop.index,
+        link: hop.index.and_then(|index| facts.name(index)).map(lossy),
+    });
+    RouteAnswer {
+        destination: network::destination(route),
+        family: if route.is_v6 { "inet6" } else { "inet" },
+        route_type: network::route_type(route).unwrap_or("unicast"),
+        source: route.source.map(|source| source.to_string()),
+        metric: route.metric,
+        hops: hops.collect(),
+    }
+}
+
+fn socket_answer(snapshot: &Snapshot, facts: &NetworkInside, socket: &ListeningSocket) -> SocketAnswer {
+    let users = facts.users.get(&socket.inode).map(Vec::as_slice).unwrap_or_default();
+    let user = |user: &SocketUser| SocketUserAnswer {
+        pid: user.pid.0,
+        tid: user.tid.0,
+        fd: user.fd,
+        name: name_of(snapshot, user.pid),
+    };
+    SocketAnswer {
+        protocol: network::protocol(socket),
+        address: socket.address.to_string(),
+        port: socket.port,
+        link: socket.index.and_then(|index| facts.name(index)).map(lossy),
+        takes_v4: socket.takes_v4,
+        inode: socket.inode,
+        user_id: socket.uid,
+        users: users.iter().map(user).collect(),
+    }
+}
+
+fn process_answer(shown: &ShownProcess<'_>) -> ProcessAnswer {
+    let (context, process): (_, &Process) = (shown.context, shown.process);
+    let task = process.living_task();
+    let status = process.status.as_ref();
+    let namespaces = shown.namespaces().map(|(ns_type, id, shared)| MembershipAnswer {
+        ns_type: ns_type.name(),
+        nsid: id.map(|id| id.ino),
+        netns_name: id.and_then(|id| netns_name(context, id)),
+        shared,
+    });
+    let loose_threads = shown.elsewhere().map(|task| TaskAnswer {
+        tid: task.tid.0,
+        name: lossy(&task.comm),
+        namespaces: differences(process, task).map(|id| id.ino).collect(),
+    });
+    let membership = |membership: &CgroupMembership| CgroupAnswer {
+        hierarchy: membership.hierarchy,
+        controllers: lossy(&membership.controllers),
+        path: lossy(&membership.path),
+    };
+    let host_root = shown.host_root();
+    let (lsm_label, lsm_missing) = match &shown.label {
+        Label::Known(label) => (Some(lossy(label)), None),
+        Label::None => (None, None),
+        Label::Unread(why) => (None, Some(why.clone())),
+    };
+    ProcessAnswer {
+        pid: process.pid.0,
+        ppid: process.ppid.map(|pid| pid.0),
+        nspids: status.map(|status| status.ns_pids.iter().map(|pid| pid.0).collect()),
+        name: lossy(process.comm()),
+        command: lossy(&names::command(process)),
+        uids: status.map(|status| UidsAnswer {
+            real: status.uids.real.0,
+            effective: status.uids.effective.0,
+            saved: status.uids.saved.0,
+            file_system: status.uids.file_system.0,
+        }),
+        user_name: status.and_then(|status| context.snapshot.user_names.get(&status.uids.effective)).cloned(),
+        uid_inside: shown.uid_inside().map(|uid| uid.0),
+        root_on_host: host_root.map(|root| root.by_uid),
+        host_capabilities: host_root.and_then(|root| root.capabilities),
+        seccomp: status.and_then(|status| status.seccomp),
+        no_new_privs: status.and_then(|status| status.no_new_privs),
+        lsm_label,
+        lsm_missing,
+        tasks: process.threads,
+        started_seconds: shown.started().as_secs_f64(),
+        compared_with: match shown.reference {
+            Reference::Caller(_) => "caller",
+            Reference::Initial => "initial",
+        },
+        namespaces: namespaces.collect(),
+        loose_threads: loose_threads.collect(),
+        cgroups: task.cgroups.as_ref().map(|cgroups| cgroups.0.iter().map(membership).collect()),
+        frozen: task.freezer.map(|freezer| freezer.effective),
+        capabilities: status.map(|status| SetsAnswer {
+            effective: status.capabilities.effective,
+            permitted: status.capabilities.permitted,
+            inheritable: status.capabilities.inheritable,
+            ambient: status.capabilities.ambient,
+            bounding: status.capabilities.bounding,
+        }),
+        policy: task.scheduling.map(|scheduling| process::policy_name(scheduling.policy)),
+        priority: task.scheduling.map(|scheduling| scheduling.priority),
+        nice: task.scheduling.map(|scheduling| scheduling.nice),
+        cpus: task.affinity.as_deref().map(process::ranges),
+    }
+}
