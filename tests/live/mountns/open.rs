@@ -192,7 +192,7 @@ fn not_a_mount_namespace() {
     let error = sandboxes.open(Target::Path(Path::new("/no/such")), LONG).unwrap_err();
     assert_eq!(
         (error.kind(), chain(&error).as_str()),
-        (ErrorKind::NotFound, "open /no/such: No such file or directory (os error 2)")
+        (ErrorKind::NotFound, "open /no/such: No such file or directory (ENOENT)")
     );
     assert_eq!(sandboxes.helpers(), [0; 0], "nobody was started for any of it");
 }
@@ -200,7 +200,7 @@ fn not_a_mount_namespace() {
 fn not_ones_own() {
     let error = sandboxes().open(Target::Path(Path::new("/proc/self/ns/mnt")), LONG).unwrap_err();
     assert_eq!((error.kind(), error.operation()), (ErrorKind::Denied, "setns(CLONE_NEWNS)"));
-    assert_eq!(chain(&error), "setns(CLONE_NEWNS): Operation not permitted (os error 1)");
+    assert_eq!(chain(&error), "setns(CLONE_NEWNS): Operation not permitted (EPERM)");
 }
 
 fn nothing_but_files() {
@@ -307,7 +307,7 @@ fn no_helper() {
     let own = Target::Path(Path::new("/proc/self/ns/mnt"));
     let error = with_program("/no/such/helper".into()).open(own, LONG).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoHelper);
-    assert_eq!(chain(&error), "start the helper /no/such/helper: No such file or directory (os error 2)");
+    assert_eq!(chain(&error), "start the helper /no/such/helper: No such file or directory (ENOENT)");
     let error = with_program("/bin/true".into()).open(own, LONG).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Helper, "{error}");
 }
