@@ -6,11 +6,13 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod busy;
 pub mod cell;
 pub mod changes;
 pub mod context;
 pub mod counts;
 pub mod events;
+pub mod file_system;
 pub mod forms;
 pub mod holders;
 pub mod json;
