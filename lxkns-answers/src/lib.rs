@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod busy;
 pub mod caps;
 pub mod cell;
 pub mod changes;
@@ -13,6 +14,7 @@ pub mod context;
 pub mod counts;
 pub mod doctor;
 pub mod events;
+pub mod file_system;
 pub mod forms;
 pub mod gaps;
 pub mod holders;

@@ -9,7 +9,7 @@ use bstr::{BStr, BString, ByteSlice as _};
 use lxkns_model::relations;
 use lxkns_model::{DiscoveryOptions, Holder, Namespace, NamespaceId, NamespaceType, Pid, Place, Places};
 use lxkns_model::{Process, Scope, Snapshot, Uid};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
@@ -17,7 +17,7 @@ use crate::cell::Cell;
 use crate::context::Context;
 use crate::counts::Counts;
 use crate::users::Users;
-use crate::{holders, names, netns};
+use crate::{holders, names};
 
 /// A column: something that is told of each namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,7 +45,7 @@ pub enum Column {
     Netnsid,
     /// Where it is bind-mounted.
     Nsfs,
-    /// Its names in `ip netns`.
+    /// Its name in `ip netns`.
     Netns,
     /// Parent namespace (user, pid).
     Pns,
@@ -74,7 +74,7 @@ const COLUMNS: [(Column, &str, &str); 18] = [
     (Column::User, "USER", "name of UID"),
     (Column::Netnsid, "NETNSID", "ID of a network namespace, as seen from this one"),
     (Column::Nsfs, "NSFS", "where it is bind-mounted"),
-    (Column::Netns, "NETNS", "its names in `ip netns`"),
+    (Column::Netns, "NETNS", "its name in `ip netns`"),
     (Column::Pns, "PNS", "parent namespace (user, pid)"),
     (Column::Ons, "ONS", "owning user namespace"),
     (Column::UniqueId, "UNIQUEID", "ID that is never used again until the next boot"),
@@ -177,8 +177,6 @@ pub struct List<'a> {
     counts: Counts,
     users: Users,
     netnsids: BTreeMap<NamespaceId, Option<u32>>,
-    /// The names that `ip netns` has.
-    names: FxHashMap<NamespaceId, Vec<BString>>,
 }
 
 impl<'a> List<'a> {
@@ -186,18 +184,18 @@ impl<'a> List<'a> {
     /// whoever asks; `None` is one that has no ID there.
     pub fn new(context: Context<'a>, netnsids: BTreeMap<NamespaceId, Option<u32>>) -> Self {
         let snapshot = context.snapshot;
-        let mut names: FxHashMap<NamespaceId, Vec<BString>> = FxHashMap::default();
-        if let Some(mount_ns) = context.mount_ns.or(snapshot.observer_mount_ns) {
-            for (name, id) in netns::names(snapshot, mount_ns) {
-                names.entry(id).or_default().push(name);
-            }
-        }
-        Self { context, counts: Counts::of(snapshot), users: Users::of_snapshot(snapshot), netnsids, names }
+        Self { context, counts: Counts::of(snapshot), users: Users::of_snapshot(snapshot), netnsids }
     }
 
     /// Whether `ip netns` has a name for a namespace.
-    pub fn is_named(&self, namespace: NamespaceId) -> bool {
-        self.names.contains_key(&namespace)
+    pub fn is_named(&self, namespace: &Namespace) -> bool {
+        self.netns_name(namespace).is_some()
+    }
+
+    /// The name of a network namespace in the mount namespace of whoever asks, also where the paths there mean other files.
+    fn netns_name(&self, namespace: &Namespace) -> Option<&BStr> {
+        let snapshot = self.context.snapshot;
+        names::netns_name(snapshot, namespace.id, self.context.mount_ns.or(snapshot.observer_mount_ns))
     }
 
     /// What is told of these namespaces, in their order.
@@ -238,7 +236,7 @@ impl<'a> List<'a> {
                 Cell::text(id.map_or_else(|| "unassigned".to_owned(), |id| id.to_string()))
             }),
             Column::Nsfs => Cell::list(bind_mounts(namespace)),
-            Column::Netns => Cell::list(self.names.get(&namespace.id).cloned().unwrap_or_default()),
+            Column::Netns => self.netns_name(namespace).map_or(Cell::Nothing, Cell::text),
             Column::Pns => Cell::number(namespace.parent.known().map(|id| id.ino)),
             Column::Ons => Cell::number(namespace.owner.known().map(|id| id.ino)),
             Column::UniqueId => Cell::number(namespace.unique_id),

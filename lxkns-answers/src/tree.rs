@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use bstr::BString;
 use lxkns_model::relations::{self, Forest, TreeNode};
 use lxkns_model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Tid, Uid};
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::holders;
 use crate::names::{self, lossy};
-use crate::text::escape::printable;
-use crate::{holders, netns};
 
 /// Which tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,8 +86,6 @@ pub struct Tree<'a> {
     shown: Shown,
     /// The tasks that are in a namespace although their process is not.
     loose: FxHashMap<NamespaceId, Vec<LooseTask<'a>>>,
-    /// The names that `ip netns` has.
-    netns: FxHashMap<NamespaceId, Vec<BString>>,
 }
 
 /// A task in a namespace that its process is not in.
@@ -104,15 +100,9 @@ impl<'a> Tree<'a> {
     /// A tree, or a branch of one.
     pub fn new(context: Context<'a>, forest: Forest<TreeNode>, shown: Shown) -> Self {
         let snapshot = context.snapshot;
-        let mut netns: FxHashMap<NamespaceId, Vec<BString>> = FxHashMap::default();
-        if let Some(mount_ns) = context.mount_ns.or(snapshot.observer_mount_ns) {
-            for (name, id) in netns::names(snapshot, mount_ns) {
-                netns.entry(id).or_default().push(name);
-            }
-        }
         let with_loose = snapshot.namespaces.values().filter(|namespace| !namespace.loose_threads.is_empty());
         let loose = with_loose.map(|namespace| (namespace.id, loose_tasks(context, namespace))).collect();
-        Self { context, forest, shown, loose, netns }
+        Self { context, forest, shown, loose }
     }
 
     /// What stands in it.
@@ -132,6 +122,11 @@ impl<'a> Tree<'a> {
         rows
     }
 
+    /// The mount namespace whose names of network namespaces count, also where the paths there mean other files.
+    fn names_ns(&self) -> Option<NamespaceId> {
+        self.context.mount_ns.or(self.context.snapshot.observer_mount_ns)
+    }
+
     /// What names it, safe to print.
     pub fn name(&self, node: TreeNode) -> String {
         match node {
@@ -140,13 +135,7 @@ impl<'a> Tree<'a> {
             TreeNode::OwnerNotVisible => "owner not visible from here".to_owned(),
             TreeNode::OwnerNotAsked => "owner not known".to_owned(),
             node => match node.namespace() {
-                Some(id) => match self.netns.get(&id) {
-                    Some(names) => {
-                        let names: Vec<_> = names.iter().map(printable).collect();
-                        format!("{} netns {}", names::namespace(self.context.snapshot, id), names.join(", "))
-                    }
-                    None => names::namespace(self.context.snapshot, id),
-                },
+                Some(id) => names::namespace_and_name(self.context.snapshot, id, self.names_ns()),
                 None => "something that this version has no words for".to_owned(),
             },
         }
@@ -342,8 +331,7 @@ impl Tree<'_> {
         let ns_type = namespace.map(|namespace| namespace.ns_type);
         let creator = namespace.and_then(|namespace| namespace.owner_uid);
         let is_told = !matches!(node, TreeNode::Owner { .. }) && !self.is_above_processes(node);
-        let names =
-            || self.netns.get(&id).map(|names| names.iter().map(|name| lossy(name)).collect()).unwrap_or_default();
+        let name = || names::netns_name(self.context.snapshot, id, self.names_ns()).map(|name| lossy(name));
         let user = |uid: Option<Uid>| UserAnswer {
             user_id: uid.map(|uid| uid.0),
             user_name: uid.and_then(|uid| self.context.snapshot.user_names.get(&uid)).cloned(),
@@ -355,7 +343,7 @@ impl Tree<'_> {
             parent: namespace.and_then(|namespace| namespace.parent.known()).map(|id| id.ino),
             owner: namespace.and_then(|namespace| namespace.owner.known()).map(|id| id.ino),
             user: (ns_type == Some(NamespaceType::User)).then(|| user(creator)),
-            netns: (ns_type == Some(NamespaceType::Net)).then(names),
+            netns_name: (ns_type == Some(NamespaceType::Net)).then(name),
             occupants: namespace.filter(|_| is_told).map(|namespace| self.occupants_answer(namespace)),
         }
     }
@@ -438,9 +426,9 @@ pub struct NamespaceAnswer {
     /// Of a user namespace: who created it.
     #[serde(flatten)]
     pub user: Option<UserAnswer>,
-    /// Of a network namespace: its names in `ip netns`.
+    /// Of a network namespace: what `ip netns` calls it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub netns: Option<Vec<String>>,
+    pub netns_name: Option<Option<String>>,
     /// Who is in it: not where its processes stand below it, or where it stands between others.
     #[serde(flatten)]
     pub occupants: Option<Occupants>,

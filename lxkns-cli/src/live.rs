@@ -24,6 +24,7 @@ use crate::args::{DumpArgs, LookArgs, PatienceArgs};
 use crate::exit::Result;
 use crate::patient::Patient;
 use crate::progress::Progress;
+use lxkns_answers::file_system::{self, Followed};
 use lxkns_answers::users::Users;
 
 /// Whether a TARGET is this process, so that it must not be left out; set while the options are read.
@@ -162,20 +163,34 @@ pub(crate) fn namespace_at(path: &Path) -> io::Result<Option<NamespaceId>> {
     lxkns_core::namespace_of(&proc, named).map_err(io::Error::other)
 }
 
-/// What a path leads to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Followed {
-    /// The mount that it is on; `None` before 5.8, where the kernel does not tell.
-    pub(crate) mount: Option<u64>,
-    /// Whether it is the root of that mount.
-    pub(crate) is_mount_root: bool,
-    /// The device number, where it is a block device.
-    pub(crate) device: Option<DeviceNumber>,
+/// Paths on this host, for what `busy` is asked about.
+pub(crate) struct HostPaths<'a>(pub(crate) &'a Snapshot);
+
+impl file_system::Paths for HostPaths<'_> {
+    fn working_directory(&self) -> Option<PathBuf> {
+        working_directory()
+    }
+
+    fn follow(&self, path: &Path, is_patient: bool) -> Option<Followed> {
+        follow(path, is_patient)
+    }
+
+    fn has_symbolic_link(&self, path: &Path) -> bool {
+        has_symbolic_link(path)
+    }
+
+    fn file_system_on(&self, device: DeviceNumber) -> Option<DeviceNumber> {
+        lxkns_core::file_system_on(self.0, device)
+    }
+
+    fn mount_points(&self) -> Option<Vec<(u64, PathBuf)>> {
+        mount_points("self/mountinfo")
+    }
 }
 
 /// What a path leads to when its symbolic links are followed; `None` where nothing is there, or it is not known. Nothing is
 /// opened but by name. Without `is_patient`, only as far as the kernel knows without asking any file system.
-pub(crate) fn follow(path: &Path, is_patient: bool) -> Option<Followed> {
+fn follow(path: &Path, is_patient: bool) -> Option<Followed> {
     let opened = match is_patient {
         true => open_by_name(path).ok()?,
         false => open_cached(path, ResolveFlags::NO_MAGICLINKS).ok()?,
@@ -192,13 +207,13 @@ pub(crate) fn follow(path: &Path, is_patient: bool) -> Option<Followed> {
 }
 
 /// The working directory; `None` where no path leads there.
-pub(crate) fn working_directory() -> Option<PathBuf> {
+fn working_directory() -> Option<PathBuf> {
     // Of one on a mount that is not visible the kernel says "(unreachable)".
     std::env::current_dir().ok().filter(|path| path.is_absolute())
 }
 
 /// Whether a component of a path is a symbolic link, as far as the kernel knows without asking any file system.
-pub(crate) fn has_symbolic_link(path: &Path) -> bool {
+fn has_symbolic_link(path: &Path) -> bool {
     matches!(open_cached(path, ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS), Err(Errno::LOOP))
 }
 
@@ -269,11 +284,7 @@ fn is_elsewhere_to_leader(snapshot: &Snapshot, home: NamespaceId, mount_id: u64)
     points.is_some_and(|points| points.iter().any(|(id, point)| *id == mount_id && *point != Path::new("/")))
 }
 
-/// The mount points that the caller sees, as it can type them, with the IDs of the mounts.
-pub(crate) fn own_mount_points() -> Option<Vec<(u64, PathBuf)>> {
-    mount_points("self/mountinfo")
-}
-
+/// The mount points in a mountinfo, with the IDs of the mounts.
 fn mount_points(file: &str) -> Option<Vec<(u64, PathBuf)>> {
     let text = std::fs::read(ProcRoot::host().ok()?.path().join(file)).ok()?;
     let point = |line: &[u8]| {

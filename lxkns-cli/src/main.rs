@@ -11,7 +11,6 @@ mod args;
 mod caller;
 mod commands;
 mod exit;
-mod file_system;
 mod interrupt;
 mod life;
 mod live;

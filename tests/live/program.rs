@@ -33,6 +33,15 @@ impl Ran {
         std::str::from_utf8(&self.stdout).expect("standard output is UTF-8")
     }
 
+    /// The only result of an answer in JSON.
+    #[track_caller]
+    pub(super) fn answer(&self) -> Value {
+        let mut envelope = self.json();
+        let results = envelope["results"].as_array_mut().unwrap_or_else(|| panic!("{self:?}"));
+        assert_eq!(results.len(), 1, "{self:?}");
+        results.remove(0)
+    }
+
     /// Standard output as JSON.
     #[track_caller]
     pub(super) fn json(&self) -> Value {

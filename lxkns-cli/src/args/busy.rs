@@ -3,7 +3,7 @@
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use super::LookArgs;
-use crate::file_system;
+use lxkns_answers::file_system;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

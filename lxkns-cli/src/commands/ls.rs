@@ -56,7 +56,7 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
     if let Some(column) = args.sort {
         list.sort(&mut shown, column);
     }
-    if names_where_any && shown.iter().any(|namespace| list.is_named(namespace.id)) {
+    if names_where_any && shown.iter().any(|namespace| list.is_named(namespace)) {
         let before = columns.iter().position(|&column| column == Column::Command).unwrap_or(columns.len());
         columns.insert(before, Column::Netns);
     }

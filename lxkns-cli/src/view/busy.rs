@@ -1,561 +1,118 @@
-//! What makes `umount` fail for a mount; where a file system is mounted, who uses it, and what would release it.
+//! What makes `umount` fail for a mount; where a file system is mounted, who uses it, and what would release it: as text.
 
-use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use bstr::{BStr, ByteSlice as _};
-use lxkns_core::model::{
-    DeviceNumber, FileSystemHolder, FileSystemQuery, FileSystemUse, FileSystemUseKind as UseKind, FileSystemUser,
-    FileSystemUsers, Mount, NamespaceId, Object, Pid, Snapshot,
-};
-use lxkns_core::relations::{self, Unmounts};
-use rustc_hash::{FxHashMap, FxHashSet};
+use lxkns_answers::busy::{Busy, Keeper, words};
+use lxkns_core::model::Mount;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::busy_words as words;
-use super::counts::Counts;
-use super::escape::{printable, shell_word};
-use super::names::{self, Detail};
-use super::release;
+use super::escape::shell_word;
 use super::screen::Screen;
 use super::shorten;
 
-/// What `busy` says about one file system.
-#[derive(Debug)]
-pub(crate) struct Busy<'a> {
-    pub(crate) snapshot: &'a Snapshot,
-    pub(crate) query: FileSystemQuery,
-    /// The mount that was asked for, where it was a path.
-    pub(crate) mount: Option<&'a Mount>,
-    /// Who uses it, where that is known.
-    pub(crate) users: Option<&'a FileSystemUsers>,
-    /// The mount namespace in which paths mean what they say.
-    pub(crate) home: Option<NamespaceId>,
-    /// The mount namespace in which paths mean what they say: not the own one where the caller's root directory is another.
-    pub(crate) paths: Option<NamespaceId>,
-    /// Its mounts, by mount namespace.
-    mounts: BTreeMap<NamespaceId, Vec<&'a Mount>>,
-    /// The mounts on each of them.
-    on_them: FxHashMap<(NamespaceId, u64), Vec<&'a Mount>>,
-    /// The mounts that are on top of their mount namespaces.
-    roots: FxHashSet<(NamespaceId, u64)>,
-    unmounts: Unmounts<'a>,
-    /// Which user namespaces own the mount namespaces in which a directory is mounted. Once it is asked for.
-    owners: OnceCell<FxHashMap<(DeviceNumber, &'a BStr), FxHashSet<NamespaceId>>>,
-    /// How many processes could not be looked into.
-    unread: usize,
-    counts: Counts,
+/// Writes it for people, with no more than `limit` of a kind.
+pub(crate) fn write(busy: &Busy<'_>, out: &mut impl Write, screen: Screen, limit: usize) -> io::Result<()> {
+    if let (Some(mount), Some(_)) = (busy.mount, busy.users) {
+        write_mount(busy, out, screen, mount, limit)?;
+    }
+    write_file_system(busy, out, screen, limit)
 }
 
-/// Something that keeps a mount from being unmounted.
-pub(crate) enum Keeper<'a> {
-    /// A process, with its uses of that mount.
-    Process(&'a FileSystemUser, Vec<&'a FileSystemUse>),
-    /// What uses it without a process.
-    Holder(&'a FileSystemHolder),
-    /// A mount on it.
-    Mount(&'a Mount),
-    /// It is the root of the mount namespace.
-    Root,
-    /// The caller lacks a capability.
-    Caller(String),
+fn write_mount(busy: &Busy<'_>, out: &mut impl Write, screen: Screen, mount: &Mount, limit: usize) -> io::Result<()> {
+    let umount = format!("umount {}", mount.path().map(|path| shell_word(path)).unwrap_or_default());
+    let keepers = busy.keepers();
+    if keepers.is_empty() {
+        let nothing = format!("nothing was found that makes {umount} fail here");
+        screen.heading(out, &nothing)?;
+        let proves = ", which does not prove that it works";
+        writeln!(out, "{}", shorten::wrap(proves, screen.width, nothing.width(), 2))?;
+    } else {
+        screen.heading(out, &format!("{umount} fails here because:"))?;
+        writeln!(out)?;
+    }
+    write_keepers(busy, out, screen, &keepers, limit)?;
+    write_suspects(busy, out, screen, &busy.suspects_of_mount(), limit)?;
+    writeln!(out)
 }
 
-impl<'a> Busy<'a> {
-    pub(crate) fn new(
-        snapshot: &'a Snapshot,
-        query: FileSystemQuery,
-        mount: Option<&'a Mount>,
-        users: Option<&'a FileSystemUsers>,
-        home: Option<NamespaceId>,
-    ) -> Self {
-        let suffix = query.namespace.map(|ino| format!(":[{ino}]"));
-        let is_it = |mount: &&Mount| {
-            mount.file_system == query.file_system
-                && suffix.as_ref().is_none_or(|suffix| mount.root.ends_with(suffix.as_bytes()))
-        };
-        let of_it = |mounts: &'a [Mount]| -> Vec<_> { mounts.iter().filter(is_it).collect() };
-        let mounts = snapshot.mounts.iter().map(|(&id, mounts)| (id, of_it(mounts)));
-        let mounts: BTreeMap<_, _> = mounts.filter(|(_, mounts)| !mounts.is_empty()).collect();
-        let (mut on_them, mut roots) = (FxHashMap::<_, Vec<_>>::default(), FxHashSet::default());
-        for (&id, of_it) in &mounts {
-            let all = &snapshot.mounts[&id];
-            let ids: FxHashSet<u64> = all.iter().map(|mount| mount.id).collect();
-            for mount in all.iter().filter(|mount| mount.id != mount.parent_id) {
-                on_them.entry((id, mount.parent_id)).or_default().push(mount);
-            }
-            let is_root = |mount: &&&Mount| mount.id == mount.parent_id || !ids.contains(&mount.parent_id);
-            roots.extend(of_it.iter().filter(is_root).map(|mount| (id, mount.id)));
-        }
-        let unmounts = Unmounts::of(snapshot);
-        let unread = users.map_or(0, unread);
-        let counts = Counts::of(snapshot);
-        Self {
-            snapshot,
-            query,
-            mount,
-            users,
-            home,
-            paths: home,
-            mounts,
-            on_them,
-            roots,
-            unmounts,
-            owners: OnceCell::new(),
-            unread,
-            counts,
-        }
+fn write_keepers<'a>(
+    busy: &Busy<'a>,
+    out: &mut impl Write,
+    screen: Screen,
+    keepers: &[Keeper<'a>],
+    limit: usize,
+) -> io::Result<()> {
+    for keeper in keepers.iter().take(limit) {
+        screen.wrapped(out, "  ", || busy.describe_keeper(keeper, limit).0)?;
+        screen.wrapped(out, "    until ", || busy.describe_keeper(keeper, limit).1.text)?;
     }
-
-    /// Whether it is there at all, as far as that can be seen.
-    pub(crate) fn is_there(&self) -> bool {
-        let is_used = |users: &FileSystemUsers| {
-            !users.processes.is_empty() || users.holders.iter().any(|holder| holder.is_certain)
-        };
-        !self.mounts.is_empty() || self.users.is_some_and(is_used)
-    }
-
-    /// Its mounts, by mount namespace.
-    pub(crate) fn mounts(&self) -> &BTreeMap<NamespaceId, Vec<&'a Mount>> {
-        &self.mounts
-    }
-
-    /// How many processes are in a mount namespace.
-    pub(crate) fn processes(&self, namespace: NamespaceId) -> u64 {
-        self.counts.get(namespace).processes
-    }
-
-    /// Whether all processes are known that may be in a mount namespace.
-    pub(crate) fn members_seen(&self, id: NamespaceId) -> bool {
-        self.snapshot.namespaces.get(&id).is_some_and(|namespace| relations::members_seen(self.snapshot, namespace))
-    }
-
-    /// Whether procfs lists all processes that may use it.
-    pub(crate) fn are_listed(&self) -> bool {
-        relations::processes_listed(self.snapshot)
-    }
-
-    /// How many processes could not be looked into.
-    pub(crate) fn unread(&self) -> usize {
-        self.unread
-    }
-
-    /// What it is called, as in `ext4 /dev/vda (254:0)`.
-    pub(crate) fn name(&self) -> String {
-        let number = self.query.file_system;
-        match self.mounts.values().flatten().next() {
-            Some(mount) if self.query.namespace.is_some() => printable(&**mount.root),
-            Some(mount) => {
-                let source = mount.source.as_ref().filter(|source| !source.is_empty());
-                let source = source.map(|source| format!(" {}", printable(&***source))).unwrap_or_default();
-                format!("{}{source} ({number})", printable(&**mount.fs_type))
-            }
-            None => format!("file system {number}"),
-        }
-    }
-
-    fn holders(&self, is_certain: bool) -> impl Iterator<Item = &'a FileSystemHolder> {
-        let holders = self.users.into_iter().flat_map(|users| &users.holders);
-        holders.filter(move |holder| holder.is_certain == is_certain)
-    }
-
-    /// What may keep it busy, of which the kernel does not say what it holds.
-    pub(crate) fn suspects(&self) -> Vec<&'a FileSystemHolder> {
-        self.holders(false).collect()
-    }
-
-    /// What keeps the mount that was asked for from being unmounted: that is also whatever uses a copy that would go with it.
-    pub(crate) fn keepers(&self) -> Vec<Keeper<'a>> {
-        let (Some(mount), Some(home)) = (self.mount, self.home) else { return Vec::new() };
-        let ids = self.unmounted_with(home, mount);
-        let is_through = |mount_id: Option<u64>| mount_id.is_some_and(|id| ids.contains(&id));
-        let mut keepers = Vec::new();
-        if let Some(lack) = self.users.and_then(|_| release::lacks(self.snapshot, home, Some(home))) {
-            keepers.push(Keeper::Caller(lack));
-        }
-        if self.roots.contains(&(home, mount.id)) {
-            keepers.push(Keeper::Root);
-        }
-        let on_it = self.on_them.get(&(home, mount.id));
-        keepers.extend(on_it.into_iter().flatten().map(|mount| Keeper::Mount(mount)));
-        for user in self.users.into_iter().flat_map(|users| &users.processes) {
-            let uses: Vec<_> = user.uses.iter().filter(|one| is_through(one.mount_id)).collect();
-            if !uses.is_empty() {
-                keepers.push(Keeper::Process(user, uses));
-            }
-        }
-        // Whichever of several it keeps, that is enough.
-        let is_through_all = |all: &[u64]| !all.is_empty() && all.iter().all(|id| ids.contains(id));
-        let holders = self.holders(true);
-        let holders = holders.filter(|holder| is_through(holder.mount_id) || is_through_all(&holder.candidates));
-        keepers.extend(holders.map(Keeper::Holder));
-        keepers
-    }
-
-    /// The mounts that are unmounted with one, with its own: of each a user keeps `umount` from doing it.
-    fn unmounted_with(&self, home: NamespaceId, mount: &Mount) -> BTreeSet<u64> {
-        let copies = self.unmounts.unmounted_with((home, mount.id)).into_iter();
-        let copies = copies.filter(|copy| !self.on_them.contains_key(&(copy.namespace, copy.mount.id)));
-        copies.map(|copy| copy.mount.id).chain([mount.id]).collect()
-    }
-
-    /// What may keep the mount that was asked for, or another: suspects, and users of which the kernel does not tell which
-    /// mount they use.
-    pub(crate) fn suspects_of_mount(&self) -> Vec<Keeper<'a>> {
-        let (Some(mount), Some(home)) = (self.mount, self.home) else { return Vec::new() };
-        let ids = self.unmounted_with(home, mount);
-        let may_be_through =
-            |all: &[u64]| all.iter().any(|id| ids.contains(id)) && !all.iter().all(|id| ids.contains(id));
-        let holders = self.users.into_iter().flat_map(|users| &users.holders);
-        let holders = holders.filter(|holder| match (holder.is_certain, &holder.candidates[..]) {
-            (true, candidates) => may_be_through(candidates),
-            (false, []) => true,
-            (false, candidates) => candidates.iter().any(|id| ids.contains(id)),
-        });
-        let users = self.users.into_iter().flat_map(|users| &users.processes);
-        let unknown = users.filter_map(|user| {
-            let is_unknown = |one: &&FileSystemUse| {
-                let is_device = matches!(one.kind, UseKind::Device { .. } | UseKind::MappedDevice { .. });
-                one.mount_id.is_none() && !is_device
-            };
-            let uses: Vec<_> = user.uses.iter().filter(is_unknown).collect();
-            (!uses.is_empty()).then_some(Keeper::Process(user, uses))
-        });
-        holders.map(Keeper::Holder).chain(unknown).collect()
-    }
-
-    /// What a keeper is, and what would make it let go.
-    pub(crate) fn describe_keeper(&self, keeper: &Keeper<'a>, limit: usize) -> (String, String) {
-        match keeper {
-            Keeper::Process(user, uses) => (
-                format!(
-                    "{}: {}",
-                    self.describe_user(user),
-                    words::uses(user.pid, uses.iter().copied(), limit).join(", ")
-                ),
-                words::release_uses(user.pid, uses.iter().copied()),
-            ),
-            Keeper::Holder(holder) => (words::holder(self.snapshot, holder), self.release_holder(holder)),
-            Keeper::Mount(mount) => {
-                let path = mount.path().map_or_else(|| "a mount without a path".to_owned(), printable);
-                let release = self.home.map(|home| self.release_mount(home, mount)).unwrap_or_default();
-                (format!("{path}, mount ID {}, is mounted on it", mount.id), release)
-            }
-            Keeper::Caller(lack) => (
-                format!("the kernel refuses it to this user, who lacks {lack}"),
-                "it is run with that capability, as by root".to_owned(),
-            ),
-            Keeper::Root => {
-                let name = self.home.map(|home| names::target(self.snapshot, home)).unwrap_or_default();
-                (format!("it is the root of {name}"), format!("{name} ends"))
-            }
-        }
-    }
-
-    /// Writes it for people, with no more than `limit` of a kind.
-    pub(crate) fn write(&self, out: &mut impl Write, screen: Screen, limit: usize) -> io::Result<()> {
-        if let (Some(mount), Some(_)) = (self.mount, self.users) {
-            self.write_mount(out, screen, mount, limit)?;
-        }
-        self.write_file_system(out, screen, limit)
-    }
-
-    fn write_mount(&self, out: &mut impl Write, screen: Screen, mount: &Mount, limit: usize) -> io::Result<()> {
-        let umount = format!("umount {}", mount.path().map(|path| shell_word(path)).unwrap_or_default());
-        let keepers = self.keepers();
-        if keepers.is_empty() {
-            let nothing = format!("nothing was found that makes {umount} fail here");
-            screen.heading(out, &nothing)?;
-            let proves = ", which does not prove that it works";
-            writeln!(out, "{}", shorten::wrap(proves, screen.width, nothing.width(), 2))?;
-        } else {
-            screen.heading(out, &format!("{umount} fails here because:"))?;
-            writeln!(out)?;
-        }
-        for keeper in keepers.iter().take(limit) {
-            screen.wrapped(out, "  ", || self.describe_keeper(keeper, limit).0)?;
-            screen.wrapped(out, "    until ", || self.describe_keeper(keeper, limit).1)?;
-        }
-        more(out, "  ", keepers.len(), limit)?;
-        let suspects = self.suspects_of_mount();
-        self.write_suspects(out, screen, &suspects, limit)?;
-        writeln!(out)
-    }
-
-    fn write_suspects(
-        &self,
-        out: &mut impl Write,
-        screen: Screen,
-        suspects: &[Keeper<'a>],
-        limit: usize,
-    ) -> io::Result<()> {
-        if suspects.is_empty() {
-            return Ok(());
-        }
-        writeln!(out, "these may keep it busy (the kernel does not tell):")?;
-        for suspect in suspects.iter().take(limit) {
-            screen.wrapped(out, "  ", || self.describe_keeper(suspect, limit).0)?;
-            screen.wrapped(out, "    until ", || self.describe_keeper(suspect, limit).1)?;
-        }
-        more(out, "  ", suspects.len(), limit)
-    }
-
-    fn write_file_system(&self, out: &mut impl Write, screen: Screen, limit: usize) -> io::Result<()> {
-        let of = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
-        screen.heading(out, &self.name())?;
-        let namespaces = match self.mounts.len() {
-            0 => "no mount of it was found".to_owned(),
-            count => {
-                let least = if relations::mounts_seen(self.snapshot) { "" } else { "at least " };
-                format!("is mounted in {least}{}", of(count, "mount namespace", "mount namespaces"))
-            }
-        };
-        let colon = if self.mounts.is_empty() { ":" } else { "" };
-        let used = self.users.map(|users| match (users.processes.len(), self.unread) {
-            (0, 0) if self.are_listed() => ", and no process was found to use it".to_owned(),
-            (0, 0) => "; whether processes that are not listed use it is not known".to_owned(),
-            (count, 0) if self.are_listed() => format!(" and used by {}", of(count, "process", "processes")),
-            (0, 1) => "; whether 1 unreadable process uses it is not known".to_owned(),
-            (0, unread) => {
-                format!("; whether {} use it is not known", of(unread, "unreadable process", "unreadable processes"))
-            }
-            (count, _) => format!(" and used by at least {}", of(count, "process", "processes")),
-        });
-        let rest = format!("{colon} {namespaces}{}", used.unwrap_or_default());
-        writeln!(out, "{}", shorten::wrap(&rest, screen.width, self.name().width(), 2))?;
-        for (&id, mounts) in self.mounts.iter().take(limit) {
-            screen.wrapped(out, "  ", || self.describe_namespace(id))?;
-            for mount in mounts.iter().take(limit) {
-                screen.wrapped(out, "    ", || self.describe_mount(id, mount))?;
-            }
-            more(out, "    ", mounts.len(), limit)?;
-        }
-        more(out, "  ", self.mounts.len(), limit)?;
-        // Who keeps the mount that was asked for has been named.
-        let named: FxHashSet<Pid> = self.keepers().iter().filter_map(Keeper::pid).collect();
-        let users = self.users.into_iter().flat_map(|users| &users.processes);
-        let users: Vec<_> = users.filter(|user| !named.contains(&user.pid)).collect();
-        for user in users.iter().take(limit) {
-            let uses = || words::uses(user.pid, &user.uses, limit).join(", ");
-            screen.wrapped(out, "  ", || format!("{}: {}", self.describe_user(user), uses()))?;
-        }
-        more(out, "  ", users.len(), limit)?;
-        let holders: Vec<_> = self.holders(true).collect();
-        for holder in holders.iter().take(limit) {
-            screen.wrapped(out, "  ", || words::holder(self.snapshot, holder))?;
-        }
-        more(out, "  ", holders.len(), limit)?;
-        if self.mount.is_none() || self.users.is_none() {
-            let suspects: Vec<_> = self.suspects().into_iter().map(Keeper::Holder).collect();
-            self.write_suspects(out, screen, &suspects, limit)?;
-        }
-        for unread in self.users.map(|users| words::unread_holders(&users.unread)).unwrap_or_default() {
-            screen.wrapped(out, "", || unread.clone())?;
-        }
-        let release = self.release();
-        if release.is_empty() {
-            return Ok(());
-        }
-        let unless = match self.users {
-            None => "released, unless a process uses it, when:",
-            Some(_) => "released, as far as visible, when all of this is done:",
-        };
-        writeln!(out, "{unless}")?;
-        for line in release.iter().take(limit) {
-            screen.wrapped(out, "  ", || line.clone())?;
-        }
-        more(out, "  ", release.len(), limit)?;
-        if self.may_be_locked() {
-            let locked =
-                "unless it is locked: what a mount namespace was made with cannot be unmounted there, and goes with it";
-            screen.wrapped(out, "", || locked.to_owned())?;
-        }
-        Ok(())
-    }
-
-    /// Whether `umount` may be refused because the mount is locked, which the kernel does not show.
-    pub(crate) fn may_be_locked(&self) -> bool {
-        self.mounts.iter().any(|(&id, mounts)| {
-            release::may_have_locked_mounts(self.snapshot, id)
-                && mounts.iter().any(|mount| self.may_unmount(id, mount) && !self.roots.contains(&(id, mount.id)))
-        })
-    }
-
-    fn describe_namespace(&self, id: NamespaceId) -> String {
-        let name = names::namespace(self.snapshot, id);
-        let first = self.snapshot.namespaces.get(&id).and_then(|namespace| namespace.leaders.first());
-        let unseen =
-            self.snapshot.namespaces.get(&id).and_then(|namespace| names::unseen_members(self.snapshot, namespace));
-        match (self.processes(id), first) {
-            (count, Some(&pid)) if unseen.is_some() => {
-                let first = names::process(self.snapshot, pid, Detail::Full);
-                format!("{name}, at least {count} {}, first {first}", if count == 1 { "process" } else { "processes" })
-            }
-            (1, Some(&pid)) => format!("{name}, process {}", names::process(self.snapshot, pid, Detail::Full)),
-            (count, Some(&pid)) => {
-                format!("{name}, {count} processes, first {}", names::process(self.snapshot, pid, Detail::Full))
-            }
-            _ if unseen.is_some() => {
-                let unseen = unseen.unwrap_or_default();
-                format!("{name}, no process seen: {unseen} (lxkns why {})", names::target(self.snapshot, id))
-            }
-            _ => format!("{name}, no process (lxkns why {})", names::target(self.snapshot, id)),
-        }
-    }
-
-    fn describe_mount(&self, id: NamespaceId, mount: &Mount) -> String {
-        let path = mount.path().map_or_else(|| "(no path)".to_owned(), printable);
-        let hidden = if mount.hidden { "(hidden) " } else { "" };
-        let root = if *mount.root == *"/" { String::new() } else { format!(" of {}", printable(&**mount.root)) };
-        let on_it = self.on_it(id, mount);
-        let on_it = if on_it == 0 { String::new() } else { format!(", with {on_it} on it") };
-        format!("{hidden}{path}{root}, mount ID {}{on_it}", mount.id)
-    }
-
-    /// How many mounts are on a mount.
-    fn on_it(&self, id: NamespaceId, mount: &Mount) -> usize {
-        self.on_them.get(&(id, mount.id)).map_or(0, Vec::len)
-    }
-
-    fn describe_user(&self, user: &FileSystemUser) -> String {
-        let process = words::user(self.snapshot, user);
-        match user.mount_ns.filter(|id| !self.mounts.contains_key(id)) {
-            Some(id) => format!("{process} in {}", names::namespace(self.snapshot, id)),
-            None => process,
-        }
-    }
-
-    /// What would release it, one thing a line: all of it must happen.
-    pub(crate) fn release(&self) -> Vec<String> {
-        let users = self.users.into_iter().flat_map(|users| &users.processes);
-        let users = users.map(|user| words::release_uses(user.pid, &user.uses));
-        let holders = self.holders(true).map(|holder| self.release_holder(holder));
-        let mut seen = FxHashSet::default();
-        let mut lines: Vec<_> = users.chain(holders).chain(self.release_mounts()).collect();
-        lines.retain(|line| seen.insert(line.clone()));
-        lines
-    }
-
-    fn release_holder(&self, holder: &FileSystemHolder) -> String {
-        words::release_holder(self.snapshot, holder, |namespace, id| {
-            let mounts = self.snapshot.mounts.get(&namespace)?;
-            Some(self.release_mount(namespace, mounts.iter().find(|mount| mount.id == id)?))
-        })
-    }
-
-    /// What would unmount its mounts. What goes with another is not told.
-    fn release_mounts(&self) -> Vec<String> {
-        let all = self.mounts.iter().flat_map(|(&id, mounts)| mounts.iter().map(move |mount| (id, *mount)));
-        let mut all: Vec<_> = all.collect();
-        // That of the caller's own mount namespace does the most with the least.
-        all.sort_by_key(|&(id, mount)| (Some(id) != self.home, mount.propagation.shared.is_none()));
-        let mut covered = FxHashSet::default();
-        let mut lines = Vec::new();
-        for &(id, mount) in &all {
-            if covered.contains(&(id, mount.id)) {
-                continue;
-            }
-            lines.push((id, mount));
-            if self.may_unmount(id, mount) && !self.roots.contains(&(id, mount.id)) {
-                // What is in a less privileged mount namespace stays if it came there with that.
-                let with = self.unmounts.unmounted_with((id, mount.id)).into_iter();
-                let with = with.filter(|with| {
-                    self.may_unmount(with.namespace, with.mount) && self.on_it(with.namespace, with.mount) == 0
-                });
-                covered.extend(with.map(|with| (with.namespace, with.mount.id)));
-            }
-        }
-        lines.retain(|(id, mount)| !covered.contains(&(*id, mount.id)));
-        lines.sort_by_key(|(id, mount)| (Some(*id) != self.home, *id, mount.id));
-        lines.into_iter().map(|(id, mount)| self.release_mount(id, mount)).collect()
-    }
-
-    /// Whether `umount` works in a mount namespace as far as its owner goes. The kernel locks the mounts that a mount namespace
-    /// was made with, if it belongs to another user namespace than the one that it was copied from; and none that was
-    /// made there since (`mount_namespaces(7)`).
-    fn may_unmount(&self, id: NamespaceId, mount: &'a Mount) -> bool {
-        let owner = |id| self.snapshot.namespaces.get(&id).and_then(|namespace| namespace.owner.known());
-        if Some(id) == self.home {
-            return true;
-        }
-        let (Some(home), Some(owner)) = (self.home.and_then(owner), owner(id)) else { return false };
-        owner == home
-            || (release::and_above(self.snapshot, Some(owner)).any(|above| above == home)
-                && release::lacks(self.snapshot, id, self.home).is_none()
-                && mount.propagation.master.is_none()
-                && !self.has_original(owner, mount))
-    }
-
-    /// Whether a mount namespace of another owner has the same directory mounted, so that this mount may be a copy.
-    fn has_original(&self, owner: NamespaceId, mount: &'a Mount) -> bool {
-        let owners = self.owners.get_or_init(|| {
-            let mut owners: FxHashMap<_, FxHashSet<_>> = FxHashMap::default();
-            for (id, mounts) in &self.snapshot.mounts {
-                let owner = self.snapshot.namespaces.get(id).and_then(|namespace| namespace.owner.known());
-                for mount in mounts {
-                    let key = (mount.file_system, mount.root.as_bstr());
-                    // Of one whose owner is not known, it counts as another's.
-                    owners.entry(key).or_default().insert(owner.unwrap_or(*id));
-                }
-            }
-            owners
-        });
-        // Copies of this one go to user namespaces below.
-        let is_above = |other: &NamespaceId| !release::and_above(self.snapshot, Some(*other)).any(|one| one == owner);
-        owners.get(&(mount.file_system, mount.root.as_bstr())).is_some_and(|all| all.iter().any(is_above))
-    }
-
-    /// Whether a mount came with its mount namespace from a more privileged one, which made a slave of it.
-    fn is_locked(&self, id: NamespaceId, mount: &Mount) -> bool {
-        mount.propagation.master.is_some() && release::may_have_locked_mounts(self.snapshot, id)
-    }
-
-    fn release_mount(&self, id: NamespaceId, mount: &'a Mount) -> String {
-        let target = names::target(self.snapshot, id);
-        let is_root = self.roots.contains(&(id, mount.id));
-        match mount.path() {
-            Some(path) if self.may_unmount(id, mount) && !is_root && !self.is_locked(id, mount) => {
-                let context = lxkns_answers::Context { snapshot: self.snapshot, mount_ns: self.paths, is_live: false };
-                let umount = release::unmount(&context, id, path).to_string();
-                let advice = match (mount.hidden, self.on_it(id, mount)) {
-                    (true, _) => format!("what covers mount {} is unmounted, then {umount}", mount.id),
-                    (false, 0) => umount,
-                    (false, _) => format!("what is mounted on it is unmounted, then {umount}"),
-                };
-                release::with_lack(advice, self.users.and_then(|_| release::lacks(self.snapshot, id, self.home)))
-            }
-            Some(_) if self.is_locked(id, mount) => format!("{target} ends (lxkns why {target})"),
-            _ if Some(id) == self.home || !self.members_seen(id) => format!("{target} ends (lxkns why {target})"),
-            _ => match self.processes(id) {
-                0 => format!("{target} ends (lxkns why {target})"),
-                1 => format!("the process of {target} exits (lxkns why {target})"),
-                count => format!("the {count} processes of {target} exit (lxkns why {target})"),
-            },
-        }
-    }
+    more(out, "  ", keepers.len(), limit)
 }
 
-impl Keeper<'_> {
-    fn pid(&self) -> Option<Pid> {
-        match self {
-            Self::Process(user, uses) if uses.len() == user.uses.len() => Some(user.pid),
-            _ => None,
-        }
+fn write_suspects<'a>(
+    busy: &Busy<'a>,
+    out: &mut impl Write,
+    screen: Screen,
+    suspects: &[Keeper<'a>],
+    limit: usize,
+) -> io::Result<()> {
+    if suspects.is_empty() {
+        return Ok(());
     }
+    writeln!(out, "these may keep it busy (the kernel does not tell):")?;
+    write_keepers(busy, out, screen, suspects, limit)
 }
 
-/// How many processes could not be looked into.
-fn unread(users: &FileSystemUsers) -> usize {
-    let pids: BTreeSet<Pid> = users
-        .gaps
-        .iter()
-        .filter_map(|gap| match gap.object {
-            Object::Process(pid) | Object::Task(pid, _) | Object::Fd(pid, ..) => Some(pid),
-            _ => None,
-        })
-        .collect();
-    pids.len()
+fn write_file_system(busy: &Busy<'_>, out: &mut impl Write, screen: Screen, limit: usize) -> io::Result<()> {
+    let name = busy.name();
+    screen.heading(out, &name)?;
+    writeln!(out, "{}", shorten::wrap(&busy.summary(), screen.width, name.width(), 2))?;
+    for (&id, mounts) in busy.mounts().iter().take(limit) {
+        screen.wrapped(out, "  ", || busy.describe_namespace(id))?;
+        for mount in mounts.iter().take(limit) {
+            screen.wrapped(out, "    ", || busy.describe_mount(id, mount))?;
+        }
+        more(out, "    ", mounts.len(), limit)?;
+    }
+    more(out, "  ", busy.mounts().len(), limit)?;
+    // Who keeps the mount that was asked for has been named.
+    let users = busy.other_users();
+    for user in users.iter().take(limit) {
+        let uses = || words::uses(user.pid, &user.uses, limit).join(", ");
+        screen.wrapped(out, "  ", || format!("{}: {}", busy.describe_user(user), uses()))?;
+    }
+    more(out, "  ", users.len(), limit)?;
+    let holders: Vec<_> = busy.holders(true).map(Keeper::Holder).collect();
+    for holder in holders.iter().take(limit) {
+        screen.wrapped(out, "  ", || busy.describe_keeper(holder, limit).0)?;
+    }
+    more(out, "  ", holders.len(), limit)?;
+    if busy.mount.is_none() || busy.users.is_none() {
+        let suspects: Vec<_> = busy.holders(false).map(Keeper::Holder).collect();
+        write_suspects(busy, out, screen, &suspects, limit)?;
+    }
+    for unread in busy.users.map(|users| words::unread_holders(&users.unread)).unwrap_or_default() {
+        screen.wrapped(out, "", || unread.clone())?;
+    }
+    let release = busy.release();
+    if release.is_empty() {
+        return Ok(());
+    }
+    let unless = match busy.users {
+        None => "released, unless a process uses it, when:",
+        Some(_) => "released, as far as visible, when all of this is done:",
+    };
+    writeln!(out, "{unless}")?;
+    for step in release.iter().take(limit) {
+        screen.wrapped(out, "  ", || step.text.clone())?;
+    }
+    more(out, "  ", release.len(), limit)?;
+    if busy.may_be_locked() {
+        let locked =
+            "unless it is locked: what a mount namespace was made with cannot be unmounted there, and goes with it";
+        screen.wrapped(out, "", || locked.to_owned())?;
+    }
+    Ok(())
 }
 
 fn more(out: &mut impl Write, indent: &str, count: usize, limit: usize) -> io::Result<()> {

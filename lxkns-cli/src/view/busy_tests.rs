@@ -1,8 +1,12 @@
 //! What is said of a file system on a small host.
 
 use super::*;
+use lxkns_answers::Context;
 use lxkns_answers::testing::{HOME, LOOSE, snapshot};
-use lxkns_core::model::{Cause, DeviceNumber, FileSystemUseKind as Use, Gap, Operation, Place, Relation, Tid};
+use lxkns_core::model::{
+    Cause, DeviceNumber, FileSystemQuery, FileSystemUse, FileSystemUseKind as Use, FileSystemUser, FileSystemUsers,
+    Gap, Object, Operation, Pid, Place, Snapshot, Tid,
+};
 
 const DISK: DeviceNumber = DeviceNumber { major: 8, minor: 1 };
 
@@ -27,12 +31,12 @@ fn users(processes: Vec<FileSystemUser>) -> FileSystemUsers {
 }
 
 fn busy<'a>(snapshot: &'a Snapshot, mount: Option<&'a Mount>, users: &'a FileSystemUsers) -> Busy<'a> {
-    Busy::new(snapshot, FileSystemQuery::new(DISK), mount, Some(users), Some(HOME))
+    Busy::new(Context::of_dump(snapshot), FileSystemQuery::new(DISK), mount, Some(users))
 }
 
 fn text(snapshot: &Snapshot, users: &FileSystemUsers, limit: usize) -> String {
     let mut out = Vec::new();
-    busy(snapshot, None, users).write(&mut out, Screen::default(), limit).unwrap();
+    write(&busy(snapshot, None, users), &mut out, Screen::default(), limit).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -72,12 +76,12 @@ fn mounts_and_users_with_what_would_release_them() {
     let short = text(&snapshot, &used, 1);
     assert!(short.contains("    and 2 more (--all shows all)\n") && short.contains("  and 5 more"), "{short}");
     let other = FileSystemQuery::new(DeviceNumber { major: 9, minor: 9 });
-    assert!(!Busy::new(&snapshot, other, None, None, None).is_there());
+    assert!(!Busy::new(Context::of_dump(&snapshot), other, None, None).is_there());
 
     // Asked for the mount, its own users come first, and what is mounted on it.
     let asked = &snapshot.mounts[&HOME][1];
     let mut out = Vec::new();
-    busy(&snapshot, Some(asked), &used).write(&mut out, Screen::default(), 10).unwrap();
+    write(&busy(&snapshot, Some(asked), &used), &mut out, Screen::default(), 10).unwrap();
     let text = String::from_utf8(out).unwrap();
     let expected = "umount /mnt fails here because:\n  \
         /mnt/\\x1b, mount ID 31, is mounted on it\n    \
@@ -87,20 +91,6 @@ fn mounts_and_users_with_what_would_release_them() {
         process 200 (sleep 1000): working directory of task 201, fd 3\n    \
           until process 200 closes fd 3 and leaves its working directory, or exits\n\n";
     assert!(text.starts_with(expected), "{text}");
-}
-
-#[test]
-fn what_is_locked_is_not_unmounted() {
-    let mut snapshot = snapshot();
-    let root = Mount::new(1, 1, DeviceNumber { major: 8, minor: 2 }, "ext4", Some("/"));
-    snapshot.mounts.insert(LOOSE, vec![root, mount(40, 1, Some("/x"))]);
-    let none = users(Vec::new());
-    assert_eq!(busy(&snapshot, None, &none).release(), ["`umount -N /proc/200/task/201/ns/mnt /x`"]);
-    // Its owner is another user namespace than that of the caller's mount namespace, or is not known.
-    for owner in [Relation::Known(lxkns_answers::testing::id(7)), Relation::NotVisible] {
-        snapshot.namespaces.get_mut(&LOOSE).unwrap().owner = owner;
-        assert_eq!(busy(&snapshot, None, &none).release(), ["mnt:4026532400 ends (lxkns why mnt:4026532400)"]);
-    }
 }
 
 #[test]
@@ -116,21 +106,4 @@ fn unread_processes_are_not_absent() {
         said.contains("; whether 2 unreadable processes use it is not known\n") && !said.contains("0 process"),
         "{said}"
     );
-}
-
-#[test]
-fn many_descriptors_are_counted() {
-    let all: Vec<_> = (0..50).map(|number| FileSystemUse::new(fd(200, number, false), 1)).collect();
-    assert_eq!(words::uses(Pid(200), &all, 2), ["fd 0", "fd 1", "48 more fds"]);
-    assert_eq!(words::release_uses(Pid(200), &all), "process 200 closes 50 fds, or exits");
-}
-
-#[test]
-fn a_tasks_own_descriptor_is_the_tasks() {
-    let own = [FileSystemUse::new(fd(201, 4, true), 1)];
-    assert_eq!(words::uses(Pid(200), &own, 2), ["fd 4 of task 201"]);
-    assert_eq!(words::release_uses(Pid(200), &own), "task 201 of process 200 closes fd 4, or exits");
-    // Where the thread group leader has exited, the table is the process's all the same.
-    let shared = [FileSystemUse::new(fd(201, 4, false), 1)];
-    assert_eq!(words::release_uses(Pid(200), &shared), "process 200 closes fd 4, or exits");
 }

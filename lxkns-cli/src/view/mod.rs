@@ -2,7 +2,6 @@
 
 pub(crate) mod branches;
 pub(crate) mod busy;
-pub(crate) mod busy_words;
 pub(crate) mod caps;
 pub(crate) mod changes;
 pub(crate) mod columns;
@@ -17,5 +16,5 @@ pub(crate) mod table;
 pub(crate) mod tree;
 pub(crate) mod why;
 
+pub(crate) use lxkns_answers::names;
 pub(crate) use lxkns_answers::text::{charset, escape, shorten};
-pub(crate) use lxkns_answers::{counts, names, release};

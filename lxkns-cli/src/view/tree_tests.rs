@@ -84,7 +84,7 @@ fn owned_namespaces_and_who_is_in_them_or_what_holds_them() {
          └─user:[4026532600] created by UID 1000 (jo\\x1b), [owned pid:[4026532700]]\n  \
            └─pid:[4026532700] process sleep (200/7)\n\
          owner not visible from here\n\
-         └─net:[4026532300] netns left [fd 7 of process 1 (init), +1]\n"
+         └─net:[4026532300] (left) [fd 7 of process 1 (init), +1]\n"
     );
     assert!(lines.contains(&NET.ino.to_string()) && lines.contains(&BUSY.ino.to_string()));
 }

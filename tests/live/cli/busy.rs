@@ -47,7 +47,7 @@ pub(super) fn file_system(actor: &Actor, path: &Path) -> DeviceNumber {
 
 #[track_caller]
 pub(super) fn busy(file_system: DeviceNumber) -> Value {
-    run_lxkns(["busy", "--json", &file_system.to_string()]).ok().json()
+    run_lxkns(["busy", "--json", &file_system.to_string()]).ok().answer()
 }
 
 /// How a process uses the file system, as far as it is said to; without the mounts that it does so through.
@@ -119,7 +119,7 @@ fn mounts_and_users() {
     assert_eq!(mounts.len(), 3, "{answer:#}");
     let at = |actor: &Actor, path: &Path, hidden: bool| {
         let (ns, path) = (actor.ns_inode("mnt"), path.to_str().unwrap().to_owned());
-        move |mount: &Value| mount["ns"] == ns && mount["target"] == path && mount["hidden"] == hidden
+        move |mount: &Value| mount["mntns"] == ns && mount["path"] == path && mount["hidden"] == hidden
     };
     for is_it in [at(&actor, base.path(), false), at(&other, base.path(), false), at(&other, elsewhere.path(), true)] {
         let index = mounts.iter().position(is_it).unwrap_or_else(|| panic!("{mounts:#?}"));
@@ -127,7 +127,7 @@ fn mounts_and_users() {
     }
 
     let hidden_id =
-        answer["mounts"].as_array().unwrap().iter().find(|mount| mount["hidden"] == true).unwrap()["id"].clone();
+        answer["mounts"].as_array().unwrap().iter().find(|mount| mount["hidden"] == true).unwrap()["mountid"].clone();
     let text = run_lxkns(["busy", "--all", &number.to_string()]).ok();
     for expected in [
         format!("tmpfs none ({number}) is mounted in 2 mount namespaces and used by "),
@@ -155,9 +155,9 @@ fn mounts_and_users() {
     other.umount(base.path());
     actor.umount(base.path());
     // Another test's can have its number by now.
-    let left = run_lxkns(["busy", "--json", &number.to_string()]).json();
+    let left = run_lxkns(["busy", "--json", &number.to_string()]).answer();
     let mut left = left["mounts"].as_array().unwrap().iter();
-    assert!(!left.any(|mount| mount["target"].as_str().unwrap_or_default().starts_with(base.path().to_str().unwrap())));
+    assert!(!left.any(|mount| mount["path"].as_str().unwrap_or_default().starts_with(base.path().to_str().unwrap())));
 }
 
 fn after_a_lazy_umount() {
@@ -171,7 +171,7 @@ fn after_a_lazy_umount() {
     let answer = busy(number);
     assert_eq!(uses(&answer, &actor), [json!({"kind": "fd", "tid": actor.pid(), "fd": fd})]);
     assert_eq!(answer["mounts"], json!([]));
-    assert_eq!(answer["release"], json!([format!("process {} closes fd {fd}, or exits", actor.pid())]));
+    assert_eq!(super::texts(&answer["release"]), json!([format!("process {} closes fd {fd}, or exits", actor.pid())]));
 }
 
 /// Files that come from below an overlay have another device number than the overlay, as those of btrfs have.
@@ -257,7 +257,7 @@ fn dead_fuse(death: Death) {
         answer(run(command.args(["busy", "--json"]).arg(path)))
     };
     for answer in [busy(number), nsenter(base.path()), nsenter(&base.path().join("no/../such/.."))] {
-        assert_eq!(answer["maj:min"], number.to_string());
+        assert_eq!(super::device_number(&answer), number.to_string());
         let is_fd = |one: &&Value| one["kind"] == "fd" && one["fd"] == fd;
         assert!(uses(&answer, &actor).iter().any(|one| is_fd(&one)), "{answer:#}");
         assert!(uses(&answer, &inside).iter().any(|one| one["kind"] == "cwd"), "{answer:#}");
@@ -270,7 +270,7 @@ fn dead_fuse(death: Death) {
 
 #[track_caller]
 fn answer(ran: Ran) -> Value {
-    ran.ok().json()
+    ran.ok().answer()
 }
 
 /// What is no mount point is answered for nothing else, and the nearest is named.
@@ -279,13 +279,13 @@ fn by_path() {
     let link = base.path().join("link");
     std::os::unix::fs::symlink("/proc", &link).unwrap();
     assert!(std::fs::metadata(&link).is_ok());
-    let proc = run_lxkns(["busy", "--json", "/proc/sys/fs/../.."]).ok().json();
-    let targets: Vec<_> = proc["mounts"].as_array().unwrap().iter().map(|mount| &mount["target"]).collect();
+    let proc = run_lxkns(["busy", "--json", "/proc/sys/fs/../.."]).ok().answer();
+    let targets: Vec<_> = proc["mounts"].as_array().unwrap().iter().map(|mount| &mount["path"]).collect();
     assert!(targets.contains(&&json!("/proc")), "{targets:?}");
     let relative = answer(run(lxkns().current_dir("/proc").args(["busy", "--json", "."])));
-    assert_eq!(relative["maj:min"], proc["maj:min"]);
+    assert_eq!(super::device_number(&relative), super::device_number(&proc));
     let linked = answer(run(lxkns().args(["busy", "--json"]).arg(&link)));
-    assert_eq!(linked["mount"]["target"], "/proc");
+    assert_eq!(linked["mount"]["path"], "/proc");
     for path in [base.path(), &base.path().join("tpyo"), Path::new("/proc/ubs"), Path::new("/dev/sdz9")] {
         let ran = run_lxkns(["busy", path.to_str().unwrap()]);
         let nearest = if path.starts_with("/proc") { "nearest mount is /proc;" } else { "nearest mount is /" };
@@ -310,8 +310,8 @@ fn of_a_dump() {
     let ran = run_lxkns_with(&["busy", "--json", &number, "--from", "-"], &dump);
     assert_eq!((ran.code, ran.problems().len()), (Some(0), 1), "{ran:?}");
     assert!(ran.problems()[0].contains("a dump does not say who uses"));
-    assert_eq!(ran.json()["mounts"][0]["target"], base.path().to_str().unwrap());
-    assert_eq!(ran.json()["users"], Value::Null, "nobody knows");
+    assert_eq!(ran.answer()["mounts"][0]["path"], base.path().to_str().unwrap());
+    assert_eq!(ran.answer()["users"], Value::Null, "nobody knows");
     let text = run_lxkns_with(&["busy", &number, "--from", "-"], &dump);
     assert!(text.text().contains("is mounted in 1 mount namespace\n"), "{text:?}");
     assert!(text.text().contains("released, unless a process uses it, when:\n"), "{text:?}");

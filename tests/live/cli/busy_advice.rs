@@ -41,7 +41,7 @@ fn in_mounts_of(actor: &Actor, program: &Command, arguments: &[&str]) -> Ran {
 #[track_caller]
 fn mount_in(answer: &Value, ino: u64) -> Value {
     let mounts = answer["mounts"].as_array().unwrap();
-    mounts.iter().find(|mount| mount["ns"] == ino).unwrap_or_else(|| panic!("{answer:#}")).clone()
+    mounts.iter().find(|mount| mount["mntns"] == ino).unwrap_or_else(|| panic!("{answer:#}")).clone()
 }
 
 /// With the procfs of another PID namespace, processes are in no list that are there, and use the file system.
@@ -62,15 +62,15 @@ fn foreign_procfs() {
     init.mount("proc", "/proc");
     let number = file_system(&outer, base.path()).to_string();
     // From outside it is seen.
-    let seen = run_lxkns(["busy", "--json", &number]).ok().json();
-    assert_eq!(mount_in(&seen, user.ns_inode("mnt"))["nprocs"], 1);
+    let seen = run_lxkns(["busy", "--json", &number]).ok().answer();
+    assert_eq!(mount_in(&seen, user.ns_inode("mnt"))["processes"], 1);
     assert!(seen["users"].as_array().unwrap().iter().any(|one| one["pid"] == user.pid()), "{seen:#}");
 
-    let answer = in_mounts_of(&init, &lxkns(), &["busy", "--json", &number]).json();
-    assert_eq!(answer["processes_listed"], false);
+    let answer = in_mounts_of(&init, &lxkns(), &["busy", "--json", &number]).answer();
+    assert_eq!(answer["processes-listed"], false);
     for mount in answer["mounts"].as_array().unwrap() {
-        assert_eq!(mount["members_seen"], false, "{mount}");
-        assert_ne!(mount["nprocs"], 0, "{mount}");
+        assert_eq!(mount["members-seen"], false, "{mount}");
+        assert_ne!(mount["processes"], 0, "{mount}");
     }
     let text = in_mounts_of(&init, &lxkns(), &["busy", "--all", &number]);
     assert!(!text.text().contains("no process was found to use it"), "{text:?}");
@@ -91,8 +91,8 @@ fn hidden_processes() {
     assert!(actor.try_umount(&mounted).is_err(), "it is in use");
     let unprivileged = super::unprivileged(base.path());
     let path = mounted.to_str().unwrap();
-    let answer = in_mounts_of(&actor, &unprivileged, &["busy", "--json", path]).json();
-    let all = (&answer["processes_listed"], &answer["mounts_seen"], &answer["users"]);
+    let answer = in_mounts_of(&actor, &unprivileged, &["busy", "--json", path]).answer();
+    let all = (&answer["processes-listed"], &answer["mounts-seen"], &answer["users"]);
     assert_eq!(all, (&false.into(), &false.into(), &Value::Array(Vec::new())), "{answer:#}");
     let text = in_mounts_of(&actor, &unprivileged, &["busy", path]);
     assert!(text.text().contains("whether processes that are not listed use it is not known"), "{text:?}");
@@ -118,7 +118,7 @@ fn made_in_a_sandbox() {
     let umount = format!("umount -N {} {}", sandbox.pid(), inside.display());
     let release = |number| -> Vec<String> {
         let answer = busy(number);
-        answer["release"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect()
+        answer["release"].as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(release(number), [format!("`{umount}`")]);
     assert!(run(Command::new("sh").args(["-c", &umount])).code == Some(0), "the kernel follows it");
@@ -148,23 +148,23 @@ fn without_privileges() {
         run(command.args(more).arg(program).args(arguments))
     };
     assert_ne!(as_nobody(&[], "umount", &[path]).code, Some(0), "the kernel refuses it");
-    let answer = in_mounts_of(&actor, &unprivileged, &["busy", "--json", path]).json();
-    let because = answer["mount"]["because"][0]["what"].as_str().unwrap();
+    let answer = in_mounts_of(&actor, &unprivileged, &["busy", "--json", path]).answer();
+    let because = answer["mount"]["holders"][0]["text"].as_str().unwrap();
     assert!(because.contains(owner), "{because}");
-    let release = answer["release"][0].as_str().unwrap();
+    let release = answer["release"][0]["text"].as_str().unwrap();
     assert!(release.starts_with(&format!("`umount {path}` (not as this user: needs {owner}")), "{release}");
     // In a user namespace of one's own one has all capabilities, which do not count there.
     let copy = base.path().join("lxkns");
     let sandbox = ["unshare", "--user", "--map-root-user"];
     if as_nobody(&sandbox, "true", &[]).code == Some(0) {
         assert_ne!(as_nobody(&sandbox, "umount", &[path]).code, Some(0), "the kernel refuses it");
-        let answer = as_nobody(&sandbox, copy.to_str().unwrap(), &["busy", "--json", path]).json();
-        let because = answer["mount"]["because"][0]["what"].as_str().unwrap();
+        let answer = as_nobody(&sandbox, copy.to_str().unwrap(), &["busy", "--json", path]).answer();
+        let because = answer["mount"]["holders"][0]["text"].as_str().unwrap();
         assert!(because.contains("CAP_SYS_ADMIN in the user namespace that owns "), "{because}");
     }
     // To root nothing of this is said, and it works.
-    let answer = in_mounts_of(&actor, &lxkns(), &["busy", "--json", path]).json();
-    assert_eq!(answer["release"][0], format!("`umount {path}`"), "{answer:#}");
+    let answer = in_mounts_of(&actor, &lxkns(), &["busy", "--json", path]).answer();
+    assert_eq!(answer["release"][0]["text"], format!("`umount {path}`"), "{answer:#}");
     actor.umount(&mounted);
 }
 
@@ -186,15 +186,15 @@ fn symbolic_links() {
     let ask = |path: &Path| in_mounts_of(&actor, &lxkns(), &["busy", "--json", path.to_str().unwrap()]);
     let x = file_system(&actor, &path("run/x")).to_string();
     for below in ["var/x", "link", "var/../run/x", "link/"] {
-        let answer = ask(&path(below)).json();
+        let answer = ask(&path(below)).answer();
         assert_eq!(
-            (&answer["maj:min"], &answer["mount"]["target"]),
-            (&x.clone().into(), &path("run/x").to_str().into())
+            (super::device_number(&answer), answer["mount"]["path"].as_str()),
+            (x.clone(), path("run/x").to_str())
         );
     }
     // Up from where a link leads, and not from where it is.
-    let deep = ask(&path("away/..")).json();
-    assert_eq!(deep["mount"]["target"], path("deep").to_str().unwrap(), "{deep:#}");
+    let deep = ask(&path("away/..")).answer();
+    assert_eq!(deep["mount"]["path"], path("deep").to_str().unwrap(), "{deep:#}");
     ask(&path("var")).fails(1, "not a mount point");
     ask(&path("nothing/here")).fails(1, "not a mount point");
     let umount =
@@ -207,9 +207,9 @@ fn link_to_a_device() {
     let base = directory();
     let link = base.path().join("disk");
     std::os::unix::fs::symlink("/dev/loop0", &link).unwrap();
-    let of = |path: &str| run_lxkns(["busy", "--json", path]).json()["maj:min"].clone();
+    let of = |path: &str| super::device_number(&run_lxkns(["busy", "--json", path]).answer());
     let number = of(link.to_str().unwrap());
-    assert!(number.is_string());
+    assert!(!number.contains("null"), "{number}");
     assert_eq!(number, of("/dev/loop0"));
 }
 

@@ -87,7 +87,7 @@ fn point(base: &Path) -> PathBuf {
 
 #[track_caller]
 fn ask(device: &str) -> Value {
-    run_lxkns(["busy", "--json", device]).ok().json()
+    run_lxkns(["busy", "--json", device]).ok().answer()
 }
 
 /// A use of a partition keeps the disk from exclusive use, whatever it is.
@@ -110,12 +110,12 @@ fn partition() {
     let until = format!("the file system on {partition} is released (lxkns busy {partition})");
     let on_partition = |answer: &Value| {
         let [one] = of_kind(answer, "holders", "device-file-system")[..] else { panic!("{answer:#}") };
-        assert_eq!(one["what"], format!("ext4 on {partition}, a partition of it"));
-        assert_eq!(one["until"], until);
+        assert_eq!(one["text"], format!("ext4 on {partition}, a partition of it"));
+        assert_eq!(one["release"][0]["text"], until);
     };
     let answer = ask(&disk);
     on_partition(&answer);
-    assert!(answer["release"].as_array().unwrap().contains(&json!(until)), "{answer:#}");
+    assert!(super::texts(&answer["release"]).as_array().unwrap().contains(&json!(until)), "{answer:#}");
     let text = run_lxkns(["busy", &disk]).ok();
     assert!(text.text().contains(&format!("  ext4 on {partition}, a partition of it\n")), "{text:?}");
     assert!(!text.text().contains("0 mount namespaces"), "{text:?}");
@@ -141,7 +141,7 @@ fn partition() {
     program(&actor, &["swapon", &partition]);
     assert!(!opens_exclusively(&disk));
     let answer = ask(&disk);
-    let until = named(&answer, "holders", "swap", Path::new(&partition))["until"].as_str().unwrap();
+    let until = named(&answer, "holders", "swap", Path::new(&partition))["release"][0]["text"].as_str().unwrap();
     program(&actor, &["sh", "-c", until.trim_matches('`')]);
     assert!(is_there(is_free));
 
@@ -151,7 +151,7 @@ fn partition() {
     assert!(!opens_exclusively(&partition));
     let answer = ask(&partition);
     let [one] = of_kind(&answer, "holders", "device-file-system")[..] else { panic!("{answer:#}") };
-    assert_eq!(one["what"], format!("ext4 on {disk}, the disk that it is a partition of"));
+    assert_eq!(one["text"], format!("ext4 on {disk}, the disk that it is a partition of"));
     actor.umount(&path);
     assert!(is_there(|| opens_exclusively(&partition)));
     drop(undo);
@@ -174,7 +174,7 @@ fn second_device() {
         let number = std::fs::read_to_string(format!("/sys/block/{}/dev", device.trim_start_matches("/dev/"))).unwrap();
         for asked in [device.as_str(), number.trim()] {
             let answer = ask(asked);
-            assert_eq!(answer["mounts"][0]["target"], path.to_str().unwrap(), "{answer:#}");
+            assert_eq!(answer["mounts"][0]["path"], path.to_str().unwrap(), "{answer:#}");
             assert_eq!(uses(&answer, &user), [json!({"kind": "cwd", "tid": user.pid()})], "{answer:#}");
             let text = run_lxkns(["busy", device]).ok();
             let said = text.text().replace("at least ", "");
@@ -205,8 +205,8 @@ fn loop_device_in_use() {
     let until = || {
         is_busy(&actor, &holding);
         let answer = nsenter(&actor, &holding);
-        let [one] = &answer["mount"]["because"].as_array().unwrap()[..] else { panic!("{answer:#}") };
-        one["until"].as_str().unwrap().to_owned()
+        let [one] = &answer["mount"]["holders"].as_array().unwrap()[..] else { panic!("{answer:#}") };
+        one["release"][0]["text"].as_str().unwrap().to_owned()
     };
     let [detach, first] = [
         format!("`losetup -d {device}`"),
@@ -236,7 +236,7 @@ fn loop_device_in_use() {
     let of_second = Undo(["losetup", "-d", &second].map(str::to_owned).into());
     assert_eq!(until(), first, "another loop device");
     assert_eq!(
-        named(&ask(&device), "holders", "loop", Path::new(&partition))["until"],
+        named(&ask(&device), "holders", "loop", Path::new(&partition))["release"][0]["text"],
         format!("`losetup -d {second}`")
     );
     drop(of_second);
@@ -260,10 +260,10 @@ fn sparse_file(actor: &Actor, path: &Path) {
 #[track_caller]
 fn only_perhaps(actor: &Actor, path: &Path, device: &str) {
     let answer = nsenter(actor, path);
-    assert_eq!(answer["mount"]["because"], json!([]), "{answer:#}");
+    assert_eq!(answer["mount"]["holders"], json!([]), "{answer:#}");
     let until = format!("`losetup -d {device}`");
-    let perhaps = answer["mount"]["perhaps"].as_array().unwrap();
-    assert_eq!(perhaps.iter().filter(|one| one["until"] == until).count(), 1, "{answer:#}");
+    let perhaps = answer["mount"]["suspects"].as_array().unwrap();
+    assert_eq!(perhaps.iter().filter(|one| one["release"][0]["text"] == until).count(), 1, "{answer:#}");
 }
 
 /// The path of the backing file leads to the mount that hides the file's own, with a file of this name or without.
@@ -275,19 +275,19 @@ fn loop_device_of_a_hidden_mount() {
         sparse_file(&actor, &file);
         let (device, undo) = loop_on(&actor, &file);
         let number = file_system(&actor, base.path()).to_string();
-        let until = &nsenter(&actor, base.path())["mount"]["because"][0]["until"];
+        let until = &nsenter(&actor, base.path())["mount"]["holders"][0]["release"][0]["text"];
         assert_eq!(until, &format!("`losetup -d {device}`"));
         actor.mount("tmpfs", base.path());
         if has_such_a_file {
             sparse_file(&actor, &file);
         }
-        let hidden = run_lxkns(["busy", "--json", &number]).ok().json();
+        let hidden = run_lxkns(["busy", "--json", &number]).ok().answer();
         let of_loop = of_kind(&hidden, "suspects", "loop");
         assert!(of_loop.iter().any(|one| one["path"] == file.to_str().unwrap()), "{hidden:#}");
         if has_such_a_file {
             only_perhaps(&actor, base.path(), &device);
         } else {
-            assert_eq!(nsenter(&actor, base.path())["mount"]["because"], json!([]));
+            assert_eq!(nsenter(&actor, base.path())["mount"]["holders"], json!([]));
         }
         actor.umount(base.path());
         is_busy(&actor, base.path());
@@ -308,7 +308,7 @@ fn loop_device_of_a_copy() {
     only_perhaps(&actor, base.path(), &device);
     // That the file system is in use is certain.
     let number = file_system(&actor, base.path()).to_string();
-    let answer = run_lxkns(["busy", "--json", &number]).ok().json();
+    let answer = run_lxkns(["busy", "--json", &number]).ok().answer();
     assert!(of_kind(&answer, "holders", "loop").len() + of_kind(&answer, "suspects", "loop").len() == 1, "{answer:#}");
     actor.umount(base.path());
     is_busy(&other, base.path());
@@ -332,9 +332,9 @@ fn external_journal() {
     let names_it = || {
         let answer = ask(&journal);
         let [one] = of_kind(&answer, "holders", "journal")[..] else { panic!("{answer:#}") };
-        assert_eq!(one["what"], format!("{journal} has the journal of the file system on {device}"));
-        assert_eq!(one["until"], until);
-        assert!(answer["release"].as_array().unwrap().contains(&json!(until)), "{answer:#}");
+        assert_eq!(one["text"], format!("{journal} has the journal of the file system on {device}"));
+        assert_eq!(one["release"][0]["text"], until);
+        assert!(super::texts(&answer["release"]).as_array().unwrap().contains(&json!(until)), "{answer:#}");
     };
     names_it();
     // Its own journal is no other's, and the file system's device has none.
@@ -387,7 +387,7 @@ fn open_disk() {
     let fd = user.open(&disk, Open::ReadOnly);
     let suspects = || {
         let ran = run_lxkns(["busy", "--json", &partition]);
-        let answer = ran.json();
+        let answer = ran.answer();
         of_kind(&answer, "suspects", "disk")
             .into_iter()
             .filter(|one| one["pid"] == user.pid())
@@ -395,14 +395,14 @@ fn open_disk() {
             .collect::<Vec<_>>()
     };
     let [one] = &suspects()[..] else { panic!("{:#?}", suspects()) };
-    assert_eq!(one["until"], format!("process {} closes fd {fd}, or exits", user.pid()));
+    assert_eq!(one["release"][0]["text"], format!("process {} closes fd {fd}, or exits", user.pid()));
     // Of the disk itself it is a use, and so is an open partition.
     assert_eq!(uses(&ask(&disk), &user), [json!({"kind": "device", "tid": user.pid(), "fd": fd})]);
     user.close(fd);
     assert!(suspects().is_empty());
     let held = std::fs::OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::EXCL.bits() as i32).open(&disk);
     assert!(!opens_exclusively(&partition), "otherwise this would prove nothing");
-    let answer = run_lxkns(["busy", "--json", &partition]).json();
+    let answer = run_lxkns(["busy", "--json", &partition]).answer();
     let own = of_kind(&answer, "suspects", "disk");
     assert!(own.iter().any(|one| one["pid"] == std::process::id()), "{answer:#}");
     drop(held);
@@ -414,7 +414,7 @@ fn open_disk() {
 fn without_the_kernels_file_systems() {
     let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
     actor.mount("tmpfs", base.path());
-    let unread = |answer: &Value| answer["unread_holders"].as_array().unwrap().iter().any(|one| one == "tracefs");
+    let unread = |answer: &Value| answer["unread-holders"].as_array().unwrap().iter().any(|one| one == "tracefs");
     let tracing = base.path().join("tracing");
     actor.mkdir(&tracing);
     // Whatever hides it here, or where it is not mounted at all.
@@ -450,7 +450,7 @@ fn hidden_layer() {
     let data = format!("lowerdir={}:{}", layers[0].display(), layers[1].display());
     actor.try_mount_with("overlay", "overlay", &merged, 0, &data).unwrap();
     let is_listed = |list: &str| {
-        let answer = run_lxkns(["busy", "--json", &number]).ok().json();
+        let answer = run_lxkns(["busy", "--json", &number]).ok().answer();
         let layers = of_kind(&answer, list, "layer");
         layers.iter().any(|one| one["path"].as_str().unwrap().starts_with(lower.to_str().unwrap()))
     };

@@ -114,15 +114,15 @@ fn unix_socket() {
     // It holds the mount also without a name there, and so does a connection.
     actor.unlink(&socket);
     is_busy(&actor, &path);
-    let answer = inside(&actor, &["busy", "--json", path.to_str().unwrap()]).ok().json();
-    let because = answer["mount"]["because"].as_array().unwrap();
+    let answer = inside(&actor, &["busy", "--json", path.to_str().unwrap()]).ok().answer();
+    let because = answer["mount"]["holders"].as_array().unwrap();
     assert!(matches!(&because[..], [one] if one["pid"] == actor.pid()), "{answer:#}");
     let uses = answer["users"][0]["uses"].as_array().unwrap();
     let fds: Vec<_> = uses.iter().map(|one| (one["kind"].as_str().unwrap(), one["fd"].as_i64().unwrap())).collect();
     assert_eq!(fds, [("socket", listening.into()), ("socket", accepted.into())]);
-    assert_eq!(uses[0]["mount"], answer["mount"]["id"]);
+    assert_eq!(uses[0]["mountid"], answer["mount"]["mountid"]);
     // What it tells to close is what must be closed, and that end of the connection does not count.
-    let until = because[0]["until"].as_str().unwrap();
+    let until = because[0]["release"][0]["text"].as_str().unwrap();
     assert_eq!(until, format!("process {} closes fd {listening}, {accepted}, or exits", actor.pid()));
     actor.close(listening);
     is_busy(&actor, &path);
@@ -135,10 +135,10 @@ fn unix_socket() {
 #[track_caller]
 fn only_suspected(actor: &Actor, path: &Path, kind: &str, until: &str, ran: &crate::live::program::Ran) {
     is_busy(actor, path);
-    let answer = ran.json();
-    assert_eq!(answer["mount"]["because"], json!([]), "{answer:#}");
+    let answer = ran.answer();
+    assert_eq!(answer["mount"]["holders"], json!([]), "{answer:#}");
     assert_eq!(answer["users"], json!([]), "{answer:#}");
-    assert_eq!(suspect(&answer, kind, actor)["until"], until);
+    assert_eq!(suspect(&answer, kind, actor)["release"][0]["text"], until);
 }
 
 fn in_flight() {
@@ -181,8 +181,8 @@ fn fanotify() {
     is_busy(&actor, &path);
     let answer = nsenter(&actor, &path);
     let until = format!("process {} reads the events and closes their files, closes fd {group}, or exits", actor.pid());
-    assert_eq!(suspect(&answer, "fanotify", &actor)["until"], until);
-    assert_eq!(answer["mount"]["because"], json!([]), "{answer:#}");
+    assert_eq!(suspect(&answer, "fanotify", &actor)["release"][0]["text"], until);
+    assert_eq!(answer["mount"]["holders"], json!([]), "{answer:#}");
     actor.close(group);
     actor.umount(&path);
 }
@@ -204,14 +204,14 @@ fn detached_tree() {
     assert_eq!(json!(found), uses);
     let ran = run_lxkns(["busy", "--json", &number.to_string()]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    let until = suspect(&ran.json(), "detached", &actor)["until"].clone();
+    let until = suspect(&ran.answer(), "detached", &actor)["release"][0]["text"].clone();
     assert_eq!(until, format!("process {} closes fd {tree}, or exits", actor.pid()));
     assert!(ran.stderr.contains("which does not prove that there is none"), "{ran:?}");
 }
 
 pub(super) fn without_mount(one: &Value) -> Value {
     let mut one = one.clone();
-    one.as_object_mut().unwrap().remove("mount");
+    one.as_object_mut().unwrap().remove("mountid");
     one
 }
 
@@ -229,9 +229,9 @@ fn closed_mapping() {
     let answer = busy(number);
     let uses = answer["users"][0]["uses"].as_array().unwrap();
     assert!(matches!(&uses[..], [one] if one["kind"] == "mapped"), "{answer:#}");
-    let mounted = answer["mounts"].as_array().unwrap()[0]["id"].clone();
+    let mounted = answer["mounts"].as_array().unwrap()[0]["mountid"].clone();
     let expected = if lxkns_fixture::probe::has_cap(21) { mounted } else { Value::Null };
-    assert_eq!(uses[0]["mount"], expected, "{answer:#}");
+    assert_eq!(uses[0]["mountid"], expected, "{answer:#}");
 }
 
 /// As the program sees it in the actor's mount namespace.
@@ -239,7 +239,7 @@ fn closed_mapping() {
 pub(super) fn nsenter(actor: &Actor, path: &Path) -> Value {
     let mut command = Command::new("nsenter");
     command.args(["-t", &actor.pid().to_string(), "-m", "-w/"]).arg(lxkns().get_program());
-    run(command.args(["busy", "--json"]).arg(path)).ok().json()
+    run(command.args(["busy", "--json"]).arg(path)).ok().answer()
 }
 
 /// The holder of this kind that names this path.
@@ -259,9 +259,9 @@ fn loop_device() {
     is_busy(&actor, &path);
     let answer = nsenter(&actor, &path);
     let until = format!("`losetup -d {device}`");
-    assert_eq!(named(&answer, "holders", "loop", &file)["until"], until);
-    let because = answer["mount"]["because"].as_array().unwrap();
-    assert!(matches!(&because[..], [one] if one["until"] == until), "{answer:#}");
+    assert_eq!(named(&answer, "holders", "loop", &file)["release"][0]["text"], until);
+    let because = answer["mount"]["holders"].as_array().unwrap();
+    assert!(matches!(&because[..], [one] if one["release"][0]["text"] == until), "{answer:#}");
     drop(undo);
     actor.umount(&path);
 }
@@ -293,8 +293,8 @@ fn swap_file() {
     is_busy(&actor, &path);
     let answer = nsenter(&actor, &path);
     let until = format!("`swapoff '{}'`", file.display());
-    assert_eq!(named(&answer, "holders", "swap", &file)["until"], until);
-    assert_eq!(answer["mount"]["because"][0]["until"], until, "{answer:#}");
+    assert_eq!(named(&answer, "holders", "swap", &file)["release"][0]["text"], until);
+    assert_eq!(answer["mount"]["holders"][0]["release"][0]["text"], until, "{answer:#}");
     program(&actor, &["sh", "-c", until.trim_matches('`')]);
     actor.umount(&path);
 }
@@ -306,9 +306,9 @@ fn swap_device() {
     let (device, _undo) = loop_on(&actor, &image);
     program(&actor, &["mkswap", &device]);
     program(&actor, &["swapon", &device]);
-    let answer = run_lxkns(["busy", "--json", &device]).ok().json();
+    let answer = run_lxkns(["busy", "--json", &device]).ok().answer();
     let until = format!("`swapoff {device}`");
-    assert_eq!(named(&answer, "holders", "swap", Path::new(&device))["until"], until);
+    assert_eq!(named(&answer, "holders", "swap", Path::new(&device))["release"][0]["text"], until);
     assert!(!opens_exclusively(&device));
     program(&actor, &["sh", "-c", until.trim_matches('`')]);
     assert!(opens_exclusively(&device));
@@ -337,9 +337,9 @@ fn binfmt_misc() {
     actor.write_file(binfmt.join("register"), format!(":{name}:M::{name}::{}:F", file.display()).as_bytes());
     is_busy(&actor, &path);
     let answer = nsenter(&actor, &path);
-    let until = named(&answer, "suspects", "binfmt-misc", &file)["until"].as_str().unwrap().to_owned();
+    let until = named(&answer, "suspects", "binfmt-misc", &file)["release"][0]["text"].as_str().unwrap().to_owned();
     assert_eq!(until, format!("`echo -1 > {}`", entry.display()));
-    assert_eq!(answer["mount"]["because"], json!([]), "{answer:#}");
+    assert_eq!(answer["mount"]["holders"], json!([]), "{answer:#}");
     program(&actor, &["sh", "-c", until.trim_matches('`')]);
     actor.umount(&path);
     drop(undo);
@@ -360,10 +360,10 @@ fn uprobe() {
     program(&actor, &["sh", "-c", &add]);
     is_busy(&actor, &path);
     let answer = nsenter(&actor, &path);
-    let until = named(&answer, "holders", "uprobe", &file)["until"].as_str().unwrap().to_owned();
+    let until = named(&answer, "holders", "uprobe", &file)["release"][0]["text"].as_str().unwrap().to_owned();
     // Another tracefs of the host's has them too.
     assert!(until.starts_with(&format!("`echo -:{name} >> /")) && until.ends_with("/uprobe_events`"), "{until}");
-    assert_eq!(answer["mount"]["because"][0]["until"], until, "{answer:#}");
+    assert_eq!(answer["mount"]["holders"][0]["release"][0]["text"], until, "{answer:#}");
     program(&actor, &["sh", "-c", until.trim_matches('`')]);
     actor.umount(&path);
     drop(undo);
@@ -384,14 +384,14 @@ fn overlay_layers() {
     let numbers = [file_system(&actor, &lower), file_system(&actor, &upper)];
     for (number, layer) in [(numbers[0], &lower), (numbers[1], &up)] {
         let answer = busy(number);
-        let until = named(&answer, "holders", "layer", layer)["until"].as_str().unwrap().to_owned();
+        let until = named(&answer, "holders", "layer", layer)["release"][0]["text"].as_str().unwrap().to_owned();
         assert_eq!(until, format!("`umount -N {} {}`", actor.pid(), merged.display()));
     }
     // Their own mounts can go; then only suspects are left, and nobody says that it is free.
     actor.umount(&lower);
     let ran = run_lxkns(["busy", "--json", &numbers[0].to_string()]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    named(&ran.json(), "suspects", "layer", &lower);
+    named(&ran.answer(), "suspects", "layer", &lower);
     actor.umount(&merged);
     drop(upper);
 }
@@ -406,14 +406,14 @@ fn device() {
     of_root.chdir(&path);
     actor.umount_lazily(&path);
     assert!(!opens_exclusively(&device));
-    let answer = run_lxkns(["busy", "--json", &device]).ok().json();
+    let answer = run_lxkns(["busy", "--json", &device]).ok().answer();
     assert_eq!(uses(&answer, &of_root), [json!({"kind": "cwd", "tid": of_root.pid()})], "{answer:#}");
     assert_eq!(of_kind(&answer, "holders", "active").len(), 1, "{answer:#}");
     assert_eq!(answer["mounts"], json!([]));
     drop(of_root);
     // A descriptor on the device itself.
     let fd = actor.open(&device, Open::ReadOnly);
-    let answer = run_lxkns(["busy", "--json", &device]).ok().json();
+    let answer = run_lxkns(["busy", "--json", &device]).ok().answer();
     assert_eq!(uses(&answer, &actor), [json!({"kind": "device", "tid": actor.pid(), "fd": fd})]);
     actor.close(fd);
     assert!(is_there(|| opens_exclusively(&device)), "the last user has gone");
@@ -427,13 +427,13 @@ fn kernel_threads() {
     let flags = |stat: &str| stat.rsplit(") ").next()?.split(' ').nth(6)?.parse::<u32>().ok();
     let is_kernel_thread = |pid: &str| flags(&stat(pid)).is_some_and(|flags| flags & 0x0020_0000 != 0);
     let root = run_lxkns(["busy", "--json", "/"]);
-    let answer = root.json();
+    let answer = root.answer();
     let users = answer["users"].as_array().unwrap();
     for user in users {
         assert!(!is_kernel_thread(&user["pid"].to_string()), "{user}");
     }
     let release = answer["release"].as_array().unwrap();
-    assert!(!release.iter().any(|line| line.as_str().unwrap().starts_with("process 2 ")), "{release:?}");
+    assert!(!release.iter().any(|line| line["text"].as_str().unwrap().starts_with("process 2 ")), "{release:?}");
     if is_kernel_thread("2")
         && std::fs::metadata("/proc/2/root/").is_ok_and(|of_thread| {
             use std::os::unix::fs::MetadataExt as _;

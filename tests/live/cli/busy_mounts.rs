@@ -46,12 +46,12 @@ pub(super) fn tests() -> Vec<Test> {
 
 #[track_caller]
 fn because(answer: &Value) -> &[Value] {
-    answer["mount"]["because"].as_array().unwrap_or_else(|| panic!("{answer:#}"))
+    answer["mount"]["holders"].as_array().unwrap_or_else(|| panic!("{answer:#}"))
 }
 
 #[track_caller]
 fn ask(actor: &Actor, path: &Path) -> Value {
-    inside(actor, &["busy", "--json", path.to_str().unwrap()]).ok().json()
+    inside(actor, &["busy", "--json", path.to_str().unwrap()]).ok().answer()
 }
 
 #[track_caller]
@@ -80,13 +80,17 @@ fn asked_for_a_mount() {
     umount_fails(&actor, &bound, Errno::BUSY);
     let answer = ask(&actor, &bound);
     let expected = [
-        json!({"pid": culprit.pid(), "what": format!("process {} (exe): working directory", culprit.pid()),
-               "until": format!("process {} leaves its working directory, or exits", culprit.pid())}),
-        json!({"pid": open.pid(), "what": format!("process {} (exe): fd {fd}", open.pid()),
-               "until": format!("process {} closes fd {fd}, or exits", open.pid())}),
+        ("process", culprit.pid(), "working directory".to_owned(), "leaves its working directory".to_owned()),
+        ("process", open.pid(), format!("fd {fd}"), format!("closes fd {fd}")),
     ];
-    let found: Vec<_> = because(&answer).iter().map(|one| (&one["pid"], &one["until"])).collect();
-    let expected: Vec<_> = expected.iter().map(|one| (&one["pid"], &one["until"])).collect();
+    let expected = expected.map(|(kind, pid, text, release)| {
+        let release = json!([format!("process {pid} {release}, or exits")]);
+        (json!(kind), json!(pid), json!(format!("process {pid} (exe): {text}")), release)
+    });
+    let found = because(&answer)
+        .iter()
+        .map(|one| (one["kind"].clone(), one["pid"].clone(), one["text"].clone(), super::texts(&one["release"])));
+    let found: Vec<_> = found.collect();
     assert_eq!(found, expected, "{answer:#}");
     assert_eq!(answer["users"].as_array().unwrap().len(), 5, "{answer:#}");
     let text = inside(&actor, &["busy", bound.to_str().unwrap()]).ok();
@@ -100,7 +104,10 @@ fn asked_for_a_mount() {
     actor.mount("tmpfs", &on_it);
     umount_fails(&actor, &bound, Errno::BUSY);
     let answer = ask(&actor, &bound);
-    assert!(matches!(because(&answer), [one] if one["until"] == format!("`umount {}`", on_it.display())), "{answer:#}");
+    assert!(
+        matches!(because(&answer), [one] if one["release"][0]["text"] == format!("`umount {}`", on_it.display())),
+        "{answer:#}"
+    );
     actor.umount(&on_it);
     assert_eq!(because(&ask(&actor, &bound)), [Value::Null; 0]);
     actor.umount(&bound);
@@ -125,8 +132,8 @@ fn propagated_copies() {
     let answer = ask(&actor, &usb);
     assert_eq!(answer["mounts"].as_array().unwrap().len(), 2, "{answer:#}");
     let until = format!("process {} leaves its working directory, or exits", other.pid());
-    assert!(matches!(because(&answer), [one] if one["until"] == until), "{answer:#}");
-    assert_eq!(answer["release"], json!([until, format!("`umount {}`", usb.display())]));
+    assert!(matches!(because(&answer), [one] if one["release"][0]["text"] == until), "{answer:#}");
+    assert_eq!(super::texts(&answer["release"]), json!([until, format!("`umount {}`", usb.display())]));
     other.chdir("/");
     actor.umount(&usb);
     assert_eq!(other.try_umount(&usb).map_err(|error| error.raw_os_error()), Err(Some(Errno::INVAL.raw_os_error())));
@@ -147,7 +154,8 @@ fn locked() {
     let umount = |words: &[&str]| run(Command::new("umount").args(words));
     let in_sandbox = umount(&["-N", &sandbox.pid().to_string(), base.path().to_str().unwrap()]);
     assert_ne!(in_sandbox.code, Some(0), "otherwise this would prove nothing");
-    let release: Vec<_> = busy(number)["release"].as_array().unwrap().iter().map(|line| line.to_string()).collect();
+    let release: Vec<_> =
+        busy(number)["release"].as_array().unwrap().iter().map(|line| line["text"].to_string()).collect();
     let target = format!("mnt:{}", sandbox.ns_inode("mnt"));
     let here = format!("\"`umount -N {} {}`\"", home.pid(), base.path().display());
     let there = format!("\"the process of {target} exits (lxkns why {target})\"");
@@ -179,9 +187,9 @@ fn dead_leader() {
     assert_eq!(found[0], json!({"kind": "cwd", "tid": tid}), "{answer:#}");
     assert_eq!(found[1], json!({"kind": "fd", "tid": tid, "fd": fd}));
     assert_eq!(found.last().unwrap(), &json!({"kind": "mapped", "path": file.to_str().unwrap()}));
-    assert_eq!(answer["users"][0]["ns"], actor.ns_inode("mnt"));
-    assert_eq!(answer["release"][0], format!("process {} exits", process.pid()));
-    assert_eq!(ask(&actor, base.path())["mount"]["because"][0]["pid"], process.pid());
+    assert_eq!(answer["users"][0]["mntns"], actor.ns_inode("mnt"));
+    assert_eq!(answer["release"][0]["text"], format!("process {} exits", process.pid()));
+    assert_eq!(ask(&actor, base.path())["mount"]["holders"][0]["pid"], process.pid());
     // Its executable is on the file system of this program.
     let program = std::env::current_exe().unwrap();
     let device = std::os::unix::fs::MetadataExt::dev(&std::fs::metadata(program).unwrap());
@@ -190,7 +198,7 @@ fn dead_leader() {
     // Of an overlay or a btrfs that is another number than the mount list has.
     if ran.code == Some(0) {
         let exe = json!({"kind": "exe"});
-        assert!(uses(&ran.json(), &process).contains(&exe), "{ran:?}");
+        assert!(uses(&ran.answer(), &process).contains(&exe), "{ran:?}");
     }
     drop(process);
     actor.umount(base.path());
@@ -207,10 +215,10 @@ fn dead_leader_of_a_mount_namespace() {
     process.exit_main_thread();
     actor.umount(base.path());
     let number = file_system_in(&actor, thread.ns_inode("mnt"), base.path());
-    let answer = inside(&actor, &["busy", "--json", &number]).ok().json();
+    let answer = inside(&actor, &["busy", "--json", &number]).ok().answer();
     let (pid, tid) = (process.pid(), thread.tid());
     let umount = format!("`umount -N /proc/{pid}/task/{tid}/ns/mnt {}`", base.path().display());
-    assert_eq!(answer["release"], json!([umount]));
+    assert_eq!(super::texts(&answer["release"]), json!([umount]));
     let words: Vec<_> = umount.trim_matches('`').split(' ').collect();
     let mut command = Command::new("nsenter");
     command.args(["--target", &actor.pid().to_string(), "--user", "--mount", "--wd=/", "--preserve-credentials"]);
@@ -278,9 +286,9 @@ fn namespace_file() {
     umount_fails(&actor, &one, Errno::BUSY);
     let answer = ask(&actor, &one);
     let until = format!("process {} closes fd {fd}, or exits", user.pid());
-    assert!(matches!(because(&answer), [only] if only["until"] == until), "{answer:#}");
+    assert!(matches!(because(&answer), [only] if only["release"][0]["text"] == until), "{answer:#}");
     assert_eq!(answer["users"].as_array().unwrap().len(), 1, "{answer:#}");
-    assert_eq!(answer["release"], json!([until, format!("`umount {}`", one.display())]));
+    assert_eq!(super::texts(&answer["release"]), json!([until, format!("`umount {}`", one.display())]));
     user.close(fd);
     actor.umount(&one);
 }
@@ -321,7 +329,7 @@ fn btrfs_subvolumes() {
     let number = file_system(&actor, &path).to_string();
     actor.umount_lazily(&path);
     for asked in [&number, &device] {
-        let answer = run_lxkns(["busy", "--json", asked]).ok().json();
+        let answer = run_lxkns(["busy", "--json", asked]).ok().answer();
         let users = answer["users"].as_array().unwrap();
         let pids: Vec<_> = users.iter().map(|user| user["pid"].as_u64().unwrap()).collect();
         assert!(by.iter().all(|actor| pids.contains(&actor.pid().into())), "{asked}: {answer:#}");
@@ -374,9 +382,9 @@ fn procfs_of_another_pid_namespace() {
         "--wd=/",
         "--preserve-credentials",
     ]);
-    let answer = run(command.arg(lxkns().get_program()).args(["busy", "--json", path])).ok().json();
+    let answer = run(command.arg(lxkns().get_program()).args(["busy", "--json", path])).ok().answer();
     let until = format!("process {} closes fd {fd}, or exits", user.pid());
-    assert!(matches!(because(&answer), [one] if one["until"] == until), "{answer:#}");
+    assert!(matches!(because(&answer), [one] if one["release"][0]["text"] == until), "{answer:#}");
     let mut command = Command::new("nsenter");
     command.args([
         "--target",

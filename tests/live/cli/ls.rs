@@ -245,10 +245,10 @@ fn names_of_netns() {
         assert_eq!(ls(&["-rno", "NETNS", &net.to_string()]).text(), "lxkns-blue\n");
         let tree = run_lxkns(["tree", "--owned"]).ok();
         let line = tree.text().lines().find(|line| line.contains(&format!("net:[{net}]"))).unwrap();
-        assert!(line.contains(&format!("net:[{net}] netns lxkns-blue")), "{line}");
+        assert!(line.contains(&format!("net:[{net}] (lxkns-blue)")), "{line}");
         let tree = run_lxkns(["tree", "--owned", "--json"]).ok().json();
         let row = tree["results"].as_array().unwrap().iter().find(|row| row["nsid"] == net).unwrap();
-        assert_eq!(row["netns"], serde_json::json!(["lxkns-blue"]));
+        assert_eq!(row["netns-name"], "lxkns-blue");
     });
 }
 

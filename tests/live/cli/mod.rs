@@ -88,6 +88,17 @@ pub(super) fn tests() -> Vec<Test> {
     .collect()
 }
 
+/// The sentences of the steps that would release something.
+#[track_caller]
+fn texts(steps: &Value) -> Value {
+    steps.as_array().unwrap().iter().map(|step| step["text"].clone()).collect()
+}
+
+/// The device number of a file system, as MAJ:MIN.
+fn device_number(answer: &Value) -> String {
+    format!("{}:{}", answer["major"], answer["minor"])
+}
+
 /// Checks that each key of what a view writes is in the documents.
 #[track_caller]
 pub(super) fn assert_documented(value: &Value) {

@@ -167,7 +167,7 @@ fn descriptor_limit() {
         for question in ["/proc", &asked] {
             let ran = with(limit, &["busy", "--json", question]);
             if ran.code == Some(0) {
-                let answer = ran.json();
+                let answer = ran.answer();
                 let suspects = answer["suspects"].as_array().unwrap();
                 let invented = suspects.iter().find(|one| one["kind"] == "detached" && one["pid"] == actor.pid());
                 assert_eq!(invented, None, "limit {limit}, {question}: {ran:?}");
@@ -410,7 +410,7 @@ fn in_a_chroot() {
     let lxkns = lxkns();
     let lxkns = lxkns.get_program().to_str().unwrap();
     let inside = |arguments: &[&str]| in_chroot(&["chroot", root], lxkns, arguments);
-    let number = |ran: &Ran| ran.json()["maj:min"].clone();
+    let number = |ran: &Ran| super::device_number(&ran.answer());
     let outside = in_chroot(&[], lxkns, &["busy", "--json", path("sys").to_str().unwrap()]);
     let typed = inside(&["busy", "--json", "/sys"]);
     assert_eq!((outside.code, typed.code), (Some(0), Some(0)), "{outside:?} {typed:?}");

@@ -180,7 +180,6 @@ fn mounts() {
     let (pid, net) = (actor.pid().to_string(), actor.ns_inode("net"));
     let whole = run(lxkns().args(["mounts", &pid])).ok();
     let names = run(lxkns().args(["mounts", "-rno", "TARGET,SOURCE,PROPAGATION", &pid])).ok();
-    let holders = run(lxkns().args(["ls", "-no", "HOLDERS", &net.to_string()])).ok();
     let names: Vec<_> = names.text().split_whitespace().map(|name| name.replace("\\x20", " ")).collect();
     for columns in [1, 40, 60, 80, 120, 1000] {
         let text = on_terminal(lxkns().args(["mounts", &pid]).env("NO_COLOR", "1"), columns);
@@ -196,7 +195,7 @@ fn mounts() {
         // What holds a namespace was asked for.
         let command = ["ls", "-t", "net", "-o", "+HOLDERS", &net.to_string()];
         let text = on_terminal(lxkns().args(command).env("NO_COLOR", "1"), columns);
-        assert!(holders.text().contains("1 bind mount") && text.contains(holders.text().trim_end()), "{text}");
+        assert!(text.contains(", 1 bind mount"), "{text}");
         assert!(text.contains(path.to_str().unwrap()) && text.contains(&net.to_string()), "{text}");
     }
 }

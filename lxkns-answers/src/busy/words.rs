@@ -1,16 +1,17 @@
 //! Users and holders of a file system in words, and what would make each let go.
 
 use bstr::ByteSlice as _;
-use lxkns_core::model::{
+use lxkns_model::{
     DeviceNumber, DeviceRole, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemUse, FileSystemUseKind as Use,
-    FileSystemUser, HiddenFiles, KernelFacility, Pid, Snapshot, Tid, UnreadHolders,
+    FileSystemUser, HiddenFiles, KernelFacility, Mount, NamespaceId, Pid, Snapshot, Tid, UnreadHolders,
 };
 
-use super::escape::{printable, shell_word};
-use super::names::{self, Detail};
+use super::steps::Step;
+use crate::names::{self, Detail};
+use crate::text::escape::{printable, shell_word};
 
 /// How a process uses it, in words that are safe to print. Descriptors are put together.
-pub(crate) fn uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a FileSystemUse>, limit: usize) -> Vec<String> {
+pub fn uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a FileSystemUse>, limit: usize) -> Vec<String> {
     let mut words = Vec::new();
     let mut fds = Vec::new();
     for one in uses {
@@ -48,7 +49,7 @@ fn fd_of(tid: Tid, is_tasks_own: bool, what: &str) -> String {
 }
 
 /// What would make a process let go of these, as in `process 12 closes fd 3, or exits`.
-pub(crate) fn release_uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a FileSystemUse>) -> String {
+pub fn release_uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a FileSystemUse>) -> Step {
     const FEW: usize = 3;
     let (mut fds, mut leaves, mut exits) = (Vec::new(), Vec::new(), Vec::new());
     for one in uses {
@@ -72,7 +73,7 @@ pub(crate) fn release_uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a File
         _ => format!("process {pid}"),
     };
     if !exits.is_empty() {
-        return format!("{who} exits");
+        return Step::of_process("exit", pid, format!("{who} exits"));
     }
     let closes = match fds.len() {
         0 => None,
@@ -84,11 +85,11 @@ pub(crate) fn release_uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a File
     };
     let leaves = (!leaves.is_empty()).then(|| "leaves its working directory".to_owned());
     let all: Vec<_> = closes.into_iter().chain(leaves).collect();
-    format!("{who} {}, or exits", all.join(" and "))
+    Step::of_process("close", pid, format!("{who} {}, or exits", all.join(" and ")))
 }
 
 /// A process as in `process 12 (sleep 1000)`.
-pub(crate) fn user(snapshot: &Snapshot, user: &FileSystemUser) -> String {
+pub fn user(snapshot: &Snapshot, user: &FileSystemUser) -> String {
     let known = snapshot.processes.get(&user.pid).filter(|process| *process.comm() == user.comm);
     match known {
         Some(_) => format!("process {}", names::process(snapshot, user.pid, Detail::Full)),
@@ -97,7 +98,7 @@ pub(crate) fn user(snapshot: &Snapshot, user: &FileSystemUser) -> String {
 }
 
 /// What something is that keeps a file system busy without a process that has a file of it open.
-pub(crate) fn holder(snapshot: &Snapshot, holder: &FileSystemHolder) -> String {
+pub fn holder(snapshot: &Snapshot, holder: &FileSystemHolder) -> String {
     match &holder.kind {
         Kind::KernelThreads { count: 1 } => "the kernel: root and working directory of a kernel thread".to_owned(),
         Kind::KernelThreads { count } => {
@@ -175,7 +176,7 @@ fn facility_name(facility: KernelFacility) -> &'static str {
 }
 
 /// What could not be looked at, in a word or two.
-pub(crate) fn unread_name(unread: &UnreadHolders) -> String {
+pub fn unread_name(unread: &UnreadHolders) -> String {
     match unread {
         UnreadHolders::NotMounted(fs_type) => (*fs_type).to_owned(),
         UnreadHolders::OtherDevices(fs_type) => format!("devices of {}", printable(fs_type)),
@@ -184,7 +185,7 @@ pub(crate) fn unread_name(unread: &UnreadHolders) -> String {
 }
 
 /// What could not be looked at, in sentences.
-pub(crate) fn unread_holders(all: &[UnreadHolders]) -> Vec<String> {
+pub fn unread_holders(all: &[UnreadHolders]) -> Vec<String> {
     let of_mount = |unread: &UnreadHolders| match unread {
         UnreadHolders::NotMounted(fs_type) => Some(match *fs_type {
             "sysfs" => "sysfs (loop and other block devices)",
@@ -206,97 +207,102 @@ pub(crate) fn unread_holders(all: &[UnreadHolders]) -> Vec<String> {
     mounts.into_iter().chain(of_devices).collect()
 }
 
-/// What would make it let go. `umount` says that of a mount.
-pub(crate) fn release_holder(
+/// What would make it let go. `umount` says that of a mount, `is_used_often` whether a file system is mounted more than once.
+pub(super) fn release_holder(
     snapshot: &Snapshot,
     holder: &FileSystemHolder,
-    umount: impl Fn(lxkns_core::model::NamespaceId, u64) -> Option<String>,
-) -> String {
+    is_used_often: impl Fn(DeviceNumber) -> bool,
+    umount: impl Fn(NamespaceId, u64) -> Option<Step>,
+) -> Step {
     let mounted = |fs_type: &str, otherwise: &str| {
         let mounts = snapshot.observer_mount_ns.and_then(|home| snapshot.mounts.get(&home));
-        let is_it = |mount: &&lxkns_core::model::Mount| !mount.hidden && *mount.fs_type == *fs_type;
+        let is_it = |mount: &&Mount| !mount.hidden && *mount.fs_type == *fs_type;
         let mount = mounts.and_then(|mounts| mounts.iter().find(is_it));
         mount
             .and_then(|mount| mount.path())
             .map_or_else(|| otherwise.to_owned(), |path| path.to_str_lossy().into_owned())
     };
+    let other = |what: String| Step::new("release-file-system", what);
     match &holder.kind {
-        Kind::KernelThreads { .. } => "the kernel shuts down".to_owned(),
+        Kind::KernelThreads { .. } => Step::new("shut-down", "the kernel shuts down".to_owned()),
         Kind::Loop { device, is_used, detaches_itself, .. } => {
             let device = shell_word(format!("/dev/{device}").as_bytes());
+            let used = format!("what uses {device} lets go of it (lxkns busy {device})");
+            let detach = format!("losetup -d {device}");
             match (is_used, detaches_itself) {
-                (false, false) => format!("`losetup -d {device}`"),
-                (true, false) => {
-                    format!("what uses {device} lets go of it (lxkns busy {device}), then `losetup -d {device}`")
-                }
-                (_, true) => format!("what uses {device} lets go of it (lxkns busy {device})"),
+                (false, false) => Step::command("detach", detach),
+                (true, false) => Step::then(used, "detach", detach),
+                (_, true) => other(used),
             }
         }
-        Kind::Swap { path } => format!("`swapoff {}`", shell_word(path)),
+        Kind::Swap { path } => Step::command("swap-off", format!("swapoff {}", shell_word(path))),
         Kind::BinfmtMisc { name, .. } => {
             let mut file = mounted("binfmt_misc", "/proc/sys/fs/binfmt_misc");
             file.push('/');
             file.push_str(&name.to_str_lossy());
-            format!("`echo -1 > {}`", shell_word(file.as_bytes()))
+            Step::command("unregister", format!("echo -1 > {}", shell_word(file.as_bytes())))
         }
-        Kind::Layer { file_system, .. } if is_used_often(snapshot, *file_system) => {
-            format!("the file system made of it is released (lxkns busy {file_system})")
+        Kind::Layer { file_system, .. } if is_used_often(*file_system) => {
+            other(format!("the file system made of it is released (lxkns busy {file_system})"))
         }
-        Kind::Layer { mount_ns, mount_id, .. } => umount(*mount_ns, *mount_id)
-            .unwrap_or_else(|| format!("mount {mount_id} of {} is unmounted", names::target(snapshot, *mount_ns))),
+        Kind::Layer { mount_ns, mount_id, .. } => umount(*mount_ns, *mount_id).unwrap_or_else(|| {
+            let target = names::target(snapshot, *mount_ns);
+            Step::new("unmount", format!("mount {mount_id} of {target} is unmounted"))
+        }),
         Kind::BlockDevice { name } if name.starts_with(b"md") => {
-            format!("`mdadm --stop {}`", shell_word(format!("/dev/{name}").as_bytes()))
+            Step::command("stop", format!("mdadm --stop {}", shell_word(format!("/dev/{name}").as_bytes())))
         }
         Kind::BlockDevice { name } if name.starts_with(b"dm-") => {
             let device = shell_word(format!("/dev/{name}").as_bytes());
-            format!("{device} is released (lxkns busy {device}), then `dmsetup remove {device}`")
+            let released = format!("{device} is released (lxkns busy {device})");
+            Step::then(released, "remove", format!("dmsetup remove {device}"))
         }
-        Kind::BlockDevice { name } => format!("block device {} lets go of it", printable(name)),
+        Kind::BlockDevice { name } => Step::new("other", format!("block device {} lets go of it", printable(name))),
         Kind::Journal { of: Some(of), .. } => {
             let of = shell_word(format!("/dev/{of}").as_bytes());
-            format!("the file system on {of} is released (lxkns busy {of})")
+            other(format!("the file system on {of} is released (lxkns busy {of})"))
         }
-        Kind::Journal { of: None, .. } => "that file system is released".to_owned(),
-        Kind::Active { .. } => {
+        Kind::Journal { of: None, .. } => other("that file system is released".to_owned()),
+        Kind::Active { .. } => Step::new(
+            "close",
             "the processes named here close their files on it; if none is named, the holder is not visible from here (lxkns \
              doctor)"
-                .to_owned()
-        }
+                .to_owned(),
+        ),
         Kind::DeviceFileSystem { device, .. } => {
             let device = shell_word(format!("/dev/{device}").as_bytes());
-            format!("the file system on {device} is released (lxkns busy {device})")
+            other(format!("the file system on {device} is released (lxkns busy {device})"))
         }
         Kind::Facility { facility, name, path } => match facility {
-            KernelFacility::NfsExport => {
-                format!("it is exported no longer (exportfs -u) and {} is released", shell_word(path))
+            KernelFacility::NfsExport => Step::new(
+                "unexport",
+                format!("it is exported no longer (exportfs -u) and {} is released", shell_word(path)),
+            ),
+            KernelFacility::Zram => {
+                Step::command("reset", format!("zramctl --reset {}", shell_word(format!("/dev/{name}").as_bytes())))
             }
-            KernelFacility::Zram => format!("`zramctl --reset {}`", shell_word(format!("/dev/{name}").as_bytes())),
             KernelFacility::Uprobe => {
                 let events = format!("{}/uprobe_events", mounted("tracefs", "/sys/kernel/tracing"));
-                format!("`echo {} >> {}`", shell_word(format!("-:{name}").as_bytes()), shell_word(events.as_bytes()))
+                let probe = shell_word(format!("-:{name}").as_bytes());
+                Step::command("remove", format!("echo {probe} >> {}", shell_word(events.as_bytes())))
             }
-            _ => format!("{} {} is removed", facility_name(*facility), printable(name)),
+            _ => Step::new("remove", format!("{} {} is removed", facility_name(*facility), printable(name))),
         },
         Kind::Descriptor { pid, tid, fd, holds } => {
             let who = match Tid::from(*pid) == *tid {
                 true => format!("process {pid}"),
                 false => format!("task {tid} of process {pid}"),
             };
-            match holds {
+            let text = match holds {
                 HiddenFiles::InFlight(_) => format!("{who} receives and closes them, closes fd {fd}, or exits"),
                 HiddenFiles::Fanotify => {
                     format!("{who} reads the events and closes their files, closes fd {fd}, or exits")
                 }
                 _ => format!("{who} closes fd {fd}, or exits"),
-            }
+            };
+            Step::of_process("close", *pid, text)
         }
         Kind::Detached { pid, kind } => release_uses(*pid, [&FileSystemUse::new(kind.clone(), None)]),
-        _ => "it lets go of it".to_owned(),
+        _ => Step::new("other", "it lets go of it".to_owned()),
     }
-}
-
-/// Whether a file system is mounted more than once.
-fn is_used_often(snapshot: &Snapshot, file_system: DeviceNumber) -> bool {
-    let mut mounts = snapshot.mounts.values().flatten().filter(|mount| mount.file_system == file_system);
-    mounts.nth(1).is_some()
 }

@@ -7,15 +7,45 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use bstr::ByteSlice as _;
-use lxkns_core::model::{DeviceNumber, FileSystemQuery, Mount, NamespaceId, Snapshot};
-use lxkns_core::relations::mount_at;
+use lxkns_model::relations::mount_at;
+use lxkns_model::{DeviceNumber, FileSystemQuery, Mount};
 
-use crate::live;
-use crate::view::escape::shell_word;
+use crate::context::Context;
+use crate::text::escape::shell_word;
+
+/// What it takes to look up paths on the living host. None of it may wait for a file system whose server is gone.
+pub trait Paths {
+    /// The working directory; `None` where no path leads there.
+    fn working_directory(&self) -> Option<PathBuf>;
+
+    /// What a path leads to when its symbolic links are followed; `None` where nothing is there, or it is not known. Without
+    /// `is_patient`, only as far as the kernel knows without asking any file system.
+    fn follow(&self, path: &Path, is_patient: bool) -> Option<Followed>;
+
+    /// Whether a component of a path is a symbolic link, as far as the kernel knows without asking any file system.
+    fn has_symbolic_link(&self, path: &Path) -> bool;
+
+    /// The file system on a device, which can have a number of its own (btrfs); `None` where none is found.
+    fn file_system_on(&self, device: DeviceNumber) -> Option<DeviceNumber>;
+
+    /// The mount points that the caller sees, as it can type them, with the IDs of the mounts; `None` where that is not known.
+    fn mount_points(&self) -> Option<Vec<(u64, PathBuf)>>;
+}
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// The mount that it is on; `None` before 5.8, where the kernel does not tell.
+    pub mount: Option<u64>,
+    /// Whether it is the root of that mount.
+    pub is_mount_root: bool,
+    /// The device number, where it is a block device.
+    pub device: Option<DeviceNumber>,
+}
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub enum Asked {
     /// A file system by its device number.
     Number(DeviceNumber),
     /// The file system on a device, or the one that a path is in.
@@ -23,8 +53,12 @@ pub(crate) enum Asked {
 }
 
 impl Asked {
-    /// Reads what was typed; for clap.
-    pub(crate) fn parse(text: &OsStr) -> Result<Self, String> {
+    /// Reads what was typed.
+    ///
+    /// # Errors
+    ///
+    /// In words, where it is neither.
+    pub fn parse(text: &OsStr) -> Result<Self, String> {
         let number = text.to_str().and_then(|text| text.split_once(':')).and_then(|(major, minor)| {
             let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
             (is_number(major) && is_number(minor)).then(|| Some((major.parse().ok()?, minor.parse().ok()?)))
@@ -40,18 +74,18 @@ impl Asked {
 
 /// What was found to be meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Meant<'a> {
+pub struct Meant<'a> {
     /// The file system, or the one namespace's file.
-    pub(crate) query: FileSystemQuery,
+    pub query: FileSystemQuery,
     /// The mount, where it was a path.
-    pub(crate) mount: Option<&'a Mount>,
+    pub mount: Option<&'a Mount>,
     /// Whether a device was named.
-    pub(crate) is_device: bool,
+    pub is_device: bool,
 }
 
 /// Why nothing is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Unknown<'a> {
+pub enum Unknown<'a> {
     /// The mounts in which paths mean what they say are not known.
     NoMounts,
     /// The path is relative, and the working directory has none: it was deleted, or is on a mount that is not visible.
@@ -83,46 +117,46 @@ impl fmt::Display for Unknown<'_> {
     }
 }
 
-/// The file system that is meant, in the mount namespace `home`. A path must be a mount point or lead to one, as for
-/// `umount(8)`: one that does not may be mistyped, or have been one until it was unmounted, and another file system is not
-/// meant by it. `view` has the mount points as the caller sees them, with
-/// their IDs, where its root directory is not that of the mount namespace.
-pub(crate) fn resolve<'a>(
-    snapshot: &'a Snapshot,
-    home: Option<NamespaceId>,
-    view: Option<&[(u64, PathBuf)]>,
-    asked: &Asked,
-    is_live: bool,
-) -> Result<Meant<'a>, Unknown<'a>> {
+/// The file system that is meant. A path must be a mount point or lead to one, as for `umount(8)`: one that does not may be
+/// mistyped, or have been one until it was unmounted, and another file system is not meant by it. `paths` looks paths up on
+/// the living host; there is none for a dump.
+///
+/// # Errors
+///
+/// Where nothing is meant: see [`Unknown`].
+pub fn resolve<'a>(context: Context<'a>, paths: Option<&dyn Paths>, asked: &Asked) -> Result<Meant<'a>, Unknown<'a>> {
     let of = |query, is_device| Meant { query, mount: None, is_device };
     let path = match asked {
-        Asked::Number(number) if is_live && number.major != 0 => return Ok(of(on_device(snapshot, *number), false)),
+        Asked::Number(number) if number.major != 0 => return Ok(of(on_device(paths, *number), false)),
         Asked::Number(file_system) => return Ok(of(FileSystemQuery::new(*file_system), false)),
         Asked::Path(path) => path,
     };
-    let mounts = home.and_then(|home| snapshot.mounts.get(&home)).ok_or(Unknown::NoMounts)?;
-    let path = match (path.is_absolute(), is_live) {
+    let home = context.mount_ns.or(context.snapshot.observer_mount_ns);
+    let mounts = home.and_then(|home| context.snapshot.mounts.get(&home)).ok_or(Unknown::NoMounts)?;
+    let path = match (path.is_absolute(), paths) {
         (true, _) => path.clone(),
-        (false, true) => live::working_directory().ok_or(Unknown::NoDirectory)?.join(path),
-        (false, false) => return Err(Unknown::NoMounts),
+        (false, Some(paths)) => paths.working_directory().ok_or(Unknown::NoDirectory)?.join(path),
+        (false, None) => return Err(Unknown::NoMounts),
     };
     let text = normal(&path);
+    // Where its root directory is not that of the mount namespace, the caller sees other mount points.
+    let view = paths.filter(|_| context.mount_ns.is_none()).and_then(|paths| paths.mount_points());
     if let Some(view) = view {
-        return in_view(mounts, view, &text, if is_live { live::follow(&path, false) } else { None });
+        return in_view(mounts, &view, &text, paths.and_then(|paths| paths.follow(&path, false)));
     }
     let bytes = text.as_os_str().as_bytes();
     let mount = mount_at(mounts, bytes).ok_or(Unknown::NoMounts)?;
     let is_parent = |component: Component<'_>| component == Component::ParentDir;
     // What comes after a link to somewhere else is not where the text says.
-    let is_misleading = || is_live && path.components().any(is_parent) && live::has_symbolic_link(&path);
-    if mount.path().is_some_and(|point| **point == *bytes) && !is_misleading() {
+    let is_misleading = |paths: &dyn Paths| path.components().any(is_parent) && paths.has_symbolic_link(&path);
+    if mount.path().is_some_and(|point| **point == *bytes) && !paths.is_some_and(is_misleading) {
         return Ok(Meant { query: query(mount), mount: Some(mount), is_device: false });
     }
     // Where a server may be gone, only what the kernel knows is looked at.
-    let followed = if is_live { live::follow(&path, !has_server(mount)) } else { None };
+    let followed = paths.and_then(|paths| paths.follow(&path, !has_server(mount)));
     let Some(followed) = followed else { return Err(Unknown::NotMounted(mount)) };
     if let Some(device) = followed.device {
-        return Ok(of(on_device(snapshot, device), true));
+        return Ok(of(on_device(paths, device), true));
     }
     let found = followed.mount.and_then(|id| mounts.iter().find(|mount| mount.id == id));
     match found {
@@ -145,7 +179,7 @@ fn in_view<'a>(
     mounts: &'a [Mount],
     view: &[(u64, PathBuf)],
     path: &Path,
-    followed: Option<live::Followed>,
+    followed: Option<Followed>,
 ) -> Result<Meant<'a>, Unknown<'a>> {
     // Of several at one point the last is on top.
     let at_path = view.iter().rev().find(|(_, point)| point == path).map(|(id, _)| *id);
@@ -170,15 +204,15 @@ fn query(mount: &Mount) -> FileSystemQuery {
 }
 
 /// The file system on a device. Some (btrfs) have numbers of their own, and several devices.
-fn on_device(snapshot: &Snapshot, device: DeviceNumber) -> FileSystemQuery {
-    match lxkns_core::file_system_on(snapshot, device) {
+fn on_device(paths: Option<&dyn Paths>, device: DeviceNumber) -> FileSystemQuery {
+    match paths.and_then(|paths| paths.file_system_on(device)) {
         Some(file_system) if file_system != device => FileSystemQuery::of_device(file_system, device),
         _ => FileSystemQuery::new(device),
     }
 }
 
 /// An absolute path without `.` and `..`, as text: what it leads to is not asked.
-pub(crate) fn normal(path: &Path) -> PathBuf {
+pub fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::from("/");
     for component in path.components() {
         match component {
@@ -193,7 +227,7 @@ pub(crate) fn normal(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lxkns_answers::testing::{HOME, snapshot};
+    use crate::testing::{HOME, id, snapshot};
 
     fn number(minor: u32) -> DeviceNumber {
         DeviceNumber { major: 0, minor }
@@ -205,14 +239,77 @@ mod tests {
         mount
     }
 
+    /// A host that knows these paths.
+    #[derive(Default)]
+    struct Host {
+        view: Vec<(u64, PathBuf)>,
+        links: Vec<(PathBuf, Followed)>,
+        /// A device, and the number of the file system on it.
+        on_device: Option<(DeviceNumber, DeviceNumber)>,
+    }
+
+    impl Paths for Host {
+        fn working_directory(&self) -> Option<PathBuf> {
+            Some("/mnt".into())
+        }
+
+        fn follow(&self, path: &Path, _: bool) -> Option<Followed> {
+            self.links.iter().find(|(link, _)| link == path).map(|(_, followed)| *followed)
+        }
+
+        fn has_symbolic_link(&self, path: &Path) -> bool {
+            self.links.iter().any(|(link, _)| path.starts_with(link))
+        }
+
+        fn file_system_on(&self, device: DeviceNumber) -> Option<DeviceNumber> {
+            self.on_device.filter(|(of, _)| *of == device).map(|(_, file_system)| file_system)
+        }
+
+        fn mount_points(&self) -> Option<Vec<(u64, PathBuf)>> {
+            Some(self.view.clone())
+        }
+    }
+
+    #[test]
+    fn a_living_host_is_asked_where_the_list_does_not_say() {
+        let mut snapshot = snapshot();
+        snapshot.mounts.insert(HOME, vec![mount(1, 10, "/", false), mount(2, 11, "/mnt", false)]);
+        snapshot.observer_mount_ns = Some(HOME);
+        let context = Context::live(&snapshot, false);
+        let disk = DeviceNumber { major: 8, minor: 1 };
+        let followed = |mount, is_mount_root, device| Followed { mount: Some(mount), is_mount_root, device };
+        let host = Host {
+            links: vec![
+                ("/link".into(), followed(2, true, None)),
+                ("/elsewhere".into(), followed(2, false, None)),
+                ("/dev/sda1".into(), followed(1, false, Some(disk))),
+            ],
+            on_device: Some((disk, number(40))),
+            ..Host::default()
+        };
+        let find = |path: &str| resolve(context, Some(&host), &Asked::Path(path.into()));
+        assert_eq!(find("/link").unwrap().mount.unwrap().id, 2);
+        assert_eq!(find(".").unwrap().mount.unwrap().id, 2, "the working directory");
+        assert_eq!(find("/link/../mnt"), Err(Unknown::NotMounted(&snapshot.mounts[&HOME][1])), "it leads elsewhere");
+        assert_eq!(find("/elsewhere"), Err(Unknown::NotMounted(&snapshot.mounts[&HOME][1])));
+        let device = find("/dev/sda1").unwrap();
+        assert!(device.is_device && device.query == FileSystemQuery::of_device(number(40), disk));
+        let by_number = resolve(context, Some(&host), &Asked::Number(disk)).unwrap();
+        assert_eq!(by_number.query, device.query);
+        let of_dump = resolve(Context::of_dump(&snapshot), None, &Asked::Number(disk)).unwrap();
+        assert_eq!(of_dump.query, FileSystemQuery::new(disk), "a dump has no devices");
+    }
+
     #[test]
     fn paths_of_another_root_are_those_that_the_caller_sees() {
         let mut snapshot = snapshot();
         snapshot
             .mounts
             .insert(HOME, vec![mount(1, 1, "/", false), mount(2, 2, "/jail", false), mount(3, 3, "/jail/x", false)]);
-        let view = [(2, "/".into()), (3, "/x".into())];
-        let find = |path: &str| match resolve(&snapshot, Some(HOME), Some(&view), &Asked::Path(path.into()), false) {
+        snapshot.observer_mount_ns = Some(HOME);
+        let context = Context::live(&snapshot, true);
+        let host = Host { view: vec![(2, "/".into()), (3, "/x".into())], ..Host::default() };
+        let find = |path: &str| match resolve(context, Some(&host), &Asked::Path(path.into())) {
             Ok(meant) => Ok(meant.query.file_system.minor),
             Err(unknown) => Err(unknown.to_string()),
         };
@@ -243,7 +340,7 @@ mod tests {
                 mount(4, 13, "/mnt b", false),
             ],
         );
-        let find = |path: &str| match resolve(&snapshot, Some(HOME), None, &Asked::Path(path.into()), false) {
+        let find = |path: &str| match resolve(Context::of_dump(&snapshot), None, &Asked::Path(path.into())) {
             Ok(meant) => (meant.query.file_system.minor, true),
             Err(Unknown::NotMounted(nearest)) => (nearest.file_system.minor, false),
             Err(unknown) => panic!("{path}: {unknown}"),
@@ -262,16 +359,17 @@ mod tests {
         ] {
             assert_eq!(find(path), expected, "{path}");
         }
-        let typo = resolve(&snapshot, Some(HOME), None, &Asked::Path("/mnt/ubs".into()), false).unwrap_err();
+        let typo = resolve(Context::of_dump(&snapshot), None, &Asked::Path("/mnt/ubs".into())).unwrap_err();
         assert_eq!(typo.to_string(), "not a mount point; nearest mount is /mnt; try lxkns busy /mnt");
         let relative = Asked::Path("mnt".into());
         assert_eq!(
-            resolve(&snapshot, Some(HOME), None, &relative, false),
+            resolve(Context::of_dump(&snapshot), None, &relative),
             Err(Unknown::NoMounts),
             "a dump has no working directory"
         );
         assert_eq!(normal(Path::new("/mnt/x/../a")), Path::new("/mnt/a"));
-        assert_eq!(resolve(&snapshot, None, None, &Asked::Path("/".into()), false), Err(Unknown::NoMounts));
+        snapshot.observer_mount_ns = Some(id(7));
+        assert_eq!(resolve(Context::of_dump(&snapshot), None, &Asked::Path("/".into())), Err(Unknown::NoMounts));
     }
 
     #[test]
