@@ -9,13 +9,14 @@ use std::io;
 use std::path::Path;
 
 use lxkns_answers::Context;
+use lxkns_answers::caps::{Caps, Whose, with_host};
 use lxkns_answers::changes::Between;
 use lxkns_answers::list::{Column, List, select};
 use lxkns_answers::mounts::Mounts;
 use lxkns_answers::orphans::{orphans, results};
 use lxkns_answers::release::Advice;
 use lxkns_answers::resolve::{Lookup, resolve};
-use lxkns_answers::target::Asked;
+use lxkns_answers::target::{Asked, Target};
 use lxkns_answers::tree::{Kind, Shown, Tree};
 use lxkns_answers::why::{Explanation, WhyResult};
 use lxkns_core::model::{NamespaceId, NamespaceType, Pid};
@@ -37,6 +38,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("answers::of_mounts", &[UserNamespaces], of_mounts),
         test("answers::of_tree", &[UserNamespaces], of_tree),
         test("answers::of_ls", &[UserNamespaces], of_ls),
+        test("answers::of_caps", &[UserNamespaces], of_caps),
         test("answers::of_diff", &[UserNamespaces], of_diff),
     ]
 }
@@ -87,6 +89,14 @@ fn tree(context: Context<'_>, kind: Kind) -> Value {
 fn ls(context: Context<'_>, types: &[NamespaceType]) -> Value {
     let list = List::new(context, BTreeMap::new());
     json!(list.answer(&select(context.snapshot, None, types), &Column::default_for(types)))
+}
+
+fn caps(context: Context<'_>, target: &str) -> Value {
+    let asked = Asked::parse(OsStr::new(target)).unwrap().target;
+    let Target::Process(pid) = asked else { panic!("{target} is no process") };
+    let namespaces = with_host(context.snapshot, &asked, Whose::of(&asked, None), meant(&context, target));
+    let all = Caps::of(context.snapshot, &context.snapshot.processes[&pid], &namespaces);
+    json!(all.iter().flat_map(Caps::answers).collect::<Vec<_>>())
 }
 
 fn diff(old: &Snapshot, new: Context<'_>) -> Value {
@@ -178,6 +188,15 @@ fn of_ls() {
         assert_eq!(run_lxkns(arguments.concat()).ok().json(), ls(seen.context(), types), "{types:?}");
     }
     assert!(ls(seen.context(), &[]).to_string().contains(&actor.ns_inode("uts").to_string()));
+}
+
+fn of_caps() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let seen = Seen::now();
+    let target = actor.pid().to_string();
+    let answer = caps(seen.context(), &target);
+    assert!(answer.to_string().contains(&actor.ns_inode("net").to_string()), "{answer}");
+    assert_eq!(seen.told(&["caps", &target]), answer);
 }
 
 fn of_diff() {

@@ -13,6 +13,7 @@ use crate::live::program::{run, run_lxkns};
 pub(super) fn tests() -> Vec<Test> {
     vec![
         test("cli::targets::the_caller", &[UserNamespaces, Program("unshare")], the_caller),
+        test("cli::targets::gaps_that_change_nothing", &[UserNamespaces, Program("setpriv")], gaps_that_change_nothing),
         test("cli::targets::the_host", &[Root], the_host),
         test("cli::targets::names", &[Root], names),
         test("cli::targets::the_process_that_is_meant", &[UserNamespaces], the_process_that_is_meant),
@@ -50,6 +51,18 @@ fn the_caller() {
     let file = directory.path().join("dump");
     std::fs::write(&file, run_lxkns(["dump"]).ok().stdout).unwrap();
     run_lxkns(["ls", "self", "--from", file.to_str().unwrap()]).fails(2, "self: is a process of the living host");
+}
+
+/// What one process may do is known whatever the others are.
+fn gaps_that_change_nothing() {
+    let directory = directory();
+    // Of somebody else, whoever runs the tests: at least of the initial process.
+    let ran = |arguments: &[&str]| run(super::unprivileged(directory.path()).args(arguments));
+    assert!(!ran(&["ls"]).gaps().is_empty(), "not all processes are readable");
+    let caps = ran(&["caps", "self/net"]);
+    assert_eq!((caps.code, caps.stderr.as_str()), (Some(0), ""), "{caps:?}");
+    let answer = ran(&["caps", "--json", "self/net"]).ok().json();
+    assert_eq!(answer["gaps"], serde_json::json!([]));
 }
 
 fn the_host() {
@@ -147,9 +160,13 @@ fn the_process_that_is_meant() {
     }
     // What had this PID before.
     let other = format!("{pid}:{}", start_time(pid) - 1);
-    for arguments in
-        [&["ls", &other][..], &["show", &other], &["tree", "proc", &other], &["why", &format!("{other}/net")]]
-    {
+    for arguments in [
+        &["ls", &other][..],
+        &["show", &other],
+        &["tree", "proc", &other],
+        &["caps", &other],
+        &["why", &format!("{other}/net")],
+    ] {
         let ran = run_lxkns(arguments);
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.stderr.contains("is another process"), "{ran:?}");
