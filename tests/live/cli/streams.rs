@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{PipeReader, Read as _};
-use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use lxkns_fixture::Actor;
@@ -195,7 +194,7 @@ fn messages_are_one_write() {
     // Each write to such a pipe is read by itself.
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::DIRECT | PipeFlags::CLOEXEC).unwrap();
     let mut command = lxkns();
-    command.args(["ls", "4194304", "4194303", "/no/such"]).stdout(Stdio::null()).stderr(OwnedFd::from(write));
+    command.args(["ls", "4194304", "4194303", "/no/such"]).stdout(Stdio::null()).stderr(write);
     let mut child = command.spawn().unwrap();
     // Nobody but the child has the other end.
     drop(command);
