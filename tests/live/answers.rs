@@ -18,11 +18,13 @@ use lxkns_answers::release::Advice;
 use lxkns_answers::resolve::{Lookup, resolve};
 use lxkns_answers::target::{Asked, Target};
 use lxkns_answers::tree::{Kind, Shown, Tree};
+use lxkns_answers::watch::{Scan, Watcher};
 use lxkns_answers::why::{Explanation, WhyResult};
-use lxkns_core::model::{NamespaceId, NamespaceType, Pid};
+use lxkns_core::model::{Namespace, NamespaceId, NamespaceType, Pid};
+use lxkns_core::relations::Life;
 use lxkns_core::wire::{self, WriteOptions};
-use lxkns_core::{Discovery, DiscoveryOptions, Snapshot, relations};
-use lxkns_fixture::Actor;
+use lxkns_core::{Discovery, DiscoveryOptions, Snapshot, life_of, relations};
+use lxkns_fixture::{Actor, Open};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -40,6 +42,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("answers::of_ls", &[UserNamespaces], of_ls),
         test("answers::of_caps", &[UserNamespaces], of_caps),
         test("answers::of_diff", &[UserNamespaces], of_diff),
+        test("answers::of_watch", &[UserNamespaces], of_watch),
     ]
 }
 
@@ -104,6 +107,21 @@ fn diff(old: &Snapshot, new: Context<'_>) -> Value {
     json!(Between { old, new }.events(&changes.namespaces, None).collect::<Vec<_>>())
 }
 
+/// Scans of this host, for a watcher.
+struct Scans(Discovery<'static>, DiscoveryOptions);
+
+impl Scan for Scans {
+    type Error = lxkns_core::Error;
+
+    fn scan(&mut self) -> Result<Snapshot, Self::Error> {
+        self.0.run(&self.1)
+    }
+
+    fn life(&mut self, namespace: &Namespace) -> Life {
+        life_of(namespace, || false)
+    }
+}
+
 /// What this program has seen, also in a file.
 struct Seen {
     snapshot: Snapshot,
@@ -147,7 +165,7 @@ fn of_why() {
 
 fn of_orphans() {
     let actor = Actor::spawn_in(&["user", "net"]);
-    actor.open("/proc/self/ns/net", lxkns_fixture::Open::ReadOnly);
+    actor.open("/proc/self/ns/net", Open::ReadOnly);
     let left = actor.ns_inode("net");
     actor.unshare(&["net"]);
     let seen = Seen::now();
@@ -208,4 +226,40 @@ fn of_diff() {
     let told: Vec<Value> = ran.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(json!(told), diff(&before.snapshot, after.context()));
     assert!(json!(told).to_string().contains(&actor.ns_inode("net").to_string()));
+}
+
+/// Each scan tells what an actor did since the one before.
+fn of_watch() {
+    let actor = Actor::spawn_in(&["user"]);
+    let scans = Scans(Discovery::of_host().unwrap(), DiscoveryOptions::namespaces());
+    let mut watcher = Watcher::new(scans).unwrap().of_types(&[NamespaceType::Uts]);
+    let outer = actor.ns_inode("uts");
+    actor.unshare(&["uts"]);
+    let uts = actor.ns_inode("uts");
+    let mut told = || {
+        let events = json!(watcher.events().unwrap());
+        events.as_array().unwrap().iter().filter(|event| event["namespace"]["nsid"] == uts).cloned().collect::<Vec<_>>()
+    };
+    let pid = actor.pid();
+    let is = |event: &Value, change: &str| event["change"] == change;
+    let events = told();
+    assert!(
+        events.iter().any(|event| is(event, "appeared") && event["namespace"]["leaders"] == json!([pid])),
+        "{events:?}"
+    );
+    let came = events.iter().find(|event| is(event, "process-entered")).unwrap_or_else(|| panic!("{events:?}"));
+    assert_eq!((&came["process"]["pid"], &came["from"]), (&json!(pid), &json!(outer)));
+    let fd = actor.open("/proc/self/ns/uts", Open::ReadOnly);
+    actor.unshare(&["uts"]);
+    let events = told();
+    let left = events.iter().find(|event| is(event, "last-task-left")).unwrap_or_else(|| panic!("{events:?}"));
+    let step =
+        json!([{ "step": "close", "pid": pid, "fd": fd, "text": format!("process {pid} closes fd {fd}, or exits") }]);
+    let holders = left["holders"].as_array().unwrap();
+    assert!(holders.iter().any(|holder| holder["kind"] == "fd" && holder["release"] == step), "{left}");
+    actor.close(fd);
+    let events = told();
+    // While another process has it open, only the descriptor has gone.
+    let is_end = |event: &Value| is(event, "went") || is(event, "vanished") || is(event, "holder-went");
+    assert!(events.iter().any(is_end), "{events:?}");
 }

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{PipeReader, Read as _};
-use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use lxkns_fixture::Actor;
