@@ -8,7 +8,7 @@ use crate::events::Event;
 use crate::json::Envelope;
 use crate::orphans::OrphanResult;
 use crate::why::WhyResult;
-use crate::{list, mounts, tree};
+use crate::{busy, list, mounts, tree};
 
 /// The questions, each with the JSON Schema (2020-12) of its answer. Of `diff` and `watch` it is that of a line. A key that
 /// is not in a schema is one of a later version.
@@ -17,6 +17,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("ls", schema_of::<list::Answer>("lxkns ls --json")),
         ("tree", schema_of::<Envelope<tree::Row>>("lxkns tree --json")),
         ("mounts", schema_of::<Envelope<mounts::Answer>>("lxkns mounts --json")),
+        ("busy", schema_of::<Envelope<busy::Answer>>("lxkns busy --json")),
         ("why", schema_of::<Envelope<WhyResult>>("lxkns why --json")),
         ("orphans", schema_of::<Envelope<OrphanResult>>("lxkns orphans --json")),
         ("diff", schema_of::<Event>("lxkns diff --json")),

@@ -36,8 +36,7 @@ impl Ran {
     /// The only result of an answer in JSON.
     #[track_caller]
     pub(super) fn answer(&self) -> Value {
-        let mut envelope = self.json();
-        let results = envelope["results"].as_array_mut().unwrap_or_else(|| panic!("{self:?}"));
+        let mut results = self.results();
         assert_eq!(results.len(), 1, "{self:?}");
         results.remove(0)
     }

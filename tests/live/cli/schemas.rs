@@ -29,6 +29,7 @@ fn of_every_question() {
         let targets: &[&str] = match question {
             "why" => &[&pid, &uts, &left],
             "mounts" => &[&mnt],
+            "busy" => &["/proc"],
             "ls" | "tree" | "orphans" => &[],
             "diff" => &[dump.to_str().unwrap()],
             // Its lines are those of diff; its tests have them.
