@@ -7,6 +7,7 @@ use bstr::ByteSlice as _;
 use rustix::fs::{AtFlags, CWD, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
+use crate::failure;
 use crate::model::{DeviceNumber, Pid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 use crate::reach::lookup::has_no_server;
@@ -47,7 +48,7 @@ pub struct Stuck {
 ///
 /// # Errors
 ///
-/// The processes cannot be listed.
+/// The processes cannot be listed, or one that the caller may look at cannot be read: nobody knows then which are stuck.
 ///
 /// # Privileges
 ///
@@ -59,13 +60,22 @@ pub struct Stuck {
 pub fn stuck(proc: &ProcRoot) -> Result<Vec<Stuck>, Errno> {
     let own = rustix::process::getuid().as_raw();
     let mut buffer = Vec::new();
-    let found = proc.pids()?.into_iter().filter_map(|pid| {
-        let dir = proc.process(pid).ok()?;
-        let (file_system, program) = asked(dir.read("comm", &mut buffer).ok()?)?;
-        let is_it = is_killed(dir.read("status", &mut buffer).ok()?, own) && runs(proc, &dir, program);
-        is_it.then_some(Stuck { pid, file_system })
-    });
-    Ok(found.collect())
+    let mut look = |pid: Pid| -> Result<Option<Stuck>, Errno> {
+        let dir = proc.process(pid)?;
+        let Some((file_system, program)) = asked(dir.read("comm", &mut buffer)?) else { return Ok(None) };
+        let is_it = is_killed(dir.read("status", &mut buffer)?, own) && runs(proc, &dir, program);
+        Ok(is_it.then_some(Stuck { pid, file_system }))
+    };
+    let mut found = Vec::new();
+    for pid in proc.pids()? {
+        match look(pid) {
+            Ok(stuck) => found.extend(stuck),
+            // What is hidden (`hidepid`) is another user's.
+            Err(errno) if failure::is_gone(errno) || failure::is_denied(errno) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(found)
 }
 
 /// What the name of a process says that it asks, and how the file that it runs must end.
