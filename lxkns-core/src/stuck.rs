@@ -1,6 +1,7 @@
 //! Processes that were left behind: killed, and kept by a file system whose server does not answer. Whoever would start
 //! another that asks the same server looks here first, so that they do not become more with each run of a program.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use bstr::ByteSlice as _;
@@ -133,8 +134,18 @@ pub struct Reached {
 /// where it does not know the way on from a procfs, which can lead anywhere.
 pub fn reached(proc: &ProcRoot, path: &Path) -> Option<Reached> {
     let above = path.ancestors().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
-    let open = |path: &Path| lxkns_sys::open_cached(CWD, path, OFlags::empty(), ResolveFlags::empty());
-    let pinned = above.map(open).find_map(Result::ok)?;
+    reached_by(proc, &above.map(open_cached).find_map(Result::ok)?)
+}
+
+/// An `O_PATH` descriptor on what a path of the caller's leads to, if the kernel knows the way without asking any server, and
+/// the file system there has none: then it can be reopened and read by whoever must not wait.
+pub fn pin_without_server(proc: &ProcRoot, path: &Path) -> Option<OwnedFd> {
+    let pinned = open_cached(path).ok()?;
+    reached_by(proc, &pinned).is_some_and(|reached| reached.has_no_server).then_some(pinned)
+}
+
+/// The file system that a descriptor is on.
+fn reached_by(proc: &ProcRoot, pinned: &OwnedFd) -> Option<Reached> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let stat = rustix::fs::statx(pinned, c"", flags, StatxFlags::TYPE).ok()?;
     let file_system = DeviceNumber { major: stat.stx_dev_major, minor: stat.stx_dev_minor };
@@ -144,6 +155,10 @@ pub fn reached(proc: &ProcRoot, path: &Path) -> Option<Reached> {
     let fs_type = mounts.find(|mount| mount.file_system == file_system).map(|mount| mount.raw_fs_type);
     let has_no_server = fs_type.is_some_and(has_no_server);
     (fs_type != Some(b"proc")).then_some(Reached { file_system, has_no_server })
+}
+
+fn open_cached(path: &Path) -> Result<OwnedFd, Errno> {
+    lxkns_sys::open_cached(CWD, path, OFlags::empty(), ResolveFlags::empty())
 }
 
 #[cfg(test)]
