@@ -17,6 +17,7 @@ mod errors;
 mod from;
 mod golden;
 mod golden_host;
+mod help;
 mod hostile;
 mod ls;
 mod mounts;
@@ -47,6 +48,7 @@ use crate::harness::{Test, lxkns};
 
 pub(super) fn tests() -> Vec<Test> {
     [
+        help::tests(),
         ls::tests(),
         mounts::tests(),
         busy::tests(),
