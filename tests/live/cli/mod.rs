@@ -1,6 +1,7 @@
 //! The built program from outside: what it writes where, and how it ends.
 
 mod advice;
+mod broken_dumps;
 mod busy;
 mod busy_advice;
 mod busy_devices;
@@ -51,6 +52,7 @@ pub(super) fn tests() -> Vec<Test> {
         help::tests(),
         ls::tests(),
         mounts::tests(),
+        broken_dumps::tests(),
         busy::tests(),
         busy_advice::tests(),
         busy_devices::tests(),
