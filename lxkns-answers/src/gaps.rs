@@ -5,6 +5,7 @@ use std::{fmt, io};
 
 use crate::names;
 use crate::text::errors;
+use crate::text::escape::printable;
 use lxkns_model::{CapabilitySet, Cause, Errno, Gap, Object, Observer, Pid, Place, Places, Snapshot, relations};
 
 /// What is not known because of a gap; in the order in which they are told.
@@ -26,6 +27,7 @@ enum Subject {
     Suspects,
     NamespaceFacts,
     Host,
+    HostFiles,
 }
 
 impl Subject {
@@ -47,6 +49,7 @@ impl Subject {
             Place::Cgroups => Self::Cgroups,
             Place::Suspects => Self::Suspects,
             Place::NamespaceFacts => Self::NamespaceFacts,
+            Place::Host if matches!(gap.object, Object::Path(_)) => Self::HostFiles,
             _ => Self::Host,
         }
     }
@@ -61,6 +64,7 @@ impl Subject {
             Self::Sockets | Self::Tuns => CapabilitySet::NET_ADMIN,
             // What is mounted there is opened by somebody who enters.
             Self::BindMounted => CapabilitySet::SYS_ADMIN | CapabilitySet::SYS_CHROOT,
+            Self::HostFiles => CapabilitySet::DAC_READ_SEARCH,
             _ => CapabilitySet::SYS_ADMIN,
         }
     }
@@ -78,6 +82,18 @@ impl Subject {
             Self::Processes => return format!("{} of {processes} processes", group.pids.len()),
             Self::Kernel => return "the kernel's own lists of namespaces".to_owned(),
             Self::Host => return "facts about the host".to_owned(),
+            Self::HostFiles => {
+                let first = group.objects.iter().find_map(|object| match object {
+                    Object::Path(path) => Some(printable(path)),
+                    _ => None,
+                });
+                let first = first.unwrap_or_default();
+                return match group.objects.len() {
+                    0 | 1 => first,
+                    2 => format!("{first} and 1 other file of the kernel"),
+                    count => format!("{first} and {} other files of the kernel", count - 1),
+                };
+            }
             Self::ForChildren => ("namespaces for children", "process"),
             Self::Fds => ("open files", "process"),
             Self::Sockets => ("sockets", "process"),

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use lxkns_core::model::{
@@ -63,9 +64,17 @@ pub(crate) fn discover(session: &Discovery<'_>, options: &DiscoveryOptions) -> R
 }
 
 /// The names of this host's users. Without that file users have no names, which is no failure: their UIDs are shown
-/// instead.
+/// instead. It can be anything: a FIFO, or a file whose server does not answer.
 pub(crate) fn users_of_host() -> Users {
-    std::fs::read("/etc/passwd").map(|text| Users::parse(&text)).unwrap_or_default()
+    const FILE: &str = "/etc/passwd";
+    const LONGEST: usize = 16 << 20;
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let mut text = Vec::new();
+    let read = read_slowly(Path::new(FILE), PATIENCE, |bytes| {
+        text.extend_from_slice(bytes);
+        Ok(if text.len() < LONGEST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    });
+    read.map(|()| Users::parse(&text)).unwrap_or_default()
 }
 
 /// Takes the snapshot from a file (`-` is standard input) where one is named, else from the living host.

@@ -4,7 +4,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use lxkns_answers::text::charset::Charset;
 
 mod args;
@@ -39,7 +38,7 @@ fn main() -> ExitCode {
 
 fn run(is_enter: bool) -> ExitCode {
     Charset::of_locale(|name| std::env::var_os(name)).set();
-    match args::Args::try_parse() {
+    match args::Args::try_read(view::screen::columns()) {
         Ok(args) => commands::run(&args),
         Err(error) if is_enter => commands::bad_usage_of_enter(&error),
         Err(error) => exit::report_arguments(&error),

@@ -109,7 +109,7 @@ pub use reach::Opener;
 pub use reach::lookup::{has_no_server, namespace_of};
 pub use reach::probe::Interface;
 pub use security_label::security_label;
-pub use stuck::{MOST_STUCK, Reached, Stuck, asking_name, reached, stuck};
+pub use stuck::{MOST_STUCK, Reached, Stuck, asking_name, pin_without_server, reached, stuck};
 
 #[cfg(any(test, feature = "_fuzz"))]
 #[doc(hidden)]

@@ -1,12 +1,14 @@
 //! Processes that were left behind: killed, and kept by a file system whose server does not answer. Whoever would start
 //! another that asks the same server looks here first, so that they do not become more with each run of a program.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use bstr::ByteSlice as _;
 use rustix::fs::{AtFlags, CWD, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
+use crate::failure;
 use crate::model::{DeviceNumber, Pid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 use crate::reach::lookup::has_no_server;
@@ -47,7 +49,7 @@ pub struct Stuck {
 ///
 /// # Errors
 ///
-/// The processes cannot be listed.
+/// The processes cannot be listed, or one that the caller may look at cannot be read: nobody knows then which are stuck.
 ///
 /// # Privileges
 ///
@@ -59,13 +61,22 @@ pub struct Stuck {
 pub fn stuck(proc: &ProcRoot) -> Result<Vec<Stuck>, Errno> {
     let own = rustix::process::getuid().as_raw();
     let mut buffer = Vec::new();
-    let found = proc.pids()?.into_iter().filter_map(|pid| {
-        let dir = proc.process(pid).ok()?;
-        let (file_system, program) = asked(dir.read("comm", &mut buffer).ok()?)?;
-        let is_it = is_killed(dir.read("status", &mut buffer).ok()?, own) && runs(proc, &dir, program);
-        is_it.then_some(Stuck { pid, file_system })
-    });
-    Ok(found.collect())
+    let mut look = |pid: Pid| -> Result<Option<Stuck>, Errno> {
+        let dir = proc.process(pid)?;
+        let Some((file_system, program)) = asked(dir.read("comm", &mut buffer)?) else { return Ok(None) };
+        let is_it = is_killed(dir.read("status", &mut buffer)?, own) && runs(proc, &dir, program);
+        Ok(is_it.then_some(Stuck { pid, file_system }))
+    };
+    let mut found = Vec::new();
+    for pid in proc.pids()? {
+        match look(pid) {
+            Ok(stuck) => found.extend(stuck),
+            // What is hidden (`hidepid`) is another user's.
+            Err(errno) if failure::is_gone(errno) || failure::is_denied(errno) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(found)
 }
 
 /// What the name of a process says that it asks, and how the file that it runs must end.
@@ -123,8 +134,18 @@ pub struct Reached {
 /// where it does not know the way on from a procfs, which can lead anywhere.
 pub fn reached(proc: &ProcRoot, path: &Path) -> Option<Reached> {
     let above = path.ancestors().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
-    let open = |path: &Path| lxkns_sys::open_cached(CWD, path, OFlags::empty(), ResolveFlags::empty());
-    let pinned = above.map(open).find_map(Result::ok)?;
+    reached_by(proc, &above.map(open_cached).find_map(Result::ok)?)
+}
+
+/// An `O_PATH` descriptor on what a path of the caller's leads to, if the kernel knows the way without asking any server, and
+/// the file system there has none: then it can be reopened and read by whoever must not wait.
+pub fn pin_without_server(proc: &ProcRoot, path: &Path) -> Option<OwnedFd> {
+    let pinned = open_cached(path).ok()?;
+    reached_by(proc, &pinned).is_some_and(|reached| reached.has_no_server).then_some(pinned)
+}
+
+/// The file system that a descriptor is on.
+fn reached_by(proc: &ProcRoot, pinned: &OwnedFd) -> Option<Reached> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let stat = rustix::fs::statx(pinned, c"", flags, StatxFlags::TYPE).ok()?;
     let file_system = DeviceNumber { major: stat.stx_dev_major, minor: stat.stx_dev_minor };
@@ -134,6 +155,10 @@ pub fn reached(proc: &ProcRoot, path: &Path) -> Option<Reached> {
     let fs_type = mounts.find(|mount| mount.file_system == file_system).map(|mount| mount.raw_fs_type);
     let has_no_server = fs_type.is_some_and(has_no_server);
     (fs_type != Some(b"proc")).then_some(Reached { file_system, has_no_server })
+}
+
+fn open_cached(path: &Path) -> Result<OwnedFd, Errno> {
+    lxkns_sys::open_cached(CWD, path, OFlags::empty(), ResolveFlags::empty())
 }
 
 #[cfg(test)]

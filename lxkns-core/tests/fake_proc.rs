@@ -5,7 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use lxkns_core::model::{
-    Gap, Holder, Mount, NamespaceType, Object, Pid, Place, Places, Relation, Scope, Snapshot, TaskState, Tid, Uid,
+    DeviceNumber, Errno, FileSystemQuery, Gap, Holder, Mount, NamespaceType, Object, Pid, Place, Places, Relation,
+    Scope, Snapshot, TaskState, Tid, Uid,
 };
 use lxkns_core::{Discovery, DiscoveryOptions, ProcRoot};
 use tempfile::TempDir;
@@ -241,6 +242,58 @@ fn mounts_are_what_all_members_list_together() {
     let gap = gap_about(&snapshot, &Object::Namespace(id)).unwrap();
     assert!(gap.operation.to_string().contains("parse mountinfo, line 4"), "{gap:?}");
     assert!(proc.namespaces().mounts.is_empty(), "only where they are asked for");
+}
+
+/// What is there and cannot be read: here, because a directory is in its place.
+#[test]
+fn users_that_cannot_be_read_are_not_absent() {
+    use std::os::unix::fs::MetadataExt as _;
+    let proc = FakeProc::new();
+    let user = proc.task("1", "init", 'S', 0, 1, 5).links(5_000_000_000);
+    for link in ["root", "cwd", "exe"] {
+        symlink(proc.0.path(), user.0.join(link)).unwrap();
+    }
+    for name in ["1/comm", "swaps", "filesystems", "thread-self/net/unix"] {
+        fs::create_dir_all(proc.0.path().join(name)).unwrap();
+    }
+    let snapshot = proc.namespaces();
+    let dev = fs::metadata(proc.0.path()).unwrap().dev();
+    let file_system = DeviceNumber { major: rustix::fs::major(dev), minor: rustix::fs::minor(dev) };
+    let discovery = Discovery::new(ProcRoot::at(proc.0.path()).unwrap());
+    let users = discovery.file_system_users(&snapshot, FileSystemQuery::new(file_system));
+    let [user] = &users.processes[..] else { panic!("{users:#?}") };
+    assert_eq!((user.pid, user.comm.as_slice()), (Pid(1), b"init".as_slice()), "known by name from the snapshot");
+    let told = |object: &Object| users.gaps.iter().any(|gap| gap.object == *object && gap.errno == Errno::new(21));
+    assert!(told(&Object::Process(Pid(1))) && told(&Object::Host), "{:#?}", users.gaps);
+    for file in ["swaps", "filesystems"] {
+        let path = proc.0.path().join(file);
+        assert!(told(&Object::Path(path.to_str().unwrap().into())), "{file}: {:#?}", users.gaps);
+    }
+}
+
+#[test]
+fn processes_that_cannot_be_read_may_be_stuck() {
+    let proc = FakeProc::new();
+    proc.task("1", "init", 'S', 0, 1, 5).links(5_000_000_000);
+    let root = ProcRoot::at(proc.0.path()).unwrap();
+    assert_eq!(lxkns_core::stuck(&root), Ok(Vec::new()), "what has no name has just gone");
+    fs::create_dir(proc.0.path().join("1/comm")).unwrap();
+    assert_eq!(lxkns_core::stuck(&root), Err(rustix::io::Errno::ISDIR));
+}
+
+/// Threads that cannot be listed are not taken for dead.
+#[test]
+fn whose_sockets_are_open_is_not_known_without_the_threads() {
+    let proc = FakeProc::new();
+    proc.task("1", "init", 'Z', 0, 2, 5).links(5_000_000_000);
+    let users = || Discovery::new(ProcRoot::at(proc.0.path()).unwrap()).socket_users(&[Pid(1)], &[7]);
+    fs::write(proc.0.path().join("1/task"), "").unwrap();
+    let (_, gaps) = users();
+    assert!(gaps.iter().any(|gap| gap.object == Object::Process(Pid(1)) && gap.errno == Errno::new(20)), "{gaps:#?}");
+    fs::remove_file(proc.0.path().join("1/task")).unwrap();
+    fs::create_dir_all(proc.0.path().join("1/task/2/stat")).unwrap();
+    let (_, gaps) = users();
+    assert!(gaps.iter().any(|gap| gap.object == Object::Process(Pid(1)) && gap.errno == Errno::new(21)), "{gaps:#?}");
 }
 
 #[test]

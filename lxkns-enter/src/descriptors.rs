@@ -39,10 +39,14 @@ impl Descriptors {
         let failed = |errno| Error::call("list the own descriptors", errno);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::openat(proc, "thread-self/fd", flags, Mode::empty()).map_err(failed)?;
-        let names = Dir::read_from(dir.as_fd()).map_err(failed)?.filter_map(Result::ok);
-        let numbers = names.filter_map(|entry| entry.file_name().to_str().ok()?.parse::<u32>().ok());
+        // One that is not listed would stay open in the command.
+        let mut highest = 2;
+        for entry in Dir::read_from(dir.as_fd()).map_err(failed)? {
+            let number = entry.map_err(failed)?.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok());
+            highest = highest.max(number.unwrap_or(0));
+        }
         // And room for those that are still to come.
-        Ok(Self { kept, end: numbers.max().unwrap_or(2) + 256 })
+        Ok(Self { kept, end: highest.saturating_add(256) })
     }
 
     /// That a command that is weaker than its caller can have them.

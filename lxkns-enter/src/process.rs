@@ -63,7 +63,7 @@ impl Process {
             process = process.through_living_thread()?;
         }
         process.verify()?;
-        if process.is_kernel_thread() {
+        if process.is_kernel_thread()? {
             let message = format!("{pid}: a thread of the kernel, of which nothing can be entered");
             return Err(Error::new(ErrorKind::Unsuitable, message));
         }
@@ -76,13 +76,18 @@ impl Process {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let failed = |errno| cannot(pid, "list the threads", errno);
         let tasks = rustix::fs::openat(&self.dir, "task", flags, Mode::empty()).map_err(failed)?;
-        let entries = Dir::read_from(&tasks).map_err(failed)?.filter_map(Result::ok);
-        for number in entries.filter_map(|entry| entry.file_name().to_str().ok()?.parse::<u32>().ok()) {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let Ok(dir) = rustix::fs::openat(&tasks, number.to_string(), flags, Mode::empty()) else { continue };
-            match status_of(&dir) {
-                Ok(status) if !status.is_dead() => return Ok(Self { task: number, dir, status, ..self }),
-                _ => {}
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        for entry in Dir::read_from(&tasks).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Some(number) = entry.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
+            let opened = rustix::fs::openat(&tasks, number.to_string(), flags, Mode::empty());
+            match opened.and_then(|dir| Ok((status_of(&dir)?, dir))) {
+                Ok((status, dir)) if !status.is_dead() => return Ok(Self { task: number, dir, status, ..self }),
+                // That the process has ended is said only when all its threads are known to have.
+                Ok(_) | Err(Errno::NOENT | Errno::SRCH) => {}
+                Err(errno) => return Err(cannot(pid, &format!("read the status of thread {number}"), errno)),
             }
         }
         let parent = self.status.parent;
@@ -117,10 +122,12 @@ impl Process {
         Ok(Witness { pid: self.pid, dir, status: self.status.clone() })
     }
 
-    fn is_kernel_thread(&self) -> bool {
+    fn is_kernel_thread(&self) -> Result<bool, Error> {
         /// `PF_KTHREAD` of `linux/sched.h`.
         const KERNEL_THREAD: u64 = 0x0020_0000;
-        self.read("stat").ok().and_then(|stat| flags(&stat)).unwrap_or(0) & KERNEL_THREAD != 0
+        let failed = |errno| cannot(self.pid, "read stat", errno);
+        let flags = flags(&self.read("stat").map_err(failed)?).ok_or_else(|| failed(Errno::BADMSG))?;
+        Ok(flags & KERNEL_THREAD != 0)
     }
 
     pub(crate) fn read(&self, path: impl Arg) -> Result<Vec<u8>, Errno> {

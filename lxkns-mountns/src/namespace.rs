@@ -191,7 +191,8 @@ impl MountNamespace {
             }
             Err(Failure::Silent(walking)) => {
                 let pid = current.take().map(Helper::abandon);
-                let crossed = self.crossed(path);
+                // Where they cannot be read, it is not known which file system was asked, and none is left alone.
+                let crossed = self.crossed(path).unwrap_or_default();
                 let asked = match walking {
                     Some(offset) => crossed::asked(&crossed, offset),
                     None => crossed::asked_at_end(&crossed, path),
@@ -208,7 +209,7 @@ impl MountNamespace {
 
     /// Whether a path may be looked up that the kernel's cache does not know: whether no file system on its way is left alone.
     fn may_ask(&self, avoided: &[(u32, u32)], path: &[u8]) -> Result<(), Error> {
-        let stuck = self.pool.stuck();
+        let stuck = self.pool.stuck()?;
         if stuck.len() >= MOST_STUCK {
             let operation = "open in mount namespace: too many processes wait for file systems";
             return Err(Error::new(ErrorKind::Busy, operation));
@@ -217,7 +218,7 @@ impl MountNamespace {
             return Ok(());
         }
         // The list of mounts is looked at only now: it can be long.
-        for mount in self.crossed(path) {
+        for mount in self.crossed(path)? {
             let (major, minor) = mount.device;
             if avoided.contains(&mount.device) {
                 return Err(Error::new(ErrorKind::Avoided, OPEN));
@@ -233,8 +234,8 @@ impl MountNamespace {
     }
 
     /// The mounts that a path leads over.
-    fn crossed(&self, path: &[u8]) -> Vec<Crossed> {
-        self.mountinfo().map_or_else(|_| Vec::new(), |text| crossed::mounts(&text, path))
+    fn crossed(&self, path: &[u8]) -> Result<Vec<Crossed>, Error> {
+        Ok(crossed::mounts(&self.mountinfo()?, path))
     }
 }
 

@@ -126,16 +126,21 @@ impl Pool {
         stuck.as_ref().filter(|(since, _)| since.elapsed() < STUCK_FOR).map(|(_, stuck)| Arc::clone(stuck))
     }
 
-    /// The same, after a look where that is due.
-    pub(crate) fn stuck(&self) -> Arc<[Stuck]> {
+    /// The same, after a look where that is due. Where the look fails nothing may be asked: one process more could be left
+    /// behind with each try.
+    pub(crate) fn stuck(&self) -> Result<Arc<[Stuck]>, Error> {
         if let Some(stuck) = self.stuck_lately() {
-            return stuck;
+            return Ok(stuck);
         }
-        // Without a procfs of its own the program finds nobody, and asks.
-        let found = ProcRoot::host().ok().and_then(|proc| lxkns_core::stuck(&proc).ok()).unwrap_or_default();
-        let found: Arc<[Stuck]> = found.into();
+        let proc = ProcRoot::host().map_err(|error| {
+            let errno = error.errno().map_or(Errno::NODEV, |errno| Errno::from_raw_os_error(errno.number()));
+            Error::call("read the procfs at /proc", errno)
+        })?;
+        let found: Arc<[Stuck]> = lxkns_core::stuck(&proc)
+            .map_err(|errno| Error::call("look for processes that wait for file systems", errno))?
+            .into();
         *self.stuck.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(&found)));
-        found
+        Ok(found)
     }
 }
 

@@ -11,8 +11,9 @@ Examples:
   lxkns busy /dev/sdb1    the same for a device, also if it is not mounted here
   lxkns busy 0:52         the same by device number, as in mountinfo
 
-PATH is a mount point, or a symbolic link to one, as for umount. lxkns looks it up in the
-list of mounts first and never asks a file system whose server may be gone.";
+PATH is a mount point, or a symbolic link to one, as for umount. lxkns looks it
+up in the list of mounts first and never asks a file system whose server may be
+gone.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BusyArgs {

@@ -23,8 +23,9 @@ The first character of a line:
   +  appeared, came       -  gone, left       ~  changed
   ?  visible on one side only: it may not have ended, or may not be new
 
-The first line names the hosts, kernels and times that are compared. A namespace is the same if its
-unique ID is the same; where a side does not know it, if inode number and type are the same.";
+The first line names the hosts, kernels and times that are compared. A namespace
+is the same if its unique ID is the same; where a side does not know it, if
+inode number and type are the same.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DiffArgs {

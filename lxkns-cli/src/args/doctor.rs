@@ -4,9 +4,9 @@ use super::LookArgs;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  lxkns doctor                    report what is visible here and what would show more
-  sudo lxkns doctor               report what even root does not see
-  lxkns doctor --from host.json   report what the scan behind a dump could not see
+  lxkns doctor                   report what is visible and what would show more
+  sudo lxkns doctor              report what even root does not see
+  lxkns doctor --from host.json  report what the scan of a dump could not see
 
 It scans everything, so it reports what was visible, not what should be.";
 

@@ -11,23 +11,28 @@ use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  lxkns enter 1234 -- ps ax       run a command as a process of the container would: in its
-                                  namespaces, within its limits, confined as it is
+  lxkns enter 1234 -- ps ax       run a command as a process of the container
+                                  would: in its namespaces, within its limits,
+                                  confined as it is
   lxkns enter 1234                run a shell
-  lxkns enter 1234 --dry-run      show what the process has and what the command would have
+  lxkns enter 1234 --dry-run      show what the process has and what the command
+                                  would have
   lxkns enter 1234 --only net --privileged -- ip address
-                                  run your own program in its network namespace alone
+                                  run your own program in its network namespace
   lxkns enter /run/netns/blue -- ip address
                                   run it in one namespace
   lxkns enter 1234 --tools host -- ss -tnl
-                                  run a program that the container lacks on its network
+                                  run a program that the container lacks, on its
+                                  network
   lxkns enter 1234 --tools /bin/busybox -- ps
-                                  run your own static program inside the container
+                                  run your own static program in the container
   lxkns enter 1234 --user www-data -- id
                                   run as a user that the container knows";
 
 pub(super) const EXIT_CODES: &str = "\
-Exit code: that of the command, or 128 plus the number of the signal that ended it; 125 if the\ntarget was not entered, 126 if the command could not be run, 127 if it was not found.";
+Exit code: that of the command, or 128 plus the number of the signal that ended
+it; 125 if the target was not entered, 126 if the command could not be run, 127
+if it was not found.";
 
 /// Where the environment comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -12,9 +12,10 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   lxkns ls -t net,user                    list network and user namespaces
   lxkns ls -p 1234                        list the namespaces of a process
-  lxkns ls -o NS,TYPE,HOLDERS -t net      list network namespaces, with their holders counted
+  lxkns ls -o NS,TYPE,HOLDERS -t net      list network namespaces, count holders
   lxkns ls --sort NPROCS                  list namespaces by number of processes
-  lxkns ls -rno NS,NSFS -t net            for scripts: one blank between fields, no headings
+  lxkns ls -rno NS,NSFS -t net            for scripts: one blank between fields,
+                                          no headings
   lxkns ls --json -o +UNIQUEID,ONS        for programs";
 
 #[derive(Debug, clap::Args)]

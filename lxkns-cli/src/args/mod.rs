@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use lxkns_answers::target::{Asked, ParseError};
 
 use crate::live;
@@ -18,6 +18,7 @@ mod diff;
 mod doctor;
 mod dump;
 mod enter;
+mod fill;
 mod ls;
 mod man;
 mod mounts;
@@ -48,7 +49,7 @@ const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usag
 const EXAMPLES: &str = "\
 Examples:
   lxkns ls                      list the namespaces of this host
-  lxkns ls -t net -o +HOLDERS   list network namespaces, with the number of holders
+  lxkns ls -t net -o +HOLDERS   list network namespaces, with holder counts
   lxkns why net:4026532281      explain what keeps a network namespace alive
   lxkns why /run/netns/blue     the same by path
   lxkns show 1234/net           show links, addresses, routes and sockets
@@ -76,11 +77,12 @@ TARGET can be:
   host, host/net    the initial namespaces
   blue, netns:blue  a network namespace by its name (ip netns)
   /run/netns/x      a namespace by path: any other text with a slash
-Exit code if TARGET is not found: 1 if it does not exist, 3 if it may exist (enter: 125)";
+Exit code if TARGET is not found: 1 if it does not exist, 3 if it may exist
+(enter: 125)";
 
 /// Show every Linux namespace of a host, and what keeps each alive
 #[derive(Debug, Parser)]
-#[command(name = "lxkns", version, help_template = TEMPLATE, before_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "lxkns", version, help_template = TEMPLATE, before_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -96,6 +98,14 @@ pub(crate) struct Args {
         hide_default_value = true
     )]
     pub(crate) color: Color,
+}
+
+impl Args {
+    /// Those of this process; help in lines of so many columns, `None` where there is no terminal.
+    pub(crate) fn try_read(columns: Option<usize>) -> Result<Self, clap::Error> {
+        let matches = fill::command(Self::command(), columns).try_get_matches()?;
+        Self::from_arg_matches(&matches)
+    }
 }
 
 #[derive(Debug, Subcommand)]

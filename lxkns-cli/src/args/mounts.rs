@@ -10,8 +10,9 @@ Examples:
   lxkns mounts 1234                       show the mounts of a process as a tree
   lxkns mounts --hidden 1234              list mounts that no path leads to
   lxkns mounts mnt:4026532281             show the mounts of a mount namespace
-  lxkns mounts -o +PEERS,RECEIVERS 1234   add the peers in other mount namespaces
-  lxkns mounts -rno TARGET,FSTYPE 1234    for scripts: one blank between fields, no headings";
+  lxkns mounts -o +PEERS,RECEIVERS 1234   add peers in other mount namespaces
+  lxkns mounts -rno TARGET,FSTYPE 1234    for scripts: one blank between fields,
+                                          no headings";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct MountsArgs {

@@ -11,12 +11,13 @@ use lxkns_answers::tree;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  lxkns tree                        show user namespaces, their creators and processes
+  lxkns tree                        show user namespaces, creators, processes
   lxkns tree --owned                add all namespaces that each owns
   lxkns tree pid --users            show PID namespaces below their owners
-  lxkns tree proc                   show processes with their PIDs in each PID namespace
+  lxkns tree proc                   show processes, PIDs in each PID namespace
   lxkns tree proc 1234              only the ancestors and descendants of one
-  lxkns tree proc 72 --in 1234      the process with PID 72 in the PID namespace of process 1234";
+  lxkns tree proc 72 --in 1234      only the process with PID 72 in the PID
+                                    namespace of process 1234";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TreeArgs {

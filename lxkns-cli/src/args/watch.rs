@@ -18,14 +18,15 @@ Examples:
 pub(super) const NOTES: &str = "\
 A namespace that appears and ends between two scans is not seen.
 
-Holders other than processes are reported for namespaces without a process; with --all, for
-every namespace.
+Holders other than processes are reported for namespaces without a process; with
+--all, for every namespace.
 
-A namespace that is no longer visible can be alive. Where the kernel says so, it is followed to
-its end.
+A namespace that is no longer visible can be alive. Where the kernel says so, it
+is followed to its end.
 
-Signs are those of lxkns diff, times are UTC. watch ends when all TARGETs have ended or nothing
-more can be known of them, when nobody reads its output, and on Ctrl-C.";
+Signs are those of lxkns diff, times are UTC. watch ends when all TARGETs have
+ended or nothing more can be known of them, when nobody reads its output, and on
+Ctrl-C.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct WatchArgs {

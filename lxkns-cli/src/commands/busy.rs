@@ -87,7 +87,8 @@ fn options() -> DiscoveryOptions {
 }
 
 fn places() -> Places {
-    let places = [Place::Processes, Place::Fds, Place::TaskFds, Place::BindMounts, Place::ProcesslessMounts];
+    use Place::{BindMounts, Fds, Host, Processes, ProcesslessMounts, TaskFds};
+    let places = [Processes, Fds, TaskFds, BindMounts, ProcesslessMounts, Host];
     places.into_iter().collect()
 }
 

@@ -35,7 +35,9 @@ pub(crate) fn run(args: &DoctorArgs, color: Color) -> Result {
         let answer = Envelope::new("doctor", vec![report], unseen);
         screen::print(|out| Ok(screen::write_json(out, &answer)?))?;
     } else {
-        screen::print(|out| Ok(view::doctor::write(&report, out, Screen::detect(color))?))?;
+        let (screen, mut text) = (Screen::detect(color), Vec::new());
+        view::doctor::write(&report, &mut text, screen)?;
+        screen::print(|out| Ok(screen.write_filled(out, &text)?))?;
     }
     Ok(Exit::Done)
 }

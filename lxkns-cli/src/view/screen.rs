@@ -37,13 +37,12 @@ impl Screen {
     /// What standard output is.
     pub(crate) fn detect(color: Color) -> Self {
         let stdout = io::stdout();
-        let width = rustix::termios::tcgetwinsize(&stdout).ok().map(|size| usize::from(size.ws_col));
         let color = match color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never,
         };
-        Self { width: width.filter(|&width| width > 0), color }
+        Self { width: columns(), color }
     }
 
     /// Writes a heading.
@@ -85,6 +84,20 @@ impl Screen {
         writeln!(out, "{}", room.map_or(rest.as_str().into(), |room| shorten::words(&rest, room)))
     }
 
+    /// Writes sentences, each a line: those that do not fit go on below, indented. Where there is no terminal, they have the
+    /// width of one. Commands, which are indented by four, stay whole.
+    pub(crate) fn write_filled(self, out: &mut impl Write, text: &[u8]) -> io::Result<()> {
+        const DEFAULT: usize = 80;
+        const COMMAND: usize = 4;
+        for line in String::from_utf8_lossy(text).lines() {
+            let words = line.trim_start();
+            let indent = line.len() - words.len();
+            let columns = Some(self.width.unwrap_or(DEFAULT)).filter(|_| indent != COMMAND);
+            writeln!(out, "{:indent$}{}", "", shorten::wrap(words, columns, indent, indent + 2))?;
+        }
+        Ok(())
+    }
+
     /// How many columns are left in a line in which so many are used.
     pub(crate) fn room(self, used: usize) -> Option<usize> {
         self.width.map(|width| width.saturating_sub(used))
@@ -94,6 +107,12 @@ impl Screen {
     pub(crate) fn indented(self, columns: usize) -> Self {
         Self { width: self.width.map(|width| width.saturating_sub(columns)), ..self }
     }
+}
+
+/// The columns of the terminal that standard output is; `None` where it is none.
+pub(crate) fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
 }
 
 /// Standard output, buffered.

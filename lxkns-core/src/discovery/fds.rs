@@ -13,8 +13,8 @@ use rustix::io::Errno;
 use super::found::Found;
 use super::search::Search;
 use super::{sockets, suspects, tun};
-use crate::failure;
-use crate::model::{Call, Holder, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Tid};
+use crate::failure::Failure;
+use crate::model::{Call, Cause, Holder, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Tid};
 use crate::procfs::{ProcDir, for_each_number, parse};
 use crate::reach::TUN_DEVICE;
 use crate::reach::lookup;
@@ -80,7 +80,7 @@ impl Table {
     }
 
     /// What a descriptor is open on. Asks nobody but the kernel, and opens nothing but namespaces.
-    fn kind(&self, search: &Search<'_>, found: &mut Found, name: &CStr, fd: u32) -> Result<Kind, Errno> {
+    fn kind(&self, search: &Search<'_>, found: &mut Found, name: &CStr, fd: u32) -> Result<Kind, Failure> {
         if search.is_without(Place::Fds) {
             return self.kind_by_link(search, found, fd);
         }
@@ -93,7 +93,7 @@ impl Table {
                 found.gap(Place::Fds, Object::Host, Call::Statx, errno);
                 return self.kind_by_link(search, found, fd);
             }
-            Err(errno) => return Err(errno),
+            Err(errno) => return Err(errno.into()),
         };
         let dev = rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor);
         if dev == search.devices.nsfs {
@@ -111,7 +111,7 @@ impl Table {
         })
     }
 
-    fn kind_by_link(&self, search: &Search<'_>, found: &mut Found, fd: u32) -> Result<Kind, Errno> {
+    fn kind_by_link(&self, search: &Search<'_>, found: &mut Found, fd: u32) -> Result<Kind, Failure> {
         let mut buffer = [0; 64];
         let text = self.link(fd, &mut buffer)?;
         if let Some((_, ino)) = parse::links::parse(text) {
@@ -121,29 +121,45 @@ impl Table {
             Some(inode) => Kind::Socket(inode),
             None if text == b"/dev/net/tun" => Kind::Tun,
             None if text.starts_with(b"anon_inode:") => Kind::Anonymous,
-            None if text.starts_with(b"/") => self.opened_through_bind_mount(search, found, fd).unwrap_or(Kind::Other),
+            None if text.starts_with(b"/") => self.opened_through_bind_mount(search, found, fd)?.unwrap_or(Kind::Other),
             None => Kind::Other,
         })
     }
 
     /// The namespace that a descriptor is open on whose link is a path, if it was opened through a bind mount that the
     /// process still sees.
-    fn opened_through_bind_mount(&self, search: &Search<'_>, found: &mut Found, fd: u32) -> Option<Kind> {
+    fn opened_through_bind_mount(
+        &self,
+        search: &Search<'_>,
+        found: &mut Found,
+        fd: u32,
+    ) -> Result<Option<Kind>, Failure> {
         let Self { pid, tid, .. } = *self;
         if !matches!(found.bind_mounts, Some((task, _)) if task == tid) {
-            // What cannot be read is a gap of the bind mounts, which are read later.
-            found.bind_mounts = Some((tid, lookup::bind_mounts(search.proc, tid).unwrap_or_default()));
+            let read = lookup::bind_mounts(search.proc, tid);
+            if let Err(errno) = read {
+                found.gap(Place::Fds, owner(pid, tid), Operation::read("mountinfo"), errno);
+            }
+            found.bind_mounts = Some((tid, read.unwrap_or_default()));
         }
-        let (_, bind_mounts) = found.bind_mounts.as_ref().filter(|(_, bind_mounts)| !bind_mounts.is_empty())?;
+        let Some((_, bind_mounts)) = found.bind_mounts.as_ref().filter(|(_, bind_mounts)| !bind_mounts.is_empty())
+        else {
+            return Ok(None);
+        };
         let mut buffer = Vec::new();
         let info = format!("{pid}/task/{tid}/fdinfo/{fd}");
-        let mount_id = parse::fdinfo::mount_id(search.proc.dir().read_record(info, &mut buffer).ok()?)?;
-        if !bind_mounts.contains(&mount_id) {
-            return None;
+        let mount_id = parse::fdinfo::mount_id(search.proc.dir().read_record(info, &mut buffer)?);
+        if !bind_mounts.contains(&mount_id.ok_or(Cause::Malformed)?) {
+            return Ok(None);
         }
         let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let pinned = rustix::fs::openat(&self.dir, crate::procfs::decimal(fd).as_str(), flags, Mode::empty()).ok()?;
-        lookup::identify(search.proc, tid, pinned.as_fd()).ok().map(Kind::Namespace)
+        let pinned = rustix::fs::openat(&self.dir, crate::procfs::decimal(fd).as_str(), flags, Mode::empty())?;
+        match lookup::identify(search.proc, tid, pinned.as_fd()) {
+            Ok(id) => Ok(Some(Kind::Namespace(id))),
+            // It is on something else by now.
+            Err(failure) if failure.is_elsewhere() => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// What the table consists of: descriptors with what each is open on, as far as links say.
@@ -200,9 +216,9 @@ pub(super) fn scan(
             Ok(Kind::Regular(dev)) if search.options.suspects => suspects::file(search, found, process, table, fd, dev),
             Ok(Kind::Directory(dev)) if search.options.suspects => suspects::directory(search, found, table, fd, dev),
             Ok(Kind::Anonymous | Kind::Regular(_) | Kind::Directory(_) | Kind::Other) => {}
-            Err(errno) => {
-                found.gap(Place::Fds, table.object(fd), Operation::stat("fd"), errno);
-                if failure::is_denied(errno) {
+            Err(failure) => {
+                found.gap(Place::Fds, table.object(fd), Operation::stat("fd"), failure);
+                if failure.is_denied() {
                     // One permission goes for the whole table.
                     return ControlFlow::Break(());
                 }

@@ -2,22 +2,41 @@
 
 use crate::model::{DiscoveryOptions, Host};
 use crate::procfs::{ProcRoot, parse};
+use crate::relations::is_at_or_below;
 
 const CPUS_ONLINE: &str = "/sys/devices/system/cpu/online";
 const CPUS_POSSIBLE: &str = "/sys/devices/system/cpu/possible";
 
 /// Whether every CPU that the kernel can ever have is online. Only then `sched_getaffinity`, which leaves out the others,
 /// says the same as `Cpus_allowed_list`.
-pub(super) fn has_all_cpus() -> bool {
-    let online = std::fs::read(CPUS_ONLINE).ok();
-    online.is_some() && online == std::fs::read(CPUS_POSSIBLE).ok()
+pub(super) fn has_all_cpus(proc: &ProcRoot) -> bool {
+    let online = read_of_sysfs(proc, CPUS_ONLINE);
+    online.is_some() && online == read_of_sysfs(proc, CPUS_POSSIBLE)
+}
+
+/// A file of sysfs; `None` where it cannot be read, or something else is mounted there: containers have it from lxcfs, which
+/// says other things, and may be a server that does not answer.
+fn read_of_sysfs(proc: &ProcRoot, path: &str) -> Option<Vec<u8>> {
+    let mut buffer = Vec::new();
+    let text = proc.dir().read("thread-self/mountinfo", &mut buffer).ok()?;
+    let mut at = None;
+    for mount in parse::mountinfo::parse(text) {
+        let mount = mount.ok()?;
+        let point = mount.mount_point();
+        let is_above = is_at_or_below(path.as_bytes(), point.as_ref());
+        // Of those at one point the last is seen.
+        if is_above && at.as_ref().is_none_or(|&(length, _)| length <= point.as_ref().len()) {
+            at = Some((point.as_ref().len(), mount.raw_fs_type == b"sysfs"));
+        }
+    }
+    at.is_some_and(|(_, is_sysfs)| is_sysfs).then(|| std::fs::read(path).ok()).flatten()
 }
 
 pub(super) fn host(proc: &ProcRoot, options: &DiscoveryOptions) -> Host {
     let uname = rustix::system::uname();
     let mut buffer = Vec::new();
     let boot_id = proc.dir().read("sys/kernel/random/boot_id", &mut buffer).ok();
-    let cpus_online = options.scheduling.then(|| std::fs::read(CPUS_ONLINE).ok()).flatten();
+    let cpus_online = options.scheduling.then(|| read_of_sysfs(proc, CPUS_ONLINE)).flatten();
     Host {
         kernel_release: uname.release().to_string_lossy().into_owned(),
         boot_id: boot_id.map(|text| String::from_utf8_lossy(text).trim_end().to_owned()),

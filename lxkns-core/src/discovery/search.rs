@@ -56,7 +56,7 @@ impl<'a> Search<'a> {
             without: AtomicU64::new(0),
             interfaces: Interfaces::default(),
             devices: facts::Devices::of_this_kernel(proc),
-            asks_for_affinity: options.scheduling && options.task_details && proc.is_own() && host::has_all_cpus(),
+            asks_for_affinity: options.scheduling && options.task_details && proc.is_own() && host::has_all_cpus(proc),
             command_lines: None,
             access: session.access(),
             kept: Mutex::default(),

@@ -39,7 +39,10 @@ impl Part {
 }
 
 fn process(proc: &ProcRoot, part: &mut Part, dir: &ProcDir, pid: Pid, wanted: &[u64]) {
-    let main = tasks::living(dir, pid, &mut Vec::new());
+    let main = match tasks::living(dir, pid, &mut Vec::new()) {
+        Ok(main) => main,
+        Err(errno) => return part.gap(Place::Processes, Object::Process(pid), Operation::read("stat"), errno),
+    };
     if !table(part, dir, pid, main, wanted) {
         return;
     }

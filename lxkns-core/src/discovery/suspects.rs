@@ -23,7 +23,8 @@ pub(super) fn anonymous(found: &mut Found, process: &ProcDir, table: &Table, fd:
     match table.link(fd, &mut text) {
         Ok(b"anon_inode:[io_uring]") => {}
         Ok(PIDFD) => return pidfd(found, process, table, fd),
-        _ => return,
+        Ok(_) => return,
+        Err(errno) => return found.gap(Place::Suspects, table.object(fd), Operation::read_link("fd"), errno),
     }
     let info = fd_info(found, process, table, fd);
     if let Some(count) =

@@ -140,7 +140,7 @@ fn what_exits_keeps(links: &NamespaceLinks) -> NamespaceLinks {
 
 /// What a thread is doing, and how many its process has.
 fn state(dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<(TaskState, u32), Errno> {
-    let stat = parse::stat::parse(dir.read_record(c"stat", buffer)?).map_err(|_| Errno::NOENT)?;
+    let stat = parse::stat::parse(dir.read_record(c"stat", buffer)?).map_err(|_| Errno::BADMSG)?;
     Ok((stat.state, stat.num_threads))
 }
 
@@ -164,17 +164,26 @@ fn of_the_dead(cgroups: Arc<Cgroups>) -> Option<Arc<Cgroups>> {
 }
 
 /// The thread that stands for a process whose directory this is: the first one or, where that has exited, one that lives.
-pub(super) fn living(dir: &ProcDir, pid: Pid, buffer: &mut Vec<u8>) -> Tid {
-    let mut is_dead = |path: &str| {
-        let stat = dir.read_record(path, buffer).ok().and_then(|text| parse::stat::parse(text).ok());
-        stat.is_none_or(|stat| stat.state.is_dead())
+///
+/// # Errors
+///
+/// What the threads do, or which there are, cannot be read: nobody knows which of them stands for it.
+pub(super) fn living(dir: &ProcDir, pid: Pid, buffer: &mut Vec<u8>) -> Result<Tid, Errno> {
+    let mut is_dead = |path: &str| match dir.read_record(path, buffer) {
+        Ok(text) => parse::stat::parse(text).map(|stat| stat.state.is_dead()).map_err(|_| Errno::BADMSG),
+        Err(Errno::NOENT | Errno::SRCH) => Ok(true),
+        Err(errno) => Err(errno),
     };
     let first = Tid::from(pid);
-    if !is_dead("stat") {
-        return first;
+    if !is_dead("stat")? {
+        return Ok(first);
     }
-    let mut others = dir.numbers("task").unwrap_or_default().into_iter().map(Tid).filter(|&tid| tid != first);
-    others.find(|tid| !is_dead(&format!("task/{tid}/stat"))).unwrap_or(first)
+    for tid in dir.numbers("task")?.into_iter().map(Tid).filter(|&tid| tid != first) {
+        if !is_dead(&format!("task/{tid}/stat"))? {
+            return Ok(tid);
+        }
+    }
+    Ok(first)
 }
 
 /// What `status` says of a process: of the thread that stands for it, but for its PIDs, which are the first thread's. A

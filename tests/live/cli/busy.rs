@@ -144,7 +144,8 @@ fn mounts_and_users() {
             format!("  the process of mnt:{} exits (lxkns why mnt:{0})\n", other.ns_inode("mnt"))
         },
     ] {
-        assert!(text.text().contains(&expected), "{expected} in {}", text.text());
+        // Where a process is not readable, there may be more.
+        assert!(text.text().replace("at least ", "").contains(&expected), "{expected} in {}", text.text());
     }
 
     // And that is true.
@@ -313,7 +314,9 @@ fn of_a_dump() {
     assert_eq!(ran.answer()["mounts"][0]["path"], base.path().to_str().unwrap());
     assert_eq!(ran.answer()["users"], Value::Null, "nobody knows");
     let text = run_lxkns_with(&["busy", &number, "--from", "-"], &dump);
-    assert!(text.text().contains("is mounted in 1 mount namespace\n"), "{text:?}");
+    // Where a process is not readable, its mount namespace may be another.
+    let said = text.text().replace("at least ", "");
+    assert!(said.contains("is mounted in 1 mount namespace\n"), "{text:?}");
     assert!(text.text().contains("released, unless a process uses it, when:\n"), "{text:?}");
     let without = run_lxkns(["dump", "--no-mounts"]).ok().stdout;
     run_lxkns_with(&["busy", &number, "--from", "-"], &without).fails(3, "the dump has no mounts");

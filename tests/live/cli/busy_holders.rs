@@ -41,6 +41,11 @@ pub(super) fn tests() -> Vec<Test> {
             binfmt_misc,
         ),
         test("cli::busy_holders::uprobe", &[Root, Program("nsenter"), Program("cp"), FileSystem("tracefs")], uprobe),
+        test(
+            "cli::busy_holders::unreadable_tracefs",
+            &[Root, Program("nsenter"), Program("setpriv"), Program("cp"), FileSystem("tracefs")],
+            unreadable_tracefs,
+        ),
         test("cli::busy_holders::overlay_layers", &[Root, FileSystem("overlay")], overlay_layers),
         test("cli::busy_holders::device", LOOP, device),
         test("cli::busy_holders::swap_device", LOOP_AND_SWAP, swap_device),
@@ -366,6 +371,31 @@ fn uprobe() {
     assert_eq!(answer["mount"]["holders"][0]["release"][0]["text"], until, "{answer:#}");
     program(&actor, &["sh", "-c", until.trim_matches('`')]);
     actor.umount(&path);
+    drop(undo);
+}
+
+/// Whoever may not read what the kernel has open is told so, and not that nothing keeps it.
+fn unreadable_tracefs() {
+    let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
+    let [tracefs, path] = ["tracefs", "mounted"].map(|name| base.path().join(name));
+    [&tracefs, &path].into_iter().for_each(|path| std::fs::create_dir(path).unwrap());
+    actor.mount("tracefs", &tracefs);
+    actor.mount("tmpfs", &path);
+    let file = path.join("program");
+    program(&actor, &["cp", "/proc/self/exe", file.to_str().unwrap()]);
+    let (events, name) = (tracefs.join("uprobe_events"), format!("lxkns/unseen{}", actor.pid()));
+    let undo = format!("echo -:{name} >> {}", events.display());
+    let undo = Undo(["nsenter", "-t", &actor.pid().to_string(), "-m", "sh", "-c", &undo].map(str::to_owned).into());
+    let add = format!("echo p:{name} {}:0x1000 >> {}", file.display(), events.display());
+    program(&actor, &["sh", "-c", &add]);
+    is_busy(&actor, &path);
+    let unprivileged = crate::live::cli::unprivileged(base.path());
+    let mut command = Command::new("nsenter");
+    command.args(["-t", &actor.pid().to_string(), "-m", "-w/", "--"]).arg(unprivileged.get_program());
+    let ran = run(command.args(unprivileged.get_args()).arg("busy").arg(&path));
+    assert!(!ran.text().contains(&name), "the kernel does not let this user know: {ran:?}");
+    let gap = ran.gaps().into_iter().find(|line| line.contains("uprobe_events")).unwrap_or_else(|| panic!("{ran:?}"));
+    assert!(gap.contains("not readable: needs ") && gap.contains("CAP_DAC_READ_SEARCH"), "{gap}");
     drop(undo);
 }
 

@@ -20,6 +20,8 @@ pub(super) fn tests() -> Vec<Test> {
     vec![
         test("cli::dead_files::unread", FUSE, || comes_back(Death::Unread)),
         test("cli::dead_files::unanswered", FUSE, || comes_back(Death::Unanswered)),
+        test("cli::dead_files::of_the_host", FUSE, of_the_host),
+        test("cli::dead_files::passwd_is_a_fifo", &[Root, Program("nsenter")], passwd_is_a_fifo),
         test("cli::dead_files::one_is_left_behind", FUSE, one_is_left_behind),
         test("cli::dead_files::one_helper_is_left_behind", FUSE, one_helper_is_left_behind),
     ]
@@ -102,6 +104,36 @@ fn in_there(program: &OsStr) -> &Path {
     let path = Path::new(program);
     assert!(!path.starts_with(base()), "{} is another one there: {path:?}", base());
     path
+}
+
+/// The files of the host that are read beside procfs: names of users, and which CPUs there are (lxcfs mounts the latter).
+fn of_the_host() {
+    for file in ["/etc/passwd", "/sys/devices/system/cpu/online"] {
+        let dead = dead_with(Death::Unanswered, |actor| {
+            actor.bind(below("fuse/file"), file);
+            0
+        });
+        let pid = dead.actor.pid().to_string();
+        assert_eq!(dead.run(&["ls", "-t", "mnt", "-n", "-o", "NPROCS,USER", &pid]).code, Some(0), "{file}");
+        let dump = dead.run(&["dump", "--no-mounts", "--no-cmdline"]);
+        assert_eq!(dump.code, Some(0), "{file}: {dump:?}");
+        let has_names = dump.text().contains(r#""user-name":"root""#);
+        assert_eq!(has_names, file != "/etc/passwd", "{file}");
+    }
+}
+
+fn passwd_is_a_fifo() {
+    let directory = crate::live::directory();
+    let fifo = directory.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
+    let actor = Actor::spawn_in(&["mnt"]);
+    actor.make_mounts_private();
+    actor.bind(&fifo, "/etc/passwd");
+    let mut command = Command::new("nsenter");
+    command.args(["-t", &actor.pid().to_string(), "-m", "--"]).arg(lxkns().get_program());
+    let ran = run(command.args(["ls", "-t", "mnt", "-n", "-o", "UID,USER", &actor.pid().to_string()]));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!ran.text().contains("root"), "nobody has told a name: {ran:?}");
 }
 
 fn comes_back(death: Death) {

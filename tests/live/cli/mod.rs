@@ -1,6 +1,7 @@
 //! The built program from outside: what it writes where, and how it ends.
 
 mod advice;
+mod broken_dumps;
 mod busy;
 mod busy_advice;
 mod busy_devices;
@@ -17,6 +18,7 @@ mod errors;
 mod from;
 mod golden;
 mod golden_host;
+mod help;
 mod hostile;
 mod ls;
 mod mounts;
@@ -47,8 +49,10 @@ use crate::harness::{Test, lxkns};
 
 pub(super) fn tests() -> Vec<Test> {
     [
+        help::tests(),
         ls::tests(),
         mounts::tests(),
+        broken_dumps::tests(),
         busy::tests(),
         busy_advice::tests(),
         busy_devices::tests(),

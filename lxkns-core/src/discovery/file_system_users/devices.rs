@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use bstr::{BStr, BString, ByteSlice as _};
 use rustc_hash::FxHashSet;
 
-use super::kernel::{names, read};
+use super::files::Files;
 use super::paths::lookup;
-use crate::model::{DeviceNumber, DeviceRole, FileSystemQuery, Mount, Snapshot};
+use crate::model::{DeviceNumber, DeviceRole, FileSystemQuery, Mount, Operation, Snapshot};
 
 /// A block device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,47 +21,50 @@ pub(super) struct Device {
 }
 
 impl Device {
-    fn at(dir: &Path) -> Option<Self> {
-        let dir = dir.canonicalize().ok()?;
-        let number = read(&dir.join("dev"))?;
+    fn at(files: &Files, dir: &Path) -> Option<Self> {
+        let dir = dir.canonicalize().map_err(|error| files.failed(dir, Operation::OPEN, &error)).ok()?;
+        let number = files.read(&dir.join("dev"))?;
         let (major, minor) = number.to_str().ok()?.trim().split_once(':')?;
         let number = DeviceNumber { major: major.parse().ok()?, minor: minor.parse().ok()? };
         Some(Self { number, name: dir.file_name()?.as_encoded_bytes().into(), dir })
     }
 
-    pub(super) fn of(sysfs: &Path, DeviceNumber { major, minor }: DeviceNumber) -> Option<Self> {
-        Self::at(&sysfs.join(format!("dev/block/{major}:{minor}")))
+    pub(super) fn of(files: &Files, sysfs: &Path, DeviceNumber { major, minor }: DeviceNumber) -> Option<Self> {
+        Self::at(files, &sysfs.join(format!("dev/block/{major}:{minor}")))
     }
 
     /// A disk, or another device that is no partition.
-    pub(super) fn named(sysfs: &Path, name: &BStr) -> Option<Self> {
-        Self::at(&sysfs.join("block").join(name.to_path_lossy()))
+    pub(super) fn named(files: &Files, sysfs: &Path, name: &BStr) -> Option<Self> {
+        Self::at(files, &sysfs.join("block").join(name.to_path_lossy()))
     }
 
     /// Its partitions.
-    pub(super) fn partitions(&self) -> Vec<Self> {
-        let children = names(&self.dir).into_iter().map(|name| self.dir.join(name.to_path_lossy()));
-        children.filter(|child| child.join("partition").exists()).filter_map(|child| Self::at(&child)).collect()
+    pub(super) fn partitions(&self, files: &Files) -> Vec<Self> {
+        let children = files.names(&self.dir).into_iter().map(|name| self.dir.join(name.to_path_lossy()));
+        children
+            .filter(|child| files.exists(&child.join("partition")))
+            .filter_map(|child| Self::at(files, &child))
+            .collect()
     }
 
     /// The disk that it is a partition of.
-    pub(super) fn disk(&self) -> Option<Self> {
-        if self.dir.join("partition").exists() { Self::at(self.dir.parent()?) } else { None }
+    pub(super) fn disk(&self, files: &Files) -> Option<Self> {
+        if files.exists(&self.dir.join("partition")) { Self::at(files, self.dir.parent()?) } else { None }
     }
 
     /// What devices are made of it.
-    pub(super) fn holders(&self) -> Vec<BString> {
-        names(&self.dir.join("holders"))
+    pub(super) fn holders(&self, files: &Files) -> Vec<BString> {
+        files.names(&self.dir.join("holders"))
     }
 
     /// The file systems that the kernel has on it, by type, as far as they say so.
-    pub(super) fn active(&self, sysfs: &Path) -> Vec<BString> {
+    pub(super) fn active(&self, files: &Files, sysfs: &Path) -> Vec<BString> {
         let all = sysfs.join("fs");
-        let mut types = names(&all);
+        let mut types = files.names(&all);
         types.retain(|fs_type| {
             let of_type = all.join(fs_type.to_path_lossy());
-            of_type.join(self.name.to_path_lossy()).exists()
-                || (fs_type == "btrfs" && btrfs_with(sysfs, self.name.as_bstr()).is_some())
+            files.exists(&of_type.join(self.name.to_path_lossy()))
+                || (fs_type == "btrfs" && btrfs_with(files, sysfs, self.name.as_bstr()).is_some())
         });
         types
     }
@@ -73,17 +76,17 @@ impl Device {
 }
 
 /// The ID of the btrfs that has a device, by its name in sysfs.
-pub(super) fn btrfs_with(sysfs: &Path, device: &BStr) -> Option<BString> {
+pub(super) fn btrfs_with(files: &Files, sysfs: &Path, device: &BStr) -> Option<BString> {
     let all = sysfs.join("fs/btrfs");
-    let mut ids = names(&all).into_iter();
-    ids.find(|id| all.join(id.to_path_lossy()).join("devices").join(device.to_path_lossy()).exists())
+    let mut ids = files.names(&all).into_iter();
+    ids.find(|id| files.exists(&all.join(id.to_path_lossy()).join("devices").join(device.to_path_lossy())))
 }
 
 /// All devices of the btrfs that has this one; only itself, where it is no btrfs's.
-fn with_the_others(sysfs: &Path, device: Device) -> Vec<Device> {
-    let Some(id) = btrfs_with(sysfs, device.name.as_bstr()) else { return vec![device] };
+fn with_the_others(files: &Files, sysfs: &Path, device: Device) -> Vec<Device> {
+    let Some(id) = btrfs_with(files, sysfs, device.name.as_bstr()) else { return vec![device] };
     let dir = sysfs.join("fs/btrfs").join(id.to_path_lossy()).join("devices");
-    names(&dir).into_iter().filter_map(|name| Device::at(&dir.join(name.to_path_lossy()))).collect()
+    files.names(&dir).into_iter().filter_map(|name| Device::at(files, &dir.join(name.to_path_lossy()))).collect()
 }
 
 /// The type of a file system that may have more devices than the kernel names.
@@ -119,8 +122,13 @@ pub fn file_system_on(snapshot: &Snapshot, device: DeviceNumber) -> Option<Devic
     if all.any(|mount| mount.file_system == device) {
         return Some(device);
     }
-    let members: FxHashSet<_> = match sysfs(snapshot).and_then(|sysfs| Some((Device::of(&sysfs, device)?, sysfs))) {
-        Some((device, sysfs)) => with_the_others(&sysfs, device).into_iter().map(|device| device.number).collect(),
+    // Whoever asks next who uses it is told what could not be read.
+    let files = Files::default();
+    let found = sysfs(snapshot).and_then(|sysfs| Some((Device::of(&files, &sysfs, device)?, sysfs)));
+    let members: FxHashSet<_> = match found {
+        Some((device, sysfs)) => {
+            with_the_others(&files, &sysfs, device).into_iter().map(|device| device.number).collect()
+        }
         None => FxHashSet::from_iter([device]),
     };
     // A file system is mounted many times, from the same device.
@@ -143,7 +151,7 @@ pub(super) struct Devices {
 }
 
 impl Devices {
-    pub(super) fn of(snapshot: &Snapshot, query: FileSystemQuery) -> Self {
+    pub(super) fn of(files: &Files, snapshot: &Snapshot, query: FileSystemQuery) -> Self {
         let mut numbers: FxHashSet<_> = query.device.into_iter().collect();
         if query.file_system.major != 0 {
             numbers.insert(query.file_system);
@@ -155,16 +163,16 @@ impl Devices {
             let mut mounts = all.filter(|mount| mount.file_system == query.file_system && *mount.fs_type == *"btrfs");
             let first = query.device.or_else(|| mounts.find_map(source));
             let first = first.or((query.file_system.major != 0).then_some(query.file_system));
-            own.extend(first.and_then(|number| Device::of(sysfs, number)).into_iter().flat_map(|device| {
-                let mut all = with_the_others(sysfs, device);
+            own.extend(first.and_then(|number| Device::of(files, sysfs, number)).into_iter().flat_map(|device| {
+                let mut all = with_the_others(files, sysfs, device);
                 all.dedup();
                 all
             }));
         }
         let mut related = Vec::new();
         for device in &own {
-            related.extend(device.partitions().into_iter().map(|device| (DeviceRole::Partition, device)));
-            related.extend(device.disk().map(|device| (DeviceRole::Disk, device)));
+            related.extend(device.partitions(files).into_iter().map(|device| (DeviceRole::Partition, device)));
+            related.extend(device.disk(files).map(|device| (DeviceRole::Disk, device)));
         }
         related.retain(|(_, device)| !own.contains(device));
         let partitions = related.iter().filter(|(role, _)| *role == DeviceRole::Partition);

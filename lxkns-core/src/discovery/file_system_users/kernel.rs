@@ -14,6 +14,7 @@ use bstr::{BStr, BString, ByteSlice};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::devices::{self, Device, Devices, btrfs_with, file_system_on};
+use super::files::Files;
 use super::gap;
 use super::loops::{InUse, LoopDevice, loops};
 use super::paths::{Layer, Leads, Named, Paths, lookup};
@@ -25,8 +26,6 @@ use crate::procfs::{ProcRoot, parse};
 
 /// How long all of it may take. It takes a hundredth unless something holds a lock of the kernel's.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How large a file of the kernel's is read at most.
-const LARGEST: u64 = 1 << 20;
 /// The options of an overlay that name the directories that it is made of.
 const LAYER_OPTIONS: [&[u8]; 5] = [b"lowerdir", b"lowerdir+", b"datadir+", b"upperdir", b"workdir"];
 /// Options that name a further device of a file system.
@@ -45,9 +44,11 @@ pub(super) struct Found {
     /// Of each loop device among these its number, and those of its partitions.
     pub(super) loops: FxHashMap<BString, Vec<DeviceNumber>>,
     pub(super) unread: Vec<UnreadHolders>,
+    pub(super) gaps: Vec<Gap>,
 }
 
 struct Search {
+    files: Files,
     devices: Arc<Devices>,
     /// Which partitions and disks of these have a mounted file system, with its type.
     mounted_devices: Vec<(DeviceRole, Device, BString)>,
@@ -116,7 +117,11 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
         let mount = mounts.find(|mount| mount.file_system == file_system)?;
         Some((*role, device.clone(), mount.fs_type.as_bytes().into()))
     };
+    let files = Files::default();
+    let device = devices.own.first();
+    let base = devices::sysfs(snapshot).and_then(|sysfs| btrfs_base(&files, &sysfs, device?));
     let mut search = Search {
+        files,
         devices: Arc::clone(devices),
         in_use: InUse::mounted(snapshot),
         mounted_devices: devices.related.iter().filter_map(mounted_device).collect(),
@@ -127,13 +132,12 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
         other_devices: devices::has_unnamed_devices(snapshot, query.file_system),
         found: Found::default(),
     };
-    let device = devices.own.first();
-    let base = devices::sysfs(snapshot).and_then(|sysfs| btrfs_base(&sysfs, device?));
     let (send, found) = mpsc::channel();
     let proc = proc.try_clone();
     let find = move || {
         if let Ok(proc) = proc {
             search.all(&proc);
+            search.found.gaps = search.files.take_gaps();
             let _ = send.send(search.found);
         }
     };
@@ -152,7 +156,9 @@ impl Answer {
         if found.is_none() {
             gap(gaps, Place::Host, Object::Host, Operation::read("what the kernel has open"), Cause::TimedOut);
         }
-        found.unwrap_or_default()
+        let mut found = found.unwrap_or_default();
+        gaps.append(&mut found.gaps);
+        found
     }
 }
 
@@ -189,8 +195,7 @@ impl Search {
 
     /// Notes which of the kernel's file systems are not mounted here, as far as this kernel has them.
     fn note_unread(&mut self, proc: &ProcRoot) {
-        let mut buffer = Vec::new();
-        let text = proc.dir().read("filesystems", &mut buffer).unwrap_or_default();
+        let text = self.files.of_proc(proc, "filesystems");
         let is_known = |fs_type: &str| text.lines().any(|line| line.ends_with_str(format!("\t{fs_type}")));
         for fs_type in ["sysfs", "tracefs", "binfmt_misc", "configfs"] {
             if is_known(fs_type) && self.mounted(fs_type).is_none() {
@@ -203,11 +208,11 @@ impl Search {
     /// Journals of file systems that are on other devices: the kernel names each by its device alone, and those that are
     /// within their file system with the inode number behind it.
     fn journals(&mut self, proc: &ProcRoot, sysfs: &Path) {
-        let journals = names(&proc.path().join("fs/jbd2"));
+        let journals = self.files.names(&proc.path().join("fs/jbd2"));
         let devices = Arc::clone(&self.devices);
         for device in devices.all().filter(|device| journals.contains(&device.name)) {
-            let of = names(&sysfs.join("fs/ext4")).into_iter().find(|name| {
-                let task = read(&sysfs.join("fs/ext4").join(name.to_path_lossy()).join("journal_task"));
+            let of = self.files.names(&sysfs.join("fs/ext4")).into_iter().find(|name| {
+                let task = self.files.read(&sysfs.join("fs/ext4").join(name.to_path_lossy()).join("journal_task"));
                 let task = task.and_then(|text| text.to_str().ok()?.trim().parse::<u32>().ok());
                 let mut buffer = Vec::new();
                 let comm = task.and_then(|pid| proc.dir().read(format!("{pid}/comm"), &mut buffer).ok());
@@ -260,7 +265,7 @@ impl Search {
     }
 
     fn swaps(&mut self, proc: &ProcRoot) {
-        for path in swap_paths(proc) {
+        for path in self.files.swap_paths(proc) {
             let device = lookup(&path).and_then(|(_, device)| device);
             match device {
                 Some(device) if self.excludes(device) => self.add(Kind::Swap { path }, None, true),
@@ -271,8 +276,8 @@ impl Search {
     }
 
     fn loops(&mut self, proc: &ProcRoot, sysfs: &Path) {
-        self.in_use.add_named(proc, sysfs);
-        for (name, path) in loops(sysfs) {
+        self.in_use.add_named(&self.files, proc, sysfs);
+        for (name, path) in loops(&self.files, sysfs) {
             let before = self.found.holders.len();
             if self.is_device(&path) {
                 self.add(unused(name, path), None, true);
@@ -282,7 +287,8 @@ impl Search {
             // Only of those that matter is it found out.
             let Some(holder) = self.found.holders.get_mut(before) else { continue };
             if let Kind::Loop { device, path, .. } = &holder.kind {
-                let LoopDevice { numbers, kind } = self.in_use.loop_device(sysfs, device.clone(), path.clone());
+                let LoopDevice { numbers, kind } =
+                    self.in_use.loop_device(&self.files, sysfs, device.clone(), path.clone());
                 self.found.loops.insert(device.clone(), numbers);
                 holder.kind = kind;
             }
@@ -298,17 +304,17 @@ impl Search {
     /// file systems that the kernel has on these.
     fn block_devices(&mut self, sysfs: &Path) {
         let devices = Arc::clone(&self.devices);
-        for name in devices.all().flat_map(Device::holders) {
+        for name in devices.all().flat_map(|device| device.holders(&self.files)).collect::<Vec<_>>() {
             self.add(Kind::BlockDevice { name }, None, true);
         }
         // Where it is mounted that says nothing more.
         if !self.is_mounted {
-            for fs_type in devices.own.iter().flat_map(|device| device.active(sysfs)) {
+            for fs_type in devices.own.iter().flat_map(|device| device.active(&self.files, sysfs)).collect::<Vec<_>>() {
                 self.add(Kind::Active { fs_type }, None, true);
             }
         }
         for (role, device) in &devices.related {
-            for fs_type in device.active(sysfs) {
+            for fs_type in device.active(&self.files, sysfs) {
                 self.mounted_devices.push((*role, device.clone(), fs_type));
             }
         }
@@ -371,8 +377,8 @@ impl Search {
     }
 
     fn interpreters(&mut self, proc: &ProcRoot, binfmt: &Path) {
-        for name in names(binfmt) {
-            let Some(text) = read(&binfmt.join(name.to_path_lossy())) else { continue };
+        for name in self.files.names(binfmt) {
+            let Some(text) = self.files.read(&binfmt.join(name.to_path_lossy())) else { continue };
             let field = |field: &[u8]| text.lines().find_map(|line| line.strip_prefix(field)).map(BStr::new);
             let (Some(path), Some(flags)) = (field(b"interpreter "), field(b"flags: ")) else { continue };
             if flags.contains(&b'F') {
@@ -390,9 +396,9 @@ impl Search {
         files: &[&str],
         facility: KernelFacility,
     ) {
-        for name in names(dir).into_iter().filter(|name| is_wanted(name.as_bstr())) {
+        for name in self.files.names(dir).into_iter().filter(|name| is_wanted(name.as_bstr())) {
             for file in files {
-                let Some(text) = read(&dir.join(name.to_path_lossy()).join(file)) else { continue };
+                let Some(text) = self.files.read(&dir.join(name.to_path_lossy()).join(file)) else { continue };
                 let path = text.trim_ascii();
                 if path.first() != Some(&b'/') {
                     continue;
@@ -412,14 +418,18 @@ impl Search {
 
     fn targets(&mut self, proc: &ProcRoot, configfs: &Path) {
         let every = |_: &BStr| true;
-        let below = |dir: PathBuf| names(&dir).into_iter().map(move |name| dir.join(name.to_path_lossy()));
-        for backstore in below(configfs.join("target/core")) {
+        let below = |files: &Files, dir: PathBuf| -> Vec<PathBuf> {
+            files.names(&dir).into_iter().map(|name| dir.join(name.to_path_lossy())).collect()
+        };
+        for backstore in below(&self.files, configfs.join("target/core")) {
             self.by_files(proc, &backstore, &every, &["udev_path"], KernelFacility::ScsiTarget);
         }
-        for subsystem in below(configfs.join("nvmet/subsystems")) {
+        for subsystem in below(&self.files, configfs.join("nvmet/subsystems")) {
             self.by_files(proc, &subsystem.join("namespaces"), &every, &["device_path"], KernelFacility::NvmeTarget);
         }
-        for function in below(configfs.join("usb_gadget")).flat_map(|gadget| below(gadget.join("functions"))) {
+        let gadgets = below(&self.files, configfs.join("usb_gadget")).into_iter();
+        let functions: Vec<_> = gadgets.flat_map(|gadget| below(&self.files, gadget.join("functions"))).collect();
+        for function in functions {
             let is_lun = |name: &BStr| name.starts_with(b"lun.");
             self.by_files(proc, &function, &is_lun, &["file"], KernelFacility::UsbGadget);
         }
@@ -427,7 +437,7 @@ impl Search {
 
     /// `p:GROUP/EVENT PATH:OFFSET ...`
     fn uprobes(&mut self, proc: &ProcRoot, tracefs: &Path) {
-        let Some(text) = read(&tracefs.join("uprobe_events")) else { return };
+        let Some(text) = self.files.read(&tracefs.join("uprobe_events")) else { return };
         for line in text.lines() {
             let mut fields = line.splitn_str(2, " ");
             let (Some(event), Some(rest)) = (fields.next(), fields.next()) else { continue };
@@ -443,8 +453,7 @@ impl Search {
     }
 
     fn exports(&mut self, proc: &ProcRoot) {
-        let mut buffer = Vec::new();
-        let Ok(text) = proc.dir().read("fs/nfsd/exports", &mut buffer) else { return };
+        let text = self.files.of_proc(proc, "fs/nfsd/exports");
         for line in text.lines().filter(|line| line.first() == Some(&b'/')) {
             let path = parse::mountinfo::unescape_octal(line.split_str(" ").next().unwrap_or_default()).into_owned();
             let facility = KernelFacility::NfsExport;
@@ -470,30 +479,6 @@ fn layer(mount_ns: NamespaceId, mount: &Mount, path: BString) -> Kind {
 
 fn unused(device: BString, path: BString) -> Kind {
     Kind::Loop { device, path, is_used: false, detaches_itself: false }
-}
-
-/// The files and devices with swap, as the kernel names them.
-pub(super) fn swap_paths(proc: &ProcRoot) -> Vec<BString> {
-    let mut buffer = Vec::new();
-    let text = proc.dir().read("swaps", &mut buffer).unwrap_or_default();
-    let paths = text.lines().skip(1).filter_map(|line| line.split_str(" ").next());
-    paths.map(|path| parse::mountinfo::unescape_octal(path).into_owned().into()).collect()
-}
-
-/// The names in a directory of the kernel's, sorted.
-pub(super) fn names(dir: &Path) -> Vec<BString> {
-    use std::os::unix::ffi::OsStringExt as _;
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut names: Vec<_> = entries.map(|entry| BString::from(entry.file_name().into_vec())).collect();
-    names.sort_unstable();
-    names
-}
-
-pub(super) fn read(file: &Path) -> Option<Vec<u8>> {
-    use std::io::Read as _;
-    let mut text = Vec::new();
-    std::fs::File::open(file).ok()?.take(LARGEST).read_to_end(&mut text).ok()?;
-    Some(text)
 }
 
 /// The values of some options in the options of a file system, without escapes.
@@ -546,8 +531,8 @@ fn lower_directories(text: &[u8]) -> Vec<BString> {
 }
 
 /// What all files of the btrfs on a device have in common, from its ID (`struct btrfs_super_block`, `statfs(2)`).
-fn btrfs_base(sysfs: &Path, device: &Device) -> Option<u64> {
-    let id = btrfs_with(sysfs, device.name.as_bstr())?;
+fn btrfs_base(files: &Files, sysfs: &Path, device: &Device) -> Option<u64> {
+    let id = btrfs_with(files, sysfs, device.name.as_bstr())?;
     let digits: String = id.chars().filter(|&digit| digit != '-').collect();
     let id = u128::from_str_radix(&digits, 16).ok()?;
     let word = |number: u32| (id >> (96 - 32 * number)) as u32;

@@ -5,6 +5,7 @@
 //! mount that it was reached through, and not by its device number, which differs from the file system's on some.
 
 mod devices;
+mod files;
 mod kernel;
 mod lists;
 mod loops;
@@ -14,7 +15,6 @@ mod processes;
 
 use std::sync::Arc;
 
-use bstr::BString;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::io::Errno;
 
@@ -28,6 +28,7 @@ use crate::model::{
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
 use devices::Devices;
+use files::Files;
 use lists::MountLists;
 use processes::{Known, Part, Unlisted};
 
@@ -41,8 +42,10 @@ pub(super) fn file_system_users(
     query: FileSystemQuery,
 ) -> FileSystemUsers {
     let mut gaps = Vec::new();
-    let devices = Arc::new(Devices::of(snapshot, query));
-    let known = Known::of(proc, snapshot, query, Arc::clone(&devices));
+    let files = Files::default();
+    let devices = Arc::new(Devices::of(&files, snapshot, query));
+    gaps.append(&mut files.take_gaps());
+    let known = Known::of(proc, snapshot, query, Arc::clone(&devices), &mut gaps);
     let kernel = kernel::start(proc, snapshot, query, &devices);
     let pids: Arc<[Pid]> = match proc.pids() {
         Ok(pids) => {
@@ -131,7 +134,8 @@ pub(super) fn file_system_users(
         holders.extend(found.holders);
         unread = found.unread;
     }
-    let mut processes: Vec<_> = uses.into_iter().filter_map(|(pid, uses)| user(proc, pid, uses)).collect();
+    let user = |(pid, uses)| user(proc, snapshot, pid, uses, &mut gaps);
+    let mut processes: Vec<_> = uses.into_iter().filter_map(user).collect();
     processes.sort_unstable();
     holders.sort_unstable();
     holders.dedup();
@@ -213,14 +217,31 @@ fn gap(gaps: &mut Vec<Gap>, place: Place, object: Object, operation: Operation, 
 }
 
 /// Who it is; `None` if it has gone since.
-fn user(proc: &ProcRoot, pid: Pid, uses: Vec<FileSystemUse>) -> Option<FileSystemUser> {
-    let dir = proc.process(pid).ok()?;
+///
+/// One whose name cannot be read uses the file system all the same.
+fn user(
+    proc: &ProcRoot,
+    snapshot: &Snapshot,
+    pid: Pid,
+    uses: Vec<FileSystemUse>,
+    gaps: &mut Vec<Gap>,
+) -> Option<FileSystemUser> {
     let mut buffer = Vec::new();
-    let comm = dir.read("comm", &mut buffer).ok()?;
-    let comm = BString::from(comm.strip_suffix(b"\n").unwrap_or(comm));
+    let opened = proc.process(pid);
+    let read = opened.as_ref().map_err(|errno| *errno).and_then(|dir| dir.read("comm", &mut buffer));
+    let comm = match read {
+        Ok(comm) => comm.strip_suffix(b"\n").unwrap_or(comm).into(),
+        Err(errno) if failure::is_gone(errno) => return None,
+        Err(errno) => {
+            gap(gaps, Place::Processes, Object::Process(pid), Operation::read("comm"), errno);
+            snapshot.processes.get(&pid).map(|process| process.comm().to_owned()).unwrap_or_default()
+        }
+    };
+    let Ok(dir) = opened else { return Some(FileSystemUser::new(pid, comm, None, uses)) };
     let mut link = [0; 64];
     let mut of = |path: String| dir.link(path, &mut link).ok().and_then(parse::links::parse);
-    // Where the first thread has exited, those that live say.
+    // Where the first thread has exited, those that live say. `None` is not known, and no gap of its own: what could not be
+    // read of a process as a whole is one already.
     let mount_ns = of(format!("ns/{}", NamespaceType::Mnt)).or_else(|| {
         let tids = dir.numbers("task").unwrap_or_default();
         tids.into_iter().find_map(|tid| of(format!("task/{tid}/ns/{}", NamespaceType::Mnt)))

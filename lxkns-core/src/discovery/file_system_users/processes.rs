@@ -43,7 +43,13 @@ pub(super) struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn of(proc: &'a ProcRoot, snapshot: &Snapshot, query: FileSystemQuery, devices: Arc<Devices>) -> Self {
+    pub(super) fn of(
+        proc: &'a ProcRoot,
+        snapshot: &Snapshot,
+        query: FileSystemQuery,
+        devices: Arc<Devices>,
+        gaps: &mut Vec<Gap>,
+    ) -> Self {
         let suffix = query.namespace.map(|ino| format!(":[{ino}]"));
         let is_it = |mount: &crate::model::Mount| {
             let of_namespace = || suffix.as_ref().is_none_or(|suffix| mount.root.ends_with(suffix.as_bytes()));
@@ -70,7 +76,7 @@ impl<'a> Known<'a> {
         let memory = rustix::fs::memfd_create(c"lxkns", rustix::fs::MemfdFlags::CLOEXEC).ok().and_then(mount_of);
         let internal = [anonymous, internal_nsfs, pipe, socket, memory].into_iter().flatten();
         let internal = internal.filter(|mount| !mounts.contains_key(mount)).collect();
-        let unix = if query.namespace.is_none() { unix_sockets(proc, snapshot) } else { FxHashMap::default() };
+        let unix = if query.namespace.is_none() { unix_sockets(proc, snapshot, gaps) } else { FxHashMap::default() };
         Self { proc, query, devices, mounts, others, internal, anonymous, internal_nsfs, unix }
     }
 
@@ -86,11 +92,16 @@ impl<'a> Known<'a> {
 }
 
 /// The UNIX sockets of all network namespaces that have a process, and whether each is bound to a path.
-fn unix_sockets(proc: &ProcRoot, snapshot: &Snapshot) -> FxHashMap<u64, bool> {
+fn unix_sockets(proc: &ProcRoot, snapshot: &Snapshot, gaps: &mut Vec<Gap>) -> FxHashMap<u64, bool> {
     let (mut sockets, mut seen) = (FxHashMap::default(), FxHashSet::default());
     let mut buffer = Vec::new();
-    let mut read = |path: String| {
-        let Ok(text) = proc.dir().read(path, &mut buffer) else { return };
+    let mut read = |path: String, object: Object| {
+        let text = match proc.dir().read(path, &mut buffer) {
+            Ok(text) => text,
+            // The process has given up its network namespace (EINVAL), or is gone.
+            Err(Errno::INVAL) => return,
+            Err(errno) => return gap(gaps, Place::Fds, object, Operation::read("net/unix"), errno),
+        };
         // Address, references, protocol, flags, type, state, inode; and the path, of an abstract name with an @.
         for line in text.split(|&byte| byte == b'\n').skip(1) {
             let mut fields = line.split(|&byte| byte == b' ').filter(|field| !field.is_empty());
@@ -103,10 +114,10 @@ fn unix_sockets(proc: &ProcRoot, snapshot: &Snapshot) -> FxHashMap<u64, bool> {
     };
     for process in snapshot.processes.values() {
         if process.namespaces.get(NamespaceType::Net).is_some_and(|id| seen.insert(id)) {
-            read(format!("{}/net/unix", process.pid));
+            read(format!("{}/net/unix", process.pid), Object::Process(process.pid));
         }
     }
-    read("thread-self/net/unix".to_owned());
+    read("thread-self/net/unix".to_owned(), Object::Host);
     sockets
 }
 
@@ -170,9 +181,9 @@ struct Ways {
 
 impl Ways {
     /// The directory `fdinfo`.
-    fn info(&mut self, dir: &ProcDir, below: &str) -> Option<&ProcDir> {
+    fn info(&mut self, dir: &ProcDir, below: &str) -> Result<&ProcDir, Errno> {
         let info = self.info.get_or_insert_with(|| ProcDir::open(dir, format!("{below}fdinfo")));
-        info.as_ref().ok()
+        info.as_ref().map_err(|errno| *errno)
     }
 }
 
@@ -213,7 +224,7 @@ pub(super) fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pi
         Vec::new()
     });
     let mut tables = Tables::of(tid);
-    let mut entries: Option<FxHashSet<(u32, u64, u64)>> = None;
+    let mut entries: Option<Entries> = None;
     for tid in tids.into_iter().map(Tid).filter(|&other| other != tid && other != Tid::from(pid)) {
         let of_thread = format!("task/{tid}/");
         let voice = Voice { pid, tid, below: &of_thread, has_own_table: true };
@@ -228,7 +239,13 @@ pub(super) fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pi
             // Nobody says which tables are the same, so each is gone through: what the process has open under the same
             // number is taken for the same.
             Err(_) => {
-                let entries = entries.get_or_insert_with(|| table_entries(dir, &format!("{below}fd")));
+                let entries = entries.get_or_insert_with(|| {
+                    let (entries, failed) = table_entries(dir, &format!("{below}fd"));
+                    if let Err(errno) = failed {
+                        gap(&mut part.gaps, Place::TaskFds, Object::Process(pid), Operation::list("fd"), errno);
+                    }
+                    entries
+                });
                 part.table(known, dir, voice, Some(entries));
             }
         }
@@ -240,14 +257,24 @@ fn is_kernel_thread(part: &mut Part, dir: &ProcDir) -> bool {
     read.is_ok_and(|text| parse::stat::parse(text).is_ok_and(|stat| stat.flags & KERNEL_THREAD != 0))
 }
 
-/// The descriptors in a table, with what they are open on.
-fn table_entries(dir: &ProcDir, path: &str) -> FxHashSet<(u32, u64, u64)> {
-    let fds = dir.numbers(path).unwrap_or_default().into_iter();
-    let entry = |fd| {
-        let stat = dir.stat(format!("{path}/{fd}"), StatxFlags::INO | StatxFlags::MNT_ID).ok()?;
-        Some((fd, stat.stx_mnt_id, stat.stx_ino))
-    };
-    fds.filter_map(entry).collect()
+/// Descriptors of a table, each with the mount and the inode number of what it is open on.
+type Entries = FxHashSet<(u32, u64, u64)>;
+
+/// The descriptors in a table, with what they are open on; and why some are missing, where it is not that they are closed.
+fn table_entries(dir: &ProcDir, path: &str) -> (Entries, Result<(), Errno>) {
+    let (mut entries, mut result) = (Entries::default(), Ok(()));
+    let fds = dir.numbers(path).unwrap_or_else(|errno| {
+        result = Err(errno);
+        Vec::new()
+    });
+    for fd in fds {
+        match dir.stat(format!("{path}/{fd}"), StatxFlags::INO | StatxFlags::MNT_ID) {
+            Ok(stat) => drop(entries.insert((fd, stat.stx_mnt_id, stat.stx_ino))),
+            Err(Errno::NOENT | Errno::SRCH) => {}
+            Err(errno) => result = Err(errno),
+        }
+    }
+    (entries, result)
 }
 
 impl Part {
@@ -269,13 +296,7 @@ impl Part {
     }
 
     /// The open files in a descriptor table. Those of `same` are the process's, and known.
-    fn table(
-        &mut self,
-        known: &Known<'_>,
-        dir: &ProcDir,
-        voice: Voice<'_>,
-        mut same: Option<&mut FxHashSet<(u32, u64, u64)>>,
-    ) {
+    fn table(&mut self, known: &Known<'_>, dir: &ProcDir, voice: Voice<'_>, mut same: Option<&mut Entries>) {
         let Voice { pid, tid, below, has_own_table } = voice;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let listing = || rustix::fs::openat(dir, format!("{below}fd"), flags, Mode::empty());
@@ -373,9 +394,15 @@ impl Part {
         };
         if file_type == FileType::Socket {
             let Some(&is_bound) = known.unix.get(&at.inode) else { return };
-            let info = ways.info(dir, below).map(|info| info.read_record(name, &mut self.buffer));
-            let info = info.and_then(|text| parse::fdinfo::parse(text.ok()?).ok());
-            let count = info.and_then(|info| info.scm_fds).unwrap_or_default();
+            let info = ways.info(dir, below).and_then(|info| info.read_record(name, &mut self.buffer));
+            let count = match info.map_err(Failure::from).and_then(|text| Ok(parse::fdinfo::parse(text)?)) {
+                // Kernels before 5.6 do not say.
+                Ok(info) => info.scm_fds.unwrap_or_default(),
+                Err(failure) => {
+                    let _ = self.fd_gap(voice, fd, Operation::read("fdinfo"), failure);
+                    0
+                }
+            };
             if count > 0 {
                 suspect(self, HiddenFiles::InFlight(count));
             }
@@ -413,11 +440,23 @@ impl Part {
             return;
         }
         let mut text = [0; 64];
-        let Ok(length) = rustix::fs::readlinkat_raw(fds, name, &mut text[..]) else { return };
+        let length = match rustix::fs::readlinkat_raw(fds, name, &mut text[..]) {
+            Ok(length) => length,
+            Err(errno) => {
+                let _ = self.fd_gap(voice, fd, Operation::read_link("fd"), errno.into());
+                return;
+            }
+        };
         match &text[..length] {
             b"anon_inode:[io_uring]" => {
                 let info = dir.read(format!("{below}fdinfo/{fd}"), &mut self.buffer);
-                let files = info.ok().and_then(|text| parse::fdinfo::parse(text).ok()?.registered_files);
+                let files = match info.map_err(Failure::from).and_then(|text| Ok(parse::fdinfo::parse(text)?)) {
+                    Ok(info) => info.registered_files,
+                    Err(failure) => {
+                        let _ = self.fd_gap(voice, fd, Operation::read("fdinfo"), failure);
+                        return;
+                    }
+                };
                 if let Some(count) = files.map(|files| files.at_most()).filter(|&count| count > 0) {
                     suspect(self, HiddenFiles::IoUring(count));
                 }
