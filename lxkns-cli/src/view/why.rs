@@ -31,7 +31,7 @@ pub(crate) fn write(
     write_suspects(out, &explanation.context, &suspects, screen, limit)
 }
 
-/// As [`write`], without what may hold it beside those that are known to.
+/// As [`write()`], without what may hold it beside those that are known to.
 pub(crate) fn write_holders(
     out: &mut impl Write,
     explanation: &Explanation<'_>,
