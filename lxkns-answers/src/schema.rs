@@ -4,9 +4,12 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
+use crate::caps::CapsAnswer;
+use crate::doctor::Report;
 use crate::events::Event;
 use crate::json::Envelope;
 use crate::orphans::OrphanResult;
+use crate::show::ShowAnswer;
 use crate::why::WhyResult;
 use crate::{busy, list, mounts, tree};
 
@@ -20,6 +23,9 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("busy", schema_of::<Envelope<busy::Answer>>("lxkns busy --json")),
         ("why", schema_of::<Envelope<WhyResult>>("lxkns why --json")),
         ("orphans", schema_of::<Envelope<OrphanResult>>("lxkns orphans --json")),
+        ("show", schema_of::<Envelope<ShowAnswer>>("lxkns show --json")),
+        ("caps", schema_of::<Envelope<CapsAnswer>>("lxkns caps --json")),
+        ("doctor", schema_of::<Envelope<Report>>("lxkns doctor --json")),
         ("diff", schema_of::<Event>("lxkns diff --json")),
         ("watch", schema_of::<Event>("lxkns watch --json")),
     ]

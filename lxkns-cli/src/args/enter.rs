@@ -117,9 +117,13 @@ pub(crate) struct EnterArgs {
           value_parser = clap::value_parser!(i32).range(0..=i32::MAX as i64))]
     pub(crate) fds: Vec<i32>,
 
-    /// Show what the target has and what the command would have, and run nothing
+    /// Show in what the command would differ from the target, and run nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+
+    /// With --dry-run, show also what is the same for both
+    #[arg(long, requires = "dry_run")]
+    pub(crate) all: bool,
 
     /// Leave out headings
     #[arg(short, long, alias = "noheadings", requires = "dry_run")]

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 
+use lxkns_answers::json::Envelope;
 use lxkns_core::ProcRoot;
 use lxkns_core::model::{DiscoveryOptions, NamespaceType, Pid};
 use lxkns_enter::{
@@ -215,9 +216,16 @@ fn of_process(proc: &ProcRoot, pid: Pid, ns_type: NamespaceType) -> Result<Owned
 fn dry_run(plan: &Plan, args: &EnterArgs, color: Color) -> Result<(), Failure> {
     let printed = screen::print(|out| {
         if args.json {
-            return Ok(screen::write_json(out, &view::enter::answer(plan))?);
+            let answer = Envelope::new("enter", vec![view::enter::answer(plan)], Vec::new());
+            return Ok(screen::write_json(out, &answer)?);
         }
-        Ok(view::enter::write(plan, out, !args.no_headings, Screen::detect(color))?)
+        let screen = Screen::detect(color);
+        if args.all {
+            return Ok(view::enter::write(plan, out, !args.no_headings, screen)?);
+        }
+        let own: Vec<_> =
+            NamespaceType::ALL.into_iter().filter_map(|it| Some((it, live::own_namespace(it)?))).collect();
+        Ok(view::enter::write_differences(plan, &own, out, screen)?)
     });
     match printed {
         Err(error) if error.is_closed_pipe() => {}

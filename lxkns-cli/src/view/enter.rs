@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use lxkns_core::model::{Capabilities, CapabilitySet};
-use lxkns_enter::{Fact, Plan, Subject};
+use lxkns_core::model::{Capabilities, CapabilitySet, NamespaceId, NamespaceType};
+use lxkns_enter::{Fact, Plan, Row, Subject};
 use serde::Serialize;
 
 use super::escape::printable;
@@ -56,6 +56,43 @@ pub(crate) fn write(plan: &Plan, out: &mut impl Write, show_headings: bool, scre
         })
         .collect();
     write_aligned(out, &HEADINGS, &rows, show_headings, Screen { width: None, ..screen })
+}
+
+/// Writes in what the command would differ from the target, each on a line of its own. `own` are the caller's namespaces: what
+/// is not entered is shared with it.
+pub(crate) fn write_differences(
+    plan: &Plan,
+    own: &[(NamespaceType, NamespaceId)],
+    out: &mut impl Write,
+    screen: Screen,
+) -> io::Result<()> {
+    let lines: Vec<(&str, String)> =
+        plan.rows().iter().filter_map(|row| Some((name(row.subject), difference(row, own)?))).collect();
+    let widest = lines.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
+    for (what, difference) in &lines {
+        screen.wrapped(out, &format!("{what:widest$}  "), || difference.clone())?;
+    }
+    if lines.is_empty() {
+        writeln!(out, "no difference between the target and the command (--all shows what both have)")?;
+    }
+    Ok(())
+}
+
+/// What the command would have that the target has not, or the other way round; `None` where both are the same.
+fn difference(row: &Row, own: &[(NamespaceType, NamespaceId)]) -> Option<String> {
+    let command = in_words(&row.command);
+    // Namespaces alone have nothing that a command could have.
+    let Some(target) = row.target.as_ref().map(in_words) else { return Some(command) };
+    match row.subject {
+        Subject::Namespaces => {
+            let entered: Vec<&str> = command.split(' ').collect();
+            let is_own = |name: &str| own.iter().any(|(ns_type, id)| format!("{ns_type}:{}", id.ino) == name);
+            let others: Vec<&str> = target.split(' ').filter(|name| !entered.contains(name) && !is_own(name)).collect();
+            (!others.is_empty()).then(|| format!("the caller's; target: {}", others.join(" ")))
+        }
+        _ if command == target => None,
+        _ => Some(format!("{command}; target: {target}")),
+    }
 }
 
 fn in_words(fact: &Fact) -> String {

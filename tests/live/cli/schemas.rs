@@ -22,6 +22,7 @@ fn of_every_question() {
     let (mounter, left) = with_bind_mount(&directory.path().join("a b"));
     let [pid, mnt, uts] = [actor.pid().to_string(), mounter.pid().to_string(), thread.ns_inode("uts").to_string()];
     let left = left.to_string();
+    let [net, user] = ["net", "user"].map(|name| format!("{pid}/{name}"));
     let dump = directory.path().join("dump");
     std::fs::write(&dump, run_lxkns(["dump"]).ok().stdout).unwrap();
     actor.unshare(&["net"]);
@@ -30,7 +31,9 @@ fn of_every_question() {
             "why" => &[&pid, &uts, &left],
             "mounts" => &[&mnt],
             "busy" => &["/proc"],
-            "ls" | "tree" | "orphans" => &[],
+            "show" => &[&pid, &uts, &left, &net, &user],
+            "caps" => &[&pid],
+            "ls" | "tree" | "orphans" | "doctor" => &[],
             "diff" => &[dump.to_str().unwrap()],
             // Its lines are those of diff; its tests have them.
             "watch" => continue,

@@ -61,7 +61,7 @@ fn enter_from(caller: u32, pid: u32, command: &[&str]) -> Ran {
 /// What the plan says about one thing: of the process, and of the command.
 #[track_caller]
 fn planned(pid: u32, options: &[&str], what: &str) -> [Value; 2] {
-    let plan = enter(pid, &[options, &["--dry-run", "--json"]].concat(), &["true"]).json();
+    let plan = enter(pid, &[options, &["--dry-run", "--json"]].concat(), &["true"]).answer_to("enter")[0].take();
     let row = plan["plan"].as_array().unwrap().iter().find(|row| row["what"] == what).unwrap();
     ["target", "command"].map(|of| row[of].clone())
 }

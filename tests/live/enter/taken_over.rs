@@ -89,7 +89,7 @@ fn lower_nice_value() {
         assert_eq!(ran.code, Some(0), "{ran:?}");
         ran
     };
-    let plan = nice(&["--dry-run", "--json", "--", "true"]).json();
+    let plan = nice(&["--dry-run", "--json", "--", "true"]).answer_to("enter")[0].take();
     let row = plan["plan"].as_array().unwrap().iter().find(|row| row["what"] == "nice").unwrap().clone();
     let has = nice(&["--", "nice"]);
     assert_eq!(row["command"].as_str().unwrap(), has.text().trim());
@@ -106,7 +106,7 @@ fn raised_limits() {
     };
     let ran = enter_bounded(&["--", "cat", "/proc/self/limits"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let plan = enter_bounded(&["--dry-run", "--json", "--", "true"]).json();
+    let plan = enter_bounded(&["--dry-run", "--json", "--", "true"]).answer_to("enter")[0].take();
     let row = plan["plan"].as_array().unwrap().iter().find(|row| row["what"] == "limits").unwrap().clone();
     let has: Vec<&str> =
         ran.text().lines().find(|line| line.starts_with("Max locked memory")).unwrap().split_whitespace().collect();

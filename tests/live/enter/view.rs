@@ -214,7 +214,7 @@ fn exit_codes() {
 fn dry_run() {
     let actor = Actor::spawn_in(&["user", "mnt"]);
     let ran = enter(actor.pid(), &["--dry-run", "--json"], &["/nowhere"]).ok();
-    let answer = ran.json();
+    let answer = ran.answer_to("enter")[0].take();
     crate::live::cli::assert_documented(&answer);
     let expected = [
         "namespaces",
@@ -246,15 +246,28 @@ fn dry_run() {
         (user.clone(), &[]),
     ] {
         let ran = run(lxkns().arg("enter").arg(&target).args(options).args(["--dry-run", "--json", "--", "true"])).ok();
-        let plan = ran.json()["plan"].take();
+        let plan = ran.answer_to("enter")[0]["plan"].take();
         let rows: Vec<&str> = plan.as_array().unwrap().iter().map(|row| row["what"].as_str().unwrap()).collect();
         assert_eq!(rows, expected, "{target} {options:?}");
     }
     let entered = answer["plan"][0]["command"].as_str().unwrap();
     assert_eq!(entered, format!("mnt:{} {user}", actor.ns_inode("mnt")));
-    let ran = enter(actor.pid(), &["--dry-run"], &[]).ok();
+    let ran = enter(actor.pid(), &["--dry-run", "--all"], &[]).ok();
     assert!(ran.text().starts_with("WHAT"), "{ran:?}");
     assert_eq!(ran.text().lines().count(), 1 + expected.len());
+    // Only what differs, one a line: nothing of what is entered, and of what is not the target's.
+    let differences = |options: &[&str]| {
+        let ran = enter(actor.pid(), &[&["--dry-run"], options].concat(), &[]).ok();
+        let what = ran.text().lines().map(|line| line.split("  ").next().unwrap().to_owned()).collect::<Vec<_>>();
+        assert!(what.iter().all(|what| expected.contains(&what.as_str())), "{ran:?}");
+        (what, ran)
+    };
+    let (what, ran) = differences(&[]);
+    assert!(["namespaces", "umask", "nice"].iter().all(|same| !what.iter().any(|it| it == same)), "{ran:?}");
+    assert!(what.len() < expected.len(), "{ran:?}");
+    let (_, ran) = differences(&["--except", "mnt"]);
+    let line = ran.text().lines().find(|line| line.starts_with("namespaces ")).unwrap();
+    assert!(line.ends_with(&format!("the caller's; target: mnt:{}", actor.ns_inode("mnt"))), "{ran:?}");
 }
 
 fn usage() {
