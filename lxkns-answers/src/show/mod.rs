@@ -3,10 +3,15 @@
 mod answer;
 mod namespace;
 mod network;
+mod network_answer;
 mod process;
 
 pub use answer::*;
 pub use namespace::{ShownNamespace, Unread};
+pub use network_answer::{
+    AddressAnswer, BriefProcess, HopAnswer, LinkAnswer, NetworkAnswer, OtherEndAnswer, RouteAnswer, SocketAnswer,
+    SocketUserAnswer,
+};
 pub use process::{HostRoot, Label, Reference, ShownProcess};
 
 #[cfg(test)]

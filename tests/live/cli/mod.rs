@@ -29,6 +29,7 @@ mod partly_seen;
 mod resource_limits;
 mod schemas;
 mod show;
+mod show_process;
 mod streams;
 mod targets;
 mod terminal;
@@ -68,6 +69,7 @@ pub(super) fn tests() -> Vec<Test> {
         doctor::tests(),
         resource_limits::tests(),
         show::tests(),
+        show_process::tests(),
         cgroups::tests(),
         why::tests(),
         advice::tests(),
