@@ -118,7 +118,7 @@ fn damage(dump: &mut Value, pointers: &[String], numbers: &mut Numbers) {
 fn damaged(whole: &Value, pointers: &[String], number: u64) -> Vec<u8> {
     let numbers = &mut Numbers(number);
     let mut dump = whole.clone();
-    if number % 8 == 0 {
+    if number.is_multiple_of(8) {
         // Bytes that are lost or changed.
         let mut text = serde_json::to_vec(&dump).unwrap();
         let at = numbers.below(text.len());
