@@ -237,7 +237,7 @@ impl<'a> Caps<'a> {
                 nsid: id.ino,
                 parent: forest.parent(node).and_then(TreeNode::namespace).map(|id| id.ino),
                 user_id: creator.map(|uid| uid.0),
-                user_name: creator.and_then(|uid| self.snapshot.user_names.get(&uid)).cloned(),
+                user_name: creator.and_then(|uid| self.snapshot.annotations.user_names.get(&uid)).cloned(),
             });
         }
         branch

@@ -151,7 +151,7 @@ impl<'a> Between<'a> {
                 format!("+ {}", describe(self.new.snapshot, holder, self.new.mount_ns, Detail::Full))
             }
             Change::HolderWent(holder) => format!("- {}", describe(self.old, holder, self.new.mount_ns, Detail::Full)),
-            _ => "~ something that this version has no words for".to_owned(),
+            _ => "~ something unknown to this version".to_owned(),
         }
     }
 
@@ -213,7 +213,7 @@ pub fn is_in_a_line(change: &Change<'_>) -> bool {
 fn held(by: &str, namespace: &Namespace) -> String {
     let only_kernel = matches!(namespace.holders.as_slice(), [Holder::Kernel]);
     match holders::summary(&namespace.holders) {
-        Some(_) if only_kernel => format!("{by} nothing that could be seen"),
+        Some(_) if only_kernel => format!("{by} nothing visible"),
         Some(summary) => format!("{by} {summary}"),
         None => String::new(),
     }

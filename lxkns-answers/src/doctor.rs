@@ -277,7 +277,7 @@ pub fn report(snapshot: &Snapshot, living: Option<Living>) -> Report {
 fn taker(snapshot: &Snapshot, observer: &Observer) -> Taker {
     Taker {
         uid: observer.uid.0,
-        user: snapshot.user_names.get(&observer.uid).cloned(),
+        user: snapshot.annotations.user_names.get(&observer.uid).cloned(),
         capabilities: observer.capabilities,
         initial_user_namespace: observer.is_in_initial_user_ns(),
         initial_pid_namespace: observer.is_in_initial_pid_ns(),
@@ -423,7 +423,7 @@ fn shortfall_line(shortfall: &Shortfall, held: CapabilitySet) -> ShortfallLine {
     let (capabilities, why) = match shortfall.reason {
         Reason::Needs(needs) => (needs - held, "a capability is missing".to_owned()),
         Reason::InSpiteOf(needs) => {
-            let why = format!("refused in spite of {}; a security module may do that", gaps::and(&needs.names()));
+            let why = format!("access denied despite {}; a security module may do that", gaps::and(&needs.names()));
             (CapabilitySet::NONE, why)
         }
         reason => (CapabilitySet::NONE, reason.to_string()),

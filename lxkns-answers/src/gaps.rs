@@ -187,7 +187,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Needs(needs) => write!(f, "not readable: needs {}", and(&needs.names())),
-            Self::InSpiteOf(needs) => write!(f, "not readable: refused in spite of {}", and(&needs.names())),
+            Self::InSpiteOf(needs) => write!(f, "not readable: access denied despite {}", and(&needs.names())),
             Self::InitialPidNamespace => f.write_str("not readable: needs the initial PID namespace"),
             Self::Filter => f.write_str("not readable: refused by a filter of system calls (seccomp)"),
             Self::Kernel => f.write_str("not told by this kernel"),
@@ -411,7 +411,7 @@ mod tests {
         let told = |held| lines(&snapshot, Places::holding(), held).concat();
         let both = CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
         assert!(
-            told(both).ends_with("refused in spite of CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE (PID 1)"),
+            told(both).ends_with("access denied despite CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE (PID 1)"),
             "{}",
             told(both)
         );

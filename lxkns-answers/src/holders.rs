@@ -174,7 +174,7 @@ pub fn describe(snapshot: &Snapshot, holder: &Holder, home: Option<NamespaceId>,
         Holder::Child { ns } => format!("child {}", named(*ns)),
         Holder::Owned { ns } => format!("owned {}", named(*ns)),
         Holder::Kernel => "something that no process shows; the kernel lists it".to_owned(),
-        _ => "something that this version has no words for".to_owned(),
+        _ => "something unknown to this version".to_owned(),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod changes;
 pub mod context;
 pub mod counts;
 pub mod doctor;
+pub mod enter;
 pub mod events;
 pub mod file_system;
 pub mod forms;

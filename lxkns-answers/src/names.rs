@@ -116,7 +116,7 @@ pub(crate) const OVERFLOW: Uid = Uid(65_534);
 /// A user as in `UID 1000 (jo)`.
 pub fn user(snapshot: &Snapshot, uid: Uid) -> String {
     let maps_all = snapshot.observer.as_ref().is_none_or(|observer| observer.is_in_initial_user_ns() == Some(true));
-    match snapshot.user_names.get(&uid).filter(|name| !name.is_empty()) {
+    match snapshot.annotations.user_names.get(&uid).filter(|name| !name.is_empty()) {
         _ if uid == OVERFLOW && !maps_all => format!("UID {uid} (or one that is not mapped here)"),
         Some(name) => format!("UID {uid} ({})", text(name)),
         None => format!("UID {uid}"),

@@ -109,7 +109,7 @@ pub fn describe(context: &Context<'_>, suspect: &Suspect) -> String {
             let process = names::process(snapshot, *pid, Detail::Full);
             format!("System V segment {id} (key {key:#x}), attached by process {process}: /proc/{pid}/maps")
         }
-        _ => "something that this version has no words for".to_owned(),
+        _ => "something unknown to this version".to_owned(),
     }
 }
 

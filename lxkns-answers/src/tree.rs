@@ -136,7 +136,7 @@ impl<'a> Tree<'a> {
             TreeNode::OwnerNotAsked => "owner not known".to_owned(),
             node => match node.namespace() {
                 Some(id) => names::namespace_and_name(self.context.snapshot, id, self.names_ns()),
-                None => "something that this version has no words for".to_owned(),
+                None => "something unknown to this version".to_owned(),
             },
         }
     }
@@ -334,7 +334,7 @@ impl Tree<'_> {
         let name = || names::netns_name(self.context.snapshot, id, self.names_ns()).map(|name| lossy(name));
         let user = |uid: Option<Uid>| UserAnswer {
             user_id: uid.map(|uid| uid.0),
-            user_name: uid.and_then(|uid| self.context.snapshot.user_names.get(&uid)).cloned(),
+            user_name: uid.and_then(|uid| self.context.snapshot.annotations.user_names.get(&uid)).cloned(),
         };
         NamespaceAnswer {
             nsid: id.ino,

@@ -23,7 +23,7 @@ fn rows(snapshot: &lxkns_model::Snapshot, kind: Kind) -> Vec<serde_json::Value> 
 #[test]
 fn json_has_the_keys_of_dumps_and_those_that_belong_to_a_type() {
     let mut snapshot = snapshot();
-    snapshot.user_names = [(Uid(0), "root".to_owned())].into();
+    snapshot.annotations.user_names = [(Uid(0), "root".to_owned())].into();
     let rows = rows(&snapshot, Kind::Ownership);
     let of = |id: NamespaceId| rows.iter().find(|row| row["nsid"] == id.ino).unwrap();
     assert_eq!(

@@ -11,7 +11,7 @@ pub struct Users(FxHashMap<Uid, BString>);
 impl Users {
     /// The names that a snapshot has.
     pub fn of_snapshot(snapshot: &Snapshot) -> Self {
-        Self(snapshot.user_names.iter().map(|(&uid, name)| (uid, name.as_str().into())).collect())
+        Self(snapshot.annotations.user_names.iter().map(|(&uid, name)| (uid, name.as_str().into())).collect())
     }
 
     /// Reads the text of a `passwd(5)`; the first of several names of a UID counts, as in `getpwuid(3)`.

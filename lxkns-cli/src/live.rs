@@ -59,7 +59,7 @@ pub(crate) fn discover(session: &Discovery<'_>, options: &DiscoveryOptions) -> R
     let statuses = snapshot.processes.values().filter_map(|process| process.status.as_ref());
     let uids: BTreeSet<Uid> = creators.chain(statuses.map(|status| status.uids.effective)).collect();
     let named = uids.into_iter().filter_map(|uid| Some((uid, users.name(uid)?.to_string())));
-    snapshot.user_names = named.collect();
+    snapshot.annotations.user_names = named.collect();
     Ok(snapshot)
 }
 

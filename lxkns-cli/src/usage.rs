@@ -39,7 +39,7 @@ const FOREIGN: [(&str, &[&str], &str); 13] = [
     ("ls", &["-H", "--list-columns"], "the columns are in `lxkns ls --help`"),
     ("ls", &["-a", "--all"], "it lists all namespaces"),
     ("enter", &["-t", "--target"], "name the process itself: lxkns enter PID -- COMMAND"),
-    ("enter", &["-a", "--all"], "all namespaces of a process are entered: lxkns enter PID -- COMMAND"),
+    ("enter", &["-a"], "all namespaces of a process are entered: lxkns enter PID -- COMMAND"),
     (
         "enter",
         &[

@@ -418,6 +418,8 @@ mod tests {
         rustix::io::write(&given[0].0, b"a").unwrap();
         drop(given);
         while !streams.is_done() {}
-        assert!(streams.end().unwrap_err().to_string().contains("write standard output: No space"));
+        let error = streams.end().unwrap_err();
+        assert!(error.to_string().contains("write standard output"), "{error}");
+        assert_eq!(error.errno().and_then(lxkns_core::model::Errno::name), Some("ENOSPC"));
     }
 }

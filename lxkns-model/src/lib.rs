@@ -39,6 +39,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod annotations;
 mod capability_set;
 mod cause;
 mod errno;
@@ -69,6 +70,7 @@ pub mod relations;
 #[cfg(feature = "wire")]
 pub mod wire;
 
+pub use annotations::Annotations;
 pub use capability_set::{Capability, CapabilitySet};
 pub use cause::Cause;
 pub use errno::{Errno, NoErrno};

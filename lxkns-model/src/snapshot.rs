@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::{CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, Observer, Pid, Process, Suspect, Uid};
+use super::{
+    Annotations, CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, Observer, Pid, Process, Suspect,
+};
 
 /// The host that was scanned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub struct Host {
 ///
 /// Equality compares what was found: two snapshots of an unchanged host are equal. Outside it are what changes by
 /// itself or says how the scan went: the run states of tasks, the gaps, the time and the time taken; and what depends
-/// on the observer: the observer, the names of users, the IDs of network namespaces and the own mount namespace.
+/// on the observer: the observer itself, its mount namespace, and the annotations.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The namespaces, by their IDs.
@@ -35,12 +37,8 @@ pub struct Snapshot {
     pub suspects: Vec<Suspect>,
     /// What could not be read, sorted.
     pub gaps: Vec<Gap>,
-    /// The names of users who created user namespaces or whose processes there are, where they were looked up;
-    /// discovery does not.
-    pub user_names: BTreeMap<Uid, String>,
-    /// The IDs that the observer's network namespace has given to others (`ip netns list-id`), where they
-    /// were asked for; discovery does not. `None` where it has given none.
-    pub netnsids: BTreeMap<NamespaceId, Option<u32>>,
+    /// What was added after discovery.
+    pub annotations: Annotations,
     /// The observer's mount namespace, in which the paths of mounts mean what they say; `None` where not known.
     pub observer_mount_ns: Option<NamespaceId>,
     /// Who took it; `None` where not known, as of a dump of an older version.
@@ -64,8 +62,7 @@ impl Snapshot {
             mounts: BTreeMap::new(),
             suspects: Vec::new(),
             gaps: Vec::new(),
-            user_names: BTreeMap::new(),
-            netnsids: BTreeMap::new(),
+            annotations: Annotations::default(),
             observer_mount_ns: None,
             observer: None,
             options,

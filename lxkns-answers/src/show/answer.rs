@@ -371,7 +371,7 @@ fn of_type(shown: &ShownNamespace<'_>) -> OfType {
             let counts = owned_counts(snapshot, namespace).into_iter();
             OfType::User {
                 user_id: namespace.owner_uid.map(|uid| uid.0),
-                user_name: namespace.owner_uid.and_then(|uid| snapshot.user_names.get(&uid)).cloned(),
+                user_name: namespace.owner_uid.and_then(|uid| snapshot.annotations.user_names.get(&uid)).cloned(),
                 parent,
                 children: inos(&namespace.children),
                 possessions: inos(&namespace.owned),
@@ -448,7 +448,9 @@ fn process_answer(shown: &ShownProcess<'_>) -> ProcessAnswer {
             saved: status.uids.saved.0,
             file_system: status.uids.file_system.0,
         }),
-        user_name: status.and_then(|status| context.snapshot.user_names.get(&status.uids.effective)).cloned(),
+        user_name: status
+            .and_then(|status| context.snapshot.annotations.user_names.get(&status.uids.effective))
+            .cloned(),
         uid_inside: shown.uid_inside().map(|uid| uid.0),
         root_on_host: host_root.map(|root| root.by_uid),
         host_capabilities: host_root.and_then(|root| root.capabilities),

@@ -45,7 +45,8 @@ impl Line {
     /// Whether another line is the rest of this one: of a paragraph, or of its last column.
     fn goes_on_in(&self, next: &Self) -> bool {
         let is_column = self.column > self.indent;
-        let is_paragraph = self.indent == 0 && next.indent == 0 && !is_column;
+        // A heading is none of it.
+        let is_paragraph = self.indent == 0 && next.indent == 0 && !is_column && !next.text.ends_with(':');
         let is_some = !self.text.is_empty() && !next.text.is_empty();
         is_some && !self.text.ends_with(':') && (is_paragraph || (is_column && next.indent == self.column))
     }

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &DumpArgs) -> Result {
             let access = live::access(&args.look.patience);
             let session = live::session(&access)?;
             let mut snapshot = live::discover(&session, &options)?;
-            snapshot.netnsids = lxkns_inside::nsids(&session, &snapshot, snapshot.namespaces.values());
+            snapshot.annotations.netnsids = lxkns_inside::nsids(&session, &snapshot, snapshot.namespaces.values());
             snapshot
         }
     };

@@ -154,7 +154,7 @@ fn namespaces(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<En
     if let Some(asked) = targets.iter().find(|asked| matches!(asked.target, Target::Process(_))) {
         let text = asked.text.to_string_lossy();
         return Err(failed(format_args!(
-            "{text}: a process is entered alone; of several name namespaces ({text}/net)"
+            "{text}: only one PID is allowed; for several, name namespaces, e.g. {text}/net"
         )));
     }
     let access = live::access(&args.patience);

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
     }
     let netnsids = match needed.contains(&Column::Netnsid) {
         true if is_live => lxkns_inside::nsids(&Discovery::of_host()?, &snapshot, shown.iter().copied()),
-        true => snapshot.netnsids.clone(),
+        true => snapshot.annotations.netnsids.clone(),
         false => BTreeMap::new(),
     };
     let list = List::new(super::context(&snapshot, is_live), netnsids);

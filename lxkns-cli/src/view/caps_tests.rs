@@ -20,7 +20,7 @@ fn host(own: NamespaceId) -> Snapshot {
         snapshot.namespaces.insert(id, namespace);
     }
     snapshot.namespaces.get_mut(&LEFT).unwrap().owner = Relation::Known(LOWER);
-    snapshot.user_names = [(Uid(0), "root".to_owned()), (Uid(1000), "jo\x1b".to_owned())].into();
+    snapshot.annotations.user_names = [(Uid(0), "root".to_owned()), (Uid(1000), "jo\x1b".to_owned())].into();
     let process = snapshot.processes.get_mut(&Pid(200)).unwrap();
     process.namespaces.set(NamespaceType::User, own);
     process.status.as_mut().unwrap().capabilities.effective = CapabilitySet::SYS_ADMIN;

@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use lxkns_core::model::{Capabilities, CapabilitySet, NamespaceId, NamespaceType};
+use lxkns_answers::enter::{PlanAnswer, PlanCapabilities, PlanFact, PlanRow};
+use lxkns_core::model::{Capabilities, NamespaceId, NamespaceType};
 use lxkns_enter::{Fact, Plan, Row, Subject};
-use serde::Serialize;
 
 use super::escape::printable;
 use super::names;
@@ -106,41 +106,9 @@ fn in_words(fact: &Fact) -> String {
     }
 }
 
-/// The JSON form of a plan.
-#[derive(Serialize)]
-pub(crate) struct PlanAnswer {
-    plan: Vec<RowAnswer>,
-    notes: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct RowAnswer {
-    what: &'static str,
-    /// `null` where it is not known, or nobody has it.
-    target: Option<FactAnswer>,
-    command: FactAnswer,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum FactAnswer {
-    Text(String),
-    Flag(bool),
-    Capabilities(SetsAnswer),
-}
-
-#[derive(Serialize)]
-struct SetsAnswer {
-    permitted: CapabilitySet,
-    effective: CapabilitySet,
-    inheritable: CapabilitySet,
-    bounding: CapabilitySet,
-    ambient: CapabilitySet,
-}
-
 /// The JSON form.
 pub(crate) fn answer(plan: &Plan) -> PlanAnswer {
-    let rows = plan.rows().iter().map(|row| RowAnswer {
+    let rows = plan.rows().iter().map(|row| PlanRow {
         what: name(row.subject),
         target: row.target.as_ref().map(fact),
         command: fact(&row.command),
@@ -148,12 +116,12 @@ pub(crate) fn answer(plan: &Plan) -> PlanAnswer {
     PlanAnswer { plan: rows.collect(), notes: plan.notes().to_vec() }
 }
 
-fn fact(fact: &Fact) -> FactAnswer {
+fn fact(fact: &Fact) -> PlanFact {
     match fact {
-        Fact::Text(text) => FactAnswer::Text(names::lossy(text.as_bytes())),
-        Fact::Flag(flag) => FactAnswer::Flag(*flag),
+        Fact::Text(text) => PlanFact::Text(names::lossy(text.as_bytes())),
+        Fact::Flag(flag) => PlanFact::Flag(*flag),
         Fact::Capabilities(Capabilities { permitted, effective, inheritable, bounding, ambient }) => {
-            FactAnswer::Capabilities(SetsAnswer {
+            PlanFact::Capabilities(PlanCapabilities {
                 permitted: *permitted,
                 effective: *effective,
                 inheritable: *inheritable,
@@ -161,6 +129,6 @@ fn fact(fact: &Fact) -> FactAnswer {
                 ambient: *ambient,
             })
         }
-        _ => FactAnswer::Text(String::new()),
+        _ => PlanFact::Text(String::new()),
     }
 }

@@ -35,7 +35,7 @@ fn host() -> Snapshot {
     inner_pid.leaders = vec![Pid(200)];
     snapshot.namespaces.extend([inner, pid, inner_pid].map(|namespace| (namespace.id, namespace)));
     snapshot.namespaces.get_mut(&ODD).unwrap().parent = Relation::Known(INNER_PID);
-    snapshot.user_names = [(Uid(0), "root".to_owned()), (Uid(1000), "jo\x1b".to_owned())].into();
+    snapshot.annotations.user_names = [(Uid(0), "root".to_owned()), (Uid(1000), "jo\x1b".to_owned())].into();
     snapshot.processes.get_mut(&Pid(1)).unwrap().namespaces.set(NamespaceType::Pid, PID);
     let sleep = snapshot.processes.get_mut(&Pid(200)).unwrap();
     sleep.namespaces.set(NamespaceType::Pid, INNER_PID);

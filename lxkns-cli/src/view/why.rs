@@ -48,7 +48,7 @@ pub(crate) fn write_holders(
     } else if let Some(summary) = explanation.summary() {
         writeln!(out, " is held by {summary}")?;
     } else {
-        writeln!(out, " is there, but nothing that could be seen holds it")?;
+        writeln!(out, " exists, but nothing visible holds it")?;
         let suspects = explanation.suspects();
         return write_all_suspects(out, &explanation.context, Some(namespace.ns_type), &suspects, screen, limit);
     }

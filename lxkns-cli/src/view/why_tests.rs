@@ -58,7 +58,7 @@ fn long_lists_begin_with_the_leaders_and_are_cut() {
 #[test]
 fn suspects_are_told_where_nothing_explains() {
     let mut snapshot = snapshot();
-    let nothing = "pid:[4026532500] is there, but nothing that could be seen holds it\n";
+    let nothing = "pid:[4026532500] exists, but nothing visible holds it\n";
     let never = "  not visible on any kernel: a detached mount and a BPF iterator\n";
     assert_eq!(text(&snapshot, ODD, SOME), format!("{nothing}  no suspects either\n{never}"));
     let (pid, tid) = (Pid(200), Tid(200));

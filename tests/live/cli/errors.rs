@@ -163,7 +163,7 @@ fn dashes() {
         run_lxkns([&["enter", &pid][..], words].concat()).fails(125, &text);
     }
     // A namespace is none.
-    run_lxkns(["enter", &pid, "/proc/self/ns/net"]).fails(125, "a process is entered alone");
+    run_lxkns(["enter", &pid, "/proc/self/ns/net"]).fails(125, "only one PID is allowed");
 }
 
 /// Errors have the kernel's words and name, and no number.

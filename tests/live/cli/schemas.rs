@@ -33,6 +33,7 @@ fn of_every_question() {
             "busy" => &["/proc"],
             "show" => &[&pid, &uts, &left, &net, &user],
             "caps" => &[&pid],
+            "enter" => &["--dry-run", &pid],
             "ls" | "tree" | "orphans" | "doctor" => &[],
             "diff" => &[dump.to_str().unwrap()],
             // Its lines are those of diff; its tests have them.

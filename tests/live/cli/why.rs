@@ -228,7 +228,7 @@ fn suspects() {
     actor.close(fd);
     let (pid, mnt) = (actor.pid(), actor.ns_inode("mnt"));
     actor.unshare(&["mnt"]);
-    let nothing = format!("mnt:[{mnt}] is there, but nothing that could be seen holds it\n");
+    let nothing = format!("mnt:[{mnt}] exists, but nothing visible holds it\n");
     let said =
         look_until(|said: &Said| said.text.starts_with(&nothing) && said.json["explained"] == false, || why(mnt));
     assert!(said.text.starts_with(&nothing), "{}", said.text);

@@ -274,5 +274,5 @@ fn usage() {
     run_lxkns(["enter"]).fails(125, "TARGET");
     run_lxkns(["enter", "1", "--nonsense", "--", "true"]).fails(125, "nonsense");
     run_lxkns(["enter", "4194304", "--", "true"]).fails(125, "4194304: no such process");
-    run_lxkns(["enter", "2", "1/net", "--", "true"]).fails(125, "entered alone");
+    run_lxkns(["enter", "2", "1/net", "--", "true"]).fails(125, "only one PID is allowed");
 }

@@ -35,11 +35,11 @@ pub(super) fn snapshot(json: &[u8]) -> Result<Snapshot, Error> {
     let mut snapshot = reader.empty(&options, dump.cpus_online.as_deref().unwrap_or_default())?;
     for (ino, form) in namespaces {
         if let (Some(uid), Some(name)) = (form.user_id, form.user_name.as_ref().filter(|name| !name.is_empty())) {
-            snapshot.user_names.insert(Uid(uid), name.clone());
+            snapshot.annotations.user_names.insert(Uid(uid), name.clone());
         }
         let namespace = reader.namespace(ino, &form)?;
         if let Some(netnsid) = form.netnsid {
-            snapshot.netnsids.insert(namespace.id, number::netnsid(netnsid)?);
+            snapshot.annotations.netnsids.insert(namespace.id, number::netnsid(netnsid)?);
         }
         snapshot.namespaces.insert(namespace.id, namespace);
         if !reader.ours {
@@ -124,7 +124,7 @@ impl Reader {
         snapshot.observer_mount_ns = info.mntns.map(|ino| self.checked_id("mntns", ino)).transpose()?;
         snapshot.observer = info.observer.as_ref().map(|observer| self.observer(observer)).transpose()?;
         let names = info.user_names.iter().flatten();
-        snapshot.user_names = names.map(|(&uid, name)| (Uid(uid), name.clone())).collect();
+        snapshot.annotations.user_names = names.map(|(&uid, name)| (Uid(uid), name.clone())).collect();
         for form in info.gaps.iter().flatten() {
             snapshot.gaps.extend(self.gap(form)?);
         }

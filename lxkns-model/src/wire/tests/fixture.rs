@@ -65,8 +65,8 @@ pub(super) fn full() -> Snapshot {
     let taken_at = SystemTime::UNIX_EPOCH + Duration::new(1_790_000_000, 123_456_789);
     let mut snapshot = Snapshot::empty(DiscoveryOptions::everything(), host, taken_at);
     snapshot.took = Duration::from_micros(41_500);
-    snapshot.user_names = [(Uid(1000), "jo".into()), (Uid(33), "www".into())].into();
-    snapshot.netnsids = [(id(NET), Some(3))].into();
+    snapshot.annotations.user_names = [(Uid(1000), "jo".into()), (Uid(33), "www".into())].into();
+    snapshot.annotations.netnsids = [(id(NET), Some(3))].into();
     snapshot.observer_mount_ns = Some(id(MNT));
     let mut observer = Observer::new(Uid(1000), CapabilitySet::from_bits(0x80_0000));
     observer.user_ns = Some(id(USER));

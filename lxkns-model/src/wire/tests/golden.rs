@@ -10,7 +10,7 @@ fn small() -> Snapshot {
     let mut snapshot = fixture::empty();
     snapshot.host.kernel_release = "6.18.0".into();
     snapshot.host.hostname = "host".into();
-    snapshot.user_names.insert(Uid(0), "root".into());
+    snapshot.annotations.user_names.insert(Uid(0), "root".into());
     let user = add(&mut snapshot, NamespaceType::User, 4026531837);
     user.initial = true;
     (user.owner, user.parent) = (Relation::None, Relation::None);

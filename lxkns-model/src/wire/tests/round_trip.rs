@@ -16,8 +16,8 @@ fn everything_comes_back() {
     assert_eq!(back.gaps, snapshot.gaps);
     assert_eq!(back.taken_at, snapshot.taken_at);
     assert_eq!(back.took, snapshot.took);
-    assert_eq!(back.user_names, snapshot.user_names);
-    assert_eq!(back.netnsids, snapshot.netnsids);
+    assert_eq!(back.annotations.user_names, snapshot.annotations.user_names);
+    assert_eq!(back.annotations.netnsids, snapshot.annotations.netnsids);
     assert_eq!(back.observer_mount_ns, snapshot.observer_mount_ns);
     assert_eq!(back.observer, snapshot.observer);
     assert_eq!(back.mounts, snapshot.mounts);

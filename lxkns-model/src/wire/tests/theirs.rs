@@ -62,7 +62,7 @@ fn ns(ino: u64) -> NamespaceId {
 fn a_current_dump() {
     let snapshot = read(CURRENT.as_bytes()).unwrap();
     assert_eq!(snapshot.host.cpus_online, Some(vec![CpuRange { first: 0, last: 7 }]));
-    assert_eq!(snapshot.user_names[&Uid(0)], "root");
+    assert_eq!(snapshot.annotations.user_names[&Uid(0)], "root");
     assert!(snapshot.options.places.contains(Place::Fds) && !snapshot.options.places.contains(Place::Sockets));
     assert!(snapshot.options.scheduling && !snapshot.options.task_details && snapshot.options.freezer);
 

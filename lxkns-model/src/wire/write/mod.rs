@@ -133,7 +133,7 @@ fn observer(observer: model::Observer) -> Observer {
 fn user_names(snapshot: &Snapshot) -> Option<BTreeMap<u32, String>> {
     let creators = snapshot.namespaces.values().filter(|namespace| namespace.ns_type == NamespaceType::User);
     let creators: BTreeSet<_> = creators.filter_map(|namespace| namespace.owner_uid).collect();
-    let others = snapshot.user_names.iter().filter(|(uid, _)| !creators.contains(uid));
+    let others = snapshot.annotations.user_names.iter().filter(|(uid, _)| !creators.contains(uid));
     let names: BTreeMap<_, _> = others.map(|(uid, name)| (uid.0, name.clone())).collect();
     (!names.is_empty()).then_some(names)
 }

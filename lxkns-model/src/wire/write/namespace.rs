@@ -22,7 +22,8 @@ pub(super) fn namespace(
     let owner = namespace.owner.known().filter(|id| !user && here(id));
     let parent = namespace.parent.known().filter(|id| ns_type.is_hierarchical() && here(id));
     let inos = |ids: &[NamespaceId]| Some(ids.iter().filter(|id| here(id)).map(|id| id.ino).collect());
-    let user_name = || namespace.owner_uid.and_then(|uid| snapshot.user_names.get(&uid)).cloned().unwrap_or_default();
+    let user_name =
+        || namespace.owner_uid.and_then(|uid| snapshot.annotations.user_names.get(&uid)).cloned().unwrap_or_default();
     Namespace {
         nsid: Some(namespace.id.ino),
         r#type: Some(ns_type.name().to_owned()),
@@ -40,7 +41,7 @@ pub(super) fn namespace(
         initial: namespace.initial.then_some(true),
         relations: relations(namespace, owner, parent),
         holders: Some(namespace.holders.iter().map(holder).collect()),
-        netnsid: snapshot.netnsids.get(&namespace.id).map(|id| id.map_or(-1, i64::from)),
+        netnsid: snapshot.annotations.netnsids.get(&namespace.id).map(|id| id.map_or(-1, i64::from)),
         uid_map: namespace.uid_map.as_deref().map(id_map),
         gid_map: namespace.gid_map.as_deref().map(id_map),
         offsets: namespace

@@ -1,0 +1,58 @@
+//! What a command would have inside, and what the target has: the JSON form of `lxkns enter --dry-run`.
+
+use lxkns_model::CapabilitySet;
+use serde::Serialize;
+
+/// A plan, row by row.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct PlanAnswer {
+    /// What the target has and what the command would have.
+    pub plan: Vec<PlanRow>,
+    /// What should be known before the command is run.
+    pub notes: Vec<String>,
+}
+
+/// One row of a plan.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct PlanRow {
+    /// What it is about: `namespaces`, `UID`, `capabilities`, ...
+    pub what: &'static str,
+    /// What the target has; `None` where it is not known, or the target has none.
+    pub target: Option<PlanFact>,
+    /// What the command would have.
+    pub command: PlanFact,
+}
+
+/// What one of them has.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum PlanFact {
+    /// In words.
+    Text(String),
+    /// Yes or no.
+    Flag(bool),
+    /// Sets of capabilities.
+    Capabilities(PlanCapabilities),
+}
+
+/// The sets of capabilities.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct PlanCapabilities {
+    /// The permitted set.
+    pub permitted: CapabilitySet,
+    /// The effective set.
+    pub effective: CapabilitySet,
+    /// The inheritable set.
+    pub inheritable: CapabilitySet,
+    /// The bounding set.
+    pub bounding: CapabilitySet,
+    /// The ambient set.
+    pub ambient: CapabilitySet,
+}

@@ -1,0 +1,16 @@
+//! What is added to a snapshot after discovery.
+
+use std::collections::BTreeMap;
+
+use crate::{NamespaceId, Uid};
+
+/// What is added to a finished snapshot. Discovery leaves it empty: the rest of a snapshot is what the kernel said, and
+/// annotations come from elsewhere (`/etc/passwd`, netlink).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Annotations {
+    /// The names of users who created user namespaces or whose processes there are.
+    pub user_names: BTreeMap<Uid, String>,
+    /// The IDs that the observer's network namespace has given to others (`ip netns list-id`); `None` where it has given
+    /// none.
+    pub netnsids: BTreeMap<NamespaceId, Option<u32>>,
+}
