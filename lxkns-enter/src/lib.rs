@@ -19,23 +19,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # How it goes
+//! # How it works
 //!
 //! ```text
 //! Enter (what is wanted) -> prepare: open and verify everything -> Plan (steps, rows) -> execute, in a child
 //! ```
 //!
 //! - Everything is opened and verified to be of one and the same process before anything is entered.
-//! - The steps are gone through by an intermediate process, single-threaded whatever the caller is, with system calls alone,
-//!   in the caller's PID namespace. What is started in the PID namespace that is entered has nothing but what the command
-//!   has. The first step that fails ends it, and is what the error says; nothing stays behind.
-//! - A command that has something that the processes in a PID namespace have not, such as the caller's powers or one of the
-//!   caller's namespaces, stays outside of it; a note of the plan says so.
+//! - An intermediate process carries out the steps in the caller's PID namespace, single-threaded, with system calls alone.
+//!   The process that it starts in the target's PID namespace has only what the command has. The first step that fails ends
+//!   it and is named in the error; nothing stays behind.
+//! - A command with more than the processes in a PID namespace, such as the caller's powers or one of the caller's
+//!   namespaces, stays outside of it; a note of the plan says so.
 //!
 //! # What is not taken over
 //!
-//! Filters of system calls and Landlock rules; the scheduling policy; and what the kernel shows nobody (`securebits`, but for
-//! root that has given up capabilities). The session keyring is neither the process's nor the caller's, but a new one.
+//! Filters of system calls and Landlock rules; the scheduling policy; and what the kernel does not show (`securebits`, except
+//! of root that has given up capabilities). The session keyring is neither the process's nor the caller's, but a new one.
 //!
 //! # Features
 //!

@@ -2,9 +2,8 @@
 //!
 //! A process with threads cannot enter a user namespace, and one whose threads share their root directory cannot enter
 //! a mount namespace. Opening a path there can wait for ever: for the server of a FUSE or NFS file system that is gone.
-//! So a small helper, `mntnssandbox`, does it: one process for each mount namespace, which enters, sends back its list
-//! of mounts and what it was asked to open, and is killed where it does not answer in time. The helper is carried
-//! inside this library.
+//! A small helper, `mntnssandbox`, does both: one process for each mount namespace enters it, sends back its list of
+//! mounts and opened files, and is killed if it does not answer in time. This library carries the helper inside.
 //!
 //! ```
 //! use std::path::Path;
@@ -21,7 +20,7 @@
 //!
 //! [`Access`] has discovery look into mount namespaces like this.
 //!
-//! # What holds
+//! # Guarantees
 //!
 //! - A path is resolved inside the mount namespace, from its root. Symbolic links and magic links are not followed, no
 //!   automount is triggered, nothing is created or executed, and nothing is opened but with `O_PATH`.
@@ -33,9 +32,9 @@
 //!   descriptors but their own, cannot gain privileges, keep no capability but `CAP_DAC_READ_SEARCH`, and cannot be
 //!   traced.
 //! - No signal handler or disposition is changed. As for any child, the process gets a `SIGCHLD` when a helper ends;
-//!   helpers are waited for by their process IDs, and if somebody else has done that already, no harm is done.
+//!   helpers are waited for by their process IDs; if the embedding program has reaped one already, nothing breaks.
 //!
-//! # What it takes
+//! # Requirements
 //!
 //! Linux 4.11, and the privileges that [`Sandboxes::open`] names: those of root, or to own the user namespace that owns
 //! the mount namespace. Without `openat2(2)` (5.6) and `RESOLVE_CACHED` (5.12) paths that lead over file systems with
@@ -75,5 +74,5 @@ pub use namespace::MountNamespace;
 pub use program::{HelperProgram, carried_helper};
 pub use sandboxes::{SandboxOptions, Sandboxes, Target};
 
-/// How long to wait for an answer where nobody wants otherwise. What the kernel knows takes microseconds.
+/// The default timeout for an answer. What the kernel knows takes microseconds.
 pub const DEADLINE: Duration = Duration::from_secs(1);
