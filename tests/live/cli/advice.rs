@@ -353,7 +353,8 @@ fn covered_in_a_sandbox() {
     actor.mount("tmpfs", directory.path());
     let mnt = format!("mnt:{}", actor.ns_inode("mnt"));
     let of_the_known = format!("`umount -N {0} {1} && umount -N {0} {1}/ns`", actor.pid(), directory.path().display());
-    let expected = [format!("the processes of {mnt} exit (lxkns why {mnt})"), of_the_known];
+    let of_an_ordinary_user = format!("{mnt} ends (lxkns why {mnt})");
+    let expected = [format!("the processes of {mnt} exit (lxkns why {mnt})"), of_the_known, of_an_ordinary_user];
     let release = look_until(|release: &String| expected.contains(release), || held.release());
     assert!(expected.contains(&release), "{release}");
     drop(actor);

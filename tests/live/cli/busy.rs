@@ -141,7 +141,7 @@ fn mounts_and_users() {
         if probe::is_root() {
             format!("  what covers mount {hidden_id} is unmounted, then `umount -N {} ", other.pid())
         } else {
-            format!("  the process of mnt:{} exits (lxkns why mnt:{0})\n", other.ns_inode("mnt"))
+            format!("  mnt:{} ends (lxkns why mnt:{0})\n", other.ns_inode("mnt"))
         },
     ] {
         // Where a process is not readable, there may be more.
