@@ -114,6 +114,15 @@ impl Step {
         let shown: Vec<_> = self.shown.iter().map(|line| plain(line)).collect();
         match shown.split_last() {
             Some((last, shown)) if last == "..." => said.windows(shown.len()).any(|lines| lines == shown),
+            // A kernel that lists all namespaces proves that one has ended.
+            _ if shown.len() == 1 && shown[0].ends_with(": not visible from here: ...") => {
+                let target = shown[0].trim_end_matches(" not visible from here: ...");
+                said.iter().any(|line| {
+                    line.strip_prefix(target).is_some_and(|rest| {
+                        rest.starts_with(" not visible from here: ") || rest == " no such namespace"
+                    })
+                })
+            }
             // How a line goes on can depend on the kernel.
             _ if shown.len() == 1 && shown[0].ends_with(" ...") => {
                 said.iter().any(|line| line.starts_with(shown[0].trim_end_matches("...")))

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::golden_host::HOST;
 use crate::harness::{Test, lxkns, test};
 use crate::live::directory;
 use crate::live::program::run;
 
 pub(super) fn tests() -> Vec<Test> {
-    vec![test("cli::broken_dumps::every_command", &[], every_command)]
+    vec![test("cli::broken_dumps::every_command", &[HOST], every_command)]
 }
 
 /// Every command that reads a dump. PIDs and inode numbers are those of the recorded host.

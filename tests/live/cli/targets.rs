@@ -15,9 +15,9 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::targets::the_caller", &[UserNamespaces, Program("unshare")], the_caller),
         test("cli::targets::gaps_that_change_nothing", &[UserNamespaces, Program("setpriv")], gaps_that_change_nothing),
         test("cli::targets::the_host", &[Root], the_host),
-        test("cli::targets::names", &[Root], names),
+        test("cli::targets::names", &[Root, Program("mount")], names),
         test("cli::targets::the_process_that_is_meant", &[UserNamespaces], the_process_that_is_meant),
-        test("cli::targets::entered", &[Root, NamespaceType("net"), Program("readlink")], entered),
+        test("cli::targets::entered", &[Root, NamespaceType("net"), Program("readlink"), Program("mount")], entered),
     ]
 }
 
