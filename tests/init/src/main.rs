@@ -56,7 +56,13 @@ fn run() -> anyhow::Result<()> {
     fs::create_dir_all("/etc")?;
     fs::write("/etc/passwd", format!("root:x:0:0::/:\nnobody:x:{NOBODY}:{NOBODY}::/:\n"))?;
     fs::write("/etc/group", format!("root:x:0:\nnogroup:x:{NOBODY}:\n"))?;
-    fs::create_dir_all("/tmp")?;
+    for directory in ["/tmp", "/run"] {
+        fs::create_dir_all(directory)?;
+    }
+    // As udev makes them, too.
+    for (n, stream) in ["/dev/stdin", "/dev/stdout", "/dev/stderr"].into_iter().enumerate() {
+        std::os::unix::fs::symlink(format!("/proc/self/fd/{n}"), stream)?;
+    }
     fs::set_permissions("/tmp", fs::Permissions::from_mode(0o1777))?;
     // As udev does: these are for everybody.
     for device in ["/dev/fuse", "/dev/net/tun"] {

@@ -18,7 +18,7 @@ pub(super) fn tests() -> Vec<Test> {
     vec![
         test("cli::waiting::nobody_writes", &[], nobody_writes),
         test("cli::waiting::somebody_writes_late", &[], somebody_writes_late),
-        test("cli::waiting::standard_input", &[crate::harness::Need::File("/dev/stdin")], standard_input),
+        test("cli::waiting::standard_input", &[], standard_input),
         test("cli::waiting::process_substitution", &[Program("bash")], process_substitution),
     ]
 }

@@ -27,8 +27,16 @@ pub(super) fn can_run() -> anyhow::Result<()> {
     }
 }
 
-/// Runs a machine until it switches itself off, and returns what was written to its second serial port.
-pub(super) fn run(kernel: &Kernel, initramfs: &Path, directory: &Path) -> anyhow::Result<String> {
+/// What came of a machine.
+pub(super) struct Ended {
+    /// What was written to its second serial port.
+    pub(super) report: String,
+    /// Why it is not all, if the machine has not switched itself off.
+    pub(super) failure: Option<String>,
+}
+
+/// Runs a machine until it switches itself off, or for as long as one may run.
+pub(super) fn run(kernel: &Kernel, initramfs: &Path, directory: &Path) -> anyhow::Result<Ended> {
     let port = |name| directory.join(format!("{}.{name}", kernel.file_name()));
     let (console, report) = (port("console"), port("report"));
     // So that a machine ends with whoever started it.
@@ -59,13 +67,13 @@ pub(super) fn run(kernel: &Kernel, initramfs: &Path, directory: &Path) -> anyhow
     // The kernel and init say nothing unless something is wrong, but for how it ends.
     let remarks: Vec<&str> =
         console.lines().filter(|line| !line.trim().is_empty() && !line.contains("reboot:")).collect();
-    if ended == 0 || !status.success() || !console.contains("reboot: Power down") {
-        let last = &report[report.floor_char_boundary(report.len().saturating_sub(1000))..];
-        bail!("the machine has failed after {seconds} s ({status}): {}\n{last}", remarks.join("\n"));
-    }
-    if let Some(remark) = remarks.iter().find(|line| line.starts_with("init: ")) {
-        bail!("{remark}");
-    }
     println!("{}: {seconds} s", kernel.name);
-    Ok(report)
+    let failure = if ended == 0 {
+        Some(format!("the machine had not ended after {seconds} s"))
+    } else if !status.success() || !console.contains("reboot: Power down") {
+        Some(format!("the machine has failed after {seconds} s ({status}): {}", remarks.join("\n")))
+    } else {
+        remarks.iter().find(|line| line.starts_with("init: ")).map(|&remark| remark.to_owned())
+    };
+    Ok(Ended { report, failure })
 }

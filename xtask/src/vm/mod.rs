@@ -29,6 +29,9 @@ const DOCUMENT: &str = "docs/kernels.md";
 /// waits for the other all the time.
 const SIDE_BY_SIDE: usize = 2;
 
+/// A kernel's name, and what its machine reported.
+type Outcome = (String, anyhow::Result<Report>);
+
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
     /// Debian's kernels of these versions; those that end in +selinux are for what is about SELinux [default: 5.10 6.1 6.12
@@ -67,11 +70,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
     println!("on this host");
     let here = on_this_host(&programs).context("on this host")?;
-    let reports = in_machines(&kernels, &programs, &init, args)?;
-    let mut problems: Vec<String> = reports.iter().flat_map(Report::problems).collect();
+    let mut problems = Vec::new();
+    let mut reports = Vec::new();
+    for (kernel, outcome) in in_machines(&kernels, &programs, &init, args)? {
+        match outcome {
+            Ok(report) => {
+                problems.extend(report.problems());
+                reports.push(report);
+            }
+            Err(error) => problems.push(format!("{kernel}: {error:#}")),
+        }
+    }
     // What kernels give is the same with SELinux.
     let (of_selinux, mut reports): (Vec<_>, Vec<_>) = reports.into_iter().partition(|report| report.selinux);
-    let whole = args.only.is_none() && !reports.is_empty();
+    let whole = args.only.is_none() && !reports.is_empty() && reports.iter().all(|report| report.failure.is_none());
     // All tests on this host are for `cargo xtask test`.
     reports.push(here);
     reports.sort_by_key(|report| report.version);
@@ -114,8 +126,8 @@ fn on_this_host(programs: &Programs) -> anyhow::Result<Report> {
     Report::parse(&text, "this host")
 }
 
-/// Runs a machine for each kernel, some side by side.
-fn in_machines(kernels: &[Kernel], programs: &Programs, init: &Path, args: &Args) -> anyhow::Result<Vec<Report>> {
+/// Runs a machine for each kernel, some side by side, and says what came of each.
+fn in_machines(kernels: &[Kernel], programs: &Programs, init: &Path, args: &Args) -> anyhow::Result<Vec<Outcome>> {
     let directory = tempfile::Builder::new().prefix("lxkns-vm-").tempdir().context("cannot make a directory")?;
     let next = Mutex::new(kernels.iter());
     let reports = Mutex::new(Vec::new());
@@ -127,18 +139,23 @@ fn in_machines(kernels: &[Kernel], programs: &Programs, init: &Path, args: &Args
                     println!("{}", kernel.name);
                     let report = image::write(kernel, init, programs, args.only.as_deref(), directory.path())
                         .and_then(|initramfs| machine::run(kernel, &initramfs, directory.path()))
-                        .and_then(|text| {
+                        .and_then(|ended| {
                             if args.verbose {
-                                println!("{text}");
+                                println!("{}", ended.report);
                             }
-                            let mut report = Report::parse(&text, &kernel.name)?;
+                            let report = Report::parse(&ended.report, &kernel.name);
+                            let mut report = match &ended.failure {
+                                Some(failure) => report.with_context(|| failure.clone())?,
+                                None => report?,
+                            };
                             report.selinux = kernel.selinux;
+                            report.failure = ended.failure;
                             Ok(report)
                         });
-                    reports.lock().expect("nobody panics with it").push(report.context(kernel.name.clone()));
+                    reports.lock().expect("nobody panics with it").push((kernel.name.clone(), report));
                 }
             });
         }
     });
-    reports.into_inner().expect("nobody panics with it").into_iter().collect()
+    Ok(reports.into_inner().expect("nobody panics with it"))
 }

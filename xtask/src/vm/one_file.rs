@@ -46,7 +46,8 @@ pub(crate) fn check(program: &Path) -> anyhow::Result<()> {
         &RUNS.map(|run| format!("{run}\n")).concat(),
         &initramfs,
     )?;
-    let report = machine::run(&kernel, &initramfs, directory.path())?;
+    let machine::Ended { report, failure } = machine::run(&kernel, &initramfs, directory.path())?;
+    ensure!(failure.is_none(), "{}:\n{report}", failure.unwrap_or_default());
     for run in RUNS {
         let said = said(&report, run).with_context(|| format!("lxkns {run} has failed:\n{report}"))?;
         ensure!(!said.trim().is_empty(), "lxkns {run} says nothing");

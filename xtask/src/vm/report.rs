@@ -23,6 +23,8 @@ pub(super) struct Report {
     pub(super) selinux: bool,
     pub(super) interfaces: Vec<Interface>,
     pub(super) runs: Vec<Run>,
+    /// Why the machine did not report all, if it did not.
+    pub(super) failure: Option<String>,
 }
 
 /// What a kernel answers to one interface.
@@ -82,12 +84,24 @@ impl Report {
         }
         let version = version(release).with_context(|| format!("{name}: no kernel in the report: {text:.200}"))?;
         ensure!(!interfaces.is_empty(), "{name}: nothing about interfaces in the report");
-        Ok(Self { name: name.to_owned(), release: release.to_owned(), version, selinux: false, interfaces, runs })
+        let (name, release) = (name.to_owned(), release.to_owned());
+        Ok(Self { name, release, version, selinux: false, interfaces, runs, failure: None })
     }
 
     /// What is wrong with it, if anything.
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
+        if let Some(failure) = &self.failure {
+            let pending = self.runs.iter().find_map(|run| run.pending.as_deref());
+            let during = pending.map(|test| format!(", in the test {test}")).unwrap_or_default();
+            problems.push(format!("{}: {failure}{during}", self.name));
+            // What failed says so only when all tests have run.
+            for run in &self.runs {
+                let failed = run.outcomes.iter().filter(|&(_, &outcome)| outcome == Outcome::Failed);
+                problems.extend(failed.map(|(test, _)| format!("{} as {}: {test} has failed", self.name, run.who)));
+            }
+            return problems;
+        }
         for who in ["root", "nobody"] {
             match self.runs.iter().find(|run| run.who == who) {
                 Some(run) => {
@@ -217,6 +231,14 @@ mod tests {
         let problems = Report::parse(&text, "6.1").unwrap().problems();
         assert!(problems.iter().any(|problem| problem.contains("signal: 9")), "{problems:?}");
         assert!(Report::parse("", "6.1").is_err());
+    }
+
+    #[test]
+    fn what_a_machine_did_not_end_is_named() {
+        let (text, _) = TEXT.split_once("\n\nfailures:").unwrap();
+        let text = format!("{text}\ntest a::slow ... ");
+        let report = Report { failure: Some("too slow".into()), ..Report::parse(&text, "6.1").unwrap() };
+        assert_eq!(report.problems(), ["6.1: too slow, in the test a::slow", "6.1 as root: a::d has failed"]);
     }
 
     #[test]
