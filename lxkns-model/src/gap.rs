@@ -48,6 +48,8 @@ pub enum Place {
     NamespaceFacts = 36,
     /// Facts about the host.
     Host = 37,
+    /// What container engines and runtimes leave: files, control groups, monitors; and what engines answer.
+    Containers = 38,
 }
 
 impl Place {
@@ -58,7 +60,7 @@ impl Place {
     };
 
     /// All places; those that can hold a namespace come first.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Processes,
         Self::Tasks,
         Self::ForChildren,
@@ -77,6 +79,7 @@ impl Place {
         Self::Suspects,
         Self::NamespaceFacts,
         Self::Host,
+        Self::Containers,
     ];
 
     /// A short stable name, as in the JSON form.
@@ -100,6 +103,7 @@ impl Place {
             Self::Suspects => "suspects",
             Self::NamespaceFacts => "namespace-facts",
             Self::Host => "host",
+            Self::Containers => "containers",
         }
     }
 

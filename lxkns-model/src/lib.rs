@@ -42,6 +42,7 @@
 mod annotations;
 mod capability_set;
 mod cause;
+mod container;
 mod errno;
 mod file_system_user;
 mod gap;
@@ -73,6 +74,10 @@ pub mod wire;
 pub use annotations::Annotations;
 pub use capability_set::{Capability, CapabilitySet};
 pub use cause::Cause;
+pub use container::{
+    Confidence, Container, ContainerRole, ContainerState, Containers, Disagreement, Engine, EngineKind, Evidence,
+    EvidenceKind, Group, GroupKind, Pod, Said, Unit, UnitKind,
+};
 pub use errno::{Errno, NoErrno};
 pub use file_system_user::{
     DeviceRole, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUseKind,
