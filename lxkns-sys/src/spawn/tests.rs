@@ -1,9 +1,11 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::process::WaitOptions;
+use rustix::process::{WaitId, WaitIdOptions, WaitOptions};
 
 use super::*;
 
@@ -91,6 +93,24 @@ fn what_fails_says_which_and_why() {
     launch.session = LaunchSession::New { terminal: Some(1000) };
     let error = spawned(&[Op::Guard], &launch).unwrap_err();
     assert_eq!(error, SpawnError::Launch { step: LaunchStep::Session, errno: Errno::BADF });
+}
+
+/// Whatever the process says, and in whichever moment of the caller's it ends.
+#[test]
+fn what_is_said_at_the_end_is_heard() {
+    // Nobody is waited for, so that nothing has been heard when it is asked what has become of the process.
+    let (wake, writer) = std::io::pipe().unwrap();
+    drop(writer);
+    let has_ended = |pid: Pid| {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        rustix::process::waitid(WaitId::Pid(pid), options).unwrap();
+        has_run(pid)
+    };
+    let asked = AtomicBool::new(false);
+    let has_run = |pid: Pid| if asked.swap(true, Ordering::Relaxed) { has_ended(pid) } else { has_run(pid) };
+    let mut watch = Watch { wake: Some(wake.as_fd()), goes_on: &mut |_| true, may_launch: &|| true, has_run: &has_run };
+    let error = spawn(&[Op::Guard], &launch("/nowhere", &["x"]), None, &mut watch).unwrap_err();
+    assert_eq!(error, SpawnError::Launch { step: LaunchStep::Exec, errno: Errno::NOENT });
 }
 
 #[test]

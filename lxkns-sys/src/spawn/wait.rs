@@ -184,6 +184,8 @@ impl Launching {
     fn launched(&self, watch: &mut Watch<'_>) -> Result<(), SpawnError> {
         const FIRST_TICK: Duration = Duration::from_millis(5);
         let (mut tick, mut is_over) = (FIRST_TICK, false);
+        // Whether a process was seen to have ended. What it did before that is looked at once more, and nothing can follow.
+        let mut is_last = false;
         // This one has not: otherwise nothing can be told of the other by the same means.
         let can_tell = (watch.has_run)(self.first) == Some(false);
         loop {
@@ -191,7 +193,7 @@ impl Launching {
             let said = if is_heard { read::<4>(&self.failure)? } else { Vec::new() };
             if is_heard && said.is_empty() {
                 (tick, is_over) = (FIRST_TICK, true);
-            } else {
+            } else if !is_last {
                 tick = (tick * 2).min(TICK);
             }
             let child = self.shared.child();
@@ -209,17 +211,15 @@ impl Launching {
             if let Some(errno) = self.shared.errno() {
                 return Err(SpawnError::Launch { step: LaunchStep::Start, errno });
             }
-            match child {
-                Some(child) if is_stopped(child) => return Err(SpawnError::Stopped),
-                Some(child) if has_ended(child) => {
-                    // It may have become the command, and ended, since it was asked.
-                    let has_run = (watch.has_run)(child).filter(|_| can_tell);
-                    return if has_run == Some(true) { Ok(()) } else { Err(SpawnError::Killed { signal: None }) };
-                }
-                None if has_ended(self.first) && self.shared.child().is_none() => {
-                    return Err(SpawnError::Killed { signal: None });
-                }
-                _ => {}
+            if child.is_some_and(is_stopped) {
+                return Err(SpawnError::Stopped);
+            }
+            let was_last = std::mem::replace(&mut is_last, has_ended(child.unwrap_or(self.first)));
+            match (was_last, is_last) {
+                (true, true) => return Err(SpawnError::Killed { signal: None }),
+                (false, true) => tick = Duration::ZERO,
+                (true, false) => tick = FIRST_TICK,
+                (false, false) => {}
             }
         }
     }
