@@ -53,6 +53,13 @@ impl Terminal {
     /// Runs a command in a session of its own, with a terminal so many columns wide as its standard input and output, and
     /// as its standard error too if `has_error`.
     pub(super) fn spawn(command: &mut Command, columns: u16, has_error: bool) -> Self {
+        lxkns_fixture::lead_session(command);
+        Self::around(command, columns, has_error)
+    }
+
+    /// Runs a command as above, but in the session that it is in. Where a session's leader exits, the kernel throws away what
+    /// was written to its terminal and not yet handed over.
+    fn around(command: &mut Command, columns: u16, has_error: bool) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let ours = rustix::pty::openpt(flags).unwrap();
         rustix::pty::grantpt(&ours).unwrap();
@@ -68,7 +75,6 @@ impl Terminal {
         rustix::termios::tcsetattr(&theirs, OptionalActions::Now, &modes).unwrap();
         let copy = || theirs.try_clone().unwrap();
         command.stdin(copy()).stdout(copy()).stderr(if has_error { copy().into() } else { Stdio::null() });
-        lxkns_fixture::lead_session(command);
         let child = command.spawn().unwrap();
         // The command keeps copies of what it gave its child.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -115,7 +121,7 @@ impl Terminal {
 
 /// What a command writes to a terminal of this width.
 pub(super) fn on_terminal(command: &mut Command, columns: u16) -> String {
-    let (text, status) = Terminal::spawn(plain(command), columns, false).end();
+    let (text, status) = Terminal::around(plain(command), columns, false).end();
     assert!(status.success(), "{text}");
     text
 }

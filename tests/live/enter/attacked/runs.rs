@@ -220,7 +220,12 @@ pub(super) fn attacked(name: &str, Attack { kind, method, load, tool }: Attack) 
     let allowed = Allowed::of(&container, &caller.canary, tool);
     let busybox = busybox();
     let tool = if tool { &["--tools", busybox.to_str().unwrap()][..] } else { &[] };
-    let patience = if method == Method::Hold { &["--timeout", PATIENCE][..] } else { &[] };
+    let (patience, limit) = match method {
+        Method::Hold => (&["--timeout", PATIENCE][..], LIMIT),
+        // Nothing stops it, and so it succeeds, however slow the host is.
+        Method::Look => (&["--timeout", "20"][..], LIMIT * 12),
+        _ => (&[][..], LIMIT),
+    };
     let options = [&["--env", "clean"], tool, patience].concat();
     // Runs under load take longer; a quarter of them suffices.
     let most = if load == Load::Busy { count().div_ceil(4) } else { count() };
@@ -237,7 +242,7 @@ pub(super) fn attacked(name: &str, Attack { kind, method, load, tool }: Attack) 
     while runs < most && hangs < MOST_HANGS {
         runs += 1;
         let mut noted = Vec::new();
-        let outcome = end(caller.enter(&container, &options, &["true"]).spawn().unwrap(), LIMIT);
+        let outcome = end(caller.enter(&container, &options, &["true"]).spawn().unwrap(), limit);
         let haul = attacking.haul();
         seen += usize::from(!haul.caught.is_empty());
         seen_early += usize::from(haul.caught.iter().any(|caught| !caught.is_command()));
