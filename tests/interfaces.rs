@@ -40,5 +40,6 @@ fn answer(asked: Result<(), Errno>) -> String {
 fn ask(name: &str) -> Result<(), Errno> {
     let interface = lxkns_core::Interface::ALL.into_iter().find(|interface| interface.name() == name);
     let interface = interface.unwrap_or_else(|| panic!("nothing asks for {name}"));
-    interface.ask(&lxkns_core::ProcRoot::host().expect("there is a procfs"))
+    let asked = interface.ask(&lxkns_core::ProcRoot::host().expect("there is a procfs"));
+    asked.map_err(|errno| Errno::from_raw_os_error(errno.number()))
 }

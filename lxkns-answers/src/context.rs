@@ -32,15 +32,6 @@ impl<'a> Context<'a> {
         let mount_ns = snapshot.observer_mount_ns.or_else(of_init).or_else(|| initial().map(|namespace| namespace.id));
         Self { snapshot, mount_ns, is_live: false }
     }
-
-    /// The process with this ID, or with a task that has it.
-    pub fn process_with(&self, pid: Pid) -> Option<Pid> {
-        let has_task = |pid: Pid| {
-            let mut processes = self.snapshot.processes.values();
-            processes.find(|process| process.tasks.iter().any(|task| task.tid.0 == pid.0)).map(|process| process.pid)
-        };
-        if self.snapshot.processes.contains_key(&pid) { Some(pid) } else { has_task(pid) }
-    }
 }
 
 #[cfg(test)]
@@ -61,14 +52,5 @@ mod tests {
         assert_eq!(Context::of_dump(&snapshot).mount_ns, Some(id(7)));
         assert_eq!(Context::live(&snapshot, false).mount_ns, Some(id(7)));
         assert_eq!(Context::live(&snapshot, true).mount_ns, None);
-    }
-
-    #[test]
-    fn a_task_leads_to_its_process() {
-        let snapshot = snapshot();
-        let context = Context::of_dump(&snapshot);
-        assert_eq!(context.process_with(Pid(200)), Some(Pid(200)));
-        assert_eq!(context.process_with(Pid(201)), Some(Pid(200)));
-        assert_eq!(context.process_with(Pid(7)), None);
     }
 }

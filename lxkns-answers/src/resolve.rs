@@ -1,13 +1,16 @@
 //! From a TARGET to the namespaces of a snapshot that it means.
 
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-use lxkns_model::relations;
+use bstr::BString;
+use lxkns_model::relations::{self, Index};
 use lxkns_model::{
     CapabilitySet, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, Process, Snapshot, Tid,
 };
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::context::Context;
 use crate::target::{Asked, FORMS, Target};
@@ -67,30 +70,6 @@ pub enum Absence {
 }
 
 impl Absence {
-    /// Why this snapshot does not have this process, or thread.
-    pub fn of(context: &Context<'_>, pid: Pid, lookup: &dyn Lookup) -> Self {
-        let snapshot = context.snapshot;
-        let of_processes = || snapshot.gaps.iter().filter(|gap| gap.place == Place::Processes);
-        // The threads of a process that is not readable are not in the snapshot.
-        let has_unread_threads = |process: &Process| process.threads as usize > process.tasks.len();
-        let of_unread = || {
-            of_processes().filter_map(|gap| match gap.object {
-                Object::Process(pid) => snapshot.processes.get(&pid),
-                _ => None,
-            })
-        };
-        let may_be_thread = || of_unread().any(has_unread_threads) && (!context.is_live || lookup.has_task(pid));
-        if of_processes().any(|gap| gap.object == Object::Process(pid)) {
-            Self::NotReadable
-        } else if of_processes().any(|gap| gap.object == Object::Host) {
-            Self::Hidden
-        } else if may_be_thread() {
-            Self::NotReadable
-        } else {
-            Self::Gone
-        }
-    }
-
     /// In words.
     pub fn words(self) -> &'static str {
         match self {
@@ -101,83 +80,256 @@ impl Absence {
     }
 }
 
-/// The namespaces that a TARGET means, sorted by type; never none.
-///
-/// # Errors
-///
-/// Where it means nothing, or what it means cannot be seen.
-pub fn resolve(context: &Context<'_>, asked: &Asked, lookup: &dyn Lookup) -> Result<Vec<NamespaceId>, Unresolved> {
-    verify(context, asked, lookup)?;
-    let &Context { snapshot, is_live, .. } = context;
-    let text = || printable(asked.text.as_encoded_bytes());
-    let missing = |what: &str| Unresolved::Missing(format!("{}: {what}", text()));
-    let absent = |pid| match Absence::of(context, pid, lookup) {
-        Absence::Gone => missing(Absence::Gone.words()),
-        unseen => Unresolved::Unseen(format!("{}: {}", text(), unseen.words())),
-    };
-    let not_found = |ns_type| match unseen(context, ns_type) {
-        Some(unseen) => Unresolved::NotVisible(format!("{}: not visible from here: {unseen}", text())),
-        None => missing("no such namespace"),
-    };
-    match &asked.target {
-        Target::Process(pid) => all_of(snapshot, *pid).ok_or_else(|| absent(*pid))?,
-        Target::OfProcess(pid, ns_type) => of_type(snapshot, *pid, *ns_type).ok_or_else(|| absent(*pid))?,
-        Target::Inode(ns_type, ino) => {
-            let namespace = snapshot.by_ino(*ino).ok_or_else(|| match is_namespace_inode(*ino) {
-                true => not_found(*ns_type),
-                false => missing("no such namespace"),
-            })?;
-            if let Some(ns_type) = ns_type.filter(|&ns_type| ns_type != namespace.ns_type) {
-                let found = namespace.ns_type;
-                return Err(missing(&format!("no such {ns_type} namespace: {ino} is a {found} namespace")));
+/// Finds what any number of TARGETs mean in one snapshot. Whatever takes a search through the snapshot is searched once.
+pub struct Resolver<'a> {
+    context: Context<'a>,
+    lookup: &'a dyn Lookup,
+    index: OnceCell<Index<'a>>,
+    by_unique_id: OnceCell<FxHashMap<u64, NamespaceId>>,
+    unread: OnceCell<Unread>,
+    /// The network namespaces that have a name of `ip netns`, in a dump.
+    named: OnceCell<FxHashMap<BString, Vec<NamespaceId>>>,
+    /// Why a namespace of a type can live unseen.
+    unseen: RefCell<FxHashMap<Option<NamespaceType>, Option<String>>>,
+}
+
+/// The processes that were not read.
+struct Unread {
+    /// Those that were listed.
+    listed: FxHashSet<Pid>,
+    /// Procfs does not list all.
+    are_some_hidden: bool,
+    /// A listed one has tasks that are not in the snapshot.
+    have_unread_tasks: bool,
+}
+
+impl Unread {
+    fn of(snapshot: &Snapshot) -> Self {
+        let mut unread = Self { listed: FxHashSet::default(), are_some_hidden: false, have_unread_tasks: false };
+        for gap in snapshot.gaps.iter().filter(|gap| gap.place == Place::Processes) {
+            match gap.object {
+                Object::Host => unread.are_some_hidden = true,
+                Object::Process(pid) => {
+                    unread.listed.insert(pid);
+                    let process = snapshot.processes.get(&pid);
+                    unread.have_unread_tasks |=
+                        process.is_some_and(|process| process.threads as usize > process.tasks.len());
+                }
+                _ => {}
             }
-            Ok(vec![namespace.id])
         }
-        Target::UniqueId(unique_id) => snapshot
-            .namespaces
-            .values()
-            .find(|namespace| namespace.unique_id == Some(*unique_id))
-            .map(|namespace| vec![namespace.id])
-            .ok_or_else(|| not_found(None)),
-        Target::Path(_) if !is_live => Err(Unresolved::Usage(format!(
-            "{}: a path means something on the living host only; name the namespace by its inode number",
-            text()
-        ))),
-        Target::Path(path) => match lookup.namespace_at(path) {
-            Ok(Some(id)) if snapshot.namespaces.contains_key(&id) => Ok(vec![id]),
-            Ok(Some(id)) => Err(Unresolved::Unseen(format!(
-                "{}: leads to namespace {}, which was not seen: run it again",
-                text(),
-                id.ino
-            ))),
-            Ok(None) => Err(missing("not a namespace")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing(&no_file(path))),
-            Err(error) => Err(Unresolved::Unseen(format!("{}: {}", text(), errors::named(&error)))),
-        },
-        Target::Caller(_) => Err(Unresolved::Usage(format!("{}: not known who the caller is", text()))),
-        Target::Host(ns_type) => {
-            let is_meant = |of| ns_type.is_none_or(|ns_type| ns_type == of);
-            let initial = snapshot.namespaces_by_type().into_iter().filter(|namespace| namespace.initial);
-            let found: Vec<_> = initial.filter(|namespace| is_meant(namespace.ns_type)).map(|ns| ns.id).collect();
-            let unseen =
-                || Unresolved::Unseen(format!("{}: the host's initial namespaces are not visible here", text()));
-            if found.is_empty() { Err(unseen()) } else { Ok(found) }
-        }
-        Target::Netns(name) => named(context, lookup, name).unwrap_or_else(|why| Err(why.unresolved(text(), ""))),
-        Target::Name(name) => {
-            let others = format!("; {FORMS}");
-            named(context, lookup, name).unwrap_or_else(|why| Err(why.unresolved(text(), &others)))
+        unread
+    }
+}
+
+impl<'a> Resolver<'a> {
+    /// For the TARGETs of this snapshot. `lookup` is asked only if the snapshot is of the living host.
+    pub fn new(context: Context<'a>, lookup: &'a dyn Lookup) -> Self {
+        Self {
+            context,
+            lookup,
+            index: OnceCell::new(),
+            by_unique_id: OnceCell::new(),
+            unread: OnceCell::new(),
+            named: OnceCell::new(),
+            unseen: RefCell::default(),
         }
     }
-    .map_err(|unresolved| match unresolved {
-        Unresolved::Unseen(what) if what.is_empty() => {
-            Unresolved::Unseen(format!("{}: its namespaces are not readable", text()))
+
+    fn index(&self) -> &Index<'a> {
+        self.index.get_or_init(|| Index::of(self.context.snapshot))
+    }
+
+    /// The process with this PID, or with a task that has it as its TID.
+    pub fn process(&self, pid: Pid) -> Option<&'a Process> {
+        self.context.snapshot.processes.get(&pid).or_else(|| self.index().process_of(Tid(pid.0)))
+    }
+
+    /// Why the snapshot does not have this process or task.
+    pub fn absence(&self, pid: Pid) -> Absence {
+        let unread = self.unread.get_or_init(|| Unread::of(self.context.snapshot));
+        let may_be_task = || unread.have_unread_tasks && (!self.context.is_live || self.lookup.has_task(pid));
+        if unread.listed.contains(&pid) {
+            Absence::NotReadable
+        } else if unread.are_some_hidden {
+            Absence::Hidden
+        } else if may_be_task() {
+            Absence::NotReadable
+        } else {
+            Absence::Gone
         }
-        Unresolved::Missing(what) if what.is_empty() => {
-            Unresolved::Missing(format!("{}: the process has exited, and is in no such namespace any more", text()))
+    }
+
+    /// The namespaces that a TARGET means, sorted by type; never none.
+    ///
+    /// # Errors
+    ///
+    /// It means nothing, or what it means cannot be seen.
+    pub fn resolve(&self, asked: &Asked) -> Result<Vec<NamespaceId>, Unresolved> {
+        self.verify(asked)?;
+        let &Self { context: Context { snapshot, is_live, .. }, lookup, .. } = self;
+        let text = || printable(asked.text.as_encoded_bytes());
+        let missing = |what: &str| Unresolved::Missing(format!("{}: {what}", text()));
+        let absent = |pid| match self.absence(pid) {
+            Absence::Gone => missing(Absence::Gone.words()),
+            unseen => Unresolved::Unseen(format!("{}: {}", text(), unseen.words())),
+        };
+        let not_found = |ns_type| match self.unseen(ns_type) {
+            Some(unseen) => Unresolved::NotVisible(format!("{}: not visible from here: {unseen}", text())),
+            None => missing("no such namespace"),
+        };
+        match &asked.target {
+            Target::Process(pid) => self.all_of(*pid).ok_or_else(|| absent(*pid))?,
+            Target::OfProcess(pid, ns_type) => self.of_type(*pid, *ns_type).ok_or_else(|| absent(*pid))?,
+            Target::Inode(ns_type, ino) => {
+                let namespace = snapshot.by_ino(*ino).ok_or_else(|| match is_namespace_inode(*ino) {
+                    true => not_found(*ns_type),
+                    false => missing("no such namespace"),
+                })?;
+                if let Some(ns_type) = ns_type.filter(|&ns_type| ns_type != namespace.ns_type) {
+                    let found = namespace.ns_type;
+                    return Err(missing(&format!("no such {ns_type} namespace: {ino} is a {found} namespace")));
+                }
+                Ok(vec![namespace.id])
+            }
+            Target::UniqueId(unique_id) => {
+                let by_unique_id = self.by_unique_id.get_or_init(|| {
+                    let namespaces = snapshot.namespaces.values();
+                    namespaces.rev().filter_map(|namespace| Some((namespace.unique_id?, namespace.id))).collect()
+                });
+                by_unique_id.get(unique_id).map(|&id| vec![id]).ok_or_else(|| not_found(None))
+            }
+            Target::Path(_) if !is_live => Err(Unresolved::Usage(format!(
+                "{}: a path means something on the living host only; name the namespace by its inode number",
+                text()
+            ))),
+            Target::Path(path) => match lookup.namespace_at(path) {
+                Ok(Some(id)) if snapshot.namespaces.contains_key(&id) => Ok(vec![id]),
+                Ok(Some(id)) => Err(Unresolved::Unseen(format!(
+                    "{}: leads to namespace {}, which was not seen: run it again",
+                    text(),
+                    id.ino
+                ))),
+                Ok(None) => Err(missing("not a namespace")),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing(&no_file(path))),
+                Err(error) => Err(Unresolved::Unseen(format!("{}: {}", text(), errors::named(&error)))),
+            },
+            Target::Caller(_) => Err(Unresolved::Usage(format!("{}: not known who the caller is", text()))),
+            Target::Host(ns_type) => {
+                let is_meant = |of| ns_type.is_none_or(|ns_type| ns_type == of);
+                let initial = snapshot.namespaces_by_type().into_iter().filter(|namespace| namespace.initial);
+                let found: Vec<_> = initial.filter(|namespace| is_meant(namespace.ns_type)).map(|ns| ns.id).collect();
+                let unseen =
+                    || Unresolved::Unseen(format!("{}: the host's initial namespaces are not visible here", text()));
+                if found.is_empty() { Err(unseen()) } else { Ok(found) }
+            }
+            Target::Netns(name) => self.named(name).unwrap_or_else(|why| Err(why.unresolved(text(), ""))),
+            Target::Name(name) => {
+                let others = format!("; {FORMS}");
+                self.named(name).unwrap_or_else(|why| Err(why.unresolved(text(), &others)))
+            }
         }
-        other => other,
-    })
+        .map_err(|unresolved| match unresolved {
+            Unresolved::Unseen(what) if what.is_empty() => {
+                Unresolved::Unseen(format!("{}: its namespaces are not readable", text()))
+            }
+            Unresolved::Missing(what) if what.is_empty() => {
+                Unresolved::Missing(format!("{}: the process has exited, and is in no such namespace any more", text()))
+            }
+            other => other,
+        })
+    }
+
+    fn unseen(&self, ns_type: Option<NamespaceType>) -> Option<String> {
+        self.unseen.borrow_mut().entry(ns_type).or_insert_with(|| unseen(&self.context, ns_type)).clone()
+    }
+
+    fn named(&self, name: &str) -> Result<Found, Nameless> {
+        let snapshot = self.context.snapshot;
+        named(&self.context, self.lookup, name, |mount_ns| {
+            let names = self.named.get_or_init(|| {
+                let mut by_name: FxHashMap<_, Vec<_>> = FxHashMap::default();
+                for (name, id) in netns::names(snapshot, mount_ns) {
+                    by_name.entry(name).or_default().push(id);
+                }
+                by_name
+            });
+            names.get(name.as_bytes()).cloned().unwrap_or_default()
+        })
+    }
+
+    /// Checks that a process is the one that is meant, if the TARGET says which (`PID:INODE`). [`resolve`](Self::resolve) does
+    /// this too; call it where a process is taken from the snapshot without that.
+    ///
+    /// # Errors
+    ///
+    /// It is another process, or it is not known which it is.
+    pub fn verify(&self, asked: &Asked) -> Result<(), Unresolved> {
+        let &Self { ref context, lookup, .. } = self;
+        let text = || printable(asked.text.as_encoded_bytes());
+        let process = || match asked.target {
+            Target::Process(pid) | Target::OfProcess(pid, _) => Some(pid),
+            _ => None,
+        };
+        if asked.is_caller() && !context.is_live && process().is_some() {
+            let what = "is a process of the living host; a dump has it by its PID alone";
+            return Err(Unresolved::Usage(format!("{}: {what}", text())));
+        }
+        let (Some(number), Some(pid)) = (asked.identity(), process()) else { return Ok(()) };
+        let Some(process) = context.snapshot.processes.get(&pid) else { return Ok(()) };
+        if process.start_time_ticks() == number {
+            return Ok(());
+        }
+        let other = |more: &str| {
+            let started = process.start_time_ticks();
+            Unresolved::Missing(format!(
+                "{}: PID {pid} is another process, which started at {started} ticks{more}",
+                text()
+            ))
+        };
+        if !context.is_live {
+            return Err(other("; a dump knows start times, and no inode numbers of pidfds"));
+        }
+        // It was the same all the time since the number was given, so the snapshot has that process, too.
+        match lookup.pidfd_inode(pid) {
+            Ok(Some(inode)) if inode == number => Ok(()),
+            Ok(Some(inode)) => Err(other(&format!(" and has the pidfd inode {inode}"))),
+            Ok(None) => Err(other("; this kernel gives pidfds no inode numbers of their own")),
+            Err(error) => Err(Unresolved::Unseen(format!("{}: pidfd of PID {pid}: {}", text(), errors::named(&error)))),
+        }
+    }
+
+    /// All namespaces of a process and its tasks, or of the one task with this ID.
+    fn all_of(&self, pid: Pid) -> Option<Found> {
+        let snapshot = self.context.snapshot;
+        let links: Vec<&NamespaceLinks> = match snapshot.processes.get(&pid) {
+            Some(process) => {
+                [&process.namespaces].into_iter().chain(process.tasks.iter().map(|task| &task.namespaces)).collect()
+            }
+            None => vec![self.of_task(Tid(pid.0))?],
+        };
+        let mut found: Vec<_> = links.iter().flat_map(|links| links.iter()).collect();
+        found.sort_unstable();
+        found.dedup();
+        Some(visible(snapshot, found.into_iter().map(|(_, id)| id)))
+    }
+
+    fn of_type(&self, pid: Pid, ns_type: NamespaceType) -> Option<Found> {
+        let snapshot = self.context.snapshot;
+        let links = match snapshot.processes.get(&pid) {
+            Some(process) => &process.namespaces,
+            None => self.of_task(Tid(pid.0))?,
+        };
+        let has_exited = || snapshot.processes.get(&pid).is_some_and(Process::has_given_up_namespaces);
+        match links.get(ns_type) {
+            None if has_exited() => Some(Err(Unresolved::Missing(String::new()))),
+            id => Some(visible(snapshot, id.into_iter())),
+        }
+    }
+
+    fn of_task(&self, tid: Tid) -> Option<&'a NamespaceLinks> {
+        self.index().task(tid).map(|(_, task)| &task.namespaces)
+    }
 }
 
 /// Why a namespace (of this type, where that is known) can live and not be in the snapshot; `None` where it cannot: all that
@@ -205,43 +357,6 @@ fn unseen(context: &Context<'_>, ns_type: Option<NamespaceType>) -> Option<Strin
     };
     let reasons: Vec<_> = [Some("it has ended".to_owned()), unreadable, unlisted].into_iter().flatten().collect();
     (reasons.len() > 1).then(|| format!("{}{help}", reasons.join(", or ")))
-}
-
-/// Checks that a process is the one that is meant, where that was said. Who takes a process from the snapshot without
-/// [`resolve`] has to call it.
-///
-/// # Errors
-///
-/// Where it is another, or it cannot be told.
-pub fn verify(context: &Context<'_>, asked: &Asked, lookup: &dyn Lookup) -> Result<(), Unresolved> {
-    let text = || printable(asked.text.as_encoded_bytes());
-    let process = || match asked.target {
-        Target::Process(pid) | Target::OfProcess(pid, _) => Some(pid),
-        _ => None,
-    };
-    if asked.is_caller() && !context.is_live && process().is_some() {
-        let what = "is a process of the living host; a dump has it by its PID alone";
-        return Err(Unresolved::Usage(format!("{}: {what}", text())));
-    }
-    let (Some(number), Some(pid)) = (asked.identity(), process()) else { return Ok(()) };
-    let Some(process) = context.snapshot.processes.get(&pid) else { return Ok(()) };
-    if process.start_time_ticks() == number {
-        return Ok(());
-    }
-    let other = |more: &str| {
-        let started = process.start_time_ticks();
-        Unresolved::Missing(format!("{}: PID {pid} is another process, which started at {started} ticks{more}", text()))
-    };
-    if !context.is_live {
-        return Err(other("; a dump knows start times, and no inode numbers of pidfds"));
-    }
-    // It was the same all the time since the number was given, so the snapshot has that process, too.
-    match lookup.pidfd_inode(pid) {
-        Ok(Some(inode)) if inode == number => Ok(()),
-        Ok(Some(inode)) => Err(other(&format!(" and has the pidfd inode {inode}"))),
-        Ok(None) => Err(other("; this kernel gives pidfds no inode numbers of their own")),
-        Err(error) => Err(Unresolved::Unseen(format!("{}: pidfd of PID {pid}: {}", text(), errors::named(&error)))),
-    }
 }
 
 /// What a path says that leads nowhere, with what was probably meant.
@@ -283,8 +398,13 @@ impl Nameless {
     }
 }
 
-/// The network namespace with this name of `ip netns`.
-fn named(context: &Context<'_>, lookup: &dyn Lookup, name: &str) -> Result<Found, Nameless> {
+/// The network namespace with this name of `ip netns`. `in_dump` are the names that a dump has.
+fn named(
+    context: &Context<'_>,
+    lookup: &dyn Lookup,
+    name: &str,
+    in_dump: impl FnOnce(NamespaceId) -> Vec<NamespaceId>,
+) -> Result<Found, Nameless> {
     let mut found: Vec<(String, NamespaceId)> = Vec::new();
     if context.is_live {
         // Paths first: they are what `ip netns` goes by.
@@ -301,8 +421,7 @@ fn named(context: &Context<'_>, lookup: &dyn Lookup, name: &str) -> Result<Found
         let Some(mount_ns) = context.mount_ns else {
             return Err(Nameless::Unknown("the dump does not say whose names of network namespaces it has".to_owned()));
         };
-        let names = netns::names(context.snapshot, mount_ns).into_iter().filter(|(known, _)| known == name);
-        found.extend(names.map(|(_, id)| (names::target(context.snapshot, id), id)));
+        found.extend(in_dump(mount_ns).into_iter().map(|id| (names::target(context.snapshot, id), id)));
     }
     // Two paths to one namespace are one thing.
     let ids: std::collections::BTreeSet<_> = found.iter().map(|(_, id)| *id).collect();
@@ -324,37 +443,6 @@ fn is_namespace_inode(ino: u64) -> bool {
 }
 
 type Found = Result<Vec<NamespaceId>, Unresolved>;
-
-/// All namespaces of a process and of its threads, or of the one thread with this ID.
-fn all_of(snapshot: &Snapshot, pid: Pid) -> Option<Found> {
-    let links: Vec<&NamespaceLinks> = match snapshot.processes.get(&pid) {
-        Some(process) => {
-            [&process.namespaces].into_iter().chain(process.tasks.iter().map(|task| &task.namespaces)).collect()
-        }
-        None => vec![of_thread(snapshot, Tid(pid.0))?],
-    };
-    let mut found: Vec<_> = links.iter().flat_map(|links| links.iter()).collect();
-    found.sort_unstable();
-    found.dedup();
-    Some(visible(snapshot, found.into_iter().map(|(_, id)| id)))
-}
-
-fn of_type(snapshot: &Snapshot, pid: Pid, ns_type: NamespaceType) -> Option<Found> {
-    let links = match snapshot.processes.get(&pid) {
-        Some(process) => &process.namespaces,
-        None => of_thread(snapshot, Tid(pid.0))?,
-    };
-    let has_exited = || snapshot.processes.get(&pid).is_some_and(Process::has_given_up_namespaces);
-    match links.get(ns_type) {
-        None if has_exited() => Some(Err(Unresolved::Missing(String::new()))),
-        id => Some(visible(snapshot, id.into_iter())),
-    }
-}
-
-fn of_thread(snapshot: &Snapshot, tid: Tid) -> Option<&NamespaceLinks> {
-    let mut tasks = snapshot.processes.values().flat_map(|process| &process.tasks);
-    tasks.find(|task| task.tid == tid).map(|task| &task.namespaces)
-}
 
 fn visible(snapshot: &Snapshot, ids: impl Iterator<Item = NamespaceId>) -> Found {
     let ids: Vec<_> = ids.filter(|id| snapshot.namespaces.contains_key(id)).collect();
@@ -394,12 +482,36 @@ mod tests {
 
     fn find_live(text: &str) -> Result<Vec<NamespaceId>, Unresolved> {
         let snapshot = snapshot();
-        resolve(&Context::live(&snapshot, false), &Asked::parse(OsStr::new(text)).unwrap(), &Host)
+        Resolver::new(Context::live(&snapshot, false), &Host).resolve(&Asked::parse(OsStr::new(text)).unwrap())
     }
 
     fn find(text: &str) -> Result<Vec<NamespaceId>, Unresolved> {
         let snapshot = snapshot();
-        resolve(&Context::of_dump(&snapshot), &Asked::parse(OsStr::new(text)).unwrap(), &Host)
+        Resolver::new(Context::of_dump(&snapshot), &Host).resolve(&Asked::parse(OsStr::new(text)).unwrap())
+    }
+
+    #[test]
+    fn a_task_leads_to_its_process() {
+        let snapshot = snapshot();
+        let resolver = Resolver::new(Context::of_dump(&snapshot), &Host);
+        let process = |pid| resolver.process(Pid(pid)).map(|process| process.pid);
+        assert_eq!((process(200), process(201), process(7)), (Some(Pid(200)), Some(Pid(200)), None));
+    }
+
+    #[test]
+    fn one_resolver_answers_each_target_as_one_of_its_own() {
+        let snapshot = snapshot();
+        let (dump, live) = (Context::of_dump(&snapshot), Context::live(&snapshot, false));
+        for context in [dump, live] {
+            let one = Resolver::new(context, &Host);
+            for text in
+                ["1", "201", "201/net", ":8731", ":1", "busy", "left", "4026539999", "net:4026539999", "7", "host"]
+            {
+                let asked = Asked::parse(OsStr::new(text)).unwrap();
+                let alone = Resolver::new(context, &Host).resolve(&asked);
+                assert_eq!([one.resolve(&asked), one.resolve(&asked)], [alone.clone(), alone], "{text}");
+            }
+        }
     }
 
     #[test]
@@ -469,7 +581,7 @@ mod tests {
         let mount = Holder::BindMount { mount_ns: HOME, mount_id: 7, path: Some("/run/netns/left".into()) };
         snapshot.namespaces.get_mut(&BUSY).unwrap().holders.push(mount);
         let asked = Asked::parse(OsStr::new("left")).unwrap();
-        let found = resolve(&Context::of_dump(&snapshot), &asked, &Host);
+        let found = Resolver::new(Context::of_dump(&snapshot), &Host).resolve(&asked);
         assert!(
             matches!(found, Err(Unresolved::Usage(message)) if message.ends_with("net:4026532200, net:4026532300"))
         );
@@ -479,7 +591,7 @@ mod tests {
     fn the_initial_namespaces_are_the_hosts() {
         let mut snapshot = snapshot();
         let find = |snapshot: &Snapshot, text: &str| {
-            resolve(&Context::of_dump(snapshot), &Asked::parse(OsStr::new(text)).unwrap(), &Host)
+            Resolver::new(Context::of_dump(snapshot), &Host).resolve(&Asked::parse(OsStr::new(text)).unwrap())
         };
         for namespace in snapshot.namespaces.values_mut() {
             namespace.initial = [HOME, USER, NET].contains(&namespace.id);
@@ -505,7 +617,7 @@ mod tests {
         assert!(matches!(find("self"), Err(Unresolved::Usage(_))));
         let asked = Asked::parse(OsStr::new("self/net")).unwrap().of_caller(Pid(200));
         let snapshot = snapshot();
-        assert_eq!(resolve(&Context::live(&snapshot, false), &asked, &Host), Ok(vec![BUSY]));
-        assert!(matches!(resolve(&Context::of_dump(&snapshot), &asked, &Host), Err(Unresolved::Usage(_))));
+        assert_eq!(Resolver::new(Context::live(&snapshot, false), &Host).resolve(&asked), Ok(vec![BUSY]));
+        assert!(matches!(Resolver::new(Context::of_dump(&snapshot), &Host).resolve(&asked), Err(Unresolved::Usage(_))));
     }
 }

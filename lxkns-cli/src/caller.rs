@@ -2,14 +2,14 @@
 
 use lxkns_answers::doctor::Caller;
 use lxkns_core::ProcRoot;
-use lxkns_core::model::{Capability, CapabilitySet, Observer, Seccomp, Uid};
+use lxkns_core::model::{Capability, CapabilitySet, Observer, Uid};
 use rustix::thread::CapabilitySet as Kernel;
 
 /// Reads what is to be known of the calling process.
 pub(crate) fn read(proc: &ProcRoot, observer: &Observer) -> Caller {
     let uid = rustix::process::geteuid().as_raw();
-    let status = std::fs::read_to_string(proc.path().join("thread-self/status")).unwrap_or_default();
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    let status = std::fs::read(proc.path().join("thread-self/status")).ok();
+    let status = status.and_then(|text| lxkns_core::parse::status(&text).ok());
     // Not from procfs, which can be one that does not have this process in it.
     let is_bounding = |capability: &Capability| {
         let capability = Kernel::from_bits_retain(1 << capability.number());
@@ -25,7 +25,7 @@ pub(crate) fn read(proc: &ProcRoot, observer: &Observer) -> Caller {
         initial_pid_namespace: observer.is_in_initial_pid_ns(),
         own_procfs: proc.is_own(),
         hidepid: hidepid(&std::fs::read(proc.path().join("thread-self/mountinfo")).unwrap_or_default(), proc),
-        seccomp: field("Seccomp").and_then(|mode| mode.parse().ok()).and_then(Seccomp::from_number),
+        seccomp: status.and_then(|status| status.process.seccomp),
         no_new_privs: rustix::thread::no_new_privs().ok(),
         ptrace_scope: scope.ok().and_then(|value| value.trim().parse().ok()),
         bounding: CapabilitySet::KNOWN.iter().filter(is_bounding).collect(),

@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 
 use lxkns_answers::context::Context;
-use lxkns_answers::resolve::Lookup;
-pub(crate) use lxkns_answers::resolve::{Absence, Unresolved};
+use lxkns_answers::resolve::{Absence, Lookup};
+pub(crate) use lxkns_answers::resolve::{Resolver, Unresolved};
 use lxkns_answers::target::Asked;
 use lxkns_answers::text::escape::printable;
 use lxkns_core::ProcRoot;
@@ -39,9 +39,11 @@ impl Lookup for Host {
     }
 }
 
-/// Of the living host, paths are looked up; whether they lead where the list of mounts says plays no part.
-fn context(snapshot: &Snapshot, is_live: bool) -> Context<'_> {
-    if is_live { Context::live(snapshot, false) } else { Context::of_dump(snapshot) }
+/// Finds what TARGETs mean. Paths of the living host are looked up, so it plays no part whether they lead where the list of
+/// mounts says.
+pub(crate) fn resolver(snapshot: &Snapshot, is_live: bool) -> Resolver<'_> {
+    let context = if is_live { Context::live(snapshot, false) } else { Context::of_dump(snapshot) };
+    Resolver::new(context, &Host)
 }
 
 /// Checks that a process is the one that is meant, after it was opened: if it is now, it was then.
@@ -50,11 +52,8 @@ pub(crate) fn verify_open(proc: &ProcRoot, asked: &Asked, pid: Pid) -> Result<()
     let of = |what: &str, error: &dyn fmt::Display| format!("{}: {what} of PID {pid}: {error}", text(asked));
     let path = proc.path().join(format!("{pid}/stat"));
     let stat = std::fs::read(path).map_err(|error| of("start time", &error))?;
-    // The name before can have anything in it but a closing parenthesis after the last.
-    let fields = stat.rsplit(|&byte| byte == b')').next().unwrap_or_default();
-    let mut fields = fields.split(|&byte| byte == b' ').filter(|field| !field.is_empty());
-    let started = fields.nth(19).and_then(|field| std::str::from_utf8(field).ok()?.parse().ok());
-    if started == Some(number) {
+    let stat = lxkns_core::parse::stat(&stat).map_err(|error| of("start time", &error))?;
+    if stat.start_time_ticks == number {
         return Ok(());
     }
     match Host.pidfd_inode(pid).map_err(|error| of("pidfd", &error))? {
@@ -69,21 +68,6 @@ pub(crate) fn verify_open(proc: &ProcRoot, asked: &Asked, pid: Pid) -> Result<()
 
 fn text(asked: &Asked) -> impl fmt::Display {
     printable(asked.text.as_encoded_bytes())
-}
-
-/// The namespaces that a TARGET means, sorted by type; never none.
-pub(crate) fn resolve(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Result<Vec<NamespaceId>, Unresolved> {
-    lxkns_answers::resolve::resolve(&context(snapshot, is_live), asked, &Host)
-}
-
-/// Checks that a process is the one that is meant, where the command takes it from the snapshot itself.
-pub(crate) fn verify(snapshot: &Snapshot, asked: &Asked, is_live: bool) -> Result<(), Unresolved> {
-    lxkns_answers::resolve::verify(&context(snapshot, is_live), asked, &Host)
-}
-
-/// Why a snapshot does not have a process, or task.
-pub(crate) fn absence(snapshot: &Snapshot, pid: Pid, is_live: bool) -> Absence {
-    Absence::of(&context(snapshot, is_live), pid, &Host)
 }
 
 /// What a command comes to that finds nothing.

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
 use crate::failure::{self, Failure};
-use crate::model::{CgroupMembership, Cgroups, Freezer, Gap, Object, Operation, Place};
+use crate::model::{self, CgroupMembership, Cgroups, Freezer, Gap, Object, Operation, Place};
 use crate::procfs::parse::cgroup_files::FreezerState;
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
@@ -110,7 +110,7 @@ impl CgroupHierarchies {
     /// # Minimum kernel version
     ///
     /// Any.
-    pub fn open(&self, membership: &CgroupMembership) -> Result<OwnedFd, Errno> {
+    pub fn open(&self, membership: &CgroupMembership) -> Result<OwnedFd, model::Errno> {
         let mut error = Errno::NOENT;
         for mounted in self.mounted.iter().filter(|mounted| mounted.has(membership)) {
             match mounted.open(&membership.path) {
@@ -118,7 +118,7 @@ impl CgroupHierarchies {
                 Err(errno) => error = errno,
             }
         }
-        Err(error)
+        Err(failure::public_errno(error))
     }
 
     /// Whether tasks in these control groups are frozen, as far as that can be said; and what could not be read.

@@ -98,7 +98,16 @@ impl From<Failure> for std::io::Error {
     }
 }
 
-/// The error in the model's form.
+/// The error in the model's form, for the public API. `EIO` stands for a number that no system call fails with.
+pub(crate) fn public_errno(errno: Errno) -> model::Errno {
+    const IO: model::Errno = match model::Errno::new(5) {
+        Some(errno) => errno,
+        None => unreachable!(),
+    };
+    errno_of(errno).unwrap_or(IO)
+}
+
+/// The error in the model's form; `None` for a number that no system call fails with.
 pub(crate) fn errno_of(errno: Errno) -> Option<model::Errno> {
     model::Errno::new(errno.raw_os_error())
 }

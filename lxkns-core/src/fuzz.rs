@@ -19,7 +19,7 @@ pub fn stat(text: &[u8]) {
     let after = &text[text.rfind(b") ").expect("what was read has a name")..];
     for comm in [b"".as_slice(), b"x", b"1 (a) S 1 ", b") R 2 3 4\n", b"((", stat.comm] {
         let text = [before.as_bytes(), b" (", comm, after].concat();
-        assert_eq!(stats::parse(&text), Ok(stats::Stat { comm, ..stat }));
+        assert_eq!(stats::parse(&text), Ok(stats::TaskStat { comm, ..stat }));
     }
 }
 
@@ -165,7 +165,8 @@ mod tests {
     const SEEDS: [&[u8]; 11] = [
         b"1 (a) b\n) S 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 \
             37 38 39 40 41 42\n",
-        b"Name:\ta\nPid:\t1\nUid:\t0\t1\t2\t3\nNSpid:\t1\t2\nCapInh:\t00\nCapPrm:\t01\nCapEff:\tff\nCapBnd:\t0\nCapAmb:\t0\n\
+        b"Name:\ta\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t1\nPid:\t1\nPPid:\t0\nGid:\t0\t1\t2\t3\nGroups:\t1 2 \n\
+            SigPnd:\t0\nShdPnd:\t0\nSigBlk:\tff\nUid:\t0\t1\t2\t3\nNSpid:\t1\t2\nCapInh:\t00\nCapPrm:\t01\nCapEff:\tff\nCapBnd:\t0\nCapAmb:\t0\n\
             Cpus_allowed_list:\t0-1\n",
         b"net:[4026531840]",
         b"1 2 0:3 /a\\040b / rw shared:1 master:2 - ext4 /dev/vda rw\n4 1 0:4 net:[1] /x rw - nsfs  rw\n",

@@ -91,6 +91,21 @@ mod reach;
 mod security_label;
 mod stuck;
 
+pub mod parse {
+    //! Parsers of kernel text, for readers of procfs other than discovery.
+
+    #[doc(inline)]
+    pub use crate::procfs::parse::ParseError;
+    #[doc(inline)]
+    pub use crate::procfs::parse::fdinfo::open_flags;
+    #[doc(inline)]
+    pub use crate::procfs::parse::id_map::parse as id_map;
+    #[doc(inline)]
+    pub use crate::procfs::parse::stat::{TaskStat, parse as stat};
+    #[doc(inline)]
+    pub use crate::procfs::parse::status::{TaskStatus, parse as status};
+}
+
 pub use cgroups::{CgroupHierarchies, cgroups_of};
 pub use discovery::{Discovery, Progress, Step, file_system_on};
 pub use error::{Error, ErrorKind};
@@ -105,9 +120,9 @@ pub use lxkns_model::wire;
 pub use model::{DiscoveryOptions, Snapshot};
 pub use mount_access::{AccessError, InsideMounts, MountAccess};
 pub use procfs::ProcRoot;
-pub use reach::Opener;
 pub use reach::lookup::{has_no_server, namespace_of};
 pub use reach::probe::Interface;
+pub use reach::{Opener, identity_of_namespace, identity_without_server};
 pub use security_label::security_label;
 pub use stuck::{MOST_STUCK, Reached, Stuck, asking_name, pin_without_server, reached, stuck};
 

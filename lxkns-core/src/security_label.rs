@@ -3,6 +3,7 @@
 use bstr::BString;
 use rustix::io::Errno;
 
+use crate::failure;
 use crate::model::{self, Process};
 use crate::procfs::{ProcRoot, parse};
 
@@ -17,14 +18,8 @@ use crate::procfs::{ProcRoot, parse};
 ///
 /// None of most modules.
 pub fn security_label(proc: &ProcRoot, process: &Process) -> Result<Option<BString>, model::Errno> {
-    read(proc, process).map_err(|errno| model::Errno::new(errno.raw_os_error()).unwrap_or(UNKNOWN))
+    read(proc, process).map_err(failure::public_errno)
 }
-
-/// `EIO`: no system call fails with less than 1 or more than 4095.
-const UNKNOWN: model::Errno = match model::Errno::new(5) {
-    Some(errno) => errno,
-    None => unreachable!(),
-};
 
 fn read(proc: &ProcRoot, process: &Process) -> Result<Option<BString>, Errno> {
     let dir = proc.process(process.pid)?;

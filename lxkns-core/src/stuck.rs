@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, CWD, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
 use crate::failure;
-use crate::model::{DeviceNumber, Pid};
+use crate::model::{self, DeviceNumber, Pid, TaskState, Uid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 use crate::reach::lookup::has_no_server;
 
@@ -58,7 +58,7 @@ pub struct Stuck {
 /// # Minimum kernel version
 ///
 /// Any.
-pub fn stuck(proc: &ProcRoot) -> Result<Vec<Stuck>, Errno> {
+pub fn stuck(proc: &ProcRoot) -> Result<Vec<Stuck>, model::Errno> {
     let own = rustix::process::getuid().as_raw();
     let mut buffer = Vec::new();
     let mut look = |pid: Pid| -> Result<Option<Stuck>, Errno> {
@@ -68,12 +68,12 @@ pub fn stuck(proc: &ProcRoot) -> Result<Vec<Stuck>, Errno> {
         Ok(is_it.then_some(Stuck { pid, file_system }))
     };
     let mut found = Vec::new();
-    for pid in proc.pids()? {
+    for pid in proc.pids().map_err(failure::public_errno)? {
         match look(pid) {
             Ok(stuck) => found.extend(stuck),
             // What is hidden (`hidepid`) is another user's.
             Err(errno) if failure::is_gone(errno) || failure::is_denied(errno) => {}
-            Err(errno) => return Err(errno),
+            Err(errno) => return Err(failure::public_errno(errno)),
         }
     }
     Ok(found)
@@ -96,14 +96,11 @@ fn asked(comm: &[u8]) -> Option<(Option<DeviceNumber>, &'static [u8])> {
 /// that has ended waits for its parent, and its file system's device number may be another's by now.
 fn is_killed(status: &[u8], uid: u32) -> bool {
     const SIGKILL: u64 = 1 << (9 - 1);
-    let field = |name: &[u8]| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(b":"))?;
-        line.to_str().ok()?.split_ascii_whitespace().next()
-    };
-    let signals = |name: &[u8]| field(name).and_then(|set| u64::from_str_radix(set, 16).ok()).unwrap_or(0);
-    let is_own = field(b"Uid").and_then(|uid| uid.parse().ok()) == Some(uid);
-    let has_ended = field(b"State").is_none_or(|state| ["Z", "X"].contains(&state));
-    is_own && !has_ended && (signals(b"SigPnd") | signals(b"ShdPnd")) & SIGKILL != 0
+    parse::status::parse(status).is_ok_and(|status| {
+        let has_ended = status.state.is_none_or(TaskState::is_dead);
+        let is_told = status.pending_signals.is_some_and(|signals| signals & SIGKILL != 0);
+        status.process.uids.real == Uid(uid) && !has_ended && is_told
+    })
 }
 
 /// Whether a process runs a file whose name ends like this, or the one that the caller runs. Where that is not to be known
@@ -187,7 +184,8 @@ mod tests {
     fn only_who_was_killed_counts() {
         let status = |uid: u32, own: &str, shared: &str| {
             format!(
-                "Name:\tx\nState:\tD (disk sleep)\nUid:\t{uid}\t0\t0\t0\nSigPnd:\t{own}\nShdPnd:\t{shared}\nSigBlk:\t0000000000000100\n"
+                "Name:\tx\nState:\tD (disk sleep)\nPid:\t9\nUid:\t{uid}\t0\t0\t0\nSigPnd:\t{own}\nShdPnd:\t{shared}\n\
+                 SigBlk:\t0000000000000100\nCapInh:\t0\nCapPrm:\t0\nCapEff:\t0\nCapBnd:\t0\n"
             )
         };
         let (none, kill) = ("0000000000000000", "0000000000000100");

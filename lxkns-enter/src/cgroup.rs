@@ -59,7 +59,8 @@ pub(crate) fn join(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Res
                 _ => "--no-cgroup stays outside",
             })
         };
-        let directory = joined.hierarchies.open(membership).map_err(failed)?;
+        let directory = joined.hierarchies.open(membership);
+        let directory = directory.map_err(|errno| failed(Errno::from_raw_os_error(errno.number())))?;
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         let procs = rustix::fs::openat(&directory, "cgroup.procs", flags, Mode::empty()).map_err(failed)?;
         let op = Op::Write(Arc::new(procs), b"0".to_vec());

@@ -5,7 +5,7 @@ use lxkns_sys::Op;
 
 use crate::error::{Error, ErrorKind};
 use crate::process::{Process, cannot};
-use crate::status::{Status, id_map, inside};
+use crate::status::{Status, inside};
 use crate::steps::{Draft, Fact, GUARD, Stage, Subject};
 use crate::target::Entered;
 use crate::users::User;
@@ -43,7 +43,8 @@ impl<'a> Ids<'a> {
             None => Ok(Vec::new()),
             Some(process) => {
                 let text = process.read(name).map_err(|errno| cannot(process.pid, name, errno))?;
-                let map = id_map(&text).ok_or_else(|| cannot(process.pid, name, rustix::io::Errno::BADMSG))?;
+                let map = lxkns_core::parse::id_map(&text)
+                    .map_err(|_| cannot(process.pid, name, rustix::io::Errno::BADMSG))?;
                 if map.is_empty() {
                     let message = format!(
                         "{}: its user namespace has no IDs yet ({name} is empty), so no command can be anybody there; \

@@ -8,7 +8,6 @@ use rustix::fs::{Dir, Mode, OFlags};
 
 use crate::error::{Error, ErrorKind};
 use crate::process;
-use crate::status::line;
 use crate::steps::{Stage, Step};
 use crate::streams;
 
@@ -72,7 +71,6 @@ impl Descriptors {
 }
 
 fn is_close_on_exec(info: &[u8]) -> bool {
-    let info = String::from_utf8_lossy(info);
-    let flags = line(&info, "flags").and_then(|flags| u32::from_str_radix(flags, 8).ok()).unwrap_or(u32::MAX);
+    let flags = lxkns_core::parse::open_flags(info).unwrap_or(u32::MAX);
     flags & OFlags::CLOEXEC.bits() != 0
 }

@@ -1,9 +1,9 @@
 //! Why a command could not be run.
 
 use std::fmt;
+use std::io;
 
 use lxkns_core::model::Errno;
-use rustix::io;
 
 /// Nothing was entered, or nothing is left of what was.
 #[derive(Debug)]
@@ -59,12 +59,12 @@ impl Error {
     }
 
     /// A call has failed.
-    pub(crate) fn call(what: impl Into<String>, errno: io::Errno) -> Self {
+    pub(crate) fn call(what: impl Into<String>, errno: impl Into<io::Error>) -> Self {
         Self::with_errno(ErrorKind::Failed, what, errno)
     }
 
-    pub(crate) fn with_errno(kind: ErrorKind, message: impl Into<String>, errno: io::Errno) -> Self {
-        let errno = Errno::new(errno.raw_os_error());
+    pub(crate) fn with_errno(kind: ErrorKind, message: impl Into<String>, errno: impl Into<io::Error>) -> Self {
+        let errno = errno.into().raw_os_error().and_then(Errno::new);
         Self { kind, message: message.into(), errno, hint: None }
     }
 

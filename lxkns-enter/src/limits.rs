@@ -1,14 +1,14 @@
 //! What bounds a process without being a matter of privilege: resource limits, the file mode creation mask, CPUs, nice
 //! value, I/O priority and execution domain.
 
-use lxkns_core::ProcRoot;
-use lxkns_core::model::CapabilitySet;
+use lxkns_core::model::{CapabilitySet, CpuRange};
+use lxkns_core::{ProcRoot, parse};
 use lxkns_sys::{Limit, Op};
 use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::process::{self, Process, cannot};
-use crate::status::{Status, line};
+use crate::status::Status;
 use crate::steps::{Draft, Fact, Stage, Subject};
 
 /// Whose limits the command has.
@@ -50,8 +50,7 @@ const LOWEST_PRIORITY: i64 = 19;
 struct Bounds {
     limits: Vec<Limit>,
     umask: Option<u32>,
-    /// A bit for each CPU.
-    cpus: Option<Vec<u8>>,
+    cpus: Option<Vec<CpuRange>>,
     nice: Option<i32>,
     /// As `ioprio_get(2)` has it.
     io_priority: Option<u32>,
@@ -60,14 +59,14 @@ struct Bounds {
 
 impl Bounds {
     fn read(read: &dyn Fn(&str) -> Result<Vec<u8>, Errno>, number: Option<u32>) -> Result<Self, Errno> {
-        let status = read("status")?;
-        let status = String::from_utf8_lossy(&status);
+        let status = parse::status(&read("status")?).map_err(|_| Errno::BADMSG)?;
+        let stat = read("stat")?;
         let hexadecimal = |text: Vec<u8>| u32::from_str_radix(std::str::from_utf8(&text).ok()?.trim(), 16).ok();
         Ok(Self {
             limits: limits(&String::from_utf8_lossy(&read("limits")?)),
-            umask: line(&status, "Umask").and_then(|mask| u32::from_str_radix(mask, 8).ok()),
-            cpus: line(&status, "Cpus_allowed").and_then(cpus),
-            nice: nice(&read("stat")?),
+            umask: status.umask,
+            cpus: status.cpus_allowed,
+            nice: parse::stat(&stat).ok().map(|stat| stat.scheduling.nice),
             io_priority: number.and_then(|number| lxkns_sys::ioprio_get(number).ok()),
             // It takes more than the others: who may not read it does not take it over.
             personality: read("personality").ok().and_then(hexadecimal),
@@ -129,8 +128,9 @@ pub(crate) fn take_on(
     let step = |draft: &mut Draft, stage, what: &str, op| draft.step(stage, what, op);
     let raise = Op::Limits { limits: limits.clone(), only_raise: true };
     step(draft, Stage::Limits, "raise the resource limits", raise);
-    if let Some(cpus) = theirs.cpus.clone().filter(|cpus| own.cpus.as_ref() != Some(cpus)) {
-        step(draft, Stage::Limits, "set the CPU affinity", Op::Affinity(cpus));
+    if let Some(mask) = theirs.cpus.as_ref().filter(|cpus| own.cpus.as_ref() != Some(cpus)).and_then(|cpus| mask(cpus))
+    {
+        step(draft, Stage::Limits, "set the CPU affinity", Op::Affinity(mask));
     }
     if let Some(nice) = nice.filter(|nice| own.nice != Some(*nice)) {
         step(draft, Stage::Limits, "set the nice value", Op::Nice(nice));
@@ -163,7 +163,7 @@ fn rows(draft: &mut Draft, target: Option<&Bounds>, command: &Bounds) -> Result<
     let all: [(Subject, InWords); 6] = [
         (Subject::Limits, |bounds| Some(limits_in_words(&bounds.limits))),
         (Subject::Umask, |bounds| Some(format!("{:04o}", bounds.umask?))),
-        (Subject::Affinity, |bounds| Some(list_of_cpus(bounds.cpus.as_ref()?))),
+        (Subject::Affinity, |bounds| Some(cpus_in_words(bounds.cpus.as_ref()?))),
         (Subject::Nice, |bounds| Some(bounds.nice?.to_string())),
         (Subject::IoPriority, |bounds| Some(io_priority_in_words(bounds.io_priority?))),
         (Subject::Personality, |bounds| Some(format!("{:#x}", bounds.personality?))),
@@ -189,21 +189,17 @@ fn limits(text: &str) -> Vec<Limit> {
     RESOURCES.iter().enumerate().filter_map(limit).collect()
 }
 
-/// A mask of CPUs as the kernel writes it: words of 32 bits, the highest first.
-fn cpus(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for word in text.split(',').rev() {
-        bytes.extend_from_slice(&u32::from_str_radix(word, 16).ok()?.to_le_bytes());
+/// The mask for `sched_setaffinity(2)`, a bit for each CPU; `None` if a number is larger than that of any CPU.
+fn mask(cpus: &[CpuRange]) -> Option<Vec<u8>> {
+    /// Far more than the 8192 that a kernel can be built for.
+    const MOST: u32 = 1 << 16;
+    let bits = cpus.last().map_or(0, |range| range.last).checked_add(1).filter(|&bits| bits <= MOST)? as usize;
+    // The kernel takes whole words.
+    let mut bytes = vec![0_u8; bits.div_ceil(8).next_multiple_of(size_of::<usize>())];
+    for cpu in cpus.iter().flat_map(|range| range.first..=range.last) {
+        bytes[cpu as usize / 8] |= 1 << (cpu % 8);
     }
-    // As long as the kernel takes them.
-    bytes.resize(bytes.len().next_multiple_of(size_of::<usize>()), 0);
     Some(bytes)
-}
-
-/// The nice value in the text of a `stat`, whose name can have anything in it.
-fn nice(stat: &[u8]) -> Option<i32> {
-    let after_name = &stat[stat.iter().rposition(|&byte| byte == b')')? + 1..];
-    std::str::from_utf8(after_name).ok()?.split_whitespace().nth(16)?.parse().ok()
 }
 
 fn limits_in_words(limits: &[Limit]) -> String {
@@ -222,22 +218,8 @@ fn limits_in_words(limits: &[Limit]) -> String {
     if words.is_empty() { "unlimited".to_owned() } else { words.join(", ") }
 }
 
-fn list_of_cpus(mask: &[u8]) -> String {
-    let has = |cpu: usize| mask.get(cpu / 8).is_some_and(|byte| byte >> (cpu % 8) & 1 == 1);
-    let mut ranges = Vec::new();
-    let mut cpu = 0;
-    while cpu < mask.len() * 8 {
-        let first = cpu;
-        while has(cpu) {
-            cpu += 1;
-        }
-        match cpu - first {
-            0 => cpu += 1,
-            1 => ranges.push(first.to_string()),
-            _ => ranges.push(format!("{first}-{}", cpu - 1)),
-        }
-    }
-    ranges.join(",")
+fn cpus_in_words(cpus: &[CpuRange]) -> String {
+    cpus.iter().map(CpuRange::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn io_priority_in_words(priority: u32) -> String {
@@ -269,17 +251,12 @@ mod tests {
     }
 
     #[test]
-    fn cpus_are_read_and_listed() {
-        assert_eq!(list_of_cpus(&cpus("3").unwrap()), "0-1");
-        assert_eq!(list_of_cpus(&cpus("80000000,00000005").unwrap()), "0,2,63");
-        assert_eq!(cpus("1,00000000,00000000").unwrap().len(), 16);
-        assert_eq!(cpus("x"), None);
-        assert_eq!(list_of_cpus(&[0xff; 8]), "0-63");
-    }
-
-    #[test]
-    fn a_name_does_not_move_the_nice_value() {
-        assert_eq!(nice(b"7 (a) 1 2) S 1 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 30 10 1 0 5 0 0"), Some(10));
-        assert_eq!(nice(b"7"), None);
+    fn cpus_are_masked_and_listed() {
+        let range = |first, last| CpuRange { first, last };
+        let (few, many) = ([range(0, 1)], [range(0, 0), range(2, 2), range(63, 64)]);
+        assert_eq!((cpus_in_words(&few), cpus_in_words(&many)), ("0-1".to_owned(), "0,2,63-64".to_owned()));
+        assert_eq!(mask(&few), Some([&[3][..], &[0; size_of::<usize>() - 1]].concat()));
+        assert_eq!(mask(&many).map(|mask| (mask[0], mask[7], mask[8])), Some((5, 0x80, 1)));
+        assert_eq!((mask(&[range(0, u32::MAX)]), mask(&[range(0, 1 << 16)])), (None, None));
     }
 }

@@ -4,7 +4,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lxkns_core::model::NamespaceType;
+use lxkns_core::model::{NamespaceType, TaskState};
+use lxkns_core::parse;
 use lxkns_sys::{Exec, Launch, LaunchSession, LaunchStep, Op, SharedFd, SpawnError, Watch};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -106,7 +107,7 @@ impl Plan {
         };
         let copy = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map(Arc::new);
         let given = stdio.into_iter().zip(0..).map(|(fd, number)| Ok((copy(fd)?, number)));
-        let given = given.collect::<Result<_, _>>().map_err(|errno| Error::call("copy a descriptor", errno))?;
+        let given = given.collect::<Result<_, Errno>>().map_err(|errno| Error::call("copy a descriptor", errno))?;
         self.start(given, session, None)
     }
 
@@ -206,18 +207,16 @@ fn is_readable(fd: BorrowedFd<'_>) -> bool {
 /// Whether a process cannot do anything at the moment because somebody traces it.
 pub(crate) fn is_traced(procfs: &OwnedFd, child: rustix::process::Pid) -> bool {
     let stat = process::read(procfs, format!("{}/stat", child.as_raw_nonzero())).unwrap_or_default();
-    // The name can have anything in it.
-    let after_name = stat.iter().rposition(|&byte| byte == b')').map(|at| &stat[at + 1..]);
-    matches!(after_name, Some([b' ', b't', ..]))
+    parse::stat(&stat).is_ok_and(|stat| stat.state == TaskState(b't'))
 }
 
 /// Whether a child has run another program since it was forked: the kernel says so, and nobody who traces it can change that
 /// but by having it run one.
 fn has_run(procfs: &OwnedFd, child: rustix::process::Pid) -> Option<bool> {
     /// `PF_FORKNOEXEC` of `linux/sched.h`.
-    const FORKED_ONLY: u64 = 0x40;
+    const FORKED_ONLY: u32 = 0x40;
     let stat = process::read(procfs, format!("{}/stat", child.as_raw_nonzero())).ok()?;
-    Some(process::flags(&stat)? & FORKED_ONLY == 0)
+    Some(parse::stat(&stat).ok()?.flags & FORKED_ONLY == 0)
 }
 
 fn failed_step(steps: &[&Step], index: usize, detail: u32, errno: Errno) -> Error {

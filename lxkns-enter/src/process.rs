@@ -5,8 +5,8 @@ use std::io::Read as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use lxkns_core::ProcRoot;
 use lxkns_core::model::{NamespaceId, NamespaceType, Pid};
+use lxkns_core::{ProcRoot, parse};
 use lxkns_sys::SharedFd;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
@@ -55,7 +55,7 @@ impl Process {
             Err(_) => None,
         };
         let status = status_of(&dir).map_err(|errno| cannot(pid, "read status", errno))?;
-        if status.tgid != status.pid {
+        if status.tgid != status.tid {
             return Err(thread(pid));
         }
         let mut process = Self { pid, task: pid.0, dir, pidfd, status };
@@ -124,10 +124,11 @@ impl Process {
 
     fn is_kernel_thread(&self) -> Result<bool, Error> {
         /// `PF_KTHREAD` of `linux/sched.h`.
-        const KERNEL_THREAD: u64 = 0x0020_0000;
+        const KERNEL_THREAD: u32 = 0x0020_0000;
         let failed = |errno| cannot(self.pid, "read stat", errno);
-        let flags = flags(&self.read("stat").map_err(failed)?).ok_or_else(|| failed(Errno::BADMSG))?;
-        Ok(flags & KERNEL_THREAD != 0)
+        let stat = self.read("stat").map_err(failed)?;
+        let stat = parse::stat(&stat).map_err(|_| failed(Errno::BADMSG))?;
+        Ok(stat.flags & KERNEL_THREAD != 0)
     }
 
     pub(crate) fn read(&self, path: impl Arg) -> Result<Vec<u8>, Errno> {
@@ -146,7 +147,8 @@ impl Process {
                 if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                     return Err(failed(Errno::ACCESS));
                 }
-                let id = identity(&fd).map_err(failed)?;
+                let id = lxkns_core::identity_of_namespace(&fd);
+                let id = id.map_err(|errno| failed(Errno::from_raw_os_error(errno.number())))?;
                 Ok(Some((Arc::new(fd), id)))
             }
             Err(Errno::NOENT) => Ok(None),
@@ -170,13 +172,6 @@ impl Witness {
     }
 }
 
-/// The kernel's flags of a task (`PF_*`), in the text of its `stat`.
-pub(crate) fn flags(stat: &[u8]) -> Option<u64> {
-    // The name can have anything in it.
-    let after_name = &stat[stat.iter().rposition(|&byte| byte == b')')? + 1..];
-    std::str::from_utf8(after_name).ok()?.split_whitespace().nth(6)?.parse().ok()
-}
-
 fn status_of(dir: &OwnedFd) -> Result<Status, Errno> {
     Status::parse(&read(dir, "status")?).ok_or(Errno::BADMSG)
 }
@@ -196,12 +191,6 @@ pub(crate) fn cannot(pid: Pid, what: &str, errno: Errno) -> Error {
         Errno::SRCH => gone(pid),
         _ => Error::call(format!("{pid}: {what}"), errno),
     }
-}
-
-/// Device and inode number of a namespace.
-pub(crate) fn identity(fd: impl AsFd) -> Result<NamespaceId, Errno> {
-    let stat = rustix::fs::fstat(fd)?;
-    Ok(NamespaceId { ino: stat.st_ino, dev: stat.st_dev })
 }
 
 /// Reads a file below a directory of a procfs.

@@ -5,12 +5,12 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use lxkns_core::ProcRoot;
 use lxkns_core::model::{CapabilitySet, NamespaceType};
+use lxkns_core::{ProcRoot, identity_of_namespace, parse};
 use rustix::fs::AtFlags;
 
-use crate::process::{self, Process, identity};
-use crate::status::{Status, id_map};
+use crate::process::Process;
+use crate::status::{Status, inside};
 use crate::target::Open;
 
 /// What the command has that processes in the PID namespace have not.
@@ -49,10 +49,8 @@ pub(crate) fn is_out_of_reach(proc: &ProcRoot, process: &Process, own: &Status, 
     if can_be_anybody || !is_owned_by_child(proc, into, users) {
         return false;
     }
-    let Some(map) = process.read("uid_map").ok().and_then(|text| id_map(&text)) else { return false };
-    let is_mapped =
-        |uid: u32| map.iter().any(|mapping| uid.checked_sub(mapping.outside).is_some_and(|at| at < mapping.count));
-    !own.uids.iter().any(|&uid| is_mapped(uid))
+    let Some(map) = process.read("uid_map").ok().and_then(|text| parse::id_map(&text).ok()) else { return false };
+    !own.uids.iter().any(|&uid| inside(&map, uid).is_some())
 }
 
 /// Whether a PID namespace is a child of the caller's, and is owned by this user namespace, which is a child of the caller's.
@@ -60,10 +58,10 @@ fn is_owned_by_child(proc: &ProcRoot, pids: &Open, users: &Open) -> bool {
     let is_own = |fd: Result<OwnedFd, _>, link: &str| {
         let fd: OwnedFd = fd.ok()?;
         let own = rustix::fs::statat(proc, format!("thread-self/ns/{link}"), AtFlags::empty()).ok()?;
-        let id = identity(&fd).ok()?;
+        let id = identity_of_namespace(&fd).ok()?;
         Some((id.ino, id.dev) == (own.st_ino, own.st_dev))
     };
-    let owner = lxkns_sys::ns_get_userns(pids.fd.as_fd()).ok().and_then(|owner| process::identity(owner).ok());
+    let owner = lxkns_sys::ns_get_userns(pids.fd.as_fd()).ok().and_then(|owner| identity_of_namespace(owner).ok());
     owner == Some(users.id)
         && is_own(lxkns_sys::ns_get_parent(users.fd.as_fd()), "user") == Some(true)
         && is_own(lxkns_sys::ns_get_parent(pids.fd.as_fd()), "pid") == Some(true)

@@ -1,14 +1,14 @@
 //! What `/proc/PID/status` says of a process's powers; `proc_pid_status(5)`.
 
-use lxkns_core::model::{Capabilities, CapabilitySet, IdMapping};
+use lxkns_core::model::{Capabilities, CapabilitySet, IdMapping, Seccomp, TaskState, Uids};
 
 /// The powers of a process. IDs are as the reader's user namespace knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) tgid: u32,
-    pub(crate) pid: u32,
+    pub(crate) tid: u32,
     pub(crate) parent: u32,
-    state: u8,
+    state: TaskState,
     /// The mask of blocked signals, a bit for each from 1 on.
     pub(crate) blocked: u64,
     /// Real, effective, saved.
@@ -22,38 +22,24 @@ pub(crate) struct Status {
     pub(crate) seccomp: Option<bool>,
 }
 
-/// A line of the text, without its name. No name of a process can pass for one: the kernel escapes newlines.
-pub(crate) fn line<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
-}
-
 impl Status {
-    /// Reads the text.
+    /// Reads the text of a `status`; `None` if it lacks a line that every kernel writes, or is malformed.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let text = String::from_utf8_lossy(text);
-        let line = |name: &str| line(&text, name);
-        let numbers = |name| -> Option<Vec<u32>> { line(name)?.split_whitespace().map(|id| id.parse().ok()).collect() };
-        let three = |name| numbers(name)?.get(..3)?.try_into().ok();
-        let set = |name| u64::from_str_radix(line(name)?, 16).ok();
-        let capabilities = |name| set(name).map(CapabilitySet::from_bits);
+        let status = lxkns_core::parse::status(text).ok()?;
+        let Uids { real, effective, saved, .. } = status.process.uids;
+        let [gids @ .., _] = status.gids?;
         Some(Self {
-            tgid: line("Tgid")?.parse().ok()?,
-            pid: line("Pid")?.parse().ok()?,
-            parent: line("PPid")?.parse().ok()?,
-            state: *line("State")?.as_bytes().first()?,
-            blocked: set("SigBlk")?,
-            uids: three("Uid")?,
-            gids: three("Gid")?,
-            groups: numbers("Groups")?,
-            capabilities: Capabilities {
-                inheritable: capabilities("CapInh")?,
-                permitted: capabilities("CapPrm")?,
-                effective: capabilities("CapEff")?,
-                bounding: capabilities("CapBnd")?,
-                ambient: capabilities("CapAmb").unwrap_or_default(),
-            },
-            no_new_privs: line("NoNewPrivs").is_some_and(|value| value != "0"),
-            seccomp: line("Seccomp").map(|value| value != "0"),
+            tgid: status.tgid?.0,
+            tid: status.tid?.0,
+            parent: status.ppid?.0,
+            state: status.state?,
+            blocked: status.blocked_signals?,
+            uids: [real.0, effective.0, saved.0],
+            gids,
+            groups: status.groups?,
+            capabilities: status.process.capabilities,
+            no_new_privs: status.process.no_new_privs == Some(true),
+            seccomp: status.process.seccomp.map(|mode| mode != Seccomp::None),
         })
     }
 
@@ -76,24 +62,13 @@ impl Status {
     }
 
     pub(crate) fn is_dead(&self) -> bool {
-        matches!(self.state, b'Z' | b'X' | b'x')
+        self.state.is_dead()
     }
 }
 
-/// Reads a `uid_map` or `gid_map`.
-pub(crate) fn id_map(text: &[u8]) -> Option<Vec<IdMapping>> {
-    let text = std::str::from_utf8(text).ok()?;
-    let line = |line: &str| {
-        let mut fields = line.split_whitespace().map(|field| field.parse().ok());
-        Some(IdMapping { inside: fields.next()??, outside: fields.next()??, count: fields.next()?? })
-    };
-    text.lines().map(line).collect()
-}
-
-/// What the user namespace of this map calls an ID.
+/// An ID as the user namespace with this map has it; `None` if it is not mapped.
 pub(crate) fn inside(map: &[IdMapping], id: u32) -> Option<u32> {
-    let mapping = map.iter().find(|mapping| id.checked_sub(mapping.outside).is_some_and(|at| at < mapping.count))?;
-    mapping.inside.checked_add(id - mapping.outside)
+    map.iter().find_map(|mapping| mapping.to_inside(id))
 }
 
 #[cfg(test)]
@@ -109,18 +84,22 @@ mod tests {
         assert_eq!((status.capabilities.permitted.bits(), status.capabilities.ambient.bits()), (0x1ff, 0));
         assert!(status.no_new_privs && status.seccomp == Some(true) && !status.is_dead());
         assert_eq!(Status::parse(b"Name:\tx\n"), None);
+        for line in ["Tgid:", "PPid:", "State:", "SigBlk:", "Gid:", "Groups:"] {
+            let lines = text.split_inclusive(|&byte| byte == b'\n').filter(|text| !text.starts_with(line.as_bytes()));
+            assert_eq!(Status::parse(&lines.collect::<Vec<_>>().concat()), None, "without {line}");
+        }
     }
 
     #[test]
     fn ids_are_translated_where_they_are_mapped() {
-        let map = id_map(b"         0     100000      65536\n     70000          5          1\n").unwrap();
+        let map =
+            lxkns_core::parse::id_map(b"         0     100000      65536\n     70000          5          1\n").unwrap();
         assert_eq!(inside(&map, 100_000), Some(0));
         assert_eq!(inside(&map, 165_535), Some(65_535));
         assert_eq!(inside(&map, 165_536), None);
         assert_eq!(inside(&map, 5), Some(70_000));
         assert_eq!(inside(&map, 0), None);
-        assert_eq!(id_map(b"1 2\n"), None);
-        let whole = id_map(b"0 0 4294967295\n").unwrap();
+        let whole = lxkns_core::parse::id_map(b"0 0 4294967295\n").unwrap();
         assert_eq!(inside(&whole, 4_294_967_294), Some(4_294_967_294));
     }
 }

@@ -304,7 +304,7 @@ fn unread(pipe: &OwnedFd) -> u64 {
 /// Whether two descriptors are of one open file. Where the kernel does not tell, two on one file count as such.
 fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
     lxkns_sys::is_same_file(one, other).unwrap_or_else(|_| {
-        let identity = |fd| rustix::fs::fstat(fd).ok().map(|stat| (stat.st_dev, stat.st_ino));
+        let identity = |fd| lxkns_core::identity_without_server(fd).ok();
         identity(one).is_some() && identity(one) == identity(other)
     })
 }

@@ -3,13 +3,13 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
-use lxkns_core::ProcRoot;
 use lxkns_core::model::{NamespaceId, NamespaceType, Pid};
+use lxkns_core::{ProcRoot, identity_of_namespace};
 use lxkns_sys::{Enter as Entering, Op, SharedFd};
 use rustix::fs::AtFlags;
 
 use crate::error::{Error, ErrorKind};
-use crate::process::{Process, identity};
+use crate::process::Process;
 use crate::seclusion::{self, Has};
 use crate::status::Status;
 use crate::steps::{Draft, Fact, GUARD, Stage, Subject};
@@ -69,7 +69,7 @@ impl Target {
         let nsfs = nsfs.map_err(|errno| Error::call("stat of the own user namespace", errno))?.st_dev;
         let mut all: Vec<Open> = Vec::new();
         for fd in namespaces {
-            let id = identity(&fd).map_err(|errno| Error::call("fstat of a namespace", errno))?;
+            let id = identity_of_namespace(&fd).map_err(|errno| Error::call("fstat of a namespace", errno))?;
             // No ioctl is asked of what may be a device.
             let flag = (id.dev == nsfs).then(|| lxkns_sys::ns_get_nstype(fd.as_fd()).ok()).flatten();
             let ns_type = flag.and_then(NamespaceType::from_clone_flag);
@@ -246,13 +246,13 @@ pub(crate) fn powers_by_creation(draft: &mut Draft, proc: &ProcRoot, uid: u32, e
     let created_by_it = |open: &Open| {
         let mut owner = lxkns_sys::ns_get_userns(open.fd.as_fd()).ok()?;
         loop {
-            if identity(&owner).ok() == users {
+            if identity_of_namespace(&owner).ok() == users {
                 return None;
             }
             let parent = lxkns_sys::ns_get_parent(owner.as_fd()).ok()?;
-            if identity(&parent).ok() == users {
+            if identity_of_namespace(&parent).ok() == users {
                 return (lxkns_sys::ns_get_owner_uid(owner.as_fd()).ok()? == uid)
-                    .then(|| identity(&owner).ok())
+                    .then(|| identity_of_namespace(&owner).ok())
                     .flatten();
             }
             owner = parent;

@@ -47,6 +47,12 @@ impl fmt::Display for Errno {
 
 impl std::error::Error for Errno {}
 
+impl From<Errno> for std::io::Error {
+    fn from(errno: Errno) -> Self {
+        Self::from_raw_os_error(errno.0)
+    }
+}
+
 impl From<Errno> for i32 {
     fn from(errno: Errno) -> Self {
         errno.0

@@ -38,6 +38,14 @@ pub struct IdMapping {
     pub count: u32,
 }
 
+impl IdMapping {
+    /// The ID inside for one outside; `None` if this mapping does not have it.
+    pub fn to_inside(&self, outside: u32) -> Option<u32> {
+        let at = outside.checked_sub(self.outside).filter(|&at| at < self.count)?;
+        self.inside.checked_add(at)
+    }
+}
+
 /// The clock offsets of a time namespace; `time_namespaces(7)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TimeOffsets {

@@ -309,6 +309,16 @@ pub struct CpuRange {
     pub last: u32,
 }
 
+/// As the kernel writes it: `8`, `10-11`.
+impl fmt::Display for CpuRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.first, self.last) {
+            (first, last) if first == last => write!(f, "{first}"),
+            (first, last) => write!(f, "{first}-{last}"),
+        }
+    }
+}
+
 /// How a task is scheduled; `sched(7)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Scheduling {

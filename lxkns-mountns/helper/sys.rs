@@ -52,16 +52,21 @@ fn checked(returned: isize) -> Result<usize, Errno> {
 }
 
 /// A call that reads and writes no memory.
-fn plain(number: usize, arguments: [usize; 5]) -> Result<usize, Errno> {
+///
+/// # Safety
+///
+/// The call takes only integers, or null for a pointer that it may go without.
+unsafe fn plain(number: usize, arguments: [usize; 5]) -> Result<usize, Errno> {
     let [a, b, c, d, e] = arguments;
-    // SAFETY: the calls that come here take integers only, or null for what is then not read.
+    // SAFETY: the caller's.
     checked(unsafe { syscall(number, [a, b, c, d, e, 0]) })
 }
 
 /// `exit_group(2)`.
 pub(crate) fn exit(code: u8) -> ! {
     loop {
-        let _ = plain(nr::EXIT_GROUP, [code.into(), 0, 0, 0, 0]);
+        // SAFETY: the call takes integers.
+        let _ = unsafe { plain(nr::EXIT_GROUP, [code.into(), 0, 0, 0, 0]) };
     }
 }
 
@@ -81,12 +86,14 @@ pub(crate) fn write(fd: Fd, from: &[u8]) -> Result<usize, Errno> {
 
 /// `close(2)`.
 pub(crate) fn close(fd: Fd) {
-    let _ = plain(nr::CLOSE, [fd as usize, 0, 0, 0, 0]);
+    // SAFETY: the call takes integers.
+    let _ = unsafe { plain(nr::CLOSE, [fd as usize, 0, 0, 0, 0]) };
 }
 
 /// Closes this descriptor and all with higher numbers.
 pub(crate) fn close_from(first: Fd) {
-    if plain(nr::CLOSE_RANGE, [first as usize, u32::MAX as usize, 0, 0, 0]).is_err() {
+    // SAFETY: the call takes integers.
+    if unsafe { plain(nr::CLOSE_RANGE, [first as usize, u32::MAX as usize, 0, 0, 0]) }.is_err() {
         // Before 5.9: one by one, up to the highest number that this process may have.
         (first..highest_fd()).for_each(close);
     }
@@ -120,22 +127,26 @@ pub(crate) fn set_name(name: &[u8; 16]) {
 
 /// `PR_SET_DUMPABLE`, to no.
 pub(crate) fn set_undumpable() -> Result<(), Errno> {
-    plain(nr::PRCTL, [PR_SET_DUMPABLE, 0, 0, 0, 0]).map(drop)
+    // SAFETY: the call takes integers.
+    unsafe { plain(nr::PRCTL, [PR_SET_DUMPABLE, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// `PR_SET_NO_NEW_PRIVS`.
 pub(crate) fn set_no_new_privileges() -> Result<(), Errno> {
-    plain(nr::PRCTL, [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0]).map(drop)
+    // SAFETY: the call takes integers.
+    unsafe { plain(nr::PRCTL, [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0]) }.map(drop)
 }
 
 /// `PR_SET_PDEATHSIG`: `SIGKILL` when the thread that started this process ends.
 pub(crate) fn set_death_signal() -> Result<(), Errno> {
-    plain(nr::PRCTL, [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0]).map(drop)
+    // SAFETY: the call takes integers.
+    unsafe { plain(nr::PRCTL, [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0]) }.map(drop)
 }
 
 /// `getppid(2)`; zero when the parent is in a PID namespace above.
 pub(crate) fn parent() -> u32 {
-    plain(nr::GETPPID, [0; 5]).unwrap_or(0) as u32
+    // SAFETY: the call takes nothing.
+    unsafe { plain(nr::GETPPID, [0; 5]) }.unwrap_or(0) as u32
 }
 
 /// Whether nobody has the other end of this pipe any more.
@@ -157,12 +168,14 @@ pub(crate) fn is_hung_up(fd: Fd) -> bool {
 
 /// `setns(2)` into a user namespace.
 pub(crate) fn enter_user_namespace(fd: Fd) -> Result<(), Errno> {
-    plain(nr::SETNS, [fd as usize, CLONE_NEWUSER, 0, 0, 0]).map(drop)
+    // SAFETY: the call takes integers.
+    unsafe { plain(nr::SETNS, [fd as usize, CLONE_NEWUSER, 0, 0, 0]) }.map(drop)
 }
 
 /// `setns(2)` into a mount namespace.
 pub(crate) fn enter_mount_namespace(fd: Fd) -> Result<(), Errno> {
-    plain(nr::SETNS, [fd as usize, CLONE_NEWNS, 0, 0, 0]).map(drop)
+    // SAFETY: the call takes integers.
+    unsafe { plain(nr::SETNS, [fd as usize, CLONE_NEWNS, 0, 0, 0]) }.map(drop)
 }
 
 /// Gives up all capabilities but this one, by its number below 32.

@@ -98,13 +98,19 @@ impl Error {
         Self { kind, operation: operation.into(), errno: None, abandoned: None }
     }
 
-    pub(crate) fn with_errno(kind: ErrorKind, operation: impl Into<Cow<'static, str>>, errno: io::Errno) -> Self {
-        Self { errno: Errno::new(errno.raw_os_error()), ..Self::new(kind, operation) }
+    pub(crate) fn with_errno(
+        kind: ErrorKind,
+        operation: impl Into<Cow<'static, str>>,
+        errno: impl Into<std::io::Error>,
+    ) -> Self {
+        Self::io(kind, operation, &errno.into())
     }
 
     /// The kernel has refused a call.
-    pub(crate) fn call(operation: impl Into<Cow<'static, str>>, errno: io::Errno) -> Self {
-        Self::with_errno(kind_of(errno), operation, errno)
+    pub(crate) fn call(operation: impl Into<Cow<'static, str>>, errno: impl Into<std::io::Error>) -> Self {
+        let error = errno.into();
+        let kind = io::Errno::from_io_error(&error).map_or(ErrorKind::Other, kind_of);
+        Self::io(kind, operation, &error)
     }
 
     /// The kernel has refused something to the standard library.

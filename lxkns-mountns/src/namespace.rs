@@ -5,9 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use lxkns_core::model::{DeviceNumber, NamespaceId};
-use lxkns_core::{MOST_STUCK, Stuck};
+use lxkns_core::{MOST_STUCK, Stuck, identity_without_server};
 use lxkns_sys::close_elsewhere;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, major, makedev, minor};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, major, minor};
 use rustix::io::Errno;
 
 use crate::crossed::{self, Crossed};
@@ -51,7 +51,8 @@ impl MountNamespace {
         user_namespace: Option<OwnedFd>,
         deadline: Deadline,
     ) -> Result<Self, Error> {
-        let id = identity(&namespace).map_err(|errno| Error::call("statx of the mount namespace", errno))?;
+        let id =
+            identity_without_server(&namespace).map_err(|errno| Error::call("statx of the mount namespace", errno))?;
         let user = user_namespace.as_ref().map(|fd| fd.as_fd());
         let (helper, mountinfo) = Helper::start(pool, namespace.as_fd(), user, deadline)?;
         Ok(Self {
@@ -242,7 +243,7 @@ impl MountNamespace {
 /// Opens for asking what an `O_PATH` descriptor is on, once it is known to be a namespace, and to be this one.
 pub(crate) fn reopen_namespace(pool: &Pool, pinned: OwnedFd, want: Option<NamespaceId>) -> Result<OwnedFd, Error> {
     let is_wanted = |id: NamespaceId| id.dev == pool.nsfs() && want.is_none_or(|want| want == id);
-    let verified = |fd: BorrowedFd<'_>| match identity(fd) {
+    let verified = |fd: BorrowedFd<'_>| match identity_without_server(fd) {
         Ok(id) if is_wanted(id) => Ok(()),
         Ok(_) => Err(not_wanted()),
         Err(errno) => Err(Error::call("statx of a namespace", errno)),
@@ -263,12 +264,6 @@ fn not_wanted() -> Error {
 }
 
 const LOOK: AtFlags = AtFlags::EMPTY_PATH.union(AtFlags::STATX_DONT_SYNC).union(AtFlags::NO_AUTOMOUNT);
-
-/// Device and inode number of whatever a descriptor refers to, without asking any server of a file system.
-pub(crate) fn identity(fd: impl AsFd) -> Result<NamespaceId, Errno> {
-    let stat = rustix::fs::statx(fd, c"", LOOK, StatxFlags::INO)?;
-    Ok(NamespaceId { ino: stat.stx_ino, dev: makedev(stat.stx_dev_major, stat.stx_dev_minor) })
-}
 
 fn file_type(fd: impl AsFd) -> Result<FileType, Errno> {
     let stat = rustix::fs::statx(fd, c"", LOOK, StatxFlags::TYPE)?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lxkns_core::identity_without_server;
 use lxkns_core::model::NamespaceType;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -13,7 +14,7 @@ use rustix::thread::CapabilitySet;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
-use crate::namespace::{MountNamespace, identity, reopen_namespace};
+use crate::namespace::{MountNamespace, reopen_namespace};
 use crate::pool::Pool;
 use crate::program::{HelperProgram, Program};
 
@@ -119,7 +120,7 @@ impl Sandboxes {
 
     fn enter(&self, fd: OwnedFd, user: Option<OwnedFd>, deadline: Deadline) -> Result<MountNamespace, Error> {
         const OPERATION: &str = "NS_GET_NSTYPE of a mount namespace";
-        let id = identity(&fd).map_err(|errno| Error::call("statx of a mount namespace", errno))?;
+        let id = identity_without_server(&fd).map_err(|errno| Error::call("statx of a mount namespace", errno))?;
         if id.dev != self.0.nsfs() {
             // No ioctl is asked of what may be a device.
             return Err(Error::new(ErrorKind::NotWanted, "statx of a mount namespace: no namespace"));
@@ -163,7 +164,7 @@ fn user_namespace_to_enter(mount_namespace: &OwnedFd) -> Option<OwnedFd> {
     // Not visible from here: then it is none of ours, and going directly will say what is missing.
     let owner = lxkns_sys::ns_get_userns(mount_namespace).ok()?;
     let own = rustix::fs::stat("/proc/self/ns/user").ok()?;
-    if identity(&owner).is_ok_and(|id| id.ino == own.st_ino) {
+    if identity_without_server(&owner).is_ok_and(|id| id.ino == own.st_ino) {
         return None;
     }
     // The owner is below the caller's user namespace, so that the caller's capabilities count there.

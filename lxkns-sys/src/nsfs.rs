@@ -54,7 +54,8 @@ pub struct MountNamespaceInfo {
 /// 4.9; see `ioctl_nsfs(2)`.
 #[doc(alias = "NS_GET_USERNS")]
 pub fn ns_get_userns(ns: impl AsFd) -> Result<OwnedFd, Errno> {
-    ioctl_fd(ns, NS_GET_USERNS)
+    // SAFETY: the request takes no argument and returns a new descriptor.
+    unsafe { ioctl_fd(ns, NS_GET_USERNS) }
 }
 
 /// The parent of this PID or user namespace.
@@ -73,7 +74,8 @@ pub fn ns_get_userns(ns: impl AsFd) -> Result<OwnedFd, Errno> {
 /// 4.9; see `ioctl_nsfs(2)`.
 #[doc(alias = "NS_GET_PARENT")]
 pub fn ns_get_parent(ns: impl AsFd) -> Result<OwnedFd, Errno> {
-    ioctl_fd(ns, NS_GET_PARENT)
+    // SAFETY: the request takes no argument and returns a new descriptor.
+    unsafe { ioctl_fd(ns, NS_GET_PARENT) }
 }
 
 /// The type of this namespace as its `CLONE_NEW*` flag.
@@ -113,7 +115,8 @@ pub fn ns_get_nstype(ns: impl AsFd) -> Result<u32, Errno> {
 #[doc(alias = "NS_GET_OWNER_UID")]
 pub fn ns_get_owner_uid(ns: impl AsFd) -> Result<u32, Errno> {
     let mut uid = 0_u32;
-    ioctl_read(ns, NS_GET_OWNER_UID, &mut uid)?;
+    // SAFETY: the request writes one `uid_t`, a 32-bit integer.
+    unsafe { ioctl_read(ns, NS_GET_OWNER_UID, &mut uid) }?;
     Ok(uid)
 }
 
@@ -133,7 +136,8 @@ pub fn ns_get_owner_uid(ns: impl AsFd) -> Result<u32, Errno> {
 #[doc(alias = "NS_GET_MNTNS_ID")]
 pub fn ns_get_mntns_id(ns: impl AsFd) -> Result<u64, Errno> {
     let mut id = 0_u64;
-    ioctl_read(ns, NS_GET_MNTNS_ID, &mut id)?;
+    // SAFETY: the request writes one 64-bit integer.
+    unsafe { ioctl_read(ns, NS_GET_MNTNS_ID, &mut id) }?;
     Ok(id)
 }
 
@@ -153,7 +157,8 @@ pub fn ns_get_mntns_id(ns: impl AsFd) -> Result<u64, Errno> {
 #[doc(alias = "NS_GET_ID")]
 pub fn ns_get_id(ns: impl AsFd) -> Result<u64, Errno> {
     let mut id = 0_u64;
-    ioctl_read(ns, NS_GET_ID, &mut id)?;
+    // SAFETY: the request writes one 64-bit integer.
+    unsafe { ioctl_read(ns, NS_GET_ID, &mut id) }?;
     Ok(id)
 }
 
@@ -173,7 +178,8 @@ pub fn ns_get_id(ns: impl AsFd) -> Result<u64, Errno> {
 #[doc(alias = "NS_MNT_GET_INFO")]
 pub fn ns_mnt_get_info(ns: impl AsFd) -> Result<MountNamespaceInfo, Errno> {
     let mut info = MountNamespaceInfo::default();
-    ioctl_read(ns, NS_MNT_GET_INFO, &mut info)?;
+    // SAFETY: the request writes one `struct mnt_ns_info`, whose layout `info` has; it consists of integers.
+    unsafe { ioctl_read(ns, NS_MNT_GET_INFO, &mut info) }?;
     Ok(info)
 }
 
@@ -193,7 +199,8 @@ pub fn ns_mnt_get_info(ns: impl AsFd) -> Result<MountNamespaceInfo, Errno> {
 /// 6.12; `include/uapi/linux/nsfs.h`.
 #[doc(alias = "NS_MNT_GET_NEXT")]
 pub fn ns_mnt_get_next(ns: impl AsFd) -> Result<(OwnedFd, MountNamespaceInfo), Errno> {
-    neighbour(ns, NS_MNT_GET_NEXT)
+    // SAFETY: the request writes one `struct mnt_ns_info` and returns a new descriptor.
+    unsafe { neighbour(ns, NS_MNT_GET_NEXT) }
 }
 
 /// The previous mount namespace in the kernel's own list.
@@ -211,27 +218,40 @@ pub fn ns_mnt_get_next(ns: impl AsFd) -> Result<(OwnedFd, MountNamespaceInfo), E
 /// 6.12; `include/uapi/linux/nsfs.h`.
 #[doc(alias = "NS_MNT_GET_PREV")]
 pub fn ns_mnt_get_prev(ns: impl AsFd) -> Result<(OwnedFd, MountNamespaceInfo), Errno> {
-    neighbour(ns, NS_MNT_GET_PREV)
+    // SAFETY: the request writes one `struct mnt_ns_info` and returns a new descriptor.
+    unsafe { neighbour(ns, NS_MNT_GET_PREV) }
 }
 
-fn neighbour(ns: impl AsFd, request: c_ulong) -> Result<(OwnedFd, MountNamespaceInfo), Errno> {
+/// The mount namespace beside this one, and what the kernel says of it.
+///
+/// # Safety
+///
+/// The request writes one `struct mnt_ns_info` and returns a new descriptor.
+unsafe fn neighbour(ns: impl AsFd, request: c_ulong) -> Result<(OwnedFd, MountNamespaceInfo), Errno> {
     let mut info = MountNamespaceInfo::default();
-    // SAFETY: the kernel writes at most the size that the request number carries, which is that of `info`.
+    // SAFETY: the caller's; `info` has the layout of the structure.
     let returned = unsafe { libc::ioctl(ns.as_fd().as_raw_fd(), request, &raw mut info) };
     Ok((checked_fd(c_long::from(returned))?, info))
 }
 
 /// An ioctl without argument that makes a descriptor.
-pub(crate) fn ioctl_fd(fd: impl AsFd, request: c_ulong) -> Result<OwnedFd, Errno> {
-    // SAFETY: the requests that come here take no argument and return a new descriptor.
+///
+/// # Safety
+///
+/// The request takes no argument and returns a new descriptor.
+pub(crate) unsafe fn ioctl_fd(fd: impl AsFd, request: c_ulong) -> Result<OwnedFd, Errno> {
+    // SAFETY: the caller's.
     let returned: c_int = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), request, 0) };
     checked_fd(c_long::from(returned))
 }
 
 /// An ioctl that fills in a plain value.
-fn ioctl_read<T: Copy>(fd: impl AsFd, request: c_ulong, into: &mut T) -> Result<(), Errno> {
-    // SAFETY: the kernel writes at most the size of `T`, which the request number carries or the interface
-    // fixes, and every bit pattern of the integers that `T` consists of is valid.
+///
+/// # Safety
+///
+/// The kernel writes at most a `T` for this request, and every bit pattern is a `T`.
+unsafe fn ioctl_read<T: Copy>(fd: impl AsFd, request: c_ulong, into: &mut T) -> Result<(), Errno> {
+    // SAFETY: the caller's.
     let returned = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), request, std::ptr::from_mut(into)) };
     checked(c_long::from(returned)).map(drop)
 }

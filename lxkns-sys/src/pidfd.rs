@@ -47,7 +47,8 @@ pub enum PidfdNamespace {
 #[doc(alias = "PIDFD_GET_TIME_FOR_CHILDREN_NAMESPACE")]
 #[doc(alias = "PIDFD_GET_USER_NAMESPACE")]
 pub fn pidfd_get_namespace(pidfd: impl AsFd, which: PidfdNamespace) -> Result<OwnedFd, Errno> {
-    ioctl_fd(pidfd, (PIDFS_IOCTL_MAGIC << 8) | which as c_ulong)
+    // SAFETY: the request takes no argument and returns a new descriptor.
+    unsafe { ioctl_fd(pidfd, (PIDFS_IOCTL_MAGIC << 8) | which as c_ulong) }
 }
 
 /// A pidfd of one thread, with whose descriptor table `pidfd_getfd(2)` then works.

@@ -26,7 +26,8 @@ const TUNGETDEVNETNS: c_ulong = ((b'T' as c_ulong) << 8) | 227;
 /// 4.10 for sockets, 4.18 for TUN/TAP; `include/uapi/linux/sockios.h`.
 #[doc(alias = "SIOCGSKNS")]
 pub fn siocgskns(socket: impl AsFd) -> Result<OwnedFd, Errno> {
-    ioctl_fd(socket, SIOCGSKNS)
+    // SAFETY: the request takes no argument and returns a new descriptor.
+    unsafe { ioctl_fd(socket, SIOCGSKNS) }
 }
 
 /// The network namespace in which the device of an open TUN/TAP file now is; it may have been moved there.
@@ -44,7 +45,8 @@ pub fn siocgskns(socket: impl AsFd) -> Result<OwnedFd, Errno> {
 /// 5.2; `include/uapi/linux/if_tun.h`.
 #[doc(alias = "TUNGETDEVNETNS")]
 pub fn tungetdevnetns(tun: impl AsFd) -> Result<OwnedFd, Errno> {
-    ioctl_fd(tun, TUNGETDEVNETNS)
+    // SAFETY: the request takes no argument and returns a new descriptor.
+    unsafe { ioctl_fd(tun, TUNGETDEVNETNS) }
 }
 
 /// The file that a UNIX socket is bound to, opened with `O_PATH`; a connection has that of the socket that accepted it.
@@ -62,5 +64,6 @@ pub fn tungetdevnetns(tun: impl AsFd) -> Result<OwnedFd, Errno> {
 /// 4.11; `include/uapi/linux/un.h`.
 #[doc(alias = "SIOCUNIXFILE")]
 pub fn siocunixfile(socket: impl AsFd) -> Result<OwnedFd, Errno> {
-    ioctl_fd(socket, SIOCUNIXFILE)
+    // SAFETY: the request takes no argument and returns a new descriptor.
+    unsafe { ioctl_fd(socket, SIOCUNIXFILE) }
 }

@@ -15,7 +15,7 @@ use lxkns_answers::list::{Column, List, select};
 use lxkns_answers::mounts::Mounts;
 use lxkns_answers::orphans::{orphans, results};
 use lxkns_answers::release::Advice;
-use lxkns_answers::resolve::{Lookup, resolve};
+use lxkns_answers::resolve::{Lookup, Resolver};
 use lxkns_answers::target::{Asked, Target};
 use lxkns_answers::tree::{Kind, Shown, Tree};
 use lxkns_answers::watch::{Scan, Watcher};
@@ -65,7 +65,7 @@ impl Lookup for NoHost {
 
 /// What the namespaces are that a TARGET means.
 fn meant(context: &Context<'_>, target: &str) -> Vec<NamespaceId> {
-    resolve(context, &Asked::parse(OsStr::new(target)).unwrap(), &NoHost).unwrap()
+    Resolver::new(*context, &NoHost).resolve(&Asked::parse(OsStr::new(target)).unwrap()).unwrap()
 }
 
 fn why(context: Context<'_>, target: &str) -> Value {

@@ -94,11 +94,7 @@ impl<'a> ShownProcess<'a> {
             return None;
         }
         let map = self.snapshot().namespaces.get(&own)?.uid_map.as_ref()?;
-        let inside = |mapping: &lxkns_model::IdMapping| {
-            let at = outside.0.checked_sub(mapping.outside).filter(|&at| at < mapping.count)?;
-            mapping.inside.checked_add(at)
-        };
-        map.iter().find_map(inside).map(Uid)
+        map.iter().find_map(|mapping| mapping.to_inside(outside.0)).map(Uid)
     }
 
     /// Whether it is root on the host; `None` where not known.
@@ -354,11 +350,7 @@ pub(super) fn policy_name(policy: u32) -> String {
 
 /// CPUs, as in `0-3,6`.
 pub(super) fn ranges(cpus: &[CpuRange]) -> String {
-    let range = |range: &CpuRange| match (range.first, range.last) {
-        (first, last) if first == last => first.to_string(),
-        (first, last) => format!("{first}-{last}"),
-    };
-    cpus.iter().map(range).collect::<Vec<_>>().join(",")
+    cpus.iter().map(CpuRange::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// `3 d 4 h`, `1 min 5 s`, `0.25 s`: the two greatest units.

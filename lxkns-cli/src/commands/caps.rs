@@ -29,12 +29,13 @@ pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
     let options = caps::options(&args.target.target, whose);
     let places = options.places.with(Place::ProcessFacts);
     let snapshot = live::load(&args.look, &options)?;
-    if let Err(unresolved) = resolve::verify(&snapshot, &args.target, is_live) {
+    let resolver = resolve::resolver(&snapshot, is_live);
+    if let Err(unresolved) = resolver.verify(&args.target) {
         say(&unresolved);
         return Ok(unresolved.exit().0);
     }
-    let Some(process) = super::process_of(&snapshot, pid).and_then(|pid| snapshot.processes.get(&pid)) else {
-        let absence = resolve::absence(&snapshot, pid, is_live);
+    let Some(process) = resolver.process(pid) else {
+        let absence = resolver.absence(pid);
         say(format_args!("{pid}: {}", absence.words()));
         let (exit, gaps_matter) = absence.exit();
         if gaps_matter {
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
         return Ok(exit);
     };
     let asked = std::slice::from_ref(&args.target);
-    let Findings { found, mut exit, gaps_matter, .. } = super::find(&snapshot, asked, is_live);
+    let Findings { found, mut exit, gaps_matter, .. } = super::find(&resolver, asked);
     let namespaces: Vec<NamespaceId> = found.into_iter().flat_map(|(_, ids)| ids).collect();
     let namespaces = caps::with_host(&snapshot, &args.target.target, whose, namespaces);
     let all = Caps::of(&snapshot, process, &namespaces);

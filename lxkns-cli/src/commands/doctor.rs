@@ -4,7 +4,7 @@ use lxkns_answers::doctor::{Asked, Helper, Living, report};
 use lxkns_answers::gaps;
 use lxkns_answers::json::Envelope;
 use lxkns_answers::text::chain;
-use lxkns_core::model::{DiscoveryOptions, Errno, Place};
+use lxkns_core::model::{DiscoveryOptions, Place};
 use lxkns_core::{Interface, ProcRoot};
 use lxkns_mountns::{Access, HelperProgram};
 
@@ -48,7 +48,7 @@ fn ask_all(proc: &ProcRoot) -> Vec<Asked> {
         since: interface.since(),
         is_privileged: matches!(interface, Interface::OpenByHandleAt | Interface::NsMntGet | Interface::Listns),
         as_new_as: (interface == Interface::OpenByHandleAt).then(|| Interface::Listns.name()),
-        errno: interface.ask(proc).err().and_then(|errno| Errno::new(errno.raw_os_error())),
+        errno: interface.ask(proc).err(),
     };
     Interface::ALL.into_iter().map(ask).collect()
 }

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use crate::args::{EnterArgs, EnvironmentOf, LimitsFrom};
 use crate::exit::{self, say};
 use crate::live;
-use crate::resolve::{resolve, verify_open};
+use crate::resolve::{resolver, verify_open};
 use crate::view;
 use crate::view::escape::shell_word;
 use crate::view::screen::{self, Color, Screen};
@@ -163,6 +163,7 @@ fn namespaces(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<En
         true => None,
         false => Some(live::discover(&discovery, &DiscoveryOptions::namespaces()).map_err(failed)?),
     };
+    let resolver = snapshot.as_ref().map(|snapshot| resolver(snapshot, true));
     let mut opened = Vec::new();
     for asked in targets {
         if let Target::OfProcess(pid, ns_type) = asked.target {
@@ -173,8 +174,8 @@ fn namespaces(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<En
             verify_open(proc, asked, pid).map_err(failed)?;
             continue;
         }
-        let Some(snapshot) = &snapshot else { continue };
-        for id in resolve(snapshot, asked, true).map_err(failed)? {
+        let (Some(snapshot), Some(resolver)) = (&snapshot, &resolver) else { continue };
+        for id in resolver.resolve(asked).map_err(failed)? {
             opened.push(discovery.open(snapshot, id).map_err(|error| failed(chain(&error)))?);
         }
     }

@@ -13,6 +13,7 @@ use super::Findings;
 use crate::args::LsArgs;
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
+use crate::resolve::resolver;
 use crate::view::columns;
 use crate::view::escape::For;
 use crate::view::screen::{self, Color};
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
     // The program ends with this view: what a large host takes is given back with it, and not piece by piece before.
     let snapshot = ManuallyDrop::new(live::load(&args.look, &options)?);
 
-    let Findings { found, mut exit, gaps_matter, .. } = super::find(&snapshot, &asked, is_live);
+    let Findings { found, mut exit, gaps_matter, .. } = super::find(&resolver(&snapshot, is_live), &asked);
     let only: Option<BTreeSet<NamespaceId>> =
         (!asked.is_empty()).then(|| found.into_iter().flat_map(|(_, ids)| ids).collect());
     let mut shown = list::select(&snapshot, only.as_ref(), &args.types);

@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use lxkns_answers::Context;
-use lxkns_core::model::{NamespaceId, NamespaceType, Pid, Places, Snapshot};
+use lxkns_core::model::{NamespaceId, NamespaceType, Places, Snapshot};
 
 use crate::args::{Args, Command, TableArgs};
 use crate::exit::{self, Exit, Result, say};
 use crate::live;
-use crate::resolve::{Outcome as _, Unresolved, resolve};
+use crate::resolve::{Outcome as _, Resolver, Unresolved};
 use crate::view::names;
 use crate::view::screen::{self, Color};
 use crate::view::table::{self, Heading};
@@ -107,11 +107,6 @@ fn home(snapshot: &Snapshot, is_live: bool) -> Option<NamespaceId> {
     context(snapshot, is_live).mount_ns
 }
 
-/// The process with this ID, or with a task that has it.
-fn process_of(snapshot: &Snapshot, pid: Pid) -> Option<Pid> {
-    Context::of_dump(snapshot).process_with(pid)
-}
-
 /// What became of the TARGETs that were asked for.
 struct Findings<'a> {
     /// What each means that means something.
@@ -125,11 +120,11 @@ struct Findings<'a> {
 }
 
 /// Finds what was asked for, and says of each that means nothing why: the others are still answered.
-fn find<'a>(snapshot: &Snapshot, asked: &'a [Asked], is_live: bool) -> Findings<'a> {
+fn find<'a>(resolver: &Resolver<'_>, asked: &'a [Asked]) -> Findings<'a> {
     let mut findings =
         Findings { found: Vec::new(), unseen: Vec::new(), exit: Exit::Done, gaps_matter: asked.is_empty() };
     for asked in asked {
-        let (exit, gaps_matter) = match resolve(snapshot, asked, is_live) {
+        let (exit, gaps_matter) = match resolver.resolve(asked) {
             Ok(ids) => {
                 findings.found.push((asked, ids));
                 (Exit::Done, true)

@@ -11,6 +11,7 @@ use super::Findings;
 use crate::args::MountsArgs;
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
+use crate::resolve::resolver;
 use crate::view::columns;
 use crate::view::escape::{For, printable};
 use crate::view::mounts::{self as view, Shape};
@@ -133,7 +134,7 @@ fn target(args: &MountsArgs, snapshot: &Snapshot, is_live: bool) -> std::result:
         Target::Process(pid) => Asked { text: asked.text.clone(), target: Target::OfProcess(*pid, NamespaceType::Mnt) },
         _ => asked.clone(),
     }];
-    let Findings { found, exit, gaps_matter, .. } = super::find(snapshot, &asked, is_live);
+    let Findings { found, exit, gaps_matter, .. } = super::find(&resolver(snapshot, is_live), &asked);
     let [(asked, ids)] = &found[..] else { return Err((exit, gaps_matter)) };
     ids.iter().find(|id| is_mnt(snapshot.namespaces.get(id))).copied().ok_or_else(|| {
         say(format_args!("{}: not a mount namespace", printable(asked.text.as_encoded_bytes())));

@@ -168,22 +168,23 @@ fn options(targets: &[Asked]) -> DiscoveryOptions {
 
 /// What was asked for: what came of it, and whether what could not be seen has to do with it.
 fn find<'a>(snapshot: &Snapshot, targets: &'a [Asked], is_live: bool) -> (Vec<(&'a Asked, Item)>, Exit, bool) {
+    let resolver = resolve::resolver(snapshot, is_live);
     let (mut items, mut exit, mut gaps_matter) = (Vec::new(), Exit::Done, false);
     for asked in targets {
         if let Target::Process(pid) = asked.target {
-            if let Err(unresolved) = resolve::verify(snapshot, asked, is_live) {
+            if let Err(unresolved) = resolver.verify(asked) {
                 say(&unresolved);
                 exit = exit.max(unresolved.exit().0);
                 gaps_matter |= unresolved.exit().1;
                 continue;
             }
-            match super::process_of(snapshot, pid) {
-                Some(pid) => {
-                    items.push((asked, Item::Process(pid)));
+            match resolver.process(pid) {
+                Some(process) => {
+                    items.push((asked, Item::Process(process.pid)));
                     gaps_matter = true;
                 }
                 None => {
-                    let absence = resolve::absence(snapshot, pid, is_live);
+                    let absence = resolver.absence(pid);
                     say(format_args!("{}: {}", printable(asked.text.as_encoded_bytes()), absence.words()));
                     exit = exit.max(absence.exit().0);
                     gaps_matter |= absence.exit().1;
@@ -191,7 +192,7 @@ fn find<'a>(snapshot: &Snapshot, targets: &'a [Asked], is_live: bool) -> (Vec<(&
             }
             continue;
         }
-        let findings: Findings<'_> = super::find(snapshot, std::slice::from_ref(asked), is_live);
+        let findings: Findings<'_> = super::find(&resolver, std::slice::from_ref(asked));
         items.extend(findings.found.into_iter().flat_map(|(_, ids)| ids).map(|id| (asked, Item::Namespace(id))));
         exit = exit.max(findings.exit);
         gaps_matter |= findings.gaps_matter;

@@ -13,7 +13,7 @@ use super::Findings;
 use crate::args::{KindOrTarget, TreeArgs, TreeKind};
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
-use crate::resolve::{self, Outcome as _};
+use crate::resolve::{self, Outcome as _, Resolver};
 use crate::view::escape::printable;
 use crate::view::screen::{self, Color};
 use crate::view::{names, tree as view};
@@ -124,21 +124,22 @@ fn branch(
         say(format_args!("{}: {what}", printable(target.text.as_encoded_bytes())));
         (Exit::Missing, false)
     };
+    let resolver = resolve::resolver(snapshot, is_live);
     if let (TreeKind::Proc, Target::Process(pid)) = (kind, &target.target) {
         if args.seen_in.is_none() {
-            resolve::verify(snapshot, target, is_live).map_err(|unresolved| {
+            resolver.verify(target).map_err(|unresolved| {
                 say(&unresolved);
                 unresolved.exit()
             })?;
         }
         let pid = match &args.seen_in {
-            None => super::process_of(snapshot, *pid).ok_or_else(|| {
-                let absence = resolve::absence(snapshot, *pid, is_live);
+            None => resolver.process(*pid).map(|process| process.pid).ok_or_else(|| {
+                let absence = resolver.absence(*pid);
                 refuse(absence.words());
                 absence.exit()
             })?,
             Some(seen_in) => {
-                let found = namespaces(snapshot, seen_in, NamespaceType::Pid, is_live)?;
+                let found = namespaces(&resolver, seen_in, NamespaceType::Pid)?;
                 let is_pid = |id: &NamespaceId| snapshot.namespaces[id].ns_type == NamespaceType::Pid;
                 let Some(id) = found.into_iter().find(is_pid) else {
                     say(format_args!("{}: not a PID namespace", printable(seen_in.text.as_encoded_bytes())));
@@ -155,7 +156,7 @@ fn branch(
         return Ok(whole.branches([TreeNode::Process(pid)]));
     }
     let ns_type = if kind == TreeKind::User { NamespaceType::User } else { NamespaceType::Pid };
-    let wanted: BTreeSet<NamespaceId> = namespaces(snapshot, target, ns_type, is_live)?.into_iter().collect();
+    let wanted: BTreeSet<NamespaceId> = namespaces(&resolver, target, ns_type)?.into_iter().collect();
     let is_wanted = |node: &TreeNode| {
         // A user namespace between PID namespaces was not asked for, but for those in it.
         !matches!(node, TreeNode::Owner { .. }) && node.namespace().is_some_and(|id| wanted.contains(&id))
@@ -172,15 +173,14 @@ fn branch(
 
 /// The namespaces that a TARGET means in a tree of namespaces of this type: of a process only the one.
 fn namespaces(
-    snapshot: &Snapshot,
+    resolver: &Resolver<'_>,
     asked: &Asked,
     ns_type: NamespaceType,
-    is_live: bool,
 ) -> std::result::Result<Vec<NamespaceId>, (Exit, bool)> {
     let asked = [match &asked.target {
         Target::Process(pid) => Asked { text: asked.text.clone(), target: Target::OfProcess(*pid, ns_type) },
         _ => asked.clone(),
     }];
-    let Findings { found, exit, gaps_matter, .. } = super::find(snapshot, &asked, is_live);
+    let Findings { found, exit, gaps_matter, .. } = super::find(resolver, &asked);
     found.into_iter().next().map(|(_, ids)| ids).ok_or((exit, gaps_matter))
 }

@@ -19,6 +19,7 @@ use crate::args::WatchArgs;
 use crate::exit::{Error, Exit, Result, say};
 use crate::life::Lives;
 use crate::live;
+use crate::resolve::resolver;
 use crate::view::changes::write;
 use crate::view::screen::{self, Color};
 use crate::view::why::SOME;
@@ -66,7 +67,7 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
     let mut began = Instant::now();
     let mut watcher = Watcher::new(host)?.of_types(&args.types);
     let first = watcher.snapshot();
-    let Findings { found, exit, gaps_matter, .. } = super::find(first, &args.targets, true);
+    let Findings { found, exit, gaps_matter, .. } = super::find(&resolver(first, true), &args.targets);
     if gaps_matter {
         super::tell_gaps(first, options.places.with(Place::CommandLines));
     }

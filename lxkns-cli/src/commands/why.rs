@@ -14,6 +14,7 @@ use super::Findings;
 use crate::args::WhyArgs;
 use crate::exit::{Result, say};
 use crate::live;
+use crate::resolve::resolver;
 use crate::view::escape::printable;
 use crate::view::screen::{self, Color, Screen};
 use crate::view::why::{FEW, SOME, write, write_all_suspects};
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     options.mounts = true;
     let is_live = args.look.from.is_none();
     let mut snapshot = live::load(&args.look, &options)?;
-    let Findings { found, unseen, exit, gaps_matter } = super::find(&snapshot, &args.targets, is_live);
+    let Findings { found, unseen, exit, gaps_matter } = super::find(&resolver(&snapshot, is_live), &args.targets);
     let is_ipc = |ns_type: Option<NamespaceType>| ns_type.is_none_or(|ns_type| ns_type == NamespaceType::Ipc);
     let ids = || found.iter().flat_map(|(_, ids)| ids);
     if is_live

@@ -218,12 +218,8 @@ fn for_each_mount(
 /// Where a filter denies `statx(2)`, only of namespaces: [`Cause::Changed`] says that it is none, or one on a mount that is not in
 /// the list of `task`.
 pub(crate) fn identify(proc: &ProcRoot, task: Tid, pinned: BorrowedFd<'_>) -> Result<NamespaceId, Failure> {
-    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    match rustix::fs::statx(pinned, c"", flags, StatxFlags::INO) {
-        Ok(stat) => {
-            let dev = rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor);
-            Ok(NamespaceId { ino: stat.stx_ino, dev })
-        }
+    match reach::statx_identity(pinned) {
+        Ok(id) => Ok(id),
         Err(errno) if is_refusal(errno) => match identify_by_link(proc, pinned)? {
             Some(id) => Ok(id),
             None => identify_by_mount(proc, task, pinned),

@@ -16,8 +16,8 @@ use lxkns_sys::{NsHandle, PidfdNamespace, close_elsewhere};
 
 use self::lookup::Roots;
 use crate::error::{Error, ErrorKind};
-use crate::failure::Failure;
-use crate::model::{Call, Cause, Holder, Namespace, NamespaceId, NamespaceType, Pid, Snapshot, Tid};
+use crate::failure::{self, Failure};
+use crate::model::{self, Call, Cause, Holder, Namespace, NamespaceId, NamespaceType, Pid, Snapshot, Tid};
 use crate::mount_access::MountAccess;
 use crate::procfs::{ProcDir, ProcRoot, parse};
 use crate::relations::Index;
@@ -282,6 +282,48 @@ pub(crate) fn reopen_namespace(proc: &ProcRoot, task: Tid, pinned: &OwnedFd) -> 
 /// The descriptor, if it is on this namespace.
 pub(crate) fn verified(fd: OwnedFd, id: NamespaceId) -> Result<OwnedFd, Failure> {
     if identity(&fd)? == id { Ok(fd) } else { Err(Cause::Changed.into()) }
+}
+
+/// Device and inode number of a namespace, as identify it.
+///
+/// # Errors
+///
+/// The kernel's, of `fstat(2)`.
+///
+/// # Privileges
+///
+/// None but the descriptor, which must be known to be on a namespace: about any other file, `fstat(2)` can ask a server that
+/// does not answer. [`identity_without_server`] never does.
+///
+/// # Minimum kernel version
+///
+/// Any.
+pub fn identity_of_namespace(fd: impl AsFd) -> Result<NamespaceId, model::Errno> {
+    identity(fd).map_err(failure::public_errno)
+}
+
+/// Device and inode number of whatever a descriptor refers to, without asking any server of a file system.
+///
+/// # Errors
+///
+/// The kernel's, of `statx(2)`.
+///
+/// # Privileges
+///
+/// None but the descriptor.
+///
+/// # Minimum kernel version
+///
+/// 4.11.
+pub fn identity_without_server(fd: impl AsFd) -> Result<NamespaceId, model::Errno> {
+    statx_identity(fd).map_err(failure::public_errno)
+}
+
+/// The same, for those who tell errors apart.
+pub(crate) fn statx_identity(fd: impl AsFd) -> Result<NamespaceId, Errno> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let stat = rustix::fs::statx(fd, c"", flags, StatxFlags::INO)?;
+    Ok(NamespaceId { ino: stat.stx_ino, dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor) })
 }
 
 /// Device and inode number of a file of the kernel's own: a namespace, a socket, a directory of a procfs. No server of a

@@ -11,6 +11,8 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 
 use lxkns_sys::{LISTNS_ALL_USER_NAMESPACES, NsHandle, PidfdNamespace, StatmountMask};
 
+use crate::failure;
+use crate::model;
 use crate::procfs::ProcRoot;
 use crate::reach;
 
@@ -122,7 +124,11 @@ impl Interface {
     ///
     /// None but for [`NsMntGet`](Self::NsMntGet), [`Listns`](Self::Listns) and [`OpenByHandleAt`](Self::OpenByHandleAt):
     /// `CAP_SYS_ADMIN`, and the initial PID namespace.
-    pub fn ask(self, proc: &ProcRoot) -> Result<(), Errno> {
+    pub fn ask(self, proc: &ProcRoot) -> Result<(), model::Errno> {
+        self.call(proc).map_err(failure::public_errno)
+    }
+
+    fn call(self, proc: &ProcRoot) -> Result<(), Errno> {
         let own = |name: &str| reach::open_link(proc, &format!("thread-self/ns/{name}"));
         match self {
             Self::OpenByHandleAt => {

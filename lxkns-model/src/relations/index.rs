@@ -8,7 +8,7 @@ use crate::{NamespaceId, Process, Snapshot, Task, Tid};
 /// through once, and then asked about any number of times.
 #[derive(Clone, Debug, Default)]
 pub struct Index<'a> {
-    by_task: FxHashMap<Tid, &'a Process>,
+    by_task: FxHashMap<Tid, (&'a Process, &'a Task)>,
     members: FxHashMap<NamespaceId, In<'a>>,
 }
 
@@ -27,7 +27,7 @@ impl<'a> Index<'a> {
                 index.members.entry(id).or_default().processes.push(process);
             }
             for task in &process.tasks {
-                index.by_task.insert(task.tid, process);
+                index.by_task.insert(task.tid, (process, task));
                 for (ns_type, id) in task.namespaces.iter() {
                     if process.namespaces.get(ns_type) != Some(id) {
                         index.members.entry(id).or_default().tasks.push((process, task));
@@ -40,6 +40,11 @@ impl<'a> Index<'a> {
 
     /// The process that a task belongs to.
     pub fn process_of(&self, tid: Tid) -> Option<&'a Process> {
+        self.task(tid).map(|(process, _)| process)
+    }
+
+    /// A task, with its process.
+    pub fn task(&self, tid: Tid) -> Option<(&'a Process, &'a Task)> {
         self.by_task.get(&tid).copied()
     }
 

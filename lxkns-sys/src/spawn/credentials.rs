@@ -51,7 +51,8 @@ fn set_capabilities(sets: [u64; 3]) -> Result<(), Errno> {
 
 /// All capabilities that the kernel has, which are those of which it says whether the bounding set has them.
 fn in_bounding_set(capability: u32) -> Option<bool> {
-    prctl(libc::PR_CAPBSET_READ, capability.into(), 0).ok().map(|is_in| is_in == 1)
+    // SAFETY: the option takes a number.
+    unsafe { prctl(libc::PR_CAPBSET_READ, capability.into(), 0) }.ok().map(|is_in| is_in == 1)
 }
 
 pub(super) fn inheritable(set: u64) -> Result<(), Errno> {
@@ -66,7 +67,8 @@ pub(super) fn inheritable(set: u64) -> Result<(), Errno> {
 pub(super) fn bounding(set: u64) -> Result<(), Errno> {
     for capability in (0..u64::BITS).filter(|&bit| set >> bit & 1 == 0) {
         if in_bounding_set(capability) == Some(true) {
-            prctl(libc::PR_CAPBSET_DROP, capability.into(), 0)?;
+            // SAFETY: the option takes a number.
+            unsafe { prctl(libc::PR_CAPBSET_DROP, capability.into(), 0) }?;
         }
     }
     Ok(())
@@ -74,11 +76,13 @@ pub(super) fn bounding(set: u64) -> Result<(), Errno> {
 
 pub(super) fn capabilities(wanted: [u64; 3], ambient: u64) -> Result<(), Errno> {
     let [_, permitted, inheritable] = get_capabilities()?;
-    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0)?;
+    // SAFETY: the option takes numbers.
+    unsafe { prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0) }?;
     let sets = [wanted[0] & wanted[1] & permitted, wanted[1] & permitted, wanted[2] & inheritable];
     set_capabilities(sets)?;
     for capability in (0..u64::BITS).filter(|&bit| (ambient & sets[1] & sets[2]) >> bit & 1 == 1) {
-        prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, capability.into())?;
+        // SAFETY: the option takes numbers.
+        unsafe { prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, capability.into()) }?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 
-use super::raw::{self, address, call, plain};
+use super::raw::{self, address, call};
 use super::{Exec, ExecProgram, Launch, LaunchSession};
 
 /// How large the stack is.
@@ -352,7 +352,8 @@ extern "C" fn begin(page: *mut c_void) -> c_int {
     // SAFETY: it is the page that was put together, and nothing else can change it.
     let page = unsafe { &*page.cast::<Page>() };
     // The fork has cleared it. If whoever reads the pipe has gone before that, there is nobody to go on for.
-    let _ = plain(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, libc::SIGKILL as usize, 0, 0, 0]);
+    // SAFETY: the call takes numbers.
+    let _ = unsafe { call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, libc::SIGKILL as usize, 0, 0, 0]) };
     if !is_read(page.writer) {
         raw::exit(125);
     }
@@ -379,16 +380,20 @@ fn is_read(pipe: c_int) -> bool {
 fn session(page: &Page) -> Result<(), Errno> {
     let terminal = page.terminal as usize;
     if page.is_new_session {
-        plain(libc::SYS_setsid, [0; 5])?;
+        // SAFETY: the call takes nothing.
+        unsafe { call(libc::SYS_setsid, [0; 5]) }?;
         if page.terminal >= 0 {
-            plain(libc::SYS_ioctl, [terminal, libc::TIOCSCTTY as usize, 0, 0, 0])?;
+            // SAFETY: the call takes numbers.
+            unsafe { call(libc::SYS_ioctl, [terminal, libc::TIOCSCTTY as usize, 0, 0, 0]) }?;
         }
     }
     if page.is_new_group {
-        plain(libc::SYS_setpgid, [0; 5])?;
+        // SAFETY: the call takes numbers.
+        unsafe { call(libc::SYS_setpgid, [0; 5]) }?;
         if page.terminal >= 0 {
             // The number that its own PID namespace has, which is what the terminal takes.
-            let group = plain(libc::SYS_getpid, [0; 5])? as c_int;
+            // SAFETY: the call takes nothing.
+            let group = unsafe { call(libc::SYS_getpid, [0; 5]) }? as c_int;
             let group = address(&raw const group);
             // SAFETY: it reads one number.
             unsafe { call(libc::SYS_ioctl, [terminal, libc::TIOCSPGRP as usize, group, 0, 0]) }?;
@@ -406,7 +411,8 @@ fn exec(page: &Page) -> Errno {
         return errno;
     }
     // It ends on its own terms, as programs do.
-    let _ = plain(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, 0, 0, 0, 0]);
+    // SAFETY: the call takes numbers.
+    let _ = unsafe { call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, 0, 0, 0, 0]) };
     let (arguments, environment) = (address(page.arguments), address(page.environment));
     if page.program >= 0 {
         let flags = libc::AT_EMPTY_PATH as usize;

@@ -165,11 +165,13 @@ fn begin(
 }
 
 fn start(prepared: &steps::Prepared<'_>, cgroup: Option<&OwnedFd>) -> Result<Pid, Errno> {
-    let into = cgroup.map(|cgroup| steps::clone_into(cgroup.as_raw_fd()));
+    // SAFETY: the new process goes on to `run`, which only makes system calls and does not return.
+    let into = cgroup.map(|cgroup| unsafe { steps::fork_into(cgroup.as_raw_fd()) });
     let pid = match into {
         Some(Ok(pid)) => pid,
         // Whatever the reason, joining it is tried once more.
-        Some(Err(_)) | None => steps::clone(libc::SIGCHLD)?,
+        // SAFETY: as above.
+        Some(Err(_)) | None => unsafe { steps::fork() }?,
     };
     match Pid::from_raw(pid) {
         Some(pid) => Ok(pid),

@@ -57,12 +57,6 @@ pub(super) unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize
     }
 }
 
-/// A system call that takes numbers alone, or null pointers.
-pub(super) fn plain(number: c_long, arguments: [usize; 5]) -> Result<usize, Errno> {
-    // SAFETY: no memory is touched.
-    unsafe { call(number, arguments) }
-}
-
 /// Where something is, for a call that reads or writes it.
 pub(super) fn address<T>(of: *const T) -> usize {
     of.expose_provenance()
@@ -71,7 +65,8 @@ pub(super) fn address<T>(of: *const T) -> usize {
 /// Ends the process.
 pub(super) fn exit(code: usize) -> ! {
     loop {
-        let _ = plain(libc::SYS_exit_group, [code, 0, 0, 0, 0]);
+        // SAFETY: the call takes a number.
+        let _ = unsafe { call(libc::SYS_exit_group, [code, 0, 0, 0, 0]) };
     }
 }
 
@@ -132,7 +127,8 @@ pub(super) fn leave_restartable_sequences() -> Result<(), Errno> {
     let mut refused = Errno::INVAL;
     // How long libc said that the area is differs with its version.
     for length in [ORIGINAL, features.next_multiple_of(ORIGINAL), features] {
-        match plain(libc::SYS_rseq, [area, length, UNREGISTER, SIGNATURE, 0]) {
+        // SAFETY: the kernel stops writing to the area, which it compares with the one that it knows.
+        match unsafe { call(libc::SYS_rseq, [area, length, UNREGISTER, SIGNATURE, 0]) } {
             Ok(_) | Err(Errno::NOSYS) => return Ok(()),
             Err(errno) => refused = errno,
         }

@@ -97,7 +97,8 @@ impl<'a> Prepared<'a> {
         // SAFETY: what there was to say has been said.
         unsafe { libc::syscall(libc::SYS_close, self.writer) };
         // From here on this one must outlast the caller, to end what it has started.
-        let _ = prctl(libc::PR_SET_PDEATHSIG, 0, 0);
+        // SAFETY: the option takes a number.
+        let _ = unsafe { prctl(libc::PR_SET_PDEATHSIG, 0, 0) };
         // A caller that has ended before this would not be noticed by that.
         if !is_child_of(self.parent) {
             exit(125);
@@ -159,15 +160,24 @@ fn exit(code: c_int) -> ! {
     }
 }
 
-/// A new process with a copy of the memory of this one. In it, the answer is 0.
-pub(super) fn clone(flags: c_int) -> Result<c_int, Errno> {
-    // SAFETY: without CLONE_VM and a stack this is fork(2): the new process goes on here with memory of its own.
-    let pid = unsafe { libc::syscall(libc::SYS_clone, c_long::from(flags), 0, 0, 0, 0) };
+/// Starts a process with a copy of the memory of this one, as `fork(2)` does. In it, the answer is 0.
+///
+/// # Safety
+///
+/// The new process only makes system calls: it neither allocates nor locks, as another thread of its parent can have held
+/// a lock.
+pub(super) unsafe fn fork() -> Result<c_int, Errno> {
+    // SAFETY: the caller's. Without CLONE_VM and a stack, the new process goes on here with memory of its own.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, c_long::from(libc::SIGCHLD), 0, 0, 0, 0) };
     checked(pid).map(|pid| pid as c_int)
 }
 
 /// The same, in a control group.
-pub(super) fn clone_into(cgroup: c_int) -> Result<c_int, Errno> {
+///
+/// # Safety
+///
+/// As for [`fork`].
+pub(super) unsafe fn fork_into(cgroup: c_int) -> Result<c_int, Errno> {
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
     /// `struct clone_args` of `linux/sched.h`.
     #[repr(C)]
@@ -191,7 +201,7 @@ pub(super) fn clone_into(cgroup: c_int) -> Result<c_int, Errno> {
         cgroup: u64::from(cgroup.cast_unsigned()),
         ..CloneArgs::default()
     };
-    // SAFETY: as in `clone`; the kernel reads as many bytes as it is told.
+    // SAFETY: as in `fork`; the kernel reads as many bytes as it is told.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
     checked(pid).map(|pid| pid as c_int)
 }
@@ -229,7 +239,8 @@ fn perform(op: &Op) -> Done {
         // On 64-bit machines the calls of this name take 32-bit IDs.
         Op::Gids(gids) => Ok(credentials::set_ids(libc::SYS_setresgid, *gids)?),
         Op::Uids(uids) => {
-            prctl(libc::PR_SET_KEEPCAPS, 1, 0)?;
+            // SAFETY: the option takes a number.
+            unsafe { prctl(libc::PR_SET_KEEPCAPS, 1, 0) }?;
             Ok(credentials::set_ids(libc::SYS_setresuid, *uids)?)
         }
         Op::Inheritable(set) => Ok(credentials::inheritable(*set)?),
@@ -237,8 +248,14 @@ fn perform(op: &Op) -> Done {
         Op::Capabilities { permitted, effective, inheritable, ambient } => {
             Ok(credentials::capabilities([*effective, *permitted, *inheritable], *ambient)?)
         }
-        Op::Securebits(bits) => Ok(prctl(libc::PR_SET_SECUREBITS, (*bits).into(), 0).map(drop)?),
-        Op::NoNewPrivs => Ok(prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)?),
+        Op::Securebits(bits) => {
+            // SAFETY: the option takes a number.
+            Ok(unsafe { prctl(libc::PR_SET_SECUREBITS, (*bits).into(), 0) }.map(drop)?)
+        }
+        Op::NoNewPrivs => {
+            // SAFETY: the option takes a number.
+            Ok(unsafe { prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0) }.map(drop)?)
+        }
         Op::NewSession => {
             // SAFETY: it takes nothing.
             Ok(checked(unsafe { libc::syscall(libc::SYS_setsid) }).map(drop)?)
@@ -268,14 +285,21 @@ fn perform(op: &Op) -> Done {
     }
 }
 
-pub(super) fn prctl(option: c_int, a: u64, b: u64) -> Result<c_long, Errno> {
-    // SAFETY: none of the options used here takes a pointer.
+/// `prctl(2)` with numbers.
+///
+/// # Safety
+///
+/// The option takes no pointer.
+pub(super) unsafe fn prctl(option: c_int, a: u64, b: u64) -> Result<c_long, Errno> {
+    // SAFETY: the caller's.
     checked(unsafe { libc::syscall(libc::SYS_prctl, option, a, b, 0, 0) })
 }
 
 fn guard(parent: c_int) -> Done {
-    prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
-    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
+    // SAFETY: the option takes a number.
+    unsafe { prctl(libc::PR_SET_DUMPABLE, 0, 0) }?;
+    // SAFETY: likewise.
+    unsafe { prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0) }?;
     // It may have ended before.
     if is_child_of(parent) { Ok(()) } else { exit(125) }
 }

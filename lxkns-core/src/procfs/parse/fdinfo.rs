@@ -1,6 +1,6 @@
 //! `/proc/PID/fdinfo/FD`: what else the kernel says about an open file; `proc_pid_fdinfo(5)`.
 
-use super::{ParseError, decimal, lines};
+use super::{ParseError, decimal, lines, octal};
 
 /// What is of use here of an fdinfo.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,11 +31,21 @@ impl RegisteredFiles {
     }
 }
 
-/// The mount through which a file was opened. That is among the first lines, which are the kernel's own.
+/// The mount through which a file was opened.
 pub(crate) fn mount_id(text: &[u8]) -> Option<u64> {
+    decimal(first_line(text, b"mnt_id:")?)
+}
+
+/// The flags (`O_*`) of an open file, and whether the descriptor is close-on-exec; `None` if the text does not have them.
+pub fn open_flags(text: &[u8]) -> Option<u32> {
+    octal(first_line(text, b"flags:")?)
+}
+
+/// The value of one of the first lines, which contain no text of users'.
+fn first_line<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     const FIRST: usize = 4;
     let mut first = lines("fdinfo", text).take(FIRST).map_while(Result::ok);
-    first.find_map(|line| decimal(line.text.strip_prefix(b"mnt_id:")?.trim_ascii()))
+    first.find_map(|line| Some(line.text.strip_prefix(name)?.trim_ascii()))
 }
 
 /// Reads the fdinfo of a UNIX socket or an io_uring. (Those of some other files contain names that users choose.)

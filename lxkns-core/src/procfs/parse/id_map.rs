@@ -3,8 +3,12 @@
 use super::{ParseError, decimal, fields, lines};
 use crate::model::IdMapping;
 
-/// Reads the text of an ID map. A map that was not written yet is empty.
-pub(crate) fn parse(text: &[u8]) -> Result<Vec<IdMapping>, ParseError> {
+/// Reads the text of `/proc/PID/uid_map` or `/proc/PID/gid_map`. A map that was not written yet is empty.
+///
+/// # Errors
+///
+/// A line does not have two IDs and a count, or lacks its newline.
+pub fn parse(text: &[u8]) -> Result<Vec<IdMapping>, ParseError> {
     let mut mappings = Vec::new();
     for line in lines("ID map", text) {
         let line = line?;

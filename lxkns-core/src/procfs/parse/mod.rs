@@ -21,9 +21,9 @@ use std::fmt;
 
 use bstr::ByteSlice;
 
-/// Kernel text is not in the form that it should have.
+/// A text is not in the form that the kernel gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ParseError {
+pub struct ParseError {
     /// The kind of file: `stat`, `mountinfo`.
     pub(crate) what: &'static str,
     /// The line, counted from 1.
@@ -123,6 +123,14 @@ fn signed_decimal<T: TryFrom<i64>>(text: &[u8]) -> Option<T> {
     T::try_from(value).ok()
 }
 
+/// An octal number, of digits only.
+fn octal(text: &[u8]) -> Option<u32> {
+    if text.is_empty() || text.len() > 10 {
+        return None;
+    }
+    text.iter().try_fold(0, |value, &byte| Some(value << 3 | char::from(byte).to_digit(8)?))
+}
+
 /// A hexadecimal number, of digits only.
 fn hexadecimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() || text.len() > 16 {
@@ -155,6 +163,9 @@ mod tests {
         assert_eq!(hexadecimal(b"00000000000000000"), None);
         assert_eq!(hexadecimal(b""), None);
         assert_eq!(hexadecimal(b"fg"), None);
+        assert_eq!(octal(b"0022"), Some(0o22));
+        assert_eq!(octal(b"7777777777"), Some(0o7_777_777_777));
+        assert_eq!((octal(b"77777777777"), octal(b""), octal(b"8"), octal(b"0o7")), (None, None, None, None));
     }
 
     #[test]

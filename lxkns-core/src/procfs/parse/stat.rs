@@ -5,32 +5,33 @@ use bstr::ByteSlice;
 use super::{ParseError, decimal, signed_decimal};
 use crate::model::{Scheduling, TaskState};
 
-/// What is of use here of a task's `stat`.
+/// A task's `stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stat<'a> {
-    /// The PID, or the TID where it is a thread's file.
-    pub(crate) pid: u32,
+#[non_exhaustive]
+pub struct TaskStat<'a> {
+    /// The PID of a process, or the TID of a task.
+    pub pid: u32,
     /// The name, any bytes.
-    pub(crate) comm: &'a [u8],
-    /// What it is doing.
-    pub(crate) state: TaskState,
-    /// The parent's PID; 0 where there is none, or one that this procfs does not show.
-    pub(crate) ppid: u32,
+    pub comm: &'a [u8],
+    /// The run state.
+    pub state: TaskState,
+    /// The parent's PID; 0 if it has none in the procfs's PID namespace.
+    pub ppid: u32,
     /// The kernel's flags (`PF_*`).
-    pub(crate) flags: u32,
-    /// How many threads the process has; 0 for one that is being reaped.
-    pub(crate) num_threads: u32,
+    pub flags: u32,
+    /// How many tasks the process has; 0 if it is being reaped.
+    pub num_threads: u32,
     /// When it started, in clock ticks since boot.
-    pub(crate) start_time_ticks: u64,
+    pub start_time_ticks: u64,
     /// How it is scheduled.
-    pub(crate) scheduling: Scheduling,
+    pub scheduling: Scheduling,
 }
 
-/// Reads the text of a `stat`.
+/// Reads the text of `/proc/PID/stat` or `/proc/PID/task/TID/stat`.
 ///
 /// The name stands in parentheses and is not escaped: it can contain anything but NUL, spaces, newlines and
 /// parentheses too. No field after it has a parenthesis, so that it ends at the last one.
-pub(crate) fn parse(text: &[u8]) -> Result<Stat<'_>, ParseError> {
+pub fn parse(text: &[u8]) -> Result<TaskStat<'_>, ParseError> {
     let error = |expected| ParseError { what: "stat", line: 1, expected };
     let open = text.find(b" (").ok_or(error("a name in parentheses"))?;
     let close = text.rfind(b") ").filter(|&close| close >= open + 2).ok_or(error("a name in parentheses"))?;
@@ -54,7 +55,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Stat<'_>, ParseError> {
         .and_then(|field| field.strip_suffix(b" ").or_else(|| field.strip_suffix(b"\n")))
         .and_then(decimal)
         .ok_or(error("a scheduling policy in field 41"))?;
-    Ok(Stat {
+    Ok(TaskStat {
         pid,
         comm: &text[open + 2..close],
         state,
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_process() {
-        let expected = Stat {
+        let expected = TaskStat {
             pid: 4899,
             comm: b"cat",
             state: TaskState(b'R'),
