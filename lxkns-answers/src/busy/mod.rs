@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use bstr::{BStr, ByteSlice as _};
 use lxkns_model::relations::{self, Unmounts};
 use lxkns_model::{
-    DeviceNumber, FileSystemHolder, FileSystemQuery, FileSystemUse, FileSystemUseKind as UseKind, FileSystemUser,
-    FileSystemUsers, Mount, NamespaceId, Object, Pid, Snapshot,
+    CapabilitySet, DeviceNumber, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, FileSystemUse,
+    FileSystemUseKind as UseKind, FileSystemUser, FileSystemUsers, Mount, NamespaceId, Object, Pid, Snapshot,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::context::Context;
 use crate::counts::Counts;
+use crate::lacks::Lacks;
 use crate::names::{self, Detail};
 use crate::release;
 use crate::text::escape::printable;
@@ -44,6 +45,7 @@ pub struct Busy<'a> {
     /// The mounts that are on top of their mount namespaces.
     roots: FxHashSet<(NamespaceId, u64)>,
     unmounts: Unmounts<'a>,
+    lacks: Lacks<'a>,
     /// Which user namespaces own the mount namespaces in which a directory is mounted. Once it is asked for.
     owners: OnceCell<FxHashMap<(DeviceNumber, &'a BStr), FxHashSet<NamespaceId>>>,
     /// How often each file system is mounted.
@@ -97,7 +99,7 @@ impl<'a> Busy<'a> {
             let is_root = |mount: &&&Mount| mount.id == mount.parent_id || !ids.contains(&mount.parent_id);
             roots.extend(of_it.iter().filter(is_root).map(|mount| (id, mount.id)));
         }
-        let unmounts = Unmounts::of(snapshot);
+        let (unmounts, lacks) = (Unmounts::of(snapshot), Lacks::of(snapshot));
         let unread = users.map_or(0, unread);
         let counts = Counts::of(snapshot);
         let mut times_mounted = FxHashMap::default();
@@ -116,6 +118,7 @@ impl<'a> Busy<'a> {
             on_them,
             roots,
             unmounts,
+            lacks,
             owners: OnceCell::new(),
             unread,
             counts,
@@ -181,7 +184,7 @@ impl<'a> Busy<'a> {
         let ids = self.unmounted_with(home, mount);
         let is_through = |mount_id: Option<u64>| mount_id.is_some_and(|id| ids.contains(&id));
         let mut keepers = Vec::new();
-        if let Some(lack) = self.users.and_then(|_| release::lacks(self.snapshot, home, Some(home))) {
+        if let Some(lack) = self.users.and_then(|_| self.lacks.unmounting(home, Some(home))) {
             keepers.push(Keeper::Caller(lack));
         }
         if self.roots.contains(&(home, mount.id)) {
@@ -244,7 +247,7 @@ impl<'a> Busy<'a> {
                     self.describe_user(user),
                     words::uses(user.pid, uses.iter().copied(), limit).join(", ")
                 ),
-                words::release_uses(user.pid, uses.iter().copied()),
+                words::release_uses(user.pid, uses.iter().copied()).lacking(self.lacks.ending(user.pid)),
             ),
             Keeper::Holder(holder) => (words::holder(self.snapshot, holder), self.release_holder(holder)),
             Keeper::Mount(mount) => {
@@ -257,7 +260,10 @@ impl<'a> Busy<'a> {
             }
             Keeper::Caller(lack) => (
                 format!("the kernel refuses it to this user, who lacks {lack}"),
-                Step::new("gain-capability", "it is run with that capability, as by root".to_owned()),
+                Step {
+                    lacks: Some(lack.clone()),
+                    ..Step::new("gain-capability", "it is run with that capability, as by root".to_owned())
+                },
             ),
             Keeper::Root => {
                 let name = self.home.map(|home| names::target(self.snapshot, home)).unwrap_or_default();
@@ -355,7 +361,7 @@ impl<'a> Busy<'a> {
     /// What would release it: all of it must happen.
     pub fn release(&self) -> Vec<Step> {
         let users = self.users.into_iter().flat_map(|users| &users.processes);
-        let users = users.map(|user| words::release_uses(user.pid, &user.uses));
+        let users = users.map(|user| words::release_uses(user.pid, &user.uses).lacking(self.lacks.ending(user.pid)));
         let holders = self.holders(true).map(|holder| self.release_holder(holder));
         let mut seen = FxHashSet::default();
         let mut steps: Vec<_> = users.chain(holders).chain(self.release_mounts()).collect();
@@ -365,9 +371,24 @@ impl<'a> Busy<'a> {
 
     fn release_holder(&self, holder: &FileSystemHolder) -> Step {
         let is_used_often = |file_system| self.times_mounted.get(&file_system).is_some_and(|&times| times > 1);
-        words::release_holder(self.snapshot, holder, is_used_often, |namespace, id| {
+        let step = words::release_holder(self.snapshot, holder, is_used_often, |namespace, id| {
             Some(self.release_mount(namespace, self.unmounts.mount((namespace, id))?))
-        })
+        });
+        let host = |needs| self.lacks.on_the_host(needs, holder.control.as_ref());
+        match &holder.kind {
+            Kind::Descriptor { pid, .. } | Kind::Detached { pid, .. } => step.lacking(self.lacks.ending(*pid)),
+            Kind::KernelThreads { .. } => step.lacking(self.lacks.shutting_down()),
+            // These go by access to their files alone.
+            Kind::Facility { .. } => step.lacking(host(CapabilitySet::NONE)),
+            Kind::Loop { .. } | Kind::BinfmtMisc { .. } if step.command.is_some() => {
+                step.lacking(host(CapabilitySet::NONE))
+            }
+            Kind::Swap { .. } | Kind::BlockDevice { .. } if step.command.is_some() => {
+                step.lacking(host(CapabilitySet::SYS_ADMIN))
+            }
+            // It is unmounted, or a question of its own.
+            _ => step,
+        }
     }
 
     /// What would unmount its mounts. What goes with another is not told.
@@ -408,7 +429,7 @@ impl<'a> Busy<'a> {
         let (Some(home), Some(owner)) = (self.home.and_then(owner), owner(id)) else { return false };
         owner == home
             || (release::and_above(self.snapshot, Some(owner)).any(|above| above == home)
-                && release::lacks(self.snapshot, id, self.home).is_none()
+                && self.lacks.unmounting(id, self.home).is_none()
                 && mount.propagation.master.is_none()
                 && !self.has_original(owner, mount))
     }
@@ -447,12 +468,15 @@ impl<'a> Busy<'a> {
                     (false, 0) => umount.to_string(),
                     (false, _) => format!("what is mounted on it is unmounted, then {umount}"),
                 };
-                let lacks = self.users.and_then(|_| release::lacks(self.snapshot, id, self.home));
-                Step::unmount(release::with_lack(advice, lacks), &umount)
+                let lacks = self.users.and_then(|_| self.lacks.unmounting(id, self.home));
+                Step::unmount(advice, &umount).lacking(lacks)
             }
             Some(_) if self.is_locked(id, mount) => Step::end(self.snapshot, id),
             _ if Some(id) == self.home || !self.members_seen(id) => Step::end(self.snapshot, id),
-            _ => Step::members_exit(self.snapshot, id, self.processes(id)),
+            _ => {
+                let lacks = self.users.and_then(|_| self.lacks.ending_members(id));
+                Step::members_exit(self.snapshot, id, self.processes(id)).lacking(lacks)
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ mod golden;
 mod golden_host;
 mod help;
 mod hostile;
+mod lacks;
 mod ls;
 mod mounts;
 mod numbers;
@@ -85,6 +86,7 @@ pub(super) fn tests() -> Vec<Test> {
         golden_host::tests(),
         streams::tests(),
         hostile::tests(),
+        lacks::tests(),
         numbers::tests(),
         terminal::tests(),
         targets::tests(),
