@@ -190,7 +190,17 @@ impl<'a> Advice<'a> {
         };
         let path = path_of(holder).ok_or_else(uncovered)?;
         if self.may_be_locked(namespace, key, owners.get(path)) {
-            return Err(end());
+            // Where it came from is not visible from inside, and what came later is not locked.
+            let is_visible = || self.unmounts().mount(key).is_some_and(|mount| !mount.hidden);
+            let umount = Umount::of(&self.context, mount_ns).filter(|_| Some(mount_ns) == own && is_visible());
+            return Err(match umount {
+                Some(umount) => {
+                    let or = Box::new(end_of_mount_namespace(snapshot, mount_ns));
+                    let action = ReleaseAction::UnmountOrEnd { command: umount.command(path, ""), or };
+                    ReleaseStep { action, lacks }
+                }
+                None => end(),
+            });
         }
         // What covers it came after it, and is not locked either.
         let first = match self.unmounts().mount(key) {

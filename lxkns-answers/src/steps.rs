@@ -69,6 +69,14 @@ pub enum ReleaseAction {
         /// A command that does the same and removes the name of a network namespace as well.
         delete_name: Option<String>,
     },
+    /// A mount is unmounted, or if the kernel refuses that, because it came with its mount namespace from a more privileged
+    /// one and is locked, its mount namespace ends. The kernel does not show which mounts are locked.
+    UnmountOrEnd {
+        /// The command.
+        command: String,
+        /// How the mount namespace ends.
+        or: Box<ReleaseAction>,
+    },
     /// What covers a mount is unmounted and then the mount, or its mount namespace ends.
     Uncovered {
         /// How the mount namespace ends.
@@ -99,7 +107,7 @@ impl ReleaseAction {
             Self::ShutDown { .. } => "shut-down",
             Self::Closed { .. } => "close",
             Self::SocketsClosed => "close-sockets",
-            Self::Unmount { .. } => "unmount",
+            Self::Unmount { .. } | Self::UnmountOrEnd { .. } => "unmount",
             Self::Uncovered { .. } => "uncover",
             Self::MembersExit { .. } => "members-exit",
             Self::NamespaceEnds { .. } => "namespace-ends",
@@ -130,6 +138,7 @@ impl fmt::Display for ReleaseAction {
             Self::SocketsClosed => f.write_str("the processes in it close them, or exit"),
             Self::Unmount { command, delete_name: Some(delete) } => write!(f, "`{delete}`, or `{command}`"),
             Self::Unmount { command, .. } => write!(f, "`{command}`"),
+            Self::UnmountOrEnd { command, or } => write!(f, "`{command}`, or, where it is locked, {or}"),
             Self::Uncovered { or } => write!(f, "what covers it is unmounted, and then it; or {or}"),
             Self::MembersExit { target, .. } => write!(f, "the processes of {target} exit (lxkns why {target})"),
             Self::NamespaceEnds { target, .. } => write!(f, "{target} ends (lxkns why {target})"),
@@ -253,6 +262,9 @@ impl From<ReleaseStep> for StepForm {
             }
             ReleaseAction::MembersExit { nsid, .. } | ReleaseAction::NamespaceEnds { nsid, .. } => {
                 form.nsid = Some(nsid)
+            }
+            ReleaseAction::UnmountOrEnd { command, or } => {
+                (form.command, form.nsid) = (Some(command), Self::from(ReleaseStep::from(*or)).nsid);
             }
             ReleaseAction::Uncovered { or } => form.nsid = Self::from(ReleaseStep::from(*or)).nsid,
             ReleaseAction::SocketsClosed => {}

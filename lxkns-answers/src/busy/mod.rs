@@ -404,12 +404,11 @@ impl<'a> Busy<'a> {
                 continue;
             }
             lines.push((id, mount));
-            if self.may_unmount(id, mount) && !self.roots.contains(&(id, mount.id)) {
-                // What is in a less privileged mount namespace stays if it came there with that.
+            let is_surely_unmounted = self.may_unmount(id, mount) && !self.comes_from_above(id, mount);
+            if is_surely_unmounted && !self.roots.contains(&(id, mount.id)) {
+                // Also those that are locked in a less privileged mount namespace: they go with what they came from.
                 let with = self.unmounts.unmounted_with((id, mount.id)).into_iter();
-                let with = with.filter(|with| {
-                    self.may_unmount(with.namespace, with.mount) && self.on_it(with.namespace, with.mount) == 0
-                });
+                let with = with.filter(|with| self.on_it(with.namespace, with.mount) == 0);
                 covered.extend(with.map(|with| (with.namespace, with.mount.id)));
             }
         }
@@ -453,25 +452,30 @@ impl<'a> Busy<'a> {
         owners.get(&(mount.file_system, mount.root.as_bstr())).is_some_and(|all| all.iter().any(is_above))
     }
 
-    /// Whether a mount came with its mount namespace from a more privileged one, which made a slave of it.
-    fn is_locked(&self, id: NamespaceId, mount: &Mount) -> bool {
+    /// Whether a mount comes from a more privileged mount namespace, which made a slave of it: with its mount namespace, and
+    /// is locked there, or later, and is not.
+    fn comes_from_above(&self, id: NamespaceId, mount: &Mount) -> bool {
         mount.propagation.master.is_some() && release::may_have_locked_mounts(self.snapshot, id)
     }
 
     fn release_mount(&self, id: NamespaceId, mount: &'a Mount) -> Step {
         let is_root = self.roots.contains(&(id, mount.id));
         match mount.path() {
-            Some(path) if self.may_unmount(id, mount) && !is_root && !self.is_locked(id, mount) => {
+            Some(path) if self.may_unmount(id, mount) && !is_root => {
                 let umount = release::unmount(&self.context, id, path);
                 let advice = match (mount.hidden, self.on_it(id, mount)) {
                     (true, _) => format!("what covers mount {} is unmounted, then {umount}", mount.id),
                     (false, 0) => umount.to_string(),
                     (false, _) => format!("what is mounted on it is unmounted, then {umount}"),
                 };
+                // What came after its mount namespace was made is not locked; the kernel does not show which did.
+                let advice = match self.comes_from_above(id, mount) {
+                    true => format!("{advice}, or, where it is locked, {}", Step::end(self.snapshot, id)),
+                    false => advice,
+                };
                 let lacks = self.users.and_then(|_| self.lacks.unmounting(id, self.home));
                 Step::unmount(advice, &umount).lacking(lacks)
             }
-            Some(_) if self.is_locked(id, mount) => Step::end(self.snapshot, id),
             _ if Some(id) == self.home || !self.members_seen(id) => Step::end(self.snapshot, id),
             _ => {
                 let lacks = self.users.and_then(|_| self.lacks.ending_members(id));

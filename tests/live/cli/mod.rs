@@ -27,6 +27,7 @@ mod numbers;
 mod orphans;
 mod packaging;
 mod partly_seen;
+mod propagated;
 mod resource_limits;
 mod schemas;
 mod show;
@@ -65,6 +66,7 @@ pub(super) fn tests() -> Vec<Test> {
         unseen::tests(),
         waiting::tests(),
         partly_seen::tests(),
+        propagated::tests(),
         schemas::tests(),
         caps::tests(),
         doctor::tests(),
