@@ -20,6 +20,7 @@ pub mod forms;
 pub mod gaps;
 pub mod holders;
 pub mod json;
+pub mod lacks;
 pub mod list;
 pub mod mounts;
 pub mod names;

@@ -3,14 +3,13 @@
 use std::cell::OnceCell;
 
 use lxkns_model::relations::{self, MountKey, Unmounts};
-use lxkns_model::{
-    CapabilitySet, Holder, Namespace, NamespaceId, NamespaceType, Observer, Pid, Process, Relation, Snapshot, Tid,
-};
+use lxkns_model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::context::Context;
+use crate::lacks::Lacks;
 use crate::names::{self, Detail, Way};
-use crate::steps::{Release, ReleaseStep};
+use crate::steps::{Release, ReleaseAction, ReleaseStep};
 use crate::text::escape::shell_word;
 
 /// What would make holders let go.
@@ -18,6 +17,7 @@ use crate::text::escape::shell_word;
 pub struct Advice<'a> {
     context: Context<'a>,
     unmounts: OnceCell<Unmounts<'a>>,
+    lacks: OnceCell<Lacks<'a>>,
 }
 
 /// What takes a mount away.
@@ -43,7 +43,7 @@ pub type MountAdvices = FxHashMap<MountKey, MountAdvice>;
 impl<'a> Advice<'a> {
     /// About the holders in a snapshot.
     pub fn of(context: Context<'a>) -> Self {
-        Self { context, unmounts: OnceCell::new() }
+        Self { context, unmounts: OnceCell::new(), lacks: OnceCell::new() }
     }
 
     /// What it is about, and for whom.
@@ -58,16 +58,16 @@ impl<'a> Advice<'a> {
         let closed = |pid: Pid, tid: Tid, fd: u32| {
             let main_is_dead = snapshot.processes.get(&pid).is_some_and(|process| process.main_task().state.is_dead());
             let is_own = Tid::from(pid) != tid && !main_is_dead;
-            ReleaseStep::Closed { pid, tid: is_own.then_some(tid), fd }
+            ReleaseAction::Closed { pid, tid: is_own.then_some(tid), fd }
         };
-        Release::from(match *holder {
-            Holder::Process { pid } => odd_end_of(snapshot, pid).unwrap_or(ReleaseStep::ProcessExits { pid }),
-            Holder::ForChildren { pid, tid } if Tid::from(pid) == tid => ReleaseStep::ProcessExits { pid },
-            Holder::Task { pid, tid } | Holder::ForChildren { pid, tid } => ReleaseStep::TaskExits { pid, tid },
+        let action = match *holder {
+            Holder::Process { pid } => odd_end_of(snapshot, pid).unwrap_or(ReleaseAction::ProcessExits { pid }),
+            Holder::ForChildren { pid, tid } if Tid::from(pid) == tid => ReleaseAction::ProcessExits { pid },
+            Holder::Task { pid, tid } | Holder::ForChildren { pid, tid } => ReleaseAction::TaskExits { pid, tid },
             Holder::Fd { pid, tid, fd } | Holder::Socket { pid, tid, fd, .. } | Holder::Tun { pid, tid, fd, .. } => {
                 closed(pid, tid, fd)
             }
-            Holder::Sockets { .. } => ReleaseStep::SocketsClosed,
+            Holder::Sockets { .. } => ReleaseAction::SocketsClosed,
             Holder::BindMount { .. } | Holder::Mount { .. } => {
                 return match self.unmount(namespace, holder, &OwnersByPath::default()) {
                     Ok(Unmounting { release, .. }) => release,
@@ -76,7 +76,8 @@ impl<'a> Advice<'a> {
             }
             Holder::Child { ns } | Holder::Owned { ns } => end_of(snapshot, ns),
             _ => return Release::default(),
-        })
+        };
+        self.step(namespace, action).into()
     }
 
     /// What takes away each of the mounts that hold a namespace. What the kernel unmounts together is told of one of them.
@@ -123,6 +124,34 @@ impl<'a> Advice<'a> {
         advice.collect()
     }
 
+    /// What the observer lacks for following it.
+    pub fn lacks(&self) -> &Lacks<'a> {
+        self.lacks.get_or_init(|| Lacks::of(self.context.snapshot))
+    }
+
+    /// A step, with what the observer lacks for it.
+    fn step(&self, namespace: &Namespace, action: ReleaseAction) -> ReleaseStep {
+        let (snapshot, lacks) = (self.context.snapshot, self.lacks());
+        let ending = |pid: Pid| lacks.ending(pid);
+        let lacks = match &action {
+            ReleaseAction::ProcessExits { pid }
+            | ReleaseAction::TaskExits { pid, .. }
+            | ReleaseAction::Closed { pid, .. } => ending(*pid),
+            ReleaseAction::Reaped { pid, .. } => {
+                let parent = snapshot.processes.get(pid).and_then(|process| process.ppid);
+                parent.and_then(ending)
+            }
+            ReleaseAction::ShutDown { .. } => lacks.shutting_down(),
+            ReleaseAction::SocketsClosed => lacks.ending_members(namespace.id),
+            ReleaseAction::MembersExit { nsid, .. } => {
+                snapshot.by_ino(*nsid).and_then(|namespace| lacks.ending_members(namespace.id))
+            }
+            // That is a question of its own, or another's.
+            _ => None,
+        };
+        ReleaseStep { action, lacks }
+    }
+
     fn unmounts(&self) -> &Unmounts<'a> {
         self.unmounts.get_or_init(|| Unmounts::of(self.context.snapshot))
     }
@@ -151,13 +180,27 @@ impl<'a> Advice<'a> {
     ) -> Result<Unmounting, ReleaseStep> {
         let Context { snapshot, mount_ns: own, .. } = self.context;
         let Some(key @ (mount_ns, _)) = mount_of(holder) else {
-            return Err(end_of(snapshot, namespace.id));
+            return Err(end_of(snapshot, namespace.id).into());
         };
-        let end = || end_of_mount_namespace(snapshot, mount_ns);
-        let uncovered = || ReleaseStep::Uncovered { or: Box::new(end()) };
+        let end = || self.step(namespace, end_of_mount_namespace(snapshot, mount_ns));
+        let lacks = self.lacks().unmounting(mount_ns, own);
+        let uncovered = || {
+            let or = Box::new(end_of_mount_namespace(snapshot, mount_ns));
+            ReleaseStep { action: ReleaseAction::Uncovered { or }, lacks: lacks.clone() }
+        };
         let path = path_of(holder).ok_or_else(uncovered)?;
         if self.may_be_locked(namespace, key, owners.get(path)) {
-            return Err(end());
+            // Where it came from is not visible from inside, and what came later is not locked.
+            let is_visible = || self.unmounts().mount(key).is_some_and(|mount| !mount.hidden);
+            let umount = Umount::of(&self.context, mount_ns).filter(|_| Some(mount_ns) == own && is_visible());
+            return Err(match umount {
+                Some(umount) => {
+                    let or = Box::new(end_of_mount_namespace(snapshot, mount_ns));
+                    let action = ReleaseAction::UnmountOrEnd { command: umount.command(path, ""), or };
+                    ReleaseStep { action, lacks }
+                }
+                None => end(),
+            });
         }
         // What covers it came after it, and is not locked either.
         let first = match self.unmounts().mount(key) {
@@ -168,16 +211,15 @@ impl<'a> Advice<'a> {
         // A task that has opened the namespace by this path keeps the mount busy.
         let is_open = is_bind && is_open(namespace);
         let Some(umount) = Umount::of(&self.context, mount_ns) else { return Err(end()) };
-        let lacks = lacks(snapshot, mount_ns, own);
-        let step = |command| ReleaseStep::Unmount { command, delete_name: None, lacks: lacks.clone() };
-        let mut steps: Vec<_> =
-            first.iter().filter_map(|mount| Some(step(umount.command(mount.path()?, "")))).collect();
-        let is_named = is_bind && Some(mount_ns) == own && namespace.ns_type == NamespaceType::Net && first.is_empty();
-        steps.push(ReleaseStep::Unmount {
-            command: umount.command(path, if is_open { "-l " } else { "" }),
-            delete_name: is_named.then(|| delete_name(path)).flatten(),
+        let step = |command, delete_name| ReleaseStep {
+            action: ReleaseAction::Unmount { command, delete_name },
             lacks: lacks.clone(),
-        });
+        };
+        let mut steps: Vec<_> =
+            first.iter().filter_map(|mount| Some(step(umount.command(mount.path()?, ""), None))).collect();
+        let is_named = is_bind && Some(mount_ns) == own && namespace.ns_type == NamespaceType::Net && first.is_empty();
+        let command = umount.command(path, if is_open { "-l " } else { "" });
+        steps.push(step(command, is_named.then(|| delete_name(path)).flatten()));
         Ok(Unmounting { release: steps.into(), first: first.iter().map(|mount| mount.id).collect() })
     }
 
@@ -221,63 +263,6 @@ pub fn may_have_locked_mounts(snapshot: &Snapshot, mount_ns: NamespaceId) -> boo
     owner.and_then(|owner| snapshot.namespaces.get(&owner)).is_some_and(|owner| !owner.initial)
 }
 
-/// What entering a mount namespace takes.
-const BOTH: CapabilitySet = CapabilitySet::SYS_ADMIN.union(CapabilitySet::SYS_CHROOT);
-
-/// What the caller lacks for unmounting in a mount namespace, as the kernel will refuse it (`capabilities(7)`,
-/// `setns(2)`); `None` where nothing is lacking, or it is not known.
-pub fn lacks(snapshot: &Snapshot, mount_ns: NamespaceId, home: Option<NamespaceId>) -> Option<String> {
-    let observer = snapshot.observer.as_ref()?;
-    let own = observer.user_ns?;
-    let relation = snapshot.namespaces.get(&mount_ns)?.owner;
-    let has_power = match relation {
-        Relation::Known(owner) => has_power_over(snapshot, observer, own, owner)?,
-        // It is outside of the caller's.
-        Relation::NotVisible => false,
-        _ => return None,
-    };
-    let owner = match relation {
-        Relation::Known(owner) => names::target(snapshot, owner),
-        _ => format!("the user namespace that owns {}", names::target(snapshot, mount_ns)),
-    };
-    match Some(mount_ns) == home {
-        _ if !has_power => Some(format!("CAP_SYS_ADMIN in {owner}")),
-        false if !observer.capabilities.contains(BOTH) => {
-            Some("CAP_SYS_ADMIN and CAP_SYS_CHROOT to enter it".to_owned())
-        }
-        _ => None,
-    }
-}
-
-/// Whether the observer has `CAP_SYS_ADMIN` in a user namespace: by its own capabilities there or above, or because it owns
-/// one on the way.
-fn has_power_over(snapshot: &Snapshot, observer: &Observer, own: NamespaceId, user: NamespaceId) -> Option<bool> {
-    let holds = observer.capabilities.contains(CapabilitySet::SYS_ADMIN);
-    let mut at = user;
-    // The kernel limits the depth; a dump can claim circles.
-    for _ in 0..64 {
-        if at == own {
-            return Some(holds);
-        }
-        let namespace = snapshot.namespaces.get(&at)?;
-        match namespace.parent {
-            Relation::Known(parent) if parent == own && namespace.owner_uid == Some(observer.uid) => return Some(true),
-            Relation::Known(parent) => at = parent,
-            Relation::None | Relation::NotVisible => return Some(false),
-            _ => return None,
-        }
-    }
-    None
-}
-
-/// Advice with what the caller lacks for following it.
-pub fn with_lack(advice: String, lack: Option<String>) -> String {
-    match lack {
-        Some(lack) => format!("{advice} (not as this user: needs {lack})"),
-        None => advice,
-    }
-}
-
 /// The user namespaces that own the mount namespaces in which something is mounted at a path.
 type OwnersByPath<'a> = FxHashMap<&'a [u8], FxHashSet<NamespaceId>>;
 
@@ -307,13 +292,13 @@ fn path_of(holder: &Holder) -> Option<&[u8]> {
 }
 
 /// How a process ends that does so in a way of its own: one that has ended, and one that never does.
-pub fn odd_end_of(snapshot: &Snapshot, pid: Pid) -> Option<ReleaseStep> {
+pub fn odd_end_of(snapshot: &Snapshot, pid: Pid) -> Option<ReleaseAction> {
     let process = snapshot.processes.get(&pid)?;
     if process.main_task().state.is_dead() && process.threads <= 1 {
         let parent = process.ppid.map(|parent| names::process(snapshot, parent, Detail::Brief));
-        return Some(ReleaseStep::Reaped { pid, parent });
+        return Some(ReleaseAction::Reaped { pid, parent });
     }
-    is_of_the_kernel(snapshot, process).then_some(ReleaseStep::ShutDown { pid })
+    is_of_the_kernel(snapshot, process).then_some(ReleaseAction::ShutDown { pid })
 }
 
 /// Whether a process is a thread of the kernel: `kthreadd` or one of its children.
@@ -326,12 +311,12 @@ fn is_of_the_kernel(snapshot: &Snapshot, process: &Process) -> bool {
 }
 
 /// How a namespace ends that holds another one.
-fn end_of(snapshot: &Snapshot, id: NamespaceId) -> ReleaseStep {
-    ReleaseStep::NamespaceEnds { target: names::target(snapshot, id), nsid: id.ino }
+fn end_of(snapshot: &Snapshot, id: NamespaceId) -> ReleaseAction {
+    ReleaseAction::NamespaceEnds { target: names::target(snapshot, id), nsid: id.ino }
 }
 
 /// How a mount namespace ends, and with it all its mounts.
-fn end_of_mount_namespace(snapshot: &Snapshot, mount_ns: NamespaceId) -> ReleaseStep {
+fn end_of_mount_namespace(snapshot: &Snapshot, mount_ns: NamespaceId) -> ReleaseAction {
     // They are sorted: tasks come first.
     let is_only_tasks = |namespace: &Namespace| {
         matches!(namespace.holders.last(), None | Some(Holder::Process { .. } | Holder::Task { .. }))
@@ -339,7 +324,7 @@ fn end_of_mount_namespace(snapshot: &Snapshot, mount_ns: NamespaceId) -> Release
     let namespace = snapshot.namespaces.get(&mount_ns).filter(|namespace| !namespace.is_without_tasks());
     let are_all_seen = |namespace: &Namespace| relations::members_seen(snapshot, namespace);
     if namespace.is_some_and(|namespace| is_only_tasks(namespace) && are_all_seen(namespace)) {
-        ReleaseStep::MembersExit { target: names::target(snapshot, mount_ns), nsid: mount_ns.ino }
+        ReleaseAction::MembersExit { target: names::target(snapshot, mount_ns), nsid: mount_ns.ino }
     } else {
         end_of(snapshot, mount_ns)
     }
@@ -376,9 +361,9 @@ impl Umount {
 }
 
 /// What unmounts what is at a path in a mount namespace. Whether that is locked, covered or busy is not looked at.
-pub fn unmount(context: &Context<'_>, mount_ns: NamespaceId, path: &[u8]) -> ReleaseStep {
+pub fn unmount(context: &Context<'_>, mount_ns: NamespaceId, path: &[u8]) -> ReleaseAction {
     let Some(umount) = Umount::of(context, mount_ns) else { return end_of(context.snapshot, mount_ns) };
-    ReleaseStep::Unmount { command: umount.command(path, ""), delete_name: None, lacks: None }
+    ReleaseAction::Unmount { command: umount.command(path, ""), delete_name: None }
 }
 
 /// The command that unmounts a network namespace at a path and removes its name; `None` where that is not its name.
@@ -391,7 +376,7 @@ const PROC: &str = "/proc";
 
 #[cfg(test)]
 mod tests {
-    use lxkns_model::{DeviceNumber, Mount, Propagation, TaskState};
+    use lxkns_model::{DeviceNumber, Mount, Propagation, Relation, TaskState};
 
     use super::*;
     use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, process, snapshot};

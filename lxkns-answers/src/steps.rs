@@ -5,11 +5,28 @@ use std::fmt;
 use lxkns_model::{Pid, Tid};
 use serde::Serialize;
 
+use crate::lacks::with_lack;
+
 /// One thing that must happen before a holder lets go. Its `Display` is the sentence without its full stop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(into = "StepForm")]
+pub struct ReleaseStep {
+    /// What must happen.
+    pub action: ReleaseAction,
+    /// What the caller lacks for making it happen; `None` where nothing is lacking, or it is not known.
+    pub lacks: Option<String>,
+}
+
+impl From<ReleaseAction> for ReleaseStep {
+    fn from(action: ReleaseAction) -> Self {
+        Self { action, lacks: None }
+    }
+}
+
+/// What must happen before a holder lets go. Its `Display` is the sentence without its full stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ReleaseStep {
+pub enum ReleaseAction {
     /// A process ends.
     ProcessExits {
         /// The process.
@@ -51,13 +68,19 @@ pub enum ReleaseStep {
         command: String,
         /// A command that does the same and removes the name of a network namespace as well.
         delete_name: Option<String>,
-        /// What the caller lacks for it; `None` where nothing is lacking, or it is not known.
-        lacks: Option<String>,
+    },
+    /// A mount is unmounted, or if the kernel refuses that, because it came with its mount namespace from a more privileged
+    /// one and is locked, its mount namespace ends. The kernel does not show which mounts are locked.
+    UnmountOrEnd {
+        /// The command.
+        command: String,
+        /// How the mount namespace ends.
+        or: Box<ReleaseAction>,
     },
     /// What covers a mount is unmounted and then the mount, or its mount namespace ends.
     Uncovered {
         /// How the mount namespace ends.
-        or: Box<ReleaseStep>,
+        or: Box<ReleaseAction>,
     },
     /// All processes of a namespace end.
     MembersExit {
@@ -75,7 +98,7 @@ pub enum ReleaseStep {
     },
 }
 
-impl ReleaseStep {
+impl ReleaseAction {
     /// A short stable name, for the JSON form.
     pub fn name(&self) -> &'static str {
         match self {
@@ -84,7 +107,7 @@ impl ReleaseStep {
             Self::ShutDown { .. } => "shut-down",
             Self::Closed { .. } => "close",
             Self::SocketsClosed => "close-sockets",
-            Self::Unmount { .. } => "unmount",
+            Self::Unmount { .. } | Self::UnmountOrEnd { .. } => "unmount",
             Self::Uncovered { .. } => "uncover",
             Self::MembersExit { .. } => "members-exit",
             Self::NamespaceEnds { .. } => "namespace-ends",
@@ -93,6 +116,12 @@ impl ReleaseStep {
 }
 
 impl fmt::Display for ReleaseStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&with_lack(self.action.to_string(), self.lacks.as_deref()))
+    }
+}
+
+impl fmt::Display for ReleaseAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ProcessExits { pid } => write!(f, "process {pid} exits"),
@@ -107,7 +136,9 @@ impl fmt::Display for ReleaseStep {
                 write!(f, "task {tid} of process {pid} closes fd {fd}, or exits")
             }
             Self::SocketsClosed => f.write_str("the processes in it close them, or exit"),
-            Self::Unmount { .. } => write_unmounts(f, std::slice::from_ref(self)),
+            Self::Unmount { command, delete_name: Some(delete) } => write!(f, "`{delete}`, or `{command}`"),
+            Self::Unmount { command, .. } => write!(f, "`{command}`"),
+            Self::UnmountOrEnd { command, or } => write!(f, "`{command}`, or, where it is locked, {or}"),
             Self::Uncovered { or } => write!(f, "what covers it is unmounted, and then it; or {or}"),
             Self::MembersExit { target, .. } => write!(f, "the processes of {target} exit (lxkns why {target})"),
             Self::NamespaceEnds { target, .. } => write!(f, "{target} ends (lxkns why {target})"),
@@ -116,18 +147,16 @@ impl fmt::Display for ReleaseStep {
 }
 
 /// Unmounts as one command: they must come one after the other, each only where those before succeeded.
-fn write_unmounts(f: &mut fmt::Formatter<'_>, steps: &[ReleaseStep]) -> fmt::Result {
-    let mut lacking = None;
-    for (index, step) in steps.iter().enumerate() {
-        let ReleaseStep::Unmount { command, delete_name, lacks } = step else { continue };
-        match delete_name {
-            Some(delete) if steps.len() == 1 => write!(f, "`{delete}`, or `{command}")?,
-            _ => write!(f, "{}{command}", if index == 0 { "`" } else { " && " })?,
-        }
-        lacking = lacking.or(lacks.as_ref());
+fn unmounts(steps: &[ReleaseStep]) -> String {
+    if let [only] = steps {
+        return only.to_string();
     }
-    f.write_str("`")?;
-    lacking.map_or(Ok(()), |lacks| write!(f, " (not as this user: needs {lacks})"))
+    let command = |step: &ReleaseStep| match &step.action {
+        ReleaseAction::Unmount { command, .. } => command.clone(),
+        other => other.to_string(),
+    };
+    let commands: Vec<_> = steps.iter().map(command).collect();
+    with_lack(format!("`{}`", commands.join(" && ")), steps.iter().find_map(|step| step.lacks.as_deref()))
 }
 
 /// All that must happen before a holder lets go, in order. Its `Display` is one sentence without its full stop.
@@ -162,12 +191,12 @@ impl From<ReleaseStep> for Release {
 
 impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_unmount = |step: &ReleaseStep| matches!(step, ReleaseStep::Unmount { .. });
+        let is_unmount = |step: &ReleaseStep| matches!(step.action, ReleaseAction::Unmount { .. });
         for (index, run) in self.0.chunk_by(|a, b| is_unmount(a) && is_unmount(b)).enumerate() {
             if index > 0 {
                 f.write_str(", then ")?;
             }
-            if is_unmount(&run[0]) { write_unmounts(f, run)? } else { run[0].fmt(f)? }
+            f.write_str(&unmounts(run))?;
         }
         Ok(())
     }
@@ -208,30 +237,37 @@ struct StepForm {
 impl From<ReleaseStep> for StepForm {
     fn from(step: ReleaseStep) -> Self {
         let mut form = Self {
-            step: step.name(),
+            step: step.action.name(),
             pid: None,
             tid: None,
             fd: None,
             nsid: None,
             command: None,
             delete_name: None,
-            lacks: None,
             text: step.to_string(),
+            lacks: step.lacks,
         };
-        match step {
-            ReleaseStep::ProcessExits { pid } | ReleaseStep::Reaped { pid, .. } | ReleaseStep::ShutDown { pid } => {
+        match step.action {
+            ReleaseAction::ProcessExits { pid }
+            | ReleaseAction::Reaped { pid, .. }
+            | ReleaseAction::ShutDown { pid } => {
                 form.pid = Some(pid.0);
             }
-            ReleaseStep::TaskExits { pid, tid } => (form.pid, form.tid) = (Some(pid.0), Some(tid.0)),
-            ReleaseStep::Closed { pid, tid, fd } => {
+            ReleaseAction::TaskExits { pid, tid } => (form.pid, form.tid) = (Some(pid.0), Some(tid.0)),
+            ReleaseAction::Closed { pid, tid, fd } => {
                 (form.pid, form.tid, form.fd) = (Some(pid.0), tid.map(|tid| tid.0), Some(fd));
             }
-            ReleaseStep::Unmount { command, delete_name, lacks } => {
-                (form.command, form.delete_name, form.lacks) = (Some(command), delete_name, lacks);
+            ReleaseAction::Unmount { command, delete_name } => {
+                (form.command, form.delete_name) = (Some(command), delete_name);
             }
-            ReleaseStep::MembersExit { nsid, .. } | ReleaseStep::NamespaceEnds { nsid, .. } => form.nsid = Some(nsid),
-            ReleaseStep::Uncovered { or } => form.nsid = Self::from(*or).nsid,
-            ReleaseStep::SocketsClosed => {}
+            ReleaseAction::MembersExit { nsid, .. } | ReleaseAction::NamespaceEnds { nsid, .. } => {
+                form.nsid = Some(nsid)
+            }
+            ReleaseAction::UnmountOrEnd { command, or } => {
+                (form.command, form.nsid) = (Some(command), Self::from(ReleaseStep::from(*or)).nsid);
+            }
+            ReleaseAction::Uncovered { or } => form.nsid = Self::from(ReleaseStep::from(*or)).nsid,
+            ReleaseAction::SocketsClosed => {}
         }
         form
     }
@@ -256,7 +292,7 @@ mod tests {
 
     fn unmount(path: &str, delete_name: Option<&str>) -> ReleaseStep {
         let delete_name = delete_name.map(Into::into);
-        ReleaseStep::Unmount { command: format!("umount {path}"), delete_name, lacks: None }
+        ReleaseAction::Unmount { command: format!("umount {path}"), delete_name }.into()
     }
 
     #[test]
@@ -271,8 +307,7 @@ mod tests {
                 {"step": "unmount", "command": "umount /b", "text": "`umount /b`"},
             ])
         );
-        let ReleaseStep::Unmount { lacks, .. } = &mut steps[0] else { unreachable!() };
-        *lacks = Some("CAP_X".to_owned());
+        steps[0].lacks = Some("CAP_X".to_owned());
         assert_eq!(Release::from(steps).to_string(), "`umount /a && umount /b` (not as this user: needs CAP_X)");
         let named = Release::from(unmount("/run/netns/x", Some("ip netns delete x")));
         assert_eq!(named.to_string(), "`ip netns delete x`, or `umount /run/netns/x`");
@@ -280,20 +315,33 @@ mod tests {
     }
 
     #[test]
+    fn whatever_must_happen_says_what_the_caller_lacks() {
+        let step = ReleaseStep {
+            action: ReleaseAction::ProcessExits { pid: Pid(7) },
+            lacks: Some("CAP_KILL in user:5".to_owned()),
+        };
+        let text = "process 7 exits (not as this user: needs CAP_KILL in user:5)";
+        assert_eq!(
+            serde_json::to_value(Release::from(step)).unwrap(),
+            json!([{"step": "exit", "pid": 7, "lacks": "CAP_KILL in user:5", "text": text}])
+        );
+    }
+
+    #[test]
     fn a_step_names_what_it_is_about() {
         let (pid, tid) = (Pid(7), Tid(8));
         for (step, expected) in [
-            (ReleaseStep::ProcessExits { pid }, json!({"step": "exit", "pid": 7, "text": "process 7 exits"})),
+            (ReleaseAction::ProcessExits { pid }, json!({"step": "exit", "pid": 7, "text": "process 7 exits"})),
             (
-                ReleaseStep::Closed { pid, tid: Some(tid), fd: 3 },
+                ReleaseAction::Closed { pid, tid: Some(tid), fd: 3 },
                 json!({
                     "step": "close", "pid": 7, "tid": 8, "fd": 3,
                     "text": "task 8 of process 7 closes fd 3, or exits",
                 }),
             ),
             (
-                ReleaseStep::Uncovered {
-                    or: Box::new(ReleaseStep::NamespaceEnds { target: "mnt:5".to_owned(), nsid: 5 }),
+                ReleaseAction::Uncovered {
+                    or: Box::new(ReleaseAction::NamespaceEnds { target: "mnt:5".to_owned(), nsid: 5 }),
                 },
                 json!({
                     "step": "uncover", "nsid": 5,
@@ -301,7 +349,7 @@ mod tests {
                 }),
             ),
         ] {
-            assert_eq!(serde_json::to_value(step).unwrap(), expected);
+            assert_eq!(serde_json::to_value(ReleaseStep::from(step)).unwrap(), expected);
         }
     }
 }

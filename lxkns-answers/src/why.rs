@@ -10,9 +10,10 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::forms::{HolderForm, NamespaceForm, SuspectForm};
 use crate::holders::{self, Kind, describe};
+use crate::lacks::with_lack;
 use crate::names::{self, Detail};
 use crate::release::{self, Advice, MountAdvice, MountAdvices};
-use crate::steps::{Release, ReleaseStep};
+use crate::steps::{Release, ReleaseAction};
 use crate::suspects;
 
 /// Why one namespace is still there.
@@ -32,7 +33,7 @@ pub struct Group<'a> {
     /// The holders, at least one.
     pub holders: Vec<Told<'a>>,
     /// What releases all of them, where they are alike in how they end: then it is told once.
-    pub common: Option<&'static str>,
+    pub common: Option<String>,
 }
 
 /// A holder as it is told.
@@ -82,6 +83,11 @@ impl<'a> Explanation<'a> {
                 Kind::Child | Kind::Owned => Some("all these end; `lxkns why` explains each"),
                 _ => None,
             };
+            let lack = || {
+                let steps = group.iter().map(|holder| self.release(holder));
+                steps.filter_map(|release| release.steps().iter().find_map(|step| step.lacks.clone())).next()
+            };
+            let common = common.map(|common| with_lack(common.to_owned(), lack().as_deref()));
             Group { holders: self.with_copies(group), common }
         });
         groups.collect()
@@ -147,7 +153,7 @@ impl<'a> Explanation<'a> {
         self.mounts.get_or_init(|| self.advice.mounts(self.namespace)).get(&key).map(|advice| (key, advice))
     }
 
-    fn odd_end(&self, holder: &Holder) -> Option<ReleaseStep> {
+    fn odd_end(&self, holder: &Holder) -> Option<ReleaseAction> {
         match holder {
             Holder::Process { pid } => release::odd_end_of(self.context.snapshot, *pid),
             _ => None,

@@ -167,6 +167,35 @@ pub struct FileSystemHolder {
     pub candidates: Vec<u64>,
     /// Whether it is certain that it keeps the file system. Otherwise it is a suspect: the kernel does not say what it holds.
     pub is_certain: bool,
+    /// The file through which it is released, where there is one.
+    pub control: Option<ControlFile>,
+}
+
+impl FileSystemHolder {
+    /// What keeps this mount, or the file system.
+    pub fn new(kind: FileSystemHolderKind, mount_id: Option<u64>, is_certain: bool) -> Self {
+        Self { kind, mount_id, candidates: Vec::new(), is_certain, control: None }
+    }
+}
+
+/// A file through which the kernel is told to let go of something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ControlFile {
+    /// Where it is.
+    pub path: BString,
+    /// What must be allowed.
+    pub access: ControlAccess,
+    /// Whether the caller is allowed that; `None` where not known.
+    pub is_permitted: Option<bool>,
+}
+
+/// Access to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ControlAccess {
+    /// To open it for reading.
+    Read,
+    /// To open it for writing.
+    Write,
 }
 
 /// What keeps a file system busy without a process that has a file of it open.

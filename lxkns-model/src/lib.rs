@@ -80,8 +80,8 @@ pub use container::{
 };
 pub use errno::{Errno, NoErrno};
 pub use file_system_user::{
-    DeviceRole, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUseKind,
-    FileSystemUser, FileSystemUsers, HiddenFiles, KernelFacility, UnreadHolders,
+    ControlAccess, ControlFile, DeviceRole, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse,
+    FileSystemUseKind, FileSystemUser, FileSystemUsers, HiddenFiles, KernelFacility, UnreadHolders,
 };
 pub use gap::{Gap, Object, Place};
 pub use holder::Holder;

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use bstr::{BStr, ByteSlice as _};
 use lxkns_model::relations::{self, Unmounts};
 use lxkns_model::{
-    DeviceNumber, FileSystemHolder, FileSystemQuery, FileSystemUse, FileSystemUseKind as UseKind, FileSystemUser,
-    FileSystemUsers, Mount, NamespaceId, Object, Pid, Snapshot,
+    CapabilitySet, DeviceNumber, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, FileSystemUse,
+    FileSystemUseKind as UseKind, FileSystemUser, FileSystemUsers, Mount, NamespaceId, Object, Pid, Snapshot,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::context::Context;
 use crate::counts::Counts;
+use crate::lacks::Lacks;
 use crate::names::{self, Detail};
 use crate::release;
 use crate::text::escape::printable;
@@ -44,6 +45,7 @@ pub struct Busy<'a> {
     /// The mounts that are on top of their mount namespaces.
     roots: FxHashSet<(NamespaceId, u64)>,
     unmounts: Unmounts<'a>,
+    lacks: Lacks<'a>,
     /// Which user namespaces own the mount namespaces in which a directory is mounted. Once it is asked for.
     owners: OnceCell<FxHashMap<(DeviceNumber, &'a BStr), FxHashSet<NamespaceId>>>,
     /// How often each file system is mounted.
@@ -97,7 +99,7 @@ impl<'a> Busy<'a> {
             let is_root = |mount: &&&Mount| mount.id == mount.parent_id || !ids.contains(&mount.parent_id);
             roots.extend(of_it.iter().filter(is_root).map(|mount| (id, mount.id)));
         }
-        let unmounts = Unmounts::of(snapshot);
+        let (unmounts, lacks) = (Unmounts::of(snapshot), Lacks::of(snapshot));
         let unread = users.map_or(0, unread);
         let counts = Counts::of(snapshot);
         let mut times_mounted = FxHashMap::default();
@@ -116,6 +118,7 @@ impl<'a> Busy<'a> {
             on_them,
             roots,
             unmounts,
+            lacks,
             owners: OnceCell::new(),
             unread,
             counts,
@@ -181,7 +184,7 @@ impl<'a> Busy<'a> {
         let ids = self.unmounted_with(home, mount);
         let is_through = |mount_id: Option<u64>| mount_id.is_some_and(|id| ids.contains(&id));
         let mut keepers = Vec::new();
-        if let Some(lack) = self.users.and_then(|_| release::lacks(self.snapshot, home, Some(home))) {
+        if let Some(lack) = self.users.and_then(|_| self.lacks.unmounting(home, Some(home))) {
             keepers.push(Keeper::Caller(lack));
         }
         if self.roots.contains(&(home, mount.id)) {
@@ -244,7 +247,7 @@ impl<'a> Busy<'a> {
                     self.describe_user(user),
                     words::uses(user.pid, uses.iter().copied(), limit).join(", ")
                 ),
-                words::release_uses(user.pid, uses.iter().copied()),
+                words::release_uses(user.pid, uses.iter().copied()).lacking(self.lacks.ending(user.pid)),
             ),
             Keeper::Holder(holder) => (words::holder(self.snapshot, holder), self.release_holder(holder)),
             Keeper::Mount(mount) => {
@@ -257,7 +260,10 @@ impl<'a> Busy<'a> {
             }
             Keeper::Caller(lack) => (
                 format!("the kernel refuses it to this user, who lacks {lack}"),
-                Step::new("gain-capability", "it is run with that capability, as by root".to_owned()),
+                Step {
+                    lacks: Some(lack.clone()),
+                    ..Step::new("gain-capability", "it is run with that capability, as by root".to_owned())
+                },
             ),
             Keeper::Root => {
                 let name = self.home.map(|home| names::target(self.snapshot, home)).unwrap_or_default();
@@ -355,7 +361,7 @@ impl<'a> Busy<'a> {
     /// What would release it: all of it must happen.
     pub fn release(&self) -> Vec<Step> {
         let users = self.users.into_iter().flat_map(|users| &users.processes);
-        let users = users.map(|user| words::release_uses(user.pid, &user.uses));
+        let users = users.map(|user| words::release_uses(user.pid, &user.uses).lacking(self.lacks.ending(user.pid)));
         let holders = self.holders(true).map(|holder| self.release_holder(holder));
         let mut seen = FxHashSet::default();
         let mut steps: Vec<_> = users.chain(holders).chain(self.release_mounts()).collect();
@@ -365,9 +371,24 @@ impl<'a> Busy<'a> {
 
     fn release_holder(&self, holder: &FileSystemHolder) -> Step {
         let is_used_often = |file_system| self.times_mounted.get(&file_system).is_some_and(|&times| times > 1);
-        words::release_holder(self.snapshot, holder, is_used_often, |namespace, id| {
+        let step = words::release_holder(self.snapshot, holder, is_used_often, |namespace, id| {
             Some(self.release_mount(namespace, self.unmounts.mount((namespace, id))?))
-        })
+        });
+        let host = |needs| self.lacks.on_the_host(needs, holder.control.as_ref());
+        match &holder.kind {
+            Kind::Descriptor { pid, .. } | Kind::Detached { pid, .. } => step.lacking(self.lacks.ending(*pid)),
+            Kind::KernelThreads { .. } => step.lacking(self.lacks.shutting_down()),
+            // These go by access to their files alone.
+            Kind::Facility { .. } => step.lacking(host(CapabilitySet::NONE)),
+            Kind::Loop { .. } | Kind::BinfmtMisc { .. } if step.command.is_some() => {
+                step.lacking(host(CapabilitySet::NONE))
+            }
+            Kind::Swap { .. } | Kind::BlockDevice { .. } if step.command.is_some() => {
+                step.lacking(host(CapabilitySet::SYS_ADMIN))
+            }
+            // It is unmounted, or a question of its own.
+            _ => step,
+        }
     }
 
     /// What would unmount its mounts. What goes with another is not told.
@@ -383,12 +404,11 @@ impl<'a> Busy<'a> {
                 continue;
             }
             lines.push((id, mount));
-            if self.may_unmount(id, mount) && !self.roots.contains(&(id, mount.id)) {
-                // What is in a less privileged mount namespace stays if it came there with that.
+            let is_surely_unmounted = self.may_unmount(id, mount) && !self.comes_from_above(id, mount);
+            if is_surely_unmounted && !self.roots.contains(&(id, mount.id)) {
+                // Also those that are locked in a less privileged mount namespace: they go with what they came from.
                 let with = self.unmounts.unmounted_with((id, mount.id)).into_iter();
-                let with = with.filter(|with| {
-                    self.may_unmount(with.namespace, with.mount) && self.on_it(with.namespace, with.mount) == 0
-                });
+                let with = with.filter(|with| self.on_it(with.namespace, with.mount) == 0);
                 covered.extend(with.map(|with| (with.namespace, with.mount.id)));
             }
         }
@@ -408,7 +428,7 @@ impl<'a> Busy<'a> {
         let (Some(home), Some(owner)) = (self.home.and_then(owner), owner(id)) else { return false };
         owner == home
             || (release::and_above(self.snapshot, Some(owner)).any(|above| above == home)
-                && release::lacks(self.snapshot, id, self.home).is_none()
+                && self.lacks.unmounting(id, self.home).is_none()
                 && mount.propagation.master.is_none()
                 && !self.has_original(owner, mount))
     }
@@ -432,27 +452,35 @@ impl<'a> Busy<'a> {
         owners.get(&(mount.file_system, mount.root.as_bstr())).is_some_and(|all| all.iter().any(is_above))
     }
 
-    /// Whether a mount came with its mount namespace from a more privileged one, which made a slave of it.
-    fn is_locked(&self, id: NamespaceId, mount: &Mount) -> bool {
+    /// Whether a mount comes from a more privileged mount namespace, which made a slave of it: with its mount namespace, and
+    /// is locked there, or later, and is not.
+    fn comes_from_above(&self, id: NamespaceId, mount: &Mount) -> bool {
         mount.propagation.master.is_some() && release::may_have_locked_mounts(self.snapshot, id)
     }
 
     fn release_mount(&self, id: NamespaceId, mount: &'a Mount) -> Step {
         let is_root = self.roots.contains(&(id, mount.id));
         match mount.path() {
-            Some(path) if self.may_unmount(id, mount) && !is_root && !self.is_locked(id, mount) => {
+            Some(path) if self.may_unmount(id, mount) && !is_root => {
                 let umount = release::unmount(&self.context, id, path);
                 let advice = match (mount.hidden, self.on_it(id, mount)) {
                     (true, _) => format!("what covers mount {} is unmounted, then {umount}", mount.id),
                     (false, 0) => umount.to_string(),
                     (false, _) => format!("what is mounted on it is unmounted, then {umount}"),
                 };
-                let lacks = self.users.and_then(|_| release::lacks(self.snapshot, id, self.home));
-                Step::unmount(release::with_lack(advice, lacks), &umount)
+                // What came after its mount namespace was made is not locked; the kernel does not show which did.
+                let advice = match self.comes_from_above(id, mount) {
+                    true => format!("{advice}, or, where it is locked, {}", Step::end(self.snapshot, id)),
+                    false => advice,
+                };
+                let lacks = self.users.and_then(|_| self.lacks.unmounting(id, self.home));
+                Step::unmount(advice, &umount).lacking(lacks)
             }
-            Some(_) if self.is_locked(id, mount) => Step::end(self.snapshot, id),
             _ if Some(id) == self.home || !self.members_seen(id) => Step::end(self.snapshot, id),
-            _ => Step::members_exit(self.snapshot, id, self.processes(id)),
+            _ => {
+                let lacks = self.users.and_then(|_| self.lacks.ending_members(id));
+                Step::members_exit(self.snapshot, id, self.processes(id)).lacking(lacks)
+            }
         }
     }
 }

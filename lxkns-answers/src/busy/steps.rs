@@ -5,8 +5,9 @@ use std::fmt;
 use lxkns_model::{NamespaceId, Pid, Snapshot};
 use serde::Serialize;
 
+use crate::lacks::with_lack;
 use crate::names;
-use crate::steps::ReleaseStep;
+use crate::steps::ReleaseAction;
 
 /// One thing that must happen before a file system is released. Its `Display` is the sentence without its full stop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,11 +29,14 @@ pub struct Step {
     /// The namespace that ends, or whose processes do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nsid: Option<u64>,
+    /// What the caller lacks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<String>,
 }
 
 impl Step {
     pub(super) fn new(step: &'static str, text: String) -> Self {
-        Self { step, text, pid: None, command: None, nsid: None }
+        Self { step, text, pid: None, command: None, nsid: None, lacks: None }
     }
 
     pub(super) fn of_process(step: &'static str, pid: Pid, text: String) -> Self {
@@ -48,10 +52,15 @@ impl Step {
         Self { command: Some(command.clone()), ..Self::new(step, format!("{first}, then `{command}`")) }
     }
 
+    /// The step, for a caller who lacks something for it.
+    pub(super) fn lacking(self, lacks: Option<String>) -> Self {
+        Self { text: with_lack(self.text, lacks.as_deref()), lacks, ..self }
+    }
+
     /// What an unmount comes to, with all that the sentence says.
-    pub(super) fn unmount(text: String, umount: &ReleaseStep) -> Self {
+    pub(super) fn unmount(text: String, umount: &ReleaseAction) -> Self {
         match umount {
-            ReleaseStep::Unmount { command, .. } => {
+            ReleaseAction::Unmount { command, .. } => {
                 Self { command: Some(command.clone()), ..Self::new("unmount", text) }
             }
             other => Self::new(other.name(), text),

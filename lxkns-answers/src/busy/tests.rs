@@ -108,7 +108,7 @@ fn many_layers_are_released_each_in_the_same_time() {
             point: None,
             path: "/lower".into(),
         };
-        FileSystemHolder { kind, mount_id: Some(1), candidates: Vec::new(), is_certain: true }
+        FileSystemHolder::new(kind, Some(1), true)
     };
     let users = FileSystemUsers { holders: (2..MANY).map(layer).collect(), ..FileSystemUsers::default() };
     let busy = busy(&snapshot, None, &users);

@@ -82,6 +82,8 @@ fn options() -> DiscoveryOptions {
     }
     options.mounts = true;
     options.command_lines = Scope::Named;
+    // Who may end a process depends on its UIDs.
+    options.status = Scope::All;
     options.without_self = true;
     options
 }

@@ -17,6 +17,8 @@ use crate::view::why::{FEW, SOME};
 pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
     let mut options = DiscoveryOptions::namespaces();
     options.command_lines = Scope::Named;
+    // Who may end a process depends on its UIDs.
+    options.status = Scope::Named;
     options.suspects = true;
     options.without_self = true;
     // What is unmounted together takes all mounts to know.

@@ -23,6 +23,8 @@ use crate::view::why::{FEW, SOME, write, write_all_suspects};
 pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     let mut options = DiscoveryOptions::namespaces();
     options.command_lines = Scope::Named;
+    // Who may end a process depends on its UIDs.
+    options.status = Scope::All;
     options.suspects = true;
     options.without_self = true;
     // What is unmounted together takes all mounts to know.

@@ -83,7 +83,10 @@ fn write_group(
         }
     }
     write_more(out, group.holders.len() - count, ["", ""])?;
-    group.common.map_or(Ok(()), |common| writeln!(out, "    until {common}"))
+    match &group.common {
+        Some(common) => screen.folded(out, "    until ", || common.clone()),
+        None => Ok(()),
+    }
 }
 
 /// Says how many are not shown, as one of these or several.

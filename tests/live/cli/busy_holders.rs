@@ -272,7 +272,7 @@ fn loop_device() {
 }
 
 /// An ext4 on a loop device, mounted at `path` in the actor's mount namespace.
-fn ext4(actor: &Actor, base: &Path, path: &Path) -> (String, Undo) {
+pub(super) fn ext4(actor: &Actor, base: &Path, path: &Path) -> (String, Undo) {
     let image = base.join("image");
     std::fs::File::create(&image).unwrap().set_len(8 << 20).unwrap();
     let made = run(Command::new("mkfs.ext4").args(["-q", "-F", "-O", "^has_journal"]).arg(&image));

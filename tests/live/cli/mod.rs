@@ -20,12 +20,14 @@ mod golden;
 mod golden_host;
 mod help;
 mod hostile;
+mod lacks;
 mod ls;
 mod mounts;
 mod numbers;
 mod orphans;
 mod packaging;
 mod partly_seen;
+mod propagated;
 mod resource_limits;
 mod schemas;
 mod show;
@@ -64,6 +66,7 @@ pub(super) fn tests() -> Vec<Test> {
         unseen::tests(),
         waiting::tests(),
         partly_seen::tests(),
+        propagated::tests(),
         schemas::tests(),
         caps::tests(),
         doctor::tests(),
@@ -85,6 +88,7 @@ pub(super) fn tests() -> Vec<Test> {
         golden_host::tests(),
         streams::tests(),
         hostile::tests(),
+        lacks::tests(),
         numbers::tests(),
         terminal::tests(),
         targets::tests(),

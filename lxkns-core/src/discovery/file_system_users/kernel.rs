@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use bstr::{BStr, BString, ByteSlice};
 use rustc_hash::{FxHashMap, FxHashSet};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
 
 use super::devices::{self, Device, Devices, btrfs_with, file_system_on};
 use super::files::Files;
@@ -19,8 +21,8 @@ use super::gap;
 use super::loops::{InUse, LoopDevice, loops};
 use super::paths::{Layer, Leads, Named, Paths, lookup};
 use crate::model::{
-    Cause, DeviceNumber, DeviceRole, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, Gap,
-    KernelFacility, Mount, NamespaceId, Object, Operation, Place, Snapshot, UnreadHolders,
+    Cause, ControlAccess, ControlFile, DeviceNumber, DeviceRole, FileSystemHolder, FileSystemHolderKind as Kind,
+    FileSystemQuery, Gap, KernelFacility, Mount, NamespaceId, Object, Operation, Place, Snapshot, UnreadHolders,
 };
 use crate::procfs::{ProcRoot, parse};
 
@@ -184,6 +186,7 @@ impl Search {
             self.uprobes(proc, &tracefs);
         }
         self.exports(proc);
+        self.ask_for_controls(proc);
     }
 
     /// Where a file system of the kernel's is mounted here.
@@ -228,7 +231,7 @@ impl Search {
     }
 
     fn add(&mut self, kind: Kind, mount_id: Option<u64>, is_certain: bool) {
-        self.found.holders.push(FileSystemHolder { kind, mount_id, candidates: Vec::new(), is_certain });
+        self.found.holders.push(FileSystemHolder::new(kind, mount_id, is_certain));
     }
 
     /// Adds something that names a file, if that is on the file system, or may be.
@@ -247,12 +250,8 @@ impl Search {
                     _ => (None, mounts),
                 };
                 let is_certain = is_certain && leads_there;
-                self.found.holders.push(FileSystemHolder {
-                    kind: kind(path.to_owned()),
-                    mount_id,
-                    candidates,
-                    is_certain,
-                });
+                let holder = FileSystemHolder::new(kind(path.to_owned()), mount_id, is_certain);
+                self.found.holders.push(FileSystemHolder { candidates, ..holder });
             }
             Leads::Perhaps => self.add(kind(path.to_owned()), None, false),
             Leads::Elsewhere => {}
@@ -396,6 +395,7 @@ impl Search {
         files: &[&str],
         facility: KernelFacility,
     ) {
+        let before = self.found.holders.len();
         for name in self.files.names(dir).into_iter().filter(|name| is_wanted(name.as_bstr())) {
             for file in files {
                 let Some(text) = self.files.read(&dir.join(name.to_path_lossy()).join(file)) else { continue };
@@ -413,6 +413,10 @@ impl Search {
                     });
                 }
             }
+        }
+        // What has no file of its own for that is removed as an entry of this directory.
+        for holder in &mut self.found.holders[before..] {
+            holder.control = Some(control(dir, ControlAccess::Write));
         }
     }
 
@@ -452,6 +456,38 @@ impl Search {
         }
     }
 
+    /// Finds out of each holder whether the caller may open the file through which it is released.
+    fn ask_for_controls(&mut self, proc: &ProcRoot) {
+        use ControlAccess::{Read, Write};
+        let device = |name: &BString| Path::new("/dev").join(name.replace("!", "/").to_path_lossy());
+        let file_of = |kind: &Kind| match kind {
+            Kind::Loop { device: name, .. } => Some((device(name), Read)),
+            Kind::Swap { path } => Some((path.to_path().ok()?.to_owned(), Write)),
+            Kind::BinfmtMisc { name, .. } => Some((self.mounted("binfmt_misc")?.join(name.to_path().ok()?), Write)),
+            Kind::BlockDevice { name } if name.starts_with(b"dm-") => Some(("/dev/mapper/control".into(), Write)),
+            Kind::BlockDevice { name } => Some((device(name), Read)),
+            Kind::Facility { facility, name, .. } => match facility {
+                KernelFacility::Zram => {
+                    Some((self.sysfs()?.join("block").join(name.to_path().ok()?).join("reset"), Write))
+                }
+                KernelFacility::Uprobe => Some((self.mounted("tracefs")?.join("uprobe_events"), Write)),
+                KernelFacility::NfsExport => Some((proc.path().join("net/rpc/nfsd.export/flush"), Write)),
+                _ => None,
+            },
+            _ => None,
+        };
+        let controls = self.found.holders.iter().map(|holder| {
+            let own = file_of(&holder.kind).map(|(path, access)| control(&path, access));
+            let mut file = own.or_else(|| holder.control.clone())?;
+            file.is_permitted = is_permitted(&file);
+            Some(file)
+        });
+        let controls: Vec<_> = controls.collect();
+        for (holder, control) in self.found.holders.iter_mut().zip(controls) {
+            holder.control = control;
+        }
+    }
+
     fn exports(&mut self, proc: &ProcRoot) {
         let text = self.files.of_proc(proc, "fs/nfsd/exports");
         for line in text.lines().filter(|line| line.first() == Some(&b'/')) {
@@ -463,6 +499,25 @@ impl Search {
                 path,
             });
         }
+    }
+}
+
+/// Not asked yet whether that is permitted.
+fn control(path: &Path, access: ControlAccess) -> ControlFile {
+    ControlFile { path: path.as_os_str().as_bytes().into(), access, is_permitted: None }
+}
+
+/// Whether the caller may open a file, by its effective IDs and capabilities; `None` where the kernel gives another reason,
+/// or no answer.
+fn is_permitted(file: &ControlFile) -> Option<bool> {
+    let access = match file.access {
+        ControlAccess::Read => Access::READ_OK,
+        ControlAccess::Write => Access::WRITE_OK,
+    };
+    match accessat(CWD, &**file.path, access, AtFlags::EACCESS) {
+        Ok(()) => Some(true),
+        Err(Errno::ACCESS | Errno::PERM) => Some(false),
+        Err(_) => None,
     }
 }
 

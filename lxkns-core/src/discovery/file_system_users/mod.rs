@@ -93,12 +93,7 @@ pub(super) fn file_system_users(
                     Ok(Some(_)) => {}
                     Ok(None) => {
                         let kind = FileSystemHolderKind::Detached { pid, kind };
-                        holders.push(FileSystemHolder {
-                            kind,
-                            mount_id: None,
-                            candidates: Vec::new(),
-                            is_certain: false,
-                        });
+                        holders.push(FileSystemHolder::new(kind, None, false));
                     }
                     Err(failure) => {
                         gap(&mut gaps, Place::BindMounts, Object::Process(pid), Operation::FindMount, failure)
@@ -120,7 +115,7 @@ pub(super) fn file_system_users(
     }
     for (mount, count) in kernel_threads {
         let kind = FileSystemHolderKind::KernelThreads { count };
-        holders.push(FileSystemHolder { kind, mount_id: Some(mount), candidates: Vec::new(), is_certain: true });
+        holders.push(FileSystemHolder::new(kind, Some(mount), true));
     }
     let mut unread = Vec::new();
     if query.namespace.is_none() {

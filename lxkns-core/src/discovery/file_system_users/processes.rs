@@ -331,8 +331,7 @@ impl Part {
                 } else if known.devices.is_disk(device) {
                     // Whether it was opened for exclusive use, which excludes that of partitions, is told nowhere.
                     let kind = FileSystemHolderKind::Descriptor { pid, tid, fd, holds: HiddenFiles::Disk };
-                    let (mount_id, candidates) = (None, Vec::new());
-                    self.holders.push(FileSystemHolder { kind, mount_id, candidates, is_certain: false });
+                    self.holders.push(FileSystemHolder::new(kind, None, false));
                 }
             }
             if known.internal.contains(&at.mount) {
@@ -390,7 +389,7 @@ impl Part {
         let Voice { pid, tid, below, has_own_table } = voice;
         let suspect = |part: &mut Self, holds| {
             let kind = FileSystemHolderKind::Descriptor { pid, tid, fd, holds };
-            part.holders.push(FileSystemHolder { kind, mount_id: None, candidates: Vec::new(), is_certain: false });
+            part.holders.push(FileSystemHolder::new(kind, None, false));
         };
         if file_type == FileType::Socket {
             let Some(&is_bound) = known.unix.get(&at.inode) else { return };
