@@ -1,0 +1,412 @@
+//! The thread that reads files. It can be left behind at a file system that does not answer.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bstr::{BString, ByteSlice as _};
+use lxkns_model::{Cause, Errno, Evidence, Gap, NamespaceId, Object, Operation, Pid, Place, Uid};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::evidence::monitors::Watched;
+use crate::evidence::{Claim, bundles, cni, docker, likely, machined, monitors, podman, runtime};
+use crate::files::{Dir, Failure, File, Writer};
+use crate::parse::LONGEST;
+use crate::parse::cgroup_path::NOBODY;
+use crate::parse::monitor::Monitor;
+
+/// How many bytes of files are read in all.
+const MOST_BYTES: usize = 256 << 20;
+
+/// How many threads one scan leaves behind.
+const MOST_LEFT: usize = 4;
+
+/// A root directory below which engines keep files.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) root: OwnedFd,
+    /// The process whose root directory it is; `None` of the caller's.
+    pub(crate) pid: Option<Pid>,
+    /// The mount namespace.
+    pub(crate) mount_ns: Option<NamespaceId>,
+    /// The ordinary user who has made the mount namespace, and so can show anything there.
+    pub(crate) whose: Option<Uid>,
+}
+
+/// What is known before any file is read.
+#[derive(Debug, Default)]
+pub(crate) struct Hints {
+    /// The IDs in control groups' paths.
+    pub(crate) ids: FxHashSet<BString>,
+    /// Whether there are bind mounts of network namespaces without processes, which stopped containers can have left.
+    pub(crate) has_leftovers: bool,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    pub(crate) claims: Vec<Claim>,
+    pub(crate) monitors: Vec<(Pid, Monitor)>,
+    pub(crate) gaps: Vec<Gap>,
+}
+
+#[derive(Default)]
+struct State {
+    collected: Collected,
+    /// What is being read: the index of the source, and the path.
+    at: Option<(usize, BString)>,
+    steps: u64,
+    is_done: bool,
+    is_abandoned: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the threads that were left behind still wait for: the mount namespace of each.
+#[derive(Debug, Default)]
+pub(crate) struct LeftBehind(Mutex<Vec<(Option<NamespaceId>, JoinHandle<()>)>>);
+
+impl LeftBehind {
+    fn waits_for(&self, mount_ns: Option<NamespaceId>) -> bool {
+        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        left.retain(|(_, thread)| !thread.is_finished());
+        left.iter().any(|(other, _)| *other == mount_ns)
+    }
+
+    fn leave(&self, mount_ns: Option<NamespaceId>, thread: JoinHandle<()>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((mount_ns, thread));
+    }
+}
+
+/// Reads all command lines of monitors and all files of the sources. Where a file system does not answer for as long as
+/// `patience`, the rest of its source stays unread, and a gap says so.
+pub(crate) fn collect(
+    watched: Vec<Watched>,
+    sources: Vec<Source>,
+    hints: Hints,
+    left_behind: &LeftBehind,
+    patience: Duration,
+) -> Collected {
+    let labels: Vec<_> = sources.iter().map(|source| (source.pid, source.mount_ns)).collect();
+    let mut all = Collected::default();
+    let mut jobs: Vec<(usize, Source)> = Vec::new();
+    for (index, source) in sources.into_iter().enumerate() {
+        if left_behind.waits_for(source.mount_ns) {
+            all.gaps.push(gap_of(source.pid, b"/", Operation::OPEN, Cause::TimedOut));
+        } else {
+            jobs.push((index, source));
+        }
+    }
+    let jobs = Arc::new(Mutex::new(jobs.into_iter().collect::<std::collections::VecDeque<_>>()));
+    let hints = Arc::new(hints);
+    let mut watched = Some(watched);
+    for _ in 0..MOST_LEFT {
+        let shared = Arc::new(Shared::default());
+        let spawned = std::thread::Builder::new().name("lxkns-files".into()).spawn({
+            let (shared, jobs, hints) = (shared.clone(), jobs.clone(), hints.clone());
+            let watched = watched.take().unwrap_or_default();
+            move || work(&shared, watched, &jobs, &hints)
+        });
+        let Ok(thread) = spawned else {
+            all.gaps.push(Gap::because(Place::Containers, Object::Host, Operation::StartThread, Cause::Limit));
+            return all;
+        };
+        let stuck_at = wait(&shared, &thread, patience, &mut all);
+        let Some(at) = stuck_at else {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+            return all;
+        };
+        let (pid, mount_ns) = at.as_ref().map_or((None, None), |(source, _)| labels[*source]);
+        let path = at.as_ref().map_or(b"/".as_slice(), |(_, path)| path);
+        all.gaps.push(gap_of(pid, path, Operation::OPEN, Cause::TimedOut));
+        left_behind.leave(mount_ns, thread);
+    }
+    for (_, source) in jobs.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        all.gaps.push(gap_of(source.pid, b"/", Operation::OPEN, Cause::NotTried));
+    }
+    all
+}
+
+/// Waits for a thread, and takes what it has read. Returns what it is stuck at, if it is.
+fn wait(
+    shared: &Shared,
+    thread: &JoinHandle<()>,
+    patience: Duration,
+    all: &mut Collected,
+) -> Option<Option<(usize, BString)>> {
+    let mut state = shared.state();
+    let (mut steps, mut since) = (state.steps, Instant::now());
+    while !state.is_done && !thread.is_finished() {
+        if state.steps != steps {
+            (steps, since) = (state.steps, Instant::now());
+        }
+        let rest = patience.saturating_sub(since.elapsed());
+        if rest.is_zero() {
+            state.is_abandoned = true;
+            break;
+        }
+        state = shared.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
+    }
+    let Collected { claims, monitors, gaps } = std::mem::take(&mut state.collected);
+    all.claims.extend(claims);
+    all.monitors.extend(monitors);
+    all.gaps.extend(gaps);
+    state.is_abandoned.then(|| state.at.take())
+}
+
+fn work(
+    shared: &Shared,
+    watched: Vec<Watched>,
+    jobs: &Mutex<std::collections::VecDeque<(usize, Source)>>,
+    hints: &Hints,
+) {
+    let mut storages: FxHashMap<BString, ()> = FxHashMap::default();
+    for watched in watched {
+        let read = monitors::read(&watched);
+        let mut state = shared.state();
+        if state.is_abandoned {
+            return;
+        }
+        state.steps += 1;
+        match read {
+            Ok(Some(monitor)) => {
+                storages
+                    .extend(monitor.bundle.iter().filter_map(|bundle| podman::storage_of(bundle)).map(|it| (it, ())));
+                state.collected.monitors.push((watched.pid, monitor));
+            }
+            Ok(None) => {}
+            Err(failure) => {
+                state.collected.gaps.extend(gap(Object::Process(watched.pid), Operation::read("cmdline"), failure));
+            }
+        }
+    }
+    let mut seen = FxHashSet::default();
+    let mut bytes = 0;
+    loop {
+        let Some((index, source)) = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { break };
+        let Source { root, pid, whose, .. } = source;
+        let Ok(root) = Dir::root(root) else { continue };
+        let mut collector = Collector {
+            source: index,
+            pid,
+            whose,
+            root,
+            hints,
+            shared,
+            seen: &mut seen,
+            bytes: &mut bytes,
+            is_abandoned: false,
+            known: FxHashSet::default(),
+            docker_roots: vec![BString::from("/var/lib/docker")],
+            storages: storages.keys().cloned().collect(),
+            pods: FxHashSet::default(),
+        };
+        collector.all();
+        if collector.is_abandoned {
+            return;
+        }
+    }
+    shared.state().is_done = true;
+    shared.changed.notify_all();
+}
+
+/// Reads below one root directory.
+pub(crate) struct Collector<'a> {
+    source: usize,
+    pid: Option<Pid>,
+    whose: Option<Uid>,
+    root: Dir,
+    pub(crate) hints: &'a Hints,
+    shared: &'a Shared,
+    /// The directories that were read, by whatever root.
+    seen: &'a mut FxHashSet<(u64, u64)>,
+    bytes: &'a mut usize,
+    is_abandoned: bool,
+    /// What the runtimes' state was found of: namespace of the engine, and ID.
+    pub(crate) known: FxHashSet<(BString, BString)>,
+    /// Where Docker keeps its files.
+    pub(crate) docker_roots: Vec<BString>,
+    /// Where podman keeps its containers' layers.
+    pub(crate) storages: Vec<BString>,
+    /// The IDs of podman's pods.
+    pub(crate) pods: FxHashSet<BString>,
+}
+
+impl Collector<'_> {
+    fn all(&mut self) {
+        runtime::collect(self);
+        bundles::collect(self);
+        docker::collect(self);
+        podman::collect(self);
+        machined::collect(self);
+        if self.hints.has_leftovers {
+            cni::collect(self);
+        }
+    }
+
+    /// Whether nobody waits for this thread any more. Notes what comes next.
+    fn is_left(&mut self, path: &[u8]) -> bool {
+        let mut state = self.shared.state();
+        state.steps += 1;
+        match &mut state.at {
+            Some((source, at)) => {
+                *source = self.source;
+                at.clear();
+                at.extend_from_slice(path);
+            }
+            at => *at = Some((self.source, path.into())),
+        }
+        self.is_abandoned |= state.is_abandoned;
+        self.is_abandoned
+    }
+
+    /// A directory at an absolute path that was not read before. What is not there is no gap.
+    pub(crate) fn at(&mut self, path: &str) -> Option<Dir> {
+        if self.is_left(path.as_bytes()) {
+            return None;
+        }
+        let opened = self.root.at(path);
+        let dir = self.note(opened, path.as_bytes(), Operation::OPEN)?;
+        self.seen.insert(dir.id).then_some(dir)
+    }
+
+    /// A directory at an absolute path, also where it was read before.
+    pub(crate) fn again(&mut self, path: &str) -> Option<Dir> {
+        if self.is_left(path.as_bytes()) {
+            return None;
+        }
+        let opened = self.root.at(path);
+        self.note(opened, path.as_bytes(), Operation::OPEN)
+    }
+
+    /// The directories in one.
+    pub(crate) fn dirs(&mut self, dir: &Dir) -> Vec<(BString, Dir)> {
+        let names = self.names(dir);
+        let opened = names.into_iter().map_while(|name| {
+            let path = dir.path_of(&name);
+            if self.is_left(&path) {
+                return None;
+            }
+            let inner = match dir.dir(&name) {
+                // Files and links beside them.
+                Err(Failure::Errno(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP)) => None,
+                opened => self.note(opened, &path, Operation::OPEN),
+            };
+            Some(inner.map(|inner| (name, inner)))
+        });
+        opened.flatten().collect()
+    }
+
+    /// The names in a directory.
+    pub(crate) fn names(&mut self, dir: &Dir) -> Vec<BString> {
+        if self.is_left(&dir.path) {
+            return Vec::new();
+        }
+        let listed = dir.names();
+        let (names, is_cut) = self.note(listed, &dir.path, Operation::list("")).unwrap_or_default();
+        if is_cut {
+            self.gap(&dir.path, Operation::list(""), Failure::Cause(Cause::Cut));
+        }
+        names
+    }
+
+    /// Reads a file in a directory, and tells who can write it. What is not there is no gap.
+    pub(crate) fn read(&mut self, dir: &Dir, name: &str) -> Option<(Vec<u8>, Option<Uid>)> {
+        let path = dir.path_of(name);
+        if self.is_left(&path) {
+            return None;
+        }
+        if *self.bytes > MOST_BYTES {
+            self.gap(&path, Operation::read(""), Failure::Cause(Cause::Limit));
+            return None;
+        }
+        let read = dir.read(name);
+        let File { text, writer } = self.note(read, &path, Operation::read(""))?;
+        *self.bytes += text.len();
+        let whose = self.whose.or_else(|| user_of(&path)).or_else(|| ordinary(dir.writer)).or_else(|| ordinary(writer));
+        Some((text, whose))
+    }
+
+    /// Whether one file is there: nothing of it is read.
+    pub(crate) fn claim(&mut self, mut claim: Claim, whose: Option<Uid>) {
+        claim.source = self.source;
+        self.shared.state().collected.claims.push(claim.by(whose));
+    }
+
+    /// Evidence that was read at a path below this root.
+    pub(crate) fn evidence(&self, kind: lxkns_model::EvidenceKind, at: impl Into<BString>) -> Evidence {
+        likely(kind, at, self.pid)
+    }
+
+    /// A file that makes no sense.
+    pub(crate) fn malformed(&mut self, dir: &Dir, name: &str) {
+        self.gap(&dir.path_of(name), Operation::Parse("".into()), Failure::Cause(Cause::Malformed));
+    }
+
+    fn note<T>(&mut self, read: Result<T, Failure>, path: &[u8], operation: Operation) -> Option<T> {
+        match read {
+            Ok(value) => Some(value),
+            Err(failure) => {
+                self.gap(path, operation, failure);
+                None
+            }
+        }
+    }
+
+    fn gap(&mut self, path: &[u8], operation: Operation, failure: Failure) {
+        let gap = gap(object(self.pid, path), operation, failure);
+        self.shared.state().collected.gaps.extend(gap);
+    }
+}
+
+/// Who can write a file, where that is not root alone.
+fn ordinary(writer: Writer) -> Option<Uid> {
+    match writer {
+        Writer { is_anybody: true, .. } => Some(NOBODY),
+        Writer { uid: 0, .. } => None,
+        Writer { uid, .. } => Some(Uid(uid)),
+    }
+}
+
+/// The user whose directory below `/run/user` a path is in: whatever is there, this user can replace it.
+fn user_of(path: &[u8]) -> Option<Uid> {
+    let digits = path.strip_prefix(b"/run/user/")?.split_str("/").next()?;
+    let uid = digits.to_str().ok().and_then(|digits| digits.parse().ok()).map_or(NOBODY, Uid);
+    (uid.0 != 0).then_some(uid)
+}
+
+/// A path below the root directory of a process, or of the caller.
+fn object(pid: Option<Pid>, path: &[u8]) -> Object {
+    let mut full = pid.map_or_else(BString::default, |pid| format!("/proc/{pid}/root").into());
+    full.extend_from_slice(path);
+    Object::Path(full)
+}
+
+fn gap_of(pid: Option<Pid>, path: &[u8], operation: Operation, cause: Cause) -> Gap {
+    Gap::because(Place::Containers, object(pid, path), operation, cause)
+}
+
+/// What a gap says; `None` where it is gone, or never was there.
+pub(crate) fn gap(object: Object, operation: Operation, failure: Failure) -> Option<Gap> {
+    match failure {
+        Failure::Cause(cause) => Some(Gap::because(Place::Containers, object, operation, cause)),
+        // A part of the path is no directory: so there is no such file.
+        Failure::Errno(rustix::io::Errno::NOTDIR) => None,
+        Failure::Errno(errno) => Gap::failed(Place::Containers, object, operation, Errno::new(errno.raw_os_error())?),
+    }
+}
+
+const _: () = assert!(LONGEST < MOST_BYTES);

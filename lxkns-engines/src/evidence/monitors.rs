@@ -1,0 +1,46 @@
+//! The command lines of those that watch over containers. A command line is read from the memory of its process, which can
+//! keep the reader waiting: so by the thread that can be left behind.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use bstr::BString;
+use lxkns_model::Pid;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::files::Failure;
+use crate::parse::monitor::{self, Monitor};
+
+/// A process that may be one.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) pid: Pid,
+    /// The procfs.
+    pub(crate) proc: Arc<OwnedFd>,
+    /// Its command line, where that was read before.
+    pub(crate) command_line: Option<Vec<BString>>,
+}
+
+/// How much of a command line is read: the options that matter come first.
+const LONGEST: usize = 32 << 10;
+
+/// What its command line says, if it is one.
+pub(crate) fn read(watched: &Watched) -> Result<Option<Monitor>, Failure> {
+    if let Some(arguments) = &watched.command_line {
+        return Ok(monitor::parse(arguments));
+    }
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&*watched.proc, format!("{}/cmdline", watched.pid), flags, Mode::empty())?;
+    let mut text = Vec::with_capacity(LONGEST);
+    while text.len() < text.capacity() {
+        match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    let text = text.strip_suffix(b"\0").unwrap_or(&text);
+    let arguments: Vec<BString> = text.split(|&byte| byte == 0).map(BString::from).collect();
+    Ok(monitor::parse(&arguments))
+}

@@ -1,0 +1,362 @@
+//! From containers in the making to what the model has of them.
+
+use std::collections::BTreeMap;
+
+use bstr::{BStr, BString, ByteSlice as _};
+use lxkns_model::{
+    Confidence, Container, ContainerRole, ContainerState, Containers, Disagreement, Engine, EngineKind, Evidence,
+    EvidenceKind, Holder, NamespaceId, NamespaceType, Pid, Pod, Said, Unit, UnitKind,
+};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::evidence::Claim;
+use crate::join::{Build, Join, rank};
+use crate::processes::Processes;
+use crate::units;
+
+/// Where network namespaces without processes are mounted: the path, the mount namespace, and the network namespace.
+type NetworkMounts = FxHashMap<BString, Vec<(NamespaceId, NamespaceId)>>;
+
+/// All that was found.
+pub(crate) fn finish(
+    mut join: Join<'_, '_>,
+    of_namespaces: Vec<(NamespaceId, Claim)>,
+    sources: &[(Option<Pid>, Option<NamespaceId>)],
+) -> Containers {
+    let snapshot = join.processes.snapshot;
+    let mut namespaces: BTreeMap<NamespaceId, usize> = BTreeMap::new();
+    for (id, claim) in of_namespaces {
+        namespaces.insert(id, join.add_of_namespace(claim));
+    }
+    tie(&join, &network_mounts(join.processes), sources, &mut namespaces);
+    let mut members: BTreeMap<Pid, usize> = BTreeMap::new();
+    for &pid in snapshot.processes.keys() {
+        if let Some(index) = join.member(pid) {
+            members.insert(pid, index);
+        }
+    }
+    let first = first_members(&join, &members);
+    let engines = engines(&mut join);
+    let units = units(&join, &members);
+
+    // What has neither a process nor a namespace is a file of something that has ended.
+    let mut kept: FxHashSet<usize> = members.values().chain(namespaces.values()).copied().collect();
+    let outer = |&index: &usize| join.builds[index].inside;
+    let mut todo: Vec<usize> = kept.iter().filter_map(outer).chain(engines.iter().filter_map(|it| it.inside)).collect();
+    while let Some(index) = todo.pop() {
+        if kept.insert(index) {
+            todo.extend(outer(&index));
+        }
+    }
+    let mut order: Vec<usize> = kept.into_iter().collect();
+    order.sort_by(|&a, &b| {
+        let key =
+            |index: usize| (join.builds[index].kind(), join.builds[index].id(), join.builds[index].main.map(|it| it.0));
+        key(a).cmp(&key(b)).then(a.cmp(&b))
+    });
+    let position: FxHashMap<usize, usize> = order.iter().enumerate().map(|(to, &from)| (from, to)).collect();
+
+    let mut list: Vec<Container> =
+        order.iter().map(|&index| container(&join, index, first.get(&index).copied(), &position)).collect();
+    let engines: Vec<Engine> = engines
+        .into_iter()
+        .map(|engine| Engine { inside: engine.inside.and_then(|index| position.get(&index).copied()), ..engine })
+        .collect();
+    for (container, &index) in list.iter_mut().zip(&order) {
+        container.engine = engine_of(&join, &join.builds[index], container, &engines, sources);
+    }
+    let renamed = |(key, index): (Pid, usize)| Some((key, *position.get(&index)?));
+    Containers {
+        list,
+        engines,
+        groups: Vec::new(),
+        members: members.into_iter().filter_map(renamed).collect(),
+        namespaces: namespaces.into_iter().filter_map(|(id, index)| Some((id, *position.get(&index)?))).collect(),
+        units,
+    }
+}
+
+/// `/var/run` is a link to `/run`, and engines write either.
+fn without_var(path: &[u8]) -> &BStr {
+    if path.starts_with(b"/var/run/") { path[4..].as_bstr() } else { path.as_bstr() }
+}
+
+fn network_mounts(processes: &Processes<'_>) -> NetworkMounts {
+    let mut mounts = NetworkMounts::default();
+    for namespace in processes.snapshot.namespaces.values() {
+        if namespace.ns_type != NamespaceType::Net || !namespace.is_without_tasks() {
+            continue;
+        }
+        for holder in &namespace.holders {
+            if let Holder::BindMount { mount_ns, path: Some(path), .. } = holder {
+                mounts.entry(without_var(path).to_owned()).or_default().push((*mount_ns, namespace.id));
+            }
+        }
+    }
+    mounts
+}
+
+/// Ties network namespaces without processes to the containers that they were made for, by their paths.
+fn tie(
+    join: &Join<'_, '_>,
+    mounts: &NetworkMounts,
+    sources: &[(Option<Pid>, Option<NamespaceId>)],
+    namespaces: &mut BTreeMap<NamespaceId, usize>,
+) {
+    if mounts.is_empty() {
+        return;
+    }
+    for (index, build) in join.builds.iter().enumerate() {
+        for claim in &build.claims {
+            let path = claim.facts.network_path.as_ref().map(|path| without_var(path));
+            let Some(there) = path.and_then(|path| mounts.get(path)) else { continue };
+            // The path means something in the mount namespace that the claim comes from.
+            let own = sources.get(claim.source).and_then(|(_, mount_ns)| *mount_ns);
+            let is_here = |mount_ns: NamespaceId| match own {
+                Some(own) => own == mount_ns,
+                None => join.processes.is_host(mount_ns),
+            };
+            if let Some((_, network)) = there.iter().find(|(mount_ns, _)| is_here(*mount_ns)) {
+                namespaces.entry(*network).or_insert(index);
+            }
+        }
+    }
+}
+
+/// The first process of each container of which no source has said it: the oldest that has no parent in it.
+fn first_members(join: &Join<'_, '_>, members: &BTreeMap<Pid, usize>) -> FxHashMap<usize, Pid> {
+    let mut first: FxHashMap<usize, Pid> = FxHashMap::default();
+    for (&pid, &index) in members {
+        let Some(process) = join.processes.get(pid) else { continue };
+        let has_parent = process.ppid.is_some_and(|parent| members.get(&parent) == Some(&index));
+        if has_parent || join.builds[index].main.is_some() {
+            continue;
+        }
+        let age = |pid: Pid| (join.processes.get(pid).map(lxkns_model::Process::start_time_ticks), pid);
+        first.entry(index).and_modify(|first| *first = (*first).min_by_age(pid, age)).or_insert(pid);
+    }
+    first
+}
+
+trait MinByAge: Sized + Copy {
+    fn min_by_age<K: Ord>(self, other: Self, age: impl Fn(Self) -> K) -> Self {
+        if age(other) < age(self) { other } else { self }
+    }
+}
+
+impl MinByAge for Pid {}
+
+/// What is said of one thing, by whom, and how much that counts.
+struct Sayings<T> {
+    said: Vec<(T, usize, (u8, Confidence))>,
+}
+
+impl<T: Clone + PartialEq> Sayings<T> {
+    fn of(build: &Build, what: impl Fn(&Claim) -> Option<T>) -> Self {
+        let said = build.claims.iter().enumerate();
+        Self { said: said.filter_map(|(by, claim)| Some((what(claim)?, by, rank(claim)))).collect() }
+    }
+
+    /// What counts most; of equals, what came first.
+    fn best(&self) -> Option<Said<T>> {
+        let best = self.said.iter().reduce(|best, other| if other.2 > best.2 { other } else { best })?;
+        Some(Said { value: best.0.clone(), by: best.1 })
+    }
+
+    /// What is different, the first being what counts.
+    fn all_different(&self) -> Vec<Said<T>> {
+        let mut different: Vec<Said<T>> = self.best().into_iter().collect();
+        for (value, by, _) in &self.said {
+            if different.iter().all(|said| said.value != *value) {
+                different.push(Said { value: value.clone(), by: *by });
+            }
+        }
+        different
+    }
+}
+
+fn container(join: &Join<'_, '_>, index: usize, first: Option<Pid>, position: &FxHashMap<usize, usize>) -> Container {
+    let build = &join.builds[index];
+    let mut evidence: Vec<Evidence> = build.claims.iter().map(|claim| claim.evidence.clone()).collect();
+    agree(build, &mut evidence);
+    let mut disagreements = Vec::new();
+    let mut text = |about: &'static str, what: &dyn Fn(&Claim) -> Option<BString>| {
+        let said = Sayings::of(build, what);
+        let values = said.all_different();
+        if values.len() > 1 {
+            disagreements.push(Disagreement { about, values });
+        }
+        said.best()
+    };
+    let name = text("name", &|claim| claim.facts.name.clone());
+    let image = text("image", &|claim| claim.facts.image.clone());
+    let runtime = text("runtime", &|claim| claim.facts.runtime.clone());
+    // Who registers a container elsewhere, or only starts it, does not disagree with whose it is.
+    text("type", &|claim| (rank(claim).0 == 4).then(|| BString::from(claim.kind.name())));
+
+    let mut container = Container::new(build.kind(), build.id().clone(), evidence[0].clone());
+    if matches!(container.kind, EngineKind::Lxc | EngineKind::Machined) {
+        // The name is the ID.
+        container.name = Some(Said { value: container.id.clone(), by: 0 });
+    }
+    container.name = name.or(container.name.take());
+    container.image = image;
+    container.runtime = runtime;
+    container.created = Sayings::of(build, |claim| claim.facts.created).best();
+    container.network_path = Sayings::of(build, |claim| claim.facts.network_path.clone()).best();
+    container.role =
+        Sayings::of(build, |claim| claim.facts.role).best().map_or(ContainerRole::Workload, |said| said.value);
+    container.engine_namespace =
+        build.claims.iter().find_map(|it| unless_empty(&it.engine_namespace)).unwrap_or_default();
+    // What counts more comes later, and replaces.
+    let mut by_rank: Vec<&Claim> = build.claims.iter().collect();
+    by_rank.sort_by_key(|claim| rank(claim));
+    for claim in by_rank {
+        container.labels.extend(claim.facts.labels.clone());
+        container.annotations.extend(claim.facts.annotations.clone());
+    }
+    container.pod =
+        Sayings::of(build, |claim| claim.facts.pod.clone()).best().map(|said| named_pod(join, said, &mut evidence));
+    container.cgroup = build.cgroup.clone().map(|(value, by)| Said { value, by });
+    container.inside = build.inside.and_then(|index| position.get(&index).copied());
+    container.main = match (build.main, first) {
+        (Some((value, by)), _) => Some(Said { value, by }),
+        (None, first) => first.map(|value| Said { value, by: container.cgroup.as_ref().map_or(0, |it| it.by) }),
+    };
+    container.state = Some(state(join, build, &container));
+    container.evidence = evidence;
+    container.disagreements = disagreements;
+    container
+}
+
+fn unless_empty(text: &BString) -> Option<BString> {
+    (!text.is_empty()).then(|| text.clone())
+}
+
+/// Several sources that only root can write and that are about the same container are sure together.
+fn agree(build: &Build, evidence: &mut [Evidence]) {
+    if build.whose.is_some() || build.inside.is_some() || build.kind() == EngineKind::Unknown {
+        return;
+    }
+    let kinds: FxHashSet<u8> = evidence
+        .iter()
+        .filter(|it| it.confidence >= Confidence::Likely && it.kind != EvidenceKind::Monitor)
+        .map(|it| it.kind as u8)
+        .collect();
+    if kinds.len() < 2 || build.cgroup.is_none() {
+        return;
+    }
+    for evidence in
+        evidence.iter_mut().filter(|it| it.kind == EvidenceKind::EngineFile || it.kind == EvidenceKind::Bundle)
+    {
+        evidence.confidence = Confidence::Sure;
+    }
+}
+
+/// A pod of podman's, with the name that its database has.
+fn named_pod(join: &Join<'_, '_>, said: Said<Pod>, evidence: &mut Vec<Evidence>) -> Said<Pod> {
+    match join.pods.get(&said.value.uid) {
+        Some((pod, claim)) if said.value.name.is_empty() => {
+            evidence.push(claim.evidence.clone());
+            Said { value: pod.clone(), by: evidence.len() - 1 }
+        }
+        _ => said,
+    }
+}
+
+fn state(join: &Join<'_, '_>, build: &Build, container: &Container) -> Said<ContainerState> {
+    let Some(main) = &container.main else { return Said { value: ContainerState::Exited, by: 0 } };
+    let frozen = join.processes.get(main.value).and_then(|process| process.living_task().freezer);
+    if let Some(freezer) = frozen {
+        let value = if freezer.effective { ContainerState::Paused } else { ContainerState::Running };
+        return Said { value, by: container.cgroup.as_ref().map_or(main.by, |it| it.by) };
+    }
+    match Sayings::of(build, |claim| claim.facts.is_paused).best() {
+        Some(Said { value: true, by }) => Said { value: ContainerState::Paused, by },
+        _ => Said { value: ContainerState::Running, by: main.by },
+    }
+}
+
+/// The engines that run, by the names of their processes. A name that anybody can give counts only where root has: of an
+/// engine inside a container, that container's root.
+fn engines(join: &mut Join<'_, '_>) -> Vec<Engine> {
+    let mut engines = Vec::new();
+    for process in join.processes.snapshot.processes.values() {
+        let kind = match process.comm().as_slice() {
+            b"dockerd" => EngineKind::Docker,
+            b"containerd" => EngineKind::Containerd,
+            b"crio" => EngineKind::CriO,
+            b"incusd" | b"lxd" => EngineKind::Lxc,
+            b"systemd-machine" => EngineKind::Machined,
+            _ => continue,
+        };
+        let is_root = join.processes.status(process.pid).is_some_and(|status| status.uids == [0; 3]);
+        if is_root {
+            let inside = join.member(process.pid);
+            engines.push(Engine { kind, pid: Some(process.pid), id: None, version: None, api: None, inside });
+        }
+    }
+    engines.sort_by_key(|engine| (engine.kind, engine.pid));
+    engines
+}
+
+/// The engine of a container: the one of its kind at the same depth, and in the mount namespace that its files are in where
+/// there are several.
+fn engine_of(
+    join: &Join<'_, '_>,
+    build: &Build,
+    container: &Container,
+    engines: &[Engine],
+    sources: &[(Option<Pid>, Option<NamespaceId>)],
+) -> Option<usize> {
+    if build.whose.is_some() {
+        return None;
+    }
+    let kind = if container.kind == EngineKind::Cri { EngineKind::Containerd } else { container.kind };
+    let fits = |(_, engine): &(usize, &Engine)| engine.kind == kind && engine.inside == container.inside;
+    let fitting: Vec<(usize, &Engine)> = engines.iter().enumerate().filter(fits).collect();
+    if let [(index, _)] = fitting[..] {
+        return Some(index);
+    }
+    let monitors =
+        build.claims.iter().filter_map(|claim| claim.evidence.pid.and_then(|pid| join.processes.mount_ns(pid)));
+    let files = build.claims.iter().filter_map(|claim| sources.get(claim.source)?.1);
+    let homes: FxHashSet<NamespaceId> = monitors.chain(files).collect();
+    let mut near = fitting.into_iter().filter(|(_, engine)| {
+        engine.pid.and_then(|pid| join.processes.mount_ns(pid)).is_some_and(|home| homes.contains(&home))
+    });
+    near.next().filter(|_| near.next().is_none()).map(|(index, _)| index)
+}
+
+/// The units of processes that are in no container but not in the host's namespaces either.
+fn units(join: &Join<'_, '_>, members: &BTreeMap<Pid, usize>) -> BTreeMap<Pid, Unit> {
+    let processes = join.processes;
+    let mut units: BTreeMap<Pid, Unit> = BTreeMap::new();
+    let mut parts: FxHashMap<&BString, Option<Unit>> = FxHashMap::default();
+    // Children come after their parents, mostly; those that do not are looked up by way of their parents.
+    for process in processes.snapshot.processes.values() {
+        if members.contains_key(&process.pid) || processes.is_of_host(process) {
+            continue;
+        }
+        // The nearest ancestor in the same namespaces whose control group was read.
+        let mut at = process;
+        let mut steps = 0;
+        while !join.paths.contains_key(&at.pid) && processes.is_with_parent(at) && steps < 4096 {
+            let Some(parent) = at.ppid.and_then(|parent| processes.get(parent)) else { break };
+            (at, steps) = (parent, steps + 1);
+        }
+        let by_cgroup = join
+            .paths
+            .get(&at.pid)
+            .and_then(|path| parts.entry(path).or_insert_with(|| units::of_cgroup(path)).clone());
+        let is_telling = |unit: &Unit| matches!(unit.kind, UnitKind::Service | UnitKind::Snap | UnitKind::Flatpak);
+        let parent = at.ppid.and_then(|parent| processes.get(parent));
+        let by_program = || units::of_program(at.comm()).or_else(|| units::of_program(parent?.comm()));
+        let unit = match by_cgroup {
+            Some(unit) if is_telling(&unit) => Some(unit),
+            other => by_program().or(other),
+        };
+        units.extend(unit.map(|unit| (process.pid, unit)));
+    }
+    units
+}

@@ -1,0 +1,461 @@
+//! From claims to containers: which claims are about the same one, which process and control group it has, and who may say so.
+//!
+//! What an ordinary user can write counts for that user's own processes alone, and never joins what root has written. What was
+//! read below the root directory of a process in a container counts for processes of that container alone.
+
+use bstr::{BString, ByteSlice as _};
+use lxkns_model::{Confidence, EngineKind, NamespaceId, NamespaceType, Pid, Pod, Process, Uid};
+use rustc_hash::FxHashMap;
+
+use crate::collect::Source;
+use crate::evidence::{Claim, Main, cgroups};
+use crate::parse::{is_long_id, monitor::Monitor};
+use crate::processes::Processes;
+
+/// A container in the making: what claims say of it.
+#[derive(Debug)]
+pub(crate) struct Build {
+    pub(crate) whose: Option<Uid>,
+    /// The container that it is inside of, by its own control group or by who has written its files.
+    pub(crate) inside: Option<usize>,
+    pub(crate) main: Option<(Pid, usize)>,
+    pub(crate) cgroup: Option<(BString, usize)>,
+    pub(crate) claims: Vec<Claim>,
+}
+
+impl Build {
+    pub(crate) fn id(&self) -> &BString {
+        &self.best().id
+    }
+
+    pub(crate) fn kind(&self) -> EngineKind {
+        self.best().kind
+    }
+
+    /// The claim that says what it is.
+    fn best(&self) -> &Claim {
+        // The first of the best: a container is founded with a claim.
+        let best = self.claims.iter().reduce(|best, claim| if rank(claim) > rank(best) { claim } else { best });
+        best.expect("a container is founded by a claim")
+    }
+}
+
+/// How much a claim says about what runs a container.
+pub(crate) fn rank(claim: &Claim) -> (u8, Confidence) {
+    let special = match claim.kind {
+        EngineKind::Unknown => 0,
+        EngineKind::Runc | EngineKind::Crun => 1,
+        // Engines register their containers there.
+        EngineKind::Machined => 2,
+        // Control groups of Kubernetes do not say which engine it uses.
+        EngineKind::Cri if claim.evidence.kind == lxkns_model::EvidenceKind::Cgroup => 3,
+        _ => 4,
+    };
+    (special, claim.evidence.confidence)
+}
+
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    /// IDs that nobody else has.
+    Id(Option<Uid>, Option<usize>, BString),
+    /// Names that are unique among those that one runtime keeps in one place.
+    Name(Option<Uid>, usize, BString, BString),
+}
+
+pub(crate) struct Join<'a, 'b> {
+    pub(crate) processes: &'b Processes<'a>,
+    pub(crate) builds: Vec<Build>,
+    keys: FxHashMap<Key, usize>,
+    by_main: FxHashMap<Pid, usize>,
+    by_cgroup: FxHashMap<BString, Vec<usize>>,
+    /// The control groups of those processes that can be in another container than their parents.
+    pub(crate) paths: FxHashMap<Pid, BString>,
+    members: FxHashMap<Pid, Option<usize>>,
+    /// What claims about pods say: the pod's ID, and its name.
+    pub(crate) pods: FxHashMap<BString, (Pod, Claim)>,
+}
+
+impl<'a, 'b> Join<'a, 'b> {
+    pub(crate) fn new(processes: &'b Processes<'a>) -> Self {
+        Self {
+            processes,
+            builds: Vec::new(),
+            keys: FxHashMap::default(),
+            by_main: FxHashMap::default(),
+            by_cgroup: FxHashMap::default(),
+            paths: FxHashMap::default(),
+            members: FxHashMap::default(),
+            pods: FxHashMap::default(),
+        }
+    }
+
+    /// Reads the control groups of all processes that are neither in the host's namespaces alone nor in those of their parents:
+    /// the others are in the containers that their parents are in.
+    pub(crate) fn read_cgroups(&mut self) {
+        let mut known: FxHashMap<BString, ()> = FxHashMap::default();
+        for process in self.processes.snapshot.processes.values() {
+            if !self.is_elsewhere(process) {
+                continue;
+            }
+            let Some(path) = self.processes.cgroup(process) else { continue };
+            if known.insert(path.clone(), ()).is_none() {
+                self.add_cgroup(&path);
+            }
+            self.paths.insert(process.pid, path);
+        }
+    }
+
+    fn is_elsewhere(&self, process: &Process) -> bool {
+        if self.processes.is_of_host(process) || process.has_given_up_namespaces() {
+            return false;
+        }
+        // What is known already costs nothing.
+        !self.processes.is_with_parent(process) || process.living_task().cgroups.is_some()
+    }
+
+    /// The containers that the path of a control group names.
+    fn add_cgroup(&mut self, path: &BString) {
+        let mut outer = None;
+        for (claim, end) in cgroups::claims(path) {
+            let own = BString::from(&path[..end]);
+            let there = self.by_cgroup.get(&own).and_then(|there| there.first().copied());
+            let index = there.unwrap_or_else(|| {
+                let index = self.found(claim.clone(), outer);
+                if is_long_id(&claim.id) {
+                    self.keys.entry(Key::Id(claim.whose, outer, claim.id)).or_insert(index);
+                }
+                self.set_cgroup(index, own, 0);
+                index
+            });
+            outer = Some(index);
+        }
+    }
+
+    fn found(&mut self, claim: Claim, inside: Option<usize>) -> usize {
+        self.builds.push(Build { whose: claim.whose, inside, main: None, cgroup: None, claims: vec![claim] });
+        self.builds.len() - 1
+    }
+
+    fn set_cgroup(&mut self, index: usize, path: BString, by: usize) {
+        if path == "/" || self.builds[index].cgroup.is_some() {
+            return;
+        }
+        self.by_cgroup.entry(path.clone()).or_default().push(index);
+        self.builds[index].cgroup = Some((path, by));
+    }
+
+    /// Adds what was read below root directories: the host's first, then those of processes in containers, from the outside
+    /// in, so that it is known whose word each is.
+    pub(crate) fn add_files(&mut self, claims: Vec<Claim>, sources: &[(Option<Pid>, Option<NamespaceId>)]) {
+        // The order of those of one source stays: what names processes comes first.
+        let (own, others): (Vec<_>, Vec<_>) =
+            claims.into_iter().partition(|claim| sources.get(claim.source).is_none_or(|(pid, _)| pid.is_none()));
+        own.into_iter().for_each(|claim| self.add(claim, None, None));
+        let domains: Vec<Option<usize>> = sources.iter().map(|(pid, _)| pid.and_then(|pid| self.member(pid))).collect();
+        let mut by_depth: Vec<_> = others
+            .into_iter()
+            .map(|claim| {
+                let (reader, domain) = (sources[claim.source].0, domains[claim.source]);
+                (self.depth(domain), domain, reader, claim)
+            })
+            .collect();
+        by_depth.sort_by_key(|(depth, ..)| *depth);
+        by_depth.into_iter().for_each(|(_, domain, reader, claim)| self.add(claim, domain, reader));
+    }
+
+    fn depth(&self, domain: Option<usize>) -> usize {
+        let outer = std::iter::successors(domain, |&index| self.builds[index].inside);
+        outer.take(self.builds.len() + 1).count()
+    }
+
+    /// Adds what the command lines of monitors say. Their children are the containers' first processes.
+    pub(crate) fn add_monitors(&mut self, monitors: Vec<(Pid, Monitor)>) {
+        for (pid, monitor) in monitors {
+            let Some(status) = self.processes.status(pid) else { continue };
+            let whose = status.uids.iter().copied().find(|&uid| uid != 0).map(Uid);
+            let domain = self.member(pid);
+            let mut at = BString::from(monitor.kind.name());
+            at.extend_from_slice(b" ");
+            at.extend_from_slice(&monitor.id);
+            let comm = self.processes.get(pid).map(|process| process.comm().clone());
+            let evidence = crate::evidence::likely(lxkns_model::EvidenceKind::Monitor, comm.unwrap_or(at), Some(pid));
+            let mut claim = Claim::new(monitor.kind, monitor.id, evidence).by(whose);
+            claim.engine_namespace = monitor.engine_namespace;
+            claim.facts.name = monitor.name;
+            claim.facts.runtime = monitor.runtime;
+            if !monitor.has_many {
+                claim.main = self.first_child(pid).map_or(Main::Unknown, Main::Known);
+            }
+            // A source that no file has: names of monitors are not those that runtimes keep.
+            claim.source = usize::MAX;
+            self.add(claim, domain, None);
+        }
+    }
+
+    /// The oldest child of a monitor that is in another mount namespace: later ones were started inside (`exec`).
+    fn first_child(&self, monitor: Pid) -> Option<Pid> {
+        let own = self.processes.mount_ns(monitor);
+        let children = self.processes.children(monitor).iter().filter_map(|&child| self.processes.get(child));
+        let elsewhere = children.filter(|child| own.is_none() || child.namespaces.get(NamespaceType::Mnt) != own);
+        elsewhere.min_by_key(|child| (child.start_time_ticks(), child.pid)).map(|child| child.pid)
+    }
+
+    fn add(&mut self, mut claim: Claim, domain: Option<usize>, reader: Option<Pid>) {
+        if claim.is_of_pod {
+            if let Some(pod) = claim.facts.pod.clone() {
+                self.pods.entry(claim.id.clone()).or_insert((pod, claim));
+            }
+            return;
+        }
+        if domain.is_some() {
+            // The root of a container is not the host's.
+            claim.evidence.confidence = claim.evidence.confidence.min(Confidence::Likely);
+        }
+        let main = self.main_of(&claim, domain, reader);
+        let index = self.find(&claim, domain, main);
+        let is_named_elsewhere = index.is_some();
+        let index = match index {
+            Some(index) => {
+                self.builds[index].claims.push(claim);
+                index
+            }
+            None => {
+                let inside = domain.or_else(|| main.and_then(|main| self.outer_of(main)));
+                self.found(claim, inside)
+            }
+        };
+        let by = self.builds[index].claims.len() - 1;
+        let claim = &self.builds[index].claims[by];
+        if is_long_id(&claim.id) {
+            self.keys.entry(Key::Id(claim.whose, domain, claim.id.clone())).or_insert(index);
+        } else if claim.source != usize::MAX {
+            let key = Key::Name(claim.whose, claim.source, claim.engine_namespace.clone(), claim.id.clone());
+            self.keys.entry(key).or_insert(index);
+        }
+        if domain.is_some() && domain != Some(index) && is_named_elsewhere {
+            let build = &mut self.builds[index];
+            build.inside = build.inside.or(domain);
+        }
+        if let Some(main) = main {
+            self.by_main.entry(main).or_insert(index);
+            let has_start = matches!(self.builds[index].claims[by].main, Main::Pid(_, Some(_)));
+            if self.builds[index].main.is_none() || has_start {
+                self.builds[index].main = Some((main, by));
+            }
+            let own = self.cgroup_of(main).and_then(|path| own_cgroup(&path, &self.builds[index].claims[by].cgroups));
+            if let Some(own) = own {
+                self.set_cgroup(index, own, by);
+            }
+            self.members.clear();
+        }
+    }
+
+    /// The control group of a process, read where it was not.
+    fn cgroup_of(&mut self, pid: Pid) -> Option<BString> {
+        if let Some(path) = self.paths.get(&pid) {
+            return Some(path.clone());
+        }
+        let path = self.processes.cgroup(self.processes.get(pid)?)?;
+        self.paths.insert(pid, path.clone());
+        Some(path)
+    }
+
+    /// The process that a claim names, if the claim counts for it.
+    fn main_of(&mut self, claim: &Claim, domain: Option<usize>, reader: Option<Pid>) -> Option<Pid> {
+        let pid = match claim.main {
+            Main::Unknown => return None,
+            Main::Known(pid) => pid,
+            Main::Pid(pid, start) => {
+                let pid = self.processes.translate(reader, pid)?;
+                let process = self.processes.get(pid)?;
+                match start {
+                    Some(start) if start != process.start_time_ticks() => return None,
+                    // Another process of the host can have the PID by now.
+                    None if self.processes.is_in_host(process) => return None,
+                    _ => {}
+                }
+                pid
+            }
+        };
+        let is_own = claim.whose.is_none_or(|uid| self.processes.is_own(uid, pid));
+        (is_own && domain.is_none_or(|domain| self.is_within(pid, domain))).then_some(pid)
+    }
+
+    /// Whether a process is in a container, or one of its ancestors is.
+    fn is_within(&mut self, pid: Pid, domain: usize) -> bool {
+        let mut at = Some(pid);
+        // Circles end.
+        for _ in 0..4096 {
+            let Some(pid) = at else { return false };
+            let member = self.member(pid);
+            let outer = std::iter::successors(member, |&index| self.builds[index].inside).take(self.builds.len() + 1);
+            if outer.into_iter().any(|index| index == domain) {
+                return true;
+            }
+            at = self.processes.get(pid).and_then(|process| process.ppid);
+        }
+        false
+    }
+
+    /// The container that a process's own container is inside of, where it has no claims of its own yet.
+    fn outer_of(&mut self, main: Pid) -> Option<usize> {
+        self.member(main)
+    }
+
+    /// The container that a claim is about, if it is known.
+    fn find(&mut self, claim: &Claim, domain: Option<usize>, main: Option<Pid>) -> Option<usize> {
+        let key = match is_long_id(&claim.id) {
+            true => Key::Id(claim.whose, domain, claim.id.clone()),
+            false => Key::Name(claim.whose, claim.source, claim.engine_namespace.clone(), claim.id.clone()),
+        };
+        if let Some(&index) = self.keys.get(&key) {
+            return Some(index);
+        }
+        let main = main?;
+        if let Some(&index) = self.by_main.get(&main)
+            && self.builds[index].whose == claim.whose
+            && domain.is_none_or(|domain| domain != index)
+        {
+            return Some(index);
+        }
+        // By the control group that its process is in.
+        let path = self.cgroup_of(main)?;
+        let at = prefixes(&path).find_map(|prefix| {
+            let there = self.by_cgroup.get(prefix)?.iter().copied();
+            there
+                .into_iter()
+                .find(|&index| self.builds[index].whose == claim.whose && self.builds[index].id() == &claim.id)
+        })?;
+        (domain != Some(at)).then_some(at)
+    }
+
+    /// The innermost container of a process.
+    pub(crate) fn member(&mut self, pid: Pid) -> Option<usize> {
+        // From the process up to one of which it is known, and down again.
+        let mut chain = Vec::new();
+        let mut at = Some(pid);
+        let mut of_parent = None;
+        while let Some(pid) = at {
+            if let Some(known) = self.members.get(&pid) {
+                of_parent = *known;
+                break;
+            }
+            // So that circles end.
+            self.members.insert(pid, None);
+            chain.push(pid);
+            at = self.processes.get(pid).and_then(|process| process.ppid);
+        }
+        for pid in chain.into_iter().rev() {
+            of_parent = self.member_by_parent(pid, of_parent);
+            self.members.insert(pid, of_parent);
+        }
+        of_parent
+    }
+
+    fn member_by_parent(&self, pid: Pid, of_parent: Option<usize>) -> Option<usize> {
+        if let Some(&index) = self.by_main.get(&pid) {
+            return Some(index);
+        }
+        let process = self.processes.get(pid)?;
+        let by_descent =
+            of_parent.filter(|&index| self.builds[index].cgroup.is_none() && self.is_in_pid_ns_of(process, index));
+        let Some(path) = self.paths.get(&pid) else {
+            let inherits = self.processes.is_with_parent(process) && !self.processes.is_of_host(process);
+            return if inherits { of_parent } else { by_descent };
+        };
+        let by_cgroup = prefixes(path).find_map(|prefix| {
+            let mut there = self.by_cgroup.get(prefix)?.iter().copied();
+            there.find(|&index| self.builds[index].whose.is_none_or(|uid| self.processes.is_own(uid, pid)))
+        });
+        match (by_cgroup, by_descent) {
+            // A container without a control group of its own, inside the one that the group is of.
+            (Some(outer), Some(inner)) if self.is_inside(inner, outer) => Some(inner),
+            (Some(index), _) => Some(index),
+            (None, by_descent) => by_descent,
+        }
+    }
+
+    fn is_inside(&self, inner: usize, outer: usize) -> bool {
+        let around = std::iter::successors(self.builds[inner].inside, |&index| self.builds[index].inside);
+        around.take(self.builds.len() + 1).any(|index| index == outer)
+    }
+
+    /// Whether a process is in the PID namespace of a container's first process, or in one below it.
+    fn is_in_pid_ns_of(&self, process: &Process, index: usize) -> bool {
+        let pid_ns = |process: &Process| process.namespaces.get(NamespaceType::Pid);
+        let main = self.builds[index].main.and_then(|(main, _)| self.processes.get(main)).and_then(pid_ns);
+        let Some(wanted) = main else { return false };
+        let up =
+            std::iter::successors(pid_ns(process), |id| self.processes.snapshot.namespaces.get(id)?.parent.known());
+        up.take(64).any(|id| id == wanted)
+    }
+
+    /// Adds claims about a namespace without processes.
+    pub(crate) fn add_of_namespace(&mut self, claim: Claim) -> usize {
+        match self.find(&claim, None, None) {
+            Some(index) => {
+                self.builds[index].claims.push(claim);
+                index
+            }
+            None => {
+                let key = Key::Id(claim.whose, None, claim.id.clone());
+                let index = self.found(claim, None);
+                self.keys.insert(key, index);
+                index
+            }
+        }
+    }
+}
+
+/// What leads to a path, and it itself: the longest first; never the top.
+fn prefixes(path: &BString) -> impl Iterator<Item = &bstr::BStr> {
+    let mut end = path.len();
+    std::iter::from_fn(move || {
+        (end > 1).then(|| {
+            let prefix = &path[..end];
+            end = prefix.rfind_byte(b'/').unwrap_or(0);
+            prefix.as_bstr()
+        })
+    })
+}
+
+/// Which part of a process's control group is the container's own, by what its source says: that names directories of
+/// hierarchies, wherever they were mounted.
+fn own_cgroup(path: &BString, said: &[BString]) -> Option<BString> {
+    let own = prefixes(path).find(|prefix| said.iter().any(|said| said.ends_with(prefix)));
+    own.map(|own| own.to_owned())
+}
+
+/// The sources, as [`Join::add_files`] needs them once they were given away.
+pub(crate) fn labels(sources: &[Source]) -> Vec<(Option<Pid>, Option<NamespaceId>)> {
+    sources.iter().map(|source| (source.pid, source.mount_ns)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_prefix_comes_first() {
+        let path = BString::from("/a/b/c");
+        assert_eq!(prefixes(&path).collect::<Vec<_>>(), ["/a/b/c", "/a/b", "/a"]);
+        assert_eq!(prefixes(&"/".into()).count(), 0);
+        assert_eq!(prefixes(&"".into()).count(), 0);
+    }
+
+    #[test]
+    fn a_control_group_is_found_below_its_mount_point() {
+        let own = |path: &str, said: &[&str]| {
+            let said: Vec<BString> = said.iter().map(|&said| said.into()).collect();
+            own_cgroup(&path.into(), &said).map(|own| own.to_string())
+        };
+        assert_eq!(
+            own("/x/web", &["/sys/fs/cgroup/cpu/x/web", "/sys/fs/cgroup/memory/y/x/web"]).as_deref(),
+            Some("/x/web")
+        );
+        assert_eq!(own("/x/web/container", &["/x/web"]).as_deref(), Some("/x/web"));
+        assert_eq!(own("/", &["/sys/fs/cgroup/cpu/"]), None);
+        assert_eq!(own("/x/web", &["/sys/fs/cgroup/cpu/other"]), None);
+        assert_eq!(own("/x/web", &[]), None);
+    }
+}

@@ -1,0 +1,228 @@
+//! Recognizes containers: which process, which namespace is whose, and how one knows.
+//!
+//! The kernel knows no containers. What engines, runtimes and control groups leave on a host says which there are: the paths of
+//! control groups, the state that runtimes keep, the command lines of shims and monitors, the files of engines, the results of
+//! CNI plugins, the sources of mounts. No engine is asked or started for that, so it works with one that is stopped or hangs.
+//!
+//! Everything that is read counts as hostile. Each conclusion names its [`Evidence`](lxkns_model::Evidence), and how far that
+//! can be relied on: what an ordinary user can write counts for that user's own processes alone.
+//!
+//! ```
+//! use lxkns_core::{Discovery, DiscoveryOptions, ProcRoot};
+//! use lxkns_engines::{Host, Options};
+//!
+//! let mut snapshot = Discovery::of_host()?.run(&DiscoveryOptions::namespaces())?;
+//! lxkns_engines::annotate(&mut snapshot, &Host::new(ProcRoot::host()?), &Options::default());
+//! for container in &snapshot.annotations.containers.as_ref().unwrap().list {
+//!     println!("{} {} ({})", container.kind, container.display_name(), container.confidence());
+//! }
+//! # Ok::<(), lxkns_core::Error>(())
+//! ```
+//!
+//! # How data flows
+//!
+//! ```text
+//! control groups, command lines, files -> parse -> claims (evidence) -> join -> containers -> groups
+//! ```
+//!
+//! # What an unprivileged caller does not see
+//!
+//! The control groups of all processes are for everybody, and so are the names in them. Runtimes' state and engines' files are
+//! for root: without them containers have no names but their IDs, and a gap says what was not readable.
+//!
+//! # Features
+//!
+//! None for users. `_fuzz` serves the project's own tests and can change at any time.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod collect;
+mod evidence;
+mod files;
+mod finish;
+mod groups;
+mod join;
+mod parse;
+mod processes;
+mod units;
+
+#[cfg(any(test, feature = "_fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lxkns_core::ProcRoot;
+use lxkns_model::{Containers, Gap, Holder, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Snapshot};
+use rustc_hash::FxHashSet;
+use rustix::fs::{CWD, Mode, OFlags};
+
+use collect::{Hints, LeftBehind, Source};
+use evidence::monitors::Watched;
+use join::Join;
+use parse::monitor::may_be_one;
+use processes::Processes;
+
+/// How many root directories are looked below.
+const MOST_SOURCES: usize = 64;
+
+/// Where to look, for one or many snapshots of the same host.
+///
+/// It remembers where a file system did not answer, and looks there no more for as long as that lasts.
+#[derive(Debug)]
+pub struct Host {
+    proc: ProcRoot,
+    left_behind: LeftBehind,
+}
+
+impl Host {
+    /// The host whose processes this procfs shows.
+    pub fn new(proc: ProcRoot) -> Self {
+        Self { proc, left_behind: LeftBehind::default() }
+    }
+}
+
+/// How to look.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// How long to wait for a file system that does not answer.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    /// One second.
+    fn default() -> Self {
+        Self { patience: Duration::from_secs(1) }
+    }
+}
+
+/// Recognizes the containers of a snapshot, and adds them to it, with what could not be read.
+///
+/// # Privileges
+///
+/// As [`recognize`].
+pub fn annotate(snapshot: &mut Snapshot, host: &Host, options: &Options) {
+    let (containers, gaps) = recognize(snapshot, host, options);
+    snapshot.annotations.containers = Some(containers);
+    snapshot.gaps.extend(gaps);
+    snapshot.gaps.sort();
+    snapshot.gaps.dedup();
+}
+
+/// Recognizes the containers of a snapshot that was just taken of this host. Also says what could not be read.
+///
+/// Never waits much longer than the patience of the options for each file system that does not answer, and for four at most.
+///
+/// # Privileges
+///
+/// None for the names in control groups. Engines' files take root, and those of engines in other mount namespaces
+/// `CAP_SYS_PTRACE`.
+///
+/// # Minimum kernel version
+///
+/// Any. Before Linux 5.6 (`openat2(2)`), no symbolic link is followed to where an engine keeps its files.
+pub fn recognize(snapshot: &Snapshot, host: &Host, options: &Options) -> (Containers, Vec<Gap>) {
+    let processes = Processes::new(snapshot, Some(&host.proc));
+    let mut join = Join::new(&processes);
+    join.read_cgroups();
+    let mut gaps = Vec::new();
+    let watched = watched(&processes, host, &mut gaps);
+    let sources = sources(&join, &mut gaps);
+    let labels = join::labels(&sources);
+    let ids = join.builds.iter().map(|build| build.id().clone()).collect();
+    let hints = Hints { ids, has_leftovers: has_leftovers(snapshot) };
+    let collected = collect::collect(watched, sources, hints, &host.left_behind, options.patience);
+    gaps.extend(collected.gaps);
+    join.add_files(collected.claims, &labels);
+    join.add_monitors(collected.monitors);
+    let of_namespaces =
+        evidence::mounts::claims(snapshot).into_iter().map(|(id, claim)| (id, claim.by(processes.maker(id))));
+    let of_namespaces = of_namespaces.collect();
+    let mut containers = finish::finish(join, of_namespaces, &labels);
+    groups::decorate(&mut containers);
+    gaps.extend(processes.gaps.take());
+    gaps.sort();
+    gaps.dedup();
+    (containers, gaps)
+}
+
+/// The processes whose names say that they may watch over containers.
+fn watched(processes: &Processes<'_>, host: &Host, gaps: &mut Vec<Gap>) -> Vec<Watched> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let proc = match rustix::fs::openat(&host.proc, ".", flags, Mode::empty()) {
+        Ok(proc) => Arc::new(proc),
+        Err(errno) => {
+            let errno = lxkns_model::Errno::new(errno.raw_os_error());
+            gaps.extend(errno.and_then(|errno| Gap::failed(Place::Containers, Object::Host, Operation::OPEN, errno)));
+            return Vec::new();
+        }
+    };
+    let all = processes.snapshot.processes.values();
+    let watched = all.filter(|process| may_be_one(process.comm())).map(|process| Watched {
+        pid: process.pid,
+        proc: proc.clone(),
+        command_line: process.command_line.clone(),
+    });
+    watched.collect()
+}
+
+/// The root directories below which engines can have their files: the caller's, the host's, and one for each other mount
+/// namespace that has an engine or a monitor in it, or the parent of a process that is in a namespace of its own. Those of
+/// root come first.
+fn sources(join: &Join<'_, '_>, gaps: &mut Vec<Gap>) -> Vec<Source> {
+    let processes = join.processes;
+    let snapshot = processes.snapshot;
+    let mut sources: Vec<Source> = Vec::new();
+    let mut seen: FxHashSet<NamespaceId> = snapshot.observer_mount_ns.into_iter().collect();
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    if let Ok(root) = rustix::fs::openat(CWD, "/", flags, Mode::empty()) {
+        sources.push(Source { root, pid: None, mount_ns: snapshot.observer_mount_ns, whose: None });
+    }
+    // A process of the host that sees its files: the first, or an engine.
+    let mut candidates: Vec<Pid> = vec![Pid(1)];
+    let is_engine = |comm: &[u8]| {
+        may_be_one(comm)
+            || matches!(
+                comm,
+                b"dockerd" | b"containerd" | b"crio" | b"incusd" | b"lxd" | b"systemd-machine" | b"podman"
+            )
+    };
+    let all = snapshot.processes.values();
+    candidates.extend(all.filter(|process| is_engine(process.comm())).map(|process| process.pid));
+    candidates.extend(join.paths.keys().filter_map(|pid| processes.get(*pid)?.ppid));
+    candidates[1..].sort();
+    candidates.dedup();
+    let mut found: Vec<(bool, Pid, NamespaceId)> = Vec::new();
+    for pid in candidates {
+        let Some(mount_ns) = processes.mount_ns(pid) else { continue };
+        if seen.insert(mount_ns) {
+            found.push((processes.maker(mount_ns).is_some(), pid, mount_ns));
+        }
+    }
+    // Whoever fills this list with mount namespaces of their own comes last.
+    found.sort_by_key(|(is_ordinary, ..)| *is_ordinary);
+    let left_out = found.len().saturating_sub(MOST_SOURCES);
+    if left_out > 0 {
+        let what = Operation::Read(format!("engines' files in {left_out} more mount namespaces").into());
+        gaps.push(Gap::because(Place::Containers, Object::Host, what, lxkns_model::Cause::Limit));
+    }
+    for (_, pid, mount_ns) in found.into_iter().take(MOST_SOURCES) {
+        let root: Option<OwnedFd> = processes.root(pid);
+        let whose = processes.maker(mount_ns);
+        sources.extend(root.map(|root| Source { root, pid: Some(pid), mount_ns: Some(mount_ns), whose }));
+    }
+    sources
+}
+
+/// Whether a network namespace without processes is mounted somewhere.
+fn has_leftovers(snapshot: &Snapshot) -> bool {
+    snapshot.namespaces.values().any(|namespace| {
+        namespace.ns_type == NamespaceType::Net
+            && namespace.is_without_tasks()
+            && namespace.holders.iter().any(|holder| matches!(holder, Holder::BindMount { .. }))
+    })
+}

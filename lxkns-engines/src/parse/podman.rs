@@ -1,0 +1,106 @@
+//! `containers.json` of containers/storage, which podman and CRI-O keep their containers' layers with.
+
+use std::time::SystemTime;
+
+use bstr::{BString, ByteSlice as _};
+use serde::Deserialize;
+
+use super::{MOST, Malformed, time, unless_empty};
+
+/// What is needed of one container there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) id: BString,
+    pub(crate) name: Option<BString>,
+    /// The image as it was called; the storage itself has only its ID.
+    pub(crate) image: Option<BString>,
+    pub(crate) created: Option<SystemTime>,
+}
+
+#[derive(Deserialize)]
+struct Form {
+    id: String,
+    #[serde(default)]
+    names: Option<Vec<String>>,
+    /// JSON in a string.
+    #[serde(default)]
+    metadata: String,
+    #[serde(default)]
+    created: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata {
+    #[serde(default, rename = "image-name")]
+    image_name: String,
+}
+
+/// Reads one.
+pub(crate) fn parse(text: &[u8]) -> Result<Vec<Stored>, Malformed> {
+    let forms: Vec<Form> = serde_json::from_slice(text)?;
+    let stored = forms.into_iter().take(MOST).filter_map(|form| {
+        let metadata: Metadata = serde_json::from_str(&form.metadata).unwrap_or_default();
+        Some(Stored {
+            id: unless_empty(form.id)?,
+            name: form.names.unwrap_or_default().into_iter().next().and_then(unless_empty),
+            image: unless_empty(metadata.image_name),
+            created: time::parse(&form.created),
+        })
+    });
+    Ok(stored.collect())
+}
+
+/// The name of a pod, from the database that podman keeps: BoltDB or SQLite, which both have the pod's configuration in one
+/// piece, as JSON that begins with its ID and its name. What is left of older versions of the same pages says the same: the
+/// name of a pod never changes.
+pub(crate) fn pod_name(database: &[u8], pod_id: &[u8]) -> Option<BString> {
+    let beginning = [b"{\"id\":\"", pod_id, b"\",\"name\":"].concat();
+    database.find_iter(&beginning).find_map(|at| {
+        let rest = &database[at + beginning.len()..];
+        let mut values = serde_json::Deserializer::from_slice(&rest[..rest.len().min(LONGEST_NAME)]).into_iter();
+        unless_empty(values.next()?.map(|name: String| name).ok()?)
+    })
+}
+
+/// Names are shorter than this, with their quotation marks.
+const LONGEST_NAME: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_have_names_in_the_database() {
+        let database = br#"....{"id":"ab","name":"p1","labels":{},"hostname":"x"}...{"id":"cd","name":"p2"}"#;
+        assert_eq!(pod_name(database, b"ab").unwrap(), "p1");
+        assert_eq!(pod_name(database, b"cd").unwrap(), "p2");
+        assert_eq!(pod_name(database, b"ef"), None);
+        assert_eq!(pod_name(br#"{"id":"ab","name":"p"#, b"ab"), None);
+    }
+
+    #[test]
+    fn a_list_is_read() {
+        let stored = parse(
+            br#"[{"id":"5e1f","names":["web","other"],"image":"2d61","layer":"77aa",
+            "metadata":"{\"image-name\":\"localhost/bb:1\",\"image-id\":\"2d61\",\"name\":\"web\",\"created-at\":1}",
+            "created":"2026-11-29T01:08:06.953789011Z","flags":{"ProcessLabel":""}},
+            {"id":"","names":[]},{"id":"77","names":null,"metadata":"no JSON"}]"#,
+        );
+        let stored = stored.unwrap();
+        assert_eq!(stored.len(), 2, "one has no ID");
+        assert_eq!(
+            (stored[0].name.as_ref().unwrap(), stored[0].image.as_ref().unwrap()),
+            (&"web".into(), &"localhost/bb:1".into())
+        );
+        assert!(stored[0].created.is_some());
+        assert_eq!(stored[1], Stored { id: "77".into(), ..Stored::default() });
+    }
+
+    #[test]
+    fn nonsense() {
+        assert_eq!(parse(b"[]"), Ok(Vec::new()));
+        for text in [&b""[..], b"{}", b"[1]", b"[{}]", b"[{\"id\":\"a\"}"] {
+            assert_eq!(parse(text), Err(Malformed), "{}", text.escape_ascii());
+        }
+    }
+}

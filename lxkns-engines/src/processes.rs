@@ -1,0 +1,268 @@
+//! The processes of a snapshot, and what more must be known of some.
+
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
+
+use bstr::{BString, ByteSlice as _};
+use lxkns_core::ProcRoot;
+use lxkns_model::{Gap, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Process, Snapshot, Uid};
+use rustc_hash::{FxHashMap, FxHashSet};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+/// What `/proc/PID/status` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// The real, the effective and the saved one.
+    pub(crate) uids: [u32; 3],
+    /// Its PIDs from the PID namespace of the procfs down to its own.
+    pub(crate) ns_pids: Vec<Pid>,
+}
+
+/// The processes of a snapshot.
+pub(crate) struct Processes<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    proc: Option<&'a ProcRoot>,
+    /// The namespaces of the host itself: those of the first process and the initial ones; of mount namespaces at least one.
+    host: FxHashSet<NamespaceId>,
+    statuses: RefCell<FxHashMap<Pid, Option<Status>>>,
+    translations: RefCell<FxHashMap<Pid, FxHashMap<u32, Pid>>>,
+    children: FxHashMap<Pid, Vec<Pid>>,
+    pub(crate) gaps: RefCell<Vec<Gap>>,
+}
+
+impl<'a> Processes<'a> {
+    pub(crate) fn new(snapshot: &'a Snapshot, proc: Option<&'a ProcRoot>) -> Self {
+        let mut children: FxHashMap<Pid, Vec<Pid>> = FxHashMap::default();
+        for process in snapshot.processes.values() {
+            if let Some(parent) = process.ppid {
+                children.entry(parent).or_default().push(process.pid);
+            }
+        }
+        Self {
+            snapshot,
+            proc,
+            host: host_namespaces(snapshot),
+            statuses: RefCell::default(),
+            translations: RefCell::default(),
+            children,
+            gaps: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn get(&self, pid: Pid) -> Option<&'a Process> {
+        self.snapshot.processes.get(&pid)
+    }
+
+    pub(crate) fn children(&self, pid: Pid) -> &[Pid] {
+        self.children.get(&pid).map_or(&[], Vec::as_slice)
+    }
+
+    /// Its mount namespace, where it is known.
+    pub(crate) fn mount_ns(&self, pid: Pid) -> Option<NamespaceId> {
+        self.get(pid)?.namespaces.get(NamespaceType::Mnt)
+    }
+
+    /// Whether it is known to be in the host's own mount namespace.
+    pub(crate) fn is_in_host(&self, process: &Process) -> bool {
+        process.namespaces.get(NamespaceType::Mnt).is_some_and(|id| self.host.contains(&id))
+    }
+
+    /// Whether all its namespaces are known, and the host's own.
+    pub(crate) fn is_of_host(&self, process: &Process) -> bool {
+        let is_host = |(_, id): (NamespaceType, NamespaceId)| {
+            self.host.contains(&id) || self.snapshot.namespaces.get(&id).is_some_and(|namespace| namespace.initial)
+        };
+        !process.namespaces.is_empty() && process.namespaces.iter().all(is_host)
+    }
+
+    /// Whether it is in the namespaces of its parent, as far as is known.
+    pub(crate) fn is_with_parent(&self, process: &Process) -> bool {
+        let parent = process.ppid.and_then(|parent| self.get(parent));
+        !process.namespaces.is_empty() && parent.is_some_and(|parent| parent.namespaces == process.namespaces)
+    }
+
+    /// Whether a mount namespace is the host's own.
+    pub(crate) fn is_host(&self, mount_ns: NamespaceId) -> bool {
+        self.host.contains(&mount_ns)
+    }
+
+    /// The path of its control group: read, where the snapshot has none.
+    pub(crate) fn cgroup(&self, process: &Process) -> Option<BString> {
+        if let Some(cgroups) = &process.living_task().cgroups {
+            return cgroups.path().cloned();
+        }
+        let open = |proc| {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            rustix::fs::openat(proc, process.directory(), flags, Mode::empty())
+        };
+        let read = match open(self.proc?) {
+            Ok(directory) => lxkns_core::cgroups_of(directory).map_err(|error| error.errno()),
+            Err(errno) => Err(lxkns_model::Errno::new(errno.raw_os_error())),
+        };
+        match read {
+            Ok(cgroups) => cgroups.path().cloned(),
+            Err(errno) => {
+                let (object, read) = (Object::Process(process.pid), Operation::read("cgroup"));
+                let gap = match errno {
+                    Some(errno) => Gap::failed(Place::Containers, object, read, errno),
+                    None => Some(Gap::because(Place::Containers, object, read, lxkns_model::Cause::Malformed)),
+                };
+                self.gaps.borrow_mut().extend(gap);
+                None
+            }
+        }
+    }
+
+    /// What its `status` says: read, where the snapshot has none.
+    pub(crate) fn status(&self, pid: Pid) -> Option<Status> {
+        let process = self.get(pid)?;
+        if let Some(status) = &process.status {
+            let uids = [status.uids.real, status.uids.effective, status.uids.saved].map(|uid| uid.0);
+            return Some(Status { uids, ns_pids: status.ns_pids.clone() });
+        }
+        let mut statuses = self.statuses.borrow_mut();
+        let read = || parse_status(&read(self.proc?, &format!("{}/status", process.directory())).ok()?);
+        statuses.entry(pid).or_insert_with(read).clone()
+    }
+
+    /// The directory that is the root of a process.
+    pub(crate) fn root(&self, pid: Pid) -> Option<OwnedFd> {
+        let path = format!("{}/root", self.get(pid)?.directory());
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::openat(self.proc?, path, flags, Mode::empty()) {
+            Ok(root) => Some(root),
+            Err(errno) => {
+                let errno = lxkns_model::Errno::new(errno.raw_os_error())?;
+                let gap = Gap::failed(Place::Containers, Object::Process(pid), Operation::open("root"), errno);
+                self.gaps.borrow_mut().extend(gap);
+                None
+            }
+        }
+    }
+
+    /// The process that has this PID in the PID namespace of another.
+    pub(crate) fn translate(&self, reader: Option<Pid>, pid: u32) -> Option<Pid> {
+        let observer = self.snapshot.observer.as_ref();
+        let Some(reader) = reader else {
+            // The caller's own files have PIDs of the caller's PID namespace.
+            let is_own = observer.is_none_or(|it| it.pid_ns == it.procfs_pid_ns);
+            return is_own.then_some(Pid(pid)).filter(|&pid| self.get(pid).is_some());
+        };
+        let ns = self.get(reader)?.namespaces.get(NamespaceType::Pid);
+        if ns.is_some() && ns == observer.and_then(|it| it.procfs_pid_ns) {
+            return Some(Pid(pid)).filter(|&pid| self.get(pid).is_some());
+        }
+        let depth = self.status(reader)?.ns_pids.len().checked_sub(1)?;
+        if depth == 0 {
+            return Some(Pid(pid)).filter(|&pid| self.get(pid).is_some());
+        }
+        // By the namespace, which many readers can share, as its first process stands for it.
+        let representative =
+            ns.and_then(|ns| self.snapshot.namespaces.get(&ns)?.leaders.first().copied()).unwrap_or(reader);
+        if !self.translations.borrow().contains_key(&representative) {
+            let table = self.table(ns, depth);
+            self.translations.borrow_mut().insert(representative, table);
+        }
+        self.translations.borrow().get(&representative)?.get(&pid).copied()
+    }
+
+    /// The processes of a PID namespace, and of those below it, by their PIDs in it.
+    fn table(&self, ns: Option<NamespaceId>, depth: usize) -> FxHashMap<u32, Pid> {
+        let Some(ns) = ns else { return FxHashMap::default() };
+        let mut inside = FxHashSet::from_iter([ns]);
+        let mut todo = vec![ns];
+        while let Some(id) = todo.pop() {
+            let children = self.snapshot.namespaces.get(&id).map_or(&[][..], |namespace| &namespace.children);
+            todo.extend(children.iter().copied().filter(|child| inside.insert(*child)));
+        }
+        let is_inside =
+            |process: &&Process| process.namespaces.get(NamespaceType::Pid).is_some_and(|id| inside.contains(&id));
+        let processes = self.snapshot.processes.values().filter(is_inside);
+        processes.filter_map(|process| Some((self.status(process.pid)?.ns_pids.get(depth)?.0, process.pid))).collect()
+    }
+
+    /// Whether a process is an ordinary user's own: it has their UID, or is in a user namespace that they have made.
+    pub(crate) fn is_own(&self, uid: Uid, pid: Pid) -> bool {
+        let Some(process) = self.get(pid) else { return false };
+        let mut user_ns = process.namespaces.get(NamespaceType::User);
+        // Circles, which only a dump has, end.
+        for _ in 0..64 {
+            let Some(namespace) = user_ns.and_then(|id| self.snapshot.namespaces.get(&id)) else { break };
+            if namespace.owner_uid == Some(uid) && !namespace.initial {
+                return true;
+            }
+            user_ns = namespace.parent.known();
+        }
+        self.status(pid).is_some_and(|status| status.uids.iter().all(|&own| own == uid.0))
+    }
+
+    /// The ordinary user who has made a mount namespace, or what it is below.
+    pub(crate) fn maker(&self, mount_ns: NamespaceId) -> Option<Uid> {
+        let mut owner = self.snapshot.namespaces.get(&mount_ns)?.owner.known();
+        for _ in 0..64 {
+            let Some(namespace) = owner.and_then(|id| self.snapshot.namespaces.get(&id)) else { break };
+            if let Some(uid) = namespace.owner_uid.filter(|uid| uid.0 != 0 && !namespace.initial) {
+                return Some(uid);
+            }
+            owner = namespace.parent.known();
+        }
+        None
+    }
+}
+
+/// The namespaces of the host itself: those of the first process, and the initial mount namespace; the observer's where
+/// neither is known.
+fn host_namespaces(snapshot: &Snapshot) -> FxHashSet<NamespaceId> {
+    let initial = snapshot.namespaces.values().filter(|it| it.initial && it.ns_type == NamespaceType::Mnt);
+    let mut host: FxHashSet<_> = initial.map(|it| it.id).collect();
+    let first = snapshot.processes.get(&Pid(1)).map(|first| first.namespaces);
+    host.extend(first.and_then(|first| first.get(NamespaceType::Mnt)));
+    if host.is_empty() {
+        host.extend(snapshot.observer_mount_ns);
+    }
+    host.extend(first.iter().flat_map(|first| first.iter().map(|(_, id)| id)));
+    host
+}
+
+fn read(proc: &ProcRoot, path: &str) -> Result<Vec<u8>, Errno> {
+    let file = rustix::fs::openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut text = Vec::with_capacity(8192);
+    loop {
+        if text.len() == text.capacity() {
+            text.reserve(8192);
+        }
+        match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)) {
+            Ok(0) => return Ok(text),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// The two lines of a `status` that matter. The name, which comes before them, has no newline in it: the kernel escapes it.
+fn parse_status(text: &[u8]) -> Option<Status> {
+    let numbers = |name: &str| -> Option<Vec<u32>> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name.as_bytes()))?;
+        line.to_str().ok()?.split_ascii_whitespace().map(|number| number.parse().ok()).collect()
+    };
+    let [real, effective, saved, _] = numbers("Uid:")?.try_into().ok()?;
+    let ns_pids: Vec<Pid> = numbers("NSpid:")?.into_iter().map(Pid).collect();
+    (!ns_pids.is_empty()).then_some(Status { uids: [real, effective, saved], ns_pids })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read() {
+        let status = parse_status(b"Name:\tUid:\\n1\nUid:\t0\t1\t2\t3\nNSpid:\t4711\t7\t1\nNSpgid:\t1\n").unwrap();
+        assert_eq!(status, Status { uids: [0, 1, 2], ns_pids: vec![Pid(4711), Pid(7), Pid(1)] });
+        for text in
+            ["", "Uid:\t0\n", "Uid:\t0\t0\t0\t0\n", "Uid:\t0\t0\t0\t0\nNSpid:\n", "Uid:\tx\t0\t0\t0\nNSpid:\t1\n"]
+        {
+            assert_eq!(parse_status(text.as_bytes()), None, "{text:?}");
+        }
+    }
+}
