@@ -23,6 +23,7 @@ mod hostile;
 mod lacks;
 mod ls;
 mod mounts;
+mod not_mapped;
 mod numbers;
 mod orphans;
 mod packaging;
@@ -89,6 +90,7 @@ pub(super) fn tests() -> Vec<Test> {
         streams::tests(),
         hostile::tests(),
         lacks::tests(),
+        not_mapped::tests(),
         numbers::tests(),
         terminal::tests(),
         targets::tests(),
