@@ -16,6 +16,7 @@ mod doctor;
 mod dump;
 mod errors;
 mod from;
+mod gaps_told;
 mod golden;
 mod golden_host;
 mod help;
@@ -84,6 +85,7 @@ pub(super) fn tests() -> Vec<Test> {
         completion::tests(),
         errors::tests(),
         from::tests(),
+        gaps_told::tests(),
         dead_files::tests(),
         golden::tests(),
         golden_host::tests(),
