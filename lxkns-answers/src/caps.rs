@@ -144,7 +144,11 @@ impl<'a> Caps<'a> {
         let name = |id: NamespaceId| names::namespace(self.snapshot, id);
         let user = self.user.map(name).unwrap_or_default();
         let own = self.own().map(name).unwrap_or_default();
-        let uid = self.uid().map(|uid| uid.to_string()).unwrap_or_default();
+        // It has been named; but one that may not be mapped is more than a number.
+        let creator = self.uid().map_or_else(String::new, |uid| match names::mapped(self.snapshot, uid) {
+            Some(uid) => format!("UID {uid}"),
+            None => names::user(self.snapshot, uid),
+        });
         let set = || self.capabilities().map_or_else(|| "its effective ones".to_owned(), CapabilitySet::in_words);
         let why_not = match self.authority {
             Ok(Authority::Member) => {
@@ -154,12 +158,12 @@ impl<'a> Caps<'a> {
                 return format!("{}: it is in {own}, an ancestor of {user}, so its effective set counts", set());
             }
             Ok(Authority::Creator(created)) if Some(created) == self.user => {
-                return format!("all: UID {uid} created {user}, and the process is in its parent");
+                return format!("all: {creator} created {user}, and the process is in its parent");
             }
             Ok(Authority::Creator(created)) => {
                 let created = name(created);
                 return format!(
-                    "all: UID {uid} created {created}, an ancestor of {user}, and the process is in its parent"
+                    "all: {creator} created {created}, an ancestor of {user}, and the process is in its parent"
                 );
             }
             Ok(Authority::Elsewhere) => {
@@ -208,7 +212,7 @@ impl<'a> Caps<'a> {
             process: CapsProcess {
                 pid: self.process.pid.0,
                 name: names::lossy(self.process.comm()),
-                uid: self.uid().map(|uid| uid.0),
+                uid: names::user_id(self.snapshot, self.uid()),
                 userns: self.own().map(ino),
             },
             reason: self.reason(),
@@ -236,8 +240,8 @@ impl<'a> Caps<'a> {
             branch.push(CapsBranch {
                 nsid: id.ino,
                 parent: forest.parent(node).and_then(TreeNode::namespace).map(|id| id.ino),
-                user_id: creator.map(|uid| uid.0),
-                user_name: creator.and_then(|uid| self.snapshot.annotations.user_names.get(&uid)).cloned(),
+                user_id: names::user_id(self.snapshot, creator),
+                user_name: names::user_name(self.snapshot, creator),
             });
         }
         branch
@@ -320,7 +324,7 @@ pub struct CapsProcess {
     pub pid: u32,
     /// Its name.
     pub name: String,
-    /// Its effective UID; `null` where not known.
+    /// Its effective UID; `null` where not known, or not mapped in the observer's user namespace.
     pub uid: Option<u32>,
     /// Its user namespace; `null` where not known.
     pub userns: Option<u64>,
@@ -352,7 +356,7 @@ pub struct CapsBranch {
     pub nsid: u64,
     /// Its parent, where that is in the branch too.
     pub parent: Option<u64>,
-    /// Its creator; `null` where not known.
+    /// Its creator; `null` where not known, or not mapped in the observer's user namespace.
     pub user_id: Option<u32>,
     /// Its creator's name; `null` where not known.
     pub user_name: Option<String>,

@@ -4,6 +4,7 @@ use lxkns_model::{Call, CapabilitySet, Cause, Errno, Object, Observer, Operation
 use serde::Serialize;
 
 use crate::gaps::{self, Reason, Shortfall};
+use crate::names;
 use crate::text::escape::{printable, shell_word};
 
 const EPERM: i32 = 1;
@@ -45,8 +46,8 @@ pub struct Report {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Taker {
-    /// Its effective UID.
-    pub uid: u32,
+    /// Its effective UID; `null` where it is one that is not mapped in its user namespace.
+    pub uid: Option<u32>,
     /// Its name; `null` where not known.
     pub user: Option<String>,
     /// Effective ones, in its own user namespace.
@@ -175,8 +176,8 @@ pub struct Advice {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Caller {
-    /// Its effective UID.
-    pub uid: u32,
+    /// Its effective UID; `null` where it is one that is not mapped in its user namespace.
+    pub uid: Option<u32>,
     /// Its name; `null` where not known.
     pub user: Option<String>,
     /// Its effective capabilities, in its own user namespace.
@@ -276,8 +277,8 @@ pub fn report(snapshot: &Snapshot, living: Option<Living>) -> Report {
 /// Who took a dump.
 fn taker(snapshot: &Snapshot, observer: &Observer) -> Taker {
     Taker {
-        uid: observer.uid.0,
-        user: snapshot.annotations.user_names.get(&observer.uid).cloned(),
+        uid: names::user_id(snapshot, Some(observer.uid)),
+        user: names::user_name(snapshot, Some(observer.uid)),
         capabilities: observer.capabilities,
         initial_user_namespace: observer.is_in_initial_user_ns(),
         initial_pid_namespace: observer.is_in_initial_pid_ns(),
@@ -486,7 +487,7 @@ fn for_capabilities(caller: &Caller, lacking: CapabilitySet) -> Advice {
         let text =
             format!("{wanted} are missing, and no_new_privs is set: start it from a session without that, as root");
         (text, None)
-    } else if caller.uid == 0 {
+    } else if caller.uid == Some(0) {
         (format!("root has given up {wanted}: run it with these"), None)
     } else {
         let list: Vec<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
@@ -502,7 +503,7 @@ mod tests {
 
     fn caller() -> Caller {
         Caller {
-            uid: 1000,
+            uid: Some(1000),
             user: None,
             capabilities: CapabilitySet::NONE,
             initial_user_namespace: Some(true),
@@ -531,9 +532,9 @@ mod tests {
         let told = |caller| told(&caller, PTRACE, held).concat();
         let command = told(caller());
         assert!(command.starts_with("sudo setcap cap_sys_ptrace+ep /"), "{command}");
-        let docker = Caller { bounding: CapabilitySet::SYS_CHROOT, uid: 0, ..caller() };
+        let docker = Caller { bounding: CapabilitySet::SYS_CHROOT, uid: Some(0), ..caller() };
         assert_eq!(told(docker), "--cap-add=SYS_PTRACE");
-        assert!(told(Caller { uid: 0, ..caller() }).starts_with("root has given up CAP_SYS_PTRACE"));
+        assert!(told(Caller { uid: Some(0), ..caller() }).starts_with("root has given up CAP_SYS_PTRACE"));
         assert!(told(Caller { no_new_privs: Some(true), ..caller() }).contains("no_new_privs is set"));
         assert!(told(Caller { initial_user_namespace: Some(false), ..caller() }).contains("`--userns=host`"));
     }

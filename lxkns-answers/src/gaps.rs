@@ -6,7 +6,9 @@ use std::{fmt, io};
 use crate::names;
 use crate::text::errors;
 use crate::text::escape::printable;
-use lxkns_model::{CapabilitySet, Cause, Errno, Gap, Object, Observer, Pid, Place, Places, Snapshot, relations};
+use lxkns_model::{
+    CapabilitySet, Cause, Errno, Gap, NamespaceId, Object, Observer, Pid, Place, Places, Relation, Snapshot, relations,
+};
 
 /// What is not known because of a gap; in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -246,7 +248,34 @@ impl Part {
 
 /// The gaps of these places, a line for each reason, for somebody who holds these capabilities.
 pub fn lines(snapshot: &Snapshot, places: Places, held: CapabilitySet) -> Vec<String> {
-    let shortfalls = shortfalls(snapshot, places, held, false);
+    in_words(shortfalls(snapshot, places, held, false))
+}
+
+/// As [`lines`], of the gaps that can change what is known of these processes: those about themselves, about their
+/// namespaces and those above, and about a place as a whole. That others are not readable changes nothing about them.
+pub fn lines_about(snapshot: &Snapshot, places: Places, held: CapabilitySet, pids: &BTreeSet<Pid>) -> Vec<String> {
+    let mut namespaces: BTreeSet<NamespaceId> = BTreeSet::new();
+    let processes = pids.iter().filter_map(|pid| snapshot.processes.get(pid));
+    let links =
+        processes.flat_map(|process| process.tasks.iter().map(|task| &task.namespaces).chain([&process.namespaces]));
+    let mut todo: Vec<NamespaceId> = links.flat_map(|links| links.iter().map(|(_, id)| id)).collect();
+    while let Some(id) = todo.pop() {
+        if namespaces.insert(id) {
+            let above = snapshot.namespaces.get(&id).into_iter().flat_map(|one| [one.owner, one.parent]);
+            todo.extend(above.filter_map(Relation::known));
+        }
+    }
+    let is_about = |gap: &&Gap| match &gap.object {
+        Object::Process(pid) | Object::Task(pid, _) | Object::Fd(pid, ..) => pids.contains(pid),
+        Object::Namespace(id) | Object::Mount(id, _) => namespaces.contains(id),
+        // A place as a whole, or a file of the host's.
+        _ => true,
+    };
+    let gaps: Vec<&Gap> = relevant(snapshot, places).filter(is_about).collect();
+    in_words(by_reason(snapshot, &gaps, None, held, false))
+}
+
+fn in_words(shortfalls: Vec<Shortfall>) -> Vec<String> {
     let what = |parts: &[Part]| and(&parts.iter().map(|part| part.phrase.clone()).collect::<Vec<_>>());
     let line =
         |shortfall: Shortfall| format!("{} {}{}", what(&shortfall.parts), shortfall.reason, which(&shortfall.parts));
@@ -283,12 +312,26 @@ fn name_of(snapshot: &Snapshot, object: &Object) -> String {
 /// The gaps of these places by their reasons, for somebody who holds these capabilities. A process that cannot be read at all
 /// is told of once, and only with `again` once more for what would be read of it next.
 pub fn shortfalls(snapshot: &Snapshot, places: Places, held: CapabilitySet, again: bool) -> Vec<Shortfall> {
-    let closed: BTreeSet<Pid> = relevant(snapshot, places)
+    let gaps: Vec<&Gap> = relevant(snapshot, places).collect();
+    let outside = outside(snapshot).filter(|_| places.contains(Place::Processes));
+    by_reason(snapshot, &gaps, outside, held, again)
+}
+
+/// These gaps by their reasons. `outside`: why processes outside of the PID namespace are not listed, where that is told.
+fn by_reason(
+    snapshot: &Snapshot,
+    gaps: &[&Gap],
+    outside: Option<Reason>,
+    held: CapabilitySet,
+    again: bool,
+) -> Vec<Shortfall> {
+    let closed: BTreeSet<Pid> = gaps
+        .iter()
         .filter(|gap| !again && Subject::of(gap) == Subject::Processes && gap.cause == Cause::Denied)
         .filter_map(|gap| pid_of(&gap.object))
         .collect();
     let mut groups: BTreeMap<(Why, Subject), Group<'_>> = BTreeMap::new();
-    for gap in relevant(snapshot, places) {
+    for gap in gaps {
         let (subject, pid) = (Subject::of(gap), pid_of(&gap.object));
         // What takes away the one takes away the other.
         let cause = if gap.cause == Cause::Hidden { Cause::Denied } else { gap.cause };
@@ -309,7 +352,7 @@ pub fn shortfalls(snapshot: &Snapshot, places: Places, held: CapabilitySet, agai
     }
     let listed = relations::listed_processes(snapshot);
     let mut shortfalls: Vec<Shortfall> = Vec::new();
-    if let Some(reason) = outside(snapshot).filter(|_| places.contains(Place::Processes)) {
+    if let Some(reason) = outside {
         let phrase = "processes outside of its PID namespace".to_owned();
         shortfalls.push(Shortfall {
             reason,
@@ -382,7 +425,7 @@ pub fn and(phrases: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lxkns_model::{NamespaceId, Operation, Tid};
+    use lxkns_model::{Operation, Tid};
 
     use super::*;
     use crate::testing::{HOME, snapshot};

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 
 use lxkns_model::{
     CapabilitySet, ControlAccess, ControlFile, Holder, NamespaceId, NamespaceType, Observer, Pid, Relation, Snapshot,
-    Uid,
 };
 use rustc_hash::FxHashMap;
 
@@ -56,10 +55,9 @@ impl<'a> Lacks<'a> {
         let observer = self.snapshot.observer.as_ref()?;
         let process = self.snapshot.processes.get(&pid)?;
         let uids = process.status.as_ref()?.uids;
-        let is_initial = observer.is_in_initial_user_ns() == Some(true);
         // What has no name in the observer's user namespace is shown as one UID, whoever it is.
-        let is_unmapped = |uid: Uid| uid == names::OVERFLOW && !is_initial;
-        if [uids.real, uids.saved].into_iter().any(|uid| uid == observer.uid && !is_unmapped(uid)) {
+        let own_uid = observer.mapped(observer.uid)?;
+        if [uids.real, uids.saved].contains(&own_uid) {
             return None;
         }
         let own = observer.user_ns?;
@@ -166,7 +164,7 @@ fn has_power_over(
 
 #[cfg(test)]
 mod tests {
-    use lxkns_model::Namespace;
+    use lxkns_model::{Namespace, Uid};
 
     use super::*;
     use crate::testing::{HOME, USER, id, snapshot};

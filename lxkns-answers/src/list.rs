@@ -230,8 +230,8 @@ impl<'a> List<'a> {
                 Cell::number(self.process(namespace).and_then(|process| process.ppid).map(|pid| pid.0.into()))
             }
             Column::Command => self.command(namespace),
-            Column::Uid => Cell::number(self.uid(namespace).map(|uid| uid.0.into())),
-            Column::User => self.uid(namespace).map_or(Cell::Nothing, |uid| Cell::Text(self.users.name_or_number(uid))),
+            Column::Uid => self.user(namespace, |uid| Cell::Number(uid.0.into())),
+            Column::User => self.user(namespace, |uid| Cell::Text(self.users.name_or_number(uid))),
             Column::Netnsid => self.netnsids.get(&namespace.id).map_or(Cell::Nothing, |id| {
                 Cell::text(id.map_or_else(|| "unassigned".to_owned(), |id| id.to_string()))
             }),
@@ -269,6 +269,17 @@ impl<'a> List<'a> {
             Some(process) => Cell::Text(names::command(process)),
             None => holders::in_brackets(self.context.snapshot, namespace, self.context.mount_ns)
                 .map_or(Cell::Nothing, Cell::Hint),
+        }
+    }
+
+    /// The cell of a user, where that has a number of its own.
+    fn user(&self, namespace: &Namespace, cell: impl FnOnce(Uid) -> Cell) -> Cell {
+        match self.uid(namespace) {
+            Some(uid) if names::mapped(self.context.snapshot, uid).is_none() => {
+                Cell::Hint(names::NOT_MAPPED.to_owned())
+            }
+            Some(uid) => cell(uid),
+            None => Cell::Nothing,
         }
     }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::cell::Cell;
 use crate::names::{self, lossy};
 use crate::text::escape::{For, escape};
+use crate::text::shown;
 
 /// A column: something that is told of each mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -207,8 +208,9 @@ impl<'a> Mounts<'a> {
     fn few(&self, of: &BTreeMap<u32, Vec<NamespaceId>>, mount: &Mount) -> String {
         const FEW: usize = 3;
         let others = Self::others(of, mount);
-        let names: Vec<_> = others.iter().take(FEW).map(|&id| names::target(self.snapshot, id)).collect();
-        let more = if others.len() > FEW { format!(" and {} more", others.len() - FEW) } else { String::new() };
+        let count = shown(others.len(), FEW);
+        let names: Vec<_> = others[..count].iter().map(|&id| names::target(self.snapshot, id)).collect();
+        let more = if others.len() > count { format!(" and {} more", others.len() - count) } else { String::new() };
         format!("{}{more}", names.join(","))
     }
 }

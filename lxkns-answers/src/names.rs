@@ -110,14 +110,29 @@ pub fn few<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
     Some(if others.is_empty() { (*last).to_owned() } else { format!("{} and {last}", others.join(", ")) })
 }
 
-/// What the kernel shows for a UID that the reader's user namespace does not map (`/proc/sys/kernel/overflowuid`).
-pub(crate) const OVERFLOW: Uid = Uid(65_534);
+/// A UID as the observer's user namespace calls it; `None` where the kernel shows it as what stands for all that are not
+/// mapped there, and it can be any of these.
+pub fn mapped(snapshot: &Snapshot, uid: Uid) -> Option<Uid> {
+    snapshot.observer.as_ref().map_or(Some(uid), |observer| observer.mapped(uid))
+}
+
+/// The number of a user for JSON: `None` where it is not known, or not mapped.
+pub fn user_id(snapshot: &Snapshot, uid: Option<Uid>) -> Option<u32> {
+    mapped(snapshot, uid?).map(|uid| uid.0)
+}
+
+/// The name of a user for JSON: `None` where there is none, it is not known, or it is that of all that are not mapped.
+pub fn user_name(snapshot: &Snapshot, uid: Option<Uid>) -> Option<String> {
+    snapshot.annotations.user_names.get(&mapped(snapshot, uid?)?).cloned()
+}
+
+/// What stands in a table for a UID that may not be mapped.
+pub const NOT_MAPPED: &str = "65534 or not mapped";
 
 /// A user as in `UID 1000 (jo)`.
 pub fn user(snapshot: &Snapshot, uid: Uid) -> String {
-    let maps_all = snapshot.observer.as_ref().is_none_or(|observer| observer.is_in_initial_user_ns() == Some(true));
     match snapshot.annotations.user_names.get(&uid).filter(|name| !name.is_empty()) {
-        _ if uid == OVERFLOW && !maps_all => format!("UID {uid} (or one that is not mapped here)"),
+        _ if mapped(snapshot, uid).is_none() => format!("UID {uid} (or one that is not mapped here)"),
         Some(name) => format!("UID {uid} ({})", text(name)),
         None => format!("UID {uid}"),
     }

@@ -1,5 +1,7 @@
 //! A sheet about one thing: sections of facts with short labels, and of tables. How it is laid out is for whoever shows it.
 
+use crate::text::shown;
+
 /// What is said of one thing. All texts are safe to print.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sheet {
@@ -111,9 +113,9 @@ impl Sheet {
 
 /// A list of at most `limit`, with how many more there are; one more is shown in place of saying so.
 pub fn list<T>(label: &'static str, all: &[T], limit: usize, describe: impl Fn(&T) -> String) -> Vec<Fact> {
-    let limit = if all.len() == limit.saturating_add(1) { all.len() } else { limit };
-    let mut facts: Vec<_> = all.iter().take(limit).map(|one| Fact::new("", describe(one))).collect();
-    let more = all.len().saturating_sub(limit);
+    let count = shown(all.len(), limit);
+    let mut facts: Vec<_> = all[..count].iter().map(|one| Fact::new("", describe(one))).collect();
+    let more = all.len() - count;
     if more > 0 {
         facts.push(Fact::new("", format!("and {more} more (--all shows all)")));
     }

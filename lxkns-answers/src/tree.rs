@@ -333,8 +333,8 @@ impl Tree<'_> {
         let is_told = !matches!(node, TreeNode::Owner { .. }) && !self.is_above_processes(node);
         let name = || names::netns_name(self.context.snapshot, id, self.names_ns()).map(|name| lossy(name));
         let user = |uid: Option<Uid>| UserAnswer {
-            user_id: uid.map(|uid| uid.0),
-            user_name: uid.and_then(|uid| self.context.snapshot.annotations.user_names.get(&uid)).cloned(),
+            user_id: names::user_id(self.context.snapshot, uid),
+            user_name: names::user_name(self.context.snapshot, uid),
         };
         NamespaceAnswer {
             nsid: id.ino,

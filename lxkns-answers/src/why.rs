@@ -115,6 +115,11 @@ impl<'a> Explanation<'a> {
         self.namespace.initial || self.namespace.holders.iter().any(|holder| Kind::of(holder) != Kind::Kernel)
     }
 
+    /// Whether all could be seen that may hold it.
+    pub fn holders_seen(&self) -> bool {
+        relations::holders_seen(self.context.snapshot, self.namespace)
+    }
+
     /// How many of what hold it; `None` where nothing was found that explains it.
     pub fn summary(&self) -> Option<String> {
         holders::summary(&self.namespace.holders).filter(|_| self.is_explained())
@@ -199,7 +204,7 @@ impl WhyResult {
             target,
             namespace: Some(explanation.namespace_form()),
             explained: explanation.is_explained(),
-            holders_seen: relations::holders_seen(context.snapshot, explanation.namespace),
+            holders_seen: explanation.holders_seen(),
             holders: explanation.holder_forms(),
             suspects: forms(context, &explanation.suspects()),
         }

@@ -7,7 +7,7 @@ use rustix::thread::CapabilitySet as Kernel;
 
 /// Reads what is to be known of the calling process.
 pub(crate) fn read(proc: &ProcRoot, observer: &Observer) -> Caller {
-    let uid = rustix::process::geteuid().as_raw();
+    let uid = observer.mapped(Uid(rustix::process::geteuid().as_raw()));
     let status = std::fs::read(proc.path().join("thread-self/status")).ok();
     let status = status.and_then(|text| lxkns_core::parse::status(&text).ok());
     // Not from procfs, which can be one that does not have this process in it.
@@ -18,8 +18,8 @@ pub(crate) fn read(proc: &ProcRoot, observer: &Observer) -> Caller {
     let effective = rustix::thread::capabilities(None).map_or(0, |sets| sets.effective.bits());
     let scope = std::fs::read_to_string(proc.path().join("sys/kernel/yama/ptrace_scope"));
     Caller {
-        uid,
-        user: crate::live::users_of_host().name(Uid(uid)).map(|name| name.to_string()),
+        uid: uid.map(|uid| uid.0),
+        user: uid.and_then(|uid| crate::live::users_of_host().name(uid).map(|name| name.to_string())),
         capabilities: CapabilitySet::from_bits(effective),
         initial_user_namespace: observer.is_in_initial_user_ns(),
         initial_pid_namespace: observer.is_in_initial_pid_ns(),
@@ -71,7 +71,8 @@ mod tests {
             lxkns_core::Discovery::of_host().unwrap().run(&lxkns_core::DiscoveryOptions::namespaces()).unwrap();
         let caller = read(&proc, snapshot.observer.as_ref().unwrap());
         assert!(caller.initial_pid_namespace.is_some() && caller.initial_user_namespace.is_some());
-        assert_eq!(caller.uid, rustix::process::geteuid().as_raw());
+        let uid = rustix::process::geteuid().as_raw();
+        assert!(caller.uid == Some(uid) || (caller.uid.is_none() && uid == 65_534));
         assert!(caller.own_procfs);
         assert_eq!(caller.capabilities.contains(CapabilitySet::SYS_PTRACE), {
             let sets = rustix::thread::capabilities(None).unwrap();

@@ -2,6 +2,9 @@
 
 use super::{CapabilitySet, NamespaceId, NamespaceType, Uid};
 
+/// What a UID is shown as that has no name in the reader's user namespace (`/proc/sys/kernel/overflowuid`).
+pub(crate) const OVERFLOW_UID: Uid = Uid(65_534);
+
 /// Who took a snapshot: what it can have in it depends on that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observer {
@@ -26,6 +29,12 @@ impl Observer {
     /// Whether it was in the initial user namespace; `None` where not known.
     pub fn is_in_initial_user_ns(&self) -> Option<bool> {
         self.user_ns.map(|id| id.ino == NamespaceType::User.initial_inode())
+    }
+
+    /// A UID as its user namespace calls it; `None` where the kernel shows the one that stands for all that are not mapped
+    /// there (`/proc/sys/kernel/overflowuid`), and it can be any of these.
+    pub fn mapped(&self, uid: Uid) -> Option<Uid> {
+        (uid != OVERFLOW_UID || self.is_in_initial_user_ns() == Some(true)).then_some(uid)
     }
 
     /// Whether it was in the initial PID namespace; `None` where not known.

@@ -9,6 +9,7 @@ use lxkns_model::{
 use super::steps::Step;
 use crate::names::{self, Detail};
 use crate::text::escape::{printable, shell_word};
+use crate::text::shown;
 
 /// How a process uses it, in words that are safe to print. Descriptors are put together.
 pub fn uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a FileSystemUse>, limit: usize) -> Vec<String> {
@@ -34,8 +35,9 @@ pub fn uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a FileSystemUse>, lim
             _ => words.push("a use unknown to this version".to_owned()),
         }
     }
-    let more = fds.len().saturating_sub(limit);
-    words.extend(fds.into_iter().take(limit));
+    let count = shown(fds.len(), limit);
+    let more = fds.len() - count;
+    words.extend(fds.into_iter().take(count));
     words.extend((more > 0).then(|| format!("{more} more fds")));
     words
 }

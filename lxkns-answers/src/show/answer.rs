@@ -229,19 +229,19 @@ pub struct ProcessAnswer {
     pub cpus: Option<String>,
 }
 
-/// User IDs.
+/// User IDs; `null` where it is one that is not mapped in the observer's user namespace.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct UidsAnswer {
     /// The real one.
-    pub real: u32,
+    pub real: Option<u32>,
     /// The effective one.
-    pub effective: u32,
+    pub effective: Option<u32>,
     /// The saved one.
-    pub saved: u32,
+    pub saved: Option<u32>,
     /// The one for file system access.
-    pub file_system: u32,
+    pub file_system: Option<u32>,
 }
 
 /// A namespace that a process is in.
@@ -370,8 +370,8 @@ fn of_type(shown: &ShownNamespace<'_>) -> OfType {
             };
             let counts = owned_counts(snapshot, namespace).into_iter();
             OfType::User {
-                user_id: namespace.owner_uid.map(|uid| uid.0),
-                user_name: namespace.owner_uid.and_then(|uid| snapshot.annotations.user_names.get(&uid)).cloned(),
+                user_id: names::user_id(snapshot, namespace.owner_uid),
+                user_name: names::user_name(snapshot, namespace.owner_uid),
                 parent,
                 children: inos(&namespace.children),
                 possessions: inos(&namespace.owned),
@@ -430,6 +430,7 @@ fn process_answer(shown: &ShownProcess<'_>) -> ProcessAnswer {
         controllers: lossy(&membership.controllers),
         path: lossy(&membership.path),
     };
+    let user_id = |uid| names::user_id(context.snapshot, Some(uid));
     let host_root = shown.host_root();
     let (lsm_label, lsm_missing) = match &shown.label {
         Label::Known(label) => (Some(lossy(label)), None),
@@ -443,14 +444,12 @@ fn process_answer(shown: &ShownProcess<'_>) -> ProcessAnswer {
         name: lossy(process.comm()),
         command: lossy(&names::command(process)),
         uids: status.map(|status| UidsAnswer {
-            real: status.uids.real.0,
-            effective: status.uids.effective.0,
-            saved: status.uids.saved.0,
-            file_system: status.uids.file_system.0,
+            real: user_id(status.uids.real),
+            effective: user_id(status.uids.effective),
+            saved: user_id(status.uids.saved),
+            file_system: user_id(status.uids.file_system),
         }),
-        user_name: status
-            .and_then(|status| context.snapshot.annotations.user_names.get(&status.uids.effective))
-            .cloned(),
+        user_name: names::user_name(context.snapshot, status.map(|status| status.uids.effective)),
         uid_inside: shown.uid_inside().map(|uid| uid.0),
         root_on_host: host_root.map(|root| root.by_uid),
         host_capabilities: host_root.and_then(|root| root.capabilities),

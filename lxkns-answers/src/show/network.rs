@@ -8,6 +8,7 @@ use crate::Context;
 use crate::names::{self, Detail};
 use crate::sheet::{Column, Fact, Sheet};
 use crate::text::escape::printable;
+use crate::text::shown;
 
 const IFF_UP: u32 = 1;
 
@@ -206,11 +207,12 @@ fn describe_users(snapshot: &Snapshot, facts: &NetworkInside, socket: &Listening
     if users.is_empty() {
         return format!("unknown; created by {}", names::user(snapshot, Uid(socket.uid)));
     }
-    let words = users.iter().take(FEW).map(|user| {
+    let count = shown(users.len(), FEW);
+    let words = users[..count].iter().map(|user| {
         let process = names::process(snapshot, user.pid, Detail::Brief);
         format!("{process} fd {}", user.fd)
     });
-    let more = users.len().saturating_sub(FEW);
+    let more = users.len() - count;
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     words.collect::<Vec<_>>().join(", ") + &more
 }

@@ -1,13 +1,13 @@
 //! The JSON form of what is in a network namespace.
 
 use lxkns_model::inside::{Address, Link, ListeningSocket, NetworkInside, Route, Where};
-use lxkns_model::{Snapshot, SocketUser};
+use lxkns_model::{Snapshot, SocketUser, Uid};
 use serde::Serialize;
 
 use super::answer::{name_of, netns_name};
 use super::network;
 use crate::Context;
-use crate::names::lossy;
+use crate::names::{self, lossy};
 
 /// What is in a network namespace.
 #[derive(Clone, Debug, Serialize)]
@@ -153,8 +153,8 @@ pub struct SocketAnswer {
     pub takes_v4: bool,
     /// Its inode number.
     pub inode: u64,
-    /// Who created it.
-    pub user_id: u32,
+    /// Who created it; `null` where that is not mapped in the observer's user namespace.
+    pub user_id: Option<u32>,
     /// Who was seen to have it open.
     pub users: Vec<SocketUserAnswer>,
 }
@@ -260,7 +260,7 @@ fn socket_answer(snapshot: &Snapshot, facts: &NetworkInside, socket: &ListeningS
         link: socket.index.and_then(|index| facts.name(index)).map(lossy),
         takes_v4: socket.takes_v4,
         inode: socket.inode,
-        user_id: socket.uid,
+        user_id: names::user_id(snapshot, Some(Uid(socket.uid))),
         users: users.iter().map(user).collect(),
     }
 }

@@ -84,14 +84,9 @@ impl<'a> ShownProcess<'a> {
     pub fn uid_inside(&self) -> Option<Uid> {
         let outside = self.process.status.as_ref()?.uids.effective;
         let own = self.process.namespaces.get(NamespaceType::User)?;
-        let observer = self.snapshot().observer.as_ref().and_then(|observer| observer.user_ns);
-        if observer == Some(own) {
+        let outside = names::mapped(self.snapshot(), outside)?;
+        if self.snapshot().observer.as_ref().and_then(|observer| observer.user_ns) == Some(own) {
             return Some(outside);
-        }
-        let is_in_initial = self.snapshot().observer.as_ref().and_then(lxkns_model::Observer::is_in_initial_user_ns);
-        if outside == names::OVERFLOW && is_in_initial != Some(true) {
-            // Any that is not mapped for the observer is shown as this.
-            return None;
         }
         let map = self.snapshot().namespaces.get(&own)?.uid_map.as_ref()?;
         map.iter().find_map(|mapping| mapping.to_inside(outside.0)).map(Uid)

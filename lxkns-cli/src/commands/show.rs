@@ -1,5 +1,6 @@
 //! `lxkns show`: all about one namespace or process.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
 
@@ -93,14 +94,20 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
         .collect();
     let others = [Place::ProcessFacts, Place::CommandLines, Place::Cgroups, Place::NamespaceFacts, Place::Fds];
     let places = others.into_iter().fold(relevant(&targets, &options), |places, place| places.with(place));
+    let held = gaps::held(&snapshot);
+    let pids: Option<BTreeSet<Pid>> = items.iter().map(|(_, item)| item.process()).collect();
+    let unseen = match pids {
+        _ if !gaps_matter => Vec::new(),
+        Some(pids) if !pids.is_empty() => gaps::lines_about(&snapshot, places, held, &pids),
+        _ => gaps::lines(&snapshot, places, held),
+    };
     if args.json {
         let targets = items.iter().map(|(asked, _)| asked.text.to_string_lossy().into_owned());
         let answers = targets.zip(&shown).map(|(target, shown)| match shown {
             Either::Namespace(shown) => ShowAnswer::of_namespace(target, shown),
             Either::Process(shown) => ShowAnswer::of_process(target, shown),
         });
-        let unseen = if gaps_matter { gaps::lines(&snapshot, places, gaps::held(&snapshot)) } else { Vec::new() };
-        let answer = Envelope::new("show", answers.collect(), unseen);
+        let answer = Envelope::new("show", answers.collect(), unseen.clone());
         screen::print(|out| Ok(screen::write_json(out, &answer)?))?;
     } else {
         let limit = if args.all { usize::MAX } else { SOME };
@@ -125,10 +132,17 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
             say(complaint);
         }
     }
-    if gaps_matter {
-        super::tell_gaps(&snapshot, places);
-    }
+    unseen.iter().for_each(say);
     Ok(exit)
+}
+
+impl Item {
+    fn process(&self) -> Option<Pid> {
+        match self {
+            Self::Process(pid) => Some(*pid),
+            Self::Namespace(_) => None,
+        }
+    }
 }
 
 /// What says where processes are.

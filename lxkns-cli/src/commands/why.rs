@@ -12,7 +12,7 @@ use lxkns_core::model::{DiscoveryOptions, NamespaceId, NamespaceType, Place, Sco
 
 use super::Findings;
 use crate::args::WhyArgs;
-use crate::exit::{Result, say};
+use crate::exit::{Exit, Result, say};
 use crate::live;
 use crate::resolve::resolver;
 use crate::view::escape::printable;
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     let advice = Advice::of(context);
     let explain = |id: &NamespaceId| Explanation::new(&advice, &snapshot.namespaces[id]);
     let places = options.places.with(Place::CommandLines).with(Place::Suspects);
-    let gaps = if gaps_matter { super::gap_lines(&snapshot, places) } else { Vec::new() };
+    let mut gaps = if gaps_matter { super::gap_lines(&snapshot, places) } else { Vec::new() };
 
     if args.json {
         let target = |asked: &Asked| asked.text.to_string_lossy().into_owned();
@@ -55,6 +55,11 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
             .collect();
         screen::print(|out| Ok(json::write(&Envelope::new("why", results, gaps.clone()), out)?))?;
     } else {
+        // That an initial one lives as long as the kernel is the answer, and nothing that was not seen changes it.
+        let is_initial = |id| snapshot.namespaces.get(id).is_some_and(|namespace| namespace.initial);
+        if !args.all && unseen.is_empty() && exit == Exit::Done && ids().all(is_initial) {
+            gaps.clear();
+        }
         screen::show(color, |out, screen| {
             write_text(out, &found, explain, args, screen)?;
             write_unseen(out, &context, &unseen, args, screen)

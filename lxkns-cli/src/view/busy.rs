@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use lxkns_answers::busy::{Busy, Keeper, words};
+use lxkns_answers::text::shown;
 use lxkns_core::model::Mount;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -42,7 +43,7 @@ fn write_keepers<'a>(
     keepers: &[Keeper<'a>],
     limit: usize,
 ) -> io::Result<()> {
-    for keeper in keepers.iter().take(limit) {
+    for keeper in &keepers[..shown(keepers.len(), limit)] {
         screen.wrapped(out, "  ", || busy.describe_keeper(keeper, limit).0)?;
         screen.wrapped(out, "    until ", || busy.describe_keeper(keeper, limit).1.text)?;
     }
@@ -67,9 +68,9 @@ fn write_file_system(busy: &Busy<'_>, out: &mut impl Write, screen: Screen, limi
     let name = busy.name();
     screen.heading(out, &name)?;
     writeln!(out, "{}", shorten::wrap(&busy.summary(), screen.width, name.width(), 2))?;
-    for (&id, mounts) in busy.mounts().iter().take(limit) {
+    for (&id, mounts) in busy.mounts().iter().take(shown(busy.mounts().len(), limit)) {
         screen.wrapped(out, "  ", || busy.describe_namespace(id))?;
-        for mount in mounts.iter().take(limit) {
+        for mount in &mounts[..shown(mounts.len(), limit)] {
             screen.wrapped(out, "    ", || busy.describe_mount(id, mount))?;
         }
         more(out, "    ", mounts.len(), limit)?;
@@ -77,13 +78,13 @@ fn write_file_system(busy: &Busy<'_>, out: &mut impl Write, screen: Screen, limi
     more(out, "  ", busy.mounts().len(), limit)?;
     // Who keeps the mount that was asked for has been named.
     let users = busy.other_users();
-    for user in users.iter().take(limit) {
+    for user in &users[..shown(users.len(), limit)] {
         let uses = || words::uses(user.pid, &user.uses, limit).join(", ");
         screen.wrapped(out, "  ", || format!("{}: {}", busy.describe_user(user), uses()))?;
     }
     more(out, "  ", users.len(), limit)?;
     let holders: Vec<_> = busy.holders(true).map(Keeper::Holder).collect();
-    for holder in holders.iter().take(limit) {
+    for holder in &holders[..shown(holders.len(), limit)] {
         screen.wrapped(out, "  ", || busy.describe_keeper(holder, limit).0)?;
     }
     more(out, "  ", holders.len(), limit)?;
@@ -103,7 +104,7 @@ fn write_file_system(busy: &Busy<'_>, out: &mut impl Write, screen: Screen, limi
         Some(_) => "released, as far as visible, when all of this is done:",
     };
     writeln!(out, "{unless}")?;
-    for step in release.iter().take(limit) {
+    for step in &release[..shown(release.len(), limit)] {
         screen.wrapped(out, "  ", || step.text.clone())?;
     }
     more(out, "  ", release.len(), limit)?;
@@ -116,7 +117,7 @@ fn write_file_system(busy: &Busy<'_>, out: &mut impl Write, screen: Screen, limi
 }
 
 fn more(out: &mut impl Write, indent: &str, count: usize, limit: usize) -> io::Result<()> {
-    match count.saturating_sub(limit) {
+    match count - shown(count, limit) {
         0 => Ok(()),
         more => writeln!(out, "{indent}and {more} more (--all shows all)"),
     }

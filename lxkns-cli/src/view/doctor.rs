@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use lxkns_answers::doctor::{Caller, Helper, InterfaceLine, Report, Taker};
 use lxkns_answers::gaps::and;
+use lxkns_answers::names::NOT_MAPPED;
 use lxkns_core::model::{CapabilitySet, Seccomp};
 
 use super::escape::printable;
@@ -122,7 +123,7 @@ fn write_taker(out: &mut impl Write, taker: &Taker) -> io::Result<()> {
     Ok(())
 }
 
-fn write_powers(out: &mut impl Write, uid: u32, user: Option<&str>, held: CapabilitySet) -> io::Result<()> {
+fn write_powers(out: &mut impl Write, uid: Option<u32>, user: Option<&str>, held: CapabilitySet) -> io::Result<()> {
     let relevant = [
         CapabilitySet::SYS_PTRACE,
         CapabilitySet::DAC_READ_SEARCH,
@@ -132,7 +133,10 @@ fn write_powers(out: &mut impl Write, uid: u32, user: Option<&str>, held: Capabi
     ];
     let relevant = relevant.into_iter().reduce(CapabilitySet::union).unwrap_or_default() & held;
     let user = user.map(|name| format!(" ({})", printable(name))).unwrap_or_default();
-    writeln!(out, " UID {uid}{user}")?;
+    match uid {
+        Some(uid) => writeln!(out, " UID {uid}{user}")?,
+        None => writeln!(out, " UID {NOT_MAPPED}")?,
+    }
     let held = if relevant.is_empty() { "none of those that show more".to_owned() } else { and(&relevant.names()) };
     writeln!(out, "  capabilities: {held}")
 }

@@ -43,7 +43,8 @@ pub(crate) fn write_holders(
     if namespace.initial {
         writeln!(out, " is the initial {} namespace: it lives as long as the kernel", namespace.ns_type)?;
         if limit != usize::MAX {
-            return explanation.summary().map_or(Ok(()), |summary| writeln!(out, "  also held by {summary}"));
+            let least = if explanation.holders_seen() { "" } else { "at least " };
+            return explanation.summary().map_or(Ok(()), |summary| writeln!(out, "  also held by {least}{summary}"));
         }
     } else if let Some(summary) = explanation.summary() {
         writeln!(out, " is held by {summary}")?;

@@ -3,13 +3,11 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::{NamespaceId, NamespaceType, Pid, Relation, Snapshot, Uid};
+use crate::observer::OVERFLOW_UID;
+use crate::{NamespaceId, NamespaceType, Pid, Relation, Snapshot};
 
 /// The kernel nests user namespaces less deeply (`kernel/user_namespace.c`).
 const DEEPEST: usize = 35;
-
-/// What a UID is shown as that has no name in the reader's user namespace (`/proc/sys/kernel/overflowuid`).
-const OVERFLOW_UID: Uid = Uid(65_534);
 
 /// Why a process has capabilities in a user namespace, and so over all namespaces that it owns, or has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,7 +118,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::{Capabilities, DiscoveryOptions, Host, Namespace, Process, ProcessStatus, Task, Tid, Uids};
+    use crate::{Capabilities, DiscoveryOptions, Host, Namespace, Process, ProcessStatus, Task, Tid, Uid, Uids};
 
     const fn id(ino: u64) -> NamespaceId {
         NamespaceId { ino, dev: 4 }

@@ -27,6 +27,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::busy::threads", &[UserNamespaces], threads),
         test("cli::busy::dead_fuse_unread", FUSE, || dead_fuse(Death::Unread)),
         test("cli::busy::dead_fuse_unanswered", FUSE, || dead_fuse(Death::Unanswered)),
+        test("cli::busy::one_more_is_shown", &[UserNamespaces, HasFileSystem("tmpfs")], one_more_is_shown),
         test("cli::busy::by_path", &[], by_path),
         test("cli::busy::what_is_not_there", &[], what_is_not_there),
         test("cli::busy::of_a_dump", &[UserNamespaces], of_a_dump),
@@ -65,6 +66,33 @@ pub(super) fn inside(actor: &Actor, words: &[&str]) -> Ran {
     let mut command = Command::new("nsenter");
     command.args(["--target", &actor.pid().to_string(), "--user", "--mount", "--wd=/", "--preserve-credentials"]);
     run(command.arg(lxkns().get_program()).args(words))
+}
+
+/// A line that says that one more is left out is never in its place.
+fn one_more_is_shown() {
+    const SOME: usize = 10;
+    let base = directory();
+    let home = Actor::spawn_in(&["user", "mnt"]);
+    home.mount("tmpfs", base.path());
+    let number = file_system(&home, base.path()).to_string();
+    let mut users: Vec<_> = (0..=SOME).map(|_| home.fork()).collect();
+    users.iter().for_each(|user| user.chdir(base.path()));
+    // Below it there is a step for the mount, too.
+    fn before_release(ran: &Ran) -> &str {
+        ran.text().split("\nreleased").next().unwrap_or_default()
+    }
+    let listed = |ran: &Ran, users: &[Actor]| {
+        let lines: Vec<_> = before_release(ran).lines().collect();
+        let of = |user: &&Actor| lines.iter().any(|line| line.starts_with(&format!("  process {} (", user.pid())));
+        users.iter().filter(of).count()
+    };
+    let ran = run_lxkns(["busy", &number]).ok();
+    assert_eq!((listed(&ran, &users), before_release(&ran).contains(" more")), (SOME + 1, false), "{ran:?}");
+    users.push(home.fork());
+    users.last().unwrap().chdir(base.path());
+    let ran = run_lxkns(["busy", &number]).ok();
+    assert_eq!(listed(&ran, &users), SOME, "{ran:?}");
+    assert!(before_release(&ran).contains("\n  and 2 more (--all shows all)"), "{ran:?}");
 }
 
 /// Whether something comes true; what a file system or its device is let go by can take the kernel a moment.

@@ -16,6 +16,7 @@ mod doctor;
 mod dump;
 mod errors;
 mod from;
+mod gaps_told;
 mod golden;
 mod golden_host;
 mod help;
@@ -23,6 +24,7 @@ mod hostile;
 mod lacks;
 mod ls;
 mod mounts;
+mod not_mapped;
 mod numbers;
 mod orphans;
 mod packaging;
@@ -83,12 +85,14 @@ pub(super) fn tests() -> Vec<Test> {
         completion::tests(),
         errors::tests(),
         from::tests(),
+        gaps_told::tests(),
         dead_files::tests(),
         golden::tests(),
         golden_host::tests(),
         streams::tests(),
         hostile::tests(),
         lacks::tests(),
+        not_mapped::tests(),
         numbers::tests(),
         terminal::tests(),
         targets::tests(),
