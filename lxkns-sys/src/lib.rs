@@ -10,7 +10,7 @@
 //! | a namespace for its type, owner, parent, creator and IDs | [`ns_get_nstype`], [`ns_get_userns`], [`ns_get_parent`], [`ns_get_owner_uid`], [`ns_get_id`], [`ns_get_mntns_id`] |
 //! | the kernel for its lists of namespaces | [`ns_mnt_get_next`], [`ns_mnt_get_prev`], [`ns_mnt_get_info`], [`listns`], [`open_namespace_by_handle`] |
 //! | a mount namespace for its mounts | [`listmount`], [`statmount`] |
-//! | a socket or TUN/TAP file for its network namespace | [`siocgskns`], [`tungetdevnetns`] |
+//! | a socket or TUN/TAP file for its network namespace | [`siocgskns`], [`so_netns_cookie`], [`tungetdevnetns`] |
 //! | a file for its handle, a UNIX socket for the file that it is bound to | [`handle_of`], [`siocunixfile`] |
 //! | a process or thread for namespaces, its descriptor table and I/O priority | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`], [`ioprio_get`] |
 //! | the process's own start and open files | [`at_secure`], [`is_same_file`], [`copy_inherited`] |
@@ -67,7 +67,7 @@ pub use signal::{
     Blocking, SignalSet, TakenSignal, fail_at_file_size_limit, is_ignored, kill_child, read_signal, signalfd,
     sigprocmask,
 };
-pub use socket::{siocgskns, siocunixfile, tungetdevnetns};
+pub use socket::{siocgskns, siocunixfile, so_netns_cookie, tungetdevnetns};
 pub use spawn::{
     Child, Cover, Directory, Enter, Exec, ExecProgram, Launch, LaunchSession, LaunchStep, Limit, Op, SharedFd,
     SpawnError, Watch, run_steps, spawn,

@@ -1,7 +1,7 @@
 //! Network namespaces of sockets and of TUN/TAP devices.
 
-use std::ffi::c_ulong;
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::{c_int, c_ulong};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 use rustix::io::Errno;
 
@@ -9,6 +9,7 @@ use crate::nsfs::ioctl_fd;
 
 const SIOCGSKNS: c_ulong = 0x894c;
 const SIOCUNIXFILE: c_ulong = 0x89e0;
+const SO_NETNS_COOKIE: c_int = 71;
 const TUNGETDEVNETNS: c_ulong = ((b'T' as c_ulong) << 8) | 227;
 
 /// The network namespace that a socket, or an open TUN/TAP file, belongs to and keeps alive.
@@ -28,6 +29,33 @@ const TUNGETDEVNETNS: c_ulong = ((b'T' as c_ulong) << 8) | 227;
 pub fn siocgskns(socket: impl AsFd) -> Result<OwnedFd, Errno> {
     // SAFETY: the request takes no argument and returns a new descriptor.
     unsafe { ioctl_fd(socket, SIOCGSKNS) }
+}
+
+/// The cookie of a socket's network namespace: a number that the kernel gives to no other one, as long as it runs.
+///
+/// # Errors
+///
+/// `ENOPROTOOPT`: the kernel does not have it. `ENOTSOCK`: no socket.
+///
+/// # Privileges
+///
+/// None.
+///
+/// # Minimum kernel version
+///
+/// 5.14; `include/uapi/asm-generic/socket.h`.
+#[doc(alias = "SO_NETNS_COOKIE")]
+pub fn so_netns_cookie(socket: impl AsFd) -> Result<u64, Errno> {
+    let mut cookie = 0_u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    let (level, socket) = (libc::SOL_SOCKET, socket.as_fd().as_raw_fd());
+    // SAFETY: both pointers are to live variables, and `length` says how large the first one is.
+    let result = unsafe { libc::getsockopt(socket, level, SO_NETNS_COOKIE, (&raw mut cookie).cast(), &raw mut length) };
+    match result {
+        0 if length as usize == size_of::<u64>() => Ok(cookie),
+        0 => Err(Errno::NOPROTOOPT),
+        _ => Err(crate::last_errno()),
+    }
 }
 
 /// The network namespace in which the device of an open TUN/TAP file now is; it may have been moved there.

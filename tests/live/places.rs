@@ -1,8 +1,12 @@
 //! One fixture for each place that can hold a namespace.
 
+use std::io::IoSlice;
+use std::os::fd::AsFd as _;
+
 use lxkns_core::model::{Holder, Pid, Place, Places, Relation, Suspect, Tid};
 use lxkns_core::{Discovery, DiscoveryOptions};
 use lxkns_fixture::{Actor, Open, Socket, probe};
+use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType};
 
 use super::{
     direct_holders, directory, discover, discover_everything, discover_undisturbed, ino, namespace, own_inode,
@@ -24,6 +28,8 @@ pub(super) fn tests() -> Vec<Test> {
         test("places::fd_through_a_bind_mount", &[UserNamespaces], fd_through_a_bind_mount),
         test("places::path_fd", &[UserNamespaces], path_fd),
         test("places::socket", &[UserNamespaces, Kernel(5, 6)], socket),
+        test("places::sockets_of_several_namespaces", &[UserNamespaces, Kernel(5, 6)], sockets_of_several_namespaces),
+        test("places::in_flight", &[UserNamespaces, Kernel(5, 6)], in_flight),
         test("places::sockets_at_home_are_counted", &[UserNamespaces, Kernel(5, 6)], sockets_at_home_are_counted),
         test("places::tun", &[Root, File("/dev/net/tun"), Kernel(5, 6)], tun),
         test("places::tun_device_elsewhere", &[Root, File("/dev/net/tun"), Kernel(5, 6)], tun_device_elsewhere),
@@ -259,6 +265,59 @@ fn socket() {
         assert_eq!(ino(namespace.owner), Some(actor.ns_inode("user")));
         assert!(namespace.unique_id.is_some() || !probe::kernel_at_least(6, 18));
     }
+}
+
+fn sockets_of_several_namespaces() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let mut expected = Vec::new();
+    for _ in 0..4 {
+        let sockets = [Socket::Udp4, Socket::UnixDatagram, Socket::Netlink].map(|kind| actor.socket(kind));
+        let inodes = sockets.map(|fd| actor.socket_inode(fd));
+        expected.push((leave_net(&actor), sockets, inodes));
+    }
+    let snapshot = discover();
+    for (net, sockets, inodes) in expected {
+        let holder =
+            |(fd, inode)| Holder::Socket { pid: Pid(actor.pid()), tid: Tid(actor.tid()), fd: fd as u32, inode };
+        let holders: Vec<_> = sockets.into_iter().zip(inodes).map(holder).collect();
+        let namespace = namespace(&snapshot, net);
+        assert_eq!(direct_holders(&snapshot, namespace), holders.iter().collect::<Vec<_>>());
+        assert_eq!(ino(namespace.owner), Some(actor.ns_inode("user")));
+    }
+}
+
+fn in_flight() {
+    let actor = actor();
+    // The message of one that sends datagrams can be empty but for the descriptor.
+    let kinds = [(SocketType::STREAM, &b"x"[..]), (SocketType::DGRAM, b"")];
+    let mut expected = Vec::new();
+    let mut empty = Vec::new();
+    for (kind, message) in kinds {
+        let (from, to) = rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();
+        empty.push(actor.give_fd(&to));
+        let sent = [from.as_fd()];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&sent)));
+        rustix::net::sendmsg(&from, &[IoSlice::new(message)], &mut control, SendFlags::empty()).unwrap();
+        // Nothing has come to this one.
+        empty.push(actor.give_fd(&from));
+        // Of several descriptors of one socket, each is a way to it.
+        expected.extend([empty.remove(empty.len() - 2), actor.give_fd(&to)]);
+    }
+    let ours = |snapshot: &lxkns_core::model::Snapshot| -> Vec<(u32, u64)> {
+        let counts = snapshot.suspects.iter().filter_map(|suspect| match suspect {
+            Suspect::InFlight { pid, fd, count, .. } if *pid == Pid(actor.pid()) => Some((*fd, *count)),
+            _ => None,
+        });
+        counts.collect()
+    };
+    let expected: Vec<_> = expected.into_iter().map(|fd| (fd as u32, 1)).collect();
+    assert_eq!(ours(&discover_everything()), expected);
+    for (fd, _) in expected {
+        actor.close(fd as i32);
+    }
+    assert_eq!(ours(&discover_everything()), [], "{empty:?} have received nothing");
 }
 
 fn sockets_at_home_are_counted() {

@@ -1,5 +1,7 @@
 //! Place 8: bind mounts of namespaces; and the mounted file systems that belong to a namespace.
 
+use std::cmp::Reverse;
+
 use bstr::{BString, ByteSlice};
 use rustc_hash::FxHashMap;
 use rustix::fs::makedev;
@@ -50,9 +52,11 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) {
     let go_through = |found: &mut Found, todo: Vec<NamespaceId>| {
         // Any of a mount namespace's holders leads there; where there is no process, it takes one to enter.
         let holders = |id: &NamespaceId| found.namespaces[id].holders.iter().take(HOLDERS).cloned().collect::<Vec<_>>();
-        let with_holders: Vec<_> = todo.iter().map(|id| (*id, holders(id))).collect();
-        let mut news = search.for_each(&with_holders, |found, (mount_ns, holders)| {
-            let members = members.get(mount_ns).map_or(&[][..], Vec::as_slice);
+        let members = |id: &NamespaceId| members.get(id).map_or(&[][..], Vec::as_slice);
+        let mut each: Vec<_> = todo.iter().map(|id| (*id, members(id), holders(id))).collect();
+        // Those with many members take longest: nobody is left alone with one at the end.
+        each.sort_by_key(|(_, members, _)| Reverse(members.len()));
+        let mut news = search.for_each(&each, |found, (mount_ns, members, holders)| {
             one(search, found, *mount_ns, members, holders);
         });
         news.mounts_seen.extend(todo);

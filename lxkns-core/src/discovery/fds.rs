@@ -207,7 +207,8 @@ pub(super) fn scan(
             Ok(Kind::Namespace(id)) => namespace(search, found, table, fd, id),
             Ok(Kind::Socket(inode)) => {
                 sockets::socket(search, found, &mut fetcher, fd, inode, home);
-                if search.options.suspects {
+                let has_none_in_flight = found.sockets.get(&inode).is_some_and(|socket| socket.has_none_in_flight);
+                if search.options.suspects && !has_none_in_flight {
                     suspects::in_flight(found, process, table, fd);
                 }
             }

@@ -48,8 +48,10 @@ pub(super) struct Found {
     pub(super) unentered: FxHashSet<NamespaceId>,
     /// Namespaces that the kernel itself lists.
     pub(super) listed_by_kernel: FxHashSet<NamespaceId>,
-    /// The network namespaces of sockets, by inode number.
-    pub(super) sockets: FxHashMap<u64, NamespaceId>,
+    /// Sockets that have been asked, by inode number.
+    pub(super) sockets: FxHashMap<u64, Socket>,
+    /// Network namespaces by the cookie that their sockets say.
+    pub(super) netns_cookies: FxHashMap<u64, NamespaceId>,
     /// Control groups by the text that says them: most tasks share theirs with others.
     pub(super) cgroups: FxHashMap<Box<[u8]>, Arc<Cgroups>>,
     /// Texts of mounts.
@@ -63,6 +65,15 @@ pub(super) struct Found {
     last_links: NamespaceLinks,
     /// Room for the text of files.
     pub(super) buffer: Vec<u8>,
+}
+
+/// What a socket has said.
+#[derive(Clone, Copy)]
+pub(super) struct Socket {
+    /// Its network namespace.
+    pub(super) ns: NamespaceId,
+    /// It is known that no descriptor waits in it to be received.
+    pub(super) has_none_in_flight: bool,
 }
 
 /// A namespace as seen: where, without what it says of itself.

@@ -8,6 +8,7 @@ use bstr::{BStr, BString, ByteSlice};
 use rustc_hash::FxHashSet;
 use rustix::fs::StatxFlags;
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use lxkns_sys::StatmountMask;
 
@@ -302,7 +303,20 @@ struct Mountinfo<'a> {
 }
 
 /// The root directories whose mountinfo has been read.
-type Roots = FxHashSet<(u64, u64, u32, u32)>;
+type Roots = FxHashSet<RootId>;
+
+/// A root directory: its mount, its inode, its device number.
+type RootId = (u64, u64, u32, u32);
+
+/// What tells a task's root directory from others; `None` where a filter denies to ask: then its list is read whatever its
+/// root is.
+fn root_of(dir: &ProcDir, path: impl Arg) -> Result<Option<RootId>, Errno> {
+    match dir.stat(path, StatxFlags::INO | StatxFlags::MNT_ID) {
+        Ok(root) => Ok(Some((root.stx_mnt_id, root.stx_ino, root.stx_dev_major, root.stx_dev_minor))),
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
 
 /// The mountinfo of one member, unless one with the same root directory has been asked. What was read counts only if the
 /// member is still in this mount namespace.
@@ -313,16 +327,13 @@ fn mountinfo<'a>(
     roots: &mut Roots,
     buffer: &'a mut Vec<u8>,
 ) -> Result<Option<Mountinfo<'a>>, Failure> {
+    // By number first: nearly all have a root that is known, and need no descriptor.
+    if root_of(search.proc.dir(), format!("{member}/root"))?.is_some_and(|root| roots.contains(&root)) {
+        return Ok(None);
+    }
     let dir = search.proc.process(Pid(member.0))?;
-    match dir.stat(c"root", StatxFlags::INO | StatxFlags::MNT_ID) {
-        Ok(root) => {
-            if !roots.insert((root.stx_mnt_id, root.stx_ino, root.stx_dev_major, root.stx_dev_minor)) {
-                return Ok(None);
-            }
-        }
-        // Denied by a filter: then its list is read whatever its root is.
-        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
-        Err(errno) => return Err(errno.into()),
+    if root_of(&dir, "root")?.is_some_and(|root| !roots.insert(root)) {
+        return Ok(None);
     }
     let root = root_path(&dir);
     let mut link = [0; 64];

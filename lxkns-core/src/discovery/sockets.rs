@@ -2,10 +2,12 @@
 
 use std::os::fd::OwnedFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, sockopt};
 
 use super::fds::Table;
-use super::found::Found;
+use super::found::{Found, Socket};
 use super::search::Search;
 use crate::failure::Failure;
 use crate::model::{Call, Holder, NamespaceId, Object, Operation, Place, Tid};
@@ -52,14 +54,21 @@ pub(super) fn socket(
     let holder = Holder::Socket { pid, tid, fd, inode };
     // Many descriptors, of many processes, can be on one socket.
     let id = match found.sockets.get(&inode) {
-        Some(&id) => id,
-        None => match namespace(search, fetcher, fd, inode) {
-            Ok((id, ns)) => {
-                found.sockets.insert(inode, id);
-                if found.namespaces.contains_key(&id) {
-                    found.last_socket_ns = Some(ns);
-                } else if let Err(failure) = found.note_open(search, id, ns, None) {
-                    return found.gap(Place::Sockets, Object::Namespace(id), Operation::OPEN, failure);
+        Some(socket) => socket.ns,
+        None => match fetch(search, fetcher, fd, inode)
+            .and_then(|socket| namespace(found, &socket).map(|ns| (socket, ns)))
+        {
+            Ok((socket, (id, ns))) => {
+                let has_none_in_flight = search.options.suspects && has_none_in_flight(&socket);
+                found.sockets.insert(inode, Socket { ns: id, has_none_in_flight });
+                match ns {
+                    Some(ns) if found.namespaces.contains_key(&id) => found.last_socket_ns = Some(ns),
+                    Some(ns) => {
+                        if let Err(failure) = found.note_open(search, id, ns, None) {
+                            return found.gap(Place::Sockets, Object::Namespace(id), Operation::OPEN, failure);
+                        }
+                    }
+                    None => {}
                 }
                 id
             }
@@ -75,21 +84,46 @@ pub(super) fn socket(
     }
 }
 
-/// Asks a socket for its network namespace.
-fn namespace(
-    search: &Search<'_>,
-    fetcher: &mut Fetcher<'_>,
-    fd: u32,
-    inode: u64,
-) -> Result<(NamespaceId, OwnedFd), (Call, Failure)> {
+/// Fetches a copy of a socket: the one with this inode number.
+fn fetch(search: &Search<'_>, fetcher: &mut Fetcher<'_>, fd: u32, inode: u64) -> Result<Fetched, (Call, Failure)> {
     let socket = fetcher.fetch(search, fd)?;
     // While a socket is open, no other has its inode number: so this is the one that was seen, whoever was asked for it.
     if reach::identity(&socket).is_ok_and(|id| id.ino != inode) {
         return Err((Call::PidfdGetfd, Errno::BADF.into()));
     }
+    Ok(socket)
+}
+
+/// Asks a socket for its network namespace; opens it only where no other socket has said the same cookie, which the kernel
+/// gives to one network namespace and never again.
+fn namespace(found: &mut Found, socket: &Fetched) -> Result<(NamespaceId, Option<OwnedFd>), (Call, Failure)> {
+    // Before Linux 5.14 there are none, and each is opened.
+    let cookie = lxkns_sys::so_netns_cookie(socket).ok();
+    let known = cookie.and_then(|cookie| found.netns_cookies.get(&cookie));
+    if let Some(&id) = known.filter(|id| found.namespaces.contains_key(id)) {
+        return Ok((id, None));
+    }
     let ns = lxkns_sys::siocgskns(socket).map_err(|errno| (Call::Siocgskns, errno.into()))?;
     let id = reach::identity(&ns).map_err(|errno| (Call::Fstat, errno.into()))?;
-    Ok((id, ns))
+    if let Some(cookie) = cookie {
+        found.netns_cookies.insert(cookie, id);
+    }
+    Ok((id, Some(ns)))
+}
+
+/// Whether no descriptor waits in a socket to be received, as far as two calls say, which are cheaper than its fdinfo: only
+/// UNIX sockets carry descriptors, each with a message, and one that has a message is readable.
+fn has_none_in_flight(socket: &Fetched) -> bool {
+    match sockopt::socket_domain(socket) {
+        // Other families can change their sockets when they are polled.
+        Ok(AddressFamily::UNIX) => {
+            let mut polled = [PollFd::new(socket, PollFlags::IN)];
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            rustix::event::poll(&mut polled, Some(&now)).is_ok() && !polled[0].revents().contains(PollFlags::IN)
+        }
+        Ok(_) => true,
+        Err(_) => false,
+    }
 }
 
 fn failed(search: &Search<'_>, found: &mut Found, fetcher: &Fetcher<'_>, fd: u32, call: Call, failure: Failure) {

@@ -140,7 +140,7 @@ fn fd_info(found: &mut Found, process: &ProcDir, table: &Table, fd: u32) -> Opti
         format!("task/{}/fdinfo/{fd}", table.tid)
     };
     let mut buffer = std::mem::take(&mut found.buffer);
-    let result = process.read(path, &mut buffer).map(parse::fdinfo::parse);
+    let result = process.read_record(path, &mut buffer).map(parse::fdinfo::parse);
     found.buffer = buffer;
     match result {
         Ok(Ok(info)) => Some(info),

@@ -21,6 +21,12 @@ pub fn write_json(value: &impl Serialize, pretty: bool, writer: impl Write) -> i
     }
 }
 
+/// Writes what is between the outermost braces of a value that is an object, on one line.
+pub(super) fn write_members(value: &impl Serialize, writer: impl Write) -> io::Result<()> {
+    let mut to = serde_json::Serializer::with_formatter(writer, Escaping(Members { depth: 0 }));
+    value.serialize(&mut to).map_err(io::Error::from)
+}
+
 /// Whether a character does no more on a terminal than to be seen: none of the controls (C0, DEL, C1), nor of what is
 /// invisible, breaks lines or changes the direction of text.
 pub fn is_safe_to_print(character: char) -> bool {
@@ -98,6 +104,24 @@ impl<F: Formatter> Formatter for Escaping<F> {
     }
 }
 
+/// A compact formatter that leaves out the outermost braces.
+struct Members {
+    /// In how many objects what is being written is.
+    depth: usize,
+}
+
+impl Formatter for Members {
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.depth += 1;
+        if self.depth > 1 { writer.write_all(b"{") } else { Ok(()) }
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.depth -= 1;
+        if self.depth > 0 { writer.write_all(b"}") } else { Ok(()) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -125,6 +149,15 @@ mod tests {
         let value = serde_json::json!({"a": [1, null, true, {"b": []}, {}], "c": -1.5, "d": "x"});
         assert_eq!(written(&value, false), serde_json::to_string(&value).unwrap());
         assert_eq!(written(&value, true), serde_json::to_string_pretty(&value).unwrap());
+    }
+
+    #[test]
+    fn members_are_an_object_without_its_braces() {
+        for value in [serde_json::json!({}), serde_json::json!({"a": {"b": {}}, "c": [{"d": "\u{9b}"}]})] {
+            let mut members = Vec::new();
+            write_members(&value, &mut members).unwrap();
+            assert_eq!(format!("{{{}}}", String::from_utf8(members).unwrap()), written(&value, false));
+        }
     }
 
     proptest! {

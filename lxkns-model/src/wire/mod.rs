@@ -62,7 +62,8 @@ impl Default for WriteOptions {
     }
 }
 
-/// Writes a snapshot as JSON, with a newline at the end.
+/// Writes a snapshot as JSON, with a newline at the end. Several threads make the text of many processes; the calling one
+/// alone writes.
 ///
 /// # Errors
 ///
@@ -73,9 +74,8 @@ pub fn write(snapshot: &Snapshot, options: &WriteOptions, mut writer: impl io::W
 }
 
 fn write_to(snapshot: &Snapshot, options: &WriteOptions, writer: &mut dyn io::Write) -> Result<(), Error> {
-    let dump = write::Dump { snapshot, options };
     let mut writer = io::BufWriter::new(writer);
-    let result = write_json(&dump, options.pretty, &mut writer);
+    let result = write::write(snapshot, options, &mut writer);
     let written = result.and_then(|()| io::Write::write_all(&mut writer, b"\n"));
     // Not by dropping it, which would try once more to write what could not be written, and hide why.
     let (flushed, _) = match written {

@@ -42,6 +42,34 @@ fn a_dump_that_is_read_is_written_again_byte_for_byte() {
     }
 }
 
+/// A text of JSON without whitespace between its tokens.
+fn without_whitespace(json: &str) -> String {
+    let (mut in_string, mut is_escaped) = (false, false);
+    let is_kept = |character: &char| {
+        let was_in_string = in_string;
+        if !is_escaped && *character == '"' {
+            in_string = !in_string;
+        }
+        is_escaped = was_in_string && !is_escaped && *character == '\\';
+        was_in_string || !character.is_ascii_whitespace()
+    };
+    json.chars().filter(is_kept).collect()
+}
+
+#[test]
+fn many_processes_are_written_as_few_are() {
+    let mut snapshot = full();
+    for count in [0, 1, 31, 32, 33, 64, 65, 1000] {
+        snapshot.processes.extend((0..count).map(|n| (Pid(5000 + n), fixture::process(5000 + n))));
+        // This one is written in one piece.
+        let pretty = json_with(&snapshot, &WriteOptions { pretty: true, ..WriteOptions::default() });
+        let compact = json(&snapshot);
+        assert_eq!(compact.trim_end(), without_whitespace(&pretty), "{count}");
+        assert!(!compact.trim_end().contains('\n') && compact.ends_with('\n'));
+        assert_eq!(there_and_back(&snapshot).processes, snapshot.processes);
+    }
+}
+
 #[test]
 fn a_stable_dump_does_not_tell_two_looks_apart() {
     let options = WriteOptions { stable: true, ..WriteOptions::default() };

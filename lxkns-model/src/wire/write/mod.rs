@@ -1,11 +1,13 @@
 //! From the model to the form.
 
+mod in_order;
 mod mount;
 mod namespace;
 mod process;
 mod reference;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -13,29 +15,74 @@ use bstr::ByteSlice;
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use super::form::{Empty, Gap, NamespacedPid, Observer, Options, OwnOptions, SnapshotInfo, Suspect, SuspectKind};
+use super::json::{write_json, write_members};
 use super::{FORMAT, WriteOptions, text, time};
 use crate::relations::pid_map;
 use crate::{self as model, CpuRange, DiscoveryOptions, Errno, NamespaceType, Object, Place, Scope, Snapshot};
 
-/// A dump, made while it is written: of the form there is only ever the part that is being written.
-pub(super) struct Dump<'a> {
-    pub(super) snapshot: &'a Snapshot,
-    pub(super) options: &'a WriteOptions,
+/// Writes a dump. Of the form there are only ever the parts that are being written: on one line processes, most of a dump,
+/// by several threads.
+pub(super) fn write(snapshot: &Snapshot, options: &WriteOptions, mut writer: impl Write) -> io::Result<()> {
+    /// How many processes a thread writes at a time, some 100 KiB.
+    const STEP: usize = 32;
+    let dump = |part| Dump { snapshot, options, part };
+    if options.pretty || snapshot.processes.len() <= STEP {
+        return write_json(&dump(Part::Whole), options.pretty, writer);
+    }
+    writer.write_all(b"{")?;
+    write_members(&dump(Part::BeforeProcesses), &mut writer)?;
+    writer.write_all(b",\"processes\":{")?;
+    let all: Vec<_> = snapshot.processes.values().collect();
+    let steps: Vec<_> = all.chunks(STEP).collect();
+    let mut is_first = true;
+    in_order::in_order(
+        &steps,
+        |step, text| write_members(&processes(snapshot, step.iter().copied(), options), text),
+        |text| {
+            if !std::mem::take(&mut is_first) {
+                writer.write_all(b",")?;
+            }
+            writer.write_all(text)
+        },
+    )?;
+    writer.write_all(b"},")?;
+    write_members(&dump(Part::AfterProcesses), &mut writer)?;
+    writer.write_all(b"}")
+}
+
+/// A dump, or a part of one, made while it is written.
+struct Dump<'a> {
+    snapshot: &'a Snapshot,
+    options: &'a WriteOptions,
+    part: Part,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Whole,
+    BeforeProcesses,
+    AfterProcesses,
 }
 
 impl Serialize for Dump<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { snapshot, options } = *self;
+        let Self { snapshot, options, part } = *self;
         // The keys of `form::Dump`, in its order.
         let mut dump = serializer.serialize_struct("Dump", 8)?;
-        dump.serialize_field("discovery-options", &discovery_options(snapshot, options))?;
-        dump.serialize_field("namespaces", &namespaces(snapshot))?;
-        dump.serialize_field("processes", &processes(snapshot, options))?;
-        dump.serialize_field("mounts", &mount::by_path(snapshot))?;
-        dump.serialize_field("containers", &Empty {})?;
-        dump.serialize_field("container-engines", &Empty {})?;
-        dump.serialize_field("container-groups", &Empty {})?;
-        dump.serialize_field("cpus-online", &cpus(snapshot.host.cpus_online.as_deref().unwrap_or_default()))?;
+        if part != Part::AfterProcesses {
+            dump.serialize_field("discovery-options", &discovery_options(snapshot, options))?;
+            dump.serialize_field("namespaces", &namespaces(snapshot))?;
+        }
+        if part == Part::Whole {
+            dump.serialize_field("processes", &processes(snapshot, snapshot.processes.values(), options))?;
+        }
+        if part != Part::BeforeProcesses {
+            dump.serialize_field("mounts", &mount::by_path(snapshot))?;
+            dump.serialize_field("containers", &Empty {})?;
+            dump.serialize_field("container-engines", &Empty {})?;
+            dump.serialize_field("container-groups", &Empty {})?;
+            dump.serialize_field("cpus-online", &cpus(snapshot.host.cpus_online.as_deref().unwrap_or_default()))?;
+        }
         dump.end()
     }
 }
@@ -60,10 +107,12 @@ fn namespaces(snapshot: &Snapshot) -> impl Serialize {
     )
 }
 
-fn processes(snapshot: &Snapshot, options: &WriteOptions) -> impl Serialize {
-    Entries(
-        snapshot.processes.values().map(move |process| (process.pid.0, process::process(snapshot, process, options))),
-    )
+fn processes<'a>(
+    snapshot: &'a Snapshot,
+    processes: impl Iterator<Item = &'a model::Process> + Clone,
+    options: &'a WriteOptions,
+) -> impl Serialize {
+    Entries(processes.map(move |process| (process.pid.0, process::process(snapshot, process, options))))
 }
 
 /// The TIDs of all tasks, where some namespace has loose threads: their reader wants each of those among these.
