@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -60,7 +61,18 @@ pub(crate) fn discover(session: &Discovery<'_>, options: &DiscoveryOptions) -> R
     let uids: BTreeSet<Uid> = creators.chain(statuses.map(|status| status.uids.effective)).collect();
     let named = uids.into_iter().filter_map(|uid| Some((uid, users.name(uid)?.to_string())));
     snapshot.annotations.user_names = named.collect();
+    annotate_containers(&mut snapshot);
     Ok(snapshot)
+}
+
+/// Adds the containers. No engine is asked. Where a file system does not answer is remembered for the scans to come.
+fn annotate_containers(snapshot: &mut Snapshot) {
+    static HOST: OnceLock<Option<lxkns_engines::Host>> = OnceLock::new();
+    let host = HOST.get_or_init(|| ProcRoot::host().ok().map(lxkns_engines::Host::new));
+    if let Some(host) = host {
+        let _progress = Progress::of("looking at what container engines have left");
+        lxkns_engines::annotate(snapshot, host, &lxkns_engines::Options::default());
+    }
 }
 
 /// The names of this host's users. Without that file users have no names, which is no failure: their UIDs are shown

@@ -28,6 +28,8 @@ pub(crate) struct Source {
     pub(crate) root: OwnedFd,
     /// The process whose root directory it is; `None` of the caller's.
     pub(crate) pid: Option<Pid>,
+    /// Processes there, one for each PID namespace that files there can have PIDs of: it first.
+    pub(crate) readers: Vec<Pid>,
     /// The mount namespace.
     pub(crate) mount_ns: Option<NamespaceId>,
     /// The ordinary user who has made the mount namespace, and so can show anything there.

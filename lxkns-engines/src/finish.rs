@@ -10,7 +10,7 @@ use lxkns_model::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::evidence::Claim;
-use crate::join::{Build, Join, rank};
+use crate::join::{Build, Join, Label, rank};
 use crate::processes::Processes;
 use crate::units;
 
@@ -21,7 +21,7 @@ type NetworkMounts = FxHashMap<BString, Vec<(NamespaceId, NamespaceId)>>;
 pub(crate) fn finish(
     mut join: Join<'_, '_>,
     of_namespaces: Vec<(NamespaceId, Claim)>,
-    sources: &[(Option<Pid>, Option<NamespaceId>)],
+    sources: &[Label],
 ) -> Containers {
     let snapshot = join.processes.snapshot;
     let mut namespaces: BTreeMap<NamespaceId, usize> = BTreeMap::new();
@@ -56,6 +56,7 @@ pub(crate) fn finish(
     });
     let position: FxHashMap<usize, usize> = order.iter().enumerate().map(|(to, &from)| (from, to)).collect();
 
+    name_pods(&mut join);
     let mut list: Vec<Container> =
         order.iter().map(|&index| container(&join, index, first.get(&index).copied(), &position)).collect();
     let engines: Vec<Engine> = engines
@@ -97,12 +98,7 @@ fn network_mounts(processes: &Processes<'_>) -> NetworkMounts {
 }
 
 /// Ties network namespaces without processes to the containers that they were made for, by their paths.
-fn tie(
-    join: &Join<'_, '_>,
-    mounts: &NetworkMounts,
-    sources: &[(Option<Pid>, Option<NamespaceId>)],
-    namespaces: &mut BTreeMap<NamespaceId, usize>,
-) {
+fn tie(join: &Join<'_, '_>, mounts: &NetworkMounts, sources: &[Label], namespaces: &mut BTreeMap<NamespaceId, usize>) {
     if mounts.is_empty() {
         return;
     }
@@ -111,7 +107,7 @@ fn tie(
             let path = claim.facts.network_path.as_ref().map(|path| without_var(path));
             let Some(there) = path.and_then(|path| mounts.get(path)) else { continue };
             // The path means something in the mount namespace that the claim comes from.
-            let own = sources.get(claim.source).and_then(|(_, mount_ns)| *mount_ns);
+            let own = sources.get(claim.source).and_then(|label| label.mount_ns);
             let is_here = |mount_ns: NamespaceId| match own {
                 Some(own) => own == mount_ns,
                 None => join.processes.is_host(mount_ns),
@@ -253,12 +249,62 @@ fn agree(build: &Build, evidence: &mut [Evidence]) {
     }
 }
 
-/// A pod of podman's, with the name that its database has.
+/// Gives podman's pods their names: by its database where that is known, else by the host name of the infrastructure
+/// container, which is the pod's name unless somebody has chosen another.
+fn name_pods(join: &mut Join<'_, '_>) {
+    let of =
+        |build: &Build| build.claims.iter().find_map(|claim| claim.facts.pod.clone().filter(|pod| pod.name.is_empty()));
+    let sandboxes: FxHashSet<BString> = join.builds.iter().filter_map(|build| Some(of(build)?.uid)).collect();
+    let mut names: FxHashMap<(Option<usize>, BString), (Pod, Claim)> = FxHashMap::default();
+    for build in &mut join.builds {
+        let id = build.id().clone();
+        // Podman names them itself: the beginning of the pod's ID, and this.
+        let is_named_so = |claim: &Claim| claim.facts.name.as_ref().is_some_and(|name| name.ends_with(b"-infra"));
+        if build.kind() != EngineKind::Podman || !(sandboxes.contains(&id) || build.claims.iter().any(is_named_so)) {
+            continue;
+        }
+        build.claims[0].facts.role.get_or_insert(ContainerRole::Sandbox);
+        let by_host_name = build.claims.iter().find_map(|claim| Some((claim.facts.hostname.clone()?, claim)));
+        let named = match join.pods.get(&id) {
+            Some(named) => named.clone(),
+            None => {
+                let Some((name, claim)) = by_host_name else { continue };
+                let mut claim = claim.clone();
+                claim.evidence.confidence = claim.evidence.confidence.min(Confidence::Likely);
+                (Pod { namespace: BString::default(), name, uid: id.clone() }, claim)
+            }
+        };
+        build.claims[0].facts.pod.get_or_insert(Pod { uid: id.clone(), name: BString::default(), ..named.0.clone() });
+        names.insert((build.inside, id), named);
+    }
+    join.pods.clear();
+    for build in &mut join.builds {
+        let sandbox = build.claims.iter().find_map(|claim| claim.facts.pod.clone().filter(|pod| pod.name.is_empty()));
+        let Some(sandbox) = sandbox else { continue };
+        let named = names.get(&(build.inside, sandbox.uid.clone())).cloned();
+        for claim in &mut build.claims {
+            if let Some(pod) = claim.facts.pod.as_mut().filter(|pod| pod.name.is_empty()) {
+                // Of one that nothing names the ID stands for the name.
+                *pod =
+                    named.as_ref().map_or_else(|| Pod { name: pod.uid.clone(), ..pod.clone() }, |(pod, _)| pod.clone());
+            }
+        }
+        if let Some((pod, claim)) = named {
+            join.pods.insert(pod.uid.clone(), (pod, claim));
+        }
+    }
+}
+
+/// A pod of podman's, with what has said its name.
 fn named_pod(join: &Join<'_, '_>, said: Said<Pod>, evidence: &mut Vec<Evidence>) -> Said<Pod> {
     match join.pods.get(&said.value.uid) {
-        Some((pod, claim)) if said.value.name.is_empty() => {
-            evidence.push(claim.evidence.clone());
-            Said { value: pod.clone(), by: evidence.len() - 1 }
+        Some((pod, claim)) if *pod == said.value => {
+            let there = evidence.iter().position(|it| it.kind == claim.evidence.kind && it.at == claim.evidence.at);
+            let by = there.unwrap_or_else(|| {
+                evidence.push(claim.evidence.clone());
+                evidence.len() - 1
+            });
+            Said { value: said.value, by }
         }
         _ => said,
     }
@@ -277,19 +323,24 @@ fn state(join: &Join<'_, '_>, build: &Build, container: &Container) -> Said<Cont
     }
 }
 
+/// What the name of a process says that it is. The kernel cuts names at 15 bytes.
+pub(crate) fn engine_kind(comm: &[u8]) -> Option<EngineKind> {
+    Some(match comm {
+        b"dockerd" => EngineKind::Docker,
+        b"containerd" => EngineKind::Containerd,
+        b"crio" => EngineKind::CriO,
+        b"incusd" | b"lxd" => EngineKind::Lxc,
+        b"systemd-machine" => EngineKind::Machined,
+        _ => return None,
+    })
+}
+
 /// The engines that run, by the names of their processes. A name that anybody can give counts only where root has: of an
 /// engine inside a container, that container's root.
 fn engines(join: &mut Join<'_, '_>) -> Vec<Engine> {
     let mut engines = Vec::new();
     for process in join.processes.snapshot.processes.values() {
-        let kind = match process.comm().as_slice() {
-            b"dockerd" => EngineKind::Docker,
-            b"containerd" => EngineKind::Containerd,
-            b"crio" => EngineKind::CriO,
-            b"incusd" | b"lxd" => EngineKind::Lxc,
-            b"systemd-machine" => EngineKind::Machined,
-            _ => continue,
-        };
+        let Some(kind) = engine_kind(process.comm()) else { continue };
         let is_root = join.processes.status(process.pid).is_some_and(|status| status.uids == [0; 3]);
         if is_root {
             let inside = join.member(process.pid);
@@ -307,7 +358,7 @@ fn engine_of(
     build: &Build,
     container: &Container,
     engines: &[Engine],
-    sources: &[(Option<Pid>, Option<NamespaceId>)],
+    sources: &[Label],
 ) -> Option<usize> {
     if build.whose.is_some() {
         return None;
@@ -320,7 +371,7 @@ fn engine_of(
     }
     let monitors =
         build.claims.iter().filter_map(|claim| claim.evidence.pid.and_then(|pid| join.processes.mount_ns(pid)));
-    let files = build.claims.iter().filter_map(|claim| sources.get(claim.source)?.1);
+    let files = build.claims.iter().filter_map(|claim| sources.get(claim.source)?.mount_ns);
     let homes: FxHashSet<NamespaceId> = monitors.chain(files).collect();
     let mut near = fitting.into_iter().filter(|(_, engine)| {
         engine.pid.and_then(|pid| join.processes.mount_ns(pid)).is_some_and(|home| homes.contains(&home))

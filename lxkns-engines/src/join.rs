@@ -146,21 +146,32 @@ impl<'a, 'b> Join<'a, 'b> {
 
     /// Adds what was read below root directories: the host's first, then those of processes in containers, from the outside
     /// in, so that it is known whose word each is.
-    pub(crate) fn add_files(&mut self, claims: Vec<Claim>, sources: &[(Option<Pid>, Option<NamespaceId>)]) {
+    pub(crate) fn add_files(&mut self, claims: Vec<Claim>, sources: &[Label]) {
         // The order of those of one source stays: what names processes comes first.
         let (own, others): (Vec<_>, Vec<_>) =
-            claims.into_iter().partition(|claim| sources.get(claim.source).is_none_or(|(pid, _)| pid.is_none()));
-        own.into_iter().for_each(|claim| self.add(claim, None, None));
-        let domains: Vec<Option<usize>> = sources.iter().map(|(pid, _)| pid.and_then(|pid| self.member(pid))).collect();
+            claims.into_iter().partition(|claim| sources.get(claim.source).is_none_or(|it| it.readers.is_empty()));
+        own.into_iter().for_each(|claim| self.add(claim, None, &[]));
+        let domains: Vec<Option<usize>> = sources.iter().map(|source| self.domain(source)).collect();
         let mut by_depth: Vec<_> = others
             .into_iter()
             .map(|claim| {
-                let (reader, domain) = (sources[claim.source].0, domains[claim.source]);
-                (self.depth(domain), domain, reader, claim)
+                let domain = domains[claim.source];
+                (self.depth(domain), domain, claim)
             })
             .collect();
         by_depth.sort_by_key(|(depth, ..)| *depth);
-        by_depth.into_iter().for_each(|(_, domain, reader, claim)| self.add(claim, domain, reader));
+        for (_, domain, claim) in by_depth {
+            let readers = &sources[claim.source].readers;
+            self.add(claim, domain, readers);
+        }
+    }
+
+    /// Whose mount namespace a source is. One that has a process of a container in it is that container's, whoever else has
+    /// gone there; all can write what is there.
+    fn domain(&mut self, source: &Label) -> Option<usize> {
+        let leaders = source.mount_ns.and_then(|id| self.processes.snapshot.namespaces.get(&id));
+        let leaders = leaders.map_or(&[][..], |namespace| &namespace.leaders);
+        source.readers.iter().chain(leaders).find_map(|&pid| self.member(pid))
     }
 
     fn depth(&self, domain: Option<usize>) -> usize {
@@ -188,7 +199,7 @@ impl<'a, 'b> Join<'a, 'b> {
             }
             // A source that no file has: names of monitors are not those that runtimes keep.
             claim.source = usize::MAX;
-            self.add(claim, domain, None);
+            self.add(claim, domain, &[]);
         }
     }
 
@@ -200,7 +211,7 @@ impl<'a, 'b> Join<'a, 'b> {
         elsewhere.min_by_key(|child| (child.start_time_ticks(), child.pid)).map(|child| child.pid)
     }
 
-    fn add(&mut self, mut claim: Claim, domain: Option<usize>, reader: Option<Pid>) {
+    fn add(&mut self, mut claim: Claim, domain: Option<usize>, readers: &[Pid]) {
         if claim.is_of_pod {
             if let Some(pod) = claim.facts.pod.clone() {
                 self.pods.entry(claim.id.clone()).or_insert((pod, claim));
@@ -211,7 +222,7 @@ impl<'a, 'b> Join<'a, 'b> {
             // The root of a container is not the host's.
             claim.evidence.confidence = claim.evidence.confidence.min(Confidence::Likely);
         }
-        let main = self.main_of(&claim, domain, reader);
+        let main = self.main_of(&claim, domain, readers);
         let index = self.find(&claim, domain, main);
         let is_named_elsewhere = index.is_some();
         let index = match index {
@@ -237,7 +248,11 @@ impl<'a, 'b> Join<'a, 'b> {
             build.inside = build.inside.or(domain);
         }
         if let Some(main) = main {
-            self.by_main.entry(main).or_insert(index);
+            // What a user claims of their own process gives way.
+            let there = self.by_main.entry(main).or_insert(index);
+            if self.builds[*there].whose.is_some() && self.builds[index].whose.is_none() {
+                *there = index;
+            }
             let has_start = matches!(self.builds[index].claims[by].main, Main::Pid(_, Some(_)));
             if self.builds[index].main.is_none() || has_start {
                 self.builds[index].main = Some((main, by));
@@ -261,20 +276,24 @@ impl<'a, 'b> Join<'a, 'b> {
     }
 
     /// The process that a claim names, if the claim counts for it.
-    fn main_of(&mut self, claim: &Claim, domain: Option<usize>, reader: Option<Pid>) -> Option<Pid> {
+    fn main_of(&mut self, claim: &Claim, domain: Option<usize>, readers: &[Pid]) -> Option<Pid> {
         let pid = match claim.main {
             Main::Unknown => return None,
             Main::Known(pid) => pid,
             Main::Pid(pid, start) => {
-                let pid = self.processes.translate(reader, pid)?;
-                let process = self.processes.get(pid)?;
-                match start {
-                    Some(start) if start != process.start_time_ticks() => return None,
-                    // Another process of the host can have the PID by now.
-                    None if self.processes.is_in_host(process) => return None,
-                    _ => {}
+                let found = |reader| {
+                    let process = self.processes.get(self.processes.translate(reader, pid)?)?;
+                    let is_it = match start {
+                        Some(start) => start == process.start_time_ticks(),
+                        // Another process of the host can have the PID by now.
+                        None => !self.processes.is_in_host(process),
+                    };
+                    is_it.then_some(process.pid)
+                };
+                match readers {
+                    [] => found(None)?,
+                    readers => readers.iter().find_map(|&reader| found(Some(reader)))?,
                 }
-                pid
             }
         };
         let is_own = claim.whose.is_none_or(|uid| self.processes.is_own(uid, pid));
@@ -426,9 +445,16 @@ fn own_cgroup(path: &BString, said: &[BString]) -> Option<BString> {
     own.map(|own| own.to_owned())
 }
 
-/// The sources, as [`Join::add_files`] needs them once they were given away.
-pub(crate) fn labels(sources: &[Source]) -> Vec<(Option<Pid>, Option<NamespaceId>)> {
-    sources.iter().map(|source| (source.pid, source.mount_ns)).collect()
+/// A source, as it is known once it was given away to be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Label {
+    pub(crate) readers: Vec<Pid>,
+    pub(crate) mount_ns: Option<NamespaceId>,
+}
+
+/// The sources, as [`Join::add_files`] needs them.
+pub(crate) fn labels(sources: &[Source]) -> Vec<Label> {
+    sources.iter().map(|source| Label { readers: source.readers.clone(), mount_ns: source.mount_ns }).collect()
 }
 
 #[cfg(test)]

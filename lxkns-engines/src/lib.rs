@@ -57,7 +57,7 @@ use std::time::Duration;
 
 use lxkns_core::ProcRoot;
 use lxkns_model::{Containers, Gap, Holder, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Snapshot};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{CWD, Mode, OFlags};
 
 use collect::{Hints, LeftBehind, Source};
@@ -68,6 +68,9 @@ use processes::Processes;
 
 /// How many root directories are looked below.
 const MOST_SOURCES: usize = 64;
+
+/// How many PID namespaces the files of one can have PIDs of.
+const MOST_READERS: usize = 16;
 
 /// Where to look, for one or many snapshots of the same host.
 ///
@@ -177,30 +180,39 @@ fn sources(join: &Join<'_, '_>, gaps: &mut Vec<Gap>) -> Vec<Source> {
     let processes = join.processes;
     let snapshot = processes.snapshot;
     let mut sources: Vec<Source> = Vec::new();
-    let mut seen: FxHashSet<NamespaceId> = snapshot.observer_mount_ns.into_iter().collect();
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     if let Ok(root) = rustix::fs::openat(CWD, "/", flags, Mode::empty()) {
-        sources.push(Source { root, pid: None, mount_ns: snapshot.observer_mount_ns, whose: None });
+        sources.push(Source {
+            root,
+            pid: None,
+            readers: Vec::new(),
+            mount_ns: snapshot.observer_mount_ns,
+            whose: None,
+        });
     }
-    // A process of the host that sees its files: the first, or an engine.
+    // Engines first: where others are in the same mount namespace, the PIDs in files are those that engines see.
+    let is_engine = |comm: &[u8]| may_be_one(comm) || finish::engine_kind(comm).is_some() || comm == b"podman";
     let mut candidates: Vec<Pid> = vec![Pid(1)];
-    let is_engine = |comm: &[u8]| {
-        may_be_one(comm)
-            || matches!(
-                comm,
-                b"dockerd" | b"containerd" | b"crio" | b"incusd" | b"lxd" | b"systemd-machine" | b"podman"
-            )
-    };
     let all = snapshot.processes.values();
     candidates.extend(all.filter(|process| is_engine(process.comm())).map(|process| process.pid));
-    candidates.extend(join.paths.keys().filter_map(|pid| processes.get(*pid)?.ppid));
-    candidates[1..].sort();
-    candidates.dedup();
-    let mut found: Vec<(bool, Pid, NamespaceId)> = Vec::new();
+    let mut parents: Vec<Pid> = join.paths.keys().filter_map(|pid| processes.get(*pid)?.ppid).collect();
+    parents.sort();
+    parents.dedup();
+    candidates.extend(parents);
+    let mut found: Vec<(bool, NamespaceId, Vec<Pid>)> = Vec::new();
+    let mut at: FxHashMap<NamespaceId, usize> = FxHashMap::default();
+    let mut seen: FxHashSet<(NamespaceId, Option<NamespaceId>)> = FxHashSet::default();
     for pid in candidates {
-        let Some(mount_ns) = processes.mount_ns(pid) else { continue };
-        if seen.insert(mount_ns) {
-            found.push((processes.maker(mount_ns).is_some(), pid, mount_ns));
+        let Some(mount_ns) = processes.mount_ns(pid).filter(|id| Some(*id) != snapshot.observer_mount_ns) else {
+            continue;
+        };
+        let pid_ns = processes.get(pid).and_then(|process| process.namespaces.get(NamespaceType::Pid));
+        if seen.insert((mount_ns, pid_ns)) {
+            let index = *at.entry(mount_ns).or_insert_with(|| {
+                found.push((processes.maker(mount_ns).is_some(), mount_ns, Vec::new()));
+                found.len() - 1
+            });
+            found[index].2.push(pid);
         }
     }
     // Whoever fills this list with mount namespaces of their own comes last.
@@ -210,10 +222,11 @@ fn sources(join: &Join<'_, '_>, gaps: &mut Vec<Gap>) -> Vec<Source> {
         let what = Operation::Read(format!("engines' files in {left_out} more mount namespaces").into());
         gaps.push(Gap::because(Place::Containers, Object::Host, what, lxkns_model::Cause::Limit));
     }
-    for (_, pid, mount_ns) in found.into_iter().take(MOST_SOURCES) {
-        let root: Option<OwnedFd> = processes.root(pid);
-        let whose = processes.maker(mount_ns);
-        sources.extend(root.map(|root| Source { root, pid: Some(pid), mount_ns: Some(mount_ns), whose }));
+    for (_, mount_ns, mut readers) in found.into_iter().take(MOST_SOURCES) {
+        readers.truncate(MOST_READERS);
+        let root: Option<OwnedFd> = processes.root(readers[0]);
+        let (pid, whose) = (Some(readers[0]), processes.maker(mount_ns));
+        sources.extend(root.map(|root| Source { root, pid, readers, mount_ns: Some(mount_ns), whose }));
     }
     sources
 }

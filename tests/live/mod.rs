@@ -5,6 +5,7 @@ mod churn;
 mod cli;
 mod dead_leaders;
 mod denied;
+mod engines;
 mod enter;
 mod gaps;
 mod guides;
@@ -43,6 +44,7 @@ pub(crate) fn tests() -> Vec<Test> {
         denied::tests(),
         safety::tests(),
         hostile::tests(),
+        engines::tests(),
         churn::tests(),
         mountns::tests(),
         lsns::tests(),

@@ -21,10 +21,13 @@ pub(crate) fn apply(claim: &mut Claim) {
             get("io.kubernetes.cri.sandbox-name"),
             get("io.kubernetes.cri.sandbox-uid"),
         );
-        let names = (get("io.kubernetes.cri.container-name"), get("io.kubernetes.cri.image-name"));
-        (Some(EngineKind::Cri), names.0, names.1, Some(role(kind)), pod)
+        let role = role(kind);
+        // A sandbox has its pod's name.
+        let own = if role == ContainerRole::Sandbox { "sandbox-name" } else { "container-name" };
+        let name = get(&format!("io.kubernetes.cri.{own}"));
+        (Some(EngineKind::Cri), name, get("io.kubernetes.cri.image-name"), Some(role), pod)
     } else if manager.as_deref().map(|manager| &**manager) == Some(b"libpod") {
-        // The ID of the pod alone: it has no name here.
+        // The ID of the pod's infrastructure container stands for the pod: it has no name here.
         let role = get("io.kubernetes.cri-o.ContainerType").map(role);
         let id = get("io.kubernetes.cri-o.SandboxID");
         let pod = id.map(|uid| Pod { namespace: BString::default(), name: BString::default(), uid });
@@ -37,8 +40,9 @@ pub(crate) fn apply(claim: &mut Claim) {
             get("io.kubernetes.pod.uid"),
         );
         let image = get("io.kubernetes.cri-o.ImageName").or_else(|| get("io.kubernetes.cri-o.Image"));
-        let kind = (role(kind), get("io.kubernetes.container.name"));
-        (Some(EngineKind::CriO), kind.1, image, Some(kind.0), pod)
+        let role = role(kind);
+        let of_pod = pod.as_ref().filter(|_| role == ContainerRole::Sandbox).map(|pod| pod.name.clone());
+        (Some(EngineKind::CriO), of_pod.or_else(|| get("io.kubernetes.container.name")), image, Some(role), pod)
     } else {
         // From the documents of nerdctl, which keeps its labels in annotations: untried.
         (None, get("nerdctl/name"), None, None, None)

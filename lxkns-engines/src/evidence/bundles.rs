@@ -10,9 +10,10 @@ use crate::parse::bundle;
 use crate::parse::monitor::kind_of_namespace;
 
 /// Where containerd keeps what is lost at a reboot: its own default, that of Docker's, of K3s and of MicroK8s.
-const BASES: [&str; 4] = [
+const BASES: [&str; 5] = [
     "/run/containerd",
     "/run/docker/containerd/daemon",
+    "/var/run/docker/containerd/daemon",
     "/run/k3s/containerd",
     "/var/snap/microk8s/common/run/containerd",
 ];
@@ -43,6 +44,7 @@ pub(crate) fn collect(collector: &mut Collector<'_>) {
                 claim.cgroups.extend(config.cgroups_path.filter(|path| path.starts_with(b"/")));
                 claim.facts.annotations = config.annotations;
                 claim.facts.network_path = config.network_path;
+                claim.facts.hostname = config.hostname;
                 annotations::apply(&mut claim);
                 collector.claim(claim, whose);
             }

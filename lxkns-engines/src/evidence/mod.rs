@@ -65,6 +65,7 @@ pub(crate) struct Facts {
     pub(crate) pod: Option<Pod>,
     pub(crate) role: Option<ContainerRole>,
     pub(crate) network_path: Option<BString>,
+    pub(crate) hostname: Option<BString>,
 }
 
 impl Claim {

@@ -48,7 +48,7 @@ pub(crate) fn collect(collector: &mut Collector<'_>) {
     }
 }
 
-/// The names of pods.
+/// The pods of containers, and their names.
 fn pods(collector: &mut Collector<'_>, storage: &str) {
     if collector.pods.is_empty() {
         return;
@@ -57,18 +57,26 @@ fn pods(collector: &mut Collector<'_>, storage: &str) {
     for (path, file) in places {
         let Some(dir) = collector.again(&path) else { continue };
         let Some((text, whose)) = collector.read(&dir, file) else { continue };
-        let named: Vec<_> =
-            collector.pods.iter().filter_map(|id| Some((id.clone(), podman::pod_name(&text, id)?))).collect();
-        for (id, name) in named {
-            // Not a container: the containers of this pod get its name.
+        // As many as one pass each over the database allows.
+        let named: Vec<_> = collector
+            .pods
+            .iter()
+            .take(MOST_PODS)
+            .filter_map(|id| Some((id.clone(), podman::pod_of(&text, id)?)))
+            .collect();
+        for (id, (uid, name)) in named {
+            // Not a container: all containers of the pod whose infrastructure container this is get its name.
             let evidence = collector.evidence(EvidenceKind::EngineFile, dir.path_of(file));
-            let mut claim = Claim::new(EngineKind::Podman, id.clone(), evidence);
-            claim.facts.pod = Some(Pod { namespace: BString::default(), name, uid: id });
+            let mut claim = Claim::new(EngineKind::Podman, id, evidence);
+            claim.facts.pod = Some(Pod { namespace: BString::default(), name, uid });
             claim.is_of_pod = true;
             collector.claim(claim, whose);
         }
     }
 }
+
+/// How many containers are looked up in a database.
+const MOST_PODS: usize = 64;
 
 #[cfg(test)]
 mod tests {

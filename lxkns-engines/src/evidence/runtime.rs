@@ -12,6 +12,8 @@ use crate::parse::{bundle, crun, runc, unless_empty};
 /// Reads what is kept below `/run`, and below `/run/user/UID` of those who run containers without root.
 pub(crate) fn collect(collector: &mut Collector<'_>) {
     below(collector, "/run");
+    // Docker's own default: usually a link to the same, which is then passed over; not in images that lack it.
+    of_docker(collector, "/var/run");
     if let Some(users) = collector.at("/run/user") {
         for name in collector.names(&users) {
             let Ok(name) = name.to_str() else { continue };
@@ -29,19 +31,22 @@ fn below(collector: &mut Collector<'_>, run: &str) {
     if let Some(dir) = collector.at(&format!("{run}/crun")) {
         of_crun(collector, &dir);
     }
-    // Docker gives each of its runtimes a directory, and each namespace of containerd's one in that.
-    if let Some(docker) = collector.at(&format!("{run}/docker")) {
-        for name in collector.names(&docker) {
-            if name.starts_with(b"runtime-")
-                && let Ok(name) = name.to_str()
-                && let Some(runtime) = collector.at(&format!("{run}/docker/{name}"))
-            {
-                by_namespace(collector, &runtime);
-            }
-        }
-    }
+    of_docker(collector, run);
     if let Some(runtime) = collector.at(&format!("{run}/containerd/runc")) {
         by_namespace(collector, &runtime);
+    }
+}
+
+/// Docker gives each of its runtimes a directory, and each namespace of containerd's one in that.
+fn of_docker(collector: &mut Collector<'_>, run: &str) {
+    let Some(docker) = collector.at(&format!("{run}/docker")) else { return };
+    for name in collector.names(&docker) {
+        if name.starts_with(b"runtime-")
+            && let Ok(name) = name.to_str()
+            && let Some(runtime) = collector.at(&format!("{run}/docker/{name}"))
+        {
+            by_namespace(collector, &runtime);
+        }
     }
 }
 
@@ -81,6 +86,7 @@ fn of_runc(collector: &mut Collector<'_>, all: &Dir, namespace: &[u8]) {
         claim.facts.created = state.created;
         claim.facts.annotations = state.annotations;
         claim.facts.network_path = state.network_path;
+        claim.facts.hostname = state.hostname;
         collector.known.insert((namespace.into(), id));
         if kind == EngineKind::Docker {
             let root = state.rootfs.as_deref().and_then(|rootfs| data_root(rootfs));
@@ -126,6 +132,7 @@ fn crun_status(
             Ok(config) => {
                 claim.facts.annotations = config.annotations;
                 claim.facts.network_path = config.network_path;
+                claim.facts.hostname = config.hostname;
             }
             Err(_) => collector.malformed(dir, "config.json"),
         }
@@ -138,7 +145,8 @@ fn finish(collector: &mut Collector<'_>, mut claim: Claim, bundle: Option<BStrin
     annotations::apply(&mut claim);
     collector.storages.extend(bundle.as_deref().and_then(|bundle| super::podman::storage_of(bundle)));
     if claim.kind == EngineKind::Podman {
-        collector.pods.extend(claim.facts.pod.as_ref().and_then(|pod| unless_empty(pod.uid.clone())));
+        let sandbox = claim.facts.pod.as_ref().and_then(|pod| unless_empty(pod.uid.clone()));
+        collector.pods.insert(sandbox.unwrap_or_else(|| claim.id.clone()));
     }
     collector.claim(claim, whose);
 }

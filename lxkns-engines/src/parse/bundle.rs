@@ -15,6 +15,7 @@ pub(crate) struct Config {
     pub(crate) network_path: Option<BString>,
     /// The control group as it was asked for: a path, or `SLICE:PREFIX:NAME` for systemd.
     pub(crate) cgroups_path: Option<BString>,
+    pub(crate) hostname: Option<BString>,
 }
 
 #[derive(Deserialize)]
@@ -24,6 +25,8 @@ struct Form {
     _version: String,
     #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    hostname: String,
     #[serde(default)]
     linux: Option<Linux>,
 }
@@ -54,6 +57,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Config, Malformed> {
         annotations: annotations.map(|(key, value)| (key.into(), value.into())).collect(),
         network_path: network.and_then(|network| network.path).and_then(unless_empty),
         cgroups_path: linux.cgroups_path.and_then(unless_empty),
+        hostname: unless_empty(form.hostname),
     })
 }
 

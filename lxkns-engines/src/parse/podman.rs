@@ -50,16 +50,33 @@ pub(crate) fn parse(text: &[u8]) -> Result<Vec<Stored>, Malformed> {
     Ok(stored.collect())
 }
 
-/// The name of a pod, from the database that podman keeps: BoltDB or SQLite, which both have the pod's configuration in one
-/// piece, as JSON that begins with its ID and its name. What is left of older versions of the same pages says the same: the
-/// name of a pod never changes.
+/// The pod of a container, as its ID and its name, from the database that podman keeps: BoltDB or SQLite, which both have
+/// configurations in one piece, as JSON, with the ID, the name and the pod of a container next to each other. What is left of
+/// older versions of the same pages says the same: none of these ever changes.
+pub(crate) fn pod_of(database: &[u8], container_id: &[u8]) -> Option<(BString, BString)> {
+    let own = [b"\"id\":\"", container_id, b"\",\"name\":"].concat();
+    let id = database.find_iter(&own).find_map(|at| {
+        let (_, rest) = string(&database[at + own.len()..])?;
+        let (id, _) = string(rest.strip_prefix(b",\"pod\":")?)?;
+        unless_empty(id)
+    })?;
+    let name = pod_name(database, &id)?;
+    Some((id, name))
+}
+
+/// The name of a pod.
 pub(crate) fn pod_name(database: &[u8], pod_id: &[u8]) -> Option<BString> {
     let beginning = [b"{\"id\":\"", pod_id, b"\",\"name\":"].concat();
-    database.find_iter(&beginning).find_map(|at| {
-        let rest = &database[at + beginning.len()..];
-        let mut values = serde_json::Deserializer::from_slice(&rest[..rest.len().min(LONGEST_NAME)]).into_iter();
-        unless_empty(values.next()?.map(|name: String| name).ok()?)
-    })
+    let mut found = database.find_iter(&beginning);
+    found.find_map(|at| unless_empty(string(&database[at + beginning.len()..])?.0))
+}
+
+/// The JSON string at the beginning of a text, and what comes after it.
+fn string(text: &[u8]) -> Option<(String, &[u8])> {
+    let start = &text[..text.len().min(LONGEST_NAME)];
+    let mut values = serde_json::Deserializer::from_slice(start).into_iter::<String>();
+    let value = values.next()?.ok()?;
+    Some((value, &text[values.byte_offset()..]))
 }
 
 /// Names are shorter than this, with their quotation marks.
@@ -71,7 +88,10 @@ mod tests {
 
     #[test]
     fn pods_have_names_in_the_database() {
-        let database = br#"....{"id":"ab","name":"p1","labels":{},"hostname":"x"}...{"id":"cd","name":"p2"}"#;
+        let database = br#"....{"id":"ab","name":"p1","labels":{},"hostname":"x"}...{"id":"cd","name":"p2"}
+            {"spec":{},"id":"77","name":"web","pod":"cd","x":1}{"spec":{},"id":"78","name":"alone","lockID":1}"#;
+        assert_eq!(pod_of(database, b"77"), Some(("cd".into(), "p2".into())));
+        assert_eq!((pod_of(database, b"78"), pod_of(database, b"79")), (None, None));
         assert_eq!(pod_name(database, b"ab").unwrap(), "p1");
         assert_eq!(pod_name(database, b"cd").unwrap(), "p2");
         assert_eq!(pod_name(database, b"ef"), None);

@@ -27,6 +27,7 @@ pub(crate) struct State {
     pub(crate) network_path: Option<BString>,
     /// Its root directory, where whoever ran runc had it.
     pub(crate) rootfs: Option<BString>,
+    pub(crate) hostname: Option<BString>,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +50,8 @@ struct Form<'a> {
 struct Config<'a> {
     #[serde(default, borrow)]
     rootfs: Cow<'a, str>,
+    #[serde(default, borrow)]
+    hostname: Cow<'a, str>,
     #[serde(default, borrow)]
     labels: Option<Vec<Cow<'a, str>>>,
     #[serde(default, borrow)]
@@ -88,6 +91,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<State, Malformed> {
         cgroup_paths: form.cgroup_paths.unwrap_or_default().into_values().map(BString::from).take(MOST).collect(),
         network_path: network.and_then(|network| unless_empty(network.path.into_owned())),
         rootfs: unless_empty(form.config.rootfs.into_owned()),
+        hostname: unless_empty(form.config.hostname.into_owned()),
     })
 }
 
