@@ -1,4 +1,4 @@
-//! The control groups, with the limits that go with them.
+//! Control groups, and whether they are frozen.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::error::{Error, ErrorKind};
 use crate::process::{Process, cannot};
 use crate::steps::{Draft, Fact, Stage, Subject};
 
-/// What is to be joined, to see whether it is frozen.
+/// The control groups to join, and what tells whether they are frozen.
 #[derive(Debug)]
 pub(crate) struct Joined {
     hierarchies: CgroupHierarchies,
     cgroups: Cgroups,
-    /// That of version 2, where a child can be started.
+    /// The version 2 control group, in which a child can be started.
     pub(crate) directory: Option<SharedFd>,
 }
 
@@ -36,7 +36,7 @@ fn list(cgroups: &Cgroups) -> Fact {
     Fact::Text(cgroups.0.iter().map(in_words).collect::<Vec<_>>().join(" "))
 }
 
-/// Has the command join the control groups of a process in which the caller is not. All files are opened here.
+/// Adds the steps that join those control groups of a process that the caller is not in. Opens all files.
 pub(crate) fn join(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Result<Joined, Error> {
     let failed = |error: lxkns_core::Error| match error.errno() {
         Some(errno) => cannot(process.pid, "read the control groups", Errno::from_raw_os_error(errno.number())),
@@ -73,13 +73,13 @@ pub(crate) fn join(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Res
     Ok(joined)
 }
 
-/// Whether a process is in other control groups than the caller, or may be.
+/// Whether a process is in other control groups than the caller, or this is not known.
 pub(crate) fn is_elsewhere(proc: &ProcRoot, process: &Process) -> bool {
     let theirs = lxkns_core::cgroups_of(&process.dir).ok();
     theirs.is_none() || own(proc).ok() != theirs
 }
 
-/// Has the command stay in the caller's control groups.
+/// Keeps the command in the caller's control groups.
 pub(crate) fn stay(draft: &mut Draft, proc: &ProcRoot, process: Option<&Process>) -> Result<(), Error> {
     let of = process.and_then(|process| lxkns_core::cgroups_of(&process.dir).ok());
     draft.row(Subject::Cgroup, of.as_ref().map(list), list(&own(proc)?));
