@@ -47,7 +47,7 @@ pub(crate) fn join(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Res
     let (hierarchies, _) = CgroupHierarchies::of_the_caller(proc);
     let mut joined = Joined { hierarchies, cgroups, directory: None };
     if joined.is_frozen() {
-        let message = format!("{}: its control group is frozen, and so would be the command", process.pid);
+        let message = format!("{}: its control group is frozen, so the command would be frozen too", process.pid);
         return Err(Error::new(ErrorKind::Frozen, message));
     }
     for membership in joined.cgroups.0.iter().filter(|membership| !own.0.contains(membership)) {
@@ -89,6 +89,6 @@ pub(crate) fn stay(draft: &mut Draft, proc: &ProcRoot, process: Option<&Process>
 fn own(proc: &ProcRoot) -> Result<Cgroups, Error> {
     let dir =
         rustix::fs::openat(proc, "thread-self", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-    let dir = dir.map_err(|errno| Error::call("read the own control groups", errno))?;
+    let dir = dir.map_err(|errno| Error::call("read the caller's control groups", errno))?;
     lxkns_core::cgroups_of(dir).map_err(|error| Error::new(ErrorKind::Failed, format!("of the caller: {error}")))
 }

@@ -112,7 +112,7 @@ pub(crate) fn of(proc: &ProcRoot, process: &Process) -> Result<Vec<Context>, Err
 /// The contexts of the caller.
 pub(crate) fn own(proc: &ProcRoot) -> Result<Vec<Context>, Error> {
     let read = |path: &str| process::read(proc, format!("thread-self/{path}"));
-    contexts(proc, &read).map_err(|errno| Error::call("read the own security context", errno))
+    contexts(proc, &read).map_err(|errno| Error::call("read the caller's security context", errno))
 }
 
 fn contexts(proc: &ProcRoot, read: &dyn Fn(&str) -> Result<Vec<u8>, Errno>) -> Result<Vec<Context>, Errno> {

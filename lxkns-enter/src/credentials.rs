@@ -47,7 +47,7 @@ impl<'a> Ids<'a> {
                     .map_err(|_| cannot(process.pid, name, rustix::io::Errno::BADMSG))?;
                 if map.is_empty() {
                     let message = format!(
-                        "{}: its user namespace has no IDs yet ({name} is empty), so no command can be anybody there; \
+                        "{}: its user namespace has no IDs yet ({name} is empty), so no command can run there; \
                          leave it out (--except user)",
                         process.pid
                     );
@@ -76,7 +76,7 @@ impl<'a> Ids<'a> {
             None if of(from) == of(self.own) => Ok(None),
             None => {
                 let option = what.to_ascii_lowercase();
-                let message = format!("the {what} of the process has no number in its user namespace ({option}_map)");
+                let message = format!("the {what} of the process is not mapped in its user namespace ({option}_map)");
                 Err(Error::new(ErrorKind::Unsuitable, message))
             }
         }
@@ -123,7 +123,7 @@ pub(crate) fn take_on(
         draft.step(Stage::Credentials, "limit the bounding set of capabilities", Op::Bounding(sets.bounding.bits()));
     }
     if no_root {
-        let what = "have programs of root gain no capabilities (securebits)";
+        let what = "keep programs of root from gaining capabilities (securebits)";
         draft.step(Stage::Credentials, what, Op::Securebits(NOROOT | NOROOT_LOCKED));
         draft.notes.push(
             "the process is root without the capabilities that root gets from running a program, so the command gets none \
@@ -199,7 +199,10 @@ fn groups(draft: &mut Draft, ids: &Ids<'_>, asked: &Asked) {
             let or_stay = ids.changes_user && ids.process.is_none();
             draft.step(Stage::Credentials, "set the supplementary groups", Op::Groups { gids, or_stay });
         } else if !is_allowed && asked.groups.is_some() {
-            draft.notes.push("the user namespace does not allow to set supplementary groups, so that the command has none of those of its user".into());
+            draft.notes.push(
+                "the user namespace does not allow to set supplementary groups, so the command lacks those of its user"
+                    .into(),
+            );
         }
     }
     draft.row(Subject::Groups, status.map(|status| list(&status.groups)), has);

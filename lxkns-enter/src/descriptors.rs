@@ -30,12 +30,12 @@ impl Descriptors {
             let not_open = |_| Error::new(ErrorKind::Missing, format!("descriptor {number} is not open"));
             let info = process::read(proc, format!("thread-self/fdinfo/{number}")).map_err(not_open)?;
             if is_close_on_exec(&info) {
-                let message = format!("descriptor {number} is the entering process's own");
+                let message = format!("descriptor {number} is close-on-exec, so it is not inherited");
                 return Err(Error::new(ErrorKind::Unsuitable, message));
             }
             kept.push((number, lxkns_sys::copy_inherited(number).map_err(not_open)?));
         }
-        let failed = |errno| Error::call("list the own descriptors", errno);
+        let failed = |errno| Error::call("list the caller's descriptors", errno);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::openat(proc, "thread-self/fd", flags, Mode::empty()).map_err(failed)?;
         // A descriptor that is not listed would stay open in the command.

@@ -24,7 +24,7 @@ fn open(dir: impl AsFd, link: &'static str, wait: Duration) -> Result<SharedFd, 
 
 /// Opens the caller's root directory.
 pub(crate) fn own_root(proc: &ProcRoot, wait: Duration) -> Result<SharedFd, Error> {
-    open(proc, "thread-self/root", wait).map_err(|errno| Error::call("open the own root directory", errno))
+    open(proc, "thread-self/root", wait).map_err(|errno| Error::call("open the caller's root directory", errno))
 }
 
 /// Adds the steps that give the command the root and working directory of a process, and returns the root. If the

@@ -81,7 +81,7 @@ pub(crate) fn take_on(
     own_status: &Status,
     of: LimitsOf,
 ) -> Result<(), Error> {
-    let failed = |errno| Error::call("read the own resource limits", errno);
+    let failed = |errno| Error::call("read the caller's resource limits", errno);
     let own = Bounds::read(&|path| process::read(proc, format!("thread-self/{path}")), Some(0)).map_err(failed)?;
     let Some(process) = process else {
         return rows(draft, None, &own);

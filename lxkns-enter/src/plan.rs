@@ -166,26 +166,26 @@ impl Plan {
                     _ => error,
                 }
             }
-            SpawnError::Launch { errno, .. } => Error::call("begin the session of the command", errno),
+            SpawnError::Launch { errno, .. } => Error::call("start the session of the command", errno),
             SpawnError::GivenUp { index } => {
                 let step = steps.get(index).map_or(self.command.name.as_str(), |step| step.what.as_str());
                 Error::new(ErrorKind::TimedOut, format!("{step}: no answer in time"))
             }
             SpawnError::Refused => {
                 let pid = self.witness.as_ref().map(|witness| format!("{}: ", witness.pid)).unwrap_or_default();
-                let message = "the process has ended, or changed its user, groups or capabilities meanwhile; try again";
+                let message = "the process has ended or has changed its user, groups or capabilities; try again";
                 Error::new(ErrorKind::Gone, pid + message)
             }
             SpawnError::Stopped => {
-                let message = "the entering process was stopped by a process that is inside, and was ended";
+                let message = "a process inside has stopped the entering process, which was killed";
                 Error::new(ErrorKind::Failed, message)
             }
             SpawnError::Killed { signal } => {
                 let by = signal.map(|signal| format!(" by signal {signal}")).unwrap_or_default();
-                let message = format!("the entering process was killed{by} before it had become the command");
+                let message = format!("the entering process was killed{by} before the command ran");
                 Error::new(ErrorKind::Failed, message)
             }
-            _ => Error::new(ErrorKind::Failed, "the entering process has ended before it had become the command"),
+            _ => Error::new(ErrorKind::Failed, "the entering process has ended before the command ran"),
         }
     }
 }
@@ -221,11 +221,12 @@ fn has_run(procfs: &OwnedFd, child: rustix::process::Pid) -> Option<bool> {
 
 fn failed_step(steps: &[&Step], index: usize, detail: u32, errno: Errno) -> Error {
     let op = steps.get(index).map(|step| &step.op);
-    let what = steps.get(index).map_or("become the command", |step| step.what.as_str());
+    let what = steps.get(index).map_or("run the command", |step| step.what.as_str());
     match (op, errno) {
         (Some(Op::Enter(_)), Errno::SRCH) => Error::with_errno(ErrorKind::Gone, entering(detail), errno),
         (Some(Op::Enter(_)), Errno::PERM) if detail & NamespaceType::User.clone_flag() == 0 => {
-            let hint = "without its user namespace it takes CAP_SYS_ADMIN in the caller's, and in the one that owns it";
+            let hint =
+                "without its user namespace, this needs CAP_SYS_ADMIN in the caller's user namespace and in its owner";
             Error::call(entering(detail), errno).with_hint(hint)
         }
         (Some(Op::Enter(_)), _) if detail != 0 => Error::call(entering(detail), errno),

@@ -30,8 +30,9 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     // A program of the host runs with the caller's privileges.
     let (proc, wait, privileged) = (*proc, *wait, *powers == PowersOf::Caller || is_of_host);
     let process = target.as_process();
-    let own = process::read(proc, "thread-self/status").map_err(|errno| Error::call("read the own status", errno))?;
-    let own = Status::parse(&own).ok_or_else(|| Error::call("read the own status", Errno::BADMSG))?;
+    let own =
+        process::read(proc, "thread-self/status").map_err(|errno| Error::call("read the caller's status", errno))?;
+    let own = Status::parse(&own).ok_or_else(|| Error::call("read the caller's status", Errno::BADMSG))?;
     if let Some(process) = process.filter(|process| process.pid.0 == own.tgid) {
         return Err(Error::new(ErrorKind::Unsuitable, format!("{}: this is the entering process itself", process.pid)));
     }
@@ -51,7 +52,7 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     let before = Before { own: &own, keeps_powers: privileged, keeps_cgroups };
     let entered = &target::namespaces(&mut draft, proc, target, &before, is_wanted)?;
     if process.is_some() && !privileged {
-        draft.step(Stage::Enter, "have a session keyring of its own", Op::SessionKeyring);
+        draft.step(Stage::Enter, "take a new session keyring", Op::SessionKeyring);
     }
 
     let enters_mounts = entered.enters(NamespaceType::Mnt);
@@ -174,7 +175,7 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
 
 /// Covers the `/proc` of a mount namespace whose processes are in another PID namespace than the command.
 fn cover_proc(draft: &mut Draft, keeps_powers: bool) {
-    draft.step(Stage::Mounts, "make mounts of its own", Op::OwnMounts);
+    draft.step(Stage::Mounts, "make a mount namespace", Op::OwnMounts);
     // A container's programs must not see the caller's processes.
     let (cover, what) = if keeps_powers { (Cover::Proc, "that of the caller") } else { (Cover::NoProc, "empty") };
     draft.step(Stage::Cover, "cover the /proc of another PID namespace", Op::Cover(cover));
@@ -251,14 +252,14 @@ fn out_of_memory(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Resul
     let number = |text: Vec<u8>| std::str::from_utf8(&text).ok()?.trim().parse::<i32>().ok();
     let theirs = process.read(FILE).map_err(|errno| process::cannot(process.pid, "read oom_score_adj", errno))?;
     let own = process::read(proc, format!("self/{FILE}"))
-        .map_err(|errno| Error::call("read the own oom_score_adj", errno))?;
+        .map_err(|errno| Error::call("read the caller's oom_score_adj", errno))?;
     if let (Some(theirs), Some(own)) = (number(theirs), number(own))
         && theirs > own
     {
         let procfs =
             rustix::io::fcntl_dupfd_cloexec(proc, 3).map_err(|errno| Error::call("copy a descriptor", errno))?;
         let op = Op::WriteBelow(Arc::new(procfs), c"self/oom_score_adj".to_owned(), theirs.to_string().into_bytes());
-        draft.step(Stage::Before, "be as easy to kill where memory runs out", op);
+        draft.step(Stage::Before, "set oom_score_adj", op);
     }
     Ok(())
 }
@@ -306,7 +307,7 @@ fn variables(
 
 fn exec(enter: &Enter<'_>, user: Option<&User>, variables: &Variables) -> Result<Exec, Error> {
     let string = |bytes: &[u8]| {
-        CString::new(bytes).map_err(|_| Error::new(ErrorKind::Unsuitable, "an argument has a zero byte in it"))
+        CString::new(bytes).map_err(|_| Error::new(ErrorKind::Unsuitable, "an argument contains a NUL byte"))
     };
     let tool = match &enter.tools {
         Tools::File(path) => Some((path, ToolFile::open(path)?)),

@@ -64,7 +64,7 @@ impl Process {
         }
         process.verify()?;
         if process.is_kernel_thread()? {
-            let message = format!("{pid}: a thread of the kernel, of which nothing can be entered");
+            let message = format!("{pid}: a kernel thread: it cannot be entered");
             return Err(Error::new(ErrorKind::Unsuitable, message));
         }
         Ok(process)
@@ -177,12 +177,12 @@ fn status_of(dir: &OwnedFd) -> Result<Status, Errno> {
 }
 
 pub(crate) fn gone(pid: Pid) -> Error {
-    let message = format!("{pid}: the process has ended; its number may mean another by now");
+    let message = format!("{pid}: the process has ended; another process can have its PID by now");
     Error::new(ErrorKind::Gone, message)
 }
 
 fn thread(pid: Pid) -> Error {
-    Error::new(ErrorKind::Unsuitable, format!("{pid}: not a process, but one of its threads"))
+    Error::new(ErrorKind::Unsuitable, format!("{pid}: a task of a process, not a process"))
 }
 
 /// The error of a failed call about a process.

@@ -67,7 +67,7 @@ pub(crate) fn check() -> Result<(), Error> {
 fn running() -> Result<File, Error> {
     File::open(PROGRAM).map_err(|error| {
         let operation =
-            format!("open {PROGRAM}, to keep those inside from writing to this program (is /proc mounted?)");
+            format!("open {PROGRAM}, to keep processes inside from writing to this program (is /proc mounted?)");
         Error::with_errno(ErrorKind::Unprotected, operation, errno(&error))
     })
 }
@@ -122,7 +122,7 @@ pub fn run_protected() -> Result<Protection, Error> {
         Some(protection) if is_by_descriptor => return Ok(protection),
         Some(Protection::Sealed) => return Ok(Protection::Sealed),
         _ if is_by_descriptor => {
-            let operation = "keep those inside from writing to this program (it runs from a descriptor, and /proc/self/exe \
+            let operation = "keep processes inside from writing to this program (it runs from a descriptor, and /proc/self/exe \
                              is not that copy: is /proc the kernel's?)";
             return Err(Error::with_errno(ErrorKind::Unprotected, operation, Errno::PERM));
         }

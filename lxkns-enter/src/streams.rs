@@ -32,7 +32,7 @@ fn fate(number: i32, fd: BorrowedFd<'_>) -> Result<Fate, Error> {
     let failed = |errno| Error::call(format!("look at {}", name(number)), errno);
     let refused = |what: &str| {
         let message =
-            format!("{} is {what}, which gives a command that is weaker than its caller too much", name(number));
+            format!("{} is {what}, which would give the command more access than its target has", name(number));
         Err(Error::new(ErrorKind::Unsuitable, message))
     };
     let flags = rustix::fs::fcntl_getfl(fd).map_err(failed)?;

@@ -27,7 +27,7 @@ pub(crate) fn view(draft: &mut Draft, entered: &Entered) {
     let cover = |draft: &mut Draft, what: &str, cover| draft.step(Stage::Cover, what, Op::Cover(cover));
     let [pid, net] = [NamespaceType::Pid, NamespaceType::Net].map(|ns_type| entered.enters(ns_type));
     if pid || net {
-        draft.step(Stage::Mounts, "make mounts of its own for a program of the host", Op::OwnMounts);
+        draft.step(Stage::Mounts, "make a mount namespace for a program of the host", Op::OwnMounts);
     }
     if pid {
         cover(draft, "mount the /proc of its PID namespace", Cover::Proc);
