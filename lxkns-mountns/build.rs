@@ -1,4 +1,4 @@
-//! Builds the helper, so that it can be carried inside.
+//! Builds the helper program that the library contains.
 
 use std::env;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::process::Command;
 #[path = "helper/link.rs"]
 mod link;
 
-/// The architectures that the helper has a start for.
+/// The architectures that the helper supports.
 const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
 
 fn main() {
@@ -32,7 +32,7 @@ fn main() {
         .arg(&out)
         .arg("helper/main.rs");
     if env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|environment| environment == "musl") {
-        // That target comes with start files of its own.
+        // The musl target adds its own start files.
         command.arg("-Clink-self-contained=no");
     }
     if let Some(linker) = env::var_os("RUSTC_LINKER") {

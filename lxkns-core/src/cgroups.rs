@@ -1,4 +1,4 @@
-//! Control groups below where the caller's own mountinfo says that their hierarchies are mounted.
+//! Control groups, below the mount points in the caller's mountinfo.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -12,7 +12,7 @@ use crate::model::{self, CgroupMembership, Cgroups, Freezer, Gap, Object, Operat
 use crate::procfs::parse::cgroup_files::FreezerState;
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
-/// Where the caller has hierarchies of control groups mounted.
+/// The control group hierarchies that are mounted for the caller.
 #[derive(Debug, Default)]
 pub struct CgroupHierarchies {
     mounted: Vec<Mounted>,
@@ -21,17 +21,17 @@ pub struct CgroupHierarchies {
 #[derive(Debug)]
 struct Mounted {
     dir: ProcDir,
-    /// What of the hierarchy is mounted: `/` unless the caller sees only a part of it.
+    /// The directory of the hierarchy that is mounted: `/` unless the caller sees only a part of it.
     root: Vec<u8>,
-    /// Of version 1, the options, with the controllers among them; `None` of version 2.
+    /// The options, which include the controllers, for version 1; `None` for version 2.
     options: Option<BString>,
 }
 
-/// The control groups of a process or thread, whose directory in a procfs this is.
+/// The control groups of the process or task with this procfs directory.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Procfs`]: what the kernel says, or that it makes no sense.
+/// [`ErrorKind::Procfs`]: the kernel's error, or a malformed text.
 ///
 /// # Privileges
 ///
@@ -49,12 +49,12 @@ pub fn cgroups_of(process: impl AsFd) -> Result<Cgroups, Error> {
 }
 
 impl CgroupHierarchies {
-    /// All that the caller has mounted; and what of them could not be opened.
+    /// All hierarchies that are mounted for the caller, and gaps for those that could not be opened.
     pub fn of_the_caller(proc: &ProcRoot) -> (Self, Vec<Gap>) {
         Self::that(proc, |_| true)
     }
 
-    /// The first of each version that can freeze.
+    /// The first hierarchy of each version that can freeze.
     pub(crate) fn that_freeze(proc: &ProcRoot) -> (Self, Vec<Gap>) {
         let mut seen = [false; 2];
         Self::that(proc, |options| {
@@ -97,11 +97,11 @@ impl CgroupHierarchies {
         (hierarchies, gaps)
     }
 
-    /// Opens the directory of a control group, to look below it only.
+    /// Opens the directory of a control group with `O_PATH`.
     ///
     /// # Errors
     ///
-    /// `ENOENT`: its hierarchy is not mounted for the caller, or not this part of it. Others are the kernel's.
+    /// `ENOENT`: the hierarchy, or this part of it, is not mounted for the caller. Others are the kernel's.
     ///
     /// # Privileges
     ///
@@ -121,7 +121,7 @@ impl CgroupHierarchies {
         Err(failure::public_errno(error))
     }
 
-    /// Whether tasks in these control groups are frozen, as far as that can be said; and what could not be read.
+    /// Whether tasks in these control groups are frozen; `None` if not known. Adds gaps for what could not be read.
     pub fn freezer(&self, cgroups: &Cgroups, gaps: &mut Vec<Gap>) -> Option<Freezer> {
         let of_version_1 = |options: &[u8]| has_option(options, b"freezer");
         let v1 =
@@ -157,7 +157,7 @@ fn has_option(options: &[u8], wanted: &[u8]) -> bool {
 type Read = fn(&ProcDir) -> Result<Freezer, Failure>;
 
 impl Mounted {
-    /// Whether it is of the hierarchy of this membership.
+    /// Whether this membership is in this hierarchy.
     fn has(&self, membership: &CgroupMembership) -> bool {
         match &self.options {
             None => membership.hierarchy == 0 && membership.controllers.is_empty(),
@@ -184,14 +184,14 @@ impl Mounted {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::openat2(&self.dir, relative, flags, Mode::empty(), resolve) {
             Ok(fd) => Ok(ProcDir::from(fd)),
-            // Before 5.6, or denied by a filter that does not know it.
+            // Before 5.6, or a filter denies it.
             Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => ProcDir::open(&self.dir, relative),
             Err(errno) => Err(errno),
         }
     }
 }
 
-/// A file that the root of a hierarchy does not have: it cannot be frozen.
+/// Reads a file that the root of a hierarchy lacks, as it cannot be frozen.
 fn unless_root(read: Result<&[u8], Errno>) -> Result<Option<&[u8]>, Errno> {
     match read {
         Ok(text) => Ok(Some(text)),
@@ -241,7 +241,7 @@ mod tests {
         for (text, expected) in [
             ("0::/system.slice/ssh.service\n", "/system.slice/ssh.service"),
             ("0::/\n", "/"),
-            // Version 1 alone, with systemd and without.
+            // Only version 1, with systemd and without.
             (
                 "4:cpu,cpuacct:/\n3:pids:/system.slice/a.service\n1:name=systemd:/system.slice/b.service\n",
                 "/system.slice/b.service",
@@ -249,16 +249,16 @@ mod tests {
             ("4:memory:/m\n3:freezer:/f\n2:cpu,cpuacct:/c\n", "/c"),
             ("4:cpuacct:/\n3:blkio:/\n2:cpu:/\n", "/"),
             ("4:rdma:/r\n3:blkio:/b\n", "/b"),
-            // Both, with systemd: its hierarchies have it, and the controllers are not set up for each service.
+            // Both versions, with systemd, which uses its own hierarchies, and not the controllers, for services.
             ("5:cpu:/\n4:memory:/\n1:name=systemd:/x.scope\n0::/x.scope\n", "/x.scope"),
             (
                 "5:cpu:/system.slice\n1:name=systemd:/system.slice/x.service\n0::/system.slice/x.service\n",
                 "/system.slice/x.service",
             ),
-            // Both, without: nobody uses version 2.
+            // Both versions, without systemd: version 2 is not used.
             ("9:name=systemd:/\n2:cpuacct:/lxc.payload.lx1\n1:cpu:/lxc.payload.lx1\n0::/\n", "/lxc.payload.lx1"),
             ("9:name=systemd:/\n4:memory:/libpod_parent/libpod-1\n1:cpu:/\n0::/\n", "/libpod_parent/libpod-1"),
-            // As a cgroup namespace further down shows it.
+            // As seen from a descendant cgroup namespace.
             ("1:cpu:/\n0::/../other\n", "/../other"),
         ] {
             assert_eq!(path(text).as_deref(), Some(expected), "{text}");

@@ -1,11 +1,11 @@
-//! Why there is no result at all.
+//! Errors: there is no result at all.
 
 use std::fmt;
 
 use crate::model::Errno;
 
-/// Discovery could not give any result, or a namespace could not be reached. What could merely not be seen is no error
-/// but a [`Gap`](crate::model::Gap) in the snapshot.
+/// There is no snapshot, or a namespace could not be opened. Whatever could not be read is not an error but a
+/// [`Gap`](crate::model::Gap) in the snapshot.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -17,16 +17,16 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// There is no procfs, or it cannot be read.
+    /// There is no procfs, or it is not readable.
     Procfs,
-    /// The namespace cannot be reached through anything that holds it.
+    /// No holder of the namespace leads to it.
     Unreachable,
     /// The scan was cancelled.
     Cancelled,
 }
 
 impl Error {
-    /// What kind of error it is.
+    /// The kind of this error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -39,7 +39,7 @@ impl Error {
         Self { kind, message: message.into(), source: Some(source.into()) }
     }
 
-    /// The kernel's error behind it, if it gave one.
+    /// The kernel's error, if it gave one.
     pub fn errno(&self) -> Option<Errno> {
         self.source.as_ref()?.raw_os_error().and_then(Errno::new)
     }

@@ -1,49 +1,49 @@
-//! Why something could not be had: the one place where errors of the kernel become gaps.
+//! Failures: the one place where errors of the kernel become gaps.
 
 use rustix::io::Errno;
 
 use crate::model::{self, Cause, Gap, Object, Operation, Place};
 use crate::procfs::parse::ParseError;
 
-/// Why something could not be had: an error of the kernel, or a cause of our own, or both where the error alone says
-/// something else than what it means here.
+/// Why an operation failed: an error of the kernel, a cause of this crate's own, or both if the error means something
+/// special here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// `None`: it has vanished.
+    /// `None`: the object has vanished.
     cause: Option<Cause>,
     errno: Option<Errno>,
 }
 
 impl Failure {
-    /// It is not there any more.
+    /// The object has vanished.
     pub(crate) const VANISHED: Self = Self { cause: None, errno: None };
 
-    /// This is why, and no error of the kernel's.
+    /// A cause without an error of the kernel.
     pub(crate) const fn because(cause: Cause) -> Self {
         Self { cause: Some(cause), errno: None }
     }
 
-    /// This error of the kernel means this here.
+    /// A cause that an error of the kernel stands for here.
     pub(crate) const fn with(cause: Cause, errno: Errno) -> Self {
         Self { cause: Some(cause), errno: Some(errno) }
     }
 
-    /// This, with the kernel's error where it gave one.
+    /// A cause with the kernel's error, if it gave one.
     pub(crate) fn of(cause: Cause, errno: Option<model::Errno>) -> Self {
         Self { cause: Some(cause), errno: errno.map(|errno| Errno::from_raw_os_error(errno.number())) }
     }
 
-    /// Why; `None`: it has vanished.
+    /// The cause; `None`: the object has vanished.
     pub(crate) fn cause(self) -> Option<Cause> {
         self.cause
     }
 
-    /// The kernel's error, where it gave one.
+    /// The kernel's error, if it gave one.
     pub(crate) fn errno(self) -> Option<Errno> {
         self.errno
     }
 
-    /// Whether it has vanished.
+    /// Whether the object has vanished.
     pub(crate) fn is_gone(self) -> bool {
         self.cause.is_none()
     }
@@ -58,12 +58,12 @@ impl Failure {
         self.errno.is_some_and(|errno| errnos.contains(&errno))
     }
 
-    /// Whether something else was found than what was expected, or nothing.
+    /// Whether nothing, or something unexpected, was found.
     pub(crate) fn is_elsewhere(self) -> bool {
         matches!(self.cause, Some(Cause::Changed | Cause::NoPath))
     }
 
-    /// What a gap says of it; `None` where the object has vanished.
+    /// The gap; `None` if the object has vanished.
     pub(crate) fn gap(self, place: Place, object: Object, operation: Operation) -> Option<Gap> {
         let errno = self.errno.and_then(errno_of);
         self.cause.map(|cause| Gap { place, object, operation, cause, errno })
@@ -122,12 +122,12 @@ pub(crate) fn is_denied(errno: Errno) -> bool {
     Failure::from(errno).is_denied()
 }
 
-/// What a gap says; `None` where the object has vanished.
+/// The gap; `None` if the object has vanished.
 pub(crate) fn gap(place: Place, object: Object, operation: Operation, why: impl Into<Failure>) -> Option<Gap> {
     why.into().gap(place, object, operation)
 }
 
-/// What a gap says of text that is not in the form that it should have: which file, and which line.
+/// The gap for malformed text, with its file and line.
 pub(crate) fn malformed(place: Place, object: Object, error: ParseError) -> Gap {
     let ParseError { what, line, expected } = error;
     let operation = Operation::Parse(format!("{what}, line {line}: expected {expected}").into());

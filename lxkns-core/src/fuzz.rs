@@ -1,5 +1,5 @@
-//! What holds for each parser whatever the bytes. The fuzz targets and a property test feed these functions; none may
-//! panic.
+//! Properties of each parser that hold for any input. The fuzz targets and a property test call these functions; none
+//! may panic.
 
 use bstr::ByteSlice;
 
@@ -10,8 +10,7 @@ use crate::procfs::parse::{
     timens as time_offsets,
 };
 
-/// `/proc/PID/stat`: the name is the longest that stands in parentheses, and the same text with another name says the
-/// same.
+/// `/proc/PID/stat`: the name ends at the last parenthesis, and another name does not change the other fields.
 pub fn stat(text: &[u8]) {
     let Ok(stat) = stats::parse(text) else { return };
     assert!(stat.state.0.is_ascii_alphabetic());
@@ -23,8 +22,7 @@ pub fn stat(text: &[u8]) {
     }
 }
 
-/// `/proc/PID/status`: there is at least one PID, and a name that quotes the text itself, escaped as the kernel does,
-/// changes nothing.
+/// `/proc/PID/status`: there is at least one PID, and a name that contains the escaped text changes nothing.
 pub fn status(text: &[u8]) {
     let Ok(status) = statuses::parse(text) else { return };
     assert!(!status.process.ns_pids.is_empty());
@@ -32,14 +30,14 @@ pub fn status(text: &[u8]) {
     assert_eq!(statuses::parse(&[b"Name:\t", name.as_slice(), b"\n", text].concat()), Ok(status));
 }
 
-/// The links of namespaces: what was read is written as it was.
+/// The links of namespaces: a parsed text can be written back unchanged.
 pub fn links(text: &[u8]) {
     let Some((ns_type, ino)) = ns_links::parse(text) else { return };
     assert_ne!(ino, 0);
     assert_eq!(format!("{ns_type}:[{ino}]").as_bytes(), text);
 }
 
-/// `/proc/PID/mountinfo`: an item for each line, and what was read is the line when it is put together again.
+/// `/proc/PID/mountinfo`: one item for each line, and the parsed fields make up the line.
 pub fn mountinfo(text: &[u8]) {
     assert_eq!(mounts::parse(text).count(), text.lines().count());
     for (mount, line) in mounts::parse(text).zip(text.split(|&byte| byte == b'\n')) {
@@ -57,7 +55,7 @@ pub fn mountinfo(text: &[u8]) {
     escapes(text);
 }
 
-/// The octal escapes: what was written is read, and what is written has nothing that ends a field.
+/// The octal escapes: unescaping reverses escaping, and escaped text contains no separator.
 fn escapes(text: &[u8]) {
     let escaped = mounts::escape_octal(text);
     assert!(escaped.find_byteset(b" \t\n").is_none());
@@ -65,7 +63,7 @@ fn escapes(text: &[u8]) {
     assert!(mounts::unescape_octal(text).len() <= text.len());
 }
 
-/// `/proc/PID/cgroup`: what was read is the text when it is put together again, but for leading zeros.
+/// `/proc/PID/cgroup`: the parsed fields make up the text, except for leading zeros.
 pub fn cgroup(text: &[u8]) {
     let Ok(memberships) = cgroups::parse(text) else { return };
     let mut written = Vec::new();
@@ -81,7 +79,7 @@ pub fn cgroup(text: &[u8]) {
     assert!(written.len() <= text.len());
 }
 
-/// Lists of CPUs: ranges ascend without overlap, and what was written is read.
+/// Lists of CPUs: ranges ascend without overlap, and parsing reverses writing.
 pub fn cpulist(text: &[u8]) {
     let Ok(ranges) = cpu_lists::parse(text) else { return };
     assert!(ranges.iter().all(|range| range.first <= range.last));
@@ -90,7 +88,7 @@ pub fn cpulist(text: &[u8]) {
     assert_eq!(cpu_lists::parse(written.join(",").as_bytes()), Ok(ranges));
 }
 
-/// ID maps: an item for each line, none empty or beyond the last ID, and what was written is read.
+/// ID maps: one item for each line, none empty or beyond the last ID, and parsing reverses writing.
 pub fn id_map(text: &[u8]) {
     let Ok(mappings) = id_maps::parse(text) else { return };
     assert_eq!(mappings.len(), text.lines().count());
@@ -102,7 +100,7 @@ pub fn id_map(text: &[u8]) {
     assert_eq!(id_maps::parse(written.as_bytes()), Ok(mappings));
 }
 
-/// `/proc/PID/timens_offsets`: what was written is read.
+/// `/proc/PID/timens_offsets`: parsing reverses writing.
 pub fn timens(text: &[u8]) {
     let Ok(offsets) = time_offsets::parse(text) else { return };
     let ((monotonic, monotonic_nanos), (boottime, boottime_nanos)) = (offsets.monotonic, offsets.boottime);
@@ -119,7 +117,7 @@ pub fn fdinfo(text: &[u8]) {
     }
 }
 
-/// The freezer files of control groups: each text is that of one kind of file at most.
+/// The freezer files of control groups: a text is valid for at most one kind of file.
 pub fn cgroup_files(text: &[u8]) {
     let events = freezers::events_frozen(text);
     let flag = freezers::flag(text);
@@ -127,15 +125,15 @@ pub fn cgroup_files(text: &[u8]) {
     assert!(u8::from(flag.is_ok()) + u8::from(state.is_ok()) + u8::from(matches!(events, Ok(Some(_)))) <= 1);
 }
 
-/// `/proc/PID/maps`: a file that is found is in the text, and so is the device number that was looked for. And the mount
-/// of an fdinfo, of which any number will do.
+/// `/proc/PID/maps`: the text contains each file that is found, and the wanted device number. Also parses the mount ID
+/// of an fdinfo, which can be any number.
 pub fn maps(text: &[u8]) {
     for (major, minor) in [(0, 31), (254, 0), (0, 0)] {
         for mapping in mappings::on(text, |on| on == DeviceNumber { major, minor }).flatten() {
             let (from, to) = mapping.addresses;
             assert!([from, to, mapping.inode, mapping.path].iter().all(|part| text.contains_str(part)));
             assert!(!mapping.path.contains(&b'\n'));
-            // Numbers can have zeros before them.
+            // Numbers can have leading zeros.
             let has_number = |field: &[u8]| {
                 let number = |text: &[u8]| u32::from_str_radix(text.to_str().ok()?, 16).ok();
                 field.split_once_str(":").is_some_and(|(a, b)| (number(a), number(b)) == (Some(major), Some(minor)))
@@ -154,14 +152,14 @@ mod tests {
 
     use super::*;
 
-    /// All of them.
+    /// Calls all parsers.
     fn check(text: &[u8]) {
         for parser in [stat, status, links, mountinfo, cgroup, cpulist, id_map, timens, fdinfo, cgroup_files, maps] {
             parser(text);
         }
     }
 
-    /// Texts of all kinds, to be mutated; `fuzz/seeds` has more.
+    /// One text of each kind to mutate; `fuzz/seeds` has more.
     const SEEDS: [&[u8]; 11] = [
         b"1 (a) b\n) S 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 \
             37 38 39 40 41 42\n",

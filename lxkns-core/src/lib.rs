@@ -1,11 +1,11 @@
 //! Finds every Linux kernel namespace of a host, how they relate, and what keeps each alive.
 //!
-//! A [`Discovery`] looks in every place that can hold a namespace: processes, threads, open descriptors, sockets, TUN/TAP
-//! files, bind mounts, child and owned namespaces, and the kernel's own lists. What it finds is a [`Snapshot`]: sorted,
-//! comparable, an inert value. What it could not read is in the snapshot too, as [`Gap`](model::Gap)s: nothing is
-//! guessed. It changes nothing on the host, prints nothing, starts no process and has no global state.
+//! A [`Discovery`] scans every place that can hold a namespace: processes, tasks, open descriptors, sockets, TUN/TAP
+//! files, bind mounts, child and owned namespaces, and the kernel's own lists. The result is a [`Snapshot`], an inert
+//! value that is sorted and comparable. It also contains what could not be read, as [`Gap`](model::Gap)s. Discovery
+//! guesses nothing, changes nothing on the host, prints nothing, starts no process and has no global state.
 //!
-//! The namespaces that have no process or thread, and what holds them:
+//! List the namespaces without any task, and their holders:
 //!
 //! ```
 //! use lxkns_core::{Discovery, DiscoveryOptions};
@@ -30,20 +30,21 @@
 //! ```
 //!
 //! - `procfs` (private but for [`ProcRoot`]) opens files below one procfs and parses their bytes.
-//! - `discovery` (private but for [`Discovery`]) has a file for each place that can hold a namespace. It goes into mount
-//!   namespaces through a [`MountAccess`], which is another crate: this one enters nothing.
-//! - [`model`] has the values that come out, and the [`DiscoveryOptions`] that go in.
+//! - `discovery` (private but for [`Discovery`]) has a file for each place that can hold a namespace. It reads other
+//!   mount namespaces through a [`MountAccess`] of another crate: this crate enters nothing.
+//! - [`model`] has the values of a snapshot, and the [`DiscoveryOptions`].
 //! - [`relations`] has pure functions over a snapshot.
 //! - [`wire`] writes a snapshot as JSON and reads it back.
-//! - [`Discovery::file_system_users`] finds what keeps a file system from being unmounted, [`Discovery::socket_users`] who
-//!   has sockets open.
-//! - [`Interface`] asks which of the newer interfaces this kernel has.
-//! - [`Discovery::open`] goes from a namespace of a snapshot to a descriptor on it, [`namespace_of()`] the other way.
+//! - [`Discovery::file_system_users`] finds what keeps a file system from being unmounted, [`Discovery::socket_users`]
+//!   the processes that have sockets open.
+//! - [`Interface`] tells which of the newer interfaces this kernel has.
+//! - [`Discovery::open`] opens a namespace of a snapshot, [`namespace_of()`] tells which namespace a descriptor is on.
 //!
 //! # What an unprivileged caller does not see
 //!
-//! Without privileges, a caller sees the namespaces of its own processes, what their descriptors and mounts hold, and
-//! owners and parents that are not above its own namespaces. It does not see these, and a gap says each:
+//! An unprivileged caller sees the namespaces of its own processes, those that their descriptors and mounts hold, and
+//! owners and parents that are not ancestors of its own namespaces. It does not see the following, and a gap reports
+//! each:
 //!
 //! - the namespaces, descriptors and mounts of processes without ptrace read access to them (`ptrace(2)`): those of
 //!   other users, and of programs that gained privileges. Takes `CAP_SYS_PTRACE`, for descriptors also
@@ -60,18 +61,18 @@
 //!
 //! # Kernels
 //!
-//! Linux 4.11 is the oldest that has the ioctls and the `statx(2)` that this crate is built on. Each newer interface is
-//! an addition, detected by asking: without it the older way finds what it can, and a gap says what is missing. Sockets
-//! and TUN/TAP files take 5.6 (`pidfd_getfd(2)`); sockets in a descriptor table that one thread has of its own, 6.9;
-//! PID namespaces that never had a process, 6.11; mounts of mount namespaces without a process, 6.11 or a [`MountAccess`]; mount namespaces that nothing visible holds, 6.12; all other such namespaces, 6.19. The same goes for a
-//! filter of system calls that denies an interface, such as Docker's: whatever it answers, an error is data.
+//! Linux 4.11 is the oldest kernel with the ioctls and the `statx(2)` that this crate needs. Newer interfaces are
+//! optional and are detected by calling them: without one, discovery finds less, and a gap reports what is missing.
+//! Sockets and TUN/TAP files need 5.6 (`pidfd_getfd(2)`); sockets in a descriptor table that a task does not share with
+//! its process, 6.9; PID namespaces that never had a process, 6.11; mounts of mount namespaces without a process, 6.11
+//! or a [`MountAccess`]; mount namespaces that nothing visible holds, 6.12; all other such namespaces, 6.19. A seccomp
+//! filter that denies an interface, such as Docker's, has the same effect.
 //!
 //! # Features
 //!
 //! None for users. `_fuzz` and `_schema` serve the project's own tests and can change at any time.
 //!
-//! The project's `ARCHITECTURE.md` says how the parts relate and what never happens in them, `docs/json.md` what
-//! the JSON form means.
+//! The project's `ARCHITECTURE.md` describes how the parts relate and their invariants, `docs/json.md` the JSON form.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

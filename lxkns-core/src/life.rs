@@ -1,4 +1,4 @@
-//! Whether a namespace lives that nothing visible leads to.
+//! Whether a namespace exists that nothing visible leads to.
 
 use lxkns_sys::NsHandle;
 use rustix::io::Errno;
@@ -7,19 +7,20 @@ use crate::model::{Namespace, NamespaceType};
 use crate::reach;
 use crate::relations::Life;
 
-/// Whether a namespace lives that was seen before: the kernel is asked to open it by its ID, type and inode number.
+/// Whether a namespace of an earlier snapshot still exists: asks the kernel to open it by its ID, type and inode
+/// number.
 ///
-/// A namespace that opens lives. One that does not has ended only where the kernel would open any that lives:
-/// `opens_all` says whether it does, and is asked only then. Newer kernels do not open namespaces without users, such as
-/// one that only a socket holds; and without privileges a caller's own are all that opens.
+/// If it opens, it exists. Otherwise it has ended only if the kernel opens any existing namespace: `opens_all` tells,
+/// and is called only then. Newer kernels do not open inactive namespaces, such as one that only a socket holds, and an
+/// unprivileged caller can only open its own.
 ///
 /// # Privileges
 ///
-/// `CAP_SYS_ADMIN` in the initial user namespace, and the initial PID namespace; without, nothing is known.
+/// `CAP_SYS_ADMIN` in the initial user namespace, and the initial PID namespace; without them, the result is not known.
 ///
 /// # Minimum kernel version
 ///
-/// 6.18; on others nothing is known.
+/// 6.18; before, the result is not known.
 pub fn life_of(namespace: &Namespace, opens_all: impl FnOnce() -> bool) -> Life {
     let Some((id, ino)) = namespace.unique_id.zip(u32::try_from(namespace.id.ino).ok()) else { return Life::Unknown };
     let ns_type = namespace.ns_type;

@@ -1,4 +1,4 @@
-//! Ways into mount namespaces that this crate does not go itself.
+//! Access to mount namespaces from inside, which other crates implement.
 
 use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -7,48 +7,48 @@ use crate::model::{Cause, Errno, NamespaceId, Operation, Pid};
 
 /// Looks into mount namespaces from inside.
 ///
-/// This crate enters nothing. It lists the mounts of a mount namespace, and opens namespaces that are bind-mounted there,
-/// as far as the kernel lets one do so from outside. For a mount namespace that has no process, or whose processes have
-/// changed their root directory, a helper must enter. The crate `lxkns-mountns` has one.
+/// This crate enters nothing. It lists mounts and opens bind-mounted namespaces of other mount namespaces as far as the
+/// kernel allows that from outside. If a mount namespace has no process, or its processes have changed their root
+/// directory, a helper must enter it. The crate `lxkns-mountns` has one.
 ///
-/// No method may wait without a bound, whatever is mounted there.
+/// Every method must have a deadline, whatever is mounted in the namespace.
 pub trait MountAccess: Sync {
-    /// Goes into a mount namespace.
+    /// Enters a mount namespace.
     ///
     /// # Errors
     ///
-    /// What failed, and why.
+    /// The operation that failed, and why.
     fn enter(&self, mount_ns: BorrowedFd<'_>) -> Result<Box<dyn InsideMounts + '_>, AccessError>;
 
-    /// The processes that serve for this, as far as they have not ended: they are left out of a snapshot.
+    /// The PIDs of the helpers that have not ended: a snapshot leaves them out.
     fn helpers(&self) -> Vec<Pid>;
 }
 
-/// A mount namespace, from inside.
+/// A mount namespace that a helper has entered.
 pub trait InsideMounts {
     /// Its mounts, in the form of `/proc/PID/mountinfo`, as seen from its root.
     ///
     /// # Errors
     ///
-    /// What failed, and why.
+    /// The operation that failed, and why.
     fn mountinfo(&self) -> Result<Vec<u8>, AccessError>;
 
     /// Opens the namespace `id`, which is bind-mounted at `path`.
     ///
     /// # Errors
     ///
-    /// What failed, and why. [`Cause::NoPath`]: nothing is there, or something else.
+    /// The operation that failed, and why. [`Cause::NoPath`]: the path does not lead to this namespace.
     fn open_namespace(&self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, AccessError>;
 }
 
-/// Why there is no way into a mount namespace, or to something there.
+/// Why a mount namespace could not be entered, or a path in it not opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessError {
-    /// What was tried: what a [`Gap`](crate::model::Gap) says.
+    /// The operation, for a [`Gap`](crate::model::Gap).
     pub operation: Operation,
-    /// Why that failed.
+    /// Why it failed.
     pub cause: Cause,
-    /// The kernel's error, where it gave one.
+    /// The kernel's error, if it gave one.
     pub errno: Option<Errno>,
 }
 

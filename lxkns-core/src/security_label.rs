@@ -1,4 +1,4 @@
-//! The label by which a security module confines a process.
+//! Labels of security modules.
 
 use bstr::BString;
 use rustix::io::Errno;
@@ -7,16 +7,16 @@ use crate::failure;
 use crate::model::{self, Process};
 use crate::procfs::{ProcRoot, parse};
 
-/// The label that a security module (SELinux, AppArmor, Smack) has given a process, as the kernel writes it; `None` where
-/// no module gives any. Of several modules it is the first one's.
+/// The label that a security module (SELinux, AppArmor, Smack) has given a process, as the kernel writes it; `None` if
+/// no module gives one. With several modules, the label of the first.
 ///
 /// # Errors
 ///
-/// What the kernel says; `ESRCH` where another process has the PID now.
+/// The kernel's; `ESRCH` if another process has the PID now.
 ///
 /// # Privileges
 ///
-/// None of most modules.
+/// None for most modules.
 pub fn security_label(proc: &ProcRoot, process: &Process) -> Result<Option<BString>, model::Errno> {
     read(proc, process).map_err(failure::public_errno)
 }
@@ -28,7 +28,7 @@ fn read(proc: &ProcRoot, process: &Process) -> Result<Option<BString>, Errno> {
     if stat.start_time_ticks != process.start_time_ticks() {
         return Err(Errno::SRCH);
     }
-    // Of a first thread that has exited there is none.
+    // A thread group leader that has exited has no label.
     let task = process.living_task().tid;
     for file in ["attr/current", "attr/apparmor/current"] {
         match dir.read_record(format!("task/{task}/{file}"), &mut buffer) {
@@ -38,7 +38,7 @@ fn read(proc: &ProcRoot, process: &Process) -> Result<Option<BString>, Errno> {
                     return Ok(Some(BString::from(&text[..end])));
                 }
             }
-            // There is no such module, or it gives no labels. The files of a task that has ended say ESRCH.
+            // The module is missing or gives no labels. The files of a task that has ended fail with ESRCH.
             Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOENT) => {}
             Err(errno) => return Err(errno),
         }

@@ -1,5 +1,5 @@
-//! Processes that were left behind: killed, and kept by a file system whose server does not answer. Whoever would start
-//! another that asks the same server looks here first, so that they do not become more with each run of a program.
+//! Stuck processes: they were killed and left behind, and wait for the server of a file system. A program checks for
+//! them before it starts another process that asks the same server, so their number does not grow with each run.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -13,21 +13,22 @@ use crate::model::{self, DeviceNumber, Pid, TaskState, Uid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 use crate::reach::lookup::has_no_server;
 
-/// How many processes one user may leave behind on a host before no more are risked.
+/// The number of stuck processes of a user on a host above which no more are risked.
 pub const MOST_STUCK: usize = 16;
 
-/// What the names of such processes begin with; the numbers of the file system's device follow, as hexadecimal digits and
-/// with a colon between them. The file that each runs ends with the other text, or is the caller's own.
+/// The prefixes of the names of these processes, each with the end of the path of the program that has it (or the
+/// program is the caller's). The device number of the file system follows the prefix: two hexadecimal numbers with a
+/// colon between them.
 const NAMES: [(&[u8], &[u8]); 2] = [(b"mntns ", b"mntnssandbox"), (b"lxkns ", b"lxkns")];
 
-/// The name of a process that is about to ask the server of a file system for the caller, as the kernel takes it.
+/// The name, for `PR_SET_NAME`, of a process that asks the server of a file system on the caller's behalf.
 pub fn asking_name(file_system: Option<DeviceNumber>) -> [u8; 16] {
     let mut name = [0; 16];
     let text = match file_system {
         Some(DeviceNumber { major, minor }) => format!("lxkns {major:x}:{minor:x}"),
         None => "lxkns ?".to_owned(),
     };
-    // One zero stays at its end.
+    // A NUL stays at its end.
     name.iter_mut().take(15).zip(text.bytes()).for_each(|(to, byte)| *to = byte);
     name
 }
@@ -36,20 +37,20 @@ pub fn asking_name(file_system: Option<DeviceNumber>) -> [u8; 16] {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stuck {
-    /// Its ID.
+    /// Its PID.
     pub pid: Pid,
-    /// The file system whose server it waits for, where its name says that.
+    /// The file system whose server it waits for, if its name tells.
     pub file_system: Option<DeviceNumber>,
 }
 
-/// The processes of the caller's user that have asked a server for this program or another like it, were killed, and
-/// cannot end. As far as they can be told: of who runs another file nothing is believed, where that may be known.
+/// The stuck processes of the caller's user: they asked a server on behalf of this program or a similar one, were
+/// killed, and cannot end. A process that is known to run another program does not count.
 ///
-/// Costs a look at the name of each process.
+/// Reads the name of each process.
 ///
 /// # Errors
 ///
-/// The processes cannot be listed, or one that the caller may look at cannot be read: nobody knows then which are stuck.
+/// The processes cannot be listed, or one of the caller's cannot be read: it is not known then which are stuck.
 ///
 /// # Privileges
 ///
@@ -71,7 +72,7 @@ pub fn stuck(proc: &ProcRoot) -> Result<Vec<Stuck>, model::Errno> {
     for pid in proc.pids().map_err(failure::public_errno)? {
         match look(pid) {
             Ok(stuck) => found.extend(stuck),
-            // What is hidden (`hidepid`) is another user's.
+            // A hidden process (`hidepid`) is another user's.
             Err(errno) if failure::is_gone(errno) || failure::is_denied(errno) => {}
             Err(errno) => return Err(failure::public_errno(errno)),
         }
@@ -79,7 +80,7 @@ pub fn stuck(proc: &ProcRoot) -> Result<Vec<Stuck>, model::Errno> {
     Ok(found)
 }
 
-/// What the name of a process says that it asks, and how the file that it runs must end.
+/// The file system in the name of a process, and the end of the path of the program that it must run.
 fn asked(comm: &[u8]) -> Option<(Option<DeviceNumber>, &'static [u8])> {
     let comm = comm.trim_end_with(|character| character == '\n');
     if comm == b"mntnssandbox" {
@@ -92,8 +93,8 @@ fn asked(comm: &[u8]) -> Option<(Option<DeviceNumber>, &'static [u8])> {
     Some((device, program))
 }
 
-/// Whether `status` says that a process is this user's, has been told to end by `SIGKILL`, and has not: what is left of one
-/// that has ended waits for its parent, and its file system's device number may be another's by now.
+/// Whether a process belongs to this user, has a pending `SIGKILL`, and has not ended. A zombie only waits for its
+/// parent, and another file system can have the device number by now.
 fn is_killed(status: &[u8], uid: u32) -> bool {
     const SIGKILL: u64 = 1 << (9 - 1);
     parse::status::parse(status).is_ok_and(|status| {
@@ -103,8 +104,8 @@ fn is_killed(status: &[u8], uid: u32) -> bool {
     })
 }
 
-/// Whether a process runs a file whose name ends like this, or the one that the caller runs. Where that is not to be known
-/// (undumpable, for somebody without privileges), its user and name must do.
+/// Whether a process runs a program whose path ends like this, or the caller's program. True if that is not known (the
+/// process is undumpable and the caller unprivileged).
 fn runs(proc: &ProcRoot, dir: &ProcDir, program: &[u8]) -> bool {
     let read = |dir: &ProcDir, path: &str| {
         let mut buffer = [0; 4096];
@@ -122,20 +123,19 @@ fn runs(proc: &ProcRoot, dir: &ProcDir, program: &[u8]) -> bool {
 pub struct Reached {
     /// The file system.
     pub file_system: DeviceNumber,
-    /// Whether looking at it asks nobody.
+    /// Whether a lookup on it asks no server.
     pub has_no_server: bool,
 }
 
-/// The file system that a path of the caller's leads to as far as the kernel knows the way without asking any server: that
-/// of the path, or of the nearest directory above it. `None` where the kernel cannot be asked like that (before 5.12), and
-/// where it does not know the way on from a procfs, which can lead anywhere.
+/// The file system of a path of the caller's, or of its nearest ancestor directory in the kernel's cache, without
+/// asking any server. `None` before 5.12, and if the last cached directory is on a procfs, which can lead anywhere.
 pub fn reached(proc: &ProcRoot, path: &Path) -> Option<Reached> {
     let above = path.ancestors().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
     reached_by(proc, &above.map(open_cached).find_map(Result::ok)?)
 }
 
-/// An `O_PATH` descriptor on what a path of the caller's leads to, if the kernel knows the way without asking any server, and
-/// the file system there has none: then it can be reopened and read by whoever must not wait.
+/// An `O_PATH` descriptor of a path of the caller's, if the path is in the kernel's cache and its file system has no
+/// server: reopening and reading it does not wait.
 pub fn pin_without_server(proc: &ProcRoot, path: &Path) -> Option<OwnedFd> {
     let pinned = open_cached(path).ok()?;
     reached_by(proc, &pinned).is_some_and(|reached| reached.has_no_server).then_some(pinned)

@@ -1,4 +1,4 @@
-//! What has been read on one side and not written on the other.
+//! A buffer for data that was read on one side and not yet written on the other.
 
 use std::os::fd::AsFd;
 
@@ -19,19 +19,19 @@ impl Buffer {
         self.start == self.end
     }
 
-    /// How many bytes are in it.
+    /// The number of bytes in it.
     pub(crate) fn len(&self) -> usize {
         self.end - self.start
     }
 
-    /// Reads, if all has been written that was read before. Says how much.
+    /// Reads, if everything read before has been written, and returns the number of bytes.
     pub(crate) fn fill(&mut self, from: impl AsFd) -> Result<usize, Errno> {
         let count = rustix::io::retry_on_intr(|| rustix::io::read(&from, &mut self.bytes[..]))?;
         (self.start, self.end) = (0, count);
         Ok(count)
     }
 
-    /// Writes what is possible, at most this much.
+    /// Writes as much as possible without waiting, at most `limit` bytes.
     pub(crate) fn empty(&mut self, to: impl AsFd, limit: usize) -> Result<(), Errno> {
         let end = self.end.min(self.start.saturating_add(limit));
         match rustix::io::retry_on_intr(|| rustix::io::write(&to, &self.bytes[self.start..end])) {

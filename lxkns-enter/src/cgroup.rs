@@ -1,4 +1,4 @@
-//! The control groups, with the limits that go with them.
+//! Control groups, and whether they are frozen.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::error::{Error, ErrorKind};
 use crate::process::{Process, cannot};
 use crate::steps::{Draft, Fact, Stage, Subject};
 
-/// What is to be joined, to see whether it is frozen.
+/// The control groups to join, and what tells whether they are frozen.
 #[derive(Debug)]
 pub(crate) struct Joined {
     hierarchies: CgroupHierarchies,
     cgroups: Cgroups,
-    /// That of version 2, where a child can be started.
+    /// The version 2 control group, in which a child can be started.
     pub(crate) directory: Option<SharedFd>,
 }
 
@@ -36,7 +36,7 @@ fn list(cgroups: &Cgroups) -> Fact {
     Fact::Text(cgroups.0.iter().map(in_words).collect::<Vec<_>>().join(" "))
 }
 
-/// Has the command join the control groups of a process in which the caller is not. All files are opened here.
+/// Adds the steps that join those control groups of a process that the caller is not in. Opens all files.
 pub(crate) fn join(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Result<Joined, Error> {
     let failed = |error: lxkns_core::Error| match error.errno() {
         Some(errno) => cannot(process.pid, "read the control groups", Errno::from_raw_os_error(errno.number())),
@@ -47,7 +47,7 @@ pub(crate) fn join(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Res
     let (hierarchies, _) = CgroupHierarchies::of_the_caller(proc);
     let mut joined = Joined { hierarchies, cgroups, directory: None };
     if joined.is_frozen() {
-        let message = format!("{}: its control group is frozen, and so would be the command", process.pid);
+        let message = format!("{}: its control group is frozen, so the command would be frozen too", process.pid);
         return Err(Error::new(ErrorKind::Frozen, message));
     }
     for membership in joined.cgroups.0.iter().filter(|membership| !own.0.contains(membership)) {
@@ -73,13 +73,13 @@ pub(crate) fn join(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Res
     Ok(joined)
 }
 
-/// Whether a process is in other control groups than the caller, or may be.
+/// Whether a process is in other control groups than the caller, or this is not known.
 pub(crate) fn is_elsewhere(proc: &ProcRoot, process: &Process) -> bool {
     let theirs = lxkns_core::cgroups_of(&process.dir).ok();
     theirs.is_none() || own(proc).ok() != theirs
 }
 
-/// Has the command stay in the caller's control groups.
+/// Keeps the command in the caller's control groups.
 pub(crate) fn stay(draft: &mut Draft, proc: &ProcRoot, process: Option<&Process>) -> Result<(), Error> {
     let of = process.and_then(|process| lxkns_core::cgroups_of(&process.dir).ok());
     draft.row(Subject::Cgroup, of.as_ref().map(list), list(&own(proc)?));
@@ -89,6 +89,6 @@ pub(crate) fn stay(draft: &mut Draft, proc: &ProcRoot, process: Option<&Process>
 fn own(proc: &ProcRoot) -> Result<Cgroups, Error> {
     let dir =
         rustix::fs::openat(proc, "thread-self", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-    let dir = dir.map_err(|errno| Error::call("read the own control groups", errno))?;
+    let dir = dir.map_err(|errno| Error::call("read the caller's control groups", errno))?;
     lxkns_core::cgroups_of(dir).map_err(|error| Error::new(ErrorKind::Failed, format!("of the caller: {error}")))
 }

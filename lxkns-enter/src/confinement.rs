@@ -16,12 +16,12 @@ use crate::steps::{Draft, Fact, Stage, Subject};
 const SELINUX: u64 = 101;
 const APPARMOR: u64 = 104;
 
-/// What one security module has a task run with.
+/// The security context that one security module gives a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Context {
     module: u64,
     name: &'static str,
-    /// Of AppArmor without the mode.
+    /// For AppArmor, without the mode.
     pub(crate) label: Vec<u8>,
     exec: &'static str,
 }
@@ -31,7 +31,8 @@ impl Context {
         format!("{} {}", self.name, String::from_utf8_lossy(&self.label))
     }
 
-    /// Has the child run the command with this. Its own file is written by itself, below the caller's own procfs.
+    /// The step that makes the child run the command with this context. The child writes to its own file below the
+    /// caller's procfs.
     pub(crate) fn step(&self, proc: &ProcRoot) -> Result<(String, Op), Error> {
         let procfs =
             rustix::io::fcntl_dupfd_cloexec(proc, 3).map_err(|errno| Error::call("copy a descriptor", errno))?;
@@ -45,7 +46,7 @@ impl Context {
     }
 }
 
-/// The security context, then `no_new_privs`: in this order, so that the one is not refused because of the other.
+/// Sets the security context, then `no_new_privs`, which would forbid the change of context.
 pub(crate) fn take_on(
     draft: &mut Draft,
     proc: &ProcRoot,
@@ -73,7 +74,7 @@ pub(crate) fn take_on(
     };
     let theirs = of(proc, process);
     draft.row(Subject::Seccomp, Some(seccomp(process.status.seccomp)), seccomp(status.seccomp));
-    // Nobody is told about the rules of another.
+    // The kernel does not show a process's rules to others.
     let text = |text: &str| Fact::Text(text.to_owned());
     draft.row(Subject::Landlock, Some(text("not visible")), text("the caller's; the process's are not taken over"));
     if privileged {
@@ -102,23 +103,23 @@ pub(crate) fn take_on(
     Ok(())
 }
 
-/// What a process runs with, of each module that is there.
+/// The contexts of a process, one for each active module.
 pub(crate) fn of(proc: &ProcRoot, process: &Process) -> Result<Vec<Context>, Error> {
     let read = |path: &str| process.read(path);
     contexts(proc, &read).map_err(|errno| cannot(process.pid, "read the security context", errno))
 }
 
-/// What the caller runs with.
+/// The contexts of the caller.
 pub(crate) fn own(proc: &ProcRoot) -> Result<Vec<Context>, Error> {
     let read = |path: &str| process::read(proc, format!("thread-self/{path}"));
-    contexts(proc, &read).map_err(|errno| Error::call("read the own security context", errno))
+    contexts(proc, &read).map_err(|errno| Error::call("read the caller's security context", errno))
 }
 
 fn contexts(proc: &ProcRoot, read: &dyn Fn(&str) -> Result<Vec<u8>, Errno>) -> Result<Vec<Context>, Errno> {
     let mut contexts = Vec::new();
     let has_file_system = process::read(proc, "filesystems")
         .is_ok_and(|text| String::from_utf8_lossy(&text).lines().any(|line| line.trim_end().ends_with("\tselinuxfs")));
-    // The file that all modules share is of the first that has one.
+    // The file that all modules share belongs to the first active one.
     let shared = label(read, "attr/current")?;
     if let (true, Some(label)) = (has_file_system, &shared) {
         contexts.push(Context { module: SELINUX, name: "SELinux context", label: label.clone(), exec: "exec" });
@@ -141,7 +142,7 @@ fn label(read: &dyn Fn(&str) -> Result<Vec<u8>, Errno>, path: &str) -> Result<Op
             }
             Ok(Some(text).filter(|text| !text.is_empty()))
         }
-        // There is no such module, or none that is switched on.
+        // The module is not built in or not active.
         Err(Errno::NOENT | Errno::INVAL | Errno::OPNOTSUPP) => Ok(None),
         Err(errno) => Err(errno),
     }

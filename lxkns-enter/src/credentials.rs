@@ -1,4 +1,4 @@
-//! Who the command is, and what it may do.
+//! IDs and capabilities of the command.
 
 use lxkns_core::model::{Capabilities, CapabilitySet, IdMapping};
 use lxkns_sys::Op;
@@ -10,24 +10,24 @@ use crate::steps::{Draft, Fact, GUARD, Stage, Subject};
 use crate::target::Entered;
 use crate::users::User;
 
-/// Who was asked for.
+/// The user and group that the user asked for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
-    /// Supplementary groups of a user that was asked for.
+    /// The supplementary groups of that user.
     pub(crate) groups: Option<Vec<u32>>,
 }
 
 impl Asked {
-    /// The groups that go with it: those of a user that is known, else only the one asked for.
+    /// Adds the groups: those of a user with an entry, else only the requested GID.
     pub(crate) fn of(user: Option<&User>, uid: Option<u32>, gid: Option<u32>, groups: Option<Vec<u32>>) -> Self {
         let gid = gid.or_else(|| user.map(|user| user.gid));
         Self { uid, gid, groups: groups.or_else(|| uid.and(gid).map(|gid| vec![gid])) }
     }
 }
 
-/// What of IDs is needed to know them inside.
+/// The data that maps IDs into the target's user namespace.
 pub(crate) struct Ids<'a> {
     process: Option<&'a Process>,
     own: &'a Status,
@@ -47,7 +47,7 @@ impl<'a> Ids<'a> {
                     .map_err(|_| cannot(process.pid, name, rustix::io::Errno::BADMSG))?;
                 if map.is_empty() {
                     let message = format!(
-                        "{}: its user namespace has no IDs yet ({name} is empty), so no command can be anybody there; \
+                        "{}: its user namespace has no IDs yet ({name} is empty), so no command can run there; \
                          leave it out (--except user)",
                         process.pid
                     );
@@ -62,7 +62,7 @@ impl<'a> Ids<'a> {
     fn ids(&self, ids: &[u32], map: &[IdMapping]) -> Option<Vec<u32>> {
         match (self.changes_user, self.process) {
             (true, Some(_)) => ids.iter().map(|&id| inside(map, id)).collect(),
-            // Of a user namespace by itself no process says what it maps; one is its root.
+            // No process shows the maps of a user namespace without one; the command is its root.
             (true, None) => Some(ids.iter().map(|_| 0).collect()),
             (false, _) => Some(ids.to_vec()),
         }
@@ -72,17 +72,17 @@ impl<'a> Ids<'a> {
         let from = self.process.map_or(self.own, |process| &process.status);
         match self.ids(&of(from), map).and_then(|ids| ids.try_into().ok()) {
             Some(ids) => Ok(Some(ids)),
-            // It has no number there; but the command has it already.
+            // It is not mapped there, but the command has it already.
             None if of(from) == of(self.own) => Ok(None),
             None => {
                 let option = what.to_ascii_lowercase();
-                let message = format!("the {what} of the process has no number in its user namespace ({option}_map)");
+                let message = format!("the {what} of the process is not mapped in its user namespace ({option}_map)");
                 Err(Error::new(ErrorKind::Unsuitable, message))
             }
         }
     }
 
-    /// The UIDs, real, effective, saved; `None` if they stay.
+    /// The real, effective and saved UID; `None` if they do not change.
     pub(crate) fn uids(&self, asked: &Asked) -> Result<Option<[u32; 3]>, Error> {
         match asked.uid {
             Some(uid) => Ok(Some([uid; 3])),
@@ -98,7 +98,7 @@ impl<'a> Ids<'a> {
     }
 }
 
-/// Has the command be somebody, with the capabilities that the process has. `uids` is who.
+/// Adds the steps that give the command its IDs and the capabilities of the process.
 pub(crate) fn take_on(
     draft: &mut Draft,
     ids: &Ids<'_>,
@@ -123,7 +123,7 @@ pub(crate) fn take_on(
         draft.step(Stage::Credentials, "limit the bounding set of capabilities", Op::Bounding(sets.bounding.bits()));
     }
     if no_root {
-        let what = "have programs of root gain no capabilities (securebits)";
+        let what = "keep programs of root from gaining capabilities (securebits)";
         draft.step(Stage::Credentials, what, Op::Securebits(NOROOT | NOROOT_LOCKED));
         draft.notes.push(
             "the process is root without the capabilities that root gets from running a program, so the command gets none \
@@ -158,7 +158,7 @@ pub(crate) fn take_on(
     Ok(())
 }
 
-/// Has the command be who the caller is.
+/// Keeps the caller's IDs and capabilities.
 pub(crate) fn stay(draft: &mut Draft, ids: &Ids<'_>) {
     let status = ids.process.map(|process| &process.status);
     let own = ids.own;
@@ -185,7 +185,7 @@ fn groups(draft: &mut Draft, ids: &Ids<'_>, asked: &Asked) {
     };
     let mut has = list(&ids.own.groups);
     if ids.changes_user {
-        // Outside, the process's own have numbers that are valid here; of others none.
+        // Before entering, the process's own groups have valid GIDs; requested ones have none.
         let outside = status.filter(|_| asked.groups.is_none()).map(|status| status.groups.clone()).unwrap_or_default();
         if ids.own.capabilities.effective.contains(CapabilitySet::SETGID) {
             has = list(&outside);
@@ -199,20 +199,24 @@ fn groups(draft: &mut Draft, ids: &Ids<'_>, asked: &Asked) {
             let or_stay = ids.changes_user && ids.process.is_none();
             draft.step(Stage::Credentials, "set the supplementary groups", Op::Groups { gids, or_stay });
         } else if !is_allowed && asked.groups.is_some() {
-            draft.notes.push("the user namespace does not allow to set supplementary groups, so that the command has none of those of its user".into());
+            draft.notes.push(
+                "the user namespace does not allow to set supplementary groups, so the command lacks those of its user"
+                    .into(),
+            );
         }
     }
     draft.row(Subject::Groups, status.map(|status| list(&status.groups)), has);
 }
 
-/// The sets that the command starts with; `None` if they stay.
+/// The capability sets that the command starts with; `None` if they do not change.
 fn sets(ids: &Ids<'_>, entered: &Entered, privileged: bool) -> Option<Capabilities> {
     let all = |set| Capabilities { inheritable: set, permitted: set, effective: set, bounding: set, ambient: set };
     let status = ids.process.map(|process| &process.status)?;
     Some(if privileged {
         all(CapabilitySet::ALL)
     } else if entered.leaves_out_user {
-        // What it may do there says nothing of what it may do here. Who may not limit the bounding set has nothing either.
+        // Capabilities in the target's user namespace give none in the caller's. Without the right to limit the
+        // bounding set, the command gets none.
         let can_limit = ids.own.capabilities.effective.contains(CapabilitySet::SETPCAP);
         Capabilities {
             bounding: if can_limit { CapabilitySet::NONE } else { ids.own.capabilities.bounding },
@@ -223,7 +227,7 @@ fn sets(ids: &Ids<'_>, entered: &Entered, privileged: bool) -> Option<Capabiliti
     })
 }
 
-/// What somebody has who has just entered a user namespace.
+/// The capabilities of a process that has just entered a user namespace.
 const FULL: Capabilities = Capabilities {
     inheritable: CapabilitySet::NONE,
     permitted: CapabilitySet::ALL,
@@ -236,9 +240,9 @@ const FULL: Capabilities = Capabilities {
 const NOROOT: u32 = 1;
 const NOROOT_LOCKED: u32 = 2;
 
-/// Whether this is root with fewer capabilities than root gets from running a program: it has given them up, and perhaps
-/// made sure that it does not get them again, which the kernel does not show. Then what it has is made to be kept without
-/// that: as ambient capabilities.
+/// Whether this is root with fewer capabilities than root gets by running a program. It has dropped the others, perhaps
+/// with securebits that keep it from regaining them, which the kernel does not show. The command then keeps its
+/// capabilities as ambient ones instead.
 fn is_root_without(sets: &mut Capabilities, uids: [u32; 3]) -> bool {
     let is_root = uids[0] == 0 || uids[1] == 0;
     let gains = !sets.permitted.contains(sets.bounding | sets.inheritable);
@@ -249,7 +253,7 @@ fn is_root_without(sets: &mut Capabilities, uids: [u32; 3]) -> bool {
     is_root && gains
 }
 
-/// The caller's, if the command keeps them: a user namespace that is entered has none set.
+/// The caller's securebits, if the command keeps them: entering a user namespace clears them.
 fn own_securebits(changes_user: bool) -> u32 {
     match rustix::thread::capabilities_secure_bits() {
         Ok(bits) if !changes_user => bits.bits(),
@@ -274,8 +278,8 @@ fn securebits_row(draft: &mut Draft, status: Option<&Status>, bits: u32) {
     draft.row(Subject::Securebits, status.map(|_| Fact::Text("not visible".to_owned())), Fact::Text(command));
 }
 
-/// What an ordinary program has that is run by somebody with these sets; `capabilities(7)`. `had` is what there was to
-/// take them from.
+/// The capabilities of a program without file capabilities that is run with these sets; `capabilities(7)`. `had` are
+/// the sets before the change.
 fn after_exec(
     wanted: Capabilities,
     had: Capabilities,

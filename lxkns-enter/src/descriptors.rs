@@ -1,4 +1,4 @@
-//! Which of the caller's descriptors the command gets beside standard input, output and error.
+//! The caller's descriptors that the command gets besides standard input, output and error.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -11,12 +11,12 @@ use crate::process;
 use crate::steps::{Stage, Step};
 use crate::streams;
 
-/// Descriptors that were inherited and are passed on.
+/// Inherited descriptors that are passed on.
 #[derive(Debug)]
 pub(crate) struct Descriptors {
-    /// Their numbers, each with a copy.
+    /// Their numbers, each with a copy of the descriptor.
     kept: Vec<(i32, OwnedFd)>,
-    /// One more than the highest that was open.
+    /// A number above all open descriptors.
     end: u32,
 }
 
@@ -30,36 +30,36 @@ impl Descriptors {
             let not_open = |_| Error::new(ErrorKind::Missing, format!("descriptor {number} is not open"));
             let info = process::read(proc, format!("thread-self/fdinfo/{number}")).map_err(not_open)?;
             if is_close_on_exec(&info) {
-                let message = format!("descriptor {number} is the entering process's own");
+                let message = format!("descriptor {number} is close-on-exec, so it is not inherited");
                 return Err(Error::new(ErrorKind::Unsuitable, message));
             }
             kept.push((number, lxkns_sys::copy_inherited(number).map_err(not_open)?));
         }
-        let failed = |errno| Error::call("list the own descriptors", errno);
+        let failed = |errno| Error::call("list the caller's descriptors", errno);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::openat(proc, "thread-self/fd", flags, Mode::empty()).map_err(failed)?;
-        // One that is not listed would stay open in the command.
+        // A descriptor that is not listed would stay open in the command.
         let mut highest = 2;
         for entry in Dir::read_from(dir.as_fd()).map_err(failed)? {
             let number = entry.map_err(failed)?.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok());
             highest = highest.max(number.unwrap_or(0));
         }
-        // And room for those that are still to come.
+        // Leave room for descriptors that are opened later.
         Ok(Self { kept, end: highest.saturating_add(256) })
     }
 
-    /// That a command that is weaker than its caller can have them.
+    /// Checks that a command that is weaker than its caller may have them.
     pub(crate) fn check(&self) -> Result<(), Error> {
         streams::check(&self.all([rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()]))
     }
 
-    /// They, and these as standard input, output and error.
+    /// These descriptors and the given standard input, output and error.
     pub(crate) fn all<'a>(&'a self, stdio: [BorrowedFd<'a>; 3]) -> Vec<(i32, BorrowedFd<'a>)> {
         let stdio = stdio.into_iter().enumerate().map(|(number, fd)| (number as i32, fd));
         stdio.chain(self.kept.iter().map(|(number, fd)| (*number, fd.as_fd()))).collect()
     }
 
-    /// What the child does to have these, and no others.
+    /// The steps that give the command these descriptors and no others.
     pub(crate) fn steps(&self, given: Vec<(SharedFd, i32)>) -> [Step; 2] {
         let keep = self.kept.iter().map(|(number, _)| *number).collect();
         let close = Op::CloseOthers { keep, end: self.end };

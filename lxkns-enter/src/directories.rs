@@ -1,4 +1,4 @@
-//! The root and the working directory.
+//! Root and working directory of the command.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,20 +15,20 @@ use crate::in_time::in_time;
 use crate::process::{Process, cannot};
 use crate::steps::{Draft, Fact, Stage, Subject};
 
-/// Opens a directory that a link of procfs leads to. Its file system may have a server that does not answer.
+/// Opens a directory through a procfs link, with a timeout: the server of its file system can be dead.
 fn open(dir: impl AsFd, link: &'static str, wait: Duration) -> Result<SharedFd, Errno> {
     let dir = rustix::io::fcntl_dupfd_cloexec(dir, 3)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     in_time(wait, move || rustix::fs::openat(dir, link, flags, Mode::empty())).map(Arc::new)
 }
 
-/// The caller's own root.
+/// Opens the caller's root directory.
 pub(crate) fn own_root(proc: &ProcRoot, wait: Duration) -> Result<SharedFd, Error> {
-    open(proc, "thread-self/root", wait).map_err(|errno| Error::call("open the own root directory", errno))
+    open(proc, "thread-self/root", wait).map_err(|errno| Error::call("open the caller's root directory", errno))
 }
 
-/// Has the command in the root and the working directory of a process. Comes back with the root. Where the mount namespace
-/// is entered with mounts of its own, both are gone to by path.
+/// Adds the steps that give the command the root and working directory of a process, and returns the root. If the
+/// command gets a mount namespace of its own, both are changed by path.
 pub(crate) fn of_process(
     draft: &mut Draft,
     proc: &ProcRoot,
@@ -46,7 +46,7 @@ pub(crate) fn of_process(
         path("cwd").map_err(failed("read the working directory"))?,
     ];
     let by_path = |path: &CString| has_own_mounts.then(|| path.clone());
-    // Who is there already need not be allowed to go there.
+    // A command that is in that directory already need not have permission to change to it.
     let own = own_root(proc, wait)?;
     if enters_mounts || !is_same(&root, &own) {
         let directory = Directory { fd: Arc::clone(&root), path: by_path(&root_path) };
@@ -66,8 +66,8 @@ pub(crate) fn of_process(
     Ok(root)
 }
 
-/// Whether the `/proc` that a process sees is that of the caller's PID namespace, or it sees none. Where its file system does
-/// not answer, or leads elsewhere, it is not.
+/// Whether the `/proc` that a process sees is that of the caller's PID namespace, or is not a procfs. False if the file
+/// system does not answer, or the path leads elsewhere.
 pub(crate) fn has_own_proc(proc: &ProcRoot, process: &Process, wait: Duration) -> bool {
     /// The type of procfs (`statfs(2)`).
     const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -82,7 +82,7 @@ pub(crate) fn has_own_proc(proc: &ProcRoot, process: &Process, wait: Duration) -
     is_own.unwrap_or_else(|errno| errno == Errno::NOENT)
 }
 
-/// Why the working directory of a process is none for who has its root; `None` if it can be reached from there.
+/// Why the working directory of a process cannot be reached from its root; `None` if it can.
 fn unreachable(
     process: &Process,
     [root, cwd]: [&SharedFd; 2],
@@ -93,7 +93,7 @@ fn unreachable(
         rustix::fs::statx(fd, c"", flags, StatxFlags::NLINK | StatxFlags::MNT_ID).ok()
     };
     let stats = [stat(root), stat(cwd)];
-    // A name can end like that too.
+    // A file name can end with that text too.
     if cwd_path.ends_with(b" (deleted)") && stats[1].is_none_or(|stat| stat.stx_nlink == 0) {
         return Some("is deleted");
     }
@@ -107,7 +107,7 @@ fn unreachable(
     if root == cwd {
         return None;
     }
-    // All mounts that can be reached from the root are listed there.
+    // The list has all mounts that can be reached from the root.
     let listed = process.read("mountinfo").ok()?;
     let is_listed = listed.split(|&byte| byte == b'\n').any(|line| {
         let id = line.split(|&byte| byte == b' ').next().and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());

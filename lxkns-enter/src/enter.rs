@@ -1,4 +1,4 @@
-//! What is wanted.
+//! What the caller wants to run, and where.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -19,26 +19,26 @@ use crate::tools::Tools;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PowersOf {
-    /// Those of the process that is entered.
+    /// Those of the target process.
     #[default]
     Target,
-    /// The caller's: its capabilities stay, and neither `no_new_privs` nor a security context is taken on.
+    /// The caller's: the command keeps its capabilities and takes on neither `no_new_privs` nor a security context.
     Caller,
 }
 
-/// In whose control groups the command is.
+/// Whose control groups the command is in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CgroupsOf {
-    /// In those of the process that is entered, whose limits then hold.
+    /// Those of the target process, with their limits.
     #[default]
     Target,
-    /// In the caller's.
+    /// The caller's.
     Caller,
 }
 
-/// A command that is to run inside a target, and how. Without more said, it is as the process that is entered: in all its
-/// namespaces and control groups, with its root, IDs, capabilities and security context.
+/// A command to run inside a target. By default it runs in all namespaces and control groups of the target process,
+/// with its root directory, IDs, capabilities and security context.
 #[derive(Debug)]
 pub struct Enter<'a> {
     pub(crate) proc: &'a ProcRoot,
@@ -59,7 +59,7 @@ pub struct Enter<'a> {
 }
 
 impl<'a> Enter<'a> {
-    /// Into this target, as this procfs, which is the caller's own, shows it.
+    /// Enters this target. `proc` is the caller's own procfs.
     pub fn new(proc: &'a ProcRoot, target: Target) -> Self {
         let bytes = |text: OsString| text.as_bytes().to_vec();
         Self {
@@ -81,44 +81,45 @@ impl<'a> Enter<'a> {
         }
     }
 
-    /// Enters the namespaces of these types only.
+    /// Enters only namespaces of these types.
     #[must_use]
     pub fn only(mut self, types: impl IntoIterator<Item = NamespaceType>) -> Self {
         self.only = Some(types.into_iter().collect());
         self
     }
 
-    /// Does not enter the namespaces of these types.
+    /// Enters no namespaces of these types.
     #[must_use]
     pub fn except(mut self, types: impl IntoIterator<Item = NamespaceType>) -> Self {
         self.except.extend(types);
         self
     }
 
-    /// The command with its arguments. Without one it is the shell of the user.
+    /// Sets the command with its arguments. The default is the user's shell.
     #[must_use]
     pub fn command(mut self, command: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         self.command = command.into_iter().map(Into::into).collect();
         self
     }
 
-    /// As this user: a UID, or a name that `/etc/passwd` inside has. With a name, or a UID that is there, come its GID and
-    /// its groups.
+    /// Runs as this user: a UID, or a name in the target's `/etc/passwd`. A name, or a UID with an entry, also sets the
+    /// GID and the groups.
     #[must_use]
     pub fn user(mut self, user: impl AsRef<OsStr>) -> Self {
         self.user = Some(user.as_ref().as_bytes().to_vec());
         self
     }
 
-    /// With this group: a GID, or a name that `/etc/group` inside has.
+    /// Runs with this group: a GID, or a name in the target's `/etc/group`.
     #[must_use]
     pub fn group(mut self, group: impl AsRef<OsStr>) -> Self {
         self.group = Some(group.as_ref().as_bytes().to_vec());
         self
     }
 
-    /// With this environment. Otherwise it is that of a process whose mount namespace is entered, else the caller's; of one
-    /// that shares the caller's files only for a command that is no other user and has no more powers.
+    /// Sets where the environment comes from. The default is the target process if its mount namespace is entered, else
+    /// the caller. The environment of a process that shares the caller's files is refused for a command with another
+    /// user or more privileges.
     #[must_use]
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = Some(environment);
@@ -132,56 +133,56 @@ impl<'a> Enter<'a> {
         self
     }
 
-    /// In whose control groups the command is.
+    /// Sets whose control groups the command is in.
     #[must_use]
     pub fn cgroups(mut self, cgroups: CgroupsOf) -> Self {
         self.cgroups = cgroups;
         self
     }
 
-    /// Passes on these descriptors beside standard input, output and error. They must not be close-on-exec.
+    /// Passes on these descriptors besides standard input, output and error. They must not be close-on-exec.
     #[must_use]
     pub fn keep_fds(mut self, fds: impl IntoIterator<Item = i32>) -> Self {
         self.keep_fds.extend(fds);
         self
     }
 
-    /// Where the command's program comes from.
+    /// Sets where the command's program comes from.
     #[must_use]
     pub fn tools(mut self, tools: Tools) -> Self {
         self.tools = tools;
         self
     }
 
-    /// Whose resource limits, umask, CPU affinity, nice value, I/O priority and execution domain the command has.
+    /// Sets whose resource limits, umask, CPU affinity, nice value, I/O priority and execution domain the command has.
     #[must_use]
     pub fn limits(mut self, limits: LimitsOf) -> Self {
         self.limits = limits;
         self
     }
 
-    /// How long a file system inside may take to answer, and the memory of the process.
+    /// Sets the timeout for each file system inside, and for the memory of the process.
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
     }
 
-    /// Opens and verifies all that is needed, and says what will be done. Nothing is entered.
+    /// Opens and verifies everything, and returns the plan. Enters nothing.
     ///
     /// # Errors
     ///
-    /// Each of [`ErrorKind`](crate::ErrorKind) but those of the command.
+    /// Any [`ErrorKind`](crate::ErrorKind) except those about the command.
     ///
     /// # Privileges
     ///
-    /// Of a process, ptrace read access (`ptrace(2)`), and to write to the `cgroup.procs` of its control groups. To carry
-    /// it out, what `setns(2)` takes: `CAP_SYS_ADMIN` in the user namespaces that own what is entered, and in one's own;
-    /// or to own the user namespace that is entered, and that it owns the others.
+    /// For a process: ptrace read access (`ptrace(2)`) and write access to the `cgroup.procs` of its control groups. To
+    /// execute the plan, those of `setns(2)`: `CAP_SYS_ADMIN` in the caller's user namespace and in the owners of the
+    /// namespaces; or the caller owns the user namespace that is entered, and that owns the other namespaces.
     ///
     /// # Minimum kernel version
     ///
-    /// 4.11. Names of users and groups take 5.6 (`openat2(2)`).
+    /// 4.11. Names of users and groups need 5.6 (`openat2(2)`).
     pub fn prepare(&self) -> Result<Plan, Error> {
         prepare::prepare(self)
     }

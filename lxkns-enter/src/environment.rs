@@ -12,11 +12,11 @@ use crate::users::User;
 /// Where the environment comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
-    /// That of the process that is entered.
+    /// The target process.
     Target,
-    /// The caller's.
+    /// The caller.
     Host,
-    /// Nothing but `TERM`, and what is set for the user.
+    /// An empty environment, except `TERM` and the variables that are set for the user.
     Clean,
 }
 
@@ -25,21 +25,21 @@ const PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 /// Variables with their values, each name once.
 pub(crate) type Variables = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// The environment that a process was started with. Reading it waits for the process's memory, which can be locked for
-/// ever.
+/// The environment that a process was started with. Reading it takes the lock of the process's memory, which a stuck
+/// process can hold forever.
 pub(crate) fn of(process: &Process, wait: Duration) -> Result<Variables, Errno> {
     let dir = rustix::io::fcntl_dupfd_cloexec(&process.dir, 3)?;
     let text = in_time(wait, move || process::read(dir, "environ"))?;
     let mut variables = Variables::new();
     for entry in text.split(|&byte| byte == 0) {
-        // A name can begin with "=", as some shells have them; one that is empty is none.
+        // Some shells export names that begin with "="; an empty name is not a variable.
         let at = entry.iter().skip(1).position(|&byte| byte == b'=').map(|at| at + 1);
         if let Some(at) = at {
             variables.push((entry[..at].to_vec(), entry[at + 1..].to_vec()));
         }
     }
     let mut seen = std::collections::HashSet::new();
-    // The first of a name counts, as getenv(3) has it.
+    // The first of equal names counts, as for getenv(3).
     variables.retain(|(name, _)| seen.insert(name.clone()));
     Ok(variables)
 }
@@ -55,8 +55,8 @@ fn set(variables: &mut Variables, name: &str, value: &[u8]) {
     }
 }
 
-/// Sets `HOME`, `USER` and `SHELL` for this user; of one that nobody knows, what is there is right if `is_targets` says that
-/// it is the user who had this environment. `PATH` is there in any case, and `TERM` if the caller has it.
+/// Sets `HOME`, `USER` and `SHELL` for this user. For a user without an entry, existing values stay if the environment
+/// was this user's (`is_targets`). Sets `PATH` if it is missing, and `TERM` if the caller has it.
 pub(crate) fn fit(variables: &mut Variables, user: Option<&User>, is_targets: bool, term: Option<&[u8]>) {
     match user {
         Some(user) => {
@@ -82,31 +82,31 @@ pub(crate) fn fit(variables: &mut Variables, user: Option<&User>, is_targets: bo
     }
 }
 
-/// The shell of a user; where none is named it is this one, as `passwd(5)` has it.
+/// The shell of a user; the default is that of `passwd(5)`.
 fn shell_of(user: &User) -> &[u8] {
     if user.shell.is_empty() { b"/bin/sh" } else { &user.shell }
 }
 
-/// The shell that the command is where none is given.
+/// The shell to run if there is no command.
 pub(crate) fn shell(user: Option<&User>) -> Vec<u8> {
     user.map_or(&b"/bin/sh"[..], shell_of).to_vec()
 }
 
-/// The paths at which a command can be: itself if it has a slash, else in each directory of `PATH`.
+/// The paths to try for a command: the name itself if it has a slash, else the name in each directory of `PATH`.
 pub(crate) fn candidates(command: &[u8], variables: &Variables) -> Vec<CString> {
     if command.contains(&b'/') {
         return CString::new(command).into_iter().collect();
     }
     let path = get(variables, "PATH").unwrap_or(PATH);
     let in_directory = |directory: &[u8]| {
-        // An empty one is the working directory.
+        // An empty directory name means the working directory.
         let directory = if directory.is_empty() { b"." } else { directory };
         CString::new([directory, b"/", command].concat()).ok()
     };
     path.split(|&byte| byte == b':').filter_map(in_directory).collect()
 }
 
-/// As the kernel takes them.
+/// The variables in the kernel's form.
 pub(crate) fn strings(variables: &Variables) -> Vec<CString> {
     variables.iter().filter_map(|(name, value)| CString::new([name, &b"="[..], value].concat()).ok()).collect()
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use lxkns_core::model::Errno;
 
-/// Nothing was entered, or nothing is left of what was.
+/// An error of entering. No process of the command is left.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -20,21 +20,21 @@ pub struct Error {
 pub enum ErrorKind {
     /// There is no such process, namespace, user or group.
     Missing,
-    /// The process has ended, and its PID may mean another by now.
+    /// The process has ended; another process can have its PID by now.
     Gone,
-    /// It makes no sense to enter this, or not like this.
+    /// The target or an option is not suitable.
     Unsuitable,
     /// The control group is frozen.
     Frozen,
-    /// Something did not answer in time.
+    /// There was no answer within the timeout.
     TimedOut,
-    /// The command is not there.
+    /// The command does not exist.
     CommandNotFound,
-    /// The command is there, but cannot be run.
+    /// The command exists, but cannot be run.
     CommandNotRun,
-    /// The running program could be changed from inside.
+    /// Processes inside could write to the running program.
     Unprotected,
-    /// The kernel has refused a step, or it failed.
+    /// A step failed.
     Failed,
 }
 
@@ -49,7 +49,7 @@ impl Error {
         self.errno
     }
 
-    /// What it takes, or what to do.
+    /// The missing privilege, or what to do.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
@@ -68,7 +68,7 @@ impl Error {
         Self { kind, message: message.into(), errno, hint: None }
     }
 
-    /// With what it takes, or what to do.
+    /// Adds the missing privilege, or what to do.
     pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }

@@ -1,10 +1,10 @@
-//! Asking what may not answer.
+//! Calls with a timeout.
 
 use std::time::Duration;
 
 use rustix::io::Errno;
 
-/// Does something on a thread for which nobody waits longer than this; then it is `ETIMEDOUT`.
+/// Runs a closure on a thread and waits at most this long for its result; `ETIMEDOUT` after that.
 pub(crate) fn in_time<T: Send + 'static>(
     wait: Duration,
     ask: impl FnOnce() -> Result<T, Errno> + Send + 'static,

@@ -25,17 +25,17 @@
 //! Enter (what is wanted) -> prepare: open and verify everything -> Plan (steps, rows) -> execute, in a child
 //! ```
 //!
-//! - Everything is opened and verified to be of one and the same process before anything is entered.
-//! - An intermediate process carries out the steps in the caller's PID namespace, single-threaded, with system calls alone.
-//!   The process that it starts in the target's PID namespace has only what the command has. The first step that fails ends
-//!   it and is named in the error; nothing stays behind.
-//! - A command with more than the processes in a PID namespace, such as the caller's powers or one of the caller's
-//!   namespaces, stays outside of it; a note of the plan says so.
+//! - `prepare` opens everything and verifies that it belongs to one process, before anything is entered.
+//! - An intermediate process carries out the steps in the caller's PID namespace, single-threaded, with system calls
+//!   alone. The process that it starts in the target's PID namespace has only what the command has. If a step fails,
+//!   the error names it and no process is left.
+//! - A command with more than the processes in a PID namespace have, such as the caller's capabilities or one of the
+//!   caller's namespaces, stays outside of it; a note of the plan says so.
 //!
 //! # What is not taken over
 //!
-//! Filters of system calls and Landlock rules; the scheduling policy; and what the kernel does not show (`securebits`, except
-//! of root that has given up capabilities). The session keyring is neither the process's nor the caller's, but a new one.
+//! Seccomp filters and Landlock rules; the scheduling policy; and securebits, which the kernel does not show (but root
+//! that has dropped capabilities does not regain them). The session keyring is new.
 //!
 //! # Features
 //!

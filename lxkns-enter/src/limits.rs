@@ -1,5 +1,4 @@
-//! What bounds a process without being a matter of privilege: resource limits, the file mode creation mask, CPUs, nice
-//! value, I/O priority and execution domain.
+//! Resource limits, file mode creation mask, CPU affinity, nice value, I/O priority and execution domain.
 
 use lxkns_core::model::{CapabilitySet, CpuRange};
 use lxkns_core::{ProcRoot, parse};
@@ -15,14 +14,14 @@ use crate::steps::{Draft, Fact, Stage, Subject};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LimitsOf {
-    /// Those of the process that is entered, as far as they may be raised.
+    /// Those of the target process, as far as the caller may raise limits.
     #[default]
     Target,
     /// The caller's.
     Caller,
 }
 
-/// Resources in the order of their numbers (`RLIMIT_*`): as `/proc/PID/limits` names them, and as `prlimit(1)` does.
+/// Resources in the order of their numbers (`RLIMIT_*`), with their names in `/proc/PID/limits` and in `prlimit(1)`.
 const RESOURCES: [(&str, &str); 16] = [
     ("Max cpu time", "cpu"),
     ("Max file size", "fsize"),
@@ -43,16 +42,16 @@ const RESOURCES: [(&str, &str); 16] = [
 ];
 
 const RLIMIT_NICE: u32 = 13;
-/// The highest nice value, and one more than the number that `RLIMIT_NICE` can have.
+/// The highest nice value.
 const LOWEST_PRIORITY: i64 = 19;
 
-/// What one process has. What could not be read is not known.
+/// The values of one process; `None` if not readable.
 struct Bounds {
     limits: Vec<Limit>,
     umask: Option<u32>,
     cpus: Option<Vec<CpuRange>>,
     nice: Option<i32>,
-    /// As `ioprio_get(2)` has it.
+    /// As returned by `ioprio_get(2)`.
     io_priority: Option<u32>,
     personality: Option<u32>,
 }
@@ -68,13 +67,13 @@ impl Bounds {
             cpus: status.cpus_allowed,
             nice: parse::stat(&stat).ok().map(|stat| stat.scheduling.nice),
             io_priority: number.and_then(|number| lxkns_sys::ioprio_get(number).ok()),
-            // It takes more than the others: who may not read it does not take it over.
+            // This file needs more privileges than the others; without them, the command does not take the value over.
             personality: read("personality").ok().and_then(hexadecimal),
         })
     }
 }
 
-/// Notes what the command is bounded by.
+/// Adds the steps that set these values for the command.
 pub(crate) fn take_on(
     draft: &mut Draft,
     proc: &ProcRoot,
@@ -82,12 +81,12 @@ pub(crate) fn take_on(
     own_status: &Status,
     of: LimitsOf,
 ) -> Result<(), Error> {
-    let failed = |errno| Error::call("read the own resource limits", errno);
+    let failed = |errno| Error::call("read the caller's resource limits", errno);
     let own = Bounds::read(&|path| process::read(proc, format!("thread-self/{path}")), Some(0)).map_err(failed)?;
     let Some(process) = process else {
         return rows(draft, None, &own);
     };
-    // A number means the same process to the kernel as it does here only in the caller's own procfs.
+    // PIDs of another procfs mean other processes in system calls.
     let number = proc.is_own().then_some(process.task);
     let theirs = Bounds::read(&|path| process.read(path), number);
     let theirs = theirs.map_err(|errno| cannot(process.pid, "read the resource limits", errno))?;
@@ -175,7 +174,7 @@ fn rows(draft: &mut Draft, target: Option<&Bounds>, command: &Bounds) -> Result<
     Ok(())
 }
 
-/// The text of `/proc/PID/limits`.
+/// Reads the text of `/proc/PID/limits`.
 fn limits(text: &str) -> Vec<Limit> {
     let number = |field: Option<&str>| match field? {
         "unlimited" => Some(u64::MAX),

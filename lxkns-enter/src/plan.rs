@@ -1,4 +1,4 @@
-//! A plan that is ready, and carrying it out.
+//! A prepared plan, and its execution.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -18,28 +18,28 @@ use crate::steps::{Row, Stage, Step};
 use crate::streams;
 use crate::terminal::Stranger;
 
-/// A command that has been started. The caller is to wait for it.
+/// A command that has been started. The caller must wait for it.
 #[derive(Debug)]
 pub struct Spawned {
-    /// Its process ID, as the caller's PID namespace has it.
+    /// Its PID in the caller's PID namespace.
     pub pid: u32,
-    /// A pidfd of it, where the kernel has them (5.3).
+    /// Its pidfd, if the kernel has them (5.3).
     pub pidfd: Option<OwnedFd>,
 }
 
-/// What the command is.
+/// The command.
 #[derive(Debug)]
 pub(crate) struct Command {
-    /// As errors call it.
+    /// Its name in errors.
     pub(crate) name: String,
     pub(crate) exec: Exec,
-    /// The mask of blocked signals that it starts with.
+    /// The signals that it starts with blocked.
     pub(crate) blocked: u64,
-    /// Whether it is in a PID namespace that is entered.
+    /// Whether it runs in a PID namespace that is entered.
     pub(crate) enters_pids: bool,
 }
 
-/// Everything is open and verified, nothing is entered yet.
+/// A plan: everything is open and verified, nothing is entered yet.
 #[derive(Debug)]
 pub struct Plan {
     pub(crate) steps: Vec<Step>,
@@ -48,9 +48,9 @@ pub struct Plan {
     pub(crate) command: Command,
     pub(crate) descriptors: Descriptors,
     pub(crate) joined: Option<Joined>,
-    /// Whether the command may less than its caller, so that it must not have the caller's terminal.
+    /// Whether the command has fewer privileges than its caller, so it must not have the caller's terminal.
     pub(crate) stranger: Option<Stranger>,
-    /// The process whose powers the command takes on.
+    /// The process whose privileges the command takes on.
     pub(crate) witness: Option<Witness>,
     /// The caller's own procfs.
     pub(crate) procfs: Option<OwnedFd>,
@@ -58,41 +58,42 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What the target has and what the command will have.
+    /// The rows: what the target has and what the command will have.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// What the user should know: what could not be taken over, and what was left out because it was asked for. A sentence
-    /// each, without its full stop; it can have foreign bytes in it.
+    /// Notes for the user: what could not be taken over, and what was left out on request. Each is a sentence without
+    /// its full stop, and can contain bytes that other processes chose.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// What the child will do before it becomes the command, in this order: when, and in words such as "change the root
+    /// The steps of the child before the command runs, in order: the stage, and words such as "change the root
     /// directory".
     pub fn steps(&self) -> impl Iterator<Item = (Stage, &str)> {
         self.steps.iter().map(|step| (step.stage, step.what.as_str()))
     }
 
-    /// Carries it out in a child, with these as standard input, output and error, and comes back once the child has become
-    /// the command.
+    /// Executes the plan in a child, with these as standard input, output and error. Returns when the command runs.
     ///
-    /// What these are open on is the command's: whoever may trace that can open a file once more, in another mode. A command
-    /// that is weaker than its caller gets no directory; [`Plan::run`] has pipes in place of files too.
+    /// The command gets access to the files behind these descriptors: a process that may trace it can open a file
+    /// again, in another mode. A command that is weaker than its caller gets no directory; [`Plan::run`] also replaces
+    /// files with pipes.
     ///
-    /// All of it has five times as long as [`Enter::wait`](crate::Enter::wait) says; then the child is given up.
+    /// The timeout is five times that of [`Enter::wait`](crate::Enter::wait); then the child is given up.
     ///
-    /// The child is a child of the calling thread, and ends with that or with the calling process until it has become the
-    /// command. The caller waits for it; nobody else may, and `SIGCHLD` must not be ignored.
+    /// Until the command runs, the child ends with the calling thread. The caller must wait for it, no other thread
+    /// may, and `SIGCHLD` must not be ignored.
     ///
     /// # Errors
     ///
-    /// Whatever fails is said here. Then no process is left but what cannot be ended, which ends as soon as it can.
+    /// Any failure before the command runs. No process is left then, except a stuck one, which ends as soon as the
+    /// kernel lets it.
     ///
     /// # Privileges
     ///
-    /// As [`Enter::prepare`](crate::Enter::prepare) has them.
+    /// Those of [`Enter::prepare`](crate::Enter::prepare).
     ///
     /// # Minimum kernel version
     ///
@@ -111,8 +112,7 @@ impl Plan {
         self.start(given, session, None)
     }
 
-    /// The same, with descriptors under these numbers and this session; and it is given up when there is something to be read
-    /// from `interrupts`.
+    /// The same, with descriptors under these numbers and with this session. Gives up when `interrupts` is readable.
     pub(crate) fn start(
         &self,
         given: Vec<(SharedFd, i32)>,
@@ -126,12 +126,12 @@ impl Plan {
         let ops: Vec<Op> = steps.iter().map(|step| step.op.clone()).collect();
         let launch = Launch { session, blocked: self.command.blocked, exec: self.command.exec.clone() };
         let until = Instant::now() + self.wait * 5;
-        // Frozen meanwhile, or at a file system that does not answer, it would be waited for for ever.
+        // Without the deadline, a child that is frozen, or stuck at a dead file system, would be waited for forever.
         let mut goes_on = |_: usize| {
             let is_interrupted = interrupts.is_some_and(is_readable);
             !is_interrupted && Instant::now() < until && !self.joined.as_ref().is_some_and(Joined::is_frozen)
         };
-        // It may have given something up since: then the command must not have it.
+        // The target can have dropped privileges since; the command must not have them then.
         let may_launch = || self.witness.as_ref().is_none_or(Witness::is_unchanged);
         let has_run = |pid: rustix::process::Pid| has_run(self.procfs.as_ref()?, pid);
         let mut watch = Watch { wake: interrupts, goes_on: &mut goes_on, may_launch: &may_launch, has_run: &has_run };
@@ -166,52 +166,52 @@ impl Plan {
                     _ => error,
                 }
             }
-            SpawnError::Launch { errno, .. } => Error::call("begin the session of the command", errno),
+            SpawnError::Launch { errno, .. } => Error::call("start the session of the command", errno),
             SpawnError::GivenUp { index } => {
                 let step = steps.get(index).map_or(self.command.name.as_str(), |step| step.what.as_str());
                 Error::new(ErrorKind::TimedOut, format!("{step}: no answer in time"))
             }
             SpawnError::Refused => {
                 let pid = self.witness.as_ref().map(|witness| format!("{}: ", witness.pid)).unwrap_or_default();
-                let message = "the process has ended, or changed its user, groups or capabilities meanwhile; try again";
+                let message = "the process has ended or has changed its user, groups or capabilities; try again";
                 Error::new(ErrorKind::Gone, pid + message)
             }
             SpawnError::Stopped => {
-                let message = "the entering process was stopped by a process that is inside, and was ended";
+                let message = "a process inside has stopped the entering process, which was killed";
                 Error::new(ErrorKind::Failed, message)
             }
             SpawnError::Killed { signal } => {
                 let by = signal.map(|signal| format!(" by signal {signal}")).unwrap_or_default();
-                let message = format!("the entering process was killed{by} before it had become the command");
+                let message = format!("the entering process was killed{by} before the command ran");
                 Error::new(ErrorKind::Failed, message)
             }
-            _ => Error::new(ErrorKind::Failed, "the entering process has ended before it had become the command"),
+            _ => Error::new(ErrorKind::Failed, "the entering process has ended before the command ran"),
         }
     }
 }
 
 impl Plan {
-    /// Whether somebody keeps the command from doing anything, and so from ending: a tracer, or a frozen control group.
+    /// Whether a tracer or a frozen control group keeps the command from running, and so from ending.
     pub(crate) fn is_held(&self, command: rustix::process::Pid) -> bool {
         self.procfs.as_ref().is_some_and(|procfs| is_traced(procfs, command))
             || self.joined.as_ref().is_some_and(Joined::is_frozen)
     }
 }
 
-/// Whether there is something to be read.
+/// Whether a descriptor is readable.
 fn is_readable(fd: BorrowedFd<'_>) -> bool {
     const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
     matches!(rustix::event::poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&NO_TIME)), Ok(1..))
 }
 
-/// Whether a process cannot do anything at the moment because somebody traces it.
+/// Whether a tracer has stopped a process.
 pub(crate) fn is_traced(procfs: &OwnedFd, child: rustix::process::Pid) -> bool {
     let stat = process::read(procfs, format!("{}/stat", child.as_raw_nonzero())).unwrap_or_default();
     parse::stat(&stat).is_ok_and(|stat| stat.state == TaskState(b't'))
 }
 
-/// Whether a child has run another program since it was forked: the kernel says so, and nobody who traces it can change that
-/// but by having it run one.
+/// Whether a child has run another program since it was forked. A tracer can only change that by making the child run
+/// one.
 fn has_run(procfs: &OwnedFd, child: rustix::process::Pid) -> Option<bool> {
     /// `PF_FORKNOEXEC` of `linux/sched.h`.
     const FORKED_ONLY: u32 = 0x40;
@@ -221,11 +221,12 @@ fn has_run(procfs: &OwnedFd, child: rustix::process::Pid) -> Option<bool> {
 
 fn failed_step(steps: &[&Step], index: usize, detail: u32, errno: Errno) -> Error {
     let op = steps.get(index).map(|step| &step.op);
-    let what = steps.get(index).map_or("become the command", |step| step.what.as_str());
+    let what = steps.get(index).map_or("run the command", |step| step.what.as_str());
     match (op, errno) {
         (Some(Op::Enter(_)), Errno::SRCH) => Error::with_errno(ErrorKind::Gone, entering(detail), errno),
         (Some(Op::Enter(_)), Errno::PERM) if detail & NamespaceType::User.clone_flag() == 0 => {
-            let hint = "without its user namespace it takes CAP_SYS_ADMIN in the caller's, and in the one that owns it";
+            let hint =
+                "without its user namespace, this needs CAP_SYS_ADMIN in the caller's user namespace and in its owner";
             Error::call(entering(detail), errno).with_hint(hint)
         }
         (Some(Op::Enter(_)), _) if detail != 0 => Error::call(entering(detail), errno),
@@ -236,8 +237,8 @@ fn failed_step(steps: &[&Step], index: usize, detail: u32, errno: Errno) -> Erro
     }
 }
 
-/// A command that is not permitted, and what else is not if its file may be run: it is only then that the kernel asks the
-/// security modules whether the context may be taken on.
+/// Names what `EPERM` or `EACCES` of running the command can be about: the file, or the security context, which the
+/// kernel checks only then.
 fn confined(command: String, before: &[&Step]) -> String {
     let contexts = before.iter().filter(|step| matches!(step.op, Op::ExecContext { .. }));
     let contexts: Vec<&str> = contexts.map(|step| step.what.as_str()).collect();
@@ -249,7 +250,7 @@ fn confined(command: String, before: &[&Step]) -> String {
     format!("run {command} and {}{with}", contexts.join(" and "))
 }
 
-/// Which namespaces it was that could not be entered.
+/// Names the namespaces that could not be entered.
 fn entering(flags: u32) -> String {
     let types: Vec<&str> = NamespaceType::ALL
         .into_iter()

@@ -1,4 +1,4 @@
-//! From what is wanted to a plan: everything is opened and verified here, and nothing entered yet.
+//! From options to a plan: opens and verifies everything, and enters nothing.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -27,11 +27,12 @@ use crate::{cgroup, confinement, directories, limits, seal};
 pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     let Enter { proc, target, wait, powers, .. } = enter;
     let is_of_host = enter.tools == Tools::Host;
-    // A program of the host has the caller's powers, and is the caller's.
+    // A program of the host runs with the caller's privileges.
     let (proc, wait, privileged) = (*proc, *wait, *powers == PowersOf::Caller || is_of_host);
     let process = target.as_process();
-    let own = process::read(proc, "thread-self/status").map_err(|errno| Error::call("read the own status", errno))?;
-    let own = Status::parse(&own).ok_or_else(|| Error::call("read the own status", Errno::BADMSG))?;
+    let own =
+        process::read(proc, "thread-self/status").map_err(|errno| Error::call("read the caller's status", errno))?;
+    let own = Status::parse(&own).ok_or_else(|| Error::call("read the caller's status", Errno::BADMSG))?;
     if let Some(process) = process.filter(|process| process.pid.0 == own.tgid) {
         return Err(Error::new(ErrorKind::Unsuitable, format!("{}: this is the entering process itself", process.pid)));
     }
@@ -51,21 +52,21 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     let before = Before { own: &own, keeps_powers: privileged, keeps_cgroups };
     let entered = &target::namespaces(&mut draft, proc, target, &before, is_wanted)?;
     if process.is_some() && !privileged {
-        draft.step(Stage::Enter, "have a session keyring of its own", Op::SessionKeyring);
+        draft.step(Stage::Enter, "take a new session keyring", Op::SessionKeyring);
     }
 
     let enters_mounts = entered.enters(NamespaceType::Mnt);
     if enters_mounts || entered.enters(NamespaceType::Pid) {
         seal::check()?;
     }
-    // In its /proc the numbers of processes would mean others than those that the command acts on.
+    // In the target's /proc, PIDs would mean other processes than in the command's system calls.
     let covers_proc = enters_mounts
         && entered.has_other_pids
         && process.is_none_or(|process| !directories::has_own_proc(proc, process, wait));
     if is_of_host {
         tools::host::view(&mut draft, entered);
     } else if covers_proc {
-        // In another user namespace nobody may mount that of the caller's PID namespace.
+        // In another user namespace, the command may not mount the procfs of the caller's PID namespace.
         cover_proc(&mut draft, privileged && !entered.changes_user());
     }
 
@@ -134,7 +135,7 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
         || draft.steps.iter().any(|step| step.stage == Stage::Confinement);
     let stranger = is_weaker.then(|| Stranger {
         root: root_inside,
-        // Another's number is known inside alone.
+        // The UID of a requested user is only known inside.
         user: if names.asked.uid.is_none() { process.map(|process| process.status.uids[1]) } else { None },
     });
     if stranger.is_some() {
@@ -143,7 +144,7 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     draft.step(Stage::Last, GUARD, Op::Guard);
 
     if let Some(process) = process {
-        // All that was read and opened was of this one.
+        // Make sure that everything was read and opened of this process.
         process.verify()?;
     }
     draft.steps.sort_by_key(|step| step.stage);
@@ -172,10 +173,10 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     })
 }
 
-/// Puts something over the `/proc` of a mount namespace whose processes are in another PID namespace than the command.
+/// Covers the `/proc` of a mount namespace whose processes are in another PID namespace than the command.
 fn cover_proc(draft: &mut Draft, keeps_powers: bool) {
-    draft.step(Stage::Mounts, "make mounts of its own", Op::OwnMounts);
-    // What a container brings along learns nothing of the caller's processes.
+    draft.step(Stage::Mounts, "make a mount namespace", Op::OwnMounts);
+    // A container's programs must not see the caller's processes.
     let (cover, what) = if keeps_powers { (Cover::Proc, "that of the caller") } else { (Cover::NoProc, "empty") };
     draft.step(Stage::Cover, "cover the /proc of another PID namespace", Op::Cover(cover));
     draft.notes.push(format!(
@@ -184,10 +185,10 @@ fn cover_proc(draft: &mut Draft, keeps_powers: bool) {
     ));
 }
 
-/// What names mean where the command will be.
+/// Users and groups, as the target's files define them.
 struct Names {
     asked: Asked,
-    /// The user that was asked for, if it has an entry.
+    /// The requested user, if it has an entry.
     user: Option<User>,
     passwd: Option<Vec<u8>>,
 }
@@ -195,7 +196,7 @@ struct Names {
 impl Names {
     fn new(enter: &Enter<'_>, root: &SharedFd, entered: &Entered) -> Result<Self, Error> {
         let process = enter.target.as_process();
-        // Where the root is known before something is entered.
+        // The root directory is known before anything is entered.
         let is_known = process.is_some() || !entered.has_mounts;
         let read = |path: &'static str| match is_known {
             true => users::read_inside(enter.proc, root, path, enter.wait),
@@ -232,7 +233,7 @@ impl Names {
             };
             if let Some(user) = &user {
                 let text = match text {
-                    // There need not be any.
+                    // A user need not have an entry.
                     Err(Errno::NOENT) => Vec::new(),
                     Err(_) => return Err(named("groups of user", &user.name, "etc/group", &text)),
                     Ok(text) => text,
@@ -244,21 +245,21 @@ impl Names {
     }
 }
 
-/// Has the command be no harder to kill than the process is, where memory runs out: services are often exempt from that. This
-/// comes before all else, as the file is not an ordinary user's once the child is undumpable.
+/// Gives the command at least the process's oom_score_adj: the caller can be a service that the OOM killer spares. This
+/// is the first step, as an undumpable child of an unprivileged user may not write to the file.
 fn out_of_memory(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Result<(), Error> {
     const FILE: &str = "oom_score_adj";
     let number = |text: Vec<u8>| std::str::from_utf8(&text).ok()?.trim().parse::<i32>().ok();
     let theirs = process.read(FILE).map_err(|errno| process::cannot(process.pid, "read oom_score_adj", errno))?;
     let own = process::read(proc, format!("self/{FILE}"))
-        .map_err(|errno| Error::call("read the own oom_score_adj", errno))?;
+        .map_err(|errno| Error::call("read the caller's oom_score_adj", errno))?;
     if let (Some(theirs), Some(own)) = (number(theirs), number(own))
         && theirs > own
     {
         let procfs =
             rustix::io::fcntl_dupfd_cloexec(proc, 3).map_err(|errno| Error::call("copy a descriptor", errno))?;
         let op = Op::WriteBelow(Arc::new(procfs), c"self/oom_score_adj".to_owned(), theirs.to_string().into_bytes());
-        draft.step(Stage::Before, "be as easy to kill where memory runs out", op);
+        draft.step(Stage::Before, "set oom_score_adj", op);
     }
     Ok(())
 }
@@ -271,7 +272,8 @@ fn variables(
     is_targets: bool,
 ) -> Result<Variables, Error> {
     let process = enter.target.as_process();
-    // Among files that are the caller's own, variables of somebody else are only for who has no more powers than that one.
+    // A command that runs the caller's files takes variables of another process only if it has no more privileges than
+    // that process.
     let sees_own_files = !draft.steps.iter().any(|step| matches!(step.op, Op::Root(_)));
     let gains = enter.powers == PowersOf::Caller || enter.user.is_some() || enter.group.is_some();
     let is_inside = process.filter(|_| entered.has_mounts && !(sees_own_files && gains));
@@ -280,7 +282,7 @@ fn variables(
         (Environment::Target, Some(process)) => environment::of(process, enter.wait)
             .map_err(|errno| process::cannot(process.pid, "read the environment", errno))?,
         (Environment::Target, None) => {
-            // PATH and the loader's variables of somebody else would choose what runs among the caller's own files.
+            // PATH and the loader's variables of the target would decide which of the caller's files run.
             let message =
                 "the environment of the target is only for a command that sees its files, not the caller's own";
             return Err(Error::new(ErrorKind::Unsuitable, message));
@@ -305,7 +307,7 @@ fn variables(
 
 fn exec(enter: &Enter<'_>, user: Option<&User>, variables: &Variables) -> Result<Exec, Error> {
     let string = |bytes: &[u8]| {
-        CString::new(bytes).map_err(|_| Error::new(ErrorKind::Unsuitable, "an argument has a zero byte in it"))
+        CString::new(bytes).map_err(|_| Error::new(ErrorKind::Unsuitable, "an argument contains a NUL byte"))
     };
     let tool = match &enter.tools {
         Tools::File(path) => Some((path, ToolFile::open(path)?)),
@@ -324,7 +326,7 @@ fn exec(enter: &Enter<'_>, user: Option<&User>, variables: &Variables) -> Result
         None => {
             let shell = environment::shell(user);
             let name = shell.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-            // So that it is a login shell.
+            // The leading dash makes it a login shell.
             (vec![string(&shell)?, c"/bin/sh".to_owned()], vec![string(&[b"-", name].concat())?])
         }
     };

@@ -1,4 +1,4 @@
-//! A process that is entered: opened once, and everything is read below.
+//! The target process: its directory is opened once, and everything is read below it.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -17,18 +17,18 @@ use rustix::process::PidfdFlags;
 use crate::error::{Error, ErrorKind};
 use crate::status::Status;
 
-/// How much of one file of procfs is read at most.
+/// The largest size of a procfs file that is read.
 const LARGEST: u64 = 8 << 20;
 
 /// An open process directory, and a pidfd of the same process.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) pid: Pid,
-    /// The number of the thread that is read: the first one, or where that has ended one that lives.
+    /// The TID of the task that is read: the thread group leader, or a living task if that has ended.
     pub(crate) task: u32,
-    /// The directory of the process, or of that thread.
+    /// The directory of the process, or of that task.
     pub(crate) dir: OwnedFd,
-    /// Where the kernel has them (5.3), and the procfs is the caller's PID namespace's.
+    /// `None` before 5.3, or if the procfs is of another PID namespace.
     pidfd: Option<SharedFd>,
     pub(crate) status: Status,
 }
@@ -43,15 +43,15 @@ impl Process {
             errno => cannot(pid, "open its directory in procfs", errno),
         })?;
         let raw = rustix::process::Pid::from_raw(pid.0.cast_signed()).ok_or_else(missing)?;
-        // A number of another PID namespace must not be used as one of ours.
+        // A PID of another PID namespace means another process in system calls.
         let opened =
             if proc.is_own() { rustix::process::pidfd_open(raw, PidfdFlags::empty()) } else { Err(Errno::NOSYS) };
         let pidfd = match opened {
             Ok(pidfd) => Some(Arc::new(pidfd)),
             Err(Errno::SRCH) => return Err(gone(pid)),
-            // Of a thread that is no process's first one; before 6.9 it was the other error.
+            // The task is not a thread group leader. Before 6.9 the error was EINVAL.
             Err(Errno::NOENT | Errno::INVAL) => return Err(thread(pid)),
-            // Before 5.3, or denied by a filter.
+            // The kernel lacks the call, or a filter denies it.
             Err(_) => None,
         };
         let status = status_of(&dir).map_err(|errno| cannot(pid, "read status", errno))?;
@@ -64,13 +64,13 @@ impl Process {
         }
         process.verify()?;
         if process.is_kernel_thread()? {
-            let message = format!("{pid}: a thread of the kernel, of which nothing can be entered");
+            let message = format!("{pid}: a kernel thread: it cannot be entered");
             return Err(Error::new(ErrorKind::Unsuitable, message));
         }
         Ok(process)
     }
 
-    /// The first thread has ended, and all that was to be read of it with it. Others may live.
+    /// Reads a living task instead of the thread group leader, which has ended.
     fn through_living_thread(self) -> Result<Self, Error> {
         let pid = self.pid;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -85,7 +85,7 @@ impl Process {
             let opened = rustix::fs::openat(&tasks, number.to_string(), flags, Mode::empty());
             match opened.and_then(|dir| Ok((status_of(&dir)?, dir))) {
                 Ok((status, dir)) if !status.is_dead() => return Ok(Self { task: number, dir, status, ..self }),
-                // That the process has ended is said only when all its threads are known to have.
+                // The process has ended only if all its tasks have.
                 Ok(_) | Err(Errno::NOENT | Errno::SRCH) => {}
                 Err(errno) => return Err(cannot(pid, &format!("read the status of thread {number}"), errno)),
             }
@@ -96,15 +96,15 @@ impl Process {
         Err(Error::new(ErrorKind::Gone, message))
     }
 
-    /// What its namespaces can be entered through in one call.
+    /// The pidfd through which `setns(2)` enters all namespaces in one call.
     pub(crate) fn as_entrance(&self) -> Option<SharedFd> {
-        // The descriptor is of the first thread, which must live.
+        // The pidfd is of the thread group leader, which must live.
         self.pidfd.clone().filter(|_| self.task == self.pid.0)
     }
 
-    /// Makes sure that all that was opened and read so far is of one and the same process, which has not ended.
+    /// Checks that everything opened and read so far is of one process, and that the process has not ended.
     pub(crate) fn verify(&self) -> Result<(), Error> {
-        // If the number means another process by now, this directory no longer answers.
+        // If another process has the PID by now, reads below this directory fail.
         rustix::fs::statat(&self.dir, "ns", AtFlags::empty()).map_err(|_| gone(self.pid))?;
         let Some(pidfd) = &self.pidfd else { return Ok(()) };
         let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
@@ -115,7 +115,7 @@ impl Process {
         }
     }
 
-    /// What tells later whether it still is who it was, and may do the same.
+    /// The means to check later whether its IDs and privileges are unchanged.
     pub(crate) fn witness(&self) -> Result<Witness, Error> {
         let dir = rustix::io::fcntl_dupfd_cloexec(&self.dir, 3);
         let dir = dir.map_err(|errno| Error::call("copy a descriptor", errno))?;
@@ -135,14 +135,14 @@ impl Process {
         read(&self.dir, path)
     }
 
-    /// Opens a namespace, and says which it is; `None` where the kernel has none of this type.
+    /// Opens a namespace and returns its identity; `None` if the kernel has no such type.
     pub(crate) fn namespace(&self, ns_type: NamespaceType) -> Result<Option<(SharedFd, NamespaceId)>, Error> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.dir, format!("ns/{ns_type}"), flags, Mode::empty());
         let failed = |errno| cannot(self.pid, &format!("open the {ns_type} namespace"), errno);
         match opened {
             Ok(fd) => {
-                // Linux 5.10 gives the directory that the link is in, where it means EACCES.
+                // Linux 5.10 opens the link's directory where it should fail with EACCES.
                 let stat = rustix::fs::fstat(&fd).map_err(failed)?;
                 if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                     return Err(failed(Errno::ACCESS));
@@ -157,7 +157,7 @@ impl Process {
     }
 }
 
-/// What a process was when it was opened.
+/// The privileges of a process at the time when it was opened.
 #[derive(Debug)]
 pub(crate) struct Witness {
     pub(crate) pid: Pid,
@@ -166,7 +166,7 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    /// Whether it lives, and its user, groups, capabilities and filters are what they were.
+    /// Whether the process lives and has the same IDs, capabilities and filters as before.
     pub(crate) fn is_unchanged(&self) -> bool {
         status_of(&self.dir).is_ok_and(|status| !status.is_dead() && status.has_powers_of(&self.status))
     }
@@ -177,15 +177,15 @@ fn status_of(dir: &OwnedFd) -> Result<Status, Errno> {
 }
 
 pub(crate) fn gone(pid: Pid) -> Error {
-    let message = format!("{pid}: the process has ended; its number may mean another by now");
+    let message = format!("{pid}: the process has ended; another process can have its PID by now");
     Error::new(ErrorKind::Gone, message)
 }
 
 fn thread(pid: Pid) -> Error {
-    Error::new(ErrorKind::Unsuitable, format!("{pid}: not a process, but one of its threads"))
+    Error::new(ErrorKind::Unsuitable, format!("{pid}: a task of a process, not a process"))
 }
 
-/// Something of a process could not be had.
+/// The error of a failed call about a process.
 pub(crate) fn cannot(pid: Pid, what: &str, errno: Errno) -> Error {
     match errno {
         Errno::SRCH => gone(pid),

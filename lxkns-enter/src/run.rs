@@ -1,4 +1,4 @@
-//! A command from its start to its end, as what a shell would run.
+//! Runs a command from start to end, as a shell would.
 
 use std::sync::Arc;
 
@@ -9,29 +9,28 @@ use crate::terminal::Session;
 use crate::wait::{Ended, Signals, wait};
 
 impl Plan {
-    /// Carries it out with the caller's standard input, output and error, and its terminal if there is one, and waits for
-    /// the command's end. Signals that come meanwhile are passed on, as far as other threads leave them to this one; where
-    /// the command is stopped, the caller's job is.
+    /// Executes the plan with the caller's standard input, output, error and terminal, and waits for the command to
+    /// end. Passes signals on, if no other thread takes them. If the command is stopped, stops the caller's job.
     ///
-    /// A command that is weaker than its caller gets a session of its own, and a new terminal where standard input, output
-    /// or error is one: it could type into the caller's, and read what is typed there. What it writes there is its own
-    /// affair: escape sequences reach the caller's terminal. In place of all else it has pipes, which are relayed
-    /// until it ends: what it has not read of a file or pipe is left to the next reader.
-    /// Directories are not passed on to it.
+    /// A command that is weaker than its caller gets a new session, and a new terminal in place of the caller's, into
+    /// which it could type and from which it could read. Its output reaches the caller's terminal unchanged, including
+    /// escape sequences. Pipes take the place of other files; input that the command has not read stays for the next
+    /// reader. It gets no directories.
     ///
     /// # Errors
     ///
-    /// As [`Plan::execute`]; and [`ErrorKind::Failed`](crate::ErrorKind::Failed) if there can be no terminal for it.
+    /// As for [`Plan::execute`]; also [`ErrorKind::Failed`](crate::ErrorKind::Failed) if no terminal can be made for
+    /// it.
     ///
     /// # Privileges
     ///
-    /// As `Enter::prepare` has them.
+    /// Those of `Enter::prepare`.
     ///
     /// # Minimum kernel version
     ///
     /// 4.13, for the new terminal; else 4.11.
     pub fn run(self) -> Result<Ended, Error> {
-        // They stay blocked until the terminal has been taken back.
+        // Signals stay blocked until the caller has its terminal back.
         let signals = Signals::block().map_err(|errno| Error::call("block signals", errno))?;
         let mut session = match &self.stranger {
             Some(stranger) => Session::fresh(stranger)?,

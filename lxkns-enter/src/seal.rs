@@ -1,9 +1,9 @@
-//! The running program as those inside see it: it must not be writable for them.
+//! Protects the running program: processes inside must not be able to write to it.
 //!
-//! What enters is, for a moment, a process of the container, and `/proc/PID/exe` leads to its program. A container
-//! can make that moment last: it has `#!/proc/self/exe` at the head of the command that is run. With enough privileges it
-//! opens the program there, waits until nobody runs it, and writes into the file on the host, which the host then runs
-//! (CVE-2019-5736). So the program is run from a copy that nobody can write to, before anything else.
+//! For a moment, the process that enters is visible in the container, and its `/proc/PID/exe` leads to this program. A
+//! container can extend that moment with `#!/proc/self/exe` in the first line of the command. A privileged process
+//! inside then opens the program, waits until no process runs it, and writes to the file of the host (CVE-2019-5736).
+//! So the program first runs itself again from a copy that no process can write to.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -20,22 +20,23 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use crate::error::{Error, ErrorKind};
 
 const PROGRAM: &str = "/proc/self/exe";
-/// What a copy is called: in `/proc/PID/comm` and in the link `/proc/PID/exe`.
+/// The name of the copy, in `/proc/PID/comm` and in the link `/proc/PID/exe`.
 const NAME: &str = "lxkns";
 
-/// Why those inside cannot write to the running program.
+/// Why processes inside cannot write to the running program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Protection {
-    /// It is in memory and sealed.
+    /// It runs from sealed memory.
     Sealed,
-    /// It is on a mount or file system that is read-only.
+    /// Its mount or file system is read-only.
     ReadOnly,
-    /// It is somebody else's file, which the caller cannot write to; and inside nobody can do more than the caller.
+    /// The caller does not own the file and cannot write to it, and no process inside has more privileges than the
+    /// caller.
     NotOurs,
 }
 
-/// What protects the running program from those inside, if anything does.
+/// Returns what protects the running program from processes inside, if anything does.
 ///
 /// # Errors
 ///
@@ -52,7 +53,7 @@ pub fn protection() -> Result<Option<Protection>, Error> {
     protection_of(&running()?)
 }
 
-/// That something does.
+/// Checks that something protects it.
 pub(crate) fn check() -> Result<(), Error> {
     match protection()? {
         Some(_) => Ok(()),
@@ -66,7 +67,7 @@ pub(crate) fn check() -> Result<(), Error> {
 fn running() -> Result<File, Error> {
     File::open(PROGRAM).map_err(|error| {
         let operation =
-            format!("open {PROGRAM}, to keep those inside from writing to this program (is /proc mounted?)");
+            format!("open {PROGRAM}, to keep processes inside from writing to this program (is /proc mounted?)");
         Error::with_errno(ErrorKind::Unprotected, operation, errno(&error))
     })
 }
@@ -79,35 +80,35 @@ fn protection_of(program: &File) -> Result<Option<Protection>, Error> {
     if rustix::fs::fstatvfs(program).map_err(refused)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Ok(Some(Protection::ReadOnly));
     }
-    // An owner can permit it to himself.
+    // An owner can change the permissions.
     let is_ours =
         program.metadata().map_err(|error| refused(errno(&error)))?.uid() == rustix::process::geteuid().as_raw();
     let path = format!("/proc/self/fd/{}", program.as_raw_fd());
     match rustix::fs::accessat(rustix::fs::CWD, path, Access::WRITE_OK, AtFlags::EACCESS) {
         Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) if !is_ours => Ok(Some(Protection::NotOurs)),
-        // Whatever else it says, it may be writable.
+        // On any other error, the file may be writable.
         _ => Ok(None),
     }
 }
 
-/// Sees to it that those inside cannot write to the running program: it is run once more, from a copy in memory that is
-/// sealed, unless this is that copy. Arguments, environment and descriptors are passed on as they are. To be called
-/// first of all, before there are threads or state that would be lost.
+/// Protects the running program from processes inside: runs it again from a copy in sealed memory, unless this is that
+/// copy. Arguments, environment and descriptors stay the same. Call this first, before there are threads or other
+/// state.
 ///
-/// Where such memory must not be run (`vm.memfd_noexec` is 2), the copy is on a file system in memory that is mounted
-/// nowhere and read-only, which takes `CAP_SYS_ADMIN`.
+/// If sealed memory cannot be run (`vm.memfd_noexec` is 2), the copy is on a detached read-only tmpfs, which needs
+/// `CAP_SYS_ADMIN`.
 ///
-/// The kernel names a process that runs a copy by the number of a descriptor (`comm`): the program can name itself once this
-/// has returned.
+/// The kernel sets `comm` of a process that runs a copy to the number of a descriptor. The program can set its name
+/// after this call.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unprotected`]: there is no procfs; or neither copy can be made, and the caller can write to the program; or
-/// the program has been run by descriptor already, and is still not protected.
+/// [`ErrorKind::Unprotected`]: no procfs is mounted; or neither copy can be made, and the caller can write to the
+/// program; or the program already runs from a descriptor and is still not protected.
 ///
 /// # Privileges
 ///
-/// None where memory can be run, else `CAP_SYS_ADMIN` over the mount namespace.
+/// None if sealed memory can be run, else `CAP_SYS_ADMIN` over the mount namespace.
 ///
 /// # Minimum kernel version
 ///
@@ -115,13 +116,13 @@ fn protection_of(program: &File) -> Result<Option<Protection>, Error> {
 pub fn run_protected() -> Result<Protection, Error> {
     let program = running()?;
     let protection = protection_of(&program)?;
-    // The kernel tells how the program was started, and nobody can make it say otherwise but by doing that.
+    // The kernel says how the program was started, which no environment variable can fake.
     let is_by_descriptor = rustix::param::linux_execfn().to_bytes().starts_with(b"/dev/fd/");
     match protection {
         Some(protection) if is_by_descriptor => return Ok(protection),
         Some(Protection::Sealed) => return Ok(Protection::Sealed),
         _ if is_by_descriptor => {
-            let operation = "keep those inside from writing to this program (it runs from a descriptor, and /proc/self/exe \
+            let operation = "keep processes inside from writing to this program (it runs from a descriptor, and /proc/self/exe \
                              is not that copy: is /proc the kernel's?)";
             return Err(Error::with_errno(ErrorKind::Unprotected, operation, Errno::PERM));
         }
@@ -150,8 +151,8 @@ pub fn run_protected() -> Result<Protection, Error> {
     Err(Error::with_errno(ErrorKind::Unprotected, operation, refused))
 }
 
-/// A directory with a copy of the program in it: a file system in memory that is mounted nowhere and read-only. The
-/// program must not be the mount's root, which somebody privileged inside could make writable again.
+/// Makes a detached read-only tmpfs with a copy of the program in a directory. The program must not be the root of the
+/// mount, which a privileged process inside could make writable again.
 fn read_only_copy(mut program: File) -> io::Result<OwnedFd> {
     let file_system = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     rustix::mount::fsconfig_create(file_system.as_fd())?;
@@ -159,7 +160,7 @@ fn read_only_copy(mut program: File) -> io::Result<OwnedFd> {
     let directory = rustix::mount::fsmount(file_system.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut copy = File::from(rustix::fs::openat(&directory, NAME, flags, Mode::from_raw_mode(0o555))?);
-    // It may have been read to the end.
+    // The file offset can be at the end.
     io::Seek::rewind(&mut program)?;
     io::copy(&mut program, &mut copy)?;
     drop(copy);

@@ -1,7 +1,8 @@
 //! Whether the command may be in the PID namespace that is entered.
 //!
-//! Processes in there see it, and whoever of them may trace it has all that it has. So it is in there only if it has nothing
-//! that they have not; otherwise it stays in the caller's PID namespace, where they do not see it.
+//! Processes in that namespace see the command, and one that may trace it gains everything that the command has. So the
+//! command enters the namespace only if it has nothing that they lack; otherwise it stays in the caller's PID
+//! namespace, where they do not see it.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -13,21 +14,21 @@ use crate::process::Process;
 use crate::status::{Status, inside};
 use crate::target::Open;
 
-/// What the command has that processes in the PID namespace have not.
+/// What the command has that processes in the PID namespace lack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Has {
     /// The caller's capabilities.
     Powers,
     /// Namespaces of the caller's of these types.
     Namespaces(Vec<NamespaceType>),
-    /// The caller's root and working directory, where its mounts are the target's.
+    /// The caller's root and working directory, while its mounts are the target's.
     Directories,
     /// The caller's control groups, with other limits.
     ControlGroups,
 }
 
 impl Has {
-    /// In words that follow "has".
+    /// The words that follow "has".
     pub(crate) fn in_words(&self) -> String {
         match self {
             Self::Powers => "the caller's powers".to_owned(),
@@ -41,10 +42,10 @@ impl Has {
     }
 }
 
-/// Whether nobody in a PID namespace can do anything to a program of the caller's in it: a user namespace below the
-/// caller's owns it, and no UID that the program has or can take is mapped there. Where that is not known, the answer is no.
+/// Whether no process in a PID namespace can act on a program of the caller's in it: the owner is a child of the
+/// caller's user namespace, and maps no UID that the program has or can take. False if that is not known.
 pub(crate) fn is_out_of_reach(proc: &ProcRoot, process: &Process, own: &Status, into: &Open, users: &Open) -> bool {
-    // A set-user-ID program makes it another user too.
+    // A set-user-ID program can also change its UID.
     let can_be_anybody = own.capabilities.permitted.contains(CapabilitySet::SETUID) || !own.no_new_privs;
     if can_be_anybody || !is_owned_by_child(proc, into, users) {
         return false;
@@ -53,7 +54,7 @@ pub(crate) fn is_out_of_reach(proc: &ProcRoot, process: &Process, own: &Status, 
     !own.uids.iter().any(|&uid| inside(&map, uid).is_some())
 }
 
-/// Whether a PID namespace is a child of the caller's, and is owned by this user namespace, which is a child of the caller's.
+/// Whether this user namespace owns the PID namespace, and both are children of the caller's.
 fn is_owned_by_child(proc: &ProcRoot, pids: &Open, users: &Open) -> bool {
     let is_own = |fd: Result<OwnedFd, _>, link: &str| {
         let fd: OwnedFd = fd.ok()?;

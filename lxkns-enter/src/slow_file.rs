@@ -1,7 +1,7 @@
-//! Reading a file by a path of the caller's, which can lead to a file system whose server does not answer.
+//! Reads files by paths of the caller's, which can lead to a file system with a dead server.
 //!
-//! A child does so, which is left behind where it gets stuck. (A thread that waits for a FUSE server would keep this process
-//! from ending.) None is started for a file system that another one of this user's is still stuck on.
+//! A child reads the file, and is left behind if it gets stuck. (A thread that waits for a FUSE server would keep this
+//! process from exiting.) No child is started for a file system on which an earlier child of this user is still stuck.
 
 use std::borrow::Cow;
 use std::ffi::{CString, OsStr};
@@ -20,12 +20,12 @@ use rustix::fs::{AtFlags, FileType, MemfdFlags, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
-/// Reads a regular file, piece by piece, until `take` has enough. Nobody waits longer than `wait` for a piece.
+/// Reads a regular file in chunks until `take` returns false. Waits at most `wait` for each chunk.
 ///
 /// # Errors
 ///
-/// What the kernel says; `ENXIO`: it is no regular file; [`TimedOut`](io::ErrorKind::TimedOut): no answer in time, now or
-/// before; what `take` says.
+/// The kernel's; `ENXIO`: not a regular file; [`TimedOut`](io::ErrorKind::TimedOut): no answer in time, now or earlier;
+/// any error of `take`.
 pub fn read_slowly(
     path: &Path,
     wait: Duration,
@@ -50,7 +50,7 @@ pub fn read_slowly(
     rustix::io::ioctl_fionbio(&pipe, true)?;
     let read = Op::Stream { path: asked, name, to: Arc::new(to) };
     let mut bytes = vec![0; 64 * 1024];
-    // What is in the pipe: `false` where nothing is left to be taken, or nothing more is wanted.
+    // Takes the contents of the pipe; `false` at the end, or if `take` has enough.
     let mut drain = || -> io::Result<bool> {
         match rustix::io::retry_on_intr(|| rustix::io::read(&pipe, &mut bytes[..])) {
             Ok(0) | Err(Errno::AGAIN) => Ok(false),
@@ -90,7 +90,7 @@ pub fn read_slowly(
     }
 }
 
-/// A regular file that the kernel knows, of a file system that nobody has to be asked for: no child is needed.
+/// Opens a regular file that is in the kernel's cache, on a file system without a server: no child is needed.
 fn open_without_server(path: &Path) -> Option<File> {
     let proc = ProcRoot::host().ok()?;
     let pinned = lxkns_core::pin_without_server(&proc, path)?;
@@ -115,11 +115,11 @@ fn is_readable(pipe: &std::os::fd::OwnedFd) -> bool {
     matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1..)) && fds[0].revents().contains(PollFlags::IN)
 }
 
-/// Copies all of a regular file into memory: a file without a name, at its beginning.
+/// Copies a regular file into an unnamed file in memory, with its offset at the start.
 ///
 /// # Errors
 ///
-/// As [`read_slowly`]; `EFBIG`: it is longer than this.
+/// As for [`read_slowly`]; `EFBIG`: the file is larger than allowed.
 pub fn copy_slowly(path: &Path, most: u64, wait: Duration) -> io::Result<File> {
     let mut copy = File::from(rustix::fs::memfd_create("lxkns-copy", MemfdFlags::CLOEXEC)?);
     let mut left = most;
@@ -131,12 +131,12 @@ pub fn copy_slowly(path: &Path, most: u64, wait: Duration) -> io::Result<File> {
     Ok(copy)
 }
 
-/// Has a child look up a path, whatever is there, and says whether there was an answer in time. The kernel's cache then knows
-/// the way, unless the file system does not let it.
+/// Lets a child look up a path, and returns whether there was an answer in time. The path is then in the kernel's
+/// cache, unless the file system forbids caching.
 ///
 /// # Errors
 ///
-/// [`TimedOut`](io::ErrorKind::TimedOut): no answer in time, now or before. That nothing is there is an answer.
+/// [`TimedOut`](io::ErrorKind::TimedOut): no answer in time, now or earlier. A missing file is an answer, not an error.
 pub fn look_up_slowly(path: &Path, wait: Duration) -> io::Result<()> {
     let look_up = Op::LookUp { path: CString::new(path.as_os_str().as_bytes())?, name: asking(path)? };
     let began = Instant::now();
@@ -148,8 +148,8 @@ pub fn look_up_slowly(path: &Path, wait: Duration) -> io::Result<()> {
     }
 }
 
-/// A path that leads to a descriptor of this process (`/dev/fd/63`, which is what a shell makes of `<(command)`) by the
-/// name that it has for a child, which has none of them. Any other path stays as it is.
+/// Translates a path that leads to a descriptor of this process (`/dev/fd/63`, as a shell writes `<(command)`) for a
+/// child, which does not have the descriptor. Returns any other path unchanged.
 fn as_seen_by_a_child(path: &Path) -> Cow<'_, Path> {
     let own = || {
         let proc = ProcRoot::host().ok()?;
@@ -166,9 +166,9 @@ fn as_seen_by_a_child(path: &Path) -> Cow<'_, Path> {
     own().map_or(Cow::Borrowed(path), Cow::Owned)
 }
 
-/// The name under which a child may ask for this path.
+/// The process name for a child that looks up this path.
 fn asking(path: &Path) -> io::Result<[u8; 16]> {
-    // Without a procfs nobody can be found who is stuck; and nothing but this is lost.
+    // Without a procfs, stuck processes cannot be found, and the child runs anyway.
     let Ok(proc) = ProcRoot::host() else { return Ok(lxkns_core::asking_name(None)) };
     let reached = lxkns_core::reached(&proc, path);
     let file_system = reached.map(|reached| reached.file_system);
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(copy.len(), 3_000_001);
         let too_long = copy_slowly(&path, 3_000_000, WAIT).unwrap_err();
         assert_eq!(Errno::from_io_error(&too_long), Some(Errno::FBIG));
-        // Who has enough is given no more.
+        // `take` is not called again after it returned false.
         let mut pieces = 0;
         read_slowly(&path, WAIT, |_| {
             pieces += 1;

@@ -1,15 +1,15 @@
-//! What `/proc/PID/status` says of a process's powers; `proc_pid_status(5)`.
+//! IDs and privileges of a process, from `/proc/PID/status`; `proc_pid_status(5)`.
 
 use lxkns_core::model::{Capabilities, CapabilitySet, IdMapping, Seccomp, TaskState, Uids};
 
-/// The powers of a process. IDs are as the reader's user namespace knows them.
+/// IDs and privileges of a process. IDs are those of the reader's user namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) tgid: u32,
     pub(crate) tid: u32,
     pub(crate) parent: u32,
     state: TaskState,
-    /// The mask of blocked signals, a bit for each from 1 on.
+    /// The blocked signals: bit 0 is signal 1.
     pub(crate) blocked: u64,
     /// Real, effective, saved.
     pub(crate) uids: [u32; 3],
@@ -18,7 +18,7 @@ pub(crate) struct Status {
     pub(crate) groups: Vec<u32>,
     pub(crate) capabilities: Capabilities,
     pub(crate) no_new_privs: bool,
-    /// Whether there are filters of system calls; `None` where the kernel does not say.
+    /// Whether seccomp is on; `None` if the kernel does not say.
     pub(crate) seccomp: Option<bool>,
 }
 
@@ -43,7 +43,7 @@ impl Status {
         })
     }
 
-    /// Whether this process may not do all that the other may, by its capabilities and filters of system calls.
+    /// Whether this process has fewer privileges than the other, by its capabilities, `no_new_privs` and seccomp.
     pub(crate) fn is_weaker_than(&self, other: &Self) -> bool {
         let lacks =
             |set: fn(&Capabilities) -> CapabilitySet| !set(&self.capabilities).contains(set(&other.capabilities));
@@ -53,7 +53,7 @@ impl Status {
             || self.seccomp == Some(true) && other.seccomp != Some(true)
     }
 
-    /// Whether it is who that one is, and may do the same.
+    /// Whether both have the same IDs and privileges.
     pub(crate) fn has_powers_of(&self, other: &Self) -> bool {
         let powers = |status: &Self| {
             (status.uids, status.gids, status.groups.clone(), status.capabilities, status.no_new_privs, status.seccomp)

@@ -1,47 +1,47 @@
-//! What a plan consists of: steps, rows and notes; and a draft, to which each kind of step adds its own.
+//! The parts of a plan: steps, rows and notes; and the draft that collects them.
 
 use lxkns_core::model::Capabilities;
 use lxkns_sys::Op;
 
-/// When a step is done: stages follow each other in this order. All are gone through outside the PID namespace that is
-/// entered; after the last, a process in there becomes the command.
+/// The stages of a plan, in their order. All steps are done outside the PID namespace that is entered; after the last
+/// one, a process inside runs the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Stage {
-    /// Before all else.
+    /// First steps.
     Before,
-    /// Joining the control groups.
+    /// Join the control groups.
     Join,
-    /// Resource limits, as far as raising them takes the caller's powers, and scheduling.
+    /// Raise resource limits while the child has the caller's privileges, and set scheduling.
     Limits,
-    /// Into the namespaces.
+    /// Enter the namespaces.
     Enter,
-    /// A mount namespace of its own, where there is to be one.
+    /// Make a new mount namespace, if the command needs one.
     Mounts,
-    /// The root and working directory.
+    /// Change the root and working directory.
     Root,
-    /// What is mounted over something, in a mount namespace of its own.
+    /// Cover directories in the new mount namespace.
     Cover,
-    /// Leaving the caller's session.
+    /// Leave the caller's session.
     Session,
-    /// Groups, GIDs, UIDs and capabilities.
+    /// Set groups, GIDs, UIDs and capabilities.
     Credentials,
-    /// The security context, then `no_new_privs`.
+    /// Set the security context, then `no_new_privs`.
     Confinement,
-    /// Descriptors.
+    /// Set the descriptors.
     Descriptors,
-    /// What must come last.
+    /// Last steps.
     Last,
 }
 
-/// One thing that the child does.
+/// A step of the child.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
-    /// When.
+    /// Its stage.
     pub(crate) stage: Stage,
-    /// What, in words that an error can begin with, such as "change the root directory".
+    /// What it does, in words that an error can begin with, such as "change the root directory".
     pub(crate) what: String,
-    /// What the kernel is told.
+    /// The operation.
     pub(crate) op: Op,
 }
 
@@ -52,11 +52,11 @@ impl Step {
     }
 }
 
-/// What a row of the plan is about.
+/// The subject of a row of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Subject {
-    /// Which namespaces are entered.
+    /// The namespaces that are entered.
     Namespaces,
     /// The root directory.
     Root,
@@ -72,23 +72,23 @@ pub enum Subject {
     Groups,
     /// The capability sets.
     Capabilities,
-    /// Capabilities over what is entered without its user namespace.
+    /// Capabilities over namespaces that are entered without the user namespace that owns them.
     CapabilitiesInside,
     /// Securebits.
     Securebits,
     /// `no_new_privs`.
     NoNewPrivs,
-    /// SELinux's context, AppArmor's profile.
+    /// The SELinux context or AppArmor profile.
     Lsm,
-    /// Filters of system calls.
+    /// Seccomp.
     Seccomp,
-    /// Landlock's rules.
+    /// Landlock rules.
     Landlock,
     /// The resource limits.
     Limits,
     /// The file mode creation mask.
     Umask,
-    /// The CPUs that it may run on.
+    /// The CPU affinity.
     Affinity,
     /// The nice value.
     Nice,
@@ -100,11 +100,11 @@ pub enum Subject {
     Environment,
 }
 
-/// What somebody has.
+/// The value of a row for the target or the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fact {
-    /// In words. They can have foreign bytes in them.
+    /// Text, which can contain bytes that other processes chose.
     Text(String),
     /// Whether it is set.
     Flag(bool),
@@ -112,12 +112,12 @@ pub enum Fact {
     Capabilities(Capabilities),
 }
 
-/// What the target has and what the command will have.
+/// A row: what the target has and what the command will have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Of what.
+    /// The subject.
     pub subject: Subject,
-    /// What the target has; `None` where that is not known, or where there is no process to ask.
+    /// What the target has; `None` if not known, or if the target has no process.
     pub target: Option<Fact>,
     /// What the command will have.
     pub command: Fact,

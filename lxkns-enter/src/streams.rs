@@ -1,8 +1,8 @@
 //! The descriptors of a command that is weaker than its caller.
 //!
-//! What is open in a process can be opened once more by whoever may trace it, or is the same user: a file or pipe that was
-//! opened to be read can then be written, a directory be walked from, a socket's peer be asked for. So a weaker command gets
-//! none of the caller's: they are read and written here, with a pipe in the place of each there.
+//! A process that may trace another one, or runs as the same user, can open that one's files again: it can then write
+//! to a file or pipe that was opened for reading, leave a directory, or identify a socket's peer. So a weaker command
+//! gets none of the caller's files. The caller reads and writes them, and the command gets pipes.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use rustix::pipe::{PipeFlags, SpliceFlags};
 use crate::buffer::Buffer;
 use crate::error::{Error, ErrorKind};
 
-/// What becomes of a descriptor.
+/// How a descriptor is passed to the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// A socket that was asked for by its number: what goes both ways cannot be relayed by a pipe.
+    /// Unchanged: a socket that the user named by its number, as a pipe cannot relay both directions.
     PassedOn,
-    /// It is read here, and a pipe written.
+    /// The caller reads it and writes to a pipe.
     Read,
-    /// A pipe is read here, and it is written.
+    /// The caller reads a pipe and writes to it.
     Written,
 }
 
-/// What becomes of a descriptor with this number.
+/// How the descriptor with this number is passed on.
 fn fate(number: i32, fd: BorrowedFd<'_>) -> Result<Fate, Error> {
     let failed = |errno| Error::call(format!("look at {}", name(number)), errno);
     let refused = |what: &str| {
         let message =
-            format!("{} is {what}, which gives a command that is weaker than its caller too much", name(number));
+            format!("{} is {what}, which would give the command more access than its target has", name(number));
         Err(Error::new(ErrorKind::Unsuitable, message))
     };
     let flags = rustix::fs::fcntl_getfl(fd).map_err(failed)?;
@@ -64,12 +64,12 @@ fn name(number: i32) -> String {
     }
 }
 
-/// That each of these can be passed on or relayed.
+/// Checks that each of these can be passed on or relayed.
 pub(crate) fn check(fds: &[(i32, BorrowedFd<'_>)]) -> Result<(), Error> {
     fds.iter().try_for_each(|&(number, fd)| fate(number, fd).map(drop))
 }
 
-/// What is passed between files here and pipes there.
+/// The relays between the caller's files and the command's pipes.
 #[derive(Default)]
 pub(crate) struct Streams(Vec<Stream>);
 
@@ -77,16 +77,15 @@ struct Stream {
     number: i32,
     /// The file or device.
     file: OwnedFd,
-    /// The pipe's end here, which does not block; `None` once there is nothing more to be done.
+    /// The caller's end of the pipe, which does not block; `None` when the relay is done.
     pipe: Option<OwnedFd>,
-    /// The command's end, which tells what has not been read, of a file that is read here.
+    /// The command's end, which tells how much the command has not read, if the caller reads the file.
     theirs: Option<SharedFd>,
     is_read: bool,
-    /// What the command has been given of a pipe that is read, and has not been taken from it yet: it is taken as the command
-    /// reads it, so that the rest is left to others. `None` for what cannot be given without taking it.
+    /// How much of the caller's pipe has been copied (`tee(2)`) to the command and not consumed: the relay consumes
+    /// only what the command reads, so the rest stays for other readers. `None` if the file does not support that.
     lent: Option<u64>,
-    /// How much is written there at once: what a file takes, and what a pipe that says that it takes something takes
-    /// without waiting for its reader.
+    /// The size of one write: any for a file; for a pipe, as much as a writable pipe takes without blocking.
     limit: usize,
     buffer: Buffer,
     failed: Option<Errno>,
@@ -94,11 +93,11 @@ struct Stream {
 
 /// `PIPE_BUF` of `linux/limits.h`, in bytes.
 const PIPE_BUF: usize = 4096;
-/// The largest size of a page, in bytes: the room that a pipe has at least.
+/// The largest page size, in bytes: the least capacity of a pipe.
 const PAGE: usize = 64 * 1024;
 
 impl Streams {
-    /// Has pipes in place of files and devices. Comes back with what the command gets instead, and under which numbers.
+    /// Replaces files and devices with pipes, and returns the command's descriptors with their numbers.
     pub(crate) fn new(fds: &[(i32, BorrowedFd<'_>)]) -> Result<(Self, Vec<(SharedFd, i32)>), Error> {
         let mut streams = Self::default();
         let mut given: Vec<(SharedFd, i32)> = Vec::new();
@@ -109,7 +108,7 @@ impl Streams {
             if fate == Fate::PassedOn {
                 continue;
             }
-            // Of one open file, both have one pipe: what is written then stays in its order.
+            // Descriptors of one open file description share a pipe, which keeps their output in order.
             let same = relayed.iter().position(|(other, of)| *other == fate && is_same(*of, fd));
             relayed.push((fate, fd));
             if let Some(index) = same {
@@ -120,14 +119,14 @@ impl Streams {
             let is_read = fate == Fate::Read;
             let (ours, theirs) = if is_read { (writer, reader) } else { (reader, writer) };
             rustix::io::ioctl_fionbio(&ours, true).map_err(failed)?;
-            // Not where one of the command's own will be.
+            // Not under a number that the command uses.
             let above = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(failed);
             let theirs = Arc::new(above(theirs.as_fd())?);
             given.push((Arc::clone(&theirs), number));
             let (file, pipe, theirs) = (above(fd)?, Some(above(ours.as_fd())?), is_read.then_some(theirs));
             let kind = FileType::from_raw_mode(rustix::fs::fstat(&file).map_err(failed)?.st_mode);
             let limit = if is_read || kind == FileType::RegularFile { usize::MAX } else { PIPE_BUF };
-            // With room for one piece, a pipe takes the next when the command has read all of that.
+            // A pipe with room for one chunk is writable again only after the command has read that chunk.
             let is_lent = is_read && kind == FileType::Fifo;
             let is_lent = is_lent && rustix::pipe::fcntl_setpipe_size(&ours, PIPE_BUF).is_ok_and(|size| size <= PAGE);
             let lent = is_lent.then_some(0);
@@ -146,7 +145,7 @@ impl Streams {
         Ok((streams, given))
     }
 
-    /// Adds what is waited for.
+    /// Adds the descriptors to wait for.
     pub(crate) fn interests<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
         for stream in &self.0 {
             let Some(pipe) = &stream.pipe else { continue };
@@ -160,22 +159,22 @@ impl Streams {
         }
     }
 
-    /// Reads and writes once each, as far as that is possible at once.
+    /// Reads and writes once on each relay, without blocking.
     pub(crate) fn copy(&mut self) {
         self.0.iter_mut().for_each(Stream::copy);
     }
 
-    /// The command has ended: nothing more is read for it.
+    /// Stops reading the caller's files, as the command has ended.
     pub(crate) fn stop_reading(&mut self) {
         self.0.iter_mut().filter(|stream| stream.is_read).for_each(|stream| stream.pipe = None);
     }
 
-    /// Whether the caller's files have all that the command, which has ended, has written.
+    /// Whether all output of the command, which has ended, has been written to the caller's files.
     pub(crate) fn is_done(&mut self) -> bool {
         self.0.iter_mut().filter(|stream| !stream.is_read).all(Stream::is_drained)
     }
 
-    /// Gives back what the command has not read of files, and says what could not be read or written.
+    /// Returns unread input to the files, and returns the errors of reading and writing.
     pub(crate) fn end(self) -> Result<(), Error> {
         for stream in &self.0 {
             stream.give_back();
@@ -203,7 +202,7 @@ impl Stream {
         }
     }
 
-    /// Takes from the caller's pipe what the command has read of what it was lent, and lends it more.
+    /// Consumes from the caller's pipe what the command has read, and copies more to the command.
     fn lend(&mut self, lent: u64) {
         let left = self.take_back(lent);
         self.lent = Some(left);
@@ -212,7 +211,7 @@ impl Stream {
             return;
         }
         match rustix::pipe::tee(&self.file, pipe, PIPE_BUF, SpliceFlags::NONBLOCK) {
-            // Nobody writes to it any more.
+            // The pipe has no writer any more.
             Ok(0) => self.pipe = None,
             Ok(count) => self.lent = Some(count as u64),
             Err(Errno::AGAIN | Errno::INTR) => {}
@@ -223,7 +222,7 @@ impl Stream {
         }
     }
 
-    /// Takes from the caller's pipe what the command has read, and says how much it has not.
+    /// Consumes from the caller's pipe what the command has read, and returns how much it has not read.
     fn take_back(&self, lent: u64) -> u64 {
         let left = self.theirs.as_deref().map_or(0, unread).min(lent);
         let mut taken = lent - left;
@@ -261,7 +260,7 @@ impl Stream {
             return;
         }
         if let Err(errno) = self.buffer.empty(to, self.limit) {
-            // Nobody need read all.
+            // The command need not read everything.
             self.failed = Some(errno).filter(|errno| *errno != Errno::PIPE);
             if !self.is_read {
                 self.buffer.clear();
@@ -275,7 +274,7 @@ impl Stream {
         self.buffer.is_empty() && self.pipe.as_ref().is_none_or(|pipe| unread(pipe) == 0)
     }
 
-    /// The next who reads the file goes on where the command has.
+    /// The next reader of the file continues where the command stopped.
     fn give_back(&self) {
         if let Some(lent) = self.lent {
             self.take_back(lent);
@@ -284,24 +283,25 @@ impl Stream {
         let Some(theirs) = &self.theirs else { return };
         let ahead = unread(theirs) + self.buffer.len() as u64;
         if ahead > 0 {
-            // Where there is no position, there is nothing to give back.
+            // A file without an offset cannot take data back.
             let _ = rustix::fs::seek(&self.file, SeekFrom::Current(-(ahead as i64)));
         }
     }
 }
 
-/// Whether a call would not wait, or fail at once.
+/// Whether a call on this descriptor would not block.
 fn is_ready(fd: &OwnedFd, flags: PollFlags) -> bool {
     let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
     matches!(rustix::event::poll(&mut [PollFd::new(fd, flags)], Some(&now)), Ok(1..))
 }
 
-/// How many bytes are in a pipe.
+/// The number of unread bytes in a pipe.
 fn unread(pipe: &OwnedFd) -> u64 {
     rustix::io::ioctl_fionread(pipe).unwrap_or(0)
 }
 
-/// Whether two descriptors are of one open file. Where the kernel does not tell, two on one file count as such.
+/// Whether two descriptors refer to one open file description. If the kernel does not tell, two descriptors on one file
+/// count as such.
 fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
     lxkns_sys::is_same_file(one, other).unwrap_or_else(|_| {
         let identity = |fd| lxkns_core::identity_without_server(fd).ok();

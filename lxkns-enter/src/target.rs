@@ -1,4 +1,4 @@
-//! What is entered, and which of its namespaces.
+//! The target, and which of its namespaces are entered.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::seclusion::{self, Has};
 use crate::status::Status;
 use crate::steps::{Draft, Fact, GUARD, Stage, Subject};
 
-/// What is entered: a process, or namespaces by themselves. It is open, so that nothing else can take its place.
+/// The target: a process, or single namespaces. It is open, so nothing else can take its place.
 #[derive(Debug)]
 pub struct Target(pub(crate) Kind);
 
@@ -33,33 +33,34 @@ pub(crate) struct Open {
 }
 
 impl Target {
-    /// A process of the caller's PID namespace.
+    /// Opens a process of the caller's PID namespace.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Missing`], [`ErrorKind::Gone`]; [`ErrorKind::Unsuitable`] for threads, those of the kernel too.
+    /// [`ErrorKind::Missing`], [`ErrorKind::Gone`]; [`ErrorKind::Unsuitable`] if it is not a thread group leader, or is
+    /// a kernel thread.
     ///
     /// # Privileges
     ///
-    /// None here.
+    /// None.
     ///
     /// # Minimum kernel version
     ///
-    /// 4.11; from 5.3 on, a pidfd makes sure that it stays the same process.
+    /// 4.11; from 5.3 on, a pidfd guarantees that it stays the same process.
     pub fn process(proc: &ProcRoot, pid: Pid) -> Result<Self, Error> {
         Process::open(proc, pid).map(|process| Self(Kind::Process(process)))
     }
 
-    /// Namespaces, at most one of each type. The command stays who the caller is, but for a user namespace, in which it is
-    /// root. So it enters no PID namespace, whose processes could get at what it has.
+    /// Takes single namespaces, at most one of each type. The command keeps the caller's IDs, or is root in a user
+    /// namespace that it enters. It enters no PID namespace, as processes inside could gain its privileges.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsuitable`]: one is no namespace, or two are of one type.
+    /// [`ErrorKind::Unsuitable`]: a descriptor is not a namespace, or two have the same type.
     ///
     /// # Privileges
     ///
-    /// None here.
+    /// None.
     ///
     /// # Minimum kernel version
     ///
@@ -70,7 +71,7 @@ impl Target {
         let mut all: Vec<Open> = Vec::new();
         for fd in namespaces {
             let id = identity_of_namespace(&fd).map_err(|errno| Error::call("fstat of a namespace", errno))?;
-            // No ioctl is asked of what may be a device.
+            // An ioctl on a device could do anything.
             let flag = (id.dev == nsfs).then(|| lxkns_sys::ns_get_nstype(fd.as_fd()).ok()).flatten();
             let ns_type = flag.and_then(NamespaceType::from_clone_flag);
             let ns_type = ns_type.ok_or_else(|| Error::new(ErrorKind::Unsuitable, "not a namespace"))?;
@@ -107,18 +108,18 @@ impl Target {
     }
 }
 
-/// What entering comes to.
+/// The result of choosing the namespaces.
 #[derive(Debug)]
 pub(crate) struct Entered {
     /// The namespaces that are entered.
     into: Vec<Open>,
     /// Whether the target is in another user namespace than the command.
     pub(crate) leaves_out_user: bool,
-    /// Whether the command is to see the mounts that the target sees.
+    /// Whether the command sees the target's mounts.
     pub(crate) has_mounts: bool,
     /// Whether the command is in another PID namespace than the target.
     pub(crate) has_other_pids: bool,
-    /// Whether that is so because it stays in the caller's control groups.
+    /// Whether the reason is that it stays in the caller's control groups.
     pub(crate) stays_because_of_cgroups: bool,
 }
 
@@ -133,7 +134,7 @@ impl Entered {
     }
 }
 
-/// What is known of the command before it is known what is entered.
+/// Facts about the command that decide what it enters.
 pub(crate) struct Before<'a> {
     pub(crate) own: &'a Status,
     /// Whether it keeps the caller's capabilities.
@@ -142,7 +143,7 @@ pub(crate) struct Before<'a> {
     pub(crate) keeps_cgroups: bool,
 }
 
-/// Opens the namespaces, and notes the steps into those that are wanted and are not the caller's already.
+/// Opens the namespaces, and adds the steps into the wanted ones that the caller is not already in.
 pub(crate) fn namespaces(
     draft: &mut Draft,
     proc: &ProcRoot,
@@ -154,7 +155,7 @@ pub(crate) fn namespaces(
     let own = all.iter().map(|open| own(proc, open.ns_type)).collect::<Result<Vec<_>, _>>()?;
     let others: Vec<&Open> =
         all.iter().zip(own).filter(|(open, own)| *own != Some(open.id)).map(|(open, _)| open).collect();
-    // Sharing is as good as entering.
+    // A namespace that is shared counts as entered.
     let (mut into, left): (Vec<&Open>, Vec<&Open>) = others.iter().partition(|open| is_wanted(open.ns_type));
     let find = |list: &[&Open], ns_type| list.iter().find(|open| open.ns_type == ns_type).copied().cloned();
     let mut stays_because_of_cgroups = false;
@@ -216,14 +217,14 @@ pub(crate) fn namespaces(
     Ok(Entered { into, leaves_out_user, has_mounts, has_other_pids, stays_because_of_cgroups })
 }
 
-/// What the command would have in the target's PID namespace that processes there have not.
+/// What the command would have in the target's PID namespace that processes there lack.
 fn has_what_others_have_not(
     target: &Target,
     before: &Before<'_>,
     left: &[&Open],
     takes_directories: bool,
 ) -> Option<Has> {
-    // Its own user namespace would give it nothing: it has no capability in the caller's.
+    // The caller's user namespace gives the command nothing, as it has no capability there.
     let namespaces: Vec<NamespaceType> =
         left.iter().map(|open| open.ns_type).filter(|ns_type| *ns_type != NamespaceType::User).collect();
     if before.keeps_powers || target.as_process().is_none() {
@@ -239,8 +240,8 @@ fn has_what_others_have_not(
     }
 }
 
-/// Over what is entered without its user namespace the command can have all capabilities after all: if its UID has created
-/// the owner, or one above that, from within the command's user namespace (`user_namespaces(7)`).
+/// Whether the command has all capabilities over a namespace without entering the user namespace that owns it: its UID
+/// has created the owner, or an ancestor of it, from the command's user namespace (`user_namespaces(7)`).
 pub(crate) fn powers_by_creation(draft: &mut Draft, proc: &ProcRoot, uid: u32, entered: &Entered) -> Result<(), Error> {
     let users = own(proc, NamespaceType::User)?;
     let created_by_it = |open: &Open| {
@@ -280,13 +281,13 @@ pub(crate) fn powers_by_creation(draft: &mut Draft, proc: &ProcRoot, uid: u32, e
     Ok(())
 }
 
-/// The namespace that a child of the caller is in.
+/// The namespace that children of the caller are in.
 fn own(proc: &ProcRoot, ns_type: NamespaceType) -> Result<Option<NamespaceId>, Error> {
     let stat = |link: &str| {
         let stat = rustix::fs::statat(proc, format!("thread-self/ns/{link}"), AtFlags::empty()).ok()?;
         Some(NamespaceId { ino: stat.st_ino, dev: stat.st_dev })
     };
-    // That of a PID namespace that has not had its first process leads nowhere. Before 4.12 there is none.
+    // The link of a PID namespace without a first process leads nowhere. Before 4.12 there is no such link.
     let has_link =
         |link: &str| rustix::fs::statat(proc, format!("thread-self/ns/{link}"), AtFlags::SYMLINK_NOFOLLOW).is_ok();
     let own = stat(ns_type.name());

@@ -1,5 +1,5 @@
-//! Names of users and groups, as the files inside have them. Those are whatever the container's owner wants them to be: a
-//! device, a FIFO, endless, or on a file system whose server does not answer.
+//! Names of users and groups, from the target's files. A container controls these: they can be devices, FIFOs, endless,
+//! or on a file system with a dead server.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -14,10 +14,10 @@ use rustix::io::Errno;
 
 use crate::process::read_all;
 
-/// How large such a file may be, in bytes.
+/// The largest allowed size of such a file, in bytes.
 const LARGEST: u64 = 4 << 20;
 
-/// A user, as a line of `passwd` has it.
+/// A user from a line of `passwd`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
     pub(crate) name: Vec<u8>,
@@ -27,7 +27,7 @@ pub(crate) struct User {
     pub(crate) shell: Vec<u8>,
 }
 
-/// Who is asked for.
+/// The requested user or group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     Name(Vec<u8>),
@@ -35,14 +35,14 @@ pub(crate) enum Wanted {
 }
 
 impl Wanted {
-    /// Digits are an ID, as `docker exec` has it.
+    /// Digits are an ID, as for `docker exec`.
     pub(crate) fn parse(text: &[u8]) -> Self {
         passwd::parse_id(text).map_or_else(|| Self::Name(text.to_vec()), Self::Id)
     }
 }
 
-/// Reads a file below a root directory, by a path of that root's. Only a regular file is opened at all. A child does so: who
-/// waits for the server of a file system cannot always be killed, and a thread like that would keep this process from ending.
+/// Reads a regular file below a root directory, and opens no other type of file. A child reads it: a process that waits
+/// for the server of a file system cannot always be killed, and a thread would keep this process from exiting.
 pub(crate) fn read_inside(
     proc: &ProcRoot,
     root: &SharedFd,
@@ -89,7 +89,7 @@ pub(crate) fn group(text: &[u8], wanted: &[u8]) -> Option<u32> {
     passwd::groups(text).find(|group| group.name == wanted).map(|group| group.gid)
 }
 
-/// The GIDs of the groups that a user of this name is a member of, and this one: as many as the kernel takes.
+/// This GID, and the GIDs of the groups that have a user of this name as a member: at most as many as the kernel takes.
 pub(crate) fn groups_of(text: &[u8], name: &[u8], gid: u32) -> Vec<u32> {
     /// `NGROUPS_MAX` of `linux/limits.h`.
     const MOST: usize = 65_536;

@@ -1,7 +1,7 @@
-//! Waits for the command: passes signals on, stops and goes on with it, and tells how it ended.
+//! Waits for the command: passes signals on, stops and continues with it, and returns how it ended.
 //!
-//! Signals are blocked and read from a descriptor, so that there are no handlers, and nothing is interrupted. All that can
-//! be waited for is waited for in one place.
+//! Signals are blocked and read from a descriptor, so there are no handlers and no interrupted calls. One poll waits
+//! for everything.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
@@ -16,27 +16,27 @@ use crate::streams::Streams;
 use crate::terminal::relay::{Copied, Relay};
 use crate::terminal::{Foreground, Session};
 
-/// Signals that say where the program fails itself: they must do what they do.
+/// Signals about a fault of this program, which keep their default action.
 const OF_FAILURE: [Signal; 7] =
     [Signal::ABORT, Signal::BUS, Signal::FPE, Signal::ILL, Signal::SEGV, Signal::SYS, Signal::TRAP];
 
-/// Signals by which a user or a program has the caller end.
+/// Signals that ask the caller to end.
 const ENDING: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
 
 /// Signals that tell the caller something about itself, its children or its terminal.
 const OF_CALLER: [Signal; 4] = [Signal::PIPE, Signal::TTIN, Signal::TTOU, Signal::URG];
 
-/// How a command has ended.
+/// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// By itself, with this exit status.
+    /// It exited with this status.
     Exited(i32),
-    /// By this signal.
+    /// This signal killed it.
     Killed(i32),
 }
 
 impl Ended {
-    /// The exit status that a shell would show: the command's own, or 128 and the number of the signal.
+    /// The exit status that a shell would show: the command's, or 128 plus the signal.
     pub fn code(self) -> u8 {
         match self {
             Self::Exited(status) => status as u8,
@@ -45,11 +45,12 @@ impl Ended {
     }
 }
 
-/// The calling thread's signals, blocked until this is dropped. To be made before there is a child: none is lost.
+/// The calling thread's signals, which are blocked until this is dropped. Create it before the child, so no signal is
+/// lost.
 #[derive(Debug)]
 pub(crate) struct Signals {
     fd: OwnedFd,
-    /// Those of them that are to end the caller.
+    /// The signals that ask the caller to end.
     ending: OwnedFd,
     before: SignalSet,
 }
@@ -63,12 +64,12 @@ impl Signals {
         Ok(Self { fd, ending, before })
     }
 
-    /// There is something to be read when one has come that is to end the caller.
+    /// Readable when a signal has arrived that asks the caller to end.
     pub(crate) fn interrupts(&self) -> BorrowedFd<'_> {
         self.ending.as_fd()
     }
 
-    /// What it comes to if one has.
+    /// The result if one has arrived.
     pub(crate) fn interrupted(&self) -> Option<Ended> {
         lxkns_sys::read_signal(&self.ending).ok().map(|signal| Ended::Killed(signal.number))
     }
@@ -80,12 +81,12 @@ impl Drop for Signals {
     }
 }
 
-/// Waits until the command has ended, and all that it has written to its terminal has been passed on.
+/// Waits until the command has ended, and all its terminal output has been copied.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Failed`](crate::ErrorKind::Failed): the caller's terminal cannot be used, or somebody else has waited for
-/// the command.
+/// [`ErrorKind::Failed`](crate::ErrorKind::Failed): the caller's terminal cannot be used, or another thread has waited
+/// for the command.
 pub(crate) fn wait(
     plan: &Plan,
     command: &Spawned,
@@ -116,7 +117,7 @@ pub(crate) fn wait(
     };
     if let Some(pty) = pty {
         if pty.is_background() {
-            // The modes of the terminal are somebody else's until it is our turn.
+            // Another process owns the terminal's modes while the caller is in the background.
             waiter.stop(Signal::TTOU, false);
         }
         let relay = Relay::new(pty);
@@ -133,38 +134,38 @@ pub(crate) fn wait(
 struct Waiter<'a> {
     plan: &'a Plan,
     pid: Pid,
-    /// Where the kernel has none, the signal for the end of a child has to do.
+    /// Without pidfds, SIGCHLD tells of the end of a child.
     pidfd: Option<&'a OwnedFd>,
     signals: &'a Signals,
     foreground: Option<Foreground>,
     relay: Option<Relay>,
     streams: Streams,
     is_fresh: bool,
-    /// Whether it has ended, and cannot be waited for: somebody traces it.
+    /// Whether it has ended, but a tracer keeps it from being waited for.
     is_out_of_hand: bool,
-    /// Whether it has been killed, so that nobody waits for its end any more, whoever holds it.
+    /// Whether it has been killed, so its end is not waited for even if a tracer holds it.
     is_given_up: bool,
-    /// Whether the command is stopped because the caller alone was asked to stop, and not its job.
+    /// Whether the command is stopped because a signal stopped only the caller, not its job.
     stops_alone: bool,
     to_do: ToDo,
 }
 
-/// What signals have come that are not passed on.
+/// Signals that have arrived and are not passed on.
 #[derive(Default)]
 struct ToDo {
     /// A child has stopped, continued or ended.
     look_at_child: bool,
-    /// The caller itself is asked to stop.
+    /// A signal asks the caller to stop.
     stop: bool,
-    /// The signal that the caller itself is asked to end by, and how often in a row.
+    /// The signal that asks the caller to end, and how often it came in a row.
     end: Option<(i32, u32)>,
 }
 
-/// As often as this the same signal is passed on; the next time, the command is killed.
+/// How often the same signal is passed on before the command is killed.
 const PASSED_ON: u32 = 3;
 
 impl Waiter<'_> {
-    /// Until the command has ended.
+    /// Waits until the command has ended.
     fn run(&mut self) -> Result<(), Errno> {
         loop {
             let is_told = self.poll(true)?;
@@ -176,7 +177,7 @@ impl Waiter<'_> {
             let has_ended = (is_told || is_about_child || self.is_out_of_hand) && self.has_ended()?;
             self.is_out_of_hand |= is_told && !has_ended;
             if std::mem::take(&mut self.to_do.stop) {
-                // From a terminal, the others of its job have got it too.
+                // A signal from a terminal has reached the rest of the job too.
                 self.stop_with_terminal(Signal::TSTP, true);
             }
             self.streams.copy();
@@ -185,14 +186,14 @@ impl Waiter<'_> {
             {
                 self.stop_with_terminal(Signal::TTIN, false);
             }
-            // Whoever traces it can keep its end from us for as long as that one likes.
+            // A tracer can hold its end back for as long as it likes.
             if has_ended || self.is_given_up || self.is_out_of_hand && self.to_do.end.is_some() {
                 return Ok(());
             }
         }
     }
 
-    /// Until the caller has all that the command has written. Who wants the caller to end then need not wait for that.
+    /// Waits until all output of the command has been copied. A signal that asks the caller to end interrupts this.
     fn drain(&mut self) -> Result<(), Errno> {
         self.streams.stop_reading();
         while self.relay.as_mut().is_some_and(|relay| !relay.is_done()) || !self.streams.is_done() {
@@ -210,8 +211,8 @@ impl Waiter<'_> {
         Ok(())
     }
 
-    /// Waits until there is something to do, and says whether the pidfd tells that the command has ended, if that is of
-    /// interest.
+    /// Waits for the next event, and returns whether the pidfd says that the command has ended, if the caller wants to
+    /// know.
     fn poll(&self, is_running: bool) -> Result<bool, Errno> {
         let mut fds = vec![PollFd::new(&self.signals.fd, PollFlags::IN)];
         let pidfd = self.pidfd.filter(|_| is_running && !self.is_out_of_hand);
@@ -228,7 +229,7 @@ impl Waiter<'_> {
         Ok(pidfd.is_some() && !fds[1].revents().is_empty())
     }
 
-    /// It is waited for later: until then its number is nobody else's.
+    /// It is reaped later, so its PID stays its own until then.
     fn has_ended(&self) -> Result<bool, Errno> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         Ok(self.wait_id(options)?.is_some())
@@ -256,7 +257,7 @@ impl Waiter<'_> {
         rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::Pid(self.pid), options))
     }
 
-    /// Takes all signals that have come. Says whether the caller has been continued.
+    /// Takes all signals that have arrived, and returns whether the caller was continued.
     fn take_signals(&mut self) -> bool {
         let mut is_continued = false;
         while let Ok(signal) = lxkns_sys::read_signal(&self.signals.fd) {
@@ -279,7 +280,7 @@ impl Waiter<'_> {
                     let times =
                         self.to_do.end.filter(|(number, _)| *number == taken.number).map_or(0, |(_, times)| times);
                     self.to_do.end = Some((taken.number, times + 1));
-                    // Where somebody keeps it from taking signals, it would never end.
+                    // If a tracer keeps the command from handling signals, it would never end.
                     if self.is_fresh && (times >= PASSED_ON || self.plan.is_held(self.pid)) {
                         lxkns_sys::kill_child(self.pid, Signal::KILL.as_raw(), false);
                         self.is_given_up = true;
@@ -292,19 +293,18 @@ impl Waiter<'_> {
         }
     }
 
-    /// Passes a signal on: to the command, or to its process group where the caller's has got it from the terminal.
+    /// Passes a signal on to the command, or to its process group if the caller's group got it from the terminal.
     fn pass_on(&self, number: i32, is_for_group: bool) {
-        // It may have ended, and it is not waited for yet: neither number is anybody else's.
+        // It can have ended but has not been reaped, so no other process has these IDs.
         let is_for_group = is_for_group || number == Signal::CONT.as_raw();
         lxkns_sys::kill_child(self.pid, number, is_for_group);
-        // Who is inside may have stopped it, so that it would not notice.
+        // A process inside can have stopped it; a stopped process does not handle the signal.
         if self.is_fresh && ENDING.iter().any(|signal| signal.as_raw() == number) {
             lxkns_sys::kill_child(self.pid, Signal::CONT.as_raw(), is_for_group);
         }
     }
 
-    /// Stops, as a job of a shell does, where the command has been stopped. Where it has a terminal of its own, that is
-    /// between it and who stopped it.
+    /// Stops like a shell's job if the command was stopped, unless it has a terminal of its own.
     fn look_whether_stopped(&mut self) {
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
         let Ok(Some(status)) = self.wait_id(options) else { return };
@@ -322,7 +322,7 @@ impl Waiter<'_> {
                 had_terminal = foreground.has_command();
                 foreground.take_back();
             }
-            // There is nothing that a shell could do with a job.
+            // The caller is not a job of a shell.
             None if signal == Signal::STOP => return,
             None => {}
         }
@@ -334,8 +334,7 @@ impl Waiter<'_> {
             foreground.give(self.pid);
         }
         if !is_continued {
-            // There is nobody who could continue it. The kernel does the same to process groups that lose their last
-            // relation to the rest of the session.
+            // No process could continue it. The kernel treats orphaned process groups the same way.
             if wants_terminal {
                 self.pass_on(Signal::HUP.as_raw(), true);
             }
@@ -346,8 +345,8 @@ impl Waiter<'_> {
         self.pass_on(Signal::CONT.as_raw(), true);
     }
 
-    /// Stops the caller, alone or with the job that it is part of, until it is continued. Says whether it was: the kernel
-    /// stops no process group that nobody could continue.
+    /// Stops the caller, alone or with its job, until it is continued. Returns whether it was stopped: the kernel does
+    /// not stop orphaned process groups.
     fn stop(&mut self, signal: Signal, is_alone: bool) -> bool {
         let set = SignalSet::new(&[signal]);
         let _ = if is_alone {
@@ -356,13 +355,13 @@ impl Waiter<'_> {
             rustix::process::kill_current_process_group(signal)
         };
         let _ = lxkns_sys::sigprocmask(Blocking::Unblock, &set);
-        // Here it stops.
+        // The caller stops here.
         let _ = lxkns_sys::sigprocmask(Blocking::Block, &set);
         self.take_signals()
     }
 
-    /// Stops the caller, whose terminal is not raw meanwhile. The command goes on, and waits when nobody reads what it
-    /// writes.
+    /// Stops the caller, with its terminal in the normal modes. The command continues, and blocks when its output is
+    /// not read.
     fn stop_with_terminal(&mut self, signal: Signal, is_alone: bool) {
         if let Some(relay) = &self.relay {
             relay.suspend();

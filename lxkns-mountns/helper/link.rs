@@ -1,5 +1,5 @@
-/// What the linker is told: no C runtime, nothing shared, one load segment less, nothing that only a debugger or an
-/// unwinder reads. Whoever builds the helper includes this file.
+/// The linker arguments: no C runtime, no shared libraries, one load segment less, no data for debuggers or unwinders.
+/// The build scripts of the helper include this file.
 pub(crate) const LINK_ARGS: [&str; 11] = [
     "-nostartfiles",
     "-nostdlib",

@@ -1,7 +1,7 @@
-//! mntnssandbox: enters one mount namespace, opens there what it is asked for, and otherwise waits.
+//! mntnssandbox: enters one mount namespace, opens paths there on request, and otherwise waits.
 //!
-//! Entering a mount namespace takes a process of its own, a user namespace even one with a single thread, and opening
-//! a path there can wait for ever. This process does these things for lxkns, and can be given up.
+//! Entering a mount namespace needs a process of its own, entering a user namespace a single-threaded one, and opening
+//! a path there can wait forever. This process does both for lxkns, which can abandon it.
 //!
 //! # Contract
 //!
@@ -13,20 +13,20 @@
 //! | 1 | the pipe that replies go to |
 //! | 2 | a UNIX socket of sequenced packets that descriptors come and go over |
 //!
-//! Frames, requests and replies are those of `protocol.rs`. The first request is `Enter`; before it, one packet on the
-//! socket has brought a procfs of the host (any descriptor on its top directory), the mount namespace and, if it is
-//! to be entered first, the user namespace. The reply is `Ready`, after which it keeps none of these, or `Failed` with
-//! the step and the error, after which it ends. With `Ready` comes its own mountinfo: a list of the mounts of this
-//! namespace that can be read again and again, whatever becomes of the process.
+//! Frames, requests and replies are those of `protocol.rs`. The first request is `Enter`. Before it, one packet on the
+//! socket has a procfs of the host (any descriptor on its top directory), the mount namespace and, if it must be
+//! entered first, the user namespace. The reply is `Ready`, after which the helper keeps none of these, or `Failed`
+//! with the step and the error, after which it ends. With `Ready` it sends its mountinfo: a list of the mounts of this
+//! namespace that can be read any number of times, even after the helper has ended.
 //!
-//! After that each `Open` is answered with `Refused`, or with `Opened` and an `O_PATH` descriptor on the socket. A path
-//! is looked up from the root of the namespace. Symbolic links are not followed, no automount is triggered, nothing is
-//! created, and nothing is opened but with `O_PATH`; what was found is sent only if it is what was wanted. What the
-//! kernel has in its cache comes at once. Otherwise, if the request allows that, the path is gone along name by name, and `Walking` says before
-//! each which one; whoever waits too long for the next reply kills the process.
+//! After that, the reply to each `Open` is `Refused`, or `Opened` with an `O_PATH` descriptor on the socket. The helper
+//! looks up a path from the root of the namespace. It follows no symbolic links, triggers no automount, creates
+//! nothing, opens files with `O_PATH` only, and sends a descriptor only if it is the wanted file. A path in the
+//! kernel's cache is opened directly. Otherwise, if the request allows that, the helper looks up name by name, and
+//! announces each name with `Walking`; the parent kills it if the next reply takes too long.
 //!
-//! It ends when it is told to or its requests end, with code 0; and when its parent ends, or the parent's thread that
-//! started it, by `SIGKILL`. Other codes:
+//! It exits with code 0 when it is told to or its requests end. `SIGKILL` ends it when its parent ends, or the parent's
+//! thread that started it. Other codes:
 //!
 //! | code | means |
 //! |---|---|
@@ -38,18 +38,18 @@
 //! | 6 | nobody takes the replies |
 //! | 7 | a defect of its own |
 //!
-//! Codes 2 to 5 come with a `Failed` as well, wherever that can still be written.
+//! Before codes 2 to 5, it also writes `Failed` if possible.
 //!
 //! # What it can do
 //!
-//! As little as possible. It cannot be traced or looked into but by who may trace anything (undumpable, before it
-//! enters), gains no privileges (`no_new_privs`), and keeps one capability, if it has it: `CAP_DAC_READ_SEARCH`, with
-//! which `O_PATH` reaches what is below directories that are closed to others.
+//! As little as possible. Only a process that may trace any other can trace or inspect it (it is undumpable before it
+//! enters). It gains no privileges (`no_new_privs`), and keeps at most one capability, `CAP_DAC_READ_SEARCH`, with
+//! which `O_PATH` reaches files below directories without search permission.
 //!
 //! # What it is called
 //!
-//! `mntnssandbox`; while it goes along a path name by name `mntns MAJOR:MINOR`, in hexadecimal digits, after the device of
-//! the file system that it asks. That is how later runs find one that is stuck.
+//! `mntnssandbox`; while it looks up a path name by name, `mntns MAJOR:MINOR`, with the device number of the file
+//! system in hexadecimal digits. Later runs find a stuck helper by this name.
 
 #![no_std]
 #![no_main]
@@ -68,13 +68,13 @@ const REQUESTS: Fd = 0;
 const REPLIES: Fd = 1;
 const SOCKET: Fd = 2;
 
-/// What it is called, but while it goes along a path name by name.
+/// Its process name, except while it looks up a path name by name.
 const NAME: &[u8; 16] = b"mntnssandbox\0\0\0\0";
 
 /// `CAP_DAC_READ_SEARCH`.
 const KEPT_CAPABILITY: u32 = 2;
 
-/// How it ends.
+/// Its exit codes.
 #[derive(Clone, Copy)]
 #[repr(u8)]
 enum End {
@@ -97,7 +97,7 @@ extern "C" fn main() -> ! {
     sys::block_signals();
     sys::close_from(SOCKET + 1);
     sys::set_name(NAME);
-    // One byte more than a request has, for the NUL after a path.
+    // One byte more than a request, for the NUL after a path.
     let mut room = [0; MAX_REQUEST + 1];
     let mut is_inside = false;
     loop {
@@ -125,7 +125,7 @@ fn serve(room: &mut [u8; MAX_REQUEST + 1], is_inside: &mut bool) -> Result<(), E
         },
         Request::Open { want, walk, path } if *is_inside => {
             let path_length = path.len();
-            // The path is the last of the frame; after it there is room for a NUL.
+            // The path is the last field of the frame, with room for a NUL after it.
             let terminated = room.get_mut(length - path_length..=length).ok_or(End::Defect)?;
             terminated[path_length] = 0;
             match open::open(want, walk, terminated) {
@@ -146,7 +146,7 @@ fn serve(room: &mut [u8; MAX_REQUEST + 1], is_inside: &mut bool) -> Result<(), E
     }
 }
 
-/// Enters, and gives up what is not needed inside. Says why there is no mountinfo; zero if there is.
+/// Enters, and drops what it does not need inside. Returns the error of opening its mountinfo, zero if there is none.
 fn enter(parent: u32, user: bool) -> Result<Errno, (Step, Errno)> {
     let at = |step: Step| move |errno: Errno| (step, errno);
     let mut fds = [-1; sys::MAX_FDS];
@@ -160,7 +160,7 @@ fn enter(parent: u32, user: bool) -> Result<Errno, (Step, Errno)> {
     sys::set_no_new_privileges().map_err(at(Step::NoNewPrivileges))?;
     if user {
         sys::enter_user_namespace(user_namespace).map_err(at(Step::EnterUser))?;
-        // Whoever changes its credentials becomes what fs.suid_dumpable says.
+        // A change of credentials sets the dumpable flag to fs.suid_dumpable.
         sys::set_undumpable().map_err(at(Step::Undumpable))?;
     }
     sys::enter_mount_namespace(mount_namespace).map_err(at(Step::EnterMount))?;
@@ -169,7 +169,7 @@ fn enter(parent: u32, user: bool) -> Result<Errno, (Step, Errno)> {
         sys::close(fd);
     }
     sys::keep_one_capability(KEPT_CAPABILITY).map_err(at(Step::Capabilities))?;
-    // Last, since a change of credentials takes it back; and then the parent may already be gone.
+    // This comes last, since a change of credentials clears it. The parent can have ended before.
     sys::set_death_signal().map_err(at(Step::DeathSignal))?;
     let is_orphan = ![0, parent].contains(&sys::parent()) || sys::is_hung_up(REQUESTS);
     if is_orphan {
@@ -183,7 +183,7 @@ fn enter(parent: u32, user: bool) -> Result<Errno, (Step, Errno)> {
     Ok(sent.err().unwrap_or(0))
 }
 
-/// Receives what follows the length of a frame, and says how much that is.
+/// Receives a frame and returns its length.
 fn receive(room: &mut [u8; MAX_REQUEST + 1]) -> Result<usize, End> {
     let mut prefix = [0; PREFIX];
     match fill(&mut prefix) {
@@ -203,7 +203,7 @@ fn receive(room: &mut [u8; MAX_REQUEST + 1]) -> Result<usize, End> {
     }
 }
 
-/// Reads until it is full. `Ok(false)`: there is nothing at all any more.
+/// Fills the buffer. `Ok(false)`: the input has ended.
 fn fill(mut into: &mut [u8]) -> Result<bool, Errno> {
     let mut is_empty = true;
     while !into.is_empty() {
@@ -235,7 +235,7 @@ fn reply(reply: Reply) -> Result<(), End> {
     Ok(())
 }
 
-/// Says so, if anybody listens, and how that ends.
+/// Sends a reply if possible, and returns the exit code.
 fn failed(step: Step, errno: Errno, end: End) -> End {
     let _ = reply(Reply::Failed { step, errno });
     end

@@ -1,5 +1,5 @@
-//! What the compiler takes for granted of a C library: copying, filling, comparing; and a name that unwinding would
-//! need. The loops are written so that the compiler cannot make calls of these same functions out of them.
+//! The functions of a C library that compiled code calls: copying, filling and comparing; and a symbol for unwinding.
+//! The loops are written so that the compiler does not turn them into calls of these functions.
 
 use crate::sys::{copy_forwards, fill};
 
@@ -68,6 +68,6 @@ unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, count: usize) -> i32 {
     unsafe { memcmp(a, b, count) }
 }
 
-/// The compiled `core` names it. Nothing ever unwinds, so that nobody calls it.
+/// The compiled `core` refers to it. It is never called, as nothing unwinds.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}

@@ -1,4 +1,4 @@
-//! Opening a path that is somebody else's.
+//! Opens paths that other users control.
 
 use crate::protocol::{Reply, Step, Want};
 use crate::sys::{self, Errno, Fd};
@@ -6,7 +6,7 @@ use crate::sys::{self, Errno, Fd};
 /// Why a path was not opened.
 pub(crate) enum Stopped {
     Refused(Step, Errno),
-    /// Nobody takes the replies any more.
+    /// The parent does not read replies any more.
     Unheard,
 }
 
@@ -14,7 +14,7 @@ fn at(step: Step) -> impl Fn(Errno) -> Stopped {
     move |errno| Stopped::Refused(step, errno)
 }
 
-/// Opens a path, which ends with NUL, with `O_PATH`, if it leads to what is wanted.
+/// Opens a path, which ends with NUL, with `O_PATH`, if it leads to the wanted file.
 pub(crate) fn open(want: Want, may_walk: bool, terminated: &[u8]) -> Result<Fd, Stopped> {
     /// The longest path that a system call takes, its NUL included.
     const PATH_MAX: usize = 4096;
@@ -22,11 +22,11 @@ pub(crate) fn open(want: Want, may_walk: bool, terminated: &[u8]) -> Result<Fd, 
     if path.first() != Some(&b'/') || names(path).any(|(_, name)| name == b"..") || path.contains(&0) {
         return Err(Stopped::Refused(Step::Open, sys::EINVAL));
     }
-    // Without the leading slash: relative to the working directory, which is the root since entering.
+    // Without the leading slash, the path is relative to the working directory, which is the root after entering.
     let relative = if path.len() == 1 { b".\0" } else { terminated.get(1..).unwrap_or(b".\0") };
     let cached = if terminated.len() <= PATH_MAX { cached(relative) } else { Err(sys::EAGAIN) };
     let fd = match cached {
-        // Not in the cache; or not known to this kernel, or denied by a filter of system calls.
+        // The path is not in the cache, or the kernel lacks the call, or a seccomp filter denies it.
         Err(sys::EAGAIN | sys::ENOSYS | sys::EPERM | sys::EINVAL) if may_walk => walk(path)?,
         cached => cached.map_err(at(Step::Open))?,
     };
@@ -39,8 +39,8 @@ pub(crate) fn open(want: Want, may_walk: bool, terminated: &[u8]) -> Result<Fd, 
     }
 }
 
-/// From the kernel's cache. That also does not answer while anybody mounts or renames something, anywhere; which
-/// passes, so that it is asked some times.
+/// Opens a path from the kernel's cache. The call also fails while any process mounts or renames anything, so it is
+/// repeated a few times.
 fn cached(path: &[u8]) -> Result<Fd, Errno> {
     const TRIES: usize = 32;
     let mut answer = sys::open_cached(path);
@@ -53,9 +53,11 @@ fn cached(path: &[u8]) -> Result<Fd, Errno> {
     answer
 }
 
-/// Name by name. The last name of a lookup mounts nothing and is not followed, and here each one is the last.
+/// Opens a path name by name. The last name of a lookup triggers no automount and is not followed, and here each name
+/// is the last of its lookup.
 ///
-/// Meanwhile the process's name says which file system it asks: whoever finds it stuck there asks that no more.
+/// Meanwhile the process name has the device number of the file system: a later run that finds it stuck avoids that
+/// file system.
 fn walk(path: &[u8]) -> Result<Fd, Stopped> {
     let found = walk_named(path);
     sys::set_name(crate::NAME);
@@ -94,7 +96,7 @@ fn say_asked(directory: Fd) {
     let mut name = *b"mntns \0\0\0\0\0\0\0\0\0\0";
     let mut at = 6;
     let mut push = |byte: u8| {
-        // The last one stays zero.
+        // The last byte stays zero.
         if let Some(room) = name.get_mut(..15).and_then(|room| room.get_mut(at)) {
             *room = byte;
             at += 1;
@@ -115,7 +117,7 @@ fn say_asked(directory: Fd) {
     sys::set_name(&name);
 }
 
-/// Whether a path may go on through this.
+/// Whether a lookup may go on through this file.
 fn passable(fd: Fd) -> Result<(), Errno> {
     let stat = sys::stat(fd)?;
     match stat.file_type() {
@@ -125,7 +127,7 @@ fn passable(fd: Fd) -> Result<(), Errno> {
     }
 }
 
-/// Whether this is what is wanted.
+/// Whether this is the wanted file.
 fn verify(want: Want, fd: Fd) -> Result<(), Errno> {
     let stat = sys::stat(fd)?;
     let is_wanted = match want {

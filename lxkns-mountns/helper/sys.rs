@@ -1,7 +1,7 @@
-//! The system calls that the helper makes, one to a function, straight to the kernel.
+//! The helper's system calls, one in each function, without libc.
 //!
-//! Each takes references and plain numbers, and an error is its number. The helper has one thread and no allocator, so
-//! that nothing else can change what a reference is on.
+//! Functions take references and numbers and return error numbers. The helper has one thread and no allocator, so
+//! nothing else can change referenced memory.
 
 use core::ptr;
 
@@ -12,7 +12,7 @@ mod arch;
 pub(crate) use arch::{copy_forwards, fill};
 use arch::{nr, syscall};
 
-/// A descriptor, by its number. The helper ends soon and closes what it must not keep, so that nothing is owned.
+/// The number of a descriptor. Descriptors are not owned: the helper closes those that it must not keep.
 pub(crate) type Fd = i32;
 /// An error number of the kernel's.
 pub(crate) type Errno = u16;
@@ -30,7 +30,7 @@ pub(crate) const EPROTO: Errno = 71;
 pub(crate) const EMSGSIZE: Errno = 90;
 pub(crate) const EREMOTE: Errno = 66;
 
-/// What relative paths begin at: after entering, the root of the mount namespace.
+/// The start of relative paths: after entering, the root of the mount namespace.
 pub(crate) const AT_FDCWD: Fd = -100;
 
 const CLONE_NEWNS: usize = 0x0002_0000;
@@ -46,7 +46,7 @@ const O_PATH: usize = 0o10_000_000;
 const O_CLOEXEC: usize = 0o2_000_000;
 use arch::{O_DIRECTORY, O_NOFOLLOW};
 
-/// What a call returned, or the error that it stands for.
+/// The result of a call, or the error that it stands for.
 fn checked(returned: isize) -> Result<usize, Errno> {
     if (-4095..0).contains(&returned) { Err(returned.unsigned_abs() as Errno) } else { Ok(returned as usize) }
 }
@@ -94,7 +94,7 @@ pub(crate) fn close(fd: Fd) {
 pub(crate) fn close_from(first: Fd) {
     // SAFETY: the call takes integers.
     if unsafe { plain(nr::CLOSE_RANGE, [first as usize, u32::MAX as usize, 0, 0, 0]) }.is_err() {
-        // Before 5.9: one by one, up to the highest number that this process may have.
+        // Before 5.9: one by one, up to the highest number that this process can have.
         (first..highest_fd()).for_each(close);
     }
 }
@@ -109,7 +109,7 @@ fn highest_fd() -> Fd {
     result.map_or(4096, |_| Fd::try_from(limits[1]).unwrap_or(Fd::MAX).min(1 << 20))
 }
 
-/// Blocks all signals that can be blocked: what a terminal sends to the parent's group is the parent's affair.
+/// Blocks all signals that can be blocked: signals from a terminal to the process group are for the parent.
 pub(crate) fn block_signals() {
     const SIG_SETMASK: usize = 2;
     let all = u64::MAX;
@@ -149,7 +149,7 @@ pub(crate) fn parent() -> u32 {
     unsafe { plain(nr::GETPPID, [0; 5]) }.unwrap_or(0) as u32
 }
 
-/// Whether nobody has the other end of this pipe any more.
+/// Whether the other end of this pipe is closed.
 pub(crate) fn is_hung_up(fd: Fd) -> bool {
     #[repr(C)]
     struct PollFd {
@@ -178,7 +178,7 @@ pub(crate) fn enter_mount_namespace(fd: Fd) -> Result<(), Errno> {
     unsafe { plain(nr::SETNS, [fd as usize, CLONE_NEWNS, 0, 0, 0]) }.map(drop)
 }
 
-/// Gives up all capabilities but this one, by its number below 32.
+/// Drops all capabilities except this one, whose number is below 32.
 pub(crate) fn keep_one_capability(number: u32) -> Result<(), Errno> {
     // Version 3 has 64 bits of each set, in two halves: effective, permitted, inheritable; and again.
     let header = [0x2008_0522_u32, 0];
@@ -234,7 +234,7 @@ pub(crate) fn open_cached(path: &[u8]) -> Result<Fd, Errno> {
     checked(unsafe { syscall(nr::OPENAT2, arguments) }).map(|fd| fd as Fd)
 }
 
-/// What the helper wants to know of a file: the beginning of `struct statx`.
+/// The facts about a file: `struct statx`.
 #[repr(C)]
 pub(crate) struct Stat {
     mask: u32,
@@ -259,12 +259,12 @@ pub(crate) struct Stat {
 const _: () = assert!(size_of::<Stat>() == 256);
 
 impl Stat {
-    /// The bits of the mode that say what it is.
+    /// The type bits of the mode.
     pub(crate) fn file_type(&self) -> u16 {
         self.mode & 0o170_000
     }
 
-    /// Whether looking below it would mount something.
+    /// Whether a lookup below it would trigger an automount.
     pub(crate) fn is_automount_point(&self) -> bool {
         const AUTOMOUNT: u64 = 0x1000;
         self.attributes & AUTOMOUNT != 0
@@ -275,7 +275,7 @@ pub(crate) const S_IFDIR: u16 = 0o040_000;
 pub(crate) const S_IFREG: u16 = 0o100_000;
 pub(crate) const S_IFLNK: u16 = 0o120_000;
 
-/// `statx(2)` of a descriptor, from what the kernel has: no server of a file system is asked.
+/// `statx(2)` of a descriptor, without asking the server of its file system.
 pub(crate) fn stat(fd: Fd) -> Result<Stat, Errno> {
     const FLAGS: usize = AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
     const AT_EMPTY_PATH: usize = 0x1000;
@@ -328,14 +328,13 @@ struct Control {
     fds: [Fd; MAX_FDS],
 }
 
-/// How many descriptors come or go with one message at most. One more than there ever should be shows that there are
-/// too many.
+/// The most descriptors in one message: one more than any message has, to detect a message with too many.
 pub(crate) const MAX_FDS: usize = 4;
 const SOL_SOCKET: i32 = 1;
 const SCM_RIGHTS: i32 = 1;
 const HEADER: usize = size_of::<usize>() + 2 * size_of::<i32>();
 
-/// Receives the next lot of descriptors, and says how many there are. Does not wait.
+/// Receives the descriptors of the next message and returns their number. Does not wait.
 pub(crate) fn receive(socket: Fd, fds: &mut [Fd; MAX_FDS]) -> Result<usize, Errno> {
     const FLAGS: usize = 0x4000_0000 | 0x40; // MSG_CMSG_CLOEXEC, MSG_DONTWAIT
     let mut byte = 0_u8;

@@ -2,7 +2,7 @@
 
 use core::arch::{asm, naked_asm};
 
-/// Where the kernel jumps to. There is nobody to return to, and the stack is aligned as a called function expects it.
+/// The entry point. It does not return; the stack is aligned as for a called function.
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 extern "C" fn _start() -> ! {
@@ -13,7 +13,7 @@ extern "C" fn _start() -> ! {
 ///
 /// # Safety
 ///
-/// What the kernel reads and writes on account of these arguments must be there for that.
+/// The memory that the kernel reads and writes for these arguments must be valid.
 pub(super) unsafe fn syscall(number: usize, arguments: [usize; 6]) -> isize {
     let returned;
     let [a, b, c, d, e, f] = arguments;

@@ -1,4 +1,4 @@
-//! What discovery takes to look into mount namespaces.
+//! The helpers as discovery uses them.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -12,11 +12,12 @@ use crate::sandboxes::{SandboxOptions, Sandboxes, Target};
 use lxkns_core::model::{Cause, NamespaceId, Operation, Pid};
 use lxkns_core::{AccessError, InsideMounts, MountAccess};
 
-/// How many deadlines it may take to open everything, before nothing more is tried: somebody can mount very many file
-/// systems that do not answer, or that do so just in time. What the kernel knows comes thousands of times as fast.
+/// The total time for opening, in deadlines: a user can mount a great many file systems that do not answer, or answer
+/// just in time. Cached paths take a thousandth of that.
 const MOST_DEADLINES: u32 = 8;
 
-/// [`Sandboxes`] for [`lxkns_core::Discovery::mounts_through`]. There are none before they are needed, which on most hosts is never.
+/// [`Sandboxes`] for [`lxkns_core::Discovery::mounts_through`]. The first helper starts when it is needed, which on
+/// most hosts is never.
 ///
 /// ```
 /// use lxkns_core::{Discovery, DiscoveryOptions};
@@ -31,34 +32,34 @@ pub struct Access {
     options: SandboxOptions,
     deadline: Duration,
     sandboxes: Mutex<Option<Sandboxes>>,
-    /// How long it has taken to open what was opened, or not.
+    /// The time spent on opening, successful or not.
     spent: Mutex<Duration>,
 }
 
 impl Access {
-    /// Helpers that are run like this, each of whose answers may take so long.
+    /// Uses helpers with these options and this timeout for each answer.
     pub fn new(options: SandboxOptions, deadline: Duration) -> Self {
         Self { options, deadline, sandboxes: Mutex::default(), spent: Mutex::default() }
     }
 
-    /// Lets all that is opened from now on take as long as with a new one. Who looks again and again begins each look
-    /// with it; a new one instead would ask file systems again that have just not answered.
+    /// Resets the total time. Call this before each scan of a series; a new `Access` would ask file systems again that
+    /// have just timed out.
     pub fn begin_anew(&self) {
         *self.spent.lock().unwrap_or_else(PoisonError::into_inner) = Duration::ZERO;
     }
 
-    /// Whether it has been used to go into a mount namespace, or to try.
+    /// Whether a helper has entered a mount namespace, or tried to.
     pub fn is_used(&self) -> bool {
         self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Starts a helper, to see whether one can be started: it is sent into the caller's own mount namespace. Whether it may
-    /// enter does not count, as long as it answers.
+    /// Tests whether a helper can be started: sends one into the caller's mount namespace. Succeeds if it answers, even
+    /// if it may not enter.
     ///
     /// # Errors
     ///
-    /// [`NoHelper`](ErrorKind::NoHelper), [`Version`](ErrorKind::Version) and [`Helper`](ErrorKind::Helper): there is none
-    /// that is of use. [`TimedOut`](ErrorKind::TimedOut).
+    /// [`NoHelper`](ErrorKind::NoHelper), [`Version`](ErrorKind::Version) and [`Helper`](ErrorKind::Helper): there is
+    /// no usable helper. [`TimedOut`](ErrorKind::TimedOut).
     pub fn try_helper(&self) -> Result<(), Error> {
         let own = Target::Path(Path::new("/proc/self/ns/mnt"));
         match self.sandboxes().and_then(|sandboxes| sandboxes.open(own, self.deadline)) {
@@ -80,12 +81,12 @@ impl Access {
         *self.spent.lock().unwrap_or_else(PoisonError::into_inner) += since.elapsed();
     }
 
-    /// How long it may take: however short a deadline is, what is answered is not to run into this.
+    /// The total time, which is long enough for any number of answers from the kernel even if the timeout is short.
     fn most(&self) -> Duration {
         self.deadline.max(DEADLINE).saturating_mul(MOST_DEADLINES)
     }
 
-    /// Whether it is still worth trying.
+    /// Whether time is left.
     fn is_answered(&self) -> Result<(), AccessError> {
         if *self.spent.lock().unwrap_or_else(PoisonError::into_inner) < self.most() {
             return Ok(());

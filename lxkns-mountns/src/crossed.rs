@@ -1,14 +1,14 @@
-//! Which mounts a path leads over, from the text of a mountinfo.
+//! Finds the mounts that a path leads over in a mountinfo.
 
 use std::collections::HashMap;
 
 use lxkns_core::has_no_server;
 
-/// The types of file systems whose servers are asked about the root of a mount when a path arrives there. Those of others
-/// are asked when it goes on.
+/// The types of file systems whose server the kernel asks when a lookup reaches the root of a mount. For others, it
+/// asks when the lookup goes on below.
 const ASKED_AT_ROOT: [&[u8]; 3] = [b"nfs", b"nfs4", b"9p"];
 
-/// A mount, as far as it matters here.
+/// The relevant facts of a mount.
 struct Mount {
     id: u64,
     parent: u64,
@@ -21,22 +21,22 @@ struct Mount {
 /// A mount that a path leads over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Crossed {
-    /// How much of the path is before it; nothing of it for the root.
+    /// The length of the path up to its mount point; zero for the root.
     end: usize,
-    /// The device of its file system.
+    /// The device number of its file system.
     pub(crate) device: (u32, u32),
     is_asked_at_root: bool,
-    /// Whether looking at it may ask a server.
+    /// Whether a lookup on it can ask a server.
     pub(crate) has_server: bool,
 }
 
-/// The mounts that a path leads over, the root first. What the path ends at counts as well.
+/// The mounts that a path leads over, the root first, including a mount at the end of the path.
 pub(crate) fn mounts(mountinfo: &[u8], path: &[u8]) -> Vec<Crossed> {
     let mounts: Vec<Mount> = mountinfo.split(|&byte| byte == b'\n').filter_map(mount).collect();
     let ids: HashMap<u64, &Mount> = mounts.iter().map(|mount| (mount.id, mount)).collect();
     let on: HashMap<(u64, &[u8]), &Mount> =
         mounts.iter().filter(|mount| mount.id != mount.parent).map(|m| ((m.parent, m.point.as_slice()), m)).collect();
-    // The root is what is mounted on nothing that is listed.
+    // The root is the mount whose parent is not in the list.
     let root = mounts.iter().find(|m| m.point == b"/" && (m.id == m.parent || !ids.contains_key(&m.parent)));
     let Some(mut current) = root else { return Vec::new() };
     let crossing = |end, mount: &Mount| Crossed {
@@ -49,8 +49,8 @@ pub(crate) fn mounts(mountinfo: &[u8], path: &[u8]) -> Vec<Crossed> {
     let ends = path.iter().enumerate().filter(|(at, byte)| **byte == b'/' && *at > 0).map(|(at, _)| at);
     for end in [1].into_iter().chain(ends).chain([path.len()]) {
         let point = path.get(..end).unwrap_or(path);
-        // What is mounted there can be mounted over in its turn. A list that was read while mounts came and went can go
-        // in a circle, since IDs are given again.
+        // Another mount can cover this one. A list that was read while mounts changed can contain a circle, since the
+        // kernel reuses IDs.
         while let Some(over) = on.get(&(current.id, point))
             && crossed.len() <= mounts.len()
         {
@@ -61,14 +61,14 @@ pub(crate) fn mounts(mountinfo: &[u8], path: &[u8]) -> Vec<Crossed> {
     crossed
 }
 
-/// The device that is asked when the name that ends at this offset of a path is looked up: that of the directory, unless
-/// what is mounted there is asked about its root.
+/// The device whose server is asked when the name that ends at this offset of the path is looked up: that of the
+/// directory, or of a mount there whose server is asked about its root.
 pub(crate) fn asked(crossed: &[Crossed], offset: usize) -> Option<(u32, u32)> {
     let is_asked = |mount: &&Crossed| mount.end < offset || mount.end == offset && mount.is_asked_at_root;
     crossed.iter().rev().find(is_asked).map(|mount| mount.device)
 }
 
-/// The device that is asked about what a path ends at, if any is, when all names are in the kernel's cache.
+/// The device whose server is asked about the end of a path, if any, when all names are cached.
 pub(crate) fn asked_at_end(crossed: &[Crossed], path: &[u8]) -> Option<(u32, u32)> {
     let last = crossed.last().filter(|mount| mount.end == path.len() && mount.is_asked_at_root);
     last.map(|mount| mount.device)
@@ -86,7 +86,7 @@ fn mount(line: &[u8]) -> Option<Mount> {
     Some(Mount { id, parent, device, point, is_asked_at_root, has_server })
 }
 
-/// Decodes `\040` and its like.
+/// Decodes octal escapes such as `\040`.
 fn unescape(text: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;

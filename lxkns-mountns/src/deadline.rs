@@ -1,4 +1,4 @@
-//! Waiting, but not for ever.
+//! Deadlines.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -6,23 +6,23 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-/// When to give up.
+/// A point in time at which to give up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Instant);
 
 impl Deadline {
     pub(crate) fn after(wait: Duration) -> Self {
-        /// Longer than anybody waits, and no sum with it overflows.
+        /// Practically forever, and small enough for any sum.
         const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
         Self(Instant::now() + wait.min(LONGEST))
     }
 
-    /// How long there still is.
+    /// The time left.
     pub(crate) fn left(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Waits until something can be read from this, or written to it. `ETIMEDOUT`: that took too long.
+    /// Waits until the descriptor is readable or writable; `ETIMEDOUT` at the deadline.
     pub(crate) fn wait_for(self, fd: &OwnedFd, events: PollFlags) -> Result<(), Errno> {
         loop {
             let left = self.left();

@@ -1,4 +1,4 @@
-//! Why something could not be had.
+//! Errors of this crate.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use rustix::io;
 
 use crate::protocol::Step;
 
-/// A mount namespace could not be entered, or something in it not be opened or read.
+/// A mount namespace could not be entered, or a file in it not opened or read.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -17,57 +17,57 @@ pub struct Error {
     abandoned: Option<u32>,
 }
 
-/// What opening something by its path is called.
+/// The name of opening a path.
 pub(crate) const OPEN: &str = "open in mount namespace";
 
 /// The kinds of [`Error`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Not allowed (`EACCES`, `EPERM`).
+    /// Access denied (`EACCES`, `EPERM`).
     Denied,
-    /// There is nothing of this name (`ENOENT`, `ENOTDIR`), or it is gone.
+    /// No such file (`ENOENT`, `ENOTDIR`), or it has vanished.
     NotFound,
-    /// The kernel does not know how (`ENOSYS`, `ENOTTY`).
+    /// The kernel lacks the call (`ENOSYS`, `ENOTTY`).
     Unsupported,
-    /// What is there is not what was wanted: another namespace or none, a device, a FIFO, a socket, or something that
-    /// lies behind a symbolic link or an automount point.
+    /// Another file than wanted: another namespace or none, a device, a FIFO, a socket, or a path through a symbolic
+    /// link or automount point.
     NotWanted,
-    /// There was no answer in time. [`abandoned`](Error::abandoned) says whom that has cost.
+    /// No answer in time. [`abandoned`](Error::abandoned) has the PID of the helper that was given up.
     TimedOut,
-    /// The path leads over a file system that has not answered before, and was not tried.
+    /// Not tried: the path leads over a file system that has timed out before.
     Avoided,
-    /// As many helpers as are allowed were at work all the time, or have been abandoned.
+    /// The limit of helpers was reached all the time, by busy or abandoned ones.
     Busy,
-    /// There is no helper that can be run.
+    /// No helper can be run.
     NoHelper,
-    /// The helper is of another version than this library.
+    /// The helper has another version than this library.
     Version,
-    /// The helper has ended, or has answered what makes no sense.
+    /// The helper has ended, or its answer is malformed.
     Helper,
-    /// The list of mounts is longer than is sensible.
+    /// The list of mounts is too long.
     TooLong,
     /// Anything else.
     Other,
 }
 
 impl Error {
-    /// What kind of error it is.
+    /// The kind of this error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// What was tried, in words, with the call where it was one; and which helper was abandoned.
+    /// The operation in words, with the call if it was one, and the helper that was abandoned.
     pub fn operation(&self) -> &str {
         &self.operation
     }
 
-    /// The kernel's error, where it gave one.
+    /// The kernel's error, if it gave one.
     pub fn errno(&self) -> Option<Errno> {
         self.errno
     }
 
-    /// What a gap says of it.
+    /// The cause for a gap.
     pub fn cause(&self) -> Cause {
         match self.kind {
             ErrorKind::Denied => Cause::Denied,
@@ -76,7 +76,7 @@ impl Error {
             ErrorKind::TimedOut => Cause::TimedOut,
             ErrorKind::Avoided => Cause::NotTried,
             ErrorKind::Busy => Cause::Limit,
-            // What is short for the caller is no matter of the helper.
+            // A limit of the caller's is not a problem of the helper.
             ErrorKind::NoHelper => match self.errno.and_then(Cause::of) {
                 Some(Cause::Limit) => Cause::Limit,
                 _ => Cause::NoHelper,
@@ -87,13 +87,13 @@ impl Error {
         }
     }
 
-    /// The process ID of the helper that was abandoned. It ends at once where it can be killed; where not, it ends when
-    /// the file system answers it or is gone.
+    /// The PID of the helper that was abandoned. It ends immediately if it can be killed, else when the file system
+    /// answers or vanishes.
     pub fn abandoned(&self) -> Option<u32> {
         self.abandoned
     }
 
-    /// It is no error of the kernel's.
+    /// An error without one of the kernel.
     pub(crate) fn new(kind: ErrorKind, operation: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, operation: operation.into(), errno: None, abandoned: None }
     }
@@ -106,20 +106,20 @@ impl Error {
         Self::io(kind, operation, &errno.into())
     }
 
-    /// The kernel has refused a call.
+    /// A call failed.
     pub(crate) fn call(operation: impl Into<Cow<'static, str>>, errno: impl Into<std::io::Error>) -> Self {
         let error = errno.into();
         let kind = io::Errno::from_io_error(&error).map_or(ErrorKind::Other, kind_of);
         Self::io(kind, operation, &error)
     }
 
-    /// The kernel has refused something to the standard library.
+    /// A call of the standard library failed.
     pub(crate) fn io(kind: ErrorKind, operation: impl Into<Cow<'static, str>>, error: &std::io::Error) -> Self {
         let errno = error.raw_os_error().and_then(Errno::new);
         Self { errno, ..Self::new(kind, operation) }
     }
 
-    /// There was no answer in time, and the helper that it was expected of is left behind.
+    /// A helper did not answer in time and was abandoned.
     pub(crate) fn timed_out(operation: impl Into<Cow<'static, str>>, abandoned: Option<u32>) -> Self {
         let mut operation = operation.into();
         if let Some(pid) = abandoned {
@@ -128,7 +128,7 @@ impl Error {
         Self { abandoned, ..Self::new(ErrorKind::TimedOut, operation) }
     }
 
-    /// The helper has said that a step failed.
+    /// The helper reported a failed step.
     pub(crate) fn step(step: Step, errno: u16) -> Self {
         let errno = io::Errno::from_raw_os_error(errno.into());
         let name = step_name(step);
@@ -171,7 +171,7 @@ fn kind_of(errno: io::Errno) -> ErrorKind {
     }
 }
 
-/// What the helper was doing, for people.
+/// The helper's step in words.
 fn step_name(step: Step) -> &'static str {
     match step {
         Step::Read => "helper: read request",

@@ -1,8 +1,8 @@
-//! What holds for the frames of the protocol, whatever the bytes. For the fuzz targets and for the tests.
+//! Properties of the protocol's frames that hold for any input, for fuzz targets and tests.
 
 use crate::protocol::{FrameError, MAX_REPLY, MAX_REQUEST, PREFIX, Reply, Request, VERSION, frame_length};
 
-/// What a helper makes of a request that anybody could have sent.
+/// Decodes arbitrary bytes as a request, as the helper does.
 pub fn request(bytes: &[u8]) {
     check(bytes, MAX_REQUEST, |body| {
         let request = Request::decode(body)?;
@@ -13,7 +13,7 @@ pub fn request(bytes: &[u8]) {
     });
 }
 
-/// What the parent makes of a reply that anybody could have sent.
+/// Decodes arbitrary bytes as a reply, as the parent does.
 pub fn reply(bytes: &[u8]) {
     check(bytes, MAX_REPLY, |body| {
         let reply = Reply::decode(body)?;
@@ -24,8 +24,8 @@ pub fn reply(bytes: &[u8]) {
     });
 }
 
-/// Decodes a frame. What is good is good in one way only, but for longer forms of the same numbers, and no part of it
-/// is good.
+/// Decodes a frame. A valid frame has one encoding, except for longer forms of the same numbers, and no prefix of it is
+/// valid.
 fn check(bytes: &[u8], longest: usize, decode: impl Fn(&[u8]) -> Result<usize, FrameError>) {
     let Some((prefix, body)) = bytes.split_first_chunk::<PREFIX>() else { return };
     match frame_length(*prefix, longest) {

@@ -1,4 +1,4 @@
-//! One running helper, as its parent sees it.
+//! The parent's side of one running helper.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -19,7 +19,7 @@ use crate::pool::{Pool, Slot};
 use crate::protocol::{self, FrameError, MAX_REPLY, MAX_REQUEST, PREFIX, Reply, Request, Want};
 use crate::spawner::Id;
 
-/// A helper inside a mount namespace. It ends when this is dropped.
+/// A helper inside a mount namespace. Dropping this ends it.
 #[derive(Debug)]
 pub(crate) struct Helper {
     id: Id,
@@ -27,24 +27,24 @@ pub(crate) struct Helper {
     replies: OwnedFd,
     socket: OwnedFd,
     pool: Arc<Pool>,
-    /// Given up: it has not answered.
+    /// Whether it has been abandoned, as it did not answer.
     is_abandoned: bool,
     _slot: Slot,
 }
 
-/// Why there is nothing opened.
+/// Why a path was not opened.
 pub(crate) enum Failure {
-    /// The helper has said so, and goes on.
+    /// The helper reported an error and continues.
     Refused(Error),
-    /// It is of no use any more.
+    /// The helper is not usable any more.
     Broken(Error),
-    /// It did not answer in time, and was looking up what ends at this offset of the path, if anything.
+    /// The helper did not answer in time. It was looking up the name that ends at this offset of the path, if known.
     Silent(Option<usize>),
 }
 
 impl Helper {
-    /// Starts a helper and has it enter, a user namespace first if that is given. With it comes its mountinfo, or why
-    /// not.
+    /// Starts a helper that enters the namespaces, the user namespace first if there is one. Returns it with its
+    /// mountinfo, or why it has none.
     pub(crate) fn start(
         pool: &Arc<Pool>,
         mount_namespace: BorrowedFd<'_>,
@@ -53,7 +53,7 @@ impl Helper {
     ) -> Result<(Self, Result<OwnedFd, Errno>), Error> {
         let slot = Pool::slot(pool, deadline)?;
         let cannot = |call: &'static str| move |errno: Errno| Error::call(call, errno);
-        // A socket and no pipe: writing to one that nobody reads from can be done without a signal.
+        // A socket rather than a pipe: writing to it without a reader can be done without SIGPIPE.
         let flags = SocketFlags::CLOEXEC;
         let pair = |kind| rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None);
         let (requests, their_requests) = pair(SocketType::STREAM).map_err(cannot("socketpair"))?;
@@ -90,7 +90,7 @@ impl Helper {
         }
     }
 
-    /// Has it open a path, if that leads to what is wanted. What comes back is opened with `O_PATH`.
+    /// Lets it open a path with `O_PATH`, if that leads to the wanted file.
     pub(crate) fn open(&mut self, want: Want, walk: bool, path: &[u8], deadline: Deadline) -> Result<OwnedFd, Failure> {
         match self.ask(Request::Open { want, walk, path }, deadline)? {
             Reply::Opened => {
@@ -102,12 +102,12 @@ impl Helper {
         }
     }
 
-    /// Its process ID.
+    /// Its PID.
     pub(crate) fn pid(&self) -> u32 {
         self.id.pid
     }
 
-    /// Gives it up: it is killed and not waited for.
+    /// Abandons it: kills it and does not wait for it.
     pub(crate) fn abandon(mut self) -> u32 {
         self.is_abandoned = true;
         self.id.pid
@@ -129,7 +129,7 @@ impl Helper {
                     Err(Errno::TIMEDOUT) => return Err(Failure::Silent(None)),
                     Err(errno) => return Err(broken(errno)),
                 },
-                // It has ended; it may have said why.
+                // It has ended, perhaps after a reply that says why.
                 Err(Errno::PIPE | Errno::CONNRESET) => break,
                 Err(errno) => return Err(broken(errno)),
             }
@@ -171,7 +171,7 @@ impl Helper {
                 Err(errno) => return Err(broken(errno)),
             }
             match rustix::io::read(&self.replies, &mut *into) {
-                // It has ended without an answer.
+                // It has ended without a reply.
                 Ok(0) => return Err(broken(Errno::PIPE)),
                 Ok(count) => into = &mut into[count..],
                 Err(Errno::INTR | Errno::AGAIN) => {}
@@ -181,7 +181,7 @@ impl Helper {
         Ok(())
     }
 
-    /// The descriptor that a reply has spoken of, and that was sent before it.
+    /// Receives the descriptor that was sent before the reply.
     fn receive_fd(&mut self) -> Result<OwnedFd, Errno> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);

@@ -1,9 +1,9 @@
-//! Looks into Linux mount namespaces from outside, without waiting for what is in them.
+//! Reads Linux mount namespaces from outside, without waiting for dead file systems in them.
 //!
-//! A process with threads cannot enter a user namespace, and one whose threads share their root directory cannot enter
-//! a mount namespace. Opening a path there can wait for ever: for the server of a FUSE or NFS file system that is gone.
-//! A small helper, `mntnssandbox`, does both: one process for each mount namespace enters it, sends back its list of
-//! mounts and opened files, and is killed if it does not answer in time. This library carries the helper inside.
+//! A multi-threaded process cannot enter a user namespace, nor a mount namespace if its threads share their root
+//! directory. Opening a path there can wait forever for the server of a FUSE or NFS file system. A small helper,
+//! `mntnssandbox`, does both: one process for each mount namespace enters it, sends its list of mounts and opened
+//! files, and is killed if it does not answer in time. This library contains the helper program.
 //!
 //! ```
 //! use std::path::Path;
@@ -18,27 +18,26 @@
 //! # Ok::<(), lxkns_mountns::Error>(())
 //! ```
 //!
-//! [`Access`] has discovery look into mount namespaces like this.
+//! With [`Access`], discovery reads mount namespaces like this.
 //!
 //! # Guarantees
 //!
-//! - A path is resolved inside the mount namespace, from its root. Symbolic links and magic links are not followed, no
-//!   automount is triggered, nothing is created or executed, and nothing is opened but with `O_PATH`.
-//! - What comes back has been seen to be what was wanted: this namespace, a namespace, or a regular file or directory.
-//! - Every call comes back by its deadline. A helper that cannot be killed, because a FUSE server has taken a request
-//!   and does not answer it, is left behind, named in the [`Error`], and reaped when it ends. For a minute after that no
-//!   other path over the same file system is tried.
-//! - Helpers end with the process that started them, however that ends. They have an empty environment and no
-//!   descriptors but their own, cannot gain privileges, keep no capability but `CAP_DAC_READ_SEARCH`, and cannot be
-//!   traced.
-//! - No signal handler or disposition is changed. As for any child, the process gets a `SIGCHLD` when a helper ends;
-//!   helpers are waited for by their process IDs; if the embedding program has reaped one already, nothing breaks.
+//! - A path is resolved inside the mount namespace, from its root. The helper follows no symbolic or magic links,
+//!   triggers no automount, creates and executes nothing, and opens files with `O_PATH` only.
+//! - Returned descriptors are verified: this namespace, any namespace, or a regular file or directory, as requested.
+//! - Every call returns by its deadline. A helper that cannot be killed, because a FUSE server has read its request and
+//!   does not answer, is abandoned, named in the [`Error`], and reaped when it ends. For a minute after that, no path
+//!   over the same file system is tried.
+//! - Helpers end with the process that started them, however it ends. They have an empty environment, no inherited
+//!   descriptors, `no_new_privs`, no capability but `CAP_DAC_READ_SEARCH`, and cannot be traced.
+//! - No signal disposition changes. As for any child, the process gets `SIGCHLD` when a helper ends. The library waits
+//!   for helpers by PID, and tolerates it if the embedding program has reaped one.
 //!
 //! # Requirements
 //!
-//! Linux 4.11, and the privileges that [`Sandboxes::open`] names: those of root, or to own the user namespace that owns
-//! the mount namespace. Without `openat2(2)` (5.6) and `RESOLVE_CACHED` (5.12) paths that lead over file systems with
-//! servers are found out about one deadline at a time; without pidfds (5.3) helpers' ends are looked for every 20 ms.
+//! Linux 4.11, and the privileges of [`Sandboxes::open`]: root's, or those of the owner of the user namespace that owns
+//! the mount namespace. Without `openat2(2)` (5.6) and `RESOLVE_CACHED` (5.12), each dead file system costs one
+//! deadline. Without pidfds (5.3), the library polls for the end of helpers every 20 ms.
 //!
 //! # Features
 //!
@@ -74,5 +73,5 @@ pub use namespace::MountNamespace;
 pub use program::{HelperProgram, carried_helper};
 pub use sandboxes::{SandboxOptions, Sandboxes, Target};
 
-/// The default timeout for an answer. What the kernel knows takes microseconds.
+/// The default timeout for an answer. Cached paths take microseconds.
 pub const DEADLINE: Duration = Duration::from_secs(1);

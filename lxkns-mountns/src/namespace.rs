@@ -1,4 +1,4 @@
-//! A mount namespace that is looked into.
+//! A mount namespace with a helper inside.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -17,12 +17,12 @@ use crate::helper::{Failure, Helper};
 use crate::pool::Pool;
 use crate::protocol::Want;
 
-/// The longest list of mounts that is read. The kernel allows a namespace 100,000 mounts unless told otherwise.
+/// The longest list of mounts that is read, in bytes. By default, the kernel allows 100,000 mounts for each namespace.
 const LONGEST_LIST: usize = 256 << 20;
 
 /// A mount namespace, with a helper inside. Dropping it ends the helper.
 ///
-/// All methods can be called from several threads; those that ask the helper take turns.
+/// All methods can be called from several threads; calls to the helper take turns.
 #[derive(Debug)]
 pub struct MountNamespace {
     pool: Arc<Pool>,
@@ -34,17 +34,17 @@ pub struct MountNamespace {
     next: Condvar,
 }
 
-/// Whose turn it is to ask the helper.
+/// The helper, and whether a thread uses it.
 #[derive(Debug)]
 struct Turn {
     is_taken: bool,
-    /// Not there while somebody asks it, nor after it has been abandoned.
+    /// `None` while a thread uses it, and after it was abandoned.
     helper: Option<Helper>,
     pid: Option<u32>,
 }
 
 impl MountNamespace {
-    /// Enters a mount namespace that has been verified to be one.
+    /// Enters a descriptor that is known to be a mount namespace.
     pub(crate) fn enter(
         pool: &Arc<Pool>,
         namespace: OwnedFd,
@@ -66,31 +66,31 @@ impl MountNamespace {
         })
     }
 
-    /// Which mount namespace it is.
+    /// The identity of the mount namespace.
     pub fn id(&self) -> NamespaceId {
         self.id
     }
 
-    /// The process ID of the helper, if there is one at the moment.
+    /// The PID of the helper, if there is one now.
     pub fn helper(&self) -> Option<u32> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner).pid
     }
 
-    /// All mounts of the namespace, as text in the form of `/proc/PID/mountinfo` (`proc_pid_mountinfo(5)`), read anew
-    /// each time. It is complete but for what lies below a root that has been mounted over.
+    /// All mounts of the namespace in the form of `/proc/PID/mountinfo` (`proc_pid_mountinfo(5)`), read again on each
+    /// call. Complete, except for mounts below a root that is covered by another mount.
     ///
-    /// No file system's server is asked, and the helper is not needed: this works also after
+    /// This asks no server of a file system and needs no helper, so it also works after
     /// [`TimedOut`](ErrorKind::TimedOut).
     ///
     /// # Errors
     ///
-    /// [`TooLong`](ErrorKind::TooLong), above 256 MiB; what the kernel says, if the helper could not open it.
+    /// [`TooLong`](ErrorKind::TooLong) above 256 MiB; the kernel's, if the helper could not open it.
     pub fn mountinfo(&self) -> Result<Vec<u8>, Error> {
         const OPERATION: &str = "read mountinfo of the mount namespace";
         let mountinfo = self.mountinfo.lock().unwrap_or_else(PoisonError::into_inner);
         let mountinfo = mountinfo.as_ref().map_err(|errno| Error::call(OPERATION, *errno))?;
         let mut text = Vec::new();
-        // The kernel gives little more than a page at a time, whatever there is room for.
+        // The kernel gives little more than a page for each read.
         let mut piece = [0; 16 * 1024];
         while text.len() < LONGEST_LIST {
             let count = rustix::io::retry_on_intr(|| rustix::io::pread(mountinfo, &mut piece, text.len() as u64))
@@ -103,14 +103,14 @@ impl MountNamespace {
         Err(Error::new(ErrorKind::TooLong, OPERATION))
     }
 
-    /// Opens a namespace that is bind-mounted at this path, as the namespace's own root sees it: `want`, or any.
+    /// Opens the namespace `want`, or any, that is bind-mounted at this path below the root of the mount namespace.
     ///
-    /// What comes back is verified and can be asked, entered, and opened as a mount namespace in its turn.
+    /// The descriptor is verified. It works for ioctls and `setns(2)`, and can be opened as a mount namespace in turn.
     ///
     /// # Errors
     ///
-    /// [`NotWanted`](ErrorKind::NotWanted): something else is there. [`TimedOut`](ErrorKind::TimedOut),
-    /// [`Avoided`](ErrorKind::Avoided), [`Busy`](ErrorKind::Busy). Others as the kernel says.
+    /// [`NotWanted`](ErrorKind::NotWanted): another file is there. [`TimedOut`](ErrorKind::TimedOut),
+    /// [`Avoided`](ErrorKind::Avoided), [`Busy`](ErrorKind::Busy). Others are the kernel's.
     pub fn open_namespace(&self, path: &[u8], want: Option<NamespaceId>, wait: Duration) -> Result<OwnedFd, Error> {
         let nsfs = self.pool.nsfs();
         let want_there = match want {
@@ -121,9 +121,9 @@ impl MountNamespace {
         reopen_namespace(&self.pool, pinned, want)
     }
 
-    /// Opens a regular file or a directory, with `O_PATH`: nothing in the file system has been asked to open it. See
-    /// `open(2)` for what that is good for, and before it is opened any further: the file system can be somebody's who
-    /// does not answer, and the file of a kind (as in procfs) of which reading can wait.
+    /// Opens a regular file or directory with `O_PATH`, which does not ask the file system to open it (`open(2)`). Take
+    /// care before you reopen it: its file system can have a dead server, and reading some files (as in procfs) can
+    /// block.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl MountNamespace {
         }
     }
 
-    /// Ends the helper. The same as dropping it.
+    /// Ends the helper, as dropping this does.
     pub fn close(self) {}
 
     fn open(&self, want: Want, path: &[u8], deadline: Deadline) -> Result<OwnedFd, Error> {
@@ -163,7 +163,7 @@ impl MountNamespace {
         opened
     }
 
-    /// Asks the helper, or a new one if the last has been abandoned. Takes away one that is of no use any more.
+    /// Calls the helper, or a new one if the last was abandoned. Removes a helper that is not usable any more.
     fn ask(&self, current: &mut Option<Helper>, want: Want, path: &[u8], deadline: Deadline) -> Result<OwnedFd, Error> {
         let helper = match current {
             Some(helper) => helper,
@@ -173,7 +173,7 @@ impl MountNamespace {
             }
         };
         let avoided = self.pool.avoided();
-        // What other runs have left behind is looked for only where the kernel's cache does not know a path.
+        // Stuck helpers of other runs matter only if the path is not in the kernel's cache.
         let may_walk = avoided.is_empty() && self.pool.stuck_lately().is_some_and(|stuck| stuck.is_empty());
         let mut opened = helper.open(want, may_walk, path, deadline);
         if !may_walk
@@ -192,7 +192,7 @@ impl MountNamespace {
             }
             Err(Failure::Silent(walking)) => {
                 let pid = current.take().map(Helper::abandon);
-                // Where they cannot be read, it is not known which file system was asked, and none is left alone.
+                // If they cannot be read, it is not known which file system was asked, so none is avoided.
                 let crossed = self.crossed(path).unwrap_or_default();
                 let asked = match walking {
                     Some(offset) => crossed::asked(&crossed, offset),
@@ -208,7 +208,7 @@ impl MountNamespace {
         }
     }
 
-    /// Whether a path may be looked up that the kernel's cache does not know: whether no file system on its way is left alone.
+    /// Whether a path that is not in the kernel's cache may be looked up: it leads over no avoided file system.
     fn may_ask(&self, avoided: &[(u32, u32)], path: &[u8]) -> Result<(), Error> {
         let stuck = self.pool.stuck()?;
         if stuck.len() >= MOST_STUCK {
@@ -218,7 +218,7 @@ impl MountNamespace {
         if avoided.is_empty() && stuck.is_empty() {
             return Ok(());
         }
-        // The list of mounts is looked at only now: it can be long.
+        // The list of mounts is read only now, as it can be long.
         for mount in self.crossed(path)? {
             let (major, minor) = mount.device;
             if avoided.contains(&mount.device) {
@@ -240,7 +240,7 @@ impl MountNamespace {
     }
 }
 
-/// Opens for asking what an `O_PATH` descriptor is on, once it is known to be a namespace, and to be this one.
+/// Reopens an `O_PATH` descriptor for ioctls, after checking that it is on a namespace, and on this one.
 pub(crate) fn reopen_namespace(pool: &Pool, pinned: OwnedFd, want: Option<NamespaceId>) -> Result<OwnedFd, Error> {
     let is_wanted = |id: NamespaceId| id.dev == pool.nsfs() && want.is_none_or(|want| want == id);
     let verified = |fd: BorrowedFd<'_>| match identity_without_server(fd) {
@@ -249,7 +249,7 @@ pub(crate) fn reopen_namespace(pool: &Pool, pinned: OwnedFd, want: Option<Namesp
         Err(errno) => Err(Error::call("statx of a namespace", errno)),
     };
     if let Err(error) = verified(pinned.as_fd()) {
-        // It can be anything, also the last descriptor on a file system whose end its server has to be told.
+        // It can be any file, even the last descriptor on a file system whose server must be told of the close.
         close_elsewhere(pinned);
         return Err(error);
     }

@@ -1,5 +1,5 @@
-//! What all helpers of one owner share: the program, the thread that starts them, how many there are, and which file
-//! systems have not answered.
+//! The state that all helpers of one owner share: the program, the thread that starts them, their number, and the file
+//! systems that have timed out.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -15,13 +15,13 @@ use crate::error::{Error, ErrorKind};
 use crate::program::Program;
 use crate::spawner::Spawner;
 
-/// How long a file system that has not answered is left alone.
+/// How long a file system is avoided after a timeout.
 const AVOIDED_FOR: Duration = Duration::from_secs(60);
 
-/// How long it is believed which helpers of other runs are stuck.
+/// How long the list of stuck helpers of other runs is valid.
 const STUCK_FOR: Duration = Duration::from_secs(10);
 
-/// How many helpers can be stuck before no more are risked.
+/// How many stuck helpers are tolerated before no more are started.
 const MOST_ABANDONED: usize = 16;
 
 const PROC: &str = "/proc";
@@ -40,7 +40,7 @@ pub(crate) struct Pool {
     stuck: Mutex<Option<(Instant, Arc<[Stuck]>)>>,
 }
 
-/// A file system that has not answered.
+/// A file system that has timed out.
 #[derive(Debug)]
 struct Dead {
     device: (u32, u32),
@@ -60,7 +60,7 @@ impl Pool {
         let own = rustix::fs::statat(&procfs, c"self/ns/mnt", rustix::fs::AtFlags::empty());
         let nsfs = match own {
             Ok(own) => own.st_dev,
-            // It belongs to another PID namespace. Nothing has gone.
+            // The procfs belongs to another PID namespace; nothing has vanished.
             Err(Errno::NOENT) => {
                 return Err(Error::new(ErrorKind::Other, "stat of /proc/self/ns/mnt: not this process's"));
             }
@@ -88,7 +88,7 @@ impl Pool {
         self.nsfs
     }
 
-    /// Waits until there may be one helper more.
+    /// Waits until one more helper is allowed.
     pub(crate) fn slot(pool: &Arc<Self>, deadline: Deadline) -> Result<Slot, Error> {
         if pool.spawner.abandoned().len() >= MOST_ABANDONED {
             return Err(Error::new(ErrorKind::Busy, "start a helper: too many are stuck"));
@@ -105,29 +105,28 @@ impl Pool {
         Ok(Slot(Arc::clone(pool)))
     }
 
-    /// Leaves a file system alone from now on.
+    /// Avoids a file system from now on.
     pub(crate) fn avoid(&self, device: (u32, u32)) {
         let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
         dead.retain(|other| other.device != device);
         dead.push(Dead { device, since: Instant::now() });
     }
 
-    /// The file systems that are left alone.
+    /// The file systems that are avoided.
     pub(crate) fn avoided(&self) -> Vec<(u32, u32)> {
         let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
         dead.retain(|dead| dead.since.elapsed() < AVOIDED_FOR);
         dead.iter().map(|dead| dead.device).collect()
     }
 
-    /// The processes of this user, of this run and of others, that a file system does not let go, as they were found lately;
-    /// `None` where nobody has looked.
+    /// The stuck processes of this user, of this run and others, from a recent scan; `None` if there was none.
     pub(crate) fn stuck_lately(&self) -> Option<Arc<[Stuck]>> {
         let stuck = self.stuck.lock().unwrap_or_else(PoisonError::into_inner);
         stuck.as_ref().filter(|(since, _)| since.elapsed() < STUCK_FOR).map(|(_, stuck)| Arc::clone(stuck))
     }
 
-    /// The same, after a look where that is due. Where the look fails nothing may be asked: one process more could be left
-    /// behind with each try.
+    /// The same, after a scan if that is due. If the scan fails, no file system may be asked: each try could leave one
+    /// more process behind.
     pub(crate) fn stuck(&self) -> Result<Arc<[Stuck]>, Error> {
         if let Some(stuck) = self.stuck_lately() {
             return Ok(stuck);
@@ -144,7 +143,7 @@ impl Pool {
     }
 }
 
-/// The right to one running helper.
+/// The permission to run one helper.
 #[derive(Debug)]
 pub(crate) struct Slot(Arc<Pool>);
 

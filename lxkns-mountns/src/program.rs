@@ -1,4 +1,4 @@
-//! Which program the helper is, and where it comes from.
+//! Finds the helper program.
 
 use std::ffi::OsString;
 use std::fs::Metadata;
@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::error::{Error, ErrorKind};
 
 const NAME: &str = "mntnssandbox";
-/// Names the helper to run, in place of all others.
+/// The environment variable that names the helper to run.
 const VARIABLE: &str = "LXKNS_SANDBOX";
 
 #[cfg(carries_helper)]
@@ -19,32 +19,31 @@ const CARRIED: Option<&[u8]> = Some(include_bytes!(concat!(env!("OUT_DIR"), "/mn
 #[cfg(not(carries_helper))]
 const CARRIED: Option<&[u8]> = None;
 
-/// The helper that this library carries inside: an ELF program of its own, for who wants to install it as a file.
-/// `None` on architectures that it has not been written for.
+/// The helper program that this library contains, an ELF program that can be installed as a file. `None` on
+/// architectures that it does not support.
 pub fn carried_helper() -> Option<&'static [u8]> {
     CARRIED
 }
 
-/// Where the helper comes from.
+/// The source of the helper program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HelperProgram {
-    /// The first that there is of: what the environment variable `LXKNS_SANDBOX` names (unless the program runs with
-    /// powers that its caller does not have); `mntnssandbox` beside the running program; the same in `../libexec/lxkns`
-    /// from there; the copy that this library carries inside. The two in the middle count only if nobody could have put
-    /// them there but root, who owns the running program, and the caller (unless the program runs with powers that
-    /// its caller does not have), and if they may be run. `PATH` does not count.
+    /// The first that exists of: the file in the environment variable `LXKNS_SANDBOX` (ignored if the program has more
+    /// privileges than its caller); `mntnssandbox` beside the running program; the same in `../libexec/lxkns` from
+    /// there; the copy in this library. The two files in the middle count only if they can be run, and only root, the
+    /// owner of the running program, or the caller (if the program has no more privileges than the caller) can have put
+    /// them there. `PATH` does not count.
     #[default]
     Find,
-    /// This file, from the working directory of the moment if the path is relative.
+    /// This file; a relative path starts at the current working directory.
     File(PathBuf),
-    /// The copy that this library carries inside.
+    /// The copy in this library.
     Carried,
 }
 
 impl HelperProgram {
-    /// What this means at the moment: a file, or the copy that is carried inside; never [`Find`](Self::Find). Whether it can
-    /// be started is not asked.
+    /// Resolves [`Find`](Self::Find) to a file or the copy in this library. Does not check that it can be started.
     #[must_use]
     pub fn found(&self) -> Self {
         match self {
@@ -57,16 +56,16 @@ impl HelperProgram {
 /// A program that can be started.
 #[derive(Debug)]
 pub(crate) struct Program {
-    /// The path to start it by.
+    /// The path by which it is started.
     pub(crate) path: PathBuf,
-    /// The carried copy, which the path leads to.
+    /// The descriptor of the copy, if the path leads to it.
     _copy: Option<OwnedFd>,
 }
 
 impl Program {
     pub(crate) fn new(from: &HelperProgram) -> Result<Self, Error> {
         match from.found() {
-            // A bare name would be looked for in PATH.
+            // A bare name would be searched in PATH.
             HelperProgram::File(path) => match std::path::absolute(&path) {
                 Ok(path) => Ok(Self { path, _copy: None }),
                 Err(error) => {
@@ -78,15 +77,15 @@ impl Program {
     }
 }
 
-/// The running program, and who owns it.
+/// The path and owner of the running program.
 fn running() -> Option<(PathBuf, u32)> {
-    // The kernel has followed all links; another procfs than the kernel's need not have.
+    // The kernel's link has no symbolic links in it; that of a fake procfs can.
     let path = std::env::current_exe().ok()?.canonicalize().ok()?;
     let owner = std::fs::metadata(&path).ok()?.uid();
     Some((path, owner))
 }
 
-/// The helper to use.
+/// Finds the helper to use.
 fn find(variable: Option<OsString>, is_secure: bool, running: &Option<(PathBuf, u32)>) -> HelperProgram {
     if let Some(path) = variable.filter(|path| !is_secure && !path.is_empty()) {
         return HelperProgram::File(path.into());
@@ -94,7 +93,8 @@ fn find(variable: Option<OsString>, is_secure: bool, running: &Option<(PathBuf, 
     let found = running.as_ref().and_then(|(program, owner)| {
         let directory = program.parent()?;
         let caller = rustix::process::geteuid().as_raw();
-        // A caller with less power than the program could have put it, or a link to it, beside a helper of their own.
+        // A caller with fewer privileges than the program can have placed the program, or a link to it, beside a helper
+        // of its own.
         let trusted = [0, if is_secure { 0 } else { caller }, *owner];
         [Some(directory.join(NAME)), directory.parent().map(|prefix| prefix.join("libexec/lxkns").join(NAME))]
             .into_iter()
@@ -104,11 +104,11 @@ fn find(variable: Option<OsString>, is_secure: bool, running: &Option<(PathBuf, 
     found.map_or(HelperProgram::Carried, HelperProgram::File)
 }
 
-/// Whether only these users can have put this file there, and can put another there before it is run. A symbolic link
-/// on the way counts as somebody else's.
+/// Whether only these users can have placed this file, and can replace it before it is run. A symbolic link on the way
+/// counts as another user's.
 fn is_trusted(path: &Path, trusted: &[u32]) -> bool {
     let is_theirs = |metadata: &Metadata| trusted.contains(&metadata.uid()) && metadata.mode() & 0o022 == 0;
-    // In a directory further up that is like /tmp, others can make names but not take these away.
+    // In a sticky ancestor directory such as /tmp, other users can add names but not replace these.
     let is_sticky = |metadata: &Metadata| trusted.contains(&metadata.uid()) && metadata.mode() & 0o1000 != 0;
     let directory = |path: &Path| std::fs::symlink_metadata(path).ok().filter(Metadata::is_dir);
     let file = std::fs::symlink_metadata(path).ok().filter(Metadata::is_file);
@@ -118,12 +118,12 @@ fn is_trusted(path: &Path, trusted: &[u32]) -> bool {
         && above.all(|path| directory(path).is_some_and(|directory| is_theirs(&directory) || is_sticky(&directory)))
 }
 
-/// Whether this file may be run: not where its file system is mounted `noexec`.
+/// Whether this file can be run: its file system is not mounted `noexec`.
 fn can_be_run(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
-/// The carried copy, in memory that nobody can change any more.
+/// Puts the copy into sealed memory.
 fn carried() -> Result<Program, Error> {
     let Some(bytes) = CARRIED else {
         let operation = format!("find {NAME}: none is carried inside for this architecture");
@@ -139,7 +139,7 @@ fn carried() -> Result<Program, Error> {
         };
         Error::io(ErrorKind::NoHelper, operation, &error)
     })?;
-    // The child has a descriptor of the same number until it has become the program.
+    // The child has a descriptor with the same number until it runs the program.
     let path = format!("/proc/self/fd/{}", copy.as_raw_fd()).into();
     Ok(Program { path, _copy: Some(copy) })
 }

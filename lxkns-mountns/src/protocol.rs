@@ -1,42 +1,41 @@
-//! What the helper and its parent say to each other. Both compile this one file: plain Rust that needs neither an
-//! allocator nor the standard library.
+//! The protocol between the helper and its parent. Both compile this file, which needs neither an allocator nor the
+//! standard library.
 //!
 //! A frame is its length (four bytes, least significant first), then a version, then one message. Version and message
-//! are encoded as postcard does it (<https://postcard.jamesmunns.com/wire-format>). Whatever else changes between
-//! versions, the length and the version stay as they are: so each side can say that the other is of another version.
+//! have postcard's encoding (<https://postcard.jamesmunns.com/wire-format>). The length and the version keep their form
+//! in all versions, so each side can detect another version.
 //!
-//! Descriptors go over a socket, each lot with one byte, and are there before the frame that speaks of them.
+//! Descriptors go over a socket, each message with one byte, and are sent before the frame that mentions them.
 
 use core::fmt;
 
 /// The version of everything below.
 pub(crate) const VERSION: u16 = 1;
 
-/// The longest path in a request. Mount points can be deeper than what a system call takes in one go.
+/// The longest path in a request. Mount points can be longer than the path of one system call.
 pub(crate) const MAX_PATH: usize = 16 * 1024;
 
-/// The longest request and the longest reply, without their lengths. Longer ones are refused unread.
+/// The longest request and the longest reply, without their length. Longer ones are rejected unread.
 pub(crate) const MAX_REQUEST: usize = MAX_PATH + 64;
 pub(crate) const MAX_REPLY: usize = 32;
 
-/// How many bytes tell the length.
+/// The size of the length, in bytes.
 pub(crate) const PREFIX: usize = 4;
 
-/// What the parent asks.
+/// A request of the parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request<'a> {
-    /// The first request, and the only one of its kind: enter. The socket has brought a procfs, the mount namespace
-    /// and, where `user` is set, the user namespace to enter before it.
+    /// Enter. This is the first request, and comes only once. The socket has a procfs, the mount namespace and, if
+    /// `user` is set, the user namespace to enter before it.
     Enter {
-        /// The parent's process ID.
+        /// The parent's PID.
         parent: u32,
         user: bool,
     },
-    /// Open a path, from the root of the mount namespace, if what it leads to is what is wanted.
+    /// Open a path from the root of the mount namespace, if it leads to the wanted file.
     Open {
         want: Want,
-        /// Whether to go along name by name, and perhaps wait for a file system's server, where the kernel's cache does
-        /// not know the path.
+        /// Whether to look up name by name, which can wait for a server, if the path is not in the kernel's cache.
         walk: bool,
         path: &'a [u8],
     },
@@ -44,7 +43,7 @@ pub(crate) enum Request<'a> {
     Exit,
 }
 
-/// What a path is to lead to.
+/// The file that a path must lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Want {
     /// This namespace: the device, by its major and minor number, and the inode.
@@ -55,23 +54,24 @@ pub(crate) enum Want {
     AnyNamespace { major: u32, minor: u32 },
 }
 
-/// What the helper answers.
+/// A reply of the helper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// It has entered. The socket has its mountinfo if `mountinfo` is zero, which is otherwise why not.
+    /// It has entered. If `mountinfo` is zero, the socket has its mountinfo, else `mountinfo` is the error of opening
+    /// it.
     Ready { mountinfo: u16 },
-    /// It has not entered, or was not understood, and ends.
+    /// It could not enter, or the request is malformed. The helper ends.
     Failed { step: Step, errno: u16 },
-    /// It looks up what ends at this offset of the path, and may have to ask a file system's server. Any number of
-    /// these come before the answer to a request.
+    /// It looks up the name that ends at this offset of the path, and can ask the server of a file system. Any number
+    /// of these precede the reply to a request.
     Walking { offset: u32 },
-    /// The socket has what was opened, with `O_PATH`.
+    /// The socket has the opened `O_PATH` descriptor.
     Opened,
-    /// It was not opened.
+    /// The path was not opened.
     Refused { step: Step, errno: u16 },
 }
 
-/// What the helper was doing.
+/// The step that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Step {
@@ -79,29 +79,29 @@ pub(crate) enum Step {
     Read,
     /// Comparing versions.
     Version,
-    /// Understanding a request.
+    /// Decoding a request.
     Request,
     /// Receiving descriptors.
     Receive,
     /// Making itself undumpable.
     Undumpable,
-    /// Renouncing new privileges.
+    /// Setting `no_new_privs`.
     NoNewPrivileges,
     /// Entering the user namespace.
     EnterUser,
     /// Entering the mount namespace.
     EnterMount,
-    /// Giving up capabilities.
+    /// Dropping capabilities.
     Capabilities,
-    /// Asking to be killed with its parent.
+    /// Setting the death signal.
     DeathSignal,
-    /// Looking whether its parent is still there.
+    /// Checking that its parent lives.
     Parent,
     /// Opening the path.
     Open,
-    /// Looking at what was found there.
+    /// Checking the file at the path.
     Look,
-    /// Sending what was opened.
+    /// Sending the opened descriptor.
     Send,
 }
 
@@ -124,14 +124,14 @@ impl Step {
     ];
 }
 
-/// A frame is not what it should be.
+/// A frame is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FrameError {
     /// It is longer than any message.
     TooLong,
-    /// It is of this version.
+    /// It has this other version.
     Version(u16),
-    /// It ends too early, goes on too long, or says what no message says.
+    /// It is too short or too long, or no valid message.
     Malformed,
 }
 
@@ -145,7 +145,7 @@ impl fmt::Display for FrameError {
     }
 }
 
-/// The length of the frame that this begins, of at most `longest` bytes.
+/// Reads the length of a frame, of at most `longest` bytes.
 pub(crate) fn frame_length(prefix: [u8; PREFIX], longest: usize) -> Result<usize, FrameError> {
     match u32::from_le_bytes(prefix) as usize {
         0 => Err(FrameError::Malformed),
@@ -155,7 +155,7 @@ pub(crate) fn frame_length(prefix: [u8; PREFIX], longest: usize) -> Result<usize
 }
 
 impl<'a> Request<'a> {
-    /// Writes a whole frame, and says how long it is. `TooLong`: there is no room, or the path is too long.
+    /// Writes a whole frame and returns its length. `TooLong`: the buffer is too small, or the path too long.
     pub(crate) fn encode(self, frame: &mut [u8]) -> Result<usize, FrameError> {
         encode(frame, |out| match self {
             Self::Enter { parent, user } => {
@@ -188,7 +188,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Reads what follows the length of a frame.
+    /// Decodes a frame without its length.
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, FrameError> {
         decode(body, |from| {
             Some(match from.u32()? {
@@ -214,7 +214,7 @@ impl<'a> Request<'a> {
 }
 
 impl Reply {
-    /// Writes a whole frame, and says how long it is.
+    /// Writes a whole frame and returns its length.
     pub(crate) fn encode(self, frame: &mut [u8]) -> Result<usize, FrameError> {
         encode(frame, |out| match self {
             Self::Ready { mountinfo } => {
@@ -239,7 +239,7 @@ impl Reply {
         })
     }
 
-    /// Reads what follows the length of a frame.
+    /// Decodes a frame without its length.
     pub(crate) fn decode(body: &[u8]) -> Result<Self, FrameError> {
         decode(body, |from| {
             Some(match from.u32()? {
@@ -315,14 +315,14 @@ impl<'a> Reader<'a> {
         Some(byte)
     }
 
-    /// A number of so many bits, in no more bytes than these can take.
+    /// Reads a number of that many bits, in no more bytes than these need.
     fn varint(&mut self, bits: u32) -> Option<u64> {
         let mut value = 0;
         for shift in (0..bits).step_by(7) {
             let byte = self.byte()?;
             let part = u64::from(byte & 0x7f);
             if byte & 0x80 == 0 {
-                // Of the last byte only as many bits as are left.
+                // The last byte has only the remaining bits.
                 let fits = bits - shift >= 7 || part >> (bits - shift) == 0;
                 return fits.then_some(value | part << shift);
             }

@@ -18,13 +18,13 @@ use crate::namespace::{MountNamespace, reopen_namespace};
 use crate::pool::Pool;
 use crate::program::{HelperProgram, Program};
 
-/// How helpers are run.
+/// Options for helpers.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SandboxOptions {
-    /// Which program they are.
+    /// The helper program.
     pub program: HelperProgram,
-    /// How many run at the same time at most, those not counted that are stuck.
+    /// The maximum number of helpers at the same time, excluding stuck ones.
     pub at_once: usize,
 }
 
@@ -34,10 +34,10 @@ impl Default for SandboxOptions {
     }
 }
 
-/// The helpers of one owner. Cloning makes another handle on the same.
+/// The helpers of one owner. A clone is another handle to the same helpers.
 ///
-/// A thread of its own starts the helpers and waits for their ends, until this and all that was opened with it is
-/// dropped. Nothing of it outlives the process.
+/// A thread starts the helpers and waits for them to end, until this and everything opened with it is dropped. Helpers
+/// do not outlive the process.
 #[derive(Clone, Debug)]
 pub struct Sandboxes(Arc<Pool>);
 
@@ -45,33 +45,33 @@ pub struct Sandboxes(Arc<Pool>);
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Target<'a> {
-    /// That of an open descriptor.
+    /// The namespace of an open descriptor.
     Fd(BorrowedFd<'a>),
-    /// That of an open descriptor, after entering this user namespace. Otherwise it is entered only where that is
-    /// needed.
+    /// The namespace of an open descriptor, after entering this user namespace. Without this, the helper enters a user
+    /// namespace only if necessary.
     FdThroughUser(BorrowedFd<'a>, BorrowedFd<'a>),
-    /// That at a path of the caller's: a bind mount, `/proc/PID/ns/mnt`, `/proc/PID/fd/N` (the one that this
-    /// descriptor is on, not the one that the process is in).
+    /// The namespace at a path of the caller's: a bind mount, `/proc/PID/ns/mnt`, or `/proc/PID/fd/N` (the namespace
+    /// that the descriptor is on, not the one that the process is in).
     Path(&'a Path),
-    /// One inside another, to any depth: the first path is the caller's, each of the others one inside the mount
-    /// namespace before it.
+    /// Nested namespaces, to any depth: the first path is the caller's, each further path is inside the mount namespace
+    /// before it.
     Chain(&'a [&'a Path]),
 }
 
 impl Sandboxes {
-    /// Finds the helper. It is first run when it is needed.
+    /// Finds the helper program, which is first run when it is needed.
     ///
     /// # Errors
     ///
-    /// [`NoHelper`](ErrorKind::NoHelper); and what the kernel says when there can be no thread, or no procfs.
+    /// [`NoHelper`](ErrorKind::NoHelper); the kernel's, if no thread can be started, or there is no procfs.
     pub fn new(options: &SandboxOptions) -> Result<Self, Error> {
         Pool::new(Program::new(&options.program)?, options.at_once).map(|pool| Self(Arc::new(pool)))
     }
 
     /// Enters a mount namespace.
     ///
-    /// `wait` is for all of it. A user namespace is entered first if the caller has no privilege over the mount
-    /// namespace but owns the user namespace that owns it.
+    /// `wait` is the timeout for the whole call. The helper enters the owning user namespace first if the caller has no
+    /// privilege over the mount namespace but owns that user namespace.
     ///
     /// # Errors
     ///
@@ -80,8 +80,8 @@ impl Sandboxes {
     ///
     /// # Privileges
     ///
-    /// `CAP_SYS_ADMIN` in the user namespace that owns the mount namespace, `CAP_SYS_ADMIN` and `CAP_SYS_CHROOT` in the
-    /// caller's own; or to own that user namespace, or one above it that is the child of the caller's.
+    /// `CAP_SYS_ADMIN` in the user namespace that owns the mount namespace, and `CAP_SYS_ADMIN` and `CAP_SYS_CHROOT` in
+    /// the caller's. Or the caller owns that user namespace, or an ancestor of it that is a child of the caller's.
     ///
     /// # Minimum kernel version
     ///
@@ -98,7 +98,7 @@ impl Sandboxes {
                 let mut namespace = self.enter(self.open_own(first, deadline)?, None, deadline)?;
                 for path in rest {
                     let next = namespace.open_namespace(path.as_os_str().as_bytes(), None, deadline.left())?;
-                    // Its helper goes before the next one comes.
+                    // End its helper before the next one starts.
                     drop(namespace);
                     namespace = self.enter(next, None, deadline)?;
                 }
@@ -107,13 +107,13 @@ impl Sandboxes {
         }
     }
 
-    /// The process IDs of the helpers that have not ended: who looks at processes may want to leave them out.
+    /// The PIDs of the helpers that have not ended, for callers that leave them out of their results.
     pub fn helpers(&self) -> Vec<u32> {
         self.0.spawner().helpers()
     }
 
-    /// Those of them that did not answer in time. They have been killed, and cannot end before the file system that
-    /// they wait for answers or is gone.
+    /// The PIDs of the helpers that did not answer in time. They have been killed, and end when their file system
+    /// answers or vanishes.
     pub fn abandoned(&self) -> Vec<u32> {
         self.0.spawner().abandoned()
     }
@@ -122,7 +122,7 @@ impl Sandboxes {
         const OPERATION: &str = "NS_GET_NSTYPE of a mount namespace";
         let id = identity_without_server(&fd).map_err(|errno| Error::call("statx of a mount namespace", errno))?;
         if id.dev != self.0.nsfs() {
-            // No ioctl is asked of what may be a device.
+            // An ioctl on a device could do anything.
             return Err(Error::new(ErrorKind::NotWanted, "statx of a mount namespace: no namespace"));
         }
         match lxkns_sys::ns_get_nstype(&fd) {
@@ -134,7 +134,7 @@ impl Sandboxes {
         MountNamespace::enter(&self.0, fd, user, deadline)
     }
 
-    /// Opens a namespace at a path of the caller's own. The path can lead over a file system that does not answer.
+    /// Opens a namespace at a path of the caller's, which can lead over a dead file system.
     fn open_own(&self, path: &Path, deadline: Deadline) -> Result<OwnedFd, Error> {
         let what = || format!("open {}", path.display());
         let pinned = match lxkns_sys::open_cached(rustix::fs::CWD, path, OFlags::empty(), ResolveFlags::empty()) {
@@ -154,20 +154,21 @@ impl Sandboxes {
     }
 }
 
-/// A copy, to keep. One that was opened with `O_PATH` is of no use for entering.
+/// Duplicates a descriptor. An `O_PATH` descriptor cannot be entered.
 fn owned(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     fd.try_clone_to_owned().map_err(|error| Error::io(ErrorKind::Other, "fcntl(F_DUPFD_CLOEXEC)", &error))
 }
 
-/// The user namespace to enter before this mount namespace: its owner, unless the caller can do without.
+/// The user namespace to enter before this mount namespace: its owner, if the caller cannot enter without it.
 fn user_namespace_to_enter(mount_namespace: &OwnedFd) -> Option<OwnedFd> {
-    // Not visible from here: then it is none of ours, and going directly will say what is missing.
+    // An owner that is not visible is not a descendant of the caller's user namespace; entering directly gives the
+    // right error.
     let owner = lxkns_sys::ns_get_userns(mount_namespace).ok()?;
     let own = rustix::fs::stat("/proc/self/ns/user").ok()?;
     if identity_without_server(&owner).is_ok_and(|id| id.ino == own.st_ino) {
         return None;
     }
-    // The owner is below the caller's user namespace, so that the caller's capabilities count there.
+    // The owner is a descendant of the caller's user namespace, so the caller's capabilities count there.
     let capabilities = rustix::thread::capabilities(None).map(|sets| sets.effective);
     let needed = CapabilitySet::SYS_ADMIN | CapabilitySet::SYS_CHROOT;
     let is_privileged = capabilities.is_ok_and(|effective| effective.contains(needed));

@@ -1,7 +1,7 @@
 //! A thread that starts helpers, kills them, and reaps them when they end.
 //!
-//! A helper asks to be killed when the *thread* that started it ends; so that is always this one, which stays until
-//! the last helper is gone. It waits only for helpers' ends and for work.
+//! A helper is killed when the *thread* that started it ends. So this thread starts all helpers, and runs until the
+//! last one has ended. It waits only for helpers and for work.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,16 +16,16 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::thread::{CapabilitySet, capabilities, configure_capability_in_ambient_set, set_capabilities};
 
-/// How often to look for ends on kernels that have no pidfds to wait with (before 5.3).
+/// The interval for polling on kernels without pidfds (before 5.3).
 const LOOK_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
-/// What the thread is asked to do.
+/// Work for the thread.
 enum Work {
     Start { program: PathBuf, stdio: [OwnedFd; 3], answer: SyncSender<io::Result<Id>> },
     Kill(Id),
 }
 
-/// What a helper is known by. The number makes it another than an earlier one with the same process ID.
+/// The identity of a helper. The number distinguishes it from an earlier one with the same PID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Id {
     pub(crate) pid: u32,
@@ -39,7 +39,7 @@ struct Alive {
     abandoned: Vec<Id>,
 }
 
-/// A handle on the thread. When it is dropped the thread kills all helpers, and ends when they have.
+/// A handle to the thread. After it is dropped, the thread kills all helpers, and ends when they have ended.
 #[derive(Debug)]
 pub(crate) struct Spawner {
     work: Sender<Work>,
@@ -60,14 +60,14 @@ impl Spawner {
 
     /// Starts a helper with these as its descriptors 0, 1 and 2.
     pub(crate) fn start(&self, program: PathBuf, stdio: [OwnedFd; 3], wait: Duration) -> io::Result<Id> {
-        // Room for the answer, so that the thread never waits for somebody who has given up.
+        // The channel has room for the answer, so the thread never waits for a caller that has given up.
         let (answer, answered) = sync_channel(1);
         self.ask(Work::Start { program, stdio, answer });
-        // Who is not waited for is killed by the end of its requests.
+        // A helper whose start is not waited for ends because its requests end.
         answered.recv_timeout(wait).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Kills a helper, does not wait for it, and counts it as abandoned or not until it ends.
+    /// Kills a helper without waiting for it, and counts it as abandoned or not until it ends.
     pub(crate) fn kill(&self, id: Id, abandon: bool) {
         if abandon {
             let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,18 +78,18 @@ impl Spawner {
         self.ask(Work::Kill(id));
     }
 
-    /// The process IDs of the helpers that have not ended.
+    /// The PIDs of the helpers that have not ended.
     pub(crate) fn helpers(&self) -> Vec<u32> {
         self.alive.lock().unwrap_or_else(PoisonError::into_inner).helpers.iter().map(|id| id.pid).collect()
     }
 
-    /// Those of them that were abandoned.
+    /// The PIDs of the abandoned helpers.
     pub(crate) fn abandoned(&self) -> Vec<u32> {
         self.alive.lock().unwrap_or_else(PoisonError::into_inner).abandoned.iter().map(|id| id.pid).collect()
     }
 
     fn ask(&self, work: Work) {
-        // The thread is there as long as this is.
+        // The thread runs as long as this handle exists.
         let _ = self.work.send(work);
         wake(&self.wake);
     }
@@ -97,14 +97,14 @@ impl Spawner {
 
 impl Drop for Spawner {
     fn drop(&mut self) {
-        // A channel of its own without a sender: that is how the thread sees that nobody asks any more.
+        // A new channel without a sender tells the thread that there is no more work.
         self.work = channel().0;
         wake(&self.wake);
     }
 }
 
 fn wake(eventfd: &OwnedFd) {
-    // It can only fail when it is full, and then the thread is awake.
+    // The write can only fail if the pipe is full, and then the thread is awake.
     let _ = rustix::io::write(eventfd, &1_u64.to_ne_bytes());
 }
 
@@ -120,12 +120,12 @@ struct Thread {
     wake: Arc<OwnedFd>,
     alive: Arc<Mutex<Alive>>,
     children: Vec<Started>,
-    /// How many helpers there have been.
+    /// The number of helpers started so far.
     started: u64,
 }
 
-/// Has what this thread starts keep the capabilities that entering takes. A program that has them
-/// from its file (`setcap(8)`) would be the only one; root's go on as they are.
+/// Makes the capabilities for entering ambient, so helpers inherit them from a program with file capabilities
+/// (`setcap(8)`). Root's helpers inherit them anyway.
 fn pass_on() {
     let Ok(mut sets) = capabilities(None) else { return };
     let taken = CapabilitySet::SYS_ADMIN | CapabilitySet::SYS_CHROOT | CapabilitySet::DAC_READ_SEARCH;
@@ -134,7 +134,7 @@ fn pass_on() {
         return;
     }
     for capability in (sets.permitted & taken).iter() {
-        // Where that is forbidden (securebits), the helper says what it could not do.
+        // If securebits forbid that, the helper reports the step that fails.
         let _ = configure_capability_in_ambient_set(capability, true);
     }
 }
@@ -170,7 +170,7 @@ impl Thread {
         match work {
             Work::Start { program, stdio, answer } => {
                 let started = self.start(program, stdio);
-                // Who has given up meanwhile has closed the other end of the requests; the helper sees that, and ends.
+                // A caller that has given up has closed the other end of the requests, so the helper ends.
                 let _ = answer.try_send(started);
             }
             Work::Kill(id) => self.children.iter_mut().filter(|started| started.id == id).for_each(Started::kill),
@@ -186,7 +186,7 @@ impl Thread {
             .spawn()?;
         self.started += 1;
         let id = Id { pid: child.id(), number: self.started };
-        // It waits for its first request and is not reaped before it is known here, so that the number is its own.
+        // It waits for its first request, and is reaped only after it is registered here, so the PID is its own.
         let pidfd =
             Pid::from_raw(id.pid as i32).and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
         self.alive.lock().unwrap_or_else(PoisonError::into_inner).helpers.push(id);
@@ -194,11 +194,11 @@ impl Thread {
         Ok(id)
     }
 
-    /// Reaps those that have ended, and no other children of this process.
+    /// Reaps helpers that have ended, and no other children of this process.
     fn reap(&mut self) {
         let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         self.children.retain_mut(|started| {
-            // An error: somebody else in this process has reaped it, or nobody need.
+            // An error means that other code in this process has reaped it, or the kernel has.
             let has_ended = !matches!(started.child.try_wait(), Ok(None));
             if has_ended {
                 alive.helpers.retain(|other| *other != started.id);
@@ -226,7 +226,7 @@ impl Started {
             None => Err(Errno::NOSYS),
         };
         if matches!(killed, Err(Errno::NOSYS | Errno::PERM)) {
-            // By its number, which is its own, as it has not been reaped.
+            // By PID, which is its own as it has not been reaped.
             let _ = self.child.kill();
         }
     }

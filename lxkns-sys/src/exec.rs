@@ -11,7 +11,7 @@ use crate::last_errno;
 
 /// Strings as `execve(2)` takes them.
 pub struct CStrings {
-    // Both are boxed, so that what is pointed at stays where it is.
+    // Both are boxed, so the pointers stay valid when this moves.
     strings: Box<[CString]>,
     pointers: Box<[*const c_char]>,
 }
@@ -34,11 +34,11 @@ impl fmt::Debug for CStrings {
 /// Becomes the program that a descriptor is on, or that a path below it names. Returns only if that fails. Allocates
 /// nothing.
 ///
-/// A script cannot be run through a descriptor that is close-on-exec: what interprets it would not find it (`ENOENT`).
+/// A script cannot be run through a close-on-exec descriptor: its interpreter would not find it (`ENOENT`).
 ///
 /// # Errors
 ///
-/// Those of `execve(2)`. `ENOSYS`: the kernel does not know this.
+/// Those of `execve(2)`. `ENOSYS`: the kernel lacks this call.
 ///
 /// # Privileges
 ///

@@ -1,4 +1,4 @@
-//! File handles of namespaces: a namespace opened by what it is, without any path to it.
+//! File handles of namespaces: open a namespace by its ID, without any path to it.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use crate::{checked, checked_fd};
 
 const FILEID_NSFS: libc::c_int = 0xf1;
-/// Stands for the nsfs mount where a mount descriptor is wanted.
+/// Names the nsfs mount in place of a mount descriptor.
 const FD_NSFS_ROOT: libc::c_int = -10003;
 
 /// What the kernel knows a namespace by (`struct nsfs_file_handle`).
@@ -33,13 +33,13 @@ struct FileHandle {
 ///
 /// # Errors
 ///
-/// `ESTALE`: there is none such, or it is not visible to the caller. `EINVAL`, `ENOSYS`, `EBADF`: the kernel does
-/// not know handles of namespaces.
+/// `ESTALE`: there is no such namespace, or the caller may not see it. `EINVAL`, `ENOSYS`, `EBADF`: the kernel has no
+/// handles of namespaces.
 ///
 /// # Privileges
 ///
-/// `CAP_SYS_ADMIN` in the initial user namespace and the initial PID namespace for any namespace, else only the
-/// caller's own.
+/// For any namespace: `CAP_SYS_ADMIN` in the initial user namespace, and the initial PID namespace. For the caller's
+/// own: none.
 ///
 /// # Minimum kernel version
 ///
@@ -63,8 +63,8 @@ struct AnyHandle {
     handle: [u8; LARGEST],
 }
 
-/// The handle of an open file, `O_PATH` included: its type, which tells some file systems from all others, and its bytes.
-/// The kernel makes it from what it has in memory; no server is asked.
+/// The handle of an open file, `O_PATH` included: its type, which identifies some file systems, and its bytes. The
+/// kernel makes it from memory and asks no server.
 ///
 /// # Errors
 ///

@@ -10,13 +10,13 @@ use crate::checked;
 const KCMP_FILE: libc::c_int = 0;
 const KCMP_FILES: libc::c_int = 2;
 
-/// How the descriptor tables of two threads compare: `Equal` means that they share one. The order of different
-/// tables means nothing, but is the same each time, so that one can sort by it.
+/// How the descriptor tables of two tasks compare: `Equal` means that they share one. The order of different tables has
+/// no meaning, but is stable, so tables can be sorted by it.
 ///
 /// # Errors
 ///
-/// `EPERM`: see below. `ESRCH`: one of them is gone. `ENOSYS`: the kernel was built without it. `ENOTSUP`: they differ,
-/// and the kernel does not order them.
+/// `EPERM`: see below. `ESRCH`: one of the tasks has vanished. `ENOSYS`: the kernel was built without this call.
+/// `ENOTSUP`: the tables differ, and the kernel does not order them.
 ///
 /// # Privileges
 ///
@@ -39,15 +39,16 @@ pub fn kcmp_files(tid1: u32, tid2: u32) -> Result<Ordering, Errno> {
     }
 }
 
-/// Whether two descriptors of the calling process are of one open file, with one position and one set of flags.
+/// Whether two descriptors of the calling process refer to one open file description, with one position and one set of
+/// flags.
 ///
 /// # Errors
 ///
-/// `ENOSYS`: the kernel was built without it. `EBADF`: one is not open. `EPERM`: see below.
+/// `ENOSYS`: the kernel was built without this call. `EBADF`: a descriptor is not open. `EPERM`: see below.
 ///
 /// # Privileges
 ///
-/// None but those over the process itself, which a filter of system calls or Yama can deny.
+/// Ptrace read access to the process itself, which a filter of system calls or Yama can deny.
 ///
 /// # Minimum kernel version
 ///

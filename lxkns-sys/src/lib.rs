@@ -1,9 +1,9 @@
 //! System calls and ioctls on Linux namespaces that no other crate binds.
 //!
-//! Each function is one kernel call with owned and borrowed file descriptors and an [`Errno`]; none of
-//! them (but [`open_cached`]) retries, interprets or remembers anything. What an error means is for the caller to say. All
-//! descriptors that come back are close-on-exec. A kernel that does not have a call says so by its error:
-//! `ENOSYS` for a system call, `ENOTTY` (of nsfs and pidfds also `EINVAL`) for an ioctl.
+//! Each function is one kernel call with owned and borrowed file descriptors and an [`Errno`]. None of them retries
+//! (except [`open_cached`]), interprets or remembers anything: the caller decides what an error means. All returned
+//! descriptors are close-on-exec. A kernel without a call says so by its error: `ENOSYS` for a system call, `ENOTTY`
+//! (of nsfs and pidfds also `EINVAL`) for an ioctl.
 //!
 //! | asks | with |
 //! |---|---|
@@ -24,10 +24,11 @@
 //! | wait no longer than wanted | [`in_time`], [`open_cached`], [`close_elsewhere`] |
 //! | run a program that nobody can change | [`sealed_program`], [`is_sealed`], [`execveat`] |
 //!
-//! [`spawn()`] alone is many calls: it starts a program in a child that first does what it was told, with nothing but system
-//! calls. With the feature `streams`, `was_closed_at_start` says what the program was started with.
+//! [`spawn()`] alone is many calls: it starts a program in a child that first carries out prepared steps, with system
+//! calls alone. With the feature `streams`, `was_closed_at_start` tells which standard streams were closed when the
+//! program started.
 //!
-//! This is the only crate of the workspace's libraries with `unsafe` in it: each block is one call.
+//! Of the workspace's libraries, only this one has `unsafe` code: each block is one call.
 
 mod exec;
 mod handle;
@@ -89,7 +90,7 @@ fn checked(returned: libc::c_long) -> Result<libc::c_long, Errno> {
     if returned == -1 { Err(last_errno()) } else { Ok(returned) }
 }
 
-/// The descriptor that a raw call has just made for us, or the error that -1 stands for.
+/// The descriptor that a raw call has just made, or the error that -1 stands for.
 fn checked_fd(returned: libc::c_long) -> Result<OwnedFd, Errno> {
     let raw = checked(returned)? as libc::c_int;
     // SAFETY: the kernel has just created this descriptor for this call; nothing else knows its number.

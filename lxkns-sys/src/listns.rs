@@ -7,7 +7,7 @@ use crate::checked;
 /// The same number on every architecture (`include/uapi/asm-generic/unistd.h`).
 const SYS_LISTNS: libc::c_long = 470;
 
-/// For [`listns`]: namespaces of whatever owner.
+/// For [`listns`]: namespaces of any owner.
 pub const LISTNS_ALL_USER_NAMESPACES: u64 = 0;
 
 /// `struct ns_id_req`.
@@ -21,18 +21,18 @@ struct NsIdReq {
     user_ns_id: u64,
 }
 
-/// Fills `ids` with the unique IDs of the active namespaces of `types` (`CLONE_NEW*` or'ed, 0 for all) that come
-/// after `last_id`, in ascending order, and says how many there are; fewer than fit means that was all. Only those
-/// that the user namespace with the ID `user_ns_id` owns, unless that is [`LISTNS_ALL_USER_NAMESPACES`].
+/// Fills `ids` with the unique IDs of the active namespaces of `types` (`CLONE_NEW*` or'ed, 0 for all) that follow
+/// `last_id`, in ascending order, and returns their number; if `ids` is not full, there are no more. Lists only
+/// namespaces that the user namespace with the ID `user_ns_id` owns, unless that is [`LISTNS_ALL_USER_NAMESPACES`].
 ///
 /// # Errors
 ///
-/// `ENOSYS`: the kernel does not know it.
+/// `ENOSYS`: the kernel lacks this call.
 ///
 /// # Privileges
 ///
-/// `CAP_SYS_ADMIN` in the initial user namespace and the initial PID namespace; otherwise only namespaces that the
-/// caller may see anyway are listed.
+/// `CAP_SYS_ADMIN` in the initial user namespace and the initial PID namespace; otherwise the kernel lists only
+/// namespaces that the caller may see without them.
 ///
 /// # Minimum kernel version
 ///

@@ -1,24 +1,24 @@
-//! What happens where memory ends.
+//! What happens when memory runs out.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// The system's allocator. Where it has nothing left, the program says so in one line and ends, in place of the abort with a
-/// backtrace (which takes memory too) that is Rust's way.
+/// The system's allocator. When memory runs out, the program prints one line and exits; Rust would abort with a
+/// backtrace, which takes memory too.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory;
 
-/// How the program then ends.
+/// The exit code for that.
 static CODE: AtomicI32 = AtomicI32::new(3);
 
 impl Memory {
-    /// Has the program end with this code from now on.
+    /// Sets the exit code for running out of memory.
     pub fn ends_with(code: u8) {
         CODE.store(code.into(), Ordering::Relaxed);
     }
 }
 
-/// Hands on what was allocated.
+/// Passes allocated memory on; exits if there is none.
 fn checked(memory: *mut u8) -> *mut u8 {
     if memory.is_null() {
         end();
@@ -35,7 +35,7 @@ fn end() -> ! {
     unsafe { libc::_exit(CODE.load(Ordering::Relaxed)) }
 }
 
-// SAFETY: all is the system allocator's, but that null is never returned.
+// SAFETY: every call is the system allocator's; only null is never returned.
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are the system's.

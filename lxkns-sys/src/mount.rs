@@ -8,7 +8,7 @@ use crate::checked;
 
 const SYS_STATMOUNT: libc::c_long = 457;
 const SYS_LISTMOUNT: libc::c_long = 458;
-/// Stands for the root of a mount namespace where a mount ID is wanted.
+/// Names the root of a mount namespace in place of a mount ID.
 const LSMT_ROOT: u64 = u64::MAX;
 
 /// `struct mnt_id_req` as of 6.11.
@@ -30,7 +30,7 @@ impl StatmountMask {
     pub const SB_BASIC: Self = Self(0x1);
     /// `STATMOUNT_MNT_BASIC`: the IDs.
     pub const MNT_BASIC: Self = Self(0x2);
-    /// `STATMOUNT_MNT_ROOT`: what of the file system is mounted.
+    /// `STATMOUNT_MNT_ROOT`: the directory of the file system that is mounted.
     pub const MNT_ROOT: Self = Self(0x8);
     /// `STATMOUNT_MNT_POINT`: where it is mounted.
     pub const MNT_POINT: Self = Self(0x10);
@@ -40,7 +40,7 @@ impl StatmountMask {
     pub const MNT_OPTS: Self = Self(0x80);
     /// `STATMOUNT_FS_SUBTYPE`: the subtype of the file system (6.13).
     pub const FS_SUBTYPE: Self = Self(0x100);
-    /// `STATMOUNT_SB_SOURCE`: what the file system was made from (6.13).
+    /// `STATMOUNT_SB_SOURCE`: the source of the file system (6.13).
     pub const SB_SOURCE: Self = Self(0x200);
     /// `STATMOUNT_SUPPORTED_MASK`: which of these the kernel knows.
     pub const SUPPORTED_MASK: Self = Self(0x1000);
@@ -59,7 +59,7 @@ impl BitOr for StatmountMask {
     }
 }
 
-/// Room for the answer of one statmount: `struct statmount`, then its strings.
+/// A buffer for one answer: `struct statmount`, then its strings.
 #[repr(C)]
 struct Statmount {
     size: u32,
@@ -95,56 +95,56 @@ struct Statmount {
 const HEAD: usize = size_of::<Statmount>();
 const _: () = assert!(HEAD == 512);
 
-/// What a mount is told and does; `statmount(2)`.
+/// Attributes and propagation of a mount; `statmount(2)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MountFlags {
     /// `MOUNT_ATTR_` flags, `mount_setattr(2)`.
     pub attributes: u64,
     /// One or two of `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE`, `MS_UNBINDABLE`.
     pub propagation: u64,
-    /// Its peer group; 0 where it is not shared.
+    /// Its peer group; 0 if it is not shared.
     pub peer_group: u64,
-    /// The peer group that it gets mounts from; 0 where there is none.
+    /// The peer group that it receives mounts from; 0 if there is none.
     pub master: u64,
 }
 
-/// What [`statmount`] answered; a fact that was not asked for, or that the kernel does not know, is `None`. Later kernels
-/// also leave out strings that are empty.
+/// The answer of [`statmount`]. A fact is `None` if it was not asked for or the kernel does not know it. Newer kernels
+/// also leave out empty strings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MountFacts {
     /// Major and minor number of the file system's device.
     pub device: Option<(u32, u32)>,
     /// The flags of the file system: `SB_RDONLY` and the like, with the values of the `MS_` flags of `mount(2)`.
     pub sb_flags: Option<u32>,
-    /// What the mount is told and does.
+    /// The attributes and propagation of the mount.
     pub flags: Option<MountFlags>,
-    /// The ID by which mountinfo knows the mount, and that of its parent.
+    /// The ID of the mount in mountinfo, and that of its parent.
     pub mountinfo_ids: Option<(u32, u32)>,
     /// The unique ID of the mount that it is mounted on; its own for a root.
     pub parent: Option<u64>,
     /// The file system's type.
     pub fs_type: Option<Vec<u8>>,
-    /// What of the file system is mounted.
+    /// The directory of the file system that is mounted.
     pub root: Option<Vec<u8>>,
-    /// Where it is mounted, as seen from the root of its namespace; empty where that root does not reach it.
+    /// The mount point, as seen from the root of its namespace; empty if that root does not reach it.
     pub point: Option<Vec<u8>>,
     /// The options of the file system, escaped as in mountinfo, without those that are flags.
     pub options: Option<Vec<u8>>,
     /// The subtype of the file system.
     pub fs_subtype: Option<Vec<u8>>,
-    /// What the file system was made from.
+    /// The source of the file system.
     pub source: Option<Vec<u8>>,
-    /// Which facts this kernel knows, where it knows that it is asked so.
+    /// The facts that this kernel knows; `None` if it does not tell.
     pub supported: Option<StatmountMask>,
 }
 
-/// Fills `ids` with the unique IDs of the mounts of a mount namespace that come after `last`, and says how many
-/// there are; fewer than fit means that was all.
+/// Fills `ids` with the unique IDs of the mounts of a mount namespace that follow `last`, and returns their number; if
+/// `ids` is not full, there are no more.
 ///
 /// # Errors
 ///
-/// `ENOENT`: no such namespace, or not allowed to know. `ENOSYS`, `EINVAL`: the kernel does not know this, or is
-/// told (by a seccomp filter) to say so.
+/// `ENOENT`: no such namespace, or access denied. `ENOSYS`, `EINVAL`: the kernel lacks this call, or a seccomp filter
+/// denies it.
 ///
 /// # Privileges
 ///
@@ -160,13 +160,12 @@ pub fn listmount(mnt_ns_id: u64, last: u64, ids: &mut [u64]) -> Result<usize, Er
     checked(returned).map(|count| count as usize)
 }
 
-/// What `mask` asks about the mount with the unique ID `mnt_id` in the mount namespace `mnt_ns_id`. The strings are
-/// as the file system has them, not octal-escaped as in mountinfo. `buffer` is room for the answer; it is made
-/// larger where that is needed, and is best used again.
+/// The facts in `mask` about the mount with the unique ID `mnt_id` in the mount namespace `mnt_ns_id`. Strings are not
+/// octal-escaped, unlike in mountinfo. `buffer` holds the answer and grows if necessary; reuse it.
 ///
 /// # Errors
 ///
-/// As for [`listmount`]. `ENOENT` also says that the mount is gone.
+/// As for [`listmount`]. `ENOENT` also means that the mount has vanished.
 ///
 /// # Privileges
 ///
@@ -176,7 +175,7 @@ pub fn listmount(mnt_ns_id: u64, last: u64, ids: &mut [u64]) -> Result<usize, Er
 ///
 /// 6.8, for other mount namespaces 6.11; see `statmount(2)`.
 pub fn statmount(mnt_ns_id: u64, mnt_id: u64, mask: StatmountMask, buffer: &mut Vec<u64>) -> Result<MountFacts, Errno> {
-    /// No mount's strings are larger: paths and options are at most some pages each.
+    /// More than any mount's strings: paths and options have at most a few pages each.
     const LARGEST: usize = 1 << 20;
     let request = MntIdReq { size: size_of::<MntIdReq>() as u32, spare: 0, mnt_id, param: mask.0, mnt_ns_id };
     let mut room = (buffer.len() * 8).max(HEAD + 512);

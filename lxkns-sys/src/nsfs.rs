@@ -1,4 +1,4 @@
-//! The ioctls of ioctl_nsfs(2), asked of a descriptor on a namespace.
+//! The ioctls of ioctl_nsfs(2) on a namespace descriptor.
 
 use std::ffi::{c_int, c_long, c_ulong};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -28,7 +28,7 @@ const fn ior<T>(nr: c_ulong) -> c_ulong {
     (2 << 30) | ((size_of::<T>() as c_ulong) << 16) | io(nr)
 }
 
-/// What the kernel says of a mount namespace (`struct mnt_ns_info`).
+/// Facts about a mount namespace (`struct mnt_ns_info`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct MountNamespaceInfo {
@@ -39,11 +39,12 @@ pub struct MountNamespaceInfo {
     pub id: u64,
 }
 
-/// The user namespace that owns this namespace; of a user namespace, its parent.
+/// The user namespace that owns this namespace; for a user namespace, its parent.
 ///
 /// # Errors
 ///
-/// `EPERM`: it has none, or it is outside the caller's user namespace and what is below. `ENOTTY`: not a namespace.
+/// `EPERM`: it has no owner, or the owner is neither the caller's user namespace nor a descendant of it. `ENOTTY`: not
+/// a namespace.
 ///
 /// # Privileges
 ///
@@ -98,7 +99,7 @@ pub fn ns_get_nstype(ns: impl AsFd) -> Result<u32, Errno> {
     checked(c_long::from(returned)).map(|flag| flag as u32)
 }
 
-/// The UID of the user who created this user namespace, as the caller's user namespace knows that user.
+/// The UID of the user who created this user namespace, in the caller's user namespace.
 ///
 /// # Errors
 ///
@@ -106,7 +107,7 @@ pub fn ns_get_nstype(ns: impl AsFd) -> Result<u32, Errno> {
 ///
 /// # Privileges
 ///
-/// None but the descriptor. A user whom the caller's user namespace does not map comes as the overflow UID
+/// None but the descriptor. If the caller's user namespace does not map the user, the result is the overflow UID
 /// (`/proc/sys/kernel/overflowuid`).
 ///
 /// # Minimum kernel version
@@ -124,7 +125,7 @@ pub fn ns_get_owner_uid(ns: impl AsFd) -> Result<u32, Errno> {
 ///
 /// # Errors
 ///
-/// `EINVAL`: not a mount namespace. `ENOTTY`: not a namespace, or the kernel does not know this.
+/// `EINVAL`: not a mount namespace. `ENOTTY`: not a namespace, or the kernel lacks this ioctl.
 ///
 /// # Privileges
 ///
@@ -145,7 +146,7 @@ pub fn ns_get_mntns_id(ns: impl AsFd) -> Result<u64, Errno> {
 ///
 /// # Errors
 ///
-/// `ENOTTY`: not a namespace, or the kernel does not know this.
+/// `ENOTTY`: not a namespace, or the kernel lacks this ioctl.
 ///
 /// # Privileges
 ///
@@ -166,7 +167,7 @@ pub fn ns_get_id(ns: impl AsFd) -> Result<u64, Errno> {
 ///
 /// # Errors
 ///
-/// `EINVAL`: not a mount namespace, or the kernel does not know this. `ENOTTY`: not a namespace.
+/// `EINVAL`: not a mount namespace, or the kernel lacks this ioctl. `ENOTTY`: not a namespace.
 ///
 /// # Privileges
 ///
@@ -187,8 +188,7 @@ pub fn ns_mnt_get_info(ns: impl AsFd) -> Result<MountNamespaceInfo, Errno> {
 ///
 /// # Errors
 ///
-/// `ENOENT`: this is the last one. `EPERM`: see below. `EINVAL`: not a mount namespace, or the kernel does not know
-/// this.
+/// `ENOENT`: this is the last one. `EPERM`: see below. `EINVAL`: not a mount namespace, or the kernel lacks this ioctl.
 ///
 /// # Privileges
 ///

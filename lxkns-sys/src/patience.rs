@@ -1,4 +1,4 @@
-//! Calls that may take without end, or that pass only after some tries.
+//! Calls that can block forever, or that succeed only after retries.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::sync_channel;
@@ -9,13 +9,13 @@ use rustix::path::Arg;
 
 use crate::Errno;
 
-/// Opens a path with `O_PATH` from the kernel's cache of names alone; `openat2(2)` with `RESOLVE_CACHED`. No server of a file
-/// system is asked. The kernel also refuses while somebody mounts or renames something, anywhere, so a refusal is tried
-/// again some times: an answer takes a few microseconds, no answer no longer.
+/// Opens a path with `O_PATH` from the kernel's cache of names alone; `openat2(2)` with `RESOLVE_CACHED`. The kernel
+/// asks no server of a file system. It also fails while any process mounts or renames anything, so a failed call is
+/// repeated a few times; all tries together take a few microseconds.
 ///
 /// # Errors
 ///
-/// `EAGAIN`: the cache does not know. `ENOSYS`, `EINVAL`: the kernel has no such call, or a filter says so.
+/// `EAGAIN`: not in the cache. `ENOSYS`, `EINVAL`: the kernel lacks this call, or a filter denies it.
 ///
 /// # Minimum kernel version
 ///
@@ -33,12 +33,12 @@ pub fn open_cached(
     (1..TRIES).map(|_| open()).find(|answer| !matches!(answer, Err(Errno::AGAIN))).unwrap_or_else(open)
 }
 
-/// Does something on a thread of this name, for which nobody waits longer than `wait`; whatever comes of it later is dropped
-/// there. `None`: there was no answer in time.
+/// Runs a closure on a thread of this name, and waits at most `wait` for its result. `None`: there was no result in
+/// time; the thread drops a later one.
 ///
 /// # Errors
 ///
-/// No thread can be had.
+/// No thread could be started.
 pub fn in_time<T: Send + 'static>(
     name: &str,
     wait: Duration,
@@ -51,10 +51,11 @@ pub fn in_time<T: Send + 'static>(
     Ok(answers.recv_timeout(wait).ok())
 }
 
-/// Closes a descriptor on a thread of its own, for which nobody waits: closing the last one of a file can ask the server of
-/// its file system, and that of a socket that lingers its peer.
+/// Closes a descriptor on a thread of its own, without waiting for it: closing the last descriptor of a file can ask
+/// the server of its file system, and closing a socket with `SO_LINGER` can wait for the peer.
 pub fn close_elsewhere(fd: OwnedFd) {
-    // Where no thread can be had the closure, and the descriptor in it, is dropped here: slow, but not lost.
+    // If no thread can be started, the closure with the descriptor is dropped here: that can be slow, but leaks
+    // nothing.
     drop(std::thread::Builder::new().name("lxkns-close".into()).spawn(move || drop(fd)));
 }
 
@@ -75,7 +76,7 @@ mod tests {
     fn the_cache_knows_where_one_is() {
         match open_cached(rustix::fs::CWD, ".", OFlags::DIRECTORY, ResolveFlags::empty()) {
             Ok(fd) => assert_eq!(rustix::fs::fstat(&fd).unwrap().st_ino, rustix::fs::stat(".").unwrap().st_ino),
-            // A kernel without it, or a filter.
+            // The kernel lacks the call, or a filter denies it.
             Err(errno) => assert!(matches!(errno, Errno::NOSYS | Errno::INVAL | Errno::PERM), "{errno}"),
         }
     }

@@ -1,4 +1,4 @@
-//! pidfds: of threads, and their namespace ioctls.
+//! pidfds of tasks, and the namespace ioctls of pidfds.
 
 use std::ffi::c_ulong;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,7 +11,7 @@ use crate::nsfs::ioctl_fd;
 const PIDFS_IOCTL_MAGIC: c_ulong = 0xff;
 const PIDFD_THREAD: libc::c_uint = libc::O_EXCL as libc::c_uint;
 
-/// The namespaces that a pidfd can be asked for, with the numbers of their ioctls.
+/// The namespaces that a pidfd can return, with the numbers of their ioctls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum PidfdNamespace {
@@ -19,8 +19,8 @@ pub enum PidfdNamespace {
     Mnt = 3,
     /// `PIDFD_GET_PID_NAMESPACE`.
     Pid = 5,
-    /// `PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE`: readable also where the link `pid_for_children` is not, because that
-    /// namespace has not had a process yet.
+    /// `PIDFD_GET_PID_FOR_CHILDREN_NAMESPACE`: works even if the link `pid_for_children` is not readable because that
+    /// namespace never had a process.
     PidForChildren = 6,
     /// `PIDFD_GET_TIME_FOR_CHILDREN_NAMESPACE`.
     TimeForChildren = 8,
@@ -28,11 +28,11 @@ pub enum PidfdNamespace {
     User = 9,
 }
 
-/// A descriptor on a namespace of the process or thread that the pidfd stands for.
+/// A descriptor on a namespace of the process or task that the pidfd refers to.
 ///
 /// # Errors
 ///
-/// `ESRCH`: it is gone. `ENOTTY`, `EINVAL`: the kernel does not know this.
+/// `ESRCH`: it has vanished. `ENOTTY`, `EINVAL`: the kernel lacks this ioctl.
 ///
 /// # Privileges
 ///
@@ -51,15 +51,15 @@ pub fn pidfd_get_namespace(pidfd: impl AsFd, which: PidfdNamespace) -> Result<Ow
     unsafe { ioctl_fd(pidfd, (PIDFS_IOCTL_MAGIC << 8) | which as c_ulong) }
 }
 
-/// A pidfd of one thread, with whose descriptor table `pidfd_getfd(2)` then works.
+/// A pidfd of one task: `pidfd_getfd(2)` then takes descriptors from that task's table.
 ///
 /// # Errors
 ///
-/// `ESRCH`: there is no such thread. `EINVAL`: the kernel does not know `PIDFD_THREAD`.
+/// `ESRCH`: there is no such task. `EINVAL`: the kernel lacks `PIDFD_THREAD`.
 ///
 /// # Privileges
 ///
-/// None; what can be done with it takes some.
+/// None; using the pidfd can require some.
 ///
 /// # Minimum kernel version
 ///

@@ -1,4 +1,4 @@
-//! What a process knows of itself, and what its threads are scheduled by.
+//! Facts about the calling process, and the I/O priority of tasks.
 
 use std::os::fd::OwnedFd;
 
@@ -6,8 +6,8 @@ use rustix::io::Errno;
 
 use crate::{checked, checked_fd};
 
-/// Whether the program runs with powers that its caller does not have: set-user-ID, set-group-ID, or with
-/// capabilities of its file. It should then take no instructions from its environment.
+/// Whether the program has more privileges than whoever started it: it is set-user-ID or set-group-ID, or its file has
+/// capabilities. It must then not trust its environment.
 ///
 /// # Privileges
 ///
@@ -18,15 +18,15 @@ use crate::{checked, checked_fd};
 /// Any; see `getauxval(3)`.
 #[doc(alias = "AT_SECURE")]
 pub fn at_secure() -> bool {
-    // SAFETY: it takes an integer, and reads what the kernel has put above the stack when the program started.
+    // SAFETY: it takes an integer, and reads the auxiliary vector, which the kernel wrote at program start.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// The I/O scheduling class and priority of a thread, 0 for the calling one: the class from bit 13 on.
+/// The I/O scheduling class (from bit 13 on) and priority of a task; 0 is the calling one.
 ///
 /// # Errors
 ///
-/// `ESRCH`: there is no such thread. `ENOSYS`: the kernel was built without block devices.
+/// `ESRCH`: there is no such task. `ENOSYS`: the kernel was built without block devices.
 ///
 /// # Privileges
 ///
@@ -42,7 +42,7 @@ pub fn ioprio_get(thread: u32) -> Result<u32, Errno> {
     checked(returned).map(|priority| priority as u32)
 }
 
-/// A copy of a descriptor that the process has inherited under this number, at 3 or above.
+/// A copy, numbered 3 or above, of the descriptor that the process has inherited with this number.
 ///
 /// # Errors
 ///
@@ -66,7 +66,7 @@ pub fn copy_inherited(number: i32) -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 ///
-/// `EPERM`: not allowed. `ENOSPC`: there are too many already.
+/// `EPERM`: access denied. `ENOSPC`: there are too many network namespaces.
 ///
 /// # Privileges
 ///
@@ -78,6 +78,6 @@ pub fn copy_inherited(number: i32) -> Result<OwnedFd, Errno> {
 #[doc(alias = "unshare")]
 #[doc(alias = "CLONE_NEWNET")]
 pub fn unshare_network() -> Result<(), Errno> {
-    // SAFETY: it reads and writes no memory, and no descriptor of any thread becomes another.
+    // SAFETY: it reads and writes no memory, and changes no descriptor.
     checked(unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_NEWNET) }).map(drop)
 }

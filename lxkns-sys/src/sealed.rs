@@ -1,4 +1,4 @@
-//! Programs in memory that nobody can change any more.
+//! Programs in sealed memory, which no process can change.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -6,15 +6,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 
-/// All that keeps the bytes of a file in memory as they are.
+/// The seals that together keep the bytes of a file as they are.
 const SEALS: SealFlags = SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
 
-/// A file in memory with these bytes, which can be run and never changed again by anybody. This is more than one call:
-/// the file is made, filled and sealed.
+/// A file in memory with these bytes, which can be run and which no process can change. This is more than one call: the
+/// file is created, filled and sealed.
 ///
 /// # Errors
 ///
-/// `EACCES`, `EPERM`: `vm.memfd_noexec` forbids such files to be run. `ENOSYS`: there are none. And those of the reader.
+/// `EACCES`, `EPERM`: `vm.memfd_noexec` forbids to run such files. `ENOSYS`: the kernel lacks them. Any error of the
+/// reader.
 ///
 /// # Privileges
 ///
@@ -28,18 +29,18 @@ const SEALS: SealFlags = SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlag
 pub fn sealed_program(name: &str, bytes: &mut impl Read) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let file = match rustix::fs::memfd_create(name, flags | MemfdFlags::EXEC) {
-        // Before 6.3 there is no such flag, and no need to say it.
+        // Before 6.3 there is no such flag, and it is not necessary.
         Err(Errno::INVAL) => rustix::fs::memfd_create(name, flags)?,
         made => made?,
     };
-    // Not among those that a child's own take the places of.
+    // Above 2, so that no standard stream of a child replaces it.
     let file = std::fs::File::from(rustix::io::fcntl_dupfd_cloexec(&file, 3)?);
     io::copy(bytes, &mut &file)?;
     rustix::fs::fcntl_add_seals(&file, SEALS)?;
     Ok(file.into())
 }
 
-/// Whether an open file is in memory and sealed: whoever opens it, nobody can change it.
+/// Whether an open file is in memory and sealed, so that no process can change it.
 ///
 /// # Errors
 ///
@@ -56,7 +57,7 @@ pub fn sealed_program(name: &str, bytes: &mut impl Read) -> io::Result<OwnedFd> 
 pub fn is_sealed(file: impl AsFd) -> Result<bool, Errno> {
     match rustix::fs::fcntl_get_seals(file) {
         Ok(seals) => Ok(seals.contains(SEALS)),
-        // Only files in memory have any.
+        // Only files in memory have seals.
         Err(Errno::INVAL) => Ok(false),
         Err(errno) => Err(errno),
     }

@@ -1,4 +1,4 @@
-//! Signals as events: blocked for a thread, and read from a descriptor.
+//! Signals as events: a thread blocks them and reads them from a descriptor.
 
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -14,37 +14,37 @@ use crate::{checked, checked_fd};
 pub struct SignalSet(libc::sigset_t);
 
 impl SignalSet {
-    /// The set with these in it.
+    /// The set of these signals.
     pub fn new(signals: &[Signal]) -> Self {
         let mut set = MaybeUninit::uninit();
-        // SAFETY: it writes a whole set to where it may.
+        // SAFETY: there is room for one set, which it writes.
         unsafe { libc::sigemptyset(set.as_mut_ptr()) };
         // SAFETY: the call above has written all of it.
         let mut set = unsafe { set.assume_init() };
         for signal in signals {
-            // SAFETY: the set is a whole one. A number that is none is refused.
+            // SAFETY: the set is initialized. An invalid number is an error.
             unsafe { libc::sigaddset(&mut set, signal.as_raw()) };
         }
         Self(set)
     }
 
-    /// The set with all but these in it.
+    /// The set of all signals but these.
     pub fn all_but(signals: &[Signal]) -> Self {
         let mut set = MaybeUninit::uninit();
-        // SAFETY: it writes a whole set to where it may.
+        // SAFETY: there is room for one set, which it writes.
         unsafe { libc::sigfillset(set.as_mut_ptr()) };
         // SAFETY: the call above has written all of it.
         let mut set = unsafe { set.assume_init() };
         for signal in signals {
-            // SAFETY: the set is a whole one. A number that is none is refused.
+            // SAFETY: the set is initialized. An invalid number is an error.
             unsafe { libc::sigdelset(&mut set, signal.as_raw()) };
         }
         Self(set)
     }
 
-    /// Whether this signal is in it.
+    /// Whether this signal is in the set.
     pub fn contains(&self, signal: Signal) -> bool {
-        // SAFETY: the set is a whole one. A number that is none is refused.
+        // SAFETY: the set is initialized. An invalid number is an error.
         unsafe { libc::sigismember(&self.0, signal.as_raw()) == 1 }
     }
 }
@@ -56,8 +56,8 @@ impl fmt::Debug for SignalSet {
     }
 }
 
-/// Whether the process ignores this signal: whoever started it may have asked for that (`nohup(1)`, a shell's background
-/// jobs), and then it stays ignored.
+/// Whether the process ignores this signal. A process can inherit that from its parent (`nohup(1)`, a shell's
+/// background jobs).
 ///
 /// # Errors
 ///
@@ -81,18 +81,18 @@ pub fn is_ignored(signal: Signal) -> Result<bool, Errno> {
     Ok(action.sa_sigaction == libc::SIG_IGN)
 }
 
-/// What is done with the signals of a set that are blocked already.
+/// How a set of signals changes the signals that are blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blocking {
-    /// `SIG_BLOCK`: these too.
+    /// `SIG_BLOCK`: block these too.
     Block,
-    /// `SIG_UNBLOCK`: these no more. Those of them that wait are delivered before the call returns.
+    /// `SIG_UNBLOCK`: unblock these. Pending ones are delivered before the call returns.
     Unblock,
-    /// `SIG_SETMASK`: these and no others.
+    /// `SIG_SETMASK`: block these and no others.
     Set,
 }
 
-/// Changes which signals are blocked for the calling thread, and says which were before. Allocates nothing.
+/// Changes which signals the calling thread blocks, and returns those that it blocked before. Does not allocate.
 ///
 /// # Errors
 ///
@@ -113,12 +113,12 @@ pub fn sigprocmask(blocking: Blocking, set: &SignalSet) -> Result<SignalSet, Err
         Blocking::Set => libc::SIG_SETMASK,
     };
     let mut before = SignalSet::new(&[]);
-    // SAFETY: both point at whole sets.
+    // SAFETY: both point at initialized sets.
     let errno = unsafe { libc::pthread_sigmask(how, &set.0, &mut before.0) };
     if errno == 0 { Ok(before) } else { Err(Errno::from_raw_os_error(errno)) }
 }
 
-/// A descriptor that signals of a set can be read from, by a thread that has them blocked. It does not block.
+/// A non-blocking descriptor from which a thread that blocks these signals can read them.
 ///
 /// # Errors
 ///
@@ -132,7 +132,7 @@ pub fn sigprocmask(blocking: Blocking, set: &SignalSet) -> Result<SignalSet, Err
 ///
 /// Any; see `signalfd(2)`.
 pub fn signalfd(set: &SignalSet) -> Result<OwnedFd, Errno> {
-    // SAFETY: the set is a whole one, and a new descriptor is asked for.
+    // SAFETY: the set is initialized, and the call makes a new descriptor.
     let returned = unsafe { libc::signalfd(-1, &set.0, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
     checked_fd(returned.into())
 }
@@ -142,15 +142,15 @@ pub fn signalfd(set: &SignalSet) -> Result<OwnedFd, Errno> {
 pub struct TakenSignal {
     /// Its number.
     pub number: i32,
-    /// Whether the kernel sent it (a terminal, for one), and no process.
+    /// Whether the kernel sent it (for a terminal, for example) and not a process.
     pub is_of_kernel: bool,
 }
 
-/// The next signal from a descriptor that [`signalfd`] made.
+/// Reads the next signal from a descriptor that [`signalfd`] made.
 ///
 /// # Errors
 ///
-/// `EAGAIN`: there is none now.
+/// `EAGAIN`: no signal is pending.
 ///
 /// # Privileges
 ///
@@ -172,8 +172,8 @@ pub fn read_signal(signalfd: impl AsFd) -> Result<TakenSignal, Errno> {
     Ok(TakenSignal { number: info.ssi_signo as i32, is_of_kernel })
 }
 
-/// From now on, a write beyond the limit on the size of files fails with `EFBIG`, and does not end the process. What it
-/// becomes or starts is ended by that as before.
+/// From now on, a write beyond the file size limit fails with `EFBIG` and does not end the process. Programs that it
+/// runs are not affected.
 ///
 /// # Errors
 ///
@@ -194,7 +194,7 @@ pub fn fail_at_file_size_limit() -> Result<(), Errno> {
     checked(unsafe { libc::sigaction(libc::SIGXFSZ, std::ptr::null(), action.as_mut_ptr()) }.into())?;
     // SAFETY: it was zeroed, which is a value, and the kernel's answer is one.
     let mut action = unsafe { action.assume_init() };
-    // What ignores it passes that on: a handler would not.
+    // A handler, since the programs that the process runs would inherit that the signal is ignored.
     if action.sa_sigaction != libc::SIG_DFL {
         return Ok(());
     }
@@ -205,8 +205,8 @@ pub fn fail_at_file_size_limit() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Sends a signal by its number, real-time ones included, to a child that has not been waited for, or to the process group
-/// that it leads. One that has ended takes none.
+/// Sends a signal by its number, real-time signals included, to a child that has not been waited for, or to the process
+/// group that it leads. Has no effect on a child that has ended.
 ///
 /// # Privileges
 ///
@@ -218,6 +218,6 @@ pub fn fail_at_file_size_limit() -> Result<(), Errno> {
 #[doc(alias = "kill")]
 pub fn kill_child(child: Pid, number: i32, is_for_group: bool) {
     let pid = child.as_raw_nonzero().get();
-    // SAFETY: it takes two numbers. The child's is nobody else's before it is waited for.
+    // SAFETY: it takes two numbers. The child keeps its number until it is waited for.
     unsafe { libc::kill(if is_for_group { -pid } else { pid }, number) };
 }

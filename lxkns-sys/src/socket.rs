@@ -58,7 +58,7 @@ pub fn so_netns_cookie(socket: impl AsFd) -> Result<u64, Errno> {
     }
 }
 
-/// The network namespace in which the device of an open TUN/TAP file now is; it may have been moved there.
+/// The network namespace in which the device of an open TUN/TAP file is, which changes when the device is moved.
 ///
 /// # Errors
 ///
@@ -77,11 +77,12 @@ pub fn tungetdevnetns(tun: impl AsFd) -> Result<OwnedFd, Errno> {
     unsafe { ioctl_fd(tun, TUNGETDEVNETNS) }
 }
 
-/// The file that a UNIX socket is bound to, opened with `O_PATH`; a connection has that of the socket that accepted it.
+/// The file that a UNIX socket is bound to, opened with `O_PATH`; for an accepted connection, that of the listening
+/// socket.
 ///
 /// # Errors
 ///
-/// `ENOENT`: it is bound to no path. `EPERM`: see below. `ENOTTY`, `EINVAL`: no UNIX socket.
+/// `ENOENT`: it is not bound to a path. `EPERM`: see below. `ENOTTY`, `EINVAL`: not a UNIX socket.
 ///
 /// # Privileges
 ///

@@ -1,5 +1,5 @@
-//! A stack that is large enough, whatever the limit says (`ulimit -s`), for the thread that the program begins with. A
-//! thread of its own would not do: signals, credentials and namespaces belong to threads.
+//! A stack of sufficient size for the main thread, whatever the limit (`ulimit -s`) is. A new thread would not do, as
+//! signals, credentials and namespaces belong to threads.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -8,17 +8,17 @@ use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 use rustix::process::Resource;
 
-/// What a function may use, in bytes.
+/// The size of the stack in bytes.
 const SIZE: usize = 4 << 20;
-/// What is never mapped for it: larger than any page.
+/// The size of the guard below it: larger than any page.
 const GUARD: usize = 64 << 10;
 
-/// Calls a function on a stack of 4 MiB if the limit on the caller's is lower; memory is taken only for what is used. A
-/// panic in it ends the process.
+/// Calls a function on a stack of 4 MiB if the limit on the caller's stack is lower. Unused pages take no memory. A
+/// panic in the function ends the process.
 ///
 /// # Errors
 ///
-/// Those of `mmap(2)`, and the function is not called.
+/// Those of `mmap(2)`; the function was not called.
 ///
 /// # Privileges
 ///
@@ -34,7 +34,7 @@ pub fn on_large_stack<T>(function: impl FnOnce() -> T) -> Result<T, Errno> {
         return Ok(function());
     }
     let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::STACK;
-    // SAFETY: the kernel chooses where, so that nothing is mapped over.
+    // SAFETY: the kernel chooses the address, so this replaces no other mapping.
     let lowest = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), SIZE + GUARD, ProtFlags::empty(), flags)? };
     let stack = Mapped(lowest);
     let usable = lowest.wrapping_byte_add(GUARD);
@@ -45,7 +45,7 @@ pub fn on_large_stack<T>(function: impl FnOnce() -> T) -> Result<T, Errno> {
     // outlives the call.
     unsafe { switch(usable.wrapping_byte_add(SIZE), performer(&call), (&raw mut call).cast()) };
     drop(stack);
-    // It has returned, else we were not here.
+    // The function has returned.
     call.returned.ok_or(Errno::NOTRECOVERABLE)
 }
 
@@ -53,7 +53,7 @@ struct Mapped(*mut c_void);
 
 impl Drop for Mapped {
     fn drop(&mut self) {
-        // SAFETY: it was mapped with this size, and whoever ran on it has returned.
+        // SAFETY: it was mapped with this size, and the function that ran on it has returned.
         let _ = unsafe { rustix::mm::munmap(self.0, SIZE + GUARD) };
     }
 }
@@ -63,14 +63,14 @@ struct Call<F, T> {
     returned: Option<T>,
 }
 
-/// What performs calls of this type.
+/// The function that performs calls of this type.
 fn performer<F: FnOnce() -> T, T>(_: &Call<F, T>) -> extern "C" fn(*mut c_void) {
     perform::<F, T>
 }
 
-/// Performs a call. A panic cannot leave it: it ends the process.
+/// Performs a call. A panic ends the process, as it cannot unwind beyond this function.
 extern "C" fn perform<F: FnOnce() -> T, T>(call: *mut c_void) {
-    // SAFETY: `on_large_stack` gives a call of these types, which nobody else uses meanwhile.
+    // SAFETY: `on_large_stack` passes a call of these types, to which this is the only reference.
     let call = unsafe { &mut *call.cast::<Call<F, T>>() };
     call.returned = call.function.take().map(|function| function());
 }
@@ -84,7 +84,8 @@ const CAN_SWITCH: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64
 /// `top` is the end of memory for a stack, aligned to 16 bytes, and `function` may be called with `argument`.
 #[cfg(target_arch = "x86_64")]
 unsafe fn switch(top: *mut c_void, function: extern "C" fn(*mut c_void), argument: *mut c_void) {
-    // SAFETY: the old stack is kept in a register that the function preserves, and all that it may change is told.
+    // SAFETY: a register that the function preserves keeps the old stack, and all registers that it can change are
+    // declared.
     unsafe {
         std::arch::asm!(
             "mov r12, rsp", "mov rsp, {top}", "call {function}", "mov rsp, r12",

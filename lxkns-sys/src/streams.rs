@@ -1,4 +1,4 @@
-//! Which of the standard streams the program was started with.
+//! Which standard streams were open when the program started.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -9,16 +9,16 @@ use crate::last_errno;
 /// A bit for each descriptor that was closed.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
 
-/// Runs before Rust's runtime, which opens `/dev/null` in place of what is closed.
+/// Runs before Rust's runtime, which opens `/dev/null` in place of closed streams.
 #[used]
-// SAFETY: the C runtime calls what is in this section once, on the only thread, before `main`; it takes what arguments
-// that may pass as C functions do, which need not look at them. What it calls needs nothing of Rust's runtime.
+// SAFETY: the C runtime calls each function in this section once, on the only thread, before `main`. A C function may
+// ignore its arguments, and this one needs nothing of Rust's runtime.
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;
 
 extern "C" fn look() {
     for fd in 0..3 {
-        // SAFETY: it takes integers alone, and only asks for a flag.
+        // SAFETY: it takes integers and only reads a flag.
         let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
         if flags == -1 && last_errno() == Errno::BADF {
             CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
@@ -26,8 +26,8 @@ extern "C" fn look() {
     }
 }
 
-/// Whether standard input, output and error (0, 1, 2) were closed when the program was started. Rust's runtime then has
-/// `/dev/null` open in its place: what is written there is lost, and what is read from there is empty.
+/// Whether this standard stream (0, 1 or 2) was closed when the program started. Rust's runtime then opens `/dev/null`
+/// in its place: output is lost, and input is empty.
 ///
 /// # Privileges
 ///
@@ -37,7 +37,7 @@ extern "C" fn look() {
 ///
 /// Any; see `fcntl(2)`.
 pub fn was_closed_at_start(fd: u8) -> bool {
-    // So that whoever links this function links that too.
+    // A program that links this function then links that one too.
     std::hint::black_box(&LOOK);
     CLOSED.load(Ordering::Relaxed) & 1_u8.checked_shl(fd.into()).unwrap_or(0) != 0
 }

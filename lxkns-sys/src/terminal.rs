@@ -1,4 +1,4 @@
-//! Process groups of terminals, by numbers that can be 0.
+//! Process groups of terminals, whose numbers can be 0.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -6,12 +6,12 @@ use rustix::io::Errno;
 
 use crate::checked;
 
-/// The number of the process group that is in the foreground of the terminal that controls the caller's session; 0 if
-/// that has no number in the caller's PID namespace. Allocates nothing.
+/// The ID of the foreground process group of the caller's controlling terminal; 0 if the group has no ID in the
+/// caller's PID namespace. Does not allocate.
 ///
 /// # Errors
 ///
-/// `ENOTTY`: it is no terminal, or another than the one that controls the caller's session. `EIO`: it has hung up.
+/// `ENOTTY`: not the caller's controlling terminal. `EIO`: the terminal has hung up.
 ///
 /// # Privileges
 ///
@@ -27,8 +27,8 @@ pub fn tcgetpgrp(terminal: impl AsFd) -> Result<u32, Errno> {
     Ok(checked(returned.into())? as u32)
 }
 
-/// The number of the caller's own process group; 0 if that has no number in the caller's PID namespace, because it was
-/// made outside. Allocates nothing.
+/// The ID of the caller's process group; 0 if the group has no ID in the caller's PID namespace because it was created
+/// outside. Does not allocate.
 ///
 /// # Privileges
 ///

@@ -1,4 +1,4 @@
-//! From what the workers found to a snapshot: sorted, related, whole.
+//! Assembles the workers' findings into a sorted snapshot with all relations.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use super::search::Search;
 use crate::model::{Holder, Host, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Place, Snapshot};
 use crate::relations;
 
-/// Puts together what was found.
+/// Assembles the snapshot.
 pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_at: SystemTime) -> Snapshot {
     forget_reused_numbers(&mut found);
     if search.looks_in(Place::Processes) {
@@ -21,7 +21,7 @@ pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_
     let initial = initial::of_kernel_threads(&found.processes);
     namespaces(search, &mut found, &mut snapshot, &initial);
 
-    // A place that was switched off leaves namespaces out; then nothing may name them either.
+    // If a place is switched off, namespaces are missing, and no other value may refer to them.
     if ![Place::Processes, Place::Tasks, Place::ForChildren].into_iter().all(|place| search.looks_in(place)) {
         let known = |(_, id): (NamespaceType, NamespaceId)| snapshot.namespaces.contains_key(&id);
         for process in &mut found.processes {
@@ -29,7 +29,7 @@ pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_
             process.tasks.iter_mut().for_each(|task| retain(&mut task.namespaces, known));
         }
     }
-    // A PID that was given to another process between two looks is kept as it was seen last.
+    // If a PID was reused between two reads, the last process counts.
     snapshot.processes = found.processes.into_iter().map(|process| (process.pid, process)).collect();
     for (id, members) in relations::members(snapshot.processes.values()) {
         if let Some(namespace) = snapshot.namespaces.get_mut(&id) {
@@ -51,8 +51,8 @@ pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_
     snapshot
 }
 
-/// A namespace that ends leaves its inode number to the next, which can be of another type. Links that were read before or
-/// after that mean another namespace than the one that is known by that number, and lead to nothing.
+/// The kernel reuses the inode number of a namespace that has ended, even for another type. Links that were read before
+/// or after that refer to another namespace with this number, so they are dropped.
 fn forget_reused_numbers(found: &mut Found) {
     let namespaces = &found.namespaces;
     let is_other =
@@ -69,9 +69,9 @@ fn forget_reused_numbers(found: &mut Found) {
     }
 }
 
-/// Each process holds the namespaces that it is in; one whose first thread has exited does so by its other threads.
+/// Each process holds the namespaces that it is in; if its thread group leader has exited, its other tasks do.
 fn held_by_processes(found: &mut Found) {
-    // In their order, and before other holders: so there is little left to sort.
+    // Holders are added in order and before other kinds, so little is left to sort.
     found.processes.sort_unstable_by_key(|process| process.pid);
     let others: Vec<_> =
         found.namespaces.iter_mut().map(|(&id, seen)| (id, std::mem::take(&mut seen.holders))).collect();
@@ -85,15 +85,15 @@ fn held_by_processes(found: &mut Found) {
     for (id, mut others) in others {
         if let Some(seen) = found.namespaces.get_mut(&id) {
             others.sort_unstable();
-            // A mount namespace can have been gone through a second time.
+            // The mounts of a namespace can have been read twice.
             others.dedup();
             seen.holders.append(&mut others);
         }
     }
 }
 
-/// Leaves out the calling process where that is asked for, unless a namespace would then be missing, or seem to be without
-/// any process: somebody who may see nothing else would be shown nothing at all.
+/// Leaves out the calling process on request, unless a namespace would then be missing or seem to have no process: an
+/// unprivileged caller would see nothing at all.
 fn leave_out_self(search: &Search<'_>, found: &mut Found) {
     let Some(own) = search.proc.own_pid().filter(|_| search.options.without_self) else { return };
     let is_own = |holder: &Holder| holder.pid() == Some(own);
@@ -141,13 +141,13 @@ fn namespaces(search: &Search<'_>, found: &mut Found, snapshot: &mut Snapshot, i
             namespace.holders.push(Holder::Kernel);
         }
         namespace.holders.sort_unstable();
-        // A descriptor table that could not be compared with others has been gone through more than once.
+        // A descriptor table that could not be compared with others can have been read more than once.
         namespace.holders.dedup();
         namespace.holders.shrink_to_fit();
     }
 }
 
-/// The other end of owners and parents: what each namespace owns, and its children. Both keep it alive.
+/// Adds owned namespaces and children as holders: both keep a namespace alive.
 fn children_and_owned(snapshot: &mut Snapshot) {
     let relations: Vec<_> = snapshot
         .namespaces
@@ -167,7 +167,7 @@ fn children_and_owned(snapshot: &mut Snapshot) {
     }
 }
 
-/// Leaves only the links that are to be kept, by the type and the number that each names.
+/// Keeps only the links that `keep` accepts, by type and identity.
 fn retain(links: &mut NamespaceLinks, keep: impl Fn((NamespaceType, NamespaceId)) -> bool) {
     let mut retained = NamespaceLinks::default();
     for (ns_type, id) in links.iter().filter(|&link| keep(link)) {

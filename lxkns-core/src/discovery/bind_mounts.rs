@@ -18,7 +18,7 @@ use crate::reach;
 use crate::reach::lookup::Roots;
 
 const NSFS: &str = "nsfs";
-/// The types of file systems that are namespaces, or keep one alive, or have files that do.
+/// The types of file systems that contain namespaces, or keep one alive, or have files that do.
 const WANTED: [&str; 15] = [
     NSFS,
     "proc",
@@ -37,11 +37,10 @@ const WANTED: [&str; 15] = [
     "binder",
 ];
 
-/// How many holders of a mount namespace are tried to get there.
+/// How many holders of a mount namespace are tried to reach it.
 const HOLDERS: usize = 16;
 
-/// Goes through the mounts of every mount namespace that is known and has not been gone through, until that leads to
-/// no further one.
+/// Reads the mounts of every known mount namespace that has not been read, until no further one is found.
 pub(super) fn all(search: &Search<'_>, found: &mut Found) {
     if !search.looks_in(Place::BindMounts) && !search.options.mounts {
         return;
@@ -50,7 +49,7 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) {
     let members = members(found);
     search.keep_mount_namespaces();
     let go_through = |found: &mut Found, todo: Vec<NamespaceId>| {
-        // Any of a mount namespace's holders leads there; where there is no process, it takes one to enter.
+        // Any holder of a mount namespace leads to it; without a process in it, a helper must enter.
         let holders = |id: &NamespaceId| found.namespaces[id].holders.iter().take(HOLDERS).cloned().collect::<Vec<_>>();
         let members = |id: &NamespaceId| members.get(id).map_or(&[][..], Vec::as_slice);
         let mut each: Vec<_> = todo.iter().map(|id| (*id, members(id), holders(id))).collect();
@@ -73,7 +72,7 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) {
             go_through(found, todo);
             continue;
         }
-        // Who was seen in it has gone since; a bind mount that was found later leads there.
+        // Its members have vanished since; a bind mount that was found later leads to it.
         let again: Vec<_> = found.unentered.iter().copied().filter(|&id| search.has_kept(id)).collect();
         if again.is_empty() {
             return;
@@ -83,7 +82,7 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) {
     }
 }
 
-/// The tasks in each mount namespace: of each process one, and the threads that are elsewhere than their process.
+/// The tasks in each mount namespace: one of each process, and tasks whose process is elsewhere.
 fn members(found: &Found) -> FxHashMap<NamespaceId, Vec<Tid>> {
     let mut members: FxHashMap<_, Vec<_>> = FxHashMap::default();
     for process in &found.processes {
@@ -130,7 +129,7 @@ fn is_wanted(mount: &Mount) -> bool {
     WANTED.iter().any(|wanted| *mount.fs_type == **wanted) || mount.fs_type.starts_with(b"fuse.")
 }
 
-/// A bind mount of a namespace. Its root names type and inode, whether or not the path still leads there.
+/// Notes a bind mount of a namespace. Its root has type and inode, even if the path does not lead to it any more.
 fn bind_mount(
     search: &Search<'_>,
     found: &mut Found,
@@ -141,7 +140,7 @@ fn bind_mount(
     mount: &Mount,
 ) {
     let Some((ns_type, ino)) = parse::links::parse(&mount.root) else {
-        // A pidfd or the nsfs root itself, which are no namespaces.
+        // A pidfd or the nsfs root, which are not namespaces.
         return;
     };
     let id = NamespaceId { ino, dev: makedev(mount.file_system.major, mount.file_system.minor) };
@@ -189,7 +188,7 @@ fn bind_mount(
     }
 }
 
-/// A file system that belongs to some namespace.
+/// Notes a file system that belongs to a namespace.
 fn belonging(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, roots: &mut Roots<'_>, mount: &Mount) {
     let (mount_id, file_system, fs_type) = (mount.id, mount.file_system, BString::from(mount.fs_type.as_bytes()));
     let path = mount.path().map(ToOwned::to_owned);

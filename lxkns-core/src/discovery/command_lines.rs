@@ -1,5 +1,5 @@
-//! Command lines. The kernel takes them from the process's own memory: while that is being changed, the reader waits,
-//! perhaps for ever, and cannot be got out of it. So a thread of their own reads them, beside all else.
+//! Command lines. The kernel reads them from the process's memory, whose lock a stuck process can hold, so a reader can
+//! wait forever and cannot be interrupted. A separate thread reads them, in parallel to everything else.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,14 +18,14 @@ use crate::failure::{self, Failure};
 use crate::model::{Cause, Object, Operation, Pid, Place, Scope, Snapshot};
 use crate::procfs::ProcRoot;
 
-/// How long one command line may take. None takes a thousandth of it unless something is wrong.
+/// Timeout for one command line. Normally it takes less than a thousandth of that.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long all of them may take once the rest is done, however slow each is.
+/// Timeout for all command lines after everything else is done.
 const ALL_PATIENCE: Duration = Duration::from_secs(10);
-/// How much of a command line is read. A process can make its own as long as it likes.
+/// The largest part of a command line that is read. A process can make its own as long as it likes.
 const LONGEST: usize = 32 * 1024;
 const READ: Operation = Operation::read("cmdline");
-/// How many are asked for at a time: waking the reader costs more than handing over one.
+/// How many command lines are requested together: waking the reader costs more than passing one request.
 const BATCH: usize = 32;
 
 /// The thread that reads command lines.
@@ -44,10 +44,10 @@ struct Shared {
 #[derive(Default)]
 struct State {
     read: FxHashMap<Pid, Result<CommandLine, Failure>>,
-    /// Whose is being read.
+    /// The process whose command line is being read.
     at: Option<Known>,
     is_done: bool,
-    /// Nobody wants the rest.
+    /// The rest is not needed any more.
     is_abandoned: bool,
 }
 
@@ -58,7 +58,7 @@ impl Shared {
     }
 }
 
-/// Starts the reader, where command lines are wanted at all.
+/// Starts the reader, if command lines are wanted.
 pub(super) fn start(search: &Search<'_>, found: &mut Found) -> Option<Reader> {
     if search.options.command_lines == Scope::None {
         return None;
@@ -79,7 +79,7 @@ pub(super) fn start(search: &Search<'_>, found: &mut Found) -> Option<Reader> {
     }
 }
 
-/// Asks for the command line of a process that is likely to be wanted.
+/// Requests the command line of a process that will probably be needed.
 pub(super) fn guess(search: &Search<'_>, found: &mut Found, known: Known) {
     let Some(reader) = search.command_lines else { return };
     found.guessed.push(known);
@@ -88,7 +88,8 @@ pub(super) fn guess(search: &Search<'_>, found: &mut Found, known: Known) {
     }
 }
 
-/// Asks for those that are wanted and have not been guessed; says which processes these are altogether.
+/// Requests the needed command lines that have not been requested yet, and returns all processes whose command lines
+/// are needed.
 pub(super) fn ask_for_the_rest(search: &Search<'_>, found: &mut Found) -> Vec<Pid> {
     let Some(reader) = search.command_lines else { return Vec::new() };
     let wanted = named::in_scope(search.options.command_lines, found);
@@ -117,17 +118,17 @@ fn read_all(proc: &ProcRoot, asked: &Receiver<Vec<Known>>, shared: &Shared) {
 }
 
 impl Reader {
-    /// Processes that already keep a thread waiting are left alone.
+    /// Skip processes for which a thread already waits.
     fn ask(&self, found: &mut Found, left_behind: &LeftBehind) {
         let mut batch = std::mem::take(&mut found.guessed);
         found.asked.extend(batch.iter().map(|known| known.pid));
         batch.retain(|known| !left_behind.waits_for(known.life()));
-        // Where the reader has ended early, that shows in the end.
+        // If the reader has ended early, `finish` reports it.
         let _ = self.queue.send(batch);
     }
 
-    /// Waits for the command lines of the `wanted`. If the reader gets stuck, it is left behind: one thread, which ends
-    /// when the kernel lets it go; the command lines that it had not read by then stay unknown, and a gap says so.
+    /// Waits for the command lines of the `wanted`. A stuck reader is left behind: one thread, which ends when the
+    /// kernel lets it. The command lines that it has not read are unknown, and a gap reports that.
     pub(super) fn finish(self, left_behind: &LeftBehind, wanted: &[Pid], snapshot: &mut Snapshot) {
         drop(self.queue);
         let mut state = self.shared.state();
@@ -188,7 +189,7 @@ type CommandLine = (Vec<BString>, bool);
 
 fn read(proc: &ProcRoot, known: Known, buffer: &mut Vec<u8>) -> Result<CommandLine, Failure> {
     let file = known.file("cmdline");
-    // Read first and asked afterwards whose it was: one descriptor less than the other way round.
+    // Read first and verify the process afterwards, which takes one descriptor less.
     let path = format!("{}/{file}", known.pid);
     let read = proc.dir().read_start(path, buffer, LONGEST + 1).is_ok() && known.has_its_directory(proc);
     let text = if read { buffer.as_slice() } else { known.open(proc)?.read_start(file, buffer, LONGEST + 1)? };

@@ -1,4 +1,4 @@
-//! What a namespace says of itself once it is open: its type, unique ID, owner and parent (places 10 and 11).
+//! Facts about an open namespace: its type, unique ID, owner and parent (places 10 and 11).
 
 use std::os::fd::OwnedFd;
 
@@ -14,7 +14,7 @@ use crate::model::{Call, Cause, NamespaceId, NamespaceType, Object, Operation, P
 use crate::procfs::ProcRoot;
 use crate::reach;
 
-/// What a namespace says of itself.
+/// Facts about a namespace.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
     pub(super) ns_type: NamespaceType,
@@ -24,7 +24,7 @@ pub(super) struct Facts {
     pub(super) owner: Relation,
     pub(super) parent: Relation,
     pub(super) owner_uid: Option<Uid>,
-    /// What it did not say, and why.
+    /// The calls that failed, and why.
     pub(super) unanswered: Vec<(Place, Call, Errno)>,
 }
 
@@ -49,11 +49,10 @@ impl Devices {
     }
 }
 
-/// Makes sure that what this namespace says of itself is known, and the same of its owners and parents up to the top:
-/// opens and asks it, unless somebody has done so.
+/// Reads the facts about this namespace and all its owners and parents, unless they are already known.
 ///
-/// `open` may lead to another namespace than it did when the ID was read, since processes change their namespaces: then
-/// that one is left alone.
+/// `open` can open another namespace than the expected one, since processes change their namespaces: it is then
+/// ignored.
 pub(super) fn ensure(
     search: &Search<'_>,
     id: NamespaceId,
@@ -73,7 +72,7 @@ pub(super) fn ensure(
     Ok(())
 }
 
-/// Asks one namespace; owners and parents of which nothing is known yet are left open in `open_ones`.
+/// Reads the facts about one namespace, and adds unknown owners and parents to `open_ones`.
 fn ask(
     search: &Search<'_>,
     id: NamespaceId,
@@ -137,7 +136,7 @@ fn ask(
         },
         _ => None,
     };
-    // Before Linux 6.18 only mount namespaces say their ID, before 6.11 none does.
+    // Before Linux 6.18 only mount namespaces have an ID, before 6.11 none.
     let id = lxkns_sys::ns_get_id(fd).or_else(|errno| match ns_type {
         NamespaceType::Mnt => lxkns_sys::ns_get_mntns_id(fd),
         _ => Err(errno),
@@ -146,9 +145,9 @@ fn ask(
     Ok(Facts { ns_type, unique_id, without_id, owner, parent, owner_uid, unanswered })
 }
 
-/// Asks the namespaces that could not be opened through the holder with which they were first seen, through any other.
+/// Opens the namespaces that could not be opened through the first holder through any other.
 pub(super) fn of_the_rest(search: &Search<'_>, found: &mut Found) {
-    /// Which holder is tried matters little where there are many: they are of one kind, and fail alike.
+    /// With many holders, which one is tried matters little: they are of one kind, and fail alike.
     const TRIES: usize = 16;
     let mut gaps = Vec::new();
     for (&id, seen) in &mut found.namespaces {
@@ -160,12 +159,12 @@ pub(super) fn of_the_rest(search: &Search<'_>, found: &mut Found) {
                 failures.extend(opened.err());
                 opened.is_ok()
             });
-        // Who held it has gone, or has gone elsewhere. What a bind mount holds is still there.
+        // The holder has vanished or moved on. A bind mount still holds its namespace.
         let is_gone = |failure: &Failure| failure.is_gone() || failure.is_elsewhere();
         if is_open {
             seen.unopened = None;
         } else if place == Place::BindMounts && is_gone(&first) {
-            // Something is mounted over it, or its path is no more: there is none.
+            // Another mount covers it, or its path was removed.
             gaps.push((place, id, Cause::NoPath.into()));
         } else if place == Place::BindMounts || (place != Place::ProcesslessMounts && !failures.iter().all(is_gone)) {
             gaps.push((place, id, first));

@@ -1,5 +1,5 @@
-//! Place 4: descriptors that are open on namespaces; and the one pass over a descriptor table that places 4 to 7 and
-//! the suspects share.
+//! Place 4: descriptors on namespaces; and the single pass over a descriptor table that places 4 to 7 and the suspects
+//! share.
 
 use std::ffi::CStr;
 use std::hash::BuildHasher as _;
@@ -19,7 +19,7 @@ use crate::procfs::{ProcDir, for_each_number, parse};
 use crate::reach::TUN_DEVICE;
 use crate::reach::lookup;
 
-/// An open descriptor table: that of a process, as one of its threads has it, or that of a single thread.
+/// A descriptor table: that of a process, through one of its tasks, or that of a single task.
 pub(super) struct Table {
     pub(super) pid: Pid,
     pub(super) tid: Tid,
@@ -27,12 +27,12 @@ pub(super) struct Table {
     dir: OwnedFd,
 }
 
-/// Whose table it is.
+/// The owner of the table.
 fn owner(pid: Pid, tid: Tid) -> Object {
     if tid == Tid::from(pid) { Object::Process(pid) } else { Object::Task(pid, tid) }
 }
 
-/// What kind of thing a descriptor is open on, as far as that matters here.
+/// The kind of file that a descriptor is on, as far as discovery needs it.
 enum Kind {
     Namespace(NamespaceId),
     /// With its inode number.
@@ -48,7 +48,7 @@ enum Kind {
 }
 
 impl Table {
-    /// Opens the table that `tid` has, if any place wants it and it can be opened.
+    /// Opens the table of `tid`, if any place needs it and it is readable.
     pub(super) fn open(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid, tid: Tid) -> Option<Self> {
         let places = [Place::Fds, Place::Sockets, Place::Tun];
         if !search.options.suspects && !places.into_iter().any(|place| search.looks_in(place)) {
@@ -73,13 +73,13 @@ impl Table {
         Object::Fd(self.pid, self.tid, fd)
     }
 
-    /// The text of the link of a descriptor: what it was opened through, which is not always what it is.
+    /// The text of the link of a descriptor: its path when it was opened, which does not prove what it is.
     pub(super) fn link<'a>(&self, fd: u32, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
         let length = rustix::fs::readlinkat_raw(&self.dir, crate::procfs::decimal(fd).as_str(), &mut *buffer)?;
         Ok(&buffer[..length])
     }
 
-    /// What a descriptor is open on. Asks nobody but the kernel, and opens nothing but namespaces.
+    /// The kind of file that a descriptor is on. Asks only the kernel, and opens only namespaces.
     fn kind(&self, search: &Search<'_>, found: &mut Found, name: &CStr, fd: u32) -> Result<Kind, Failure> {
         if search.is_without(Place::Fds) {
             return self.kind_by_link(search, found, fd);
@@ -87,7 +87,7 @@ impl Table {
         let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
         let stat = match rustix::fs::statx(&self.dir, name, flags, StatxFlags::TYPE | StatxFlags::INO) {
             Ok(stat) => stat,
-            // Denied by a filter: the link's text is the next best, which says less.
+            // A filter denies statx: use the text of the link, which tells less.
             Err(errno @ (Errno::NOSYS | Errno::PERM | Errno::INVAL)) => {
                 search.do_without(Place::Fds);
                 found.gap(Place::Fds, Object::Host, Call::Statx, errno);
@@ -126,8 +126,8 @@ impl Table {
         })
     }
 
-    /// The namespace that a descriptor is open on whose link is a path, if it was opened through a bind mount that the
-    /// process still sees.
+    /// The namespace of a descriptor whose link is a path, if it was opened through a bind mount that the process still
+    /// sees.
     fn opened_through_bind_mount(
         &self,
         search: &Search<'_>,
@@ -156,13 +156,13 @@ impl Table {
         let pinned = rustix::fs::openat(&self.dir, crate::procfs::decimal(fd).as_str(), flags, Mode::empty())?;
         match lookup::identify(search.proc, tid, pinned.as_fd()) {
             Ok(id) => Ok(Some(Kind::Namespace(id))),
-            // It is on something else by now.
+            // It is on another file by now.
             Err(failure) if failure.is_elsewhere() => Ok(None),
             Err(failure) => Err(failure),
         }
     }
 
-    /// What the table consists of: descriptors with what each is open on, as far as links say.
+    /// The entries of a table: descriptors with a hash of their links.
     pub(super) fn entries(&self) -> Result<FxHashSet<Entry>, Errno> {
         let mut entries = FxHashSet::default();
         rustix::fs::seek(&self.dir, SeekFrom::Start(0))?;
@@ -183,9 +183,9 @@ impl Table {
 /// A descriptor, and a hash of its link's text.
 pub(super) type Entry = (u32, u64);
 
-/// Goes through a descriptor table, in which sockets are expected to be in `home`, the task's own network namespace.
+/// Reads a descriptor table. Sockets are expected in `home`, the task's network namespace.
 ///
-/// What is among the entries `known` of other tables of the process is passed over, and the rest added to these.
+/// Skips entries that are `known` from other tables of the process, and adds the rest to these.
 pub(super) fn scan(
     search: &Search<'_>,
     found: &mut Found,
@@ -197,7 +197,7 @@ pub(super) fn scan(
     let mut fetcher = sockets::Fetcher::new(process, table);
     let listed = for_each_number(&table.dir, |name, fd| {
         if let Some(known) = known.as_deref_mut() {
-            // What cannot be told apart from others is gone through, which says why.
+            // A table that cannot be compared with others is read, and a gap says why.
             let is_news = table.entry(fd).map_or_else(|errno| errno != Errno::NOENT, |entry| known.insert(entry));
             if !is_news {
                 return ControlFlow::Continue(());
@@ -220,7 +220,7 @@ pub(super) fn scan(
             Err(failure) => {
                 found.gap(Place::Fds, table.object(fd), Operation::stat("fd"), failure);
                 if failure.is_denied() {
-                    // One permission goes for the whole table.
+                    // Permission is the same for the whole table.
                     return ControlFlow::Break(());
                 }
             }
@@ -241,7 +241,7 @@ fn namespace(search: &Search<'_>, found: &mut Found, table: &Table, fd: u32, id:
         seen.holders.push(holder);
         return;
     }
-    // Which type it is, nobody has said yet: only the namespace itself knows.
+    // Its type is not known until it is opened.
     let opened = super::facts::ensure(search, id, || crate::reach::through(search.proc, NamespaceType::Mnt, &holder));
     let ns_type = match opened {
         Ok(()) => search.facts().get(&id).map(|facts| facts.ns_type),

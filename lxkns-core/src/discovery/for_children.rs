@@ -1,4 +1,4 @@
-//! Place 3: the PID and time namespaces that the next child of a thread will be in.
+//! Place 3: the PID and time namespaces that the next child of a task will be in.
 
 use super::found::Found;
 use super::search::Search;
@@ -9,7 +9,7 @@ use crate::reach;
 
 const TYPES: [NamespaceType; 2] = [NamespaceType::Pid, NamespaceType::Time];
 
-/// A PID namespace that has not had a process yet has no link that could be read; a pidfd can be asked for it.
+/// The link of a PID namespace without a first process is not readable; a pidfd opens it.
 pub(super) fn ask_where_no_link(
     search: &Search<'_>,
     found: &mut Found,
@@ -33,7 +33,7 @@ pub(super) fn ask_where_no_link(
     match noted {
         Ok(id) => namespaces.set_for_children(NamespaceType::Pid, id),
         Err((call @ Call::PidfdOpenThread, failure)) if search.missing(call, failure).is_some() => {
-            // Those of processes can be asked for all the same.
+            // Pidfds of processes still work.
             let failure = search.missing(call, failure).unwrap_or(failure);
             found.gap(Place::ForChildren, Object::Host, call, failure);
         }
@@ -41,7 +41,7 @@ pub(super) fn ask_where_no_link(
     }
 }
 
-/// Notes where the next child of a process will be, if that is not where the process is.
+/// Notes the namespaces of a process's next child, if they differ from the process's.
 pub(super) fn of_process(search: &Search<'_>, found: &mut Found, pid: Pid, tid: Tid, namespaces: &NamespaceLinks) {
     for ns_type in TYPES {
         let for_children = namespaces.for_children(ns_type);
@@ -51,8 +51,8 @@ pub(super) fn of_process(search: &Search<'_>, found: &mut Found, pid: Pid, tid: 
     }
 }
 
-/// Notes where the next children of threads will be, if that is neither where the thread is nor where those of its
-/// process will be.
+/// Notes the namespaces of tasks' next children, if they differ from the task's and from those of its process's
+/// children.
 pub(super) fn of_tasks(
     search: &Search<'_>,
     found: &mut Found,

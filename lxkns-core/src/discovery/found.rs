@@ -1,4 +1,4 @@
-//! What was found: by each worker, then merged.
+//! Findings: one value for each worker, merged at the end.
 
 use std::collections::hash_map::Entry;
 use std::os::fd::OwnedFd;
@@ -17,18 +17,18 @@ use crate::model::{
 use crate::procfs::parse::{self};
 use crate::reach;
 
-/// What one worker has found; merged at the end.
+/// The findings of one worker, merged at the end.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) processes: Vec<Process>,
-    /// The inode numbers of the directories of processes: a PID that is given to another process gets another one.
+    /// The inode numbers of process directories: they change when a PID is reused.
     pub(super) directories: FxHashMap<Pid, u64>,
     pub(super) namespaces: FxHashMap<NamespaceId, Seen>,
-    /// Processes whose command lines are likely to be wanted, and are going to be asked for.
+    /// Processes whose command lines will probably be needed, and are not requested yet.
     pub(super) guessed: Vec<Known>,
-    /// Processes whose command lines have been asked for.
+    /// Processes whose command lines have been requested.
     pub(super) asked: FxHashSet<Pid>,
-    /// Sockets that are held by a task in their own network namespace; some more than once.
+    /// Sockets that are held by a task in the same network namespace; some are listed more than once.
     pub(super) sockets_at_home: Vec<(u64, NamespaceId)>,
     pub(super) suspects: Vec<Suspect>,
     /// Open files that are suspects if the file system with this device number turns out to be a procfs.
@@ -40,11 +40,11 @@ pub(super) struct Found {
     /// The device numbers of procfs mounts.
     pub(super) procfs_devices: FxHashSet<u64>,
     pub(super) gaps: Vec<Gap>,
-    /// The mounts of mount namespaces, where they were asked for.
+    /// The mounts of mount namespaces, if requested.
     pub(super) mounts: Vec<(NamespaceId, Vec<Mount>)>,
-    /// Mount namespaces whose mounts have been gone through.
+    /// Mount namespaces whose mounts have been read.
     pub(super) mounts_seen: FxHashSet<NamespaceId>,
-    /// Mount namespaces that somebody should have entered, when nothing led there any more.
+    /// Mount namespaces that a helper should have entered, but that nothing led to any more.
     pub(super) unentered: FxHashSet<NamespaceId>,
     /// Namespaces that the kernel itself lists.
     pub(super) listed_by_kernel: FxHashSet<NamespaceId>,
@@ -52,18 +52,18 @@ pub(super) struct Found {
     pub(super) sockets: FxHashMap<u64, Socket>,
     /// Network namespaces by the cookie that their sockets say.
     pub(super) netns_cookies: FxHashMap<u64, NamespaceId>,
-    /// Control groups by the text that says them: most tasks share theirs with others.
+    /// Control groups by their text in `/proc/PID/cgroup`: most tasks share theirs with others.
     pub(super) cgroups: FxHashMap<Box<[u8]>, Arc<Cgroups>>,
     /// Texts of mounts.
     pub(super) texts: Texts,
-    /// The network namespace of the last socket. The next one is mostly in the same, and while that is open somewhere the
-    /// kernel needs no new inode to open it again.
+    /// The network namespace of the last socket. The next socket is usually in the same, and while that is open, the
+    /// kernel reuses its inode.
     pub(super) last_socket_ns: Option<OwnedFd>,
-    /// The bind mounts of namespaces that a task sees, the last one of which that was of interest.
+    /// The bind mounts of namespaces that the last task of interest sees.
     pub(super) bind_mounts: Option<(Tid, Vec<u64>)>,
     /// The namespaces of the last process, all of which are known.
     last_links: NamespaceLinks,
-    /// Room for the text of files.
+    /// A buffer for the text of files.
     pub(super) buffer: Vec<u8>,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Socket {
     pub(super) has_none_in_flight: bool,
 }
 
-/// A namespace as seen: where, without what it says of itself.
+/// A namespace with its holders, without the facts about it.
 pub(super) struct Seen {
     pub(super) ns_type: NamespaceType,
     pub(super) holders: Vec<Holder>,
@@ -92,7 +92,7 @@ impl Seen {
 }
 
 impl Found {
-    /// Takes in what another has found. The order of the two does not matter, so the smaller goes into the larger.
+    /// Merges another worker's findings. The order does not matter, so the smaller ones are added to the larger.
     pub(super) fn merge(&mut self, mut other: Self) {
         if self.namespaces.len() + self.processes.len() < other.namespaces.len() + other.processes.len() {
             std::mem::swap(self, &mut other);
@@ -127,10 +127,9 @@ impl Found {
         self.listed_by_kernel.extend(other.listed_by_kernel);
     }
 
-    /// Sees to it that a process's namespaces are known. That the process holds them is not noted one by one: it follows
-    /// from the process.
+    /// Notes the namespaces of a process. The process as holder is not noted here: it follows from the process.
     pub(super) fn note_process(&mut self, search: &Search<'_>, pid: Pid, namespaces: &NamespaceLinks) {
-        // Most are where the one before is.
+        // Most processes are in the same namespaces as the one before.
         if *namespaces == self.last_links {
             return;
         }
@@ -149,9 +148,9 @@ impl Found {
         }
     }
 
-    /// Notes that a namespace was seen, held by this.
+    /// Notes a namespace with a holder.
     ///
-    /// The first time it is opened through that holder, and asked all that it says of itself.
+    /// The first time, opens it through that holder and reads the facts about it.
     pub(super) fn note(
         &mut self,
         search: &Search<'_>,
@@ -167,8 +166,7 @@ impl Found {
         self.note_opened(place, id, ns_type, holder, opened);
     }
 
-    /// As [`note`](Self::note), after it was tried to open the namespace: `opened` says whether that went well, or need
-    /// not be tried.
+    /// As [`note`](Self::note), after an attempt to open the namespace: `opened` is its result.
     pub(super) fn note_opened(
         &mut self,
         place: Place,
@@ -182,7 +180,7 @@ impl Found {
         seen.holders.push(holder);
     }
 
-    /// Notes that a namespace was seen, of which there is a descriptor at hand.
+    /// Notes a namespace of which the caller has a descriptor.
     pub(super) fn note_open(
         &mut self,
         search: &Search<'_>,
@@ -202,14 +200,14 @@ impl Found {
         Ok(())
     }
 
-    /// That a namespace could not be opened has been said already, in a gap of its own.
+    /// Another gap already reports that the namespace could not be opened.
     pub(super) fn gap_is_noted(&mut self, id: NamespaceId) {
         if let Some(seen) = self.namespaces.get_mut(&id) {
             seen.unopened = seen.unopened.map(|(_, failure)| (Place::ProcesslessMounts, failure));
         }
     }
 
-    /// Takes text of `/proc/PID/cgroup` for what it says.
+    /// Parses the text of `/proc/PID/cgroup`.
     pub(super) fn cgroups(&mut self, text: &[u8], object: impl Fn() -> Object) -> Option<Arc<Cgroups>> {
         if let Some(known) = self.cgroups.get(text) {
             return Some(Arc::clone(known));

@@ -1,4 +1,4 @@
-//! What could not be found, as it is noted.
+//! Notes gaps.
 
 use super::found::Found;
 use super::search::Search;
@@ -7,12 +7,12 @@ use crate::model::{Call, Object, Operation, Place};
 use crate::procfs::parse::ParseError;
 
 impl Found {
-    /// Notes text that is not in the form that the kernel gives it.
+    /// Notes malformed text.
     pub(super) fn malformed(&mut self, place: Place, object: Object, error: ParseError) {
         self.gaps.push(failure::malformed(place, object, error));
     }
 
-    /// Notes what could not be read, unless it was just gone.
+    /// Notes a failed read, unless the object has vanished.
     pub(super) fn gap(
         &mut self,
         place: Place,
@@ -23,8 +23,8 @@ impl Found {
         self.gaps.extend(failure::gap(place, object, operation.into(), why));
     }
 
-    /// Notes that a call has failed. If the caller cannot make it at all, no object is to blame: it is noted once, and the
-    /// place is not tried again.
+    /// Notes a failed call. If the caller cannot make the call at all, notes that once, without an object, and does not
+    /// try the place again.
     pub(super) fn failed(
         &mut self,
         search: &Search<'_>,

@@ -14,8 +14,8 @@ pub(super) fn has_all_cpus(proc: &ProcRoot) -> bool {
     online.is_some() && online == read_of_sysfs(proc, CPUS_POSSIBLE)
 }
 
-/// A file of sysfs; `None` where it cannot be read, or something else is mounted there: containers have it from lxcfs, which
-/// says other things, and may be a server that does not answer.
+/// Reads a file of sysfs; `None` if it is not readable, or another file system is mounted there: lxcfs in containers
+/// has other contents, and its server can be dead.
 fn read_of_sysfs(proc: &ProcRoot, path: &str) -> Option<Vec<u8>> {
     let mut buffer = Vec::new();
     let text = proc.dir().read("thread-self/mountinfo", &mut buffer).ok()?;
@@ -24,7 +24,7 @@ fn read_of_sysfs(proc: &ProcRoot, path: &str) -> Option<Vec<u8>> {
         let mount = mount.ok()?;
         let point = mount.mount_point();
         let is_above = is_at_or_below(path.as_bytes(), point.as_ref());
-        // Of those at one point the last is seen.
+        // Of several mounts at one point, the last one is visible.
         if is_above && at.as_ref().is_none_or(|&(length, _)| length <= point.as_ref().len()) {
             at = Some((point.as_ref().len(), mount.raw_fs_type == b"sysfs"));
         }

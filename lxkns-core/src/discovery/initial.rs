@@ -1,4 +1,4 @@
-//! Which namespaces the kernel started with.
+//! The namespaces that the kernel started with.
 
 use crate::model::{NamespaceId, NamespaceType, Pid, Process};
 

@@ -1,4 +1,4 @@
-//! Place 9: what is in a mount namespace that no process shows, by way of somebody who enters it.
+//! Place 9: mounts in a mount namespace that no process shows, through a helper that enters it.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -9,10 +9,10 @@ use crate::model::{Cause, Holder, NamespaceId, NamespaceType, Object, Operation,
 use crate::mount_access::{AccessError, InsideMounts};
 use crate::reach;
 
-/// What was tried, and why it did not succeed.
+/// The operation that failed, and why.
 pub(super) type Refusal = (Operation, Failure);
 
-/// A mount namespace that can be entered when something there is wanted that cannot be had from outside.
+/// A mount namespace that a helper enters when its mounts cannot be read from outside.
 pub(super) struct Inside<'a> {
     search: &'a Search<'a>,
     mount_ns: NamespaceId,
@@ -24,7 +24,7 @@ pub(super) struct Inside<'a> {
 }
 
 impl<'a> Inside<'a> {
-    /// `holders` are some that the mount namespace can be opened through.
+    /// `holders` are some of the holders through which the mount namespace can be opened.
     pub(super) fn new(
         search: &'a Search<'a>,
         mount_ns: NamespaceId,
@@ -34,17 +34,17 @@ impl<'a> Inside<'a> {
         Self { search, mount_ns, members, holders, entered: None, is_lost: false }
     }
 
-    /// Whether there is anybody to enter it.
+    /// Whether there is a helper to enter it.
     pub(super) fn is_possible(&self) -> bool {
         self.search.access.is_some()
     }
 
-    /// Whether somebody has entered it.
+    /// Whether a helper has entered it.
     pub(super) fn is_entered(&self) -> bool {
         matches!(self.entered, Some(Ok(_)))
     }
 
-    /// Its mounts, as somebody sees them who has just entered.
+    /// Its mounts, as the helper sees them.
     pub(super) fn mountinfo(&mut self) -> Result<Vec<u8>, Refusal> {
         self.entered()?.mountinfo().map_err(refusal)
     }
@@ -111,7 +111,7 @@ fn refusal(error: AccessError) -> Refusal {
     (error.operation, Failure::of(error.cause, error.errno))
 }
 
-/// Notes what could not be had of `object`.
+/// Notes a gap about `object`.
 pub(super) fn gap(found: &mut Found, object: Object, (operation, failure): Refusal) {
     found.gap(Place::ProcesslessMounts, object, operation, failure);
 }

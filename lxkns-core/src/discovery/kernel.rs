@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::model::{Call, Cause, Object, Operation, Place};
 use crate::reach;
 
-/// Adds what the kernel lists and nothing so far has led to.
+/// Adds namespaces that the kernel lists and no other place has shown.
 pub(super) fn all(search: &Search<'_>, found: &mut Found) -> Result<(), Error> {
     if !search.looks_in(Place::Kernel) {
         return Ok(());
@@ -24,7 +24,7 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) -> Result<(), Error> {
     walk_mount_namespaces(search, found);
     list_namespaces(search, found);
     if found.namespaces.len() > known {
-        // A process that has come in the meantime explains its namespaces better than the kernel's list does.
+        // A new process explains its namespaces better than the kernel's list.
         let newcomers = processes::newcomers(search, found)?;
         found.merge(newcomers);
         bind_mounts::all(search, found);
@@ -52,7 +52,7 @@ fn walk_mount_namespaces(search: &Search<'_>, found: &mut Found) {
                 }
                 // The end of the list.
                 Err(Errno::NOENT) => break,
-                // What a kernel before 6.12 says.
+                // The error of kernels before 6.12.
                 Err(errno @ Errno::INVAL) => {
                     let failure = Failure::with(Cause::Unsupported, errno);
                     return found.gap(Place::Kernel, Object::Host, name, failure);
@@ -84,7 +84,7 @@ fn list_namespaces(search: &Search<'_>, found: &mut Found) {
                 Ok(fd) => list(search, found, &fd),
                 // Gone in the meantime.
                 Err(Errno::STALE) => {}
-                // What one cannot be opened by, none can.
+                // If one fails, all fail.
                 Err(errno) => return found.gap(Place::Kernel, Object::Host, Call::OpenByHandleAt, errno),
             }
         }

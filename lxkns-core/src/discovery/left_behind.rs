@@ -1,5 +1,5 @@
-//! Threads that wait in the kernel for a process whose memory is locked. They cannot be ended; so the process is not
-//! asked again while one waits for it.
+//! Threads that wait in the kernel for a process whose memory is locked. They cannot be ended, so no further thread
+//! reads that process while one waits.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;

@@ -63,26 +63,26 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
     let observer = observer::observer(proc);
     let mut search = Search::new(session, options);
 
-    // The caller itself comes first, before there are threads and descriptors of ours that it would be seen with.
+    // The caller comes first, before the scan has threads and descriptors of its own.
     let mut found = processes::own(&search);
     search.keep_user_namespace();
     let home = observer::home(proc);
-    // What can get stuck goes beside the rest from here on, and is not waited for without end.
+    // Reads that can block run in parallel from here on, with a timeout.
     let command_lines = command_lines::start(&search, &mut found);
     search.command_lines = command_lines.as_ref();
-    // Processes, their threads and descriptors: most namespaces, and the ways into mount namespaces.
+    // Processes, their tasks and descriptors: most namespaces, and the ways into mount namespaces.
     found.merge(processes::all(&search)?);
     let count = found.processes.len();
     session.begin(Step::Mounts, count)?;
     // Bind mounts, and all other mounts: a mount namespace that is found in one can hold another.
     bind_mounts::all(&search, &mut found);
     session.begin(Step::Kernel, count)?;
-    // The kernel's own lists: whatever nothing so far has led to.
+    // The kernel's own lists: namespaces that no other place has shown.
     kernel::all(&search, &mut found)?;
-    // Namespaces that could not be opened when they were seen: perhaps through another of their holders.
+    // Retry namespaces that could not be opened, through their other holders.
     facts::of_the_rest(&search, &mut found);
     session.begin(Step::Details, count)?;
-    // What is read only of processes that are shown: now it is known which these are.
+    // Details that are read only of processes that are shown, which are known now.
     let wanted = command_lines::ask_for_the_rest(&search, &mut found);
     named::statuses(&search, &mut found);
 

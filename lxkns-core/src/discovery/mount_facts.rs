@@ -1,4 +1,4 @@
-//! What the kernel says of one mount: as a line of mountinfo, or as `statmount(2)` answers.
+//! Facts about one mount: from a line of mountinfo, or from `statmount(2)`.
 
 use bstr::BString;
 use rustix::io::Errno;
@@ -9,7 +9,7 @@ use crate::model::Texts;
 use crate::model::{DeviceNumber, Mount, Propagation, SharedText};
 use crate::procfs::parse::mountinfo::MountInfo;
 
-/// A mount as mountinfo has it. `point` is where it is mounted, from the root of the mount namespace.
+/// A mount from mountinfo. `point` is its mount point, from the root of the mount namespace.
 pub(super) fn of_mountinfo(texts: &mut Texts, info: &MountInfo<'_>, point: Option<SharedText>) -> Mount {
     Mount {
         id: info.mount_id,
@@ -31,7 +31,7 @@ pub(super) fn of_mountinfo(texts: &mut Texts, info: &MountInfo<'_>, point: Optio
     }
 }
 
-/// All that statmount says of a mount; `None` if its ID is one that is known.
+/// The answer of statmount about a mount; `None` if its ID is known already.
 pub(super) fn statmount(
     mount_ns: u64,
     id: u64,
@@ -54,9 +54,9 @@ pub(super) fn statmount(
     lxkns_sys::statmount(mount_ns, id, all, buffer).map(Some)
 }
 
-/// A mount as statmount has it; `None` where it leaves out what each mount has.
+/// A mount from statmount; `None` if the answer lacks a field that each mount has.
 pub(super) fn of_facts(texts: &mut Texts, facts: MountFacts) -> Option<Mount> {
-    // What the kernel knows how to say and did not is empty.
+    // A field that the kernel supports and left out is empty.
     let knows = |fact| facts.supported.is_some_and(|supported| supported.contains(fact));
     let or_empty = |text: Option<Vec<u8>>, fact| text.or_else(|| knows(fact).then(Vec::new));
     let flags = facts.flags?;
@@ -80,7 +80,7 @@ pub(super) fn of_facts(texts: &mut Texts, facts: MountFacts) -> Option<Mount> {
         propagation: Propagation {
             shared: group(flags.peer_group),
             master: group(flags.master),
-            // That is told as the asking process sees it, which is in another mount namespace.
+            // The kernel gives this as the calling process sees it, which is in another mount namespace.
             propagate_from: None,
             unbindable: flags.propagation & MS_UNBINDABLE != 0,
         },

@@ -1,8 +1,8 @@
-//! All mounts of a mount namespace, with all that is known of each (`mount_facts.rs`).
+//! Lists all mounts of a mount namespace, with facts about each (`mount_facts.rs`).
 //!
-//! The mountinfo of a process says everything, and costs least, but shows only what is below the process's root
-//! directory. So one is read for each different root, and `listmount(2)` adds what none of them shows. What further ways
-//! into a mount namespace there may be, they all come down to the text of a mountinfo: [`List::add_mountinfo`].
+//! The mountinfo of a process has all facts and costs least, but shows only mounts below the process's root directory.
+//! So one is read for each different root, and `listmount(2)` adds the mounts that none of them shows. A helper inside
+//! sends the text of a mountinfo too: [`List::add_mountinfo`].
 
 use bstr::{BStr, BString, ByteSlice};
 use rustc_hash::FxHashSet;
@@ -46,7 +46,7 @@ pub(super) fn of(
     }
     found.buffer = buffer;
     match list.add_listed(search, mount_ns, found) {
-        // Before 6.14 the kernel does not say what a file system was made from, but to who enters.
+        // Before 6.14, the kernel tells the source of a file system only inside the mount namespace.
         Ok(()) if search.options.mounts && inside.is_possible() => list.fill_in(found, mount_ns, inside),
         Ok(()) => {}
         Err((call, failure)) => {
@@ -57,16 +57,16 @@ pub(super) fn of(
     list.finish(search.options.mounts)
 }
 
-/// Whose mountinfo it is.
+/// The source of a mountinfo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
-    /// That of a process of the mount namespace: what it sees is what is there to be seen.
+    /// A process of the mount namespace.
     Member,
-    /// That of somebody who has entered the mount namespace just to look.
+    /// A helper that has entered the mount namespace.
     Visitor,
 }
 
-/// A list as it comes together.
+/// A list under construction.
 #[derive(Debug, Default)]
 pub(super) struct List {
     mounts: Vec<Mount>,
@@ -190,7 +190,7 @@ impl List {
         }
     }
 
-    /// Has somebody enter for what the kernel's list leaves out of mounts.
+    /// Lets a helper enter for facts that the kernel's list lacks.
     fn fill_in(&mut self, found: &mut Found, mount_ns: NamespaceId, inside: &mut Inside<'_>) {
         let lacks = |mount: &Mount| mount.source.is_none() || mount.super_options.is_none();
         if !self.mounts.iter().any(lacks) {
@@ -215,7 +215,7 @@ impl List {
         }
     }
 
-    /// Takes in what somebody sees who enters, unless that is known.
+    /// Adds the mounts that a helper inside sees, unless they are known.
     fn add_visited(&mut self, found: &mut Found, mount_ns: NamespaceId, inside: &mut Inside<'_>) {
         if self.is_whole || !inside.is_possible() {
             return;
@@ -243,7 +243,7 @@ impl List {
         }
         let object = Object::Namespace(mount_ns);
         if self.mounts.is_empty() {
-            // ENOENT is how the kernel says that we may not know.
+            // The kernel denies access with ENOENT.
             let is_hidden = failure.is_any(&[Errno::NOENT]);
             let failure = if is_hidden { Failure::with(Cause::Denied, Errno::NOENT) } else { failure };
             if !self.is_refused {

@@ -1,4 +1,4 @@
-//! What is read of processes only at the end, once it is known which ones are worth it.
+//! Details that are read at the end, only of the processes that the snapshot names.
 
 use rustc_hash::FxHashMap;
 use rustix::fs::StatxFlags;
@@ -12,8 +12,8 @@ use crate::model::{Gap, Holder, Object, Operation, Pid, Place, Process, ProcessS
 use crate::procfs::{ProcDir, ProcRoot, decimal, parse};
 use crate::{reach, relations};
 
-/// The processes that a namespace's entry will name, as far as is known: its leaders, and those that hold it by
-/// something else than by being in it.
+/// The processes that a namespace's entry will name, as far as is known: its leaders, and those that hold it other than
+/// as members.
 pub(super) fn in_scope(scope: Scope, found: &Found) -> Vec<Pid> {
     let mut pids = match scope {
         Scope::None => Vec::new(),
@@ -31,11 +31,11 @@ pub(super) fn in_scope(scope: Scope, found: &Found) -> Vec<Pid> {
     pids
 }
 
-/// A process as it was seen, to be found again.
+/// Identifies a process that was seen, to read it again.
 #[derive(Clone, Copy)]
 pub(super) struct Known {
     pub(super) pid: Pid,
-    /// The thread that stands for it.
+    /// The task that stands for it.
     pub(super) living: Tid,
     start_time_ticks: u64,
     directory: Option<u64>,

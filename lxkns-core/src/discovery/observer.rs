@@ -1,4 +1,4 @@
-//! Who looks: the calling thread.
+//! The observer: the calling thread.
 
 use std::os::fd::OwnedFd;
 
@@ -12,7 +12,7 @@ use crate::model::{CapabilitySet, NamespaceId, NamespaceType, Observer, Uid};
 use crate::procfs::{ProcRoot, parse};
 use crate::reach;
 
-/// The calling thread, and whose procfs it reads.
+/// Facts about the calling thread, and the PID namespace of the procfs.
 pub(super) fn observer(proc: &ProcRoot) -> Observer {
     let effective = rustix::thread::capabilities(None).map_or(0, |sets| sets.effective.bits());
     let effective = CapabilitySet::from_bits(effective);
@@ -41,7 +41,7 @@ pub(super) fn home(proc: &ProcRoot) -> Option<NamespaceId> {
     own(proc, "mnt", PidfdNamespace::Mnt)
 }
 
-/// A namespace of the caller. A procfs that does not have the caller in it has no link: then a pidfd is asked.
+/// A namespace of the caller, from the link, or from a pidfd if the procfs does not show the caller.
 fn own(proc: &ProcRoot, name: &str, which: PidfdNamespace) -> Option<NamespaceId> {
     let of_pidfd = || -> Result<OwnedFd, Errno> {
         let pidfd = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
@@ -51,7 +51,7 @@ fn own(proc: &ProcRoot, name: &str, which: PidfdNamespace) -> Option<NamespaceId
 }
 
 fn link(proc: &ProcRoot, path: &str) -> Option<NamespaceId> {
-    // The kernel's own file: no server has to be asked for it.
+    // A file of the kernel's own, which has no server.
     let stat = rustix::fs::statat(proc, path, AtFlags::empty()).ok()?;
     (stat.st_dev == proc.nsfs_dev()).then_some(NamespaceId { ino: stat.st_ino, dev: stat.st_dev })
 }

@@ -24,7 +24,7 @@ pub(super) fn own(search: &Search<'_>) -> Found {
     found
 }
 
-/// All processes but the calling one, and those that it has started to look into mount namespaces.
+/// Reads all processes, except the calling one and its helpers in mount namespaces.
 pub(super) fn all(search: &Search<'_>) -> Result<Found, Error> {
     let pids = others(search)?;
     search.session.begin(Step::Processes, 0)?;
@@ -40,13 +40,13 @@ pub(super) fn all(search: &Search<'_>) -> Result<Found, Error> {
         }
     });
     if !pids.contains(&Pid(1)) && search.proc.own_pid() != Some(Pid(1)) {
-        // Each PID namespace has one; if it is not listed, others may not be either (procfs mounted with hidepid).
+        // Each PID namespace has a PID 1; if it is not listed, others can be missing too (procfs mounted with hidepid).
         found.gap(Place::Processes, Object::Host, Operation::list("processes"), Cause::Hidden);
     }
     Ok(found)
 }
 
-/// The processes that have come since `found`.
+/// Reads the processes that have started since `found`.
 pub(super) fn newcomers(search: &Search<'_>, found: &Found) -> Result<Found, Error> {
     let mut known: Vec<_> = found.processes.iter().map(|process| process.pid).collect();
     known.sort_unstable();
@@ -66,7 +66,7 @@ fn others(search: &Search<'_>) -> Result<Vec<Pid>, Error> {
     Ok(pids)
 }
 
-/// One process: itself, its threads, their descriptors. If it goes while it is being read, it was not there.
+/// Reads one process with its tasks and descriptors. If it vanishes meanwhile, it is left out.
 fn process(search: &Search<'_>, found: &mut Found, pid: Pid) {
     /// One that executes programs faster than it can be read is a gap.
     const TRIES: usize = 16;
@@ -88,7 +88,7 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
     let mut others =
         if main.threads > 1 && looks_at_tasks { tasks::others(search, found, dir, &main)? } else { Vec::new() };
 
-    // The first thread may have exited before the others: then one that lives stands for the process.
+    // If the thread group leader has exited before the others, a living task stands for the process.
     let living = others.iter_mut().find(|thread| thread.is_alive);
     let (voice, mut namespaces) = match living {
         Some(living) if is_spent => (living.tid, living.namespaces),
@@ -137,7 +137,7 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
     known_others.sort_unstable_by_key(|task| task.tid);
     let tasks = Tasks::new(main.task, known_others);
     let (ppid, threads) = (main.ppid, main.threads);
-    // Who brings a namespace that was not known is likely to be shown with it.
+    // A process with a new namespace will probably be shown with it.
     let is_likely = |scope| scope == Scope::All || (scope == Scope::Named && found.namespaces.len() > known);
     let (wants_status, wants_command_line) =
         (is_likely(search.options.status), is_likely(search.options.command_lines));

@@ -1,4 +1,4 @@
-//! What is searched, and what all parts of a discovery share.
+//! The state that all parts of a scan share.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,12 +17,12 @@ use crate::procfs::ProcRoot;
 use crate::reach;
 use crate::reach::interface::Interfaces;
 
-/// A discovery under way.
+/// A running scan.
 pub(super) struct Search<'a> {
     pub(super) session: &'a Discovery<'a>,
     pub(super) proc: &'a ProcRoot,
     pub(super) options: &'a DiscoveryOptions,
-    /// What is known of each namespace that could be opened; shared, so that each is asked once.
+    /// The facts about each namespace that could be opened, shared so that each is read once.
     facts: Mutex<FxHashMap<NamespaceId, Facts>>,
     /// Places without the interface that they need, a bit for each [`Place`]: that is not asked for again.
     without: AtomicU64,
@@ -30,14 +30,13 @@ pub(super) struct Search<'a> {
     interfaces: Interfaces,
     /// The device numbers of files that are recognized by them.
     pub(super) devices: facts::Devices,
-    /// Whether a system call can be asked for the affinity of a thread.
+    /// Whether a system call tells the affinity of a task.
     pub(super) asks_for_affinity: bool,
-    /// Who reads command lines, beside the rest.
+    /// The reader of command lines.
     pub(super) command_lines: Option<&'a Reader>,
-    /// Who can look into mount namespaces from inside.
+    /// The access to mount namespaces from inside.
     pub(super) access: Option<&'a dyn MountAccess>,
-    /// Mount namespaces that were found without a process in them, left open until somebody goes there; `None` once
-    /// somebody has.
+    /// Mount namespaces without a process, kept open until they are entered; `None` after that.
     kept: Mutex<FxHashMap<NamespaceId, Option<OwnedFd>>>,
     keeps: AtomicBool,
     /// The caller's user namespace, which owns most others: while it is open, the kernel needs no new inode to open it
@@ -126,7 +125,7 @@ impl<'a> Search<'a> {
 
     /// Why this call, which has failed so, cannot be made at all; `None` if it failed for what it was asked of.
     pub(super) fn missing(&self, call: Call, failure: Failure) -> Option<Failure> {
-        // Numbers of another PID namespace are no reason to try one's own.
+        // PIDs of another PID namespace mean other processes in system calls.
         if self.proc.is_own() { self.interfaces.missing(call, failure) } else { Some(failure) }
     }
 }

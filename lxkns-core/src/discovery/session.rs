@@ -15,13 +15,13 @@ use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
 use crate::reach::Opener;
 
-/// A session: scans of one host. It remembers what must not be tried twice.
+/// A session: scans of one host. It remembers stuck processes and dead file systems.
 ///
 /// A scan changes nothing on the host, prints nothing and starts no process. Its threads are gone when it returns,
-/// except two kinds that the kernel can keep: one that reads command lines (see
-/// [`DiscoveryOptions::command_lines`]), and those that close sockets with `SO_LINGER`. A process that keeps such a
-/// thread waiting is left alone by later scans of the same session, with a gap, until the thread has ended; file systems
-/// that do not answer are remembered by the [`MountAccess`]. So use one session for all scans of a host.
+/// except two kinds that the kernel can keep: one that reads command lines (see [`DiscoveryOptions::command_lines`]),
+/// and those that close sockets with `SO_LINGER`. Later scans of the session skip a process for which such a thread
+/// waits, with a gap, until the thread has ended; file systems that do not answer are remembered by the
+/// [`MountAccess`]. Use one session for all scans of a host.
 ///
 /// ```
 /// use lxkns_core::{Discovery, DiscoveryOptions};
@@ -39,10 +39,10 @@ pub struct Discovery<'a> {
     pub(super) left_behind: LeftBehind,
 }
 
-/// How far a scan is.
+/// The progress of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// What it does now.
+    /// The current step.
     pub step: Step,
     /// How many of the processes it has read.
     pub processes: usize,
@@ -50,7 +50,7 @@ pub struct Progress {
     pub all_processes: usize,
 }
 
-/// What a scan does, in this order.
+/// The steps of a scan, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Step {
@@ -65,7 +65,7 @@ pub enum Step {
 }
 
 impl<'a> Discovery<'a> {
-    /// Scans the namespaces that the processes of this procfs are in or hold.
+    /// Scans the processes of this procfs and the namespaces that they are in or hold.
     ///
     /// With another procfs than the caller's own, PIDs mean nothing to system calls. So sockets, TUN/TAP files,
     /// descriptor tables of single tasks and PID namespaces that never had a process are not looked at, and gaps say so.
@@ -82,8 +82,8 @@ impl<'a> Discovery<'a> {
         Ok(Self::new(ProcRoot::host()?))
     }
 
-    /// Looks into mount namespaces with this help: what is mounted in those without a process is found as well on
-    /// kernels that do not list it, and can be opened on all.
+    /// Reads mount namespaces through this access: finds the mounts of those without a process on kernels that do not
+    /// list them, and opens bind mounts there on all kernels.
     #[must_use]
     pub fn mounts_through(mut self, access: &'a dyn MountAccess) -> Self {
         self.access = Some(access);
@@ -118,12 +118,12 @@ impl<'a> Discovery<'a> {
     ///
     /// # Errors
     ///
-    /// Only where there can be no snapshot at all: [`ErrorKind::Procfs`], [`ErrorKind::Cancelled`]. What could not be
-    /// read is in [`Snapshot::gaps`].
+    /// Only if there is no snapshot at all: [`ErrorKind::Procfs`], [`ErrorKind::Cancelled`]. What could not be read is
+    /// in [`Snapshot::gaps`].
     ///
     /// # Privileges
     ///
-    /// None; the caller sees what it may see. All of a host takes `CAP_SYS_PTRACE`, `CAP_DAC_READ_SEARCH`,
+    /// None; the caller sees what it may see. Seeing all of a host needs `CAP_SYS_PTRACE`, `CAP_DAC_READ_SEARCH`,
     /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` in the initial user namespace, and the initial PID namespace.
     ///
     /// # Minimum kernel version
@@ -133,13 +133,13 @@ impl<'a> Discovery<'a> {
         super::scan(self, options)
     }
 
-    /// Opens a namespace of a snapshot through anything that holds it, and verifies that it is the one. With
-    /// [`mounts_through`](Self::mounts_through), what is only bind-mounted where no process is, to any depth, is reached
-    /// as well.
+    /// Opens a namespace of a snapshot through any of its holders, and verifies it. With
+    /// [`mounts_through`](Self::mounts_through), this also reaches bind mounts in mount namespaces without a process,
+    /// to any depth.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unreachable`]: nothing that holds it leads there (any more), or the caller may not use it.
+    /// [`ErrorKind::Unreachable`]: no holder leads to it (any more), or the caller may not use any.
     ///
     /// # Privileges
     ///
@@ -157,7 +157,7 @@ impl<'a> Discovery<'a> {
         self.opener(snapshot).open(id)
     }
 
-    /// Opens many namespaces of a snapshot: [`open`](Self::open), without going through all processes for each.
+    /// Opens many namespaces of a snapshot, as [`open`](Self::open), but reads the list of processes only once.
     pub fn opener<'s>(&'s self, snapshot: &'s Snapshot) -> Opener<'s> {
         Opener::new(&self.proc, snapshot, self.access)
     }
@@ -170,9 +170,9 @@ impl<'a> Discovery<'a> {
     ///
     /// `snapshot` has the mounts of all mount namespaces ([`DiscoveryOptions::mounts`](crate::DiscoveryOptions::mounts)).
     ///
-    /// A process that keeps its memory locked can keep readers of its mappings waiting for ever. So a thread of its own
-    /// reads them; after one second without an answer it is left behind, and a gap says so. The kernel's own users are
-    /// read in the same way.
+    /// Reading the mappings of a process can block forever on its memory lock. A separate thread reads them; after one
+    /// second without an answer it is left behind, and a gap reports that. The kernel's own users are read in the same
+    /// way.
     ///
     /// # Privileges
     ///
@@ -240,7 +240,7 @@ impl<'a> Discovery<'a> {
         self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed))
     }
 
-    /// Says that a step begins; fails where the scan is cancelled.
+    /// Reports that a step begins; fails if the scan is cancelled.
     pub(super) fn begin(&self, step: Step, processes: usize) -> Result<(), Error> {
         if self.is_cancelled() {
             return Err(Error::new(ErrorKind::Cancelled, "the scan was cancelled"));

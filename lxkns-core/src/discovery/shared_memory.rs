@@ -1,4 +1,4 @@
-//! Who has System V shared memory attached: a segment keeps its IPC namespace, which a mapping does not name.
+//! Processes with attached System V shared memory: a segment keeps its IPC namespace, which a mapping does not name.
 
 use rustc_hash::FxHashMap;
 

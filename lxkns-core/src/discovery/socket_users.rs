@@ -1,4 +1,5 @@
-//! Who has sockets open. Descriptors are known by the text of their links; nothing is opened, fetched or asked.
+//! Processes that have sockets open. Descriptors are identified by the text of their links; nothing is opened or
+//! copied.
 
 use super::task_fds::Tables;
 use super::tasks;
@@ -25,7 +26,7 @@ pub(super) fn socket_users(proc: &ProcRoot, pids: &[Pid], inodes: &[u64]) -> (Ve
     (users, gaps)
 }
 
-/// What one worker has found.
+/// The findings of one worker.
 #[derive(Default)]
 struct Part {
     users: Vec<SocketUser>,

@@ -14,8 +14,8 @@ use crate::model::{Call, Holder, NamespaceId, Object, Operation, Place, Tid};
 use crate::procfs::ProcDir;
 use crate::reach::{self, Fetched};
 
-/// Fetches descriptors from one table; opens its pidfd when the first is wanted. That is opened by number, so that what was
-/// fetched may be another process's: it has to be checked.
+/// Copies descriptors from one table, and opens its pidfd for the first one. The pidfd is opened by number, so a copy
+/// can be another process's and must be checked.
 pub(super) struct Fetcher<'a> {
     pub(super) process: &'a ProcDir,
     pub(super) table: &'a Table,
@@ -52,7 +52,7 @@ pub(super) fn socket(
     }
     let &Table { pid, tid, .. } = fetcher.table;
     let holder = Holder::Socket { pid, tid, fd, inode };
-    // Many descriptors, of many processes, can be on one socket.
+    // Many descriptors of many processes can refer to one socket.
     let id = match found.sockets.get(&inode) {
         Some(socket) => socket.ns,
         None => match fetch(search, fetcher, fd, inode)
@@ -72,7 +72,7 @@ pub(super) fn socket(
                 }
                 id
             }
-            // Closed in the meantime; or no socket but an O_PATH descriptor on one, which holds nothing.
+            // The socket was closed meanwhile; or it is an O_PATH descriptor on a socket file, which holds nothing.
             Err((_, failure)) if failure.is_any(&[Errno::BADF]) => return,
             Err((call, failure)) => return failed(search, found, fetcher, fd, call, failure),
         },
@@ -87,7 +87,7 @@ pub(super) fn socket(
 /// Fetches a copy of a socket: the one with this inode number.
 fn fetch(search: &Search<'_>, fetcher: &mut Fetcher<'_>, fd: u32, inode: u64) -> Result<Fetched, (Call, Failure)> {
     let socket = fetcher.fetch(search, fd)?;
-    // While a socket is open, no other has its inode number: so this is the one that was seen, whoever was asked for it.
+    // While a socket is open, no other has its inode number, so this is the expected one.
     if reach::identity(&socket).is_ok_and(|id| id.ino != inode) {
         return Err((Call::PidfdGetfd, Errno::BADF.into()));
     }

@@ -1,4 +1,4 @@
-//! Things that hold a namespace without the kernel saying which one.
+//! Suspects: files that hold a namespace which the kernel does not name.
 
 use rustix::fs::{AtFlags, StatxFlags};
 use rustix::io::Errno;
@@ -34,12 +34,12 @@ pub(super) fn anonymous(found: &mut Found, process: &ProcDir, table: &Table, fd:
     }
 }
 
-/// What the link of a pidfd says, also where these are a file system (Linux 6.9).
+/// The text of the link of a pidfd, also on its own file system (Linux 6.9).
 const PIDFD: &[u8] = b"anon_inode:[pidfd]";
 /// As long as a path gets.
 const LONGEST: usize = 4096;
 
-/// A pidfd of a process that has been waited for: it keeps the PIDs, and these their PID namespaces.
+/// A pidfd of a process that has been reaped: it keeps its PIDs, and these keep their PID namespaces.
 fn pidfd(found: &mut Found, process: &ProcDir, table: &Table, fd: u32) {
     let info = fd_info(found, process, table, fd);
     if info.is_some_and(|info| info.is_of_the_dead) {

@@ -1,4 +1,4 @@
-//! Place 7: threads that have a descriptor table of their own.
+//! Place 7: tasks with a descriptor table of their own.
 
 use std::cmp::Ordering;
 
@@ -12,7 +12,7 @@ use super::tasks::Thread;
 use crate::model::{Call, Cause, NamespaceType, Object, Operation, Pid, Place, Tid};
 use crate::procfs::ProcDir;
 
-/// Goes through the descriptor tables of those threads that do not share the one of the process, which has been seen.
+/// Reads the descriptor tables of tasks that do not share the process's table, which has been read already.
 pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, of_process: &Table, others: &[Thread]) {
     if others.is_empty() || !search.looks_in(Place::TaskFds) {
         return;
@@ -23,7 +23,7 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, of_
     }
     let &Table { pid, tid: voice, .. } = of_process;
     let mut others = others.iter().filter(|thread| thread.tid != voice && thread.is_alive);
-    // One thread for each table, in kcmp's order: so that many threads with many tables are not compared one by one.
+    // One task for each table, in kcmp's order, so many tasks with many tables are not compared pairwise.
     let mut tables = Tables::of(voice);
     while !search.is_without(Place::TaskFds) {
         let Some(task) = others.next() else { return };
@@ -41,8 +41,8 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, of_
     compared_by_entries(search, found, process, of_process, others);
 }
 
-/// Without kcmp nobody says which tables are the same. So each is gone through, and what has the number and the link of
-/// something that the process has, or another thread, is taken for that.
+/// Without kcmp it is not known which tables are shared. So each is read, and an entry with the same number and link as
+/// one of the process or another task counts as the same.
 fn compared_by_entries<'a>(
     search: &Search<'_>,
     found: &mut Found,

@@ -1,4 +1,4 @@
-//! Place 2: threads; and what is read of each thread, the first one of a process included.
+//! Place 2: tasks; and the facts about each task, including thread group leaders.
 
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use crate::model::{
 };
 use crate::procfs::{ProcDir, parse};
 
-/// What was read of a thread, with what goes for its process.
+/// The facts about a task, with those about its process.
 pub(super) struct Reading {
     pub(super) task: Task,
     pub(super) ppid: Option<Pid>,
-    /// How many threads the process has.
+    /// The number of tasks of the process.
     pub(super) threads: u32,
     pub(super) status: Option<ProcessStatus>,
-    /// The thread has given up namespaces that every living thread has: it is exiting, and may stay so for long.
+    /// The task lacks namespaces that every living task has: it is exiting, which can take long.
     pub(super) is_leaving: bool,
 }
 
 impl Reading {
-    /// Whether the thread can hold no more than its user and its PID namespace.
+    /// Whether the task can hold nothing but its user and PID namespace.
     pub(super) fn is_spent(&self) -> bool {
         self.is_leaving || self.task.state.is_dead()
     }
@@ -79,7 +79,7 @@ pub(super) fn read(
         return Err(UNSETTLED);
     }
     if lacks_some {
-        // Gone meanwhile, dead meanwhile, or exiting: it gives up its namespaces before it counts as dead.
+        // The task has vanished, died, or is exiting: it gives up its namespaces before it counts as dead.
         (task.state, threads) = state(dir, &mut buffer)?;
         is_leaving = !task.state.is_dead();
         task.namespaces = what_exits_keeps(&namespaces);
@@ -127,7 +127,7 @@ fn affinity(search: &Search<'_>, tid: Tid) -> Option<Vec<CpuRange>> {
     (!ranges.is_empty()).then_some(ranges)
 }
 
-/// A thread that exits keeps its user and its PID namespace until it is reaped, and gives up the others together.
+/// An exiting task keeps its user and PID namespace until it is reaped, and gives up the others together.
 fn what_exits_keeps(links: &NamespaceLinks) -> NamespaceLinks {
     let mut kept = NamespaceLinks::default();
     for ns_type in [NamespaceType::User, NamespaceType::Pid] {
@@ -138,7 +138,7 @@ fn what_exits_keeps(links: &NamespaceLinks) -> NamespaceLinks {
     kept
 }
 
-/// What a thread is doing, and how many its process has.
+/// The run state of a task, and the number of tasks of its process.
 fn state(dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<(TaskState, u32), Errno> {
     let stat = parse::stat::parse(dir.read_record(c"stat", buffer)?).map_err(|_| Errno::BADMSG)?;
     Ok((stat.state, stat.num_threads))
@@ -163,7 +163,8 @@ fn of_the_dead(cgroups: Arc<Cgroups>) -> Option<Arc<Cgroups>> {
     (!unified.is_empty()).then(|| Arc::new(Cgroups(unified)))
 }
 
-/// The thread that stands for a process whose directory this is: the first one or, where that has exited, one that lives.
+/// The task that stands for the process with this directory: the thread group leader or, if that has exited, a living
+/// task.
 ///
 /// # Errors
 ///
@@ -205,7 +206,7 @@ pub(super) fn read_status(
     Ok(first.and_then(|first| Ok(ProcessStatus { ns_pids: first.ns_pids, ..of_living? })))
 }
 
-/// What `status` says of a process, with a gap where it cannot be read.
+/// The `status` of a process; adds a gap if it is not readable.
 pub(super) fn status(found: &mut Found, dir: &ProcDir, pid: Pid, living: Tid) -> Option<ProcessStatus> {
     let mut buffer = std::mem::take(&mut found.buffer);
     let read = read_status(dir, pid, living, &mut buffer);
@@ -223,7 +224,7 @@ pub(super) fn status(found: &mut Found, dir: &ProcDir, pid: Pid, living: Tid) ->
     }
 }
 
-/// Whether the process no longer has this thread.
+/// Whether the process does not have this task any more.
 pub(super) fn has_gone(process: &ProcDir, tid: Tid) -> bool {
     let opened = ProcDir::open(process, format!("task/{tid}"));
     opened.is_err_and(failure::is_gone)
@@ -232,7 +233,7 @@ pub(super) fn has_gone(process: &ProcDir, tid: Tid) -> bool {
 /// The links below a directory `ns`.
 struct Links {
     of: NamespaceLinks,
-    /// Some are missing that every living thread has.
+    /// Links are missing that every living task has.
     lacks_some: bool,
 }
 
@@ -277,7 +278,7 @@ fn links(
             Err(Errno::NOENT) => lacks_some = true,
             Err(errno) if failure::is_gone(errno) => return Err(errno.into()),
             Err(errno) => {
-                // One permission goes for all links, and for the threads of a process as for the first of them.
+                // Permission is the same for all links, and for all tasks of a process.
                 if !is_denied {
                     found.gap(Place::Processes, object(), Operation::read_link("ns/*"), errno);
                 }
@@ -315,7 +316,7 @@ fn link<'a>(ns: &ProcDir, name: &CStr, text: &'a mut [u8; 64]) -> Result<&'a [u8
 pub(super) struct Thread {
     pub(super) tid: Tid,
     pub(super) namespaces: NamespaceLinks,
-    /// Whether it can hold anything any more.
+    /// Whether it can still hold anything.
     pub(super) is_alive: bool,
     /// More about it, where that was asked for or it is elsewhere than its process.
     pub(super) task: Option<Task>,

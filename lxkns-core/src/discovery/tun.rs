@@ -34,8 +34,8 @@ fn namespaces(
     let &Table { pid, tid, .. } = fetcher.table;
     reach::still_means(fetcher.process, pid, tid).map_err(|errno| (Call::Fstat, errno.into()))?;
     let held = lxkns_sys::siocgskns(&file);
-    // No device, or a kernel that cannot say where it is (before 5.2), or one that is not ours to know: the file
-    // holds what it holds all the same.
+    // There is no device, or its network namespace is not known (before 5.2, or access denied). The file still holds
+    // its own namespace.
     let device = lxkns_sys::tungetdevnetns(&file);
     drop(file);
     let held = held.map_err(|errno| (Call::Siocgskns, errno.into()))?;

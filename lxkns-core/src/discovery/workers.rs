@@ -1,4 +1,4 @@
-//! Work that several threads share.
+//! Distributes work over threads.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use super::search::Search;
 const MOST_WORKERS: usize = 8;
 
 impl Search<'_> {
-    /// Has `work` done for each of `items`, by several threads, in whatever order.
+    /// Calls `work` for each of `items` on several threads, in any order.
     pub(super) fn for_each<T: Sync>(&self, items: &[T], work: impl Fn(&mut Found, &T) + Sync) -> Found {
         let mut parts = share_out(items, work).into_iter();
         let mut found: Found = parts.next().unwrap_or_default();
@@ -19,11 +19,10 @@ impl Search<'_> {
     }
 }
 
-/// Has `work` done for each of `items`, by several threads, in whatever order. What each of them has made of it comes
-/// back in parts.
+/// Calls `work` for each of `items` on several threads, in any order, and returns one result for each thread.
 pub(super) fn share_out<T: Sync, Part: Default + Send>(items: &[T], work: impl Fn(&mut Part, &T) + Sync) -> Vec<Part> {
     let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_WORKERS);
-    // Small enough that nobody is left with much at the end, large enough that the cursor is seldom asked.
+    // Small enough to balance the load at the end, large enough to touch the cursor seldom.
     let step = (items.len() / (workers * 8)).clamp(1, 16);
     let cursor = AtomicUsize::new(0);
     let worker = || {
@@ -40,7 +39,7 @@ pub(super) fn share_out<T: Sync, Part: Default + Send>(items: &[T], work: impl F
     };
     let workers = workers.min(items.len().div_ceil(step));
     std::thread::scope(|scope| {
-        // Where no further thread can be had, those that there are do it all.
+        // If no further thread can be started, the existing ones do all the work.
         let others: Vec<_> = (1..workers)
             .map_while(|_| std::thread::Builder::new().name("lxkns".into()).spawn_scoped(scope, worker).ok())
             .collect();

@@ -1,4 +1,4 @@
-//! Directories of a procfs: opened once, then everything is read below.
+//! Directories of a procfs: each is opened once, and everything is read below it.
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -13,13 +13,12 @@ use rustix::path::Arg;
 use crate::failure::Failure;
 use crate::model::Cause;
 
-/// How many bytes of one file of procfs are read at most: more than the largest mount list that the kernel allows by
-/// default (`fs.mount-max`), and a bound all the same.
+/// The largest procfs file that is read, in bytes: more than the largest mount list that the kernel allows by default
+/// (`fs.mount-max`).
 const LARGEST_FILE: usize = 256 << 20;
 
-/// An open directory of a procfs: `/proc/PID`, `/proc/PID/task/TID`, ... Everything read below one such directory is
-/// about the same process or thread; once that is gone, reads fail with `ESRCH` or `ENOENT`, even when its number has
-/// been given to another.
+/// An open directory of a procfs: `/proc/PID`, `/proc/PID/task/TID`, ... All reads below one directory are about the
+/// same process or task. After it has ended, they fail with `ESRCH` or `ENOENT`, even if another one has its number.
 #[derive(Debug)]
 pub(crate) struct ProcDir(OwnedFd);
 
@@ -42,7 +41,7 @@ impl From<ProcDir> for OwnedFd {
 }
 
 impl ProcDir {
-    /// Opens a directory below `parent`. It is opened to be looked below only, except for `listing`.
+    /// Opens a directory below `parent` with `O_PATH`.
     pub(crate) fn open(parent: impl AsFd, path: impl Arg) -> Result<Self, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::openat(parent, path, flags, Mode::empty()).map(Self)
@@ -63,9 +62,9 @@ impl ProcDir {
         self.read_at_most(path, buffer, LARGEST_FILE)
     }
 
-    /// Reads a list of mounts below, which the kernel gives in pieces and tells of changes to: one that has changed while it
-    /// was read is read again, a few times, so that it has nothing twice and misses nothing that was moved. An error if it
-    /// does not end: part of it would look like all of it.
+    /// Reads a list of mounts below, which the kernel gives in chunks. If the list changed meanwhile, as poll tells,
+    /// reads it again a few times, so it has no mount twice and misses none. An error if it exceeds the limit, as a
+    /// part would look like the whole.
     pub(crate) fn read_watched<'a>(&self, path: impl Arg, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Failure> {
         self.read_watched_below(path, buffer, LARGEST_FILE)
     }
@@ -95,9 +94,10 @@ impl ProcDir {
         Ok(buffer)
     }
 
-    /// Reads a file below that the kernel gives in one piece if there is room for it, such as `stat` and `status`.
+    /// Reads a file below that the kernel gives in one chunk if the buffer is large enough, such as `stat` and
+    /// `status`.
     pub(crate) fn read_record<'a>(&self, path: impl Arg, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Errno> {
-        /// More than any of them has, but for `status` of a process in a great many groups.
+        /// More than any of them has, except `status` of a process in a great many groups.
         const ROOM: usize = 8192;
         let file = rustix::fs::openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         buffer.clear();
@@ -113,7 +113,7 @@ impl ProcDir {
         }
     }
 
-    /// Reads at most `limit` bytes of a file below that the kernel gives in one piece.
+    /// Reads at most `limit` bytes of a file below that the kernel gives in one chunk.
     pub(crate) fn read_start<'a>(
         &self,
         path: impl Arg,
@@ -144,8 +144,8 @@ impl ProcDir {
         Ok(buffer)
     }
 
-    /// The text of a link below; `EACCES` also where it is empty: so Linux 5.10 says that one may not know where a
-    /// namespace link leads.
+    /// The text of a link below; `EACCES` also if it is empty, as Linux 5.10 gives an empty text where access is
+    /// denied.
     pub(crate) fn link<'a>(&self, path: impl Arg, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
         match rustix::fs::readlinkat_raw(&self.0, path, &mut *buffer)? {
             0 => Err(Errno::ACCESS),
@@ -153,7 +153,8 @@ impl ProcDir {
         }
     }
 
-    /// What a path below leads to, links followed. Never waits for the server of a file system, never mounts.
+    /// Facts about the file at a path below, through links. Never waits for the server of a file system, never triggers
+    /// an automount.
     pub(crate) fn stat(&self, path: impl Arg, mask: StatxFlags) -> Result<Statx, Errno> {
         rustix::fs::statx(&self.0, path, AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT, mask)
     }
@@ -165,7 +166,7 @@ impl ProcDir {
     }
 }
 
-/// Reads what is left of a file into `buffer`, replacing what was there, but for what is beyond `limit`.
+/// Reads the rest of a file into `buffer`, replacing its contents, up to `limit` bytes.
 fn read_to_end(file: &OwnedFd, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
     const STEP: usize = 4096;
     buffer.clear();
@@ -192,7 +193,7 @@ pub(crate) fn numeric_names(directory: impl AsFd) -> Result<Vec<u32>, Errno> {
     done.map(|()| numbers)
 }
 
-/// Goes through the names in an open directory that are numbers, until told to stop.
+/// Calls `visit` for each name in an open directory that is a number, until it asks to stop.
 pub(crate) fn for_each_number(
     directory: impl AsFd,
     mut visit: impl FnMut(&CStr, u32) -> ControlFlow<()>,
@@ -209,7 +210,7 @@ pub(crate) fn for_each_number(
     Ok(())
 }
 
-/// The number that a name consists of, if it is one.
+/// The number that a name is, if it is one.
 fn decimal(name: &[u8]) -> Option<u32> {
     let digit = |byte: &u8| byte.is_ascii_digit().then(|| u32::from(byte - b'0'));
     if name.is_empty() {

@@ -1,5 +1,5 @@
-//! The kernel's text: [`ProcRoot`], the only place that knows where procfs is, directories below it, and pure parsers
-//! over bytes.
+//! procfs: [`ProcRoot`], the only place that knows where it is mounted, directories below it, and pure parsers over
+//! bytes.
 
 mod dir;
 pub(crate) mod parse;

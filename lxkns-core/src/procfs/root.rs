@@ -14,18 +14,18 @@ use crate::model::{Cause, NamespaceType, Pid};
 const PROC: &str = "/proc";
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 
-/// A mounted procfs: usually the caller's own, but any will do, such as a host's that is mounted in a container, or
-/// a tree of files that looks like one.
+/// A mounted procfs: usually the caller's own, or another one, such as the host's procfs mounted in a container, or a
+/// tree of files that looks like one.
 ///
-/// PIDs mean what they mean in *that* procfs's PID namespace. Kernel calls that take a PID mean the caller's PID
-/// namespace; they are used only where both are the same.
+/// PIDs are those of *that* procfs's PID namespace. System calls take PIDs of the caller's PID namespace, so they are
+/// used only if both are the same.
 #[derive(Debug)]
 pub struct ProcRoot {
     dir: ProcDir,
     path: PathBuf,
-    /// The caller's own PID in this procfs, whatever PID namespace that is of.
+    /// The caller's PID in the PID namespace of this procfs.
     own_pid: Option<Pid>,
-    /// Whether it is of the caller's PID namespace.
+    /// Whether it belongs to the caller's PID namespace.
     is_own: bool,
     nsfs_dev: u64,
     links: Links,
@@ -34,18 +34,18 @@ pub struct ProcRoot {
 /// Which links below `/proc/PID/ns` this kernel has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Links {
-    /// By the order of [`NamespaceType`].
+    /// In the order of [`NamespaceType`].
     pub(crate) types: [bool; 8],
     pub(crate) pid_for_children: bool,
     pub(crate) time_for_children: bool,
 }
 
 impl ProcRoot {
-    /// The caller's own procfs, where it is always mounted.
+    /// The caller's own procfs, at `/proc`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Procfs`]: nothing, or something else, is mounted there.
+    /// [`ErrorKind::Procfs`]: no procfs is mounted there.
     pub fn host() -> Result<Self, Error> {
         let root = Self::at(PROC)?;
         let fs = rustix::fs::statfs(PROC).map_err(|errno| cannot_open(PROC.as_ref(), errno))?;
@@ -61,7 +61,7 @@ impl ProcRoot {
         }
     }
 
-    /// The procfs that is mounted at `path`. Whether it is one is not checked, so that tests can give a tree of files.
+    /// The procfs that is mounted at `path`. Does not check that it is a procfs, so tests can pass a tree of files.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl ProcRoot {
         Ok(Self { dir, path: path.to_owned(), own_pid, is_own, nsfs_dev, links })
     }
 
-    /// Where it is mounted, as it was given to [`at`](Self::at).
+    /// The mount point, as passed to [`at`](Self::at).
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -88,13 +88,12 @@ impl ProcRoot {
         Ok(Self { dir: self.dir.try_clone()?, path: path.clone(), own_pid, is_own, nsfs_dev, links })
     }
 
-    /// Whether PIDs mean the same in it as in the caller's system calls: it is that of the caller's PID namespace. Of
-    /// another, calls that take a PID have no use.
+    /// Whether PIDs mean the same in it as in the caller's system calls: it belongs to the caller's PID namespace.
     pub fn is_own(&self) -> bool {
         self.is_own
     }
 
-    /// The caller's own PID in it, if it has the caller in it. PIDs need not mean the same as in the caller's system calls.
+    /// The caller's PID in it, if it shows the caller. That can differ from the PID in the caller's system calls.
     pub(crate) fn own_pid(&self) -> Option<Pid> {
         self.own_pid
     }
@@ -124,14 +123,14 @@ impl ProcRoot {
         Ok(self.dir.numbers(".")?.into_iter().map(Pid).collect())
     }
 
-    /// The text of the link of one of our own descriptors.
+    /// The text of the link of one of the caller's descriptors.
     pub(crate) fn own_link<'a>(&self, fd: BorrowedFd<'_>, buffer: &'a mut [u8]) -> Result<&'a [u8], Failure> {
         let path = format!("{PROC}/thread-self/fd/{}", fd.as_raw_fd());
         let length = rustix::fs::readlinkat_raw(rustix::fs::CWD, path, &mut *buffer).map_err(unless_hidden)?;
         Ok(&buffer[..length])
     }
 
-    /// The fdinfo of one of our own descriptors.
+    /// The fdinfo of one of the caller's descriptors.
     pub(crate) fn own_fdinfo(&self, fd: BorrowedFd<'_>) -> Result<Vec<u8>, Failure> {
         let mut buffer = Vec::new();
         let path = format!("thread-self/fdinfo/{}", fd.as_raw_fd());
@@ -139,13 +138,13 @@ impl ProcRoot {
         Ok(buffer)
     }
 
-    /// The ID, as in mountinfo, of the mount that one of our own descriptors is on.
+    /// The mountinfo ID of the mount that one of the caller's descriptors is on.
     pub(crate) fn mount_id(&self, fd: BorrowedFd<'_>) -> Result<u64, Failure> {
         parse::fdinfo::mount_id(&self.own_fdinfo(fd)?).ok_or(Cause::Malformed.into())
     }
 
-    /// A readable descriptor for one that was opened with `O_PATH`, through the caller's own descriptor table. The
-    /// caller has made sure that this kind of file can be opened without harm.
+    /// Opens the file of an `O_PATH` descriptor for reading, through the caller's descriptor table. The caller has
+    /// checked that opening this type of file is harmless.
     pub(crate) fn reopen(&self, fd: BorrowedFd<'_>) -> Result<std::os::fd::OwnedFd, Failure> {
         let path = format!("{PROC}/thread-self/fd/{}", fd.as_raw_fd());
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
@@ -159,8 +158,8 @@ impl AsFd for ProcRoot {
     }
 }
 
-/// What is said of a descriptor of our own where the procfs at the usual place does not have this process in it: nothing has
-/// gone.
+/// The failure for a descriptor of the caller's: if `/proc` does not show the caller, `ENOENT` does not mean that
+/// anything has vanished.
 fn unless_hidden(errno: Errno) -> Failure {
     let is_hidden =
         || rustix::fs::readlinkat_raw(rustix::fs::CWD, format!("{PROC}/thread-self"), &mut [0_u8; 64][..]).is_err();
@@ -171,13 +170,13 @@ fn cannot_open(path: &Path, errno: Errno) -> Error {
     Error::with_source(ErrorKind::Procfs, format!("cannot read the procfs at {}", path.display()), errno)
 }
 
-/// The caller's PID as this procfs knows it: the kernel makes the link for whoever reads it.
+/// The caller's PID in this procfs, from the `self` link, which differs for each reader.
 fn own_pid(dir: &ProcDir) -> Option<Pid> {
     let mut text = [0; 16];
     std::str::from_utf8(dir.link("self", &mut text).ok()?).ok()?.parse().ok().map(Pid)
 }
 
-/// Whether it is of the caller's own PID namespace: then, and only then, the list of the caller's PIDs from that namespace
+/// Whether it belongs to the caller's PID namespace: only then the list of the caller's PIDs from that namespace
 /// downward has one entry.
 fn is_own(dir: &ProcDir) -> bool {
     let mut buffer = Vec::new();
@@ -185,11 +184,11 @@ fn is_own(dir: &ProcDir) -> bool {
     status.is_some_and(|status| matches!(status.process.ns_pids[..], [pid] if pid.0 == std::process::id()))
 }
 
-/// The nsfs device, and which links there are, as any process of this procfs shows them.
+/// The nsfs device and the existing links, from any process of this procfs.
 fn nsfs(dir: &ProcDir) -> Result<(u64, Links), Errno> {
     let read = |path: &str| {
         let ns = ProcDir::open(dir, path)?;
-        // A namespace is the kernel's own: nobody has to be asked for it.
+        // A namespace is a file of the kernel's own, which has no server.
         let stat = rustix::fs::statat(&ns, "user", AtFlags::empty())?;
         let has = |name: &str| rustix::fs::statat(&ns, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
         let links = Links {
@@ -202,7 +201,7 @@ fn nsfs(dir: &ProcDir) -> Result<(u64, Links), Errno> {
     read("self/ns").or_else(|errno| read("1/ns").map_err(|other| most_telling(errno, other)))
 }
 
-/// Of the errors of two ways to the same thing the one that is about neither of them.
+/// Of two errors, the one that is not about the object, such as EMFILE.
 fn most_telling(first: Errno, second: Errno) -> Errno {
     let is_general = |errno: Errno| matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM);
     if is_general(second) { second } else { first }

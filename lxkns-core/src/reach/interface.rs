@@ -1,7 +1,7 @@
-//! Calls that a kernel may not have, or that a filter of system calls may keep from the caller.
+//! Calls that a kernel can lack, or a seccomp filter can deny.
 //!
-//! `EPERM` from such a call can be about what it was asked of, and `EINVAL` too. So the caller then makes the same call
-//! about itself, which no kernel that has it refuses: what fails even there is missing altogether.
+//! `EPERM` and `EINVAL` from a call can also be about its object. So the caller then makes the same call about itself,
+//! which always succeeds if the kernel has the call: if it fails, the call is missing.
 
 use std::sync::OnceLock;
 
@@ -14,7 +14,7 @@ use crate::model::{Call, Cause};
 /// A call, made about the caller.
 type Question = fn() -> Result<(), Errno>;
 
-/// A call, made about the caller, and its number among these; `None` of one that every kernel has that has what leads there.
+/// A call about the caller and its index; `None` for any other call, present wherever its prerequisite is.
 fn about_oneself(call: Call) -> Option<(usize, Question)> {
     Some(match call {
         Call::PidfdOpen => (0, probe::pidfd_open),
@@ -26,13 +26,13 @@ fn about_oneself(call: Call) -> Option<(usize, Question)> {
     })
 }
 
-/// What the caller has found out about these calls; each is tried at most once.
+/// The results of these calls; each is made at most once.
 #[derive(Default)]
 pub(crate) struct Interfaces([OnceLock<Option<Errno>>; 5]);
 
 impl Interfaces {
-    /// Why the caller cannot make this call, which has failed so, about anything; `None` if it can, so that it failed for
-    /// what it was asked of.
+    /// Why the caller cannot make this call at all, after it failed with this error; `None` if it can, so the error is
+    /// about the object.
     pub(crate) fn missing(&self, call: Call, failure: Failure) -> Option<Failure> {
         let Some((index, about_oneself)) = about_oneself(call) else {
             return failure.is_any(&[Errno::NOSYS, Errno::NOTTY]).then_some(failure);
@@ -42,14 +42,14 @@ impl Interfaces {
         }
         let missing = self.0.get(index)?.get_or_init(|| about_oneself().err().filter(|&errno| is_refusal(errno)));
         missing.map(|errno| match (call, errno) {
-            // What a kernel says that does not know the flag, or such a request of a pidfd.
+            // The errors of a kernel that lacks the flag, or the pidfd ioctl.
             (Call::PidfdOpenThread | Call::PidForChildren, Errno::INVAL) => Failure::with(Cause::Unsupported, errno),
             _ => errno.into(),
         })
     }
 }
 
-/// Whether this can be how a kernel says that it does not have a call, or a filter that it does not let it pass.
+/// Whether this error can mean that the kernel lacks a call, or that a filter denies it.
 pub(crate) fn is_refusal(errno: Errno) -> bool {
     matches!(errno, Errno::NOSYS | Errno::NOTTY | Errno::INVAL | Errno::PERM | Errno::ACCESS)
 }

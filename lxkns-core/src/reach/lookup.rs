@@ -1,4 +1,4 @@
-//! Paths below the root directories of tasks, and what they lead to, without waiting for the server of a file system.
+//! Looks up paths below the root directories of tasks without waiting for the server of a file system.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -12,8 +12,8 @@ use crate::model::{Cause, NamespaceId, Tid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 use crate::reach;
 
-/// The types of file systems that answer a look-up from memory or from a block device. (If that does not answer, the
-/// whole host is in trouble.) Not overlay, which asks other file systems, nor proc, which waits for processes.
+/// The types of file systems that answer a lookup from memory or a local block device. Not overlay, which asks other
+/// file systems, nor proc, which can wait for processes.
 const WITHOUT_SERVER: [&[u8]; 18] = [
     b"bpf",
     b"btrfs",
@@ -35,7 +35,7 @@ const WITHOUT_SERVER: [&[u8]; 18] = [
     b"xfs",
 ];
 
-/// Whether file systems of this type are known to answer a look-up without asking anybody.
+/// Whether file systems of this type are known to answer a lookup without a server.
 pub fn has_no_server(fs_type: &[u8]) -> bool {
     WITHOUT_SERVER.contains(&fs_type)
 }
@@ -47,35 +47,36 @@ pub(crate) struct Roots<'a>(Vec<Root<'a>>);
 struct Root<'a> {
     proc: &'a ProcRoot,
     task: Tid,
-    /// Where the kernel has no look-up that asks its cache alone.
+    /// Used if the kernel cannot look up in its cache alone.
     walk: Option<Walk>,
 }
 
-/// What it takes to go along a path name by name.
+/// The data for looking up a path name by name.
 struct Walk {
-    /// Why the cache alone could not be asked.
+    /// Why the kernel could not look up in its cache alone.
     refusal: Errno,
     root: OwnedFd,
-    /// Where file systems are mounted that may have to ask a server when they are only reached.
+    /// The mount points of file systems that can ask a server when a lookup reaches them.
     avoided: Vec<Vec<u8>>,
-    /// The IDs of mounts that may be looked below; each held, so that no other mount is given its ID meanwhile.
+    /// The IDs of mounts below which a lookup is safe; each mount is held, so no other mount gets its ID meanwhile.
     safe: Vec<(u64, OwnedFd)>,
 }
 
 impl<'a> Roots<'a> {
-    /// How many tasks with a root directory of another kind are tried: a namespace's members mostly have the same.
+    /// How many tasks with different root directories are tried: most members of a namespace have the same.
     const TRIES: usize = 8;
 
     pub(crate) fn new(proc: &'a ProcRoot, tasks: impl Iterator<Item = Tid>) -> Self {
         Self(tasks.take(Self::TRIES).map(|task| Root { proc, task, walk: None }).collect())
     }
 
-    /// Opens a path below these roots, the first that leads to the namespace `id`. Symbolic links are not followed.
+    /// Opens a path below the first of these roots where it leads to the namespace `id`. Does not follow symbolic
+    /// links.
     ///
     /// # Errors
     ///
-    /// `EAGAIN`: the kernel's cache of names does not know. `ENOSYS`, `EPERM`, `EINVAL`: the kernel or a filter does not
-    /// let one ask the cache alone, and the path is not certain to be free of file systems that have a server.
+    /// `EAGAIN`: the path is not in the kernel's cache. `ENOSYS`, `EPERM`, `EINVAL`: the kernel cannot look up in its
+    /// cache alone, or a filter denies it, and the path can lead over a file system with a server.
     pub(crate) fn namespace(&mut self, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Failure> {
         let mut result = Err(Cause::NoPath.into());
         for root in &mut self.0 {
@@ -88,7 +89,7 @@ impl<'a> Roots<'a> {
         result
     }
 
-    /// The root directory of a mount, as the first task sees it; to be looked below only.
+    /// Opens the root directory of a mount, as the first task sees it, with `O_PATH`.
     pub(crate) fn mount(&mut self, path: &[u8], mount_id: u64) -> Result<OwnedFd, Failure> {
         let root = self.0.first_mut().ok_or(Failure::VANISHED)?;
         let pinned = root.pin(path)?;
@@ -96,7 +97,7 @@ impl<'a> Roots<'a> {
         let stated = rustix::fs::statx(&pinned, c"", flags, StatxFlags::MNT_ID).ok();
         let pinned_id = match stated.filter(|stat| stat.stx_mask & StatxFlags::MNT_ID.bits() != 0) {
             Some(stat) => stat.stx_mnt_id,
-            // Before 5.8, or denied by a filter.
+            // Before 5.8, or a filter denies it.
             None => root.proc.mount_id(pinned.as_fd())?,
         };
         if pinned_id == mount_id { Ok(pinned) } else { Err(Cause::NoPath.into()) }
@@ -112,14 +113,14 @@ impl Root<'_> {
         reach::verified(self.proc.reopen(pinned.as_fd())?, id)
     }
 
-    /// An `O_PATH` descriptor on what a path leads to.
+    /// Opens a path with `O_PATH`.
     fn pin(&mut self, path: &[u8]) -> Result<OwnedFd, Failure> {
         if self.walk.is_none() {
             match self.pin_cached(path) {
                 Err(errno @ (Errno::NOSYS | Errno::PERM | Errno::INVAL)) => {
                     self.walk = Some(Walk::new(self.proc, self.task, errno).map_err(|_| errno)?);
                 }
-                // Only a look-up that may wait for a server would tell.
+                // Only a lookup that can wait for a server would tell.
                 Err(errno @ Errno::AGAIN) => return Err(Failure::with(Cause::NotTried, errno)),
                 answer => return Ok(answer?),
             }
@@ -130,7 +131,7 @@ impl Root<'_> {
         }
     }
 
-    /// From the kernel's cache alone.
+    /// Opens a path from the kernel's cache alone.
     fn pin_cached(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
         let root = ProcDir::open(self.proc, format!("{}/root", self.task))?;
         let relative = path.strip_prefix(b"/").unwrap_or(path);
@@ -154,8 +155,8 @@ impl Walk {
         Ok(Self { refusal, root, avoided, safe: Vec::new() })
     }
 
-    /// Goes along a path name by name. What is looked below is always known to be on a file system without a server, also
-    /// when somebody mounts something on the way meanwhile.
+    /// Opens a path name by name. Each directory that is searched is known to be on a file system without a server,
+    /// even if something is mounted on the way meanwhile.
     fn pin(&mut self, proc: &ProcRoot, task: Tid, path: &[u8]) -> Result<OwnedFd, Failure> {
         if self.avoided.iter().any(|mount_point| is_below(path, mount_point)) {
             return Err(self.refusal.into());
@@ -171,7 +172,7 @@ impl Walk {
         Ok(at)
     }
 
-    /// Whether one may look below a directory.
+    /// Whether a lookup below a directory is safe.
     fn make_sure_of(&mut self, proc: &ProcRoot, task: Tid, directory: &OwnedFd) -> Result<(), Failure> {
         let id = proc.mount_id(directory.as_fd())?;
         if self.safe.iter().any(|&(safe, _)| safe == id) {
@@ -197,7 +198,7 @@ fn is_below(path: &[u8], mount_point: &[u8]) -> bool {
     path.strip_prefix(mount_point).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-/// Goes through the mounts that a task sees, until `visit` says that it has seen enough.
+/// Calls `visit` for each mount that a task sees, until it asks to stop.
 fn for_each_mount(
     proc: &ProcRoot,
     task: Tid,
@@ -213,10 +214,10 @@ fn for_each_mount(
     Ok(())
 }
 
-/// Device and inode number of whatever an `O_PATH` descriptor is on, without asking any server of a file system.
+/// Device and inode number of the file that an `O_PATH` descriptor is on, without asking any server of a file system.
 ///
-/// Where a filter denies `statx(2)`, only of namespaces: [`Cause::Changed`] says that it is none, or one on a mount that is not in
-/// the list of `task`.
+/// If a filter denies `statx(2)`, this works for namespaces only: [`Cause::Changed`] means that the file is not a
+/// namespace, or its mount is not in the list of `task`.
 pub(crate) fn identify(proc: &ProcRoot, task: Tid, pinned: BorrowedFd<'_>) -> Result<NamespaceId, Failure> {
     match reach::statx_identity(pinned) {
         Ok(id) => Ok(id),
@@ -228,8 +229,8 @@ pub(crate) fn identify(proc: &ProcRoot, task: Tid, pinned: BorrowedFd<'_>) -> Re
     }
 }
 
-/// The namespace that a descriptor of the caller is on, such as one that was opened with `O_PATH`; `None`: it is on
-/// something else. No server of a file system is asked.
+/// The namespace that a descriptor of the caller is on, which can be an `O_PATH` one; `None` if it is on another file.
+/// Asks no server of a file system.
 ///
 /// # Errors
 ///
@@ -252,16 +253,16 @@ pub fn namespace_of(proc: &ProcRoot, fd: impl AsFd) -> Result<Option<NamespaceId
     }
 }
 
-/// The namespace that the link of our own descriptor names. The kernel writes such a text for nsfs only: what has a path
-/// begins with a slash, and what has none with the name of another kind.
+/// The namespace that the procfs link of the caller's descriptor names. The kernel writes this form for nsfs only: a
+/// file with a path begins with a slash, and others have another prefix.
 fn identify_by_link(proc: &ProcRoot, pinned: BorrowedFd<'_>) -> Result<Option<NamespaceId>, Failure> {
     let mut text = [0; 64];
     let named = parse::links::parse(proc.own_link(pinned, &mut text)?);
     Ok(named.map(|(_, ino)| NamespaceId { ino, dev: proc.nsfs_dev() }))
 }
 
-/// The namespace whose bind mount a descriptor is on. While the descriptor is open, no other mount is given that ID: so
-/// the line that has it is about this one.
+/// The namespace whose bind mount a descriptor is on. While the descriptor is open, no other mount gets its ID, so the
+/// line with this ID is about this mount.
 fn identify_by_mount(proc: &ProcRoot, task: Tid, pinned: BorrowedFd<'_>) -> Result<NamespaceId, Failure> {
     let mount_id = proc.mount_id(pinned)?;
     let mut named = None;
@@ -324,7 +325,7 @@ mod tests {
         walk.avoided = vec![b"/far".to_vec()];
         assert_eq!(walk.pin(&proc, own, b"/far/away").unwrap_err(), Errno::NOSYS.into());
         assert_eq!(walk.pin(&proc, own, b"/../far").unwrap_err(), Cause::NoPath.into());
-        // What is below a procfs waits for processes.
+        // Files below a procfs can wait for processes.
         let below = [proc.path().as_os_str().as_encoded_bytes(), b"/self/ns"].concat();
         assert_eq!(walk.pin(&proc, own, &below).unwrap_err(), Errno::NOSYS.into());
     }

@@ -1,4 +1,4 @@
-//! Going to a namespace through what holds it.
+//! Opens namespaces through their holders.
 
 pub(crate) mod interface;
 pub(crate) mod lookup;
@@ -25,10 +25,11 @@ use crate::relations::Index;
 /// `/dev/net/tun`, by its fixed device number (`Documentation/admin-guide/devices.txt`).
 pub(crate) const TUN_DEVICE: (u32, u32) = (10, 200);
 
-/// How many mount namespaces are gone through at most to get to one that is bind-mounted in the last.
+/// How many nested mount namespaces are entered at most to reach a bind mount in the innermost.
 const MOST_ENTERED: usize = 32;
 
-/// Opens namespaces of a snapshot, one after another. Who is in a mount namespace is found out once, when it is first asked.
+/// Opens namespaces of a snapshot, one after another. Builds an index of the members of mount namespaces once, when it
+/// is first needed.
 pub struct Opener<'a> {
     proc: &'a ProcRoot,
     snapshot: &'a Snapshot,
@@ -45,7 +46,7 @@ impl<'a> Opener<'a> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unreachable`]: nothing that holds it leads there (any more), or the caller may not use it.
+    /// [`ErrorKind::Unreachable`]: no holder leads to it (any more), or the caller may not use any.
     ///
     /// # Privileges
     ///
@@ -59,8 +60,8 @@ impl<'a> Opener<'a> {
             .map_err(|failure| Error::with_source(ErrorKind::Unreachable, what(), failure))
     }
 
-    /// Through the first of its holders that leads there. `entered` are the mount namespaces that have been tried, with
-    /// what could be opened: in a dump, they can be made to hold each other in a circle.
+    /// Opens it through its first usable holder. `entered` are the mount namespaces that have been tried, with those
+    /// that were opened: in a crafted dump, they can hold each other in a circle.
     fn through_any(
         &self,
         id: NamespaceId,
@@ -68,7 +69,7 @@ impl<'a> Opener<'a> {
     ) -> Result<OwnedFd, Failure> {
         let namespace = self.snapshot.namespaces.get(&id).ok_or(Failure::VANISHED)?;
         let mut last = Failure::VANISHED;
-        // Holders are sorted by how easy they are to use; a namespace with very many has one of the first kinds.
+        // Holders are sorted by how easy they are to use; a namespace with a great many has one of the first kinds.
         for holder in namespace.holders.iter().take(64) {
             let opened = match holder {
                 Holder::BindMount { mount_ns, path: Some(path), .. } => {
@@ -76,7 +77,7 @@ impl<'a> Opener<'a> {
                     match (from_outside, self.access) {
                         (Err(_), Some(access)) => {
                             if !entered.iter().any(|(other, _)| other == mount_ns) && entered.len() < MOST_ENTERED {
-                                // On the way there, there is no way through it.
+                                // This mount namespace is being opened already, so it cannot lead to itself.
                                 entered.push((*mount_ns, None));
                                 let opened = self.through_any(*mount_ns, entered).ok();
                                 entered.retain(|(other, _)| other != mount_ns);
@@ -116,7 +117,7 @@ impl<'a> Opener<'a> {
         Roots::new(self.proc, processes.map(|process| Tid::from(process.pid)))
     }
 
-    /// Through a namespace that knows this one as its parent or owner.
+    /// Opens it as the parent or owner of another namespace.
     fn related(
         &self,
         from: NamespaceId,
@@ -130,7 +131,7 @@ impl<'a> Opener<'a> {
     }
 }
 
-/// What is bind-mounted at a path inside a mount namespace.
+/// Opens a bind mount at a path inside a mount namespace.
 fn inside(access: &dyn MountAccess, mount_ns: &OwnedFd, path: &[u8], id: NamespaceId) -> Result<OwnedFd, Failure> {
     let inside = access.enter(mount_ns.as_fd()).map_err(|error| Failure::of(error.cause, error.errno))?;
     let opened = inside.open_namespace(path, id).map_err(|error| Failure::of(error.cause, error.errno));
@@ -146,8 +147,8 @@ fn by_handle(namespace: &Namespace) -> Result<OwnedFd, Failure> {
     verified(lxkns_sys::open_namespace_by_handle(handle)?, namespace.id)
 }
 
-/// Opens the namespace of this type that a process, thread, descriptor, socket or TUN/TAP file holds. Which namespace
-/// that is by now is for the caller to check.
+/// Opens the namespace of this type that a process, task, descriptor, socket or TUN/TAP file holds. The caller must
+/// check that it is the expected one.
 pub(crate) fn through(proc: &ProcRoot, ns_type: NamespaceType, holder: &Holder) -> Result<OwnedFd, Failure> {
     match *holder {
         Holder::Process { pid } => Ok(open_link(proc, &format!("{pid}/ns/{ns_type}"))?),
@@ -173,12 +174,13 @@ pub(crate) fn through(proc: &ProcRoot, ns_type: NamespaceType, holder: &Holder) 
     }
 }
 
-/// Opens a namespace link of a process: what is below `ns` is always a namespace, so that opening it is harmless.
+/// Opens a namespace link of a process: files below `ns` are always namespaces, so opening them is harmless.
 pub(crate) fn open_link(proc: &ProcRoot, path: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// The PID namespace that a thread's next child will be the first process of, and whose link cannot be read until then.
+/// Opens the PID namespace that a task's next child will be the first process of, whose link is not readable until
+/// then.
 ///
 /// The error says which call it was.
 pub(crate) fn pid_for_children(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<OwnedFd, (Call, Failure)> {
@@ -189,22 +191,22 @@ pub(crate) fn pid_for_children(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<Ow
     opened.map_err(|errno| (Call::PidForChildren, errno.into()))
 }
 
-/// The call that opens a pidfd of this.
+/// The name of the call that opens a pidfd of this process or task.
 pub(crate) fn pidfd_call(pid: Pid, tid: Tid) -> Call {
     if tid == Tid::from(pid) { Call::PidfdOpen } else { Call::PidfdOpenThread }
 }
 
-/// A pidfd of a process or, where `tid` is another, of its thread, made sure to mean what `process` means.
+/// Opens a pidfd of a process, or of its task if `tid` differs, and verifies that it means the same as `process`.
 pub(crate) fn pidfd(proc: &ProcRoot, process: &ProcDir, pid: Pid, tid: Tid) -> Result<OwnedFd, Failure> {
     let pidfd = pidfd_by_number(proc, pid, tid)?;
     still_means(process, pid, tid)?;
     Ok(pidfd)
 }
 
-/// A pidfd of whatever process or thread has this number now.
+/// Opens a pidfd of the process or task that has this number now.
 pub(crate) fn pidfd_by_number(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<OwnedFd, Failure> {
     if !proc.is_own() {
-        // A number of another PID namespace must not be used as one of ours.
+        // A PID of another PID namespace means another process in system calls.
         return Err(Cause::OtherPidNamespace.into());
     }
     Ok(if tid == Tid::from(pid) {
@@ -215,22 +217,22 @@ pub(crate) fn pidfd_by_number(proc: &ProcRoot, pid: Pid, tid: Tid) -> Result<Own
     })
 }
 
-/// The directory still answers: so the number has not been given to another, and what was opened by it is the same.
+/// The directory still works, so no other process has its PID, and the pidfd is of the same process.
 pub(crate) fn still_means(process: &ProcDir, pid: Pid, tid: Tid) -> Result<(), Errno> {
     let ns = if tid == Tid::from(pid) { "ns".to_owned() } else { format!("task/{tid}/ns") };
     rustix::fs::statat(process, ns, AtFlags::empty()).map(drop)
 }
 
-/// A copy of somebody's socket or TUN/TAP descriptor. Dropping it does not keep the caller waiting: if the owner has just
-/// closed its own, ours is the last, and closing a socket that lingers waits.
+/// A copy of another process's socket or TUN/TAP descriptor. Dropping it does not block: if the owner has just closed
+/// its descriptor, this is the last one, and closing a socket with `SO_LINGER` can wait.
 pub(crate) struct Fetched {
     fd: Option<OwnedFd>,
     lingers: bool,
 }
 
 impl Fetched {
-    /// Fetches the descriptor `fd`. By now that can be anything: `EBADF` if it is neither a socket nor a TUN/TAP file. Such a
-    /// copy may not even be closed here, since that asks its file system's server.
+    /// Copies the descriptor `fd`. It can be any file by now: `EBADF` if it is neither a socket nor a TUN/TAP file.
+    /// Such a copy is closed elsewhere, since that can ask the server of its file system.
     pub(crate) fn new(proc: &ProcRoot, pidfd: &OwnedFd, fd: u32) -> Result<Self, Errno> {
         let fd = i32::try_from(fd).map_err(|_| Errno::BADF)?;
         let fd = rustix::process::pidfd_getfd(pidfd, fd, PidfdGetfdFlags::empty())?;
@@ -266,12 +268,12 @@ fn is_tun(proc: &ProcRoot, fd: &OwnedFd) -> bool {
             FileType::from_raw_mode(stat.stx_mode.into()) == FileType::CharacterDevice
                 && (stat.stx_rdev_major, stat.stx_rdev_minor) == TUN_DEVICE
         }
-        // Denied by a filter. No other kind of file has such a line in its fdinfo.
+        // A filter denies statx. Only TUN/TAP files have such a line in their fdinfo.
         Err(_) => proc.own_fdinfo(fd.as_fd()).is_ok_and(|info| parse::fdinfo::is_tun(&info)),
     }
 }
 
-/// Opens for asking what an `O_PATH` descriptor of something of `task`'s refers to, once it is known to be a namespace.
+/// Reopens an `O_PATH` descriptor for ioctls, after checking that it is on a namespace. `task` sees its mount.
 pub(crate) fn reopen_namespace(proc: &ProcRoot, task: Tid, pinned: &OwnedFd) -> Result<OwnedFd, Failure> {
     if lookup::identify(proc, task, pinned.as_fd())?.dev != proc.nsfs_dev() {
         return Err(Cause::Changed.into());
@@ -279,12 +281,12 @@ pub(crate) fn reopen_namespace(proc: &ProcRoot, task: Tid, pinned: &OwnedFd) -> 
     proc.reopen(pinned.as_fd())
 }
 
-/// The descriptor, if it is on this namespace.
+/// Returns the descriptor if it is on this namespace.
 pub(crate) fn verified(fd: OwnedFd, id: NamespaceId) -> Result<OwnedFd, Failure> {
     if identity(&fd)? == id { Ok(fd) } else { Err(Cause::Changed.into()) }
 }
 
-/// Device and inode number of a namespace, as identify it.
+/// Device and inode number of a namespace.
 ///
 /// # Errors
 ///
@@ -292,8 +294,8 @@ pub(crate) fn verified(fd: OwnedFd, id: NamespaceId) -> Result<OwnedFd, Failure>
 ///
 /// # Privileges
 ///
-/// None but the descriptor, which must be known to be on a namespace: about any other file, `fstat(2)` can ask a server that
-/// does not answer. [`identity_without_server`] never does.
+/// None but the descriptor. It must be known to be on a namespace: for any other file, `fstat(2)` can wait for a
+/// server. [`identity_without_server`] never does.
 ///
 /// # Minimum kernel version
 ///
@@ -302,7 +304,7 @@ pub fn identity_of_namespace(fd: impl AsFd) -> Result<NamespaceId, model::Errno>
     identity(fd).map_err(failure::public_errno)
 }
 
-/// Device and inode number of whatever a descriptor refers to, without asking any server of a file system.
+/// Device and inode number of any file, without asking the server of its file system.
 ///
 /// # Errors
 ///
@@ -319,15 +321,15 @@ pub fn identity_without_server(fd: impl AsFd) -> Result<NamespaceId, model::Errn
     statx_identity(fd).map_err(failure::public_errno)
 }
 
-/// The same, for those who tell errors apart.
+/// The same with the error of rustix.
 pub(crate) fn statx_identity(fd: impl AsFd) -> Result<NamespaceId, Errno> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let stat = rustix::fs::statx(fd, c"", flags, StatxFlags::INO)?;
     Ok(NamespaceId { ino: stat.stx_ino, dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor) })
 }
 
-/// Device and inode number of a file of the kernel's own: a namespace, a socket, a directory of a procfs. No server of a
-/// file system is behind it.
+/// Device and inode number of a file of the kernel's own: a namespace, a socket or a procfs directory, none of which
+/// has a server.
 pub(crate) fn identity(fd: impl AsFd) -> Result<NamespaceId, Errno> {
     let stat = rustix::fs::fstat(fd)?;
     Ok(NamespaceId { ino: stat.st_ino, dev: stat.st_dev })

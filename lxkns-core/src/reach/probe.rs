@@ -1,7 +1,7 @@
-//! Which of the kernel's newer interfaces answer, asked about the caller itself.
+//! Tests which newer interfaces of the kernel work, with calls about the caller itself.
 //!
-//! Discovery does not need this: it tries each where it wants it. It is for who wants to know what to expect of a host, and
-//! why something is missing there.
+//! Discovery does not need this: it tries each interface when it needs it. This tells a user what to expect of a host,
+//! and why something is missing.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -16,17 +16,17 @@ use crate::model;
 use crate::procfs::ProcRoot;
 use crate::reach;
 
-/// An interface that not every kernel has, and that a filter of system calls can deny.
+/// An interface that some kernels lack, and that a seccomp filter can deny.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Interface {
-    /// Opening a namespace by a handle: what only the kernel lists is opened by it.
+    /// Opening a namespace by its handle, the only way to those that only the kernel lists.
     OpenByHandleAt,
     /// Comparing descriptor tables.
     Kcmp,
-    /// What a descriptor is on, without asking a server.
+    /// Identifying the file of a descriptor without asking a server.
     Statx,
-    /// Descriptors on processes.
+    /// pidfds of processes.
     PidfdOpen,
     /// Looking up paths in the kernel's cache alone.
     Openat2,
@@ -36,9 +36,9 @@ pub enum Interface {
     StatxMntId,
     /// The mounts of a mount namespace.
     Listmount,
-    /// Facts about one of them.
+    /// Facts about one mount.
     Statmount,
-    /// Descriptors on threads.
+    /// pidfds of tasks.
     PidfdThread,
     /// The unique ID of a mount namespace.
     NsGetMntnsId,
@@ -72,7 +72,7 @@ impl Interface {
         Self::Listns,
     ];
 
-    /// What the kernel calls it.
+    /// The kernel's name of it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::OpenByHandleAt => "open_by_handle_at",
@@ -93,7 +93,8 @@ impl Interface {
         }
     }
 
-    /// The release of Linux that has it first: major and minor number. For people: kernels are asked and not compared.
+    /// The first Linux release that has it, as major and minor number. Only for display: the code tries interfaces and
+    /// compares no versions.
     pub const fn since(self) -> (u32, u32) {
         match self {
             Self::OpenByHandleAt => (2, 6),
@@ -111,19 +112,19 @@ impl Interface {
         }
     }
 
-    /// Asks for something of the caller's own that only this gives. `proc` is the caller's own procfs.
+    /// Tries the interface on something of the caller's own. `proc` is the caller's own procfs.
     ///
     /// # Errors
     ///
-    /// The kernel's. `ENOSYS`, `ENOTTY` and `EINVAL` are those of a kernel that does not have it, `EOPNOTSUPP` of
-    /// [`StatxMntId`](Self::StatxMntId); a filter of system calls can answer with any, most often `ENOSYS` or `EPERM`.
-    /// `EPERM` is also how the kernel's lists refuse a caller without the privilege. `ESTALE`, of
-    /// [`OpenByHandleAt`](Self::OpenByHandleAt): there are handles, but an ID alone opens nothing.
+    /// The kernel's. `ENOSYS`, `ENOTTY`, `EINVAL`, and `EOPNOTSUPP` for [`StatxMntId`](Self::StatxMntId): the kernel
+    /// lacks it. A seccomp filter can return any error, most often `ENOSYS` or `EPERM`. `EPERM` from the kernel's lists
+    /// also means that the caller lacks the privilege. `ESTALE` from [`OpenByHandleAt`](Self::OpenByHandleAt): the
+    /// kernel has handles, but an ID alone opens nothing.
     ///
     /// # Privileges
     ///
-    /// None but for [`NsMntGet`](Self::NsMntGet), [`Listns`](Self::Listns) and [`OpenByHandleAt`](Self::OpenByHandleAt):
-    /// `CAP_SYS_ADMIN`, and the initial PID namespace.
+    /// None, except for [`NsMntGet`](Self::NsMntGet), [`Listns`](Self::Listns) and
+    /// [`OpenByHandleAt`](Self::OpenByHandleAt): `CAP_SYS_ADMIN`, and the initial PID namespace.
     pub fn ask(self, proc: &ProcRoot) -> Result<(), model::Errno> {
         self.call(proc).map_err(failure::public_errno)
     }
@@ -147,7 +148,7 @@ impl Interface {
             Self::NsGetMntnsId => lxkns_sys::ns_get_mntns_id(own("mnt")?).map(drop),
             Self::PidfdGetNamespace => pid_for_children(),
             Self::NsMntGet => match lxkns_sys::ns_mnt_get_next(own("mnt")?) {
-                // The caller's is the last.
+                // The caller's namespace is the last one.
                 Ok(_) | Err(Errno::NOENT) => Ok(()),
                 Err(errno) => Err(errno),
             },
@@ -186,7 +187,7 @@ pub(crate) fn pid_for_children() -> Result<(), Errno> {
     lxkns_sys::pidfd_get_namespace(pidfd()?, PidfdNamespace::PidForChildren).map(drop)
 }
 
-/// As discovery asks first: the kernel's cache alone, which may not know.
+/// A lookup in the kernel's cache alone, as in discovery; EAGAIN means that the path is not cached.
 fn openat2() -> Result<(), Errno> {
     match rustix::fs::openat2(CWD, c".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED) {
         Ok(_) | Err(Errno::AGAIN) => Ok(()),
@@ -194,13 +195,13 @@ fn openat2() -> Result<(), Errno> {
     }
 }
 
-/// A kernel that does not know what is asked for gives the rest.
+/// A kernel that lacks a requested field leaves it out.
 fn statx_mnt_id() -> Result<(), Errno> {
     let stat = rustix::fs::statx(CWD, c"/", AtFlags::STATX_DONT_SYNC, StatxFlags::MNT_ID)?;
     if stat.stx_mask & StatxFlags::MNT_ID.bits() == 0 { Err(Errno::OPNOTSUPP) } else { Ok(()) }
 }
 
-/// The ID of a mount, in the caller's mount namespace: before that can be named, the number 0 means it.
+/// The ID of a mount in the caller's mount namespace, which the number 0 stands for.
 fn listmount() -> Result<u64, Errno> {
     let mut ids = [0; 1];
     lxkns_sys::listmount(0, 0, &mut ids)?;

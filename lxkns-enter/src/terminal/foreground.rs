@@ -1,4 +1,4 @@
-//! A terminal that the command shares: which process group is in its foreground.
+//! The foreground process group of a terminal that the command shares.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use rustix::process::Pid;
 
 use super::is_foreground;
 
-/// The terminal of the caller's session. SIGTTOU must be blocked while it is used.
+/// The terminal of the caller's session. Block SIGTTOU while using it.
 #[derive(Debug)]
 pub(crate) struct Foreground {
     terminal: SharedFd,
@@ -17,13 +17,13 @@ pub(crate) struct Foreground {
 }
 
 impl Foreground {
-    /// That of the caller's session, if it has one.
+    /// Opens the terminal of the caller's session, if it has one.
     pub(super) fn of_caller() -> Option<Self> {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let terminal = rustix::fs::open("/dev/tty", flags, Mode::empty()).ok()?;
-        // The caller is not all of its job where it does not lead the process group, as in a script, or where it is part
-        // of a pipe: then others may want the terminal too (a pager), or the user's Ctrl-C. The command then gets the
-        // terminal when it asks for it, by being stopped for using it.
+        // If the caller does not lead its process group, as in a script, or is part of a pipeline, other processes of
+        // the job can need the terminal too (a pager), or the user's Ctrl-C. The command then gets the terminal only
+        // when the kernel stops it for using the terminal.
         let is_whole_job = lxkns_sys::getpgrp() == rustix::process::getpid().as_raw_pid() as u32
             && rustix::termios::isatty(rustix::stdio::stdin())
             && rustix::termios::isatty(rustix::stdio::stdout());
@@ -31,19 +31,19 @@ impl Foreground {
         Some(Self { terminal: Arc::new(terminal), is_given_at_once, is_given: false })
     }
 
-    /// The terminal, if the command is to take it when it starts.
+    /// The terminal, if the command takes it at its start.
     pub(super) fn given_at_once(&self) -> Option<SharedFd> {
         self.is_given_at_once.then(|| Arc::clone(&self.terminal))
     }
 
-    /// Remembers that the command is about to start, so that what it takes is taken back, whether it starts or not.
+    /// Records that the command is about to start, so the caller takes the terminal back even if the start fails.
     pub(crate) fn starts(&mut self) {
         self.is_given = self.is_given_at_once;
     }
 
-    /// Gives the terminal to the command's process group, if it is ours to give. Says whether the command has it.
+    /// Gives the terminal to the command's process group, if the caller has it. Returns whether the command has it.
     pub(crate) fn give(&mut self, group: Pid) -> bool {
-        // What has no number here could not be put there again.
+        // A process group without an ID here could not be restored.
         if is_foreground(&self.terminal) == Some(true) && lxkns_sys::getpgrp() != 0 {
             self.is_given = rustix::termios::tcsetpgrp(&self.terminal, group).is_ok();
         }

@@ -1,18 +1,17 @@
-//! The command's session, and its terminal.
+//! The command's session and terminal.
 //!
-//! Who has a terminal open can type into it as if it were the user (`TIOCSTI`), and read what the user types. So a command
-//! that is weaker than its caller gets neither the caller's terminal nor its session: it has a session of its own, and in
-//! place of each standard stream that is a terminal a new one (a pty), whose other end is here; [`relay`] copies between
-//! the two. What the command writes, escape sequences included, reaches the caller's terminal as it is, as with `ssh`.
+//! A process that has a terminal open can insert input as if the user typed it (`TIOCSTI`), and read what the user
+//! types. So a command that is weaker than its caller gets neither the caller's terminal nor its session. It gets a new
+//! session, and a new terminal (a pty) in place of each standard stream that is a terminal; [`relay`] copies between
+//! the two. The command's output, including escape sequences, reaches the caller's terminal unchanged, as with `ssh`.
 //!
-//! A command that may do what its caller may shares the terminal. It still has a process group of its own, since signals
-//! to a process group reach members in other PID namespaces too; [`foreground`] sees to it that it gets the terminal.
+//! A command with all privileges of its caller shares the terminal. It has its own process group, since signals to a
+//! process group also reach members in other PID namespaces; [`foreground`] gives it the terminal.
 //!
-//! The pty is made in the command's own devpts where there is one, so that it has a name there, which `tty`, `ps`, `screen`
-//! and the like want; `docker exec` and `lxc-attach` do so too. Nothing is believed of it: it is looked up without asking
-//! any server or following a link, and is the device that the kernel has for this purpose, on the kernel's devpts, or is
-//! not opened. Its other end comes from the kernel, not by a path. In all other cases it is one of the caller's devpts,
-//! which works as well but has no name inside.
+//! The pty is made in the command's devpts if it has one, where it has a name, which `tty`, `ps` and `screen` need;
+//! `docker exec` and `lxc-attach` do the same. The container's files are not trusted: the lookup asks no server and
+//! follows no links, and only opens the kernel's device on a devpts. The other end comes from the kernel, not from a
+//! path. Otherwise the pty is made in the caller's devpts, which works but has no name inside.
 
 pub(crate) mod foreground;
 pub(crate) mod modes;
@@ -29,40 +28,40 @@ pub(crate) use pty::Pty;
 
 use crate::error::Error;
 
-/// What the command's session is.
+/// The session of the command.
 #[derive(Debug)]
 pub(crate) enum Session {
-    /// The caller's, with the caller's terminal, if there is one.
+    /// The caller's session and terminal, if it has one.
     Shared(Option<Foreground>),
-    /// One of its own.
+    /// A new session.
     Fresh(Option<Pty>),
 }
 
-/// A command that may less than its caller.
+/// A command with fewer privileges than its caller.
 #[derive(Clone, Debug)]
 pub(crate) struct Stranger {
-    /// The root directory that it will have. `None`: its mount namespace is the caller's.
+    /// Its root directory; `None`: its mount namespace is the caller's.
     pub(crate) root: Option<SharedFd>,
-    /// Its user, as the caller's user namespace numbers it, if that is known.
+    /// Its UID in the caller's user namespace, if known.
     pub(crate) user: Option<u32>,
 }
 
 impl Session {
-    /// The session of a command that may do what its caller may: to share it.
+    /// The session of a command with all privileges of its caller: the caller's.
     pub(crate) fn shared() -> Self {
         Self::Shared(Foreground::of_caller())
     }
 
-    /// A session of its own, and a terminal if one of the caller's standard streams is one.
+    /// A new session, with a new terminal if one of the caller's standard streams is a terminal.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed): no pty can be made.
+    /// [`ErrorKind::Failed`](crate::ErrorKind::Failed): no pty could be made.
     pub(crate) fn fresh(of: &Stranger) -> Result<Self, Error> {
         Ok(Self::Fresh(Pty::for_standard_streams(of)?))
     }
 
-    /// What the command does to be in it.
+    /// What the command does to join it.
     pub(crate) fn launch(&self) -> LaunchSession {
         match self {
             Self::Shared(foreground) => {
@@ -72,7 +71,7 @@ impl Session {
         }
     }
 
-    /// Which standard streams are the new terminal.
+    /// The standard streams that the new terminal replaces.
     pub(crate) fn replaced(&self) -> Vec<i32> {
         match self {
             Self::Fresh(Some(pty)) => pty.replaced(),
@@ -80,14 +79,14 @@ impl Session {
         }
     }
 
-    /// To be said before the command starts.
+    /// Call this before the command starts.
     pub(crate) fn starts(&mut self) {
         if let Self::Shared(Some(foreground)) = self {
             foreground.starts();
         }
     }
 
-    /// What the command has as standard input, output and error.
+    /// The command's standard input, output and error.
     pub(crate) fn streams(&self) -> [BorrowedFd<'_>; 3] {
         let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
         match self {
@@ -97,11 +96,12 @@ impl Session {
     }
 }
 
-/// Whether the caller is in the foreground of its terminal, or has one without job control. `None`: the terminal is gone.
+/// Whether the caller is in the foreground of its terminal, or its terminal has no job control. `None`: the terminal
+/// has hung up.
 fn is_foreground(terminal: impl AsFd) -> Option<bool> {
     match lxkns_sys::tcgetpgrp(terminal) {
         Ok(group) => Some(group == lxkns_sys::getpgrp()),
-        // It is not the terminal that controls the caller's session.
+        // It is not the caller's controlling terminal.
         Err(Errno::NOTTY) => Some(true),
         Err(_) => None,
     }

@@ -1,4 +1,4 @@
-//! The modes of the caller's terminal: raw while another is used through it, and as they were on every way out.
+//! The modes of the caller's terminal: raw while the command's terminal is used through it, and restored on every exit.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{self, PanicHookInfo};
@@ -11,11 +11,10 @@ use super::is_foreground;
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
 
-/// The modes of a terminal that is raw as long as this lives. A panic restores them too, also where it aborts; until this
-/// is dropped there is a panic hook for that.
+/// A terminal that is raw until this is dropped. A panic hook restores the modes too, even if a panic aborts.
 pub(crate) struct RawMode {
     modes: Arc<Modes>,
-    /// The panic hook of before.
+    /// The previous panic hook.
     hook: Arc<Hook>,
 }
 
@@ -26,8 +25,8 @@ struct Modes {
 }
 
 impl RawMode {
-    /// Makes a terminal raw. Where output does not come through it alone (`is_for_output` is not set), what others write
-    /// to it is left to look as it did.
+    /// Makes a terminal raw. If other output reaches the terminal too (`is_for_output` is not set), output processing
+    /// stays on.
     pub(crate) fn new(terminal: impl AsFd, is_for_output: bool) -> Result<Self, Errno> {
         let terminal = rustix::io::fcntl_dupfd_cloexec(terminal, 3)?;
         let before = rustix::termios::tcgetattr(&terminal)?;
@@ -48,7 +47,7 @@ impl RawMode {
         Ok(this)
     }
 
-    /// Makes it raw, once more, unless it is somebody else's by now.
+    /// Makes it raw again, unless another process owns it by now.
     pub(crate) fn enter(&self) -> Result<(), Errno> {
         if is_foreground(&self.modes.terminal) == Some(false) {
             return Ok(());
@@ -56,7 +55,7 @@ impl RawMode {
         rustix::termios::tcsetattr(&self.modes.terminal, OptionalActions::Now, &self.modes.raw)
     }
 
-    /// Gives it the modes of before.
+    /// Restores its modes.
     pub(crate) fn leave(&self) {
         self.modes.restore();
     }
@@ -64,7 +63,7 @@ impl RawMode {
 
 impl Modes {
     fn restore(&self) {
-        // In the background it is somebody else's by now.
+        // In the background, another process owns the terminal.
         if is_foreground(&self.terminal) == Some(true) {
             let _ = rustix::termios::tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
         }

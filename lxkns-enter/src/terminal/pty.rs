@@ -14,25 +14,25 @@ use crate::error::Error;
 
 /// The type of devpts (`statfs(2)`).
 const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
-/// The device that makes ptys.
+/// The device number of `ptmx`, which makes ptys.
 const PTMX: (u32, u32) = (5, 2);
 
-/// A new terminal, both ends of it.
+/// A new terminal with both ends.
 #[derive(Debug)]
 pub(crate) struct Pty {
-    /// The end that is kept here. It does not block.
+    /// The caller's end, which does not block.
     pub(crate) ours: OwnedFd,
-    /// The end that the command gets. As long as it is open here too, the command can close all of its own and open its
-    /// terminal again.
+    /// The command's end. The caller keeps it open, so the command can close all its copies and open its terminal
+    /// again.
     theirs: OwnedFd,
-    /// Which standard streams it takes the place of.
+    /// The standard streams that it replaces.
     replaces: [bool; 3],
-    /// Where the caller types and reads.
+    /// The caller's terminal.
     pub(crate) caller: Caller,
 }
 
 impl Pty {
-    /// One that takes the place of all standard streams that are terminals. `None` if none is.
+    /// A new terminal that replaces all standard streams that are terminals. `None` if there are none.
     pub(super) fn for_standard_streams(of: &Stranger) -> Result<Option<Self>, Error> {
         let is_terminal = |stream: BorrowedFd<'_>| rustix::termios::isatty(stream);
         let (stdin, stdout, stderr) = (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
@@ -60,13 +60,13 @@ impl Pty {
                 open_both(ours).ok_or(Errno::NOTTY)?
             }
         };
-        // The command's user opens it by name too. Where that is refused, it works by descriptor.
+        // The command's user can then open it by name. If that is denied, the descriptor still works.
         if let Some(user) = of.user {
             let _ = rustix::fs::fchown(&theirs, Some(Uid::from_raw(user)), None);
         }
         if let Ok(mut modes) = rustix::termios::tcgetattr(&caller.output) {
             if caller.input.is_none() {
-                // The caller's own terminal does that to what it is given.
+                // The caller's terminal processes the output already.
                 modes.output_modes.remove(OutputModes::OPOST);
             }
             rustix::termios::tcsetattr(&theirs, rustix::termios::OptionalActions::Now, &modes)?;
@@ -81,19 +81,19 @@ impl Pty {
         self.caller.input.as_ref().is_some_and(|input| is_foreground(input) == Some(false))
     }
 
-    /// Gives it the size of the caller's terminal, which tells the command if that is another one.
+    /// Gives it the size of the caller's terminal. The kernel tells the command if the size has changed.
     pub(crate) fn follow_size(&self) {
         if let Ok(size) = rustix::termios::tcgetwinsize(&self.caller.output) {
             let _ = rustix::termios::tcsetwinsize(&self.ours, size);
         }
     }
 
-    /// The numbers of the standard streams that it takes the place of.
+    /// The numbers of the standard streams that it replaces.
     pub(super) fn replaced(&self) -> Vec<i32> {
         (0..).zip(self.replaces).filter(|(_, is_replaced)| *is_replaced).map(|(number, _)| number).collect()
     }
 
-    /// It, in place of those of the standard streams that are terminals.
+    /// The standard streams, with the new terminal in place of those that are terminals.
     pub(super) fn in_place_of<'a>(&'a self, mut streams: [BorrowedFd<'a>; 3]) -> [BorrowedFd<'a>; 3] {
         for (stream, _) in streams.iter_mut().zip(self.replaces).filter(|(_, is_replaced)| *is_replaced) {
             *stream = self.theirs.as_fd();
@@ -102,7 +102,7 @@ impl Pty {
     }
 }
 
-/// The other end of a pty whose first end this is.
+/// Opens the other end of a pty.
 fn open_both(ours: OwnedFd) -> Option<(OwnedFd, OwnedFd)> {
     rustix::pty::unlockpt(&ours).ok()?;
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
@@ -110,10 +110,10 @@ fn open_both(ours: OwnedFd) -> Option<(OwnedFd, OwnedFd)> {
     Some((ours, theirs))
 }
 
-/// A new pty of the devpts that is mounted on `dev/pts` below this directory. Nothing is opened before it is known to be
-/// just that.
+/// Makes a pty in the devpts on `dev/pts` below this directory. Opens a file only after it is known to be the kernel's.
 fn open_ptmx_below(root: BorrowedFd<'_>) -> Option<OwnedFd> {
-    // All of devpts, and of the tmpfs that is usually below it, is always in the cache; asking a server could hang.
+    // devpts and the tmpfs that it is usually mounted on are always in the cache; a file system with a server could
+    // hang.
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let found = lxkns_sys::open_cached(root, "dev/pts/ptmx", OFlags::NOFOLLOW, resolve).ok()?;
     if !is_ptmx_of_devpts(&found) {
@@ -150,7 +150,7 @@ mod tests {
         fs::write(pts.join("ptmx"), b"").unwrap();
         assert!(open_ptmx_below(root().as_fd()).is_none(), "a file");
         fs::remove_file(pts.join("ptmx")).unwrap();
-        // Opening it would wait for a writer.
+        // Opening a FIFO would wait for a writer.
         rustix::fs::mknodat(rustix::fs::CWD, pts.join("ptmx"), FileType::Fifo, Mode::RUSR, 0).unwrap();
         assert!(open_ptmx_below(root().as_fd()).is_none(), "a FIFO");
         fs::remove_file(pts.join("ptmx")).unwrap();

@@ -13,19 +13,19 @@ use crate::buffer::Buffer;
 /// The terminal of the caller's standard streams.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    /// Where the caller types, if standard input is a terminal.
+    /// The terminal that is read, if standard input is one.
     pub(super) input: Option<OwnedFd>,
-    /// Where the caller reads.
+    /// The terminal that is written to.
     pub(super) output: OwnedFd,
-    /// Whether reading and writing return at once: not where the terminal could not be opened once more, as after su(1).
+    /// Whether reading and writing do not block. They do if the terminal could not be opened again, as after su(1).
     is_nonblocking: bool,
 }
 
 impl Caller {
-    /// That of those standard streams that are terminals.
+    /// The terminal of the standard streams that are terminals.
     pub(super) fn of_streams(are_terminals: [bool; 3]) -> Result<Option<Self>, Errno> {
         let (stdin, stdout, stderr) = (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
-        // The echo of what is typed has to go somewhere too.
+        // The echo of typed input needs a terminal too.
         let Some(output) = [(1, stdout), (2, stderr), (0, stdin)].into_iter().find(|(i, _)| are_terminals[*i]) else {
             return Ok(None);
         };
@@ -39,7 +39,7 @@ impl Caller {
         Ok(Some(Self { input, output, is_nonblocking: false }))
     }
 
-    /// Whether a call on this descriptor returns at once.
+    /// Whether calls on this descriptor do not block.
     fn is_ready(&self, terminal: &OwnedFd, flags: PollFlags) -> bool {
         const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
         self.is_nonblocking
@@ -47,7 +47,7 @@ impl Caller {
     }
 }
 
-/// A terminal, opened once more: whether it blocks is then nobody else's business.
+/// Opens a terminal again, so that other processes do not see the change to non-blocking.
 fn reopen(terminal: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let path = format!("/proc/self/fd/{}", terminal.as_raw_fd());
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -55,30 +55,30 @@ fn reopen(terminal: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     if rustix::termios::isatty(&reopened) { Ok(reopened) } else { Err(Errno::NOTTY) }
 }
 
-/// Both directions between two terminals.
+/// Copies in both directions between two terminals.
 pub(crate) struct Relay {
-    /// Gone with the caller's terminal: that hangs up the command's.
+    /// `None` after the caller's terminal has hung up, which hangs up the command's.
     pty: Option<Pty>,
     raw: Option<RawMode>,
-    /// What the caller has typed.
+    /// Input that the caller has typed.
     typed: Buffer,
-    /// What the command has written.
+    /// Output that the command has written.
     written: Buffer,
     is_written_all: bool,
     is_ended: bool,
 }
 
-/// What copying has come to.
+/// The result of copying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Copied {
-    /// There is more to do when somebody is ready.
+    /// There is more to do when a descriptor is ready.
     Waiting,
-    /// The caller is not in the foreground of its terminal, and what is typed there is meant for another.
+    /// The caller is in the background of its terminal, so input is for another process.
     Background,
 }
 
 impl Relay {
-    /// Begins: the caller's terminal is raw from here on, if it is where the caller types.
+    /// Starts copying, and makes the caller's terminal raw if input comes from it.
     pub(crate) fn new(pty: Pty) -> Result<Self, Errno> {
         let is_for_output = rustix::termios::isatty(rustix::stdio::stdout());
         let raw = pty.caller.input.as_ref().map(|input| RawMode::new(input, is_for_output)).transpose()?;
@@ -92,14 +92,14 @@ impl Relay {
         self.pty.as_ref().is_some_and(Pty::is_background)
     }
 
-    /// Gives the caller's terminal its own modes, while the caller is stopped.
+    /// Restores the modes of the caller's terminal while the caller is stopped.
     pub(crate) fn suspend(&self) {
         if let Some(raw) = &self.raw {
             raw.leave();
         }
     }
 
-    /// Makes the caller's terminal raw again, and the command's as large, if that is in the foreground.
+    /// If the caller is in the foreground, makes its terminal raw again and copies its size to the command's.
     pub(crate) fn resume(&self) {
         if let Some(raw) = self.raw.as_ref().filter(|_| !self.is_background()) {
             let _ = raw.enter();
@@ -113,7 +113,7 @@ impl Relay {
         }
     }
 
-    /// Adds what is waited for.
+    /// Adds the descriptors to wait for.
     pub(crate) fn interests<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
         let Some(pty) = &self.pty else { return };
         let mut command = PollFlags::empty();
@@ -127,13 +127,13 @@ impl Relay {
         } else if let Some(input) = pty.caller.input.as_ref().filter(|_| !self.is_ended) {
             fds.push(PollFd::new(input, PollFlags::IN));
         }
-        // It is told that the other end is closed whether it asks or not.
+        // poll reports a hangup even if no event is requested.
         if !command.is_empty() {
             fds.push(PollFd::new(&pty.ours, command));
         }
     }
 
-    /// Reads and writes once in each direction, as far as that is possible at once.
+    /// Reads and writes once in each direction, without blocking.
     pub(crate) fn copy(&mut self) -> Copied {
         self.copy_written();
         if self.is_ended { Copied::Waiting } else { self.copy_typed() }
@@ -143,7 +143,7 @@ impl Relay {
         let Some(pty) = self.pty.as_ref().filter(|_| !self.is_written_all) else { return };
         match self.written.fill(&pty.ours) {
             Ok(1..) | Err(Errno::AGAIN) => {}
-            // Nobody has the other end any more.
+            // No process has the other end open any more.
             Ok(0) | Err(_) => self.is_written_all = true,
         }
     }
@@ -154,7 +154,7 @@ impl Relay {
         }
         let Some(pty) = &self.pty else { return };
         if !self.written.is_empty() && pty.caller.is_ready(&pty.caller.output, PollFlags::OUT) {
-            // So much a terminal takes at once when it says that it takes something.
+            // A terminal that is writable takes this much without blocking.
             let limit = if pty.caller.is_nonblocking { usize::MAX } else { 128 };
             if self.written.empty(&pty.caller.output, limit).is_err() {
                 self.hang_up();
@@ -185,17 +185,17 @@ impl Relay {
         Copied::Waiting
     }
 
-    /// The caller's terminal is gone, so the command's goes too: who is in its foreground gets SIGHUP.
+    /// The caller's terminal has hung up, so close the command's: its foreground process group gets SIGHUP.
     pub(crate) fn hang_up(&mut self) {
         self.pty = None;
         self.written.clear();
     }
 
-    /// Whether the caller has all that the command, which has ended, has written. What is typed from now on is for others.
+    /// Whether all output of the command, which has ended, has been copied. Input from now on is for other processes.
     pub(crate) fn is_done(&mut self) -> bool {
         self.is_ended = true;
         if self.written.is_empty() {
-            // All that was written is there to be read: reading waits for what the kernel still has in hand.
+            // All output can be read: a read waits for what the kernel still processes.
             self.read_written();
         }
         self.pty.is_none() || self.written.is_empty()

@@ -1,4 +1,4 @@
-//! One program of the caller's that runs in the target's view, by descriptor.
+//! A program of the caller's that runs among the target's files, through a descriptor.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
@@ -12,29 +12,29 @@ use rustix::io::Errno;
 use crate::error::{Error, ErrorKind};
 use crate::slow_file::copy_slowly;
 
-/// How long is waited for each piece of it.
+/// The timeout for each chunk of it.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// How large it may be, in bytes: it is kept in memory twice for a moment.
+/// The largest size in bytes: it is in memory twice for a moment.
 const LARGEST: u64 = 1 << 30;
 
-/// A static program, in memory that nobody can change: the file that it was copied from cannot be reached through it.
+/// A static program in sealed memory, which does not lead to the file that it was copied from.
 #[derive(Debug)]
 pub(crate) struct ToolFile(OwnedFd);
 
 impl ToolFile {
-    /// Copies the program. Nothing but a regular file is opened, so that this does not wait for the other end of a FIFO.
+    /// Copies the program. Opens only regular files, so this does not block on a FIFO.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsuitable`]: it is no ELF program, or is not static. [`ErrorKind::Failed`]: it cannot be read, or memory
-    /// cannot be run.
+    /// [`ErrorKind::Unsuitable`]: not an ELF program, or not static. [`ErrorKind::Failed`]: it cannot be read, or
+    /// sealed memory cannot be run.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let refused = |errno| Error::call(format!("open {} as a tool", path.display()), errno);
         let unusable = |what: &str| {
             Error::new(ErrorKind::Unsuitable, format!("{} cannot be a tool: it is {what}", path.display()))
         };
-        // It is copied anyway; and its file system's server may not answer.
+        // It is copied, with a timeout: its file system can have a dead server.
         let mut file = match copy_slowly(path, LARGEST, WAIT) {
             Ok(file) => file,
             Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => return Err(unusable("no regular file")),
@@ -62,7 +62,8 @@ impl ToolFile {
     }
 }
 
-/// Whether an ELF program names an interpreter, as all do that are linked dynamically. An error if it is no such program.
+/// Whether an ELF program names an interpreter, as all dynamically linked ones do. An error if it is not an ELF
+/// program.
 fn interpreter(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     const IS_64_BIT: bool = usize::BITS == 64;
     // The identification: the magic number, word size and byte order.
@@ -71,7 +72,7 @@ fn interpreter(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     const IDENTIFICATION: [u8; 6] = [0x7f, b'E', b'L', b'F', CLASS, DATA];
     const PT_INTERP: u32 = 3;
     const SIZE: usize = if IS_64_BIT { 64 } else { 52 };
-    // Where the header says how large each program header is; their count follows.
+    // The offset of the size of a program header; their count follows.
     const ENTRY_SIZE: usize = if IS_64_BIT { 54 } else { 42 };
 
     let mut header = [0; SIZE];
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn an_interpreter_is_seen() {
-        // This very program has one, unless it is static.
+        // This test program has one, unless it is static.
         let mut program = File::open(std::env::current_exe().unwrap()).unwrap();
         let is_static = cfg!(target_feature = "crt-static");
         assert_eq!(interpreter(&mut program).unwrap(), !is_static);

@@ -1,8 +1,8 @@
-//! Programs that the target does not have.
+//! Programs from outside the target.
 //!
-//! A program of the host runs in a mount namespace of its own, made from the caller's, where `/proc` and `/sys` are those of
-//! the target's PID and network namespaces; nothing of that can be seen in any other mount namespace. One static file can
-//! also be brought into the target's own view, by descriptor: it gets no name there.
+//! A program of the host runs in a new copy of the caller's mount namespace, in which `/proc` and `/sys` are those of
+//! the target's PID and network namespaces; no other mount namespace shows these mounts. A single static program can
+//! also run among the target's files through a descriptor, without a name there.
 
 mod file;
 pub(crate) mod host;
@@ -18,10 +18,10 @@ pub enum Tools {
     /// The target.
     #[default]
     Target,
-    /// The caller's mount namespace: the command runs there, with its environment, user and powers, in all other
-    /// namespaces of the target's that are asked for but the user namespace.
+    /// The caller's mount namespace. The command keeps the caller's environment, user and privileges, and enters the
+    /// requested namespaces except the mount and user namespace.
     Host,
-    /// This file, a static ELF program of the caller's mount namespace. The command's first word is what it is called, and
-    /// so what programs do that are many in one.
+    /// This file, a static ELF program of the caller's mount namespace. The first word of the command is its `argv[0]`,
+    /// by which multi-call programs choose what they do.
     File(PathBuf),
 }

@@ -10,12 +10,12 @@ use super::steps::prctl;
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
 pub(super) fn set_groups(gids: &[u32]) -> Result<(), Errno> {
-    // SAFETY: the numbers are there. The call itself, not libc's, which would have all threads do it.
+    // SAFETY: the slice has that many numbers. This is the bare call; libc's function would change all threads.
     checked(unsafe { libc::syscall(libc::SYS_setgroups, gids.len(), gids.as_ptr()) }).map(drop)
 }
 
 pub(super) fn set_ids(call: c_long, ids: [u32; 3]) -> Result<(), Errno> {
-    // SAFETY: it takes three numbers. The call itself, as above.
+    // SAFETY: it takes three numbers. This is the bare call, as above.
     checked(unsafe { libc::syscall(call, ids[0], ids[1], ids[2]) }).map(drop)
 }
 
@@ -31,11 +31,11 @@ type CapData = [[u32; 3]; 2];
 
 const OWN: CapHeader = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
 
-/// The child's own effective, permitted and inheritable set.
+/// Reads the child's effective, permitted and inheritable set.
 fn get_capabilities() -> Result<[u64; 3], Errno> {
     let mut header = OWN;
     let mut data: CapData = [[0; 3]; 2];
-    // SAFETY: version 3 is two elements, which are there.
+    // SAFETY: version 3 takes two elements, for which there is room.
     checked(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) })?;
     let whole = |set: usize| u64::from(data[0][set]) | u64::from(data[1][set]) << 32;
     Ok([whole(0), whole(1), whole(2)])
@@ -49,7 +49,7 @@ fn set_capabilities(sets: [u64; 3]) -> Result<(), Errno> {
     checked(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) }).map(drop)
 }
 
-/// All capabilities that the kernel has, which are those of which it says whether the bounding set has them.
+/// Whether the bounding set has a capability; `None` if the kernel does not know the capability.
 fn in_bounding_set(capability: u32) -> Option<bool> {
     // SAFETY: the option takes a number.
     unsafe { prctl(libc::PR_CAPBSET_READ, capability.into(), 0) }.ok().map(|is_in| is_in == 1)
@@ -59,7 +59,7 @@ pub(super) fn inheritable(set: u64) -> Result<(), Errno> {
     let [_, permitted, before] = get_capabilities()?;
     let bounded =
         (0..u64::BITS).filter(|&bit| in_bounding_set(bit) == Some(true)).fold(0, |all, bit| all | 1_u64 << bit);
-    // What is permitted becomes effective: CAP_SETPCAP among it, if that can be had.
+    // Makes all permitted capabilities effective, as CAP_SETPCAP can be among them.
     set_capabilities([permitted, permitted, set & (before | bounded)])
         .or_else(|_| set_capabilities([permitted, permitted, set & (before | permitted & bounded)]))
 }

@@ -1,15 +1,15 @@
-//! Starting a program in a child that first goes through prepared steps.
+//! Starts a program in a child that first carries out prepared steps.
 //!
-//! This is more than one call, unlike the rest of this crate: between fork and exec, a child of a process with threads may
-//! neither allocate nor take a lock, and nothing but the list of steps that it was given decides what it does.
+//! This is more than one call, unlike the rest of this crate. Between fork and exec, the child of a multi-threaded
+//! process may neither allocate nor lock; it only carries out a list of prepared steps.
 //!
 //! ```text
 //! caller ──── intermediate: a fork, which goes through the steps (steps)
 //!    └─────── command: started by that with next to nothing, a child of the caller (launch)
 //! ```
 //!
-//! The intermediate stays in the caller's PID namespace, and is there until the command runs: where the caller has gone, it
-//! ends what was started.
+//! The intermediate stays in the caller's PID namespace until the command runs. If the caller ends first, the
+//! intermediate kills the process that it started.
 
 mod credentials;
 mod launch;
@@ -29,85 +29,88 @@ use crate::checked;
 pub use launch::LaunchStep;
 pub use op::{Cover, Directory, Enter, Exec, ExecProgram, Launch, LaunchSession, Limit, Op, SharedFd};
 
-/// A child that has become the program.
+/// A child that runs the program.
 #[derive(Debug)]
 pub struct Child {
-    /// Its process ID, as the caller's PID namespace has it. The caller is to wait for it.
+    /// Its PID in the caller's PID namespace. The caller must wait for it.
     pub pid: u32,
-    /// A pidfd of it, where the kernel has them (5.3).
+    /// Its pidfd, if the kernel has them (5.3).
     pub pidfd: Option<OwnedFd>,
 }
 
-/// The child did not become the program. Nothing of it is left, but what cannot be ended: that ends when it can.
+/// The program does not run, and the child has been killed. A child stuck in the kernel ends as soon as the kernel lets
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpawnError {
-    /// It could not be started.
+    /// The child could not be started.
     Start(Errno),
-    /// One of its steps failed.
+    /// A step failed.
     Step {
-        /// Which, from 0.
+        /// The index of the step, from 0.
         index: usize,
-        /// Of namespaces, which: its `CLONE_NEW*` flag, or of several at once all of theirs; else 0.
+        /// For namespaces, the `CLONE_NEW*` flags of those that could not be entered; else 0.
         detail: u32,
-        /// Why.
+        /// The kernel's error.
         errno: Errno,
     },
-    /// All steps are done, and it could not become the program.
+    /// All steps are done, but the program could not be run.
     Launch {
-        /// In what.
+        /// The part that failed.
         step: LaunchStep,
-        /// Why.
+        /// The kernel's error.
         errno: Errno,
     },
-    /// It was ended before it had done all.
+    /// The child was killed, or ended, before it had done all steps.
     Killed {
-        /// By this signal, if it was one.
+        /// The signal, if one killed it.
         signal: Option<i32>,
     },
-    /// It was stopped before it had done all, and so was ended.
+    /// The child was stopped before it had done all steps, so it was killed.
     Stopped,
-    /// The caller did not have it started after all.
+    /// The caller decided not to start the program.
     Refused,
     /// The caller gave up.
     GivenUp {
-        /// In which step, from 0; their number where all were done.
+        /// The step that was running, from 0; the number of steps if all were done.
         index: usize,
     },
 }
 
-/// How the caller of [`spawn()`] keeps watch.
+/// How the caller of [`spawn()`] watches the child.
 pub struct Watch<'a> {
-    /// The caller is asked once more when there is something to be read from this.
+    /// `goes_on` is also called when this descriptor becomes readable.
     pub wake: Option<BorrowedFd<'a>>,
-    /// Asked now and then while nothing is heard, about the step, from 0, that the child is in: whether to go on.
+    /// Called at intervals while the child sends nothing, with the index of its current step: whether to go on.
     pub goes_on: &'a mut dyn FnMut(usize) -> bool,
-    /// Asked once, when all steps are done: whether the program may still be started.
+    /// Called once, when all steps are done: whether the program may still be started.
     pub may_launch: &'a dyn Fn() -> bool,
-    /// Whether this child has run another program since it was forked, if that can be told.
+    /// Whether this child has run another program since it was forked; `None` if not known.
     pub has_run: &'a dyn Fn(Pid) -> Option<bool>,
 }
 
-/// Starts a child that goes through these steps and then becomes the program, and comes back once it has, or not.
+/// Starts a child that carries out these steps and then runs the program. Returns when the program runs, or has failed
+/// to.
 ///
-/// All the child's signals are blocked until it becomes the program. `cgroup` is the directory of a control group of
-/// version 2 in which the child is started if the kernel can and allows it (5.7): whoever wants to be sure writes to its
-/// `cgroup.procs` too.
+/// The child blocks all signals until it runs the program. `cgroup` is the directory of a version 2 control group, in
+/// which the child is started if the kernel supports (5.7) and allows that. To make sure, add a step that writes to its
+/// `cgroup.procs`.
 ///
-/// The caller's other children, threads, signal handlers and descriptors are left alone. All descriptors in the steps are
-/// to be 3 or above. `SIGCHLD` must not be ignored, and nobody else may wait for the caller's children meanwhile.
+/// The caller's other children, threads, signal handlers and descriptors do not change. All descriptors in the steps
+/// must be 3 or above. `SIGCHLD` must not be ignored, and no other thread may wait for any child of the caller
+/// meanwhile.
 ///
 /// # Errors
 ///
-/// As [`SpawnError`] has it. Then there is no child left.
+/// See [`SpawnError`]. There is no child then.
 ///
 /// # Privileges
 ///
-/// None; what the steps take.
+/// None but those that the steps need.
 ///
 /// # Minimum kernel version
 ///
-/// Any; what the steps take. See `clone(2)`, `execve(2)`.
+/// Any, unless a step needs a newer one. See `clone(2)`, `execve(2)`.
 #[doc(alias = "clone3")]
 #[doc(alias = "CLONE_INTO_CGROUP")]
 #[doc(alias = "fork")]
@@ -125,7 +128,8 @@ pub fn spawn(
     wait::Launching { first, steps, failure, shared, length: ops.len() }.wait(watch)
 }
 
-/// Starts a child that goes through these steps and ends. Comes back once it has; one that is given up ends when it can.
+/// Starts a child that carries out these steps and ends. Returns when it has ended, or is given up; a stuck child ends
+/// as soon as the kernel lets it.
 ///
 /// # Errors
 ///
@@ -133,24 +137,24 @@ pub fn spawn(
 ///
 /// # Privileges
 ///
-/// None; what the steps take.
+/// None but those that the steps need.
 ///
 /// # Minimum kernel version
 ///
-/// Any; what the steps take.
+/// Any, unless a step needs a newer one.
 pub fn run_steps(ops: &[Op], watch: &mut Watch<'_>) -> Result<(), SpawnError> {
     let (first, steps) = begin(ops, None, None)?;
     wait::Steps::new(first, &steps).wait(watch)
 }
 
-/// Both ends of a pipe, neither of them where standard input, output or error will be.
+/// Both ends of a pipe, numbered 3 or above.
 fn pipe() -> Result<[OwnedFd; 2], SpawnError> {
     let above = |fd: OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(SpawnError::Start);
     let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(SpawnError::Start)?;
     Ok([above(reader)?, above(writer)?])
 }
 
-/// Starts the intermediate. What it says comes out of the pipe.
+/// Starts the intermediate, and returns the pipe to which it writes messages.
 fn begin(
     ops: &[Op],
     launch: Option<&launch::Prepared>,
@@ -169,8 +173,7 @@ fn start(prepared: &steps::Prepared<'_>, cgroup: Option<&OwnedFd>) -> Result<Pid
     let into = cgroup.map(|cgroup| unsafe { steps::fork_into(cgroup.as_raw_fd()) });
     let pid = match into {
         Some(Ok(pid)) => pid,
-        // Whatever the reason, joining it is tried once more.
-        // SAFETY: as above.
+        // Whatever the reason, a step tries to join it again. SAFETY: as above.
         Some(Err(_)) | None => unsafe { steps::fork() }?,
     };
     match Pid::from_raw(pid) {

@@ -1,28 +1,29 @@
-//! What a child can be told to do before it becomes another program.
+//! The steps that a child can carry out before it runs another program.
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-/// A descriptor that several steps, and whoever prepared them, have.
+/// A descriptor that steps and their author share.
 pub type SharedFd = Arc<OwnedFd>;
 
-/// One thing that the child does. It is prepared in the parent, so that the child needs neither memory nor a lock.
+/// One step of the child. The parent prepares it, so the child neither allocates nor locks.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Op {
-    /// Nobody may trace the child or look into it (`PR_SET_DUMPABLE`), and it ends with the thread that started it
-    /// (`PR_SET_PDEATHSIG`). A change of credentials can undo both, so that this is done again after each.
+    /// Makes the child undumpable (`PR_SET_DUMPABLE`), so unprivileged processes can neither trace nor inspect it, and
+    /// lets it end with the thread that started it (`PR_SET_PDEATHSIG`). A change of credentials can undo both, so
+    /// repeat this step after each.
     Guard,
     /// Enters namespaces (`setns(2)`).
     Enter(Enter),
-    /// Writes to an open file, in one call.
+    /// Writes to an open file in one call.
     Write(SharedFd, Vec<u8>),
-    /// Opens an existing file below a directory, and writes to it in one call.
+    /// Opens an existing file below a directory and writes to it in one call.
     WriteBelow(SharedFd, CString, Vec<u8>),
-    /// Reads an existing regular file below a directory, whose own symbolic links lead nowhere else, and opens nothing that
-    /// is none. `openat2(2)`, 5.6. All descriptors but those that it takes are closed first, from 5.9 on: who is stuck there
-    /// must not keep open what others wait for the end of.
+    /// Reads an existing regular file below a directory, without leaving it through symbolic links, and opens no other
+    /// type of file. `openat2(2)`, 5.6. Closes all descriptors that it does not need first, from 5.9 on, so a stuck
+    /// child keeps no pipe open whose end another process waits for.
     ReadBelow {
         /// The directory.
         directory: SharedFd,
@@ -30,52 +31,52 @@ pub enum Op {
         path: CString,
         /// The procfs of the caller.
         procfs: SharedFd,
-        /// What is read is written to this, which must not block.
+        /// The descriptor to which the contents are written. It must not block.
         to: SharedFd,
-        /// How many bytes at most; if there are more it is `EFBIG`.
+        /// The largest allowed size in bytes; `EFBIG` above it.
         most: u64,
     },
-    /// Looks up a path of the caller's, and opens nothing. All descriptors are closed first, from 5.9 on.
+    /// Looks up a path of the caller's and opens nothing. Closes all descriptors first, from 5.9 on.
     LookUp {
         /// The path.
         path: CString,
-        /// The name (`comm`) that the child has from then on; at least one zero at its end.
+        /// The new name (`comm`) of the child, which ends with a NUL.
         name: [u8; 16],
     },
-    /// Opens an existing regular file by a path of the caller's, and writes all of it to a pipe. `ENXIO`: there is something
-    /// else. All descriptors but those that it takes are closed first, from 5.9 on: who is stuck there must not keep open what
-    /// others wait for the end of.
+    /// Opens an existing regular file by a path of the caller's, and writes its contents to a pipe. `ENXIO`: not a
+    /// regular file. Closes all descriptors that it does not need first, from 5.9 on, so a stuck child keeps no pipe
+    /// open whose end another process waits for.
     Stream {
         /// The file.
         path: CString,
-        /// The name (`comm`) that the child has from then on; at least one zero at its end.
+        /// The new name (`comm`) of the child, which ends with a NUL.
         name: [u8; 16],
         /// The pipe.
         to: SharedFd,
     },
-    /// A session keyring of its own, with nothing in it, where the kernel has keyrings and no filter denies them.
+    /// Takes a new, empty session keyring, if the kernel has keyrings and no filter denies them.
     SessionKeyring,
-    /// The root directory becomes this one. The working directory does too.
+    /// Makes this the root and working directory.
     Root(Directory),
-    /// The working directory becomes this one; but the root directory where it cannot be reached from there, as one that
-    /// has been deleted, or one from elsewhere.
+    /// Makes this the working directory; if it cannot be reached from the root directory (deleted, or from elsewhere),
+    /// the root directory instead.
     WorkingDirectory(Directory),
-    /// The supplementary groups.
+    /// Sets the supplementary groups.
     Groups {
-        /// Them.
+        /// The GIDs.
         gids: Vec<u32>,
-        /// Whether it is no error if that is not allowed.
+        /// Whether to ignore `EPERM`.
         or_stay: bool,
     },
-    /// The real, effective and saved GID.
+    /// Sets the real, effective and saved GID.
     Gids([u32; 3]),
-    /// The real, effective and saved UID. Permitted capabilities are kept (`PR_SET_KEEPCAPS`).
+    /// Sets the real, effective and saved UID, and keeps permitted capabilities (`PR_SET_KEEPCAPS`).
     Uids([u32; 3]),
-    /// The inheritable set, as far as it can be had, before [`Op::Bounding`] limits it.
+    /// Sets the inheritable set as far as permitted, before [`Op::Bounding`] limits it.
     Inheritable(u64),
-    /// No capability but these remains in the bounding set.
+    /// Drops all other capabilities from the bounding set.
     Bounding(u64),
-    /// The permitted, effective, inheritable and ambient sets: what of these can be had, and nothing else.
+    /// Sets the permitted, effective, inheritable and ambient set to these capabilities as far as permitted.
     Capabilities {
         /// Permitted.
         permitted: u64,
@@ -86,54 +87,54 @@ pub enum Op {
         /// Ambient.
         ambient: u64,
     },
-    /// `no_new_privs`.
+    /// Sets `no_new_privs`.
     NoNewPrivs,
-    /// The security context or profile that the program is to run with (`lsm_set_self_attr(2)`, or the file below the
-    /// procfs where the kernel has no such call).
+    /// Sets the security context or profile of the program (`lsm_set_self_attr(2)`, or a file in procfs if the kernel
+    /// lacks that call).
     ExecContext {
         /// The number of the security module (`LSM_ID_*`).
         module: u64,
-        /// What to set.
+        /// The context or profile.
         context: Vec<u8>,
         /// The procfs of the caller.
         procfs: SharedFd,
         /// The file below it.
         path: CString,
     },
-    /// A session of its own, without a terminal (`setsid(2)`).
+    /// Makes a new session without a terminal (`setsid(2)`).
     NewSession,
-    /// A mount namespace of its own, made from the one that it is in, of whose mounts nothing is to be seen in others.
+    /// Makes a new mount namespace as a copy of the current one, whose mounts do not propagate to others.
     OwnMounts,
-    /// Mounts something over a directory, in a mount namespace of its own.
+    /// Mounts a file system over a directory, in a mount namespace of the child's own.
     Cover(Cover),
-    /// These resource limits (`prlimit(2)`), as far as the hard ones may be raised.
+    /// Sets resource limits (`prlimit(2)`), as far as the child may raise hard limits.
     Limits {
-        /// Them.
+        /// The limits.
         limits: Vec<Limit>,
-        /// Whether nothing is lowered yet: what follows may need descriptors, and raising may need powers that are left
-        /// behind.
+        /// Whether to raise limits only: later steps can need descriptors, and the child can lose the capability to
+        /// raise limits.
         only_raise: bool,
     },
-    /// The file mode creation mask (`umask(2)`).
+    /// Sets the file mode creation mask (`umask(2)`).
     Umask(u32),
-    /// On which CPUs it may run, a bit each; as far as its control group has them.
+    /// Sets the CPU affinity, a bit for each CPU, as far as the control group has these CPUs.
     Affinity(Vec<u8>),
-    /// The nice value, as low as is allowed.
+    /// Sets the nice value, or the lowest one that is permitted.
     Nice(i32),
-    /// The I/O scheduling class and priority (`ioprio_set(2)`), if it is allowed.
+    /// Sets the I/O scheduling class and priority (`ioprio_set(2)`), if permitted.
     IoPriority(u32),
-    /// The execution domain (`personality(2)`).
+    /// Sets the execution domain (`personality(2)`).
     Personality(u32),
-    /// Securebits (`capabilities(7)`).
+    /// Sets the securebits (`capabilities(7)`).
     Securebits(u32),
-    /// Descriptors become copies of others, which are none of these numbers, and are passed on.
+    /// Copies descriptors to these numbers, not close-on-exec. No original has one of these numbers.
     Descriptors(Vec<(SharedFd, i32)>),
-    /// All descriptors from 3 on are closed but these, sorted, and what is needed to become the command. No open one is at
-    /// `end` or above.
+    /// Closes all descriptors from 3 on except these and those needed to run the command. No open descriptor is `end`
+    /// or above.
     CloseOthers {
-        /// Those that stay, and are passed on.
+        /// The descriptors that stay open and are passed on, sorted.
         keep: Vec<i32>,
-        /// One more than the highest that can be open, for kernels without `close_range(2)`.
+        /// One more than the highest number that can be open, for kernels without `close_range(2)`.
         end: u32,
     },
 }
@@ -141,21 +142,22 @@ pub enum Op {
 /// A directory.
 #[derive(Clone, Debug)]
 pub struct Directory {
-    /// It, open.
+    /// The open directory.
     pub fd: SharedFd,
-    /// In a mount namespace of the child's own: the path at which the same directory is there, if it is.
+    /// The path of the same directory in a mount namespace of the child's own, if it has one.
     pub path: Option<CString>,
 }
 
-/// What is mounted over what is there.
+/// A file system that covers a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cover {
-    /// Over `/proc`, if there is one: that of the child's own PID namespace.
+    /// Over `/proc`, if it exists: the procfs of the child's PID namespace.
     Proc,
-    /// Over `/proc`, if there is one: nothing.
+    /// Over `/proc`, if it exists: an empty directory.
     NoProc,
-    /// Over `/sys`, if there is one: that of the child's network namespace, or nothing if it has no power over that.
+    /// Over `/sys`, if it exists: the sysfs of the child's network namespace, or an empty directory if it may not mount
+    /// that.
     Sys,
 }
 
@@ -164,17 +166,17 @@ pub enum Cover {
 pub struct Limit {
     /// Its number (`RLIMIT_*`).
     pub resource: u32,
-    /// The soft limit; the highest number is none.
+    /// The soft limit; the highest number means unlimited.
     pub soft: u64,
     /// The hard limit, likewise.
     pub hard: u64,
 }
 
-/// How the child becomes the command. That is done by a process of its own, which is in the PID namespace that was entered,
-/// and has nothing but this, what it reads only of the program's own files, its descriptors, and a pipe for an error number.
+/// How the command is started: by a process in the entered PID namespace, which has nothing but this, the read-only
+/// parts of the program's own files, its descriptors, and a pipe for an error number.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// Its session.
+    /// The command's session.
     pub session: LaunchSession,
     /// The mask of blocked signals, a bit for each from 1 on.
     pub blocked: u64,
@@ -186,47 +188,47 @@ pub struct Launch {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum LaunchSession {
-    /// That of the child.
+    /// The session of the child.
     Same,
-    /// One of its own.
+    /// A new session.
     New {
-        /// The descriptor, of the command's, that becomes its terminal.
+        /// The command's descriptor that becomes its controlling terminal.
         terminal: Option<i32>,
     },
-    /// That of the child, and a process group of its own.
+    /// The session of the child, with a new process group.
     Group {
-        /// The terminal of the session, in whose foreground it is to be.
+        /// The terminal of the session, in which it becomes the foreground process group.
         terminal: Option<SharedFd>,
     },
 }
 
-/// Which namespaces are entered, and how.
+/// The namespaces to enter, and how.
 #[derive(Clone, Debug)]
 pub struct Enter {
-    /// The process they are of, and their `CLONE_NEW*` flags together: then they are entered in one call, where the
-    /// kernel can (5.8).
+    /// The process whose namespaces they are, and their combined `CLONE_NEW*` flags: they are entered in one call if
+    /// the kernel supports that (5.8).
     pub process: Option<(SharedFd, u32)>,
-    /// Each with its `CLONE_NEW*` flag. Those before the user namespace for which there is privilege here; then that; then
+    /// Each namespace with its `CLONE_NEW*` flag: first those that the caller may enter, then the user namespace, then
     /// the others.
     pub namespaces: Vec<(SharedFd, u32)>,
 }
 
-/// Another program.
+/// The program to run.
 #[derive(Clone, Debug)]
 pub struct Exec {
-    /// Which.
+    /// The program.
     pub program: ExecProgram,
-    /// Its arguments, with its name.
+    /// Its arguments, including its name.
     pub arguments: Vec<CString>,
     /// Its environment.
     pub environment: Vec<CString>,
 }
 
-/// Where a program is.
+/// The location of a program.
 #[derive(Clone, Debug)]
 pub enum ExecProgram {
-    /// At the first of these paths where there is one.
+    /// The first of these paths that exists.
     Paths(Vec<CString>),
-    /// In this open file (`execveat(2)`).
+    /// This open file (`execveat(2)`).
     Fd(SharedFd),
 }

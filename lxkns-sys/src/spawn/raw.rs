@@ -1,7 +1,7 @@
-//! System calls that touch nothing but what they are given: not `errno`, nor anything else of the thread's.
+//! System calls that access only their arguments: neither `errno` nor other data of the thread.
 //!
-//! What is started in a stranger's PID namespace has the memory of its launch and of the program's code, and no other
-//! ([`super::launch`]). libc's calls would write `errno` where nothing is mapped.
+//! The process that is launched has only the memory of its launch and of the program's code ([`super::launch`]). libc's
+//! functions would write `errno` to unmapped memory.
 
 use std::ffi::{c_int, c_long};
 
@@ -42,7 +42,7 @@ unsafe fn syscall(number: c_long, [a, b, c, d, e]: [usize; 5]) -> isize {
     returned
 }
 
-/// A system call whose pointers, if it takes any, are to memory that lasts as long as the call.
+/// A system call. Its pointers must be valid for the length of the call.
 ///
 /// # Safety
 ///
@@ -57,7 +57,7 @@ pub(super) unsafe fn call(number: c_long, arguments: [usize; 5]) -> Result<usize
     }
 }
 
-/// Where something is, for a call that reads or writes it.
+/// The address of a value, for a call that reads or writes it.
 pub(super) fn address<T>(of: *const T) -> usize {
     of.expose_provenance()
 }
@@ -70,8 +70,8 @@ pub(super) fn exit(code: usize) -> ! {
     }
 }
 
-/// Where libc says how it has registered this thread for restartable sequences (`rseq(2)`): the offset of the area from the
-/// thread pointer, and its size, which is 0 where it has not. Null where it does not know them.
+/// libc's variables about restartable sequences (`rseq(2)`), and the thread pointer: the offset of the area from the
+/// thread pointer, and its size, which is 0 if libc has not registered it. Null if libc does not support them.
 #[cfg(target_arch = "x86_64")]
 fn rseq_symbols() -> (*const isize, *const u32, usize) {
     let (offset, size, thread);
@@ -84,8 +84,8 @@ fn rseq_symbols() -> (*const isize, *const u32, usize) {
     (offset, size, thread)
 }
 
-/// Where libc says how it has registered this thread for restartable sequences (`rseq(2)`): the offset of the area from the
-/// thread pointer, and its size, which is 0 where it has not. Null where it does not know them.
+/// libc's variables about restartable sequences (`rseq(2)`), and the thread pointer: the offset of the area from the
+/// thread pointer, and its size, which is 0 if libc has not registered it. Null if libc does not support them.
 #[cfg(target_arch = "aarch64")]
 fn rseq_symbols() -> (*const isize, *const u32, usize) {
     let (offset, size, thread);
@@ -99,8 +99,8 @@ fn rseq_symbols() -> (*const isize, *const u32, usize) {
     (offset, size, thread)
 }
 
-/// Has the kernel write to the thread's area for restartable sequences no more: a child inherits its address, and is killed
-/// where that is not mapped.
+/// Unregisters the thread's area for restartable sequences: a child inherits its address, and the kernel would kill the
+/// child because that is not mapped.
 pub(super) fn leave_restartable_sequences() -> Result<(), Errno> {
     #[cfg(target_arch = "x86_64")]
     const SIGNATURE: usize = 0x5305_3053;
@@ -114,18 +114,18 @@ pub(super) fn leave_restartable_sequences() -> Result<(), Errno> {
     if offset.is_null() || size.is_null() {
         return Ok(());
     }
-    // SAFETY: libc's variable, which it does not change once the program runs.
+    // SAFETY: libc's variable, which does not change after program start.
     let size = unsafe { *size };
     // SAFETY: likewise.
     let offset = unsafe { *offset };
     if size == 0 {
         return Ok(());
     }
-    // SAFETY: it reads what the kernel gave the program at its start.
+    // SAFETY: it reads the auxiliary vector, which the kernel wrote at program start.
     let features = unsafe { libc::getauxval(AT_RSEQ_FEATURE_SIZE) } as usize;
     let area = thread.wrapping_add_signed(offset);
     let mut refused = Errno::INVAL;
-    // How long libc said that the area is differs with its version.
+    // The length with which libc registers the area differs between its versions.
     for length in [ORIGINAL, features.next_multiple_of(ORIGINAL), features] {
         // SAFETY: the kernel stops writing to the area, which it compares with the one that it knows.
         match unsafe { call(libc::SYS_rseq, [area, length, UNREGISTER, SIGNATURE, 0]) } {

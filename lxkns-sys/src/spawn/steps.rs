@@ -1,5 +1,5 @@
-//! The intermediate: it goes through the steps. It has the memory of a process whose other threads are gone, perhaps with a
-//! lock held: nothing here allocates, locks, panics or returns; there is only what the kernel does.
+//! The intermediate, which carries out the steps. It has a copy of the memory of a process whose other threads do not
+//! exist here and can have held locks. So nothing here allocates, locks, panics or returns: it only makes system calls.
 
 use std::ffi::{CStr, c_int, c_long, c_uint};
 use std::mem::MaybeUninit;
@@ -16,17 +16,17 @@ const SYS_LSM_SET_SELF_ATTR: c_long = 460;
 /// The highest number of a signal.
 const SIGNALS: c_int = 64;
 
-/// The steps, with what must be there before the child is.
+/// The steps, with data that is prepared before the fork.
 pub(super) struct Prepared<'a> {
     ops: &'a [Op],
     launch: Option<&'a launch::Prepared>,
     writer: c_int,
     parent: c_int,
-    /// A `struct lsm_ctx` for each step that sets one, in their order.
+    /// A `struct lsm_ctx` for each step that sets one, in the order of the steps.
     contexts: Vec<Vec<u8>>,
 }
 
-/// An error number, and what it is about where that needs saying.
+/// An error number, and a detail if the step has several parts.
 struct Failure {
     detail: u32,
     errno: Errno,
@@ -49,7 +49,7 @@ impl<'a> Prepared<'a> {
         Self { ops, launch, writer, parent: std::process::id().cast_signed(), contexts: contexts.collect() }
     }
 
-    /// Goes through the steps, and ends in any case.
+    /// Carries out the steps, and exits in any case.
     pub(super) fn run(&self) -> ! {
         let mut context = 0;
         for (index, op) in self.ops.iter().enumerate() {
@@ -90,16 +90,16 @@ impl<'a> Prepared<'a> {
         exit(0)
     }
 
-    /// Starts the process that becomes the command, which can be seen from its first moment on, and guards it.
+    /// Starts the process that runs the command, which is visible from its first instruction on, and guards it.
     fn launch(&self, launch: &launch::Prepared) -> ! {
         launch.wait_for_go_ahead();
         reset_signals();
-        // SAFETY: what there was to say has been said.
+        // SAFETY: the pipe is not used any more.
         unsafe { libc::syscall(libc::SYS_close, self.writer) };
-        // From here on this one must outlast the caller, to end what it has started.
-        // SAFETY: the option takes a number.
+        // From here on, this process must outlive the caller, to kill the process that it starts. SAFETY: the option
+        // takes a number.
         let _ = unsafe { prctl(libc::PR_SET_PDEATHSIG, 0, 0) };
-        // A caller that has ended before this would not be noticed by that.
+        // The caller can have ended before that call.
         if !is_child_of(self.parent) {
             exit(125);
         }
@@ -128,10 +128,10 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// If nobody listens any more, there is nobody to go on for.
+    /// Sends a message; exits if the caller does not read the pipe any more.
     fn tell(&self, message: [u32; 4]) {
         let bytes = Message(message).bytes();
-        // SAFETY: the descriptor is open in this child, and the bytes are there.
+        // SAFETY: the buffer has that many bytes.
         let written = unsafe { libc::write(self.writer, bytes.as_ptr().cast(), bytes.len()) };
         if written == -1 {
             exit(125);
@@ -155,7 +155,7 @@ fn lsm_ctx(module: u64, context: &[u8]) -> Vec<u8> {
 
 fn exit(code: c_int) -> ! {
     loop {
-        // SAFETY: it takes a number and does not come back.
+        // SAFETY: it takes a number and does not return.
         unsafe { libc::syscall(libc::SYS_exit_group, code) };
     }
 }
@@ -201,18 +201,18 @@ pub(super) unsafe fn fork_into(cgroup: c_int) -> Result<c_int, Errno> {
         cgroup: u64::from(cgroup.cast_unsigned()),
         ..CloneArgs::default()
     };
-    // SAFETY: as in `fork`; the kernel reads as many bytes as it is told.
+    // SAFETY: as in `fork`; the kernel reads as many bytes as the size argument says.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
     checked(pid).map(|pid| pid as c_int)
 }
 
-/// Blocks all signals, and says which were blocked before: a handler of the caller's must not run in its child.
+/// Blocks all signals, and returns those that were blocked before: the caller's handlers must not run in its child.
 pub(super) fn block_signals() -> libc::sigset_t {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: it fills the set that it is given.
+    // SAFETY: it initializes the set.
     unsafe { libc::sigfillset(all.as_mut_ptr()) };
-    // SAFETY: it reads the one set, which has been filled, and writes the other.
+    // SAFETY: it reads one set, which is initialized, and writes the other.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
     // SAFETY: it was zeroed, and is a set of bits.
     unsafe { before.assume_init() }
@@ -236,7 +236,7 @@ fn perform(op: &Op) -> Done {
             Err(Errno::PERM) if *or_stay => Ok(()),
             done => Ok(done?),
         },
-        // On 64-bit machines the calls of this name take 32-bit IDs.
+        // On 64-bit machines, the call of this name takes 32-bit IDs.
         Op::Gids(gids) => Ok(credentials::set_ids(libc::SYS_setresgid, *gids)?),
         Op::Uids(uids) => {
             // SAFETY: the option takes a number.
@@ -300,21 +300,21 @@ fn guard(parent: c_int) -> Done {
     unsafe { prctl(libc::PR_SET_DUMPABLE, 0, 0) }?;
     // SAFETY: likewise.
     unsafe { prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0) }?;
-    // It may have ended before.
+    // The caller can have ended before.
     if is_child_of(parent) { Ok(()) } else { exit(125) }
 }
 
-/// Whether the caller is there: otherwise this process has another parent by now.
+/// Whether the caller lives: otherwise this process has another parent by now.
 fn is_child_of(parent: c_int) -> bool {
     // SAFETY: it takes nothing.
     unsafe { libc::syscall(libc::SYS_getppid) as c_int == parent }
 }
 
-/// Stays until the process that has been started has ended, or this one is ended since nothing depends on it any more. If the
-/// caller ends before that, the process does. It holds nothing open that others wait for the end of.
+/// Waits until the launched process has ended, or until the caller kills this process because the command runs. If the
+/// caller ends first, kills the launched process. Keeps no pipe open whose end another process waits for.
 fn watch(child: c_int, parent: c_int, writer: c_int) -> ! {
     close_all_but(&mut [-1; 4]);
-    // SAFETY: where all have not been closed, this one must be; nothing uses it any more.
+    // SAFETY: the descriptor is not used any more. Old kernels did not close it above.
     unsafe { libc::syscall(libc::SYS_close, writer) };
     let open = |pid: c_int| {
         // SAFETY: it takes numbers.
@@ -322,11 +322,11 @@ fn watch(child: c_int, parent: c_int, writer: c_int) -> ! {
     };
     let (child_fd, parent_fd) = (open(child), open(parent));
     let asked: u64 = 1 << (STOP_WATCHING.as_raw() - 1);
-    // SAFETY: the kernel's set is these eight bytes.
+    // SAFETY: the kernel's signal set has these eight bytes.
     let asked_fd = unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const asked, size_of::<u64>(), 0) as c_int };
     let kill = || {
         match child_fd {
-            // SAFETY: it takes numbers. This one is that of the child as long as the caller has not waited for it.
+            // SAFETY: it takes numbers. The PID is the child's until the caller waits for it.
             -1 => unsafe { libc::syscall(libc::SYS_kill, child, libc::SIGKILL) },
             // SAFETY: it takes numbers, and no information about the signal.
             _ => unsafe { libc::syscall(libc::SYS_pidfd_send_signal, child_fd, libc::SIGKILL, 0, 0) },
@@ -334,14 +334,14 @@ fn watch(child: c_int, parent: c_int, writer: c_int) -> ! {
         exit(125)
     };
     loop {
-        // What was opened means the caller, and not somebody who has its number now, if the caller is still there.
+        // If the caller still lives, the pidfd is of the caller and not of another process with its PID.
         if !is_child_of(parent) {
             kill();
         }
         let mut fds = [child_fd, parent_fd, asked_fd].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-        // Without all descriptors the parent is asked for now and then.
+        // If a descriptor could not be opened, check the parent at intervals.
         let wait = if fds.iter().any(|fd| fd.fd == -1) { 20 } else { -1 };
-        // SAFETY: three structures are given.
+        // SAFETY: the array has three structures.
         unsafe { libc::poll(fds.as_mut_ptr(), 3, wait) };
         if fds[1].revents != 0 || fds[2].revents != 0 {
             kill();
@@ -365,7 +365,7 @@ fn mount_over(cover: Cover) -> Result<(), Errno> {
         Cover::Proc => mount(c"proc", c"/proc", c"proc", flags),
         Cover::NoProc => nothing(c"/proc"),
         Cover::Sys => match mount(c"sysfs", c"/sys", c"sysfs", flags) {
-            // Nothing is better than what another network namespace has.
+            // An empty directory is better than the sysfs of another network namespace.
             Err(Errno::PERM) => nothing(c"/sys"),
             mounted => mounted,
         },
@@ -378,7 +378,7 @@ fn mount_over(cover: Cover) -> Result<(), Errno> {
 
 fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: libc::c_ulong) -> Result<(), Errno> {
     let (source, target, kind) = (source.as_ptr(), target.as_ptr(), kind.as_ptr());
-    // SAFETY: all three are strings, and there are no options.
+    // SAFETY: all three are C strings, and there are no options.
     checked(unsafe { libc::syscall(libc::SYS_mount, source, target, kind, flags, 0) }).map(drop)
 }
 
@@ -391,7 +391,7 @@ fn namespaces(enter: &Enter) -> Done {
     if let Some((pidfd, mask)) = &enter.process {
         match setns(pidfd.as_raw_fd(), *mask) {
             Ok(()) => return Ok(()),
-            // Not known to the kernel, or to a filter of system calls.
+            // The kernel or a filter of system calls does not know this call.
             Err(Errno::INVAL | Errno::NOSYS | Errno::BADF) => {}
             Err(errno) => return Err(Failure { detail: *mask, errno }),
         }
@@ -430,13 +430,13 @@ fn write_below(directory: c_int, path: &CStr, bytes: &[u8]) -> Result<(), Errno>
     written
 }
 
-/// Closes at once, as far as the kernel can. Numbers below 0 are none.
+/// Closes all other descriptors, if the kernel can do that in one call. Negative numbers stand for none.
 fn close_all_but(keep: &mut [c_int; 4]) {
     keep.sort_unstable();
     let mut from = 0;
     for &mut fd in keep {
         if fd > from {
-            // SAFETY: it takes numbers; nothing in this child uses those descriptors any more.
+            // SAFETY: it takes numbers; this child does not use those descriptors any more.
             unsafe { libc::syscall(libc::SYS_close_range, from, fd - 1, 0) };
         }
         from = from.max(fd + 1);
@@ -445,22 +445,22 @@ fn close_all_but(keep: &mut [c_int; 4]) {
     unsafe { libc::syscall(libc::SYS_close_range, from, c_uint::MAX, 0) };
 }
 
-/// Reads a file that is somebody else's: what is not a regular file is not opened but to be looked at.
+/// Reads a file that another user can have made: anything but a regular file is opened with `O_PATH` alone.
 fn read_below([directory, procfs, to]: [c_int; 3], path: &CStr, most: u64) -> Result<(), Errno> {
-    // SAFETY: the structure is plain numbers; all zeros is a value of it.
+    // SAFETY: the structure consists of integers, for which zeros are valid.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
     how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
     let size = size_of::<libc::open_how>();
-    // SAFETY: the path is a string, and the kernel reads as many bytes of the structure as it is told.
+    // SAFETY: the path is a C string, and the kernel reads as many bytes of the structure as the size argument says.
     let pinned = unsafe { libc::syscall(libc::SYS_openat2, directory, path.as_ptr(), &raw const how, size) };
     let pinned = checked(pinned)? as c_int;
     let mut stat = MaybeUninit::<libc::statx>::zeroed();
     let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC | libc::AT_NO_AUTOMOUNT;
     let (empty, mask) = (c"".as_ptr(), libc::STATX_TYPE);
-    // SAFETY: the path is a string, and there is room for what is written.
+    // SAFETY: the path is a C string, and there is room for the result.
     checked(unsafe { libc::syscall(libc::SYS_statx, pinned, empty, flags, mask, stat.as_mut_ptr()) })?;
-    // SAFETY: it was zeroed, and is plain numbers.
+    // SAFETY: it was zeroed and consists of integers.
     let stat = unsafe { stat.assume_init() };
     if u32::from(stat.stx_mode) & libc::S_IFMT != libc::S_IFREG {
         return Err(Errno::NXIO);
@@ -508,7 +508,7 @@ fn session_keyring() -> Result<(), Errno> {
     // SAFETY: no name is a null pointer.
     let joined = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) };
     match checked(joined) {
-        // There are no keyrings to be had.
+        // The kernel has no keyrings, or a filter denies them.
         Err(Errno::NOSYS | Errno::PERM) => Ok(()),
         done => done.map(drop),
     }
@@ -519,7 +519,7 @@ fn change_directory(fd: c_int) -> Result<(), Errno> {
     checked(unsafe { libc::syscall(libc::SYS_fchdir, fd) }).map(drop)
 }
 
-/// Goes to a directory; in a mount namespace of its own, where its mounts are copies, by its path.
+/// Changes to a directory: by its path in a mount namespace of the child's own, whose mounts are copies.
 fn change_to(directory: &Directory) -> Result<(), Errno> {
     let Some(path) = &directory.path else { return change_directory(directory.fd.as_raw_fd()) };
     // SAFETY: the path is a string.
@@ -535,7 +535,7 @@ fn identity(at: c_int, path: &CStr) -> Result<[u64; 3], Errno> {
     let (path, mask) = (path.as_ptr(), libc::STATX_INO);
     // SAFETY: the path is a string, and there is room for what is written.
     checked(unsafe { libc::syscall(libc::SYS_statx, at, path, flags, mask, stat.as_mut_ptr()) })?;
-    // SAFETY: it was zeroed, and is plain numbers.
+    // SAFETY: it was zeroed and consists of integers.
     let stat = unsafe { stat.assume_init() };
     Ok([stat.stx_dev_major.into(), stat.stx_dev_minor.into(), stat.stx_ino])
 }

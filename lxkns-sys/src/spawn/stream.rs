@@ -1,5 +1,5 @@
-//! The steps with which a child looks up a path or reads a file for its parent. As in [`steps`](super::steps), nothing here
-//! allocates, locks, panics or returns to what the parent was doing.
+//! The steps with which a child looks up a path or reads a file for its parent. As in [`steps`](super::steps), nothing
+//! here allocates, locks or panics.
 
 use std::ffi::{CStr, c_int};
 use std::mem::MaybeUninit;
@@ -8,21 +8,21 @@ use rustix::io::Errno;
 
 use super::checked;
 
-/// Looks up a path of the caller's, under another name: the mode of what is there. May never come back.
+/// Looks up a path of the caller's, under another process name, and returns the mode of the file. Can block forever.
 pub(super) fn look_up(path: &CStr, name: &[u8; 16]) -> Result<u32, Errno> {
     // SAFETY: at most 16 bytes are read.
     unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) };
     let mut stat = MaybeUninit::<libc::statx>::zeroed();
     let flags = libc::AT_STATX_DONT_SYNC | libc::AT_NO_AUTOMOUNT;
     let (path, mask) = (path.as_ptr(), libc::STATX_TYPE);
-    // SAFETY: the path is a string, and there is room for what is written.
+    // SAFETY: the path is a C string, and there is room for the result.
     checked(unsafe { libc::syscall(libc::SYS_statx, libc::AT_FDCWD, path, flags, mask, stat.as_mut_ptr()) })?;
-    // SAFETY: it was zeroed, and is plain numbers.
+    // SAFETY: it was zeroed and consists of integers.
     let stat = unsafe { stat.assume_init() };
     Ok(u32::from(stat.stx_mode))
 }
 
-/// Writes all of a regular file to a pipe; nothing else is opened. May never come back.
+/// Writes the contents of a regular file to a pipe; opens no other type of file. Can block forever.
 pub(super) fn copy(path: &CStr, name: &[u8; 16], to: c_int) -> Result<(), Errno> {
     if look_up(path, name)? & libc::S_IFMT != libc::S_IFREG {
         return Err(Errno::NXIO);

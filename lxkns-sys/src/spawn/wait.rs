@@ -1,8 +1,8 @@
-//! The caller's side: what is heard of the intermediate and of the process that is to become the command.
+//! The caller's side: messages of the intermediate and of the process that runs the command.
 //!
-//! The intermediate is believed: nobody in the PID namespace that is entered can see it. The other process may be in
-//! somebody else's hands from its first instruction on. So its number comes from the kernel; that it runs the command is
-//! seen, and not believed; and what it writes is one error number, which is shown.
+//! The caller trusts the intermediate: no process in the entered PID namespace can see it. The launched process can be
+//! under another process's control from its first instruction on. So its PID comes from the kernel, the kernel also
+//! says whether it runs the command, and the only thing that it sends is an error number to show.
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -15,15 +15,15 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOption
 use super::launch::{LaunchStep, Shared};
 use super::{Child, SpawnError, Watch};
 
-/// What the intermediate says: which kind, and three numbers.
+/// A message of the intermediate: its kind and three numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Message(pub(super) [u32; 4]);
 
 impl Message {
     pub(super) const LENGTH: usize = 16;
-    /// Begins with a step: its index.
+    /// A step begins: its index.
     pub(super) const AT: u32 = 1;
-    /// A step has failed: its index, a detail, the error number.
+    /// A step failed: its index, a detail, the error number.
     pub(super) const FAILED: u32 = 2;
     /// All steps are done.
     pub(super) const DONE: u32 = 3;
@@ -45,18 +45,17 @@ impl Message {
     }
 }
 
-/// How often the caller is asked whether to go on.
+/// The interval at which the caller is asked whether to go on.
 const TICK: Duration = Duration::from_millis(50);
-/// Has the intermediate end the process that it has started, and itself. It has all signals blocked, and takes this one when
-/// it has nothing else to do.
+/// Tells the intermediate to kill the process that it started, and to exit. The intermediate blocks all signals and
+/// reads this one from a descriptor.
 pub(super) const STOP_WATCHING: Signal = Signal::TERM;
-/// How long it may take.
+/// The timeout for that.
 const SOON: Duration = Duration::from_millis(50);
-/// How long is waited for the end of what was killed: what is stuck ends when it can.
+/// The timeout for the end of a killed process; a stuck one ends later.
 const LAST: Duration = Duration::from_millis(200);
 
-/// Waits until there is something to be read, or the caller gives up. Says whether there is. Of a pipe that has ended it does
-/// not wait for more.
+/// Waits until the pipe is readable or has ended, or the caller gives up, and returns whether it is readable.
 fn heard(from: Option<&OwnedFd>, step: usize, tick: Duration, watch: &mut Watch<'_>) -> Result<bool, SpawnError> {
     let tick = Timespec { tv_sec: 0, tv_nsec: tick.as_nanos() as _ };
     let mut fds: Vec<PollFd<'_>> = from.into_iter().map(|from| PollFd::new(from, PollFlags::IN)).collect();
@@ -73,7 +72,7 @@ fn heard(from: Option<&OwnedFd>, step: usize, tick: Duration, watch: &mut Watch<
     if (watch.goes_on)(step) { Ok(false) } else { Err(SpawnError::GivenUp { index: step }) }
 }
 
-/// Reads what there is, at most so much; nothing at the end.
+/// Reads at most that many bytes; none at the end.
 fn read<const N: usize>(from: &OwnedFd) -> Result<Vec<u8>, SpawnError> {
     let mut bytes = [MaybeUninit::uninit(); N];
     match rustix::io::read(from, &mut bytes) {
@@ -82,7 +81,7 @@ fn read<const N: usize>(from: &OwnedFd) -> Result<Vec<u8>, SpawnError> {
     }
 }
 
-/// Going through the steps.
+/// An intermediate that carries out its steps.
 pub(super) struct Steps<'a> {
     first: Pid,
     reader: &'a OwnedFd,
@@ -93,14 +92,14 @@ impl<'a> Steps<'a> {
         Self { first, reader }
     }
 
-    /// Until all are done and the process has ended.
+    /// Waits until all steps are done and the process has ended.
     pub(super) fn wait(&self, watch: &mut Watch<'_>) -> Result<(), SpawnError> {
         let done = self.hear(watch);
         end(&[self.first], done.is_err());
         done
     }
 
-    /// Until all are done.
+    /// Waits until all steps are done.
     fn hear(&self, watch: &mut Watch<'_>) -> Result<(), SpawnError> {
         let mut step = 0;
         loop {
@@ -108,7 +107,7 @@ impl<'a> Steps<'a> {
                 continue;
             }
             let bytes = read::<{ Message::LENGTH }>(self.reader)?;
-            // A message is written in one call and far shorter than what a pipe keeps together.
+            // A message is written in one call and is shorter than `PIPE_BUF`, so it arrives whole.
             let Ok(bytes) = bytes.try_into() else { return Err(SpawnError::Killed { signal: None }) };
             let Message([kind, a, b, c]) = Message::read(bytes);
             match kind {
@@ -126,12 +125,12 @@ impl<'a> Steps<'a> {
 /// A command that is being started.
 pub(super) struct Launching {
     pub(super) first: Pid,
-    /// What the intermediate says.
+    /// The pipe of the intermediate.
     pub(super) steps: OwnedFd,
-    /// What the other process says.
+    /// The pipe of the launched process.
     pub(super) failure: OwnedFd,
     pub(super) shared: Shared,
-    /// How many steps there are.
+    /// The number of steps.
     pub(super) length: usize,
 }
 
@@ -157,9 +156,9 @@ impl Launching {
         })
     }
 
-    /// Ends both processes, so that nothing is left where the caller is killed meanwhile: the intermediate ends the other one
-    /// before itself. Only if it does not, it is killed. Says by which signal one of them had been
-    /// ended before that, if it had.
+    /// Ends both processes. The intermediate kills the other one before it exits, so nothing is left if the caller is
+    /// killed meanwhile; if it does not, the caller kills it. Returns the signal that had already killed one of them,
+    /// if any.
     fn give_up(&self) -> Option<i32> {
         let had_ended = |pid: Pid| {
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -174,19 +173,20 @@ impl Launching {
             let _ = rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&soon));
         }
         end(&[self.first], true);
-        // None can have been started since.
+        // No process can have been started since.
         end(self.shared.child().as_slice(), true);
         killed
     }
 
-    /// Until the other process has become the command. The end of its pipe says nothing by itself where the kernel says
-    /// whether it has.
+    /// Waits until the launched process runs the command. If the kernel says whether it does, the end of its pipe alone
+    /// proves nothing.
     fn launched(&self, watch: &mut Watch<'_>) -> Result<(), SpawnError> {
         const FIRST_TICK: Duration = Duration::from_millis(5);
         let (mut tick, mut is_over) = (FIRST_TICK, false);
-        // Whether a process was seen to have ended. What it did before that is looked at once more, and nothing can follow.
+        // Whether a process has ended. What it did before that is read once more, and nothing can follow.
         let mut is_last = false;
-        // This one has not: otherwise nothing can be told of the other by the same means.
+        // The intermediate has not run another program. If the kernel says otherwise, its word on the other process is
+        // of no use.
         let can_tell = (watch.has_run)(self.first) == Some(false);
         loop {
             let is_heard = heard(Some(&self.failure).filter(|_| !is_over), self.length, tick, watch)?;
@@ -204,7 +204,7 @@ impl Launching {
                     let (step, errno) = LaunchStep::read(bytes);
                     return Err(SpawnError::Launch { step, errno });
                 }
-                // There is nothing else to go by.
+                // Nothing else tells.
                 (None, _) if is_over && child.is_some() => return Ok(()),
                 _ => {}
             }
@@ -225,20 +225,20 @@ impl Launching {
     }
 }
 
-/// Whether a child has ended. It is still to be waited for.
+/// Whether a child has ended. Does not reap it.
 fn has_ended(child: Pid) -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     !matches!(rustix::process::waitid(WaitId::Pid(child), options), Ok(None))
 }
 
-/// Whether a child is stopped. It is said once more to whoever asks next.
+/// Whether a child is stopped. Does not consume the event.
 fn is_stopped(child: Pid) -> bool {
     let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     matches!(rustix::process::waitid(WaitId::Pid(child), options), Ok(Some(_)))
 }
 
-/// Ends children and waits for their end, but no longer than it takes to die. They have not been waited for, so that their
-/// numbers mean nobody else.
+/// Kills children and waits a short time for their end. They have not been waited for, so no other process has their
+/// PIDs.
 fn end(children: &[Pid], is_killed: bool) {
     let until = Instant::now() + LAST;
     if is_killed {
@@ -257,7 +257,7 @@ fn end(children: &[Pid], is_killed: bool) {
             let wait = |milliseconds: i64| Timespec { tv_sec: 0, tv_nsec: milliseconds * 1_000_000 };
             match &ending {
                 Some(pidfd) => {
-                    // One that somebody traces has ended before it can be waited for.
+                    // A traced process can have ended before it can be waited for.
                     if let Ok(1..) = rustix::event::poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&wait(50))) {
                         ending = None;
                     }

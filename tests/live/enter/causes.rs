@@ -95,7 +95,7 @@ fn pid_namespace_by_itself() {
 fn own_network() {
     let actor = Actor::spawn_in(&["user", "net"]);
     let ran = enter(actor.pid(), &["--only", "net"], &["true"]);
-    let says = "without its user namespace it takes CAP_SYS_ADMIN";
+    let says = "without its user namespace, this needs CAP_SYS_ADMIN";
     assert!(ran.code == Some(125) && ran.problems().iter().any(|problem| problem.contains(says)), "{ran:?}");
     enter(actor.pid(), &["--only", "user,net"], &["true"]).ok();
     // Who shares its network needs no power over it.

@@ -8,13 +8,13 @@ use super::{ParseError, fields, lines};
 pub(crate) enum FreezerState {
     /// Its tasks run.
     Thawed,
-    /// Its tasks are being frozen, and some do not stand still yet.
+    /// Its tasks are being frozen, and some still run.
     Freezing,
     /// Its tasks are frozen.
     Frozen,
 }
 
-/// Reads `cgroup.events`: whether the group is frozen; `None` where the kernel does not say (before Linux 5.2).
+/// Reads `cgroup.events`: whether the group is frozen; `None` if the kernel does not say (before Linux 5.2).
 pub(crate) fn events_frozen(text: &[u8]) -> Result<Option<bool>, ParseError> {
     for line in lines("cgroup.events", text) {
         let line = line?;

@@ -1,15 +1,15 @@
-//! `/proc/PID/fdinfo/FD`: what else the kernel says about an open file; `proc_pid_fdinfo(5)`.
+//! `/proc/PID/fdinfo/FD`: facts about an open file; `proc_pid_fdinfo(5)`.
 
 use super::{ParseError, decimal, lines, octal};
 
-/// What is of use here of an fdinfo.
+/// The fields of an fdinfo that discovery needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FdInfo {
-    /// Of a UNIX socket: how many descriptors were sent to it and not received yet (Linux 5.6).
+    /// For a UNIX socket: how many descriptors were sent to it and not yet received (Linux 5.6).
     pub(crate) scm_fds: Option<u64>,
-    /// Of an io_uring: the files registered with it; `None` also where a kernel did not wait for a busy ring.
+    /// For an io_uring: the files registered with it; `None` also if the kernel did not wait for a busy ring.
     pub(crate) registered_files: Option<RegisteredFiles>,
-    /// Of a pidfd: whether its process has ended and was waited for.
+    /// For a pidfd: whether its process has ended and was reaped.
     pub(crate) is_of_the_dead: bool,
 }
 
@@ -18,14 +18,13 @@ pub(crate) struct FdInfo {
 pub(crate) struct RegisteredFiles {
     /// How many slots there are for them.
     pub(crate) slots: u64,
-    /// How many slots with a file the kernel listed. `None` where there are slots and it listed none of them: all of
-    /// them are empty, which only earlier kernels list (as `<none>`), or the ring was busy, which later ones wait for
-    /// or leave out.
+    /// How many slots with a file the kernel listed. `None` if there are slots and it listed none: either all are empty
+    /// (older kernels list these as `<none>`), or the ring was busy (some kernels wait for it, others leave it out).
     pub(crate) listed: Option<u64>,
 }
 
 impl RegisteredFiles {
-    /// The most that there can be.
+    /// The largest possible number of files.
     pub(crate) fn at_most(self) -> u64 {
         self.listed.unwrap_or(self.slots)
     }
@@ -48,11 +47,10 @@ fn first_line<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     first.find_map(|line| Some(line.text.strip_prefix(name)?.trim_ascii()))
 }
 
-/// Reads the fdinfo of a UNIX socket or an io_uring. (Those of some other files contain names that users choose.)
+/// Reads the fdinfo of a UNIX socket or an io_uring. (Those of other files can contain text that users choose.)
 ///
-/// An io_uring's has the names of the registered files, of earlier kernels without escapes, so that a name with a
-/// newline makes lines of its own. It stands after all else that is read here, and can at most change how many of the
-/// slots count as listed.
+/// That of an io_uring contains the names of registered files. Older kernels do not escape them, so a name with a
+/// newline can fake a line. The names come last, so they can only change how many slots count as listed.
 pub(crate) fn parse(text: &[u8]) -> Result<FdInfo, ParseError> {
     let mut info = FdInfo::default();
     let mut lines = lines("fdinfo", text);
@@ -73,7 +71,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<FdInfo, ParseError> {
         let (mut next, mut in_files, mut seen, mut files) = (0, true, 0, 0);
         for line in lines {
             let line = line?;
-            // From here on, what looks like a file is a buffer.
+            // From here on, entries are buffers, not files.
             in_files &= !line.text.starts_with(b"UserBufs:");
             let Some((index, name)) = slot(line.text).filter(|(index, _)| in_files && (next..*slots).contains(index))
             else {
@@ -90,8 +88,8 @@ pub(crate) fn parse(text: &[u8]) -> Result<FdInfo, ParseError> {
     Ok(info)
 }
 
-/// Whether this is the fdinfo of an open TUN/TAP file: it alone says which network interface is attached, if only by an
-/// empty name. What goes before it is the same for all files, and has no names.
+/// Whether this is the fdinfo of an open TUN/TAP file: only these have a line with the network interface, which can be
+/// empty. The lines before it are the same for all files and contain no names.
 pub(crate) fn is_tun(text: &[u8]) -> bool {
     lines("fdinfo", text).map_while(Result::ok).any(|line| line.text.starts_with(b"iff:\t"))
 }

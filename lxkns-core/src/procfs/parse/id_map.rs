@@ -17,8 +17,8 @@ pub fn parse(text: &[u8]) -> Result<Vec<IdMapping>, ParseError> {
     Ok(mappings)
 }
 
-/// Reads one line. The IDs inside do not wrap around; an ID outside that the reader's user namespace does not know is
-/// 4294967295, whatever the count.
+/// Reads one line. IDs inside do not wrap around. An ID outside is 4294967295 if the reader's user namespace does not
+/// map it, whatever the count.
 fn mapping(line: &[u8]) -> Option<IdMapping> {
     let mut fields = fields(line);
     let mapping = IdMapping {

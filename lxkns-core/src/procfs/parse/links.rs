@@ -4,16 +4,16 @@
 use super::decimal;
 use crate::model::{NamespaceType, TypedInode};
 
-/// Reads `net:[4026531840]`: the type and the inode number of a namespace, or `None` where the text is something else.
+/// Reads `net:[4026531840]`: the type and the inode number of a namespace, or `None` for any other text.
 ///
-/// The text of `pid_for_children` and `time_for_children` has the plain type. Descriptors can have such a text as
-/// their link without being a namespace: a file may be called that.
+/// The links `pid_for_children` and `time_for_children` have the plain type in their text. The link of a descriptor can
+/// have such a text without being a namespace, as a file can have such a name.
 pub(crate) fn parse(text: &[u8]) -> Option<(NamespaceType, u64)> {
     TypedInode::parse(text).map(|name| (name.ns_type, name.ino))
 }
 
-/// Reads `socket:[11260]`: the inode number of a socket, or `None` where the text is something else. Only a socket's
-/// descriptor has such a text: that of a file begins with a slash.
+/// Reads `socket:[11260]`: the inode number of a socket, or `None` for any other text. Only a socket's descriptor has
+/// such a text: that of a file begins with a slash.
 pub(crate) fn socket(text: &[u8]) -> Option<u64> {
     decimal(text.strip_prefix(b"socket:[")?.strip_suffix(b"]")?)
 }

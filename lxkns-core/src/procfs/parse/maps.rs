@@ -1,4 +1,4 @@
-//! `/proc/PID/maps`: what a process has mapped; `proc_pid_maps(5)`.
+//! `/proc/PID/maps`: the mappings of a process; `proc_pid_maps(5)`.
 
 use bstr::ByteSlice;
 
@@ -10,7 +10,7 @@ use crate::model::DeviceNumber;
 pub(crate) struct Mapping<'a> {
     /// The file system.
     pub(crate) file_system: DeviceNumber,
-    /// The addresses where it begins and ends, in hexadecimal digits without leading zeros.
+    /// The start and end address, in hexadecimal digits without leading zeros.
     pub(crate) addresses: (&'a [u8], &'a [u8]),
     /// The inode number.
     pub(crate) inode: &'a [u8],
@@ -18,8 +18,8 @@ pub(crate) struct Mapping<'a> {
     pub(crate) path: &'a [u8],
 }
 
-/// The mapped files that are on one of the wanted file systems. (A device number here is that of mountinfo, also where that
-/// of `stat(2)` is another.)
+/// The mapped files that are on one of the wanted file systems. (The device number here is that of mountinfo, which can
+/// differ from that of `stat(2)`.)
 pub(crate) fn on(
     text: &[u8],
     is_wanted: impl Fn(DeviceNumber) -> bool,
@@ -60,7 +60,7 @@ pub(crate) fn segments(text: &[u8]) -> impl Iterator<Item = Result<Segment, Pars
 }
 
 fn segment(line: Line<'_>) -> Result<Option<Segment>, ParseError> {
-    // The kernel names the file by the key, and removes the name at once.
+    // The kernel names the file after the key, and deletes it right away.
     let Some(rest) = line.text.strip_suffix(b" (deleted)") else { return Ok(None) };
     let Some((rest, key)) = rest.rsplit_once_str("/SYSV") else { return Ok(None) };
     let mut fields = fields(rest);
@@ -74,7 +74,8 @@ fn segment(line: Line<'_>) -> Result<Option<Segment>, ParseError> {
     Ok(Some(Segment { id: decimal(id).ok_or(line.error("an inode number"))?, key }))
 }
 
-/// The segments of the reader's own IPC namespace, with how many mappings each has: `/proc/sysvipc/shm`; `proc_sysvipc(5)`.
+/// The segments of the reader's IPC namespace, with the number of mappings of each: `/proc/sysvipc/shm`;
+/// `proc_sysvipc(5)`.
 pub(crate) fn attaches(text: &[u8]) -> impl Iterator<Item = Result<(Segment, u64), ParseError>> {
     lines("sysvipc/shm", text).skip(1).map(|line| {
         let line = line?;
@@ -88,7 +89,7 @@ pub(crate) fn attaches(text: &[u8]) -> impl Iterator<Item = Result<(Segment, u64
     })
 }
 
-/// A number as it is written without leading zeros.
+/// A number without its leading zeros.
 fn without_zeros(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|&&digit| digit == b'0').count();
     &number[zeros.min(number.len().saturating_sub(1))..]

@@ -1,9 +1,9 @@
-//! Pure parsers of kernel text: bytes in, a value out.
+//! Pure parsers of kernel text, from bytes to values.
 //!
-//! Much of this text carries names that any process chooses: its own, those of its files, its control groups and its
-//! mounts. So no parser panics or takes more than linear time, whatever the bytes, and none lets a name pass for
-//! another field. Text that was cut off is malformed and never a shorter value: the kernel ends each line with a
-//! newline, and the parsers insist on it wherever a number or a path would otherwise end early unnoticed.
+//! Much of this text contains names that processes choose: their own, and those of files, control groups and mounts. So
+//! no parser panics or takes more than linear time on any input, and no name passes for another field. Truncated text
+//! is malformed: the kernel ends each line with a newline, and the parsers require it wherever a number or path could
+//! otherwise be cut off unnoticed.
 
 pub(crate) mod cgroup;
 pub(crate) mod cgroup_files;
@@ -49,13 +49,13 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// The error that something else was expected in this line.
+    /// The error about this line.
     fn error(&self, expected: &'static str) -> ParseError {
         ParseError { what: self.what, line: self.number, expected }
     }
 }
 
-/// The lines of a text. One that does not end with a newline was cut off, and is an error.
+/// The lines of a text. A line without its newline is an error, as the text was truncated.
 #[derive(Clone, Debug)]
 struct Lines<'a> {
     what: &'static str,
@@ -69,7 +69,7 @@ fn lines<'a>(what: &'static str, text: &'a [u8]) -> Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// The error that something was expected in the text and is not in the lines read so far.
+    /// The error about a line that the text lacks.
     fn missing(&self, expected: &'static str) -> ParseError {
         ParseError { what: self.what, line: self.number + 1, expected }
     }

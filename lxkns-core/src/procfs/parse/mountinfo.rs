@@ -8,7 +8,7 @@ use super::{Line, Lines, ParseError, decimal, lines};
 use crate::model::DeviceNumber;
 pub(crate) use crate::model::unescape_octal;
 
-/// A mount. What is called raw is escaped, as the kernel wrote it.
+/// A mount. Raw fields are escaped, as the kernel wrote them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MountInfo<'a> {
     /// Its ID.
@@ -17,10 +17,10 @@ pub(crate) struct MountInfo<'a> {
     pub(crate) parent_id: u64,
     /// The device number of its file system.
     pub(crate) file_system: DeviceNumber,
-    /// Which part of the file system is mounted. Not always a path: `net:[4026531833]` where it is a namespace. It
-    /// ends with `//deleted` where it was removed since, which no other path can.
+    /// The directory of the file system that is mounted. Not always a path: `net:[4026531833]` for a namespace. It ends
+    /// with `//deleted`, which no other path does, if it was removed.
     pub(crate) raw_root: &'a [u8],
-    /// Where it is mounted, from the root of the process.
+    /// The mount point, from the root of the process.
     pub(crate) raw_mount_point: &'a [u8],
     /// The options of the mount, separated by commas.
     pub(crate) mount_options: &'a [u8],
@@ -28,27 +28,27 @@ pub(crate) struct MountInfo<'a> {
     pub(crate) optional_fields: &'a [u8],
     /// Its peer group.
     pub(crate) shared: Option<u32>,
-    /// The peer group that it gets mounts from.
+    /// The peer group that it receives mounts from.
     pub(crate) master: Option<u32>,
-    /// The nearest peer group above its master that the process can see, where its master is not one that it can.
+    /// The nearest ancestor of its master's peer group that the process can see, if it cannot see the master's.
     pub(crate) propagate_from: Option<u32>,
     /// Whether it cannot be bind-mounted.
     pub(crate) unbindable: bool,
     /// The type of the file system, and a subtype after a dot.
     pub(crate) raw_fs_type: &'a [u8],
-    /// What the file system was made from; can be empty.
+    /// The source of the file system; can be empty.
     pub(crate) raw_source: &'a [u8],
     /// The options of the file system, separated by commas, escaped in ways that differ between file systems.
     pub(crate) super_options: &'a [u8],
 }
 
 impl<'a> MountInfo<'a> {
-    /// Which part of the file system is mounted.
+    /// The directory of the file system that is mounted.
     pub(crate) fn root(&self) -> Cow<'a, [u8]> {
         unescape_octal(self.raw_root)
     }
 
-    /// Where it is mounted, from the root of the process.
+    /// The mount point, from the root of the process.
     pub(crate) fn mount_point(&self) -> Cow<'a, [u8]> {
         unescape_octal(self.raw_mount_point)
     }
@@ -58,13 +58,14 @@ impl<'a> MountInfo<'a> {
         unescape_octal(self.raw_fs_type)
     }
 
-    /// What the file system was made from.
+    /// The source of the file system.
     pub(crate) fn source(&self) -> Cow<'a, [u8]> {
         unescape_octal(self.raw_source)
     }
 }
 
-/// The mounts in the text of a mountinfo, in its order. A malformed line is an error, and those after it still come.
+/// The mounts in the text of a mountinfo, in its order. A malformed line is an error, and the lines after it are still
+/// read.
 #[derive(Clone, Debug)]
 pub(crate) struct Mounts<'a>(Lines<'a>);
 
@@ -81,7 +82,7 @@ impl<'a> Iterator for Mounts<'a> {
     }
 }
 
-/// Reads one line. Fields are separated by one space each; two in a row are an empty field, as of an empty source.
+/// Reads one line. Fields are separated by single spaces; two spaces enclose an empty field, such as an empty source.
 fn mount(line: Line<'_>) -> Result<MountInfo<'_>, ParseError> {
     let mut rest = line.text;
     let mut field = |expected| take_field(&mut rest).ok_or(line.error(expected));
@@ -107,7 +108,7 @@ fn mount(line: Line<'_>) -> Result<MountInfo<'_>, ParseError> {
                 unbindable = true;
                 continue;
             }
-            // A later kernel's.
+            // A field of a newer kernel.
             _ => continue,
         };
         *group = Some(decimal(value).ok_or(line.error("the number of a peer group"))?);
@@ -134,7 +135,7 @@ fn mount(line: Line<'_>) -> Result<MountInfo<'_>, ParseError> {
     })
 }
 
-/// Takes what is before the next space; `None` where there is no further space.
+/// Takes the text before the next space; `None` if there is no space.
 fn take_field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (field, after) = rest.split_once_str(" ")?;
     *rest = after;
@@ -147,8 +148,8 @@ fn file_system(text: &[u8]) -> Option<DeviceNumber> {
     Some(DeviceNumber { major: decimal(major)?, minor: decimal(minor)? })
 }
 
-/// Encodes space, tab, newline and backslash as the kernel does in roots and mount points. (In sources and types, later
-/// kernels encode `#` too.)
+/// Encodes space, tab, newline and backslash as the kernel does in roots and mount points. (In sources and types, newer
+/// kernels also encode `#`.)
 #[cfg(any(test, feature = "_fuzz"))]
 pub(crate) fn escape_octal(path: &[u8]) -> Cow<'_, [u8]> {
     let Some(first) = path.find_byteset(b" \t\n\\") else { return Cow::Borrowed(path) };

@@ -1,4 +1,4 @@
-//! `/proc/PID/stat` and `/proc/PID/task/TID/stat`: what a task is; `proc_pid_stat(5)`.
+//! `/proc/PID/stat` and `/proc/PID/task/TID/stat`: name, state and scheduling of a task; `proc_pid_stat(5)`.
 
 use bstr::ByteSlice;
 
@@ -29,8 +29,8 @@ pub struct TaskStat<'a> {
 
 /// Reads the text of `/proc/PID/stat` or `/proc/PID/task/TID/stat`.
 ///
-/// The name stands in parentheses and is not escaped: it can contain anything but NUL, spaces, newlines and
-/// parentheses too. No field after it has a parenthesis, so that it ends at the last one.
+/// The name is in parentheses and not escaped: it can contain anything but NUL, including spaces, newlines and
+/// parentheses. No later field has a parenthesis, so the name ends at the last one.
 pub fn parse(text: &[u8]) -> Result<TaskStat<'_>, ParseError> {
     let error = |expected| ParseError { what: "stat", line: 1, expected };
     let open = text.find(b" (").ok_or(error("a name in parentheses"))?;

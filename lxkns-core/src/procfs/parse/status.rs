@@ -1,4 +1,4 @@
-//! `/proc/PID/status` and `/proc/PID/task/TID/status`: more of what a process is; `proc_pid_status(5)`.
+//! `/proc/PID/status` and `/proc/PID/task/TID/status`: IDs, capabilities and signals of a task; `proc_pid_status(5)`.
 
 use super::{Line, ParseError, cpulist, decimal, fields, hexadecimal, lines, octal};
 use crate::model::{Capabilities, CapabilitySet, CpuRange, Pid, ProcessStatus, Seccomp, TaskState, Tid, Uid, Uids};
@@ -26,7 +26,7 @@ pub struct TaskStatus {
     pub umask: Option<u32>,
     /// The CPUs that the task may run on.
     pub cpus_allowed: Option<Vec<CpuRange>>,
-    /// The signals that wait for the task or its process: bit 0 is signal 1, bit 63 signal 64.
+    /// The pending signals of the task and its process: bit 0 is signal 1, bit 63 signal 64.
     pub pending_signals: Option<u64>,
     /// The signals that the task blocks, likewise.
     pub blocked_signals: Option<u64>,
@@ -170,7 +170,7 @@ fn state(line: Line<'_>) -> Result<TaskState, ParseError> {
     }
 }
 
-/// Reads the supplementary groups, of which there can be none.
+/// Reads the supplementary groups; there can be none.
 fn groups(line: Line<'_>) -> Result<Vec<u32>, ParseError> {
     fields(line.text).map(decimal).collect::<Option<_>>().ok_or(line.error("GIDs"))
 }
@@ -180,7 +180,7 @@ fn umask(line: Line<'_>) -> Result<u32, ParseError> {
     octal(line.text.trim_ascii()).ok_or(line.error("an octal number"))
 }
 
-/// Reads a set of signals. Where there are more than 64 (MIPS), the others come first and are left out.
+/// Reads a set of signals. On MIPS, which has 128, the upper 64 come first and are ignored.
 fn signals(line: Line<'_>) -> Result<u64, ParseError> {
     let text = line.text.trim_ascii();
     hexadecimal(&text[text.len().saturating_sub(16)..]).ok_or(line.error("a set of signals"))

@@ -3,7 +3,7 @@
 use super::{ParseError, decimal, fields, lines, signed_decimal};
 use crate::model::TimeOffsets;
 
-/// Reads the text of a `timens_offsets`. That of a process that has just exited is empty, and an error.
+/// Reads the text of a `timens_offsets`. The file of a process that has just exited is empty, which is an error.
 pub(crate) fn parse(text: &[u8]) -> Result<TimeOffsets, ParseError> {
     let (mut monotonic, mut boottime) = (None, None);
     let mut lines = lines("timens_offsets", text);
@@ -13,7 +13,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<TimeOffsets, ParseError> {
         let offset = match fields.next() {
             Some(b"monotonic") => &mut monotonic,
             Some(b"boottime") => &mut boottime,
-            // A clock that nobody here knows.
+            // An unknown clock.
             Some(_) => continue,
             None => return Err(line.error("a clock")),
         };
