@@ -9,18 +9,24 @@ use std::io;
 use std::path::Path;
 
 use lxkns_answers::Context;
+use lxkns_answers::busy::Busy;
 use lxkns_answers::caps::{Caps, Whose, with_host};
 use lxkns_answers::changes::Between;
+use lxkns_answers::counts::Counts;
+use lxkns_answers::doctor::report;
+use lxkns_answers::file_system;
 use lxkns_answers::list::{Column, List, select};
 use lxkns_answers::mounts::Mounts;
 use lxkns_answers::orphans::{orphans, results};
 use lxkns_answers::release::Advice;
 use lxkns_answers::resolve::{Lookup, Resolver};
+use lxkns_answers::show::{Label, Reference, ShowAnswer, ShownNamespace, ShownProcess};
 use lxkns_answers::target::{Asked, Target};
 use lxkns_answers::tree::{Kind, Shown, Tree};
 use lxkns_answers::watch::{Scan, Watcher};
 use lxkns_answers::why::{Explanation, WhyResult};
-use lxkns_core::model::{Namespace, NamespaceId, NamespaceType, Pid};
+use lxkns_core::model::inside::Inside;
+use lxkns_core::model::{FileSystemQuery, FileSystemUsers, Mount, Namespace, NamespaceId, NamespaceType, Pid};
 use lxkns_core::relations::Life;
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{Discovery, DiscoveryOptions, Snapshot, life_of, relations};
@@ -28,7 +34,7 @@ use lxkns_fixture::{Actor, Open};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::Need::UserNamespaces;
+use crate::harness::Need::{FileSystem, UserNamespaces};
 use crate::harness::{Test, test};
 use crate::live::directory;
 use crate::live::program::{run_lxkns, run_lxkns_with};
@@ -41,6 +47,10 @@ pub(super) fn tests() -> Vec<Test> {
         test("answers::of_tree", &[UserNamespaces], of_tree),
         test("answers::of_ls", &[UserNamespaces], of_ls),
         test("answers::of_caps", &[UserNamespaces], of_caps),
+        test("answers::of_show", &[UserNamespaces], of_show),
+        test("answers::of_busy", &[UserNamespaces], of_busy),
+        test("answers::of_busy_now", &[UserNamespaces, FileSystem("tmpfs")], of_busy_now),
+        test("answers::of_doctor", &[UserNamespaces], of_doctor),
         test("answers::of_diff", &[UserNamespaces], of_diff),
         test("answers::of_watch", &[UserNamespaces], of_watch),
     ]
@@ -100,6 +110,28 @@ fn caps(context: Context<'_>, target: &str) -> Value {
     let namespaces = with_host(context.snapshot, &asked, Whose::of(&asked, None), meant(&context, target));
     let all = Caps::of(context.snapshot, &context.snapshot.processes[&pid], &namespaces);
     json!(all.iter().flat_map(Caps::answers).collect::<Vec<_>>())
+}
+
+fn show(context: Context<'_>, target: &str) -> Value {
+    let counts = Counts::of(context.snapshot);
+    let shown = |id: NamespaceId| {
+        let namespace = &context.snapshot.namespaces[&id];
+        let shown = ShownNamespace { context, counts: &counts, namespace, inside: Inside::default(), missing: None };
+        ShowAnswer::of_namespace(target.to_owned(), &shown)
+    };
+    if let Target::Process(pid) = Asked::parse(OsStr::new(target)).unwrap().target {
+        let (process, label) = (&context.snapshot.processes[&pid], Label::of_dump());
+        let shown = ShownProcess { context, process, reference: Reference::Initial, since_boot: None, label };
+        return json!([ShowAnswer::of_process(target.to_owned(), &shown)]);
+    }
+    json!(meant(&context, target).into_iter().map(shown).collect::<Vec<_>>())
+}
+
+fn busy(context: Context<'_>, asked: &str, users: impl FnOnce(FileSystemQuery) -> Option<FileSystemUsers>) -> Value {
+    let asked = file_system::Asked::parse(OsStr::new(asked)).unwrap();
+    let meant = file_system::resolve(context, None, &asked).unwrap();
+    let users = users(meant.query);
+    json!([Busy::new(context, meant.query, meant.mount, users.as_ref()).answer()])
 }
 
 fn diff(old: &Snapshot, new: Context<'_>) -> Value {
@@ -215,6 +247,52 @@ fn of_caps() {
     let answer = caps(seen.context(), &target);
     assert!(answer.to_string().contains(&actor.ns_inode("net").to_string()), "{answer}");
     assert_eq!(seen.told(&["caps", &target]), answer);
+}
+
+fn of_show() {
+    let actor = Actor::spawn_in(&["user", "mnt", "net", "uts"]);
+    let seen = Seen::now();
+    let of_type = |name: &str| format!("{name}:{}", actor.ns_inode(name));
+    for target in [of_type("net"), of_type("user"), of_type("uts"), actor.pid().to_string()] {
+        let answer = show(seen.context(), &target);
+        assert_eq!(answer.as_array().unwrap().len(), 1, "{target}");
+        assert_eq!(seen.told(&["show", &target]), answer, "{target}");
+    }
+}
+
+/// The file system of the test's own root: of a dump nobody knows who uses it.
+fn of_busy() {
+    let seen = Seen::now();
+    let answer = busy(seen.context(), "/", |_| None);
+    assert!(answer[0]["mount"]["mountid"].is_u64(), "{answer:#}");
+    let ran = run_lxkns(["busy", "--json", "--from", &seen.file, "/"]);
+    assert_eq!((ran.code, ran.answer_to("busy")), (Some(0), answer));
+}
+
+/// A file system of an actor's, on the living host: where it is, who uses it, and what would release it.
+fn of_busy_now() {
+    let (base, actor) = (directory(), Actor::spawn_in(&["user", "mnt"]));
+    actor.mount("tmpfs", base.path());
+    let user = actor.fork();
+    user.chdir(base.path());
+    let session = Discovery::of_host().unwrap();
+    let snapshot = session.run(&lxkns_answers::busy::options()).unwrap();
+    let is_it = |mount: &&Mount| mount.path().is_some_and(|path| *path == *base.path().as_os_str().as_encoded_bytes());
+    let number = snapshot.mounts.values().flatten().find(is_it).unwrap().file_system.to_string();
+    let context = Context::live(&snapshot, false);
+    let answer = busy(context, &number, |query| Some(session.file_system_users(&snapshot, query)));
+    let told = run_lxkns(["busy", "--json", &number]).ok().answer_to("busy");
+    assert_eq!(answer[0]["users"][0]["pid"], user.pid(), "{answer:#}");
+    for key in ["users", "mounts", "release"] {
+        assert_eq!(told[0][key], answer[0][key], "{key}");
+    }
+}
+
+fn of_doctor() {
+    let seen = Seen::now();
+    let answer = json!([report(&seen.snapshot, None)]);
+    assert_eq!(answer[0]["live"], false);
+    assert_eq!(seen.told(&["doctor"]), answer);
 }
 
 fn of_diff() {

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bstr::{BStr, ByteSlice as _};
 use lxkns_model::relations::{self, Unmounts};
 use lxkns_model::{
-    CapabilitySet, DeviceNumber, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery, FileSystemUse,
-    FileSystemUseKind as UseKind, FileSystemUser, FileSystemUsers, Mount, NamespaceId, Object, Pid, Snapshot,
+    CapabilitySet, DeviceNumber, DiscoveryOptions, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery,
+    FileSystemUse, FileSystemUseKind as UseKind, FileSystemUser, FileSystemUsers, Mount, NamespaceId, Object, Pid,
+    Place, Scope, Snapshot,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -24,6 +25,20 @@ pub mod words;
 
 pub use self::answer::{Answer, HolderAnswer, KeeperAnswer, MountAnswer, MountOfBusy, UseAnswer, UserAnswer};
 pub use self::steps::Step;
+
+/// Mount namespaces in all places that can hold one, with their mounts, and the command lines of those in them.
+pub fn options() -> DiscoveryOptions {
+    let mut options = DiscoveryOptions::namespaces();
+    for place in [Place::Sockets, Place::Tun, Place::ForChildren] {
+        options.places = options.places.without(place);
+    }
+    options.mounts = true;
+    options.command_lines = Scope::Named;
+    // Who may end a process depends on its UIDs.
+    options.status = Scope::All;
+    options.without_self = true;
+    options
+}
 
 /// What `busy` says about one file system.
 #[derive(Debug)]

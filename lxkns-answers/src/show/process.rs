@@ -35,6 +35,13 @@ pub enum Label {
     Unread(String),
 }
 
+impl Label {
+    /// A dump does not tell it.
+    pub fn of_dump() -> Self {
+        Self::Unread("not in a dump".to_owned())
+    }
+}
+
 /// Whether a process is root on the host: by its UID there, and by the capabilities that it has there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostRoot {

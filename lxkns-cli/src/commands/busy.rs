@@ -1,9 +1,9 @@
 //! `lxkns busy`: where a file system is still mounted, who uses it, and what would release it.
 
-use lxkns_answers::busy::Busy;
+use lxkns_answers::busy::{self, Busy};
 use lxkns_answers::file_system::{self, Asked, Unknown};
 use lxkns_answers::json::{self, Envelope};
-use lxkns_core::model::{DiscoveryOptions, Place, Places, Scope};
+use lxkns_core::model::{Place, Places};
 
 use crate::args::BusyArgs;
 use crate::exit::{Exit, Result, say};
@@ -17,7 +17,7 @@ use crate::view::why::SOME;
 pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let is_live = args.look.from.is_none();
     let access = live::access(&args.look.patience);
-    let mut snapshot = live::load_with(&args.look, &access, &options())?;
+    let mut snapshot = live::load_with(&args.look, &access, &busy::options())?;
     if !is_live && !snapshot.options.mounts {
         say("the dump has no mounts");
         return Ok(Exit::Failed);
@@ -72,20 +72,6 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     super::tell_gaps(&snapshot, places());
     // Nothing proves that there is none.
     Ok(if is_there { Exit::Done } else { Exit::Failed })
-}
-
-/// Mount namespaces in all places that can hold one, with their mounts, and the command lines of those in them.
-fn options() -> DiscoveryOptions {
-    let mut options = DiscoveryOptions::namespaces();
-    for place in [Place::Sockets, Place::Tun, Place::ForChildren] {
-        options.places = options.places.without(place);
-    }
-    options.mounts = true;
-    options.command_lines = Scope::Named;
-    // Who may end a process depends on its UIDs.
-    options.status = Scope::All;
-    options.without_self = true;
-    options
 }
 
 fn places() -> Places {

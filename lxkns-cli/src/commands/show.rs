@@ -247,7 +247,7 @@ fn unread(unreadable: Unreadable) -> Unread {
 /// The label that a security module gave a process.
 fn label(process: &Process, is_live: bool) -> Label {
     if !is_live {
-        return Label::Unread("not in a dump".to_owned());
+        return Label::of_dump();
     }
     match ProcRoot::host().map(|proc| lxkns_core::security_label(&proc, process)) {
         Ok(Ok(Some(label))) => Label::Known(label),
