@@ -172,7 +172,7 @@ impl Running {
 }
 
 fn runc() {
-    let id = format!("lxkns-test-{}", std::process::id());
+    let id = format!("lxkns-test-{}-runc", std::process::id());
     let running = Running::new(Command::new("runc"), &id);
     let answer = Command::new("runc").args(["state", &id]).output().unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
@@ -203,7 +203,7 @@ fn crun() {
     if let Some(unified) = hierarchy("cgroup2", "").filter(|_| is_hybrid) {
         actor.umount(unified);
     }
-    let id = format!("lxkns-test-{}", std::process::id());
+    let id = format!("lxkns-test-{}-crun", std::process::id());
     let mut command = Command::new("nsenter");
     command.arg(format!("--mount=/proc/{}/ns/mnt", actor.pid())).arg("crun");
     let running = Running::new(command, &id);
