@@ -48,6 +48,28 @@ pub fn cgroups_of(process: impl AsFd) -> Result<Cgroups, Error> {
     read().map_err(|failure| Error::with_source(ErrorKind::Procfs, "cannot read the control groups", failure))
 }
 
+/// The control groups of a process or thread, by where its files are below a procfs:
+/// [`Process::directory`](crate::model::Process::directory). With a PID that was given to another process, they are that
+/// one's.
+///
+/// # Errors
+///
+/// [`ErrorKind::Procfs`]: what the kernel says, or that it makes no sense.
+///
+/// # Privileges
+///
+/// None, unless the procfs hides processes.
+///
+/// # Minimum kernel version
+///
+/// Any.
+pub fn cgroups_at(proc: &ProcRoot, directory: &str) -> Result<Cgroups, Error> {
+    let read = || -> Result<_, Failure> {
+        Ok(parse::cgroup::parse(proc.dir().read_record(format!("{directory}/cgroup"), &mut Vec::new())?)?)
+    };
+    read().map_err(|failure| Error::with_source(ErrorKind::Procfs, "cannot read the control groups", failure))
+}
+
 impl CgroupHierarchies {
     /// All hierarchies that are mounted for the caller, and gaps for those that could not be opened.
     pub fn of_the_caller(proc: &ProcRoot) -> (Self, Vec<Gap>) {

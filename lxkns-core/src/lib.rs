@@ -107,7 +107,7 @@ pub mod parse {
     pub use crate::procfs::parse::status::{TaskStatus, parse as status};
 }
 
-pub use cgroups::{CgroupHierarchies, cgroups_of};
+pub use cgroups::{CgroupHierarchies, cgroups_at, cgroups_of};
 pub use discovery::{Discovery, Progress, Step, file_system_on};
 pub use error::{Error, ErrorKind};
 pub use life::life_of;

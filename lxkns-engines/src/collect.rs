@@ -1,7 +1,8 @@
 //! The thread that reads files. It can be left behind at a file system that does not answer.
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -36,11 +37,11 @@ pub(crate) struct Source {
     pub(crate) whose: Option<Uid>,
 }
 
-/// What is known before any file is read.
+/// What is known of the host.
 #[derive(Debug, Default)]
 pub(crate) struct Hints {
-    /// The IDs in control groups' paths.
-    pub(crate) ids: FxHashSet<BString>,
+    /// The IDs in control groups' paths: those are read while runtimes' state is.
+    pub(crate) ids: OnceLock<FxHashSet<BString>>,
     /// Whether there are bind mounts of network namespaces without processes, which stopped containers can have left.
     pub(crate) has_leftovers: bool,
 }
@@ -91,55 +92,81 @@ impl LeftBehind {
     }
 }
 
-/// Reads all command lines of monitors and all files of the sources. Where a file system does not answer for as long as
-/// `patience`, the rest of its source stays unread, and a gap says so.
-pub(crate) fn collect(
-    watched: Vec<Watched>,
-    sources: Vec<Source>,
-    hints: Hints,
-    left_behind: &LeftBehind,
-    patience: Duration,
-) -> Collected {
-    let labels: Vec<_> = sources.iter().map(|source| (source.pid, source.mount_ns)).collect();
-    let mut all = Collected::default();
-    let mut jobs: Vec<(usize, Source)> = Vec::new();
-    for (index, source) in sources.into_iter().enumerate() {
-        if left_behind.waits_for(source.mount_ns) {
-            all.gaps.push(gap_of(source.pid, b"/", Operation::OPEN, Cause::TimedOut));
-        } else {
-            jobs.push((index, source));
+/// Reading that has begun.
+pub(crate) struct Collection<'a> {
+    labels: Vec<(Option<Pid>, Option<NamespaceId>)>,
+    jobs: Arc<Mutex<VecDeque<(usize, Source)>>>,
+    hints: Arc<Hints>,
+    left_behind: &'a LeftBehind,
+    all: Collected,
+    running: Option<(Arc<Shared>, JoinHandle<()>)>,
+}
+
+impl<'a> Collection<'a> {
+    /// Begins to read all command lines of monitors and all files of the sources.
+    pub(crate) fn begin(
+        watched: Vec<Watched>,
+        sources: Vec<Source>,
+        has_leftovers: bool,
+        left_behind: &'a LeftBehind,
+    ) -> Self {
+        let labels = sources.iter().map(|source| (source.pid, source.mount_ns)).collect();
+        let mut all = Collected::default();
+        let mut jobs = VecDeque::new();
+        for (index, source) in sources.into_iter().enumerate() {
+            if left_behind.waits_for(source.mount_ns) {
+                all.gaps.push(gap_of(source.pid, b"/", Operation::OPEN, Cause::TimedOut));
+            } else {
+                jobs.push_back((index, source));
+            }
         }
+        let hints = Arc::new(Hints { ids: OnceLock::new(), has_leftovers });
+        let jobs = Arc::new(Mutex::new(jobs));
+        let mut collection = Self { labels, jobs, hints, left_behind, all, running: None };
+        collection.start(watched);
+        collection
     }
-    let jobs = Arc::new(Mutex::new(jobs.into_iter().collect::<std::collections::VecDeque<_>>()));
-    let hints = Arc::new(hints);
-    let mut watched = Some(watched);
-    for _ in 0..MOST_LEFT {
+
+    fn start(&mut self, watched: Vec<Watched>) {
         let shared = Arc::new(Shared::default());
         let spawned = std::thread::Builder::new().name("lxkns-files".into()).spawn({
-            let (shared, jobs, hints) = (shared.clone(), jobs.clone(), hints.clone());
-            let watched = watched.take().unwrap_or_default();
+            let (shared, jobs, hints) = (shared.clone(), self.jobs.clone(), self.hints.clone());
             move || work(&shared, watched, &jobs, &hints)
         });
-        let Ok(thread) = spawned else {
-            all.gaps.push(Gap::because(Place::Containers, Object::Host, Operation::StartThread, Cause::Limit));
-            return all;
-        };
-        let stuck_at = wait(&shared, &thread, patience, &mut all);
-        let Some(at) = stuck_at else {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
+        match spawned {
+            Ok(thread) => self.running = Some((shared, thread)),
+            Err(_) => {
+                self.all.gaps.push(Gap::because(Place::Containers, Object::Host, Operation::StartThread, Cause::Limit));
             }
-            return all;
-        };
-        let (pid, mount_ns) = at.as_ref().map_or((None, None), |(source, _)| labels[*source]);
-        let path = at.as_ref().map_or(b"/".as_slice(), |(_, path)| path);
-        all.gaps.push(gap_of(pid, path, Operation::OPEN, Cause::TimedOut));
-        left_behind.leave(mount_ns, thread);
+        }
     }
-    for (_, source) in jobs.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-        all.gaps.push(gap_of(source.pid, b"/", Operation::OPEN, Cause::NotTried));
+
+    /// All that was read. Where a file system does not answer for as long as `patience`, the rest of its source stays unread,
+    /// and a gap says so.
+    pub(crate) fn end(mut self, ids: FxHashSet<BString>, patience: Duration) -> Collected {
+        // Nobody else sets them.
+        let _ = self.hints.ids.set(ids);
+        for left in 1..=MOST_LEFT {
+            let Some((shared, thread)) = self.running.take() else { return self.all };
+            let Some(at) = wait(&shared, &thread, patience, &mut self.all) else {
+                if let Err(panic) = thread.join() {
+                    std::panic::resume_unwind(panic);
+                }
+                return self.all;
+            };
+            let (pid, mount_ns) = at.as_ref().map_or((None, None), |(source, _)| self.labels[*source]);
+            let path = at.as_ref().map_or(b"/".as_slice(), |(_, path)| path);
+            self.all.gaps.push(gap_of(pid, path, Operation::OPEN, Cause::TimedOut));
+            self.left_behind.leave(mount_ns, thread);
+            if left < MOST_LEFT {
+                self.start(Vec::new());
+            }
+        }
+        for (_, source) in self.jobs.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            self.all.gaps.push(gap_of(source.pid, b"/", Operation::OPEN, Cause::NotTried));
+        }
+        self.all
     }
-    all
 }
 
 /// Waits for a thread, and takes what it has read. Returns what it is stuck at, if it is.
@@ -169,12 +196,7 @@ fn wait(
     state.is_abandoned.then(|| state.at.take())
 }
 
-fn work(
-    shared: &Shared,
-    watched: Vec<Watched>,
-    jobs: &Mutex<std::collections::VecDeque<(usize, Source)>>,
-    hints: &Hints,
-) {
+fn work(shared: &Shared, watched: Vec<Watched>, jobs: &Mutex<VecDeque<(usize, Source)>>, hints: &Hints) {
     let mut storages: FxHashMap<BString, ()> = FxHashMap::default();
     for watched in watched {
         let read = monitors::read(&watched);
@@ -294,22 +316,16 @@ impl Collector<'_> {
         self.note(opened, path.as_bytes(), Operation::OPEN)
     }
 
-    /// The directories in one.
-    pub(crate) fn dirs(&mut self, dir: &Dir) -> Vec<(BString, Dir)> {
-        let names = self.names(dir);
-        let opened = names.into_iter().map_while(|name| {
-            let path = dir.path_of(&name);
-            if self.is_left(&path) {
-                return None;
-            }
-            let inner = match dir.dir(&name) {
-                // Files and links beside them.
-                Err(Failure::Errno(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP)) => None,
-                opened => self.note(opened, &path, Operation::OPEN),
-            };
-            Some(inner.map(|inner| (name, inner)))
-        });
-        opened.flatten().collect()
+    /// A directory in one. Files and links beside it are none, and no gap.
+    pub(crate) fn dir(&mut self, dir: &Dir, name: &BString) -> Option<Dir> {
+        let path = dir.path_of(name);
+        if self.is_left(&path) {
+            return None;
+        }
+        match dir.dir(name) {
+            Err(Failure::Errno(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP)) => None,
+            opened => self.note(opened, &path, Operation::OPEN),
+        }
     }
 
     /// The names in a directory.
@@ -342,7 +358,7 @@ impl Collector<'_> {
         Some((text, whose))
     }
 
-    /// Whether one file is there: nothing of it is read.
+    /// Adds what a file says, and who can write it.
     pub(crate) fn claim(&mut self, mut claim: Claim, whose: Option<Uid>) {
         claim.source = self.source;
         self.shared.state().collected.claims.push(claim.by(whose));

@@ -155,6 +155,8 @@ impl Dir {
             match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)) {
                 Ok(0) => break,
                 Ok(_) if text.len() > LONGEST => return Err(Failure::Cause(Cause::Cut)),
+                // All that was there when it was asked for its size.
+                Ok(_) if text.len() as u64 == stat.size => break,
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }

@@ -57,8 +57,10 @@ pub(crate) fn finish(
     let position: FxHashMap<usize, usize> = order.iter().enumerate().map(|(to, &from)| (from, to)).collect();
 
     name_pods(&mut join);
-    let mut list: Vec<Container> =
-        order.iter().map(|&index| container(&join, index, first.get(&index).copied(), &position)).collect();
+    let tied: FxHashSet<usize> = namespaces.values().copied().collect();
+    let made =
+        order.iter().map(|index| container(&join, *index, first.get(index).copied(), tied.contains(index), &position));
+    let mut list: Vec<Container> = made.collect();
     let engines: Vec<Engine> = engines
         .into_iter()
         .map(|engine| Engine { inside: engine.inside.and_then(|index| position.get(&index).copied()), ..engine })
@@ -171,7 +173,13 @@ impl<T: Clone + PartialEq> Sayings<T> {
     }
 }
 
-fn container(join: &Join<'_, '_>, index: usize, first: Option<Pid>, position: &FxHashMap<usize, usize>) -> Container {
+fn container(
+    join: &Join<'_, '_>,
+    index: usize,
+    first: Option<Pid>,
+    is_tied: bool,
+    position: &FxHashMap<usize, usize>,
+) -> Container {
     let build = &join.builds[index];
     let mut evidence: Vec<Evidence> = build.claims.iter().map(|claim| claim.evidence.clone()).collect();
     agree(build, &mut evidence);
@@ -219,7 +227,7 @@ fn container(join: &Join<'_, '_>, index: usize, first: Option<Pid>, position: &F
         (Some((value, by)), _) => Some(Said { value, by }),
         (None, first) => first.map(|value| Said { value, by: container.cgroup.as_ref().map_or(0, |it| it.by) }),
     };
-    container.state = Some(state(join, build, &container));
+    container.state = state(join, build, &container, is_tied);
     container.evidence = evidence;
     container.disagreements = disagreements;
     container
@@ -310,17 +318,20 @@ fn named_pod(join: &Join<'_, '_>, said: Said<Pod>, evidence: &mut Vec<Evidence>)
     }
 }
 
-fn state(join: &Join<'_, '_>, build: &Build, container: &Container) -> Said<ContainerState> {
-    let Some(main) = &container.main else { return Said { value: ContainerState::Exited, by: 0 } };
+fn state(join: &Join<'_, '_>, build: &Build, container: &Container, is_tied: bool) -> Option<Said<ContainerState>> {
+    let Some(main) = &container.main else {
+        // One that is only known because another is inside it may have processes that are not to be seen.
+        return is_tied.then_some(Said { value: ContainerState::Exited, by: 0 });
+    };
     let frozen = join.processes.get(main.value).and_then(|process| process.living_task().freezer);
     if let Some(freezer) = frozen {
         let value = if freezer.effective { ContainerState::Paused } else { ContainerState::Running };
-        return Said { value, by: container.cgroup.as_ref().map_or(main.by, |it| it.by) };
+        return Some(Said { value, by: container.cgroup.as_ref().map_or(main.by, |it| it.by) });
     }
-    match Sayings::of(build, |claim| claim.facts.is_paused).best() {
+    Some(match Sayings::of(build, |claim| claim.facts.is_paused).best() {
         Some(Said { value: true, by }) => Said { value: ContainerState::Paused, by },
         _ => Said { value: ContainerState::Running, by: main.by },
-    }
+    })
 }
 
 /// What the name of a process says that it is. The kernel cuts names at 15 bytes.

@@ -5,7 +5,7 @@
 
 use bstr::{BString, ByteSlice as _};
 use lxkns_model::{Confidence, EngineKind, NamespaceId, NamespaceType, Pid, Pod, Process, Uid};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::collect::Source;
 use crate::evidence::{Claim, Main, cgroups};
@@ -89,16 +89,19 @@ impl<'a, 'b> Join<'a, 'b> {
         }
     }
 
-    /// Reads the control groups of all processes that are neither in the host's namespaces alone nor in those of their parents:
-    /// the others are in the containers that their parents are in.
-    pub(crate) fn read_cgroups(&mut self) {
-        let mut known: FxHashMap<BString, ()> = FxHashMap::default();
-        for process in self.processes.snapshot.processes.values() {
-            if !self.is_elsewhere(process) {
-                continue;
-            }
+    /// The processes that are neither in the host's namespaces alone nor in those of their parents: the others are in the
+    /// containers that their parents are in.
+    pub(crate) fn elsewhere(&self) -> Vec<Pid> {
+        let all = self.processes.snapshot.processes.values();
+        all.filter(|process| self.is_elsewhere(process)).map(|process| process.pid).collect()
+    }
+
+    /// Reads their control groups.
+    pub(crate) fn read_cgroups(&mut self, elsewhere: Vec<Pid>) {
+        let mut known: FxHashSet<BString> = FxHashSet::default();
+        for process in elsewhere.into_iter().filter_map(|pid| self.processes.get(pid)) {
             let Some(path) = self.processes.cgroup(process) else { continue };
-            if known.insert(path.clone(), ()).is_none() {
+            if known.insert(path.clone()) {
                 self.add_cgroup(&path);
             }
             self.paths.insert(process.pid, path);
@@ -106,11 +109,11 @@ impl<'a, 'b> Join<'a, 'b> {
     }
 
     fn is_elsewhere(&self, process: &Process) -> bool {
-        if self.processes.is_of_host(process) || process.has_given_up_namespaces() {
-            return false;
-        }
         // What is known already costs nothing.
-        !self.processes.is_with_parent(process) || process.living_task().cgroups.is_some()
+        let is_known = process.living_task().cgroups.is_some();
+        (is_known || !self.processes.is_with_parent(process))
+            && !self.processes.is_of_host(process)
+            && !process.has_given_up_namespaces()
     }
 
     /// The containers that the path of a control group names.

@@ -60,7 +60,7 @@ use lxkns_model::{Containers, Gap, Holder, NamespaceId, NamespaceType, Object, O
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{CWD, Mode, OFlags};
 
-use collect::{Hints, LeftBehind, Source};
+use collect::{Collection, LeftBehind, Source};
 use evidence::monitors::Watched;
 use join::Join;
 use parse::monitor::may_be_one;
@@ -131,14 +131,15 @@ pub fn annotate(snapshot: &mut Snapshot, host: &Host, options: &Options) {
 pub fn recognize(snapshot: &Snapshot, host: &Host, options: &Options) -> (Containers, Vec<Gap>) {
     let processes = Processes::new(snapshot, Some(&host.proc));
     let mut join = Join::new(&processes);
-    join.read_cgroups();
     let mut gaps = Vec::new();
     let watched = watched(&processes, host, &mut gaps);
-    let sources = sources(&join, &mut gaps);
+    let elsewhere = join.elsewhere();
+    let sources = sources(&processes, &elsewhere, &mut gaps);
     let labels = join::labels(&sources);
+    let collection = Collection::begin(watched, sources, has_leftovers(snapshot), &host.left_behind);
+    join.read_cgroups(elsewhere);
     let ids = join.builds.iter().map(|build| build.id().clone()).collect();
-    let hints = Hints { ids, has_leftovers: has_leftovers(snapshot) };
-    let collected = collect::collect(watched, sources, hints, &host.left_behind, options.patience);
+    let collected = collection.end(ids, options.patience);
     gaps.extend(collected.gaps);
     join.add_files(collected.claims, &labels);
     join.add_monitors(collected.monitors);
@@ -176,8 +177,7 @@ fn watched(processes: &Processes<'_>, host: &Host, gaps: &mut Vec<Gap>) -> Vec<W
 /// The root directories below which engines can have their files: the caller's, the host's, and one for each other mount
 /// namespace that has an engine or a monitor in it, or the parent of a process that is in a namespace of its own. Those of
 /// root come first.
-fn sources(join: &Join<'_, '_>, gaps: &mut Vec<Gap>) -> Vec<Source> {
-    let processes = join.processes;
+fn sources(processes: &Processes<'_>, elsewhere: &[Pid], gaps: &mut Vec<Gap>) -> Vec<Source> {
     let snapshot = processes.snapshot;
     let mut sources: Vec<Source> = Vec::new();
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -195,7 +195,7 @@ fn sources(join: &Join<'_, '_>, gaps: &mut Vec<Gap>) -> Vec<Source> {
     let mut candidates: Vec<Pid> = vec![Pid(1)];
     let all = snapshot.processes.values();
     candidates.extend(all.filter(|process| is_engine(process.comm())).map(|process| process.pid));
-    let mut parents: Vec<Pid> = join.paths.keys().filter_map(|pid| processes.get(*pid)?.ppid).collect();
+    let mut parents: Vec<Pid> = elsewhere.iter().filter_map(|pid| processes.get(*pid)?.ppid).collect();
     parents.sort();
     parents.dedup();
     candidates.extend(parents);

@@ -92,14 +92,7 @@ impl<'a> Processes<'a> {
         if let Some(cgroups) = &process.living_task().cgroups {
             return cgroups.path().cloned();
         }
-        let open = |proc| {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            rustix::fs::openat(proc, process.directory(), flags, Mode::empty())
-        };
-        let read = match open(self.proc?) {
-            Ok(directory) => lxkns_core::cgroups_of(directory).map_err(|error| error.errno()),
-            Err(errno) => Err(lxkns_model::Errno::new(errno.raw_os_error())),
-        };
+        let read = lxkns_core::cgroups_at(self.proc?, &process.directory()).map_err(|error| error.errno());
         match read {
             Ok(cgroups) => cgroups.path().cloned(),
             Err(errno) => {

@@ -22,13 +22,13 @@ pub(crate) fn collect(collector: &mut Collector<'_>) {
     const FILE: &str = "config.json";
     for base in BASES {
         let Some(tasks) = collector.at(&format!("{base}/io.containerd.runtime.v2.task")) else { continue };
-        for (namespace, dir) in collector.dirs(&tasks) {
-            for id in collector.names(&dir) {
+        for namespace in collector.names(&tasks) {
+            let Some(all) = collector.dir(&tasks, &namespace) else { continue };
+            for id in collector.names(&all) {
                 if collector.known.contains(&(namespace.clone(), id.clone())) {
                     continue;
                 }
-                let Ok(path) = dir.path_of(&id).to_str().map(str::to_owned) else { continue };
-                let Some(dir) = collector.again(&path) else { continue };
+                let Some(dir) = collector.dir(&all, &id) else { continue };
                 let Some((text, whose)) = collector.read(&dir, FILE) else { continue };
                 let Ok(config) = bundle::parse(&text) else {
                     collector.malformed(&dir, FILE);

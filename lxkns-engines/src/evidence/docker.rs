@@ -18,12 +18,12 @@ pub(crate) fn collect(collector: &mut Collector<'_>) {
             continue;
         };
         for id in collector.names(&all) {
-            let is_named = collector.hints.ids.contains(&id) || collector.known.contains(&("moby".into(), id.clone()));
+            let is_named =
+                collector.hints.ids.wait().contains(&id) || collector.known.contains(&("moby".into(), id.clone()));
             if !is_named && !collector.hints.has_leftovers {
                 continue;
             }
-            let Ok(path) = all.path_of(&id).to_str().map(str::to_owned) else { continue };
-            let Some(dir) = collector.again(&path) else { continue };
+            let Some(dir) = collector.dir(&all, &id) else { continue };
             let Some((text, whose)) = collector.read(&dir, FILE) else { continue };
             let config = match docker::parse(&text) {
                 Ok(config) if config.id == id => config,

@@ -51,14 +51,16 @@ fn of_docker(collector: &mut Collector<'_>, run: &str) {
 }
 
 fn by_namespace(collector: &mut Collector<'_>, runtime: &Dir) {
-    for (namespace, dir) in collector.dirs(runtime) {
+    for namespace in collector.names(runtime) {
+        let Some(dir) = collector.dir(runtime, &namespace) else { continue };
         of_runc(collector, &dir, &namespace);
     }
 }
 
 fn of_runc(collector: &mut Collector<'_>, all: &Dir, namespace: &[u8]) {
     const FILE: &str = "state.json";
-    for (id, dir) in collector.dirs(all) {
+    for id in collector.names(all) {
+        let Some(dir) = collector.dir(all, &id) else { continue };
         let Some((text, whose)) = collector.read(&dir, FILE) else {
             // Some give crun the directory that they have for runc.
             if let Some((text, whose)) = collector.read(&dir, "status") {
@@ -97,7 +99,8 @@ fn of_runc(collector: &mut Collector<'_>, all: &Dir, namespace: &[u8]) {
 }
 
 fn of_crun(collector: &mut Collector<'_>, all: &Dir) {
-    for (id, dir) in collector.dirs(all) {
+    for id in collector.names(all) {
+        let Some(dir) = collector.dir(all, &id) else { continue };
         if let Some((text, whose)) = collector.read(&dir, "status") {
             crun_status(collector, &dir, &id, b"", &text, whose);
         }
