@@ -5,10 +5,12 @@ use std::os::fd::OwnedFd;
 
 use bstr::{BString, ByteSlice as _};
 use lxkns_core::ProcRoot;
-use lxkns_model::{Gap, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Process, Snapshot, Uid};
+use lxkns_model::{Cgroups, Gap, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Process, Snapshot, Uid};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+
+use crate::parse::cgroup_path;
 
 /// What `/proc/PID/status` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,11 +92,11 @@ impl<'a> Processes<'a> {
     /// The path of its control group: read, where the snapshot has none.
     pub(crate) fn cgroup(&self, process: &Process) -> Option<BString> {
         if let Some(cgroups) = &process.living_task().cgroups {
-            return cgroups.path().cloned();
+            return telling_path(cgroups);
         }
         let read = lxkns_core::cgroups_at(self.proc?, &process.directory()).map_err(|error| error.errno());
         match read {
-            Ok(cgroups) => cgroups.path().cloned(),
+            Ok(cgroups) => telling_path(&cgroups),
             Err(errno) => {
                 let (object, read) = (Object::Process(process.pid), Operation::read("cgroup"));
                 let gap = match errno {
@@ -204,6 +206,27 @@ impl<'a> Processes<'a> {
     }
 }
 
+/// The path that says most of containers, of those in all hierarchies: the usual one; where that names none, one that does;
+/// else one that leads further below it. An engine can be in a control group of version 2, and have its containers' in
+/// version 1 alone.
+fn telling_path(cgroups: &Cgroups) -> Option<BString> {
+    let usual = cgroups.path()?;
+    let names = |path: &BString| cgroup_path::containers(path).len();
+    let others = || cgroups.0.iter().map(|membership| &membership.path).filter(|path| *path != usual);
+    if names(usual) > 0 {
+        return Some(usual.clone());
+    }
+    // Of equals the first: `max_by_key` would take the last.
+    let naming =
+        others().map(|path| (names(path), path)).reduce(|best, other| if other.0 > best.0 { other } else { best });
+    if let Some((1.., path)) = naming {
+        return Some(path.clone());
+    }
+    let is_below = |path: &&BString| path.strip_prefix(usual.as_slice()).is_some_and(|rest| rest.starts_with(b"/"));
+    let below = others().filter(is_below).reduce(|best, other| if other.len() > best.len() { other } else { best });
+    Some(below.unwrap_or(usual).clone())
+}
+
 /// The namespaces of the host itself: those of the first process, and the initial mount namespace; the observer's where
 /// neither is known.
 fn host_namespaces(snapshot: &Snapshot) -> FxHashSet<NamespaceId> {
@@ -246,7 +269,30 @@ fn parse_status(text: &[u8]) -> Option<Status> {
 
 #[cfg(test)]
 mod tests {
+    use lxkns_model::CgroupMembership;
+
     use super::*;
+
+    #[test]
+    fn any_hierarchy_can_name_the_container() {
+        let id = "a".repeat(64);
+        let path = |paths: &[&str]| {
+            let membership = |(at, path): (usize, &&str)| CgroupMembership {
+                hierarchy: at as u32,
+                controllers: if at == 0 { "".into() } else { format!("c{at}").into() },
+                path: path.replace("$ID", &id).into(),
+            };
+            let cgroups = Cgroups(paths.iter().enumerate().map(membership).collect());
+            telling_path(&cgroups).map(|path| path.to_string().replace(&id, "$ID"))
+        };
+        let is = |path: &str| Some(path.to_owned());
+        assert_eq!(path(&["/host", "/host/docker/$ID", "/host"]), is("/host/docker/$ID"));
+        assert_eq!(path(&["/docker/$ID/x", "/docker/$ID"]), is("/docker/$ID/x"));
+        assert_eq!(path(&["/host", "/host/default/c1", "/elsewhere/default/c1"]), is("/host/default/c1"));
+        assert_eq!(path(&["/host", "/hostile/x"]), is("/host"));
+        assert_eq!(path(&["/", "/a", "/"]), is("/a"));
+        assert_eq!((path(&["/"]), path(&[])), (is("/"), None));
+    }
 
     #[test]
     fn a_status_is_read() {

@@ -28,6 +28,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("engines::runc", &[Root, RealProcessor, Program("runc"), File(BUSYBOX)], runc),
         test("engines::crun", &[Root, RealProcessor, Program("crun"), Program("nsenter"), File(BUSYBOX)], crun),
         test("engines::docker_files", &[Root], docker_files),
+        test("engines::control_groups_of_one_version_alone", &[Root], control_groups_of_one_version_alone),
         test("engines::pids_of_another_pid_namespace", &[Root], pids_of_another_pid_namespace),
         test("engines::without_control_group", &[Root], without_control_group),
         test("engines::control_groups_of_services_are_units", &[Root], units),
@@ -207,8 +208,15 @@ fn crun() {
     let mut command = Command::new("nsenter");
     command.arg(format!("--mount=/proc/{}/ns/mnt", actor.pid())).arg("crun");
     let running = Running::new(command, &id);
-    let status = fs::read(format!("/run/crun/{id}/status")).unwrap();
-    let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
+    // It writes that when the container runs already.
+    let read = || serde_json::from_slice(&fs::read(format!("/run/crun/{id}/status")).ok()?).ok();
+    let status: serde_json::Value = std::iter::repeat_with(|| {
+        std::thread::yield_now();
+        read()
+    })
+    .flatten()
+    .next()
+    .unwrap();
     let pid = status["pid"].as_u64().unwrap() as u32;
     let (_, containers) = look();
     let container = of(&containers, pid);
@@ -260,6 +268,28 @@ fn docker_files() {
     let by = container.main.as_ref().unwrap().by;
     assert!(!by_state(&container.evidence[by]), "the state is about another process");
     drop((child, host));
+}
+
+/// A whole host in a control group of its own: version 2 has no more than that, and the engine uses version 1.
+fn control_groups_of_one_version_alone() {
+    let (Some(v1), Some(v2)) = (hierarchy("cgroup", "freezer"), hierarchy("cgroup2", "")) else {
+        eprintln!("not both versions here");
+        return;
+    };
+    let id = long_id("versions");
+    let (own, host) = (Cgroup::new(&v2, "versions"), Cgroup::new(&v1, "versions"));
+    let docker = below(&host, "docker");
+    let container = below(&docker, &id);
+    let actor = Actor::spawn_in(&["mnt"]);
+    own.write("cgroup.procs", &actor.pid().to_string());
+    container.write("cgroup.procs", &actor.pid().to_string());
+    let found = [discover(), discover_everything()].map(|snapshot| recognize(&snapshot).0);
+    for containers in &found {
+        let container = of(containers, actor.pid());
+        assert_eq!((container.kind, container.id.as_slice()), (EngineKind::Docker, id.as_bytes()));
+        assert!(container.cgroup.as_ref().unwrap().value.ends_with(format!("/docker/{id}").as_bytes()));
+    }
+    drop(actor);
 }
 
 /// The PIDs in files are those of the engine's PID namespace.
