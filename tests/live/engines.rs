@@ -33,6 +33,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("engines::without_control_group", &[Root], without_control_group),
         test("engines::control_groups_of_services_are_units", &[Root], units),
         test("engines::forged_state", &[Root], forged_state),
+        test("engines::in_a_user_namespace", &[Root, UserNamespaces], in_a_user_namespace),
         test("engines::forged_control_group", &[Root], forged_control_group),
         test("engines::forged_command_line", &[Root], forged_command_line),
         test("engines::a_container_speaks_for_itself_alone", &[Root], a_container_speaks_for_itself_alone),
@@ -384,6 +385,27 @@ fn forged_state() {
     let container = of(&containers, own.pid());
     assert_eq!((container.id.as_slice(), container.confidence()), (&b"true"[..], Confidence::Sure));
     assert!(container.evidence.iter().all(|evidence| evidence.confidence == Confidence::Sure));
+}
+
+/// What runs in a user namespace that a user has made is that user's own, whatever UID it has.
+fn in_a_user_namespace() {
+    let host = FalseHost::new();
+    let process = host.0.fork();
+    process.setgid(USER);
+    process.setuid(USER);
+    process.unshare(&["user", "mnt", "uts"]);
+    let inside = process.fork();
+    inside.unshare(&["net"]);
+    host.write(&format!("/run/user/{USER}/crun/rootless/status"), crun_status(inside.pid()));
+    let (_, containers) = look();
+    let container = of(&containers, inside.pid());
+    assert_eq!((container.id.as_slice(), container.confidence()), (&b"rootless"[..], Confidence::Claimed));
+    assert_eq!(containers.of(Pid(process.pid())), None);
+    // Another user's word does not count for it.
+    let other = USER + 1;
+    fs::remove_dir_all(host.path("/run/user")).unwrap();
+    host.write(&format!("/run/user/{other}/crun/rootless/status"), crun_status(inside.pid()));
+    assert_eq!(look().1.of(Pid(inside.pid())), None);
 }
 
 fn crun_status(pid: u32) -> String {
