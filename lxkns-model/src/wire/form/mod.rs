@@ -3,6 +3,7 @@
 //! Everything is optional here, since what older and other programs leave out must be readable: [`super::write`]
 //! decides what is always there, and the schema says so with `required`.
 
+mod container;
 mod mount;
 mod namespace;
 mod process;
@@ -11,6 +12,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub(crate) use container::{
+    Container, ContainersInfo, Disagreement, Engine, Evidence, Group, GroupKind, Pod, SaidText, Text, Unit,
+};
 pub(crate) use mount::{Mount, MountPath, Mounts};
 pub(crate) use namespace::{Holder, HolderKind, Namespace, Offsets, Reference, RelationForm, RelationState, Relations};
 pub(crate) use process::{
@@ -37,12 +41,15 @@ pub(crate) struct Dump {
     /// The mounts of mount namespaces, by inode number and path.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub mounts: Option<Mounts>,
-    /// Containers: none yet.
-    pub containers: Empty,
-    /// Container engines: none yet.
-    pub container_engines: Empty,
-    /// Groups of containers: none yet.
-    pub container_groups: Empty,
+    /// The containers, by the PIDs of their first processes.
+    #[cfg_attr(feature = "schema", schemars(required))]
+    pub containers: Option<BTreeMap<u32, Container>>,
+    /// The engines that run them, by numbers.
+    #[cfg_attr(feature = "schema", schemars(required))]
+    pub container_engines: Option<BTreeMap<usize, Engine>>,
+    /// Their groups, by numbers.
+    #[cfg_attr(feature = "schema", schemars(required))]
+    pub container_groups: Option<BTreeMap<usize, Group>>,
     /// The CPUs that are online, as inclusive ranges; empty where not known.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub cpus_online: Option<Vec<(u32, u32)>>,
@@ -174,6 +181,9 @@ pub(crate) struct SnapshotInfo {
     /// Mounts that have no place in the tree by path, by mount namespace: no path reaches them, or its root is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mounts: Option<BTreeMap<u64, Vec<Mount>>>,
+    /// What else is known of containers; absent where they were not looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub containers: Option<ContainersInfo>,
     /// The PIDs of processes, from their own PID namespaces upwards.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub pidmap: Option<Vec<Vec<NamespacedPid>>>,

@@ -1,10 +1,12 @@
 //! From the form to the model. What came from this program comes back as it was; the rest is [`theirs`].
 
+mod container;
 mod mount;
 mod namespace;
 mod number;
 mod process;
 mod theirs;
+mod theirs_containers;
 
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +27,7 @@ pub(super) fn snapshot(json: &[u8]) -> Result<Snapshot, Error> {
     let processes = dump.processes.take().unwrap_or_default();
     let mut options = dump.discovery_options.take().or(dump.options.take()).unwrap_or_default();
     let other_mounts = options.snapshot.as_mut().and_then(|info| info.mounts.take()).unwrap_or_default();
+    let container_info = options.snapshot.as_mut().and_then(|info| info.containers.take());
     let info = options.snapshot.as_ref();
     if let Some(format) = info.and_then(|info| info.format).filter(|&format| format > FORMAT) {
         let message = format!("dump of format {format}: this version reads formats up to {FORMAT}");
@@ -54,6 +57,13 @@ pub(super) fn snapshot(json: &[u8]) -> Result<Snapshot, Error> {
     if !reader.ours {
         theirs::complete(&reader, &mut snapshot);
     }
+    let forms = container::Forms {
+        containers: dump.containers.take().unwrap_or_default(),
+        engines: dump.container_engines.take().unwrap_or_default(),
+        groups: dump.container_groups.take().unwrap_or_default(),
+        info: container_info,
+    };
+    snapshot.annotations.containers = reader.containers(forms, &snapshot)?;
     Ok(snapshot)
 }
 

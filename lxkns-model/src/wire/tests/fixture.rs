@@ -78,6 +78,7 @@ pub(super) fn full() -> Snapshot {
     add_mounts(&mut snapshot);
     snapshot.suspects = suspects();
     snapshot.gaps = gaps();
+    snapshot.annotations.containers = Some(super::containers::all());
     snapshot
 }
 

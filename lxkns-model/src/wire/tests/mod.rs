@@ -1,5 +1,6 @@
 //! Round trips, both forms, and what nobody should have written.
 
+mod containers;
 mod fixture;
 mod golden;
 mod hostile;

@@ -18,6 +18,7 @@ fn everything_comes_back() {
     assert_eq!(back.took, snapshot.took);
     assert_eq!(back.annotations.user_names, snapshot.annotations.user_names);
     assert_eq!(back.annotations.netnsids, snapshot.annotations.netnsids);
+    assert_eq!(back.annotations.containers, snapshot.annotations.containers);
     assert_eq!(back.observer_mount_ns, snapshot.observer_mount_ns);
     assert_eq!(back.observer, snapshot.observer);
     assert_eq!(back.mounts, snapshot.mounts);

@@ -1,5 +1,6 @@
 //! From the model to the form.
 
+mod container;
 mod in_order;
 mod mount;
 mod namespace;
@@ -14,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use bstr::ByteSlice;
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
-use super::form::{Empty, Gap, NamespacedPid, Observer, Options, OwnOptions, SnapshotInfo, Suspect, SuspectKind};
+use super::form::{Gap, NamespacedPid, Observer, Options, OwnOptions, SnapshotInfo, Suspect, SuspectKind};
 use super::json::{write_json, write_members};
 use super::{FORMAT, WriteOptions, text, time};
 use crate::relations::pid_map;
@@ -67,10 +68,11 @@ enum Part {
 impl Serialize for Dump<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { snapshot, options, part } = *self;
+        let containers = container::Places::of(snapshot, options);
         // The keys of `form::Dump`, in its order.
         let mut dump = serializer.serialize_struct("Dump", 8)?;
         if part != Part::AfterProcesses {
-            dump.serialize_field("discovery-options", &discovery_options(snapshot, options))?;
+            dump.serialize_field("discovery-options", &discovery_options(snapshot, options, &containers))?;
             dump.serialize_field("namespaces", &namespaces(snapshot))?;
         }
         if part == Part::Whole {
@@ -78,9 +80,9 @@ impl Serialize for Dump<'_> {
         }
         if part != Part::BeforeProcesses {
             dump.serialize_field("mounts", &mount::by_path(snapshot))?;
-            dump.serialize_field("containers", &Empty {})?;
-            dump.serialize_field("container-engines", &Empty {})?;
-            dump.serialize_field("container-groups", &Empty {})?;
+            dump.serialize_field("containers", &containers.by_pid())?;
+            dump.serialize_field("container-engines", &containers.engines())?;
+            dump.serialize_field("container-groups", &containers.groups())?;
             dump.serialize_field("cpus-online", &cpus(snapshot.host.cpus_online.as_deref().unwrap_or_default()))?;
         }
         dump.end()
@@ -127,7 +129,7 @@ fn cpus(ranges: &[CpuRange]) -> Vec<(u32, u32)> {
     ranges.iter().map(|range| (range.first, range.last)).collect()
 }
 
-fn discovery_options(snapshot: &Snapshot, options: &WriteOptions) -> Options {
+fn discovery_options(snapshot: &Snapshot, options: &WriteOptions, containers: &container::Places) -> Options {
     let asked = &snapshot.options;
     let asked_at = |place| Some(asked.places.contains(place));
     Options {
@@ -143,12 +145,12 @@ fn discovery_options(snapshot: &Snapshot, options: &WriteOptions) -> Options {
         with_affinity_scheduling: Some(asked.scheduling),
         with_task_affinity_scheduling: Some(asked.scheduling && asked.task_details),
         scanned_namespace_types: Some(NamespaceType::ALL.iter().map(|ns_type| ns_type.name().to_owned()).collect()),
-        snapshot: Some(snapshot_info(snapshot, options)),
+        snapshot: Some(snapshot_info(snapshot, options, containers)),
         ..Options::default()
     }
 }
 
-fn snapshot_info(snapshot: &Snapshot, options: &WriteOptions) -> SnapshotInfo {
+fn snapshot_info(snapshot: &Snapshot, options: &WriteOptions, containers: &container::Places) -> SnapshotInfo {
     let unstable = !options.stable;
     let nanoseconds = |took: Duration| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
     SnapshotInfo {
@@ -168,6 +170,7 @@ fn snapshot_info(snapshot: &Snapshot, options: &WriteOptions) -> SnapshotInfo {
         gaps: gaps(snapshot, options.stable),
         suspects: Some(snapshot.suspects.iter().map(suspect).collect()),
         mounts: mount::others(snapshot),
+        containers: containers.info(),
         pidmap: Some(pid_map(snapshot).iter().map(|pids| pids.iter().map(namespaced_pid).collect()).collect()),
     }
 }
