@@ -5,6 +5,7 @@
 mod capabilities;
 mod changes;
 mod charges;
+mod containers;
 mod forest;
 mod index;
 mod leaders;
@@ -20,6 +21,7 @@ mod visibility;
 pub use capabilities::{Authority, AuthorityUnknown, authority, deciding_user_namespace};
 pub use changes::{Change, Changes, DifferentBoots, Life, NamespaceChanges, changes};
 pub use charges::charges;
+pub use containers::{Belonging, ContainerNamespaces, container_of_namespace, is_of_host, unit_of_namespace};
 pub use forest::Forest;
 pub use index::Index;
 pub use leaders::{Members, members};
