@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 pub mod busy;
+mod called;
 pub mod caps;
 pub mod cell;
 pub mod changes;
@@ -39,6 +40,7 @@ pub mod text;
 pub mod tree;
 pub mod users;
 pub mod watch;
+pub mod whose;
 pub mod why;
 
 pub use context::Context;

@@ -12,8 +12,9 @@ use lxkns_model::{
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::called::Called;
 use crate::context::Context;
-use crate::target::{Asked, FORMS, Target};
+use crate::target::{Asked, Target};
 use crate::text::errors;
 use crate::text::escape::printable;
 use crate::{gaps, names, netns};
@@ -89,6 +90,8 @@ pub struct Resolver<'a> {
     unread: OnceCell<Unread>,
     /// The network namespaces that have a name of `ip netns`, in a dump.
     named: OnceCell<FxHashMap<BString, Vec<NamespaceId>>>,
+    /// What the names of containers mean.
+    called: OnceCell<Called<'a>>,
     /// Why a namespace of a type can live unseen.
     unseen: RefCell<FxHashMap<Option<NamespaceType>, Option<String>>>,
 }
@@ -132,6 +135,7 @@ impl<'a> Resolver<'a> {
             by_unique_id: OnceCell::new(),
             unread: OnceCell::new(),
             named: OnceCell::new(),
+            called: OnceCell::new(),
             unseen: RefCell::default(),
         }
     }
@@ -167,6 +171,7 @@ impl<'a> Resolver<'a> {
     /// It means nothing, or what it means cannot be seen.
     pub fn resolve(&self, asked: &Asked) -> Result<Vec<NamespaceId>, Unresolved> {
         self.verify(asked)?;
+        let asked = &self.settle(asked)?;
         let &Self { context: Context { snapshot, is_live, .. }, lookup, .. } = self;
         let text = || printable(asked.text.as_encoded_bytes());
         let missing = |what: &str| Unresolved::Missing(format!("{}: {what}", text()));
@@ -223,11 +228,9 @@ impl<'a> Resolver<'a> {
                     || Unresolved::Unseen(format!("{}: the host's initial namespaces are not visible here", text()));
                 if found.is_empty() { Err(unseen()) } else { Ok(found) }
             }
-            Target::Netns(name) => self.named(name).unwrap_or_else(|why| Err(why.unresolved(text(), ""))),
-            Target::Name(name) => {
-                let others = format!("; {FORMS}");
-                self.named(name).unwrap_or_else(|why| Err(why.unresolved(text(), &others)))
-            }
+            Target::Netns(name) => self.named(name).unwrap_or_else(|why| Err(why.unresolved(text()))),
+            Target::Container(name) => self.called().namespaces_of_container(name, &text()),
+            Target::Name(name) => self.called().anything(self.named(name), name, &text()),
         }
         .map_err(|unresolved| match unresolved {
             Unresolved::Unseen(what) if what.is_empty() => {
@@ -238,6 +241,26 @@ impl<'a> Resolver<'a> {
             }
             other => other,
         })
+    }
+
+    /// The same, with the process or its namespace in place of a container that has one. [`resolve`](Self::resolve) does this
+    /// too; call it where a process is taken from the snapshot without that.
+    ///
+    /// # Errors
+    ///
+    /// The name means nothing, or several things.
+    pub fn settle(&self, asked: &Asked) -> Result<Asked, Unresolved> {
+        let text = printable(asked.text.as_encoded_bytes());
+        let target = match &asked.target {
+            Target::Name(name) => self.called().settle_name(self.named(name), name, &text)?,
+            Target::Container(name) => self.called().settle_container(name, &text)?,
+            _ => None,
+        };
+        Ok(Asked { text: asked.text.clone(), target: target.unwrap_or_else(|| asked.target.clone()) })
+    }
+
+    fn called(&self) -> &Called<'a> {
+        self.called.get_or_init(|| Called::of(self.context))
     }
 
     fn unseen(&self, ns_type: Option<NamespaceType>) -> Option<String> {
@@ -377,7 +400,7 @@ fn no_file(path: &Path) -> String {
 }
 
 /// Why a name means nothing.
-enum Nameless {
+pub(crate) enum Nameless {
     /// Nothing has it.
     None,
     /// It means several namespaces, by their paths.
@@ -387,9 +410,9 @@ enum Nameless {
 }
 
 impl Nameless {
-    fn unresolved(self, text: impl fmt::Display, others: &str) -> Unresolved {
+    pub(crate) fn unresolved(self, text: impl fmt::Display) -> Unresolved {
         match self {
-            Self::None => Unresolved::Missing(format!("{text}: no network namespace has this name{others}")),
+            Self::None => Unresolved::Missing(format!("{text}: no network namespace has this name")),
             Self::Several(all) => {
                 Unresolved::Usage(format!("{text}: means several things; name one of them: {}", all.join(", ")))
             }
@@ -442,7 +465,8 @@ fn is_namespace_inode(ino: u64) -> bool {
     (0xefff_f000..=u64::from(u32::MAX)).contains(&ino)
 }
 
-type Found = Result<Vec<NamespaceId>, Unresolved>;
+/// What is known of a name: the namespaces that it means.
+pub(crate) type Found = Result<Vec<NamespaceId>, Unresolved>;
 
 fn visible(snapshot: &Snapshot, ids: impl Iterator<Item = NamespaceId>) -> Found {
     let ids: Vec<_> = ids.filter(|id| snapshot.namespaces.contains_key(id)).collect();

@@ -12,20 +12,26 @@
 //! | `:8731` | the namespace with this unique ID |
 //! | anything else with a `/` | the namespace that is open or mounted at this path |
 //! | `netns:blue` | the network namespace with this name of `ip netns` |
-//! | `blue` | what has this name |
+//! | `docker:web`, `docker:web/net` | the container with this name or ID of this engine, its network namespace |
+//! | `pod:default/web-0`, `pod:default/web-0/net` | the pod with this name, its network namespace |
+//! | `blue` | what has this name: a network namespace or a container |
+//! | `web/net` | the network namespace of this container (a file of that name is `./web/net`) |
+//! | `4f1a0c2e9b7d` | the container whose ID begins with these 12 or more hexadecimal digits |
+//!
+//! A name that several things have means none of them.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use lxkns_model::{NamespaceType, Pid};
+use lxkns_model::{EngineKind, NamespaceType, Pid};
 
 /// The highest PID that Linux gives.
 pub const PID_MAX: u64 = 4_194_304;
 
 /// What a TARGET can be, in a sentence.
 pub const FORMS: &str = "expected a PID, PID/TYPE, an inode number, TYPE:INODE, :UNIQUE-ID, self, host, the name of a \
-                         network namespace (ip netns) or a path with a slash";
+                         network namespace (ip netns), a container's name or ID, or a path with a slash";
 
 /// The type that somebody means who calls it otherwise; `None` where that is not clear.
 pub fn similar_type(text: &str) -> Option<NamespaceType> {
@@ -63,8 +69,32 @@ pub enum Target {
     Host(Option<NamespaceType>),
     /// The network namespace with this name of `ip netns`.
     Netns(String),
+    /// The container with this name or ID.
+    Container(ContainerName),
     /// Whatever has this name.
     Name(String),
+}
+
+/// What somebody calls a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerName {
+    /// What runs it, where that was said.
+    pub of: ContainerOf,
+    /// Its name or ID, or the name of its pod.
+    pub name: String,
+    /// Its namespace of this type is meant; else all of them.
+    pub ns_type: Option<NamespaceType>,
+}
+
+/// What is said of a container before its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainerOf {
+    /// Nothing.
+    Any,
+    /// What runs it.
+    Engine(EngineKind),
+    /// That the name is the one of its pod.
+    Pod,
 }
 
 /// The text is no TARGET.
@@ -82,6 +112,8 @@ pub enum ParseError {
     Identity,
     /// It is no name of a network namespace.
     Netns,
+    /// It is no name of a container.
+    Container,
     /// It looks like nothing known.
     Form,
 }
@@ -95,6 +127,7 @@ impl fmt::Display for ParseError {
             Self::Pid => "not a PID: those are 1 to 4194304",
             Self::Identity => "not a PID and the inode number of its pidfd, or its start time: expected PID:NUMBER",
             Self::Netns => "not a name of a network namespace: expected netns:NAME, without a slash",
+            Self::Container => "not a name of a container: expected ENGINE:NAME or pod:NAME",
             Self::Form => FORMS,
         })
     }
@@ -111,13 +144,18 @@ impl Target {
         if let Some(id) = utf8.strip_prefix(':').filter(|id| !id.contains('/')) {
             return number(id).map(Self::UniqueId).ok_or(ParseError::UniqueId);
         }
+        if let Some(container) = container(utf8) {
+            return container;
+        }
         if let Some((whole, name)) = utf8.split_once('/') {
             let Some(ns_type) = NamespaceType::from_name(name.as_bytes()) else { return Ok(Self::path(text)) };
             return match (whole, split_identity(whole)) {
                 ("self", _) => Ok(Self::Caller(Some(ns_type))),
                 ("host", _) => Ok(Self::Host(Some(ns_type))),
                 (_, Some((pid, number))) => Ok(Self::OfProcess(pinned(pid, number)?, ns_type)),
+                _ if is_id(whole) => Ok(Self::container(ContainerOf::Any, whole, Some(ns_type))),
                 _ if is_digits(whole) => Ok(Self::OfProcess(pid_of(whole)?, ns_type)),
+                _ if is_name(whole) => Ok(Self::container(ContainerOf::Any, whole, Some(ns_type))),
                 _ => Ok(Self::path(text)),
             };
         }
@@ -140,6 +178,7 @@ impl Target {
                 .ok_or(ParseError::Inode);
         }
         match (utf8, number(utf8)) {
+            _ if is_id(utf8) => Ok(Self::Name(utf8.to_owned())),
             (_, Some(ino)) if ino > PID_MAX => Ok(Self::Inode(None, ino)),
             (_, Some(_)) => pid_of(utf8).map(Self::Process),
             _ if is_digits(utf8) => Err(ParseError::Inode),
@@ -152,6 +191,16 @@ impl Target {
 
     fn path(text: &OsStr) -> Self {
         Self::Path(Path::new(text).to_owned())
+    }
+
+    fn container(of: ContainerOf, name: &str, ns_type: Option<NamespaceType>) -> Self {
+        Self::Container(ContainerName { of, name: name.to_owned(), ns_type })
+    }
+
+    /// Whether it can turn out to be a process when it is looked up.
+    pub fn may_be_process(&self) -> bool {
+        let is_whole = |container: &ContainerName| container.ns_type.is_none();
+        matches!(self, Self::Process(_) | Self::Name(_)) || matches!(self, Self::Container(it) if is_whole(it))
     }
 }
 
@@ -202,6 +251,28 @@ impl Asked {
 
 fn has_slash(text: &OsStr) -> bool {
     text.as_encoded_bytes().contains(&b'/')
+}
+
+/// The container in a text that begins with an engine's name, or with `pod`, and a colon.
+fn container(text: &str) -> Option<Result<Target, ParseError>> {
+    let (before, name) = text.split_once(':')?;
+    let of = match before {
+        "pod" => ContainerOf::Pod,
+        _ => ContainerOf::Engine(EngineKind::ALL.into_iter().find(|kind| kind.name() == before)?),
+    };
+    let typed = name
+        .rsplit_once('/')
+        .and_then(|(name, ns_type)| Some((name, Some(NamespaceType::from_name(ns_type.as_bytes())?))));
+    // Of a pod that is called like a type, the name comes with its type.
+    let is_pod_alone = of == ContainerOf::Pod && name.matches('/').count() == 1;
+    let (name, ns_type) = typed.filter(|_| !is_pod_alone).unwrap_or((name, None));
+    let is_name = !name.is_empty() && (of == ContainerOf::Pod || !name.contains('/'));
+    Some(if is_name { Ok(Target::container(of, name, ns_type)) } else { Err(ParseError::Container) })
+}
+
+/// Whether it could be the ID of a container: hexadecimal digits, more than any PID or inode number has.
+fn is_id(text: &str) -> bool {
+    (12..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 /// `PID:NUMBER`, of which the first is digits.
@@ -258,7 +329,7 @@ mod tests {
         assert_eq!(parse("4194305"), Ok(Target::Inode(None, 4_194_305)));
         assert_eq!(parse("4026532281"), Ok(Target::Inode(None, 4_026_532_281)));
         assert_eq!(parse("0"), Err(ParseError::Pid));
-        assert_eq!(parse("99999999999999999999"), Err(ParseError::Inode));
+        assert_eq!(parse("99999999999"), Ok(Target::Inode(None, 99_999_999_999)));
     }
 
     #[test]
@@ -308,7 +379,19 @@ mod tests {
 
     #[test]
     fn whatever_else_has_a_slash_is_a_path() {
-        for text in ["/run/netns/x", "/proc/1/ns/net", "./x", "a/b:1", "net:/x", "/", "/a b/\n"] {
+        for text in [
+            "/run/netns/x",
+            "/proc/1/ns/net",
+            "./x",
+            "./web/net",
+            "1web/net",
+            "web/nets",
+            "a/b/net",
+            "a/b:1",
+            "net:/x",
+            "/",
+            "/a b/\n",
+        ] {
             assert_eq!(parse(text), path(text), "{text:?}");
         }
         let odd = OsStr::from_bytes(b"/run/\xff");
@@ -334,6 +417,29 @@ mod tests {
         for text in ["-x", ".x", "a b", "a\n", "*", "\u{e9}t\u{e9}"] {
             assert_eq!(parse(text), Err(ParseError::Form), "{text:?}");
         }
+    }
+
+    #[test]
+    fn containers_by_name_id_engine_and_pod() {
+        let container = |of, name: &str, ns_type| Ok(Target::container(of, name, ns_type));
+        let docker = ContainerOf::Engine(EngineKind::Docker);
+        let net = Some(NamespaceType::Net);
+        assert_eq!(parse("docker:web"), container(docker, "web", None));
+        assert_eq!(parse("docker:1 web"), container(docker, "1 web", None));
+        assert_eq!(parse("docker:web/net"), container(docker, "web", net));
+        assert_eq!(parse("machine:ns"), container(ContainerOf::Engine(EngineKind::Machined), "ns", None));
+        assert_eq!(parse("pod:default/web-0"), container(ContainerOf::Pod, "default/web-0", None));
+        assert_eq!(parse("pod:default/web-0/net"), container(ContainerOf::Pod, "default/web-0", net));
+        assert_eq!(parse("pod:default/net"), container(ContainerOf::Pod, "default/net", None), "a pod of that name");
+        assert_eq!(parse("pod:p1"), container(ContainerOf::Pod, "p1", None));
+        assert_eq!(parse("web/net"), container(ContainerOf::Any, "web", net));
+        assert_eq!(parse("4f1a0c2e9b7d"), Ok(Target::Name("4f1a0c2e9b7d".into())));
+        assert_eq!(parse("123456789012"), Ok(Target::Name("123456789012".into())), "no inode number is so long");
+        assert_eq!(parse("123456789012/net"), container(ContainerOf::Any, "123456789012", net));
+        for text in ["docker:", "docker:/x", "docker:a/b", "pod:", "docker:/net"] {
+            assert_eq!(parse(text), Err(ParseError::Container), "{text}");
+        }
+        assert!(parse("web").unwrap().may_be_process() && !parse("web/net").unwrap().may_be_process());
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::time::SystemTime;
 
 use lxkns_model::{
-    Capabilities, DiscoveryOptions, Holder, Host, Namespace, NamespaceId, NamespaceType, Pid, Process, ProcessStatus,
-    Relation, Snapshot, Task, Tid, Uid, Uids,
+    Capabilities, Confidence, Container, ContainerState, Containers, DiscoveryOptions, EngineKind, Evidence,
+    EvidenceKind, Holder, Host, Namespace, NamespaceId, NamespaceType, Pid, Pod, Process, ProcessStatus, Relation,
+    Said, Snapshot, Task, Tid, Uid, Uids,
 };
 
 /// The initial mount namespace.
@@ -80,5 +81,39 @@ pub fn snapshot() -> Snapshot {
     user.owner_uid = Some(Uid(0));
     user.parent = Relation::None;
     snapshot.namespaces.get_mut(&LOOSE).unwrap().loose_threads = vec![Tid(201)];
+    snapshot
+}
+
+/// A container of which one thing made it known.
+pub fn container(kind: EngineKind, id: &str, name: &str, evidence: (EvidenceKind, &str)) -> Container {
+    let (evidence_kind, at) = evidence;
+    let evidence = Evidence { kind: evidence_kind, at: at.into(), pid: None, confidence: Confidence::Sure };
+    let mut container = Container::new(kind, id, evidence);
+    container.name = Some(Said { value: name.into(), by: 0 });
+    container
+}
+
+/// The ID of the container `web`.
+pub const WEB_ID: &str = "4f1a0c2e9b7d4f1a0c2e9b7d4f1a0c2e9b7d4f1a0c2e9b7d4f1a0c2e9b7d0001";
+
+/// The host with two containers: process 200 is `web` of Docker; `app` has ended, and the network namespace that a CNI plugin
+/// has made for its pod is left.
+pub fn contained() -> Snapshot {
+    let mut snapshot = snapshot();
+    let mut web = container(EngineKind::Docker, WEB_ID, "web", (EvidenceKind::Cgroup, "/docker/4f1a"));
+    web.main = Some(Said { value: Pid(200), by: 0 });
+    web.state = Some(Said { value: ContainerState::Running, by: 0 });
+    let at = (EvidenceKind::CniResult, "/var/lib/cni/results/x");
+    let mut app = container(EngineKind::Cri, "00112233445566778899", "app", at);
+    let pod = Pod { namespace: "default".into(), name: "web-0".into(), uid: "".into() };
+    app.pod = Some(Said { value: pod, by: 0 });
+    app.state = Some(Said { value: ContainerState::Exited, by: 0 });
+    app.network_path = Some(Said { value: "/run/netns/left".into(), by: 0 });
+    snapshot.annotations.containers = Some(Containers {
+        list: vec![web, app],
+        members: [(Pid(200), 0)].into(),
+        namespaces: [(LEFT, 1)].into(),
+        ..Containers::default()
+    });
     snapshot
 }

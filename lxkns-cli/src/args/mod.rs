@@ -76,6 +76,9 @@ TARGET can be:
   self, self/net    this process (lxkns): the namespaces of the caller
   host, host/net    the initial namespaces
   blue, netns:blue  a network namespace by its name (ip netns)
+  web, docker:web   a container by name or ID (12 digits or more): its main process
+  web/net           the network namespace of a container, also without a process
+  pod:default/web-0 a pod
   /run/netns/x      a namespace by path: any other text with a slash
 Exit code if TARGET is not found: 1 if it does not exist, 3 if it may exist
 (enter: 125)";

@@ -18,15 +18,7 @@ use crate::view::screen::{self, Color};
 /// Runs it.
 pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
     let is_live = args.look.from.is_none();
-    let whose = Whose::of(&args.target.target, args.pid.map(Pid));
-    let pid = match whose {
-        Whose::Named(pid) => pid,
-        Whose::Asker if is_live => live::own_pid()?,
-        Whose::Asker => {
-            return Err(Error::Usage("a dump does not say who asks: name a process with -p".to_owned()));
-        }
-    };
-    let options = caps::options(&args.target.target, whose);
+    let options = caps::options(&args.target.target, Whose::of(&args.target.target, args.pid.map(Pid)));
     let places = options.places.with(Place::ProcessFacts);
     let snapshot = live::load(&args.look, &options)?;
     let resolver = resolve::resolver(&snapshot, is_live);
@@ -34,6 +26,23 @@ pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
         say(&unresolved);
         return Ok(unresolved.exit().0);
     }
+    let target = match super::settle(&resolver, &args.target) {
+        Ok(target) => target,
+        Err((exit, gaps_matter)) => {
+            if gaps_matter {
+                super::tell_gaps(&snapshot, options.places);
+            }
+            return Ok(exit);
+        }
+    };
+    let whose = Whose::of(&target.target, args.pid.map(Pid));
+    let pid = match whose {
+        Whose::Named(pid) => pid,
+        Whose::Asker if is_live => live::own_pid()?,
+        Whose::Asker => {
+            return Err(Error::Usage("a dump does not say who asks: name a process with -p".to_owned()));
+        }
+    };
     let Some(process) = resolver.process(pid) else {
         let absence = resolver.absence(pid);
         say(format_args!("{pid}: {}", absence.words()));
@@ -43,10 +52,10 @@ pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
         }
         return Ok(exit);
     };
-    let asked = std::slice::from_ref(&args.target);
+    let asked = std::slice::from_ref(&target);
     let Findings { found, mut exit, gaps_matter, .. } = super::find(&resolver, asked);
     let namespaces: Vec<NamespaceId> = found.into_iter().flat_map(|(_, ids)| ids).collect();
-    let namespaces = caps::with_host(&snapshot, &args.target.target, whose, namespaces);
+    let namespaces = caps::with_host(&snapshot, &target.target, whose, namespaces);
     let all = Caps::of(&snapshot, process, &namespaces);
     let is_unknown = all.iter().any(|caps| caps.capabilities().is_none());
     if is_unknown {

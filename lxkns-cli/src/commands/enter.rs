@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use lxkns_answers::json::Envelope;
 use lxkns_core::ProcRoot;
-use lxkns_core::model::{DiscoveryOptions, NamespaceType, Pid};
+use lxkns_core::model::{DiscoveryOptions, NamespaceType, Pid, Snapshot};
 use lxkns_enter::{
     CgroupsOf, Ended, Enter, Environment, Error, ErrorKind, LimitsOf, Plan, PowersOf, Target as Entered, Tools,
 };
@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use crate::args::{EnterArgs, EnvironmentOf, LimitsFrom};
 use crate::exit::{self, say};
 use crate::live;
-use crate::resolve::{resolver, verify_open};
+use crate::resolve::{Resolver, resolver, verify_open};
 use crate::view;
 use crate::view::escape::shell_word;
 use crate::view::screen::{self, Color, Screen};
@@ -82,7 +82,7 @@ fn enter(args: &EnterArgs, color: Color) -> Result<u8, Failure> {
             verify_open(&proc, asked, *pid).map_err(failed)?;
             process
         }
-        targets => namespaces(&proc, targets, args)?,
+        targets => named(&proc, targets, args)?,
     };
     let plan = wanted(&proc, target, args).prepare().map_err(told)?;
     if args.dry_run {
@@ -140,8 +140,8 @@ fn wanted<'a>(proc: &'a ProcRoot, target: Entered, args: &EnterArgs) -> Enter<'a
     }
 }
 
-/// Opens namespaces that were asked for by themselves.
-fn namespaces(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<Entered, Failure> {
+/// Opens namespaces that were asked for by themselves, or the process of a container.
+fn named(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<Entered, Failure> {
     // What stands after the process is the command.
     if let [asked, rest @ ..] = targets
         && args.command.is_empty()
@@ -151,12 +151,7 @@ fn namespaces(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<En
         return Err(failed(without_dashes(named, rest[at..].iter().map(|asked| asked.text.as_os_str()))));
     }
     let is_of_process = |asked: &Asked| matches!(asked.target, Target::OfProcess(..));
-    if let Some(asked) = targets.iter().find(|asked| matches!(asked.target, Target::Process(_))) {
-        let text = asked.text.to_string_lossy();
-        return Err(failed(format_args!(
-            "{text}: only one PID is allowed; for several, name namespaces, e.g. {text}/net"
-        )));
-    }
+    check_pids(targets)?;
     let access = live::access(&args.patience);
     let discovery = live::session(&access).map_err(failed)?;
     let snapshot = match targets.iter().all(is_of_process) {
@@ -164,8 +159,21 @@ fn namespaces(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<En
         false => Some(live::discover(&discovery, &DiscoveryOptions::namespaces()).map_err(failed)?),
     };
     let resolver = snapshot.as_ref().map(|snapshot| resolver(snapshot, true));
-    let mut opened = Vec::new();
+    let mut settled = Vec::new();
     for asked in targets {
+        settled.push(match snapshot.as_ref().zip(resolver.as_ref()) {
+            Some((snapshot, resolver)) => pinned(snapshot, resolver, asked)?,
+            None => asked.clone(),
+        });
+    }
+    if let [asked @ Asked { target: Target::Process(pid), .. }] = &settled[..] {
+        let process = Entered::process(proc, *pid).map_err(told)?;
+        verify_open(proc, asked, *pid).map_err(failed)?;
+        return Ok(process);
+    }
+    check_pids(&settled)?;
+    let mut opened = Vec::new();
+    for asked in &settled {
         if let Target::OfProcess(pid, ns_type) = asked.target {
             opened.push(of_process(proc, pid, ns_type).map_err(|errno| {
                 let error = io::Error::from(errno);
@@ -180,6 +188,30 @@ fn namespaces(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<En
         }
     }
     Entered::namespaces(proc, opened).map_err(told)
+}
+
+/// A process alone is entered as a whole, several are not.
+fn check_pids(targets: &[Asked]) -> Result<(), Failure> {
+    let Some(asked) = targets.iter().find(|asked| matches!(asked.target, Target::Process(_))) else { return Ok(()) };
+    let text = asked.text.to_string_lossy();
+    Err(failed(format_args!("{text}: only one PID is allowed; for several, name namespaces, e.g. {text}/net")))
+}
+
+/// A TARGET with the process or its namespace in place of a container. Until that is open the PID can be given to another
+/// process: it is pinned by its start time.
+fn pinned(snapshot: &Snapshot, resolver: &Resolver<'_>, asked: &Asked) -> Result<Asked, Failure> {
+    let Asked { text, target } = resolver.settle(asked).map_err(failed)?;
+    let is_named = !matches!(asked.target, Target::Process(_) | Target::OfProcess(..));
+    let started = |pid: Pid| snapshot.processes.get(&pid).map(|process| process.start_time_ticks());
+    let text = match target {
+        Target::Process(pid) if is_named => started(pid).map(|ticks| format!("{pid}:{ticks}").into()),
+        Target::OfProcess(pid, ns_type) if is_named => {
+            started(pid).map(|ticks| format!("{pid}:{ticks}/{ns_type}").into())
+        }
+        _ => None,
+    }
+    .unwrap_or(text);
+    Ok(Asked { text, target })
 }
 
 /// Whether it names a program rather than a namespace.

@@ -107,6 +107,15 @@ fn home(snapshot: &Snapshot, is_live: bool) -> Option<NamespaceId> {
     context(snapshot, is_live).mount_ns
 }
 
+/// A TARGET with the process that stands for it, where it is a container. Why it means nothing has been said; then it comes
+/// to an exit code, and it matters what could not be seen or it does not.
+fn settle(resolver: &Resolver<'_>, asked: &Asked) -> std::result::Result<Asked, (Exit, bool)> {
+    resolver.settle(asked).map_err(|unresolved| {
+        say(&unresolved);
+        unresolved.exit()
+    })
+}
+
 /// What became of the TARGETs that were asked for.
 struct Findings<'a> {
     /// What each means that means something.

@@ -130,11 +130,13 @@ fn target(args: &MountsArgs, snapshot: &Snapshot, is_live: bool) -> std::result:
                 (Exit::Failed, true)
             });
     };
+    let resolver = resolver(snapshot, is_live);
+    let asked = super::settle(&resolver, asked)?;
     let asked = [match &asked.target {
         Target::Process(pid) => Asked { text: asked.text.clone(), target: Target::OfProcess(*pid, NamespaceType::Mnt) },
         _ => asked.clone(),
     }];
-    let Findings { found, exit, gaps_matter, .. } = super::find(&resolver(snapshot, is_live), &asked);
+    let Findings { found, exit, gaps_matter, .. } = super::find(&resolver, &asked);
     let [(asked, ids)] = &found[..] else { return Err((exit, gaps_matter)) };
     ids.iter().find(|id| is_mnt(snapshot.namespaces.get(id))).copied().ok_or_else(|| {
         say(format_args!("{}: not a mount namespace", printable(asked.text.as_encoded_bytes())));

@@ -56,7 +56,10 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
     options.without_self = !args.targets.is_empty();
     let access = live::access(&args.look.patience);
     let mut snapshot = live::load_with(&args.look, &access, &options)?;
+    let (targets, unsettled) = settle(&snapshot, &targets, is_live);
     let (items, exit, gaps_matter) = find(&snapshot, &targets, is_live);
+    let exit = unsettled.map_or(exit, |(unsettled, _)| exit.max(unsettled));
+    let gaps_matter = gaps_matter || unsettled.is_some_and(|(_, gaps_matter)| gaps_matter);
 
     // First what only somebody inside can tell: it can leave gaps.
     let progress = Progress::of("looking inside");
@@ -166,7 +169,7 @@ fn options(targets: &[Asked]) -> DiscoveryOptions {
         options.status = Scope::Named;
     }
     options.namespace_details = true;
-    if targets.iter().any(is_process) {
+    if targets.iter().any(|asked| asked.target.may_be_process()) {
         options.command_lines = Scope::All;
         options.status = Scope::All;
         options.cgroups = true;
@@ -178,6 +181,22 @@ fn options(targets: &[Asked]) -> DiscoveryOptions {
     };
     options.mounts = targets.iter().any(is_mnt);
     options
+}
+
+/// The TARGETs with processes in place of containers. Why others mean nothing has been said: the exit code for that, and
+/// whether what could not be seen has to do with it.
+fn settle(snapshot: &Snapshot, targets: &[Asked], is_live: bool) -> (Vec<Asked>, Option<(Exit, bool)>) {
+    let mut unsettled: Option<(Exit, bool)> = None;
+    let resolver = resolve::resolver(snapshot, is_live);
+    let settled = targets.iter().filter_map(|asked| match super::settle(&resolver, asked) {
+        Ok(asked) => Some(asked),
+        Err((exit, gaps_matter)) => {
+            let (before, mattered) = unsettled.unwrap_or((exit, false));
+            unsettled = Some((before.max(exit), mattered || gaps_matter));
+            None
+        }
+    });
+    (settled.collect(), unsettled)
 }
 
 /// What was asked for: what came of it, and whether what could not be seen has to do with it.

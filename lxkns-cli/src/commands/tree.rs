@@ -125,6 +125,7 @@ fn branch(
         (Exit::Missing, false)
     };
     let resolver = resolve::resolver(snapshot, is_live);
+    let target = &if args.seen_in.is_none() { super::settle(&resolver, target)? } else { target.clone() };
     if let (TreeKind::Proc, Target::Process(pid)) = (kind, &target.target) {
         if args.seen_in.is_none() {
             resolver.verify(target).map_err(|unresolved| {
@@ -177,6 +178,7 @@ fn namespaces(
     asked: &Asked,
     ns_type: NamespaceType,
 ) -> std::result::Result<Vec<NamespaceId>, (Exit, bool)> {
+    let asked = super::settle(resolver, asked)?;
     let asked = [match &asked.target {
         Target::Process(pid) => Asked { text: asked.text.clone(), target: Target::OfProcess(*pid, ns_type) },
         _ => asked.clone(),

@@ -1,0 +1,240 @@
+//! Whose processes and namespaces are: containers, pods and units, in words and as JSON. All answers name them in this form.
+
+use bstr::BString;
+use lxkns_model::relations;
+use lxkns_model::{Confidence, Container, NamespaceId, Pid, Snapshot, Unit, UnitKind};
+use serde::Serialize;
+
+use crate::names::lossy;
+use crate::text::escape::printable;
+
+/// The shortest ID that stands for a longer one.
+pub(crate) const SHORT: usize = 12;
+
+/// A container as a TARGET: its engine and its name, or its ID where it has none, as in `docker:web`. Unsafe to print.
+pub fn target(container: &Container) -> BString {
+    let mut target = BString::from(container.kind.name());
+    target.push(b':');
+    target.extend_from_slice(container.display_name());
+    target
+}
+
+/// A container in a sentence, safe to print and whole: `docker:web`, `cri:app (pod default/web-0)`, `docker:x (claimed)`.
+pub fn container(container: &Container) -> String {
+    let pod = container.pod.as_ref().map(|pod| format!("pod {}", printable(pod.value.full_name())));
+    let is_claimed = container.confidence() == Confidence::Claimed;
+    let notes: Vec<_> = pod.into_iter().chain(is_claimed.then(|| "claimed".to_owned())).collect();
+    let target = printable(target(container));
+    if notes.is_empty() { target } else { format!("{target} ({})", notes.join(", ")) }
+}
+
+/// A unit in a sentence, safe to print and whole: `cron.service`, `app.service of UID 1000`, `snap firefox`.
+pub fn unit(unit: &Unit) -> String {
+    let name = printable(&unit.name);
+    let name = match unit.kind {
+        UnitKind::Snap | UnitKind::Flatpak | UnitKind::Sandbox => format!("{} {name}", unit.kind.name()),
+        _ => name,
+    };
+    match unit.of_user {
+        Some(uid) => format!("{name} of UID {uid}"),
+        None => name,
+    }
+}
+
+/// What something belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose<'a> {
+    /// This container.
+    Container(&'a Container),
+    /// This unit, as it is in no container.
+    Unit(&'a Unit),
+}
+
+impl<'a> Whose<'a> {
+    /// What a process belongs to; `None` where that is nothing, or not known.
+    pub fn process(snapshot: &'a Snapshot, pid: Pid) -> Option<Self> {
+        let containers = snapshot.annotations.containers.as_ref()?;
+        let unit = || containers.units.get(&pid).map(Self::Unit);
+        containers.of(pid).map(Self::Container).or_else(unit)
+    }
+
+    /// What a namespace belongs to; `None` where that is nothing, or not known, and for one of the host's.
+    pub fn namespace(snapshot: &'a Snapshot, id: NamespaceId) -> Option<Self> {
+        let containers = snapshot.annotations.containers.as_ref()?;
+        let unit = || relations::unit_of_namespace(snapshot, id).map(Self::Unit);
+        relations::container_of_namespace(snapshot, id)
+            .and_then(|index| containers.list.get(index))
+            .map(Self::Container)
+            .or_else(unit)
+    }
+
+    /// It in a sentence, safe to print.
+    pub fn words(self) -> String {
+        match self {
+            Self::Container(it) => container(it),
+            Self::Unit(it) => unit(it),
+        }
+    }
+}
+
+/// What a process is in, after its name: ` in docker:web`; empty where that is nothing, or not known.
+pub fn in_words(snapshot: &Snapshot, pid: Pid) -> String {
+    Whose::process(snapshot, pid).map(|whose| format!(" in {}", whose.words())).unwrap_or_default()
+}
+
+/// Whose a namespace is, after its name: ` of docker:web`.
+pub fn of_words(snapshot: &Snapshot, id: NamespaceId) -> String {
+    Whose::namespace(snapshot, id).map(|whose| format!(" of {}", whose.words())).unwrap_or_default()
+}
+
+/// How it is known that a namespace without a process belongs to a container, in words; `None` where a process of that
+/// container is in it.
+pub fn evidence(snapshot: &Snapshot, id: NamespaceId) -> Option<String> {
+    let containers = snapshot.annotations.containers.as_ref()?;
+    let index = relations::container_of_namespace(snapshot, id)?;
+    let is_made_for_it = containers.namespaces.get(&id) == Some(&index);
+    let container = containers.list.get(index).filter(|_| is_made_for_it)?;
+    // What says which namespace it is; else what made the container known.
+    let by = container.network_path.as_ref().map_or(0, |path| path.by);
+    let evidence = container.evidence.get(by).or_else(|| container.evidence.first())?;
+    let state = container.state.as_ref().map(|state| format!(", which is {}", state.value)).unwrap_or_default();
+    Some(format!(
+        "made for {}{state}: {} {} ({})",
+        self::container(container),
+        evidence.kind.name(),
+        printable(&evidence.at),
+        container.confidence()
+    ))
+}
+
+/// A container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Container"))]
+#[serde(rename_all = "kebab-case")]
+pub struct ContainerForm {
+    /// It as a TARGET: its engine and its name or ID.
+    pub target: String,
+    /// What runs it: `docker`, `containerd`, `cri`, `cri-o`, `podman`, `lxc`, `machine`, `runc`, `crun`, `unknown`.
+    pub engine: &'static str,
+    /// Its ID.
+    pub id: String,
+    /// Its name; `null` where not known.
+    pub name: Option<String>,
+    /// Its pod, with its namespace before a slash; `null` where it is in none, or that is not known.
+    pub pod: Option<String>,
+    /// How far it can be relied on: `sure`, `likely`, `claimed`.
+    pub confidence: &'static str,
+}
+
+impl ContainerForm {
+    /// The form of a container.
+    pub fn of(container: &Container) -> Self {
+        Self {
+            target: lossy(&target(container)),
+            engine: container.kind.name(),
+            id: lossy(&container.id),
+            name: container.name.as_ref().map(|name| lossy(&name.value)),
+            pod: container.pod.as_ref().map(|pod| lossy(&pod.value.full_name())),
+            confidence: container.confidence().name(),
+        }
+    }
+}
+
+/// A systemd unit, snap or sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Unit"))]
+#[serde(rename_all = "kebab-case")]
+pub struct UnitForm {
+    /// `service`, `scope`, `slice`, `snap`, `flatpak`, `sandbox`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// The user whose it is; `null` for one of the host's.
+    pub of_user: Option<u32>,
+}
+
+impl UnitForm {
+    /// The form of a unit.
+    pub fn of(unit: &Unit) -> Self {
+        Self { kind: unit.kind.name(), name: lossy(&unit.name), of_user: unit.of_user.map(|uid| uid.0) }
+    }
+}
+
+/// What something belongs to, as keys beside its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct WhoseForm {
+    /// The container that it belongs to; `null` where it is in none; left out where they were not looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<Option<ContainerForm>>,
+    /// The unit that it belongs to, where it is in no container; likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Option<UnitForm>>,
+}
+
+impl WhoseForm {
+    /// What a process belongs to.
+    pub fn process(snapshot: &Snapshot, pid: Pid) -> Self {
+        Self::of(snapshot, Whose::process(snapshot, pid))
+    }
+
+    /// What a namespace belongs to.
+    pub fn namespace(snapshot: &Snapshot, id: NamespaceId) -> Self {
+        Self::of(snapshot, Whose::namespace(snapshot, id))
+    }
+
+    fn of(snapshot: &Snapshot, whose: Option<Whose<'_>>) -> Self {
+        let are_known = snapshot.annotations.containers.is_some();
+        let (container, unit) = match whose {
+            Some(Whose::Container(container)) => (Some(ContainerForm::of(container)), None),
+            Some(Whose::Unit(unit)) => (None, Some(UnitForm::of(unit))),
+            None => (None, None),
+        };
+        Self { container: are_known.then_some(container), unit: are_known.then_some(unit) }
+    }
+}
+
+/// Whether there is any container, so that views have columns for them.
+pub fn has_containers(snapshot: &Snapshot) -> bool {
+    snapshot.annotations.containers.as_ref().is_some_and(|containers| !containers.list.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{BUSY, LEFT, NET, ODD, contained, snapshot};
+
+    #[test]
+    fn each_is_named_as_a_target() {
+        let snapshot = contained();
+        assert_eq!(in_words(&snapshot, Pid(200)), " in docker:web");
+        assert_eq!(of_words(&snapshot, BUSY), " of docker:web");
+        assert_eq!(of_words(&snapshot, LEFT), " of cri:app (pod default/web-0)", "without a process");
+        assert_eq!((in_words(&snapshot, Pid(1)), of_words(&snapshot, NET)), (String::new(), String::new()));
+        assert_eq!(
+            evidence(&snapshot, LEFT).unwrap(),
+            "made for cri:app (pod default/web-0), which is exited: cni-result /var/lib/cni/results/x (sure)"
+        );
+        assert_eq!((evidence(&snapshot, BUSY), evidence(&snapshot, ODD)), (None, None));
+    }
+
+    #[test]
+    fn what_was_not_looked_for_is_left_out_and_what_is_not_there_is_null() {
+        let json = |form: WhoseForm| serde_json::to_value(form).unwrap();
+        assert_eq!(json(WhoseForm::process(&snapshot(), Pid(200))), serde_json::json!({}));
+        let snapshot = contained();
+        assert_eq!(json(WhoseForm::process(&snapshot, Pid(1))), serde_json::json!({"container": null, "unit": null}));
+        assert_eq!(json(WhoseForm::namespace(&snapshot, BUSY))["container"]["target"], "docker:web");
+    }
+
+    #[test]
+    fn hostile_names_are_escaped_and_whole() {
+        let mut snapshot = contained();
+        let long = format!("a\x1b]0;{}\n", "x".repeat(300));
+        let list = &mut snapshot.annotations.containers.as_mut().unwrap().list;
+        list.iter_mut().for_each(|it| it.name.as_mut().into_iter().for_each(|name| name.value = long.clone().into()));
+        let words = in_words(&snapshot, Pid(200));
+        assert_eq!(words, format!(" in docker:a\\x1b]0;{}\\x0a", "x".repeat(300)));
+    }
+}
