@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::names::{self, Detail};
 use crate::target::Target;
+use crate::whose::WhoseForm;
 
 /// The kernel nests user namespaces no deeper than 33; a dump can have more, and circles.
 const DEEPEST: usize = 100;
@@ -214,6 +215,7 @@ impl<'a> Caps<'a> {
                 name: names::lossy(self.process.comm()),
                 uid: names::user_id(self.snapshot, self.uid()),
                 userns: self.own().map(ino),
+                whose: WhoseForm::process(self.snapshot, self.process.pid),
             },
             reason: self.reason(),
             created: match self.authority {
@@ -328,6 +330,9 @@ pub struct CapsProcess {
     pub uid: Option<u32>,
     /// Its user namespace; `null` where not known.
     pub userns: Option<u64>,
+    /// What it belongs to.
+    #[serde(flatten)]
+    pub whose: WhoseForm,
 }
 
 /// Why a process has capabilities in a user namespace.

@@ -11,6 +11,7 @@ use crate::events::Event;
 use crate::holders::{self, describe};
 use crate::names::{self, Detail};
 use crate::release::Advice;
+use crate::whose::WhoseForm;
 
 /// The two snapshots, in which things have their names.
 #[derive(Clone, Copy, Debug)]
@@ -95,9 +96,9 @@ impl<'a> Between<'a> {
     pub fn name_of(&self, told: &NamespaceChanges<'_>) -> String {
         let namespace = told.namespace();
         let snapshot = if told.new.is_some() { self.new.snapshot } else { self.old };
-        match names::netns_name(snapshot, namespace.id, self.new.mount_ns) {
-            Some(_) => names::namespace_and_name(snapshot, namespace.id, self.new.mount_ns),
-            None => format!("{}:[{}]", namespace.ns_type, namespace.id.ino),
+        match snapshot.namespaces.contains_key(&namespace.id) {
+            true => names::namespace_and_name(snapshot, namespace.id, self.new.mount_ns),
+            false => format!("{}:[{}]", namespace.ns_type, namespace.id.ino),
         }
     }
 
@@ -164,6 +165,11 @@ impl<'a> Between<'a> {
     pub fn command(&self, pid: Pid) -> Option<String> {
         let process = self.knower(pid).processes.get(&pid)?;
         Some(names::lossy(&names::command(process)))
+    }
+
+    /// What such a process belongs to.
+    pub fn whose(&self, pid: Pid) -> WhoseForm {
+        WhoseForm::process(self.knower(pid), pid)
     }
 
     /// Command lines are not read of every process each time.

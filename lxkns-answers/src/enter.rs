@@ -3,6 +3,8 @@
 use lxkns_model::CapabilitySet;
 use serde::Serialize;
 
+use crate::whose::WhoseForm;
+
 /// A plan, row by row.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -12,6 +14,9 @@ pub struct PlanAnswer {
     pub plan: Vec<PlanRow>,
     /// What should be known before the command is run.
     pub notes: Vec<String>,
+    /// What the process belongs to that is entered.
+    #[serde(flatten)]
+    pub whose: WhoseForm,
 }
 
 /// One row of a plan.

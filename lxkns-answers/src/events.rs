@@ -9,6 +9,7 @@ use crate::forms::{HolderForm, NamespaceForm, ProcessForm};
 use crate::names;
 use crate::release::Advice;
 use crate::steps::Release;
+use crate::whose::WhoseForm;
 
 /// One change of one namespace: what does not belong to its kind is left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,7 +60,10 @@ impl Event {
             let release = if stays { advice.release(namespace, holder) } else { Release::default() };
             HolderForm::of(snapshot, holder, release)
         };
-        let process = |pid: Pid| Some(ProcessForm { pid: pid.0, tid: None, fd: None, command: between.command(pid) });
+        let process = |pid: Pid| {
+            let (command, whose) = (between.command(pid), between.whose(pid));
+            Some(ProcessForm { pid: pid.0, tid: None, fd: None, command, whose })
+        };
         let ino = |id: NamespaceId| Some(id.ino);
         let mut event = Self {
             time,
@@ -84,7 +88,8 @@ impl Event {
             }
             Change::Leader { old: was, new } => {
                 let command = old.processes.get(&was).map(|process| names::lossy(&names::command(process)));
-                event.was = Some(ProcessForm { pid: was.0, tid: None, fd: None, command });
+                let whose = WhoseForm::process(old, was);
+                event.was = Some(ProcessForm { pid: was.0, tid: None, fd: None, command, whose });
                 event.process = process(new);
             }
             Change::ProcessEntered { pid, from } => (event.process, event.from) = (process(pid), ino(from)),

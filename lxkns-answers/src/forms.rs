@@ -12,6 +12,7 @@ use crate::holders::Kind;
 use crate::names;
 use crate::steps::Release;
 use crate::suspects;
+use crate::whose::WhoseForm;
 
 /// A namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +40,9 @@ pub struct NamespaceForm {
     /// holder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leaders: Option<Vec<u32>>,
+    /// What it belongs to.
+    #[serde(flatten)]
+    pub whose: WhoseForm,
 }
 
 impl NamespaceForm {
@@ -55,6 +59,7 @@ impl NamespaceForm {
             parent: has_parent.then(|| namespace.parent.known().map(|id| id.ino)),
             netns_name: (namespace.ns_type == NamespaceType::Net).then(|| netns_name.map(|name| names::lossy(name))),
             leaders: Some(namespace.leaders.iter().map(|pid| pid.0).collect()),
+            whose: WhoseForm::namespace(snapshot, namespace.id),
         }
     }
 }
@@ -74,13 +79,16 @@ pub struct ProcessForm {
     pub fd: Option<u32>,
     /// Its command line, or its name where it has none.
     pub command: Option<String>,
+    /// What it belongs to.
+    #[serde(flatten)]
+    pub whose: WhoseForm,
 }
 
 impl ProcessForm {
     /// The form of a process.
     pub fn of(snapshot: &Snapshot, pid: Pid, tid: Option<Tid>, fd: Option<u32>) -> Self {
         let command = snapshot.processes.get(&pid).map(|process| names::lossy(&names::command(process)));
-        Self { pid: pid.0, tid: tid.map(|tid| tid.0), fd, command }
+        Self { pid: pid.0, tid: tid.map(|tid| tid.0), fd, command, whose: WhoseForm::process(snapshot, pid) }
     }
 }
 
@@ -98,12 +106,22 @@ pub struct MountForm {
     pub fstype: Option<String>,
     /// Where it is mounted; `null` where no path leads there.
     pub path: Option<String>,
+    /// What the mount namespace belongs to.
+    #[serde(flatten)]
+    pub whose: WhoseForm,
 }
 
 impl MountForm {
-    fn of(mount_ns: NamespaceId, mount_id: u64, fs_type: Option<&BString>, path: Option<&BString>) -> Self {
+    fn of(
+        snapshot: &Snapshot,
+        mount_ns: NamespaceId,
+        mount_id: u64,
+        fs_type: Option<&BString>,
+        path: Option<&BString>,
+    ) -> Self {
         let lossy = |text: &BString| names::lossy(text);
-        Self { mntns: mount_ns.ino, mountid: mount_id, fstype: fs_type.map(lossy), path: path.map(lossy) }
+        let whose = WhoseForm::namespace(snapshot, mount_ns);
+        Self { mntns: mount_ns.ino, mountid: mount_id, fstype: fs_type.map(lossy), path: path.map(lossy), whose }
     }
 }
 
@@ -166,10 +184,10 @@ impl HolderForm {
                 form.device_nsid = device.map(|id| id.ino);
             }
             Holder::BindMount { mount_ns, mount_id, path } => {
-                form.mount = Some(MountForm::of(*mount_ns, *mount_id, None, path.as_ref()));
+                form.mount = Some(MountForm::of(snapshot, *mount_ns, *mount_id, None, path.as_ref()));
             }
             Holder::Mount { mount_ns, mount_id, fs_type, path } => {
-                form.mount = Some(MountForm::of(*mount_ns, *mount_id, Some(fs_type), path.as_ref()));
+                form.mount = Some(MountForm::of(snapshot, *mount_ns, *mount_id, Some(fs_type), path.as_ref()));
             }
             Holder::Child { ns } | Holder::Owned { ns } => form.nsid = Some(ns.ino),
             _ => {}
@@ -256,7 +274,7 @@ impl SuspectForm {
             }
             Suspect::Mount { mount_ns, mount_id, fs_type, file_system, path } => {
                 form.kind = "mount";
-                form.mount = Some(MountForm::of(*mount_ns, *mount_id, Some(fs_type), path.as_ref()));
+                form.mount = Some(MountForm::of(context.snapshot, *mount_ns, *mount_id, Some(fs_type), path.as_ref()));
                 (form.major, form.minor) = (Some(file_system.major), Some(file_system.minor));
             }
             _ => {}

@@ -3,11 +3,12 @@
 //! Names and JSON types of the columns are lsns's own, as far as it has the column. Where lsns prints 0 for what it does not
 //! know, this is nothing, and `null` in JSON.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bstr::{BStr, BString, ByteSlice as _};
-use lxkns_model::relations;
-use lxkns_model::{DiscoveryOptions, Holder, Namespace, NamespaceId, NamespaceType, Pid, Place, Places};
+use lxkns_model::relations::{self, ContainerNamespaces};
+use lxkns_model::{Container, DiscoveryOptions, Holder, Namespace, NamespaceId, NamespaceType, Pid, Place, Places};
 use lxkns_model::{Process, Scope, Snapshot, Uid};
 use rustc_hash::FxHashSet;
 use serde::Serialize;
@@ -17,6 +18,7 @@ use crate::cell::Cell;
 use crate::context::Context;
 use crate::counts::Counts;
 use crate::users::Users;
+use crate::whose::{self, Whose};
 use crate::{holders, names};
 
 /// A column: something that is told of each namespace.
@@ -59,10 +61,18 @@ pub enum Column {
     Holders,
     /// Control group of PID.
     Cgroup,
+    /// The containers with a process in it, or that it was made for; first the one whose it is.
+    Container,
+    /// Pod of these containers.
+    Pod,
+    /// What runs the first of these containers.
+    Engine,
+    /// Systemd unit, snap or sandbox, where it is in no container.
+    Unit,
 }
 
 /// All columns: name, what it means.
-const COLUMNS: [(Column, &str, &str); 18] = [
+const COLUMNS: [(Column, &str, &str); 22] = [
     (Column::Ns, "NS", "inode number"),
     (Column::Type, "TYPE", "mnt, cgroup, uts, ipc, user, pid, net or time"),
     (Column::Path, "PATH", "a path that leads to it"),
@@ -81,6 +91,10 @@ const COLUMNS: [(Column, &str, &str); 18] = [
     (Column::Ntasks, "NTASKS", "number of tasks in it, likewise"),
     (Column::Holders, "HOLDERS", "how many things of each kind were seen to keep it alive"),
     (Column::Cgroup, "CGROUP", "control group of PID"),
+    (Column::Container, "CONTAINER", "containers in it: first the one whose it is"),
+    (Column::Pod, "POD", "pod of these containers"),
+    (Column::Engine, "ENGINE", "what runs the first of these containers"),
+    (Column::Unit, "UNIT", "systemd unit, snap or sandbox of what is in no container"),
 ];
 
 impl Column {
@@ -150,6 +164,7 @@ pub fn places(columns: &[Column], options: &DiscoveryOptions) -> Places {
             Column::Command => places.with(Place::CommandLines),
             Column::Cgroup => places.with(Place::Cgroups),
             Column::UniqueId => places.with(Place::NamespaceFacts),
+            Column::Container | Column::Pod | Column::Engine | Column::Unit => places.with(Place::Containers),
             _ => places,
         };
     }
@@ -177,6 +192,7 @@ pub struct List<'a> {
     counts: Counts,
     users: Users,
     netnsids: BTreeMap<NamespaceId, Option<u32>>,
+    containers: OnceCell<ContainerNamespaces<'a>>,
 }
 
 impl<'a> List<'a> {
@@ -184,7 +200,13 @@ impl<'a> List<'a> {
     /// whoever asks; `None` is one that has no ID there.
     pub fn new(context: Context<'a>, netnsids: BTreeMap<NamespaceId, Option<u32>>) -> Self {
         let snapshot = context.snapshot;
-        Self { context, counts: Counts::of(snapshot), users: Users::of_snapshot(snapshot), netnsids }
+        Self {
+            context,
+            counts: Counts::of(snapshot),
+            users: Users::of_snapshot(snapshot),
+            netnsids,
+            containers: OnceCell::new(),
+        }
     }
 
     /// Whether `ip netns` has a name for a namespace.
@@ -243,7 +265,33 @@ impl<'a> List<'a> {
             Column::Ntasks => self.seen(namespace, count().tasks),
             Column::Holders => holders::summary(&namespace.holders).map_or(Cell::Nothing, Cell::text),
             Column::Cgroup => self.cgroup(namespace).map_or(Cell::Nothing, Cell::text),
+            Column::Container => Cell::list(self.containers(namespace).map(whose::short_name).collect()),
+            Column::Pod => {
+                let pod = self.containers(namespace).find_map(|container| container.pod.as_ref());
+                pod.map_or(Cell::Nothing, |pod| Cell::Text(pod.value.full_name()))
+            }
+            Column::Engine => {
+                self.containers(namespace).next().map_or(Cell::Nothing, |container| Cell::text(container.kind.name()))
+            }
+            Column::Unit => match Whose::namespace(self.context.snapshot, namespace.id) {
+                Some(Whose::Unit(unit)) => Cell::Text(unit.name.clone()),
+                _ => Cell::Nothing,
+            },
         }
+    }
+
+    /// The containers in a namespace, first the one whose it is.
+    fn containers(&self, namespace: &Namespace) -> impl Iterator<Item = &'a Container> {
+        let snapshot = self.context.snapshot;
+        let index = self.containers.get_or_init(|| ContainerNamespaces::of(snapshot));
+        let list = snapshot.annotations.containers.as_ref().map_or(&[][..], |containers| &containers.list);
+        index.containers_in(namespace.id).into_iter().filter_map(|index| list.get(index))
+    }
+
+    /// Those of the columns about containers and units that have something to tell of these namespaces.
+    pub fn whose_columns(&self, namespaces: &[&Namespace]) -> Vec<Column> {
+        let has_any = |&column: &Column| namespaces.iter().any(|it| self.cell(it, column) != Cell::Nothing);
+        [Column::Container, Column::Pod, Column::Engine, Column::Unit].into_iter().filter(has_any).collect()
     }
 
     /// A number of members that were seen. Where there may be others, none is no number.

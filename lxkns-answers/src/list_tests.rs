@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, snapshot};
+use crate::text::escape::For;
+use lxkns_model::{Unit, UnitKind};
 
 fn cell(snapshot: &Snapshot, id: NamespaceId, column: Column) -> Cell {
     let mut list = List::new(Context::of_dump(snapshot), [(BUSY, Some(3))].into());
@@ -172,4 +174,36 @@ fn many_bind_mounts_are_gone_through_once() {
     let paths = bind_mounts(&namespace);
     assert_eq!(paths.len() as u64, MANY / 2);
     assert_eq!((&paths[0], &paths[1]), (&"/mnt/0".into(), &"/mnt/1".into()));
+}
+
+#[test]
+fn containers_and_units_have_columns_where_there_is_any() {
+    let mut snapshot = crate::testing::contained();
+    let columns = [Column::Container, Column::Pod, Column::Engine, Column::Unit];
+    let told = |snapshot: &Snapshot| {
+        let context = Context { snapshot, mount_ns: Some(HOME), is_live: true };
+        let list = List::new(context, BTreeMap::new());
+        let all = select(snapshot, None, &[]);
+        let cells = |id: NamespaceId| columns.map(|it| list.cell(&snapshot.namespaces[&id], it).printable(For::Eyes));
+        (list.whose_columns(&all), cells(BUSY), cells(LEFT), cells(NET))
+    };
+    let texts = |texts: [&str; 4]| texts.map(str::to_owned);
+    let (shown, busy, left, host) = told(&snapshot);
+    assert_eq!(shown, columns[..3]);
+    assert_eq!(busy, texts(["web", "", "docker", ""]));
+    assert_eq!(left, texts(["app", "default/web-0", "cri", ""]));
+    assert_eq!(host, texts(["", "", "", ""]));
+    // Who came later stands behind whose it is; and what is in none has a unit.
+    let containers = snapshot.annotations.containers.as_mut().unwrap();
+    containers.namespaces.insert(BUSY, 1);
+    let unit = Unit { kind: UnitKind::Service, name: "cron.service".into(), of_user: None };
+    containers.units.insert(Pid(1), unit);
+    snapshot.namespaces.get_mut(&LEFT).unwrap().leaders = vec![Pid(1)];
+    snapshot.annotations.containers.as_mut().unwrap().namespaces.remove(&LEFT);
+    let (shown, busy, left, host) = told(&snapshot);
+    assert_eq!(shown, columns);
+    assert_eq!(busy, texts(["web,app", "default/web-0", "docker", ""]));
+    assert_eq!((left, host), (texts(["", "", "", "cron.service"]), texts(["", "", "", ""])));
+    snapshot.annotations.containers = None;
+    assert_eq!(told(&snapshot).0, []);
 }

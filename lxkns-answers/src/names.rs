@@ -8,6 +8,7 @@ use lxkns_model::relations;
 use crate::netns;
 use crate::text::escape::printable;
 use crate::text::shorten::to_limit;
+use crate::whose;
 
 /// Where the procfs is, in what is shown to people.
 const PROC: &str = "/proc";
@@ -49,9 +50,15 @@ pub fn netns_name(snapshot: &Snapshot, ns: NamespaceId, mount_ns: Option<Namespa
     })
 }
 
-/// A namespace as the kernel writes it, with the name that `ip netns` has for it: `net:[4026532281] (blue)`. The name is
-/// not shortened.
+/// A namespace as the kernel writes it, with the name that `ip netns` has for it and what it belongs to:
+/// `net:[4026532281] (blue) of docker:web`. Names are not shortened.
 pub fn namespace_and_name(snapshot: &Snapshot, id: NamespaceId, mount_ns: Option<NamespaceId>) -> String {
+    format!("{}{}", namespace_and_netns(snapshot, id, mount_ns), whose::of_words(snapshot, id))
+}
+
+/// A namespace as the kernel writes it, with the name that `ip netns` has for it alone: where a process beside it says what
+/// it belongs to.
+pub fn namespace_and_netns(snapshot: &Snapshot, id: NamespaceId, mount_ns: Option<NamespaceId>) -> String {
     let name = netns_name(snapshot, id, mount_ns).map(|name| format!(" ({})", printable(name)));
     format!("{}{}", namespace(snapshot, id), name.unwrap_or_default())
 }
@@ -76,14 +83,14 @@ pub enum Detail {
     Full,
 }
 
-/// A process as in `1234 (sleep 1000)`; the PID alone for one that is not in the snapshot.
+/// A process as in `1234 (sleep 1000)`, with what it belongs to, as in `1234 (nginx) in docker:web`; the PID alone for one that is not in the snapshot.
 pub fn process(snapshot: &Snapshot, pid: Pid, detail: Detail) -> String {
     let Some(process) = snapshot.processes.get(&pid) else { return pid.to_string() };
     let called = match detail {
         Detail::Brief => text(process.comm()),
         Detail::Full => text(command(process)),
     };
-    format!("{pid} ({called})")
+    format!("{pid} ({called}){}", whose::in_words(snapshot, pid))
 }
 
 /// The name of a process or thread, safe to print.

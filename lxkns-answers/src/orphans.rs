@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bstr::BStr;
 use lxkns_model::relations;
-use lxkns_model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Relation, Snapshot, Suspect};
+use lxkns_model::{ContainerState, Holder, Namespace, NamespaceId, NamespaceType, Pid, Relation, Snapshot, Suspect};
 use rustc_hash::FxHashSet;
 use serde::Serialize;
 
@@ -63,13 +63,23 @@ pub fn name_of(namespace: &Namespace, home: Option<NamespaceId>) -> Option<&BStr
     })
 }
 
+/// Whether it was made for a container that has ended: whoever named it has forgotten it.
+fn is_forgotten(snapshot: &Snapshot, namespace: &Namespace) -> bool {
+    let containers = snapshot.annotations.containers.as_ref();
+    let container = containers.zip(relations::container_of_namespace(snapshot, namespace.id));
+    let container = container.and_then(|(containers, index)| containers.list.get(index));
+    let state = container.and_then(|container| container.state.as_ref());
+    state.is_some_and(|state| state.value == ContainerState::Exited)
+}
+
 impl Who {
     /// Who holds the namespace that this explains: of several the first.
     fn of(explanation: &Explanation<'_>) -> Self {
         if !explanation.is_explained() {
             return Self::Nothing;
         }
-        if name_of(explanation.namespace, explanation.context.mount_ns).is_some() {
+        let Context { snapshot, mount_ns, .. } = explanation.context;
+        if name_of(explanation.namespace, mount_ns).is_some() && !is_forgotten(snapshot, explanation.namespace) {
             return Self::Name;
         }
         match explanation.holders().first() {
@@ -184,6 +194,9 @@ pub struct OrphanResult {
     pub members_seen: bool,
     /// Whether something that was seen keeps it alive.
     pub explained: bool,
+    /// For which container it was made, and how that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made_for: Option<String>,
     /// The path of the mount that names it on purpose: then it is no leak.
     pub name: Option<String>,
     /// What keeps it alive.
@@ -205,7 +218,10 @@ pub fn results(context: &Context<'_>, orphans: &Orphans<'_>, most_suspects: usiz
             namespace: orphan.namespace_form(),
             members_seen: is_certain(orphan),
             explained: orphan.is_explained(),
-            name: name_of(orphan.namespace, context.mount_ns).map(|path| names::lossy(path)),
+            made_for: orphan.made_for(),
+            name: name_of(orphan.namespace, context.mount_ns)
+                .filter(|_| !is_forgotten(context.snapshot, orphan.namespace))
+                .map(|path| names::lossy(path)),
             holders: orphan.holder_forms(),
             suspects: likeliest.map(|suspect| SuspectForm::of(context, suspect)).collect(),
             suspect_count: of_type.len(),
@@ -217,8 +233,8 @@ pub fn results(context: &Context<'_>, orphans: &Orphans<'_>, most_suspects: usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, id, snapshot};
-    use lxkns_model::Tid;
+    use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, ODD, USER, contained, id, snapshot};
+    use lxkns_model::{Confidence, Tid};
 
     fn at_home(snapshot: &Snapshot) -> Context<'_> {
         Context { snapshot, mount_ns: Some(HOME), is_live: true }
@@ -242,6 +258,38 @@ mod tests {
             assert_eq!(found.into_keys().collect::<Vec<_>>(), [expected], "{path}");
             assert_eq!(expected.is_leak(), expected != Who::Name);
         }
+    }
+
+    #[test]
+    fn what_was_made_for_a_container_that_has_ended_is_forgotten() {
+        let mut snapshot = contained();
+        let found = |snapshot: &Snapshot| {
+            let advice = Advice::of(at_home(snapshot));
+            let found = orphans(&advice, &[NamespaceType::Net]);
+            let results = serde_json::to_value(results(&at_home(snapshot), &found, 1)).unwrap();
+            (found.into_keys().collect::<Vec<_>>(), results[0].clone())
+        };
+        let (who, result) = found(&snapshot);
+        assert_eq!(who, [Who::Process(Pid(1))]);
+        assert_eq!(result["name"], serde_json::Value::Null);
+        assert_eq!(result["namespace"]["container"]["pod"], "default/web-0");
+        let made_for =
+            "made for cri:app (pod default/web-0), which is exited: cni-result /var/lib/cni/results/x (sure)";
+        assert_eq!(result["made-for"], made_for);
+        // The engine removes its name, not `ip netns`.
+        let unmount = &result["holders"][1]["release"][0];
+        assert_eq!(unmount["engine-command"], "crictl rm -f 00112233445566778899");
+        assert_eq!(unmount.get("delete-name"), None);
+        // One that may run has its name on purpose.
+        snapshot.annotations.containers.as_mut().unwrap().list[1].state = None;
+        assert_eq!(found(&snapshot).0, [Who::Name]);
+        // What an ordinary user can make up is no advice, but nobody's it is not either.
+        snapshot.annotations.containers.as_mut().unwrap().list[1].evidence[0].confidence = Confidence::Claimed;
+        let (_, result) = found(&snapshot);
+        let unmount = &result["holders"][1]["release"][0];
+        assert_eq!((unmount.get("engine-command"), unmount.get("delete-name")), (None, None));
+        snapshot.annotations.containers = None;
+        assert_eq!(found(&snapshot).1["holders"][1]["release"][0]["delete-name"], "ip netns delete left");
     }
 
     #[test]

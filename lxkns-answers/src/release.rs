@@ -9,8 +9,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::context::Context;
 use crate::lacks::Lacks;
 use crate::names::{self, Detail, Way};
-use crate::steps::{Release, ReleaseAction, ReleaseStep};
+use crate::steps::{ByEngine, Release, ReleaseAction, ReleaseStep};
 use crate::text::escape::shell_word;
+use crate::whose::Whose;
 
 /// What would make holders let go.
 #[derive(Debug)]
@@ -129,7 +130,7 @@ impl<'a> Advice<'a> {
         self.lacks.get_or_init(|| Lacks::of(self.context.snapshot))
     }
 
-    /// A step, with what the observer lacks for it.
+    /// A step, with what the observer lacks for it, and what ends the container that it is about.
     fn step(&self, namespace: &Namespace, action: ReleaseAction) -> ReleaseStep {
         let (snapshot, lacks) = (self.context.snapshot, self.lacks());
         let ending = |pid: Pid| lacks.ending(pid);
@@ -149,7 +150,17 @@ impl<'a> Advice<'a> {
             // That is a question of its own, or another's.
             _ => None,
         };
-        ReleaseStep { action, lacks }
+        let whose = match &action {
+            ReleaseAction::ProcessExits { pid }
+            | ReleaseAction::TaskExits { pid, .. }
+            | ReleaseAction::Closed { pid, .. } => Whose::process(snapshot, *pid),
+            ReleaseAction::SocketsClosed => Whose::namespace(snapshot, namespace.id),
+            ReleaseAction::MembersExit { nsid, .. } => {
+                snapshot.by_ino(*nsid).and_then(|members| Whose::namespace(snapshot, members.id))
+            }
+            _ => None,
+        };
+        ReleaseStep { action, lacks, by_engine: whose.and_then(ByEngine::of) }
     }
 
     fn unmounts(&self) -> &Unmounts<'a> {
@@ -186,7 +197,7 @@ impl<'a> Advice<'a> {
         let lacks = self.lacks().unmounting(mount_ns, own);
         let uncovered = || {
             let or = Box::new(end_of_mount_namespace(snapshot, mount_ns));
-            ReleaseStep { action: ReleaseAction::Uncovered { or }, lacks: lacks.clone() }
+            ReleaseStep { action: ReleaseAction::Uncovered { or }, lacks: lacks.clone(), by_engine: None }
         };
         let path = path_of(holder).ok_or_else(uncovered)?;
         if self.may_be_locked(namespace, key, owners.get(path)) {
@@ -197,7 +208,7 @@ impl<'a> Advice<'a> {
                 Some(umount) => {
                     let or = Box::new(end_of_mount_namespace(snapshot, mount_ns));
                     let action = ReleaseAction::UnmountOrEnd { command: umount.command(path, ""), or };
-                    ReleaseStep { action, lacks }
+                    ReleaseStep { action, lacks, by_engine: None }
                 }
                 None => end(),
             });
@@ -213,13 +224,19 @@ impl<'a> Advice<'a> {
         let Some(umount) = Umount::of(&self.context, mount_ns) else { return Err(end()) };
         let step = |command, delete_name| ReleaseStep {
             action: ReleaseAction::Unmount { command, delete_name },
+            by_engine: None,
             lacks: lacks.clone(),
         };
         let mut steps: Vec<_> =
             first.iter().filter_map(|mount| Some(step(umount.command(mount.path()?, ""), None))).collect();
         let is_named = is_bind && Some(mount_ns) == own && namespace.ns_type == NamespaceType::Net && first.is_empty();
         let command = umount.command(path, if is_open { "-l " } else { "" });
-        steps.push(step(command, is_named.then(|| delete_name(path)).flatten()));
+        // What was made for a container is its engine's to remove.
+        let whose = Whose::namespace(snapshot, namespace.id);
+        let is_of_container = matches!(whose, Some(Whose::Container(_)));
+        let delete_name = (is_named && !is_of_container).then(|| delete_name(path)).flatten();
+        let by_engine = whose.filter(|_| is_bind && first.is_empty()).and_then(ByEngine::of);
+        steps.push(ReleaseStep { by_engine, ..step(command, delete_name) });
         Ok(Unmounting { release: steps.into(), first: first.iter().map(|mount| mount.id).collect() })
     }
 

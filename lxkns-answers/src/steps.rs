@@ -6,6 +6,7 @@ use lxkns_model::{Pid, Tid};
 use serde::Serialize;
 
 use crate::lacks::with_lack;
+use crate::whose::{self, Whose};
 
 /// One thing that must happen before a holder lets go. Its `Display` is the sentence without its full stop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -15,11 +16,30 @@ pub struct ReleaseStep {
     pub action: ReleaseAction,
     /// What the caller lacks for making it happen; `None` where nothing is lacking, or it is not known.
     pub lacks: Option<String>,
+    /// What ends the container that it is about, by its engine: that does it too. `None` where it is about none.
+    pub by_engine: Option<ByEngine>,
 }
 
 impl From<ReleaseAction> for ReleaseStep {
     fn from(action: ReleaseAction) -> Self {
-        Self { action, lacks: None }
+        Self { action, lacks: None, by_engine: None }
+    }
+}
+
+/// What ends a container, or removes what is left of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByEngine {
+    /// The container, as in `docker:web`; safe to print.
+    pub container: String,
+    /// Its engine's command, for a shell.
+    pub command: String,
+}
+
+impl ByEngine {
+    /// Of what something belongs to; `None` where that is no container, or no command is known.
+    pub fn of(whose: Whose<'_>) -> Option<Self> {
+        let Whose::Container(container) = whose else { return None };
+        Some(Self { container: whose::container(container), command: whose::removal(container)? })
     }
 }
 
@@ -117,7 +137,12 @@ impl ReleaseAction {
 
 impl fmt::Display for ReleaseStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&with_lack(self.action.to_string(), self.lacks.as_deref()))
+        let action = with_lack(self.action.to_string(), self.lacks.as_deref());
+        match (&self.by_engine, &self.action) {
+            (Some(ByEngine { command, .. }), ReleaseAction::Unmount { .. }) => write!(f, "`{command}`, or {action}"),
+            (Some(ByEngine { command, container }), _) => write!(f, "{action}; `{command}` ends {container}"),
+            (None, _) => f.write_str(&action),
+        }
     }
 }
 
@@ -227,6 +252,9 @@ struct StepForm {
     /// A command that does the same and removes the name of a network namespace as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     delete_name: Option<String>,
+    /// The command of a container's engine that does it, and ends or removes the container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine_command: Option<String>,
     /// What the caller lacks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     lacks: Option<String>,
@@ -244,9 +272,11 @@ impl From<ReleaseStep> for StepForm {
             nsid: None,
             command: None,
             delete_name: None,
+            engine_command: None,
             text: step.to_string(),
             lacks: step.lacks,
         };
+        form.engine_command = step.by_engine.map(|by_engine| by_engine.command);
         match step.action {
             ReleaseAction::ProcessExits { pid }
             | ReleaseAction::Reaped { pid, .. }
@@ -319,12 +349,29 @@ mod tests {
         let step = ReleaseStep {
             action: ReleaseAction::ProcessExits { pid: Pid(7) },
             lacks: Some("CAP_KILL in user:5".to_owned()),
+            by_engine: None,
         };
         let text = "process 7 exits (not as this user: needs CAP_KILL in user:5)";
         assert_eq!(
             serde_json::to_value(Release::from(step)).unwrap(),
             json!([{"step": "exit", "pid": 7, "lacks": "CAP_KILL in user:5", "text": text}])
         );
+    }
+
+    #[test]
+    fn what_ends_a_container_stands_beside_it() {
+        let by_engine = Some(ByEngine { container: "docker:web".into(), command: "docker rm -f web".into() });
+        let action = ReleaseAction::ProcessExits { pid: Pid(7) };
+        let step = ReleaseStep { action, lacks: Some("CAP_KILL".into()), by_engine: by_engine.clone() };
+        assert_eq!(
+            serde_json::to_value(step).unwrap(),
+            json!({
+                "step": "exit", "pid": 7, "engine-command": "docker rm -f web", "lacks": "CAP_KILL",
+                "text": "process 7 exits (not as this user: needs CAP_KILL); `docker rm -f web` ends docker:web",
+            })
+        );
+        let unmount = ReleaseStep { by_engine, ..unmount("/a", None) };
+        assert_eq!(unmount.to_string(), "`docker rm -f web`, or `umount /a`");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::holders;
 use crate::names::{self, lossy};
+use crate::whose::{self, Whose, WhoseForm};
 
 /// Which tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,7 +132,9 @@ impl<'a> Tree<'a> {
     pub fn name(&self, node: TreeNode) -> String {
         match node {
             TreeNode::Process(pid) if !self.context.snapshot.processes.contains_key(&pid) => pid.to_string(),
-            TreeNode::Process(pid) => self.process(pid),
+            // Said once for those below that are in the same one.
+            TreeNode::Process(pid) if self.is_same_as_above(pid) => self.process(pid),
+            TreeNode::Process(pid) => self.process(pid) + &whose::in_words(self.context.snapshot, pid),
             TreeNode::OwnerNotVisible => "owner not visible from here".to_owned(),
             TreeNode::OwnerNotAsked => "owner not known".to_owned(),
             node => match node.namespace() {
@@ -163,6 +166,12 @@ impl<'a> Tree<'a> {
             rest += ", in what PID namespace is not known";
         }
         rest
+    }
+
+    /// Whether a process belongs to the same as the process that it stands below.
+    fn is_same_as_above(&self, pid: Pid) -> bool {
+        let whose = |pid| Whose::process(self.context.snapshot, pid);
+        self.process_above(pid).is_some_and(|above| whose(above) == whose(pid))
     }
 
     /// The process that a process stands below.
@@ -203,7 +212,8 @@ impl<'a> Tree<'a> {
         if !leaders.is_empty() {
             let leader = |&pid: &Pid| {
                 let process = self.context.snapshot.processes.get(&pid);
-                format!("process {}{}", self.process(pid), process.map(|it| self.cgroup(it)).unwrap_or_default())
+                let place = process.map(|process| self.place(process, namespace.id)).unwrap_or_default();
+                format!("process {}{place}", self.process(pid))
             };
             return leaders.iter().take(limit).map(leader).collect::<Vec<_>>().join(", ");
         }
@@ -246,10 +256,20 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// What a process in a namespace belongs to, where that is not what the namespace does, and its control group.
+    fn place(&self, process: &Process, id: NamespaceId) -> String {
+        let snapshot = self.context.snapshot;
+        let is_same = Whose::process(snapshot, process.pid) == Whose::namespace(snapshot, id);
+        let whose = if is_same { String::new() } else { whose::in_words(snapshot, process.pid) };
+        whose + &self.cgroup(process)
+    }
+
     fn cgroup(&self, process: &Process) -> String {
         let Some(path) = cgroup(process) else { return String::new() };
         match self.shown.cgroup {
             CgroupDetail::Off => String::new(),
+            // A container or a unit says it better.
+            CgroupDetail::Short if Whose::process(self.context.snapshot, process.pid).is_some() => String::new(),
             // Where there are none but the first.
             CgroupDetail::Short if path == b"/" => String::new(),
             CgroupDetail::Short => format!(" in {}", names::text(short(path))),
@@ -345,6 +365,7 @@ impl Tree<'_> {
             user: (ns_type == Some(NamespaceType::User)).then(|| user(creator)),
             netns_name: (ns_type == Some(NamespaceType::Net)).then(name),
             occupants: namespace.filter(|_| is_told).map(|namespace| self.occupants_answer(namespace)),
+            whose: WhoseForm::namespace(self.context.snapshot, id),
         }
     }
 
@@ -374,6 +395,7 @@ impl Tree<'_> {
             name: process.map(|process| lossy(process.comm())),
             pidns: process.and_then(|process| process.namespaces.get(NamespaceType::Pid)).map(|id| id.ino),
             cgroup: (self.shown.cgroup != CgroupDetail::Off).then(path),
+            whose: WhoseForm::process(self.context.snapshot, pid),
         }
     }
 }
@@ -432,6 +454,9 @@ pub struct NamespaceAnswer {
     /// Who is in it: not where its processes stand below it, or where it stands between others.
     #[serde(flatten)]
     pub occupants: Option<Occupants>,
+    /// What it belongs to.
+    #[serde(flatten)]
+    pub whose: WhoseForm,
 }
 
 /// Who created a user namespace.
@@ -478,6 +503,9 @@ pub struct ProcessAnswer {
     /// Its control group, where control groups are told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<Option<String>>,
+    /// What it belongs to.
+    #[serde(flatten)]
+    pub whose: WhoseForm,
 }
 
 /// A task.

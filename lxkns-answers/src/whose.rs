@@ -2,11 +2,25 @@
 
 use bstr::BString;
 use lxkns_model::relations;
-use lxkns_model::{Confidence, Container, NamespaceId, Pid, Snapshot, Unit, UnitKind};
+use lxkns_model::{Confidence, Container, ContainerRole, EngineKind, NamespaceId, Pid, Said, Snapshot, Unit, UnitKind};
 use serde::Serialize;
 
 use crate::names::lossy;
-use crate::text::escape::printable;
+use crate::sheet::Fact;
+use crate::text::escape::{printable, shell_word};
+
+/// What a container is called in a column: its name, or its ID, of which as many digits are told as people write. Unsafe to
+/// print.
+pub fn short_name(container: &Container) -> BString {
+    /// A long one has at least so many.
+    const LONG: usize = 32;
+    let is_long = |id: &[u8]| id.len() >= LONG && id.iter().all(u8::is_ascii_hexdigit);
+    match &container.name {
+        Some(name) => name.value.clone(),
+        None if is_long(&container.id) => container.id[..SHORT].into(),
+        None => container.id.clone(),
+    }
+}
 
 /// The shortest ID that stands for a longer one.
 pub(crate) const SHORT: usize = 12;
@@ -15,7 +29,7 @@ pub(crate) const SHORT: usize = 12;
 pub fn target(container: &Container) -> BString {
     let mut target = BString::from(container.kind.name());
     target.push(b':');
-    target.extend_from_slice(container.display_name());
+    target.extend_from_slice(&short_name(container));
     target
 }
 
@@ -105,6 +119,68 @@ pub fn evidence(snapshot: &Snapshot, id: NamespaceId) -> Option<String> {
         printable(&evidence.at),
         container.confidence()
     ))
+}
+
+/// What is said of the container or unit that something belongs to.
+pub fn facts(snapshot: &Snapshot, whose: Option<Whose<'_>>) -> Vec<Fact> {
+    let container = match whose {
+        None => return Vec::new(),
+        Some(Whose::Unit(it)) => return vec![Fact::new("unit", unit(it))],
+        Some(Whose::Container(container)) => container,
+    };
+    let text = |label, text: &BString| Fact::new(label, printable(text));
+    let mut facts = vec![text("container", &target(container))];
+    if container.name.as_ref().is_some_and(|name| name.value != container.id) {
+        facts.push(text("container ID", &container.id));
+    }
+    facts.extend(container.pod.as_ref().map(|pod| text("pod", &pod.value.full_name())));
+    facts.extend(container.image.as_ref().map(|image| text("image", &image.value)));
+    facts.extend(container.state.as_ref().map(|state| Fact::new("container state", state.value.name())));
+    let containers = snapshot.annotations.containers.as_ref();
+    let outer = containers.and_then(|containers| containers.around(container).next());
+    facts.extend(outer.map(|outer| text("inside container", &target(outer))));
+    for (index, evidence) in container.evidence.iter().enumerate() {
+        let known = format!("{} {} ({})", evidence.kind.name(), printable(&evidence.at), evidence.confidence);
+        facts.push(Fact::new(if index == 0 { "known by" } else { "" }, known));
+    }
+    for disagreement in &container.disagreements {
+        let said = |said: &Said<BString>| {
+            let by = container.evidence.get(said.by).map(|evidence| format!(" ({})", evidence.kind.name()));
+            format!("{}{}", printable(&said.value), by.unwrap_or_default())
+        };
+        let all: Vec<_> = disagreement.values.iter().map(said).collect();
+        facts.push(Fact::new("disputed", format!("{}: {}", disagreement.about, all.join(" or "))));
+    }
+    facts
+}
+
+/// The command of its engine that ends a container and removes what it has left, for a shell; `None` where none is known, the
+/// engine is inside another container, or an ordinary user can have made up the container.
+pub fn removal(container: &Container) -> Option<String> {
+    let id = shell_word(&container.id);
+    let name = shell_word(&short_name(container));
+    let is_option = |word: &str| word.starts_with('-');
+    if container.inside.is_some() || container.confidence() == Confidence::Claimed || is_option(&id) || is_option(&name)
+    {
+        return None;
+    }
+    let is_sandbox = container.role == ContainerRole::Sandbox;
+    let pod = || container.pod.as_ref().map(|pod| shell_word(&pod.value.name)).filter(|name| !is_option(name));
+    Some(match container.kind {
+        EngineKind::Docker => format!("docker rm -f {name}"),
+        EngineKind::Podman if is_sandbox => format!("podman pod rm -f {}", pod()?),
+        EngineKind::Podman => format!("podman rm -f {name}"),
+        EngineKind::Cri | EngineKind::CriO if is_sandbox => format!("crictl rmp -f {id}"),
+        EngineKind::Cri | EngineKind::CriO => format!("crictl rm -f {id}"),
+        EngineKind::Containerd if !container.engine_namespace.is_empty() => {
+            format!("ctr -n {} task delete -f {id}", shell_word(&container.engine_namespace))
+        }
+        EngineKind::Lxc => format!("lxc-stop -n {name}"),
+        EngineKind::Machined => format!("machinectl terminate {name}"),
+        EngineKind::Runc => format!("runc delete -f {id}"),
+        EngineKind::Crun => format!("crun delete -f {id}"),
+        _ => return None,
+    })
 }
 
 /// A container.
@@ -202,6 +278,8 @@ pub fn has_containers(snapshot: &Snapshot) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use lxkns_model::EvidenceKind;
+
     use super::*;
     use crate::testing::{BUSY, LEFT, NET, ODD, contained, snapshot};
 
@@ -226,6 +304,38 @@ mod tests {
         let snapshot = contained();
         assert_eq!(json(WhoseForm::process(&snapshot, Pid(1))), serde_json::json!({"container": null, "unit": null}));
         assert_eq!(json(WhoseForm::namespace(&snapshot, BUSY))["container"]["target"], "docker:web");
+    }
+
+    #[test]
+    fn each_engine_removes_its_own() {
+        let mut container = crate::testing::container(EngineKind::Docker, "0123", "a b", (EvidenceKind::Cgroup, "/x"));
+        container.engine_namespace = "k8s.io".into();
+        for (kind, expected) in [
+            (EngineKind::Docker, Some("docker rm -f 'a b'")),
+            (EngineKind::Podman, Some("podman rm -f 'a b'")),
+            (EngineKind::Cri, Some("crictl rm -f 0123")),
+            (EngineKind::Containerd, Some("ctr -n k8s.io task delete -f 0123")),
+            (EngineKind::Lxc, Some("lxc-stop -n 'a b'")),
+            (EngineKind::Machined, Some("machinectl terminate 'a b'")),
+            (EngineKind::Runc, Some("runc delete -f 0123")),
+            (EngineKind::Crun, Some("crun delete -f 0123")),
+            (EngineKind::Unknown, None),
+        ] {
+            container.kind = kind;
+            assert_eq!(removal(&container).as_deref(), expected);
+        }
+        container.kind = EngineKind::CriO;
+        container.role = ContainerRole::Sandbox;
+        assert_eq!(removal(&container).as_deref(), Some("crictl rmp -f 0123"));
+        // What an ordinary user can make up is no reason to remove anything.
+        container.evidence[0].confidence = Confidence::Claimed;
+        assert_eq!(removal(&container), None);
+        container.evidence[0].confidence = Confidence::Likely;
+        container.id = "-x".into();
+        assert_eq!(removal(&container), None);
+        container.id = "0123".into();
+        container.inside = Some(0);
+        assert_eq!(removal(&container), None, "its engine is not this host's");
     }
 
     #[test]

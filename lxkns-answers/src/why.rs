@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use lxkns_model::relations::{self, MountKey};
 use lxkns_model::{Holder, Namespace, NamespaceType, Pid, Suspect};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -15,6 +15,7 @@ use crate::names::{self, Detail};
 use crate::release::{self, Advice, MountAdvice, MountAdvices};
 use crate::steps::{Release, ReleaseAction};
 use crate::suspects;
+use crate::whose::{self, Whose};
 
 /// Why one namespace is still there.
 #[derive(Debug)]
@@ -87,10 +88,27 @@ impl<'a> Explanation<'a> {
                 let steps = group.iter().map(|holder| self.release(holder));
                 steps.filter_map(|release| release.steps().iter().find_map(|step| step.lacks.clone())).next()
             };
-            let common = common.map(|common| with_lack(common.to_owned(), lack().as_deref()));
+            let common = common.map(|common| {
+                with_lack(common.to_owned(), lack().as_deref()) + &self.ends_all(group).unwrap_or_default()
+            });
             Group { holders: self.with_copies(group), common }
         });
         groups.collect()
+    }
+
+    /// What ends the one container that all these processes are in.
+    fn ends_all(&self, group: &[&Holder]) -> Option<String> {
+        let whose = |holder: &&Holder| Whose::process(self.context.snapshot, holder.pid()?);
+        let Some(Whose::Container(container)) = group.first().and_then(whose) else { return None };
+        if !group.iter().all(|holder| whose(holder) == Some(Whose::Container(container))) {
+            return None;
+        }
+        whose::removal(container).map(|command| format!("; `{command}` ends {}", whose::container(container)))
+    }
+
+    /// For which container it was made, where none of its processes is in it, and how that is known.
+    pub fn made_for(&self) -> Option<String> {
+        whose::evidence(self.context.snapshot, self.namespace.id)
     }
 
     /// Holders of a kind, each mount with those that the kernel takes away with it.
@@ -108,6 +126,15 @@ impl<'a> Explanation<'a> {
             Told { holder, copies: copies.unwrap_or_default() }
         });
         told.collect()
+    }
+
+    /// In how many mount namespaces these mounts are, in words.
+    pub fn mount_namespaces(&self, mounts: &[&Holder]) -> String {
+        let namespaces = mounts.iter().filter_map(|holder| release::mount_of(holder)).map(|(mount_ns, _)| mount_ns);
+        match namespaces.collect::<FxHashSet<_>>().len() {
+            1 => "1 mount namespace".to_owned(),
+            count => format!("{count} mount namespaces"),
+        }
     }
 
     /// Whether something was found that explains it.
@@ -190,6 +217,9 @@ pub struct WhyResult {
     pub explained: bool,
     /// Whether all could be seen that may hold it.
     pub holders_seen: bool,
+    /// For which container it was made, where no process of that is in it, and how that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made_for: Option<String>,
     /// What keeps it alive.
     pub holders: Vec<HolderForm>,
     /// What may hold it, or another namespace, the most likely first: the kernel does not say.
@@ -205,6 +235,7 @@ impl WhyResult {
             namespace: Some(explanation.namespace_form()),
             explained: explanation.is_explained(),
             holders_seen: explanation.holders_seen(),
+            made_for: explanation.made_for(),
             holders: explanation.holder_forms(),
             suspects: forms(context, &explanation.suspects()),
         }
@@ -217,6 +248,7 @@ impl WhyResult {
             namespace: None,
             explained: false,
             holders_seen: false,
+            made_for: None,
             holders: Vec::new(),
             suspects: forms(context, &suspects::of_type(context.snapshot, ns_type)),
         }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{Busy, Keeper, Step, words};
 use crate::names::{self, lossy};
+use crate::whose::WhoseForm;
 
 /// What is said of a file system.
 #[derive(Clone, Debug, Serialize)]
@@ -126,6 +127,9 @@ pub struct MountAnswer {
     pub source: Option<String>,
     /// Which part of the file system is mounted.
     pub root: String,
+    /// What the mount namespace belongs to.
+    #[serde(flatten)]
+    pub whose: WhoseForm,
 }
 
 /// A process that uses a file system.
@@ -142,6 +146,9 @@ pub struct UserAnswer {
     pub mntns: Option<u64>,
     /// How it uses it.
     pub uses: Vec<UseAnswer>,
+    /// What it belongs to.
+    #[serde(flatten)]
+    pub whose: WhoseForm,
 }
 
 /// How a process uses a file system.
@@ -182,6 +189,7 @@ impl<'a> Busy<'a> {
             fstype: lossy(&mount.fs_type),
             source: mount.source.as_ref().map(|source| lossy(source)),
             root: lossy(&mount.root),
+            whose: WhoseForm::namespace(self.snapshot, id),
         });
         let keepers = |keepers: Vec<Keeper<'a>>| keepers.iter().map(|keeper| self.keeper_answer(keeper)).collect();
         let mount = self.mount.map(|mount| MountOfBusy {
@@ -239,6 +247,7 @@ impl<'a> Busy<'a> {
             command: lossy(&command),
             mntns: user.mount_ns.map(|id| id.ino),
             uses: user.uses.iter().map(use_answer).collect(),
+            whose: WhoseForm::process(self.snapshot, user.pid),
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::lacks::Lacks;
 use crate::names::{self, Detail};
 use crate::release;
 use crate::text::escape::printable;
+use crate::whose::{self, Whose};
 
 mod answer;
 mod steps;
@@ -262,7 +263,7 @@ impl<'a> Busy<'a> {
                     self.describe_user(user),
                     words::uses(user.pid, uses.iter().copied(), limit).join(", ")
                 ),
-                words::release_uses(user.pid, uses.iter().copied()).lacking(self.lacks.ending(user.pid)),
+                self.release_uses(user.pid, uses.iter().copied()),
             ),
             Keeper::Holder(holder) => (words::holder(self.snapshot, holder), self.release_holder(holder)),
             Keeper::Mount(mount) => {
@@ -343,9 +344,13 @@ impl<'a> Busy<'a> {
             }
             _ if unseen.is_some() => {
                 let unseen = unseen.unwrap_or_default();
+                let name = name + &whose::of_words(self.snapshot, id);
                 format!("{name}, no process seen: {unseen} (lxkns why {})", names::target(self.snapshot, id))
             }
-            _ => format!("{name}, no process (lxkns why {})", names::target(self.snapshot, id)),
+            _ => {
+                let name = name + &whose::of_words(self.snapshot, id);
+                format!("{name}, no process (lxkns why {})", names::target(self.snapshot, id))
+            }
         }
     }
 
@@ -376,12 +381,24 @@ impl<'a> Busy<'a> {
     /// What would release it: all of it must happen.
     pub fn release(&self) -> Vec<Step> {
         let users = self.users.into_iter().flat_map(|users| &users.processes);
-        let users = users.map(|user| words::release_uses(user.pid, &user.uses).lacking(self.lacks.ending(user.pid)));
+        let users = users.map(|user| self.release_uses(user.pid, &user.uses));
         let holders = self.holders(true).map(|holder| self.release_holder(holder));
         let mut seen = FxHashSet::default();
         let mut steps: Vec<_> = users.chain(holders).chain(self.release_mounts()).collect();
         steps.retain(|step| seen.insert(step.text.clone()));
         steps
+    }
+
+    /// What would make a process let go, and what ends the container that it is in.
+    fn release_uses<'u>(&self, pid: Pid, uses: impl IntoIterator<Item = &'u FileSystemUse>) -> Step {
+        let step = words::release_uses(pid, uses).lacking(self.lacks.ending(pid));
+        match Whose::process(self.snapshot, pid) {
+            Some(Whose::Container(container)) => match whose::removal(container) {
+                Some(command) => step.or_by_engine(command, &whose::container(container)),
+                None => step,
+            },
+            _ => step,
+        }
     }
 
     fn release_holder(&self, holder: &FileSystemHolder) -> Step {

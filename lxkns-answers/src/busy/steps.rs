@@ -32,11 +32,14 @@ pub struct Step {
     /// What the caller lacks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lacks: Option<String>,
+    /// The command of a container's engine that ends the container, and does it too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_command: Option<String>,
 }
 
 impl Step {
     pub(super) fn new(step: &'static str, text: String) -> Self {
-        Self { step, text, pid: None, command: None, nsid: None, lacks: None }
+        Self { step, text, pid: None, command: None, nsid: None, lacks: None, engine_command: None }
     }
 
     pub(super) fn of_process(step: &'static str, pid: Pid, text: String) -> Self {
@@ -45,6 +48,12 @@ impl Step {
 
     pub(super) fn command(step: &'static str, command: String) -> Self {
         Self { command: Some(command.clone()), ..Self::new(step, format!("`{command}`")) }
+    }
+
+    /// With what ends the container that it is about.
+    pub(super) fn or_by_engine(self, command: String, container: &str) -> Self {
+        let text = format!("{}; `{command}` ends {container}", self.text);
+        Self { text, engine_command: Some(command), ..self }
     }
 
     /// A command for which something else has to happen first.

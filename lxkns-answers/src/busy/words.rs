@@ -10,6 +10,7 @@ use super::steps::Step;
 use crate::names::{self, Detail};
 use crate::text::escape::{printable, shell_word};
 use crate::text::shown;
+use crate::whose;
 
 /// How a process uses it, in words that are safe to print. Descriptors are put together.
 pub fn uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a FileSystemUse>, limit: usize) -> Vec<String> {
@@ -95,7 +96,7 @@ pub fn user(snapshot: &Snapshot, user: &FileSystemUser) -> String {
     let known = snapshot.processes.get(&user.pid).filter(|process| *process.comm() == user.comm);
     match known {
         Some(_) => format!("process {}", names::process(snapshot, user.pid, Detail::Full)),
-        None => format!("process {} ({})", user.pid, names::text(&user.comm)),
+        None => format!("process {} ({}){}", user.pid, names::text(&user.comm), whose::in_words(snapshot, user.pid)),
     }
 }
 

@@ -11,6 +11,7 @@ use super::network_answer::{NetworkAnswer, network_answer};
 use super::process::differences;
 use super::{Label, Reference, ShownNamespace, ShownProcess, process};
 use crate::names::{self, lossy};
+use crate::whose::WhoseForm;
 use crate::{Context, holders};
 
 /// What is said of one thing.
@@ -65,6 +66,9 @@ pub struct NamespaceAnswer {
     /// What only namespaces of its type have.
     #[serde(flatten)]
     pub of_type: OfType,
+    /// What it belongs to.
+    #[serde(flatten)]
+    pub whose: WhoseForm,
 }
 
 /// What only namespaces of one type have.
@@ -227,6 +231,9 @@ pub struct ProcessAnswer {
     pub nice: Option<i32>,
     /// The CPUs that it may run on, as in `0-3,6`; `null` where not known.
     pub cpus: Option<String>,
+    /// What it belongs to.
+    #[serde(flatten)]
+    pub whose: WhoseForm,
 }
 
 /// User IDs; `null` where it is one that is not mapped in the observer's user namespace.
@@ -325,6 +332,7 @@ impl ShowAnswer {
         let ways = names::ways(snapshot, namespace, shown.context.mount_ns);
         let answer = NamespaceAnswer {
             nsid: namespace.id.ino,
+            whose: WhoseForm::namespace(shown.context.snapshot, namespace.id),
             ns_type: namespace.ns_type.name(),
             unique_id: namespace.unique_id,
             initial: namespace.initial,
@@ -438,6 +446,7 @@ fn process_answer(shown: &ShownProcess<'_>) -> ProcessAnswer {
         Label::Unread(why) => (None, Some(why.clone())),
     };
     ProcessAnswer {
+        whose: WhoseForm::process(context.snapshot, process.pid),
         pid: process.pid.0,
         ppid: process.ppid.map(|pid| pid.0),
         nspids: status.map(|status| status.ns_pids.iter().map(|pid| pid.0).collect()),

@@ -9,6 +9,7 @@ use crate::counts::Counts;
 use crate::names::{self, Detail};
 use crate::sheet::{Column, Fact, Sheet, list};
 use crate::text::escape::printable;
+use crate::whose::{self, Whose};
 use crate::{Context, holders};
 
 /// A namespace with all that is known of it.
@@ -64,7 +65,7 @@ impl<'a> ShownNamespace<'a> {
     /// For people, with lists of no more than `limit`.
     pub fn sheet(&self, limit: usize) -> Sheet {
         let namespace = self.namespace;
-        let mut sheet = Sheet::new(names::namespace_and_name(self.snapshot(), namespace.id, self.context.mount_ns));
+        let mut sheet = Sheet::new(names::namespace_and_netns(self.snapshot(), namespace.id, self.context.mount_ns));
         sheet.facts("", [self.identity(), self.relations(limit), self.occupants(limit)].concat());
         match namespace.ns_type {
             NamespaceType::User => self.user(&mut sheet, limit),
@@ -123,6 +124,9 @@ impl<'a> ShownNamespace<'a> {
             Fact::new("inode", namespace.id.ino.to_string()),
             Fact::new("unique ID", unique_id),
         ]
+        .into_iter()
+        .chain(whose::facts(self.snapshot(), Whose::namespace(self.snapshot(), namespace.id)))
+        .collect()
     }
 
     fn relations(&self, limit: usize) -> Vec<Fact> {
@@ -164,8 +168,12 @@ impl<'a> ShownNamespace<'a> {
 
     /// Another namespace with who is in it.
     fn other(&self, id: NamespaceId) -> String {
-        let name = names::namespace_and_name(self.snapshot(), id, self.context.mount_ns);
+        let name = names::namespace_and_netns(self.snapshot(), id, self.context.mount_ns);
         let Some(namespace) = self.snapshot().namespaces.get(&id) else { return name };
+        let name = match namespace.leaders.first() {
+            Some(_) => name,
+            None => name + &whose::of_words(self.snapshot(), id),
+        };
         match namespace.leaders.first() {
             Some(&pid) => format!("{name} of {}", names::process(self.snapshot(), pid, Detail::Brief)),
             None => {

@@ -9,6 +9,7 @@ use crate::names::{self, Detail};
 use crate::sheet::{Column, Fact, Sheet};
 use crate::text::escape::printable;
 use crate::text::shown;
+use crate::whose;
 
 const IFF_UP: u32 = 1;
 
@@ -175,7 +176,7 @@ fn describe_end(context: Context<'_>, end: &OtherEnd<'_>) -> String {
         Where::Here => String::new(),
         Where::There(id) => format!(
             " in {}{}",
-            names::namespace_and_name(context.snapshot, id, context.mount_ns),
+            names::namespace_and_netns(context.snapshot, id, context.mount_ns),
             occupant(context.snapshot, id)
         ),
         Where::NotFound(nsid) => format!(" in a network namespace not found, with netnsid {nsid} here"),
@@ -194,9 +195,9 @@ fn occupant(snapshot: &Snapshot, id: NamespaceId) -> String {
     match namespace.and_then(|namespace| namespace.leaders.first()) {
         Some(&pid) => format!(" of process {}", names::process(snapshot, pid, Detail::Brief)),
         None if namespace.is_some_and(|namespace| relations::members_seen(snapshot, namespace)) => {
-            ", which has no process".to_owned()
+            format!("{}, which has no process", whose::of_words(snapshot, id))
         }
-        None => ", no process of which was seen".to_owned(),
+        None => format!("{}, no process of which was seen", whose::of_words(snapshot, id)),
     }
 }
 

@@ -8,6 +8,7 @@ use super::answer::{name_of, netns_name};
 use super::network;
 use crate::Context;
 use crate::names::{self, lossy};
+use crate::whose::WhoseForm;
 
 /// What is in a network namespace.
 #[derive(Clone, Debug, Serialize)]
@@ -72,6 +73,9 @@ pub struct OtherEndAnswer {
     pub netnsid: Option<i32>,
     /// The most senior process there; `null` where none was seen.
     pub process: Option<BriefProcess>,
+    /// What the network namespace belongs to.
+    #[serde(flatten)]
+    pub whose: WhoseForm,
 }
 
 /// A process in brief.
@@ -172,6 +176,9 @@ pub struct SocketUserAnswer {
     pub fd: u32,
     /// The process's name; `null` where not known.
     pub name: Option<String>,
+    /// What it belongs to.
+    #[serde(flatten)]
+    pub whose: WhoseForm,
 }
 
 /// The JSON form of what is in a network namespace.
@@ -202,6 +209,7 @@ fn link_answer(context: Context<'_>, facts: &NetworkInside, link: &Link) -> Link
             nsid: there.map(|id| id.ino),
             netns_name: there.and_then(|id| netns_name(context, id)),
             netnsid: link.link_nsid,
+            whose: there.map(|id| WhoseForm::namespace(context.snapshot, id)).unwrap_or_default(),
             process: process.map(|pid| BriefProcess { pid: pid.0, name: name_of(context.snapshot, pid) }),
         }
     });
@@ -252,6 +260,7 @@ fn socket_answer(snapshot: &Snapshot, facts: &NetworkInside, socket: &ListeningS
         tid: user.tid.0,
         fd: user.fd,
         name: name_of(snapshot, user.pid),
+        whose: WhoseForm::process(snapshot, user.pid),
     };
     SocketAnswer {
         protocol: network::protocol(socket),

@@ -14,6 +14,7 @@ use crate::Context;
 use crate::names::{self, Detail};
 use crate::sheet::{Column, Fact, Sheet, list};
 use crate::text::escape::printable;
+use crate::whose::{self, Whose};
 
 /// With what a process's namespaces are compared.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +75,7 @@ impl<'a> ShownProcess<'a> {
     /// For people, with lists of no more than `limit`.
     pub fn sheet(&self, limit: usize) -> Sheet {
         let process = self.process;
-        let mut sheet = Sheet::new(format!("process {}", names::process(self.snapshot(), process.pid, Detail::Brief)));
+        let mut sheet = Sheet::new(format!("process {} ({})", process.pid, names::comm(process.comm())));
         sheet.facts("", self.identity());
         sheet.facts("Powers", self.powers());
         let columns = vec![Column::left("TYPE"), Column::left("NAMESPACE"), Column::left(self.heading())];
@@ -168,6 +169,7 @@ impl<'a> ShownProcess<'a> {
     fn identity(&self) -> Vec<Fact> {
         let process = self.process;
         let mut facts = vec![Fact::long("command", printable(names::command(process)))];
+        facts.extend(whose::facts(self.snapshot(), Whose::process(self.snapshot(), process.pid)));
         if let Some(status) = &process.status {
             let pids: Vec<_> = status.ns_pids.iter().map(ToString::to_string).collect();
             facts.push(Fact::new(if pids.len() > 1 { "PIDs, outermost first" } else { "PID" }, pids.join("/")));

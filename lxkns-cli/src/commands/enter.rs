@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use lxkns_answers::json::Envelope;
 use lxkns_core::ProcRoot;
-use lxkns_core::model::{DiscoveryOptions, NamespaceType, Pid, Snapshot};
+use lxkns_core::model::{DiscoveryOptions, NamespaceType, Pid, Place, Places, Snapshot};
 use lxkns_enter::{
     CgroupsOf, Ended, Enter, Environment, Error, ErrorKind, LimitsOf, Plan, PowersOf, Target as Entered, Tools,
 };
@@ -26,6 +26,7 @@ use crate::view::screen::{self, Color, Screen};
 use lxkns_answers::netns;
 use lxkns_answers::target::{Asked, Target};
 use lxkns_answers::text::chain;
+use lxkns_answers::whose::{Whose, WhoseForm};
 
 /// The exit codes that are not the command's, as `env(1)` has them.
 const FAILED: u8 = 125;
@@ -71,22 +72,22 @@ fn enter(args: &EnterArgs, color: Color) -> Result<u8, Failure> {
         return Err(failed(message));
     }
     let proc = ProcRoot::host().map_err(|error| failed(chain(&error)))?;
-    let target = match &args.targets[..] {
+    let (target, pid) = match &args.targets[..] {
         // Nobody can enter what he is in; its namespaces are those of the command anyway.
         [asked @ Asked { target: Target::Process(pid), .. }] if asked.is_caller() => {
             let own = NamespaceType::ALL.into_iter().filter_map(|ns_type| of_process(&proc, *pid, ns_type).ok());
-            Entered::namespaces(&proc, own.collect()).map_err(told)?
+            (Entered::namespaces(&proc, own.collect()).map_err(told)?, Some(*pid))
         }
         [asked @ Asked { target: Target::Process(pid), .. }] => {
             let process = Entered::process(&proc, *pid).map_err(told)?;
             verify_open(&proc, asked, *pid).map_err(failed)?;
-            process
+            (process, Some(*pid))
         }
         targets => named(&proc, targets, args)?,
     };
     let plan = wanted(&proc, target, args).prepare().map_err(told)?;
     if args.dry_run {
-        return dry_run(&plan, args, color).map(|()| 0);
+        return dry_run(&plan, pid, args, color).map(|()| 0);
     }
     for note in plan.notes() {
         say(note);
@@ -141,7 +142,7 @@ fn wanted<'a>(proc: &'a ProcRoot, target: Entered, args: &EnterArgs) -> Enter<'a
 }
 
 /// Opens namespaces that were asked for by themselves, or the process of a container.
-fn named(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<Entered, Failure> {
+fn named(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<(Entered, Option<Pid>), Failure> {
     // What stands after the process is the command.
     if let [asked, rest @ ..] = targets
         && args.command.is_empty()
@@ -169,7 +170,7 @@ fn named(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<Entered
     if let [asked @ Asked { target: Target::Process(pid), .. }] = &settled[..] {
         let process = Entered::process(proc, *pid).map_err(told)?;
         verify_open(proc, asked, *pid).map_err(failed)?;
-        return Ok(process);
+        return Ok((process, Some(*pid)));
     }
     check_pids(&settled)?;
     let mut opened = Vec::new();
@@ -187,7 +188,7 @@ fn named(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<Entered
             opened.push(discovery.open(snapshot, id).map_err(|error| failed(chain(&error)))?);
         }
     }
-    Entered::namespaces(proc, opened).map_err(told)
+    Ok((Entered::namespaces(proc, opened).map_err(told)?, None))
 }
 
 /// A process alone is entered as a whole, several are not.
@@ -246,13 +247,28 @@ fn of_process(proc: &ProcRoot, pid: Pid, ns_type: NamespaceType) -> Result<Owned
     rustix::fs::openat(proc, format!("{pid}/ns/{ns_type}"), flags, Mode::empty())
 }
 
-fn dry_run(plan: &Plan, args: &EnterArgs, color: Color) -> Result<(), Failure> {
+/// What would happen. `pid` is the process that is entered, if it is one.
+fn dry_run(plan: &Plan, pid: Option<Pid>, args: &EnterArgs, color: Color) -> Result<(), Failure> {
+    let access = live::access(&args.patience);
+    let snapshot = || {
+        let mut options = DiscoveryOptions::namespaces();
+        options.places = Places::NONE.with(Place::Processes);
+        live::discover(&live::session(&access)?, &options)
+    };
+    // What it belongs to is only told.
+    let snapshot = pid.and_then(|_| snapshot().ok());
+    let known = snapshot.as_ref().zip(pid);
+    let whose = known.map(|(snapshot, pid)| WhoseForm::process(snapshot, pid)).unwrap_or_default();
+    let words = known.and_then(|(snapshot, pid)| Whose::process(snapshot, pid)).map(Whose::words);
     let printed = screen::print(|out| {
         if args.json {
-            let answer = Envelope::new("enter", vec![view::enter::answer(plan)], Vec::new());
+            let answer = Envelope::new("enter", vec![view::enter::answer(plan, whose)], Vec::new());
             return Ok(screen::write_json(out, &answer)?);
         }
         let screen = Screen::detect(color);
+        if let Some(words) = words {
+            screen.line(out, "", || format!("target: {words}"))?;
+        }
         if args.all {
             return Ok(view::enter::write(plan, out, !args.no_headings, screen)?);
         }

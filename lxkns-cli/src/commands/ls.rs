@@ -61,6 +61,13 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
         let before = columns.iter().position(|&column| column == Column::Command).unwrap_or(columns.len());
         columns.insert(before, Column::Netns);
     }
+    if is_for_people(args) {
+        // Where there is something to tell in them.
+        let missing = list.whose_columns(&shown).into_iter().filter(|column| !columns.contains(column));
+        let missing: Vec<_> = missing.collect();
+        let before = columns.iter().position(|&column| column == Column::Command).unwrap_or(columns.len());
+        columns.splice(before..before, missing);
+    }
     // With nothing to show for a mistyped TARGET the headings alone would only confuse; JSON stays JSON.
     if args.table.json {
         screen::print(|out| Ok(json::write(&list.answer(&shown, &columns), out)?))?;
@@ -82,8 +89,13 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
 /// Whether the names of network namespaces are shown where any has one: to people, where the columns are the default ones and
 /// do not have the paths that make the names.
 fn has_names_where_any(args: &LsArgs, columns: &[Column]) -> bool {
-    let is_default = args.table.output.iter().all(|list| list.starts_with('+'));
     let has_net = args.types.is_empty() || args.types.contains(&NamespaceType::Net);
     let has_names = columns.iter().any(|column| matches!(column, Column::Nsfs | Column::Netns));
-    is_default && has_net && !has_names && !args.table.json && !args.table.raw
+    is_for_people(args) && has_net && !has_names
+}
+
+/// Whether people read the default columns, to which others can be added.
+fn is_for_people(args: &LsArgs) -> bool {
+    let is_default = args.table.output.iter().all(|list| list.starts_with('+'));
+    is_default && !args.table.json && !args.table.raw
 }

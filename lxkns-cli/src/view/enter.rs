@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use lxkns_answers::enter::{PlanAnswer, PlanCapabilities, PlanFact, PlanRow};
+use lxkns_answers::whose::WhoseForm;
 use lxkns_core::model::{Capabilities, NamespaceId, NamespaceType};
 use lxkns_enter::{Fact, Plan, Row, Subject};
 
@@ -107,13 +108,13 @@ fn in_words(fact: &Fact) -> String {
 }
 
 /// The JSON form.
-pub(crate) fn answer(plan: &Plan) -> PlanAnswer {
+pub(crate) fn answer(plan: &Plan, whose: WhoseForm) -> PlanAnswer {
     let rows = plan.rows().iter().map(|row| PlanRow {
         what: name(row.subject),
         target: row.target.as_ref().map(fact),
         command: fact(&row.command),
     });
-    PlanAnswer { plan: rows.collect(), notes: plan.notes().to_vec() }
+    PlanAnswer { plan: rows.collect(), notes: plan.notes().to_vec(), whose }
 }
 
 fn fact(fact: &Fact) -> PlanFact {

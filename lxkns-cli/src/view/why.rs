@@ -53,6 +53,9 @@ pub(crate) fn write_holders(
         let suspects = explanation.suspects();
         return write_all_suspects(out, &explanation.context, Some(namespace.ns_type), &suspects, screen, limit);
     }
+    if let Some(made_for) = explanation.made_for() {
+        screen.folded(out, "  ", || made_for.clone())?;
+    }
     for group in explanation.groups() {
         write_group(out, explanation, &group, screen, limit)?;
     }
@@ -72,7 +75,10 @@ fn write_group(
         match copies.len() {
             0 => {}
             1 => writeln!(out, "    with 1 more mount of it, which is unmounted too")?,
-            count => writeln!(out, "    with {count} more mounts of it, which are unmounted too")?,
+            count => {
+                let namespaces = explanation.mount_namespaces(copies);
+                writeln!(out, "    with {count} more mounts of it in {namespaces}, which are unmounted too")?;
+            }
         }
         // With --all.
         for copy in copies.iter().filter(|_| limit == usize::MAX) {

@@ -14,20 +14,23 @@ pub fn is_of_host(snapshot: &Snapshot, namespace: &Namespace) -> bool {
     namespace.initial || (of_init() == Some(namespace.id) && !is_contained())
 }
 
+/// Whoever made a namespace is among its most senior processes: no more are asked, as many may be in it.
+const SENIOR: usize = 16;
+
 /// The container that a namespace belongs to, by its index: that of the most senior process in it that is in one, else that of
 /// a task, else the one for which it was made. `None` for one of the host's.
 pub fn container_of_namespace(snapshot: &Snapshot, id: NamespaceId) -> Option<usize> {
     let containers = snapshot.annotations.containers.as_ref()?;
     let namespace = snapshot.namespaces.get(&id).filter(|namespace| !is_of_host(snapshot, namespace))?;
     let member = |pid: Pid| containers.members.get(&pid).copied();
-    let of_leader = namespace.leaders.iter().find_map(|&pid| member(pid));
+    let of_leader = namespace.leaders.iter().take(SENIOR).find_map(|&pid| member(pid));
     // Tasks come early among the sorted holders.
     let of_task = || {
         let tasks = namespace.holders.iter().map_while(|holder| match holder {
             Holder::Process { pid } | Holder::Task { pid, .. } => Some(*pid),
             _ => None,
         });
-        tasks.into_iter().find_map(member)
+        tasks.take(SENIOR).find_map(member)
     };
     of_leader.or_else(of_task).or_else(|| containers.namespaces.get(&id).copied())
 }
@@ -44,7 +47,7 @@ pub fn unit_of_namespace(snapshot: &Snapshot, id: NamespaceId) -> Option<&Unit> 
         Holder::Process { pid } | Holder::Task { pid, .. } => Some(pid),
         _ => None,
     });
-    namespace.leaders.iter().chain(tasks).find_map(|pid| containers.units.get(pid))
+    namespace.leaders.iter().take(SENIOR).chain(tasks.take(SENIOR)).find_map(|pid| containers.units.get(pid))
 }
 
 /// Whose the namespace is that a container is in.

@@ -56,6 +56,26 @@ const VIEWS: &[(&str, &str)] = &[
     ("doctor-json", "doctor --json"),
     ("diff", "diff"),
     ("diff-json", "diff --json"),
+    // Of the host with containers.
+    ("contained-ls", "ls"),
+    ("contained-ls-json", "ls --json -t net -o NS,CONTAINER,POD,ENGINE,UNIT"),
+    ("contained-tree", "tree pid"),
+    ("contained-tree-proc", "tree proc"),
+    ("contained-tree-json", "tree pid --json"),
+    ("contained-why", "why web/net 4026532212 claimed/user"),
+    ("contained-why-json", "why --json 4026532212 pod:shop/db-0/net"),
+    ("contained-orphans", "orphans"),
+    ("contained-orphans-json", "orphans --json -t net"),
+    ("contained-show", "show web"),
+    ("contained-show-net", "show docker:web/net"),
+    ("contained-show-json", "show --json cri:db"),
+    ("contained-caps", "caps web"),
+    ("contained-caps-json", "caps --json -p 104 web/net"),
+    ("contained-mounts", "mounts -o ID,TARGET pod:shop/db-0"),
+    ("contained-busy", "busy 0:40"),
+    ("contained-busy-json", "busy --json 0:40"),
+    ("contained-diff", "diff"),
+    ("contained-diff-json", "diff --json"),
 ];
 
 const GOLDEN: &[Need] = &[HOST, Need::File("/dev/ptmx"), Need::File("/dev/pts/ptmx")];
@@ -65,6 +85,9 @@ const WIDE: u16 = 160;
 
 /// How wide the terminals are on which a view is shown, each with whether there is colour.
 fn terminals(view: &str) -> &'static [(u16, &'static str)] {
+    if view == "containers" {
+        return &[(80, "never"), (80, "always"), (120, "never")];
+    }
     match view.split('-').next() {
         Some("ls" | "mounts" | "tree" | "busy") if !view.contains('-') => {
             &[(80, "never"), (80, "always"), (120, "never"), (200, "never")]
@@ -90,13 +113,13 @@ fn bless() -> bool {
     std::env::var_os("BLESS").is_some_and(|what| what != "host")
 }
 
-fn command(arguments: &str, color: &str, later: &Path) -> Command {
+fn command(arguments: &str, color: &str, host: &Path, later: &Path) -> Command {
     let mut command = lxkns();
     command.args(arguments.split(' ')).arg(format!("--color={color}"));
     if arguments.starts_with("diff") {
-        command.arg(super::golden_host::file()).arg(later);
+        command.arg(host).arg(later);
     } else {
-        command.arg("--from").arg(super::golden_host::file());
+        command.arg("--from").arg(host);
     }
     // Neither what this terminal is nor whose it is counts.
     command.env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR").env_remove("COLUMNS");
@@ -105,8 +128,8 @@ fn command(arguments: &str, color: &str, later: &Path) -> Command {
 
 /// The host a while later: one namespace has gone, another has lost what held it, and the inode number of a third is that
 /// of a new one.
-fn write_later(path: &Path) {
-    let mut dump: Value = serde_json::from_slice(&std::fs::read(super::golden_host::file()).unwrap()).unwrap();
+fn write_later(host: &Path, path: &Path) {
+    let mut dump: Value = serde_json::from_slice(&std::fs::read(host).unwrap()).unwrap();
     let namespaces = dump["namespaces"].as_object_mut().unwrap();
     namespaces.remove("4026532207").unwrap();
     namespaces["4026532206"]["holders"] = json!([]);
@@ -117,8 +140,13 @@ fn write_later(path: &Path) {
 fn golden(name: &str, arguments: &str) {
     let temporary = crate::live::directory();
     let later = temporary.path().join("later.json");
-    write_later(&later);
-    let command = |arguments, color| command(arguments, color, &later);
+    let mut host = super::golden_host::file();
+    if name.starts_with("contained-") {
+        host = temporary.path().join("contained.json");
+        std::fs::write(&host, super::golden_containers::dump().to_string()).unwrap();
+    }
+    write_later(&host, &later);
+    let command = |arguments, color| command(arguments, color, &host, &later);
     let piped = run(&mut command(arguments, "never")).text().to_owned();
     let mut text = format!("$ lxkns {arguments} | cat\n{piped}");
     if !(arguments.contains("--json") || arguments.contains("-r ")) {

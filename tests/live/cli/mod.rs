@@ -18,6 +18,7 @@ mod errors;
 mod from;
 mod gaps_told;
 mod golden;
+mod golden_containers;
 mod golden_host;
 mod help;
 mod hostile;
