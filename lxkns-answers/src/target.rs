@@ -197,6 +197,12 @@ impl Target {
         Self::Container(ContainerName { of, name: name.to_owned(), ns_type })
     }
 
+    /// Whether it can turn out to be a file or a program.
+    pub fn may_be_file(&self) -> bool {
+        let is_bare = |container: &ContainerName| container.of == ContainerOf::Any;
+        matches!(self, Self::Path(_) | Self::Name(_)) || matches!(self, Self::Container(it) if is_bare(it))
+    }
+
     /// Whether it can turn out to be a process when it is looked up.
     pub fn may_be_process(&self) -> bool {
         let is_whole = |container: &ContainerName| container.ns_type.is_none();

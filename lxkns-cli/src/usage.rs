@@ -11,7 +11,7 @@ use crate::commands::without_dashes;
 use crate::view::escape::{printable, shell_word};
 
 /// What other programs call what a command does.
-const SYNONYMS: [(&str, &[&str]); 12] = [
+const SYNONYMS: [(&str, &[&str]); 13] = [
     ("ls", &["list", "lsns", "namespaces", "ns"]),
     ("show", &["inspect", "info", "describe", "get", "status", "cat"]),
     ("why", &["holders", "who", "explain", "users"]),
@@ -21,6 +21,7 @@ const SYNONYMS: [(&str, &[&str]); 12] = [
     ("busy", &["umount", "unmount", "fuser", "lsof"]),
     ("caps", &["capabilities", "cap", "nscaps", "getpcaps"]),
     ("orphans", &["orphan", "leaks", "leaked", "persistent"]),
+    ("containers", &["container", "docker", "podman", "crictl", "pods", "machines"]),
     ("dump", &["export", "save", "dumpns", "json"]),
     ("diff", &["compare", "changes"]),
     ("watch", &["monitor", "follow", "top", "events"]),
@@ -143,8 +144,7 @@ fn missing_dashes(arguments: &[OsString]) -> Option<String> {
         return None;
     }
     let target = |word: &OsStr| Target::parse(word).ok();
-    let is_surely =
-        |word: &OsStr| target(word).is_some_and(|target| !matches!(target, Target::Name(_) | Target::Path(_)));
+    let is_surely = |word: &OsStr| target(word).is_some_and(|target| !target.may_be_file());
     let first = arguments.iter().position(|word| is_surely(word))?;
     let is_option = |word: &OsStr| word.as_encoded_bytes().starts_with(b"-");
     // Options of lxkns between the two, and their values, are as likely as the command's: a TARGET is followed by it.

@@ -14,6 +14,7 @@ use crate::view::screen::Color;
 mod busy;
 mod caps;
 mod completions;
+mod containers;
 mod diff;
 mod doctor;
 mod dump;
@@ -31,6 +32,7 @@ mod why;
 pub(crate) use self::busy::BusyArgs;
 pub(crate) use self::caps::CapsArgs;
 pub(crate) use self::completions::CompletionsArgs;
+pub(crate) use self::containers::ContainersArgs;
 pub(crate) use self::diff::DiffArgs;
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::dump::DumpArgs;
@@ -58,8 +60,9 @@ Examples:
   lxkns caps -p 1234 /run/netns/blue
                                 show what a process may do there
   lxkns mounts 1234             show the mounts of a process
+  lxkns containers              list containers, and what they share
   lxkns doctor                  report what is visible and what would show more
-  lxkns enter 1234 -- ps ax     run a command in the container of a process
+  lxkns enter web -- ps ax      run a command in a container
   lxkns dump >host.json         write everything as JSON
   lxkns diff host.json          show what has changed since then
   lxkns watch -t net            report changes of network namespaces
@@ -139,6 +142,10 @@ pub(crate) enum Command {
     /// Show the capabilities of a process in a namespace, and why
     #[command(help_template = TEMPLATE, before_help = caps::EXAMPLES, after_help = TARGET_HELP)]
     Caps(CapsArgs),
+    /// List containers: whose their namespaces are, and what confines them
+    #[command(help_template = TEMPLATE, before_help = containers::EXAMPLES,
+              after_help = format!("{}\n\n{TARGET_HELP}", view::containers::help()))]
+    Containers(ContainersArgs),
     /// Report what is visible on this host, what is not and why, and what would help
     #[command(help_template = TEMPLATE, before_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),

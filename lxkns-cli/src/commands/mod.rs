@@ -20,6 +20,7 @@ mod busy;
 mod caps;
 mod complete;
 mod completions;
+mod containers;
 mod diff;
 mod doctor;
 mod dump;
@@ -48,6 +49,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Mounts(mounts) => mounts::run(mounts, args.color),
         Command::Busy(busy) => busy::run(busy, args.color),
         Command::Caps(caps) => caps::run(caps, args.color),
+        Command::Containers(containers) => containers::run(containers, args.color),
         Command::Doctor(doctor) => doctor::run(doctor, args.color),
         Command::Dump(dump) => dump::run(dump),
         Command::Diff(diff) => diff::run(diff, args.color),

@@ -264,7 +264,7 @@ fn unread(unreadable: Unreadable) -> Unread {
 }
 
 /// The label that a security module gave a process.
-fn label(process: &Process, is_live: bool) -> Label {
+pub(super) fn label(process: &Process, is_live: bool) -> Label {
     if !is_live {
         return Label::of_dump();
     }

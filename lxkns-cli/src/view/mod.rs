@@ -5,6 +5,7 @@ pub(crate) mod busy;
 pub(crate) mod caps;
 pub(crate) mod changes;
 pub(crate) mod columns;
+pub(crate) mod containers;
 pub(crate) mod doctor;
 pub(crate) mod enter;
 pub(crate) mod mounts;

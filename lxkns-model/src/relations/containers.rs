@@ -159,6 +159,12 @@ impl<'a> ContainerNamespaces<'a> {
         whose.into_iter().chain(others).collect()
     }
 
+    /// All containers with a process in a namespace, and the one that it was made for, by their indexes and sorted; those inside
+    /// another of them too, and also of the host's.
+    pub fn all_in(&self, id: NamespaceId) -> &[usize] {
+        self.inside.get(&id).map_or(&[], Vec::as_slice)
+    }
+
     /// The process that stands for a container: its first one or, where that is not known, the oldest that is in it. It need not
     /// be in the snapshot where it is the only one known.
     pub fn first_process(&self, index: usize) -> Option<Pid> {
@@ -275,6 +281,10 @@ mod tests {
         let index = ContainerNamespaces::of(&snapshot);
         assert_eq!(index.containers_in(id(10)), [0, 1], "without what runs inside one of them");
         assert_eq!((index.containers_in(id(1)), index.containers_in(id(30))), (vec![], vec![3]));
+        assert_eq!(
+            (index.all_in(id(10)), index.all_in(id(1)), index.all_in(id(40))),
+            (&[0, 1, 4][..], &[5][..], &[][..])
+        );
         let belonging = |at| index.belonging(at, NET);
         assert_eq!(
             [0, 1, 2, 3, 4, 5, 9].map(belonging),

@@ -408,7 +408,7 @@ fn copies() {
     let text = run_lxkns(["why", &held.ino.to_string()]).ok().text().to_owned();
     assert!(text.starts_with(&format!("uts:[{}] is held by 4 bind mounts\n", held.ino)), "{text}");
     assert_eq!(text.matches("    until ").count(), 1, "{text}");
-    assert!(text.contains("\n    with 3 more mounts of it, which are unmounted too\n"), "{text}");
+    assert!(text.contains("\n    with 3 more mounts of it in 3 mount namespaces, which are unmounted too\n"), "{text}");
     let all = run_lxkns(["why", "--all", &held.ino.to_string()]).ok().text().to_owned();
     assert_eq!(all.matches("\n    too: bind mount ").count(), 3, "{all}");
     let is_one_of = |pid: u32| *first == format!("`umount -N {pid} {}`", path.display());

@@ -31,14 +31,14 @@ fn usage() {
         (
             &["ls", "non sense"],
             "expected a PID, PID/TYPE, an inode number, TYPE:INODE, :UNIQUE-ID, self, host, the name of a network \
-             namespace (ip netns) or a path with a slash",
+             namespace (ip netns), a container's name or ID, or a path with a slash",
         ),
         (&["ls", ""], "expected a PID"),
         (&["ls", "1", "0"], "not a PID"),
         (&["why", "nets:1"], "not a namespace type"),
         (&["why", "net:[1"], "not the inode number of a namespace"),
         (&["why", ":x"], "not a unique namespace ID"),
-        (&["why", "99999999999999999999"], "not the inode number of a namespace"),
+        (&["why", "net:99999999999999999999"], "not the inode number of a namespace"),
         (&["why"], "<TARGET>"),
         (&["ls", "-t", "nets"], "expected one of mnt, cgroup, uts, ipc, user, pid, net, time"),
         (&["ls", "-t", ""], "not a namespace type"),

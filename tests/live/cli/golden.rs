@@ -74,6 +74,11 @@ const VIEWS: &[(&str, &str)] = &[
     ("contained-mounts", "mounts -o ID,TARGET pod:shop/db-0"),
     ("contained-busy", "busy 0:40"),
     ("contained-busy-json", "busy --json 0:40"),
+    ("contained-containers", "containers"),
+    ("contained-containers-tree", "containers --tree -o CONTAINER,STATE,NET,PROCESS,IMAGE,CONFIDENCE"),
+    ("contained-containers-some", "containers -o +POD,PROCESS db 4026532209 102"),
+    ("contained-containers-raw", "containers -r -o +POD"),
+    ("contained-containers-json", "containers --json web pod:shop/old-0"),
     ("contained-diff", "diff"),
     ("contained-diff-json", "diff --json"),
 ];

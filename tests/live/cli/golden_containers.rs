@@ -45,6 +45,16 @@ pub(super) fn dump() -> Value {
             "evidence": [evidence("cgroup", "/user.slice/user-1000.slice/libpod-c1a1.scope", "claimed")],
         })),
     });
+    let all = "000001ffffffffff";
+    dump["discovery-options"]["snapshot"]["observer"] =
+        json!({"uid": 0, "capabilities": all, "userns": 4026531837_u64, "pidns": 4026531836_u64});
+    // What Docker gives by default, and one capability more.
+    dump["processes"]["101"]["capabilities"]["bounding"] = json!("00000000a80435fb");
+    for set in ["permitted", "effective"] {
+        dump["processes"]["101"]["capabilities"][set] = json!("00000000a80425fb");
+    }
+    dump["processes"]["101"]["seccomp"] = json!("filter");
+    dump["processes"]["101"]["no-new-privs"] = json!(true);
     dump["container-engines"] = json!({
         "1": engine("docker.com", "27.1", 0, json!([101])),
         "2": engine("containerd.io", "", 0, json!([102])),

@@ -50,11 +50,13 @@ fn one() -> &'static str {
 fn the_usual_columns() {
     let actor = Actor::spawn_in(&["user", "uts"]);
     let ran = ls(&[]);
-    let heading: Vec<_> = ran.text().lines().next().unwrap().split_whitespace().collect();
+    let mut heading: Vec<_> = ran.text().lines().next().unwrap().split_whitespace().collect();
+    // Which of these there are depends on what runs on the host.
+    heading.retain(|name| !["NETNS", "CONTAINER", "POD", "ENGINE", "UNIT"].contains(name));
     assert_eq!(heading, ["NS", "TYPE", "NPROCS", "PID", "USER", "COMMAND"]);
     let line = line(&ran, actor.ns_inode("uts"));
     assert_eq!(line[1..4], ["uts", one(), &actor.pid().to_string()]);
-    assert_eq!(line[5], "lxkns-actor");
+    assert!(line[5..].contains(&"lxkns-actor".to_owned()), "{line:?}");
 }
 
 fn columns() {

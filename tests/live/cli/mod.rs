@@ -10,6 +10,7 @@ mod busy_mounts;
 mod caps;
 mod cgroups;
 mod completion;
+mod containers;
 mod dead_files;
 mod diff;
 mod doctor;
@@ -56,6 +57,7 @@ use crate::harness::{Test, lxkns};
 pub(super) fn tests() -> Vec<Test> {
     [
         help::tests(),
+        containers::tests(),
         ls::tests(),
         mounts::tests(),
         broken_dumps::tests(),

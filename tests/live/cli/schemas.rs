@@ -25,6 +25,8 @@ fn of_every_question() {
     let [net, user] = ["net", "user"].map(|name| format!("{pid}/{name}"));
     let dump = directory.path().join("dump");
     std::fs::write(&dump, run_lxkns(["dump"]).ok().stdout).unwrap();
+    let contained = directory.path().join("contained");
+    super::containers::with_containers(&contained, &[("web", &actor)], None);
     actor.unshare(&["net"]);
     for (question, _) in lxkns_answers::schemas() {
         let targets: &[&str] = match question {
@@ -34,6 +36,7 @@ fn of_every_question() {
             "show" => &[&pid, &uts, &left, &net, &user],
             "caps" => &[&pid],
             "enter" => &["--dry-run", &pid],
+            "containers" => &["--from", contained.to_str().unwrap()],
             "ls" | "tree" | "orphans" | "doctor" => &[],
             "diff" => &[dump.to_str().unwrap()],
             // Its lines are those of diff; its tests have them.

@@ -7,7 +7,7 @@ use lxkns_core::model::NamespaceType;
 
 use super::targets::{Asks, Wanted};
 use super::{Offer, is_plain};
-use crate::view::{columns, mounts};
+use crate::view::{columns, containers, mounts};
 
 /// What is known of a command line.
 struct Line<'a> {
@@ -196,6 +196,7 @@ impl<'a> Line<'a> {
         match names.first().map_or("", String::as_str) {
             "TYPES" => offers.extend(listed(value, NamespaceType::ALL.iter().map(|ns_type| ns_type.name()))),
             "LIST" if self.command.get_name() == "mounts" => offers.extend(listed(value, mounts::names())),
+            "LIST" if self.command.get_name() == "containers" => offers.extend(listed(value, containers::names())),
             "LIST" | "COLUMN" => offers.extend(listed(value, columns::names())),
             "TARGET" => offers.extend(ask(&self.types(), self.wanted())),
             "user|pid|proc" => {

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bstr::ByteSlice as _;
 use lxkns_answers::names::{self, Detail};
 use lxkns_answers::netns;
 use lxkns_answers::target::{Asked, PID_MAX, Target};
+use lxkns_answers::whose;
 use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceId, NamespaceType, Pid, Places, Process, Snapshot};
 
 use super::{Offer, is_plain};
@@ -70,8 +72,7 @@ pub(super) fn on_host(asks: &Asks<'_>) -> Vec<Offer> {
 /// What can be told from what was typed alone.
 fn without_looking(asks: &Asks<'_>) -> Option<Vec<Offer>> {
     let (before, _) = asks.begins.split_once('/')?;
-    let is_process = Asked::parse(before.as_ref())
-        .is_ok_and(|asked| matches!(asked.target, Target::Process(_) | Target::Caller(_) | Target::Host(_)));
+    let is_process = Asked::parse(before.as_ref()).is_ok_and(|asked| !asked.target.may_be_file());
     Some(match asks.wanted {
         Wanted::Pids | Wanted::Processes => Vec::new(),
         Wanted::Both if is_process => {
@@ -86,6 +87,20 @@ fn without_looking(asks: &Asks<'_>) -> Option<Vec<Offer>> {
 
 fn fits(asks: &Asks<'_>, ns_type: NamespaceType) -> bool {
     asks.types.is_empty() || asks.types.contains(&ns_type)
+}
+
+/// The containers, by their names; after an engine's name where that was typed, or where a name has to have it.
+fn containers(snapshot: &Snapshot, asks: &Asks<'_>) -> Vec<Offer> {
+    let list = snapshot.annotations.containers.iter().flat_map(|containers| &containers.list);
+    let offers = list.filter_map(|container| {
+        // What is no text cannot be typed.
+        let name = whose::short_name(container).to_str().ok()?.to_owned();
+        let target = whose::target(container).to_string();
+        let image = container.image.as_ref().map(|image| names::text(&image.value)).unwrap_or_default();
+        let is_bare = matches!(Target::parse(name.as_ref()), Ok(Target::Name(_))) && !asks.begins.contains(':');
+        Some(Offer::word(if is_bare { name } else { target }, format!("container {image}").trim_end().to_owned()))
+    });
+    offers.collect()
 }
 
 /// What fits, of a snapshot.
@@ -121,6 +136,9 @@ fn of(snapshot: &Snapshot, home: Option<NamespaceId>, asks: &Asks<'_>) -> Vec<Of
                 offers.push(Offer::word(format!(":{unique_id}"), format!("{named} {described}")));
             }
         }
+    }
+    if asks.wanted != Wanted::Pids {
+        offers.extend(containers(snapshot, asks));
     }
     let is_of_kernel = |process: &Process| process.pid == KTHREADD || process.ppid == Some(KTHREADD);
     // Nobody asks for the kernel's own who has not begun to type the PID.

@@ -1,0 +1,55 @@
+//! The columns of `containers` as they are named on the command line, and how they stand in a table.
+
+use lxkns_answers::containers::{Column, Matrix, Node};
+
+use super::branches::{self, DEEPEST};
+use super::escape::For;
+use super::table::Heading;
+
+/// How a column stands in a table.
+pub(crate) fn heading(column: Column) -> Heading {
+    Heading { name: column.name(), right: column == Column::Process, gives_way: column == Column::Lsm }
+}
+
+/// The column with this name.
+pub(crate) fn from_name(name: &str) -> Result<Column, String> {
+    Column::from_name(name).ok_or_else(|| super::columns::unknown(name, names()))
+}
+
+/// The names of all columns.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    Column::all().map(Column::name)
+}
+
+/// The columns with what they mean, for the help.
+pub(crate) fn help() -> String {
+    let lines: Vec<_> = Column::all().map(|column| format!("  {:<10} {}", column.name(), column.meaning())).collect();
+    format!("Columns:\n{}", lines.join("\n"))
+}
+
+/// The rows of a table: a container each.
+pub(crate) fn rows(matrix: &Matrix<'_>, shown: &[usize], columns: &[Column], goes_to: For) -> Vec<Vec<String>> {
+    let row = |&index: &usize| columns.iter().map(|&column| matrix.cell(index, column).printable(goes_to)).collect();
+    shown.iter().map(row).collect()
+}
+
+/// The rows of a tree: engines and groups have nothing but their names.
+pub(crate) fn tree(matrix: &Matrix<'_>, shown: &[usize], columns: &[Column]) -> Vec<Vec<String>> {
+    let tree = matrix.tree(shown);
+    let mut rows = Vec::new();
+    branches::walk(
+        tree.roots(),
+        DEEPEST,
+        |node| tree.children(node).to_vec(),
+        |lead, _, node| {
+            let first = format!("{lead}{}", matrix.name(node, For::Eyes));
+            let cell = |column: &Column| match node {
+                _ if *column == Column::Container => first.clone(),
+                Node::Container(index) => matrix.cell(index, *column).printable(For::Eyes),
+                _ => String::new(),
+            };
+            rows.push(columns.iter().map(cell).collect());
+        },
+    );
+    rows
+}
