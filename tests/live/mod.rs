@@ -5,6 +5,7 @@ mod churn;
 mod cli;
 mod dead_leaders;
 mod denied;
+mod engine_hosts;
 mod engines;
 mod enter;
 mod gaps;
@@ -50,6 +51,7 @@ pub(crate) fn tests() -> Vec<Test> {
         lsns::tests(),
         mounts::tests(),
         cli::tests(),
+        engine_hosts::tests(),
         enter::tests(),
         one_file::tests(),
     ]

@@ -1,0 +1,262 @@
+//! Docker.
+
+use std::fs;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::host::{Cgroups, Daemon, ReadySocket, enters, kill, lxkns_says, on_own_host, signal, succeeds};
+use super::image;
+use super::seen::{Seen, Told, agree};
+use super::{children, inode, is_named};
+
+/// Docker, and its containers.
+struct Docker {
+    daemon: Daemon,
+}
+
+impl Docker {
+    /// Starts it, with the image.
+    fn start() -> Self {
+        let daemon = Daemon::start("dockerd", &["--storage-driver=overlay2"]);
+        succeeds("docker", &["load", "--input", &image::archive()]);
+        Self { daemon }
+    }
+
+    /// Starts a container, with these options, and returns its ID.
+    #[track_caller]
+    fn run(name: &str, options: &[&str]) -> String {
+        let start = [&["run", "--detach", "--name", name], options, &[image::NAME, "/bin/sleep", "inf"]].concat();
+        succeeds("docker", &start).trim().to_owned()
+    }
+
+    /// What Docker says of a container.
+    #[track_caller]
+    fn inspect(name: &str) -> Value {
+        let mut said: Value = serde_json::from_str(&succeeds("docker", &["container", "inspect", name])).unwrap();
+        said[0].take()
+    }
+
+    /// The same, in the form that lxkns must agree with.
+    #[track_caller]
+    fn told(name: &str) -> Told {
+        let said = Self::inspect(name);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let labels = said["Config"]["Labels"].as_object().unwrap();
+        let labels: Vec<_> = labels.iter().map(|(key, value)| (key.clone(), text(value))).collect();
+        let projects = labels.iter().filter(|(key, _)| key == "com.docker.compose.project");
+        Told {
+            kind: "docker.com",
+            id: text(&said["Id"]),
+            name: text(&said["Name"]).trim_start_matches('/').to_owned(),
+            pid: said["State"]["Pid"].as_u64().unwrap(),
+            state: match said["State"]["Status"].as_str().unwrap() {
+                "running" => "running",
+                "paused" => "paused",
+                "exited" => "exited",
+                state => panic!("{state}"),
+            },
+            image: Some(text(&said["Config"]["Image"])),
+            groups: projects.map(|(_, project)| project.clone()).collect(),
+            labels,
+            pod: None,
+        }
+    }
+}
+
+/// Names, images, labels, groups and states are those that Docker says: while it runs, while it is stopped, and after it
+/// was killed.
+pub(super) fn daemon(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        let docker = Docker::start();
+        succeeds("docker", &["network", "create", "backend"]);
+        let of_shop = |service: &str| {
+            ["com.docker.compose.project=shop".to_owned(), format!("com.docker.compose.service={service}")]
+        };
+        let ([project, web], [_, db]) = (of_shop("web"), of_shop("db"));
+        Docker::run("web", &["--publish", "8080:80", "--label", &project, "--label", &web]);
+        Docker::run("db", &["--network", "backend", "--label", &project, "--label", &db]);
+        Docker::run("idle", &["--network", "none"]);
+        Docker::run("shares", &["--network", "container:web", "--pid", "container:web"]);
+        succeeds("docker", &["pause", "idle"]);
+        let told = ["web", "db", "idle", "shares"].map(Docker::told);
+        assert_eq!((&*told[0].groups[0], told[2].state), ("shop", "paused"));
+
+        // A process that was started later is in there as well.
+        succeeds("docker", &["exec", "--detach", "web", "/bin/sleep", "1000"]);
+        let top = succeeds("docker", &["top", "web", "-o", "pid,args"]);
+        let later = top.lines().find(|line| line.contains("sleep 1000")).unwrap();
+        let later: u64 = later.split_whitespace().next().unwrap().parse().unwrap();
+        let check = || {
+            let seen = agree(&told);
+            assert_eq!(seen.of_process(later), Some(&*told[0].id));
+            // The engine and the shims are in none.
+            for pid in [docker.daemon.pid(), super::parent(told[0].pid)] {
+                assert_eq!(seen.of_process(pid.into()), None, "process {pid}");
+            }
+        };
+        check();
+        let containerd = children(docker.daemon.pid()).into_iter().find(|pid| is_named(*pid, "containerd")).unwrap();
+        for pid in [docker.daemon.pid(), containerd] {
+            signal(pid, Signal::STOP);
+        }
+        check();
+        kill(containerd);
+        let Docker { daemon } = docker;
+        daemon.kill();
+        agree(&told);
+    });
+}
+
+/// With control groups of version 2.
+pub(super) fn unified_cgroups(name: &str) {
+    on_own_host(name, Cgroups::Unified, || {
+        let docker = Docker::start();
+        Docker::run("web", &[]);
+        Docker::run("idle", &["--network", "none", "--cgroupns", "host"]);
+        succeeds("docker", &["pause", "idle"]);
+        let told = ["web", "idle"].map(Docker::told);
+        let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", told[1].pid)).unwrap();
+        assert!(cgroup.contains(&format!("0::/docker/{}", told[1].id)), "{cgroup}");
+        agree(&told);
+        docker.daemon.kill();
+        agree(&told);
+    });
+}
+
+/// An ordinary user sees which container a process is in by its control group, but none of what only root may read; a gap
+/// says so.
+pub(super) fn ordinary_user(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        let _docker = Docker::start();
+        Docker::run("web", &[]);
+        let told = Docker::told("web");
+        let seen = Seen::by_nobody();
+        let container = seen.by_id(&told.id);
+        assert_eq!((&container["type"], &container["confidence"]), (&"docker.com".into(), &"likely".into()));
+        assert_eq!((&container["said-by"]["name"], &container["image"]), (&Value::Null, &Value::Null), "{container:#}");
+        assert_eq!(seen.of_process(told.pid), Some(&*told.id));
+        assert!(seen.has_gap("denied"), "{seen:?}");
+    });
+}
+
+/// What is left when a shim is killed: the container goes on, and is known by its control group and Docker's file.
+pub(super) fn killed_shim(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        let docker = Docker::start();
+        Docker::run("web", &[]);
+        let told = Docker::told("web");
+        docker.daemon.kill();
+        kill(super::parent(told.pid));
+        assert!(fs::exists(format!("/proc/{}/root/bin/busybox", told.pid)).unwrap(), "the container goes on");
+        Seen::now().check(&told);
+    });
+}
+
+/// A network namespace that stays behind without a process is that of the container which Docker made it for.
+pub(super) fn network_namespace_left(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        let docker = Docker::start();
+        Docker::run("web", &[]);
+        let (told, said) = (Docker::told("web"), Docker::inspect("web"));
+        let key = said["NetworkSettings"]["SandboxKey"].as_str().unwrap().to_owned();
+        let net = inode(&key);
+        let shim = super::parent(told.pid);
+        docker.daemon.kill();
+        kill(shim);
+        kill(u32::try_from(told.pid).unwrap());
+        assert_eq!(inode(&key), net, "Docker was gone first, so that nobody has taken it down");
+        let seen = Seen::now();
+        assert_eq!(seen.of_namespace(net), Some(&*told.id), "{seen:?}");
+        let why = lxkns_says(&["why", &format!("net:{net}")]).ok();
+        assert!(why.text().contains("web"), "{}", why.text());
+    });
+}
+
+/// Docker in a container of Docker: its containers are inside that container, with the PIDs that this host has for them.
+pub(super) fn in_docker(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        const INNER: &str = "--host=unix:///run/inner/docker.sock";
+        let docker = Docker::start();
+        fs::create_dir("/run/inner").unwrap();
+        let ready = ReadySocket::bind("/run/inner/ready");
+        // The inner engine has this host's programs, and directories of its own to write to. Its mounts of control groups
+        // are read-only unless it is privileged, which takes all capabilities: a host may lack some.
+        let mut options = vec!["--env=PATH=/usr/sbin:/usr/bin:/bin", "--env=NOTIFY_SOCKET=/run/inner/ready"];
+        options.extend(["--env=TMPDIR=/var/lib/docker", "--network=none", "--volume=/run/inner:/run/inner"]);
+        options.extend(["--tmpfs=/var/lib/docker:mode=755,exec", "--device-cgroup-rule=a *:* rwm"]);
+        options.extend(["--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]);
+        options.extend(["--security-opt=systempaths=unconfined"]);
+        options.extend(["--cap-add=SYS_ADMIN", "--cap-add=NET_ADMIN", "--cap-add=SYS_PTRACE"]);
+        let of_host = ["/usr", "/lib", "/lib64"].into_iter().filter(|path| fs::exists(path).unwrap());
+        let of_host: Vec<_> = of_host.map(|path| format!("--volume={path}:{path}:ro")).collect();
+        options.extend(of_host.iter().map(|option| &**option));
+        let script = "mount -o remount,rw /sys/fs/cgroup; for at in /sys/fs/cgroup/*; do mount -o remount,rw,bind $at; done; \
+                      exec dockerd --host=unix:///run/inner/docker.sock --iptables=false --bridge=none \
+                      --storage-driver=overlay2 --exec-opt native.cgroupdriver=cgroupfs >/run/inner/log 2>&1";
+        let start =
+            [&["run", "--detach", "--name", "outer"], &*options, &[image::NAME, "/bin/sh", "-c", script]].concat();
+        succeeds("docker", &start);
+        ready.wait(|| fs::read_to_string("/run/inner/log").unwrap_or_default());
+        succeeds("docker", &[INNER, "load", "--input", "/run/image.tar"]);
+        let start = ["run", "--detach", "--name", "inner", "--network=none", image::NAME, "/bin/sleep", "inf"];
+        let id = succeeds("docker", &[&[INNER], &start[..]].concat()).trim().to_owned();
+        let inner_pid = succeeds("docker", &[INNER, "inspect", "--format", "{{.State.Pid}}", "inner"]);
+
+        // The kernel says which PID that is here.
+        let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+        let is_inner = |pid: &u64| {
+            let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            let status = read("status");
+            let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+            read("cgroup").contains(&id) && numbers.split_whitespace().nth(1) == Some(inner_pid.trim())
+        };
+        let found: Vec<u64> = pids.filter(is_inner).collect();
+        let [pid] = found[..] else { panic!("{found:?}") };
+        let inner = Told {
+            kind: "docker.com",
+            id,
+            name: "inner".to_owned(),
+            pid,
+            state: "running",
+            image: Some(image::NAME.to_owned()),
+            labels: vec![("turtlefinder/container/prefix".to_owned(), "outer".to_owned())],
+            ..Told::default()
+        };
+        let outer = Docker::told("outer");
+        let check = || {
+            let seen = agree(std::slice::from_ref(&outer));
+            let container = seen.check(&inner);
+            assert_eq!(container["inside"], seen.by_id(&outer.id)["index"], "{seen:?}");
+            // Files in a container are what that container says.
+            assert_eq!(container["confidence"], "likely", "{container:#}");
+            let mut evidence = container["evidence"].as_array().unwrap().iter();
+            assert!(evidence.any(|evidence| evidence["kind"] == "runtime-state"), "{container:#}");
+            // The inner engine is in the outer container.
+            assert_eq!(seen.of_process(super::parent(pid).into()), Some(&*outer.id));
+        };
+        check();
+        signal(u32::try_from(outer.pid).unwrap(), Signal::STOP);
+        signal(docker.daemon.pid(), Signal::STOP);
+        check();
+    });
+}
+
+/// People name containers where they name PIDs.
+pub(super) fn targets(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        let _docker = Docker::start();
+        let id = Docker::run("web", &["--hostname", "inside"]);
+        let told = Docker::told("web");
+        let pid = told.pid;
+        let net = inode(format!("/proc/{pid}/ns/net"));
+        for target in ["web", "docker:web", &id[..12], &id] {
+            let why = lxkns_says(&["why", &format!("{target}/net")]).ok();
+            assert!(why.text().contains(&net.to_string()), "{target}: {}", why.text());
+            enters(target, "hostname; cat /etc/os-release", "inside\nID=lxkns-test\n");
+        }
+        let none = lxkns_says(&["why", "docker:nobody"]);
+        assert_ne!(none.code, Some(0), "{none:?}");
+        assert!(none.stderr.contains("nobody"), "{none:?}");
+    });
+}

@@ -1,0 +1,127 @@
+//! Engines of containers, started from their own packages, each test's on a host of its own; and what lxkns says of their
+//! containers beside what they say.
+
+mod containerd;
+mod cri;
+mod docker;
+mod forged;
+mod host;
+mod image;
+mod lxc;
+mod own_host;
+mod podman;
+mod seen;
+
+use std::fs;
+
+use super::{directory, inode};
+use crate::harness::Need::{self, File, FileSystem, Program, RealProcessor, Root};
+use crate::harness::{Test, test};
+
+/// What a host of one's own takes, with an image; and what else.
+macro_rules! needs {
+    ($($need:expr),* $(,)?) => {
+        &[
+            Root,
+            RealProcessor,
+            FileSystem("overlay"),
+            FileSystem("tmpfs"),
+            Program("unshare"),
+            Program("ip"),
+            Program("tar"),
+            Program("sha256sum"),
+            Program("busybox"),
+            $($need),*
+        ]
+    };
+}
+
+pub(super) fn tests() -> Vec<Test> {
+    const BARE: &[Need] = needs![];
+    const DOCKER: &[Need] = needs![Program("dockerd"), Program("docker"), Program("runc"), Program("iptables")];
+    const DOCKER_USER: &[Need] =
+        needs![Program("dockerd"), Program("docker"), Program("runc"), Program("iptables"), Program("setpriv")];
+    const CONTAINERD: &[Need] = needs![Program("containerd"), Program("ctr"), Program("runc")];
+    const CRI: &[Need] = needs![
+        Program("containerd"),
+        Program("ctr"),
+        Program("runc"),
+        File("/usr/lib/cni/bridge"),
+        Program("iptables")
+    ];
+    const PODMAN: &[Need] = needs![
+        Program("podman"),
+        Program("conmon"),
+        Program("crun"),
+        File("/usr/lib/podman/netavark"),
+        Program("iptables"),
+    ];
+    const PODMAN_RUNC: &[Need] = needs![
+        Program("podman"),
+        Program("conmon"),
+        Program("runc"),
+        File("/usr/lib/podman/netavark"),
+        Program("iptables"),
+    ];
+    const ROOTLESS: &[Need] = needs![
+        Program("podman"),
+        Program("conmon"),
+        Program("crun"),
+        Program("newuidmap"),
+        Program("slirp4netns"),
+        Program("setpriv"),
+        File("/usr/lib/podman/netavark"),
+    ];
+    const LXC: &[Need] = needs![Program("lxc-start"), Program("lxc-info"), Program("lxc-freeze")];
+    const NSPAWN: &[Need] = needs![Program("systemd-nspawn")];
+    const RUNC: &[Need] = needs![Program("runc")];
+    const CRUN: &[Need] = needs![Program("crun")];
+    const USER: &[Need] = needs![Program("setpriv")];
+    let engine = |name: &'static str, needs, body: fn(&str)| test(name, needs, move || body(name));
+    vec![
+        engine("engine_hosts::own_host::leaves_nothing", BARE, own_host::leaves_nothing),
+        engine("engine_hosts::own_host::ends_with_its_test", BARE, own_host::ends_with_its_test),
+        engine("engine_hosts::docker::daemon", DOCKER, docker::daemon),
+        engine("engine_hosts::docker::unified_cgroups", DOCKER, docker::unified_cgroups),
+        engine("engine_hosts::docker::ordinary_user", DOCKER_USER, docker::ordinary_user),
+        engine("engine_hosts::docker::killed_shim", DOCKER, docker::killed_shim),
+        engine("engine_hosts::docker::network_namespace_left", DOCKER, docker::network_namespace_left),
+        engine("engine_hosts::docker::in_docker", DOCKER, docker::in_docker),
+        engine("engine_hosts::docker::targets", DOCKER, docker::targets),
+        engine("engine_hosts::containerd::own_client", CONTAINERD, containerd::own_client),
+        engine("engine_hosts::containerd::same_id", CONTAINERD, containerd::same_id),
+        engine("engine_hosts::containerd::pods", CRI, containerd::pods),
+        engine("engine_hosts::containerd::failed_removal", CRI, containerd::failed_removal),
+        engine("engine_hosts::containerd::targets", CRI, containerd::targets),
+        engine("engine_hosts::podman::containers", PODMAN, podman::containers),
+        engine("engine_hosts::podman::rootless", ROOTLESS, podman::rootless),
+        engine("engine_hosts::podman::split_cgroups", PODMAN_RUNC, podman::split_cgroups),
+        engine("engine_hosts::podman::ended", PODMAN, podman::ended),
+        engine("engine_hosts::podman::targets", PODMAN, podman::targets),
+        engine("engine_hosts::lxc::lxc", LXC, lxc::lxc),
+        engine("engine_hosts::lxc::nspawn", NSPAWN, lxc::nspawn),
+        engine("engine_hosts::lxc::runc", RUNC, lxc::runc),
+        engine("engine_hosts::lxc::crun", CRUN, lxc::crun),
+        engine("engine_hosts::forged::by_a_user", USER, forged::by_a_user),
+    ]
+}
+
+/// The parent of a process.
+#[track_caller]
+fn parent(pid: u64) -> u32 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    line.trim().parse().unwrap()
+}
+
+/// The children of a process.
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect()
+}
+
+/// Whether a process has this name.
+fn is_named(pid: u32, name: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name)
+}

@@ -1,0 +1,195 @@
+//! podman, which has no daemon: what is stopped and killed is its monitor.
+
+use std::fs;
+
+use rustix::mount::MountPropagationFlags;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::host::{Cgroups, enters, kill, lxkns_says, on_own_host, signal, succeeds, tried};
+use super::seen::{Seen, Told, agree};
+use super::{image, parent};
+
+/// Lays out podman for a runtime, with the image.
+fn lay_out(runtime: &str) {
+    configure(runtime);
+    succeeds("podman", &["load", "--quiet", "--input", &image::archive()]);
+}
+
+/// Lays out podman for a runtime.
+pub(super) fn configure(runtime: &str) {
+    // Nobody may raise a limit in a host that lacks that capability, and without the controller there is none to set.
+    let config = format!(
+        r#"[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+pids_limit = 0
+[network]
+network_backend = "netavark"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "{runtime}"
+"#
+    );
+    fs::create_dir_all("/etc/containers").unwrap();
+    fs::write("/etc/containers/containers.conf", config).unwrap();
+}
+
+/// Starts a container with these options.
+#[track_caller]
+fn run(name: &str, options: &[&str]) {
+    let start = [&["run", "--detach", "--name", name], options, &[image::NAME, "/bin/sleep", "inf"]].concat();
+    succeeds("podman", &start);
+}
+
+/// What podman says of a container, in the form that lxkns must agree with.
+#[track_caller]
+fn told(name: &str) -> Told {
+    let said: Value = serde_json::from_str(&succeeds("podman", &["container", "inspect", name])).unwrap();
+    let said = &said[0];
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let pod = said["Pod"].as_str().filter(|pod| !pod.is_empty());
+    let pod = pod.map(|pod| succeeds("podman", &["pod", "inspect", "--format", "{{.Name}}", pod]).trim().to_owned());
+    Told {
+        kind: "podman.io",
+        id: text(&said["Id"]),
+        name: text(&said["Name"]),
+        pid: said["State"]["Pid"].as_u64().unwrap(),
+        state: match said["State"]["Status"].as_str().unwrap() {
+            "running" => "running",
+            "paused" => "paused",
+            state => panic!("{state}"),
+        },
+        image: Some(text(&said["ImageName"])),
+        groups: pod.iter().cloned().collect(),
+        pod: pod.map(|name| ("", name)),
+        labels: Vec::new(),
+    }
+}
+
+/// The monitor of a container.
+fn monitor(told: &Told) -> u32 {
+    let pid = parent(told.pid);
+    assert!(super::is_named(pid, "conmon"), "process {pid} of {}", told.name);
+    pid
+}
+
+/// Names, images, pods and states, with the monitors running, stopped and killed.
+pub(super) fn containers(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        lay_out("crun");
+        run("web", &[]);
+        succeeds("podman", &["pod", "create", "--name", "p1", "--infra-image", image::NAME]);
+        run("member", &["--pod", "p1"]);
+        run("idle", &[]);
+        run("bare", &["--cgroups", "disabled"]);
+        succeeds("podman", &["pause", "idle"]);
+        let infra = succeeds("podman", &["pod", "inspect", "--format", "{{.InfraContainerID}}", "p1"]);
+        let told = ["web", "member", "idle", "bare", infra.trim()].map(told);
+        assert_eq!(told[1].groups, ["p1"]);
+        let check = || {
+            let seen = agree(&told);
+            assert_eq!(seen.by_id(infra.trim())["role"], "sandbox");
+            for told in &told {
+                let monitor = parent(told.pid);
+                assert_eq!(seen.of_process(monitor.into()), None, "the monitor of {}", told.name);
+            }
+        };
+        check();
+        let monitors = told.each_ref().map(monitor);
+        monitors.iter().for_each(|&pid| signal(pid, Signal::STOP));
+        check();
+        monitors.iter().for_each(|&pid| kill(pid));
+        let seen = Seen::now();
+        for told in &told {
+            seen.check(told);
+        }
+    });
+}
+
+/// A user's own containers: what says so is the user's, and so it is claimed.
+pub(super) fn rootless(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        const UID: &str = "4711";
+        let runtime = format!("/run/user/{UID}");
+        let append = |file: &str, line: &str| {
+            let text = fs::read_to_string(file).unwrap_or_default();
+            fs::write(file, format!("{text}{line}\n")).unwrap();
+        };
+        append("/etc/passwd", &format!("lxknstest:x:{UID}:{UID}::/run/users-home:/bin/sh"));
+        append("/etc/group", &format!("lxknstest:x:{UID}:"));
+        append("/etc/subuid", "lxknstest:300000:65536");
+        append("/etc/subgid", "lxknstest:300000:65536");
+        for directory in [&*runtime, "/run/users-home"] {
+            fs::create_dir_all(directory).unwrap();
+            succeeds("chown", &[&format!("{UID}:{UID}"), directory]);
+        }
+        rustix::mount::mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC).unwrap();
+        lay_out("crun");
+        let (home, runtime) = ("HOME=/run/users-home".to_owned(), format!("XDG_RUNTIME_DIR={runtime}"));
+        let of_user = |arguments: &[&str]| {
+            let user = format!("--reuid={UID}");
+            let group = format!("--regid={UID}");
+            let become_user = [&*user, &*group, "--clear-groups", "env", "--chdir=/", &*home, &*runtime];
+            let podman = ["podman", "--storage-driver=vfs"];
+            succeeds("setpriv", &[&become_user, &podman[..], arguments].concat())
+        };
+        of_user(&["load", "--quiet", "--input", "/run/image.tar"]);
+        of_user(&["run", "--detach", "--name", "mine", "--network", "none", image::NAME, "/bin/sleep", "inf"]);
+        let said: Value = serde_json::from_str(&of_user(&["container", "inspect", "mine"])).unwrap();
+        let told = Told {
+            kind: "podman.io",
+            id: said[0]["Id"].as_str().unwrap().to_owned(),
+            name: "mine".to_owned(),
+            pid: said[0]["State"]["Pid"].as_u64().unwrap(),
+            state: "running",
+            ..Told::default()
+        };
+        assert_eq!(Seen::now().check(&told)["confidence"], "claimed");
+        enters("podman:mine", "cat /etc/os-release", "ID=lxkns-test\n");
+    });
+}
+
+/// Control groups as with systemd's: the container's is one of the monitor's own.
+pub(super) fn split_cgroups(name: &str) {
+    on_own_host(name, Cgroups::Unified, || {
+        lay_out("runc");
+        run("split", &["--cgroups", "split"]);
+        let told = told("split");
+        let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", told.pid)).unwrap();
+        assert!(cgroup.contains("libpod-payload-"), "{cgroup}");
+        agree(&[told]);
+    });
+}
+
+/// People name podman's containers and pods.
+pub(super) fn targets(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        lay_out("crun");
+        run("web", &["--hostname", "inside"]);
+        let told = told("web");
+        for target in ["web", "podman:web", &told.id[..12]] {
+            enters(target, "hostname; cat /etc/os-release", "inside\nID=lxkns-test\n");
+        }
+        let other = lxkns_says(&["enter", "docker:web", "--", "/bin/true"]);
+        assert_ne!(other.code, Some(0), "it is none of Docker's: {other:?}");
+    });
+}
+
+/// A pod that is gone is none, and a container that has ended has no process.
+pub(super) fn ended(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        lay_out("crun");
+        run("web", &[]);
+        let told = told("web");
+        agree(std::slice::from_ref(&told));
+        succeeds("podman", &["kill", "web"]);
+        // It does not wait for the end.
+        assert_eq!(tried("podman", &["wait", "web"]).code, Some(0));
+        let seen = Seen::now();
+        assert_eq!(seen.of_process(told.pid), None, "{seen:?}");
+        if seen.has(&told.id) {
+            assert_ne!(seen.by_id(&told.id)["state"], "running", "{seen:?}");
+        }
+    });
+}
