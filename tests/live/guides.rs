@@ -20,18 +20,18 @@ pub(super) fn tests() -> Vec<Test> {
 
 /// What a guide tells to type after the prompt `# `, and the lines that it shows below.
 #[derive(Debug)]
-struct Step {
-    command: String,
+pub(super) struct Step {
+    pub(super) command: String,
     shown: Vec<String>,
 }
 
 /// A guide, with the example's words replaced by those of a fixture.
-struct Guide(VecDeque<Step>);
+pub(super) struct Guide(VecDeque<Step>);
 
 impl Guide {
     /// The commands in the fenced `console` blocks of a page, in their order. `words` are pairs of what the page has and
     /// what stands for it here; a longer one counts before a shorter one that is in it. Each must be on the page.
-    fn new(page: &str, words: &[(&str, String)]) -> Self {
+    pub(super) fn new(page: &str, words: &[(&str, String)]) -> Self {
         let mut words = words.to_vec();
         words.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
         let mut steps: VecDeque<Step> = VecDeque::new();
@@ -50,6 +50,11 @@ impl Guide {
             assert!(page.contains(word), "{word} is not in the guide");
         }
         Self(steps)
+    }
+
+    /// All of its commands.
+    pub(super) fn steps(self) -> impl Iterator<Item = Step> {
+        self.0.into_iter()
     }
 
     /// The next command, which must be this one.
@@ -101,7 +106,7 @@ fn replaced(text: &str, words: &[(&str, String)]) -> String {
 impl Step {
     /// Whether a program said what is shown: these lines one after the other, but for blanks; after `...` any others. What
     /// could not be seen is not shown.
-    fn is_shown(&self, ran: &Ran) -> bool {
+    pub(super) fn is_shown(&self, ran: &Ran) -> bool {
         // An ordinary user is told so where advice takes privileges; the guides are for root.
         let for_root = |line: &str| line.split(" (not as this user: ").next().unwrap_or_default().to_owned();
         let plain = |line: &str| for_root(line).split_whitespace().collect::<Vec<_>>().join(" ");

@@ -29,6 +29,14 @@ pub(super) fn root(at: &str) -> PathBuf {
     root
 }
 
+/// Makes a root directory with one program of busybox's, and nothing else, and returns it.
+pub(super) fn one_program(at: &str, name: &str) -> PathBuf {
+    let root = PathBuf::from(at);
+    fs::create_dir_all(root.join("etc")).unwrap();
+    fs::copy(busybox(), root.join(name)).unwrap();
+    root
+}
+
 /// Makes the archive, and returns its path.
 pub(super) fn archive() -> String {
     archive_of(&root("/run/image/root"))

@@ -5,6 +5,7 @@ mod containerd;
 mod cri;
 mod docker;
 mod forged;
+mod guides;
 mod host;
 mod image;
 mod lxc;
@@ -77,6 +78,29 @@ pub(super) fn tests() -> Vec<Test> {
     const RUNC: &[Need] = needs![Program("runc")];
     const CRUN: &[Need] = needs![Program("crun")];
     const USER: &[Need] = needs![Program("setpriv")];
+    const GUIDE_DOCKER: &[Need] = needs![
+        Program("dockerd"),
+        Program("docker"),
+        Program("runc"),
+        Program("iptables"),
+        Program("findmnt"),
+        Program("lsns"),
+        Program("nsenter"),
+        Program("ss"),
+        File("/bin/busybox"),
+    ];
+    const GUIDE_PODMAN: &[Need] = needs![
+        Program("podman"),
+        Program("conmon"),
+        Program("crun"),
+        File("/usr/lib/podman/netavark"),
+        Program("iptables"),
+        Program("findmnt"),
+        Program("lsns"),
+        Program("nsenter"),
+        Program("ss"),
+        File("/bin/busybox"),
+    ];
     let engine = |name: &'static str, needs, body: fn(&str)| test(name, needs, move || body(name));
     vec![
         engine("engine_hosts::own_host::leaves_nothing", BARE, own_host::leaves_nothing),
@@ -102,6 +126,10 @@ pub(super) fn tests() -> Vec<Test> {
         engine("engine_hosts::lxc::nspawn", NSPAWN, lxc::nspawn),
         engine("engine_hosts::lxc::runc", RUNC, lxc::runc),
         engine("engine_hosts::lxc::crun", CRUN, lxc::crun),
+        engine("engine_hosts::guides::no_tools_docker", GUIDE_DOCKER, guides::no_tools_docker),
+        engine("engine_hosts::guides::no_tools_podman", GUIDE_PODMAN, guides::no_tools_podman),
+        engine("engine_hosts::guides::which_container_docker", GUIDE_DOCKER, guides::which_container_docker),
+        engine("engine_hosts::guides::which_container_podman", GUIDE_PODMAN, guides::which_container_podman),
         engine("engine_hosts::forged::by_a_user", USER, forged::by_a_user),
     ]
 }
