@@ -1,14 +1,18 @@
 //! Docker.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::host::{Cgroups, Daemon, ReadySocket, enters, kill, lxkns_says, on_own_host, signal, succeeds};
+use super::host::{Cgroups, Daemon, ReadySocket, enters, kill, lxkns_says, on_own_host, pidfd, signal, succeeds, wait};
 use super::image;
 use super::seen::{Seen, Told, agree};
-use super::{children, inode, is_named};
+use super::{children, directory, inode, is_named};
 
 /// Docker, and its containers.
 struct Docker {
@@ -173,6 +177,64 @@ pub(super) fn network_namespace_left(name: &str) {
     });
 }
 
+/// The PID that a container's process has here, as the kernel says, whose PID one PID namespace further inside is known.
+#[track_caller]
+fn pid_here(id: &str, inner_pid: &str) -> u64 {
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let is_it = |pid: &u64| {
+        let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let status = read("status");
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+        read("cgroup").contains(id) && numbers.split_whitespace().nth(1) == Some(inner_pid)
+    };
+    let found: Vec<u64> = pids.filter(is_it).collect();
+    let [pid] = found[..] else { panic!("{found:?}") };
+    pid
+}
+
+/// Docker in another mount, PID and control group namespace, which is no container: its containers are known outside, too.
+pub(super) fn seen_from_outside(name: &str) {
+    const SOCKET: &str = "LXKNS_TEST_OUTSIDE";
+    if let Some(socket) = std::env::var_os(SOCKET) {
+        return on_own_host(name, Cgroups::AsHere, || {
+            let _docker = Docker::start();
+            Docker::run("web", &[]);
+            let Told { id, pid, .. } = Docker::told("web");
+            let mut socket = UnixStream::connect(socket).unwrap();
+            socket.write_all(format!("{id} {pid}\n").as_bytes()).unwrap();
+            assert_eq!(socket.read(&mut [0]).unwrap(), 0, "who looks from outside has seen it");
+        });
+    }
+    let directory = directory();
+    let path = directory.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let [program, rest @ ..] = super::host::arguments(name);
+    let mut inside = Command::new(program);
+    inside.args(rest).env(SOCKET, &path).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let inside = inside.spawn().unwrap();
+    let has_begun =
+        wait(&[&listener, &pidfd(inside.id())], Duration::from_secs(60)) && wait(&[&listener], Duration::ZERO);
+    if has_begun {
+        let (socket, _) = listener.accept().unwrap();
+        let mut line = String::new();
+        BufReader::new(&socket).read_line(&mut line).unwrap();
+        let (id, inner_pid) = line.trim().split_once(' ').unwrap();
+        let seen = Seen::now();
+        let told = Told {
+            kind: "docker.com",
+            id: id.to_owned(),
+            name: "web".to_owned(),
+            pid: pid_here(id, inner_pid),
+            state: "running",
+            image: Some(image::NAME.to_owned()),
+            ..Told::default()
+        };
+        seen.agrees(&told);
+    }
+    let output = inside.wait_with_output().unwrap();
+    assert!(has_begun && output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 /// Docker in a container of Docker: its containers are inside that container, with the PIDs that this host has for them.
 pub(super) fn in_docker(name: &str) {
     on_own_host(name, Cgroups::AsHere, || {
@@ -203,16 +265,7 @@ pub(super) fn in_docker(name: &str) {
         let id = succeeds("docker", &[&[INNER], &start[..]].concat()).trim().to_owned();
         let inner_pid = succeeds("docker", &[INNER, "inspect", "--format", "{{.State.Pid}}", "inner"]);
 
-        // The kernel says which PID that is here.
-        let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-        let is_inner = |pid: &u64| {
-            let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-            let status = read("status");
-            let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
-            read("cgroup").contains(&id) && numbers.split_whitespace().nth(1) == Some(inner_pid.trim())
-        };
-        let found: Vec<u64> = pids.filter(is_inner).collect();
-        let [pid] = found[..] else { panic!("{found:?}") };
+        let pid = pid_here(&id, inner_pid.trim());
         let inner = Told {
             kind: "docker.com",
             id,

@@ -100,5 +100,13 @@ pub(super) fn by_a_user(name: &str) {
                 assert_eq!(seen.by_id(id)["confidence"], "claimed", "{seen:?}");
             }
         }
+
+        // The same state where only root can write is believed.
+        let of_root = format!("/run/runc/{ID}");
+        fs::create_dir_all(&of_root).unwrap();
+        fs::copy(format!("{runtime}/state.json"), format!("{of_root}/state.json")).unwrap();
+        succeeds("chown", &["-R", "0:0", &of_root]);
+        let seen = Seen::now();
+        assert_eq!(seen.of_process(pid), Some(ID), "{seen:?}");
     });
 }

@@ -110,6 +110,7 @@ pub(super) fn tests() -> Vec<Test> {
         engine("engine_hosts::docker::ordinary_user", DOCKER_USER, docker::ordinary_user),
         engine("engine_hosts::docker::killed_shim", DOCKER, docker::killed_shim),
         engine("engine_hosts::docker::network_namespace_left", DOCKER, docker::network_namespace_left),
+        engine("engine_hosts::docker::seen_from_outside", DOCKER, docker::seen_from_outside),
         engine("engine_hosts::docker::in_docker", DOCKER, docker::in_docker),
         engine("engine_hosts::docker::targets", DOCKER, docker::targets),
         engine("engine_hosts::containerd::own_client", CONTAINERD, containerd::own_client),
