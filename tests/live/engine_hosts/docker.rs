@@ -112,6 +112,55 @@ pub(super) fn daemon(name: &str) {
     });
 }
 
+/// `lxkns containers`: which namespaces are a container's own, the host's or another's, and what confines it. The kernel says
+/// what is right.
+pub(super) fn matrix(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        let _docker = Docker::start();
+        Docker::run("web", &[]);
+        Docker::run("shares", &["--network", "container:web", "--pid", "container:web"]);
+        let of_host = ["--network=host", "--pid=host", "--ipc=host", "--uts=host", "--cap-add=SYS_PTRACE"];
+        let confined = ["--security-opt=seccomp=unconfined", "--security-opt=no-new-privileges"];
+        Docker::run("agent", &[&of_host[..], &confined].concat());
+        let told = ["web", "shares", "agent"].map(Docker::told);
+        let answer = lxkns_says(&["containers", "--json"]).ok().answer_to("containers");
+        let of = |told: &Told| answer.as_array().unwrap().iter().find(|container| container["id"] == told.id).unwrap();
+        let ns = |pid: &str, kind: &str| inode(format!("/proc/{pid}/ns/{kind}"));
+        let web = told[0].pid.to_string();
+        for told in &told {
+            let container = of(told);
+            let namespaces = container["namespaces"].as_array().unwrap();
+            assert!(namespaces.len() >= 7, "{container:#}");
+            for namespace in namespaces {
+                let kind = namespace["type"].as_str().unwrap();
+                let ino = ns(&told.pid.to_string(), kind);
+                assert_eq!(namespace["nsid"], ino, "{kind}: {container:#}");
+                let whose = match ino {
+                    ino if ino == ns("self", kind) => "host",
+                    ino if told.name == "shares" && ino == ns(&web, kind) => "container",
+                    _ => "own",
+                };
+                assert_eq!(namespace["whose"], whose, "{kind}: {container:#}");
+                if whose == "container" {
+                    assert_eq!(namespace["container"], "docker:web", "{kind}: {container:#}");
+                }
+            }
+            let status = fs::read_to_string(format!("/proc/{}/status", told.pid)).unwrap();
+            let field = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+                line.unwrap().trim().to_owned()
+            };
+            let seccomp = if field("Seccomp") == "2" { "filter" } else { "none" };
+            let no_new_privs = field("NoNewPrivs") == "1";
+            assert_eq!((&container["seccomp"], &container["no-new-privs"]), (&seccomp.into(), &no_new_privs.into()));
+            assert_eq!(container["host-uid-of-root"], 0, "{container:#}");
+        }
+        let extra = |told: &Told| of(told)["extra-capabilities"].clone();
+        assert_eq!([extra(&told[0]), extra(&told[2])], [serde_json::json!([]), serde_json::json!(["CAP_SYS_PTRACE"])]);
+        assert_eq!((&of(&told[2])["seccomp"], &of(&told[2])["no-new-privs"]), (&"none".into(), &true.into()));
+    });
+}
+
 /// With control groups of version 2.
 pub(super) fn unified_cgroups(name: &str) {
     on_own_host(name, Cgroups::Unified, || {
