@@ -72,6 +72,8 @@ impl Terminal {
         // Only what the command writes is to be read from it.
         let mut modes = rustix::termios::tcgetattr(&theirs).unwrap();
         modes.local_modes.remove(LocalModes::ECHO);
+        // Control-C leaves what was written: where the kernel discards it, nobody wakes up a process that waits to write more.
+        modes.local_modes.insert(LocalModes::NOFLSH);
         rustix::termios::tcsetattr(&theirs, OptionalActions::Now, &modes).unwrap();
         let copy = || theirs.try_clone().unwrap();
         command.stdin(copy()).stdout(copy()).stderr(if has_error { copy().into() } else { Stdio::null() });
@@ -492,8 +494,7 @@ fn an_ignored_signal_stays_ignored() {
     terminal.press_control_c();
     let (text, status) = terminal.end();
     assert_eq!(status.code(), Some(0), "{}", text.len());
-    // The terminal drops what it had not shown yet.
-    assert!(text.lines().count() > MANY as usize / 2, "{}", text.lines().count());
+    assert!(text.lines().count() > MANY as usize, "{}", text.lines().count());
 }
 
 /// `lxkns ls --color=always | head -c 1`
