@@ -18,6 +18,7 @@ use lxkns_fixture::{Actor, Open};
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::cli::containers::as_target;
 use super::processes::{Cgroup, hierarchy};
 use super::{directory, discover, discover_everything};
 use crate::harness::Need::{File, FileSystem, Program, RealProcessor, Root, UserNamespaces};
@@ -189,6 +190,7 @@ fn runc() {
     let cgroup = &container.cgroup.as_ref().expect("it has a control group of its own").value;
     assert!(cgroup.ends_with(id.as_bytes()), "{cgroup}");
     assert_eq!(container.evidence[0].kind, EvidenceKind::RuntimeState);
+    as_target(&id, pid);
     // runc itself is outside.
     assert_eq!(containers.of(Pid(running.runtime.id())), None);
     assert!(snapshot.processes.contains_key(&Pid(running.runtime.id())));

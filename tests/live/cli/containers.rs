@@ -236,3 +236,30 @@ fn not_looked_for() {
     let forms = lxkns(&format!("why --json {}/net", actor.pid()), &path).results();
     assert_eq!(forms[0]["namespace"].get("container"), None, "it is not said that it is in none");
 }
+
+/// Every view takes the container by its name and names it; the kernel says that the command is inside.
+pub(in crate::live) fn as_target(id: &str, pid: u32) {
+    let target = format!("runc:{id}");
+    let link = |name: &str| std::fs::read_link(format!("/proc/{pid}/ns/{name}")).unwrap();
+    let inode = |name: &str| link(name).to_str().unwrap().split(['[', ']']).nth(1).unwrap().to_owned();
+    for named in [id, &target] {
+        let entered = run_lxkns(["enter", named, "--", "/bin/busybox", "readlink", "/proc/self/ns/uts"]).ok();
+        assert_eq!(entered.text().trim_end(), link("uts").to_str().unwrap(), "{named}");
+        let listed = run_lxkns(["ls", "-rno", "NS,CONTAINER,ENGINE", &format!("{named}/net")]).ok();
+        assert_eq!(listed.text(), format!("{} {id} runc\n", inode("net")));
+    }
+    let plan = run_lxkns(["enter", "--dry-run", "--json", id, "--", "/bin/busybox"]).ok().results();
+    assert_eq!(plan[0]["container"]["target"], target);
+    let line = run_lxkns(["containers", "-rno", "CONTAINER,MNT,NET,PID,ROOT,STATE,PROCESS", id]).ok();
+    assert_eq!(line.text(), format!("{id} own own own 0 running {pid}\n"));
+    let why = run_lxkns(["why", "--json", &format!("{id}/net")]).ok().results();
+    let step = &why[0]["holders"][0]["release"][0];
+    assert_eq!(step["engine-command"], format!("runc delete -f {id}"));
+    assert_eq!(why[0]["namespace"]["container"]["confidence"], "sure");
+    // The dump carries it to wherever it is read.
+    let dump = directory();
+    let file = dump.path().join("dump");
+    std::fs::write(&file, run_lxkns(["dump"]).ok().stdout).unwrap();
+    let of_dump = run_lxkns(["show", "--json", id, "--from", file.to_str().unwrap()]).ok().results();
+    assert_eq!(of_dump[0]["process"]["pid"], pid);
+}

@@ -10,7 +10,7 @@ mod busy_mounts;
 mod caps;
 mod cgroups;
 mod completion;
-mod containers;
+pub(super) mod containers;
 mod dead_files;
 mod diff;
 mod doctor;

@@ -260,9 +260,11 @@ fn other_ends() {
         (&right, "mac0", "lower", &left, "left", Some(&one)),
         (&left, "here1", "peer", &left, "here2", None),
     ] {
-        let found = &link(network, name)["other-end"];
+        let mut found = link(network, name)["other-end"].clone();
+        // On some hosts what runs the tests is a container or a unit.
+        ["container", "unit"].iter().for_each(|key| drop(found.as_object_mut().unwrap().remove(*key)));
         assert_eq!(found["netnsid"].is_number(), actor.is_some(), "{found}");
-        assert_eq!(*found, end(relation, &link(far, far_name)["index"], far_name, actor, &found["netnsid"]));
+        assert_eq!(found, end(relation, &link(far, far_name)["index"], far_name, actor, &found["netnsid"]));
     }
     assert_eq!(link(&left, "lo")["other-end"], Value::Null);
     let text = run_lxkns(["show", &target(&one, "net")]).ok();

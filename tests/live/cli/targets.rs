@@ -114,7 +114,7 @@ fn names() {
 
     for (arguments, code, says) in [
         ("why netns:stale", 1, "no network namespace has this name"),
-        ("why green", 1, "green: no network namespace has this name; expected a PID, PID/TYPE"),
+        ("why green", 1, "green: no network namespace and no container has this name; expected a PID, PID/TYPE"),
     ] {
         let ran = run(&mut with_names(&format!("\"$0\" {arguments}")));
         ran.fails(code, says);
