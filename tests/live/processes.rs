@@ -223,12 +223,14 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         // Processes in it end with the actors; the directory can go once they are gone.
-        for _ in 0..1000 {
+        let until = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < until {
             if fs::remove_dir(&self.0).is_ok() {
                 return;
             }
             std::thread::yield_now();
         }
+        assert!(std::thread::panicking(), "{} is left behind: a process in it lives on", self.0.display());
     }
 }
 
