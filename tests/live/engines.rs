@@ -268,10 +268,10 @@ fn docker_files() {
     host.write(&format!("/run/docker/runtime-runc/moby/{id}/state.json"), runc_state(&id, pid, 1));
     let (_, containers) = look();
     let by_state = |evidence: &lxkns_core::model::Evidence| evidence.kind == EvidenceKind::RuntimeState;
-    let container = of(&containers, pid);
-    let by = container.main.as_ref().unwrap().by;
-    assert!(!by_state(&container.evidence[by]), "the state is about another process");
-    drop((container, child, host));
+    let found = of(&containers, pid);
+    let by = found.main.as_ref().unwrap().by;
+    assert!(!by_state(&found.evidence[by]), "the state is about another process");
+    drop((child, container, host));
 }
 
 /// A whole host in a control group of its own: version 2 has no more than that, and the engine uses version 1.
