@@ -185,7 +185,7 @@ fn mount_path() {
         assert_safe(&why, Some(3));
         // The command that releases it can be pasted: a shell reads just that path from it.
         let command = format!("`umount -N {} ", actor.pid());
-        let quoted = why.text().split(&command).nth(1).unwrap();
+        let quoted = why.text().split(&command).nth(1).and_then(|rest| rest.lines().next()).unwrap();
         // Whoever may not carry it out is told so behind it.
         let quoted = quoted.split(" (not as this user").next().unwrap().trim_end().trim_end_matches('`').to_owned();
         if probe::program_exists("bash") {
