@@ -243,15 +243,18 @@ pub enum Seccomp {
     Strict,
     /// A filter decides.
     Filter,
+    /// Seccomp is ending the task, or has ended it.
+    Dead,
 }
 
 impl Seccomp {
-    /// The mode that `/proc/PID/status` has as this number.
+    /// The mode that `/proc/PID/status` has as this number; `None` for a number that this version does not know.
     pub const fn from_number(number: u64) -> Option<Self> {
         match number {
             0 => Some(Self::None),
             1 => Some(Self::Strict),
             2 => Some(Self::Filter),
+            3 => Some(Self::Dead),
             _ => None,
         }
     }
@@ -262,6 +265,7 @@ impl Seccomp {
             Self::None => "none",
             Self::Strict => "strict",
             Self::Filter => "filter",
+            Self::Dead => "dead",
         }
     }
 }
