@@ -122,7 +122,7 @@ pub(crate) fn read(path: &Path, patience: &PatienceArgs) -> Result<Snapshot> {
     match read {
         Ok(()) => wire::read(text.as_slice()),
         // Pipes and devices, for which one may wait; or no call to see what it is.
-        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NXIO | Errno::NOSYS)) => {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
             drop(progress);
             let input = Patient::open(path, patience.timeout).with_context(|| format!("open {path:?}"))?;
             wire::read(BufReader::new(input))

@@ -139,8 +139,8 @@ fn what_exits_keeps(links: &NamespaceLinks) -> NamespaceLinks {
 }
 
 /// The run state of a task, and the number of tasks of its process.
-fn state(dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<(TaskState, u32), Errno> {
-    let stat = parse::stat::parse(dir.read_record(c"stat", buffer)?).map_err(|_| Errno::BADMSG)?;
+fn state(dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<(TaskState, u32), Failure> {
+    let stat = parse::stat::parse(dir.read_record(c"stat", buffer)?)?;
     Ok((stat.state, stat.num_threads))
 }
 
@@ -169,11 +169,11 @@ fn of_the_dead(cgroups: Arc<Cgroups>) -> Option<Arc<Cgroups>> {
 /// # Errors
 ///
 /// What the threads do, or which there are, cannot be read: nobody knows which of them stands for it.
-pub(super) fn living(dir: &ProcDir, pid: Pid, buffer: &mut Vec<u8>) -> Result<Tid, Errno> {
+pub(super) fn living(dir: &ProcDir, pid: Pid, buffer: &mut Vec<u8>) -> Result<Tid, Failure> {
     let mut is_dead = |path: &str| match dir.read_record(path, buffer) {
-        Ok(text) => parse::stat::parse(text).map(|stat| stat.state.is_dead()).map_err(|_| Errno::BADMSG),
+        Ok(text) => Ok(parse::stat::parse(text)?.state.is_dead()),
         Err(Errno::NOENT | Errno::SRCH) => Ok(true),
-        Err(errno) => Err(errno),
+        Err(errno) => Err(Failure::from(errno)),
     };
     let first = Tid::from(pid);
     if !is_dead("stat")? {
