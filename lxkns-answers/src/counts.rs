@@ -1,4 +1,4 @@
-//! How many processes and threads are in each namespace, in one pass over the processes.
+//! How many processes and tasks are in each namespace, in one pass over the processes.
 
 use lxkns_model::{NamespaceId, Pid, Snapshot};
 use rustc_hash::FxHashMap;
@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 pub struct Count {
     /// Processes.
     pub processes: u64,
-    /// Threads.
+    /// Tasks.
     pub tasks: u64,
     /// The lowest PID.
     pub lowest: Option<Pid>,
@@ -28,7 +28,7 @@ impl Counts {
                 let count = counts.entry(id).or_default();
                 count.processes += 1;
                 count.lowest.get_or_insert(process.pid);
-                // Threads that are not told one by one are where their process is.
+                // Tasks that are not told one by one are where their process is.
                 count.tasks += u64::from(process.threads).saturating_sub(process.tasks.len() as u64);
             }
             for (_, id) in process.tasks.iter().flat_map(|task| task.namespaces.iter()) {

@@ -336,12 +336,12 @@ fn interface_line(
 fn describe(place: Place) -> &'static str {
     match place {
         Place::Processes => "processes",
-        Place::Tasks => "threads in namespaces of their own",
+        Place::Tasks => "tasks in namespaces of their own",
         Place::ForChildren => "namespaces for children to come",
         Place::Fds => "open files",
         Place::Sockets => "sockets",
         Place::Tun => "TUN/TAP files",
-        Place::TaskFds => "open files of single threads",
+        Place::TaskFds => "open files of single tasks",
         Place::BindMounts => "bind mounts",
         Place::ProcesslessMounts => "bind mounts where no process is",
         Place::Parents => "parents",

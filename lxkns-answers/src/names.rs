@@ -93,7 +93,7 @@ pub fn process(snapshot: &Snapshot, pid: Pid, detail: Detail) -> String {
     format!("{pid} ({called}){}", whose::in_words(snapshot, pid))
 }
 
-/// The name of a process or thread, safe to print.
+/// The name of a process or task, safe to print.
 pub fn comm(comm: &[u8]) -> String {
     text(comm)
 }
@@ -150,7 +150,7 @@ pub fn lossy(text: &[u8]) -> String {
     text.to_str_lossy().into_owned()
 }
 
-/// Where the descriptor of a thread is: `/proc/PID/fd/FD`, or below the thread where that has a table of its own.
+/// Where the descriptor of a task is: `/proc/PID/fd/FD`, or below the task where that has a table of its own.
 pub fn fd_path(pid: Pid, tid: Tid, fd: u32) -> String {
     if Tid::from(pid) == tid { format!("{PROC}/{pid}/fd/{fd}") } else { format!("{PROC}/{pid}/task/{tid}/fd/{fd}") }
 }

@@ -13,7 +13,7 @@ use super::{Cause, Errno, NamespaceId, Operation, Pid, Tid};
 pub enum Place {
     /// The namespaces of processes: `/proc/PID/ns`.
     Processes = 1,
-    /// The namespaces of threads: `/proc/PID/task/TID/ns`.
+    /// The namespaces of tasks: `/proc/PID/task/TID/ns`.
     Tasks = 2,
     /// The namespaces of children to come: `pid_for_children`, `time_for_children`.
     ForChildren = 3,
@@ -23,7 +23,7 @@ pub enum Place {
     Sockets = 5,
     /// Open TUN/TAP files, each of which holds a network namespace.
     Tun = 6,
-    /// Descriptor tables that a thread has of its own.
+    /// Descriptor tables that a task has of its own.
     TaskFds = 7,
     /// Bind mounts of namespaces, in any mount namespace that has a process or that `listmount(2)` reads; and all other
     /// mounts, where they are asked for.
@@ -36,7 +36,7 @@ pub enum Place {
     Owners = 11,
     /// The kernel's own lists.
     Kernel = 12,
-    /// Facts about processes and threads: `stat`, `status`.
+    /// Facts about processes and tasks: `stat`, `status`.
     ProcessFacts = 32,
     /// Command lines.
     CommandLines = 33,
@@ -127,7 +127,7 @@ pub enum Object {
     Host,
     /// A process.
     Process(Pid),
-    /// A thread.
+    /// A task.
     Task(Pid, Tid),
     /// An open descriptor.
     Fd(Pid, Tid, u32),

@@ -56,7 +56,7 @@ impl Known {
         (self.pid, self.start_time_ticks)
     }
 
-    /// Where this file of the thread that stands for it is, below its directory.
+    /// Where this file of the task that stands for it is, below its directory.
     pub(super) fn file(self, name: &str) -> String {
         if self.living == Tid::from(self.pid) { name.to_owned() } else { format!("task/{}/{name}", self.living) }
     }

@@ -96,7 +96,7 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
     };
     let table = Table::open(search, found, dir, pid, voice);
     if is_spent {
-        // Threads that were counted or chosen, and that have gone, may have become the first one.
+        // A task that was counted or chosen and has vanished may have become the thread group leader.
         let has_lost_some = match voice == Tid::from(pid) {
             true => others.len() + 1 < main.threads as usize,
             false => tasks::has_gone(dir, voice),
@@ -115,7 +115,7 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
     }
     for_children::of_process(search, found, pid, voice, &namespaces);
     if search.looks_in(Place::Tasks) {
-        // Threads of a process whose first one has exited hold what they are in: it was not noted for the process.
+        // If the thread group leader has exited, the namespaces of the other tasks were not noted for the process.
         let held_by_process = if voice == Tid::from(pid) { namespaces } else { NamespaceLinks::default() };
         tasks::hold(search, found, pid, &held_by_process, &others);
         for_children::of_tasks(search, found, pid, &namespaces, &mut others);

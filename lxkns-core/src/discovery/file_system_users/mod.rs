@@ -235,8 +235,8 @@ fn user(
     let Ok(dir) = opened else { return Some(FileSystemUser::new(pid, comm, None, uses)) };
     let mut link = [0; 64];
     let mut of = |path: String| dir.link(path, &mut link).ok().and_then(parse::links::parse);
-    // Where the first thread has exited, those that live say. `None` is not known, and no gap of its own: what could not be
-    // read of a process as a whole is one already.
+    // If the thread group leader has exited, a living task has the link. `None` is not known, and not a gap of its own:
+    // there is already one for the process.
     let mount_ns = of(format!("ns/{}", NamespaceType::Mnt)).or_else(|| {
         let tids = dir.numbers("task").unwrap_or_default();
         tids.into_iter().find_map(|tid| of(format!("task/{tid}/ns/{}", NamespaceType::Mnt)))
@@ -245,8 +245,8 @@ fn user(
     Some(FileSystemUser::new(pid, comm, mount_ns, uses))
 }
 
-/// The directory of the first task of a process that lives, as a path below the process's directory; nothing for the thread
-/// group leader, `None` for a process of which nothing lives. An error where its threads cannot be listed.
+/// The directory of the first living task of a process, as a path below the process's directory: empty for the thread
+/// group leader, `None` if no task lives. An error if the tasks cannot be listed.
 fn living(dir: &ProcDir, pid: Pid) -> Result<Option<String>, Errno> {
     let is_there = |below: &str| {
         use rustix::fs::StatxFlags;
@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_that_cannot_be_listed_are_not_taken_for_none() {
+    fn tasks_that_cannot_be_listed_are_not_absent() {
         let directory = tempfile::tempdir().unwrap();
         let dir = ProcDir::open_root(directory.path()).unwrap();
         assert_eq!(living(&dir, Pid(7)), Err(Errno::NOENT), "the process has gone");

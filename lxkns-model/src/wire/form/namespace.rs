@@ -40,7 +40,7 @@ pub(crate) struct Namespace {
     /// The most senior of these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ealdorman: Option<u32>,
-    /// The threads that are in it although their process is not.
+    /// The tasks that are in it although their process is not.
     #[serde(skip_serializing_if = "empty")]
     pub loose_threads: Option<Vec<u32>>,
 
@@ -135,7 +135,7 @@ pub(crate) struct Holder {
     /// The process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
-    /// The thread.
+    /// The task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tid: Option<u32>,
     /// The descriptor.
