@@ -62,7 +62,7 @@ pub struct Namespace {
     pub id: NamespaceId,
     /// Its type.
     pub ns_type: NamespaceType,
-    /// Its ID that is never used again until the next boot (`NS_GET_ID`, Linux 6.18; of mount namespaces
+    /// Its ID, which is not used again before the next boot (`NS_GET_ID`, Linux 6.18; of mount namespaces
     /// `NS_GET_MNTNS_ID`, 6.11).
     pub unique_id: Option<u64>,
     /// The user namespace that owns it. Of a user namespace that is its parent.

@@ -60,15 +60,15 @@ fn others(search: &Search<'_>) -> Result<Vec<Pid>, Error> {
         let path = search.proc.path().display();
         Error::with_source(ErrorKind::Procfs, format!("cannot list the processes in {path}"), errno)
     })?;
-    // Who looks into mount namespaces for us is none; some may be left from an earlier look.
+    // The helpers in mount namespaces are left out, also those that are left from an earlier scan.
     let helpers = search.access.map(MountAccess::helpers).unwrap_or_default();
     pids.retain(|pid| Some(*pid) != search.proc.own_pid() && !helpers.contains(pid));
     Ok(pids)
 }
 
-/// Reads one process with its tasks and descriptors. If it vanishes meanwhile, it is left out.
+/// Reads one process with its tasks and descriptors. A process that vanishes during the read is left out.
 fn process(search: &Search<'_>, found: &mut Found, pid: Pid) {
-    /// One that executes programs faster than it can be read is a gap.
+    /// The number of tries. A process that executes programs faster than it can be read is a gap.
     const TRIES: usize = 16;
     let result = search.proc.process(pid).map_err(Failure::from).and_then(|dir| {
         let mut reads = (0..TRIES).map(|_| read(search, found, &dir, pid));
@@ -133,11 +133,11 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
             others.into_iter().find(|thread| thread.tid == voice).and_then(|thread| thread.task).into_iter().collect()
         }
     };
-    // The kernel lists them by age; numbers begin again at the lowest when the highest has been given.
+    // The kernel lists tasks by age. TIDs start again at the lowest after the highest.
     known_others.sort_unstable_by_key(|task| task.tid);
     let tasks = Tasks::new(main.task, known_others);
     let (ppid, threads) = (main.ppid, main.threads);
-    // A process with a new namespace will probably be shown with it.
+    // The entry of a new namespace will probably name this process.
     let is_likely = |scope| scope == Scope::All || (scope == Scope::Named && found.namespaces.len() > known);
     let (wants_status, wants_command_line) =
         (is_likely(search.options.status), is_likely(search.options.command_lines));

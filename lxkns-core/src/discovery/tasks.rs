@@ -35,8 +35,8 @@ impl Reading {
 }
 
 /// Reads the facts about a task from its directory, or from its process's for the thread group leader; [`UNSETTLED`] if
-/// that changes meanwhile. `of_process` are the namespaces of the process of a task that is not its first. More is read
-/// of one that stands for its process.
+/// that changes meanwhile. `of_process` are the namespaces of the process, for a task that is not the leader. More is
+/// read of the task that stands for its process.
 pub(super) fn read(
     search: &Search<'_>,
     found: &mut Found,
@@ -109,8 +109,8 @@ pub(super) fn read(
     Ok(Reading { task, ppid, threads, status, is_leaving })
 }
 
-/// The CPUs that a task may run on, where one system call says so: `status` costs more than all else that is read of a
-/// task.
+/// The CPUs that a task may run on, by a system call if that is possible: reading `status` costs more than all other
+/// reads of a task together.
 fn affinity(search: &Search<'_>, tid: Tid) -> Option<Vec<CpuRange>> {
     if !search.asks_for_affinity {
         return None;
@@ -127,7 +127,7 @@ fn affinity(search: &Search<'_>, tid: Tid) -> Option<Vec<CpuRange>> {
     (!ranges.is_empty()).then_some(ranges)
 }
 
-/// An exiting task keeps its user and PID namespace until it is reaped, and gives up the others together.
+/// The namespaces that an exiting task keeps until it is reaped: user and PID. It gives up all others in one step.
 fn what_exits_keeps(links: &NamespaceLinks) -> NamespaceLinks {
     let mut kept = NamespaceLinks::default();
     for ns_type in [NamespaceType::User, NamespaceType::Pid] {
@@ -154,7 +154,7 @@ pub(super) fn has_new_first(dir: &ProcDir, buffer: &mut Vec<u8>) -> bool {
     state(dir, buffer).is_ok_and(|(state, _)| !state.is_dead()) && is_living()
 }
 
-/// The control groups of a task that has exited: of version 1 hierarchies the kernel only says `/` then.
+/// The control groups of a task that has exited, without those of version 1: the kernel only says `/` for them.
 fn of_the_dead(cgroups: Arc<Cgroups>) -> Option<Arc<Cgroups>> {
     if cgroups.0.iter().all(|membership| membership.hierarchy == 0) {
         return Some(cgroups);
@@ -187,8 +187,8 @@ pub(super) fn living(dir: &ProcDir, pid: Pid, buffer: &mut Vec<u8>) -> Result<Ti
     Ok(first)
 }
 
-/// What `status` says of a process: of the task that stands for it, but for its PIDs, which are the thread group leader's. A
-/// task that has exited keeps the credentials that it had then.
+/// The `status` of a process: the PIDs are those of the thread group leader, all else is of the task that stands for the
+/// process. A task that has exited keeps its credentials.
 pub(super) fn read_status(
     dir: &ProcDir,
     pid: Pid,
@@ -239,9 +239,10 @@ struct Links {
 
 /// The links below `ns`. `ESRCH` if the task has gone.
 ///
-/// All tasks of a process are in the same user, PID and time namespace: the kernel lets only a process with a single
-/// task change the first and the last, and none change the second (`setns(2)`, `unshare(2)`, `pid_namespaces(7)`). So
-/// these are taken from `of_process`, where given. If those are denied, so are these, and that is no news.
+/// All tasks of a process are in the same user, PID and time namespace: only a process with a single task can change its
+/// user or time namespace, and no process can change its PID namespace (`setns(2)`, `unshare(2)`,
+/// `pid_namespaces(7)`). So these three are taken from `of_process`, if given. If access to those of the process was
+/// denied, that is a gap already.
 fn links(
     search: &Search<'_>,
     found: &mut Found,
@@ -260,7 +261,7 @@ fn links(
         if !exists {
             continue;
         }
-        // Those of a thread group leader that has exited may be unreadable, and those of the others not.
+        // The links of an exited thread group leader can be unreadable while those of other tasks are readable.
         if let Some(id) = of_process.filter(|_| ns_type.is_shared_by_threads()).and_then(|links| links.get(ns_type)) {
             links.set(ns_type, id);
             continue;
@@ -302,8 +303,8 @@ fn links(
     Ok(Links { of: links, lacks_some })
 }
 
-/// The text of one of the links. The kernel says `EACCES` also of a task that goes between look-up and reading, and of
-/// one that executes another program: so what is denied is asked for once more.
+/// The text of a link. The kernel also says `EACCES` if the task ends between look-up and read, or executes another
+/// program. So after a denial, the link is read once more.
 fn link<'a>(ns: &ProcDir, name: &CStr, text: &'a mut [u8; 64]) -> Result<&'a [u8], Errno> {
     match ns.link(name, &mut *text).map(<[u8]>::len) {
         Ok(length) => Ok(&text[..length]),
@@ -318,7 +319,7 @@ pub(super) struct OtherTask {
     pub(super) namespaces: NamespaceLinks,
     /// Whether it can still hold anything.
     pub(super) is_alive: bool,
-    /// More about it, where that was asked for or it is elsewhere than its process.
+    /// Its details, if requested or if it is in other namespaces than its process.
     pub(super) task: Option<Task>,
 }
 
@@ -367,7 +368,7 @@ fn thread(
     Ok(OtherTask { tid, namespaces: read.task.namespaces, is_alive: !read.is_spent(), task: Some(read.task) })
 }
 
-/// Notes the namespaces that tasks are in and that their process does not hold.
+/// Notes the namespaces of tasks that their process is not in.
 pub(super) fn hold(
     search: &Search<'_>,
     found: &mut Found,

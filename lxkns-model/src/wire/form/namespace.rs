@@ -44,7 +44,7 @@ pub(crate) struct Namespace {
     #[serde(skip_serializing_if = "empty")]
     pub loose_threads: Option<Vec<u32>>,
 
-    /// Its ID that is never used again until the next boot.
+    /// Its ID, which is not used again before the next boot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unique_id: Option<u64>,
     /// Present where it is the one that the kernel started with.
