@@ -1,20 +1,20 @@
-//! How many processes and threads are in each namespace, in one pass over the processes.
+//! How many processes and tasks are in each namespace, in one pass over the processes.
 
 use lxkns_model::{NamespaceId, Pid, Snapshot};
 use rustc_hash::FxHashMap;
 
-/// What is in one namespace.
+/// The counts of one namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     /// Processes.
     pub processes: u64,
-    /// Threads.
+    /// Tasks.
     pub tasks: u64,
     /// The lowest PID.
     pub lowest: Option<Pid>,
 }
 
-/// What is in each namespace.
+/// The counts of all namespaces.
 #[derive(Clone, Debug, Default)]
 pub struct Counts(FxHashMap<NamespaceId, Count>);
 
@@ -28,7 +28,7 @@ impl Counts {
                 let count = counts.entry(id).or_default();
                 count.processes += 1;
                 count.lowest.get_or_insert(process.pid);
-                // Threads that are not told one by one are where their process is.
+                // Tasks that are not listed are in the namespaces of their process.
                 count.tasks += u64::from(process.threads).saturating_sub(process.tasks.len() as u64);
             }
             for (_, id) in process.tasks.iter().flat_map(|task| task.namespaces.iter()) {
@@ -38,7 +38,7 @@ impl Counts {
         Self(counts)
     }
 
-    /// What is in this namespace.
+    /// The counts of this namespace.
     pub fn get(&self, id: NamespaceId) -> Count {
         self.0.get(&id).copied().unwrap_or_default()
     }

@@ -336,12 +336,12 @@ fn interface_line(
 fn describe(place: Place) -> &'static str {
     match place {
         Place::Processes => "processes",
-        Place::Tasks => "threads in namespaces of their own",
+        Place::Tasks => "tasks in namespaces of their own",
         Place::ForChildren => "namespaces for children to come",
         Place::Fds => "open files",
         Place::Sockets => "sockets",
         Place::Tun => "TUN/TAP files",
-        Place::TaskFds => "open files of single threads",
+        Place::TaskFds => "open files of single tasks",
         Place::BindMounts => "bind mounts",
         Place::ProcesslessMounts => "bind mounts where no process is",
         Place::Parents => "parents",
@@ -482,7 +482,10 @@ fn for_capabilities(caller: &Caller, lacking: CapabilitySet) -> Advice {
         (text, None)
     } else if !caller.bounding.contains(lacking) {
         let adds: Vec<_> = names.iter().map(|name| format!("--cap-add={}", name.trim_start_matches("CAP_"))).collect();
-        (format!("nobody in here can come by all of {wanted}; of a container: start it with"), Some(adds.join(" ")))
+        (
+            format!("no process in here can get all of {wanted}; if this is a container, start it with"),
+            Some(adds.join(" ")),
+        )
     } else if caller.no_new_privs == Some(true) {
         let text =
             format!("{wanted} are missing, and no_new_privs is set: start it from a session without that, as root");

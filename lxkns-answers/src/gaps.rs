@@ -1,4 +1,4 @@
-//! What could not be seen, as sentences: one for each reason, never one for each process.
+//! Gaps as sentences: one for each reason, not one for each process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, io};
@@ -10,7 +10,7 @@ use lxkns_model::{
     CapabilitySet, Cause, Errno, Gap, NamespaceId, Object, Observer, Pid, Place, Places, Relation, Snapshot, relations,
 };
 
-/// What is not known because of a gap; in the order in which they are told.
+/// What a gap leaves unknown, in the order of the sentences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     Processes,
@@ -71,13 +71,12 @@ impl Subject {
         }
     }
 
-    /// Whether what is denied of the host as a whole is a call that the caller may not make even about itself: no privilege
-    /// is missing then.
+    /// Whether the denied call is one that the caller may not even make about itself. No privilege is missing then.
     fn is_of_callers(self) -> bool {
         matches!(self, Self::ForChildren | Self::Fds | Self::Sockets | Self::Tuns | Self::NamespaceFacts)
     }
 
-    /// What it is, with how many where that is known.
+    /// The thing in words, with the count if known.
     fn phrase(self, group: &Group<'_>, processes: usize) -> String {
         let (what, named) = match self {
             Self::Processes if group.pids.is_empty() => return "some processes".to_owned(),
@@ -132,27 +131,27 @@ struct Group<'a> {
     objects: BTreeSet<&'a Object>,
 }
 
-/// The cause of a gap, with the kernel's error where that says more.
+/// The cause of a gap, with the kernel's error if that says more.
 type Why = (Cause, Option<Errno>);
 
 /// Why something is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// These capabilities are needed, of which the caller does not hold all.
+    /// These capabilities are needed, and the caller lacks some of them.
     Needs(CapabilitySet),
-    /// The caller holds what is needed, and was refused.
+    /// Access denied, though the caller has the needed capabilities.
     InSpiteOf(CapabilitySet),
-    /// It takes the initial PID namespace.
+    /// It needs the initial PID namespace.
     InitialPidNamespace,
     /// A filter of system calls.
     Filter,
-    /// This kernel does not tell.
+    /// This kernel lacks the interface.
     Kernel,
-    /// The process may have no more descriptors open.
+    /// The limit of open descriptors is reached.
     DescriptorLimit,
     /// There was no answer in time.
     TimedOut,
-    /// It would have been asked by PID, and procfs has the PIDs of another PID namespace.
+    /// The call takes a PID, and the PIDs of this procfs are of another PID namespace.
     OtherProcfs,
     /// No path leads there.
     NoPath,
@@ -227,7 +226,7 @@ pub struct Part {
     pub phrase: String,
     /// How many there are; `None` where that is not known.
     pub count: Option<usize>,
-    /// Whether the words have the processes counted and not these.
+    /// Whether the words count the processes instead of these things.
     is_of_fds: bool,
     /// Which processes.
     pids: Vec<Pid>,
@@ -246,7 +245,7 @@ impl Part {
     }
 }
 
-/// The gaps of these places, a line for each reason, for somebody who holds these capabilities.
+/// The gaps of these places, a line for each reason, for a caller with these capabilities.
 pub fn lines(snapshot: &Snapshot, places: Places, held: CapabilitySet) -> Vec<String> {
     in_words(shortfalls(snapshot, places, held, false))
 }
@@ -282,10 +281,10 @@ fn in_words(shortfalls: Vec<Shortfall>) -> Vec<String> {
     shortfalls.into_iter().map(line).collect()
 }
 
-/// How many things are named in a line; of more there is only the number.
+/// The maximum number of things that a line names. If there are more, it has only their number.
 const NAMED: usize = 3;
 
-/// The processes and things of a line, where they are few: ` (PIDs 1 and 7)`.
+/// The processes and things of a line, if they are few: ` (PIDs 1 and 7)`.
 fn which(parts: &[Part]) -> String {
     let pids: BTreeSet<Pid> = parts.iter().flat_map(|part| &part.pids).copied().collect();
     let things: BTreeSet<&String> = parts.iter().flat_map(|part| &part.things).collect();
@@ -309,15 +308,15 @@ fn name_of(snapshot: &Snapshot, object: &Object) -> String {
     }
 }
 
-/// The gaps of these places by their reasons, for somebody who holds these capabilities. A process that cannot be read at all
-/// is told of once, and only with `again` once more for what would be read of it next.
+/// The gaps of these places by reason, for a caller with these capabilities. A process that is not readable at all is
+/// reported once; with `again`, also for what would be read of it next.
 pub fn shortfalls(snapshot: &Snapshot, places: Places, held: CapabilitySet, again: bool) -> Vec<Shortfall> {
     let gaps: Vec<&Gap> = relevant(snapshot, places).collect();
     let outside = outside(snapshot).filter(|_| places.contains(Place::Processes));
     by_reason(snapshot, &gaps, outside, held, again)
 }
 
-/// These gaps by their reasons. `outside`: why processes outside of the PID namespace are not listed, where that is told.
+/// These gaps by reason. `outside`: why processes outside the PID namespace are not listed, if that is reported.
 fn by_reason(
     snapshot: &Snapshot,
     gaps: &[&Gap],
@@ -381,7 +380,7 @@ fn by_reason(
     shortfalls
 }
 
-/// Why processes outside of the PID namespace whose procfs was read are not listed; `None` where there are none.
+/// Why processes outside the PID namespace of the procfs are not listed; `None` if there are none.
 fn outside(snapshot: &Snapshot) -> Option<Reason> {
     let observer = snapshot.observer.as_ref()?;
     match observer.reads_initial_procfs() {
@@ -391,8 +390,7 @@ fn outside(snapshot: &Snapshot) -> Option<Reason> {
     }
 }
 
-/// What is worth telling: not what this kernel can do for nobody, of which the user would be told in each run and could
-/// mend it in none.
+/// Whether a gap is worth a line: a limit of this kernel is not, as every run would report it and no user can change it.
 fn relevant(snapshot: &Snapshot, places: Places) -> impl Iterator<Item = &Gap> {
     let is_told = |gap: &Gap| gap.cause != Cause::Unsupported || gap.object != Object::Host;
     snapshot.gaps.iter().filter(move |gap| places.contains(gap.place) && is_told(gap))
@@ -405,12 +403,12 @@ fn pid_of(object: &Object) -> Option<Pid> {
     }
 }
 
-/// Whether whoever looked was in the initial PID namespace; `None` where not known.
+/// Whether the observer was in the initial PID namespace; `None` if not known.
 pub fn is_in_initial_pid_namespace(snapshot: &Snapshot) -> Option<bool> {
     snapshot.observer.as_ref().and_then(Observer::is_in_initial_pid_ns)
 }
 
-/// The capabilities that whoever looked held over the whole host; none where that is not known.
+/// The observer's capabilities over the whole host; none if not known.
 pub fn held(snapshot: &Snapshot) -> CapabilitySet {
     snapshot.observer.as_ref().map(Observer::host_capabilities).unwrap_or_default()
 }

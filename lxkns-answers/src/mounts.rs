@@ -20,7 +20,7 @@ use crate::text::shown;
 pub enum Column {
     /// Where it is mounted; (hidden) where no path leads to it.
     Target,
-    /// What the file system was made from, and [what of it] is mounted.
+    /// The device or name of the file system, and the mounted part of it in brackets.
     Source,
     /// Type of the file system.
     Fstype,
@@ -51,7 +51,7 @@ pub enum Column {
 /// All columns: name, what it means.
 const COLUMNS: [(Column, &str, &str); 14] = [
     (Column::Target, "TARGET", "where it is mounted; (hidden) where no path leads to it"),
-    (Column::Source, "SOURCE", "what the file system was made from, and [what of it] is mounted"),
+    (Column::Source, "SOURCE", "device or name of the file system, and [the mounted part of it]"),
     (Column::Fstype, "FSTYPE", "type of the file system"),
     (Column::Propagation, "PROPAGATION", "private, unbindable, or its peer group and master"),
     (Column::Options, "OPTIONS", "options of the mount and of the file system"),
@@ -242,7 +242,7 @@ pub struct MountAnswer {
     pub parentid: u64,
     /// Where it is mounted; `None` where the root of the mount namespace does not reach it.
     pub path: Option<String>,
-    /// What the file system was made from, where it is known.
+    /// The device or name of the file system, if known.
     pub source: Option<String>,
     /// Which part of the file system is mounted; `net:[4026532303]` and the like where it is a namespace.
     pub root: String,

@@ -15,7 +15,7 @@ const PROC: &str = "/proc";
 
 /// The command line of a process, else its name: for kernel threads, zombies, and where it was not read.
 ///
-/// A process that writes a title over its arguments pads it to their length: what ends the line in blanks is left out.
+/// A process that writes a title over its arguments pads it to their length, so trailing spaces are left out.
 pub fn command(process: &Process) -> BString {
     let mut line = process.command_line.as_ref().map(|arguments| bstr::join(" ", arguments)).unwrap_or_default();
     line.truncate(line.trim_ascii_end().len());
@@ -38,8 +38,7 @@ pub fn target(snapshot: &Snapshot, id: NamespaceId) -> String {
     }
 }
 
-/// The name that `ip netns` has for a network namespace: that of a mount of it in this mount namespace; `None` where it has
-/// none there.
+/// The `ip netns` name of a network namespace, by its mount in this mount namespace; `None` if it has none there.
 pub fn netns_name(snapshot: &Snapshot, ns: NamespaceId, mount_ns: Option<NamespaceId>) -> Option<&BStr> {
     let namespace = snapshot.namespaces.get(&ns).filter(|namespace| namespace.ns_type == NamespaceType::Net)?;
     namespace.holders.iter().find_map(|holder| match holder {
@@ -93,17 +92,17 @@ pub fn process(snapshot: &Snapshot, pid: Pid, detail: Detail) -> String {
     format!("{pid} ({called}){}", whose::in_words(snapshot, pid))
 }
 
-/// The name of a process or thread, safe to print.
+/// The name of a process or task, safe to print.
 pub fn comm(comm: &[u8]) -> String {
     text(comm)
 }
 
-/// A text of others as it is shown within a sentence: safe to print, and on a terminal not very long.
+/// Untrusted text in a sentence: escaped, and shortened on a terminal.
 pub fn text(text: impl AsRef<[u8]>) -> String {
     to_limit(&printable(text))
 }
 
-/// Some names in a sentence, not very many; `None` where there is none.
+/// Names in a sentence, only the first ones if there are many; `None` if there is none.
 pub fn few<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
     const MOST: usize = 7;
     let mut names: Vec<_> = names.collect();
@@ -117,8 +116,8 @@ pub fn few<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
     Some(if others.is_empty() { (*last).to_owned() } else { format!("{} and {last}", others.join(", ")) })
 }
 
-/// A UID as the observer's user namespace calls it; `None` where the kernel shows it as what stands for all that are not
-/// mapped there, and it can be any of these.
+/// A UID in the observer's user namespace; `None` if it is the overflow UID, which the kernel shows for every UID that is
+/// not mapped there.
 pub fn mapped(snapshot: &Snapshot, uid: Uid) -> Option<Uid> {
     snapshot.observer.as_ref().map_or(Some(uid), |observer| observer.mapped(uid))
 }
@@ -128,12 +127,12 @@ pub fn user_id(snapshot: &Snapshot, uid: Option<Uid>) -> Option<u32> {
     mapped(snapshot, uid?).map(|uid| uid.0)
 }
 
-/// The name of a user for JSON: `None` where there is none, it is not known, or it is that of all that are not mapped.
+/// The name of a user for JSON: `None` if there is none, or it is not known, or the UID is not mapped.
 pub fn user_name(snapshot: &Snapshot, uid: Option<Uid>) -> Option<String> {
     snapshot.annotations.user_names.get(&mapped(snapshot, uid?)?).cloned()
 }
 
-/// What stands in a table for a UID that may not be mapped.
+/// The text in a table for a UID that may not be mapped.
 pub const NOT_MAPPED: &str = "65534 or not mapped";
 
 /// A user as in `UID 1000 (jo)`.
@@ -145,12 +144,12 @@ pub fn user(snapshot: &Snapshot, uid: Uid) -> String {
     }
 }
 
-/// Text of others as JSON has it.
+/// Untrusted text for JSON.
 pub fn lossy(text: &[u8]) -> String {
     text.to_str_lossy().into_owned()
 }
 
-/// Where the descriptor of a thread is: `/proc/PID/fd/FD`, or below the thread where that has a table of its own.
+/// The path of a task's descriptor: `/proc/PID/fd/FD`, or below the task if that has a table of its own.
 pub fn fd_path(pid: Pid, tid: Tid, fd: u32) -> String {
     if Tid::from(pid) == tid { format!("{PROC}/{pid}/fd/{fd}") } else { format!("{PROC}/{pid}/task/{tid}/fd/{fd}") }
 }

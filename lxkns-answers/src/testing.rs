@@ -18,7 +18,7 @@ pub const NET: NamespaceId = id(4_026_531_833);
 pub const BUSY: NamespaceId = id(4_026_532_200);
 /// A network namespace that only a bind mount and an fd hold.
 pub const LEFT: NamespaceId = id(4_026_532_300);
-/// A mount namespace with a thread of process 200 alone.
+/// A mount namespace with a task of process 200 alone.
 pub const LOOSE: NamespaceId = id(4_026_532_400);
 /// A PID namespace that only the kernel lists.
 pub const ODD: NamespaceId = id(4_026_532_500);
@@ -44,7 +44,7 @@ pub fn process(pid: u32, ppid: u32, command: &str, namespaces: &[(NamespaceType,
     process
 }
 
-/// The host: processes 1 and 200, thread 201, seven namespaces.
+/// The host: processes 1 and 200, task 201, seven namespaces.
 pub fn snapshot() -> Snapshot {
     use NamespaceType::{Mnt, Net, Pid as PidType, User};
     let mut snapshot = Snapshot::empty(DiscoveryOptions::everything(), Host::default(), SystemTime::UNIX_EPOCH);

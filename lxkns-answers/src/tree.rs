@@ -59,7 +59,7 @@ pub enum CgroupDetail {
 pub struct Shown {
     /// What is said of control groups.
     pub cgroup: CgroupDetail,
-    /// Whether all topmost processes and loose threads of a namespace are told, or the first.
+    /// Whether to list all topmost processes and loose tasks of a namespace, or only the first ones.
     pub all_leaders: bool,
     /// Whether owners of PID namespaces are told: where they do not stand in the tree.
     pub owners: bool,

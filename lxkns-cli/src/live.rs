@@ -122,7 +122,7 @@ pub(crate) fn read(path: &Path, patience: &PatienceArgs) -> Result<Snapshot> {
     match read {
         Ok(()) => wire::read(text.as_slice()),
         // Pipes and devices, for which one may wait; or no call to see what it is.
-        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NXIO | Errno::NOSYS)) => {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
             drop(progress);
             let input = Patient::open(path, patience.timeout).with_context(|| format!("open {path:?}"))?;
             wire::read(BufReader::new(input))
@@ -171,7 +171,7 @@ pub(crate) fn own_pid() -> Result<Pid> {
     Ok(Pid(pid.context("/proc/self is no process")?))
 }
 
-/// Whether there is a process or thread with this ID: procfs has directories of threads that it does not list.
+/// Whether there is a process or task with this ID: procfs has directories of tasks that it does not list.
 pub(crate) fn has_task(pid: Pid) -> bool {
     let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     ProcRoot::host().is_ok_and(|proc| rustix::fs::statx(proc, pid.to_string(), flags, StatxFlags::TYPE).is_ok())
@@ -247,7 +247,7 @@ fn open_by_name(path: &Path) -> io::Result<OwnedFd> {
         Err(Errno::AGAIN | Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
         answer => return Ok(answer?),
     }
-    // A child goes first: a thread that waits for a server would keep the program from ending.
+    // A child goes first: a thread that waits for a server would keep this program from ending.
     look_up_slowly(path, DEADLINE)?;
     let path = path.to_owned();
     let open = move || rustix::fs::open(path, BY_NAME, Mode::empty());

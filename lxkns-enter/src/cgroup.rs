@@ -39,7 +39,7 @@ fn list(cgroups: &Cgroups) -> Fact {
 /// Adds the steps that join those control groups of a process that the caller is not in. Opens all files.
 pub(crate) fn join(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Result<Joined, Error> {
     let failed = |error: lxkns_core::Error| match error.errno() {
-        Some(errno) => cannot(process.pid, "read the control groups", Errno::from_raw_os_error(errno.number())),
+        Some(errno) => cannot(process.pid, "read the control groups", errno),
         None => Error::new(ErrorKind::Failed, format!("{}: {error}", process.pid)),
     };
     let cgroups = lxkns_core::cgroups_of(&process.dir).map_err(failed)?;

@@ -7,7 +7,7 @@ use lxkns_core::ProcRoot;
 use lxkns_sys::Op;
 use rustix::io::Errno;
 
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::process::{self, Process, cannot};
 use crate::status::Status;
 use crate::steps::{Draft, Fact, Stage, Subject};
@@ -115,7 +115,7 @@ pub(crate) fn own(proc: &ProcRoot) -> Result<Vec<Context>, Error> {
     contexts(proc, &read).map_err(|errno| Error::call("read the caller's security context", errno))
 }
 
-fn contexts(proc: &ProcRoot, read: &dyn Fn(&str) -> Result<Vec<u8>, Errno>) -> Result<Vec<Context>, Errno> {
+fn contexts(proc: &ProcRoot, read: &dyn Fn(&str) -> Result<Vec<u8>, Cause>) -> Result<Vec<Context>, Cause> {
     let mut contexts = Vec::new();
     let has_file_system = process::read(proc, "filesystems")
         .is_ok_and(|text| String::from_utf8_lossy(&text).lines().any(|line| line.trim_end().ends_with("\tselinuxfs")));
@@ -134,7 +134,7 @@ fn contexts(proc: &ProcRoot, read: &dyn Fn(&str) -> Result<Vec<u8>, Errno>) -> R
     Ok(contexts)
 }
 
-fn label(read: &dyn Fn(&str) -> Result<Vec<u8>, Errno>, path: &str) -> Result<Option<Vec<u8>>, Errno> {
+fn label(read: &dyn Fn(&str) -> Result<Vec<u8>, Cause>, path: &str) -> Result<Option<Vec<u8>>, Cause> {
     match read(path) {
         Ok(mut text) => {
             while matches!(text.last(), Some(b'\n' | b'\0')) {
@@ -143,8 +143,8 @@ fn label(read: &dyn Fn(&str) -> Result<Vec<u8>, Errno>, path: &str) -> Result<Op
             Ok(Some(text).filter(|text| !text.is_empty()))
         }
         // The module is not built in or not active.
-        Err(Errno::NOENT | Errno::INVAL | Errno::OPNOTSUPP) => Ok(None),
-        Err(errno) => Err(errno),
+        Err(cause) if cause.is_any(&[Errno::NOENT, Errno::INVAL, Errno::OPNOTSUPP]) => Ok(None),
+        Err(cause) => Err(cause),
     }
 }
 

@@ -3,7 +3,7 @@
 use lxkns_core::model::{Capabilities, CapabilitySet, IdMapping};
 use lxkns_sys::Op;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::process::{Process, cannot};
 use crate::status::{Status, inside};
 use crate::steps::{Draft, Fact, GUARD, Stage, Subject};
@@ -43,8 +43,7 @@ impl<'a> Ids<'a> {
             None => Ok(Vec::new()),
             Some(process) => {
                 let text = process.read(name).map_err(|errno| cannot(process.pid, name, errno))?;
-                let map = lxkns_core::parse::id_map(&text)
-                    .map_err(|_| cannot(process.pid, name, rustix::io::Errno::BADMSG))?;
+                let map = lxkns_core::parse::id_map(&text).map_err(|_| cannot(process.pid, name, Cause::MALFORMED))?;
                 if map.is_empty() {
                     let message = format!(
                         "{}: its user namespace has no IDs yet ({name} is empty), so no command can run there; \

@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use lxkns_core::ProcRoot;
 use lxkns_sys::{Op, SharedFd};
 use rustix::fs::{Dir, Mode, OFlags};
+use rustix::io::Errno;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::process;
 use crate::steps::{Stage, Step};
 use crate::streams;
@@ -27,13 +28,19 @@ impl Descriptors {
         numbers.dedup();
         let mut kept = Vec::new();
         for number in numbers {
-            let not_open = |_| Error::new(ErrorKind::Missing, format!("descriptor {number} is not open"));
-            let info = process::read(proc, format!("thread-self/fdinfo/{number}")).map_err(not_open)?;
+            let failed = |cause: Cause| match cause {
+                Cause::Kernel(Errno::NOENT | Errno::BADF) => {
+                    Error::new(ErrorKind::Missing, format!("descriptor {number} is not open"))
+                }
+                cause => Error::call(format!("copy descriptor {number}"), cause),
+            };
+            let info = process::read(proc, format!("thread-self/fdinfo/{number}")).map_err(failed)?;
             if is_close_on_exec(&info) {
                 let message = format!("descriptor {number} is close-on-exec, so it is not inherited");
                 return Err(Error::new(ErrorKind::Unsuitable, message));
             }
-            kept.push((number, lxkns_sys::copy_inherited(number).map_err(not_open)?));
+            let copy = lxkns_sys::copy_inherited(number).map_err(|errno| failed(errno.into()))?;
+            kept.push((number, copy));
         }
         let failed = |errno| Error::call("list the caller's descriptors", errno);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -10,13 +10,13 @@ use lxkns_sys::{Directory, Op, SharedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::in_time::in_time;
 use crate::process::{Process, cannot};
 use crate::steps::{Draft, Fact, Stage, Subject};
 
 /// Opens a directory through a procfs link, with a timeout: the server of its file system can be dead.
-fn open(dir: impl AsFd, link: &'static str, wait: Duration) -> Result<SharedFd, Errno> {
+fn open(dir: impl AsFd, link: &'static str, wait: Duration) -> Result<SharedFd, Cause> {
     let dir = rustix::io::fcntl_dupfd_cloexec(dir, 3)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     in_time(wait, move || rustix::fs::openat(dir, link, flags, Mode::empty())).map(Arc::new)
@@ -37,10 +37,10 @@ pub(crate) fn of_process(
     has_own_mounts: bool,
     wait: Duration,
 ) -> Result<SharedFd, Error> {
-    let failed = |what: &'static str| move |errno| cannot(process.pid, what, errno);
+    let failed = |what: &'static str| move |cause: Cause| cannot(process.pid, what, cause);
     let root = open(&process.dir, "root", wait).map_err(failed("open the root directory"))?;
     let cwd = open(&process.dir, "cwd", wait).map_err(failed("open the working directory"))?;
-    let path = |link: &str| rustix::fs::readlinkat(&process.dir, link, Vec::new());
+    let path = |link: &str| rustix::fs::readlinkat(&process.dir, link, Vec::new()).map_err(Cause::from);
     let [root_path, cwd_path] = [
         path("root").map_err(failed("read the root directory"))?,
         path("cwd").map_err(failed("read the working directory"))?,
@@ -73,13 +73,13 @@ pub(crate) fn has_own_proc(proc: &ProcRoot, process: &Process, wait: Duration) -
     const PROC_SUPER_MAGIC: u64 = 0x9fa0;
     let Ok(own) = rustix::fs::readlinkat(proc, "self", Vec::new()) else { return false };
     let Ok(dir) = rustix::io::fcntl_dupfd_cloexec(&process.dir, 3) else { return false };
-    let is_own = in_time(wait, move || {
+    let is_own = in_time(wait, move || -> Result<bool, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let theirs = rustix::fs::openat(dir, "root/proc", flags, Mode::empty())?;
         let is_procfs = rustix::fs::fstatfs(&theirs)?.f_type as u64 == PROC_SUPER_MAGIC;
         Ok(is_procfs && rustix::fs::readlinkat(&theirs, "self", Vec::new()).is_ok_and(|number| number == own))
     });
-    is_own.unwrap_or_else(|errno| errno == Errno::NOENT)
+    is_own.unwrap_or_else(|cause| cause == Cause::Kernel(Errno::NOENT))
 }
 
 /// Why the working directory of a process cannot be reached from its root; `None` if it can.

@@ -3,8 +3,7 @@
 use std::ffi::CString;
 use std::time::Duration;
 
-use rustix::io::Errno;
-
+use crate::error::Cause;
 use crate::in_time::in_time;
 use crate::process::{self, Process};
 use crate::users::User;
@@ -27,7 +26,7 @@ pub(crate) type Variables = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The environment that a process was started with. Reading it takes the lock of the process's memory, which a stuck
 /// process can hold forever.
-pub(crate) fn of(process: &Process, wait: Duration) -> Result<Variables, Errno> {
+pub(crate) fn of(process: &Process, wait: Duration) -> Result<Variables, Cause> {
     let dir = rustix::io::fcntl_dupfd_cloexec(&process.dir, 3)?;
     let text = in_time(wait, move || process::read(dir, "environ"))?;
     let mut variables = Variables::new();

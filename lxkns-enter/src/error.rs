@@ -1,9 +1,68 @@
 //! Why a command could not be run.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
 use lxkns_core::model::Errno;
+use lxkns_sys::Refusal;
+use rustix::io::Errno as KernelErrno;
+
+/// Why something failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The kernel's error.
+    Kernel(KernelErrno),
+    /// There was no answer within the timeout; in words.
+    TimedOut(Cow<'static, str>),
+    /// The kernel gave no error; in words.
+    Words(Cow<'static, str>),
+}
+
+impl Cause {
+    /// No answer within the timeout.
+    pub(crate) const TIMED_OUT: Self = Self::TimedOut(Cow::Borrowed("no answer in time"));
+    /// The kernel's text is not in the expected form.
+    pub(crate) const MALFORMED: Self = Self::Words(Cow::Borrowed("malformed"));
+
+    /// Whether it is one of these errors of the kernel.
+    pub(crate) fn is_any(&self, errnos: &[KernelErrno]) -> bool {
+        matches!(self, Self::Kernel(errno) if errnos.contains(errno))
+    }
+
+    /// A file is larger than allowed.
+    pub(crate) fn too_large(most: u64) -> Self {
+        Self::Words(format!("larger than {most} bytes").into())
+    }
+}
+
+impl From<KernelErrno> for Cause {
+    fn from(errno: KernelErrno) -> Self {
+        Self::Kernel(errno)
+    }
+}
+
+impl From<Errno> for Cause {
+    fn from(errno: Errno) -> Self {
+        Self::Kernel(KernelErrno::from_raw_os_error(errno.number()))
+    }
+}
+
+impl From<Refusal> for Cause {
+    fn from(refusal: Refusal) -> Self {
+        Self::Words(refusal.to_string().into())
+    }
+}
+
+impl From<io::Error> for Cause {
+    fn from(error: io::Error) -> Self {
+        match (error.raw_os_error().and_then(Errno::new), error.kind()) {
+            (Some(errno), _) => errno.into(),
+            (None, io::ErrorKind::TimedOut) => Self::TimedOut(error.to_string().into()),
+            (None, _) => Self::Words(error.to_string().into()),
+        }
+    }
+}
 
 /// An error of entering. No process of the command is left.
 #[derive(Debug)]
@@ -58,14 +117,20 @@ impl Error {
         Self { kind, message: message.into(), errno: None, hint: None }
     }
 
-    /// A call has failed.
-    pub(crate) fn call(what: impl Into<String>, errno: impl Into<io::Error>) -> Self {
-        Self::with_errno(ErrorKind::Failed, what, errno)
+    /// An operation has failed, or had no answer in time.
+    pub(crate) fn call(what: impl Into<String>, cause: impl Into<Cause>) -> Self {
+        let cause = cause.into();
+        let kind = if matches!(cause, Cause::TimedOut(_)) { ErrorKind::TimedOut } else { ErrorKind::Failed };
+        Self::because(kind, what, cause)
     }
 
-    pub(crate) fn with_errno(kind: ErrorKind, message: impl Into<String>, errno: impl Into<io::Error>) -> Self {
-        let errno = errno.into().raw_os_error().and_then(Errno::new);
-        Self { kind, message: message.into(), errno, hint: None }
+    /// An error with its cause: the kernel's error number, or words that are added to the message.
+    pub(crate) fn because(kind: ErrorKind, message: impl Into<String>, cause: impl Into<Cause>) -> Self {
+        let message = message.into();
+        match cause.into() {
+            Cause::Kernel(errno) => Self { kind, message, errno: Errno::new(errno.raw_os_error()), hint: None },
+            Cause::TimedOut(words) | Cause::Words(words) => Self::new(kind, format!("{message}: {words}")),
+        }
     }
 
     /// Adds the missing privilege, or what to do.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use rustix::io::Errno;
+use crate::error::Cause;
 
-/// Runs a closure on a thread and waits at most this long for its result; `ETIMEDOUT` after that.
-pub(crate) fn in_time<T: Send + 'static>(
+/// Runs a closure on a thread and waits at most this long for its result.
+pub(crate) fn in_time<T: Send + 'static, E: Into<Cause> + Send + 'static>(
     wait: Duration,
-    ask: impl FnOnce() -> Result<T, Errno> + Send + 'static,
-) -> Result<T, Errno> {
-    let answer = lxkns_sys::in_time("lxkns-ask", wait, ask).map_err(|_| Errno::AGAIN)?;
-    answer.unwrap_or(Err(Errno::TIMEDOUT))
+    ask: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, Cause> {
+    let answer = lxkns_sys::in_time("lxkns-ask", wait, ask)?;
+    answer.ok_or(Cause::TIMED_OUT)?.map_err(Into::into)
 }

@@ -3,9 +3,8 @@
 use lxkns_core::model::{CapabilitySet, CpuRange};
 use lxkns_core::{ProcRoot, parse};
 use lxkns_sys::{Limit, Op};
-use rustix::io::Errno;
 
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::process::{self, Process, cannot};
 use crate::status::Status;
 use crate::steps::{Draft, Fact, Stage, Subject};
@@ -57,8 +56,8 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn read(read: &dyn Fn(&str) -> Result<Vec<u8>, Errno>, number: Option<u32>) -> Result<Self, Errno> {
-        let status = parse::status(&read("status")?).map_err(|_| Errno::BADMSG)?;
+    fn read(read: &dyn Fn(&str) -> Result<Vec<u8>, Cause>, number: Option<u32>) -> Result<Self, Cause> {
+        let status = parse::status(&read("status")?).map_err(|_| Cause::MALFORMED)?;
         let stat = read("stat")?;
         let hexadecimal = |text: Vec<u8>| u32::from_str_radix(std::str::from_utf8(&text).ok()?.trim(), 16).ok();
         Ok(Self {

@@ -146,14 +146,15 @@ impl Plan {
         match error {
             SpawnError::Start(errno) => Error::call("start a process", errno),
             SpawnError::Step { index, detail, errno } => failed_step(steps, index, detail, errno),
+            SpawnError::Unfit { index, refusal } => Error::call(what(steps, index), refusal),
             SpawnError::Launch { step: LaunchStep::Exec, errno } => {
                 let name = self.command.name.clone();
                 match errno {
-                    Errno::NOENT => Error::with_errno(ErrorKind::CommandNotFound, name, errno),
+                    Errno::NOENT => Error::because(ErrorKind::CommandNotFound, name, errno),
                     Errno::ACCESS | Errno::PERM => {
-                        Error::with_errno(ErrorKind::CommandNotRun, confined(name, steps), errno)
+                        Error::because(ErrorKind::CommandNotRun, confined(name, steps), errno)
                     }
-                    _ => Error::with_errno(ErrorKind::CommandNotRun, name, errno),
+                    _ => Error::because(ErrorKind::CommandNotRun, name, errno),
                 }
             }
             SpawnError::Launch { step: LaunchStep::Start, errno } => {
@@ -219,11 +220,16 @@ fn has_run(procfs: &OwnedFd, child: rustix::process::Pid) -> Option<bool> {
     Some(parse::stat(&stat).ok()?.flags & FORKED_ONLY == 0)
 }
 
+/// A step in words.
+fn what<'a>(steps: &[&'a Step], index: usize) -> &'a str {
+    steps.get(index).map_or("run the command", |step| step.what.as_str())
+}
+
 fn failed_step(steps: &[&Step], index: usize, detail: u32, errno: Errno) -> Error {
     let op = steps.get(index).map(|step| &step.op);
-    let what = steps.get(index).map_or("run the command", |step| step.what.as_str());
+    let what = what(steps, index);
     match (op, errno) {
-        (Some(Op::Enter(_)), Errno::SRCH) => Error::with_errno(ErrorKind::Gone, entering(detail), errno),
+        (Some(Op::Enter(_)), Errno::SRCH) => Error::because(ErrorKind::Gone, entering(detail), errno),
         (Some(Op::Enter(_)), Errno::PERM) if detail & NamespaceType::User.clone_flag() == 0 => {
             let hint =
                 "without its user namespace, this needs CAP_SYS_ADMIN in the caller's user namespace and in its owner";

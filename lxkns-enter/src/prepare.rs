@@ -1,6 +1,6 @@
 //! From options to a plan: opens and verifies everything, and enters nothing.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::credentials::{self, Asked, Ids};
 use crate::descriptors::Descriptors;
 use crate::enter::{CgroupsOf, Enter, PowersOf};
 use crate::environment::{self, Environment, Variables};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::plan::{Command, Plan};
 use crate::process::{self, Process};
 use crate::status::Status;
@@ -32,7 +32,7 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
     let process = target.as_process();
     let own =
         process::read(proc, "thread-self/status").map_err(|errno| Error::call("read the caller's status", errno))?;
-    let own = Status::parse(&own).ok_or_else(|| Error::call("read the caller's status", Errno::BADMSG))?;
+    let own = Status::parse(&own).ok_or_else(|| Error::call("read the caller's status", Cause::MALFORMED))?;
     if let Some(process) = process.filter(|process| process.pid.0 == own.tgid) {
         return Err(Error::new(ErrorKind::Unsuitable, format!("{}: this is the entering process itself", process.pid)));
     }
@@ -198,18 +198,18 @@ impl Names {
         let process = enter.target.as_process();
         // The root directory is known before anything is entered.
         let is_known = process.is_some() || !entered.has_mounts;
-        let read = |path: &'static str| match is_known {
+        let read = |path: &'static CStr| match is_known {
             true => users::read_inside(enter.proc, root, path, enter.wait),
-            false => Err(Errno::OPNOTSUPP),
+            false => Err(Cause::Words("not readable before the mount namespace is entered".into())),
         };
-        let named = |what: &str, name: &[u8], path: &str, text: &Result<Vec<u8>, Errno>| {
+        let named = |what: &str, name: &[u8], path: &str, text: &Result<Vec<u8>, Cause>| {
             let name = String::from_utf8_lossy(name).into_owned();
             match text {
                 Ok(_) => Error::new(ErrorKind::Missing, format!("there is no {what} {name} in its /{path}")),
-                Err(errno) => Error::with_errno(ErrorKind::Failed, format!("{what} {name}: read its /{path}"), *errno),
+                Err(cause) => Error::call(format!("{what} {name}: read its /{path}"), cause.clone()),
             }
         };
-        let passwd = read("etc/passwd");
+        let passwd = read(c"etc/passwd");
         let wanted = enter.user.as_deref().map(Wanted::parse);
         let user = match (&wanted, &passwd) {
             (Some(wanted), Ok(text)) => users::user(text, wanted),
@@ -222,7 +222,7 @@ impl Names {
         };
         let (mut gid, mut groups) = (None, None);
         if user.is_some() || enter.group.is_some() {
-            let text = read("etc/group");
+            let text = read(c"etc/group");
             gid = match enter.group.as_deref().map(Wanted::parse) {
                 Some(Wanted::Name(name)) => {
                     let found = text.as_ref().ok().and_then(|text| users::group(text, &name));
@@ -234,7 +234,7 @@ impl Names {
             if let Some(user) = &user {
                 let text = match text {
                     // A user need not have an entry.
-                    Err(Errno::NOENT) => Vec::new(),
+                    Err(Cause::Kernel(Errno::NOENT)) => Vec::new(),
                     Err(_) => return Err(named("groups of user", &user.name, "etc/group", &text)),
                     Ok(text) => text,
                 };

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 use rustix::process::PidfdFlags;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::status::Status;
 
 /// The largest size of a procfs file that is read.
@@ -74,7 +74,7 @@ impl Process {
     fn through_living_thread(self) -> Result<Self, Error> {
         let pid = self.pid;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let failed = |errno| cannot(pid, "list the threads", errno);
+        let failed = |errno| cannot(pid, "list the tasks", errno);
         let tasks = rustix::fs::openat(&self.dir, "task", flags, Mode::empty()).map_err(failed)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         for entry in Dir::read_from(&tasks).map_err(failed)? {
@@ -83,11 +83,12 @@ impl Process {
                 continue;
             };
             let opened = rustix::fs::openat(&tasks, number.to_string(), flags, Mode::empty());
-            match opened.and_then(|dir| Ok((status_of(&dir)?, dir))) {
+            match opened.map_err(Cause::from).and_then(|dir| Ok((status_of(&dir)?, dir))) {
                 Ok((status, dir)) if !status.is_dead() => return Ok(Self { task: number, dir, status, ..self }),
                 // The process has ended only if all its tasks have.
-                Ok(_) | Err(Errno::NOENT | Errno::SRCH) => {}
-                Err(errno) => return Err(cannot(pid, &format!("read the status of thread {number}"), errno)),
+                Ok(_) => {}
+                Err(cause) if cause.is_any(&[Errno::NOENT, Errno::SRCH]) => {}
+                Err(cause) => return Err(cannot(pid, &format!("read the status of task {number}"), cause)),
             }
         }
         let parent = self.status.parent;
@@ -125,13 +126,13 @@ impl Process {
     fn is_kernel_thread(&self) -> Result<bool, Error> {
         /// `PF_KTHREAD` of `linux/sched.h`.
         const KERNEL_THREAD: u32 = 0x0020_0000;
-        let failed = |errno| cannot(self.pid, "read stat", errno);
+        let failed = |cause| cannot(self.pid, "read stat", cause);
         let stat = self.read("stat").map_err(failed)?;
-        let stat = parse::stat(&stat).map_err(|_| failed(Errno::BADMSG))?;
+        let stat = parse::stat(&stat).map_err(|_| failed(Cause::MALFORMED))?;
         Ok(stat.flags & KERNEL_THREAD != 0)
     }
 
-    pub(crate) fn read(&self, path: impl Arg) -> Result<Vec<u8>, Errno> {
+    pub(crate) fn read(&self, path: impl Arg) -> Result<Vec<u8>, Cause> {
         read(&self.dir, path)
     }
 
@@ -139,20 +140,19 @@ impl Process {
     pub(crate) fn namespace(&self, ns_type: NamespaceType) -> Result<Option<(SharedFd, NamespaceId)>, Error> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.dir, format!("ns/{ns_type}"), flags, Mode::empty());
-        let failed = |errno| cannot(self.pid, &format!("open the {ns_type} namespace"), errno);
+        let failed = |cause: Cause| cannot(self.pid, &format!("open the {ns_type} namespace"), cause);
         match opened {
             Ok(fd) => {
-                // Linux 5.10 opens the link's directory where it should fail with EACCES.
-                let stat = rustix::fs::fstat(&fd).map_err(failed)?;
+                // Where access is denied, Linux 5.10 opens the link's directory and gives no error.
+                let stat = rustix::fs::fstat(&fd).map_err(|errno| failed(errno.into()))?;
                 if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                    return Err(failed(Errno::ACCESS));
+                    return Err(failed(Cause::Words("access denied".into())));
                 }
-                let id = lxkns_core::identity_of_namespace(&fd);
-                let id = id.map_err(|errno| failed(Errno::from_raw_os_error(errno.number())))?;
+                let id = lxkns_core::identity_of_namespace(&fd).map_err(|errno| failed(errno.into()))?;
                 Ok(Some((Arc::new(fd), id)))
             }
             Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(failed(errno)),
+            Err(errno) => Err(failed(errno.into())),
         }
     }
 }
@@ -172,8 +172,8 @@ impl Witness {
     }
 }
 
-fn status_of(dir: &OwnedFd) -> Result<Status, Errno> {
-    Status::parse(&read(dir, "status")?).ok_or(Errno::BADMSG)
+fn status_of(dir: &OwnedFd) -> Result<Status, Cause> {
+    Status::parse(&read(dir, "status")?).ok_or(Cause::MALFORMED)
 }
 
 pub(crate) fn gone(pid: Pid) -> Error {
@@ -185,24 +185,23 @@ fn thread(pid: Pid) -> Error {
     Error::new(ErrorKind::Unsuitable, format!("{pid}: a task of a process, not a process"))
 }
 
-/// The error of a failed call about a process.
-pub(crate) fn cannot(pid: Pid, what: &str, errno: Errno) -> Error {
-    match errno {
-        Errno::SRCH => gone(pid),
-        _ => Error::call(format!("{pid}: {what}"), errno),
+/// The error of a failed operation on a process.
+pub(crate) fn cannot(pid: Pid, what: &str, cause: impl Into<Cause>) -> Error {
+    match cause.into() {
+        Cause::Kernel(Errno::SRCH) => gone(pid),
+        cause => Error::call(format!("{pid}: {what}"), cause),
     }
 }
 
 /// Reads a file below a directory of a procfs.
-pub(crate) fn read(dir: impl AsFd, path: impl Arg) -> Result<Vec<u8>, Errno> {
+pub(crate) fn read(dir: impl AsFd, path: impl Arg) -> Result<Vec<u8>, Cause> {
     let file = rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     read_all(File::from(file), LARGEST)
 }
 
-/// Reads a file; `EFBIG` if it is larger than that.
-pub(crate) fn read_all(file: File, largest: u64) -> Result<Vec<u8>, Errno> {
+/// Reads a file of at most this size.
+pub(crate) fn read_all(file: File, largest: u64) -> Result<Vec<u8>, Cause> {
     let mut text = Vec::new();
-    let read = file.take(largest + 1).read_to_end(&mut text);
-    read.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    if text.len() as u64 > largest { Err(Errno::FBIG) } else { Ok(text) }
+    file.take(largest + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > largest { Err(Cause::too_large(largest)) } else { Ok(text) }
 }

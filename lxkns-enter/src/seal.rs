@@ -17,7 +17,7 @@ use rustix::fs::{Access, AtFlags, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 
 const PROGRAM: &str = "/proc/self/exe";
 /// The name of the copy, in `/proc/PID/comm` and in the link `/proc/PID/exe`.
@@ -68,21 +68,23 @@ fn running() -> Result<File, Error> {
     File::open(PROGRAM).map_err(|error| {
         let operation =
             format!("open {PROGRAM}, to keep processes inside from writing to this program (is /proc mounted?)");
-        Error::with_errno(ErrorKind::Unprotected, operation, errno(&error))
+        Error::because(ErrorKind::Unprotected, operation, error)
     })
 }
 
 fn protection_of(program: &File) -> Result<Option<Protection>, Error> {
-    let refused = |errno| Error::with_errno(ErrorKind::Unprotected, format!("look who can write to {PROGRAM}"), errno);
-    if lxkns_sys::is_sealed(program).map_err(refused)? {
+    let refused =
+        |cause: Cause| Error::because(ErrorKind::Unprotected, format!("look who can write to {PROGRAM}"), cause);
+    if lxkns_sys::is_sealed(program).map_err(|errno| refused(errno.into()))? {
         return Ok(Some(Protection::Sealed));
     }
-    if rustix::fs::fstatvfs(program).map_err(refused)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+    if rustix::fs::fstatvfs(program).map_err(|errno| refused(errno.into()))?.f_flag.contains(StatVfsMountFlags::RDONLY)
+    {
         return Ok(Some(Protection::ReadOnly));
     }
     // An owner can change the permissions.
     let is_ours =
-        program.metadata().map_err(|error| refused(errno(&error)))?.uid() == rustix::process::geteuid().as_raw();
+        program.metadata().map_err(|error| refused(error.into()))?.uid() == rustix::process::geteuid().as_raw();
     let path = format!("/proc/self/fd/{}", program.as_raw_fd());
     match rustix::fs::accessat(rustix::fs::CWD, path, Access::WRITE_OK, AtFlags::EACCESS) {
         Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) if !is_ours => Ok(Some(Protection::NotOurs)),
@@ -124,14 +126,14 @@ pub fn run_protected() -> Result<Protection, Error> {
         _ if is_by_descriptor => {
             let operation = "keep processes inside from writing to this program (it runs from a descriptor, and /proc/self/exe \
                              is not that copy: is /proc the kernel's?)";
-            return Err(Error::with_errno(ErrorKind::Unprotected, operation, Errno::PERM));
+            return Err(Error::new(ErrorKind::Unprotected, operation));
         }
         _ => {}
     }
     let (arguments, environment) = (arguments()?, environment()?);
     let refused = match lxkns_sys::sealed_program(NAME, &mut &program) {
-        Ok(copy) => lxkns_sys::execveat(copy, c"", &arguments, &environment),
-        Err(error) => errno(&error),
+        Ok(copy) => lxkns_sys::execveat(copy, c"", &arguments, &environment).into(),
+        Err(error) => Cause::from(error),
     };
     if let Some(protection) = protection {
         return Ok(protection);
@@ -140,7 +142,7 @@ pub fn run_protected() -> Result<Protection, Error> {
         lxkns_sys::execveat(directory, c"lxkns", &arguments, &environment);
     }
     let operation = match refused {
-        Errno::MFILE | Errno::NFILE | Errno::NOMEM => {
+        Cause::Kernel(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
             "run this program from memory, to keep those inside from writing to it"
         }
         _ => {
@@ -148,7 +150,7 @@ pub fn run_protected() -> Result<Protection, Error> {
              CAP_SYS_ADMIN, or put the program on a read-only mount)"
         }
     };
-    Err(Error::with_errno(ErrorKind::Unprotected, operation, refused))
+    Err(Error::because(ErrorKind::Unprotected, operation, refused))
 }
 
 /// Makes a detached read-only tmpfs with a copy of the program in a directory. The program must not be the root of the
@@ -179,12 +181,8 @@ fn environment() -> Result<CStrings, Error> {
 
 fn strings(strings: impl Iterator<Item = Vec<u8>>) -> Result<CStrings, Error> {
     let strings: Result<Vec<CString>, _> = strings.map(CString::new).collect();
-    let refused = |_| Error::with_errno(ErrorKind::Unprotected, "pass on arguments and environment", Errno::INVAL);
+    let refused = |_| Error::new(ErrorKind::Unprotected, "pass on arguments and environment: one contains a NUL");
     Ok(CStrings::new(strings.map_err(refused)?))
-}
-
-fn errno(error: &io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
 #[cfg(test)]

@@ -24,8 +24,8 @@ use rustix::pipe::PipeFlags;
 ///
 /// # Errors
 ///
-/// The kernel's; `ENXIO`: not a regular file; [`TimedOut`](io::ErrorKind::TimedOut): no answer in time, now or earlier;
-/// any error of `take`.
+/// The kernel's; [`Unsupported`](io::ErrorKind::Unsupported) without an error number: not a regular file;
+/// [`TimedOut`](io::ErrorKind::TimedOut): no answer in time, now or earlier; any error of `take`.
 pub fn read_slowly(
     path: &Path,
     wait: Duration,
@@ -86,7 +86,8 @@ pub fn read_slowly(
         }
         Err(SpawnError::GivenUp { .. }) => Err(too_late("no answer in time")),
         Err(SpawnError::Start(errno) | SpawnError::Step { errno, .. }) => Err(errno.into()),
-        Err(_) => Err(Errno::INTR.into()),
+        Err(SpawnError::Unfit { refusal, .. }) => Err(io::Error::new(io::ErrorKind::Unsupported, refusal.to_string())),
+        Err(_) => Err(io::Error::other("the process that reads it was killed")),
     }
 }
 
@@ -119,12 +120,12 @@ fn is_readable(pipe: &std::os::fd::OwnedFd) -> bool {
 ///
 /// # Errors
 ///
-/// As for [`read_slowly`]; `EFBIG`: the file is larger than allowed.
+/// As for [`read_slowly`]; [`FileTooLarge`](io::ErrorKind::FileTooLarge): the file is larger than allowed.
 pub fn copy_slowly(path: &Path, most: u64, wait: Duration) -> io::Result<File> {
     let mut copy = File::from(rustix::fs::memfd_create("lxkns-copy", MemfdFlags::CLOEXEC)?);
     let mut left = most;
     read_slowly(path, wait, |bytes| {
-        left = left.checked_sub(bytes.len() as u64).ok_or(Errno::FBIG)?;
+        left = left.checked_sub(bytes.len() as u64).ok_or_else(|| too_large(most))?;
         copy.write_all(bytes).map(|()| ControlFlow::Continue(()))
     })?;
     copy.rewind()?;
@@ -186,6 +187,10 @@ fn asking(path: &Path) -> io::Result<[u8; 16]> {
     Ok(name)
 }
 
+fn too_large(most: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {most} bytes"))
+}
+
 fn too_late(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, why)
 }
@@ -198,6 +203,7 @@ mod tests {
     use super::*;
 
     const WAIT: Duration = Duration::from_secs(10);
+    const NOT_REGULAR: (io::ErrorKind, Option<i32>) = (io::ErrorKind::Unsupported, None);
 
     fn read(path: &Path) -> io::Result<Vec<u8>> {
         let mut text = Vec::new();
@@ -221,7 +227,8 @@ mod tests {
         copy_slowly(&path, 3_000_001, WAIT).unwrap().read_to_end(&mut copy).unwrap();
         assert_eq!(copy.len(), 3_000_001);
         let too_long = copy_slowly(&path, 3_000_000, WAIT).unwrap_err();
-        assert_eq!(Errno::from_io_error(&too_long), Some(Errno::FBIG));
+        assert_eq!((too_long.kind(), too_long.raw_os_error()), (io::ErrorKind::FileTooLarge, None));
+        assert_eq!(too_long.to_string(), "larger than 3000000 bytes");
         // `take` is not called again after it returned false.
         let mut pieces = 0;
         read_slowly(&path, WAIT, |_| {
@@ -244,7 +251,7 @@ mod tests {
             let path = |fd: i32| directory.join(fd.to_string());
             assert_eq!(read(&path(fd(&file))).unwrap(), b"text", "{directory:?}");
             let error = read(&path(fd(&pipe))).unwrap_err();
-            assert_eq!(Errno::from_io_error(&error), Some(Errno::NXIO), "{directory:?}");
+            assert_eq!((error.kind(), error.raw_os_error()), NOT_REGULAR, "{directory:?}");
         }
         for other in ["/dev/fd", "/dev/fd/x", "/dev/null", "/dev/fd/3/x", "fd/3", "/"] {
             assert_eq!(as_seen_by_a_child(Path::new(other)), Path::new(other));
@@ -259,8 +266,13 @@ mod tests {
         let is =
             |path: &Path, errno| assert_eq!(Errno::from_io_error(&read(path).unwrap_err()), Some(errno), "{path:?}");
         is(Path::new("/nowhere"), Errno::NOENT);
-        is(directory.path(), Errno::NXIO);
-        is(Path::new("/dev/null"), Errno::NXIO);
+        for path in [directory.path(), Path::new("/dev/null")] {
+            let error = read(path).unwrap_err();
+            assert_eq!(
+                (error.kind(), error.raw_os_error(), error.to_string().as_str()),
+                (NOT_REGULAR.0, None, "not a regular file")
+            );
+        }
         let invalid = read_slowly(Path::new("a\0b"), WAIT, |_| Ok(ControlFlow::Break(()))).unwrap_err();
         assert_eq!(invalid.kind(), io::ErrorKind::InvalidInput);
         assert!(look_up_slowly(Path::new("/nowhere"), WAIT).is_ok() && look_up_slowly(Path::new("/"), WAIT).is_ok());

@@ -1,17 +1,17 @@
 //! Names of users and groups, from the target's files. A container controls these: they can be devices, FIFOs, endless,
 //! or on a file system with a dead server.
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lxkns_core::ProcRoot;
 use lxkns_core::model::passwd::{self, PasswdEntry};
-use lxkns_sys::{Op, SharedFd, SpawnError, Watch};
+use lxkns_sys::{Op, Refusal, SharedFd, SpawnError, Watch};
 use rustix::fs::{MemfdFlags, SeekFrom};
-use rustix::io::Errno;
 
+use crate::error::Cause;
 use crate::process::read_all;
 
 /// The largest allowed size of such a file, in bytes.
@@ -46,22 +46,24 @@ impl Wanted {
 pub(crate) fn read_inside(
     proc: &ProcRoot,
     root: &SharedFd,
-    path: &'static str,
+    path: &'static CStr,
     wait: Duration,
-) -> Result<Vec<u8>, Errno> {
+) -> Result<Vec<u8>, Cause> {
     let procfs = Arc::new(rustix::io::fcntl_dupfd_cloexec(proc, 3)?);
     let to = rustix::fs::memfd_create("lxkns-inside", MemfdFlags::CLOEXEC)?;
     let to = Arc::new(rustix::io::fcntl_dupfd_cloexec(to, 3)?);
-    let (directory, path) = (Arc::clone(root), CString::new(path).map_err(|_| Errno::INVAL)?);
+    let (directory, path) = (Arc::clone(root), path.to_owned());
     let read = Op::ReadBelow { directory, path, procfs, to: Arc::clone(&to), most: LARGEST };
     let began = Instant::now();
     let mut watch =
         Watch { wake: None, goes_on: &mut |_| began.elapsed() < wait, may_launch: &|| true, has_run: &|_| None };
     let done = lxkns_sys::run_steps(&[Op::Guard, read], &mut watch);
     done.map_err(|error| match error {
-        SpawnError::Start(errno) | SpawnError::Step { errno, .. } => errno,
-        SpawnError::GivenUp { .. } => Errno::TIMEDOUT,
-        _ => Errno::INTR,
+        SpawnError::Unfit { refusal: Refusal::TooLarge, .. } => Cause::too_large(LARGEST),
+        SpawnError::Unfit { refusal, .. } => refusal.into(),
+        SpawnError::Start(errno) | SpawnError::Step { errno, .. } => errno.into(),
+        SpawnError::GivenUp { .. } => Cause::TIMED_OUT,
+        _ => Cause::Words("the process that reads it was killed".into()),
     })?;
     rustix::fs::seek(&to, SeekFrom::Start(0))?;
     let to = rustix::io::fcntl_dupfd_cloexec(&to, 3)?;

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::plan::{Plan, Spawned};
 use crate::streams::Streams;
 use crate::terminal::relay::{Copied, Relay};
@@ -95,7 +95,8 @@ pub(crate) fn wait(
     signals: &Signals,
 ) -> Result<Ended, Error> {
     let refused = |errno| Error::call("wait for the command", errno);
-    let pid = Pid::from_raw(command.pid.cast_signed()).ok_or_else(|| refused(Errno::CHILD))?;
+    let pid = Pid::from_raw(command.pid.cast_signed())
+        .ok_or_else(|| Error::new(ErrorKind::Failed, "wait for the command: it has no PID"))?;
     let pidfd = command.pidfd.as_ref();
     let (foreground, pty, is_fresh) = match session {
         Session::Shared(foreground) => (foreground, None, false),

@@ -90,12 +90,16 @@ fn guard(parent: u32) -> Result<(), Failure> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed("prctl PR_SET_DUMPABLE"))?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(failed("prctl PR_SET_PDEATHSIG"))?;
     let is_there = rustix::process::getppid().is_some_and(|pid| pid.as_raw_pid().cast_unsigned() == parent);
-    if is_there { Ok(()) } else { Err(failed("getppid")(Errno::SRCH)) }
+    let call = "getppid: the parent has ended".to_owned();
+    if is_there { Ok(()) } else { Err(Failure { call, cause: Cause::Changed, errno: None }) }
 }
 
 /// The limits of the user namespace that this process is in. A kernel without a type of namespaces has no limit for it.
 fn limits() -> Result<Vec<Limit>, Failure> {
-    let proc = ProcRoot::host().map_err(|error| failure("open /proc", &io::Error::other(error)))?;
+    let proc = ProcRoot::host().map_err(|error| match error.errno() {
+        Some(errno) => Failure::of_call("open /proc", errno),
+        None => Failure { call: error.to_string(), cause: Cause::NoPath, errno: None },
+    })?;
     let mut limits = Vec::new();
     for ns_type in NamespaceType::ALL {
         let name = format!("sys/user/max_{ns_type}_namespaces");
@@ -109,5 +113,7 @@ fn limits() -> Result<Vec<Limit>, Failure> {
             Err(error) => return Err(failure(&format!("read {name}"), &error)),
         }
     }
-    if limits.is_empty() { Err(failed("read sys/user")(Errno::NOENT)) } else { Ok(limits) }
+    // procfs gives no other error where `/proc/sys` is covered or missing.
+    let nothing = || Failure { call: "read sys/user".into(), cause: Cause::NoPath, errno: None };
+    if limits.is_empty() { Err(nothing()) } else { Ok(limits) }
 }

@@ -14,29 +14,29 @@ pub enum Cause {
     Denied,
     /// The kernel has no such interface, or a filter of system calls answers for it (`ENOTTY`, `ENOSYS`).
     Unsupported,
-    /// There was no answer in time.
+    /// No answer in time.
     TimedOut,
-    /// What was read is not in the form that it should have.
+    /// The text is not in the expected form.
     Malformed,
     /// Only the beginning was read: it was too long.
     Cut,
-    /// The call takes a PID, and those of the procfs are of another PID namespace than the caller's: it was not made.
+    /// The call takes a PID, and was not made: the PIDs of the procfs are not those of the caller's PID namespace.
     OtherPidNamespace,
     /// The procfs does not list all processes (`hidepid`).
     Hidden,
     /// A limit of the caller was reached: descriptors, processes, memory (`EMFILE`, `ENFILE`, `EAGAIN`, `ENOMEM`).
     Limit,
-    /// It was not tried: what it takes has failed before.
+    /// Not tried, as what it needs has failed before.
     NotTried,
-    /// Another process was there than before, or something else than was expected.
+    /// Another process or object was found than before, or than expected.
     Changed,
-    /// Only a part of it is visible: the mounts below a process's root directory, for one.
+    /// Only a part is visible, such as the mounts below a process's root directory.
     Partial,
-    /// No path leads there: something is mounted over it, or its path is no more.
+    /// No path leads there: another mount hides it, or its path is gone.
     NoPath,
-    /// The helper that goes there cannot be run.
+    /// The helper cannot be run.
     NoHelper,
-    /// Anything else that the kernel said.
+    /// Any other error of the kernel.
     Other,
 }
 

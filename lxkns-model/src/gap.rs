@@ -1,4 +1,4 @@
-//! What could not be seen.
+//! Gaps: what could not be read.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use bstr::BString;
 
 use super::{Cause, Errno, NamespaceId, Operation, Pid, Tid};
 
-/// Where discovery looks. The first twelve can hold namespaces; the rest is what else is read.
+/// A place that discovery scans. The first twelve can hold a namespace; the others only inform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Place {
     /// The namespaces of processes: `/proc/PID/ns`.
     Processes = 1,
-    /// The namespaces of threads: `/proc/PID/task/TID/ns`.
+    /// The namespaces of tasks: `/proc/PID/task/TID/ns`.
     Tasks = 2,
-    /// The namespaces of children to come: `pid_for_children`, `time_for_children`.
+    /// The namespaces of future children: `pid_for_children`, `time_for_children`.
     ForChildren = 3,
     /// Descriptors open on namespaces.
     Fds = 4,
@@ -23,10 +23,10 @@ pub enum Place {
     Sockets = 5,
     /// Open TUN/TAP files, each of which holds a network namespace.
     Tun = 6,
-    /// Descriptor tables that a thread has of its own.
+    /// Descriptor tables that a task has of its own.
     TaskFds = 7,
     /// Bind mounts of namespaces, in any mount namespace that has a process or that `listmount(2)` reads; and all other
-    /// mounts, where they are asked for.
+    /// mounts, if requested.
     BindMounts = 8,
     /// Bind mounts in mount namespaces that cannot be read from outside.
     ProcesslessMounts = 9,
@@ -36,13 +36,13 @@ pub enum Place {
     Owners = 11,
     /// The kernel's own lists.
     Kernel = 12,
-    /// Facts about processes and threads: `stat`, `status`.
+    /// Facts about processes and tasks: `stat`, `status`.
     ProcessFacts = 32,
     /// Command lines.
     CommandLines = 33,
     /// Control groups and their freezers.
     Cgroups = 34,
-    /// Things that hold a namespace without saying which.
+    /// Things that hold a namespace, where the kernel does not show which.
     Suspects = 35,
     /// Facts about a namespace itself: its ID, its maps, its offsets.
     NamespaceFacts = 36,
@@ -127,7 +127,7 @@ pub enum Object {
     Host,
     /// A process.
     Process(Pid),
-    /// A thread.
+    /// A task.
     Task(Pid, Tid),
     /// An open descriptor.
     Fd(Pid, Tid, u32),

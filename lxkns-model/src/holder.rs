@@ -15,27 +15,27 @@ pub enum Holder {
         /// The process.
         pid: Pid,
     },
-    /// A thread is in it, and its process is not: `/proc/PID/task/TID/ns/TYPE`.
+    /// A task is in it, and its process is not: `/proc/PID/task/TID/ns/TYPE`.
     Task {
-        /// The thread's process.
+        /// The task's process.
         pid: Pid,
-        /// The thread.
+        /// The task.
         tid: Tid,
     },
-    /// A thread's next child will be in it: `/proc/PID/task/TID/ns/pid_for_children` or `time_for_children`. For a
+    /// A task's next child will be in it: `/proc/PID/task/TID/ns/pid_for_children` or `time_for_children`. For a
     /// PID namespace that has not had a process yet the link cannot be read, but a pidfd can be asked.
     ForChildren {
-        /// The thread's process.
+        /// The task's process.
         pid: Pid,
-        /// The thread.
+        /// The task.
         tid: Tid,
     },
     /// An open descriptor on it: `/proc/PID/fd/FD`; where `tid` differs from `pid`, in the descriptor table of that
-    /// thread: `/proc/PID/task/TID/fd/FD`.
+    /// task: `/proc/PID/task/TID/fd/FD`.
     Fd {
         /// The process that has it open.
         pid: Pid,
-        /// The thread whose table it is in.
+        /// The task whose table it is in.
         tid: Tid,
         /// The descriptor.
         fd: u32,
@@ -44,7 +44,7 @@ pub enum Holder {
     Socket {
         /// The process that has it open.
         pid: Pid,
-        /// The thread whose table it is in.
+        /// The task whose table it is in.
         tid: Tid,
         /// The descriptor.
         fd: u32,
@@ -60,7 +60,7 @@ pub enum Holder {
     Tun {
         /// The process that has it open.
         pid: Pid,
-        /// The thread whose table it is in.
+        /// The task whose table it is in.
         tid: Tid,
         /// The descriptor.
         fd: u32,

@@ -1,4 +1,4 @@
-//! What names namespaces, processes, threads and users.
+//! What names namespaces, processes, tasks and users.
 
 use std::fmt;
 use std::str::FromStr;
@@ -83,7 +83,7 @@ impl NamespaceType {
         Self::ALL.into_iter().find(|ns_type| ns_type.name().as_bytes() == name)
     }
 
-    /// Whether all threads of a process are in the same namespace of this type: they have no way to differ.
+    /// Whether all tasks of a process are in the same namespace of this type: they have no way to differ.
     pub const fn is_shared_by_threads(self) -> bool {
         matches!(self, Self::User | Self::Pid | Self::Time)
     }
@@ -169,12 +169,12 @@ impl fmt::Display for TypedInode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(pub u32);
 
-/// A thread ID in the PID namespace of the procfs that was read.
+/// A task ID in the PID namespace of the procfs that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tid(pub u32);
 
 impl From<Pid> for Tid {
-    /// The ID of the process's first thread.
+    /// The ID of the thread group leader.
     fn from(pid: Pid) -> Self {
         Self(pid.0)
     }

@@ -43,7 +43,7 @@ pub struct Mount {
     pub propagation: Propagation,
     /// The type of the file system, and a subtype after a dot: `ext4`, `fuse.sshfs`.
     pub fs_type: SharedText,
-    /// What the file system was made from; can be empty.
+    /// The device or name of the file system, as given to mount; can be empty.
     pub source: Option<SharedText>,
     /// The options of the file system, separated by commas, escaped in ways that differ between file systems.
     pub super_options: Option<SharedText>,

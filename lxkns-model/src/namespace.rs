@@ -62,7 +62,7 @@ pub struct Namespace {
     pub id: NamespaceId,
     /// Its type.
     pub ns_type: NamespaceType,
-    /// Its ID that is never used again until the next boot (`NS_GET_ID`, Linux 6.18; of mount namespaces
+    /// Its ID, which is not used again before the next boot (`NS_GET_ID`, Linux 6.18; of mount namespaces
     /// `NS_GET_MNTNS_ID`, 6.11).
     pub unique_id: Option<u64>,
     /// The user namespace that owns it. Of a user namespace that is its parent.
@@ -80,7 +80,7 @@ pub struct Namespace {
     /// The topmost processes in it: those whose parent process is elsewhere. The first is the most senior: the oldest,
     /// then the one with the lowest PID.
     pub leaders: Vec<Pid>,
-    /// The threads that are in it although their process is not, sorted.
+    /// The tasks that are in it although their process is not, sorted.
     pub loose_threads: Vec<Tid>,
     /// Everything that was found to keep it alive, sorted.
     pub holders: Vec<Holder>,
@@ -114,7 +114,7 @@ impl Namespace {
         }
     }
 
-    /// Whether neither a process nor a thread is in it.
+    /// Whether neither a process nor a task is in it.
     pub fn is_without_tasks(&self) -> bool {
         self.leaders.is_empty() && self.loose_threads.is_empty()
     }

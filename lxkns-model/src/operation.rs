@@ -169,7 +169,7 @@ pub enum Call {
     OpenByHandleAt,
     /// `pidfd_open(2)` of a process.
     PidfdOpen,
-    /// `pidfd_open(2)` of a thread.
+    /// `pidfd_open(2)` of a task that is not a thread group leader.
     PidfdOpenThread,
     /// `pidfd_getfd(2)`: a copy of a descriptor of another process.
     PidfdGetfd,

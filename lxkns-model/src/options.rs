@@ -71,7 +71,7 @@ pub struct DiscoveryOptions {
     pub freezer: bool,
     /// Whether to read CPU affinity and scheduling of processes.
     pub scheduling: bool,
-    /// Whether to read control groups, freezer, CPU affinity and scheduling of each thread too, as far as they are
+    /// Whether to read control groups, freezer, CPU affinity and scheduling of each task too, as far as they are
     /// read of processes.
     pub task_details: bool,
     /// Of which processes to read the command line.
@@ -86,7 +86,7 @@ pub struct DiscoveryOptions {
     pub mounts: bool,
     /// Whether to look for things that hold a namespace without saying which: one more read for each socket and ring.
     pub suspects: bool,
-    /// Whether to leave the calling process itself out: its namespaces, descriptors and threads; unless a namespace
+    /// Whether to leave the calling process itself out: its namespaces, descriptors and tasks; unless a namespace
     /// would then be missing.
     pub without_self: bool,
 }

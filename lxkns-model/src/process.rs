@@ -1,4 +1,4 @@
-//! Processes and their threads.
+//! Processes and their tasks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl TaskState {
     }
 }
 
-/// A thread of a process; its first one has the process's PID as its TID.
+/// A task of a process. The TID of the thread group leader is the process's PID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     /// Its ID.
@@ -111,7 +111,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// A thread of which no more is known than its ID and its name.
+    /// A task of which no more is known than its ID and its name.
     pub fn new(tid: Tid, comm: impl Into<BString>) -> Self {
         Self {
             tid,
@@ -134,12 +134,12 @@ pub struct Process {
     pub pid: Pid,
     /// Its parent; `None` where it has none, or one that the procfs does not show.
     pub ppid: Option<Pid>,
-    /// Its namespaces: those of its first thread, or of one that lives where the first has exited.
+    /// Its namespaces: those of the thread group leader, or of one that lives where the first has exited.
     pub namespaces: NamespaceLinks,
-    /// How many threads it has.
+    /// How many tasks it has.
     pub threads: u32,
-    /// Its threads: the first one first, then by TID. Where details of threads were not asked for, only those that are
-    /// elsewhere than the process come after the first; where threads were not asked for, none. A thread that stands for
+    /// Its tasks: the thread group leader first, then by TID. Where details of tasks were not asked for, only those that are
+    /// elsewhere than the process come after the first; where tasks were not asked for, none. A task that stands for
     /// its process because the first has exited is always there.
     pub tasks: Tasks,
     /// Its command line, where it was asked for and could be read; empty for kernel threads and zombies.
@@ -149,7 +149,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// A process of which no more is known than its ID and its first thread.
+    /// A process of which no more is known than its ID and the thread group leader.
     pub fn new(pid: Pid, main_task: Task) -> Self {
         Self {
             pid,
@@ -162,7 +162,7 @@ impl Process {
         }
     }
 
-    /// The process's first thread, which has its PID. It may have exited before the others.
+    /// The thread group leader, which has its PID. It may have exited before the others.
     pub fn main_task(&self) -> &Task {
         self.tasks.first()
     }
@@ -178,12 +178,12 @@ impl Process {
             && !NamespaceType::ALL.into_iter().any(|it| !KEPT.contains(&it) && has(it))
     }
 
-    /// The thread that stands for the process: its first one or, where that has exited, one that lives. What is below
-    /// `/proc/PID` of an exited first thread is gone (namespaces, descriptors, mounts, memory) or no longer true (control
+    /// The task that stands for the process: the thread group leader or, if that has exited, a living task. What is below
+    /// `/proc/PID` of an exited leader is gone (namespaces, descriptors, mounts, memory) or no longer true (control
     /// groups, credentials).
     pub fn living_task(&self) -> &Task {
         let main = self.main_task();
-        // A dump can leave out states; the namespaces of the process are those of the thread that stands for it.
+        // A dump can leave out states; the namespaces of the process are those of the task that stands for it.
         if !main.state.is_dead() && main.namespaces == self.namespaces {
             return main;
         }
@@ -191,7 +191,7 @@ impl Process {
         self.tasks.others().iter().find(stands_for_it).unwrap_or(main)
     }
 
-    /// Where its files are below a procfs: `PID`, or `PID/task/TID` where its first thread has exited.
+    /// Where its files are below a procfs: `PID`, or `PID/task/TID` where the thread group leader has exited.
     pub fn directory(&self) -> String {
         match self.living_task().tid {
             tid if tid == Tid::from(self.pid) => self.pid.to_string(),
@@ -199,7 +199,7 @@ impl Process {
         }
     }
 
-    /// The name (`comm`) of its first thread.
+    /// The name (`comm`) of the thread group leader.
     pub fn comm(&self) -> &BString {
         &self.main_task().comm
     }
@@ -243,15 +243,18 @@ pub enum Seccomp {
     Strict,
     /// A filter decides.
     Filter,
+    /// Seccomp is ending the task, or has ended it.
+    Dead,
 }
 
 impl Seccomp {
-    /// The mode that `/proc/PID/status` has as this number.
+    /// The mode that `/proc/PID/status` has as this number; `None` for a number that this version does not know.
     pub const fn from_number(number: u64) -> Option<Self> {
         match number {
             0 => Some(Self::None),
             1 => Some(Self::Strict),
             2 => Some(Self::Filter),
+            3 => Some(Self::Dead),
             _ => None,
         }
     }
@@ -262,6 +265,7 @@ impl Seccomp {
             Self::None => "none",
             Self::Strict => "strict",
             Self::Filter => "filter",
+            Self::Dead => "dead",
         }
     }
 }

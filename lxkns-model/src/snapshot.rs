@@ -79,7 +79,7 @@ impl Snapshot {
         namespaces
     }
 
-    /// Where the files of a process are below a procfs: `PID`, or `PID/task/TID` where its first thread has exited.
+    /// Where the files of a process are below a procfs: `PID`, or `PID/task/TID` where the thread group leader has exited.
     pub fn directory(&self, pid: Pid) -> String {
         self.processes.get(&pid).map_or_else(|| pid.to_string(), Process::directory)
     }

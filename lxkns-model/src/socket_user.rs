@@ -9,7 +9,7 @@ pub struct SocketUser {
     pub inode: u64,
     /// The process.
     pub pid: Pid,
-    /// The thread in whose table the descriptor is: of a shared one, the first.
+    /// The task in whose table the descriptor is: of a shared one, the first.
     pub tid: Tid,
     /// The descriptor.
     pub fd: u32,

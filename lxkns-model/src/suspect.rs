@@ -15,7 +15,7 @@ pub enum Suspect {
     ProcFile {
         /// The process that has it open.
         pid: Pid,
-        /// The thread whose table it is in.
+        /// The task whose table it is in.
         tid: Tid,
         /// The descriptor.
         fd: u32,
@@ -28,7 +28,7 @@ pub enum Suspect {
     InFlight {
         /// The process that has the receiving socket open.
         pid: Pid,
-        /// The thread whose table it is in.
+        /// The task whose table it is in.
         tid: Tid,
         /// The descriptor of the receiving socket.
         fd: u32,
@@ -39,7 +39,7 @@ pub enum Suspect {
     IoUring {
         /// The process that has the ring open.
         pid: Pid,
-        /// The thread whose table it is in.
+        /// The task whose table it is in.
         tid: Tid,
         /// The descriptor of the ring.
         fd: u32,

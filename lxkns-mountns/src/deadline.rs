@@ -22,15 +22,15 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Waits until the descriptor is readable or writable; `ETIMEDOUT` at the deadline.
-    pub(crate) fn wait_for(self, fd: &OwnedFd, events: PollFlags) -> Result<(), Errno> {
+    /// Waits until the descriptor is readable or writable; false at the deadline.
+    pub(crate) fn wait_for(self, fd: &OwnedFd, events: PollFlags) -> Result<bool, Errno> {
         loop {
             let left = self.left();
             let limit = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos().into() };
             match poll(&mut [PollFd::from_borrowed_fd(fd.as_fd(), events)], Some(&limit)) {
-                Ok(0) if self.left().is_zero() => return Err(Errno::TIMEDOUT),
+                Ok(0) if self.left().is_zero() => return Ok(false),
                 Ok(0) | Err(Errno::INTR) => {}
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(true),
                 Err(errno) => return Err(errno),
             }
         }

@@ -134,9 +134,13 @@ impl Error {
         let name = step_name(step);
         match (step, errno) {
             (Step::Version, _) => Self::new(ErrorKind::Version, name),
-            (Step::Read | Step::Request | Step::Receive | Step::Send | Step::Parent, _) => {
-                Self::with_errno(ErrorKind::Helper, name, errno)
+            // The helper gives an error number to what no call of it failed with.
+            (Step::Request | Step::Parent, _)
+            | (Step::Read | Step::Receive, io::Errno::PROTO | io::Errno::MSGSIZE | io::Errno::INVAL) => {
+                let why = if step == Step::Parent { "it has ended" } else { "malformed" };
+                Self::new(ErrorKind::Helper, format!("{name}: {why}"))
             }
+            (Step::Read | Step::Receive | Step::Send, _) => Self::with_errno(ErrorKind::Helper, name, errno),
             // Not a namespace, or not one of this type.
             (Step::EnterMount | Step::EnterUser, io::Errno::INVAL) => {
                 Self::with_errno(ErrorKind::NotWanted, name, errno)

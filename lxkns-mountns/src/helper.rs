@@ -16,7 +16,7 @@ use rustix::pipe::PipeFlags;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, OPEN};
 use crate::pool::{Pool, Slot};
-use crate::protocol::{self, FrameError, MAX_REPLY, MAX_REQUEST, PREFIX, Reply, Request, Want};
+use crate::protocol::{self, FrameError, MAX_PATH, MAX_REPLY, MAX_REQUEST, PREFIX, Reply, Request, Want};
 use crate::spawner::Id;
 
 /// A helper inside a mount namespace. Dropping this ends it.
@@ -42,6 +42,27 @@ pub(crate) enum Failure {
     Silent(Option<usize>),
 }
 
+/// Why no descriptor came from a helper.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NotReceived {
+    /// The kernel's error, of the helper or of receiving.
+    Kernel(Errno),
+    /// The message has no descriptor. The kernel gives no error where the caller may have no more of them.
+    Nothing,
+}
+
+impl NotReceived {
+    pub(crate) fn error(self, operation: &str) -> Error {
+        match self {
+            Self::Kernel(errno) => Error::call(operation.to_owned(), errno),
+            Self::Nothing => {
+                let why = "no descriptor came, perhaps as the limit of open files (RLIMIT_NOFILE) is reached";
+                Error::new(ErrorKind::Helper, format!("{operation}: {why}"))
+            }
+        }
+    }
+}
+
 impl Helper {
     /// Starts a helper that enters the namespaces, the user namespace first if there is one. Returns it with its
     /// mountinfo, or why it has none.
@@ -50,7 +71,7 @@ impl Helper {
         mount_namespace: BorrowedFd<'_>,
         user_namespace: Option<BorrowedFd<'_>>,
         deadline: Deadline,
-    ) -> Result<(Self, Result<OwnedFd, Errno>), Error> {
+    ) -> Result<(Self, Result<OwnedFd, NotReceived>), Error> {
         let slot = Pool::slot(pool, deadline)?;
         let cannot = |call: &'static str| move |errno: Errno| Error::call(call, errno);
         // A socket rather than a pipe: writing to it without a reader can be done without SIGPIPE.
@@ -61,7 +82,7 @@ impl Helper {
         let (replies, their_replies) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(cannot("pipe2"))?;
         let namespaces = [Some(mount_namespace), user_namespace].into_iter().flatten();
         let fds: Vec<_> = [pool.procfs()].into_iter().chain(namespaces).collect();
-        send_fds(&socket, &fds).map_err(cannot("sendmsg"))?;
+        send_fds(&socket, &fds)?;
 
         let path = pool.program().to_owned();
         let started = pool.spawner().start(path, [their_requests, their_replies, their_socket], deadline.left());
@@ -79,7 +100,9 @@ impl Helper {
                 let mountinfo = helper.receive_fd();
                 Ok((helper, mountinfo))
             }
-            Ok(Reply::Ready { mountinfo }) => Ok((helper, Err(Errno::from_raw_os_error(mountinfo.into())))),
+            Ok(Reply::Ready { mountinfo }) => {
+                Ok((helper, Err(NotReceived::Kernel(Errno::from_raw_os_error(mountinfo.into())))))
+            }
             Ok(Reply::Failed { step, errno }) => Err(Error::step(step, errno)),
             Ok(_) => Err(senseless()),
             Err(Failure::Refused(error) | Failure::Broken(error)) => Err(error),
@@ -93,9 +116,7 @@ impl Helper {
     /// Lets it open a path with `O_PATH`, if that leads to the wanted file.
     pub(crate) fn open(&mut self, want: Want, walk: bool, path: &[u8], deadline: Deadline) -> Result<OwnedFd, Failure> {
         match self.ask(Request::Open { want, walk, path }, deadline)? {
-            Reply::Opened => {
-                self.receive_fd().map_err(|errno| Failure::Broken(Error::call("receive from the helper", errno)))
-            }
+            Reply::Opened => self.receive_fd().map_err(|why| Failure::Broken(why.error("receive from the helper"))),
             Reply::Refused { step, errno } => Err(Failure::Refused(Error::step(step, errno))),
             Reply::Failed { step, errno } => Err(Failure::Broken(Error::step(step, errno))),
             Reply::Ready { .. } | Reply::Walking { .. } => Err(Failure::Broken(senseless())),
@@ -115,9 +136,9 @@ impl Helper {
 
     fn ask(&mut self, request: Request<'_>, deadline: Deadline) -> Result<Reply, Failure> {
         let mut frame = vec![0; PREFIX + MAX_REQUEST];
-        let length = request
-            .encode(&mut frame)
-            .map_err(|_| Failure::Refused(Error::with_errno(ErrorKind::Other, OPEN, Errno::NAMETOOLONG)))?;
+        let length = request.encode(&mut frame).map_err(|_| {
+            Failure::Refused(Error::new(ErrorKind::Other, format!("{OPEN}: the path is longer than {MAX_PATH} bytes")))
+        })?;
         let mut rest = &frame[..length];
         let broken = |errno| Failure::Broken(Error::with_errno(ErrorKind::Helper, "write to the helper", errno));
         while !rest.is_empty() {
@@ -125,8 +146,8 @@ impl Helper {
                 Ok(count) => rest = &rest[count..],
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => match deadline.wait_for(&self.requests, PollFlags::OUT) {
-                    Ok(()) => {}
-                    Err(Errno::TIMEDOUT) => return Err(Failure::Silent(None)),
+                    Ok(true) => {}
+                    Ok(false) => return Err(Failure::Silent(None)),
                     Err(errno) => return Err(broken(errno)),
                 },
                 // It has ended, perhaps after a reply that says why.
@@ -166,13 +187,15 @@ impl Helper {
         let broken = |errno| Failure::Broken(Error::with_errno(ErrorKind::Helper, "read from the helper", errno));
         while !into.is_empty() {
             match deadline.wait_for(&self.replies, PollFlags::IN) {
-                Ok(()) => {}
-                Err(Errno::TIMEDOUT) => return Err(Failure::Silent(None)),
+                Ok(true) => {}
+                Ok(false) => return Err(Failure::Silent(None)),
                 Err(errno) => return Err(broken(errno)),
             }
             match rustix::io::read(&self.replies, &mut *into) {
-                // It has ended without a reply.
-                Ok(0) => return Err(broken(Errno::PIPE)),
+                Ok(0) => {
+                    let message = "read from the helper: it has ended without a reply";
+                    return Err(Failure::Broken(Error::new(ErrorKind::Helper, message)));
+                }
                 Ok(count) => into = &mut into[count..],
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 Err(errno) => return Err(broken(errno)),
@@ -182,19 +205,20 @@ impl Helper {
     }
 
     /// Receives the descriptor that was sent before the reply.
-    fn receive_fd(&mut self) -> Result<OwnedFd, Errno> {
+    fn receive_fd(&mut self) -> Result<OwnedFd, NotReceived> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut byte = [0];
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
         rustix::io::retry_on_intr(|| {
             rustix::net::recvmsg(&self.socket, &mut [IoSliceMut::new(&mut byte)], &mut control, flags)
-        })?;
+        })
+        .map_err(NotReceived::Kernel)?;
         let mut fds = control.drain().filter_map(|message| match message {
             RecvAncillaryMessage::ScmRights(fds) => Some(fds),
             _ => None,
         });
-        fds.next().and_then(|mut fds| fds.next()).ok_or(Errno::PROTO)
+        fds.next().and_then(|mut fds| fds.next()).ok_or(NotReceived::Nothing)
     }
 }
 
@@ -208,12 +232,13 @@ fn senseless() -> Error {
     Error::new(ErrorKind::Helper, "read from the helper: an answer to another question")
 }
 
-fn send_fds(socket: &OwnedFd, fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+fn send_fds(socket: &OwnedFd, fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(fds)) {
-        return Err(Errno::INVAL);
+        return Err(Error::new(ErrorKind::Other, "sendmsg: too many descriptors for one message"));
     }
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    rustix::net::sendmsg(socket.as_fd(), &[IoSlice::new(&[0])], &mut control, flags).map(drop)
+    let sent = rustix::net::sendmsg(socket.as_fd(), &[IoSlice::new(&[0])], &mut control, flags);
+    sent.map(drop).map_err(|errno| Error::call("sendmsg", errno))
 }

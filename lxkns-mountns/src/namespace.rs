@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use crate::crossed::{self, Crossed};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, OPEN};
-use crate::helper::{Failure, Helper};
+use crate::helper::{Failure, Helper, NotReceived};
 use crate::pool::Pool;
 use crate::protocol::Want;
 
@@ -29,7 +29,7 @@ pub struct MountNamespace {
     namespace: OwnedFd,
     user_namespace: Option<OwnedFd>,
     id: NamespaceId,
-    mountinfo: Mutex<Result<OwnedFd, Errno>>,
+    mountinfo: Mutex<Result<OwnedFd, NotReceived>>,
     turn: Mutex<Turn>,
     next: Condvar,
 }
@@ -88,7 +88,7 @@ impl MountNamespace {
     pub fn mountinfo(&self) -> Result<Vec<u8>, Error> {
         const OPERATION: &str = "read mountinfo of the mount namespace";
         let mountinfo = self.mountinfo.lock().unwrap_or_else(PoisonError::into_inner);
-        let mountinfo = mountinfo.as_ref().map_err(|errno| Error::call(OPERATION, *errno))?;
+        let mountinfo = mountinfo.as_ref().map_err(|why| why.error(OPERATION))?;
         let mut text = Vec::new();
         // The kernel gives little more than a page for each read.
         let mut piece = [0; 16 * 1024];

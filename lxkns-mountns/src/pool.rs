@@ -131,9 +131,9 @@ impl Pool {
         if let Some(stuck) = self.stuck_lately() {
             return Ok(stuck);
         }
-        let proc = ProcRoot::host().map_err(|error| {
-            let errno = error.errno().map_or(Errno::NODEV, |errno| Errno::from_raw_os_error(errno.number()));
-            Error::call("read the procfs at /proc", errno)
+        let proc = ProcRoot::host().map_err(|error| match error.errno() {
+            Some(errno) => Error::call("read the procfs at /proc", Errno::from_raw_os_error(errno.number())),
+            None => Error::new(ErrorKind::Other, error.to_string()),
         })?;
         let found: Arc<[Stuck]> = lxkns_core::stuck(&proc)
             .map_err(|errno| Error::call("look for processes that wait for file systems", errno))?

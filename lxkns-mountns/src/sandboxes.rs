@@ -130,7 +130,7 @@ impl Sandboxes {
             Ok(_) => return Err(Error::new(ErrorKind::NotWanted, OPERATION)),
             Err(errno) => return Err(Error::call(OPERATION, errno)),
         }
-        let user = user.or_else(|| user_namespace_to_enter(&fd));
+        let user = user.or_else(|| user_namespace_to_enter(&self.0, &fd));
         MountNamespace::enter(&self.0, fd, user, deadline)
     }
 
@@ -160,12 +160,13 @@ fn owned(fd: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
 }
 
 /// The user namespace to enter before this mount namespace: its owner, if the caller cannot enter without it.
-fn user_namespace_to_enter(mount_namespace: &OwnedFd) -> Option<OwnedFd> {
+fn user_namespace_to_enter(pool: &Pool, mount_namespace: &OwnedFd) -> Option<OwnedFd> {
     // An owner that is not visible is not a descendant of the caller's user namespace; entering directly gives the
     // right error.
     let owner = lxkns_sys::ns_get_userns(mount_namespace).ok()?;
-    let own = rustix::fs::stat("/proc/self/ns/user").ok()?;
-    if identity_without_server(&owner).is_ok_and(|id| id.ino == own.st_ino) {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let own = rustix::fs::openat(pool.procfs(), c"thread-self/ns/user", flags, Mode::empty()).ok()?;
+    if identity_without_server(&owner).ok()? == identity_without_server(&own).ok()? {
         return None;
     }
     // The owner is a descendant of the caller's user namespace, so the caller's capabilities count there.

@@ -70,7 +70,7 @@ pub use signal::{
 };
 pub use socket::{siocgskns, siocunixfile, so_netns_cookie, tungetdevnetns};
 pub use spawn::{
-    Child, Cover, Directory, Enter, Exec, ExecProgram, Launch, LaunchSession, LaunchStep, Limit, Op, SharedFd,
+    Child, Cover, Directory, Enter, Exec, ExecProgram, Launch, LaunchSession, LaunchStep, Limit, Op, Refusal, SharedFd,
     SpawnError, Watch, run_steps, spawn,
 };
 pub use stack::on_large_stack;

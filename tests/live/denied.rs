@@ -164,7 +164,7 @@ fn descriptors(actors: &mut Vec<Actor>, made: &mut Vec<Made>) {
         task.unshare(&["net", "uts"]);
     }
     made.push((net, None, by_fd(&thread, own_fd)));
-    made.push((uts, Some(Loss::FdCopyOfThread), by_fd(&thread, fd)));
+    made.push((uts, Some(Loss::FdCopyOfTask), by_fd(&thread, fd)));
     actors.extend([thread, actor]);
 }
 
@@ -186,7 +186,7 @@ fn sockets(actors: &mut Vec<Actor>, made: &mut Vec<Made>) {
     let is_holder = by_socket(&thread, socket);
     let net = leave(&actor, "net");
     thread.unshare(&["net"]);
-    made.push((net, Some(Loss::SocketOfThread), is_holder));
+    made.push((net, Some(Loss::SocketOfTask), is_holder));
     actors.extend([thread, actor]);
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use lxkns_core::DiscoveryOptions;
 use lxkns_core::model::{
-    CpuRange, Freezer, Holder, NamespaceType, Object, Pid, Place, Process, Relation, Scheduling, Scope, Tid, Uid,
+    Cause, CpuRange, Freezer, Holder, NamespaceType, Object, Pid, Place, Process, Relation, Scheduling, Scope, Seccomp,
+    Tid, Uid,
 };
 use lxkns_fixture::{Actor, Scheduler};
 
@@ -23,6 +24,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("processes::scheduling_of_threads", &[Root], scheduling_of_threads),
         test("processes::what_is_not_asked_is_unknown", &[], what_is_not_asked_is_unknown),
         test("processes::exiting", &[UserNamespaces], exiting),
+        test("processes::ended_by_seccomp", &[], ended_by_seccomp),
         test("processes::executing", &[UserNamespaces], executing),
         test("processes::named_ones_only", &[UserNamespaces], named_ones_only),
         test("processes::frozen_by_v1", &[Root], frozen_by_v1),
@@ -127,6 +129,26 @@ fn what_is_not_asked_is_unknown() {
     let main = process.main_task();
     assert!(main.cgroups.is_none() && main.freezer.is_none() && main.scheduling.is_none() && main.affinity.is_none());
     assert!(snapshot.suspects.is_empty() && snapshot.host.cpus_online.is_none());
+}
+
+/// A process that seccomp has ended is a zombie with a mode of its own (`SECCOMP_MODE_DEAD`), and its status is readable.
+fn ended_by_seccomp() {
+    let mut command = std::process::Command::new("true");
+    lxkns_fixture::deny::end_by_seccomp(&mut command);
+    let mut child = command.spawn().unwrap();
+    let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+    let id = || rustix::process::WaitId::Pid(rustix::process::Pid::from_child(&child));
+    let ended = rustix::io::retry_on_intr(|| rustix::process::waitid(id(), options)).unwrap().unwrap();
+    assert!(ended.killed(), "{ended:?}");
+    let text = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let says = text.lines().find_map(|line| line.strip_prefix("Seccomp:")).unwrap().trim().parse().unwrap();
+    let snapshot = discover_everything();
+    child.wait().unwrap();
+    let pid = Pid(child.id());
+    let status = snapshot.processes[&pid].status.as_ref().expect("a readable status");
+    assert_eq!((status.seccomp, status.seccomp.is_some()), (Seccomp::from_number(says), true), "{says}");
+    let gaps: Vec<_> = snapshot.gaps.iter().filter(|gap| gap.cause == Cause::Malformed).collect();
+    assert!(!gaps.iter().any(|gap| gap.object == Object::Process(pid)), "{gaps:?}");
 }
 
 /// The first process of a PID namespace gives up its other namespaces, then waits for all others in there to be reaped,

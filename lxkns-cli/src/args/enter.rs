@@ -81,11 +81,11 @@ pub(crate) struct EnterArgs {
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Option<OsString>,
 
-    /// Take the environment of the process (target), of the caller (host), or next to none (clean)
+    /// Take the environment of the process (target), of the caller (host), or an almost empty one (clean)
     #[arg(long, value_name = "WHICH", value_enum, hide_possible_values = true)]
     pub(crate) env: Option<EnvironmentOf>,
 
-    /// Keep the powers of the caller, outside the PID namespace of the process: the command is not confined as
+    /// Keep the powers of the caller, and stay outside the PID namespace of the process: the command is not confined as
     /// the process is
     #[arg(long)]
     pub(crate) privileged: bool,
@@ -117,11 +117,11 @@ pub(crate) struct EnterArgs {
           value_parser = clap::value_parser!(i32).range(0..=i32::MAX as i64))]
     pub(crate) fds: Vec<i32>,
 
-    /// Show in what the command would differ from the target, and run nothing
+    /// Show how the command would differ from the target, and run nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// With --dry-run, show also what is the same for both
+    /// With --dry-run, also show what is the same for both
     #[arg(long, requires = "dry_run")]
     pub(crate) all: bool,
 

@@ -14,7 +14,7 @@ Examples:
   lxkns ls -p 1234                        list the namespaces of a process
   lxkns ls -o NS,TYPE,HOLDERS -t net      list network namespaces, count holders
   lxkns ls --sort NPROCS                  list namespaces by number of processes
-  lxkns ls -rno NS,NSFS -t net            for scripts: one blank between fields,
+  lxkns ls -rno NS,NSFS -t net            for scripts: one space between fields,
                                           no headings
   lxkns ls --json -o +UNIQUEID,ONS        for programs";
 

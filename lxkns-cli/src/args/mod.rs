@@ -123,7 +123,7 @@ pub(crate) enum Command {
     /// Show user namespaces, PID namespaces or processes as a tree
     #[command(help_template = TEMPLATE, before_help = tree::EXAMPLES, after_help = TARGET_HELP)]
     Tree(TreeArgs),
-    /// Show all about a namespace or a process
+    /// Show everything about a namespace or a process
     #[command(help_template = TEMPLATE, before_help = show::EXAMPLES, after_help = TARGET_HELP)]
     Show(ShowArgs),
     /// Explain what keeps a namespace alive and what would release it
@@ -212,7 +212,7 @@ pub(crate) struct TableArgs {
     #[arg(short, long, alias = "noheadings")]
     pub(crate) no_headings: bool,
 
-    /// Write for scripts: one blank between fields, "-" for an empty one, unsafe bytes as \xHH
+    /// Write for scripts: one space between fields, "-" for an empty one, unsafe bytes as \xHH
     #[arg(short, long, conflicts_with = "json")]
     pub(crate) raw: bool,
 

@@ -11,7 +11,7 @@ Examples:
   lxkns mounts --hidden 1234              list mounts that no path leads to
   lxkns mounts mnt:4026532281             show the mounts of a mount namespace
   lxkns mounts -o +PEERS,RECEIVERS 1234   add peers in other mount namespaces
-  lxkns mounts -rno TARGET,FSTYPE 1234    for scripts: one blank between fields,
+  lxkns mounts -rno TARGET,FSTYPE 1234    for scripts: one space between fields,
                                           no headings";
 
 #[derive(Debug, clap::Args)]

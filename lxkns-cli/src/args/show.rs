@@ -12,7 +12,7 @@ Examples:
   lxkns show user:4026532281    show ID maps, limits, and what the user namespace owns
   lxkns show 1234               show a process: whether it is root on the host, its filters,
                                 its namespaces, control groups and capabilities
-  lxkns show                    the same of lxkns itself: where its caller is
+  lxkns show                    show lxkns itself: the namespaces of its caller
   lxkns show --json :8731       by unique ID, for programs";
 
 #[derive(Debug, clap::Args)]

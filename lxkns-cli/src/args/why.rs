@@ -9,7 +9,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   lxkns why 4026532281          explain every holder of a namespace
   lxkns why 1234/net            the same for the network namespace of a process
-  lxkns why 1234                the same for all of a process, in short
+  lxkns why 1234                the same for all namespaces of a process, in short
   lxkns why --json :8731        by unique ID, for programs";
 
 #[derive(Debug, clap::Args)]

@@ -2,7 +2,7 @@
 
 use super::found::Found;
 use super::search::Search;
-use super::tasks::Thread;
+use super::tasks::OtherTask;
 use crate::failure::Failure;
 use crate::model::{Call, Holder, NamespaceLinks, NamespaceType, Object, Pid, Place, Tid};
 use crate::reach;
@@ -58,7 +58,7 @@ pub(super) fn of_tasks(
     found: &mut Found,
     pid: Pid,
     of_process: &NamespaceLinks,
-    threads: &mut [Thread],
+    threads: &mut [OtherTask],
 ) {
     for task in threads.iter_mut().filter(|thread| thread.is_alive) {
         ask_where_no_link(search, found, pid, task.tid, &mut task.namespaces);

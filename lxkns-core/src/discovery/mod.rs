@@ -3,9 +3,9 @@
 //! | place | file |
 //! |---|---|
 //! | 1 processes | `processes.rs` |
-//! | 2 threads | `tasks.rs` |
+//! | 2 tasks | `tasks.rs` |
 //! | 3 namespaces of children to come | `for_children.rs` |
-//! | 4 descriptors, and 7 those in tables of single threads | `fds.rs`, `task_fds.rs` |
+//! | 4 descriptors, and 7 those in a task's own table | `fds.rs`, `task_fds.rs` |
 //! | 5 sockets | `sockets.rs` |
 //! | 6 TUN/TAP files | `tun.rs` |
 //! | 8 bind mounts | `bind_mounts.rs`, with the mount lists of `mount_lists.rs` |

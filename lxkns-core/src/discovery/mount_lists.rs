@@ -80,7 +80,7 @@ pub(super) struct List {
 }
 
 impl List {
-    /// Takes in what the text of a mountinfo has that is not known yet. `root` is the reader's root directory as seen
+    /// Adds the mounts of a mountinfo that are not known yet. `root` is the reader's root directory as seen
     /// from the root of the mount namespace, `None` where that is not known.
     pub(super) fn add_mountinfo(
         &mut self,
@@ -132,7 +132,11 @@ impl List {
         }
     }
 
-    /// Takes in what `listmount(2)` lists that is not known yet; or says which call failed, and why.
+    /// Adds the mounts of `listmount(2)` that are not known yet.
+    ///
+    /// # Errors
+    ///
+    /// The call that failed, and why.
     fn add_listed(
         &mut self,
         search: &Search<'_>,
@@ -146,14 +150,14 @@ impl List {
         }
         let listed = unique_ids(unique_id).map_err(|errno| (Call::Listmount, errno.into()))?;
         let mut buffer = Vec::new();
-        // Since 7.2 it begins with the rootfs that everything is mounted on, which mountinfo shows nobody.
+        // Since 7.2, listmount begins with the rootfs that everything is mounted on; no mountinfo shows that.
         let begins_with_rootfs = match listed.first() {
             Some(&first) => {
                 is_rootfs(unique_id, first, &mut buffer).map_err(|errno| (Call::Statmount, errno.into()))?
             }
             None => false,
         };
-        // It lists what is below one mount at the root. What began there has at least that, and is cheaper.
+        // listmount lists the mounts below the mount at the root. A mountinfo from there has all of these, and costs less.
         if self.is_whole && listed.len() - usize::from(begins_with_rootfs) <= self.mounts.len() {
             return Ok(());
         }
@@ -178,7 +182,7 @@ impl List {
         Ok(())
     }
 
-    /// Leaves out the rootfs, if it was not among the first `known` mounts, and if something is mounted over it.
+    /// Removes the rootfs if it is not among the first `known` mounts and something is mounted over it.
     fn drop_rootfs(&mut self, known: usize) {
         let Some(rootfs) = (known..self.mounts.len()).find(|&index| *self.mounts[index].fs_type == *"rootfs") else {
             return;
@@ -253,13 +257,14 @@ impl List {
             const ONLY_BELOW: &str = "mountinfo: only of processes that have changed their root directory";
             found.gap(Place::BindMounts, object, Operation::read(ONLY_BELOW), Cause::Partial);
         } else if self.mounts.len() == 1 && self.root.is_none() {
-            // Hardly a mount namespace has nothing but a root. One that is mounted over hides the rest from whoever enters.
+            // Nearly every mount namespace has more than a root. A mount over the root hides the others from a process that
+            // enters.
             const ONLY_ROOT: &str = "mountinfo: only the root is listed, which may be mounted over";
             found.gap(Place::BindMounts, object, Operation::read(ONLY_ROOT), Cause::Partial);
         }
     }
 
-    /// The mounts, where wanted with what follows from all of them together.
+    /// The mounts; if requested, with the facts that depend on all of them.
     fn finish(mut self, with_hidden: bool) -> Vec<Mount> {
         self.mounts.sort_unstable_by_key(|mount| mount.id);
         if with_hidden {
@@ -273,7 +278,7 @@ impl List {
     }
 }
 
-/// Whether a mount is the kernel's own first file system; not one that has gone.
+/// Whether a mount is the kernel's rootfs. A mount that has vanished is not.
 fn is_rootfs(mount_ns: u64, id: u64, buffer: &mut Vec<u64>) -> Result<bool, Errno> {
     match lxkns_sys::statmount(mount_ns, id, StatmountMask::FS_TYPE, buffer) {
         Ok(facts) => Ok(facts.fs_type.is_some_and(|fs_type| fs_type == b"rootfs")),
@@ -308,8 +313,8 @@ type Roots = FxHashSet<RootId>;
 /// A root directory: its mount, its inode, its device number.
 type RootId = (u64, u64, u32, u32);
 
-/// What tells a task's root directory from others; `None` where a filter denies to ask: then its list is read whatever its
-/// root is.
+/// The identity of a task's root directory; `None` if a filter of system calls denies it. The task's list is then read
+/// in any case.
 fn root_of(dir: &ProcDir, path: impl Arg) -> Result<Option<RootId>, Errno> {
     match dir.stat(path, StatxFlags::INO | StatxFlags::MNT_ID) {
         Ok(root) => Ok(Some((root.stx_mnt_id, root.stx_ino, root.stx_dev_major, root.stx_dev_minor))),
@@ -318,8 +323,8 @@ fn root_of(dir: &ProcDir, path: impl Arg) -> Result<Option<RootId>, Errno> {
     }
 }
 
-/// The mountinfo of one member, unless one with the same root directory has been asked. What was read counts only if the
-/// member is still in this mount namespace.
+/// The mountinfo of a member, unless that of a member with the same root directory was read. The text counts only if the
+/// member is in this mount namespace afterwards.
 fn mountinfo<'a>(
     search: &Search<'_>,
     mount_ns: NamespaceId,
@@ -327,7 +332,7 @@ fn mountinfo<'a>(
     roots: &mut Roots,
     buffer: &'a mut Vec<u8>,
 ) -> Result<Option<Mountinfo<'a>>, Failure> {
-    // By number first: nearly all have a root that is known, and need no descriptor.
+    // The inode is compared first, which needs no descriptor: the roots of nearly all members are known already.
     if root_of(search.proc.dir(), format!("{member}/root"))?.is_some_and(|root| roots.contains(&root)) {
         return Ok(None);
     }
@@ -338,7 +343,7 @@ fn mountinfo<'a>(
     let root = root_path(&dir);
     let mut link = [0; 64];
     if let Err(failure) = dir.read_watched(c"mountinfo", buffer).map(drop) {
-        // `EINVAL` is about a process that exits and has given up its mount namespace: then the link has gone, too.
+        // EINVAL: the process is exiting and has given up its mount namespace. Its link has vanished too.
         return Err(dir.link(c"ns/mnt", &mut link).err().map_or(failure, Failure::from));
     }
     let is_still_there =
@@ -346,14 +351,14 @@ fn mountinfo<'a>(
     Ok(is_still_there.then_some(Mountinfo { text: buffer.as_slice(), root }))
 }
 
-/// A task's root directory. The kernel writes it from the root of the mount namespace where that is another than ours,
-/// and where it is the same, from our own root directory.
+/// A task's root directory. The kernel writes its path from the root of the mount namespace or, if that is the caller's
+/// mount namespace, from the caller's root directory.
 fn root_path(dir: &ProcDir) -> Option<BString> {
-    /// A path that is longer than the kernel writes is an error.
+    /// The kernel gives an error for a longer path.
     const LONGEST: usize = 4096;
     let mut link = [0; LONGEST];
     let root = BStr::new(dir.link(c"root", &mut link).ok()?);
-    // Nothing can be mounted below a directory that was removed; one can be called so.
+    // Nothing can be mounted below a removed directory, but the name of a directory can end with this text.
     (root.starts_with(b"/") && !root.ends_with(b" (deleted)")).then(|| root.to_owned())
 }
 

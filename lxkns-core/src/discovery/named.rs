@@ -12,8 +12,7 @@ use crate::model::{Gap, Holder, Object, Operation, Pid, Place, Process, ProcessS
 use crate::procfs::{ProcDir, ProcRoot, decimal, parse};
 use crate::{reach, relations};
 
-/// The processes that a namespace's entry will name, as far as is known: its leaders, and those that hold it other than
-/// as members.
+/// The processes that the entry of a namespace names: its leaders, and the processes that hold it without being members.
 pub(super) fn in_scope(scope: Scope, found: &Found) -> Vec<Pid> {
     let mut pids = match scope {
         Scope::None => Vec::new(),
@@ -51,17 +50,17 @@ impl Known {
         }
     }
 
-    /// What tells it from another process with its PID.
+    /// Its start time, which differs from that of another process with its PID.
     pub(super) fn life(self) -> Life {
         (self.pid, self.start_time_ticks)
     }
 
-    /// Where this file of the thread that stands for it is, below its directory.
+    /// The path of a file of the task that stands for it, below its directory.
     pub(super) fn file(self, name: &str) -> String {
         if self.living == Tid::from(self.pid) { name.to_owned() } else { format!("task/{}/{name}", self.living) }
     }
 
-    /// Whether its directory is the one that it was seen with, and so has been all the time.
+    /// Whether its directory is still the same one.
     pub(super) fn has_its_directory(self, proc: &ProcRoot) -> bool {
         let ino = proc.dir().stat(decimal(self.pid.0).as_str(), StatxFlags::INO).map(|stat| stat.stx_ino);
         self.directory.is_some() && self.directory == ino.ok()
@@ -73,14 +72,14 @@ impl Known {
         if self.directory == Some(reach::identity(&dir)?.ino) {
             return Ok(dir);
         }
-        // The kernel may have forgotten the directory and made it anew; when the process started does not change.
+        // The kernel can drop the directory from its cache and make a new one. The start time of the process stays.
         let mut buffer = Vec::new();
         let stat = parse::stat::parse(dir.read_record(c"stat", &mut buffer)?)?;
         if stat.start_time_ticks == self.start_time_ticks { Ok(dir) } else { Err(Failure::VANISHED) }
     }
 }
 
-/// Sees to it that the named processes, and no others, have their `status`, where it is wanted of these.
+/// Reads the `status` of the named processes and removes that of others, if only that of named ones is requested.
 pub(super) fn statuses(search: &Search<'_>, found: &mut Found) {
     if search.options.status != Scope::Named {
         return;
@@ -89,7 +88,7 @@ pub(super) fn statuses(search: &Search<'_>, found: &mut Found) {
     let mut processes = std::mem::take(&mut found.processes);
     for process in &mut processes {
         if named.binary_search(&process.pid).is_err() {
-            // Read on the guess that it would be named.
+            // It was read because the process was expected to be named.
             process.status = None;
         } else if process.status.is_none() {
             match status(search.proc, Known::of(process, &found.directories)) {

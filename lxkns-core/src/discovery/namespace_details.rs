@@ -18,7 +18,7 @@ pub(super) fn all(search: &Search<'_>, snapshot: &mut Snapshot) {
         for task in process.tasks.iter().filter(|task| !task.state.is_dead()) {
             let source = || Source { pid: process.pid, tid: task.tid, start_time_ticks: task.start_time_ticks };
             let user = task.namespaces.get(NamespaceType::User);
-            // The offsets that a thread shows are those of the time namespace of its children.
+            // The offsets that a task shows are those of the time namespace of its children.
             let time = task.namespaces.for_children(NamespaceType::Time);
             for id in [user, time].into_iter().flatten() {
                 let sources = sources.entry(id).or_default();
@@ -47,7 +47,7 @@ pub(super) fn all(search: &Search<'_>, snapshot: &mut Snapshot) {
     }
 }
 
-/// A thread that can be asked.
+/// A task that can be asked.
 struct Source {
     pid: Pid,
     tid: Tid,
@@ -102,7 +102,7 @@ impl Source {
         if stat.start_time_ticks == self.start_time_ticks { Ok(dir) } else { Err(Failure::VANISHED) }
     }
 
-    /// What was read is about this namespace only if the thread is still in it.
+    /// What was read is about this namespace only if the task is still in it.
     fn still_there(&self, dir: &ProcDir, link: &std::ffi::CStr, id: NamespaceId) -> Result<(), Unread> {
         let mut text = [0; 64];
         let text =

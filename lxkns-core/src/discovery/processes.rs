@@ -60,15 +60,15 @@ fn others(search: &Search<'_>) -> Result<Vec<Pid>, Error> {
         let path = search.proc.path().display();
         Error::with_source(ErrorKind::Procfs, format!("cannot list the processes in {path}"), errno)
     })?;
-    // Who looks into mount namespaces for us is none; some may be left from an earlier look.
+    // The helpers in mount namespaces are left out, also those that are left from an earlier scan.
     let helpers = search.access.map(MountAccess::helpers).unwrap_or_default();
     pids.retain(|pid| Some(*pid) != search.proc.own_pid() && !helpers.contains(pid));
     Ok(pids)
 }
 
-/// Reads one process with its tasks and descriptors. If it vanishes meanwhile, it is left out.
+/// Reads one process with its tasks and descriptors. A process that vanishes during the read is left out.
 fn process(search: &Search<'_>, found: &mut Found, pid: Pid) {
-    /// One that executes programs faster than it can be read is a gap.
+    /// The number of tries. A process that executes programs faster than it can be read is a gap.
     const TRIES: usize = 16;
     let result = search.proc.process(pid).map_err(Failure::from).and_then(|dir| {
         let mut reads = (0..TRIES).map(|_| read(search, found, &dir, pid));
@@ -96,7 +96,7 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
     };
     let table = Table::open(search, found, dir, pid, voice);
     if is_spent {
-        // Threads that were counted or chosen, and that have gone, may have become the first one.
+        // A task that was counted or chosen and has vanished may have become the thread group leader.
         let has_lost_some = match voice == Tid::from(pid) {
             true => others.len() + 1 < main.threads as usize,
             false => tasks::has_gone(dir, voice),
@@ -115,7 +115,7 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
     }
     for_children::of_process(search, found, pid, voice, &namespaces);
     if search.looks_in(Place::Tasks) {
-        // Threads of a process whose first one has exited hold what they are in: it was not noted for the process.
+        // If the thread group leader has exited, the namespaces of the other tasks were not noted for the process.
         let held_by_process = if voice == Tid::from(pid) { namespaces } else { NamespaceLinks::default() };
         tasks::hold(search, found, pid, &held_by_process, &others);
         for_children::of_tasks(search, found, pid, &namespaces, &mut others);
@@ -133,11 +133,11 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
             others.into_iter().find(|thread| thread.tid == voice).and_then(|thread| thread.task).into_iter().collect()
         }
     };
-    // The kernel lists them by age; numbers begin again at the lowest when the highest has been given.
+    // The kernel lists tasks by age. TIDs start again at the lowest after the highest.
     known_others.sort_unstable_by_key(|task| task.tid);
     let tasks = Tasks::new(main.task, known_others);
     let (ppid, threads) = (main.ppid, main.threads);
-    // A process with a new namespace will probably be shown with it.
+    // The entry of a new namespace will probably name this process.
     let is_likely = |scope| scope == Scope::All || (scope == Scope::Named && found.namespaces.len() > known);
     let (wants_status, wants_command_line) =
         (is_likely(search.options.status), is_likely(search.options.command_lines));

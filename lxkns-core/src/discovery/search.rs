@@ -24,13 +24,13 @@ pub(super) struct Search<'a> {
     pub(super) options: &'a DiscoveryOptions,
     /// The facts about each namespace that could be opened, shared so that each is read once.
     facts: Mutex<FxHashMap<NamespaceId, Facts>>,
-    /// Places without the interface that they need, a bit for each [`Place`]: that is not asked for again.
+    /// The places whose interface is missing, a bit for each [`Place`]. It is not tried again.
     without: AtomicU64,
-    /// What the caller has found out about calls that have failed.
+    /// What is known about calls that have failed.
     interfaces: Interfaces,
     /// The device numbers of files that are recognized by them.
     pub(super) devices: facts::Devices,
-    /// Whether a system call tells the affinity of a task.
+    /// Whether `sched_getaffinity(2)` returns the affinity of tasks.
     pub(super) asks_for_affinity: bool,
     /// The reader of command lines.
     pub(super) command_lines: Option<&'a Reader>,
@@ -39,8 +39,8 @@ pub(super) struct Search<'a> {
     /// Mount namespaces without a process, kept open until they are entered; `None` after that.
     kept: Mutex<FxHashMap<NamespaceId, Option<OwnedFd>>>,
     keeps: AtomicBool,
-    /// The caller's user namespace, which owns most others: while it is open, the kernel needs no new inode to open it
-    /// again each time that an owner is asked for.
+    /// The caller's user namespace, which owns most others. While it is open, the kernel makes no new inode for it each
+    /// time that it is returned as an owner.
     user_ns: Option<OwnedFd>,
 }
 
@@ -73,21 +73,21 @@ impl<'a> Search<'a> {
         self.options.places.contains(place)
     }
 
-    /// What is known of namespaces that could be opened.
+    /// The facts about namespaces that could be opened.
     pub(super) fn facts(&self) -> MutexGuard<'_, FxHashMap<NamespaceId, Facts>> {
-        // A worker that panicked while it held the lock has left the map whole: it is only ever inserted into.
+        // A panic of another worker cannot leave the map incomplete: entries are only inserted.
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on, mount namespaces that are found are kept open if somebody can enter them: all that have processes
-    /// are known.
+    /// From now on, mount namespaces that are found are kept open if a helper can enter them. All mount namespaces with
+    /// processes are known by then.
     pub(super) fn keep_mount_namespaces(&self) {
         self.keeps.store(self.access.is_some(), Ordering::Relaxed);
     }
 
-    /// Whether this mount namespace is to be kept open.
+    /// Whether to keep this mount namespace open.
     pub(super) fn keeps(&self, id: NamespaceId) -> bool {
-        /// Others are opened anew through what holds them, as far as that goes.
+        /// The limit. Above it, a mount namespace is opened again through its holders, if possible.
         const MOST: usize = 256;
         let kept = self.kept();
         self.keeps.load(Ordering::Relaxed) && !kept.contains_key(&id) && kept.values().flatten().count() < MOST
@@ -113,17 +113,17 @@ impl<'a> Search<'a> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether what this place needs has turned out not to be there.
+    /// Whether the interface of this place is missing.
     pub(super) fn is_without(&self, place: Place) -> bool {
         self.without.load(Ordering::Relaxed) & (1 << place as u8) != 0
     }
 
-    /// Remembers that what this place needs is not there.
+    /// Remembers that the interface of this place is missing.
     pub(super) fn do_without(&self, place: Place) {
         self.without.fetch_or(1 << place as u8, Ordering::Relaxed);
     }
 
-    /// Why this call, which has failed so, cannot be made at all; `None` if it failed for what it was asked of.
+    /// Why this call, which has failed with this error, always fails for the caller; `None` if only this object made it fail.
     pub(super) fn missing(&self, call: Call, failure: Failure) -> Option<Failure> {
         // PIDs of another PID namespace mean other processes in system calls.
         if self.proc.is_own() { self.interfaces.missing(call, failure) } else { Some(failure) }

@@ -54,7 +54,7 @@ fn process(proc: &ProcRoot, part: &mut Part, dir: &ProcDir, pid: Pid, wanted: &[
     });
     for tid in tids.into_iter().map(Tid).filter(|&tid| tid != main) {
         if !proc.is_own() {
-            // kcmp(2) would mean other threads than this procfs.
+            // kcmp(2) would mean other tasks than this procfs.
             return part.gap(Place::TaskFds, Object::Host, Call::Kcmp.into(), Cause::OtherPidNamespace);
         }
         match tables.is_new(tid) {

@@ -131,7 +131,7 @@ fn failed(search: &Search<'_>, found: &mut Found, fetcher: &Fetcher<'_>, fd: u32
     if fetcher.table.tid == Tid::from(fetcher.table.pid) {
         return found.failed(search, Place::Sockets, object, call, failure);
     }
-    // Only tables of single threads cannot be reached.
+    // Only tables of single tasks cannot be reached.
     match search.missing(call, failure) {
         Some(missing) => found.gap(Place::TaskFds, Object::Host, call, missing),
         None => found.gap(Place::TaskFds, object, call, failure),

@@ -8,17 +8,17 @@ use rustix::io::Errno;
 use super::fds::{self, Entry, Table};
 use super::found::Found;
 use super::search::Search;
-use super::tasks::Thread;
+use super::tasks::OtherTask;
 use crate::model::{Call, Cause, NamespaceType, Object, Operation, Pid, Place, Tid};
 use crate::procfs::ProcDir;
 
 /// Reads the descriptor tables of tasks that do not share the process's table, which has been read already.
-pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, of_process: &Table, others: &[Thread]) {
+pub(super) fn all(search: &Search<'_>, found: &mut Found, process: &ProcDir, of_process: &Table, others: &[OtherTask]) {
     if others.is_empty() || !search.looks_in(Place::TaskFds) {
         return;
     }
     if !search.proc.is_own() {
-        // kcmp(2) would mean other threads.
+        // kcmp(2) would mean other tasks.
         return found.gap(Place::TaskFds, Object::Host, Call::Kcmp, Cause::OtherPidNamespace);
     }
     let &Table { pid, tid: voice, .. } = of_process;
@@ -48,7 +48,7 @@ fn compared_by_entries<'a>(
     found: &mut Found,
     process: &ProcDir,
     of_process: &Table,
-    others: impl Iterator<Item = &'a Thread>,
+    others: impl Iterator<Item = &'a OtherTask>,
 ) {
     let mut others = others.peekable();
     if others.peek().is_none() {
@@ -62,16 +62,16 @@ fn compared_by_entries<'a>(
     }
 }
 
-/// One thread for each descriptor table of a process, in kcmp's order.
+/// One task for each descriptor table of a process, in kcmp's order.
 pub(super) struct Tables(Vec<Tid>);
 
 impl Tables {
-    /// The table of this thread.
+    /// The table of this task.
     pub(super) fn of(tid: Tid) -> Self {
         Self(vec![tid])
     }
 
-    /// Whether a thread has another table than those before; then it is one of them from now on.
+    /// Whether a task has another table than those before; then it is one of them from now on.
     pub(super) fn is_new(&mut self, tid: Tid) -> Result<bool, Errno> {
         let (mut low, mut high) = (0, self.0.len());
         while low < high {
@@ -92,7 +92,7 @@ fn scan(
     found: &mut Found,
     process: &ProcDir,
     pid: Pid,
-    task: &Thread,
+    task: &OtherTask,
     known: Option<&mut FxHashSet<Entry>>,
 ) {
     if let Some(table) = Table::open(search, found, process, pid, task.tid) {

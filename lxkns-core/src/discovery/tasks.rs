@@ -34,9 +34,9 @@ impl Reading {
     }
 }
 
-/// Reads what there is to know of a thread from its directory, or from its process's for the first one; [`UNSETTLED`] if
-/// that changes meanwhile. `of_process` are the namespaces of the process of a thread that is not its first. More is read
-/// of one that stands for its process.
+/// Reads the facts about a task from its directory, or from its process's for the thread group leader; [`UNSETTLED`] if
+/// that changes meanwhile. `of_process` are the namespaces of the process, for a task that is not the leader. More is
+/// read of the task that stands for its process.
 pub(super) fn read(
     search: &Search<'_>,
     found: &mut Found,
@@ -51,7 +51,7 @@ pub(super) fn read(
     let with_details = stands_for_process || options.task_details;
     let object = || if is_first { Object::Process(pid) } else { Object::Task(pid, tid) };
 
-    // Before all else: what is read from the directory after that shows that the TID still meant this thread.
+    // This comes first: each later read from the directory shows that the TID still means this task.
     let affinity = if with_details && !is_first { affinity(search, tid) } else { None };
     let mut buffer = std::mem::take(&mut found.buffer);
     let stat = parse::stat::parse(dir.read_record(c"stat", &mut buffer)?).map_err(|error| {
@@ -109,8 +109,8 @@ pub(super) fn read(
     Ok(Reading { task, ppid, threads, status, is_leaving })
 }
 
-/// The CPUs that a thread may run on, where one system call says so: `status` costs more than all else that is read of a
-/// thread.
+/// The CPUs that a task may run on, by a system call if that is possible: reading `status` costs more than all other
+/// reads of a task together.
 fn affinity(search: &Search<'_>, tid: Tid) -> Option<Vec<CpuRange>> {
     if !search.asks_for_affinity {
         return None;
@@ -127,7 +127,7 @@ fn affinity(search: &Search<'_>, tid: Tid) -> Option<Vec<CpuRange>> {
     (!ranges.is_empty()).then_some(ranges)
 }
 
-/// An exiting task keeps its user and PID namespace until it is reaped, and gives up the others together.
+/// The namespaces that an exiting task keeps until it is reaped: user and PID. It gives up all others in one step.
 fn what_exits_keeps(links: &NamespaceLinks) -> NamespaceLinks {
     let mut kept = NamespaceLinks::default();
     for ns_type in [NamespaceType::User, NamespaceType::Pid] {
@@ -139,22 +139,22 @@ fn what_exits_keeps(links: &NamespaceLinks) -> NamespaceLinks {
 }
 
 /// The run state of a task, and the number of tasks of its process.
-fn state(dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<(TaskState, u32), Errno> {
-    let stat = parse::stat::parse(dir.read_record(c"stat", buffer)?).map_err(|_| Errno::BADMSG)?;
+fn state(dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<(TaskState, u32), Failure> {
+    let stat = parse::stat::parse(dir.read_record(c"stat", buffer)?)?;
     Ok((stat.state, stat.num_threads))
 }
 
-/// What was read of a process is of two threads: another than the first has executed a program meanwhile, which makes it
-/// the first (`execve(2)`). No file that is read here gives this.
+/// The facts of a process are of two tasks: during the read, a task other than the thread group leader has called
+/// `execve(2)`, which makes it the leader. No file that is read here fails with this.
 pub(super) const UNSETTLED: Failure = Failure::because(Cause::Changed);
 
-/// Whether a process whose first thread was read as dead or exiting has another one now, which lives.
+/// Whether a process whose thread group leader was read as dead or exiting has another one now, which lives.
 pub(super) fn has_new_first(dir: &ProcDir, buffer: &mut Vec<u8>) -> bool {
     let is_living = || dir.link(c"ns/mnt", &mut [0; 64]).is_ok();
     state(dir, buffer).is_ok_and(|(state, _)| !state.is_dead()) && is_living()
 }
 
-/// The control groups of a task that has exited: of version 1 hierarchies the kernel only says `/` then.
+/// The control groups of a task that has exited, without those of version 1: the kernel only says `/` for them.
 fn of_the_dead(cgroups: Arc<Cgroups>) -> Option<Arc<Cgroups>> {
     if cgroups.0.iter().all(|membership| membership.hierarchy == 0) {
         return Some(cgroups);
@@ -168,12 +168,12 @@ fn of_the_dead(cgroups: Arc<Cgroups>) -> Option<Arc<Cgroups>> {
 ///
 /// # Errors
 ///
-/// What the threads do, or which there are, cannot be read: nobody knows which of them stands for it.
-pub(super) fn living(dir: &ProcDir, pid: Pid, buffer: &mut Vec<u8>) -> Result<Tid, Errno> {
+/// The tasks cannot be listed, or the state of one is not readable: it is not known which task stands for the process.
+pub(super) fn living(dir: &ProcDir, pid: Pid, buffer: &mut Vec<u8>) -> Result<Tid, Failure> {
     let mut is_dead = |path: &str| match dir.read_record(path, buffer) {
-        Ok(text) => parse::stat::parse(text).map(|stat| stat.state.is_dead()).map_err(|_| Errno::BADMSG),
+        Ok(text) => Ok(parse::stat::parse(text)?.state.is_dead()),
         Err(Errno::NOENT | Errno::SRCH) => Ok(true),
-        Err(errno) => Err(errno),
+        Err(errno) => Err(Failure::from(errno)),
     };
     let first = Tid::from(pid);
     if !is_dead("stat")? {
@@ -187,8 +187,8 @@ pub(super) fn living(dir: &ProcDir, pid: Pid, buffer: &mut Vec<u8>) -> Result<Ti
     Ok(first)
 }
 
-/// What `status` says of a process: of the thread that stands for it, but for its PIDs, which are the first thread's. A
-/// thread that has exited keeps the credentials that it had then.
+/// The `status` of a process: the PIDs are those of the thread group leader, all else is of the task that stands for the
+/// process. A task that has exited keeps its credentials.
 pub(super) fn read_status(
     dir: &ProcDir,
     pid: Pid,
@@ -237,11 +237,12 @@ struct Links {
     lacks_some: bool,
 }
 
-/// The links below `ns`. `ESRCH` if the thread has gone.
+/// The links below `ns`. `ESRCH` if the task has gone.
 ///
-/// All threads of a process are in the same user, PID and time namespace: the kernel lets only a process with a single
-/// thread change the first and the last, and none change the second (`setns(2)`, `unshare(2)`, `pid_namespaces(7)`). So
-/// these are taken from `of_process`, where given. If those are denied, so are these, and that is no news.
+/// All tasks of a process are in the same user, PID and time namespace: only a process with a single task can change its
+/// user or time namespace, and no process can change its PID namespace (`setns(2)`, `unshare(2)`,
+/// `pid_namespaces(7)`). So these three are taken from `of_process`, if given. If access to those of the process was
+/// denied, that is a gap already.
 fn links(
     search: &Search<'_>,
     found: &mut Found,
@@ -260,7 +261,7 @@ fn links(
         if !exists {
             continue;
         }
-        // Those of a first thread that has exited may be unreadable, and those of the others not.
+        // The links of an exited thread group leader can be unreadable while those of other tasks are readable.
         if let Some(id) = of_process.filter(|_| ns_type.is_shared_by_threads()).and_then(|links| links.get(ns_type)) {
             links.set(ns_type, id);
             continue;
@@ -302,8 +303,8 @@ fn links(
     Ok(Links { of: links, lacks_some })
 }
 
-/// The text of one of the links. The kernel says `EACCES` also of a thread that goes between look-up and reading, and of
-/// one that executes another program: so what is denied is asked for once more.
+/// The text of a link. The kernel also says `EACCES` if the task ends between look-up and read, or executes another
+/// program. So after a denial, the link is read once more.
 fn link<'a>(ns: &ProcDir, name: &CStr, text: &'a mut [u8; 64]) -> Result<&'a [u8], Errno> {
     match ns.link(name, &mut *text).map(<[u8]>::len) {
         Ok(length) => Ok(&text[..length]),
@@ -312,23 +313,23 @@ fn link<'a>(ns: &ProcDir, name: &CStr, text: &'a mut [u8; 64]) -> Result<&'a [u8
     }
 }
 
-/// A thread that is not its process's first.
-pub(super) struct Thread {
+/// A task that is not the thread group leader.
+pub(super) struct OtherTask {
     pub(super) tid: Tid,
     pub(super) namespaces: NamespaceLinks,
     /// Whether it can still hold anything.
     pub(super) is_alive: bool,
-    /// More about it, where that was asked for or it is elsewhere than its process.
+    /// Its details, if requested or if it is in other namespaces than its process.
     pub(super) task: Option<Task>,
 }
 
-/// The threads of a process but for the first, by TID.
+/// The tasks of a process except the thread group leader, by TID.
 pub(super) fn others(
     search: &Search<'_>,
     found: &mut Found,
     dir: &ProcDir,
     main: &Reading,
-) -> Result<Vec<Thread>, Failure> {
+) -> Result<Vec<OtherTask>, Failure> {
     let mut threads = Vec::new();
     let pid = Pid(main.task.tid.0);
     let mut wants_one = main.is_spent();
@@ -351,29 +352,29 @@ fn thread(
     main: &Reading,
     tid: Tid,
     stands_for_process: bool,
-) -> Result<Thread, Failure> {
+) -> Result<OtherTask, Failure> {
     let pid = Pid(main.task.tid.0);
     let of_process = &main.task.namespaces;
     if !search.options.task_details && !main.is_spent() {
         let ns = ProcDir::open(process, format!("task/{tid}/ns"))?;
         let read = links(search, found, &ns, Some(of_process), || Object::Task(pid, tid))?;
         if read.of == *of_process {
-            return Ok(Thread { tid, namespaces: read.of, is_alive: true, task: None });
+            return Ok(OtherTask { tid, namespaces: read.of, is_alive: true, task: None });
         }
     }
     let dir = ProcDir::open(process, format!("task/{tid}"))?;
     let of_process = Some(of_process).filter(|_| !main.is_spent());
     let read = read(search, found, &dir, pid, tid, of_process, stands_for_process)?;
-    Ok(Thread { tid, namespaces: read.task.namespaces, is_alive: !read.is_spent(), task: Some(read.task) })
+    Ok(OtherTask { tid, namespaces: read.task.namespaces, is_alive: !read.is_spent(), task: Some(read.task) })
 }
 
-/// Notes the namespaces that threads are in and that their process does not hold.
+/// Notes the namespaces of tasks that their process is not in.
 pub(super) fn hold(
     search: &Search<'_>,
     found: &mut Found,
     pid: Pid,
     held_by_process: &NamespaceLinks,
-    threads: &[Thread],
+    threads: &[OtherTask],
 ) {
     for task in threads.iter().filter(|thread| thread.namespaces != *held_by_process) {
         for (ns_type, id) in task.namespaces.iter().filter(|&(ns_type, id)| held_by_process.get(ns_type) != Some(id)) {

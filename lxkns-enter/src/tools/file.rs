@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lxkns_sys::SharedFd;
-use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
 use crate::slow_file::copy_slowly;
@@ -30,16 +29,16 @@ impl ToolFile {
     /// [`ErrorKind::Unsuitable`]: not an ELF program, or not static. [`ErrorKind::Failed`]: it cannot be read, or
     /// sealed memory cannot be run.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let refused = |errno| Error::call(format!("open {} as a tool", path.display()), errno);
         let unusable = |what: &str| {
             Error::new(ErrorKind::Unsuitable, format!("{} cannot be a tool: it is {what}", path.display()))
         };
         // It is copied, with a timeout: its file system can have a dead server.
         let mut file = match copy_slowly(path, LARGEST, WAIT) {
             Ok(file) => file,
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => return Err(unusable("no regular file")),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(refused(Errno::TIMEDOUT)),
-            Err(error) => return Err(refused(Errno::from_io_error(&error).unwrap_or(Errno::IO))),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported && error.raw_os_error().is_none() => {
+                return Err(unusable("not a regular file"));
+            }
+            Err(error) => return Err(Error::call(format!("open {} as a tool", path.display()), error)),
         };
         match interpreter(&mut file) {
             Ok(false) => {}
@@ -52,7 +51,7 @@ impl ToolFile {
                 "copy {} into memory that can be run (vm.memfd_noexec forbids that where it is 2)",
                 path.display()
             );
-            Error::call(operation, Errno::from_io_error(&error).unwrap_or(Errno::IO))
+            Error::call(operation, error)
         })?;
         Ok(Self(copy))
     }
@@ -118,11 +117,11 @@ mod tests {
         assert!(said(&path).contains("no ELF program"));
         fs::write(&path, b"\x7fELF").unwrap();
         assert!(said(&path).contains("no ELF program"));
-        assert!(said(directory.path()).contains("no regular file"));
-        assert!(said(Path::new("/dev/null")).contains("no regular file"));
+        assert!(said(directory.path()).contains("not a regular file"));
+        assert!(said(Path::new("/dev/null")).contains("not a regular file"));
         fs::remove_file(&path).unwrap();
         rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, Mode::RUSR, 0).unwrap();
-        assert!(said(&path).contains("no regular file"), "nobody is waited for");
+        assert!(said(&path).contains("not a regular file"), "nobody is waited for");
     }
 
     #[test]

@@ -63,9 +63,9 @@ pub enum Change<'a> {
     Appeared,
     /// It was not seen before, where not all that holds it could be: it is not known whether it is new.
     Seen,
-    /// The last process or thread in it ended or moved.
+    /// The last process or task in it ended or moved.
     LastTaskLeft,
-    /// It had neither process nor thread, and has.
+    /// It had neither process nor task, and has.
     FirstTaskCame,
     /// Another process is the most senior in it.
     Leader {

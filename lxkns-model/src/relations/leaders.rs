@@ -1,4 +1,4 @@
-//! Who is in a namespace: leaders and loose threads.
+//! Who is in a namespace: leaders, and tasks whose process is elsewhere.
 
 use rustc_hash::FxHashMap;
 
@@ -10,7 +10,7 @@ pub struct Members {
     /// The topmost processes: those whose parent is elsewhere. The most senior comes first: the oldest, and of those
     /// the one with the lowest PID.
     pub leaders: Vec<Pid>,
-    /// Threads whose process is elsewhere, by TID.
+    /// Tasks whose process is elsewhere, by TID.
     pub loose_threads: Vec<Tid>,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{Gap, Namespace, NamespaceType, Object, Observer, Pid, Place, Relation, Snapshot};
 
-/// Whether all processes and threads could be seen that may be in this namespace. Otherwise those that were are the least
+/// Whether all processes and tasks could be seen that may be in this namespace. Otherwise those that were are the least
 /// that there are, and none is no proof that there are none: a process whose links are not readable can be in any
 /// namespace, and one outside of the PID namespace whose procfs was read, in any that is not below it.
 ///
@@ -111,7 +111,7 @@ pub fn listed_processes(snapshot: &Snapshot) -> usize {
     snapshot.processes.len() + others.len()
 }
 
-/// What could not be read of the namespaces of processes and threads. Gaps are sorted by place, and these come first.
+/// What could not be read of the namespaces of processes and tasks. Gaps are sorted by place, and these come first.
 fn unreadable(snapshot: &Snapshot) -> impl DoubleEndedIterator<Item = &Gap> {
     let end = snapshot.gaps.partition_point(|gap| gap.place <= Place::Tasks);
     let first = snapshot.gaps[..end].iter();

@@ -12,6 +12,7 @@
 //! intermediate kills the process that it started.
 
 mod credentials;
+mod failure;
 mod launch;
 mod op;
 mod raw;
@@ -26,6 +27,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::Pid;
 
 use crate::checked;
+pub use failure::Refusal;
 pub use launch::LaunchStep;
 pub use op::{Cover, Directory, Enter, Exec, ExecProgram, Launch, LaunchSession, Limit, Op, SharedFd};
 
@@ -45,7 +47,7 @@ pub struct Child {
 pub enum SpawnError {
     /// The child could not be started.
     Start(Errno),
-    /// A step failed.
+    /// A call of a step failed.
     Step {
         /// The index of the step, from 0.
         index: usize,
@@ -53,6 +55,13 @@ pub enum SpawnError {
         detail: u32,
         /// The kernel's error.
         errno: Errno,
+    },
+    /// A step did not go on, though no call failed.
+    Unfit {
+        /// The index of the step, from 0.
+        index: usize,
+        /// Why.
+        refusal: Refusal,
     },
     /// All steps are done, but the program could not be run.
     Launch {

@@ -33,7 +33,7 @@ pub enum Op {
         procfs: SharedFd,
         /// The descriptor to which the contents are written. It must not block.
         to: SharedFd,
-        /// The largest allowed size in bytes; `EFBIG` above it.
+        /// The largest allowed size in bytes; [`Refusal::TooLarge`](super::Refusal::TooLarge) above it.
         most: u64,
     },
     /// Looks up a path of the caller's and opens nothing. Closes all descriptors first, from 5.9 on.
@@ -43,9 +43,9 @@ pub enum Op {
         /// The new name (`comm`) of the child, which ends with a NUL.
         name: [u8; 16],
     },
-    /// Opens an existing regular file by a path of the caller's, and writes its contents to a pipe. `ENXIO`: not a
-    /// regular file. Closes all descriptors that it does not need first, from 5.9 on, so a stuck child keeps no pipe
-    /// open whose end another process waits for.
+    /// Opens an existing regular file by a path of the caller's, and writes its contents to a pipe.
+    /// [`Refusal::NotRegular`](super::Refusal::NotRegular): not a regular file. Closes all descriptors that it does not
+    /// need first, from 5.9 on, so a stuck child keeps no pipe open whose end another process waits for.
     Stream {
         /// The file.
         path: CString,

@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 
 use rustix::io::Errno;
 
+use super::failure::{Done, Failure, Refusal};
 use super::wait::{Message, STOP_WATCHING};
 use super::{Cover, Directory, Enter, Limit, Op, checked, credentials, launch, stream};
 
@@ -25,20 +26,6 @@ pub(super) struct Prepared<'a> {
     /// A `struct lsm_ctx` for each step that sets one, in the order of the steps.
     contexts: Vec<Vec<u8>>,
 }
-
-/// An error number, and a detail if the step has several parts.
-struct Failure {
-    detail: u32,
-    errno: Errno,
-}
-
-impl From<Errno> for Failure {
-    fn from(errno: Errno) -> Self {
-        Self { detail: 0, errno }
-    }
-}
-
-type Done = Result<(), Failure>;
 
 impl<'a> Prepared<'a> {
     pub(super) fn new(ops: &'a [Op], launch: Option<&'a launch::Prepared>, writer: c_int) -> Self {
@@ -64,7 +51,7 @@ impl<'a> Prepared<'a> {
                 Op::ReadBelow { directory, path, procfs, to, most } => {
                     let fds = [directory.as_raw_fd(), procfs.as_raw_fd(), to.as_raw_fd()];
                     close_all_but(&mut [fds[0], fds[1], fds[2], self.writer]);
-                    read_below(fds, path, *most).map_err(Failure::from)
+                    read_below(fds, path, *most)
                 }
                 Op::LookUp { path, name } => {
                     close_all_but(&mut [self.writer; 4]);
@@ -73,13 +60,14 @@ impl<'a> Prepared<'a> {
                 Op::Stream { path, name, to } => {
                     let to = to.as_raw_fd();
                     close_all_but(&mut [to, to, to, self.writer]);
-                    stream::copy(path, name, to).map_err(Failure::from)
+                    stream::copy(path, name, to)
                 }
                 Op::CloseOthers { keep, end } => self.close_others(keep, *end).map_err(Failure::from),
                 other => perform(other),
             };
-            if let Err(Failure { detail, errno }) = done {
-                self.tell([Message::FAILED, index as u32, detail, errno.raw_os_error().cast_unsigned()]);
+            if let Err(failure) = done {
+                let [detail, errno] = failure.numbers();
+                self.tell([Message::FAILED, index as u32, detail, errno]);
                 exit(125);
             }
         }
@@ -227,10 +215,10 @@ pub(super) fn restore_signals(before: &libc::sigset_t) {
 fn perform(op: &Op) -> Done {
     match op {
         Op::Enter(enter) => namespaces(enter),
-        Op::Write(fd, bytes) => Ok(write(fd.as_raw_fd(), bytes)?),
-        Op::WriteBelow(directory, path, bytes) => Ok(write_below(directory.as_raw_fd(), path, bytes)?),
+        Op::Write(fd, bytes) => write(fd.as_raw_fd(), bytes),
+        Op::WriteBelow(directory, path, bytes) => write_below(directory.as_raw_fd(), path, bytes),
         Op::SessionKeyring => Ok(session_keyring()?),
-        Op::Root(directory) => Ok(root(directory)?),
+        Op::Root(directory) => root(directory),
         Op::WorkingDirectory(directory) => Ok(working_directory(directory)?),
         Op::Groups { gids, or_stay } => match credentials::set_groups(gids) {
             Err(Errno::PERM) if *or_stay => Ok(()),
@@ -393,7 +381,7 @@ fn namespaces(enter: &Enter) -> Done {
             Ok(()) => return Ok(()),
             // The kernel or a filter of system calls does not know this call.
             Err(Errno::INVAL | Errno::NOSYS | Errno::BADF) => {}
-            Err(errno) => return Err(Failure { detail: *mask, errno }),
+            Err(errno) => return Err(Failure::Call { detail: *mask, errno }),
         }
     }
     let mut left: u32 = 0;
@@ -403,24 +391,24 @@ fn namespaces(enter: &Enter) -> Done {
         match setns(fd.as_raw_fd(), *flag) {
             Ok(()) => {}
             Err(Errno::PERM) if user.is_some() => left |= flag,
-            Err(errno) => return Err(Failure { detail: *flag, errno }),
+            Err(errno) => return Err(Failure::Call { detail: *flag, errno }),
         }
     }
     let Some((fd, flag)) = user else { return Ok(()) };
-    setns(fd.as_raw_fd(), *flag).map_err(|errno| Failure { detail: *flag, errno })?;
+    setns(fd.as_raw_fd(), *flag).map_err(|errno| Failure::Call { detail: *flag, errno })?;
     for (fd, flag) in others().filter(|(_, flag)| left & flag != 0) {
-        setns(fd.as_raw_fd(), *flag).map_err(|errno| Failure { detail: *flag, errno })?;
+        setns(fd.as_raw_fd(), *flag).map_err(|errno| Failure::Call { detail: *flag, errno })?;
     }
     Ok(())
 }
 
-fn write(fd: c_int, bytes: &[u8]) -> Result<(), Errno> {
+fn write(fd: c_int, bytes: &[u8]) -> Done {
     // SAFETY: the bytes are there.
     let written = checked(unsafe { libc::syscall(libc::SYS_write, fd, bytes.as_ptr(), bytes.len()) })?;
-    if written as usize == bytes.len() { Ok(()) } else { Err(Errno::IO) }
+    if written as usize == bytes.len() { Ok(()) } else { Err(Refusal::PartlyWritten.into()) }
 }
 
-fn write_below(directory: c_int, path: &CStr, bytes: &[u8]) -> Result<(), Errno> {
+fn write_below(directory: c_int, path: &CStr, bytes: &[u8]) -> Done {
     let flags = libc::O_WRONLY | libc::O_CLOEXEC;
     // SAFETY: the path is a string.
     let fd = checked(unsafe { libc::syscall(libc::SYS_openat, directory, path.as_ptr(), flags, 0) })? as c_int;
@@ -446,7 +434,7 @@ fn close_all_but(keep: &mut [c_int; 4]) {
 }
 
 /// Reads a file that another user can have made: anything but a regular file is opened with `O_PATH` alone.
-fn read_below([directory, procfs, to]: [c_int; 3], path: &CStr, most: u64) -> Result<(), Errno> {
+fn read_below([directory, procfs, to]: [c_int; 3], path: &CStr, most: u64) -> Done {
     // SAFETY: the structure consists of integers, for which zeros are valid.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
@@ -463,7 +451,7 @@ fn read_below([directory, procfs, to]: [c_int; 3], path: &CStr, most: u64) -> Re
     // SAFETY: it was zeroed and consists of integers.
     let stat = unsafe { stat.assume_init() };
     if u32::from(stat.stx_mode) & libc::S_IFMT != libc::S_IFREG {
-        return Err(Errno::NXIO);
+        return Err(Refusal::NotRegular.into());
     }
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     let link = link_of(pinned);
@@ -477,7 +465,7 @@ fn read_below([directory, procfs, to]: [c_int; 3], path: &CStr, most: u64) -> Re
         if got == 0 {
             return Ok(());
         }
-        left = left.checked_sub(got as u64).ok_or(Errno::FBIG)?;
+        left = left.checked_sub(got as u64).ok_or(Refusal::TooLarge)?;
         write(to, bytes.get(..got).unwrap_or_default())?;
     }
 }
@@ -520,12 +508,12 @@ fn change_directory(fd: c_int) -> Result<(), Errno> {
 }
 
 /// Changes to a directory: by its path in a mount namespace of the child's own, whose mounts are copies.
-fn change_to(directory: &Directory) -> Result<(), Errno> {
-    let Some(path) = &directory.path else { return change_directory(directory.fd.as_raw_fd()) };
+fn change_to(directory: &Directory) -> Done {
+    let Some(path) = &directory.path else { return Ok(change_directory(directory.fd.as_raw_fd())?) };
     // SAFETY: the path is a string.
     checked(unsafe { libc::syscall(libc::SYS_chdir, path.as_ptr()) })?;
     let wanted = identity(directory.fd.as_raw_fd(), c"")?;
-    if identity(libc::AT_FDCWD, c".")? == wanted { Ok(()) } else { Err(Errno::STALE) }
+    if identity(libc::AT_FDCWD, c".")? == wanted { Ok(()) } else { Err(Refusal::OtherDirectory.into()) }
 }
 
 /// Device and inode number.
@@ -540,10 +528,11 @@ fn identity(at: c_int, path: &CStr) -> Result<[u64; 3], Errno> {
     Ok([stat.stx_dev_major.into(), stat.stx_dev_minor.into(), stat.stx_ino])
 }
 
-fn root(directory: &Directory) -> Result<(), Errno> {
+fn root(directory: &Directory) -> Done {
     change_to(directory)?;
     // SAFETY: the path is a string.
-    checked(unsafe { libc::syscall(libc::SYS_chroot, c".".as_ptr()) }).map(drop)
+    checked(unsafe { libc::syscall(libc::SYS_chroot, c".".as_ptr()) })?;
+    Ok(())
 }
 
 fn working_directory(directory: &Directory) -> Result<(), Errno> {
@@ -623,7 +612,7 @@ fn exec_context(prepared: &[u8], procfs: c_int, path: &CStr, text: &[u8]) -> Don
     match checked(set) {
         Ok(_) => Ok(()),
         // Before 6.8; or denied by a filter that does not know it.
-        Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM | Errno::INVAL) => Ok(write_below(procfs, path, text)?),
+        Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM | Errno::INVAL) => write_below(procfs, path, text),
         Err(errno) => Err(errno.into()),
     }
 }

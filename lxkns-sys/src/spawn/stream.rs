@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 use rustix::io::Errno;
 
 use super::checked;
+use super::failure::{Done, Refusal};
 
 /// Looks up a path of the caller's, under another process name, and returns the mode of the file. Can block forever.
 pub(super) fn look_up(path: &CStr, name: &[u8; 16]) -> Result<u32, Errno> {
@@ -23,9 +24,9 @@ pub(super) fn look_up(path: &CStr, name: &[u8; 16]) -> Result<u32, Errno> {
 }
 
 /// Writes the contents of a regular file to a pipe; opens no other type of file. Can block forever.
-pub(super) fn copy(path: &CStr, name: &[u8; 16], to: c_int) -> Result<(), Errno> {
+pub(super) fn copy(path: &CStr, name: &[u8; 16], to: c_int) -> Done {
     if look_up(path, name)? & libc::S_IFMT != libc::S_IFREG {
-        return Err(Errno::NXIO);
+        return Err(Refusal::NotRegular.into());
     }
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: the path is a string.

@@ -144,11 +144,11 @@ fn only_what_is_a_regular_file_is_read() {
     assert_eq!(read(c"etc/passwd", length), Ok(passwd.clone()));
     // The root is the one given, and nothing is above it.
     assert_eq!(read(c"/../etc/passwd", length), Ok(passwd));
-    for (path, most, errno) in
-        [(c"etc/passwd", length - 1, Errno::FBIG), (c"dev/null", 1, Errno::NXIO), (c"nowhere", 1, Errno::NOENT)]
+    for (path, most, refusal) in [(c"etc/passwd", length - 1, Refusal::TooLarge), (c"dev/null", 1, Refusal::NotRegular)]
     {
-        assert_eq!(read(path, most), Err(SpawnError::Step { index: 1, detail: 0, errno }), "{path:?}");
+        assert_eq!(read(path, most), Err(SpawnError::Unfit { index: 1, refusal }), "{path:?}");
     }
+    assert_eq!(read(c"nowhere", 1), Err(SpawnError::Step { index: 1, detail: 0, errno: Errno::NOENT }));
     assert!(matches!(read(c"proc/self/root/etc/passwd", length), Err(SpawnError::Step { errno: Errno::LOOP, .. })));
 }
 

@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions};
 
+use super::failure::Refusal;
 use super::launch::{LaunchStep, Shared};
 use super::{Child, SpawnError, Watch};
 
@@ -114,8 +115,11 @@ impl<'a> Steps<'a> {
                 Message::AT => step = a as usize,
                 Message::DONE => return Ok(()),
                 _ => {
-                    let errno = Errno::from_raw_os_error(c.cast_signed());
-                    return Err(SpawnError::Step { index: a as usize, detail: b, errno });
+                    let index = a as usize;
+                    return Err(match Refusal::from_code(b).filter(|_| c == 0) {
+                        Some(refusal) => SpawnError::Unfit { index, refusal },
+                        None => SpawnError::Step { index, detail: b, errno: Errno::from_raw_os_error(c.cast_signed()) },
+                    });
                 }
             }
         }

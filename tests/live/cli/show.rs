@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::hostile::{NASTY, assert_safe};
 use super::terminal::on_terminal;
 use super::{assert_documented, with_bind_mount};
-use crate::harness::Need::{File, Program, UserNamespaces};
+use crate::harness::Need::{File, Program, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::program::{Ran, run, run_lxkns, run_lxkns_with};
 use crate::live::{directory, look_until, own_inode};
@@ -32,6 +32,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::show::hostile_links", NETWORK, hostile_links),
         test("cli::show::hostile_host_name", &[UserNamespaces], hostile_host_name),
         test("cli::show::limits", &[UserNamespaces], limits),
+        test("cli::show::limits_covered", &[Root], limits_covered),
         test("cli::show::of_each_type", &[UserNamespaces], of_each_type),
         test("cli::show::names_of_both_ends", TERMINAL, names_of_both_ends),
         test("cli::show::of_a_dump", &[UserNamespaces], of_a_dump),
@@ -427,6 +428,23 @@ fn limits() {
         limit(3);
         child.unshare(&["uts"]);
     }
+}
+
+/// Where `/proc/sys` is covered, the limits are not known; no call has failed with an error number that could be told.
+fn limits_covered() {
+    let shown = Actor::spawn_in(&["user"]);
+    let caller = Actor::spawn_in(&["mnt"]);
+    caller.mount("tmpfs", "/proc/sys");
+    let program = lxkns();
+    let program = program.get_program().to_str().unwrap();
+    let target = target(&shown, "user");
+    let ran = run(lxkns().args(["enter", &caller.pid().to_string(), "--", program, "show", "--json", &target])).ok();
+    let answers = ran.answer_to("show");
+    let namespace = &answers[0]["namespace"];
+    assert_eq!(
+        (&namespace["limits"], &namespace["missing"]),
+        (&Value::Null, &"read sys/user: no path leads there".into())
+    );
 }
 
 fn of_each_type() {

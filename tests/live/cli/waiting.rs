@@ -77,7 +77,7 @@ fn nobody_writes() {
         assert_eq!((status.signal(), &*text, &*more), (Some(Signal::INT.as_raw()), "", ""), "{arguments:?}");
     }
     let own = std::process::id().to_string();
-    run_lxkns(["enter", "--tools", name, &own, "--", "true"]).fails(125, "no regular file");
+    run_lxkns(["enter", "--tools", name, &own, "--", "true"]).fails(125, "not a regular file");
 }
 
 fn somebody_writes_late() {

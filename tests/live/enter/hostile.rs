@@ -48,12 +48,15 @@ fn passwd() {
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
     let large = directory.path().join("large");
     fs::File::create(&large).unwrap().set_len(10 << 30).unwrap();
-    for (path, says) in
-        [(fifo.as_path(), "No such device"), (&large, "too large"), ("/dev/zero".as_ref(), "No such device")]
-    {
+    for (path, says) in [
+        (fifo.as_path(), "not a regular file"),
+        (&large, "larger than 4194304 bytes"),
+        ("/dev/zero".as_ref(), "not a regular file"),
+    ] {
         let actor = Actor::spawn_in(&["user", "mnt"]);
         actor.bind(path, "/etc/passwd");
-        enter(actor.pid(), &["--user", "somebody"], &["true"]).fails(125, says);
+        enter(actor.pid(), &["--user", "somebody"], &["true"])
+            .fails(125, &format!("user somebody: read its /etc/passwd: {says}"));
         // Who is not looked up by name is not found out about.
         enter(actor.pid(), &[], &["true"]).ok();
     }
@@ -66,7 +69,8 @@ fn dead_passwd(death: Death) {
     let fuse = DeadFuse::mount(&actor, directory.path(), death);
     actor.bind(directory.path().join("file"), "/etc/passwd");
     fuse.die();
-    enter(actor.pid(), &["--timeout", "0.2", "--user", "somebody"], &["true"]).fails(125, "timed out");
+    enter(actor.pid(), &["--timeout", "0.2", "--user", "somebody"], &["true"])
+        .fails(125, "read its /etc/passwd: no answer in time");
     enter(actor.pid(), &["--timeout", "0.2"], &["true"]).ok();
 }
 
@@ -113,7 +117,7 @@ fn locked_memory() {
     fuse.die();
     stuck.begin_map_over(address);
     fuse.wait_for_request();
-    enter(stuck.pid(), &["--timeout", "0.2"], &["true"]).fails(125, "read the environment: Connection timed out");
+    enter(stuck.pid(), &["--timeout", "0.2"], &["true"]).fails(125, "read the environment: no answer in time");
     enter(stuck.pid(), &["--timeout", "0.2", "--env", "clean"], &["true"]).ok();
     drop(fuse);
 }

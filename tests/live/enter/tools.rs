@@ -154,7 +154,7 @@ fn no_tool() {
     std::fs::write(&script, "#!/bin/sh\n").unwrap();
     for (tool, what) in [
         (script.to_str().unwrap(), "no ELF program"),
-        ("/dev/null", "no regular file"),
+        ("/dev/null", "not a regular file"),
         ("/nowhere", "No such file"),
         ("/bin/ls", "not static"),
     ] {

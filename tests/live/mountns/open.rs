@@ -34,6 +34,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("mountns::open::automounts_are_not_triggered", &[Root, FileSystem("autofs")], automounts),
         test("mountns::open::a_helper_of_another_version", &[Need::File("/usr/bin/printf")], another_version),
         test("mountns::open::no_helper", &[Need::File("/bin/true")], no_helper),
+        test("mountns::open::no_errno_of_the_kernel", &[Need::File("/bin/true")], no_errno_of_the_kernel),
         test(VARIABLE, &[Root], the_variable),
         test("mountns::open::side_by_side", &[UserNamespaces], side_by_side),
         test("mountns::open::no_more_than_allowed", &[UserNamespaces], no_more_than_allowed),
@@ -309,7 +310,24 @@ fn no_helper() {
     assert_eq!(error.kind(), ErrorKind::NoHelper);
     assert_eq!(chain(&error), "start the helper /no/such/helper: No such file or directory (ENOENT)");
     let error = with_program("/bin/true".into()).open(own, LONG).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Helper, "{error}");
+    assert_eq!((error.kind(), error.errno()), (ErrorKind::Helper, None));
+    assert_eq!(chain(&error), "read from the helper: it has ended without a reply");
+}
+
+/// Helpers that fail without a failed call: their error numbers are not the kernel's.
+fn no_errno_of_the_kernel() {
+    for (frame, says) in [
+        (r"\004\000\000\000\001\001\002\107", "helper: understand request: malformed"),
+        (r"\004\000\000\000\001\001\012\003", "helper: look for its parent: it has ended"),
+        (r"\004\000\000\000\001\001\003\026", "helper: receive descriptors: malformed"),
+    ] {
+        let script = rustix::fs::memfd_create("script", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        rustix::io::write(&script, format!("#!/usr/bin/printf {frame}").as_bytes()).unwrap();
+        let sandboxes = with_program(format!("/proc/self/fd/{}", script.as_raw_fd()).into());
+        let error = sandboxes.open(Target::Path(Path::new("/proc/self/ns/mnt")), LONG).unwrap_err();
+        assert_eq!((error.kind(), error.errno()), (ErrorKind::Helper, None), "{error}");
+        assert!(chain(&error).starts_with(says), "{error}");
+    }
 }
 
 const VARIABLE: &str = "mountns::open::the_variable_and_borrowed_powers";
@@ -414,8 +432,10 @@ fn long_paths() {
     assert_eq!(id_of(&namespace.open_namespace(&path, Some(net), LONG).unwrap()), net);
     let longest = [b"/".as_slice(), &b"x/".repeat(8191)].concat();
     assert_eq!(namespace.open_path(&longest, LONG).unwrap_err().kind(), ErrorKind::NotFound);
+    // The kernel is not asked for a longer one, so it gives no error number.
     let error = namespace.open_path(&b"/x".repeat(8193), LONG).unwrap_err();
-    assert_eq!((error.kind(), error.errno().and_then(|errno| errno.name())), (ErrorKind::Other, Some("ENAMETOOLONG")));
+    assert_eq!((error.kind(), error.errno()), (ErrorKind::Other, None));
+    assert_eq!(chain(&error), "open in mount namespace: the path is longer than 16384 bytes");
     assert_eq!(
         namespace
             .open_path(&[&b"/"[..], &[b'x'; 300]].concat(), LONG)

@@ -33,7 +33,7 @@ impl Device {
         Self::at(files, &sysfs.join(format!("dev/block/{major}:{minor}")))
     }
 
-    /// A disk, or another device that is no partition.
+    /// A disk, or another device that is not a partition.
     pub(super) fn named(files: &Files, sysfs: &Path, name: &BStr) -> Option<Self> {
         Self::at(files, &sysfs.join("block").join(name.to_path_lossy()))
     }
@@ -52,12 +52,12 @@ impl Device {
         if files.exists(&self.dir.join("partition")) { Self::at(files, self.dir.parent()?) } else { None }
     }
 
-    /// What devices are made of it.
+    /// The devices that are made of it.
     pub(super) fn holders(&self, files: &Files) -> Vec<BString> {
         files.names(&self.dir.join("holders"))
     }
 
-    /// The file systems that the kernel has on it, by type, as far as they say so.
+    /// The file systems on it, by type, as far as sysfs has them.
     pub(super) fn active(&self, files: &Files, sysfs: &Path) -> Vec<BString> {
         let all = sysfs.join("fs");
         let mut types = files.names(&all);
@@ -69,7 +69,7 @@ impl Device {
         types
     }
 
-    /// Its path below `/dev`, without that: sysfs has `!` for a slash.
+    /// Its path relative to `/dev`. sysfs writes a slash as `!`.
     pub(super) fn path(&self) -> BString {
         self.name.replace("!", "/").into()
     }
@@ -82,14 +82,14 @@ pub(super) fn btrfs_with(files: &Files, sysfs: &Path, device: &BStr) -> Option<B
     ids.find(|id| files.exists(&all.join(id.to_path_lossy()).join("devices").join(device.to_path_lossy())))
 }
 
-/// All devices of the btrfs that has this one; only itself, where it is no btrfs's.
+/// All devices of the btrfs on this device; only this one if it has no btrfs.
 fn with_the_others(files: &Files, sysfs: &Path, device: Device) -> Vec<Device> {
     let Some(id) = btrfs_with(files, sysfs, device.name.as_bstr()) else { return vec![device] };
     let dir = sysfs.join("fs/btrfs").join(id.to_path_lossy()).join("devices");
     files.names(&dir).into_iter().filter_map(|name| Device::at(files, &dir.join(name.to_path_lossy()))).collect()
 }
 
-/// The type of a file system that may have more devices than the kernel names.
+/// The type of a file system that can have more devices than the kernel names.
 pub(super) fn has_unnamed_devices(snapshot: &Snapshot, file_system: DeviceNumber) -> Option<BString> {
     let mount = snapshot.mounts.values().flatten().find(|mount| mount.file_system == file_system)?;
     let has_others = ["f2fs", "zfs", "bcachefs"].iter().any(|one| *mount.fs_type == **one);
@@ -103,16 +103,16 @@ pub(super) fn sysfs(snapshot: &Snapshot) -> Option<PathBuf> {
     here.iter().filter(is_it).find_map(|mount| Some(mount.path()?.to_path().ok()?.to_owned()))
 }
 
-/// The device that a mount names as its source, as far as that leads to one here.
+/// The device that the source of a mount names, if the source leads to one here.
 fn source(mount: &Mount) -> Option<DeviceNumber> {
     let source = mount.source.as_deref().filter(|source| source.first() == Some(&b'/'))?;
     lookup(source.as_bytes()).and_then(|(_, device)| device)
 }
 
-/// The mounted file system that is on a block device: that with the device's number, or the one that has numbers of its
-/// own and the device among its devices (btrfs). `None` where none is mounted that is visible.
+/// The mounted file system on a block device: the one with the device's number, or a btrfs with the device among its
+/// devices. `None` if no visible mount has one.
 ///
-/// Devices are looked up in sysfs, where the caller's own mount list has it, and in the kernel's cache of names.
+/// Devices are looked up in sysfs, if the caller's mount list has it, and in the kernel's cache of names.
 ///
 /// # Privileges
 ///
@@ -122,7 +122,7 @@ pub fn file_system_on(snapshot: &Snapshot, device: DeviceNumber) -> Option<Devic
     if all.any(|mount| mount.file_system == device) {
         return Some(device);
     }
-    // Whoever asks next who uses it is told what could not be read.
+    // The next query for its users has the gaps.
     let files = Files::default();
     let found = sysfs(snapshot).and_then(|sysfs| Some((Device::of(&files, &sysfs, device)?, sysfs)));
     let members: FxHashSet<_> = match found {
@@ -138,10 +138,10 @@ pub fn file_system_on(snapshot: &Snapshot, device: DeviceNumber) -> Option<Devic
     sourced.find(|mount| source(mount).is_some_and(|source| members.contains(&source))).map(|mount| mount.file_system)
 }
 
-/// The devices that a question is about.
+/// The devices of a query.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Devices {
-    /// Those of the file system.
+    /// The devices of the file system.
     pub(super) own: Vec<Device>,
     /// Partitions of these, and disks that these are partitions of.
     pub(super) related: Vec<(DeviceRole, Device)>,
@@ -182,7 +182,7 @@ impl Devices {
         Self { own, related, numbers, disks }
     }
 
-    /// Whether a device is one of the file system's, or a partition of one.
+    /// Whether it is a device of the file system, or a partition of one.
     pub(super) fn contains(&self, device: DeviceNumber) -> bool {
         self.numbers.contains(&device)
     }
@@ -192,7 +192,7 @@ impl Devices {
         self.disks.contains(&device)
     }
 
-    /// The devices of which a use excludes that of the file system's.
+    /// The devices whose use excludes use of the file system's devices.
     pub(super) fn all(&self) -> impl Iterator<Item = &Device> {
         self.own.iter().chain(self.related.iter().map(|(_, device)| device))
     }

@@ -10,7 +10,8 @@ use bstr::{BString, ByteSlice as _};
 use rustix::io::Errno;
 
 use super::gap;
-use crate::model::{Gap, Object, Operation, Place};
+use crate::failure::Failure;
+use crate::model::{Cause, Gap, Object, Operation, Place};
 use crate::procfs::{ProcRoot, parse};
 
 /// How large a file of the kernel's is read at most.
@@ -54,7 +55,7 @@ impl Files {
         match read {
             Ok(length) if length as u64 > limit => {
                 // The rest is not known; what was read is.
-                self.note(file, READ, Errno::FBIG);
+                self.note(file, READ, Cause::Cut);
                 text.truncate(limit as usize);
                 Some(text)
             }
@@ -95,14 +96,19 @@ impl Files {
 
     /// Notes that a path could not be looked at.
     pub(super) fn failed(&self, path: &Path, operation: Operation, error: &io::Error) {
-        self.note(path, operation, Errno::from_io_error(error).unwrap_or(Errno::IO));
+        // The standard library gives no error number where the text is not in the form that it expects.
+        match Errno::from_io_error(error) {
+            Some(errno) => self.note(path, operation, errno),
+            None => self.note(path, operation, Cause::Malformed),
+        }
     }
 
-    fn note(&self, path: &Path, operation: Operation, errno: Errno) {
-        // No directory of that name is none; a file of sysfs whose object has just gone gives ENODEV.
-        if !matches!(errno, Errno::NOTDIR | Errno::NODEV) {
+    fn note(&self, path: &Path, operation: Operation, why: impl Into<Failure>) {
+        let why = why.into();
+        // ENOTDIR: there is no directory of this name. ENODEV: the object of a file of sysfs has vanished.
+        if !why.is_any(&[Errno::NOTDIR, Errno::NODEV]) {
             let object = Object::Path(path.as_os_str().as_bytes().into());
-            gap(&mut self.0.borrow_mut(), Place::Host, object, operation, errno);
+            gap(&mut self.0.borrow_mut(), Place::Host, object, operation, why);
         }
     }
 
@@ -149,7 +155,8 @@ mod tests {
         assert_eq!(told(&files), [(Operation::stat(""), Errno::LOOP.raw_os_error())]);
         std::fs::write(path.join("long"), "12345").unwrap();
         assert_eq!(files.read_at_most(&path.join("long"), 4).unwrap(), b"1234");
-        assert_eq!(told(&files), [(READ, Errno::FBIG.raw_os_error())]);
+        let gaps = files.take_gaps();
+        assert_eq!(gaps.iter().map(|gap| (gap.cause, gap.errno)).collect::<Vec<_>>(), [(Cause::Cut, None)]);
         assert_eq!(files.read_at_most(&path.join("long"), 5).unwrap(), b"12345");
         std::fs::create_dir(path.join("swaps")).unwrap();
         assert_eq!(files.swap_paths(&ProcRoot::at(path).unwrap()), Vec::<BString>::new());

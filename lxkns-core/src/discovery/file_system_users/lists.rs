@@ -10,7 +10,7 @@ use crate::procfs::{ProcRoot, parse};
 /// The mounts that processes see now, by mount namespace: each namespace is read once.
 pub(super) struct MountLists<'a> {
     proc: &'a ProcRoot,
-    /// The mount namespaces of the snapshot whose lists are whole.
+    /// The mount namespaces of the snapshot with complete lists.
     whole: FxHashSet<NamespaceId>,
     /// What was read of a mount namespace.
     read: FxHashMap<NamespaceId, Result<FxHashMap<u64, DeviceNumber>, Failure>>,
@@ -33,7 +33,7 @@ impl<'a> MountLists<'a> {
     ///
     /// # Errors
     ///
-    /// It is not known: the mounts of its mount namespace are not all readable.
+    /// Not known: not all mounts of its mount namespace are readable.
     pub(super) fn find(&mut self, pid: Pid, mount: u64) -> Result<Option<DeviceNumber>, Failure> {
         let proc = self.proc;
         let namespace = (*self.namespaces.entry(pid).or_insert_with(|| namespace(proc, pid)))?;

@@ -1,5 +1,4 @@
-//! Loop devices, and whether something uses them: one that is in use keeps its backing file until that lets go, whatever
-//! `losetup -d` says.
+//! Loop devices, and whether they are in use. A loop device in use keeps its backing file, even after `losetup -d`.
 
 use std::path::Path;
 
@@ -12,19 +11,19 @@ use super::paths::lookup;
 use crate::model::{DeviceNumber, FileSystemHolderKind as Kind, Snapshot};
 use crate::procfs::ProcRoot;
 
-/// What uses block devices without a process.
+/// The uses of block devices without a process.
 pub(super) struct InUse {
     devices: FxHashSet<DeviceNumber>,
 }
 
 impl InUse {
-    /// The devices of mounted file systems; of those that have numbers of their own sysfs tells.
+    /// The devices of mounted file systems. sysfs has those of a file system with device numbers of its own.
     pub(super) fn mounted(snapshot: &Snapshot) -> Self {
         let numbers = snapshot.mounts.values().flatten().map(|mount| mount.file_system);
         Self { devices: numbers.filter(|number| number.major != 0).collect() }
     }
 
-    /// And swap, and those that are other loop devices' backing files.
+    /// Swap, and backing files of other loop devices.
     pub(super) fn add_named(&mut self, files: &Files, proc: &ProcRoot, sysfs: &Path) {
         let backing = loops(files, sysfs).into_iter().map(|(_, path)| path);
         let named = files.swap_paths(proc).into_iter().chain(backing);

@@ -18,20 +18,20 @@ use crate::model::{
 };
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
-/// How long one process's mappings may take. None take a hundredth of it unless something is wrong.
+/// The timeout for the mappings of one process, at least a hundred times what they normally take.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long those of all processes may take.
+/// The timeout for the mappings of all processes.
 const ALL_PATIENCE: Duration = Duration::from_secs(10);
-/// How many threads may be lost to processes that keep their memory locked.
+/// The maximum number of threads that are left behind at processes whose memory is locked.
 const MOST_LOST: usize = 4;
 
-/// A mapped file of the file system: the first that a process has through a mount.
+/// A mapped file of the file system: the first of a process on a mount.
 pub(super) struct Mapped {
     pub(super) pid: Pid,
     path: BString,
-    /// The mount, where the kernel says (`map_files`).
+    /// The mount, if known (`map_files`).
     pub(super) mount: Option<u64>,
-    /// Whether it is a device of the file system's, and not a file in it.
+    /// Whether it is a device of the file system, not a file on it.
     is_device: bool,
 }
 
@@ -44,12 +44,12 @@ impl Mapped {
     }
 }
 
-/// What mappings are looked for.
+/// The wanted mappings.
 #[derive(Clone)]
 pub(super) struct Wanted {
     file_system: DeviceNumber,
     devices: Arc<Devices>,
-    /// The file systems that device files are in.
+    /// The file systems with device files.
     with_devices: FxHashSet<DeviceNumber>,
 }
 
@@ -62,10 +62,10 @@ impl Wanted {
     }
 }
 
-/// What is known of the files that processes have mapped from file systems with device files: the device of each.
+/// The device number of each mapped file on a file system with device files.
 type Known = FxHashMap<(DeviceNumber, Vec<u8>), Option<DeviceNumber>>;
 
-/// The files of the file system that processes have mapped, and its devices: the first through each mount.
+/// The mapped files and devices of the file system: the first of each process on each mount.
 pub(super) fn all(
     proc: &ProcRoot,
     session: &LeftBehind,
@@ -79,7 +79,7 @@ pub(super) fn all(
     of_each(proc, session, snapshot, pids, gaps, read).into_iter().flatten().collect()
 }
 
-/// Reads something of the mappings of each process, in a thread of its own that is left behind when it gets no answer.
+/// Reads the mappings of each process on a separate thread, which is left behind if it gets no answer.
 pub(in crate::discovery) fn of_each<T: Send + 'static>(
     proc: &ProcRoot,
     session: &LeftBehind,
@@ -106,7 +106,7 @@ pub(in crate::discovery) fn of_each<T: Send + 'static>(
             for &pid in &thread_pids[from..] {
                 let read = proc.process(pid).map_err(Failure::from).and_then(|dir| read(&dir, pid, &mut buffer));
                 if answers.send(read).is_err() {
-                    // Nobody waits for the rest.
+                    // The caller does not wait for the rest.
                     return;
                 }
             }
@@ -141,7 +141,7 @@ pub(in crate::discovery) fn of_each<T: Send + 'static>(
 /// The mappings of a process: `/proc/PID/maps`.
 pub(in crate::discovery) fn maps<'a>(dir: &ProcDir, pid: Pid, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Errno> {
     let length = match dir.read("maps", buffer) {
-        // That of a thread group leader that has exited is empty; its threads still have the memory.
+        // `maps` of an exited thread group leader is empty; the other tasks still have the memory.
         Ok([]) | Err(Errno::NOENT | Errno::SRCH) => match living(dir, pid)? {
             Some(below) => dir.read(format!("{below}maps"), buffer)?.len(),
             None => 0,
@@ -159,7 +159,7 @@ fn read(
     known: &mut Known,
 ) -> Result<Vec<Mapped>, Failure> {
     let text = maps(dir, pid, buffer)?;
-    // A file counts once, however many of its parts are mapped.
+    // A file counts once, even if several of its parts are mapped.
     let (mut files, mut mounts) = (FxHashSet::default(), FxHashMap::default());
     let mut found = Vec::new();
     let is_wanted = |on: DeviceNumber| on == wanted.file_system || wanted.with_devices.contains(&on);
@@ -189,7 +189,7 @@ fn read(
     Ok(found)
 }
 
-/// The block device that a mapped file is. Who may not follow the link has its name alone.
+/// The block device that a mapped file is. Without permission to follow the link, only its name is known.
 fn device(dir: &ProcDir, link: &[u8], path: &[u8], devices: &Devices) -> Option<DeviceNumber> {
     match dir.stat(link, StatxFlags::TYPE) {
         Ok(stat) => {

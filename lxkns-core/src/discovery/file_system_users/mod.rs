@@ -1,8 +1,9 @@
-//! Who uses a file system: by directories, executables, open and mapped files, in whatever mount namespace; and what keeps
-//! it busy without any of these.
+//! The users of a file system: processes with directories, executables, open or mapped files on it, in any mount
+//! namespace; and everything else that keeps it busy.
 //!
-//! Nothing of others is opened but with `O_PATH`, and no server is asked: it may be gone. What a file is on is told by the
-//! mount that it was reached through, and not by its device number, which differs from the file system's on some.
+//! Files of other processes are opened with `O_PATH` only, and no server of a file system is asked: it can be dead. The
+//! file system of a file is known by the mount that the file was reached through. On some file systems (btrfs, overlay),
+//! the device number of a file differs from that of the file system.
 
 mod devices;
 mod files;
@@ -146,28 +147,28 @@ fn own_pid(proc: &ProcRoot) -> Option<Pid> {
     proc.own_pid().or_else(link)
 }
 
-/// Which file systems mounts show that are in no list.
+/// The file systems on mounts that are in no list.
 #[derive(Default)]
 struct Attribution {
     /// The device numbers that files of the file system have.
     devices: FxHashSet<DeviceNumber>,
-    /// Mounts in no list that show it.
+    /// Mounts of the file system that are in no list.
     mounts: FxHashSet<u64>,
-    /// What is common to all files of it, where it is a btrfs.
+    /// On btrfs: the part of the file system ID that all its files share.
     bases: FxHashSet<u64>,
-    /// Of nsfs: the one inode that counts, and the mount that does not.
+    /// On nsfs: the inode that counts, and the mount that does not count.
     namespace: Option<(u64, Option<u64>)>,
 }
 
 impl Attribution {
     fn of(known: &Known<'_>, query: FileSystemQuery, parts: &mut [Part], mapped: &[mapped::Mapped]) -> Self {
-        // What was on the file system says by which device numbers it goes there; one file with such a number says of a
-        // mount that is in no list what it shows.
+        // The users found so far have the device numbers of the file system. A file with such a number on a mount that
+        // is in no list tells that the mount is of this file system.
         let mut devices: FxHashSet<_> = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.devices)).collect();
         // An overlay can give its files the number of a file system below it.
         devices.retain(|device| !known.is_of_another(*device));
         devices.insert(query.file_system);
-        // Of a file system on one of its devices or a partition that is mounted nowhere any more.
+        // A file system that was on one of its devices, and is not mounted any more.
         devices.extend(known.devices.all().map(|device| device.number).filter(|&number| !known.is_of_another(number)));
         let bases = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.bases)).collect();
         let mounts = mapped.iter().filter_map(|mapped| mapped.mount).filter(|&mount| known.shows(mount).is_none());
@@ -179,12 +180,12 @@ impl Attribution {
         self.bases.extend(base);
     }
 
-    /// Goes from what is known to be on the file system to what is on the same mounts, and has the same numbers.
+    /// Extends what is known to be on the file system by what is on the same mounts or has the same device numbers.
     fn settle<'a>(&mut self, unlisted: impl Iterator<Item = &'a Unlisted> + Clone) {
         if self.namespace.is_some() {
             return;
         }
-        // A number leads to a mount, that to a btrfs, and that to its other mounts: three steps at most.
+        // A device number leads to a mount, the mount to a btrfs, and the btrfs to its other mounts: three steps at most.
         for _ in 0..3 {
             for Unlisted { at, .. } in unlisted.clone() {
                 if self.devices.contains(&at.device) || at.base.is_some_and(|base| self.bases.contains(&base)) {
@@ -211,9 +212,9 @@ fn gap(gaps: &mut Vec<Gap>, place: Place, object: Object, operation: Operation, 
     gaps.extend(failure::gap(place, object, operation, why));
 }
 
-/// Who it is; `None` if it has gone since.
+/// The process of a PID with its uses; `None` if it has vanished.
 ///
-/// One whose name cannot be read uses the file system all the same.
+/// A process whose name is not readable is a user too.
 fn user(
     proc: &ProcRoot,
     snapshot: &Snapshot,
@@ -235,8 +236,8 @@ fn user(
     let Ok(dir) = opened else { return Some(FileSystemUser::new(pid, comm, None, uses)) };
     let mut link = [0; 64];
     let mut of = |path: String| dir.link(path, &mut link).ok().and_then(parse::links::parse);
-    // Where the first thread has exited, those that live say. `None` is not known, and no gap of its own: what could not be
-    // read of a process as a whole is one already.
+    // If the thread group leader has exited, a living task has the link. `None` is not known, and not a gap of its own:
+    // there is already one for the process.
     let mount_ns = of(format!("ns/{}", NamespaceType::Mnt)).or_else(|| {
         let tids = dir.numbers("task").unwrap_or_default();
         tids.into_iter().find_map(|tid| of(format!("task/{tid}/ns/{}", NamespaceType::Mnt)))
@@ -245,8 +246,8 @@ fn user(
     Some(FileSystemUser::new(pid, comm, mount_ns, uses))
 }
 
-/// The directory of the first task of a process that lives, as a path below the process's directory; nothing for the thread
-/// group leader, `None` for a process of which nothing lives. An error where its threads cannot be listed.
+/// The directory of the first living task of a process, as a path below the process's directory: empty for the thread
+/// group leader, `None` if no task lives. An error if the tasks cannot be listed.
 fn living(dir: &ProcDir, pid: Pid) -> Result<Option<String>, Errno> {
     let is_there = |below: &str| {
         use rustix::fs::StatxFlags;
@@ -264,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_that_cannot_be_listed_are_not_taken_for_none() {
+    fn tasks_that_cannot_be_listed_are_not_absent() {
         let directory = tempfile::tempdir().unwrap();
         let dir = ProcDir::open_root(directory.path()).unwrap();
         assert_eq!(living(&dir, Pid(7)), Err(Errno::NOENT), "the process has gone");

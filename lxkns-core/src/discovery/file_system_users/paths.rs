@@ -1,9 +1,9 @@
-//! What the paths lead to that the kernel has for files that it has open.
+//! Where the paths lead that the kernel reports for files that it has open.
 //!
-//! It makes them from where a file is in its own mount namespace, and does not say which that is; nor whether something is
-//! mounted over it. So a path leads to a mount for certain only if it leads nowhere else: not in another mount namespace,
-//! and not below a mount that another one hides. The kernel's cache of names knows all files that are open, and alone is
-//! asked.
+//! The kernel makes such a path in the mount namespace of the file. It does not say which namespace that is, nor whether
+//! another mount hides the file. So a path is certain to lead to a mount only if it leads nowhere else: not in another
+//! mount namespace, and not below a hidden mount. Paths are looked up only in the kernel's cache of names, which has all
+//! open files.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -16,26 +16,26 @@ use crate::model::{DeviceNumber, Mount, NamespaceId, Pid, Snapshot};
 use crate::procfs::ProcRoot;
 use crate::relations::{is_at_or_below, mount_at};
 
-/// When a path was right.
+/// When a path was valid.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Named {
-    /// The kernel makes it from where the file is.
+    /// Now: the kernel makes it from the place of the file.
     Now,
-    /// It was, when somebody named it.
+    /// When a process passed it to the kernel.
     Once,
 }
 
-/// What a path leads to.
+/// Where a path leads.
 pub(super) enum Leads {
     /// To the file system, through one of these mounts; for certain, or to others as well.
     OnIt { mounts: Vec<u64>, is_certain: bool },
     /// To another file system.
     Elsewhere,
-    /// Nobody can tell.
+    /// Not known.
     Perhaps,
 }
 
-/// What a path leads to that a mount here was made of.
+/// Where the source path of a mount here leads.
 pub(super) enum Layer {
     /// To the file system, through this mount.
     OnIt(u64),
@@ -43,7 +43,7 @@ pub(super) enum Layer {
     Perhaps,
 }
 
-/// Another mount namespace than the caller's.
+/// A mount namespace that is not the caller's.
 struct Elsewhere {
     id: NamespaceId,
     /// A process in it.
@@ -58,7 +58,7 @@ pub(super) struct Paths {
     /// The mounts of the caller's mount namespace.
     pub(super) here: Vec<Mount>,
     elsewhere: Vec<Elsewhere>,
-    /// Where the file system is mounted elsewhere, once each.
+    /// The other mount namespaces that have the file system mounted, each once.
     points_elsewhere: FxHashSet<BString>,
     is_mounted: bool,
     is_mounted_here: bool,
@@ -96,7 +96,7 @@ impl Paths {
         if path.first() != Some(&b'/') {
             return Leads::Perhaps;
         }
-        // Of a file without a name the directory is where it was.
+        // For a deleted file, the directory counts.
         let without_name = path.strip_suffix(b" (deleted)");
         let path = without_name.and_then(|path| Some(&path[..=path.rfind_byte(b'/')?])).unwrap_or(path);
         let visible = mount_at(&self.here, path);
@@ -106,7 +106,7 @@ impl Paths {
             Err(errno) if cannot_ask_the_cache(errno) => (visible, false),
             Err(errno) => (None, !matches!(errno, Errno::NOENT | Errno::NOTDIR)),
         };
-        // What another mount hides.
+        // Another mount hides it.
         let below = found.or(visible).and_then(Mount::path);
         let is_hidden = |mount: &&Mount| {
             let is_above =
@@ -144,7 +144,7 @@ impl Paths {
         }
     }
 
-    /// What the path leads to in another mount namespace: the mounts of the file system, `None` for another one.
+    /// Where the path leads in another mount namespace: to mounts of the file system; `None` if to another file system.
     fn leads_elsewhere(&self, one: &Elsewhere, proc: &ProcRoot, path: &[u8]) -> Vec<Option<u64>> {
         let looked_up = one.process.map(|process| {
             let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -155,7 +155,7 @@ impl Paths {
         let mut all = match looked_up {
             Some(Ok((id, _))) => vec![one.mounts.iter().find(|mount| mount.id == id).and_then(id_of)],
             Some(Err(Errno::NOENT | Errno::NOTDIR | Errno::AGAIN)) => Vec::new(),
-            // Nobody can look there: only where it would be is known.
+            // The path cannot be looked up there; only the mount where it would be is known.
             _ => mount_at(&one.mounts, path).and_then(id_of).into_iter().map(Some).collect(),
         };
         let is_hidden = |mount: &&Mount| {
@@ -194,13 +194,13 @@ impl Paths {
     }
 }
 
-/// The mount that a path leads to here, and the device if it is a block device; as far as the kernel knows without asking
-/// any file system.
+/// The mount that a path leads to here, and the device number of a block device, from the kernel's cache: no file system
+/// is asked.
 pub(super) fn lookup(path: &[u8]) -> Option<(u64, Option<DeviceNumber>)> {
     look_up(None, path).ok()
 }
 
-/// Whether the kernel or a filter does not let one ask its cache of names alone.
+/// Whether a look-up in the kernel's cache alone is not possible, as the kernel lacks it or a filter denies it.
 fn cannot_ask_the_cache(errno: Errno) -> bool {
     matches!(errno, Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP)
 }

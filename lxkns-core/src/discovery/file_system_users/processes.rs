@@ -1,4 +1,4 @@
-//! What processes use: directories, executables and open files.
+//! Uses of a file system by processes: directories, executables and open files.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -20,23 +20,23 @@ use crate::reach::{self, Fetched};
 
 /// The flag of kernel threads in `stat` (`PF_KTHREAD`).
 const KERNEL_THREAD: u32 = 0x0020_0000;
-/// The types of file handles that btrfs alone has (`include/linux/exportfs.h`).
+/// The types of file handles that only btrfs has (`include/linux/exportfs.h`).
 const BTRFS_HANDLES: std::ops::RangeInclusive<i32> = 0x4d..=0x4f;
 
-/// What is known beforehand.
+/// The facts that are known before processes are read.
 pub(super) struct Known<'a> {
     pub(super) proc: &'a ProcRoot,
     query: FileSystemQuery,
     pub(super) devices: Arc<Devices>,
-    /// Of all mounts, by ID: the file system, and whether it is what was asked about.
+    /// The file system of each mount, by mount ID, and whether it is the wanted one.
     mounts: FxHashMap<u64, (DeviceNumber, bool)>,
     /// The file systems of the other mounts.
     others: FxHashSet<DeviceNumber>,
-    /// The kernel's mounts of what has no path: pipes, sockets, memory. They are in no list, and show nothing else.
+    /// The kernel's internal mounts, for files without a path: pipes, sockets, memory. They are in no list.
     internal: FxHashSet<u64>,
-    /// Of these, the one of anonymous inodes.
+    /// The internal mount of anonymous inodes.
     anonymous: Option<u64>,
-    /// And the one of namespaces.
+    /// The internal mount of nsfs.
     pub(super) internal_nsfs: Option<u64>,
     /// UNIX sockets by inode, and whether each is bound to a path.
     unix: FxHashMap<u64, bool>,
@@ -80,7 +80,7 @@ impl<'a> Known<'a> {
         Self { proc, query, devices, mounts, others, internal, anonymous, internal_nsfs, unix }
     }
 
-    /// Whether a mount shows the file system; `None` for one that is in no list: unmounted while in use, or the kernel's.
+    /// Whether a mount is of the file system; `None` for a mount in no list: unmounted while in use, or internal.
     pub(super) fn shows(&self, mount: u64) -> Option<bool> {
         self.mounts.get(&mount).map(|&(_, is_it)| is_it)
     }
@@ -98,7 +98,7 @@ fn unix_sockets(proc: &ProcRoot, snapshot: &Snapshot, gaps: &mut Vec<Gap>) -> Fx
     let mut read = |path: String, object: Object| {
         let text = match proc.dir().read(path, &mut buffer) {
             Ok(text) => text,
-            // The process has given up its network namespace (EINVAL), or is gone.
+            // EINVAL: the process has given up its network namespace.
             Err(Errno::INVAL) => return,
             Err(errno) => return gap(gaps, Place::Fds, object, Operation::read("net/unix"), errno),
         };
@@ -121,21 +121,21 @@ fn unix_sockets(proc: &ProcRoot, snapshot: &Snapshot, gaps: &mut Vec<Gap>) -> Fx
     sockets
 }
 
-/// Where something is.
+/// The place of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct At {
     pub(super) mount: u64,
     /// The device number that `stat` has for the file.
     pub(super) device: DeviceNumber,
     pub(super) inode: u64,
-    /// Of a file on a btrfs, which has device numbers of its own for each subvolume: what all its files have in common.
+    /// On btrfs, which has a device number for each subvolume: the part of the file system ID that all files share.
     pub(super) base: Option<u64>,
 }
 
 /// A use of a mount that is in no list.
 pub(super) struct Unlisted {
     pub(super) at: At,
-    /// Whether what was asked about may be what it shows, or mounted below, so that nobody can tell.
+    /// Whether the wanted file system can be on this mount or below it, which is not known.
     pub(super) may_hide_it: bool,
     pub(super) by: (Pid, FileSystemUseKind),
 }
@@ -146,33 +146,33 @@ pub(super) struct Part {
     pub(super) uses: Vec<(Pid, FileSystemUse)>,
     pub(super) unlisted: Vec<Unlisted>,
     pub(super) holders: Vec<FileSystemHolder>,
-    /// By the mount that they have their root directory in, how many.
+    /// The number of processes for each mount with their root directory.
     pub(super) kernel_threads: FxHashMap<u64, u64>,
-    /// The device numbers of files that are on the file system, and what a btrfs's have in common.
+    /// The device numbers of files on the file system, and on btrfs the part of the ID that they share.
     pub(super) devices: Vec<DeviceNumber>,
     pub(super) bases: Vec<u64>,
-    /// All block devices that are open.
+    /// All open block devices.
     pub(super) opened: FxHashSet<DeviceNumber>,
     pub(super) gaps: Vec<Gap>,
-    /// What is common to the files of a btrfs, by mount and device number.
+    /// On btrfs: the part of the ID that files share, by mount and device number.
     known_bases: FxHashMap<(u64, DeviceNumber), Option<u64>>,
-    /// Where bound sockets are, by inode.
+    /// The places of bound sockets, by inode.
     sockets: FxHashMap<u64, Result<At, Failure>>,
     buffer: Vec<u8>,
 }
 
-/// A task whose entries are looked at.
+/// A task that is read.
 #[derive(Clone, Copy)]
 struct Voice<'a> {
     pid: Pid,
     tid: Tid,
     /// Its directory, below the process's.
     below: &'a str,
-    /// Whether its descriptor table is not the process's.
+    /// Whether it has a descriptor table of its own.
     has_own_table: bool,
 }
 
-/// Ways to what is behind the descriptors of one table, opened when the first is wanted.
+/// The files that give details of the descriptors in a table, opened when they are first needed.
 #[derive(Default)]
 struct Ways {
     pidfd: Option<Result<OwnedFd, Failure>>,
@@ -208,14 +208,14 @@ pub(super) fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pi
     }
     match at(known.proc, dir, &format!("{below}exe")) {
         Ok((at, stat)) => part.note(known, dir, pid, at, &stat, None, FileSystemUseKind::Executable),
-        // A kernel thread has none. Its directories are the kernel's, and let nobody end it.
+        // A kernel thread has no executable. Its directories are the kernel's, and no process can end it.
         Err(failure) if failure.is_any(&[Errno::NOENT]) && is_kernel_thread(part, dir) => {
             return part.count_kernel_thread(known, pid);
         }
         Err(failure) => gap(&mut part.gaps, Place::Processes, Object::Process(pid), Operation::stat("exe"), failure),
     }
     if failure.is_some_and(|failure| failure.is_denied()) {
-        // One permission goes for the whole process.
+        // Permission is the same for the whole process.
         return;
     }
     part.table(known, dir, voice, None);
@@ -236,8 +236,8 @@ pub(super) fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pi
             Ok(false) => {}
             Ok(true) => part.table(known, dir, voice, None),
             Err(Errno::SRCH) => {}
-            // Nobody says which tables are the same, so each is gone through: what the process has open under the same
-            // number is taken for the same.
+            // It is not known which tasks share a table, so each table is read. A descriptor with the number and link of
+            // one of the process is taken for that one.
             Err(_) => {
                 let entries = entries.get_or_insert_with(|| {
                     let (entries, failed) = table_entries(dir, &format!("{below}fd"));
@@ -257,10 +257,10 @@ fn is_kernel_thread(part: &mut Part, dir: &ProcDir) -> bool {
     read.is_ok_and(|text| parse::stat::parse(text).is_ok_and(|stat| stat.flags & KERNEL_THREAD != 0))
 }
 
-/// Descriptors of a table, each with the mount and the inode number of what it is open on.
+/// The descriptors of a table, each with the mount and inode number of its file.
 type Entries = FxHashSet<(u32, u64, u64)>;
 
-/// The descriptors in a table, with what they are open on; and why some are missing, where it is not that they are closed.
+/// The descriptors of a table with their files; and why some are missing, unless they were closed.
 fn table_entries(dir: &ProcDir, path: &str) -> (Entries, Result<(), Errno>) {
     let (mut entries, mut result) = (Entries::default(), Ok(()));
     let fds = dir.numbers(path).unwrap_or_else(|errno| {
@@ -295,12 +295,12 @@ impl Part {
         Ok((at.mount, at.inode))
     }
 
-    /// The open files in a descriptor table. Those of `same` are the process's, and known.
+    /// The open files of a descriptor table. Those in `same` are known, as they are the process's.
     fn table(&mut self, known: &Known<'_>, dir: &ProcDir, voice: Voice<'_>, mut same: Option<&mut Entries>) {
         let Voice { pid, tid, below, has_own_table } = voice;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let listing = || rustix::fs::openat(dir, format!("{below}fd"), flags, Mode::empty());
-        // One to list, and one to look below: both are cheap to open, and the first is borrowed while it is listed.
+        // Two descriptors: the first is borrowed while the directory is listed, and opening is cheap.
         let (list, fds) = match listing().and_then(|list| Ok((list, listing()?))) {
             Ok(opened) => opened,
             Err(errno) => return gap(&mut self.gaps, Place::Fds, Object::Process(pid), Operation::list("fd"), errno),
@@ -329,7 +329,7 @@ impl Part {
                     let kind = FileSystemUseKind::Device { tid, fd, is_tasks_own: has_own_table };
                     self.uses.push((pid, FileSystemUse::new(kind, None)));
                 } else if known.devices.is_disk(device) {
-                    // Whether it was opened for exclusive use, which excludes that of partitions, is told nowhere.
+                    // The kernel does not show whether it was opened for exclusive use, which excludes use of the partitions.
                     let kind = FileSystemHolderKind::Descriptor { pid, tid, fd, holds: HiddenFiles::Disk };
                     self.holders.push(FileSystemHolder::new(kind, None, false));
                 }
@@ -341,7 +341,7 @@ impl Part {
                 return std::ops::ControlFlow::Continue(());
             }
             let kind = FileSystemUseKind::Fd { tid, fd, is_tasks_own: has_own_table };
-            // Only where it matters is the path put together.
+            // The path is only made if it is needed.
             let path = (known.shows(at.mount) != Some(false)).then(|| format!("{below}fd/{fd}"));
             self.note(known, dir, pid, at, &stat, path.as_deref(), kind);
             std::ops::ControlFlow::Continue(())
@@ -359,20 +359,20 @@ impl Part {
         failure: Failure,
     ) -> std::ops::ControlFlow<()> {
         gap(&mut self.gaps, Place::Fds, Object::Fd(voice.pid, voice.tid, fd), operation, failure);
-        // One permission goes for the whole table.
+        // Permission is the same for the whole table.
         match failure.is_denied() {
             true => std::ops::ControlFlow::Break(()),
             false => std::ops::ControlFlow::Continue(()),
         }
     }
 
-    /// Before 5.8 only fdinfo tells.
+    /// Before 5.8, only fdinfo has the mount ID.
     fn mount_by_fdinfo(&mut self, dir: &ProcDir, below: &str, fd: u32) -> Result<u64, Failure> {
         let text = dir.read_record(format!("{below}fdinfo/{fd}"), &mut self.buffer)?;
         parse::fdinfo::mount_id(text).ok_or(Cause::Malformed.into())
     }
 
-    /// What a descriptor holds besides the file that it is open on.
+    /// What a descriptor holds besides its file.
     #[expect(clippy::too_many_arguments, reason = "all of it is known where the descriptor was looked at")]
     fn hidden_files(
         &mut self,
@@ -395,7 +395,7 @@ impl Part {
             let Some(&is_bound) = known.unix.get(&at.inode) else { return };
             let info = ways.info(dir, below).and_then(|info| info.read_record(name, &mut self.buffer));
             let count = match info.map_err(Failure::from).and_then(|text| Ok(parse::fdinfo::parse(text)?)) {
-                // Kernels before 5.6 do not say.
+                // Kernels before 5.6 do not show it.
                 Ok(info) => info.scm_fds.unwrap_or_default(),
                 Err(failure) => {
                     let _ = self.fd_gap(voice, fd, Operation::read("fdinfo"), failure);
@@ -429,7 +429,7 @@ impl Part {
                         None => self.unlisted.push(Unlisted { at: place, may_hide_it: false, by: (pid, kind) }),
                     }
                 }
-                // Closed meanwhile, or an O_PATH descriptor; or bound to no path after all.
+                // It was closed, or is an O_PATH descriptor, or is not bound to a path.
                 Err(failure) if failure.is_any(&[Errno::BADF, Errno::NOENT]) => {}
                 Err(_) => suspect(self, HiddenFiles::BoundSocket),
             }
@@ -469,7 +469,7 @@ impl Part {
         }
     }
 
-    /// Notes a use, if it is one, of whatever this mount shows. `path` leads there, below the directory of the process.
+    /// Notes a use, if the mount is of the file system. `path` leads to the file, below the directory of the process.
     #[expect(clippy::too_many_arguments, reason = "all of it is known where something was looked at")]
     fn note(
         &mut self,
@@ -494,12 +494,12 @@ impl Part {
             self.uses.push((pid, FileSystemUse::new(kind, at.mount)));
             return;
         }
-        // Of what is open on no directory nothing is mounted below. A btrfs has numbers that nobody can tell.
+        // Nothing can be mounted below a file that is not a directory. The device numbers of a btrfs are not known in advance.
         let is_directory = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory;
         self.unlisted.push(Unlisted { at, may_hide_it: is_directory || at.base.is_some(), by: (pid, kind) });
     }
 
-    /// Takes back what was noted of a process: it is a kernel thread, one like all others.
+    /// Removes what was noted of a process that is a kernel thread: all of these have the same uses.
     fn count_kernel_thread(&mut self, known: &Known<'_>, pid: Pid) {
         self.unlisted.retain(|unlisted| unlisted.by.0 != pid);
         let first = self.uses.iter().rposition(|(user, _)| *user != pid).map_or(0, |last| last + 1);
@@ -523,7 +523,7 @@ fn at(proc: &ProcRoot, dir: &ProcDir, link: &str) -> Result<(At, Statx), Failure
     let mount = if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 {
         stat.stx_mnt_id
     } else {
-        // Before 5.8 only an open file tells. `O_PATH` opens nothing.
+        // Before 5.8, only fdinfo of an open file has the mount ID. `O_PATH` does not open the file itself.
         proc.mount_id(pin(dir, link)?.as_fd())?
     };
     Ok((At::of(&stat, mount), stat))
@@ -533,8 +533,9 @@ fn pin(dir: &ProcDir, link: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(dir, link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// What all files of a btrfs have in common, if a path leads to a file of one: its ID as `statfs(2)` has it, without what
-/// the subvolume makes of it. The type of the handle tells that it is a btrfs, which answers from memory.
+/// The part of the file system ID that all files of a btrfs share, if a path leads to a file of one: the ID of
+/// `statfs(2)` without the part of the subvolume. The type of the file handle tells that it is a btrfs, which answers from
+/// memory.
 fn btrfs_base(dir: &ProcDir, path: &str) -> Option<u64> {
     let pinned = pin(dir, path).ok()?;
     let (kind, handle) = lxkns_sys::handle_of(&pinned).ok()?;
@@ -543,14 +544,14 @@ fn btrfs_base(dir: &ProcDir, path: &str) -> Option<u64> {
         return None;
     }
     let id = rustix::fs::fstatvfs(&pinned).ok()?.f_fsid;
-    // The upper half of the subvolume's number goes into the first word, which is the lower one here.
+    // btrfs mixes the upper half of the subvolume's number into the first word, which is the lower one here.
     Some(id ^ subvolume.rotate_right(32))
 }
 
-/// Where the file is that a process's UNIX socket, with this inode number, is bound to.
+/// The place of the file that a UNIX socket with this inode number is bound to.
 fn bound_at(proc: &ProcRoot, pidfd: &OwnedFd, fd: u32, inode: u64) -> Result<At, Failure> {
     let socket = Fetched::new(proc, pidfd, fd)?;
-    // The pidfd was opened by number, and the descriptor may be another by now.
+    // The pidfd was opened by number, and the descriptor can be of another file by now.
     if rustix::fs::fstat(&socket)?.st_ino != inode {
         return Err(Errno::BADF.into());
     }

@@ -116,10 +116,8 @@ pub fn parse(text: &[u8]) -> Result<TaskStatus, ParseError> {
         .cpus_allowed_list
         .map(|line| cpulist::parse(line.text.trim_ascii()).map_err(|error| line.error(error.expected)));
     // Kernels without seccomp, and those before 4.10, have no such lines.
-    let seccomp = values.seccomp.map(|line| {
-        let mode = decimal::<u64>(line.text.trim_ascii()).and_then(Seccomp::from_number);
-        mode.ok_or(line.error("a mode of seccomp"))
-    });
+    let seccomp =
+        values.seccomp.map(|line| decimal::<u64>(line.text.trim_ascii()).ok_or(line.error("a mode of seccomp")));
     let no_new_privs = values.no_new_privs.map(|line| match line.text.trim_ascii() {
         b"0" => Ok(false),
         b"1" => Ok(true),
@@ -129,7 +127,8 @@ pub fn parse(text: &[u8]) -> Result<TaskStatus, ParseError> {
         uids,
         ns_pids,
         capabilities,
-        seccomp: seccomp.transpose()?,
+        // A mode that is newer than this parser is not known, and makes nothing else unreadable.
+        seccomp: seccomp.transpose()?.and_then(Seccomp::from_number),
         no_new_privs: no_new_privs.transpose()?,
     };
     let own_signals = values.sig_pnd.map(signals).transpose()?;
@@ -273,6 +272,17 @@ mod tests {
     }
 
     #[test]
+    fn modes_of_seccomp() {
+        let mode = |number: u32| {
+            let text = HOSTILE.replace("Seccomp:\t0", format!("Seccomp:\t{number}"));
+            parse(&text).unwrap().process.seccomp
+        };
+        let known = [Seccomp::None, Seccomp::Strict, Seccomp::Filter, Seccomp::Dead];
+        assert_eq!([0, 1, 2, 3].map(mode), known.map(Some));
+        assert_eq!(mode(4), None);
+    }
+
+    #[test]
     fn nonsense() {
         for (line, wrong) in [
             ("Uid:\t0\t0\t0\t0", "Uid:\t0\t0\t0"),
@@ -288,7 +298,7 @@ mod tests {
             ("Groups:\t ", "Groups:\t1,2"),
             ("ShdPnd:\t0000000000004000", "ShdPnd:\t"),
             ("SigBlk:\t8000000000000001", "SigBlk:\t800000000000000g"),
-            ("Seccomp:\t0", "Seccomp:\t3"),
+            ("Seccomp:\t0", "Seccomp:\tx"),
             ("NoNewPrivs:\t0", "NoNewPrivs:\t2"),
             ("CapEff:\t000001fffeffffff", "CapEff:\t"),
             ("CapEff:\t000001fffeffffff", "CapEff:\t0x1"),

@@ -74,7 +74,7 @@ pub(crate) struct Options {
     /// Whether the namespaces of processes were read.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub from_procs: Option<bool>,
-    /// Whether those of threads were.
+    /// Whether those of tasks were.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub from_tasks: Option<bool>,
     /// Whether open descriptors were.
@@ -101,7 +101,7 @@ pub(crate) struct Options {
     /// Whether CPU affinity and scheduling of processes were.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub with_affinity_scheduling: Option<bool>,
-    /// Whether those of threads were.
+    /// Whether those of tasks were.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub with_task_affinity_scheduling: Option<bool>,
     /// The types of namespaces that were looked for.
@@ -223,7 +223,7 @@ pub(crate) struct OwnOptions {
     pub freezer: bool,
     /// Whether CPU affinity and scheduling were.
     pub scheduling: bool,
-    /// Whether these were read of each thread too.
+    /// Whether these were read of each task too.
     pub task_details: bool,
     /// Of which processes command lines were read.
     #[cfg_attr(feature = "schema", schemars(with = "ScopeName"))]
@@ -260,7 +260,7 @@ pub(crate) struct Gap {
     /// A process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
-    /// A thread of it.
+    /// A task of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tid: Option<u32>,
     /// A descriptor of it.
@@ -290,7 +290,7 @@ pub(crate) struct Suspect {
     /// The process that has it open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
-    /// The thread whose table it is in.
+    /// The task whose table it is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tid: Option<u32>,
     /// The descriptor.

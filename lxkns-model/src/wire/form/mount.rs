@@ -58,7 +58,7 @@ pub(crate) struct Mount {
     /// The type of the file system, and a subtype after a dot.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub fstype: Option<String>,
-    /// What the file system was made from; empty where not known.
+    /// The device or name of the file system, as given to mount; empty if not known.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub source: Option<String>,
     /// Present where the source is not known.

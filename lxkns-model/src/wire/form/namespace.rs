@@ -40,11 +40,11 @@ pub(crate) struct Namespace {
     /// The most senior of these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ealdorman: Option<u32>,
-    /// The threads that are in it although their process is not.
+    /// The tasks that are in it although their process is not.
     #[serde(skip_serializing_if = "empty")]
     pub loose_threads: Option<Vec<u32>>,
 
-    /// Its ID that is never used again until the next boot.
+    /// Its ID, which is not used again before the next boot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unique_id: Option<u64>,
     /// Present where it is the one that the kernel started with.
@@ -135,7 +135,7 @@ pub(crate) struct Holder {
     /// The process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
-    /// The thread.
+    /// The task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tid: Option<u32>,
     /// The descriptor.

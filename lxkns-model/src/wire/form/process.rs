@@ -1,4 +1,4 @@
-//! Processes and their threads.
+//! Processes and their tasks.
 
 use std::borrow::Cow;
 
@@ -26,13 +26,13 @@ pub(crate) struct Process<'a> {
     /// Its command line, octal-escaped; where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmdline_escaped: Option<Vec<String>>,
-    /// How many threads it has, where not all of them are in `tasks`.
+    /// How many tasks it has, where not all of them are in `tasks`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
-    /// Its threads, the first one included.
+    /// Its tasks, the first one included.
     #[cfg_attr(feature = "schema", schemars(required, length(min = 1)))]
     pub tasks: Option<Vec<Task<'a>>>,
-    /// The namespaces in which its first thread's next child will be.
+    /// The namespaces in which the thread group leader's next child will be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub for_children: Option<ForChildren>,
     /// Its user IDs.
@@ -52,7 +52,7 @@ pub(crate) struct Process<'a> {
     pub no_new_privs: Option<bool>,
 }
 
-/// A thread.
+/// A task.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -67,7 +67,7 @@ pub(crate) struct Task<'a> {
     pub for_children: Option<ForChildren>,
 }
 
-/// What processes and threads have in common.
+/// What processes and tasks have in common.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

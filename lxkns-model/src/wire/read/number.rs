@@ -28,7 +28,7 @@ pub(super) fn pid(number: u32) -> Result<Pid, Error> {
     within("pid", number, 1..=MAX_INT).map(Pid)
 }
 
-/// A thread.
+/// A task.
 pub(super) fn tid(number: u32) -> Result<Tid, Error> {
     within("tid", number, 1..=MAX_INT).map(Tid)
 }

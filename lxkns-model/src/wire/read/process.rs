@@ -1,4 +1,4 @@
-//! Processes and their threads.
+//! Processes and their tasks.
 
 use std::sync::Arc;
 

@@ -117,7 +117,7 @@ fn processes<'a>(
     Entries(processes.map(move |process| (process.pid.0, process::process(snapshot, process, options))))
 }
 
-/// The TIDs of all tasks, where some namespace has loose threads: their reader wants each of those among these.
+/// The TIDs of all tasks, if a namespace has `loose-threads`: its readers expect each of these TIDs among the tasks.
 fn known_tids(snapshot: &Snapshot) -> BTreeSet<model::Tid> {
     if snapshot.namespaces.values().all(|namespace| namespace.loose_threads.is_empty()) {
         return BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Processes and their threads.
+//! Processes and their tasks.
 
 use bstr::ByteSlice;
 
@@ -13,7 +13,7 @@ pub(super) fn process<'a>(snapshot: &Snapshot, process: &'a model::Process, opti
     let arguments = command_line.map(Vec::as_slice).unwrap_or_default();
     let lossy = arguments.iter().any(|argument| argument.to_str().is_err());
     let status = process.status.as_ref();
-    // What is its first thread's stays so; the rest is that of the thread which stands for it.
+    // What is the thread group leader's stays so; the rest is that of the task which stands for it.
     let (first, living) = (process.main_task(), process.living_task());
     let mut of_process = common(snapshot, living, &process.namespaces, options);
     if first.tid != living.tid {
