@@ -55,8 +55,9 @@ fn run() -> anyhow::Result<()> {
     new_root().context("cannot change to a root that is not the initramfs")?;
     fs::create_dir_all("/etc")?;
     fs::write("/etc/passwd", format!("root:x:0:0::/:\nnobody:x:{NOBODY}:{NOBODY}::/:\n"))?;
+    fs::write("/etc/hosts", "127.0.0.1 localhost\n")?;
     fs::write("/etc/group", format!("root:x:0:\nnogroup:x:{NOBODY}:\n"))?;
-    for directory in ["/tmp", "/run"] {
+    for directory in ["/tmp", "/run", "/var/lib", "/mnt"] {
         fs::create_dir_all(directory)?;
     }
     // As udev makes them, too.

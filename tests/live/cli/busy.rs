@@ -165,11 +165,11 @@ fn mounts_and_users() {
         format!("  process {} closes fd {fd}, or exits\n", by[2].pid()),
         format!("  process {} leaves its working directory, or exits\n", by[0].pid()),
         format!("  process {} exits\n", by[1].pid()),
-        // Somebody else's mounts take privileges.
+        // Somebody else's mounts take privileges; else its mount namespace ends, of which all processes may be known.
         if probe::is_root() {
             format!("  what covers mount {hidden_id} is unmounted, then `umount -N {} ", other.pid())
         } else {
-            format!("  mnt:{} ends (lxkns why mnt:{0})\n", other.ns_inode("mnt"))
+            format!(" (lxkns why mnt:{})\n", other.ns_inode("mnt"))
         },
     ] {
         // Where a process is not readable, there may be more.

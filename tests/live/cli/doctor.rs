@@ -61,7 +61,8 @@ fn with_files() -> Actor {
 /// The places in which something about a process could not be read, in the dump that a command writes.
 fn gaps_of(command: &mut Command, pid: u32) -> Vec<String> {
     let dump = run(command.arg("dump")).ok().json();
-    let gaps = dump["discovery-options"]["snapshot"]["gaps"].as_array().unwrap().clone();
+    // Where there is no gap at all, the key is left out.
+    let gaps = dump["discovery-options"]["snapshot"]["gaps"].as_array().cloned().unwrap_or_default();
     gaps.iter().filter(|gap| gap["pid"] == pid).map(|gap| gap["place"].as_str().unwrap().to_owned()).collect()
 }
 
