@@ -34,7 +34,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("mountns::open::automounts_are_not_triggered", &[Root, FileSystem("autofs")], automounts),
         test("mountns::open::a_helper_of_another_version", &[Need::File("/usr/bin/printf")], another_version),
         test("mountns::open::no_helper", &[Need::File("/bin/true")], no_helper),
-        test("mountns::open::no_errno_of_the_kernel", &[Need::File("/bin/true")], no_errno_of_the_kernel),
+        test("mountns::open::no_errno_of_the_kernel", &[Need::File("/usr/bin/printf")], no_errno_of_the_kernel),
         test(VARIABLE, &[Root], the_variable),
         test("mountns::open::side_by_side", &[UserNamespaces], side_by_side),
         test("mountns::open::no_more_than_allowed", &[UserNamespaces], no_more_than_allowed),
