@@ -7,12 +7,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bstr::{BString, ByteSlice as _};
-use lxkns_model::{Cause, Errno, Evidence, Gap, NamespaceId, Object, Operation, Pid, Place, Uid};
+use lxkns_model::{Cause, Errno, Evidence, EvidenceKind, Gap, NamespaceId, Object, Operation, Pid, Place, Uid};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::evidence::monitors::Watched;
 use crate::evidence::{Claim, bundles, cni, docker, likely, machined, monitors, podman, runtime};
-use crate::files::{Dir, Failure, File, Writer};
+use crate::files::{Dir, Failure, File, OwnFds, Writer, path_in};
 use crate::parse::LONGEST;
 use crate::parse::cgroup_path::NOBODY;
 use crate::parse::monitor::Monitor;
@@ -143,7 +143,21 @@ impl<'a> Collection<'a> {
 
     /// All that was read. Where a file system does not answer for as long as `patience`, the rest of its source stays unread,
     /// and a gap says so.
-    pub(crate) fn end(mut self, ids: FxHashSet<BString>, patience: Duration) -> Collected {
+    pub(crate) fn end(self, ids: FxHashSet<BString>, patience: Duration) -> Collected {
+        let mut collected = self.wait_for_all(ids, patience);
+        // What runtimes have kept is parsed by two threads; it comes first of a source, as it names processes.
+        let order = |claim: &Claim| (claim.source, claim.evidence.kind != EvidenceKind::RuntimeState);
+        collected.claims.sort_by(|a, b| {
+            let by_path = || match order(a).1 {
+                true => std::cmp::Ordering::Equal,
+                false => a.evidence.at.cmp(&b.evidence.at),
+            };
+            order(a).cmp(&order(b)).then_with(by_path)
+        });
+        collected
+    }
+
+    fn wait_for_all(mut self, ids: FxHashSet<BString>, patience: Duration) -> Collected {
         // Nobody else sets them.
         let _ = self.hints.ids.set(ids);
         for left in 1..=MOST_LEFT {
@@ -196,7 +210,7 @@ fn wait(
     state.is_abandoned.then(|| state.at.take())
 }
 
-fn work(shared: &Shared, watched: Vec<Watched>, jobs: &Mutex<VecDeque<(usize, Source)>>, hints: &Hints) {
+fn work(shared: &Arc<Shared>, watched: Vec<Watched>, jobs: &Mutex<VecDeque<(usize, Source)>>, hints: &Hints) {
     let mut storages: FxHashMap<BString, ()> = FxHashMap::default();
     for watched in watched {
         let read = monitors::read(&watched);
@@ -219,10 +233,11 @@ fn work(shared: &Shared, watched: Vec<Watched>, jobs: &Mutex<VecDeque<(usize, So
     }
     let mut seen = FxHashSet::default();
     let mut bytes = 0;
+    let own = OwnFds::of_this_thread();
     loop {
         let Some((index, source)) = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { break };
         let Source { root, pid, whose, .. } = source;
-        let Ok(root) = Dir::root(root) else { continue };
+        let Ok(root) = own.clone().and_then(|own| Dir::root(root, own)) else { continue };
         let mut collector = Collector {
             source: index,
             pid,
@@ -254,7 +269,7 @@ pub(crate) struct Collector<'a> {
     whose: Option<Uid>,
     root: Dir,
     pub(crate) hints: &'a Hints,
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     /// The directories that were read, by whatever root.
     seen: &'a mut FxHashSet<(u64, u64)>,
     bytes: &'a mut usize,
@@ -358,19 +373,41 @@ impl Collector<'_> {
         Some((text, whose))
     }
 
+    /// Reads a file in a directory in another, as [`Collector::dir`] and [`Collector::read`].
+    pub(crate) fn read_in(&mut self, all: &Dir, dir: &BString, name: &str) -> Option<(Vec<u8>, Option<Uid>)> {
+        let path = all.path_of(path_in(dir, name));
+        if self.is_left(&path) {
+            return None;
+        }
+        if *self.bytes > MOST_BYTES {
+            self.gap(&path, Operation::read(""), Failure::Cause(Cause::Limit));
+            return None;
+        }
+        let read = all.read_in(dir, name);
+        let (file, writer) = self.note(read, &path, Operation::read(""))?;
+        *self.bytes += file.text.len();
+        let whose =
+            self.whose.or_else(|| user_of(&path)).or_else(|| ordinary(writer)).or_else(|| ordinary(file.writer));
+        Some((file.text, whose))
+    }
+
     /// Adds what a file says, and who can write it.
-    pub(crate) fn claim(&mut self, mut claim: Claim, whose: Option<Uid>) {
-        claim.source = self.source;
-        self.shared.state().collected.claims.push(claim.by(whose));
+    pub(crate) fn claim(&mut self, claim: Claim, whose: Option<Uid>) {
+        self.sink().claim(claim, whose);
+    }
+
+    /// Where claims go; another thread can have one.
+    pub(crate) fn sink(&self) -> Sink {
+        Sink { shared: self.shared.clone(), source: self.source, pid: self.pid }
     }
 
     /// Evidence that was read at a path below this root.
-    pub(crate) fn evidence(&self, kind: lxkns_model::EvidenceKind, at: impl Into<BString>) -> Evidence {
+    pub(crate) fn evidence(&self, kind: EvidenceKind, at: impl Into<BString>) -> Evidence {
         likely(kind, at, self.pid)
     }
 
     /// A file that makes no sense.
-    pub(crate) fn malformed(&mut self, dir: &Dir, name: &str) {
+    pub(crate) fn malformed(&mut self, dir: &Dir, name: impl AsRef<[u8]>) {
         self.gap(&dir.path_of(name), Operation::Parse("".into()), Failure::Cause(Cause::Malformed));
     }
 
@@ -387,6 +424,33 @@ impl Collector<'_> {
     fn gap(&mut self, path: &[u8], operation: Operation, failure: Failure) {
         let gap = gap(object(self.pid, path), operation, failure);
         self.shared.state().collected.gaps.extend(gap);
+    }
+}
+
+/// Where what was read of one source goes.
+#[derive(Clone)]
+pub(crate) struct Sink {
+    shared: Arc<Shared>,
+    source: usize,
+    pid: Option<Pid>,
+}
+
+impl Sink {
+    /// Adds what a file says, and who can write it.
+    pub(crate) fn claim(&self, mut claim: Claim, whose: Option<Uid>) {
+        claim.source = self.source;
+        self.shared.state().collected.claims.push(claim.by(whose));
+    }
+
+    /// Evidence that was read at a path below the source's root.
+    pub(crate) fn evidence(&self, kind: EvidenceKind, at: impl Into<BString>) -> Evidence {
+        likely(kind, at, self.pid)
+    }
+
+    /// A file that makes no sense.
+    pub(crate) fn malformed(&self, path: &[u8]) {
+        let gap = gap_of(self.pid, path, Operation::Parse("".into()), Cause::Malformed);
+        self.shared.state().collected.gaps.push(gap);
     }
 }
 

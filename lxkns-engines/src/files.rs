@@ -3,6 +3,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::sync::Arc;
 
 use bstr::BString;
 use lxkns_model::Cause;
@@ -34,6 +35,7 @@ impl From<Errno> for Failure {
 #[derive(Debug)]
 pub(crate) struct Dir {
     fd: OwnedFd,
+    own: OwnFds,
     /// Where it is below its root.
     pub(crate) path: BString,
     /// What identifies it: device and inode.
@@ -56,23 +58,46 @@ pub(crate) struct File {
     pub(crate) writer: Writer,
 }
 
+/// The descriptors of the thread that reads. What was opened by name alone is opened from here.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnFds(Arc<OwnedFd>);
+
+impl OwnFds {
+    /// Those of this thread: they are of no use to another.
+    pub(crate) fn of_this_thread() -> Result<Self, Failure> {
+        Ok(Self(Arc::new(rustix::fs::open("/proc/thread-self/fd", DIRECTORY, Mode::empty())?)))
+    }
+}
+
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// By name alone.
+const NAMED: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Below a directory, without any link.
 const BELOW: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
+/// The same, on its file system.
+const BELOW_HERE: ResolveFlags = BELOW.union(ResolveFlags::NO_XDEV);
+
+impl Writer {
+    fn is_root(self) -> bool {
+        self.uid == 0 && !self.is_anybody
+    }
+}
+
 impl Dir {
     /// The root directory that everything else is below.
-    pub(crate) fn root(fd: OwnedFd) -> Result<Self, Failure> {
-        Self::with(fd, BString::from("/"))
+    pub(crate) fn root(fd: OwnedFd, own: OwnFds) -> Result<Self, Failure> {
+        Self::with(fd, BString::from("/"), own)
     }
 
-    fn with(fd: OwnedFd, path: BString) -> Result<Self, Failure> {
-        let stat = stat(&fd)?;
+    fn with(fd: OwnedFd, path: BString, own: OwnFds) -> Result<Self, Failure> {
+        let stat = stat(&fd, c"")?;
         if stat.kind != FileType::Directory {
             return Err(Errno::NOTDIR.into());
         }
-        Ok(Self { fd, path, id: stat.id, writer: stat.writer })
+        Ok(Self { fd, own, path, id: stat.id, writer: stat.writer })
     }
 
     /// A directory at an absolute path: this one is the root for it, and for links on the way, as for a process whose root
@@ -83,7 +108,7 @@ impl Dir {
             Err(errno) if is_missing(errno) => self.walk(path)?,
             opened => opened?,
         };
-        Self::with(fd, path.into())
+        Self::with(fd, path.into(), self.own.clone())
     }
 
     /// A directory in this one.
@@ -93,7 +118,7 @@ impl Dir {
             Err(errno) if is_missing(errno) => self.one(name.as_slice(), flags)?,
             opened => opened?,
         };
-        Self::with(fd, self.path_of(name))
+        Self::with(fd, self.path_of(name), self.own.clone())
     }
 
     /// The path of something in it.
@@ -129,16 +154,35 @@ impl Dir {
         Ok((names, false))
     }
 
+    /// Reads a regular file in a directory in this one, with who can write to the directory. As [`Dir::dir`] and [`Dir::read`],
+    /// with fewer calls.
+    pub(crate) fn read_in(&self, dir: &BString, name: &str) -> Result<(File, Writer), Failure> {
+        let stat = stat(&self.fd, dir.as_slice())?;
+        if stat.kind != FileType::Directory {
+            return Err(Errno::NOTDIR.into());
+        }
+        let path = path_in(dir, name);
+        let file = match rustix::fs::openat2(&self.fd, path.as_slice(), NAMED, Mode::empty(), BELOW_HERE) {
+            Err(errno) if is_missing(errno) => self.dir(dir)?.read(name),
+            opened => self.open_again(opened?),
+        };
+        // Whoever can write to this one can have put another in its place since.
+        let writer = if self.writer.is_root() { stat.writer } else { self.writer };
+        Ok((file?, writer))
+    }
+
     /// Reads a regular file in it. Anything else is refused before it is opened: opening a FIFO waits, and opening a device
     /// can do anything.
     pub(crate) fn read(&self, name: &str) -> Result<File, Failure> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let how = BELOW | ResolveFlags::NO_XDEV;
-        let named = match rustix::fs::openat2(&self.fd, name, flags, Mode::empty(), how) {
-            Err(errno) if is_missing(errno) => self.one(name, flags)?,
+        let named = match rustix::fs::openat2(&self.fd, name, NAMED, Mode::empty(), BELOW_HERE) {
+            Err(errno) if is_missing(errno) => self.one(name, NAMED)?,
             opened => opened?,
         };
-        let stat = stat(&named)?;
+        self.open_again(named)
+    }
+
+    fn open_again(&self, named: OwnedFd) -> Result<File, Failure> {
+        let stat = stat(&named, c"")?;
         if stat.kind != FileType::RegularFile {
             return Err(Failure::Cause(Cause::Malformed));
         }
@@ -146,7 +190,7 @@ impl Dir {
             return Err(Failure::Cause(Cause::Cut));
         }
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = rustix::fs::open(format!("/proc/thread-self/fd/{}", named.as_raw_fd()), flags, Mode::empty())?;
+        let file = rustix::fs::openat(&*self.own.0, named.as_raw_fd().to_string(), flags, Mode::empty())?;
         let mut text = Vec::with_capacity(stat.size as usize + 1);
         loop {
             if text.len() == text.capacity() {
@@ -185,6 +229,14 @@ impl Dir {
     }
 }
 
+/// A file in a directory.
+pub(crate) fn path_in(dir: &BString, name: &str) -> BString {
+    let mut path = dir.clone();
+    path.push(b'/');
+    path.extend_from_slice(name.as_bytes());
+    path
+}
+
 /// Whether there is no `openat2(2)`: before Linux 5.6, or denied by a filter that does not know it.
 fn is_missing(errno: Errno) -> bool {
     matches!(errno, Errno::NOSYS | Errno::PERM | Errno::INVAL)
@@ -197,10 +249,12 @@ struct Stat {
     writer: Writer,
 }
 
-fn stat(fd: impl AsFd) -> Result<Stat, Failure> {
-    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+/// Of what has this name in a directory, or of the file itself where the name is empty. Links are not followed.
+fn stat(fd: impl AsFd, name: impl Arg) -> Result<Stat, Failure> {
+    let how = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
+    let flags = how | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let mask = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::UID | StatxFlags::SIZE | StatxFlags::INO;
-    let stat = rustix::fs::statx(fd, c"", flags, mask)?;
+    let stat = rustix::fs::statx(fd, name, flags, mask)?;
     let mode = u32::from(stat.stx_mode);
     Ok(Stat {
         kind: FileType::from_raw_mode(mode),
@@ -220,7 +274,8 @@ mod tests {
     use super::*;
 
     fn open(path: &Path) -> Dir {
-        Dir::root(rustix::fs::open(path, DIRECTORY, Mode::empty()).unwrap()).unwrap()
+        let own = OwnFds::of_this_thread().unwrap();
+        Dir::root(rustix::fs::open(path, DIRECTORY, Mode::empty()).unwrap(), own).unwrap()
     }
 
     fn errno<T: std::fmt::Debug>(answer: Result<T, Failure>) -> Failure {
@@ -247,6 +302,30 @@ mod tests {
         assert_eq!(errno(root.read("link")), Failure::Cause(Cause::Malformed), "the link itself was opened");
         assert_eq!(errno(root.read("none")), Failure::Errno(Errno::NOENT));
         assert_eq!(errno(root.read("../file")), Failure::Errno(Errno::XDEV));
+    }
+
+    #[test]
+    fn files_in_directories_below() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        fs::create_dir(path.join("a")).unwrap();
+        fs::write(path.join("a/file"), "text").unwrap();
+        fs::write(path.join("file"), "text").unwrap();
+        symlink("a", path.join("link")).unwrap();
+        symlink("file", path.join("a/link")).unwrap();
+        let root = open(path);
+        let own = rustix::process::geteuid().as_raw();
+        let (file, writer) = root.read_in(&"a".into(), "file").unwrap();
+        assert_eq!((file.text.as_slice(), writer), (&b"text"[..], Writer { uid: own, is_anybody: false }));
+        assert_eq!(errno(root.read_in(&"file".into(), "file")), Failure::Errno(Errno::NOTDIR));
+        assert_eq!(errno(root.read_in(&"link".into(), "file")), Failure::Errno(Errno::NOTDIR));
+        assert_eq!(errno(root.read_in(&"a".into(), "link")), Failure::Cause(Cause::Malformed));
+        assert_eq!(errno(root.read_in(&"a".into(), "none")), Failure::Errno(Errno::NOENT));
+        assert_eq!(errno(root.read_in(&"none".into(), "file")), Failure::Errno(Errno::NOENT));
+        // The directory around it counts as well.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+        let (_, writer) = open(path).read_in(&"a".into(), "file").unwrap();
+        assert!(writer.is_anybody);
     }
 
     #[test]
@@ -281,7 +360,10 @@ mod tests {
         fs::create_dir_all(directory.path().join("a/b")).unwrap();
         symlink("a", directory.path().join("link")).unwrap();
         let root = open(directory.path());
-        assert_eq!(Dir::with(root.walk("/a/b").unwrap(), "/a/b".into()).unwrap().id, root.at("/a/b").unwrap().id);
+        assert_eq!(
+            Dir::with(root.walk("/a/b").unwrap(), "/a/b".into(), root.own.clone()).unwrap().id,
+            root.at("/a/b").unwrap().id
+        );
         assert_eq!(errno(root.walk("/link/b")), Failure::Errno(Errno::NOTDIR));
         assert_eq!(errno(root.walk("/a/../a")), Failure::Errno(Errno::XDEV));
         assert_eq!(errno(root.one("a/b", DIRECTORY)), Failure::Errno(Errno::XDEV));

@@ -38,7 +38,13 @@ struct Args {
     /// How many mount namespaces are held by nothing but an fd of one more process
     #[arg(long, default_value_t = 0)]
     processless_mount_namespaces: usize,
+    /// How many containers as runc leaves them: each is a process in a mount namespace of its own, and a state.json
+    #[arg(long, default_value_t = 0)]
+    containers: usize,
 }
+
+/// What runc 1.1 keeps of a container, with its ID, PID and start time left open.
+const STATE: &str = include_str!("../state.json");
 
 /// The ends of the two pipes that everyone who is forked gets.
 struct Ends {
@@ -65,6 +71,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let (ready_reader, ready) = pipe_with(PipeFlags::CLOEXEC)?;
     let ends = Ends { life, ready };
     let own_pid_namespace = File::open("/proc/self/ns/pid").context("cannot open /proc/self/ns/pid")?;
+    if args.containers > 0 {
+        own_run()?;
+    }
 
     for i in 0..args.processes {
         let flag = namespace(i, args);
@@ -81,14 +90,19 @@ fn run(args: &Args) -> anyhow::Result<()> {
     if holders > 0 {
         fork(&ends, || mount_namespace_holder(args))?;
     }
-    let children = args.processes + holders;
+    let mut containers = Vec::new();
+    for _ in 0..args.containers {
+        containers.push(fork(&ends, || unshare(libc::CLONE_NEWNS))?);
+    }
+    let children = args.processes + holders + containers.len();
 
     drop(ends);
     all_ready(File::from(ready_reader), children)?;
+    containers.into_iter().try_for_each(write_state)?;
     println!(
         "ready processes={children} tasks={} namespaces={} in {:.1} s",
         children + args.threads_extra,
-        args.namespaces + args.processless_mount_namespaces,
+        args.namespaces + args.processless_mount_namespaces + args.containers,
         start.elapsed().as_secs_f64()
     );
     io::stdout().flush()?;
@@ -113,7 +127,7 @@ fn fits(args: &Args) -> anyhow::Result<()> {
         loadavg.split_whitespace().nth(3).and_then(|f| f.split('/').nth(1)).and_then(|n| n.parse().ok()).unwrap_or(0);
     let holder = usize::from(args.processless_mount_namespaces > 0);
     // Some room for what else goes on.
-    let tasks = args.processes + args.threads_extra + holder + existing + 500;
+    let tasks = args.processes + args.threads_extra + holder + args.containers + existing + 500;
     limit("tasks", tasks, "/proc/sys/kernel/pid_max", number("/proc/sys/kernel/pid_max"))?;
     limit("tasks", tasks, "/proc/sys/kernel/threads-max", number("/proc/sys/kernel/threads-max"))?;
     limit("tasks", tasks, "ulimit -u", soft_limit(Resource::Nproc))?;
@@ -123,7 +137,7 @@ fn fits(args: &Args) -> anyhow::Result<()> {
     limit("fds in one process", most_fds, "ulimit -n", soft_limit(Resource::Nofile))?;
     for kind in ["mnt", "uts", "ipc", "pid", "user", "cgroup", "net"] {
         let path = format!("/proc/sys/user/max_{kind}_namespaces");
-        let held = if kind == "mnt" { args.processless_mount_namespaces } else { 0 };
+        let held = if kind == "mnt" { args.processless_mount_namespaces + args.containers } else { 0 };
         limit(&format!("{kind} namespaces"), args.namespaces / 6 + held + 1, &path, number(&path))?;
     }
     Ok(())
@@ -209,8 +223,29 @@ fn mount_namespace_holder(args: &Args) -> anyhow::Result<()> {
     set_namespace(&own, libc::CLONE_NEWNS)
 }
 
+/// A mount namespace with nothing in `/run`: what is written there ends with the workload.
+fn own_run() -> anyhow::Result<()> {
+    use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+    unshare(libc::CLONE_NEWNS)?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).context("cannot make / private")?;
+    mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), None).context("cannot mount a tmpfs on /run")
+}
+
+/// Writes what runc would keep of the container whose first process this is.
+fn write_state(pid: libc::pid_t) -> anyhow::Result<()> {
+    let stat =
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("cannot read {pid}/stat"))?;
+    // The 22nd field; the second ends with the last parenthesis.
+    let start_time = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(19)).context("no start time")?;
+    let id = format!("{pid:064x}");
+    let directory = format!("/run/runc/{id}");
+    std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {directory}"))?;
+    let state = STATE.replace("@ID@", &id).replace("@PID@", &pid.to_string()).replace("@START@", start_time);
+    std::fs::write(format!("{directory}/state.json"), state).with_context(|| format!("cannot write below {directory}"))
+}
+
 /// Forks a process that does `set_up`, says that it is ready, and ends with the first process.
-fn fork(ends: &Ends, set_up: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn fork(ends: &Ends, set_up: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<libc::pid_t> {
     // SAFETY: this process has one thread, so the child finds every lock and all memory as a program may expect it.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()).context("cannot fork"),
@@ -219,7 +254,7 @@ fn fork(ends: &Ends, set_up: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Res
             // SAFETY: ends the process here, so that nothing which the parent owns too is dropped twice.
             unsafe { libc::_exit(code) }
         }
-        _ => Ok(()),
+        pid => Ok(pid),
     }
 }
 

@@ -5,6 +5,7 @@ use lxkns_model::{EngineKind, EvidenceKind};
 
 use super::{Claim, Main};
 use crate::collect::Collector;
+use crate::files::path_in;
 use crate::parse::docker;
 
 /// Reads it of those containers that something else names, and of all where a network namespace was left behind.
@@ -23,16 +24,15 @@ pub(crate) fn collect(collector: &mut Collector<'_>) {
             if !is_named && !collector.hints.has_leftovers {
                 continue;
             }
-            let Some(dir) = collector.dir(&all, &id) else { continue };
-            let Some((text, whose)) = collector.read(&dir, FILE) else { continue };
+            let Some((text, whose)) = collector.read_in(&all, &id, FILE) else { continue };
             let config = match docker::parse(&text) {
                 Ok(config) if config.id == id => config,
                 _ => {
-                    collector.malformed(&dir, FILE);
+                    collector.malformed(&all, path_in(&id, FILE));
                     continue;
                 }
             };
-            let evidence = collector.evidence(EvidenceKind::EngineFile, dir.path_of(FILE));
+            let evidence = collector.evidence(EvidenceKind::EngineFile, all.path_of(path_in(&id, FILE)));
             let mut claim = Claim::new(EngineKind::Docker, id, evidence);
             claim.engine_namespace = "moby".into();
             if config.is_running && config.pid != 0 {

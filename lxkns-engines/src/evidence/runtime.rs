@@ -1,11 +1,14 @@
 //! The state that runtimes keep: `state.json` of runc, `status` of crun. Both name a process with its start time.
 
+use std::sync::mpsc::{TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
 use bstr::{BString, ByteSlice as _};
-use lxkns_model::{Confidence, EngineKind, EvidenceKind};
+use lxkns_model::{Confidence, EngineKind, EvidenceKind, Uid};
 
 use super::{Claim, Main, annotations};
-use crate::collect::Collector;
-use crate::files::Dir;
+use crate::collect::{Collector, Sink};
+use crate::files::{Dir, path_in};
 use crate::parse::monitor::kind_of_namespace;
 use crate::parse::{bundle, crun, runc, unless_empty};
 
@@ -57,29 +60,103 @@ fn by_namespace(collector: &mut Collector<'_>, runtime: &Dir) {
     }
 }
 
+/// The state that runc keeps.
+const RUNC_FILE: &str = "state.json";
+
+/// From how many files on another thread parses as well: it costs as much as parsing a few.
+const MANY: usize = 48;
+
+/// How many files are given to the other thread at a time.
+const BATCH: usize = 8;
+
+/// A file as it was read: the container's ID, the text, and who can write it.
+type Read = (BString, Vec<u8>, Option<Uid>);
+
 fn of_runc(collector: &mut Collector<'_>, all: &Dir, namespace: &[u8]) {
-    const FILE: &str = "state.json";
-    for id in collector.names(all) {
-        let Some(dir) = collector.dir(all, &id) else { continue };
-        let Some((text, whose)) = collector.read(&dir, FILE) else {
+    let names = collector.names(all);
+    let parser = Parser { sink: collector.sink(), directory: all.path.clone(), namespace: namespace.into() };
+    // Parsing takes as long as reading does. What the other thread has no time for is parsed here. It ends when this one does,
+    // also where this one is left behind.
+    let (send, receive) = sync_channel::<Vec<Read>>(1);
+    let helper = (names.len() >= MANY).then(|| {
+        let parser = parser.clone();
+        let run = move || receive.into_iter().flatten().filter_map(|read| parser.parse(read)).collect::<Vec<_>>();
+        std::thread::Builder::new().name("lxkns-parse".into()).spawn(run)
+    });
+    let helper = helper.and_then(Result::ok);
+    let most = if helper.is_some() { BATCH } else { 1 };
+    let mut noted = Vec::new();
+    let mut batch = Vec::with_capacity(most);
+    for id in names {
+        let Some((text, whose)) = collector.read_in(all, &id, RUNC_FILE) else {
             // Some give crun the directory that they have for runc.
-            if let Some((text, whose)) = collector.read(&dir, "status") {
+            if let Some(dir) = collector.dir(all, &id)
+                && let Some((text, whose)) = collector.read(&dir, "status")
+            {
                 crun_status(collector, &dir, &id, namespace, &text, whose);
             }
             continue;
         };
+        batch.push((id, text, whose));
+        if batch.len() < most {
+            continue;
+        }
+        // Without a helper nobody receives.
+        if let Err(TrySendError::Full(left) | TrySendError::Disconnected(left)) =
+            send.try_send(std::mem::take(&mut batch))
+        {
+            noted.extend(left.into_iter().filter_map(|read| parser.parse(read)));
+        }
+    }
+    drop(send);
+    noted.extend(batch.into_iter().filter_map(|read| parser.parse(read)));
+    match helper.map(JoinHandle::join) {
+        Some(Ok(others)) => noted.extend(others),
+        Some(Err(panic)) => std::panic::resume_unwind(panic),
+        None => {}
+    }
+    for Noted { id, docker_root, storage, pod } in noted {
+        collector.known.insert((namespace.into(), id));
+        collector.docker_roots.extend(docker_root);
+        collector.storages.extend(storage);
+        collector.pods.extend(pod);
+    }
+}
+
+/// What else is to be read because of a container.
+#[derive(Default)]
+struct Noted {
+    id: BString,
+    docker_root: Option<BString>,
+    storage: Option<BString>,
+    pod: Option<BString>,
+}
+
+/// Makes claims of what runc keeps in one directory.
+#[derive(Clone)]
+struct Parser {
+    sink: Sink,
+    directory: BString,
+    namespace: BString,
+}
+
+impl Parser {
+    fn parse(&self, (id, text, whose): Read) -> Option<Noted> {
+        let mut path = self.directory.clone();
+        path.push(b'/');
+        path.extend_from_slice(&path_in(&id, RUNC_FILE));
         // What says it is another has been put there.
         let state = match runc::parse(&text) {
             Ok(state) if state.id == id => state,
             _ => {
-                collector.malformed(&dir, FILE);
-                continue;
+                self.sink.malformed(&path);
+                return None;
             }
         };
-        let kind = if namespace.is_empty() { EngineKind::Runc } else { kind_of_namespace(namespace) };
-        let mut claim = Claim::new(kind, id.clone(), collector.evidence(EvidenceKind::RuntimeState, dir.path_of(FILE)));
+        let kind = if self.namespace.is_empty() { EngineKind::Runc } else { kind_of_namespace(&self.namespace) };
+        let mut claim = Claim::new(kind, id.clone(), self.sink.evidence(EvidenceKind::RuntimeState, path));
         claim.evidence.confidence = Confidence::Sure;
-        claim.engine_namespace = namespace.into();
+        claim.engine_namespace = self.namespace.clone();
         if state.pid != 0 {
             claim.main = Main::Pid(state.pid, Some(state.start_time_ticks));
         }
@@ -89,12 +166,13 @@ fn of_runc(collector: &mut Collector<'_>, all: &Dir, namespace: &[u8]) {
         claim.facts.annotations = state.annotations;
         claim.facts.network_path = state.network_path;
         claim.facts.hostname = state.hostname;
-        collector.known.insert((namespace.into(), id));
-        if kind == EngineKind::Docker {
-            let root = state.rootfs.as_deref().and_then(|rootfs| data_root(rootfs));
-            collector.docker_roots.extend(root);
-        }
-        finish(collector, claim, state.bundle, whose);
+        let mut noted = note(&mut claim, state.bundle);
+        noted.docker_root = match kind {
+            EngineKind::Docker => state.rootfs.as_deref().and_then(|rootfs| data_root(rootfs)),
+            _ => None,
+        };
+        self.sink.claim(claim, whose);
+        Some(noted)
     }
 }
 
@@ -113,7 +191,7 @@ fn crun_status(
     id: &BString,
     namespace: &[u8],
     text: &[u8],
-    whose: Option<lxkns_model::Uid>,
+    whose: Option<Uid>,
 ) {
     const FILE: &str = "status";
     let Ok(status) = crun::parse(text) else { return collector.malformed(dir, FILE) };
@@ -141,17 +219,21 @@ fn crun_status(
         }
     }
     collector.known.insert((namespace.into(), id.clone()));
-    finish(collector, claim, status.bundle, whose);
+    let noted = note(&mut claim, status.bundle);
+    collector.storages.extend(noted.storage);
+    collector.pods.extend(noted.pod);
+    collector.claim(claim, whose);
 }
 
-fn finish(collector: &mut Collector<'_>, mut claim: Claim, bundle: Option<BString>, whose: Option<lxkns_model::Uid>) {
-    annotations::apply(&mut claim);
-    collector.storages.extend(bundle.as_deref().and_then(|bundle| super::podman::storage_of(bundle)));
-    if claim.kind == EngineKind::Podman {
+/// Takes what the annotations say into a claim, and returns what is to be read because of it.
+fn note(claim: &mut Claim, bundle: Option<BString>) -> Noted {
+    annotations::apply(claim);
+    let storage = bundle.as_deref().and_then(|bundle| super::podman::storage_of(bundle));
+    let pod = (claim.kind == EngineKind::Podman).then(|| {
         let sandbox = claim.facts.pod.as_ref().and_then(|pod| unless_empty(pod.uid.clone()));
-        collector.pods.insert(sandbox.unwrap_or_else(|| claim.id.clone()));
-    }
-    collector.claim(claim, whose);
+        sandbox.unwrap_or_else(|| claim.id.clone())
+    });
+    Noted { id: claim.id.clone(), docker_root: None, storage, pod }
 }
 
 /// Where Docker keeps its files, by the root directory that it gave to a container.

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::SystemTime;
 
 use bstr::BString;
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::{MOST, Malformed, time, unless_empty};
 
@@ -42,8 +44,39 @@ struct Form<'a> {
     created: Cow<'a, str>,
     #[serde(default, borrow)]
     config: Config<'a>,
-    #[serde(default)]
-    cgroup_paths: Option<BTreeMap<String, String>>,
+    #[serde(default, borrow)]
+    cgroup_paths: Option<Values<'a>>,
+}
+
+/// Text that is copied only where it has escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The values of a table, without their keys.
+struct Values<'a>(Vec<Text<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Values<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Table;
+        impl<'de> Visitor<'de> for Table {
+            type Value = Vec<Text<'de>>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a table")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Self::Value, A::Error> {
+                let mut values = Vec::with_capacity(16);
+                while let Some((IgnoredAny, value)) = table.next_entry()? {
+                    if values.len() < MOST {
+                        values.push(value);
+                    }
+                }
+                Ok(values)
+            }
+        }
+        deserializer.deserialize_map(Table).map(Values)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -53,7 +86,7 @@ struct Config<'a> {
     #[serde(default, borrow)]
     hostname: Cow<'a, str>,
     #[serde(default, borrow)]
-    labels: Option<Vec<Cow<'a, str>>>,
+    labels: Option<Vec<Text<'a>>>,
     #[serde(default, borrow)]
     namespaces: Option<Vec<Namespace<'a>>>,
 }
@@ -71,7 +104,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<State, Malformed> {
     let form: Form<'_> = serde_json::from_slice(text)?;
     let mut annotations = BTreeMap::new();
     let mut bundle = None;
-    for label in form.config.labels.unwrap_or_default().into_iter().take(MOST) {
+    for Text(label) in form.config.labels.unwrap_or_default().into_iter().take(MOST) {
         match label.split_once('=') {
             // runc adds this one itself, after those of the bundle.
             Some(("bundle", path)) => bundle = unless_empty(path),
@@ -80,6 +113,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<State, Malformed> {
         }
     }
     let namespaces = form.config.namespaces.unwrap_or_default();
+    let cgroup_paths = form.cgroup_paths.map(|Values(paths)| paths).unwrap_or_default();
     let network = namespaces.into_iter().find(|namespace| namespace.kind == "NEWNET");
     Ok(State {
         id: unless_empty(form.id.into_owned()).ok_or(Malformed)?,
@@ -88,7 +122,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<State, Malformed> {
         created: time::parse(&form.created),
         annotations,
         bundle,
-        cgroup_paths: form.cgroup_paths.unwrap_or_default().into_values().map(BString::from).take(MOST).collect(),
+        cgroup_paths: cgroup_paths.into_iter().map(|Text(path)| BString::from(path.into_owned())).collect(),
         network_path: network.and_then(|network| unless_empty(network.path.into_owned())),
         rootfs: unless_empty(form.config.rootfs.into_owned()),
         hostname: unless_empty(form.config.hostname.into_owned()),

@@ -1,0 +1,37 @@
+//! What `lxkns ls` does before it writes: a scan, and with `--containers` the recognition of containers. The difference is
+//! what recognition costs.
+
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use lxkns_core::{Discovery, DiscoveryOptions, ProcRoot};
+use lxkns_engines::{Host, Options};
+use lxkns_mountns::{Access, SandboxOptions};
+
+/// Scans this host, and prints what was found.
+#[derive(Parser)]
+struct Args {
+    /// Recognize containers as well
+    #[arg(long)]
+    containers: bool,
+    /// Print how long that alone took
+    #[arg(long)]
+    times: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let access = Access::new(SandboxOptions::default(), Duration::from_secs(1));
+    let began = Instant::now();
+    let mut snapshot = Discovery::of_host()?.mounts_through(&access).run(&DiscoveryOptions::namespaces())?;
+    let scanned = began.elapsed();
+    if args.containers {
+        lxkns_engines::annotate(&mut snapshot, &Host::new(ProcRoot::host()?), &Options::default());
+    }
+    if args.times {
+        eprintln!("scanned in {scanned:?}, recognized in {:?}", began.elapsed() - scanned);
+    }
+    let found = snapshot.annotations.containers.as_ref().map(|containers| containers.list.len());
+    println!("{} namespaces, containers: {found:?}", snapshot.namespaces.len());
+    Ok(())
+}
