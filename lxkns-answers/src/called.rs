@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 
 use bstr::{BStr, BString, ByteSlice as _};
 use lxkns_model::relations::{self, ContainerNamespaces};
@@ -70,13 +71,13 @@ impl<'a> Called<'a> {
         self.containers?.list.get(index)
     }
 
-    /// The containers with this name or ID, or with one that begins so.
+    /// The containers with this name or ID, or with one that begins so. A whole ID means no longer one: those who may choose
+    /// IDs could begin theirs with another's.
     fn with_name(&self, name: &str) -> Vec<usize> {
         let from = BStr::new(name);
-        let ids = self.by_id.range(from..).take_while(|(id, _)| match name.len() {
-            whose::SHORT.. => id.starts_with(name.as_bytes()),
-            _ => **id == from,
-        });
+        let is_whole = name.len() < whose::SHORT || self.by_id.contains_key(from);
+        let is_meant = |id: &BStr| if is_whole { id == from } else { id.starts_with(name.as_bytes()) };
+        let ids = self.by_id.range(from..).take_while(|(id, _)| is_meant(id));
         let by_id = ids.flat_map(|(_, all)| all).copied();
         let mut found: Vec<_> = self.by_name.get(from).into_iter().flatten().copied().chain(by_id).collect();
         found.sort_unstable();
@@ -98,14 +99,33 @@ impl<'a> Called<'a> {
         all
     }
 
-    /// What means this container and no other.
+    /// What means this container and no other, and is no other TARGET: containers can have others' names and IDs, and names
+    /// that look like PIDs or types. At the last it is the process that tells.
     fn unambiguous(&self, index: usize) -> String {
         let Some(container) = self.container(index) else { return String::new() };
-        let twins = container.name.as_ref().and_then(|name| self.by_name.get(name.value.as_bstr()));
-        let is_twin = |other: &&usize| self.container(**other).is_some_and(|other| other.kind == container.kind);
-        // Of very many it is the ID that tells.
-        let is_unique = twins.is_none_or(|twins| twins.len() <= MOST && twins.iter().filter(is_twin).count() == 1);
-        printable(if is_unique { whose::target(container) } else { container.id.clone() })
+        let with_engine = format!("{}:{}", container.kind.name(), container.id);
+        let names = [whose::target(container), container.id.clone(), with_engine.into()];
+        if let Some(name) = names.iter().find(|name| self.means(name, index)) {
+            return printable(name);
+        }
+        let process = self.namespaces().first_process(index).and_then(|pid| self.context.snapshot.processes.get(&pid));
+        match process {
+            Some(process) => format!("{}:{}", process.pid, process.start_time_ticks()),
+            None => format!("{} (which several have)", printable(&names[2])),
+        }
+    }
+
+    /// Whether this text, which can be typed as it is shown, means one container and nothing else.
+    fn means(&self, text: &BString, index: usize) -> bool {
+        let shown = printable(text);
+        if shown.as_bytes() != text.as_slice() {
+            return false;
+        }
+        match Target::parse(OsStr::new(&shown)) {
+            Ok(Target::Name(name)) => self.with_name(&name) == [index],
+            Ok(Target::Container(name)) => self.all_of(&name) == (vec![index], None),
+            _ => false,
+        }
     }
 
     /// These containers, each by what means no other. They are not very many.
@@ -195,6 +215,16 @@ impl<'a> Called<'a> {
 
     /// The container that somebody calls so, and which of its namespaces is meant; `None` where there is none.
     fn found(&self, name: &ContainerName, text: &str) -> Result<Option<(usize, Option<NamespaceType>)>, Unresolved> {
+        let (found, ns_type) = self.all_of(name);
+        match found[..] {
+            [] => Ok(None),
+            [index] => Ok(Some((index, ns_type))),
+            _ => Err(several(text, &self.listed(&found))),
+        }
+    }
+
+    /// All that somebody calls so, and which of the namespaces is meant.
+    fn all_of(&self, name: &ContainerName) -> (Vec<usize>, Option<NamespaceType>) {
         let mut ns_type = name.ns_type;
         let mut found = match name.of {
             ContainerOf::Any => self.with_name(&name.name),
@@ -214,11 +244,7 @@ impl<'a> Called<'a> {
         {
             (found, ns_type) = (self.of_pod(pod), Some(of));
         }
-        match found[..] {
-            [] => Ok(None),
-            [index] => Ok(Some((index, ns_type))),
-            _ => Err(several(text, &self.listed(&found))),
-        }
+        (found, ns_type)
     }
 
     fn process(&self, index: usize, ns_type: Option<NamespaceType>) -> Option<Target> {
@@ -281,7 +307,6 @@ fn is_of(asked: EngineKind, kind: EngineKind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
     use std::io;
     use std::path::Path;
 
@@ -369,7 +394,43 @@ mod tests {
         let containers = snapshot.annotations.containers.as_mut().unwrap();
         let twin = containers.list[1].clone();
         containers.list.push(lxkns_model::Container { id: "99".into(), ..twin });
-        assert_eq!(find(&snapshot, "cri:left"), usage("cri:left", "00112233445566778899, 99"));
+        assert_eq!(find(&snapshot, "cri:left"), usage("cri:left", "00112233445566778899, cri:99"));
+    }
+
+    /// Each of what is listed, typed in turn, means that container.
+    #[test]
+    fn what_is_listed_leads_to_the_right_one() {
+        let find = |snapshot: &Snapshot, text: &str| {
+            Resolver::new(Context::of_dump(snapshot), &NoHost).resolve(&Asked::parse(OsStr::new(text)).unwrap())
+        };
+        // A longer ID that begins with another's does not make that ambiguous; nor is one that has another's for a name.
+        let mut snapshot = contained();
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        containers.list[1].id = format!("{WEB_ID}0").into();
+        assert_eq!(find(&snapshot, WEB_ID), Ok(vec![HOME, LOOSE, USER, BUSY]));
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        containers.list[1].id = WEB_ID.into();
+        containers.list[1].name.as_mut().unwrap().value = "web".into();
+        let listed = |snapshot: &Snapshot, text: &str| match find(snapshot, text) {
+            Err(Unresolved::Usage(message)) => message.rsplit_once("name one of them: ").unwrap().1.to_owned(),
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(listed(&snapshot, WEB_ID), "docker:web, cri:web");
+        // Of one engine, with the same name and the same ID: the process tells.
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        containers.list[1].kind = EngineKind::Docker;
+        let text = listed(&snapshot, "docker:web");
+        let (first, second) = text.split_once(", ").unwrap();
+        assert!(first.starts_with("200:") && second.ends_with("(which several have)"), "{text}");
+        assert_eq!(find(&snapshot, first), Ok(vec![HOME, LOOSE, USER, BUSY]));
+        // Names that are other TARGETs: a namespace of another container, a PID, and what no terminal shows as it is.
+        for name in ["web/net", "1/mnt", "a\nb", "\u{202e}bew"] {
+            let containers = snapshot.annotations.containers.as_mut().unwrap();
+            containers.list[1].name.as_mut().unwrap().value = name.into();
+            containers.list[1].id = format!("{}f", &WEB_ID[..63]).into();
+            let text = listed(&snapshot, &WEB_ID[..12]);
+            assert_eq!(text, format!("docker:web, {}f", &WEB_ID[..63]), "{name:?}");
+        }
     }
 
     #[test]
