@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::evidence::monitors::Watched;
 use crate::evidence::{Claim, bundles, cni, docker, likely, machined, monitors, podman, runtime};
-use crate::files::{Dir, Failure, File, OwnFds, Writer, path_in};
+use crate::files::{Dir, Failure, File, Mounts, OwnFds, Writer, path_in};
 use crate::parse::LONGEST;
 use crate::parse::cgroup_path::NOBODY;
 use crate::parse::monitor::Monitor;
@@ -27,6 +27,8 @@ const MOST_LEFT: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) root: OwnedFd,
+    /// The mounts that can be gone into.
+    pub(crate) mounts: Mounts,
     /// The process whose root directory it is; `None` of the caller's.
     pub(crate) pid: Option<Pid>,
     /// Processes there, one for each PID namespace that files there can have PIDs of: it first.
@@ -236,8 +238,15 @@ fn work(shared: &Arc<Shared>, watched: Vec<Watched>, jobs: &Mutex<VecDeque<(usiz
     let own = OwnFds::of_this_thread();
     loop {
         let Some((index, source)) = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { break };
-        let Source { root, pid, whose, .. } = source;
-        let Ok(root) = own.clone().and_then(|own| Dir::root(root, own)) else { continue };
+        let Source { root, mounts, pid, whose, .. } = source;
+        let root = match own.clone().and_then(|own| Dir::root(root, own, mounts)) {
+            Ok(root) => root,
+            Err(failure) => {
+                let gap = gap(object(pid, b"/"), Operation::OPEN, failure);
+                shared.state().collected.gaps.extend(gap);
+                continue;
+            }
+        };
         let mut collector = Collector {
             source: index,
             pid,

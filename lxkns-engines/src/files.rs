@@ -1,12 +1,17 @@
 //! Files below a root directory that somebody else may have made: opened so that nothing is started, followed out of that
-//! root, or waited for longer than the reader can be left behind.
+//! root, or waited for.
+//!
+//! A thread that waits for a FUSE server cannot even be killed, and would keep the program from ending. So no mount is gone
+//! into whose file system may have a server, nor one that has come since the mounts were listed.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 
-use bstr::BString;
+use bstr::{BString, ByteSlice as _};
+use lxkns_core::has_no_server;
 use lxkns_model::Cause;
+use rustc_hash::FxHashSet;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -15,6 +20,9 @@ use crate::parse::LONGEST;
 
 /// How many names of one directory are read.
 pub(crate) const MOST_NAMES: usize = 20_000;
+
+/// How many links of one path are followed, as the kernel does.
+const MOST_LINKS: usize = 40;
 
 /// Why something could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +44,7 @@ impl From<Errno> for Failure {
 pub(crate) struct Dir {
     fd: OwnedFd,
     own: OwnFds,
+    mounts: Mounts,
     /// Where it is below its root.
     pub(crate) path: BString,
     /// What identifies it: device and inode.
@@ -69,6 +78,34 @@ impl OwnFds {
     }
 }
 
+/// The mounts whose file systems answer by themselves, by their IDs.
+#[derive(Clone, Debug)]
+pub(crate) struct Mounts(Arc<FxHashSet<u64>>);
+
+impl Mounts {
+    /// Those of a list of mounts (`mountinfo`). `is_of_user`: an ordinary user can have made them, and then an overlay can be
+    /// on anything.
+    pub(crate) fn without_server(mountinfo: &[u8], is_of_user: bool) -> Self {
+        let answers = |fs_type: &[u8]| {
+            has_no_server(fs_type)
+                || matches!(fs_type, b"zfs" | b"bcachefs" | b"jfs" | b"reiserfs")
+                || (fs_type == b"overlay" && !is_of_user)
+        };
+        let id = |line: &[u8]| {
+            let fs_type = line.split_once_str(b" - ")?.1.split_str(b" ").next()?;
+            let id = line.split_str(b" ").next()?.to_str().ok()?.parse().ok()?;
+            answers(fs_type).then_some(id)
+        };
+        Self(Arc::new(mountinfo.lines().filter_map(id).collect()))
+    }
+
+    /// Whether this was found on one of them.
+    fn have(&self, stat: &Stat) -> Result<(), Failure> {
+        let is_known = stat.mount.is_some_and(|mount| self.0.contains(&mount));
+        if is_known { Ok(()) } else { Err(Failure::Cause(Cause::NotTried)) }
+    }
+}
+
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// By name alone.
@@ -88,37 +125,70 @@ impl Writer {
 
 impl Dir {
     /// The root directory that everything else is below.
-    pub(crate) fn root(fd: OwnedFd, own: OwnFds) -> Result<Self, Failure> {
-        Self::with(fd, BString::from("/"), own)
+    pub(crate) fn root(fd: OwnedFd, own: OwnFds, mounts: Mounts) -> Result<Self, Failure> {
+        let stat = stat(&fd, c"")?;
+        Self::with(fd, &stat, BString::from("/"), own, mounts)
     }
 
-    fn with(fd: OwnedFd, path: BString, own: OwnFds) -> Result<Self, Failure> {
-        let stat = stat(&fd, c"")?;
+    fn with(fd: OwnedFd, stat: &Stat, path: BString, own: OwnFds, mounts: Mounts) -> Result<Self, Failure> {
+        mounts.have(stat)?;
         if stat.kind != FileType::Directory {
             return Err(Errno::NOTDIR.into());
         }
-        Ok(Self { fd, own, path, id: stat.id, writer: stat.writer })
+        Ok(Self { fd, own, mounts, path, id: stat.id, writer: stat.writer })
     }
 
     /// A directory at an absolute path: this one is the root for it, and for links on the way, as for a process whose root
-    /// directory it is. Links of procfs are refused.
+    /// directory it is. Each name is looked up by itself, once it is known on which mount the one before is.
     pub(crate) fn at(&self, path: &str) -> Result<Self, Failure> {
-        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let fd = match rustix::fs::openat2(&self.fd, path, DIRECTORY, Mode::empty(), how) {
-            Err(errno) if is_missing(errno) => self.walk(path)?,
-            opened => opened?,
-        };
-        Self::with(fd, path.into(), self.own.clone())
+        let mut names: Vec<BString> = path.rsplit('/').map(BString::from).collect();
+        let mut above: Vec<Self> = Vec::new();
+        let mut links = 0;
+        while let Some(name) = names.pop() {
+            match name.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    above.pop();
+                    continue;
+                }
+                _ => {}
+            }
+            let dir = above.last().unwrap_or(self);
+            let named = rustix::fs::openat(&dir.fd, name.as_slice(), NAMED, Mode::empty())?;
+            let stat = stat(&named, c"")?;
+            if stat.kind != FileType::Symlink {
+                let dir = Self::with(named, &stat, dir.path_of(&name), self.own.clone(), self.mounts.clone())?;
+                above.push(dir);
+                continue;
+            }
+            self.mounts.have(&stat)?;
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(Errno::LOOP.into());
+            }
+            let target = rustix::fs::readlinkat(&named, c"", Vec::new())?.into_bytes();
+            if target.starts_with(b"/") {
+                above.clear();
+            }
+            names.extend(target.rsplit_str(b"/").map(BString::from));
+        }
+        match above.pop() {
+            Some(dir) => Ok(Self { path: path.into(), ..dir }),
+            None => Self::root(self.fd.try_clone().map_err(|_| Errno::MFILE)?, self.own.clone(), self.mounts.clone()),
+        }
     }
 
     /// A directory in this one.
     pub(crate) fn dir(&self, name: &BString) -> Result<Self, Failure> {
-        let flags = DIRECTORY | OFlags::NOFOLLOW;
-        let fd = match rustix::fs::openat2(&self.fd, name.as_slice(), flags, Mode::empty(), BELOW) {
-            Err(errno) if is_missing(errno) => self.one(name.as_slice(), flags)?,
+        let named = match rustix::fs::openat2(&self.fd, name.as_slice(), NAMED, Mode::empty(), BELOW) {
+            Err(errno) if is_missing(errno) => self.one(name.as_slice(), NAMED)?,
             opened => opened?,
         };
-        Self::with(fd, self.path_of(name), self.own.clone())
+        let stat = stat(&named, c"")?;
+        match stat.kind {
+            FileType::Symlink => Err(Errno::LOOP.into()),
+            _ => Self::with(named, &stat, self.path_of(name), self.own.clone(), self.mounts.clone()),
+        }
     }
 
     /// The path of something in it.
@@ -183,6 +253,7 @@ impl Dir {
 
     fn open_again(&self, named: OwnedFd) -> Result<File, Failure> {
         let stat = stat(&named, c"")?;
+        self.mounts.have(&stat)?;
         if stat.kind != FileType::RegularFile {
             return Err(Failure::Cause(Cause::Malformed));
         }
@@ -216,17 +287,6 @@ impl Dir {
         }
         Ok(rustix::fs::openat(&self.fd, name.as_ref(), flags | OFlags::NOFOLLOW, Mode::empty())?)
     }
-
-    fn walk(&self, path: &str) -> Result<OwnedFd, Failure> {
-        let mut at = rustix::fs::openat(&self.fd, ".", DIRECTORY, Mode::empty())?;
-        for name in path.split('/').filter(|name| !name.is_empty()) {
-            if name == ".." {
-                return Err(Errno::XDEV.into());
-            }
-            at = rustix::fs::openat(&at, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
-        }
-        Ok(at)
-    }
 }
 
 /// A file in a directory.
@@ -244,6 +304,8 @@ fn is_missing(errno: Errno) -> bool {
 
 struct Stat {
     kind: FileType,
+    /// The ID of its mount; `None` before Linux 5.8.
+    mount: Option<u64>,
     size: u64,
     id: (u64, u64),
     writer: Writer,
@@ -254,10 +316,12 @@ fn stat(fd: impl AsFd, name: impl Arg) -> Result<Stat, Failure> {
     let how = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
     let flags = how | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let mask = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::UID | StatxFlags::SIZE | StatxFlags::INO;
+    let mask = mask | StatxFlags::MNT_ID;
     let stat = rustix::fs::statx(fd, name, flags, mask)?;
     let mode = u32::from(stat.stx_mode);
     Ok(Stat {
         kind: FileType::from_raw_mode(mode),
+        mount: (stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(stat.stx_mnt_id),
         size: stat.stx_size,
         id: (u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor), stat.stx_ino),
         // What others can delete from a directory with the sticky bit is their own.
@@ -275,7 +339,8 @@ mod tests {
 
     fn open(path: &Path) -> Dir {
         let own = OwnFds::of_this_thread().unwrap();
-        Dir::root(rustix::fs::open(path, DIRECTORY, Mode::empty()).unwrap(), own).unwrap()
+        let mounts = Mounts::without_server(&fs::read("/proc/self/mountinfo").unwrap(), false);
+        Dir::root(rustix::fs::open(path, DIRECTORY, Mode::empty()).unwrap(), own, mounts).unwrap()
     }
 
     fn errno<T: std::fmt::Debug>(answer: Result<T, Failure>) -> Failure {
@@ -337,10 +402,7 @@ mod tests {
         symlink("/data/docker", path.join("var/lib/docker")).unwrap();
         symlink("/proc/self/root", path.join("magic")).unwrap();
         let root = open(path);
-        let Ok(docker) = root.at("/var/lib/docker") else {
-            // Without openat2 no link is followed.
-            return assert_eq!(errno(root.at("/var/lib/docker")), Failure::Errno(Errno::NOTDIR));
-        };
+        let docker = root.at("/var/lib/docker").unwrap();
         assert_eq!(docker.id, root.at("/data/docker").unwrap().id);
         assert_eq!(
             errno(root.at("/magic")),
@@ -350,24 +412,37 @@ mod tests {
         assert_eq!(root.at("/../../../../data").unwrap().id, root.at("/data").unwrap().id);
         let inner = docker.dir(&"inner".into()).unwrap();
         assert_eq!(inner.path, "/var/lib/docker/inner");
-        assert_eq!(errno(root.at("/var/lib").unwrap().dir(&"docker".into())), Failure::Errno(Errno::NOTDIR));
+        assert_eq!(errno(root.at("/var/lib").unwrap().dir(&"docker".into())), Failure::Errno(Errno::LOOP));
         assert_eq!(errno(inner.dir(&"..".into())), Failure::Errno(Errno::XDEV));
     }
 
     #[test]
-    fn without_openat2_names_are_gone_through_one_by_one() {
+    fn no_mount_is_gone_into_that_may_have_a_server() {
+        let list = b"1 0 0:1 / / rw - ext4 /dev/a rw\n2 1 0:2 / /a\\040-\\040b rw master:3 - fuse.sshfs x rw\n\
+                     3 1 0:3 / /c rw - overlay overlay rw\n4 1 0:4 / /d rw - nfs4 x:/ rw\n5 1 0:5 / /e rw - tmpfs t rw\n";
+        let ids = |is_of_user| {
+            let mut ids: Vec<_> = Mounts::without_server(list, is_of_user).0.iter().copied().collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!((ids(false), ids(true)), (vec![1, 3, 5], vec![1, 5]));
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir_all(directory.path().join("a/b")).unwrap();
-        symlink("a", directory.path().join("link")).unwrap();
         let root = open(directory.path());
-        assert_eq!(
-            Dir::with(root.walk("/a/b").unwrap(), "/a/b".into(), root.own.clone()).unwrap().id,
-            root.at("/a/b").unwrap().id
-        );
-        assert_eq!(errno(root.walk("/link/b")), Failure::Errno(Errno::NOTDIR));
-        assert_eq!(errno(root.walk("/a/../a")), Failure::Errno(Errno::XDEV));
+        assert!(root.at("/a/b").is_ok());
+        let unknown = Dir { mounts: Mounts::without_server(b"", false), ..root };
+        assert_eq!(errno(unknown.at("/a")), Failure::Cause(Cause::NotTried));
+        assert_eq!(errno(unknown.dir(&"a".into())), Failure::Cause(Cause::NotTried));
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_end() {
+        let directory = tempfile::tempdir().unwrap();
+        symlink("/b/x", directory.path().join("a")).unwrap();
+        symlink("a", directory.path().join("b")).unwrap();
+        let root = open(directory.path());
+        assert_eq!(errno(root.at("/a")), Failure::Errno(Errno::LOOP));
         assert_eq!(errno(root.one("a/b", DIRECTORY)), Failure::Errno(Errno::XDEV));
-        assert!(root.one("a", DIRECTORY).is_ok());
     }
 
     #[test]

@@ -184,6 +184,7 @@ fn sources(processes: &Processes<'_>, elsewhere: &[Pid], gaps: &mut Vec<Gap>) ->
     if let Ok(root) = rustix::fs::openat(CWD, "/", flags, Mode::empty()) {
         sources.push(Source {
             root,
+            mounts: processes.mounts(None, false),
             pid: None,
             readers: Vec::new(),
             mount_ns: snapshot.observer_mount_ns,
@@ -226,7 +227,10 @@ fn sources(processes: &Processes<'_>, elsewhere: &[Pid], gaps: &mut Vec<Gap>) ->
         readers.truncate(MOST_READERS);
         let root: Option<OwnedFd> = processes.root(readers[0]);
         let (pid, whose) = (Some(readers[0]), processes.maker(mount_ns));
-        sources.extend(root.map(|root| Source { root, pid, readers, mount_ns: Some(mount_ns), whose }));
+        sources.extend(root.map(|root| {
+            let mounts = processes.mounts(pid, whose.is_some());
+            Source { root, mounts, pid, readers, mount_ns: Some(mount_ns), whose }
+        }));
     }
     sources
 }

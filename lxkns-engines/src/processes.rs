@@ -1,6 +1,8 @@
 //! The processes of a snapshot, and what more must be known of some.
 
 use std::cell::RefCell;
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::OwnedFd;
 
 use bstr::{BString, ByteSlice as _};
@@ -9,6 +11,8 @@ use lxkns_model::{Cgroups, Gap, NamespaceId, NamespaceType, Object, Operation, P
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+
+use crate::files::Mounts;
 
 use crate::parse::cgroup_path;
 
@@ -134,6 +138,23 @@ impl<'a> Processes<'a> {
                 None
             }
         }
+    }
+
+    /// The mounts below the root directory of a process, or of the caller, that can be gone into.
+    pub(crate) fn mounts(&self, pid: Option<Pid>, is_of_user: bool) -> Mounts {
+        let directory = pid.and_then(|pid| self.get(pid)).map_or_else(|| "thread-self".to_owned(), Process::directory);
+        let (flags, path) = (OFlags::RDONLY | OFlags::CLOEXEC, format!("{directory}/mountinfo"));
+        let mut text = Vec::new();
+        let read = self.proc.ok_or(Errno::NOENT).and_then(|proc| rustix::fs::openat(proc, path, flags, Mode::empty()));
+        let read = read.map_err(std::io::Error::from).and_then(|file| File::from(file).read_to_end(&mut text));
+        if let Err(error) = read {
+            let object = pid.map_or(Object::Host, Object::Process);
+            let errno = error.raw_os_error().and_then(lxkns_model::Errno::new);
+            let gap =
+                errno.and_then(|errno| Gap::failed(Place::Containers, object, Operation::read("mountinfo"), errno));
+            self.gaps.borrow_mut().extend(gap);
+        }
+        Mounts::without_server(&text, is_of_user)
     }
 
     /// The process that has this PID in the PID namespace of another.
