@@ -154,7 +154,7 @@ impl Parser {
             }
         };
         let kind = if self.namespace.is_empty() { EngineKind::Runc } else { kind_of_namespace(&self.namespace) };
-        let mut claim = Claim::new(kind, id.clone(), self.sink.evidence(EvidenceKind::RuntimeState, path));
+        let mut claim = Claim::new(kind, id, self.sink.evidence(EvidenceKind::RuntimeState, path));
         claim.evidence.confidence = Confidence::Sure;
         claim.engine_namespace = self.namespace.clone();
         if state.pid != 0 {
