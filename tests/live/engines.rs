@@ -1,5 +1,7 @@
 //! Containers, by what engines leave: bare runc and crun, the files of others made by hand, and users who forge them.
 
+mod many;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::chown;
@@ -26,7 +28,7 @@ use crate::harness::{Need, Test, test};
 
 pub(super) fn tests() -> Vec<Test> {
     const BOTH_VERSIONS: &[Need] = &[Root, File("/sys/fs/cgroup/freezer"), File("/sys/fs/cgroup/unified")];
-    vec![
+    let mut tests = vec![
         test("engines::runc", &[Root, RealProcessor, Program("runc"), File(BUSYBOX)], runc),
         test("engines::crun", &[Root, RealProcessor, Program("crun"), Program("nsenter"), File(BUSYBOX)], crun),
         test("engines::docker_files", &[Root], docker_files),
@@ -45,7 +47,9 @@ pub(super) fn tests() -> Vec<Test> {
         test("engines::hostile_files", &[Root], hostile_files),
         test("engines::a_file_system_that_does_not_answer", &[Root, FileSystem("fuse")], dead_file_system),
         test("engines::as_anybody", &[UserNamespaces], as_anybody),
-    ]
+    ];
+    tests.extend(many::tests());
+    tests
 }
 
 const BUSYBOX: &str = "/bin/busybox";
