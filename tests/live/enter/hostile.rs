@@ -69,9 +69,9 @@ fn dead_passwd(death: Death) {
     let fuse = DeadFuse::mount(&actor, directory.path(), death);
     actor.bind(directory.path().join("file"), "/etc/passwd");
     fuse.die();
-    enter(actor.pid(), &["--timeout", "0.2", "--user", "somebody"], &["true"])
+    enter(actor.pid(), &["--timeout", "1", "--user", "somebody"], &["true"])
         .fails(125, "read its /etc/passwd: no answer in time");
-    enter(actor.pid(), &["--timeout", "0.2"], &["true"]).ok();
+    enter(actor.pid(), &["--timeout", "1"], &["true"]).ok();
 }
 
 /// The child that is stuck has copies of standard output and error, whose end would not be seen before its own.

@@ -158,6 +158,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 /// Proves that the attacks work: a process with the host's root, files and powers enters, and the attacker finds all of it.
 pub(super) fn finds_what_is_there() {
+    const IN_MEMORY: &str = "memory contains the canary";
     for kind in [Kind::Tracing, Kind::LateBounding, Kind::Above] {
         for method in [Method::Seize, Method::Look] {
             let canary = "lxkns-canary-of-a-process-that-tells-all";
@@ -171,19 +172,26 @@ pub(super) fn finds_what_is_there() {
             let open = |path: &str| outside.open(path, Open::ReadOnly);
             let fds = [open("/proc"), open("."), open("file"), open("/dev/null")];
             outside.enter(&container.target.open_ns("pid"));
-            // The actor's heap keeps a copy of what it writes.
-            outside.write_file("/dev/null", canary.repeat(100).as_bytes());
-
             let attacking = container.attacker.attack(method, canary.as_bytes());
-            let stranger = outside.fork();
-            let mut haul = attacking.haul();
-            while haul.caught.is_empty() {
-                haul = attacking.haul();
-            }
-            let mut leaks: Vec<String> =
-                haul.caught.iter().flat_map(|caught| allowed.leaks(caught)).map(|leak| leak.what).collect();
-            leaks.sort();
-            leaks.dedup();
+            let look = || {
+                // The actor's heap keeps a copy of what it writes, until it needs that memory for something else.
+                outside.write_file("/dev/null", canary.repeat(100).as_bytes());
+                let stranger = outside.fork();
+                let mut haul = attacking.haul();
+                while haul.caught.is_empty() {
+                    haul = attacking.haul();
+                }
+                let mut leaks: Vec<String> =
+                    haul.caught.iter().flat_map(|caught| allowed.leaks(caught)).map(|leak| leak.what).collect();
+                leaks.sort();
+                leaks.dedup();
+                (stranger, leaks)
+            };
+            const TRIES: usize = 20;
+            let (stranger, leaks) = (1..TRIES)
+                .map(|_| look())
+                .find(|(_, leaks)| leaks.iter().any(|leak| leak == IN_MEMORY))
+                .unwrap_or_else(look);
             drop(attacking);
             for what in [
                 "root is the host's root directory",
@@ -195,7 +203,7 @@ pub(super) fn finds_what_is_there() {
                 "capabilities exceed the target's",
                 "control groups are not the target's",
                 "a namespace is not the target's",
-                "memory contains the canary",
+                IN_MEMORY,
             ] {
                 assert!(leaks.iter().any(|leak| leak == what), "{kind:?} {method:?}: {what}: {leaks:?}; {fds:?}");
             }
