@@ -371,6 +371,7 @@ impl<'a> Matrix<'a> {
         Some(Answer {
             container: ContainerForm::of(container),
             state: container.state.as_ref().map(|state| state.value.name()),
+            health: container.health.as_ref().map(|health| health.value.name()),
             image: said(&container.image),
             runtime: said(&container.runtime),
             created: container.created.as_ref().and_then(|created| wire::time_text(created.value)),
@@ -431,6 +432,9 @@ pub struct Answer {
     pub container: ContainerForm,
     /// `created`, `running`, `paused`, `exited`; `null` where not known.
     pub state: Option<&'static str>,
+    /// What its engine says of its health: `starting`, `healthy`, `unhealthy`; `null` where no engine was asked, or nothing
+    /// checks it.
+    pub health: Option<&'static str>,
     /// Its image; `null` where not known.
     pub image: Option<String>,
     /// The runtime that started it; `null` where not known.

@@ -49,7 +49,11 @@ pub(crate) fn session(access: &Access) -> Result<Discovery<'_>> {
 }
 
 /// Looks at the living host. The names of users are the host's.
-pub(crate) fn discover(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot> {
+pub(crate) fn discover(
+    session: &Discovery<'_>,
+    options: &DiscoveryOptions,
+    patience: &PatienceArgs,
+) -> Result<Snapshot> {
     let progress = Progress::of("looking at this host");
     let mut options = options.clone();
     options.without_self &= !SELF_IS_ASKED.load(Ordering::Relaxed);
@@ -61,17 +65,20 @@ pub(crate) fn discover(session: &Discovery<'_>, options: &DiscoveryOptions) -> R
     let uids: BTreeSet<Uid> = creators.chain(statuses.map(|status| status.uids.effective)).collect();
     let named = uids.into_iter().filter_map(|uid| Some((uid, users.name(uid)?.to_string())));
     snapshot.annotations.user_names = named.collect();
-    annotate_containers(&mut snapshot);
+    annotate_containers(&mut snapshot, patience);
     Ok(snapshot)
 }
 
-/// Adds the containers. No engine is asked. Where a file system does not answer is remembered for the scans to come.
-fn annotate_containers(snapshot: &mut Snapshot) {
+/// Adds the containers. Engines are asked only where that is wanted. Where a file system does not answer is remembered for the
+/// scans to come.
+fn annotate_containers(snapshot: &mut Snapshot, patience: &PatienceArgs) {
     static HOST: OnceLock<Option<lxkns_engines::Host>> = OnceLock::new();
     let host = HOST.get_or_init(|| ProcRoot::host().ok().map(lxkns_engines::Host::new));
     if let Some(host) = host {
         let _progress = Progress::of("looking at what container engines have left");
-        lxkns_engines::annotate(snapshot, host, &lxkns_engines::Options::default());
+        let mut options = lxkns_engines::Options::default();
+        options.ask_engines = patience.engines.then_some(patience.timeout);
+        lxkns_engines::annotate(snapshot, host, &options);
     }
 }
 
@@ -98,7 +105,7 @@ pub(crate) fn load(look: &LookArgs, options: &DiscoveryOptions) -> Result<Snapsh
 pub(crate) fn load_with(look: &LookArgs, access: &Access, options: &DiscoveryOptions) -> Result<Snapshot> {
     match look.from.as_deref() {
         Some(path) => read(path, &look.patience),
-        None => discover(&session(access)?, options),
+        None => discover(&session(access)?, options, &look.patience),
     }
 }
 

@@ -17,12 +17,16 @@ use crate::units;
 /// Where network namespaces without processes are mounted: the path, the mount namespace, and the network namespace.
 type NetworkMounts = FxHashMap<BString, Vec<(NamespaceId, NamespaceId)>>;
 
-/// All that was found.
+/// The labels of pods, by the container that their engine runs in and their ID.
+pub(crate) type PodLabels = FxHashMap<(Option<usize>, BString), BTreeMap<BString, BString>>;
+
+/// All that was found. `asked`: the engines that have answered.
 pub(crate) fn finish(
     mut join: Join<'_, '_>,
     of_namespaces: Vec<(NamespaceId, Claim)>,
     sources: &[Label],
-) -> Containers {
+    asked: Vec<Engine>,
+) -> (Containers, PodLabels) {
     let snapshot = join.processes.snapshot;
     let mut namespaces: BTreeMap<NamespaceId, usize> = BTreeMap::new();
     for (id, claim) in of_namespaces {
@@ -36,7 +40,7 @@ pub(crate) fn finish(
         }
     }
     let first = first_members(&join, &members);
-    let engines = engines(&mut join);
+    let engines = engines(&mut join, asked);
     let units = units(&join, &members);
 
     // What has neither a process nor a namespace is a file of something that has ended.
@@ -69,18 +73,27 @@ pub(crate) fn finish(
         container.engine = engine_of(&join, &join.builds[index], container, &engines, sources);
     }
     let renamed = |(key, index): (Pid, usize)| Some((key, *position.get(&index)?));
-    Containers {
+    let pod_labels = join.pod_labels.into_iter().filter_map(|((inside, id), labels)| {
+        let inside = match inside {
+            Some(inside) => Some(*position.get(&inside)?),
+            None => None,
+        };
+        Some(((inside, id), labels))
+    });
+    let pod_labels = pod_labels.collect();
+    let containers = Containers {
         list,
         engines,
         groups: Vec::new(),
         members: members.into_iter().filter_map(renamed).collect(),
         namespaces: namespaces.into_iter().filter_map(|(id, index)| Some((id, *position.get(&index)?))).collect(),
         units,
-    }
+    };
+    (containers, pod_labels)
 }
 
 /// `/var/run` is a link to `/run`, and engines write either.
-fn without_var(path: &[u8]) -> &BStr {
+pub(crate) fn without_var(path: &[u8]) -> &BStr {
     if path.starts_with(b"/var/run/") { path[4..].as_bstr() } else { path.as_bstr() }
 }
 
@@ -219,8 +232,9 @@ fn container(
         container.labels.extend(claim.facts.labels.clone());
         container.annotations.extend(claim.facts.annotations.clone());
     }
-    container.pod =
-        Sayings::of(build, |claim| claim.facts.pod.clone()).best().map(|said| named_pod(join, said, &mut evidence));
+    container.pod = Sayings::of(build, |claim| claim.facts.pod.clone())
+        .best()
+        .map(|said| named_pod(join, build.inside, said, &mut evidence));
     container.cgroup = build.cgroup.clone().map(|(value, by)| Said { value, by });
     container.inside = build.inside.and_then(|index| position.get(&index).copied());
     container.main = match (build.main, first) {
@@ -228,9 +242,41 @@ fn container(
         (None, first) => first.map(|value| Said { value, by: container.cgroup.as_ref().map_or(0, |it| it.by) }),
     };
     container.state = state(join, build, &container, is_tied);
+    container.health = Sayings::of(build, |claim| claim.facts.health).best();
+    disagreements.extend(about_state(build, container.state.as_ref()));
+    disagreements.extend(about_labels(build, &container.labels));
     container.evidence = evidence;
     container.disagreements = disagreements;
     container
+}
+
+/// Where an engine says something else of what a container is doing than was concluded.
+fn about_state(build: &Build, taken: Option<&Said<ContainerState>>) -> Option<Disagreement> {
+    let taken = taken?;
+    let said = Sayings::of(build, |claim| claim.facts.state).best().filter(|said| said.value != taken.value)?;
+    let value = |said: &Said<ContainerState>| Said { value: said.value.name().into(), by: said.by };
+    Some(Disagreement { about: "state", values: vec![value(taken), value(&said)] })
+}
+
+/// Where an engine says another value of a label than was taken.
+fn about_labels(build: &Build, taken: &BTreeMap<BString, BString>) -> Vec<Disagreement> {
+    const MOST: usize = 16;
+    let claims = || build.claims.iter().enumerate();
+    let engines = claims().filter(|(_, claim)| claim.evidence.kind == EvidenceKind::Engine);
+    let text = |key: &BString, value: &BString| BString::from([key.as_slice(), b"=", value].concat());
+    let all = engines.flat_map(|(by, claim)| claim.facts.labels.iter().map(move |(key, value)| (by, key, value)));
+    let different = all.filter_map(|(by, key, said)| {
+        let other = |(other, claim): (usize, &Claim)| {
+            claim.facts.labels.get(key).filter(|value| *value != said).map(|value| (other, value.clone()))
+        };
+        let other = claims().find_map(other)?;
+        let mut values = [(by, said.clone()), other];
+        // What was taken comes first.
+        values.sort_by_key(|(_, value)| taken.get(key) != Some(value));
+        let values = values.into_iter().map(|(by, value)| Said { value: text(key, &value), by }).collect();
+        Some(Disagreement { about: "labels", values })
+    });
+    different.take(MOST).collect()
 }
 
 fn unless_empty(text: &BString) -> Option<BString> {
@@ -250,8 +296,9 @@ fn agree(build: &Build, evidence: &mut [Evidence]) {
     if kinds.len() < 2 || build.cgroup.is_none() {
         return;
     }
-    for evidence in
-        evidence.iter_mut().filter(|it| it.kind == EvidenceKind::EngineFile || it.kind == EvidenceKind::Bundle)
+    for evidence in evidence
+        .iter_mut()
+        .filter(|it| matches!(it.kind, EvidenceKind::EngineFile | EvidenceKind::Bundle | EvidenceKind::Engine))
     {
         evidence.confidence = Confidence::Sure;
     }
@@ -273,7 +320,7 @@ fn name_pods(join: &mut Join<'_, '_>) {
         }
         build.claims[0].facts.role.get_or_insert(ContainerRole::Sandbox);
         let by_host_name = build.claims.iter().find_map(|claim| Some((claim.facts.hostname.clone()?, claim)));
-        let named = match join.pods.get(&id) {
+        let named = match join.pods.get(&(build.inside, id.clone())) {
             Some(named) => named.clone(),
             None => {
                 let Some((name, claim)) = by_host_name else { continue };
@@ -298,14 +345,14 @@ fn name_pods(join: &mut Join<'_, '_>) {
             }
         }
         if let Some((pod, claim)) = named {
-            join.pods.insert(pod.uid.clone(), (pod, claim));
+            join.pods.insert((build.inside, pod.uid.clone()), (pod, claim));
         }
     }
 }
 
 /// A pod of podman's, with what has said its name.
-fn named_pod(join: &Join<'_, '_>, said: Said<Pod>, evidence: &mut Vec<Evidence>) -> Said<Pod> {
-    match join.pods.get(&said.value.uid) {
+fn named_pod(join: &Join<'_, '_>, inside: Option<usize>, said: Said<Pod>, evidence: &mut Vec<Evidence>) -> Said<Pod> {
+    match join.pods.get(&(inside, said.value.uid.clone())) {
         Some((pod, claim)) if *pod == said.value => {
             let there = evidence.iter().position(|it| it.kind == claim.evidence.kind && it.at == claim.evidence.at);
             let by = there.unwrap_or_else(|| {
@@ -320,6 +367,11 @@ fn named_pod(join: &Join<'_, '_>, said: Said<Pod>, evidence: &mut Vec<Evidence>)
 
 fn state(join: &Join<'_, '_>, build: &Build, container: &Container, is_tied: bool) -> Option<Said<ContainerState>> {
     let Some(main) = &container.main else {
+        // Its engine sees more than what is seen here: a process that is not seen can be there.
+        let said = Sayings::of(build, |claim| claim.facts.state).best();
+        if said.is_some() {
+            return said;
+        }
         // One that is only known because another is inside it may have processes that are not to be seen.
         return is_tied.then_some(Said { value: ContainerState::Exited, by: 0 });
     };
@@ -348,10 +400,14 @@ pub(crate) fn engine_kind(comm: &[u8]) -> Option<EngineKind> {
 
 /// The engines that run, by the names of their processes. A name that anybody can give counts only where root has: of an
 /// engine inside a container, that container's root.
-fn engines(join: &mut Join<'_, '_>) -> Vec<Engine> {
-    let mut engines = Vec::new();
+fn engines(join: &mut Join<'_, '_>, asked: Vec<Engine>) -> Vec<Engine> {
+    let mut engines = asked;
+    let known: FxHashSet<Pid> = engines.iter().filter_map(|engine| engine.pid).collect();
     for process in join.processes.snapshot.processes.values() {
         let Some(kind) = engine_kind(process.comm()) else { continue };
+        if known.contains(&process.pid) {
+            continue;
+        }
         let is_root = join.processes.status(process.pid).is_some_and(|status| status.uids == [0; 3]);
         if is_root {
             let inside = join.member(process.pid);

@@ -85,6 +85,26 @@ pub fn mount(text: &[u8]) {
     }
 }
 
+/// Answers of engines over HTTP, in parts of any size, and the JSON in them.
+pub fn api(text: &[u8]) {
+    use crate::api::{forms, http, listeners};
+    let part = usize::from(text.first().copied().unwrap_or(0));
+    let whole = http::whole(text, usize::MAX >> 1);
+    assert_eq!(whole, http::whole(text, part), "how it arrives does not matter");
+    let body = whole.unwrap_or_else(|_| text.to_vec());
+    if let Ok(version) = forms::version(&body) {
+        assert!(!version.version.is_empty() && version.api.is_none_or(|api| !api.contains('/')));
+    }
+    if let Ok(list) = forms::containers(&body) {
+        assert!(list.items.len() <= forms::MOST_LISTED);
+        assert!(list.items.iter().all(|listed| !listed.id.is_empty() && listed.labels.len() <= MOST));
+    }
+    if let Ok(list) = forms::pods(&body) {
+        assert!(list.items.len() <= forms::MOST_LISTED && list.items.iter().all(|pod| !pod.name.is_empty()));
+    }
+    assert!(listeners::listening(text).values().all(|paths| paths.iter().all(|path| path.starts_with(b"/"))));
+}
+
 /// Times.
 pub fn time(text: &[u8]) {
     let Ok(text) = text.to_str() else { return };
@@ -99,7 +119,8 @@ mod tests {
 
     use super::*;
 
-    const ALL: [fn(&[u8]); 11] = [
+    const ALL: [fn(&[u8]); 12] = [
+        api,
         cgroup_path,
         runc_state,
         crun_status,
@@ -114,7 +135,11 @@ mod tests {
     ];
 
     /// Texts that parsers take, to be cut and mixed.
-    const SEEDS: [&str; 12] = [
+    const SEEDS: [&str; 16] = [
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[{\"Id\r\n6\r\n\":\"a\"}\r\n1\r\n]\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 61\r\n\r\n[{\"Id\":\"a\",\"Names\":[\"/a\"],\"State\":\"x\",\"Status\":\"(healthy)\"}]",
+        "{\"Version\":\"4.3.1\",\"Components\":[{\"Name\":\"Podman Engine\",\"Details\":{\"APIVersion\":\"4.3.1\"}}]}",
+        "0: 00000002 00000000 00010000 0001 01 24539 /run/docker.sock",
         "/docker/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/lxc.payload.x/machine-a\\x2db.scope",
         "/user.slice/user-1000.slice/user@1000.service/app.slice/snap.x.y.scope",
         "{\"id\":\"a\",\"init_process_pid\":1,\"config\":{\"labels\":[\"a=b\"],\"namespaces\":[{\"type\":\"NEWNET\"}]}}",

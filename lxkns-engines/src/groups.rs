@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use bstr::{BString, ByteSlice as _};
 use lxkns_model::{Container, ContainerRole, Containers, EngineKind, Group, GroupKind, Pod, Said};
 
+use crate::finish::PodLabels;
+
 const POD: &str = "io.kubernetes.pod";
 const PODMAN_POD: &str = "io.podman";
 const PROJECT: &str = "com.docker.compose.project";
@@ -19,7 +21,8 @@ const EDGE_APP: &str = "com.siemens.industrialedge.app";
 const EDGE_RUNTIME: &str = "com.siemens.industrialedge.runtime";
 
 /// Sorts containers into groups, and labels them.
-pub(crate) fn decorate(containers: &mut Containers) {
+/// Pods have the labels that their engines have said.
+pub(crate) fn decorate(containers: &mut Containers, pod_labels: &PodLabels) {
     let prefixes: Vec<Option<BString>> = containers.list.iter().map(|it| prefix(containers, it)).collect();
     let mut found: BTreeMap<(Option<usize>, Held, BString), Vec<usize>> = BTreeMap::new();
     for (index, (container, prefix)) in containers.list.iter_mut().zip(prefixes).enumerate() {
@@ -58,7 +61,10 @@ pub(crate) fn decorate(containers: &mut Containers) {
             };
             let flavor = if is_edge { EDGE_APP } else { type_name };
             let (type_name, flavor) = (type_name.into(), flavor.into());
-            (Group { kind, name, type_name, flavor, labels: BTreeMap::new() }, members)
+            let pod = members.first().and_then(|&index| containers.list[index].pod.as_ref());
+            let pod = pod.filter(|_| kind == GroupKind::Pod).map(|pod| (inside, pod.value.uid.clone()));
+            let labels = pod.and_then(|pod| pod_labels.get(&pod)).cloned().unwrap_or_default();
+            (Group { kind, name, type_name, flavor, labels }, members)
         })
         .collect();
     groups.sort_by(|(a, _), (b, _)| (a.kind as u8, &a.name).cmp(&(b.kind as u8, &b.name)));
@@ -166,7 +172,7 @@ mod tests {
 
     fn decorated(list: Vec<Container>) -> Containers {
         let mut containers = Containers { list, ..Containers::default() };
-        decorate(&mut containers);
+        decorate(&mut containers, &PodLabels::default());
         containers
     }
 

@@ -3,10 +3,13 @@
 //! What an ordinary user can write counts for that user's own processes alone, and never joins what root has written. What was
 //! read below the root directory of a process in a container counts for processes of that container alone.
 
+use std::collections::BTreeMap;
+
 use bstr::{BString, ByteSlice as _};
-use lxkns_model::{Confidence, EngineKind, NamespaceId, NamespaceType, Pid, Pod, Process, Uid};
+use lxkns_model::{Confidence, Engine, EngineKind, EvidenceKind, NamespaceId, NamespaceType, Pid, Pod, Process, Uid};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::api::Answer;
 use crate::collect::Source;
 use crate::evidence::{Claim, Main, cgroups};
 use crate::parse::{is_long_id, monitor::Monitor};
@@ -48,7 +51,7 @@ pub(crate) fn rank(claim: &Claim) -> (u8, Confidence) {
         // Engines register their containers there.
         EngineKind::Machined => 2,
         // Control groups of Kubernetes do not say which engine it uses.
-        EngineKind::Cri if claim.evidence.kind == lxkns_model::EvidenceKind::Cgroup => 3,
+        EngineKind::Cri if claim.evidence.kind == EvidenceKind::Cgroup => 3,
         _ => 4,
     };
     (special, claim.evidence.confidence)
@@ -71,8 +74,10 @@ pub(crate) struct Join<'a, 'b> {
     /// The control groups of those processes that can be in another container than their parents.
     pub(crate) paths: FxHashMap<Pid, BString>,
     members: FxHashMap<Pid, Option<usize>>,
-    /// What claims about pods say: the pod's ID, and its name.
-    pub(crate) pods: FxHashMap<BString, (Pod, Claim)>,
+    /// The labels of pods, by where they count and the ID of the pod.
+    pub(crate) pod_labels: FxHashMap<(Option<usize>, BString), BTreeMap<BString, BString>>,
+    /// What claims about pods say, by where they count and the ID of the container or pod.
+    pub(crate) pods: FxHashMap<(Option<usize>, BString), (Pod, Claim)>,
 }
 
 impl<'a, 'b> Join<'a, 'b> {
@@ -85,6 +90,7 @@ impl<'a, 'b> Join<'a, 'b> {
             by_cgroup: FxHashMap::default(),
             paths: FxHashMap::default(),
             members: FxHashMap::default(),
+            pod_labels: FxHashMap::default(),
             pods: FxHashMap::default(),
         }
     }
@@ -192,7 +198,7 @@ impl<'a, 'b> Join<'a, 'b> {
             at.extend_from_slice(b" ");
             at.extend_from_slice(&monitor.id);
             let comm = self.processes.get(pid).map(|process| process.comm().clone());
-            let evidence = crate::evidence::likely(lxkns_model::EvidenceKind::Monitor, comm.unwrap_or(at), Some(pid));
+            let evidence = crate::evidence::likely(EvidenceKind::Monitor, comm.unwrap_or(at), Some(pid));
             let mut claim = Claim::new(monitor.kind, monitor.id, evidence).by(whose);
             claim.engine_namespace = monitor.engine_namespace;
             claim.facts.name = monitor.name;
@@ -214,10 +220,29 @@ impl<'a, 'b> Join<'a, 'b> {
         elsewhere.min_by_key(|child| (child.start_time_ticks(), child.pid)).map(|child| child.pid)
     }
 
+    /// Adds what engines have answered, and returns what is known of them. What one says in a container counts there.
+    pub(crate) fn add_answers(&mut self, answers: Vec<Answer>) -> Vec<Engine> {
+        let mut engines = Vec::new();
+        for Answer { pid, kind, version, api, claims } in answers {
+            let inside = self.member(pid);
+            claims.into_iter().for_each(|claim| self.add(claim, inside, &[pid]));
+            engines.push(Engine { kind, pid: Some(pid), id: None, version: Some(version), api, inside });
+        }
+        engines
+    }
+
+    /// Adds the name of a pod. Of what is said the first counts; labels are the engine's alone to say.
+    fn add_pod(&mut self, domain: Option<usize>, pod: Pod, claim: Claim) {
+        if claim.evidence.kind == EvidenceKind::Engine {
+            self.pod_labels.insert((domain, pod.uid.clone()), claim.facts.labels.clone());
+        }
+        self.pods.entry((domain, claim.id.clone())).or_insert((pod, claim));
+    }
+
     fn add(&mut self, mut claim: Claim, domain: Option<usize>, readers: &[Pid]) {
         if claim.is_of_pod {
             if let Some(pod) = claim.facts.pod.clone() {
-                self.pods.entry(claim.id.clone()).or_insert((pod, claim));
+                self.add_pod(domain, pod, claim);
             }
             return;
         }

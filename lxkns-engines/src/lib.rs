@@ -3,6 +3,8 @@
 //! The kernel knows no containers. What engines, runtimes and control groups leave on a host says which there are: the paths of
 //! control groups, the state that runtimes keep, the command lines of shims and monitors, the files of engines, the results of
 //! CNI plugins, the sources of mounts. No engine is asked or started for that, so it works with one that is stopped or hangs.
+//! Where that is wanted ([`Options::ask_engines`]), Docker and podman are asked on their sockets for the rest: with a deadline,
+//! and none is started by it.
 //!
 //! Everything that is read counts as hostile. Each conclusion names its [`Evidence`](lxkns_model::Evidence), and how far that
 //! can be relied on: what an ordinary user can write counts for that user's own processes alone.
@@ -37,6 +39,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod api;
 mod collect;
 mod evidence;
 mod files;
@@ -60,6 +63,7 @@ use lxkns_model::{Containers, Gap, Holder, NamespaceId, NamespaceType, Object, O
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{CWD, Mode, OFlags};
 
+use api::Asking;
 use collect::{Collection, LeftBehind, Source};
 use evidence::monitors::Watched;
 use join::Join;
@@ -79,12 +83,13 @@ const MOST_READERS: usize = 16;
 pub struct Host {
     proc: ProcRoot,
     left_behind: LeftBehind,
+    unanswered: api::Unanswered,
 }
 
 impl Host {
     /// The host whose processes this procfs shows.
     pub fn new(proc: ProcRoot) -> Self {
-        Self { proc, left_behind: LeftBehind::default() }
+        Self { proc, left_behind: LeftBehind::default(), unanswered: api::Unanswered::default() }
     }
 }
 
@@ -94,12 +99,14 @@ impl Host {
 pub struct Options {
     /// How long to wait for a file system that does not answer.
     pub patience: Duration,
+    /// How long each engine may take to answer when it is asked what its files do not say; `None`: none is asked.
+    pub ask_engines: Option<Duration>,
 }
 
 impl Default for Options {
-    /// One second.
+    /// One second, and no engine is asked.
     fn default() -> Self {
-        Self { patience: Duration::from_secs(1) }
+        Self { patience: Duration::from_secs(1), ask_engines: None }
     }
 }
 
@@ -119,6 +126,7 @@ pub fn annotate(snapshot: &mut Snapshot, host: &Host, options: &Options) {
 /// Recognizes the containers of a snapshot that was just taken of this host. Also says what could not be read.
 ///
 /// Never waits much longer than the patience of the options for each file system that does not answer, and for four at most.
+/// Engines are asked at the same time.
 ///
 /// # Privileges
 ///
@@ -134,20 +142,25 @@ pub fn recognize(snapshot: &Snapshot, host: &Host, options: &Options) -> (Contai
     let mut gaps = Vec::new();
     let watched = watched(&processes, host, &mut gaps);
     let elsewhere = join.elsewhere();
+    let has_leftovers = has_leftovers(snapshot);
+    let asking = Asking::begin(&processes, host, options.ask_engines, has_leftovers);
     let sources = sources(&processes, &elsewhere, &mut gaps);
     let labels = join::labels(&sources);
-    let collection = Collection::begin(watched, sources, has_leftovers(snapshot), &host.left_behind);
+    let collection = Collection::begin(watched, sources, has_leftovers, &host.left_behind);
     join.read_cgroups(elsewhere);
     let ids = join.builds.iter().map(|build| build.id().clone()).collect();
     let collected = collection.end(ids, options.patience);
     gaps.extend(collected.gaps);
     join.add_files(collected.claims, &labels);
     join.add_monitors(collected.monitors);
+    let answers = asking.end();
+    gaps.extend(answers.gaps);
+    let asked = join.add_answers(answers.answers);
     let of_namespaces =
         evidence::mounts::claims(snapshot).into_iter().map(|(id, claim)| (id, claim.by(processes.maker(id))));
     let of_namespaces = of_namespaces.collect();
-    let mut containers = finish::finish(join, of_namespaces, &labels);
-    groups::decorate(&mut containers);
+    let (mut containers, pod_labels) = finish::finish(join, of_namespaces, &labels, asked);
+    groups::decorate(&mut containers, &pod_labels);
     gaps.extend(processes.gaps.take());
     gaps.sort();
     gaps.dedup();

@@ -256,6 +256,37 @@ impl fmt::Display for ContainerState {
     }
 }
 
+/// What the check of a container's health has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub enum ContainerHealth {
+    /// It has not been found healthy yet.
+    Starting,
+    /// The last check has succeeded.
+    Healthy,
+    /// Checks have failed.
+    Unhealthy,
+}
+
+impl ContainerHealth {
+    /// A short stable name, as in the JSON form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+impl fmt::Display for ContainerHealth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 /// What a container is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
@@ -311,6 +342,8 @@ pub struct Container {
     pub image: Option<Said<BString>>,
     /// What it is doing.
     pub state: Option<Said<ContainerState>>,
+    /// What its engine says of its health; `None` where no engine was asked, or nothing checks it.
+    pub health: Option<Said<ContainerHealth>>,
     /// When it was made.
     pub created: Option<Said<SystemTime>>,
     /// Its labels.
@@ -351,6 +384,7 @@ impl Container {
             runtime: None,
             image: None,
             state: None,
+            health: None,
             created: None,
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
@@ -392,7 +426,7 @@ pub struct Disagreement {
 pub struct Engine {
     /// What it is.
     pub kind: EngineKind,
-    /// Its process; `None` where it has none (podman) or none was found.
+    /// Its process; `None` where it has none (podman, unless its service was asked) or none was found.
     pub pid: Option<Pid>,
     /// Its own ID, where it was asked.
     pub id: Option<BString>,

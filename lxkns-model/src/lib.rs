@@ -75,8 +75,8 @@ pub use annotations::Annotations;
 pub use capability_set::{Capability, CapabilitySet};
 pub use cause::Cause;
 pub use container::{
-    Confidence, Container, ContainerRole, ContainerState, Containers, Disagreement, Engine, EngineKind, Evidence,
-    EvidenceKind, Group, GroupKind, Pod, Said, Unit, UnitKind,
+    Confidence, Container, ContainerHealth, ContainerRole, ContainerState, Containers, Disagreement, Engine,
+    EngineKind, Evidence, EvidenceKind, Group, GroupKind, Pod, Said, Unit, UnitKind,
 };
 pub use errno::{Errno, NoErrno};
 pub use file_system_user::{

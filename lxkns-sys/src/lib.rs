@@ -68,7 +68,7 @@ pub use signal::{
     Blocking, SignalSet, TakenSignal, fail_at_file_size_limit, is_ignored, kill_child, read_signal, signalfd,
     sigprocmask,
 };
-pub use socket::{siocgskns, siocunixfile, so_netns_cookie, tungetdevnetns};
+pub use socket::{PeerCredentials, siocgskns, siocunixfile, so_netns_cookie, so_peercred, tungetdevnetns};
 pub use spawn::{
     Child, Cover, Directory, Enter, Exec, ExecProgram, Launch, LaunchSession, LaunchStep, Limit, Op, Refusal, SharedFd,
     SpawnError, Watch, run_steps, spawn,

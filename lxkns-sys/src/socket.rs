@@ -58,6 +58,46 @@ pub fn so_netns_cookie(socket: impl AsFd) -> Result<u64, Errno> {
     }
 }
 
+/// Who is at the other end of a connection between UNIX sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerCredentials {
+    /// The process that has connected or, where that was the caller, that has called `listen(2)`.
+    pub pid: u32,
+    /// Its effective user ID at that time, in the caller's user namespace.
+    pub uid: u32,
+}
+
+/// Who is at the other end of a connected UNIX socket. `None`: a process that has no PID in the caller's PID namespace.
+///
+/// # Errors
+///
+/// `ENOTSOCK`: no socket.
+///
+/// # Privileges
+///
+/// None.
+///
+/// # Minimum kernel version
+///
+/// Any; `include/uapi/asm-generic/socket.h`.
+#[doc(alias = "SO_PEERCRED")]
+pub fn so_peercred(socket: impl AsFd) -> Result<Option<PeerCredentials>, Errno> {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    let socket = socket.as_fd().as_raw_fd();
+    // SAFETY: both pointers are to live variables, and `length` says how large the first one is.
+    let result = unsafe {
+        libc::getsockopt(socket, libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut peer).cast(), &raw mut length)
+    };
+    match result {
+        0 => {
+            let pid = u32::try_from(peer.pid).ok().filter(|&pid| pid != 0);
+            Ok(pid.map(|pid| PeerCredentials { pid, uid: peer.uid }))
+        }
+        _ => Err(crate::last_errno()),
+    }
+}
+
 /// The network namespace in which the device of an open TUN/TAP file is, which changes when the device is moved.
 ///
 /// # Errors

@@ -225,7 +225,7 @@ pub(crate) struct TableArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct LookArgs {
     /// Read a dump instead of this host (- is standard input)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "engines")]
     pub(crate) from: Option<PathBuf>,
 
     #[command(flatten)]
@@ -235,9 +235,13 @@ pub(crate) struct LookArgs {
 /// How long to wait.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PatienceArgs {
-    /// Timeout for each operation in another namespace
+    /// Timeout for each operation in another namespace, and for each engine
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub(crate) timeout: Duration,
+
+    /// Ask Docker and podman on their sockets for what they do not show otherwise
+    #[arg(long)]
+    pub(crate) engines: bool,
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &DiffArgs, color: Color) -> Result {
     let options = options();
     let new = match &args.new {
         Some(path) => live::read(path, &args.patience)?,
-        None => live::discover(&live::session(&live::access(&args.patience))?, &options)?,
+        None => live::discover(&live::session(&live::access(&args.patience))?, &options, &args.patience)?,
     };
     let is_live = args.new.is_none();
     let mut found = changes(&old, &new).map_err(|error| Error::Usage(format!("OLD and NEW are {error}")))?;

@@ -20,7 +20,7 @@ pub(crate) fn run(args: &DumpArgs) -> Result {
         None => {
             let access = live::access(&args.look.patience);
             let session = live::session(&access)?;
-            let mut snapshot = live::discover(&session, &options)?;
+            let mut snapshot = live::discover(&session, &options, &args.look.patience)?;
             snapshot.annotations.netnsids = lxkns_inside::nsids(&session, &snapshot, snapshot.namespaces.values());
             snapshot
         }

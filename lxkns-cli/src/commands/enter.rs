@@ -157,7 +157,7 @@ fn named(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<(Entere
     let discovery = live::session(&access).map_err(failed)?;
     let snapshot = match targets.iter().all(is_of_process) {
         true => None,
-        false => Some(live::discover(&discovery, &DiscoveryOptions::namespaces()).map_err(failed)?),
+        false => Some(live::discover(&discovery, &DiscoveryOptions::namespaces(), &args.patience).map_err(failed)?),
     };
     let resolver = snapshot.as_ref().map(|snapshot| resolver(snapshot, true));
     let mut settled = Vec::new();
@@ -253,7 +253,7 @@ fn dry_run(plan: &Plan, pid: Option<Pid>, args: &EnterArgs, color: Color) -> Res
     let snapshot = || {
         let mut options = DiscoveryOptions::namespaces();
         options.places = Places::NONE.with(Place::Processes);
-        live::discover(&live::session(&access)?, &options)
+        live::discover(&live::session(&access)?, &options, &args.patience)
     };
     // What it belongs to is only told.
     let snapshot = pid.and_then(|_| snapshot().ok());

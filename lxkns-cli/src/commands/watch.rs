@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::{Findings, diff};
-use crate::args::WatchArgs;
+use crate::args::{PatienceArgs, WatchArgs};
 use crate::exit::{Error, Exit, Result, say};
 use crate::life::Lives;
 use crate::live;
@@ -28,6 +28,7 @@ use crate::view::why::SOME;
 struct Host<'a> {
     access: &'a Access,
     session: Discovery<'a>,
+    patience: &'a PatienceArgs,
     options: DiscoveryOptions,
     lives: Lives,
     is_first: bool,
@@ -40,7 +41,7 @@ impl Scan for Host<'_> {
         if !std::mem::take(&mut self.is_first) {
             self.access.begin_anew();
         }
-        live::discover(&self.session, &self.options)
+        live::discover(&self.session, &self.options, self.patience)
     }
 
     fn life(&mut self, namespace: &Namespace) -> Life {
@@ -60,6 +61,7 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
     let host = Host {
         access: &access,
         session: live::session(&access)?,
+        patience: &args.patience,
         options: options.clone(),
         lives: Lives::default(),
         is_first: true,

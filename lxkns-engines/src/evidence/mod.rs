@@ -18,7 +18,9 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use bstr::BString;
-use lxkns_model::{Confidence, ContainerRole, EngineKind, Evidence, EvidenceKind, Pid, Pod, Uid};
+use lxkns_model::{
+    Confidence, ContainerHealth, ContainerRole, ContainerState, EngineKind, Evidence, EvidenceKind, Pid, Pod, Uid,
+};
 
 /// What one source says of one container.
 #[derive(Clone, Debug)]
@@ -59,6 +61,9 @@ pub(crate) struct Facts {
     pub(crate) runtime: Option<BString>,
     pub(crate) image: Option<BString>,
     pub(crate) is_paused: Option<bool>,
+    /// As the engine has it.
+    pub(crate) state: Option<ContainerState>,
+    pub(crate) health: Option<ContainerHealth>,
     pub(crate) created: Option<SystemTime>,
     pub(crate) labels: BTreeMap<BString, BString>,
     pub(crate) annotations: BTreeMap<BString, BString>,

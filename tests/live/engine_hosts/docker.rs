@@ -15,13 +15,13 @@ use super::seen::{Seen, Told, agree};
 use super::{children, directory, inode, is_named};
 
 /// Docker, and its containers.
-struct Docker {
-    daemon: Daemon,
+pub(super) struct Docker {
+    pub(super) daemon: Daemon,
 }
 
 impl Docker {
     /// Starts it, with the image.
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let daemon = Daemon::start("dockerd", &["--storage-driver=overlay2"]);
         succeeds("docker", &["load", "--input", &image::archive()]);
         Self { daemon }
@@ -29,21 +29,21 @@ impl Docker {
 
     /// Starts a container, with these options, and returns its ID.
     #[track_caller]
-    fn run(name: &str, options: &[&str]) -> String {
+    pub(super) fn run(name: &str, options: &[&str]) -> String {
         let start = [&["run", "--detach", "--name", name], options, &[image::NAME, "/bin/sleep", "inf"]].concat();
         succeeds("docker", &start).trim().to_owned()
     }
 
     /// What Docker says of a container.
     #[track_caller]
-    fn inspect(name: &str) -> Value {
+    pub(super) fn inspect(name: &str) -> Value {
         let mut said: Value = serde_json::from_str(&succeeds("docker", &["container", "inspect", name])).unwrap();
         said[0].take()
     }
 
     /// The same, in the form that lxkns must agree with.
     #[track_caller]
-    fn told(name: &str) -> Told {
+    pub(super) fn told(name: &str) -> Told {
         let said = Self::inspect(name);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let labels = said["Config"]["Labels"].as_object().unwrap();

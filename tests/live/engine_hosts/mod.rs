@@ -1,6 +1,7 @@
 //! Engines of containers, started from their own packages, each test's on a host of its own; and what lxkns says of their
 //! containers beside what they say.
 
+mod api;
 mod containerd;
 mod cri;
 mod docker;
@@ -42,6 +43,7 @@ pub(super) fn tests() -> Vec<Test> {
     const DOCKER: &[Need] = needs![Program("dockerd"), Program("docker"), Program("runc"), Program("iptables")];
     const DOCKER_USER: &[Need] =
         needs![Program("dockerd"), Program("docker"), Program("runc"), Program("iptables"), Program("setpriv")];
+    const API: &[Need] = needs![Program("setpriv"), File("/bin/busybox")];
     const CONTAINERD: &[Need] = needs![Program("containerd"), Program("ctr"), Program("runc")];
     const CRI: &[Need] = needs![
         Program("containerd"),
@@ -105,6 +107,11 @@ pub(super) fn tests() -> Vec<Test> {
     vec![
         engine("engine_hosts::own_host::leaves_nothing", BARE, own_host::leaves_nothing),
         engine("engine_hosts::own_host::ends_with_its_test", BARE, own_host::ends_with_its_test),
+        engine("engine_hosts::api::docker", DOCKER, api::docker),
+        engine("engine_hosts::api::silent", API, api::silent),
+        engine("engine_hosts::api::false_engines", API, api::false_engines),
+        engine("engine_hosts::api::only_systemd_listens", API, api::only_systemd_listens),
+        engine("engine_hosts::api::podman", PODMAN, api::podman),
         engine("engine_hosts::docker::daemon", DOCKER, docker::daemon),
         engine("engine_hosts::docker::matrix", DOCKER, docker::matrix),
         engine("engine_hosts::docker::unified_cgroups", DOCKER, docker::unified_cgroups),

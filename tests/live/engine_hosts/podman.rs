@@ -11,7 +11,7 @@ use super::seen::{Seen, Told, agree};
 use super::{image, parent};
 
 /// Lays out podman for a runtime, with the image.
-fn lay_out(runtime: &str) {
+pub(super) fn lay_out(runtime: &str) {
     configure(runtime);
     succeeds("podman", &["load", "--quiet", "--input", &image::archive()]);
 }
@@ -37,14 +37,14 @@ runtime = "{runtime}"
 
 /// Starts a container with these options.
 #[track_caller]
-fn run(name: &str, options: &[&str]) {
+pub(super) fn run(name: &str, options: &[&str]) {
     let start = [&["run", "--detach", "--name", name], options, &[image::NAME, "/bin/sleep", "inf"]].concat();
     succeeds("podman", &start);
 }
 
 /// What podman says of a container, in the form that lxkns must agree with.
 #[track_caller]
-fn told(name: &str) -> Told {
+pub(super) fn told(name: &str) -> Told {
     let said: Value = serde_json::from_str(&succeeds("podman", &["container", "inspect", name])).unwrap();
     let said = &said[0];
     let text = |value: &Value| value.as_str().unwrap().to_owned();

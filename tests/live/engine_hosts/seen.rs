@@ -47,6 +47,36 @@ impl Seen {
         Self(lxkns_says(&["dump"]).ok().json())
     }
 
+    /// What lxkns sees when it may ask engines.
+    #[track_caller]
+    pub(super) fn by_engines() -> Self {
+        Self(lxkns_says(&["dump", "--engines"]).ok().json())
+    }
+
+    /// The same, without this capability.
+    #[track_caller]
+    pub(super) fn by_engines_without(capability: &str) -> Self {
+        let mut setpriv = Command::new("setpriv");
+        let drop = format!("-{capability}");
+        setpriv.args([format!("--bounding-set={drop}"), format!("--inh-caps={drop}")]);
+        setpriv.arg("--").arg(lxkns().get_program()).args(["dump", "--engines"]);
+        Self(run(&mut setpriv).ok().json())
+    }
+
+    /// What it says of the engine that is this process.
+    #[track_caller]
+    pub(super) fn engine(&self, pid: u32) -> &Value {
+        let engines = self.0["container-engines"].as_object().unwrap();
+        engines.values().find(|engine| engine["pid"] == pid).unwrap_or(&Value::Null)
+    }
+
+    /// The group with this name.
+    #[track_caller]
+    pub(super) fn group(&self, name: &str) -> &Value {
+        let groups = self.0["container-groups"].as_object().unwrap();
+        groups.values().find(|group| group["name"] == name).unwrap()
+    }
+
     /// What lxkns sees when a user without privileges runs it.
     #[track_caller]
     pub(super) fn by_nobody() -> Self {

@@ -58,7 +58,7 @@ pub(super) fn on_host(asks: &Asks<'_>) -> Vec<Offer> {
     if asks.wanted != Wanted::Both {
         options.places = Places::NONE;
     }
-    let look = LookArgs { from, patience: PatienceArgs { timeout: PATIENCE } };
+    let look = LookArgs { from, patience: PatienceArgs { timeout: PATIENCE, engines: false } };
     let is_live = look.from.is_none();
     match live::load(&look, &options) {
         Ok(snapshot) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Confidence, ContainerRole, ContainerState, EvidenceKind, UnitKind};
+use crate::{Confidence, ContainerHealth, ContainerRole, ContainerState, EvidenceKind, UnitKind};
 
 /// A container.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -67,6 +67,9 @@ pub(crate) struct Container {
     /// What it is doing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<ContainerState>,
+    /// What its engine says of its health; absent where no engine was asked, or nothing checks it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<ContainerHealth>,
     /// When it was made: RFC 3339, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(extend("format" = "date-time")))]

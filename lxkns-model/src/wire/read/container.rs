@@ -22,7 +22,7 @@ pub(super) struct Forms {
 }
 
 /// The keys that can be said in different ways.
-const SUBJECTS: [&str; 18] = [
+const SUBJECTS: [&str; 19] = [
     "id",
     "name",
     "type",
@@ -36,6 +36,7 @@ const SUBJECTS: [&str; 18] = [
     "runtime",
     "image",
     "state",
+    "health",
     "created",
     "pod",
     "role",
@@ -172,6 +173,10 @@ fn container(form: &form::Container, read: &Containers, unseen: &BTreeSet<usize>
         image: said_text("image", &form.image)?,
         state: match form.state {
             Some(value) => Some(Said { value, by: by("state")? }),
+            None => None,
+        },
+        health: match form.health {
+            Some(value) => Some(Said { value, by: by("health")? }),
             None => None,
         },
         created: match created.transpose()? {
