@@ -30,6 +30,10 @@ fn build(target: &str, workspace: &Path, target_dir: &Path) -> anyhow::Result<Pr
     build.args(["--target", target]).arg("--target-dir").arg(target_dir).current_dir(workspace);
     // Nothing is unwound: a panic says where it happened, and ends the program.
     let mut flags = b"-Ctarget-feature=+crt-static\x1f-Cforce-unwind-tables=no".to_vec();
+    if target.starts_with("x86_64-") {
+        // Of lld, which Rust links with there: equal functions once, and relocations in few bytes.
+        flags.extend_from_slice(b"\x1f-Clink-arg=-Wl,--icf=all\x1f-Clink-arg=-Wl,-z,pack-relative-relocs");
+    }
     for (from, to) in builders_paths(workspace, target_dir)? {
         // Between flags: a path can have blanks in it.
         flags.push(0x1f);
