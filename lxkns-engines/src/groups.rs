@@ -223,7 +223,7 @@ mod tests {
         let app = [("com.docker.compose.project", "app"), ("com_mwp_config_x", "1")];
         let mut plugin = container("p", &[]);
         plugin.engine_namespace = "plugins.moby".into();
-        let folder = [("devcontainer.local_folder", "/home/a/work/")];
+        let folder = [("devcontainer.local_folder", "/srv/projects/work/")];
         let containers =
             decorated(vec![container("a", &app), container("edge-iot-core", &[]), plugin, container("d", &folder)]);
         let flavors: Vec<_> = containers.list.iter().map(|it| it.flavor.clone().map(|it| it.to_string())).collect();
