@@ -223,12 +223,12 @@ mod tests {
         let app = [("com.docker.compose.project", "app"), ("com_mwp_config_x", "1")];
         let mut plugin = container("p", &[]);
         plugin.engine_namespace = "plugins.moby".into();
-        let folder = [("devcontainer.local_folder", "/srv/projects/work/")];
+        let folder = [("devcontainer.local_folder", "/srv/projects/shop/")];
         let containers =
             decorated(vec![container("a", &app), container("edge-iot-core", &[]), plugin, container("d", &folder)]);
         let flavors: Vec<_> = containers.list.iter().map(|it| it.flavor.clone().map(|it| it.to_string())).collect();
         assert_eq!(flavors, [Some(EDGE_APP.into()), Some(EDGE_RUNTIME.into()), Some(PLUGIN.into()), None]);
         assert_eq!(containers.groups[0].flavor, EDGE_APP);
-        assert_eq!(label(&containers.list[3], "lxkns.devcontainer.name").unwrap(), "work");
+        assert_eq!(label(&containers.list[3], "lxkns.devcontainer.name").unwrap(), "shop");
     }
 }
