@@ -70,8 +70,12 @@ fn others(search: &Search<'_>) -> Result<Vec<Pid>, Error> {
 fn process(search: &Search<'_>, found: &mut Found, pid: Pid) {
     /// The number of tries. A process that executes programs faster than it can be read is a gap.
     const TRIES: usize = 16;
+    /// The number of readings as exiting that are not believed. Between them, a process that executes programs one after
+    /// another is seen alive.
+    const DOUBTS: usize = 3;
     let result = search.proc.process(pid).map_err(Failure::from).and_then(|dir| {
-        let mut reads = (0..TRIES).map(|_| read(search, found, &dir, pid));
+        let mut doubts = DOUBTS;
+        let mut reads = (0..TRIES).map(|_| read(search, found, &dir, pid, &mut doubts));
         reads.find(|read| *read != Err(tasks::UNSETTLED)).unwrap_or(Err(tasks::UNSETTLED))
     });
     if let Err(failure) = result {
@@ -79,7 +83,9 @@ fn process(search: &Search<'_>, found: &mut Found, pid: Pid) {
     }
 }
 
-fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Result<(), Failure> {
+/// Reads one process; [`tasks::UNSETTLED`] if it changes meanwhile, or is read as exiting while there are `doubts`, which
+/// this uses up.
+fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid, doubts: &mut usize) -> Result<(), Failure> {
     let known = found.namespaces.len();
     found.directories.insert(pid, reach::identity(dir)?.ino);
     let mut main = tasks::read(search, found, dir, pid, Tid::from(pid), None, true)?;
@@ -102,6 +108,11 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid) -> Resu
             false => tasks::has_gone(dir, voice),
         };
         if has_lost_some || tasks::has_new_first(dir, &mut found.buffer) {
+            return Err(tasks::UNSETTLED);
+        }
+        if !main.task.state.is_dead() && voice == Tid::from(pid) && *doubts > 0 {
+            *doubts -= 1;
+            std::thread::yield_now();
             return Err(tasks::UNSETTLED);
         }
     }

@@ -148,10 +148,11 @@ fn state(dir: &ProcDir, buffer: &mut Vec<u8>) -> Result<(TaskState, u32), Failur
 /// `execve(2)`, which makes it the leader. No file that is read here fails with this.
 pub(super) const UNSETTLED: Failure = Failure::because(Cause::Changed);
 
-/// Whether a process whose thread group leader was read as dead or exiting has another one now, which lives.
+/// Whether a process whose thread group leader was read as dead or exiting can have another one now, which lives. Only an
+/// exiting task has no link to its mount namespace; a denial can mean that it executes another program.
 pub(super) fn has_new_first(dir: &ProcDir, buffer: &mut Vec<u8>) -> bool {
-    let is_living = || dir.link(c"ns/mnt", &mut [0; 64]).is_ok();
-    state(dir, buffer).is_ok_and(|(state, _)| !state.is_dead()) && is_living()
+    let is_leaving = || dir.link(c"ns/mnt", &mut [0; 64]).is_err_and(failure::is_gone);
+    state(dir, buffer).is_ok_and(|(state, _)| !state.is_dead()) && !is_leaving()
 }
 
 /// The control groups of a task that has exited, without those of version 1: the kernel only says `/` for them.

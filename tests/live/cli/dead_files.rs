@@ -167,8 +167,11 @@ fn one_is_left_behind() {
     let dead = dead(Death::Unanswered);
     let file = below("fuse/file");
     let file = file.as_str();
-    for call in 0..3 {
-        let ran = dead.run(&["ls", "--from", file, "--timeout", "0.3"]).fails(3, "answer");
+    let look = || dead.run(&["ls", "--from", file, "--timeout", "0.3"]).fails(3, "answer");
+    // On a loaded host, a process can be killed before its request has reached the server: then it ends.
+    look_until(|_| !dead.stuck().is_empty(), look);
+    for call in 0..2 {
+        let ran = look();
         assert_eq!(dead.stuck().len(), 1, "call {call}: {ran:?}");
     }
     let [pid] = dead.stuck()[..] else { panic!("one is left") };
@@ -195,8 +198,7 @@ fn one_helper_is_left_behind() {
         holder.ns_inode("net")
     });
     let look = || run_lxkns(["ls", "--timeout", "0.3", &dead.net.to_string()]);
-    let first = look();
-    assert!(!dead.stuck().is_empty(), "{first:?}");
+    look_until(|_| !dead.stuck().is_empty(), look);
     // Other tests' runs can have begun before that: they end, and no further one adds to them.
     let runs = look_until(
         |(before, after): &(Vec<u32>, Vec<u32>)| before == after,
