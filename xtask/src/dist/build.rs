@@ -31,8 +31,12 @@ fn build(target: &str, workspace: &Path, target_dir: &Path) -> anyhow::Result<Pr
     // Nothing is unwound: a panic says where it happened, and ends the program.
     let mut flags = b"-Ctarget-feature=+crt-static\x1f-Cforce-unwind-tables=no".to_vec();
     if target.starts_with("x86_64-") {
-        // Of lld, which Rust links with there: equal functions once, and relocations in few bytes.
-        flags.extend_from_slice(b"\x1f-Clink-arg=-Wl,--icf=all\x1f-Clink-arg=-Wl,-z,pack-relative-relocs");
+        // Of lld, which Rust links with there: equal functions once, relocations in few bytes, and no unwind tables of the
+        // standard and the C library's either.
+        flags.extend_from_slice(
+            b"\x1f-Clink-arg=-Wl,--icf=all\x1f-Clink-arg=-Wl,-z,pack-relative-relocs\x1f-Clink-arg=",
+        );
+        flags.extend_from_slice(workspace.join("xtask/src/dist/no-unwind-tables.ld").as_os_str().as_bytes());
     }
     for (from, to) in builders_paths(workspace, target_dir)? {
         // Between flags: a path can have blanks in it.
