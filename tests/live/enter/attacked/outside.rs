@@ -72,7 +72,7 @@ fn stay_outside(options: &[&str], command: &[&str]) {
         let elsewhere: Vec<_> = namespaces.filter(|namespace| Some(namespace) != own.as_ref()).collect();
         let inside = container.strangers();
         drop(stdin);
-        let outcome = end(child, Duration::from_secs(5));
+        let outcome = end(child, Duration::from_secs(30));
         let says = outcome.stderr.lines().filter(|line| line.contains("stays in the caller's PID namespace")).count();
         let haul = attacking.haul();
         let code = outcome.status.and_then(|status| status.code());
@@ -127,7 +127,7 @@ fn signals_end_it() {
             };
             stopped += usize::from(is_stopped);
             let _ = rustix::process::kill_process(Pid::from_child(&child), signal);
-            let outcome = end(child, Duration::from_secs(2));
+            let outcome = end(child, Duration::from_secs(30));
             let left = left(&container, |_| true);
             assert!(outcome.status.is_some(), "{signal:?} does not end lxkns while its child is stopped");
             assert!(left.is_empty(), "{signal:?}: {left:?}");
@@ -153,7 +153,7 @@ fn terminal_is_out_of_reach() {
         let mut enter = lxkns();
         enter.arg("enter").arg(container.target.pid().to_string()).args(["--env", "clean", "--", "true"]);
         let mut child = Killed(terminal.start(&enter));
-        assert!(ends(&child.0, Duration::from_secs(10)), "lxkns exits");
+        assert!(ends(&child.0, Duration::from_secs(60)), "lxkns exits");
         assert!(matches!(child.code(), Some(0 | 125)));
         let caught = attacking.haul().caught;
         seen += usize::from(caught.iter().any(|caught| !caught.is_command()));
