@@ -23,21 +23,21 @@ pub(crate) fn print_if_asked() {
     std::process::exit(0);
 }
 
-fn answer(asked: Result<(), Errno>) -> String {
+fn answer(asked: Result<bool, Errno>) -> String {
     match asked {
-        Ok(()) => "yes".to_owned(),
+        Ok(true) => "yes".to_owned(),
+        Ok(false) => "no".to_owned(),
         Err(Errno::NOSYS) => "ENOSYS".to_owned(),
         Err(Errno::NOTTY) => "ENOTTY".to_owned(),
         Err(Errno::INVAL) => "EINVAL".to_owned(),
         Err(Errno::STALE) => "ESTALE".to_owned(),
         Err(Errno::PERM) => "EPERM".to_owned(),
-        Err(Errno::OPNOTSUPP) => "no".to_owned(),
         Err(errno) => format!("error {}", errno.raw_os_error()),
     }
 }
 
 /// Asks for something of the caller's own that only the interface of this name gives.
-fn ask(name: &str) -> Result<(), Errno> {
+fn ask(name: &str) -> Result<bool, Errno> {
     let interface = lxkns_core::Interface::ALL.into_iter().find(|interface| interface.name() == name);
     let interface = interface.unwrap_or_else(|| panic!("nothing asks for {name}"));
     let asked = interface.ask(&lxkns_core::ProcRoot::host().expect("there is a procfs"));

@@ -13,7 +13,6 @@ const ESRCH: i32 = 3;
 const EINVAL: i32 = 22;
 const ENOTTY: i32 = 25;
 const ENOSYS: i32 = 38;
-const EOPNOTSUPP: i32 = 95;
 const ESTALE: i32 = 116;
 
 /// All that is said. What only the living host knows is `None` of a dump.
@@ -223,7 +222,9 @@ pub struct Asked {
     pub is_privileged: bool,
     /// Another interface, where the form that is asked for is as new as that.
     pub as_new_as: Option<&'static str>,
-    /// The error, where it does not answer.
+    /// Whether it answers.
+    pub answers: bool,
+    /// The kernel's error, where it does not answer and gave one.
     pub errno: Option<Errno>,
 }
 
@@ -252,7 +253,7 @@ pub fn report(snapshot: &Snapshot, living: Option<Living>) -> Report {
     let shortfalls = gaps::shortfalls(snapshot, all, held, true);
     let is_filtered = caller.as_ref().is_some_and(Caller::is_filtered);
     let own_procfs = caller.as_ref().is_none_or(|caller| caller.own_procfs);
-    let unanswered: Vec<_> = answers.iter().flatten().filter(|asked| asked.errno.is_some()).collect();
+    let unanswered: Vec<_> = answers.iter().flatten().filter(|asked| !asked.answers).collect();
     let denied: Vec<_> = unanswered
         .iter()
         .filter(|asked| own_procfs || !matches!(asked.errno.map(Errno::number), Some(ENOENT | ESRCH)))
@@ -300,12 +301,13 @@ fn interface_line(
     own_procfs: bool,
 ) -> InterfaceLine {
     let (major, minor) = asked.since;
-    let why = |errno: Errno| {
+    let why = |errno: Option<Errno>| {
         let has_it = match asked.as_new_as {
             // `since` is how old the call is.
             Some(other) => format!("opening namespaces by their IDs is as new as {other}"),
             None => format!("Linux {major}.{minor} has it"),
         };
+        let Some(errno) = errno else { return format!("not in this kernel; {has_it}") };
         match errno.number() {
             // They are tried on the caller's own namespaces, which a foreign procfs has not.
             ENOENT | ESRCH if !own_procfs => {
@@ -320,16 +322,16 @@ fn interface_line(
                 "denied, or not in this kernel ({has_it}): a filter of system calls (seccomp) may do that, as the default \
                  profile of Docker does"
             ),
-            ENOSYS | ENOTTY | EINVAL | EOPNOTSUPP => format!("not in this kernel; {has_it}"),
+            ENOSYS | ENOTTY | EINVAL => format!("not in this kernel; {has_it}"),
             _ => "denied".to_owned(),
         }
     };
     InterfaceLine {
         interface: asked.name,
         since: format!("{major}.{minor}"),
-        answers: asked.errno.is_none(),
+        answers: asked.answers,
         errno: asked.errno.map(|errno| errno.to_string()),
-        why: asked.errno.map(why),
+        why: (!asked.answers).then(|| why(asked.errno)),
     }
 }
 

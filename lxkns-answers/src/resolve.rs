@@ -14,7 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::called::Called;
 use crate::context::Context;
-use crate::target::{Asked, Target};
+use crate::target::{Asked, Target, similar_type};
 use crate::text::errors;
 use crate::text::escape::printable;
 use crate::{gaps, names, netns};
@@ -390,10 +390,11 @@ fn no_file(path: &Path) -> String {
             && !name.is_empty()
             && !name.contains('/')
     }) {
-        Some((_, name)) => {
+        Some((of, name)) => {
             let types: Vec<_> = NamespaceType::ALL.iter().map(|ns_type| ns_type.name()).collect();
+            let meant = similar_type(name).map(|ns_type| format!("; did you mean {of}/{ns_type}?")).unwrap_or_default();
             let name = names::text(name);
-            format!("no such file, and {name} is not a namespace type: expected one of {}", types.join(", "))
+            format!("no such file, and {name} is not a namespace type: expected one of {}{meant}", types.join(", "))
         }
         None => "no such file".to_owned(),
     }
@@ -579,6 +580,10 @@ mod tests {
         for text in ["1234/nett", "1234:5/nett", "self/x", "host/x"] {
             let Err(Unresolved::Missing(message)) = find_live(text) else { panic!("{text}") };
             assert!(message.contains("is not a namespace type: expected one of mnt, cgroup"), "{message}");
+        }
+        for (text, meant) in [("1234/nett", "1234/net"), ("1234:5/mount", "1234:5/mnt"), ("self/network", "self/net")] {
+            let Err(Unresolved::Missing(message)) = find_live(text) else { panic!("{text}") };
+            assert!(message.ends_with(&format!("; did you mean {meant}?")), "{message}");
         }
         for text in ["1234/", "1234/ns/nett", "a/nett"] {
             assert_eq!(find_live(text), Err(Unresolved::Missing(format!("{text}: no such file"))));

@@ -45,7 +45,11 @@ pub fn similar_type(text: &str) -> Option<NamespaceType> {
         "pid" | "pids" | "pidns" | "process" | "processes" | "proc" | "pid_for_children" => NamespaceType::Pid,
         "net" | "nets" | "netns" | "network" | "networks" => NamespaceType::Net,
         "time" | "times" | "timens" | "clock" | "time_for_children" => NamespaceType::Time,
-        _ => return None,
+        // A letter or two too many.
+        _ => {
+            let begins = |name: &str| text.strip_prefix(name).is_some_and(|rest| rest.len() <= 2);
+            return NamespaceType::ALL.into_iter().find(|ns_type| begins(ns_type.name()));
+        }
     })
 }
 

@@ -31,7 +31,7 @@ impl Lookup for Host {
     fn pidfd_inode(&self, pid: Pid) -> io::Result<Option<u64>> {
         const PIDFS: u64 = 0x5049_4446;
         let raw = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw);
-        let raw = raw.ok_or(rustix::io::Errno::SRCH)?;
+        let raw = raw.ok_or(io::ErrorKind::NotFound)?;
         let pidfd = rustix::process::pidfd_open(raw, PidfdFlags::empty())?;
         // Before 6.9 all pidfds share one inode, of another file system.
         let is_pidfs = u64::try_from(rustix::fs::fstatfs(&pidfd)?.f_type) == Ok(PIDFS);

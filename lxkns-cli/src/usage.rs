@@ -73,15 +73,16 @@ pub(crate) fn explain(error: &clap::Error, arguments: &[OsString]) -> String {
         return instead;
     }
     let said = in_one_line(&error.render().to_string());
+    let help = if command.is_empty() { "lxkns --help".to_owned() } else { format!("lxkns {} --help", known(command)) };
+    let help = format!("see {}", help.replace("  ", " "));
     match error.kind() {
         ErrorKind::UnknownArgument => {
             let argument = text_of(error, ContextKind::InvalidArg).unwrap_or_default();
             let is_it = |(of, options, _): &&(&str, &[&str], &str)| *of == command && options.contains(&&*argument);
             let instead = FOREIGN.iter().find(is_it).map(|(_, _, instead)| (*instead).to_owned());
             let similar = || similar_argument(error).map(|similar| format!("did you mean {similar}?"));
-            let help =
-                if command.is_empty() { "lxkns --help".to_owned() } else { format!("lxkns {} --help", known(command)) };
-            let instead = instead.or_else(similar).unwrap_or_else(|| format!("see {}", help.replace("  ", " ")));
+            let after = || after_the_command(arguments);
+            let instead = instead.or_else(after).or_else(similar).unwrap_or(help);
             format!("unexpected argument '{argument}'; {instead}")
         }
         ErrorKind::ValueValidation => {
@@ -92,8 +93,24 @@ pub(crate) fn explain(error: &clap::Error, arguments: &[OsString]) -> String {
                 None => said,
             }
         }
-        _ => said,
+        ErrorKind::MissingRequiredArgument => {
+            let missing = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::Strings(names)) => names.join(" "),
+                _ => return format!("{said}; {help}"),
+            };
+            format!("{missing} is missing; {help}")
+        }
+        ErrorKind::InvalidValue => said,
+        _ => format!("{said}; {help}"),
     }
+}
+
+/// What to type instead of options before the command.
+fn after_the_command(arguments: &[OsString]) -> Option<String> {
+    let options = arguments.get(1)?.as_encoded_bytes().starts_with(b"-");
+    let visible = visible();
+    let command = arguments.iter().skip(2).find_map(|word| visible.iter().find(|name| word == name.as_str()))?;
+    options.then(|| format!("options go after the command: lxkns {command} [OPTIONS]"))
 }
 
 /// The command, where it is one that help has something about.
@@ -231,6 +248,10 @@ mod tests {
             ("network", "network: not a command; to list net namespaces: lxkns ls -t net"),
             ("1234/net", "1234/net: not a command; it can be a TARGET: lxkns show 1234/net, lxkns why 1234/net"),
             ("qqqq", "qqqq: not a command; see lxkns --help"),
+            ("--json ls", "unexpected argument '--json'; options go after the command: lxkns ls [OPTIONS]"),
+            ("--json nothing", "unexpected argument '--json'; see lxkns --help"),
+            ("enter", "<TARGET>... is missing; see lxkns enter --help"),
+            ("busy", "<PATH|DEVICE|MAJ:MIN> is missing; see lxkns busy --help"),
             ("ls --al", "unexpected argument '--al'; see lxkns ls --help"),
             ("ls --typ", "unexpected argument '--typ'; did you mean --type?"),
             ("enter 1234 ls -l", "ls: not a TARGET; write -- before the command: lxkns enter 1234 -- ls -l"),

@@ -119,11 +119,12 @@ impl CgroupHierarchies {
         (hierarchies, gaps)
     }
 
-    /// Opens the directory of a control group with `O_PATH`.
+    /// Opens the directory of a control group with `O_PATH`. `None`: the hierarchy, or this part of it, is not mounted for
+    /// the caller.
     ///
     /// # Errors
     ///
-    /// `ENOENT`: the hierarchy, or this part of it, is not mounted for the caller. Others are the kernel's.
+    /// The kernel's.
     ///
     /// # Privileges
     ///
@@ -132,15 +133,16 @@ impl CgroupHierarchies {
     /// # Minimum kernel version
     ///
     /// Any.
-    pub fn open(&self, membership: &CgroupMembership) -> Result<OwnedFd, model::Errno> {
-        let mut error = Errno::NOENT;
+    pub fn open(&self, membership: &CgroupMembership) -> Result<Option<OwnedFd>, model::Errno> {
+        let mut error = None;
         for mounted in self.mounted.iter().filter(|mounted| mounted.has(membership)) {
             match mounted.open(&membership.path) {
-                Ok(group) => return Ok(group.into()),
-                Err(errno) => error = errno,
+                Ok(Some(group)) => return Ok(Some(group.into())),
+                Ok(None) => {}
+                Err(errno) => error = Some(errno),
             }
         }
-        Err(failure::public_errno(error))
+        error.map_or(Ok(None), |errno| Err(failure::public_errno(errno)))
     }
 
     /// Whether tasks in these control groups are frozen; `None` if not known. Adds gaps for what could not be read.
@@ -153,7 +155,8 @@ impl CgroupHierarchies {
         let mut freezer: Option<Freezer> = None;
         for (read, mounted) in [(v1_state as Read, v1), (v2_state as Read, v2)] {
             let Some((mounted, path)) = mounted else { continue };
-            match mounted.open(path).map_err(Failure::from).and_then(|group| read(&group)) {
+            let opened = mounted.open(path).map_err(Failure::from).and_then(|group| group.ok_or(Failure::VANISHED));
+            match opened.and_then(|group| read(&group)) {
                 Ok(state) => {
                     let so_far = freezer.get_or_insert(Freezer { own: false, effective: false });
                     so_far.own |= state.own;
@@ -190,24 +193,25 @@ impl Mounted {
         }
     }
 
-    /// Opens a control group by its path in the hierarchy.
-    fn open(&self, path: &[u8]) -> Result<ProcDir, Errno> {
+    /// Opens a control group by its path in the hierarchy; `None` if that part of it is not mounted here.
+    fn open(&self, path: &[u8]) -> Result<Option<ProcDir>, Errno> {
         let below = match self.root.as_slice() {
-            b"/" => path,
-            root => path.strip_prefix(root).ok_or(Errno::NOENT)?,
+            b"/" => Some(path),
+            root => path.strip_prefix(root),
         };
+        let Some(below) = below else { return Ok(None) };
         let relative = below.strip_prefix(b"/").unwrap_or(below);
         if relative.split(|&byte| byte == b'/').any(|name| name == b"..") {
             // Outside the caller's cgroup namespace.
-            return Err(Errno::NOENT);
+            return Ok(None);
         }
         let relative = if relative.is_empty() { b"." } else { relative };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::openat2(&self.dir, relative, flags, Mode::empty(), resolve) {
-            Ok(fd) => Ok(ProcDir::from(fd)),
+            Ok(fd) => Ok(Some(ProcDir::from(fd))),
             // Before 5.6, or a filter denies it.
-            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => ProcDir::open(&self.dir, relative),
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => ProcDir::open(&self.dir, relative).map(Some),
             Err(errno) => Err(errno),
         }
     }

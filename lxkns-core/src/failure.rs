@@ -53,6 +53,11 @@ impl Failure {
         self.cause == Some(Cause::Denied)
     }
 
+    /// Whether a descriptor was closed, or is of another file by now.
+    pub(crate) fn is_closed(self) -> bool {
+        self.is_gone() || self.is_any(&[Errno::BADF])
+    }
+
     /// Whether the kernel gave one of these errors.
     pub(crate) fn is_any(self, errnos: &[Errno]) -> bool {
         self.errno.is_some_and(|errno| errnos.contains(&errno))

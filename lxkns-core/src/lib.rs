@@ -120,7 +120,7 @@ pub use lxkns_model::relations;
 pub use lxkns_model::wire;
 pub use model::{DiscoveryOptions, Snapshot};
 pub use mount_access::{AccessError, InsideMounts, MountAccess};
-pub use procfs::ProcRoot;
+pub use procfs::{OWN_DESCRIPTORS, OWN_PROGRAM, ProcRoot};
 pub use reach::lookup::{has_no_server, namespace_of};
 pub use reach::probe::Interface;
 pub use reach::{Opener, identity_of_namespace, identity_without_server};

@@ -3,8 +3,9 @@
 use bstr::BString;
 use rustix::io::Errno;
 
-use crate::failure;
-use crate::model::{self, Process};
+use crate::error::{Error, ErrorKind};
+use crate::failure::Failure;
+use crate::model::Process;
 use crate::procfs::{ProcRoot, parse};
 
 /// The label that a security module (SELinux, AppArmor, Smack) has given a process, as the kernel writes it; `None` if
@@ -12,21 +13,22 @@ use crate::procfs::{ProcRoot, parse};
 ///
 /// # Errors
 ///
-/// The kernel's; `ESRCH` if another process has the PID now.
+/// [`ErrorKind::Procfs`]: the kernel's error, a malformed text, or that another process has the PID now.
 ///
 /// # Privileges
 ///
 /// None for most modules.
-pub fn security_label(proc: &ProcRoot, process: &Process) -> Result<Option<BString>, model::Errno> {
-    read(proc, process).map_err(failure::public_errno)
+pub fn security_label(proc: &ProcRoot, process: &Process) -> Result<Option<BString>, Error> {
+    let failed = |failure| Error::with_source(ErrorKind::Procfs, "cannot read the security label", failure);
+    read(proc, process).map_err(failed)
 }
 
-fn read(proc: &ProcRoot, process: &Process) -> Result<Option<BString>, Errno> {
+fn read(proc: &ProcRoot, process: &Process) -> Result<Option<BString>, Failure> {
     let dir = proc.process(process.pid)?;
     let mut buffer = Vec::new();
-    let stat = parse::stat::parse(dir.read_record("stat", &mut buffer)?).map_err(|_| Errno::IO)?;
+    let stat = parse::stat::parse(dir.read_record("stat", &mut buffer)?)?;
     if stat.start_time_ticks != process.start_time_ticks() {
-        return Err(Errno::SRCH);
+        return Err(Failure::VANISHED);
     }
     // A thread group leader that has exited has no label.
     let task = process.living_task().tid;
@@ -40,7 +42,7 @@ fn read(proc: &ProcRoot, process: &Process) -> Result<Option<BString>, Errno> {
             }
             // The module is missing or gives no labels. The files of a task that has ended fail with ESRCH.
             Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOENT) => {}
-            Err(errno) => return Err(errno),
+            Err(errno) => return Err(errno.into()),
         }
     }
     // The files of a task that has been reaped are missing too.

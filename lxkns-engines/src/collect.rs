@@ -347,7 +347,7 @@ impl Collector<'_> {
             return None;
         }
         match dir.dir(name) {
-            Err(Failure::Errno(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP)) => None,
+            Err(Failure::NotDirectory | Failure::Errno(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP)) => None,
             opened => self.note(opened, &path, Operation::OPEN),
         }
     }
@@ -495,7 +495,7 @@ pub(crate) fn gap(object: Object, operation: Operation, failure: Failure) -> Opt
     match failure {
         Failure::Cause(cause) => Some(Gap::because(Place::Containers, object, operation, cause)),
         // A part of the path is no directory: so there is no such file.
-        Failure::Errno(rustix::io::Errno::NOTDIR) => None,
+        Failure::NotDirectory | Failure::Vanished | Failure::Errno(rustix::io::Errno::NOTDIR) => None,
         Failure::Errno(errno) => Gap::failed(Place::Containers, object, operation, Errno::new(errno.raw_os_error())?),
     }
 }

@@ -9,7 +9,8 @@ use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 
 use bstr::{BString, ByteSlice as _};
-use lxkns_core::has_no_server;
+
+use lxkns_core::{OWN_DESCRIPTORS, has_no_server};
 use lxkns_model::Cause;
 use rustc_hash::FxHashSet;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, StatxFlags};
@@ -31,6 +32,10 @@ pub(crate) enum Failure {
     Errno(Errno),
     /// Another reason.
     Cause(Cause),
+    /// Something else is there than a directory.
+    NotDirectory,
+    /// It has vanished.
+    Vanished,
 }
 
 impl From<Errno> for Failure {
@@ -74,7 +79,7 @@ pub(crate) struct OwnFds(Arc<OwnedFd>);
 impl OwnFds {
     /// Those of this thread: they are of no use to another.
     pub(crate) fn of_this_thread() -> Result<Self, Failure> {
-        Ok(Self(Arc::new(rustix::fs::open("/proc/thread-self/fd", DIRECTORY, Mode::empty())?)))
+        Ok(Self(Arc::new(rustix::fs::open(OWN_DESCRIPTORS, DIRECTORY, Mode::empty())?)))
     }
 }
 
@@ -133,7 +138,7 @@ impl Dir {
     fn with(fd: OwnedFd, stat: &Stat, path: BString, own: OwnFds, mounts: Mounts) -> Result<Self, Failure> {
         mounts.have(stat)?;
         if stat.kind != FileType::Directory {
-            return Err(Errno::NOTDIR.into());
+            return Err(Failure::NotDirectory);
         }
         Ok(Self { fd, own, mounts, path, id: stat.id, writer: stat.writer })
     }
@@ -164,7 +169,7 @@ impl Dir {
             self.mounts.have(&stat)?;
             links += 1;
             if links > MOST_LINKS {
-                return Err(Errno::LOOP.into());
+                return Err(Failure::Cause(Cause::Limit));
             }
             let target = rustix::fs::readlinkat(&named, c"", Vec::new())?.into_bytes();
             if target.starts_with(b"/") {
@@ -174,7 +179,7 @@ impl Dir {
         }
         match above.pop() {
             Some(dir) => Ok(Self { path: path.into(), ..dir }),
-            None => Self::root(self.fd.try_clone().map_err(|_| Errno::MFILE)?, self.own.clone(), self.mounts.clone()),
+            None => Self::root(rustix::io::fcntl_dupfd_cloexec(&self.fd, 3)?, self.own.clone(), self.mounts.clone()),
         }
     }
 
@@ -186,7 +191,7 @@ impl Dir {
         };
         let stat = stat(&named, c"")?;
         match stat.kind {
-            FileType::Symlink => Err(Errno::LOOP.into()),
+            FileType::Symlink => Err(Failure::NotDirectory),
             _ => Self::with(named, &stat, self.path_of(name), self.own.clone(), self.mounts.clone()),
         }
     }
@@ -229,7 +234,7 @@ impl Dir {
     pub(crate) fn read_in(&self, dir: &BString, name: &str) -> Result<(File, Writer), Failure> {
         let stat = stat(&self.fd, dir.as_slice())?;
         if stat.kind != FileType::Directory {
-            return Err(Errno::NOTDIR.into());
+            return Err(Failure::NotDirectory);
         }
         let path = path_in(dir, name);
         let file = match rustix::fs::openat2(&self.fd, path.as_slice(), NAMED, Mode::empty(), BELOW_HERE) {
@@ -283,7 +288,7 @@ impl Dir {
     fn one(&self, name: impl Arg, flags: OFlags) -> Result<OwnedFd, Failure> {
         let name = name.as_cow_c_str()?;
         if name.to_bytes().contains(&b'/') || name.to_bytes() == b".." {
-            return Err(Errno::XDEV.into());
+            return Err(Failure::Cause(Cause::NotTried));
         }
         Ok(rustix::fs::openat(&self.fd, name.as_ref(), flags | OFlags::NOFOLLOW, Mode::empty())?)
     }
@@ -382,8 +387,8 @@ mod tests {
         let own = rustix::process::geteuid().as_raw();
         let (file, writer) = root.read_in(&"a".into(), "file").unwrap();
         assert_eq!((file.text.as_slice(), writer), (&b"text"[..], Writer { uid: own, is_anybody: false }));
-        assert_eq!(errno(root.read_in(&"file".into(), "file")), Failure::Errno(Errno::NOTDIR));
-        assert_eq!(errno(root.read_in(&"link".into(), "file")), Failure::Errno(Errno::NOTDIR));
+        assert_eq!(errno(root.read_in(&"file".into(), "file")), Failure::NotDirectory);
+        assert_eq!(errno(root.read_in(&"link".into(), "file")), Failure::NotDirectory);
         assert_eq!(errno(root.read_in(&"a".into(), "link")), Failure::Cause(Cause::Malformed));
         assert_eq!(errno(root.read_in(&"a".into(), "none")), Failure::Errno(Errno::NOENT));
         assert_eq!(errno(root.read_in(&"none".into(), "file")), Failure::Errno(Errno::NOENT));
@@ -412,7 +417,7 @@ mod tests {
         assert_eq!(root.at("/../../../../data").unwrap().id, root.at("/data").unwrap().id);
         let inner = docker.dir(&"inner".into()).unwrap();
         assert_eq!(inner.path, "/var/lib/docker/inner");
-        assert_eq!(errno(root.at("/var/lib").unwrap().dir(&"docker".into())), Failure::Errno(Errno::LOOP));
+        assert_eq!(errno(root.at("/var/lib").unwrap().dir(&"docker".into())), Failure::NotDirectory);
         assert_eq!(errno(inner.dir(&"..".into())), Failure::Errno(Errno::XDEV));
     }
 
@@ -441,8 +446,8 @@ mod tests {
         symlink("/b/x", directory.path().join("a")).unwrap();
         symlink("a", directory.path().join("b")).unwrap();
         let root = open(directory.path());
-        assert_eq!(errno(root.at("/a")), Failure::Errno(Errno::LOOP));
-        assert_eq!(errno(root.one("a/b", DIRECTORY)), Failure::Errno(Errno::XDEV));
+        assert_eq!(errno(root.at("/a")), Failure::Cause(Cause::Limit));
+        assert_eq!(errno(root.one("a/b", DIRECTORY)), Failure::Cause(Cause::NotTried));
     }
 
     #[test]

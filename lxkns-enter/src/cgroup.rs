@@ -8,7 +8,7 @@ use lxkns_sys::{Op, SharedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::process::{Process, cannot};
 use crate::steps::{Draft, Fact, Stage, Subject};
 
@@ -52,17 +52,18 @@ pub(crate) fn join(draft: &mut Draft, proc: &ProcRoot, process: &Process) -> Res
     }
     for membership in joined.cgroups.0.iter().filter(|membership| !own.0.contains(membership)) {
         let name = in_words(membership);
-        let failed = |errno| {
-            let error = Error::call(format!("{}: join the control group {name}", process.pid), errno);
-            error.with_hint(match errno {
-                Errno::NOENT => "it is not mounted here, or is gone; --no-cgroup stays outside",
-                _ => "--no-cgroup stays outside",
-            })
+        let failed = |cause: Cause| {
+            let hint = match cause.is_any(&[Errno::NOENT]) {
+                true => "it is gone; --no-cgroup stays outside",
+                false => "--no-cgroup stays outside",
+            };
+            Error::call(format!("{}: join the control group {name}", process.pid), cause).with_hint(hint)
         };
-        let directory = joined.hierarchies.open(membership);
-        let directory = directory.map_err(|errno| failed(Errno::from_raw_os_error(errno.number())))?;
+        let directory = joined.hierarchies.open(membership).map_err(|errno| failed(errno.into()))?;
+        let directory = directory.ok_or_else(|| failed(Cause::Words("it is not mounted for the caller".into())))?;
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-        let procs = rustix::fs::openat(&directory, "cgroup.procs", flags, Mode::empty()).map_err(failed)?;
+        let procs = rustix::fs::openat(&directory, "cgroup.procs", flags, Mode::empty());
+        let procs = procs.map_err(|errno| failed(errno.into()))?;
         let op = Op::Write(Arc::new(procs), b"0".to_vec());
         draft.step(Stage::Join, format!("join the control group {name}"), op);
         if membership.hierarchy == 0 {

@@ -177,6 +177,10 @@ impl Plan {
                 let message = "the process has ended or has changed its user, groups or capabilities; try again";
                 Error::new(ErrorKind::Gone, pid + message)
             }
+            SpawnError::Malformed => {
+                let message = "a process inside has traced the entering process, which was killed";
+                Error::new(ErrorKind::Failed, message)
+            }
             SpawnError::Stopped => {
                 let message = "a process inside has stopped the entering process, which was killed";
                 Error::new(ErrorKind::Failed, message)

@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt as _;
 
+use lxkns_core::{OWN_DESCRIPTORS, OWN_PROGRAM};
 use lxkns_sys::CStrings;
 use rustix::fs::{Access, AtFlags, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
@@ -19,7 +20,6 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use crate::error::{Cause, Error, ErrorKind};
 
-const PROGRAM: &str = "/proc/self/exe";
 /// The name of the copy, in `/proc/PID/comm` and in the link `/proc/PID/exe`.
 const NAME: &str = "lxkns";
 
@@ -65,16 +65,16 @@ pub(crate) fn check() -> Result<(), Error> {
 }
 
 fn running() -> Result<File, Error> {
-    File::open(PROGRAM).map_err(|error| {
+    File::open(OWN_PROGRAM).map_err(|error| {
         let operation =
-            format!("open {PROGRAM}, to keep processes inside from writing to this program (is /proc mounted?)");
+            format!("open {OWN_PROGRAM}, to keep processes inside from writing to this program (is /proc mounted?)");
         Error::because(ErrorKind::Unprotected, operation, error)
     })
 }
 
 fn protection_of(program: &File) -> Result<Option<Protection>, Error> {
     let refused =
-        |cause: Cause| Error::because(ErrorKind::Unprotected, format!("look who can write to {PROGRAM}"), cause);
+        |cause: Cause| Error::because(ErrorKind::Unprotected, format!("look who can write to {OWN_PROGRAM}"), cause);
     if lxkns_sys::is_sealed(program).map_err(|errno| refused(errno.into()))? {
         return Ok(Some(Protection::Sealed));
     }
@@ -85,7 +85,7 @@ fn protection_of(program: &File) -> Result<Option<Protection>, Error> {
     // An owner can change the permissions.
     let is_ours =
         program.metadata().map_err(|error| refused(error.into()))?.uid() == rustix::process::geteuid().as_raw();
-    let path = format!("/proc/self/fd/{}", program.as_raw_fd());
+    let path = format!("{OWN_DESCRIPTORS}/{}", program.as_raw_fd());
     match rustix::fs::accessat(rustix::fs::CWD, path, Access::WRITE_OK, AtFlags::EACCESS) {
         Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) if !is_ours => Ok(Some(Protection::NotOurs)),
         // On any other error, the file may be writable.

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::plan::{Plan, Spawned};
 use crate::streams::Streams;
 use crate::terminal::relay::{Copied, Relay};
@@ -127,7 +127,7 @@ pub(crate) fn wait(
     }
     waiter.run().map_err(refused)?;
     waiter.drain().map_err(refused)?;
-    let ended = waiter.ended().map_err(refused)?;
+    let ended = waiter.ended().map_err(|cause| Error::call("wait for the command", cause))?;
     waiter.streams.end()?;
     Ok(ended)
 }
@@ -236,7 +236,7 @@ impl Waiter<'_> {
         Ok(self.wait_id(options)?.is_some())
     }
 
-    fn ended(&mut self) -> Result<Ended, Errno> {
+    fn ended(&mut self) -> Result<Ended, Cause> {
         let options = WaitIdOptions::EXITED;
         let is_held = self.is_out_of_hand || self.is_given_up;
         let status = self.wait_id(if is_held { options | WaitIdOptions::NOHANG } else { options })?;
@@ -244,7 +244,8 @@ impl Waiter<'_> {
             foreground.take_back();
         }
         let Some(status) = status else {
-            return self.to_do.end.map(|(number, _)| Ended::Killed(number)).ok_or(Errno::CHILD);
+            let end = self.to_do.end.map(|(number, _)| Ended::Killed(number));
+            return end.ok_or(Cause::Words("it has not ended".into()));
         };
         let of = |number: Option<i32>| number.unwrap_or(0);
         Ok(if status.exited() {

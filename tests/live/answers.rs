@@ -24,12 +24,14 @@ use lxkns_answers::show::{Label, Reference, ShowAnswer, ShownNamespace, ShownPro
 use lxkns_answers::target::{Asked, Target};
 use lxkns_answers::tree::{Kind, Shown, Tree};
 use lxkns_answers::watch::{Scan, Watcher};
+use lxkns_answers::whose::WhoseForm;
 use lxkns_answers::why::{Explanation, WhyResult};
 use lxkns_core::model::inside::Inside;
 use lxkns_core::model::{FileSystemQuery, FileSystemUsers, Mount, Namespace, NamespaceId, NamespaceType, Pid};
 use lxkns_core::relations::Life;
 use lxkns_core::wire::{self, WriteOptions};
-use lxkns_core::{Discovery, DiscoveryOptions, Snapshot, life_of, relations};
+use lxkns_core::{Discovery, DiscoveryOptions, ProcRoot, Snapshot, life_of, relations};
+use lxkns_enter::Enter;
 use lxkns_fixture::{Actor, Open};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -50,6 +52,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("answers::of_show", &[UserNamespaces], of_show),
         test("answers::of_busy", &[UserNamespaces], of_busy),
         test("answers::of_busy_now", &[UserNamespaces, FileSystem("tmpfs")], of_busy_now),
+        test("answers::of_enter", &[UserNamespaces], of_enter),
         test("answers::of_doctor", &[UserNamespaces], of_doctor),
         test("answers::of_diff", &[UserNamespaces], of_diff),
         test("answers::of_watch", &[UserNamespaces], of_watch),
@@ -293,6 +296,20 @@ fn of_busy_now() {
     for key in ["users", "mounts", "release"] {
         assert_eq!(told[0][key], answer[0][key], "{key}");
     }
+}
+
+/// The plan is made anew by each, so both are of one actor, who does nothing.
+fn of_enter() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let proc = ProcRoot::host().unwrap();
+    let target = lxkns_enter::Target::process(&proc, Pid(actor.pid())).unwrap();
+    let plan = Enter::new(&proc, target).command(["true"]).prepare().unwrap();
+    let whose = WhoseForm::process(&Seen::now().snapshot, Pid(actor.pid()));
+    let answer = json!([plan.answer(whose)]);
+    let namespaces = answer[0]["plan"].as_array().unwrap().iter().find(|row| row["what"] == "namespaces").unwrap();
+    assert!(namespaces["command"].to_string().contains(&actor.ns_inode("uts").to_string()), "{answer:#}");
+    let pid = actor.pid().to_string();
+    assert_eq!(run_lxkns(["enter", "--dry-run", "--json", &pid, "--", "true"]).ok().answer_to("enter"), answer);
 }
 
 fn of_doctor() {

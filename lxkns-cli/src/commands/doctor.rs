@@ -43,12 +43,16 @@ pub(crate) fn run(args: &DoctorArgs, color: Color) -> Result {
 }
 
 fn ask_all(proc: &ProcRoot) -> Vec<Asked> {
-    let ask = |interface: Interface| Asked {
-        name: interface.name(),
-        since: interface.since(),
-        is_privileged: matches!(interface, Interface::OpenByHandleAt | Interface::NsMntGet | Interface::Listns),
-        as_new_as: (interface == Interface::OpenByHandleAt).then(|| Interface::Listns.name()),
-        errno: interface.ask(proc).err(),
+    let ask = |interface: Interface| {
+        let answer = interface.ask(proc);
+        Asked {
+            name: interface.name(),
+            since: interface.since(),
+            is_privileged: matches!(interface, Interface::OpenByHandleAt | Interface::NsMntGet | Interface::Listns),
+            as_new_as: (interface == Interface::OpenByHandleAt).then(|| Interface::Listns.name()),
+            answers: answer == Ok(true),
+            errno: answer.err(),
+        }
     };
     Interface::ALL.into_iter().map(ask).collect()
 }

@@ -262,7 +262,7 @@ fn dry_run(plan: &Plan, pid: Option<Pid>, args: &EnterArgs, color: Color) -> Res
     let words = known.and_then(|(snapshot, pid)| Whose::process(snapshot, pid)).map(Whose::words);
     let printed = screen::print(|out| {
         if args.json {
-            let answer = Envelope::new("enter", vec![view::enter::answer(plan, whose)], Vec::new());
+            let answer = Envelope::new("enter", vec![plan.answer(whose)], Vec::new());
             return Ok(screen::write_json(out, &answer)?);
         }
         let screen = Screen::detect(color);

@@ -271,8 +271,10 @@ pub(super) fn label(process: &Process, is_live: bool) -> Label {
     match ProcRoot::host().map(|proc| lxkns_core::security_label(&proc, process)) {
         Ok(Ok(Some(label))) => Label::Known(label),
         Ok(Ok(None)) => Label::None,
-        Ok(Err(errno)) => Label::Unread(format!("not readable ({errno})")),
-        Err(error) => Label::Unread(chain(&error)),
+        Ok(Err(error)) | Err(error) => Label::Unread(match error.errno() {
+            Some(errno) => format!("not readable ({errno})"),
+            None => chain(&error),
+        }),
     }
 }
 

@@ -105,8 +105,7 @@ impl Source {
     /// What was read is about this namespace only if the task is still in it.
     fn still_there(&self, dir: &ProcDir, link: &std::ffi::CStr, id: NamespaceId) -> Result<(), Unread> {
         let mut text = [0; 64];
-        let text =
-            dir.link(link, &mut text).map_err(|errno| Unread::Because(Operation::read_link("ns"), errno.into()))?;
+        let text = dir.link(link, &mut text).map_err(|failure| Unread::Because(Operation::read_link("ns"), failure))?;
         match parse::links::parse(text) {
             Some((_, ino)) if ino == id.ino => Ok(()),
             _ => Err(Unread::Because(Operation::read_link("ns"), Failure::VANISHED)),

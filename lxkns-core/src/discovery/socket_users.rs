@@ -79,9 +79,9 @@ fn table(part: &mut Part, dir: &ProcDir, pid: Pid, tid: Tid, wanted: &[u64]) -> 
     for fd in fds {
         let inode = match dir.link(format!("{below}/{fd}"), &mut buffer) {
             Ok(text) => parse::links::socket(text),
-            Err(errno) => {
-                part.gap(Place::Fds, Object::Fd(pid, tid, fd), Operation::read_link("fd"), errno);
-                if failure::is_denied(errno) {
+            Err(failure) => {
+                part.gap(Place::Fds, Object::Fd(pid, tid, fd), Operation::read_link("fd"), failure);
+                if failure.is_denied() {
                     // One permission goes for the whole table.
                     return false;
                 }

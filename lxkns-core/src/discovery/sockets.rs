@@ -3,7 +3,6 @@
 use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
 use rustix::net::{AddressFamily, sockopt};
 
 use super::fds::Table;
@@ -32,7 +31,7 @@ impl<'a> Fetcher<'a> {
         let &Table { pid, tid, .. } = self.table;
         let pidfd = self.pidfd.get_or_insert_with(|| reach::pidfd_by_number(search.proc, pid, tid));
         match pidfd {
-            Ok(pidfd) => Fetched::new(search.proc, pidfd, fd).map_err(|errno| (Call::PidfdGetfd, errno.into())),
+            Ok(pidfd) => Fetched::new(search.proc, pidfd, fd).map_err(|failure| (Call::PidfdGetfd, failure)),
             Err(failure) => Err((reach::pidfd_call(pid, tid), *failure)),
         }
     }
@@ -73,7 +72,7 @@ pub(super) fn socket(
                 id
             }
             // The socket was closed meanwhile; or it is an O_PATH descriptor on a socket file, which holds nothing.
-            Err((_, failure)) if failure.is_any(&[Errno::BADF]) => return,
+            Err((_, failure)) if failure.is_closed() => return,
             Err((call, failure)) => return failed(search, found, fetcher, fd, call, failure),
         },
     };
@@ -89,7 +88,7 @@ fn fetch(search: &Search<'_>, fetcher: &mut Fetcher<'_>, fd: u32, inode: u64) ->
     let socket = fetcher.fetch(search, fd)?;
     // While a socket is open, no other has its inode number, so this is the expected one.
     if reach::identity(&socket).is_ok_and(|id| id.ino != inode) {
-        return Err((Call::PidfdGetfd, Errno::BADF.into()));
+        return Err((Call::PidfdGetfd, Failure::VANISHED));
     }
     Ok(socket)
 }

@@ -151,7 +151,7 @@ pub(super) const UNSETTLED: Failure = Failure::because(Cause::Changed);
 /// Whether a process whose thread group leader was read as dead or exiting can have another one now, which lives. Only an
 /// exiting task has no link to its mount namespace; a denial can mean that it executes another program.
 pub(super) fn has_new_first(dir: &ProcDir, buffer: &mut Vec<u8>) -> bool {
-    let is_leaving = || dir.link(c"ns/mnt", &mut [0; 64]).is_err_and(failure::is_gone);
+    let is_leaving = || dir.link(c"ns/mnt", &mut [0; 64]).is_err_and(Failure::is_gone);
     state(dir, buffer).is_ok_and(|(state, _)| !state.is_dead()) && !is_leaving()
 }
 
@@ -277,8 +277,8 @@ fn links(
                     Cause::Malformed,
                 ),
             },
-            Err(Errno::NOENT) => lacks_some = true,
-            Err(errno) if failure::is_gone(errno) => return Err(errno.into()),
+            Err(failure) if failure.is_any(&[Errno::NOENT]) => lacks_some = true,
+            Err(failure) if failure.is_gone() => return Err(failure),
             Err(errno) => {
                 // Permission is the same for all links, and for all tasks of a process.
                 if !is_denied {
@@ -306,11 +306,11 @@ fn links(
 
 /// The text of a link. The kernel also says `EACCES` if the task ends between look-up and read, or executes another
 /// program. So after a denial, the link is read once more.
-fn link<'a>(ns: &ProcDir, name: &CStr, text: &'a mut [u8; 64]) -> Result<&'a [u8], Errno> {
+fn link<'a>(ns: &ProcDir, name: &CStr, text: &'a mut [u8; 64]) -> Result<&'a [u8], Failure> {
     match ns.link(name, &mut *text).map(<[u8]>::len) {
         Ok(length) => Ok(&text[..length]),
-        Err(errno) if failure::is_denied(errno) => ns.link(name, text),
-        Err(errno) => Err(errno),
+        Err(failure) if failure.is_denied() => ns.link(name, text),
+        Err(failure) => Err(failure),
     }
 }
 

@@ -1,7 +1,5 @@
 //! Place 6: open TUN/TAP files. Each holds the network namespace that it was opened in; its device can be in another.
 
-use rustix::io::Errno;
-
 use super::fds::Table;
 use super::found::Found;
 use super::search::Search;
@@ -19,7 +17,7 @@ pub(super) fn file(search: &Search<'_>, found: &mut Found, fetcher: &mut Fetcher
     match namespaces(search, found, fetcher, fd) {
         // Closed in the meantime.
         Ok(()) => {}
-        Err((_, failure)) if failure.is_any(&[Errno::BADF]) => {}
+        Err((_, failure)) if failure.is_closed() => {}
         Err((call, failure)) => found.failed(search, Place::Tun, object, call, failure),
     }
 }

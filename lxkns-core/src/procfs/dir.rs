@@ -144,11 +144,10 @@ impl ProcDir {
         Ok(buffer)
     }
 
-    /// The text of a link below; `EACCES` also if it is empty, as Linux 5.10 gives an empty text where access is
-    /// denied.
-    pub(crate) fn link<'a>(&self, path: impl Arg, buffer: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+    /// The text of a link below. An empty one counts as denied: Linux 5.10 gives that where access is denied.
+    pub(crate) fn link<'a>(&self, path: impl Arg, buffer: &'a mut [u8]) -> Result<&'a [u8], Failure> {
         match rustix::fs::readlinkat_raw(&self.0, path, &mut *buffer)? {
-            0 => Err(Errno::ACCESS),
+            0 => Err(Cause::Denied.into()),
             length => Ok(&buffer[..length]),
         }
     }

@@ -6,5 +6,5 @@ pub(crate) mod parse;
 mod root;
 
 pub(crate) use dir::{ProcDir, for_each_number};
-pub use root::ProcRoot;
 pub(crate) use root::decimal;
+pub use root::{OWN_DESCRIPTORS, OWN_PROGRAM, ProcRoot};

@@ -12,6 +12,11 @@ use crate::failure::Failure;
 use crate::model::{Cause, NamespaceType, Pid};
 
 const PROC: &str = "/proc";
+/// The directory of the calling thread's descriptors, in the procfs that is mounted at `/proc`: a descriptor is opened once
+/// more by its number in there.
+pub const OWN_DESCRIPTORS: &str = "/proc/thread-self/fd";
+/// The program that runs, in the procfs that is mounted at `/proc`.
+pub const OWN_PROGRAM: &str = "/proc/self/exe";
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 
 /// A mounted procfs: usually the caller's own, or another one, such as the host's procfs mounted in a container, or a
@@ -125,7 +130,7 @@ impl ProcRoot {
 
     /// The text of the link of one of the caller's descriptors.
     pub(crate) fn own_link<'a>(&self, fd: BorrowedFd<'_>, buffer: &'a mut [u8]) -> Result<&'a [u8], Failure> {
-        let path = format!("{PROC}/thread-self/fd/{}", fd.as_raw_fd());
+        let path = format!("{OWN_DESCRIPTORS}/{}", fd.as_raw_fd());
         let length = rustix::fs::readlinkat_raw(rustix::fs::CWD, path, &mut *buffer).map_err(unless_hidden)?;
         Ok(&buffer[..length])
     }
@@ -146,7 +151,7 @@ impl ProcRoot {
     /// Opens the file of an `O_PATH` descriptor for reading, through the caller's descriptor table. The caller has
     /// checked that opening this type of file is harmless.
     pub(crate) fn reopen(&self, fd: BorrowedFd<'_>) -> Result<std::os::fd::OwnedFd, Failure> {
-        let path = format!("{PROC}/thread-self/fd/{}", fd.as_raw_fd());
+        let path = format!("{OWN_DESCRIPTORS}/{}", fd.as_raw_fd());
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
         rustix::fs::open(path, flags, rustix::fs::Mode::empty()).map_err(unless_hidden)
     }

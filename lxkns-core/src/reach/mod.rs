@@ -231,17 +231,17 @@ pub(crate) struct Fetched {
 }
 
 impl Fetched {
-    /// Copies the descriptor `fd`. It can be any file by now: `EBADF` if it is neither a socket nor a TUN/TAP file.
+    /// Copies the descriptor `fd`. It can be any file by now: the socket or TUN/TAP file has vanished if it is neither.
     /// Such a copy is closed elsewhere, since that can ask the server of its file system.
-    pub(crate) fn new(proc: &ProcRoot, pidfd: &OwnedFd, fd: u32) -> Result<Self, Errno> {
-        let fd = i32::try_from(fd).map_err(|_| Errno::BADF)?;
+    pub(crate) fn new(proc: &ProcRoot, pidfd: &OwnedFd, fd: u32) -> Result<Self, Failure> {
+        let fd = i32::try_from(fd).map_err(|_| Failure::VANISHED)?;
         let fd = rustix::process::pidfd_getfd(pidfd, fd, PidfdGetfdFlags::empty())?;
         match sockopt::socket_linger(&fd) {
             Ok(linger) => Ok(Self { fd: Some(fd), lingers: linger.is_some() }),
             Err(_) if is_tun(proc, &fd) => Ok(Self { fd: Some(fd), lingers: false }),
             Err(_) => {
                 close_elsewhere(fd);
-                Err(Errno::BADF)
+                Err(Failure::VANISHED)
             }
         }
     }

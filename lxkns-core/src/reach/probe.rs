@@ -112,12 +112,12 @@ impl Interface {
         }
     }
 
-    /// Tries the interface on something of the caller's own. `proc` is the caller's own procfs.
+    /// Tries the interface on something of the caller's own: whether it answers. `proc` is the caller's own procfs. `false`:
+    /// the kernel lacks it and gives no error, which only happens to [`StatxMntId`](Self::StatxMntId).
     ///
     /// # Errors
     ///
-    /// The kernel's. `ENOSYS`, `ENOTTY`, `EINVAL`, and `EOPNOTSUPP` for [`StatxMntId`](Self::StatxMntId): the kernel
-    /// lacks it. A seccomp filter can return any error, most often `ENOSYS` or `EPERM`. `EPERM` from the kernel's lists
+    /// The kernel's. `ENOSYS`, `ENOTTY`, `EINVAL`: the kernel lacks it. A seccomp filter can return any error, most often `ENOSYS` or `EPERM`. `EPERM` from the kernel's lists
     /// also means that the caller lacks the privilege. `ESTALE` from [`OpenByHandleAt`](Self::OpenByHandleAt): the
     /// kernel has handles, but an ID alone opens nothing.
     ///
@@ -125,8 +125,12 @@ impl Interface {
     ///
     /// None, except for [`NsMntGet`](Self::NsMntGet), [`Listns`](Self::Listns) and
     /// [`OpenByHandleAt`](Self::OpenByHandleAt): `CAP_SYS_ADMIN`, and the initial PID namespace.
-    pub fn ask(self, proc: &ProcRoot) -> Result<(), model::Errno> {
-        self.call(proc).map_err(failure::public_errno)
+    pub fn ask(self, proc: &ProcRoot) -> Result<bool, model::Errno> {
+        let answers = match self {
+            Self::StatxMntId => statx_mnt_id(),
+            _ => self.call(proc).map(|()| true),
+        };
+        answers.map_err(failure::public_errno)
     }
 
     fn call(self, proc: &ProcRoot) -> Result<(), Errno> {
@@ -141,7 +145,7 @@ impl Interface {
             Self::PidfdOpen => pidfd_open(),
             Self::Openat2 => openat2(),
             Self::PidfdGetfd => pidfd_getfd(),
-            Self::StatxMntId => statx_mnt_id(),
+            Self::StatxMntId => statx_mnt_id().map(drop),
             Self::Listmount => listmount().map(drop),
             Self::Statmount => lxkns_sys::statmount(0, listmount()?, StatmountMask::FS_TYPE, &mut Vec::new()).map(drop),
             Self::PidfdThread => pidfd_open_thread(),
@@ -196,9 +200,9 @@ fn openat2() -> Result<(), Errno> {
 }
 
 /// A kernel that lacks a requested field leaves it out.
-fn statx_mnt_id() -> Result<(), Errno> {
+fn statx_mnt_id() -> Result<bool, Errno> {
     let stat = rustix::fs::statx(CWD, c"/", AtFlags::STATX_DONT_SYNC, StatxFlags::MNT_ID)?;
-    if stat.stx_mask & StatxFlags::MNT_ID.bits() == 0 { Err(Errno::OPNOTSUPP) } else { Ok(()) }
+    Ok(stat.stx_mask & StatxFlags::MNT_ID.bits() != 0)
 }
 
 /// The ID of a mount in the caller's mount namespace, which the number 0 stands for.

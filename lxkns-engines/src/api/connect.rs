@@ -63,8 +63,8 @@ impl Peer {
     pub(crate) fn file_of(&self, listener: &Listener) -> Result<OwnedFd, Failed> {
         let file = match self.bound_file(listener) {
             // The kernel has no call for that, or it is denied.
-            Err(Errno::NOSYS | Errno::PERM | Errno::NOTTY | Errno::INVAL) => self.file_at(listener)?,
-            file => file.map_err(failed(Operation::open("socket")))?,
+            Err(Failure::Errno(Errno::NOSYS | Errno::PERM | Errno::NOTTY | Errno::INVAL)) => self.file_at(listener)?,
+            file => file.map_err(|failure| Failed { operation: Operation::open("socket"), failure })?,
         };
         let is_local = self.is_local(&file).map_err(failed(Operation::read("mountinfo")))?;
         // Asking for its permissions could wait for a server.
@@ -72,11 +72,11 @@ impl Peer {
     }
 
     /// What the kernel says that the socket is bound to: wherever that is by now, nothing else can be in its place.
-    fn bound_file(&self, listener: &Listener) -> Result<OwnedFd, Errno> {
-        let pid = i32::try_from(self.pid.0).ok().and_then(rustix::process::Pid::from_raw).ok_or(Errno::SRCH)?;
+    fn bound_file(&self, listener: &Listener) -> Result<OwnedFd, Failure> {
+        let pid = i32::try_from(self.pid.0).ok().and_then(rustix::process::Pid::from_raw).ok_or(Failure::Vanished)?;
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
         if !self.is_there() {
-            return Err(Errno::SRCH);
+            return Err(Failure::Vanished);
         }
         let socket = rustix::process::pidfd_getfd(&pidfd, listener.fd, PidfdGetfdFlags::empty())?;
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
@@ -85,9 +85,9 @@ impl Peer {
             && rustix::net::sockopt::socket_domain(&socket)? == AddressFamily::UNIX
             && rustix::net::sockopt::socket_acceptconn(&socket)?;
         if !is_it {
-            return Err(Errno::SRCH);
+            return Err(Failure::Vanished);
         }
-        lxkns_sys::siocunixfile(&socket)
+        Ok(lxkns_sys::siocunixfile(&socket)?)
     }
 
     /// What is at the socket's path below the root directory of the process.

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
+use lxkns_core::OWN_DESCRIPTORS;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::process::Uid;
@@ -50,14 +51,14 @@ impl Pty {
     }
 
     fn make(of: &Stranger, replaces: [bool; 3], caller: Caller) -> Result<Self, Errno> {
-        let inside = of.root.as_ref().and_then(|root| open_both(open_ptmx_below(root.as_fd())?));
+        let inside = of.root.as_ref().and_then(|root| open_both(open_ptmx_below(root.as_fd())?).ok());
         let (ours, theirs) = match inside {
             Some(both) => both,
             None => {
                 let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
                 let ours = rustix::pty::openpt(flags)?;
                 rustix::io::ioctl_fionbio(&ours, true)?;
-                open_both(ours).ok_or(Errno::NOTTY)?
+                open_both(ours)?
             }
         };
         // The command's user can then open it by name. If that is denied, the descriptor still works.
@@ -103,11 +104,11 @@ impl Pty {
 }
 
 /// Opens the other end of a pty.
-fn open_both(ours: OwnedFd) -> Option<(OwnedFd, OwnedFd)> {
-    rustix::pty::unlockpt(&ours).ok()?;
+fn open_both(ours: OwnedFd) -> Result<(OwnedFd, OwnedFd), Errno> {
+    rustix::pty::unlockpt(&ours)?;
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let theirs = rustix::pty::ioctl_tiocgptpeer(&ours, flags).ok()?;
-    Some((ours, theirs))
+    let theirs = rustix::pty::ioctl_tiocgptpeer(&ours, flags)?;
+    Ok((ours, theirs))
 }
 
 /// Makes a pty in the devpts on `dev/pts` below this directory. Opens a file only after it is known to be the kernel's.
@@ -119,7 +120,7 @@ fn open_ptmx_below(root: BorrowedFd<'_>) -> Option<OwnedFd> {
     if !is_ptmx_of_devpts(&found) {
         return None;
     }
-    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let path = format!("{OWN_DESCRIPTORS}/{}", found.as_raw_fd());
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty()).ok()
 }

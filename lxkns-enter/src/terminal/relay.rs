@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
+use lxkns_core::OWN_DESCRIPTORS;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -30,8 +31,9 @@ impl Caller {
             return Ok(None);
         };
         let input = are_terminals[0].then_some(stdin);
-        let reopened = input.map(reopen).transpose().and_then(|input| Ok((input, reopen(output.1)?)));
-        if let Ok((input, output)) = reopened {
+        let (again, output_again) = (input.map(reopen), reopen(output.1));
+        if let (None | Some(Some(_)), Some(output)) = (&again, output_again) {
+            let input = again.flatten();
             return Ok(Some(Self { input, output, is_nonblocking: true }));
         }
         let copy = |stream: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(stream, 3);
@@ -48,11 +50,10 @@ impl Caller {
 }
 
 /// Opens a terminal again, so that other processes do not see the change to non-blocking.
-fn reopen(terminal: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    let path = format!("/proc/self/fd/{}", terminal.as_raw_fd());
+fn reopen(terminal: BorrowedFd<'_>) -> Option<OwnedFd> {
+    let path = format!("{OWN_DESCRIPTORS}/{}", terminal.as_raw_fd());
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let reopened = rustix::fs::open(path, flags, Mode::empty())?;
-    if rustix::termios::isatty(&reopened) { Ok(reopened) } else { Err(Errno::NOTTY) }
+    rustix::fs::open(path, flags, Mode::empty()).ok().filter(|reopened| rustix::termios::isatty(reopened))
 }
 
 /// Copies in both directions between two terminals.

@@ -93,12 +93,12 @@ impl LaunchStep {
         errno.raw_os_error().cast_unsigned() | if self == Self::Session { SESSION } else { 0 }
     }
 
-    /// Decodes such a number. Any process that traces the launched one can have written it.
-    pub(super) fn read(bytes: [u8; 4]) -> (Self, Errno) {
+    /// Decodes such a number; `None` where it is none. Any process that traces the launched one can have written it.
+    pub(super) fn read(bytes: [u8; 4]) -> Option<(Self, Errno)> {
         let code = u32::from_ne_bytes(bytes);
         let step = if code & SESSION == 0 { Self::Exec } else { Self::Session };
-        let errno = Some(code & !SESSION).filter(|errno| (1..4096).contains(errno));
-        (step, errno.map_or(Errno::PROTO, |errno| Errno::from_raw_os_error(errno.cast_signed())))
+        let errno = Some(code & !SESSION).filter(|errno| (1..4096).contains(errno))?;
+        Some((step, Errno::from_raw_os_error(errno.cast_signed())))
     }
 }
 

@@ -77,6 +77,8 @@ pub enum SpawnError {
     },
     /// The child was stopped before it had done all steps, so it was killed.
     Stopped,
+    /// The launched process said something that it never says: a process that traces it did.
+    Malformed,
     /// The caller decided not to start the program.
     Refused,
     /// The caller gave up.

@@ -205,8 +205,8 @@ impl Launching {
             match (has_run, <[u8; 4]>::try_from(said)) {
                 (Some(true), _) => return Ok(()),
                 (_, Ok(bytes)) => {
-                    let (step, errno) = LaunchStep::read(bytes);
-                    return Err(SpawnError::Launch { step, errno });
+                    let launch = |(step, errno)| SpawnError::Launch { step, errno };
+                    return Err(LaunchStep::read(bytes).map_or(SpawnError::Malformed, launch));
                 }
                 // Nothing else tells.
                 (None, _) if is_over && child.is_some() => return Ok(()),

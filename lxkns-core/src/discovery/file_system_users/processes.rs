@@ -430,7 +430,7 @@ impl Part {
                     }
                 }
                 // It was closed, or is an O_PATH descriptor, or is not bound to a path.
-                Err(failure) if failure.is_any(&[Errno::BADF, Errno::NOENT]) => {}
+                Err(failure) if failure.is_closed() => {}
                 Err(_) => suspect(self, HiddenFiles::BoundSocket),
             }
             return;
@@ -553,7 +553,7 @@ fn bound_at(proc: &ProcRoot, pidfd: &OwnedFd, fd: u32, inode: u64) -> Result<At,
     let socket = Fetched::new(proc, pidfd, fd)?;
     // The pidfd was opened by number, and the descriptor can be of another file by now.
     if rustix::fs::fstat(&socket)?.st_ino != inode {
-        return Err(Errno::BADF.into());
+        return Err(Failure::VANISHED);
     }
     let file = lxkns_sys::siocunixfile(&socket)?;
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
