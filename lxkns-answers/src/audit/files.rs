@@ -3,7 +3,8 @@
 use bstr::{BStr, BString, ByteSlice as _};
 use lxkns_model::relations::{is_at_or_below, mount_at};
 use lxkns_model::{
-    CapabilitySet, EngineKind, Gap, Mount, NamespaceId, NamespaceType, Object, OutsideUse, OutsideUseKind, Place, Uid,
+    CapabilitySet, EngineKind, Gap, Mount, NamespaceId, NamespaceType, Object, Operation, OutsideUse, OutsideUseKind,
+    Place, Uid,
 };
 
 use super::host::joined;
@@ -475,18 +476,29 @@ impl Case<'_, '_> {
                     Place::Fds | Place::TaskFds => "what is open",
                     Place::Sockets => "to whom its sockets are connected",
                     Place::Tasks => "its tasks",
-                    _ => "root and working directories",
+                    Place::Processes => "its namespaces, root and working directory",
+                    // Control groups say what is in it, and that is known.
+                    _ => continue,
                 };
                 self.unknown(format!("{what}: {}", reason(gap)), Some(pid));
             }
         }
         for id in self.mount_namespaces() {
             for gap in gaps.of_namespaces.get(&id).into_iter().flatten() {
+                if !matches!(gap.operation, Operation::List(_)) {
+                    let name = names::namespace(self.audit.context.snapshot, id);
+                    self.unknown(format!("mounts of {name}: {}", reason(gap)), None);
+                    continue;
+                }
                 let mounts = self.audit.context.snapshot.mounts.get(&id).into_iter().flatten();
                 let at = mounts.into_iter().find(|mount| gap.object == Object::Mount(id, mount.id));
                 let at = at.and_then(|mount| mount.path()).map_or_else(|| "/dev".to_owned(), |path| printable(path));
                 self.unknown(format!("devices at {at}: {}", reason(gap)), None);
             }
+        }
+        let of_host = self.audit.host.mount_ns.and_then(|id| gaps.of_namespaces.get(&id));
+        for gap in of_host.into_iter().flatten().filter(|_| !subject.pids.is_empty()) {
+            self.unknown(format!("which mounts are of the host: {}", reason(gap)), None);
         }
         for gap in gaps.of_engines.iter().filter(|_| !subject.pids.is_empty()) {
             self.unknown(format!("the sockets on which engines listen: {}", reason(gap)), None);

@@ -95,7 +95,7 @@ impl<'a> HostView<'a> {
             peer_groups: list.iter().filter_map(|mount| mount.propagation.shared).collect(),
             by_file_system,
             elsewhere,
-            capabilities: capabilities.unwrap_or(CapabilitySet::KNOWN),
+            capabilities: capabilities.filter(|set| !set.is_empty()).unwrap_or(CapabilitySet::KNOWN),
             has_uids: snapshot.observer.as_ref().and_then(|it| it.is_in_initial_user_ns()) == Some(true)
                 && snapshot.namespaces.values().any(|namespace| user(&namespace)),
             has_labels: labels().next().map(|_| labels().any(Option::is_some)),

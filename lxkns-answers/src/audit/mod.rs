@@ -9,6 +9,8 @@ mod files;
 mod host;
 mod processes;
 mod subjects;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -180,15 +182,20 @@ struct Gaps<'a> {
 }
 
 impl<'a> Gaps<'a> {
-    fn of(gaps: &'a [Gap], judged: &BTreeSet<Pid>) -> Self {
+    /// Those of the scan, and those of what was read besides.
+    fn of(scan: &'a [Gap], besides: &'a [Gap], judged: &BTreeSet<Pid>) -> Self {
         let mut sorted = Self::default();
-        for gap in gaps {
+        for (gap, is_besides) in scan.iter().map(|gap| (gap, false)).chain(besides.iter().map(|gap| (gap, true))) {
             match gap.object {
                 Object::Process(pid) | Object::Task(pid, _) | Object::Fd(pid, ..) if judged.contains(&pid) => {
                     sorted.of_processes.entry(pid).or_default().push(gap);
                 }
-                Object::Namespace(id) | Object::Mount(id, _) => sorted.of_namespaces.entry(id).or_default().push(gap),
-                _ => sorted.of_engines.push(gap),
+                // That a namespace that is mounted could not be opened hides no mount.
+                Object::Namespace(id) | Object::Mount(id, _) if is_besides || !gap.operation.is_opening() => {
+                    sorted.of_namespaces.entry(id).or_default().push(gap);
+                }
+                _ if is_besides => sorted.of_engines.push(gap),
+                _ => {}
             }
         }
         sorted
@@ -210,7 +217,7 @@ impl<'a> Audit<'a> {
             }
         }
         Self {
-            gaps: Gaps::of(facts.map(|facts| facts.gaps.as_slice()).unwrap_or_default(), &pids),
+            gaps: Gaps::of(&context.snapshot.gaps, facts.map(|facts| facts.gaps.as_slice()).unwrap_or_default(), &pids),
             context,
             namespaces: ContainerNamespaces::of(context.snapshot),
             host: HostView::of(context.snapshot, facts),

@@ -187,7 +187,7 @@ impl<'a> Case<'a, '_> {
         let in_hosts_user = own_user.and_then(|id| self.is_hosts(id));
         self.judge_uids(process, task, user_of_container);
         let has = isolation::reachable(&task.capabilities);
-        let extra = default.map(|default| has.difference(default).intersection(self.audit.host.capabilities));
+        let extra = default.map(|default| has.difference(default));
         match in_hosts_user {
             Some(true) => {
                 self.host_capabilities = self.host_capabilities.union(has);
