@@ -78,12 +78,12 @@ impl Isolation {
 }
 
 /// What a process can come to have, by itself or by running a program.
-fn reachable(sets: &Capabilities) -> CapabilitySet {
+pub(crate) fn reachable(sets: &Capabilities) -> CapabilitySet {
     sets.bounding.union(sets.permitted).union(sets.inheritable).union(sets.ambient)
 }
 
 /// Who UID 0 of a process's user namespace is on the host; `None` where that is not known.
-fn root(snapshot: &Snapshot, process: &Process) -> Option<Root> {
+pub(crate) fn root(snapshot: &Snapshot, process: &Process) -> Option<Root> {
     let id = process.namespaces.get(NamespaceType::User)?;
     let namespace = snapshot.namespaces.get(&id)?;
     if namespace.initial {
@@ -97,7 +97,7 @@ fn root(snapshot: &Snapshot, process: &Process) -> Option<Root> {
     of_zero.map_or(Some(Root::Nobody), outside)
 }
 
-const fn all(sets: &[CapabilitySet]) -> CapabilitySet {
+pub(crate) const fn all(sets: &[CapabilitySet]) -> CapabilitySet {
     let mut whole = CapabilitySet::NONE;
     let mut at = 0;
     while at < sets.len() {
@@ -125,7 +125,7 @@ const PODMAN: C = all(&[
 ]);
 
 /// What Docker and containerd give (`docker run`, section on capabilities).
-const DOCKER: C = PODMAN.union(all(&[C::AUDIT_WRITE, C::MKNOD, C::NET_RAW]));
+pub(crate) const DOCKER: C = PODMAN.union(all(&[C::AUDIT_WRITE, C::MKNOD, C::NET_RAW]));
 
 /// What CRI-O gives (crio.conf(5), `default_capabilities`).
 const CRI_O: C = all(&[
@@ -178,7 +178,7 @@ const NSPAWN: C = all(&[
 const NOT_LXC: C = all(&[C::MAC_ADMIN, C::MAC_OVERRIDE, C::SYS_TIME, C::SYS_MODULE, C::SYS_RAWIO]);
 
 /// What an engine gives a container that asks for nothing, by its documents; `None` where there is none that is known.
-fn default_capabilities(container: &Container) -> Option<CapabilitySet> {
+pub(crate) fn default_capabilities(container: &Container) -> Option<CapabilitySet> {
     Some(match container.kind {
         EngineKind::Docker | EngineKind::Containerd | EngineKind::Cri => DOCKER,
         EngineKind::Podman => PODMAN,

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lxkns_core::model::{
-    DeviceNumber, DiscoveryOptions, FileSystemQuery, FileSystemUsers, NamespaceId, NamespaceType, Pid, Snapshot, Uid,
+    ConfinementFacts, DeviceNumber, DiscoveryOptions, FileSystemQuery, FileSystemUsers, NamespaceId, NamespaceType,
+    Pid, Snapshot, Uid,
 };
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{Discovery, ProcRoot};
@@ -272,6 +273,12 @@ fn open_cached(path: &Path, how: ResolveFlags) -> std::result::Result<OwnedFd, E
 pub(crate) fn users_of(access: &Access, snapshot: &Snapshot, query: FileSystemQuery) -> Result<FileSystemUsers> {
     let _progress = Progress::of("looking at who uses the file system");
     Ok(session(access)?.file_system_users(snapshot, query))
+}
+
+/// What confines these processes, and what they have open that leads out of their mount namespaces.
+pub(crate) fn confinement(access: &Access, snapshot: &Snapshot, pids: &[Pid]) -> Result<ConfinementFacts> {
+    let _progress = Progress::of("looking at what confines processes");
+    Ok(session(access)?.confinement(snapshot, pids))
 }
 
 /// Adds the processes that have System V shared memory attached to the suspects of IPC namespaces.

@@ -42,6 +42,7 @@
 mod annotations;
 mod capability_set;
 mod cause;
+mod confinement;
 mod container;
 mod errno;
 mod file_system_user;
@@ -74,6 +75,7 @@ pub mod wire;
 pub use annotations::Annotations;
 pub use capability_set::{Capability, CapabilitySet};
 pub use cause::Cause;
+pub use confinement::{ConfinementFacts, DeviceFile, EngineSocket, OutsideUse, OutsideUseKind, TaskCredentials};
 pub use container::{
     Confidence, Container, ContainerHealth, ContainerRole, ContainerState, Containers, Disagreement, Engine,
     EngineKind, Evidence, EvidenceKind, Group, GroupKind, Pod, Said, Unit, UnitKind,

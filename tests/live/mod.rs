@@ -1,6 +1,7 @@
 //! The tests, by what they are about.
 
 mod answers;
+mod audit;
 mod churn;
 mod cli;
 mod dead_leaders;
@@ -34,6 +35,7 @@ use crate::harness::Test;
 pub(crate) fn tests() -> Vec<Test> {
     [
         answers::tests(),
+        audit::tests(),
         places::tests(),
         kernel_lists::tests(),
         processes::tests(),

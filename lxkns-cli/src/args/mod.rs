@@ -11,6 +11,7 @@ use crate::live;
 use crate::view;
 use crate::view::screen::Color;
 
+mod audit;
 mod busy;
 mod caps;
 mod completions;
@@ -29,6 +30,7 @@ mod tree;
 mod watch;
 mod why;
 
+pub(crate) use self::audit::AuditArgs;
 pub(crate) use self::busy::BusyArgs;
 pub(crate) use self::caps::CapsArgs;
 pub(crate) use self::completions::CompletionsArgs;
@@ -61,6 +63,7 @@ Examples:
                                 show what a process may do there
   lxkns mounts 1234             show the mounts of a process
   lxkns containers              list containers, and what they share
+  lxkns audit web               judge how far a container is apart from the host
   lxkns doctor                  report what is visible and what would show more
   lxkns enter web -- ps ax      run a command in a container
   lxkns dump >host.json         write everything as JSON
@@ -146,6 +149,10 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = containers::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", view::containers::help()))]
     Containers(ContainersArgs),
+    /// Judge how far containers and processes are apart from the host
+    #[command(help_template = TEMPLATE, before_help = audit::EXAMPLES,
+              after_help = format!("{}\n\n{TARGET_HELP}", audit::NOTES))]
+    Audit(AuditArgs),
     /// Report what is visible on this host, what is not and why, and what would help
     #[command(help_template = TEMPLATE, before_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),

@@ -16,6 +16,7 @@ use crate::view::table::{self, Heading};
 use lxkns_answers::gaps;
 use lxkns_answers::target::{Asked, Target};
 
+mod audit;
 mod busy;
 mod caps;
 mod complete;
@@ -50,6 +51,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Busy(busy) => busy::run(busy, args.color),
         Command::Caps(caps) => caps::run(caps, args.color),
         Command::Containers(containers) => containers::run(containers, args.color),
+        Command::Audit(audit) => audit::run(audit, args.color),
         Command::Doctor(doctor) => doctor::run(doctor, args.color),
         Command::Dump(dump) => dump::run(dump),
         Command::Diff(diff) => diff::run(diff, args.color),

@@ -1,5 +1,6 @@
 //! From a snapshot to text: nothing in here does I/O but writing to the output it is given.
 
+pub(crate) mod audit;
 pub(crate) mod branches;
 pub(crate) mod busy;
 pub(crate) mod caps;

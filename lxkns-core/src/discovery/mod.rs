@@ -16,6 +16,7 @@
 mod assembly;
 mod bind_mounts;
 mod command_lines;
+mod confinement;
 mod facts;
 mod fds;
 mod file_system_users;

@@ -5,11 +5,11 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::left_behind::LeftBehind;
-use super::{file_system_users, shared_memory, socket_users};
+use super::{confinement, file_system_users, shared_memory, socket_users};
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    DiscoveryOptions, FileSystemHolderKind, FileSystemQuery, FileSystemUsers, Gap, NamespaceId, Pid, Snapshot,
-    SocketUser, Suspect,
+    ConfinementFacts, DiscoveryOptions, FileSystemHolderKind, FileSystemQuery, FileSystemUsers, Gap, NamespaceId, Pid,
+    Snapshot, SocketUser, Suspect,
 };
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
@@ -230,6 +230,25 @@ impl<'a> Discovery<'a> {
     /// there.
     pub fn socket_users(&self, pids: &[Pid], inodes: &[u64]) -> (Vec<SocketUser>, Vec<Gap>) {
         socket_users::socket_users(&self.proc, pids, inodes)
+    }
+
+    /// Reads what confines these processes, and what they have open that leads out of their mount namespaces: the
+    /// credentials and labels of all their tasks; directories on mounts of other mount namespaces, block devices, and
+    /// connections to engines of containers; devices in `/dev` of their mount namespaces.
+    ///
+    /// `snapshot` has the mounts of all mount namespaces ([`DiscoveryOptions::mounts`](crate::DiscoveryOptions::mounts)),
+    /// and the containers as an annotation: engines are found by it, and by their names among processes in no container.
+    ///
+    /// # Privileges
+    ///
+    /// For processes of others ptrace read access (`ptrace(2)`) and `CAP_DAC_READ_SEARCH`; to see to whom a socket is
+    /// connected, to be allowed to trace the process; for the file of an engine's socket `CAP_NET_ADMIN`.
+    ///
+    /// # Minimum kernel version
+    ///
+    /// As [`run`](Self::run); sockets from 5.6 (`pidfd_getfd(2)`).
+    pub fn confinement(&self, snapshot: &Snapshot, pids: &[Pid]) -> ConfinementFacts {
+        confinement::confinement(&self.proc, snapshot, pids)
     }
 
     pub(super) fn access(&self) -> Option<&'a dyn MountAccess> {

@@ -2,6 +2,7 @@
 //! containers beside what they say.
 
 mod api;
+mod audit;
 mod containerd;
 mod cri;
 mod docker;
@@ -121,6 +122,8 @@ pub(super) fn tests() -> Vec<Test> {
         engine("engine_hosts::docker::seen_from_outside", DOCKER, docker::seen_from_outside),
         engine("engine_hosts::docker::in_docker", DOCKER, docker::in_docker),
         engine("engine_hosts::docker::targets", DOCKER, docker::targets),
+        engine("engine_hosts::audit::docker", DOCKER, audit::docker),
+        engine("engine_hosts::audit::podman", PODMAN, audit::podman),
         engine("engine_hosts::containerd::own_client", CONTAINERD, containerd::own_client),
         engine("engine_hosts::containerd::same_id", CONTAINERD, containerd::same_id),
         engine("engine_hosts::containerd::pods", CRI, containerd::pods),

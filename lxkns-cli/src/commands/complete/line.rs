@@ -1,5 +1,6 @@
 //! From an unfinished command line to what fits at its end, by the definitions that the options are parsed by.
 
+use lxkns_answers::audit::Severity;
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, Command};
@@ -205,6 +206,7 @@ impl<'a> Line<'a> {
             }
             "PIDNS" => offers.extend(ask(&[NamespaceType::Pid], Wanted::Both)),
             "PID" => offers.extend(ask(&[], Wanted::Pids)),
+            "SEVERITY" => offers.extend(listed(value, Severity::ALL.iter().map(|severity| severity.name()))),
             "DIR" => offers.push(Offer::Directories),
             "host|FILE" => offers.extend([Offer::word("host", "a program of the host"), Offer::Files]),
             name if name.contains("FILE") || name.contains("PATH") || name == "OLD" || name == "NEW" => {

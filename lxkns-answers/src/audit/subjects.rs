@@ -1,0 +1,126 @@
+//! What is judged: containers, and process trees.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lxkns_model::relations::{Belonging, ContainerNamespaces};
+use lxkns_model::{ContainerState, NamespaceId, NamespaceType, Pid, Snapshot};
+
+/// A container or a process tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// How it was asked for, safe to print; a container's name where it was not.
+    pub asked: String,
+    /// The container, by its index.
+    pub container: Option<usize>,
+    /// The process that stands for it; `None` where it has none, or it is not known.
+    pub main: Option<Pid>,
+    /// All its processes.
+    pub pids: Vec<Pid>,
+    /// Processes in none of the containers that are in its own namespaces all the same.
+    pub entered: Vec<Pid>,
+    /// Whether it is known to have ended.
+    pub has_ended: bool,
+}
+
+/// What is to be judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The containers and process trees.
+    pub subjects: Vec<Subject>,
+}
+
+impl Plan {
+    /// All containers of a snapshot; `None` where they were not looked for.
+    pub fn of_containers(snapshot: &Snapshot) -> Option<Self> {
+        let containers = snapshot.annotations.containers.as_ref()?;
+        let indexes: Vec<usize> = (0..containers.list.len()).collect();
+        let mut plan = Self::default();
+        plan.add_containers(snapshot, &indexes);
+        Some(plan)
+    }
+
+    /// Adds these containers.
+    pub fn add_containers(&mut self, snapshot: &Snapshot, indexes: &[usize]) {
+        let Some(containers) = snapshot.annotations.containers.as_ref() else { return };
+        let namespaces = ContainerNamespaces::of(snapshot);
+        let asked: BTreeSet<usize> = indexes.iter().copied().collect();
+        let mut pids: BTreeMap<usize, Vec<Pid>> = BTreeMap::new();
+        for (&pid, &index) in containers.members.iter().filter(|(_, index)| asked.contains(index)) {
+            pids.entry(index).or_default().push(pid);
+        }
+        let mut own: BTreeMap<NamespaceId, usize> = BTreeMap::new();
+        for &index in &asked {
+            for (ns_type, id) in namespaces.namespaces(index).iter() {
+                // User namespaces are shared by all containers of an ordinary user, and the user's own processes.
+                let is_own = || namespaces.belonging(index, ns_type) == Some(Belonging::Own);
+                if ns_type != NamespaceType::User && is_own() {
+                    own.insert(id, index);
+                }
+            }
+        }
+        let mut entered: BTreeMap<usize, BTreeSet<Pid>> = BTreeMap::new();
+        for process in snapshot.processes.values().filter(|process| !containers.members.contains_key(&process.pid)) {
+            let tasks = process.tasks.iter().map(|task| &task.namespaces).chain([&process.namespaces]);
+            for index in tasks.flat_map(|links| links.iter()).filter_map(|(_, id)| own.get(&id)) {
+                entered.entry(*index).or_default().insert(process.pid);
+            }
+        }
+        for index in asked {
+            let Some(container) = containers.list.get(index) else { continue };
+            let mut pids = pids.remove(&index).unwrap_or_default();
+            let main = namespaces.first_process(index);
+            // A main process that is there but is not said to be a member.
+            let is_missing = |pid: &Pid| !pids.contains(pid) && snapshot.processes.contains_key(pid);
+            if let Some(main) = main.filter(is_missing) {
+                pids.push(main);
+            }
+            let state = container.state.as_ref().map(|state| state.value);
+            self.subjects.push(Subject {
+                asked: crate::whose::container(container),
+                container: Some(index),
+                main: main.filter(|pid| pids.contains(pid)),
+                has_ended: pids.is_empty() && matches!(state, Some(ContainerState::Exited | ContainerState::Created)),
+                pids,
+                entered: entered.remove(&index).unwrap_or_default().into_iter().collect(),
+            });
+        }
+    }
+
+    /// Adds the processes below these, themselves included, as one tree.
+    pub fn add_tree(&mut self, snapshot: &Snapshot, asked: String, roots: &[Pid]) {
+        let mut children: BTreeMap<Pid, Vec<Pid>> = BTreeMap::new();
+        for process in snapshot.processes.values() {
+            if let Some(parent) = process.ppid {
+                children.entry(parent).or_default().push(process.pid);
+            }
+        }
+        let mut pids = BTreeSet::new();
+        let mut todo = roots.to_vec();
+        while let Some(pid) = todo.pop() {
+            if snapshot.processes.contains_key(&pid) && pids.insert(pid) {
+                todo.extend(children.get(&pid).into_iter().flatten());
+            }
+        }
+        let main = roots.iter().copied().find(|pid| pids.contains(pid));
+        let pids = pids.into_iter().collect();
+        self.subjects.push(Subject { asked, container: None, main, pids, entered: Vec::new(), has_ended: false });
+    }
+
+    /// Adds the processes in a namespace, and those below them, as one tree.
+    pub fn add_namespace(&mut self, snapshot: &Snapshot, asked: String, id: NamespaceId) {
+        let leaders = snapshot.namespaces.get(&id).map(|namespace| namespace.leaders.clone()).unwrap_or_default();
+        let is_in = |process: &&lxkns_model::Process| {
+            let mut tasks = process.tasks.iter().map(|task| &task.namespaces).chain([&process.namespaces]);
+            tasks.any(|links| links.iter().any(|(_, other)| other == id))
+        };
+        let members = snapshot.processes.values().filter(is_in).map(|process| process.pid);
+        let roots: Vec<Pid> = leaders.into_iter().chain(members).collect();
+        self.add_tree(snapshot, asked, &roots);
+    }
+
+    /// The processes of which more has to be read than a snapshot has, sorted.
+    pub fn pids(&self) -> Vec<Pid> {
+        let all = self.subjects.iter().flat_map(|subject| subject.pids.iter().chain(&subject.entered));
+        all.copied().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}

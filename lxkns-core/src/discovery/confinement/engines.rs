@@ -1,0 +1,167 @@
+//! The sockets on which engines of containers listen.
+
+use bstr::{BString, ByteSlice as _};
+use rustc_hash::FxHashMap;
+use rustix::fs::{AtFlags, StatxFlags};
+use rustix::io::Errno;
+
+use crate::failure::{self, Failure};
+use crate::model::{EngineSocket, Gap, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Snapshot, Tid};
+use crate::procfs::{ProcRoot, parse};
+use crate::reach::{self, Fetched};
+
+/// The names of engines: whoever is connected to one may have it run a container with all powers.
+const NAMES: [&[u8]; 8] = [b"containerd", b"cri-dockerd", b"crio", b"docker", b"dockerd", b"incusd", b"lxd", b"podman"];
+
+/// The names of their sockets, on which a service manager listens in their place.
+const SOCKETS: [&[u8]; 4] = [b"/docker.sock", b"/podman.sock", b"/containerd.sock", b"/crio.sock"];
+
+/// The flag of a socket that waits for connections, as `/proc/PID/net/unix` has it: `__SO_ACCEPTCON`.
+const ACCEPTS: u32 = 1 << 16;
+
+/// The paths of listening sockets, by their inode numbers.
+type Listening = FxHashMap<u64, BString>;
+
+/// The sockets of all engines of a snapshot.
+pub(super) fn sockets(proc: &ProcRoot, snapshot: &Snapshot, gaps: &mut Vec<Gap>) -> Vec<EngineSocket> {
+    let containers = snapshot.annotations.containers.as_ref();
+    let known: Vec<Pid> =
+        containers.iter().flat_map(|containers| &containers.engines).filter_map(|engine| engine.pid).collect();
+    let is_contained = |pid: &Pid| containers.is_some_and(|containers| containers.members.contains_key(pid));
+    let mut tables: FxHashMap<Option<NamespaceId>, Option<Listening>> = FxHashMap::default();
+    let mut sockets = Vec::new();
+    for (&pid, process) in &snapshot.processes {
+        let is_named = NAMES.iter().any(|name| process.comm() == name) && !is_contained(&pid);
+        let is_engine = is_named || known.contains(&pid);
+        let is_manager = pid == Pid(1) || process.comm() == "systemd";
+        if !is_engine && (!is_manager || is_contained(&pid)) {
+            continue;
+        }
+        let net = process.namespaces.get(NamespaceType::Net);
+        let table =
+            tables.entry(net).or_insert_with(|| read(proc, pid, gaps)).as_ref().filter(|table| !table.is_empty());
+        let Some(table) = table else { continue };
+        let wanted = |path: &BString| match is_engine {
+            true => !path.contains_str("/libnetwork/") && !path.ends_with(b"/metrics.sock"),
+            false => SOCKETS.iter().any(|name| path.ends_with(name)),
+        };
+        if let Err(failure) = of_process(proc, snapshot, pid, table, &wanted, &mut sockets) {
+            gaps.extend(failure::gap(Place::Fds, Object::Process(pid), Operation::list("fd"), failure));
+        }
+    }
+    sockets.sort_unstable();
+    // Whoever has inherited a socket has it too.
+    sockets.dedup_by_key(|socket| (socket.pid, socket.inode));
+    sockets
+}
+
+/// The sockets that listen at a path in the network namespace of a process.
+fn read(proc: &ProcRoot, pid: Pid, gaps: &mut Vec<Gap>) -> Option<Listening> {
+    let mut buffer = Vec::new();
+    match proc.dir().read(format!("{pid}/net/unix"), &mut buffer) {
+        Ok(text) => Some(listening(text)),
+        Err(errno) => {
+            gaps.extend(failure::gap(Place::Sockets, Object::Process(pid), Operation::read("net/unix"), errno));
+            None
+        }
+    }
+}
+
+/// Reads `/proc/PID/net/unix`: address, references, protocol, flags, type, state, inode; and the path, which can have blanks.
+fn listening(text: &[u8]) -> Listening {
+    let mut all = Listening::default();
+    for line in text.lines() {
+        let mut fields = line.splitn_str(7, " ");
+        let flags = fields.nth(3).and_then(|field| u32::from_str_radix(field.to_str().ok()?, 16).ok());
+        // The inode number is padded on its left.
+        let rest = fields.nth(2).unwrap_or_default().trim_ascii_start();
+        let (Some(flags), Some((inode, path))) = (flags, rest.split_once_str(" ")) else { continue };
+        let Some(inode) = inode.to_str().ok().and_then(|inode| inode.parse().ok()) else { continue };
+        if flags & ACCEPTS != 0 && path.starts_with(b"/") {
+            // A user can name a socket so that it looks like a line: the first counts for each number.
+            all.entry(inode).or_insert_with(|| path.into());
+        }
+    }
+    all
+}
+
+/// Those of these sockets that a process has open.
+fn of_process(
+    proc: &ProcRoot,
+    snapshot: &Snapshot,
+    pid: Pid,
+    table: &Listening,
+    is_wanted: &dyn Fn(&BString) -> bool,
+    sockets: &mut Vec<EngineSocket>,
+) -> Result<(), Failure> {
+    let dir = proc.process(pid)?;
+    let uid = snapshot.processes.get(&pid).and_then(|process| process.status.as_ref()).map(|it| it.uids.effective);
+    let mut text = [0; 64];
+    let mut pidfd = None;
+    for fd in dir.numbers("fd")? {
+        let inode = match dir.link(format!("fd/{fd}"), &mut text) {
+            Ok(link) => parse::links::socket(link),
+            Err(errno) if failure::is_gone(errno) => continue,
+            Err(errno) => return Err(errno.into()),
+        };
+        let Some((inode, bound_to)) = inode.and_then(|inode| Some((inode, table.get(&inode)?))) else { continue };
+        if !is_wanted(bound_to) {
+            continue;
+        }
+        let mut socket = EngineSocket {
+            pid,
+            uid,
+            listener: None,
+            bound_to: bound_to.clone(),
+            path: bound_to.clone(),
+            mount_id: None,
+            inode,
+        };
+        // What was bound to a path can be elsewhere by now, or the path can have led through links.
+        let pidfd = pidfd.get_or_insert_with(|| reach::pidfd(proc, &dir, pid, Tid::from(pid)));
+        if let Ok(pidfd) = pidfd {
+            let _ = place(proc, pidfd, fd, &mut socket);
+        }
+        sockets.push(socket);
+    }
+    Ok(())
+}
+
+/// Who listens, and where the file of the socket is.
+fn place(proc: &ProcRoot, pidfd: &std::os::fd::OwnedFd, fd: u32, socket: &mut EngineSocket) -> Result<(), Failure> {
+    let fetched = Fetched::new(proc, pidfd, fd)?;
+    if rustix::fs::fstat(&fetched)?.st_ino != socket.inode {
+        return Err(Errno::BADF.into());
+    }
+    socket.listener = lxkns_sys::so_peercred(&fetched)?.map(|peer| Pid(peer.pid));
+    let file = lxkns_sys::siocunixfile(&fetched)?;
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let stat = rustix::fs::statx(&file, c"", flags, StatxFlags::MNT_ID)?;
+    if stat.stx_mask & StatxFlags::MNT_ID.bits() != 0 {
+        use std::os::fd::AsFd as _;
+        let mut text = [0; 4096];
+        socket.path = proc.own_link(file.as_fd(), &mut text)?.into();
+        socket.mount_id = Some(stat.stx_mnt_id);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_sockets_that_listen_at_a_path_count() {
+        let text = b"Num       RefCount Protocol Flags    Type St Inode Path\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 24539 /run/a b.sock\n\
+            0000000000000000: 00000003 00000000 00000000 0001 03   123 /run/a b.sock\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01     7 @/abstract\n\
+            0000000000000000: 00000002 00000000 00010000 0005 01     8\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01     9 /one\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01     9 /other\n\
+            nonsense\n\n /\n0: 1 2 zz 4 5 6 /x";
+        let all = listening(text);
+        assert_eq!(all.len(), 2, "{all:?}");
+        assert_eq!((&all[&24539], &all[&9]), (&"/run/a b.sock".into(), &"/one".into()));
+    }
+}

@@ -1,0 +1,126 @@
+//! What confines processes, and what they have open that leads out of their container: what a snapshot does not have.
+
+use std::collections::BTreeMap;
+
+use bstr::BString;
+
+use super::{Capabilities, DeviceNumber, Gap, NamespaceId, Pid, Seccomp, Tid, Uid, Uids};
+
+/// What was read of processes to judge how far they are apart from the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfinementFacts {
+    /// The living tasks of each process: the one that stands for it first, then each with other credentials than those before.
+    pub tasks: BTreeMap<Pid, Vec<TaskCredentials>>,
+    /// What they have open or stand in that leads out, sorted.
+    pub uses: Vec<OutsideUse>,
+    /// The block and memory devices that have a file in `/dev` of their mount namespaces, sorted.
+    pub devices: Vec<DeviceFile>,
+    /// The sockets on which engines of containers listen.
+    pub engine_sockets: Vec<EngineSocket>,
+    /// Whether the kernel has `/proc/sysrq-trigger`; `None` where not known.
+    pub has_sysrq_trigger: Option<bool>,
+    /// What could not be read, sorted.
+    pub gaps: Vec<Gap>,
+}
+
+/// With what rights a task acts, and what confines it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskCredentials {
+    /// The task.
+    pub tid: Tid,
+    /// Its user IDs, as the reader's user namespace knows them.
+    pub uids: Uids,
+    /// The real, effective, saved and file system group ID, likewise; `None` where not known.
+    pub gids: Option<[u32; 4]>,
+    /// Its capability sets.
+    pub capabilities: Capabilities,
+    /// Whether its system calls are filtered; `None` where not known.
+    pub seccomp: Option<Seccomp>,
+    /// Whether running a program gives it no more powers; `None` where not known.
+    pub no_new_privs: Option<bool>,
+    /// The label that a security module gave it; `Some(None)` where no module gives any, `None` where it was not read.
+    pub label: Option<Option<BString>>,
+}
+
+/// Something that a task uses and that leads out of its mount namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OutsideUse {
+    /// The process.
+    pub pid: Pid,
+    /// The task: of a shared descriptor table, the one that stands for the process.
+    pub tid: Tid,
+    /// What it is.
+    pub kind: OutsideUseKind,
+    /// The mount that it is reached through, by its mountinfo ID; `None` where the kernel does not tell.
+    pub mount_id: Option<u64>,
+    /// Where its link says that it leads.
+    pub path: BString,
+}
+
+/// What leads out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum OutsideUseKind {
+    /// Its root directory is on a mount of another mount namespace.
+    Root,
+    /// Its working directory is.
+    WorkingDirectory,
+    /// It has such a directory open.
+    Directory {
+        /// The descriptor.
+        fd: u32,
+    },
+    /// It has a block device open.
+    BlockDevice {
+        /// The descriptor.
+        fd: u32,
+        /// The device.
+        device: DeviceNumber,
+    },
+    /// It has a device open that shows the memory or the log of the kernel.
+    MemoryDevice {
+        /// The descriptor.
+        fd: u32,
+        /// The device.
+        device: DeviceNumber,
+    },
+    /// It is connected to a socket of an engine's.
+    EngineSocket {
+        /// The descriptor.
+        fd: u32,
+        /// The process that listens.
+        engine: Pid,
+    },
+}
+
+/// The file of a device in a mount namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeviceFile {
+    /// The mount namespace.
+    pub mount_ns: NamespaceId,
+    /// Where it is.
+    pub path: BString,
+    /// Whether it is a block device: else it is one of memory.
+    pub is_block: bool,
+    /// The device.
+    pub device: DeviceNumber,
+}
+
+/// A socket on which an engine listens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EngineSocket {
+    /// The engine, or whoever listens in its place.
+    pub pid: Pid,
+    /// Its user, who rules over what the engine rules; `None` where not known.
+    pub uid: Option<Uid>,
+    /// Its path, as the process that listens has bound it.
+    pub bound_to: BString,
+    /// The process that has called `listen(2)`, as whoever is connected is told; `None` where not known.
+    pub listener: Option<Pid>,
+    /// The path of its file, without symbolic links; as it was bound where [`mount_id`](Self::mount_id) is not known.
+    pub path: BString,
+    /// The mount of its file, by its mountinfo ID; `None` where not known.
+    pub mount_id: Option<u64>,
+    /// The inode number of the socket.
+    pub inode: u64,
+}

@@ -1,0 +1,112 @@
+//! `lxkns audit` of containers of two engines: of six with one fault each the fault is found and nothing else, and of those
+//! without a fault none. The options that an engine's own client is given are the faults.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::docker::Docker;
+use super::host::{Cgroups, lxkns_says, on_own_host, tried, until_the_end};
+use super::podman;
+
+/// What makes a container that has as little as its engine gives.
+const CLEAN: [&str; 6] = [
+    "--user=1000",
+    "--security-opt=no-new-privileges",
+    "--cap-drop=ALL",
+    "--read-only",
+    "--network=none",
+    "--ipc=private",
+];
+
+/// A container: its name, what it is started with beside [`CLEAN`], and the findings of medium or high.
+type Case<'a> = (&'a str, Vec<&'a str>, &'a [(&'a str, &'a str)]);
+
+/// What is found of a container from this severity on: kind and severity.
+#[track_caller]
+fn found(name: &str, least: &str) -> BTreeSet<(String, String)> {
+    let results = lxkns_says(&["audit", "--json", name]).ok().results();
+    let [judged] = &results[..] else { panic!("{results:#?}") };
+    assert_eq!(
+        judged["not-judged"],
+        serde_json::json!([]),
+        "{judged:#}\n{}",
+        std::fs::read_to_string(format!("/proc/{}/mountinfo", judged["pid"])).unwrap()
+    );
+    assert_eq!(judged["processes"], 1, "{judged:#}");
+    let findings = judged["findings"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let rank = |severity: &str| ["info", "low", "medium", "high"].iter().position(|known| *known == severity).unwrap();
+    let is_told = |finding: &&Value| rank(finding["severity"].as_str().unwrap()) >= rank(least);
+    findings.filter(is_told).map(|finding| (text(&finding["kind"]), text(&finding["severity"]))).collect()
+}
+
+#[track_caller]
+fn check(engine: &str, start: &dyn Fn(&str, &[&str]), socket: &str) {
+    let mounted = format!("--volume={socket}:/tmp/other.name");
+    let cases: [Case<'_>; 8] = [
+        ("clean", vec![], &[]),
+        ("pids", vec!["--pid=host"], &[("namespace-shared", "medium")]),
+        ("capable", vec!["--cap-add=SYS_ADMIN"], &[("capabilities", "high")]),
+        ("unfiltered", vec!["--security-opt=seccomp=unconfined"], &[("seccomp", "medium")]),
+        ("socket", vec![&mounted], &[("engine-socket", "high")]),
+        ("root", vec!["--volume=/etc:/host"], &[("host-files", "high")]),
+        ("shared", vec!["--volume=/srv:/srv:ro,shared"], &[("propagation", "medium")]),
+        // What has its name and is none.
+        ("named", vec!["--volume=/run/false/docker.sock:/run/docker.sock"], &[]),
+    ];
+    for (name, options, expected) in cases {
+        start(name, &[&CLEAN[..], &options].concat());
+        let expected = expected.iter().map(|(kind, severity)| ((*kind).to_owned(), (*severity).to_owned())).collect();
+        assert_eq!(found(&format!("{engine}:{name}"), "medium"), expected, "{name}");
+    }
+    assert_eq!(found(&format!("{engine}:clean"), "low"), BTreeSet::new());
+    start("plain", &[]);
+    let low = ["host-root", "no-new-privs"].map(|kind| (kind.to_owned(), "low".to_owned()));
+    assert_eq!(found(&format!("{engine}:plain"), "low"), low.into());
+
+    let code = |arguments: &[&str]| lxkns_says(&[&["audit"], arguments].concat()).code;
+    assert_eq!(code(&["--fail", "clean", "plain"]), Some(0));
+    assert_eq!(code(&["--fail=low", "clean", "plain"]), Some(4));
+    assert_eq!(
+        (code(&["--fail", "pids"]), code(&["--fail=high", "pids"]), code(&["pids"])),
+        (Some(4), Some(0), Some(0))
+    );
+    assert_eq!((code(&["--fail"]), code(&[])), (Some(4), Some(0)));
+}
+
+/// Directories and a false socket that volumes are of.
+fn lay_out() {
+    std::fs::create_dir_all("/run/false").unwrap();
+    std::fs::write("/run/false/docker.sock", "").unwrap();
+    rustix::mount::mount_change(
+        "/",
+        rustix::mount::MountPropagationFlags::SHARED | rustix::mount::MountPropagationFlags::REC,
+    )
+    .unwrap();
+}
+
+pub(super) fn docker(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        lay_out();
+        let _docker = Docker::start();
+        check("docker", &|name, options| drop(Docker::run(name, options)), "/var/run/docker.sock");
+    });
+}
+
+pub(super) fn podman(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        lay_out();
+        podman::lay_out("crun");
+        std::fs::create_dir_all("/run/podman").unwrap();
+        let socket = "/run/podman/podman.sock";
+        let url = format!("unix://{socket}");
+        let mut service = Command::new("podman");
+        service.args(["system", "service", "--time=0", &url]).stdin(Stdio::null());
+        until_the_end(service.stdout(Stdio::null()).stderr(Stdio::null()));
+        let answers = || tried("podman", &["--url", &url, "version"]).code == Some(0);
+        assert!((0..200).any(|_| answers()), "the service answers");
+        check("podman", &podman::run, socket);
+    });
+}
