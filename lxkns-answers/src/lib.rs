@@ -42,6 +42,7 @@ pub mod text;
 pub mod tree;
 pub mod users;
 pub mod watch;
+pub mod who_can;
 pub mod whose;
 pub mod why;
 

@@ -25,6 +25,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("orphans", schema_of::<Envelope<OrphanResult>>("lxkns orphans --json")),
         ("show", schema_of::<Envelope<ShowAnswer>>("lxkns show --json")),
         ("caps", schema_of::<Envelope<CapsAnswer>>("lxkns caps --json")),
+        ("who-can", schema_of::<Envelope<crate::who_can::WhoCanAnswer>>("lxkns who-can --json")),
         ("containers", schema_of::<Envelope<crate::containers::Answer>>("lxkns containers --json")),
         ("enter", schema_of::<Envelope<crate::enter::PlanAnswer>>("lxkns enter --dry-run --json")),
         ("doctor", schema_of::<Envelope<Report>>("lxkns doctor --json")),

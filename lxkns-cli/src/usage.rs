@@ -11,7 +11,7 @@ use crate::commands::without_dashes;
 use crate::view::escape::{printable, shell_word};
 
 /// What other programs call what a command does.
-const SYNONYMS: [(&str, &[&str]); 13] = [
+const SYNONYMS: [(&str, &[&str]); 14] = [
     ("ls", &["list", "lsns", "namespaces", "ns"]),
     ("show", &["inspect", "info", "describe", "get", "status", "cat"]),
     ("why", &["holders", "who", "explain", "users"]),
@@ -20,6 +20,7 @@ const SYNONYMS: [(&str, &[&str]); 13] = [
     ("mounts", &["mount", "findmnt", "mountinfo"]),
     ("busy", &["umount", "unmount", "fuser", "lsof"]),
     ("caps", &["capabilities", "cap", "nscaps", "getpcaps"]),
+    ("who-can", &["whocan", "who-has", "pscap"]),
     ("orphans", &["orphan", "leaks", "leaked", "persistent"]),
     ("containers", &["container", "docker", "podman", "crictl", "pods", "machines"]),
     ("dump", &["export", "save", "dumpns", "json"]),

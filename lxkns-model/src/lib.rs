@@ -59,6 +59,7 @@ mod process;
 mod snapshot;
 mod socket_user;
 mod suspect;
+mod task_credentials;
 mod tasks;
 mod texts;
 
@@ -100,5 +101,6 @@ pub use process::{
 pub use snapshot::{Host, Snapshot};
 pub use socket_user::SocketUser;
 pub use suspect::Suspect;
+pub use task_credentials::TaskCredentials;
 pub use tasks::Tasks;
 pub use texts::Texts;

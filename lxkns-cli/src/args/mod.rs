@@ -27,6 +27,7 @@ mod orphans;
 mod show;
 mod tree;
 mod watch;
+mod who_can;
 mod why;
 
 pub(crate) use self::busy::BusyArgs;
@@ -44,6 +45,7 @@ pub(crate) use self::orphans::OrphansArgs;
 pub(crate) use self::show::ShowArgs;
 pub(crate) use self::tree::{KindOrTarget, TreeArgs, TreeKind};
 pub(crate) use self::watch::WatchArgs;
+pub(crate) use self::who_can::WhoCanArgs;
 pub(crate) use self::why::WhyArgs;
 
 const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
@@ -59,6 +61,7 @@ Examples:
   lxkns tree --owned            show user namespaces, with what each owns
   lxkns caps -p 1234 /run/netns/blue
                                 show what a process may do there
+  lxkns who-can net_admin web   list the processes that may change its network
   lxkns mounts 1234             show the mounts of a process
   lxkns containers              list containers, and what they share
   lxkns doctor                  report what is visible and what would show more
@@ -142,6 +145,10 @@ pub(crate) enum Command {
     /// Show the capabilities of a process in a namespace, and why
     #[command(help_template = TEMPLATE, before_help = caps::EXAMPLES, after_help = TARGET_HELP)]
     Caps(CapsArgs),
+    /// List who has a capability in a namespace, and why
+    #[command(help_template = TEMPLATE, before_help = who_can::EXAMPLES,
+              after_help = format!("{}\n\n{TARGET_HELP}", who_can::NOTES))]
+    WhoCan(WhoCanArgs),
     /// List containers: whose their namespaces are, and what confines them
     #[command(help_template = TEMPLATE, before_help = containers::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", view::containers::help()))]

@@ -15,6 +15,7 @@ pub(crate) mod screen;
 pub(crate) mod sheet;
 pub(crate) mod table;
 pub(crate) mod tree;
+pub(crate) mod who_can;
 pub(crate) mod why;
 
 pub(crate) use lxkns_answers::names;

@@ -43,6 +43,7 @@ mod tree;
 mod unseen;
 mod waiting;
 mod watch;
+mod who_can;
 mod why;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -74,6 +75,7 @@ pub(super) fn tests() -> Vec<Test> {
         propagated::tests(),
         schemas::tests(),
         caps::tests(),
+        who_can::tests(),
         doctor::tests(),
         resource_limits::tests(),
         show::tests(),

@@ -35,6 +35,7 @@ fn of_every_question() {
             "busy" => &["/proc"],
             "show" => &[&pid, &uts, &left, &net, &user],
             "caps" => &[&pid],
+            "who-can" => &["net_admin", &pid],
             "enter" => &["--dry-run", &pid],
             "containers" => &["--from", contained.to_str().unwrap()],
             "ls" | "tree" | "orphans" | "doctor" => &[],
