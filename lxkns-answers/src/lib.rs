@@ -17,6 +17,7 @@ pub mod counts;
 pub mod doctor;
 pub mod enter;
 pub mod events;
+pub mod explain;
 pub mod file_system;
 pub mod forms;
 pub mod gaps;

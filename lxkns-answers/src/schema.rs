@@ -26,6 +26,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("show", schema_of::<Envelope<ShowAnswer>>("lxkns show --json")),
         ("caps", schema_of::<Envelope<CapsAnswer>>("lxkns caps --json")),
         ("who-can", schema_of::<Envelope<crate::who_can::WhoCanAnswer>>("lxkns who-can --json")),
+        ("explain", schema_of::<Envelope<crate::explain::ExplainAnswer>>("lxkns explain --json")),
         ("containers", schema_of::<Envelope<crate::containers::Answer>>("lxkns containers --json")),
         ("enter", schema_of::<Envelope<crate::enter::PlanAnswer>>("lxkns enter --dry-run --json")),
         ("doctor", schema_of::<Envelope<Report>>("lxkns doctor --json")),

@@ -39,6 +39,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod action_facts;
 mod annotations;
 mod capability_set;
 mod cause;
@@ -72,6 +73,7 @@ pub mod relations;
 #[cfg(feature = "wire")]
 pub mod wire;
 
+pub use action_facts::{ActionFacts, PidsLimit, SharedFs};
 pub use annotations::Annotations;
 pub use capability_set::{Capability, CapabilitySet};
 pub use cause::Cause;

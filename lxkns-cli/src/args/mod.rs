@@ -19,6 +19,7 @@ mod diff;
 mod doctor;
 mod dump;
 mod enter;
+mod explain;
 mod fill;
 mod ls;
 mod man;
@@ -38,6 +39,7 @@ pub(crate) use self::diff::DiffArgs;
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::dump::DumpArgs;
 pub(crate) use self::enter::{EnterArgs, EnvironmentOf, LimitsFrom};
+pub(crate) use self::explain::ExplainArgs;
 pub(crate) use self::ls::LsArgs;
 pub(crate) use self::man::ManArgs;
 pub(crate) use self::mounts::MountsArgs;
@@ -62,6 +64,7 @@ Examples:
   lxkns caps -p 1234 /run/netns/blue
                                 show what a process may do there
   lxkns who-can net_admin web   list the processes that may change its network
+  lxkns explain unshare -Urn    show what keeps the caller from doing that
   lxkns mounts 1234             show the mounts of a process
   lxkns containers              list containers, and what they share
   lxkns doctor                  report what is visible and what would show more
@@ -149,6 +152,10 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = who_can::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", who_can::NOTES))]
     WhoCan(WhoCanArgs),
+    /// Explain whether a process may create or enter namespaces, and what stands in the way
+    #[command(help_template = TEMPLATE, before_help = explain::EXAMPLES,
+              after_help = format!("{}\n\n{TARGET_HELP}", explain::NOTES))]
+    Explain(ExplainArgs),
     /// List containers: whose their namespaces are, and what confines them
     #[command(help_template = TEMPLATE, before_help = containers::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", view::containers::help()))]

@@ -25,6 +25,7 @@ mod diff;
 mod doctor;
 mod dump;
 mod enter;
+mod explain;
 mod ls;
 mod man;
 mod mounts;
@@ -51,6 +52,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Busy(busy) => busy::run(busy, args.color),
         Command::Caps(caps) => caps::run(caps, args.color),
         Command::WhoCan(who_can) => who_can::run(who_can, args.color),
+        Command::Explain(explain) => explain::run(explain, args.color),
         Command::Containers(containers) => containers::run(containers, args.color),
         Command::Doctor(doctor) => doctor::run(doctor, args.color),
         Command::Dump(dump) => dump::run(dump),

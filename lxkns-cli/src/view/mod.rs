@@ -8,6 +8,7 @@ pub(crate) mod columns;
 pub(crate) mod containers;
 pub(crate) mod doctor;
 pub(crate) mod enter;
+pub(crate) mod explain;
 pub(crate) mod mounts;
 pub(crate) mod orphans;
 pub(crate) mod paint;

@@ -198,6 +198,10 @@ impl<'a> Line<'a> {
                 let name = name["CAP_".len()..].to_ascii_lowercase();
                 Offer::word(if value.starts_with("cap_") { format!("cap_{name}") } else { name }, "")
             })),
+            "ACTION" if self.words.first().is_some_and(|verb| verb == "setns") => offers.extend(ask(&[], Wanted::Both)),
+            "ACTION" if self.words.is_empty() => {
+                offers.extend(["unshare", "clone", "fork", "setns"].map(|verb| Offer::word(verb, "")));
+            }
             "TYPES" => offers.extend(listed(value, NamespaceType::ALL.iter().map(|ns_type| ns_type.name()))),
             "LIST" if self.command.get_name() == "mounts" => offers.extend(listed(value, mounts::names())),
             "LIST" if self.command.get_name() == "containers" => offers.extend(listed(value, containers::names())),
@@ -338,6 +342,8 @@ mod tests {
         assert_eq!(offers(&["tree", "p"]), ["pid", "proc", "pBoth"]);
         assert_eq!(described(&["tree", "--in", ""]), "[Pid] None []");
         assert_eq!(offers(&["caps", "-p", "1"]), ["1Pids"]);
+        assert_eq!(offers(&["explain", "uns"]), ["unshare"]);
+        assert_eq!(offers(&["explain", "setns", "12"]), ["12Both"]);
         assert_eq!(offers(&["who-can", "net_a"]), ["net_admin"]);
         assert_eq!(offers(&["who-can", "cap_net_a"]), ["cap_net_admin"]);
         assert_eq!(offers(&["who-can", "net_admin", "12"]), ["12Both"]);
