@@ -325,6 +325,7 @@ impl Rules<'_> {
         };
         let (levels, is_whole) = levels(self.snapshot, own, self.uid());
         let counts = counts(self.snapshot, ns_type, &levels);
+        let mut unreadable = Vec::new();
         for (level, count) in levels.iter().zip(counts) {
             let user = self.name(level.user);
             let limits = facts.limits.get(&level.user);
@@ -334,7 +335,7 @@ impl Rules<'_> {
                 Some(None) => continue,
                 Some(Some(limit)) => limit.max,
                 None => {
-                    self.unknown(Kind::Limit, Some("ENOSPC"), format!("{setting} of {user} is not readable"));
+                    unreadable.push(user);
                     continue;
                 }
             };
@@ -359,6 +360,10 @@ impl Rules<'_> {
                     count.certain
                 ));
             }
+        }
+        if let [first, others @ ..] = &unreadable[..] {
+            let more = if others.is_empty() { String::new() } else { format!(" and {} above it", others.len()) };
+            self.unknown(Kind::Limit, Some("ENOSPC"), format!("{setting} of {first}{more} is not readable"));
         }
         if !is_whole {
             let top = levels.last().map(|level| self.name(level.user)).unwrap_or_default();
@@ -496,12 +501,21 @@ impl Rules<'_> {
         };
         let is_hidden = self.snapshot.processes.values().filter(is_alive).any(|process| may_be_there(&process));
         let name = self.name(children);
+        // It may enter its own PID namespace again only with a capability in the owner of that.
+        let may_enter = self.own(NamespaceType::Pid).is_some_and(|own| {
+            let owner = relations::deciding_user_namespace(self.snapshot, own);
+            owner.is_some_and(|owner| matches!(self.has(CapabilitySet::SYS_ADMIN, owner), Has::Yes))
+        });
+        let change = match may_enter {
+            true => format!("enter its own PID namespace first: setns(2) of /proc/{}/ns/pid", self.process.pid),
+            false => "do it in another process: this one has no other PID namespace for its children".to_owned(),
+        };
         match self.facts {
             Some(facts) if facts.children_had_init == Some(true) && !is_hidden => self.add(
                 Kind::Pid,
                 Some("ENOMEM"),
                 format!("its children are in {name}, whose first process has ended"),
-                format!("enter its own PID namespace first: setns(2) of /proc/{}/ns/pid", self.process.pid),
+                change,
             ),
             _ => self.unknown(
                 Kind::Pid,

@@ -16,8 +16,8 @@ Examples:
 
 pub(super) const NOTES: &str = "\
 ACTION is written as for unshare(1): unshare, clone or fork with its options,
-or setns TARGET...; -p PID and --json can stand after it. The rules are the
-kernel's, in its order: what is told first gives the error.
+or setns TARGET...; other options can stand before it or after it, -p with a
+number. The rules are the kernel's, in its order: the first gives the error.
 Exit code: 0 if it succeeds, 4 if it fails, 3 if that is not known";
 
 #[derive(Debug, clap::Args)]
@@ -39,27 +39,43 @@ pub(crate) struct ExplainArgs {
     pub(crate) action: Vec<OsString>,
 }
 
-impl ExplainArgs {
-    /// The action without the options of this program that stand after it, and these: the PID, and whether to write JSON.
-    pub(crate) fn split(&self) -> Result<(Vec<OsString>, Option<u32>, bool), String> {
-        let (mut words, mut pid, mut json) = (Vec::new(), self.pid, self.json);
-        let mut rest = self.action.iter().peekable();
-        while let Some(word) = rest.next() {
-            // To unshare(1), -p takes no value.
-            let number =
-                rest.peek().and_then(|next| next.to_str()).filter(|next| next.bytes().all(|b| b.is_ascii_digit()));
-            match (word.to_str(), number) {
-                (Some("-J" | "--json"), _) => json = true,
-                (Some("-p" | "--pid"), Some(number)) if !words.is_empty() => {
-                    let known = number.parse().ok().filter(|pid| (1..=PID_MAX as u32).contains(pid));
-                    pid = Some(known.ok_or_else(|| format!("{number}: not a PID: those are 1 to {PID_MAX}"))?);
-                    rest.next();
-                }
-                _ => words.push(word.clone()),
-            }
+/// The arguments with the options of this program before the ACTION, whose own options clap does not know. To unshare(1), `-p`
+/// takes no value: with a number after it, it is this program's.
+pub(super) fn reordered(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    const ALONE: [&str; 6] = ["-J", "--json", "--engines", "-h", "--help", "--no-headings"];
+    const WITH_VALUE: [&str; 3] = ["--from", "--timeout", "--color"];
+    let all: Vec<OsString> = arguments.collect();
+    let is_option = |word: &OsString| word.as_encoded_bytes().starts_with(b"-");
+    let Some(at) = all.iter().position(|word| word == "explain") else { return all };
+    let is_command = all[..at].iter().skip(1).all(|word| is_option(word) || all[0..at].contains(&"--color".into()));
+    let action = all.iter().skip(at + 1).position(|word| VERBS.contains(&word.to_str().map_or("", first_word)));
+    let Some(start) = action.map(|index| at + 1 + index).filter(|_| is_command) else { return all };
+    let (mut ours, mut words) = (all[..start].to_vec(), Vec::new());
+    let mut rest = all[start..].iter().peekable();
+    while let Some(word) = rest.next() {
+        let text = word.to_str().unwrap_or_default();
+        let is_number =
+            |next: &&OsString| next.to_str().is_some_and(|next| next.bytes().all(|byte| byte.is_ascii_digit()));
+        let is_pid = ["-p", "--pid"].contains(&text) && rest.peek().is_some_and(is_number);
+        if ALONE.contains(&text)
+            || WITH_VALUE.iter().any(|option| text.split_once('=').is_some_and(|it| it.0 == *option))
+        {
+            ours.push(word.clone());
+        } else if is_pid || WITH_VALUE.contains(&text) {
+            ours.push(word.clone());
+            ours.extend(rest.next().cloned());
+        } else {
+            words.push(word.clone());
         }
-        Ok((words, pid, json))
     }
+    ours.extend(words);
+    ours
+}
+
+const VERBS: [&str; 5] = ["unshare", "clone", "clone3", "fork", "setns"];
+
+fn first_word(text: &str) -> &str {
+    text.split_whitespace().next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -68,11 +84,12 @@ mod tests {
     use crate::args::{Args, Command};
     use clap::Parser as _;
 
-    fn split(arguments: &[&str]) -> (String, Option<u32>, bool) {
-        match Args::try_parse_from([&["lxkns", "explain"], arguments].concat()).unwrap().command {
+    fn read(arguments: &[&str]) -> (String, Option<u32>, bool) {
+        let all = [&["lxkns", "explain"], arguments].concat();
+        let reordered = reordered(all.into_iter().map(OsString::from));
+        match Args::try_parse_from(reordered).unwrap().command {
             Command::Explain(args) => {
-                let (words, pid, json) = args.split().unwrap();
-                (words.join(OsString::from(" ").as_os_str()).into_string().unwrap(), pid, json)
+                (args.action.join(OsString::from(" ").as_os_str()).into_string().unwrap(), args.pid, args.json)
             }
             other => panic!("{other:?}"),
         }
@@ -81,10 +98,22 @@ mod tests {
     #[test]
     fn options_may_stand_before_and_after() {
         let of = |text: &str, pid, json| (text.to_owned(), pid, json);
-        assert_eq!(split(&["-p", "7", "unshare", "-Urn"]), of("unshare -Urn", Some(7), false));
-        assert_eq!(split(&["unshare", "-Urn", "-p", "7", "--json"]), of("unshare -Urn", Some(7), true));
-        assert_eq!(split(&["unshare --user", "-p", "7"]), of("unshare --user", Some(7), false));
-        assert_eq!(split(&["unshare", "-p", "-f"]), of("unshare -p -f", None, false), "a PID namespace");
-        assert_eq!(split(&["clone", "--pid"]), of("clone --pid", None, false));
+        assert_eq!(read(&["-p", "7", "unshare", "-Urn"]), of("unshare -Urn", Some(7), false));
+        assert_eq!(read(&["unshare", "-Urn", "-p", "7", "--json"]), of("unshare -Urn", Some(7), true));
+        assert_eq!(read(&["unshare --user", "-p", "7"]), of("unshare --user", Some(7), false));
+        assert_eq!(read(&["unshare", "-p", "-f", "--timeout=2"]), of("unshare -p -f", None, false), "a PID namespace");
+        assert_eq!(read(&["--timeout", "2", "clone", "--pid", "--from", "x"]), of("clone --pid", None, false));
+        assert_eq!(read(&["setns", "7/net", "-p", "9"]), of("setns 7/net", Some(9), false));
+    }
+
+    #[test]
+    fn other_commands_stay_as_they_are() {
+        for words in [&["lxkns", "why", "explain", "unshare", "--json"][..], &["lxkns", "--help"], &["lxkns"]] {
+            let words: Vec<_> = words.iter().map(OsString::from).collect();
+            assert_eq!(reordered(words.clone().into_iter()), words);
+        }
+        let given = ["lxkns", "--color", "never", "explain", "fork", "-J"].map(OsString::from);
+        let expected = ["lxkns", "--color", "never", "explain", "-J", "fork"].map(OsString::from);
+        assert_eq!(reordered(given.into_iter()), expected);
     }
 }

@@ -115,7 +115,8 @@ pub(crate) struct Args {
 impl Args {
     /// Those of this process; help in lines of so many columns, `None` where there is no terminal.
     pub(crate) fn try_read(columns: Option<usize>) -> Result<Self, clap::Error> {
-        let matches = fill::command(Self::command(), columns).try_get_matches()?;
+        let matches =
+            fill::command(Self::command(), columns).try_get_matches_from(explain::reordered(std::env::args_os()))?;
         Self::from_arg_matches(&matches)
     }
 }

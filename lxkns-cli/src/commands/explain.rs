@@ -18,10 +18,9 @@ use crate::view::screen::{self, Color};
 
 /// Runs it.
 pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
-    let (words, pid, json) = args.split().map_err(Error::Usage)?;
-    let mut action = Action::parse(&words).map_err(Error::Usage)?;
+    let mut action = Action::parse(&args.action).map_err(Error::Usage)?;
     let is_live = args.look.from.is_none();
-    let pid = match pid {
+    let pid = match args.pid {
         Some(pid) => Pid(pid),
         None if is_live => live::self_is_asked()?,
         None => return Err(Error::Usage("a dump does not say who asks: name a process with -p".to_owned())),
@@ -64,7 +63,7 @@ pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
     let verdict = explanation.verdict();
     // A certain obstacle is one whatever else could not be seen.
     let gaps = if verdict == Verdict::Fails { Vec::new() } else { super::gap_lines(&snapshot, places) };
-    if json {
+    if args.json {
         screen::print(|out| {
             Ok(json::write(&Envelope::new("explain", vec![explanation.answer()], gaps.clone()), out)?)
         })?;

@@ -16,6 +16,7 @@ mod diff;
 mod doctor;
 mod dump;
 mod errors;
+mod explain;
 mod from;
 mod gaps_told;
 mod golden;
@@ -76,6 +77,7 @@ pub(super) fn tests() -> Vec<Test> {
         schemas::tests(),
         caps::tests(),
         who_can::tests(),
+        explain::tests(),
         doctor::tests(),
         resource_limits::tests(),
         show::tests(),
