@@ -131,13 +131,7 @@ impl<'a> Caps<'a> {
 
     /// Why it has them.
     pub fn reason(&self) -> CapsReason {
-        match self.authority {
-            Ok(Authority::Member) => CapsReason::Member,
-            Ok(Authority::Ancestor) => CapsReason::Ancestor,
-            Ok(Authority::Creator(_)) => CapsReason::Creator,
-            Ok(Authority::Elsewhere) => CapsReason::Elsewhere,
-            _ => CapsReason::NotKnown,
-        }
+        CapsReason::of(self.authority)
     }
 
     /// Which capabilities, and why: a sentence without its full stop, safe to print.
@@ -350,6 +344,30 @@ pub enum CapsReason {
     Elsewhere,
     /// Not known.
     NotKnown,
+}
+
+impl CapsReason {
+    /// The reason for what the kernel decides.
+    pub fn of(authority: Result<Authority, AuthorityUnknown>) -> Self {
+        match authority {
+            Ok(Authority::Member) => Self::Member,
+            Ok(Authority::Ancestor) => Self::Ancestor,
+            Ok(Authority::Creator(_)) => Self::Creator,
+            Ok(Authority::Elsewhere) => Self::Elsewhere,
+            _ => Self::NotKnown,
+        }
+    }
+
+    /// It in a column.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Ancestor => "ancestor",
+            Self::Creator => "creator",
+            Self::Elsewhere => "elsewhere",
+            Self::NotKnown => "not known",
+        }
+    }
 }
 
 /// A user namespace of a branch.

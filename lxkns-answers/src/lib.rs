@@ -18,6 +18,7 @@ pub mod counts;
 pub mod doctor;
 pub mod enter;
 pub mod events;
+pub mod explain;
 pub mod file_system;
 pub mod forms;
 pub mod gaps;
@@ -43,6 +44,7 @@ pub mod text;
 pub mod tree;
 pub mod users;
 pub mod watch;
+pub mod who_can;
 pub mod whose;
 pub mod why;
 

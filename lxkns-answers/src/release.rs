@@ -319,7 +319,7 @@ pub fn odd_end_of(snapshot: &Snapshot, pid: Pid) -> Option<ReleaseAction> {
 }
 
 /// Whether a process is a thread of the kernel: `kthreadd` or one of its children.
-fn is_of_the_kernel(snapshot: &Snapshot, process: &Process) -> bool {
+pub(crate) fn is_of_the_kernel(snapshot: &Snapshot, process: &Process) -> bool {
     const KTHREADD: Pid = Pid(2);
     let is_kthreadd = |process: &Process| process.ppid.is_none() && process.comm() == "kthreadd";
     let has_command_line = process.command_line.as_ref().is_some_and(|line| !line.is_empty());

@@ -25,6 +25,8 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("orphans", schema_of::<Envelope<OrphanResult>>("lxkns orphans --json")),
         ("show", schema_of::<Envelope<ShowAnswer>>("lxkns show --json")),
         ("caps", schema_of::<Envelope<CapsAnswer>>("lxkns caps --json")),
+        ("who-can", schema_of::<Envelope<crate::who_can::WhoCanAnswer>>("lxkns who-can --json")),
+        ("explain", schema_of::<Envelope<crate::explain::ExplainAnswer>>("lxkns explain --json")),
         ("containers", schema_of::<Envelope<crate::containers::Answer>>("lxkns containers --json")),
         ("audit", schema_of::<Envelope<crate::audit::Answer>>("lxkns audit --json")),
         ("enter", schema_of::<Envelope<crate::enter::PlanAnswer>>("lxkns enter --dry-run --json")),

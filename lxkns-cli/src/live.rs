@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lxkns_core::model::{
     ConfinementFacts, DeviceNumber, DiscoveryOptions, FileSystemQuery, FileSystemUsers, NamespaceId, NamespaceType,
-    Pid, Snapshot, Uid,
+    Pid, Snapshot, TaskCredentials, Uid,
 };
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{Discovery, ProcRoot};
@@ -290,6 +290,15 @@ pub(crate) fn add_shared_memory(access: &Access, snapshot: &mut Snapshot) -> Res
     snapshot.gaps.extend(gaps);
     snapshot.gaps.sort();
     Ok(())
+}
+
+/// The tasks that have other credentials than their process; what could not be read of them is added to the gaps.
+pub(crate) fn add_task_credentials(access: &Access, snapshot: &mut Snapshot) -> Result<Vec<TaskCredentials>> {
+    let _progress = Progress::of("looking at the credentials of all tasks");
+    let (tasks, gaps) = session(access)?.task_credentials(snapshot);
+    snapshot.gaps.extend(gaps);
+    snapshot.gaps.sort();
+    Ok(tasks)
 }
 
 /// Whether the caller's root directory is another than that of its mount namespace, so that paths mean other files than in

@@ -11,15 +11,17 @@ use crate::commands::without_dashes;
 use crate::view::escape::{printable, shell_word};
 
 /// What other programs call what a command does.
-const SYNONYMS: [(&str, &[&str]); 13] = [
+const SYNONYMS: [(&str, &[&str]); 15] = [
     ("ls", &["list", "lsns", "namespaces", "ns"]),
     ("show", &["inspect", "info", "describe", "get", "status", "cat"]),
-    ("why", &["holders", "who", "explain", "users"]),
+    ("why", &["holders", "who", "users"]),
     ("tree", &["ps", "pstree", "lsuns", "lspidns", "pidtree", "processes"]),
     ("enter", &["exec", "nsenter", "run", "sh", "shell", "attach", "join"]),
     ("mounts", &["mount", "findmnt", "mountinfo"]),
     ("busy", &["umount", "unmount", "fuser", "lsof"]),
     ("caps", &["capabilities", "cap", "nscaps", "getpcaps"]),
+    ("explain", &["may", "can-i", "why-not", "unshare", "clone", "setns"]),
+    ("who-can", &["whocan", "who-has", "pscap"]),
     ("orphans", &["orphan", "leaks", "leaked", "persistent"]),
     ("containers", &["container", "docker", "podman", "crictl", "pods", "machines"]),
     ("dump", &["export", "save", "dumpns", "json"]),

@@ -83,6 +83,7 @@ mod failure;
 // In the order in which data flows.
 mod procfs;
 
+mod action_facts;
 mod cgroups;
 
 mod discovery;
@@ -107,6 +108,7 @@ pub mod parse {
     pub use crate::procfs::parse::status::{TaskStatus, parse as status};
 }
 
+pub use action_facts::action_facts;
 pub use cgroups::{CgroupHierarchies, cgroups_at, cgroups_of};
 pub use discovery::{Discovery, Progress, Step, file_system_on};
 pub use error::{Error, ErrorKind};

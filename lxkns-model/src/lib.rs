@@ -39,6 +39,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod action_facts;
 mod annotations;
 mod capability_set;
 mod cause;
@@ -60,6 +61,7 @@ mod process;
 mod snapshot;
 mod socket_user;
 mod suspect;
+mod task_credentials;
 mod tasks;
 mod texts;
 
@@ -72,6 +74,7 @@ pub mod relations;
 #[cfg(feature = "wire")]
 pub mod wire;
 
+pub use action_facts::{ActionFacts, PidsLimit, SharedFs};
 pub use annotations::Annotations;
 pub use capability_set::{Capability, CapabilitySet};
 pub use cause::Cause;
@@ -102,5 +105,6 @@ pub use process::{
 pub use snapshot::{Host, Snapshot};
 pub use socket_user::SocketUser;
 pub use suspect::Suspect;
+pub use task_credentials::TaskCredentials;
 pub use tasks::Tasks;
 pub use texts::Texts;

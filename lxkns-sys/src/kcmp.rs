@@ -9,6 +9,7 @@ use crate::checked;
 
 const KCMP_FILE: libc::c_int = 0;
 const KCMP_FILES: libc::c_int = 2;
+const KCMP_FS: libc::c_int = 3;
 
 /// How the descriptor tables of two tasks compare: `Equal` means that they share one. The order of different tables has
 /// no meaning, but is stable, so tables can be sorted by it.
@@ -37,6 +38,26 @@ pub fn kcmp_files(tid1: u32, tid2: u32) -> Result<Ordering, Errno> {
         // 3: "not equal, but ordering information is unavailable".
         _ => Err(Errno::NOTSUP),
     }
+}
+
+/// Whether two tasks share one root directory, working directory and umask (`CLONE_FS`).
+///
+/// # Errors
+///
+/// `EPERM`: see below. `ESRCH`: one of the tasks has vanished. `ENOSYS`: the kernel was built without this call.
+///
+/// # Privileges
+///
+/// Ptrace read access to both (`ptrace(2)`).
+///
+/// # Minimum kernel version
+///
+/// 3.5; see `kcmp(2)`.
+#[doc(alias = "KCMP_FS")]
+pub fn kcmp_fs(tid1: u32, tid2: u32) -> Result<bool, Errno> {
+    // SAFETY: kcmp takes five integers and touches no memory of ours.
+    let returned = unsafe { libc::syscall(libc::SYS_kcmp, tid1, tid2, KCMP_FS, 0, 0) };
+    checked(returned).map(|order| order == 0)
 }
 
 /// Whether two descriptors of the calling process refer to one open file description, with one position and one set of

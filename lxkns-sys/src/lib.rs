@@ -12,7 +12,7 @@
 //! | a mount namespace for its mounts | [`listmount`], [`statmount`] |
 //! | a socket or TUN/TAP file for its network namespace | [`siocgskns`], [`so_netns_cookie`], [`tungetdevnetns`] |
 //! | a file for its handle, a UNIX socket for the file that it is bound to | [`handle_of`], [`siocunixfile`] |
-//! | a process or thread for namespaces, its descriptor table and I/O priority | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`], [`ioprio_get`] |
+//! | a process or thread for namespaces, its descriptor table and I/O priority | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`], [`kcmp_fs`], [`ioprio_get`] |
 //! | the process's own start and open files | [`at_secure`], [`is_same_file`], [`copy_inherited`] |
 //!
 //! | does | with |
@@ -51,7 +51,7 @@ mod terminal;
 
 pub use exec::{CStrings, execveat};
 pub use handle::{NsHandle, handle_of, open_namespace_by_handle};
-pub use kcmp::{is_same_file, kcmp_files};
+pub use kcmp::{is_same_file, kcmp_files, kcmp_fs};
 pub use listns::{LISTNS_ALL_USER_NAMESPACES, listns};
 pub use memory::Memory;
 pub use mount::{MountFacts, MountFlags, StatmountMask, listmount, statmount};

@@ -14,6 +14,7 @@ use lxkns_answers::caps::{Caps, Whose, with_host};
 use lxkns_answers::changes::Between;
 use lxkns_answers::counts::Counts;
 use lxkns_answers::doctor::report;
+use lxkns_answers::explain::{self, Action};
 use lxkns_answers::file_system;
 use lxkns_answers::list::{Column, List, select};
 use lxkns_answers::mounts::Mounts;
@@ -24,6 +25,7 @@ use lxkns_answers::show::{Label, Reference, ShowAnswer, ShownNamespace, ShownPro
 use lxkns_answers::target::{Asked, Target};
 use lxkns_answers::tree::{Kind, Shown, Tree};
 use lxkns_answers::watch::{Scan, Watcher};
+use lxkns_answers::who_can::{WhoCan, capability};
 use lxkns_answers::whose::WhoseForm;
 use lxkns_answers::why::{Explanation, WhyResult};
 use lxkns_core::model::inside::Inside;
@@ -49,6 +51,8 @@ pub(super) fn tests() -> Vec<Test> {
         test("answers::of_tree", &[UserNamespaces], of_tree),
         test("answers::of_ls", &[UserNamespaces], of_ls),
         test("answers::of_caps", &[UserNamespaces], of_caps),
+        test("answers::of_who_can", &[UserNamespaces], of_who_can),
+        test("answers::of_explain", &[UserNamespaces], of_explain),
         test("answers::of_show", &[UserNamespaces], of_show),
         test("answers::of_busy", &[UserNamespaces], of_busy),
         test("answers::of_busy_now", &[UserNamespaces, FileSystem("tmpfs")], of_busy_now),
@@ -113,6 +117,18 @@ fn caps(context: Context<'_>, target: &str) -> Value {
     let namespaces = with_host(context.snapshot, &asked, Whose::of(&asked, None), meant(&context, target));
     let all = Caps::of(context.snapshot, &context.snapshot.processes[&pid], &namespaces);
     json!(all.iter().flat_map(Caps::answers).collect::<Vec<_>>())
+}
+
+fn who_can(context: Context<'_>, name: &str, target: &str) -> Value {
+    let all = WhoCan::of(context.snapshot, &[], capability(name).unwrap(), &meant(&context, target));
+    json!(all.iter().map(WhoCan::answer).collect::<Vec<_>>())
+}
+
+fn explained(context: Context<'_>, pid: Pid, action: &str) -> Value {
+    let (action, process) = (Action::parse(&[action]).unwrap(), &context.snapshot.processes[&pid]);
+    let text = |asked: &Asked| asked.text.to_str().unwrap().to_owned();
+    let targets: Vec<_> = action.targets.iter().map(|asked| meant(&context, &text(asked))).collect();
+    json!([explain::Explanation::of(context.snapshot, process, &action, &targets, None).answer()])
 }
 
 fn show(context: Context<'_>, target: &str) -> Value {
@@ -250,6 +266,30 @@ fn of_caps() {
     let answer = caps(seen.context(), &target);
     assert!(answer.to_string().contains(&actor.ns_inode("net").to_string()), "{answer}");
     assert_eq!(seen.told(&["caps", &target]), answer);
+}
+
+fn of_who_can() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let seen = Seen::now();
+    let target = format!("{}/net", actor.pid());
+    let ran = run_lxkns(["who-can", "--json", "--from", &seen.file, "net_admin", &target]);
+    let answer = who_can(seen.context(), "net_admin", &target);
+    assert!(answer.to_string().contains(&format!("\"pid\":{},", actor.pid())), "{answer}");
+    assert_eq!(ran.answer_to("who-can"), answer);
+}
+
+fn of_explain() {
+    let actor = Actor::spawn_in(&["user"]);
+    let other = Actor::spawn_in(&["user", "net"]);
+    let seen = Seen::now();
+    for action in [format!("setns {}/net", other.pid()), "unshare --net".to_owned()] {
+        let pid = actor.pid().to_string();
+        let ran = run_lxkns(["explain", "--json", "--from", &seen.file, "-p", &pid, &action]);
+        let answer = explained(seen.context(), Pid(actor.pid()), &action);
+        assert_eq!(ran.answer_to("explain"), answer, "{action}");
+        let verdict = if action.starts_with("setns") { "fails" } else { "not-known" };
+        assert_eq!(answer[0]["verdict"], verdict);
+    }
 }
 
 fn of_show() {

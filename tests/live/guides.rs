@@ -15,6 +15,8 @@ pub(super) fn tests() -> Vec<Test> {
     vec![
         test("guides::keeps_alive", &[UserNamespaces, Kernel(5, 6)], keeps_alive),
         test("guides::umount_busy", &[UserNamespaces, Program("nsenter"), Program("umount")], umount_busy),
+        test("guides::may_it_create_one", &[UserNamespaces], may_it_create_one),
+        test("guides::who_can", &[UserNamespaces], who_can),
     ]
 }
 
@@ -279,5 +281,58 @@ fn umount_busy() {
     guide.next(&format!("umount -N {backup_pid} {path}"));
     backup.umount(path);
     guide.lxkns(&format!("lxkns busy {number}"), lxkns);
+    guide.ends();
+}
+
+/// The effective user of an actor, as views have it: `UID 1000 (jo)`.
+fn user_of(actor: &Actor) -> String {
+    let told = run_lxkns(["caps", "-p", &actor.pid().to_string(), &format!("{}/user", actor.pid())]);
+    let begins = format!("process {} (exe) with effective ", actor.pid());
+    told.text().strip_prefix(&begins).unwrap().split(" has in ").next().unwrap().to_owned()
+}
+
+fn may_it_create_one() {
+    let build = Actor::spawn_in(&["user"]);
+    let other = Actor::spawn_in(&["user", "net"]);
+    let set_max = |max: &str| build.write_file("/proc/sys/user/max_net_namespaces", max.as_bytes());
+    set_max("0");
+    let (pid, other_pid) = (build.pid().to_string(), other.pid().to_string());
+    let mut guide = Guide::new(
+        include_str!("../../docs/guides/may-it-create-one.md"),
+        &[
+            ("7214", pid.clone()),
+            ("buildd", "exe".to_owned()),
+            ("UID 1000 (jo)", user_of(&build)),
+            ("4026532281", build.ns_inode("user").to_string()),
+            ("7300", other_pid.clone()),
+            ("4026532310", other.ns_inode("net").to_string()),
+            ("4026532309", other.ns_inode("user").to_string()),
+        ],
+    );
+    guide.lxkns(&format!("lxkns explain unshare --net -p {pid}"), |words| run_lxkns(words));
+    guide.next(&format!("nsenter -U -t {pid} sysctl -w user.max_net_namespaces=10"));
+    set_max("10");
+    guide.lxkns(&format!("lxkns explain unshare --net -p {pid}"), |words| run_lxkns(words));
+    guide.lxkns(&format!("lxkns explain setns {other_pid}/net -p {pid}"), |words| run_lxkns(words));
+    guide.ends();
+}
+
+fn who_can() {
+    let build = Actor::spawn_in(&["user", "net"]);
+    let (pid, net) = (build.pid().to_string(), build.ns_inode("net").to_string());
+    let user = user_of(&build);
+    let mut guide = Guide::new(
+        include_str!("../../docs/guides/who-can.md"),
+        &[
+            ("7214", pid.clone()),
+            ("buildd", "exe".to_owned()),
+            ("UID 1000 (jo)", user.clone()),
+            ("1000", user.split(' ').nth(1).unwrap().to_owned()),
+            ("4026532282", net.clone()),
+        ],
+    );
+    guide.lxkns(&format!("lxkns who-can net_admin {pid}/net"), |words| run_lxkns(words));
+    guide.lxkns(&format!("lxkns who-can net_admin {pid}/net --all"), |words| run_lxkns(words));
+    guide.lxkns(&format!("lxkns caps -p {pid} net:{net}"), |words| run_lxkns(words));
     guide.ends();
 }

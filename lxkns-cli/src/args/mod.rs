@@ -20,6 +20,7 @@ mod diff;
 mod doctor;
 mod dump;
 mod enter;
+mod explain;
 mod fill;
 mod ls;
 mod man;
@@ -28,6 +29,7 @@ mod orphans;
 mod show;
 mod tree;
 mod watch;
+mod who_can;
 mod why;
 
 pub(crate) use self::audit::AuditArgs;
@@ -39,6 +41,7 @@ pub(crate) use self::diff::DiffArgs;
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::dump::DumpArgs;
 pub(crate) use self::enter::{EnterArgs, EnvironmentOf, LimitsFrom};
+pub(crate) use self::explain::ExplainArgs;
 pub(crate) use self::ls::LsArgs;
 pub(crate) use self::man::ManArgs;
 pub(crate) use self::mounts::MountsArgs;
@@ -46,6 +49,7 @@ pub(crate) use self::orphans::OrphansArgs;
 pub(crate) use self::show::ShowArgs;
 pub(crate) use self::tree::{KindOrTarget, TreeArgs, TreeKind};
 pub(crate) use self::watch::WatchArgs;
+pub(crate) use self::who_can::WhoCanArgs;
 pub(crate) use self::why::WhyArgs;
 
 const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
@@ -61,6 +65,8 @@ Examples:
   lxkns tree --owned            show user namespaces, with what each owns
   lxkns caps -p 1234 /run/netns/blue
                                 show what a process may do there
+  lxkns who-can net_admin web   list the processes that may change its network
+  lxkns explain unshare -Urn    show what keeps the caller from doing that
   lxkns mounts 1234             show the mounts of a process
   lxkns containers              list containers, and what they share
   lxkns audit web               judge how far a container is apart from the host
@@ -112,7 +118,8 @@ pub(crate) struct Args {
 impl Args {
     /// Those of this process; help in lines of so many columns, `None` where there is no terminal.
     pub(crate) fn try_read(columns: Option<usize>) -> Result<Self, clap::Error> {
-        let matches = fill::command(Self::command(), columns).try_get_matches()?;
+        let matches =
+            fill::command(Self::command(), columns).try_get_matches_from(explain::reordered(std::env::args_os()))?;
         Self::from_arg_matches(&matches)
     }
 }
@@ -145,6 +152,14 @@ pub(crate) enum Command {
     /// Show the capabilities of a process in a namespace, and why
     #[command(help_template = TEMPLATE, before_help = caps::EXAMPLES, after_help = TARGET_HELP)]
     Caps(CapsArgs),
+    /// List who has a capability in a namespace, and why
+    #[command(help_template = TEMPLATE, before_help = who_can::EXAMPLES,
+              after_help = format!("{}\n\n{TARGET_HELP}", who_can::NOTES))]
+    WhoCan(WhoCanArgs),
+    /// Explain whether a process may create or enter namespaces, and what stands in the way
+    #[command(help_template = TEMPLATE, before_help = explain::EXAMPLES,
+              after_help = format!("{}\n\n{TARGET_HELP}", explain::NOTES))]
+    Explain(ExplainArgs),
     /// List containers: whose their namespaces are, and what confines them
     #[command(help_template = TEMPLATE, before_help = containers::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", view::containers::help()))]

@@ -163,7 +163,9 @@ fn see_also(command: &str, out: &mut impl io::Write) -> io::Result<()> {
         "orphans" => (&["why", "ls"], &["umount(8)", "ip-netns(8)", "namespaces(7)"]),
         "mounts" => (&["busy", "show"], &["findmnt(8)", "mount_namespaces(7)"]),
         "busy" => (&["mounts", "why"], &["umount(8)", "fuser(1)", "lsof(8)"]),
-        "caps" => (&["show", "enter"], &["capabilities(7)", "user_namespaces(7)"]),
+        "caps" => (&["show", "who-can", "enter"], &["capabilities(7)", "user_namespaces(7)"]),
+        "who-can" => (&["caps", "containers"], &["capabilities(7)", "user_namespaces(7)", "credentials(7)"]),
+        "explain" => (&["who-can", "caps"], &["unshare(1)", "setns(2)", "namespaces(7)", "user_namespaces(7)"]),
         "containers" => (&["ls", "show", "enter"], &["namespaces(7)", "capabilities(7)", "seccomp(2)"]),
         "doctor" => (&["ls"], &["capabilities(7)", "proc(5)", "ptrace(2)"]),
         "enter" => (&["show", "caps"], &["nsenter(1)", "setns(2)", "namespaces(7)"]),
@@ -181,6 +183,8 @@ fn see_also(command: &str, out: &mut impl io::Write) -> io::Result<()> {
                 "mounts",
                 "busy",
                 "caps",
+                "who-can",
+                "explain",
                 "containers",
                 "doctor",
                 "enter",
@@ -221,6 +225,13 @@ fn exit_codes(command: &str) -> &'static [&'static str] {
     ];
     match command {
         "orphans" => &CODES,
+        "explain" => &[
+            "0  it succeeds",
+            "1  the process or TARGET does not exist: everything that may hold it could be seen",
+            "2  bad usage",
+            "3  it is not known whether it succeeds, or the TARGET is not visible from here and may exist",
+            "4  it fails",
+        ],
         "enter" => &[
             "125  lxkns itself failed, bad usage included",
             "126  the command was found and could not be run",

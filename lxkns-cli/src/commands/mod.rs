@@ -26,6 +26,7 @@ mod diff;
 mod doctor;
 mod dump;
 mod enter;
+mod explain;
 mod ls;
 mod man;
 mod mounts;
@@ -33,6 +34,7 @@ mod orphans;
 mod show;
 mod tree;
 mod watch;
+mod who_can;
 mod why;
 
 pub(crate) use self::enter::{bad_usage as bad_usage_of_enter, without_dashes};
@@ -50,6 +52,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Mounts(mounts) => mounts::run(mounts, args.color),
         Command::Busy(busy) => busy::run(busy, args.color),
         Command::Caps(caps) => caps::run(caps, args.color),
+        Command::WhoCan(who_can) => who_can::run(who_can, args.color),
+        Command::Explain(explain) => explain::run(explain, args.color),
         Command::Containers(containers) => containers::run(containers, args.color),
         Command::Audit(audit) => audit::run(audit, args.color),
         Command::Doctor(doctor) => doctor::run(doctor, args.color),

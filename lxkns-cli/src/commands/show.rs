@@ -234,7 +234,7 @@ fn find<'a>(snapshot: &Snapshot, targets: &'a [Asked], is_live: bool) -> (Vec<(&
 }
 
 /// Reads what only a process inside can tell; and why not, where that could not be.
-fn look_inside(
+pub(super) fn look_inside(
     snapshot: &mut Snapshot,
     access: &Access,
     namespace: &Namespace,

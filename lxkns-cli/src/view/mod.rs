@@ -9,6 +9,7 @@ pub(crate) mod columns;
 pub(crate) mod containers;
 pub(crate) mod doctor;
 pub(crate) mod enter;
+pub(crate) mod explain;
 pub(crate) mod mounts;
 pub(crate) mod orphans;
 pub(crate) mod paint;
@@ -16,6 +17,7 @@ pub(crate) mod screen;
 pub(crate) mod sheet;
 pub(crate) mod table;
 pub(crate) mod tree;
+pub(crate) mod who_can;
 pub(crate) mod why;
 
 pub(crate) use lxkns_answers::names;

@@ -41,6 +41,7 @@ mod shared_memory;
 mod socket_users;
 mod sockets;
 mod suspects;
+mod task_credentials;
 mod task_fds;
 mod tasks;
 mod tun;

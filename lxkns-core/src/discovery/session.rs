@@ -5,11 +5,11 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::left_behind::LeftBehind;
-use super::{confinement, file_system_users, shared_memory, socket_users};
+use super::{confinement, file_system_users, shared_memory, socket_users, task_credentials};
 use crate::error::{Error, ErrorKind};
 use crate::model::{
     ConfinementFacts, DiscoveryOptions, FileSystemHolderKind, FileSystemQuery, FileSystemUsers, Gap, NamespaceId, Pid,
-    Snapshot, SocketUser, Suspect,
+    Snapshot, SocketUser, Suspect, TaskCredentials,
 };
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
@@ -249,6 +249,24 @@ impl<'a> Discovery<'a> {
     /// As [`run`](Self::run); sockets from 5.6 (`pidfd_getfd(2)`).
     pub fn confinement(&self, snapshot: &Snapshot, pids: &[Pid]) -> ConfinementFacts {
         confinement::confinement(&self.proc, snapshot, pids)
+    }
+
+    /// Finds the tasks that have another effective UID, or other effective or permitted capabilities, than the task that
+    /// stands for their process. Sorted; with what could not be read. Costs one `status` for each task of the processes
+    /// that have several.
+    ///
+    /// `snapshot` has the status of all processes
+    /// ([`DiscoveryOptions::status`](crate::DiscoveryOptions::status)).
+    ///
+    /// # Privileges
+    ///
+    /// None, unless the procfs hides processes.
+    ///
+    /// # Minimum kernel version
+    ///
+    /// As [`run`](Self::run).
+    pub fn task_credentials(&self, snapshot: &Snapshot) -> (Vec<TaskCredentials>, Vec<Gap>) {
+        task_credentials::task_credentials(&self.proc, snapshot)
     }
 
     pub(super) fn access(&self) -> Option<&'a dyn MountAccess> {

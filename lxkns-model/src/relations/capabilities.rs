@@ -4,7 +4,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::observer::OVERFLOW_UID;
-use crate::{NamespaceId, NamespaceType, Pid, Relation, Snapshot};
+use crate::{NamespaceId, NamespaceType, Pid, Relation, Snapshot, Uid};
 
 /// The kernel nests user namespaces less deeply (`kernel/user_namespace.c`).
 const DEEPEST: usize = 35;
@@ -55,34 +55,70 @@ pub fn deciding_user_namespace(snapshot: &Snapshot, id: NamespaceId) -> Option<N
 /// What is not known and would decide it.
 pub fn authority(snapshot: &Snapshot, pid: Pid, namespace: NamespaceId) -> Result<Authority, AuthorityUnknown> {
     let process = snapshot.processes.get(&pid).ok_or(AuthorityUnknown::Process)?;
-    let own = process.namespaces.get(NamespaceType::User).ok_or(AuthorityUnknown::UserNamespace)?;
-    let target = deciding_user_namespace(snapshot, namespace).ok_or(AuthorityUnknown::Owner)?;
-    if own == target {
-        return Ok(Authority::Member);
+    let own = process.namespaces.get(NamespaceType::User);
+    Authorities::over(snapshot, namespace).of(own, process.status.as_ref().map(|status| status.uids.effective))
+}
+
+/// What processes may do in one namespace: the user namespaces above it are looked up once, for many processes.
+#[derive(Debug)]
+pub struct Authorities<'a> {
+    snapshot: &'a Snapshot,
+    above: Option<Line>,
+}
+
+impl<'a> Authorities<'a> {
+    /// Over this namespace.
+    pub fn over(snapshot: &'a Snapshot, namespace: NamespaceId) -> Self {
+        let target = deciding_user_namespace(snapshot, namespace);
+        Self { snapshot, above: target.map(|target| Line::up_from(snapshot, target)) }
     }
-    let (above_target, above_own) = (Line::up_from(snapshot, target), Line::up_from(snapshot, own));
-    let Some(at) = above_target.members.iter().position(|&id| id == own) else {
-        // It is not above the target if the way up from there is known to its end, or from somewhere on joins its own.
-        let own_line: FxHashSet<NamespaceId> = above_own.members.iter().copied().collect();
-        let meet = above_target.members.iter().any(|id| own_line.contains(id));
-        return match above_target.members.last() {
-            Some(&last) if !meet && !above_target.is_whole => Err(AuthorityUnknown::Parent(last)),
-            _ => Ok(Authority::Elsewhere),
+
+    /// Why a task in this user namespace and with this effective UID has capabilities, or has none.
+    ///
+    /// # Errors
+    ///
+    /// What is not known and would decide it.
+    pub fn of(&self, own: Option<NamespaceId>, effective: Option<Uid>) -> Result<Authority, AuthorityUnknown> {
+        let own = own.ok_or(AuthorityUnknown::UserNamespace)?;
+        let above = self.above.as_ref().ok_or(AuthorityUnknown::Owner)?;
+        let at = above.members.iter().position(|&id| id == own);
+        if at == Some(0) {
+            return Ok(Authority::Member);
+        }
+        let Some(at) = at else {
+            // It is not above the target if the way up from there is known to its end, or from somewhere on joins its own.
+            let Some(&last) = above.members.last().filter(|_| !above.is_whole) else { return Ok(Authority::Elsewhere) };
+            let own_line: FxHashSet<NamespaceId> = Line::up_from(self.snapshot, own).members.into_iter().collect();
+            let meet = above.members.iter().any(|id| own_line.contains(id));
+            return if meet { Ok(Authority::Elsewhere) } else { Err(AuthorityUnknown::Parent(last)) };
         };
-    };
-    let below_own = above_target.members[at - 1];
-    let unknown = AuthorityUnknown::Uids(below_own);
-    let creator = snapshot.namespaces.get(&below_own).and_then(|namespace| namespace.owner_uid).ok_or(unknown)?;
-    let effective = process.status.as_ref().ok_or(unknown)?.uids.effective;
-    if creator != effective {
-        return Ok(Authority::Ancestor);
+        let below_own = above.members[at - 1];
+        let unknown = AuthorityUnknown::Uids(below_own);
+        let created = self.snapshot.namespaces.get(&below_own);
+        let creator = created.and_then(|namespace| namespace.owner_uid).ok_or(unknown)?;
+        let effective = effective.ok_or(unknown)?;
+        if creator != effective {
+            return Ok(Authority::Ancestor);
+        }
+        // Only in the first of all user namespaces has every UID a number of its own. Who can follow parents up to that is
+        // in it.
+        if effective == OVERFLOW_UID && !Line::up_from(self.snapshot, own).is_whole {
+            return Err(unknown);
+        }
+        Ok(Authority::Creator(below_own))
     }
-    // Only in the first of all user namespaces has every UID a number of its own. Who can follow parents up to that is
-    // in it.
-    if effective == OVERFLOW_UID && !above_own.is_whole {
-        return Err(unknown);
+
+    /// Whether a task with this effective UID could be the creator of the user namespace that decides, or of one above it:
+    /// `false` only where it is certain that it is not, in whatever user namespace it is.
+    pub fn may_be_creator(&self, effective: Option<Uid>) -> bool {
+        let Some(above) = self.above.as_ref().filter(|above| above.is_whole) else { return true };
+        let Some(effective) = effective else { return true };
+        let created = above.members.split_last().map_or(&[][..], |(_, below_first)| below_first);
+        created.iter().any(|id| {
+            let creator = self.snapshot.namespaces.get(id).and_then(|namespace| namespace.owner_uid);
+            creator.is_none_or(|creator| creator == effective)
+        })
     }
-    Ok(Authority::Creator(below_own))
 }
 
 /// A user namespace and those above it.
@@ -118,7 +154,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::{Capabilities, DiscoveryOptions, Host, Namespace, Process, ProcessStatus, Task, Tid, Uid, Uids};
+    use crate::{Capabilities, DiscoveryOptions, Host, Namespace, Process, ProcessStatus, Task, Tid, Uids};
 
     const fn id(ino: u64) -> NamespaceId {
         NamespaceId { ino, dev: 4 }
@@ -202,6 +238,16 @@ mod tests {
         assert_eq!(authority(&hidden, Pid(7), NET), Err(Uids(A)));
         hidden.namespaces.get_mut(&A).unwrap().owner_uid = None;
         assert_eq!(authority(&hidden, Pid(7), A), Err(Uids(A)));
+    }
+
+    #[test]
+    fn who_cannot_have_created_any_of_them() {
+        let mut line = snapshot(FIRST, 7);
+        let may = |snapshot: &Snapshot, uid| Authorities::over(snapshot, NET).may_be_creator(uid);
+        assert!(may(&line, Some(Uid(1000))) && may(&line, None) && !may(&line, Some(Uid(0))));
+        assert!(!Authorities::over(&line, FIRST).may_be_creator(Some(Uid(0))), "nobody created the first");
+        line.namespaces.get_mut(&A).unwrap().parent = Relation::NotVisible;
+        assert!(may(&line, Some(Uid(0))), "what is above is not known");
     }
 
     #[test]

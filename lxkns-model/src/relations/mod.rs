@@ -18,7 +18,7 @@ mod trees;
 mod unmounts;
 mod visibility;
 
-pub use capabilities::{Authority, AuthorityUnknown, authority, deciding_user_namespace};
+pub use capabilities::{Authorities, Authority, AuthorityUnknown, authority, deciding_user_namespace};
 pub use changes::{Change, Changes, DifferentBoots, Life, NamespaceChanges, changes};
 pub use charges::charges;
 pub use containers::{Belonging, ContainerNamespaces, container_of_namespace, is_of_host, unit_of_namespace};

@@ -12,7 +12,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::golden_host::HOST;
-use super::terminal::on_terminal;
+use super::terminal::{on_terminal, verdict_on_terminal};
 use crate::harness::{Need, Test, lxkns, test};
 use crate::live::program::run;
 
@@ -48,6 +48,12 @@ const VIEWS: &[(&str, &str)] = &[
     ("caps", "caps -p 103 101"),
     ("caps-process", "caps 103"),
     ("caps-json", "caps --json -p 102 103/user"),
+    ("who-can", "who-can net_admin 103/user"),
+    ("who-can-all", "who-can --all sys_admin 102/net"),
+    ("who-can-json", "who-can --json kill 103/user"),
+    ("explain", "explain -p 103 unshare --net --pid --fork"),
+    ("explain-setns", "explain setns 101/net -p 103"),
+    ("explain-json", "explain --json -p 103 unshare -Un"),
     ("show-net", "show 102/net"),
     ("show-user", "show 103/user"),
     ("show-process", "show 103"),
@@ -71,6 +77,8 @@ const VIEWS: &[(&str, &str)] = &[
     ("contained-show-json", "show --json cri:db"),
     ("contained-caps", "caps web"),
     ("contained-caps-json", "caps --json -p 104 web/net"),
+    ("contained-who-can", "who-can net_admin web/net"),
+    ("contained-explain", "explain setns web/net -p 104"),
     ("contained-mounts", "mounts -o ID,TARGET pod:shop/db-0"),
     ("contained-busy", "busy 0:40"),
     ("contained-busy-json", "busy --json 0:40"),
@@ -97,7 +105,9 @@ fn terminals(view: &str) -> &'static [(u16, &'static str)] {
         Some("ls" | "mounts" | "tree" | "busy") if !view.contains('-') => {
             &[(80, "never"), (80, "always"), (120, "never"), (200, "never")]
         }
-        Some("show" | "caps" | "doctor") => &[(80, "never"), (80, "always"), (120, "never"), (200, "never")],
+        Some("show" | "caps" | "who" | "explain" | "doctor") => {
+            &[(80, "never"), (80, "always"), (120, "never"), (200, "never")]
+        }
         _ => &[(NARROW, "never"), (NARROW, "always"), (WIDE, "never"), (WIDE, "always")],
     }
 }
@@ -156,7 +166,8 @@ fn golden(name: &str, arguments: &str) {
     let mut text = format!("$ lxkns {arguments} | cat\n{piped}");
     if !(arguments.contains("--json") || arguments.contains("-r ")) {
         for &(columns, color) in terminals(arguments.split(' ').next().unwrap_or_default()) {
-            let shown = on_terminal(&mut command(arguments, color), columns).replace('\x1b', "\\e");
+            let show = if arguments.starts_with("explain ") { verdict_on_terminal } else { on_terminal };
+            let shown = show(&mut command(arguments, color), columns).replace('\x1b', "\\e");
             write!(text, "\n$ lxkns {arguments} --color={color} # {columns} columns\n{shown}").unwrap();
         }
     }

@@ -16,6 +16,7 @@ mod diff;
 mod doctor;
 mod dump;
 mod errors;
+mod explain;
 mod from;
 mod gaps_told;
 mod golden;
@@ -43,6 +44,7 @@ mod tree;
 mod unseen;
 mod waiting;
 mod watch;
+mod who_can;
 mod why;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -74,6 +76,8 @@ pub(super) fn tests() -> Vec<Test> {
         propagated::tests(),
         schemas::tests(),
         caps::tests(),
+        who_can::tests(),
+        explain::tests(),
         doctor::tests(),
         resource_limits::tests(),
         show::tests(),

@@ -35,6 +35,8 @@ fn of_every_question() {
             "busy" => &["/proc"],
             "show" => &[&pid, &uts, &left, &net, &user],
             "caps" => &[&pid],
+            "who-can" => &["net_admin", &pid],
+            "explain" => &["fork", "-p", &pid],
             "enter" => &["--dry-run", &pid],
             "containers" => &["--from", contained.to_str().unwrap()],
             "ls" | "tree" | "orphans" | "doctor" => &[],

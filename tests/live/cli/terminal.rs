@@ -121,6 +121,11 @@ impl Terminal {
     }
 }
 
+/// What a command writes to a terminal of this width whose exit code is a verdict.
+pub(super) fn verdict_on_terminal(command: &mut Command, columns: u16) -> String {
+    Terminal::around(plain(command), columns, false).end().0
+}
+
 /// What a command writes to a terminal of this width.
 pub(super) fn on_terminal(command: &mut Command, columns: u16) -> String {
     let (text, status) = Terminal::around(plain(command), columns, false).end();

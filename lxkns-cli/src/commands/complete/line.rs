@@ -4,7 +4,7 @@ use lxkns_answers::audit::Severity;
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, Command};
-use lxkns_core::model::NamespaceType;
+use lxkns_core::model::{CapabilitySet, NamespaceType};
 
 use super::targets::{Asks, Wanted};
 use super::{Offer, is_plain};
@@ -195,6 +195,14 @@ impl<'a> Line<'a> {
             })
         };
         match names.first().map_or("", String::as_str) {
+            "CAP" => offers.extend(CapabilitySet::KNOWN.names().into_iter().map(|name| {
+                let name = name["CAP_".len()..].to_ascii_lowercase();
+                Offer::word(if value.starts_with("cap_") { format!("cap_{name}") } else { name }, "")
+            })),
+            "ACTION" if self.words.first().is_some_and(|verb| verb == "setns") => offers.extend(ask(&[], Wanted::Both)),
+            "ACTION" if self.words.is_empty() => {
+                offers.extend(["unshare", "clone", "fork", "setns"].map(|verb| Offer::word(verb, "")));
+            }
             "TYPES" => offers.extend(listed(value, NamespaceType::ALL.iter().map(|ns_type| ns_type.name()))),
             "LIST" if self.command.get_name() == "mounts" => offers.extend(listed(value, mounts::names())),
             "LIST" if self.command.get_name() == "containers" => offers.extend(listed(value, containers::names())),
@@ -336,6 +344,11 @@ mod tests {
         assert_eq!(offers(&["tree", "p"]), ["pid", "proc", "pBoth"]);
         assert_eq!(described(&["tree", "--in", ""]), "[Pid] None []");
         assert_eq!(offers(&["caps", "-p", "1"]), ["1Pids"]);
+        assert_eq!(offers(&["explain", "uns"]), ["unshare"]);
+        assert_eq!(offers(&["explain", "setns", "12"]), ["12Both"]);
+        assert_eq!(offers(&["who-can", "net_a"]), ["net_admin"]);
+        assert_eq!(offers(&["who-can", "cap_net_a"]), ["cap_net_admin"]);
+        assert_eq!(offers(&["who-can", "net_admin", "12"]), ["12Both"]);
         assert!(!offers(&["tree", "1234", ""]).contains(&"Both".to_owned()), "there is one TARGET");
     }
 

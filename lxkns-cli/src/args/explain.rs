@@ -1,0 +1,119 @@
+//! The options of `lxkns explain`.
+
+use std::ffi::OsString;
+
+use super::LookArgs;
+use lxkns_answers::target::PID_MAX;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  lxkns explain unshare --user        may the caller create a user namespace?
+  lxkns explain unshare -Urn -p 1234  what keeps a process from `unshare -Urn`?
+  lxkns explain clone --pid -p 1234   from starting a child in a PID namespace?
+  lxkns explain setns 1234/net        may the caller enter that one?
+  lxkns explain fork -p 1234          may a process start another one?
+  lxkns explain unshare -n --json     for programs";
+
+pub(super) const NOTES: &str = "\
+ACTION is written as for unshare(1): unshare, clone or fork with its options,
+or setns TARGET...; other options can stand before it or after it, -p with a
+number. The rules are the kernel's, in its order: the first gives the error.
+Exit code: 0 if it succeeds, 4 if it fails, 3 if that is not known";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// Process to ask about; by default the caller
+    #[arg(short = 'p', long = "pid", value_name = "PID",
+          value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
+    pub(crate) pid: Option<u32>,
+
+    /// Write JSON
+    #[arg(short = 'J', long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+
+    /// What to do: unshare, clone or fork with options of unshare(1), or setns TARGET...
+    #[arg(value_name = "ACTION", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) action: Vec<OsString>,
+}
+
+/// The arguments with the options of this program before the ACTION, whose own options clap does not know. To unshare(1), `-p`
+/// takes no value: with a number after it, it is this program's.
+pub(super) fn reordered(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    const ALONE: [&str; 6] = ["-J", "--json", "--engines", "-h", "--help", "--no-headings"];
+    const WITH_VALUE: [&str; 3] = ["--from", "--timeout", "--color"];
+    let all: Vec<OsString> = arguments.collect();
+    let is_option = |word: &OsString| word.as_encoded_bytes().starts_with(b"-");
+    let Some(at) = all.iter().position(|word| word == "explain") else { return all };
+    let is_command = all[..at].iter().skip(1).all(|word| is_option(word) || all[0..at].contains(&"--color".into()));
+    let action = all.iter().skip(at + 1).position(|word| VERBS.contains(&word.to_str().map_or("", first_word)));
+    let Some(start) = action.map(|index| at + 1 + index).filter(|_| is_command) else { return all };
+    let (mut ours, mut words) = (all[..start].to_vec(), Vec::new());
+    let mut rest = all[start..].iter().peekable();
+    while let Some(word) = rest.next() {
+        let text = word.to_str().unwrap_or_default();
+        let is_number =
+            |next: &&OsString| next.to_str().is_some_and(|next| next.bytes().all(|byte| byte.is_ascii_digit()));
+        let is_pid = ["-p", "--pid"].contains(&text) && rest.peek().is_some_and(is_number);
+        if ALONE.contains(&text)
+            || WITH_VALUE.iter().any(|option| text.split_once('=').is_some_and(|it| it.0 == *option))
+        {
+            ours.push(word.clone());
+        } else if is_pid || WITH_VALUE.contains(&text) {
+            ours.push(word.clone());
+            ours.extend(rest.next().cloned());
+        } else {
+            words.push(word.clone());
+        }
+    }
+    ours.extend(words);
+    ours
+}
+
+const VERBS: [&str; 5] = ["unshare", "clone", "clone3", "fork", "setns"];
+
+fn first_word(text: &str) -> &str {
+    text.split_whitespace().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Args, Command};
+    use clap::Parser as _;
+
+    fn read(arguments: &[&str]) -> (String, Option<u32>, bool) {
+        let all = [&["lxkns", "explain"], arguments].concat();
+        let reordered = reordered(all.into_iter().map(OsString::from));
+        match Args::try_parse_from(reordered).unwrap().command {
+            Command::Explain(args) => {
+                (args.action.join(OsString::from(" ").as_os_str()).into_string().unwrap(), args.pid, args.json)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_may_stand_before_and_after() {
+        let of = |text: &str, pid, json| (text.to_owned(), pid, json);
+        assert_eq!(read(&["-p", "7", "unshare", "-Urn"]), of("unshare -Urn", Some(7), false));
+        assert_eq!(read(&["unshare", "-Urn", "-p", "7", "--json"]), of("unshare -Urn", Some(7), true));
+        assert_eq!(read(&["unshare --user", "-p", "7"]), of("unshare --user", Some(7), false));
+        assert_eq!(read(&["unshare", "-p", "-f", "--timeout=2"]), of("unshare -p -f", None, false), "a PID namespace");
+        assert_eq!(read(&["--timeout", "2", "clone", "--pid", "--from", "x"]), of("clone --pid", None, false));
+        assert_eq!(read(&["setns", "7/net", "-p", "9"]), of("setns 7/net", Some(9), false));
+    }
+
+    #[test]
+    fn other_commands_stay_as_they_are() {
+        for words in [&["lxkns", "why", "explain", "unshare", "--json"][..], &["lxkns", "--help"], &["lxkns"]] {
+            let words: Vec<_> = words.iter().map(OsString::from).collect();
+            assert_eq!(reordered(words.clone().into_iter()), words);
+        }
+        let given = ["lxkns", "--color", "never", "explain", "fork", "-J"].map(OsString::from);
+        let expected = ["lxkns", "--color", "never", "explain", "-J", "fork"].map(OsString::from);
+        assert_eq!(reordered(given.into_iter()), expected);
+    }
+}
