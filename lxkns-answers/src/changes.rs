@@ -1,4 +1,4 @@
-//! What differs between two snapshots, in words.
+//! Differences between two snapshots, in words.
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
@@ -13,21 +13,21 @@ use crate::names::{self, Detail};
 use crate::release::Advice;
 use crate::whose::WhoseForm;
 
-/// The two snapshots, in which things have their names.
+/// The two snapshots that are compared, which give objects their names.
 #[derive(Clone, Copy, Debug)]
 pub struct Between<'a> {
     /// The older one.
     pub old: &'a Snapshot,
-    /// The newer one, and for whom it is compared.
+    /// The newer one, with its context.
     pub new: Context<'a>,
 }
 
-/// Leaves only what is to be told: of these types (none: of all).
+/// Keeps only changes of namespaces of these types; an empty list keeps all.
 pub fn only(namespaces: &mut Vec<NamespaceChanges<'_>>, types: &[NamespaceType]) {
     namespaces.retain(|told| types.is_empty() || types.contains(&told.namespace().ns_type));
 }
 
-/// What makes the comparison less than it could be, in a line each.
+/// The limits of the comparison, one a line.
 pub fn caveats(changes: &Changes<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     if !changes.same_boot_known {
@@ -46,7 +46,7 @@ pub fn caveats(changes: &Changes<'_>) -> Vec<String> {
     lines
 }
 
-/// What "no longer visible" means of these namespaces, where that is said of one.
+/// What "no longer visible" means, if a namespace is said to be so.
 pub fn invisible(namespaces: &[NamespaceChanges<'_>], new: &Snapshot) -> Option<String> {
     let is_invisible = |told: &&NamespaceChanges<'_>| {
         told.changes.iter().any(|change| matches!(change, Change::Vanished | Change::Hidden))
@@ -61,7 +61,7 @@ pub fn invisible(namespaces: &[NamespaceChanges<'_>], new: &Snapshot) -> Option<
 }
 
 impl<'a> Between<'a> {
-    /// Which snapshots these are: of which host and kernel, of when.
+    /// The host, kernel and time of each snapshot.
     pub fn title(&self, has_changes: bool) -> String {
         let [old, new] = [self.old, self.new.snapshot].map(|snapshot| (host(snapshot), time(snapshot)));
         let changes = if has_changes { "changes" } else { "no changes" };
@@ -72,7 +72,7 @@ impl<'a> Between<'a> {
         }
     }
 
-    /// What is told of a namespace in its own line: a sign, and what became of it.
+    /// The line of a namespace: a sign, and what has happened to it.
     pub fn summary(&self, told: &NamespaceChanges<'_>) -> (char, String) {
         let namespace = told.namespace();
         match told.changes.first() {
@@ -92,7 +92,7 @@ impl<'a> Between<'a> {
         }
     }
 
-    /// A namespace that these changes are of, with the name that `ip netns` has for it.
+    /// The namespace that has changed, with its name in `ip netns`.
     pub fn name_of(&self, told: &NamespaceChanges<'_>) -> String {
         let namespace = told.namespace();
         let snapshot = if told.new.is_some() { self.new.snapshot } else { self.old };
@@ -102,7 +102,7 @@ impl<'a> Between<'a> {
         }
     }
 
-    /// Who is in a namespace that was not seen before, or else what holds it; `None` where neither is known.
+    /// The processes in a namespace that was not seen before, or else its holders; `None` if neither is known.
     pub fn occupant(&self, namespace: &Namespace) -> Option<String> {
         match (namespace.leaders.first(), namespace.holders.first()) {
             (Some(&leader), _) => Some(format!("process {}", names::process(self.new.snapshot, leader, Detail::Full))),
@@ -120,7 +120,7 @@ impl<'a> Between<'a> {
             .map(move |(told, change)| Event::of(self, &advice, told, change, time.map(str::to_owned)))
     }
 
-    /// What is to be added to "nobody" where somebody may have been in it unseen.
+    /// The words after "nobody", if an unseen process may have been in it.
     fn seen_before(&self, namespace: &Namespace) -> &'static str {
         let before = self.old.namespaces.get(&namespace.id).or_else(|| self.old.by_ino(namespace.id.ino));
         if before.is_some_and(|before| relations::members_seen(self.old, before)) { "" } else { " that could be seen" }
@@ -156,23 +156,23 @@ impl<'a> Between<'a> {
         }
     }
 
-    /// A process that is in both snapshots, or in one, with the most that is known of what it runs.
+    /// A process of one or both snapshots, with its command line if either has it.
     pub fn process(&self, pid: Pid) -> String {
         names::process(self.knower(pid), pid, Detail::Full)
     }
 
-    /// What such a process runs.
+    /// The command line of the process.
     pub fn command(&self, pid: Pid) -> Option<String> {
         let process = self.knower(pid).processes.get(&pid)?;
         Some(names::lossy(&names::command(process)))
     }
 
-    /// What such a process belongs to.
+    /// The container or unit of the process.
     pub fn whose(&self, pid: Pid) -> WhoseForm {
         WhoseForm::process(self.knower(pid), pid)
     }
 
-    /// Command lines are not read of every process each time.
+    /// Not every scan reads the command line of every process.
     fn knower(&self, pid: Pid) -> &'a Snapshot {
         let [old, new] = [self.old, self.new.snapshot].map(|snapshot| snapshot.processes.get(&pid));
         let has_line = |process: &Process| process.command_line.is_some();
@@ -194,7 +194,7 @@ impl<'a> Between<'a> {
     }
 }
 
-/// The host and the kernel that a snapshot is of.
+/// The host and kernel of a snapshot.
 fn host(snapshot: &Snapshot) -> String {
     let known = |text: &str, unknown: &str| if text.is_empty() { unknown.to_owned() } else { names::text(text) };
     let host = known(&snapshot.host.hostname, "an unnamed host");
@@ -203,19 +203,19 @@ fn host(snapshot: &Snapshot) -> String {
 
 /// When a snapshot was taken, to the second.
 fn time(snapshot: &Snapshot) -> String {
-    // A dump that does not say it has that.
+    // A dump without a time has this one.
     let known = Some(snapshot.taken_at).filter(|&at| at != SystemTime::UNIX_EPOCH);
     let text = known.and_then(wire::time_text);
     text.and_then(|text| Some(format!("{}Z", text.split_once('.')?.0))).unwrap_or_else(|| "an unknown time".to_owned())
 }
 
-/// Whether a change has a line of its own, and is not told in that of the namespace.
+/// Whether a change has a line of its own, apart from the line of the namespace.
 pub fn is_in_a_line(change: &Change<'_>) -> bool {
     use Change::{Appeared, Hidden, Seen, Unseen, Vanished, Went};
     !matches!(change, Appeared | Seen | Went | Vanished | Hidden | Unseen)
 }
 
-/// What holds a namespace, counted; nothing where that is not known.
+/// The number of holders of each kind; nothing if no holder is known.
 fn held(by: &str, namespace: &Namespace) -> String {
     let only_kernel = matches!(namespace.holders.as_slice(), [Holder::Kernel]);
     match holders::summary(&namespace.holders) {

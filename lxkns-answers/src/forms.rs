@@ -1,7 +1,7 @@
-//! The JSON forms of what several answers name: namespaces, what holds them, and what may. The keys are those of dumps.
+//! The JSON forms that several answers share: namespaces, holders and suspects. The keys are those of dumps.
 //!
-//! A key that belongs to a thing is always there, and `null` where its value is not known or there is none; what does not
-//! belong to its kind is left out. Texts that are not UTF-8 have U+FFFD in them.
+//! A key that applies to a kind is always present, and `null` if the value is not known or there is none; other keys are left
+//! out. Invalid UTF-8 is replaced with U+FFFD.
 
 use bstr::BString;
 use lxkns_model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Snapshot, Suspect, Tid};
@@ -24,7 +24,7 @@ pub struct NamespaceForm {
     /// Its type.
     #[serde(rename = "type")]
     pub ns_type: &'static str,
-    /// Its ID that is not used again before the next boot. Can be beyond 2^53.
+    /// Its ID, which is never reused before the next boot. Can exceed 2^53.
     pub unique_id: Option<u64>,
     /// Whether the kernel started with it.
     pub initial: bool,
@@ -33,7 +33,7 @@ pub struct NamespaceForm {
     /// Its parent; on user and PID namespaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<Option<u64>>,
-    /// What `ip netns` calls it, in the observer's mount namespace; on network namespaces.
+    /// Its name in `ip netns`, in the observer's mount namespace; on network namespaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub netns_name: Option<Option<String>>,
     /// The PIDs of the topmost processes in it, the most senior first; left out where an event is about one process or
@@ -64,20 +64,20 @@ impl NamespaceForm {
     }
 }
 
-/// A process, and what of it is meant.
+/// A process, or one of its tasks or descriptors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Process"))]
 #[serde(rename_all = "kebab-case")]
 pub struct ProcessForm {
     /// Its PID.
     pub pid: u32,
-    /// The task that is meant, or whose descriptor table is.
+    /// The task, or the task that owns the descriptor table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tid: Option<u32>,
     /// The descriptor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fd: Option<u32>,
-    /// Its command line, or its name where it has none.
+    /// Its command line, or its name if it has none.
     pub command: Option<String>,
     /// What it belongs to.
     #[serde(flatten)]
@@ -104,7 +104,7 @@ pub struct MountForm {
     /// The type of its file system; not on bind mounts of a namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fstype: Option<String>,
-    /// Where it is mounted; `null` where no path leads there.
+    /// Its mount point; `null` if no path leads there.
     pub path: Option<String>,
     /// What the mount namespace belongs to.
     #[serde(flatten)]
@@ -138,10 +138,10 @@ pub struct HolderForm {
     /// A socket's inode number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inode: Option<u64>,
-    /// How many sockets of processes that are in the namespace themselves.
+    /// The number of sockets of processes in the namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
-    /// The network namespace in which a TUN/TAP device is, where that is another one.
+    /// The network namespace of a TUN/TAP device, if it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_nsid: Option<u64>,
     /// The mount.
@@ -150,12 +150,12 @@ pub struct HolderForm {
     /// The child or the owned namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nsid: Option<u64>,
-    /// All that must happen before it lets go, in order; empty where nothing is known to release it, or it has let go.
+    /// The steps that release it, in order; empty if none are known, or it no longer holds the namespace.
     pub release: Release,
 }
 
 impl HolderForm {
-    /// The form of a holder, with what releases it.
+    /// The form of a holder, with the steps that release it.
     pub fn of(snapshot: &Snapshot, holder: &Holder, release: Release) -> Self {
         let process = |pid, tid, fd| Some(ProcessForm::of(snapshot, pid, tid, fd));
         let mut form = Self {
@@ -212,7 +212,7 @@ pub struct SuspectForm {
     /// The path of an open file.
     #[serde(rename = "path", skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// How many descriptors or files.
+    /// The number of descriptors or files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// The mounted file system.
@@ -230,7 +230,7 @@ pub struct SuspectForm {
     /// Its key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<u32>,
-    /// All of it in words.
+    /// The suspect as a sentence.
     pub text: String,
 }
 

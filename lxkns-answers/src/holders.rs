@@ -1,4 +1,4 @@
-//! What keeps a namespace alive, in few words.
+//! The holders of a namespace, in few words.
 
 use lxkns_model::{Holder, Namespace, NamespaceId, Snapshot, Tid};
 
@@ -7,12 +7,12 @@ use lxkns_model::relations;
 use super::names::{self, Detail};
 use crate::text::escape::printable;
 
-/// The kinds of holders as people count them, in the order in which they are told.
+/// The kinds of holders that are counted, in the order of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// Processes that are in it.
+    /// Processes in it.
     Process,
-    /// Tasks that are in it, whose process is not.
+    /// Tasks in it whose process is not.
     Task,
     /// Tasks whose next child will be in it.
     ForChildren,
@@ -30,7 +30,7 @@ pub enum Kind {
     Child,
     /// Namespaces that it owns.
     Owned,
-    /// What the kernel lists and no process shows.
+    /// The kernel lists the namespace, and no process shows it.
     Kernel,
     /// Anything else.
     Other,
@@ -88,7 +88,7 @@ impl Kind {
         }
     }
 
-    /// Such a number of them: `1 process`, `2 processes`.
+    /// A number of this kind, in words: `1 process`, `2 processes`.
     fn counted(self, count: u64) -> String {
         let (one, many) = match self {
             Self::Process => ("process", "processes"),
@@ -108,7 +108,7 @@ impl Kind {
     }
 }
 
-/// How many of each kind there are, in the order in which they are told, without those of which there is none.
+/// The number of each kind that occurs, in the order of the output.
 pub fn counts(holders: &[Holder]) -> Vec<(Kind, u64)> {
     let mut counts = [0_u64; Kind::ALL.len()];
     for holder in holders {
@@ -121,13 +121,13 @@ pub fn counts(holders: &[Holder]) -> Vec<(Kind, u64)> {
     counts.filter(|&(_, count)| count > 0).collect()
 }
 
-/// How many of each kind: `12 processes, 1 fd, 2 bind mounts`; nothing where none is known.
+/// The number of each kind, in words: `12 processes, 1 fd, 2 bind mounts`; `None` if no holder is known.
 pub fn summary(holders: &[Holder]) -> Option<String> {
     let parts: Vec<_> = counts(holders).into_iter().map(|(kind, count)| kind.counted(count)).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// In brackets, what holds a namespace that has no process: `[bind mount /run/netns/x, +1]`.
+/// The holders of a namespace without a process, in brackets: `[bind mount /run/netns/x, +1]`.
 pub fn in_brackets(snapshot: &Snapshot, namespace: &Namespace, home: Option<NamespaceId>) -> Option<String> {
     let (first, others) = namespace.holders.split_first()?;
     let more = if others.is_empty() { String::new() } else { format!(", +{}", others.len()) };
@@ -140,14 +140,14 @@ pub fn describe(snapshot: &Snapshot, holder: &Holder, home: Option<NamespaceId>,
     let task = |pid, tid: Tid| {
         if tid == Tid::from(pid) { process(pid) } else { format!("task {tid} of {}", process(pid)) }
     };
-    // Where a mount is: in Brief only where that is not home.
+    // The mount namespace of a mount: in Brief only if it is not the home one.
     let in_mount_ns = |id: NamespaceId| match detail {
         Detail::Brief if Some(id) == home => String::new(),
         Detail::Brief => format!(" in {}", names::namespace(snapshot, id)),
         Detail::Full => format!(" in {}{}", names::namespace(snapshot, id), occupant(snapshot, id)),
     };
     let named = |id| names::namespace_and_name(snapshot, id, home);
-    // A path answers the question: in Full it is whole.
+    // The path is the answer, so it stays whole in Full.
     let at = |path: &Option<bstr::BString>| match path {
         Some(path) if detail == Detail::Full => printable(path),
         Some(path) => names::text(path),

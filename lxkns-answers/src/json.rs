@@ -41,7 +41,7 @@ pub fn write(value: &impl Serialize, mut out: impl Write) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// Writes a value as one line of JSON Lines, likewise.
+/// Writes a value as one line of JSON Lines, safe for a terminal.
 ///
 /// # Errors
 ///

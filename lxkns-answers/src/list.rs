@@ -1,7 +1,7 @@
-//! The namespaces of a host as a list, with what is told of each: the answer of `lxkns ls`.
+//! The namespaces of a host as a table: the answer of `lxkns ls`.
 //!
-//! Names and JSON types of the columns are lsns's own, as far as it has the column. Where lsns prints 0 for what it does not
-//! know, this is nothing, and `null` in JSON.
+//! Columns that lsns has too have its names and JSON types. A value that is not known is empty, and `null` in JSON; lsns
+//! prints some of these as 0.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ use crate::users::Users;
 use crate::whose::{self, Whose};
 use crate::{holders, names};
 
-/// A column: something that is told of each namespace.
+/// A column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Column {
@@ -53,21 +53,21 @@ pub enum Column {
     Pns,
     /// Owning user namespace.
     Ons,
-    /// ID that is never used again until the next boot.
+    /// ID that is never reused until the next boot.
     UniqueId,
-    /// Number of tasks in it, likewise.
+    /// Number of tasks in it; 3+ or ? where some are not readable.
     Ntasks,
-    /// How many things of each kind were seen to keep it alive.
+    /// Number of holders of each kind that were seen.
     Holders,
     /// Control group of PID.
     Cgroup,
-    /// The containers with a process in it, or that it was made for; first the one whose it is.
+    /// Containers with a process in it, or that it was made for; the one that owns it first.
     Container,
     /// Pod of these containers.
     Pod,
-    /// What runs the first of these containers.
+    /// Engine of the first of these containers.
     Engine,
-    /// Systemd unit, snap or sandbox, where it is in no container.
+    /// Systemd unit, snap or sandbox, if it belongs to no container.
     Unit,
 }
 
@@ -87,14 +87,14 @@ const COLUMNS: [(Column, &str, &str); 22] = [
     (Column::Netns, "NETNS", "its name in `ip netns`"),
     (Column::Pns, "PNS", "parent namespace (user, pid)"),
     (Column::Ons, "ONS", "owning user namespace"),
-    (Column::UniqueId, "UNIQUEID", "ID that is never used again until the next boot"),
-    (Column::Ntasks, "NTASKS", "number of tasks in it, likewise"),
-    (Column::Holders, "HOLDERS", "how many things of each kind were seen to keep it alive"),
+    (Column::UniqueId, "UNIQUEID", "ID that is never reused until the next boot"),
+    (Column::Ntasks, "NTASKS", "number of tasks in it; 3+ or ? where some are not readable"),
+    (Column::Holders, "HOLDERS", "number of holders of each kind that were seen"),
     (Column::Cgroup, "CGROUP", "control group of PID"),
-    (Column::Container, "CONTAINER", "containers in it: first the one whose it is"),
+    (Column::Container, "CONTAINER", "containers in it; the one that owns it first"),
     (Column::Pod, "POD", "pod of these containers"),
-    (Column::Engine, "ENGINE", "what runs the first of these containers"),
-    (Column::Unit, "UNIT", "systemd unit, snap or sandbox of what is in no container"),
+    (Column::Engine, "ENGINE", "engine of the first of these containers"),
+    (Column::Unit, "UNIT", "systemd unit, snap or sandbox, if it belongs to no container"),
 ];
 
 impl Column {
@@ -103,7 +103,7 @@ impl Column {
         COLUMNS.into_iter().map(|entry| entry.0)
     }
 
-    /// What is told by default: what lsns tells.
+    /// The default columns: those of lsns.
     pub fn default_for(types: &[NamespaceType]) -> Vec<Self> {
         if types == [NamespaceType::Net] {
             vec![Self::Ns, Self::Type, Self::Nprocs, Self::Pid, Self::User, Self::Netnsid, Self::Nsfs, Self::Command]
@@ -117,24 +117,24 @@ impl Column {
         COLUMNS[self as usize].1
     }
 
-    /// What it means, in a few words.
+    /// Its meaning, in a few words.
     pub fn meaning(self) -> &'static str {
         COLUMNS[self as usize].2
     }
 
-    /// The column with this name, in whatever case.
+    /// The column with this name; case does not matter.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::all().find(|column| column.name().eq_ignore_ascii_case(name))
     }
 
-    /// Whether it needs to know everything that holds a namespace.
+    /// Whether it needs all holders of a namespace.
     fn needs_holders(self) -> bool {
         matches!(self, Self::Path | Self::Netnsid | Self::Nsfs | Self::Netns | Self::Holders)
     }
 }
 
-/// What discovery is to be asked for so that these columns can be filled. `of_processes`: only the namespaces that
-/// processes are in are wanted, so that the other places need not be asked where no column shows them.
+/// The discovery options that fill these columns. `of_processes`: only namespaces with a process are wanted, so the other
+/// places are scanned only if a column shows them.
 pub fn options(columns: &[Column], of_processes: bool) -> DiscoveryOptions {
     let has = |column| columns.contains(&column);
     let mut options = DiscoveryOptions::namespaces();
@@ -171,8 +171,7 @@ pub fn places(columns: &[Column], options: &DiscoveryOptions) -> Places {
     places
 }
 
-/// The namespaces that are in this set, where there is one, and of these types, where there are any: by type and then by
-/// inode number.
+/// The namespaces in this set, if there is one, and of these types, if there are any: by type, then by inode number.
 pub fn select<'a>(
     snapshot: &'a Snapshot,
     only: Option<&BTreeSet<NamespaceId>>,
@@ -185,7 +184,7 @@ pub fn select<'a>(
     selected
 }
 
-/// All that the cells are made from.
+/// The data that the cells are made from.
 #[derive(Debug)]
 pub struct List<'a> {
     context: Context<'a>,
@@ -196,8 +195,8 @@ pub struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    /// What can be told of the namespaces of a snapshot. `netnsids`: the IDs of network namespaces, as seen from that of
-    /// whoever asks; `None` is one that has no ID there.
+    /// The table of a snapshot. `netnsids`: the IDs of network namespaces in the caller's network namespace; `None` if one has
+    /// no ID there.
     pub fn new(context: Context<'a>, netnsids: BTreeMap<NamespaceId, Option<u32>>) -> Self {
         let snapshot = context.snapshot;
         Self {
@@ -214,13 +213,13 @@ impl<'a> List<'a> {
         self.netns_name(namespace).is_some()
     }
 
-    /// The name of a network namespace in the mount namespace of whoever asks, also where the paths there mean other files.
+    /// The name of a network namespace in the caller's mount namespace, even if paths there mean other files.
     fn netns_name(&self, namespace: &Namespace) -> Option<&BStr> {
         let snapshot = self.context.snapshot;
         names::netns_name(snapshot, namespace.id, self.context.mount_ns.or(snapshot.observer_mount_ns))
     }
 
-    /// What is told of these namespaces, in their order.
+    /// The rows of these namespaces, in their order.
     pub fn answer(&self, namespaces: &[&Namespace], columns: &[Column]) -> Answer {
         let row = |&namespace: &&Namespace| {
             Row(columns.iter().map(|&column| (column, self.cell(namespace, column))).collect())
@@ -231,7 +230,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// Sorts namespaces by what is in a column; those of which it is the same stay in their order.
+    /// Sorts namespaces by a column; those with equal cells keep their order.
     pub fn sort(&self, namespaces: &mut [&Namespace], column: Column) {
         namespaces.sort_by_cached_key(|namespace| self.cell(namespace, column).order());
     }
@@ -280,7 +279,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// The containers in a namespace, first the one whose it is.
+    /// The containers in a namespace, the one that owns it first.
     fn containers(&self, namespace: &Namespace) -> impl Iterator<Item = &'a Container> {
         let snapshot = self.context.snapshot;
         let index = self.containers.get_or_init(|| ContainerNamespaces::of(snapshot));
@@ -288,13 +287,13 @@ impl<'a> List<'a> {
         index.containers_in(namespace.id).into_iter().filter_map(|index| list.get(index))
     }
 
-    /// Those of the columns about containers and units that have something to tell of these namespaces.
+    /// The columns about containers and units that are not empty for these namespaces.
     pub fn whose_columns(&self, namespaces: &[&Namespace]) -> Vec<Column> {
         let has_any = |&column: &Column| namespaces.iter().any(|it| self.cell(it, column) != Cell::Nothing);
         [Column::Container, Column::Pod, Column::Engine, Column::Unit].into_iter().filter(has_any).collect()
     }
 
-    /// A number of members that were seen. Where there may be others, none is no number.
+    /// A number of members that were seen. If there may be others, zero is shown as not known.
     fn seen(&self, namespace: &Namespace, number: u64) -> Cell {
         match number {
             number if relations::members_seen(self.context.snapshot, namespace) => Cell::Number(number),
@@ -320,7 +319,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// The cell of a user, where that has a number of its own.
+    /// The cell of a user; a hint if the user has no ID here.
     fn user(&self, namespace: &Namespace, cell: impl FnOnce(Uid) -> Cell) -> Cell {
         match self.uid(namespace) {
             Some(uid) if names::mapped(self.context.snapshot, uid).is_none() => {
@@ -331,7 +330,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// The user of the process; where there is none, who created the user namespace that it is or belongs to.
+    /// The user of the process; without a process, the creator of the user namespace, or of the one that owns the namespace.
     fn uid(&self, namespace: &Namespace) -> Option<Uid> {
         if self.leader(namespace).is_some() {
             return self.process(namespace)?.status.as_ref().map(|status| status.uids.effective);
@@ -363,7 +362,7 @@ fn bind_mounts(namespace: &Namespace) -> Vec<BString> {
 pub struct Answer {
     /// The namespaces.
     pub namespaces: Vec<Row>,
-    /// How many processes may be in any of them, as their namespaces are not readable; `lsns` does not have it.
+    /// The number of processes whose namespaces are not readable, so they may be in any of these; `lsns` does not have it.
     #[serde(skip_serializing_if = "is_none")]
     pub unreadable_processes: usize,
 }
@@ -372,7 +371,7 @@ fn is_none(number: &usize) -> bool {
     *number == 0
 }
 
-/// What is told of one namespace, in the order of the columns.
+/// The cells of one namespace, in the order of the columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row(pub Vec<(Column, Cell)>);
 

@@ -1,4 +1,4 @@
-//! What would make a holder let go.
+//! The steps that release holders.
 
 use std::cell::OnceCell;
 
@@ -13,7 +13,7 @@ use crate::steps::{ByEngine, Release, ReleaseAction, ReleaseStep};
 use crate::text::escape::shell_word;
 use crate::whose::Whose;
 
-/// What would make holders let go.
+/// The steps that release the holders in a snapshot.
 #[derive(Debug)]
 pub struct Advice<'a> {
     context: Context<'a>,
@@ -21,12 +21,12 @@ pub struct Advice<'a> {
     lacks: OnceCell<Lacks<'a>>,
 }
 
-/// What takes a mount away.
+/// The steps that take a mount away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountAdvice {
-    /// What to do.
+    /// The steps.
     pub release: Release,
-    /// The mount that this is about: another one, where that takes this one away too.
+    /// The mount that the steps unmount: another one, if that takes this one away too.
     pub source: MountKey,
 }
 
@@ -34,26 +34,26 @@ pub struct MountAdvice {
 struct Unmounting {
     /// What to do.
     release: Release,
-    /// The mounts over it that this unmounts first, by their IDs.
+    /// The mounts over it that are unmounted first, by their IDs.
     first: Vec<u64>,
 }
 
-/// What takes away each of the mounts that hold a namespace.
+/// The steps that take away each of the mounts that hold a namespace.
 pub type MountAdvices = FxHashMap<MountKey, MountAdvice>;
 
 impl<'a> Advice<'a> {
-    /// About the holders in a snapshot.
+    /// Advice on the holders in a snapshot.
     pub fn of(context: Context<'a>) -> Self {
         Self { context, unmounts: OnceCell::new(), lacks: OnceCell::new() }
     }
 
-    /// What it is about, and for whom.
+    /// The snapshot, and for whom the advice is.
     pub fn context(&self) -> Context<'a> {
         self.context
     }
 
-    /// What would make this holder of a namespace let go. Of a mount it does not know what is unmounted with it; see
-    /// [`mounts`](Self::mounts).
+    /// The steps that release this holder of a namespace. For a mount, [`mounts`](Self::mounts) also knows which others are
+    /// unmounted with it.
     pub fn release(&self, namespace: &Namespace, holder: &Holder) -> Release {
         let snapshot = self.context.snapshot;
         let closed = |pid: Pid, tid: Tid, fd: u32| {
@@ -81,7 +81,8 @@ impl<'a> Advice<'a> {
         self.step(namespace, action).into()
     }
 
-    /// What takes away each of the mounts that hold a namespace. What the kernel unmounts together is told of one of them.
+    /// The steps that take away each of the mounts that hold a namespace. Mounts that the kernel unmounts together share the
+    /// steps of one of them.
     pub fn mounts(&self, namespace: &Namespace) -> MountAdvices {
         let holders: Vec<_> = namespace.holders.iter().filter_map(|holder| Some((holder, mount_of(holder)?))).collect();
         if holders.is_empty() {
@@ -91,7 +92,7 @@ impl<'a> Advice<'a> {
         let releases: Vec<_> = holders.iter().map(|(holder, _)| self.unmount(namespace, holder, &owners)).collect();
         let keys: Vec<_> = holders.iter().map(|&(_, key)| key).collect();
         let unmounts = self.unmounts();
-        // Mounts that get what others get come after those, and the own ones before others.
+        // Mounts that receive propagation come after its sources, and the caller's own before others.
         let is_receiver = |key: MountKey| {
             let parent = unmounts.mount(key).and_then(|mount| unmounts.mount((key.0, mount.parent_id)));
             parent.is_some_and(|parent| parent.propagation.master.is_some())
@@ -99,7 +100,7 @@ impl<'a> Advice<'a> {
         let mut order: Vec<_> = (0..keys.len()).filter(|&index| releases[index].is_ok()).collect();
         order.sort_by_key(|&index| (is_receiver(keys[index]), Some(keys[index].0) != self.context.mount_ns));
         let mut sources = unmounts.sources(&keys, &order);
-        // What covers another of them has to go before that can, so that the one command does both.
+        // A mount that covers another must go first, so one command does both.
         let by_key: FxHashMap<MountKey, usize> = keys.iter().enumerate().map(|(index, &key)| (key, index)).collect();
         let covered = |index: usize| releases[index].as_ref().map_or(&[][..], |unmounting| &unmounting.first);
         order.retain(|&index| !covered(index).is_empty());
@@ -125,12 +126,12 @@ impl<'a> Advice<'a> {
         advice.collect()
     }
 
-    /// What the observer lacks for following it.
+    /// The privileges that the observer lacks for it.
     pub fn lacks(&self) -> &Lacks<'a> {
         self.lacks.get_or_init(|| Lacks::of(self.context.snapshot))
     }
 
-    /// A step, with what the observer lacks for it, and what ends the container that it is about.
+    /// A step, with the privileges that the observer lacks, and the command that ends the container in question.
     fn step(&self, namespace: &Namespace, action: ReleaseAction) -> ReleaseStep {
         let (snapshot, lacks) = (self.context.snapshot, self.lacks());
         let ending = |pid: Pid| lacks.ending(pid);
@@ -147,7 +148,7 @@ impl<'a> Advice<'a> {
             ReleaseAction::MembersExit { nsid, .. } => {
                 snapshot.by_ino(*nsid).and_then(|namespace| lacks.ending_members(namespace.id))
             }
-            // That is a question of its own, or another's.
+            // `why` answers this, or another user must do it.
             _ => None,
         };
         let whose = match &action {
@@ -167,7 +168,7 @@ impl<'a> Advice<'a> {
         self.unmounts.get_or_init(|| Unmounts::of(self.context.snapshot))
     }
 
-    /// Who owns the mount namespaces that have one of these mounts at a path.
+    /// The owners of the mount namespaces that have one of these mounts at a path.
     fn owners_by_path<'h>(&self, holders: &[(&'h Holder, MountKey)]) -> OwnersByPath<'h> {
         let mut owners = OwnersByPath::default();
         for &(holder, (mount_ns, _)) in holders {
@@ -182,7 +183,7 @@ impl<'a> Advice<'a> {
         self.context.snapshot.namespaces.get(&id)?.owner.known()
     }
 
-    /// What unmounts a mount that holds a namespace; as an error what takes it away where no command can.
+    /// The command that unmounts a mount that holds a namespace; as an error the steps that take it away if no command can.
     fn unmount(
         &self,
         namespace: &Namespace,
@@ -201,7 +202,7 @@ impl<'a> Advice<'a> {
         };
         let path = path_of(holder).ok_or_else(uncovered)?;
         if self.may_be_locked(namespace, key, owners.get(path)) {
-            // Where it came from is not visible from inside, and what came later is not locked.
+            // Its origin is not visible from inside, and a mount that was added later is not locked.
             let is_visible = || self.unmounts().mount(key).is_some_and(|mount| !mount.hidden);
             let umount = Umount::of(&self.context, mount_ns).filter(|_| Some(mount_ns) == own && is_visible());
             return Err(match umount {
@@ -213,7 +214,7 @@ impl<'a> Advice<'a> {
                 None => end(),
             });
         }
-        // What covers it came after it, and is not locked either.
+        // A mount that covers it is newer, and not locked either.
         let first = match self.unmounts().mount(key) {
             Some(_) => self.unmounts().covering(key).ok_or_else(uncovered)?,
             None => Vec::new(),
@@ -231,7 +232,7 @@ impl<'a> Advice<'a> {
             first.iter().filter_map(|mount| Some(step(umount.command(mount.path()?, ""), None))).collect();
         let is_named = is_bind && Some(mount_ns) == own && namespace.ns_type == NamespaceType::Net && first.is_empty();
         let command = umount.command(path, if is_open { "-l " } else { "" });
-        // What was made for a container is its engine's to remove.
+        // The engine of a container removes what was made for that.
         let whose = Whose::namespace(snapshot, namespace.id);
         let is_of_container = matches!(whose, Some(Whose::Container(_)));
         let delete_name = (is_named && !is_of_container).then(|| delete_name(path)).flatten();
@@ -240,13 +241,13 @@ impl<'a> Advice<'a> {
         Ok(Unmounting { release: steps.into(), first: first.iter().map(|mount| mount.id).collect() })
     }
 
-    /// Whether the kernel may refuse to unmount it: a mount namespace that belongs to another user namespace than the one
-    /// that it was copied from has its mounts locked (`mount_namespaces(7)`). The kernel does not show which are.
+    /// Whether the kernel may refuse to unmount it: if a mount namespace is copied into another user namespace, the copied
+    /// mounts are locked (`mount_namespaces(7)`). The kernel does not show which mounts are.
     fn may_be_locked(&self, namespace: &Namespace, key: MountKey, owners: Option<&FxHashSet<NamespaceId>>) -> bool {
-        // Also where its paths mean other files to the caller, whose root directory is another.
+        // This includes a caller with another root directory, for whom its paths mean other files.
         let own = self.context.mount_ns.or(self.context.snapshot.observer_mount_ns);
         let (Some(owner), Some(owner_of_home)) = (self.owner(key.0), own.and_then(|own| self.owner(own))) else {
-            // Whose it is is not visible from inside; the own is as privileged as the caller.
+            // Its owner is not visible from inside; the caller's own is as privileged as the caller.
             return Some(key.0) != own;
         };
         if owner == owner_of_home && !may_have_locked_mounts(self.context.snapshot, key.0) {
@@ -255,7 +256,7 @@ impl<'a> Advice<'a> {
         let is_copy = self.unmounts().mount(key).is_some_and(|mount| mount.propagation.master.is_some());
         let mut above = self.and_above(Some(owner)).skip(1);
         let has_original = owners.is_some_and(|owners| owners.len() > 1 && above.any(|above| owners.contains(&above)));
-        // What belongs to its user namespace or one below was made after that, and so was the mount.
+        // A namespace owned by its user namespace or a descendant is newer, and so is the mount.
         let is_of_inside = self.and_above(namespace.owner.known()).any(|above| above == owner);
         is_copy || has_original || !is_of_inside
     }
@@ -273,8 +274,8 @@ pub fn and_above(snapshot: &Snapshot, user: Option<NamespaceId>) -> impl Iterato
     std::iter::successors(user, parent).take(64)
 }
 
-/// Whether a mount namespace may have mounts that cannot be unmounted there, as far as its owner goes: those that it was made
-/// with, if its user namespace is not the initial one (`mount_namespaces(7)`). The kernel does not show which these are.
+/// Whether a mount namespace may have locked mounts, judged by its owner: those that it was created with, if its user
+/// namespace is not the initial one (`mount_namespaces(7)`). The kernel does not show which mounts are locked.
 pub fn may_have_locked_mounts(snapshot: &Snapshot, mount_ns: NamespaceId) -> bool {
     let owner = snapshot.namespaces.get(&mount_ns).and_then(|namespace| namespace.owner.known());
     owner.and_then(|owner| snapshot.namespaces.get(&owner)).is_some_and(|owner| !owner.initial)
@@ -291,7 +292,7 @@ fn is_open(namespace: &Namespace) -> bool {
     matches!(namespace.holders.get(first), Some(Holder::Fd { .. }))
 }
 
-/// The mount that a holder is.
+/// The mount of a holder.
 pub fn mount_of(holder: &Holder) -> Option<MountKey> {
     match holder {
         Holder::BindMount { mount_ns, mount_id, .. } | Holder::Mount { mount_ns, mount_id, .. } => {
@@ -308,7 +309,7 @@ fn path_of(holder: &Holder) -> Option<&[u8]> {
     }
 }
 
-/// How a process ends that does so in a way of its own: one that has ended, and one that never does.
+/// The action for a process that does not simply exit: a zombie, or a kernel thread.
 pub fn odd_end_of(snapshot: &Snapshot, pid: Pid) -> Option<ReleaseAction> {
     let process = snapshot.processes.get(&pid)?;
     if process.main_task().state.is_dead() && process.threads <= 1 {
@@ -318,7 +319,7 @@ pub fn odd_end_of(snapshot: &Snapshot, pid: Pid) -> Option<ReleaseAction> {
     is_of_the_kernel(snapshot, process).then_some(ReleaseAction::ShutDown { pid })
 }
 
-/// Whether a process is a thread of the kernel: `kthreadd` or one of its children.
+/// Whether a process is a kernel thread: `kthreadd` or one of its children.
 pub(crate) fn is_of_the_kernel(snapshot: &Snapshot, process: &Process) -> bool {
     const KTHREADD: Pid = Pid(2);
     let is_kthreadd = |process: &Process| process.ppid.is_none() && process.comm() == "kthreadd";
@@ -327,12 +328,12 @@ pub(crate) fn is_of_the_kernel(snapshot: &Snapshot, process: &Process) -> bool {
     !has_command_line && if process.pid == KTHREADD { is_kthreadd(process) } else { is_child() }
 }
 
-/// How a namespace ends that holds another one.
+/// The action that ends a namespace that holds another one.
 fn end_of(snapshot: &Snapshot, id: NamespaceId) -> ReleaseAction {
     ReleaseAction::NamespaceEnds { target: names::target(snapshot, id), nsid: id.ino }
 }
 
-/// How a mount namespace ends, and with it all its mounts.
+/// The action that ends a mount namespace, and so all its mounts.
 fn end_of_mount_namespace(snapshot: &Snapshot, mount_ns: NamespaceId) -> ReleaseAction {
     // They are sorted: tasks come first.
     let is_only_tasks = |namespace: &Namespace| {
@@ -347,8 +348,8 @@ fn end_of_mount_namespace(snapshot: &Snapshot, mount_ns: NamespaceId) -> Release
     }
 }
 
-/// How to unmount in a mount namespace. In another one than the own it is never a program of that namespace's, which
-/// `nsenter` would run with all the powers of whoever follows the hint.
+/// How to unmount in a mount namespace. The advice never runs a program of another mount namespace, as `nsenter` would with
+/// all privileges of the user.
 struct Umount(String);
 
 impl Umount {
@@ -359,7 +360,7 @@ impl Umount {
         }
         let namespace = snapshot.namespaces.get(&mount_ns)?;
         if let Some(&pid) = namespace.leaders.first() {
-            // Of a PID, umount takes what is below its own directory.
+            // With a PID, umount opens `/proc/PID/ns/mnt`.
             let directory = snapshot.directory(pid);
             return Some(Self(match directory.contains('/') {
                 true => format!("-N {PROC}/{directory}/ns/mnt "),
@@ -377,18 +378,18 @@ impl Umount {
     }
 }
 
-/// What unmounts what is at a path in a mount namespace. Whether that is locked, covered or busy is not looked at.
+/// The command that unmounts a path in a mount namespace, without regard to whether it is locked, covered or busy.
 pub fn unmount(context: &Context<'_>, mount_ns: NamespaceId, path: &[u8]) -> ReleaseAction {
     let Some(umount) = Umount::of(context, mount_ns) else { return end_of(context.snapshot, mount_ns) };
     ReleaseAction::Unmount { command: umount.command(path, ""), delete_name: None }
 }
 
-/// The command that unmounts a network namespace at a path and removes its name; `None` where that is not its name.
+/// The command that unmounts a network namespace at a path and removes its name; `None` if the path is not its name.
 fn delete_name(path: &[u8]) -> Option<String> {
     crate::netns::name(path).map(|name| format!("ip netns delete {}", shell_word(name)))
 }
 
-/// Where the procfs is, in what is shown to people.
+/// The path of the procfs in texts for people.
 const PROC: &str = "/proc";
 
 #[cfg(test)]

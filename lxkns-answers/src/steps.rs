@@ -8,15 +8,15 @@ use serde::Serialize;
 use crate::lacks::with_lack;
 use crate::whose::{self, Whose};
 
-/// One thing that must happen before a holder lets go. Its `Display` is the sentence without its full stop.
+/// One step that releases a holder. Its `Display` is the sentence without its full stop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(into = "StepForm")]
 pub struct ReleaseStep {
-    /// What must happen.
+    /// The action.
     pub action: ReleaseAction,
-    /// What the caller lacks for making it happen; `None` where nothing is lacking, or it is not known.
+    /// The privileges that the caller lacks for it; `None` if none are lacking, or this is not known.
     pub lacks: Option<String>,
-    /// What ends the container that it is about, by its engine: that does it too. `None` where it is about none.
+    /// The engine's command that ends the container, and so does this too; `None` if the step is about no container.
     pub by_engine: Option<ByEngine>,
 }
 
@@ -26,7 +26,7 @@ impl From<ReleaseAction> for ReleaseStep {
     }
 }
 
-/// What ends a container, or removes what is left of it.
+/// A command that ends a container, or removes what is left of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByEngine {
     /// The container, as in `docker:web`; safe to print.
@@ -36,14 +36,14 @@ pub struct ByEngine {
 }
 
 impl ByEngine {
-    /// Of what something belongs to; `None` where that is no container, or no command is known.
+    /// The command for this owner; `None` if it is no container, or no command is known.
     pub fn of(whose: Whose<'_>) -> Option<Self> {
         let Whose::Container(container) = whose else { return None };
         Some(Self { container: whose::container(container), command: whose::removal(container)? })
     }
 }
 
-/// What must happen before a holder lets go. Its `Display` is the sentence without its full stop.
+/// The action that releases a holder. Its `Display` is the sentence without its full stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReleaseAction {
@@ -59,23 +59,23 @@ pub enum ReleaseAction {
         /// The task.
         tid: Tid,
     },
-    /// A process that has ended is waited for.
+    /// The parent of a zombie reaps it.
     Reaped {
         /// The process.
         pid: Pid,
-        /// Its parent, as in `1234 (sh)`; `None` where not known.
+        /// Its parent, as in `1234 (sh)`; `None` if not known.
         parent: Option<String>,
     },
-    /// The host shuts down: the kernel's threads do not end before.
+    /// The host shuts down: a kernel thread does not end before.
     ShutDown {
-        /// The kernel's thread.
+        /// The kernel thread.
         pid: Pid,
     },
-    /// A descriptor is closed, by its owner or because that ends.
+    /// The owner of a descriptor closes it, or ends.
     Closed {
         /// The process that has it open.
         pid: Pid,
-        /// The task whose descriptor table it is in; `None` where that is the table of the whole process.
+        /// The task that owns the descriptor table; `None` if the whole process does.
         tid: Option<Tid>,
         /// The descriptor.
         fd: u32,
@@ -89,15 +89,15 @@ pub enum ReleaseAction {
         /// A command that does the same and removes the name of a network namespace as well.
         delete_name: Option<String>,
     },
-    /// A mount is unmounted, or if the kernel refuses that, because it came with its mount namespace from a more privileged
-    /// one and is locked, its mount namespace ends. The kernel does not show which mounts are locked.
+    /// A mount is unmounted. If it is locked, because its mount namespace was copied from a more privileged one, the kernel
+    /// refuses, and the mount namespace must end. The kernel does not show which mounts are locked.
     UnmountOrEnd {
         /// The command.
         command: String,
         /// How the mount namespace ends.
         or: Box<ReleaseAction>,
     },
-    /// What covers a mount is unmounted and then the mount, or its mount namespace ends.
+    /// The mounts over a mount are unmounted and then the mount, or its mount namespace ends.
     Uncovered {
         /// How the mount namespace ends.
         or: Box<ReleaseAction>,
@@ -109,7 +109,7 @@ pub enum ReleaseAction {
         /// Its inode number.
         nsid: u64,
     },
-    /// A namespace ends; what keeps that alive is a question of its own.
+    /// A namespace ends; `why` explains its holders.
     NamespaceEnds {
         /// The namespace, as a TARGET.
         target: String,
@@ -171,7 +171,7 @@ impl fmt::Display for ReleaseAction {
     }
 }
 
-/// Unmounts as one command: they must come one after the other, each only where those before succeeded.
+/// Unmounts as one command: each runs only if those before it have succeeded.
 fn unmounts(steps: &[ReleaseStep]) -> String {
     if let [only] = steps {
         return only.to_string();
@@ -184,19 +184,19 @@ fn unmounts(steps: &[ReleaseStep]) -> String {
     with_lack(format!("`{}`", commands.join(" && ")), steps.iter().find_map(|step| step.lacks.as_deref()))
 }
 
-/// All that must happen before a holder lets go, in order. Its `Display` is one sentence without its full stop.
+/// The steps that release a holder, in order. Its `Display` is one sentence without its full stop.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Release(Vec<ReleaseStep>);
 
 impl Release {
-    /// The steps: none where nothing is known to release it.
+    /// The steps; empty if none are known to release it.
     pub fn steps(&self) -> &[ReleaseStep] {
         &self.0
     }
 
-    /// Whether nothing is known to release it.
+    /// Whether no step is known to release it.
     pub fn is_unknown(&self) -> bool {
         self.0.is_empty()
     }
@@ -227,7 +227,7 @@ impl fmt::Display for Release {
     }
 }
 
-/// The JSON form of a step: what does not belong to it is left out.
+/// The JSON form of a step, without the keys that do not apply to it.
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ReleaseStep"))]
 #[serde(rename_all = "kebab-case")]
@@ -243,7 +243,7 @@ struct StepForm {
     /// The descriptor.
     #[serde(skip_serializing_if = "Option::is_none")]
     fd: Option<u32>,
-    /// The namespace that ends, or whose processes do.
+    /// The namespace that ends, or the namespace of the processes that end.
     #[serde(skip_serializing_if = "Option::is_none")]
     nsid: Option<u64>,
     /// The command that does it, for a shell.
@@ -252,10 +252,10 @@ struct StepForm {
     /// A command that does the same and removes the name of a network namespace as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     delete_name: Option<String>,
-    /// The command of a container's engine that does it, and ends or removes the container.
+    /// The command of the container's engine that does this, and ends or removes the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     engine_command: Option<String>,
-    /// What the caller lacks for it.
+    /// The privileges that the caller lacks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     lacks: Option<String>,
     /// The step as a sentence.

@@ -85,7 +85,7 @@ pub struct Tree<'a> {
     context: Context<'a>,
     forest: Forest<TreeNode>,
     shown: Shown,
-    /// The tasks that are in a namespace although their process is not.
+    /// The tasks in a namespace that their process is not in.
     loose: FxHashMap<NamespaceId, Vec<LooseTask<'a>>>,
 }
 
@@ -106,13 +106,12 @@ impl<'a> Tree<'a> {
         Self { context, forest, shown, loose }
     }
 
-    /// What stands in it.
+    /// Its nodes.
     pub fn forest(&self) -> &Forest<TreeNode> {
         &self.forest
     }
 
-    /// Everything in it, each before what is below it, as rows: a tree of processes can be so deep that JSON which is nested
-    /// cannot be read.
+    /// All nodes as rows, parents before children. Readers of JSON limit nesting, and a tree of processes can be deeper.
     pub fn answer(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         let mut todo: Vec<_> = self.forest.roots().iter().rev().map(|&root| (0, root)).collect();
@@ -123,12 +122,12 @@ impl<'a> Tree<'a> {
         rows
     }
 
-    /// The mount namespace whose names of network namespaces count, also where the paths there mean other files.
+    /// The mount namespace that gives network namespaces their names, even if paths there mean other files.
     fn names_ns(&self) -> Option<NamespaceId> {
         self.context.mount_ns.or(self.context.snapshot.observer_mount_ns)
     }
 
-    /// What names it, safe to print.
+    /// The name of a node, safe to print.
     pub fn name(&self, node: TreeNode) -> String {
         match node {
             TreeNode::Process(pid) if !self.context.snapshot.processes.contains_key(&pid) => pid.to_string(),
@@ -144,7 +143,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// What else is said of it, safe to print.
+    /// The rest of the line of a node, safe to print.
     pub fn about(&self, node: TreeNode) -> String {
         match node {
             TreeNode::Process(pid) => self.about_process(pid),
@@ -168,13 +167,13 @@ impl<'a> Tree<'a> {
         rest
     }
 
-    /// Whether a process belongs to the same as the process that it stands below.
+    /// Whether a process has the same owner as its parent in the tree.
     fn is_same_as_above(&self, pid: Pid) -> bool {
         let whose = |pid| Whose::process(self.context.snapshot, pid);
         self.process_above(pid).is_some_and(|above| whose(above) == whose(pid))
     }
 
-    /// The process that a process stands below.
+    /// The parent of a process in the tree.
     fn process_above(&self, pid: Pid) -> Option<Pid> {
         match self.forest.parent(TreeNode::Process(pid))? {
             TreeNode::Process(pid) | TreeNode::Members(_, pid) => Some(pid),
@@ -194,19 +193,19 @@ impl<'a> Tree<'a> {
             text += &format!(" owned by {},", names::namespace(self.context.snapshot, owner));
         }
         if !self.is_above_processes(node) {
-            // A user namespace can stand between many PID namespaces: who is in it is told in full where it is asked for.
+            // A user namespace can occur many times between PID namespaces; `tree user` shows its processes.
             let all = self.shown.all_leaders && !matches!(node, TreeNode::Owner { .. });
             text += &format!(" {}", self.occupants(namespace, if all { usize::MAX } else { 1 }));
         }
         text.trim_end().trim_end_matches(',').to_owned()
     }
 
-    /// Whether processes stand right below it, which then need not be named beside it too.
+    /// Whether its children are processes, which then need not be named on its line too.
     fn is_above_processes(&self, node: TreeNode) -> bool {
         matches!(self.forest.children(node).first(), Some(TreeNode::Process(_)))
     }
 
-    /// Who is in a namespace, no more than `limit`; and if nobody is, what holds it.
+    /// At most `limit` of the processes in a namespace; its holders if there is no process.
     fn occupants(&self, namespace: &Namespace, limit: usize) -> String {
         let leaders = &namespace.leaders;
         if !leaders.is_empty() {
@@ -256,7 +255,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// What a process in a namespace belongs to, where that is not what the namespace does, and its control group.
+    /// The owner of a process, if the namespace has another one, and its control group.
     fn place(&self, process: &Process, id: NamespaceId) -> String {
         let snapshot = self.context.snapshot;
         let is_same = Whose::process(snapshot, process.pid) == Whose::namespace(snapshot, id);
@@ -268,9 +267,9 @@ impl<'a> Tree<'a> {
         let Some(path) = cgroup(process) else { return String::new() };
         match self.shown.cgroup {
             CgroupDetail::Off => String::new(),
-            // A container or a unit says it better.
+            // The container or unit is more telling.
             CgroupDetail::Short if Whose::process(self.context.snapshot, process.pid).is_some() => String::new(),
-            // Where there are none but the first.
+            // The only control group of many hosts.
             CgroupDetail::Short if path == b"/" => String::new(),
             CgroupDetail::Short => format!(" in {}", names::text(short(path))),
             CgroupDetail::Full => format!(" in {}", names::text(path)),
@@ -283,10 +282,10 @@ fn cgroup(process: &Process) -> Option<&[u8]> {
     process.living_task().cgroups.as_ref()?.path().map(|path| path.as_slice())
 }
 
-/// The tasks that are in a namespace although their process is not.
+/// The tasks in a namespace that their process is not in.
 fn loose_tasks<'a>(context: Context<'a>, namespace: &Namespace) -> Vec<LooseTask<'a>> {
     let mut tasks = namespace.loose_threads.clone();
-    // Their processes are told by the holders, which have the same order but for the process.
+    // Holders have the same order, and name the processes of the tasks.
     let mut processes: Vec<_> = namespace.holders.iter().filter_map(task).collect();
     processes.sort_unstable();
     tasks.sort_unstable();
@@ -306,7 +305,7 @@ fn task(holder: &Holder) -> Option<(Tid, Pid)> {
     }
 }
 
-/// The name of a task. The first one comes first, then they are sorted.
+/// The name of a task. That of the thread group leader comes first, the others are sorted.
 fn task_name(process: &Process, tid: Tid) -> Option<&[u8]> {
     let (first, others) = process.tasks.split_first()?;
     let of_others = || others.binary_search_by_key(&tid, |task| task.tid).ok().map(|at| &others[at]);
@@ -314,7 +313,7 @@ fn task_name(process: &Process, tid: Tid) -> Option<&[u8]> {
     task.map(|task| task.comm.as_slice())
 }
 
-/// A control group's path in which hexadecimal IDs as container engines give them are cut short.
+/// The path of a control group, with the hexadecimal IDs of container engines shortened.
 fn short(path: &[u8]) -> Vec<u8> {
     const ID: usize = 32;
     const KEPT: usize = 12;
@@ -400,19 +399,19 @@ impl Tree<'_> {
     }
 }
 
-/// What stands in one place of a tree.
+/// One row of a tree.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "TreeRow"))]
 pub struct Row {
-    /// How many there are above it.
+    /// The number of its ancestors.
     pub depth: usize,
-    /// What it is.
+    /// The node.
     #[serde(flatten)]
     pub what: What,
 }
 
-/// What stands in a tree.
+/// A node of a tree.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -422,9 +421,9 @@ pub enum What {
     Namespace(NamespaceAnswer),
     /// A process.
     Process(ProcessAnswer),
-    /// Above namespaces whose owner the kernel does not show.
+    /// The parent of namespaces whose owner the kernel does not show.
     OwnerNotVisible,
-    /// Above namespaces whose owner was not asked for.
+    /// The parent of namespaces whose owner was not read.
     OwnerNotKnown,
 }
 
@@ -439,19 +438,19 @@ pub struct NamespaceAnswer {
     /// Its type, where it is known.
     #[serde(rename = "type")]
     pub ns_type: Option<&'static str>,
-    /// Its ID that is not used again before the next boot.
+    /// Its ID, which is never reused before the next boot.
     pub unique_id: Option<u64>,
     /// Its parent.
     pub parent: Option<u64>,
     /// The user namespace that owns it.
     pub owner: Option<u64>,
-    /// Of a user namespace: who created it.
+    /// The user that created a user namespace.
     #[serde(flatten)]
     pub user: Option<UserAnswer>,
-    /// Of a network namespace: what `ip netns` calls it.
+    /// The name of a network namespace in `ip netns`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub netns_name: Option<Option<String>>,
-    /// Who is in it: not where its processes stand below it, or where it stands between others.
+    /// The processes and tasks in it; left out if its processes are nodes of the tree, or it only connects others.
     #[serde(flatten)]
     pub occupants: Option<Occupants>,
     /// What it belongs to.
@@ -459,7 +458,7 @@ pub struct NamespaceAnswer {
     pub whose: WhoseForm,
 }
 
-/// Who created a user namespace.
+/// The user that created a user namespace.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "TreeUser"))]
@@ -471,7 +470,7 @@ pub struct UserAnswer {
     pub user_name: Option<String>,
 }
 
-/// Who is in a namespace, and what holds it.
+/// The processes and tasks in a namespace, and its holders.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -480,7 +479,7 @@ pub struct Occupants {
     pub leaders: Vec<ProcessAnswer>,
     /// Tasks in it whose process is elsewhere.
     pub loose_threads: Vec<TaskAnswer>,
-    /// How many of each kind were seen to keep it alive.
+    /// The number of holders of each kind that were seen.
     pub holder_counts: BTreeMap<&'static str, u64>,
 }
 
@@ -494,13 +493,13 @@ pub struct ProcessAnswer {
     pub pid: u32,
     /// The PID of its parent.
     pub ppid: Option<u32>,
-    /// Its PIDs, from the outermost PID namespace to its own; in a tree of user namespaces the first alone.
+    /// Its PIDs, from the outermost PID namespace to its own; in a tree of user namespaces only the first.
     pub nspids: Vec<u32>,
     /// Its name.
     pub name: Option<String>,
     /// Its PID namespace.
     pub pidns: Option<u64>,
-    /// Its control group, where control groups are told.
+    /// Its control group, in trees that show control groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<Option<String>>,
     /// What it belongs to.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lxkns_model::relations::{self, Authorities, Authority, AuthorityUnknown};
 use lxkns_model::{
     Capability, CapabilitySet, DiscoveryOptions, NamespaceId, NamespaceType, Pid, Place, Process, Scope, Snapshot,
-    TaskCredentials, Tid, Uid,
+    TaskPowers, Tid, Uid,
 };
 use rustc_hash::FxHashMap;
 use serde::Serialize;
@@ -81,7 +81,7 @@ pub struct Able<'a> {
     /// The process.
     pub process: &'a Process,
     /// The task, where only its credentials give it the capability, and not those of the process.
-    pub task: Option<&'a TaskCredentials>,
+    pub task: Option<&'a TaskPowers>,
     /// Whether it has it.
     pub has: Has,
     /// Why.
@@ -140,7 +140,7 @@ impl<'a> WhoCan<'a> {
     /// Who has this capability in these namespaces: for each user namespace that decides on some of them.
     pub fn of(
         snapshot: &'a Snapshot,
-        tasks: &'a [TaskCredentials],
+        tasks: &'a [TaskPowers],
         capability: Capability,
         namespaces: &[NamespaceId],
     ) -> Vec<Self> {
@@ -263,7 +263,7 @@ impl<'a> WhoCan<'a> {
 
 fn able<'a>(
     snapshot: &'a Snapshot,
-    tasks: &'a [TaskCredentials],
+    tasks: &'a [TaskPowers],
     capability: Capability,
     authorities: &Authorities<'_>,
 ) -> Vec<Able<'a>> {
@@ -410,7 +410,7 @@ mod tests {
         process.status = Some(ProcessStatus::new(uids, vec![Pid(pid)], capabilities));
     }
 
-    fn told(snapshot: &Snapshot, tasks: &[TaskCredentials]) -> Vec<(u32, Option<u32>, &'static str)> {
+    fn told(snapshot: &Snapshot, tasks: &[TaskPowers]) -> Vec<(u32, Option<u32>, &'static str)> {
         let kill = capability("kill").unwrap();
         let all = WhoCan::of(snapshot, tasks, kill, &[USER]);
         assert_eq!(all.len(), 1);
@@ -427,7 +427,7 @@ mod tests {
         let kill = CapabilitySet::KILL.bits();
         give(&mut snapshot, 1, kill, kill);
         give(&mut snapshot, 200, 0, kill);
-        let task = |pid, tid, effective| TaskCredentials {
+        let task = |pid, tid, effective| TaskPowers {
             pid: Pid(pid),
             tid: Tid(tid),
             comm: "worker".into(),

@@ -241,10 +241,10 @@ impl UnitForm {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct WhoseForm {
-    /// The container that it belongs to; `null` where it is in none; left out where they were not looked for.
+    /// The container that it belongs to; `null` if there is none; left out if containers were not searched for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<Option<ContainerForm>>,
-    /// The unit that it belongs to, where it is in no container; likewise.
+    /// The unit that it belongs to, if it is in no container; `null` and left out as `container`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<Option<UnitForm>>,
 }

@@ -1,16 +1,16 @@
-//! Who runs the program, and what bounds it: its capabilities, its namespaces, its procfs, filters.
+//! The calling process and its limits: capabilities, namespaces, procfs, filters.
 
 use lxkns_answers::doctor::Caller;
 use lxkns_core::ProcRoot;
 use lxkns_core::model::{Capability, CapabilitySet, Observer, Uid};
 use rustix::thread::CapabilitySet as Kernel;
 
-/// Reads what is to be known of the calling process.
+/// Reads the facts about the calling process.
 pub(crate) fn read(proc: &ProcRoot, observer: &Observer) -> Caller {
     let uid = observer.mapped(Uid(rustix::process::geteuid().as_raw()));
     let status = std::fs::read(proc.path().join("thread-self/status")).ok();
     let status = status.and_then(|text| lxkns_core::parse::status(&text).ok());
-    // Not from procfs, which can be one that does not have this process in it.
+    // Not from procfs, which may not show this process.
     let is_bounding = |capability: &Capability| {
         let capability = Kernel::from_bits_retain(1 << capability.number());
         rustix::thread::capability_is_in_bounding_set(capability) == Ok(true)
@@ -34,7 +34,7 @@ pub(crate) fn read(proc: &ProcRoot, observer: &Observer) -> Caller {
     }
 }
 
-/// What of this mount list hides processes in the procfs: the last mount on its path is the one that is seen.
+/// The option in this mount list that hides processes in the procfs. The last mount on its path is the visible one.
 fn hidepid(mountinfo: &[u8], proc: &ProcRoot) -> Option<String> {
     let text = String::from_utf8_lossy(mountinfo);
     let path = proc.path().to_str()?;

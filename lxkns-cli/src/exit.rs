@@ -16,11 +16,11 @@ use lxkns_answers::text::chain;
 pub(crate) enum Exit {
     /// Done.
     Done = 0,
-    /// The thing asked for is proven not to exist.
+    /// The object is proven not to exist.
     Missing = 1,
     /// Bad usage; clap's code too.
     Usage = 2,
-    /// It could not be done, or the thing asked for is not visible.
+    /// The command failed, or the object is not visible.
     Failed = 3,
     /// There are some of what there should be none of.
     Found = 4,
@@ -49,7 +49,7 @@ impl Error {
         }
     }
 
-    /// Says what was being done.
+    /// Adds the operation that failed.
     pub(crate) fn context(self, what: &'static str) -> Self {
         match self {
             Self::Usage(_) => self,

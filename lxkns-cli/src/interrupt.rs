@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level::emulate_default_handler;
 
-/// Whether the program is to end: by the signal itself where it comes while this is set, else by whoever cleared it.
+/// Whether a signal ends the program by itself, which it does while this is set; else the code that cleared it ends it.
 static ENDS: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
 
 /// An output whose writing can be interrupted.
@@ -19,13 +19,13 @@ pub(crate) struct Interruptible<W> {
 }
 
 impl<W: Write> Interruptible<W> {
-    /// One for which signals do what they always do.
+    /// An output without special treatment of signals.
     pub(crate) fn new(out: W) -> Self {
         Self { out, ends_cleanly: false }
     }
 
     /// From now on, until this is dropped, the program ends only when what it was writing has no open ends. If that
-    /// takes long, the second Ctrl-C ends it at once.
+    /// takes long, the second Ctrl-C ends it immediately.
     pub(crate) fn end_cleanly(&mut self) {
         static HANDLES: LazyLock<bool> = LazyLock::new(|| {
             // One that is ignored, as in a shell's background jobs, stays ignored.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lxkns_core::model::{
     ConfinementFacts, DeviceNumber, DiscoveryOptions, FileSystemQuery, FileSystemUsers, NamespaceId, NamespaceType,
-    Pid, Snapshot, TaskCredentials, Uid,
+    Pid, Snapshot, TaskPowers, Uid, unescape_octal,
 };
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{Discovery, ProcRoot};
@@ -30,7 +30,7 @@ use crate::progress::Progress;
 use lxkns_answers::file_system::{self, Followed};
 use lxkns_answers::users::Users;
 
-/// Whether a TARGET is this process, so that it must not be left out; set while the options are read.
+/// Whether a TARGET is this process, so scans must include it; set while the options are read.
 static SELF_IS_ASKED: AtomicBool = AtomicBool::new(false);
 
 /// This process, where a TARGET names it.
@@ -110,7 +110,7 @@ pub(crate) fn load_with(look: &LookArgs, access: &Access, options: &DiscoveryOpt
     }
 }
 
-/// Reads a dump (`-` is standard input). For a file system that does not answer nobody waits long.
+/// Reads a dump (`-` is standard input), with a deadline for a file system that does not answer.
 pub(crate) fn read(path: &Path, patience: &PatienceArgs) -> Result<Snapshot> {
     if path == Path::new("-") {
         if lxkns_sys::was_closed_at_start(0) {
@@ -129,7 +129,7 @@ pub(crate) fn read(path: &Path, patience: &PatienceArgs) -> Result<Snapshot> {
     });
     match read {
         Ok(()) => wire::read(text.as_slice()),
-        // Pipes and devices, for which one may wait; or no call to see what it is.
+        // A pipe or device, which may be waited for; or the kernel lacks the call that tells.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {
             drop(progress);
             let input = Patient::open(path, patience.timeout).with_context(|| format!("open {path:?}"))?;
@@ -152,7 +152,7 @@ pub(crate) fn write(snapshot: &Snapshot, args: &DumpArgs, out: &mut impl Write) 
 /// The reader's own namespace of this type.
 pub(crate) fn own_namespace(ns_type: NamespaceType) -> Option<NamespaceId> {
     let link = format!("self/ns/{ns_type}");
-    // The kernel's own: nobody has to be asked for it.
+    // This is the kernel's own file: no server is asked.
     let status = rustix::fs::statat(ProcRoot::host().ok()?, link, AtFlags::empty()).ok()?;
     Some(NamespaceId { ino: status.st_ino, dev: status.st_dev })
 }
@@ -248,7 +248,7 @@ fn has_symbolic_link(path: &Path) -> bool {
 
 const BY_NAME: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
-/// Opens a path with `O_PATH`. It can lead over a file system whose server is gone, for which nobody waits long.
+/// Opens a path with `O_PATH`, with a deadline: the server of a file system on the way may be gone.
 fn open_by_name(path: &Path) -> io::Result<OwnedFd> {
     match open_cached(path, ResolveFlags::empty()) {
         // Not in the cache; or no kernel to ask for its cache alone, or a filter of system calls.
@@ -293,9 +293,9 @@ pub(crate) fn add_shared_memory(access: &Access, snapshot: &mut Snapshot) -> Res
 }
 
 /// The tasks that have other credentials than their process; what could not be read of them is added to the gaps.
-pub(crate) fn add_task_credentials(access: &Access, snapshot: &mut Snapshot) -> Result<Vec<TaskCredentials>> {
+pub(crate) fn add_task_powers(access: &Access, snapshot: &mut Snapshot) -> Result<Vec<TaskPowers>> {
     let _progress = Progress::of("looking at the credentials of all tasks");
-    let (tasks, gaps) = session(access)?.task_credentials(snapshot);
+    let (tasks, gaps) = session(access)?.task_powers(snapshot);
     snapshot.gaps.extend(gaps);
     snapshot.gaps.sort();
     Ok(tasks)
@@ -307,7 +307,7 @@ pub(crate) fn is_chrooted(snapshot: &Snapshot, home: NamespaceId) -> bool {
     let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let Ok(root) = rustix::fs::statx(CWD, "/", flags, StatxFlags::MNT_ID) else { return false };
     let is_root_of_mount = root.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
-    // Before 5.8 it is not told.
+    // Kernels before 5.8 do not tell.
     if root.stx_mask & StatxFlags::MNT_ID.bits() == 0 || !root.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT)
     {
         return false;
@@ -334,30 +334,10 @@ fn mount_points(file: &str) -> Option<Vec<(u64, PathBuf)>> {
     let point = |line: &[u8]| {
         let mut fields = line.split(|&byte| byte == b' ');
         let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-        let point = OsString::from_vec(unescape(fields.nth(3)?));
+        let point = OsString::from_vec(unescape_octal(fields.nth(3)?).into_owned());
         Some((id, PathBuf::from(point)))
     };
     Some(text.split(|&byte| byte == b'\n').filter_map(point).collect())
-}
-
-/// A path of mountinfo without its octal escapes.
-fn unescape(path: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let [first, tail @ ..] = rest {
-        let octal = tail.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) => {
-                plain.push(byte);
-                rest = &tail[3..];
-            }
-            None => {
-                plain.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    plain
 }
 
 #[cfg(test)]
@@ -389,15 +369,6 @@ mod tests {
         );
         assert!(follow(&file, true).unwrap().device.is_none());
         assert!(follow(Path::new("/dev/null"), true).unwrap().device.is_none());
-    }
-
-    #[test]
-    fn escapes_of_mountinfo_are_undone() {
-        for (text, plain) in
-            [("/a\\040b", "/a b"), ("/\\134\\011", "/\\\t"), ("/a\\", "/a\\"), ("\\9", "\\9"), ("", "")]
-        {
-            assert_eq!(unescape(text.as_bytes()), plain.as_bytes(), "{text}");
-        }
     }
 
     #[test]

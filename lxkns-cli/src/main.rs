@@ -1,4 +1,4 @@
-//! The `lxkns` command: options in, views out. What it finds and how is `lxkns-core`'s.
+//! The `lxkns` command: options in, views out. `lxkns-core` finds, `lxkns-answers` answers.
 
 #![forbid(unsafe_code)]
 
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     // 125, as it is for everything that is not the command's.
     let failed = if is_enter { 125 } else { exit::Exit::Failed as u8 };
     lxkns_sys::Memory::ends_with(failed);
-    // Without it, a file that is too large ends the program without a word.
+    // Without it, the signal for a too large file ends the program without a message.
     let _ = lxkns_sys::fail_at_file_size_limit();
     lxkns_sys::on_large_stack(|| run(is_enter)).unwrap_or_else(|errno| {
         exit::say(format_args!("no memory for a stack: {errno}"));

@@ -1,4 +1,4 @@
-//! Reading from a pipe or a terminal, whose writer may never write: the user is told what is waited for.
+//! Reads from a pipe or a terminal whose writer may never write, and tells the user what it waits for.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -18,11 +18,11 @@ use crate::progress::Progress;
 #[derive(Debug)]
 pub(crate) struct Patient<F> {
     file: F,
-    /// What the user calls it.
+    /// Its name for the user.
     name: String,
-    /// After this time the user is told, once.
+    /// When to tell the user, once.
     patience: Option<Duration>,
-    /// Tells it instead where standard error is a terminal.
+    /// The progress line, which replaces the message on a terminal.
     _progress: Progress,
     /// Whether the file is the program's own, opened with `O_NONBLOCK`, and a FIFO.
     is_own_fifo: bool,
@@ -42,7 +42,7 @@ impl Patient<std::os::fd::OwnedFd> {
     ///
     /// # Errors
     ///
-    /// What the kernel says.
+    /// The kernel's error.
     pub(crate) fn open(path: &Path, patience: Duration) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = rustix::fs::open(path, flags, Mode::empty())?;

@@ -1,5 +1,5 @@
-//! What is said of something that takes long, while it does: on standard error, if that is a terminal, and gone before
-//! anything else is written.
+//! The progress line of a long operation: on standard error, if that is a terminal, and erased before anything else is
+//! written.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -9,26 +9,26 @@ use std::time::{Duration, Instant};
 
 use crate::view::shorten;
 
-/// What takes no longer is not talked about.
+/// A shorter operation has no progress line.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// Something that is being done, for as long as this lives.
+/// An operation, which ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
 
 impl Progress {
-    /// Tells that this is being done, from when it has taken a second.
+    /// Shows this operation after a second.
     pub(crate) fn of(what: impl Into<Cow<'static, str>>) -> Self {
         if !is_for_eyes() {
             return Self(None);
         }
         let (what, (done, is_done)) = (what.into(), channel());
         let thread = std::thread::Builder::new().name("lxkns-progress".into()).spawn(move || tell(&what, &is_done));
-        // Without a thread nothing is told.
+        // Without a thread there is no progress line.
         Self(thread.ok().map(|thread| (done, thread)))
     }
 
-    /// Whether it is told.
+    /// Whether it is shown.
     pub(crate) fn is_told(&self) -> bool {
         self.0.is_some()
     }
@@ -47,7 +47,7 @@ impl Drop for Progress {
 fn is_for_eyes() -> bool {
     let stderr = io::stderr();
     let can_erase = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
-    // Not while somebody else has it in the foreground. (Where it is not that of this session nobody says.)
+    // Not while another job is in its foreground. (The kernel does not say so of a terminal of another session.)
     let is_ours = rustix::termios::tcgetpgrp(&stderr).map_or(true, |group| group == rustix::process::getpgrp());
     stderr.is_terminal() && can_erase && is_ours
 }

@@ -1,4 +1,4 @@
-//! What a TARGET means on the living host: `lxkns-answers` asks through [`Host`], and the commands for exit codes.
+//! TARGETs on the living host: `lxkns-answers` looks paths up through [`Host`], and commands get their exit codes here.
 
 use std::fmt;
 use std::io;
@@ -39,14 +39,13 @@ impl Lookup for Host {
     }
 }
 
-/// Finds what TARGETs mean. Paths of the living host are looked up, so it plays no part whether they lead where the list of
-/// mounts says.
+/// Resolves TARGETs. Paths are looked up on the living host, wherever the list of mounts says that they lead.
 pub(crate) fn resolver(snapshot: &Snapshot, is_live: bool) -> Resolver<'_> {
     let context = if is_live { Context::live(snapshot, false) } else { Context::of_dump(snapshot) };
     Resolver::new(context, &Host)
 }
 
-/// Checks that a process is the one that is meant, after it was opened: if it is now, it was then.
+/// Checks that a process is the one that the TARGET means. It was opened before, so it cannot have changed since.
 pub(crate) fn verify_open(proc: &ProcRoot, asked: &Asked, pid: Pid) -> Result<(), String> {
     let Some(number) = asked.identity() else { return Ok(()) };
     let of = |what: &str, error: &dyn fmt::Display| format!("{}: {what} of PID {pid}: {error}", text(asked));
@@ -70,13 +69,13 @@ fn text(asked: &Asked) -> impl fmt::Display {
     printable(asked.text.as_encoded_bytes())
 }
 
-/// What a command comes to that finds nothing.
+/// The exit code of a command that finds nothing.
 pub(crate) trait Outcome {
-    /// The exit code, and whether what could not be seen matters.
+    /// The exit code, and whether gaps matter.
     fn exit(&self) -> (Exit, bool);
 }
 
-/// The one rule of all commands that take a TARGET: only what is proven not to exist is missing.
+/// The rule of all commands with a TARGET: an object is missing only if it is proven not to exist.
 impl Outcome for Unresolved {
     fn exit(&self) -> (Exit, bool) {
         match self {

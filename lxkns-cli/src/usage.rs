@@ -1,4 +1,4 @@
-//! Command lines that make no sense: what is wrong, and what to type instead.
+//! Invalid command lines: what is wrong, and what to type instead.
 
 use std::ffi::{OsStr, OsString};
 
@@ -10,7 +10,7 @@ use crate::args::Args;
 use crate::commands::without_dashes;
 use crate::view::escape::{printable, shell_word};
 
-/// What other programs call what a command does.
+/// The names of commands in other programs.
 const SYNONYMS: [(&str, &[&str]); 15] = [
     ("ls", &["list", "lsns", "namespaces", "ns"]),
     ("show", &["inspect", "info", "describe", "get", "status", "cat"]),
@@ -29,7 +29,7 @@ const SYNONYMS: [(&str, &[&str]); 15] = [
     ("watch", &["monitor", "follow", "top", "events"]),
 ];
 
-/// Options of other programs that commands here do without: of which command, which, and what to type.
+/// Options of other programs that these commands lack: the command, the options, and what to type instead.
 const FOREIGN: [(&str, &[&str], &str); 13] = [
     ("ls", &["-T", "--tree"], "trees are `lxkns tree`"),
     ("ls", &["-P", "--persistent"], "namespaces without processes are `lxkns orphans`"),
@@ -61,7 +61,7 @@ const FOREIGN: [(&str, &[&str], &str); 13] = [
     ("caps", &["--target"], "name the process with -p PID, and the namespace itself"),
 ];
 
-/// What to say of arguments that make no sense, in a line.
+/// Explains invalid arguments in one line.
 pub(crate) fn explain(error: &clap::Error, arguments: &[OsString]) -> String {
     let command = arguments.get(1).and_then(|word| word.to_str()).unwrap_or_default();
     let subject = text_of(error, ContextKind::InvalidSubcommand);
@@ -115,7 +115,7 @@ fn after_the_command(arguments: &[OsString]) -> Option<String> {
     options.then(|| format!("options go after the command: lxkns {command} [OPTIONS]"))
 }
 
-/// The command, where it is one that help has something about.
+/// The command, if the help lists it.
 fn known(command: &str) -> &str {
     if visible().iter().any(|name| name == command) { command } else { "" }
 }
@@ -127,7 +127,7 @@ fn visible() -> Vec<String> {
     visible.map(|command| command.get_name().to_owned()).collect()
 }
 
-/// What to type instead of a word that is no command.
+/// What to type instead of a word that is not a command.
 fn unknown_command(error: &clap::Error, word: &str) -> String {
     let visible = visible();
     let similar = match error.get(ContextKind::SuggestedSubcommand) {
@@ -152,12 +152,12 @@ fn unknown_command(error: &clap::Error, word: &str) -> String {
     format!("{}: not a command; {instead}", printable(word))
 }
 
-/// Whether a word that is no command has a form that only TARGETs have.
+/// Whether a word that is not a command has a form that only TARGETs have.
 fn is_target(word: &str) -> bool {
     Target::parse(OsStr::new(word)).is_ok_and(|target| !matches!(target, Target::Name(_)))
 }
 
-/// What to type where `--` is missing before the command of `lxkns enter`; these are the arguments after that word.
+/// What to type if `--` is missing before the command of `lxkns enter`; `arguments` follow the word `enter`.
 fn missing_dashes(arguments: &[OsString]) -> Option<String> {
     if arguments.iter().any(|word| word == "--") {
         return None;
@@ -166,7 +166,7 @@ fn missing_dashes(arguments: &[OsString]) -> Option<String> {
     let is_surely = |word: &OsStr| target(word).is_some_and(|target| !target.may_be_file());
     let first = arguments.iter().position(|word| is_surely(word))?;
     let is_option = |word: &OsStr| word.as_encoded_bytes().starts_with(b"-");
-    // Options of lxkns between the two, and their values, are as likely as the command's: a TARGET is followed by it.
+    // Options between the two can be those of lxkns or of the command, so this is only said if a command follows a TARGET.
     let command = first + 1 + arguments[first + 1..].iter().position(|word| !is_surely(word))?;
     if is_option(&arguments[command]) {
         return None;
@@ -187,7 +187,7 @@ fn similar_argument(error: &clap::Error) -> Option<String> {
     text_of(error, ContextKind::SuggestedArg)
 }
 
-/// What clap has to say in several paragraphs, without what `--help` says too.
+/// The several paragraphs of a message of clap's in one line, without those that `--help` has too.
 fn in_one_line(text: &str) -> String {
     let mut line = String::new();
     let is_said = |part: &&str| !part.starts_with("Usage:") && !part.starts_with("For more information");

@@ -174,7 +174,8 @@ impl Reader<'_> {
         let mut group = group.clone();
         loop {
             // That the hierarchy is not mounted, or not this part of it, is no want of a limit.
-            let open = ProcDir::from(hierarchies.open(&group).map_err(|_| Failure::because(Cause::NoPath))?);
+            let open = hierarchies.open(&group).ok().flatten();
+            let open = open.map(ProcDir::from).ok_or(Failure::because(Cause::NoPath))?;
             let mut number = |file: &str| match open.read_record(file, &mut buffer) {
                 Ok(text) => Ok(std::str::from_utf8(text.trim_ascii()).ok().and_then(|text| text.parse().ok())),
                 // Without the controller there, or at the top.
@@ -197,7 +198,7 @@ impl Reader<'_> {
 fn has_link(dir: &ProcDir) -> Option<bool> {
     match dir.link("ns/pid_for_children", &mut [0; 64]) {
         Ok(_) => Some(true),
-        Err(Errno::NOENT) => Some(false),
+        Err(failure) if failure.is_any(&[Errno::NOENT]) => Some(false),
         Err(_) => None,
     }
 }

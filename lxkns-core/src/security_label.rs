@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use crate::error::{Error, ErrorKind};
 use crate::failure::Failure;
 use crate::model::Process;
-use crate::procfs::{ProcRoot, parse};
+use crate::procfs::{ProcDir, ProcRoot, parse};
 
 /// The label that a security module (SELinux, AppArmor, Smack) has given a process, as the kernel writes it; `None` if
 /// no module gives one. With several modules, the label of the first.
@@ -32,8 +32,19 @@ fn read(proc: &ProcRoot, process: &Process) -> Result<Option<BString>, Failure> 
     }
     // A thread group leader that has exited has no label.
     let task = process.living_task().tid;
+    if let Some(label) = label(&dir, &format!("task/{task}/"), &mut buffer)? {
+        return Ok(Some(label));
+    }
+    // The files of a task that has been reaped are missing too.
+    dir.read_record("stat", &mut buffer)?;
+    Ok(None)
+}
+
+/// The label of the task with the directory `below` the process's; `None` if no module gives one, or the task has been
+/// reaped.
+pub(crate) fn label(dir: &ProcDir, below: &str, buffer: &mut Vec<u8>) -> Result<Option<BString>, Errno> {
     for file in ["attr/current", "attr/apparmor/current"] {
-        match dir.read_record(format!("task/{task}/{file}"), &mut buffer) {
+        match dir.read_record(format!("{below}{file}"), buffer) {
             Ok(text) => {
                 let end = text.iter().rposition(|byte| !matches!(byte, b'\n' | 0)).map_or(0, |last| last + 1);
                 if end > 0 {
@@ -42,10 +53,8 @@ fn read(proc: &ProcRoot, process: &Process) -> Result<Option<BString>, Failure> 
             }
             // The module is missing or gives no labels. The files of a task that has ended fail with ESRCH.
             Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOENT) => {}
-            Err(errno) => return Err(errno.into()),
+            Err(errno) => return Err(errno),
         }
     }
-    // The files of a task that has been reaped are missing too.
-    dir.read_record("stat", &mut buffer)?;
     Ok(None)
 }

@@ -61,7 +61,7 @@ mod process;
 mod snapshot;
 mod socket_user;
 mod suspect;
-mod task_credentials;
+mod task_powers;
 mod tasks;
 mod texts;
 
@@ -105,6 +105,6 @@ pub use process::{
 pub use snapshot::{Host, Snapshot};
 pub use socket_user::SocketUser;
 pub use suspect::Suspect;
-pub use task_credentials::TaskCredentials;
+pub use task_powers::TaskPowers;
 pub use tasks::Tasks;
 pub use texts::Texts;

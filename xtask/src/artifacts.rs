@@ -1,4 +1,4 @@
-//! What cargo builds for tasks that run it themselves.
+//! Programs that cargo builds for tasks that run them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,7 +46,7 @@ fn built_static(what: &[&str]) -> anyhow::Result<String> {
     messages(&mut build)
 }
 
-/// Where cargo keeps what it fetches.
+/// The directory of packages that cargo has fetched.
 pub(crate) fn cargo_home() -> anyhow::Result<PathBuf> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));

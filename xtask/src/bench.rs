@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: lxkns beside lsns and beside the floor, on one host, in one run.
 //!
-//! The programs take turns, so that whatever else the host does hits all of them alike, and each has one run before
-//! that is not counted. What is printed is the median.
+//! The programs take turns, so other load on the host affects all of them alike. The first run of each is not counted. The
+//! median is printed.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -188,7 +188,7 @@ fn build(args: &Args) -> anyhow::Result<()> {
     run_command(cargo(ordinary).args(["--", "-C", "target-feature=+crt-static"]))
 }
 
-/// What looking into a mount namespace costs: the helper, beside an ordinary static program that does the same.
+/// The cost of a look into a mount namespace: the helper, beside an ordinary static program that does the same.
 fn helpers() -> anyhow::Result<String> {
     let mut text = String::from("\nInto a mount namespace, from asking for a helper until it is ready:\n\n");
     let ordinary = built("ordinary");
@@ -206,13 +206,13 @@ fn built(name: &str) -> PathBuf {
     Path::new(BUILT).join(name)
 }
 
-/// What is measured.
+/// The measured quantity.
 struct Program {
     name: &'static str,
     command: Vec<PathBuf>,
 }
 
-/// What was measured of one program. One number of each for every run.
+/// The measurements of one program, one number for each run.
 struct Results {
     name: &'static str,
     wall_ms: Vec<f64>,
@@ -343,7 +343,7 @@ fn warm_up(program: &Program) -> anyhow::Result<f64> {
 /// A workload that stands until it is dropped.
 struct Workload {
     child: Child,
-    /// What it said when it was ready.
+    /// Its output when it was ready.
     ready: String,
 }
 

@@ -32,11 +32,11 @@ const STEPS: [Step; 13] = [
     // With what the step before has built.
     ("bench", bench::smoke),
     ("doctest", test::doc_tests),
-    // Last, so that the count of tests is what closes the output.
+    // Last, so the output ends with the count of tests.
     ("test", test::suite),
 ];
 
-/// Runs every step even when one fails, so that one run tells all there is to mend.
+/// Runs every step even if one fails, so one run shows all errors.
 fn run_steps(steps: &[Step]) -> Vec<(&'static str, Duration, anyhow::Result<()>)> {
     let mut results = Vec::new();
     for &(name, step) in steps {

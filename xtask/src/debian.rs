@@ -1,4 +1,4 @@
-//! What comes from Debian's archive: the host's mirror of it, and where what was fetched stays.
+//! Debian's archive: the host's mirror, and the cache of fetched packages.
 
 use std::fs;
 use std::path::PathBuf;

@@ -50,7 +50,7 @@ enum Task {
 fn main() -> ExitCode {
     match run::enter_workspace().and_then(|()| task(Task::parse())) {
         Ok(()) => ExitCode::SUCCESS,
-        // What went wrong, without the backtrace that RUST_BACKTRACE would add: it names nothing but this file.
+        // Without the backtrace that RUST_BACKTRACE would add: it shows only this file.
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

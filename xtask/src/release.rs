@@ -95,7 +95,7 @@ fn changelog_problem(changelog: &str, version: &str, today: &str) -> Option<Stri
         && date.char_indices().all(|(at, c)| if matches!(at, 4 | 7) { c == '-' } else { c.is_ascii_digit() });
     match date {
         _ if !is_date => Some(format!("CHANGELOG.md does not say when {version} came, but {date:?}")),
-        // Such days are in the order of their texts.
+        // Dates in this form sort as text.
         date if date > today => Some(format!("CHANGELOG.md says that {version} comes on {date}, and today is {today}")),
         _ => None,
     }

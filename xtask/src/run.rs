@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
-/// Goes to the workspace's root, so that every path in here is written from there.
+/// Changes to the root of the workspace, which all paths are relative to.
 pub(crate) fn enter_workspace() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
     env::set_current_dir(root).with_context(|| format!("cannot enter {}", root.display()))
@@ -20,7 +20,7 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Comma
     command
 }
 
-/// Runs a command whose output is for the person who looks on.
+/// Runs a command with its output on the terminal.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     println!("$ {}", line(command));
     let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot run {}", line(command)))?;
@@ -30,7 +30,7 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a command and returns what it wrote to its standard output.
+/// Runs a command and returns its standard output.
 pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     command.stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = command.output().with_context(|| format!("cannot run {}", line(command)))?;

@@ -18,7 +18,7 @@ const NOBODY: u32 = 65534;
 
 pub(crate) fn all() -> anyhow::Result<()> {
     let doc_tests = doc_tests();
-    // Last, so that what closes the output is what was counted.
+    // Last, so the output ends with the count.
     suite().and(doc_tests)
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn suite() -> anyhow::Result<()> {
     };
     let mut counts = counted(&mut command)?;
     ensure!(counts.passed > 0, "no test ran");
-    // What needs a privilege says so and is skipped without it. Where all are given, nothing may hide like that.
+    // A test without a privilege that it needs is skipped. With all privileges, no test may be skipped.
     if root && std::env::var_os("CI").is_some_and(|ci| ci == "true") {
         ensure!(counts.skipped == 0, "{} tests were skipped, although this is root", counts.skipped);
     }
@@ -72,7 +72,7 @@ pub(crate) fn of_program(program: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The live tests as a user without any privilege, from a directory that such a user can read.
+/// The live tests as a user without privileges, from a directory that this user can read.
 fn unprivileged() -> anyhow::Result<Counts> {
     let built = crate::artifacts::live_tests()?;
     let dir = tempfile::Builder::new().prefix("lxkns-test-").tempdir().context("cannot make a directory")?;
@@ -108,7 +108,7 @@ fn unprivileged() -> anyhow::Result<Counts> {
     Ok(counts)
 }
 
-/// What a test runner says at its end.
+/// The last lines of a test runner.
 #[derive(Debug, Default, PartialEq)]
 struct Counts {
     passed: u64,
@@ -168,7 +168,7 @@ fn counted(command: &mut Command) -> anyhow::Result<Counts> {
     Ok(counts)
 }
 
-/// Passes on what comes, line by line, and returns what its closing lines count.
+/// Passes the output on, line by line, and returns the counts of its last lines.
 fn shown(from: impl Read, mut to: impl Write) -> anyhow::Result<Counts> {
     let mut counts = Counts::default();
     let mut from = BufReader::new(from);

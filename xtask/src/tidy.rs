@@ -67,7 +67,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The text of a file; nothing for one that is not there, of which the checks then complain.
+/// The text of a file; empty for a missing one, which the checks then report.
 fn read(path: &str) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }

@@ -49,9 +49,9 @@ pub struct NamespaceAnswer {
     pub leaders: Vec<u32>,
     /// The tasks in it whose process is elsewhere, by TID.
     pub loose_threads: Vec<u32>,
-    /// How many processes were seen in it; `null`: none was, and some may be there.
+    /// The number of processes that were seen in it; `null` if none were, and some may be there.
     pub processes: Option<u64>,
-    /// How many tasks, likewise.
+    /// The number of tasks; `null` as for `processes`.
     pub tasks: Option<u64>,
     /// Whether all could be seen that may be in it; else these numbers are the least.
     pub members_seen: bool,
@@ -93,7 +93,7 @@ pub enum OfType {
         /// Its UID map: the first ID inside, the first outside (`null` where the observer's user namespace does not map
         /// it), and how many; `null` where not known.
         uid_map: Option<Vec<(u32, Option<u32>, u32)>>,
-        /// Its GID map, likewise.
+        /// Its GID map, in the same form.
         gid_map: Option<Vec<(u32, Option<u32>, u32)>>,
         /// How many namespaces may be created in it; `null` where not known.
         limits: Option<Vec<LimitAnswer>>,

@@ -1,4 +1,4 @@
-//! `lxkns busy`: where a file system is still mounted, who uses it, and what would release it.
+//! `lxkns busy`: the mounts and users of a file system, and what would release it.
 
 use lxkns_answers::busy::{self, Busy};
 use lxkns_answers::file_system::{self, Asked, Unknown};
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
         Err(unknown) => {
             say(format_args!("{}: {unknown}", name(&args.file_system)));
             super::tell_gaps(&snapshot, places());
-            // The list of mounts in which there is no such mount point has all of them.
+            // A list of mounts without this mount point is complete all the same.
             return Ok(if matches!(unknown, Unknown::NoMounts | Unknown::NoDirectory) {
                 Exit::Failed
             } else {
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let (query, mount, is_device) = (meant.query, meant.mount.map(|mount| mount.id), meant.is_device);
     let users = if is_live { Some(live::users_of(&access, &snapshot, query)?) } else { None };
     snapshot.gaps.extend(users.iter().flat_map(|users| users.gaps.iter().cloned()));
-    // They are looked through in their order.
+    // They are tried in this order.
     snapshot.gaps.sort();
     snapshot.gaps.dedup();
     let context = super::context(&snapshot, is_live);

@@ -1,4 +1,4 @@
-//! `lxkns caps`: what a process may do in a namespace, and why.
+//! `lxkns caps`: the capabilities of a process in a namespace, and why.
 
 use std::io::Write;
 
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
     if is_unknown {
         exit = exit.max(Exit::Failed);
     }
-    // An answer that is known goes by one process and a few namespaces: what else could not be seen changes nothing.
+    // A known answer depends on one process and a few namespaces, so other gaps do not matter.
     let gaps_matter = gaps_matter && (is_unknown || namespaces.is_empty());
     if args.json {
         let answers: Vec<_> = all.iter().flat_map(Caps::answers).collect();

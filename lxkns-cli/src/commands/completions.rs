@@ -1,7 +1,7 @@
-//! `lxkns completions`: a script that has a shell complete command lines of lxkns.
+//! `lxkns completions`: a script with which a shell completes command lines of lxkns.
 //!
-//! Those for bash, fish and zsh ask lxkns itself (`lxkns complete`), so that they offer the namespaces and processes of the
-//! host. The others complete commands and options alone.
+//! Those for bash, fish and zsh ask lxkns itself (`lxkns complete`), so they offer the namespaces and processes of the
+//! host. The others complete only commands and options.
 
 use std::io::Write as _;
 
@@ -33,7 +33,7 @@ fn script(shell: Shell) -> Vec<u8> {
     text.into()
 }
 
-/// The command without what is hidden. It is never parsed by.
+/// The command without its hidden parts. It is not used to parse.
 fn command() -> Command {
     let whole = Args::command();
     let visible = whole.get_subcommands().filter(|command| !command.is_hide_set());

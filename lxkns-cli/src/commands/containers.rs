@@ -26,7 +26,7 @@ pub(crate) fn run(args: &ContainersArgs, color: Color) -> Result {
     let default = if args.table.output_all { Column::all().collect() } else { Column::default_columns() };
     let mut columns = columns::parse_lists(&args.table.output, default, view::from_name).map_err(Error::Usage)?;
     if args.tree {
-        // What the tree is drawn in.
+        // The column with the tree.
         columns.retain(|column| *column != Column::Container);
         columns.insert(0, Column::Container);
     }
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &ContainersArgs, color: Color) -> Result {
     Ok(exit)
 }
 
-/// The containers that were asked for. Why a TARGET means none has been said.
+/// The containers that the TARGETs mean. A TARGET that means none has been reported.
 fn select(matrix: &Matrix<'_>, args: &ContainersArgs, is_live: bool) -> (Vec<usize>, Exit, bool) {
     if args.targets.is_empty() {
         return (matrix.select(None), Exit::Done, true);
@@ -110,7 +110,7 @@ fn select(matrix: &Matrix<'_>, args: &ContainersArgs, is_live: bool) -> (Vec<usi
     (shown, exit, gaps_matter)
 }
 
-/// What is told is of processes, and of the namespaces that they are in or that were made for containers.
+/// The options: the answer is about processes, their namespaces, and namespaces that were made for containers.
 fn options() -> DiscoveryOptions {
     let mut options = DiscoveryOptions::namespaces();
     for place in [Place::Sockets, Place::Tun, Place::ForChildren] {

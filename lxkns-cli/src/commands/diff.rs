@@ -1,4 +1,4 @@
-//! `lxkns diff`: what differs between two dumps, or between a dump and the living host.
+//! `lxkns diff`: the differences between two dumps, or between a dump and this host.
 
 use std::path::Path;
 
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &DiffArgs, color: Color) -> Result {
     Ok(if args.exit_code && differs { Exit::Found } else { Exit::Done })
 }
 
-/// What is looked at on the living host.
+/// The options of the scan of this host.
 pub(super) fn options() -> DiscoveryOptions {
     let mut options = DiscoveryOptions::namespaces();
     options.command_lines = Scope::Named;

@@ -27,12 +27,12 @@ pub(crate) fn run(args: &DumpArgs) -> Result {
     };
     screen::print(|out| live::write(&snapshot, args, out))?;
     super::tell_gaps(&snapshot, Place::ALL.into_iter().collect());
-    // The program ends here, and all memory with it.
+    // The program ends here, which frees all memory.
     std::mem::forget(snapshot);
     Ok(Exit::Done)
 }
 
-/// A snapshot without what is to be left out: as if it had never been asked for.
+/// Removes what the options leave out from a snapshot, as if it had never been read.
 fn without(mut snapshot: Snapshot, args: &DumpArgs) -> Snapshot {
     if args.no_cmdline {
         snapshot.options.command_lines = Scope::None;

@@ -64,8 +64,8 @@ fn enter(args: &EnterArgs, color: Color) -> Result<u8, Failure> {
     lxkns_enter::seal::run_protected().map_err(told)?;
     // A copy in memory has the number of a descriptor for a name.
     let _ = rustix::thread::set_name(c"lxkns");
-    // Whoever may look with them would else be able to do anything to anybody's containers. Most are gone by now: memory
-    // has no file capabilities.
+    // Else a user who may run the program to look could change any container. Most of these powers are gone by now: a program
+    // in memory has no file capabilities.
     if lxkns_sys::at_secure() {
         let message =
             "enter uses no powers that the program's file has (set-user-ID, file capabilities); run it as root";
@@ -73,7 +73,7 @@ fn enter(args: &EnterArgs, color: Color) -> Result<u8, Failure> {
     }
     let proc = ProcRoot::host().map_err(|error| failed(chain(&error)))?;
     let (target, pid) = match &args.targets[..] {
-        // Nobody can enter what he is in; its namespaces are those of the command anyway.
+        // The caller cannot enter its own namespaces, and the command has them anyway.
         [asked @ Asked { target: Target::Process(pid), .. }] if asked.is_caller() => {
             let own = NamespaceType::ALL.into_iter().filter_map(|ns_type| of_process(&proc, *pid, ns_type).ok());
             (Entered::namespaces(&proc, own.collect()).map_err(told)?, Some(*pid))
@@ -141,9 +141,9 @@ fn wanted<'a>(proc: &'a ProcRoot, target: Entered, args: &EnterArgs) -> Enter<'a
     }
 }
 
-/// Opens namespaces that were asked for by themselves, or the process of a container.
+/// Opens TARGETs that are namespaces, or the process of a container.
 fn named(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<(Entered, Option<Pid>), Failure> {
-    // What stands after the process is the command.
+    // Words after the process are the command.
     if let [asked, rest @ ..] = targets
         && args.command.is_empty()
         && let Some(at) = rest.iter().position(|asked| is_command(&asked.target))
@@ -191,7 +191,7 @@ fn named(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<(Entere
     Ok((Entered::namespaces(proc, opened).map_err(told)?, None))
 }
 
-/// A process alone is entered as a whole, several are not.
+/// A process must be the only TARGET.
 fn check_pids(targets: &[Asked]) -> Result<(), Failure> {
     let Some(asked) = targets.iter().find(|asked| matches!(asked.target, Target::Process(_))) else { return Ok(()) };
     let text = asked.text.to_string_lossy();
@@ -247,7 +247,7 @@ fn of_process(proc: &ProcRoot, pid: Pid, ns_type: NamespaceType) -> Result<Owned
     rustix::fs::openat(proc, format!("{pid}/ns/{ns_type}"), flags, Mode::empty())
 }
 
-/// What would happen. `pid` is the process that is entered, if it is one.
+/// Shows the plan. `pid` is the process that is entered, if it is one.
 fn dry_run(plan: &Plan, pid: Option<Pid>, args: &EnterArgs, color: Color) -> Result<(), Failure> {
     let access = live::access(&args.patience);
     let snapshot = || {
@@ -255,7 +255,7 @@ fn dry_run(plan: &Plan, pid: Option<Pid>, args: &EnterArgs, color: Color) -> Res
         options.places = Places::NONE.with(Place::Processes);
         live::discover(&live::session(&access)?, &options, &args.patience)
     };
-    // What it belongs to is only told.
+    // The owner is only shown.
     let snapshot = pid.and_then(|_| snapshot().ok());
     let known = snapshot.as_ref().zip(pid);
     let whose = known.map(|(snapshot, pid)| WhoseForm::process(snapshot, pid)).unwrap_or_default();

@@ -31,12 +31,12 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
     let mut places = list::places(&needed, &options);
     let names_where_any = has_names_where_any(args, &columns);
     if names_where_any && !options.places.contains(Place::BindMounts) {
-        // Without all of them there may be a name that is not shown, which is no gap of what was asked for.
+        // A name in a list that is missing is not shown, but the TARGETs have no gap.
         places = places.without(Place::BindMounts);
         options.places = options.places.with(Place::BindMounts);
     }
     let is_live = args.look.from.is_none();
-    // The program ends with this view: what a large host takes is given back with it, and not piece by piece before.
+    // The program ends after this view, which frees all memory faster than dropping each value.
     let snapshot = ManuallyDrop::new(live::load(&args.look, &options)?);
 
     let Findings { found, mut exit, gaps_matter, .. } = super::find(&resolver(&snapshot, is_live), &asked);
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
         (!asked.is_empty()).then(|| found.into_iter().flat_map(|(_, ids)| ids).collect());
     let mut shown = list::select(&snapshot, only.as_ref(), &args.types);
     if shown.is_empty() && only.is_some_and(|only| !only.is_empty()) {
-        // What was asked for is there, but none of it is of the type asked for.
+        // The TARGETs exist, but none has a requested type.
         say("no target has a requested type");
         exit = exit.max(Exit::Missing);
     }
@@ -62,13 +62,13 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
         columns.insert(before, Column::Netns);
     }
     if is_for_people(args) {
-        // Where there is something to tell in them.
+        // Only those with a value.
         let missing = list.whose_columns(&shown).into_iter().filter(|column| !columns.contains(column));
         let missing: Vec<_> = missing.collect();
         let before = columns.iter().position(|&column| column == Column::Command).unwrap_or(columns.len());
         columns.splice(before..before, missing);
     }
-    // With nothing to show for a mistyped TARGET the headings alone would only confuse; JSON stays JSON.
+    // For a mistyped TARGET alone, a table of headings would only confuse; JSON stays JSON.
     if args.table.json {
         screen::print(|out| Ok(json::write(&list.answer(&shown, &columns), out)?))?;
     } else if !(shown.is_empty() && exit != Exit::Done) {
@@ -86,15 +86,15 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
     Ok(exit)
 }
 
-/// Whether the names of network namespaces are shown where any has one: to people, where the columns are the default ones and
-/// do not have the paths that make the names.
+/// Whether a column with the names of network namespaces is added if any has one: for people, to the default columns, unless
+/// these have the paths that the names come from.
 fn has_names_where_any(args: &LsArgs, columns: &[Column]) -> bool {
     let has_net = args.types.is_empty() || args.types.contains(&NamespaceType::Net);
     let has_names = columns.iter().any(|column| matches!(column, Column::Nsfs | Column::Netns));
     is_for_people(args) && has_net && !has_names
 }
 
-/// Whether people read the default columns, to which others can be added.
+/// Whether the table is for people and has the default columns, so others can be added.
 fn is_for_people(args: &LsArgs) -> bool {
     let is_default = args.table.output.iter().all(|list| list.starts_with('+'));
     is_default && !args.table.json && !args.table.raw

@@ -27,7 +27,7 @@ pub(crate) fn run(dir: &Path) -> Result {
     Ok(Exit::Done)
 }
 
-/// A page: its examples, which `--help` has first, stand where people look for them in a page.
+/// A page. The examples, which come first in `--help`, have their usual section.
 fn page(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
     let man = Man::new(command.clone()).source(concat!("lxkns ", env!("CARGO_PKG_VERSION")));
     man.render_title(out)?;
@@ -57,7 +57,7 @@ fn page(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
     see_also(command.get_name(), out)
 }
 
-/// How a command line is made up, with the arguments of options: in bold what is typed as it is.
+/// The synopsis of a command line, with the arguments of options; literal words are bold.
 fn synopsis(command: &Command, out: &mut impl io::Write) -> io::Result<()> {
     let mut line = vec![bold(command.get_bin_name().unwrap_or_else(|| command.get_name())), roman(" ")];
     if command.has_subcommands() {
@@ -74,7 +74,7 @@ fn synopsis(command: &Command, out: &mut impl io::Write) -> io::Result<()> {
     roff.to_writer(out)
 }
 
-/// An argument as it stands in the synopsis, with a blank.
+/// An argument in the synopsis, with a blank.
 fn part(arg: &Arg, line: &mut Vec<Inline>) {
     let value = || {
         let names = arg.get_value_names().unwrap_or_default();
@@ -108,7 +108,7 @@ fn part(arg: &Arg, line: &mut Vec<Inline>) {
     }));
 }
 
-/// What a command takes from its environment.
+/// The environment variables of a command.
 fn environment(command: &str) -> Vec<&'static str> {
     let mut lines = vec![
         "NO_COLOR, CLICOLOR, CLICOLOR_FORCE, TERM",
@@ -128,7 +128,7 @@ fn environment(command: &str) -> Vec<&'static str> {
     lines
 }
 
-/// The files that a command reads, but for those that its arguments name.
+/// The files that a command reads, except those that its arguments name.
 fn files(command: &str) -> Vec<&'static str> {
     match command {
         "completions" => vec![
@@ -138,7 +138,7 @@ fn files(command: &str) -> Vec<&'static str> {
         "man" => vec!["/usr/share/man/man1  where the pages belong"],
         _ => {
             let mut lines = vec![
-                "/proc         all that is known of processes and most of what is known of namespaces",
+                "/proc         processes, and most facts about namespaces",
                 "/etc/passwd   names of users",
                 "/run/netns    names of network namespaces, by ip netns",
             ];
@@ -153,7 +153,7 @@ fn files(command: &str) -> Vec<&'static str> {
     }
 }
 
-/// The pages that somebody may want to read next.
+/// Related pages.
 fn see_also(command: &str, out: &mut impl io::Write) -> io::Result<()> {
     let (ours, others): (&[&str], &[&str]) = match command {
         "ls" => (&["tree", "show", "why", "orphans"], &["lsns(8)", "namespaces(7)"]),
@@ -203,7 +203,7 @@ fn see_also(command: &str, out: &mut impl io::Write) -> io::Result<()> {
     roff.to_writer(out)
 }
 
-/// A section whose lines stay as they are.
+/// A section with literal lines.
 fn section<'a>(out: &mut impl io::Write, heading: &str, lines: impl IntoIterator<Item = &'a str>) -> io::Result<()> {
     let mut roff = Roff::new();
     roff.control("SH", [heading.to_uppercase().as_str()]).control("nf", []);

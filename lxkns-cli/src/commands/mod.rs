@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     })
 }
 
-/// Writes a table as these options want it.
+/// Writes a table in the form that these options select.
 fn show_table(headings: &[Heading], rows: &[Vec<String>], args: &TableArgs, color: Color) -> Result<()> {
     if args.raw {
         screen::print(|out| Ok(table::write_raw(out, headings, rows, !args.no_headings)?))
@@ -79,27 +79,27 @@ fn show_table(headings: &[Heading], rows: &[Vec<String>], args: &TableArgs, colo
     }
 }
 
-/// What could not be seen.
+/// The gaps.
 fn gap_lines(snapshot: &Snapshot, places: Places) -> Vec<String> {
     gaps::lines(snapshot, places, gaps::held(snapshot))
 }
 
-/// Says what could not be seen, on standard error.
+/// Reports gaps on standard error.
 fn tell_gaps(snapshot: &Snapshot, places: Places) {
     gap_lines(snapshot, places).iter().for_each(say);
 }
 
-/// What an answer is about: this host as it was just seen, or a dump.
+/// The subject of an answer: a new snapshot of this host, or a dump.
 fn context(snapshot: &Snapshot, is_live: bool) -> Context<'_> {
     if is_live { Context::live(snapshot, is_chrooted(snapshot)) } else { Context::of_dump(snapshot) }
 }
 
-/// Whether the root directory of the caller is not that of its mount namespace.
+/// Whether the caller's root directory differs from that of its mount namespace.
 fn is_chrooted(snapshot: &Snapshot) -> bool {
     snapshot.observer_mount_ns.is_some_and(|own| live::is_chrooted(snapshot, own))
 }
 
-/// Says where the paths of mounts mean other files to the caller than in the list of mounts.
+/// Reports that the paths in the list of mounts mean other files to the caller.
 fn tell_other_root(snapshot: &Snapshot, is_live: bool) {
     if let Some(own) = snapshot.observer_mount_ns.filter(|_| is_live && home(snapshot, true).is_none()) {
         say(format_args!(
@@ -110,13 +110,13 @@ fn tell_other_root(snapshot: &Snapshot, is_live: bool) {
     }
 }
 
-/// The mount namespace in which the paths of mounts lead the caller where they say.
+/// The mount namespace whose paths mean the same to the caller.
 fn home(snapshot: &Snapshot, is_live: bool) -> Option<NamespaceId> {
     context(snapshot, is_live).mount_ns
 }
 
-/// A TARGET with the process that stands for it, where it is a container. Why it means nothing has been said; then it comes
-/// to an exit code, and it matters what could not be seen or it does not.
+/// A TARGET, with the main process in place of a container. If it means nothing, the reason has been reported; the error is the
+/// exit code, and whether gaps matter.
 fn settle(resolver: &Resolver<'_>, asked: &Asked) -> std::result::Result<Asked, (Exit, bool)> {
     resolver.settle(asked).map_err(|unresolved| {
         say(&unresolved);
@@ -124,19 +124,19 @@ fn settle(resolver: &Resolver<'_>, asked: &Asked) -> std::result::Result<Asked, 
     })
 }
 
-/// What became of the TARGETs that were asked for.
+/// The outcome for the TARGETs.
 struct Findings<'a> {
-    /// What each means that means something.
+    /// The meaning of each that has one.
     found: Vec<(&'a Asked, Vec<NamespaceId>)>,
-    /// The namespaces that were not found and can live all the same, with their types where known.
+    /// The namespaces that were not found but may exist, with their types if known.
     unseen: Vec<(&'a Asked, Option<NamespaceType>)>,
-    /// What the others come to.
+    /// The exit code of the others.
     exit: Exit,
-    /// Whether what could not be seen has to do with the answer.
+    /// Whether gaps can change the answer.
     gaps_matter: bool,
 }
 
-/// Finds what was asked for, and says of each that means nothing why: the others are still answered.
+/// Resolves the TARGETs. A TARGET without a meaning is reported, and the others are still answered.
 fn find<'a>(resolver: &Resolver<'_>, asked: &'a [Asked]) -> Findings<'a> {
     let mut findings =
         Findings { found: Vec::new(), unseen: Vec::new(), exit: Exit::Done, gaps_matter: asked.is_empty() };

@@ -36,19 +36,19 @@ pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
             return Ok(exit);
         }
     };
-    // What could not be listed elsewhere matters where it is told who is a peer of whom.
+    // Peers can be in mount namespaces that could not be listed.
     let peers_matter =
         args.table.json || columns.iter().any(|column| matches!(column, Column::Peers | Column::Receivers));
     let mut places: Places = [Place::BindMounts, Place::ProcesslessMounts].into_iter().collect();
     if peers_matter {
-        // In mount namespaces that nothing readable leads to there may be others.
+        // There may be others in mount namespaces that could not be reached.
         places = places.with(Place::Processes).with(Place::Tasks);
     }
     let told = Mounts::of(&snapshot, namespace).map(|mounts| match args.table.json {
         true => Told::Answer(mounts.answer()),
         false => Told::Rows(rows(&mounts, &columns, args)),
     });
-    // What is told goes by all gaps.
+    // The answer depends on all gaps.
     keep_gaps_of_lists(&mut snapshot, (!peers_matter).then_some(namespace));
     match told {
         None => {
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
     Ok(Exit::Done)
 }
 
-/// What is written of the mounts.
+/// The mounts that are shown.
 enum Told {
     Answer(Answer),
     Rows(Vec<Vec<String>>),
@@ -93,7 +93,7 @@ fn rows(mounts: &Mounts<'_>, columns: &[Column], args: &MountsArgs) -> Vec<Vec<S
     rows.into_iter().map(cells).collect()
 }
 
-/// Mount namespaces in all places that can hold one, with their mounts: those of others too, for who is a peer of whom.
+/// The options of the scan: mount namespaces in all places that can hold one, with their mounts. Peers need the mounts of all.
 fn options() -> DiscoveryOptions {
     let mut options = DiscoveryOptions::namespaces();
     for place in [Place::Sockets, Place::Tun, Place::ForChildren] {
@@ -104,7 +104,7 @@ fn options() -> DiscoveryOptions {
     options
 }
 
-/// Leaves only the gaps that are about a mount namespace: this one, or any; and those about processes in any.
+/// Keeps only gaps about a mount namespace (this one, or any) and about processes in any.
 fn keep_gaps_of_lists(snapshot: &mut Snapshot, only: Option<NamespaceId>) {
     let namespaces = &snapshot.namespaces;
     snapshot.gaps.retain(|gap| match gap.object {
@@ -118,8 +118,8 @@ fn is_mnt(namespace: Option<&Namespace>) -> bool {
     namespace.is_some_and(|namespace| namespace.ns_type == NamespaceType::Mnt)
 }
 
-/// The mount namespace that was asked for. What there is instead has been said; then it comes to an exit code, and it
-/// matters what could not be seen or it does not.
+/// The mount namespace that TARGET means. If there is none, the reason has been reported; the error is the exit code, and
+/// whether gaps matter.
 fn target(args: &MountsArgs, snapshot: &Snapshot, is_live: bool) -> std::result::Result<NamespaceId, (Exit, bool)> {
     let Some(asked) = &args.target else {
         return super::home(snapshot, is_live)

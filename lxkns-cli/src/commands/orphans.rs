@@ -1,4 +1,4 @@
-//! `lxkns orphans`: the namespaces without any process or task.
+//! `lxkns orphans`: the namespaces without a process or task.
 
 use lxkns_answers::json::{self, Envelope};
 use lxkns_answers::orphans::{has_leak, orphans, results};
@@ -17,11 +17,11 @@ use crate::view::why::{FEW, SOME};
 pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
     let mut options = DiscoveryOptions::namespaces();
     options.command_lines = Scope::Named;
-    // Who may end a process depends on its UIDs.
+    // Whether the caller may end a process depends on its UIDs.
     options.status = Scope::Named;
     options.suspects = true;
     options.without_self = true;
-    // What is unmounted together takes all mounts to know.
+    // Propagation of unmounts depends on all mounts.
     options.mounts = true;
     let is_live = args.look.from.is_none();
     let mut snapshot = live::load(&args.look, &options)?;

@@ -31,13 +31,13 @@ use crate::view::screen::{self, Color};
 use crate::view::sheet;
 use crate::view::why::SOME;
 
-/// Something to show.
+/// An object to show.
 enum Item {
     Namespace(NamespaceId),
     Process(Pid),
 }
 
-/// What is known of it.
+/// The data for it.
 enum Either<'a> {
     Namespace(Box<ShownNamespace<'a>>),
     Process(ShownProcess<'a>),
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
         targets => targets.to_vec(),
     };
     let mut options = options(&targets);
-    // Who asks about itself is to be found.
+    // `self` must be in the snapshot.
     options.without_self = !args.targets.is_empty();
     let access = live::access(&args.look.patience);
     let mut snapshot = live::load_with(&args.look, &access, &options)?;
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
     let exit = unsettled.map_or(exit, |(unsettled, _)| exit.max(unsettled));
     let gaps_matter = gaps_matter || unsettled.is_some_and(|(_, gaps_matter)| gaps_matter);
 
-    // First what only somebody inside can tell: it can leave gaps.
+    // First the facts that only a process inside can read, which can leave gaps.
     let progress = Progress::of("looking inside");
     let mut insides = Vec::new();
     for (_, item) in &items {
@@ -148,16 +148,16 @@ impl Item {
     }
 }
 
-/// What says where processes are.
+/// The places that show the namespaces of processes.
 const OF_PROCESSES: [Place; 4] = [Place::Processes, Place::Tasks, Place::Parents, Place::Owners];
 
-/// The places in which what could not be seen has to do with the answer: of processes, not where only a name was to be found.
+/// The places whose gaps can change the answer. For a process, bind mounts only give names, so they do not count.
 fn relevant(targets: &[Asked], options: &DiscoveryOptions) -> Places {
     let is_process = |asked: &Asked| matches!(asked.target, Target::Process(_));
     if targets.iter().all(is_process) { OF_PROCESSES.into_iter().collect() } else { options.places }
 }
 
-/// What the things that are shown are made of, and no more.
+/// The options of the scan: what the objects need, and no more.
 fn options(targets: &[Asked]) -> DiscoveryOptions {
     let mut options = DiscoveryOptions::namespaces();
     let is_process = |asked: &Asked| matches!(asked.target, Target::Process(_));
@@ -183,8 +183,8 @@ fn options(targets: &[Asked]) -> DiscoveryOptions {
     options
 }
 
-/// The TARGETs with processes in place of containers. Why others mean nothing has been said: the exit code for that, and
-/// whether what could not be seen has to do with it.
+/// The TARGETs, with processes in place of containers. Others have been reported; this is their exit code, and whether gaps
+/// matter.
 fn settle(snapshot: &Snapshot, targets: &[Asked], is_live: bool) -> (Vec<Asked>, Option<(Exit, bool)>) {
     let mut unsettled: Option<(Exit, bool)> = None;
     let resolver = resolve::resolver(snapshot, is_live);
@@ -199,7 +199,7 @@ fn settle(snapshot: &Snapshot, targets: &[Asked], is_live: bool) -> (Vec<Asked>,
     (settled.collect(), unsettled)
 }
 
-/// What was asked for: what came of it, and whether what could not be seen has to do with it.
+/// The outcome for a TARGET, and whether gaps can change it.
 fn find<'a>(snapshot: &Snapshot, targets: &'a [Asked], is_live: bool) -> (Vec<(&'a Asked, Item)>, Exit, bool) {
     let resolver = resolve::resolver(snapshot, is_live);
     let (mut items, mut exit, mut gaps_matter) = (Vec::new(), Exit::Done, false);
@@ -233,7 +233,7 @@ fn find<'a>(snapshot: &Snapshot, targets: &'a [Asked], is_live: bool) -> (Vec<(&
     (items, exit, gaps_matter)
 }
 
-/// Reads what only a process inside can tell; and why not, where that could not be.
+/// Reads the facts that only a process inside can read, or the reason why this is not possible.
 pub(super) fn look_inside(
     snapshot: &mut Snapshot,
     access: &Access,
@@ -278,7 +278,7 @@ pub(super) fn label(process: &Process, is_live: bool) -> Label {
     }
 }
 
-/// The namespaces of whoever asks.
+/// The caller's namespaces.
 fn own_namespaces() -> NamespaceLinks {
     let mut links = NamespaceLinks::default();
     for ns_type in NamespaceType::ALL {
@@ -289,7 +289,7 @@ fn own_namespaces() -> NamespaceLinks {
     links
 }
 
-/// How long ago the host booted, as this time namespace has it.
+/// The time since boot, in this time namespace.
 fn since_boot() -> std::time::Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     std::time::Duration::try_from(now).unwrap_or_default()

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &TreeArgs, color: Color) -> Result {
     let (kind, target) = asked(args).map_err(|message| Error::Usage(message.to_owned()))?;
     let options = options(kind, args);
     let is_live = args.look.from.is_none();
-    // The program ends with this view: what a large host takes is given back with it, and not piece by piece before.
+    // The program ends after this view, which frees all memory faster than dropping each value.
     let snapshot = ManuallyDrop::new(live::load(&args.look, &options)?);
     let shown_kind = match kind {
         TreeKind::User if args.owned => Kind::Ownership,
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &TreeArgs, color: Color) -> Result {
     Ok(Exit::Done)
 }
 
-/// Which tree, and of what. An option that another tree has is said to be one.
+/// The kind of tree and its options. An option of another tree is an error.
 fn asked(args: &TreeArgs) -> std::result::Result<(TreeKind, Option<&Asked>), &'static str> {
     let (kind, target) = match (&args.kind, &args.target) {
         (Some(KindOrTarget::Target(_)), Some(_)) => return Err("expected user, pid or proc before a TARGET"),
@@ -79,7 +79,7 @@ fn asked(args: &TreeArgs) -> std::result::Result<(TreeKind, Option<&Asked>), &'s
     }
 }
 
-/// What is looked at: everything that can hold a namespace of the tree.
+/// The options of the scan: all places that can hold a namespace of the tree.
 fn options(kind: TreeKind, args: &TreeArgs) -> DiscoveryOptions {
     let mut options = DiscoveryOptions::namespaces();
     if kind != TreeKind::User && !args.users {
@@ -110,8 +110,7 @@ fn places(options: &DiscoveryOptions) -> Places {
     places
 }
 
-/// The branch with what was asked for. What there is instead has been said; then it comes to an exit code, and it
-/// matters what could not be seen or it does not.
+/// The branch of the TARGET. If there is none, the reason has been reported; the error is the exit code, and whether gaps matter.
 fn branch(
     snapshot: &Snapshot,
     whole: &Forest<TreeNode>,
@@ -159,7 +158,7 @@ fn branch(
     let ns_type = if kind == TreeKind::User { NamespaceType::User } else { NamespaceType::Pid };
     let wanted: BTreeSet<NamespaceId> = namespaces(&resolver, target, ns_type)?.into_iter().collect();
     let is_wanted = |node: &TreeNode| {
-        // A user namespace between PID namespaces was not asked for, but for those in it.
+        // A user namespace only connects PID namespaces.
         !matches!(node, TreeNode::Owner { .. }) && node.namespace().is_some_and(|id| wanted.contains(&id))
     };
     let branch = whole.branches(whole.nodes().filter(is_wanted));

@@ -144,7 +144,7 @@ fn tell(look: &Look<'_>, args: &WatchArgs, color: Color) -> Result<()> {
     })
 }
 
-/// Waits until then; `false` as soon as nobody reads standard output any more.
+/// Waits until then; `false` as soon as standard output has no reader.
 fn wait(until: Option<Instant>) -> Result<bool> {
     let stdout = io::stdout();
     loop {

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &WhoCanArgs, color: Color) -> Result {
     let places = options.places.with(Place::ProcessFacts);
     let access = live::access(&args.look.patience);
     let mut snapshot = live::load_with(&args.look, &access, &options)?;
-    let tasks = if is_live { live::add_task_credentials(&access, &mut snapshot)? } else { Vec::new() };
+    let tasks = if is_live { live::add_task_powers(&access, &mut snapshot)? } else { Vec::new() };
     let resolver = resolve::resolver(&snapshot, is_live);
     let target = match super::settle(&resolver, &args.target) {
         Ok(target) => target,

@@ -2,10 +2,10 @@
 
 use super::charset::Charset;
 
-/// What is deeper than this stands no further to the right: a container can nest things by the thousand.
+/// Deeper nodes are not indented further: a container can nest namespaces by the thousand.
 pub(crate) const DEEPEST: usize = 100;
 
-/// Calls `visit` with everything in the order of the tree, each with the lines that stand before it and its depth.
+/// Calls `visit` with each node in the order of the tree, with the lines before it and its depth.
 pub(crate) fn walk<T: Copy>(
     roots: &[T],
     deepest: usize,
@@ -23,7 +23,7 @@ fn walk_with<T: Copy>(
     mut visit: impl FnMut(String, usize, T),
 ) {
     let lines = charset.branches();
-    // Each with its depth, the lines that go down beside those below it, and whether it is the last below its parent.
+    // Each node with its depth, the lines beside its descendants, and whether it is the last child.
     let mut todo: Vec<(T, usize, String, bool)> =
         roots.iter().rev().map(|&root| (root, 0, String::new(), true)).collect();
     while let Some((item, depth, beside, is_last)) = todo.pop() {

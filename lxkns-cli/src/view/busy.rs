@@ -1,4 +1,4 @@
-//! What makes `umount` fail for a mount; where a file system is mounted, who uses it, and what would release it: as text.
+//! The answer of `lxkns busy` as text.
 
 use std::io::{self, Write};
 
@@ -76,7 +76,7 @@ fn write_file_system(busy: &Busy<'_>, out: &mut impl Write, screen: Screen, limi
         more(out, "    ", mounts.len(), limit)?;
     }
     more(out, "  ", busy.mounts().len(), limit)?;
-    // Who keeps the mount that was asked for has been named.
+    // The users of the mount in question have been listed.
     let users = busy.other_users();
     for user in &users[..shown(users.len(), limit)] {
         let uses = || words::uses(user.pid, &user.uses, limit).join(", ");

@@ -1,4 +1,4 @@
-//! What a process may do in a namespace, and why: for people.
+//! The answer of `lxkns caps` as text.
 
 use std::io::{self, Write};
 
@@ -15,7 +15,7 @@ pub(crate) fn write(caps: &Caps<'_>, out: &mut impl Write, screen: Screen) -> io
     let names: Vec<_> = caps.namespaces.iter().map(|&id| names::namespace(caps.snapshot, id)).collect();
     let (subject, names) = (format!("{} has in", caps.subject()), names.join(", "));
     out.write_all(subject.as_bytes())?;
-    // No name of a namespace is cut: where they do not fit they go on below.
+    // Names of namespaces are never cut: those that do not fit go on the next line.
     let names = shorten::wrap(&format!(" {names}"), screen.width, subject.width(), 4);
     for (index, line) in names.split('\n').enumerate() {
         let text = line.trim_start_matches(' ');

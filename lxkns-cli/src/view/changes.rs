@@ -1,4 +1,4 @@
-//! What differs between two snapshots, as text.
+//! Differences between two snapshots, as text.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use lxkns_core::relations::NamespaceChanges;
 
 use super::screen::Screen;
 
-/// Writes the changes, with no more than `limit` of a kind for each namespace.
+/// Writes the changes, with at most `limit` of a kind for each namespace.
 pub(crate) fn write(
     out: &mut impl Write,
     between: &Between<'_>,
@@ -48,7 +48,7 @@ fn write_namespace(
     Ok(())
 }
 
-/// Who is in a namespace that was not seen before, or else what holds it, and whose it is.
+/// The processes in a namespace that was not seen before, or else its holders, and its owner.
 fn write_new(out: &mut impl Write, between: &Between<'_>, namespace: &Namespace, screen: Screen) -> io::Result<()> {
     if between.occupant(namespace).is_some() {
         screen.folded(out, "  ", || between.occupant(namespace).unwrap_or_default())?;

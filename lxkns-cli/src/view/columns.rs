@@ -1,10 +1,10 @@
-//! The columns of `ls` as they are named on the command line, and how they stand in a table.
+//! The columns of `ls`: their names on the command line, and their layout.
 
 use lxkns_answers::list::Column;
 
 use super::table::Heading;
 
-/// How a column stands in a table.
+/// The layout of a column.
 pub(crate) fn heading(column: Column) -> Heading {
     let right = matches!(
         column,
@@ -13,13 +13,13 @@ pub(crate) fn heading(column: Column) -> Heading {
     Heading { name: column.name(), right, gives_way: column == Column::Command }
 }
 
-/// Reads the lists of `-o`. The first that does not begin with `+` takes the place of the default, all others add to
-/// what is there. A column that is already there stays where it is.
+/// Reads the lists of `-o`. The first that does not begin with `+` replaces the default, all others add columns. A column that
+/// is there already keeps its place.
 pub(crate) fn parse(lists: &[String], default: Vec<Column>) -> Result<Vec<Column>, String> {
     parse_lists(lists, default, from_name)
 }
 
-/// [`parse`] for columns of whatever kind.
+/// [`parse`] for any kind of column.
 pub(crate) fn parse_lists<C: PartialEq>(
     lists: &[String],
     default: Vec<C>,
@@ -53,7 +53,7 @@ pub(crate) fn from_name(name: &str) -> Result<Column, String> {
     Column::from_name(name).ok_or_else(|| unknown(name, names()))
 }
 
-/// What is said of a column that there is not.
+/// The message for an unknown column.
 pub(crate) fn unknown(name: &str, valid: impl Iterator<Item = &'static str>) -> String {
     let valid: Vec<_> = valid.collect();
     format!("unknown column {name:?}: valid columns are {}", valid.join(", "))
@@ -64,7 +64,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     Column::all().map(Column::name)
 }
 
-/// The columns with what they mean, for the help.
+/// The columns with their meanings, for the help.
 pub(crate) fn help() -> String {
     let lines: Vec<_> = Column::all().map(|column| format!("  {:<9} {}", column.name(), column.meaning())).collect();
     format!("Columns:\n{}", lines.join("\n"))

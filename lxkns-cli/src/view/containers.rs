@@ -1,4 +1,4 @@
-//! The columns of `containers` as they are named on the command line, and how they stand in a table.
+//! The columns of `containers`: their names on the command line, and their layout.
 
 use lxkns_answers::containers::{Column, Matrix, Node};
 
@@ -6,7 +6,7 @@ use super::branches::{self, DEEPEST};
 use super::escape::For;
 use super::table::Heading;
 
-/// How a column stands in a table.
+/// The layout of a column.
 pub(crate) fn heading(column: Column) -> Heading {
     Heading { name: column.name(), right: column == Column::Process, gives_way: column == Column::Lsm }
 }
@@ -21,19 +21,19 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     Column::all().map(Column::name)
 }
 
-/// The columns with what they mean, for the help.
+/// The columns with their meanings, for the help.
 pub(crate) fn help() -> String {
     let lines: Vec<_> = Column::all().map(|column| format!("  {:<10} {}", column.name(), column.meaning())).collect();
     format!("Columns:\n{}", lines.join("\n"))
 }
 
-/// The rows of a table: a container each.
+/// The rows of a table, one for each container.
 pub(crate) fn rows(matrix: &Matrix<'_>, shown: &[usize], columns: &[Column], goes_to: For) -> Vec<Vec<String>> {
     let row = |&index: &usize| columns.iter().map(|&column| matrix.cell(index, column).printable(goes_to)).collect();
     shown.iter().map(row).collect()
 }
 
-/// The rows of a tree: engines and groups have nothing but their names.
+/// The rows of a tree. Those of engines and groups have only a name.
 pub(crate) fn tree(matrix: &Matrix<'_>, shown: &[usize], columns: &[Column]) -> Vec<Vec<String>> {
     let tree = matrix.tree(shown);
     let mut rows = Vec::new();

@@ -1,4 +1,4 @@
-//! What can be seen here, what cannot and why, and what would help: in short sections.
+//! The answer of `lxkns doctor` in short sections: what can be seen, what cannot and why, and what would help.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ pub(crate) fn write(report: &Report, out: &mut impl Write, screen: Screen) -> io
     writeln!(out, " {}", printable(&*report.kernel))?;
     match &report.interfaces {
         Some(interfaces) => write_interfaces(out, interfaces)?,
-        None => writeln!(out, "  its interfaces: only the living host knows")?,
+        None => writeln!(out, "  interfaces: not in a dump")?,
     }
     writeln!(out)?;
     screen.heading(out, "places")?;
@@ -32,21 +32,21 @@ pub(crate) fn write(report: &Report, out: &mut impl Write, screen: Screen) -> io
     match (&report.caller, &report.taker) {
         (Some(caller), _) => write_caller(out, caller)?,
         (None, Some(taker)) => write_taker(out, taker)?,
-        (None, None) => writeln!(out, ": only the living host knows; this dump does not say who took it")?,
+        (None, None) => writeln!(out, ": not in this dump")?,
     }
     writeln!(out)?;
     screen.heading(out, "helper")?;
     match &report.helper {
         Some(helper) => write_helper(out, helper)?,
-        None => writeln!(out, " for mount namespaces: only the living host knows")?,
+        None => writeln!(out, " for mount namespaces: not in a dump")?,
     }
     writeln!(out)?;
     screen.heading(out, "not seen")?;
     match (report.shortfalls.is_empty(), report.live) {
-        (true, _) => writeln!(out, ": nothing but what this kernel does not tell")?,
+        (true, _) => writeln!(out, ": only what this kernel does not tell")?,
         (false, true) => writeln!(out)?,
         (false, false) if report.taker.is_some() => writeln!(out)?,
-        (false, false) => writeln!(out, " then; whether who took the dump held what is named here, is not in it")?,
+        (false, false) => writeln!(out, " then; the dump does not say which capabilities its process had")?,
     }
     for shortfall in &report.shortfalls {
         let what: Vec<_> = shortfall.parts.iter().map(|part| part.what.clone()).collect();
@@ -73,8 +73,8 @@ fn write_interfaces(out: &mut impl Write, interfaces: &[InterfaceLine]) -> io::R
     let answering: Vec<_> = interfaces.iter().filter(|line| line.answers).map(|line| line.interface).collect();
     writeln!(out, "  {} of {} newer interfaces answer", answering.len(), interfaces.len())?;
     for line in interfaces.iter().filter(|line| !line.answers) {
-        let (errno, why) = (line.errno.as_deref().unwrap_or_default(), line.why.as_deref().unwrap_or_default());
-        writeln!(out, "  no     {} ({errno}): {why}", line.interface)?;
+        let errno = line.errno.as_ref().map(|errno| format!(" ({errno})")).unwrap_or_default();
+        writeln!(out, "  no     {}{errno}: {}", line.interface, line.why.as_deref().unwrap_or_default())?;
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ fn write_caller(out: &mut impl Write, caller: &Caller) -> io::Result<()> {
     writeln!(out, "  user namespace: {}", which(caller.initial_user_namespace))?;
     writeln!(out, "  PID namespace: {}", which(caller.initial_pid_namespace))?;
     if !caller.own_procfs {
-        writeln!(out, "  procfs: that of another PID namespace, so that nothing can be asked by PID")?;
+        writeln!(out, "  procfs: of another PID namespace, so system calls by PID are not used")?;
     }
     if let Some(option) = &caller.hidepid {
         writeln!(out, "  procfs: mounted with {}, which hides processes", printable(&**option))?;
@@ -98,7 +98,7 @@ fn write_caller(out: &mut impl Write, caller: &Caller) -> io::Result<()> {
         let what = match scope {
             1 => "sockets and TUN files of processes that are not your children need CAP_SYS_PTRACE",
             2 => "sockets and TUN files of all processes need CAP_SYS_PTRACE",
-            _ => "nobody can ask for the sockets and TUN files of processes",
+            _ => "sockets and TUN files of processes cannot be read",
         };
         writeln!(out, "  yama ptrace_scope: {scope}: {what}")?;
     }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use lxkns_core::model::{NamespaceId, NamespaceType};
 use lxkns_enter::{Fact, Plan, Row, Subject};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::escape::printable;
 use super::screen::Screen;
@@ -15,7 +16,8 @@ const fn heading(name: &'static str) -> Heading {
     Heading { name, right: false, gives_way: false }
 }
 
-/// Writes the whole plan for people. Cells are not shortened: a part of a value would be wrong.
+/// Writes the whole plan for people. Cells are not shortened: a part of a value would be wrong. Where the terminal is too
+/// narrow for the table, each row is a paragraph.
 pub(crate) fn write(plan: &Plan, out: &mut impl Write, show_headings: bool, screen: Screen) -> io::Result<()> {
     let rows: Vec<Vec<String>> = plan
         .rows()
@@ -25,7 +27,20 @@ pub(crate) fn write(plan: &Plan, out: &mut impl Write, show_headings: bool, scre
             vec![row.subject.name().to_owned(), target, in_words(&row.command)]
         })
         .collect();
-    write_aligned(out, &HEADINGS, &rows, show_headings, Screen { width: None, ..screen })
+    let widest = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
+    let widths = [widest(0), widest(1), widest(2)];
+    if screen.width.is_none_or(|width| widths.iter().sum::<usize>() + 2 <= width) {
+        return write_aligned(out, &HEADINGS, &rows, show_headings, Screen { width: None, ..screen });
+    }
+    for row in &rows {
+        let [what, target, command] = &row[..] else { continue };
+        let lead = format!("{what:widest$}  ", widest = widths[0]);
+        screen.wrapped(out, &lead, || match target == command {
+            true => format!("{command} (both)"),
+            false => format!("{command}; target: {target}"),
+        })?;
+    }
+    Ok(())
 }
 
 /// Writes how the command would differ from the target, one difference a line. `own` are the caller's namespaces: the command

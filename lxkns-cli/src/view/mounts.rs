@@ -1,4 +1,4 @@
-//! The mounts of a mount namespace as rows of a table, and the columns of `mounts` as they are named on the command line.
+//! The mounts of a mount namespace as rows of a table, and the columns of `mounts`.
 
 use lxkns_answers::mounts::{Column, Mounts};
 use lxkns_core::model::Mount;
@@ -6,7 +6,7 @@ use lxkns_core::model::Mount;
 use super::branches;
 use super::table::Heading;
 
-/// How a column stands in a table.
+/// The layout of a column.
 pub(crate) fn heading(column: Column) -> Heading {
     let right = matches!(column, Column::Id | Column::Parent);
     let gives_way = matches!(column, Column::Options | Column::VfsOptions | Column::FsOptions);
@@ -23,22 +23,22 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     Column::all().map(Column::name)
 }
 
-/// The columns with what they mean, for the help.
+/// The columns with their meanings, for the help.
 pub(crate) fn help() -> String {
     let lines: Vec<_> = Column::all().map(|column| format!("  {:<11} {}", column.name(), column.meaning())).collect();
     format!("Columns:\n{}", lines.join("\n"))
 }
 
-/// How the mounts are shown.
+/// The form of the list of mounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Tree,
     List,
 }
 
-/// The mounts in the order of the tree, each with the lines of the tree that stand before it.
+/// The mounts in the order of the tree, each with the lines of the tree before it.
 pub(crate) fn rows<'a>(mounts: &Mounts<'a>, shape: Shape) -> Vec<(String, &'a Mount)> {
-    /// A container can stack mounts by the thousand; what is deeper than this stands no further to the right.
+    /// A container can stack mounts by the thousand; deeper ones are not indented further.
     const DEEPEST: usize = 24;
     let (tree, all) = (mounts.tree(), mounts.mounts());
     let mut rows = Vec::with_capacity(all.len());

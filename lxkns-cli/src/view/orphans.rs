@@ -1,4 +1,4 @@
-//! The namespaces without any process or task, as text.
+//! The namespaces without a process or task, as text.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use super::names;
 use super::screen::Screen;
 use super::why::{SOME, write_hidden, write_holders, write_suspects};
 
-/// Writes them, with no more than `limit` holders of a kind.
+/// Writes them, with at most `limit` holders of a kind.
 pub(crate) fn write(
     out: &mut impl Write,
     context: &Context<'_>,
@@ -34,7 +34,7 @@ pub(crate) fn write(
     write_suspects_by_type(out, context, orphans, screen, limit)
 }
 
-/// Writes what may hold the orphans, once for each type.
+/// Writes the suspects of the orphans, once for each type.
 fn write_suspects_by_type(
     out: &mut impl Write,
     context: &Context<'_>,

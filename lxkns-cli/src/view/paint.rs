@@ -1,5 +1,5 @@
-//! Colours. Each type of namespace has one, and names of namespaces are seen in it wherever they stand: they are found in
-//! the finished text, so that nobody who writes some has to think of it.
+//! Colours. Each type of namespace has one. Names of namespaces are found in the finished text, so no view has to colour them
+//! itself.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use anstyle::{Ansi256Color, Style};
 use lxkns_answers::text::namespace_names;
 use lxkns_core::model::NamespaceType;
 
-/// The colours: of those that each terminal has, ones that read on black and on white.
+/// The colours, from those that every terminal has: readable on black and on white.
 const fn color(ns_type: NamespaceType) -> Ansi256Color {
     Ansi256Color(match ns_type {
         NamespaceType::Mnt => 166,
@@ -32,7 +32,7 @@ pub(crate) fn write_heading(out: &mut impl Write, text: &str) -> io::Result<()> 
     write_painted(out, text.as_bytes(), Style::new().bold())
 }
 
-/// Writes a text in this style, and the names of namespaces in it in their colours. What has a style already keeps it.
+/// Writes a text in this style, with the names of namespaces in their colours. A part with a style of its own keeps it.
 fn write_painted(out: &mut impl Write, text: &[u8], style: Style) -> io::Result<()> {
     const ESCAPE: &[u8] = b"\x1b[";
     const RESET: &[u8] = b"\x1b[0m";
@@ -59,17 +59,17 @@ fn write_painted(out: &mut impl Write, text: &[u8], style: Style) -> io::Result<
     write(out, &text[written..], style)
 }
 
-/// Writes to another output what is written to it, with the names of namespaces in their colours.
+/// Passes text on to another output, with the names of namespaces in their colours.
 #[derive(Debug)]
 pub(crate) struct Painter<W> {
     out: W,
-    /// The last line, as far as it is there: a name can come in pieces.
+    /// The incomplete last line: a name can arrive in pieces.
     line: Vec<u8>,
     is_on: bool,
 }
 
 impl<W: Write> Painter<W> {
-    /// One that does so if `is_on`, and else nothing.
+    /// A painter that paints only if `is_on`.
     pub(crate) fn new(out: W, is_on: bool) -> Self {
         Self { out, line: Vec::new(), is_on }
     }
@@ -118,9 +118,9 @@ mod tests {
             ("owned by net:[4026532281], which", format!("owned by {NET}, which")),
             ("(net:[4026532281])\nnet:[4026532281]\n", format!("({NET})\n{NET}\n")),
             ("user:[1]", "\x1b[38;5;160muser:[1]\x1b[0m".to_owned()),
-            // What is no name of a namespace.
+            // Text that is not the name of a namespace.
             ("net:4026532281 socket:[77] xnet:[7] net:[] net:[7 net:[x] [7] :[7]", String::new()),
-            // What has a style already.
+            // Text with a style of its own.
             ("\x1b[1mall net:[7]\x1b[0m", String::new()),
             ("\x1b[1mall\x1b[0m net:[4026532281]", format!("\x1b[1mall\x1b[0m {NET}")),
         ] {

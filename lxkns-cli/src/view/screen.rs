@@ -1,4 +1,4 @@
-//! What standard output is: a terminal of some width, or not; with colour, or without.
+//! Standard output: whether it is a terminal, its width, and whether to use colour.
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 
@@ -24,17 +24,17 @@ pub(crate) enum Color {
     Never,
 }
 
-/// What can be written to standard output.
+/// The properties of standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Screen {
-    /// The columns of the terminal; `None` where there is none, and nothing is to be shortened.
+    /// The columns of the terminal; `None` if it is not one, so nothing is shortened.
     pub(crate) width: Option<usize>,
     /// Whether to use colour.
     pub(crate) color: bool,
 }
 
 impl Screen {
-    /// What standard output is.
+    /// Reads the properties of standard output.
     pub(crate) fn detect(color: Color) -> Self {
         let stdout = io::stdout();
         let color = match color {
@@ -50,15 +50,15 @@ impl Screen {
         if self.color { paint::write_heading(out, text) } else { out.write_all(text.as_bytes()) }
     }
 
-    /// Writes a line that begins with `start`. On a terminal texts of others in the rest, as far as they were made with
-    /// [`shorten::to_limit`], are shortened until the line fits. If it never does, it goes on in the next one.
+    /// Writes a line that begins with `start`. On a terminal, texts of others in the rest that were made with
+    /// [`shorten::to_limit`] are shortened until the line fits. If it never does, it continues on the next line.
     pub(crate) fn line(self, out: &mut impl Write, start: &str, rest: impl Fn() -> String) -> io::Result<()> {
         out.write_all(start.as_bytes())?;
         writeln!(out, "{}", shorten::fit(self.room(start.width()), rest))
     }
 
-    /// Writes a line as [`Self::line`] does; one that cannot be made to fit goes on below, indented, between words. No
-    /// command in backticks is broken.
+    /// Writes a line as [`Self::line`] does. A line that still does not fit is wrapped between words and indented. Commands in
+    /// backticks are not broken.
     pub(crate) fn folded(self, out: &mut impl Write, start: &str, rest: impl Fn() -> String) -> io::Result<()> {
         out.write_all(start.as_bytes())?;
         let indent = start.len() - start.trim_start().len();
@@ -66,8 +66,8 @@ impl Screen {
         writeln!(out, "{}", shorten::wrap(&rest, self.width, start.width(), indent + 2))
     }
 
-    /// Writes a line as [`Self::line`] does; one that does not fit goes on below, indented, between words. Texts of others are
-    /// shortened only where it would take a third line, and no command in backticks is broken, so that it can be copied.
+    /// Writes a line as [`Self::line`] does. A line that does not fit is wrapped between words and indented. Texts of others
+    /// are shortened only if it would take a third line. Commands in backticks are not broken, so they can be copied.
     pub(crate) fn wrapped(self, out: &mut impl Write, start: &str, rest: impl Fn() -> String) -> io::Result<()> {
         out.write_all(start.as_bytes())?;
         let indent = start.len() - start.trim_start().len();
@@ -76,16 +76,16 @@ impl Screen {
         writeln!(out, "{}", shorten::wrap(&rest, self.width, start.width(), indent + 2))
     }
 
-    /// Writes the rest of a line in which so many columns are used, as [`Self::line`] does. If it never fits, its last
-    /// words are left out.
+    /// Writes the rest of a line with this number of columns used, as [`Self::line`] does. If it never fits, its last words are
+    /// left out.
     pub(crate) fn rest(self, out: &mut impl Write, used: usize, rest: impl Fn() -> String) -> io::Result<()> {
         let room = self.room(used);
         let rest = shorten::fit(room, rest);
         writeln!(out, "{}", room.map_or(rest.as_str().into(), |room| shorten::words(&rest, room)))
     }
 
-    /// Writes sentences, each a line: those that do not fit go on below, indented. Where there is no terminal, they have the
-    /// width of one. Commands, which are indented by four, stay whole.
+    /// Writes sentences, one a line, wrapped and indented; without a terminal, at 80 columns. Commands, which are indented by
+    /// four, stay whole.
     pub(crate) fn write_filled(self, out: &mut impl Write, text: &[u8]) -> io::Result<()> {
         const DEFAULT: usize = 80;
         const COMMAND: usize = 4;
@@ -98,18 +98,18 @@ impl Screen {
         Ok(())
     }
 
-    /// How many columns are left in a line in which so many are used.
+    /// The columns that are left in a line with this number of columns used.
     pub(crate) fn room(self, used: usize) -> Option<usize> {
         self.width.map(|width| width.saturating_sub(used))
     }
 
-    /// The part of the screen that is left where all lines are indented by so many columns.
+    /// The screen, narrower by this indentation.
     pub(crate) fn indented(self, columns: usize) -> Self {
         Self { width: self.width.map(|width| width.saturating_sub(columns)), ..self }
     }
 }
 
-/// The columns of the terminal that standard output is; `None` where it is none.
+/// The columns of the terminal on standard output; `None` if it is not a terminal.
 pub(crate) fn columns() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
@@ -118,8 +118,7 @@ pub(crate) fn columns() -> Option<usize> {
 /// Standard output, buffered.
 pub(crate) type Stdout = BufWriter<Interruptible<Descriptor>>;
 
-/// The descriptor of standard output. That of Rust's library takes what cannot be written, because the descriptor is
-/// closed or open for reading only, for written.
+/// The descriptor of standard output. Rust's own standard output ignores errors of a descriptor that is closed or read-only.
 #[derive(Debug)]
 pub(crate) struct Descriptor(());
 
@@ -167,7 +166,7 @@ pub(crate) fn write_json(out: &mut impl Write, value: &impl Serialize) -> io::Re
     out.write_all(b"\n")
 }
 
-/// Writes to standard output and flushes it, so that a full disk is noticed.
+/// Writes to standard output and flushes it, which reports a full disk.
 pub(crate) fn print(write: impl FnOnce(&mut Stdout) -> Result<()>) -> Result<()> {
     let mut out = BufWriter::with_capacity(64 * 1024, Interruptible::new(Descriptor(())));
     write(&mut out).and_then(|()| Ok(out.flush()?)).map_err(|error| error.context(WRITE))

@@ -16,7 +16,7 @@ pub(crate) struct Heading {
     pub(crate) name: &'static str,
     /// Whether its cells stand to the right, as numbers do.
     pub(crate) right: bool,
-    /// Whether its cells are shortened where the terminal is too narrow. All others are never cut: they name something.
+    /// Whether its cells are shortened on a narrow terminal. Cells of other columns identify an object and are never cut.
     pub(crate) gives_way: bool,
 }
 
@@ -57,12 +57,12 @@ pub(crate) fn write_aligned(
     Ok(())
 }
 
-/// How narrow columns become before others have to: those that give way, and those whose cells are then wider than they are.
+/// The widths down to which columns are narrowed first: those whose cells are shortened, and those whose cells overflow.
 const SHORTENED: usize = 12;
 const OVERFLOWING: usize = 16;
 
-/// Narrows columns until they fit into the terminal, but none below its heading, and leaves out the last ones where even that
-/// is not enough.
+/// Narrows columns until they fit into the terminal, but none below its heading. If this is not enough, leaves out the last
+/// ones.
 fn fit(widths: &mut Vec<usize>, headings: &[Heading], terminal: usize) {
     let blanks = widths.len().saturating_sub(1);
     if widths.iter().sum::<usize>() + blanks <= terminal {
@@ -99,17 +99,17 @@ fn fit(widths: &mut Vec<usize>, headings: &[Heading], terminal: usize) {
 
 /// Where the cells of a row stand.
 struct Layout<'a> {
-    /// The columns that have room, with their widths.
+    /// The columns that fit on the line, with their widths.
     above: &'a [Heading],
     widths: &'a [usize],
-    /// Those that have none.
+    /// The columns that do not.
     below: &'a [Heading],
     terminal: Option<usize>,
 }
 
 impl Layout<'_> {
-    /// Writes a row; the cells that name a namespace in the color of its type, where there is one. What stands where the cell
-    /// before it does not end begins a line.
+    /// Writes a row, with cells that name a namespace in the colour of its type, if it has one. A cell that the one before it
+    /// would overlap begins a new line.
     fn write(&self, out: &mut impl Write, cells: &[String], ns_type: Option<NamespaceType>) -> io::Result<()> {
         const INDENT: usize = 4;
         let (mut used, mut start) = (0, 0);
@@ -137,7 +137,7 @@ impl Layout<'_> {
             used = at + cell_width;
         }
         out.write_all(b"\n")?;
-        // Where columns do not stand below each other, each says what it is.
+        // These cells are not below their headings, so each has its own.
         let named = self.below.iter().zip(cells.iter().skip(self.above.len())).filter(|(_, cell)| !cell.is_empty());
         let mut used = 0;
         for (heading, cell) in named {
@@ -183,7 +183,7 @@ pub(crate) fn write_raw(
             }
             out.write_all(match cell.as_str() {
                 "" => b"-",
-                // What really is a dash must not be taken for nothing.
+                // A dash stands for an empty cell.
                 "-" => b"\\x2d",
                 cell => cell.as_bytes(),
             })?;

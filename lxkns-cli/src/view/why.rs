@@ -12,7 +12,7 @@ use super::screen::Screen;
 
 /// How many holders of a kind are listed.
 pub(crate) const FEW: usize = 2;
-/// How many holders of a kind are listed of a namespace that was asked for by itself.
+/// The number of holders of a kind that are listed for a namespace that is a TARGET itself.
 pub(crate) const SOME: usize = 10;
 
 /// Writes an explanation, with no more than `limit` holders of a kind.

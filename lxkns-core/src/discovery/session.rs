@@ -5,11 +5,11 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::left_behind::LeftBehind;
-use super::{confinement, file_system_users, shared_memory, socket_users, task_credentials};
+use super::{confinement, file_system_users, shared_memory, socket_users, task_powers};
 use crate::error::{Error, ErrorKind};
 use crate::model::{
     ConfinementFacts, DiscoveryOptions, FileSystemHolderKind, FileSystemQuery, FileSystemUsers, Gap, NamespaceId, Pid,
-    Snapshot, SocketUser, Suspect, TaskCredentials,
+    Snapshot, SocketUser, Suspect, TaskPowers,
 };
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
@@ -265,8 +265,8 @@ impl<'a> Discovery<'a> {
     /// # Minimum kernel version
     ///
     /// As [`run`](Self::run).
-    pub fn task_credentials(&self, snapshot: &Snapshot) -> (Vec<TaskCredentials>, Vec<Gap>) {
-        task_credentials::task_credentials(&self.proc, snapshot)
+    pub fn task_powers(&self, snapshot: &Snapshot) -> (Vec<TaskPowers>, Vec<Gap>) {
+        task_powers::task_powers(&self.proc, snapshot)
     }
 
     pub(super) fn access(&self) -> Option<&'a dyn MountAccess> {

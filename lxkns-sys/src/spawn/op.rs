@@ -168,7 +168,7 @@ pub struct Limit {
     pub resource: u32,
     /// The soft limit; the highest number means unlimited.
     pub soft: u64,
-    /// The hard limit, likewise.
+    /// The hard limit; the highest number means unlimited.
     pub hard: u64,
 }
 

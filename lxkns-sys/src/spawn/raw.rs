@@ -116,7 +116,7 @@ pub(super) fn leave_restartable_sequences() -> Result<(), Errno> {
     }
     // SAFETY: libc's variable, which does not change after program start.
     let size = unsafe { *size };
-    // SAFETY: likewise.
+    // SAFETY: as above.
     let offset = unsafe { *offset };
     if size == 0 {
         return Ok(());

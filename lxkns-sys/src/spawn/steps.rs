@@ -286,7 +286,7 @@ pub(super) unsafe fn prctl(option: c_int, a: u64, b: u64) -> Result<c_long, Errn
 fn guard(parent: c_int) -> Done {
     // SAFETY: the option takes a number.
     unsafe { prctl(libc::PR_SET_DUMPABLE, 0, 0) }?;
-    // SAFETY: likewise.
+    // SAFETY: as above.
     unsafe { prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0) }?;
     // The caller can have ended before.
     if is_child_of(parent) { Ok(()) } else { exit(125) }

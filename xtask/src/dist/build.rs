@@ -16,7 +16,7 @@ use crate::run::{cargo, output};
 /// `lxkns` is copied to hosts that have little room.
 const MOST_BYTES: u64 = 5 * 1024 * 1024;
 
-/// What was built.
+/// The built programs.
 pub(super) struct Programs {
     pub(super) lxkns: PathBuf,
     pub(super) mntnssandbox: PathBuf,

@@ -34,7 +34,7 @@ fn version(release: &Release) -> String {
     format!("{}-{REVISION}", release.version)
 }
 
-/// The files, where Debian has such files.
+/// The files, in Debian's directories.
 fn data(release: &Release, loose: &Tree) -> anyhow::Result<Tree> {
     let Release { version: upstream, maintainer, epoch, .. } = release;
     let mut data = tree::installed(loose, "usr/share/zsh/vendor-completions")?;
@@ -130,7 +130,7 @@ mod tests {
                 }
                 assert!(texts.contains("Version: 1.2.3-1\nArchitecture: amd64\n"), "{texts}");
                 assert!(texts.contains("\nDescription: Finds namespaces\n lxkns finds"), "{texts}");
-                // What md5sum(1) says of an ELF magic number.
+                // The output of md5sum(1) for an ELF magic number.
                 assert!(texts.contains("  usr/bin/lxkns\n"), "{texts}");
             }
             names.push(name);

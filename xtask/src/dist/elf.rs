@@ -1,4 +1,4 @@
-//! What a program in ELF asks of the host; `elf(5)`.
+//! What an ELF program needs from the host; `elf(5)`.
 
 use anyhow::{Context, bail};
 

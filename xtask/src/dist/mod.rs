@@ -30,7 +30,7 @@ use crate::run::{cargo, output, run as run_command};
 /// Where it lands.
 const DIRECTORY: &str = "target/dist";
 
-/// Who answers for the packages, unless whoever gives them away says so.
+/// The maintainer of the packages, unless an option names another.
 const MAINTAINER: &str = "lxkns maintainers <lxkns@packages.example.org>";
 
 /// The package's own version of a version.
@@ -43,7 +43,7 @@ says what keeps each alive and what would release it, shows the mounts of any
 mount namespace, and which capabilities a process has in a namespace.
 It changes nothing on the host, and says what it could not see.";
 
-/// What architectures are called by Debian, and by rpm.
+/// The names of architectures in Debian and in rpm.
 const ARCHITECTURES: [(&str, &str, &str); 8] = [
     ("x86_64", "amd64", "x86_64"),
     ("aarch64", "arm64", "aarch64"),
@@ -69,7 +69,7 @@ pub(crate) struct Args {
     maintainer: String,
 }
 
-/// What is packed, and what its names are made of.
+/// The contents of the packages, and the parts of their names.
 struct Release {
     target: String,
     version: String,
@@ -77,7 +77,7 @@ struct Release {
     maintainer: String,
     /// When the commit was made, in seconds since 1970.
     epoch: u64,
-    /// What people see of it: programs, man pages, completions, documents, notices.
+    /// The files: programs, man pages, completions, documents, notices.
     loose: PathBuf,
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 fn make(args: &Args) -> anyhow::Result<PathBuf> {
     let host = artifacts::host()?;
     let target = args.target.clone().unwrap_or_else(|| host.clone());
-    // What is missing is said before anything is built, which takes minutes.
+    // The build takes minutes, so missing programs are reported first.
     let architecture = architecture(&target)?;
     if args.check {
         needs::of_check(target == host)?;
@@ -130,7 +130,7 @@ pub(crate) fn program() -> anyhow::Result<PathBuf> {
     Ok(build::checked(&artifacts::host()?)?.lxkns)
 }
 
-/// What CI runs: all of it, and then the tests of the built program, with the program that people get.
+/// The step of CI: builds and checks everything, then runs the tests of the program with the packaged one.
 pub(crate) fn all() -> anyhow::Result<()> {
     let program = make(&Args { check: true, maintainer: MAINTAINER.to_owned(), ..Args::default() })?;
     crate::vm::one_file::check(&program)?;
@@ -256,7 +256,7 @@ fn sums(release: &Release, packs: &[Pack]) -> anyhow::Result<()> {
     Ok(fs::write(Path::new(DIRECTORY).join(format!("SHA256SUMS-{}", release.target)), sums)?)
 }
 
-/// What the tests pack.
+/// The contents that the tests pack.
 #[cfg(test)]
 impl Release {
     fn example() -> Self {

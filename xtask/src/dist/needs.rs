@@ -1,4 +1,4 @@
-//! What `--check` needs beyond Rust and a C compiler, asked before anything is built.
+//! The programs that `--check` needs beyond Rust and a C compiler, checked before anything is built.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::roots;
 /// A program, and the package of Debian that it comes in.
 const PROGRAMS: [(&str, &str); 5] =
     [("git", "git"), ("chroot", "coreutils"), ("cp", "coreutils"), ("lintian", "lintian"), ("rpm", "rpm")];
-/// What makes a root to install into, where there is none yet.
+/// The program that makes a root to install into.
 const FOR_ROOTS: [(&str, &str); 2] = [("debootstrap", "debootstrap"), ("apt-get", "apt")];
 
 /// Says in one line what is missing for `--check`.
@@ -33,7 +33,7 @@ fn is_program(path: &Path) -> bool {
     path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
-/// What to install.
+/// The packages to install.
 fn missing(needed: &[(&str, &str)]) -> String {
     let programs: Vec<_> = needed.iter().map(|(program, _)| *program).collect();
     let mut packages: Vec<_> = needed.iter().map(|(_, package)| *package).collect();

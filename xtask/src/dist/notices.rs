@@ -12,7 +12,7 @@ use super::tree::Tree;
 use crate::licences;
 use crate::run::output;
 
-/// What the files are called that a package keeps its notices in.
+/// The names of files with the notices of a package.
 const NAMES: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
 
 /// Where the C library's notices are: those of the library, and the text of its licence. Debian's, then Fedora's.
@@ -74,7 +74,7 @@ fn crates(target: &str) -> anyhow::Result<String> {
     Ok(document)
 }
 
-/// The IDs of the packages that are in the programs: what they depend on, and so on, but for what only builds them.
+/// The IDs of the packages that are linked into the programs: all dependencies, except those of the build.
 fn linked(metadata: &Value) -> anyhow::Result<BTreeSet<&str>> {
     let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
     let nodes = metadata["resolve"]["nodes"].as_array().context("cargo metadata has no graph")?;

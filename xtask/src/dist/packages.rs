@@ -45,7 +45,7 @@ fn deb(release: &Release, pack: &Path) -> anyhow::Result<()> {
 
 fn rpm(release: &Release, pack: &Path) -> anyhow::Result<()> {
     const OWN: [&str; 1] = ["var/lib/rpm"];
-    // Nothing is there, and nothing but rpm's own promises is asked for.
+    // The root is empty, and the package requires only features of rpm itself.
     let root = tempfile::Builder::new().prefix("lxkns-root-").tempdir()?;
     fs::create_dir_all(root.path().join("var/lib/rpm"))?;
     let rpm = |args: &[&str]| {
@@ -78,7 +78,7 @@ fn tar(release: &Release, pack: &Pack) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was there before a package came is there after it has gone, and nothing else.
+/// Checks that a removed package leaves the root as it was.
 fn same(before: &[PathBuf], after: &[PathBuf]) -> anyhow::Result<()> {
     let left: Vec<_> = after.iter().filter(|path| !before.contains(path)).collect();
     let lost: Vec<_> = before.iter().filter(|path| !after.contains(path)).collect();

@@ -23,7 +23,7 @@ pub(super) fn debian() -> anyhow::Result<tempfile::TempDir> {
     Ok(root)
 }
 
-/// Whether such a root is there already, so that none has to be made.
+/// Whether this root exists already.
 pub(super) fn has_debian() -> bool {
     pristine().is_ok_and(|root| root.exists())
 }
@@ -32,7 +32,7 @@ fn pristine() -> anyhow::Result<PathBuf> {
     Ok(debian::cache("lxkns-roots")?.join(RELEASE))
 }
 
-/// Makes such a root, with the mirror of the host.
+/// Makes this root, from the mirror of the host.
 fn bootstrap(to: &Path) -> anyhow::Result<()> {
     let work = tempfile::Builder::new().prefix("make-").tempdir_in(to.parent().context("it is in the cache")?)?;
     let root = work.path().join("root");

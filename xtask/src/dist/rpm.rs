@@ -37,7 +37,7 @@ pub(super) fn pack(release: &Release, loose: &Tree, architecture: &str) -> anyho
     Ok(packed)
 }
 
-/// The files, where Fedora has such files.
+/// The files, in Fedora's directories.
 fn data(loose: &Tree) -> anyhow::Result<Tree> {
     let mut data = tree::installed(loose, "usr/share/zsh/site-functions")?;
     data.copy("usr/share/licenses/lxkns/LICENSE", loose, "LICENSE")?;
@@ -58,7 +58,7 @@ enum Kind {
     Other,
 }
 
-/// What rpm calls a file.
+/// The attributes of a file in rpm.
 fn kind(path: &str) -> Kind {
     match path {
         path if path.starts_with("usr/share/licenses/") => Kind::Licence,

@@ -16,7 +16,7 @@ const DIRECTORY: u32 = 0o040_755;
 const DEVICE: u32 = 0o020_666;
 const PROGRAM: u32 = 0o100_755;
 
-/// What is run in the namespaces of others, and what prepares processes for that: programs of the host.
+/// Programs of the host that tests run in other namespaces, or that prepare processes.
 const TOOLS: [&str; 23] = [
     "busybox", "cat", "chmod", "choom", "cp", "env", "false", "id", "ls", "nsenter", "perl", "pwd", "readlink", "seq",
     "setpriv", "setsid", "sh", "stty", "tail", "true", "tty", "uname", "unshare",

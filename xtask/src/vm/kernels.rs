@@ -13,23 +13,23 @@ use anyhow::{Context, bail, ensure};
 use crate::debian;
 use crate::run::{output, run};
 
-/// What CI tries. With SELinux: one kernel without `lsm_set_self_attr(2)`, and one with it.
+/// The kernels of CI. With SELinux: one kernel without `lsm_set_self_attr(2)`, and one with it.
 pub(super) const DEFAULT: [&str; 6] = ["5.10", "6.1", "6.12", "7.2", "6.1+selinux", "7.2+selinux"];
 
-/// What follows a version where SELinux takes the place of AppArmor.
+/// The suffix of a version with SELinux in place of AppArmor.
 const WITH_SELINUX: &str = "+selinux";
 
 /// Where Debian has them, newest last, and whether that is in its archive of security updates.
 const SUITES: [(&str, bool); 4] = [("bullseye-security", true), ("bookworm", false), ("trixie", false), ("sid", false)];
 /// The package that always depends on the newest kernel of a suite; cloud kernels have built in what machines need.
 const NEWEST: &str = "linux-image-cloud-amd64";
-/// What the tests need and some kernels have as modules.
+/// Features that the tests need and that some kernels have as modules.
 const MODULES: [&str; 5] = ["tun", "fuse", "overlay", "autofs4", "binfmt_misc"];
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A kernel to try.
 pub(super) struct Kernel {
-    /// What the user calls it.
+    /// The user's name for it.
     pub(super) name: String,
     pub(super) image: PathBuf,
     /// To be loaded in this order.
@@ -71,7 +71,7 @@ pub(super) fn of_debian(versions: &[&str]) -> anyhow::Result<Vec<Kernel>> {
     Ok(versions.iter().map(|version| unpacked(version, &cache)).collect())
 }
 
-/// What says which modules were looked for.
+/// The file that lists the requested modules.
 const LIST: &str = "modules";
 
 /// Whether a directory of the cache has all that is wanted of a kernel.
@@ -79,7 +79,7 @@ fn is_whole(directory: &Path) -> bool {
     fs::read_to_string(directory.join(LIST)).is_ok_and(|list| list == MODULES.join("\n"))
 }
 
-/// What [`Apt::fetch`] has left in the cache.
+/// The packages that [`Apt::fetch`] has left in the cache.
 fn unpacked(name: &str, cache: &Path) -> Kernel {
     let version = name.strip_suffix(WITH_SELINUX);
     let directory = cache.join(version.unwrap_or(name));

@@ -27,9 +27,9 @@ pub(super) fn can_run() -> anyhow::Result<()> {
     }
 }
 
-/// What came of a machine.
+/// The outcome of a machine.
 pub(super) struct Ended {
-    /// What was written to its second serial port.
+    /// The output on its second serial port.
     pub(super) report: String,
     /// Why it is not all, if the machine has not switched itself off.
     pub(super) failure: Option<String>,
@@ -39,7 +39,7 @@ pub(super) struct Ended {
 pub(super) fn run(kernel: &Kernel, initramfs: &Path, directory: &Path) -> anyhow::Result<Ended> {
     let port = |name| directory.join(format!("{}.{name}", kernel.file_name()));
     let (console, report) = (port("console"), port("report"));
-    // So that a machine ends with whoever started it.
+    // A machine ends with the process that started it.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", QEMU, "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"]);
     // KVM is not for everybody, and where there is one it may be one of a virtual machine, which hangs old kernels.

@@ -22,7 +22,7 @@ use kernels::Kernel;
 use report::Report;
 use table::Table;
 
-/// What the table is kept in.
+/// The file with the table.
 const DOCUMENT: &str = "docs/kernels.md";
 
 /// How many machines run side by side: each has one processor. With two each they would be slower, as one processor then
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             Err(error) => problems.push(format!("{kernel}: {error:#}")),
         }
     }
-    // What kernels give is the same with SELinux.
+    // SELinux does not change the interfaces of a kernel.
     let (of_selinux, mut reports): (Vec<_>, Vec<_>) = reports.into_iter().partition(|report| report.selinux);
     let whole = args.only.is_none() && !reports.is_empty() && reports.iter().all(|report| report.failure.is_none());
     // All tests on this host are for `cargo xtask test`.
@@ -103,12 +103,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What CI runs.
+/// The step of CI.
 pub(crate) fn all() -> anyhow::Result<()> {
     run(&Args::default())
 }
 
-/// What the kernel that runs this gives: of the tests, those that say so.
+/// The interfaces and places of the running kernel, from the tests for the table.
 fn on_this_host(programs: &Programs) -> anyhow::Result<Report> {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut text = format!("{}{release}\n", report::KERNEL);

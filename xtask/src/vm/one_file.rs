@@ -14,7 +14,7 @@ const KERNEL: &str = "5.10";
 /// Which namespaces there are, and who owns them: of the network namespace only somebody knows that has gone there.
 const KNOWN: &str = "ls --json -o +ONS";
 
-/// What is run. `{mnt}` and `{net}`: see `tests/init/src/main.rs`.
+/// The commands. `{mnt}` and `{net}`: see `tests/init/src/main.rs`.
 const RUNS: [&str; 16] = [
     KNOWN,
     "ls",
@@ -58,7 +58,7 @@ pub(crate) fn check(program: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a run that has succeeded has said.
+/// The expected output of a run.
 fn said<'a>(report: &'a str, run: &str) -> Option<&'a str> {
     let (_, rest) = report.split_once(&format!("== {run}\n"))?;
     let (said, _) = rest.split_once(&format!("== {run}: exit status: 0\n"))?;

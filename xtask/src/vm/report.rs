@@ -1,4 +1,4 @@
-//! What a machine reports: the kernel, what its interfaces answered, and how each test went.
+//! The report of a machine: the kernel, the answers of its interfaces, and the result of each test.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ const RUN: &str = "== ";
 /// A kernel's version, by its first two numbers.
 pub(super) type Version = (u32, u32);
 
-/// What one kernel gives.
+/// The report of one kernel.
 pub(super) struct Report {
-    /// What the kernel is called here.
+    /// The name of the kernel in the table.
     name: String,
     release: String,
     pub(super) version: Version,
@@ -27,7 +27,7 @@ pub(super) struct Report {
     pub(super) failure: Option<String>,
 }
 
-/// What a kernel answers to one interface.
+/// The answer of a kernel for one interface.
 #[derive(Debug, PartialEq)]
 pub(super) struct Interface {
     /// Its name, what does instead, and what is lost without it.
@@ -45,7 +45,7 @@ pub(super) struct Run {
     pending: Option<String>,
     /// Why tests were skipped.
     reasons: BTreeMap<String, String>,
-    /// What the failed ones said.
+    /// The output of the failed ones.
     failures: String,
     ended: String,
 }
@@ -88,14 +88,14 @@ impl Report {
         Ok(Self { name, release, version, selinux: false, interfaces, runs, failure: None })
     }
 
-    /// What is wrong with it, if anything.
+    /// The errors in the report.
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if let Some(failure) = &self.failure {
             let pending = self.runs.iter().find_map(|run| run.pending.as_deref());
             let during = pending.map(|test| format!(", in the test {test}")).unwrap_or_default();
             problems.push(format!("{}: {failure}{during}", self.name));
-            // What failed says so only when all tests have run.
+            // Failures are printed after all tests have run.
             for run in &self.runs {
                 let failed = run.outcomes.iter().filter(|&(_, &outcome)| outcome == Outcome::Failed);
                 problems.extend(failed.map(|(test, _)| format!("{} as {}: {test} has failed", self.name, run.who)));
@@ -179,7 +179,7 @@ impl Run {
     }
 }
 
-/// What the test program prints of an interface (`tests/interfaces.rs`).
+/// The line of the test program about an interface (`tests/interfaces.rs`).
 fn interface(line: &str) -> Option<Interface> {
     let mut fields = line.split('\t').map(str::to_owned);
     Some(Interface { labels: [fields.next()?, fields.next()?, fields.next()?], answer: fields.next()? })

@@ -1,4 +1,4 @@
-//! What each kernel gives: places and interfaces down, kernels across; and the document that keeps it.
+//! The table of kernels: places and interfaces down, kernels across; and the document that has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -36,7 +36,7 @@ const PLACES: [(&str, &[&str]); 18] = [
     ("12 the kernel's list of all namespaces", &["kernel_lists::in_pages", "kernel_lists::what_nothing_visible_holds"]),
 ];
 
-/// What the names of the tests that the table needs begin with.
+/// The prefixes of the names of the tests for the table.
 pub(super) fn groups() -> BTreeSet<&'static str> {
     let tests = PLACES.iter().flat_map(|(_, tests)| tests.iter());
     tests.map(|test| test.split_inclusive("::").next().unwrap_or(test)).collect()

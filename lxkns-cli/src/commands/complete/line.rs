@@ -1,4 +1,4 @@
-//! From an unfinished command line to what fits at its end, by the definitions that the options are parsed by.
+//! Completes an unfinished command line, by the same definitions that parse options.
 
 use lxkns_answers::audit::Severity;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use super::targets::{Asks, Wanted};
 use super::{Offer, is_plain};
 use crate::view::{columns, containers, mounts};
 
-/// What is known of a command line.
+/// A command line, as far as it was read.
 struct Line<'a> {
     command: &'a Command,
     /// The options, with their values.
@@ -19,11 +19,11 @@ struct Line<'a> {
     words: Vec<String>,
     /// The option whose value comes next.
     pending: Option<&'a Arg>,
-    /// How many words there are up to the `--`.
+    /// The number of words up to the `--`.
     dashes: Option<usize>,
 }
 
-/// What fits as the last of these words. The namespaces and processes come from `targets`.
+/// The candidates for the last of these words. Namespaces and processes come from `targets`.
 pub(super) fn offers(whole: &Command, words: &[OsString], targets: &dyn Fn(&Asks<'_>) -> Vec<Offer>) -> Vec<Offer> {
     let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let (last, before) = match words.split_last() {
@@ -32,7 +32,7 @@ pub(super) fn offers(whole: &Command, words: &[OsString], targets: &dyn Fn(&Asks
     };
     let Some(line) = Line::read(whole, before) else { return Vec::new() };
     let mut offers = line.offers(last, targets);
-    // What is in the way of the last word is in no shell's.
+    // The words before the last are not completed.
     offers.retain(|offer| match offer {
         Offer::Word { text, .. } => text.starts_with(last) && is_plain(text),
         _ => true,
@@ -49,7 +49,7 @@ fn option(command: &Command, is_it: impl Fn(&Arg) -> bool) -> Option<&Arg> {
 }
 
 impl<'a> Line<'a> {
-    /// Reads the words before the last; `None` where they are no command line of this program.
+    /// Reads the words before the last; `None` if they are not a command line of this program.
     fn read(whole: &'a Command, words: &[String]) -> Option<Self> {
         let mut line = Self { command: whole, given: Vec::new(), words: Vec::new(), pending: None, dashes: None };
         for (index, word) in words.iter().enumerate() {
@@ -87,7 +87,7 @@ impl<'a> Line<'a> {
         Some(())
     }
 
-    /// Letters in one word; the first that takes a value has the rest of the word as that.
+    /// Short options in one word. The rest of the word is the value of the first that takes one.
     fn read_short(&mut self, letters: &str) -> Option<()> {
         for (at, letter) in letters.char_indices() {
             let arg = option(self.command, |arg| arg.get_short() == Some(letter))?;
@@ -131,7 +131,7 @@ impl<'a> Line<'a> {
         self.positional(last, targets)
     }
 
-    /// The values of an option that is one of several letters in this word: `-tnet`.
+    /// The values of a short option with its value in the same word: `-tnet`.
     fn short_value(&self, last: &str, targets: &dyn Fn(&Asks<'_>) -> Vec<Offer>) -> Option<Vec<Offer>> {
         let letters = last.strip_prefix('-')?;
         for (at, letter) in letters.char_indices() {
@@ -144,7 +144,7 @@ impl<'a> Line<'a> {
         None
     }
 
-    /// The options that can still be given.
+    /// The options that are still possible.
     fn options(&self) -> Vec<Offer> {
         let can_be_repeated = |arg: &Arg| matches!(arg.get_action(), ArgAction::Append | ArgAction::Count);
         let is_given = |arg: &Arg| self.given.iter().any(|(given, _)| given.get_id() == arg.get_id());
@@ -173,12 +173,12 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Whether a word that could have been left out was.
+    /// Whether an optional word was left out.
     fn kind_is_left_out(&self) -> bool {
         self.command.get_name() == "tree" && self.words.first().is_some_and(|word| !TREES.contains(&word.as_str()))
     }
 
-    /// The values of an argument, after what stands before them in the same word.
+    /// The values of an argument, after the part of the word before them.
     fn values(&self, arg: &Arg, before: &str, value: &str, targets: &dyn Fn(&Asks<'_>) -> Vec<Offer>) -> Vec<Offer> {
         let possible = arg.get_possible_values();
         let possible = possible.iter().filter(|value| !value.is_hide_set());
@@ -227,11 +227,11 @@ impl<'a> Line<'a> {
                 text.insert_str(0, before);
             }
         }
-        // What was compared with the value is compared with the word.
+        // The shell compares the whole word, not only the value.
         offers
     }
 
-    /// Of which types a TARGET can be; of all where there is none.
+    /// The types of namespaces that a TARGET can have; empty for all.
     fn types(&self) -> Vec<NamespaceType> {
         let types = self.given.iter().filter(|(arg, _)| arg.get_long() == Some("type"));
         let types = types.filter_map(|(_, types)| types.as_deref()).flat_map(|types| types.split(','));
@@ -252,7 +252,7 @@ impl<'a> Line<'a> {
 /// The first words of `lxkns tree`.
 const TREES: [&str; 3] = ["user", "pid", "proc"];
 
-/// The names that can be next in a list with commas, which may begin with a plus: not those that are in it.
+/// The next names of a list with commas, which may begin with a plus, without those that it has.
 fn listed(value: &str, names: impl Iterator<Item = &'static str>) -> Vec<Offer> {
     let done = value.rfind(',').map_or(usize::from(value.starts_with('+')), |at| at + 1);
     let (before, _) = value.split_at(done);

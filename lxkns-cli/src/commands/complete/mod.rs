@@ -1,6 +1,6 @@
-//! `lxkns complete`: what the scripts of `lxkns completions` ask when somebody presses Tab.
+//! `lxkns complete`: the scripts of `lxkns completions` run it when the user presses Tab.
 //!
-//! It takes the words of the command line from the second one on, the last to the cursor, and writes an offer a line:
+//! It takes the words of the command line from the second one on, the last up to the cursor, and writes one candidate a line:
 //!
 //! | line | means |
 //! |---|---|
@@ -23,7 +23,7 @@ use crate::args::Args;
 use crate::exit::{Exit, Result};
 use crate::view::screen;
 
-/// What fits at the cursor.
+/// A candidate at the cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
     /// A word.
@@ -33,7 +33,7 @@ pub(super) enum Offer {
     },
     Files,
     Directories,
-    /// The command line of another program, after so many words.
+    /// The command line of another program, after this number of words.
     Command(usize),
 }
 
@@ -43,7 +43,7 @@ impl Offer {
     }
 }
 
-/// Whether no shell does anything with such a word but take it as it is.
+/// Whether all shells take a word literally.
 fn is_plain(word: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:,+@%=".contains(&byte);
     !word.is_empty() && word.bytes().all(is_plain)

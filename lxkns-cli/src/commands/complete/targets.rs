@@ -14,37 +14,37 @@ use super::{Offer, is_plain};
 use crate::args::{LookArgs, PatienceArgs};
 use crate::live;
 
-/// What is asked for.
+/// The kind of candidates.
 pub(super) struct Asks<'a> {
-    /// What has been typed.
+    /// The typed text.
     pub(super) begins: &'a str,
-    /// Of which types; of all where there is none.
+    /// The types of namespaces; empty for all.
     pub(super) types: &'a [NamespaceType],
     pub(super) wanted: Wanted,
     /// The dump that the command reads.
     pub(super) from: Option<&'a str>,
-    /// What was named before.
+    /// The TARGETs before it.
     pub(super) given: &'a [String],
 }
 
-/// Which things.
+/// The objects that fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// PIDs, and nothing else.
     Pids,
-    /// Processes, in whatever way they are named.
+    /// Processes, in all forms of TARGETs.
     Processes,
     /// Processes, namespaces of processes, and namespaces.
     Both,
 }
 
-/// How long a host or a dump may take: somebody waits with a finger on a key.
+/// Deadline for the scan or the dump, since the user waits.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The kernel's thread that starts all others.
+/// The kernel thread that starts all others.
 const KTHREADD: Pid = Pid(2);
 
-/// What fits, of this host or of the dump.
+/// The candidates of this host or of the dump.
 pub(super) fn on_host(asks: &Asks<'_>) -> Vec<Offer> {
     if let Some(answer) = without_looking(asks) {
         return answer;
@@ -69,7 +69,7 @@ pub(super) fn on_host(asks: &Asks<'_>) -> Vec<Offer> {
     }
 }
 
-/// What can be told from what was typed alone.
+/// Candidates that follow from the typed text alone.
 fn without_looking(asks: &Asks<'_>) -> Option<Vec<Offer>> {
     let (before, _) = asks.begins.split_once('/')?;
     let is_process = Asked::parse(before.as_ref()).is_ok_and(|asked| !asked.target.may_be_file());
@@ -79,7 +79,7 @@ fn without_looking(asks: &Asks<'_>) -> Option<Vec<Offer>> {
             let types = NamespaceType::ALL.into_iter().filter(|ns_type| fits(asks, *ns_type));
             types.map(|ns_type| Offer::word(format!("{before}/{ns_type}"), "")).collect()
         }
-        // A path means something on the living host only.
+        // Paths are looked up on the living host only.
         Wanted::Both if asks.from.is_some() => Vec::new(),
         Wanted::Both => vec![Offer::Files],
     })
@@ -89,11 +89,11 @@ fn fits(asks: &Asks<'_>, ns_type: NamespaceType) -> bool {
     asks.types.is_empty() || asks.types.contains(&ns_type)
 }
 
-/// The containers, by their names; after an engine's name where that was typed, or where a name has to have it.
+/// The containers by name, with the name of the engine if that was typed or the name alone is ambiguous.
 fn containers(snapshot: &Snapshot, asks: &Asks<'_>) -> Vec<Offer> {
     let list = snapshot.annotations.containers.iter().flat_map(|containers| &containers.list);
     let offers = list.filter_map(|container| {
-        // What is no text cannot be typed.
+        // A name that is not UTF-8 cannot be typed.
         let name = whose::short_name(container).to_str().ok()?.to_owned();
         let target = whose::target(container).to_string();
         let image = container.image.as_ref().map(|image| names::text(&image.value)).unwrap_or_default();
@@ -103,7 +103,7 @@ fn containers(snapshot: &Snapshot, asks: &Asks<'_>) -> Vec<Offer> {
     offers.collect()
 }
 
-/// What fits, of a snapshot.
+/// The candidates of a snapshot.
 fn of(snapshot: &Snapshot, home: Option<NamespaceId>, asks: &Asks<'_>) -> Vec<Offer> {
     let mut offers = Vec::new();
     let names = home.map(|home| netns::names(snapshot, home)).unwrap_or_default();
@@ -114,7 +114,7 @@ fn of(snapshot: &Snapshot, home: Option<NamespaceId>, asks: &Asks<'_>) -> Vec<Of
         offers.push(Offer::word("host", "the initial namespaces"));
         for (name, id) in names.iter().filter(|_| fits(asks, NamespaceType::Net)) {
             let (name, described) = (name.to_string(), names::namespace(snapshot, *id));
-            // A name that is short for something else takes what it is before it.
+            // A short form is replaced with the whole TARGET.
             let is_bare = matches!(Target::parse(name.as_ref()), Ok(Target::Name(_)));
             if is_bare {
                 offers.push(Offer::word(name.clone(), described.clone()));
@@ -127,7 +127,7 @@ fn of(snapshot: &Snapshot, home: Option<NamespaceId>, asks: &Asks<'_>) -> Vec<Of
         for namespace in namespaces {
             let described = describe(snapshot, namespace, &names);
             offers.push(Offer::word(names::target(snapshot, namespace.id), described.clone()));
-            // Whoever types these begins with them.
+            // These are offered only after their first characters.
             if asks.begins.parse().is_ok_and(|number: u64| number > PID_MAX) {
                 offers.push(Offer::word(namespace.id.ino.to_string(), described.clone()));
             }
@@ -141,7 +141,7 @@ fn of(snapshot: &Snapshot, home: Option<NamespaceId>, asks: &Asks<'_>) -> Vec<Of
         offers.extend(containers(snapshot, asks));
     }
     let is_of_kernel = |process: &Process| process.pid == KTHREADD || process.ppid == Some(KTHREADD);
-    // Nobody asks for the kernel's own who has not begun to type the PID.
+    // Kernel threads are offered only after the first digit.
     let processes = snapshot.processes.values().filter(|process| !asks.begins.is_empty() || !is_of_kernel(process));
     offers.extend(processes.map(|process| Offer::word(process.pid.to_string(), names::text(process.comm()))));
     offers.retain(|offer| match offer {
@@ -153,7 +153,7 @@ fn of(snapshot: &Snapshot, home: Option<NamespaceId>, asks: &Asks<'_>) -> Vec<Of
     offers
 }
 
-/// What tells a namespace from others of its type.
+/// The description that distinguishes a namespace from others of its type.
 fn describe(snapshot: &Snapshot, namespace: &Namespace, netns: &[(bstr::BString, NamespaceId)]) -> String {
     let name = netns.iter().find(|(_, id)| *id == namespace.id).map(|(name, _)| format!("netns {}", names::text(name)));
     let leader = namespace.leaders.first().map(|pid| names::process(snapshot, *pid, Detail::Brief));

@@ -101,8 +101,8 @@ fn of_process(
     for fd in dir.numbers("fd")? {
         let inode = match dir.link(format!("fd/{fd}"), &mut text) {
             Ok(link) => parse::links::socket(link),
-            Err(errno) if failure::is_gone(errno) => continue,
-            Err(errno) => return Err(errno.into()),
+            Err(failure) if failure.is_gone() => continue,
+            Err(failure) => return Err(failure),
         };
         let Some((inode, bound_to)) = inode.and_then(|inode| Some((inode, table.get(&inode)?))) else { continue };
         if !is_wanted(bound_to) {

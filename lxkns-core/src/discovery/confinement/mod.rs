@@ -177,7 +177,7 @@ fn task(
     }
     let label = match *has_labels {
         Some(false) => Some(None),
-        _ => match label(dir, below, &mut part.buffer) {
+        _ => match crate::security_label::label(dir, below, &mut part.buffer) {
             Ok(label) => {
                 has_labels.get_or_insert(label.is_some());
                 Some(label)
@@ -198,23 +198,6 @@ fn task(
         no_new_privs: of.no_new_privs,
         label,
     }))
-}
-
-/// The label that a security module gave a task; `None` if no module gives one.
-fn label(dir: &ProcDir, below: &str, buffer: &mut Vec<u8>) -> Result<Option<bstr::BString>, Errno> {
-    for file in ["attr/current", "attr/apparmor/current"] {
-        match dir.read_record(format!("{below}{file}"), buffer) {
-            Ok(text) => {
-                let end = text.iter().rposition(|byte| !matches!(byte, b'\n' | 0)).map_or(0, |last| last + 1);
-                if end > 0 {
-                    return Ok(Some(text[..end].into()));
-                }
-            }
-            Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOENT) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(None)
 }
 
 impl Part {

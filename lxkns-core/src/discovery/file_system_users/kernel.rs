@@ -1,7 +1,7 @@
 //! What the kernel itself has open: loop devices, swap, interpreters, layers of other file systems, block devices.
 //!
-//! It says so by paths, as whoever set it up saw them, and by names of devices. A path is looked up in the caller's mounts,
-//! and of the kernel's cache of names alone is asked what is there; where it leads there here, it counts.
+//! The kernel names these by paths, as seen by the process that set them up, and by names of devices. A path is looked up in
+//! the caller's mounts, in the kernel's cache of names alone. It counts if it leads to the file system there.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
@@ -26,24 +26,24 @@ use crate::model::{
 };
 use crate::procfs::{ProcRoot, parse};
 
-/// How long all of it may take. It takes a hundredth unless something holds a lock of the kernel's.
+/// Deadline for the whole search. It takes a hundredth of that, unless a kernel lock is held.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The options of an overlay that name the directories that it is made of.
+/// The options of an overlay that name its layers.
 const LAYER_OPTIONS: [&[u8]; 5] = [b"lowerdir", b"lowerdir+", b"datadir+", b"upperdir", b"workdir"];
 /// Options that name a further device of a file system.
 const DEVICE_OPTIONS: [&[u8]; 3] = [b"logdev", b"rtdev", b"journal_path"];
 
-/// What is being found out beside the rest.
+/// A search that runs in a thread of its own.
 pub(super) struct Answer {
     found: Option<Receiver<Found>>,
     base: Option<u64>,
 }
 
-/// What was found out.
+/// The result of the search.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) holders: Vec<FileSystemHolder>,
-    /// Of each loop device among these its number, and those of its partitions.
+    /// The device numbers of each loop device among these and of its partitions.
     pub(super) loops: FxHashMap<BString, Vec<DeviceNumber>>,
     pub(super) unread: Vec<UnreadHolders>,
     pub(super) gaps: Vec<Gap>,
@@ -52,30 +52,30 @@ pub(super) struct Found {
 struct Search {
     files: Files,
     devices: Arc<Devices>,
-    /// Which partitions and disks of these have a mounted file system, with its type.
+    /// The related partitions and disks with a mounted file system, and its type.
     mounted_devices: Vec<(DeviceRole, Device, BString)>,
     in_use: InUse,
     home: Option<NamespaceId>,
     paths: Paths,
     /// Whether it is mounted anywhere.
     is_mounted: bool,
-    /// The mounts that are made of others, in all mount namespaces, with what they are made of.
+    /// The mounts that have layers, in all mount namespaces, with their layers.
     layered: Vec<(NamespaceId, Mount, Vec<MadeOf>)>,
-    /// The type of the file system, if it may have other devices, which nothing names.
+    /// The type of the file system, if it may have further devices that no file names.
     other_devices: Option<BString>,
     found: Found,
 }
 
-/// A directory, file or device that a mount is made of.
+/// A layer of a mount: a directory, file or device.
 struct MadeOf {
     path: BString,
-    /// Whether the path, taken as text in the mount namespace of that mount, leads to the file system.
+    /// Whether the path, compared as text with the mount points in that mount namespace, leads to the file system.
     is_on_it: bool,
-    /// Whether it would lead there if some mount did not hide another.
+    /// Whether a hidden mount of the file system is at or above the path.
     may_be_on_it: bool,
 }
 
-/// Starts finding out.
+/// Starts the search.
 pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery, devices: &Arc<Devices>) -> Answer {
     let is_mounted = snapshot.mounts.values().flatten().any(|mount| mount.file_system == query.file_system);
     let is_layered = |mount: &Mount| {
@@ -148,7 +148,7 @@ pub(super) fn start(proc: &ProcRoot, snapshot: &Snapshot, query: FileSystemQuery
 }
 
 impl Answer {
-    /// What the files of a btrfs on the device that was asked about have in common.
+    /// The part of the file system ID that all files of the btrfs on the queried device share.
     pub(super) fn btrfs_base(&self) -> Option<u64> {
         self.base
     }
@@ -189,14 +189,14 @@ impl Search {
         self.ask_for_controls(proc);
     }
 
-    /// Where a file system of the kernel's is mounted here.
+    /// The mount point of a kernel file system in the caller's mount namespace.
     fn mounted(&self, fs_type: &str) -> Option<PathBuf> {
         let is_it = |mount: &&Mount| !mount.hidden && *mount.fs_type == *fs_type && *mount.root == *"/";
         let mut mounted = self.paths.here.iter().filter(is_it);
         mounted.find_map(|mount| Some(mount.path()?.to_path().ok()?.to_owned()))
     }
 
-    /// Notes which of the kernel's file systems are not mounted here, as far as this kernel has them.
+    /// Notes which kernel file systems this kernel has that are not mounted here.
     fn note_unread(&mut self, proc: &ProcRoot) {
         let text = self.files.of_proc(proc, "filesystems");
         let is_known = |fs_type: &str| text.lines().any(|line| line.ends_with_str(format!("\t{fs_type}")));
@@ -208,8 +208,8 @@ impl Search {
         self.found.unread.extend(self.other_devices.take().map(UnreadHolders::OtherDevices));
     }
 
-    /// Journals of file systems that are on other devices: the kernel names each by its device alone, and those that are
-    /// within their file system with the inode number behind it.
+    /// Journals of file systems on other devices: the kernel names such a journal by its device alone. The name of a journal
+    /// inside its file system ends with an inode number.
     fn journals(&mut self, proc: &ProcRoot, sysfs: &Path) {
         let journals = self.files.names(&proc.path().join("fs/jbd2"));
         let devices = Arc::clone(&self.devices);
@@ -234,7 +234,7 @@ impl Search {
         self.found.holders.push(FileSystemHolder::new(kind, mount_id, is_certain));
     }
 
-    /// Adds something that names a file, if that is on the file system, or may be.
+    /// Adds a holder that names a file, if the file is on the file system or may be.
     fn add_path(
         &mut self,
         proc: &ProcRoot,
@@ -258,7 +258,7 @@ impl Search {
         }
     }
 
-    /// Whether a path leads to a device whose use excludes that of the file system's.
+    /// Whether a path leads to a device whose use excludes that of the file system's device.
     fn is_device(&self, path: &[u8]) -> bool {
         lookup(path).and_then(|(_, device)| device).is_some_and(|device| self.excludes(device))
     }
@@ -283,7 +283,7 @@ impl Search {
             } else {
                 self.add_path(proc, path.as_bstr(), Named::Now, true, |path| unused(name, path));
             }
-            // Only of those that matter is it found out.
+            // This is read only for loop devices whose file is on the file system.
             let Some(holder) = self.found.holders.get_mut(before) else { continue };
             if let Kind::Loop { device, path, .. } = &holder.kind {
                 let LoopDevice { numbers, kind } =
@@ -294,19 +294,19 @@ impl Search {
         }
     }
 
-    /// Whether a use of that device excludes that of the file system's.
+    /// Whether the use of a device excludes that of the file system's device.
     fn excludes(&self, device: DeviceNumber) -> bool {
         self.devices.all().any(|known| known.number == device)
     }
 
-    /// Devices made of those of the file system, of their partitions, or of the disks that they are partitions of; and the
-    /// file systems that the kernel has on these.
+    /// Devices on top of the file system's devices, of their partitions or of their disks, and file systems that the kernel
+    /// has active on the file system's devices.
     fn block_devices(&mut self, sysfs: &Path) {
         let devices = Arc::clone(&self.devices);
         for name in devices.all().flat_map(|device| device.holders(&self.files)).collect::<Vec<_>>() {
             self.add(Kind::BlockDevice { name }, None, true);
         }
-        // Where it is mounted that says nothing more.
+        // If it is mounted, this is known already.
         if !self.is_mounted {
             for fs_type in devices.own.iter().flat_map(|device| device.active(&self.files, sysfs)).collect::<Vec<_>>() {
                 self.add(Kind::Active { fs_type }, None, true);
@@ -322,13 +322,14 @@ impl Search {
         }
     }
 
-    /// What is made of the file system, once each, however often it is mounted: by the first layer that is certain.
+    /// The file systems that have a layer on this one, once each however often they are mounted, with the first layer that is
+    /// certain.
     fn layers(&mut self, proc: &ProcRoot) {
         let mut made: BTreeMap<DeviceNumber, (bool, Option<u64>, Kind)> = BTreeMap::new();
-        // Of those whose layers are nowhere to be seen, in one mount namespace or another.
+        // File systems with a layer that was not found in one mount namespace, and those with a layer elsewhere in another.
         let (mut lost, mut found) = (BTreeMap::new(), FxHashSet::default());
         for (namespace, mount, layers) in std::mem::take(&mut self.layered) {
-            // Relative paths say nothing that the others do not.
+            // Relative paths add nothing to absolute ones.
             let has_absolute = layers.iter().any(|layer| layer.path.starts_with(b"/"));
             for MadeOf { path, is_on_it, may_be_on_it } in layers {
                 if has_absolute && !path.starts_with(b"/") {
@@ -336,7 +337,7 @@ impl Search {
                 }
                 let here = (Some(namespace) == self.home).then(|| self.paths.layer(&path));
                 let is_device = self.is_device(&path);
-                // An overlay has a mount of its own of each layer, the others keep the one that was named.
+                // An overlay clones the mount of each layer. Other file systems keep the mount that the path names.
                 let keeps_mount = *mount.fs_type != *"overlay";
                 let (is_certain, kept) = match here {
                     _ if is_device => (true, None),
@@ -354,7 +355,7 @@ impl Search {
                         }
                         continue;
                     }
-                    // A layer stays when the mount is gone that it was named through, and the path then leads elsewhere.
+                    // A layer outlives the mount that its path named, and the path then leads elsewhere.
                     _ => (false, None),
                 };
                 let known = made.get_mut(&mount.file_system);
@@ -386,7 +387,7 @@ impl Search {
         }
     }
 
-    /// Entries of a directory that have a file which names what they have open.
+    /// Entries of a directory that have a file with the path of their open file.
     fn by_files(
         &mut self,
         proc: &ProcRoot,
@@ -414,7 +415,7 @@ impl Search {
                 }
             }
         }
-        // What has no file of its own for that is removed as an entry of this directory.
+        // Such a holder is released by removing its entry from this directory.
         for holder in &mut self.found.holders[before..] {
             holder.control = Some(control(dir, ControlAccess::Write));
         }
@@ -456,7 +457,7 @@ impl Search {
         }
     }
 
-    /// Finds out of each holder whether the caller may open the file through which it is released.
+    /// Checks for each holder whether the caller may open the file that releases it.
     fn ask_for_controls(&mut self, proc: &ProcRoot) {
         use ControlAccess::{Read, Write};
         let device = |name: &BString| Path::new("/dev").join(name.replace("!", "/").to_path_lossy());
@@ -502,13 +503,12 @@ impl Search {
     }
 }
 
-/// Not asked yet whether that is permitted.
+/// A control file; whether the caller may open it is checked later.
 fn control(path: &Path, access: ControlAccess) -> ControlFile {
     ControlFile { path: path.as_os_str().as_bytes().into(), access, is_permitted: None }
 }
 
-/// Whether the caller may open a file, by its effective IDs and capabilities; `None` where the kernel gives another reason,
-/// or no answer.
+/// Whether the caller's effective IDs and capabilities allow it to open a file; `None` if the kernel gives any other error.
 fn is_permitted(file: &ControlFile) -> Option<bool> {
     let access = match file.access {
         ControlAccess::Read => Access::READ_OK,
@@ -536,7 +536,7 @@ fn unused(device: BString, path: BString) -> Kind {
     Kind::Loop { device, path, is_used: false, detaches_itself: false }
 }
 
-/// The values of some options in the options of a file system, without escapes.
+/// The unescaped values of these options of a file system.
 fn values<'a>(mount: &'a Mount, names: &'a [&[u8]]) -> impl Iterator<Item = (&'a [u8], Vec<u8>)> {
     let options: &[u8] = mount.super_options.as_deref().map_or(b"", |options| options.as_bytes());
     options.split_str(",").filter_map(move |option| {
@@ -549,7 +549,7 @@ fn names_a_device(mount: &Mount) -> bool {
     values(mount, &DEVICE_OPTIONS).next().is_some()
 }
 
-/// The directories, files or devices that a mount is made of, as they were named.
+/// The layers of a mount, by the paths in its options.
 fn layers_of(mount: &Mount) -> Vec<BString> {
     let mut layers: Vec<BString> = values(mount, &DEVICE_OPTIONS).map(|(_, path)| path.into()).collect();
     if *mount.fs_type == *"overlay" {
@@ -568,7 +568,7 @@ fn layers_of(mount: &Mount) -> Vec<BString> {
     layers
 }
 
-/// `a:b::c`: directories between colons; a backslash takes the meaning of the character after it.
+/// `a:b::c`: directories between colons; a backslash escapes the character after it.
 fn lower_directories(text: &[u8]) -> Vec<BString> {
     let (mut all, mut one, mut escaped) = (Vec::new(), BString::default(), false);
     for &byte in text {
@@ -585,7 +585,8 @@ fn lower_directories(text: &[u8]) -> Vec<BString> {
     all
 }
 
-/// What all files of the btrfs on a device have in common, from its ID (`struct btrfs_super_block`, `statfs(2)`).
+/// The part of the file system ID that all files of the btrfs on a device share, from the ID of the btrfs
+/// (`struct btrfs_super_block`, `statfs(2)`).
 fn btrfs_base(files: &Files, sysfs: &Path, device: &Device) -> Option<u64> {
     let id = btrfs_with(files, sysfs, device.name.as_bstr())?;
     let digits: String = id.chars().filter(|&digit| digit != '-').collect();

@@ -2,13 +2,13 @@
 
 use super::workers::share_out;
 use crate::failure::{self, Failure};
-use crate::model::{Gap, Object, Operation, Pid, Place, Process, Snapshot, TaskCredentials, Tid};
+use crate::model::{Gap, Object, Operation, Pid, Place, Process, Snapshot, TaskPowers, Tid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
-/// [`Discovery::task_credentials`](crate::Discovery::task_credentials).
-pub(super) fn task_credentials(proc: &ProcRoot, snapshot: &Snapshot) -> (Vec<TaskCredentials>, Vec<Gap>) {
+/// [`Discovery::task_powers`](crate::Discovery::task_powers).
+pub(super) fn task_powers(proc: &ProcRoot, snapshot: &Snapshot) -> (Vec<TaskPowers>, Vec<Gap>) {
     let several: Vec<&Process> = snapshot.processes.values().filter(|process| process.threads > 1).collect();
-    let parts = share_out(&several, |part: &mut (Vec<TaskCredentials>, Vec<Gap>), process| {
+    let parts = share_out(&several, |part: &mut (Vec<TaskPowers>, Vec<Gap>), process| {
         if let Err(failure) = of_process(proc, part, process) {
             part.1.extend(gap(process.pid, None, Operation::list("task"), failure));
         }
@@ -30,7 +30,7 @@ fn gap(pid: Pid, tid: Option<Tid>, operation: Operation, why: impl Into<Failure>
 
 fn of_process(
     proc: &ProcRoot,
-    (found, gaps): &mut (Vec<TaskCredentials>, Vec<Gap>),
+    (found, gaps): &mut (Vec<TaskPowers>, Vec<Gap>),
     process: &Process,
 ) -> Result<(), Failure> {
     let pid = process.pid;
@@ -61,14 +61,14 @@ fn of_process(
 }
 
 /// The credentials of a task; `None` of one that has exited, which can do nothing with them.
-fn of_task(dir: &ProcDir, pid: Pid, tid: Tid, buffer: &mut Vec<u8>) -> Result<Option<TaskCredentials>, Failure> {
+fn of_task(dir: &ProcDir, pid: Pid, tid: Tid, buffer: &mut Vec<u8>) -> Result<Option<TaskPowers>, Failure> {
     let status = parse::status::parse(dir.read_record(format!("task/{tid}/status"), buffer)?)?;
     if status.state.is_some_and(|state| state.is_dead()) {
         return Ok(None);
     }
     let comm = dir.read_record(format!("task/{tid}/comm"), buffer)?;
     let (uids, capabilities) = (status.process.uids, status.process.capabilities);
-    Ok(Some(TaskCredentials {
+    Ok(Some(TaskPowers {
         pid,
         tid,
         comm: comm.strip_suffix(b"\n").unwrap_or(comm).into(),

@@ -6,7 +6,7 @@ use super::{CapabilitySet, Pid, Tid, Uid};
 
 /// The credentials of a task, where they differ from those of the task that stands for its process; `credentials(7)`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TaskCredentials {
+pub struct TaskPowers {
     /// The process.
     pub pid: Pid,
     /// The task.
