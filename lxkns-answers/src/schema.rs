@@ -26,6 +26,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("show", schema_of::<Envelope<ShowAnswer>>("lxkns show --json")),
         ("caps", schema_of::<Envelope<CapsAnswer>>("lxkns caps --json")),
         ("containers", schema_of::<Envelope<crate::containers::Answer>>("lxkns containers --json")),
+        ("ports", schema_of::<Envelope<crate::ports::Answer>>("lxkns ports --json")),
         ("enter", schema_of::<Envelope<crate::enter::PlanAnswer>>("lxkns enter --dry-run --json")),
         ("doctor", schema_of::<Envelope<Report>>("lxkns doctor --json")),
         ("diff", schema_of::<Event>("lxkns diff --json")),

@@ -29,6 +29,7 @@ mod ls;
 mod man;
 mod mounts;
 mod orphans;
+mod ports;
 mod show;
 mod tree;
 mod watch;
@@ -50,6 +51,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Busy(busy) => busy::run(busy, args.color),
         Command::Caps(caps) => caps::run(caps, args.color),
         Command::Containers(containers) => containers::run(containers, args.color),
+        Command::Ports(ports) => ports::run(ports, args.color),
         Command::Doctor(doctor) => doctor::run(doctor, args.color),
         Command::Dump(dump) => dump::run(dump),
         Command::Diff(diff) => diff::run(diff, args.color),

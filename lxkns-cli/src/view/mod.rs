@@ -11,6 +11,7 @@ pub(crate) mod enter;
 pub(crate) mod mounts;
 pub(crate) mod orphans;
 pub(crate) mod paint;
+pub(crate) mod ports;
 pub(crate) mod screen;
 pub(crate) mod sheet;
 pub(crate) mod table;
