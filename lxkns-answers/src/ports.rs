@@ -396,7 +396,7 @@ impl<'a> Ports<'a> {
             takes_v4: inet.is_some_and(|inet| inet.takes_v4),
             inode: socket.inode(),
             user_id: names::user_id(snapshot, uid),
-            user: names::user_name(snapshot, uid),
+            user_name: names::user_name(snapshot, uid),
             namespace,
             processes: processes.collect(),
             all_processes_seen: self.unseen_users.is_none(),
@@ -416,6 +416,9 @@ fn why(snapshot: &Snapshot, id: NamespaceId, failure: &Failure) -> String {
     match (failure.cause, owner) {
         (Cause::Denied, Some(owner)) if failure.call == "setns" => {
             format!("needs CAP_SYS_ADMIN in {}", names::namespace(snapshot, owner))
+        }
+        (Cause::Denied, None) if failure.call == "setns" => {
+            "needs CAP_SYS_ADMIN in the user namespace that owns it".to_owned()
         }
         (Cause::NotTried | Cause::TimedOut, _) => failure.call.clone(),
         (Cause::Changed | Cause::NoPath, _) => "it has ended, or no path leads there".to_owned(),
@@ -463,7 +466,7 @@ pub struct Answer {
     /// The user who made it; `null` where not known or not mapped.
     pub user_id: Option<u32>,
     /// That user's name.
-    pub user: Option<String>,
+    pub user_name: Option<String>,
     /// Its network namespace.
     pub namespace: NamespaceForm,
     /// The processes that have it open, one for each descriptor.
@@ -471,3 +474,7 @@ pub struct Answer {
     /// Whether all processes could be read, so that these are all but for what is on its way over another socket.
     pub all_processes_seen: bool,
 }
+
+#[cfg(test)]
+#[path = "ports_tests.rs"]
+mod tests;

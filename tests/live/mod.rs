@@ -17,6 +17,7 @@ mod mountns;
 mod mounts;
 mod one_file;
 mod places;
+mod ports;
 mod processes;
 mod processless;
 mod program;
@@ -35,6 +36,7 @@ pub(crate) fn tests() -> Vec<Test> {
     [
         answers::tests(),
         places::tests(),
+        ports::tests(),
         kernel_lists::tests(),
         processes::tests(),
         processless::tests(),

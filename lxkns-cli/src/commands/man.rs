@@ -165,6 +165,7 @@ fn see_also(command: &str, out: &mut impl io::Write) -> io::Result<()> {
         "busy" => (&["mounts", "why"], &["umount(8)", "fuser(1)", "lsof(8)"]),
         "caps" => (&["show", "enter"], &["capabilities(7)", "user_namespaces(7)"]),
         "containers" => (&["ls", "show", "enter"], &["namespaces(7)", "capabilities(7)", "seccomp(2)"]),
+        "ports" => (&["show", "containers"], &["ss(8)", "ip-netns(8)", "network_namespaces(7)", "sock_diag(7)"]),
         "doctor" => (&["ls"], &["capabilities(7)", "proc(5)", "ptrace(2)"]),
         "enter" => (&["show", "caps"], &["nsenter(1)", "setns(2)", "namespaces(7)"]),
         "dump" => (&["diff", "ls"], &["jq(1)"]),
@@ -182,6 +183,7 @@ fn see_also(command: &str, out: &mut impl io::Write) -> io::Result<()> {
                 "busy",
                 "caps",
                 "containers",
+                "ports",
                 "doctor",
                 "enter",
                 "dump",
@@ -221,6 +223,12 @@ fn exit_codes(command: &str) -> &'static [&'static str] {
     ];
     match command {
         "orphans" => &CODES,
+        "ports" => &[
+            "0  done",
+            "1  the TARGET does not exist, or nothing listens on these ports: everything could be seen",
+            "2  bad usage",
+            "3  it could not be done, or what was not found may be in what could not be read",
+        ],
         "enter" => &[
             "125  lxkns itself failed, bad usage included",
             "126  the command was found and could not be run",

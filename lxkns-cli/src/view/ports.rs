@@ -13,7 +13,12 @@ pub(crate) fn heading(column: Column) -> Heading {
 
 /// The column with this name.
 pub(crate) fn from_name(name: &str) -> Result<Column, String> {
-    Column::from_name(name).ok_or_else(|| super::columns::unknown(name, Column::all().map(Column::name)))
+    Column::from_name(name).ok_or_else(|| super::columns::unknown(name, names()))
+}
+
+/// The names of all columns.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    Column::all().map(Column::name)
 }
 
 /// The columns with what they mean, for the help.
@@ -27,3 +32,7 @@ pub(crate) fn rows(ports: &Ports<'_>, columns: &[Column], goes_to: For) -> Vec<V
     let row = |row| columns.iter().map(|&column| ports.cell(row, column, goes_to).printable(goes_to)).collect();
     (0..ports.len()).map(row).collect()
 }
+
+#[cfg(test)]
+#[path = "ports_tests.rs"]
+mod tests;

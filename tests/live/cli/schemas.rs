@@ -35,6 +35,7 @@ fn of_every_question() {
             "busy" => &["/proc"],
             "show" => &[&pid, &uts, &left, &net, &user],
             "caps" => &[&pid],
+            "ports" => &["--unix"],
             "enter" => &["--dry-run", &pid],
             "containers" => &["--from", contained.to_str().unwrap()],
             "ls" | "tree" | "orphans" | "doctor" => &[],

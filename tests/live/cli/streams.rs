@@ -39,6 +39,7 @@ const COMMANDS: [&[&str]; 15] = [
     &["busy", "/"],
     &["caps", "2"],
     &["orphans", "--json"],
+    &["ports", "--json"],
     &["tree", "--owned"],
     &["tree", "proc", "--json"],
     &["dump"],
