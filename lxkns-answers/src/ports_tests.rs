@@ -1,11 +1,15 @@
 //! What is said of sockets in namespaces of a small host.
 
+use std::ffi::OsStr;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
 use lxkns_model::inside::{Network, Protocol};
 use lxkns_model::{Errno, Gap, Operation, Tid};
 
 use super::*;
+use crate::resolve::Lookup;
 use crate::testing::{BUSY, LEFT, NET, contained, snapshot};
 
 fn socket(protocol: Protocol, address: impl Into<IpAddr>, port: u16, inode: u64) -> ListeningSocket {
@@ -88,9 +92,62 @@ fn a_scope_is_namespaces_and_what_processes_have() {
     assert_eq!(inodes(&by(&[LEFT], &[200])), [20, 31, 30]);
     assert_eq!(Scope::to_survey(Some(&by(&[LEFT], &[])), &snapshot), [LEFT]);
     assert_eq!(Scope::to_survey(Some(&by(&[LEFT], &[1])), &snapshot), [NET, BUSY, LEFT]);
+    let ports = Ports::new(context, &surveyed, users(), Some(&by(&[LEFT], &[])), &[]);
+    assert_eq!(ports.cell(0, Column::Name, For::Eyes), Cell::text("left"), "what ip netns calls it");
     let answer = &of(&by(&[], &[200]))[0];
     let fds: Vec<_> = answer.processes.iter().map(|process| (process.pid, process.fd)).collect();
     assert_eq!(fds, [(200, Some(4)), (1, Some(5)), (200, Some(6))]);
+}
+
+/// Nothing but a snapshot is asked.
+struct NoHost;
+
+impl Lookup for NoHost {
+    fn namespace_at(&self, _: &Path) -> io::Result<Option<NamespaceId>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn has_task(&self, _: Pid) -> bool {
+        false
+    }
+
+    fn pidfd_inode(&self, _: Pid) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn a_target_is_a_process_a_container_or_a_namespace() {
+    let mut snapshot = contained();
+    // A second process of the container, in the network namespace of the host.
+    let other = crate::testing::process(300, 200, "helper", &[(NamespaceType::Net, NET)]);
+    snapshot.processes.insert(Pid(300), other);
+    snapshot.annotations.containers.as_mut().unwrap().members.insert(Pid(300), 0);
+    let scope = |snapshot: &Snapshot, target: &str| {
+        let (context, mut scope) = (Context::of_dump(snapshot), Scope::default());
+        let resolver = Resolver::new(context, &NoHost);
+        let added = scope.add(snapshot, &resolver, &Asked::parse(OsStr::new(target)).unwrap());
+        added.map(|()| {
+            let mut pids: Vec<_> = scope.pids.into_iter().map(|pid| pid.0).collect();
+            pids.sort_unstable();
+            (scope.namespaces.into_iter().collect::<Vec<_>>(), pids)
+        })
+    };
+    assert_eq!(scope(&snapshot, "200"), Ok((vec![], vec![200])));
+    assert_eq!(scope(&snapshot, "201"), Ok((vec![], vec![200])), "the process of a task");
+    assert_eq!(scope(&snapshot, "200/net"), Ok((vec![BUSY], vec![])));
+    assert_eq!(scope(&snapshot, "web"), Ok((vec![BUSY], vec![200, 300])));
+    assert_eq!(scope(&snapshot, "cri:app"), Ok((vec![LEFT], vec![])), "without a process");
+    assert_eq!(scope(&snapshot, "host"), Ok((vec![NET], vec![])));
+    assert!(matches!(scope(&snapshot, "host/user"), Err(Unresolved::Usage(_))));
+    assert!(matches!(scope(&snapshot, "4194304"), Err(Unresolved::Missing(_))));
+    // On the host's network, only what it has itself.
+    let process = snapshot.processes.get_mut(&Pid(200)).unwrap();
+    process.namespaces.set(NamespaceType::Net, NET);
+    for task in &mut process.tasks {
+        task.namespaces.set(NamespaceType::Net, NET);
+    }
+    assert_eq!(scope(&snapshot, "web"), Ok((vec![], vec![200, 300])));
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub(super) const NOTES: &str = "\
 Listed are sockets that listen, and UDP sockets that are not connected.
 A process means the sockets that it has open. A container means those of its
 processes, and all in its network namespace unless that is the host's.
+A dump has no sockets: --from is refused.
 Exit code with --port if nobody listens: 1, or 3 if not all could be read";
 
 #[derive(Debug, clap::Args)]

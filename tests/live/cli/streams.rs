@@ -28,7 +28,7 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &["ls"],
     &["ls", "-r"],
     &["ls", "--json"],
