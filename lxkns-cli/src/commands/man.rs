@@ -224,10 +224,11 @@ fn exit_codes(command: &str) -> &'static [&'static str] {
     match command {
         "orphans" => &CODES,
         "ports" => &[
-            "0  done",
-            "1  the TARGET does not exist, or nothing listens on these ports: everything could be seen",
-            "2  bad usage",
-            "3  it could not be done, or what was not found may be in what could not be read",
+            CODES[0],
+            CODES[1],
+            "1  nothing listens on the ports of --port: everything could be read",
+            CODES[2],
+            "3  it could not be done, or what was asked for may be where it could not be read",
         ],
         "enter" => &[
             "125  lxkns itself failed, bad usage included",
