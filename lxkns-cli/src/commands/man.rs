@@ -167,6 +167,10 @@ fn see_also(command: &str, out: &mut impl io::Write) -> io::Result<()> {
         "who-can" => (&["caps", "containers"], &["capabilities(7)", "user_namespaces(7)", "credentials(7)"]),
         "explain" => (&["who-can", "caps"], &["unshare(1)", "setns(2)", "namespaces(7)", "user_namespaces(7)"]),
         "containers" => (&["ls", "show", "enter"], &["namespaces(7)", "capabilities(7)", "seccomp(2)"]),
+        "audit" => (
+            &["containers", "who-can", "show"],
+            &["namespaces(7)", "capabilities(7)", "seccomp(2)", "user_namespaces(7)"],
+        ),
         "ports" => (&["show", "containers"], &["ss(8)", "ip-netns(8)", "network_namespaces(7)", "sock_diag(7)"]),
         "doctor" => (&["ls"], &["capabilities(7)", "proc(5)", "ptrace(2)"]),
         "enter" => (&["show", "caps"], &["nsenter(1)", "setns(2)", "namespaces(7)"]),
@@ -187,6 +191,7 @@ fn see_also(command: &str, out: &mut impl io::Write) -> io::Result<()> {
                 "who-can",
                 "explain",
                 "containers",
+                "audit",
                 "ports",
                 "doctor",
                 "enter",
@@ -226,7 +231,7 @@ fn exit_codes(command: &str) -> &'static [&'static str] {
         "4  --fail was given, and there are some",
     ];
     match command {
-        "orphans" => &CODES,
+        "orphans" | "audit" => &CODES,
         "explain" => &[
             "0  it succeeds",
             "1  the process or TARGET does not exist: everything that may hold it could be seen",
