@@ -13,7 +13,7 @@ use super::kernels::Kernel;
 
 const QEMU: &str = "qemu-system-x86_64";
 /// Timeout for the tests in a machine. They take up to ten minutes where QEMU emulates; a machine that hangs, for ever.
-const LIMIT: Duration = Duration::from_secs(25 * 60);
+const LIMIT: Duration = Duration::from_secs(40 * 60);
 
 /// Whether there is what machines are run with.
 pub(super) fn can_run() -> anyhow::Result<()> {
