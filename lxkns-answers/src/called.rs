@@ -274,7 +274,7 @@ impl<'a> Called<'a> {
 
     fn nothing(&self, text: &str) -> Unresolved {
         match (self.containers, self.unseen()) {
-            (None, _) => Unresolved::Unseen(format!("{text}: which containers there are is not known")),
+            (None, _) => Unresolved::Unseen(format!("{text}: containers are not known")),
             (Some(_), Some(why)) => Unresolved::Unseen(format!("{text}: no container that was seen: {why}")),
             (Some(_), None) => Unresolved::Missing(format!("{text}: no container has this name or ID")),
         }

@@ -365,7 +365,7 @@ fn unseen(context: &Context<'_>, ns_type: Option<NamespaceType>) -> Option<Strin
         _ if relations::absence_seen(snapshot, ns_type) => None,
         0 if !relations::processes_listed(snapshot) => Some("is held by a process that is not listed here".to_owned()),
         0 if Place::HOLDING.iter().any(|&place| !snapshot.options.places.contains(place)) => {
-            Some("is held where this command does not look".to_owned())
+            Some("is held in a place that this command does not search".to_owned())
         }
         0 => Some("is held by something that could not be read".to_owned()),
         1 => Some("is held by the process that is not readable".to_owned()),

@@ -375,8 +375,8 @@ impl Tree<'_> {
             name: task.name.map(lossy),
         });
         Occupants {
-            leaders: namespace.leaders.iter().map(|&pid| self.process_answer(pid)).collect(),
-            loose_threads: tasks.collect(),
+            leading_processes: namespace.leaders.iter().map(|&pid| self.process_answer(pid)).collect(),
+            loose_tasks: tasks.collect(),
             holder_counts: holders::counts(&namespace.holders)
                 .into_iter()
                 .map(|(kind, count)| (kind.name(), count))
@@ -476,9 +476,9 @@ pub struct UserAnswer {
 #[serde(rename_all = "kebab-case")]
 pub struct Occupants {
     /// The topmost processes in it, the most senior first.
-    pub leaders: Vec<ProcessAnswer>,
+    pub leading_processes: Vec<ProcessAnswer>,
     /// Tasks in it whose process is elsewhere.
-    pub loose_threads: Vec<TaskAnswer>,
+    pub loose_tasks: Vec<TaskAnswer>,
     /// The number of holders of each kind that were seen.
     pub holder_counts: BTreeMap<&'static str, u64>,
 }

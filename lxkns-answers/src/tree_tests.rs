@@ -30,7 +30,7 @@ fn json_has_the_keys_of_dumps_and_those_that_belong_to_a_type() {
         *of(LEFT),
         serde_json::json!({
             "depth": 1, "kind": "namespace", "nsid": LEFT.ino, "type": "net", "unique-id": 1300, "parent": null,
-            "owner": USER.ino, "netns-name": "left", "leaders": [], "loose-threads": [],
+            "owner": USER.ino, "netns-name": "left", "leading-processes": [], "loose-tasks": [],
             "holder-counts": {"fd": 1, "bind-mount": 1}
         })
     );
@@ -38,7 +38,7 @@ fn json_has_the_keys_of_dumps_and_those_that_belong_to_a_type() {
     assert_eq!((&user["user-id"], &user["user-name"]), (&0.into(), &"root".into()));
     assert!(user.get("netns-name").is_none() && of(LEFT).get("user-id").is_none());
     let task = serde_json::json!({"tid": 201, "pid": 200, "name": "worker"});
-    assert_eq!(of(LOOSE)["loose-threads"], serde_json::json!([task]));
+    assert_eq!(of(LOOSE)["loose-tasks"], serde_json::json!([task]));
     snapshot.namespaces.get_mut(&USER).unwrap().owner_uid = None;
     let unknown = &self::rows(&snapshot, Kind::User)[0];
     assert!(unknown["user-id"].is_null() && unknown.as_object().unwrap().contains_key("user-id"));

@@ -102,7 +102,7 @@ pub(crate) fn explain(error: &clap::Error, arguments: &[OsString]) -> String {
             };
             format!("{missing} is missing; {help}")
         }
-        ErrorKind::InvalidValue => said,
+        ErrorKind::InvalidValue if said.contains("possible values") => said,
         _ => format!("{said}; {help}"),
     }
 }

@@ -74,7 +74,7 @@ fn running() -> Result<File, Error> {
 
 fn protection_of(program: &File) -> Result<Option<Protection>, Error> {
     let refused =
-        |cause: Cause| Error::because(ErrorKind::Unprotected, format!("look who can write to {OWN_PROGRAM}"), cause);
+        |cause: Cause| Error::because(ErrorKind::Unprotected, format!("check who can write to {OWN_PROGRAM}"), cause);
     if lxkns_sys::is_sealed(program).map_err(|errno| refused(errno.into()))? {
         return Ok(Some(Protection::Sealed));
     }

@@ -29,7 +29,7 @@ enum Fate {
 
 /// How the descriptor with this number is passed on.
 fn fate(number: i32, fd: BorrowedFd<'_>) -> Result<Fate, Error> {
-    let failed = |errno| Error::call(format!("look at {}", name(number)), errno);
+    let failed = |errno| Error::call(format!("read the type of {}", name(number)), errno);
     let refused = |what: &str| {
         let message =
             format!("{} is {what}, which would give the command more access than its target has", name(number));

@@ -216,7 +216,7 @@ pub struct ProcessAnswer {
     /// Its namespaces.
     pub namespaces: Vec<MembershipAnswer>,
     /// Its tasks in other namespaces.
-    pub loose_threads: Vec<TaskAnswer>,
+    pub loose_tasks: Vec<TaskAnswer>,
     /// Its control groups; `null` where not known.
     pub cgroups: Option<Vec<CgroupAnswer>>,
     /// Whether it is frozen; `null` where not known.
@@ -428,7 +428,7 @@ fn process_answer(shown: &ShownProcess<'_>) -> ProcessAnswer {
         netns_name: id.and_then(|id| netns_name(context, id)),
         shared,
     });
-    let loose_threads = shown.elsewhere().map(|task| TaskAnswer {
+    let loose_tasks = shown.elsewhere().map(|task| TaskAnswer {
         tid: task.tid.0,
         name: lossy(&task.comm),
         namespaces: differences(process, task).map(|id| id.ino).collect(),
@@ -473,7 +473,7 @@ fn process_answer(shown: &ShownProcess<'_>) -> ProcessAnswer {
             Reference::Initial => "initial",
         },
         namespaces: namespaces.collect(),
-        loose_threads: loose_threads.collect(),
+        loose_tasks: loose_tasks.collect(),
         cgroups: task.cgroups.as_ref().map(|cgroups| cgroups.0.iter().map(membership).collect()),
         frozen: task.freezer.map(|freezer| freezer.effective),
         capabilities: status.map(|status| SetsAnswer {

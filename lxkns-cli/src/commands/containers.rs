@@ -35,7 +35,7 @@ pub(crate) fn run(args: &ContainersArgs, color: Color) -> Result {
     let snapshot = live::load(&args.look, &options)?;
     let places = options.places.with(Place::ProcessFacts).with(Place::NamespaceFacts).with(Place::Containers);
     let Some(matrix) = Matrix::of(&snapshot) else {
-        say("which containers there are is not known: they were not looked for");
+        say("containers are not known: the dump was taken without searching for them");
         return Ok(Exit::Failed);
     };
     let (shown, exit, gaps_matter) = select(&matrix, args, is_live);

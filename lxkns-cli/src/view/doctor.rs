@@ -147,7 +147,7 @@ fn write_helper(out: &mut impl Write, helper: &Helper) -> io::Result<()> {
         None => "can be started".to_owned(),
         Some(why) => format!("cannot be started: {}", printable(&**why)),
     };
-    let used = if helper.used { "was needed for this look" } else { "was not needed for this look" };
+    let used = if helper.used { "was needed for this scan" } else { "was not needed for this scan" };
     writeln!(out, " for mount namespaces: {path}; {starts}; {used}")
 }
 

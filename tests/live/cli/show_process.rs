@@ -34,7 +34,7 @@ fn process() {
         assert!(rows(&shown["namespaces"]).contains(&row), "{name}: {shown}");
     }
     let elsewhere = json!([{"tid": thread.tid(), "name": shown["name"], "namespaces": [thread.ns_inode("net")]}]);
-    assert_eq!(shown["loose-threads"], elsewhere);
+    assert_eq!(shown["loose-tasks"], elsewhere);
     assert!(rows(&shown["capabilities"]["effective"]).contains(&"CAP_SYS_ADMIN".into()), "{shown}");
     assert_eq!(shown["policy"], "SCHED_OTHER");
     let text = run_lxkns(["show", &child.pid().to_string()]).ok();

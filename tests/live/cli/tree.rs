@@ -231,8 +231,8 @@ fn as_json() {
     assert_eq!((&namespace["kind"], &namespace["type"]), (&"namespace".into(), &"user".into()));
     assert_eq!((&namespace["parent"], &namespace["owner"]), (&above.into(), &above.into()));
     assert_eq!(namespace["user-id"], rustix::process::geteuid().as_raw());
-    assert_eq!(namespace["leaders"][0]["pid"], inner.pid());
-    assert_eq!(namespace["loose-threads"], json!([]));
+    assert_eq!(namespace["leading-processes"][0]["pid"], inner.pid());
+    assert_eq!(namespace["loose-tasks"], json!([]));
     assert_eq!(namespace["depth"], row(&answer, "nsid", above)["depth"].as_u64().unwrap() + 1);
     assert_eq!(row(&answer, "nsid", own_inode("user"))["unique-id"].is_null(), namespace["unique-id"].is_null());
 
@@ -244,7 +244,7 @@ fn as_json() {
     let pids = process["nspids"].as_array().unwrap();
     assert_eq!((&pids[0], &pids[pids.len() - 1]), (&inner.pid().into(), &1.into()));
     let namespace = row(&answer, "nsid", inner.ns_inode("pid"));
-    assert_eq!(namespace.get("leaders"), None, "they stand below it");
+    assert_eq!(namespace.get("leading-processes"), None, "they stand below it");
 
     let answer = tree(&["pid", "--users", "--json", &inner.pid().to_string()]).json();
     let kinds: Vec<_> = answer["results"].as_array().unwrap().iter().map(|row| row["type"].as_str().unwrap()).collect();

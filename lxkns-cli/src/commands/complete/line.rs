@@ -175,7 +175,8 @@ impl<'a> Line<'a> {
 
     /// Whether an optional word was left out.
     fn kind_is_left_out(&self) -> bool {
-        self.command.get_name() == "tree" && self.words.first().is_some_and(|word| !TREES.contains(&word.as_str()))
+        self.command.get_name() == "tree"
+            && self.words.first().is_some_and(|word| TREES.iter().all(|(tree, _)| tree != word))
     }
 
     /// The values of an argument, after the part of the word before them.
@@ -210,7 +211,7 @@ impl<'a> Line<'a> {
             "LIST" | "COLUMN" => offers.extend(listed(value, columns::names())),
             "TARGET" => offers.extend(ask(&self.types(), self.wanted())),
             "user|pid|proc" => {
-                offers.extend(TREES.map(|tree| Offer::word(tree, format!("the tree of {tree}"))));
+                offers.extend(TREES.map(|(tree, of)| Offer::word(tree, of)));
                 offers.extend(ask(&[NamespaceType::User], Wanted::Both));
             }
             "PIDNS" => offers.extend(ask(&[NamespaceType::Pid], Wanted::Both)),
@@ -251,8 +252,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The first words of `lxkns tree`.
-const TREES: [&str; 3] = ["user", "pid", "proc"];
+/// The first words of `lxkns tree`, with the nodes of each tree.
+const TREES: [(&str, &str); 3] = [("user", "user namespaces"), ("pid", "PID namespaces"), ("proc", "processes")];
 
 /// The next names of a list with commas, which may begin with a plus, without those that it has.
 fn listed(value: &str, names: impl Iterator<Item = &'static str>) -> Vec<Offer> {
