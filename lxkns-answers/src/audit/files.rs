@@ -110,7 +110,7 @@ impl Case<'_, '_> {
         let snapshot = self.audit.context.snapshot;
         let ids = self.mount_namespaces();
         if !ids.is_empty() && !self.audit.host.has_mounts {
-            self.unknown("mounts of the host: not known, so neither which of its files are the container's", None);
+            self.unknown("which files of the host are mounted: the mounts of the host are not known", None);
         }
         if !ids.is_empty() && self.audit.host.unplaced_sockets > 0 {
             let count = self.audit.host.unplaced_sockets;

@@ -152,6 +152,8 @@ pub fn options() -> DiscoveryOptions {
         options.places = options.places.without(place);
     }
     options.status = Scope::All;
+    // Who is in a container's control group and in none of its namespaces.
+    options.cgroups = true;
     options.namespace_details = true;
     options.mounts = true;
     options.without_self = true;

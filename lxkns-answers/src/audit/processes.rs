@@ -83,7 +83,7 @@ impl<'a> Case<'a, '_> {
             let evidence = self.in_namespace(id);
             let text = format!("{ns_type} namespace shared with the host: {meaning}");
             self.find("namespace-shared", severity, text, Some(evidence), &|case| {
-                let own = format!("give it a {ns_type} namespace of its own");
+                let own = format!("give it its own {ns_type} namespace");
                 if option.is_empty() { own } else { case.without(option, &own) }
             });
         }
