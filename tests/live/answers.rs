@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 
 use lxkns_answers::Context;
+use lxkns_answers::audit::{Audit, Plan};
 use lxkns_answers::busy::Busy;
 use lxkns_answers::caps::{Caps, Whose, with_host};
 use lxkns_answers::changes::Between;
@@ -57,6 +58,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("answers::of_busy", &[UserNamespaces], of_busy),
         test("answers::of_busy_now", &[UserNamespaces, FileSystem("tmpfs")], of_busy_now),
         test("answers::of_enter", &[UserNamespaces], of_enter),
+        test("answers::of_audit", &[UserNamespaces], of_audit),
         test("answers::of_doctor", &[UserNamespaces], of_doctor),
         test("answers::of_diff", &[UserNamespaces], of_diff),
         test("answers::of_watch", &[UserNamespaces], of_watch),
@@ -151,6 +153,14 @@ fn busy(context: Context<'_>, asked: &str, users: impl FnOnce(FileSystemQuery) -
     let meant = file_system::resolve(context, None, &asked).unwrap();
     let users = users(meant.query);
     json!([Busy::new(context, meant.query, meant.mount, users.as_ref()).answer()])
+}
+
+fn audit(context: Context<'_>, pid: u32) -> Value {
+    let mut plan = Plan::default();
+    plan.add_tree(context.snapshot, pid.to_string(), &[Pid(pid)]);
+    // A live host has more to say: what `Discovery::confinement` reads of the processes of the plan.
+    let audit = Audit::new(context, &plan, None);
+    json!(plan.subjects.iter().map(|subject| audit.answer(&audit.judge(subject))).collect::<Vec<_>>())
 }
 
 fn diff(old: &Snapshot, new: Context<'_>) -> Value {
@@ -355,6 +365,14 @@ fn of_enter() {
         assert!(told[0].as_object_mut().unwrap().remove(key).is_some(), "{told:#}");
     }
     assert_eq!(told, answer);
+}
+
+fn of_audit() {
+    let actor = Actor::spawn_in(&["user", "mnt", "net"]);
+    let seen = Seen::now();
+    let answer = audit(seen.context(), actor.pid());
+    assert!(!answer[0]["findings"].as_array().unwrap().is_empty(), "{answer:#}");
+    assert_eq!(seen.told(&["audit", &actor.pid().to_string()]), answer);
 }
 
 fn of_doctor() {

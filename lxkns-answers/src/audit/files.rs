@@ -72,13 +72,13 @@ const ABOVE: [&str; 14] = [
 fn weight(path: &BStr) -> Option<(Severity, Severity)> {
     let is = |known: &&str| path == known.as_bytes();
     let is_in = |known: &&str| is_at_or_below(path, known.as_bytes());
-    if ABOVE.iter().any(|known| is(&known)) {
+    if ABOVE.iter().any(is) {
         return Some((Severity::High, Severity::Medium));
     }
-    if HARMLESS.iter().any(|known| is_in(&known)) {
+    if HARMLESS.iter().any(is_in) {
         return Some((Severity::Medium, Severity::Info));
     }
-    if COMMANDS.iter().any(|known| is_in(&known)) {
+    if COMMANDS.iter().any(is_in) {
         return Some((Severity::High, if is_in(&"/usr") { Severity::Info } else { Severity::Medium }));
     }
     if ENGINES_OWN.iter().any(|own| path.starts_with(own.as_bytes())) {
@@ -110,7 +110,7 @@ impl Case<'_, '_> {
         let snapshot = self.audit.context.snapshot;
         let ids = self.mount_namespaces();
         if !ids.is_empty() && !self.audit.host.has_mounts {
-            self.unknown("mounts of the host: not known, so neither which of its files are the container's", None);
+            self.unknown("which files of the host are mounted: the mounts of the host are not known", None);
         }
         if !ids.is_empty() && self.audit.host.unplaced_sockets > 0 {
             let count = self.audit.host.unplaced_sockets;
@@ -132,7 +132,7 @@ impl Case<'_, '_> {
 
     fn of_mount(&self, mount: &Mount, more: &str) -> Evidence {
         let point = mount.path();
-        let shown = point.map_or_else(|| "without a path".to_owned(), |path| printable(path));
+        let shown = point.map_or_else(|| "without a path".to_owned(), printable);
         let hidden = if mount.hidden { ", hidden by another mount" } else { "" };
         let more = if more.is_empty() { String::new() } else { format!(": {more}") };
         Evidence {
@@ -492,7 +492,7 @@ impl Case<'_, '_> {
                 }
                 let mounts = self.audit.context.snapshot.mounts.get(&id).into_iter().flatten();
                 let at = mounts.into_iter().find(|mount| gap.object == Object::Mount(id, mount.id));
-                let at = at.and_then(|mount| mount.path()).map_or_else(|| "/dev".to_owned(), |path| printable(path));
+                let at = at.and_then(|mount| mount.path()).map_or_else(|| "/dev".to_owned(), printable);
                 self.unknown(format!("devices at {at}: {}", reason(gap)), None);
             }
         }

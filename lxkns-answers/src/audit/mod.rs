@@ -152,6 +152,8 @@ pub fn options() -> DiscoveryOptions {
         options.places = options.places.without(place);
     }
     options.status = Scope::All;
+    // Who is in a container's control group and in none of its namespaces.
+    options.cgroups = true;
     options.namespace_details = true;
     options.mounts = true;
     options.without_self = true;
@@ -249,13 +251,16 @@ impl<'a> Audit<'a> {
     }
 }
 
+/// What findings are sorted and told apart by: the severity, the kind and the text.
+type Key = (std::cmp::Reverse<Severity>, &'static str, String);
+
 /// One container or process tree while it is judged.
 struct Case<'a, 'b> {
     audit: &'b Audit<'a>,
     subject: &'b Subject,
     engine: Option<EngineKind>,
     /// The findings by severity, kind and text, with their evidence.
-    found: BTreeMap<(std::cmp::Reverse<Severity>, &'static str, String), (Vec<Evidence>, String)>,
+    found: BTreeMap<Key, (Vec<Evidence>, String)>,
     not_judged: BTreeMap<String, BTreeSet<Pid>>,
     /// What its processes can come to have in the host's user namespace.
     host_capabilities: lxkns_model::CapabilitySet,
@@ -330,10 +335,7 @@ impl<'a, 'b> Case<'a, 'b> {
     }
 
     fn finish(self) -> Judgement {
-        let finding = |((severity, kind, text), (mut evidence, remedy)): (
-            (std::cmp::Reverse<Severity>, _, _),
-            (Vec<Evidence>, _),
-        )| {
+        let finding = |((severity, kind, text), (mut evidence, remedy)): (Key, (Vec<Evidence>, String))| {
             evidence.sort();
             evidence.dedup();
             Finding { kind, severity: severity.0, text, evidence, remedy }

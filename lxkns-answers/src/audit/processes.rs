@@ -83,7 +83,7 @@ impl<'a> Case<'a, '_> {
             let evidence = self.in_namespace(id);
             let text = format!("{ns_type} namespace shared with the host: {meaning}");
             self.find("namespace-shared", severity, text, Some(evidence), &|case| {
-                let own = format!("give it a {ns_type} namespace of its own");
+                let own = format!("give it its own {ns_type} namespace");
                 if option.is_empty() { own } else { case.without(option, &own) }
             });
         }
@@ -461,7 +461,12 @@ impl<'a> Case<'a, '_> {
         let has = status.map(|status| isolation::reachable(&status.capabilities));
         let in_hosts_user = process.namespaces.get(NamespaceType::User).and_then(|id| self.is_hosts(id));
         let more = match in_hosts_user {
-            Some(true) => has.map(|has| has.difference(self.host_capabilities)).unwrap_or_default(),
+            // Of its first process: others can have come from outside too.
+            Some(true) => {
+                let main = self.process(self.subject.main).and_then(|main| main.status.as_ref());
+                let own = main.map(|status| isolation::reachable(&status.capabilities)).unwrap_or_default();
+                has.map(|has| has.difference(own)).unwrap_or_default()
+            }
             _ => CapabilitySet::NONE,
         };
         let severity = match (deep, more.is_empty()) {

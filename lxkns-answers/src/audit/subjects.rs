@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashMap;
+
 use lxkns_model::relations::{Belonging, ContainerNamespaces};
 use lxkns_model::{ContainerState, NamespaceId, NamespaceType, Pid, Snapshot};
 
@@ -65,6 +67,7 @@ impl Plan {
                 entered.entry(*index).or_default().insert(process.pid);
             }
         }
+        let mut strays = strays(snapshot, &asked, &namespaces);
         for index in asked {
             let Some(container) = containers.list.get(index) else { continue };
             let mut pids = pids.remove(&index).unwrap_or_default();
@@ -74,14 +77,20 @@ impl Plan {
             if let Some(main) = main.filter(is_missing) {
                 pids.push(main);
             }
+            pids.extend(strays.remove(&index).unwrap_or_default());
+            pids.sort_unstable();
+            pids.dedup();
             let state = container.state.as_ref().map(|state| state.value);
             self.subjects.push(Subject {
                 asked: crate::whose::container(container),
                 container: Some(index),
                 main: main.filter(|pid| pids.contains(pid)),
                 has_ended: pids.is_empty() && matches!(state, Some(ContainerState::Exited | ContainerState::Created)),
+                entered: {
+                    let entered = entered.remove(&index).unwrap_or_default().into_iter();
+                    entered.filter(|pid| pids.binary_search(pid).is_err()).collect()
+                },
                 pids,
-                entered: entered.remove(&index).unwrap_or_default().into_iter().collect(),
             });
         }
     }
@@ -123,4 +132,42 @@ impl Plan {
         let all = self.subjects.iter().flat_map(|subject| subject.pids.iter().chain(&subject.entered));
         all.copied().collect::<BTreeSet<_>>().into_iter().collect()
     }
+}
+
+/// The processes that are in the control groups of these containers and are not said to be theirs: all their namespaces can be
+/// the host's. Those that look after a container from outside are left out.
+fn strays(
+    snapshot: &Snapshot,
+    asked: &BTreeSet<usize>,
+    namespaces: &ContainerNamespaces<'_>,
+) -> BTreeMap<usize, Vec<Pid>> {
+    let mut strays: BTreeMap<usize, Vec<Pid>> = BTreeMap::new();
+    let Some(containers) = snapshot.annotations.containers.as_ref() else { return strays };
+    let (mut groups, mut monitors) = (FxHashMap::default(), BTreeSet::new());
+    for (index, container) in containers.list.iter().enumerate() {
+        if let Some(group) = container.cgroup.as_ref().filter(|group| group.value.len() > 1) {
+            groups.insert(group.value.as_slice(), index);
+        }
+        monitors.extend(container.evidence.iter().filter_map(|evidence| evidence.pid));
+        let main = namespaces.first_process(index).and_then(|pid| snapshot.processes.get(&pid));
+        monitors.extend(main.and_then(|process| process.ppid));
+    }
+    // The innermost group that is a container's.
+    let of_path = |mut path: &[u8]| loop {
+        if let Some(&index) = groups.get(path) {
+            return Some(index);
+        }
+        path = &path[..path.iter().rposition(|&byte| byte == b'/')?];
+    };
+    for process in snapshot.processes.values() {
+        let pid = process.pid;
+        if containers.members.contains_key(&pid) || monitors.contains(&pid) {
+            continue;
+        }
+        let memberships = process.living_task().cgroups.iter().flat_map(|cgroups| &cgroups.0);
+        if let Some(index) = memberships.filter_map(|it| of_path(&it.path)).find(|index| asked.contains(index)) {
+            strays.entry(index).or_default().push(pid);
+        }
+    }
+    strays
 }

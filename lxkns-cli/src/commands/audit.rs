@@ -103,7 +103,12 @@ fn select(snapshot: &Snapshot, args: &AuditArgs, is_live: bool) -> (Plan, Exit) 
             match resolver.resolve(asked) {
                 // The first process of a container stands for it.
                 _ if is_first => containers.extend(index),
-                Ok(_) if snapshot.processes.contains_key(&pid) => plan.add_tree(snapshot, text, &[pid]),
+                // Where its namespaces are not readable, its credentials are.
+                Ok(_) | Err(Unresolved::NotVisible(_) | Unresolved::Unseen(_))
+                    if snapshot.processes.contains_key(&pid) =>
+                {
+                    plan.add_tree(snapshot, text, &[pid]);
+                }
                 Ok(_) => fails(&Unresolved::Missing(format!("{text}: no such process"))),
                 Err(unresolved) => fails(&unresolved),
             }

@@ -60,7 +60,9 @@ fn write_headline(out: &mut impl Write, audit: &Audit<'_>, judgement: &Judgement
 }
 
 fn write_finding(out: &mut impl Write, finding: &Finding, screen: Screen, limit: usize) -> io::Result<()> {
-    screen.wrapped(out, &format!("  {:<6}  ", finding.severity), || finding.text.clone())?;
+    const INDENT: usize = 10;
+    let text = shorten::wrap(&finding.text, screen.width, INDENT, INDENT);
+    writeln!(out, "  {:<6}  {text}", finding.severity)?;
     let count = shown(finding.evidence.len(), limit);
     for evidence in &finding.evidence[..count] {
         screen.wrapped(out, "          ", || evidence.text.clone())?;

@@ -87,6 +87,8 @@ const VIEWS: &[(&str, &str)] = &[
     ("contained-containers-some", "containers -o +POD,PROCESS db 4026532209 102"),
     ("contained-containers-raw", "containers -r -o +POD"),
     ("contained-containers-json", "containers --json web pod:shop/old-0"),
+    ("contained-audit", "audit web 105"),
+    ("contained-audit-json", "audit --json db"),
     ("contained-diff", "diff"),
     ("contained-diff-json", "diff --json"),
 ];
@@ -98,7 +100,7 @@ const WIDE: u16 = 160;
 
 /// How wide the terminals are on which a view is shown, each with whether there is colour.
 fn terminals(view: &str) -> &'static [(u16, &'static str)] {
-    if view == "containers" {
+    if ["containers", "audit"].contains(&view) {
         return &[(80, "never"), (80, "always"), (120, "never")];
     }
     match view.split('-').next() {

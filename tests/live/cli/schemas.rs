@@ -39,6 +39,7 @@ fn of_every_question() {
             "explain" => &["fork", "-p", &pid],
             "ports" => &["--unix"],
             "enter" => &["--dry-run", &pid],
+            "audit" => &[&pid],
             "containers" => &["--from", contained.to_str().unwrap()],
             "ls" | "tree" | "orphans" | "doctor" => &[],
             "diff" => &[dump.to_str().unwrap()],

@@ -2,8 +2,11 @@
 //! without a fault none. The options that an engine's own client is given are the faults.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
+use lxkns_fixture::Actor;
 use serde_json::Value;
 
 use super::docker::Docker;
@@ -92,6 +95,42 @@ pub(super) fn docker(name: &str) {
         lay_out();
         let _docker = Docker::start();
         check("docker", &|name, options| drop(Docker::run(name, options)), "/var/run/docker.sock");
+    });
+}
+
+/// A process of the host's in the container's control group, with a connection to the engine; and one that has entered with all
+/// rights. Neither looks like what it is by its name.
+pub(super) fn hostile(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        let _docker = Docker::start();
+        let id = Docker::run("web", &CLEAN);
+        let main = Docker::told("web").pid;
+        let stray = Actor::spawn();
+        stray.set_comm(b"sleep");
+        let fd = stray.give_fd(UnixStream::connect("/var/run/docker.sock").unwrap());
+        let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path());
+        let groups = hierarchies.chain(["/sys/fs/cgroup".into()]).map(|at| at.join("docker").join(&id));
+        let groups: Vec<_> = groups.filter(|group| group.exists()).collect();
+        assert!(!groups.is_empty(), "the container has control groups");
+        groups.iter().for_each(|group| fs::write(group.join("cgroup.procs"), stray.pid().to_string()).unwrap());
+        let guest = Actor::spawn();
+        guest.set_comm(b"docker-init");
+        guest.enter(&fs::File::open(format!("/proc/{main}/ns/mnt")).unwrap());
+
+        let results = lxkns_says(&["audit", "--json", "web"]).ok().results();
+        let of = |kind: &str, pid: u32| {
+            let all = results[0]["findings"].as_array().unwrap().iter().filter(|finding| finding["kind"] == kind);
+            let is_of = |finding: &&Value| finding["evidence"].as_array().unwrap().iter().any(|it| it["pid"] == pid);
+            all.filter(is_of).map(|finding| finding["severity"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+        };
+        let high: BTreeSet<_> = ["high".to_owned()].into();
+        assert_eq!(of("engine-socket", stray.pid()), high, "fd {fd}: {results:#?}");
+        assert!(of("left", stray.pid()).contains("high"), "{results:#?}");
+        assert_eq!(of("privileged", stray.pid()), high, "{results:#?}");
+        assert_eq!(of("entered", guest.pid()), ["medium".to_owned()].into(), "{results:#?}");
+        assert_eq!(lxkns_says(&["audit", "--fail", "web"]).code, Some(4));
+        drop((stray, guest));
+        assert_eq!(lxkns_says(&["audit", "--fail", "web"]).code, Some(0));
     });
 }
 

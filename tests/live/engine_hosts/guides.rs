@@ -107,6 +107,16 @@ fn which_container(name: &str, engine: &'static str) {
     });
 }
 
+/// The guide of how far containers are apart from the host. Only Docker has a socket by itself.
+pub(super) fn audit(name: &str) {
+    with_engine(name, "docker", |_daemon| {
+        let clean = ["--user=1000", "--security-opt=no-new-privileges", "--cap-drop=ALL", "--read-only"];
+        let (web, _) = start("docker", "web", &clean, "8080");
+        let (agent, _) = start("docker", "agent", &["--pid=host", "--volume=/var/run/docker.sock:/tmp/api"], "8081");
+        type_page(include_str!("../../../docs/guides/audit.md"), &[("7214", web), ("7300", agent)], |_| {});
+    });
+}
+
 /// The guide from processes and namespaces to containers, as it is.
 pub(super) fn which_container_docker(name: &str) {
     which_container(name, "docker");
