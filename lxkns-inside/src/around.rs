@@ -181,7 +181,7 @@ impl Around<'_> {
 }
 
 /// The caller's own namespace of this type.
-fn own_namespace(proc: &ProcRoot, ns_type: NamespaceType) -> Option<NamespaceId> {
+pub(crate) fn own_namespace(proc: &ProcRoot, ns_type: NamespaceType) -> Option<NamespaceId> {
     let stat = rustix::fs::statat(proc, format!("self/ns/{ns_type}"), AtFlags::empty()).ok()?;
     Some(NamespaceId { ino: stat.st_ino, dev: stat.st_dev })
 }

@@ -1,4 +1,5 @@
-//! The process inside. It enters one namespace, answers questions there, and ends with its parent.
+//! The process inside. It enters a namespace, or one network namespace after another, answers questions there, and ends
+//! with its parent.
 //!
 //! Its standard input is the socket that questions come over, its standard output the pipe for the answers. It has nothing
 //! else open, and no environment. It has the caller's credentials and must not be seized in a user
@@ -11,10 +12,10 @@ use lxkns_core::ProcRoot;
 use lxkns_model::NamespaceType;
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Signal};
-use rustix::thread::move_into_link_name_space;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use lxkns_model::Cause;
-use lxkns_model::inside::{Failure, HostName, Limit};
+use lxkns_model::inside::{Failure, HostName, Limit, Network, Parts};
 
 use crate::netlink::failure;
 use crate::protocol::{self, Answer, What};
@@ -44,10 +45,16 @@ fn answer(what: What, fds: &[OwnedFd]) -> Result<Answer, Failure> {
         }
         What::Network => {
             let mut network = route::network()?;
-            let (sockets, failures) = sock_diag::listening();
-            network.sockets = sockets;
-            network.failures.extend(failures);
+            sock_diag::listening(&mut network);
             Answer::Network(network)
+        }
+        What::Visit(parts) => {
+            if let [namespace] = fds {
+                // What comes next is of this one or of none: nothing is asked where the last one was.
+                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+                    .map_err(failed("setns"))?;
+            }
+            Answer::Network(visited(parts))
         }
         What::NamespaceIds => Answer::NamespaceIds(route::namespace_ids(fds)?),
         What::NamesOfLinks(links) => Answer::NamesOfLinks(route::names_of_links(&links)?),
@@ -60,6 +67,24 @@ fn answer(what: What, fds: &[OwnedFd]) -> Result<Answer, Failure> {
         }
         What::Limits => Answer::Limits(limits()?),
     })
+}
+
+/// These parts of the network namespace that this process is in.
+fn visited(parts: Parts) -> Network {
+    let mut network = Network::default();
+    if parts.sockets {
+        sock_diag::listening(&mut network);
+    }
+    if parts.unix_sockets {
+        sock_diag::listening_unix(&mut network);
+    }
+    if parts.links {
+        match route::links() {
+            Ok(links) => network.links = links,
+            Err(failure) => network.failures.push(failure),
+        }
+    }
+    network
 }
 
 fn failed(call: &str) -> impl Fn(Errno) -> Failure + '_ {

@@ -6,6 +6,7 @@
 //! caller says which ([`Program`]), as only it knows what its own executable does.
 //!
 //! - [`Inside`] is the process inside as its parent sees it: one namespace, one question after another.
+//! - [`survey`] reads a part of many network namespaces, with a few processes that go from one to the next.
 //! - [`look`] reads all that there is to a namespace of a snapshot, with what its links and sockets lead to outside.
 //!
 //! ```no_run
@@ -37,9 +38,11 @@ mod parent;
 mod protocol;
 mod route;
 mod sock_diag;
+mod survey;
 
 pub use around::{Looked, Unreadable, has_an_inside, look};
 pub use child::serve;
 pub use parent::{Error, ErrorKind, Inside, Program};
 pub use protocol::MOST_FDS;
 pub use route::nsids;
+pub use survey::{survey, survey_with};

@@ -16,7 +16,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
 
 use lxkns_model::Cause;
-use lxkns_model::inside::{Failure, HostName, Limit, Network};
+use lxkns_model::inside::{Failure, HostName, Limit, Network, Parts};
 
 use crate::protocol::{self, Answer, HEAD, What};
 
@@ -178,6 +178,24 @@ impl Inside {
         }
     }
 
+    /// Has the process go on to this network namespace, or where none is given stay where it is; and what is in there, as
+    /// far as it is asked for. What is asked next is asked there.
+    ///
+    /// # Errors
+    ///
+    /// It may not enter ([`Error::is_denied`]), which leaves it where it is; or there was no answer in time.
+    ///
+    /// # Privileges
+    ///
+    /// `CAP_SYS_ADMIN` in the user namespace that owns it, and in the one that the process is in.
+    pub fn visit(&mut self, namespace: Option<BorrowedFd<'_>>, parts: Parts) -> Result<Network, Error> {
+        let fds: Vec<_> = namespace.into_iter().collect();
+        match self.ask(What::Visit(parts), &fds)? {
+            Answer::Network(network) => Ok(network),
+            _ => Err(mistaken()),
+        }
+    }
+
     /// The IDs that the network namespace has given to others, of which there are at most [`MOST_FDS`](crate::MOST_FDS).
     ///
     /// # Errors
@@ -232,6 +250,11 @@ impl Inside {
             Answer::Limits(limits) => Ok(limits),
             _ => Err(mistaken()),
         }
+    }
+
+    /// Whether it has been given up.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     fn ask(&mut self, what: What, fds: &[BorrowedFd<'_>]) -> Result<Answer, Error> {

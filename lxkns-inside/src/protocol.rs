@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use lxkns_model::inside::{Failure, HostName, Limit, Network};
+use lxkns_model::inside::{Failure, HostName, Limit, Network, Parts};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags,
@@ -13,7 +13,7 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 
 /// Both sides are one program: what says another number is something else.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// How many bytes a question has at most.
 const LONGEST_QUESTION: usize = 32 * 1024;
 /// How many bytes an answer has at most: that of some hundred thousand links.
@@ -39,6 +39,8 @@ pub(crate) enum What {
     },
     /// Links, addresses, routes and sockets.
     Network,
+    /// Go on to the network namespace beside this question, if there is one, and say this much of it.
+    Visit(Parts),
     /// The IDs that the network namespace has given to those beside this question.
     NamespaceIds,
     /// The names of links in other network namespaces: by the ID of that namespace and the index there.

@@ -58,12 +58,21 @@ fn link_request(index: u32) -> Vec<u8> {
     body
 }
 
+/// The links.
+pub(crate) fn links() -> Result<Vec<Link>, Failure> {
+    links_over(&Netlink::connect(NETLINK_ROUTE)?)
+}
+
+fn links_over(kernel: &Netlink) -> Result<Vec<Link>, Failure> {
+    let mut links = kernel.dump("RTM_GETLINK", RTM_GETLINK, &link_request(0), link)?;
+    links.sort_by_key(|link| link.index);
+    Ok(links)
+}
+
 /// Everything; what could not be had is among the failures.
 pub(crate) fn network() -> Result<Network, Failure> {
     let kernel = Netlink::connect(NETLINK_ROUTE)?;
-    let mut links = kernel.dump("RTM_GETLINK", RTM_GETLINK, &link_request(0), link)?;
-    links.sort_by_key(|link| link.index);
-    let mut network = Network { links, ..Network::default() };
+    let mut network = Network { links: links_over(&kernel)?, ..Network::default() };
     match kernel.dump("RTM_GETADDR", RTM_GETADDR, &[0; 8], self::address) {
         Ok(addresses) => network.addresses = addresses,
         Err(failure) => network.failures.push(failure),

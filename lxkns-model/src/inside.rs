@@ -97,8 +97,10 @@ pub struct Network {
     pub routes: Vec<Route>,
     /// The number of routes in other tables.
     pub other_routes: u64,
-    /// TCP sockets that listen, and UDP sockets that are not connected.
+    /// Sockets that listen, and those without connections that are not connected.
     pub sockets: Vec<ListeningSocket>,
+    /// UNIX sockets that listen, and bound datagram ones that are not connected; only where they were asked for.
+    pub unix_sockets: Vec<UnixSocket>,
     /// What of this could not be read in whole.
     pub failures: Vec<Failure>,
 }
@@ -175,21 +177,61 @@ pub struct Hop {
     pub index: Option<u32>,
 }
 
+/// What is read of a network namespace: each part costs its own questions to the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
+pub struct Parts {
+    /// Its links. Waits for the kernel's lock of network configuration.
+    pub links: bool,
+    /// The sockets that listen. Waits for no lock of others.
+    pub sockets: bool,
+    /// The UNIX sockets that listen.
+    pub unix_sockets: bool,
+}
+
+/// What was read of one of many network namespaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surveyed {
+    /// The namespace.
+    pub id: NamespaceId,
+    /// The parts of it that were asked for; or why nothing could be read.
+    pub network: Result<Network, Failure>,
+}
+
 /// The protocol of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub enum Protocol {
-    /// TCP.
+    /// TCP; MPTCP too, which listens with a TCP socket.
     Tcp,
     /// UDP.
     Udp,
+    /// UDP-Lite.
+    UdpLite,
+    /// SCTP.
+    Sctp,
+    /// DCCP.
+    Dccp,
 }
 
-/// A TCP socket that listens, or a UDP socket that is not connected.
+impl Protocol {
+    /// Its name: `tcp`, `udp`, `udplite`, `sctp`, `dccp`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::UdpLite => "udplite",
+            Self::Sctp => "sctp",
+            Self::Dccp => "dccp",
+        }
+    }
+}
+
+/// A socket that listens; of UDP and UDP-Lite, one that is not connected.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
 pub struct ListeningSocket {
-    /// TCP or UDP.
+    /// Its protocol.
     pub protocol: Protocol,
     /// The port.
     pub port: u16,
@@ -199,10 +241,36 @@ pub struct ListeningSocket {
     pub takes_v4: bool,
     /// The index of the interface that it is bound to.
     pub index: Option<u32>,
-    /// Its inode number.
+    /// The name of that interface, where known: any bytes.
+    pub interface: Option<Vec<u8>>,
+    /// Its inode number; 0 where the kernel has no file for it.
     pub inode: u64,
     /// The user who made it, as the user namespace of the reader calls it.
     pub uid: u32,
+}
+
+/// A UNIX socket that listens, or a datagram one that is bound and not connected.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
+pub struct UnixSocket {
+    /// Its name: a path in an unknown mount namespace; an abstract one begins with a zero byte; empty if it has none.
+    pub name: Vec<u8>,
+    /// What travels over it.
+    pub kind: UnixKind,
+    /// Its inode number.
+    pub inode: u64,
+}
+
+/// What travels over a UNIX socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
+pub enum UnixKind {
+    /// Bytes.
+    Stream,
+    /// Packets, without connections.
+    Datagram,
+    /// Packets over connections.
+    SeqPacket,
 }
 
 /// The names of a UTS namespace, any bytes.

@@ -1,6 +1,6 @@
 //! What is in a network namespace: as `ip link`, `ip addr`, `ip route` and `ss -ltnup` have it.
 
-use lxkns_model::inside::{Link, ListeningSocket, NetworkInside, OtherEnd, Protocol, Route, Where};
+use lxkns_model::inside::{Link, ListeningSocket, NetworkInside, OtherEnd, Route, Where};
 use lxkns_model::relations;
 use lxkns_model::{NamespaceId, Pid, Snapshot, Uid};
 
@@ -70,14 +70,6 @@ pub(super) fn scope(scope: u8) -> String {
     }
 }
 
-/// The name of a protocol.
-pub(super) fn protocol(socket: &ListeningSocket) -> &'static str {
-    match socket.protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-    }
-}
-
 /// Adds all of it to a sheet.
 pub(super) fn add(sheet: &mut Sheet, context: Context<'_>, facts: &NetworkInside) {
     let snapshot = context.snapshot;
@@ -143,7 +135,7 @@ pub(super) fn add(sheet: &mut Sheet, context: Context<'_>, facts: &NetworkInside
     let sockets = network.sockets.iter().map(|socket| {
         let bound = socket.index.map(|index| format!("%{}", name(index))).unwrap_or_default();
         vec![
-            protocol(socket).to_owned(),
+            socket.protocol.name().to_owned(),
             format!("{}{bound}:{}", written(socket), socket.port),
             describe_users(snapshot, facts, socket),
         ]
@@ -158,7 +150,7 @@ pub(super) fn add(sheet: &mut Sheet, context: Context<'_>, facts: &NetworkInside
 }
 
 /// An address as it is written before a port.
-fn written(socket: &ListeningSocket) -> String {
+pub(crate) fn written(socket: &ListeningSocket) -> String {
     match socket.address {
         _ if socket.takes_v4 => "*".to_owned(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),

@@ -263,7 +263,7 @@ fn socket_answer(snapshot: &Snapshot, facts: &NetworkInside, socket: &ListeningS
         whose: WhoseForm::process(snapshot, user.pid),
     };
     SocketAnswer {
-        protocol: network::protocol(socket),
+        protocol: socket.protocol.name(),
         address: socket.address.to_string(),
         port: socket.port,
         link: socket.index.and_then(|index| facts.name(index)).map(lossy),

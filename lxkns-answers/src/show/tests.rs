@@ -114,6 +114,7 @@ fn a_network_namespace_with_hostile_names() {
         address: ip("::"),
         takes_v4: port == 80,
         index: (port == 80).then_some(2),
+        interface: None,
         inode,
         uid: 7,
     };
@@ -128,6 +129,7 @@ fn a_network_namespace_with_hostile_names() {
         routes: vec![Route { kind: 7, metric: Some(3), hops: vec![Default::default()], ..Route::default() }],
         other_routes: 4,
         sockets: vec![socket(80, 100), socket(81, 101)],
+        unix_sockets: Vec::new(),
         failures: vec![Failure::of_call("sock_diag of UDP", Errno::new(1).unwrap())],
     };
     let facts = NetworkInside {
