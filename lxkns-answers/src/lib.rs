@@ -31,6 +31,7 @@ pub mod mounts;
 pub mod names;
 pub mod netns;
 pub mod orphans;
+pub mod ports;
 pub mod release;
 pub mod resolve;
 #[cfg(feature = "schema")]

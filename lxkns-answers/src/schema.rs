@@ -29,6 +29,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("explain", schema_of::<Envelope<crate::explain::ExplainAnswer>>("lxkns explain --json")),
         ("containers", schema_of::<Envelope<crate::containers::Answer>>("lxkns containers --json")),
         ("audit", schema_of::<Envelope<crate::audit::Answer>>("lxkns audit --json")),
+        ("ports", schema_of::<Envelope<crate::ports::Answer>>("lxkns ports --json")),
         ("enter", schema_of::<Envelope<crate::enter::PlanAnswer>>("lxkns enter --dry-run --json")),
         ("doctor", schema_of::<Envelope<Report>>("lxkns doctor --json")),
         ("diff", schema_of::<Event>("lxkns diff --json")),

@@ -153,7 +153,11 @@ fn unix_socket(payload: &[u8]) -> Option<UnixSocket> {
     // struct unix_diag_msg: family, type, state, pad, inode, cookie.
     let (header, rest) = payload.split_at_checked(16)?;
     let name = attributes(rest).find(|attribute| attribute.kind() == UNIX_DIAG_NAME);
-    let name = name.map(|name| name.value().to_vec()).unwrap_or_default();
+    let mut name = name.map(|name| name.value().to_vec()).unwrap_or_default();
+    if name.first() != Some(&0) {
+        // The kernel tells the zero at the end of a path.
+        name.truncate(name.iter().position(|&byte| byte == 0).unwrap_or(name.len()));
+    }
     let kind = match header[1] {
         1 => UnixKind::Stream,
         2 => UnixKind::Datagram,

@@ -1,6 +1,7 @@
 //! The guides in docs/guides: what they tell the reader to type is typed, and must give what they show.
 
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 use std::process::Command;
 
 use lxkns_core::model::{DiscoveryOptions, NamespaceType};
@@ -14,6 +15,7 @@ use crate::harness::{Test, lxkns, test};
 pub(super) fn tests() -> Vec<Test> {
     vec![
         test("guides::keeps_alive", &[UserNamespaces, Kernel(5, 6)], keeps_alive),
+        test("guides::who_listens", &[UserNamespaces, Kernel(5, 6)], who_listens),
         test("guides::umount_busy", &[UserNamespaces, Program("nsenter"), Program("umount")], umount_busy),
         test("guides::may_it_create_one", &[UserNamespaces], may_it_create_one),
         test("guides::who_can", &[UserNamespaces], who_can),
@@ -196,6 +198,37 @@ fn keeps_alive() {
     // As that does, also for somebody who is not root.
     build.umount(&path);
     guide.lxkns(&format!("lxkns why uts:{uts}"), |words| run_lxkns(words));
+    guide.ends();
+}
+
+/// A server in a network namespace of its own, and a proxy that has left the one that its socket is in.
+fn who_listens() {
+    let [nginx, proxy] = [(); 2].map(|()| Actor::spawn_in(&["user", "net"]));
+    // No other test has this port.
+    let (port, other) = (18_098, 18_099);
+    super::ports::listening(&nginx, Socket::Tcp4, (Ipv4Addr::UNSPECIFIED, port));
+    super::ports::listening(&proxy, Socket::Tcp4, (Ipv4Addr::LOCALHOST, 9090));
+    proxy.lo_up();
+    let left = proxy.ns_inode("net").to_string();
+    proxy.unshare(&["net"]);
+    let net = nginx.ns_inode("net").to_string();
+    let mut guide = Guide::new(
+        include_str!("../../docs/guides/who-listens.md"),
+        &[
+            ("8080", port.to_string()),
+            ("8081", other.to_string()),
+            ("4026532281", net.clone()),
+            ("4026532300", left.clone()),
+            ("1234", nginx.pid().to_string()),
+            ("1300", proxy.pid().to_string()),
+            ("nginx", "exe".to_owned()),
+            ("proxy", "exe".to_owned()),
+        ],
+    );
+    guide.lxkns(&format!("lxkns ports --port {port}"), |words| run_lxkns(words));
+    guide.lxkns(&format!("lxkns ports net:{left}"), |words| run_lxkns(words));
+    guide.lxkns(&format!("lxkns ports {}", proxy.pid()), |words| run_lxkns(words));
+    guide.lxkns(&format!("lxkns ports net:{net} --port {other}"), |words| run_lxkns(words));
     guide.ends();
 }
 

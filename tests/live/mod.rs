@@ -18,6 +18,7 @@ mod mountns;
 mod mounts;
 mod one_file;
 mod places;
+mod ports;
 mod processes;
 mod processless;
 mod program;
@@ -37,6 +38,7 @@ pub(crate) fn tests() -> Vec<Test> {
         answers::tests(),
         audit::tests(),
         places::tests(),
+        ports::tests(),
         kernel_lists::tests(),
         processes::tests(),
         processless::tests(),

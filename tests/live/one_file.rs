@@ -142,6 +142,7 @@ fn arguments(command: &str, processless: &Processless) -> Vec<String> {
         "caps" => &["-p", &holder, &net],
         "mounts" => &[&mnt],
         "busy" => &["/proc"],
+        "ports" => &["--json"],
         "completions" => &["bash"],
         "enter" => &[&net, "--", "/lxkns", "ls"],
         _ => &["--help"],

@@ -26,6 +26,7 @@ mod ls;
 mod man;
 mod mounts;
 mod orphans;
+mod ports;
 mod show;
 mod tree;
 mod watch;
@@ -46,6 +47,7 @@ pub(crate) use self::ls::LsArgs;
 pub(crate) use self::man::ManArgs;
 pub(crate) use self::mounts::MountsArgs;
 pub(crate) use self::orphans::OrphansArgs;
+pub(crate) use self::ports::PortsArgs;
 pub(crate) use self::show::ShowArgs;
 pub(crate) use self::tree::{KindOrTarget, TreeArgs, TreeKind};
 pub(crate) use self::watch::WatchArgs;
@@ -70,6 +72,7 @@ Examples:
   lxkns mounts 1234             show the mounts of a process
   lxkns containers              list containers, and what they share
   lxkns audit web               judge how far a container is apart from the host
+  lxkns ports --port 8080       show who listens on a port, in any namespace
   lxkns doctor                  report what is visible and what would show more
   lxkns enter web -- ps ax      run a command in a container
   lxkns dump >host.json         write everything as JSON
@@ -168,6 +171,10 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = audit::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", audit::NOTES))]
     Audit(AuditArgs),
+    /// List who listens, in every network namespace
+    #[command(help_template = TEMPLATE, before_help = ports::EXAMPLES,
+              after_help = format!("{}\n\n{}\n\n{TARGET_HELP}", view::ports::help(), ports::NOTES))]
+    Ports(PortsArgs),
     /// Report what is visible on this host, what is not and why, and what would help
     #[command(help_template = TEMPLATE, before_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),

@@ -31,6 +31,7 @@ mod ls;
 mod man;
 mod mounts;
 mod orphans;
+mod ports;
 mod show;
 mod tree;
 mod watch;
@@ -56,6 +57,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Explain(explain) => explain::run(explain, args.color),
         Command::Containers(containers) => containers::run(containers, args.color),
         Command::Audit(audit) => audit::run(audit, args.color),
+        Command::Ports(ports) => ports::run(ports, args.color),
         Command::Doctor(doctor) => doctor::run(doctor, args.color),
         Command::Dump(dump) => dump::run(dump),
         Command::Diff(diff) => diff::run(diff, args.color),

@@ -13,6 +13,7 @@ pub(crate) mod explain;
 pub(crate) mod mounts;
 pub(crate) mod orphans;
 pub(crate) mod paint;
+pub(crate) mod ports;
 pub(crate) mod screen;
 pub(crate) mod sheet;
 pub(crate) mod table;

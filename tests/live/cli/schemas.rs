@@ -37,6 +37,7 @@ fn of_every_question() {
             "caps" => &[&pid],
             "who-can" => &["net_admin", &pid],
             "explain" => &["fork", "-p", &pid],
+            "ports" => &["--unix"],
             "enter" => &["--dry-run", &pid],
             "containers" => &["--from", contained.to_str().unwrap()],
             "ls" | "tree" | "orphans" | "doctor" => &[],

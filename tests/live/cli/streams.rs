@@ -28,7 +28,7 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &["ls"],
     &["ls", "-r"],
     &["ls", "--json"],
@@ -39,6 +39,7 @@ const COMMANDS: [&[&str]; 15] = [
     &["busy", "/"],
     &["caps", "2"],
     &["orphans", "--json"],
+    &["ports", "--json"],
     &["tree", "--owned"],
     &["tree", "proc", "--json"],
     &["dump"],

@@ -15,7 +15,7 @@ const KERNEL: &str = "5.10";
 const KNOWN: &str = "ls --json -o +ONS";
 
 /// The commands. `{mnt}` and `{net}`: see `tests/init/src/main.rs`.
-const RUNS: [&str; 16] = [
+const RUNS: [&str; 17] = [
     KNOWN,
     "ls",
     "tree --owned",
@@ -26,6 +26,7 @@ const RUNS: [&str; 16] = [
     "caps -p 1 net:{net}",
     "show net:{net}",
     "show 1",
+    "ports --json",
     "doctor",
     "dump",
     "enter net:{net} -- /lxkns ls",

@@ -8,7 +8,7 @@ use lxkns_core::model::{CapabilitySet, NamespaceType};
 
 use super::targets::{Asks, Wanted};
 use super::{Offer, is_plain};
-use crate::view::{columns, containers, mounts};
+use crate::view::{columns, containers, mounts, ports};
 
 /// A command line, as far as it was read.
 struct Line<'a> {
@@ -206,6 +206,7 @@ impl<'a> Line<'a> {
             "TYPES" => offers.extend(listed(value, NamespaceType::ALL.iter().map(|ns_type| ns_type.name()))),
             "LIST" if self.command.get_name() == "mounts" => offers.extend(listed(value, mounts::names())),
             "LIST" if self.command.get_name() == "containers" => offers.extend(listed(value, containers::names())),
+            "LIST" if self.command.get_name() == "ports" => offers.extend(listed(value, ports::names())),
             "LIST" | "COLUMN" => offers.extend(listed(value, columns::names())),
             "TARGET" => offers.extend(ask(&self.types(), self.wanted())),
             "user|pid|proc" => {
@@ -237,6 +238,7 @@ impl<'a> Line<'a> {
         let types = types.filter_map(|(_, types)| types.as_deref()).flat_map(|types| types.split(','));
         match (self.command.get_name(), self.words.first().map(String::as_str)) {
             ("mounts", _) => vec![NamespaceType::Mnt],
+            ("ports", _) => vec![NamespaceType::Net],
             ("tree", Some("pid")) => vec![NamespaceType::Pid],
             ("tree", _) => vec![NamespaceType::User],
             _ => types.filter_map(|name| NamespaceType::from_name(name.as_bytes())).collect(),
@@ -330,6 +332,8 @@ mod tests {
         assert_eq!(offers(&["ls", "-o", "+HOL"]), ["+HOLDERS"]);
         assert_eq!(offers(&["ls", "-o", "NS,TYPE,NS"]), ["NS,TYPE,NSFS"], "a column once");
         assert_eq!(offers(&["mounts", "--output=+PEERS,REC"]), ["--output=+PEERS,RECEIVERS"]);
+        assert_eq!(offers(&["ports", "-o", "PORT,PROT"]), ["PORT,PROTO"]);
+        assert_eq!(described(&["ports", ""]), "[Net] None []");
         assert_eq!(offers(&["ls", "--from", ""]), ["Files"]);
         assert!(offers(&["ls", "--timeout", ""]).is_empty());
     }

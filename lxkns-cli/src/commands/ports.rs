@@ -1,0 +1,96 @@
+//! `lxkns ports`: who listens, in every network namespace.
+
+use lxkns_answers::json::{self, Envelope};
+use lxkns_answers::ports::{Column, Ports, Scope, inodes};
+use lxkns_core::model::inside::Parts;
+use lxkns_core::model::{DiscoveryOptions, Pid, Place};
+use lxkns_inside::Program;
+
+use crate::args::{INSIDE, PortsArgs};
+use crate::exit::{Error, Exit, Result, say};
+use crate::live;
+use crate::progress::Progress;
+use crate::resolve::{self, Outcome as _};
+use crate::view::escape::For;
+use crate::view::screen::{self, Color};
+use crate::view::{columns, ports as view};
+
+/// Runs it.
+pub(crate) fn run(args: &PortsArgs, color: Color) -> Result {
+    if args.look.from.is_some() {
+        return Err(Error::Usage("a dump has no sockets: ports reads this host only".to_owned()));
+    }
+    if args.table.json && (args.table.output_all || !args.table.output.is_empty()) {
+        return Err(Error::Usage("columns are those of the table: --json writes all there is".to_owned()));
+    }
+    let default = if args.table.output_all { Column::all().collect() } else { Column::default_columns() };
+    let columns = columns::parse_lists(&args.table.output, default, view::from_name).map_err(Error::Usage)?;
+    let mut options = DiscoveryOptions::namespaces();
+    options.without_self = true;
+    let access = live::access(&args.look.patience);
+    let session = live::session(&access)?;
+    let mut snapshot = live::discover(&session, &options, &args.look.patience)?;
+
+    let (mut scope, mut exit) = (None, Exit::Done);
+    if !args.targets.is_empty() {
+        let resolver = resolve::resolver(&snapshot, true);
+        let mut meant = Scope::default();
+        let mut gaps_matter = false;
+        for asked in &args.targets {
+            if let Err(unresolved) = meant.add(&snapshot, &resolver, asked) {
+                say(&unresolved);
+                exit = exit.max(unresolved.exit().0);
+                gaps_matter |= unresolved.exit().1;
+            }
+        }
+        if meant == Scope::default() {
+            if gaps_matter {
+                super::tell_gaps(&snapshot, options.places);
+            }
+            return Ok(exit);
+        }
+        scope = Some(meant);
+    }
+    let progress = Progress::of("looking at the sockets of all network namespaces");
+    let parts = Parts { sockets: true, unix_sockets: args.unix, ..Parts::default() };
+    let namespaces = Scope::to_survey(scope.as_ref(), &snapshot);
+    let program = Program::again(INSIDE)?;
+    let surveyed = lxkns_inside::survey(&session, &snapshot, &namespaces, parts, &program, args.look.patience.timeout);
+    let inodes = inodes(&surveyed);
+    let pids: Vec<Pid> = snapshot.processes.keys().copied().collect();
+    let (users, gaps) = if inodes.is_empty() { Default::default() } else { session.socket_users(&pids, &inodes) };
+    drop(progress);
+    snapshot.gaps.extend(gaps);
+    snapshot.gaps.sort();
+    snapshot.gaps.dedup();
+
+    let ports = Ports::new(super::context(&snapshot, true), &surveyed, users, scope.as_ref(), &args.ports);
+    let mut gaps = ports.gaps();
+    gaps.extend(super::gap_lines(&snapshot, options.places.with(Place::Fds).with(Place::TaskFds)));
+    if args.table.json {
+        let envelope = Envelope::new("ports", ports.answers(), gaps.clone());
+        screen::print(|out| Ok(json::write(&envelope, out)?))?;
+    } else if !ports.is_empty() {
+        let headings: Vec<_> = columns.iter().map(|&column| view::heading(column)).collect();
+        let goes_to = if args.table.raw { For::Fields } else { For::Eyes };
+        super::show_table(&headings, &view::rows(&ports, &columns, goes_to), &args.table, color)?;
+    }
+    if ports.is_empty() {
+        let numbers: Vec<_> = args.ports.iter().map(u16::to_string).collect();
+        let on = match numbers.len() {
+            0 => String::new(),
+            1 => format!(" on port {}", numbers[0]),
+            _ => format!(" on ports {}", numbers.join(", ")),
+        };
+        let is_asked = !args.ports.is_empty();
+        if ports.is_complete(scope.as_ref()) {
+            say(format_args!("nothing listens{on}"));
+            exit = exit.max(if is_asked { Exit::Missing } else { Exit::Done });
+        } else {
+            say(format_args!("nothing visible listens{on}; not everything could be read, so something may"));
+            exit = exit.max(if is_asked { Exit::Failed } else { Exit::Done });
+        }
+    }
+    gaps.iter().for_each(say);
+    Ok(exit)
+}
