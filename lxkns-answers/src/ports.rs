@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bstr::BString;
 use lxkns_model::inside::{Failure, ListeningSocket, Surveyed, UnixKind, UnixSocket};
 use lxkns_model::{
-    Cause, NamespaceId, NamespaceType, Object, Pid, Place, Places, Snapshot, SocketUser, Uid, relations,
+    Cause, Gap, NamespaceId, NamespaceType, Object, Pid, Place, Places, Snapshot, SocketUser, Uid, relations,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
@@ -297,7 +297,8 @@ impl<'a> Ports<'a> {
         wholly.chain(partly).collect()
     }
 
-    /// Whether all network namespaces could be seen and read, so that what is not told does not listen.
+    /// Whether all network namespaces could be read that any place shows, so that what is not told does not listen. What no
+    /// place shows is [`Snapshot::unseen_keepers`].
     pub fn is_complete(&self, scope: Option<&Scope>) -> bool {
         let snapshot = self.context.snapshot;
         let is_read = |of: &Surveyed| match &of.network {
@@ -306,7 +307,8 @@ impl<'a> Ports<'a> {
         };
         let all_known = match scope {
             None => relations::absence_seen(snapshot, Some(NamespaceType::Net)),
-            Some(scope) => scope.pids.is_empty() || self.unseen_users.is_none(),
+            // Whatever else these processes have open.
+            Some(scope) => scope.pids.is_empty() || !snapshot.gaps.iter().any(|gap| concerns(gap, &scope.pids)),
         };
         all_known && self.surveyed.iter().all(is_read)
     }
@@ -423,6 +425,14 @@ fn why(snapshot: &Snapshot, id: NamespaceId, failure: &Failure) -> String {
         (Cause::NotTried | Cause::TimedOut, _) => failure.call.clone(),
         (Cause::Changed | Cause::NoPath, _) => "it has ended, or no path leads there".to_owned(),
         _ => failure.to_string(),
+    }
+}
+
+/// Whether something may be unknown of what these processes have open.
+fn concerns(gap: &Gap, pids: &FxHashSet<Pid>) -> bool {
+    match gap.object {
+        Object::Process(pid) | Object::Task(pid, _) | Object::Fd(pid, ..) => pids.contains(&pid),
+        _ => matches!(gap.place, Place::Processes | Place::Tasks | Place::Fds | Place::TaskFds | Place::Sockets),
     }
 }
 

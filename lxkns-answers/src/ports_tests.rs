@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use lxkns_model::inside::{Network, Protocol};
-use lxkns_model::{Errno, Gap, Operation, Tid};
+use lxkns_model::{Errno, Operation, Tid};
 
 use super::*;
 use crate::resolve::Lookup;
@@ -172,7 +172,8 @@ fn what_was_not_read_is_told_and_not_counted_as_none() {
             "sockets of 1 of 3 network namespaces not read: sock_diag of SCTP: not supported: net:[4026531833]",
         ]
     );
-    assert!(!ports.is_complete(None));
+    let of = |pid| Scope { pids: [Pid(pid)].into_iter().collect(), ..Scope::default() };
+    assert!(!ports.is_complete(None) && !ports.is_complete(Some(&of(200))) && !ports.is_complete(Some(&of(300))));
     assert!(lines(&ports, For::Eyes).iter().all(|line| line.ends_with("|not known: 2 processes not readable")));
     assert!(ports.answers().iter().all(|answer| !answer.all_processes_seen));
     // One that only a process held that has ended is no gap.
@@ -184,4 +185,7 @@ fn what_was_not_read_is_told_and_not_counted_as_none() {
     let ports = Ports::new(Context::of_dump(&snapshot), &surveyed, Vec::new(), None, &[]);
     let what = "1 of 3 network namespaces not readable: it has ended, or no path leads there: net:[4026532300]";
     assert_eq!(ports.gaps(), [what], "what is mounted may be out of reach");
+    surveyed.pop();
+    let ports = Ports::new(Context::of_dump(&snapshot), &surveyed, Vec::new(), None, &[]);
+    assert!(!ports.is_complete(Some(&of(200))) && ports.is_complete(Some(&of(300))), "others do not matter");
 }

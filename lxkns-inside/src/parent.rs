@@ -252,6 +252,12 @@ impl Inside {
         }
     }
 
+    /// Ends it; whether it has ended and is reaped. One that the kernel keeps waiting takes longer: nobody waits for it.
+    pub(crate) fn end(&mut self) -> bool {
+        let _ = self.child.kill();
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Whether it has been given up.
     pub(crate) fn is_lost(&self) -> bool {
         self.is_lost
@@ -306,8 +312,7 @@ impl Inside {
 impl Drop for Inside {
     fn drop(&mut self) {
         // One that the kernel keeps waiting ends when that lets go of it, and is init's to reap by then.
-        let _ = self.child.kill();
-        let _ = self.child.try_wait();
+        self.end();
     }
 }
 

@@ -120,14 +120,26 @@ struct Visitor<'a> {
     direct: Option<Inside>,
     /// The process with the rights of a user namespace.
     through: Option<(NamespaceId, Inside)>,
+    /// Those that are no longer needed, until they are reaped.
+    leaving: Vec<Inside>,
     /// The owners of namespaces that the first one may not enter.
     denied: FxHashSet<Option<NamespaceId>>,
+    /// Those that the caller may not enter either.
+    closed: FxHashSet<NamespaceId>,
 }
 
 impl<'a> Visitor<'a> {
     fn new(survey: &'a Survey<'a>) -> Self {
         let opener = survey.discovery.opener(survey.snapshot);
-        Self { survey, opener, direct: None, through: None, denied: FxHashSet::default() }
+        Self {
+            survey,
+            opener,
+            direct: None,
+            through: None,
+            leaving: Vec::new(),
+            denied: FxHashSet::default(),
+            closed: FxHashSet::default(),
+        }
     }
 
     fn visit(&mut self, id: NamespaceId) -> Result<Network, Failure> {
@@ -167,14 +179,28 @@ impl<'a> Visitor<'a> {
             };
         }
         let denied = || Failure::of_call("setns", lxkns_model::Errno::new(1).expect("EPERM"));
-        let user = owner.filter(|&owner| Some(owner) != survey.own.1).ok_or_else(denied)?;
-        let mut inside = match self.through.take().filter(|(of, _)| *of == user) {
-            Some((_, inside)) => inside,
-            None => self.start(Some(user))?,
+        let is_open = |owner: &NamespaceId| Some(*owner) != survey.own.1 && !self.closed.contains(owner);
+        let user = owner.filter(is_open).ok_or_else(denied)?;
+        let mut inside = match self.through.take() {
+            Some((of, inside)) if of == user => inside,
+            other => {
+                self.leave(other.map(|(_, inside)| inside));
+                let started = self.start(Some(user));
+                if started.as_ref().is_err_and(|failure| failure.cause == Cause::Denied) {
+                    self.closed.insert(user);
+                }
+                started?
+            }
         };
         let visited = self.ask(&mut inside, id, Some(&opened));
         self.through = Some((user, inside)).filter(|(_, inside)| !inside.is_lost());
         visited.map_err(failure)
+    }
+
+    /// Ends a process, and reaps those that have ended: of many, none is left until the end.
+    fn leave(&mut self, inside: Option<Inside>) {
+        self.leaving.extend(inside);
+        self.leaving.retain_mut(|inside| !inside.end());
     }
 
     fn start(&self, user: Option<NamespaceId>) -> Result<Inside, Failure> {

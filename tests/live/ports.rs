@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsFd;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lxkns_answers::Context;
@@ -14,12 +14,13 @@ use lxkns_core::{Discovery, DiscoveryOptions};
 use lxkns_fixture::{Actor, Socket};
 use lxkns_inside::Program as Inside;
 use rustix::net::sockopt;
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 
 use super::program::{Ran, run, run_lxkns};
 use super::{directory, look_until, own_inode};
-use crate::harness::Need::{Kernel, Program, Root, UserNamespaces};
-use crate::harness::{Need, Test, lxkns, test};
+use crate::harness::Need::{File, Kernel, Program, Root, UserNamespaces};
+use crate::harness::{Need, Test, alone_through, lxkns, test};
 
 pub(super) fn tests() -> Vec<Test> {
     const SS: &[Need] = &[UserNamespaces, Kernel(5, 6), Program("nsenter"), Program("ss"), Program("ip")];
@@ -35,7 +36,13 @@ pub(super) fn tests() -> Vec<Test> {
         test("ports::not_allowed", &[UserNamespaces, Program("nsenter")], not_allowed),
         test("ports::unreadable_processes", &[Root, Program("setpriv")], unreadable_processes),
         test("ports::without_an_answer", &[UserNamespaces, Program("sleep")], without_an_answer),
+        test(
+            "ports::one_without_an_answer",
+            &[UserNamespaces, File("/proc/thread-self/children")],
+            one_without_an_answer,
+        ),
         test("ports::of_many_namespaces", HELD, of_many_namespaces),
+        test(NAMED, &[Root, Program("unshare")], of_a_named_namespace),
         test("ports::by_library", HELD, by_library),
     ]
 }
@@ -413,6 +420,76 @@ fn without_an_answer() {
     assert_eq!(count(Cause::TimedOut) + count(Cause::NotTried), actors.len(), "{found:?}");
     // Those that were being asked at that time are among them.
     assert!((8..12).contains(&count(Cause::TimedOut)), "{found:?}");
+}
+
+/// A process inside that stops costs the namespace that it is in, and no other.
+fn one_without_an_answer() {
+    const COUNT: usize = 40;
+    let owner = Actor::spawn_in(&["user", "net"]);
+    let mut actors: Vec<_> = (1..COUNT).map(|_| owner.fork()).collect();
+    actors.iter().for_each(|actor| actor.unshare(&["net"]));
+    actors.push(owner);
+    for actor in &actors {
+        listening(actor, Socket::Tcp4, (ANY, 88));
+    }
+    let nets: Vec<_> = actors.iter().map(|actor| actor.ns_inode("net")).collect();
+    let stopped = || {
+        let mut command = lxkns();
+        command.args(["ports", "--json", "--port", "88", "--timeout", "2"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stopped = false;
+        // Its threads have children for a moment only; whoever comes too late tries again.
+        while !stopped && !has_ended(&child) {
+            let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).into_iter().flatten().flatten();
+            let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+            let children: Vec<i32> = lists.flat_map(|list| pids_in(&list)).collect();
+            let is_inside =
+                |pid: &&i32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"lxkns\0inside\0");
+            if let Some(inside) = children.iter().find(is_inside).and_then(|pid| Pid::from_raw(*pid)) {
+                stopped = rustix::process::kill_process(inside, Signal::STOP).is_ok();
+            }
+        }
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        Ran { code: output.status.code(), stdout: output.stdout, stderr }
+    };
+    let is_told = |ran: &Ran| ran.stderr.contains(" network namespaces not readable: no answer in time: net:[");
+    let ran = look_until(is_told, stopped);
+    assert!(is_told(&ran) && ran.code == Some(0), "{ran:?}");
+    let is_ours = |answer: &&Value| nets.contains(&answer["namespace"]["nsid"].as_u64().unwrap());
+    assert!(ran.results().iter().filter(is_ours).count() >= COUNT - 1, "{ran:?}");
+}
+
+fn pids_in(list: &str) -> Vec<i32> {
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// Whether a process that nobody has waited for has ended.
+fn has_ended(child: &std::process::Child) -> bool {
+    std::fs::read_to_string(format!("/proc/{}/stat", child.id())).map_or(true, |stat| stat.contains(") Z "))
+}
+
+const NAMED: &str = "ports::of_a_named_namespace";
+
+/// A network namespace without a process is called what `ip netns` calls it, and can be asked for so.
+fn of_a_named_namespace() {
+    alone_through(&["unshare", "--mount", "--propagation", "private"], NAMED, || {
+        // What is below is seen by nobody else.
+        rustix::mount::mount("none", "/run", c"tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
+        std::fs::create_dir("/run/netns").unwrap();
+        let actor = Actor::spawn_in(&["net"]);
+        let net = actor.ns_inode("net");
+        std::fs::write("/run/netns/lxkns-ports", "").unwrap();
+        rustix::mount::mount_bind(format!("/proc/{}/ns/net", actor.pid()), "/run/netns/lxkns-ports").unwrap();
+        listening(&actor, Socket::Tcp4, (ANY, 89));
+        actor.unshare(&["net"]);
+        let ran = run_lxkns(["ports", "-n", "--raw", "netns:lxkns-ports"]).ok();
+        assert_eq!(ran.text(), format!("tcp 0.0.0.0 89 net:[{net}] lxkns-ports {}\n", actor.pid()));
+        assert_eq!(ports_in(&["lxkns-ports"], &[net])[0]["namespace"]["netns-name"], "lxkns-ports");
+        // Nobody has it any more, but the namespace is there.
+        drop(actor);
+        run_lxkns(["ports", "lxkns-ports", "--port", "89"]).fails(1, "nothing listens on port 89");
+    });
 }
 
 /// From the libraries alone comes what the program says.
