@@ -1,5 +1,6 @@
 //! What decides whether a process may create or enter namespaces; see [`ActionFacts`].
 
+use bstr::BString;
 use rustix::fs::{StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
@@ -72,6 +73,7 @@ impl Reader<'_> {
             unprivileged_user_namespaces: self.setting("sys/kernel/unprivileged_userns_clone", true),
             apparmor_restricts: self.setting("sys/kernel/apparmor_restrict_unprivileged_userns", false),
             selinux_decides: selinux_decides(),
+            confinement: crate::security_label(self.proc, self.process).ok().map(|label| label.filter(confines)),
             ..ActionFacts::default()
         };
         if let Some(own) = self.snapshot.observer.as_ref().and_then(|observer| observer.user_ns) {
@@ -119,11 +121,13 @@ impl Reader<'_> {
         // One that had a single thread when it was read may be this program, which has others by now.
         let own = if self.process.threads > 1 { main.numbers("task")? } else { Vec::new() };
         let own = own.into_iter().filter(|&other| other != tid.0);
-        let mut all_known = true;
+        let (mut all_known, mut own_mask_and_map) = (true, None);
         let mut shares = |other: u32| match lxkns_sys::kcmp_fs(tid.0, other) {
             Ok(is_same) => is_same,
             Err(errno) => {
-                all_known &= failure::is_gone(errno) || self.differs(Pid(other));
+                let own = own_mask_and_map.get_or_insert_with(|| self.mask_and_map(self.process.pid)).as_ref();
+                let differs = own.zip(self.mask_and_map(Pid(other)).as_ref()).is_some_and(|(own, other)| own != other);
+                all_known &= failure::is_gone(errno) || differs;
                 false
             }
         };
@@ -148,15 +152,12 @@ impl Reader<'_> {
         })
     }
 
-    /// Whether another process has another file mode creation mask, or is in another user namespace by its ID map: both are
-    /// readable without ptrace access, and are the same where the directories are shared.
-    fn differs(&self, other: Pid) -> bool {
-        let of = |pid: Pid| {
-            let (dir, mut buffer) = (self.proc.process(pid).ok()?, Vec::new());
-            let umask = parse::status::parse(dir.read_record("status", &mut buffer).ok()?).ok()?.umask?;
-            Some((umask, dir.read("uid_map", &mut buffer).ok()?.to_vec()))
-        };
-        of(self.process.pid).zip(of(other)).is_some_and(|(own, other)| own != other)
+    /// The file mode creation mask and the ID map of a process: both are readable without ptrace access, and are the same for
+    /// those who share their directories.
+    fn mask_and_map(&self, pid: Pid) -> Option<(u32, Vec<u8>)> {
+        let (dir, mut buffer) = (self.proc.process(pid).ok()?, Vec::new());
+        let umask = parse::status::parse(dir.read_record("status", &mut buffer).ok()?).ok()?.umask?;
+        Some((umask, dir.read("uid_map", &mut buffer).ok()?.to_vec()))
     }
 
     /// The limits of its control group and of those above.
@@ -234,11 +235,29 @@ fn own_limits(proc: &ProcRoot) -> Result<Vec<Limit>, Failure> {
     if limits.is_empty() { Err(Cause::NoPath.into()) } else { Ok(limits) }
 }
 
+/// Whether a label is one that confines: not AppArmor's for processes without a profile, or with one that only reports; and
+/// not SELinux's for those that its usual policies leave alone.
+fn confines(label: &BString) -> bool {
+    let is_free = |text: &[u8]| label.ends_with(text) || **label == b"unconfined"[..];
+    match label.split(|&byte| byte == b':').nth(2) {
+        Some(selinux_type) => selinux_type != b"unconfined_t" && is_enforcing() != Some(false),
+        None => !is_free(b" (complain)") && !is_free(b" (unconfined)"),
+    }
+}
+
+/// Where SELinux has its files.
+const SELINUX: &str = "/sys/fs/selinux";
+
+fn is_enforcing() -> Option<bool> {
+    let mut buffer = Vec::new();
+    let dir = ProcDir::open_root(SELINUX).ok()?;
+    Some(dir.read_record("enforce", &mut buffer).ok()?.trim_ascii() != b"0")
+}
+
 /// Whether SELinux enforces a policy that has a say on new user namespaces.
 fn selinux_decides() -> Option<bool> {
-    const FILES: &str = "/sys/fs/selinux";
     let mut buffer = Vec::new();
-    let dir = match ProcDir::open_root(FILES) {
+    let dir = match ProcDir::open_root(SELINUX) {
         Ok(dir) => dir,
         Err(Errno::NOENT) => return Some(false),
         Err(_) => return None,
@@ -280,6 +299,14 @@ mod tests {
         assert_eq!(facts.process_limit, Some(limit.unwrap_or(u64::MAX)));
         assert_eq!(facts.children_had_init, Some(true));
         assert_eq!(facts.limits.len(), 1);
+        for (label, expected) in [
+            ("unconfined", false),
+            ("firefox (complain)", false),
+            ("docker-default (enforce)", true),
+            ("system_u:system_r:unconfined_t:s0", false),
+        ] {
+            assert_eq!(confines(&label.into()), expected, "{label}");
+        }
         let gone = Process::new(Pid(std::process::id()), crate::model::Task::new(Tid(std::process::id()), "x"));
         let (facts, _) = action_facts(discovery.proc(), &snapshot, &gone);
         assert_eq!(facts, ActionFacts::default(), "another process has that PID");

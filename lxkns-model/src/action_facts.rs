@@ -31,6 +31,8 @@ pub struct ActionFacts {
     pub apparmor_restricts: Option<bool>,
     /// Whether the policy of SELinux decides on new user namespaces.
     pub selinux_decides: Option<bool>,
+    /// The label by which a security module confines it; `Some(None)` where none does.
+    pub confinement: Option<Option<BString>>,
     /// The limits of user namespaces on namespaces of each type.
     pub limits: BTreeMap<NamespaceId, Vec<Limit>>,
 }

@@ -87,6 +87,8 @@ pub enum ObstacleKind {
     Same,
     /// The PID namespaces of the process and of its children.
     Pid,
+    /// The process has exited.
+    Exited,
     /// A dump does not have it.
     NotInDump,
 }
@@ -171,7 +173,11 @@ impl<'a> Explanation<'a> {
         } else if facts.is_none() && rules.needs_shared_fs(targets) {
             rules.not_in_dump("with whom a process shares its root directory");
         }
-        let Rules { found, notes, .. } = rules;
+        let Rules { found, mut notes, .. } = rules;
+        if found.iter().any(|obstacle| obstacle.is_certain) {
+            // What is certain does not go by them.
+            notes.clear();
+        }
         let mut obstacles: Vec<Obstacle> = Vec::with_capacity(found.len());
         // One that several calls meet is told once.
         for obstacle in found {

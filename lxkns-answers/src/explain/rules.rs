@@ -130,6 +130,9 @@ impl Rules<'_> {
 
     /// The system call filter, which comes before all else.
     pub(super) fn seccomp(&mut self) {
+        if self.process.living_task().state.is_dead() {
+            self.add(Kind::Exited, None, "the process has exited".to_owned(), None);
+        }
         match self.process.status.as_ref().map(|status| status.seccomp) {
             None => self.unknown(Kind::Seccomp, None, "the status of the process is not readable"),
             Some(Some(Seccomp::Filter)) => self.unknown(
@@ -148,6 +151,18 @@ impl Rules<'_> {
         }
     }
 
+    /// A security module can refuse what the kernel's own rules allow.
+    fn confinement(&mut self) {
+        match self.facts.map(|facts| &facts.confinement) {
+            None | Some(Some(None)) => {}
+            Some(Some(Some(label))) => {
+                let because = format!("a security module confines it ({}), and can refuse this", printable(label));
+                self.unknown(Kind::Lsm, Some("EACCES"), because);
+            }
+            Some(None) => self.unknown(Kind::Lsm, Some("EACCES"), "its security label is not readable"),
+        }
+    }
+
     /// The call that creates namespaces of these types.
     pub(super) fn creates(&mut self, verb: Verb, types: &[NamespaceType]) {
         let user = types.contains(&NamespaceType::User);
@@ -157,6 +172,9 @@ impl Rules<'_> {
                 self.several_threads("EINVAL");
             }
             self.user_namespace();
+        }
+        if !types.is_empty() {
+            self.confinement();
         }
         if verb == Verb::Clone {
             self.process_limit();
@@ -494,10 +512,12 @@ impl Rules<'_> {
         if living.any(|process| process.namespaces.get(NamespaceType::Pid) == Some(children)) {
             return;
         }
-        // Of whom that is not readable, who has but one PID is in the PID namespace of the procfs.
+        // Who is in there has one PID more than this process.
+        let pids = |process: &Process| process.status.as_ref().map(|status| status.ns_pids.len());
+        let own_pids = pids(self.process).unwrap_or_default();
         let may_be_there = |process: &&Process| {
-            let pids = process.status.as_ref().map_or(2, |status| status.ns_pids.len());
-            process.namespaces.get(NamespaceType::Pid).is_none() && pids > 1
+            let has_more = pids(process).is_none_or(|pids| pids > own_pids);
+            process.namespaces.get(NamespaceType::Pid).is_none() && has_more
         };
         let is_hidden = self.snapshot.processes.values().filter(is_alive).any(|process| may_be_there(&process));
         let name = self.name(children);
@@ -527,6 +547,7 @@ impl Rules<'_> {
 
     /// `setns(2)` with a namespace, or with the pidfd of a process and several.
     pub(super) fn enters(&mut self, ids: &[(NamespaceType, NamespaceId)]) {
+        self.confinement();
         let user = ids.iter().find(|(ns_type, _)| *ns_type == NamespaceType::User).map(|&(_, id)| id);
         let order =
             [NamespaceType::User, NamespaceType::Mnt, NamespaceType::Uts, NamespaceType::Ipc, NamespaceType::Pid]

@@ -40,6 +40,7 @@ fn facts() -> ActionFacts {
         unprivileged_user_namespaces: Some(true),
         apparmor_restricts: Some(false),
         selinux_decides: Some(false),
+        confinement: Some(None),
         limits: [(USER, limits.to_vec())].into_iter().collect(),
     }
 }
@@ -91,6 +92,10 @@ fn what_a_policy_says_is_not_known() {
         assert_eq!(told(&host, &facts, "unshare --user"), expected);
         assert_eq!(told(&host, &facts, "fork").0, Verdict::Succeeds);
     }
+    for confinement in [None, Some(Some("docker-default (enforce)".into()))] {
+        let expected = (Verdict::NotKnown, vec![(ObstacleKind::Lsm, Some("EACCES"))]);
+        assert_eq!(told(&host, &ActionFacts { confinement, ..facts() }, "unshare --user --net"), expected);
+    }
 }
 
 #[test]
@@ -112,6 +117,15 @@ fn what_could_not_be_read_is_not_allowed() {
     hidden.namespaces.get_mut(&USER).unwrap().initial = false;
     hidden.namespaces.get_mut(&USER).unwrap().parent = Relation::NotVisible;
     assert_eq!(told(&hidden, &facts(), "unshare -U").0, Verdict::NotKnown, "limits of ancestors");
+}
+
+#[test]
+fn what_has_exited_does_nothing() {
+    let mut host = snapshot();
+    host.processes.get_mut(&Pid(200)).unwrap().tasks[0].state = lxkns_model::TaskState(b'Z');
+    let process = host.processes.get_mut(&Pid(200)).unwrap();
+    process.tasks = lxkns_model::Tasks::new(process.tasks[0].clone(), []);
+    assert_eq!(told(&host, &facts(), "fork"), (Verdict::Fails, vec![(ObstacleKind::Exited, None)]));
 }
 
 #[test]

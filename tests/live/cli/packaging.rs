@@ -60,9 +60,11 @@ fn man_pages() {
         let places: Vec<_> = sections.iter().map(|section| text.find(section).expect(section)).collect();
         assert!(places.is_sorted(), "{file}: {text}");
         let examples = &text[places[4]..places[5]];
-        assert!(examples.contains(&format!("  lxkns {}", name.as_deref().unwrap_or("ls"))), "{file}: {examples}");
+        let first = name.as_deref().unwrap_or("ls").replace('-', "\\-");
+        assert!(examples.contains(&format!("  lxkns {first}")), "{file}: {examples}");
         let codes: &[&str] = match name.as_deref() {
             Some("enter") => &["125  ", "126  ", "127  ", "128 and the number of the signal"],
+            Some("explain") => &["0  it succeeds", "2  bad usage", "3  it is not known", "4  it fails"],
             _ => &["0  done", "1  the TARGET does not exist: ", "2  bad usage", "3  it could not be done"],
         };
         for code in codes {
