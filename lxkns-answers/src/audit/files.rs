@@ -19,6 +19,10 @@ const OF_KERNEL: [&[u8]; 8] = [b"proc", b"sysfs", b"cgroup", b"cgroup2", b"devpt
 /// Other file systems of the kernel's that let their root change the host.
 const CONTROLS: [&[u8]; 7] = [b"debugfs", b"tracefs", b"bpf", b"configfs", b"efivarfs", b"securityfs", b"binfmt_misc"];
 
+const SYS_IS_WRITABLE: &str =
+    "/proc/sys is writable: root sets what the kernel runs on the host (kernel.core_pattern, kernel.modprobe)";
+const HAS_SYSRQ: &str = "/proc/sysrq-trigger is not masked: root reboots or halts the host";
+
 /// How many mounts of a kind are compared with all others: a container can make any number.
 const MOST: usize = 64;
 
@@ -219,7 +223,14 @@ impl Case<'_, '_> {
             }
             let evidence = self.of_mount(mount, "");
             match kind {
-                b"sysfs" => {
+                // A part of it that was mounted by itself.
+                b"proc" if is_at_or_below(&mount.root, b"/sys") => {
+                    self.find("kernel-files", Severity::High, SYS_IS_WRITABLE, Some(evidence), &unmask);
+                }
+                b"proc" if **mount.root == b"/sysrq-trigger"[..] => {
+                    self.find("kernel-files", Severity::Medium, HAS_SYSRQ, Some(evidence), &unmask);
+                }
+                b"sysfs" if **mount.root == b"/"[..] || is_at_or_below(&mount.root, b"/kernel") => {
                     let text = "/sys is writable: root can have the kernel run a program on the host (uevent_helper)";
                     self.find("kernel-files", Severity::High, text, Some(evidence), &unmask);
                 }
@@ -261,14 +272,9 @@ impl Case<'_, '_> {
         if self.may_be_host_root == Some(false) {
             return;
         }
-        for (name, severity, text) in [
-            (
-                "sys",
-                Severity::High,
-                "/proc/sys is writable: root sets what the kernel runs on the host (kernel.core_pattern, kernel.modprobe)",
-            ),
-            ("sysrq-trigger", Severity::Medium, "/proc/sysrq-trigger is not masked: root reboots or halts the host"),
-        ] {
+        for (name, severity, text) in
+            [("sys", Severity::High, SYS_IS_WRITABLE), ("sysrq-trigger", Severity::Medium, HAS_SYSRQ)]
+        {
             let has_it = self.audit.facts.and_then(|facts| facts.has_sysrq_trigger);
             if name != "sys" && has_it != Some(true) {
                 // Without it there is nothing to mask.

@@ -78,7 +78,6 @@ fn listening(text: &[u8]) -> Listening {
         let (Some(flags), Some((inode, path))) = (flags, rest.split_once_str(" ")) else { continue };
         let Some(inode) = inode.to_str().ok().and_then(|inode| inode.parse().ok()) else { continue };
         if flags & ACCEPTS != 0 && path.starts_with(b"/") {
-            // A user can name a socket so that it looks like a line: the first counts for each number.
             all.entry(inode).or_insert_with(|| path.into());
         }
     }
@@ -105,9 +104,6 @@ fn of_process(
             Err(failure) => return Err(failure),
         };
         let Some((inode, bound_to)) = inode.and_then(|inode| Some((inode, table.get(&inode)?))) else { continue };
-        if !is_wanted(bound_to) {
-            continue;
-        }
         let mut socket = EngineSocket {
             pid,
             uid,
@@ -122,7 +118,9 @@ fn of_process(
         if let Ok(pidfd) = pidfd {
             let _ = place(proc, pidfd, fd, &mut socket);
         }
-        sockets.push(socket);
+        if is_wanted(&socket.bound_to) {
+            sockets.push(socket);
+        }
     }
     Ok(())
 }
@@ -132,6 +130,12 @@ fn place(proc: &ProcRoot, pidfd: &std::os::fd::OwnedFd, fd: u32, socket: &mut En
     let fetched = Fetched::new(proc, pidfd, fd)?;
     if rustix::fs::fstat(&fetched)?.st_ino != socket.inode {
         return Err(Errno::BADF.into());
+    }
+    // Lists of sockets are text, in which a user can name one so that it looks like the line of another.
+    let address = rustix::net::getsockname(&fetched).ok().and_then(|it| rustix::net::SocketAddrUnix::try_from(it).ok());
+    if let Some(path) = address.as_ref().and_then(rustix::net::SocketAddrUnix::path_bytes) {
+        socket.bound_to = path.into();
+        socket.path = path.into();
     }
     socket.listener = lxkns_sys::so_peercred(&fetched)?.map(|peer| Pid(peer.pid));
     let file = lxkns_sys::siocunixfile(&fetched)?;
