@@ -502,8 +502,7 @@ fn by_library() {
     let parts = Parts { sockets: true, ..Parts::default() };
     let namespaces = Scope::to_survey(Some(&scope), &snapshot);
     let surveyed = lxkns_inside::survey(&discovery, &snapshot, &namespaces, parts, &program, Duration::from_secs(20));
-    let pids: Vec<_> = snapshot.processes.keys().copied().collect();
-    let (users, _) = discovery.socket_users(&pids, &inodes(&surveyed));
+    let (users, _) = discovery.all_socket_users(&inodes(&surveyed));
     let ports = Ports::new(Context::live(&snapshot, false), &surveyed, users, Some(&scope), &[]);
     let mut answers = json!(ports.answers());
     let mut told = json!(ports_in(&[&format!("net:{net}")], &[net]));

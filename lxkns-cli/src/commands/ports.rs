@@ -3,7 +3,7 @@
 use lxkns_answers::json::{self, Envelope};
 use lxkns_answers::ports::{Column, Ports, Scope, inodes};
 use lxkns_core::model::inside::Parts;
-use lxkns_core::model::{DiscoveryOptions, Pid, Place};
+use lxkns_core::model::{DiscoveryOptions, Place};
 use lxkns_inside::Program;
 
 use crate::args::{INSIDE, PortsArgs};
@@ -57,8 +57,8 @@ pub(crate) fn run(args: &PortsArgs, color: Color) -> Result {
     let program = Program::again(INSIDE)?;
     let surveyed = lxkns_inside::survey(&session, &snapshot, &namespaces, parts, &program, args.look.patience.timeout);
     let inodes = inodes(&surveyed);
-    let pids: Vec<Pid> = snapshot.processes.keys().copied().collect();
-    let (users, gaps) = if inodes.is_empty() { Default::default() } else { session.socket_users(&pids, &inodes) };
+    // Who made a socket can have come since the scan.
+    let (users, gaps) = if inodes.is_empty() { Default::default() } else { session.all_socket_users(&inodes) };
     drop(progress);
     snapshot.gaps.extend(gaps);
     snapshot.gaps.sort();

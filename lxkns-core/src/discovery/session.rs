@@ -269,6 +269,11 @@ impl<'a> Discovery<'a> {
         task_powers::task_powers(&self.proc, snapshot)
     }
 
+    /// As [`socket_users`](Self::socket_users), of all processes that there are now: also those that came since a scan.
+    pub fn all_socket_users(&self, inodes: &[u64]) -> (Vec<SocketUser>, Vec<Gap>) {
+        socket_users::all_socket_users(&self.proc, inodes)
+    }
+
     pub(super) fn access(&self) -> Option<&'a dyn MountAccess> {
         self.access
     }

@@ -26,6 +26,17 @@ pub(super) fn socket_users(proc: &ProcRoot, pids: &[Pid], inodes: &[u64]) -> (Ve
     (users, gaps)
 }
 
+/// [`Discovery::all_socket_users`](crate::Discovery::all_socket_users).
+pub(super) fn all_socket_users(proc: &ProcRoot, inodes: &[u64]) -> (Vec<SocketUser>, Vec<Gap>) {
+    match proc.pids() {
+        Ok(pids) => socket_users(proc, &pids, inodes),
+        Err(errno) => {
+            let gap = failure::gap(Place::Processes, Object::Host, Operation::list("the processes"), errno);
+            (Vec::new(), gap.into_iter().collect())
+        }
+    }
+}
+
 /// The findings of one worker.
 #[derive(Default)]
 struct Part {
@@ -115,5 +126,7 @@ mod tests {
         assert_eq!(gaps, []);
         drop(other);
         assert_eq!(socket_users(&proc, &[], &[inode]), (vec![], vec![]));
+        let (users, _) = all_socket_users(&proc, &[inode]);
+        assert_eq!(users, [SocketUser::new(inode, pid, Tid::from(pid), fd)]);
     }
 }
