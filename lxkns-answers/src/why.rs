@@ -104,7 +104,8 @@ impl<'a> Explanation<'a> {
         if !group.iter().all(|holder| whose(holder) == Some(Whose::Container(container))) {
             return None;
         }
-        whose::removal(container).map(|command| format!("; `{command}` ends {}", whose::container(container)))
+        whose::removal(self.context.snapshot, container)
+            .map(|command| format!("; `{command}` ends {}", whose::container(container)))
     }
 
     /// Why it does not end, where it is a PID namespace that is about to.

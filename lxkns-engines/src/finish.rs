@@ -88,6 +88,7 @@ pub(crate) fn finish(
         members: members.into_iter().filter_map(renamed).collect(),
         namespaces: namespaces.into_iter().filter_map(|(id, index)| Some((id, *position.get(&index)?))).collect(),
         units,
+        ..Containers::default()
     };
     (containers, pod_labels)
 }

@@ -161,6 +161,7 @@ pub fn recognize(snapshot: &Snapshot, host: &Host, options: &Options) -> (Contai
     let of_namespaces = of_namespaces.collect();
     let (mut containers, pod_labels) = finish::finish(join, of_namespaces, &labels, asked);
     groups::decorate(&mut containers, &pod_labels);
+    containers.find_twins();
     gaps.extend(processes.gaps.take());
     gaps.sort();
     gaps.dedup();
