@@ -32,6 +32,7 @@ pub(crate) fn finish(
     for (id, claim) in of_namespaces {
         namespaces.insert(id, join.add_of_namespace(claim));
     }
+    join.doubt_twins();
     tie(&join, &network_mounts(join.processes), sources, &mut namespaces);
     let mut members: BTreeMap<Pid, usize> = BTreeMap::new();
     for &pid in snapshot.processes.keys() {

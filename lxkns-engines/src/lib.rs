@@ -182,6 +182,7 @@ fn watched(processes: &Processes<'_>, host: &Host, gaps: &mut Vec<Gap>) -> Vec<W
     let all = processes.snapshot.processes.values();
     let watched = all.filter(|process| may_be_one(process.comm())).map(|process| Watched {
         pid: process.pid,
+        whose: processes.owner(process.pid),
         proc: proc.clone(),
         command_line: process.command_line.clone(),
     });
