@@ -152,7 +152,7 @@ impl<'a> Processes<'a> {
             let maker = self.makers.borrow().get(&key).copied();
             let maker = maker.unwrap_or_else(|| {
                 let above = CgroupMembership { path: parent.into(), ..membership.clone() };
-                let maker = hierarchies.open(&above).ok().and_then(|dir| ordinary_owner(&dir));
+                let maker = hierarchies.open(&above).ok().flatten().and_then(|dir| ordinary_owner(&dir));
                 self.makers.borrow_mut().insert(key, maker);
                 maker
             });
