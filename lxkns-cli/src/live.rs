@@ -419,8 +419,14 @@ mod tests {
         assert!(!has_symbolic_link(&file));
         assert_eq!(
             has_symbolic_link(&link),
-            rustix::fs::openat2(CWD, &file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED)
-                .is_ok()
+            rustix::fs::openat2(
+                CWD,
+                &file,
+                OFlags::PATH | OFlags::CLOEXEC,
+                rustix::fs::Mode::empty(),
+                ResolveFlags::CACHED
+            )
+            .is_ok()
         );
         assert!(follow(&file, true).unwrap().device.is_none());
         assert!(follow(Path::new("/dev/null"), true).unwrap().device.is_none());

@@ -19,6 +19,15 @@ pub(super) fn id_word(id: Id) -> String {
     }
 }
 
+/// The same in a table.
+fn id_cell(id: Id) -> String {
+    match id {
+        Id::NotMapped => "not mapped".to_owned(),
+        Id::Overflow => "65534 or none".to_owned(),
+        other => id_word(other),
+    }
+}
+
 /// The kind of a file, by its mode.
 pub(super) fn kind(mode: u32) -> &'static str {
     match mode & 0o170_000 {
@@ -214,8 +223,8 @@ impl Owner<'_> {
             Some(false) => "no",
             None => "?",
         };
-        let mut row = vec![names::target(self.snapshot, view.user_ns), self.whose(view), id_word(view.ids[0])];
-        row.extend([name(&view.names[0]), id_word(view.ids[1]), name(&view.names[1])]);
+        let mut row = vec![names::target(self.snapshot, view.user_ns), self.whose(view), id_cell(view.ids[0])];
+        row.extend([name(&view.names[0]), id_cell(view.ids[1]), name(&view.names[1])]);
         if self.has_set_id() {
             row.push(yes(view.set_id).to_owned());
         }

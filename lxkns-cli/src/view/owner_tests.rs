@@ -52,10 +52,12 @@ fn text(width: usize) -> String {
 
 #[test]
 fn on_80_columns() {
-    assert_eq!(text(80), "");
+    let expected = include_str!("owner_80.txt");
+    assert_eq!(text(80), expected);
+    assert!(expected.lines().all(|line| line.len() <= 80));
 }
 
 #[test]
 fn on_120_columns() {
-    assert_eq!(text(120), "");
+    assert_eq!(text(120), include_str!("owner_120.txt"));
 }

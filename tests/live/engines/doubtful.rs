@@ -54,9 +54,9 @@ fn delegated_control_group() {
     let forger = of(&containers, own.pid());
     assert_eq!((forger.confidence(), &forger.name), (Confidence::Claimed, &None), "{forger:?}");
     assert_eq!(containers.of(Pid(root.pid())), None, "the group is a user's, and the process is not");
-    let victim = of(&containers, pid);
-    assert_eq!((victim.display_name(), victim.confidence()), (&"victim".into(), Confidence::Sure));
-    drop((own, root));
+    let told = of(&containers, pid);
+    assert_eq!((told.display_name(), told.confidence()), (&"victim".into(), Confidence::Sure));
+    drop((own, root, victim));
 }
 
 fn two_control_groups_with_one_id() {
@@ -76,9 +76,10 @@ fn two_control_groups_with_one_id() {
     let config = json!({"ID": id, "Name": "/real", "State": {"Running": true}, "Config": {}});
     host.write(&format!("/var/lib/docker/containers/{id}/config.v2.json"), config.to_string());
     let (_, containers) = look();
-    let (other, real) = (of(&containers, other.pid()), of(&containers, real.pid()));
-    assert_eq!((real.display_name(), real.confidence()), (&"real".into(), Confidence::Sure), "{real:?}");
-    assert_eq!((other.confidence(), &other.name), (Confidence::Claimed, &None), "{other:?}");
+    let (false_one, true_one) = (of(&containers, other.pid()), of(&containers, real.pid()));
+    assert_eq!((true_one.display_name(), true_one.confidence()), (&"real".into(), Confidence::Sure), "{true_one:?}");
+    assert_eq!((false_one.confidence(), &false_one.name), (Confidence::Claimed, &None), "{false_one:?}");
+    drop((other, real));
 }
 
 /// Whoever can write to a directory on the way puts another file in its place.
@@ -134,7 +135,7 @@ fn storage_of_a_user() {
     monitor.setgid(USER);
     monitor.setuid(USER);
     assert_eq!(name(), None, "a user says so");
-    drop(monitor);
+    drop((monitor, container));
 }
 
 /// Who enters what a user claims is told.
