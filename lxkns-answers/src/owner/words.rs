@@ -185,7 +185,7 @@ impl Owner<'_> {
 
     fn columns(&self) -> Vec<Column> {
         let mut columns = vec![Column::left("USERNS"), Column::left("OF"), Column::left("UID"), Column::left("USER")];
-        columns.extend([Column::left("GID"), Column::left("GROUP").giving_way(1)]);
+        columns.extend([Column::left("GID"), Column::left("GROUP")]);
         if self.has_set_id() {
             columns.push(Column::left("SET-ID"));
         }
