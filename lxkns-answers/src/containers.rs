@@ -339,7 +339,9 @@ impl<'a> Matrix<'a> {
     /// What is said of one container.
     pub fn answer(&self, index: usize) -> Option<Answer> {
         let (container, facts) = (self.containers.list.get(index)?, self.facts.get(index)?);
-        let target = |index: usize| self.containers.list.get(index).map(|it| lossy(&whose::target(it)));
+        let target = |index: usize| {
+            self.containers.list.get(index).map(|it| lossy(&whose::exact_target(Some(self.containers), it)))
+        };
         let engine = container.engine.and_then(|engine| self.containers.engines.get(engine));
         let groups = container.groups.iter().filter_map(|&group| self.containers.groups.get(group));
         let label = self.labels.get(&index);
@@ -369,7 +371,7 @@ impl<'a> Matrix<'a> {
         };
         let said = |said: &Option<Said<BString>>| said.as_ref().map(|said| lossy(&said.value));
         Some(Answer {
-            container: ContainerForm::of(container),
+            container: ContainerForm::of(Some(self.containers), container),
             state: container.state.as_ref().map(|state| state.value.name()),
             health: container.health.as_ref().map(|health| health.value.name()),
             image: said(&container.image),

@@ -1,4 +1,4 @@
-//! The namespaces without any process or task, by who holds them; those that were given a name on purpose come last.
+//! The namespaces without any process or task, and PID namespaces that do not end, by who holds them; those that were given a name on purpose come last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +9,7 @@ use rustc_hash::FxHashSet;
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::ending::{EndingForm, Explained};
 use crate::forms::{HolderForm, NamespaceForm, SuspectForm};
 use crate::names::{self, Detail};
 use crate::release::Advice;
@@ -29,6 +30,8 @@ pub enum Who {
     Other,
     /// Nothing that could be seen.
     Nothing,
+    /// Processes that have ended, or cannot: it is a PID namespace that does not end.
+    Ending,
     /// The name that a program gave it on purpose: it is no leak.
     Name,
 }
@@ -75,6 +78,9 @@ fn is_forgotten(snapshot: &Snapshot, namespace: &Namespace) -> bool {
 impl Who {
     /// Who holds the namespace that this explains: of several the first.
     fn of(explanation: &Explanation<'_>) -> Self {
+        if explanation.ending().is_some() {
+            return Self::Ending;
+        }
         if !explanation.is_explained() {
             return Self::Nothing;
         }
@@ -96,6 +102,7 @@ impl Who {
             Self::Mounts(id) => format!("held by mounts in {}", names::namespace(snapshot, id)),
             Self::Other => "held by something else".to_owned(),
             Self::Nothing => "no visible holder".to_owned(),
+            Self::Ending => "PID namespaces that do not end".to_owned(),
             Self::Name => "named on purpose, no leaks (--fail does not count them)".to_owned(),
         }
     }
@@ -134,12 +141,18 @@ pub fn orphans<'a>(advice: &'a Advice<'a>, types: &[NamespaceType]) -> Orphans<'
     let snapshot = advice.context().snapshot;
     let needed = ancestors_of_the_living(snapshot);
     let is_relative = |holder: &Holder| matches!(holder, Holder::Child { .. } | Holder::Owned { .. });
+    let is_stuck =
+        |namespace: &Namespace| Explained::of(snapshot, namespace.id).is_some_and(|ending| ending.is_stuck());
+    let is_asked = |namespace: &Namespace| types.is_empty() || types.contains(&namespace.ns_type);
     let is_orphan = |namespace: &&Namespace| {
+        if is_stuck(namespace) {
+            return is_asked(namespace);
+        }
         !namespace.initial
             && !has_tasks(namespace)
             && !needed.contains(&namespace.id)
             && (namespace.holders.is_empty() || !namespace.holders.iter().all(is_relative))
-            && (types.is_empty() || types.contains(&namespace.ns_type))
+            && is_asked(namespace)
     };
     let mut orphans: Orphans<'a> = BTreeMap::new();
     for namespace in snapshot.namespaces_by_type().into_iter().filter(is_orphan) {
@@ -197,6 +210,9 @@ pub struct OrphanResult {
     /// For which container it was made, and how that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub made_for: Option<String>,
+    /// Why it does not end, where it is a PID namespace whose first process has ended or was killed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending: Option<EndingForm>,
     /// The path of the mount that names it on purpose: then it is no leak.
     pub name: Option<String>,
     /// What keeps it alive.
@@ -219,6 +235,7 @@ pub fn results(context: &Context<'_>, orphans: &Orphans<'_>, most_suspects: usiz
             members_seen: is_certain(orphan),
             explained: orphan.is_explained(),
             made_for: orphan.made_for(),
+            ending: orphan.ending().map(|ending| ending.form()),
             name: name_of(orphan.namespace, context.mount_ns)
                 .filter(|_| !is_forgotten(context.snapshot, orphan.namespace))
                 .map(|path| names::lossy(path)),

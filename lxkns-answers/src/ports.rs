@@ -338,7 +338,9 @@ impl<'a> Ports<'a> {
     fn name(&self, id: NamespaceId) -> Cell {
         let Context { snapshot, mount_ns, .. } = self.context;
         match Whose::namespace(snapshot, id) {
-            Some(Whose::Container(container)) => Cell::Text(whose::target(container)),
+            Some(Whose::Container(container)) => {
+                Cell::Text(whose::exact_target(snapshot.annotations.containers.as_ref(), container))
+            }
             Some(Whose::Unit(unit)) => Cell::text(whose::unit(unit)),
             None => names::netns_name(snapshot, id, mount_ns).map_or(Cell::Nothing, Cell::text),
         }

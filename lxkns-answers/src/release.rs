@@ -161,7 +161,7 @@ impl<'a> Advice<'a> {
             }
             _ => None,
         };
-        ReleaseStep { action, lacks, by_engine: whose.and_then(ByEngine::of) }
+        ReleaseStep { action, lacks, by_engine: whose.and_then(|whose| ByEngine::of(snapshot, whose)) }
     }
 
     fn unmounts(&self) -> &Unmounts<'a> {
@@ -236,7 +236,7 @@ impl<'a> Advice<'a> {
         let whose = Whose::namespace(snapshot, namespace.id);
         let is_of_container = matches!(whose, Some(Whose::Container(_)));
         let delete_name = (is_named && !is_of_container).then(|| delete_name(path)).flatten();
-        let by_engine = whose.filter(|_| is_bind && first.is_empty()).and_then(ByEngine::of);
+        let by_engine = whose.filter(|_| is_bind && first.is_empty()).and_then(|whose| ByEngine::of(snapshot, whose));
         steps.push(ReleaseStep { by_engine, ..step(command, delete_name) });
         Ok(Unmounting { release: steps.into(), first: first.iter().map(|mount| mount.id).collect() })
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lxkns_model::{Pid, Tid};
+use lxkns_model::{Pid, Snapshot, Tid};
 use serde::Serialize;
 
 use crate::lacks::with_lack;
@@ -37,9 +37,9 @@ pub struct ByEngine {
 
 impl ByEngine {
     /// The command for this owner; `None` if it is no container, or no command is known.
-    pub fn of(whose: Whose<'_>) -> Option<Self> {
+    pub fn of(snapshot: &Snapshot, whose: Whose<'_>) -> Option<Self> {
         let Whose::Container(container) = whose else { return None };
-        Some(Self { container: whose::container(container), command: whose::removal(container)? })
+        Some(Self { container: whose::container(container), command: whose::removal(snapshot, container)? })
     }
 }
 

@@ -2,10 +2,13 @@
 
 use bstr::BString;
 use lxkns_model::relations;
-use lxkns_model::{Confidence, Container, ContainerRole, EngineKind, NamespaceId, Pid, Said, Snapshot, Unit, UnitKind};
+use lxkns_model::{
+    Confidence, Container, ContainerRole, Containers, Engine, EngineKind, EvidenceKind, NamespaceId, Pid, Said,
+    Snapshot, Uid, Unit, UnitKind,
+};
 use serde::Serialize;
 
-use crate::names::lossy;
+use crate::names::{self, lossy};
 use crate::sheet::Fact;
 use crate::text::escape::{printable, shell_word};
 
@@ -121,6 +124,23 @@ pub fn evidence(snapshot: &Snapshot, id: NamespaceId) -> Option<String> {
     ))
 }
 
+/// Why it is not certain that a process is in its container, where an ordinary user says so alone; `None` where root does, or
+/// it is in none. `uid`: the user of the process, which is who says it.
+pub fn claimed(snapshot: &Snapshot, pid: Pid, uid: Option<Uid>) -> Option<String> {
+    let Some(Whose::Container(container)) = Whose::process(snapshot, pid) else { return None };
+    let evidence = container.evidence.iter().find(|it| it.confidence == Confidence::Claimed)?;
+    if container.confidence() != Confidence::Claimed {
+        return None;
+    }
+    let user = uid.map_or_else(|| "an ordinary user".to_owned(), |uid| names::user(snapshot, uid));
+    let target = printable(target(container));
+    Some(format!(
+        "process {pid} is in {target} by the word of {user} alone: {} {}; any user can claim this name",
+        evidence.kind.name(),
+        printable(&evidence.at)
+    ))
+}
+
 /// What is said of the container or unit that something belongs to.
 pub fn facts(snapshot: &Snapshot, whose: Option<Whose<'_>>) -> Vec<Fact> {
     let container = match whose {
@@ -129,7 +149,7 @@ pub fn facts(snapshot: &Snapshot, whose: Option<Whose<'_>>) -> Vec<Fact> {
         Some(Whose::Container(container)) => container,
     };
     let text = |label, text: &BString| Fact::new(label, printable(text));
-    let mut facts = vec![text("container", &target(container))];
+    let mut facts = vec![text("container", &exact_target(snapshot.annotations.containers.as_ref(), container))];
     if container.name.as_ref().is_some_and(|name| name.value != container.id) {
         facts.push(text("container ID", &container.id));
     }
@@ -156,25 +176,30 @@ pub fn facts(snapshot: &Snapshot, whose: Option<Whose<'_>>) -> Vec<Fact> {
 
 /// The command of its engine that ends a container and removes what it has left, for a shell; `None` where none is known, the
 /// engine is inside another container, or an ordinary user can have made up the container.
-pub fn removal(container: &Container) -> Option<String> {
+pub fn removal(snapshot: &Snapshot, container: &Container) -> Option<String> {
     let id = shell_word(&container.id);
-    let name = shell_word(&short_name(container));
     let is_option = |word: &str| word.starts_with('-');
-    if container.inside.is_some() || container.confidence() == Confidence::Claimed || is_option(&id) || is_option(&name)
-    {
+    if container.inside.is_some() || container.confidence() == Confidence::Claimed || is_option(&id) {
         return None;
     }
+    let containers = snapshot.annotations.containers.as_ref();
+    if containers.is_some_and(|containers| !is_of_default_engine(containers, container)) {
+        return None;
+    }
+    let name = shell_word(&short_name(container));
+    let is_option = |word: &str| is_option(word) || word.contains('/');
     let is_sandbox = container.role == ContainerRole::Sandbox;
     let pod = || container.pod.as_ref().map(|pod| shell_word(&pod.value.name)).filter(|name| !is_option(name));
     Some(match container.kind {
-        EngineKind::Docker => format!("docker rm -f {name}"),
+        EngineKind::Docker => format!("docker rm -f {id}"),
         EngineKind::Podman if is_sandbox => format!("podman pod rm -f {}", pod()?),
-        EngineKind::Podman => format!("podman rm -f {name}"),
+        EngineKind::Podman => format!("podman rm -f {id}"),
         EngineKind::Cri | EngineKind::CriO if is_sandbox => format!("crictl rmp -f {id}"),
         EngineKind::Cri | EngineKind::CriO => format!("crictl rm -f {id}"),
         EngineKind::Containerd if !container.engine_namespace.is_empty() => {
             format!("ctr -n {} task delete -f {id}", shell_word(&container.engine_namespace))
         }
+        EngineKind::Lxc | EngineKind::Machined if is_option(&name) => return None,
         EngineKind::Lxc => format!("lxc-stop -n {name}"),
         EngineKind::Machined => format!("machinectl terminate {name}"),
         EngineKind::Runc => format!("runc delete -f {id}"),
@@ -183,12 +208,60 @@ pub fn removal(container: &Container) -> Option<String> {
     })
 }
 
+/// Where the engines of a host keep their files if nothing says otherwise, as far as that is told of containers: of each kind.
+const PLACES: [(EngineKind, &[&str]); 8] = [
+    (EngineKind::Docker, &["/var/lib/docker/", "/run/docker/runtime-", "/run/containerd/"]),
+    (EngineKind::Containerd, &["/run/containerd/", "/var/lib/containerd/"]),
+    (EngineKind::Cri, &["/run/containerd/", "/var/lib/containerd/"]),
+    (EngineKind::CriO, &["/var/lib/containers/", "/run/"]),
+    (EngineKind::Podman, &["/var/lib/containers/storage/", "/run/containers/storage/", "/run/runc/", "/run/crun/"]),
+    (EngineKind::Machined, &["/run/systemd/machines/"]),
+    (EngineKind::Runc, &["/run/runc/"]),
+    (EngineKind::Crun, &["/run/crun/"]),
+];
+
+/// Whether the program of an engine, without options, means this container: no other has its name or ID, its files are where
+/// that engine's are by default, and where several engines of its kind run, that is known.
+fn is_of_default_engine(containers: &Containers, container: &Container) -> bool {
+    if containers.has_twin(container) {
+        return false;
+    }
+    let places = PLACES.iter().find(|(kind, _)| *kind == container.kind).map_or(&[][..], |(_, places)| places);
+    let files = container.evidence.iter().filter(|evidence| {
+        matches!(evidence.kind, EvidenceKind::RuntimeState | EvidenceKind::Bundle | EvidenceKind::EngineFile)
+    });
+    let mut has_files = false;
+    for file in files {
+        has_files = true;
+        let at = file.at.strip_prefix(b"/var").filter(|at| at.starts_with(b"/run/")).unwrap_or(&file.at);
+        if !places.is_empty() && !places.iter().any(|place| at.starts_with(place.as_bytes())) {
+            return false;
+        }
+    }
+    let is_alike = |engine: &&Engine| engine.kind == container.kind && engine.pid.is_some();
+    has_files || containers.engines.iter().filter(is_alike).count() < 2
+}
+
+/// What means this container and no other, as a TARGET: its engine and name; its engine and ID; or its first process.
+pub fn exact_target(containers: Option<&Containers>, container: &Container) -> BString {
+    let (target, whole) =
+        (target(container), BString::from([container.kind.name().as_bytes(), b":", &container.id].concat()));
+    let has_twin = containers.is_some_and(|containers| containers.has_twin(container));
+    // After a slash stands a type.
+    let has_slash = |text: &BString| text.contains(&b'/');
+    match &container.main {
+        Some(main) if has_twin || has_slash(&target) && has_slash(&whole) => main.value.to_string().into(),
+        _ if has_twin || has_slash(&target) => whole,
+        _ => target,
+    }
+}
+
 /// A container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Container"))]
 #[serde(rename_all = "kebab-case")]
 pub struct ContainerForm {
-    /// It as a TARGET: its engine and its name or ID.
+    /// What means it as a TARGET: its engine and its name or ID; its PID where another one has these too.
     pub target: String,
     /// What runs it: `docker`, `containerd`, `cri`, `cri-o`, `podman`, `lxc`, `machine`, `runc`, `crun`, `unknown`.
     pub engine: &'static str,
@@ -204,9 +277,9 @@ pub struct ContainerForm {
 
 impl ContainerForm {
     /// The form of a container.
-    pub fn of(container: &Container) -> Self {
+    pub fn of(containers: Option<&Containers>, container: &Container) -> Self {
         Self {
-            target: lossy(&target(container)),
+            target: lossy(&exact_target(containers, container)),
             engine: container.kind.name(),
             id: lossy(&container.id),
             name: container.name.as_ref().map(|name| lossy(&name.value)),
@@ -263,7 +336,9 @@ impl WhoseForm {
     fn of(snapshot: &Snapshot, whose: Option<Whose<'_>>) -> Self {
         let are_known = snapshot.annotations.containers.is_some();
         let (container, unit) = match whose {
-            Some(Whose::Container(container)) => (Some(ContainerForm::of(container)), None),
+            Some(Whose::Container(container)) => {
+                (Some(ContainerForm::of(snapshot.annotations.containers.as_ref(), container)), None)
+            }
             Some(Whose::Unit(unit)) => (None, Some(UnitForm::of(unit))),
             None => (None, None),
         };
@@ -278,8 +353,6 @@ pub fn has_containers(snapshot: &Snapshot) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use lxkns_model::EvidenceKind;
-
     use super::*;
     use crate::testing::{BUSY, LEFT, NET, ODD, contained, snapshot};
 
@@ -311,8 +384,8 @@ mod tests {
         let mut container = crate::testing::container(EngineKind::Docker, "0123", "a b", (EvidenceKind::Cgroup, "/x"));
         container.engine_namespace = "k8s.io".into();
         for (kind, expected) in [
-            (EngineKind::Docker, Some("docker rm -f 'a b'")),
-            (EngineKind::Podman, Some("podman rm -f 'a b'")),
+            (EngineKind::Docker, Some("docker rm -f 0123")),
+            (EngineKind::Podman, Some("podman rm -f 0123")),
             (EngineKind::Cri, Some("crictl rm -f 0123")),
             (EngineKind::Containerd, Some("ctr -n k8s.io task delete -f 0123")),
             (EngineKind::Lxc, Some("lxc-stop -n 'a b'")),
@@ -322,20 +395,20 @@ mod tests {
             (EngineKind::Unknown, None),
         ] {
             container.kind = kind;
-            assert_eq!(removal(&container).as_deref(), expected);
+            assert_eq!(removal(&snapshot(), &container).as_deref(), expected);
         }
         container.kind = EngineKind::CriO;
         container.role = ContainerRole::Sandbox;
-        assert_eq!(removal(&container).as_deref(), Some("crictl rmp -f 0123"));
+        assert_eq!(removal(&snapshot(), &container).as_deref(), Some("crictl rmp -f 0123"));
         // What an ordinary user can make up is no reason to remove anything.
         container.evidence[0].confidence = Confidence::Claimed;
-        assert_eq!(removal(&container), None);
+        assert_eq!(removal(&snapshot(), &container), None);
         container.evidence[0].confidence = Confidence::Likely;
         container.id = "-x".into();
-        assert_eq!(removal(&container), None);
+        assert_eq!(removal(&snapshot(), &container), None);
         container.id = "0123".into();
         container.inside = Some(0);
-        assert_eq!(removal(&container), None, "its engine is not this host's");
+        assert_eq!(removal(&snapshot(), &container), None, "its engine is not this host's");
     }
 
     #[test]
@@ -346,5 +419,81 @@ mod tests {
         list.iter_mut().for_each(|it| it.name.as_mut().into_iter().for_each(|name| name.value = long.clone().into()));
         let words = in_words(&snapshot, Pid(200));
         assert_eq!(words, format!(" in docker:a\\x1b]0;{}\\x0a", "x".repeat(300)));
+    }
+
+    #[test]
+    fn another_engine_or_a_twin_gets_no_command() {
+        let mut snapshot = contained();
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        let file = |at: &str| lxkns_model::Evidence {
+            kind: EvidenceKind::EngineFile,
+            at: at.into(),
+            pid: None,
+            confidence: Confidence::Sure,
+        };
+        containers.list[0].evidence.push(file("/var/lib/docker/containers/4f1a/config.v2.json"));
+        let of = |snapshot: &Snapshot, index: usize| {
+            removal(snapshot, &snapshot.annotations.containers.as_ref().unwrap().list[index])
+        };
+        assert_eq!(of(&snapshot, 0), Some(format!("docker rm -f {}", crate::testing::WEB_ID)), "by its whole ID");
+        // Another data root.
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        containers.list[0].evidence[1] = file("/srv/docker/containers/4f1a/config.v2.json");
+        assert_eq!(of(&snapshot, 0), None);
+        // A container of the same name, of whatever engine.
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        containers.list[0].evidence.truncate(1);
+        let twin = crate::testing::container(EngineKind::Docker, &"ab".repeat(32), "web", (EvidenceKind::Cgroup, "/x"));
+        containers.list.push(twin);
+        containers.find_twins();
+        assert_eq!((of(&snapshot, 0), of(&snapshot, 2)), (None, None));
+        // Two engines, and nothing that says whose it is.
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        containers.list.pop();
+        containers.find_twins();
+        assert!(of(&snapshot, 0).is_some());
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        let engine = |pid| Engine {
+            kind: EngineKind::Docker,
+            pid: Some(Pid(pid)),
+            id: None,
+            version: None,
+            api: None,
+            inside: None,
+        };
+        containers.engines = vec![engine(7), engine(8)];
+        assert_eq!(of(&snapshot, 0), None);
+    }
+
+    #[test]
+    fn a_target_means_one_container() {
+        let mut snapshot = contained();
+        let of = |snapshot: &Snapshot, index: usize| {
+            let containers = snapshot.annotations.containers.as_ref();
+            exact_target(containers, &containers.unwrap().list[index]).to_string()
+        };
+        assert_eq!((of(&snapshot, 0).as_str(), of(&snapshot, 1).as_str()), ("docker:web", "cri:app"));
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        containers.list[1].name.as_mut().unwrap().value = "a/b".into();
+        let twin = crate::testing::container(EngineKind::Docker, &"ab".repeat(32), "web", (EvidenceKind::Cgroup, "/x"));
+        containers.list.push(twin);
+        containers.find_twins();
+        assert_eq!(of(&snapshot, 0), "200", "its first process");
+        assert_eq!(of(&snapshot, 1), "cri:00112233445566778899", "after a slash stands a type");
+        assert_eq!(of(&snapshot, 2), format!("docker:{}", "ab".repeat(32)));
+        let json = serde_json::to_value(WhoseForm::process(&snapshot, Pid(200))).unwrap();
+        assert_eq!(json["container"]["target"], "200");
+    }
+
+    #[test]
+    fn who_claims_it_is_told() {
+        let mut snapshot = contained();
+        assert_eq!(claimed(&snapshot, Pid(200), Some(Uid(1000))), None);
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        containers.list[0].evidence[0].confidence = Confidence::Claimed;
+        assert_eq!(
+            claimed(&snapshot, Pid(200), Some(Uid(1000))).unwrap(),
+            "process 200 is in docker:web by the word of UID 1000 alone: cgroup /docker/4f1a; any user can claim this name"
+        );
     }
 }

@@ -8,6 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::ending::{EndingForm, Explained};
 use crate::forms::{HolderForm, NamespaceForm, SuspectForm};
 use crate::holders::{self, Kind, describe};
 use crate::lacks::with_lack;
@@ -103,7 +104,13 @@ impl<'a> Explanation<'a> {
         if !group.iter().all(|holder| whose(holder) == Some(Whose::Container(container))) {
             return None;
         }
-        whose::removal(container).map(|command| format!("; `{command}` ends {}", whose::container(container)))
+        whose::removal(self.context.snapshot, container)
+            .map(|command| format!("; `{command}` ends {}", whose::container(container)))
+    }
+
+    /// Why it does not end, where it is a PID namespace that is about to.
+    pub fn ending(&self) -> Option<Explained<'a>> {
+        Explained::of(self.context.snapshot, self.namespace.id)
     }
 
     /// For which container it was made, where none of its processes is in it, and how that is known.
@@ -220,6 +227,9 @@ pub struct WhyResult {
     /// For which container it was made, where no process of that is in it, and how that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub made_for: Option<String>,
+    /// Why it does not end, where it is a PID namespace whose first process has ended or was killed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending: Option<EndingForm>,
     /// What keeps it alive.
     pub holders: Vec<HolderForm>,
     /// What may hold it, or another namespace, the most likely first: the kernel does not say.
@@ -236,6 +246,7 @@ impl WhyResult {
             explained: explanation.is_explained(),
             holders_seen: explanation.holders_seen(),
             made_for: explanation.made_for(),
+            ending: explanation.ending().map(|ending| ending.form()),
             holders: explanation.holder_forms(),
             suspects: forms(context, &explanation.suspects()),
         }
@@ -249,6 +260,7 @@ impl WhyResult {
             explained: false,
             holders_seen: false,
             made_for: None,
+            ending: None,
             holders: Vec::new(),
             suspects: forms(context, &suspects::of_type(context.snapshot, ns_type)),
         }

@@ -1,33 +1,36 @@
 //! The living host, or a snapshot of one: everything that the commands need from outside comes through here.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, BufReader, Write};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use lxkns_core::model::{
-    ConfinementFacts, DeviceNumber, DiscoveryOptions, FileSystemQuery, FileSystemUsers, NamespaceId, NamespaceType,
-    Pid, Snapshot, TaskPowers, Uid, unescape_octal,
+    ConfinementFacts, DeviceNumber, DiscoveryOptions, File, FileSystemQuery, FileSystemUsers, MountIdMaps, NamespaceId,
+    NamespaceType, Pid, Process, Snapshot, TaskPowers, Uid, unescape_octal,
 };
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{Discovery, ProcRoot};
-use lxkns_enter::{look_up_slowly, read_slowly};
+use lxkns_enter::{pin_slowly, read_slowly};
 use lxkns_mountns::{Access, DEADLINE, SandboxOptions};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use crate::args::{DumpArgs, LookArgs, PatienceArgs};
 use crate::exit::Result;
 use crate::patient::Patient;
 use crate::progress::Progress;
+use bstr::BStr;
 use lxkns_answers::file_system::{self, Followed};
+use lxkns_answers::owner;
 use lxkns_answers::users::Users;
 
 /// Whether a TARGET is this process, so scans must include it; set while the options are read.
@@ -192,6 +195,62 @@ pub(crate) fn namespace_at(path: &Path) -> io::Result<Option<NamespaceId>> {
     lxkns_core::namespace_of(&proc, named).map_err(io::Error::other)
 }
 
+/// The files of this host, for what `owner` is asked about.
+pub(crate) struct FilesOfHost<'a> {
+    proc: &'a ProcRoot,
+    files: lxkns_enter::Files<'a>,
+    names: Vec<([Option<Rc<[u8]>>; 2], Rc<owner::Names>)>,
+}
+
+impl<'a> FilesOfHost<'a> {
+    pub(crate) fn new(proc: &'a ProcRoot, wait: Duration) -> Self {
+        Self { proc, files: lxkns_enter::Files::new(proc, wait), names: Vec::new() }
+    }
+
+    /// A file that a process sees in its mount namespace, and the maps of its mount.
+    pub(crate) fn find(
+        &self,
+        snapshot: &Snapshot,
+        process: Option<&Process>,
+        mount_ns: Option<NamespaceId>,
+        path: &Path,
+        follow: bool,
+    ) -> io::Result<(File, Option<MountIdMaps>)> {
+        let pinned = self.files.pin(process, path, follow)?;
+        let mounts = mount_ns.and_then(|id| snapshot.mounts.get(&id)).map(Vec::as_slice).unwrap_or_default();
+        let has_no_server = |file: &File| {
+            let mount = mounts.iter().find(|mount| Some(mount.id) == file.mount_id);
+            mount.is_some_and(|mount| lxkns_core::has_no_server(&mount.fs_type))
+        };
+        let file = lxkns_core::file_of(self.proc, &pinned, has_no_server).map_err(io::Error::from)?;
+        let namespace = process.and(mount_ns).and_then(|id| snapshot.namespaces.get(&id));
+        Ok((file, lxkns_core::mount_id_maps(&pinned, namespace).ok().flatten()))
+    }
+}
+
+impl owner::Files for FilesOfHost<'_> {
+    fn file(&mut self, process: Option<&Process>, path: &BStr) -> io::Result<File> {
+        self.files.file(process, Path::new(OsStr::from_bytes(path)))
+    }
+
+    fn names(&mut self, process: Option<&Process>) -> io::Result<Rc<owner::Names>> {
+        let texts = self.files.names(process)?;
+        let is_same = |a: &Option<Rc<[u8]>>, b: &Option<Rc<[u8]>>| match (a, b) {
+            (Some(a), Some(b)) => Rc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        // Most mount namespaces have the files of the host.
+        let known = self.names.iter().rev().take(8).find(|(of, _)| (0..2).all(|at| is_same(&of[at], &texts[at])));
+        if let Some((_, names)) = known {
+            return Ok(Rc::clone(names));
+        }
+        let names = Rc::new(owner::Names::parse(texts[0].as_deref(), texts[1].as_deref()));
+        self.names.push((texts, Rc::clone(&names)));
+        Ok(names)
+    }
+}
+
 /// Paths on this host, for what `busy` is asked about.
 pub(crate) struct HostPaths<'a>(pub(crate) &'a Snapshot);
 
@@ -246,21 +305,9 @@ fn has_symbolic_link(path: &Path) -> bool {
     matches!(open_cached(path, ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS), Err(Errno::LOOP))
 }
 
-const BY_NAME: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
-
 /// Opens a path with `O_PATH`, with a deadline: the server of a file system on the way may be gone.
 fn open_by_name(path: &Path) -> io::Result<OwnedFd> {
-    match open_cached(path, ResolveFlags::empty()) {
-        // Not in the cache; or no kernel to ask for its cache alone, or a filter of system calls.
-        Err(Errno::AGAIN | Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
-        answer => return Ok(answer?),
-    }
-    // A child goes first: a thread that waits for a server would keep this program from ending.
-    look_up_slowly(path, DEADLINE)?;
-    let path = path.to_owned();
-    let open = move || rustix::fs::open(path, BY_NAME, Mode::empty());
-    let opened = lxkns_sys::in_time("lxkns-open", DEADLINE, open)?;
-    Ok(opened.ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??)
+    pin_slowly(None, path, true, DEADLINE)
 }
 
 /// From the kernel's cache alone.
@@ -299,6 +346,14 @@ pub(crate) fn add_task_powers(access: &Access, snapshot: &mut Snapshot) -> Resul
     snapshot.gaps.extend(gaps);
     snapshot.gaps.sort();
     Ok(tasks)
+}
+
+/// Adds why PID namespaces do not end, of those of these that are about to.
+pub(crate) fn add_endings(snapshot: &mut Snapshot, ids: &[NamespaceId]) {
+    let Ok(proc) = ProcRoot::host() else { return };
+    let found = ids.iter().filter_map(|&id| Some((id, lxkns_core::ending_of(&proc, snapshot, id)?)));
+    let found = found.collect();
+    snapshot.annotations.endings = found;
 }
 
 /// Whether the caller's root directory is another than that of its mount namespace, so that paths mean other files than in
@@ -364,8 +419,14 @@ mod tests {
         assert!(!has_symbolic_link(&file));
         assert_eq!(
             has_symbolic_link(&link),
-            rustix::fs::openat2(CWD, &file, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED)
-                .is_ok()
+            rustix::fs::openat2(
+                CWD,
+                &file,
+                OFlags::PATH | OFlags::CLOEXEC,
+                rustix::fs::Mode::empty(),
+                ResolveFlags::CACHED
+            )
+            .is_ok()
         );
         assert!(follow(&file, true).unwrap().device.is_none());
         assert!(follow(Path::new("/dev/null"), true).unwrap().device.is_none());

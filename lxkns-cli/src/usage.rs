@@ -11,7 +11,7 @@ use crate::commands::without_dashes;
 use crate::view::escape::{printable, shell_word};
 
 /// The names of commands in other programs.
-const SYNONYMS: [(&str, &[&str]); 15] = [
+const SYNONYMS: [(&str, &[&str]); 16] = [
     ("ls", &["list", "lsns", "namespaces", "ns"]),
     ("show", &["inspect", "info", "describe", "get", "status", "cat"]),
     ("why", &["holders", "who", "users"]),
@@ -22,6 +22,7 @@ const SYNONYMS: [(&str, &[&str]); 15] = [
     ("caps", &["capabilities", "cap", "nscaps", "getpcaps"]),
     ("explain", &["may", "can-i", "why-not", "unshare", "clone", "setns"]),
     ("who-can", &["whocan", "who-has", "pscap"]),
+    ("owner", &["stat", "owns", "chown", "whose", "file"]),
     ("orphans", &["orphan", "leaks", "leaked", "persistent"]),
     ("containers", &["container", "docker", "podman", "crictl", "pods", "machines"]),
     ("dump", &["export", "save", "dumpns", "json"]),

@@ -87,6 +87,8 @@ mod action_facts;
 mod cgroups;
 
 mod discovery;
+mod ending;
+mod file;
 mod life;
 mod mount_access;
 mod reach;
@@ -111,7 +113,9 @@ pub mod parse {
 pub use action_facts::action_facts;
 pub use cgroups::{CgroupHierarchies, cgroups_at, cgroups_of};
 pub use discovery::{Discovery, Progress, Step, file_system_on};
+pub use ending::ending_of;
 pub use error::{Error, ErrorKind};
+pub use file::{file_of, mount_id_maps, root_of};
 pub use life::life_of;
 #[doc(inline)]
 pub use lxkns_model as model;

@@ -213,7 +213,7 @@ fn wait(
 }
 
 fn work(shared: &Arc<Shared>, watched: Vec<Watched>, jobs: &Mutex<VecDeque<(usize, Source)>>, hints: &Hints) {
-    let mut storages: FxHashMap<BString, ()> = FxHashMap::default();
+    let mut storages: FxHashMap<BString, Option<Uid>> = FxHashMap::default();
     for watched in watched {
         let read = monitors::read(&watched);
         let mut state = shared.state();
@@ -223,8 +223,11 @@ fn work(shared: &Arc<Shared>, watched: Vec<Watched>, jobs: &Mutex<VecDeque<(usiz
         state.steps += 1;
         match read {
             Ok(Some(monitor)) => {
-                storages
-                    .extend(monitor.bundle.iter().filter_map(|bundle| podman::storage_of(bundle)).map(|it| (it, ())));
+                if let Some(storage) = monitor.bundle.as_ref().and_then(|bundle| podman::storage_of(bundle)) {
+                    // Where root says the same, that counts.
+                    let whose = storages.entry(storage).or_insert(watched.whose);
+                    *whose = whose.and(watched.whose);
+                }
                 state.collected.monitors.push((watched.pid, monitor));
             }
             Ok(None) => {}
@@ -259,7 +262,7 @@ fn work(shared: &Arc<Shared>, watched: Vec<Watched>, jobs: &Mutex<VecDeque<(usiz
             is_abandoned: false,
             known: FxHashSet::default(),
             docker_roots: vec![BString::from("/var/lib/docker")],
-            storages: storages.keys().cloned().collect(),
+            storages: storages.iter().map(|(path, whose)| (path.clone(), *whose)).collect(),
             pods: FxHashSet::default(),
         };
         collector.all();
@@ -287,8 +290,8 @@ pub(crate) struct Collector<'a> {
     pub(crate) known: FxHashSet<(BString, BString)>,
     /// Where Docker keeps its files.
     pub(crate) docker_roots: Vec<BString>,
-    /// Where podman keeps its containers' layers.
-    pub(crate) storages: Vec<BString>,
+    /// Where podman keeps its containers' layers, with the user who says so: only what that user can write counts there.
+    pub(crate) storages: Vec<(BString, Option<Uid>)>,
     /// The IDs of podman's pods.
     pub(crate) pods: FxHashSet<BString>,
 }

@@ -61,8 +61,10 @@ pub(crate) struct Dir {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Writer {
     pub(crate) uid: u32,
-    /// Whether everybody can.
+    /// Whether everybody can, or a group of others.
     pub(crate) is_anybody: bool,
+    /// Whether it is a directory from which nobody can take what is another's (the sticky bit).
+    pub(crate) is_sticky: bool,
 }
 
 /// A regular file, as far as it was read.
@@ -126,21 +128,35 @@ impl Writer {
     fn is_root(self) -> bool {
         self.uid == 0 && !self.is_anybody
     }
+
+    /// Who can change what is in this directory: whoever can write to the directory can put another in its place.
+    fn and(self, inside: Self) -> Self {
+        let is_safe = self.is_root() || self.uid == 0 && self.is_sticky && inside.uid == 0;
+        if is_safe { inside } else { self }
+    }
 }
 
 impl Dir {
     /// The root directory that everything else is below.
     pub(crate) fn root(fd: OwnedFd, own: OwnFds, mounts: Mounts) -> Result<Self, Failure> {
         let stat = stat(&fd, c"")?;
-        Self::with(fd, &stat, BString::from("/"), own, mounts)
+        Self::with(fd, &stat, BString::from("/"), own, mounts, None)
     }
 
-    fn with(fd: OwnedFd, stat: &Stat, path: BString, own: OwnFds, mounts: Mounts) -> Result<Self, Failure> {
+    fn with(
+        fd: OwnedFd,
+        stat: &Stat,
+        path: BString,
+        own: OwnFds,
+        mounts: Mounts,
+        above: Option<Writer>,
+    ) -> Result<Self, Failure> {
         mounts.have(stat)?;
         if stat.kind != FileType::Directory {
             return Err(Failure::NotDirectory);
         }
-        Ok(Self { fd, own, mounts, path, id: stat.id, writer: stat.writer })
+        let writer = above.map_or(stat.writer, |above| above.and(stat.writer));
+        Ok(Self { fd, own, mounts, path, id: stat.id, writer })
     }
 
     /// A directory at an absolute path: this one is the root for it, and for links on the way, as for a process whose root
@@ -162,7 +178,8 @@ impl Dir {
             let named = rustix::fs::openat(&dir.fd, name.as_slice(), NAMED, Mode::empty())?;
             let stat = stat(&named, c"")?;
             if stat.kind != FileType::Symlink {
-                let dir = Self::with(named, &stat, dir.path_of(&name), self.own.clone(), self.mounts.clone())?;
+                let writer = Some(dir.writer);
+                let dir = Self::with(named, &stat, dir.path_of(&name), self.own.clone(), self.mounts.clone(), writer)?;
                 above.push(dir);
                 continue;
             }
@@ -192,7 +209,10 @@ impl Dir {
         let stat = stat(&named, c"")?;
         match stat.kind {
             FileType::Symlink => Err(Failure::NotDirectory),
-            _ => Self::with(named, &stat, self.path_of(name), self.own.clone(), self.mounts.clone()),
+            _ => {
+                let (own, mounts) = (self.own.clone(), self.mounts.clone());
+                Self::with(named, &stat, self.path_of(name), own, mounts, Some(self.writer))
+            }
         }
     }
 
@@ -242,7 +262,7 @@ impl Dir {
             opened => self.open_again(opened?),
         };
         // Whoever can write to this one can have put another in its place since.
-        let writer = if self.writer.is_root() { stat.writer } else { self.writer };
+        let writer = self.writer.and(stat.writer);
         Ok((file?, writer))
     }
 
@@ -320,7 +340,8 @@ struct Stat {
 fn stat(fd: impl AsFd, name: impl Arg) -> Result<Stat, Failure> {
     let how = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
     let flags = how | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    let mask = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::UID | StatxFlags::SIZE | StatxFlags::INO;
+    let mask =
+        StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::UID | StatxFlags::GID | StatxFlags::SIZE | StatxFlags::INO;
     let mask = mask | StatxFlags::MNT_ID;
     let stat = rustix::fs::statx(fd, name, flags, mask)?;
     let mode = u32::from(stat.stx_mode);
@@ -329,8 +350,11 @@ fn stat(fd: impl AsFd, name: impl Arg) -> Result<Stat, Failure> {
         mount: (stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(stat.stx_mnt_id),
         size: stat.stx_size,
         id: (u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor), stat.stx_ino),
-        // What others can delete from a directory with the sticky bit is their own.
-        writer: Writer { uid: stat.stx_uid, is_anybody: mode & 0o002 != 0 },
+        writer: Writer {
+            uid: stat.stx_uid,
+            is_anybody: mode & 0o002 != 0 || mode & 0o020 != 0 && stat.stx_gid != 0,
+            is_sticky: mode & 0o1000 != 0,
+        },
     })
 }
 
@@ -386,7 +410,10 @@ mod tests {
         let root = open(path);
         let own = rustix::process::geteuid().as_raw();
         let (file, writer) = root.read_in(&"a".into(), "file").unwrap();
-        assert_eq!((file.text.as_slice(), writer), (&b"text"[..], Writer { uid: own, is_anybody: false }));
+        assert_eq!(
+            (file.text.as_slice(), writer),
+            (&b"text"[..], Writer { uid: own, is_anybody: false, is_sticky: false })
+        );
         assert_eq!(errno(root.read_in(&"file".into(), "file")), Failure::NotDirectory);
         assert_eq!(errno(root.read_in(&"link".into(), "file")), Failure::NotDirectory);
         assert_eq!(errno(root.read_in(&"a".into(), "link")), Failure::Cause(Cause::Malformed));
@@ -466,8 +493,35 @@ mod tests {
         fs::write(directory.path().join("file"), "").unwrap();
         let own = rustix::process::geteuid().as_raw();
         let root = open(directory.path());
-        assert_eq!(root.read("file").unwrap().writer, Writer { uid: own, is_anybody: false });
+        assert_eq!(root.read("file").unwrap().writer, Writer { uid: own, is_anybody: false, is_sticky: false });
         fs::set_permissions(directory.path().join("file"), fs::Permissions::from_mode(0o666)).unwrap();
-        assert_eq!(root.read("file").unwrap().writer, Writer { uid: own, is_anybody: true });
+        assert_eq!(root.read("file").unwrap().writer, Writer { uid: own, is_anybody: true, is_sticky: false });
+    }
+
+    #[test]
+    fn who_can_write_above_can_write_below() {
+        let root = |is_anybody, is_sticky| Writer { uid: 0, is_anybody, is_sticky };
+        let user = Writer { uid: 7, is_anybody: false, is_sticky: false };
+        assert_eq!(root(false, false).and(user), user);
+        assert_eq!(user.and(root(false, false)), user);
+        assert_eq!(root(true, false).and(root(false, false)), root(true, false));
+        assert_eq!(root(true, true).and(root(false, false)), root(false, false), "nobody can take it away there");
+        assert_eq!(root(true, true).and(user), root(true, true));
+        // On the way, and by a group.
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join("a/b")).unwrap();
+        fs::write(directory.path().join("a/b/file"), "").unwrap();
+        fs::set_permissions(directory.path().join("a"), fs::Permissions::from_mode(0o777)).unwrap();
+        let top = open(directory.path());
+        assert!(top.at("/a/b").unwrap().writer.is_anybody);
+        assert!(top.dir(&"a".into()).unwrap().dir(&"b".into()).unwrap().writer.is_anybody);
+        assert!(top.at("/a").unwrap().read_in(&"b".into(), "file").unwrap().1.is_anybody);
+        fs::set_permissions(directory.path().join("a"), fs::Permissions::from_mode(0o775)).unwrap();
+        let is_of_others = rustix::fs::stat(directory.path().join("a")).unwrap().st_gid != 0;
+        assert_eq!(top.at("/a/b").unwrap().writer.is_anybody, is_of_others);
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(directory.path().join("a"), None, Some(7)).unwrap();
+            assert!(top.at("/a/b").unwrap().writer.is_anybody, "a group of others");
+        }
     }
 }

@@ -32,6 +32,7 @@ pub(crate) fn finish(
     for (id, claim) in of_namespaces {
         namespaces.insert(id, join.add_of_namespace(claim));
     }
+    join.doubt_twins();
     tie(&join, &network_mounts(join.processes), sources, &mut namespaces);
     let mut members: BTreeMap<Pid, usize> = BTreeMap::new();
     for &pid in snapshot.processes.keys() {
@@ -88,6 +89,7 @@ pub(crate) fn finish(
         members: members.into_iter().filter_map(renamed).collect(),
         namespaces: namespaces.into_iter().filter_map(|(id, index)| Some((id, *position.get(&index)?))).collect(),
         units,
+        ..Containers::default()
     };
     (containers, pod_labels)
 }

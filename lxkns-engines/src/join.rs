@@ -125,7 +125,11 @@ impl<'a, 'b> Join<'a, 'b> {
     /// The containers that the path of a control group names.
     fn add_cgroup(&mut self, path: &BString) {
         let mut outer = None;
-        for (claim, end) in cgroups::claims(path) {
+        for (mut claim, end) in cgroups::claims(path) {
+            // In the control group of a container, its root makes what it likes.
+            if outer.is_none() && claim.whose.is_none() {
+                claim = claim.by(self.processes.namer(path, end));
+            }
             let own = BString::from(&path[..end]);
             let there = self.by_cgroup.get(&own).and_then(|there| there.first().copied());
             let index = there.unwrap_or_else(|| {
@@ -191,8 +195,10 @@ impl<'a, 'b> Join<'a, 'b> {
     /// Adds what the command lines of monitors say. Their children are the containers' first processes.
     pub(crate) fn add_monitors(&mut self, monitors: Vec<(Pid, Monitor)>) {
         for (pid, monitor) in monitors {
-            let Some(status) = self.processes.status(pid) else { continue };
-            let whose = status.uids.iter().copied().find(|&uid| uid != 0).map(Uid);
+            if self.processes.status(pid).is_none() {
+                continue;
+            }
+            let whose = self.processes.owner(pid);
             let domain = self.member(pid);
             let mut at = BString::from(monitor.kind.name());
             at.extend_from_slice(b" ");
@@ -281,6 +287,11 @@ impl<'a, 'b> Join<'a, 'b> {
             if self.builds[*there].whose.is_some() && self.builds[index].whose.is_none() {
                 *there = index;
             }
+            if is_long_id(&self.builds[index].claims[by].id) {
+                // Of several control groups with one ID it is this one that others speak of.
+                let claim = &self.builds[index].claims[by];
+                self.keys.insert(Key::Id(claim.whose, domain, claim.id.clone()), index);
+            }
             let has_start = matches!(self.builds[index].claims[by].main, Main::Pid(_, Some(_)));
             if self.builds[index].main.is_none() || has_start {
                 self.builds[index].main = Some((main, by));
@@ -352,6 +363,11 @@ impl<'a, 'b> Join<'a, 'b> {
 
     /// The container that a claim is about, if it is known.
     fn find(&mut self, claim: &Claim, domain: Option<usize>, main: Option<Pid>) -> Option<usize> {
+        // Several control groups can have one ID: that of its first process counts.
+        let by_cgroup = main.and_then(|main| self.by_cgroup_of(main, claim, domain));
+        if by_cgroup.is_some() {
+            return by_cgroup;
+        }
         let key = match is_long_id(&claim.id) {
             true => Key::Id(claim.whose, domain, claim.id.clone()),
             false => Key::Name(claim.whose, claim.source, claim.engine_namespace.clone(), claim.id.clone()),
@@ -366,7 +382,11 @@ impl<'a, 'b> Join<'a, 'b> {
         {
             return Some(index);
         }
-        // By the control group that its process is in.
+        None
+    }
+
+    /// The container with the ID of a claim whose control group a process is in.
+    fn by_cgroup_of(&mut self, main: Pid, claim: &Claim, domain: Option<usize>) -> Option<usize> {
         let path = self.cgroup_of(main)?;
         let at = prefixes(&path).find_map(|prefix| {
             let there = self.by_cgroup.get(prefix)?.iter().copied();
@@ -436,6 +456,23 @@ impl<'a, 'b> Join<'a, 'b> {
         let up =
             std::iter::successors(pid_ns(process), |id| self.processes.snapshot.namespaces.get(id)?.parent.known());
         up.take(64).any(|id| id == wanted)
+    }
+
+    /// Of several containers with one ID those that are known by the name of a control group alone are claimed: who could
+    /// make the control group has chosen the name.
+    pub(crate) fn doubt_twins(&mut self) {
+        let mut by_id: FxHashMap<(Option<Uid>, Option<usize>, BString), Vec<usize>> = FxHashMap::default();
+        for (index, build) in self.builds.iter().enumerate() {
+            if is_long_id(build.id()) {
+                by_id.entry((build.whose, build.inside, build.id().clone())).or_default().push(index);
+            }
+        }
+        for index in by_id.into_values().filter(|all| all.len() > 1).flatten() {
+            let claims = &mut self.builds[index].claims;
+            if claims.iter().all(|claim| claim.evidence.kind == EvidenceKind::Cgroup) {
+                claims.iter_mut().for_each(|claim| claim.evidence.confidence = Confidence::Claimed);
+            }
+        }
     }
 
     /// Adds claims about a namespace without processes.

@@ -161,6 +161,7 @@ pub fn recognize(snapshot: &Snapshot, host: &Host, options: &Options) -> (Contai
     let of_namespaces = of_namespaces.collect();
     let (mut containers, pod_labels) = finish::finish(join, of_namespaces, &labels, asked);
     groups::decorate(&mut containers, &pod_labels);
+    containers.find_twins();
     gaps.extend(processes.gaps.take());
     gaps.sort();
     gaps.dedup();
@@ -181,6 +182,7 @@ fn watched(processes: &Processes<'_>, host: &Host, gaps: &mut Vec<Gap>) -> Vec<W
     let all = processes.snapshot.processes.values();
     let watched = all.filter(|process| may_be_one(process.comm())).map(|process| Watched {
         pid: process.pid,
+        whose: processes.owner(process.pid),
         proc: proc.clone(),
         command_line: process.command_line.clone(),
     });

@@ -1,13 +1,15 @@
 //! The processes of a snapshot, and what more must be known of some.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 
 use bstr::{BString, ByteSlice as _};
-use lxkns_core::ProcRoot;
-use lxkns_model::{Cgroups, Gap, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Process, Snapshot, Uid};
+use lxkns_core::{CgroupHierarchies, ProcRoot};
+use lxkns_model::{
+    CgroupMembership, Cgroups, Gap, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Process, Snapshot, Uid,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -35,6 +37,11 @@ pub(crate) struct Processes<'a> {
     translations: RefCell<FxHashMap<Pid, FxHashMap<u32, Pid>>>,
     children: FxHashMap<Pid, Vec<Pid>>,
     pub(crate) gaps: RefCell<Vec<Gap>>,
+    /// The control groups whose paths were told, and where they are.
+    told: RefCell<FxHashMap<BString, CgroupMembership>>,
+    hierarchies: OnceCell<CgroupHierarchies>,
+    /// Who can make control groups in these, where that is not root alone.
+    makers: RefCell<FxHashMap<BString, Option<Uid>>>,
 }
 
 impl<'a> Processes<'a> {
@@ -53,6 +60,9 @@ impl<'a> Processes<'a> {
             translations: RefCell::default(),
             children,
             gaps: RefCell::default(),
+            told: RefCell::default(),
+            hierarchies: OnceCell::new(),
+            makers: RefCell::default(),
         }
     }
 
@@ -96,11 +106,11 @@ impl<'a> Processes<'a> {
     /// The path of its control group: read, where the snapshot has none.
     pub(crate) fn cgroup(&self, process: &Process) -> Option<BString> {
         if let Some(cgroups) = &process.living_task().cgroups {
-            return telling_path(cgroups);
+            return self.told(cgroups);
         }
         let read = lxkns_core::cgroups_at(self.proc?, &process.directory()).map_err(|error| error.errno());
         match read {
-            Ok(cgroups) => telling_path(&cgroups),
+            Ok(cgroups) => self.told(&cgroups),
             Err(errno) => {
                 let (object, read) = (Object::Process(process.pid), Operation::read("cgroup"));
                 let gap = match errno {
@@ -111,6 +121,46 @@ impl<'a> Processes<'a> {
                 None
             }
         }
+    }
+
+    /// The ordinary user whose a process is, by any of its UIDs; `None` of root's, nobody where it is not known.
+    pub(crate) fn owner(&self, pid: Pid) -> Option<Uid> {
+        let Some(status) = self.status(pid) else { return Some(cgroup_path::NOBODY) };
+        status.uids.iter().copied().find(|&uid| uid != 0).map(Uid)
+    }
+
+    fn told(&self, cgroups: &Cgroups) -> Option<BString> {
+        let path = telling_path(cgroups)?;
+        let membership = cgroups.0.iter().find(|membership| membership.path == path);
+        self.told.borrow_mut().extend(membership.map(|membership| (path.clone(), membership.clone())));
+        Some(path)
+    }
+
+    /// The ordinary user who can have given a control group its name: to whom a control group above it belongs, or who can
+    /// write to one. A service manager can have let it to them, wherever it is. `None` where root alone can, or that is not
+    /// known. `end`: where in the path of a process's control group the name ends.
+    pub(crate) fn namer(&self, path: &BString, end: usize) -> Option<Uid> {
+        let told = self.told.borrow();
+        let membership = told.get(path)?;
+        let hierarchies = self
+            .hierarchies
+            .get_or_init(|| self.proc.map(|proc| CgroupHierarchies::of_the_caller(proc).0).unwrap_or_default());
+        let parents =
+            path[..end].iter().enumerate().filter(|&(at, &byte)| byte == b'/' && at > 0).map(|(at, _)| &path[..at]);
+        for parent in parents {
+            let key = BString::from([membership.controllers.as_slice(), b":", parent].concat());
+            let maker = self.makers.borrow().get(&key).copied();
+            let maker = maker.unwrap_or_else(|| {
+                let above = CgroupMembership { path: parent.into(), ..membership.clone() };
+                let maker = hierarchies.open(&above).ok().flatten().and_then(|dir| ordinary_owner(&dir));
+                self.makers.borrow_mut().insert(key, maker);
+                maker
+            });
+            if maker.is_some() {
+                return maker;
+            }
+        }
+        None
     }
 
     /// What its `status` says: read, where the snapshot has none.
@@ -224,6 +274,16 @@ impl<'a> Processes<'a> {
             owner = namespace.parent.known();
         }
         None
+    }
+}
+
+/// Who can write to a directory, where that is not root alone.
+fn ordinary_owner(dir: &OwnedFd) -> Option<Uid> {
+    let stat = rustix::fs::fstat(dir).ok()?;
+    match (stat.st_uid, stat.st_gid, stat.st_mode) {
+        (0, gid, mode) if mode & 0o002 != 0 || mode & 0o020 != 0 && gid != 0 => Some(cgroup_path::NOBODY),
+        (0, ..) => None,
+        (uid, ..) => Some(Uid(uid)),
     }
 }
 

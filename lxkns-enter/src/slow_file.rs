@@ -8,15 +8,15 @@ use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::ops::ControlFlow;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lxkns_core::{MOST_STUCK, ProcRoot, Reached};
-use lxkns_sys::{Op, SpawnError, Watch};
-use rustix::fs::{AtFlags, FileType, MemfdFlags, Mode, OFlags, StatxFlags};
+use lxkns_sys::{Op, SharedFd, SpawnError, Watch};
+use rustix::fs::{AtFlags, CWD, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
@@ -44,7 +44,7 @@ pub fn read_slowly(
         }
     }
     let asked = CString::new(as_seen_by_a_child(path).as_os_str().as_bytes())?;
-    let name = asking(path)?;
+    let name = asking(Some(path))?;
     let (pipe, to) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let [pipe, to] = [rustix::io::fcntl_dupfd_cloexec(pipe, 3)?, rustix::io::fcntl_dupfd_cloexec(to, 3)?];
     rustix::io::ioctl_fionbio(&pipe, true)?;
@@ -139,7 +139,14 @@ pub fn copy_slowly(path: &Path, most: u64, wait: Duration) -> io::Result<File> {
 ///
 /// [`TimedOut`](io::ErrorKind::TimedOut): no answer in time, now or earlier. A missing file is an answer, not an error.
 pub fn look_up_slowly(path: &Path, wait: Duration) -> io::Result<()> {
-    let look_up = Op::LookUp { path: CString::new(path.as_os_str().as_bytes())?, name: asking(path)? };
+    look_up(None, path, true, wait)
+}
+
+fn look_up(root: Option<&SharedFd>, path: &Path, follow: bool, wait: Duration) -> io::Result<()> {
+    // Below another root directory, the path leads the caller elsewhere.
+    let name = asking(Some(path).filter(|_| root.is_none()))?;
+    let root = root.map(Arc::clone);
+    let look_up = Op::LookUp { root, path: CString::new(path.as_os_str().as_bytes())?, follow, name };
     let began = Instant::now();
     let mut watch =
         Watch { wake: None, goes_on: &mut |_| began.elapsed() < wait, may_launch: &|| true, has_run: &|_| None };
@@ -147,6 +154,40 @@ pub fn look_up_slowly(path: &Path, wait: Duration) -> io::Result<()> {
         Err(SpawnError::GivenUp { .. }) => Err(too_late("no answer in time")),
         _ => Ok(()),
     }
+}
+
+/// An `O_PATH` descriptor of a file, by a path of the caller's, or by one below the root directory of another process, which
+/// no link leaves. Waits at most `wait` for a file system that does not answer.
+///
+/// # Errors
+///
+/// The kernel's; [`TimedOut`](io::ErrorKind::TimedOut): no answer in time, now or earlier.
+///
+/// # Minimum kernel version
+///
+/// 5.6 below another root directory.
+pub fn pin_slowly(root: Option<&SharedFd>, path: &Path, follow: bool, wait: Duration) -> io::Result<OwnedFd> {
+    let flags = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+    let how = match root {
+        Some(_) => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        None => ResolveFlags::empty(),
+    };
+    let at = root.map_or(CWD, |root| root.as_fd());
+    match lxkns_sys::open_cached(at, path, flags, how) {
+        // Not in the cache; or no kernel to ask for its cache alone, or a filter of system calls.
+        Err(Errno::AGAIN | Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
+        answer => return Ok(answer?),
+    }
+    // A child goes first: a thread that waits for a server would keep this program from ending.
+    look_up(root, path, follow, wait)?;
+    let (root, path) = (root.map(Arc::clone), path.to_owned());
+    let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
+    let open = move || match root {
+        Some(root) => rustix::fs::openat2(&*root, path, flags, Mode::empty(), how),
+        None => rustix::fs::open(path, flags, Mode::empty()),
+    };
+    let opened = lxkns_sys::in_time("lxkns-open", wait, open)?;
+    Ok(opened.ok_or_else(|| too_late("no answer in time"))??)
 }
 
 /// Translates a path that leads to a descriptor of this process (`/dev/fd/63`, as a shell writes `<(command)`) for a
@@ -167,11 +208,11 @@ fn as_seen_by_a_child(path: &Path) -> Cow<'_, Path> {
     own().map_or(Cow::Borrowed(path), Cow::Owned)
 }
 
-/// The process name for a child that looks up this path.
-fn asking(path: &Path) -> io::Result<[u8; 16]> {
+/// The process name for a child that looks up this path of the caller's, or another one.
+fn asking(path: Option<&Path>) -> io::Result<[u8; 16]> {
     // Without a procfs, stuck processes cannot be found, and the child runs anyway.
     let Ok(proc) = ProcRoot::host() else { return Ok(lxkns_core::asking_name(None)) };
-    let reached = lxkns_core::reached(&proc, path);
+    let reached = path.and_then(|path| lxkns_core::reached(&proc, path));
     let file_system = reached.map(|reached| reached.file_system);
     let name = lxkns_core::asking_name(file_system);
     if matches!(reached, Some(Reached { has_no_server: true, .. })) {

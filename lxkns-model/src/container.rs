@@ -3,7 +3,7 @@
 //! The kernel knows no containers. What is here was concluded from evidence (`lxkns-engines`), and each value says from
 //! which: [`Container::evidence`] lists what was read, and each [`Said`] has an index into it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::SystemTime;
 
@@ -25,11 +25,39 @@ pub struct Containers {
     /// The innermost containers of namespaces that are theirs without a process that says so: of a network namespace that
     /// an engine has made and forgotten, or of a mount namespace whose mounts name one.
     pub namespaces: BTreeMap<NamespaceId, usize>,
+    /// The containers whose name or ID another one of the same kind has too: see [`find_twins`](Self::find_twins).
+    pub twins: BTreeSet<usize>,
     /// The systemd unit, snap or sandbox of processes that are in no container but not in the host's namespaces either.
     pub units: BTreeMap<Pid, Unit>,
 }
 
 impl Containers {
+    /// Finds the containers whose name or ID another one of the same kind has too, so that neither says which is meant.
+    pub fn find_twins(&mut self) {
+        let mut seen: BTreeMap<(EngineKind, &BString), usize> = BTreeMap::new();
+        let mut twins = BTreeSet::new();
+        for (index, container) in self.list.iter().enumerate() {
+            let name = container.name.as_ref().map(|name| &name.value).filter(|name| **name != container.id);
+            for called in std::iter::once(&container.id).chain(name) {
+                if let Some(&other) = seen.get(&(container.kind, called)) {
+                    twins.extend([index, other]);
+                } else {
+                    seen.insert((container.kind, called), index);
+                }
+            }
+        }
+        self.twins = twins;
+    }
+
+    /// Whether another container of the same kind has the name or the ID of this one.
+    pub fn has_twin(&self, container: &Container) -> bool {
+        if self.twins.is_empty() {
+            return false;
+        }
+        // Containers are told apart by where they are: they can be equal.
+        self.twins.iter().any(|&index| self.list.get(index).is_some_and(|twin| std::ptr::eq(twin, container)))
+    }
+
     /// The innermost container of a process.
     pub fn of(&self, pid: Pid) -> Option<&Container> {
         self.list.get(*self.members.get(&pid)?)

@@ -45,7 +45,9 @@ mod capability_set;
 mod cause;
 mod confinement;
 mod container;
+mod ending;
 mod errno;
+mod file;
 mod file_system_user;
 mod gap;
 mod holder;
@@ -83,7 +85,9 @@ pub use container::{
     Confidence, Container, ContainerHealth, ContainerRole, ContainerState, Containers, Disagreement, Engine,
     EngineKind, Evidence, EvidenceKind, Group, GroupKind, Pod, Said, Unit, UnitKind,
 };
+pub use ending::{Ending, Waiting};
 pub use errno::{Errno, NoErrno};
+pub use file::{File, FileCapabilities, Ids, MountIdMaps};
 pub use file_system_user::{
     ControlAccess, ControlFile, DeviceRole, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse,
     FileSystemUseKind, FileSystemUser, FileSystemUsers, HiddenFiles, KernelFacility, UnreadHolders,

@@ -44,6 +44,8 @@ impl StatmountMask {
     pub const SB_SOURCE: Self = Self(0x200);
     /// `STATMOUNT_SUPPORTED_MASK`: which of these the kernel knows.
     pub const SUPPORTED_MASK: Self = Self(0x1000);
+    /// `STATMOUNT_MNT_UIDMAP` and `STATMOUNT_MNT_GIDMAP`: the ID maps of the mount (6.15).
+    pub const ID_MAPS: Self = Self(0x6000);
 
     /// Whether all of `other` is in it.
     pub const fn contains(self, other: Self) -> bool {
@@ -89,7 +91,11 @@ struct Statmount {
     opt_sec_num: u32,
     opt_sec_array: u32,
     supported_mask: u64,
-    spare: [u64; 45],
+    uid_map_count: u32,
+    uid_map: u32,
+    gid_map_count: u32,
+    gid_map: u32,
+    spare: [u64; 43],
 }
 
 const HEAD: usize = size_of::<Statmount>();
@@ -136,6 +142,10 @@ pub struct MountFacts {
     pub source: Option<Vec<u8>>,
     /// The facts that this kernel knows; `None` if it does not tell.
     pub supported: Option<StatmountMask>,
+    /// The UID map and the GID map of an ID-mapped mount. Each range is the first ID in the file system, the first ID that
+    /// the mount shows, as the caller's user namespace has it, and the number of IDs; ranges that are not mapped there are
+    /// left out.
+    pub id_maps: Option<[Vec<[u32; 3]>; 2]>,
 }
 
 /// Fills `ids` with the unique IDs of the mounts of a mount namespace that follow `last`, and returns their number; if
@@ -206,7 +216,22 @@ fn facts(buffer: &[u64]) -> MountFacts {
         let bytes = words.iter().flat_map(|word| word.to_ne_bytes()).skip(offset as usize);
         Some(bytes.take_while(|&byte| byte != 0).collect())
     };
+    // A text for each range: `first shown count`.
+    let map = |count: u32, offset: u32| -> Option<Vec<[u32; 3]>> {
+        let bytes: Vec<u8> =
+            buffer.get(HEAD / 8..)?.iter().flat_map(|word| word.to_ne_bytes()).skip(offset as usize).collect();
+        let range = |text: &[u8]| {
+            let mut numbers = std::str::from_utf8(text).ok()?.split(' ').map_while(|number| number.parse().ok());
+            Some([numbers.next()?, numbers.next()?, numbers.next()?])
+        };
+        bytes.split(|&byte| byte == 0).take(count as usize).map(range).collect()
+    };
+    // Newer kernels leave out a map without ranges that the caller can see.
+    let maps =
+        has(StatmountMask::ID_MAPS).then_some([(head.uid_map_count, head.uid_map), (head.gid_map_count, head.gid_map)]);
+    let id_maps = maps.and_then(|[uids, gids]| Some([map(uids.0, uids.1)?, map(gids.0, gids.1)?]));
     MountFacts {
+        id_maps,
         device: has(StatmountMask::SB_BASIC).then_some((head.sb_dev_major, head.sb_dev_minor)),
         sb_flags: has(StatmountMask::SB_BASIC).then_some(head.sb_flags),
         flags: has(StatmountMask::MNT_BASIC).then_some(MountFlags {

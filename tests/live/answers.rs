@@ -6,8 +6,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
 
+use bstr::BStr;
 use lxkns_answers::Context;
 use lxkns_answers::audit::{Audit, Plan};
 use lxkns_answers::busy::Busy;
@@ -20,6 +24,7 @@ use lxkns_answers::file_system;
 use lxkns_answers::list::{Column, List, select};
 use lxkns_answers::mounts::Mounts;
 use lxkns_answers::orphans::{orphans, results};
+use lxkns_answers::owner::{self, Names, Owner, Reading, Sights};
 use lxkns_answers::release::Advice;
 use lxkns_answers::resolve::{Lookup, Resolver};
 use lxkns_answers::show::{Label, Reference, ShowAnswer, ShownNamespace, ShownProcess};
@@ -30,7 +35,9 @@ use lxkns_answers::who_can::{WhoCan, capability};
 use lxkns_answers::whose::WhoseForm;
 use lxkns_answers::why::{Explanation, WhyResult};
 use lxkns_core::model::inside::Inside;
-use lxkns_core::model::{FileSystemQuery, FileSystemUsers, Mount, Namespace, NamespaceId, NamespaceType, Pid};
+use lxkns_core::model::{
+    File, FileSystemQuery, FileSystemUsers, Mount, Namespace, NamespaceId, NamespaceType, Pid, Process,
+};
 use lxkns_core::relations::Life;
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{Discovery, DiscoveryOptions, ProcRoot, Snapshot, life_of, relations};
@@ -62,6 +69,8 @@ pub(super) fn tests() -> Vec<Test> {
         test("answers::of_doctor", &[UserNamespaces], of_doctor),
         test("answers::of_diff", &[UserNamespaces], of_diff),
         test("answers::of_watch", &[UserNamespaces], of_watch),
+        test("answers::of_owner", &[UserNamespaces], of_owner),
+        test("answers::of_an_ending", &[UserNamespaces], of_an_ending),
     ]
 }
 
@@ -427,4 +436,70 @@ fn of_watch() {
     // While another process has it open, only the descriptor has gone.
     let is_end = |event: &Value| is(event, "went") || is(event, "vanished") || is(event, "holder-went");
     assert!(events.iter().any(is_end), "{events:?}");
+}
+
+/// How this program reads files.
+struct Files<'a>(lxkns_enter::Files<'a>);
+
+impl owner::Files for Files<'_> {
+    fn file(&mut self, process: Option<&Process>, path: &BStr) -> io::Result<File> {
+        self.0.file(process, Path::new(OsStr::from_bytes(path)))
+    }
+
+    fn names(&mut self, process: Option<&Process>) -> io::Result<Rc<Names>> {
+        let [users, groups] = self.0.names(process)?;
+        Ok(Rc::new(Names::parse(users.as_deref(), groups.as_deref())))
+    }
+}
+
+fn owner(snapshot: &Snapshot, path: &Path) -> Value {
+    let proc = ProcRoot::host().unwrap();
+    let mut files = Files(lxkns_enter::Files::new(&proc, Duration::from_secs(1)));
+    let file = files.0.file(None, path).unwrap();
+    let sights = Sights::of(snapshot, snapshot.observer_mount_ns, &file);
+    let reading = Reading::of(snapshot, &sights, snapshot.observer_mount_ns, &mut files);
+    json!(Owner::new(snapshot, &file, &sights, &reading).answer(path.as_os_str().as_bytes()))
+}
+
+fn of_owner() {
+    let directory = directory();
+    let path = directory.path().join("file");
+    std::fs::write(&path, "").unwrap();
+    let actor = Actor::spawn_in(&["user", "mnt"]);
+    let own = owner(&Discovery::of_host().unwrap().run(&owner::options()).unwrap(), &path);
+    let theirs = run_lxkns(["owner", "--json", path.to_str().unwrap()]).ok().answer_to("owner")[0].clone();
+    for key in ["on-host", "as-found", "mount", "file-system", "inode", "mode"] {
+        assert_eq!(own[key], theirs[key], "{key}");
+    }
+    let view = |answer: &Value| {
+        let views = answer["views"].as_array().unwrap();
+        let view = views.iter().find(|view| view["userns"] == actor.ns_inode("user")).unwrap();
+        json!([view["uid"], view["gid"], view["user"], view["path"]])
+    };
+    assert_eq!(view(&own), view(&theirs));
+}
+
+fn of_an_ending() {
+    let parent = Actor::spawn_in(&["user"]);
+    parent.keep_children();
+    parent.unshare(&["pid"]);
+    let init = parent.fork();
+    let ino = init.ns_inode("pid");
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(init.pid() as i32).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    while init.is_alive() {
+        std::thread::yield_now();
+    }
+    let mut snapshot = Discovery::of_host().unwrap().run(&DiscoveryOptions::everything()).unwrap();
+    let id = snapshot.by_ino(ino).unwrap().id;
+    let ending = lxkns_core::ending_of(&ProcRoot::host().unwrap(), &snapshot, id).unwrap();
+    snapshot.annotations.endings.insert(id, ending);
+    let own = json!(lxkns_answers::ending::Explained::of(&snapshot, id).unwrap().form());
+    let theirs = run_lxkns(["why", "--json", &format!("pid:{ino}")]).ok().answer_to("why")[0]["ending"].clone();
+    for key in ["pid", "state", "parent", "because", "release"] {
+        assert_eq!(own["init"][key], theirs["init"][key], "{key}");
+    }
 }

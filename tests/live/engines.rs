@@ -1,5 +1,6 @@
 //! Containers, by what engines leave: bare runc and crun, the files of others made by hand, and users who forge them.
 
+mod doubtful;
 mod many;
 
 use std::fs;
@@ -49,6 +50,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("engines::as_anybody", &[UserNamespaces], as_anybody),
     ];
     tests.extend(many::tests());
+    tests.extend(doubtful::tests());
     tests
 }
 

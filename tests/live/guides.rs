@@ -9,13 +9,14 @@ use lxkns_fixture::{Actor, Open, Socket};
 
 use super::program::{Ran, run, run_lxkns};
 use super::{directory, look_until, namespace};
-use crate::harness::Need::{Kernel, Program, UserNamespaces};
+use crate::harness::Need::{Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
         test("guides::keeps_alive", &[UserNamespaces, Kernel(5, 6)], keeps_alive),
         test("guides::who_listens", &[UserNamespaces, Kernel(5, 6)], who_listens),
+        test("guides::whose_file", &[Root, UserNamespaces], whose_file),
         test("guides::umount_busy", &[UserNamespaces, Program("nsenter"), Program("umount")], umount_busy),
         test("guides::may_it_create_one", &[UserNamespaces], may_it_create_one),
         test("guides::who_can", &[UserNamespaces], who_can),
@@ -135,6 +136,14 @@ impl Step {
             // How a line goes on can depend on the kernel.
             _ if shown.len() == 1 && shown[0].ends_with(" ...") => {
                 said.iter().any(|line| line.starts_with(shown[0].trim_end_matches("...")))
+            }
+            // What stands between is left out.
+            _ if shown.iter().any(|line| line == "...") => {
+                let mut rest = &said[..];
+                shown.split(|line| line == "...").filter(|part| !part.is_empty()).all(|part| {
+                    let found = rest.windows(part.len()).position(|lines| lines == part);
+                    found.map(|at| rest = &rest[at + part.len()..]).is_some()
+                })
             }
             _ => said == shown,
         }
@@ -367,5 +376,43 @@ fn who_can() {
     guide.lxkns(&format!("lxkns who-can net_admin {pid}/net"), |words| run_lxkns(words));
     guide.lxkns(&format!("lxkns who-can net_admin {pid}/net --all"), |words| run_lxkns(words));
     guide.lxkns(&format!("lxkns caps -p {pid} net:{net}"), |words| run_lxkns(words));
+    guide.ends();
+}
+
+fn whose_file() {
+    let directory = directory();
+    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = directory.path().to_str().unwrap();
+    let names = directory.path().join("names");
+    std::fs::create_dir(&names).unwrap();
+    for (name, line) in [("passwd", "app:x:5:6::/:/x\n"), ("group", "apps:x:6:\n")] {
+        std::fs::write(names.join(name), line).unwrap();
+    }
+    let container = Actor::spawn();
+    container.unshare(&["user", "mnt"]);
+    container.map_ids(&[(0, 100_000, 1000)]);
+    for name in ["passwd", "group"] {
+        container.bind(names.join(name), format!("/etc/{name}"));
+    }
+    for file in ["db", "new"] {
+        std::fs::write(directory.path().join(file), "").unwrap();
+    }
+    std::os::unix::fs::chown(directory.path().join("db"), Some(100_005), Some(100_006)).unwrap();
+    let own = std::fs::metadata("/proc/self/ns/mnt").map(|link| std::os::unix::fs::MetadataExt::ino(&link)).unwrap();
+    let mut guide = Guide::new(
+        include_str!("../../docs/guides/whose-file.md"),
+        &[
+            ("/srv/data", path.to_owned()),
+            ("4026531832", own.to_string()),
+            ("4026532281", container.ns_inode("user").to_string()),
+            ("4026532282", container.ns_inode("mnt").to_string()),
+            ("1234", container.pid().to_string()),
+        ],
+    );
+    guide.lxkns(&format!("lxkns owner {path}/db"), |words| run_lxkns(words));
+    guide.lxkns(&format!("lxkns owner {}:{path}/db", container.pid()), |words| run_lxkns(words));
+    let step = guide.next(&format!("chown 100005:100006 {path}/new"));
+    assert!(Command::new("sh").args(["-c", &step.command]).status().unwrap().success());
+    guide.lxkns(&format!("lxkns owner {path}/new"), |words| run_lxkns(words));
     guide.ends();
 }

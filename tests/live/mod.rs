@@ -6,6 +6,7 @@ mod churn;
 mod cli;
 mod dead_leaders;
 mod denied;
+mod endings;
 mod engine_hosts;
 mod engines;
 mod enter;
@@ -17,6 +18,7 @@ mod lsns;
 mod mountns;
 mod mounts;
 mod one_file;
+mod owner;
 mod places;
 mod ports;
 mod processes;
@@ -55,9 +57,11 @@ pub(crate) fn tests() -> Vec<Test> {
         lsns::tests(),
         mounts::tests(),
         cli::tests(),
+        endings::tests(),
         engine_hosts::tests(),
         enter::tests(),
         one_file::tests(),
+        owner::tests(),
     ]
     .into_iter()
     .flatten()

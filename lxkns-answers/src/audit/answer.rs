@@ -66,7 +66,7 @@ impl Audit<'_> {
         let container = subject.container.and_then(|index| self.container(index));
         Answer {
             target: subject.asked.clone(),
-            container: container.map(ContainerForm::of),
+            container: container.map(|it| ContainerForm::of(self.context.snapshot.annotations.containers.as_ref(), it)),
             pid: subject.main.map(|pid| pid.0),
             processes: subject.pids.len(),
             worst: judgement.worst(),

@@ -393,7 +393,7 @@ impl<'a> Busy<'a> {
     fn release_uses<'u>(&self, pid: Pid, uses: impl IntoIterator<Item = &'u FileSystemUse>) -> Step {
         let step = words::release_uses(pid, uses).lacking(self.lacks.ending(pid));
         match Whose::process(self.snapshot, pid) {
-            Some(Whose::Container(container)) => match whose::removal(container) {
+            Some(Whose::Container(container)) => match whose::removal(self.snapshot, container) {
                 Some(command) => step.or_by_engine(command, &whose::container(container)),
                 None => step,
             },

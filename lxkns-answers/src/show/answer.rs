@@ -10,6 +10,7 @@ use super::namespace::{UNMAPPED, owned_counts};
 use super::network_answer::{NetworkAnswer, network_answer};
 use super::process::differences;
 use super::{Label, Reference, ShownNamespace, ShownProcess, process};
+use crate::ending::{EndingForm, Explained};
 use crate::names::{self, lossy};
 use crate::whose::WhoseForm;
 use crate::{Context, holders};
@@ -127,6 +128,9 @@ pub enum OfType {
         init: Option<u32>,
         /// How many PID namespaces are above it; `null` where not known.
         level: Option<usize>,
+        /// Why it does not end, where its first process has ended or was killed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ending: Option<EndingForm>,
     },
     /// A mount namespace.
     Mnt {
@@ -412,6 +416,7 @@ fn of_type(shown: &ShownNamespace<'_>) -> OfType {
             children: inos(&namespace.children),
             init: shown.init().map(|pid| pid.0),
             level: shown.level(),
+            ending: Explained::of(snapshot, namespace.id).map(|ending| ending.form()),
         },
         NamespaceType::Mnt => OfType::Mnt { mounts: shown.mount_count() },
         _ => OfType::Other {},

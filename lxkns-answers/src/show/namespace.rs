@@ -6,6 +6,7 @@ use lxkns_model::{Holder, IdMapping, Namespace, NamespaceId, NamespaceType, Pid,
 
 use super::network;
 use crate::counts::Counts;
+use crate::ending::Explained;
 use crate::names::{self, Detail};
 use crate::sheet::{Column, Fact, Sheet, list};
 use crate::text::escape::printable;
@@ -251,7 +252,14 @@ impl<'a> ShownNamespace<'a> {
             .init()
             .map_or_else(|| "unknown, or none".to_owned(), |pid| names::process(self.snapshot(), pid, Detail::Full));
         let level = self.level().map_or_else(|| "unknown".to_owned(), |level| level.to_string());
-        vec![Fact::new("init", init), Fact::new("level", level)]
+        let mut facts = vec![Fact::new("init", init), Fact::new("level", level)];
+        for (line, release) in
+            Explained::of(self.snapshot(), self.namespace.id).map(|it| it.lines()).unwrap_or_default()
+        {
+            facts.push(Fact::new("ending", line));
+            facts.extend(release.map(|release| Fact::new("", format!("until {release}"))));
+        }
+        facts
     }
 
     /// The process with PID 1 in it.

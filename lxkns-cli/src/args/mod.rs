@@ -26,6 +26,7 @@ mod ls;
 mod man;
 mod mounts;
 mod orphans;
+mod owner;
 mod ports;
 mod show;
 mod tree;
@@ -47,6 +48,7 @@ pub(crate) use self::ls::LsArgs;
 pub(crate) use self::man::ManArgs;
 pub(crate) use self::mounts::MountsArgs;
 pub(crate) use self::orphans::OrphansArgs;
+pub(crate) use self::owner::OwnerArgs;
 pub(crate) use self::ports::PortsArgs;
 pub(crate) use self::show::ShowArgs;
 pub(crate) use self::tree::{KindOrTarget, TreeArgs, TreeKind};
@@ -70,6 +72,7 @@ Examples:
   lxkns who-can net_admin web   list the processes that may change its network
   lxkns explain unshare -Urn    show what keeps the caller from doing that
   lxkns mounts 1234             show the mounts of a process
+  lxkns owner web:/etc/shadow   show whose a file is in each user namespace
   lxkns containers              list containers, and what they share
   lxkns audit web               judge how far a container is apart from the host
   lxkns ports --port 8080       show who listens on a port, in any namespace
@@ -163,6 +166,9 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = explain::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", explain::NOTES))]
     Explain(ExplainArgs),
+    /// Show whose a file is, on the host and in each user namespace that sees it
+    #[command(help_template = TEMPLATE, before_help = owner::EXAMPLES, after_help = TARGET_HELP)]
+    Owner(OwnerArgs),
     /// List containers: whose their namespaces are, and what confines them
     #[command(help_template = TEMPLATE, before_help = containers::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", view::containers::help()))]

@@ -26,7 +26,7 @@ use crate::view::screen::{self, Color, Screen};
 use lxkns_answers::netns;
 use lxkns_answers::target::{Asked, Target};
 use lxkns_answers::text::chain;
-use lxkns_answers::whose::{Whose, WhoseForm};
+use lxkns_answers::whose::{self, Whose, WhoseForm};
 
 /// The exit codes that are not the command's, as `env(1)` has them.
 const FAILED: u8 = 125;
@@ -163,7 +163,11 @@ fn named(proc: &ProcRoot, targets: &[Asked], args: &EnterArgs) -> Result<(Entere
     let mut settled = Vec::new();
     for asked in targets {
         settled.push(match snapshot.as_ref().zip(resolver.as_ref()) {
-            Some((snapshot, resolver)) => pinned(snapshot, resolver, asked)?,
+            Some((snapshot, resolver)) => {
+                let settled = pinned(snapshot, resolver, asked)?;
+                tell_claimed(proc, snapshot, asked, &settled);
+                settled
+            }
             None => asked.clone(),
         });
     }
@@ -215,6 +219,17 @@ fn pinned(snapshot: &Snapshot, resolver: &Resolver<'_>, asked: &Asked) -> Result
     Ok(Asked { text, target })
 }
 
+/// Says where a container is one by the word of an ordinary user alone: who it is that is entered is not known then.
+fn tell_claimed(proc: &ProcRoot, snapshot: &Snapshot, asked: &Asked, settled: &Asked) {
+    let is_named = !matches!(asked.target, Target::Process(_) | Target::OfProcess(..));
+    let (true, Target::Process(pid) | Target::OfProcess(pid, _)) = (is_named, &settled.target) else { return };
+    let status = std::fs::read(proc.path().join(format!("{pid}/status"))).ok();
+    let status = status.and_then(|text| lxkns_core::parse::status(&text).ok());
+    if let Some(claimed) = whose::claimed(snapshot, *pid, status.map(|status| status.process.uids.real)) {
+        say(format_args!("{}: {claimed}", asked.text.to_string_lossy()));
+    }
+}
+
 /// Whether it names a program rather than a namespace.
 fn is_command(target: &Target) -> bool {
     match target {
@@ -258,11 +273,11 @@ fn dry_run(plan: &Plan, pid: Option<Pid>, args: &EnterArgs, color: Color) -> Res
     // The owner is only shown.
     let snapshot = pid.and_then(|_| snapshot().ok());
     let known = snapshot.as_ref().zip(pid);
-    let whose = known.map(|(snapshot, pid)| WhoseForm::process(snapshot, pid)).unwrap_or_default();
+    let form = known.map(|(snapshot, pid)| WhoseForm::process(snapshot, pid)).unwrap_or_default();
     let words = known.and_then(|(snapshot, pid)| Whose::process(snapshot, pid)).map(Whose::words);
     let printed = screen::print(|out| {
         if args.json {
-            let answer = Envelope::new("enter", vec![plan.answer(whose)], Vec::new());
+            let answer = Envelope::new("enter", vec![plan.answer(form)], Vec::new());
             return Ok(screen::write_json(out, &answer)?);
         }
         let screen = Screen::detect(color);

@@ -145,7 +145,10 @@ fn files(command: &str) -> Vec<&'static str> {
             if command == "enter" {
                 lines.push("/etc/group    names of groups; both files of the namespace that is entered");
             }
-            if matches!(command, "busy" | "mounts" | "lxkns") {
+            if command == "owner" {
+                lines.push("/etc/group    names of groups; both files of each mount namespace that shows the file");
+            }
+            if matches!(command, "busy" | "mounts" | "owner" | "lxkns") {
                 lines.push("/proc/PID/mountinfo  mounts");
             }
             lines
@@ -166,6 +169,7 @@ fn see_also(command: &str, out: &mut impl io::Write) -> io::Result<()> {
         "caps" => (&["show", "who-can", "enter"], &["capabilities(7)", "user_namespaces(7)"]),
         "who-can" => (&["caps", "containers"], &["capabilities(7)", "user_namespaces(7)", "credentials(7)"]),
         "explain" => (&["who-can", "caps"], &["unshare(1)", "setns(2)", "namespaces(7)", "user_namespaces(7)"]),
+        "owner" => (&["show", "mounts"], &["stat(1)", "user_namespaces(7)", "mount_setattr(2)"]),
         "containers" => (&["ls", "show", "enter"], &["namespaces(7)", "capabilities(7)", "seccomp(2)"]),
         "audit" => (
             &["containers", "who-can", "show"],
@@ -190,6 +194,7 @@ fn see_also(command: &str, out: &mut impl io::Write) -> io::Result<()> {
                 "caps",
                 "who-can",
                 "explain",
+                "owner",
                 "containers",
                 "audit",
                 "ports",

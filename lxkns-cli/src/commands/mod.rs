@@ -31,6 +31,7 @@ mod ls;
 mod man;
 mod mounts;
 mod orphans;
+mod owner;
 mod ports;
 mod show;
 mod tree;
@@ -55,6 +56,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Caps(caps) => caps::run(caps, args.color),
         Command::WhoCan(who_can) => who_can::run(who_can, args.color),
         Command::Explain(explain) => explain::run(explain, args.color),
+        Command::Owner(owner) => owner::run(owner, args.color),
         Command::Containers(containers) => containers::run(containers, args.color),
         Command::Audit(audit) => audit::run(audit, args.color),
         Command::Ports(ports) => ports::run(ports, args.color),

@@ -1,10 +1,12 @@
 //! `lxkns orphans`: the namespaces without a process or task.
 
+use std::time::Duration;
+
 use lxkns_answers::json::{self, Envelope};
 use lxkns_answers::orphans::{has_leak, orphans, results};
 use lxkns_answers::release::Advice;
 use lxkns_answers::why::may_be_held_by_shared_memory;
-use lxkns_core::model::{DiscoveryOptions, NamespaceType, Place, Scope};
+use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceType, Place, Scope};
 
 use crate::args::OrphansArgs;
 use crate::exit::{Exit, Result, say};
@@ -12,6 +14,9 @@ use crate::live;
 use crate::view::orphans::write;
 use crate::view::screen::{self, Color};
 use crate::view::why::{FEW, SOME};
+
+/// How long a PID namespace takes to end, at most, where nothing keeps it.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// Runs it.
 pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
@@ -28,6 +33,17 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
     let is_asked = args.types.is_empty() || args.types.contains(&NamespaceType::Ipc);
     if is_live && is_asked && snapshot.namespaces.values().any(may_be_held_by_shared_memory) {
         live::add_shared_memory(&live::access(&args.look.patience), &mut snapshot)?;
+    }
+    let is_pid = |namespace: &&Namespace| namespace.ns_type == NamespaceType::Pid;
+    if is_live && (args.types.is_empty() || args.types.contains(&NamespaceType::Pid)) {
+        let ids: Vec<_> = snapshot.namespaces.values().filter(is_pid).map(|namespace| namespace.id).collect();
+        live::add_endings(&mut snapshot, &ids);
+        if !snapshot.annotations.endings.is_empty() {
+            // What is just ending has ended by then.
+            std::thread::sleep(SETTLING);
+            let ids: Vec<_> = snapshot.annotations.endings.keys().copied().collect();
+            live::add_endings(&mut snapshot, &ids);
+        }
     }
     let context = super::context(&snapshot, is_live);
     let advice = Advice::of(context);

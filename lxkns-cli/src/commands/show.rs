@@ -75,6 +75,10 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
         });
     }
     drop(progress);
+    if is_live {
+        let ids = items.iter().filter_map(|(_, item)| if let Item::Namespace(id) = item { Some(*id) } else { None });
+        live::add_endings(&mut snapshot, &ids.collect::<Vec<_>>());
+    }
     let context = Context { mount_ns: super::home(&snapshot, is_live), snapshot: &snapshot, is_live };
     let counts = Counts::of(&snapshot);
     let reference = if is_live { Reference::Caller(own_namespaces()) } else { Reference::Initial };

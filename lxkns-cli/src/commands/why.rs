@@ -40,6 +40,10 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     {
         live::add_shared_memory(&live::access(&args.look.patience), &mut snapshot)?;
     }
+    if is_live {
+        let ids: Vec<_> = ids().copied().collect();
+        live::add_endings(&mut snapshot, &ids);
+    }
     let context = super::context(&snapshot, is_live);
     let advice = Advice::of(context);
     let explain = |id: &NamespaceId| Explanation::new(&advice, &snapshot.namespaces[id]);

@@ -21,5 +21,8 @@ pub(crate) mod tree;
 pub(crate) mod who_can;
 pub(crate) mod why;
 
+#[cfg(test)]
+mod owner_tests;
+
 pub(crate) use lxkns_answers::names;
 pub(crate) use lxkns_answers::text::{charset, escape, shorten};

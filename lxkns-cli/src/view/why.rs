@@ -56,6 +56,12 @@ pub(crate) fn write_holders(
     if let Some(made_for) = explanation.made_for() {
         screen.folded(out, "  ", || made_for.clone())?;
     }
+    for (line, release) in explanation.ending().map(|ending| ending.lines()).unwrap_or_default() {
+        screen.folded(out, "  ", || line.clone())?;
+        if let Some(release) = release {
+            screen.folded(out, "    until ", || release.clone())?;
+        }
+    }
     for group in explanation.groups() {
         write_group(out, explanation, &group, screen, limit)?;
     }

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bstr::BString;
-use lxkns_model::Pid;
+use lxkns_model::{Pid, Uid};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -16,6 +16,8 @@ use crate::parse::monitor::{self, Monitor};
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) pid: Pid,
+    /// The ordinary user whose it is; `None` of root.
+    pub(crate) whose: Option<Uid>,
     /// The procfs.
     pub(crate) proc: Arc<OwnedFd>,
     /// Its command line, where that was read before.

@@ -1,7 +1,7 @@
 //! What containers/storage keeps of podman's containers, and podman of its pods.
 
 use bstr::{BString, ByteSlice as _};
-use lxkns_model::{EngineKind, EvidenceKind, Pod};
+use lxkns_model::{EngineKind, EvidenceKind, Pod, Uid};
 
 use super::Claim;
 use crate::collect::Collector;
@@ -19,10 +19,12 @@ pub(crate) fn storage_of(bundle: &[u8]) -> Option<BString> {
 
 pub(crate) fn collect(collector: &mut Collector<'_>) {
     let mut storages = std::mem::take(&mut collector.storages);
-    storages.push(STORAGE.into());
+    // Root's comes first of equals.
+    storages.push((STORAGE.into(), None));
     storages.sort();
-    storages.dedup();
-    for storage in storages {
+    storages.dedup_by(|(path, _), (before, _)| path == before);
+    for (storage, said_by) in storages {
+        let counts = |whose: Option<Uid>| said_by.is_none() || whose == said_by;
         let Ok(path) = storage.to_str().map(str::to_owned) else { continue };
         let Some(dir) = collector.at(&path) else { continue };
         for name in collector.names(&dir) {
@@ -30,6 +32,9 @@ pub(crate) fn collect(collector: &mut Collector<'_>) {
             let Some(dir) = collector.again(&format!("{path}/{name}")) else { continue };
             for file in ["containers.json", "volatile-containers.json"] {
                 let Some((text, whose)) = collector.read(&dir, file) else { continue };
+                if !counts(whose) {
+                    continue;
+                }
                 let Ok(all) = podman::parse(&text) else {
                     collector.malformed(&dir, file);
                     continue;
@@ -44,19 +49,19 @@ pub(crate) fn collect(collector: &mut Collector<'_>) {
                 }
             }
         }
-        pods(collector, &path);
+        pods(collector, &path, &counts);
     }
 }
 
 /// The pods of containers, and their names.
-fn pods(collector: &mut Collector<'_>, storage: &str) {
+fn pods(collector: &mut Collector<'_>, storage: &str, counts: &dyn Fn(Option<Uid>) -> bool) {
     if collector.pods.is_empty() {
         return;
     }
     let places = [(format!("{storage}/libpod"), "bolt_state.db"), (storage.to_owned(), "db.sql")];
     for (path, file) in places {
         let Some(dir) = collector.again(&path) else { continue };
-        let Some((text, whose)) = collector.read(&dir, file) else { continue };
+        let Some((text, whose)) = collector.read(&dir, file).filter(|(_, whose)| counts(*whose)) else { continue };
         // As many as one pass each over the database allows.
         let named: Vec<_> = collector
             .pods

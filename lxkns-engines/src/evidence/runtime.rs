@@ -128,7 +128,8 @@ fn of_runc(collector: &mut Collector<'_>, all: &Dir, namespace: &[u8]) {
 struct Noted {
     id: BString,
     docker_root: Option<BString>,
-    storage: Option<BString>,
+    /// With the ordinary user who says so.
+    storage: Option<(BString, Option<Uid>)>,
     pod: Option<BString>,
 }
 
@@ -166,9 +167,10 @@ impl Parser {
         claim.facts.annotations = state.annotations;
         claim.facts.network_path = state.network_path;
         claim.facts.hostname = state.hostname;
-        let mut noted = note(&mut claim, state.bundle);
+        let mut noted = note(&mut claim, state.bundle, whose);
         noted.docker_root = match kind {
-            EngineKind::Docker => state.rootfs.as_deref().and_then(|rootfs| data_root(rootfs)),
+            // What a user says leads to no files of root's.
+            EngineKind::Docker if whose.is_none() => state.rootfs.as_deref().and_then(|rootfs| data_root(rootfs)),
             _ => None,
         };
         self.sink.claim(claim, whose);
@@ -219,16 +221,16 @@ fn crun_status(
         }
     }
     collector.known.insert((namespace.into(), id.clone()));
-    let noted = note(&mut claim, status.bundle);
+    let noted = note(&mut claim, status.bundle, whose);
     collector.storages.extend(noted.storage);
     collector.pods.extend(noted.pod);
     collector.claim(claim, whose);
 }
 
 /// Takes what the annotations say into a claim, and returns what is to be read because of it.
-fn note(claim: &mut Claim, bundle: Option<BString>) -> Noted {
+fn note(claim: &mut Claim, bundle: Option<BString>, whose: Option<Uid>) -> Noted {
     annotations::apply(claim);
-    let storage = bundle.as_deref().and_then(|bundle| super::podman::storage_of(bundle));
+    let storage = bundle.as_deref().and_then(|bundle| super::podman::storage_of(bundle)).map(|it| (it, whose));
     let pod = (claim.kind == EngineKind::Podman).then(|| {
         let sandbox = claim.facts.pod.as_ref().and_then(|pod| unless_empty(pod.uid.clone()));
         sandbox.unwrap_or_else(|| claim.id.clone())

@@ -36,10 +36,14 @@ pub enum Op {
         /// The largest allowed size in bytes; [`Refusal::TooLarge`](super::Refusal::TooLarge) above it.
         most: u64,
     },
-    /// Looks up a path of the caller's and opens nothing. Closes all descriptors first, from 5.9 on.
+    /// Looks up a path and opens nothing that can be read. Closes all descriptors that it does not need first, from 5.9 on.
     LookUp {
+        /// The directory that is the root of the path; the caller's own root and working directory if there is none.
+        root: Option<SharedFd>,
         /// The path.
         path: CString,
+        /// Whether to follow a symbolic link at its end.
+        follow: bool,
         /// The new name (`comm`) of the child, which ends with a NUL.
         name: [u8; 16],
     },

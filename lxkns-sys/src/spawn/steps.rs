@@ -53,9 +53,11 @@ impl<'a> Prepared<'a> {
                     close_all_but(&mut [fds[0], fds[1], fds[2], self.writer]);
                     read_below(fds, path, *most)
                 }
-                Op::LookUp { path, name } => {
-                    close_all_but(&mut [self.writer; 4]);
-                    stream::look_up(path, name).map(drop).map_err(Failure::from)
+                Op::LookUp { root, path, follow, name } => {
+                    let root = root.as_ref().map_or(self.writer, |root| root.as_raw_fd());
+                    close_all_but(&mut [root, root, root, self.writer]);
+                    let root = Some(root).filter(|&root| root != self.writer);
+                    stream::look_up_below(root, path, *follow, name).map_err(Failure::from)
                 }
                 Op::Stream { path, name, to } => {
                     let to = to.as_raw_fd();

@@ -38,6 +38,7 @@ fn of_every_question() {
             "who-can" => &["net_admin", &pid],
             "explain" => &["fork", "-p", &pid],
             "ports" => &["--unix"],
+            "owner" => &["/"],
             "enter" => &["--dry-run", &pid],
             "audit" => &[&pid],
             "containers" => &["--from", contained.to_str().unwrap()],

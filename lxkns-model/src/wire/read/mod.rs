@@ -64,6 +64,9 @@ pub(super) fn snapshot(json: &[u8]) -> Result<Snapshot, Error> {
         info: container_info,
     };
     snapshot.annotations.containers = reader.containers(forms, &snapshot)?;
+    if let Some(containers) = &mut snapshot.annotations.containers {
+        containers.find_twins();
+    }
     Ok(snapshot)
 }
 
