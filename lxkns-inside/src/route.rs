@@ -347,6 +347,20 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_was_moved_has_its_own_index_only_where_that_is_the_other_ends() {
+        let of_kind = |kind: &[u8], data: &[u8]| {
+            let info = [attribute(IFLA_INFO_KIND, kind), attribute(IFLA_INFO_DATA, data)].concat();
+            let header = [vec![0; 4], 7_u32.to_ne_bytes().to_vec(), vec![0; 8]].concat();
+            let rest = [attribute(IFLA_LINK, &7_u32.to_ne_bytes()), attribute(IFLA_LINKINFO, &info)];
+            link(&[header, rest.concat()].concat()).unwrap().link
+        };
+        assert_eq!(of_kind(b"veth\0", b""), Some(7));
+        assert_eq!(of_kind(b"wireguard\0", b""), None);
+        assert_eq!(of_kind(b"vxlan\0", b""), None);
+        assert_eq!(of_kind(b"vxlan\0", &attribute(IFLA_VXLAN_LINK, &4_u32.to_ne_bytes())), Some(4));
+    }
+
+    #[test]
     fn routes_of_several_ways_have_them_all() {
         let hop = |index: u32, gateway: [u8; 4]| {
             [vec![16, 0, 0, 0], index.to_ne_bytes().to_vec(), attribute(RTA_GATEWAY, &gateway)].concat()
