@@ -133,6 +133,31 @@ impl<'a> Lacks<'a> {
             _ => None,
         }
     }
+
+    /// For deleting a link of a network namespace: what `ip` needs for it, and for entering that where it is another than
+    /// `home`, the one of the caller.
+    pub fn deleting_link(&self, ns: NamespaceId, home: Option<NamespaceId>) -> Option<String> {
+        let snapshot = self.snapshot;
+        let observer = snapshot.observer.as_ref()?;
+        let own = observer.user_ns?;
+        let is_elsewhere = Some(ns) != home;
+        let all = CapabilitySet::NET_ADMIN | if is_elsewhere { CapabilitySet::SYS_ADMIN } else { CapabilitySet::NONE };
+        let relation = snapshot.namespaces.get(&ns)?.owner;
+        let (has_power, owner) = match relation {
+            Relation::Known(owner) => {
+                (has_power_over(snapshot, observer, own, owner, all)?, names::target(snapshot, owner))
+            }
+            Relation::NotVisible => (false, format!("the user namespace that owns {}", names::target(snapshot, ns))),
+            _ => return None,
+        };
+        match has_power {
+            false => Some(format!("{} in {owner}", and(&all.names()))),
+            true if is_elsewhere && !observer.capabilities.contains(CapabilitySet::SYS_ADMIN) => {
+                Some("CAP_SYS_ADMIN to enter it".to_owned())
+            }
+            true => None,
+        }
+    }
 }
 
 /// Whether the observer has a capability in a user namespace: by its own capabilities there or above, or because it owns one

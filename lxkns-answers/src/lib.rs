@@ -27,6 +27,7 @@ pub mod holders;
 pub mod isolation;
 pub mod json;
 pub mod lacks;
+pub mod links;
 pub mod list;
 pub mod mounts;
 pub mod names;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::ending::{EndingForm, Explained};
 use crate::forms::{HolderForm, NamespaceForm, SuspectForm};
+use crate::links::{LeftOver, LeftOverAnswer, Leftovers};
 use crate::names::{self, Detail};
 use crate::release::Advice;
 use crate::suspects;
@@ -127,7 +128,7 @@ fn ancestors_of_the_living(snapshot: &Snapshot) -> FxHashSet<NamespaceId> {
     found
 }
 
-fn has_tasks(namespace: &Namespace) -> bool {
+pub(crate) fn has_tasks(namespace: &Namespace) -> bool {
     let is_task = |holder: &Holder| matches!(holder, Holder::Process { .. } | Holder::Task { .. });
     !namespace.is_without_tasks() || namespace.holders.iter().any(is_task)
 }
@@ -160,6 +161,11 @@ pub fn orphans<'a>(advice: &'a Advice<'a>, types: &[NamespaceType]) -> Orphans<'
         orphans.entry(Who::of(&explanation)).or_default().push(explanation);
     }
     orphans
+}
+
+/// Whether one of them is a network namespace, with which links can be left over.
+pub fn has_network(orphans: &Orphans<'_>) -> bool {
+    orphans.values().flatten().any(|orphan| orphan.namespace.ns_type == NamespaceType::Net)
 }
 
 /// What may hold each of these orphans, by the type that it can hold: the most likely first. What may hold one may hold every
@@ -217,14 +223,21 @@ pub struct OrphanResult {
     pub name: Option<String>,
     /// What keeps it alive.
     pub holders: Vec<HolderForm>,
+    /// The links that are left over with it, of a network namespace; `null` where they were not read: a dump has none.
+    pub left_over: Option<Vec<LeftOverAnswer>>,
     /// The likeliest of those that may hold a namespace of its type.
     pub suspects: Vec<SuspectForm>,
     /// How many there are.
     pub suspect_count: usize,
 }
 
-/// What is said of orphans, each with no more suspects than this.
-pub fn results(context: &Context<'_>, orphans: &Orphans<'_>, most_suspects: usize) -> Vec<OrphanResult> {
+/// What is said of orphans, each with no more suspects than this. `links` are those that are left over, where they were read.
+pub fn results(
+    context: &Context<'_>,
+    orphans: &Orphans<'_>,
+    links: Option<&Leftovers>,
+    most_suspects: usize,
+) -> Vec<OrphanResult> {
     let suspects = suspects(context.snapshot, orphans);
     let result = |orphan: &Explanation<'_>| {
         let of_type = suspects.get(&orphan.namespace.ns_type).map_or(&[][..], Vec::as_slice);
@@ -240,6 +253,7 @@ pub fn results(context: &Context<'_>, orphans: &Orphans<'_>, most_suspects: usiz
                 .filter(|_| !is_forgotten(context.snapshot, orphan.namespace))
                 .map(|path| names::lossy(path)),
             holders: orphan.holder_forms(),
+            left_over: links.map(|links| links.of_orphan(orphan.namespace.id).map(LeftOver::answer).collect()),
             suspects: likeliest.map(|suspect| SuspectForm::of(context, suspect)).collect(),
             suspect_count: of_type.len(),
         }
@@ -283,7 +297,7 @@ mod tests {
         let found = |snapshot: &Snapshot| {
             let advice = Advice::of(at_home(snapshot));
             let found = orphans(&advice, &[NamespaceType::Net]);
-            let results = serde_json::to_value(results(&at_home(snapshot), &found, 1)).unwrap();
+            let results = serde_json::to_value(results(&at_home(snapshot), &found, None, 1)).unwrap();
             (found.into_keys().collect::<Vec<_>>(), results[0].clone())
         };
         let (who, result) = found(&snapshot);

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use bstr::BString;
+use lxkns_model::links::{HostLinks, LinkId};
 use lxkns_model::relations::{self, Index};
 use lxkns_model::{
     CapabilitySet, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, Process, Snapshot, Tid,
@@ -14,7 +15,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::called::Called;
 use crate::context::Context;
-use crate::target::{Asked, Target, similar_type};
+use crate::links::Links;
+use crate::target::{Asked, LinkName, Target, similar_type};
 use crate::text::errors;
 use crate::text::escape::printable;
 use crate::{gaps, names, netns};
@@ -37,6 +39,16 @@ pub trait Lookup {
     ///
     /// Where there is no pidfd.
     fn pidfd_inode(&self, pid: Pid) -> io::Result<Option<u64>>;
+
+    /// The links of all network namespaces of this snapshot. Asked only where a TARGET is a link.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be read at all; so by default.
+    fn links(&self, snapshot: &Snapshot) -> io::Result<HostLinks> {
+        let _ = snapshot;
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// Why a TARGET means nothing here.
@@ -92,6 +104,8 @@ pub struct Resolver<'a> {
     named: OnceCell<FxHashMap<BString, Vec<NamespaceId>>>,
     /// What the names of containers mean.
     called: OnceCell<Called<'a>>,
+    /// The links of all network namespaces, or why they could not be read.
+    links: OnceCell<Result<HostLinks, String>>,
     /// Why a namespace of a type can live unseen.
     unseen: RefCell<FxHashMap<Option<NamespaceType>, Option<String>>>,
 }
@@ -136,6 +150,7 @@ impl<'a> Resolver<'a> {
             unread: OnceCell::new(),
             named: OnceCell::new(),
             called: OnceCell::new(),
+            links: OnceCell::new(),
             unseen: RefCell::default(),
         }
     }
@@ -230,6 +245,7 @@ impl<'a> Resolver<'a> {
             }
             Target::Netns(name) => self.named(name).unwrap_or_else(|why| Err(why.unresolved(text()))),
             Target::Container(name) => self.called().namespaces_of_container(name, &text()),
+            Target::Link(_) => self.link(asked).map(|id| vec![id.ns]),
             Target::Name(name) => self.called().anything(self.named(name), name, &text()),
         }
         .map_err(|unresolved| match unresolved {
@@ -257,6 +273,65 @@ impl<'a> Resolver<'a> {
             _ => None,
         };
         Ok(Asked { text: asked.text.clone(), target: target.unwrap_or_else(|| asked.target.clone()) })
+    }
+
+    /// The links that were read where a TARGET was one.
+    pub fn into_links(self) -> Option<HostLinks> {
+        self.links.into_inner()?.ok()
+    }
+
+    /// The link that a TARGET means.
+    ///
+    /// # Errors
+    ///
+    /// It means none, or several, or it cannot be told.
+    pub fn link(&self, asked: &Asked) -> Result<LinkId, Unresolved> {
+        let text = printable(asked.text.as_encoded_bytes());
+        let Target::Link(LinkName { of, name }) = &asked.target else {
+            return Err(Unresolved::Usage(format!("{text}: not a link")));
+        };
+        let &Self { context, lookup, .. } = self;
+        if !context.is_live {
+            return Err(Unresolved::Usage(format!("{text}: links are not in a dump")));
+        }
+        let within = match of.as_deref().map(|of| self.resolve(of)).transpose()? {
+            None => None,
+            Some(ids) => {
+                let ns_type = |id: &NamespaceId| context.snapshot.namespaces.get(id).map(|found| found.ns_type);
+                let is_net = |id: &NamespaceId| ns_type(id) == Some(NamespaceType::Net);
+                let nets: Vec<_> = ids.into_iter().filter(is_net).collect();
+                if nets.is_empty() {
+                    return Err(Unresolved::Usage(format!(
+                        "{text}: what stands before the name is no network namespace"
+                    )));
+                }
+                Some(nets)
+            }
+        };
+        let read = self.links.get_or_init(|| lookup.links(context.snapshot).map_err(|error| errors::named(&error)));
+        let all = read.as_ref().map_err(|why| Unresolved::Unseen(format!("{text}: links not readable: {why}")))?;
+        let is_within = |id: &NamespaceId| within.as_ref().is_none_or(|within| within.contains(id));
+        let found: Vec<_> =
+            all.all().iter().filter(|link| link.link.name == name.as_slice() && is_within(&link.id.ns)).collect();
+        let links = Links { context, all };
+        match found[..] {
+            [link] => Ok(link.id),
+            [] => {
+                let is_unread = all.unread.iter().any(|(id, _)| is_within(id));
+                let unseen = if within.is_none() { self.unseen(Some(NamespaceType::Net)) } else { None };
+                match unseen {
+                    _ if is_unread => Err(Unresolved::Unseen(format!(
+                        "{text}: no link that was seen has this name; {}",
+                        links.gaps().join("; ")
+                    ))),
+                    Some(_) => Err(Unresolved::Unseen(format!(
+                        "{text}: no link has this name in the network namespaces that were found; others may not be visible"
+                    ))),
+                    None => Err(Unresolved::Missing(format!("{text}: no link has this name"))),
+                }
+            }
+            _ => Err(Unresolved::Usage(links.several(&text, &found))),
+        }
     }
 
     fn called(&self) -> &Called<'a> {

@@ -31,6 +31,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("audit", schema_of::<Envelope<crate::audit::Answer>>("lxkns audit --json")),
         ("ports", schema_of::<Envelope<crate::ports::Answer>>("lxkns ports --json")),
         ("owner", schema_of::<Envelope<crate::owner::Answer>>("lxkns owner --json")),
+        ("links", schema_of::<Envelope<crate::links::GraphAnswer>>("lxkns links --json")),
         ("enter", schema_of::<Envelope<crate::enter::PlanAnswer>>("lxkns enter --dry-run --json")),
         ("doctor", schema_of::<Envelope<Report>>("lxkns doctor --json")),
         ("diff", schema_of::<Event>("lxkns diff --json")),

@@ -102,6 +102,13 @@ pub enum ReleaseAction {
         /// How the mount namespace ends.
         or: Box<ReleaseAction>,
     },
+    /// A link is deleted, or a namespace ends and the link with it.
+    DeleteLink {
+        /// The command.
+        command: String,
+        /// How the namespace ends.
+        or: Box<ReleaseAction>,
+    },
     /// All processes of a namespace end.
     MembersExit {
         /// The namespace, as a TARGET.
@@ -129,6 +136,7 @@ impl ReleaseAction {
             Self::SocketsClosed => "close-sockets",
             Self::Unmount { .. } | Self::UnmountOrEnd { .. } => "unmount",
             Self::Uncovered { .. } => "uncover",
+            Self::DeleteLink { .. } => "delete-link",
             Self::MembersExit { .. } => "members-exit",
             Self::NamespaceEnds { .. } => "namespace-ends",
         }
@@ -165,6 +173,7 @@ impl fmt::Display for ReleaseAction {
             Self::Unmount { command, .. } => write!(f, "`{command}`"),
             Self::UnmountOrEnd { command, or } => write!(f, "`{command}`, or, where it is locked, {or}"),
             Self::Uncovered { or } => write!(f, "what covers it is unmounted, and then it; or {or}"),
+            Self::DeleteLink { command, or } => write!(f, "`{command}`, or {or}"),
             Self::MembersExit { target, .. } => write!(f, "the processes of {target} exit (lxkns why {target})"),
             Self::NamespaceEnds { target, .. } => write!(f, "{target} ends (lxkns why {target})"),
         }
@@ -293,7 +302,7 @@ impl From<ReleaseStep> for StepForm {
             ReleaseAction::MembersExit { nsid, .. } | ReleaseAction::NamespaceEnds { nsid, .. } => {
                 form.nsid = Some(nsid)
             }
-            ReleaseAction::UnmountOrEnd { command, or } => {
+            ReleaseAction::UnmountOrEnd { command, or } | ReleaseAction::DeleteLink { command, or } => {
                 (form.command, form.nsid) = (Some(command), Self::from(ReleaseStep::from(*or)).nsid);
             }
             ReleaseAction::Uncovered { or } => form.nsid = Self::from(ReleaseStep::from(*or)).nsid,

@@ -14,6 +14,8 @@
 //! | `netns:blue` | the network namespace with this name of `ip netns` |
 //! | `docker:web`, `docker:web/net` | the container with this name or ID of this engine, its network namespace |
 //! | `pod:default/web-0`, `pod:default/web-0/net` | the pod with this name, its network namespace |
+//! | `link:veth1a2b` | the link with this name, for `show`; elsewhere the network namespace that it is in |
+//! | `link:4026532281/eth0`, `link:web/eth0` | the link with this name in the network namespace that the TARGET before the slash means |
 //! | `blue` | what has this name: a network namespace or a container |
 //! | `web/net` | the network namespace of this container (a file of that name is `./web/net`) |
 //! | `4f1a0c2e9b7d` | the container whose ID begins with these 12 or more hexadecimal digits |
@@ -22,8 +24,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use bstr::BString;
 use lxkns_model::{EngineKind, NamespaceType, Pid};
 
 /// The highest PID that Linux gives.
@@ -31,7 +35,7 @@ pub const PID_MAX: u64 = 4_194_304;
 
 /// What a TARGET can be, in a sentence.
 pub const FORMS: &str = "expected a PID, PID/TYPE, an inode number, TYPE:INODE, :UNIQUE-ID, self, host, the name of a \
-                         network namespace (ip netns), a container's name or ID, or a path with a slash";
+                         network namespace (ip netns), a container's name or ID, link:NAME, or a path with a slash";
 
 /// The type that somebody means who calls it otherwise; `None` where that is not clear.
 pub fn similar_type(text: &str) -> Option<NamespaceType> {
@@ -77,6 +81,17 @@ pub enum Target {
     Container(ContainerName),
     /// Whatever has this name.
     Name(String),
+    /// The link with this name.
+    Link(LinkName),
+}
+
+/// What somebody calls a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkName {
+    /// What means its network namespace, where that was said.
+    pub of: Option<Box<Asked>>,
+    /// Its name: any bytes.
+    pub name: BString,
 }
 
 /// What somebody calls a container.
@@ -118,6 +133,8 @@ pub enum ParseError {
     Netns,
     /// It is no name of a container.
     Container,
+    /// It is no name of a link.
+    Link,
     /// It looks like nothing known.
     Form,
 }
@@ -132,6 +149,7 @@ impl fmt::Display for ParseError {
             Self::Identity => "not a PID and the inode number of its pidfd, or its start time: expected PID:NUMBER",
             Self::Netns => "not a name of a network namespace: expected netns:NAME, without a slash",
             Self::Container => "not a name of a container: expected ENGINE:NAME or pod:NAME",
+            Self::Link => "not a name of a link: expected link:NAME or link:NAMESPACE/NAME, e.g. link:4026532281/eth0",
             Self::Form => FORMS,
         })
     }
@@ -142,6 +160,9 @@ impl std::error::Error for ParseError {}
 impl Target {
     /// Reads a TARGET.
     pub fn parse(text: &OsStr) -> Result<Self, ParseError> {
+        if let Some(link) = text.as_bytes().strip_prefix(b"link:") {
+            return link_name(link).map(Self::Link).ok_or(ParseError::Link);
+        }
         let Some(utf8) = text.to_str() else {
             return if has_slash(text) { Ok(Self::path(text)) } else { Err(ParseError::Form) };
         };
@@ -259,6 +280,27 @@ impl Asked {
     }
 }
 
+/// The name of a link, after what means its network namespace where there is a slash.
+fn link_name(text: &[u8]) -> Option<LinkName> {
+    /// The kernel takes no longer ones.
+    const LONGEST: usize = 15;
+    let (of, name) = match text.iter().rposition(|&byte| byte == b'/') {
+        Some(at) => (Some(OsStr::from_bytes(&text[..at])), &text[at + 1..]),
+        None => (None, text),
+    };
+    let of = match of.map(Asked::parse) {
+        // A link in a link means nothing.
+        Some(Ok(Asked { target: Target::Link(_), .. }) | Err(_)) => return None,
+        Some(Ok(asked)) => Some(Box::new(asked)),
+        None => None,
+    };
+    let is_name = (1..=LONGEST).contains(&name.len())
+        && name != b"."
+        && name != b".."
+        && !name.iter().any(|byte| byte.is_ascii_whitespace() || *byte == b':');
+    is_name.then(|| LinkName { of, name: name.into() })
+}
+
 fn has_slash(text: &OsStr) -> bool {
     text.as_encoded_bytes().contains(&b'/')
 }
@@ -320,8 +362,6 @@ fn pid_of(text: &str) -> Result<Pid, ParseError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::ffi::OsStrExt as _;
-
     use super::*;
 
     fn parse(text: &str) -> Result<Target, ParseError> {
@@ -340,6 +380,32 @@ mod tests {
         assert_eq!(parse("4026532281"), Ok(Target::Inode(None, 4_026_532_281)));
         assert_eq!(parse("0"), Err(ParseError::Pid));
         assert_eq!(parse("99999999999"), Ok(Target::Inode(None, 99_999_999_999)));
+    }
+
+    #[test]
+    fn links_are_named_alone_or_below_what_means_a_network_namespace() {
+        let link = |of: Option<&str>, name: &[u8]| {
+            let of = of.map(|of| Box::new(Asked::parse(OsStr::new(of)).unwrap()));
+            Ok(Target::Link(LinkName { of, name: name.into() }))
+        };
+        assert_eq!(parse("link:veth1a2b"), link(None, b"veth1a2b"));
+        assert_eq!(parse("link:2"), link(None, b"2"));
+        for of in ["4026532281", "net:[4026532281]", "web", "docker:web", "1234", "pod:a/b", "/run/netns/x", "self"] {
+            assert_eq!(parse(&format!("link:{of}/eth0")), link(Some(of), b"eth0"), "{of}");
+        }
+        assert_eq!(Target::parse(OsStr::from_bytes(b"link:a\xff\x1b")), link(None, b"a\xff\x1b"));
+        for text in [
+            "link:",
+            "link:.",
+            "link:a b",
+            "link:0123456789abcdef",
+            "link:a:b",
+            "link:/eth0",
+            "link:link:a/b",
+            "link:7/",
+        ] {
+            assert_eq!(parse(text), Err(ParseError::Link), "{text}");
+        }
     }
 
     #[test]

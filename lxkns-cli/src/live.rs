@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lxkns_core::model::links::HostLinks;
 use lxkns_core::model::{
     ConfinementFacts, DeviceNumber, DiscoveryOptions, File, FileSystemQuery, FileSystemUsers, MountIdMaps, NamespaceId,
     NamespaceType, Pid, Process, Snapshot, TaskPowers, Uid, unescape_octal,
@@ -24,7 +25,7 @@ use lxkns_mountns::{Access, DEADLINE, SandboxOptions};
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
-use crate::args::{DumpArgs, LookArgs, PatienceArgs};
+use crate::args::{DumpArgs, INSIDE, LookArgs, PatienceArgs};
 use crate::exit::Result;
 use crate::patient::Patient;
 use crate::progress::Progress;
@@ -326,6 +327,13 @@ pub(crate) fn users_of(access: &Access, snapshot: &Snapshot, query: FileSystemQu
 pub(crate) fn confinement(access: &Access, snapshot: &Snapshot, pids: &[Pid]) -> Result<ConfinementFacts> {
     let _progress = Progress::of("looking at what confines processes");
     Ok(session(access)?.confinement(snapshot, pids))
+}
+
+/// The links of all network namespaces of a snapshot.
+pub(crate) fn links(snapshot: &Snapshot, timeout: Duration) -> Result<HostLinks> {
+    let _progress = Progress::of("looking at the links of all network namespaces");
+    let access = Access::new(SandboxOptions::default(), timeout);
+    Ok(lxkns_inside::links(&session(&access)?, snapshot, &lxkns_inside::Program::again(INSIDE)?, timeout))
 }
 
 /// Adds the processes that have System V shared memory attached to the suspects of IPC namespaces.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use lxkns_answers::context::Context;
 use lxkns_answers::resolve::{Absence, Lookup};
@@ -10,6 +11,7 @@ pub(crate) use lxkns_answers::resolve::{Resolver, Unresolved};
 use lxkns_answers::target::Asked;
 use lxkns_answers::text::escape::printable;
 use lxkns_core::ProcRoot;
+use lxkns_core::model::links::HostLinks;
 use lxkns_core::model::{NamespaceId, Pid, Snapshot};
 use rustix::process::PidfdFlags;
 
@@ -26,6 +28,11 @@ impl Lookup for Host {
 
     fn has_task(&self, pid: Pid) -> bool {
         live::has_task(pid)
+    }
+
+    fn links(&self, snapshot: &Snapshot) -> io::Result<HostLinks> {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        live::links(snapshot, PATIENCE).map_err(|error| io::Error::other(error.to_string()))
     }
 
     fn pidfd_inode(&self, pid: Pid) -> io::Result<Option<u64>> {

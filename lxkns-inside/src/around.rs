@@ -118,7 +118,8 @@ impl Around<'_> {
         });
         let names = ends.into_iter().zip(names).filter_map(|(end, name)| Some((end, name?))).collect();
         let users = self.users(namespace, &network);
-        NetworkInside { network, namespaces, names, users }
+        let home = own_namespace(self.discovery.proc(), NamespaceType::Net);
+        NetworkInside { network, namespaces, names, users, home }
     }
 
     /// Which network namespaces the IDs mean that its links have in them. All others may have to be asked about, since

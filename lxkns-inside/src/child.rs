@@ -58,6 +58,16 @@ fn answer(what: What, fds: &[OwnedFd]) -> Result<Answer, Failure> {
         }
         What::NamespaceIds => Answer::NamespaceIds(route::namespace_ids(fds)?),
         What::NamesOfLinks(links) => Answer::NamesOfLinks(route::names_of_links(&links)?),
+        What::NewNetwork => {
+            lxkns_sys::unshare_network().map_err(failed("unshare"))?;
+            Answer::Entered
+        }
+        What::Identify(first) => Answer::NamespaceIds(route::identify(first, fds)?),
+        What::LinksOf(nsids) => {
+            let kernel = route::connect()?;
+            Answer::Links(nsids.into_iter().map(|nsid| route::links_of(&kernel, Some(nsid))).collect())
+        }
+        What::Links => Answer::Links(vec![route::links_of(&route::connect()?, None)]),
         What::HostName => {
             let names = rustix::system::uname();
             Answer::HostName(HostName {

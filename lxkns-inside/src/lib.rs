@@ -8,6 +8,7 @@
 //! - [`Inside`] is the process inside as its parent sees it: one namespace, one question after another.
 //! - [`survey`] reads a part of many network namespaces, with a few processes that go from one to the next.
 //! - [`look`] reads all that there is to a namespace of a snapshot, with what its links and sockets lead to outside.
+//! - [`links`] reads the links of all network namespaces of a snapshot, without entering any.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -33,6 +34,7 @@
 
 mod around;
 mod child;
+mod links;
 mod netlink;
 mod parent;
 mod protocol;
@@ -42,6 +44,7 @@ mod survey;
 
 pub use around::{Looked, Unreadable, has_an_inside, look};
 pub use child::serve;
+pub use links::links;
 pub use parent::{Error, ErrorKind, Inside, Program};
 pub use protocol::MOST_FDS;
 pub use route::nsids;

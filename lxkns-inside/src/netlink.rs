@@ -4,7 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NlaBuffer, NlasIterator,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NlaBuffer,
+    NlasIterator,
 };
 use netlink_sys::{Socket, SocketAddr};
 
@@ -48,6 +49,15 @@ impl Netlink {
         let mut found = None;
         self.exchange(kind, NLM_F_REQUEST, body, |payload| found = read(payload))?;
         Ok(found)
+    }
+
+    /// Has something done.
+    pub(crate) fn command(&self, kind: u16, body: &[u8]) -> io::Result<()> {
+        match self.exchange(kind, NLM_F_REQUEST | NLM_F_ACK, body, |_| {}) {
+            // The kernel's word that it is done comes as an error without a number.
+            Err(error) if error.raw_os_error() != Some(0) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Sends a request and reads what comes; whether it is of one moment.

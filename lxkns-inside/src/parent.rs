@@ -16,7 +16,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
 
 use lxkns_model::Cause;
-use lxkns_model::inside::{Failure, HostName, Limit, Network, Parts};
+use lxkns_model::inside::{Failure, HostName, Limit, Link, Network, Parts};
 
 use crate::protocol::{self, Answer, HEAD, What};
 
@@ -226,6 +226,40 @@ impl Inside {
             }
         }
         Ok(names)
+    }
+
+    /// Has it go to a network namespace of its own, which goes with it. Whatever IDs are given to others there are seen by
+    /// nobody else.
+    ///
+    /// # Errors
+    ///
+    /// What failed inside, or that there was no answer in time.
+    ///
+    /// # Privileges
+    ///
+    /// `CAP_SYS_ADMIN` in the user namespace that it is in.
+    pub(crate) fn new_network(&mut self) -> Result<(), Error> {
+        match self.ask(What::NewNetwork, &[])? {
+            Answer::Entered => Ok(()),
+            _ => Err(mistaken()),
+        }
+    }
+
+    /// Gives other network namespaces IDs, from `first` on; those that they have then.
+    pub(crate) fn identify(&mut self, first: i32, others: &[OwnedFd]) -> Result<Vec<Option<i32>>, Error> {
+        let others: Vec<_> = others.iter().map(|fd| fd.as_fd()).collect();
+        match self.ask(What::Identify(first), &others)? {
+            Answer::NamespaceIds(ids) if ids.len() == others.len() => Ok(ids),
+            _ => Err(mistaken()),
+        }
+    }
+
+    /// The links of the network namespaces with these IDs; where none are given, of the one that it is in.
+    pub(crate) fn links(&mut self, nsids: Option<&[i32]>) -> Result<Vec<Result<Vec<Link>, Failure>>, Error> {
+        match self.ask(nsids.map_or(What::Links, |nsids| What::LinksOf(nsids.to_vec())), &[])? {
+            Answer::Links(links) if links.len() == nsids.map_or(1, <[i32]>::len) => Ok(links),
+            _ => Err(mistaken()),
+        }
     }
 
     /// Host and domain name in the UTS namespace.

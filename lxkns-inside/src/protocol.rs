@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use lxkns_model::inside::{Failure, HostName, Limit, Network, Parts};
+use lxkns_model::inside::{Failure, HostName, Limit, Link, Network, Parts};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags,
@@ -45,6 +45,14 @@ pub(crate) enum What {
     NamespaceIds,
     /// The names of links in other network namespaces: by the ID of that namespace and the index there.
     NamesOfLinks(Vec<(i32, u32)>),
+    /// Go to a network namespace that nothing else is in, and that goes with this process.
+    NewNetwork,
+    /// Give the network namespaces beside this question IDs here: this one and those after it.
+    Identify(i32),
+    /// The links of the network namespaces with these IDs.
+    LinksOf(Vec<i32>),
+    /// The links of the network namespace.
+    Links,
     /// Host and domain name.
     HostName,
     /// The limits of the user namespace.
@@ -60,6 +68,8 @@ pub(crate) enum Answer {
     NamespaceIds(Vec<Option<i32>>),
     /// A name for each link that could be asked about.
     NamesOfLinks(Vec<Option<Vec<u8>>>),
+    /// The links of each network namespace.
+    Links(Vec<Result<Vec<Link>, Failure>>),
     HostName(HostName),
     Limits(Vec<Limit>),
     /// It did not work.

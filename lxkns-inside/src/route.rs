@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 use lxkns_core::Discovery;
-use lxkns_model::{Namespace, NamespaceId, NamespaceType, Snapshot};
+use lxkns_model::{Cause, Namespace, NamespaceId, NamespaceType, Snapshot};
 use netlink_packet_core::NlaBuffer;
 use netlink_sys::protocols::NETLINK_ROUTE;
 
@@ -16,6 +16,7 @@ use lxkns_model::inside::{Address, Failure, Hop, Link, Network, Route};
 const RTM_GETLINK: u16 = 18;
 const RTM_GETADDR: u16 = 22;
 const RTM_GETROUTE: u16 = 26;
+const RTM_NEWNSID: u16 = 88;
 const RTM_GETNSID: u16 = 90;
 
 const IFLA_ADDRESS: u16 = 1;
@@ -29,6 +30,8 @@ const IFLA_EXT_MASK: u16 = 29;
 const IFLA_LINK_NETNSID: u16 = 37;
 const IFLA_TARGET_NETNSID: u16 = 46;
 const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+const IFLA_VXLAN_LINK: u16 = 3;
 /// No counters: they are most of what there is to say of a link.
 const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
 
@@ -60,19 +63,45 @@ fn link_request(index: u32) -> Vec<u8> {
 
 /// The links.
 pub(crate) fn links() -> Result<Vec<Link>, Failure> {
-    links_over(&Netlink::connect(NETLINK_ROUTE)?)
+    links_of(&connect()?, None)
 }
 
-fn links_over(kernel: &Netlink) -> Result<Vec<Link>, Failure> {
-    let mut links = kernel.dump("RTM_GETLINK", RTM_GETLINK, &link_request(0), link)?;
+/// A connection that is asked about links.
+pub(crate) fn connect() -> Result<Netlink, Failure> {
+    Netlink::connect(NETLINK_ROUTE)
+}
+
+/// The links of the network namespace with this ID, or of the own one, by index.
+pub(crate) fn links_of(kernel: &Netlink, nsid: Option<i32>) -> Result<Vec<Link>, Failure> {
+    let mut body = link_request(0);
+    body.extend(nsid.map(|nsid| attribute(IFLA_TARGET_NETNSID, &nsid.to_ne_bytes())).unwrap_or_default());
+    // A kernel that does not know this attribute answers with the links here.
+    let is_asked_for = |payload: &[u8]| nsid.is_none() || is_elsewhere(payload);
+    let mut is_other = false;
+    let found = kernel.dump("RTM_GETLINK", RTM_GETLINK, &body, |payload| Some((is_asked_for(payload), link(payload)?)));
+    let mut links: Vec<_> = found?
+        .into_iter()
+        .filter_map(|(is_asked_for, link)| {
+            is_other |= !is_asked_for;
+            is_asked_for.then_some(link)
+        })
+        .collect();
+    if is_other {
+        return Err(Failure { call: "RTM_GETLINK".to_owned(), cause: Cause::Unsupported, errno: None });
+    }
     links.sort_by_key(|link| link.index);
     Ok(links)
+}
+
+/// Whether a link is one of another network namespace that was asked for.
+fn is_elsewhere(payload: &[u8]) -> bool {
+    payload.get(16..).is_some_and(|rest| attributes(rest).any(|attribute| attribute.kind() == IFLA_TARGET_NETNSID))
 }
 
 /// Everything; what could not be had is among the failures.
 pub(crate) fn network() -> Result<Network, Failure> {
     let kernel = Netlink::connect(NETLINK_ROUTE)?;
-    let mut network = Network { links: links_over(&kernel)?, ..Network::default() };
+    let mut network = Network { links: links_of(&kernel, None)?, ..Network::default() };
     match kernel.dump("RTM_GETADDR", RTM_GETADDR, &[0; 8], self::address) {
         Ok(addresses) => network.addresses = addresses,
         Err(failure) => network.failures.push(failure),
@@ -88,10 +117,38 @@ pub(crate) fn network() -> Result<Network, Failure> {
     Ok(network)
 }
 
+/// The kinds of links that say themselves which other link they are connected to or on top of; that can have the same index
+/// in another network namespace.
+const HAVE_OTHERS: [&[u8]; 17] = [
+    b"veth",
+    b"netkit",
+    b"vxcan",
+    b"vlan",
+    b"macvlan",
+    b"macvtap",
+    b"ipvlan",
+    b"ipvtap",
+    b"macsec",
+    b"gre",
+    b"gretap",
+    b"ip6gre",
+    b"ip6gretap",
+    b"ipip",
+    b"sit",
+    b"ip6tnl",
+    b"xfrm",
+];
+
+/// The index of the link that a VXLAN is on top of.
+fn vxlan_link(data: &[u8]) -> Option<u32> {
+    attributes(data).find(|attribute| attribute.kind() == IFLA_VXLAN_LINK).and_then(|link| number(link.value()))
+}
+
 fn link(payload: &[u8]) -> Option<Link> {
     // struct ifinfomsg: family, pad, type, index, flags, change.
     let (header, rest) = payload.split_at_checked(16)?;
     let mut link = Link { index: number(&header[4..])?, flags: number(&header[8..])?, ..Link::default() };
+    let mut below = None;
     for attribute in attributes(rest) {
         let value = attribute.value();
         match attribute.kind() {
@@ -103,11 +160,25 @@ fn link(payload: &[u8]) -> Option<Link> {
             IFLA_LINK => link.link = number(value),
             IFLA_LINK_NETNSID => link.link_nsid = number(value).map(u32::cast_signed),
             IFLA_LINKINFO => {
-                let kind = attributes(value).find(|attribute| attribute.kind() == IFLA_INFO_KIND);
-                link.kind = kind.map(|kind| string(kind.value()));
+                for attribute in attributes(value) {
+                    match attribute.kind() {
+                        IFLA_INFO_KIND => link.kind = Some(string(attribute.value())),
+                        // What it means depends on the kind.
+                        IFLA_INFO_DATA => below = vxlan_link(attribute.value()),
+                        _ => {}
+                    }
+                }
             }
             _ => {}
         }
+    }
+    match link.kind.as_deref() {
+        Some(b"vxlan") => link.link = below.filter(|&index| index > 0),
+        // For one that has none below it the kernel says its own index.
+        kind if link.link == Some(link.index) && !kind.is_some_and(|kind| HAVE_OTHERS.contains(&kind)) => {
+            link.link = None;
+        }
+        _ => {}
     }
     Some(link)
 }
@@ -188,6 +259,25 @@ pub(crate) fn namespace_ids(fds: &[OwnedFd]) -> Result<Vec<Option<i32>>, Failure
     Ok(fds.iter().map(|fd| namespace_id(&kernel, fd).ok().flatten()).collect())
 }
 
+/// Gives these network namespaces IDs, from `first` on; the IDs that they have then.
+pub(crate) fn identify(first: i32, fds: &[OwnedFd]) -> Result<Vec<Option<i32>>, Failure> {
+    let kernel = connect()?;
+    let mut ids = Vec::with_capacity(fds.len());
+    for (nsid, fd) in (first..).zip(fds) {
+        let number = fd.as_raw_fd().cast_unsigned().to_ne_bytes();
+        let body = [vec![0; 4], attribute(NETNSA_FD, &number), attribute(NETNSA_NSID, &nsid.to_ne_bytes())].concat();
+        match kernel.command(RTM_NEWNSID, &body) {
+            Ok(()) => ids.push(Some(nsid)),
+            // One that has an ID already keeps it.
+            Err(error) => match namespace_id(&kernel, fd) {
+                Ok(Some(nsid)) => ids.push(Some(nsid)),
+                _ => return Err(netlink::failure("RTM_NEWNSID", &error)),
+            },
+        }
+    }
+    Ok(ids)
+}
+
 /// The ID that this network namespace has given to that one; `None` where it has given none.
 fn namespace_id(kernel: &Netlink, fd: impl AsFd) -> io::Result<Option<i32>> {
     let id = |payload: &[u8]| {
@@ -229,10 +319,7 @@ pub(crate) fn names_of_links(links: &[(i32, u32)]) -> Result<Vec<Option<Vec<u8>>
     let ask = |&(nsid, index): &(i32, u32)| {
         let body = [link_request(index), attribute(IFLA_TARGET_NETNSID, &nsid.to_ne_bytes())].concat();
         // A kernel that does not know this attribute answers with the link of this index here.
-        let is_elsewhere = |payload: &[u8]| {
-            attributes(payload.get(16..)?).find(|attribute| attribute.kind() == IFLA_TARGET_NETNSID).map(drop)
-        };
-        let name = |payload: &[u8]| is_elsewhere(payload).and_then(|()| link(payload)).map(|link| link.name);
+        let name = |payload: &[u8]| link(payload).filter(|_| is_elsewhere(payload)).map(|link| link.name);
         kernel.ask(RTM_GETLINK, &body, name).ok().flatten()
     };
     Ok(links.iter().map(ask).collect())
@@ -257,6 +344,20 @@ mod tests {
             [body, attribute(IFLA_IFNAME, b"\xff\x1b[31m\0"), attribute(IFLA_LINK_NETNSID, &(-1_i32).to_ne_bytes())];
         let link = link(&body.concat()).unwrap();
         assert_eq!((link.index, &link.name[..], link.link_nsid), (7, &b"\xff\x1b[31m"[..], Some(-1)));
+    }
+
+    #[test]
+    fn a_link_that_was_moved_has_its_own_index_only_where_that_is_the_other_ends() {
+        let of_kind = |kind: &[u8], data: &[u8]| {
+            let info = [attribute(IFLA_INFO_KIND, kind), attribute(IFLA_INFO_DATA, data)].concat();
+            let header = [vec![0; 4], 7_u32.to_ne_bytes().to_vec(), vec![0; 8]].concat();
+            let rest = [attribute(IFLA_LINK, &7_u32.to_ne_bytes()), attribute(IFLA_LINKINFO, &info)];
+            link(&[header, rest.concat()].concat()).unwrap().link
+        };
+        assert_eq!(of_kind(b"veth\0", b""), Some(7));
+        assert_eq!(of_kind(b"wireguard\0", b""), None);
+        assert_eq!(of_kind(b"vxlan\0", b""), None);
+        assert_eq!(of_kind(b"vxlan\0", &attribute(IFLA_VXLAN_LINK, &4_u32.to_ne_bytes())), Some(4));
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct NetworkInside {
     pub names: FxHashMap<(i32, u32), Vec<u8>>,
     /// Who has the listening sockets open, by their inode numbers.
     pub users: FxHashMap<u64, Vec<SocketUser>>,
+    /// The network namespace of the reader; `None` where not known.
+    pub home: Option<NamespaceId>,
 }
 
 /// The other end of a link: the peer of a veth, else the link that this one is on top of.
@@ -66,22 +68,12 @@ impl NetworkInside {
 
     /// The other end of a link, if it has one.
     pub fn other_end(&self, link: &Link) -> Option<OtherEnd<'_>> {
-        let is_peer = link.kind.as_deref() == Some(b"veth");
-        let index = link.link.filter(|&index| index > 0);
-        let place = match link.link_nsid {
-            None if index.is_none() => return None,
-            None => Where::Here,
-            Some(nsid) => match self.namespaces.get(&nsid) {
-                Some(&id) => Where::There(id),
-                None if nsid < 0 => Where::NotKnown,
-                None => Where::NotFound(nsid),
-            },
-        };
+        let (place, index) = link.other_end(&self.namespaces)?;
         let name = index.and_then(|index| match link.link_nsid {
             None => self.name(index),
             Some(nsid) => self.names.get(&(nsid, index)).map(Vec::as_slice),
         });
-        Some(OtherEnd { is_peer, index, name, place })
+        Some(OtherEnd { is_peer: link.has_peer(), index, name, place })
     }
 }
 
@@ -129,6 +121,29 @@ pub struct Link {
     pub link: Option<u32>,
     /// The ID of the network namespace in which that is, where it is another one; negative where it is not known.
     pub link_nsid: Option<i32>,
+}
+
+impl Link {
+    /// Whether its other end is a peer, and not a link below.
+    pub fn has_peer(&self) -> bool {
+        matches!(self.kind.as_deref(), Some(b"veth" | b"netkit" | b"vxcan"))
+    }
+
+    /// Where its other end is, and its index there where known; `None` where it has none. `namespaces` are those that the IDs
+    /// mean.
+    pub fn other_end(&self, namespaces: &FxHashMap<i32, NamespaceId>) -> Option<(Where, Option<u32>)> {
+        let index = self.link.filter(|&index| index > 0);
+        let place = match self.link_nsid {
+            None if index.is_none() => return None,
+            None => Where::Here,
+            Some(nsid) => match namespaces.get(&nsid) {
+                Some(&id) => Where::There(id),
+                None if nsid < 0 => Where::NotKnown,
+                None => Where::NotFound(nsid),
+            },
+        };
+        Some((place, index))
+    }
 }
 
 /// An address of an interface.

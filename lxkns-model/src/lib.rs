@@ -69,6 +69,8 @@ mod texts;
 
 pub mod inside;
 
+pub mod links;
+
 pub mod passwd;
 
 pub mod relations;

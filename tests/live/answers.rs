@@ -21,6 +21,8 @@ use lxkns_answers::counts::Counts;
 use lxkns_answers::doctor::report;
 use lxkns_answers::explain::{self, Action};
 use lxkns_answers::file_system;
+use lxkns_answers::lacks::Lacks;
+use lxkns_answers::links::Links;
 use lxkns_answers::list::{Column, List, select};
 use lxkns_answers::mounts::Mounts;
 use lxkns_answers::orphans::{orphans, results};
@@ -35,6 +37,7 @@ use lxkns_answers::who_can::{WhoCan, capability};
 use lxkns_answers::whose::WhoseForm;
 use lxkns_answers::why::{Explanation, WhyResult};
 use lxkns_core::model::inside::Inside;
+use lxkns_core::model::links::HostLinks;
 use lxkns_core::model::{
     File, FileSystemQuery, FileSystemUsers, Mount, Namespace, NamespaceId, NamespaceType, Pid, Process,
 };
@@ -66,6 +69,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("answers::of_busy_now", &[UserNamespaces, FileSystem("tmpfs")], of_busy_now),
         test("answers::of_enter", &[UserNamespaces], of_enter),
         test("answers::of_audit", &[UserNamespaces], of_audit),
+        test("answers::of_links", &[UserNamespaces], of_links),
         test("answers::of_doctor", &[UserNamespaces], of_doctor),
         test("answers::of_diff", &[UserNamespaces], of_diff),
         test("answers::of_watch", &[UserNamespaces], of_watch),
@@ -105,7 +109,13 @@ fn why(context: Context<'_>, target: &str) -> Value {
 
 fn left_over(context: Context<'_>, types: &[NamespaceType]) -> Value {
     let advice = Advice::of(context);
-    json!(results(&context, &orphans(&advice, types), usize::MAX))
+    json!(results(&context, &orphans(&advice, types), None, usize::MAX))
+}
+
+fn links(context: Context<'_>, target: &str, all: &HostLinks) -> Value {
+    let links = Links { context, all };
+    let leftovers = links.leftovers(&Lacks::of(context.snapshot));
+    json!([links.answer(&links.select(Some(&meant(&context, target))), &leftovers)])
 }
 
 fn mounts(context: Context<'_>, target: &str) -> Value {
@@ -502,4 +512,22 @@ fn of_an_ending() {
     for key in ["pid", "state", "parent", "because", "release"] {
         assert_eq!(own["init"][key], theirs["init"][key], "{key}");
     }
+}
+
+/// Links are in no dump: both ask the host, for a namespace that has nothing but its loopback link.
+fn of_links() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let target = format!("net:{}", actor.ns_inode("net"));
+    let discovery = Discovery::of_host().unwrap();
+    let snapshot = discovery.run(&DiscoveryOptions::namespaces()).unwrap();
+    let program = lxkns_inside::Program::new(crate::harness::lxkns().get_program(), "inside");
+    let all = lxkns_inside::links(&discovery, &snapshot, &program, std::time::Duration::from_secs(60));
+    let said = links(Context::live(&snapshot, false), &target, &all);
+    assert_eq!(said[0]["links"][0]["name"], "lo", "{said}");
+    let mut other = run_lxkns(["links", "--json", &target]).ok().answer_to("links");
+    // This program has not looked for containers, nor so what its links are in.
+    for link in other[0]["links"].as_array_mut().unwrap() {
+        link.as_object_mut().unwrap().retain(|key, _| !["container", "unit"].contains(&key.as_str()));
+    }
+    assert_eq!(said, other);
 }

@@ -17,6 +17,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("guides::keeps_alive", &[UserNamespaces, Kernel(5, 6)], keeps_alive),
         test("guides::who_listens", &[UserNamespaces, Kernel(5, 6)], who_listens),
         test("guides::whose_file", &[Root, UserNamespaces], whose_file),
+        test("guides::which_link", &[Root, Program("nsenter"), Program("ip")], which_link),
         test("guides::umount_busy", &[UserNamespaces, Program("nsenter"), Program("umount")], umount_busy),
         test("guides::may_it_create_one", &[UserNamespaces], may_it_create_one),
         test("guides::who_can", &[UserNamespaces], who_can),
@@ -415,4 +416,50 @@ fn whose_file() {
     assert!(Command::new("sh").args(["-c", &step.command]).status().unwrap().success());
     guide.lxkns(&format!("lxkns owner {path}/new"), |words| run_lxkns(words));
     guide.ends();
+}
+
+fn which_link() {
+    const PAGE: &str = include_str!("../../docs/guides/which-link.md");
+    let host = Actor::spawn_in(&["net"]);
+    let (web, other) = (host.fork(), host.fork());
+    for actor in [&web, &other] {
+        actor.unshare(&["net"]);
+    }
+    let within = |program: &std::ffi::OsStr, words: &[&str]| {
+        let mut command = Command::new("nsenter");
+        command.args(["--net", "-t", &host.pid().to_string(), "--"]).arg(program).args(words);
+        run(&mut command)
+    };
+    let ip = |words: &[&str]| assert_eq!(within("ip".as_ref(), words).code, Some(0), "{words:?}");
+    let veth = |name: &str, to: &Actor| {
+        ip(&["link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", &to.pid().to_string()]);
+    };
+    veth("veth3f2a1c", &web);
+    veth("veth77aa01", &other);
+    let fd = other.open("/proc/self/ns/net", Open::ReadOnly);
+    let left = other.ns_inode("net");
+    other.unshare(&["net"]);
+    let words = [
+        ("4026532281", web.ns_inode("net").to_string()),
+        ("4026532200", host.ns_inode("net").to_string()),
+        ("4026532350", left.to_string()),
+        ("1234", web.pid().to_string()),
+        ("1200", host.pid().to_string()),
+        ("nginx", "exe".to_owned()),
+        ("init", "exe".to_owned()),
+    ];
+    let mut guide = Guide::new(PAGE, &words);
+    let typed = |words: &[&str]| within(lxkns().get_program(), words);
+    let (web, left) = (web.ns_inode("net"), other.pid());
+    guide.lxkns("lxkns show link:veth3f2a1c", typed);
+    guide.lxkns("lxkns show link:eth0", typed);
+    guide.lxkns(&format!("lxkns show link:{web}/eth0"), typed);
+    guide.lxkns(&format!("lxkns links net:{web}"), typed);
+    guide.lxkns("lxkns orphans -t net", typed);
+    assert_eq!(guide.next("ip link delete veth77aa01").command.split(' ').count(), 4);
+    ip(&["link", "delete", "veth77aa01"]);
+    guide.lxkns("lxkns show link:veth77aa01", typed);
+    guide.lxkns(&format!("lxkns links -rno NAME,NS,OTHER,OTHERNS net:{web}"), typed);
+    guide.ends();
+    assert!(std::fs::exists(format!("/proc/{left}/fd/{fd}")).unwrap(), "it held the namespace to the end");
 }

@@ -143,6 +143,7 @@ fn arguments(command: &str, processless: &Processless) -> Vec<String> {
         "mounts" => &[&mnt],
         "busy" => &["/proc"],
         "ports" => &["--json"],
+        "links" => &["--json"],
         "completions" => &["bash"],
         "enter" => &[&net, "--", "/lxkns", "ls"],
         _ => &["--help"],

@@ -11,6 +11,7 @@ use super::network_answer::{NetworkAnswer, network_answer};
 use super::process::differences;
 use super::{Label, Reference, ShownNamespace, ShownProcess, process};
 use crate::ending::{EndingForm, Explained};
+use crate::links::GraphLink;
 use crate::names::{self, lossy};
 use crate::whose::WhoseForm;
 use crate::{Context, holders};
@@ -28,6 +29,9 @@ pub struct ShowAnswer {
     /// Of a process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessAnswer>,
+    /// Of a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<GraphLink>,
 }
 
 /// A namespace.
@@ -352,12 +356,17 @@ impl ShowAnswer {
             missing: shown.why_missing(),
             of_type: of_type(shown),
         };
-        Self { target, namespace: Some(answer), process: None }
+        Self { target, namespace: Some(answer), process: None, link: None }
     }
 
     /// A process that was asked for as `target`.
     pub fn of_process(target: String, shown: &ShownProcess<'_>) -> Self {
-        Self { target, namespace: None, process: Some(process_answer(shown)) }
+        Self { target, namespace: None, process: Some(process_answer(shown)), link: None }
+    }
+
+    /// A link that was asked for as `target`.
+    pub fn of_link(target: String, link: GraphLink) -> Self {
+        Self { target, namespace: None, process: None, link: Some(link) }
     }
 }
 
@@ -397,7 +406,11 @@ fn of_type(shown: &ShownNamespace<'_>) -> OfType {
         }
         NamespaceType::Net => OfType::Net {
             netns_name: netns_name(shown.context, namespace.id),
-            network: shown.inside.network.as_ref().map(|facts| network_answer(shown.context, facts)),
+            network: shown
+                .inside
+                .network
+                .as_ref()
+                .map(|facts| network_answer(shown.context, shown.namespace.id, facts)),
         },
         NamespaceType::Uts => {
             let names = shown.inside.host_name.as_ref();

@@ -2,7 +2,7 @@
 
 mod answer;
 mod namespace;
-mod network;
+pub(crate) mod network;
 mod network_answer;
 mod process;
 

@@ -71,7 +71,7 @@ impl<'a> ShownNamespace<'a> {
         match namespace.ns_type {
             NamespaceType::User => self.user(&mut sheet, limit),
             NamespaceType::Net => match &self.inside.network {
-                Some(facts) => network::add(&mut sheet, self.context, facts),
+                Some(facts) => network::add(&mut sheet, self.context, namespace.id, facts),
                 None => sheet.facts("Network", self.absent()),
             },
             NamespaceType::Uts => {

@@ -5,6 +5,7 @@ use lxkns_model::relations;
 use lxkns_model::{NamespaceId, Pid, Snapshot, Uid};
 
 use crate::Context;
+use crate::links::Leftovers;
 use crate::names::{self, Detail};
 use crate::sheet::{Column, Fact, Sheet};
 use crate::text::escape::printable;
@@ -14,19 +15,19 @@ use crate::whose;
 const IFF_UP: u32 = 1;
 
 /// Whether a link was set up.
-pub(super) fn is_up(link: &Link) -> bool {
+pub(crate) fn is_up(link: &Link) -> bool {
     link.flags & IFF_UP != 0
 }
 
 /// The state of a link, as `ip` calls it; without the kernel's word, whether it was set up.
-pub(super) fn state(link: &Link) -> &'static str {
+pub(crate) fn state(link: &Link) -> &'static str {
     const STATES: [&str; 7] = ["UNKNOWN", "NOTPRESENT", "DOWN", "LOWERLAYERDOWN", "TESTING", "DORMANT", "UP"];
     let by_flag = if is_up(link) { "UP" } else { "DOWN" };
     link.operstate.map_or(by_flag, |state| STATES.get(usize::from(state)).copied().unwrap_or("UNKNOWN"))
 }
 
 /// A hardware address, as `ip` writes it.
-pub(super) fn mac(bytes: &[u8]) -> String {
+pub(crate) fn mac(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
 }
 
@@ -71,7 +72,7 @@ pub(super) fn scope(scope: u8) -> String {
 }
 
 /// Adds all of it to a sheet.
-pub(super) fn add(sheet: &mut Sheet, context: Context<'_>, facts: &NetworkInside) {
+pub(super) fn add(sheet: &mut Sheet, context: Context<'_>, ns: NamespaceId, facts: &NetworkInside) {
     let snapshot = context.snapshot;
     let network = &facts.network;
     let name = |index: u32| facts.name(index).map_or_else(|| format!("if{index}"), printable);
@@ -98,6 +99,12 @@ pub(super) fn add(sheet: &mut Sheet, context: Context<'_>, facts: &NetworkInside
         Column::left("OTHER END").or_below(),
     ];
     sheet.table("Links", columns, links.collect());
+    let left = Leftovers::of_network(context, ns, facts);
+    let left = left.all().iter().flat_map(|left| {
+        let label = if left.is_certain { "link" } else { "perhaps" };
+        [Fact::new(label, left.words(context)), Fact::new("until", left.step.to_string())]
+    });
+    sheet.facts("Left over: one end is in a network namespace without a process", left.collect());
 
     let addresses = network.addresses.iter().map(|address| {
         let peer = address.peer.map(|peer| format!(" peer {peer}")).unwrap_or_default();
@@ -158,7 +165,8 @@ pub(crate) fn written(socket: &ListeningSocket) -> String {
     }
 }
 
-fn describe_end(context: Context<'_>, end: &OtherEnd<'_>) -> String {
+/// The other end of a link in words, safe to print.
+pub(crate) fn describe_end(context: Context<'_>, end: &OtherEnd<'_>) -> String {
     let name = match (end.name, end.index) {
         (Some(name), _) => printable(name),
         (None, Some(index)) => format!("if{index}"),
@@ -178,7 +186,7 @@ fn describe_end(context: Context<'_>, end: &OtherEnd<'_>) -> String {
 }
 
 /// The most senior process of the namespace at the other end.
-pub(super) fn process_at(snapshot: &Snapshot, id: NamespaceId) -> Option<Pid> {
+pub(crate) fn process_at(snapshot: &Snapshot, id: NamespaceId) -> Option<Pid> {
     snapshot.namespaces.get(&id).and_then(|namespace| namespace.leaders.first()).copied()
 }
 

@@ -1,12 +1,13 @@
 //! The JSON form of what is in a network namespace.
 
 use lxkns_model::inside::{Address, Link, ListeningSocket, NetworkInside, Route, Where};
-use lxkns_model::{Snapshot, SocketUser, Uid};
+use lxkns_model::{NamespaceId, Snapshot, SocketUser, Uid};
 use serde::Serialize;
 
 use super::answer::{name_of, netns_name};
 use super::network;
 use crate::Context;
+use crate::links::{LeftOver, LeftOverAnswer, Leftovers};
 use crate::names::{self, lossy};
 use crate::whose::WhoseForm;
 
@@ -27,6 +28,9 @@ pub struct NetworkAnswer {
     pub sockets: Vec<SocketAnswer>,
     /// What could not be read of this.
     pub failures: Vec<String>,
+    /// The links that are left over: here, where the other end is in a network namespace without any process; and those there
+    /// that lead to here, where there is none here.
+    pub left_over: Vec<LeftOverAnswer>,
 }
 
 /// An interface.
@@ -182,7 +186,7 @@ pub struct SocketUserAnswer {
 }
 
 /// The JSON form of what is in a network namespace.
-pub(super) fn network_answer(context: Context<'_>, facts: &NetworkInside) -> NetworkAnswer {
+pub(super) fn network_answer(context: Context<'_>, ns: NamespaceId, facts: &NetworkInside) -> NetworkAnswer {
     let snapshot = context.snapshot;
     let network = &facts.network;
     NetworkAnswer {
@@ -192,6 +196,7 @@ pub(super) fn network_answer(context: Context<'_>, facts: &NetworkInside) -> Net
         other_routes: network.other_routes,
         sockets: network.sockets.iter().map(|socket| socket_answer(snapshot, facts, socket)).collect(),
         failures: network.failures.iter().map(ToString::to_string).collect(),
+        left_over: Leftovers::of_network(context, ns, facts).all().iter().map(LeftOver::answer).collect(),
     }
 }
 

@@ -137,6 +137,7 @@ fn a_network_namespace_with_hostile_names() {
         namespaces: [(0, LEFT)].into_iter().collect(),
         names: [((0, 5), b"a\nb".to_vec())].into_iter().collect(),
         users: [(100, vec![SocketUser::new(100, Pid(200), Tid(200), 3)])].into_iter().collect(),
+        home: Some(NET),
     };
     let (lines, answer) = shown(&snapshot, BUSY, Inside { network: Some(facts), ..Inside::default() }, None);
     let network = lines.iter().position(|line| line == "# Links").unwrap();
@@ -149,6 +150,10 @@ fn a_network_namespace_with_hostile_names() {
             "3|\\xff|UP|1500||macvlan||on eth0\\x1b[31m",
             "4|v|UP|1500||veth||if9 in a network namespace not found, with netnsid 1 here",
             "6|w|UP|1500||veth||if9 in an unknown network namespace",
+            "# Left over: one end is in a network namespace without a process",
+            "link: eth0\\x1b[31m (veth) in net:[4026532200], peer of a\\x0ab in net:[4026532300] (left), which has no process",
+            "until: `nsenter --net=/proc/200/ns/net ip link delete $'eth0\\033[31m'`, or net:4026532300 ends (lxkns why \
+             net:4026532300)",
             "# Addresses",
             "LINK|ADDRESS|SCOPE",
             "eth0\\x1b[31m|10.0.0.1/8|global",

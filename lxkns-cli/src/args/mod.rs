@@ -22,6 +22,7 @@ mod dump;
 mod enter;
 mod explain;
 mod fill;
+mod links;
 mod ls;
 mod man;
 mod mounts;
@@ -44,6 +45,7 @@ pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::dump::DumpArgs;
 pub(crate) use self::enter::{EnterArgs, EnvironmentOf, LimitsFrom};
 pub(crate) use self::explain::ExplainArgs;
+pub(crate) use self::links::LinksArgs;
 pub(crate) use self::ls::LsArgs;
 pub(crate) use self::man::ManArgs;
 pub(crate) use self::mounts::MountsArgs;
@@ -65,6 +67,8 @@ Examples:
   lxkns why net:4026532281      explain what keeps a network namespace alive
   lxkns why /run/netns/blue     the same by path
   lxkns show 1234/net           show links, addresses, routes and sockets
+  lxkns links                   list the links of all network namespaces
+  lxkns show link:veth1a2b      show which container owns a veth
   lxkns orphans                 list namespaces without a process
   lxkns tree --owned            show user namespaces, with what each owns
   lxkns caps -p 1234 /run/netns/blue
@@ -97,6 +101,9 @@ TARGET can be:
   web, docker:web   a container by name or ID (12 digits or more): its main process
   web/net           the network namespace of a container, also without a process
   pod:default/web-0 a pod
+  link:veth1a2b     a link by name, in any network namespace; show shows the link, all
+                    others take the network namespace that it is in
+  link:web/eth0     the same, in the network namespace of another TARGET
   /run/netns/x      a namespace by path: any other text with a slash
 Exit code if TARGET is not found: 1 if it does not exist, 3 if it may exist
 (enter: 125)";
@@ -181,6 +188,10 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = ports::EXAMPLES,
               after_help = format!("{}\n\n{}\n\n{TARGET_HELP}", view::ports::help(), ports::NOTES))]
     Ports(PortsArgs),
+    /// List the links of all network namespaces, with where their other ends are
+    #[command(help_template = TEMPLATE, before_help = links::EXAMPLES,
+              after_help = format!("{}\n\n{TARGET_HELP}", view::links::help()))]
+    Links(LinksArgs),
     /// Report what is visible on this host, what is not and why, and what would help
     #[command(help_template = TEMPLATE, before_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),

@@ -12,12 +12,13 @@ Examples:
   lxkns show user:4026532281    show ID maps, limits, and what the user namespace owns
   lxkns show 1234               show a process: whether it is root on the host, its filters,
                                 its namespaces, control groups and capabilities
+  lxkns show link:veth1a2b      show a link: whose network namespaces it connects
   lxkns show                    show lxkns itself: the namespaces of its caller
   lxkns show --json :8731       by unique ID, for programs";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowArgs {
-    /// Namespaces and processes to show; a PID alone means the process; by default lxkns itself
+    /// Namespaces, processes and links to show; a PID alone means the process; by default lxkns itself
     #[arg(value_name = "TARGET",
           value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) targets: Vec<Asked>,

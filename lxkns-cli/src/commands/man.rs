@@ -176,6 +176,9 @@ fn see_also(command: &str, out: &mut impl io::Write) -> io::Result<()> {
             &["namespaces(7)", "capabilities(7)", "seccomp(2)", "user_namespaces(7)"],
         ),
         "ports" => (&["show", "containers"], &["ss(8)", "ip-netns(8)", "network_namespaces(7)", "sock_diag(7)"]),
+        "links" => {
+            (&["show", "orphans", "containers"], &["ip-link(8)", "ip-netns(8)", "network_namespaces(7)", "veth(4)"])
+        }
         "doctor" => (&["ls"], &["capabilities(7)", "proc(5)", "ptrace(2)"]),
         "enter" => (&["show", "caps"], &["nsenter(1)", "setns(2)", "namespaces(7)"]),
         "dump" => (&["diff", "ls"], &["jq(1)"]),
@@ -198,6 +201,7 @@ fn see_also(command: &str, out: &mut impl io::Write) -> io::Result<()> {
                 "containers",
                 "audit",
                 "ports",
+                "links",
                 "doctor",
                 "enter",
                 "dump",

@@ -27,6 +27,7 @@ mod doctor;
 mod dump;
 mod enter;
 mod explain;
+mod links;
 mod ls;
 mod man;
 mod mounts;
@@ -60,6 +61,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Containers(containers) => containers::run(containers, args.color),
         Command::Audit(audit) => audit::run(audit, args.color),
         Command::Ports(ports) => ports::run(ports, args.color),
+        Command::Links(links) => links::run(links, args.color),
         Command::Doctor(doctor) => doctor::run(doctor, args.color),
         Command::Dump(dump) => dump::run(dump),
         Command::Diff(diff) => diff::run(diff, args.color),

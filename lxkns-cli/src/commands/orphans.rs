@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use lxkns_answers::json::{self, Envelope};
-use lxkns_answers::orphans::{has_leak, orphans, results};
+use lxkns_answers::links::Links;
+use lxkns_answers::orphans::{has_leak, has_network, orphans, results};
 use lxkns_answers::release::Advice;
 use lxkns_answers::why::may_be_held_by_shared_memory;
 use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceType, Place, Scope};
@@ -17,6 +18,8 @@ use crate::view::why::{FEW, SOME};
 
 /// How long a PID namespace takes to end, at most, where nothing keeps it.
 const SETTLING: Duration = Duration::from_millis(100);
+/// What a dump does not have.
+const NOT_IN_A_DUMP: &str = "links that are left over with network namespaces not read: a dump has none";
 
 /// Runs it.
 pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
@@ -48,13 +51,25 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
     let context = super::context(&snapshot, is_live);
     let advice = Advice::of(context);
     let orphans = orphans(&advice, &args.types);
-    let gaps = super::gap_lines(&snapshot, options.places.with(Place::CommandLines).with(Place::Suspects));
+    let mut gaps = super::gap_lines(&snapshot, options.places.with(Place::CommandLines).with(Place::Suspects));
+    let is_asked = args.types.is_empty() || args.types.contains(&NamespaceType::Net);
+    let host_links = match is_live && is_asked {
+        true => Some(live::links(&snapshot, args.look.patience.timeout)?),
+        false => None,
+    };
+    let links = host_links.as_ref().map(|all| Links { context, all });
+    let leftovers = links.map(|links| links.leftovers(advice.lacks()));
+    match links {
+        Some(links) => gaps.extend(links.gaps().into_iter().chain(links.not_found())),
+        None if has_network(&orphans) => gaps.push(NOT_IN_A_DUMP.to_owned()),
+        None => {}
+    }
     if args.json {
-        let results = results(&context, &orphans, if args.all { usize::MAX } else { SOME });
+        let results = results(&context, &orphans, leftovers.as_ref(), if args.all { usize::MAX } else { SOME });
         screen::print(|out| Ok(json::write(&Envelope::new("orphans", results, gaps.clone()), out)?))?;
     } else {
         let limit = if args.all { usize::MAX } else { FEW };
-        screen::show(color, |out, screen| Ok(write(out, &context, &orphans, screen, limit)?))?;
+        screen::show(color, |out, screen| Ok(write(out, &context, &orphans, leftovers.as_ref(), screen, limit)?))?;
     }
     super::tell_other_root(&snapshot, is_live);
     gaps.iter().for_each(say);

@@ -8,11 +8,14 @@ use lxkns_answers::Context;
 use lxkns_answers::counts::Counts;
 use lxkns_answers::gaps;
 use lxkns_answers::json::Envelope;
+use lxkns_answers::lacks::Lacks;
+use lxkns_answers::links::Links;
 use lxkns_answers::show::{Label, Reference, ShowAnswer, ShownNamespace, ShownProcess, Unread};
 use lxkns_answers::target::{Asked, Target};
 use lxkns_answers::text::chain;
 use lxkns_core::ProcRoot;
 use lxkns_core::model::inside::Inside;
+use lxkns_core::model::links::{HostLink, HostLinks, LinkId};
 use lxkns_core::model::{
     DiscoveryOptions, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Pid, Place, Places, Process, Scope,
     Snapshot,
@@ -35,10 +38,12 @@ use crate::view::why::SOME;
 enum Item {
     Namespace(NamespaceId),
     Process(Pid),
+    Link(LinkId),
 }
 
 /// The data for it.
 enum Either<'a> {
+    Link(&'a HostLink),
     Namespace(Box<ShownNamespace<'a>>),
     Process(ShownProcess<'a>),
 }
@@ -57,7 +62,7 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
     let access = live::access(&args.look.patience);
     let mut snapshot = live::load_with(&args.look, &access, &options)?;
     let (targets, unsettled) = settle(&snapshot, &targets, is_live);
-    let (items, exit, gaps_matter) = find(&snapshot, &targets, is_live);
+    let (items, host_links, exit, gaps_matter) = find(&snapshot, &targets, is_live);
     let exit = unsettled.map_or(exit, |(unsettled, _)| exit.max(unsettled));
     let gaps_matter = gaps_matter || unsettled.is_some_and(|(_, gaps_matter)| gaps_matter);
 
@@ -83,36 +88,43 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
     let counts = Counts::of(&snapshot);
     let reference = if is_live { Reference::Caller(own_namespaces()) } else { Reference::Initial };
     let since_boot = is_live.then(since_boot);
+    let links = Links { context, all: &host_links };
+    let leftovers = links.leftovers(&Lacks::of(&snapshot));
     let shown: Vec<_> = items
         .iter()
         .zip(insides)
-        .map(|((_, item), (inside, missing))| match item {
-            Item::Namespace(id) => {
-                let namespace = &snapshot.namespaces[id];
-                let counts = &counts;
-                Either::Namespace(Box::new(ShownNamespace { context, counts, namespace, inside, missing }))
-            }
-            Item::Process(pid) => {
-                let process = &snapshot.processes[pid];
-                let label = label(process, is_live);
-                Either::Process(ShownProcess { context, process, reference, since_boot, label })
-            }
+        .filter_map(|((_, item), (inside, missing))| {
+            Some(match item {
+                Item::Link(id) => Either::Link(host_links.get(*id)?),
+                Item::Namespace(id) => {
+                    let namespace = &snapshot.namespaces[id];
+                    let counts = &counts;
+                    Either::Namespace(Box::new(ShownNamespace { context, counts, namespace, inside, missing }))
+                }
+                Item::Process(pid) => {
+                    let process = &snapshot.processes[pid];
+                    let label = label(process, is_live);
+                    Either::Process(ShownProcess { context, process, reference, since_boot, label })
+                }
+            })
         })
         .collect();
     let others = [Place::ProcessFacts, Place::CommandLines, Place::Cgroups, Place::NamespaceFacts, Place::Fds];
     let places = others.into_iter().fold(relevant(&targets, &options), |places, place| places.with(place));
     let held = gaps::held(&snapshot);
     let pids: Option<BTreeSet<Pid>> = items.iter().map(|(_, item)| item.process()).collect();
-    let unseen = match pids {
+    let mut unseen = match pids {
         _ if !gaps_matter => Vec::new(),
         Some(pids) if !pids.is_empty() => gaps::lines_about(&snapshot, places, held, &pids),
         _ => gaps::lines(&snapshot, places, held),
     };
+    unseen.extend(links.gaps());
     if args.json {
         let targets = items.iter().map(|(asked, _)| asked.text.to_string_lossy().into_owned());
         let answers = targets.zip(&shown).map(|(target, shown)| match shown {
             Either::Namespace(shown) => ShowAnswer::of_namespace(target, shown),
             Either::Process(shown) => ShowAnswer::of_process(target, shown),
+            Either::Link(link) => ShowAnswer::of_link(target, links.link_answer(link, &leftovers)),
         });
         let answer = Envelope::new("show", answers.collect(), unseen.clone());
         screen::print(|out| Ok(screen::write_json(out, &answer)?))?;
@@ -126,6 +138,7 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
                 let made = match shown {
                     Either::Namespace(shown) => shown.sheet(limit),
                     Either::Process(shown) => shown.sheet(limit),
+                    Either::Link(link) => links.sheet(link, &leftovers, limit),
                 };
                 sheet::write(&made, out, screen)?;
             }
@@ -147,7 +160,7 @@ impl Item {
     fn process(&self) -> Option<Pid> {
         match self {
             Self::Process(pid) => Some(*pid),
-            Self::Namespace(_) => None,
+            Self::Namespace(_) | Self::Link(_) => None,
         }
     }
 }
@@ -204,10 +217,28 @@ fn settle(snapshot: &Snapshot, targets: &[Asked], is_live: bool) -> (Vec<Asked>,
 }
 
 /// The outcome for a TARGET, and whether gaps can change it.
-fn find<'a>(snapshot: &Snapshot, targets: &'a [Asked], is_live: bool) -> (Vec<(&'a Asked, Item)>, Exit, bool) {
+fn find<'a>(
+    snapshot: &Snapshot,
+    targets: &'a [Asked],
+    is_live: bool,
+) -> (Vec<(&'a Asked, Item)>, HostLinks, Exit, bool) {
     let resolver = resolve::resolver(snapshot, is_live);
     let (mut items, mut exit, mut gaps_matter) = (Vec::new(), Exit::Done, false);
     for asked in targets {
+        if let Target::Link(_) = asked.target {
+            match resolver.link(asked) {
+                Ok(id) => {
+                    items.push((asked, Item::Link(id)));
+                    gaps_matter = true;
+                }
+                Err(unresolved) => {
+                    say(&unresolved);
+                    exit = exit.max(unresolved.exit().0);
+                    gaps_matter |= unresolved.exit().1;
+                }
+            }
+            continue;
+        }
         if let Target::Process(pid) = asked.target {
             if let Err(unresolved) = resolver.verify(asked) {
                 say(&unresolved);
@@ -234,7 +265,7 @@ fn find<'a>(snapshot: &Snapshot, targets: &'a [Asked], is_live: bool) -> (Vec<(&
         exit = exit.max(findings.exit);
         gaps_matter |= findings.gaps_matter;
     }
-    (items, exit, gaps_matter)
+    (items, resolver.into_links().unwrap_or_default(), exit, gaps_matter)
 }
 
 /// Reads the facts that only a process inside can read, or the reason why this is not possible.

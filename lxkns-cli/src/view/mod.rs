@@ -10,6 +10,9 @@ pub(crate) mod containers;
 pub(crate) mod doctor;
 pub(crate) mod enter;
 pub(crate) mod explain;
+pub(crate) mod links;
+#[cfg(test)]
+mod links_tests;
 pub(crate) mod mounts;
 pub(crate) mod orphans;
 pub(crate) mod paint;

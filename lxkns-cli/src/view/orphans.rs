@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use lxkns_answers::Context;
+use lxkns_answers::links::Leftovers;
 use lxkns_answers::orphans::{Groups, Orphans, Who, by_certainty, suspects};
-use lxkns_core::model::Snapshot;
+use lxkns_answers::text::shown;
 
 use super::names;
 use super::screen::Screen;
@@ -16,12 +17,13 @@ pub(crate) fn write(
     out: &mut impl Write,
     context: &Context<'_>,
     orphans: &Orphans<'_>,
+    leftovers: Option<&Leftovers>,
     screen: Screen,
     limit: usize,
 ) -> io::Result<()> {
     let snapshot = context.snapshot;
     let (certain, others) = by_certainty(orphans);
-    write_groups(out, snapshot, &certain, screen, limit)?;
+    write_groups(out, context, &certain, leftovers, screen, limit)?;
     let first = others.values().flatten().next();
     if let Some(why) = first.and_then(|orphan| names::unseen_members(snapshot, orphan.namespace)) {
         if !certain.is_empty() {
@@ -29,7 +31,7 @@ pub(crate) fn write(
         }
         screen.line(out, "", || format!("not known to be orphans: {why}"))?;
         writeln!(out)?;
-        write_groups(out, snapshot, &others, screen, limit)?;
+        write_groups(out, context, &others, leftovers, screen, limit)?;
     }
     write_suspects_by_type(out, context, orphans, screen, limit)
 }
@@ -65,8 +67,9 @@ fn write_suspects_by_type(
 
 fn write_groups(
     out: &mut impl Write,
-    snapshot: &Snapshot,
+    context: &Context<'_>,
     groups: &Groups<'_, '_>,
+    leftovers: Option<&Leftovers>,
     screen: Screen,
     limit: usize,
 ) -> io::Result<()> {
@@ -74,16 +77,27 @@ fn write_groups(
         if index > 0 {
             writeln!(out)?;
         }
-        screen.line(out, "", || who.describe(snapshot))?;
+        screen.line(out, "", || who.describe(context.snapshot))?;
         for orphan in orphans {
             if *who == Who::Nothing {
                 out.write_all(b"  ")?;
                 screen.heading(out, &orphan.name())?;
                 writeln!(out, ": its holder is a suspect of its type, below, or not visible")?;
-                continue;
             }
             let mut lines = Vec::new();
-            write_holders(&mut lines, orphan, screen.indented(2), limit)?;
+            if *who != Who::Nothing {
+                write_holders(&mut lines, orphan, screen.indented(2), limit)?;
+            }
+            let left: Vec<_> = leftovers.into_iter().flat_map(|links| links.of_orphan(orphan.namespace.id)).collect();
+            let count = shown(left.len(), limit.max(SOME));
+            for link in &left[..count] {
+                let screen = screen.indented(2);
+                screen.folded(&mut lines, "  left over: ", || link.words(*context))?;
+                screen.folded(&mut lines, "    until ", || link.step.to_string())?;
+            }
+            if count < left.len() {
+                writeln!(lines, "  left over: {} more links (--all shows all)", left.len() - count)?;
+            }
             for line in lines.split_inclusive(|&byte| byte == b'\n') {
                 out.write_all(b"  ")?;
                 out.write_all(line)?;
@@ -98,14 +112,14 @@ mod tests {
     use lxkns_answers::orphans::orphans;
     use lxkns_answers::release::Advice;
     use lxkns_answers::testing::{HOME, LEFT, LOOSE, id, snapshot};
-    use lxkns_core::model::{Holder, Namespace, NamespaceType, Pid, Suspect, Tid};
+    use lxkns_core::model::{Holder, Namespace, NamespaceType, Pid, Snapshot, Suspect, Tid};
 
     use super::*;
 
     fn text(snapshot: &Snapshot, types: &[NamespaceType]) -> String {
         let mut out = Vec::new();
         let context = Context { snapshot, mount_ns: Some(HOME), is_live: true };
-        write(&mut out, &context, &orphans(&Advice::of(context), types), Screen::default(), 2).unwrap();
+        write(&mut out, &context, &orphans(&Advice::of(context), types), None, Screen::default(), 2).unwrap();
         String::from_utf8(out).unwrap()
     }
 

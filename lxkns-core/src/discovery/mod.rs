@@ -45,6 +45,7 @@ mod task_fds;
 mod task_powers;
 mod tasks;
 mod tun;
+mod tun_users;
 mod workers;
 
 use std::time::{Instant, SystemTime};

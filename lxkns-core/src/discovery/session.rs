@@ -5,8 +5,9 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::left_behind::LeftBehind;
-use super::{confinement, file_system_users, shared_memory, socket_users, task_powers};
+use super::{confinement, file_system_users, shared_memory, socket_users, task_powers, tun_users};
 use crate::error::{Error, ErrorKind};
+use crate::model::links::TunUser;
 use crate::model::{
     ConfinementFacts, DiscoveryOptions, FileSystemHolderKind, FileSystemQuery, FileSystemUsers, Gap, NamespaceId, Pid,
     Snapshot, SocketUser, Suspect, TaskPowers,
@@ -272,6 +273,17 @@ impl<'a> Discovery<'a> {
     /// As [`socket_users`](Self::socket_users), of all processes that there are now: also those that came since a scan.
     pub fn all_socket_users(&self, inodes: &[u64]) -> (Vec<SocketUser>, Vec<Gap>) {
         socket_users::all_socket_users(&self.proc, inodes)
+    }
+
+    /// Finds which TUN/TAP device each open file has that holds a network namespace of the snapshot. Sorted. `None`: they
+    /// could not be read in time, as the kernel waits for the lock of all network configuration.
+    ///
+    /// # Privileges
+    ///
+    /// For processes of others ptrace read access (`ptrace(2)`). Without the right to ask in which network namespace the
+    /// device is ([`Holder::Tun`](crate::model::Holder::Tun)), it is taken to be in that of the file.
+    pub fn tun_users(&self, snapshot: &Snapshot) -> Option<Vec<TunUser>> {
+        tun_users::tun_users(&self.proc, snapshot)
     }
 
     pub(super) fn access(&self) -> Option<&'a dyn MountAccess> {

@@ -31,7 +31,7 @@ fn usage() {
         (
             &["ls", "non sense"],
             "expected a PID, PID/TYPE, an inode number, TYPE:INODE, :UNIQUE-ID, self, host, the name of a network \
-             namespace (ip netns), a container's name or ID, or a path with a slash",
+             namespace (ip netns), a container's name or ID, link:NAME, or a path with a slash",
         ),
         (&["ls", ""], "expected a PID"),
         (&["ls", "1", "0"], "not a PID"),

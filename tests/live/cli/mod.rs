@@ -25,6 +25,7 @@ mod golden_host;
 mod help;
 mod hostile;
 mod lacks;
+mod links;
 mod ls;
 mod mounts;
 mod not_mapped;
@@ -99,6 +100,7 @@ pub(super) fn tests() -> Vec<Test> {
         streams::tests(),
         hostile::tests(),
         lacks::tests(),
+        links::tests(),
         not_mapped::tests(),
         numbers::tests(),
         terminal::tests(),

@@ -42,7 +42,7 @@ fn of_every_question() {
             "enter" => &["--dry-run", &pid],
             "audit" => &[&pid],
             "containers" => &["--from", contained.to_str().unwrap()],
-            "ls" | "tree" | "orphans" | "doctor" => &[],
+            "ls" | "tree" | "orphans" | "links" | "doctor" => &[],
             "diff" => &[dump.to_str().unwrap()],
             // Its lines are those of diff; its tests have them.
             "watch" => continue,

@@ -44,7 +44,7 @@ pub(super) fn tests() -> Vec<Test> {
 }
 
 /// A program that is to run where an actor is.
-fn within(actor: &Actor, program: &str) -> Command {
+pub(super) fn within(actor: &Actor, program: &str) -> Command {
     let mut command = Command::new("nsenter");
     command.args(["--user", "--preserve-credentials", "--net", "-t", &actor.pid().to_string(), "--", program]);
     command
@@ -52,14 +52,14 @@ fn within(actor: &Actor, program: &str) -> Command {
 
 /// Runs `ip` where an actor is.
 #[track_caller]
-fn ip(actor: &Actor, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
+pub(super) fn ip(actor: &Actor, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
     let ran = run(within(actor, "ip").args(arguments));
     assert_eq!(ran.code, Some(0), "{ran:?}");
     ran
 }
 
 /// Two actors in network namespaces of one user namespace.
-fn two() -> (Actor, Actor) {
+pub(super) fn two() -> (Actor, Actor) {
     let one = Actor::spawn_in(&["user", "net"]);
     let other = one.fork();
     other.unshare(&["net"]);
@@ -534,25 +534,27 @@ fn of_a_dump() {
 }
 
 /// A process inside that does not get on is given up, and all else is shown.
+/// Runs the program, and stops the process inside as soon as there is one.
+pub(super) fn with_child_stopped(arguments: &[&str]) -> Ran {
+    let mut command = lxkns();
+    let child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let list = format!("/proc/{0}/task/{0}/children", child.id());
+    // Its child lives for a moment only; whoever comes too late tries again.
+    while let Some(text) = std::fs::read_to_string(&list).ok().filter(|_| !has_ended(&child)) {
+        let inside = text.split_whitespace().filter_map(|pid| pid.parse().ok()).find(is_inside);
+        if let Some(inside) = inside.and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(inside, rustix::process::Signal::STOP);
+            break;
+        }
+    }
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    Ran { code: output.status.code(), stdout: output.stdout, stderr }
+}
+
 fn given_up() {
     let actor = Actor::spawn_in(&["user", "net"]);
-    let stopped = || {
-        let mut command = lxkns();
-        command.args(["show", "--timeout", "0.5", &target(&actor, "net")]);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let list = format!("/proc/{0}/task/{0}/children", child.id());
-        // Its child lives for a moment only; whoever comes too late tries again.
-        while let Some(text) = std::fs::read_to_string(&list).ok().filter(|_| !has_ended(&child)) {
-            let inside = text.split_whitespace().filter_map(|pid| pid.parse().ok()).find(is_inside);
-            if let Some(inside) = inside.and_then(rustix::process::Pid::from_raw) {
-                let _ = rustix::process::kill_process(inside, rustix::process::Signal::STOP);
-                break;
-            }
-        }
-        let output = child.wait_with_output().unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        Ran { code: output.status.code(), stdout: output.stdout, stderr }
-    };
+    let stopped = || with_child_stopped(&["show", "--timeout", "0.5", &target(&actor, "net")]);
     let is_given_up = |ran: &Ran| ran.stderr.contains("not readable: no answer in time\n");
     let ran = look_until(is_given_up, stopped).ok();
     assert!(is_given_up(&ran), "{ran:?}");

@@ -28,7 +28,7 @@ pub(super) fn tests() -> Vec<Test> {
     ]
 }
 
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 18] = [
     &["ls"],
     &["ls", "-r"],
     &["ls", "--json"],
@@ -40,6 +40,8 @@ const COMMANDS: [&[&str]; 16] = [
     &["caps", "2"],
     &["orphans", "--json"],
     &["ports", "--json"],
+    &["links"],
+    &["links", "--json"],
     &["tree", "--owned"],
     &["tree", "proc", "--json"],
     &["dump"],

@@ -15,7 +15,7 @@ const KERNEL: &str = "5.10";
 const KNOWN: &str = "ls --json -o +ONS";
 
 /// The commands. `{mnt}` and `{net}`: see `tests/init/src/main.rs`.
-const RUNS: [&str; 17] = [
+const RUNS: [&str; 18] = [
     KNOWN,
     "ls",
     "tree --owned",
@@ -27,6 +27,7 @@ const RUNS: [&str; 17] = [
     "show net:{net}",
     "show 1",
     "ports --json",
+    "links --json",
     "doctor",
     "dump",
     "enter net:{net} -- /lxkns ls",

@@ -8,7 +8,7 @@ use lxkns_core::model::{CapabilitySet, NamespaceType};
 
 use super::targets::{Asks, Wanted};
 use super::{Offer, is_plain};
-use crate::view::{columns, containers, mounts, ports};
+use crate::view::{columns, containers, links, mounts, ports};
 
 /// A command line, as far as it was read.
 struct Line<'a> {
@@ -206,6 +206,7 @@ impl<'a> Line<'a> {
             }
             "TYPES" => offers.extend(listed(value, NamespaceType::ALL.iter().map(|ns_type| ns_type.name()))),
             "LIST" if self.command.get_name() == "mounts" => offers.extend(listed(value, mounts::names())),
+            "LIST" if self.command.get_name() == "links" => offers.extend(listed(value, links::names())),
             "LIST" if self.command.get_name() == "containers" => offers.extend(listed(value, containers::names())),
             "LIST" if self.command.get_name() == "ports" => offers.extend(listed(value, ports::names())),
             "LIST" | "COLUMN" => offers.extend(listed(value, columns::names())),
@@ -240,6 +241,7 @@ impl<'a> Line<'a> {
         match (self.command.get_name(), self.words.first().map(String::as_str)) {
             ("mounts", _) => vec![NamespaceType::Mnt],
             ("ports", _) => vec![NamespaceType::Net],
+            ("links", _) => vec![NamespaceType::Net],
             ("tree", Some("pid")) => vec![NamespaceType::Pid],
             ("tree", _) => vec![NamespaceType::User],
             _ => types.filter_map(|name| NamespaceType::from_name(name.as_bytes())).collect(),

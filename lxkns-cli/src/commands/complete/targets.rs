@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bstr::ByteSlice as _;
+use bstr::{BString, ByteSlice as _};
+use lxkns_answers::Context;
+use lxkns_answers::links::{self, Links};
 use lxkns_answers::names::{self, Detail};
 use lxkns_answers::netns;
 use lxkns_answers::target::{Asked, PID_MAX, Target};
 use lxkns_answers::whose;
 use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceId, NamespaceType, Pid, Places, Process, Snapshot};
+use rustc_hash::FxHashMap;
 
 use super::{Offer, is_plain};
 use crate::args::{LookArgs, PatienceArgs};
@@ -41,6 +44,9 @@ pub(super) enum Wanted {
 /// Deadline for the scan or the dump, since the user waits.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How links begin.
+const LINK: &str = "link:";
+
 /// The kernel thread that starts all others.
 const KTHREADD: Pid = Pid(2);
 
@@ -62,6 +68,9 @@ pub(super) fn on_host(asks: &Asks<'_>) -> Vec<Offer> {
     let is_live = look.from.is_none();
     match live::load(&look, &options) {
         Ok(snapshot) => {
+            if asks.begins.starts_with(LINK) {
+                return if is_live && asks.wanted == Wanted::Both { links(&snapshot, asks) } else { Vec::new() };
+            }
             let home = crate::commands::home(&snapshot, is_live);
             of(&snapshot, home, asks)
         }
@@ -71,7 +80,7 @@ pub(super) fn on_host(asks: &Asks<'_>) -> Vec<Offer> {
 
 /// Candidates that follow from the typed text alone.
 fn without_looking(asks: &Asks<'_>) -> Option<Vec<Offer>> {
-    let (before, _) = asks.begins.split_once('/')?;
+    let (before, _) = asks.begins.split_once('/').filter(|_| !asks.begins.starts_with(LINK))?;
     let is_process = Asked::parse(before.as_ref()).is_ok_and(|asked| !asked.target.may_be_file());
     Some(match asks.wanted {
         Wanted::Pids | Wanted::Processes => Vec::new(),
@@ -99,6 +108,28 @@ fn containers(snapshot: &Snapshot, asks: &Asks<'_>) -> Vec<Offer> {
         let image = container.image.as_ref().map(|image| names::text(&image.value)).unwrap_or_default();
         let is_bare = matches!(Target::parse(name.as_ref()), Ok(Target::Name(_))) && !asks.begins.contains(':');
         Some(Offer::word(if is_bare { name } else { target }, format!("container {image}").trim_end().to_owned()))
+    });
+    offers.collect()
+}
+
+/// The links, each by its name, and by its network namespace too where that is needed or was typed.
+fn links(snapshot: &Snapshot, asks: &Asks<'_>) -> Vec<Offer> {
+    let Ok(all) = live::links(snapshot, PATIENCE) else { return Vec::new() };
+    let links = Links { context: Context::live(snapshot, false), all: &all };
+    let mut counts: FxHashMap<&[u8], usize> = FxHashMap::default();
+    for link in all.all() {
+        *counts.entry(&link.link.name).or_default() += 1;
+    }
+    let offers = all.all().iter().filter_map(|link| {
+        let name = link.link.name.as_slice();
+        // The name alone where no other link has it; with its network namespace where that is what was typed.
+        let alone: BString = [LINK.as_bytes(), name].concat().into();
+        let is_enough = counts.get(name) == Some(&1) && alone.starts_with(asks.begins.as_bytes());
+        let target = if is_enough { alone } else { links.target(link.id) };
+        let described = links.other_end(link).unwrap_or_else(|| names::text(links::kind(&link.link)));
+        // What is no text cannot be typed.
+        let text = target.to_str().ok().filter(|text| text.starts_with(asks.begins) && is_plain(text))?.to_owned();
+        Some(Offer::word(text, described))
     });
     offers.collect()
 }

@@ -94,6 +94,12 @@ pub(crate) fn is_tun(text: &[u8]) -> bool {
     lines("fdinfo", text).map_while(Result::ok).any(|line| line.text.starts_with(b"iff:\t"))
 }
 
+/// The network interface of an open TUN/TAP file; `None` where it has none.
+pub(crate) fn tun_name(text: &[u8]) -> Option<&[u8]> {
+    let mut lines = lines("fdinfo", text).map_while(Result::ok);
+    lines.find_map(|line| line.text.strip_prefix(b"iff:\t")).filter(|name| !name.is_empty())
+}
+
 /// Reads `    2: /dev/null`: the number of a slot, and the name of the file in it.
 fn slot(line: &[u8]) -> Option<(u64, &[u8])> {
     let line = line.trim_ascii_start();
@@ -117,6 +123,13 @@ mod tests {
         let info = parse(text.as_bytes()).unwrap();
         assert_eq!(info.scm_fds, None);
         info.registered_files
+    }
+
+    #[test]
+    fn an_interface_is_named_where_there_is_one() {
+        assert_eq!(tun_name(b"pos:\t0\nflags:\t0104002\nmnt_id:\t27\niff:\ttap\xff\n"), Some(&b"tap\xff"[..]));
+        assert_eq!(tun_name(b"pos:\t0\nflags:\t0104002\nmnt_id:\t27\niff:\t\n"), None);
+        assert_eq!(tun_name(b"pos:\t0\n"), None);
     }
 
     #[test]
