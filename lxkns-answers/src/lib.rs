@@ -32,6 +32,7 @@ pub mod names;
 pub mod netns;
 pub mod orphans;
 pub mod ports;
+pub mod reader;
 pub mod release;
 pub mod resolve;
 #[cfg(feature = "schema")]

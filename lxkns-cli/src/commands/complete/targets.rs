@@ -11,7 +11,7 @@ use lxkns_answers::whose;
 use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceId, NamespaceType, Pid, Places, Process, Snapshot};
 
 use super::{Offer, is_plain};
-use crate::args::{LookArgs, PatienceArgs};
+use crate::args::{LookArgs, PatienceArgs, ReaderChoice};
 use crate::live;
 
 /// The kind of candidates.
@@ -58,7 +58,8 @@ pub(super) fn on_host(asks: &Asks<'_>) -> Vec<Offer> {
     if asks.wanted != Wanted::Both {
         options.places = Places::NONE;
     }
-    let look = LookArgs { from, patience: PatienceArgs { timeout: PATIENCE, engines: false } };
+    let look =
+        LookArgs { from, patience: PatienceArgs { timeout: PATIENCE, engines: false, reader: ReaderChoice::Auto } };
     let is_live = look.from.is_none();
     match live::load(&look, &options) {
         Ok(snapshot) => {
