@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use lxkns_core::model::{Cause, Holder, NamespaceId, NamespaceType, Pid, Place, Reader, Suspect, Tid};
+use lxkns_core::model::{Cause, Holder, Namespace, NamespaceId, NamespaceType, Pid, Place, Reader, Suspect, Tid};
 use lxkns_core::{Discovery, DiscoveryOptions, Snapshot};
 use lxkns_fixture::deny::{self, Interface};
 use lxkns_fixture::{Actor, Open, Socket, probe};
@@ -41,6 +41,8 @@ struct Fixture {
     expected: Vec<(u64, Holder)>,
     in_flight: Suspect,
     procfs_file: (Pid, u32),
+    /// A user namespace that only has a child.
+    middle: u64,
 }
 
 fn leave(actor: &Actor, name: &str) -> u64 {
@@ -127,9 +129,12 @@ fn fixture(with_tun: bool) -> Fixture {
     let procfs_file = suspects.open("/proc/self/mountinfo", Open::ReadOnly) as u32;
     let in_flight = Suspect::InFlight { pid, tid, fd: receiver as u32, count: 1 };
 
-    let mut actors = vec![outer, inner, files, tasks, thread, apart, dead, parents, reaper, zombie, suspects];
+    let nested = Actor::spawn_in(&["user"]);
+    let middle = leave(&nested, "user");
+
+    let mut actors = vec![outer, inner, files, tasks, thread, apart, dead, parents, reaper, zombie, suspects, nested];
     actors.extend(living);
-    Fixture { actors, expected, in_flight, procfs_file: (pid, procfs_file) }
+    Fixture { actors, expected, in_flight, procfs_file: (pid, procfs_file), middle }
 }
 
 impl Fixture {
@@ -277,10 +282,6 @@ fn two_capabilities_are_enough() {
     command.args(["--ambient-caps", capabilities]).arg(copy);
     let snapshot = dump(&mut command, "kernel");
     assert_eq!(snapshot.reader, Some(Reader::Kernel), "{:?}", snapshot.gaps);
-    for (ino, holder) in &fixture.expected {
-        let namespace = namespace(&snapshot, *ino);
-        assert!(namespace.holders.contains(holder), "{holder:?} of {namespace:?}");
-    }
     let by_root = fixture.part_of(&scan(&DiscoveryOptions::everything(), Reader::Proc));
     for (pid, expected) in &by_root.processes {
         let found = &snapshot.processes[pid];
@@ -290,6 +291,17 @@ fn two_capabilities_are_enough() {
         );
         assert_eq!(found.start_time_ticks(), expected.start_time_ticks());
     }
+    for (ino, holder) in &fixture.expected {
+        let (found, expected) = (namespace(&snapshot, *ino), namespace(&by_root, *ino));
+        assert!(found.holders.contains(holder), "{holder:?} of {found:?}");
+        let facts = |of: &Namespace| (of.ns_type, of.unique_id, of.owner, of.parent, of.owner_uid, of.leaders.clone());
+        assert_eq!(facts(found), facts(expected), "no link and no descriptor leads this user to it");
+    }
+    // Nobody is in this one, and it is above the one that its actor is in.
+    let middle = namespace(&snapshot, fixture.middle);
+    assert_eq!(middle.holders.len(), 1, "{middle:?}");
+    assert!(matches!(middle.holders[..], [Holder::Child { .. }]), "{middle:?}");
+    assert_eq!(super::ino(middle.owner), Some(super::own_inode("user")));
 }
 
 fn many_scans_of_one_session() {

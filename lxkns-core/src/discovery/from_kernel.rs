@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use bstr::BString;
 
+use super::facts::Facts;
 use super::fds::{self, Table};
 use super::found::Found;
 use super::processes::{self, Gathered};
@@ -17,8 +18,8 @@ use super::{suspects, tun};
 use crate::failure::Failure;
 use crate::kernel_reader::{FileKind, FileRecord, KernelReader, Refusal, TaskRecord};
 use crate::model::{
-    Cause, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation, Pid, Place, Reader, Task, TaskState,
-    Tid,
+    Cause, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation, Pid, Place, Reader, Relation, Task,
+    TaskState, Tid, Uid,
 };
 use crate::procfs::{ProcDir, parse};
 
@@ -152,6 +153,63 @@ fn add_files(search: &Search<'_>, reader: &KernelReader, processes: &mut [ToldPr
     })
 }
 
+/// Notes what the kernel reader tells of a namespace that the caller may not open, with its owners and parents; `None` if it
+/// is not used, or does not know it.
+pub(super) fn facts(search: &Search<'_>, id: NamespaceId) -> Option<()> {
+    if !search.reads_kernel {
+        return None;
+    }
+    let told = search.told.get_or_init(|| all_facts(search)).as_ref().ok()?;
+    let mut todo = vec![told.get_key_value(&id)?];
+    while let Some((&id, facts)) = todo.pop() {
+        let is_new = search.facts().insert(id, facts.clone()).is_none();
+        let related = [facts.owner, facts.parent].into_iter().filter_map(Relation::known);
+        todo.extend(related.filter(|_| is_new).filter_map(|id| told.get_key_value(&id)));
+    }
+    Some(())
+}
+
+/// What the kernel tells of the namespaces of all tasks and files.
+fn all_facts(search: &Search<'_>) -> Result<FxHashMap<NamespaceId, Facts>, Refusal> {
+    let dev = search.devices.nsfs;
+    let (asks_owner, asks_parent) = (search.looks_in(Place::Owners), search.looks_in(Place::Parents));
+    let relation = |is_asked: bool, ino: u32| match (is_asked, ino) {
+        (false, _) => Relation::NotAsked,
+        (true, 0) => Relation::None,
+        (true, ino) => Relation::Known(NamespaceId { ino: ino.into(), dev }),
+    };
+    let mut all = FxHashMap::default();
+    search.session.kernel_reader().as_ref().map_err(Clone::clone)?.namespaces(|told| {
+        let Some(ns_type) = NamespaceType::from_clone_flag(told.clone_flag) else { return };
+        let owner = relation(asks_owner || ns_type == NamespaceType::User && asks_parent, told.owner);
+        let parent = match ns_type {
+            NamespaceType::User => owner,
+            NamespaceType::Pid => relation(asks_parent, told.parent),
+            _ => Relation::None,
+        };
+        all.insert(
+            NamespaceId { ino: told.ino.into(), dev },
+            Facts {
+                ns_type,
+                unique_id: (told.unique_id != 0).then_some(told.unique_id),
+                without_id: None,
+                owner,
+                parent,
+                owner_uid: (ns_type == NamespaceType::User).then_some(Uid(told.owner_uid)),
+                unanswered: Vec::new(),
+            },
+        );
+    })?;
+    Ok(all)
+}
+
+/// Notes why the kernel reader did not tell of namespaces that the caller may not open.
+pub(super) fn gap_of_facts(search: &Search<'_>, found: &mut Found) {
+    if let Some(Err(Refusal { operation, failure })) = search.told.get() {
+        found.gap(Place::NamespaceFacts, Object::Host, operation.clone(), *failure);
+    }
+}
+
 impl Told {
     /// Leaves out processes.
     pub(super) fn leave_out(&mut self, pids: &[Pid]) {
@@ -234,7 +292,7 @@ impl Told {
                 start_time_ticks: self.start_time_ticks(task),
                 state,
                 namespaces: self.links(search, task),
-                ..Task::new(tid, BString::from(task.comm.as_slice()))
+                ..Task::new(tid, BString::from(task.comm()))
             },
             ppid: told.ppid,
             threads: u32::try_from(told.tasks.len()).unwrap_or(u32::MAX),

@@ -77,6 +77,7 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
     search.command_lines = command_lines.as_ref();
     // Processes, their tasks and descriptors: most namespaces, and the ways into mount namespaces.
     let told = from_kernel::told(&search, &mut found);
+    search.reads_kernel = told.is_some();
     let reader = if told.is_some() { Reader::Kernel } else { Reader::Proc };
     found.merge(processes::all(&search, told)?);
     let count = found.processes.len();
@@ -88,6 +89,7 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
     kernel::all(&search, &mut found)?;
     // Retry namespaces that could not be opened, through their other holders.
     facts::of_the_rest(&search, &mut found);
+    from_kernel::gap_of_facts(&search, &mut found);
     session.begin(Step::Details, count)?;
     // Details that are read only of processes that are shown, which are known now.
     let wanted = command_lines::ask_for_the_rest(&search, &mut found);

@@ -140,6 +140,18 @@ impl Assembler {
         self.push(0x05 | condition as u8, register, R0, 0, number);
     }
 
+    /// Goes on at the label if both registers are the same.
+    pub(super) fn jump_if_equal(&mut self, one: Register, other: Register, label: Label) {
+        self.jumps.push((self.instructions.len(), label));
+        self.push(0x1d, one, other, 0, 0);
+    }
+
+    /// Goes on at the label if the registers differ.
+    pub(super) fn jump_if_not_equal(&mut self, one: Register, other: Register, label: Label) {
+        self.jumps.push((self.instructions.len(), label));
+        self.push(0x5d, one, other, 0, 0);
+    }
+
     /// Ends the program. It returns 0: the iterator goes on with the next object.
     pub(super) fn finish(&mut self) {
         self.set(R0, 0);

@@ -5,13 +5,15 @@
 //! |---|---|
 //! | `btf.rs` | where the fields of the running kernel's structures are |
 //! | `assembler.rs` | how programs are put together |
-//! | `programs.rs` | the two programs, one for tasks and one for files |
+//! | `programs.rs` | the programs for tasks and files |
+//! | `namespaces.rs` | two more, for what namespaces say of themselves |
 //! | `records.rs` | what they write |
 //!
 //! Nothing stays in the kernel: programs and iterators end with their descriptors.
 
 mod assembler;
 pub(crate) mod btf;
+mod namespaces;
 mod programs;
 mod records;
 #[cfg(test)]
@@ -29,7 +31,7 @@ use crate::failure::Failure;
 use crate::model::{Call, Cause, Operation};
 use btf::Btf;
 use programs::Missing;
-pub(crate) use records::{FileKind, FileRecord, TaskRecord};
+pub(crate) use records::{FileKind, FileRecord, NamespaceRecord, TaskRecord};
 
 /// Where the kernel describes its structures.
 pub(crate) const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -122,6 +124,8 @@ pub(crate) struct KernelReader {
     tasks: Iterator,
     files: Iterator,
     files_and_suspects: Iterator,
+    /// For the namespaces of tasks and those of files. A kernel where they cannot be put together has the others.
+    namespaces: Result<[Iterator; 2], Refusal>,
 }
 
 impl KernelReader {
@@ -135,7 +139,14 @@ impl KernelReader {
         let btf = Btf::parse(btf, &programs::STRUCTS, &functions).map_err(Refusal::of_btf)?;
         let function = |name: &'static str| btf.function(name).ok_or(Missing(name));
         let (of_tasks, of_files) = (function(functions[0])?, function(functions[1])?);
+        let namespaces = || -> Result<_, Missing> {
+            Ok([
+                Iterator::new(c"lxkns_task_ns", of_tasks, namespaces::of_tasks(&btf)?),
+                Iterator::new(c"lxkns_file_ns", of_files, namespaces::of_files(&btf)?),
+            ])
+        };
         Ok(Self {
+            namespaces: namespaces().map_err(Refusal::from),
             tasks: Iterator::new(c"lxkns_tasks", of_tasks, programs::for_tasks(&btf)?),
             files: Iterator::new(c"lxkns_files", of_files, programs::for_files(&btf, false)?),
             files_and_suspects: Iterator::new(c"lxkns_files", of_files, programs::for_files(&btf, true)?),
@@ -155,13 +166,22 @@ impl KernelReader {
         let files = if with_suspects { &self.files_and_suspects } else { &self.files };
         files.run(records::FILE, |bytes| each(FileRecord::read(bytes)))
     }
+
+    /// The namespaces of these tasks and of their open files, with their owners and parents; many more than once.
+    pub(crate) fn namespaces(&self, mut each: impl FnMut(NamespaceRecord)) -> Result<(), Refusal> {
+        for iterator in self.namespaces.as_ref().map_err(Clone::clone)? {
+            iterator.run(records::NAMESPACE, |bytes| each(NamespaceRecord::read(bytes)))?;
+        }
+        Ok(())
+    }
 }
 
 /// Checks the reader against any BTF: it is refused, or the programs are such as a kernel accepts in size.
 #[cfg(any(test, feature = "_fuzz"))]
 pub(crate) fn check(btf: &[u8]) {
     if let Ok(reader) = KernelReader::new(btf) {
-        for Iterator { instructions, .. } in [&reader.tasks, &reader.files, &reader.files_and_suspects] {
+        let iterators = [&reader.tasks, &reader.files, &reader.files_and_suspects];
+        for Iterator { instructions, .. } in iterators.into_iter().chain(reader.namespaces.iter().flatten()) {
             assert!((1..4096).contains(&instructions.len()));
         }
     }
@@ -185,11 +205,11 @@ mod tests {
     #[test]
     fn a_field_that_is_missing_is_named() {
         // Nothing reads these.
-        let unread = ["nsproxy.count", "cred.uid", "pid.count", "sk_buff_list.next"];
+        let unread = ["nsproxy.count", "cred.uid", "pid.count", "sk_buff_list.next", "ns_common.ns_id"];
         // Without this one, the type is looked for elsewhere.
         let replaced = [("ns_common.ns_type", "ns_common.ops"), ("task_struct.__state", "task_struct.state")];
         for path in paths() {
-            let refused = KernelReader::new(&small_btf(&path)).map(drop);
+            let refused = KernelReader::new(&small_btf(&path)).and_then(|reader| reader.namespaces.map(drop));
             if unread.contains(&path.as_str()) {
                 assert_eq!(refused, Ok(()), "{path}");
                 continue;

@@ -46,23 +46,43 @@ pub(super) const FILE_ITERATOR: &str = "bpf_iter_task_file";
 pub(super) struct Missing(pub(super) &'static str);
 
 /// The fields of the running kernel's structures.
-struct Fields<'a>(&'a Btf<'a>);
+pub(super) struct Fields<'a>(pub(super) &'a Btf<'a>);
 
 impl Fields<'_> {
     /// Where a field of this size begins.
-    fn at(&self, path: &'static str, size: u32) -> Result<i16, Missing> {
+    pub(super) fn at(&self, path: &'static str, size: u32) -> Result<i16, Missing> {
         let found = self.0.field(path).filter(|field| field.size == size);
         found.and_then(|field: Field| i16::try_from(field.offset).ok()).ok_or(Missing(path))
     }
 
     /// Where a pointer is.
-    fn pointer(&self, path: &'static str) -> Result<i16, Missing> {
+    pub(super) fn pointer(&self, path: &'static str) -> Result<i16, Missing> {
         self.at(path, 8)
     }
 
     /// Where a number of 4 bytes is.
-    fn number(&self, path: &'static str) -> Result<i16, Missing> {
+    pub(super) fn number(&self, path: &'static str) -> Result<i16, Missing> {
         self.at(path, 4)
+    }
+
+    /// Where a field of any size begins.
+    pub(super) fn start(&self, path: &'static str) -> Result<i16, Missing> {
+        let found = self.0.field(path);
+        found.and_then(|field: Field| i16::try_from(field.offset).ok()).ok_or(Missing(path))
+    }
+
+    /// Copies the flag of `clone(2)` for the type of a namespace to the stack. The register points to the part that those of
+    /// all types have.
+    pub(super) fn read_type(&self, p: &mut Assembler, to: i16, common: Register) -> Result<(), Missing> {
+        match self.number("ns_common.ns_type") {
+            Ok(ns_type) => p.read(to, 4, common, ns_type),
+            // Before Linux 6.18, the type is with the operations.
+            Err(_) => {
+                p.follow(R0, common, self.pointer("ns_common.ops")?);
+                p.read(to, 4, R0, self.number("proc_ns_operations.type")?);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -70,16 +90,16 @@ impl Fields<'_> {
 const SCRATCH: i16 = -8;
 /// Another one.
 const LEVEL: i16 = -16;
-/// The copy of a `nsproxy`, behind both.
-const NSPROXY: i16 = -16 - NSPROXY_SIZE;
+/// The copy of a `nsproxy`, behind these and two more places.
+pub(super) const NSPROXY: i16 = -32 - NSPROXY_SIZE;
 /// The bytes of the largest `nsproxy` that there is room for. It has ten pointers at most.
 const NSPROXY_SIZE: i16 = 128;
 /// The record, behind that.
-const RECORD: i16 = NSPROXY - 128;
+pub(super) const RECORD: i16 = NSPROXY - 128;
 
 impl Assembler {
     /// Copies `size` bytes from `source + offset` to the stack.
-    fn read(&mut self, to: i16, size: i32, source: Register, offset: i16) {
+    pub(super) fn read(&mut self, to: i16, size: i32, source: Register, offset: i16) {
         self.copy(R3, source);
         self.add(R3, offset.into());
         self.read_from_r3(to, size);
@@ -94,13 +114,13 @@ impl Assembler {
     }
 
     /// `destination = *(source + offset)`, of a pointer in the kernel's memory.
-    fn follow(&mut self, destination: Register, source: Register, offset: i16) {
+    pub(super) fn follow(&mut self, destination: Register, source: Register, offset: i16) {
         self.read(SCRATCH, 8, source, offset);
         self.load(Width::Eight, destination, FRAME, SCRATCH);
     }
 
     /// Writes the record, which is complete.
-    fn write_record(&mut self, sequence: Register, size: usize) {
+    pub(super) fn write_record(&mut self, sequence: Register, size: usize) {
         self.copy(R1, sequence);
         self.copy(R2, FRAME);
         self.add(R2, RECORD.into());
@@ -109,21 +129,24 @@ impl Assembler {
     }
 
     /// Fills the record with zeros: the verifier wants every byte of it written.
-    fn clear_record(&mut self, size: usize) {
+    pub(super) fn clear_record(&mut self, size: usize) {
         for at in (0..size).step_by(8) {
             self.store_number(Width::Eight, FRAME, RECORD + at as i16, 0);
         }
     }
 }
 
+/// The size of a `nsproxy`, if there is room for it.
+pub(super) fn nsproxy_size(btf: &Btf<'_>) -> Result<i16, Missing> {
+    let size = btf.size_of("nsproxy").and_then(|size| i16::try_from(size).ok());
+    size.filter(|size| (8..=NSPROXY_SIZE).contains(size)).ok_or(Missing("nsproxy"))
+}
+
 /// The program for each task.
 pub(super) fn for_tasks(btf: &Btf<'_>) -> Result<Vec<BpfInstruction>, Missing> {
     let f = Fields(btf);
     let size_of = |name: &'static str| btf.size_of(name).and_then(|size| i16::try_from(size).ok()).ok_or(Missing(name));
-    let nsproxy_size = size_of("nsproxy")?;
-    if nsproxy_size > NSPROXY_SIZE {
-        return Err(Missing("nsproxy"));
-    }
+    let nsproxy_size = nsproxy_size(btf)?;
     // Above the first of `numbers` come the PIDs in the PID namespaces below.
     let numbers = btf.field("pid.numbers").and_then(|field| i16::try_from(field.offset).ok());
     let numbers = numbers.ok_or(Missing("pid.numbers"))?;
@@ -254,14 +277,7 @@ pub(super) fn for_files(btf: &Btf<'_>, with_suspects: bool) -> Result<Vec<BpfIns
     p.place(on_namespace);
     // An inode of nsfs leads to the part of a namespace that those of all types have.
     p.follow(R6, R8, f.pointer("inode.i_private")?);
-    match f.number("ns_common.ns_type") {
-        Ok(ns_type) => p.read(RECORD + file::NAMESPACE, 4, R6, ns_type),
-        // Before Linux 6.18, the type is with the operations.
-        Err(_) => {
-            p.follow(R6, R6, f.pointer("ns_common.ops")?);
-            p.read(RECORD + file::NAMESPACE, 4, R6, f.number("proc_ns_operations.type")?);
-        }
-    }
+    f.read_type(&mut p, RECORD + file::NAMESPACE, R6)?;
     p.jump(write);
 
     p.place(on_socket);

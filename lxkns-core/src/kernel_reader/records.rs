@@ -16,6 +16,23 @@ pub(super) const TASK: usize = 112;
 /// The bytes of a file's record.
 pub(super) const FILE: usize = 40;
 
+/// The bytes of a namespace's record.
+pub(super) const NAMESPACE: usize = 32;
+
+/// Where the fields of a namespace's record are.
+pub(super) mod namespace {
+    pub(crate) const INUM: i16 = 0;
+    /// The flag of `clone(2)` for its type.
+    pub(crate) const TYPE: i16 = 4;
+    /// The inode number of the user namespace that owns it; of a user namespace, of its parent.
+    pub(crate) const OWNER: i16 = 8;
+    /// That of the parent of a PID namespace.
+    pub(crate) const PARENT: i16 = 12;
+    /// The UID that created a user namespace.
+    pub(crate) const OWNER_UID: i16 = 16;
+    pub(crate) const UNIQUE_ID: i16 = 24;
+}
+
 /// Where the fields of a task's record are.
 pub(super) mod task {
     pub(crate) const TGID: i16 = 0;
@@ -72,8 +89,7 @@ pub(crate) struct TaskRecord {
     pub(crate) started_ns: u64,
     /// Which descriptor table it has, by a number that only means this; `None` if it has none.
     pub(crate) table: Option<u64>,
-    /// Up to the zero.
-    pub(crate) comm: Vec<u8>,
+    comm: [u8; 16],
     flags: u32,
     state: u32,
     exit_state: u32,
@@ -99,7 +115,6 @@ fn u64_of(bytes: &[u8], at: i16) -> u64 {
 impl TaskRecord {
     /// Reads a record of [`TASK`] bytes.
     pub(super) fn read(bytes: &[u8]) -> Self {
-        let comm = bytes.get(task::COMM as usize..task::FLAGS as usize).unwrap_or_default();
         let table = u64_of(bytes, task::FILES);
         Self {
             tgid: u32_of(bytes, task::TGID),
@@ -108,12 +123,17 @@ impl TaskRecord {
             parent: u32_of(bytes, task::PARENT),
             started_ns: u64_of(bytes, task::STARTED),
             table: (table != 0).then_some(table),
-            comm: comm.split(|&byte| byte == 0).next().unwrap_or_default().to_vec(),
+            comm: bytes.get(task::COMM as usize..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default(),
             flags: u32_of(bytes, task::FLAGS),
             state: u32_of(bytes, task::STATE),
             exit_state: u32_of(bytes, task::EXIT_STATE),
             namespaces: std::array::from_fn(|index| u32_of(bytes, task::MNT + 4 * index as i16)),
         }
+    }
+
+    /// Its name.
+    pub(crate) fn comm(&self) -> &[u8] {
+        self.comm.split(|&byte| byte == 0).next().unwrap_or_default()
     }
 
     /// Whether it is a thread of the kernel's own, whose name procfs makes longer than the task has it.
@@ -153,6 +173,35 @@ impl TaskRecord {
         let bits = (waits | self.exit_state) & 0x7f;
         let highest = if bits == 0 { 0 } else { 1 << bits.ilog2() };
         LETTERS.iter().find(|(bit, _)| *bit == highest).map_or(b'?', |&(_, letter)| letter)
+    }
+}
+
+/// What the kernel says of a namespace. Inode numbers are 0 where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NamespaceRecord {
+    pub(crate) ino: u32,
+    pub(crate) clone_flag: u32,
+    /// The user namespace that owns it; of a user namespace, its parent.
+    pub(crate) owner: u32,
+    /// The parent of a PID namespace.
+    pub(crate) parent: u32,
+    /// The UID that created a user namespace; of others 0.
+    pub(crate) owner_uid: u32,
+    /// 0 where the kernel has none.
+    pub(crate) unique_id: u64,
+}
+
+impl NamespaceRecord {
+    /// Reads a record of [`NAMESPACE`] bytes.
+    pub(super) fn read(bytes: &[u8]) -> Self {
+        Self {
+            ino: u32_of(bytes, namespace::INUM),
+            clone_flag: u32_of(bytes, namespace::TYPE),
+            owner: u32_of(bytes, namespace::OWNER),
+            parent: u32_of(bytes, namespace::PARENT),
+            owner_uid: u32_of(bytes, namespace::OWNER_UID),
+            unique_id: u64_of(bytes, namespace::UNIQUE_ID),
+        }
     }
 }
 
@@ -217,7 +266,7 @@ mod tests {
         put(task::TIME_FOR_CHILDREN, &9_u32.to_ne_bytes());
         let task = TaskRecord::read(&bytes);
         assert_eq!((task.tgid, task.number, task.started_ns), (7, 3, 5 << 32));
-        assert_eq!((task.comm.as_slice(), task.table, task.namespaces[9]), (&b"a) b"[..], None, 9));
+        assert_eq!((task.comm(), task.table, task.namespaces[9]), (&b"a) b"[..], None, 9));
         assert!(task.has_left() && !task.is_of_kernel());
     }
 

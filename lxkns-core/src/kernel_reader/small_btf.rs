@@ -10,7 +10,7 @@ enum Of {
     In(&'static str),
 }
 
-const INUM: &[(&str, Of)] = &[("ns", Of::In("ns_common"))];
+const OWNED: &[(&str, Of)] = &[("user_ns", Of::Pointer), ("ns", Of::In("ns_common"))];
 
 /// The structures, each after those that it contains. Members stand one after another.
 const STRUCTS: &[(&str, &[(&str, Of)])] = &[
@@ -54,15 +54,15 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
     ("cred", &[("uid", Of::Number(4)), ("user_ns", Of::Pointer)]),
     ("upid", &[("nr", Of::Number(4)), ("ns", Of::Pointer)]),
     ("pid", &[("count", Of::Number(4)), ("level", Of::Number(4)), ("numbers", Of::In("upid"))]),
-    ("ns_common", &[("ns_type", Of::Number(4)), ("inum", Of::Number(4))]),
-    ("mnt_namespace", INUM),
-    ("cgroup_namespace", INUM),
-    ("uts_namespace", INUM),
-    ("ipc_namespace", INUM),
-    ("user_namespace", INUM),
-    ("pid_namespace", INUM),
-    ("net", INUM),
-    ("time_namespace", INUM),
+    ("ns_common", &[("ns_type", Of::Number(4)), ("inum", Of::Number(4)), ("ns_id", Of::Number(8))]),
+    ("mnt_namespace", OWNED),
+    ("cgroup_namespace", OWNED),
+    ("uts_namespace", OWNED),
+    ("ipc_namespace", OWNED),
+    ("user_namespace", &[("parent", Of::Pointer), ("owner", Of::Number(4)), ("ns", Of::In("ns_common"))]),
+    ("pid_namespace", &[("parent", Of::Pointer), ("user_ns", Of::Pointer), ("ns", Of::In("ns_common"))]),
+    ("net", OWNED),
+    ("time_namespace", OWNED),
     ("super_block", &[("s_magic", Of::Number(8))]),
     (
         "inode",
