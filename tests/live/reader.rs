@@ -29,6 +29,7 @@ pub(super) fn tests() -> Vec<Test> {
             in_a_pid_namespace,
         ),
         test("reader::two_capabilities_are_enough", NOBODY, two_capabilities_are_enough),
+        test("reader::what_nothing_visible_holds", &[Root, File(BTF), Kernel(6, 18)], what_nothing_visible_holds),
         test("reader::many_scans_of_one_session", &[Root, File(BTF)], many_scans_of_one_session),
         test("reader::procfs_where_it_is_denied", &[UserNamespaces, File(BTF)], procfs_where_it_is_denied),
     ]
@@ -302,6 +303,43 @@ fn two_capabilities_are_enough() {
     assert_eq!(middle.holders.len(), 1, "{middle:?}");
     assert!(matches!(middle.holders[..], [Holder::Child { .. }]), "{middle:?}");
     assert_eq!(super::ino(middle.owner), Some(super::own_inode("user")));
+}
+
+/// Namespaces of which only a message knows that nobody has received: no process, link or mount leads there, and before Linux
+/// 6.19 no call lists them.
+fn what_nothing_visible_holds() {
+    let types = ["cgroup", "uts", "ipc", "net"];
+    let (mut actors, mut hidden) = (Vec::new(), Vec::new());
+    for name in types {
+        let actor = Actor::spawn_in(&["user", name]);
+        let fd = actor.open(format!("/proc/self/ns/{name}"), Open::ReadOnly);
+        // The sockets are not to hold the network namespace.
+        let left = leave(&actor, name);
+        actor.send_fd_in_flight(fd);
+        actor.close(fd);
+        hidden.push((left, name, actor.ns_inode("user")));
+        actors.push(actor);
+    }
+    let is_undisturbed = |snapshot: &Snapshot| {
+        let holders = hidden.iter().filter_map(|(ino, ..)| snapshot.by_ino(*ino)).flat_map(|one| &one.holders);
+        holders.filter_map(Holder::pid).count() == 0
+    };
+    let kernel = look_until(is_undisturbed, || scan(&DiscoveryOptions::namespaces(), Reader::Kernel));
+    for (ino, name, user) in &hidden {
+        let namespace = namespace(&kernel, *ino);
+        assert_eq!((namespace.ns_type.name(), super::ino(namespace.owner)), (*name, Some(*user)));
+        assert_eq!(namespace.holders, [Holder::Kernel]);
+        assert!(namespace.unique_id.is_some());
+    }
+    if !probe::kernel_at_least(6, 19) {
+        let procfs = look_until(is_undisturbed, || scan(&DiscoveryOptions::namespaces(), Reader::Proc));
+        assert!(hidden.iter().all(|(ino, ..)| procfs.by_ino(*ino).is_none()), "only the kernel's lists have them");
+    }
+    // What a message leads to is gone with it.
+    drop(actors);
+    let gone = |snapshot: &Snapshot| hidden.iter().all(|(ino, ..)| snapshot.by_ino(*ino).is_none());
+    let after = look_until(gone, || scan(&DiscoveryOptions::namespaces(), Reader::Kernel));
+    assert!(gone(&after));
 }
 
 fn many_scans_of_one_session() {

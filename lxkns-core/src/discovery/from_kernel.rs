@@ -16,7 +16,7 @@ use super::sockets::Fetcher;
 use super::tasks::{self, OtherTask, Reading, Whose};
 use super::{suspects, tun};
 use crate::failure::Failure;
-use crate::kernel_reader::{FileKind, FileRecord, KernelReader, Refusal, TaskRecord};
+use crate::kernel_reader::{FileKind, FileRecord, KernelReader, NamespaceRecord, Refusal, TaskRecord};
 use crate::model::{
     Cause, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation, Pid, Place, Reader, Relation, Task,
     TaskState, Tid, Uid,
@@ -159,48 +159,64 @@ pub(super) fn facts(search: &Search<'_>, id: NamespaceId) -> Option<()> {
     if !search.reads_kernel {
         return None;
     }
-    let told = search.told.get_or_init(|| all_facts(search)).as_ref().ok()?;
+    let told = search.told.get_or_init(|| {
+        let reader = search.session.kernel_reader().as_ref().map_err(Clone::clone)?;
+        let mut all = FxHashMap::default();
+        reader.namespaces(|told| all.extend(facts_of(search, told)))?;
+        Ok(all)
+    });
+    note_facts(search, told.as_ref().ok()?, id)
+}
+
+/// Notes what the kernel tells of a namespace, with its owners and parents; `None` if it is not among `told`.
+pub(super) fn note_facts(search: &Search<'_>, told: &FxHashMap<NamespaceId, Facts>, id: NamespaceId) -> Option<()> {
     let mut todo = vec![told.get_key_value(&id)?];
     while let Some((&id, facts)) = todo.pop() {
-        let is_new = search.facts().insert(id, facts.clone()).is_none();
+        let mut known = search.facts();
+        if known.contains_key(&id) {
+            continue;
+        }
+        known.insert(id, facts.clone());
         let related = [facts.owner, facts.parent].into_iter().filter_map(Relation::known);
-        todo.extend(related.filter(|_| is_new).filter_map(|id| told.get_key_value(&id)));
+        todo.extend(related.filter_map(|id| told.get_key_value(&id)));
     }
     Some(())
 }
 
-/// What the kernel tells of the namespaces of all tasks and files.
-fn all_facts(search: &Search<'_>) -> Result<FxHashMap<NamespaceId, Facts>, Refusal> {
+/// The namespaces of the kernel's own lists, and whether these were read to their ends; `None` without the kernel reader, or
+/// where it does not know these lists.
+pub(super) fn listed(search: &Search<'_>) -> Option<(FxHashMap<NamespaceId, Facts>, bool)> {
+    let reader = search.session.kernel_reader().as_ref().ok().filter(|_| search.reads_kernel)?;
+    let mut all = FxHashMap::default();
+    let is_whole = reader.listed(|listed| all.extend(facts_of(search, listed))).ok()?;
+    Some((all, is_whole))
+}
+
+fn facts_of(search: &Search<'_>, told: NamespaceRecord) -> Option<(NamespaceId, Facts)> {
     let dev = search.devices.nsfs;
+    let ns_type = NamespaceType::from_clone_flag(told.clone_flag)?;
     let (asks_owner, asks_parent) = (search.looks_in(Place::Owners), search.looks_in(Place::Parents));
     let relation = |is_asked: bool, ino: u32| match (is_asked, ino) {
         (false, _) => Relation::NotAsked,
         (true, 0) => Relation::None,
         (true, ino) => Relation::Known(NamespaceId { ino: ino.into(), dev }),
     };
-    let mut all = FxHashMap::default();
-    search.session.kernel_reader().as_ref().map_err(Clone::clone)?.namespaces(|told| {
-        let Some(ns_type) = NamespaceType::from_clone_flag(told.clone_flag) else { return };
-        let owner = relation(asks_owner || ns_type == NamespaceType::User && asks_parent, told.owner);
-        let parent = match ns_type {
-            NamespaceType::User => owner,
-            NamespaceType::Pid => relation(asks_parent, told.parent),
-            _ => Relation::None,
-        };
-        all.insert(
-            NamespaceId { ino: told.ino.into(), dev },
-            Facts {
-                ns_type,
-                unique_id: (told.unique_id != 0).then_some(told.unique_id),
-                without_id: None,
-                owner,
-                parent,
-                owner_uid: (ns_type == NamespaceType::User).then_some(Uid(told.owner_uid)),
-                unanswered: Vec::new(),
-            },
-        );
-    })?;
-    Ok(all)
+    let owner = relation(asks_owner || ns_type == NamespaceType::User && asks_parent, told.owner);
+    let parent = match ns_type {
+        NamespaceType::User => owner,
+        NamespaceType::Pid => relation(asks_parent, told.parent),
+        _ => Relation::None,
+    };
+    let facts = Facts {
+        ns_type,
+        unique_id: (told.unique_id != 0).then_some(told.unique_id),
+        without_id: None,
+        owner,
+        parent,
+        owner_uid: (ns_type == NamespaceType::User).then_some(Uid(told.owner_uid)),
+        unanswered: Vec::new(),
+    };
+    Some((NamespaceId { ino: told.ino.into(), dev }, facts))
 }
 
 /// Notes why the kernel reader did not tell of namespaces that the caller may not open.

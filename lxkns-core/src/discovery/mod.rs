@@ -13,7 +13,8 @@
 //! | 10 parents, 11 owners | `facts.rs`: they are asked of each namespace when it is first seen |
 //! | 12 the kernel's own lists | `kernel.rs` |
 //!
-//! Where the kernel reader takes the place of procfs, `from_kernel.rs` has places 1 to 7.
+//! Where the kernel reader takes the place of procfs, `from_kernel.rs` has places 1 to 7, and what namespaces say of
+//! themselves to a caller who may not open them.
 
 mod assembly;
 mod bind_mounts;

@@ -49,6 +49,9 @@ impl Width {
 pub(super) enum If {
     Equal = 0x10,
     NotEqual = 0x50,
+    /// Without signs.
+    Less = 0xa0,
+    SignedLessOrEqual = 0xd0,
 }
 
 /// A place in a program to jump to.
@@ -97,6 +100,16 @@ impl Assembler {
         self.push(0x27, destination, R0, 0, number);
     }
 
+    /// `destination &= number`
+    pub(super) fn and(&mut self, destination: Register, number: i32) {
+        self.push(0x57, destination, R0, 0, number);
+    }
+
+    /// `destination >>= number`
+    pub(super) fn shift_right(&mut self, destination: Register, number: i32) {
+        self.push(0x77, destination, R0, 0, number);
+    }
+
     /// `destination = *(source + offset)`
     pub(super) fn load(&mut self, width: Width, destination: Register, source: Register, offset: i16) {
         self.push(0x61 | width.code(), destination, source, offset, 0);
@@ -138,6 +151,19 @@ impl Assembler {
     pub(super) fn jump_if(&mut self, register: Register, condition: If, number: i32, label: Label) {
         self.jumps.push((self.instructions.len(), label));
         self.push(0x05 | condition as u8, register, R0, 0, number);
+    }
+
+    /// As [`jump_if`](Self::jump_if), of the lower half of the register.
+    pub(super) fn jump_if_32(&mut self, register: Register, condition: If, number: i32, label: Label) {
+        self.jumps.push((self.instructions.len(), label));
+        self.push(0x06 | condition as u8, register, R0, 0, number);
+    }
+
+    /// Goes on at the label if this has been passed so often that the kernel wants the program to end (Linux 6.9). A loop
+    /// through this needs no other bound.
+    pub(super) fn jump_at_limit(&mut self, label: Label) {
+        self.jumps.push((self.instructions.len(), label));
+        self.push(0xe5, R0, R0, 0, 0);
     }
 
     /// Goes on at the label if both registers are the same.

@@ -7,12 +7,14 @@
 //! | `assembler.rs` | how programs are put together |
 //! | `programs.rs` | the programs for tasks and files |
 //! | `namespaces.rs` | two more, for what namespaces say of themselves |
+//! | `lists.rs` | one more, for the kernel's own lists of namespaces |
 //! | `records.rs` | what they write |
 //!
 //! Nothing stays in the kernel: programs and iterators end with their descriptors.
 
 mod assembler;
 pub(crate) mod btf;
+mod lists;
 mod namespaces;
 mod programs;
 mod records;
@@ -20,15 +22,17 @@ mod records;
 mod small_btf;
 
 use std::ffi::CStr;
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use lxkns_sys::BpfInstruction;
+use rustc_hash::FxHashSet;
 use rustix::io::Errno;
 
 use crate::failure::Failure;
-use crate::model::{Call, Cause, Operation};
+use crate::model::{Call, Cause, NamespaceType, Operation};
 use btf::Btf;
 use programs::Missing;
 pub(crate) use records::{FileKind, FileRecord, NamespaceRecord, TaskRecord};
@@ -94,6 +98,14 @@ impl Iterator {
 
     /// Runs it for all objects; calls this for each record of `size` bytes.
     fn run(&self, size: usize, mut each: impl FnMut(&[u8])) -> Result<(), Refusal> {
+        self.run_until(size, |record| {
+            each(record);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// As [`run`](Self::run), until this has seen enough.
+    fn run_until(&self, size: usize, mut each: impl FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), Refusal> {
         let link = self.link.get_or_init(|| self.load()).as_ref().map_err(Clone::clone)?;
         let iterator = lxkns_sys::bpf_create_iterator(link).map_err(Refusal::of(Call::Bpf))?;
         let began = Instant::now();
@@ -111,7 +123,9 @@ impl Iterator {
                 Err(errno) => return Err(Refusal::of(Call::Bpf)(errno)),
             };
             let (records, rest) = buffer[..filled].split_at(filled / size * size);
-            records.chunks_exact(size).for_each(&mut each);
+            if records.chunks_exact(size).try_for_each(&mut each).is_break() {
+                return Ok(());
+            }
             kept = rest.len();
             buffer.copy_within(filled - kept..filled, 0);
         }
@@ -126,6 +140,8 @@ pub(crate) struct KernelReader {
     files_and_suspects: Iterator,
     /// For the namespaces of tasks and those of files. A kernel where they cannot be put together has the others.
     namespaces: Result<[Iterator; 2], Refusal>,
+    /// For the kernel's lists of namespaces.
+    lists: Result<Iterator, Refusal>,
 }
 
 impl KernelReader {
@@ -145,7 +161,9 @@ impl KernelReader {
                 Iterator::new(c"lxkns_file_ns", of_files, namespaces::of_files(&btf)?),
             ])
         };
+        let lists = lists::of_namespaces(&btf).map(|program| Iterator::new(c"lxkns_ns_lists", of_tasks, program));
         Ok(Self {
+            lists: lists.map_err(Refusal::from),
             namespaces: namespaces().map_err(Refusal::from),
             tasks: Iterator::new(c"lxkns_tasks", of_tasks, programs::for_tasks(&btf)?),
             files: Iterator::new(c"lxkns_files", of_files, programs::for_files(&btf, false)?),
@@ -174,6 +192,25 @@ impl KernelReader {
         }
         Ok(())
     }
+
+    /// All namespaces of the kernel's own lists, each once unless some end meanwhile; and whether the lists were read to their
+    /// ends. On a host with very few tasks, the longest can be cut.
+    pub(crate) fn listed(&self, mut each: impl FnMut(NamespaceRecord)) -> Result<bool, Refusal> {
+        let mut ended = FxHashSet::default();
+        self.lists.as_ref().map_err(Clone::clone)?.run_until(records::NAMESPACE, |bytes| {
+            match NamespaceRecord::read(bytes) {
+                NamespaceRecord { ino: 0, clone_flag, .. } => drop(ended.insert(clone_flag)),
+                // What has no reference any more is just ending.
+                listed if listed.references > 0 => each(listed),
+                _ => {}
+            }
+            match ended.len() < NamespaceType::ALL.len() {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+        Ok(ended.len() == NamespaceType::ALL.len())
+    }
 }
 
 /// Checks the reader against any BTF: it is refused, or the programs are such as a kernel accepts in size.
@@ -181,7 +218,9 @@ impl KernelReader {
 pub(crate) fn check(btf: &[u8]) {
     if let Ok(reader) = KernelReader::new(btf) {
         let iterators = [&reader.tasks, &reader.files, &reader.files_and_suspects];
-        for Iterator { instructions, .. } in iterators.into_iter().chain(reader.namespaces.iter().flatten()) {
+        for Iterator { instructions, .. } in
+            iterators.into_iter().chain(reader.namespaces.iter().flatten()).chain(&reader.lists)
+        {
             assert!((1..4096).contains(&instructions.len()));
         }
     }
@@ -206,10 +245,17 @@ mod tests {
     fn a_field_that_is_missing_is_named() {
         // Nothing reads these.
         let unread = ["nsproxy.count", "cred.uid", "pid.count", "sk_buff_list.next", "ns_common.ns_id"];
-        // Without this one, the type is looked for elsewhere.
-        let replaced = [("ns_common.ns_type", "ns_common.ops"), ("task_struct.__state", "task_struct.state")];
+        // Without one of these, another is what is missing.
+        let replaced = [
+            ("ns_common.ns_type", "ns_common.ops"),
+            ("task_struct.__state", "task_struct.state"),
+            ("ns_common.__ns_ref", "ns_common.count"),
+            ("list_head.next", "ns_common.ns_list_node"),
+            ("list_head.prev", "ns_common.ns_list_node"),
+        ];
         for path in paths() {
-            let refused = KernelReader::new(&small_btf(&path)).and_then(|reader| reader.namespaces.map(drop));
+            let refused =
+                KernelReader::new(&small_btf(&path)).and_then(|reader| reader.namespaces.and(reader.lists).map(drop));
             if unread.contains(&path.as_str()) {
                 assert_eq!(refused, Ok(()), "{path}");
                 continue;

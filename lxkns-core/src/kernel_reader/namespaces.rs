@@ -10,16 +10,18 @@ use super::records::{NAMESPACE, NSFS, SOCKFS, namespace};
 use crate::model::NamespaceType;
 
 /// The user namespace of the task's credentials.
-const USER: i16 = -24;
+pub(super) const USER: i16 = -24;
 /// The number of levels of user and PID namespaces that are followed upwards: one more than the kernel allows (32).
 const LEVELS: i32 = 33;
 
 /// Where a type's structure has what is read of it.
-struct Layout {
-    ns_type: NamespaceType,
+pub(super) struct Layout {
+    pub(super) ns_type: NamespaceType,
     /// The part that all types have.
-    common: i16,
+    pub(super) common: i16,
     inum: i16,
+    /// How many references the kernel counts; this has had several names.
+    references: i16,
     /// Since Linux 6.18.
     unique_id: Option<i16>,
     /// The owner; of a user namespace, its parent.
@@ -64,6 +66,7 @@ impl Layout {
             ns_type,
             common: f.start(common)?,
             inum: f.number(inum)?,
+            references: f.start(common)? + f.number("ns_common.__ns_ref").or_else(|_| f.number("ns_common.count"))?,
             unique_id: f.at(unique_id, 8).ok(),
             owner: f.pointer(owner)?,
             parent: is(NamespaceType::Pid).then(|| f.pointer("pid_namespace.parent")).transpose()?,
@@ -73,13 +76,13 @@ impl Layout {
 }
 
 /// Writes the programs: what they need to know of each type.
-struct Writer {
-    layouts: Vec<Layout>,
+pub(super) struct Writer {
+    pub(super) layouts: Vec<Layout>,
     user_inum: i16,
 }
 
 impl Writer {
-    fn new(f: &Fields<'_>) -> Result<Self, Missing> {
+    pub(super) fn new(f: &Fields<'_>) -> Result<Self, Missing> {
         let layouts = NamespaceType::ALL.into_iter().map(|ns_type| Layout::of(f, ns_type)).collect::<Result<_, _>>()?;
         Ok(Self { layouts, user_inum: f.number("user_namespace.ns.inum")? })
     }
@@ -89,10 +92,11 @@ impl Writer {
     }
 
     /// Writes the record of the namespace whose structure R6 points to; R7 is where it goes. Uses R8.
-    fn write_one(&self, p: &mut Assembler, layout: &Layout) {
+    pub(super) fn write_one(&self, p: &mut Assembler, layout: &Layout) {
         p.clear_record(NAMESPACE);
         p.store_number(Width::Four, FRAME, RECORD + namespace::TYPE, layout.ns_type.clone_flag() as i32);
         p.read(RECORD + namespace::INUM, 4, R6, layout.inum);
+        p.read(RECORD + namespace::REFERENCES, 4, R6, layout.references);
         if let Some(unique_id) = layout.unique_id {
             p.read(RECORD + namespace::UNIQUE_ID, 8, R6, unique_id);
         }
@@ -149,7 +153,7 @@ impl Writer {
 }
 
 /// The structure of a namespace while others are written.
-const KEPT: i16 = -32;
+pub(super) const KEPT: i16 = -32;
 
 /// The program for each task: the namespaces that it is in, and those for its children.
 pub(super) fn of_tasks(btf: &Btf<'_>) -> Result<Vec<BpfInstruction>, Missing> {

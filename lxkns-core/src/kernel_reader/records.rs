@@ -30,6 +30,7 @@ pub(super) mod namespace {
     pub(crate) const PARENT: i16 = 12;
     /// The UID that created a user namespace.
     pub(crate) const OWNER_UID: i16 = 16;
+    pub(crate) const REFERENCES: i16 = 20;
     pub(crate) const UNIQUE_ID: i16 = 24;
 }
 
@@ -187,6 +188,8 @@ pub(crate) struct NamespaceRecord {
     pub(crate) parent: u32,
     /// The UID that created a user namespace; of others 0.
     pub(crate) owner_uid: u32,
+    /// How many references the kernel counts; 0 of one that is just ending.
+    pub(crate) references: u32,
     /// 0 where the kernel has none.
     pub(crate) unique_id: u64,
 }
@@ -200,6 +203,7 @@ impl NamespaceRecord {
             owner: u32_of(bytes, namespace::OWNER),
             parent: u32_of(bytes, namespace::PARENT),
             owner_uid: u32_of(bytes, namespace::OWNER_UID),
+            references: u32_of(bytes, namespace::REFERENCES),
             unique_id: u64_of(bytes, namespace::UNIQUE_ID),
         }
     }

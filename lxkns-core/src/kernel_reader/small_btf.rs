@@ -14,7 +14,7 @@ const OWNED: &[(&str, Of)] = &[("user_ns", Of::Pointer), ("ns", Of::In("ns_commo
 
 /// The structures, each after those that it contains. Members stand one after another.
 const STRUCTS: &[(&str, &[(&str, Of)])] = &[
-    ("bpf_iter_meta", &[("seq", Of::Pointer)]),
+    ("bpf_iter_meta", &[("seq", Of::Pointer), ("seq_num", Of::Number(8))]),
     ("bpf_iter__task", &[("meta", Of::Pointer), ("task", Of::Pointer)]),
     (
         "bpf_iter__task_file",
@@ -54,7 +54,17 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
     ("cred", &[("uid", Of::Number(4)), ("user_ns", Of::Pointer)]),
     ("upid", &[("nr", Of::Number(4)), ("ns", Of::Pointer)]),
     ("pid", &[("count", Of::Number(4)), ("level", Of::Number(4)), ("numbers", Of::In("upid"))]),
-    ("ns_common", &[("ns_type", Of::Number(4)), ("inum", Of::Number(4)), ("ns_id", Of::Number(8))]),
+    ("list_head", &[("next", Of::Pointer), ("prev", Of::Pointer)]),
+    (
+        "ns_common",
+        &[
+            ("ns_type", Of::Number(4)),
+            ("inum", Of::Number(4)),
+            ("__ns_ref", Of::Number(4)),
+            ("ns_id", Of::Number(8)),
+            ("ns_list_node", Of::In("list_head")),
+        ],
+    ),
     ("mnt_namespace", OWNED),
     ("cgroup_namespace", OWNED),
     ("uts_namespace", OWNED),
