@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::gaps::{self, Reason, Shortfall};
 use crate::names;
+use crate::reader::{self, ReaderLine};
 use crate::text::escape::{printable, shell_word};
 
 const EPERM: i32 = 1;
@@ -24,6 +25,8 @@ pub struct Report {
     pub kernel: String,
     /// Whether it is about the living host, not a dump.
     pub live: bool,
+    /// Where processes were read from.
+    pub reader: ReaderLine,
     /// The newer interfaces of the kernel; `null` of a dump.
     pub interfaces: Option<Vec<InterfaceLine>>,
     /// Where a namespace can be held.
@@ -265,6 +268,7 @@ pub fn report(snapshot: &Snapshot, living: Option<Living>) -> Report {
     Report {
         kernel: snapshot.host.kernel_release.clone(),
         live: is_live,
+        reader: reader::line(snapshot),
         interfaces: answers.as_ref().map(|answers| answers.iter().map(interface).collect()),
         places: places(snapshot, held, is_filtered),
         shortfalls: shortfalls.iter().map(|shortfall| shortfall_line(shortfall, held)).collect(),

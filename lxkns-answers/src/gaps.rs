@@ -392,7 +392,9 @@ fn outside(snapshot: &Snapshot) -> Option<Reason> {
 
 /// Whether a gap is worth a line: a limit of this kernel is not, as every run would report it and no user can change it.
 fn relevant(snapshot: &Snapshot, places: Places) -> impl Iterator<Item = &Gap> {
-    let is_told = |gap: &Gap| gap.cause != Cause::Unsupported || gap.object != Object::Host;
+    // Which reader is used changes nothing that is seen: `reader.rs` has the words.
+    let is_told =
+        |gap: &Gap| gap.place != Place::Reader && (gap.cause != Cause::Unsupported || gap.object != Object::Host);
     snapshot.gaps.iter().filter(move |gap| places.contains(gap.place) && is_told(gap))
 }
 

@@ -35,6 +35,7 @@ pub mod netns;
 pub mod orphans;
 pub mod owner;
 pub mod ports;
+pub mod reader;
 pub mod release;
 pub mod resolve;
 #[cfg(feature = "schema")]

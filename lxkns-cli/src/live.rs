@@ -26,12 +26,13 @@ use rustix::fs::{AtFlags, CWD, FileType, OFlags, ResolveFlags, StatxAttributes, 
 use rustix::io::Errno;
 
 use crate::args::{DumpArgs, INSIDE, LookArgs, PatienceArgs};
-use crate::exit::Result;
+use crate::exit::{Result, say};
 use crate::patient::Patient;
 use crate::progress::Progress;
 use bstr::BStr;
 use lxkns_answers::file_system::{self, Followed};
 use lxkns_answers::owner;
+use lxkns_answers::reader;
 use lxkns_answers::users::Users;
 
 /// Whether a TARGET is this process, so scans must include it; set while the options are read.
@@ -62,6 +63,7 @@ pub(crate) fn discover(
     let progress = Progress::of("looking at this host");
     let mut options = options.clone();
     options.without_self &= !SELF_IS_ASKED.load(Ordering::Relaxed);
+    options.reader = patience.reader.reader();
     let mut snapshot = session.run(&options)?;
     drop(progress);
     let users = users_of_host();
@@ -71,6 +73,9 @@ pub(crate) fn discover(
     let named = uids.into_iter().filter_map(|uid| Some((uid, users.name(uid)?.to_string())));
     snapshot.annotations.user_names = named.collect();
     annotate_containers(&mut snapshot, patience);
+    if let Some(why) = reader::refusal(&snapshot) {
+        say(format!("tasks and open files are read from procfs, not from the kernel's iterators: {why}"));
+    }
     Ok(snapshot)
 }
 

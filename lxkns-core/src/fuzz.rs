@@ -109,6 +109,11 @@ pub fn timens(text: &[u8]) {
     assert_eq!(time_offsets::parse(written.as_bytes()), Ok(offsets));
 }
 
+/// The kernel's BTF: whatever it says, the programs of the kernel reader have some size or there are none.
+pub fn btf(bytes: &[u8]) {
+    crate::kernel_reader::check(bytes);
+}
+
 /// `/proc/PID/fdinfo/FD`: no more files than slots.
 pub fn fdinfo(text: &[u8]) {
     let Ok(info) = fdinfos::parse(text) else { return };

@@ -83,6 +83,8 @@ mod failure;
 // In the order in which data flows.
 mod procfs;
 
+mod kernel_reader;
+
 mod action_facts;
 mod cgroups;
 

@@ -50,6 +50,8 @@ pub enum Place {
     Host = 37,
     /// What container engines and runtimes leave: files, control groups, monitors; and what engines answer.
     Containers = 38,
+    /// The kernel reader, which can take the place of procfs.
+    Reader = 39,
 }
 
 impl Place {
@@ -60,7 +62,7 @@ impl Place {
     };
 
     /// All places; those that can hold a namespace come first.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Processes,
         Self::Tasks,
         Self::ForChildren,
@@ -80,6 +82,7 @@ impl Place {
         Self::NamespaceFacts,
         Self::Host,
         Self::Containers,
+        Self::Reader,
     ];
 
     /// A short stable name, as in the JSON form.
@@ -104,6 +107,7 @@ impl Place {
             Self::NamespaceFacts => "namespace-facts",
             Self::Host => "host",
             Self::Containers => "containers",
+            Self::Reader => "reader",
         }
     }
 

@@ -60,6 +60,7 @@ mod octal;
 mod operation;
 mod options;
 mod process;
+mod reader;
 mod snapshot;
 mod socket_user;
 mod suspect;
@@ -108,6 +109,7 @@ pub use process::{
     Capabilities, CgroupMembership, Cgroups, CpuRange, Freezer, NamespaceLinks, Process, ProcessStatus, Scheduling,
     Seccomp, Task, TaskState, Uids,
 };
+pub use reader::Reader;
 pub use snapshot::{Host, Snapshot};
 pub use socket_user::SocketUser;
 pub use suspect::Suspect;

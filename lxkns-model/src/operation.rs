@@ -199,11 +199,13 @@ pub enum Call {
     Statmount,
     /// The kernel's list of namespaces.
     Listns,
+    /// `bpf(2)`: programs that the kernel runs for each task and file.
+    Bpf,
 }
 
 impl Call {
     /// All calls.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Fstat,
         Self::Kcmp,
         Self::Statx,
@@ -225,6 +227,7 @@ impl Call {
         Self::Listmount,
         Self::Statmount,
         Self::Listns,
+        Self::Bpf,
     ];
 
     /// Its name in the kernel, as in the JSON form.
@@ -251,6 +254,7 @@ impl Call {
             Self::Listmount => "listmount",
             Self::Statmount => "statmount",
             Self::Listns => "listns",
+            Self::Bpf => "bpf",
         }
     }
 

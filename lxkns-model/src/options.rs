@@ -1,6 +1,6 @@
 //! What discovery is asked for.
 
-use super::Place;
+use super::{Place, Reader};
 
 /// A set of [`Place`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -89,6 +89,9 @@ pub struct DiscoveryOptions {
     /// Whether to leave the calling process itself out: its namespaces, descriptors and tasks; unless a namespace
     /// would then be missing.
     pub without_self: bool,
+    /// Where to read processes, tasks and their open files from; `None` leaves the choice to discovery. If the kernel reader
+    /// is not usable, procfs takes its place, and a gap at [`Place::Reader`] says why.
+    pub reader: Option<Reader>,
 }
 
 impl DiscoveryOptions {
@@ -106,6 +109,7 @@ impl DiscoveryOptions {
             mounts: false,
             suspects: false,
             without_self: false,
+            reader: None,
         }
     }
 
@@ -123,6 +127,7 @@ impl DiscoveryOptions {
             mounts: true,
             suspects: true,
             without_self: false,
+            reader: None,
         }
     }
 }

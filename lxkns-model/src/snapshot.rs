@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::{
-    Annotations, CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, Observer, Pid, Process, Suspect,
+    Annotations, CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, Observer, Pid, Process, Reader,
+    Suspect,
 };
 
 /// The host that was scanned.
@@ -23,8 +24,8 @@ pub struct Host {
 /// What was found on a host at one time.
 ///
 /// Equality compares what was found: two snapshots of an unchanged host are equal. Outside it are what changes by
-/// itself or says how the scan went: the run states of tasks, the gaps, the time and the time taken; and what depends
-/// on the observer: the observer itself, its mount namespace, and the annotations.
+/// itself or says how the scan went: the run states of tasks, the gaps, the reader, the time and the time taken; and what
+/// depends on the observer: the observer itself, its mount namespace, and the annotations.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The namespaces, by their IDs.
@@ -43,6 +44,9 @@ pub struct Snapshot {
     pub observer_mount_ns: Option<NamespaceId>,
     /// Who took it; `None` where not known, as of a dump of an older version.
     pub observer: Option<Observer>,
+    /// Where processes, tasks and their open files were read from; `None` where not known, as of a dump of an older
+    /// version.
+    pub reader: Option<Reader>,
     /// What was asked for.
     pub options: DiscoveryOptions,
     /// The host.
@@ -65,6 +69,7 @@ impl Snapshot {
             annotations: Annotations::default(),
             observer_mount_ns: None,
             observer: None,
+            reader: None,
             options,
             host,
             taken_at,
@@ -96,7 +101,7 @@ impl PartialEq for Snapshot {
         self.namespaces == other.namespaces
             && self.mounts == other.mounts
             && self.suspects == other.suspects
-            && self.options == other.options
+            && self.options == DiscoveryOptions { reader: self.options.reader, ..other.options.clone() }
             && self.host == other.host
             && self.processes.len() == other.processes.len()
             && self.processes.values().zip(other.processes.values()).all(|(a, b)| equal_but_for_run_states(a, b))

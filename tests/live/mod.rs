@@ -24,16 +24,19 @@ mod ports;
 mod processes;
 mod processless;
 mod program;
+mod reader;
 mod safety;
 mod snapshots;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use lxkns_core::model::{Holder, Namespace, NamespaceId, Pid};
 use lxkns_core::{DiscoveryOptions, Snapshot};
 use tempfile::TempDir;
 
-use crate::harness::Test;
+use crate::harness::{Test, lxkns};
 
 pub(crate) fn tests() -> Vec<Test> {
     [
@@ -43,6 +46,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ports::tests(),
         kernel_lists::tests(),
         processes::tests(),
+        reader::tests(),
         processless::tests(),
         snapshots::tests(),
         gaps::tests(),
@@ -141,4 +145,19 @@ fn inode(path: impl AsRef<Path>) -> u64 {
 /// A directory that goes with the test.
 fn directory() -> TempDir {
     tempfile::Builder::new().prefix("lxkns-test-").tempdir().unwrap()
+}
+
+/// A copy of the program in `directory`, which every user can reach.
+fn reachable_copy(directory: &Path) -> std::path::PathBuf {
+    let copy = directory.join("lxkns");
+    std::fs::copy(lxkns().get_program(), &copy).unwrap();
+    for path in [directory, &copy] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    // While another test forks, the copy can still be open for writing in the child.
+    let is_busy = |error: std::io::Error| error.kind() == std::io::ErrorKind::ExecutableFileBusy;
+    while Command::new(&copy).arg("--help").output().is_err_and(is_busy) {
+        std::thread::yield_now();
+    }
+    copy
 }

@@ -64,6 +64,9 @@ pub(crate) struct Args {
     /// With --check: how many times the floor `lxkns dump` takes at most
     #[arg(long, default_value_t = 1.7)]
     dump_within_floor: f64,
+    /// With --check: how many times the floor `lxkns ls --reader kernel` takes at most
+    #[arg(long, default_value_t = 0.9)]
+    kernel_within_floor: f64,
     /// With --check: how many MiB `lxkns dump` holds at most
     #[arg(long, default_value_t = 60.0)]
     dump_within_mib: f64,
@@ -103,6 +106,7 @@ pub(crate) fn smoke() -> anyhow::Result<()> {
         faster_than_lsns: 0.0,
         within_floor: 0.0,
         dump_within_floor: 0.0,
+        kernel_within_floor: 0.0,
         dump_within_mib: 0.0,
         packaged: false,
         within_release: 0.0,
@@ -118,6 +122,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Program { name: "lsns", command: vec![args.lsns.clone()] },
         Program { name: "floor", command: vec![built("floor")] },
         Program { name: "lxkns dump", command: vec![lxkns.clone(), "dump".into()] },
+        Program {
+            name: "lxkns ls --reader kernel",
+            command: vec![lxkns.clone(), "ls".into(), "--reader".into(), "kernel".into()],
+        },
     ];
     let packaged = if args.packaged { Some(dist::program()?) } else { None };
     let workload = if args.idle { None } else { Some(Workload::start(args)?) };
@@ -128,7 +136,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let views = measure(&views(&lxkns), args.runs)?;
     let packaged = packaged.map(|program| measure(&beside_release(&program), args.runs)).transpose()?;
 
-    let [lxkns, lsns, floor, dump] = &results;
+    let [lxkns, lsns, floor, dump, kernel] = &results;
     let mut text = format!("## {}\n\n```console\n$ {}\n```\n\n", title(args), command_line(args));
     writeln!(text, "{}\n", host(&args.lsns)?)?;
     text.push_str(&table(&results));
@@ -159,6 +167,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 args.dump_within_floor,
                 false,
             ),
+            Claim::new(
+                "times the floor `lxkns ls --reader kernel`, at most",
+                kernel.wall() / floor.wall(),
+                args.kernel_within_floor,
+                false,
+            ),
+            Claim::new("namespaces that it finds for each of `lxkns ls`", kernel.lines / lxkns.lines, 1.0, true),
             Claim::new("MiB held by `lxkns dump`, at most", dump.peak_mib(), args.dump_within_mib, false),
             Claim::new("times `lxkns ls` any view, at most", slowest(&views), args.within_ls, false),
             Claim::new("namespaces found for each that lsns finds", lxkns.lines / lsns.lines, 1.0, true),
@@ -439,8 +454,8 @@ fn host(lsns: &Path) -> anyhow::Result<String> {
     Ok(format!("{}: {cores} cores ({cpu}), Linux {kernel}, {mounts} mounts, lsns {lsns}, as {user}.", date.trim()))
 }
 
-fn table(results: &[Results; 4]) -> String {
-    let [_, lsns, floor, _] = results;
+fn table(results: &[Results; 5]) -> String {
+    let [_, lsns, floor, ..] = results;
     let mut rows = vec![
         ["program", "median ms", "min", "max", "CPU ms", "lsns takes", "times floor", "peak MiB", "lines"]
             .map(str::to_owned),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use lxkns_answers::target::{Asked, ParseError};
+use lxkns_core::model::Reader;
 
 use crate::live;
 use crate::view;
@@ -278,7 +279,7 @@ pub(crate) struct LookArgs {
     pub(crate) patience: PatienceArgs,
 }
 
-/// How long to wait.
+/// How this host is read, and how long to wait.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PatienceArgs {
     /// Timeout for each operation in another namespace, and for each engine
@@ -288,6 +289,40 @@ pub(crate) struct PatienceArgs {
     /// Ask Docker and podman on their sockets for what they do not show otherwise
     #[arg(long)]
     pub(crate) engines: bool,
+
+    /// Read tasks and open files from procfs (proc) or the kernel's iterators (kernel), or choose (auto)
+    #[arg(
+        long,
+        value_name = "READER",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    pub(crate) reader: ReaderChoice,
+}
+
+/// Where tasks and open files are read from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ReaderChoice {
+    /// As it pays
+    #[default]
+    Auto,
+    /// Procfs
+    Proc,
+    /// The kernel's iterators (BPF); procfs if that is not possible
+    Kernel,
+}
+
+impl ReaderChoice {
+    /// The reader; `None` leaves the choice to discovery.
+    pub(crate) fn reader(self) -> Option<Reader> {
+        match self {
+            Self::Auto => None,
+            Self::Proc => Some(Reader::Proc),
+            Self::Kernel => Some(Reader::Kernel),
+        }
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {

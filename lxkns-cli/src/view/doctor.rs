@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use lxkns_answers::doctor::{Caller, Helper, InterfaceLine, Report, Taker};
 use lxkns_answers::gaps::and;
 use lxkns_answers::names::NOT_MAPPED;
-use lxkns_core::model::{CapabilitySet, Seccomp};
+use lxkns_answers::reader::ReaderLine;
+use lxkns_core::model::{CapabilitySet, Reader, Seccomp};
 
 use super::escape::printable;
 use super::screen::Screen;
@@ -19,6 +20,7 @@ pub(crate) fn write(report: &Report, out: &mut impl Write, screen: Screen) -> io
         None => writeln!(out, "  interfaces: not in a dump")?,
     }
     writeln!(out)?;
+    write_reader(out, &report.reader, screen)?;
     screen.heading(out, "places")?;
     writeln!(out, " where a namespace can be held, and whether they could be searched")?;
     for (number, place) in report.places.iter().enumerate() {
@@ -67,6 +69,20 @@ pub(crate) fn write(report: &Report, out: &mut impl Write, screen: Screen) -> io
         }
     }
     Ok(())
+}
+
+/// Nothing of a dump that does not say it.
+fn write_reader(out: &mut impl Write, reader: &ReaderLine, screen: Screen) -> io::Result<()> {
+    let Some(used) = reader.used else { return Ok(()) };
+    screen.heading(out, "reader")?;
+    match used {
+        Reader::Kernel => writeln!(out, " kernel: tasks and open files are read from the kernel's iterators (BPF)")?,
+        _ => writeln!(out, " {used}: tasks and open files are read from procfs")?,
+    }
+    if let Some(why) = &reader.why_not_kernel {
+        writeln!(out, "  not the kernel's iterators: {why}")?;
+    }
+    writeln!(out)
 }
 
 fn write_interfaces(out: &mut impl Write, interfaces: &[InterfaceLine]) -> io::Result<()> {

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::found::{Found, Seen};
+use super::from_kernel;
 use super::initial;
 use super::search::Search;
 use crate::failure::Failure;
@@ -61,7 +62,12 @@ pub(super) fn ensure(
     if search.facts().contains_key(&id) {
         return Ok(());
     }
-    let mut open_ones = vec![(id, reach::verified(open()?, id)?)];
+    let opened = match open().and_then(|fd| reach::verified(fd, id)) {
+        // Who may not open it may have been told by the kernel reader.
+        Err(failure) if failure.is_denied() => return from_kernel::facts(search, id).ok_or(failure),
+        opened => opened?,
+    };
+    let mut open_ones = vec![(id, opened)];
     while let Some((id, fd)) = open_ones.pop() {
         let facts = ask(search, id, &fd, &mut open_ones)?;
         if facts.ns_type == NamespaceType::Mnt {

@@ -1,7 +1,7 @@
 //! Place 4: descriptors on namespaces; and the single pass over a descriptor table that places 4 to 7 and the suspects
 //! share.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::hash::BuildHasher as _;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -213,10 +213,7 @@ pub(super) fn scan(
                 }
             }
             Ok(Kind::Tun) => tun::file(search, found, &mut fetcher, fd),
-            Ok(Kind::Anonymous) if search.options.suspects => suspects::anonymous(found, process, table, fd),
-            Ok(Kind::Regular(dev)) if search.options.suspects => suspects::file(search, found, process, table, fd, dev),
-            Ok(Kind::Directory(dev)) if search.options.suspects => suspects::directory(search, found, table, fd, dev),
-            Ok(Kind::Anonymous | Kind::Regular(_) | Kind::Directory(_) | Kind::Other) => {}
+            Ok(kind) => suspect(search, found, process, table, fd, &kind),
             Err(failure) => {
                 found.gap(Place::Fds, table.object(fd), Operation::stat("fd"), failure);
                 if failure.is_denied() {
@@ -230,6 +227,31 @@ pub(super) fn scan(
     if let Err(errno) = listed {
         found.gap(Place::Fds, owner(table.pid, table.tid), Operation::list("fd"), errno);
     }
+}
+
+fn suspect(search: &Search<'_>, found: &mut Found, process: &ProcDir, table: &Table, fd: u32, kind: &Kind) {
+    if !search.options.suspects {
+        return;
+    }
+    match *kind {
+        Kind::Anonymous => suspects::anonymous(found, process, table, fd),
+        Kind::Regular(dev) => suspects::file(search, found, process, table, fd, dev),
+        Kind::Directory(dev) => suspects::directory(search, found, table, fd, dev),
+        Kind::Namespace(_) | Kind::Socket(_) | Kind::Tun | Kind::Other => {}
+    }
+}
+
+/// Looks at one descriptor that may be a suspect; `false` if the whole table is not readable.
+pub(super) fn suspect_of(search: &Search<'_>, found: &mut Found, process: &ProcDir, table: &Table, fd: u32) -> bool {
+    let Ok(name) = CString::new(crate::procfs::decimal(fd).as_str()) else { return true };
+    match table.kind(search, found, &name, fd) {
+        Ok(kind) => suspect(search, found, process, table, fd, &kind),
+        Err(failure) => {
+            found.gap(Place::Suspects, table.object(fd), Operation::stat("fd"), failure);
+            return !failure.is_denied();
+        }
+    }
+    true
 }
 
 fn namespace(search: &Search<'_>, found: &mut Found, table: &Table, fd: u32, id: NamespaceId) {

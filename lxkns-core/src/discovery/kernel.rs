@@ -7,9 +7,9 @@ use rustix::io::Errno;
 
 use lxkns_sys::{LISTNS_ALL_USER_NAMESPACES, MountNamespaceInfo, NsHandle};
 
-use super::found::Found;
+use super::found::{Found, Seen};
 use super::search::Search;
-use super::{bind_mounts, processes};
+use super::{bind_mounts, from_kernel, processes};
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::model::{Call, Cause, Object, Operation, Place};
@@ -21,8 +21,11 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) -> Result<(), Error> {
         return Ok(());
     }
     let known = found.namespaces.len();
-    walk_mount_namespaces(search, found);
-    list_namespaces(search, found);
+    // The kernel reader walks all lists, and needs neither of the calls.
+    if !listed_by_reader(search, found) {
+        walk_mount_namespaces(search, found);
+        list_namespaces(search, found);
+    }
     if found.namespaces.len() > known {
         // A new process explains its namespaces better than the kernel's list.
         let newcomers = processes::newcomers(search, found)?;
@@ -30,6 +33,27 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) -> Result<(), Error> {
         bind_mounts::all(search, found);
     }
     Ok(())
+}
+
+/// Notes the namespaces that the kernel reader finds in the kernel's lists; `false` if these were not read to their ends.
+fn listed_by_reader(search: &Search<'_>, found: &mut Found) -> bool {
+    let Some((listed, is_whole)) = from_kernel::listed(search) else { return false };
+    for (&id, facts) in &listed {
+        found.listed_by_kernel.insert(id);
+        if found.namespaces.contains_key(&id) {
+            continue;
+        }
+        // One that is open is asked like all others. Not all can be opened, but all say enough of themselves.
+        let handle = facts.unique_id.map(|id| NsHandle { id, ns_type: 0, ino: 0 });
+        let opened = handle.and_then(|handle| lxkns_sys::open_namespace_by_handle(handle).ok());
+        let noted = opened.is_some_and(|fd| found.note_open(search, id, fd, None).is_ok());
+        if !noted {
+            from_kernel::note_facts(search, &listed, id);
+            let ns_type = facts.ns_type;
+            found.namespaces.entry(id).or_insert_with(|| Seen { ns_type, holders: Vec::new(), unopened: None });
+        }
+    }
+    is_whole
 }
 
 /// Walks the kernel's list of mount namespaces, from the caller's own both ways.

@@ -12,6 +12,9 @@
 //! | 9 bind mounts where no process is | the same, with `inside_mounts.rs` |
 //! | 10 parents, 11 owners | `facts.rs`: they are asked of each namespace when it is first seen |
 //! | 12 the kernel's own lists | `kernel.rs` |
+//!
+//! Where the kernel reader takes the place of procfs, `from_kernel.rs` has places 1 to 7, and what namespaces say of
+//! themselves to a caller who may not open them.
 
 mod assembly;
 mod bind_mounts;
@@ -23,6 +26,7 @@ mod file_system_users;
 mod for_children;
 mod found;
 mod freezer;
+mod from_kernel;
 mod gaps;
 mod host;
 mod initial;
@@ -51,7 +55,7 @@ mod workers;
 use std::time::{Instant, SystemTime};
 
 use crate::error::Error;
-use crate::model::{DiscoveryOptions, Snapshot};
+use crate::model::{DiscoveryOptions, Reader, Snapshot};
 
 use search::Search;
 
@@ -74,7 +78,10 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
     let command_lines = command_lines::start(&search, &mut found);
     search.command_lines = command_lines.as_ref();
     // Processes, their tasks and descriptors: most namespaces, and the ways into mount namespaces.
-    found.merge(processes::all(&search)?);
+    let told = from_kernel::told(&search, &mut found);
+    search.reads_kernel = told.is_some();
+    let reader = if told.is_some() { Reader::Kernel } else { Reader::Proc };
+    found.merge(processes::all(&search, told)?);
     let count = found.processes.len();
     session.begin(Step::Mounts, count)?;
     // Bind mounts, and all other mounts: a mount namespace that is found in one can hold another.
@@ -84,13 +91,14 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
     kernel::all(&search, &mut found)?;
     // Retry namespaces that could not be opened, through their other holders.
     facts::of_the_rest(&search, &mut found);
+    from_kernel::gap_of_facts(&search, &mut found);
     session.begin(Step::Details, count)?;
     // Details that are read only of processes that are shown, which are known now.
     let wanted = command_lines::ask_for_the_rest(&search, &mut found);
     named::statuses(&search, &mut found);
 
     let mut snapshot = assembly::snapshot(&search, found, host, taken_at);
-    (snapshot.observer_mount_ns, snapshot.observer) = (home, Some(observer));
+    (snapshot.observer_mount_ns, snapshot.observer, snapshot.reader) = (home, Some(observer), Some(reader));
     freezer::all(&search, &mut snapshot);
     namespace_details::all(&search, &mut snapshot);
     if let Some(command_lines) = command_lines {

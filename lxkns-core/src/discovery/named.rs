@@ -62,6 +62,10 @@ impl Known {
 
     /// Whether its directory is still the same one.
     pub(super) fn has_its_directory(self, proc: &ProcRoot) -> bool {
+        if self.directory.is_none() {
+            // The kernel reader has told of the process.
+            return self.open(proc).is_ok();
+        }
         let ino = proc.dir().stat(decimal(self.pid.0).as_str(), StatxFlags::INO).map(|stat| stat.stx_ino);
         self.directory.is_some() && self.directory == ino.ok()
     }

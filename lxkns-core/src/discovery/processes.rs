@@ -4,13 +4,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::fds::Table;
 use super::found::Found;
+use super::from_kernel::Told;
 use super::named::Known;
 use super::search::Search;
 use super::session::{Progress, Step};
+use super::tasks::{OtherTask, Reading};
 use super::{command_lines, fds, for_children, task_fds, tasks};
 use crate::error::{Error, ErrorKind};
 use crate::failure::Failure;
-use crate::model::{Cause, NamespaceLinks, NamespaceType, Object, Operation, Pid, Place, Process, Scope, Tasks, Tid};
+use crate::model::{
+    Cause, NamespaceLinks, NamespaceType, Object, Operation, Pid, Place, Process, ProcessStatus, Scope, Tasks, Tid,
+};
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcDir;
 use crate::reach;
@@ -24,26 +28,37 @@ pub(super) fn own(search: &Search<'_>) -> Found {
     found
 }
 
-/// Reads all processes, except the calling one and its helpers in mount namespaces.
-pub(super) fn all(search: &Search<'_>) -> Result<Found, Error> {
+/// Reads all processes, except the calling one and its helpers in mount namespaces: `told` of them by the kernel, or from
+/// procfs.
+pub(super) fn all(search: &Search<'_>, told: Option<Told>) -> Result<Found, Error> {
+    if let Some(mut told) = told {
+        told.leave_out(&left_out(search));
+        search.session.begin(Step::Processes, 0)?;
+        return Ok(each(search, &told.processes, |found, process| told.process(search, found, process)));
+    }
     let pids = others(search)?;
     search.session.begin(Step::Processes, 0)?;
-    let done = AtomicUsize::new(0);
-    let mut found = search.for_each(&pids, |found, &pid| {
-        if search.session.is_cancelled() {
-            return;
-        }
-        process(search, found, pid);
-        let processes = done.fetch_add(1, Ordering::Relaxed) + 1;
-        if processes.is_multiple_of(100) {
-            search.session.tell(Progress { step: Step::Processes, processes, all_processes: pids.len() });
-        }
-    });
+    let mut found = each(search, &pids, |found, &pid| process(search, found, pid));
     if !pids.contains(&Pid(1)) && search.proc.own_pid() != Some(Pid(1)) {
         // Each PID namespace has a PID 1; if it is not listed, others can be missing too (procfs mounted with hidepid).
         found.gap(Place::Processes, Object::Host, Operation::list("processes"), Cause::Hidden);
     }
     Ok(found)
+}
+
+/// Calls `read` for each process, until the scan is cancelled, and reports how far it is.
+fn each<T: Sync>(search: &Search<'_>, all: &[T], read: impl Fn(&mut Found, &T) + Sync) -> Found {
+    let done = AtomicUsize::new(0);
+    search.for_each(all, |found, item| {
+        if search.session.is_cancelled() {
+            return;
+        }
+        read(found, item);
+        let processes = done.fetch_add(1, Ordering::Relaxed) + 1;
+        if processes.is_multiple_of(100) {
+            search.session.tell(Progress { step: Step::Processes, processes, all_processes: all.len() });
+        }
+    })
 }
 
 /// Reads the processes that have started since `found`.
@@ -60,10 +75,16 @@ fn others(search: &Search<'_>) -> Result<Vec<Pid>, Error> {
         let path = search.proc.path().display();
         Error::with_source(ErrorKind::Procfs, format!("cannot list the processes in {path}"), errno)
     })?;
-    // The helpers in mount namespaces are left out, also those that are left from an earlier scan.
-    let helpers = search.access.map(MountAccess::helpers).unwrap_or_default();
-    pids.retain(|pid| Some(*pid) != search.proc.own_pid() && !helpers.contains(pid));
+    let left_out = left_out(search);
+    pids.retain(|pid| !left_out.contains(pid));
     Ok(pids)
+}
+
+/// The calling process, which is read first, and the helpers in mount namespaces, also those that are left from an earlier
+/// scan.
+fn left_out(search: &Search<'_>) -> Vec<Pid> {
+    let helpers = search.access.map(MountAccess::helpers).unwrap_or_default();
+    helpers.into_iter().chain(search.proc.own_pid()).collect()
 }
 
 /// Reads one process with its tasks and descriptors. A process that vanishes during the read is left out.
@@ -121,23 +142,54 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid, doubts:
         main.task.namespaces = namespaces;
     }
 
-    if search.looks_in(Place::Processes) && voice == Tid::from(pid) {
-        found.note_process(search, pid, &namespaces);
-    }
-    for_children::of_process(search, found, pid, voice, &namespaces);
-    if search.looks_in(Place::Tasks) {
-        // If the thread group leader has exited, the namespaces of the other tasks were not noted for the process.
-        let held_by_process = if voice == Tid::from(pid) { namespaces } else { NamespaceLinks::default() };
-        tasks::hold(search, found, pid, &held_by_process, &others);
-        for_children::of_tasks(search, found, pid, &namespaces, &mut others);
-    }
+    let mut gathered = Gathered { pid, main, others, voice, namespaces };
+    hold(search, found, &mut gathered);
     if let Some(table) = table {
         fds::scan(search, found, dir, &table, namespaces.get(NamespaceType::Net), None);
         if !namespaces.is_empty() {
-            task_fds::all(search, found, dir, &table, &others);
+            task_fds::all(search, found, dir, &table, &gathered.others);
         }
     }
+    finish(search, found, gathered, known, |found| tasks::status(found, dir, pid, voice));
+    Ok(())
+}
 
+/// What was read of a process.
+pub(super) struct Gathered {
+    pub(super) pid: Pid,
+    pub(super) main: Reading,
+    pub(super) others: Vec<OtherTask>,
+    /// The task that stands for the process.
+    pub(super) voice: Tid,
+    /// The namespaces of that one.
+    pub(super) namespaces: NamespaceLinks,
+}
+
+/// Notes the namespaces of a process and of its tasks, with those for their children.
+pub(super) fn hold(search: &Search<'_>, found: &mut Found, gathered: &mut Gathered) {
+    let Gathered { pid, voice, ref namespaces, ref mut others, .. } = *gathered;
+    if search.looks_in(Place::Processes) && voice == Tid::from(pid) {
+        found.note_process(search, pid, namespaces);
+    }
+    for_children::of_process(search, found, pid, voice, namespaces);
+    if search.looks_in(Place::Tasks) {
+        // If the thread group leader has exited, the namespaces of the other tasks were not noted for the process.
+        let held_by_process = if voice == Tid::from(pid) { *namespaces } else { NamespaceLinks::default() };
+        tasks::hold(search, found, pid, &held_by_process, others);
+        for_children::of_tasks(search, found, pid, namespaces, others);
+    }
+}
+
+/// Adds a process whose namespaces and descriptors have been noted. `known` is the number of namespaces before that; `status`
+/// reads that of the task that stands for it.
+pub(super) fn finish(
+    search: &Search<'_>,
+    found: &mut Found,
+    gathered: Gathered,
+    known: usize,
+    status: impl FnOnce(&mut Found) -> Option<ProcessStatus>,
+) {
+    let Gathered { pid, main, others, voice, namespaces } = gathered;
     let mut known_others: Vec<_> = match search.looks_in(Place::Tasks) {
         true => others.into_iter().filter_map(|thread| thread.task).collect(),
         false => {
@@ -154,7 +206,7 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid, doubts:
         (is_likely(search.options.status), is_likely(search.options.command_lines));
     let status = match search.options.status {
         Scope::All if voice == Tid::from(pid) => main.status,
-        _ if wants_status => tasks::status(found, dir, pid, voice),
+        _ if wants_status => status(found),
         _ => None,
     };
     let process = Process { pid, ppid, namespaces, threads, tasks, command_line: None, status };
@@ -162,5 +214,4 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid, doubts:
         command_lines::guess(search, found, Known::of(&process, &found.directories));
     }
     found.processes.push(process);
-    Ok(())
 }

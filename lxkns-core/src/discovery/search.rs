@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustc_hash::FxHashMap;
 
@@ -11,6 +11,7 @@ use super::facts::{self, Facts};
 use super::host;
 use super::session::Discovery;
 use crate::failure::Failure;
+use crate::kernel_reader::Refusal;
 use crate::model::{Call, DiscoveryOptions, NamespaceId, Place};
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
@@ -26,6 +27,10 @@ pub(super) struct Search<'a> {
     facts: Mutex<FxHashMap<NamespaceId, Facts>>,
     /// The places whose interface is missing, a bit for each [`Place`]. It is not tried again.
     without: AtomicU64,
+    /// Whether the kernel reader is used in this scan.
+    pub(super) reads_kernel: bool,
+    /// What the kernel reader tells of namespaces; read when it is first needed.
+    pub(super) told: OnceLock<Result<FxHashMap<NamespaceId, Facts>, Refusal>>,
     /// What is known about calls that have failed.
     interfaces: Interfaces,
     /// The device numbers of files that are recognized by them.
@@ -53,6 +58,8 @@ impl<'a> Search<'a> {
             options,
             facts: Mutex::default(),
             without: AtomicU64::new(0),
+            reads_kernel: false,
+            told: OnceLock::new(),
             interfaces: Interfaces::default(),
             devices: facts::Devices::of_this_kernel(proc),
             asks_for_affinity: options.scheduling && options.task_details && proc.is_own() && host::has_all_cpus(proc),

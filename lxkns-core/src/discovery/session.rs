@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::left_behind::LeftBehind;
-use super::{confinement, file_system_users, shared_memory, socket_users, task_powers, tun_users};
+use super::{confinement, file_system_users, host, shared_memory, socket_users, task_powers, tun_users};
 use crate::error::{Error, ErrorKind};
+use crate::kernel_reader::{self, KernelReader, Refusal};
 use crate::model::links::TunUser;
 use crate::model::{
     ConfinementFacts, DiscoveryOptions, FileSystemHolderKind, FileSystemQuery, FileSystemUsers, Gap, NamespaceId, Pid,
@@ -38,6 +40,8 @@ pub struct Discovery<'a> {
     cancel: Option<&'a AtomicBool>,
     progress: Option<&'a (dyn Fn(Progress) + Sync)>,
     pub(super) left_behind: LeftBehind,
+    /// Put together once, for all scans.
+    kernel_reader: OnceLock<Result<KernelReader, Refusal>>,
 }
 
 /// The progress of a scan.
@@ -71,7 +75,14 @@ impl<'a> Discovery<'a> {
     /// With another procfs than the caller's own, PIDs mean nothing to system calls. So sockets, TUN/TAP files,
     /// descriptor tables of single tasks and PID namespaces that never had a process are not looked at, and gaps say so.
     pub fn new(proc: ProcRoot) -> Self {
-        Self { proc, access: None, cancel: None, progress: None, left_behind: LeftBehind::default() }
+        Self {
+            proc,
+            access: None,
+            cancel: None,
+            progress: None,
+            left_behind: LeftBehind::default(),
+            kernel_reader: OnceLock::new(),
+        }
     }
 
     /// Scans the host that the calling process runs on.
@@ -288,6 +299,13 @@ impl<'a> Discovery<'a> {
 
     pub(super) fn access(&self) -> Option<&'a dyn MountAccess> {
         self.access
+    }
+
+    /// The kernel reader, or why there is none. Its programs are put together, and loaded, when they are first needed.
+    pub(super) fn kernel_reader(&self) -> &Result<KernelReader, Refusal> {
+        self.kernel_reader.get_or_init(|| {
+            KernelReader::new(&host::read_of_sysfs(&self.proc, kernel_reader::BTF).ok_or_else(Refusal::without_btf)?)
+        })
     }
 
     pub(super) fn is_cancelled(&self) -> bool {

@@ -11,8 +11,8 @@ use super::found::Found;
 use super::search::Search;
 use crate::failure::{self, Failure};
 use crate::model::{
-    Cause, Cgroups, CpuRange, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation, Pid, Place,
-    ProcessStatus, Scope, Task, TaskState, Tid,
+    Cause, Cgroups, CpuRange, DiscoveryOptions, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation,
+    Pid, Place, ProcessStatus, Scope, Task, TaskState, Tid,
 };
 use crate::procfs::{ProcDir, parse};
 
@@ -85,6 +85,43 @@ pub(super) fn read(
         task.namespaces = what_exits_keeps(&namespaces);
     }
 
+    found.buffer = buffer;
+    let status = details(search, found, dir, &mut task, Whose { pid, with_details, is_leaving });
+    Ok(Reading { task, ppid, threads, status, is_leaving })
+}
+
+/// Whose details are read.
+#[derive(Clone, Copy)]
+pub(super) struct Whose {
+    pub(super) pid: Pid,
+    /// Whether details of this task are wanted, and not only those of its process.
+    pub(super) with_details: bool,
+    pub(super) is_leaving: bool,
+}
+
+impl Whose {
+    /// Whether any file of the task's is read for its details.
+    pub(super) fn takes_files(self, options: &DiscoveryOptions, tid: Tid) -> bool {
+        self.with_details && (options.cgroups || options.freezer || options.scheduling)
+            || options.status == Scope::All && tid == Tid::from(self.pid)
+    }
+}
+
+/// Adds the control groups and the affinity of a task, as far as they are wanted, and returns the `status` of a thread group
+/// leader.
+pub(super) fn details(
+    search: &Search<'_>,
+    found: &mut Found,
+    dir: &ProcDir,
+    task: &mut Task,
+    whose: Whose,
+) -> Option<ProcessStatus> {
+    let options = search.options;
+    let Whose { pid, with_details, is_leaving } = whose;
+    let is_first = task.tid == Tid::from(pid);
+    let tid = task.tid;
+    let object = || if is_first { Object::Process(pid) } else { Object::Task(pid, tid) };
+    let mut buffer = std::mem::take(&mut found.buffer);
     if with_details && (options.cgroups || options.freezer) {
         match dir.read_record(c"cgroup", &mut buffer) {
             Ok(text) => {
@@ -106,12 +143,12 @@ pub(super) fn read(
         }
     }
     found.buffer = buffer;
-    Ok(Reading { task, ppid, threads, status, is_leaving })
+    status
 }
 
 /// The CPUs that a task may run on, by a system call if that is possible: reading `status` costs more than all other
 /// reads of a task together.
-fn affinity(search: &Search<'_>, tid: Tid) -> Option<Vec<CpuRange>> {
+pub(super) fn affinity(search: &Search<'_>, tid: Tid) -> Option<Vec<CpuRange>> {
     if !search.asks_for_affinity {
         return None;
     }

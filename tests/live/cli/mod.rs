@@ -48,7 +48,6 @@ mod watch;
 mod who_can;
 mod why;
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -160,16 +159,7 @@ fn unprivileged(directory: &Path) -> Command {
     if !probe::is_root() {
         return lxkns();
     }
-    let copy = directory.join("lxkns");
-    std::fs::copy(lxkns().get_program(), &copy).unwrap();
-    for path in [directory, &copy] {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    // While another test forks, the copy can still be open for writing in the child.
-    let is_busy = |error: std::io::Error| error.kind() == std::io::ErrorKind::ExecutableFileBusy;
-    while Command::new(&copy).arg("--help").output().is_err_and(is_busy) {
-        std::thread::yield_now();
-    }
+    let copy = super::reachable_copy(directory);
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]).arg(copy);
     command

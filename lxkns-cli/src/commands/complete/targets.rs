@@ -14,7 +14,7 @@ use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceId, NamespaceType,
 use rustc_hash::FxHashMap;
 
 use super::{Offer, is_plain};
-use crate::args::{LookArgs, PatienceArgs};
+use crate::args::{LookArgs, PatienceArgs, ReaderChoice};
 use crate::live;
 
 /// The kind of candidates.
@@ -64,7 +64,8 @@ pub(super) fn on_host(asks: &Asks<'_>) -> Vec<Offer> {
     if asks.wanted != Wanted::Both {
         options.places = Places::NONE;
     }
-    let look = LookArgs { from, patience: PatienceArgs { timeout: PATIENCE, engines: false } };
+    let look =
+        LookArgs { from, patience: PatienceArgs { timeout: PATIENCE, engines: false, reader: ReaderChoice::Auto } };
     let is_live = look.from.is_none();
     match live::load(&look, &options) {
         Ok(snapshot) => {

@@ -163,6 +163,10 @@ pub(crate) struct SnapshotInfo {
     /// Who looked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observer: Option<Observer>,
+    /// Where processes, tasks and their open files were read from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::Reader>"))]
+    pub reader: Option<String>,
     /// The names of users who have created no user namespace, by UID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_names: Option<BTreeMap<u32, String>>,
@@ -236,6 +240,10 @@ pub(crate) struct OwnOptions {
     pub suspects: bool,
     /// Whether the program that looked was left out.
     pub without_self: bool,
+    /// Where processes were to be read from; absent where discovery chose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::Reader>"))]
+    pub reader: Option<String>,
 }
 
 /// Something that could not be read, with what fits of the keys that name things.

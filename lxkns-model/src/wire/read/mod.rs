@@ -136,6 +136,7 @@ impl Reader {
         snapshot.took = Duration::from_nanos(info.took_nsec.unwrap_or(0));
         snapshot.observer_mount_ns = info.mntns.map(|ino| self.checked_id("mntns", ino)).transpose()?;
         snapshot.observer = info.observer.as_ref().map(|observer| self.observer(observer)).transpose()?;
+        snapshot.reader = info.reader.as_deref().and_then(crate::Reader::from_name);
         let names = info.user_names.iter().flatten();
         snapshot.annotations.user_names = names.map(|(&uid, name)| (Uid(uid), name.clone())).collect();
         for form in info.gaps.iter().flatten() {
@@ -256,6 +257,7 @@ fn own_options(info: &SnapshotInfo) -> Result<DiscoveryOptions, Error> {
         mounts: options.mounts,
         suspects: options.suspects,
         without_self: options.without_self,
+        reader: options.reader.as_deref().and_then(crate::Reader::from_name),
     })
 }
 

@@ -37,6 +37,7 @@ pub(super) fn options(form: &Options) -> DiscoveryOptions {
         mounts: asked(form.with_mounts, None),
         suspects: false,
         without_self: false,
+        reader: None,
     }
 }
 

@@ -73,6 +73,7 @@ pub(super) fn full() -> Snapshot {
     observer.pid_ns = Some(id(INNER_PID));
     observer.procfs_pid_ns = Some(id(PID));
     snapshot.observer = Some(observer);
+    (snapshot.reader, snapshot.options.reader) = (Some(Reader::Proc), Some(Reader::Kernel));
     add_namespaces(&mut snapshot);
     add_processes(&mut snapshot);
     add_mounts(&mut snapshot);

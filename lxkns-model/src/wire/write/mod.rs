@@ -164,6 +164,7 @@ fn snapshot_info(snapshot: &Snapshot, options: &WriteOptions, containers: &conta
         nsfs_dev: snapshot.namespaces.keys().next().map(|id| id.dev).filter(|&dev| dev != 0),
         mntns: snapshot.observer_mount_ns.map(|id| id.ino),
         observer: snapshot.observer.map(observer),
+        reader: snapshot.reader.map(|reader| reader.name().to_owned()),
         user_names: user_names(snapshot),
         places: Some(snapshot.options.places.iter().map(|place| place.name().to_owned()).collect()),
         options: Some(own_options(&snapshot.options, options)),
@@ -211,6 +212,7 @@ fn own_options(asked: &DiscoveryOptions, options: &WriteOptions) -> OwnOptions {
         mounts: asked.mounts,
         suspects: asked.suspects,
         without_self: asked.without_self,
+        reader: asked.reader.map(|reader| reader.name().to_owned()),
     }
 }
 

@@ -1,0 +1,84 @@
+//! Where processes were read from, and why not from the kernel's iterators.
+
+use lxkns_model::{CapabilitySet, Cause, Gap, Operation, Place, Reader, Snapshot};
+use serde::Serialize;
+
+use crate::gaps;
+use crate::text::escape::printable;
+
+/// Where processes, tasks and their open files were read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct ReaderLine {
+    /// The reader that was used; `null` where a dump does not say.
+    pub used: Option<Reader>,
+    /// Why the kernel reader was not used; `null` where it was, or where that is not known.
+    pub why_not_kernel: Option<String>,
+}
+
+/// Where this snapshot was read from.
+pub fn line(snapshot: &Snapshot) -> ReaderLine {
+    let why_not_kernel = match (snapshot.reader, refusal(snapshot)) {
+        (_, Some(why)) => Some(why),
+        (Some(Reader::Proc), None) => Some("not asked for".to_owned()),
+        _ => None,
+    };
+    ReaderLine { used: snapshot.reader, why_not_kernel }
+}
+
+/// Why the kernel reader was asked for and could not be used.
+pub fn refusal(snapshot: &Snapshot) -> Option<String> {
+    let gap = snapshot.gaps.iter().find(|gap| gap.place == Place::Reader)?;
+    Some(format!("{}: {}", printable(gap.operation.to_string()), why(gap, gaps::held(snapshot))))
+}
+
+fn why(gap: &Gap, held: CapabilitySet) -> String {
+    let needs = CapabilitySet::BPF | CapabilitySet::PERFMON;
+    let errno = gap.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
+    match gap.cause {
+        Cause::Denied if !held.contains(needs) && !held.contains(CapabilitySet::SYS_ADMIN) => {
+            format!("needs {}{errno}", gaps::and(&needs.names()))
+        }
+        Cause::Denied => format!("denied{errno}, by lockdown or a filter of system calls"),
+        Cause::Unsupported if matches!(gap.operation, Operation::Call(_)) => {
+            format!("not in this kernel, or denied by a filter of system calls{errno}")
+        }
+        Cause::Unsupported => "not in this kernel".to_owned(),
+        cause => format!("{cause}{errno}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use lxkns_model::{Call, DiscoveryOptions, Errno, Host, Object, Observer, Uid};
+
+    use super::*;
+
+    fn refused(capabilities: CapabilitySet, cause: Cause, errno: i32) -> Option<String> {
+        let mut snapshot = Snapshot::empty(DiscoveryOptions::namespaces(), Host::default(), SystemTime::UNIX_EPOCH);
+        let mut observer = Observer::new(Uid(0), capabilities);
+        observer.user_ns = Some(lxkns_model::NamespaceId { ino: 0xefff_fffd, dev: 4 });
+        snapshot.observer = Some(observer);
+        let mut gap = Gap::because(Place::Reader, Object::Host, Call::Bpf.into(), cause);
+        gap.errno = Errno::new(errno);
+        snapshot.gaps.push(gap);
+        refusal(&snapshot)
+    }
+
+    #[test]
+    fn a_refusal_names_what_would_help() {
+        let none = CapabilitySet::default();
+        assert_eq!(refused(none, Cause::Denied, 1).as_deref(), Some("bpf: needs CAP_PERFMON and CAP_BPF (EPERM)"));
+        assert_eq!(
+            refused(CapabilitySet::SYS_ADMIN, Cause::Denied, 1).as_deref(),
+            Some("bpf: denied (EPERM), by lockdown or a filter of system calls")
+        );
+        assert_eq!(
+            refused(none, Cause::Unsupported, 38).as_deref(),
+            Some("bpf: not in this kernel, or denied by a filter of system calls (ENOSYS)")
+        );
+    }
+}

@@ -1,0 +1,427 @@
+//! Places 1 to 7 as the kernel reader tells them: the same facts that procfs has, from two reads of the kernel's iterators.
+//!
+//! Procfs is left with what these do not tell, and is asked for it only where it is wanted: control groups, scheduling,
+//! `status`, names of kernel threads, TUN/TAP files, and suspects.
+
+use rustc_hash::FxHashMap;
+
+use bstr::BString;
+
+use super::facts::Facts;
+use super::fds::{self, Table};
+use super::found::Found;
+use super::processes::{self, Gathered};
+use super::search::Search;
+use super::sockets::Fetcher;
+use super::tasks::{self, OtherTask, Reading, Whose};
+use super::{suspects, tun};
+use crate::failure::Failure;
+use crate::kernel_reader::{FileKind, FileRecord, KernelReader, NamespaceRecord, Refusal, TaskRecord};
+use crate::model::{
+    Cause, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation, Pid, Place, Reader, Relation, Task,
+    TaskState, Tid, Uid,
+};
+use crate::procfs::{ProcDir, parse};
+
+/// What the kernel tells of all processes.
+pub(super) struct Told {
+    pub(super) processes: Vec<ToldProcess>,
+    /// What is added to start times in the caller's time namespace.
+    offset_ns: i128,
+    ticks_per_second: u64,
+}
+
+/// What the kernel tells of a process.
+pub(super) struct ToldProcess {
+    pid: Pid,
+    ppid: Option<Pid>,
+    /// Its tasks, the thread group leader first, then by TID.
+    tasks: Vec<TaskRecord>,
+    /// The task that stands for it, among these.
+    voice: usize,
+    /// The files of interest, each table once, with the task that the table is read of, among these.
+    files: Vec<(usize, FileRecord)>,
+}
+
+/// Asks the kernel for all processes, if that is wanted and possible. If it is not possible, a gap says why.
+pub(super) fn told(search: &Search<'_>, found: &mut Found) -> Option<Told> {
+    if search.options.reader != Some(Reader::Kernel) {
+        return None;
+    }
+    match ask(search, found) {
+        Ok(told) => Some(told),
+        Err(Refusal { operation, failure }) => {
+            found.gap(Place::Reader, Object::Host, operation, failure);
+            None
+        }
+    }
+}
+
+fn ask(search: &Search<'_>, found: &Found) -> Result<Told, Refusal> {
+    let refused = |operation, failure: Failure| Refusal { operation, failure };
+    if !search.proc.is_own() {
+        // The kernel tells of the processes of the caller's PID namespace.
+        return Err(refused(Operation::list("processes"), Cause::OtherPidNamespace.into()));
+    }
+    let reader = search.session.kernel_reader().as_ref().map_err(Clone::clone)?;
+    let offset_ns = start_time_offset(search, found)?;
+    let mut processes = processes_of(reader.tasks()?);
+    add_files(search, reader, &mut processes)?;
+    Ok(Told { processes, offset_ns, ticks_per_second: rustix::param::clock_ticks_per_second() })
+}
+
+/// What procfs adds to start times for the caller, in nanoseconds.
+fn start_time_offset(search: &Search<'_>, found: &Found) -> Result<i128, Refusal> {
+    let operation = || Operation::read("timens_offsets");
+    let mut buffer = Vec::new();
+    let text = match search.proc.dir().read("thread-self/timens_offsets", &mut buffer) {
+        Ok(text) => text,
+        // A kernel without time namespaces.
+        Err(rustix::io::Errno::NOENT) => return Ok(0),
+        Err(errno) => return Err(Refusal { operation: operation(), failure: errno.into() }),
+    };
+    // The file has the offsets for children.
+    let own = found.processes.first().map(|process| process.namespaces).unwrap_or_default();
+    if own.for_children(NamespaceType::Time).is_some_and(|id| Some(id) != own.get(NamespaceType::Time)) {
+        return Err(Refusal { operation: operation(), failure: Cause::Partial.into() });
+    }
+    let offsets =
+        parse::timens::parse(text).map_err(|_| Refusal { operation: operation(), failure: Cause::Malformed.into() })?;
+    let (seconds, nanoseconds) = offsets.boottime;
+    Ok(i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds))
+}
+
+/// The processes that these tasks make up. A process without a thread group leader has just vanished.
+fn processes_of(tasks: Vec<TaskRecord>) -> Vec<ToldProcess> {
+    let leaders = tasks.iter().filter(|task| task.tid == task.tgid && task.number != 0);
+    let pids: FxHashMap<u32, u32> = leaders.map(|task| (task.tgid, task.number)).collect();
+    let mut by_tgid: FxHashMap<u32, Vec<TaskRecord>> = FxHashMap::default();
+    for task in tasks {
+        if task.number != 0 && pids.contains_key(&task.tgid) {
+            by_tgid.entry(task.tgid).or_default().push(task);
+        }
+    }
+    let mut processes: Vec<_> = by_tgid
+        .into_iter()
+        .filter_map(|(tgid, mut tasks)| {
+            let pid = Pid(*pids.get(&tgid)?);
+            tasks.sort_unstable_by_key(|task| (task.tid != tgid, task.number));
+            let ppid = tasks.first().and_then(|leader| pids.get(&leader.parent)).map(|&pid| Pid(pid));
+            // If the thread group leader has exited before the others, a living task stands for the process.
+            let voice = match tasks.first().is_some_and(is_spent) {
+                true => tasks.iter().position(|task| !is_spent(task)).unwrap_or(0),
+                false => 0,
+            };
+            Some(ToldProcess { pid, ppid, tasks, voice, files: Vec::new() })
+        })
+        .collect();
+    processes.sort_unstable_by_key(|process| process.pid);
+    processes
+}
+
+/// Whether a task has exited or is exiting, and can hold nothing but its user and PID namespace.
+fn is_spent(task: &TaskRecord) -> bool {
+    task.has_left() || TaskState(task.state()).is_dead()
+}
+
+/// Adds the open files that some place asks for.
+fn add_files(search: &Search<'_>, reader: &KernelReader, processes: &mut [ToldProcess]) -> Result<(), Refusal> {
+    let with_suspects = search.options.suspects;
+    if !with_suspects && ![Place::Fds, Place::Sockets, Place::Tun].into_iter().any(|place| search.looks_in(place)) {
+        return Ok(());
+    }
+    // Each table is told of by every task that has it, but for those that share the thread group leader's. The task that
+    // stands for its process counts first.
+    let mut readers: FxHashMap<u32, (usize, usize)> = FxHashMap::default();
+    for (at, process) in processes.iter().enumerate() {
+        let mut tables: FxHashMap<u64, usize> = FxHashMap::default();
+        let others =
+            (0..process.tasks.len()).filter(|&index| index != process.voice && search.looks_in(Place::TaskFds));
+        for index in std::iter::once(process.voice).chain(others) {
+            let task = &process.tasks[index];
+            if let Some(table) = task.table.filter(|_| !is_spent(task))
+                && *tables.entry(table).or_insert(index) == index
+            {
+                readers.insert(task.tid, (at, index));
+            }
+        }
+    }
+    reader.files(with_suspects, |file| {
+        if let Some(&(process, task)) = readers.get(&file.tid) {
+            processes[process].files.push((task, file));
+        }
+    })
+}
+
+/// Notes what the kernel reader tells of a namespace that the caller may not open, with its owners and parents; `None` if it
+/// is not used, or does not know it.
+pub(super) fn facts(search: &Search<'_>, id: NamespaceId) -> Option<()> {
+    if !search.reads_kernel {
+        return None;
+    }
+    let told = search.told.get_or_init(|| {
+        let reader = search.session.kernel_reader().as_ref().map_err(Clone::clone)?;
+        let mut all = FxHashMap::default();
+        reader.namespaces(|told| all.extend(facts_of(search, told)))?;
+        Ok(all)
+    });
+    note_facts(search, told.as_ref().ok()?, id)
+}
+
+/// Notes what the kernel tells of a namespace, with its owners and parents; `None` if it is not among `told`.
+pub(super) fn note_facts(search: &Search<'_>, told: &FxHashMap<NamespaceId, Facts>, id: NamespaceId) -> Option<()> {
+    let mut todo = vec![told.get_key_value(&id)?];
+    while let Some((&id, facts)) = todo.pop() {
+        let mut known = search.facts();
+        if known.contains_key(&id) {
+            continue;
+        }
+        known.insert(id, facts.clone());
+        let related = [facts.owner, facts.parent].into_iter().filter_map(Relation::known);
+        todo.extend(related.filter_map(|id| told.get_key_value(&id)));
+    }
+    Some(())
+}
+
+/// The namespaces of the kernel's own lists, and whether these were read to their ends; `None` without the kernel reader, or
+/// where it does not know these lists.
+pub(super) fn listed(search: &Search<'_>) -> Option<(FxHashMap<NamespaceId, Facts>, bool)> {
+    let reader = search.session.kernel_reader().as_ref().ok().filter(|_| search.reads_kernel)?;
+    let mut all = FxHashMap::default();
+    let is_whole = reader.listed(|listed| all.extend(facts_of(search, listed))).ok()?;
+    Some((all, is_whole))
+}
+
+fn facts_of(search: &Search<'_>, told: NamespaceRecord) -> Option<(NamespaceId, Facts)> {
+    let dev = search.devices.nsfs;
+    let ns_type = NamespaceType::from_clone_flag(told.clone_flag)?;
+    let (asks_owner, asks_parent) = (search.looks_in(Place::Owners), search.looks_in(Place::Parents));
+    let relation = |is_asked: bool, ino: u32| match (is_asked, ino) {
+        (false, _) => Relation::NotAsked,
+        (true, 0) => Relation::None,
+        (true, ino) => Relation::Known(NamespaceId { ino: ino.into(), dev }),
+    };
+    let owner = relation(asks_owner || ns_type == NamespaceType::User && asks_parent, told.owner);
+    let parent = match ns_type {
+        NamespaceType::User => owner,
+        NamespaceType::Pid => relation(asks_parent, told.parent),
+        _ => Relation::None,
+    };
+    let facts = Facts {
+        ns_type,
+        unique_id: (told.unique_id != 0).then_some(told.unique_id),
+        without_id: None,
+        owner,
+        parent,
+        owner_uid: (ns_type == NamespaceType::User).then_some(Uid(told.owner_uid)),
+        unanswered: Vec::new(),
+    };
+    Some((NamespaceId { ino: told.ino.into(), dev }, facts))
+}
+
+/// Notes why the kernel reader did not tell of namespaces that the caller may not open.
+pub(super) fn gap_of_facts(search: &Search<'_>, found: &mut Found) {
+    if let Some(Err(Refusal { operation, failure })) = search.told.get() {
+        found.gap(Place::NamespaceFacts, Object::Host, operation.clone(), *failure);
+    }
+}
+
+impl Told {
+    /// Leaves out processes.
+    pub(super) fn leave_out(&mut self, pids: &[Pid]) {
+        self.processes.retain(|process| !pids.contains(&process.pid));
+    }
+
+    /// Notes what the kernel has told of one process.
+    pub(super) fn process(&self, search: &Search<'_>, found: &mut Found, told: &ToldProcess) {
+        let known = found.namespaces.len();
+        let pid = told.pid;
+        let Some((leader, others)) = told.tasks.split_first() else { return };
+        let main = self.reading(search, found, told, leader, true);
+        let mut gathered_others = Vec::new();
+        if search.looks_in(Place::Tasks) || search.looks_in(Place::TaskFds) || main.is_spent() {
+            for (index, other) in others.iter().enumerate() {
+                let namespaces = self.links(search, other);
+                let is_plain = !search.options.task_details && !main.is_spent();
+                let task = (!is_plain || namespaces != main.task.namespaces).then(|| {
+                    let stands_for_process = index + 1 == told.voice;
+                    self.reading(search, found, told, other, stands_for_process).task
+                });
+                let (tid, is_alive) = (Tid(other.number), !is_spent(other));
+                gathered_others.push(OtherTask { tid, namespaces, is_alive, task });
+            }
+        }
+        let Some(voice) = told.tasks.get(told.voice) else { return };
+        let (voice, namespaces) = (Tid(voice.number), self.links(search, voice));
+        let mut gathered = Gathered { pid, main, others: gathered_others, voice, namespaces };
+        processes::hold(search, found, &mut gathered);
+        self.files(search, found, told);
+        processes::finish(search, found, gathered, known, |found| match self.directory(search, leader) {
+            Ok(dir) => tasks::status(found, &dir, pid, voice),
+            Err(failure) => {
+                found.gap(Place::ProcessFacts, Object::Process(pid), Operation::read("stat"), failure);
+                None
+            }
+        });
+    }
+
+    /// The namespaces of a task. One that is exiting keeps two of them.
+    fn links(&self, search: &Search<'_>, task: &TaskRecord) -> NamespaceLinks {
+        let dev = search.devices.nsfs;
+        let mut links = NamespaceLinks::default();
+        let keeps = |ns_type| !is_spent(task) || matches!(ns_type, NamespaceType::User | NamespaceType::Pid);
+        let (types, for_children) = task.namespaces.split_at(NamespaceType::ALL.len());
+        for (ns_type, &ino) in
+            NamespaceType::ALL.into_iter().zip(types).filter(|&(ns_type, &ino)| ino != 0 && keeps(ns_type))
+        {
+            links.set(ns_type, NamespaceId { ino: ino.into(), dev });
+        }
+        if search.looks_in(Place::ForChildren) && !is_spent(task) {
+            for (ns_type, &ino) in [NamespaceType::Pid, NamespaceType::Time].into_iter().zip(for_children) {
+                if ino != 0 {
+                    links.set_for_children(ns_type, NamespaceId { ino: ino.into(), dev });
+                }
+            }
+        }
+        links
+    }
+
+    fn start_time_ticks(&self, task: &TaskRecord) -> u64 {
+        let ns = (i128::from(task.started_ns) + self.offset_ns).max(0);
+        u64::try_from(ns * i128::from(self.ticks_per_second) / 1_000_000_000).unwrap_or(u64::MAX)
+    }
+
+    /// The facts about a task, with those from procfs that are wanted and that the kernel does not tell.
+    fn reading(
+        &self,
+        search: &Search<'_>,
+        found: &mut Found,
+        told: &ToldProcess,
+        task: &TaskRecord,
+        stands_for_process: bool,
+    ) -> Reading {
+        let (pid, tid) = (told.pid, Tid(task.number));
+        let with_details = stands_for_process || search.options.task_details;
+        let state = TaskState(task.state());
+        let mut reading = Reading {
+            task: Task {
+                start_time_ticks: self.start_time_ticks(task),
+                state,
+                namespaces: self.links(search, task),
+                ..Task::new(tid, BString::from(task.comm()))
+            },
+            ppid: told.ppid,
+            threads: u32::try_from(told.tasks.len()).unwrap_or(u32::MAX),
+            status: None,
+            is_leaving: task.has_left() && !state.is_dead(),
+        };
+        let whose = Whose { pid, with_details, is_leaving: reading.is_leaving };
+        if !task.is_of_kernel() && !whose.takes_files(search.options, tid) {
+            return reading;
+        }
+        if with_details && tid != Tid::from(pid) {
+            reading.task.affinity = tasks::affinity(search, tid);
+        }
+        let object = if tid == Tid::from(pid) { Object::Process(pid) } else { Object::Task(pid, tid) };
+        let dir =
+            search.proc.process(pid).map_err(Failure::from).and_then(|dir| {
+                Ok(if tid == Tid::from(pid) { dir } else { ProcDir::open(&dir, format!("task/{tid}"))? })
+            });
+        let read =
+            dir.and_then(|dir| self.add_stat(search, found, &dir, &mut reading.task, with_details).map(|()| dir));
+        match read {
+            Ok(dir) => reading.status = tasks::details(search, found, &dir, &mut reading.task, whose),
+            Err(failure) => found.gap(Place::ProcessFacts, object, Operation::read("stat"), failure),
+        }
+        reading
+    }
+
+    /// Adds what only `stat` has: the full name of a kernel thread, and the scheduling. It also shows whether the directory is
+    /// that of the task that the kernel has told of.
+    fn add_stat(
+        &self,
+        search: &Search<'_>,
+        found: &mut Found,
+        dir: &ProcDir,
+        task: &mut Task,
+        with_details: bool,
+    ) -> Result<(), Failure> {
+        let stat = parse::stat::parse(dir.read_record(c"stat", &mut found.buffer)?)?;
+        if stat.start_time_ticks != task.start_time_ticks {
+            return Err(Failure::VANISHED);
+        }
+        task.comm = BString::from(stat.comm);
+        task.scheduling = (search.options.scheduling && with_details).then_some(stat.scheduling);
+        Ok(())
+    }
+
+    /// The directory of a process, if its PID still means the same.
+    fn directory(&self, search: &Search<'_>, leader: &TaskRecord) -> Result<ProcDir, Failure> {
+        let dir = search.proc.process(Pid(leader.number))?;
+        let mut buffer = Vec::new();
+        let stat = parse::stat::parse(dir.read_record(c"stat", &mut buffer)?)?;
+        if stat.start_time_ticks == self.start_time_ticks(leader) { Ok(dir) } else { Err(Failure::VANISHED) }
+    }
+
+    /// Notes what the open files of a process hold.
+    fn files(&self, search: &Search<'_>, found: &mut Found, told: &ToldProcess) {
+        let dev = search.devices.nsfs;
+        let pid = told.pid;
+        // What the kernel does not tell, by table.
+        let mut asked = Vec::new();
+        for &(index, FileRecord { fd, kind, .. }) in &told.files {
+            let Some(task) = told.tasks.get(index) else { continue };
+            let tid = Tid(task.number);
+            match kind {
+                FileKind::Namespace { ino, clone_flag } if search.looks_in(Place::Fds) => {
+                    match NamespaceType::from_clone_flag(clone_flag) {
+                        Some(ns_type) => {
+                            let id = NamespaceId { ino, dev };
+                            found.note(search, Place::Fds, id, ns_type, Holder::Fd { pid, tid, fd });
+                        }
+                        None => found.gap(Place::Fds, Object::Fd(pid, tid, fd), Operation::OPEN, Cause::Unsupported),
+                    }
+                }
+                FileKind::Socket { inode, net, can_have_some_in_flight } => {
+                    if search.looks_in(Place::Sockets) && net != 0 {
+                        let id = NamespaceId { ino: net.into(), dev };
+                        if self.links(search, task).get(NamespaceType::Net) == Some(id) {
+                            found.sockets_at_home.push((inode, id));
+                        } else {
+                            let holder = Holder::Socket { pid, tid, fd, inode };
+                            found.note(search, Place::Sockets, id, NamespaceType::Net, holder);
+                        }
+                    }
+                    if search.options.suspects && can_have_some_in_flight {
+                        asked.push((tid, fd, kind));
+                    }
+                }
+                FileKind::Tun | FileKind::Suspect => asked.push((tid, fd, kind)),
+                FileKind::Namespace { .. } => {}
+            }
+        }
+        self.ask_procfs(search, found, told, &asked);
+    }
+
+    /// Asks procfs for files of which the kernel reader only tells that they matter.
+    fn ask_procfs(&self, search: &Search<'_>, found: &mut Found, told: &ToldProcess, asked: &[(Tid, u32, FileKind)]) {
+        let Some(leader) = told.tasks.first().filter(|_| !asked.is_empty()) else { return };
+        let process = match self.directory(search, leader) {
+            Ok(process) => process,
+            Err(failure) => return found.gap(Place::Fds, Object::Process(told.pid), Operation::read("stat"), failure),
+        };
+        for of_table in asked.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let Some(&(tid, ..)) = of_table.first() else { continue };
+            let Some(table) = Table::open(search, found, &process, told.pid, tid) else { continue };
+            let mut fetcher = Fetcher::new(&process, &table);
+            for &(_, fd, kind) in of_table {
+                match kind {
+                    FileKind::Tun => tun::file(search, found, &mut fetcher, fd),
+                    FileKind::Socket { .. } => suspects::in_flight(found, &process, &table, fd),
+                    _ if !fds::suspect_of(search, found, &process, &table, fd) => break,
+                    _ => {}
+                }
+            }
+        }
+    }
+}

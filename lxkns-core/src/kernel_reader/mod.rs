@@ -1,0 +1,309 @@
+//! The kernel reader: every task with its namespaces, and every open file that holds one, in one go, from the kernel's own
+//! iterators (`bpf(2)`) and not from procfs.
+//!
+//! | file | has |
+//! |---|---|
+//! | `btf.rs` | where the fields of the running kernel's structures are |
+//! | `assembler.rs` | how programs are put together |
+//! | `programs.rs` | the programs for tasks and files |
+//! | `namespaces.rs` | two more, for what namespaces say of themselves |
+//! | `lists.rs` | one more, for the kernel's own lists of namespaces |
+//! | `records.rs` | what they write |
+//!
+//! Nothing stays in the kernel: programs and iterators end with their descriptors.
+
+mod assembler;
+pub(crate) mod btf;
+mod lists;
+mod namespaces;
+mod programs;
+mod records;
+#[cfg(test)]
+mod small_btf;
+
+use std::ffi::CStr;
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use lxkns_sys::BpfInstruction;
+use rustc_hash::FxHashSet;
+use rustix::io::Errno;
+
+use crate::failure::Failure;
+use crate::model::{Call, Cause, NamespaceType, Operation};
+use btf::Btf;
+use programs::Missing;
+pub(crate) use records::{FileKind, FileRecord, NamespaceRecord, TaskRecord};
+
+/// Where the kernel describes its structures.
+pub(crate) const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// The helpers that the programs call are for programs under the GPL. These programs are offered under it too.
+const LICENSE: &CStr = c"GPL";
+
+/// How long an iterator may take. Ten thousand processes take less than a tenth of a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why the kernel reader cannot be used: what failed, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) operation: Operation,
+    pub(crate) failure: Failure,
+}
+
+impl Refusal {
+    fn of(call: Call) -> impl FnOnce(Errno) -> Self {
+        move |errno| Self { operation: call.into(), failure: errno.into() }
+    }
+
+    /// The kernel does not describe itself, or another file system hides that.
+    pub(crate) fn without_btf() -> Self {
+        Self { operation: Operation::read(BTF), failure: Cause::Unsupported.into() }
+    }
+
+    /// The kernel's description of itself is not what the programs need.
+    fn of_btf(problem: impl std::fmt::Display) -> Self {
+        let operation = Operation::Parse(format!("{BTF}: {problem}").into());
+        Self { operation, failure: Cause::Unsupported.into() }
+    }
+}
+
+impl From<Missing> for Refusal {
+    fn from(Missing(path): Missing) -> Self {
+        Self::of_btf(format_args!("no {path} as expected"))
+    }
+}
+
+/// A program, and the link to its iterator once it was needed. A program that is refused is not loaded again.
+#[derive(Debug)]
+struct Iterator {
+    name: &'static CStr,
+    attach_btf_id: u32,
+    instructions: Vec<BpfInstruction>,
+    link: OnceLock<Result<OwnedFd, Refusal>>,
+}
+
+impl Iterator {
+    fn new(name: &'static CStr, attach_btf_id: u32, instructions: Vec<BpfInstruction>) -> Self {
+        Self { name, attach_btf_id, instructions, link: OnceLock::new() }
+    }
+
+    fn load(&self) -> Result<OwnedFd, Refusal> {
+        let program = lxkns_sys::bpf_load_iterator(self.name, &self.instructions, LICENSE, self.attach_btf_id, &mut [])
+            .map_err(Refusal::of(Call::Bpf))?;
+        lxkns_sys::bpf_link_iterator(program).map_err(Refusal::of(Call::Bpf))
+    }
+
+    /// Runs it for all objects; calls this for each record of `size` bytes.
+    fn run(&self, size: usize, mut each: impl FnMut(&[u8])) -> Result<(), Refusal> {
+        self.run_until(size, |record| {
+            each(record);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// As [`run`](Self::run), until this has seen enough.
+    fn run_until(&self, size: usize, mut each: impl FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), Refusal> {
+        let link = self.link.get_or_init(|| self.load()).as_ref().map_err(Clone::clone)?;
+        let iterator = lxkns_sys::bpf_create_iterator(link).map_err(Refusal::of(Call::Bpf))?;
+        let began = Instant::now();
+        let mut buffer = vec![0; 64 << 10];
+        let mut kept = 0;
+        loop {
+            if began.elapsed() > PATIENCE {
+                return Err(Refusal { operation: Call::Bpf.into(), failure: Cause::TimedOut.into() });
+            }
+            let filled = match rustix::io::read(&iterator, &mut buffer[kept..]) {
+                Ok(0) => return Ok(()),
+                Ok(read) => kept + read,
+                // Of very many objects, none had a record; or a signal came.
+                Err(Errno::AGAIN | Errno::INTR) => continue,
+                Err(errno) => return Err(Refusal::of(Call::Bpf)(errno)),
+            };
+            let (records, rest) = buffer[..filled].split_at(filled / size * size);
+            if records.chunks_exact(size).try_for_each(&mut each).is_break() {
+                return Ok(());
+            }
+            kept = rest.len();
+            buffer.copy_within(filled - kept..filled, 0);
+        }
+    }
+}
+
+/// The programs, put together for the running kernel.
+#[derive(Debug)]
+pub(crate) struct KernelReader {
+    tasks: Iterator,
+    files: Iterator,
+    files_and_suspects: Iterator,
+    /// For the namespaces of tasks and those of files. A kernel where they cannot be put together has the others.
+    namespaces: Result<[Iterator; 2], Refusal>,
+    /// For the kernel's lists of namespaces.
+    lists: Result<Iterator, Refusal>,
+}
+
+impl KernelReader {
+    /// Puts the programs together for the kernel that this BTF describes. None is loaded before it is used.
+    pub(crate) fn new(btf: &[u8]) -> Result<Self, Refusal> {
+        // The programs follow pointers of 8 bytes.
+        if size_of::<usize>() != 8 {
+            return Err(Refusal { operation: Call::Bpf.into(), failure: Cause::Unsupported.into() });
+        }
+        let functions = [programs::TASK_ITERATOR, programs::FILE_ITERATOR];
+        let btf = Btf::parse(btf, &programs::STRUCTS, &functions).map_err(Refusal::of_btf)?;
+        let function = |name: &'static str| btf.function(name).ok_or(Missing(name));
+        let (of_tasks, of_files) = (function(functions[0])?, function(functions[1])?);
+        let namespaces = || -> Result<_, Missing> {
+            Ok([
+                Iterator::new(c"lxkns_task_ns", of_tasks, namespaces::of_tasks(&btf)?),
+                Iterator::new(c"lxkns_file_ns", of_files, namespaces::of_files(&btf)?),
+            ])
+        };
+        let lists = lists::of_namespaces(&btf).map(|program| Iterator::new(c"lxkns_ns_lists", of_tasks, program));
+        Ok(Self {
+            lists: lists.map_err(Refusal::from),
+            namespaces: namespaces().map_err(Refusal::from),
+            tasks: Iterator::new(c"lxkns_tasks", of_tasks, programs::for_tasks(&btf)?),
+            files: Iterator::new(c"lxkns_files", of_files, programs::for_files(&btf, false)?),
+            files_and_suspects: Iterator::new(c"lxkns_files", of_files, programs::for_files(&btf, true)?),
+        })
+    }
+
+    /// All tasks of the caller's PID namespace and those below it, in the order of their TIDs there.
+    pub(crate) fn tasks(&self) -> Result<Vec<TaskRecord>, Refusal> {
+        let mut tasks = Vec::new();
+        self.tasks.run(records::TASK, |bytes| tasks.push(TaskRecord::read(bytes)))?;
+        Ok(tasks)
+    }
+
+    /// The open files of these tasks that hold a namespace; `with_suspects` those too that may. A table that a task has of
+    /// its own is told of by each task that has it.
+    pub(crate) fn files(&self, with_suspects: bool, mut each: impl FnMut(FileRecord)) -> Result<(), Refusal> {
+        let files = if with_suspects { &self.files_and_suspects } else { &self.files };
+        files.run(records::FILE, |bytes| each(FileRecord::read(bytes)))
+    }
+
+    /// The namespaces of these tasks and of their open files, with their owners and parents; many more than once.
+    pub(crate) fn namespaces(&self, mut each: impl FnMut(NamespaceRecord)) -> Result<(), Refusal> {
+        for iterator in self.namespaces.as_ref().map_err(Clone::clone)? {
+            iterator.run(records::NAMESPACE, |bytes| each(NamespaceRecord::read(bytes)))?;
+        }
+        Ok(())
+    }
+
+    /// All namespaces of the kernel's own lists, each once unless some end meanwhile; and whether the lists were read to their
+    /// ends. On a host with very few tasks, the longest can be cut.
+    pub(crate) fn listed(&self, mut each: impl FnMut(NamespaceRecord)) -> Result<bool, Refusal> {
+        let mut ended = FxHashSet::default();
+        self.lists.as_ref().map_err(Clone::clone)?.run_until(records::NAMESPACE, |bytes| {
+            match NamespaceRecord::read(bytes) {
+                NamespaceRecord { ino: 0, clone_flag, .. } => drop(ended.insert(clone_flag)),
+                // What has no reference any more is just ending.
+                listed if listed.references > 0 => each(listed),
+                _ => {}
+            }
+            match ended.len() < NamespaceType::ALL.len() {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+        Ok(ended.len() == NamespaceType::ALL.len())
+    }
+}
+
+/// Checks the reader against any BTF: it is refused, or the programs are such as a kernel accepts in size.
+#[cfg(any(test, feature = "_fuzz"))]
+pub(crate) fn check(btf: &[u8]) {
+    if let Ok(reader) = KernelReader::new(btf) {
+        let iterators = [&reader.tasks, &reader.files, &reader.files_and_suspects];
+        for Iterator { instructions, .. } in
+            iterators.into_iter().chain(reader.namespaces.iter().flatten()).chain(&reader.lists)
+        {
+            assert!((1..4096).contains(&instructions.len()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::small_btf::{paths, small_btf};
+    use super::*;
+
+    #[test]
+    fn programs_are_put_together_for_a_kernel() {
+        let reader = KernelReader::new(&small_btf("")).unwrap();
+        let of_files = [&reader.files, &reader.files_and_suspects].map(|iterator| iterator.instructions.len());
+        assert!(of_files[0] < of_files[1]);
+        assert_eq!(reader.tasks.attach_btf_id + 1, reader.files.attach_btf_id);
+    }
+
+    #[test]
+    fn a_field_that_is_missing_is_named() {
+        // Nothing reads these.
+        let unread = ["nsproxy.count", "cred.uid", "pid.count", "sk_buff_list.next", "ns_common.ns_id"];
+        // Without one of these, another is what is missing.
+        let replaced = [
+            ("ns_common.ns_type", "ns_common.ops"),
+            ("task_struct.__state", "task_struct.state"),
+            ("ns_common.__ns_ref", "ns_common.count"),
+            ("list_head.next", "ns_common.ns_list_node"),
+            ("list_head.prev", "ns_common.ns_list_node"),
+        ];
+        for path in paths() {
+            let refused =
+                KernelReader::new(&small_btf(&path)).and_then(|reader| reader.namespaces.and(reader.lists).map(drop));
+            if unread.contains(&path.as_str()) {
+                assert_eq!(refused, Ok(()), "{path}");
+                continue;
+            }
+            let refusal = refused.expect_err(&path);
+            assert_eq!(refusal.failure, Cause::Unsupported.into());
+            let named = replaced.iter().find(|(missing, _)| *missing == path).map_or(path.as_str(), |(_, other)| other);
+            let last = named.rsplit('.').next().unwrap();
+            let Operation::Parse(text) = &refusal.operation else { panic!("{refusal:?}") };
+            assert!(text.split([' ', '.']).any(|word| word == last), "{path}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_btf_is_refused() {
+        let whole = small_btf("");
+        for length in 0..whole.len() {
+            assert!(KernelReader::new(&whole[..length]).is_err(), "{length} bytes");
+        }
+        let mut other = whole;
+        other.swap(0, 1);
+        assert_eq!(KernelReader::new(&other).map(drop), Err(Refusal::of_btf("its form is not known")));
+    }
+
+    #[test]
+    fn members_that_contain_each_other_end() {
+        // Each member of each structure is anonymous and of the type of the first structure.
+        let mut btf = small_btf("");
+        let types = 24 + 4 * (4 * 4 + 3 + 6);
+        let length = u32::from_ne_bytes(*btf[12..].first_chunk().unwrap()) as usize;
+        for at in (types..24 + length - 12).step_by(12) {
+            if btf[at + 7] == 0 && btf[at + 3] == 0 {
+                btf[at..at + 4].fill(0);
+                btf[at + 4..at + 8].copy_from_slice(&7_u32.to_ne_bytes());
+            }
+        }
+        check(&btf);
+    }
+
+    proptest! {
+        #[test]
+        fn no_btf_makes_it_panic(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8)) {
+            let mut btf = small_btf("");
+            for (at, byte) in changes {
+                let at = at.index(btf.len());
+                btf[at] = byte;
+            }
+            check(&btf);
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The programs that the kernel runs for each task and for each open file, and the fields that they read.
+//!
+//! All memory but the context is read with `bpf_probe_read_kernel`, which gives zeros where a pointer leads nowhere. So a
+//! program never fails, and the verifier of no kernel knows enough about a structure to refuse one.
+
+use lxkns_sys::BpfInstruction;
+
+use super::assembler::{Assembler, FRAME, Helper, If, R0, R1, R2, R3, R6, R7, R8, R9, Register, Width};
+use super::btf::{Btf, Field};
+use super::records::{ANON_INODE, CGROUP, CGROUP2, FILE, NSFS, PIDFS, PROC, SOCKFS, TASK, TUN, file, task};
+
+/// The structures whose fields the programs read.
+pub(super) const STRUCTS: [&str; 24] = [
+    "bpf_iter__task",
+    "bpf_iter__task_file",
+    "bpf_iter_meta",
+    "task_struct",
+    "nsproxy",
+    "cred",
+    "pid",
+    "upid",
+    "ns_common",
+    "proc_ns_operations",
+    "mnt_namespace",
+    "cgroup_namespace",
+    "uts_namespace",
+    "ipc_namespace",
+    "user_namespace",
+    "pid_namespace",
+    "net",
+    "time_namespace",
+    "file",
+    "inode",
+    "super_block",
+    "socket",
+    "sock",
+    "sk_buff_head",
+];
+
+/// The iterators that the programs belong to.
+pub(super) const TASK_ITERATOR: &str = "bpf_iter_task";
+pub(super) const FILE_ITERATOR: &str = "bpf_iter_task_file";
+
+/// The field that a kernel does not have, or not in the expected form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Missing(pub(super) &'static str);
+
+/// The fields of the running kernel's structures.
+pub(super) struct Fields<'a>(pub(super) &'a Btf<'a>);
+
+impl Fields<'_> {
+    /// Where a field of this size begins.
+    pub(super) fn at(&self, path: &'static str, size: u32) -> Result<i16, Missing> {
+        let found = self.0.field(path).filter(|field| field.size == size);
+        found.and_then(|field: Field| i16::try_from(field.offset).ok()).ok_or(Missing(path))
+    }
+
+    /// Where a pointer is.
+    pub(super) fn pointer(&self, path: &'static str) -> Result<i16, Missing> {
+        self.at(path, 8)
+    }
+
+    /// Where a number of 4 bytes is.
+    pub(super) fn number(&self, path: &'static str) -> Result<i16, Missing> {
+        self.at(path, 4)
+    }
+
+    /// Where a field of any size begins.
+    pub(super) fn start(&self, path: &'static str) -> Result<i16, Missing> {
+        let found = self.0.field(path);
+        found.and_then(|field: Field| i16::try_from(field.offset).ok()).ok_or(Missing(path))
+    }
+
+    /// Copies the flag of `clone(2)` for the type of a namespace to the stack. The register points to the part that those of
+    /// all types have.
+    pub(super) fn read_type(&self, p: &mut Assembler, to: i16, common: Register) -> Result<(), Missing> {
+        match self.number("ns_common.ns_type") {
+            Ok(ns_type) => p.read(to, 4, common, ns_type),
+            // Before Linux 6.18, the type is with the operations.
+            Err(_) => {
+                p.follow(R0, common, self.pointer("ns_common.ops")?);
+                p.read(to, 4, R0, self.number("proc_ns_operations.type")?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A place on the stack for something that is read on the way.
+const SCRATCH: i16 = -8;
+/// Another one.
+const LEVEL: i16 = -16;
+/// The copy of a `nsproxy`, behind these and two more places.
+pub(super) const NSPROXY: i16 = -32 - NSPROXY_SIZE;
+/// The bytes of the largest `nsproxy` that there is room for. It has ten pointers at most.
+const NSPROXY_SIZE: i16 = 128;
+/// The record, behind that.
+pub(super) const RECORD: i16 = NSPROXY - 128;
+
+impl Assembler {
+    /// Copies `size` bytes from `source + offset` to the stack.
+    pub(super) fn read(&mut self, to: i16, size: i32, source: Register, offset: i16) {
+        self.copy(R3, source);
+        self.add(R3, offset.into());
+        self.read_from_r3(to, size);
+    }
+
+    /// As [`read`](Self::read), from where R3 points to.
+    fn read_from_r3(&mut self, to: i16, size: i32) {
+        self.copy(R1, FRAME);
+        self.add(R1, to.into());
+        self.set(R2, size);
+        self.call(Helper::ProbeReadKernel);
+    }
+
+    /// `destination = *(source + offset)`, of a pointer in the kernel's memory.
+    pub(super) fn follow(&mut self, destination: Register, source: Register, offset: i16) {
+        self.read(SCRATCH, 8, source, offset);
+        self.load(Width::Eight, destination, FRAME, SCRATCH);
+    }
+
+    /// Writes the record, which is complete.
+    pub(super) fn write_record(&mut self, sequence: Register, size: usize) {
+        self.copy(R1, sequence);
+        self.copy(R2, FRAME);
+        self.add(R2, RECORD.into());
+        self.set(R3, size as i32);
+        self.call(Helper::SeqWrite);
+    }
+
+    /// Fills the record with zeros: the verifier wants every byte of it written.
+    pub(super) fn clear_record(&mut self, size: usize) {
+        for at in (0..size).step_by(8) {
+            self.store_number(Width::Eight, FRAME, RECORD + at as i16, 0);
+        }
+    }
+}
+
+/// The size of a `nsproxy`, if there is room for it.
+pub(super) fn nsproxy_size(btf: &Btf<'_>) -> Result<i16, Missing> {
+    let size = btf.size_of("nsproxy").and_then(|size| i16::try_from(size).ok());
+    size.filter(|size| (8..=NSPROXY_SIZE).contains(size)).ok_or(Missing("nsproxy"))
+}
+
+/// The program for each task.
+pub(super) fn for_tasks(btf: &Btf<'_>) -> Result<Vec<BpfInstruction>, Missing> {
+    let f = Fields(btf);
+    let size_of = |name: &'static str| btf.size_of(name).and_then(|size| i16::try_from(size).ok()).ok_or(Missing(name));
+    let nsproxy_size = nsproxy_size(btf)?;
+    // Above the first of `numbers` come the PIDs in the PID namespaces below.
+    let numbers = btf.field("pid.numbers").and_then(|field| i16::try_from(field.offset).ok());
+    let numbers = numbers.ok_or(Missing("pid.numbers"))?;
+    let upid = size_of("upid")?;
+
+    let mut p = Assembler::default();
+    let (end, without_nsproxy) = (p.label(), p.label());
+    // r6: the task; r7: where the record goes.
+    p.load(Width::Eight, R6, R1, f.pointer("bpf_iter__task.task")?);
+    p.load(Width::Eight, R7, R1, f.pointer("bpf_iter__task.meta")?);
+    p.load(Width::Eight, R7, R7, f.pointer("bpf_iter_meta.seq")?);
+    // After the last task, the program runs once more without one.
+    p.jump_if(R6, If::Equal, 0, end);
+    p.clear_record(TASK);
+
+    p.read(RECORD + task::TGID, 4, R6, f.number("task_struct.tgid")?);
+    p.read(RECORD + task::TID, 4, R6, f.number("task_struct.pid")?);
+    p.read(RECORD + task::STARTED, 8, R6, f.at("task_struct.start_boottime", 8)?);
+    p.read(RECORD + task::COMM, 16, R6, f.at("task_struct.comm", 16)?);
+    p.read(RECORD + task::FLAGS, 4, R6, f.number("task_struct.flags")?);
+    // Before Linux 5.14, a long with another name.
+    let of_a_long = if cfg!(target_endian = "little") { 0 } else { 4 };
+    let state = f.number("task_struct.__state").or_else(|_| Ok(f.at("task_struct.state", 8)? + of_a_long))?;
+    p.read(RECORD + task::STATE, 4, R6, state);
+    p.read(RECORD + task::EXIT_STATE, 4, R6, f.number("task_struct.exit_state")?);
+    p.read(RECORD + task::FILES, 8, R6, f.pointer("task_struct.files")?);
+    p.follow(R8, R6, f.pointer("task_struct.real_parent")?);
+    p.read(RECORD + task::PARENT, 4, R8, f.number("task_struct.tgid")?);
+    p.follow(R8, R6, f.pointer("task_struct.real_cred")?);
+    p.follow(R8, R8, f.pointer("cred.user_ns")?);
+    p.read(RECORD + task::USER, 4, R8, f.number("user_namespace.ns.inum")?);
+
+    // How deep the reader's PID namespace is: the task is numbered there too.
+    let (thread_pid, level) = (f.pointer("task_struct.thread_pid")?, f.number("pid.level")?);
+    p.call(Helper::GetCurrentTask);
+    p.follow(R8, R0, thread_pid);
+    p.read(LEVEL, 4, R8, level);
+    p.load(Width::Four, R9, FRAME, LEVEL);
+    p.follow(R8, R6, thread_pid);
+    let number_at = |p: &mut Assembler, field: i16| {
+        p.multiply(R9, upid.into());
+        p.copy(R3, R8);
+        p.add(R3, (numbers + field).into());
+        p.add_register(R3, R9);
+    };
+    number_at(&mut p, f.number("upid.nr")?);
+    p.read_from_r3(RECORD + task::NUMBER, 4);
+    // The last number is that in the task's own PID namespace.
+    p.read(LEVEL, 4, R8, level);
+    p.load(Width::Four, R9, FRAME, LEVEL);
+    number_at(&mut p, f.pointer("upid.ns")?);
+    p.read_from_r3(SCRATCH, 8);
+    p.load(Width::Eight, R8, FRAME, SCRATCH);
+    let pid_inum = f.number("pid_namespace.ns.inum")?;
+    p.read(RECORD + task::PID, 4, R8, pid_inum);
+
+    p.follow(R8, R6, f.pointer("task_struct.nsproxy")?);
+    p.jump_if(R8, If::Equal, 0, without_nsproxy);
+    p.read(NSPROXY, nsproxy_size.into(), R8, 0);
+    let time_inum = f.number("time_namespace.ns.inum");
+    let namespaces = [
+        (f.pointer("nsproxy.mnt_ns"), f.number("mnt_namespace.ns.inum"), task::MNT),
+        (f.pointer("nsproxy.cgroup_ns"), f.number("cgroup_namespace.ns.inum"), task::CGROUP),
+        (f.pointer("nsproxy.uts_ns"), f.number("uts_namespace.ns.inum"), task::UTS),
+        (f.pointer("nsproxy.ipc_ns"), f.number("ipc_namespace.ns.inum"), task::IPC),
+        (f.pointer("nsproxy.net_ns"), f.number("net.ns.inum"), task::NET),
+        (f.pointer("nsproxy.time_ns"), time_inum, task::TIME),
+        (f.pointer("nsproxy.pid_ns_for_children"), Ok(pid_inum), task::PID_FOR_CHILDREN),
+        (f.pointer("nsproxy.time_ns_for_children"), time_inum, task::TIME_FOR_CHILDREN),
+    ];
+    for (pointer, inum, to) in namespaces {
+        // `read` needs an offset within the copy of this structure.
+        let pointer = pointer?;
+        if pointer > nsproxy_size - 8 {
+            return Err(Missing("nsproxy"));
+        }
+        p.load(Width::Eight, R8, FRAME, NSPROXY + pointer);
+        p.read(RECORD + to, 4, R8, inum?);
+    }
+    p.place(without_nsproxy);
+    p.write_record(R7, TASK);
+    p.place(end);
+    p.finish();
+    p.instructions().ok_or(Missing("task_struct"))
+}
+
+/// The program for each open file: it tells of those on namespaces, of sockets and TUN/TAP files; and `with_suspects` of
+/// those that can hold a namespace which the kernel does not name.
+pub(super) fn for_files(btf: &Btf<'_>, with_suspects: bool) -> Result<Vec<BpfInstruction>, Missing> {
+    let f = Fields(btf);
+    let mut p = Assembler::default();
+    let (end, write) = (p.label(), p.label());
+    let (on_namespace, on_socket) = (p.label(), p.label());
+    // r6: the file, then its inode; r7: where the record goes.
+    p.load(Width::Eight, R6, R1, f.pointer("bpf_iter__task_file.file")?);
+    p.load(Width::Eight, R8, R1, f.pointer("bpf_iter__task_file.task")?);
+    p.load(Width::Eight, R7, R1, f.pointer("bpf_iter__task_file.meta")?);
+    p.load(Width::Eight, R7, R7, f.pointer("bpf_iter_meta.seq")?);
+    p.load(Width::Four, R9, R1, f.number("bpf_iter__task_file.fd")?);
+    // After the last file, the program runs once more without one.
+    p.jump_if(R6, If::Equal, 0, end);
+    p.jump_if(R8, If::Equal, 0, end);
+    p.clear_record(FILE);
+    p.store(Width::Four, FRAME, RECORD + file::FD, R9);
+    // r9: the task.
+    p.copy(R9, R8);
+    // Where a file says whose it is on the way to its inode, which takes the place of the file in r8.
+    p.follow(R8, R6, f.pointer("file.f_inode")?);
+    p.follow(R3, R8, f.pointer("inode.i_sb")?);
+    p.add(R3, f.at("super_block.s_magic", 8)?.into());
+    p.read_from_r3(SCRATCH, 8);
+    p.load(Width::Eight, R0, FRAME, SCRATCH);
+    p.store(Width::Four, FRAME, RECORD + file::KIND, R0);
+    p.jump_if(R0, If::Equal, NSFS as i32, on_namespace);
+    p.jump_if(R0, If::Equal, SOCKFS as i32, on_socket);
+    if with_suspects {
+        for magic in [PROC, CGROUP, CGROUP2, ANON_INODE, PIDFS] {
+            p.jump_if(R0, If::Equal, magic as i32, write);
+        }
+    }
+    // The number of the device; 0 where it is on none.
+    p.read(SCRATCH, 4, R8, f.number("inode.i_rdev")?);
+    p.load(Width::Four, R0, FRAME, SCRATCH);
+    p.jump_if(R0, If::NotEqual, (10 << 20) | 200, end);
+    p.store_number(Width::Four, FRAME, RECORD + file::KIND, TUN as i32);
+    p.jump(write);
+
+    p.place(on_namespace);
+    // An inode of nsfs leads to the part of a namespace that those of all types have.
+    p.follow(R6, R8, f.pointer("inode.i_private")?);
+    f.read_type(&mut p, RECORD + file::NAMESPACE, R6)?;
+    p.jump(write);
+
+    p.place(on_socket);
+    // O_PATH opens a socket without being one: such a file has no socket.
+    p.follow(R6, R6, f.pointer("file.private_data")?);
+    p.jump_if(R6, If::Equal, 0, end);
+    p.follow(R6, R6, f.pointer("socket.sk")?);
+    p.jump_if(R6, If::Equal, 0, end);
+    p.read(RECORD + file::FAMILY, 2, R6, f.at("sock.__sk_common.skc_family", 2)?);
+    p.read(RECORD + file::QUEUED, 4, R6, f.number("sock.sk_receive_queue.qlen")?);
+    p.follow(R6, R6, f.pointer("sock.__sk_common.skc_net.net")?);
+    p.read(RECORD + file::NAMESPACE, 4, R6, f.number("net.ns.inum")?);
+
+    p.place(write);
+    p.read(RECORD + file::INODE, 8, R8, f.at("inode.i_ino", 8)?);
+    p.read(RECORD + file::TGID, 4, R9, f.number("task_struct.tgid")?);
+    p.read(RECORD + file::TID, 4, R9, f.number("task_struct.pid")?);
+    p.write_record(R7, FILE);
+    p.place(end);
+    p.finish();
+    p.instructions().ok_or(Missing("file"))
+}

@@ -1,0 +1,386 @@
+//! The kernel reader finds what procfs has: of one fixture, which has a process for each place that it reads, both readers
+//! say the same.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use lxkns_core::model::{Cause, Holder, Namespace, NamespaceId, NamespaceType, Pid, Place, Reader, Suspect, Tid};
+use lxkns_core::{Discovery, DiscoveryOptions, Snapshot};
+use lxkns_fixture::deny::{self, Interface};
+use lxkns_fixture::{Actor, Open, Socket, probe};
+use rustix::io::Errno;
+
+use super::program::run;
+use super::{directory, look_until, namespace};
+use crate::harness::Need::{File, FileSystem, Kernel, NamespaceType as Type, Program, Root, UserNamespaces};
+use crate::harness::{Need, Test, alone, lxkns, test};
+
+/// The kernel's description of its structures, which the kernel reader needs.
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+pub(super) fn tests() -> Vec<Test> {
+    const ROOT: &[Need] = &[Root, File(BTF), Kernel(6, 9), Type("time"), File("/dev/net/tun")];
+    const NOBODY: &[Need] = &[Root, File(BTF), Kernel(6, 9), Type("time"), Program("setpriv")];
+    vec![
+        test("reader::both_say_the_same", ROOT, both_say_the_same),
+        test(
+            "reader::in_a_pid_namespace",
+            &[Root, File(BTF), FileSystem("proc"), Program("nsenter")],
+            in_a_pid_namespace,
+        ),
+        test("reader::two_capabilities_are_enough", NOBODY, two_capabilities_are_enough),
+        test("reader::what_nothing_visible_holds", &[Root, File(BTF), Kernel(6, 18)], what_nothing_visible_holds),
+        test("reader::many_scans_of_one_session", &[Root, File(BTF)], many_scans_of_one_session),
+        test("reader::procfs_where_it_is_denied", &[UserNamespaces, File(BTF)], procfs_where_it_is_denied),
+    ]
+}
+
+/// A process for each place that the kernel reader has.
+struct Fixture {
+    actors: Vec<Actor>,
+    /// The namespaces, and what holds them.
+    expected: Vec<(u64, Holder)>,
+    in_flight: Suspect,
+    procfs_file: (Pid, u32),
+    /// A user namespace that only has a child.
+    middle: u64,
+}
+
+fn leave(actor: &Actor, name: &str) -> u64 {
+    let left = actor.ns_inode(name);
+    actor.unshare(&[name]);
+    left
+}
+
+fn fixture(with_tun: bool) -> Fixture {
+    let mut expected = Vec::new();
+    let of = |actor: &Actor| (Pid(actor.pid()), Tid(actor.tid()));
+
+    // Of every type, with a PID namespace that is two levels below.
+    let outer = Actor::spawn_in(&["user", "mnt", "cgroup", "uts", "ipc", "pid", "net", "time"]);
+    let inner = outer.fork();
+    for name in ["mnt", "cgroup", "uts", "ipc", "user", "pid", "net", "time"] {
+        expected.push((inner.ns_inode(name), Holder::Process { pid: Pid(inner.pid()) }));
+    }
+
+    // Descriptors, sockets and TUN/TAP files.
+    let files = Actor::spawn_in(&["user", "net", "uts"]);
+    let (pid, tid) = of(&files);
+    for how in [Open::ReadOnly, Open::Path] {
+        let fd = files.open("/proc/self/ns/uts", how) as u32;
+        expected.push((leave(&files, "uts"), Holder::Fd { pid, tid, fd }));
+    }
+    for kind in [Socket::Udp4, Socket::Tcp6, Socket::UnixStream, Socket::Netlink] {
+        let fd = files.socket(kind);
+        let inode = files.socket_inode(fd);
+        expected.push((leave(&files, "net"), Holder::Socket { pid, tid, fd: fd as u32, inode }));
+    }
+    files.socket(Socket::Udp4);
+    if with_tun {
+        let fd = files.tun("lxknstap") as u32;
+        expected.push((leave(&files, "net"), Holder::Tun { pid, tid, fd, device: None }));
+    }
+    // O_PATH on a socket is no socket: it holds nothing.
+    let socket = files.socket(Socket::Udp4);
+    files.open(format!("/proc/self/fd/{socket}"), Open::Path);
+    files.close(socket);
+
+    // Tasks: in a namespace of their own, with a table of their own, and below a leader that has exited.
+    let tasks = Actor::spawn_in(&["user", "net"]);
+    let thread = tasks.thread();
+    thread.unshare(&["net"]);
+    expected.push((thread.ns_inode("net"), Holder::Task { pid: Pid(tasks.pid()), tid: Tid(thread.tid()) }));
+    let apart = tasks.thread_sharing_nothing();
+    let fd = apart.open("/proc/thread-self/ns/net", Open::ReadOnly) as u32;
+    expected.push((tasks.ns_inode("net"), Holder::Fd { pid: Pid(tasks.pid()), tid: Tid(apart.tid()), fd }));
+
+    let dead = Actor::spawn_in(&["user", "uts"]);
+    let living = [dead.thread(), dead.thread()];
+    let fd = living[0].open("/proc/thread-self/ns/uts", Open::ReadOnly) as u32;
+    let uts = dead.ns_inode("uts");
+    dead.exit_main_thread();
+    let (pid, tid) = (Pid(dead.pid()), Tid(living[0].tid()));
+    expected.push((uts, Holder::Fd { pid, tid, fd }));
+    expected.push((uts, Holder::Task { pid, tid }));
+
+    // Namespaces for children to come, of which no link says which the one is.
+    let parents = Actor::spawn_in(&["user"]);
+    parents.unshare(&["pid", "time"]);
+    expected.push((
+        parents.ns_inode("time_for_children"),
+        Holder::ForChildren { pid: Pid(parents.pid()), tid: Tid(parents.tid()) },
+    ));
+
+    // A zombie: its parent does not wait for it.
+    let reaper = Actor::spawn_in(&["user"]);
+    let zombie = reaper.fork();
+    zombie.unshare(&["user"]);
+    let pid = rustix::process::Pid::from_raw(zombie.pid() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    while zombie.is_alive() {
+        std::thread::yield_now();
+    }
+
+    // Suspects: descriptors in flight, and a file of a procfs that holds a namespace.
+    let suspects = Actor::spawn_in(&["user", "mnt"]);
+    let (pid, tid) = of(&suspects);
+    let fd = suspects.open("/proc/self/ns/user", Open::ReadOnly);
+    let (_, receiver) = suspects.send_fd_in_flight(fd);
+    suspects.close(fd);
+    let procfs_file = suspects.open("/proc/self/mountinfo", Open::ReadOnly) as u32;
+    let in_flight = Suspect::InFlight { pid, tid, fd: receiver as u32, count: 1 };
+
+    let nested = Actor::spawn_in(&["user"]);
+    let middle = leave(&nested, "user");
+
+    let mut actors = vec![outer, inner, files, tasks, thread, apart, dead, parents, reaper, zombie, suspects, nested];
+    actors.extend(living);
+    Fixture { actors, expected, in_flight, procfs_file: (pid, procfs_file), middle }
+}
+
+impl Fixture {
+    fn pids(&self) -> BTreeSet<Pid> {
+        // A thread is an actor with the PID of its process.
+        self.actors.iter().map(|actor| Pid(actor.pid())).collect()
+    }
+
+    /// What a snapshot says of the fixture's processes and of the namespaces that these hold: the rest of the host does not
+    /// stand still.
+    fn part_of(&self, snapshot: &Snapshot) -> Snapshot {
+        let pids = self.pids();
+        let is_ours = |pid: Pid| pids.contains(&pid);
+        let mut part = snapshot.clone();
+        part.processes.retain(|&pid, _| is_ours(pid));
+        let mut ours: BTreeSet<NamespaceId> = BTreeSet::new();
+        for namespace in snapshot.namespaces.values().filter(|namespace| !namespace.initial) {
+            if namespace.holders.iter().filter_map(Holder::pid).any(is_ours) {
+                ours.insert(namespace.id);
+            }
+        }
+        part.namespaces.retain(|id, _| ours.contains(id));
+        for namespace in part.namespaces.values_mut() {
+            // Programs that look at namespaces have each open for a moment.
+            namespace.holders.retain(|holder| holder.pid().is_none_or(is_ours));
+        }
+        part.suspects.retain(|suspect| pid_of(suspect).is_some_and(is_ours));
+        part.mounts.clear();
+        part
+    }
+}
+
+fn pid_of(suspect: &Suspect) -> Option<Pid> {
+    match *suspect {
+        Suspect::ProcFile { pid, .. } | Suspect::InFlight { pid, .. } | Suspect::IoUring { pid, .. } => Some(pid),
+        _ => None,
+    }
+}
+
+/// A scan by this reader.
+fn scan(options: &DiscoveryOptions, reader: Reader) -> Snapshot {
+    let options = DiscoveryOptions { reader: Some(reader), ..options.clone() };
+    let snapshot = Discovery::of_host().unwrap().run(&options).unwrap();
+    let refused: Vec<_> = snapshot.gaps.iter().filter(|gap| gap.place == Place::Reader).collect();
+    assert_eq!(snapshot.reader, Some(reader), "{refused:?}");
+    snapshot
+}
+
+fn assert_same(kernel: &Snapshot, procfs: &Snapshot) {
+    for (id, expected) in &procfs.namespaces {
+        assert_eq!(kernel.namespaces.get(id), Some(expected));
+    }
+    for (pid, expected) in &procfs.processes {
+        let mut found = kernel.processes.get(pid).cloned();
+        for (task, other) in found.iter_mut().flat_map(|process| process.tasks.iter_mut()).zip(expected.tasks.iter()) {
+            task.state = other.state;
+        }
+        assert_eq!(found.as_ref(), Some(expected));
+    }
+    assert_eq!(kernel.suspects, procfs.suspects);
+    assert_eq!(kernel, procfs);
+}
+
+fn both_say_the_same() {
+    let fixture = fixture(true);
+    let mut some = DiscoveryOptions::namespaces();
+    some.suspects = true;
+    for options in [DiscoveryOptions::namespaces(), some, DiscoveryOptions::everything()] {
+        // An actor that was just seen to have died can still be about to become a zombie.
+        let both = look_until(
+            |(kernel, procfs)| kernel == procfs,
+            || {
+                let [kernel, procfs] = [Reader::Kernel, Reader::Proc].map(|reader| scan(&options, reader));
+                (fixture.part_of(&kernel), fixture.part_of(&procfs))
+            },
+        );
+        let (kernel, procfs) = both;
+        assert_same(&kernel, &procfs);
+        for (ino, holder) in &fixture.expected {
+            let namespace = namespace(&kernel, *ino);
+            assert!(namespace.holders.contains(holder), "{holder:?} of {namespace:?}");
+        }
+        let for_children = |pid| kernel.processes[&pid].namespaces.for_children(NamespaceType::Pid);
+        let parents = Pid(fixture.actors[7].pid());
+        let unborn = for_children(parents).expect("the kernel reader knows it without a link");
+        assert_ne!(Some(unborn), kernel.processes[&parents].namespaces.get(NamespaceType::Pid));
+        if options.suspects {
+            assert!(kernel.suspects.contains(&fixture.in_flight), "{:?}", kernel.suspects);
+            let (pid, fd) = fixture.procfs_file;
+            let is_it = |suspect: &Suspect| matches!(suspect, Suspect::ProcFile { pid: of, fd: on, .. } if (*of, *on) == (pid, fd));
+            assert!(kernel.suspects.iter().any(is_it), "{:?}", kernel.suspects);
+        }
+    }
+}
+
+/// What the program finds.
+fn dump(command: &mut Command, reader: &str) -> Snapshot {
+    command.args(["dump", "--no-cmdline", "--reader", reader]);
+    let ran = run(command);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    lxkns_core::wire::read(ran.stdout.as_slice()).unwrap()
+}
+
+fn in_a_pid_namespace() {
+    let outer = Actor::spawn_in(&["user", "mnt", "pid"]);
+    let init = outer.fork();
+    init.mount("proc", "/proc");
+    let other = init.fork();
+    let thread = other.thread();
+    thread.unshare(&["uts"]);
+    let uts = thread.ns_inode("uts");
+    let inside = |reader| {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &init.pid().to_string(), "-p", "-m", "--"]).arg(lxkns().get_program());
+        let mut snapshot = dump(&mut command, reader);
+        snapshot.mounts.clear();
+        snapshot
+    };
+    let (kernel, procfs) = (inside("kernel"), inside("proc"));
+    assert_eq!((kernel.reader, procfs.reader), (Some(Reader::Kernel), Some(Reader::Proc)), "{:?}", kernel.gaps);
+    // The program itself is the last one inside.
+    let pids: Vec<_> = kernel.processes.keys().copied().take(2).collect();
+    assert_eq!(pids, [Pid(1), Pid(2)], "the PIDs are those inside");
+    assert_eq!(kernel.processes[&Pid(2)].ppid, Some(Pid(1)));
+    assert_eq!(kernel.processes[&Pid(1)].ppid, None, "its parent is outside");
+    let holders = &namespace(&kernel, uts).holders;
+    assert!(holders.contains(&Holder::Task { pid: Pid(2), tid: Tid(3) }), "{holders:?}");
+    for (pid, expected) in procfs.processes.iter().take(2) {
+        let found = &kernel.processes[pid];
+        assert_eq!(found.tasks.len(), expected.tasks.len());
+        for (found, expected) in found.tasks.iter().zip(expected.tasks.iter()) {
+            assert_eq!((found.tid, &found.comm), (expected.tid, &expected.comm));
+            assert_eq!((found.start_time_ticks, found.namespaces), (expected.start_time_ticks, expected.namespaces));
+        }
+    }
+}
+
+fn two_capabilities_are_enough() {
+    let fixture = fixture(false);
+    let directory = directory();
+    let copy = super::reachable_copy(directory.path());
+    let mut command = Command::new("setpriv");
+    let capabilities = "-all,+bpf,+perfmon";
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps", capabilities]);
+    command.args(["--ambient-caps", capabilities]).arg(copy);
+    let snapshot = dump(&mut command, "kernel");
+    assert_eq!(snapshot.reader, Some(Reader::Kernel), "{:?}", snapshot.gaps);
+    let by_root = fixture.part_of(&scan(&DiscoveryOptions::everything(), Reader::Proc));
+    for (pid, expected) in &by_root.processes {
+        let found = &snapshot.processes[pid];
+        assert_eq!(
+            (found.ppid, found.threads, found.namespaces),
+            (expected.ppid, expected.threads, expected.namespaces)
+        );
+        assert_eq!(found.start_time_ticks(), expected.start_time_ticks());
+    }
+    for (ino, holder) in &fixture.expected {
+        let (found, expected) = (namespace(&snapshot, *ino), namespace(&by_root, *ino));
+        assert!(found.holders.contains(holder), "{holder:?} of {found:?}");
+        let facts = |of: &Namespace| (of.ns_type, of.unique_id, of.owner, of.parent, of.owner_uid, of.leaders.clone());
+        assert_eq!(facts(found), facts(expected), "no link and no descriptor leads this user to it");
+    }
+    // Nobody is in this one, and it is above the one that its actor is in.
+    let middle = namespace(&snapshot, fixture.middle);
+    assert_eq!(middle.holders.len(), 1, "{middle:?}");
+    assert!(matches!(middle.holders[..], [Holder::Child { .. }]), "{middle:?}");
+    assert_eq!(super::ino(middle.owner), Some(super::own_inode("user")));
+}
+
+/// Namespaces of which only a message knows that nobody has received: no process, link or mount leads there, and before Linux
+/// 6.19 no call lists them.
+fn what_nothing_visible_holds() {
+    let types = ["cgroup", "uts", "ipc", "net"];
+    let (mut actors, mut hidden) = (Vec::new(), Vec::new());
+    for name in types {
+        let actor = Actor::spawn_in(&["user", name]);
+        let fd = actor.open(format!("/proc/self/ns/{name}"), Open::ReadOnly);
+        // The sockets are not to hold the network namespace.
+        let left = leave(&actor, name);
+        actor.send_fd_in_flight(fd);
+        actor.close(fd);
+        hidden.push((left, name, actor.ns_inode("user")));
+        actors.push(actor);
+    }
+    let is_undisturbed = |snapshot: &Snapshot| {
+        let holders = hidden.iter().filter_map(|(ino, ..)| snapshot.by_ino(*ino)).flat_map(|one| &one.holders);
+        holders.filter_map(Holder::pid).count() == 0
+    };
+    let kernel = look_until(is_undisturbed, || scan(&DiscoveryOptions::namespaces(), Reader::Kernel));
+    for (ino, name, user) in &hidden {
+        let namespace = namespace(&kernel, *ino);
+        assert_eq!((namespace.ns_type.name(), super::ino(namespace.owner)), (*name, Some(*user)));
+        assert_eq!(namespace.holders, [Holder::Kernel]);
+        assert!(namespace.unique_id.is_some());
+    }
+    if !probe::kernel_at_least(6, 19) {
+        let procfs = look_until(is_undisturbed, || scan(&DiscoveryOptions::namespaces(), Reader::Proc));
+        assert!(hidden.iter().all(|(ino, ..)| procfs.by_ino(*ino).is_none()), "only the kernel's lists have them");
+    }
+    // What a message leads to is gone with it.
+    drop(actors);
+    let gone = |snapshot: &Snapshot| hidden.iter().all(|(ino, ..)| snapshot.by_ino(*ino).is_none());
+    let after = look_until(gone, || scan(&DiscoveryOptions::namespaces(), Reader::Kernel));
+    assert!(gone(&after));
+}
+
+fn many_scans_of_one_session() {
+    alone("reader::many_scans_of_one_session", || {
+        let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let mut options = DiscoveryOptions::namespaces();
+        options.reader = Some(Reader::Kernel);
+        let session = Discovery::of_host().unwrap();
+        assert_eq!(session.run(&options).unwrap().reader, Some(Reader::Kernel));
+        let open = descriptors();
+        for _ in 0..20 {
+            assert_eq!(session.run(&options).unwrap().reader, Some(Reader::Kernel));
+            assert_eq!(descriptors(), open, "the programs stay, their iterators do not");
+        }
+        drop(session);
+        assert!(descriptors() < open, "the programs end with the session");
+    });
+}
+
+fn procfs_where_it_is_denied() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let of_actor = |snapshot: &Snapshot| {
+        let namespace = namespace(snapshot, actor.ns_inode("net"));
+        (namespace.owner, namespace.leaders.clone(), snapshot.processes[&Pid(actor.pid())].namespaces)
+    };
+    let expected = of_actor(&dump(&mut lxkns(), "proc"));
+    let denied: [(&Interface, Errno, Cause); 4] = [
+        (&deny::BPF, Errno::NOSYS, Cause::Unsupported),
+        (&deny::BPF, Errno::PERM, Cause::Denied),
+        (&deny::BPF_ITERATION, Errno::NOSYS, Cause::Unsupported),
+        (&deny::BPF_ITERATION, Errno::PERM, Cause::Denied),
+    ];
+    for (interface, errno, cause) in denied {
+        let mut command = lxkns();
+        deny::deny(&mut command, &[interface], errno.raw_os_error()).unwrap();
+        let snapshot = dump(&mut command, "kernel");
+        assert_eq!(snapshot.reader, Some(Reader::Proc));
+        assert_eq!(of_actor(&snapshot), expected);
+        let gap = snapshot.gaps.iter().find(|gap| gap.place == Place::Reader).expect("it is said");
+        if probe::is_root() || interface.name == deny::BPF.name {
+            assert_eq!((gap.cause, gap.errno.map(|errno| errno.number())), (cause, Some(errno.raw_os_error())));
+        }
+    }
+}
