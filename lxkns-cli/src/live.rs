@@ -201,11 +201,14 @@ pub(crate) fn namespace_at(path: &Path) -> io::Result<Option<NamespaceId>> {
     lxkns_core::namespace_of(&proc, named).map_err(io::Error::other)
 }
 
+/// The texts of a `passwd` and a `group`.
+type Texts = [Option<Rc<[u8]>>; 2];
+
 /// The files of this host, for what `owner` is asked about.
 pub(crate) struct FilesOfHost<'a> {
     proc: &'a ProcRoot,
     files: lxkns_enter::Files<'a>,
-    names: Vec<([Option<Rc<[u8]>>; 2], Rc<owner::Names>)>,
+    names: Vec<(Texts, Rc<owner::Names>)>,
 }
 
 impl<'a> FilesOfHost<'a> {

@@ -118,7 +118,7 @@ impl<'a> Sights<'a> {
                 break;
             }
             // Something else is mounted on the way.
-            let is_covered = !mount_at(mounts, &path).is_some_and(|at| at.id == mount.id);
+            let is_covered = mount_at(mounts, &path).is_none_or(|at| at.id != mount.id);
             let is_like = |sight: &Sight<'_>| {
                 sight.mount.id == mount.id
                     || !has_option(mount, "idmapped")

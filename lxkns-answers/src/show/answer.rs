@@ -134,7 +134,7 @@ pub enum OfType {
         level: Option<usize>,
         /// Why it does not end, where its first process has ended or was killed.
         #[serde(skip_serializing_if = "Option::is_none")]
-        ending: Option<EndingForm>,
+        ending: Option<Box<EndingForm>>,
     },
     /// A mount namespace.
     Mnt {
@@ -429,7 +429,7 @@ fn of_type(shown: &ShownNamespace<'_>) -> OfType {
             children: inos(&namespace.children),
             init: shown.init().map(|pid| pid.0),
             level: shown.level(),
-            ending: Explained::of(snapshot, namespace.id).map(|ending| ending.form()),
+            ending: Explained::of(snapshot, namespace.id).map(|ending| Box::new(ending.form())),
         },
         NamespaceType::Mnt => OfType::Mnt { mounts: shown.mount_count() },
         _ => OfType::Other {},
