@@ -142,7 +142,11 @@ impl Step {
             _ if shown.iter().any(|line| line == "...") => {
                 let mut rest = &said[..];
                 shown.split(|line| line == "...").filter(|part| !part.is_empty()).all(|part| {
-                    let found = rest.windows(part.len()).position(|lines| lines == part);
+                    let fits = |(said, shown): (&String, &String)| match shown.strip_suffix(" ...") {
+                        Some(start) => said.starts_with(start),
+                        None => said == shown,
+                    };
+                    let found = rest.windows(part.len()).position(|lines| lines.iter().zip(part).all(fits));
                     found.map(|at| rest = &rest[at + part.len()..]).is_some()
                 })
             }

@@ -327,7 +327,7 @@ fn what_is_not_there() {
     run_lxkns(["busy", "4095:77"]).fails(3, "4095:77: no mount or user of this file system was found");
     run_lxkns(["busy", "1:99999999999"]).fails(2, "MAJOR:MINOR");
     run_lxkns(["busy", ""]).fails(2, "expected a path");
-    run_lxkns(["busy"]).fails(2, "required");
+    run_lxkns(["busy"]).fails(2, "is missing");
 }
 
 fn of_a_dump() {

@@ -314,7 +314,9 @@ fn of_the_program_alone() {
         run(command.args(arguments))
     };
     let ran = unshared(&["orphans", "--fail", "-t", "pid,net"]);
-    assert_eq!((ran.code, ran.text()), (Some(0), ""), "{ran:?}");
+    // Others on this host can have named some.
+    let unnamed = ran.text().split("named on purpose").next().unwrap_or_default();
+    assert!(ran.code == Some(0) && !unnamed.contains(":["), "{ran:?}");
     let table = unshared(&["ls", "--json", "-t", "pid,net", "1"]).json();
     let rows = table["namespaces"].as_array().unwrap();
     assert_eq!(rows.len(), 2, "{table}");
