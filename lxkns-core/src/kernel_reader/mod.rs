@@ -249,7 +249,6 @@ mod tests {
         let replaced = [
             ("ns_common.ns_type", "ns_common.ops"),
             ("task_struct.__state", "task_struct.state"),
-            ("ns_common.__ns_ref", "ns_common.count"),
             ("list_head.next", "ns_common.ns_list_node"),
             ("list_head.prev", "ns_common.ns_list_node"),
         ];
