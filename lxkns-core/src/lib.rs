@@ -59,14 +59,22 @@
 //! Capabilities count in the user namespace that owns what is read; the root of a container has them for what is
 //! inside.
 //!
+//! # Readers
+//!
+//! Processes, tasks and open files are read from procfs or, with [`DiscoveryOptions::reader`], from the kernel's iterators: two
+//! BPF programs that are put together for the running kernel, from its own description of its structures
+//! (`/sys/kernel/btf/vmlinux`), and loaded once for all scans of a session. Both readers say the same of an unchanged host;
+//! the kernel's needs `CAP_BPF` and `CAP_PERFMON` (or `CAP_SYS_ADMIN`) in the initial user namespace, and no access to the
+//! processes. If it is not usable, procfs is read, and a gap at [`Place::Reader`](model::Place::Reader) says why.
+//!
 //! # Kernels
 //!
 //! Linux 4.11 is the oldest kernel with the ioctls and the `statx(2)` that this crate needs. Newer interfaces are
 //! optional and are detected by calling them: without one, discovery finds less, and a gap reports what is missing.
 //! Sockets and TUN/TAP files need 5.6 (`pidfd_getfd(2)`); sockets in a descriptor table that a task does not share with
 //! its process, 6.9; PID namespaces that never had a process, 6.11; mounts of mount namespaces without a process, 6.11
-//! or a [`MountAccess`]; mount namespaces that nothing visible holds, 6.12; all other such namespaces, 6.19. A seccomp
-//! filter that denies an interface, such as Docker's, has the same effect.
+//! or a [`MountAccess`]; mount namespaces that nothing visible holds, 6.12; all other such namespaces, 6.19, or 6.18 with the
+//! kernel reader, which itself needs 5.8. A seccomp filter that denies an interface, such as Docker's, has the same effect.
 //!
 //! # Features
 //!

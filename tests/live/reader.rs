@@ -31,6 +31,11 @@ pub(super) fn tests() -> Vec<Test> {
         test("reader::two_capabilities_are_enough", NOBODY, two_capabilities_are_enough),
         test("reader::what_nothing_visible_holds", &[Root, File(BTF), Kernel(6, 18)], what_nothing_visible_holds),
         test("reader::many_scans_of_one_session", &[Root, File(BTF)], many_scans_of_one_session),
+        test(
+            "reader::procfs_without_btf",
+            &[Root, File(BTF), FileSystem("tmpfs"), Program("nsenter")],
+            procfs_without_btf,
+        ),
         test("reader::procfs_where_it_is_denied", &[UserNamespaces, File(BTF)], procfs_where_it_is_denied),
     ]
 }
@@ -295,8 +300,12 @@ fn two_capabilities_are_enough() {
     for (ino, holder) in &fixture.expected {
         let (found, expected) = (namespace(&snapshot, *ino), namespace(&by_root, *ino));
         assert!(found.holders.contains(holder), "{holder:?} of {found:?}");
-        let facts = |of: &Namespace| (of.ns_type, of.unique_id, of.owner, of.parent, of.owner_uid, of.leaders.clone());
+        let facts = |of: &Namespace| (of.ns_type, of.owner, of.parent, of.owner_uid, of.leaders.clone());
         assert_eq!(facts(found), facts(expected), "no link and no descriptor leads this user to it");
+        // Earlier kernels give IDs to mount namespaces alone, and keep them elsewhere.
+        if probe::kernel_at_least(6, 18) {
+            assert_eq!(found.unique_id, expected.unique_id);
+        }
     }
     // Nobody is in this one, and it is above the one that its actor is in.
     let middle = namespace(&snapshot, fixture.middle);
@@ -357,6 +366,32 @@ fn many_scans_of_one_session() {
         drop(session);
         assert!(descriptors() < open, "the programs end with the session");
     });
+}
+
+/// What describes the kernel is hidden, or something else is mounted in its place: that is not believed.
+fn procfs_without_btf() {
+    let inside = |actor: &Actor| {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &actor.pid().to_string(), "-m", "--"]).arg(lxkns().get_program());
+        dump(&mut command, "kernel")
+    };
+    let actor = Actor::spawn_in(&["mnt", "uts"]);
+    actor.make_mounts_private();
+    assert_eq!(inside(&actor).reader, Some(Reader::Kernel));
+    let other = directory();
+    let copy = other.path().join("vmlinux");
+    std::fs::copy(BTF, &copy).unwrap();
+    actor.bind(&copy, BTF);
+    let replaced = inside(&actor);
+    actor.mount("tmpfs", "/sys/kernel/btf");
+    let hidden = inside(&actor);
+    for snapshot in [replaced, hidden] {
+        assert_eq!(snapshot.reader, Some(Reader::Proc));
+        let gap = snapshot.gaps.iter().find(|gap| gap.place == Place::Reader).expect("it is said");
+        assert_eq!((gap.cause, gap.operation.operand()), (Cause::Unsupported, Some(BTF)));
+        let holders = &namespace(&snapshot, actor.ns_inode("uts")).holders;
+        assert!(holders.contains(&Holder::Process { pid: Pid(actor.pid()) }), "{holders:?}");
+    }
 }
 
 fn procfs_where_it_is_denied() {

@@ -272,7 +272,7 @@ pub(crate) struct TableArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct LookArgs {
     /// Read a dump instead of this host (- is standard input)
-    #[arg(long, value_name = "FILE", conflicts_with = "engines")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["engines", "reader"])]
     pub(crate) from: Option<PathBuf>,
 
     #[command(flatten)]
@@ -363,6 +363,13 @@ mod tests {
         assert!(args.table.raw && args.table.no_headings);
         assert_eq!(args.table.output, ["+PATH"]);
         assert_eq!(args.targets, [Asked::process(1234)]);
+    }
+
+    #[test]
+    fn a_dump_was_read_already() {
+        assert_eq!(ls(&["--reader", "kernel"]).unwrap().look.patience.reader.reader(), Some(Reader::Kernel));
+        assert_eq!(ls(&["--from", "-"]).unwrap().look.patience.reader.reader(), None);
+        assert_eq!(ls(&["--from", "-", "--reader", "auto"]).unwrap_err().exit_code(), 2);
     }
 
     #[test]

@@ -136,7 +136,9 @@ impl<'a> Discovery<'a> {
     /// # Privileges
     ///
     /// None; the caller sees what it may see. Seeing all of a host needs `CAP_SYS_PTRACE`, `CAP_DAC_READ_SEARCH`,
-    /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` in the initial user namespace, and the initial PID namespace.
+    /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` in the initial user namespace, and the initial PID namespace. With
+    /// [`Reader::Kernel`](crate::model::Reader::Kernel), `CAP_BPF` and `CAP_PERFMON` stand for the first three, but for
+    /// mounts, TUN/TAP files and suspects.
     ///
     /// # Minimum kernel version
     ///

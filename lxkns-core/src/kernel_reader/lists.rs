@@ -26,8 +26,8 @@ pub(super) fn of_namespaces(btf: &Btf<'_>) -> Result<Vec<BpfInstruction>, Missin
     let writer = Writer::new(&f)?;
     let size = nsproxy_size(btf)?;
     let (ns_type, inum) = (f.number("ns_common.ns_type")?, f.number("ns_common.inum")?);
-    // The first pointer of a list's node leads to the next one.
-    let node = f.at("ns_common.ns_list_node", 16)?;
+    // The first pointer of a list's node leads to the next one. Since Linux 6.19 the node is beside that of a tree.
+    let node = f.at("ns_common.ns_tree_node.ns_list_entry", 16).or_else(|_| f.at("ns_common.ns_list_node", 16))?;
 
     let mut p = Assembler::default();
     let end = p.label();
@@ -61,6 +61,10 @@ pub(super) fn of_namespaces(btf: &Btf<'_>) -> Result<Vec<BpfInstruction>, Missin
         };
         if at != USER && at - NSPROXY > size - 8 {
             return Err(Missing("nsproxy"));
+        }
+        if layout.references.is_none() {
+            // It could not be told whether one is just ending.
+            return Err(Missing("ns_common.__ns_ref"));
         }
         let (other, next, tell, again, is_whole) = (p.label(), p.label(), p.label(), p.label(), p.label());
         p.jump_if(R8, If::NotEqual, layout.ns_type as i32, other);

@@ -20,8 +20,8 @@ pub(super) struct Layout {
     /// The part that all types have.
     pub(super) common: i16,
     inum: i16,
-    /// How many references the kernel counts; this has had several names.
-    references: i16,
+    /// How many references the kernel counts; this has had several names, and before Linux 5.11 several places.
+    pub(super) references: Option<i16>,
     /// Since Linux 6.18.
     unique_id: Option<i16>,
     /// The owner; of a user namespace, its parent.
@@ -66,7 +66,10 @@ impl Layout {
             ns_type,
             common: f.start(common)?,
             inum: f.number(inum)?,
-            references: f.start(common)? + f.number("ns_common.__ns_ref").or_else(|_| f.number("ns_common.count"))?,
+            references: match f.number("ns_common.__ns_ref").or_else(|_| f.number("ns_common.count")) {
+                Ok(within) => Some(f.start(common)? + within),
+                Err(_) => None,
+            },
             unique_id: f.at(unique_id, 8).ok(),
             owner: f.pointer(owner)?,
             parent: is(NamespaceType::Pid).then(|| f.pointer("pid_namespace.parent")).transpose()?,
@@ -96,7 +99,9 @@ impl Writer {
         p.clear_record(NAMESPACE);
         p.store_number(Width::Four, FRAME, RECORD + namespace::TYPE, layout.ns_type.clone_flag() as i32);
         p.read(RECORD + namespace::INUM, 4, R6, layout.inum);
-        p.read(RECORD + namespace::REFERENCES, 4, R6, layout.references);
+        if let Some(references) = layout.references {
+            p.read(RECORD + namespace::REFERENCES, 4, R6, references);
+        }
         if let Some(unique_id) = layout.unique_id {
             p.read(RECORD + namespace::UNIQUE_ID, 8, R6, unique_id);
         }
