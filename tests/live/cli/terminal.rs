@@ -26,6 +26,7 @@ const UNSHARE: &[Need] = &[UserNamespaces, Program("unshare"), Need::File("/dev/
 pub(super) fn tests() -> Vec<Test> {
     vec![
         test("cli::terminal::width", ACTOR, width),
+        test("cli::terminal::holder_in_place_of_a_command", ACTOR, holder_in_place_of_a_command),
         test("cli::terminal::long_command_line", UNSHARE, long_command_line),
         test("cli::terminal::mounts", ACTOR, mounts),
         test("cli::terminal::tree", ACTOR, tree),
@@ -126,6 +127,11 @@ pub(super) fn verdict_on_terminal(command: &mut Command, columns: u16) -> String
     Terminal::around(plain(command), columns, false).end().0
 }
 
+/// What a command writes to a terminal of this width, to standard error too, which is where progress is shown.
+pub(super) fn all_on_terminal(command: &mut Command, columns: u16) -> String {
+    Terminal::around(plain(command), columns, true).end().0
+}
+
 /// What a command writes to a terminal of this width.
 pub(super) fn on_terminal(command: &mut Command, columns: u16) -> String {
     let (text, status) = Terminal::around(plain(command), columns, false).end();
@@ -180,6 +186,23 @@ fn width() {
     for arguments in [&["--help"][..], &["ls", "--help"]] {
         on_terminal(lxkns().args(arguments), 1);
         on_terminal(lxkns().args(arguments), 20);
+    }
+}
+
+/// Where a namespace has no process, COMMAND has a holder: who that is is not cut, but only texts of others.
+fn holder_in_place_of_a_command() {
+    let actor = Actor::spawn_in(&["user"]);
+    actor.set_comm(b"a-comm-of-fifte");
+    let (net, fd) = {
+        let child = actor.fork();
+        child.unshare(&["net"]);
+        let path = format!("/proc/{}/ns/net", child.pid());
+        (child.ns_inode("net"), actor.open(path, lxkns_fixture::Open::ReadOnly))
+    };
+    for columns in [40, 60, 80, 120] {
+        let text = on_terminal(lxkns().args(["ls", "-t", "net", &net.to_string()]).env("NO_COLOR", "1"), columns);
+        assert!(text.contains(&format!("[fd {fd} of process {} (", actor.pid())), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= columns.max(52).into()), "{columns}: {text}");
     }
 }
 
