@@ -30,6 +30,7 @@ enum Subject {
     NamespaceFacts,
     Host,
     HostFiles,
+    EngineFiles,
 }
 
 impl Subject {
@@ -52,6 +53,7 @@ impl Subject {
             Place::Suspects => Self::Suspects,
             Place::NamespaceFacts => Self::NamespaceFacts,
             Place::Host if matches!(gap.object, Object::Path(_)) => Self::HostFiles,
+            Place::Containers if matches!(gap.object, Object::Path(_)) => Self::EngineFiles,
             _ => Self::Host,
         }
     }
@@ -66,7 +68,7 @@ impl Subject {
             Self::Sockets | Self::Tuns => CapabilitySet::NET_ADMIN,
             // What is mounted there is opened by somebody who enters.
             Self::BindMounted => CapabilitySet::SYS_ADMIN | CapabilitySet::SYS_CHROOT,
-            Self::HostFiles => CapabilitySet::DAC_READ_SEARCH,
+            Self::HostFiles | Self::EngineFiles => CapabilitySet::DAC_READ_SEARCH,
             _ => CapabilitySet::SYS_ADMIN,
         }
     }
@@ -83,6 +85,7 @@ impl Subject {
             Self::Processes => return format!("{} of {processes} processes", group.pids.len()),
             Self::Kernel => return "the kernel's own lists of namespaces".to_owned(),
             Self::Host => return "facts about the host".to_owned(),
+            Self::EngineFiles => return "files of container engines".to_owned(),
             Self::HostFiles => {
                 let first = group.objects.iter().find_map(|object| match object {
                     Object::Path(path) => Some(printable(path)),
@@ -534,6 +537,21 @@ mod tests {
             (Place::Parents, Object::Host, ENOTTY),
         ];
         assert!(told(&gaps).is_empty());
+    }
+
+    #[test]
+    fn files_of_engines_take_another_capability_than_facts_about_the_host() {
+        let path = |path: &str| Object::Path(path.into());
+        let gaps = [(Place::Containers, path("/run/crun"), EACCES), (Place::Containers, path("/run/runc"), EACCES)];
+        let mut snapshot = snapshot();
+        let gap =
+            |(place, object, errno)| Gap::failed(place, object, Operation::OPEN, Errno::new(errno).unwrap()).unwrap();
+        snapshot.gaps = gaps.map(gap).to_vec();
+        let lines = lines(&snapshot, Places::holding().with(Place::Containers), CapabilitySet::default());
+        assert_eq!(
+            lines,
+            ["files of container engines not readable: needs CAP_DAC_READ_SEARCH (/run/crun, /run/runc)"]
+        );
     }
 
     #[test]

@@ -178,12 +178,12 @@ pub fn suspects<'a>(snapshot: &'a Snapshot, orphans: &Orphans<'_>) -> BTreeMap<N
 /// Some of the orphans, by who holds them.
 pub type Groups<'a, 'b> = BTreeMap<Who, Vec<&'b Explanation<'a>>>;
 
-/// Those that surely have no process or task, and those of which that is not known, as not all could be seen.
+/// Those that are known to be left over, and those of which that is not known, as not all could be seen.
 pub fn by_certainty<'a, 'b>(orphans: &'b Orphans<'a>) -> (Groups<'a, 'b>, Groups<'a, 'b>) {
     let (mut certain, mut others) = (Groups::new(), Groups::new());
     for (&who, orphans) in orphans {
         for orphan in orphans {
-            let groups = if is_certain(orphan) { &mut certain } else { &mut others };
+            let groups = if is_left_over(orphan) { &mut certain } else { &mut others };
             groups.entry(who).or_default().push(orphan);
         }
     }
@@ -195,9 +195,14 @@ pub fn is_certain(orphan: &Explanation<'_>) -> bool {
     relations::members_seen(orphan.context.snapshot, orphan.namespace)
 }
 
+/// Whether it is known to be left over: no process or task is in it, or it does not end although its first process has.
+fn is_left_over(orphan: &Explanation<'_>) -> bool {
+    is_certain(orphan) || orphan.ending().is_some_and(|ending| ending.is_stuck())
+}
+
 /// Whether one of them is known to be left over.
 pub fn has_leak(orphans: &Orphans<'_>) -> bool {
-    orphans.iter().any(|(who, orphans)| who.is_leak() && orphans.iter().any(is_certain))
+    orphans.iter().any(|(who, orphans)| who.is_leak() && orphans.iter().any(is_left_over))
 }
 
 /// What `lxkns orphans` says of one.

@@ -287,8 +287,8 @@ fn able<'a>(
     };
     let mut all = Vec::new();
     for process in snapshot.processes.values() {
-        // What has exited keeps its credentials, and can do nothing with them.
-        if process.living_task().state.is_dead() {
+        // What has exited or is about to keeps its credentials, and can do nothing with them.
+        if process.living_task().state.is_dead() || process.has_given_up_namespaces() {
             continue;
         }
         let status = process.status.as_ref();

@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use lxkns_core::model::links::HostLinks;
 use lxkns_core::model::{
     ConfinementFacts, DeviceNumber, DiscoveryOptions, File, FileSystemQuery, FileSystemUsers, MountIdMaps, NamespaceId,
-    NamespaceType, Pid, Process, Snapshot, TaskPowers, Uid, unescape_octal,
+    NamespaceType, Pid, Process, Snapshot, TaskPowers, Tasks, Uid, unescape_octal,
 };
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{Discovery, ProcRoot};
@@ -65,6 +65,14 @@ pub(crate) fn discover(
     options.without_self &= !SELF_IS_ASKED.load(Ordering::Relaxed);
     options.reader = patience.reader.reader();
     let mut snapshot = session.run(&options)?;
+    if progress.is_told() && !options.without_self {
+        // The caller is meant, which has no thread that shows progress.
+        let own = own_pid().ok().and_then(|pid| snapshot.processes.get_mut(&pid));
+        if let Some(own) = own {
+            own.threads = 1;
+            own.tasks = Tasks::new(own.tasks.first().clone(), []);
+        }
+    }
     drop(progress);
     let users = users_of_host();
     let creators = snapshot.namespaces.values().filter_map(|namespace| namespace.owner_uid);

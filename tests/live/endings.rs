@@ -79,6 +79,22 @@ fn assert_gone(pids: &[u32]) {
     }
 }
 
+/// What is said of a process that has exited or is about to: its credentials are there, and nothing comes of them.
+#[track_caller]
+fn can_do_nothing(process: &Actor) {
+    let pid = process.pid();
+    let explained = run_lxkns(["explain", "--json", "-p", &pid.to_string(), "fork"]);
+    assert_eq!(
+        (explained.code, &explained.answer()["obstacles"][0]["kind"]),
+        (Some(4), &json!("exited")),
+        "{explained:?}"
+    );
+    let audit = run_lxkns(["audit", &pid.to_string()]).ok();
+    assert_eq!(audit.text(), format!("{pid}, it has ended, no finding\n"));
+    let able = run_lxkns(["who-can", "--all", "kill", &format!("{}/user", std::process::id())]).ok();
+    assert!(!able.text().split_whitespace().any(|word| word == pid.to_string()), "{able:?}");
+}
+
 fn init_not_waited_for() {
     let (parent, init, _beside, ino) = namespace();
     kill(init.pid());
@@ -87,6 +103,7 @@ fn init_not_waited_for() {
     assert_eq!((&ending["init"]["state"], &ending["init"]["parent"]), (&json!("Z"), &json!(parent.pid())));
     assert_eq!(ending["init"]["release"], format!("process {} waits for it, or exits", parent.pid()));
     assert_eq!(run_lxkns(["orphans", "-t", "pid", "--fail"]).code, Some(4));
+    can_do_nothing(&init);
     kill(parent.pid());
     assert_gone(&[init.pid()]);
 }
@@ -101,6 +118,7 @@ fn zombie_of_a_parent_outside() {
     kill(init.pid());
     wait("init does not wait", || is_exiting(init.pid()));
     let ending = ending(ino);
+    can_do_nothing(&init);
     let waits = &ending["waits-for"][0];
     assert_eq!((&waits["pid"], &waits["state"]), (&json!(child.pid()), &json!("Z")), "{ending:#}");
     assert_eq!(waits["release"], format!("process {} waits for it, or exits", outside.pid()));

@@ -195,6 +195,10 @@ fn in_a_process() {
         let view = answer["views"].as_array().unwrap().iter().find(|view| view["userns"] == inner.ns_inode("user"));
         assert_eq!(view.map(|view| json!([view["uid"], view["gid"]])), Some(expected.clone()), "{answer:#}");
     }
+    // The root directory of a process, as procfs has it.
+    let procfs = owner(&format!("/proc/{}/root/secret", inner.pid()));
+    assert_eq!(procfs["views"], owner(&format!("{}:/secret", inner.pid()))["views"], "{procfs:#}");
+    assert_eq!(procfs["on-host"]["uid"], 100_001, "{procfs:#}");
     let at = |path: &str| format!("{}:{path}", inner.pid());
     for link in ["/absolute", "/relative"] {
         assert_eq!(owner(&at(link))["kind"], "symbolic link");

@@ -80,12 +80,15 @@ impl Plan {
             pids.extend(strays.remove(&index).unwrap_or_default());
             pids.sort_unstable();
             pids.dedup();
+            let count = pids.len();
+            pids.retain(|&pid| !has_exited(snapshot, pid));
             let state = container.state.as_ref().map(|state| state.value);
             self.subjects.push(Subject {
                 asked: crate::whose::container(container),
                 container: Some(index),
                 main: main.filter(|pid| pids.contains(pid)),
-                has_ended: pids.is_empty() && matches!(state, Some(ContainerState::Exited | ContainerState::Created)),
+                has_ended: pids.is_empty()
+                    && (count > 0 || matches!(state, Some(ContainerState::Exited | ContainerState::Created))),
                 entered: {
                     let entered = entered.remove(&index).unwrap_or_default().into_iter();
                     entered.filter(|pid| pids.binary_search(pid).is_err()).collect()
@@ -110,9 +113,12 @@ impl Plan {
                 todo.extend(children.get(&pid).into_iter().flatten());
             }
         }
-        let main = roots.iter().copied().find(|pid| pids.contains(pid));
+        let was_seen = !pids.is_empty();
+        pids.retain(|&pid| !has_exited(snapshot, pid));
+        let main = roots.iter().copied().find(|pid| pids.contains(pid)).or(pids.first().copied());
+        let has_ended = was_seen && pids.is_empty();
         let pids = pids.into_iter().collect();
-        self.subjects.push(Subject { asked, container: None, main, pids, entered: Vec::new(), has_ended: false });
+        self.subjects.push(Subject { asked, container: None, main, pids, entered: Vec::new(), has_ended });
     }
 
     /// Adds the processes in a namespace, and those below them, as one tree.
@@ -132,6 +138,12 @@ impl Plan {
         let all = self.subjects.iter().flat_map(|subject| subject.pids.iter().chain(&subject.entered));
         all.copied().collect::<BTreeSet<_>>().into_iter().collect()
     }
+}
+
+/// Whether a process has exited or is about to, so it keeps its credentials and can do nothing with them.
+fn has_exited(snapshot: &Snapshot, pid: Pid) -> bool {
+    let process = snapshot.processes.get(&pid);
+    process.is_some_and(|process| process.living_task().state.is_dead() || process.has_given_up_namespaces())
 }
 
 /// The processes that are in the control groups of these containers and are not said to be theirs: all their namespaces can be

@@ -130,7 +130,8 @@ impl Rules<'_> {
 
     /// The system call filter, which comes before all else.
     pub(super) fn seccomp(&mut self) {
-        if self.process.living_task().state.is_dead() {
+        // An init that waits for the others in its PID namespace is no zombie yet.
+        if self.process.living_task().state.is_dead() || self.process.has_given_up_namespaces() {
             self.add(Kind::Exited, None, "the process has exited".to_owned(), None);
         }
         match self.process.status.as_ref().map(|status| status.seccomp) {

@@ -119,6 +119,10 @@ impl Owner<'_> {
 
     fn host_words(&self, names: [Option<BString>; 2]) -> String {
         match self.raw {
+            [Id::Unknown, Id::Unknown] if self.sights.own.is_none() => {
+                "not known: the mount that it was seen through is not in the list of mounts, so it can be ID-mapped"
+                    .to_owned()
+            }
             [Id::Unknown, Id::Unknown] => {
                 "not known: the file was seen through ID-mapped mounts alone, and their maps are not readable"
                     .to_owned()

@@ -42,14 +42,14 @@ pub(crate) struct ExplainArgs {
 /// The arguments with the options of this program before the ACTION, whose own options clap does not know. To unshare(1), `-p`
 /// takes no value: with a number after it, it is this program's.
 pub(super) fn reordered(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    const ALONE: [&str; 6] = ["-J", "--json", "--engines", "-h", "--help", "--no-headings"];
-    const WITH_VALUE: [&str; 3] = ["--from", "--timeout", "--color"];
     let all: Vec<OsString> = arguments.collect();
     let is_option = |word: &OsString| word.as_encoded_bytes().starts_with(b"-");
     let Some(at) = all.iter().position(|word| word == "explain") else { return all };
     let is_command = all[..at].iter().skip(1).all(|word| is_option(word) || all[0..at].contains(&"--color".into()));
     let action = all.iter().skip(at + 1).position(|word| VERBS.contains(&word.to_str().map_or("", first_word)));
     let Some(start) = action.map(|index| at + 1 + index).filter(|_| is_command) else { return all };
+    let (alone, with_value) = own_options();
+    let is_in = |options: &[String], word: &str| options.iter().any(|option| option == word);
     let (mut ours, mut words) = (all[..start].to_vec(), Vec::new());
     let mut rest = all[start..].iter().peekable();
     while let Some(word) = rest.next() {
@@ -57,11 +57,9 @@ pub(super) fn reordered(arguments: impl Iterator<Item = OsString>) -> Vec<OsStri
         let is_number =
             |next: &&OsString| next.to_str().is_some_and(|next| next.bytes().all(|byte| byte.is_ascii_digit()));
         let is_pid = ["-p", "--pid"].contains(&text) && rest.peek().is_some_and(is_number);
-        if ALONE.contains(&text)
-            || WITH_VALUE.iter().any(|option| text.split_once('=').is_some_and(|it| it.0 == *option))
-        {
+        if is_in(&alone, text) || text.split_once('=').is_some_and(|(option, _)| is_in(&with_value, option)) {
             ours.push(word.clone());
-        } else if is_pid || WITH_VALUE.contains(&text) {
+        } else if is_pid || is_in(&with_value, text) {
             ours.push(word.clone());
             ours.extend(rest.next().cloned());
         } else {
@@ -70,6 +68,20 @@ pub(super) fn reordered(arguments: impl Iterator<Item = OsString>) -> Vec<OsStri
     }
     ours.extend(words);
     ours
+}
+
+/// The options of `explain` that take no value, and those that do, as they are typed; all but `-p`.
+fn own_options() -> (Vec<String>, Vec<String>) {
+    let command = <ExplainArgs as clap::Args>::augment_args(clap::Command::new("explain"));
+    let all = command.get_arguments().filter(|argument| !argument.is_positional() && argument.get_id() != "pid");
+    let (with_value, alone): (Vec<_>, Vec<_>) = all.partition(|argument| argument.get_action().takes_values());
+    let typed = |arguments: Vec<&clap::Arg>, others: &[&str]| -> Vec<String> {
+        let long = arguments.iter().filter_map(|it| it.get_long()).map(|name| format!("--{name}"));
+        let short = arguments.iter().filter_map(|it| it.get_short()).map(|name| format!("-{name}"));
+        long.chain(short).chain(others.iter().map(|&option| option.to_owned())).collect()
+    };
+    // Those of every command.
+    (typed(alone, &["-h", "--help"]), typed(with_value, &["--color"]))
 }
 
 const VERBS: [&str; 5] = ["unshare", "clone", "clone3", "fork", "setns"];
@@ -104,6 +116,11 @@ mod tests {
         assert_eq!(read(&["unshare", "-p", "-f", "--timeout=2"]), of("unshare -p -f", None, false), "a PID namespace");
         assert_eq!(read(&["--timeout", "2", "clone", "--pid", "--from", "x"]), of("clone --pid", None, false));
         assert_eq!(read(&["setns", "7/net", "-p", "9"]), of("setns 7/net", Some(9), false));
+        for option in ["--reader", "--timeout", "--from", "--color"] {
+            let value = if option == "--reader" { "proc" } else { "1" };
+            let value = if option == "--color" { "never" } else { value };
+            assert_eq!(read(&["unshare", "-n", option, value]), of("unshare -n", None, false), "{option}");
+        }
     }
 
     #[test]

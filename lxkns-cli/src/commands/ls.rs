@@ -14,9 +14,9 @@ use crate::args::LsArgs;
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
 use crate::resolve::resolver;
-use crate::view::columns;
 use crate::view::escape::For;
 use crate::view::screen::{self, Color};
+use crate::view::{columns, shorten, table};
 
 /// Runs it.
 pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
@@ -72,13 +72,26 @@ pub(crate) fn run(args: &LsArgs, color: Color) -> Result {
     if args.table.json {
         screen::print(|out| Ok(json::write(&list.answer(&shown, &columns), out)?))?;
     } else if !(shown.is_empty() && exit != Exit::Done) {
-        let goes_to = if args.table.raw { For::Fields } else { For::Eyes };
         let headings: Vec<_> = columns.iter().map(|&column| columns::heading(column)).collect();
-        let row = |namespace: &Namespace| -> Vec<String> {
-            columns.iter().map(|&column| list.cell(namespace, column).printable(goes_to)).collect()
+        let rows = |goes_to, terminal| -> Vec<Vec<columns::Shown>> {
+            let cell = |namespace: &Namespace, column| match column {
+                // Of a holder, only the texts of others are shortened.
+                Column::Command => shorten::within(shorten::limit_for(terminal), || list.cell(namespace, column)),
+                _ => list.cell(namespace, column),
+            };
+            let row = |&namespace: &&Namespace| {
+                columns.iter().map(|&column| columns::Shown::of(&cell(namespace, column), goes_to)).collect()
+            };
+            shown.iter().map(row).collect()
         };
-        let rows: Vec<_> = shown.iter().map(|&namespace| row(namespace)).collect();
-        super::show_table(&headings, &rows, &args.table, color)?;
+        if args.table.raw {
+            super::show_table(&headings, &rows(For::Fields, None), &args.table, color)?;
+        } else {
+            screen::show(color, |out, screen| {
+                let rows = rows(For::Eyes, screen.width);
+                Ok(table::write_aligned(out, &headings, &rows, !args.table.no_headings, screen)?)
+            })?;
+        }
     }
     if gaps_matter {
         super::tell_gaps(&snapshot, places);

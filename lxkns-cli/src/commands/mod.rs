@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 /// Writes a table in the form that these options select.
-fn show_table(headings: &[Heading], rows: &[Vec<String>], args: &TableArgs, color: Color) -> Result<()> {
+fn show_table(headings: &[Heading], rows: &[Vec<impl table::Cell>], args: &TableArgs, color: Color) -> Result<()> {
     if args.raw {
         screen::print(|out| Ok(table::write_raw(out, headings, rows, !args.no_headings)?))
     } else {

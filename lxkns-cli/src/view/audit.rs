@@ -71,5 +71,5 @@ fn write_finding(out: &mut impl Write, finding: &Finding, screen: Screen, limit:
         0 => {}
         more => writeln!(out, "          and {more} more (--all shows all)")?,
     }
-    screen.wrapped(out, "          to mend it: ", || finding.remedy.clone())
+    screen.wrapped(out, "          fix: ", || finding.remedy.clone())
 }

@@ -1,8 +1,10 @@
 //! The columns of `ls`: their names on the command line, and their layout.
 
+use lxkns_answers::cell::Cell;
 use lxkns_answers::list::Column;
 
-use super::table::Heading;
+use super::escape::For;
+use super::table::{self, Heading};
 
 /// The layout of a column.
 pub(crate) fn heading(column: Column) -> Heading {
@@ -11,6 +13,29 @@ pub(crate) fn heading(column: Column) -> Heading {
         Column::Ns | Column::Nprocs | Column::Pid | Column::Ppid | Column::Uid | Column::Netnsid | Column::Pns
     ) || matches!(column, Column::Ons | Column::UniqueId | Column::Ntasks);
     Heading { name: column.name(), right, gives_way: column == Column::Command }
+}
+
+/// A cell as it is shown. A hint leads to a holder, so it is not shortened as a command is.
+pub(crate) struct Shown {
+    text: String,
+    is_hint: bool,
+}
+
+impl Shown {
+    /// This cell.
+    pub(crate) fn of(cell: &Cell, goes_to: For) -> Self {
+        Self { text: cell.printable(goes_to), is_hint: matches!(cell, Cell::Hint(_)) }
+    }
+}
+
+impl table::Cell for Shown {
+    fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn gives_way(&self) -> bool {
+        !self.is_hint
+    }
 }
 
 /// Reads the lists of `-o`. The first that does not begin with `+` replaces the default, all others add columns. A column that

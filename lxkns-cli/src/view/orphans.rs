@@ -92,11 +92,13 @@ fn write_groups(
             let count = shown(left.len(), limit.max(SOME));
             for link in &left[..count] {
                 let screen = screen.indented(2);
-                screen.folded(&mut lines, "  left over: ", || link.words(*context))?;
+                let label = if link.is_certain { "  left over: " } else { "  may be left over: " };
+                screen.folded(&mut lines, label, || link.words(*context))?;
                 screen.folded(&mut lines, "    until ", || link.step.to_string())?;
             }
             if count < left.len() {
-                writeln!(lines, "  left over: {} more links (--all shows all)", left.len() - count)?;
+                let label = if left.iter().all(|link| link.is_certain) { "left over" } else { "may be left over" };
+                writeln!(lines, "  {label}: {} more links (--all shows all)", left.len() - count)?;
             }
             for line in lines.split_inclusive(|&byte| byte == b'\n') {
                 out.write_all(b"  ")?;
@@ -109,10 +111,15 @@ fn write_groups(
 
 #[cfg(test)]
 mod tests {
+    use lxkns_answers::links::Links;
     use lxkns_answers::orphans::orphans;
     use lxkns_answers::release::Advice;
-    use lxkns_answers::testing::{HOME, LEFT, LOOSE, id, snapshot};
-    use lxkns_core::model::{Holder, Namespace, NamespaceType, Pid, Snapshot, Suspect, Tid};
+    use lxkns_answers::testing::{HOME, LEFT, LOOSE, NET, id, snapshot};
+    use lxkns_core::model::inside::{Link, Where};
+    use lxkns_core::model::links::{HostLink, HostLinkEnd, HostLinks, LinkId, LinkRelation};
+    use lxkns_core::model::{
+        Cause, Gap, Holder, Namespace, NamespaceType, Object, Operation, Pid, Place, Snapshot, Suspect, Tid,
+    };
 
     use super::*;
 
@@ -161,6 +168,32 @@ mod tests {
              no suspects for pid namespaces\n  \
                not visible on any kernel: a detached mount and a BPF iterator\n"
         );
+    }
+
+    #[test]
+    fn a_link_may_be_left_over_where_not_all_processes_could_be_read() {
+        let mut snapshot = snapshot();
+        let peer = HostLinkEnd {
+            relation: LinkRelation::Peer,
+            place: Where::There(LEFT),
+            index: Some(2),
+            name: Some("eth0".into()),
+        };
+        let link = Link { index: 5, name: "veth5".into(), kind: Some("veth".into()), ..Link::default() };
+        let all = [HostLink { id: LinkId { ns: NET, index: 5 }, link, end: Some(peer) }];
+        let all = HostLinks::new(all.into(), Vec::new(), Vec::new());
+        let told = |snapshot: &Snapshot| {
+            let context = Context { snapshot, mount_ns: Some(HOME), is_live: true };
+            let advice = Advice::of(context);
+            let leftovers = Links { context, all: &all }.leftovers(advice.lacks());
+            let (orphans, mut out) = (orphans(&advice, &[NamespaceType::Net]), Vec::new());
+            write(&mut out, &context, &orphans, Some(&leftovers), Screen::default(), 2).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert!(told(&snapshot).contains("    left over: veth5 (veth) in "), "{}", told(&snapshot));
+        let object = Object::Process(Pid(200));
+        snapshot.gaps = vec![Gap::because(Place::Processes, object, Operation::read("ns/net"), Cause::Denied)];
+        assert!(told(&snapshot).contains("    may be left over: veth5 (veth) in "), "{}", told(&snapshot));
     }
 
     #[test]

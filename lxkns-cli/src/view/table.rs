@@ -20,13 +20,30 @@ pub(crate) struct Heading {
     pub(crate) gives_way: bool,
 }
 
+/// A cell, safe to print.
+pub(crate) trait Cell {
+    /// Its text.
+    fn text(&self) -> &str;
+
+    /// Whether it is shortened in a column that gives way: nothing in it identifies an object.
+    fn gives_way(&self) -> bool {
+        true
+    }
+}
+
+impl Cell for String {
+    fn text(&self) -> &str {
+        self
+    }
+}
+
 /// Writes rows in columns wide enough for each, one blank between them. On a terminal that is too narrow, cells are shortened
 /// in the columns that give way. Columns for which there is no room then stand below each row, each with its name. The cells
 /// must be safe to print.
 pub(crate) fn write_aligned(
     out: &mut impl Write,
     headings: &[Heading],
-    rows: &[Vec<String>],
+    rows: &[Vec<impl Cell>],
     show_headings: bool,
     screen: Screen,
 ) -> io::Result<()> {
@@ -34,7 +51,7 @@ pub(crate) fn write_aligned(
         headings.iter().map(|heading| if show_headings { heading.name.width() } else { 0 }).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.width());
+            *width = (*width).max(cell.text().width());
         }
     }
     if let Some(terminal) = screen.width {
@@ -51,7 +68,7 @@ pub(crate) fn write_aligned(
     }
     let ns_type = headings.iter().position(|heading| heading.name == "TYPE").filter(|_| screen.color);
     for row in rows {
-        let ns_type = ns_type.and_then(|index| NamespaceType::from_name(row.get(index)?.as_bytes()));
+        let ns_type = ns_type.and_then(|index| NamespaceType::from_name(row.get(index)?.text().as_bytes()));
         layout.write(out, row, ns_type)?;
     }
     Ok(())
@@ -110,11 +127,14 @@ struct Layout<'a> {
 impl Layout<'_> {
     /// Writes a row, with cells that name a namespace in the colour of its type, if it has one. A cell that the one before it
     /// would overlap begins a new line.
-    fn write(&self, out: &mut impl Write, cells: &[String], ns_type: Option<NamespaceType>) -> io::Result<()> {
+    fn write(&self, out: &mut impl Write, cells: &[impl Cell], ns_type: Option<NamespaceType>) -> io::Result<()> {
         const INDENT: usize = 4;
         let (mut used, mut start) = (0, 0);
         for ((heading, cell), &width) in self.above.iter().zip(cells).zip(self.widths) {
-            let cell = if heading.gives_way { middle(cell, width) } else { cell.into() };
+            let cell = match cell.text() {
+                text if heading.gives_way && cell.gives_way() => middle(text, width),
+                text => text.into(),
+            };
             let cell_width = cell.width();
             let mut at = start + if heading.right { width.saturating_sub(cell_width) } else { 0 };
             start += width + 1;
@@ -138,13 +158,14 @@ impl Layout<'_> {
         }
         out.write_all(b"\n")?;
         // These cells are not below their headings, so each has its own.
-        let named = self.below.iter().zip(cells.iter().skip(self.above.len())).filter(|(_, cell)| !cell.is_empty());
+        let named =
+            self.below.iter().zip(cells.iter().skip(self.above.len())).filter(|(_, cell)| !cell.text().is_empty());
         let mut used = 0;
         for (heading, cell) in named {
             let label = heading.name.width() + 1;
-            let cell = match self.terminal.filter(|_| heading.gives_way) {
-                Some(terminal) => middle(cell, terminal.saturating_sub(INDENT + label)),
-                None => cell.into(),
+            let cell = match self.terminal.filter(|_| heading.gives_way && cell.gives_way()) {
+                Some(terminal) => middle(cell.text(), terminal.saturating_sub(INDENT + label)),
+                None => cell.text().into(),
             };
             let width = label + cell.width();
             let has_room = |at: usize| self.terminal.is_none_or(|terminal| at + width <= terminal);
@@ -169,7 +190,7 @@ impl Layout<'_> {
 pub(crate) fn write_raw(
     out: &mut impl Write,
     headings: &[Heading],
-    rows: &[Vec<String>],
+    rows: &[Vec<impl Cell>],
     show_headings: bool,
 ) -> io::Result<()> {
     if show_headings {
@@ -181,7 +202,7 @@ pub(crate) fn write_raw(
             if index > 0 {
                 out.write_all(b" ")?;
             }
-            out.write_all(match cell.as_str() {
+            out.write_all(match cell.text() {
                 "" => b"-",
                 // A dash stands for an empty cell.
                 "-" => b"\\x2d",
@@ -288,7 +309,7 @@ mod tests {
     #[test]
     fn headings_are_bold_where_there_is_colour() {
         let mut out = Vec::new();
-        write_aligned(&mut out, &HEADINGS[..1], &[], true, Screen { width: None, color: true }).unwrap();
+        write_aligned(&mut out, &HEADINGS[..1], &rows()[..0], true, Screen { width: None, color: true }).unwrap();
         assert_eq!(out, b"\x1b[1mNS\x1b[0m\n");
     }
 

@@ -7,11 +7,14 @@ use rustix::process::{Pid, PidfdFlags};
 use serde_json::{Value, json};
 
 use super::assert_documented;
-use crate::harness::Need::{Kernel, NamespaceType, Root, UserNamespaces};
-use crate::harness::{Test, test};
+use super::terminal::all_on_terminal;
+use crate::harness::Need::{self, File, Kernel, NamespaceType, Root, UserNamespaces};
+use crate::harness::{Test, lxkns, test};
 use crate::live::processes::{Cgroup, hierarchy};
 use crate::live::program::{Ran, run_lxkns, run_lxkns_with};
 use crate::live::{directory, look_until};
+
+const TERMINAL: &[Need] = &[UserNamespaces, File("/dev/ptmx"), File("/dev/pts/ptmx")];
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
@@ -33,6 +36,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::explain::control_groups", &[UserNamespaces, Root], control_groups),
         test("cli::explain::filters", &[UserNamespaces], filters),
         test("cli::explain::the_caller", &[UserNamespaces], the_caller),
+        test("cli::explain::the_caller_on_a_terminal", TERMINAL, the_caller_on_a_terminal),
         test("cli::explain::of_a_dump", &[UserNamespaces], of_a_dump),
         test("cli::explain::text_and_usage", &[UserNamespaces], text_and_usage),
     ]
@@ -426,6 +430,18 @@ fn the_caller() {
     assert_eq!(answer["process"]["pid"], actor.pid());
     let answer = run_lxkns(["explain", "setns", "self/user", "--json"]).answer();
     assert_eq!((&answer["verdict"], &answer["obstacles"][0]["kind"]), (&json!("fails"), &json!("same")));
+}
+
+/// A thread shows progress there, which is no thread of the caller's.
+fn the_caller_on_a_terminal() {
+    // One of its own, so others' limits do not count.
+    let actor = Actor::spawn_in(&["user"]);
+    let mut command = lxkns();
+    command.args(["explain", "unshare", "--user"]);
+    let text = all_on_terminal(&mut command, 120);
+    assert!(text.contains(": unshare(CLONE_NEWUSER)"), "{text}");
+    assert!(!text.contains("threads"), "{text}");
+    actor.try_unshare(&["user"]).unwrap();
 }
 
 fn of_a_dump() {

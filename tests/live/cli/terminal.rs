@@ -16,8 +16,8 @@ use rustix::termios::{LocalModes, OptionalActions, Winsize};
 
 use crate::harness::Need::{self, Program, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
-use crate::live::directory;
 use crate::live::program::{run, run_lxkns};
+use crate::live::{directory, look_until};
 
 const TERMINAL: &[Need] = &[Need::File("/dev/ptmx"), Need::File("/dev/pts/ptmx")];
 const ACTOR: &[Need] = &[UserNamespaces, Need::File("/dev/ptmx"), Need::File("/dev/pts/ptmx")];
@@ -26,6 +26,7 @@ const UNSHARE: &[Need] = &[UserNamespaces, Program("unshare"), Need::File("/dev/
 pub(super) fn tests() -> Vec<Test> {
     vec![
         test("cli::terminal::width", ACTOR, width),
+        test("cli::terminal::holder_in_place_of_a_command", ACTOR, holder_in_place_of_a_command),
         test("cli::terminal::long_command_line", UNSHARE, long_command_line),
         test("cli::terminal::mounts", ACTOR, mounts),
         test("cli::terminal::tree", ACTOR, tree),
@@ -126,6 +127,11 @@ pub(super) fn verdict_on_terminal(command: &mut Command, columns: u16) -> String
     Terminal::around(plain(command), columns, false).end().0
 }
 
+/// What a command writes to a terminal of this width, to standard error too, which is where progress is shown.
+pub(super) fn all_on_terminal(command: &mut Command, columns: u16) -> String {
+    Terminal::around(plain(command), columns, true).end().0
+}
+
 /// What a command writes to a terminal of this width.
 pub(super) fn on_terminal(command: &mut Command, columns: u16) -> String {
     let (text, status) = Terminal::around(plain(command), columns, false).end();
@@ -180,6 +186,29 @@ fn width() {
     for arguments in [&["--help"][..], &["ls", "--help"]] {
         on_terminal(lxkns().args(arguments), 1);
         on_terminal(lxkns().args(arguments), 20);
+    }
+}
+
+/// Where a namespace has no process, COMMAND has a holder: who that is is not cut, but only texts of others.
+fn holder_in_place_of_a_command() {
+    let actor = Actor::spawn_in(&["user"]);
+    actor.set_comm(b"a-comm-of-fifte");
+    let (net, fd) = {
+        let child = actor.fork();
+        child.unshare(&["net"]);
+        let path = format!("/proc/{}/ns/net", child.pid());
+        (child.ns_inode("net"), actor.open(path, lxkns_fixture::Open::ReadOnly))
+    };
+    let holder = format!("[fd {fd} of process {} (", actor.pid());
+    for columns in [40, 60, 80, 120] {
+        // Another program that looks can be a holder for a moment.
+        let is_alone = |text: &String| text.contains(&holder) && !text.contains(", +");
+        let ls = || on_terminal(lxkns().args(["ls", "-t", "net", &net.to_string()]).env("NO_COLOR", "1"), columns);
+        let text = look_until(is_alone, ls);
+        assert!(text.contains(&holder), "{text}");
+        // The narrowest has no room for what is not cut.
+        let widest = if columns < 60 { 72 } else { columns };
+        assert!(text.lines().all(|line| line.chars().count() <= widest.into()), "{columns}: {text}");
     }
 }
 
