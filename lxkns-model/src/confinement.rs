@@ -42,7 +42,7 @@ pub struct TaskCredentials {
     pub label: Option<Option<BString>>,
 }
 
-/// Something that a task uses and that leads out of its mount namespace or its network namespace.
+/// Something that a task uses and that leads out of its namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OutsideUse {
     /// The process.
@@ -76,6 +76,13 @@ pub enum OutsideUseKind {
         fd: u32,
         /// Whether it can be written through it.
         is_writable: bool,
+    },
+    /// It has a pidfd, which leads into the namespaces of a process.
+    Process {
+        /// The descriptor.
+        fd: u32,
+        /// The process.
+        process: Pid,
     },
     /// It has a block device open.
     BlockDevice {

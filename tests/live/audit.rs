@@ -26,6 +26,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("audit::entered", &[UserNamespaces], entered),
         test("audit::open_directories", &[UserNamespaces], open_directories),
         test("audit::open_files", &[Root, UserNamespaces], open_files),
+        test("audit::open_processes", &[Root, UserNamespaces, Kernel(5, 3)], open_processes),
         test("audit::open_namespaces", &[UserNamespaces], open_namespaces),
         test("audit::sockets_of_other_networks", &[Root, UserNamespaces, Kernel(5, 6)], sockets_of_other_networks),
         test("audit::credentials_of_another_user_namespace", &[Root, UserNamespaces], foreign_credentials),
@@ -174,6 +175,31 @@ fn open_files() {
     assert!(own.iter().all(|fd| found.iter().all(|it| it.1 != Some(*fd as u32))));
     opened.iter().filter_map(|it| it.1).for_each(|fd| container.close(fd as i32));
     assert_eq!(judged().0, Vec::new());
+}
+
+/// A pidfd of a process of the host, which the kernel takes for the way into its namespaces.
+fn open_processes() {
+    use rustix::process::{Pid as RawPid, PidfdFlags, pidfd_open};
+    let container = Actor::spawn_in(&["user", "pid", "net"]);
+    let first = container.fork();
+    let open = |actor: &Actor| pidfd_open(RawPid::from_raw(actor.pid() as i32).unwrap(), PidfdFlags::empty()).unwrap();
+    let victim = Actor::spawn();
+    let own = first.give_fd(open(&first));
+    let judged = |members: &[&Actor]| {
+        let judgement = judge(members);
+        let found = evidence(&judgement, "fd-process", &first).into_iter();
+        found.map(|(severity, found)| (severity, found.fd)).collect::<Vec<_>>()
+    };
+    assert_eq!(judged(&[&first]), Vec::new(), "its own");
+    let fd = first.give_fd(open(&victim));
+    assert_eq!(judged(&[&first])[..], [(Severity::High, Some(fd as u32))]);
+    // The kernel says whose it is.
+    let info = fs::read_to_string(format!("/proc/{}/fdinfo/{fd}", first.pid())).unwrap();
+    assert!(info.lines().any(|line| line == format!("Pid:\t{}", victim.pid())), "{info}");
+    drop(victim);
+    assert_eq!(judged(&[&first]), Vec::new(), "it has ended");
+    first.close(own);
+    drop(container);
 }
 
 /// A descriptor on a namespace of the host, which `setns` takes.

@@ -396,11 +396,15 @@ impl Case<'_, '_> {
             | OutsideUseKind::BlockDevice { fd, .. }
             | OutsideUseKind::MemoryDevice { fd, .. }
             | OutsideUseKind::Socket { fd, .. }
+            | OutsideUseKind::Process { fd, .. }
             | OutsideUseKind::EngineSocket { fd, .. } => (Some(fd), format!("fd {fd}")),
             _ => return,
         };
         if let OutsideUseKind::Socket { fd, net } = used.kind {
             return self.judge_namespace_use(used.pid, used.tid, fd, net, true);
+        }
+        if let OutsideUseKind::Process { fd, process } = used.kind {
+            return self.judge_pidfd(used, fd, process);
         }
         let evidence = |case: &Self, more: &str| Evidence {
             fd,
@@ -478,6 +482,36 @@ impl Case<'_, '_> {
         Some((severity, "of the host".to_owned()))
     }
 
+    /// A pidfd of a process of others, which leads into all its namespaces.
+    fn judge_pidfd(&mut self, used: &OutsideUse, fd: u32, process: Pid) {
+        let snapshot = self.audit.context.snapshot;
+        // Who sees the host's processes opens such a descriptor at any time.
+        if self.subject.pids.contains(&process) || self.is_of_host(NamespaceType::Pid) == Some(true) {
+            return;
+        }
+        let Some(target) = snapshot.processes.get(&process) else {
+            return self.unknown("whose a process is of which a pidfd is open: not known", Some(used.pid));
+        };
+        let links = &target.living_task().namespaces;
+        let is_of_host = |(ns_type, id): (NamespaceType, NamespaceId)| {
+            super::host::of_host(snapshot, id) == Some(true) && self.is_of_host(ns_type) != Some(true)
+        };
+        let container = snapshot.annotations.containers.as_ref().and_then(|it| it.members.get(&process).copied());
+        let (severity, whose) = match container {
+            Some(other) if Some(other) == self.subject.container || self.is_inside(other) => return,
+            Some(_) => (Severity::Medium, whose::in_words(snapshot, process)),
+            None if links.iter().any(is_of_host) => (Severity::High, " of the host".to_owned()),
+            None => return,
+        };
+        let called = self.called(process);
+        let words = format!("fd {fd}, a pidfd of {called}");
+        let evidence = Evidence { fd: Some(fd), ..self.of_task(used.pid, used.tid, &words) };
+        let text = format!("a process{whose} is kept open: setns(2) and pidfd_getfd(2) lead to what it has");
+        self.find("fd-process", severity, text, Some(evidence), &|_| {
+            "end the process; have whoever started it close what it does not hand on (O_CLOEXEC)".to_owned()
+        });
+    }
+
     /// Descriptors on namespaces of others.
     fn judge_namespace_fds(&mut self) {
         for &pid in &self.subject.pids {
@@ -492,7 +526,7 @@ impl Case<'_, '_> {
         let snapshot = self.audit.context.snapshot;
         let Some(namespace) = snapshot.namespaces.get(&id) else {
             if is_socket {
-                self.unknown("whose a network namespace is that a socket of it is in: not known", Some(pid));
+                self.unknown("whose the network namespace of a socket is: not known", Some(pid));
             }
             return;
         };

@@ -266,8 +266,11 @@ impl Part {
     /// `memfd_create`, are on mounts of the kernel's own.
     fn file(&mut self, known: &Known<'_>, dir: &ProcDir, voice: &mut Voice<'_>, fd: u32, mount: u64, link: &str) {
         let is_own = voice.mounts.is_some_and(|mounts| mounts.contains(&mount));
-        if is_own || !known.is_mounted.contains(&mount) {
+        if is_own {
             return;
+        }
+        if !known.is_mounted.contains(&mount) {
+            return self.pidfd(dir, voice, fd, link);
         }
         // The modes of the link itself are what it was opened for.
         let is_writable = match dir.stat_link(link, StatxFlags::MODE) {
@@ -277,6 +280,25 @@ impl Part {
             }
         };
         self.outside(dir, voice, OutsideUseKind::File { fd, is_writable }, mount, link);
+    }
+
+    /// Notes a pidfd, among files that are on mounts of the kernel's own.
+    fn pidfd(&mut self, dir: &ProcDir, voice: &Voice<'_>, fd: u32, link: &str) {
+        let mut text = [0; 64];
+        // No path looks so.
+        let is_pidfd = |link: &[u8]| [&b"anon_inode:[pidfd]"[..], b"pidfd:["].iter().any(|name| link.starts_with(name));
+        if !dir.link(link, &mut text).is_ok_and(is_pidfd) {
+            return;
+        }
+        match dir.read_record(format!("{}fdinfo/{fd}", voice.below), &mut self.buffer) {
+            Ok(info) => {
+                let Some(process) = parse::fdinfo::pidfd_process(info).map(Pid) else { return };
+                self.used(dir, voice, OutsideUseKind::Process { fd, process }, None, link);
+            }
+            Err(errno) => {
+                self.gap(Place::Fds, Object::Fd(voice.pid, voice.tid, fd), Operation::read("fdinfo"), errno);
+            }
+        }
     }
 
     fn used(&mut self, dir: &ProcDir, voice: &Voice<'_>, kind: OutsideUseKind, mount_id: Option<u64>, link: &str) {
@@ -319,6 +341,8 @@ impl Part {
                 FileType::RegularFile if mount.is_some() => {
                     self.file(known, dir, voice, fd, mount.unwrap_or_default(), &path)
                 }
+                // A pidfd's; or it is a regular one.
+                FileType::Unknown => self.pidfd(dir, voice, fd, &path),
                 FileType::BlockDevice => {
                     self.used(dir, voice, OutsideUseKind::BlockDevice { fd, device }, mount, &path);
                 }
