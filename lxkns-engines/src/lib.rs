@@ -157,7 +157,7 @@ pub fn recognize(snapshot: &Snapshot, host: &Host, options: &Options) -> (Contai
     gaps.extend(answers.gaps);
     let asked = join.add_answers(answers.answers);
     let of_namespaces =
-        evidence::mounts::claims(snapshot).into_iter().map(|(id, claim)| (id, claim.by(processes.maker(id))));
+        evidence::mounts::claims(snapshot).into_iter().map(|(id, claim)| (id, claim.by(processes.mounter(id))));
     let of_namespaces = of_namespaces.collect();
     let (mut containers, pod_labels) = finish::finish(join, of_namespaces, &labels, asked);
     groups::decorate(&mut containers, &pod_labels);

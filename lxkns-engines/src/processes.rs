@@ -275,6 +275,15 @@ impl<'a> Processes<'a> {
         }
         None
     }
+
+    /// The ordinary user whose word the mounts of a mount namespace are: its maker; nobody where it belongs to a user namespace
+    /// below the host's, which engines make for containers and whose root mounts anything, and where its owner is not known.
+    pub(crate) fn mounter(&self, mount_ns: NamespaceId) -> Option<Uid> {
+        let namespaces = &self.snapshot.namespaces;
+        let owner = namespaces.get(&mount_ns).and_then(|namespace| namespaces.get(&namespace.owner.known()?));
+        let is_of_host = owner.is_some_and(|owner| owner.initial);
+        self.maker(mount_ns).or_else(|| (!is_of_host).then_some(cgroup_path::NOBODY))
+    }
 }
 
 /// Who can write to a directory, where that is not root alone.

@@ -42,7 +42,7 @@ pub struct TaskCredentials {
     pub label: Option<Option<BString>>,
 }
 
-/// Something that a task uses and that leads out of its mount namespace.
+/// Something that a task uses and that leads out of its namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OutsideUse {
     /// The process.
@@ -70,6 +70,20 @@ pub enum OutsideUseKind {
         /// The descriptor.
         fd: u32,
     },
+    /// It has a regular file open, on such a mount.
+    File {
+        /// The descriptor.
+        fd: u32,
+        /// Whether it can be written through it.
+        is_writable: bool,
+    },
+    /// It has a pidfd, which leads into the namespaces of a process.
+    Process {
+        /// The descriptor.
+        fd: u32,
+        /// The process.
+        process: Pid,
+    },
     /// It has a block device open.
     BlockDevice {
         /// The descriptor.
@@ -83,6 +97,13 @@ pub enum OutsideUseKind {
         fd: u32,
         /// The device.
         device: DeviceNumber,
+    },
+    /// It has a socket of another network namespace than its own, which can send or receive there.
+    Socket {
+        /// The descriptor.
+        fd: u32,
+        /// The network namespace that the socket was made in.
+        net: NamespaceId,
     },
     /// It is connected to a socket of an engine's.
     EngineSocket {

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::UdpSocket;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use lxkns_answers::Context;
 use lxkns_answers::audit::{Audit, Evidence, Finding, Judgement, Plan, Severity, options};
@@ -14,7 +16,7 @@ use lxkns_fixture::{Actor, Open};
 use lxkns_mountns::{Access, DEADLINE, SandboxOptions};
 
 use super::{directory, inode};
-use crate::harness::Need::{FileSystem, Root, UserNamespaces};
+use crate::harness::Need::{FileSystem, Kernel, Root, UserNamespaces};
 use crate::harness::{Test, test};
 use crate::live::program::run_lxkns;
 
@@ -23,7 +25,10 @@ pub(super) fn tests() -> Vec<Test> {
         test("audit::left", &[UserNamespaces], left),
         test("audit::entered", &[UserNamespaces], entered),
         test("audit::open_directories", &[UserNamespaces], open_directories),
+        test("audit::open_files", &[Root, UserNamespaces], open_files),
+        test("audit::open_processes", &[Root, UserNamespaces, Kernel(5, 3)], open_processes),
         test("audit::open_namespaces", &[UserNamespaces], open_namespaces),
+        test("audit::sockets_of_other_networks", &[Root, UserNamespaces, Kernel(5, 6)], sockets_of_other_networks),
         test("audit::credentials_of_another_user_namespace", &[Root, UserNamespaces], foreign_credentials),
         test("audit::saved_root", &[Root], saved_root),
         test("audit::every_task_counts", &[Root], every_task_counts),
@@ -137,6 +142,66 @@ fn open_directories() {
     assert!(of_kind(&judge(&[&container]), "fd-directory").is_empty());
 }
 
+/// Files of the host that were opened before the mounts were its own: the memory of a process, what the kernel is told, and what
+/// root runs.
+fn open_files() {
+    let victim = Actor::spawn();
+    let container = Actor::spawn();
+    let memory = format!("/proc/{}/mem", victim.pid());
+    let cases = [
+        (memory.as_str(), Open::ReadWrite, Severity::High),
+        (memory.as_str(), Open::ReadOnly, Severity::Medium),
+        ("/proc/sys/kernel/hostname", Open::ReadWrite, Severity::High),
+        ("/etc/passwd", Open::ReadOnly, Severity::Medium),
+        ("/proc/version", Open::ReadOnly, Severity::Info),
+    ];
+    let opened = cases.map(|(path, how, severity)| (severity, Some(container.open(path, how) as u32)));
+    container.unshare(&["user", "mnt"]);
+    container.map_root();
+    // Its own: on no mount that others have, and on one of its mounts.
+    let memory = rustix::fs::memfd_create("x", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    let own = [container.give_fd(&memory), container.open("/etc/passwd", Open::ReadOnly)];
+    let judged = || {
+        let judgement = judge(&[&container]);
+        let found = evidence(&judgement, "fd-file", &container).into_iter();
+        // Its standard streams can be files of the host.
+        let found = found.filter(|(_, found)| found.fd > Some(2));
+        let mut found: Vec<_> = found.map(|(severity, found)| (severity, found.fd)).collect();
+        found.sort_by_key(|found| found.1);
+        (found, judgement)
+    };
+    let (found, judgement) = judged();
+    assert_eq!(found[..], opened, "{judgement:#?}");
+    assert!(own.iter().all(|fd| found.iter().all(|it| it.1 != Some(*fd as u32))));
+    opened.iter().filter_map(|it| it.1).for_each(|fd| container.close(fd as i32));
+    assert_eq!(judged().0, Vec::new());
+}
+
+/// A pidfd of a process of the host, which the kernel takes for the way into its namespaces.
+fn open_processes() {
+    use rustix::process::{Pid as RawPid, PidfdFlags, pidfd_open};
+    let container = Actor::spawn_in(&["user", "pid", "net"]);
+    let first = container.fork();
+    let open = |actor: &Actor| pidfd_open(RawPid::from_raw(actor.pid() as i32).unwrap(), PidfdFlags::empty()).unwrap();
+    let victim = Actor::spawn();
+    let own = first.give_fd(open(&first));
+    let judged = |members: &[&Actor]| {
+        let judgement = judge(members);
+        let found = evidence(&judgement, "fd-process", &first).into_iter();
+        found.map(|(severity, found)| (severity, found.fd)).collect::<Vec<_>>()
+    };
+    assert_eq!(judged(&[&first]), Vec::new(), "its own");
+    let fd = first.give_fd(open(&victim));
+    assert_eq!(judged(&[&first])[..], [(Severity::High, Some(fd as u32))]);
+    // The kernel says whose it is.
+    let info = fs::read_to_string(format!("/proc/{}/fdinfo/{fd}", first.pid())).unwrap();
+    assert!(info.lines().any(|line| line == format!("Pid:\t{}", victim.pid())), "{info}");
+    drop(victim);
+    assert_eq!(judged(&[&first]), Vec::new(), "it has ended");
+    first.close(own);
+    drop(container);
+}
+
 /// A descriptor on a namespace of the host, which `setns` takes.
 fn open_namespaces() {
     let container = Actor::spawn_in(&["user", "net", "uts"]);
@@ -148,6 +213,34 @@ fn open_namespaces() {
     let judgement = judge(&[&container]);
     let [(severity, found)] = evidence(&judgement, "fd-namespace", &container)[..] else { panic!("{judgement:#?}") };
     assert_eq!((severity, found.fd, found.nsid), (Severity::High, Some(fd as u32), Some(inode("/proc/self/ns/uts"))));
+}
+
+/// A socket that was made in the network namespace of the host stays there, whoever has it; but a UNIX stream that is connected
+/// leads to its peer alone.
+fn sockets_of_other_networks() {
+    let container = Actor::spawn_in(&["user", "net", "uts"]);
+    let judged = || {
+        let judgement = judge(&[&container]);
+        assert!(!judgement.not_judged.iter().any(|it| it.contains("sockets")), "{judgement:#?}");
+        let found = evidence(&judgement, "fd-namespace", &container).into_iter();
+        found.map(|(severity, found)| (severity, found.fd, found.nsid)).collect::<Vec<_>>()
+    };
+    container.socket(lxkns_fixture::Socket::Udp4);
+    let (one, _other) = UnixStream::pair().unwrap();
+    container.give_fd(&one);
+    assert_eq!(judged(), Vec::new(), "its own, and one that is connected");
+    let host = Some(inode("/proc/self/ns/net"));
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (unix, _peer) = UnixDatagram::pair().unwrap();
+    let fds = [container.give_fd(&udp), container.give_fd(&unix)];
+    assert_eq!(judged()[..], fds.map(|fd| (Severity::Medium, Some(fd as u32), host)));
+    // The kernel says that it is the host's: it receives what is sent there.
+    let here = UdpSocket::bind("127.0.0.1:0").unwrap();
+    here.send_to(b"x", udp.local_addr().unwrap()).unwrap();
+    drop(udp);
+    assert_eq!(judged().len(), 2);
+    fds.into_iter().for_each(|fd| container.close(fd));
+    assert_eq!(judged(), Vec::new());
 }
 
 /// A process with UIDs of the host in a user namespace that does not have them.

@@ -35,7 +35,7 @@ pub struct Answer {
 pub struct FindingForm {
     /// `namespace-shared`, `host-root`, `privileged`, `capabilities`, `seccomp`, `lsm`, `no-new-privs`, `engine-socket`,
     /// `host-files`, `kernel-files`, `device`, `propagation`, `foreign-credentials`, `saved-root`, `left`, `entered`,
-    /// `fd-directory`, `fd-namespace`, `fd-device`.
+    /// `fd-directory`, `fd-file`, `fd-process`, `fd-namespace`, `fd-device`.
     pub kind: &'static str,
     /// `info`, `low`, `medium`, `high`.
     pub severity: Severity,

@@ -4,7 +4,7 @@ use bstr::{BStr, BString, ByteSlice as _};
 use lxkns_model::relations::{is_at_or_below, mount_at};
 use lxkns_model::{
     CapabilitySet, EngineKind, Gap, Mount, NamespaceId, NamespaceType, Object, Operation, OutsideUse, OutsideUseKind,
-    Place, Uid,
+    Pid, Place, Tid, Uid,
 };
 
 use super::host::joined;
@@ -392,11 +392,20 @@ impl Case<'_, '_> {
             OutsideUseKind::Root => (None, "root directory".to_owned()),
             OutsideUseKind::WorkingDirectory => (None, "working directory".to_owned()),
             OutsideUseKind::Directory { fd }
+            | OutsideUseKind::File { fd, .. }
             | OutsideUseKind::BlockDevice { fd, .. }
             | OutsideUseKind::MemoryDevice { fd, .. }
+            | OutsideUseKind::Socket { fd, .. }
+            | OutsideUseKind::Process { fd, .. }
             | OutsideUseKind::EngineSocket { fd, .. } => (Some(fd), format!("fd {fd}")),
             _ => return,
         };
+        if let OutsideUseKind::Socket { fd, net } = used.kind {
+            return self.judge_namespace_use(used.pid, used.tid, fd, net, true);
+        }
+        if let OutsideUseKind::Process { fd, process } = used.kind {
+            return self.judge_pidfd(used, fd, process);
+        }
         let evidence = |case: &Self, more: &str| Evidence {
             fd,
             path: Some(lossy(&used.path)),
@@ -406,6 +415,13 @@ impl Case<'_, '_> {
         let close =
             |_: &Self| "end the process; have whoever started it close what it does not hand on (O_CLOEXEC)".to_owned();
         match used.kind {
+            OutsideUseKind::File { is_writable, .. } => {
+                let Some((severity, whose)) = self.weight_of_open(used, is_writable) else { return };
+                let evidence = evidence(self, "");
+                let how = if is_writable { "written" } else { "read" };
+                let text = format!("a file on a mount {whose} is kept open: it can be {how} from there");
+                self.find("fd-file", severity, text, Some(evidence), &close);
+            }
             OutsideUseKind::BlockDevice { device, .. } => {
                 let evidence = evidence(self, &format!(", {device}"));
                 let text = "a block device is open: it reads or writes what is on it, past all file systems";
@@ -423,7 +439,7 @@ impl Case<'_, '_> {
                 self.engine_socket(uid, "is connected to", evidence);
             }
             _ => {
-                let host = used.mount_id.is_some_and(|id| self.audit.host.mount_ids.contains(&id));
+                let host = used.mount_id.is_some_and(|id| self.audit.host.mounts.contains_key(&id));
                 let other = used.mount_id.and_then(|id| self.audit.host.elsewhere.get(&id));
                 let (severity, whose) = match (host, other) {
                     (true, _) => (Severity::High, "of the host".to_owned()),
@@ -442,34 +458,101 @@ impl Case<'_, '_> {
         }
     }
 
+    /// How bad it is that a file of others is open, and whose it is; `None` of what is its own or an engine's.
+    fn weight_of_open(&self, used: &OutsideUse, is_writable: bool) -> Option<(Severity, String)> {
+        let id = used.mount_id?;
+        let path = used.path.as_bstr();
+        let Some(mount) = self.audit.host.mounts.get(&id) else {
+            let snapshot = self.audit.context.snapshot;
+            let other = *self.audit.host.elsewhere.get(&id)?;
+            let container = lxkns_model::relations::container_of_namespace(snapshot, other)?;
+            let is_own = Some(container) == self.subject.container || self.is_inside(container);
+            let severity = if is_writable { Severity::Medium } else { Severity::Low };
+            let name = names::namespace(snapshot, other);
+            return (!is_own).then(|| (severity, format!("of {name}{}", whose::of_words(snapshot, other))));
+        };
+        let severity = match (&**mount.fs_type, is_writable) {
+            // The memory of its processes, and what the kernel is told.
+            (kind, true) if [&b"proc"[..], b"sysfs"].contains(&kind) || CONTROLS.contains(&kind) => Severity::High,
+            (b"cgroup" | b"cgroup2", true) => Severity::Medium,
+            (b"proc", false) if path.ends_with(b"/mem") => Severity::Medium,
+            (kind, false) if OF_KERNEL.contains(&kind) => Severity::Info,
+            _ => weight(path).map(|(writing, reading)| if is_writable { writing } else { reading })?,
+        };
+        Some((severity, "of the host".to_owned()))
+    }
+
+    /// A pidfd of a process of others, which leads into all its namespaces.
+    fn judge_pidfd(&mut self, used: &OutsideUse, fd: u32, process: Pid) {
+        let snapshot = self.audit.context.snapshot;
+        // Who sees the host's processes opens such a descriptor at any time.
+        if self.subject.pids.contains(&process) || self.is_of_host(NamespaceType::Pid) == Some(true) {
+            return;
+        }
+        let Some(target) = snapshot.processes.get(&process) else {
+            return self.unknown("whose a process is of which a pidfd is open: not known", Some(used.pid));
+        };
+        let links = &target.living_task().namespaces;
+        let is_of_host = |(ns_type, id): (NamespaceType, NamespaceId)| {
+            super::host::of_host(snapshot, id) == Some(true) && self.is_of_host(ns_type) != Some(true)
+        };
+        let container = snapshot.annotations.containers.as_ref().and_then(|it| it.members.get(&process).copied());
+        let (severity, whose) = match container {
+            Some(other) if Some(other) == self.subject.container || self.is_inside(other) => return,
+            Some(_) => (Severity::Medium, whose::in_words(snapshot, process)),
+            None if links.iter().any(is_of_host) => (Severity::High, " of the host".to_owned()),
+            None => return,
+        };
+        let called = self.called(process);
+        let words = format!("fd {fd}, a pidfd of {called}");
+        let evidence = Evidence { fd: Some(fd), ..self.of_task(used.pid, used.tid, &words) };
+        let text = format!("a process{whose} is kept open: setns(2) and pidfd_getfd(2) lead to what it has");
+        self.find("fd-process", severity, text, Some(evidence), &|_| {
+            "end the process; have whoever started it close what it does not hand on (O_CLOEXEC)".to_owned()
+        });
+    }
+
     /// Descriptors on namespaces of others.
     fn judge_namespace_fds(&mut self) {
-        let snapshot = self.audit.context.snapshot;
         for &pid in &self.subject.pids {
             for &(id, tid, fd) in self.audit.namespace_fds.get(&pid).into_iter().flatten() {
-                let Some(namespace) = snapshot.namespaces.get(&id) else { continue };
-                let is_shared = self.is_of_host(namespace.ns_type) == Some(true);
-                let container = lxkns_model::relations::container_of_namespace(snapshot, id);
-                let own = self.subject.container;
-                let (severity, whose) = match super::host::of_host(snapshot, id) {
-                    Some(true) if is_shared => continue,
-                    Some(true) => (Severity::High, "of the host".to_owned()),
-                    _ => match container {
-                        Some(other) if own.is_some() && Some(other) != own && !self.is_inside(other) => {
-                            (Severity::Medium, whose::of_words(snapshot, id).trim_start().to_owned())
-                        }
-                        _ => continue,
-                    },
-                };
-                let name = names::namespace(snapshot, id);
-                let words = format!("fd {fd} on {name}");
-                let evidence = Evidence { fd: Some(fd), nsid: Some(id.ino), ..self.of_task(pid, tid, &words) };
-                let text = format!("a namespace {whose} is kept open: setns(2) leads there");
-                self.find("fd-namespace", severity, text, Some(evidence), &|_| {
-                    "end the process; have whoever started it close what it does not hand on (O_CLOEXEC)".to_owned()
-                });
+                self.judge_namespace_use(pid, tid, fd, id, false);
             }
         }
+    }
+
+    /// A descriptor that leads into a namespace of others: by `setns`, or as a socket, which stays where it was made.
+    fn judge_namespace_use(&mut self, pid: Pid, tid: Tid, fd: u32, id: NamespaceId, is_socket: bool) {
+        let snapshot = self.audit.context.snapshot;
+        let Some(namespace) = snapshot.namespaces.get(&id) else {
+            if is_socket {
+                self.unknown("whose the network namespace of a socket is: not known", Some(pid));
+            }
+            return;
+        };
+        let container = lxkns_model::relations::container_of_namespace(snapshot, id);
+        let own = self.subject.container;
+        let (severity, whose) = match super::host::of_host(snapshot, id) {
+            Some(true) if self.is_of_host(namespace.ns_type) == Some(true) => return,
+            Some(true) if is_socket => (Severity::Medium, "of the host".to_owned()),
+            Some(true) => (Severity::High, "of the host".to_owned()),
+            _ => match container {
+                Some(other) if own.is_some() && Some(other) != own && !self.is_inside(other) => {
+                    (Severity::Medium, whose::of_words(snapshot, id).trim_start().to_owned())
+                }
+                _ => return,
+            },
+        };
+        let name = names::namespace(snapshot, id);
+        let words = if is_socket { format!("fd {fd}, a socket in {name}") } else { format!("fd {fd} on {name}") };
+        let evidence = Evidence { fd: Some(fd), nsid: Some(id.ino), ..self.of_task(pid, tid, &words) };
+        let text = match is_socket {
+            true => format!("a socket in a network namespace {whose} is kept open: it sends and receives there"),
+            false => format!("a namespace {whose} is kept open: setns(2) leads there"),
+        };
+        self.find("fd-namespace", severity, text, Some(evidence), &|_| {
+            "end the process; have whoever started it close what it does not hand on (O_CLOEXEC)".to_owned()
+        });
     }
 
     /// What could not be read of its processes, of its mounts and of engines.
@@ -480,7 +563,7 @@ impl Case<'_, '_> {
                 let what = match gap.place {
                     Place::ProcessFacts => "credentials and labels",
                     Place::Fds | Place::TaskFds => "what is open",
-                    Place::Sockets => "to whom its sockets are connected",
+                    Place::Sockets => "to whom its sockets lead",
                     Place::Tasks => "its tasks",
                     Place::Processes => "its namespaces, root and working directory",
                     // Control groups say what is in it, and that is known.

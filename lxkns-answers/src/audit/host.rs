@@ -14,8 +14,8 @@ const MOST: usize = 64;
 #[derive(Debug)]
 pub(super) struct HostView<'a> {
     pub(super) mount_ns: Option<NamespaceId>,
-    /// The IDs of the host's mounts.
-    pub(super) mount_ids: FxHashSet<u64>,
+    /// The host's mounts by their IDs.
+    pub(super) mounts: FxHashMap<u64, &'a Mount>,
     /// Whether the host's mounts are known.
     pub(super) has_mounts: bool,
     /// The peer groups that the host's mounts are in.
@@ -90,7 +90,7 @@ impl<'a> HostView<'a> {
         let capabilities = init.and_then(|process| process.status.as_ref()).map(|status| status.capabilities.bounding);
         Self {
             mount_ns,
-            mount_ids: list.iter().map(|mount| mount.id).collect(),
+            mounts: list.iter().map(|mount| (mount.id, mount)).collect(),
             has_mounts: mounts.is_some(),
             peer_groups: list.iter().filter_map(|mount| mount.propagation.shared).collect(),
             by_file_system,

@@ -158,6 +158,12 @@ impl ProcDir {
         rustix::fs::statx(&self.0, path, AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT, mask)
     }
 
+    /// The same of a link itself.
+    pub(crate) fn stat_link(&self, path: impl Arg, mask: StatxFlags) -> Result<Statx, Errno> {
+        let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT | AtFlags::SYMLINK_NOFOLLOW;
+        rustix::fs::statx(&self.0, path, flags, mask)
+    }
+
     /// The numbers among the names in a directory below, in the kernel's order, which is ascending.
     pub(crate) fn numbers(&self, path: impl Arg) -> Result<Vec<u32>, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

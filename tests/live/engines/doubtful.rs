@@ -4,14 +4,14 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 
 use lxkns_core::model::{Confidence, Pid};
-use lxkns_fixture::Actor;
+use lxkns_fixture::{Actor, probe};
 use serde_json::json;
 
 use super::{FalseHost, USER, below, cgroup, long_id, look, of, recognize, runc_state, start_time};
-use crate::harness::Need::Root;
+use crate::harness::Need::{Root, UserNamespaces};
 use crate::harness::{Test, test};
-use crate::live::discover;
 use crate::live::program::run_lxkns;
+use crate::live::{directory, discover};
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
@@ -20,6 +20,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("engines::doubtful::directories_that_others_can_write", &[Root], directories_that_others_can_write),
         test("engines::doubtful::storage_of_a_user", &[Root], storage_of_a_user),
         test("engines::doubtful::entered", &[Root], entered),
+        test("engines::doubtful::mounts_of_a_container", &[Root, UserNamespaces], mounts_of_a_container),
     ]
 }
 
@@ -153,4 +154,32 @@ fn entered() {
         assert!(ran.stderr.contains(&told), "{told}: {ran:?}");
     }
     drop(own);
+}
+
+/// The root of a user namespace that an engine has made mounts a file in a mount namespace of its own as the engine does for
+/// another container, and leaves the namespace to a descriptor and a bind mount: no advice is about the other container.
+fn mounts_of_a_container() {
+    let (id, directory) = (long_id("mounted"), directory());
+    let path = directory.path().join("mnt");
+    fs::write(&path, "").unwrap();
+    // A mount namespace holds those with higher IDs only, and each CPU gives its own.
+    probe::pin_to_one_cpu().unwrap();
+    let holder = Actor::spawn_in(&["mnt"]);
+    holder.make_mounts_private();
+    let container = Actor::spawn_in(&["user", "mnt"]);
+    let inside = container.fork();
+    inside.unshare(&["mnt"]);
+    inside.mount("tmpfs", "/mnt");
+    let source = format!("/mnt/containers/{id}");
+    fs::create_dir_all(format!("/proc/{}/root{source}", inside.pid())).unwrap();
+    fs::write(format!("/proc/{}/root{source}/hosts", inside.pid()), "").unwrap();
+    inside.bind(format!("{source}/hosts"), "/etc/hosts");
+    let inode = inside.ns_inode("mnt");
+    holder.bind(format!("/proc/{}/ns/mnt", inside.pid()), &path);
+    drop(inside);
+    let told = run_lxkns(["why", &format!("mnt:{inode}")]);
+    let text = told.text();
+    assert!(text.contains(&format!("docker:{} (claimed)", &id[..12])), "{text}");
+    assert!(!text.contains("docker rm"), "{text}");
+    drop((container, holder));
 }

@@ -5,6 +5,7 @@
 
 mod devices;
 mod engines;
+mod sockets;
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,7 @@ use crate::model::{
     OutsideUse, OutsideUseKind, Pid, Place, Snapshot, TaskCredentials, Tid,
 };
 use crate::procfs::{ProcDir, ProcRoot, parse};
-use crate::reach::{self, Fetched};
+use crate::reach;
 
 /// [`Discovery::confinement`](crate::Discovery::confinement).
 pub(super) fn confinement(proc: &ProcRoot, snapshot: &Snapshot, pids: &[Pid]) -> ConfinementFacts {
@@ -54,6 +55,8 @@ struct Known<'a> {
     snapshot: &'a Snapshot,
     /// The mounts of the mount namespaces that these processes are in.
     mounts: FxHashMap<NamespaceId, FxHashSet<u64>>,
+    /// The mounts of all mount namespaces.
+    is_mounted: FxHashSet<u64>,
     engine_sockets: &'a [EngineSocket],
 }
 
@@ -68,7 +71,8 @@ impl<'a> Known<'a> {
                 mounts.entry(id).or_insert_with(|| list.iter().map(|mount| mount.id).collect());
             }
         }
-        Self { proc, snapshot, mounts, engine_sockets }
+        let is_mounted = snapshot.mounts.values().flatten().map(|mount| mount.id).collect();
+        Self { proc, snapshot, mounts, is_mounted, engine_sockets }
     }
 }
 
@@ -78,6 +82,7 @@ struct Part {
     tasks: BTreeMap<Pid, Vec<TaskCredentials>>,
     uses: Vec<OutsideUse>,
     gaps: Vec<Gap>,
+    sockets: sockets::Asked,
     buffer: Vec<u8>,
 }
 
@@ -93,6 +98,8 @@ struct Voice<'a> {
     tid: Tid,
     /// Its mount namespace's mounts; `None` where they are not known, or not the namespace.
     mounts: Option<&'a FxHashSet<u64>>,
+    /// Its network namespace; `None` where not known.
+    net: Option<NamespaceId>,
     /// Its directory, below the process's.
     below: String,
     /// The mounts that it has now, where that had to be asked.
@@ -132,7 +139,8 @@ fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pid) {
             of_task.filter(|links| links.get(NamespaceType::Mnt).is_some()).unwrap_or(process.namespaces)
         });
         let mounts = links.and_then(|links| known.mounts.get(&links.get(NamespaceType::Mnt)?));
-        let mut voice = Voice { pid, tid, mounts, below, fresh: None };
+        let net = links.and_then(|links| links.get(NamespaceType::Net));
+        let mut voice = Voice { pid, tid, mounts, net, below, fresh: None };
         let stood = part.directories(dir, &mut voice, stands);
         stands = stands.or(Some(stood));
         let is_new = match &mut tables {
@@ -236,7 +244,7 @@ impl Part {
         at
     }
 
-    /// Notes a directory that is on no mount of the task's mount namespace.
+    /// Notes a directory or file that is on no mount of the task's mount namespace.
     fn outside(&mut self, dir: &ProcDir, voice: &mut Voice<'_>, kind: OutsideUseKind, mount: u64, link: &str) {
         let Some(mounts) = voice.mounts else { return };
         if mounts.contains(&mount) {
@@ -252,6 +260,45 @@ impl Part {
             return;
         }
         self.used(dir, voice, kind, Some(mount), link);
+    }
+
+    /// Notes a regular file that is on no mount of the task's mount namespace but on one that has a namespace: others, as of
+    /// `memfd_create`, are on mounts of the kernel's own.
+    fn file(&mut self, known: &Known<'_>, dir: &ProcDir, voice: &mut Voice<'_>, fd: u32, mount: u64, link: &str) {
+        let is_own = voice.mounts.is_some_and(|mounts| mounts.contains(&mount));
+        if is_own {
+            return;
+        }
+        if !known.is_mounted.contains(&mount) {
+            return self.pidfd(dir, voice, fd, link);
+        }
+        // The modes of the link itself are what it was opened for.
+        let is_writable = match dir.stat_link(link, StatxFlags::MODE) {
+            Ok(stat) => stat.stx_mode & 0o200 != 0,
+            Err(errno) => {
+                return self.gap(Place::Fds, Object::Fd(voice.pid, voice.tid, fd), Operation::stat("fd"), errno);
+            }
+        };
+        self.outside(dir, voice, OutsideUseKind::File { fd, is_writable }, mount, link);
+    }
+
+    /// Notes a pidfd, among files that are on mounts of the kernel's own.
+    fn pidfd(&mut self, dir: &ProcDir, voice: &Voice<'_>, fd: u32, link: &str) {
+        let mut text = [0; 64];
+        // No path looks so.
+        let is_pidfd = |link: &[u8]| [&b"anon_inode:[pidfd]"[..], b"pidfd:["].iter().any(|name| link.starts_with(name));
+        if !dir.link(link, &mut text).is_ok_and(is_pidfd) {
+            return;
+        }
+        match dir.read_record(format!("{}fdinfo/{fd}", voice.below), &mut self.buffer) {
+            Ok(info) => {
+                let Some(process) = parse::fdinfo::pidfd_process(info).map(Pid) else { return };
+                self.used(dir, voice, OutsideUseKind::Process { fd, process }, None, link);
+            }
+            Err(errno) => {
+                self.gap(Place::Fds, Object::Fd(voice.pid, voice.tid, fd), Operation::read("fdinfo"), errno);
+            }
+        }
     }
 
     fn used(&mut self, dir: &ProcDir, voice: &Voice<'_>, kind: OutsideUseKind, mount_id: Option<u64>, link: &str) {
@@ -291,32 +338,29 @@ impl Part {
                         self.gap(Place::Fds, Object::Process(voice.pid), Operation::stat("fd"), why);
                     }
                 },
+                FileType::RegularFile if mount.is_some() => {
+                    self.file(known, dir, voice, fd, mount.unwrap_or_default(), &path)
+                }
+                // A pidfd's; or it is a regular one.
+                FileType::Unknown => self.pidfd(dir, voice, fd, &path),
                 FileType::BlockDevice => {
                     self.used(dir, voice, OutsideUseKind::BlockDevice { fd, device }, mount, &path);
                 }
                 FileType::CharacterDevice if devices::is_memory(device) => {
                     self.used(dir, voice, OutsideUseKind::MemoryDevice { fd, device }, mount, &path);
                 }
-                FileType::Socket if !known.engine_sockets.is_empty() => {
+                FileType::Socket => {
                     let pidfd = pidfd.get_or_insert_with(|| reach::pidfd_by_number(known.proc, voice.pid, voice.tid));
-                    let peer = match pidfd {
-                        Ok(pidfd) => connected(known, pidfd, fd, stat.stx_ino),
-                        Err(failure) => Err(*failure),
+                    let uses = match pidfd {
+                        Ok(pidfd) => self.sockets.uses(known, voice, pidfd, fd, stat.stx_ino),
+                        Err(failure) => Err((reach::pidfd_call(voice.pid, voice.tid), *failure)),
                     };
-                    match peer {
-                        Ok(Some(socket)) => self.uses.push(OutsideUse {
-                            pid: voice.pid,
-                            tid: voice.tid,
-                            kind: OutsideUseKind::EngineSocket { fd, engine: socket.pid },
-                            mount_id: None,
-                            path: socket.bound_to.clone(),
-                        }),
-                        Ok(None) => {}
+                    match uses {
+                        Ok(uses) => self.uses.extend(uses),
                         // It was closed, or is a descriptor that only names a socket.
-                        Err(failure) if failure.is_any(&[Errno::BADF]) => {}
-                        Err(failure) => {
-                            let object = Object::Process(voice.pid);
-                            self.gap(Place::Sockets, object, Call::PidfdGetfd.into(), failure);
+                        Err((_, failure)) if failure.is_closed() => {}
+                        Err((call, failure)) => {
+                            self.gap(Place::Sockets, Object::Process(voice.pid), call.into(), failure);
                         }
                     }
                 }
@@ -324,24 +368,4 @@ impl Part {
             }
         }
     }
-}
-
-/// The socket of an engine's that a socket is connected to.
-fn connected<'a>(
-    known: &Known<'a>,
-    pidfd: &std::os::fd::OwnedFd,
-    fd: u32,
-    inode: u64,
-) -> Result<Option<&'a EngineSocket>, Failure> {
-    let socket = Fetched::new(known.proc, pidfd, fd)?;
-    if rustix::fs::fstat(&socket)?.st_ino != inode {
-        return Ok(None);
-    }
-    // Of one that is not connected, or no UNIX socket, it is none of an engine's.
-    let Ok(Some(peer)) = rustix::net::getpeername(&socket) else { return Ok(None) };
-    let Ok(address) = rustix::net::SocketAddrUnix::try_from(peer) else { return Ok(None) };
-    let Some(path) = address.path_bytes() else { return Ok(None) };
-    let Some(listener) = lxkns_sys::so_peercred(&socket)? else { return Ok(None) };
-    let is_it = |engine: &&EngineSocket| engine.listener == Some(Pid(listener.pid)) && engine.bound_to == path;
-    Ok(known.engine_sockets.iter().find(is_it))
 }

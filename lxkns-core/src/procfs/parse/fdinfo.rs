@@ -35,6 +35,13 @@ pub(crate) fn mount_id(text: &[u8]) -> Option<u64> {
     decimal(first_line(text, b"mnt_id:")?)
 }
 
+/// The process of a pidfd; `None` where it has ended or is in no PID namespace of the procfs, and of other files.
+pub(crate) fn pidfd_process(text: &[u8]) -> Option<u32> {
+    let mut all = lines("fdinfo", text).map_while(Result::ok);
+    let pid: u32 = all.find_map(|line| decimal(line.text.strip_prefix(b"Pid:")?.trim_ascii()))?;
+    (pid != 0).then_some(pid)
+}
+
 /// The flags (`O_*`) of an open file, and whether the descriptor is close-on-exec; `None` if the text does not have them.
 pub fn open_flags(text: &[u8]) -> Option<u32> {
     octal(first_line(text, b"flags:")?)
@@ -165,6 +172,7 @@ mod tests {
         for (pid, expected) in [("-1", true), ("0", false), ("12", false)] {
             let text = format!("pos:\t0\nino:\t7\nPid:\t{pid}\nNSpid:\t{pid}\n");
             assert_eq!(parse(text.as_bytes()).map(|info| info.is_of_the_dead), Ok(expected), "{pid}");
+            assert_eq!(pidfd_process(text.as_bytes()), (pid == "12").then_some(12), "{pid}");
         }
         assert_eq!(parse(SOCKET), Ok(FdInfo { scm_fds: Some(2), registered_files: None, is_of_the_dead: false }));
         assert!(parse(&SOCKET[..SOCKET.len() - 1]).is_err());

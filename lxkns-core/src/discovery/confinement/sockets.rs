@@ -1,0 +1,105 @@
+//! What sockets lead to: engines of containers, and other network namespaces.
+
+use std::os::fd::OwnedFd;
+
+use rustc_hash::FxHashMap;
+use rustix::fs::StatxFlags;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+
+use super::{Known, Voice};
+use crate::failure::Failure;
+use crate::model::{Call, EngineSocket, NamespaceId, OutsideUse, OutsideUseKind, Pid};
+use crate::reach::{self, Fetched};
+
+/// What sockets have said of network namespaces.
+#[derive(Default)]
+pub(super) struct Asked {
+    /// Network namespaces by their cookies, which the kernel gives once.
+    cookies: FxHashMap<u64, NamespaceId>,
+}
+
+impl Asked {
+    /// What a socket leads to, or which call failed and why.
+    pub(super) fn uses(
+        &mut self,
+        known: &Known<'_>,
+        voice: &Voice<'_>,
+        pidfd: &OwnedFd,
+        fd: u32,
+        inode: u64,
+    ) -> Result<Vec<OutsideUse>, (Call, Failure)> {
+        let socket = Fetched::new(known.proc, pidfd, fd).map_err(|failure| (Call::PidfdGetfd, failure))?;
+        if reach::identity(&socket).map_err(|errno| (Call::Fstat, errno.into()))?.ino != inode {
+            return Ok(Vec::new());
+        }
+        let used = |kind, path| OutsideUse { pid: voice.pid, tid: voice.tid, kind, mount_id: None, path };
+        let mut uses = Vec::new();
+        let engine = connected(known, &socket).map_err(|errno| (Call::PidfdGetfd, errno.into()))?;
+        if let Some(engine) = engine {
+            uses.push(used(OutsideUseKind::EngineSocket { fd, engine: engine.pid }, engine.bound_to.clone()));
+        }
+        let Some(home) = voice.net.filter(|_| may_go_on(&socket)) else { return Ok(uses) };
+        let net = self.network(known, &socket, home)?;
+        if net != home {
+            uses.push(used(OutsideUseKind::Socket { fd, net }, format!("socket:[{inode}]").into()));
+        }
+        Ok(uses)
+    }
+
+    /// The network namespace of a socket. `home`: that of its task.
+    fn network(
+        &mut self,
+        known: &Known<'_>,
+        socket: &Fetched,
+        home: NamespaceId,
+    ) -> Result<NamespaceId, (Call, Failure)> {
+        // Before Linux 5.14 there are none.
+        let cookie = lxkns_sys::so_netns_cookie(socket).ok();
+        if let Some(&id) = cookie.and_then(|cookie| self.cookies.get(&cookie)) {
+            return Ok(id);
+        }
+        let id = match lxkns_sys::siocgskns(socket) {
+            Ok(ns) => reach::identity(&ns).map_err(|errno| (Call::Fstat, errno.into()))?,
+            // The caller's own needs no privilege to be known.
+            Err(Errno::PERM) if cookie.is_some() && own(known) == cookie.map(|cookie| (cookie, home)) => home,
+            Err(errno) => return Err((Call::Siocgskns, errno.into())),
+        };
+        self.cookies.extend(cookie.map(|cookie| (cookie, id)));
+        Ok(id)
+    }
+}
+
+/// The cookie and the ID of the caller's network namespace.
+fn own(known: &Known<'_>) -> Option<(u64, NamespaceId)> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
+    let stat = known.proc.dir().stat("thread-self/ns/net", StatxFlags::INO).ok()?;
+    let id = NamespaceId { dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor), ino: stat.stx_ino };
+    Some((lxkns_sys::so_netns_cookie(&socket).ok()?, id))
+}
+
+/// Whether a socket can come to others of its network namespace: all but a UNIX stream that is connected, which stays so. A
+/// UNIX socket that is not connected finds abstract names there.
+fn may_go_on(socket: &Fetched) -> bool {
+    let is_unix = sockopt::socket_domain(socket) == Ok(AddressFamily::UNIX);
+    let stays = !matches!(sockopt::socket_type(socket), Ok(SocketType::DGRAM));
+    let is_bound_to_one = || {
+        sockopt::socket_acceptconn(socket) == Ok(true)
+            || !matches!(rustix::net::getpeername(socket), Err(Errno::NOTCONN) | Ok(None))
+    };
+    !(is_unix && stays && is_bound_to_one())
+}
+
+/// The socket of an engine's that a socket is connected to.
+fn connected<'a>(known: &Known<'a>, socket: &Fetched) -> Result<Option<&'a EngineSocket>, Errno> {
+    if known.engine_sockets.is_empty() {
+        return Ok(None);
+    }
+    // Of one that is not connected, or no UNIX socket, it is none of an engine's.
+    let Ok(Some(peer)) = rustix::net::getpeername(socket) else { return Ok(None) };
+    let Ok(address) = rustix::net::SocketAddrUnix::try_from(peer) else { return Ok(None) };
+    let Some(path) = address.path_bytes() else { return Ok(None) };
+    let Some(listener) = lxkns_sys::so_peercred(socket)? else { return Ok(None) };
+    let is_it = |engine: &&EngineSocket| engine.listener == Some(Pid(listener.pid)) && engine.bound_to == path;
+    Ok(known.engine_sockets.iter().find(is_it))
+}
