@@ -1,5 +1,6 @@
 //! What names mean: containers, and whatever else has the same name.
 
+use lxkns_model::CompactSort as _;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -53,7 +54,7 @@ impl<'a> Called<'a> {
                 let full_name = container.pod.as_ref().map(|pod| pod.value.full_name());
                 let mut names: Vec<_> = full_name.into_iter().chain([name.clone(), uid.clone()]).collect();
                 names.retain(|name| !name.is_empty());
-                names.sort_unstable();
+                names.compact_sort();
                 names.dedup();
                 for name in names {
                     called.by_pod.entry(name).or_default().push(index);
@@ -80,7 +81,7 @@ impl<'a> Called<'a> {
         let ids = self.by_id.range(from..).take_while(|(id, _)| is_meant(id));
         let by_id = ids.flat_map(|(_, all)| all).copied();
         let mut found: Vec<_> = self.by_name.get(from).into_iter().flatten().copied().chain(by_id).collect();
-        found.sort_unstable();
+        found.compact_sort();
         found.dedup();
         found
     }
@@ -91,7 +92,7 @@ impl<'a> Called<'a> {
         let pod_of = |index: usize| containers.list[index].pod.as_ref().map(|pod| &pod.value);
         let mut all = self.by_pod.get(BStr::new(name)).cloned().unwrap_or_default();
         let rank = |container: &Container| (container.main.is_none(), container.role != ContainerRole::Sandbox);
-        all.sort_by_key(|&index| (pod_of(index), rank(&containers.list[index]), index));
+        all.compact_sort_by_key(|&index| (pod_of(index), rank(&containers.list[index]), index));
         // What has ended counts only where nothing else is left of it.
         let has_living = all.iter().any(|&index| containers.list[index].main.is_some());
         all.retain(|&index| !has_living || containers.list[index].main.is_some());

@@ -1,6 +1,7 @@
 //! The containers of a host, each with whose its namespaces are and how far it is apart from the host: the answer of `lxkns
 //! containers`.
 
+use lxkns_model::CompactSort as _;
 use std::collections::BTreeMap;
 
 use bstr::BString;
@@ -193,7 +194,7 @@ impl<'a> Matrix<'a> {
     pub fn select(&self, only: Option<&[NamespaceId]>) -> Vec<usize> {
         let Some(only) = only else { return (0..self.containers.list.len()).collect() };
         let mut found: Vec<_> = only.iter().flat_map(|&id| self.namespaces.containers_in(id)).collect();
-        found.sort_unstable();
+        found.compact_sort();
         found.dedup();
         found
     }
@@ -304,7 +305,7 @@ impl<'a> Matrix<'a> {
             }
         }
         for nodes in tree.below.values_mut().chain([&mut tree.roots]) {
-            nodes.sort_unstable();
+            nodes.compact_sort();
             nodes.dedup();
         }
         tree

@@ -4,6 +4,7 @@
 //! namespace that has this mount.
 
 use bstr::{BString, ByteSlice as _};
+use lxkns_model::CompactSort as _;
 use lxkns_model::{Holder, NamespaceId, NamespaceType, Snapshot};
 
 /// The directories of `ip netns`; one is usually a symbolic link to the other.
@@ -22,7 +23,7 @@ pub fn names(snapshot: &Snapshot, mount_ns: NamespaceId) -> Vec<(BString, Namesp
             })
         })
         .collect();
-    names.sort_unstable();
+    names.compact_sort();
     names.dedup();
     names
 }

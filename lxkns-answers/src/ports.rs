@@ -1,6 +1,7 @@
 //! Who listens: the sockets that wait for somebody, in all network namespaces, and the processes that have them open. The
 //! answer of `lxkns ports`.
 
+use lxkns_model::CompactSort as _;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -135,7 +136,7 @@ impl Scope {
         let nets = snapshot.namespaces.values().filter(|namespace| namespace.ns_type == NamespaceType::Net);
         let wanted = nets.filter(|namespace| only.is_none_or(|only| only.contains(&namespace.id)));
         let mut wanted: Vec<_> = wanted.map(|namespace| (!namespace.initial, namespace.id)).collect();
-        wanted.sort_unstable();
+        wanted.compact_sort();
         wanted.into_iter().map(|(_, id)| id).collect()
     }
 }
@@ -214,7 +215,7 @@ pub fn inodes(surveyed: &[Surveyed]) -> Vec<u64> {
             network.sockets.iter().map(|socket| socket.inode).chain(others)
         })
         .collect();
-    inodes.sort_unstable();
+    inodes.compact_sort();
     inodes.dedup();
     inodes
 }

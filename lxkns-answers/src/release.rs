@@ -1,5 +1,6 @@
 //! The steps that release holders.
 
+use lxkns_model::CompactSort as _;
 use std::cell::OnceCell;
 
 use lxkns_model::relations::{self, MountKey, Unmounts};
@@ -98,13 +99,13 @@ impl<'a> Advice<'a> {
             parent.is_some_and(|parent| parent.propagation.master.is_some())
         };
         let mut order: Vec<_> = (0..keys.len()).filter(|&index| releases[index].is_ok()).collect();
-        order.sort_by_key(|&index| (is_receiver(keys[index]), Some(keys[index].0) != self.context.mount_ns));
+        order.compact_sort_by_key(|&index| (is_receiver(keys[index]), Some(keys[index].0) != self.context.mount_ns));
         let mut sources = unmounts.sources(&keys, &order);
         // A mount that covers another must go first, so one command does both.
         let by_key: FxHashMap<MountKey, usize> = keys.iter().enumerate().map(|(index, &key)| (key, index)).collect();
         let covered = |index: usize| releases[index].as_ref().map_or(&[][..], |unmounting| &unmounting.first);
         order.retain(|&index| !covered(index).is_empty());
-        order.sort_by_key(|&index| std::cmp::Reverse(covered(index).len()));
+        order.compact_sort_by_key(|&index| std::cmp::Reverse(covered(index).len()));
         for index in order.into_iter().filter(|&index| sources[index] == index).collect::<Vec<_>>() {
             for id in covered(index) {
                 if let Some(&over) = by_key.get(&(keys[index].0, *id))

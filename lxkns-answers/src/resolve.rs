@@ -1,5 +1,6 @@
 //! From a TARGET to the namespaces of a snapshot that it means.
 
+use lxkns_model::CompactSort as _;
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::io;
@@ -407,7 +408,7 @@ impl<'a> Resolver<'a> {
             None => vec![self.of_task(Tid(pid.0))?],
         };
         let mut found: Vec<_> = links.iter().flat_map(|links| links.iter()).collect();
-        found.sort_unstable();
+        found.compact_sort();
         found.dedup();
         Some(visible(snapshot, found.into_iter().map(|(_, id)| id)))
     }

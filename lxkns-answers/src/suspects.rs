@@ -1,6 +1,7 @@
 //! What may hold a namespace: things that hold one without the kernel saying which.
 
 use bstr::BString;
+use lxkns_model::CompactSort as _;
 use lxkns_model::{
     DeviceNumber, KEEPERS, Keeper, Namespace, NamespaceId, NamespaceType, Pid, Snapshot, Suspect, Tid, Visibility,
 };
@@ -16,14 +17,14 @@ pub fn of<'a>(snapshot: &'a Snapshot, namespace: &Namespace) -> Vec<&'a Suspect>
         return Vec::new();
     }
     let mut suspects = of_type(snapshot, Some(namespace.ns_type));
-    suspects.sort_by_key(|suspect| unlikeliness(snapshot, Some(namespace), suspect));
+    suspects.compact_sort_by_key(|suspect| unlikeliness(snapshot, Some(namespace), suspect));
     suspects
 }
 
 /// What may hold a namespace of this type in which no process is, the most likely first.
 pub fn of_orphans(snapshot: &Snapshot, ns_type: NamespaceType) -> Vec<&Suspect> {
     let mut suspects = of_type(snapshot, Some(ns_type));
-    suspects.sort_by_key(|suspect| unlikeliness(snapshot, None, suspect));
+    suspects.compact_sort_by_key(|suspect| unlikeliness(snapshot, None, suspect));
     suspects
 }
 

@@ -1,5 +1,6 @@
 //! Namespaces and processes as trees: the answer of `lxkns tree`.
 
+use lxkns_model::CompactSort as _;
 use std::collections::BTreeMap;
 
 use lxkns_model::relations::{self, Forest, TreeNode};
@@ -287,8 +288,8 @@ fn loose_tasks<'a>(context: Context<'a>, namespace: &Namespace) -> Vec<LooseTask
     let mut tasks = namespace.loose_threads.clone();
     // Holders have the same order, and name the processes of the tasks.
     let mut processes: Vec<_> = namespace.holders.iter().filter_map(task).collect();
-    processes.sort_unstable();
-    tasks.sort_unstable();
+    processes.compact_sort();
+    tasks.compact_sort();
     let described = tasks.into_iter().map(|tid| {
         let at = processes.binary_search_by_key(&tid, |&(tid, _)| tid).ok();
         let pid = at.map(|at| processes[at].1);

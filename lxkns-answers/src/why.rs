@@ -1,5 +1,6 @@
 //! Why a namespace is still there: each holder, and what would make it let go.
 
+use lxkns_model::CompactSort as _;
 use std::cell::OnceCell;
 
 use lxkns_model::relations::{self, MountKey};
@@ -68,7 +69,7 @@ impl<'a> Explanation<'a> {
             _ => 0,
         };
         // What ends in a way of its own comes after what is alike.
-        holders.sort_by_key(|holder| (Kind::of(holder), self.odd_end(holder).is_some(), rank(holder)));
+        holders.compact_sort_by_key(|holder| (Kind::of(holder), self.odd_end(holder).is_some(), rank(holder)));
         holders
     }
 

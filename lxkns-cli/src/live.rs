@@ -1,5 +1,6 @@
 //! The living host, or a snapshot of one: everything that the commands need from outside comes through here.
 
+use lxkns_core::model::CompactSort as _;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufReader, Write};
@@ -357,9 +358,9 @@ pub(crate) fn add_shared_memory(access: &Access, snapshot: &mut Snapshot) -> Res
     let _progress = Progress::of("looking at the shared memory of all processes");
     let (suspects, gaps) = session(access)?.shared_memory_users(snapshot);
     snapshot.suspects.extend(suspects);
-    snapshot.suspects.sort();
+    snapshot.suspects.compact_sort();
     snapshot.gaps.extend(gaps);
-    snapshot.gaps.sort();
+    snapshot.gaps.compact_sort();
     Ok(())
 }
 
@@ -368,7 +369,7 @@ pub(crate) fn add_task_powers(access: &Access, snapshot: &mut Snapshot) -> Resul
     let _progress = Progress::of("looking at the credentials of all tasks");
     let (tasks, gaps) = session(access)?.task_powers(snapshot);
     snapshot.gaps.extend(gaps);
-    snapshot.gaps.sort();
+    snapshot.gaps.compact_sort();
     Ok(tasks)
 }
 

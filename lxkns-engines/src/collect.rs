@@ -1,5 +1,6 @@
 //! The thread that reads files. It can be left behind at a file system that does not answer.
 
+use lxkns_model::CompactSort as _;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -149,7 +150,7 @@ impl<'a> Collection<'a> {
         let mut collected = self.wait_for_all(ids, patience);
         // What runtimes have kept is parsed by two threads; it comes first of a source, as it names processes.
         let order = |claim: &Claim| (claim.source, claim.evidence.kind != EvidenceKind::RuntimeState);
-        collected.claims.sort_by(|a, b| {
+        collected.claims.compact_sort_by(|a, b| {
             let by_path = || match order(a).1 {
                 true => std::cmp::Ordering::Equal,
                 false => a.evidence.at.cmp(&b.evidence.at),

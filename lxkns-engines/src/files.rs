@@ -4,6 +4,7 @@
 //! A thread that waits for a FUSE server cannot even be killed, and would keep the program from ending. So no mount is gone
 //! into whose file system may have a server, nor one that has come since the mounts were listed.
 
+use lxkns_model::CompactSort as _;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::sync::Arc;
@@ -240,12 +241,12 @@ impl Dir {
                 continue;
             }
             if names.len() == MOST_NAMES {
-                names.sort();
+                names.compact_sort();
                 return Ok((names, true));
             }
             names.push(BString::from(name));
         }
-        names.sort();
+        names.compact_sort();
         Ok((names, false))
     }
 

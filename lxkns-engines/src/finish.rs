@@ -1,5 +1,6 @@
 //! From containers in the making to what the model has of them.
 
+use lxkns_model::CompactSort as _;
 use std::collections::BTreeMap;
 
 use bstr::{BStr, BString, ByteSlice as _};
@@ -54,7 +55,7 @@ pub(crate) fn finish(
         }
     }
     let mut order: Vec<usize> = kept.into_iter().collect();
-    order.sort_by(|&a, &b| {
+    order.compact_sort_by(|&a, &b| {
         let key =
             |index: usize| (join.builds[index].kind(), join.builds[index].id(), join.builds[index].main.map(|it| it.0));
         key(a).cmp(&key(b)).then(a.cmp(&b))
@@ -229,7 +230,7 @@ fn container(
         build.claims.iter().find_map(|it| unless_empty(&it.engine_namespace)).unwrap_or_default();
     // What counts more comes later, and replaces.
     let mut by_rank: Vec<&Claim> = build.claims.iter().collect();
-    by_rank.sort_by_key(|claim| rank(claim));
+    by_rank.compact_sort_by_key(|claim| rank(claim));
     for claim in by_rank {
         container.labels.extend(claim.facts.labels.clone());
         container.annotations.extend(claim.facts.annotations.clone());
@@ -274,7 +275,7 @@ fn about_labels(build: &Build, taken: &BTreeMap<BString, BString>) -> Vec<Disagr
         let other = claims().find_map(other)?;
         let mut values = [(by, said.clone()), other];
         // What was taken comes first.
-        values.sort_by_key(|(_, value)| taken.get(key) != Some(value));
+        values.compact_sort_by_key(|(_, value)| taken.get(key) != Some(value));
         let values = values.into_iter().map(|(by, value)| Said { value: text(key, &value), by }).collect();
         Some(Disagreement { about: "labels", values })
     });
@@ -416,7 +417,7 @@ fn engines(join: &mut Join<'_, '_>, asked: Vec<Engine>) -> Vec<Engine> {
             engines.push(Engine { kind, pid: Some(process.pid), id: None, version: None, api: None, inside });
         }
     }
-    engines.sort_by_key(|engine| (engine.kind, engine.pid));
+    engines.compact_sort_by_key(|engine| (engine.kind, engine.pid));
     engines
 }
 

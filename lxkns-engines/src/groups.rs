@@ -1,5 +1,6 @@
 //! Pods, projects, and the labels and flavors that the Go program's decorators give: its page groups by them.
 
+use lxkns_model::CompactSort as _;
 use std::collections::BTreeMap;
 
 use bstr::{BString, ByteSlice as _};
@@ -67,7 +68,7 @@ pub(crate) fn decorate(containers: &mut Containers, pod_labels: &PodLabels) {
             (Group { kind, name, type_name, flavor, labels }, members)
         })
         .collect();
-    groups.sort_by(|(a, _), (b, _)| (a.kind as u8, &a.name).cmp(&(b.kind as u8, &b.name)));
+    groups.compact_sort_by(|(a, _), (b, _)| (a.kind as u8, &a.name).cmp(&(b.kind as u8, &b.name)));
     for (index, (group, members)) in groups.into_iter().enumerate() {
         containers.groups.push(group);
         members.into_iter().for_each(|member| containers.list[member].groups.push(index));

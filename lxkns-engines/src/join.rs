@@ -3,6 +3,7 @@
 //! What an ordinary user can write counts for that user's own processes alone, and never joins what root has written. What was
 //! read below the root directory of a process in a container counts for processes of that container alone.
 
+use lxkns_model::CompactSort as _;
 use std::collections::BTreeMap;
 
 use bstr::{BString, ByteSlice as _};
@@ -172,7 +173,7 @@ impl<'a, 'b> Join<'a, 'b> {
                 (self.depth(domain), domain, claim)
             })
             .collect();
-        by_depth.sort_by_key(|(depth, ..)| *depth);
+        by_depth.compact_sort_by_key(|(depth, ..)| *depth);
         for (_, domain, claim) in by_depth {
             let readers = &sources[claim.source].readers;
             self.add(claim, domain, readers);

@@ -54,6 +54,7 @@ mod units;
 #[doc(hidden)]
 pub mod fuzz;
 
+use lxkns_model::CompactSort as _;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,7 +120,7 @@ pub fn annotate(snapshot: &mut Snapshot, host: &Host, options: &Options) {
     let (containers, gaps) = recognize(snapshot, host, options);
     snapshot.annotations.containers = Some(containers);
     snapshot.gaps.extend(gaps);
-    snapshot.gaps.sort();
+    snapshot.gaps.compact_sort();
     snapshot.gaps.dedup();
 }
 
@@ -163,7 +164,7 @@ pub fn recognize(snapshot: &Snapshot, host: &Host, options: &Options) -> (Contai
     groups::decorate(&mut containers, &pod_labels);
     containers.find_twins();
     gaps.extend(processes.gaps.take());
-    gaps.sort();
+    gaps.compact_sort();
     gaps.dedup();
     (containers, gaps)
 }
@@ -212,7 +213,7 @@ fn sources(processes: &Processes<'_>, elsewhere: &[Pid], gaps: &mut Vec<Gap>) ->
     let all = snapshot.processes.values();
     candidates.extend(all.filter(|process| is_engine(process.comm())).map(|process| process.pid));
     let mut parents: Vec<Pid> = elsewhere.iter().filter_map(|pid| processes.get(*pid)?.ppid).collect();
-    parents.sort();
+    parents.compact_sort();
     parents.dedup();
     candidates.extend(parents);
     let mut found: Vec<(bool, NamespaceId, Vec<Pid>)> = Vec::new();
@@ -232,7 +233,7 @@ fn sources(processes: &Processes<'_>, elsewhere: &[Pid], gaps: &mut Vec<Gap>) ->
         }
     }
     // Whoever fills this list with mount namespaces of their own comes last.
-    found.sort_by_key(|(is_ordinary, ..)| *is_ordinary);
+    found.compact_sort_by_key(|(is_ordinary, ..)| *is_ordinary);
     let left_out = found.len().saturating_sub(MOST_SOURCES);
     if left_out > 0 {
         let what = Operation::Read(format!("engines' files in {left_out} more mount namespaces").into());

@@ -1,5 +1,6 @@
 //! The caller's descriptors that the command gets besides standard input, output and error.
 
+use lxkns_core::model::CompactSort as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use lxkns_core::ProcRoot;
@@ -24,7 +25,7 @@ pub(crate) struct Descriptors {
 impl Descriptors {
     pub(crate) fn new(proc: &ProcRoot, keep: &[i32]) -> Result<Self, Error> {
         let mut numbers: Vec<i32> = keep.iter().copied().filter(|&fd| fd > 2).collect();
-        numbers.sort_unstable();
+        numbers.compact_sort();
         numbers.dedup();
         let mut kept = Vec::new();
         for number in numbers {

@@ -1,5 +1,6 @@
 //! From options to a plan: opens and verifies everything, and enters nothing.
 
+use lxkns_core::model::CompactSort as _;
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
@@ -147,8 +148,8 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
         // Make sure that everything was read and opened of this process.
         process.verify()?;
     }
-    draft.steps.sort_by_key(|step| step.stage);
-    draft.rows.sort_by_key(|row| row.subject);
+    draft.steps.compact_sort_by_key(|step| step.stage);
+    draft.rows.compact_sort_by_key(|row| row.subject);
     let name = exec.arguments.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let name = enter.command.first().map_or(name, |name| name.to_string_lossy().into_owned());
     let descriptors = Descriptors::new(proc, &enter.keep_fds)?;

@@ -1,5 +1,6 @@
 //! The target, and which of its namespaces are entered.
 
+use lxkns_core::model::CompactSort as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
@@ -81,7 +82,7 @@ impl Target {
             }
             all.push(Open { ns_type, fd: Arc::new(fd), id });
         }
-        all.sort_by_key(|open| open.ns_type);
+        all.compact_sort_by_key(|open| open.ns_type);
         all.dedup_by_key(|open| open.ns_type);
         Ok(Self(Kind::Namespaces(all)))
     }

@@ -1,6 +1,7 @@
 //! Names of users and groups, from the target's files. A container controls these: they can be devices, FIFOs, endless,
 //! or on a file system with a dead server.
 
+use lxkns_core::model::CompactSort as _;
 use std::ffi::CStr;
 use std::fs::File;
 use std::sync::Arc;
@@ -97,7 +98,7 @@ pub(crate) fn groups_of(text: &[u8], name: &[u8], gid: u32) -> Vec<u32> {
     const MOST: usize = 65_536;
     let mut gids = vec![gid];
     gids.extend(passwd::groups(text).filter(|group| group.has_member(name)).map(|group| group.gid));
-    gids.sort_unstable();
+    gids.compact_sort();
     gids.dedup();
     gids.truncate(MOST);
     gids

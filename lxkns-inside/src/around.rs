@@ -1,5 +1,6 @@
 //! What only a process inside a namespace can tell, with what it leads to outside.
 
+use lxkns_model::CompactSort as _;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
@@ -136,7 +137,7 @@ impl Around<'_> {
         let mut others: Vec<&Namespace> = self.snapshot.namespaces.values().collect();
         others.retain(|other| other.ns_type == NamespaceType::Net && other.id != namespace.id);
         // The other end of most is where the host is.
-        others.sort_by_key(|other| !other.initial);
+        others.compact_sort_by_key(|other| !other.initial);
         let opener = self.discovery.opener(self.snapshot);
         for others in others.chunks(MOST_FDS) {
             if found.len() == wanted.len() {
@@ -169,7 +170,7 @@ impl Around<'_> {
             is_inside(&process.namespaces) || process.tasks.iter().any(|task| is_inside(&task.namespaces))
         });
         let mut pids: Vec<Pid> = members.map(|process| process.pid).chain(holders).collect();
-        pids.sort_unstable();
+        pids.compact_sort();
         pids.dedup();
         let inodes: Vec<u64> = network.sockets.iter().map(|socket| socket.inode).collect();
         let (found, gaps) = self.discovery.socket_users(&pids, &inodes);

@@ -4,6 +4,7 @@
 //! for the links of each: what leads from one to another is then told in IDs that are known. Asked inside, the kernel would
 //! make up IDs, keep them, and tell nobody which namespaces they mean.
 
+use lxkns_model::CompactSort as _;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
@@ -33,7 +34,7 @@ use crate::protocol::MOST_FDS;
 pub fn links(discovery: &Discovery<'_>, snapshot: &Snapshot, program: &Program, timeout: Duration) -> HostLinks {
     let mut all: Vec<_> = snapshot.namespaces.values().filter(|ns| ns.ns_type == NamespaceType::Net).collect();
     // The other end of most is where the host is.
-    all.sort_by_key(|namespace| !namespace.initial);
+    all.compact_sort_by_key(|namespace| !namespace.initial);
     let proc = discovery.proc();
     let (own_net, own_user) = (own_namespace(proc, NamespaceType::Net), own_namespace(proc, NamespaceType::User));
     let opener = discovery.opener(snapshot);

@@ -1,5 +1,6 @@
 //! Links, addresses and routes of the network namespace that this process is in; `rtnetlink(7)`.
 
+use lxkns_model::CompactSort as _;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
@@ -89,7 +90,7 @@ pub(crate) fn links_of(kernel: &Netlink, nsid: Option<i32>) -> Result<Vec<Link>,
     if is_other {
         return Err(Failure { call: "RTM_GETLINK".to_owned(), cause: Cause::Unsupported, errno: None });
     }
-    links.sort_by_key(|link| link.index);
+    links.compact_sort_by_key(|link| link.index);
     Ok(links)
 }
 

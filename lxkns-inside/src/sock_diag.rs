@@ -1,5 +1,6 @@
 //! The sockets of the network namespace that this process is in that wait for somebody; `sock_diag(7)`.
 
+use lxkns_model::CompactSort as _;
 use std::net::IpAddr;
 
 use lxkns_core::ProcRoot;
@@ -56,8 +57,8 @@ pub(crate) fn listening(network: &mut Network) {
         }
     }
     name_interfaces(&mut network.sockets);
-    network.sockets.sort();
-    network.failures[before..].sort_by(|a, b| a.call.cmp(&b.call));
+    network.sockets.compact_sort();
+    network.failures[before..].compact_sort_by(|a, b| a.call.cmp(&b.call));
     network.failures.dedup();
 }
 
@@ -142,7 +143,7 @@ pub(crate) fn listening_unix(network: &mut Network) {
         .and_then(|kernel| kernel.dump("sock_diag of UNIX", SOCK_DIAG_BY_FAMILY, &request, unix_socket));
     match found {
         Ok(mut found) => {
-            found.sort();
+            found.compact_sort();
             network.unix_sockets = found;
         }
         Err(failure) => network.failures.push(failure),

@@ -1,5 +1,6 @@
 //! Many network namespaces: a few processes go from one to the next.
 
+use lxkns_model::CompactSort as _;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -67,7 +68,7 @@ pub fn survey_with(
     // Those of one owner one after another, so that its process is needed once.
     let owner = |id: &NamespaceId| snapshot.namespaces.get(id).and_then(|namespace| namespace.owner.known());
     let mut order: Vec<_> = namespaces.iter().enumerate().collect();
-    order.sort_by_key(|&(at, id)| (owner(id), at));
+    order.compact_sort_by_key(|&(at, id)| (owner(id), at));
     let cursor = AtomicUsize::new(0);
     let visitor = || {
         let mut visitor = Visitor::new(&survey);
@@ -94,7 +95,7 @@ pub fn survey_with(
         }
         found
     });
-    found.sort_unstable_by_key(|(at, _)| *at);
+    found.compact_sort_by_key(|(at, _)| *at);
     let ids = namespaces.iter().copied();
     ids.zip(found).map(|(id, (_, network))| Surveyed { id, network }).collect()
 }

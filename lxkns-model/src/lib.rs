@@ -43,6 +43,7 @@ mod action_facts;
 mod annotations;
 mod capability_set;
 mod cause;
+mod compact_sort;
 mod confinement;
 mod container;
 mod ending;
@@ -83,6 +84,7 @@ pub use action_facts::{ActionFacts, PidsLimit, SharedFs};
 pub use annotations::Annotations;
 pub use capability_set::{Capability, CapabilitySet};
 pub use cause::Cause;
+pub use compact_sort::CompactSort;
 pub use confinement::{ConfinementFacts, DeviceFile, EngineSocket, OutsideUse, OutsideUseKind, TaskCredentials};
 pub use container::{
     Confidence, Container, ContainerHealth, ContainerRole, ContainerState, Containers, Disagreement, Engine,

@@ -1,5 +1,6 @@
 //! The links of many network namespaces as one graph. `lxkns-inside` reads them.
 
+use crate::CompactSort as _;
 use rustc_hash::FxHashMap;
 
 use crate::inside::{Failure, Link, Where};
@@ -108,7 +109,7 @@ pub struct HostLinks {
 impl HostLinks {
     /// These links. The ends that are among them get their names and, where only the index tells, stay as they are.
     pub fn new(mut links: Vec<HostLink>, unread: Vec<(NamespaceId, UnreadLinks)>, users: Vec<TunUser>) -> Self {
-        links.sort_by_key(|link| link.id);
+        links.compact_sort_by_key(|link| link.id);
         links.dedup_by_key(|link| link.id);
         let mut all = Self { links, unread, users, home: None };
         let names: Vec<_> = all.links.iter().map(|link| all.other(link).map(|end| end.link.name.clone())).collect();
@@ -117,8 +118,8 @@ impl HostLinks {
                 end.name = Some(name);
             }
         }
-        all.users.sort();
-        all.unread.sort();
+        all.users.compact_sort();
+        all.unread.compact_sort();
         all
     }
 

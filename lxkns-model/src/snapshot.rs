@@ -1,5 +1,6 @@
 //! The result of discovery.
 
+use crate::CompactSort as _;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -80,7 +81,7 @@ impl Snapshot {
     /// The namespaces, by type and then by inode number.
     pub fn namespaces_by_type(&self) -> Vec<&Namespace> {
         let mut namespaces: Vec<_> = self.namespaces.values().collect();
-        namespaces.sort_by_key(|namespace| (namespace.ns_type, namespace.id));
+        namespaces.compact_sort_by_key(|namespace| (namespace.ns_type, namespace.id));
         namespaces
     }
 

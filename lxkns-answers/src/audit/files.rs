@@ -1,6 +1,7 @@
 //! Mounts, devices and open files that lead out.
 
 use bstr::{BStr, BString, ByteSlice as _};
+use lxkns_model::CompactSort as _;
 use lxkns_model::relations::{is_at_or_below, mount_at};
 use lxkns_model::{
     CapabilitySet, EngineKind, Gap, Mount, NamespaceId, NamespaceType, Object, Operation, OutsideUse, OutsideUseKind,
@@ -103,7 +104,7 @@ impl Case<'_, '_> {
         let links = processes
             .flat_map(|process| process.tasks.iter().map(|task| &task.namespaces).chain([&process.namespaces]));
         let mut ids: Vec<_> = links.filter_map(|links| links.get(NamespaceType::Mnt)).collect();
-        ids.sort_unstable();
+        ids.compact_sort();
         ids.dedup();
         ids.retain(|id| Some(*id) != self.audit.host.mount_ns && super::host::of_host(snapshot, *id) != Some(true));
         ids
@@ -152,7 +153,7 @@ impl Case<'_, '_> {
         // What stands below one of these comes with it.
         let mut tops: Vec<&BStr> = Vec::new();
         let mut sorted: Vec<&Mount> = mounts.iter().collect();
-        sorted.sort_by_key(|mount| (mount.path().map_or(0, |path| path.len()), mount.id));
+        sorted.compact_sort_by_key(|mount| (mount.path().map_or(0, |path| path.len()), mount.id));
         for mount in sorted {
             if OF_KERNEL.contains(&&**mount.fs_type) || CONTROLS.contains(&&**mount.fs_type) {
                 continue;

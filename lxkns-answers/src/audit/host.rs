@@ -1,6 +1,7 @@
 //! What the host itself is, beside which containers are judged.
 
 use bstr::{BStr, BString, ByteSlice as _};
+use lxkns_model::CompactSort as _;
 use lxkns_model::relations::{is_at_or_below, is_of_host};
 use lxkns_model::{
     CapabilitySet, ConfinementFacts, DeviceNumber, Mount, NamespaceId, NamespaceLinks, NamespaceType, Pid, Snapshot,
@@ -54,7 +55,9 @@ impl<'a> HostView<'a> {
             by_file_system.entry(mount.file_system).or_default().push(mount);
         }
         for mounts in by_file_system.values_mut() {
-            mounts.sort_by_key(|mount| (mount.root.len(), mount.point.as_ref().map(|point| point.len()), mount.id));
+            mounts.compact_sort_by_key(|mount| {
+                (mount.root.len(), mount.point.as_ref().map(|point| point.len()), mount.id)
+            });
             mounts.truncate(MOST);
         }
         let mut elsewhere = FxHashMap::default();

@@ -12,6 +12,7 @@ mod subjects;
 #[cfg(test)]
 mod tests;
 
+use lxkns_model::CompactSort as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
@@ -336,7 +337,7 @@ impl<'a, 'b> Case<'a, 'b> {
 
     fn finish(self) -> Judgement {
         let finding = |((severity, kind, text), (mut evidence, remedy)): (Key, (Vec<Evidence>, String))| {
-            evidence.sort();
+            evidence.compact_sort();
             evidence.dedup();
             Finding { kind, severity: severity.0, text, evidence, remedy }
         };

@@ -1,5 +1,6 @@
 //! Namespaces, credentials, and processes that are where they do not belong.
 
+use lxkns_model::CompactSort as _;
 use lxkns_model::{
     CapabilitySet, EngineKind, IdMapping, NamespaceId, NamespaceLinks, NamespaceType, Pid, Process, Seccomp,
     TaskCredentials, Tid, Uid,
@@ -454,7 +455,7 @@ impl<'a> Case<'a, '_> {
                 .filter(|(ns_type, id)| links.get(*ns_type) == Some(*id) && self.is_hosts(*id) == Some(false));
             types.extend(shared.map(|(ns_type, _)| ns_type));
         }
-        types.sort_unstable();
+        types.compact_sort();
         types.dedup();
         let deep = types.iter().any(|ns_type| [NamespaceType::Mnt, NamespaceType::Pid].contains(ns_type));
         let status = process.status.as_ref();

@@ -1,5 +1,6 @@
 //! What is judged: containers, and process trees.
 
+use lxkns_model::CompactSort as _;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
@@ -78,7 +79,7 @@ impl Plan {
                 pids.push(main);
             }
             pids.extend(strays.remove(&index).unwrap_or_default());
-            pids.sort_unstable();
+            pids.compact_sort();
             pids.dedup();
             let count = pids.len();
             pids.retain(|&pid| !has_exited(snapshot, pid));

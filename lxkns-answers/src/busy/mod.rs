@@ -1,5 +1,6 @@
 //! What makes `umount` fail for a mount; where a file system is mounted, who uses it, and what would release it.
 
+use lxkns_model::CompactSort as _;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -428,7 +429,7 @@ impl<'a> Busy<'a> {
         let all = self.mounts.iter().flat_map(|(&id, mounts)| mounts.iter().map(move |mount| (id, *mount)));
         let mut all: Vec<_> = all.collect();
         // That of the caller's own mount namespace does the most with the least.
-        all.sort_by_key(|&(id, mount)| (Some(id) != self.home, mount.propagation.shared.is_none()));
+        all.compact_sort_by_key(|&(id, mount)| (Some(id) != self.home, mount.propagation.shared.is_none()));
         let mut covered = FxHashSet::default();
         let mut lines = Vec::new();
         for &(id, mount) in &all {
@@ -445,7 +446,7 @@ impl<'a> Busy<'a> {
             }
         }
         lines.retain(|(id, mount)| !covered.contains(&(*id, mount.id)));
-        lines.sort_by_key(|(id, mount)| (Some(*id) != self.home, *id, mount.id));
+        lines.compact_sort_by_key(|(id, mount)| (Some(*id) != self.home, *id, mount.id));
         lines.into_iter().map(|(id, mount)| self.release_mount(id, mount)).collect()
     }
 

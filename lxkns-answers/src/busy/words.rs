@@ -1,6 +1,7 @@
 //! Users and holders of a file system in words, and what would make each let go.
 
 use bstr::ByteSlice as _;
+use lxkns_model::CompactSort as _;
 use lxkns_model::{
     DeviceNumber, DeviceRole, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemUse, FileSystemUseKind as Use,
     FileSystemUser, HiddenFiles, KernelFacility, Mount, NamespaceId, Pid, Snapshot, Tid, UnreadHolders,
@@ -68,7 +69,7 @@ pub fn release_uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a FileSystemU
     }
     let tasks = fds.iter().map(|(tid, _)| *tid).chain(leaves.iter().copied()).chain(exits.iter().copied());
     let mut tasks: Vec<_> = tasks.collect();
-    tasks.sort_unstable();
+    tasks.compact_sort();
     tasks.dedup();
     // What one task alone has, goes with it.
     let who = match tasks[..] {

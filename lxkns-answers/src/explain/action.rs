@@ -1,5 +1,6 @@
 //! What people write for creating and entering namespaces.
 
+use lxkns_model::CompactSort as _;
 use std::ffi::OsStr;
 
 use lxkns_model::NamespaceType;
@@ -88,7 +89,7 @@ impl Action {
                 break;
             }
         }
-        action.types.sort_unstable();
+        action.types.compact_sort();
         action.types.dedup();
         if verb == Verb::Unshare && action.types.is_empty() {
             return Err("unshare: no type of namespaces; e.g. `unshare --user`".to_owned());

@@ -1,5 +1,6 @@
 //! Links that are left over: what they lead to is in a network namespace without any process.
 
+use lxkns_model::CompactSort as _;
 use lxkns_model::inside::{Link, NetworkInside, OtherEnd, Where};
 use lxkns_model::links::{HostLink, LinkId, LinkRelation};
 use lxkns_model::{NamespaceId, relations};
@@ -94,7 +95,7 @@ impl LeftOver {
 
 impl Leftovers {
     fn new(mut all: Vec<LeftOver>) -> Self {
-        all.sort_by_key(|left| left.id);
+        all.compact_sort_by_key(|left| left.id);
         all.dedup_by_key(|left| left.id);
         let mut by_orphan: FxHashMap<NamespaceId, Vec<usize>> = FxHashMap::default();
         for (at, left) in all.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! Links below what they belong to, are on top of, or are connected to.
 
+use lxkns_model::CompactSort as _;
 use lxkns_model::inside::Where;
 use lxkns_model::links::{HostLink, LinkId, LinkRelation};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -45,8 +46,8 @@ impl Links<'_> {
                 }
             }
         }
-        tree.roots.sort_unstable();
-        tree.below.values_mut().for_each(|below| below.sort_unstable());
+        tree.roots.compact_sort();
+        tree.below.values_mut().for_each(|below| below.compact_sort());
         tree
     }
 

@@ -1,5 +1,6 @@
 //! All about one namespace.
 
+use lxkns_model::CompactSort as _;
 use lxkns_model::inside::Inside;
 use lxkns_model::relations;
 use lxkns_model::{Holder, IdMapping, Namespace, NamespaceId, NamespaceType, Pid, Relation, Snapshot, TimeOffsets};
@@ -148,7 +149,7 @@ impl<'a> ShownNamespace<'a> {
             let counts: Vec<_> = counts.map(|(ns_type, count)| format!("{count} {ns_type}")).collect();
             facts.push(Fact::new("owns", counts.join(", ")));
             let mut owned: Vec<_> = namespace.owned.clone();
-            owned.sort_by_key(|id| (self.snapshot().namespaces.get(id).map(|owned| owned.ns_type), *id));
+            owned.compact_sort_by_key(|id| (self.snapshot().namespaces.get(id).map(|owned| owned.ns_type), *id));
             facts.extend(list("", &owned, limit, |&id| self.other(id)));
         }
         facts

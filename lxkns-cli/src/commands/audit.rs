@@ -4,6 +4,7 @@ use lxkns_answers::audit::{self, Audit, Judgement, Plan};
 use lxkns_answers::containers::Matrix;
 use lxkns_answers::json::{self, Envelope};
 use lxkns_answers::target::Target;
+use lxkns_core::model::CompactSort as _;
 use lxkns_core::model::{Gap, Object, Place, Snapshot};
 
 use crate::args::AuditArgs;
@@ -123,7 +124,7 @@ fn select(snapshot: &Snapshot, args: &AuditArgs, is_live: bool) -> (Plan, Exit) 
             Err(unresolved) => fails(&unresolved),
         }
     }
-    containers.sort_unstable();
+    containers.compact_sort();
     containers.dedup();
     plan.add_containers(snapshot, &containers);
     (plan, exit)

@@ -3,6 +3,7 @@
 use lxkns_answers::busy::{self, Busy};
 use lxkns_answers::file_system::{self, Asked, Unknown};
 use lxkns_answers::json::{self, Envelope};
+use lxkns_core::model::CompactSort as _;
 use lxkns_core::model::{Place, Places};
 
 use crate::args::BusyArgs;
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let users = if is_live { Some(live::users_of(&access, &snapshot, query)?) } else { None };
     snapshot.gaps.extend(users.iter().flat_map(|users| users.gaps.iter().cloned()));
     // They are tried in this order.
-    snapshot.gaps.sort();
+    snapshot.gaps.compact_sort();
     snapshot.gaps.dedup();
     let context = super::context(&snapshot, is_live);
     let home = context.mount_ns.or(snapshot.observer_mount_ns);

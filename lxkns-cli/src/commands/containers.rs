@@ -1,5 +1,6 @@
 //! `lxkns containers`: the containers of a host, what they share, and what confines them.
 
+use lxkns_core::model::CompactSort as _;
 use std::collections::BTreeMap;
 
 use lxkns_answers::containers::{Column, Matrix};
@@ -105,7 +106,7 @@ fn select(matrix: &Matrix<'_>, args: &ContainersArgs, is_live: bool) -> (Vec<usi
         }
         shown.extend(found);
     }
-    shown.sort_unstable();
+    shown.compact_sort();
     shown.dedup();
     (shown, exit, gaps_matter)
 }

@@ -2,6 +2,7 @@
 
 use lxkns_answers::json::{self, Envelope};
 use lxkns_answers::ports::{Column, Ports, Scope, inodes};
+use lxkns_core::model::CompactSort as _;
 use lxkns_core::model::inside::Parts;
 use lxkns_core::model::{DiscoveryOptions, Place};
 use lxkns_inside::Program;
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &PortsArgs, color: Color) -> Result {
     let (users, gaps) = if inodes.is_empty() { Default::default() } else { session.all_socket_users(&inodes) };
     drop(progress);
     snapshot.gaps.extend(gaps);
-    snapshot.gaps.sort();
+    snapshot.gaps.compact_sort();
     snapshot.gaps.dedup();
 
     let ports = Ports::new(super::context(&snapshot, true), &surveyed, users, scope.as_ref(), &args.ports);

@@ -1,5 +1,6 @@
 //! `lxkns show`: all about one namespace or process.
 
+use lxkns_core::model::CompactSort as _;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
@@ -282,7 +283,7 @@ pub(super) fn look_inside(
     match looked {
         Ok(looked) => {
             snapshot.gaps.extend(looked.gaps);
-            snapshot.gaps.sort();
+            snapshot.gaps.compact_sort();
             snapshot.gaps.dedup();
             (looked.inside, looked.unreadable.map(unread))
         }

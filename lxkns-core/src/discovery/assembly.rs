@@ -1,5 +1,6 @@
 //! Assembles the workers' findings into a sorted snapshot with all relations.
 
+use crate::model::CompactSort as _;
 use std::time::SystemTime;
 
 use rustc_hash::FxHashMap;
@@ -45,7 +46,7 @@ pub(super) fn snapshot(search: &Search<'_>, mut found: Found, host: Host, taken_
     snapshot.suspects.extend(on_procfs.map(|(_, suspect)| suspect));
     let of_cgroups = found.cgroup_files.into_iter().filter(|(dev, _)| found.cgroup_devices.contains(dev));
     snapshot.suspects.extend(of_cgroups.map(|(_, suspect)| suspect));
-    snapshot.suspects.sort();
+    snapshot.suspects.compact_sort();
     snapshot.suspects.dedup();
     snapshot.gaps = found.gaps;
     snapshot

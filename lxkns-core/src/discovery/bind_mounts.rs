@@ -1,5 +1,6 @@
 //! Place 8: bind mounts of namespaces; and the mounted file systems that belong to a namespace.
 
+use crate::model::CompactSort as _;
 use std::cmp::Reverse;
 
 use bstr::{BString, ByteSlice};
@@ -54,7 +55,7 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) {
         let members = |id: &NamespaceId| members.get(id).map_or(&[][..], Vec::as_slice);
         let mut each: Vec<_> = todo.iter().map(|id| (*id, members(id), holders(id))).collect();
         // Those with many members take longest: nobody is left alone with one at the end.
-        each.sort_by_key(|(_, members, _)| Reverse(members.len()));
+        each.compact_sort_by_key(|(_, members, _)| Reverse(members.len()));
         let mut news = search.for_each(&each, |found, (mount_ns, members, holders)| {
             one(search, found, *mount_ns, members, holders);
         });

@@ -52,6 +52,7 @@ mod tun;
 mod tun_users;
 mod workers;
 
+use crate::model::CompactSort as _;
 use std::time::{Instant, SystemTime};
 
 use crate::error::Error;
@@ -105,7 +106,7 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
         command_lines.finish(&session.left_behind, &wanted, &mut snapshot);
     }
 
-    snapshot.gaps.sort();
+    snapshot.gaps.compact_sort();
     snapshot.gaps.dedup();
     snapshot.took = began.elapsed();
     Ok(snapshot)

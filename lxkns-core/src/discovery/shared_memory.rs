@@ -1,5 +1,6 @@
 //! Processes with attached System V shared memory: a segment keeps its IPC namespace, which a mapping does not name.
 
+use crate::model::CompactSort as _;
 use rustc_hash::FxHashMap;
 
 use super::file_system_users::mapped;
@@ -43,7 +44,7 @@ pub(super) fn shared_memory_users(
         .collect();
     suspects.sort_unstable();
     suspects.dedup();
-    gaps.sort();
+    gaps.compact_sort();
     (suspects, gaps)
 }
 

@@ -5,6 +5,7 @@ use super::task_fds::Tables;
 use super::tasks;
 use super::workers::share_out;
 use crate::failure::{self, Failure};
+use crate::model::CompactSort as _;
 use crate::model::{Call, Cause, Gap, Object, Operation, Pid, Place, SocketUser, Tid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
@@ -22,7 +23,7 @@ pub(super) fn socket_users(proc: &ProcRoot, pids: &[Pid], inodes: &[u64]) -> (Ve
         gaps.extend(part.gaps);
     }
     users.sort_unstable();
-    gaps.sort();
+    gaps.compact_sort();
     (users, gaps)
 }
 

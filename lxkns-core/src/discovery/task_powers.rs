@@ -2,6 +2,7 @@
 
 use super::workers::share_out;
 use crate::failure::{self, Failure};
+use crate::model::CompactSort as _;
 use crate::model::{Gap, Object, Operation, Pid, Place, Process, Snapshot, TaskPowers, Tid};
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
@@ -19,7 +20,7 @@ pub(super) fn task_powers(proc: &ProcRoot, snapshot: &Snapshot) -> (Vec<TaskPowe
         gaps.extend(failed);
     }
     found.sort_unstable();
-    gaps.sort();
+    gaps.compact_sort();
     (found, gaps)
 }
 

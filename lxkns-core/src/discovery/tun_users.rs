@@ -1,6 +1,7 @@
 //! The devices of open TUN/TAP files, by name. The kernel takes the lock of all network configuration to tell them, so a
 //! separate thread reads them.
 
+use crate::model::CompactSort as _;
 use std::time::Duration;
 
 use crate::model::links::TunUser;
@@ -38,7 +39,7 @@ pub(super) fn tun_users(proc: &ProcRoot, snapshot: &Snapshot) -> Option<Vec<TunU
     let read = move || {
         let mut buffer = Vec::new();
         let mut users: Vec<_> = files.iter().filter_map(|file| user(&proc, file, &mut buffer)).collect();
-        users.sort();
+        users.compact_sort();
         users
     };
     lxkns_sys::in_time("lxkns-tun", PATIENCE, read).ok().flatten()

@@ -1,5 +1,6 @@
 //! Who listens: the UNIX sockets on which a process waits for connections.
 
+use lxkns_model::CompactSort as _;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use bstr::{BString, ByteSlice as _};
@@ -63,7 +64,7 @@ pub(crate) fn of_process(process: impl AsFd, listening: &Listening) -> Result<Ve
     })?;
     let is_other = |path: &BString| path.contains_str("/libnetwork/") || path.ends_with(b"/metrics.sock");
     own.retain(|listener| !listener.path.as_ref().is_some_and(is_other));
-    own.sort_by_key(|listener| {
+    own.compact_sort_by_key(|listener| {
         let is_usual = |path: &BString| path.ends_with(b"/docker.sock") || path.ends_with(b"/podman.sock");
         (!listener.path.as_ref().is_some_and(is_usual), listener.inode, listener.fd)
     });

@@ -9,6 +9,7 @@ pub(crate) mod forms;
 pub(crate) mod http;
 pub(crate) mod listeners;
 
+use lxkns_model::CompactSort as _;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -132,7 +133,7 @@ impl<'a> Asking<'a> {
         };
         let all = processes.snapshot.processes.values();
         let mut candidates: Vec<_> = all.filter_map(|process| Some((kind_of(process)?, process))).collect();
-        candidates.sort_by_key(|(_, process)| (!processes.is_in_host(process), process.pid));
+        candidates.compact_sort_by_key(|(_, process)| (!processes.is_in_host(process), process.pid));
         candidates.retain(|(_, process)| processes.status(process.pid).is_some_and(|status| status.uids == [0; 3]));
         let mut left_out = candidates.len().saturating_sub(MOST_CANDIDATES);
         candidates.truncate(MOST_CANDIDATES);
@@ -223,7 +224,7 @@ impl<'a> Asking<'a> {
             self.gap(pid, Operation::Other("ask engine".into()), Cause::TimedOut);
             self.unanswered.0.lock().unwrap_or_else(PoisonError::into_inner).push((pid, thread));
         }
-        self.all.answers.sort_by_key(|answer| answer.pid);
+        self.all.answers.compact_sort_by_key(|answer| answer.pid);
         self.all
     }
 }

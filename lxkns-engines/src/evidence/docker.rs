@@ -1,6 +1,7 @@
 //! What Docker keeps of each container: `config.v2.json`.
 
 use bstr::ByteSlice as _;
+use lxkns_model::CompactSort as _;
 use lxkns_model::{EngineKind, EvidenceKind};
 
 use super::{Claim, Main};
@@ -12,7 +13,7 @@ use crate::parse::docker;
 pub(crate) fn collect(collector: &mut Collector<'_>) {
     const FILE: &str = "config.v2.json";
     let mut roots = std::mem::take(&mut collector.docker_roots);
-    roots.sort();
+    roots.compact_sort();
     roots.dedup();
     for root in roots {
         let Some(all) = root.to_str().ok().and_then(|root| collector.at(&format!("{root}/containers"))) else {

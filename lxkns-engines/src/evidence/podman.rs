@@ -1,6 +1,7 @@
 //! What containers/storage keeps of podman's containers, and podman of its pods.
 
 use bstr::{BString, ByteSlice as _};
+use lxkns_model::CompactSort as _;
 use lxkns_model::{EngineKind, EvidenceKind, Pod, Uid};
 
 use super::Claim;
@@ -21,7 +22,7 @@ pub(crate) fn collect(collector: &mut Collector<'_>) {
     let mut storages = std::mem::take(&mut collector.storages);
     // Root's comes first of equals.
     storages.push((STORAGE.into(), None));
-    storages.sort();
+    storages.compact_sort();
     storages.dedup_by(|(path, _), (before, _)| path == before);
     for (storage, said_by) in storages {
         let counts = |whose: Option<Uid>| said_by.is_none() || whose == said_by;

@@ -1,5 +1,6 @@
 //! The paths of mounts, in an order in which whatever is below a path comes right after it.
 
+use crate::CompactSort as _;
 use std::cmp::Ordering;
 
 use bstr::BStr;
@@ -26,7 +27,7 @@ pub fn mount_paths(mounts: &[Mount]) -> Vec<MountPath<'_>> {
         .map(|index| MountPath { path: paths.paths[index], above: paths.above[index], mounts: Vec::new() })
         .collect();
     let mut order: Vec<usize> = (0..mounts.len()).collect();
-    order.sort_by_key(|&index| (depths[index], mounts[index].id));
+    order.compact_sort_by_key(|&index| (depths[index], mounts[index].id));
     for index in order {
         if let Some(path) = paths.of_mounts[index] {
             tree[path].mounts.push(&mounts[index]);

@@ -1,5 +1,6 @@
 //! Which mount is on which, and to which of them a path leads.
 
+use crate::CompactSort as _;
 use rustc_hash::FxHashMap;
 
 use super::mount_paths::Paths;
@@ -28,7 +29,7 @@ impl MountTree {
             by_id.entry(mount.id).or_insert(index);
         }
         let mut order: Vec<usize> = (0..mounts.len()).collect();
-        order.sort_by_key(|&index| (paths.of_mounts[index], mounts[index].id));
+        order.compact_sort_by_key(|&index| (paths.of_mounts[index], mounts[index].id));
 
         let mut tree = Self { children: vec![Vec::new(); mounts.len()], ..Self::default() };
         for &index in &order {

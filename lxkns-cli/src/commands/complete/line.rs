@@ -1,6 +1,7 @@
 //! Completes an unfinished command line, by the same definitions that parse options.
 
 use lxkns_answers::audit::Severity;
+use lxkns_core::model::CompactSort as _;
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, Command};
@@ -163,7 +164,7 @@ impl<'a> Line<'a> {
 
     fn positional(&self, last: &str, targets: &dyn Fn(&Asks<'_>) -> Vec<Offer>) -> Vec<Offer> {
         let mut places: Vec<_> = self.command.get_positionals().filter(|arg| !arg.is_last_set()).collect();
-        places.sort_by_key(|arg| arg.get_index());
+        places.compact_sort_by_key(|arg| arg.get_index());
         let repeats = |arg: &&&Arg| matches!(arg.get_action(), ArgAction::Append);
         let skipped_kind = usize::from(self.kind_is_left_out());
         match places.get(self.words.len() + skipped_kind).or_else(|| places.last().filter(repeats)) {

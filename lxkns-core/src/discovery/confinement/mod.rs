@@ -7,6 +7,7 @@ mod devices;
 mod engines;
 mod sockets;
 
+use crate::model::CompactSort as _;
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -44,7 +45,7 @@ pub(super) fn confinement(proc: &ProcRoot, snapshot: &Snapshot, pids: &[Pid]) ->
         Err(_) => None,
     };
     facts.uses.sort_unstable();
-    facts.gaps.sort();
+    facts.gaps.compact_sort();
     facts.gaps.dedup();
     facts
 }

@@ -14,6 +14,7 @@ pub(super) mod mapped;
 mod paths;
 mod processes;
 
+use crate::model::CompactSort as _;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -135,7 +136,7 @@ pub(super) fn file_system_users(
     processes.sort_unstable();
     holders.sort_unstable();
     holders.dedup();
-    gaps.sort();
+    gaps.compact_sort();
     gaps.dedup();
     FileSystemUsers { processes, holders, gaps, unread }
 }

@@ -8,6 +8,7 @@ mod process;
 mod theirs;
 mod theirs_containers;
 
+use crate::CompactSort as _;
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
@@ -142,11 +143,11 @@ impl Reader {
         for form in info.gaps.iter().flatten() {
             snapshot.gaps.extend(self.gap(form)?);
         }
-        snapshot.gaps.sort();
+        snapshot.gaps.compact_sort();
         for form in info.suspects.iter().flatten() {
             snapshot.suspects.extend(self.suspect(form)?);
         }
-        snapshot.suspects.sort();
+        snapshot.suspects.compact_sort();
         Ok(snapshot)
     }
 

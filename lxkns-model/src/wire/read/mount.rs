@@ -1,5 +1,6 @@
 //! Mounts.
 
+use crate::CompactSort as _;
 use std::collections::BTreeMap;
 
 use bstr::BString;
@@ -33,7 +34,7 @@ impl Reader {
                 list.push(mount(&mut texts, form, None)?);
             }
         }
-        lists.values_mut().for_each(|list| list.sort_by_key(|mount| mount.id));
+        lists.values_mut().for_each(|list| list.compact_sort_by_key(|mount| mount.id));
         Ok(lists)
     }
 }

@@ -1,6 +1,7 @@
 //! Namespaces and their holders.
 
 use super::{Reader, invalid, ns_type, number};
+use crate::CompactSort as _;
 use crate::wire::form::{self, HolderKind, RelationForm, RelationState};
 use crate::wire::{Error, implied, text};
 use crate::{Holder, Namespace, NamespaceId, Relation, TimeOffsets, Uid};
@@ -31,7 +32,7 @@ impl Reader {
         for holder in form.holders.iter().flatten() {
             namespace.holders.extend(self.holder(holder)?);
         }
-        namespace.holders.sort();
+        namespace.holders.compact_sort();
         namespace.uid_map = form.uid_map.as_deref().map(number::id_map).transpose()?;
         namespace.gid_map = form.gid_map.as_deref().map(number::id_map).transpose()?;
         if let Some(offsets) = &form.offsets {

@@ -1,5 +1,6 @@
 //! Processes and their tasks.
 
+use crate::CompactSort as _;
 use std::sync::Arc;
 
 use super::{Reader, invalid, number, theirs};
@@ -23,7 +24,7 @@ impl Reader {
             }
             tasks.push(self.task(tid, &task.common, task.for_children.as_ref())?);
         }
-        tasks.sort_by_key(|task: &Task| task.tid);
+        tasks.compact_sort_by_key(|task: &Task| task.tid);
         tasks.dedup_by_key(|task| task.tid);
         // Older versions have no tasks, and a process is nothing without its first one.
         let first = match tasks.binary_search_by_key(&pid, |task| task.tid.0) {

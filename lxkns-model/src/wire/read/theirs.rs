@@ -1,5 +1,6 @@
 //! Dumps that this program did not write: what their keys say in other words, and nothing beyond that.
 
+use crate::CompactSort as _;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -138,7 +139,7 @@ pub(super) fn complete(reader: &Reader, snapshot: &mut Snapshot) {
 
     for namespace in snapshot.namespaces.values_mut() {
         namespace.holders.extend(holders.remove(&namespace.id).unwrap_or_default());
-        namespace.holders.sort();
+        namespace.holders.compact_sort();
         namespace.holders.dedup();
         if is_initial(namespace.ns_type, namespace.id) {
             namespace.initial = true;

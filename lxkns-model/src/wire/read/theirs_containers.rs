@@ -1,6 +1,7 @@
 //! The containers of dumps that this program did not write. They name each container's first process and no other: the
 //! rest follows from control groups and parents.
 
+use crate::CompactSort as _;
 use std::collections::BTreeMap;
 
 use bstr::{BStr, ByteSlice as _};
@@ -50,7 +51,7 @@ pub(super) fn containers(forms: Forms, snapshot: &Snapshot) -> Result<Option<Con
         container.groups = form.groups.iter().flatten().filter_map(|number| groups.get(number)).copied().collect();
         read.list.push(container);
     }
-    read.list.sort_by(|a, b| (a.kind, &a.id).cmp(&(b.kind, &b.id)));
+    read.list.compact_sort_by(|a, b| (a.kind, &a.id).cmp(&(b.kind, &b.id)));
     read.members = members(&read.list, snapshot);
     Ok(Some(read))
 }
