@@ -1,11 +1,11 @@
 //! What names mean: containers, and whatever else has the same name.
 
-use lxkns_model::CompactSort as _;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
 use bstr::{BStr, BString, ByteSlice as _};
+use lxkns_model::CompactSort as _;
 use lxkns_model::relations::{self, ContainerNamespaces};
 use lxkns_model::{Container, ContainerRole, Containers, EngineKind, NamespaceId, NamespaceType, Place, Pod, Snapshot};
 use rustc_hash::FxHashMap;

@@ -1,10 +1,10 @@
 //! The containers of a host, each with whose its namespaces are and how far it is apart from the host: the answer of `lxkns
 //! containers`.
 
-use lxkns_model::CompactSort as _;
 use std::collections::BTreeMap;
 
 use bstr::BString;
+use lxkns_model::CompactSort as _;
 use lxkns_model::relations::{Belonging, ContainerNamespaces};
 use lxkns_model::{
     CapabilitySet, Container, Containers, EngineKind, GroupKind, NamespaceId, NamespaceType, Pid, Said, Seccomp,
@@ -79,30 +79,12 @@ const COLUMNS: [(Column, &str, &str); 21] = [
     (Column::Confidence, "CONFIDENCE", "sure, likely or claimed (an ordinary user can make it look so)"),
 ];
 
-impl Column {
-    /// All columns, in the order in which they are described.
-    pub fn all() -> impl Iterator<Item = Self> {
-        COLUMNS.into_iter().map(|entry| entry.0)
-    }
+crate::columns::described_by!(Column, COLUMNS);
 
+impl Column {
     /// What is told by default.
     pub fn default_columns() -> Vec<Self> {
         Self::all().take_while(|column| *column != Self::Pod).collect()
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        COLUMNS.iter().find(|entry| entry.0 == self).map_or("", |entry| entry.1)
-    }
-
-    /// What it means, in a few words.
-    pub fn meaning(self) -> &'static str {
-        COLUMNS.iter().find(|entry| entry.0 == self).map_or("", |entry| entry.2)
-    }
-
-    /// The column with this name, in whatever case.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::all().find(|column| column.name().eq_ignore_ascii_case(name))
     }
 }
 

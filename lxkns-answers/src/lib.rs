@@ -12,6 +12,7 @@ mod called;
 pub mod caps;
 pub mod cell;
 pub mod changes;
+mod columns;
 pub mod containers;
 pub mod context;
 pub mod counts;

@@ -97,12 +97,9 @@ const COLUMNS: [(Column, &str, &str); 22] = [
     (Column::Unit, "UNIT", "systemd unit, snap or sandbox, if it belongs to no container"),
 ];
 
-impl Column {
-    /// All columns, in the order in which they are described.
-    pub fn all() -> impl Iterator<Item = Self> {
-        COLUMNS.into_iter().map(|entry| entry.0)
-    }
+crate::columns::described_by!(Column, COLUMNS);
 
+impl Column {
     /// The default columns: those of lsns.
     pub fn default_for(types: &[NamespaceType]) -> Vec<Self> {
         if types == [NamespaceType::Net] {
@@ -110,21 +107,6 @@ impl Column {
         } else {
             vec![Self::Ns, Self::Type, Self::Nprocs, Self::Pid, Self::User, Self::Command]
         }
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        COLUMNS[self as usize].1
-    }
-
-    /// Its meaning, in a few words.
-    pub fn meaning(self) -> &'static str {
-        COLUMNS[self as usize].2
-    }
-
-    /// The column with this name; case does not matter.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::all().find(|column| column.name().eq_ignore_ascii_case(name))
     }
 
     /// Whether it needs all holders of a namespace.

@@ -66,29 +66,11 @@ const COLUMNS: [(Column, &str, &str); 14] = [
     (Column::Receivers, "RECEIVERS", "other mount namespaces with mounts that receive from it"),
 ];
 
+crate::columns::described_by!(Column, COLUMNS);
+
 impl Column {
     /// What is told by default.
     pub const DEFAULT: [Self; 5] = [Self::Target, Self::Source, Self::Fstype, Self::Propagation, Self::Options];
-
-    /// All columns, in the order in which they are described.
-    pub fn all() -> impl Iterator<Item = Self> {
-        COLUMNS.into_iter().map(|entry| entry.0)
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        COLUMNS[self as usize].1
-    }
-
-    /// What it means, in a few words.
-    pub fn meaning(self) -> &'static str {
-        COLUMNS[self as usize].2
-    }
-
-    /// The column with this name, in whatever case.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::all().find(|column| column.name().eq_ignore_ascii_case(name))
-    }
 }
 
 /// The mounts of one mount namespace.

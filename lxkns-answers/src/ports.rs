@@ -1,11 +1,11 @@
 //! Who listens: the sockets that wait for somebody, in all network namespaces, and the processes that have them open. The
 //! answer of `lxkns ports`.
 
-use lxkns_model::CompactSort as _;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bstr::BString;
+use lxkns_model::CompactSort as _;
 use lxkns_model::inside::{Failure, ListeningSocket, Surveyed, UnixKind, UnixSocket};
 use lxkns_model::{
     Cause, Gap, NamespaceId, NamespaceType, Object, Pid, Place, Places, Snapshot, SocketUser, Uid, relations,
@@ -56,30 +56,12 @@ const COLUMNS: [(Column, &str, &str); 8] = [
     (Column::Inode, "INODE", "inode number of the socket, as in ss -e"),
 ];
 
-impl Column {
-    /// All columns, in the order in which they are described.
-    pub fn all() -> impl Iterator<Item = Self> {
-        COLUMNS.into_iter().map(|entry| entry.0)
-    }
+crate::columns::described_by!(Column, COLUMNS);
 
+impl Column {
     /// What is told by default.
     pub fn default_columns() -> Vec<Self> {
         Self::all().take_while(|column| *column != Self::User).collect()
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        COLUMNS.iter().find(|entry| entry.0 == self).map_or("", |entry| entry.1)
-    }
-
-    /// What it means, in a few words.
-    pub fn meaning(self) -> &'static str {
-        COLUMNS.iter().find(|entry| entry.0 == self).map_or("", |entry| entry.2)
-    }
-
-    /// The column with this name, in whatever case.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::all().find(|column| column.name().eq_ignore_ascii_case(name))
     }
 }
 

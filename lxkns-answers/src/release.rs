@@ -1,8 +1,8 @@
 //! The steps that release holders.
 
-use lxkns_model::CompactSort as _;
 use std::cell::OnceCell;
 
+use lxkns_model::CompactSort as _;
 use lxkns_model::relations::{self, MountKey, Unmounts};
 use lxkns_model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Snapshot, Tid};
 use rustc_hash::{FxHashMap, FxHashSet};

@@ -1,12 +1,12 @@
 //! From a TARGET to the namespaces of a snapshot that it means.
 
-use lxkns_model::CompactSort as _;
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::io;
 use std::path::Path;
 
 use bstr::BString;
+use lxkns_model::CompactSort as _;
 use lxkns_model::links::{HostLinks, LinkId};
 use lxkns_model::relations::{self, Index};
 use lxkns_model::{

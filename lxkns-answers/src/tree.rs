@@ -1,8 +1,8 @@
 //! Namespaces and processes as trees: the answer of `lxkns tree`.
 
-use lxkns_model::CompactSort as _;
 use std::collections::BTreeMap;
 
+use lxkns_model::CompactSort as _;
 use lxkns_model::relations::{self, Forest, TreeNode};
 use lxkns_model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Process, Tid, Uid};
 use rustc_hash::FxHashMap;

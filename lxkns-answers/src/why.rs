@@ -1,8 +1,8 @@
 //! Why a namespace is still there: each holder, and what would make it let go.
 
-use lxkns_model::CompactSort as _;
 use std::cell::OnceCell;
 
+use lxkns_model::CompactSort as _;
 use lxkns_model::relations::{self, MountKey};
 use lxkns_model::{Holder, Namespace, NamespaceType, Pid, Suspect};
 use rustc_hash::{FxHashMap, FxHashSet};

@@ -1,6 +1,5 @@
 //! The living host, or a snapshot of one: everything that the commands need from outside comes through here.
 
-use lxkns_core::model::CompactSort as _;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufReader, Write};
@@ -14,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lxkns_core::model::CompactSort as _;
 use lxkns_core::model::links::HostLinks;
 use lxkns_core::model::{
     ConfinementFacts, DeviceNumber, DiscoveryOptions, File, FileSystemQuery, FileSystemUsers, MountIdMaps, NamespaceId,

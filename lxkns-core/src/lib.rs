@@ -115,6 +115,8 @@ pub mod parse {
     #[doc(inline)]
     pub use crate::procfs::parse::id_map::parse as id_map;
     #[doc(inline)]
+    pub use crate::procfs::parse::net_unix::listening as listening_unix_sockets;
+    #[doc(inline)]
     pub use crate::procfs::parse::stat::{TaskStat, parse as stat};
     #[doc(inline)]
     pub use crate::procfs::parse::status::{TaskStatus, parse as status};

@@ -1,6 +1,5 @@
 //! The thread that reads files. It can be left behind at a file system that does not answer.
 
-use lxkns_model::CompactSort as _;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -8,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bstr::{BString, ByteSlice as _};
+use lxkns_model::CompactSort as _;
 use lxkns_model::{Cause, Errno, Evidence, EvidenceKind, Gap, NamespaceId, Object, Operation, Pid, Place, Uid};
 use rustc_hash::{FxHashMap, FxHashSet};
 

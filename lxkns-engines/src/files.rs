@@ -4,7 +4,6 @@
 //! A thread that waits for a FUSE server cannot even be killed, and would keep the program from ending. So no mount is gone
 //! into whose file system may have a server, nor one that has come since the mounts were listed.
 
-use lxkns_model::CompactSort as _;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use bstr::{BString, ByteSlice as _};
 
 use lxkns_core::{OWN_DESCRIPTORS, has_no_server};
 use lxkns_model::Cause;
+use lxkns_model::CompactSort as _;
 use rustc_hash::FxHashSet;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, StatxFlags};
 use rustix::io::Errno;

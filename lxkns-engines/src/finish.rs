@@ -1,9 +1,9 @@
 //! From containers in the making to what the model has of them.
 
-use lxkns_model::CompactSort as _;
 use std::collections::BTreeMap;
 
 use bstr::{BStr, BString, ByteSlice as _};
+use lxkns_model::CompactSort as _;
 use lxkns_model::{
     Confidence, Container, ContainerRole, ContainerState, Containers, Disagreement, Engine, EngineKind, Evidence,
     EvidenceKind, Holder, NamespaceId, NamespaceType, Pid, Pod, Said, Unit, UnitKind,

@@ -87,7 +87,7 @@ pub fn mount(text: &[u8]) {
 
 /// Answers of engines over HTTP, in parts of any size, and the JSON in them.
 pub fn api(text: &[u8]) {
-    use crate::api::{forms, http, listeners};
+    use crate::api::{forms, http};
     let part = usize::from(text.first().copied().unwrap_or(0));
     let whole = http::whole(text, usize::MAX >> 1);
     assert_eq!(whole, http::whole(text, part), "how it arrives does not matter");
@@ -102,7 +102,11 @@ pub fn api(text: &[u8]) {
     if let Ok(list) = forms::pods(&body) {
         assert!(list.items.len() <= forms::MOST_LISTED && list.items.iter().all(|pod| !pod.name.is_empty()));
     }
-    assert!(listeners::listening(text).values().all(|paths| paths.iter().all(|path| path.starts_with(b"/"))));
+    assert!(
+        lxkns_core::parse::listening_unix_sockets(text)
+            .values()
+            .all(|paths| paths.iter().all(|path| path.starts_with(b"/")))
+    );
 }
 
 /// Times.

@@ -1,9 +1,9 @@
 //! Pods, projects, and the labels and flavors that the Go program's decorators give: its page groups by them.
 
-use lxkns_model::CompactSort as _;
 use std::collections::BTreeMap;
 
 use bstr::{BString, ByteSlice as _};
+use lxkns_model::CompactSort as _;
 use lxkns_model::{Container, ContainerRole, Containers, EngineKind, Group, GroupKind, Pod, Said};
 
 use crate::finish::PodLabels;

@@ -3,10 +3,10 @@
 //! What an ordinary user can write counts for that user's own processes alone, and never joins what root has written. What was
 //! read below the root directory of a process in a container counts for processes of that container alone.
 
-use lxkns_model::CompactSort as _;
 use std::collections::BTreeMap;
 
 use bstr::{BString, ByteSlice as _};
+use lxkns_model::CompactSort as _;
 use lxkns_model::{Confidence, Engine, EngineKind, EvidenceKind, NamespaceId, NamespaceType, Pid, Pod, Process, Uid};
 use rustc_hash::{FxHashMap, FxHashSet};
 

@@ -54,12 +54,12 @@ mod units;
 #[doc(hidden)]
 pub mod fuzz;
 
-use lxkns_model::CompactSort as _;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lxkns_core::ProcRoot;
+use lxkns_model::CompactSort as _;
 use lxkns_model::{Containers, Gap, Holder, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Snapshot};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{CWD, Mode, OFlags};

@@ -1,9 +1,9 @@
 //! The caller's descriptors that the command gets besides standard input, output and error.
 
-use lxkns_core::model::CompactSort as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use lxkns_core::ProcRoot;
+use lxkns_core::model::CompactSort as _;
 use lxkns_sys::{Op, SharedFd};
 use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;

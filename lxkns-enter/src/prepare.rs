@@ -1,11 +1,11 @@
 //! From options to a plan: opens and verifies everything, and enters nothing.
 
-use lxkns_core::model::CompactSort as _;
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
 use lxkns_core::ProcRoot;
+use lxkns_core::model::CompactSort as _;
 use lxkns_core::model::NamespaceType;
 use lxkns_sys::{Cover, Exec, ExecProgram, Op, SharedFd};
 use rustix::io::Errno;

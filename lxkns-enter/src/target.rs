@@ -1,9 +1,9 @@
 //! The target, and which of its namespaces are entered.
 
-use lxkns_core::model::CompactSort as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
+use lxkns_core::model::CompactSort as _;
 use lxkns_core::model::{NamespaceId, NamespaceType, Pid};
 use lxkns_core::{ProcRoot, identity_of_namespace};
 use lxkns_sys::{Enter as Entering, Op, SharedFd};

@@ -1,13 +1,13 @@
 //! Names of users and groups, from the target's files. A container controls these: they can be devices, FIFOs, endless,
 //! or on a file system with a dead server.
 
-use lxkns_core::model::CompactSort as _;
 use std::ffi::CStr;
 use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lxkns_core::ProcRoot;
+use lxkns_core::model::CompactSort as _;
 use lxkns_core::model::passwd::{self, PasswdEntry};
 use lxkns_sys::{Op, Refusal, SharedFd, SpawnError, Watch};
 use rustix::fs::{MemfdFlags, SeekFrom};

@@ -1,10 +1,10 @@
 //! What only a process inside a namespace can tell, with what it leads to outside.
 
-use lxkns_model::CompactSort as _;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use lxkns_core::{Discovery, ProcRoot};
+use lxkns_model::CompactSort as _;
 use lxkns_model::inside::{Failure, Inside as Facts, Network, NetworkInside};
 use lxkns_model::{Gap, Holder, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Pid, Snapshot, SocketUser};
 use rustc_hash::{FxHashMap, FxHashSet};

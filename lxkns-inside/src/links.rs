@@ -4,12 +4,12 @@
 //! for the links of each: what leads from one to another is then told in IDs that are known. Asked inside, the kernel would
 //! make up IDs, keep them, and tell nobody which namespaces they mean.
 
-use lxkns_model::CompactSort as _;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
 use lxkns_core::{Discovery, Opener};
+use lxkns_model::CompactSort as _;
 use lxkns_model::inside::{Link, Where};
 use lxkns_model::links::{HostLink, HostLinkEnd, HostLinks, LinkId, LinkRelation, UnreadLinks};
 use lxkns_model::{Cause, Namespace, NamespaceId, NamespaceType, Snapshot};

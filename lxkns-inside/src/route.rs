@@ -1,12 +1,12 @@
 //! Links, addresses and routes of the network namespace that this process is in; `rtnetlink(7)`.
 
-use lxkns_model::CompactSort as _;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 use lxkns_core::Discovery;
+use lxkns_model::CompactSort as _;
 use lxkns_model::{Cause, Namespace, NamespaceId, NamespaceType, Snapshot};
 use netlink_packet_core::NlaBuffer;
 use netlink_sys::protocols::NETLINK_ROUTE;

@@ -1,9 +1,9 @@
 //! The sockets of the network namespace that this process is in that wait for somebody; `sock_diag(7)`.
 
-use lxkns_model::CompactSort as _;
 use std::net::IpAddr;
 
 use lxkns_core::ProcRoot;
+use lxkns_model::CompactSort as _;
 use lxkns_model::Errno;
 use lxkns_model::inside::{Failure, ListeningSocket, Network, Protocol, UnixKind, UnixSocket};
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;

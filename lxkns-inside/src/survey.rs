@@ -1,11 +1,11 @@
 //! Many network namespaces: a few processes go from one to the next.
 
-use lxkns_model::CompactSort as _;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lxkns_core::{Discovery, Opener};
+use lxkns_model::CompactSort as _;
 use lxkns_model::inside::{Failure, Network, Parts, Surveyed};
 use lxkns_model::{Cause, NamespaceId, NamespaceType, Snapshot};
 use rustc_hash::FxHashSet;

@@ -1,8 +1,8 @@
 //! The links of many network namespaces as one graph. `lxkns-inside` reads them.
 
-use crate::CompactSort as _;
 use rustc_hash::FxHashMap;
 
+use crate::CompactSort as _;
 use crate::inside::{Failure, Link, Where};
 use crate::{NamespaceId, Pid, Tid};
 

@@ -1,6 +1,5 @@
 //! The result of discovery.
 
-use crate::CompactSort as _;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +7,7 @@ use super::{
     Annotations, CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, Observer, Pid, Process, Reader,
     Suspect,
 };
+use crate::CompactSort as _;
 
 /// The host that was scanned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,6 +4,8 @@
 //! First [`Plan`] says of which processes more has to be read than a snapshot has (`Discovery::confinement` of lxkns-core);
 //! then [`Audit`] judges. What could not be read is in [`Judgement::not_judged`], and never taken for clean.
 
+use lxkns_model::CompactSort as _;
+
 mod answer;
 mod files;
 mod host;
@@ -12,7 +14,6 @@ mod subjects;
 #[cfg(test)]
 mod tests;
 
-use lxkns_model::CompactSort as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;

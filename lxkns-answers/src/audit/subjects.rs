@@ -1,10 +1,10 @@
 //! What is judged: containers, and process trees.
 
-use lxkns_model::CompactSort as _;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
+use lxkns_model::CompactSort as _;
 use lxkns_model::relations::{Belonging, ContainerNamespaces};
 use lxkns_model::{ContainerState, NamespaceId, NamespaceType, Pid, Snapshot};
 

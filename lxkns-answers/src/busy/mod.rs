@@ -1,10 +1,10 @@
 //! What makes `umount` fail for a mount; where a file system is mounted, who uses it, and what would release it.
 
-use lxkns_model::CompactSort as _;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bstr::{BStr, ByteSlice as _};
+use lxkns_model::CompactSort as _;
 use lxkns_model::relations::{self, Unmounts};
 use lxkns_model::{
     CapabilitySet, DeviceNumber, DiscoveryOptions, FileSystemHolder, FileSystemHolderKind as Kind, FileSystemQuery,

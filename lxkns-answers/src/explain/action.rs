@@ -1,8 +1,8 @@
 //! What people write for creating and entering namespaces.
 
-use lxkns_model::CompactSort as _;
 use std::ffi::OsStr;
 
+use lxkns_model::CompactSort as _;
 use lxkns_model::NamespaceType;
 
 use crate::target::Asked;

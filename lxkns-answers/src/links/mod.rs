@@ -79,30 +79,12 @@ const COLUMNS: [(Column, &str, &str); 15] = [
     (Column::Pids, "PIDS", "processes that have it open (TUN/TAP)"),
 ];
 
-impl Column {
-    /// All columns, in the order in which they are described.
-    pub fn all() -> impl Iterator<Item = Self> {
-        COLUMNS.into_iter().map(|entry| entry.0)
-    }
+crate::columns::described_by!(Column, COLUMNS);
 
+impl Column {
     /// What is told by default.
     pub fn default_columns() -> Vec<Self> {
         Self::all().take_while(|column| *column != Self::Index).collect()
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        COLUMNS.iter().find(|entry| entry.0 == self).map_or("", |entry| entry.1)
-    }
-
-    /// What it means, in a few words.
-    pub fn meaning(self) -> &'static str {
-        COLUMNS.iter().find(|entry| entry.0 == self).map_or("", |entry| entry.2)
-    }
-
-    /// The column with this name, in whatever case.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::all().find(|column| column.name().eq_ignore_ascii_case(name))
     }
 }
 

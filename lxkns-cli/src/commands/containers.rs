@@ -1,11 +1,11 @@
 //! `lxkns containers`: the containers of a host, what they share, and what confines them.
 
-use lxkns_core::model::CompactSort as _;
 use std::collections::BTreeMap;
 
 use lxkns_answers::containers::{Column, Matrix};
 use lxkns_answers::json::{self, Envelope};
 use lxkns_answers::target::Target;
+use lxkns_core::model::CompactSort as _;
 use lxkns_core::model::{DiscoveryOptions, Pid, Place, Scope, Snapshot};
 
 use super::show::label;

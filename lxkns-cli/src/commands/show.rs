@@ -1,6 +1,5 @@
 //! `lxkns show`: all about one namespace or process.
 
-use lxkns_core::model::CompactSort as _;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use lxkns_answers::show::{Label, Reference, ShowAnswer, ShownNamespace, ShownPro
 use lxkns_answers::target::{Asked, Target};
 use lxkns_answers::text::chain;
 use lxkns_core::ProcRoot;
+use lxkns_core::model::CompactSort as _;
 use lxkns_core::model::inside::Inside;
 use lxkns_core::model::links::{HostLink, HostLinks, LinkId};
 use lxkns_core::model::{

@@ -1,6 +1,5 @@
 //! Assembles the workers' findings into a sorted snapshot with all relations.
 
-use crate::model::CompactSort as _;
 use std::time::SystemTime;
 
 use rustc_hash::FxHashMap;
@@ -8,6 +7,7 @@ use rustc_hash::FxHashMap;
 use super::found::{Found, Seen};
 use super::initial;
 use super::search::Search;
+use crate::model::CompactSort as _;
 use crate::model::{Holder, Host, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Place, Snapshot};
 use crate::relations;
 

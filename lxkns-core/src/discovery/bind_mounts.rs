@@ -1,6 +1,5 @@
 //! Place 8: bind mounts of namespaces; and the mounted file systems that belong to a namespace.
 
-use crate::model::CompactSort as _;
 use std::cmp::Reverse;
 
 use bstr::{BString, ByteSlice};
@@ -13,6 +12,7 @@ use super::inside_mounts::{self, Inside};
 use super::mount_lists;
 use super::search::Search;
 use crate::failure::Failure;
+use crate::model::CompactSort as _;
 use crate::model::{Cause, Holder, Mount, NamespaceId, NamespaceType, Object, Place, Suspect, Tid};
 use crate::procfs::parse;
 use crate::reach;

@@ -52,10 +52,10 @@ mod tun;
 mod tun_users;
 mod workers;
 
-use crate::model::CompactSort as _;
 use std::time::{Instant, SystemTime};
 
 use crate::error::Error;
+use crate::model::CompactSort as _;
 use crate::model::{DiscoveryOptions, Reader, Snapshot};
 
 use search::Search;

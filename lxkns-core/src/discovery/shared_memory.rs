@@ -1,11 +1,11 @@
 //! Processes with attached System V shared memory: a segment keeps its IPC namespace, which a mapping does not name.
 
-use crate::model::CompactSort as _;
 use rustc_hash::FxHashMap;
 
 use super::file_system_users::mapped;
 use super::left_behind::LeftBehind;
 use crate::failure::{self, Failure};
+use crate::model::CompactSort as _;
 use crate::model::{Gap, Object, Operation, Pid, Place, Snapshot, Suspect};
 use crate::procfs::parse::maps::{self, Segment};
 use crate::procfs::{ProcDir, ProcRoot};

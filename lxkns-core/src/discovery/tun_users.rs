@@ -1,9 +1,9 @@
 //! The devices of open TUN/TAP files, by name. The kernel takes the lock of all network configuration to tell them, so a
 //! separate thread reads them.
 
-use crate::model::CompactSort as _;
 use std::time::Duration;
 
+use crate::model::CompactSort as _;
 use crate::model::links::TunUser;
 use crate::model::{Holder, NamespaceId, Pid, Snapshot, Tid};
 use crate::procfs::{ProcRoot, parse};

@@ -98,7 +98,7 @@ impl Peer {
         for of in [format!("{}/net/unix", self.pid), "1/net/unix".to_owned(), "self/net/unix".to_owned()] {
             let mut text = Vec::new();
             let _ = read(&self.proc, &of, &mut text);
-            let all = listeners::listening(&text);
+            let all = lxkns_core::parse::listening_unix_sockets(&text);
             let is_there = |other: &bstr::BString| without_var(other) == without_var(path);
             if all.iter().any(|(&inode, paths)| inode != listener.inode && paths.iter().any(is_there)) {
                 return Err(not_tried());

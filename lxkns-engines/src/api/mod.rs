@@ -9,13 +9,13 @@ pub(crate) mod forms;
 pub(crate) mod http;
 pub(crate) mod listeners;
 
-use lxkns_model::CompactSort as _;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bstr::BString;
+use lxkns_model::CompactSort as _;
 use lxkns_model::{
     Cause, ContainerRole, EngineKind, EvidenceKind, Gap, NamespaceId, NamespaceType, Object, Operation, Pid, Place,
     Pod, Process,
@@ -154,7 +154,7 @@ impl<'a> Asking<'a> {
                 || {
                     let mut text = Vec::new();
                     read(&peer.dir, "net/unix", &mut text)?;
-                    let listening = Arc::new(listeners::listening(&text));
+                    let listening = Arc::new(lxkns_core::parse::listening_unix_sockets(&text));
                     networks.insert(network, listening.clone());
                     Ok(listening)
                 },

@@ -1,10 +1,10 @@
 //! The paths of mounts, in an order in which whatever is below a path comes right after it.
 
-use crate::CompactSort as _;
 use std::cmp::Ordering;
 
 use bstr::BStr;
 
+use crate::CompactSort as _;
 use crate::Mount;
 
 /// Where in a mount namespace something is mounted.

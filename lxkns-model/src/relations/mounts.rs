@@ -1,9 +1,9 @@
 //! Which mount is on which, and to which of them a path leads.
 
-use crate::CompactSort as _;
 use rustc_hash::FxHashMap;
 
 use super::mount_paths::Paths;
+use crate::CompactSort as _;
 use crate::Mount;
 
 /// The mounts of a mount namespace as a tree: what is mounted on what. Mounts are named by their places in the list that

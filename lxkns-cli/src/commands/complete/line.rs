@@ -1,10 +1,10 @@
 //! Completes an unfinished command line, by the same definitions that parse options.
 
 use lxkns_answers::audit::Severity;
-use lxkns_core::model::CompactSort as _;
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, Command};
+use lxkns_core::model::CompactSort as _;
 use lxkns_core::model::{CapabilitySet, NamespaceType};
 
 use super::targets::{Asks, Wanted};

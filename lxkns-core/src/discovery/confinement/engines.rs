@@ -1,5 +1,7 @@
 //! The sockets on which engines of containers listen.
 
+use std::collections::BTreeMap;
+
 use bstr::{BString, ByteSlice as _};
 use rustc_hash::FxHashMap;
 use rustix::fs::{AtFlags, StatxFlags};
@@ -16,11 +18,8 @@ const NAMES: [&[u8]; 8] = [b"containerd", b"cri-dockerd", b"crio", b"docker", b"
 /// The names of their sockets, on which a service manager listens in their place.
 const SOCKETS: [&[u8]; 4] = [b"/docker.sock", b"/podman.sock", b"/containerd.sock", b"/crio.sock"];
 
-/// The flag of a socket that waits for connections, as `/proc/PID/net/unix` has it: `__SO_ACCEPTCON`.
-const ACCEPTS: u32 = 1 << 16;
-
 /// The paths of listening sockets, by their inode numbers.
-type Listening = FxHashMap<u64, BString>;
+type Listening = BTreeMap<u64, Vec<BString>>;
 
 /// The sockets of all engines of a snapshot.
 pub(super) fn sockets(proc: &ProcRoot, snapshot: &Snapshot, gaps: &mut Vec<Gap>) -> Vec<EngineSocket> {
@@ -59,29 +58,12 @@ pub(super) fn sockets(proc: &ProcRoot, snapshot: &Snapshot, gaps: &mut Vec<Gap>)
 fn read(proc: &ProcRoot, pid: Pid, gaps: &mut Vec<Gap>) -> Option<Listening> {
     let mut buffer = Vec::new();
     match proc.dir().read(format!("{pid}/net/unix"), &mut buffer) {
-        Ok(text) => Some(listening(text)),
+        Ok(text) => Some(parse::net_unix::listening(text)),
         Err(errno) => {
             gaps.extend(failure::gap(Place::Sockets, Object::Process(pid), Operation::read("net/unix"), errno));
             None
         }
     }
-}
-
-/// Reads `/proc/PID/net/unix`: address, references, protocol, flags, type, state, inode; and the path, which can have blanks.
-fn listening(text: &[u8]) -> Listening {
-    let mut all = Listening::default();
-    for line in text.lines() {
-        let mut fields = line.splitn_str(7, " ");
-        let flags = fields.nth(3).and_then(|field| u32::from_str_radix(field.to_str().ok()?, 16).ok());
-        // The inode number is padded on its left.
-        let rest = fields.nth(2).unwrap_or_default().trim_ascii_start();
-        let (Some(flags), Some((inode, path))) = (flags, rest.split_once_str(" ")) else { continue };
-        let Some(inode) = inode.to_str().ok().and_then(|inode| inode.parse().ok()) else { continue };
-        if flags & ACCEPTS != 0 && path.starts_with(b"/") {
-            all.entry(inode).or_insert_with(|| path.into());
-        }
-    }
-    all
 }
 
 /// Those of these sockets that a process has open.
@@ -103,7 +85,9 @@ fn of_process(
             Err(failure) if failure.is_gone() => continue,
             Err(failure) => return Err(failure),
         };
-        let Some((inode, bound_to)) = inode.and_then(|inode| Some((inode, table.get(&inode)?))) else { continue };
+        let Some((inode, bound_to)) = inode.and_then(|inode| Some((inode, table.get(&inode)?.first()?))) else {
+            continue;
+        };
         let mut socket = EngineSocket {
             pid,
             uid,
@@ -148,24 +132,4 @@ fn place(proc: &ProcRoot, pidfd: &std::os::fd::OwnedFd, fd: u32, socket: &mut En
         socket.mount_id = Some(stat.stx_mnt_id);
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_sockets_that_listen_at_a_path_count() {
-        let text = b"Num       RefCount Protocol Flags    Type St Inode Path\n\
-            0000000000000000: 00000002 00000000 00010000 0001 01 24539 /run/a b.sock\n\
-            0000000000000000: 00000003 00000000 00000000 0001 03   123 /run/a b.sock\n\
-            0000000000000000: 00000002 00000000 00010000 0001 01     7 @/abstract\n\
-            0000000000000000: 00000002 00000000 00010000 0005 01     8\n\
-            0000000000000000: 00000002 00000000 00010000 0001 01     9 /one\n\
-            0000000000000000: 00000002 00000000 00010000 0001 01     9 /other\n\
-            nonsense\n\n /\n0: 1 2 zz 4 5 6 /x";
-        let all = listening(text);
-        assert_eq!(all.len(), 2, "{all:?}");
-        assert_eq!((&all[&24539], &all[&9]), (&"/run/a b.sock".into(), &"/one".into()));
-    }
 }

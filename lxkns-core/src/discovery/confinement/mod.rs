@@ -7,7 +7,6 @@ mod devices;
 mod engines;
 mod sockets;
 
-use crate::model::CompactSort as _;
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -17,6 +16,7 @@ use rustix::io::Errno;
 use super::task_fds::Tables;
 use super::workers::share_out;
 use crate::failure::{self, Failure};
+use crate::model::CompactSort as _;
 use crate::model::{
     Call, Cause, ConfinementFacts, DeviceNumber, EngineSocket, Gap, NamespaceId, NamespaceType, Object, Operation,
     OutsideUse, OutsideUseKind, Pid, Place, Snapshot, TaskCredentials, Tid,

@@ -14,7 +14,6 @@ pub(super) mod mapped;
 mod paths;
 mod processes;
 
-use crate::model::CompactSort as _;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -23,6 +22,7 @@ use rustix::io::Errno;
 use super::left_behind::LeftBehind;
 use super::workers::share_out;
 use crate::failure::{self, Failure};
+use crate::model::CompactSort as _;
 use crate::model::{
     DeviceNumber, FileSystemHolder, FileSystemHolderKind, FileSystemQuery, FileSystemUse, FileSystemUser,
     FileSystemUsers, Gap, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Snapshot,

@@ -13,6 +13,7 @@ pub(crate) mod id_map;
 pub(crate) mod links;
 pub(crate) mod maps;
 pub(crate) mod mountinfo;
+pub(crate) mod net_unix;
 pub(crate) mod stat;
 pub(crate) mod status;
 pub(crate) mod timens;

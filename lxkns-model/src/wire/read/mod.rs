@@ -8,13 +8,13 @@ mod process;
 mod theirs;
 mod theirs_containers;
 
-use crate::CompactSort as _;
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
 use super::form::{self, Dump, Options, OwnOptions, SnapshotInfo, SuspectKind};
 use super::{Error, ErrorKind, FORMAT, text, time};
+use crate::CompactSort as _;
 use crate::{
     Cause, DeviceNumber, DiscoveryOptions, Errno, Gap, Host, NamespaceId, NamespaceType, Object, Observer, Operation,
     Place, Scope, Snapshot, Suspect, Uid,

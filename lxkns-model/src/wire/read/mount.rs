@@ -1,11 +1,11 @@
 //! Mounts.
 
-use crate::CompactSort as _;
 use std::collections::BTreeMap;
 
 use bstr::BString;
 
 use super::{Reader, invalid};
+use crate::CompactSort as _;
 use crate::texts::Texts;
 use crate::wire::form::{self, Mounts};
 use crate::wire::{Error, text};

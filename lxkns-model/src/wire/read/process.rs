@@ -1,9 +1,9 @@
 //! Processes and their tasks.
 
-use crate::CompactSort as _;
 use std::sync::Arc;
 
 use super::{Reader, invalid, number, theirs};
+use crate::CompactSort as _;
 use crate::wire::form::{self, Common, ForChildren};
 use crate::wire::{Error, text};
 use crate::{

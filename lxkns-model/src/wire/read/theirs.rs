@@ -1,11 +1,11 @@
 //! Dumps that this program did not write: what their keys say in other words, and nothing beyond that.
 
-use crate::CompactSort as _;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Reader, number};
+use crate::CompactSort as _;
 use crate::wire::Error;
 use crate::wire::form::{self, Common, Options, Reference};
 use crate::{

@@ -1,13 +1,13 @@
 //! The containers of dumps that this program did not write. They name each container's first process and no other: the
 //! rest follows from control groups and parents.
 
-use crate::CompactSort as _;
 use std::collections::BTreeMap;
 
 use bstr::{BStr, ByteSlice as _};
 use rustc_hash::FxHashMap;
 
 use super::container::{Forms, engine, flavor, group, map, pid, state, theirs_text};
+use crate::CompactSort as _;
 use crate::wire::Error;
 use crate::{Confidence, Container, Containers, EngineKind, Evidence, EvidenceKind, Pid, Process, Said, Snapshot};
 
