@@ -16,7 +16,7 @@ pub(super) fn tests() -> Vec<Test> {
     vec![
         test("guides::keeps_alive", &[UserNamespaces, Kernel(5, 6)], keeps_alive),
         test("guides::who_listens", &[UserNamespaces, Kernel(5, 6)], who_listens),
-        test("guides::whose_file", &[Root, UserNamespaces], whose_file),
+        test("guides::whose_file", &[Root, UserNamespaces, Program("chown")], whose_file),
         test("guides::which_link", &[Root, Program("nsenter"), Program("ip")], which_link),
         test("guides::umount_busy", &[UserNamespaces, Program("nsenter"), Program("umount")], umount_busy),
         test("guides::may_it_create_one", &[UserNamespaces], may_it_create_one),

@@ -407,6 +407,13 @@ impl Rules<'_> {
                 "fork first, and do it in the child".to_owned(),
             ),
             Some(_) => {}
+            // Before 6.11 the kernel does not say which one that is.
+            None if self.facts.is_some_and(|facts| facts.children_had_init == Some(false)) => self.add(
+                Kind::Pid,
+                Some("EINVAL"),
+                "its children are in another PID namespace already, which has no first process".to_owned(),
+                "fork first, and do it in the child".to_owned(),
+            ),
             None => self.unknown(Kind::Pid, Some("EINVAL"), "the PID namespace of its children is not readable"),
         }
         let user = self.own(NamespaceType::User);

@@ -16,13 +16,15 @@ use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chroot};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::Context;
 use lxkns_fixture::Actor;
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_move};
+use rustix::process::{Pid, WaitOptions};
 use rustix::system::{RebootCommand, reboot};
 
 /// Where the tests print.
@@ -129,7 +131,20 @@ fn run_live(report: &File, arguments: &[&str], id: u32) -> anyhow::Result<String
     if id != 0 {
         command.uid(id).gid(id);
     }
-    Ok(command.status().map_or_else(|error| format!("cannot be run: {error}"), |status| status.to_string()))
+    let child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Ok(format!("cannot be run: {error}")),
+    };
+    // The first process has the orphans of all others as its children.
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == Pid::from_child(&child) => {
+                return Ok(ExitStatus::from_raw(status.as_raw()).to_string());
+            }
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Ok(format!("cannot be waited for: {errno}")),
+        }
+    }
 }
 
 /// Mounts what every host has.

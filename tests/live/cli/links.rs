@@ -28,7 +28,11 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::links::left_over", NETWORK, left_over),
         test("cli::links::left_over_inside", NETWORK, left_over_inside),
         test("cli::links::of_a_namespace_that_nothing_shows", NETWORK, of_a_namespace_that_nothing_shows),
-        test("cli::links::tun_of_a_process_elsewhere", &[Root, File("/dev/net/tun"), Kernel(5, 6)], tun_elsewhere),
+        test(
+            "cli::links::tun_of_a_process_elsewhere",
+            &[Root, File("/dev/net/tun"), Kernel(5, 6), Program("ip")],
+            tun_elsewhere,
+        ),
         test(
             "cli::links::without_rights",
             &[Root, Program("nsenter"), Program("ip"), Program("setpriv")],

@@ -24,7 +24,8 @@ const SUITES: [(&str, bool); 4] = [("bullseye-security", true), ("bookworm", fal
 /// The package that always depends on the newest kernel of a suite; cloud kernels have built in what machines need.
 const NEWEST: &str = "linux-image-cloud-amd64";
 /// Features that the tests need and that some kernels have as modules.
-const MODULES: [&str; 5] = ["tun", "fuse", "overlay", "autofs4", "binfmt_misc"];
+const MODULES: [&str; 9] =
+    ["tun", "fuse", "overlay", "autofs4", "binfmt_misc", "inet_diag", "tcp_diag", "udp_diag", "unix_diag"];
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A kernel to try.
