@@ -82,6 +82,12 @@ fn evidence<'a>(judgement: &'a Judgement, kind: &str, actor: &Actor) -> Vec<(Sev
     all.filter(|(_, evidence)| evidence.pid == Some(actor.pid())).collect()
 }
 
+/// Whether it can be told which mount namespace is the host's: before Linux 6.18 only by its processes.
+fn knows_mounts_of_host() -> bool {
+    const INITIAL: u64 = 4_026_531_832;
+    rustix::process::geteuid().is_root() || inode("/proc/self/ns/mnt") == INITIAL
+}
+
 /// A process of the container's that is in the host's namespaces is found with each, however it is called.
 fn left() {
     let container = Actor::spawn_in(&["user", "mnt", "uts"]);
@@ -89,7 +95,8 @@ fn left() {
     let escaped = Actor::spawn();
     escaped.set_comm(b"sleep) in docker");
     let judgement = judge(&[&container, &inside, &escaped]);
-    let types: BTreeSet<_> = ["user", "mnt", "uts"].map(|name| escaped.ns_inode(name)).into();
+    let types = ["user", "mnt", "uts"].into_iter().filter(|name| *name != "mnt" || knows_mounts_of_host());
+    let types: BTreeSet<_> = types.map(|name| escaped.ns_inode(name)).collect();
     let found: BTreeSet<_> = evidence(&judgement, "left", &escaped).iter().filter_map(|it| it.1.nsid).collect();
     assert_eq!(found, types, "{judgement:#?}");
     let worst = evidence(&judgement, "left", &escaped).iter().map(|it| it.0).max();
@@ -126,7 +133,8 @@ fn open_directories() {
     clean.close(fd);
     let judgement = judge(&[&container, &clean]);
     let [(severity, found)] = evidence(&judgement, "fd-directory", &container)[..] else { panic!("{judgement:#?}") };
-    assert_eq!((severity, found.fd), (Severity::High, Some(fd as u32)));
+    let expected = if knows_mounts_of_host() { Severity::High } else { Severity::Medium };
+    assert_eq!((severity, found.fd), (expected, Some(fd as u32)));
     // The kernel says which mount it is on: none of the container's, one of the host's.
     let info = fs::read_to_string(format!("/proc/{}/fdinfo/{fd}", container.pid())).unwrap();
     let mount = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).unwrap().trim().to_owned();
