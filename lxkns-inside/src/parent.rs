@@ -162,7 +162,9 @@ impl Inside {
         let (questions, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let (answers, out) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        program.env_clear().stdin(Stdio::from(theirs)).stdout(Stdio::from(out)).stderr(Stdio::null());
+        // What it says leads nowhere: there can be no /dev/null here.
+        let (_, nowhere) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        program.env_clear().stdin(Stdio::from(theirs)).stdout(Stdio::from(out)).stderr(Stdio::from(nowhere));
         Ok(Self { child: program.spawn()?, questions, answers, timeout, is_lost: false })
     }
 

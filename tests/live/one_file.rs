@@ -154,6 +154,8 @@ fn arguments(command: &str, processless: &Processless) -> Vec<String> {
 fn every_command() {
     let processless = Processless::new();
     let bare = Bare::new();
+    // So that there is something for `ports`.
+    let _listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     for command in commands(&bare.run(&["--help"]).ok()) {
         let ran = bare.run(&arguments(&command, &processless)).ok();
         assert!(!ran.text().is_empty(), "{command} says nothing");

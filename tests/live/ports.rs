@@ -277,6 +277,9 @@ fn unix_sockets() {
         rustix::net::bind(&socket, &rustix::net::SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap()).unwrap();
         rustix::net::listen(&socket, 1).unwrap();
     }
+    // So that something listens, also on a host where nothing else does.
+    let other = Actor::spawn_in(&["user", "net"]);
+    listening(&other, Socket::Tcp4, (ANY, 82));
     let directory = directory();
     let path = directory.path().join("socket");
     let bound = pair[0].bind_socket(&path);
