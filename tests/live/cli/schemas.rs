@@ -28,6 +28,8 @@ fn of_every_question() {
     let contained = directory.path().join("contained");
     super::containers::with_containers(&contained, &[("web", &actor)], None);
     actor.unshare(&["net"]);
+    // So that there is something for `ports`.
+    let _listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     for (question, _) in lxkns_answers::schemas() {
         let targets: &[&str] = match question {
             "why" => &[&pid, &uts, &left],
