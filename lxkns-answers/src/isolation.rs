@@ -1,10 +1,10 @@
 //! How far a container is apart from the host and from others, by what the kernel enforces: of its namespaces, and of its first
 //! process. Each fact that could not be read is `None`.
 
-use lxkns_model::relations::{Belonging, ContainerNamespaces};
+use lxkns_model::relations::{self, Authority, Belonging, ContainerNamespaces};
 use lxkns_model::{
-    Capabilities, CapabilitySet, Container, EngineKind, IdMapping, NamespaceId, NamespaceType, Pid, Process, Seccomp,
-    Snapshot, Uid,
+    Capabilities, CapabilitySet, Container, EngineKind, IdMapping, Namespace, NamespaceId, NamespaceType, Pid, Process,
+    Seccomp, Snapshot, Uid,
 };
 
 /// Whose each namespace of a container is, and what its first process may do.
@@ -90,11 +90,45 @@ pub(crate) fn root(snapshot: &Snapshot, process: &Process) -> Option<Root> {
         return Some(Root::User(Uid(0)));
     }
     // The map has the UIDs of the observer's user namespace.
-    snapshot.observer.as_ref().filter(|observer| observer.is_in_initial_user_ns() == Some(true))?;
-    let map = namespace.uid_map.as_ref()?;
+    let map = namespace.uid_map.as_ref().filter(|_| has_uids_of_host(snapshot))?;
     let of_zero = map.iter().find(|mapping| mapping.inside == 0 && mapping.count > 0);
     let outside = |mapping: &IdMapping| (mapping.outside != u32::MAX).then_some(Root::User(Uid(mapping.outside)));
     of_zero.map_or(Some(Root::Nobody), outside)
+}
+
+/// Whether a process is root on the host: by its UID there, and by the capabilities that it has there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostRoot {
+    /// Its effective UID in the initial user namespace is 0: files of the host's root are its own.
+    pub by_uid: bool,
+    /// Its capabilities in the initial user namespace; `None` where not known.
+    pub capabilities: Option<CapabilitySet>,
+}
+
+/// Whether a process is root on the host; `None` where not known.
+pub fn host_root(snapshot: &Snapshot, process: &Process) -> Option<HostRoot> {
+    let effective = process.status.as_ref().filter(|_| has_uids_of_host(snapshot))?.uids.effective;
+    Some(HostRoot { by_uid: effective == Uid(0), capabilities: capabilities_on_host(snapshot, process) })
+}
+
+fn capabilities_on_host(snapshot: &Snapshot, process: &Process) -> Option<CapabilitySet> {
+    let is_host = |namespace: &&Namespace| {
+        namespace.ns_type == NamespaceType::User
+            && namespace.initial
+            && namespace.id.ino == NamespaceType::User.initial_inode()
+    };
+    let host = snapshot.namespaces.values().find(is_host)?;
+    match relations::authority(snapshot, process.pid, host.id).ok()? {
+        Authority::Member | Authority::Ancestor => process.status.as_ref().map(|status| status.capabilities.effective),
+        Authority::Creator(_) => Some(CapabilitySet::ALL),
+        Authority::Elsewhere => Some(CapabilitySet::NONE),
+        _ => None,
+    }
+}
+
+/// Whether UIDs of the snapshot are those that the host has: the observer's are.
+pub(crate) fn has_uids_of_host(snapshot: &Snapshot) -> bool {
+    snapshot.observer.as_ref().and_then(|observer| observer.is_in_initial_user_ns()) == Some(true)
 }
 
 pub(crate) const fn all(sets: &[CapabilitySet]) -> CapabilitySet {

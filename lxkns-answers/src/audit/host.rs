@@ -99,7 +99,7 @@ impl<'a> HostView<'a> {
             by_file_system,
             elsewhere,
             capabilities: capabilities.filter(|set| !set.is_empty()).unwrap_or(CapabilitySet::KNOWN),
-            has_uids: snapshot.observer.as_ref().and_then(|it| it.is_in_initial_user_ns()) == Some(true)
+            has_uids: crate::isolation::has_uids_of_host(snapshot)
                 && snapshot.namespaces.values().any(|namespace| user(&namespace)),
             has_labels: labels().next().map(|_| labels().any(Option::is_some)),
             unplaced_sockets: sockets.len() - placed.len(),

@@ -12,7 +12,7 @@ pub use network_answer::{
     AddressAnswer, BriefProcess, HopAnswer, LinkAnswer, NetworkAnswer, OtherEndAnswer, RouteAnswer, SocketAnswer,
     SocketUserAnswer,
 };
-pub use process::{HostRoot, Label, Reference, ShownProcess};
+pub use process::{Label, Reference, ShownProcess};
 
 #[cfg(test)]
 mod tests;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bstr::BString;
-use lxkns_model::relations::{self, Authority};
 use lxkns_model::{
     CapabilitySet, CgroupMembership, Cgroups, CpuRange, Freezer, NamespaceId, NamespaceLinks, NamespaceType, Process,
     Scheduling, Snapshot, Task, Uid,
 };
 
 use crate::Context;
+use crate::isolation::{self, HostRoot};
 use crate::names::{self, Detail};
 use crate::sheet::{Column, Fact, Sheet, list};
 use crate::text::escape::printable;
@@ -41,15 +41,6 @@ impl Label {
     pub fn of_dump() -> Self {
         Self::Unread("not in a dump".to_owned())
     }
-}
-
-/// Whether a process is root on the host: by its UID there, and by the capabilities that it has there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostRoot {
-    /// Its effective UID in the initial user namespace is 0: files of the host's root are its own.
-    pub by_uid: bool,
-    /// Its capabilities in the initial user namespace; `None` where not known.
-    pub capabilities: Option<CapabilitySet>,
 }
 
 /// A process with all that is known of it.
@@ -102,28 +93,7 @@ impl<'a> ShownProcess<'a> {
 
     /// Whether it is root on the host; `None` where not known.
     pub fn host_root(&self) -> Option<HostRoot> {
-        let observer = self.snapshot().observer.as_ref();
-        // Else its UID is not the one that it has on the host.
-        observer.filter(|observer| observer.is_in_initial_user_ns() == Some(true))?;
-        let effective = self.process.status.as_ref()?.uids.effective;
-        Some(HostRoot { by_uid: effective == Uid(0), capabilities: self.host_capabilities() })
-    }
-
-    fn host_capabilities(&self) -> Option<CapabilitySet> {
-        let is_host = |namespace: &&lxkns_model::Namespace| {
-            namespace.ns_type == NamespaceType::User
-                && namespace.initial
-                && namespace.id.ino == NamespaceType::User.initial_inode()
-        };
-        let host = self.snapshot().namespaces.values().find(is_host)?;
-        match relations::authority(self.snapshot(), self.process.pid, host.id).ok()? {
-            Authority::Member | Authority::Ancestor => {
-                self.process.status.as_ref().map(|status| status.capabilities.effective)
-            }
-            Authority::Creator(_) => Some(CapabilitySet::ALL),
-            Authority::Elsewhere => Some(CapabilitySet::NONE),
-            _ => None,
-        }
+        isolation::host_root(self.snapshot(), self.process)
     }
 
     fn powers(&self) -> Vec<Fact> {
