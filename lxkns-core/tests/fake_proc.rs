@@ -5,8 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use lxkns_core::model::{
-    DeviceNumber, Errno, FileSystemQuery, Gap, Holder, Mount, NamespaceType, Object, Pid, Place, Places, Relation,
-    Scope, Snapshot, TaskState, Tid, Uid,
+    DeviceNumber, Errno, FileSystemQuery, Gap, Holder, Mount, NamespaceType, Object, Operation, Pid, Place, Places,
+    Relation, Scope, Snapshot, TaskState, Tid, Uid,
 };
 use lxkns_core::{Discovery, DiscoveryOptions, ProcRoot};
 use tempfile::TempDir;
@@ -135,6 +135,21 @@ fn a_thread_speaks_for_a_process_whose_first_has_exited() {
     assert_eq!(process.namespaces.get(NamespaceType::Net), Some(net.id));
     assert_eq!(net.holders, [Holder::Task { pid: Pid(20), tid: Tid(21) }]);
     assert_eq!(net.leaders, [Pid(20)]);
+}
+
+#[test]
+fn a_process_that_is_reaped_meanwhile_has_no_pid_0() {
+    let proc = FakeProc::new();
+    proc.task("1", "init", 'S', 0, 1, 5).links(5_000_000_000);
+    let reaped = proc.task("20", "reaped", 'R', 1, 1, 10).links(5_000_000_100);
+    let sets = ["Inh", "Prm", "Eff", "Bnd", "Amb"].map(|set| format!("Cap{set}:\t0000000000000000\n")).concat();
+    reaped.file("status", format!("Name:\tx\nUid:\t0\t0\t0\t0\nPid:\t0\nNSpid:\t0\n{sets}").as_bytes());
+    let mut options = DiscoveryOptions::everything();
+    options.freezer = false;
+    let snapshot = proc.discover(&mut options);
+    let is_of_status =
+        |gap: &&Gap| gap.object == Object::Process(Pid(20)) && gap.operation == Operation::read("status");
+    assert_eq!((&snapshot.processes[&Pid(20)].status, snapshot.gaps.iter().find(is_of_status)), (&None, None));
 }
 
 #[test]

@@ -134,6 +134,7 @@ pub(super) fn details(
     let mut status = None;
     if (options.scheduling && with_details && task.affinity.is_none()) || (options.status == Scope::All && is_first) {
         match dir.read_record(c"status", &mut buffer).map(parse::status::parse) {
+            Ok(Ok(read)) if is_reaped(&read.process) => {}
             Ok(Ok(read)) => {
                 task.affinity = read.cpus_allowed.filter(|_| options.scheduling);
                 status = Some(read.process);
@@ -237,11 +238,19 @@ pub(super) fn read_status(
         Ok(parse::status::parse(dir.read_record(path, buffer)?).map(|status| status.process))
     };
     let first = read("status")?;
+    if first.as_ref().is_ok_and(is_reaped) {
+        return Err(Errno::SRCH);
+    }
     if living == Tid::from(pid) {
         return Ok(first);
     }
     let of_living = read(&format!("task/{living}/status"))?;
     Ok(first.and_then(|first| Ok(ProcessStatus { ns_pids: first.ns_pids, ..of_living? })))
+}
+
+/// Whether a task was reaped while its `status` was read: then it has no PIDs any more, and the kernel writes 0.
+fn is_reaped(status: &ProcessStatus) -> bool {
+    status.ns_pids.contains(&Pid(0))
 }
 
 /// The `status` of a process; adds a gap if it is not readable.
