@@ -61,7 +61,9 @@ fn stay_outside(options: &[&str], command: &[&str]) {
         let (caller, container) = (Caller::new(), Container::new(kind));
         let attacking = container.attacker.attack(Method::Look, caller.canary.as_bytes());
         let last_pid = attacking.haul().last_pid;
-        let mut enter = caller.enter(&container, options, command);
+        // Nothing stops it, however slow the host is.
+        let options = [&["--timeout", "20"], options].concat();
+        let mut enter = caller.enter(&container, &options, command);
         let mut child = enter.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let _ = stdin.write_all(b".");
