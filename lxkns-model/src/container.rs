@@ -366,7 +366,7 @@ pub struct Container {
     pub engine: Option<usize>,
     /// The runtime that has started it (`runc`, `crun`), where that is known.
     pub runtime: Option<Said<BString>>,
-    /// The image, as whoever started it has called it.
+    /// The image, by the name that it was started with.
     pub image: Option<Said<BString>>,
     /// What it is doing.
     pub state: Option<Said<ContainerState>>,

@@ -51,7 +51,11 @@ const HARMLESS: [&str; 8] = [
     "/etc/pki",
 ];
 
-/// Directories that make whoever writes there root: programs, libraries, and what they are told. Each counts with what is in it.
+/// How to keep descriptors out of a container.
+const CLOSE: &str = "end the process; have its parent close what it does not hand on (O_CLOEXEC)";
+
+/// Directories that make a process that writes there root: programs, libraries and their configuration, with all that is
+/// below.
 const COMMANDS: [&str; 11] =
     ["/etc", "/root", "/boot", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/var/spool/cron", "/run/systemd"];
 
@@ -413,8 +417,7 @@ impl Case<'_, '_> {
             mount_id: used.mount_id,
             ..case.of_task(used.pid, used.tid, &format!("{how} on {path}{more}"))
         };
-        let close =
-            |_: &Self| "end the process; have whoever started it close what it does not hand on (O_CLOEXEC)".to_owned();
+        let close = |_: &Self| CLOSE.to_owned();
         match used.kind {
             OutsideUseKind::File { is_writable, .. } => {
                 let Some((severity, whose)) = self.weight_of_open(used, is_writable) else { return };
@@ -486,7 +489,7 @@ impl Case<'_, '_> {
     /// A pidfd of a process of others, which leads into all its namespaces.
     fn judge_pidfd(&mut self, used: &OutsideUse, fd: u32, process: Pid) {
         let snapshot = self.audit.context.snapshot;
-        // Who sees the host's processes opens such a descriptor at any time.
+        // A process that sees the host's processes can open such a descriptor at any time.
         if self.subject.pids.contains(&process) || self.is_of_host(NamespaceType::Pid) == Some(true) {
             return;
         }
@@ -508,9 +511,7 @@ impl Case<'_, '_> {
         let words = format!("fd {fd}, a pidfd of {called}");
         let evidence = Evidence { fd: Some(fd), ..self.of_task(used.pid, used.tid, &words) };
         let text = format!("a process{whose} is kept open: setns(2) and pidfd_getfd(2) lead to what it has");
-        self.find("fd-process", severity, text, Some(evidence), &|_| {
-            "end the process; have whoever started it close what it does not hand on (O_CLOEXEC)".to_owned()
-        });
+        self.find("fd-process", severity, text, Some(evidence), &|_| CLOSE.to_owned());
     }
 
     /// Descriptors on namespaces of others.
@@ -551,9 +552,7 @@ impl Case<'_, '_> {
             true => format!("a socket in a network namespace {whose} is kept open: it sends and receives there"),
             false => format!("a namespace {whose} is kept open: setns(2) leads there"),
         };
-        self.find("fd-namespace", severity, text, Some(evidence), &|_| {
-            "end the process; have whoever started it close what it does not hand on (O_CLOEXEC)".to_owned()
-        });
+        self.find("fd-namespace", severity, text, Some(evidence), &|_| CLOSE.to_owned());
     }
 
     /// What could not be read of its processes, of its mounts and of engines.
