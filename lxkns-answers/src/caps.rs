@@ -204,13 +204,7 @@ impl<'a> Caps<'a> {
             nsid: id.ino,
             ns_type: self.snapshot.namespaces.get(&id).map(|namespace| namespace.ns_type.name()),
             userns: self.user.map(ino),
-            process: CapsProcess {
-                pid: self.process.pid.0,
-                name: names::lossy(self.process.comm()),
-                uid: names::user_id(self.snapshot, self.uid()),
-                userns: self.own().map(ino),
-                whose: WhoseForm::process(self.snapshot, self.process.pid),
-            },
+            process: CapsProcess::of(self.snapshot, self.process, self.uid()),
             reason: self.reason(),
             created: match self.authority {
                 Ok(Authority::Creator(id)) => Some(id.ino),
@@ -327,6 +321,18 @@ pub struct CapsProcess {
     /// What it belongs to.
     #[serde(flatten)]
     pub whose: WhoseForm,
+}
+
+impl CapsProcess {
+    pub(crate) fn of(snapshot: &Snapshot, process: &Process, uid: Option<Uid>) -> Self {
+        Self {
+            pid: process.pid.0,
+            name: names::lossy(process.comm()),
+            uid: names::user_id(snapshot, uid),
+            userns: process.namespaces.get(NamespaceType::User).map(|id| id.ino),
+            whose: WhoseForm::process(snapshot, process.pid),
+        }
+    }
 }
 
 /// Why a process has capabilities in a user namespace.

@@ -6,8 +6,8 @@
 use lxkns_model::{ActionFacts, DiscoveryOptions, NamespaceId, NamespaceType, Place, Process, Scope, Snapshot, Uid};
 use serde::Serialize;
 
+use crate::caps::CapsProcess;
 use crate::names::{self, Detail};
-use crate::whose::WhoseForm;
 
 mod action;
 mod counts;
@@ -226,15 +226,8 @@ impl<'a> Explanation<'a> {
 
     /// It as JSON.
     pub fn answer(&self) -> ExplainAnswer {
-        let pid = self.process.pid;
         ExplainAnswer {
-            process: ExplainProcess {
-                pid: pid.0,
-                name: names::lossy(self.process.comm()),
-                uid: names::user_id(self.snapshot, self.uid()),
-                userns: self.process.namespaces.get(NamespaceType::User).map(|id| id.ino),
-                whose: WhoseForm::process(self.snapshot, pid),
-            },
+            process: CapsProcess::of(self.snapshot, self.process, self.uid()),
             calls: self.calls.clone(),
             verdict: self.verdict(),
             errno: self.first().and_then(|first| first.errno),
@@ -251,7 +244,7 @@ impl<'a> Explanation<'a> {
 #[serde(rename_all = "kebab-case")]
 pub struct ExplainAnswer {
     /// The process.
-    pub process: ExplainProcess,
+    pub process: CapsProcess,
     /// The system calls that it takes.
     pub calls: Vec<String>,
     /// What becomes of it.
@@ -264,24 +257,6 @@ pub struct ExplainAnswer {
     pub obstacles: Vec<Obstacle>,
     /// What goes by what was visible.
     pub notes: Vec<String>,
-}
-
-/// The process that is asked about.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub struct ExplainProcess {
-    /// Its PID.
-    pub pid: u32,
-    /// Its name.
-    pub name: String,
-    /// Its effective UID; `null` where not known, or not mapped in the observer's user namespace.
-    pub uid: Option<u32>,
-    /// Its user namespace; `null` where not known.
-    pub userns: Option<u64>,
-    /// What it belongs to.
-    #[serde(flatten)]
-    pub whose: WhoseForm,
 }
 
 #[cfg(test)]
