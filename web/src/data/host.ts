@@ -302,9 +302,34 @@ function addNamespaces(host: Host, dump: wire.LxknsDump): void {
     if (!ns.owner) ns.ownerMissing = ns.type === "user" ? ns.parentMissing : said("owner");
     if (ns.type !== "user") ns.owner?.owned.push(ns);
   }
+  cutCircles(host.namespaces.values());
   for (const ns of host.namespaces.values()) {
     ns.children.sort((a, b) => a.id - b.id);
     ns.owned.sort((a, b) => TYPES.indexOf(a.type) - TYPES.indexOf(b.type) || a.id - b.id);
+  }
+}
+
+interface InTree<T> {
+  parent: T | undefined;
+  children: T[];
+}
+
+/** Cuts circles of parents, which only a dump can claim. */
+function cutCircles<T extends InTree<T>>(all: Iterable<T>): void {
+  const done = new Set<T>();
+  for (const start of all) {
+    const path = new Set<T>();
+    let at: T | undefined = start;
+    while (at && !done.has(at) && !path.has(at)) {
+      path.add(at);
+      at = at.parent;
+    }
+    if (at?.parent && path.has(at)) {
+      const { parent } = at;
+      parent.children.splice(parent.children.indexOf(at), 1);
+      at.parent = undefined;
+    }
+    for (const one of path) done.add(one);
   }
 }
 
@@ -354,6 +379,9 @@ function addProcesses(host: Host, dump: wire.LxknsDump, snapshot: wire.LxknsDump
   for (const process of host.processes.values()) {
     process.parent = process.ppid === process.pid ? undefined : host.processes.get(process.ppid);
     process.parent?.children.push(process);
+  }
+  cutCircles(host.processes.values());
+  for (const process of host.processes.values()) {
     for (const type of TYPES) {
       const ns = process.namespaces[type];
       if (ns === undefined) host.unread[type]++;
