@@ -26,7 +26,10 @@ export async function serve(agent) {
       const path = /(?:assets\/)?[^/]*$/.exec(normalize(url.pathname))[0] || "index.html";
       try {
         const body = await readFile(new URL(path, DIST));
-        response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "application/octet-stream" }).end(body);
+        response.writeHead(200, {
+          "content-type": TYPES[extname(path)] ?? "application/octet-stream",
+          "cache-control": path.startsWith("assets/") ? "public, max-age=31536000, immutable" : "no-cache",
+        }).end(body);
       } catch {
         response.writeHead(404).end();
       }

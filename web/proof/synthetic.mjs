@@ -50,7 +50,7 @@ export function syntheticHost({ containers = 12, processes = 120, namespaces = 0
     dump.processes[pid] = {
       pid, ppid, ...common, cmdline: extra.cmdline ?? [`/usr/bin/${name}`, "--config", `/etc/${name}.conf`],
       uids: { real: 0, effective: pid % 4 ? 0 : 1000, saved: 0, "file-system": 0 }, seccomp: "none", "no-new-privs": false,
-      capabilities: { inheritable: "0000000000000000", permitted: "00000000a80425fb", effective: "00000000a80425fb", bounding: "000001ffffffffff", ambient: "0000000000000000" },
+      capabilities: { inheritable: "0000000000000000", permitted: "00000000a80425fb", effective: "00000000a80425fb", bounding: ns.mnt === INITIAL.mnt || pid % 5 === 4 ? "000001ffffffffff" : "00000000a80425fb", ambient: "0000000000000000" },
       cgroups: [{ hierarchy: 0, controllers: "", path: common.cpucgroup }],
       tasks: [{ tid: pid, ...common }],
     };
@@ -129,7 +129,7 @@ export function syntheticHost({ containers = 12, processes = 120, namespaces = 0
     const group = engine === "containerd" ? 3 : n % 2 ? 1 : 2;
     dump.containers[first] = {
       id, name, type: types[engine], flavor: types[engine], pid: first, paused: n % 8 === 6, labels: { "com.example.tier": n % 2 ? "front" : "back", "com.example.very-long-label-name": "x".repeat(90) }, groups: [group], engine: engines[engine], index: n,
-      confidence: "sure", image: images[n % images.length], runtime: "runc", state: n % 8 === 6 ? "paused" : "running", created: "2026-11-01T10:00:00.000000000Z", cgroup, evidence: [{ kind: "engine-file", at: `/var/lib/${engine}/containers/${id}/config.v2.json`, confidence: "sure" }, { kind: "cgroup", at: cgroup, confidence: "likely" }],
+      confidence: "sure", "said-by": { name: 0, pid: 0, image: 0, state: 0 }, image: images[n % images.length], runtime: "runc", state: n % 8 === 6 ? "paused" : "running", created: "2026-11-01T10:00:00.000000000Z", cgroup, evidence: [{ kind: "engine-file", at: `/var/lib/${engine}/containers/${id}/config.v2.json`, confidence: "sure" }, { kind: "cgroup", at: cgroup, confidence: "likely" }],
       ...(n % 5 === 0 ? { health: "healthy" } : {}), ...(engine === "containerd" ? { pod: { namespace: "default", name: "web" } } : {}),
     };
     dump["container-engines"][engines[engine]].containers.push(first);

@@ -76,8 +76,11 @@ function nsChanges(before: Ns, after: Ns): string[] {
   differs("owner", before.owner?.id, after.owner?.id);
   differs("parent", before.parent?.id, after.parent?.id);
   differs("processes", before.members.length, after.members.length);
-  const leader = (ns: Ns): string => (ns.leaders[0] ? `${ns.leaders[0].name} ${ns.leaders[0].pid}` : "none seen");
-  differs("leader", leader(before), leader(after));
+  const [was, is] = [before.leaders[0], after.leaders[0]];
+  if (was?.pid !== is?.pid || was?.startTicks !== is?.startTicks) {
+    const leader = (process: Proc | undefined): string => (process ? `${process.name} ${process.pid}` : "none seen");
+    details.push(`leader: ${leader(was)} → ${leader(is)}`);
+  }
   const counted = (ns: Ns): Map<string, number> => {
     const counts = new Map<string, number>();
     for (const holder of ns.holders) {

@@ -53,7 +53,8 @@ export interface Task {
   cgroup: string | undefined;
 }
 
-export interface Proc extends Omit<Task, "process"> {
+/** A process; it is also its own first task. */
+export interface Proc extends Task {
   pid: number;
   ppid: number;
   parent: Proc | undefined;
@@ -352,6 +353,7 @@ function addProcesses(host: Host, dump: wire.LxknsDump, snapshot: wire.LxknsDump
       ...common,
       affinity: common.affinity ?? (first?.affinity as Range[] | undefined),
       tid: pid,
+      process: undefined as unknown as Proc,
       pid,
       ppid: raw.ppid,
       parent: undefined,
@@ -369,7 +371,13 @@ function addProcesses(host: Host, dump: wire.LxknsDump, snapshot: wire.LxknsDump
       container: undefined,
       unit: undefined,
     };
+    process.process = process;
     for (const task of raw.tasks ?? []) {
+      if (task.tid === pid) {
+        process.tasks.push(process);
+        host.tasks.set(pid, process);
+        continue;
+      }
       const made: Task = { ...taskOf(task), tid: task.tid, process };
       process.tasks.push(made);
       host.tasks.set(task.tid, made);

@@ -201,7 +201,7 @@ export function MatrixView({ host }: { host: Host }): JSX.Element {
     ...TYPES.map((type): Column<Line> => ({
       id: type,
       title: type,
-      width: "minmax(4.6rem, 0.7fr)",
+      width: "minmax(4.2rem, 0.7fr)",
       // Narrow screens show what is most often shared.
       from: { net: 0, pid: 340, mnt: 440, ipc: 520, user: 600, uts: 700, cgroup: 780, time: 860 }[type],
       sort: (a, b) => collate(a.cells[type].whose ?? "", b.cells[type].whose ?? "") || (a.cells[type].ns?.id ?? 0) - (b.cells[type].ns?.id ?? 0),
@@ -218,12 +218,12 @@ export function MatrixView({ host }: { host: Host }): JSX.Element {
     {
       id: "caps",
       title: S.matrix.capabilities,
-      width: "minmax(8rem, 1.2fr)",
-      from: 1060,
+      width: "minmax(7.5rem, 1.2fr)",
+      from: 1000,
       sort: (a, b) => (a.answer?.["extra-capabilities"]?.length ?? a.capabilities?.length ?? 0) - (b.answer?.["extra-capabilities"]?.length ?? b.capabilities?.length ?? 0),
       cell: (line) => {
         const extra = line.answer?.["extra-capabilities"];
-        if (extra) return extra.length > 0 ? <span class="warn-text" title={extra.join(", ")}>+{extra.join(", ")}</span> : <span class="dim">{S.matrix.defaults}</span>;
+        if (extra) return extra.length > 0 ? <span class="warn-text" title={extra.join(", ")}>+{extra.length} {extra.map((one) => one.replace("CAP_", "").toLowerCase()).join(", ")}</span> : <span class="dim">{S.matrix.defaults}</span>;
         return line.capabilities ? <span title={line.capabilities.join(", ")}>{S.matrix.capabilityCount(line.capabilities.length)}</span> : <Unread>{S.notKnown}</Unread>;
       },
     },
