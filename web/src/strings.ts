@@ -62,6 +62,10 @@ export const S = {
     user: "User namespaces", pid: "PID namespaces", mnt: "Mount namespaces", net: "Network namespaces",
     cgroup: "Cgroup namespaces", uts: "UTS namespaces", ipc: "IPC namespaces", time: "Time namespaces",
   } satisfies Record<TypeName, string>,
+  typesOne: {
+    user: "User namespace", pid: "PID namespace", mnt: "Mount namespace", net: "Network namespace",
+    cgroup: "Cgroup namespace", uts: "UTS namespace", ipc: "IPC namespace", time: "Time namespace",
+  } satisfies Record<TypeName, string>,
   typesShort: { user: "Users", pid: "Processes", mnt: "Mounts", net: "Network", cgroup: "Cgroups", uts: "Host names", ipc: "IPC", time: "Time" } satisfies Record<TypeName, string>,
   typeLead: {
     user: "Each below its parent, with the processes in it.",
@@ -194,7 +198,7 @@ export const S = {
     theirs: "This dump does not say what could not be read.", where: "Where", why: "Why", operation: "Operation", object: "Object", observer: "Taken by", uid: "UID", reader: "Read through",
     suspects: (count: number): string => `${many(count, "object")} that may hold a namespace`,
   },
-  welcome: { noAgent: "No agent serves this page. Open a dump to see a host.", drop: "Or drop a file anywhere on this page. Nothing of it leaves your browser." },
+  welcome: { failed: "The agent does not answer; it is asked again. A dump can be opened meanwhile.", noAgent: "No agent serves this page. Open a dump to see a host.", drop: "Or drop a file anywhere on this page. Nothing of it leaves your browser." },
   help: {
     keys: "Keys", marks: "Marks", search: "Search", dumps: "Dumps",
     keyList: [["/", "search"], ["↑ ↓", "previous or next row"], ["→ ←", "expand or collapse, or to the row above"], ["Enter", "open the row"], ["Space", "expand or collapse"], ["Home End", "first or last row"], ["Tab", "next part of the page"], ["Esc", "close what is open"]] as [string, string][],

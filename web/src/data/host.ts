@@ -1,7 +1,7 @@
 // A host as a dump describes it: values that refer to each other, made once from the JSON form.
 
 import type * as wire from "./dump-types";
-import { clean, collate, expand, textOf, unescapePath, type Range } from "./text";
+import { clean, collate, expand, parseClean, textOf, unescapePath, type Range } from "./text";
 
 export type TypeName = wire.TypeName;
 export const TYPES: readonly TypeName[] = ["user", "pid", "mnt", "net", "cgroup", "uts", "ipc", "time"];
@@ -173,7 +173,7 @@ export function parseDump(json: string): Host {
   let value: unknown;
   try {
     // Unique IDs can exceed what a JavaScript number can hold.
-    value = JSON.parse(json.replace(/("unique-id"\s*:\s*)(\d{16,})/g, '$1"$2"'));
+    value = parseClean(json.replace(/("unique-id"\s*:\s*)(\d{16,})/g, '$1"$2"'));
   } catch (error) {
     throw new NotADump(`not JSON: ${error instanceof Error ? error.message : "unreadable"}`);
   }
@@ -281,6 +281,7 @@ function addNamespaces(host: Host, dump: wire.LxknsDump): void {
       netnsName: undefined,
       containers: [],
     };
+    if (ns.userId !== undefined && ns.userName !== undefined) host.userNames.set(ns.userId, ns.userName);
     if (ns.type === "net") ns.netnsName = netnsName(ns, host.mntns);
     host.namespaces.set(id, ns);
     host.byType[ns.type].push(ns);

@@ -53,7 +53,8 @@ export function indexOf(host: Host, extra: Extra = {}): Index {
     );
   }
   for (const ns of host.namespaces.values()) {
-    const container = ns.containers.map((one) => one.name).join(" ");
+    // Initial ones are everybody's: naming them all would tell nothing.
+    const container = ns.initial ? "" : ns.containers.map((one) => one.name).join(" ");
     const leader = ns.leaders[0];
     add(
       "namespace", nsName(ns), [ns.netnsName, container, leader && `${leader.name} ${leader.pid}`].filter(Boolean).join(" · "),

@@ -109,10 +109,12 @@ export function pictureOf(wiring: Wiring, words: Words): Picture {
   const { connections, extra } = connect(wiring);
   const { trees, apart } = forest(wiring, connections, extra);
   wiring.beyond.clear();
+  const ends = new Map<string, number>();
+  for (const { own, other } of extra) for (const { id } of [own, other]) ends.set(linkKey(id), (ends.get(linkKey(id)) ?? 0) + 1);
   for (const { own, other } of extra) {
-    wiring.beyond.set(linkKey(own.id), other);
-    // What many links lie on, as macvlan on a physical device, is told by them.
-    if (other.kind === "veth") wiring.beyond.set(linkKey(other.id), own);
+    // What several links lie on, as macvlan on a physical device, is told by them.
+    if (ends.get(linkKey(own.id)) === 1) wiring.beyond.set(linkKey(own.id), other);
+    if (ends.get(linkKey(other.id)) === 1) wiring.beyond.set(linkKey(other.id), own);
   }
   const anchors: Anchors = new Map();
   let y = PAD;

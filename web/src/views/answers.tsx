@@ -46,7 +46,8 @@ export function HolderAnswerLine({ host, holder }: { host: Host; holder: HolderA
 }
 
 function StepLine({ step }: { step: Step }): JSX.Element {
-  const command = step["engine-command"] ?? step["delete-name"] ?? step.command;
+  const named = step["engine-command"] ?? step["delete-name"] ?? step.command;
+  const command = named !== undefined && step.text.includes(named) ? undefined : named;
   return <span>{step.text}{command && <> <code class="wrap">{command}</code></>}{step.lacks && <> <Tag kind="warn">{S.why.lacks(step.lacks)}</Tag></>}</span>;
 }
 

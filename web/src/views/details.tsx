@@ -6,7 +6,7 @@ import { hrefOf, viewHref } from "../data/address";
 import type { AuditAnswer, CapsAnswer, GraphAnswer, LinkAnswer, ShowAnswer, WhoCanAnswer } from "../data/answers";
 import { CAPABILITIES, capabilityNames } from "../data/capabilities";
 import type { Gap, Holder } from "../data/dump-types";
-import { commandLine, nsName, TYPES, userLabel, type Container, type Host, type Missing, type Ns, type Proc, type Task } from "../data/host";
+import { commandLine, TYPES, userLabel, type Container, type Host, type Missing, type Ns, type Proc, type Task } from "../data/host";
 import { rangesText } from "../data/text";
 import { S } from "../strings";
 import { Answer, Card, ContainerRef, Facts, Heading, MemberCount, NsById, NsRef, NsTags, ProcById, ProcRef, Some, Tag, TaskRef, Unread } from "../ui/bits";
@@ -34,7 +34,7 @@ export function NsView({ host, ns }: { host: Host; ns: Ns }): JSX.Element {
     <>
       <Heading title={<><span class={`type type-${ns.type}`}>{ns.type}</span> <span class="id">{ns.id}</span> {ns.netnsName && <bdi>{ns.netnsName}</bdi>}</>}>
         <p class="lead">
-          {S.types[ns.type]} <NsTags ns={ns} />
+          {S.typesOne[ns.type]} <NsTags ns={ns} />
           {ns.type === "mnt" && <a href={hrefOf({ kind: "mounts", mntns: ns.id })}>{S.mounts.all}</a>}
           {ns.type === "net" && <a href={viewHref("wiring", { ns: target })}>{S.views.wiring}</a>}
         </p>
@@ -186,7 +186,7 @@ function WhoCan({ host, target }: { host: Host; target: string }): JSX.Element {
   return (
     <>
       <label class="check">{S.details.capability} <select value={capability} onChange={(event) => setCapability(event.currentTarget.value)}>{CAPABILITIES.map((one) => <option key={one}>{one}</option>)}</select></label>
-      <Answer<WhoCanAnswer> question="who-can" params={{ cap: capability, target }}>
+      <Answer<WhoCanAnswer> question="who-can" params={{ capability, target }}>
         {(results) => results.map((one, n) => (
           <div key={n}>
             <p>{one.summary}</p>
@@ -199,11 +199,10 @@ function WhoCan({ host, target }: { host: Host; target: string }): JSX.Element {
 }
 
 export function ProcessView({ host, process }: { host: Host; process: Proc }): JSX.Element {
-  const user = host.byType.user.find((ns) => ns.initial);
-  const compared = user ? host : undefined;
   const { uids, capabilities } = process;
   const loose = process.tasks.filter((task) => TYPES.some((type) => task.namespaces[type] !== undefined && task.namespaces[type] !== process.namespaces[type]));
   const gaps = host.gaps.filter((gap) => gap.pid === process.pid);
+  const unreadBy = gaps[0] && S.gaps.cause(gaps[0].cause, gaps[0].errno);
   return (
     <>
       <Heading title={<><bdi>{process.name}</bdi> <span class="id">{process.pid}</span></>}>
@@ -223,14 +222,13 @@ export function ProcessView({ host, process }: { host: Host; process: Proc }): J
               return (
                 <div key={type}>
                   <dt><span class={`type type-${type}`}>{type}</span></dt>
-                  <dd>{id === undefined ? <Unread>{S.notRead}</Unread> : ns ? <><NsRef ns={ns} bare /> <NsTags ns={ns} /></> : <span class="id">{id}</span>}</dd>
+                  <dd>{id === undefined ? <Unread why={unreadBy}>{S.notRead}</Unread> : ns ? <><NsRef ns={ns} bare /> <NsTags ns={ns} /></> : <span class="id">{id}</span>}</dd>
                 </div>
               );
             })}
             {process.forChildren?.pid !== undefined && process.forChildren.pid !== process.namespaces.pid && <div><dt>{S.details.forChildren}</dt><dd><NsById host={host} id={process.forChildren.pid} type="pid" /></dd></div>}
             {process.forChildren?.time !== undefined && process.forChildren.time !== process.namespaces.time && <div><dt>{S.details.forChildren}</dt><dd><NsById host={host} id={process.forChildren.time} type="time" /></dd></div>}
           </dl>
-          {!compared && <Unread>{S.notKnown}</Unread>}
         </Card>
         <Card title={S.details.facts}>
           <Facts
@@ -433,5 +431,3 @@ export function LinkView({ host, netns, index }: { host: Host; netns: number; in
     </Answer>
   );
 }
-
-export const nsTitle = (ns: Ns): string => nsName(ns);
