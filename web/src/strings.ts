@@ -39,6 +39,7 @@ export const S = {
   notRead: "not readable",
   noName: "(no name)",
   none: "none",
+  uid: (uid: number): string => `UID ${uid}`,
   yes: "yes",
   no: "no",
   in: "in",
@@ -102,7 +103,7 @@ export const S = {
   },
   grid: {
     expand: "Expand all", collapse: "Collapse all", openOne: "Expand", shutOne: "Collapse", filter: "Filter", which: "Which namespaces", types: "Types shown",
-    rows: (count: number): string => many(count, "row"), empty: "Nothing matches.",
+    rows: (count: number): string => many(count, "row"), cut: (most: number): string => `only the first ${most} were looked at`, empty: "Nothing matches.",
   },
   relation: { none: "none", notVisible: "not visible from where the scan ran", notAsked: "not asked for" },
   holders: {
@@ -162,7 +163,7 @@ export const S = {
     every: "Also tasks that may run everywhere", none: "No CPU is known.",
   },
   wiring: {
-    physical: "physical", index: "Index", related: "Connected to", users: "Opened by", all: "Show all", none: "No link.", ports: (): string => "listens", apart: "Connected to nothing",
+    physical: "physical", and: (name: string, more: number): string => (more > 0 ? `${name} +${more}` : name), index: "Index", related: "Connected to", users: "Opened by", all: "Show all", none: "No link.", ports: (): string => "listens", apart: "Connected to nothing",
     more: (count: number): string => `and ${count} more`, larger: "Larger", smaller: "Smaller", fit: "Fit", table: "As a table", picture: "As a picture", nets: (count: number): string => many(count, "network namespace"),
     capped: "addresses in the details only", pictureLabel: "Picture of the wiring; “As a table” says the same", namespaceOrLink: "Namespace, link", kind: "Kind", other: "Connected to",
     linkCount: (count: number): string => many(count, "link"), port: "has port", upper: "below",
@@ -170,7 +171,17 @@ export const S = {
   search: {
     label: "Search everything", placeholder: "Search  /", found: "Found", kind: "Kind", detail: "Details", every: "Every kind", nothing: "Nothing was found.",
     title: (query: string): string => `Search for “${query}”`, count: (total: number, shown: number): string => (total > shown ? `${total} found; the best ${shown} are listed` : `${total} found`),
+    noCommand: "command line not known", unseen: "process not seen",
     hint: "Type a name, PID, inode, unique ID, path, port, address, container or label.",
+  },
+  dump: {
+    notJson: (why: string): string => `not JSON: ${why}`, noNamespaces: "it has no namespaces and processes",
+    newer: (format: number, known: number): string => `its format ${format} is newer than ${known}`, unknownType: (type: string): string => `unknown type of namespace: ${type}`,
+  },
+  diff: {
+    container: (name: string): string => `container ${name}`, netns: (name: string): string => `netns ${name}`, owner: "owner", parent: "parent", processes: "processes", noneSeen: "none seen",
+    leader: "first process", holders: (kind: string): string => `holders (${kind})`, name: "name", uid: "effective UID", capabilities: "effective capabilities", cgroup: "control group", frozen: "frozen",
+    cpus: "CPUs", state: "state", health: "health", image: "image", firstProcess: "first process", path: "path", nowHidden: "now hidden", notHidden: "no longer hidden", options: "options",
   },
   compare: {
     change: "Change", object: "Object", open: "Open a dump to compare with…", with: "Compared with", same: "Nothing differs.", hint: "No other dump is open yet.", keep: "Keep what is shown now, to compare later",

@@ -1,5 +1,6 @@
 // A host as a dump describes it: values that refer to each other, made once from the JSON form.
 
+import { S } from "../strings";
 import type * as wire from "./dump-types";
 import { clean, collate, expand, parseClean, textOf, unescapePath, type Range } from "./text";
 
@@ -175,7 +176,7 @@ export function parseDump(json: string): Host {
     // Unique IDs can exceed what a JavaScript number can hold.
     value = parseClean(json.replace(/("unique-id"\s*:\s*)(\d{16,})/g, '$1"$2"'));
   } catch (error) {
-    throw new NotADump(`not JSON: ${error instanceof Error ? error.message : "unreadable"}`);
+    throw new NotADump(S.dump.notJson(error instanceof Error ? error.message : String(error)));
   }
   return hostOf(value);
 }
@@ -193,14 +194,14 @@ const FORMAT = 1;
 
 export function hostOf(value: unknown): Host {
   if (!isObject(value) || !isObject(value["namespaces"]) || !isObject(value["processes"])) {
-    throw new NotADump("it has no namespaces and processes");
+    throw new NotADump(S.dump.noNamespaces);
   }
   const dump = value as unknown as wire.LxknsDump;
   const options = (dump["discovery-options"] ?? value["options"] ?? {}) as Partial<
     wire.LxknsDump["discovery-options"]
   >;
   const snapshot = or(options.snapshot);
-  if (snapshot && snapshot.format > FORMAT) throw new NotADump(`its format ${snapshot.format} is newer than ${FORMAT}`);
+  if (snapshot && snapshot.format > FORMAT) throw new NotADump(S.dump.newer(snapshot.format, FORMAT));
 
   const host: Host = {
     ours: snapshot !== undefined,
@@ -254,7 +255,7 @@ const LAST_INITIAL = 4026531839;
 
 function addNamespaces(host: Host, dump: wire.LxknsDump): void {
   for (const [id, raw] of entries(dump.namespaces)) {
-    if (!(raw.type in host.byType)) throw new NotADump(`unknown type of namespace: ${String(raw.type)}`);
+    if (!(raw.type in host.byType)) throw new NotADump(S.dump.unknownType(String(raw.type)));
     const reference = raw.reference as unknown;
     const ns: Ns = {
       id,
@@ -572,7 +573,7 @@ export const nsName = (ns: { type: string; id: number }): string => `${ns.type}:
 
 export function userLabel(host: Host, uid: number): string {
   const name = host.userNames.get(uid);
-  return name ? `${clean(name)} (${uid})` : `UID ${uid}`;
+  return name ? `${clean(name)} (${uid})` : S.uid(uid);
 }
 
 export const commandLine = (process: Proc): string | undefined =>

@@ -274,6 +274,7 @@ export function follow(): () => void {
   let took = 0;
   let wanted = false;
   let heardAt = 0;
+  let triedAt = 0;
 
   const look = async (): Promise<void> => {
     // After an event a second has passed, so that a scan of that age has seen what it tells of.
@@ -302,7 +303,10 @@ export function follow(): () => void {
   };
   const arrange = (): void => {
     const follows = store.live && store.settings.events;
+    // The browser gives up on an agent that refused; it may have them later.
+    if (events?.readyState === EventSource.CLOSED && Date.now() - triedAt > 60_000) events = undefined;
     if (follows && !events) {
+      triedAt = Date.now();
       events = new EventSource("api/v1/events");
       const heard = (): void => {
         // The first of several counts: the look is not put off again and again.

@@ -46,7 +46,7 @@ export function NsView({ host, ns }: { host: Host; ns: Ns }): JSX.Element {
               [S.details.uniqueId, ns.uniqueId],
               !isUser && [S.details.owner, ns.owner ? <NsRef ns={ns.owner} /> : <MissingText missing={ns.ownerMissing} />],
               (isUser || ns.type === "pid") && [S.details.parent, ns.parent ? <NsRef ns={ns.parent} /> : <MissingText missing={ns.parentMissing} />],
-              isUser && [S.columns.creator, ns.userId === undefined ? undefined : ns.userName ? `${ns.userName} (${ns.userId})` : `UID ${ns.userId}`],
+              isUser && [S.columns.creator, ns.userId === undefined ? undefined : ns.userName ? `${ns.userName} (${ns.userId})` : S.uid(ns.userId)],
               [S.columns.processes, <MemberCount host={host} ns={ns} />],
               ns.loose.length > 0 && [S.details.loose, <Some items={ns.loose} limit={5} each={(task) => <TaskRef task={task} />} />],
               ns.containers.length > 0 && [S.views.containers, <Some items={ns.containers} limit={5} each={(one) => <ContainerRef container={one} />} />],
@@ -377,7 +377,7 @@ export function ContainerView({ host, container }: { host: Host; container: Cont
         <Card title={S.containers.confinement}>
           <Facts
             facts={[
-              [S.matrix.root, root === undefined ? undefined : root === 0 ? <Tag kind="warn">{S.matrix.isRoot}</Tag> : root === null ? S.matrix.noRoot : `UID ${root}`],
+              [S.matrix.root, root === undefined ? undefined : root === 0 ? <Tag kind="warn">{S.matrix.isRoot}</Tag> : root === null ? S.matrix.noRoot : S.uid(root)],
               [S.details.capabilities, set && <CapabilitySet set={set} />],
               ["seccomp", container.process?.seccomp],
               ["no_new_privs", container.process?.noNewPrivs === undefined ? undefined : container.process.noNewPrivs ? S.yes : S.no],
