@@ -47,6 +47,9 @@ export const S = {
   more: (count: number): string => `${count} more`,
   needsAgent: (question: string): string => `This takes an agent: a dump cannot answer “${question}”.`,
   membersUnread: (unread: number): string => `0 seen, ${unread} not readable`,
+  moreUnread: (unread: number): string => `namespaces of ${many(unread, "process", "processes")} not readable: more may be in it`,
+  moreHidden: "procfs does not list all processes: more may be in it",
+  atLeast: (count: number): string => `${count}+`,
   membersHidden: "0 seen, some hidden",
   taskOf: (name: string, pid: number): string => `task of ${name} ${pid}`,
   fault: (message: string): string => `This view failed: ${message}`,
@@ -93,7 +96,7 @@ export const S = {
     compare: "Compare what is shown with a dump that was taken before or after it.",
   },
   kinds: { namespace: "Namespace", process: "Process", task: "Task", container: "Container", mount: "Mount", link: "Link", port: "Port" },
-  tags: { initial: "initial", shared: "shared", orphan: "no process", hidden: "hidden", task: "task", frozen: "frozen", otherThanProcess: "not its process's" },
+  tags: { initial: "initial", shared: "shared", orphan: "no process seen", hidden: "hidden", task: "task", frozen: "frozen", otherThanProcess: "not its process's" },
   marks: { appeared: "new", went: "gone", changed: "changed", unseen: "not seen any more", seen: "seen now" } satisfies Record<ChangeKind, string>,
   which: { every: "Every namespace", own: "Not initial", orphan: "Without a process", shared: "Shared with a container", contained: "Of containers" },
   columns: {

@@ -89,6 +89,7 @@ export function MemberCount({ host, ns }: { host: Host; ns: Ns }): JSX.Element {
   const unread = host.unread[ns.type];
   if (count === 0 && unread > 0) return <Unread why={whyUnread(host)}>{S.membersUnread(unread)}</Unread>;
   if (count === 0 && host.hidesProcesses) return <Unread>{S.membersHidden}</Unread>;
+  if (unread > 0 || host.hidesProcesses) return <span class="number" title={unread > 0 ? S.moreUnread(unread) : S.moreHidden}>{S.atLeast(count)}</span>;
   return <span class="number">{count}</span>;
 }
 
