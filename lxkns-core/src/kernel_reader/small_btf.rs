@@ -33,10 +33,13 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
             ("start_boottime", Of::Number(8)),
             ("real_cred", Of::Pointer),
             ("comm", Of::Chars),
+            ("fs", Of::Pointer),
             ("files", Of::Pointer),
             ("nsproxy", Of::Pointer),
         ],
     ),
+    ("path", &[("mnt", Of::Pointer), ("dentry", Of::Pointer)]),
+    ("fs_struct", &[("root", Of::In("path"))]),
     (
         "nsproxy",
         &[
