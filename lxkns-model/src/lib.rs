@@ -111,7 +111,7 @@ pub use process::{
     Capabilities, CgroupMembership, Cgroups, CpuRange, Freezer, NamespaceLinks, Process, ProcessStatus, Scheduling,
     Seccomp, Task, TaskState, Uids,
 };
-pub use reader::Reader;
+pub use reader::{NotKernel, Reader};
 pub use snapshot::{Host, Snapshot};
 pub use socket_user::SocketUser;
 pub use suspect::Suspect;
