@@ -86,6 +86,9 @@ pub struct DiscoveryOptions {
     pub mounts: bool,
     /// Whether to look for things that hold a namespace without saying which: one more read for each socket and ring.
     pub suspects: bool,
+    /// Whether to read how many references to each namespace the kernel counts, and to explain them: another walk through all
+    /// tasks and files, by the kernel reader alone.
+    pub references: bool,
     /// Whether to leave the calling process itself out: its namespaces, descriptors and tasks; unless a namespace
     /// would then be missing.
     pub without_self: bool,
@@ -110,6 +113,7 @@ impl DiscoveryOptions {
             namespace_details: false,
             mounts: false,
             suspects: false,
+            references: false,
             without_self: false,
             reader: None,
         }
@@ -128,6 +132,7 @@ impl DiscoveryOptions {
             namespace_details: true,
             mounts: true,
             suspects: true,
+            references: true,
             without_self: false,
             reader: None,
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     Annotations, CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, NotKernel, Observer, Pid, Process,
-    Reader, Suspect,
+    Reader, References, Suspect,
 };
 use crate::CompactSort as _;
 
@@ -25,7 +25,7 @@ pub struct Host {
 /// What was found on a host at one time.
 ///
 /// Equality compares what was found: two snapshots of an unchanged host are equal. Outside it are what changes by
-/// itself or says how the scan went: the run states of tasks, the gaps, the reader, the time and the time taken; and what
+/// itself or says how the scan went: the run states of tasks, the counts of references, the gaps, the reader, the time and the time taken; and what
 /// depends on the observer: the observer itself, its mount namespace, and the annotations.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -37,6 +37,9 @@ pub struct Snapshot {
     pub mounts: BTreeMap<NamespaceId, Vec<Mount>>,
     /// Things that hold a namespace without the kernel saying which, sorted.
     pub suspects: Vec<Suspect>,
+    /// How many references the kernel counts to each namespace, where the kernel reader could tell, and the count did not
+    /// change during the scan; never of initial, user and PID namespaces.
+    pub references: BTreeMap<NamespaceId, References>,
     /// What could not be read, sorted.
     pub gaps: Vec<Gap>,
     /// What was added after discovery.
@@ -68,6 +71,7 @@ impl Snapshot {
             processes: BTreeMap::new(),
             mounts: BTreeMap::new(),
             suspects: Vec::new(),
+            references: BTreeMap::new(),
             gaps: Vec::new(),
             annotations: Annotations::default(),
             observer_mount_ns: None,

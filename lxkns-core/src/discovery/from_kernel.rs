@@ -1,7 +1,7 @@
 //! Places 1 to 7 as the kernel reader tells them: the same facts that procfs has, from two reads of the kernel's iterators.
 //!
 //! Procfs is left with what these do not tell, and is asked for it only where it is wanted: control groups, scheduling,
-//! `status`, names of kernel threads, TUN/TAP files, and suspects.
+//! `status`, names of kernel threads, and suspects.
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
@@ -13,13 +13,13 @@ use rustc_hash::FxHashMap;
 use super::facts::Facts;
 use super::fds::{self, Table};
 use super::found::Found;
+use super::in_flight::OpenReceiver;
 use super::processes::{self, Gathered};
 use super::search::Search;
-use super::sockets::Fetcher;
 use super::tasks::{self, OtherTask, Reading, Whose};
-use super::{suspects, tun};
+use super::tun::OpenTun;
 use crate::failure::{Failure, errno_of};
-use crate::kernel_reader::{FileKind, FileRecord, KernelReader, NamespaceRecord, Refusal, TaskRecord};
+use crate::kernel_reader::{FileKind, FileRecord, KernelReader, NamespaceRecord, Receiver, Refusal, TaskRecord};
 use crate::model::{
     Cause, DiscoveryOptions, Gap, Holder, NamespaceId, NamespaceLinks, NamespaceType, NotKernel, Object, Operation,
     Pid, Place, Reader, Relation, Task, TaskState, Tid, Uid,
@@ -479,7 +479,7 @@ impl Told {
         let pid = told.pid;
         // What the kernel does not tell, by table.
         let mut asked = Vec::new();
-        for &(index, FileRecord { fd, kind, .. }) in &told.files {
+        for &(index, FileRecord { fd, kind, address, .. }) in &told.files {
             let Some(task) = told.tasks.get(index) else { continue };
             let tid = Tid(task.number);
             match kind {
@@ -502,34 +502,35 @@ impl Told {
                             found.note(search, Place::Sockets, id, NamespaceType::Net, holder);
                         }
                     }
-                    if search.options.suspects && can_have_some_in_flight {
-                        asked.push((tid, fd, kind));
+                    if can_have_some_in_flight {
+                        let home = self.links(search, task).get(NamespaceType::Net);
+                        let receiver = Receiver { file: address, inode };
+                        found.receivers.push(OpenReceiver { pid, tid, fd, home, receiver });
                     }
                 }
-                FileKind::Tun | FileKind::Suspect => asked.push((tid, fd, kind)),
+                FileKind::Tun => found.tuns.push(OpenTun { pid, tid, fd, file: address }),
+                // References count these as well.
+                FileKind::Suspect { .. } if search.options.suspects => asked.push((tid, fd)),
+                FileKind::Suspect { .. } => {}
                 FileKind::Namespace { .. } => {}
             }
         }
         self.ask_procfs(search, found, told, &asked);
     }
 
-    /// Asks procfs for files of which the kernel reader only tells that they matter.
-    fn ask_procfs(&self, search: &Search<'_>, found: &mut Found, told: &ToldProcess, asked: &[(Tid, u32, FileKind)]) {
+    /// Asks procfs for suspects, of which the kernel reader only tells that they matter.
+    fn ask_procfs(&self, search: &Search<'_>, found: &mut Found, told: &ToldProcess, asked: &[(Tid, u32)]) {
         let Some(leader) = told.tasks.first().filter(|_| !asked.is_empty()) else { return };
         let process = match self.directory(search, leader) {
             Ok(process) => process,
             Err(failure) => return found.gap(Place::Fds, Object::Process(told.pid), Operation::read("stat"), failure),
         };
-        for of_table in asked.chunk_by(|(one, ..), (other, ..)| one == other) {
-            let Some(&(tid, ..)) = of_table.first() else { continue };
+        for of_table in asked.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some(&(tid, _)) = of_table.first() else { continue };
             let Some(table) = Table::open(search, found, &process, told.pid, tid) else { continue };
-            let mut fetcher = Fetcher::new(&process, &table);
-            for &(_, fd, kind) in of_table {
-                match kind {
-                    FileKind::Tun => tun::file(search, found, &mut fetcher, fd),
-                    FileKind::Socket { .. } => suspects::in_flight(found, &process, &table, fd),
-                    _ if !fds::suspect_of(search, found, &process, &table, fd) => break,
-                    _ => {}
+            for &(_, fd) in of_table {
+                if !fds::suspect_of(search, found, &process, &table, fd) {
+                    break;
                 }
             }
         }

@@ -12,6 +12,8 @@
 //! | 9 bind mounts where no process is | the same, with `inside_mounts.rs` |
 //! | 10 parents, 11 owners | `facts.rs`: they are asked of each namespace when it is first seen |
 //! | 12 the kernel's own lists | `kernel.rs` |
+//! | what waits in UNIX sockets | `in_flight.rs` |
+//! | whether all that the kernel counts is explained | `references.rs` |
 //!
 //! Where the kernel reader takes the place of procfs, `from_kernel.rs` has places 1 to 7, and what namespaces say of
 //! themselves to a caller who may not open them.
@@ -29,6 +31,7 @@ mod freezer;
 mod from_kernel;
 mod gaps;
 mod host;
+mod in_flight;
 mod initial;
 mod inside_mounts;
 mod kernel;
@@ -39,6 +42,7 @@ mod named;
 mod namespace_details;
 mod observer;
 mod processes;
+mod references;
 mod search;
 mod session;
 mod shared_memory;
@@ -91,6 +95,7 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
             (Reader::Proc, Some(why))
         }
     };
+    let counts = references::begin(&search, &observer);
     let count = found.processes.len();
     session.begin(Step::Mounts, count)?;
     // Bind mounts, and all other mounts: a mount namespace that is found in one can hold another.
@@ -98,6 +103,9 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
     session.begin(Step::Kernel, count)?;
     // The kernel's own lists: namespaces that no other place has shown.
     kernel::all(&search, &mut found)?;
+    // What waits in sockets holds namespaces that nothing may lead to: the kernel's lists have what these say of themselves.
+    in_flight::all(&search, &mut found);
+    tun::told(&search, &mut found);
     // Retry namespaces that could not be opened, through their other holders.
     facts::of_the_rest(&search, &mut found);
     from_kernel::gap_of_facts(&search, &mut found);
@@ -106,9 +114,11 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
     let wanted = command_lines::ask_for_the_rest(&search, &mut found);
     named::statuses(&search, &mut found);
 
+    let references = references::all(&search, &mut found, counts);
     let mut snapshot = assembly::snapshot(&search, found, host, taken_at);
     (snapshot.observer_mount_ns, snapshot.observer) = (home, Some(observer));
     (snapshot.reader, snapshot.not_kernel) = (Some(reader), not_kernel);
+    references::add(&mut snapshot, references);
     freezer::all(&search, &mut snapshot);
     namespace_details::all(&search, &mut snapshot);
     if let Some(command_lines) = command_lines {

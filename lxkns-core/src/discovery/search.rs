@@ -121,6 +121,11 @@ impl<'a> Search<'a> {
         self.kept().get_mut(&id)?.take()
     }
 
+    /// Closes the mount namespaces that are kept open.
+    pub(super) fn forget_kept(&self) {
+        self.kept().clear();
+    }
+
     /// Whether this mount namespace is kept open.
     pub(super) fn has_kept(&self, id: NamespaceId) -> bool {
         matches!(self.kept().get(&id), Some(Some(_)))

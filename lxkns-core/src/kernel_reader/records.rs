@@ -1,5 +1,7 @@
 //! What the programs write: one record for each task, one for each file of interest. In the kernel's byte order.
 
+use std::num::NonZeroU64;
+
 /// Magic numbers of file systems (`include/uapi/linux/magic.h`).
 pub(crate) const NSFS: u32 = 0x6e73_6673;
 pub(crate) const SOCKFS: u32 = 0x534f_434b;
@@ -12,12 +14,12 @@ pub(crate) const PIDFS: u32 = 0x5049_4446;
 pub(crate) const TUN: u32 = 1;
 
 /// The bytes of a task's record.
-pub(super) const TASK: usize = 120;
+pub(super) const TASK: usize = 128;
 /// The bytes of a file's record.
-pub(super) const FILE: usize = 40;
+pub(super) const FILE: usize = 48;
 
 /// The bytes of a namespace's record.
-pub(super) const NAMESPACE: usize = 32;
+pub(super) const NAMESPACE: usize = 40;
 
 /// Where the fields of a namespace's record are.
 pub(super) mod namespace {
@@ -32,6 +34,8 @@ pub(super) mod namespace {
     pub(crate) const OWNER_UID: i16 = 16;
     pub(crate) const REFERENCES: i16 = 20;
     pub(crate) const UNIQUE_ID: i16 = 24;
+    /// Where its structure is in the kernel's memory.
+    pub(crate) const ADDRESS: i16 = 32;
 }
 
 /// Where the fields of a task's record are.
@@ -61,8 +65,10 @@ pub(super) mod task {
     pub(crate) const TIME: i16 = 92;
     pub(crate) const PID_FOR_CHILDREN: i16 = 96;
     pub(crate) const TIME_FOR_CHILDREN: i16 = 100;
+    /// Which set of namespaces it has; 0 for none.
+    pub(crate) const NSPROXY: i16 = 104;
     /// Which root directory it has: the mount and the entry, by numbers that only mean this.
-    pub(crate) const ROOT: i16 = 104;
+    pub(crate) const ROOT: i16 = 112;
 }
 
 /// Where the fields of a file's record are.
@@ -77,6 +83,8 @@ pub(super) mod file {
     pub(crate) const FAMILY: i16 = 28;
     /// The messages that wait in a socket.
     pub(crate) const QUEUED: i16 = 32;
+    /// Where the file is in the kernel's memory.
+    pub(crate) const ADDRESS: i16 = 40;
 }
 
 /// What the kernel says of a task. The IDs without a name of their own are those of the initial PID namespace.
@@ -100,6 +108,8 @@ pub(crate) struct TaskRecord {
     exit_state: u32,
     /// The inode numbers of its namespaces, in the order of their types, and those for children; 0 where it has none.
     pub(crate) namespaces: [u32; 10],
+    /// Which set of namespaces it has, by a number that only means this; tasks with the same set hold each once.
+    pub(crate) nsproxy: Option<NonZeroU64>,
 }
 
 fn u32_of(bytes: &[u8], at: i16) -> u32 {
@@ -135,6 +145,7 @@ impl TaskRecord {
             state: u32_of(bytes, task::STATE),
             exit_state: u32_of(bytes, task::EXIT_STATE),
             namespaces: std::array::from_fn(|index| u32_of(bytes, task::MNT + 4 * index as i16)),
+            nsproxy: NonZeroU64::new(u64_of(bytes, task::NSPROXY)),
         }
     }
 
@@ -198,6 +209,8 @@ pub(crate) struct NamespaceRecord {
     pub(crate) references: u32,
     /// 0 where the kernel has none.
     pub(crate) unique_id: u64,
+    /// Where its structure is in the kernel's memory.
+    pub(crate) address: u64,
 }
 
 impl NamespaceRecord {
@@ -211,6 +224,7 @@ impl NamespaceRecord {
             owner_uid: u32_of(bytes, namespace::OWNER_UID),
             references: u32_of(bytes, namespace::REFERENCES),
             unique_id: u64_of(bytes, namespace::UNIQUE_ID),
+            address: u64_of(bytes, namespace::ADDRESS),
         }
     }
 }
@@ -222,6 +236,8 @@ pub(crate) struct FileRecord {
     pub(crate) tid: u32,
     pub(crate) fd: u32,
     pub(crate) kind: FileKind,
+    /// Where it is in the kernel's memory.
+    pub(crate) address: u64,
 }
 
 /// What a file is on.
@@ -234,7 +250,10 @@ pub(crate) enum FileKind {
     /// A TUN/TAP file.
     Tun,
     /// Something that can hold a namespace which the kernel does not name.
-    Suspect,
+    Suspect {
+        /// The magic number of its file system.
+        file_system: u32,
+    },
 }
 
 impl FileRecord {
@@ -244,6 +263,7 @@ impl FileRecord {
         let (ino, namespace) = (u64_of(bytes, file::INODE), u32_of(bytes, file::NAMESPACE));
         let is_unix = u16_of(bytes, file::FAMILY) == AF_UNIX;
         Self {
+            address: u64_of(bytes, file::ADDRESS),
             tgid: u32_of(bytes, file::TGID),
             tid: u32_of(bytes, file::TID),
             fd: u32_of(bytes, file::FD),
@@ -255,7 +275,7 @@ impl FileRecord {
                     can_have_some_in_flight: is_unix && u32_of(bytes, file::QUEUED) != 0,
                 },
                 TUN => FileKind::Tun,
-                _ => FileKind::Suspect,
+                file_system => FileKind::Suspect { file_system },
             },
         }
     }

@@ -151,7 +151,7 @@ fn place(holder: &Holder) -> Place {
         Holder::ForChildren { .. } => Place::ForChildren,
         Holder::Fd { pid, tid, .. } if pid.0 != tid.0 => Place::TaskFds,
         Holder::Fd { .. } => Place::Fds,
-        Holder::Socket { .. } | Holder::Sockets { .. } => Place::Sockets,
+        Holder::Socket { .. } | Holder::Sockets { .. } | Holder::InFlight { .. } => Place::Sockets,
         Holder::Tun { .. } => Place::Tun,
         Holder::BindMount { .. } | Holder::Mount { .. } => Place::BindMounts,
         Holder::Child { .. } => Place::Parents,

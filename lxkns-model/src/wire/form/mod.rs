@@ -16,7 +16,9 @@ pub(crate) use container::{
     Container, ContainersInfo, Disagreement, Engine, Evidence, Group, GroupKind, Pod, SaidText, Text, Unit,
 };
 pub(crate) use mount::{Mount, MountPath, Mounts};
-pub(crate) use namespace::{Holder, HolderKind, Namespace, Offsets, Reference, RelationForm, RelationState, Relations};
+pub(crate) use namespace::{
+    Holder, HolderKind, InFlightKind, Namespace, Offsets, Reference, References, RelationForm, RelationState, Relations,
+};
 pub(crate) use process::{
     Capabilities, CgroupMembership, Common, ForChildren, Freezer, Links, Process, Scheduling, Task, Uids,
 };
@@ -253,6 +255,8 @@ pub(crate) struct OwnOptions {
     pub mounts: bool,
     /// Whether suspects were looked for.
     pub suspects: bool,
+    /// Whether references were counted.
+    pub references: bool,
     /// Whether the program that looked was left out.
     pub without_self: bool,
     /// Where processes were to be read from; absent where discovery chose.

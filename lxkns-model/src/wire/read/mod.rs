@@ -45,6 +45,7 @@ pub(super) fn snapshot(json: &[u8]) -> Result<Snapshot, Error> {
         if let Some(netnsid) = form.netnsid {
             snapshot.annotations.netnsids.insert(namespace.id, number::netnsid(netnsid)?);
         }
+        snapshot.references.extend(namespace::references(&form).map(|references| (namespace.id, references)));
         snapshot.namespaces.insert(namespace.id, namespace);
         if !reader.ours {
             theirs::note_reference(&reader, &mut snapshot, ino, &form);
@@ -265,6 +266,7 @@ fn own_options(info: &SnapshotInfo) -> Result<DiscoveryOptions, Error> {
         namespace_details: options.namespace_details,
         mounts: options.mounts,
         suspects: options.suspects,
+        references: options.references,
         without_self: options.without_self,
         reader: options.reader.as_deref().and_then(crate::Reader::from_name),
     })

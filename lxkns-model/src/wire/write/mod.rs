@@ -215,6 +215,7 @@ fn own_options(asked: &DiscoveryOptions, options: &WriteOptions) -> OwnOptions {
         namespace_details: asked.namespace_details,
         mounts: asked.mounts,
         suspects: asked.suspects,
+        references: asked.references,
         without_self: asked.without_self,
         reader: asked.reader.map(|reader| reader.name().to_owned()),
     }
