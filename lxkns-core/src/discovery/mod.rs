@@ -28,7 +28,7 @@ mod found;
 mod freezer;
 mod from_kernel;
 mod gaps;
-mod host;
+pub(crate) mod host;
 mod initial;
 mod inside_mounts;
 mod kernel;

@@ -9,17 +9,21 @@
 //! | `namespaces.rs` | two more, for what namespaces say of themselves |
 //! | `lists.rs` | one more, for the kernel's own lists of namespaces |
 //! | `records.rs` | what they write |
+//! | `events.rs` | programs for what tasks do, as it happens, and what they write |
+//! | `tracepoints.rs` | where these run |
 //!
 //! Nothing stays in the kernel: programs and iterators end with their descriptors.
 
 mod assembler;
 pub(crate) mod btf;
+mod events;
 mod lists;
 mod namespaces;
 mod programs;
 mod records;
 #[cfg(test)]
 mod small_btf;
+mod tracepoints;
 
 use std::ffi::CStr;
 use std::ops::ControlFlow;
@@ -34,8 +38,10 @@ use rustix::io::Errno;
 use crate::failure::Failure;
 use crate::model::{Call, Cause, NamespaceType, Operation};
 use btf::Btf;
+pub(crate) use events::EventRecord;
 use programs::Missing;
 pub(crate) use records::{FileKind, FileRecord, NamespaceRecord, TaskRecord};
+pub(crate) use tracepoints::Tracepoints;
 
 /// Where the kernel describes its structures.
 pub(crate) const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -217,6 +223,7 @@ impl KernelReader {
 /// Checks the reader against any BTF: it is refused, or the programs are such as a kernel accepts in size.
 #[cfg(any(test, feature = "_fuzz"))]
 pub(crate) fn check(btf: &[u8]) {
+    tracepoints::check(btf);
     if let Ok(reader) = KernelReader::new(btf) {
         let iterators = [&reader.tasks, &reader.files, &reader.files_and_suspects];
         for Iterator { instructions, .. } in
@@ -245,7 +252,16 @@ mod tests {
     #[test]
     fn a_field_that_is_missing_is_named() {
         // Nothing reads these.
-        let unread = ["nsproxy.count", "cred.uid", "pid.count", "sk_buff_list.next", "ns_common.ns_id"];
+        let unread = [
+            "nsproxy.count",
+            "cred.uid",
+            "pid.count",
+            "sk_buff_list.next",
+            "ns_common.ns_id",
+            "task_struct.group_leader",
+            "pt_regs.orig_ax",
+            "pt_regs.syscallno",
+        ];
         // Without one of these, another is what is missing.
         let replaced = [
             ("ns_common.ns_type", "ns_common.ops"),
