@@ -12,11 +12,14 @@
 //! | `in_flight.rs` | what waits in UNIX sockets, read with these |
 //! | `held_files.rs` | what other open files and System V segments hold, read with these |
 //! | `records.rs` | what programs write |
+//! | `events.rs` | programs for what tasks do, as it happens, and what they write |
+//! | `tracepoints.rs` | where these run |
 //!
 //! Nothing stays in the kernel: programs and iterators end with their descriptors.
 
 mod assembler;
 pub(crate) mod btf;
+mod events;
 mod held_files;
 mod in_flight;
 mod lists;
@@ -26,6 +29,7 @@ mod programs;
 mod records;
 #[cfg(test)]
 mod small_btf;
+mod tracepoints;
 
 use std::ffi::CStr;
 use std::ops::ControlFlow;
@@ -40,10 +44,12 @@ use rustix::io::Errno;
 use crate::failure::Failure;
 use crate::model::{Call, Cause, NamespaceType, Operation};
 use btf::Btf;
+pub(crate) use events::EventRecord;
 pub(crate) use in_flight::{Receiver, Waiting, WaitingKind};
 use memory::MemoryReader;
 use programs::Missing;
 pub(crate) use records::{FileKind, FileRecord, NamespaceRecord, TaskRecord};
+pub(crate) use tracepoints::Tracepoints;
 
 /// Where the kernel describes its structures.
 pub(crate) const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -280,6 +286,7 @@ impl KernelReader {
 /// Checks the reader against any BTF: it is refused, or the programs are such as a kernel accepts in size.
 #[cfg(any(test, feature = "_fuzz"))]
 pub(crate) fn check(btf: &[u8]) {
+    tracepoints::check(btf);
     if let Ok(reader) = KernelReader::new(btf) {
         let iterators = [&reader.tasks, &reader.files, &reader.files_and_suspects];
         let of_memory = reader.memory.iter().flat_map(MemoryReader::iterators);
@@ -308,9 +315,19 @@ mod tests {
 
     #[test]
     fn a_field_that_is_missing_is_named() {
-        // Nothing reads these, or they are read from elsewhere without.
-        let unread = ["nsproxy.count", "cred.uid", "pid.count", "ns_common.ns_id"];
-        let unread = [&unread[..], &["task_struct.fs", "fs_struct.root", "path.mnt"]].concat();
+        // Nothing of this reader's reads these, or they are read from elsewhere without.
+        let unread = [
+            "nsproxy.count",
+            "cred.uid",
+            "pid.count",
+            "ns_common.ns_id",
+            "task_struct.group_leader",
+            "task_struct.fs",
+            "fs_struct.root",
+            "path.mnt",
+            "pt_regs.orig_ax",
+            "pt_regs.syscallno",
+        ];
         // Without one of these, another is what is missing.
         let replaced = [
             ("ns_common.ns_type", "ns_common.ops"),
