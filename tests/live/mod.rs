@@ -26,6 +26,7 @@ mod processes;
 mod processless;
 mod program;
 mod reader;
+mod references;
 mod safety;
 mod snapshots;
 
@@ -48,6 +49,7 @@ pub(crate) fn tests() -> Vec<Test> {
         kernel_lists::tests(),
         processes::tests(),
         reader::tests(),
+        references::tests(),
         processless::tests(),
         snapshots::tests(),
         gaps::tests(),

@@ -5,7 +5,7 @@ use lxkns_answers::event_source::{self, EventsLine};
 use lxkns_answers::gaps;
 use lxkns_answers::json::Envelope;
 use lxkns_answers::text::chain;
-use lxkns_core::model::{CapabilitySet, DiscoveryOptions, Place};
+use lxkns_core::model::{CapabilitySet, DiscoveryOptions, NotKernel, Place};
 use lxkns_core::{EventOptions, Events, Interface, ProcRoot};
 use lxkns_mountns::{Access, HelperProgram};
 
@@ -21,7 +21,12 @@ pub(crate) fn run(args: &DoctorArgs, color: Color) -> Result {
     let access = live::access(&args.look.patience);
     let is_live = args.look.from.is_none();
     let interfaces = if is_live { Some(ask_all(&ProcRoot::host()?)) } else { None };
-    let snapshot = live::load_with(&args.look, &access, &options)?;
+    let mut snapshot = live::load_with(&args.look, &access, &options)?;
+    if is_live && snapshot.not_kernel == Some(NotKernel::FewProcesses) {
+        // Whether it could be used is not known then.
+        let refusal = live::session(&access)?.kernel_reader_refusal();
+        snapshot.not_kernel = refusal.map(NotKernel::Refused).or(snapshot.not_kernel);
+    }
     let living = match interfaces {
         Some(interfaces) => {
             let proc = ProcRoot::host()?;

@@ -61,7 +61,7 @@ impl Scan for Host<'_> {
 pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
     screen::check()?;
     let access = live::access(&args.patience);
-    let session = live::session(&access)?;
+    let session = live::session(&access)?.repeated();
     let options = diff::options();
     // Before the first scan, so what happens meanwhile is not missed.
     let mut events = if args.events { Some(start(args)?) } else { None };
