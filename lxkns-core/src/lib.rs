@@ -37,6 +37,8 @@
 //! - [`wire`] writes a snapshot as JSON and reads it back.
 //! - [`Discovery::file_system_users`] finds what keeps a file system from being unmounted, [`Discovery::socket_users`]
 //!   the processes that have sockets open.
+//! - [`Events`] follows what tasks do as it happens, so that a scan is taken when something has changed, and what lived for a
+//!   moment only is known.
 //! - [`Interface`] tells which of the newer interfaces this kernel has.
 //! - [`Discovery::open`] opens a namespace of a snapshot, [`namespace_of()`] tells which namespace a descriptor is on.
 //!
@@ -61,11 +63,12 @@
 //!
 //! # Readers
 //!
-//! Processes, tasks and open files are read from procfs or, with [`DiscoveryOptions::reader`], from the kernel's iterators: two
-//! BPF programs that are put together for the running kernel, from its own description of its structures
-//! (`/sys/kernel/btf/vmlinux`), and loaded once for all scans of a session. Both readers say the same of an unchanged host;
-//! the kernel's needs `CAP_BPF` and `CAP_PERFMON` (or `CAP_SYS_ADMIN`) in the initial user namespace, and no access to the
-//! processes. If it is not usable, procfs is read, and a gap at [`Place::Reader`](model::Place::Reader) says why.
+//! Processes, tasks and open files are read from procfs or, where that is permitted and faster, from the kernel's
+//! iterators: BPF programs that are put together for the running kernel, from its own description of its structures
+//! (`/sys/kernel/btf/vmlinux`), and loaded once for all scans of a session. Both readers say the same of an unchanged
+//! host; the kernel's needs `CAP_BPF` and `CAP_PERFMON` (or `CAP_SYS_ADMIN`) in the initial user namespace, and no access
+//! to the processes. [`DiscoveryOptions::reader`] and [`Discovery::repeated`] say when it is used. If it is not usable,
+//! procfs is read, and [`Snapshot::not_kernel`] says why.
 //!
 //! # Kernels
 //!
@@ -98,6 +101,7 @@ mod cgroups;
 
 mod discovery;
 mod ending;
+mod events;
 mod file;
 mod life;
 mod mount_access;
@@ -127,6 +131,7 @@ pub use cgroups::{CgroupHierarchies, cgroups_at, cgroups_of};
 pub use discovery::{Discovery, Progress, Step, file_system_on};
 pub use ending::ending_of;
 pub use error::{Error, ErrorKind};
+pub use events::{EventBatch, EventOptions, Events, Woken};
 pub use file::{file_of, mount_id_maps, root_of};
 pub use life::life_of;
 #[doc(inline)]

@@ -1,7 +1,7 @@
 //! The kernel's own lists of namespaces, beside what was found with a holder.
 
 use lxkns_core::model::{Holder, Place, Places, Suspect, Tid};
-use lxkns_core::model::{NamespaceType, Pid};
+use lxkns_core::model::{NamespaceType, Pid, Reader};
 use lxkns_core::{DiscoveryOptions, Snapshot};
 use lxkns_fixture::{Actor, Open, Socket};
 
@@ -23,6 +23,7 @@ pub(super) fn tests() -> Vec<Test> {
 fn listed() -> Snapshot {
     let mut options = DiscoveryOptions::namespaces();
     options.places = Places::NONE.with(Place::Kernel).with(Place::Owners).with(Place::Parents);
+    options.reader = Some(Reader::Proc);
     lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap()
 }
 

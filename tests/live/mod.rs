@@ -10,6 +10,7 @@ mod endings;
 mod engine_hosts;
 mod engines;
 mod enter;
+mod events;
 mod gaps;
 mod guides;
 mod hostile;
@@ -25,14 +26,16 @@ mod processes;
 mod processless;
 mod program;
 mod reader;
+mod references;
 mod safety;
 mod snapshots;
 
+use std::cell::Cell;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use lxkns_core::model::{Holder, Namespace, NamespaceId, Pid};
+use lxkns_core::model::{Holder, Namespace, NamespaceId, Pid, Reader};
 use lxkns_core::{DiscoveryOptions, Snapshot};
 use tempfile::TempDir;
 
@@ -47,6 +50,7 @@ pub(crate) fn tests() -> Vec<Test> {
         kernel_lists::tests(),
         processes::tests(),
         reader::tests(),
+        references::tests(),
         processless::tests(),
         snapshots::tests(),
         gaps::tests(),
@@ -64,6 +68,7 @@ pub(crate) fn tests() -> Vec<Test> {
         endings::tests(),
         engine_hosts::tests(),
         enter::tests(),
+        events::tests(),
         one_file::tests(),
         owner::tests(),
     ]
@@ -72,14 +77,26 @@ pub(crate) fn tests() -> Vec<Test> {
     .collect()
 }
 
+thread_local! {
+    /// The reader of the snapshots that this thread takes; `None` leaves the choice to discovery.
+    static READER: Cell<Option<Reader>> = const { Cell::new(None) };
+}
+
 /// A snapshot of the namespaces and their holders.
 fn discover() -> Snapshot {
-    lxkns_core::Discovery::of_host().unwrap().run(&DiscoveryOptions::namespaces()).unwrap()
+    discover_with(DiscoveryOptions::namespaces())
 }
 
 /// A snapshot of all there is to know.
 fn discover_everything() -> Snapshot {
-    lxkns_core::Discovery::of_host().unwrap().run(&DiscoveryOptions::everything()).unwrap()
+    discover_with(DiscoveryOptions::everything())
+}
+
+fn discover_with(mut options: DiscoveryOptions) -> Snapshot {
+    options.reader = READER.get();
+    let snapshot = lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap();
+    assert!(options.reader.is_none() || snapshot.reader == options.reader, "{:?}", snapshot.gaps);
+    snapshot
 }
 
 /// Looks until nothing disturbs, or a hundred times: other programs that look at namespaces, such as other tests, have

@@ -1,5 +1,7 @@
 //! What the programs write: one record for each task, one for each file of interest. In the kernel's byte order.
 
+use std::num::NonZeroU64;
+
 /// Magic numbers of file systems (`include/uapi/linux/magic.h`).
 pub(crate) const NSFS: u32 = 0x6e73_6673;
 pub(crate) const SOCKFS: u32 = 0x534f_434b;
@@ -12,12 +14,12 @@ pub(crate) const PIDFS: u32 = 0x5049_4446;
 pub(crate) const TUN: u32 = 1;
 
 /// The bytes of a task's record.
-pub(super) const TASK: usize = 112;
+pub(super) const TASK: usize = 128;
 /// The bytes of a file's record.
-pub(super) const FILE: usize = 40;
+pub(super) const FILE: usize = 48;
 
 /// The bytes of a namespace's record.
-pub(super) const NAMESPACE: usize = 32;
+pub(super) const NAMESPACE: usize = 40;
 
 /// Where the fields of a namespace's record are.
 pub(super) mod namespace {
@@ -32,6 +34,8 @@ pub(super) mod namespace {
     pub(crate) const OWNER_UID: i16 = 16;
     pub(crate) const REFERENCES: i16 = 20;
     pub(crate) const UNIQUE_ID: i16 = 24;
+    /// Where its structure is in the kernel's memory.
+    pub(crate) const ADDRESS: i16 = 32;
 }
 
 /// Where the fields of a task's record are.
@@ -50,7 +54,7 @@ pub(super) mod task {
     pub(crate) const FLAGS: i16 = 48;
     pub(crate) const STATE: i16 = 52;
     pub(crate) const EXIT_STATE: i16 = 56;
-    /// The inode numbers of namespaces, from here to the end.
+    /// The inode numbers of namespaces, from here on.
     pub(crate) const MNT: i16 = 64;
     pub(crate) const CGROUP: i16 = 68;
     pub(crate) const UTS: i16 = 72;
@@ -61,6 +65,10 @@ pub(super) mod task {
     pub(crate) const TIME: i16 = 92;
     pub(crate) const PID_FOR_CHILDREN: i16 = 96;
     pub(crate) const TIME_FOR_CHILDREN: i16 = 100;
+    /// Which set of namespaces it has; 0 for none.
+    pub(crate) const NSPROXY: i16 = 104;
+    /// Which root directory it has: the mount and the entry, by numbers that only mean this.
+    pub(crate) const ROOT: i16 = 112;
 }
 
 /// Where the fields of a file's record are.
@@ -75,6 +83,8 @@ pub(super) mod file {
     pub(crate) const FAMILY: i16 = 28;
     /// The messages that wait in a socket.
     pub(crate) const QUEUED: i16 = 32;
+    /// Where the file is in the kernel's memory.
+    pub(crate) const ADDRESS: i16 = 40;
 }
 
 /// What the kernel says of a task. The IDs without a name of their own are those of the initial PID namespace.
@@ -90,15 +100,19 @@ pub(crate) struct TaskRecord {
     pub(crate) started_ns: u64,
     /// Which descriptor table it has, by a number that only means this; `None` if it has none.
     pub(crate) table: Option<u64>,
+    /// Which root directory it has, in the same way.
+    pub(crate) root: Option<(u64, u64)>,
     comm: [u8; 16],
     flags: u32,
     state: u32,
     exit_state: u32,
     /// The inode numbers of its namespaces, in the order of their types, and those for children; 0 where it has none.
     pub(crate) namespaces: [u32; 10],
+    /// Which set of namespaces it has, by a number that only means this; tasks with the same set hold each once.
+    pub(crate) nsproxy: Option<NonZeroU64>,
 }
 
-fn u32_of(bytes: &[u8], at: i16) -> u32 {
+pub(super) fn u32_of(bytes: &[u8], at: i16) -> u32 {
     let four = bytes.get(at as usize..).and_then(<[u8]>::first_chunk).copied();
     four.map_or(0, u32::from_ne_bytes)
 }
@@ -108,7 +122,7 @@ fn u16_of(bytes: &[u8], at: i16) -> u16 {
     two.map_or(0, u16::from_ne_bytes)
 }
 
-fn u64_of(bytes: &[u8], at: i16) -> u64 {
+pub(super) fn u64_of(bytes: &[u8], at: i16) -> u64 {
     let eight = bytes.get(at as usize..).and_then(<[u8]>::first_chunk).copied();
     eight.map_or(0, u64::from_ne_bytes)
 }
@@ -117,6 +131,7 @@ impl TaskRecord {
     /// Reads a record of [`TASK`] bytes.
     pub(super) fn read(bytes: &[u8]) -> Self {
         let table = u64_of(bytes, task::FILES);
+        let root = (u64_of(bytes, task::ROOT), u64_of(bytes, task::ROOT + 8));
         Self {
             tgid: u32_of(bytes, task::TGID),
             tid: u32_of(bytes, task::TID),
@@ -124,11 +139,13 @@ impl TaskRecord {
             parent: u32_of(bytes, task::PARENT),
             started_ns: u64_of(bytes, task::STARTED),
             table: (table != 0).then_some(table),
+            root: (root.0 != 0 && root.1 != 0).then_some(root),
             comm: bytes.get(task::COMM as usize..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default(),
             flags: u32_of(bytes, task::FLAGS),
             state: u32_of(bytes, task::STATE),
             exit_state: u32_of(bytes, task::EXIT_STATE),
             namespaces: std::array::from_fn(|index| u32_of(bytes, task::MNT + 4 * index as i16)),
+            nsproxy: NonZeroU64::new(u64_of(bytes, task::NSPROXY)),
         }
     }
 
@@ -192,6 +209,8 @@ pub(crate) struct NamespaceRecord {
     pub(crate) references: u32,
     /// 0 where the kernel has none.
     pub(crate) unique_id: u64,
+    /// Where its structure is in the kernel's memory.
+    pub(crate) address: u64,
 }
 
 impl NamespaceRecord {
@@ -205,6 +224,7 @@ impl NamespaceRecord {
             owner_uid: u32_of(bytes, namespace::OWNER_UID),
             references: u32_of(bytes, namespace::REFERENCES),
             unique_id: u64_of(bytes, namespace::UNIQUE_ID),
+            address: u64_of(bytes, namespace::ADDRESS),
         }
     }
 }
@@ -216,6 +236,8 @@ pub(crate) struct FileRecord {
     pub(crate) tid: u32,
     pub(crate) fd: u32,
     pub(crate) kind: FileKind,
+    /// Where it is in the kernel's memory.
+    pub(crate) address: u64,
 }
 
 /// What a file is on.
@@ -228,7 +250,10 @@ pub(crate) enum FileKind {
     /// A TUN/TAP file.
     Tun,
     /// Something that can hold a namespace which the kernel does not name.
-    Suspect,
+    Suspect {
+        /// The magic number of its file system.
+        file_system: u32,
+    },
 }
 
 impl FileRecord {
@@ -238,6 +263,7 @@ impl FileRecord {
         let (ino, namespace) = (u64_of(bytes, file::INODE), u32_of(bytes, file::NAMESPACE));
         let is_unix = u16_of(bytes, file::FAMILY) == AF_UNIX;
         Self {
+            address: u64_of(bytes, file::ADDRESS),
             tgid: u32_of(bytes, file::TGID),
             tid: u32_of(bytes, file::TID),
             fd: u32_of(bytes, file::FD),
@@ -249,7 +275,7 @@ impl FileRecord {
                     can_have_some_in_flight: is_unix && u32_of(bytes, file::QUEUED) != 0,
                 },
                 TUN => FileKind::Tun,
-                _ => FileKind::Suspect,
+                file_system => FileKind::Suspect { file_system },
             },
         }
     }
@@ -268,9 +294,12 @@ mod tests {
         put(task::STARTED, &(5_u64 << 32).to_ne_bytes());
         put(task::COMM, b"a) b\0x");
         put(task::TIME_FOR_CHILDREN, &9_u32.to_ne_bytes());
+        put(task::ROOT, &1_u64.to_ne_bytes());
+        put(task::ROOT + 8, &2_u64.to_ne_bytes());
         let task = TaskRecord::read(&bytes);
         assert_eq!((task.tgid, task.number, task.started_ns), (7, 3, 5 << 32));
         assert_eq!((task.comm(), task.table, task.namespaces[9]), (&b"a) b"[..], None, 9));
+        assert_eq!((task.root, TaskRecord::read(&[0; TASK]).root), (Some((1, 2)), None));
         assert!(task.has_left() && !task.is_of_kernel());
     }
 
