@@ -16,6 +16,7 @@ const holderKinds = {
   mount: ["mount", "mounts"],
   child: ["child", "children"],
   owned: ["owned namespace", "owned namespaces"],
+  "in-flight": ["waits in a socket", "wait in sockets"],
   kernel: ["nothing seen; the kernel lists it", "nothing seen; the kernel lists it"],
 } as const;
 
@@ -123,7 +124,8 @@ export const S = {
     uidMap: "UID map", gidMap: "GID map", offsets: "Offsets", reference: "Reached by", noReference: "no path leads there", leaders: "Topmost processes",
     offset: (monotonic: [number, number], boottime: [number, number]): string => `monotonic ${monotonic[0]} s ${monotonic[1]} ns, boottime ${boottime[0]} s ${boottime[1]} ns`,
     members: (count: number): string => `all ${many(count, "process", "processes")}`, holders: "Kept alive by", holdersUnknown: "The dump of another program does not say.",
-    holdersUnseen: "Not all places could be read, so there may be more.", noHolder: "Nothing was seen.", below: "Below it",
+    holdersUnseen: "Not all places could be read, so there may be more.", noHolder: "Nothing was seen.",
+    references: (total: number, explained: number): string => `The kernel counts ${many(total, "reference")}; ${explained} explained.`, unexplained: "Something else holds it that was not seen.", below: "Below it",
     children: (count: number): string => (count === 1 ? "1 child" : `${count} children`), owned: (count: number): string => `Owns ${many(count, "namespace")}`,
     emptyMap: "empty: nobody is mapped", inside: "Inside", outside: "Outside", count: "Count", hostname: "Host name", domainname: "Domain name", type: "Type", used: "Used", max: "At most",
     links: "Links", routes: "Routes", via: "via", capability: "Capability", namespaces: "Namespaces", forChildren: "Of its next child", parentProcess: "Parent", noParent: "none is visible",

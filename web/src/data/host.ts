@@ -35,6 +35,8 @@ export interface Ns {
   gidMap: number[][] | undefined;
   offsets: wire.Offsets | undefined;
   netnsId: number | undefined;
+  /** How many references the kernel counts, and how many of them are explained. */
+  references: wire.References | undefined;
   /** What `ip netns` calls it. */
   netnsName: string | undefined;
   /** Containers with a process in it; the owner is the first unless it is initial. */
@@ -279,6 +281,7 @@ function addNamespaces(host: Host, dump: wire.LxknsDump): void {
       gidMap: or(raw["gid-map"]) as number[][] | undefined,
       offsets: or(raw.offsets),
       netnsId: or(raw["netnsid"]),
+      references: or(raw.references),
       netnsName: undefined,
       containers: [],
     };

@@ -263,7 +263,7 @@ export function useStore(): Store {
 /** The kinds of the agent's events, which are those of `lxkns diff`. */
 const EVENTS = [
   "change", "changed", "went", "vanished", "hidden", "unseen", "appeared", "seen", "last-task-left", "first-task-came", "leader", "owner-known", "parent-known", "process-left",
-  "process-entered", "holder-went", "holder-came",
+  "process-entered", "holder-went", "holder-came", "lost",
 ];
 
 /** Follows the agent: by its events, and at an interval. */

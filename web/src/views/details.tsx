@@ -65,6 +65,7 @@ export function NsView({ host, ns }: { host: Host; ns: Ns }): JSX.Element {
         </Card>
         <Card title={S.details.holders}>
           {host.ours ? <Holders host={host} ns={ns} /> : <Unread>{S.details.holdersUnknown}</Unread>}
+          {ns.references && <p>{S.details.references(ns.references.total, ns.references.explained)} {ns.references.exact && ns.references.explained < ns.references.total && <span class="warn-text">{S.details.unexplained}</span>}</p>}
           {host.ours && !host.holdersSeen && <p><Unread>{S.details.holdersUnseen}</Unread> <a href={viewHref("gaps")}>{S.views.gaps}</a></p>}
         </Card>
         {(ns.children.length > 0 || ns.owned.length > 0) && (
@@ -131,6 +132,7 @@ export function HolderLine({ host, holder }: { host: Host; holder: Holder }): JS
       {holder.count !== undefined ? S.holders.count(holder.kind, holder.count) : words}
       {holder.pid !== undefined && <> <ProcById host={host} pid={holder.pid} />{task}</>}
       {holder.fd !== undefined && <span class="dim"> fd {holder.fd}</span>}
+      {holder.what !== undefined && <span class="dim"> {holder.what}</span>}
       {holder.nsid !== undefined && <> <NsById host={host} id={holder.nsid} /></>}
       {holder.path !== undefined && <> <bdi class="wrap">{holder.path}</bdi></>}
       {holder.mntns !== undefined && <> <span class="dim">{S.in}</span> {holder.mountid !== undefined ? <a class="ref" href={hrefOf({ kind: "mount", mntns: holder.mntns, id: holder.mountid })}>mnt:[{holder.mntns}]</a> : <NsById host={host} id={holder.mntns} type="mnt" />}</>}
