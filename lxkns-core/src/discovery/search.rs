@@ -8,11 +8,12 @@ use rustc_hash::FxHashMap;
 
 use super::command_lines::Reader;
 use super::facts::{self, Facts};
+use super::from_kernel::Listed;
 use super::host;
 use super::session::Discovery;
 use crate::failure::Failure;
 use crate::kernel_reader::Refusal;
-use crate::model::{Call, DiscoveryOptions, NamespaceId, Place};
+use crate::model::{Call, DiscoveryOptions, NamespaceId, Place, Tid};
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
 use crate::reach;
@@ -32,7 +33,9 @@ pub(super) struct Search<'a> {
     /// What the kernel reader tells of namespaces; read when it is first needed.
     pub(super) told: OnceLock<Result<FxHashMap<NamespaceId, Facts>, Refusal>>,
     /// What the kernel's own lists told when processes had just been read, and whether they were read to their ends.
-    pub(super) listed: Option<(FxHashMap<NamespaceId, Facts>, bool)>,
+    pub(super) listed: Option<Listed>,
+    /// Which root directory processes have, by the task that stands for each, as the kernel reader tells it.
+    pub(super) roots: FxHashMap<Tid, (u64, u64)>,
     /// Whether the caller is in the initial PID namespace, in which all others are visible.
     pub(super) is_in_initial_pid_ns: bool,
     /// What is known about calls that have failed.
@@ -65,6 +68,7 @@ impl<'a> Search<'a> {
             reads_kernel: false,
             told: OnceLock::new(),
             listed: None,
+            roots: FxHashMap::default(),
             is_in_initial_pid_ns: false,
             interfaces: Interfaces::default(),
             devices: facts::Devices::of_this_kernel(proc),

@@ -146,7 +146,7 @@ impl Program {
 fn level(btf: &Btf<'_>) -> Result<u32, Refusal> {
     let iterator = btf.function(TASK_ITERATOR).ok_or(Missing(TASK_ITERATOR))?;
     let mut level = 0;
-    Iterator::new(c"lxkns_level", iterator, events::of_level(btf)?).run_until(8, |bytes| {
+    Iterator::new(c"lxkns_level", iterator, events::of_level(btf)?).run_until(8, 64, |bytes| {
         level = super::records::u32_of(bytes, 0);
         ControlFlow::Break(())
     })?;
