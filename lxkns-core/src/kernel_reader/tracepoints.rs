@@ -45,8 +45,7 @@ pub(crate) struct Tracepoints {
     /// How many of the lost ones were told.
     told: u64,
     reader: events::Reader,
-    /// Each keeps its program attached.
-    links: Vec<OwnedFd>,
+    programs: Vec<Program>,
 }
 
 impl Tracepoints {
@@ -83,7 +82,7 @@ impl Tracepoints {
     ) -> Result<(Self, Option<Refusal>), Refusal> {
         let ring = BpfRing::new(size).map_err(Refusal::of(Call::Bpf))?;
         let lost = BpfCounter::new().map_err(Refusal::of(Call::Bpf))?;
-        let mut all = Self { ring, lost, told: 0, reader, links: Vec::new() };
+        let mut all = Self { ring, lost, told: 0, reader, programs: Vec::new() };
         for tracepoint in &events::OF_TASKS {
             all.add(btf, tracepoint)?;
         }
@@ -94,7 +93,7 @@ impl Tracepoints {
     fn add(&mut self, btf: &Btf<'_>, tracepoint: &Tracepoint) -> Result<(), Refusal> {
         let id = btf.function(tracepoint.name).ok_or(Missing(tracepoint.name))?;
         let program = events::of_tracepoint(btf, tracepoint, self.reader, &self.ring, &self.lost)?;
-        self.links.push(attach(&program, id).map_err(Refusal::of(Call::Bpf))?);
+        self.programs.push(Program::attach(&program, id).map_err(Refusal::of(Call::Bpf))?);
         Ok(())
     }
 
@@ -107,9 +106,12 @@ impl Tracepoints {
         })
     }
 
-    /// How many events were lost since this was asked last.
+    /// How many events were lost since this was asked last: had no room, or came while another one was being written.
     pub(crate) fn lost(&mut self) -> Result<u64, Errno> {
-        let all = self.lost.get()?;
+        let mut all = self.lost.get()?;
+        for Program { fd, .. } in &self.programs {
+            all += lxkns_sys::bpf_missed_runs(fd)?;
+        }
         Ok(all.saturating_sub(std::mem::replace(&mut self.told, all)))
     }
 }
@@ -124,9 +126,20 @@ fn parse(btf: &[u8]) -> Result<Btf<'_>, Refusal> {
     Btf::parse(btf, &STRUCTS, &NAMES).map_err(Refusal::of_btf)
 }
 
-fn attach(program: &[BpfInstruction], attach_btf_id: u32) -> Result<OwnedFd, Errno> {
-    const NAME: &CStr = c"lxkns_events";
-    lxkns_sys::bpf_attach_tracepoint(lxkns_sys::bpf_load_tracepoint(NAME, program, LICENSE, attach_btf_id, &mut [])?)
+/// A program at its tracepoint.
+#[derive(Debug)]
+struct Program {
+    fd: OwnedFd,
+    /// Keeps it attached.
+    _link: OwnedFd,
+}
+
+impl Program {
+    fn attach(program: &[BpfInstruction], attach_btf_id: u32) -> Result<Self, Errno> {
+        const NAME: &CStr = c"lxkns_events";
+        let fd = lxkns_sys::bpf_load_tracepoint(NAME, program, LICENSE, attach_btf_id, &mut [])?;
+        Ok(Self { _link: lxkns_sys::bpf_attach_tracepoint(&fd)?, fd })
+    }
 }
 
 /// How deep the caller's PID namespace is.
