@@ -18,7 +18,7 @@ pub(crate) use container::{
 pub(crate) use mount::{Mount, MountPath, Mounts};
 pub(crate) use namespace::{Holder, HolderKind, Namespace, Offsets, Reference, RelationForm, RelationState, Relations};
 pub(crate) use process::{
-    Capabilities, CgroupMembership, Common, ForChildren, Freezer, Links, Process, Scheduling, Task, Uids,
+    Capabilities, CgroupMembership, Common, ForChildren, Freezer, Links, Memberships, Process, Scheduling, Task, Uids,
 };
 
 /// The whole. Its keys are all that there may be: a further one makes the Go reader drop everything.
