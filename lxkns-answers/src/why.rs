@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::ending::{EndingForm, Explained};
-use crate::forms::{HolderForm, NamespaceForm, SuspectForm};
+use crate::forms::{HolderForm, NamespaceForm, ReferencesForm, SuspectForm};
 use crate::holders::{self, Kind, describe};
 use crate::lacks::with_lack;
 use crate::names::{self, Detail};
@@ -172,6 +172,11 @@ impl<'a> Explanation<'a> {
         holders::summary(&self.namespace.holders).filter(|_| self.is_explained())
     }
 
+    /// How many references to it the kernel counts, and how many are explained, in words.
+    pub fn references(&self) -> Option<String> {
+        holders::references(self.context.snapshot, self.namespace)
+    }
+
     /// What may hold it as well, the most likely first.
     pub fn suspects(&self) -> Vec<&'a Suspect> {
         suspects::of(self.context.snapshot, self.namespace)
@@ -181,7 +186,10 @@ impl<'a> Explanation<'a> {
     pub fn describe(&self, holder: &Holder) -> String {
         let text = describe(self.context.snapshot, holder, self.context.mount_ns, Detail::Full);
         match holder {
-            Holder::Fd { pid, tid, fd } | Holder::Socket { pid, tid, fd, .. } | Holder::Tun { pid, tid, fd, .. } => {
+            Holder::Fd { pid, tid, fd }
+            | Holder::Socket { pid, tid, fd, .. }
+            | Holder::Tun { pid, tid, fd, .. }
+            | Holder::InFlight { pid, tid, fd, .. } => {
                 format!("{text}: {}", names::fd_path(*pid, *tid, *fd))
             }
             Holder::BindMount { mount_id, .. } | Holder::Mount { mount_id, .. } => {
@@ -237,6 +245,9 @@ pub struct WhyResult {
     pub explained: bool,
     /// Whether all could be seen that may hold it.
     pub holders_seen: bool,
+    /// How many references to it the kernel counts; left out where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub references: Option<ReferencesForm>,
     /// For which container it was made, where no process of that is in it, and how that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub made_for: Option<String>,
@@ -258,6 +269,7 @@ impl WhyResult {
             namespace: Some(explanation.namespace_form()),
             explained: explanation.is_explained(),
             holders_seen: explanation.holders_seen(),
+            references: ReferencesForm::of(context.snapshot, explanation.namespace),
             made_for: explanation.made_for(),
             ending: explanation.ending().map(|ending| ending.form()),
             holders: explanation.holder_forms(),
@@ -272,6 +284,7 @@ impl WhyResult {
             namespace: None,
             explained: false,
             holders_seen: false,
+            references: None,
             made_for: None,
             ending: None,
             holders: Vec::new(),
