@@ -93,7 +93,9 @@ pub(super) fn keep(search: &Search<'_>, found: &mut Found) {
     let Some(kept) = &search.session.socket_users else { return };
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
     *kept = Kept::default();
-    if [Place::Processes, Place::Fds, Place::TaskFds].into_iter().all(|place| search.looks_in(place)) {
+    // What the kernel reader tells of processes that may not be read is left to who reads them here, with gaps.
+    let reads_all = [Place::Processes, Place::Fds, Place::TaskFds].into_iter().all(|place| search.looks_in(place));
+    if reads_all && !search.reads_kernel {
         kept.users = std::mem::take(&mut found.socket_users);
         kept.users.sort_unstable();
         kept.users.dedup();

@@ -1,5 +1,6 @@
 //! Processes and their tasks.
 
+use std::collections::hash_map::Entry;
 use std::io;
 use std::sync::Arc;
 
@@ -26,12 +27,11 @@ impl SharedCgroups {
         let mut shared = FxHashMap::default();
         let tasks = snapshot.processes.values().flat_map(|process| &process.tasks);
         for cgroups in tasks.filter_map(|task| task.cgroups.as_ref()).filter(|all| Arc::strong_count(all) >= MANY) {
-            let address = Arc::as_ptr(cgroups).addr();
-            if !shared.contains_key(&address) {
+            if let Entry::Vacant(entry) = shared.entry(Arc::as_ptr(cgroups).addr()) {
                 let mut text = Vec::new();
                 write_json(&memberships(cgroups), false, &mut text)?;
                 let text = String::from_utf8(text).map_err(io::Error::other)?;
-                shared.insert(address, RawValue::from_string(text)?);
+                entry.insert(RawValue::from_string(text)?);
             }
         }
         Ok(Self(shared))
