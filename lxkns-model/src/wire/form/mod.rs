@@ -20,7 +20,7 @@ pub(crate) use namespace::{
     Holder, HolderKind, InFlightKind, Namespace, Offsets, Reference, References, RelationForm, RelationState, Relations,
 };
 pub(crate) use process::{
-    Capabilities, CgroupMembership, Common, ForChildren, Freezer, Links, Memberships, Process, Scheduling, Task, Uids,
+    Capabilities, CgroupMembership, Common, ForChildren, Freezer, Links, Process, Scheduling, Task, Uids,
 };
 
 /// The whole. Its keys are all that there may be: a further one makes the Go reader drop everything.

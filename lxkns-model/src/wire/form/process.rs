@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 
 /// A process.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -116,8 +115,7 @@ pub(crate) struct Common<'a> {
     pub state: Option<String>,
     /// All its control groups; absent where not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<CgroupMembership<'a>>>"))]
-    pub cgroups: Option<Memberships<'a>>,
+    pub cgroups: Option<Vec<CgroupMembership<'a>>>,
     /// Its freezer state; absent where not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freezer: Option<Freezer>,
@@ -160,30 +158,6 @@ pub(crate) struct ForChildren {
     /// The time namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<u64>,
-}
-
-/// The control groups of a task.
-#[derive(Debug)]
-pub(crate) enum Memberships<'a> {
-    /// One by one.
-    Each(Vec<CgroupMembership<'a>>),
-    /// The same as JSON on one line, as many tasks are in them.
-    Json(&'a RawValue),
-}
-
-impl Serialize for Memberships<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Each(all) => all.serialize(serializer),
-            Self::Json(text) => text.serialize(serializer),
-        }
-    }
-}
-
-impl<'de, 'a> Deserialize<'de> for Memberships<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(Self::Each)
-    }
 }
 
 /// The control group in one hierarchy.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Reader, invalid, number, theirs};
 use crate::CompactSort as _;
-use crate::wire::form::{self, Common, ForChildren, Memberships};
+use crate::wire::form::{self, Common, ForChildren};
 use crate::wire::{Error, text};
 use crate::{
     Capabilities, CapabilitySet, CgroupMembership, Cgroups, Freezer, NamespaceLinks, NamespaceType, Process,
@@ -70,7 +70,7 @@ impl Reader {
             start_time_ticks: form.starttime.unwrap_or(0),
             state: TaskState(form.state.as_deref().and_then(state).unwrap_or(0)),
             namespaces: self.links(form, for_children),
-            cgroups: form.cgroups.as_ref().and_then(cgroups),
+            cgroups: form.cgroups.as_deref().map(|list| Arc::new(Cgroups(list.iter().map(membership).collect()))),
             freezer: form.freezer.as_ref().map(|freezer| Freezer { own: freezer.own, effective: freezer.effective }),
             scheduling: form.scheduling.as_ref().map(scheduling).transpose()?,
             affinity: form.affinity.as_deref().map(number::cpus).transpose()?,
@@ -118,14 +118,6 @@ fn state(text: &str) -> Option<u8> {
 
 fn scheduling(form: &form::Scheduling) -> Result<Scheduling, Error> {
     Ok(Scheduling { policy: form.policy, priority: number::priority(form.priority)?, nice: number::nice(form.nice)? })
-}
-
-/// As they are read one by one.
-fn cgroups(form: &Memberships) -> Option<Arc<Cgroups>> {
-    match form {
-        Memberships::Each(list) => Some(Arc::new(Cgroups(list.iter().map(membership).collect()))),
-        Memberships::Json(_) => None,
-    }
 }
 
 fn membership(form: &form::CgroupMembership) -> CgroupMembership {

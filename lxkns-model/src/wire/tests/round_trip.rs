@@ -75,30 +75,6 @@ fn many_processes_are_written_as_few_are() {
 }
 
 #[test]
-fn control_groups_that_many_tasks_share_are_written_as_those_of_few() {
-    use std::sync::Arc;
-    let mut snapshot = full();
-    let first = snapshot.processes.values().next().unwrap().clone();
-    let path = |path: &[u8]| CgroupMembership { hierarchy: 3, controllers: "cpu,x\"y".into(), path: path.into() };
-    // Of one all share the same value, each has its own of the other.
-    let hostile = Cgroups(vec![path(b"/a\n\"\x1b\xff"), path("/\u{202e}".as_bytes())]);
-    let (shared, few) = (Arc::new(hostile.clone()), Arc::new(Cgroups(vec![path(b"/few")])));
-    for pid in 10_000..10_100 {
-        let mut process = Process { pid: Pid(pid), ..first.clone() };
-        process.tasks[0].tid = Tid(pid);
-        process.tasks[0].cgroups = Some(match pid % 3 {
-            0 => Arc::clone(&shared),
-            1 if pid < 10_010 => Arc::clone(&few),
-            _ => Arc::new(hostile.clone()),
-        });
-        snapshot.processes.insert(process.pid, process);
-    }
-    let pretty = json_with(&snapshot, &WriteOptions { pretty: true, ..WriteOptions::default() });
-    assert_eq!(json(&snapshot).trim_end(), without_whitespace(&pretty));
-    assert_eq!(there_and_back(&snapshot).processes, snapshot.processes);
-}
-
-#[test]
 fn a_stable_dump_does_not_tell_two_looks_apart() {
     let options = WriteOptions { stable: true, ..WriteOptions::default() };
     let (mut before, mut after) = (full(), full());

@@ -20,15 +20,13 @@ use super::json::{write_json, write_members};
 use super::{FORMAT, WriteOptions, text, time};
 use crate::relations::pid_map;
 use crate::{self as model, CpuRange, DiscoveryOptions, Errno, NamespaceType, Object, Place, Scope, Snapshot};
-use process::SharedCgroups;
 
 /// Writes a dump. Of the form there are only ever the parts that are being written: on one line processes, most of a dump,
 /// by several threads.
 pub(super) fn write(snapshot: &Snapshot, options: &WriteOptions, mut writer: impl Write) -> io::Result<()> {
     /// How many processes a thread writes at a time, some 100 KiB.
     const STEP: usize = 32;
-    let none = SharedCgroups::default();
-    let dump = |part| Dump { snapshot, options, part, shared: &none };
+    let dump = |part| Dump { snapshot, options, part };
     if options.pretty || snapshot.processes.len() <= STEP {
         return write_json(&dump(Part::Whole), options.pretty, writer);
     }
@@ -37,11 +35,10 @@ pub(super) fn write(snapshot: &Snapshot, options: &WriteOptions, mut writer: imp
     writer.write_all(b",\"processes\":{")?;
     let all: Vec<_> = snapshot.processes.values().collect();
     let steps: Vec<_> = all.chunks(STEP).collect();
-    let shared = SharedCgroups::of(snapshot)?;
     let mut is_first = true;
     in_order::in_order(
         &steps,
-        |step, text| write_members(&processes(snapshot, step.iter().copied(), options, &shared), text),
+        |step, text| write_members(&processes(snapshot, step.iter().copied(), options), text),
         |text| {
             if !std::mem::take(&mut is_first) {
                 writer.write_all(b",")?;
@@ -59,7 +56,6 @@ struct Dump<'a> {
     snapshot: &'a Snapshot,
     options: &'a WriteOptions,
     part: Part,
-    shared: &'a SharedCgroups,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,7 +67,7 @@ enum Part {
 
 impl Serialize for Dump<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { snapshot, options, part, shared } = *self;
+        let Self { snapshot, options, part } = *self;
         let containers = container::Places::of(snapshot, options);
         // The keys of `form::Dump`, in its order.
         let mut dump = serializer.serialize_struct("Dump", 8)?;
@@ -80,7 +76,7 @@ impl Serialize for Dump<'_> {
             dump.serialize_field("namespaces", &namespaces(snapshot))?;
         }
         if part == Part::Whole {
-            dump.serialize_field("processes", &processes(snapshot, snapshot.processes.values(), options, shared))?;
+            dump.serialize_field("processes", &processes(snapshot, snapshot.processes.values(), options))?;
         }
         if part != Part::BeforeProcesses {
             dump.serialize_field("mounts", &mount::by_path(snapshot))?;
@@ -117,9 +113,8 @@ fn processes<'a>(
     snapshot: &'a Snapshot,
     processes: impl Iterator<Item = &'a model::Process> + Clone,
     options: &'a WriteOptions,
-    shared: &'a SharedCgroups,
 ) -> impl Serialize {
-    Entries(processes.map(move |process| (process.pid.0, process::process(snapshot, process, options, shared))))
+    Entries(processes.map(move |process| (process.pid.0, process::process(snapshot, process, options))))
 }
 
 /// The TIDs of all tasks, if a namespace has `loose-threads`: its readers expect each of these TIDs among the tasks.

@@ -1,59 +1,23 @@
 //! Processes and their tasks.
 
-use std::collections::hash_map::Entry;
-use std::io;
-use std::sync::Arc;
-
 use bstr::ByteSlice;
-use rustc_hash::FxHashMap;
-use serde_json::value::RawValue;
 
 use crate::wire::form::{
-    Capabilities, CgroupMembership, Common, ForChildren, Freezer, Links, Memberships, Process, Scheduling, Task, Uids,
+    Capabilities, CgroupMembership, Common, ForChildren, Freezer, Links, Process, Scheduling, Task, Uids,
 };
-use crate::wire::json::write_json;
 use crate::wire::{WriteOptions, text};
-use crate::{self as model, CapabilitySet, Cgroups, NamespaceLinks, NamespaceType, ProcessStatus, Snapshot};
+use crate::{self as model, CapabilitySet, NamespaceLinks, NamespaceType, ProcessStatus, Snapshot};
 
-/// The text of control groups that many tasks are in, by their address. On one line, they are the larger part of a dump.
-#[derive(Default)]
-pub(super) struct SharedCgroups(FxHashMap<usize, Box<RawValue>>);
-
-impl SharedCgroups {
-    /// Of the tasks of a snapshot.
-    pub(super) fn of(snapshot: &Snapshot) -> io::Result<Self> {
-        /// From how many tasks on their text is kept.
-        const MANY: usize = 16;
-        let mut shared = FxHashMap::default();
-        let tasks = snapshot.processes.values().flat_map(|process| &process.tasks);
-        for cgroups in tasks.filter_map(|task| task.cgroups.as_ref()).filter(|all| Arc::strong_count(all) >= MANY) {
-            if let Entry::Vacant(entry) = shared.entry(Arc::as_ptr(cgroups).addr()) {
-                let mut text = Vec::new();
-                write_json(&memberships(cgroups), false, &mut text)?;
-                let text = String::from_utf8(text).map_err(io::Error::other)?;
-                entry.insert(RawValue::from_string(text)?);
-            }
-        }
-        Ok(Self(shared))
-    }
-}
-
-pub(super) fn process<'a>(
-    snapshot: &Snapshot,
-    process: &'a model::Process,
-    options: &WriteOptions,
-    shared: &'a SharedCgroups,
-) -> Process<'a> {
+pub(super) fn process<'a>(snapshot: &Snapshot, process: &'a model::Process, options: &WriteOptions) -> Process<'a> {
     let command_line = process.command_line.as_ref().filter(|_| options.command_lines);
     let arguments = command_line.map(Vec::as_slice).unwrap_or_default();
     let lossy = arguments.iter().any(|argument| argument.to_str().is_err());
     let status = process.status.as_ref();
     // What is the thread group leader's stays so; the rest is that of the task which stands for it.
     let (first, living) = (process.main_task(), process.living_task());
-    let mut of_process = common(snapshot, living, &process.namespaces, options, shared);
+    let mut of_process = common(snapshot, living, &process.namespaces, options);
     if first.tid != living.tid {
-        let Common { name, name_escaped, starttime, state, .. } =
-            common(snapshot, first, &process.namespaces, options, shared);
+        let Common { name, name_escaped, starttime, state, .. } = common(snapshot, first, &process.namespaces, options);
         of_process = Common { name, name_escaped, starttime, state, ..of_process };
     }
     Process {
@@ -64,7 +28,7 @@ pub(super) fn process<'a>(
         cmdline_unknown: command_line.is_none().then_some(true),
         cmdline_escaped: lossy.then(|| arguments.iter().map(|argument| text::escape(argument.as_bstr())).collect()),
         threads: (process.threads as usize != process.tasks.len()).then_some(process.threads),
-        tasks: Some(process.tasks.iter().map(|task| self::task(snapshot, task, options, shared)).collect()),
+        tasks: Some(process.tasks.iter().map(|task| self::task(snapshot, task, options)).collect()),
         for_children: for_children(&process.namespaces),
         uids: status.map(uids),
         nspids: status.map(|status| status.ns_pids.iter().map(|pid| pid.0).collect()),
@@ -74,10 +38,10 @@ pub(super) fn process<'a>(
     }
 }
 
-fn task<'a>(snapshot: &Snapshot, task: &'a model::Task, options: &WriteOptions, shared: &'a SharedCgroups) -> Task<'a> {
+fn task<'a>(snapshot: &Snapshot, task: &'a model::Task, options: &WriteOptions) -> Task<'a> {
     Task {
         tid: Some(task.tid.0),
-        common: common(snapshot, task, &task.namespaces, options, shared),
+        common: common(snapshot, task, &task.namespaces, options),
         for_children: for_children(&task.namespaces),
     }
 }
@@ -87,7 +51,6 @@ fn common<'a>(
     task: &'a model::Task,
     namespaces: &NamespaceLinks,
     options: &WriteOptions,
-    shared: &'a SharedCgroups,
 ) -> Common<'a> {
     let cgroup = |controller| {
         let path = task.cgroups.as_ref().and_then(|cgroups| cgroups.of_controller(controller));
@@ -107,10 +70,7 @@ fn common<'a>(
         priority: task.scheduling.map(|scheduling| scheduling.priority).filter(|&priority| priority != 0),
         nice: task.scheduling.map(|scheduling| scheduling.nice).filter(|&nice| nice != 0),
         state: (!options.stable && task.state.0 != 0).then(|| char::from(task.state.0).to_string()),
-        cgroups: task.cgroups.as_ref().map(|cgroups| match shared.0.get(&Arc::as_ptr(cgroups).addr()) {
-            Some(text) => Memberships::Json(text),
-            None => Memberships::Each(memberships(cgroups)),
-        }),
+        cgroups: task.cgroups.as_ref().map(|cgroups| cgroups.0.iter().map(membership).collect()),
         freezer: task.freezer.map(|freezer| Freezer { own: freezer.own, effective: freezer.effective }),
         scheduling: task.scheduling.map(|scheduling| Scheduling {
             policy: scheduling.policy,
@@ -139,10 +99,6 @@ fn for_children(namespaces: &NamespaceLinks) -> Option<ForChildren> {
     let ino = |ns_type| namespaces.for_children(ns_type).map(|id| id.ino);
     let (pid, time) = (ino(NamespaceType::Pid), ino(NamespaceType::Time));
     (pid.is_some() || time.is_some()).then_some(ForChildren { pid, time })
-}
-
-fn memberships(cgroups: &Cgroups) -> Vec<CgroupMembership<'_>> {
-    cgroups.0.iter().map(membership).collect()
 }
 
 fn membership(membership: &model::CgroupMembership) -> CgroupMembership<'_> {
