@@ -44,6 +44,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("ports::of_many_namespaces", HELD, of_many_namespaces),
         test(NAMED, &[Root, Program("unshare")], of_a_named_namespace),
         test("ports::by_library", HELD, by_library),
+        test("ports::users_of_a_scan", HELD, users_of_a_scan),
     ]
 }
 
@@ -521,6 +522,35 @@ fn by_library() {
         }
     }
     assert_eq!(answers, told);
+}
+
+/// A session that keeps who has sockets open reads the descriptors of no process twice, and misses nobody.
+fn users_of_a_scan() {
+    let (actor, idle) = (Actor::spawn_in(&["user", "net"]), Actor::spawn_in(&["user", "net"]));
+    let (fd, _) = listening(&actor, Socket::Tcp4, (ANY, 90));
+    let inode = actor.socket_inode(fd);
+    let discovery = Discovery::of_host().unwrap().keep_socket_users();
+    discovery.run(&DiscoveryOptions::namespaces()).unwrap();
+    let users = |inodes: &[u64]| -> Vec<(u64, u32, u32)> {
+        let (users, _) = discovery.all_socket_users(inodes);
+        users.into_iter().map(|user| (user.inode, user.pid.0, user.fd)).collect()
+    };
+    let of = |inode, actor: &Actor, fd: i32| (inode, actor.pid(), u32::try_from(fd).unwrap());
+    assert_eq!(users(&[inode]), [of(inode, &actor, fd)]);
+    // Who came since is read.
+    let child = actor.fork();
+    let mut both = [of(inode, &actor, fd), of(inode, &child, fd)];
+    both.sort_unstable();
+    assert_eq!(users(&[inode]), both);
+    // A process of the scan is not read again.
+    actor.close(fd);
+    assert_eq!(users(&[inode]), both);
+    // Unless it may have a socket that nobody had then.
+    let (late, _) = listening(&idle, Socket::Tcp4, (ANY, 91));
+    let late_inode = idle.socket_inode(late);
+    let mut read_again = [of(inode, &child, fd), of(late_inode, &idle, late)];
+    read_again.sort_unstable();
+    assert_eq!(users(&[inode, late_inode]), read_again);
 }
 
 fn pids_of(answer: &Value) -> Vec<u32> {

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &PortsArgs, color: Color) -> Result {
     let mut options = DiscoveryOptions::namespaces();
     options.without_self = true;
     let access = live::access(&args.look.patience);
-    let session = live::session(&access)?;
+    let session = live::session(&access)?.keep_socket_users();
     let mut snapshot = live::discover(&session, &options, &args.look.patience)?;
 
     let (mut scope, mut exit) = (None, Exit::Done);

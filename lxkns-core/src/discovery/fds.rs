@@ -206,6 +206,7 @@ pub(super) fn scan(
         match table.kind(search, found, name, fd) {
             Ok(Kind::Namespace(id)) => namespace(search, found, table, fd, id),
             Ok(Kind::Socket(inode)) => {
+                found.note_socket(search, inode, table.pid, table.tid, fd);
                 sockets::socket(search, found, &mut fetcher, fd, inode, home);
                 let has_none_in_flight = found.sockets.get(&inode).is_some_and(|socket| socket.has_none_in_flight);
                 if search.options.suspects && !has_none_in_flight {

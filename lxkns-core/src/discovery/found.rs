@@ -14,7 +14,8 @@ use super::tun::OpenTun;
 use crate::failure::Failure;
 use crate::model::Texts;
 use crate::model::{
-    Cgroups, Gap, Holder, Mount, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, Process, Suspect, Tid,
+    Cgroups, Gap, Holder, Mount, NamespaceId, NamespaceLinks, NamespaceType, Object, Pid, Place, Process, SocketUser,
+    Suspect, Tid,
 };
 use crate::procfs::parse::{self};
 use crate::reach;
@@ -56,6 +57,8 @@ pub(super) struct Found {
     pub(super) listed_by_kernel: FxHashSet<NamespaceId>,
     /// Sockets that have been asked, by inode number.
     pub(super) sockets: FxHashMap<u64, Socket>,
+    /// All open sockets, where the session keeps who has them open.
+    pub(super) socket_users: Vec<SocketUser>,
     /// Network namespaces by the cookie that their sockets say.
     pub(super) netns_cookies: FxHashMap<u64, NamespaceId>,
     /// Control groups by their text in `/proc/PID/cgroup`: most tasks share theirs with others.
@@ -121,6 +124,7 @@ impl Found {
             }
         }
         self.sockets_at_home.append(&mut other.sockets_at_home);
+        self.socket_users.append(&mut other.socket_users);
         self.suspects.append(&mut other.suspects);
         self.tuns.append(&mut other.tuns);
         self.receivers.append(&mut other.receivers);
@@ -133,6 +137,13 @@ impl Found {
         self.mounts_seen.extend(other.mounts_seen);
         self.unentered.extend(other.unentered);
         self.listed_by_kernel.extend(other.listed_by_kernel);
+    }
+
+    /// Notes who has a socket open, if that is kept.
+    pub(super) fn note_socket(&mut self, search: &Search<'_>, inode: u64, pid: Pid, tid: Tid, fd: u32) {
+        if search.session.socket_users.is_some() {
+            self.socket_users.push(SocketUser::new(inode, pid, tid, fd));
+        }
     }
 
     /// Notes the namespaces of a process. The process as holder is not noted here: it follows from the process.

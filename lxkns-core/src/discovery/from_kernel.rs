@@ -493,6 +493,7 @@ impl Told {
                     }
                 }
                 FileKind::Socket { inode, net, can_have_some_in_flight } => {
+                    found.note_socket(search, inode, pid, tid, fd);
                     if search.looks_in(Place::Sockets) && net != 0 {
                         let id = NamespaceId { ino: net.into(), dev };
                         if self.links(search, task).get(NamespaceType::Net) == Some(id) {

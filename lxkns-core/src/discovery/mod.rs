@@ -108,6 +108,7 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
     tun::told(&search, &mut found);
     // Retry namespaces that could not be opened, through their other holders.
     facts::of_the_rest(&search, &mut found);
+    socket_users::keep(&search, &mut found);
     from_kernel::gap_of_facts(&search, &mut found);
     session.begin(Step::Details, count)?;
     // Details that are read only of processes that are shown, which are known now.

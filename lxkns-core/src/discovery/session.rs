@@ -3,10 +3,11 @@
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use super::left_behind::LeftBehind;
+use super::socket_users::Kept;
 use super::{confinement, file_system_users, from_kernel, host, shared_memory, socket_users, task_powers, tun_users};
 use crate::error::{Error, ErrorKind};
 use crate::kernel_reader::{self, KernelReader, Refusal};
@@ -41,6 +42,8 @@ pub struct Discovery<'a> {
     cancel: Option<&'a AtomicBool>,
     progress: Option<&'a (dyn Fn(Progress) + Sync)>,
     pub(super) left_behind: LeftBehind,
+    /// Who had sockets open in the last scan, if that is kept.
+    pub(super) socket_users: Option<Mutex<Kept>>,
     /// Put together once, for all scans.
     kernel_reader: OnceLock<Result<KernelReader, Refusal>>,
     /// Where the kernel describes its structures.
@@ -95,6 +98,7 @@ impl<'a> Discovery<'a> {
             cancel: None,
             progress: None,
             left_behind: LeftBehind::default(),
+            socket_users: None,
             kernel_reader: OnceLock::new(),
             btf: None,
             repeats: false,
@@ -149,6 +153,14 @@ impl<'a> Discovery<'a> {
     #[must_use]
     pub fn progress_to(mut self, progress: &'a (dyn Fn(Progress) + Sync)) -> Self {
         self.progress = Some(progress);
+        self
+    }
+
+    /// Keeps who has which socket open as scans find it, 24 bytes for each, so that
+    /// [`all_socket_users`](Self::all_socket_users) need not read all descriptors of the host once more.
+    #[must_use]
+    pub fn keep_socket_users(mut self) -> Self {
+        self.socket_users = Some(Mutex::default());
         self
     }
 
@@ -320,8 +332,11 @@ impl<'a> Discovery<'a> {
     }
 
     /// As [`socket_users`](Self::socket_users), of all processes that there are now: also those that came since a scan.
+    ///
+    /// With [`keep_socket_users`](Self::keep_socket_users), the processes of the last scan have what they had then, unless
+    /// none had one of these sockets: then all are read.
     pub fn all_socket_users(&self, inodes: &[u64]) -> (Vec<SocketUser>, Vec<Gap>) {
-        socket_users::all_socket_users(&self.proc, inodes)
+        socket_users::all_socket_users(&self.proc, self.socket_users.as_ref(), inodes)
     }
 
     /// Finds which TUN/TAP device each open file has that holds a network namespace of the snapshot. Sorted. `None`: they

@@ -1,13 +1,20 @@
 //! Processes that have sockets open. Descriptors are identified by the text of their links; nothing is opened or
 //! copied.
 
+use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::found::Found;
+use super::search::Search;
 use super::task_fds::Tables;
 use super::tasks;
 use super::workers::share_out;
 use crate::failure::{self, Failure};
 use crate::model::CompactSort as _;
 use crate::model::{Call, Cause, Gap, Object, Operation, Pid, Place, SocketUser, Tid};
-use crate::procfs::{ProcDir, ProcRoot, parse};
+use crate::procfs::{ProcDir, ProcRoot, for_each_number, parse};
 
 /// [`Discovery::socket_users`](crate::Discovery::socket_users).
 pub(super) fn socket_users(proc: &ProcRoot, pids: &[Pid], inodes: &[u64]) -> (Vec<SocketUser>, Vec<Gap>) {
@@ -28,13 +35,72 @@ pub(super) fn socket_users(proc: &ProcRoot, pids: &[Pid], inodes: &[u64]) -> (Ve
 }
 
 /// [`Discovery::all_socket_users`](crate::Discovery::all_socket_users).
-pub(super) fn all_socket_users(proc: &ProcRoot, inodes: &[u64]) -> (Vec<SocketUser>, Vec<Gap>) {
-    match proc.pids() {
-        Ok(pids) => socket_users(proc, &pids, inodes),
+pub(super) fn all_socket_users(
+    proc: &ProcRoot,
+    kept: Option<&Mutex<Kept>>,
+    inodes: &[u64],
+) -> (Vec<SocketUser>, Vec<Gap>) {
+    let mut pids = match proc.pids() {
+        Ok(pids) => pids,
         Err(errno) => {
             let gap = failure::gap(Place::Processes, Object::Host, Operation::list("the processes"), errno);
-            (Vec::new(), gap.into_iter().collect())
+            return (Vec::new(), gap.into_iter().collect());
         }
+    };
+    let mut known = Vec::new();
+    if let Some(kept) = kept {
+        let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        known = kept.of(inodes);
+        // What nobody had open, somebody has opened since, or it is the kernel's own.
+        let is_known = |inode: &u64| known.binary_search_by_key(inode, |user| user.inode).is_ok();
+        if inodes.iter().all(is_known) {
+            pids.retain(|pid| kept.pids.binary_search(pid).is_err());
+        } else {
+            known.clear();
+        }
+    }
+    let (mut users, gaps) = socket_users(proc, &pids, inodes);
+    users.append(&mut known);
+    users.sort_unstable();
+    (users, gaps)
+}
+
+/// The processes of a scan, and the sockets that they had open.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// Sorted.
+    pids: Vec<Pid>,
+    /// By socket.
+    users: Vec<SocketUser>,
+}
+
+impl Kept {
+    /// Who had these sockets open.
+    fn of(&self, inodes: &[u64]) -> Vec<SocketUser> {
+        let of_one = |&inode: &u64| {
+            let users = &self.users[self.users.partition_point(|user| user.inode < inode)..];
+            users.iter().take_while(move |user| user.inode == inode).copied()
+        };
+        let mut wanted = inodes.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted.iter().flat_map(of_one).collect()
+    }
+}
+
+/// Keeps who has sockets open, if that is wanted and all tables were to be read.
+pub(super) fn keep(search: &Search<'_>, found: &mut Found) {
+    let Some(kept) = &search.session.socket_users else { return };
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    *kept = Kept::default();
+    // What the kernel reader tells of processes that may not be read is left to who reads them here, with gaps.
+    let reads_all = [Place::Processes, Place::Fds, Place::TaskFds].into_iter().all(|place| search.looks_in(place));
+    if reads_all && !search.reads_kernel {
+        kept.users = std::mem::take(&mut found.socket_users);
+        kept.users.sort_unstable();
+        kept.users.dedup();
+        kept.pids = found.processes.iter().map(|process| process.pid).collect();
+        kept.pids.sort_unstable();
     }
 }
 
@@ -80,31 +146,32 @@ fn process(proc: &ProcRoot, part: &mut Part, dir: &ProcDir, pid: Pid, wanted: &[
 /// Goes through a descriptor table; whether it could.
 fn table(part: &mut Part, dir: &ProcDir, pid: Pid, tid: Tid, wanted: &[u64]) -> bool {
     let below = if tid == Tid::from(pid) { "fd".to_owned() } else { format!("task/{tid}/fd") };
-    let fds = match dir.numbers(&below) {
-        Ok(fds) => fds,
-        Err(errno) => {
-            part.gap(Place::Fds, Object::Process(pid), Operation::list("fd"), errno);
-            return false;
-        }
-    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut buffer = [0; 64];
-    for fd in fds {
-        let inode = match dir.link(format!("{below}/{fd}"), &mut buffer) {
-            Ok(text) => parse::links::socket(text),
-            Err(failure) => {
-                part.gap(Place::Fds, Object::Fd(pid, tid, fd), Operation::read_link("fd"), failure);
-                if failure.is_denied() {
-                    // One permission goes for the whole table.
-                    return false;
+    let mut is_readable = true;
+    let listed = rustix::fs::openat(dir, below, flags, Mode::empty()).and_then(|fds| {
+        for_each_number(&fds, |name, fd| {
+            match crate::procfs::link(&fds, name, &mut buffer) {
+                Ok(text) => {
+                    let inode = parse::links::socket(text);
+                    if let Some(inode) = inode.filter(|inode| wanted.binary_search(inode).is_ok()) {
+                        part.users.push(SocketUser::new(inode, pid, tid, fd));
+                    }
                 }
-                continue;
+                Err(failure) => {
+                    part.gap(Place::Fds, Object::Fd(pid, tid, fd), Operation::read_link("fd"), failure);
+                    // One permission goes for the whole table.
+                    is_readable = !failure.is_denied();
+                }
             }
-        };
-        if let Some(inode) = inode.filter(|inode| wanted.binary_search(inode).is_ok()) {
-            part.users.push(SocketUser::new(inode, pid, tid, fd));
-        }
+            if is_readable { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+    });
+    if let Err(errno) = listed {
+        part.gap(Place::Fds, Object::Process(pid), Operation::list("fd"), errno);
+        return false;
     }
-    true
+    is_readable
 }
 
 #[cfg(test)]
@@ -127,7 +194,7 @@ mod tests {
         assert_eq!(gaps, []);
         drop(other);
         assert_eq!(socket_users(&proc, &[], &[inode]), (vec![], vec![]));
-        let (users, _) = all_socket_users(&proc, &[inode]);
+        let (users, _) = all_socket_users(&proc, None, &[inode]);
         assert_eq!(users, [SocketUser::new(inode, pid, Tid::from(pid), fd)]);
     }
 }

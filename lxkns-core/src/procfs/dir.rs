@@ -146,10 +146,7 @@ impl ProcDir {
 
     /// The text of a link below. An empty one counts as denied: Linux 5.10 gives that where access is denied.
     pub(crate) fn link<'a>(&self, path: impl Arg, buffer: &'a mut [u8]) -> Result<&'a [u8], Failure> {
-        match rustix::fs::readlinkat_raw(&self.0, path, &mut *buffer)? {
-            0 => Err(Cause::Denied.into()),
-            length => Ok(&buffer[..length]),
-        }
+        link(&self.0, path, buffer)
     }
 
     /// Facts about the file at a path below, through links. Never waits for the server of a file system, never triggers
@@ -168,6 +165,14 @@ impl ProcDir {
     pub(crate) fn numbers(&self, path: impl Arg) -> Result<Vec<u32>, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         numeric_names(rustix::fs::openat(&self.0, path, flags, Mode::empty())?)
+    }
+}
+
+/// The text of a link in a directory, as [`ProcDir::link`].
+pub(crate) fn link(dir: impl AsFd, path: impl Arg, buffer: &mut [u8]) -> Result<&[u8], Failure> {
+    match rustix::fs::readlinkat_raw(dir, path, &mut *buffer)? {
+        0 => Err(Cause::Denied.into()),
+        length => Ok(&buffer[..length]),
     }
 }
 

@@ -5,6 +5,6 @@ mod dir;
 pub(crate) mod parse;
 mod root;
 
-pub(crate) use dir::{ProcDir, for_each_number};
+pub(crate) use dir::{ProcDir, for_each_number, link};
 pub(crate) use root::decimal;
 pub use root::{OWN_DESCRIPTORS, OWN_PROGRAM, ProcRoot};
