@@ -60,7 +60,7 @@ mod tests {
     use serde_json::json;
 
     /// The keys whose values have several forms. A new key gets a name of its own, or the form that its name has.
-    const TWO_FORMS: [(&str, &str); 19] = [
+    const TWO_FORMS: [(&str, &str); 21] = [
         // A command to type; how a process was started; whether there is one.
         ("command", "boolean, object, string"),
         // In events and tables its name, elsewhere all of it.
@@ -68,6 +68,8 @@ mod tests {
         // Clock ticks of a namespace's creator; the time that an engine says.
         ("created", "integer, string"),
         ("effective", "array of string, boolean, integer"),
+        ("events", "integer, object"),
+        ("explained", "boolean, integer"),
         ("file-system", "integer, object"),
         ("groups", "array of string, object"),
         ("holders", "array of object, string"),

@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn containers_with_one_name_are_told_apart_in_columns() {
-        let make = |kind, id, name| crate::testing::container(kind, id, name, (EvidenceKind::State, "/x"));
+        let make = |kind, id, name| crate::testing::container(kind, id, name, (EvidenceKind::Cgroup, "/x"));
         let list = vec![
             make(EngineKind::Docker, "01", "web"),
             make(EngineKind::Podman, "02", "web"),
