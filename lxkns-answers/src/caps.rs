@@ -312,6 +312,9 @@ pub struct CapsAnswer {
 pub struct CapsProcess {
     /// Its PID.
     pub pid: u32,
+    /// The thread that was asked about, where it is another than the thread group leader.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tid: Option<u32>,
     /// Its name.
     pub name: String,
     /// Its effective UID; `null` where not known, or not mapped in the observer's user namespace.
@@ -327,6 +330,7 @@ impl CapsProcess {
     pub(crate) fn of(snapshot: &Snapshot, process: &Process, uid: Option<Uid>) -> Self {
         Self {
             pid: process.pid.0,
+            tid: Some(process.main_task().tid).filter(|&tid| tid != process.pid.into()).map(|tid| tid.0),
             name: names::lossy(process.comm()),
             uid: names::user_id(snapshot, uid),
             userns: process.namespaces.get(NamespaceType::User).map(|id| id.ino),

@@ -140,6 +140,7 @@ pub struct Matrix<'a> {
     /// How many containers are in a namespace that is not the host's, and the first of them.
     inside: FxHashMap<NamespaceId, (usize, Vec<usize>)>,
     labels: BTreeMap<usize, Label>,
+    names: whose::ColumnNames,
 }
 
 /// How many containers are told of those that share a namespace: as many may share it with each of them.
@@ -162,7 +163,8 @@ impl<'a> Matrix<'a> {
                 inside.insert(id, (count, all));
             }
         }
-        Some(Self { snapshot, containers, namespaces, facts, inside, labels: BTreeMap::new() })
+        let names = whose::ColumnNames::of(Some(containers));
+        Some(Self { snapshot, containers, namespaces, facts, inside, labels: BTreeMap::new(), names })
     }
 
     /// With the labels that security modules gave first processes, by the indexes of their containers.
@@ -207,7 +209,7 @@ impl<'a> Matrix<'a> {
         }
         let unknown = || Cell::Hint("?".to_owned());
         match column {
-            Column::Container => Cell::Text(whose::short_name(container)),
+            Column::Container => Cell::Text(self.names.name(container)),
             Column::Engine => Cell::text(container.kind.name()),
             Column::State => container.state.as_ref().map_or_else(unknown, |state| Cell::text(state.value.name())),
             Column::Namespace(ns_type) => {
@@ -258,7 +260,7 @@ impl<'a> Matrix<'a> {
         Some(match membership.belonging? {
             Belonging::Own => "own".into(),
             Belonging::Host => "host".into(),
-            Belonging::Container(other) => whose::short_name(self.containers.list.get(other)?),
+            Belonging::Container(other) => self.names.name(self.containers.list.get(other)?),
             Belonging::Process(pid) => format!("PID {pid}").into(),
             _ => return None,
         })

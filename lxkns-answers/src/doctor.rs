@@ -121,6 +121,7 @@ pub struct PlaceLine {
     /// Whether it could be searched.
     pub searched: Mark,
     /// Why not wholly.
+    #[serde(rename = "reasons")]
     pub why: Vec<String>,
 }
 

@@ -174,6 +174,7 @@ pub struct List<'a> {
     users: Users,
     netnsids: BTreeMap<NamespaceId, Option<u32>>,
     containers: OnceCell<ContainerNamespaces<'a>>,
+    names: OnceCell<whose::ColumnNames>,
 }
 
 impl<'a> List<'a> {
@@ -187,6 +188,7 @@ impl<'a> List<'a> {
             users: Users::of_snapshot(snapshot),
             netnsids,
             containers: OnceCell::new(),
+            names: OnceCell::new(),
         }
     }
 
@@ -246,7 +248,11 @@ impl<'a> List<'a> {
             Column::Ntasks => self.seen(namespace, count().tasks),
             Column::Holders => holders::summary(&namespace.holders).map_or(Cell::Nothing, Cell::text),
             Column::Cgroup => self.cgroup(namespace).map_or(Cell::Nothing, Cell::text),
-            Column::Container => Cell::list(self.containers(namespace).map(whose::short_name).collect()),
+            Column::Container => {
+                let containers = || self.context.snapshot.annotations.containers.as_ref();
+                let names = self.names.get_or_init(|| whose::ColumnNames::of(containers()));
+                Cell::list(self.containers(namespace).map(|container| names.name(container)).collect())
+            }
             Column::Pod => {
                 let pod = self.containers(namespace).find_map(|container| container.pod.as_ref());
                 pod.map_or(Cell::Nothing, |pod| Cell::Text(pod.value.full_name()))

@@ -89,7 +89,11 @@ pub fn process(snapshot: &Snapshot, pid: Pid, detail: Detail) -> String {
         Detail::Brief => text(process.comm()),
         Detail::Full => text(command(process)),
     };
-    format!("{pid} ({called}){}", whose::in_words(snapshot, pid))
+    let task = match process.main_task().tid {
+        tid if tid == Tid::from(pid) => String::new(),
+        tid => format!(", thread {tid}"),
+    };
+    format!("{pid}{task} ({called}){}", whose::in_words(snapshot, pid))
 }
 
 /// The name of a process or task, safe to print.

@@ -324,7 +324,7 @@ impl<'a> Ports<'a> {
             Some(Whose::Container(container)) => {
                 Cell::Text(whose::exact_target(snapshot.annotations.containers.as_ref(), container))
             }
-            Some(Whose::Unit(unit)) => Cell::text(whose::unit(unit)),
+            Some(Whose::Unit(unit)) => Cell::text(whose::unit(&unit)),
             None => names::netns_name(snapshot, id, mount_ns).map_or(Cell::Nothing, Cell::text),
         }
     }
@@ -347,7 +347,7 @@ impl<'a> Ports<'a> {
         }
         let of_namespace = Whose::namespace(snapshot, id);
         let word = |&pid: &Pid| {
-            let whose = Whose::process(snapshot, pid).filter(|whose| Some(*whose) != of_namespace);
+            let whose = Whose::process(snapshot, pid).filter(|whose| Some(whose) != of_namespace.as_ref());
             let name = snapshot.processes.get(&pid).map(|process| format!(" ({})", names::comm(process.comm())));
             let whose = whose.map(|whose| format!(" in {}", whose.words()));
             format!("{pid}{}{}", name.unwrap_or_default(), whose.unwrap_or_default())

@@ -48,6 +48,8 @@ fn schema_of<T: JsonSchema>(title: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
     use crate::changes::Between;
     use crate::context::Context;
@@ -56,6 +58,35 @@ mod tests {
     use crate::why::Explanation;
     use lxkns_model::relations::changes;
     use serde_json::json;
+
+    /// The keys whose values have several forms. A new key gets a name of its own, or the form that its name has.
+    const TWO_FORMS: [(&str, &str); 21] = [
+        // A command to type; how a process was started; whether there is one.
+        ("command", "boolean, object, string"),
+        // In events and tables its name, elsewhere all of it.
+        ("container", "object, string"),
+        // Clock ticks of a namespace's creator; the time that an engine says.
+        ("created", "integer, string"),
+        ("effective", "array of string, boolean, integer"),
+        ("events", "integer, object"),
+        ("explained", "boolean, integer"),
+        ("file-system", "integer, object"),
+        ("groups", "array of string, object"),
+        ("holders", "array of object, string"),
+        ("id", "integer, string"),
+        ("init", "integer, object"),
+        ("kernel", "boolean, string"),
+        ("left-over", "array of object, object"),
+        ("link", "object, string"),
+        ("namespaces", "array of integer, array of object"),
+        ("netnsid", "integer, string"),
+        // How many, or which.
+        ("processes", "array of object, integer"),
+        ("release", "array of object, object, string"),
+        ("target", "boolean, object, string"),
+        ("unit", "object, string"),
+        ("used", "boolean, integer, string"),
+    ];
 
     fn validator(question: &str) -> jsonschema::Validator {
         let (_, schema) = schemas().into_iter().find(|(known, _)| *known == question).unwrap();
@@ -88,6 +119,60 @@ mod tests {
             let event = serde_json::to_value(event).unwrap();
             assert!(validator("diff").is_valid(&event) && !validator("why").is_valid(&event), "{event}");
         }
+    }
+
+    /// The types of the values of each key, in all schemas: `object`, `array of string`, `integer` and the like, without `null`.
+    fn types_of_keys() -> BTreeMap<String, BTreeSet<String>> {
+        fn types(schema: &Value, root: &Value, found: &mut BTreeSet<String>) {
+            if let Some(name) = schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")) {
+                return types(&root["$defs"][name], root, found);
+            }
+            for alternative in ["anyOf", "oneOf", "allOf"].iter().filter_map(|key| schema[*key].as_array()).flatten() {
+                types(alternative, root, found);
+            }
+            let named = match &schema["type"] {
+                Value::String(name) => vec![name.as_str()],
+                Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+                _ if schema["const"].is_string() => vec!["string"],
+                _ => Vec::new(),
+            };
+            for name in named.into_iter().filter(|name| *name != "null") {
+                match name {
+                    "array" => {
+                        let mut of = BTreeSet::new();
+                        types(&schema["items"], root, &mut of);
+                        found.extend(of.into_iter().map(|of| format!("array of {of}")));
+                    }
+                    name => drop(found.insert(name.to_owned())),
+                }
+            }
+        }
+        fn walk(schema: &Value, root: &Value, keys: &mut BTreeMap<String, BTreeSet<String>>) {
+            match schema {
+                Value::Object(object) => {
+                    for (key, value) in object.get("properties").and_then(Value::as_object).into_iter().flatten() {
+                        types(value, root, keys.entry(key.clone()).or_default());
+                    }
+                    object.values().for_each(|value| walk(value, root, keys));
+                }
+                Value::Array(all) => all.iter().for_each(|value| walk(value, root, keys)),
+                _ => {}
+            }
+        }
+        let mut keys = BTreeMap::new();
+        for (_, schema) in schemas() {
+            walk(&schema, &schema, &mut keys);
+        }
+        keys
+    }
+
+    #[test]
+    fn a_key_has_one_form() {
+        let several = types_of_keys().into_iter().filter(|(_, types)| types.len() > 1);
+        let several: Vec<_> =
+            several.map(|(key, types)| (key, types.into_iter().collect::<Vec<_>>().join(", "))).collect();
+        let known = TWO_FORMS.map(|(key, types)| (key.to_owned(), types.to_owned()));
+        assert_eq!(several, known);
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Whose processes and namespaces are: containers, pods and units, in words and as JSON. All answers name them in this form.
 
+use std::borrow::Cow;
+
 use bstr::BString;
 use lxkns_model::relations;
 use lxkns_model::{
     Confidence, Container, ContainerRole, Containers, Engine, EngineKind, EvidenceKind, NamespaceId, Pid, Said,
     Snapshot, Uid, Unit, UnitKind,
 };
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use crate::names::{self, lossy};
@@ -22,6 +25,30 @@ pub fn short_name(container: &Container) -> BString {
         Some(name) => name.value.clone(),
         None if is_long(&container.id) => container.id[..SHORT].into(),
         None => container.id.clone(),
+    }
+}
+
+/// What containers are called in columns: by the short name alone only where no other container has it.
+#[derive(Debug)]
+pub(crate) struct ColumnNames(FxHashMap<BString, usize>);
+
+impl ColumnNames {
+    pub(crate) fn of(containers: Option<&Containers>) -> Self {
+        let mut count = FxHashMap::default();
+        for container in containers.iter().flat_map(|containers| &containers.list) {
+            for name in [short_name(container), target(container)] {
+                *count.entry(name).or_insert(0) += 1;
+            }
+        }
+        Self(count)
+    }
+
+    /// The short name, else with the engine, else the engine and the ID. Unsafe to print.
+    pub(crate) fn name(&self, container: &Container) -> BString {
+        let names = [short_name(container), target(container)];
+        let is_its = |name: &BString| self.0.get(name).is_none_or(|&count| count <= 1);
+        let by_id = || format!("{}:{}", container.kind.name(), container.id).into();
+        names.into_iter().find(is_its).unwrap_or_else(by_id)
     }
 }
 
@@ -59,19 +86,19 @@ pub fn unit(unit: &Unit) -> String {
 }
 
 /// What something belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whose<'a> {
     /// This container.
     Container(&'a Container),
     /// This unit, as it is in no container.
-    Unit(&'a Unit),
+    Unit(Cow<'a, Unit>),
 }
 
 impl<'a> Whose<'a> {
     /// What a process belongs to; `None` where that is nothing, or not known.
     pub fn process(snapshot: &'a Snapshot, pid: Pid) -> Option<Self> {
         let containers = snapshot.annotations.containers.as_ref()?;
-        let unit = || containers.units.get(&pid).map(Self::Unit);
+        let unit = || containers.units.get(&pid).map(|unit| Self::Unit(Cow::Borrowed(unit)));
         containers.of(pid).map(Self::Container).or_else(unit)
     }
 
@@ -86,10 +113,10 @@ impl<'a> Whose<'a> {
     }
 
     /// It in a sentence, safe to print.
-    pub fn words(self) -> String {
+    pub fn words(&self) -> String {
         match self {
             Self::Container(it) => container(it),
-            Self::Unit(it) => unit(it),
+            Self::Unit(it) => unit(it.as_ref()),
         }
     }
 }
@@ -145,7 +172,7 @@ pub fn claimed(snapshot: &Snapshot, pid: Pid, uid: Option<Uid>) -> Option<String
 pub fn facts(snapshot: &Snapshot, whose: Option<Whose<'_>>) -> Vec<Fact> {
     let container = match whose {
         None => return Vec::new(),
-        Some(Whose::Unit(it)) => return vec![Fact::new("unit", unit(it))],
+        Some(Whose::Unit(it)) => return vec![Fact::new("unit", unit(&it))],
         Some(Whose::Container(container)) => container,
     };
     let text = |label, text: &BString| Fact::new(label, printable(text));
@@ -339,7 +366,7 @@ impl WhoseForm {
             Some(Whose::Container(container)) => {
                 (Some(ContainerForm::of(snapshot.annotations.containers.as_ref(), container)), None)
             }
-            Some(Whose::Unit(unit)) => (None, Some(UnitForm::of(unit))),
+            Some(Whose::Unit(unit)) => (None, Some(UnitForm::of(&unit))),
             None => (None, None),
         };
         Self { container: are_known.then_some(container), unit: are_known.then_some(unit) }
@@ -377,6 +404,22 @@ mod tests {
         let snapshot = contained();
         assert_eq!(json(WhoseForm::process(&snapshot, Pid(1))), serde_json::json!({"container": null, "unit": null}));
         assert_eq!(json(WhoseForm::namespace(&snapshot, BUSY))["container"]["target"], "docker:web");
+    }
+
+    #[test]
+    fn containers_with_one_name_are_told_apart_in_columns() {
+        let make = |kind, id, name| crate::testing::container(kind, id, name, (EvidenceKind::Cgroup, "/x"));
+        let list = vec![
+            make(EngineKind::Docker, "01", "web"),
+            make(EngineKind::Podman, "02", "web"),
+            make(EngineKind::Podman, "03", "db"),
+            make(EngineKind::Cri, "04", "app"),
+            make(EngineKind::Cri, "05", "app"),
+        ];
+        let containers = Containers { list, ..Containers::default() };
+        let names = ColumnNames::of(Some(&containers));
+        let shown: Vec<_> = containers.list.iter().map(|container| names.name(container).to_string()).collect();
+        assert_eq!(shown, ["docker:web", "podman:web", "db", "cri:04", "cri:05"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use lxkns_answers::text::errors;
 
 use crate::usage;
 use crate::view::escape::printable;
-use crate::view::screen;
+use crate::view::{screen, shorten};
 use lxkns_answers::text::chain;
 
 /// The exit codes.
@@ -86,13 +86,17 @@ impl<E: Into<anyhow::Error>> From<E> for Error {
 /// What a command comes to.
 pub(crate) type Result<T = Exit> = std::result::Result<T, Error>;
 
-/// Tells the user something on standard error, in one line that is safe to print; a closed standard error is no reason
-/// to stop.
+/// Tells the user something on standard error, in text that is safe to print: one line, or on a terminal as many as it takes
+/// to keep words whole. A closed standard error is no reason to stop.
 pub(crate) fn say(message: impl fmt::Display) {
     // In one piece: what others write to the same terminal or file at the same time is not mixed into it.
-    let line = format!("lxkns: {}\n", printable(with_remedy(&message.to_string())));
+    let text = printable(with_remedy(&message.to_string()));
+    let line = format!("{NAME}{}\n", shorten::wrap(&text, screen::error_columns(), NAME.len(), NAME.len()));
     let _ = io::stderr().write_all(line.as_bytes());
 }
+
+/// What each message begins with.
+const NAME: &str = "lxkns: ";
 
 /// A message with what to do, where any call failed because no descriptor was left. Errors of all crates come through here as
 /// text.

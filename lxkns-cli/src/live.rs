@@ -17,7 +17,7 @@ use lxkns_core::model::CompactSort as _;
 use lxkns_core::model::links::HostLinks;
 use lxkns_core::model::{
     ConfinementFacts, DeviceNumber, DiscoveryOptions, File, FileSystemQuery, FileSystemUsers, MountIdMaps, NamespaceId,
-    NamespaceType, Pid, Process, Snapshot, TaskPowers, Tasks, Uid, unescape_octal,
+    NamespaceType, Pid, Process, Snapshot, TaskPowers, Tasks, Tid, Uid, unescape_octal,
 };
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{Discovery, ProcRoot};
@@ -201,6 +201,26 @@ pub(crate) fn own_pid() -> Result<Pid> {
 pub(crate) fn has_task(pid: Pid) -> bool {
     let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     ProcRoot::host().is_ok_and(|proc| rustix::fs::statx(proc, pid.to_string(), flags, StatxFlags::TYPE).is_ok())
+}
+
+/// Has a thread stand for its process in a snapshot, if that ID is one of a thread and not of a process: each thread has
+/// credentials of its own. Of a dump these are not known.
+pub(crate) fn settle_thread(snapshot: &mut Snapshot, id: Pid, is_live: bool) -> Option<Pid> {
+    if snapshot.processes.contains_key(&id) {
+        return Some(id);
+    }
+    if is_live {
+        return lxkns_core::have_thread_stand_for_process(&ProcRoot::host().ok()?, snapshot, Tid(id.0));
+    }
+    let mut all = snapshot.processes.values_mut();
+    let (process, task) = all.find_map(|process| {
+        let task = process.tasks.iter().find(|task| task.tid == Tid(id.0)).cloned()?;
+        Some((process, task))
+    })?;
+    process.namespaces = task.namespaces;
+    process.status = None;
+    process.tasks = Tasks::new(task, []);
+    Some(process.pid)
 }
 
 /// The namespace at a path, or `None` where there is something else. Nothing is opened but by name (`O_PATH`).

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::view::shorten;
+use crate::view::{screen, shorten};
 
 /// A shorter operation has no progress line.
 const SHORT: Duration = Duration::from_secs(1);
@@ -59,7 +59,7 @@ fn tell(what: &str, is_done: &Receiver<()>) {
         return;
     }
     loop {
-        let _ = io::stderr().write_all(line(what, start.elapsed(), columns()).as_bytes());
+        let _ = io::stderr().write_all(line(what, start.elapsed(), screen::error_columns()).as_bytes());
         if !is_going_on() {
             break;
         }
@@ -76,11 +76,6 @@ fn line(what: &str, elapsed: Duration, columns: Option<usize>) -> String {
     // The last column stays free: behind it some terminals begin another line, which would not be erased.
     let columns = columns.map_or(usize::MAX, |columns| columns.saturating_sub(1));
     format!("{ERASE}{}", shorten::middle(&text, columns))
-}
-
-fn columns() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
-    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
 }
 
 #[cfg(test)]

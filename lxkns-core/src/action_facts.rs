@@ -8,8 +8,8 @@ use crate::cgroups::CgroupHierarchies;
 use crate::failure::{self, Failure};
 use crate::model::inside::Limit;
 use crate::model::{
-    ActionFacts, Call, Cause, CgroupMembership, Gap, NamespaceType, Object, Operation, Pid, PidsLimit, Place, Process,
-    SharedFs, Snapshot, Tid,
+    ActionFacts, Call, Cause, CgroupMembership, Gap, NamespaceId, NamespaceType, Object, Operation, Pid, PidsLimit,
+    Place, Process, SharedFs, Snapshot, Task, Tasks, Tid,
 };
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
@@ -29,6 +29,43 @@ pub fn action_facts(proc: &ProcRoot, snapshot: &Snapshot, process: &Process) -> 
         ActionFacts::default()
     });
     (facts, reader.gaps)
+}
+
+/// Has a thread stand for its process in a snapshot: with its own credentials and namespaces, and its own name. Returns the
+/// process, or `None` where no process of the snapshot has such a thread. What could not be read of it is not known.
+///
+/// # Privileges
+///
+/// For its namespaces ptrace read access to the process (`ptrace(2)`).
+pub fn have_thread_stand_for_process(proc: &ProcRoot, snapshot: &mut Snapshot, tid: Tid) -> Option<Pid> {
+    let mut buffer = Vec::new();
+    let dir = proc.process(Pid(tid.0)).ok()?;
+    let status = parse::status::parse(dir.read_record("status", &mut buffer).ok()?).ok()?;
+    let pid = status.tgid.filter(|&pid| Tid::from(pid) != tid)?;
+    let process = snapshot.processes.get_mut(&pid)?;
+    let comm = dir.read_record("comm", &mut buffer).ok()?;
+    let mut task = Task::new(tid, comm.strip_suffix(b"\n").unwrap_or(comm));
+    task.start_time_ticks = process.start_time_ticks();
+    task.state = status.state.unwrap_or(task.state);
+    task.cgroups.clone_from(&process.living_task().cgroups);
+    let id = |name: String| {
+        let stat = dir.stat(name, StatxFlags::INO).ok()?;
+        Some(NamespaceId { dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor), ino: stat.stx_ino })
+    };
+    for ns_type in NamespaceType::ALL {
+        if let Some(id) = id(format!("ns/{ns_type}")) {
+            task.namespaces.set(ns_type, id);
+        }
+        if matches!(ns_type, NamespaceType::Pid | NamespaceType::Time)
+            && let Some(id) = id(format!("ns/{ns_type}_for_children"))
+        {
+            task.namespaces.set_for_children(ns_type, id);
+        }
+    }
+    process.namespaces = task.namespaces;
+    process.status = Some(status.process);
+    process.tasks = Tasks::new(task, []);
+    Some(pid)
 }
 
 struct Reader<'a> {
@@ -66,6 +103,7 @@ impl Reader<'_> {
         let mut facts = ActionFacts {
             effective_gid: status.gids.map(|gids| gids[1]),
             shared_fs: self.known(Call::Kcmp, shared).flatten(),
+            shares_memory: self.shares_memory(tid),
             is_chrooted: self.known(Operation::stat("root"), chrooted).flatten(),
             children_had_init: has_link(&dir),
             process_limit: self.known(Operation::read("limits"), limit),
@@ -150,6 +188,41 @@ impl Reader<'_> {
             Some((pid, _)) => Some(SharedFs::Process(pid)),
             None => all_known.then_some(SharedFs::Nobody),
         })
+    }
+
+    /// Whether another process has the same memory.
+    fn shares_memory(&self, tid: Tid) -> Option<bool> {
+        if !self.proc.is_own() {
+            return None;
+        }
+        let mut all_known = true;
+        let mut own_size = None;
+        for other in self.snapshot.processes.values() {
+            if other.pid == self.process.pid || other.has_given_up_namespaces() {
+                continue;
+            }
+            match lxkns_sys::kcmp_vm(tid.0, other.living_task().tid.0) {
+                Ok(true) => return Some(true),
+                Ok(false) => {}
+                Err(errno) if failure::is_gone(errno) => {}
+                // Those who share it have as much of it. (The kernel's threads have none.)
+                Err(_) => {
+                    let own = own_size.get_or_insert_with(|| self.memory_size(self.process.pid));
+                    let other = self.memory_size(other.pid);
+                    all_known &= other.is_some() && *own != other;
+                }
+            }
+        }
+        // It may have more by now.
+        all_known &= own_size.is_none_or(|size| size == self.memory_size(self.process.pid));
+        all_known.then_some(false)
+    }
+
+    /// How many pages of memory a process has, which takes no permission to know.
+    fn memory_size(&self, pid: Pid) -> Option<Vec<u8>> {
+        let mut buffer = Vec::new();
+        let text = self.proc.dir().read_record(format!("{pid}/statm"), &mut buffer).ok()?;
+        text.split(|&byte| byte == b' ').next().map(<[u8]>::to_vec)
     }
 
     /// The file mode creation mask and the ID map of a process: both are readable without ptrace access, and are the same for

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
 use crate::failure::{self, Failure};
-use crate::model::{self, CgroupMembership, Cgroups, Freezer, Gap, Object, Operation, Place};
+use crate::model::{self, CgroupMembership, Cgroups, DeviceAccess, Freezer, Gap, Object, Operation, Place};
 use crate::procfs::parse::cgroup_files::FreezerState;
 use crate::procfs::{ProcDir, ProcRoot, parse};
 
@@ -168,6 +168,44 @@ impl CgroupHierarchies {
             }
         }
         freezer
+    }
+}
+
+impl CgroupHierarchies {
+    /// Which devices these control groups let a process open; `None` if not known.
+    pub(crate) fn device_access(&self, cgroups: &Cgroups) -> Option<DeviceAccess> {
+        let mut access = DeviceAccess::All;
+        for mounted in &self.mounted {
+            match &mounted.options {
+                Some(options) if has_option(options, b"devices") => {
+                    let group = mounted.open(cgroups.of_v1_controller("devices")?).ok()??;
+                    let mut buffer = Vec::new();
+                    access = parse::cgroup_files::device_list(group.read("devices.list", &mut buffer).ok()?);
+                    if access == DeviceAccess::NoBlockDevice {
+                        return Some(access);
+                    }
+                }
+                Some(_) => {}
+                None => {
+                    let group = mounted.open(cgroups.unified()?).ok()??;
+                    match lxkns_sys::bpf_device_programs(&group) {
+                        Ok(0) => {}
+                        Ok(_) => return Some(DeviceAccess::Program),
+                        // The kernel was built without programs for control groups.
+                        Err(Errno::INVAL) => {}
+                        Err(_) => return None,
+                    }
+                }
+            }
+        }
+        // The controller of a hierarchy that is not mounted here can keep them away.
+        let is_read = |membership: &CgroupMembership| self.mounted.iter().any(|mounted| mounted.has(membership));
+        let decides = |membership: &&CgroupMembership| match membership.hierarchy {
+            // Where nobody uses version 2, every task is at its top.
+            0 => membership.path != "/",
+            _ => has_option(&membership.controllers, b"devices"),
+        };
+        cgroups.0.iter().filter(decides).all(is_read).then_some(access)
     }
 }
 

@@ -126,7 +126,7 @@ pub mod parse {
     pub use crate::procfs::parse::status::{TaskStatus, parse as status};
 }
 
-pub use action_facts::action_facts;
+pub use action_facts::{action_facts, have_thread_stand_for_process};
 pub use cgroups::{CgroupHierarchies, cgroups_at, cgroups_of};
 pub use discovery::{Discovery, Progress, Step, file_system_on};
 pub use ending::ending_of;

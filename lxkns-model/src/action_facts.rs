@@ -15,6 +15,9 @@ pub struct ActionFacts {
     pub effective_gid: Option<u32>,
     /// With whom it shares its root directory, working directory and umask.
     pub shared_fs: Option<SharedFs>,
+    /// Whether another process shares its memory (`CLONE_VM`), where that was asked for: only a process that shares it with
+    /// nobody can enter a time namespace.
+    pub shares_memory: Option<bool>,
     /// Whether its root directory is another than that of its mount namespace.
     pub is_chrooted: Option<bool>,
     /// Whether the PID namespace for its children has had a first process.

@@ -13,8 +13,10 @@ pub struct ConfinementFacts {
     pub tasks: BTreeMap<Pid, Vec<TaskCredentials>>,
     /// What they have open or stand in that leads out, sorted.
     pub uses: Vec<OutsideUse>,
-    /// The block and memory devices that have a file in `/dev` of their mount namespaces, sorted.
+    /// The devices that have a file in `/dev` of their mount namespaces, sorted; without those that give nothing of the host's.
     pub devices: Vec<DeviceFile>,
+    /// Which devices the control groups of each process let it open; of none that are missing is it known.
+    pub device_access: BTreeMap<Pid, DeviceAccess>,
     /// The sockets on which engines of containers listen.
     pub engine_sockets: Vec<EngineSocket>,
     /// Whether the kernel has `/proc/sysrq-trigger`; `None` where not known.
@@ -70,10 +72,10 @@ pub enum OutsideUseKind {
         /// The descriptor.
         fd: u32,
     },
-    /// It has a regular file open, on such a mount.
+    /// It has a regular file open or mapped, on such a mount.
     File {
-        /// The descriptor.
-        fd: u32,
+        /// The descriptor; `None` of one that is mapped, whether or not it is open.
+        fd: Option<u32>,
         /// Whether it can be written through it.
         is_writable: bool,
     },
@@ -84,19 +86,35 @@ pub enum OutsideUseKind {
         /// The process.
         process: Pid,
     },
-    /// It has a block device open.
-    BlockDevice {
-        /// The descriptor.
-        fd: u32,
+    /// It has a device open or mapped, of those that give something of the host's.
+    Device {
+        /// The descriptor; `None` of one that is mapped, whether or not it is open.
+        fd: Option<u32>,
+        /// Whether it is a block device.
+        is_block: bool,
         /// The device.
         device: DeviceNumber,
     },
-    /// It has a device open that shows the memory or the log of the kernel.
-    MemoryDevice {
+    /// It has a TUN/TAP file that leads to another network namespace than its own.
+    Tun {
         /// The descriptor.
         fd: u32,
-        /// The device.
-        device: DeviceNumber,
+        /// The network namespace that the file was opened in, or that its device is in.
+        net: NamespaceId,
+    },
+    /// Descriptors were sent to its socket and not yet received. The kernel does not tell what they are.
+    InFlight {
+        /// The descriptor of the socket.
+        fd: u32,
+        /// How many they are.
+        count: u64,
+    },
+    /// Files are registered with its io_uring. The kernel does not tell where they are.
+    IoUring {
+        /// The descriptor of the ring.
+        fd: u32,
+        /// How many they are, at most.
+        count: u64,
     },
     /// It has a socket of another network namespace than its own, which can send or receive there.
     Socket {
@@ -114,6 +132,20 @@ pub enum OutsideUseKind {
     },
 }
 
+/// Which devices control groups let a process open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceAccess {
+    /// All: none keeps a device from it.
+    All,
+    /// The list of a control group of version 1, which has block devices that it may read or write.
+    BlockDevices,
+    /// The list of a control group of version 1, which has no block device that it may read or write.
+    NoBlockDevice,
+    /// A BPF program of a control group of version 2 decides: the kernel does not tell which.
+    Program,
+}
+
 /// The file of a device in a mount namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeviceFile {
@@ -121,7 +153,7 @@ pub struct DeviceFile {
     pub mount_ns: NamespaceId,
     /// Where it is.
     pub path: BString,
-    /// Whether it is a block device: else it is one of memory.
+    /// Whether it is a block device: else it is a character device.
     pub is_block: bool,
     /// The device.
     pub device: DeviceNumber,

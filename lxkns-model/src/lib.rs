@@ -87,7 +87,9 @@ pub use annotations::Annotations;
 pub use capability_set::{Capability, CapabilitySet};
 pub use cause::Cause;
 pub use compact_sort::CompactSort;
-pub use confinement::{ConfinementFacts, DeviceFile, EngineSocket, OutsideUse, OutsideUseKind, TaskCredentials};
+pub use confinement::{
+    ConfinementFacts, DeviceAccess, DeviceFile, EngineSocket, OutsideUse, OutsideUseKind, TaskCredentials,
+};
 pub use container::{
     Confidence, Container, ContainerHealth, ContainerRole, ContainerState, Containers, Disagreement, Engine,
     EngineKind, Evidence, EvidenceKind, Group, GroupKind, Pod, Said, Unit, UnitKind,

@@ -1,13 +1,12 @@
 //! The state that all helpers of one owner share: the program, the thread that starts them, their number, and the file
 //! systems that have timed out.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lxkns_core::{ProcRoot, Stuck};
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::deadline::Deadline;
@@ -24,14 +23,11 @@ const STUCK_FOR: Duration = Duration::from_secs(10);
 /// How many stuck helpers are tolerated before no more are started.
 const MOST_ABANDONED: usize = 16;
 
-const PROC: &str = "/proc";
-const PROC_SUPER_MAGIC: i64 = 0x9fa0;
-
 #[derive(Debug)]
 pub(crate) struct Pool {
     program: Program,
     spawner: Spawner,
-    procfs: OwnedFd,
+    procfs: ProcRoot,
     nsfs: u64,
     most: usize,
     running: Mutex<usize>,
@@ -47,16 +43,18 @@ struct Dead {
     since: Instant,
 }
 
+/// The caller's procfs.
+fn procfs() -> Result<ProcRoot, Error> {
+    ProcRoot::host().map_err(|error| match error.errno() {
+        Some(errno) => Error::call("read the procfs at /proc", Errno::from_raw_os_error(errno.number())),
+        None => Error::new(ErrorKind::Other, error.to_string()),
+    })
+}
+
 impl Pool {
     pub(crate) fn new(program: Program, most: usize) -> Result<Self, Error> {
         let spawner = Spawner::new().map_err(|error| Error::io(ErrorKind::Other, "start a thread", &error))?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let procfs = rustix::fs::open(PROC, flags, Mode::empty()).map_err(|errno| Error::call("open /proc", errno))?;
-        let fs = rustix::fs::fstatfs(&procfs).map_err(|errno| Error::call("fstatfs of /proc", errno))?;
-        #[expect(clippy::useless_conversion, reason = "the type of f_type differs between architectures")]
-        if i64::from(fs.f_type) != PROC_SUPER_MAGIC {
-            return Err(Error::new(ErrorKind::Other, "fstatfs of /proc: it is no procfs"));
-        }
+        let procfs = procfs()?;
         let own = rustix::fs::statat(&procfs, c"self/ns/mnt", rustix::fs::AtFlags::empty());
         let nsfs = match own {
             Ok(own) => own.st_dev,
@@ -131,10 +129,7 @@ impl Pool {
         if let Some(stuck) = self.stuck_lately() {
             return Ok(stuck);
         }
-        let proc = ProcRoot::host().map_err(|error| match error.errno() {
-            Some(errno) => Error::call("read the procfs at /proc", Errno::from_raw_os_error(errno.number())),
-            None => Error::new(ErrorKind::Other, error.to_string()),
-        })?;
+        let proc = procfs()?;
         let found: Arc<[Stuck]> = lxkns_core::stuck(&proc)
             .map_err(|errno| Error::call("look for processes that wait for file systems", errno))?
             .into();

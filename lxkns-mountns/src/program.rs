@@ -140,7 +140,7 @@ fn carried() -> Result<Program, Error> {
         Error::io(ErrorKind::NoHelper, operation, &error)
     })?;
     // The child has a descriptor with the same number until it runs the program.
-    let path = format!("/proc/self/fd/{}", copy.as_raw_fd()).into();
+    let path = format!("{}/self/fd/{}", lxkns_core::ProcRoot::PATH, copy.as_raw_fd()).into();
     Ok(Program { path, _copy: Some(copy) })
 }
 

@@ -9,6 +9,7 @@ use crate::{checked, checked_fd};
 
 const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_MAP_UPDATE_BATCH: libc::c_int = 26;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_ITER_CREATE: libc::c_int = 33;
@@ -17,6 +18,8 @@ const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
 pub(crate) const BPF_TRACE_RAW_TP: u32 = 23;
 const BPF_TRACE_ITER: u32 = 28;
+const BPF_CGROUP_DEVICE: u32 = 6;
+const BPF_F_QUERY_EFFECTIVE: u32 = 1;
 
 /// The bytes of a program's name, with the zero that ends it.
 const NAME: usize = 16;
@@ -313,6 +316,48 @@ pub fn bpf_create_iterator(link: impl AsFd) -> Result<OwnedFd, Errno> {
     checked_fd(unsafe { libc::syscall(libc::SYS_bpf, BPF_ITER_CREATE, &raw const request, size) })
 }
 
+/// How many BPF programs decide which devices the processes of a control group of version 2 may open: its own, and those of
+/// the control groups above it. `cgroup` is its directory, which may be open with `O_PATH`.
+///
+/// # Errors
+///
+/// `EPERM`: see below. `EBADF`: it is no control group of version 2. `ENOSYS`, `EINVAL`: the kernel was built without this.
+///
+/// # Privileges
+///
+/// `CAP_NET_ADMIN` or `CAP_SYS_ADMIN` in the initial user namespace.
+///
+/// # Minimum kernel version
+///
+/// 4.15; `bpf(2)`.
+#[doc(alias = "BPF_PROG_QUERY")]
+pub fn bpf_device_programs(cgroup: impl AsFd) -> Result<u32, Errno> {
+    /// The part of `union bpf_attr` that asks for attached programs.
+    #[repr(C)]
+    #[derive(Default)]
+    struct ProgQuery {
+        target_fd: u32,
+        attach_type: u32,
+        query_flags: u32,
+        attach_flags: u32,
+        prog_ids: u64,
+        prog_cnt: u32,
+        /// Later kernels write a revision here, whatever size they were told.
+        later: [u32; 25],
+    }
+    let mut request = ProgQuery {
+        target_fd: cgroup.as_fd().as_raw_fd().cast_unsigned(),
+        attach_type: BPF_CGROUP_DEVICE,
+        query_flags: BPF_F_QUERY_EFFECTIVE,
+        ..ProgQuery::default()
+    };
+    let size = size_of::<ProgQuery>();
+    // SAFETY: the request is read for its size, and written within it: it has all that the kernel knows of such a request. It
+    // has room for no IDs, and names no memory.
+    checked(unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut request, size) })?;
+    Ok(request.prog_cnt)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,6 +380,8 @@ mod tests {
         for errno in [failed(bpf_link_iterator(&null)), failed(bpf_create_iterator(&null))] {
             assert!(expected.contains(&errno), "{errno}");
         }
+        let errno = bpf_device_programs(&null).expect_err("it is no control group");
+        assert!(expected.contains(&errno), "{errno}");
         let errno = failed(bpf_load_iterator(c"lxkns_none", &[], c"GPL", 1, &mut []));
         assert!([Errno::INVAL, Errno::TOOBIG, Errno::PERM, Errno::NOSYS].contains(&errno), "{errno}");
         let errno = BpfArray::new(0).expect_err("an array has elements");

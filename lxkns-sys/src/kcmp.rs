@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use crate::checked;
 
 const KCMP_FILE: libc::c_int = 0;
+const KCMP_VM: libc::c_int = 1;
 const KCMP_FILES: libc::c_int = 2;
 const KCMP_FS: libc::c_int = 3;
 
@@ -57,6 +58,26 @@ pub fn kcmp_files(tid1: u32, tid2: u32) -> Result<Ordering, Errno> {
 pub fn kcmp_fs(tid1: u32, tid2: u32) -> Result<bool, Errno> {
     // SAFETY: kcmp takes five integers and touches no memory of ours.
     let returned = unsafe { libc::syscall(libc::SYS_kcmp, tid1, tid2, KCMP_FS, 0, 0) };
+    checked(returned).map(|order| order == 0)
+}
+
+/// Whether two tasks share one memory (`CLONE_VM`).
+///
+/// # Errors
+///
+/// As [`kcmp_fs`].
+///
+/// # Privileges
+///
+/// As [`kcmp_fs`].
+///
+/// # Minimum kernel version
+///
+/// As [`kcmp_fs`].
+#[doc(alias = "KCMP_VM")]
+pub fn kcmp_vm(tid1: u32, tid2: u32) -> Result<bool, Errno> {
+    // SAFETY: kcmp takes five integers and touches no memory of ours.
+    let returned = unsafe { libc::syscall(libc::SYS_kcmp, tid1, tid2, KCMP_VM, 0, 0) };
     checked(returned).map(|order| order == 0)
 }
 

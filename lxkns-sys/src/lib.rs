@@ -12,9 +12,10 @@
 //! | a mount namespace for its mounts, and for changes of them | [`listmount`], [`statmount`], [`fanotify_mounts`], [`fanotify_mark_mounts`] |
 //! | a socket or TUN/TAP file for its network namespace | [`siocgskns`], [`so_netns_cookie`], [`tungetdevnetns`] |
 //! | a file for its handle, a UNIX socket for the file that it is bound to | [`handle_of`], [`siocunixfile`] |
-//! | a process or thread for namespaces, its descriptor table and I/O priority | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`], [`kcmp_fs`], [`ioprio_get`] |
+//! | a process or thread for namespaces, its descriptor table and I/O priority | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`], [`kcmp_fs`], [`kcmp_vm`], [`ioprio_get`] |
 //! | the kernel for all tasks and files, by programs of the caller's | [`bpf_load_iterator`], [`bpf_link_iterator`], [`bpf_create_iterator`], [`BpfArray`] |
 //! | the kernel for what tasks do, by programs at its tracepoints | [`bpf_load_tracepoint`], [`bpf_attach_tracepoint`], [`BpfRing`], [`BpfCounter`], [`bpf_missed_runs`] |
+//! | a control group for its filters of devices | [`bpf_device_programs`] |
 //! | the process's own start and open files, and the clock | [`at_secure`], [`is_same_file`], [`copy_inherited`], [`monotonic_ns`] |
 //!
 //! | does | with |
@@ -54,12 +55,15 @@ mod stack;
 mod streams;
 mod terminal;
 
-pub use bpf::{BpfArray, BpfElement, BpfInstruction, bpf_create_iterator, bpf_link_iterator, bpf_load_iterator};
+pub use bpf::{
+    BpfArray, BpfElement, BpfInstruction, bpf_create_iterator, bpf_device_programs, bpf_link_iterator,
+    bpf_load_iterator,
+};
 pub use bpf_events::{BpfCounter, BpfRing, bpf_attach_tracepoint, bpf_load_tracepoint, bpf_missed_runs};
 pub use exec::{CStrings, execveat};
 pub use fanotify::{fanotify_mark_mounts, fanotify_mounts};
 pub use handle::{NsHandle, handle_of, open_namespace_by_handle};
-pub use kcmp::{is_same_file, kcmp_files, kcmp_fs};
+pub use kcmp::{is_same_file, kcmp_files, kcmp_fs, kcmp_vm};
 pub use listns::{LISTNS_ALL_USER_NAMESPACES, listns};
 pub use memory::Memory;
 pub use mount::{MountFacts, MountFlags, StatmountMask, listmount, statmount};

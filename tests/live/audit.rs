@@ -1,6 +1,8 @@
 //! `lxkns audit`, from the libraries: of actors that are said to be in containers. What is found is compared with what the
 //! kernel says of the same processes; hostile ones try to look clean.
 
+mod unusual;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::UdpSocket;
@@ -21,7 +23,7 @@ use crate::harness::{Test, test};
 use crate::live::program::run_lxkns;
 
 pub(super) fn tests() -> Vec<Test> {
-    vec![
+    let mut tests = vec![
         test("audit::left", &[UserNamespaces], left),
         test("audit::entered", &[UserNamespaces], entered),
         test("audit::open_directories", &[UserNamespaces], open_directories),
@@ -35,7 +37,9 @@ pub(super) fn tests() -> Vec<Test> {
         test("audit::hidden_mounts", &[Root, FileSystem("tmpfs")], hidden_mounts),
         test("audit::what_is_not_readable_is_not_clean", &[Root], not_readable),
         test("audit::trees", &[UserNamespaces], trees),
-    ]
+    ];
+    tests.extend(unusual::tests());
+    tests
 }
 
 /// What is found of a container with these processes, of which the first is its first.

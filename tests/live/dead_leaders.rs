@@ -184,7 +184,7 @@ fn credentials_and_command() {
     let pid = actor.pid().to_string();
     let process = &run_lxkns(["show", "--json", &pid]).ok().answer_to("show")[0]["process"];
     assert_eq!((&process["uids"]["real"], &process["uids"]["effective"]), (&12345.into(), &12345.into()), "{process}");
-    assert_eq!(process["capabilities"]["effective"], serde_json::json!([]));
+    assert_eq!(process["capability-sets"]["effective"], serde_json::json!([]));
     assert_eq!(process["nspids"], serde_json::json!([actor.pid()]), "not the thread's ID");
     let command_line = std::fs::read(format!("/proc/{pid}/task/{}/cmdline", thread.tid())).unwrap();
     let command = String::from_utf8(command_line).unwrap().trim_end_matches('\0').replace('\0', " ");

@@ -167,6 +167,22 @@ fn id_mapped_mount() {
     }
     let answer = owner(&format!("{}:{}", host.pid(), text(&mapped.join("low"))));
     assert_eq!(answer["as-found"]["uid"], 100_005, "{answer:#}");
+    // The mount maps the root that file capabilities count for: the kernel shows another form of them through it.
+    let low = through(&host, &mount.join("low"));
+    let words: [u32; 5] = [0x0200_0001, 1 << 13, 0, 0, 0];
+    let value: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    rustix::fs::setxattr(&low, c"security.capability", &value, rustix::fs::XattrFlags::empty()).unwrap();
+    fs::set_permissions(&low, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut shown = [0; 24];
+    let length = rustix::fs::getxattr(through(&host, &mapped.join("low")), c"security.capability", &mut shown[..]);
+    assert_eq!((length, &shown[20..]), (Ok(24), &100_000_u32.to_le_bytes()[..]), "they count where that is root");
+    let counts = |found_at: &Path, path: &Path| {
+        let answer = owner(&format!("{}:{}", host.pid(), text(&found_at.join("low"))));
+        [&host, &one].map(|actor| view(&answer, actor, &path.join("low"))["capabilities-count"].clone())
+    };
+    assert_eq!(counts(&mapped, &mapped), [json!(false), json!(null)], "the other has a copy of the mount");
+    assert_eq!(counts(&mount, &mount), [json!(true), json!(true)]);
+    assert_eq!(counts(&mount, &mapped), [json!(null), json!(null)], "the map of another mount is not known");
     // Where no other mount shows it, the map of the mount says what the host has, on kernels that tell it.
     drop((one, map));
     host.umount(&mount);
@@ -220,10 +236,10 @@ fn file_capabilities() {
     rustix::fs::setxattr(&seen, c"security.capability", &value, rustix::fs::XattrFlags::empty()).unwrap();
     fs::set_permissions(&seen, fs::Permissions::from_mode(0o4755)).unwrap();
     let answer = owner(&format!("{}:{}", host.pid(), text(&path)));
-    let capabilities = &answer["capabilities"];
+    let capabilities = &answer["file-capabilities"];
     assert_eq!((&capabilities["root-uid"], &capabilities["effective"]), (&json!(100_000), &json!(true)), "{answer:#}");
     assert_eq!(capabilities["permitted"], json!(["CAP_NET_RAW"]));
-    let counts = [&host, &one, &two].map(|actor| view(&answer, actor, &path)["capabilities"].clone());
+    let counts = [&host, &one, &two].map(|actor| view(&answer, actor, &path)["capabilities-count"].clone());
     assert_eq!(counts, [json!(false), json!(true), json!(false)], "{answer:#}");
     // The kernel agrees: it shows the old form, without a root, where that is root.
     let in_one = through(&one, &path);

@@ -137,7 +137,15 @@ fn package_problems(package: &Value) -> Vec<String> {
 /// Whether this is code that must not know where procfs is. The wire form may: it does no I/O, and paths below `/proc`
 /// are what its readers expect to see there. So may tests.
 fn below_a_root(file: &str) -> bool {
-    let Some(path) = ["lxkns-core/src/", "lxkns-model/src/"].iter().find_map(|root| file.strip_prefix(root)) else {
+    const ROOTS: [&str; 6] = [
+        "lxkns-core/src/",
+        "lxkns-model/src/",
+        "lxkns-mountns/src/",
+        "lxkns-inside/src/",
+        "lxkns-enter/src/",
+        "lxkns-engines/src/",
+    ];
+    let Some(path) = ROOTS.iter().find_map(|root| file.strip_prefix(root)) else {
         return false;
     };
     let module = path.split(['/', '.']).next().unwrap_or_default();

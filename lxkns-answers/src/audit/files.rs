@@ -8,6 +8,7 @@ use lxkns_model::{
     Pid, Place, Tid, Uid,
 };
 
+use super::devices::{Gives, gives};
 use super::host::joined;
 use super::{Case, Evidence, Severity};
 use crate::names::{self, lossy};
@@ -25,7 +26,7 @@ const SYS_IS_WRITABLE: &str =
 const HAS_SYSRQ: &str = "/proc/sysrq-trigger is not masked: root reboots or halts the host";
 
 /// How many mounts of a kind are compared with all others: a container can make any number.
-const MOST: usize = 64;
+pub(super) const MOST: usize = 64;
 
 /// What engines keep for their containers: of those below, each has what was made for it.
 const ENGINES_OWN: [&str; 8] = [
@@ -78,7 +79,7 @@ const ABOVE: [&str; 14] = [
 ];
 
 /// How much a directory of the host's gives to who writes to it and who reads it; `None` for what is an engine's own.
-fn weight(path: &BStr) -> Option<(Severity, Severity)> {
+pub(super) fn weight(path: &BStr) -> Option<(Severity, Severity)> {
     let is = |known: &&str| path == known.as_bytes();
     let is_in = |known: &&str| is_at_or_below(path, known.as_bytes());
     if ABOVE.iter().any(is) {
@@ -132,14 +133,16 @@ impl Case<'_, '_> {
                 continue;
             };
             self.judge_files(mounts);
+            self.judge_layers(mounts);
             self.judge_kernel_files(mounts);
             self.judge_sockets(mounts);
             self.judge_propagation(mounts);
             self.judge_devices(id);
         }
+        self.judge_device_access();
     }
 
-    fn of_mount(&self, mount: &Mount, more: &str) -> Evidence {
+    pub(super) fn of_mount(&self, mount: &Mount, more: &str) -> Evidence {
         let point = mount.path();
         let shown = point.map_or_else(|| "without a path".to_owned(), printable);
         let hidden = if mount.hidden { ", hidden by another mount" } else { "" };
@@ -263,7 +266,7 @@ impl Case<'_, '_> {
         }
     }
 
-    fn is_of_host(&self, ns_type: NamespaceType) -> Option<bool> {
+    pub(super) fn is_of_host(&self, ns_type: NamespaceType) -> Option<bool> {
         let snapshot = self.audit.context.snapshot;
         let id = match self.subject.container {
             Some(index) => self.audit.namespaces.namespaces(index).get(ns_type),
@@ -355,30 +358,6 @@ impl Case<'_, '_> {
         }
     }
 
-    fn judge_devices(&mut self, id: NamespaceId) {
-        let Some(facts) = self.audit.facts else { return };
-        let from = facts.devices.partition_point(|file| file.mount_ns < id);
-        for file in facts.devices[from..].iter().take_while(|file| file.mount_ns == id) {
-            let kind = if file.is_block { "block device" } else { "character device" };
-            let words = format!("{}: {kind} {}", printable(&file.path), file.device);
-            let evidence = Evidence { text: words, path: Some(lossy(&file.path)), ..Evidence::default() };
-            let is_log = !file.is_block && file.device.minor == 11;
-            let (severity, text) = match self.may_be_host_root {
-                _ if is_log => (Severity::Medium, "/dev/kmsg: the log of the kernel"),
-                Some(false) => {
-                    (Severity::Low, "devices of the host are in /dev, for whom their modes and the control group let")
-                }
-                _ => (
-                    Severity::High,
-                    "devices of the host are in /dev: it has what they hold, as far as its control group lets it (which version 2 does not show)",
-                ),
-            };
-            self.find("device", severity, text, Some(evidence), &|case| {
-                case.without("--device` or `--privileged", "take the devices away")
-            });
-        }
-    }
-
     /// What its processes have open, and where they stand.
     pub(super) fn judge_uses(&mut self) {
         let Some(facts) = self.audit.facts else { return self.judge_namespace_fds() };
@@ -397,17 +376,27 @@ impl Case<'_, '_> {
             OutsideUseKind::Root => (None, "root directory".to_owned()),
             OutsideUseKind::WorkingDirectory => (None, "working directory".to_owned()),
             OutsideUseKind::Directory { fd }
-            | OutsideUseKind::File { fd, .. }
-            | OutsideUseKind::BlockDevice { fd, .. }
-            | OutsideUseKind::MemoryDevice { fd, .. }
-            | OutsideUseKind::Socket { fd, .. }
-            | OutsideUseKind::Process { fd, .. }
+            | OutsideUseKind::File { fd: Some(fd), .. }
+            | OutsideUseKind::Device { fd: Some(fd), .. }
             | OutsideUseKind::EngineSocket { fd, .. } => (Some(fd), format!("fd {fd}")),
-            _ => return,
+            OutsideUseKind::File { .. } | OutsideUseKind::Device { .. } => (None, "mapping".to_owned()),
+            OutsideUseKind::Socket { fd, net } => {
+                return self.judge_namespace_use(used.pid, used.tid, fd, net, Some("socket"));
+            }
+            OutsideUseKind::Tun { fd, net } => {
+                return self.judge_namespace_use(used.pid, used.tid, fd, net, Some("TUN/TAP file"));
+            }
+            OutsideUseKind::InFlight { fd, .. } => {
+                let what = "what leads out among descriptors that were sent to a socket and not yet received";
+                return self.unknown(format!("{what}: the kernel does not tell (fd {fd})"), Some(used.pid));
+            }
+            OutsideUseKind::IoUring { fd, .. } => {
+                let what = "what leads out among the files that are registered with an io_uring";
+                return self.unknown(format!("{what}: the kernel does not tell (fd {fd})"), Some(used.pid));
+            }
+            OutsideUseKind::Process { .. } => (None, String::new()),
+            _ => return self.unknown("something that is open: not known to this version", Some(used.pid)),
         };
-        if let OutsideUseKind::Socket { fd, net } = used.kind {
-            return self.judge_namespace_use(used.pid, used.tid, fd, net, true);
-        }
         if let OutsideUseKind::Process { fd, process } = used.kind {
             return self.judge_pidfd(used, fd, process);
         }
@@ -419,22 +408,33 @@ impl Case<'_, '_> {
         };
         let close = |_: &Self| CLOSE.to_owned();
         match used.kind {
-            OutsideUseKind::File { is_writable, .. } => {
+            OutsideUseKind::File { is_writable, fd } => {
                 let Some((severity, whose)) = self.weight_of_open(used, is_writable) else { return };
+                // What programs have mapped by themselves: their libraries, and what they are told of languages.
+                if fd.is_none() && severity < Severity::Medium {
+                    return;
+                }
                 let evidence = evidence(self, "");
                 let how = if is_writable { "written" } else { "read" };
-                let text = format!("a file on a mount {whose} is kept open: it can be {how} from there");
+                let kept = if fd.is_some() { "open" } else { "mapped" };
+                let text = format!("a file on a mount {whose} is kept {kept}: it can be {how} from there");
                 self.find("fd-file", severity, text, Some(evidence), &close);
             }
-            OutsideUseKind::BlockDevice { device, .. } => {
+            OutsideUseKind::Device { device, is_block, .. } => {
                 let evidence = evidence(self, &format!(", {device}"));
-                let text = "a block device is open: it reads or writes what is on it, past all file systems";
-                self.find("fd-device", Severity::High, text, Some(evidence), &close);
-            }
-            OutsideUseKind::MemoryDevice { device, .. } => {
-                let severity = if device.minor == 11 { Severity::Medium } else { Severity::High };
-                let evidence = evidence(self, &format!(", {device}"));
-                self.find("fd-device", severity, "the memory or the log of the kernel is open", Some(evidence), &close);
+                let (severity, text) = match gives(is_block, device) {
+                    _ if is_block => (
+                        Severity::High,
+                        "a block device is open or mapped: it reads or writes what is on it, past all file systems",
+                    ),
+                    Gives::Log => (Severity::Medium, "the memory or the log of the kernel is open"),
+                    Gives::Host => (Severity::High, "the memory or the log of the kernel is open"),
+                    Gives::DriverDecides => (
+                        Severity::Medium,
+                        "a character device of the host is open or mapped: it has what its driver gives",
+                    ),
+                };
+                self.find("fd-device", severity, text, Some(evidence), &close);
             }
             OutsideUseKind::EngineSocket { engine, .. } => {
                 let evidence = evidence(self, &format!(" of process {}", self.called(engine)));
@@ -518,17 +518,17 @@ impl Case<'_, '_> {
     fn judge_namespace_fds(&mut self) {
         for &pid in &self.subject.pids {
             for &(id, tid, fd) in self.audit.namespace_fds.get(&pid).into_iter().flatten() {
-                self.judge_namespace_use(pid, tid, fd, id, false);
+                self.judge_namespace_use(pid, tid, fd, id, None);
             }
         }
     }
 
     /// A descriptor that leads into a namespace of others: by `setns`, or as a socket, which stays where it was made.
-    fn judge_namespace_use(&mut self, pid: Pid, tid: Tid, fd: u32, id: NamespaceId, is_socket: bool) {
+    fn judge_namespace_use(&mut self, pid: Pid, tid: Tid, fd: u32, id: NamespaceId, file: Option<&str>) {
         let snapshot = self.audit.context.snapshot;
         let Some(namespace) = snapshot.namespaces.get(&id) else {
-            if is_socket {
-                self.unknown("whose the network namespace of a socket is: not known", Some(pid));
+            if let Some(file) = file {
+                self.unknown(format!("whose the network namespace of a {file} is: not known"), Some(pid));
             }
             return;
         };
@@ -536,7 +536,7 @@ impl Case<'_, '_> {
         let own = self.subject.container;
         let (severity, whose) = match super::host::of_host(snapshot, id) {
             Some(true) if self.is_of_host(namespace.ns_type) == Some(true) => return,
-            Some(true) if is_socket => (Severity::Medium, "of the host".to_owned()),
+            Some(true) if file.is_some() => (Severity::Medium, "of the host".to_owned()),
             Some(true) => (Severity::High, "of the host".to_owned()),
             _ => match container {
                 Some(other) if own.is_some() && Some(other) != own && !self.is_inside(other) => {
@@ -546,11 +546,14 @@ impl Case<'_, '_> {
             },
         };
         let name = names::namespace(snapshot, id);
-        let words = if is_socket { format!("fd {fd}, a socket in {name}") } else { format!("fd {fd} on {name}") };
+        let words = match file {
+            Some(file) => format!("fd {fd}, a {file} in {name}"),
+            None => format!("fd {fd} on {name}"),
+        };
         let evidence = Evidence { fd: Some(fd), nsid: Some(id.ino), ..self.of_task(pid, tid, &words) };
-        let text = match is_socket {
-            true => format!("a socket in a network namespace {whose} is kept open: it sends and receives there"),
-            false => format!("a namespace {whose} is kept open: setns(2) leads there"),
+        let text = match file {
+            Some(file) => format!("a {file} in a network namespace {whose} is kept open: it sends and receives there"),
+            None => format!("a namespace {whose} is kept open: setns(2) leads there"),
         };
         self.find("fd-namespace", severity, text, Some(evidence), &|_| CLOSE.to_owned());
     }

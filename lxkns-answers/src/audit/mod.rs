@@ -7,8 +7,10 @@
 use lxkns_model::CompactSort as _;
 
 mod answer;
+mod devices;
 mod files;
 mod host;
+mod layers;
 mod processes;
 mod subjects;
 #[cfg(test)]
@@ -146,6 +148,10 @@ impl Judgement {
     }
 }
 
+/// What a filter that the kernel does not show leaves open.
+const BY_PROGRAM: &str = "control groups of version 2 keep devices away by programs: that there is one counts here, as with seccomp \
+    filters; which devices it lets through is not readable";
+
 /// What a scan has to read for it. See also [`Plan::pids`].
 pub fn options() -> DiscoveryOptions {
     use lxkns_model::Place::{ForChildren, Sockets, Tun};
@@ -237,6 +243,10 @@ impl<'a> Audit<'a> {
         let mut remarks = Vec::new();
         if self.facts.is_some_and(|facts| !facts.tasks.is_empty()) && self.host.has_labels == Some(false) {
             remarks.push(no_labels.to_owned());
+        }
+        let by_program = |access: &lxkns_model::DeviceAccess| *access == lxkns_model::DeviceAccess::Program;
+        if self.facts.is_some_and(|facts| facts.device_access.values().any(by_program)) {
+            remarks.push(BY_PROGRAM.to_owned());
         }
         remarks
     }

@@ -169,6 +169,7 @@ impl<'a> Case<'a, '_> {
                 "directories, devices and engine sockets that are open",
                 "engine sockets that are mounted",
                 "devices in /dev, and whether /proc/sysrq-trigger is masked",
+                "what is mapped, and which devices control groups let it open",
             ] {
                 self.unknown(format!("{what}: not in a dump"), None);
             }

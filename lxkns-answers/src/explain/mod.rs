@@ -81,6 +81,8 @@ pub enum ObstacleKind {
     Chroot,
     /// The root directory is shared with another process or thread.
     SharedFs,
+    /// The memory is shared with another process.
+    SharedMemory,
     /// The process has several threads.
     Threads,
     /// The process is in that namespace already.

@@ -566,6 +566,7 @@ impl Rules<'_> {
             match ns_type {
                 NamespaceType::User => self.enters_user(id),
                 NamespaceType::Time if self.process.threads > 1 => self.several_threads("EUSERS"),
+                NamespaceType::Time => self.shared_memory(),
                 _ => {}
             }
             if ns_type == NamespaceType::User {
@@ -583,6 +584,23 @@ impl Rules<'_> {
                 NamespaceType::Mnt if ids.len() == 1 => self.shared_fs(),
                 NamespaceType::Pid => self.enters_pid(id),
                 _ => {}
+            }
+        }
+    }
+
+    /// Only a process that shares its memory with nobody can enter a time namespace.
+    fn shared_memory(&mut self) {
+        match self.facts.map(|facts| facts.shares_memory) {
+            None | Some(Some(false)) => {}
+            Some(Some(true)) => self.add(
+                Kind::SharedMemory,
+                Some("EUSERS"),
+                "another process shares its memory (CLONE_VM)".to_owned(),
+                "do it in a child that was made by fork(2)".to_owned(),
+            ),
+            Some(None) => {
+                let because = "whether another process shares its memory is not readable";
+                self.unknown(Kind::SharedMemory, Some("EUSERS"), because);
             }
         }
     }

@@ -34,6 +34,7 @@ fn facts() -> ActionFacts {
         effective_gid: Some(0),
         shared_fs: Some(SharedFs::Nobody),
         is_chrooted: Some(false),
+        shares_memory: Some(false),
         children_had_init: Some(true),
         process_limit: Some(u64::MAX),
         pids: Some(Vec::new()),

@@ -63,7 +63,7 @@ pub enum Column {
 /// All columns: name, what it means.
 const COLUMNS: [(Column, &str, &str); 15] = [
     (Column::Name, "NAME", "name"),
-    (Column::Kind, "KIND", "veth, bridge, ...; physical if it is none of the kernel's"),
+    (Column::Kind, "KIND", "veth, bridge, ...; physical for hardware"),
     (Column::State, "STATE", "state, as ip calls it"),
     (Column::Master, "MASTER", "the bridge, bond or VRF that it belongs to"),
     (Column::Namespace, "NAMESPACE", "its network namespace, with name and container"),

@@ -37,6 +37,7 @@ pub struct Answer {
     /// Whether its capabilities were read.
     pub capabilities_read: bool,
     /// The capabilities that running it gives; `null` where it gives none, or they were not read.
+    #[serde(rename = "file-capabilities")]
     pub capabilities: Option<CapabilitiesAnswer>,
     /// As each user namespace that sees it has it.
     pub views: Vec<ViewAnswer>,
@@ -133,6 +134,7 @@ pub struct ViewAnswer {
     /// Whether running it there takes effect as its owner or group; `null` where not known.
     pub set_id: Option<bool>,
     /// Whether its capabilities count there; `null` where not known.
+    #[serde(rename = "capabilities-count")]
     pub capabilities: Option<bool>,
 }
 

@@ -532,6 +532,12 @@ impl<'a> Owner<'a> {
         if has_option(sight.mount, "nosuid") {
             return Some(false);
         }
+        // The root that they count for is mapped by the mount as the owner is, and was read through the one that it was found by.
+        let own = self.sights.own.as_ref()?;
+        let is_as_read = own.key() == sight.key() || !own.is_id_mapped() && !sight.is_id_mapped();
+        if !is_as_read {
+            return None;
+        }
         // They count where that UID is root, and below.
         if capabilities.root == Uid(0) && self.is_initial() {
             return Some(true);

@@ -143,6 +143,7 @@ pub enum OfType {
     /// A mount namespace.
     Mnt {
         /// How many mounts it has; `null` where that was not asked.
+        #[serde(rename = "mount-count")]
         mounts: Option<usize>,
     },
     /// Any other.
@@ -234,6 +235,7 @@ pub struct ProcessAnswer {
     /// Whether it is frozen; `null` where not known.
     pub frozen: Option<bool>,
     /// Its capability sets; `null` where not known.
+    #[serde(rename = "capability-sets")]
     pub capabilities: Option<SetsAnswer>,
     /// Its scheduling policy; `null` where not known.
     pub policy: Option<String>,

@@ -177,7 +177,7 @@ pub(crate) enum Command {
     /// Show whose a file is, on the host and in each user namespace that sees it
     #[command(help_template = TEMPLATE, before_help = owner::EXAMPLES, after_help = TARGET_HELP)]
     Owner(OwnerArgs),
-    /// List containers: whose their namespaces are, and what confines them
+    /// List containers, whose namespaces they are in, and what confines them
     #[command(help_template = TEMPLATE, before_help = containers::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", view::containers::help()))]
     Containers(ContainersArgs),
@@ -185,11 +185,11 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = audit::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", audit::NOTES))]
     Audit(AuditArgs),
-    /// List who listens, in every network namespace
+    /// List listening sockets, in every network namespace
     #[command(help_template = TEMPLATE, before_help = ports::EXAMPLES,
               after_help = format!("{}\n\n{}\n\n{TARGET_HELP}", view::ports::help(), ports::NOTES))]
     Ports(PortsArgs),
-    /// List the links of all network namespaces, with where their other ends are
+    /// List the links of all network namespaces, and their other ends
     #[command(help_template = TEMPLATE, before_help = links::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", view::links::help()))]
     Links(LinksArgs),
@@ -286,7 +286,7 @@ pub(crate) struct PatienceArgs {
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub(crate) timeout: Duration,
 
-    /// Ask Docker and podman on their sockets for what they do not show otherwise
+    /// Ask Docker and podman, over their sockets, for what nothing else shows
     #[arg(long)]
     pub(crate) engines: bool,
 

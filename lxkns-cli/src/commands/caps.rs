@@ -20,7 +20,11 @@ pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
     let is_live = args.look.from.is_none();
     let options = caps::options(&args.target.target, Whose::of(&args.target.target, args.pid.map(Pid)));
     let places = options.places.with(Place::ProcessFacts);
-    let snapshot = live::load(&args.look, &options)?;
+    let mut snapshot = live::load(&args.look, &options)?;
+    // A thread that is asked about by itself has credentials of its own.
+    if let Whose::Named(id) = Whose::of(&args.target.target, args.pid.map(Pid)) {
+        live::settle_thread(&mut snapshot, id, is_live);
+    }
     let resolver = resolve::resolver(&snapshot, is_live);
     if let Err(unresolved) = resolver.verify(&args.target) {
         say(&unresolved);

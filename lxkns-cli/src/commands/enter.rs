@@ -274,7 +274,7 @@ fn dry_run(plan: &Plan, pid: Option<Pid>, args: &EnterArgs, color: Color) -> Res
     let snapshot = pid.and_then(|_| snapshot().ok());
     let known = snapshot.as_ref().zip(pid);
     let form = known.map(|(snapshot, pid)| WhoseForm::process(snapshot, pid)).unwrap_or_default();
-    let words = known.and_then(|(snapshot, pid)| Whose::process(snapshot, pid)).map(Whose::words);
+    let words = known.and_then(|(snapshot, pid)| Whose::process(snapshot, pid)).map(|whose| whose.words());
     let printed = screen::print(|out| {
         if args.json {
             let answer = Envelope::new("enter", vec![plan.answer(form)], Vec::new());

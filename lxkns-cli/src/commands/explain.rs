@@ -33,7 +33,7 @@ pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
     let places = explain::places(&options);
     let access = live::access(&args.look.patience);
     let mut snapshot = live::load_with(&args.look, &access, &options)?;
-    let Some(pid) = find(&snapshot, pid, is_live)? else {
+    let Some(pid) = live::settle_thread(&mut snapshot, pid, is_live) else {
         let absence = resolve::resolver(&snapshot, is_live).absence(pid);
         say(format_args!("{pid}: {}", absence.words()));
         let (exit, gaps_matter) = absence.exit();
@@ -76,11 +76,6 @@ pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
         Verdict::Fails => Exit::Found,
         Verdict::NotKnown => Exit::Failed,
     })
-}
-
-/// The process with this PID, or of the task with this TID.
-fn find(snapshot: &Snapshot, pid: Pid, is_live: bool) -> Result<Option<Pid>> {
-    Ok(resolve::resolver(snapshot, is_live).process(pid).map(|process| process.pid))
 }
 
 /// What the living host has to say beyond a snapshot.

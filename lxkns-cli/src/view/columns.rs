@@ -73,26 +73,40 @@ pub(crate) fn parse_lists<C: PartialEq>(
     Ok(columns)
 }
 
-/// The column with this name; for clap.
-pub(crate) fn from_name(name: &str) -> Result<Column, String> {
-    Column::from_name(name).ok_or_else(|| unknown(name, names()))
+/// How the columns of a table are called on the command line, and the help on them with names of this width.
+macro_rules! by_name {
+    ($column:ty, $width:literal) => {
+        /// The column with this name; for clap.
+        pub(crate) fn from_name(name: &str) -> Result<$column, String> {
+            <$column>::from_name(name).ok_or_else(|| $crate::view::columns::unknown(name, names()))
+        }
+
+        /// The names of all columns.
+        pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+            <$column>::all().map(<$column>::name)
+        }
+
+        /// The columns with their meanings, for the help.
+        pub(crate) fn help() -> String {
+            $crate::view::columns::help_on(<$column>::all().map(|column| (column.name(), column.meaning())), $width)
+        }
+    };
+}
+
+pub(crate) use by_name;
+
+by_name!(Column, 9);
+
+/// Columns with their meanings.
+pub(crate) fn help_on(columns: impl Iterator<Item = (&'static str, &'static str)>, width: usize) -> String {
+    let lines: Vec<_> = columns.map(|(name, meaning)| format!("  {name:<width$} {meaning}")).collect();
+    format!("Columns:\n{}", lines.join("\n"))
 }
 
 /// The message for an unknown column.
 pub(crate) fn unknown(name: &str, valid: impl Iterator<Item = &'static str>) -> String {
     let valid: Vec<_> = valid.collect();
     format!("unknown column {name:?}: valid columns are {}", valid.join(", "))
-}
-
-/// The names of all columns.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    Column::all().map(Column::name)
-}
-
-/// The columns with their meanings, for the help.
-pub(crate) fn help() -> String {
-    let lines: Vec<_> = Column::all().map(|column| format!("  {:<9} {}", column.name(), column.meaning())).collect();
-    format!("Columns:\n{}", lines.join("\n"))
 }
 
 #[cfg(test)]

@@ -11,21 +11,7 @@ pub(crate) fn heading(column: Column) -> Heading {
     Heading { name: column.name(), right: column == Column::Process, gives_way: column == Column::Lsm }
 }
 
-/// The column with this name.
-pub(crate) fn from_name(name: &str) -> Result<Column, String> {
-    Column::from_name(name).ok_or_else(|| super::columns::unknown(name, names()))
-}
-
-/// The names of all columns.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    Column::all().map(Column::name)
-}
-
-/// The columns with their meanings, for the help.
-pub(crate) fn help() -> String {
-    let lines: Vec<_> = Column::all().map(|column| format!("  {:<10} {}", column.name(), column.meaning())).collect();
-    format!("Columns:\n{}", lines.join("\n"))
-}
+super::columns::by_name!(Column, 10);
 
 /// The rows of a table, one for each container.
 pub(crate) fn rows(matrix: &Matrix<'_>, shown: &[usize], columns: &[Column], goes_to: For) -> Vec<Vec<String>> {

@@ -11,21 +11,7 @@ pub(crate) fn heading(column: Column) -> Heading {
     Heading { name: column.name(), right, gives_way: false }
 }
 
-/// The column with this name.
-pub(crate) fn from_name(name: &str) -> Result<Column, String> {
-    Column::from_name(name).ok_or_else(|| super::columns::unknown(name, names()))
-}
-
-/// The names of all columns.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    Column::all().map(Column::name)
-}
-
-/// The columns with what they mean, for the help.
-pub(crate) fn help() -> String {
-    let lines: Vec<_> = Column::all().map(|column| format!("  {:<9} {}", column.name(), column.meaning())).collect();
-    format!("Columns:\n{}", lines.join("\n"))
-}
+super::columns::by_name!(Column, 9);
 
 /// The rows of a table: a socket each.
 pub(crate) fn rows(ports: &Ports<'_>, columns: &[Column], goes_to: For) -> Vec<Vec<String>> {

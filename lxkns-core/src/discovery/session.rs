@@ -296,7 +296,8 @@ impl<'a> Discovery<'a> {
 
     /// Reads what confines these processes, and what they have open that leads out of their mount namespaces: the
     /// credentials and labels of all their tasks; directories on mounts of other mount namespaces, block devices, and
-    /// connections to engines of containers; devices in `/dev` of their mount namespaces.
+    /// connections to engines of containers; devices in `/dev` of their mount namespaces; what they have mapped; and whether
+    /// their control groups keep devices from them.
     ///
     /// `snapshot` has the mounts of all mount namespaces ([`DiscoveryOptions::mounts`](crate::DiscoveryOptions::mounts)),
     /// and the containers as an annotation: engines are found by it, and by their names among processes in no container.
@@ -304,13 +305,14 @@ impl<'a> Discovery<'a> {
     /// # Privileges
     ///
     /// For processes of others ptrace read access (`ptrace(2)`) and `CAP_DAC_READ_SEARCH`; to see to whom a socket is
-    /// connected, to be allowed to trace the process; for the file of an engine's socket `CAP_NET_ADMIN`.
+    /// connected, to be allowed to trace the process; for the file of an engine's socket, and for control groups of version 2,
+    /// `CAP_NET_ADMIN`; for what is mapped `CAP_CHECKPOINT_RESTORE` or `CAP_SYS_ADMIN`.
     ///
     /// # Minimum kernel version
     ///
     /// As [`run`](Self::run); sockets from 5.6 (`pidfd_getfd(2)`).
     pub fn confinement(&self, snapshot: &Snapshot, pids: &[Pid]) -> ConfinementFacts {
-        confinement::confinement(&self.proc, snapshot, pids)
+        confinement::confinement(&self.proc, &self.left_behind, snapshot, pids)
     }
 
     /// Finds the tasks that have another effective UID, or other effective or permitted capabilities, than the task that

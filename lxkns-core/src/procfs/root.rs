@@ -46,6 +46,9 @@ pub(crate) struct Links {
 }
 
 impl ProcRoot {
+    /// Where the caller's own procfs is: for a path that another program is given.
+    pub const PATH: &str = PROC;
+
     /// The caller's own procfs, at `/proc`.
     ///
     /// # Errors

@@ -39,6 +39,8 @@ fn because(operation: impl Into<String>, cause: Cause) -> Failed {
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) pid: Pid,
+    /// Its user, by all its UIDs.
+    pub(crate) uid: u32,
     pub(crate) start_time_ticks: u64,
     /// Its directory.
     pub(crate) dir: OwnedFd,
@@ -68,7 +70,18 @@ impl Peer {
         };
         let is_local = self.is_local(&file).map_err(failed(Operation::read("mountinfo")))?;
         // Asking for its permissions could wait for a server.
-        if is_local { Ok(file) } else { Err(because("connect: file system of the socket", Cause::NotTried)) }
+        if !is_local {
+            return Err(because("connect: file system of the socket", Cause::NotTried));
+        }
+        // A user's engine listens on a file of that user's: another's it can have been given.
+        let is_own = || -> Result<bool, Errno> {
+            let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+            Ok(rustix::fs::statx(&file, c"", flags, StatxFlags::UID)?.stx_uid == self.uid)
+        };
+        match self.uid == 0 || is_own().map_err(failed(Operation::stat("socket")))? {
+            true => Ok(file),
+            false => Err(because("connect: owner of the socket", Cause::NotTried)),
+        }
     }
 
     /// What the kernel says that the socket is bound to: wherever that is by now, nothing else can be in its place.
@@ -205,7 +218,7 @@ impl Peer {
     /// does: then both have it.
     fn is_behind(&self, connection: impl AsFd, listener: &Listener) -> bool {
         let Ok(Some(peer)) = lxkns_sys::so_peercred(connection) else { return false };
-        if peer.uid != 0 || !self.is_there() {
+        if peer.uid != self.uid || !self.is_there() {
             return false;
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use bstr::BString;
 use lxkns_model::CompactSort as _;
 use lxkns_model::{
-    Cause, ContainerRole, EngineKind, EvidenceKind, Gap, NamespaceId, NamespaceType, Object, Operation, Pid, Place,
-    Pod, Process,
+    Cause, Confidence, ContainerRole, EngineKind, EvidenceKind, Gap, NamespaceId, NamespaceType, Object, Operation,
+    Pid, Place, Pod, Process, Uid,
 };
 use rustc_hash::FxHashMap;
 use rustix::fs::{Mode, OFlags};
@@ -133,15 +133,23 @@ impl<'a> Asking<'a> {
         };
         let all = processes.snapshot.processes.values();
         let mut candidates: Vec<_> = all.filter_map(|process| Some((kind_of(process)?, process))).collect();
-        candidates.compact_sort_by_key(|(_, process)| (!processes.is_in_host(process), process.pid));
-        candidates.retain(|(_, process)| processes.status(process.pid).is_some_and(|status| status.uids == [0; 3]));
+        // An engine of a user's own has all its UIDs from that user, also in a user namespace. However many of these there
+        // are, those of root come first.
+        let uid_of = |process: &Process| {
+            let [uid, others @ ..] = processes.status(process.pid)?.uids;
+            (others == [uid; 2]).then_some(uid)
+        };
+        candidates.retain(|(_, process)| uid_of(process).is_some());
+        candidates.compact_sort_by_key(|(_, process)| {
+            (uid_of(process) != Some(0), !processes.is_in_host(process), process.pid)
+        });
         let mut left_out = candidates.len().saturating_sub(MOST_CANDIDATES);
         candidates.truncate(MOST_CANDIDATES);
         let mut networks: FxHashMap<Option<NamespaceId>, Arc<Listening>> = FxHashMap::default();
         let mut found = Vec::new();
         for (kind, process) in candidates {
             let pid = process.pid;
-            let peer = match self.peer(process, processes, host) {
+            let peer = match self.peer(process, uid_of(process).unwrap_or_default(), processes, host) {
                 Ok(peer) => peer,
                 Err(failed) => {
                     self.fail(pid, failed);
@@ -185,7 +193,7 @@ impl<'a> Asking<'a> {
         found
     }
 
-    fn peer(&self, process: &Process, processes: &Processes<'_>, host: &Host) -> Result<Peer, Failed> {
+    fn peer(&self, process: &Process, uid: u32, processes: &Processes<'_>, host: &Host) -> Result<Peer, Failed> {
         let open = |path: &str| {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let opened = rustix::fs::openat(&host.proc, path, flags, Mode::empty());
@@ -195,6 +203,7 @@ impl<'a> Asking<'a> {
         let owner = mount_ns.and_then(|it| processes.snapshot.namespaces.get(&it.owner.known()?));
         Ok(Peer {
             pid: process.pid,
+            uid,
             start_time_ticks: process.start_time_ticks(),
             dir: open(&process.pid.to_string())?,
             proc: open(".")?,
@@ -246,6 +255,13 @@ fn ask(kind: EngineKind, peer: &Peer, listeners: &[Listener], has_leftovers: boo
                 // What the other sockets are for is of no interest.
                 failures.clear();
                 failures.extend(list(&mut answer, &version, &mut get, has_leftovers));
+                if peer.uid != 0 {
+                    // It is that user's word, and counts for that user's processes.
+                    for claim in &mut answer.claims {
+                        claim.whose = Some(Uid(peer.uid));
+                        claim.evidence.confidence = Confidence::Claimed;
+                    }
+                }
                 return (Some(answer), failures);
             }
             Err(failed) => failures.push(failed),

@@ -1,8 +1,10 @@
 //! Which containers namespaces belong to, and which containers share them.
 
+use std::borrow::Cow;
+
 use rustc_hash::FxHashMap;
 
-use crate::{Containers, Holder, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Pid, Snapshot, Unit};
+use crate::{Containers, Holder, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Pid, Snapshot, Unit, UnitKind};
 
 /// Whether a namespace is one of the host's: an initial one or, where the snapshot was taken inside a container, that of its
 /// first process. It is no container's, whoever is in it.
@@ -35,9 +37,9 @@ pub fn container_of_namespace(snapshot: &Snapshot, id: NamespaceId) -> Option<us
     of_leader.or_else(of_task).or_else(|| containers.namespaces.get(&id).copied())
 }
 
-/// The unit that a namespace belongs to: that of the most senior process in it that has one. `None` for one of the host's, and
-/// for one of a container.
-pub fn unit_of_namespace(snapshot: &Snapshot, id: NamespaceId) -> Option<&Unit> {
+/// The unit that a namespace belongs to: that of the most senior process in it that has one, or the snap that it is kept for
+/// (`/run/snapd/ns/NAME.mnt`). `None` for one of the host's, and for one of a container.
+pub fn unit_of_namespace(snapshot: &Snapshot, id: NamespaceId) -> Option<Cow<'_, Unit>> {
     let containers = snapshot.annotations.containers.as_ref()?;
     let namespace = snapshot.namespaces.get(&id).filter(|namespace| !is_of_host(snapshot, namespace))?;
     if container_of_namespace(snapshot, id).is_some() {
@@ -47,7 +49,24 @@ pub fn unit_of_namespace(snapshot: &Snapshot, id: NamespaceId) -> Option<&Unit> 
         Holder::Process { pid } | Holder::Task { pid, .. } => Some(pid),
         _ => None,
     });
-    namespace.leaders.iter().take(SENIOR).chain(tasks.take(SENIOR)).find_map(|pid| containers.units.get(pid))
+    let of_process = |pid: &Pid| containers.units.get(pid).map(Cow::Borrowed);
+    let by_process = namespace.leaders.iter().take(SENIOR).chain(tasks.take(SENIOR)).find_map(of_process);
+    by_process.or_else(|| snap_of(snapshot, namespace).map(Cow::Owned))
+}
+
+/// The snap that snapd keeps a mount namespace for. Its directory is root's; in other mount namespaces than the host's, it is
+/// whoever has made them that says what is there.
+fn snap_of(snapshot: &Snapshot, namespace: &Namespace) -> Option<Unit> {
+    let is_hosts =
+        |id: &NamespaceId| snapshot.namespaces.get(id).is_some_and(|namespace| is_of_host(snapshot, namespace));
+    let name = namespace.holders.iter().find_map(|holder| match holder {
+        Holder::BindMount { mount_ns, path: Some(path), .. } if is_hosts(mount_ns) => {
+            path.strip_prefix(b"/run/snapd/ns/")?.strip_suffix(b".mnt")
+        }
+        _ => None,
+    });
+    let name = name.filter(|name| namespace.ns_type == NamespaceType::Mnt && !name.contains(&b'/'))?;
+    Some(Unit { kind: UnitKind::Snap, name: name.into(), of_user: None })
 }
 
 /// Whose the namespace is that a container is in.
@@ -273,6 +292,26 @@ mod tests {
         assert_eq!([1, 10, 20, 30, 40, 50, 99].map(of), [None, Some(0), Some(2), Some(3), None, Some(0), None]);
         let unit = |ino| unit_of_namespace(&snapshot, id(ino)).map(|unit| unit.name.to_string());
         assert_eq!([1, 10, 40].map(unit), [None, None, Some("u.service".to_owned())]);
+    }
+
+    #[test]
+    fn snapd_keeps_mount_namespaces_for_snaps() {
+        const MNT: NamespaceType = NamespaceType::Mnt;
+        let mut snapshot = snapshot();
+        let (host, elsewhere, kept) = (id(60), id(61), id(62));
+        for (id, initial) in [(host, true), (elsewhere, false), (kept, false)] {
+            let mut namespace = Namespace::new(id, MNT);
+            namespace.initial = initial;
+            snapshot.namespaces.insert(id, namespace);
+        }
+        let mut of = |mount_ns, path: &str| {
+            let holder = Holder::BindMount { mount_ns, mount_id: 7, path: Some(path.into()) };
+            snapshot.namespaces.get_mut(&kept).unwrap().holders = vec![holder];
+            unit_of_namespace(&snapshot, kept).map(|unit| (unit.kind, unit.name.to_string()))
+        };
+        assert_eq!(of(host, "/run/snapd/ns/lxd.mnt"), Some((UnitKind::Snap, "lxd".to_owned())));
+        assert_eq!(of(elsewhere, "/run/snapd/ns/lxd.mnt"), None, "anybody can say so there");
+        assert_eq!([of(host, "/run/snapd/ns/a/lxd.mnt"), of(host, "/run/lxd.mnt")], [None, None]);
     }
 
     #[test]

@@ -145,7 +145,7 @@ fn root_lacks_no_capability() {
     assert_eq!(places.len(), 12);
     let searched = |name: &str| {
         let place = places.iter().find(|place| place["place"] == name).unwrap();
-        (place["searched"].as_str().unwrap().to_owned(), place["why"].as_array().unwrap().is_empty())
+        (place["searched"].as_str().unwrap().to_owned(), place["reasons"].as_array().unwrap().is_empty())
     };
     for place in places {
         let (searched, is_whole) = searched(place["place"].as_str().unwrap());

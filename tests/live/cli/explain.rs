@@ -26,6 +26,8 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::explain::unmapped", &[UserNamespaces], unmapped),
         test("cli::explain::capabilities", &[UserNamespaces], capabilities),
         test("cli::explain::threads", &[UserNamespaces, NamespaceType("time")], threads),
+        test("cli::explain::one_thread", &[UserNamespaces], one_thread),
+        test("cli::explain::shared_memory", &[UserNamespaces, NamespaceType("time")], shared_memory),
         test("cli::explain::shared_directories", &[Root, UserNamespaces], shared_directories),
         test("cli::explain::pid_for_children", &[UserNamespaces], pid_for_children),
         // Who is in there must be readable.
@@ -253,6 +255,51 @@ fn threads() {
     succeeds(&actor, "clone --user", clone_in(&["user"]));
     succeeds(&actor.fork(), "unshare --user", unshare(&["user"]));
     drop(thread);
+}
+
+/// A thread has credentials and namespaces of its own, which count for what it does itself.
+fn one_thread() {
+    let actor = Actor::spawn_in(&["user"]);
+    let thread = actor.thread();
+    let tid = thread.tid().to_string();
+    let ask = |id: &str| run_lxkns(["explain", "--json", "-p", id, "unshare --net"]).answer();
+    assert_eq!(ask(&tid)["verdict"], "succeeds");
+    thread.drop_all_caps();
+    let answer = ask(&tid);
+    assert_eq!((&answer["verdict"], &answer["errno"]), (&json!("fails"), &json!("EPERM")), "{answer:#}");
+    assert_eq!(answer["process"]["pid"], actor.pid(), "{answer:#}");
+    assert_eq!(answer["process"]["tid"], thread.tid(), "{answer:#}");
+    let text = run_lxkns(["explain", "-p", &tid, "unshare --net"]);
+    assert!(text.text().starts_with(&format!("process {}, thread {tid} (", actor.pid())), "{text:?}");
+    assert!(thread.try_unshare(&["net"]).is_err(), "the kernel says so too");
+    let caps = run_lxkns(["caps", "--json", &format!("{}/user", actor.pid()), "-p", &tid]).answer();
+    assert_eq!(caps["capabilities"], json!([]), "{caps:#}");
+    let process = actor.pid().to_string();
+    assert_eq!(ask(&process)["verdict"], "succeeds");
+    assert!(ask(&process)["process"]["tid"].is_null());
+    actor.unshare(&["net"]);
+    let dump = run_lxkns(["dump"]).ok();
+    let answer = run_lxkns_with(
+        &["explain", "--json", "--from", "-", "-p", &tid, &format!("setns {}/net", actor.pid())],
+        dump.text().as_bytes(),
+    );
+    assert_ne!(answer.answer()["verdict"], "succeeds", "a dump has no credentials of threads");
+}
+
+/// Who shares its memory, and not only its threads, keeps it out of time namespaces.
+fn shared_memory() {
+    let top = Actor::spawn_in(&["user"]);
+    let below = top.fork();
+    below.unshare(&["user", "time"]);
+    let inside = below.fork();
+    let actor = top.fork();
+    let fd = actor.give_fd(inside.open_ns("time"));
+    let target = format!("setns {}/time", inside.pid());
+    actor.share_memory();
+    let reason = fails(&actor, &target, "shared-memory", |actor| actor.try_setns(fd, "time"));
+    assert_eq!(reason["because"], "another process shares its memory (CLONE_VM)");
+    let child = actor.fork();
+    succeeds(&child, &target, |child| child.try_setns(fd, "time"));
 }
 
 /// A child that shares the root directory, which no other tool shows.

@@ -465,7 +465,7 @@ fn of_each_type() {
     assert_eq!(user["possession-counts"][0], json!({"type": "mnt", "count": 1}));
     assert!(rows(&user["possessions"]).contains(&actor.ns_inode("net").into()), "{user}");
     assert_eq!(user["uid-map"][0][0], 0);
-    let mounts = &show(&target(&actor, "mnt"))["namespace"]["mounts"];
+    let mounts = &show(&target(&actor, "mnt"))["namespace"]["mount-count"];
     assert!(mounts.as_u64().is_some_and(|mounts| mounts > 0), "{mounts}");
 }
 

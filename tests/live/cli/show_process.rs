@@ -35,7 +35,7 @@ fn process() {
     }
     let elsewhere = json!([{"tid": thread.tid(), "name": shown["name"], "namespaces": [thread.ns_inode("net")]}]);
     assert_eq!(shown["loose-tasks"], elsewhere);
-    assert!(rows(&shown["capabilities"]["effective"]).contains(&"CAP_SYS_ADMIN".into()), "{shown}");
+    assert!(rows(&shown["capability-sets"]["effective"]).contains(&"CAP_SYS_ADMIN".into()), "{shown}");
     assert_eq!(shown["policy"], "SCHED_OTHER");
     let text = run_lxkns(["show", &child.pid().to_string()]).ok();
     assert!(text.text().starts_with(&format!("process {} (", child.pid())), "{text:?}");

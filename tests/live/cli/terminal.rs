@@ -33,6 +33,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::terminal::ascii", ACTOR, ascii),
         test("cli::terminal::color", ACTOR, color),
         test("cli::terminal::color_of_names", ACTOR, color_of_names),
+        test("cli::terminal::messages", TERMINAL, messages),
         test("cli::terminal::progress", TERMINAL, progress),
         test("cli::terminal::interrupted_while_looking", TERMINAL, interrupted_while_looking),
         test("cli::terminal::interrupted_while_writing", TERMINAL, interrupted_while_writing),
@@ -120,6 +121,23 @@ impl Terminal {
         let status = self.child.wait().unwrap();
         (String::from_utf8(self.text).unwrap().replace("\r\n", "\n"), status)
     }
+}
+
+/// A message is one line in a pipe, and as many on a terminal as it takes to keep its words whole.
+fn messages() {
+    const COLUMNS: usize = 40;
+    let asked =
+        ["show", "/nowhere/at all where a long message has words enough for several lines of a narrow terminal"];
+    let piped = run_lxkns(asked);
+    assert_eq!(piped.stderr.lines().count(), 1, "{piped:?}");
+    let shown = all_on_terminal(lxkns().args(asked), COLUMNS as u16);
+    // On a busy host, progress was shown before.
+    let shown = shown.rsplit(ERASE).next().unwrap();
+    let lines: Vec<_> = shown.lines().collect();
+    assert!(lines.len() > 2 && lines.iter().all(|line| line.chars().count() <= COLUMNS), "{shown}");
+    let joined: Vec<_> =
+        lines.iter().enumerate().map(|(at, line)| if at == 0 { line } else { line.trim_start() }).collect();
+    assert_eq!(joined.join(" "), piped.stderr.trim_end());
 }
 
 /// What a command writes to a terminal of this width whose exit code is a verdict.
@@ -456,7 +474,7 @@ fn progress() {
         |dump: &SlowDump| format!("lxkns: waiting for {:?}: nothing is written to it; Ctrl-C ends this\n", dump.path);
     let [on_dumb, to_pipe] = [&dumb, &elsewhere].map(waiting);
     let piped = elsewhere.ls().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let dumb_terminal = Terminal::spawn(plain(dumb.ls().env("TERM", "dumb")), 80, true);
+    let dumb_terminal = Terminal::spawn(plain(dumb.ls().env("TERM", "dumb")), 400, true);
     let mut terminal = Terminal::spawn(plain(on_terminal.ls().env("NO_COLOR", "1")), 80, true);
     for _ in 0..2 {
         terminal.read_until(" s so far");

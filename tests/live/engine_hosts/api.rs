@@ -249,7 +249,7 @@ pub(super) fn podman(name: &str) {
         let service = until_the_end(service.stdout(Stdio::null()).stderr(Stdio::null()));
         let ask = || tried("podman", &["--url", socket, "version", "--format", "{{.Server.Version}}"]);
         let version = (0..200).map(|_| ask()).find(|said| said.code == Some(0)).expect("the service answers");
-        let seen = Seen::by_engines();
+        let seen = Seen::by_engines_in_time();
         seen.agrees(&told);
         assert_eq!(seen.by_id(&told.id)["labels"]["a"], "b", "{seen:?}");
         assert_eq!(seen.group("shop")["labels"]["tier"], "front", "{seen:?}");

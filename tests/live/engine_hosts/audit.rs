@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::docker::Docker;
 use super::host::{Cgroups, lxkns_says, on_own_host, tried, until_the_end};
 use super::podman;
+use crate::live::processes::hierarchy;
 
 /// What makes a container that has as little as its engine gives.
 const CLEAN: [&str; 6] = [
@@ -48,7 +49,18 @@ fn found(name: &str, least: &str) -> BTreeSet<(String, String)> {
 #[track_caller]
 fn check(engine: &str, start: &dyn Fn(&str, &[&str]), socket: &str) {
     let mounted = format!("--volume={socket}:/tmp/other.name");
-    let cases: [Case<'_>; 8] = [
+    // The lists of version 1 can be read; the programs of version 2 cannot.
+    let by_list: &[_] = match hierarchy("cgroup", "devices") {
+        Some(_) => &[("device-access", "medium")],
+        None => &[],
+    };
+    let unmasked: &[_] = match fs::exists("/proc/sysrq-trigger").unwrap() {
+        true => &[("kernel-files", "high"), ("kernel-files", "medium")],
+        false => &[("kernel-files", "high")],
+    };
+    let unmask = if engine == "docker" { "systempaths=unconfined" } else { "unmask=ALL" };
+    let unmask = format!("--security-opt={unmask}");
+    let cases: [Case<'_>; 11] = [
         ("clean", vec![], &[]),
         ("pids", vec!["--pid=host"], &[("namespace-shared", "medium")]),
         ("capable", vec!["--cap-add=SYS_ADMIN"], &[("capabilities", "high")]),
@@ -56,6 +68,9 @@ fn check(engine: &str, start: &dyn Fn(&str, &[&str]), socket: &str) {
         ("socket", vec![&mounted], &[("engine-socket", "high")]),
         ("root", vec!["--volume=/etc:/host"], &[("host-files", "high")]),
         ("shared", vec!["--volume=/srv:/srv:ro,shared"], &[("propagation", "medium")]),
+        ("device", vec!["--device=/dev/loop-control"], &[("device", "medium")]),
+        ("rule", vec!["--device-cgroup-rule=b 7:* rwm"], by_list),
+        ("writable", vec![&unmask], unmasked),
         // What has its name and is none.
         ("named", vec!["--volume=/run/false/docker.sock:/run/docker.sock"], &[]),
     ];
@@ -65,6 +80,13 @@ fn check(engine: &str, start: &dyn Fn(&str, &[&str]), socket: &str) {
         assert_eq!(found(&format!("{engine}:{name}"), "medium"), expected, "{name}");
     }
     assert_eq!(found(&format!("{engine}:clean"), "low"), BTreeSet::new());
+    // Docker asks for all capabilities that there are, also for one that the host itself lacks; and the kernel gives none then.
+    let bounding = fs::read_to_string("/proc/self/status").unwrap();
+    let bounding = bounding.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap().trim().to_owned();
+    let bounding = u64::from_str_radix(&bounding, 16).unwrap();
+    if engine == "podman" || (bounding + 1).is_power_of_two() {
+        check_privileged(engine, start);
+    }
     start("plain", &[]);
     let low = ["host-root", "no-new-privs"].map(|kind| (kind.to_owned(), "low".to_owned()));
     assert_eq!(found(&format!("{engine}:plain"), "low"), low.into());
@@ -77,6 +99,23 @@ fn check(engine: &str, start: &dyn Fn(&str, &[&str]), socket: &str) {
         (Some(4), Some(0), Some(0))
     );
     assert_eq!((code(&["--fail"]), code(&[])), (Some(4), Some(0)));
+}
+
+/// All that an engine can leave out.
+#[track_caller]
+fn check_privileged(engine: &str, start: &dyn Fn(&str, &[&str])) {
+    start("privileged", &["--privileged"]);
+    let all = found(&format!("{engine}:privileged"), "medium");
+    let expected = [
+        ("privileged", "high"),
+        ("seccomp", "medium"),
+        ("device", "high"),
+        ("device-access", "high"),
+        ("kernel-files", "high"),
+    ];
+    for (kind, severity) in expected {
+        assert!(all.contains(&(kind.to_owned(), severity.to_owned())), "{kind} {severity}: {all:?}");
+    }
 }
 
 /// Directories and a false socket that volumes are of.

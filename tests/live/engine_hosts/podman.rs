@@ -1,12 +1,13 @@
 //! podman, which has no daemon: what is stopped and killed is its monitor.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use rustix::mount::MountPropagationFlags;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::host::{Cgroups, enters, kill, lxkns_says, on_own_host, signal, succeeds, tried};
+use super::host::{Cgroups, enters, kill, lxkns_says, on_own_host, signal, succeeds, tried, until_the_end};
 use super::seen::{Seen, Told, agree};
 use super::{image, parent};
 
@@ -146,6 +147,21 @@ pub(super) fn rootless(name: &str) {
             ..Told::default()
         };
         assert_eq!(Seen::now().check(&told)["confidence"], "claimed");
+        // The user's own service is asked too, and is believed about the user's containers alone.
+        let socket = format!("/run/user/{UID}/podman.sock");
+        let mut service = Command::new("setpriv");
+        service.args([&*format!("--reuid={UID}"), &*format!("--regid={UID}"), "--clear-groups", "env", "--chdir=/"]);
+        service.args([&*home, &*runtime, "podman", "--storage-driver=vfs", "system", "service", "--time=0"]);
+        service.arg(format!("unix://{socket}")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        until_the_end(&mut service);
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            std::thread::yield_now();
+        }
+        let seen = Seen::by_engines_in_time();
+        let mine = seen.check(&told);
+        let by_engine = mine["evidence"].as_array().unwrap().iter().find(|it| it["kind"] == "engine");
+        assert_eq!(by_engine.map(|it| &it["at"]), Some(&socket.into()), "{seen:?}");
+        assert_eq!(mine["confidence"], "claimed");
         enters("podman:mine", "cat /etc/os-release", "ID=lxkns-test\n");
     });
 }

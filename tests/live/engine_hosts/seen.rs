@@ -47,6 +47,12 @@ impl Seen {
         Self(lxkns_says(&["dump"]).ok().json())
     }
 
+    /// As below, with time enough for an engine on a busy host.
+    #[track_caller]
+    pub(super) fn by_engines_in_time() -> Self {
+        Self(lxkns_says(&["dump", "--engines", "--timeout", "30"]).ok().json())
+    }
+
     /// What lxkns sees when it may ask engines.
     #[track_caller]
     pub(super) fn by_engines() -> Self {

@@ -23,12 +23,22 @@ const IN_MEMORY: [&[u8]; 2] = [b"tmpfs", b"devtmpfs"];
 /// How many processes of a mount namespace are tried: a process can have changed its root directory.
 const TRIES: usize = 4;
 
-/// Whether a character device shows the memory of the kernel, its ports or its log: `mem`, `kmem`, `port`, `kmsg`.
-pub(super) fn is_memory(device: DeviceNumber) -> bool {
-    device.major == 1 && [1, 2, 4, 11].contains(&device.minor)
+/// `/dev/net/tun`, which leads to network namespaces.
+pub(super) const TUN: DeviceNumber = DeviceNumber { major: 10, minor: 200 };
+
+/// Whether a character device can give something of the host's. Those that engines make for each container give nothing, nor do
+/// terminals, which are the ends of what somebody has opened; what `fuse` gives is a mount, and `tun` a link.
+pub(super) fn is_of_host(device: DeviceNumber) -> bool {
+    match device.major {
+        1 => ![3, 5, 7, 8, 9].contains(&device.minor),
+        5 => device.minor > 2,
+        10 => device.minor != 229 && device != TUN,
+        136..=143 => false,
+        _ => true,
+    }
 }
 
-/// The block and memory devices in the mount namespaces of these processes, sorted.
+/// The devices that can give something of the host's, in the mount namespaces of these processes, sorted.
 pub(super) fn files(proc: &ProcRoot, snapshot: &Snapshot, pids: &[Pid], gaps: &mut Vec<Gap>) -> Vec<DeviceFile> {
     let mut members: FxHashMap<NamespaceId, Vec<Tid>> = FxHashMap::default();
     for process in pids.iter().filter_map(|pid| snapshot.processes.get(pid)) {
@@ -103,7 +113,7 @@ fn look(
         let kind = FileType::from_raw_mode(stat.stx_mode.into());
         let device = DeviceNumber { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor };
         let is_block = kind == FileType::BlockDevice;
-        if is_block || kind == FileType::CharacterDevice && is_memory(device) {
+        if is_block || kind == FileType::CharacterDevice && is_of_host(device) {
             let mut path = BString::from(path);
             if !name.is_empty() {
                 path.push(b'/');

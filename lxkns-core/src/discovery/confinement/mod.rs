@@ -3,8 +3,10 @@
 //! Descriptors of others are looked at with `statx` and by their links; only sockets are copied. No server of a file system
 //! is asked.
 
+mod device_access;
 mod devices;
 mod engines;
+mod mapped;
 mod sockets;
 
 use std::collections::BTreeMap;
@@ -13,6 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{FileType, StatxFlags};
 use rustix::io::Errno;
 
+use super::left_behind::LeftBehind;
 use super::task_fds::Tables;
 use super::workers::share_out;
 use crate::failure::{self, Failure};
@@ -25,7 +28,12 @@ use crate::procfs::{ProcDir, ProcRoot, parse};
 use crate::reach;
 
 /// [`Discovery::confinement`](crate::Discovery::confinement).
-pub(super) fn confinement(proc: &ProcRoot, snapshot: &Snapshot, pids: &[Pid]) -> ConfinementFacts {
+pub(super) fn confinement(
+    proc: &ProcRoot,
+    session: &LeftBehind,
+    snapshot: &Snapshot,
+    pids: &[Pid],
+) -> ConfinementFacts {
     let mut facts = ConfinementFacts::default();
     facts.engine_sockets = engines::sockets(proc, snapshot, &mut facts.gaps);
     let known = Known::of(proc, snapshot, pids, &facts.engine_sockets);
@@ -38,7 +46,9 @@ pub(super) fn confinement(proc: &ProcRoot, snapshot: &Snapshot, pids: &[Pid]) ->
         facts.uses.extend(part.uses);
         facts.gaps.extend(part.gaps);
     }
+    facts.uses.extend(mapped::uses(&known, session, pids, &mut facts.gaps));
     facts.devices = devices::files(proc, snapshot, pids, &mut facts.gaps);
+    facts.device_access = device_access::of_processes(proc, snapshot, pids);
     facts.has_sysrq_trigger = match proc.dir().stat("sysrq-trigger", StatxFlags::TYPE) {
         Ok(_) => Some(true),
         Err(Errno::NOENT) => Some(false),
@@ -271,7 +281,7 @@ impl Part {
             return;
         }
         if !known.is_mounted.contains(&mount) {
-            return self.pidfd(dir, voice, fd, link);
+            return self.anonymous(dir, voice, fd, link);
         }
         // The modes of the link itself are what it was opened for.
         let is_writable = match dir.stat_link(link, StatxFlags::MODE) {
@@ -280,25 +290,40 @@ impl Part {
                 return self.gap(Place::Fds, Object::Fd(voice.pid, voice.tid, fd), Operation::stat("fd"), errno);
             }
         };
-        self.outside(dir, voice, OutsideUseKind::File { fd, is_writable }, mount, link);
+        self.outside(dir, voice, OutsideUseKind::File { fd: Some(fd), is_writable }, mount, link);
     }
 
-    /// Notes a pidfd, among files that are on mounts of the kernel's own.
-    fn pidfd(&mut self, dir: &ProcDir, voice: &Voice<'_>, fd: u32, link: &str) {
+    /// Notes a pidfd or an io_uring with files, among files that are on mounts of the kernel's own.
+    fn anonymous(&mut self, dir: &ProcDir, voice: &Voice<'_>, fd: u32, link: &str) {
         let mut text = [0; 64];
         // No path looks so.
-        let is_pidfd = |link: &[u8]| [&b"anon_inode:[pidfd]"[..], b"pidfd:["].iter().any(|name| link.starts_with(name));
-        if !dir.link(link, &mut text).is_ok_and(is_pidfd) {
-            return;
-        }
-        match dir.read_record(format!("{}fdinfo/{fd}", voice.below), &mut self.buffer) {
-            Ok(info) => {
-                let Some(process) = parse::fdinfo::pidfd_process(info).map(Pid) else { return };
-                self.used(dir, voice, OutsideUseKind::Process { fd, process }, None, link);
+        let is_pidfd = match dir.link(link, &mut text) {
+            Ok(b"anon_inode:[io_uring]") => false,
+            Ok(link) if link.starts_with(b"anon_inode:[pidfd]") || link.starts_with(b"pidfd:[") => true,
+            _ => return,
+        };
+        self.by_info(dir, voice, fd, link, |info| match is_pidfd {
+            true => Ok(parse::fdinfo::pidfd_process(info).map(|pid| OutsideUseKind::Process { fd, process: Pid(pid) })),
+            false => {
+                let files = parse::fdinfo::parse(info)?.registered_files.map(|files| files.at_most());
+                Ok(files.filter(|&count| count > 0).map(|count| OutsideUseKind::IoUring { fd, count }))
             }
-            Err(errno) => {
-                self.gap(Place::Fds, Object::Fd(voice.pid, voice.tid, fd), Operation::read("fdinfo"), errno);
-            }
+        });
+    }
+
+    /// Notes what the fdinfo of a descriptor tells.
+    fn by_info(
+        &mut self,
+        dir: &ProcDir,
+        voice: &Voice<'_>,
+        fd: u32,
+        link: &str,
+        kind: impl FnOnce(&[u8]) -> Result<Option<OutsideUseKind>, Failure>,
+    ) {
+        let read = dir.read_record(format!("{}fdinfo/{fd}", voice.below), &mut self.buffer);
+        match read.map_err(Failure::from).and_then(kind) {
+            Ok(kind) => kind.into_iter().for_each(|kind| self.used(dir, voice, kind, None, link)),
+            Err(why) => self.gap(Place::Fds, Object::Fd(voice.pid, voice.tid, fd), Operation::read("fdinfo"), why),
         }
     }
 
@@ -343,12 +368,31 @@ impl Part {
                     self.file(known, dir, voice, fd, mount.unwrap_or_default(), &path)
                 }
                 // A pidfd's; or it is a regular one.
-                FileType::Unknown => self.pidfd(dir, voice, fd, &path),
-                FileType::BlockDevice => {
-                    self.used(dir, voice, OutsideUseKind::BlockDevice { fd, device }, mount, &path);
-                }
-                FileType::CharacterDevice if devices::is_memory(device) => {
-                    self.used(dir, voice, OutsideUseKind::MemoryDevice { fd, device }, mount, &path);
+                FileType::Unknown => self.anonymous(dir, voice, fd, &path),
+                kind @ (FileType::BlockDevice | FileType::CharacterDevice) => {
+                    let is_block = kind == FileType::BlockDevice;
+                    if is_block || devices::is_of_host(device) {
+                        let kind = OutsideUseKind::Device { fd: Some(fd), is_block, device };
+                        self.used(dir, voice, kind, mount, &path);
+                    } else if device == devices::TUN {
+                        let pidfd =
+                            pidfd.get_or_insert_with(|| reach::pidfd_by_number(known.proc, voice.pid, voice.tid));
+                        let nets = pidfd
+                            .as_ref()
+                            .map_err(|failure| (reach::pidfd_call(voice.pid, voice.tid), *failure))
+                            .and_then(|pidfd| sockets::tun(known, pidfd, fd));
+                        match nets {
+                            Ok(nets) => {
+                                for net in nets.into_iter().flatten().filter(|net| Some(*net) != voice.net) {
+                                    self.used(dir, voice, OutsideUseKind::Tun { fd, net }, mount, &path);
+                                }
+                            }
+                            Err((_, failure)) if failure.is_closed() => {}
+                            Err((call, failure)) => {
+                                self.gap(Place::Sockets, Object::Process(voice.pid), call.into(), failure);
+                            }
+                        }
+                    }
                 }
                 FileType::Socket => {
                     let pidfd = pidfd.get_or_insert_with(|| reach::pidfd_by_number(known.proc, voice.pid, voice.tid));
@@ -357,7 +401,15 @@ impl Part {
                         Err(failure) => Err((reach::pidfd_call(voice.pid, voice.tid), *failure)),
                     };
                     match uses {
-                        Ok(uses) => self.uses.extend(uses),
+                        Ok((uses, is_unix)) => {
+                            self.uses.extend(uses);
+                            if is_unix {
+                                self.by_info(dir, voice, fd, &path, |info| {
+                                    let count = parse::fdinfo::parse(info)?.scm_fds.filter(|&count| count > 0);
+                                    Ok(count.map(|count| OutsideUseKind::InFlight { fd, count }))
+                                });
+                            }
+                        }
                         // It was closed, or is a descriptor that only names a socket.
                         Err((_, failure)) if failure.is_closed() => {}
                         Err((call, failure)) => {

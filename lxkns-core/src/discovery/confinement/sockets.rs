@@ -20,7 +20,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// What a socket leads to, or which call failed and why.
+    /// What a socket leads to, and whether it is a UNIX socket; or which call failed and why.
     pub(super) fn uses(
         &mut self,
         known: &Known<'_>,
@@ -28,23 +28,24 @@ impl Asked {
         pidfd: &OwnedFd,
         fd: u32,
         inode: u64,
-    ) -> Result<Vec<OutsideUse>, (Call, Failure)> {
+    ) -> Result<(Vec<OutsideUse>, bool), (Call, Failure)> {
         let socket = Fetched::new(known.proc, pidfd, fd).map_err(|failure| (Call::PidfdGetfd, failure))?;
         if reach::identity(&socket).map_err(|errno| (Call::Fstat, errno.into()))?.ino != inode {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
+        let is_unix = sockopt::socket_domain(&socket) == Ok(AddressFamily::UNIX);
         let used = |kind, path| OutsideUse { pid: voice.pid, tid: voice.tid, kind, mount_id: None, path };
         let mut uses = Vec::new();
         let engine = connected(known, &socket).map_err(|errno| (Call::PidfdGetfd, errno.into()))?;
         if let Some(engine) = engine {
             uses.push(used(OutsideUseKind::EngineSocket { fd, engine: engine.pid }, engine.bound_to.clone()));
         }
-        let Some(home) = voice.net.filter(|_| may_go_on(&socket)) else { return Ok(uses) };
+        let Some(home) = voice.net.filter(|_| may_go_on(&socket, is_unix)) else { return Ok((uses, is_unix)) };
         let net = self.network(known, &socket, home)?;
         if net != home {
             uses.push(used(OutsideUseKind::Socket { fd, net }, format!("socket:[{inode}]").into()));
         }
-        Ok(uses)
+        Ok((uses, is_unix))
     }
 
     /// The network namespace of a socket. `home`: that of its task.
@@ -70,6 +71,19 @@ impl Asked {
     }
 }
 
+/// The network namespace that a TUN/TAP file was opened in, and that of its device where it has one that is elsewhere.
+pub(super) fn tun(known: &Known<'_>, pidfd: &OwnedFd, fd: u32) -> Result<[Option<NamespaceId>; 2], (Call, Failure)> {
+    let file = Fetched::new(known.proc, pidfd, fd).map_err(|failure| (Call::PidfdGetfd, failure))?;
+    let id = |namespace: Result<OwnedFd, Errno>| reach::identity(&namespace?);
+    let held = id(lxkns_sys::siocgskns(&file)).map_err(|errno| (Call::Siocgskns, errno.into()))?;
+    match id(lxkns_sys::tungetdevnetns(&file)) {
+        Ok(device) => Ok([Some(held), (device != held).then_some(device)]),
+        // It has no device.
+        Err(Errno::BADFD) => Ok([Some(held), None]),
+        Err(errno) => Err((Call::Tungetdevnetns, errno.into())),
+    }
+}
+
 /// The cookie and the ID of the caller's network namespace.
 fn own(known: &Known<'_>) -> Option<(u64, NamespaceId)> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
@@ -80,8 +94,7 @@ fn own(known: &Known<'_>) -> Option<(u64, NamespaceId)> {
 
 /// Whether a socket can come to others of its network namespace: all but a UNIX stream that is connected, which stays so. A
 /// UNIX socket that is not connected finds abstract names there.
-fn may_go_on(socket: &Fetched) -> bool {
-    let is_unix = sockopt::socket_domain(socket) == Ok(AddressFamily::UNIX);
+fn may_go_on(socket: &Fetched, is_unix: bool) -> bool {
     let stays = !matches!(sockopt::socket_type(socket), Ok(SocketType::DGRAM));
     let is_bound_to_one = || {
         sockopt::socket_acceptconn(socket) == Ok(true)

@@ -20,6 +20,7 @@ use super::files::Files;
 use super::gap;
 use super::loops::{InUse, LoopDevice, loops};
 use super::paths::{Layer, Leads, Named, Paths, lookup};
+use crate::model::relations::{option_values, overlay_layers};
 use crate::model::{
     Cause, ControlAccess, ControlFile, DeviceNumber, DeviceRole, FileSystemHolder, FileSystemHolderKind as Kind,
     FileSystemQuery, Gap, KernelFacility, Mount, NamespaceId, Object, Operation, Place, Snapshot, UnreadHolders,
@@ -28,8 +29,6 @@ use crate::procfs::{ProcRoot, parse};
 
 /// Deadline for the whole search. It takes a hundredth of that, unless a kernel lock is held.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The options of an overlay that name its layers.
-const LAYER_OPTIONS: [&[u8]; 5] = [b"lowerdir", b"lowerdir+", b"datadir+", b"upperdir", b"workdir"];
 /// Options that name a further device of a file system.
 const DEVICE_OPTIONS: [&[u8]; 3] = [b"logdev", b"rtdev", b"journal_path"];
 
@@ -536,29 +535,15 @@ fn unused(device: BString, path: BString) -> Kind {
     Kind::Loop { device, path, is_used: false, detaches_itself: false }
 }
 
-/// The unescaped values of these options of a file system.
-fn values<'a>(mount: &'a Mount, names: &'a [&[u8]]) -> impl Iterator<Item = (&'a [u8], Vec<u8>)> {
-    let options: &[u8] = mount.super_options.as_deref().map_or(b"", |options| options.as_bytes());
-    options.split_str(",").filter_map(move |option| {
-        let (name, value) = option.split_once_str("=")?;
-        names.contains(&name).then(|| (name, parse::mountinfo::unescape_octal(value).into_owned()))
-    })
-}
-
 fn names_a_device(mount: &Mount) -> bool {
-    values(mount, &DEVICE_OPTIONS).next().is_some()
+    option_values(mount, &DEVICE_OPTIONS).next().is_some()
 }
 
 /// The layers of a mount, by the paths in its options.
 fn layers_of(mount: &Mount) -> Vec<BString> {
-    let mut layers: Vec<BString> = values(mount, &DEVICE_OPTIONS).map(|(_, path)| path.into()).collect();
+    let mut layers: Vec<BString> = option_values(mount, &DEVICE_OPTIONS).map(|(_, path)| path).collect();
     if *mount.fs_type == *"overlay" {
-        for (name, value) in values(mount, &LAYER_OPTIONS) {
-            match name {
-                b"lowerdir" => layers.extend(lower_directories(&value)),
-                _ => layers.push(value.into()),
-            }
-        }
+        layers.extend(overlay_layers(mount).map(|(_, path)| path));
     } else {
         layers.extend(mount.source.as_ref().map(|source| BString::from(source.as_bytes())));
     }
@@ -566,23 +551,6 @@ fn layers_of(mount: &Mount) -> Vec<BString> {
     layers.sort_unstable();
     layers.dedup();
     layers
-}
-
-/// `a:b::c`: directories between colons; a backslash escapes the character after it.
-fn lower_directories(text: &[u8]) -> Vec<BString> {
-    let (mut all, mut one, mut escaped) = (Vec::new(), BString::default(), false);
-    for &byte in text {
-        match byte {
-            b'\\' if !escaped => escaped = true,
-            b':' if !escaped => all.push(std::mem::take(&mut one)),
-            _ => {
-                one.push(byte);
-                escaped = false;
-            }
-        }
-    }
-    all.push(one);
-    all
 }
 
 /// The part of the file system ID that all files of the btrfs on a device share, from the ID of the btrfs
@@ -599,11 +567,6 @@ fn btrfs_base(files: &Files, sysfs: &Path, device: &Device) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lower_directories_are_between_colons() {
-        assert_eq!(lower_directories(br"/a:/b\:c::/d"), ["/a", "/b:c", "", "/d"]);
-    }
 
     #[test]
     fn layers_are_named_by_options_or_by_the_source() {

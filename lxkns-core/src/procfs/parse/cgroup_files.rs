@@ -1,7 +1,9 @@
-//! The files of control groups that say whether a group is frozen: cgroup v2's `cgroup.events` and `cgroup.freeze`,
+//! The files of control groups that say what devices it lets its tasks open, cgroup v1's `devices.list`, and whether a group is
+//! frozen: cgroup v2's `cgroup.events` and `cgroup.freeze`,
 //! cgroup v1's `freezer.state` and `freezer.self_freezing`.
 
 use super::{ParseError, fields, lines};
+use crate::model::DeviceAccess;
 
 /// What cgroup v1's `freezer.state` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,22 @@ pub(crate) fn flag(text: &[u8]) -> Result<bool, ParseError> {
     zero_or_one(text.strip_suffix(b"\n").unwrap_or(text)).ok_or(error)
 }
 
+/// Reads `devices.list`, of which each line is a type, a device, and what is allowed: to read, to write, to make its file.
+pub(crate) fn device_list(text: &[u8]) -> DeviceAccess {
+    let mut access = DeviceAccess::NoBlockDevice;
+    for line in lines("devices.list", text).map_while(Result::ok) {
+        let mut fields = fields(line.text);
+        match (fields.next(), fields.nth(1)) {
+            (Some(b"a"), _) => return DeviceAccess::All,
+            (Some(b"b"), Some(allowed)) if allowed.iter().any(|&byte| byte != b'm') => {
+                access = DeviceAccess::BlockDevices
+            }
+            _ => {}
+        }
+    }
+    access
+}
+
 /// Reads `freezer.state`.
 pub(crate) fn freezer_state(text: &[u8]) -> Result<FreezerState, ParseError> {
     match text.strip_suffix(b"\n").unwrap_or(text) {
@@ -55,6 +73,15 @@ fn zero_or_one(text: &[u8]) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_of_devices() {
+        let docker = "c *:* m\nb *:* m\nc 1:3 rwm\nc 136:* rwm\n";
+        assert_eq!(device_list(docker.as_bytes()), DeviceAccess::NoBlockDevice);
+        assert_eq!(device_list(format!("{docker}b 8:* r\n").as_bytes()), DeviceAccess::BlockDevices);
+        assert_eq!(device_list(b"a *:* rwm\n"), DeviceAccess::All);
+        assert_eq!(device_list(b""), DeviceAccess::NoBlockDevice);
+    }
 
     #[test]
     fn events() {

@@ -14,6 +14,10 @@ pub(crate) struct Mapping<'a> {
     pub(crate) addresses: (&'a [u8], &'a [u8]),
     /// The inode number.
     pub(crate) inode: &'a [u8],
+    /// Whether what is written to the memory is written to the file, if it may be.
+    pub(crate) is_shared: bool,
+    /// Whether it is code.
+    pub(crate) is_executable: bool,
     /// The path, as the kernel writes it.
     pub(crate) path: &'a [u8],
 }
@@ -32,7 +36,8 @@ fn mapping<'a>(line: Line<'a>, is_wanted: impl Fn(DeviceNumber) -> bool) -> Resu
     let mut fields = line.text.splitn_str(6, " ");
     let addresses = fields.next().and_then(|field| field.split_once_str("-"));
     let (from, to) = addresses.ok_or(line.error("addresses"))?;
-    let device = fields.nth(2).and_then(device).ok_or(line.error("a device number"))?;
+    let permissions = fields.next().ok_or(line.error("permissions"))?;
+    let device = fields.nth(1).and_then(device).ok_or(line.error("a device number"))?;
     let inode = fields.next().ok_or(line.error("an inode number"))?;
     if inode == b"0" || !is_wanted(device) {
         return Ok(None);
@@ -41,6 +46,8 @@ fn mapping<'a>(line: Line<'a>, is_wanted: impl Fn(DeviceNumber) -> bool) -> Resu
         file_system: device,
         addresses: (without_zeros(from), without_zeros(to)),
         inode,
+        is_shared: permissions.ends_with(b"s"),
+        is_executable: permissions.contains(&b'x'),
         path: fields.next().unwrap_or_default().trim_ascii_start(),
     }))
 }
