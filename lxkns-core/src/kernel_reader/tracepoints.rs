@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use lxkns_sys::{BpfCounter, BpfInstruction, BpfRing};
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::btf::Btf;
 use super::events::{self, EventRecord, Tracepoint};
@@ -58,17 +59,35 @@ impl Tracepoints {
         }
         let btf = parse(btf)?;
         let reader = events::Reader { level: level(&btf)?, inode: pid_ns };
-        let mut ring = BpfRing::new(SIZES[0]);
-        if matches!(ring, Err(Errno::PERM | Errno::NOMEM)) {
-            ring = BpfRing::new(SIZES[1]);
+        let attach = |size| Self::with_ring(size, &btf, reader, system_calls);
+        let first = attach(SIZES[0]);
+        if !first.as_ref().is_err_and(|why| why.failure.is_denied()) {
+            return first;
         }
-        let ring = ring.map_err(Refusal::of(Call::Bpf))?;
+        // Before Linux 5.11, rings and programs count as locked memory, of which a process may have little. What is there
+        // is counted no more.
+        let limit = getrlimit(Resource::Memlock);
+        if setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None }).is_err() {
+            return attach(SIZES[1]);
+        }
+        let second = attach(SIZES[0]);
+        let _ = setrlimit(Resource::Memlock, limit);
+        second
+    }
+
+    fn with_ring(
+        size: u32,
+        btf: &Btf<'_>,
+        reader: events::Reader,
+        system_calls: bool,
+    ) -> Result<(Self, Option<Refusal>), Refusal> {
+        let ring = BpfRing::new(size).map_err(Refusal::of(Call::Bpf))?;
         let lost = BpfCounter::new().map_err(Refusal::of(Call::Bpf))?;
         let mut all = Self { ring, lost, told: 0, reader, links: Vec::new() };
         for tracepoint in &events::OF_TASKS {
-            all.add(&btf, tracepoint)?;
+            all.add(btf, tracepoint)?;
         }
-        let refused = if system_calls { all.add(&btf, &events::OF_SYSTEM_CALLS).err() } else { None };
+        let refused = if system_calls { all.add(btf, &events::OF_SYSTEM_CALLS).err() } else { None };
         Ok((all, refused))
     }
 
