@@ -458,7 +458,7 @@ fn host(lsns: &Path) -> anyhow::Result<String> {
     Ok(format!("{}: {cores} cores ({cpu}), Linux {kernel}, {mounts} mounts, lsns {lsns}, as {user}.", date.trim()))
 }
 
-fn table(results: &[Results; 5]) -> String {
+fn table(results: &[Results; 6]) -> String {
     let [_, lsns, floor, ..] = results;
     let mut rows = vec![
         ["program", "median ms", "min", "max", "CPU ms", "lsns takes", "times floor", "peak MiB", "lines"]
