@@ -66,7 +66,15 @@ fn ask(search: &Search<'_>, found: &Found) -> Result<Told, Refusal> {
     let reader = search.session.kernel_reader().as_ref().map_err(Clone::clone)?;
     let offset_ns = start_time_offset(search, found)?;
     let mut processes = processes_of(reader.tasks()?);
-    add_files(search, reader, &mut processes)?;
+    let anchors = add_files(search, reader, &mut processes)?;
+    if search.looks_in(Place::BindMounts) {
+        // A kernel that does not tell leaves out what only it would tell.
+        let owners = reader.file_system_owners(&anchors).unwrap_or_default().into_iter();
+        let dev = search.devices.nsfs;
+        search.file_system_owners.get_or_init(|| {
+            owners.map(|(file_system, ino)| (file_system, NamespaceId { ino: ino.into(), dev })).collect()
+        });
+    }
     Ok(Told { processes, offset_ns, ticks_per_second: rustix::param::clock_ticks_per_second() })
 }
 
@@ -124,11 +132,14 @@ fn is_spent(task: &TaskRecord) -> bool {
     task.has_left() || TaskState(task.state()).is_dead()
 }
 
-/// Adds the open files that some place asks for.
-fn add_files(search: &Search<'_>, reader: &KernelReader, processes: &mut [ToldProcess]) -> Result<(), Refusal> {
+/// Adds the open files that some place asks for. Returns where some are in the kernel's memory.
+fn add_files(search: &Search<'_>, reader: &KernelReader, processes: &mut [ToldProcess]) -> Result<Vec<u64>, Refusal> {
+    /// The most that are returned: one of them at least should stay open for a moment.
+    const ANCHORS: usize = 16;
+    let mut anchors = Vec::new();
     let with_suspects = search.options.suspects;
     if !with_suspects && ![Place::Fds, Place::Sockets, Place::Tun].into_iter().any(|place| search.looks_in(place)) {
-        return Ok(());
+        return Ok(anchors);
     }
     // Each table is told of by every task that has it, but for those that share the thread group leader's. The task that
     // stands for its process counts first.
@@ -147,10 +158,14 @@ fn add_files(search: &Search<'_>, reader: &KernelReader, processes: &mut [ToldPr
         }
     }
     reader.files(with_suspects, |file| {
+        if anchors.len() < ANCHORS && matches!(file.kind, FileKind::Namespace { .. } | FileKind::Socket { .. }) {
+            anchors.push(file.address);
+        }
         if let Some(&(process, task)) = readers.get(&file.tid) {
             processes[process].files.push((task, file));
         }
-    })
+    })?;
+    Ok(anchors)
 }
 
 /// Notes what the kernel reader tells of a namespace that the caller may not open, with its owners and parents; `None` if it

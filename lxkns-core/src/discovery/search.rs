@@ -12,7 +12,7 @@ use super::host;
 use super::session::Discovery;
 use crate::failure::Failure;
 use crate::kernel_reader::Refusal;
-use crate::model::{Call, DiscoveryOptions, NamespaceId, Place};
+use crate::model::{Call, DeviceNumber, DiscoveryOptions, NamespaceId, Place};
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
 use crate::reach;
@@ -31,6 +31,8 @@ pub(super) struct Search<'a> {
     pub(super) reads_kernel: bool,
     /// What the kernel reader tells of namespaces; read when it is first needed.
     pub(super) told: OnceLock<Result<FxHashMap<NamespaceId, Facts>, Refusal>>,
+    /// The user namespaces that file systems belong to, but for the initial one, as the kernel reader tells.
+    pub(super) file_system_owners: OnceLock<FxHashMap<DeviceNumber, NamespaceId>>,
     /// What is known about calls that have failed.
     interfaces: Interfaces,
     /// The device numbers of files that are recognized by them.
@@ -60,6 +62,7 @@ impl<'a> Search<'a> {
             without: AtomicU64::new(0),
             reads_kernel: false,
             told: OnceLock::new(),
+            file_system_owners: OnceLock::new(),
             interfaces: Interfaces::default(),
             devices: facts::Devices::of_this_kernel(proc),
             asks_for_affinity: options.scheduling && options.task_details && proc.is_own() && host::has_all_cpus(proc),
