@@ -112,7 +112,7 @@ pub use process::{
     Capabilities, CgroupMembership, Cgroups, CpuRange, Freezer, NamespaceLinks, Process, ProcessStatus, Scheduling,
     Seccomp, Task, TaskState, Uids,
 };
-pub use reader::Reader;
+pub use reader::{NotKernel, Reader};
 pub use references::{Exactness, References};
 pub use snapshot::{Host, Snapshot};
 pub use socket_user::SocketUser;

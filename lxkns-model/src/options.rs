@@ -92,8 +92,10 @@ pub struct DiscoveryOptions {
     /// Whether to leave the calling process itself out: its namespaces, descriptors and tasks; unless a namespace
     /// would then be missing.
     pub without_self: bool,
-    /// Where to read processes, tasks and their open files from; `None` leaves the choice to discovery. If the kernel reader
-    /// is not usable, procfs takes its place, and a gap at [`Place::Reader`] says why.
+    /// Where to read processes, tasks and their open files from; `None` leaves the choice to discovery: the kernel reader
+    /// where it is usable and there are so many processes that it is faster. All scans of a session read the same then. If the
+    /// kernel reader was asked for, or a session has used it, and it is not usable, procfs takes its place, and a gap at
+    /// [`Place::Reader`] says why; [`Snapshot::not_kernel`](crate::Snapshot::not_kernel) says it in any case.
     pub reader: Option<Reader>,
 }
 

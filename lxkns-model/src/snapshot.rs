@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::{
-    Annotations, CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, Observer, Pid, Process, Reader,
-    References, Suspect,
+    Annotations, CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, NotKernel, Observer, Pid, Process,
+    Reader, References, Suspect,
 };
 use crate::CompactSort as _;
 
@@ -51,6 +51,8 @@ pub struct Snapshot {
     /// Where processes, tasks and their open files were read from; `None` where not known, as of a dump of an older
     /// version.
     pub reader: Option<Reader>,
+    /// Why that is not the kernel reader; `None` where it is, or where that is not known.
+    pub not_kernel: Option<NotKernel>,
     /// What was asked for.
     pub options: DiscoveryOptions,
     /// The host.
@@ -75,6 +77,7 @@ impl Snapshot {
             observer_mount_ns: None,
             observer: None,
             reader: None,
+            not_kernel: None,
             options,
             host,
             taken_at,

@@ -1,6 +1,8 @@
 //! The kernel reader finds what procfs has: of one fixture, which has a process for each place that it reads, both readers
 //! say the same.
 
+mod auto;
+
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -15,7 +17,7 @@ use rustix::io::Errno;
 use super::program::run;
 use super::{directory, look_until, namespace};
 use crate::harness::Need::{File, FileSystem, Kernel, NamespaceType as Type, Program, Root, UserNamespaces};
-use crate::harness::{Need, Test, alone, lxkns, test};
+use crate::harness::{Need, Test, lxkns, test};
 
 /// The kernel's description of its structures, which the kernel reader needs.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -23,7 +25,7 @@ const BTF: &str = "/sys/kernel/btf/vmlinux";
 pub(super) fn tests() -> Vec<Test> {
     const ROOT: &[Need] = &[Root, File(BTF), Kernel(6, 9), Type("time"), File("/dev/net/tun")];
     const NOBODY: &[Need] = &[Root, File(BTF), Kernel(6, 9), Type("time"), Program("setpriv")];
-    vec![
+    let mut tests = vec![
         test("reader::both_say_the_same", ROOT, both_say_the_same),
         test(
             "reader::in_a_pid_namespace",
@@ -32,14 +34,15 @@ pub(super) fn tests() -> Vec<Test> {
         ),
         test("reader::two_capabilities_are_enough", NOBODY, two_capabilities_are_enough),
         test("reader::what_nothing_visible_holds", &[Root, File(BTF), Kernel(6, 18)], what_nothing_visible_holds),
-        test("reader::many_scans_of_one_session", &[Root, File(BTF)], many_scans_of_one_session),
         test(
             "reader::procfs_without_btf",
             &[Root, File(BTF), FileSystem("tmpfs"), Program("nsenter")],
             procfs_without_btf,
         ),
         test("reader::procfs_where_it_is_denied", &[UserNamespaces, File(BTF)], procfs_where_it_is_denied),
-    ]
+    ];
+    tests.extend(auto::tests());
+    tests
 }
 
 /// A process for each place that the kernel reader has.
@@ -367,23 +370,6 @@ fn what_nothing_visible_holds() {
     let gone = |snapshot: &Snapshot| hidden.iter().all(|(ino, ..)| snapshot.by_ino(*ino).is_none());
     let after = look_until(gone, || scan(&DiscoveryOptions::namespaces(), Reader::Kernel));
     assert!(gone(&after));
-}
-
-fn many_scans_of_one_session() {
-    alone("reader::many_scans_of_one_session", || {
-        let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-        let mut options = DiscoveryOptions::namespaces();
-        options.reader = Some(Reader::Kernel);
-        let session = Discovery::of_host().unwrap();
-        assert_eq!(session.run(&options).unwrap().reader, Some(Reader::Kernel));
-        let open = descriptors();
-        for _ in 0..20 {
-            assert_eq!(session.run(&options).unwrap().reader, Some(Reader::Kernel));
-            assert_eq!(descriptors(), open, "the programs stay, their iterators do not");
-        }
-        drop(session);
-        assert!(descriptors() < open, "the programs end with the session");
-    });
 }
 
 /// What describes the kernel is hidden, or something else is mounted in its place: that is not believed.

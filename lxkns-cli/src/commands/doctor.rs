@@ -4,7 +4,7 @@ use lxkns_answers::doctor::{Asked, Helper, Living, report};
 use lxkns_answers::gaps;
 use lxkns_answers::json::Envelope;
 use lxkns_answers::text::chain;
-use lxkns_core::model::{DiscoveryOptions, Place};
+use lxkns_core::model::{DiscoveryOptions, NotKernel, Place};
 use lxkns_core::{Interface, ProcRoot};
 use lxkns_mountns::{Access, HelperProgram};
 
@@ -20,7 +20,12 @@ pub(crate) fn run(args: &DoctorArgs, color: Color) -> Result {
     let access = live::access(&args.look.patience);
     let is_live = args.look.from.is_none();
     let interfaces = if is_live { Some(ask_all(&ProcRoot::host()?)) } else { None };
-    let snapshot = live::load_with(&args.look, &access, &options)?;
+    let mut snapshot = live::load_with(&args.look, &access, &options)?;
+    if is_live && snapshot.not_kernel == Some(NotKernel::FewProcesses) {
+        // Whether it could be used is not known then.
+        let refusal = live::session(&access)?.kernel_reader_refusal();
+        snapshot.not_kernel = refusal.map(NotKernel::Refused).or(snapshot.not_kernel);
+    }
     let living = match interfaces {
         Some(interfaces) => {
             let proc = ProcRoot::host()?;

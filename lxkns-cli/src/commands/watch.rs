@@ -60,7 +60,7 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
     let options = diff::options();
     let host = Host {
         access: &access,
-        session: live::session(&access)?,
+        session: live::session(&access)?.repeated(),
         patience: &args.patience,
         options: options.clone(),
         lives: Lives::default(),

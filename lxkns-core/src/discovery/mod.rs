@@ -60,7 +60,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::error::Error;
 use crate::model::CompactSort as _;
-use crate::model::{DiscoveryOptions, Reader, Snapshot};
+use crate::model::{DiscoveryOptions, NamespaceType, Reader, Snapshot};
 
 use search::Search;
 
@@ -78,15 +78,20 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
     // The caller comes first, before the scan has threads and descriptors of its own.
     let mut found = processes::own(&search);
     search.keep_user_namespace();
+    search.is_in_initial_pid_ns = observer.pid_ns.is_some_and(|id| initial::has_fixed_inode(NamespaceType::Pid, id));
     let home = observer::home(proc);
     // Reads that can block run in parallel from here on, with a timeout.
     let command_lines = command_lines::start(&search, &mut found);
     search.command_lines = command_lines.as_ref();
     // Processes, their tasks and descriptors: most namespaces, and the ways into mount namespaces.
-    let told = from_kernel::told(&search, &mut found);
+    let (told, not_kernel) = match from_kernel::told(&search, &mut found) {
+        Ok(told) => (Some(told), None),
+        Err(why) => (None, Some(why)),
+    };
     search.reads_kernel = told.is_some();
     let reader = if told.is_some() { Reader::Kernel } else { Reader::Proc };
-    let counts = references::begin(&search, &observer);
+    from_kernel::read_lists(&mut search, &mut found);
+    let counts = references::begin(&search);
     found.merge(processes::all(&search, told)?);
     let count = found.processes.len();
     session.begin(Step::Mounts, count)?;
@@ -108,7 +113,8 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
 
     let references = references::all(&search, &mut found, counts);
     let mut snapshot = assembly::snapshot(&search, found, host, taken_at);
-    (snapshot.observer_mount_ns, snapshot.observer, snapshot.reader) = (home, Some(observer), Some(reader));
+    (snapshot.observer_mount_ns, snapshot.observer) = (home, Some(observer));
+    (snapshot.reader, snapshot.not_kernel) = (Some(reader), not_kernel);
     references::add(&mut snapshot, references);
     freezer::all(&search, &mut snapshot);
     namespace_details::all(&search, &mut snapshot);

@@ -33,6 +33,10 @@ pub(super) struct Search<'a> {
     pub(super) told: OnceLock<Result<FxHashMap<NamespaceId, Facts>, Refusal>>,
     /// The user namespaces that file systems belong to, but for the initial one, as the kernel reader tells.
     pub(super) file_system_owners: OnceLock<FxHashMap<DeviceNumber, NamespaceId>>,
+    /// What the kernel's own lists told when processes had just been read, and whether they were read to their ends.
+    pub(super) listed: Option<(FxHashMap<NamespaceId, Facts>, bool)>,
+    /// Whether the caller is in the initial PID namespace, in which all others are visible.
+    pub(super) is_in_initial_pid_ns: bool,
     /// What is known about calls that have failed.
     interfaces: Interfaces,
     /// The device numbers of files that are recognized by them.
@@ -63,6 +67,8 @@ impl<'a> Search<'a> {
             reads_kernel: false,
             told: OnceLock::new(),
             file_system_owners: OnceLock::new(),
+            listed: None,
+            is_in_initial_pid_ns: false,
             interfaces: Interfaces::default(),
             devices: facts::Devices::of_this_kernel(proc),
             asks_for_affinity: options.scheduling && options.task_details && proc.is_own() && host::has_all_cpus(proc),

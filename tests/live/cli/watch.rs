@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::assert_documented;
-use crate::harness::Need::{Kernel, Root, UserNamespaces};
+use crate::harness::Need::{File, Kernel, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::program::{assert_fits, run_lxkns};
 
@@ -18,6 +18,11 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::watch::a_life", &[UserNamespaces], a_life),
         test("cli::watch::one_namespace", &[UserNamespaces], one_namespace),
         test("cli::watch::hidden_until_its_end", &[Root, Kernel(6, 18)], hidden_until_its_end),
+        test(
+            "cli::watch::listed_until_its_end",
+            &[Root, Kernel(6, 18), File("/sys/kernel/btf/vmlinux")],
+            listed_until_its_end,
+        ),
         test("cli::watch::nobody_reads_while_nothing_changes", &[UserNamespaces], nobody_reads),
         test("cli::watch::interrupted", &[UserNamespaces], interrupted),
         test("cli::watch::usage", &[UserNamespaces], usage),
@@ -129,7 +134,7 @@ fn a_life() {
 fn hidden_until_its_end() {
     let actor = Actor::spawn_in(&["ipc"]);
     let ipc = actor.ns_inode("ipc");
-    let mut watch = Watch::start(&["--interval", OFTEN, "--json", &format!("ipc:{ipc}")]);
+    let mut watch = Watch::start(&["--reader=proc", "--interval", OFTEN, "--json", &format!("ipc:{ipc}")]);
     actor.attach_segment();
     actor.unshare(&["ipc"]);
     let is_known = probe_opens_what_has_no_users();
@@ -143,6 +148,19 @@ fn hidden_until_its_end() {
     let (status, rest) = watch.end();
     assert_eq!(status, ExitStatus::from_raw(0));
     assert!(rest.lines().all(|line| line.contains("\"process-left\"")), "{rest}");
+}
+
+/// The kernel reader, which `watch` uses from its first scan on, sees it in the kernel's list all the time.
+fn listed_until_its_end() {
+    let actor = Actor::spawn_in(&["ipc"]);
+    let ipc = actor.ns_inode("ipc");
+    let mut watch = Watch::start(&["--interval", OFTEN, "--json", &format!("ipc:{ipc}")]);
+    actor.attach_segment();
+    actor.unshare(&["ipc"]);
+    watch.told_any(ipc, &["last-task-left"]);
+    drop(actor);
+    assert_eq!(watch.told_any(ipc, &["went", "vanished", "hidden", "unseen"])["change"], "went");
+    assert_eq!(watch.end().0, ExitStatus::from_raw(0));
 }
 
 /// Whether the kernel opens a namespace by its handle that nobody uses. Only a namespace that a socket holds tells.

@@ -169,6 +169,9 @@ pub(crate) struct SnapshotInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<crate::Reader>"))]
     pub reader: Option<String>,
+    /// Why that was not the kernel reader; absent where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_kernel: Option<NotKernel>,
     /// The names of users who have created no user namespace, by UID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_names: Option<BTreeMap<u32, String>>,
@@ -213,6 +216,18 @@ pub(crate) struct Observer {
     /// The PID namespace of the procfs that was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub procfs_pidns: Option<u64>,
+}
+
+/// Why the kernel reader was not used.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(crate) struct NotKernel {
+    /// `not-asked`, `few-processes`, or `refused`.
+    pub why: String,
+    /// What failed, where it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Gap>,
 }
 
 /// What was asked for beyond places.

@@ -74,6 +74,8 @@ pub(super) fn full() -> Snapshot {
     observer.procfs_pid_ns = Some(id(PID));
     snapshot.observer = Some(observer);
     (snapshot.reader, snapshot.options.reader) = (Some(Reader::Proc), Some(Reader::Kernel));
+    let gap = Gap::because(Place::Reader, Object::Host, Call::Bpf.into(), Cause::Denied);
+    snapshot.not_kernel = Some(NotKernel::Refused(gap));
     add_namespaces(&mut snapshot);
     add_processes(&mut snapshot);
     add_mounts(&mut snapshot);

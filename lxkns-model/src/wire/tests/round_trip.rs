@@ -23,6 +23,7 @@ fn everything_comes_back() {
     assert_eq!(back.observer_mount_ns, snapshot.observer_mount_ns);
     assert_eq!(back.observer, snapshot.observer);
     assert_eq!((back.reader, back.options.reader), (snapshot.reader, snapshot.options.reader));
+    assert_eq!(back.not_kernel, snapshot.not_kernel);
     assert_eq!(back.mounts, snapshot.mounts);
     assert_eq!(back.processes, snapshot.processes, "run states too");
 }
