@@ -37,7 +37,8 @@ fn words(snapshot: &Snapshot, gap: &Gap) -> String {
     format!("{}: {}", printable(gap.operation.to_string()), why(gap, gaps::held(snapshot)))
 }
 
-fn why(gap: &Gap, held: CapabilitySet) -> String {
+/// Why the kernel does not take a program, or does not describe itself.
+pub(crate) fn why(gap: &Gap, held: CapabilitySet) -> String {
     let needs = CapabilitySet::BPF | CapabilitySet::PERFMON;
     let errno = gap.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
     match gap.cause {

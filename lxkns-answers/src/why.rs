@@ -61,16 +61,28 @@ impl<'a> Explanation<'a> {
 
     /// The holders in the order in which they are told: of the processes the most senior first.
     pub fn holders(&self) -> Vec<&'a Holder> {
-        let mut holders: Vec<_> = self.namespace.holders.iter().collect();
+        let order = self.order();
+        // What each is sorted by is found once.
+        let mut holders: Vec<_> = self.namespace.holders.iter().map(|holder| (order(&holder), holder)).collect();
+        holders.compact_sort_by_key(|(place, _)| *place);
+        holders.into_iter().map(|(_, holder)| holder).collect()
+    }
+
+    /// The first of the [`holders`](Self::holders).
+    pub(crate) fn first_holder(&self) -> Option<&'a Holder> {
+        self.namespace.holders.iter().min_by_key(self.order())
+    }
+
+    /// What holders are sorted by when they are told.
+    fn order(&self) -> impl Fn(&&'a Holder) -> (Kind, bool, usize) {
         let leaders = self.namespace.leaders.iter().enumerate();
         let ranks: FxHashMap<Pid, usize> = leaders.map(|(rank, &pid)| (pid, rank)).collect();
-        let rank = |holder: &Holder| match holder {
+        let rank = move |holder: &Holder| match holder {
             Holder::Process { pid } => ranks.get(pid).copied().unwrap_or(usize::MAX),
             _ => 0,
         };
         // What ends in a way of its own comes after what is alike.
-        holders.compact_sort_by_key(|holder| (Kind::of(holder), self.odd_end(holder).is_some(), rank(holder)));
-        holders
+        move |holder| (Kind::of(holder), self.odd_end(holder).is_some(), rank(holder))
     }
 
     /// The holders as they are told: those together that are alike.

@@ -1,4 +1,4 @@
-//! bpf(2): programs that the kernel's iterators run.
+//! bpf(2): programs, and those that the kernel's iterators run.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -15,6 +15,7 @@ const BPF_ITER_CREATE: libc::c_int = 33;
 
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
+pub(crate) const BPF_TRACE_RAW_TP: u32 = 23;
 const BPF_TRACE_ITER: u32 = 28;
 
 /// The bytes of a program's name, with the zero that ends it.
@@ -96,12 +97,24 @@ pub fn bpf_load_iterator(
     attach_btf_id: u32,
     log: &mut [u8],
 ) -> Result<OwnedFd, Errno> {
+    load(BPF_TRACE_ITER, name, instructions, license, attach_btf_id, log)
+}
+
+/// Loads a program that is to be attached so.
+pub(crate) fn load(
+    attach_type: u32,
+    name: &CStr,
+    instructions: &[BpfInstruction],
+    license: &CStr,
+    attach_btf_id: u32,
+    log: &mut [u8],
+) -> Result<OwnedFd, Errno> {
     let mut request = ProgLoad {
         prog_type: BPF_PROG_TYPE_TRACING,
         insn_cnt: u32::try_from(instructions.len()).map_err(|_| Errno::TOOBIG)?,
         insns: instructions.as_ptr().expose_provenance() as u64,
         license: license.as_ptr().expose_provenance() as u64,
-        expected_attach_type: BPF_TRACE_ITER,
+        expected_attach_type: attach_type,
         attach_btf_id,
         ..ProgLoad::default()
     };

@@ -10,6 +10,7 @@ mod endings;
 mod engine_hosts;
 mod engines;
 mod enter;
+mod events;
 mod gaps;
 mod guides;
 mod hostile;
@@ -66,6 +67,7 @@ pub(crate) fn tests() -> Vec<Test> {
         endings::tests(),
         engine_hosts::tests(),
         enter::tests(),
+        events::tests(),
         one_file::tests(),
         owner::tests(),
     ]

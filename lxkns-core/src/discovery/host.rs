@@ -23,7 +23,7 @@ pub(super) fn tasks(proc: &ProcRoot) -> u64 {
 
 /// Reads a file of sysfs; `None` if it is not readable, or another file system is mounted there: lxcfs in containers
 /// has other contents, and its server can be dead.
-pub(super) fn read_of_sysfs(proc: &ProcRoot, path: &str) -> Option<Vec<u8>> {
+pub(crate) fn read_of_sysfs(proc: &ProcRoot, path: &str) -> Option<Vec<u8>> {
     let mut buffer = Vec::new();
     let text = proc.dir().read("thread-self/mountinfo", &mut buffer).ok()?;
     let mut at = None;

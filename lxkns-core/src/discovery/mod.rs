@@ -30,7 +30,7 @@ mod found;
 mod freezer;
 mod from_kernel;
 mod gaps;
-mod host;
+pub(crate) mod host;
 mod in_flight;
 mod initial;
 mod inside_mounts;

@@ -13,11 +13,14 @@
 //! | `held_files.rs` | what other open files and System V segments hold, read with these |
 //! | `super_blocks.rs` | which user namespaces file systems belong to, read with these |
 //! | `records.rs` | what programs write |
+//! | `events.rs` | programs for what tasks do, as it happens, and what they write |
+//! | `tracepoints.rs` | where these run |
 //!
 //! Nothing stays in the kernel: programs and iterators end with their descriptors.
 
 mod assembler;
 pub(crate) mod btf;
+mod events;
 mod held_files;
 mod in_flight;
 mod lists;
@@ -28,6 +31,7 @@ mod records;
 #[cfg(test)]
 mod small_btf;
 mod super_blocks;
+mod tracepoints;
 
 use std::ffi::CStr;
 use std::ops::ControlFlow;
@@ -42,10 +46,12 @@ use rustix::io::Errno;
 use crate::failure::Failure;
 use crate::model::{Call, Cause, DeviceNumber, NamespaceType, Operation};
 use btf::Btf;
+pub(crate) use events::EventRecord;
 pub(crate) use in_flight::{Receiver, Waiting, WaitingKind};
 use memory::MemoryReader;
 use programs::Missing;
 pub(crate) use records::{FileKind, FileRecord, NamespaceRecord, TaskRecord};
+pub(crate) use tracepoints::Tracepoints;
 
 /// Where the kernel describes its structures.
 pub(crate) const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -284,6 +290,7 @@ impl KernelReader {
 /// Checks the reader against any BTF: it is refused, or the programs are such as a kernel accepts in size.
 #[cfg(any(test, feature = "_fuzz"))]
 pub(crate) fn check(btf: &[u8]) {
+    tracepoints::check(btf);
     if let Ok(reader) = KernelReader::new(btf) {
         let iterators = [&reader.tasks, &reader.files, &reader.files_and_suspects];
         let of_memory = reader.memory.iter().flat_map(MemoryReader::iterators);
@@ -313,7 +320,16 @@ mod tests {
     #[test]
     fn a_field_that_is_missing_is_named() {
         // Nothing reads these.
-        let unread = ["nsproxy.count", "cred.uid", "pid.count", "ns_common.ns_id"];
+        let unread = [
+            "nsproxy.count",
+            "cred.uid",
+            "pid.count",
+            "sk_buff_list.next",
+            "ns_common.ns_id",
+            "task_struct.group_leader",
+            "pt_regs.orig_ax",
+            "pt_regs.syscallno",
+        ];
         // Without one of these, another is what is missing.
         let replaced = [
             ("ns_common.ns_type", "ns_common.ops"),

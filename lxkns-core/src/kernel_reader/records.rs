@@ -108,7 +108,7 @@ pub(crate) struct TaskRecord {
     pub(crate) nsproxy: Option<NonZeroU64>,
 }
 
-fn u32_of(bytes: &[u8], at: i16) -> u32 {
+pub(super) fn u32_of(bytes: &[u8], at: i16) -> u32 {
     let four = bytes.get(at as usize..).and_then(<[u8]>::first_chunk).copied();
     four.map_or(0, u32::from_ne_bytes)
 }
@@ -118,7 +118,7 @@ fn u16_of(bytes: &[u8], at: i16) -> u16 {
     two.map_or(0, u16::from_ne_bytes)
 }
 
-fn u64_of(bytes: &[u8], at: i16) -> u64 {
+pub(super) fn u64_of(bytes: &[u8], at: i16) -> u64 {
     let eight = bytes.get(at as usize..).and_then(<[u8]>::first_chunk).copied();
     eight.map_or(0, u64::from_ne_bytes)
 }

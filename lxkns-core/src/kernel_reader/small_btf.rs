@@ -30,6 +30,7 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
             ("pid", Of::Number(4)),
             ("tgid", Of::Number(4)),
             ("real_parent", Of::Pointer),
+            ("group_leader", Of::Pointer),
             ("thread_pid", Of::Pointer),
             ("start_boottime", Of::Number(8)),
             ("real_cred", Of::Pointer),
@@ -112,6 +113,7 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
     ("sk_buff", &[("next", Of::Pointer), ("sk", Of::Pointer), ("cb", Of::Chars)]),
     ("unix_skb_parms", &[("fp", Of::Pointer)]),
     ("scm_fp_list", &[("count", Of::Number(2)), ("fp", Of::Pointer)]),
+    ("pt_regs", &[("orig_ax", Of::Number(8)), ("syscallno", Of::Number(4))]),
     ("sock", &[("__sk_common", Of::In("sock_common")), ("sk_receive_queue", Of::In("sk_buff_head"))]),
     ("tun_file", &[("sk", Of::In("sock")), ("socket", Of::In("socket")), ("tun", Of::Pointer)]),
     ("tun_struct", &[("dev", Of::Pointer)]),
@@ -172,6 +174,9 @@ pub(super) fn small_btf(without: &str) -> Vec<u8> {
     }
     for function in ["bpf_iter_task", "bpf_iter_task_file", "bpf_iter_bpf_map_elem"] {
         types.extend([name_of(function), head(12, 0), 0]);
+    }
+    for tracepoint in ["sched_process_fork", "sched_process_exec", "sched_process_exit", "sys_exit"] {
+        types.extend([name_of(&format!("btf_trace_{tracepoint}")), head(8, 0), 5]);
     }
     let length = types.len() as u32 * 4;
     let mut btf = 0xeb9f_u16.to_ne_bytes().to_vec();
