@@ -84,6 +84,18 @@ impl Test {
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
+
+    /// The same, of another name, run by `how` whatever the kernel's version, where these further needs are met.
+    pub(crate) fn again(
+        self,
+        name: String,
+        needs: &[Need],
+        how: impl FnOnce(Box<dyn FnOnce() + Send>) + Send + 'static,
+    ) -> Self {
+        let others = self.needs.iter().filter(|need| !matches!(need, Need::Kernel(..)));
+        let needs: Vec<Need> = others.chain(needs).copied().collect();
+        Self { name, needs: needs.leak(), run: Box::new(move || how(self.run)) }
+    }
 }
 
 /// A test.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use lxkns_model::relations::Life;
 use lxkns_model::{
-    Holder, LostEvents, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Pid, SeenNamespace, Snapshot, TaskEvent,
-    TaskEventKind, Tid, wire,
+    Holder, LostEvents, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Pid, Process, SeenNamespace, Snapshot,
+    TaskEvent, TaskEventKind, Tid, wire,
 };
 use serde::Serialize;
 
@@ -18,6 +18,9 @@ use crate::whose::WhoseForm;
 
 /// How many namespaces are kept between two scans at most that no scan has seen. What comes then counts as lost.
 const MOST: usize = 4096;
+/// How many scans more are taken where something that ends is still there: a task tells of its end before it gives up its
+/// namespaces, and the kernel takes some down later.
+const AGAIN: u8 = 5;
 
 /// A namespace that a task was in, and that the scan which came next did not show.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,8 +139,8 @@ struct Pending {
     comm: Option<Vec<u8>>,
     first: SystemTime,
     last: SystemTime,
-    /// Whether a scan has not shown it although it lived: something can have moved while it ran.
-    was_missed: bool,
+    /// How many scans have not shown it although it lived: it can have come while they ran, or be just ending.
+    missed: u8,
 }
 
 /// The tasks of a snapshot on which something depends.
@@ -149,13 +152,13 @@ struct Deciding {
 }
 
 impl Deciding {
-    fn of(snapshot: &Snapshot, all_holders: bool) -> Self {
-        let mut deciding = Self { pids: BTreeSet::new(), tids: BTreeSet::new(), device: None };
-        for namespace in snapshot.namespaces.values() {
-            deciding.device = Some(namespace.id.dev);
+    fn of(snapshot: &Snapshot, filter: Filter<'_>) -> Self {
+        let device = snapshot.namespaces.keys().next().map(|id| id.dev);
+        let mut deciding = Self { pids: BTreeSet::new(), tids: BTreeSet::new(), device };
+        for namespace in snapshot.namespaces.values().filter(|namespace| filter.has_one(namespace)) {
             deciding.pids.extend(&namespace.leaders);
             deciding.tids.extend(&namespace.loose_threads);
-            if all_holders || namespace.is_without_tasks() {
+            if filter.all_holders || namespace.is_without_tasks() {
                 deciding.pids.extend(namespace.holders.iter().filter_map(Holder::pid));
             }
         }
@@ -170,6 +173,10 @@ pub(crate) struct Noted {
     /// What was said to be no longer visible, and may live: it is not said again.
     told: BTreeSet<SeenNamespace>,
     deciding: Option<Deciding>,
+    /// The tasks that end, and after how many scans they were still there.
+    ending: BTreeMap<(Pid, Tid), u8>,
+    /// How many scans more are taken because a namespace that is not visible can be just ending.
+    again: u8,
     lost: LostEvents,
     is_due: bool,
 }
@@ -194,10 +201,16 @@ impl Noted {
         filter: Filter<'_>,
         is_hidden: impl Fn(NamespaceId, Option<u64>) -> bool,
     ) {
-        let deciding = self.deciding.get_or_insert_with(|| Deciding::of(snapshot, filter.all_holders));
+        let deciding = self.deciding.get_or_insert_with(|| Deciding::of(snapshot, filter));
         if event.kind == TaskEventKind::Exit {
-            let is_last = event.pid.0 == event.tid.0 && deciding.pids.contains(&event.pid);
-            self.is_due |= is_last || deciding.tids.contains(&event.tid);
+            // Where the thread group leader has ended before, each task can be the last one.
+            let is_led = |process: &Process| process.living_task().tid == Tid::from(process.pid);
+            let has_leader = || snapshot.processes.get(&event.pid).is_none_or(is_led);
+            let is_last = deciding.pids.contains(&event.pid) && (event.pid.0 == event.tid.0 || !has_leader());
+            if is_last || deciding.tids.contains(&event.tid) {
+                self.is_due = true;
+                self.ending.insert((event.pid, event.tid), 0);
+            }
         }
         let Some(dev) = deciding.device else { return };
         for seen in event.namespaces().filter(|seen| filter.has(seen.ns_type)) {
@@ -210,7 +223,7 @@ impl Noted {
                 }
                 continue;
             }
-            if filter.only_some || is_hidden(id, seen.unique_id) || self.told.contains(&seen) {
+            if filter.watched.is_some() || is_hidden(id, seen.unique_id) || self.told.contains(&seen) {
                 continue;
             }
             if let Some(pending) = self.pending.get_mut(&seen) {
@@ -218,7 +231,7 @@ impl Noted {
             } else if self.pending.len() < MOST {
                 let comm = event.comm().map(<[u8]>::to_vec);
                 let (first, last) = (event.time, event.time);
-                self.pending.insert(seen, Pending { pid: event.pid, comm, first, last, was_missed: false });
+                self.pending.insert(seen, Pending { pid: event.pid, comm, first, last, missed: 0 });
             } else {
                 (self.lost.counted, self.lost.more) = (self.lost.counted + 1, true);
             }
@@ -231,12 +244,20 @@ impl Noted {
         (self.is_due, self.deciding) = (false, None);
     }
 
-    /// What a scan has not shown of all that was noted before it; and what is missing.
+    /// What a scan has not shown of all that was noted before it; and what is missing. `is_hidden`: whether it has found
+    /// namespaces that live and are no longer visible.
     pub(crate) fn settle(
         &mut self,
         snapshot: &Snapshot,
+        is_hidden: bool,
         mut life: impl FnMut(&Namespace) -> Life,
     ) -> (Vec<Passed>, LostEvents) {
+        self.ending.retain(|(pid, tid), scans| {
+            *scans += 1;
+            *scans <= AGAIN && has_namespaces(snapshot, *pid, *tid)
+        });
+        self.again = if is_hidden { AGAIN } else { self.again.saturating_sub(1) };
+        self.is_due |= self.again > 0 || !self.ending.is_empty();
         let mut passed = Vec::new();
         let dev = snapshot.namespaces.keys().next().map_or(0, |id| id.dev);
         for (seen, mut pending) in std::mem::take(&mut self.pending) {
@@ -247,8 +268,8 @@ impl Noted {
             let mut namespace = Namespace::new(id, seen.ns_type);
             namespace.unique_id = seen.unique_id;
             let life = life(&namespace);
-            if life == Life::Alive && !pending.was_missed {
-                pending.was_missed = true;
+            if life == Life::Alive && pending.missed < AGAIN {
+                pending.missed += 1;
                 self.pending.insert(seen, pending);
                 self.is_due = true;
                 continue;
@@ -270,14 +291,18 @@ impl Noted {
 #[derive(Clone, Copy)]
 pub(crate) struct Filter<'a> {
     pub(crate) types: &'a [NamespaceType],
-    /// Only some that were named, so not what appears.
-    pub(crate) only_some: bool,
+    /// Those that were named, so not what appears.
+    pub(crate) watched: Option<&'a BTreeSet<NamespaceId>>,
     pub(crate) all_holders: bool,
 }
 
 impl Filter<'_> {
     fn has(self, ns_type: NamespaceType) -> bool {
         self.types.is_empty() || self.types.contains(&ns_type)
+    }
+
+    fn has_one(self, namespace: &Namespace) -> bool {
+        self.has(namespace.ns_type) && self.watched.is_none_or(|watched| watched.contains(&namespace.id))
     }
 }
 
@@ -286,6 +311,12 @@ fn find(snapshot: &Snapshot, id: NamespaceId, seen: SeenNamespace) -> Option<&Na
     let namespace = snapshot.namespaces.get(&id)?;
     let is_other = namespace.unique_id.zip(seen.unique_id).is_some_and(|(one, other)| one != other);
     (namespace.ns_type == seen.ns_type && !is_other).then_some(namespace)
+}
+
+/// Whether a task has not given up its namespaces yet, as the last thing that it does.
+fn has_namespaces(snapshot: &Snapshot, pid: Pid, tid: Tid) -> bool {
+    let Some(process) = snapshot.processes.get(&pid) else { return false };
+    process.tasks.iter().any(|task| task.tid == tid && task.namespaces.get(NamespaceType::Mnt).is_some())
 }
 
 /// Whether the task of an event was in another namespace of this type.

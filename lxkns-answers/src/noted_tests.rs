@@ -1,12 +1,12 @@
 use std::time::UNIX_EPOCH;
 
-use lxkns_model::LostEvents;
+use lxkns_model::{LostEvents, Task, TaskState};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::testing::{BUSY, HOME, LEFT, LOOSE, NET, USER, snapshot};
 
-const ALL: Filter<'_> = Filter { types: &[], only_some: false, all_holders: false };
+const ALL: Filter<'_> = Filter { types: &[], watched: None, all_holders: false };
 const NEW: u64 = 4_026_533_000;
 
 /// An event of the initial namespaces, with one other network namespace.
@@ -49,7 +49,10 @@ fn what_changes_nothing_is_no_reason_to_scan() {
     of_task.tid = Tid(201);
     assert!(!is_due(&[of_task], ALL), "the task was there before");
     let appears = [event(Fork, 300, NEW, 0)];
-    assert!(!is_due(&appears, Filter { only_some: true, ..ALL }));
+    let busy = BTreeSet::from([BUSY]);
+    let only = Filter { watched: Some(&busy), ..ALL };
+    assert!(!is_due(&appears, only) && !is_due(&[event(Exit, 1, NET.ino, 0)], only));
+    assert!(is_due(&[event(Exit, 200, BUSY.ino, 0)], only));
     assert!(!is_due(&appears, Filter { types: &[NamespaceType::Uts], ..ALL }));
     assert!(is_due(&appears, Filter { types: &[NamespaceType::Net], ..ALL }));
 }
@@ -62,7 +65,7 @@ fn told(lives: &[Life]) -> Vec<Vec<Value>> {
             noted.note(&event(kind, pid, NEW, 9), &snapshot, ALL, |_, _| false);
         }
         noted.begin();
-        let (passed, _) = noted.settle(&snapshot, |_| *life);
+        let (passed, _) = noted.settle(&snapshot, false, |_| *life);
         let events = passed.iter().flat_map(|passed| passed.events(&snapshot));
         events.map(|event| serde_json::to_value(event).unwrap()).collect()
     };
@@ -80,8 +83,11 @@ fn what_only_events_have_seen_is_told_with_who_was_in_it() {
         })
     };
     assert_eq!(told(&[Life::Ended]), [[line("appeared"), line("went")]]);
-    // It can have moved while the scan ran; the second time it is as it says.
-    assert_eq!(told(&[Life::Alive, Life::Alive]), [vec![], vec![line("appeared"), line("hidden")]]);
+    // It can be just ending; if it is not, it is as the kernel says.
+    assert_eq!(told(&[Life::Alive, Life::Ended]), [vec![], vec![line("appeared"), line("went")]]);
+    let alive = told(&[Life::Alive; AGAIN as usize + 1]);
+    assert_eq!(alive.concat(), [line("appeared"), line("hidden")]);
+    assert_eq!(alive[AGAIN as usize].len(), 2);
     // Where nothing is known, the same is not said for ever.
     assert_eq!(told(&[Life::Unknown, Life::Unknown]), [vec![line("appeared"), line("vanished")], vec![]]);
 }
@@ -93,14 +99,14 @@ fn what_a_scan_shows_is_not_told_twice() {
     let id = NamespaceId { ino: NEW, ..NET };
     new.namespaces.insert(id, Namespace::new(id, NamespaceType::Net));
     noted.note(&event(TaskEventKind::Fork, 300, NEW, 9), &old, ALL, |_, _| false);
-    assert_eq!(noted.settle(&new, |_| Life::Unknown).0, []);
+    assert_eq!(noted.settle(&new, false, |_| Life::Unknown).0, []);
 }
 
 #[test]
 fn a_namespace_in_words_is_escaped() {
     let (mut noted, snapshot) = (Noted::default(), snapshot());
     noted.note(&event(TaskEventKind::Fork, 300, NEW, 9), &snapshot, ALL, |_, _| false);
-    let (passed, _) = noted.settle(&snapshot, |_| Life::Ended);
+    let (passed, _) = noted.settle(&snapshot, false, |_| Life::Ended);
     let line = " (ID 9) appeared and ended; process 300 (web\\x1b) was in it".to_owned();
     assert_eq!(passed[0].line(), ('-', line));
 }
@@ -111,9 +117,9 @@ fn crowds_take_bounded_memory_and_the_rest_counts_as_lost() {
     for id in 1..=MOST as u64 + 3 {
         noted.note(&event(TaskEventKind::Fork, 300, NEW, id), &snapshot, ALL, |_, _| false);
     }
-    let (passed, lost) = noted.settle(&snapshot, |_| Life::Unknown);
+    let (passed, lost) = noted.settle(&snapshot, false, |_| Life::Unknown);
     assert_eq!((passed.len(), lost), (MOST, LostEvents { counted: 3, more: true, unread: 0 }));
-    assert_eq!(noted.settle(&snapshot, |_| Life::Unknown).1, LostEvents::default());
+    assert_eq!(noted.settle(&snapshot, false, |_| Life::Unknown).1, LostEvents::default());
 }
 
 #[test]
@@ -147,4 +153,39 @@ fn scans_are_taken_soon_but_not_all_the_time() {
     let mut never = Pace::new(Duration::MAX);
     never.want(now);
     assert!(never.due() > now);
+}
+
+#[test]
+fn what_is_just_ending_is_looked_for_again_but_not_for_ever() {
+    let (mut noted, mut snapshot) = (Noted::default(), snapshot());
+    let mut scans = |snapshot: &Snapshot, is_hidden| {
+        let mut count = 0;
+        noted.note(&event(TaskEventKind::Exit, 200, BUSY.ino, 0), snapshot, ALL, |_, _| false);
+        while noted.is_due() {
+            noted.begin();
+            noted.settle(snapshot, is_hidden && count == 0, |_| Life::Unknown);
+            count += 1;
+        }
+        count
+    };
+    assert_eq!(scans(&snapshot, false), 1 + usize::from(AGAIN), "it does not give up its namespaces");
+    snapshot.processes.get_mut(&Pid(200)).unwrap().tasks.iter_mut().for_each(|task| task.namespaces = <_>::default());
+    assert_eq!(scans(&snapshot, false), 1);
+    assert_eq!(scans(&snapshot, true), 1 + usize::from(AGAIN), "what it held is no longer visible, and lives");
+}
+
+#[test]
+fn behind_a_leader_that_has_ended_each_task_can_be_the_last() {
+    let (mut noted, mut snapshot) = (Noted::default(), snapshot());
+    let mut exit = event(TaskEventKind::Exit, 200, BUSY.ino, 0);
+    exit.tid = Tid(202);
+    noted.note(&exit, &snapshot, ALL, |_, _| false);
+    assert!(!noted.is_due());
+    let process = snapshot.processes.get_mut(&Pid(200)).unwrap();
+    let mut living = Task::new(Tid(202), "worker");
+    living.namespaces = process.namespaces;
+    process.tasks.push(living);
+    process.tasks[0].state = TaskState(b'Z');
+    noted.note(&exit, &snapshot, ALL, |_, _| false);
+    assert!(noted.is_due());
 }

@@ -27,6 +27,9 @@
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Where `lxkns_core::Events` follows what tasks do, [`Watcher::note`] says when a scan would show something new, [`Pace`] when
+//! it is due, and [`Look::all_events`] has what no scan has seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -170,8 +173,8 @@ impl<S: Scan> Watcher<S> {
     pub fn note(&mut self, events: &[TaskEvent], lost: LostEvents) -> bool {
         self.noted.lose(lost);
         let snapshot = self.new.as_ref().unwrap_or(&self.old);
-        let (only_some, all_holders) = (self.watched.is_some(), self.all_holders);
-        let filter = Filter { types: &self.types, only_some, all_holders };
+        let (watched, all_holders) = (self.watched.as_ref(), self.all_holders);
+        let filter = Filter { types: &self.types, watched, all_holders };
         for event in events {
             self.noted.note(event, snapshot, filter, |id, unique_id| self.hidden.has(id, unique_id));
         }
@@ -209,7 +212,8 @@ impl<S: Scan> Watcher<S> {
         if let Some(watched) = &mut self.watched {
             follow(watched, &mut found.namespaces);
         }
-        let (passed, lost) = self.noted.settle(new, |namespace| self.scan.life(namespace));
+        let is_hidden = found.namespaces.iter().any(|told| told.changes.contains(&Change::Hidden));
+        let (passed, lost) = self.noted.settle(new, is_hidden, |namespace| self.scan.life(namespace));
         self.hidden.follow_passed(&passed);
         let between = Between { old, new: Context::live(new, is_chrooted) };
         Ok(Look { between, changes: found.namespaces, passed, lost })

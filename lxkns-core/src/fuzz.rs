@@ -114,6 +114,14 @@ pub fn btf(bytes: &[u8]) {
     crate::kernel_reader::check(bytes);
 }
 
+/// The messages of the process connector: what follows one says nothing of it.
+pub fn connector(bytes: &[u8]) {
+    use crate::events::parse_message;
+    if let Some(message) = parse_message(bytes) {
+        assert_eq!(parse_message(&[bytes, b"x"].concat()), Some(message));
+    }
+}
+
 /// `/proc/PID/fdinfo/FD`: no more files than slots.
 pub fn fdinfo(text: &[u8]) {
     let Ok(info) = fdinfos::parse(text) else { return };

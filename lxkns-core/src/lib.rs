@@ -63,11 +63,12 @@
 //!
 //! # Readers
 //!
-//! Processes, tasks and open files are read from procfs or, with [`DiscoveryOptions::reader`], from the kernel's iterators: two
-//! BPF programs that are put together for the running kernel, from its own description of its structures
-//! (`/sys/kernel/btf/vmlinux`), and loaded once for all scans of a session. Both readers say the same of an unchanged host;
-//! the kernel's needs `CAP_BPF` and `CAP_PERFMON` (or `CAP_SYS_ADMIN`) in the initial user namespace, and no access to the
-//! processes. If it is not usable, procfs is read, and a gap at [`Place::Reader`](model::Place::Reader) says why.
+//! Processes, tasks and open files are read from procfs or, where that is permitted and faster, from the kernel's
+//! iterators: BPF programs that are put together for the running kernel, from its own description of its structures
+//! (`/sys/kernel/btf/vmlinux`), and loaded once for all scans of a session. Both readers say the same of an unchanged
+//! host; the kernel's needs `CAP_BPF` and `CAP_PERFMON` (or `CAP_SYS_ADMIN`) in the initial user namespace, and no access
+//! to the processes. [`DiscoveryOptions::reader`] and [`Discovery::repeated`] say when it is used. If it is not usable,
+//! procfs is read, and [`Snapshot::not_kernel`] says why.
 //!
 //! # Kernels
 //!

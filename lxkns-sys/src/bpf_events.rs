@@ -13,6 +13,7 @@ use crate::{checked, checked_fd};
 
 const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_RAW_TRACEPOINT_OPEN: libc::c_int = 17;
 
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
@@ -69,6 +70,44 @@ pub fn bpf_attach_tracepoint(program: impl AsFd) -> Result<OwnedFd, Errno> {
     let size = size_of::<TracepointOpen>();
     // SAFETY: the request is read for its size, and names no memory: without a name, the program says which tracepoint.
     checked_fd(unsafe { libc::syscall(libc::SYS_bpf, BPF_RAW_TRACEPOINT_OPEN, &raw const request, size) })
+}
+
+/// How often the kernel did not run a program because it was running on the same processor; 0 where the kernel does not count
+/// that.
+///
+/// # Errors
+///
+/// `EINVAL`, `EBADF`: the descriptor is on no program.
+///
+/// # Privileges
+///
+/// None.
+///
+/// # Minimum kernel version
+///
+/// 5.12; `bpf(2)`.
+#[doc(alias = "BPF_OBJ_GET_INFO_BY_FD")]
+pub fn bpf_missed_runs(program: impl AsFd) -> Result<u64, Errno> {
+    /// The words of `struct bpf_prog_info` up to `recursion_misses`, which is the last of them.
+    const WORDS: usize = 27;
+    /// The part of `union bpf_attr` that asks about a descriptor.
+    #[repr(C)]
+    struct InfoByFd {
+        bpf_fd: i32,
+        info_len: u32,
+        info: u64,
+    }
+    let mut info = [0_u64; WORDS];
+    let request = InfoByFd {
+        bpf_fd: program.as_fd().as_raw_fd(),
+        info_len: size_of_val(&info) as u32,
+        info: info.as_mut_ptr().expose_provenance() as u64,
+    };
+    let size = size_of::<InfoByFd>();
+    // SAFETY: the request is read for its size, and its length is written. It names the words, which are read and written up to
+    // the stated length and outlive the call; being zero, they name no other memory.
+    checked(unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw const request, size) })?;
+    Ok(info[WORDS - 1])
 }
 
 /// Makes a map.
@@ -286,6 +325,7 @@ mod tests {
     #[test]
     fn what_is_no_program_is_not_attached() {
         let null = std::fs::File::open("/dev/null").unwrap();
+        bpf_missed_runs(&null).expect_err("this is no program");
         let errno = bpf_attach_tracepoint(&null).expect_err("nothing was attached");
         assert!([Errno::INVAL, Errno::BADF, Errno::PERM, Errno::NOSYS].contains(&errno), "{errno}");
     }

@@ -14,7 +14,7 @@
 //! | a file for its handle, a UNIX socket for the file that it is bound to | [`handle_of`], [`siocunixfile`] |
 //! | a process or thread for namespaces, its descriptor table and I/O priority | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`], [`kcmp_fs`], [`ioprio_get`] |
 //! | the kernel for all tasks and files, by programs of the caller's | [`bpf_load_iterator`], [`bpf_link_iterator`], [`bpf_create_iterator`], [`BpfArray`] |
-//! | the kernel for what tasks do, by programs at its tracepoints | [`bpf_load_tracepoint`], [`bpf_attach_tracepoint`], [`BpfRing`], [`BpfCounter`] |
+//! | the kernel for what tasks do, by programs at its tracepoints | [`bpf_load_tracepoint`], [`bpf_attach_tracepoint`], [`BpfRing`], [`BpfCounter`], [`bpf_missed_runs`] |
 //! | the process's own start and open files, and the clock | [`at_secure`], [`is_same_file`], [`copy_inherited`], [`monotonic_ns`] |
 //!
 //! | does | with |
@@ -55,7 +55,7 @@ mod streams;
 mod terminal;
 
 pub use bpf::{BpfArray, BpfElement, BpfInstruction, bpf_create_iterator, bpf_link_iterator, bpf_load_iterator};
-pub use bpf_events::{BpfCounter, BpfRing, bpf_attach_tracepoint, bpf_load_tracepoint};
+pub use bpf_events::{BpfCounter, BpfRing, bpf_attach_tracepoint, bpf_load_tracepoint, bpf_missed_runs};
 pub use exec::{CStrings, execveat};
 pub use fanotify::{fanotify_mark_mounts, fanotify_mounts};
 pub use handle::{NsHandle, handle_of, open_namespace_by_handle};

@@ -34,6 +34,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("events::a_wait_ends", &[UserNamespaces], a_wait_ends),
         test("events::a_namespace_of_a_moment", &[Root, File(BTF), Kernel(6, 18)], a_namespace_of_a_moment),
         test("events::there_and_back", &[Root, File(BTF), Kernel(6, 18)], there_and_back),
+        test("events::behind_a_dead_leader", BPF, behind_a_dead_leader),
         test("events::in_a_pid_namespace", &[Root, File(BTF), Program("nsenter"), Kernel(5, 8)], in_a_pid_namespace),
         test("events::the_next_best_source", &[Root], the_next_best_source),
         test("events::nothing_stays", BPF, nothing_stays),
@@ -285,6 +286,17 @@ fn there_and_back() {
         }
     }
     watch.told_end(ino);
+}
+
+/// The last task of a process need not be its first one.
+fn behind_a_dead_leader() {
+    let actor = Actor::spawn_in(&["user", "uts"]);
+    let thread = actor.thread();
+    let uts = actor.ns_inode("uts");
+    actor.exit_main_thread();
+    let mut watch = Watch::start(&["--events", "--json", "--interval", NEVER, "-t", "uts"]);
+    drop(thread);
+    watch.told_end(uts);
 }
 
 /// The PIDs of events are those of the caller's PID namespace, and tasks outside are none.

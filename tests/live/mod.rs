@@ -30,6 +30,7 @@ mod references;
 mod safety;
 mod snapshots;
 
+use std::cell::Cell;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -76,14 +77,26 @@ pub(crate) fn tests() -> Vec<Test> {
     .collect()
 }
 
+thread_local! {
+    /// The reader of the snapshots that this thread takes; `None` leaves the choice to discovery.
+    static READER: Cell<Option<Reader>> = const { Cell::new(None) };
+}
+
 /// A snapshot of the namespaces and their holders.
 fn discover() -> Snapshot {
-    lxkns_core::Discovery::of_host().unwrap().run(&DiscoveryOptions::namespaces()).unwrap()
+    discover_with(DiscoveryOptions::namespaces())
 }
 
 /// A snapshot of all there is to know.
 fn discover_everything() -> Snapshot {
-    lxkns_core::Discovery::of_host().unwrap().run(&DiscoveryOptions::everything()).unwrap()
+    discover_with(DiscoveryOptions::everything())
+}
+
+fn discover_with(mut options: DiscoveryOptions) -> Snapshot {
+    options.reader = READER.get();
+    let snapshot = lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap();
+    assert!(options.reader.is_none() || snapshot.reader == options.reader, "{:?}", snapshot.gaps);
+    snapshot
 }
 
 /// Looks until nothing disturbs, or a hundred times: other programs that look at namespaces, such as other tests, have

@@ -2,6 +2,7 @@
 //! say the same.
 
 mod auto;
+mod places;
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -42,6 +43,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("reader::procfs_where_it_is_denied", &[UserNamespaces, File(BTF)], procfs_where_it_is_denied),
     ];
     tests.extend(auto::tests());
+    tests.extend(places::tests());
     tests
 }
 

@@ -10,6 +10,8 @@ export const launch = () => chromium.launch({ executablePath: process.env["CHROM
 /** A page; `finish` fails if it logged an error, broke its policy, or asked anybody but its server. */
 export async function open(browser, origin, { width = 1280, height = 800, theme = "light", path = "", ...more } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, acceptDownloads: true, ...more });
+  // Other things may be at work on this machine.
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const wrong = [];
   page.on("console", (message) => {

@@ -105,6 +105,10 @@ describe("what a host says", () => {
     await page.getByText("access denied (EACCES)").waitFor();
     await visit(page, "#/gaps");
     await page.getByText("timed out").waitFor();
+    const left = Object.values(host.dump.namespaces).find((ns) => ns.references);
+    await visit(page, `#/ns/${left.nsid}`);
+    await page.getByText("The kernel counts 3 references; 2 explained. Something else holds it").waitFor();
+    await page.getByText("waits in a socket").waitFor();
     await visit(page, "#/orphans");
     await page.getByText("0 seen, 1 not readable").first().waitFor();
     await opened.finish();
@@ -340,6 +344,10 @@ describe("a large host", () => {
     await timed("search", async () => { await page.keyboard.press("/"); await page.keyboard.type("1500"); }, () => page.getByRole("option").first().waitFor());
     await page.keyboard.press("Escape");
     await timed("namespaces", () => visit(page, "#/uts"), () => page.getByRole("treegrid", { name: "UTS" }).waitFor());
+    await visit(page, "#/");
+    await page.getByRole("treegrid", { name: "All namespaces" }).waitFor();
+    await timed("filter all", () => page.getByLabel("Filter").fill("nginx"), () => page.locator(".grid-row").filter({ hasText: "nginx" }).first().waitFor());
+    assert.equal(await page.getByText("were looked at").count(), 0);
     await timed("wiring", () => visit(page, "#/wiring"), () => page.locator(".picture svg").waitFor());
     assert.ok(Object.values(times).every((time) => time < 2000), JSON.stringify(times));
     assert.ok((await page.evaluate(() => document.querySelectorAll("*").length)) < 12_000);

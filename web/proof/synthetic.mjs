@@ -159,7 +159,8 @@ export function syntheticHost({ containers = 12, processes = 120, namespaces = 0
   dump.namespaces[blue].holders.push({ kind: "bind-mount", mntns: INITIAL.mnt, mountid: 60, path: "/run/netns/blue" });
   link(blue, 1, "lo", null, { state: "DOWN", up: false, process: null, "netns-name": "blue" });
   const left = addNs("ipc", INITIAL.user);
-  dump.namespaces[left].holders.push({ kind: "fd", pid: 1, tid: 1, fd: 9 });
+  dump.namespaces[left].holders.push({ kind: "fd", pid: 1, tid: 1, fd: 9 }, { kind: "in-flight", pid: 1, tid: 1, fd: 11, inode: 4711, what: "descriptor" });
+  dump.namespaces[left].references = { total: 3, explained: 2, exact: true };
   for (let n = Object.keys(dump.namespaces).length; n < namespaces; n++) {
     const type = ["net", "uts", "ipc", "mnt"][n % 4];
     const nsid = addNs(type, INITIAL.user);

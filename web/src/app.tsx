@@ -37,6 +37,11 @@ export function App(): JSX.Element {
     setMenu(false);
     document.title = titleOf(address, host);
   }, [address, host]);
+  useEffect(() => {
+    main.current?.scrollTo(0, 0);
+    // What had the focus may be gone with its view.
+    if (document.activeElement === document.body) main.current?.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
+  }, [address]);
   useDrop();
   useEffect(() => {
     const escape = (event: KeyboardEvent): void => {
@@ -174,7 +179,7 @@ function Welcome({ loading }: { loading: boolean }): JSX.Element {
       <h1>lxkns</h1>
       {loading ? <p role="status">{S.asking}</p> : (
         <>
-          <p>{S.welcome.noAgent}</p>
+          <p>{store.error === undefined ? S.welcome.noAgent : S.welcome.failed}</p>
           <p><FileButton label={S.source.open} /></p>
           <p class="dim">{S.welcome.drop}</p>
           <pre><code>lxkns dump {">"}host.json</code></pre>

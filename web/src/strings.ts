@@ -16,6 +16,7 @@ const holderKinds = {
   mount: ["mount", "mounts"],
   child: ["child", "children"],
   owned: ["owned namespace", "owned namespaces"],
+  "in-flight": ["waits in a socket", "wait in sockets"],
   kernel: ["nothing seen; the kernel lists it", "nothing seen; the kernel lists it"],
 } as const;
 
@@ -39,6 +40,7 @@ export const S = {
   notRead: "not readable",
   noName: "(no name)",
   none: "none",
+  uid: (uid: number): string => `UID ${uid}`,
   yes: "yes",
   no: "no",
   in: "in",
@@ -46,6 +48,9 @@ export const S = {
   more: (count: number): string => `${count} more`,
   needsAgent: (question: string): string => `This takes an agent: a dump cannot answer “${question}”.`,
   membersUnread: (unread: number): string => `0 seen, ${unread} not readable`,
+  moreUnread: (unread: number): string => `namespaces of ${many(unread, "process", "processes")} not readable: more may be in it`,
+  moreHidden: "procfs does not list all processes: more may be in it",
+  atLeast: (count: number): string => `${count}+`,
   membersHidden: "0 seen, some hidden",
   taskOf: (name: string, pid: number): string => `task of ${name} ${pid}`,
   fault: (message: string): string => `This view failed: ${message}`,
@@ -61,6 +66,10 @@ export const S = {
   types: {
     user: "User namespaces", pid: "PID namespaces", mnt: "Mount namespaces", net: "Network namespaces",
     cgroup: "Cgroup namespaces", uts: "UTS namespaces", ipc: "IPC namespaces", time: "Time namespaces",
+  } satisfies Record<TypeName, string>,
+  typesOne: {
+    user: "User namespace", pid: "PID namespace", mnt: "Mount namespace", net: "Network namespace",
+    cgroup: "Cgroup namespace", uts: "UTS namespace", ipc: "IPC namespace", time: "Time namespace",
   } satisfies Record<TypeName, string>,
   typesShort: { user: "Users", pid: "Processes", mnt: "Mounts", net: "Network", cgroup: "Cgroups", uts: "Host names", ipc: "IPC", time: "Time" } satisfies Record<TypeName, string>,
   typeLead: {
@@ -88,7 +97,7 @@ export const S = {
     compare: "Compare what is shown with a dump that was taken before or after it.",
   },
   kinds: { namespace: "Namespace", process: "Process", task: "Task", container: "Container", mount: "Mount", link: "Link", port: "Port" },
-  tags: { initial: "initial", shared: "shared", orphan: "no process", hidden: "hidden", task: "task", frozen: "frozen", otherThanProcess: "not its process's" },
+  tags: { initial: "initial", shared: "shared", orphan: "no process seen", hidden: "hidden", task: "task", frozen: "frozen", otherThanProcess: "not its process's" },
   marks: { appeared: "new", went: "gone", changed: "changed", unseen: "not seen any more", seen: "seen now" } satisfies Record<ChangeKind, string>,
   which: { every: "Every namespace", own: "Not initial", orphan: "Without a process", shared: "Shared with a container", contained: "Of containers" },
   columns: {
@@ -98,7 +107,7 @@ export const S = {
   },
   grid: {
     expand: "Expand all", collapse: "Collapse all", openOne: "Expand", shutOne: "Collapse", filter: "Filter", which: "Which namespaces", types: "Types shown",
-    rows: (count: number): string => many(count, "row"), empty: "Nothing matches.",
+    rows: (count: number): string => many(count, "row"), cut: (most: number): string => `only the first ${most} were looked at`, empty: "Nothing matches.",
   },
   relation: { none: "none", notVisible: "not visible from where the scan ran", notAsked: "not asked for" },
   holders: {
@@ -115,7 +124,8 @@ export const S = {
     uidMap: "UID map", gidMap: "GID map", offsets: "Offsets", reference: "Reached by", noReference: "no path leads there", leaders: "Topmost processes",
     offset: (monotonic: [number, number], boottime: [number, number]): string => `monotonic ${monotonic[0]} s ${monotonic[1]} ns, boottime ${boottime[0]} s ${boottime[1]} ns`,
     members: (count: number): string => `all ${many(count, "process", "processes")}`, holders: "Kept alive by", holdersUnknown: "The dump of another program does not say.",
-    holdersUnseen: "Not all places could be read, so there may be more.", noHolder: "Nothing was seen.", below: "Below it",
+    holdersUnseen: "Not all places could be read, so there may be more.", noHolder: "Nothing was seen.",
+    references: (total: number, explained: number): string => `The kernel counts ${many(total, "reference")}; ${explained} explained.`, unexplained: "Something else holds it that was not seen.", below: "Below it",
     children: (count: number): string => (count === 1 ? "1 child" : `${count} children`), owned: (count: number): string => `Owns ${many(count, "namespace")}`,
     emptyMap: "empty: nobody is mapped", inside: "Inside", outside: "Outside", count: "Count", hostname: "Host name", domainname: "Domain name", type: "Type", used: "Used", max: "At most",
     links: "Links", routes: "Routes", via: "via", capability: "Capability", namespaces: "Namespaces", forChildren: "Of its next child", parentProcess: "Parent", noParent: "none is visible",
@@ -158,7 +168,7 @@ export const S = {
     every: "Also tasks that may run everywhere", none: "No CPU is known.",
   },
   wiring: {
-    physical: "physical", index: "Index", related: "Connected to", users: "Opened by", all: "Show all", none: "No link.", ports: (): string => "listens", apart: "Connected to nothing",
+    physical: "physical", and: (name: string, more: number): string => (more > 0 ? `${name} +${more}` : name), index: "Index", related: "Connected to", users: "Opened by", all: "Show all", none: "No link.", ports: (): string => "listens", apart: "Connected to nothing",
     more: (count: number): string => `and ${count} more`, larger: "Larger", smaller: "Smaller", fit: "Fit", table: "As a table", picture: "As a picture", nets: (count: number): string => many(count, "network namespace"),
     capped: "addresses in the details only", pictureLabel: "Picture of the wiring; “As a table” says the same", namespaceOrLink: "Namespace, link", kind: "Kind", other: "Connected to",
     linkCount: (count: number): string => many(count, "link"), port: "has port", upper: "below",
@@ -166,7 +176,17 @@ export const S = {
   search: {
     label: "Search everything", placeholder: "Search  /", found: "Found", kind: "Kind", detail: "Details", every: "Every kind", nothing: "Nothing was found.",
     title: (query: string): string => `Search for “${query}”`, count: (total: number, shown: number): string => (total > shown ? `${total} found; the best ${shown} are listed` : `${total} found`),
+    noCommand: "command line not known", unseen: "process not seen",
     hint: "Type a name, PID, inode, unique ID, path, port, address, container or label.",
+  },
+  dump: {
+    notJson: (why: string): string => `not JSON: ${why}`, noNamespaces: "it has no namespaces and processes",
+    newer: (format: number, known: number): string => `its format ${format} is newer than ${known}`, unknownType: (type: string): string => `unknown type of namespace: ${type}`,
+  },
+  diff: {
+    container: (name: string): string => `container ${name}`, netns: (name: string): string => `netns ${name}`, owner: "owner", parent: "parent", processes: "processes", noneSeen: "none seen",
+    leader: "first process", holders: (kind: string): string => `holders (${kind})`, name: "name", uid: "effective UID", capabilities: "effective capabilities", cgroup: "control group", frozen: "frozen",
+    cpus: "CPUs", state: "state", health: "health", image: "image", firstProcess: "first process", path: "path", nowHidden: "now hidden", notHidden: "no longer hidden", options: "options",
   },
   compare: {
     change: "Change", object: "Object", open: "Open a dump to compare with…", with: "Compared with", same: "Nothing differs.", hint: "No other dump is open yet.", keep: "Keep what is shown now, to compare later",
@@ -194,7 +214,7 @@ export const S = {
     theirs: "This dump does not say what could not be read.", where: "Where", why: "Why", operation: "Operation", object: "Object", observer: "Taken by", uid: "UID", reader: "Read through",
     suspects: (count: number): string => `${many(count, "object")} that may hold a namespace`,
   },
-  welcome: { noAgent: "No agent serves this page. Open a dump to see a host.", drop: "Or drop a file anywhere on this page. Nothing of it leaves your browser." },
+  welcome: { failed: "The agent does not answer; it is asked again. A dump can be opened meanwhile.", noAgent: "No agent serves this page. Open a dump to see a host.", drop: "Or drop a file anywhere on this page. Nothing of it leaves your browser." },
   help: {
     keys: "Keys", marks: "Marks", search: "Search", dumps: "Dumps",
     keyList: [["/", "search"], ["↑ ↓", "previous or next row"], ["→ ←", "expand or collapse, or to the row above"], ["Enter", "open the row"], ["Space", "expand or collapse"], ["Home End", "first or last row"], ["Tab", "next part of the page"], ["Esc", "close what is open"]] as [string, string][],

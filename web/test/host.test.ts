@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { containerOf, hostOf, isOrphan, isShared, NotADump, parseDump, TYPES } from "../src/data/host";
-import { clean, expand, rangesText, unescapePath } from "../src/data/text";
+import { clean, expand, parseClean, rangesText, unescapePath } from "../src/data/text";
 import { golden, theirHost, theirs } from "./dumps";
 
 describe("a dump of ours", () => {
@@ -98,6 +98,10 @@ describe("text", () => {
   it("shows characters that nobody sees", () => {
     expect(clean("a\u202eb\u0007")).toBe("a\\u{202e}b\\u{7}");
     expect(clean("é <b>")).toBe("é <b>");
+  });
+  it("is cleaned wherever it stands in JSON, keys too", () => {
+    expect(parseClean('{"a\\u202eb": ["x\\n", {"c": "\u200b", "d": 1}], "e": "fine"}')).toEqual({ "a\\u{202e}b": ["x\\u{a}", { c: "\\u{200b}", d: 1 }], e: "fine" });
+    expect(parseClean('"\\u0007"')).toBe("\\u{7}");
   });
   it("undoes octal escapes, not those of other bytes", () => {
     expect(unescapePath("/a\\040b\\134\\377")).toBe("/a b\\\\377");

@@ -10,6 +10,7 @@ mod debian;
 mod dist;
 mod licences;
 mod man;
+mod page;
 mod release;
 mod run;
 mod rust_text;
@@ -41,6 +42,8 @@ enum Task {
     Release(release::Args),
     /// Writes the man pages
     Man(man::Args),
+    /// Builds the web page again and compares it with what is committed, and runs its unit tests
+    Page,
     /// Checks the tree against its own rules
     Tidy,
     /// Checks the licence and the source of everything that is linked in
@@ -68,6 +71,7 @@ fn task(task: Task) -> anyhow::Result<()> {
         Task::Api => api::run(),
         Task::Release(args) => release::run(&args),
         Task::Man(args) => man::run(&args),
+        Task::Page => page::all(),
         Task::Tidy => tidy::run(),
         Task::Licences => licences::run(),
     }

@@ -19,10 +19,13 @@ Examples:
 pub(super) const NOTES: &str = "\
 A namespace that appears and ends between two scans is not seen. With --events it
 is, if a task is in it when that task begins, executes a program or ends; with
---syscalls also if a task is in it for a moment only. Events come from BPF
-(CAP_BPF, CAP_PERFMON) or the process connector (CAP_NET_ADMIN), else scans are
-taken at the interval. Descriptors and sockets make no events: what only they
-hold is seen at the interval.
+--syscalls, also if a task only enters and leaves it. Events come from BPF
+(CAP_BPF, CAP_PERFMON), else from the process connector (CAP_NET_ADMIN), which
+names tasks only: some end before their namespaces can be read. Without either,
+scans are taken at the interval. Lost events are counted and reported.
+
+Opening and closing descriptors and sockets makes no event, nor do mounts in other
+mount namespaces before Linux 6.15: what only these hold is seen at the interval.
 
 Holders other than processes are reported for namespaces without a process; with
 --all, for every namespace.

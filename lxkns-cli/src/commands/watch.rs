@@ -106,7 +106,8 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
     let mut is_explained = false;
     loop {
         // What was mounted since the scan, in a mount namespace that is new, takes another one.
-        if watch_mounts(&mut events, &session, watcher.snapshot()) || watcher.is_due() {
+        let has_new = watch_mounts(&mut events, &session, watcher.snapshot());
+        if source.is_some() && (has_new || watcher.is_due()) {
             pace.want(Instant::now());
         }
         loop {

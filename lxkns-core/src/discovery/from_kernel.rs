@@ -3,7 +3,9 @@
 //! Procfs is left with what these do not tell, and is asked for it only where it is wanted: control groups, scheduling,
 //! `status`, names of kernel threads, and suspects.
 
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::thread::ScopedJoinHandle;
 
 use bstr::BString;
 use rustc_hash::FxHashMap;
@@ -19,21 +21,21 @@ use super::tun::OpenTun;
 use crate::failure::{Failure, errno_of};
 use crate::kernel_reader::{FileKind, FileRecord, KernelReader, NamespaceRecord, Receiver, Refusal, TaskRecord};
 use crate::model::{
-    Cause, Gap, Holder, NamespaceId, NamespaceLinks, NamespaceType, NotKernel, Object, Operation, Pid, Place, Reader,
-    Relation, Task, TaskState, Tid, Uid,
+    Cause, DiscoveryOptions, Gap, Holder, NamespaceId, NamespaceLinks, NamespaceType, NotKernel, Object, Operation,
+    Pid, Place, Reader, Relation, Task, TaskState, Tid, Uid,
 };
 use crate::procfs::{ProcDir, parse};
 
 /// What the kernel tells of all processes.
-pub(super) struct Told {
-    pub(super) processes: Vec<ToldProcess>,
+struct Told {
+    processes: Vec<ToldProcess>,
     /// What is added to start times in the caller's time namespace.
     offset_ns: i128,
     ticks_per_second: u64,
 }
 
 /// What the kernel tells of a process.
-pub(super) struct ToldProcess {
+struct ToldProcess {
     pid: Pid,
     ppid: Option<Pid>,
     /// Its tasks, the thread group leader first, then by TID.
@@ -44,14 +46,14 @@ pub(super) struct ToldProcess {
     files: Vec<(usize, FileRecord)>,
 }
 
-/// Asks the kernel for all processes, if that is wanted and possible.
+/// Reads all processes, except the calling one and its helpers, from the kernel's iterators, if that is wanted and possible.
 ///
 /// # Errors
 ///
 /// Why procfs is to be read. A gap says so as well if the kernel reader was asked for, or was used before; or if it failed for
 /// another reason than that the caller may not use it or the kernel does not have it. After any failure, a session does not
 /// use it again: scans that differ only in how they were made would be compared.
-pub(super) fn told(search: &Search<'_>, found: &mut Found) -> Result<Told, NotKernel> {
+pub(super) fn all(search: &mut Search<'_>, found: &mut Found) -> Result<Found, NotKernel> {
     let session = search.session;
     match search.options.reader {
         Some(Reader::Kernel) => {}
@@ -64,12 +66,14 @@ pub(super) fn told(search: &Search<'_>, found: &mut Found) -> Result<Told, NotKe
         None => ask(search, found),
     };
     let gap = match asked {
-        Ok(told) => {
+        Ok(all) => {
             session.has_read_kernel.store(true, Ordering::Relaxed);
-            return Ok(told);
+            return Ok(all);
         }
         Err(refusal) => gap_of(session.refused.get_or_init(|| refusal).clone()),
     };
+    (search.reads_kernel, search.listed) = (false, None);
+    search.roots.clear();
     let is_missing =
         matches!(gap.cause, Cause::Denied | Cause::Unsupported | Cause::OtherPidNamespace | Cause::Partial);
     let was_used = session.has_read_kernel.load(Ordering::Relaxed);
@@ -87,7 +91,7 @@ pub(super) fn gap_of(refusal: Refusal) -> Gap {
     Gap { place: Place::Reader, object: Object::Host, operation, cause, errno: failure.errno().and_then(errno_of) }
 }
 
-fn ask(search: &Search<'_>, found: &Found) -> Result<Told, Refusal> {
+fn ask(search: &mut Search<'_>, found: &mut Found) -> Result<Found, Refusal> {
     let refused = |operation, failure: Failure| Refusal { operation, failure };
     if !search.proc.is_own() {
         // The kernel tells of the processes of the caller's PID namespace.
@@ -95,17 +99,42 @@ fn ask(search: &Search<'_>, found: &Found) -> Result<Told, Refusal> {
     }
     let reader = search.session.kernel_reader().as_ref().map_err(Clone::clone)?;
     let offset_ns = start_time_offset(search, found)?;
-    let mut processes = processes_of(reader.tasks()?);
-    let anchors = add_files(search, reader, &mut processes)?;
-    if search.looks_in(Place::BindMounts) {
-        // A kernel that does not tell leaves out what only it would tell.
-        let owners = reader.file_system_owners(&anchors).unwrap_or_default().into_iter();
-        let dev = search.devices.nsfs;
-        search.file_system_owners.get_or_init(|| {
-            owners.map(|(file_system, ino)| (file_system, NamespaceId { ino: ino.into(), dev })).collect()
+    search.reads_kernel = true;
+    let options = search.options;
+    let readers = OnceLock::new();
+    let (told, mut all, files) = std::thread::scope(|scope| {
+        // Files take the kernel longest: they are read meanwhile by a thread, or afterwards where none can be started.
+        let files = || files(options, reader, &readers);
+        let thread = std::thread::Builder::new().name("lxkns".into()).spawn_scoped(scope, files);
+        let told = reader.tasks().map(|tasks| {
+            let left_out = processes::left_out(search);
+            Told::of(processes_of(tasks, &left_out), offset_ns)
         });
+        // The thread may wait for this.
+        drop(readers.set(told.as_ref().map(|told| readers_of(search, &told.processes)).unwrap_or_default()));
+        let mut all = Found::default();
+        if let Ok(told) = &told {
+            (search.listed, search.roots) = (listed(search, reader, found), told.roots());
+            all = processes::each(search, &told.processes, |found, process| told.process(search, found, process));
+        }
+        let files = match thread.map(ScopedJoinHandle::join) {
+            Ok(Ok(files)) => files,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(_) => files(),
+        };
+        (told, all, files)
+    });
+    let (mut told, files) = (told?, files?);
+    tell_file_system_owners(search, reader, &files);
+    let readers = readers.into_inner().unwrap_or_default();
+    for file in files {
+        if let Some(&(process, task)) = readers.get(&file.tid) {
+            told.processes[process].files.push((task, file));
+        }
     }
-    Ok(Told { processes, offset_ns, ticks_per_second: rustix::param::clock_ticks_per_second() })
+    let have_files: Vec<_> = told.processes.iter().filter(|process| !process.files.is_empty()).collect();
+    all.merge(processes::each(search, &have_files, |found, process| told.files(search, found, process)));
+    Ok(all)
 }
 
 /// What procfs adds to start times for the caller, in nanoseconds.
@@ -129,8 +158,8 @@ fn start_time_offset(search: &Search<'_>, found: &Found) -> Result<i128, Refusal
     Ok(i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds))
 }
 
-/// The processes that these tasks make up. A process without a thread group leader has just vanished.
-fn processes_of(tasks: Vec<TaskRecord>) -> Vec<ToldProcess> {
+/// The processes that these tasks make up, without some. One without a thread group leader has just vanished.
+fn processes_of(tasks: Vec<TaskRecord>, left_out: &[Pid]) -> Vec<ToldProcess> {
     let leaders = tasks.iter().filter(|task| task.tid == task.tgid && task.number != 0);
     let pids: FxHashMap<u32, u32> = leaders.map(|task| (task.tgid, task.number)).collect();
     let mut by_tgid: FxHashMap<u32, Vec<TaskRecord>> = FxHashMap::default();
@@ -142,7 +171,7 @@ fn processes_of(tasks: Vec<TaskRecord>) -> Vec<ToldProcess> {
     let mut processes: Vec<_> = by_tgid
         .into_iter()
         .filter_map(|(tgid, mut tasks)| {
-            let pid = Pid(*pids.get(&tgid)?);
+            let pid = Some(Pid(*pids.get(&tgid)?)).filter(|pid| !left_out.contains(pid))?;
             tasks.sort_unstable_by_key(|task| (task.tid != tgid, task.number));
             let ppid = tasks.first().and_then(|leader| pids.get(&leader.parent)).map(|&pid| Pid(pid));
             // If the thread group leader has exited before the others, a living task stands for the process.
@@ -162,18 +191,27 @@ fn is_spent(task: &TaskRecord) -> bool {
     task.has_left() || TaskState(task.state()).is_dead()
 }
 
-/// Adds the open files that some place asks for. Returns where some are in the kernel's memory.
-fn add_files(search: &Search<'_>, reader: &KernelReader, processes: &mut [ToldProcess]) -> Result<Vec<u64>, Refusal> {
-    /// The most that are returned: one of them at least should stay open for a moment.
+/// Notes which file systems belong to a user namespace. A kernel that does not tell leaves out what only it would tell.
+fn tell_file_system_owners(search: &Search<'_>, reader: &KernelReader, files: &[FileRecord]) {
+    /// From one of so many files, which should stay open for a moment, the kernel's list is found.
     const ANCHORS: usize = 16;
-    let mut anchors = Vec::new();
-    let with_suspects = search.options.suspects;
-    if !with_suspects && ![Place::Fds, Place::Sockets, Place::Tun].into_iter().any(|place| search.looks_in(place)) {
-        return Ok(anchors);
+    if search.looks_in(Place::BindMounts) {
+        let is_known = |file: &&FileRecord| matches!(file.kind, FileKind::Namespace { .. } | FileKind::Socket { .. });
+        let anchors: Vec<_> = files.iter().filter(is_known).take(ANCHORS).map(|file| file.address).collect();
+        let owners = reader.file_system_owners(&anchors).unwrap_or_default().into_iter();
+        let id = |ino: u32| NamespaceId { ino: ino.into(), dev: search.devices.nsfs };
+        let owners = owners.map(|(file_system, ino)| (file_system, id(ino))).collect();
+        search.file_system_owners.get_or_init(|| owners);
     }
+}
+
+/// The task that each table of open files is read of, by its TID: which process and which of its tasks that is.
+type Readers = FxHashMap<u32, (usize, usize)>;
+
+fn readers_of(search: &Search<'_>, processes: &[ToldProcess]) -> Readers {
     // Each table is told of by every task that has it, but for those that share the thread group leader's. The task that
     // stands for its process counts first.
-    let mut readers: FxHashMap<u32, (usize, usize)> = FxHashMap::default();
+    let mut readers = Readers::default();
     for (at, process) in processes.iter().enumerate() {
         let mut tables: FxHashMap<u64, usize> = FxHashMap::default();
         let others =
@@ -187,22 +225,28 @@ fn add_files(search: &Search<'_>, reader: &KernelReader, processes: &mut [ToldPr
             }
         }
     }
-    reader.files(with_suspects, |file| {
-        if anchors.len() < ANCHORS && matches!(file.kind, FileKind::Namespace { .. } | FileKind::Socket { .. }) {
-            anchors.push(file.address);
-        }
-        if let Some(&(process, task)) = readers.get(&file.tid) {
-            processes[process].files.push((task, file));
-        }
-    })?;
-    Ok(anchors)
+    readers
 }
 
-/// Reads the kernel's lists of namespaces, whose facts are then known without opening them.
-pub(super) fn read_lists(search: &mut Search<'_>, found: &mut Found) {
-    if search.looks_in(Place::Kernel) {
-        search.listed = listed(search, found);
+/// The open files that some place asks for. Of many, only those of `readers`.
+fn files(
+    options: &DiscoveryOptions,
+    reader: &KernelReader,
+    readers: &OnceLock<Readers>,
+) -> Result<Vec<FileRecord>, Refusal> {
+    /// Below a thread group leader that has exited, the kernel tells of each file once for each task.
+    const MANY: usize = 1 << 15;
+    let mut files = Vec::new();
+    let with_suspects = options.suspects;
+    let places = [Place::Fds, Place::Sockets, Place::Tun];
+    if with_suspects || places.into_iter().any(|place| options.places.contains(place)) {
+        reader.files(with_suspects, |file| {
+            if files.len() < MANY || readers.wait().contains_key(&file.tid) {
+                files.push(file);
+            }
+        })?;
     }
+    Ok(files)
 }
 
 /// Notes what the kernel's lists tell of a namespace; `None` if it has to be opened.
@@ -245,11 +289,19 @@ pub(super) fn note_facts(search: &Search<'_>, told: &FxHashMap<NamespaceId, Fact
     Some(())
 }
 
-/// The namespaces of the kernel's own lists, and whether these were read to their ends; `None` without the kernel reader, or
-/// where it does not know these lists. Lists that it knows and that are not read are a gap.
-pub(super) fn listed(search: &Search<'_>, found: &mut Found) -> Option<(FxHashMap<NamespaceId, Facts>, bool)> {
-    let reader =
-        search.session.kernel_reader().as_ref().ok().filter(|_| search.reads_kernel && search.proc.is_own())?;
+/// The namespaces of the kernel's own lists, and whether these were read to their ends.
+pub(super) type Listed = (FxHashMap<NamespaceId, Facts>, bool);
+
+/// The kernel's lists once more.
+pub(super) fn listed_now(search: &Search<'_>, found: &mut Found) -> Option<Listed> {
+    listed(search, search.session.kernel_reader().as_ref().ok()?, found)
+}
+
+/// Reads the kernel's lists, where they are asked for and known. Lists that are known and not read are a gap.
+fn listed(search: &Search<'_>, reader: &KernelReader, found: &mut Found) -> Option<Listed> {
+    if !search.looks_in(Place::Kernel) {
+        return None;
+    }
     let mut all = FxHashMap::default();
     let (operation, failure) = match reader.listed(|listed| all.extend(facts_of(search, listed))) {
         Ok(true) => return Some((all, true)),
@@ -296,13 +348,18 @@ pub(super) fn gap_of_facts(search: &Search<'_>, found: &mut Found) {
 }
 
 impl Told {
-    /// Leaves out processes.
-    pub(super) fn leave_out(&mut self, pids: &[Pid]) {
-        self.processes.retain(|process| !pids.contains(&process.pid));
+    fn of(processes: Vec<ToldProcess>, offset_ns: i128) -> Self {
+        Self { processes, offset_ns, ticks_per_second: rustix::param::clock_ticks_per_second() }
     }
 
-    /// Notes what the kernel has told of one process.
-    pub(super) fn process(&self, search: &Search<'_>, found: &mut Found, told: &ToldProcess) {
+    /// Which root directory each process has, by the task that stands for it.
+    fn roots(&self) -> FxHashMap<Tid, (u64, u64)> {
+        let voices = self.processes.iter().filter_map(|process| process.tasks.get(process.voice));
+        voices.filter_map(|task| Some((Tid(task.number), task.root?))).collect()
+    }
+
+    /// Notes what the kernel has told of one process, but for its files.
+    fn process(&self, search: &Search<'_>, found: &mut Found, told: &ToldProcess) {
         let known = found.namespaces.len();
         let pid = told.pid;
         let Some((leader, others)) = told.tasks.split_first() else { return };
@@ -324,7 +381,6 @@ impl Told {
         let (voice, namespaces) = (Tid(voice.number), self.links(search, voice));
         let mut gathered = Gathered { pid, main, others: gathered_others, voice, namespaces };
         processes::hold(search, found, &mut gathered);
-        self.files(search, found, told);
         processes::finish(search, found, gathered, known, |found| match self.directory(search, leader) {
             Ok(dir) => tasks::status(found, &dir, pid, voice),
             Err(failure) => {

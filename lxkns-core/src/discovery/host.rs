@@ -17,6 +17,7 @@ pub(super) fn has_all_cpus(proc: &ProcRoot) -> bool {
 /// About how many tasks the host has.
 pub(super) fn tasks(proc: &ProcRoot) -> u64 {
     // The kernel counts tasks in 16 bits here, and processes among the links of the procfs.
+    #[expect(clippy::useless_conversion, reason = "the type of st_nlink differs between architectures")]
     let processes = rustix::fs::fstat(proc).map_or(0, |stat| u64::from(stat.st_nlink));
     processes.max(rustix::system::sysinfo().procs.into())
 }

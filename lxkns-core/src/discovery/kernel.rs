@@ -44,7 +44,7 @@ fn listed_by_reader(search: &Search<'_>, found: &mut Found) -> bool {
     let mut unknown: Vec<_> = listed.iter().filter(|(id, _)| !found.namespaces.contains_key(id)).collect();
     if !unknown.is_empty() {
         // Since the lists were read, some may have ended.
-        let Some((now, is_whole_now)) = from_kernel::listed(search, found) else { return false };
+        let Some((now, is_whole_now)) = from_kernel::listed_now(search, found) else { return false };
         unknown.retain(|(id, facts)| now.get(id).is_some_and(|now| now.unique_id == facts.unique_id));
         is_whole &= is_whole_now;
     }

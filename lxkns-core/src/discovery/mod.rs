@@ -84,15 +84,18 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
     let command_lines = command_lines::start(&search, &mut found);
     search.command_lines = command_lines.as_ref();
     // Processes, their tasks and descriptors: most namespaces, and the ways into mount namespaces.
-    let (told, not_kernel) = match from_kernel::told(&search, &mut found) {
-        Ok(told) => (Some(told), None),
-        Err(why) => (None, Some(why)),
+    session.begin(Step::Processes, 0)?;
+    let (reader, not_kernel) = match from_kernel::all(&mut search, &mut found) {
+        Ok(all) => {
+            found.merge(all);
+            (Reader::Kernel, None)
+        }
+        Err(why) => {
+            found.merge(processes::all(&search)?);
+            (Reader::Proc, Some(why))
+        }
     };
-    search.reads_kernel = told.is_some();
-    let reader = if told.is_some() { Reader::Kernel } else { Reader::Proc };
-    from_kernel::read_lists(&mut search, &mut found);
     let counts = references::begin(&search);
-    found.merge(processes::all(&search, told)?);
     let count = found.processes.len();
     session.begin(Step::Mounts, count)?;
     // Bind mounts, and all other mounts: a mount namespace that is found in one can hold another.

@@ -308,7 +308,12 @@ struct Mountinfo<'a> {
 }
 
 /// The root directories whose mountinfo has been read.
-type Roots = FxHashSet<RootId>;
+#[derive(Default)]
+struct Roots {
+    read: FxHashSet<RootId>,
+    /// Those of them that the kernel reader has told.
+    told: FxHashSet<(u64, u64)>,
+}
 
 /// A root directory: its mount, its inode, its device number.
 type RootId = (u64, u64, u32, u32);
@@ -332,12 +337,16 @@ fn mountinfo<'a>(
     roots: &mut Roots,
     buffer: &'a mut Vec<u8>,
 ) -> Result<Option<Mountinfo<'a>>, Failure> {
-    // The inode is compared first, which needs no descriptor: the roots of nearly all members are known already.
-    if root_of(search.proc.dir(), format!("{member}/root"))?.is_some_and(|root| roots.contains(&root)) {
+    // What needs no descriptor is compared first: the roots of nearly all members are known already.
+    let told = search.roots.get(&member).copied();
+    if told.is_some_and(|root| roots.told.contains(&root)) {
+        return Ok(None);
+    }
+    if root_of(search.proc.dir(), format!("{member}/root"))?.is_some_and(|root| roots.read.contains(&root)) {
         return Ok(None);
     }
     let dir = search.proc.process(Pid(member.0))?;
-    if root_of(&dir, "root")?.is_some_and(|root| !roots.insert(root)) {
+    if root_of(&dir, "root")?.is_some_and(|root| !roots.read.insert(root)) {
         return Ok(None);
     }
     let root = root_path(&dir);
@@ -348,6 +357,7 @@ fn mountinfo<'a>(
     }
     let is_still_there =
         parse::links::parse(dir.link(c"ns/mnt", &mut link)?).is_some_and(|(_, ino)| ino == mount_ns.ino);
+    roots.told.extend(told.filter(|_| is_still_there));
     Ok(is_still_there.then_some(Mountinfo { text: buffer.as_slice(), root }))
 }
 

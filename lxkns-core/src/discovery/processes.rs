@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::fds::Table;
 use super::found::Found;
-use super::from_kernel::Told;
 use super::named::Known;
 use super::search::Search;
 use super::session::{Progress, Step};
@@ -28,16 +27,9 @@ pub(super) fn own(search: &Search<'_>) -> Found {
     found
 }
 
-/// Reads all processes, except the calling one and its helpers in mount namespaces: `told` of them by the kernel, or from
-/// procfs.
-pub(super) fn all(search: &Search<'_>, told: Option<Told>) -> Result<Found, Error> {
-    if let Some(mut told) = told {
-        told.leave_out(&left_out(search));
-        search.session.begin(Step::Processes, 0)?;
-        return Ok(each(search, &told.processes, |found, process| told.process(search, found, process)));
-    }
+/// Reads all processes from procfs, except the calling one and its helpers in mount namespaces.
+pub(super) fn all(search: &Search<'_>) -> Result<Found, Error> {
     let pids = others(search)?;
-    search.session.begin(Step::Processes, 0)?;
     let mut found = each(search, &pids, |found, &pid| process(search, found, pid));
     if !pids.contains(&Pid(1)) && search.proc.own_pid() != Some(Pid(1)) {
         // Each PID namespace has a PID 1; if it is not listed, others can be missing too (procfs mounted with hidepid).
@@ -47,7 +39,7 @@ pub(super) fn all(search: &Search<'_>, told: Option<Told>) -> Result<Found, Erro
 }
 
 /// Calls `read` for each process, until the scan is cancelled, and reports how far it is.
-fn each<T: Sync>(search: &Search<'_>, all: &[T], read: impl Fn(&mut Found, &T) + Sync) -> Found {
+pub(super) fn each<T: Sync>(search: &Search<'_>, all: &[T], read: impl Fn(&mut Found, &T) + Sync) -> Found {
     let done = AtomicUsize::new(0);
     search.for_each(all, |found, item| {
         if search.session.is_cancelled() {
@@ -82,7 +74,7 @@ fn others(search: &Search<'_>) -> Result<Vec<Pid>, Error> {
 
 /// The calling process, which is read first, and the helpers in mount namespaces, also those that are left from an earlier
 /// scan.
-fn left_out(search: &Search<'_>) -> Vec<Pid> {
+pub(super) fn left_out(search: &Search<'_>) -> Vec<Pid> {
     let helpers = search.access.map(MountAccess::helpers).unwrap_or_default();
     helpers.into_iter().chain(search.proc.own_pid()).collect()
 }

@@ -8,11 +8,12 @@ use rustc_hash::FxHashMap;
 
 use super::command_lines::Reader;
 use super::facts::{self, Facts};
+use super::from_kernel::Listed;
 use super::host;
 use super::session::Discovery;
 use crate::failure::Failure;
 use crate::kernel_reader::Refusal;
-use crate::model::{Call, DeviceNumber, DiscoveryOptions, NamespaceId, Place};
+use crate::model::{Call, DeviceNumber, DiscoveryOptions, NamespaceId, Place, Tid};
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
 use crate::reach;
@@ -34,7 +35,9 @@ pub(super) struct Search<'a> {
     /// The user namespaces that file systems belong to, but for the initial one, as the kernel reader tells.
     pub(super) file_system_owners: OnceLock<FxHashMap<DeviceNumber, NamespaceId>>,
     /// What the kernel's own lists told when processes had just been read, and whether they were read to their ends.
-    pub(super) listed: Option<(FxHashMap<NamespaceId, Facts>, bool)>,
+    pub(super) listed: Option<Listed>,
+    /// Which root directory processes have, by the task that stands for each, as the kernel reader tells it.
+    pub(super) roots: FxHashMap<Tid, (u64, u64)>,
     /// Whether the caller is in the initial PID namespace, in which all others are visible.
     pub(super) is_in_initial_pid_ns: bool,
     /// What is known about calls that have failed.
@@ -68,6 +71,7 @@ impl<'a> Search<'a> {
             told: OnceLock::new(),
             file_system_owners: OnceLock::new(),
             listed: None,
+            roots: FxHashMap::default(),
             is_in_initial_pid_ns: false,
             interfaces: Interfaces::default(),
             devices: facts::Devices::of_this_kernel(proc),

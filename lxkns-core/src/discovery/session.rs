@@ -54,9 +54,9 @@ pub struct Discovery<'a> {
     pub(super) refused: OnceLock<Refusal>,
 }
 
-/// From how many tasks on one scan by the kernel reader, which has to be prepared, is faster than one of procfs
+/// Up to so many tasks, a single scan of procfs is at least as fast as one by the kernel reader, which has to be prepared
 /// (docs/benchmarks.md).
-const BREAK_EVEN: u64 = 300;
+const BREAK_EVEN: u64 = 430;
 
 /// The progress of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

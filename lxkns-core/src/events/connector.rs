@@ -3,8 +3,8 @@
 /// What a message says. PIDs are those of the initial PID namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
-    /// The caller listens now, or why not: an error number.
-    Answer(u32),
+    /// Whoever sent the request with this number listens now, or why not: an error number.
+    Answer { request: u32, errno: u32 },
     /// A task began.
     Fork { pid: u32, tid: u32, time_ns: u64 },
     /// A process executes another program.
@@ -19,9 +19,14 @@ const PROC: u32 = 1;
 const NETLINK: usize = 16;
 const CONNECTOR: usize = 20;
 
-/// The message that asks to be told.
-pub(crate) fn listen() -> Vec<u8> {
-    const PROC_CN_MCAST_LISTEN: u32 = 1;
+/// A request to be told of what tasks do.
+pub(crate) const LISTEN: u32 = 1;
+/// A request to be told no more.
+pub(crate) const IGNORE: u32 = 2;
+
+/// The message with this request. `number` is counted up in the answer, which all receive
+/// who listen.
+pub(crate) fn request(what: u32, number: u32) -> Vec<u8> {
     const NLMSG_DONE: u16 = 3;
     let length = NETLINK + CONNECTOR + 4;
     let mut bytes = Vec::with_capacity(length);
@@ -29,10 +34,10 @@ pub(crate) fn listen() -> Vec<u8> {
     bytes.extend(NLMSG_DONE.to_ne_bytes());
     // Flags, sequence number and sender of the message.
     bytes.extend([0; 10]);
-    bytes.extend([PROC.to_ne_bytes(), PROC.to_ne_bytes(), [0; 4], [0; 4]].concat());
+    bytes.extend([PROC, PROC, 0, number].map(u32::to_ne_bytes).concat());
     bytes.extend(4_u16.to_ne_bytes());
     bytes.extend([0; 2]);
-    bytes.extend(PROC_CN_MCAST_LISTEN.to_ne_bytes());
+    bytes.extend(what.to_ne_bytes());
     bytes
 }
 
@@ -47,7 +52,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Message> {
     let time_ns = u64::from_ne_bytes(*bytes.get(event + 8..)?.first_chunk()?);
     let number = |index: usize| u32_at(event + 16 + 4 * index);
     match what {
-        0 => Some(Message::Answer(number(0)?)),
+        0 => Some(Message::Answer { request: u32_at(NETLINK + 12)?.wrapping_sub(1), errno: number(0)? }),
         1 => Some(Message::Fork { tid: number(2)?, pid: number(3)?, time_ns }),
         2 => Some(Message::Exec { pid: number(1)?, time_ns }),
         0x8000_0000 => Some(Message::Exit { tid: number(0)?, pid: number(1)?, time_ns }),
@@ -62,7 +67,7 @@ mod tests {
     use super::*;
 
     fn message(what: u32, numbers: &[u32]) -> Vec<u8> {
-        let mut bytes = listen();
+        let mut bytes = request(LISTEN, 9);
         bytes.truncate(NETLINK + CONNECTOR);
         bytes.extend([what.to_ne_bytes(), [0; 4]].concat());
         bytes.extend(7_u64.to_ne_bytes());
@@ -73,7 +78,7 @@ mod tests {
     #[test]
     fn messages_are_read() {
         let time_ns = 7;
-        assert_eq!(parse(&message(0, &[1])), Some(Message::Answer(1)));
+        assert_eq!(parse(&message(0, &[1])), Some(Message::Answer { request: 8, errno: 1 }));
         assert_eq!(parse(&message(1, &[1, 2, 3, 4])), Some(Message::Fork { pid: 4, tid: 3, time_ns }));
         assert_eq!(parse(&message(2, &[5, 6])), Some(Message::Exec { pid: 6, time_ns }));
         assert_eq!(parse(&message(1 << 31, &[5, 6, 0, 0])), Some(Message::Exit { pid: 6, tid: 5, time_ns }));
@@ -96,7 +101,8 @@ mod tests {
         fn any_bytes_can_be_read(bytes in proptest::collection::vec(any::<u8>(), 0..128)) {
             let mut like_one = message(1, &[]);
             like_one.extend(&bytes);
-            let _ = (parse(&bytes), parse(&like_one));
+            crate::fuzz::connector(&bytes);
+            crate::fuzz::connector(&like_one);
         }
     }
 }

@@ -25,6 +25,8 @@ use rustix::io::Errno;
 use crate::failure::{Failure, errno_of};
 use crate::model::{Cause, EventRefusal, EventSource, LostEvents, NamespaceId, Operation, TaskEvent};
 use crate::procfs::ProcRoot;
+#[cfg(any(test, feature = "_fuzz"))]
+pub(crate) use connector::parse as parse_message;
 
 /// What events are wanted.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -24,7 +24,27 @@ const AT_ONCE: usize = 1024;
 /// A source of task events.
 pub(super) enum Source {
     Bpf { programs: Box<Tracepoints>, system_calls: bool },
-    Connector { socket: OwnedFd, proc: ProcRoot },
+    Connector { socket: Connector, proc: ProcRoot },
+}
+
+/// A socket that receives what the process connector tells.
+pub(super) struct Connector(OwnedFd);
+
+impl Drop for Connector {
+    /// Before Linux 6.6, the kernel makes events until it is told not to, also without a socket.
+    fn drop(&mut self) {
+        let _ = send(&self.0, connector::IGNORE);
+    }
+}
+
+/// Sends a request; the number of this process is that of the request.
+fn send(socket: &OwnedFd, request: u32) -> Result<usize, Errno> {
+    let request = connector::request(request, own_pid());
+    rustix::net::sendto(socket, &request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))
+}
+
+fn own_pid() -> u32 {
+    rustix::process::getpid().as_raw_nonzero().get() as u32
 }
 
 /// The best source that there is; `refusals` says why not a better one.
@@ -43,8 +63,8 @@ pub(super) fn open(proc: &ProcRoot, options: &EventOptions, refusals: &mut Vec<E
         }
         Err(why) => refusals.push(refusal(EventSource::Bpf, why.operation, why.failure)),
     }
-    match connect().and_then(|socket| Ok((socket, proc.try_clone()?))) {
-        Ok((socket, proc)) => return Some(Source::Connector { socket, proc }),
+    match connect().and_then(|socket| Ok(Source::Connector { socket, proc: proc.try_clone()? })) {
+        Ok(source) => return Some(source),
         Err(why) => refusals.push(refusal(EventSource::Connector, Operation::open("NETLINK_CONNECTOR"), why)),
     }
     None
@@ -57,8 +77,10 @@ fn programs(proc: &ProcRoot, options: &EventOptions) -> Result<(Tracepoints, Opt
     Tracepoints::attach(&btf, pid_ns.st_ino as u32, options.system_calls)
 }
 
-/// A socket that receives what the process connector tells.
-fn connect() -> Result<OwnedFd, Failure> {
+fn connect() -> Result<Connector, Failure> {
+    /// The kernel has answered before the request is sent. It does not where the caller may not be told; yet what others are
+    /// told comes here too.
+    const PATIENCE: Duration = Duration::from_millis(200);
     /// The kernel takes it from the memory for sockets only as it is needed.
     const BUFFER: usize = 4 << 20;
     const GROUP: u32 = 1;
@@ -67,16 +89,18 @@ fn connect() -> Result<OwnedFd, Failure> {
     rustix::net::bind(&socket, &SocketAddrNetlink::new(0, GROUP))?;
     // A smaller one loses more, and says so.
     let _ = sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER);
-    rustix::net::sendto(&socket, &connector::listen(), SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-    // The kernel has answered before the call returns. It does not where the caller may not be told.
+    send(&socket, connector::LISTEN)?;
+    let deadline = Instant::now() + PATIENCE;
     let mut answer = None;
     while answer.is_none() {
-        let patience = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-        if poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&patience))? == 0 {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let patience = Timespec::try_from(left).map_err(|_| Errno::INVAL)?;
+        let count = poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&patience));
+        if left.is_zero() || count? == 0 {
             return Err(Cause::Denied.into());
         }
         receive(&socket, |message| match message {
-            Message::Answer(errno) => {
+            Message::Answer { request, errno } if request == own_pid() => {
                 answer = Some(errno);
                 ControlFlow::Break(())
             }
@@ -84,7 +108,7 @@ fn connect() -> Result<OwnedFd, Failure> {
         })?;
     }
     match answer {
-        Some(0) => Ok(socket),
+        Some(0) => Ok(Connector(socket)),
         Some(errno) => Err(Errno::from_raw_os_error(errno as i32).into()),
         None => Err(Cause::Denied.into()),
     }
@@ -129,7 +153,7 @@ impl Source {
 
     /// Takes what there is, at most what the caller's queue has room for. Events of the caller itself are none.
     pub(super) fn take(&mut self, batch: &mut EventBatch) -> Result<(), Errno> {
-        let own = rustix::process::getpid().as_raw_nonzero().get() as u32;
+        let own = own_pid();
         let clock = Clock::now();
         let EventBatch { tasks, lost, .. } = batch;
         match self {
@@ -142,12 +166,12 @@ impl Source {
                 lost.counted += programs.lost()?;
             }
             Self::Connector { socket, proc } => {
-                lost.more |= receive(socket, |message| {
+                lost.more |= receive(&socket.0, |message| {
                     let (kind, pid, tid, time_ns) = match message {
                         Message::Fork { pid, tid, time_ns } => (TaskEventKind::Fork, pid, tid, time_ns),
                         Message::Exec { pid, time_ns } => (TaskEventKind::Exec, pid, pid, time_ns),
                         Message::Exit { pid, tid, time_ns } => (TaskEventKind::Exit, pid, tid, time_ns),
-                        Message::Answer(_) => return ControlFlow::Continue(()),
+                        Message::Answer { .. } => return ControlFlow::Continue(()),
                     };
                     if pid != own {
                         let event = TaskEvent::new(kind, clock.time(time_ns), Pid(pid), Tid(tid), b"");
@@ -167,7 +191,7 @@ impl AsFd for Source {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Bpf { programs, .. } => programs.as_fd(),
-            Self::Connector { socket, .. } => socket.as_fd(),
+            Self::Connector { socket, .. } => socket.0.as_fd(),
         }
     }
 }

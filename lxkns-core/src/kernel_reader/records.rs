@@ -14,7 +14,7 @@ pub(crate) const PIDFS: u32 = 0x5049_4446;
 pub(crate) const TUN: u32 = 1;
 
 /// The bytes of a task's record.
-pub(super) const TASK: usize = 112;
+pub(super) const TASK: usize = 128;
 /// The bytes of a file's record.
 pub(super) const FILE: usize = 48;
 
@@ -67,6 +67,8 @@ pub(super) mod task {
     pub(crate) const TIME_FOR_CHILDREN: i16 = 100;
     /// Which set of namespaces it has; 0 for none.
     pub(crate) const NSPROXY: i16 = 104;
+    /// Which root directory it has: the mount and the entry, by numbers that only mean this.
+    pub(crate) const ROOT: i16 = 112;
 }
 
 /// Where the fields of a file's record are.
@@ -98,6 +100,8 @@ pub(crate) struct TaskRecord {
     pub(crate) started_ns: u64,
     /// Which descriptor table it has, by a number that only means this; `None` if it has none.
     pub(crate) table: Option<u64>,
+    /// Which root directory it has, in the same way.
+    pub(crate) root: Option<(u64, u64)>,
     comm: [u8; 16],
     flags: u32,
     state: u32,
@@ -127,6 +131,7 @@ impl TaskRecord {
     /// Reads a record of [`TASK`] bytes.
     pub(super) fn read(bytes: &[u8]) -> Self {
         let table = u64_of(bytes, task::FILES);
+        let root = (u64_of(bytes, task::ROOT), u64_of(bytes, task::ROOT + 8));
         Self {
             tgid: u32_of(bytes, task::TGID),
             tid: u32_of(bytes, task::TID),
@@ -134,6 +139,7 @@ impl TaskRecord {
             parent: u32_of(bytes, task::PARENT),
             started_ns: u64_of(bytes, task::STARTED),
             table: (table != 0).then_some(table),
+            root: (root.0 != 0 && root.1 != 0).then_some(root),
             comm: bytes.get(task::COMM as usize..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default(),
             flags: u32_of(bytes, task::FLAGS),
             state: u32_of(bytes, task::STATE),
@@ -288,9 +294,12 @@ mod tests {
         put(task::STARTED, &(5_u64 << 32).to_ne_bytes());
         put(task::COMM, b"a) b\0x");
         put(task::TIME_FOR_CHILDREN, &9_u32.to_ne_bytes());
+        put(task::ROOT, &1_u64.to_ne_bytes());
+        put(task::ROOT + 8, &2_u64.to_ne_bytes());
         let task = TaskRecord::read(&bytes);
         assert_eq!((task.tgid, task.number, task.started_ns), (7, 3, 5 << 32));
         assert_eq!((task.comm(), task.table, task.namespaces[9]), (&b"a) b"[..], None, 9));
+        assert_eq!((task.root, TaskRecord::read(&[0; TASK]).root), (Some((1, 2)), None));
         assert!(task.has_left() && !task.is_of_kernel());
     }
 

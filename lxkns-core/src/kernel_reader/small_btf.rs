@@ -35,10 +35,13 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
             ("start_boottime", Of::Number(8)),
             ("real_cred", Of::Pointer),
             ("comm", Of::Chars),
+            ("fs", Of::Pointer),
             ("files", Of::Pointer),
             ("nsproxy", Of::Pointer),
         ],
     ),
+    ("path", &[("mnt", Of::Pointer), ("dentry", Of::Pointer)]),
+    ("fs_struct", &[("root", Of::In("path"))]),
     (
         "nsproxy",
         &[
@@ -93,7 +96,6 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
         "inode",
         &[("i_sb", Of::Pointer), ("i_ino", Of::Number(8)), ("i_rdev", Of::Number(4)), ("i_private", Of::Pointer)],
     ),
-    ("path", &[("dentry", Of::Pointer)]),
     ("file", &[("f_inode", Of::Pointer), ("private_data", Of::Pointer), ("f_path", Of::In("path"))]),
     ("qstr", &[("name", Of::Pointer)]),
     ("dentry", &[("d_name", Of::In("qstr"))]),

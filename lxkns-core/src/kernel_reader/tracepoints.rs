@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use lxkns_sys::{BpfCounter, BpfInstruction, BpfRing};
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::btf::Btf;
 use super::events::{self, EventRecord, Tracepoint};
@@ -44,8 +45,7 @@ pub(crate) struct Tracepoints {
     /// How many of the lost ones were told.
     told: u64,
     reader: events::Reader,
-    /// Each keeps its program attached.
-    links: Vec<OwnedFd>,
+    programs: Vec<Program>,
 }
 
 impl Tracepoints {
@@ -58,24 +58,42 @@ impl Tracepoints {
         }
         let btf = parse(btf)?;
         let reader = events::Reader { level: level(&btf)?, inode: pid_ns };
-        let mut ring = BpfRing::new(SIZES[0]);
-        if matches!(ring, Err(Errno::PERM | Errno::NOMEM)) {
-            ring = BpfRing::new(SIZES[1]);
+        let attach = |size| Self::with_ring(size, &btf, reader, system_calls);
+        let first = attach(SIZES[0]);
+        if !first.as_ref().is_err_and(|why| why.failure.is_denied()) {
+            return first;
         }
-        let ring = ring.map_err(Refusal::of(Call::Bpf))?;
+        // Before Linux 5.11, rings and programs count as locked memory, of which a process may have little. What is there
+        // is counted no more.
+        let limit = getrlimit(Resource::Memlock);
+        if setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None }).is_err() {
+            return attach(SIZES[1]);
+        }
+        let second = attach(SIZES[0]);
+        let _ = setrlimit(Resource::Memlock, limit);
+        second
+    }
+
+    fn with_ring(
+        size: u32,
+        btf: &Btf<'_>,
+        reader: events::Reader,
+        system_calls: bool,
+    ) -> Result<(Self, Option<Refusal>), Refusal> {
+        let ring = BpfRing::new(size).map_err(Refusal::of(Call::Bpf))?;
         let lost = BpfCounter::new().map_err(Refusal::of(Call::Bpf))?;
-        let mut all = Self { ring, lost, told: 0, reader, links: Vec::new() };
+        let mut all = Self { ring, lost, told: 0, reader, programs: Vec::new() };
         for tracepoint in &events::OF_TASKS {
-            all.add(&btf, tracepoint)?;
+            all.add(btf, tracepoint)?;
         }
-        let refused = if system_calls { all.add(&btf, &events::OF_SYSTEM_CALLS).err() } else { None };
+        let refused = if system_calls { all.add(btf, &events::OF_SYSTEM_CALLS).err() } else { None };
         Ok((all, refused))
     }
 
     fn add(&mut self, btf: &Btf<'_>, tracepoint: &Tracepoint) -> Result<(), Refusal> {
         let id = btf.function(tracepoint.name).ok_or(Missing(tracepoint.name))?;
         let program = events::of_tracepoint(btf, tracepoint, self.reader, &self.ring, &self.lost)?;
-        self.links.push(attach(&program, id).map_err(Refusal::of(Call::Bpf))?);
+        self.programs.push(Program::attach(&program, id).map_err(Refusal::of(Call::Bpf))?);
         Ok(())
     }
 
@@ -88,9 +106,12 @@ impl Tracepoints {
         })
     }
 
-    /// How many events were lost since this was asked last.
+    /// How many events were lost since this was asked last: had no room, or came while another one was being written.
     pub(crate) fn lost(&mut self) -> Result<u64, Errno> {
-        let all = self.lost.get()?;
+        let mut all = self.lost.get()?;
+        for Program { fd, .. } in &self.programs {
+            all += lxkns_sys::bpf_missed_runs(fd)?;
+        }
         Ok(all.saturating_sub(std::mem::replace(&mut self.told, all)))
     }
 }
@@ -105,16 +126,27 @@ fn parse(btf: &[u8]) -> Result<Btf<'_>, Refusal> {
     Btf::parse(btf, &STRUCTS, &NAMES).map_err(Refusal::of_btf)
 }
 
-fn attach(program: &[BpfInstruction], attach_btf_id: u32) -> Result<OwnedFd, Errno> {
-    const NAME: &CStr = c"lxkns_events";
-    lxkns_sys::bpf_attach_tracepoint(lxkns_sys::bpf_load_tracepoint(NAME, program, LICENSE, attach_btf_id, &mut [])?)
+/// A program at its tracepoint.
+#[derive(Debug)]
+struct Program {
+    fd: OwnedFd,
+    /// Keeps it attached.
+    _link: OwnedFd,
+}
+
+impl Program {
+    fn attach(program: &[BpfInstruction], attach_btf_id: u32) -> Result<Self, Errno> {
+        const NAME: &CStr = c"lxkns_events";
+        let fd = lxkns_sys::bpf_load_tracepoint(NAME, program, LICENSE, attach_btf_id, &mut [])?;
+        Ok(Self { _link: lxkns_sys::bpf_attach_tracepoint(&fd)?, fd })
+    }
 }
 
 /// How deep the caller's PID namespace is.
 fn level(btf: &Btf<'_>) -> Result<u32, Refusal> {
     let iterator = btf.function(TASK_ITERATOR).ok_or(Missing(TASK_ITERATOR))?;
     let mut level = 0;
-    Iterator::new(c"lxkns_level", iterator, events::of_level(btf)?).run_until(8, |bytes| {
+    Iterator::new(c"lxkns_level", iterator, events::of_level(btf)?).run_until(8, 64, |bytes| {
         level = super::records::u32_of(bytes, 0);
         ControlFlow::Break(())
     })?;

@@ -3,6 +3,7 @@
 import { hrefOf } from "./address";
 import { nsName, TYPES, type Container, type Host, type Ns, type Proc } from "./host";
 import { mountPath } from "./mounts";
+import { S } from "../strings";
 import { rangesText } from "./text";
 
 /** `unseen` and `seen`: not all could be read, so it may have been there, or may be there still. */
@@ -65,7 +66,7 @@ function namespaces(old: Host, now: Host, changes: Change[]): void {
 function heldBy(ns: Ns): string[] {
   const leader = ns.leaders[0];
   const container = ns.containers[0];
-  return [container && `container ${container.name}`, leader && `${leader.name} ${leader.pid}`, ns.netnsName && `netns ${ns.netnsName}`].filter((one) => one !== undefined && one !== "") as string[];
+  return [container && S.diff.container(container.name), leader && `${leader.name} ${leader.pid}`, ns.netnsName && S.diff.netns(ns.netnsName)].filter((one) => one !== undefined && one !== "") as string[];
 }
 
 function nsChanges(before: Ns, after: Ns): string[] {
@@ -73,13 +74,13 @@ function nsChanges(before: Ns, after: Ns): string[] {
   const differs = (what: string, a: unknown, b: unknown): void => {
     if (a !== undefined && b !== undefined && a !== b) details.push(`${what}: ${String(a)} → ${String(b)}`);
   };
-  differs("owner", before.owner?.id, after.owner?.id);
-  differs("parent", before.parent?.id, after.parent?.id);
-  differs("processes", before.members.length, after.members.length);
+  differs(S.diff.owner, before.owner?.id, after.owner?.id);
+  differs(S.diff.parent, before.parent?.id, after.parent?.id);
+  differs(S.diff.processes, before.members.length, after.members.length);
   const [was, is] = [before.leaders[0], after.leaders[0]];
   if (was?.pid !== is?.pid || was?.startTicks !== is?.startTicks) {
-    const leader = (process: Proc | undefined): string => (process ? `${process.name} ${process.pid}` : "none seen");
-    details.push(`leader: ${leader(was)} → ${leader(is)}`);
+    const leader = (process: Proc | undefined): string => (process ? `${process.name} ${process.pid}` : S.diff.noneSeen);
+    details.push(`${S.diff.leader}: ${leader(was)} → ${leader(is)}`);
   }
   const counted = (ns: Ns): Map<string, number> => {
     const counts = new Map<string, number>();
@@ -90,7 +91,7 @@ function nsChanges(before: Ns, after: Ns): string[] {
     return counts;
   };
   const [a, b] = [counted(before), counted(after)];
-  for (const kind of new Set([...a.keys(), ...b.keys()])) differs(`holders (${kind})`, a.get(kind) ?? 0, b.get(kind) ?? 0);
+  for (const kind of new Set([...a.keys(), ...b.keys()])) differs(S.diff.holders(kind), a.get(kind) ?? 0, b.get(kind) ?? 0);
   return details;
 }
 
@@ -120,13 +121,13 @@ function processChanges(before: Proc, after: Proc): string[] {
     if (a !== undefined && b !== undefined && a !== b) details.push(`${what}: ${String(a)} → ${String(b)}`);
   };
   for (const type of TYPES) differs(type, before.namespaces[type], after.namespaces[type]);
-  differs("name", before.name, after.name);
-  differs("parent", before.ppid, after.ppid);
-  differs("effective UID", before.uids?.effective, after.uids?.effective);
-  differs("effective capabilities", before.capabilities?.effective, after.capabilities?.effective);
-  differs("control group", before.cgroup, after.cgroup);
-  differs("frozen", before.freezer?.effective, after.freezer?.effective);
-  differs("CPUs", before.affinity && rangesText(before.affinity), after.affinity && rangesText(after.affinity));
+  differs(S.diff.name, before.name, after.name);
+  differs(S.diff.parent, before.ppid, after.ppid);
+  differs(S.diff.uid, before.uids?.effective, after.uids?.effective);
+  differs(S.diff.capabilities, before.capabilities?.effective, after.capabilities?.effective);
+  differs(S.diff.cgroup, before.cgroup, after.cgroup);
+  differs(S.diff.frozen, before.freezer?.effective, after.freezer?.effective);
+  differs(S.diff.cpus, before.affinity && rangesText(before.affinity), after.affinity && rangesText(after.affinity));
   return details;
 }
 
@@ -142,9 +143,9 @@ function containers(old: Host, now: Host, changes: Change[]): void {
     else {
       const details: string[] = [];
       for (const what of ["state", "health", "image", "name"] as const) {
-        if (one[what] !== undefined && other[what] !== undefined && one[what] !== other[what]) details.push(`${what}: ${one[what]} → ${other[what]}`);
+        if (one[what] !== undefined && other[what] !== undefined && one[what] !== other[what]) details.push(`${S.diff[what]}: ${one[what]} → ${other[what]}`);
       }
-      if (one.process?.pid !== other.process?.pid) details.push(`first process: ${one.process?.pid ?? "none"} → ${other.process?.pid ?? "none"}`);
+      if (one.process?.pid !== other.process?.pid) details.push(`${S.diff.firstProcess}: ${one.process?.pid ?? S.none} → ${other.process?.pid ?? S.none}`);
       if (details.length > 0) push("changed", other, details);
     }
   }
@@ -159,17 +160,17 @@ function mounts(old: Host, now: Host, changes: Change[]): void {
     const ids = (list: typeof after) => new Map(list.map((mount) => [mount.mountid, mount]));
     const [was, is] = [ids(before), ids(after)];
     const push = (change: ChangeKind, mount: (typeof after)[number], details: string[]): void => {
-      const label = `${mountPath(mount) ?? "(no path)"} (${mount.fstype})`;
-      changes.push({ change, kind: "mount", key: keyOf.mount(mntns, mount.mountid), label, details: [`in mnt:[${mntns}]`, ...details], href: hrefOf({ kind: "mount", mntns, id: mount.mountid }) });
+      const label = `${mountPath(mount) ?? S.mounts.noPath} (${mount.fstype})`;
+      changes.push({ change, kind: "mount", key: keyOf.mount(mntns, mount.mountid), label, details: [`${S.in} mnt:[${mntns}]`, ...details], href: hrefOf({ kind: "mount", mntns, id: mount.mountid }) });
     };
     for (const [id, mount] of was) {
       const other = is.get(id);
       if (!other) push("went", mount, []);
       else if (other.mountpoint !== mount.mountpoint || other.hidden !== mount.hidden || other.mountoptions.join() !== mount.mountoptions.join()) {
         const details = [];
-        if (other.mountpoint !== mount.mountpoint) details.push(`path: ${mountPath(mount) ?? "none"} → ${mountPath(other) ?? "none"}`);
-        if (other.hidden !== mount.hidden) details.push(other.hidden ? "now hidden" : "no longer hidden");
-        if (other.mountoptions.join() !== mount.mountoptions.join()) details.push(`options: ${mount.mountoptions.join(",")} → ${other.mountoptions.join(",")}`);
+        if (other.mountpoint !== mount.mountpoint) details.push(`${S.diff.path}: ${mountPath(mount) ?? S.none} → ${mountPath(other) ?? S.none}`);
+        if (other.hidden !== mount.hidden) details.push(other.hidden ? S.diff.nowHidden : S.diff.notHidden);
+        if (other.mountoptions.join() !== mount.mountoptions.join()) details.push(`${S.diff.options}: ${mount.mountoptions.join(",")} → ${other.mountoptions.join(",")}`);
         push("changed", other, details);
       }
     }

@@ -99,6 +99,7 @@ export interface LxknsDump {
          */
         [k: string]: Mount[];
       };
+      "not-kernel"?: NotKernel;
       /**
        * The device number of nsfs.
        */
@@ -132,6 +133,10 @@ export interface LxknsDump {
          * Where processes were to be read from; absent where discovery chose.
          */
         reader?: "proc" | "kernel";
+        /**
+         * Whether references were counted.
+         */
+        references: boolean;
         /**
          * Whether CPU affinity and scheduling were.
          */
@@ -779,6 +784,84 @@ export interface Mount {
   };
 }
 /**
+ * Why that was not the kernel reader; absent where it was.
+ */
+export interface NotKernel {
+  gap?: Gap1;
+  /**
+   * `not-asked`, `few-processes`, or `refused`.
+   */
+  why: string;
+}
+/**
+ * What failed, where it was refused.
+ */
+export interface Gap1 {
+  /**
+   * Why it failed.
+   */
+  cause:
+    | "denied"
+    | "unsupported"
+    | "timed-out"
+    | "malformed"
+    | "cut"
+    | "other-pid-namespace"
+    | "hidden"
+    | "limit"
+    | "not-tried"
+    | "changed"
+    | "partial"
+    | "no-path"
+    | "no-helper"
+    | "other";
+  /**
+   * The kernel's error number, where it gave one.
+   */
+  errno?: number;
+  /**
+   * A descriptor of it.
+   */
+  fd?: number;
+  /**
+   * A mount namespace.
+   */
+  mntns?: number;
+  /**
+   * A mount in it.
+   */
+  mountid?: number;
+  /**
+   * A namespace.
+   */
+  nsid?: number;
+  /**
+   * What it tried that with, in words.
+   */
+  operand?: string;
+  /**
+   * What it tried: a call by its name, or `list`, `read`, `readlink`, `parse`, `open`, `stat`, `find-mount`, `enter`,
+   * `read-inside`, `open-inside`, `start-thread`, `other`.
+   */
+  operation: string;
+  /**
+   * A path, octal-escaped.
+   */
+  path?: string;
+  /**
+   * A process.
+   */
+  pid?: number;
+  /**
+   * Where discovery was looking.
+   */
+  place: string;
+  /**
+   * A task of it.
+   */
+  tid?: number;
+}
+/**
  * Who looked.
  */
 export interface Observer {
@@ -956,6 +1039,7 @@ export interface Namespace {
    * A chain of paths that leads to it, each taken inside the mount namespace that the one before names.
    */
   reference: string[];
+  references?: References;
   relations?: Relations;
   /**
    * Its type.
@@ -1012,6 +1096,7 @@ export interface Holder {
     | "fd"
     | "socket"
     | "tun"
+    | "in-flight"
     | "bind-mount"
     | "mount"
     | "child"
@@ -1041,6 +1126,10 @@ export interface Holder {
    * The task.
    */
   tid?: number;
+  /**
+   * What waits in a socket.
+   */
+  what?: "descriptor" | "socket" | "connection";
 }
 /**
  * Its clock offsets.
@@ -1060,6 +1149,23 @@ export interface Offsets {
    * @maxItems 2
    */
   monotonic: [unknown, unknown];
+}
+/**
+ * How many references to it the kernel counts; absent where that is not known.
+ */
+export interface References {
+  /**
+   * Whether all of them can be: something else holds the namespace where one is not.
+   */
+  exact: boolean;
+  /**
+   * How many of them are explained by what was found.
+   */
+  explained: number;
+  /**
+   * The kernel's count.
+   */
+  total: number;
 }
 /**
  * What `owner` and `parent` cannot say.

@@ -1,7 +1,8 @@
 // A host as a dump describes it: values that refer to each other, made once from the JSON form.
 
+import { S } from "../strings";
 import type * as wire from "./dump-types";
-import { clean, collate, expand, textOf, unescapePath, type Range } from "./text";
+import { clean, collate, expand, parseClean, textOf, unescapePath, type Range } from "./text";
 
 export type TypeName = wire.TypeName;
 export const TYPES: readonly TypeName[] = ["user", "pid", "mnt", "net", "cgroup", "uts", "ipc", "time"];
@@ -34,6 +35,8 @@ export interface Ns {
   gidMap: number[][] | undefined;
   offsets: wire.Offsets | undefined;
   netnsId: number | undefined;
+  /** How many references the kernel counts, and how many of them are explained. */
+  references: wire.References | undefined;
   /** What `ip netns` calls it. */
   netnsName: string | undefined;
   /** Containers with a process in it; the owner is the first unless it is initial. */
@@ -173,9 +176,9 @@ export function parseDump(json: string): Host {
   let value: unknown;
   try {
     // Unique IDs can exceed what a JavaScript number can hold.
-    value = JSON.parse(json.replace(/("unique-id"\s*:\s*)(\d{16,})/g, '$1"$2"'));
+    value = parseClean(json.replace(/("unique-id"\s*:\s*)(\d{16,})/g, '$1"$2"'));
   } catch (error) {
-    throw new NotADump(`not JSON: ${error instanceof Error ? error.message : "unreadable"}`);
+    throw new NotADump(S.dump.notJson(error instanceof Error ? error.message : String(error)));
   }
   return hostOf(value);
 }
@@ -193,14 +196,14 @@ const FORMAT = 1;
 
 export function hostOf(value: unknown): Host {
   if (!isObject(value) || !isObject(value["namespaces"]) || !isObject(value["processes"])) {
-    throw new NotADump("it has no namespaces and processes");
+    throw new NotADump(S.dump.noNamespaces);
   }
   const dump = value as unknown as wire.LxknsDump;
   const options = (dump["discovery-options"] ?? value["options"] ?? {}) as Partial<
     wire.LxknsDump["discovery-options"]
   >;
   const snapshot = or(options.snapshot);
-  if (snapshot && snapshot.format > FORMAT) throw new NotADump(`its format ${snapshot.format} is newer than ${FORMAT}`);
+  if (snapshot && snapshot.format > FORMAT) throw new NotADump(S.dump.newer(snapshot.format, FORMAT));
 
   const host: Host = {
     ours: snapshot !== undefined,
@@ -254,7 +257,7 @@ const LAST_INITIAL = 4026531839;
 
 function addNamespaces(host: Host, dump: wire.LxknsDump): void {
   for (const [id, raw] of entries(dump.namespaces)) {
-    if (!(raw.type in host.byType)) throw new NotADump(`unknown type of namespace: ${String(raw.type)}`);
+    if (!(raw.type in host.byType)) throw new NotADump(S.dump.unknownType(String(raw.type)));
     const reference = raw.reference as unknown;
     const ns: Ns = {
       id,
@@ -278,9 +281,11 @@ function addNamespaces(host: Host, dump: wire.LxknsDump): void {
       gidMap: or(raw["gid-map"]) as number[][] | undefined,
       offsets: or(raw.offsets),
       netnsId: or(raw["netnsid"]),
+      references: or(raw.references),
       netnsName: undefined,
       containers: [],
     };
+    if (ns.userId !== undefined && ns.userName !== undefined) host.userNames.set(ns.userId, ns.userName);
     if (ns.type === "net") ns.netnsName = netnsName(ns, host.mntns);
     host.namespaces.set(id, ns);
     host.byType[ns.type].push(ns);
@@ -571,7 +576,7 @@ export const nsName = (ns: { type: string; id: number }): string => `${ns.type}:
 
 export function userLabel(host: Host, uid: number): string {
   const name = host.userNames.get(uid);
-  return name ? `${clean(name)} (${uid})` : `UID ${uid}`;
+  return name ? `${clean(name)} (${uid})` : S.uid(uid);
 }
 
 export const commandLine = (process: Proc): string | undefined =>

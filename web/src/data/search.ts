@@ -4,7 +4,7 @@ import { hrefOf } from "./address";
 import type { GraphAnswer, PortAnswer } from "./answers";
 import { commandLine, nsName, type Host } from "./host";
 import { mountPath } from "./mounts";
-import { rangesText } from "./text";
+import { S } from "../strings";
 
 export type HitKind = "namespace" | "process" | "task" | "container" | "mount" | "link" | "port";
 
@@ -53,7 +53,8 @@ export function indexOf(host: Host, extra: Extra = {}): Index {
     );
   }
   for (const ns of host.namespaces.values()) {
-    const container = ns.containers.map((one) => one.name).join(" ");
+    // Initial ones are everybody's: naming them all would tell nothing.
+    const container = ns.initial ? "" : ns.containers.map((one) => one.name).join(" ");
     const leader = ns.leaders[0];
     add(
       "namespace", nsName(ns), [ns.netnsName, container, leader && `${leader.name} ${leader.pid}`].filter(Boolean).join(" · "),
@@ -65,28 +66,28 @@ export function indexOf(host: Host, extra: Extra = {}): Index {
   for (const process of host.processes.values()) {
     const command = commandLine(process);
     add(
-      "process", `${process.name} ${process.pid}`, command ?? (process.cmdline ? "" : "command line not known"),
+      "process", `${process.name} ${process.pid}`, command ?? (process.cmdline ? "" : S.search.noCommand),
       hrefOf({ kind: "process", pid: process.pid }),
       [process.pid, ...(process.nspids ?? []), process.name],
       [process.cgroup, process.container?.name, process.unit?.name],
     );
     for (const task of process.tasks) {
       if (task.tid === process.pid) continue;
-      add("task", `${task.name} ${task.tid}`, `task of ${process.name} ${process.pid}`, hrefOf({ kind: "task", tid: task.tid }), [task.tid, task.name]);
+      add("task", `${task.name} ${task.tid}`, S.taskOf(process.name, process.pid), hrefOf({ kind: "task", tid: task.tid }), [task.tid, task.name]);
     }
   }
   for (const [mntns, mounts] of host.mounts) {
     for (const mount of mounts) {
       const path = mountPath(mount);
       add(
-        "mount", path ?? "(no path reaches it)", `${mount.fstype} ${mount.source} in mnt:[${mntns}]`,
+        "mount", path ?? S.mounts.noPath, `${mount.fstype} ${mount.source} ${S.in} mnt:[${mntns}]`,
         hrefOf({ kind: "mount", mntns, id: mount.mountid }), [path, `${mount.major}:${mount.minor}`, mount.source],
       );
     }
   }
   for (const link of extra.links?.links ?? []) {
     add(
-      "link", link.name, `${link.kind ?? "link"} in net:[${link.nsid}] ${link.mac ?? ""}`,
+      "link", link.name, `${link.kind ?? S.kinds.link} ${S.in} net:[${link.nsid}] ${link.mac ?? ""}`,
       hrefOf({ kind: "link", netns: link.id[0], index: link.id[1] }), [link.name, link.mac ?? undefined, link.target], [link.target, link["netns-name"] ?? undefined],
     );
   }
@@ -94,7 +95,7 @@ export function indexOf(host: Host, extra: Extra = {}): Index {
     if (port.port === null) continue;
     const who = port.processes.map((one) => `${one.command} ${one.pid}`).join(", ");
     add(
-      "port", `${port.protocol} ${port.address}:${port.port}`, `${who || "process not seen"} in net:[${port.namespace.nsid}]`,
+      "port", `${port.protocol} ${port.address}:${port.port}`, `${who || S.search.unseen} ${S.in} net:[${port.namespace.nsid}]`,
       hrefOf({ kind: "ns", id: port.namespace.nsid }), [port.port, port.address, `${port.address}:${port.port}`, `${port.protocol}/${port.port}`],
     );
   }
@@ -120,6 +121,3 @@ export function search(index: Index, query: string, limit = 200, kinds?: Readonl
   found.sort(([a], [b]) => a - b);
   return { hits: found.slice(0, limit).map(([, entry]) => entry), total: found.length };
 }
-
-/** CPUs for people, where they are known. */
-export const cpusText = (affinity: [number, number][] | undefined): string | undefined => affinity && rangesText(affinity);

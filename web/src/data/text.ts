@@ -10,6 +10,34 @@ export function clean(text: string): string {
   return UNSAFE.test(text) ? text.replace(UNSAFE, (c) => `\\u{${c.charCodeAt(0).toString(16)}}`) : text;
 }
 
+/** Where JSON may have such characters in a string: as they are, or as escapes. */
+const SUSPICIOUS =
+  /\\[ubfnrt]|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]/;
+
+/** Parses JSON; all strings in the result are clean, keys too. */
+export function parseClean(json: string): unknown {
+  const whole: unknown[] = [JSON.parse(json)];
+  if (SUSPICIOUS.test(json)) cleanAll(whole);
+  return whole[0];
+}
+
+function cleanAll(root: unknown[]): void {
+  const stack: object[] = [root];
+  for (let at = stack.pop(); at; at = stack.pop()) {
+    const container = at as Record<string, unknown>;
+    for (const key of Object.keys(container)) {
+      const inside = container[key];
+      const better = Array.isArray(container) ? key : clean(key);
+      if (better !== key) delete container[key];
+      if (typeof inside === "string") container[better] = clean(inside);
+      else {
+        if (better !== key) container[better] = inside;
+        if (typeof inside === "object" && inside !== null) stack.push(inside);
+      }
+    }
+  }
+}
+
 export type Text = string | { escaped: string };
 
 /** A text of a dump: a string, or its escaped form where it is not UTF-8. */

@@ -43,13 +43,14 @@ export interface Wiring {
 export interface Words {
   ports: () => string;
   apart: string;
+  physical: string;
   more: (count: number) => string;
 }
 
 export const linkKey = (id: LinkId): string => `${id[0]}/${id[1]}`;
 
 /** What is drawn: all network namespaces with links, or one with those that it is connected to. */
-export function wiringOf(graph: GraphAnswer, known: { initial: (id: number) => boolean; addresses: (id: number) => Map<number, string[]> }, ports: readonly PortAnswer[] = [], only?: number): Wiring {
+export function wiringOf(graph: GraphAnswer, known: { initial: (id: number) => boolean; addresses: (id: number) => Map<number, string[]>; title: (id: number) => string | undefined }, ports: readonly PortAnswer[] = [], only?: number): Wiring {
   let { links, edges } = graph;
   if (only !== undefined) {
     const near = new Set([only]);
@@ -64,7 +65,7 @@ export function wiringOf(graph: GraphAnswer, known: { initial: (id: number) => b
   for (const link of links) {
     let net = byId.get(link.nsid);
     if (!net) {
-      const title = link.container?.name ?? link["netns-name"] ?? (link.process ? `${link.process.name} ${link.process.pid}` : `net:[${link.nsid}]`);
+      const title = known.title(link.nsid) ?? link.container?.name ?? link["netns-name"] ?? (link.process ? `${link.process.name} ${link.process.pid}` : `net:[${link.nsid}]`);
       net = { id: link.nsid, title, initial: known.initial(link.nsid), orphan: !link.process, links: [], ports: [], addresses: known.addresses(link.nsid) };
       byId.set(link.nsid, net);
     }
@@ -109,10 +110,12 @@ export function pictureOf(wiring: Wiring, words: Words): Picture {
   const { connections, extra } = connect(wiring);
   const { trees, apart } = forest(wiring, connections, extra);
   wiring.beyond.clear();
+  const ends = new Map<string, number>();
+  for (const { own, other } of extra) for (const { id } of [own, other]) ends.set(linkKey(id), (ends.get(linkKey(id)) ?? 0) + 1);
   for (const { own, other } of extra) {
-    wiring.beyond.set(linkKey(own.id), other);
-    // What many links lie on, as macvlan on a physical device, is told by them.
-    if (other.kind === "veth") wiring.beyond.set(linkKey(other.id), own);
+    // What several links lie on, as macvlan on a physical device, is told by them.
+    if (ends.get(linkKey(own.id)) === 1) wiring.beyond.set(linkKey(own.id), other);
+    if (ends.get(linkKey(other.id)) === 1) wiring.beyond.set(linkKey(other.id), own);
   }
   const anchors: Anchors = new Map();
   let y = PAD;
@@ -240,7 +243,7 @@ function drawTree(wiring: Wiring, placed: Placed, x: number, y: number, shapes: 
 
 /** Network namespaces in columns, joined to where they hang. */
 function drawCards(wiring: Wiring, leaves: Placed[], x: number, y: number, shapes: Shape[], anchors: Anchors, words: Words, bus: { from: [number, number]; laneX: number } | undefined): Drawn {
-  const heights = leaves.map((leaf) => cardHeight(wiring, leaf, MOST_LINKS));
+  const heights = leaves.map((leaf) => cardHeight(wiring, leaf, MOST_LINKS, words));
   const usual = heights.reduce((sum, h) => sum + h, 0) / Math.max(1, heights.length) + GAP;
   const across = Math.max(1, Math.min(leaves.length, Math.round(Math.sqrt((leaves.length * usual * 1.7) / (CARD + GAP)))));
   const down = Math.ceil(leaves.length / across);
@@ -282,7 +285,7 @@ interface CardLine {
   user?: boolean;
 }
 
-function cardLines(wiring: Wiring, placed: Placed, most: number): { lines: CardLine[]; hidden: number } {
+function cardLines(wiring: Wiring, placed: Placed, most: number, words: Words): { lines: CardLine[]; hidden: number } {
   const { net, parent } = placed;
   const lines: CardLine[] = [];
   const hooks = new Set(placed.segments.map((segment) => segment.link));
@@ -295,7 +298,7 @@ function cardLines(wiring: Wiring, placed: Placed, most: number): { lines: CardL
   for (const link of shown) {
     const far = wiring.beyond.get(linkKey(link.id));
     const other = link === parent?.own ? ` ⇄ ${parent.other.name}` : far ? ` ⇄ ${far.name} (${wiring.byId.get(far.nsid)?.title ?? far.nsid})` : "";
-    const kind = link.kind && link.kind !== "veth" ? ` · ${link.kind}` : "";
+    const kind = link.kind === "veth" || link.name === "lo" ? "" : ` · ${link.kind ?? words.physical}`;
     const master = link.master ? ` → ${net.links.find((one) => one.id[1] === link.master![1])?.name ?? ""}` : "";
     lines.push({ text: `${link.name}${other}${kind}${master}${link.up ? "" : " · down"}`, style: "link", link });
     for (const address of (net.addresses.get(link.id[1]) ?? []).slice(0, 2)) lines.push({ text: `   ${address}`, style: "small" });
@@ -309,8 +312,8 @@ function portsText(net: Net): string {
   return [...seen].join(" ");
 }
 
-function cardHeight(wiring: Wiring, placed: Placed, most: number): number {
-  const { lines, hidden } = cardLines(wiring, placed, most);
+function cardHeight(wiring: Wiring, placed: Placed, most: number, words: Words): number {
+  const { lines, hidden } = cardLines(wiring, placed, most, words);
   return 44 + LINE * (lines.length + (hidden > 0 ? 1 : 0) + (placed.net.ports.length > 0 ? 1 : 0));
 }
 
@@ -321,8 +324,8 @@ const fit = (text: string, width: number, each: number): string => {
 
 function drawCard(wiring: Wiring, placed: Placed, x: number, y: number, w: number, most: number, shapes: Shape[], anchors: Anchors, words: Words): Drawn {
   const { net } = placed;
-  const { lines, hidden } = cardLines(wiring, placed, most);
-  const h = cardHeight(wiring, placed, most);
+  const { lines, hidden } = cardLines(wiring, placed, most, words);
+  const h = cardHeight(wiring, placed, most, words);
   const href = hrefOf({ kind: "ns", id: net.id });
   shapes.push({ kind: "box", x, y, w, h, style: net.initial ? "initial" : net.orphan ? "orphan" : "net", label: net.title });
   shapes.push({ kind: "text", x: x + 10, y: y + 18, text: fit(net.title, w - 20, 7.6), style: "title", href });

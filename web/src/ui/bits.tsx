@@ -18,7 +18,7 @@ export function TypeBadge({ type }: { type: TypeName }): JSX.Element {
 
 export function NsRef({ ns, inRow, bare }: LinkProps & { ns: Ns; bare?: boolean }): JSX.Element {
   return (
-    <a class="ref" href={hrefOf({ kind: "ns", id: ns.id })} tabIndex={inRow ? -1 : undefined} title={S.types[ns.type]}>
+    <a class="ref" href={hrefOf({ kind: "ns", id: ns.id })} tabIndex={inRow ? -1 : undefined} title={S.typesOne[ns.type]}>
       {!bare && <TypeBadge type={ns.type} />}
       <span class="id">{ns.id}</span>
       {ns.netnsName && <bdi class="name">{ns.netnsName}</bdi>}
@@ -75,14 +75,21 @@ export function NsTags({ ns }: { ns: Ns }): JSX.Element {
 }
 
 /** What could not be read, drawn as that. */
-export const Unread = ({ children }: { children: ComponentChildren }): JSX.Element => <span class="unread">{children}</span>;
+export const Unread = ({ children, why }: { children: ComponentChildren; why?: string | undefined }): JSX.Element => <span class="unread" title={why}>{children}</span>;
+
+/** Why namespaces of processes could not be read. */
+function whyUnread(host: Host): string | undefined {
+  const gap = host.gaps.find((one) => one.place === "processes" && one.pid !== undefined);
+  return gap && S.gaps.cause(gap.cause, gap.errno);
+}
 
 /** How many processes are in a namespace, as far as they could be read. */
 export function MemberCount({ host, ns }: { host: Host; ns: Ns }): JSX.Element {
   const count = ns.members.length;
   const unread = host.unread[ns.type];
-  if (count === 0 && unread > 0) return <Unread>{S.membersUnread(unread)}</Unread>;
+  if (count === 0 && unread > 0) return <Unread why={whyUnread(host)}>{S.membersUnread(unread)}</Unread>;
   if (count === 0 && host.hidesProcesses) return <Unread>{S.membersHidden}</Unread>;
+  if (unread > 0 || host.hidesProcesses) return <span class="number" title={unread > 0 ? S.moreUnread(unread) : S.moreHidden}>{S.atLeast(count)}</span>;
   return <span class="number">{count}</span>;
 }
 

@@ -78,7 +78,7 @@ export function Grid<T>(props: GridProps<T>): JSX.Element {
   const sortBy = view.sort && props.columns.find((column) => column.id === view.sort?.column)?.sort;
   const compare = sortBy && (view.sort!.down ? (a: T, b: T) => sortBy(b, a) : sortBy);
 
-  const rows = useMemo(() => flatten(tree, match, view, openTo, compare), [tree, match, version, props.id, openTo, view.sort?.column, view.sort?.down]);
+  const { rows, cut } = useMemo(() => flatten(tree, match, view, openTo, compare), [tree, match, version, props.id, openTo, view.sort?.column, view.sort?.down]);
   const treelike = tree.children !== undefined;
 
   const scroller = useRef<HTMLDivElement>(null);
@@ -170,7 +170,7 @@ export function Grid<T>(props: GridProps<T>): JSX.Element {
             <button type="button" onClick={() => all(false)}>{S.grid.collapse}</button>
           </span>
         )}
-        <span class="count" role="status">{S.grid.rows(rows.length)}</span>
+        <span class="count" role="status">{S.grid.rows(rows.length)}{cut && ` · ${S.grid.cut(MOST_ROWS)}`}</span>
       </div>
       <div
         class="grid"
@@ -276,7 +276,7 @@ export function Grid<T>(props: GridProps<T>): JSX.Element {
 }
 
 /** The rows that are to be seen, in order. Nothing here recurses: trees of processes can be deep. */
-function flatten<T>(tree: Tree<T>, match: ((item: T) => boolean) | undefined, view: Kept, openTo: number, compare: ((a: T, b: T) => number) | undefined): Row<T>[] {
+function flatten<T>(tree: Tree<T>, match: ((item: T) => boolean) | undefined, view: Kept, openTo: number, compare: ((a: T, b: T) => number) | undefined): { rows: Row<T>[]; cut: boolean } {
   const rows: Row<T>[] = [];
   const sorted = (items: readonly T[]): readonly T[] => (compare && items.length > 1 ? [...items].sort(compare) : items);
   const stack: { item: T; key: string; depth: number; position: number; siblings: number; parent: number }[] = [];
@@ -296,7 +296,7 @@ function flatten<T>(tree: Tree<T>, match: ((item: T) => boolean) | undefined, vi
     rows.push({ ...next, branches, open });
     if (open) push(children, next.key, next.depth + 1, index);
   }
-  return match ? matching(rows, match) : rows;
+  return { rows: match ? matching(rows, match) : rows, cut: rows.length >= MOST_ROWS };
 }
 
 function matching<T>(rows: Row<T>[], match: (item: T) => boolean): Row<T>[] {

@@ -5,7 +5,7 @@ import type { Envelope, GraphAnswer, PortAnswer } from "../data/answers";
 import { difference, type ChangeKind } from "../data/diff";
 import { parseDump, type Host } from "../data/host";
 import { indexOf, type Index } from "../data/search";
-import { clean } from "../data/text";
+import { clean, parseClean } from "../data/text";
 import { S } from "../strings";
 
 export type Source = { kind: "agent" } | { kind: "file"; name: string };
@@ -81,20 +81,20 @@ class Store {
     return this.source?.kind === "agent";
   }
 
-  /** Looks at the agent; what has changed since is marked. */
-  async refresh(): Promise<void> {
+  /** Looks at the agent, whose last scan is good enough if it is not older than that; what has changed since is marked. */
+  async refresh(maxAge = 0): Promise<void> {
     if (this.loading) return;
     this.loading = true;
     this.emit();
     try {
-      const headers: Record<string, string> = { accept: "application/json" };
+      const headers: Record<string, string> = { accept: "application/json", "cache-control": `max-age=${maxAge}` };
       if (this.etag && this.live) headers["if-none-match"] = this.etag;
       const response = await fetch("api/v1/snapshot", { headers, cache: "no-store" });
       if (response.status === 204) {
         this.reachable = false;
       } else if (response.status === 304) {
         this.reachable = true;
-        this.loadedAt = Date.now();
+        this.loadedAt = scannedAt(response);
         this.error = undefined;
       } else if (!response.ok) {
         throw new Refused(await problem(response));
@@ -106,6 +106,7 @@ class Store {
         this.error = undefined;
         this.text = text;
         this.show(host, { kind: "agent" });
+        this.loadedAt = scannedAt(response);
       }
     } catch (error) {
       this.reachable = false;
@@ -153,7 +154,7 @@ class Store {
       const head = text.slice(0, 4096);
       const name = clean(file.name);
       if (!compare && /"question"\s*:/.test(head) && /"results"\s*:/.test(text)) {
-        const envelope = JSON.parse(text) as Envelope<unknown>;
+        const envelope = parseClean(text) as Envelope<unknown>;
         this.files.set(envelope.question, envelope);
         this.reindex();
       } else {
@@ -204,7 +205,7 @@ class Store {
     try {
       const response = await fetch(answerUrl(question, params), { headers: { accept: "application/json" } });
       if (!response.ok) return { state: "failed", why: await problem(response) };
-      return { state: "is", value: (await response.json()) as Envelope<T> };
+      return { state: "is", value: parseClean(await response.text()) as Envelope<T> };
     } catch (error) {
       return { state: "failed", why: error instanceof Error ? error.message : String(error) };
     }
@@ -217,6 +218,9 @@ export function answerUrl(question: string, params: Record<string, string>): str
   const query = new URLSearchParams(params).toString();
   return `api/v1/${question}${query ? `?${query}` : ""}`;
 }
+
+/** When the scan began that an answer is from. */
+const scannedAt = (response: Response): number => Date.now() - 1000 * (Number(response.headers.get("age")) || 0);
 
 /** What the agent says is wrong: problem details (RFC 9457), or the status alone. */
 async function problem(response: Response): Promise<string> {
@@ -256,6 +260,12 @@ export function useStore(): Store {
   return store;
 }
 
+/** The kinds of the agent's events, which are those of `lxkns diff`. */
+const EVENTS = [
+  "change", "changed", "went", "vanished", "hidden", "unseen", "appeared", "seen", "last-task-left", "first-task-came", "leader", "owner-known", "parent-known", "process-left",
+  "process-entered", "holder-went", "holder-came", "lost",
+];
+
 /** Follows the agent: by its events, and at an interval. */
 export function follow(): () => void {
   let events: EventSource | undefined;
@@ -263,11 +273,15 @@ export function follow(): () => void {
   let last = Date.now();
   let took = 0;
   let wanted = false;
+  let heardAt = 0;
+  let triedAt = 0;
 
   const look = async (): Promise<void> => {
+    // After an event a second has passed, so that a scan of that age has seen what it tells of.
+    const maxAge = wanted ? 1 : Math.min(5, store.settings.interval);
     wanted = false;
     const began = Date.now();
-    await store.refresh();
+    await store.refresh(maxAge);
     last = Date.now();
     took = last - began;
     plan();
@@ -275,21 +289,33 @@ export function follow(): () => void {
   const plan = (): void => {
     clearTimeout(timer);
     const { interval } = store.settings;
-    if (!store.live || (interval === 0 && !wanted)) return;
+    // Nobody looks at a page that is hidden.
+    if (document.hidden) return;
+    if (!store.live) {
+      // An agent that failed at first may answer yet.
+      if (!store.host && store.error !== undefined) timer = setTimeout(() => void look(), 5000);
+      return;
+    }
+    if (interval === 0 && !wanted) return;
     // What costs much is looked at less often.
-    const pause = wanted ? Math.max(1000, took * 5) : Math.max(interval * 1000, took * 5);
-    timer = setTimeout(() => void look(), Math.max(0, last + pause - Date.now()));
+    const pause = wanted ? took * 5 : Math.max(interval * 1000, took * 5);
+    timer = setTimeout(() => void look(), Math.max(wanted ? heardAt + 1000 : 0, last + pause) - Date.now());
   };
   const arrange = (): void => {
     const follows = store.live && store.settings.events;
+    // The browser gives up on an agent that refused; it may have them later.
+    if (events?.readyState === EventSource.CLOSED && Date.now() - triedAt > 60_000) events = undefined;
     if (follows && !events) {
+      triedAt = Date.now();
       events = new EventSource("api/v1/events");
       const heard = (): void => {
+        // The first of several counts: the look is not put off again and again.
+        if (!wanted) heardAt = Date.now();
         wanted = true;
         plan();
       };
       events.onmessage = heard;
-      for (const kind of ["appeared", "went", "changed", "change", "scan", "snapshot"]) events.addEventListener(kind, heard);
+      for (const kind of EVENTS) events.addEventListener(kind, heard);
     } else if (!follows && events) {
       events.close();
       events = undefined;
@@ -297,9 +323,11 @@ export function follow(): () => void {
     plan();
   };
   const stop = store.subscribe(arrange);
+  document.addEventListener("visibilitychange", plan);
   void look().then(arrange);
   return () => {
     stop();
+    document.removeEventListener("visibilitychange", plan);
     clearTimeout(timer);
     events?.close();
   };

@@ -46,7 +46,8 @@ export function HolderAnswerLine({ host, holder }: { host: Host; holder: HolderA
 }
 
 function StepLine({ step }: { step: Step }): JSX.Element {
-  const command = step["engine-command"] ?? step["delete-name"] ?? step.command;
+  const named = step["engine-command"] ?? step["delete-name"] ?? step.command;
+  const command = named !== undefined && step.text.includes(named) ? undefined : named;
   return <span>{step.text}{command && <> <code class="wrap">{command}</code></>}{step.lacks && <> <Tag kind="warn">{S.why.lacks(step.lacks)}</Tag></>}</span>;
 }
 
@@ -154,8 +155,8 @@ function Ports({ host, ports }: { host: Host; ports: PortAnswer[] }): JSX.Elemen
   const match = useMemo(() => (text === "" ? undefined : (port: PortAnswer) => [port.protocol, port.address, port.port, port.namespace.nsid, port.namespace["netns-name"], ...port.processes.map((one) => `${one.command} ${one.pid} ${one.container?.name ?? ""}`)].join(" ").toLowerCase().includes(text)), [text]);
   const columns: Column<PortAnswer>[] = [
     { id: "port", title: S.ports.port, width: "minmax(6rem, 0.6fr)", cell: (port) => <span><strong>{port.port ?? ""}</strong> <span class="dim">{port.protocol}</span></span>, sort: (a, b) => (a.port ?? 0) - (b.port ?? 0) || collate(a.protocol, b.protocol) },
-    { id: "address", title: S.ports.address, width: "minmax(8rem, 1fr)", cell: (port) => <bdi>{port.address}{port.link ? `%${port.link}` : ""}</bdi>, sort: (a, b) => collate(a.address, b.address) },
-    { id: "process", title: S.columns.process, width: "minmax(9rem, 1.2fr)", from: 480, cell: (port) => { const [one] = port.processes; return one ? <span><ProcById host={host} pid={one.pid} name={one.command} />{port.processes.length > 1 && <span class="dim"> +{port.processes.length - 1}</span>}</span> : <Unread>{port["all-processes-seen"] ? S.ports.kernel : S.ports.unseen}</Unread>; } },
+    { id: "address", title: S.ports.address, width: "minmax(8rem, 1fr)", from: 480, cell: (port) => <bdi>{port.address}{port.link ? `%${port.link}` : ""}</bdi>, sort: (a, b) => collate(a.address, b.address) },
+    { id: "process", title: S.columns.process, width: "minmax(9rem, 1.2fr)", cell: (port) => { const [one] = port.processes; return one ? <span><ProcById host={host} pid={one.pid} name={one.command} />{port.processes.length > 1 && <span class="dim"> +{port.processes.length - 1}</span>}</span> : <Unread>{port["all-processes-seen"] ? S.ports.kernel : S.ports.unseen}</Unread>; } },
     { id: "container", title: S.columns.container, width: "minmax(8rem, 1fr)", from: 700, cell: (port) => <bdi class="dim">{port.processes.find((one) => one.container)?.container?.name ?? port.namespace.container?.name}</bdi> },
     { id: "ns", title: S.columns.namespace, width: "minmax(11rem, 1fr)", from: 840, cell: (port) => <NsById host={host} id={port.namespace.nsid} type="net" inRow />, sort: (a, b) => a.namespace.nsid - b.namespace.nsid },
     { id: "user", title: S.columns.user, width: "minmax(6rem, 0.6fr)", from: 1000, cell: (port) => <bdi class="dim">{port["user-name"] ?? port["user-id"]}</bdi> },

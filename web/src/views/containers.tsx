@@ -197,11 +197,11 @@ export function MatrixView({ host }: { host: Host }): JSX.Element {
         (only === "extra" && (line.answer?.["extra-capabilities"]?.length ?? 0) > 0));
   }, [text, only]);
   const columns: Column<Line>[] = [
-    { id: "name", title: S.columns.container, width: "minmax(9rem, 1.6fr)", cell: (line) => <ContainerRef container={line.container} inRow />, sort: (a, b) => collate(a.container.name, b.container.name) },
+    { id: "name", title: S.columns.container, width: "minmax(8rem, 1.6fr)", cell: (line) => <ContainerRef container={line.container} inRow />, sort: (a, b) => collate(a.container.name, b.container.name) },
     ...TYPES.map((type): Column<Line> => ({
       id: type,
       title: type,
-      width: "minmax(4.2rem, 0.7fr)",
+      width: "minmax(4.5rem, 0.7fr)",
       // Narrow screens show what is most often shared.
       from: { net: 0, pid: 340, mnt: 440, ipc: 520, user: 600, uts: 700, cgroup: 780, time: 860 }[type],
       sort: (a, b) => collate(a.cells[type].whose ?? "", b.cells[type].whose ?? "") || (a.cells[type].ns?.id ?? 0) - (b.cells[type].ns?.id ?? 0),
@@ -210,7 +210,7 @@ export function MatrixView({ host }: { host: Host }): JSX.Element {
     {
       id: "root",
       title: S.matrix.root,
-      width: "minmax(6.6rem, 0.7fr)",
+      width: "minmax(6.4rem, 0.6fr)",
       from: 980,
       sort: (a, b) => (a.root ?? 1e12) - (b.root ?? 1e12),
       cell: (line) => (line.root === undefined ? <Unread>{S.notKnown}</Unread> : line.root === 0 ? <Tag kind="warn">{S.matrix.isRoot}</Tag> : line.root === null ? <span class="dim">{S.matrix.noRoot}</span> : <span class="number">{line.root}</span>),

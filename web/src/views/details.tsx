@@ -6,7 +6,7 @@ import { hrefOf, viewHref } from "../data/address";
 import type { AuditAnswer, CapsAnswer, GraphAnswer, LinkAnswer, ShowAnswer, WhoCanAnswer } from "../data/answers";
 import { CAPABILITIES, capabilityNames } from "../data/capabilities";
 import type { Gap, Holder } from "../data/dump-types";
-import { commandLine, nsName, TYPES, userLabel, type Container, type Host, type Missing, type Ns, type Proc, type Task } from "../data/host";
+import { commandLine, TYPES, userLabel, type Container, type Host, type Missing, type Ns, type Proc, type Task } from "../data/host";
 import { rangesText } from "../data/text";
 import { S } from "../strings";
 import { Answer, Card, ContainerRef, Facts, Heading, MemberCount, NsById, NsRef, NsTags, ProcById, ProcRef, Some, Tag, TaskRef, Unread } from "../ui/bits";
@@ -34,7 +34,7 @@ export function NsView({ host, ns }: { host: Host; ns: Ns }): JSX.Element {
     <>
       <Heading title={<><span class={`type type-${ns.type}`}>{ns.type}</span> <span class="id">{ns.id}</span> {ns.netnsName && <bdi>{ns.netnsName}</bdi>}</>}>
         <p class="lead">
-          {S.types[ns.type]} <NsTags ns={ns} />
+          {S.typesOne[ns.type]} <NsTags ns={ns} />
           {ns.type === "mnt" && <a href={hrefOf({ kind: "mounts", mntns: ns.id })}>{S.mounts.all}</a>}
           {ns.type === "net" && <a href={viewHref("wiring", { ns: target })}>{S.views.wiring}</a>}
         </p>
@@ -46,7 +46,7 @@ export function NsView({ host, ns }: { host: Host; ns: Ns }): JSX.Element {
               [S.details.uniqueId, ns.uniqueId],
               !isUser && [S.details.owner, ns.owner ? <NsRef ns={ns.owner} /> : <MissingText missing={ns.ownerMissing} />],
               (isUser || ns.type === "pid") && [S.details.parent, ns.parent ? <NsRef ns={ns.parent} /> : <MissingText missing={ns.parentMissing} />],
-              isUser && [S.columns.creator, ns.userId === undefined ? undefined : ns.userName ? `${ns.userName} (${ns.userId})` : `UID ${ns.userId}`],
+              isUser && [S.columns.creator, ns.userId === undefined ? undefined : ns.userName ? `${ns.userName} (${ns.userId})` : S.uid(ns.userId)],
               [S.columns.processes, <MemberCount host={host} ns={ns} />],
               ns.loose.length > 0 && [S.details.loose, <Some items={ns.loose} limit={5} each={(task) => <TaskRef task={task} />} />],
               ns.containers.length > 0 && [S.views.containers, <Some items={ns.containers} limit={5} each={(one) => <ContainerRef container={one} />} />],
@@ -65,6 +65,7 @@ export function NsView({ host, ns }: { host: Host; ns: Ns }): JSX.Element {
         </Card>
         <Card title={S.details.holders}>
           {host.ours ? <Holders host={host} ns={ns} /> : <Unread>{S.details.holdersUnknown}</Unread>}
+          {ns.references && <p>{S.details.references(ns.references.total, ns.references.explained)} {ns.references.exact && ns.references.explained < ns.references.total && <span class="warn-text">{S.details.unexplained}</span>}</p>}
           {host.ours && !host.holdersSeen && <p><Unread>{S.details.holdersUnseen}</Unread> <a href={viewHref("gaps")}>{S.views.gaps}</a></p>}
         </Card>
         {(ns.children.length > 0 || ns.owned.length > 0) && (
@@ -131,6 +132,7 @@ export function HolderLine({ host, holder }: { host: Host; holder: Holder }): JS
       {holder.count !== undefined ? S.holders.count(holder.kind, holder.count) : words}
       {holder.pid !== undefined && <> <ProcById host={host} pid={holder.pid} />{task}</>}
       {holder.fd !== undefined && <span class="dim"> fd {holder.fd}</span>}
+      {holder.what !== undefined && <span class="dim"> {holder.what}</span>}
       {holder.nsid !== undefined && <> <NsById host={host} id={holder.nsid} /></>}
       {holder.path !== undefined && <> <bdi class="wrap">{holder.path}</bdi></>}
       {holder.mntns !== undefined && <> <span class="dim">{S.in}</span> {holder.mountid !== undefined ? <a class="ref" href={hrefOf({ kind: "mount", mntns: holder.mntns, id: holder.mountid })}>mnt:[{holder.mntns}]</a> : <NsById host={host} id={holder.mntns} type="mnt" />}</>}
@@ -186,7 +188,7 @@ function WhoCan({ host, target }: { host: Host; target: string }): JSX.Element {
   return (
     <>
       <label class="check">{S.details.capability} <select value={capability} onChange={(event) => setCapability(event.currentTarget.value)}>{CAPABILITIES.map((one) => <option key={one}>{one}</option>)}</select></label>
-      <Answer<WhoCanAnswer> question="who-can" params={{ cap: capability, target }}>
+      <Answer<WhoCanAnswer> question="who-can" params={{ capability, target }}>
         {(results) => results.map((one, n) => (
           <div key={n}>
             <p>{one.summary}</p>
@@ -199,11 +201,10 @@ function WhoCan({ host, target }: { host: Host; target: string }): JSX.Element {
 }
 
 export function ProcessView({ host, process }: { host: Host; process: Proc }): JSX.Element {
-  const user = host.byType.user.find((ns) => ns.initial);
-  const compared = user ? host : undefined;
   const { uids, capabilities } = process;
   const loose = process.tasks.filter((task) => TYPES.some((type) => task.namespaces[type] !== undefined && task.namespaces[type] !== process.namespaces[type]));
   const gaps = host.gaps.filter((gap) => gap.pid === process.pid);
+  const unreadBy = gaps[0] && S.gaps.cause(gaps[0].cause, gaps[0].errno);
   return (
     <>
       <Heading title={<><bdi>{process.name}</bdi> <span class="id">{process.pid}</span></>}>
@@ -223,14 +224,13 @@ export function ProcessView({ host, process }: { host: Host; process: Proc }): J
               return (
                 <div key={type}>
                   <dt><span class={`type type-${type}`}>{type}</span></dt>
-                  <dd>{id === undefined ? <Unread>{S.notRead}</Unread> : ns ? <><NsRef ns={ns} bare /> <NsTags ns={ns} /></> : <span class="id">{id}</span>}</dd>
+                  <dd>{id === undefined ? <Unread why={unreadBy}>{S.notRead}</Unread> : ns ? <><NsRef ns={ns} bare /> <NsTags ns={ns} /></> : <span class="id">{id}</span>}</dd>
                 </div>
               );
             })}
             {process.forChildren?.pid !== undefined && process.forChildren.pid !== process.namespaces.pid && <div><dt>{S.details.forChildren}</dt><dd><NsById host={host} id={process.forChildren.pid} type="pid" /></dd></div>}
             {process.forChildren?.time !== undefined && process.forChildren.time !== process.namespaces.time && <div><dt>{S.details.forChildren}</dt><dd><NsById host={host} id={process.forChildren.time} type="time" /></dd></div>}
           </dl>
-          {!compared && <Unread>{S.notKnown}</Unread>}
         </Card>
         <Card title={S.details.facts}>
           <Facts
@@ -379,7 +379,7 @@ export function ContainerView({ host, container }: { host: Host; container: Cont
         <Card title={S.containers.confinement}>
           <Facts
             facts={[
-              [S.matrix.root, root === undefined ? undefined : root === 0 ? <Tag kind="warn">{S.matrix.isRoot}</Tag> : root === null ? S.matrix.noRoot : `UID ${root}`],
+              [S.matrix.root, root === undefined ? undefined : root === 0 ? <Tag kind="warn">{S.matrix.isRoot}</Tag> : root === null ? S.matrix.noRoot : S.uid(root)],
               [S.details.capabilities, set && <CapabilitySet set={set} />],
               ["seccomp", container.process?.seccomp],
               ["no_new_privs", container.process?.noNewPrivs === undefined ? undefined : container.process.noNewPrivs ? S.yes : S.no],
@@ -433,5 +433,3 @@ export function LinkView({ host, netns, index }: { host: Host; netns: number; in
     </Answer>
   );
 }
-
-export const nsTitle = (ns: Ns): string => nsName(ns);

@@ -56,7 +56,7 @@ export function columns(host: Host, withUser: boolean): Column<Node>[] {
       title: S.columns.namespace,
       width: "minmax(14rem, 2fr)",
       cell: (node) =>
-        node.kind === "ns" ? <><NsRef ns={node.ns} inRow /><NsTags ns={node.ns} /><bdi class="narrow dim">{node.ns.containers[0]?.name ?? node.ns.leaders[0]?.name}</bdi></>
+        node.kind === "ns" ? <><NsRef ns={node.ns} inRow /><NsTags ns={node.ns} /><bdi class="narrow dim">{(node.ns.initial ? undefined : node.ns.containers[0]?.name) ?? node.ns.leaders[0]?.name}</bdi></>
         : node.kind === "process" ? <ProcRef process={node.process} inRow />
         : <><TaskRef task={node.task} inRow /><Tag kind="task">{S.tags.task}</Tag></>,
     },
@@ -84,7 +84,7 @@ export function columns(host: Host, withUser: boolean): Column<Node>[] {
       width: "minmax(8rem, 1fr)",
       from: 800,
       cell: (node) => {
-        const containers = node.kind === "ns" ? node.ns.containers : node.kind === "process" && node.process.container ? [node.process.container] : [];
+        const containers = node.kind === "ns" ? (node.ns.initial ? [] : node.ns.containers) : node.kind === "process" && node.process.container ? [node.process.container] : [];
         const [one] = containers;
         return one ? <><ContainerRef container={one} inRow />{containers.length > 1 && <span class="dim"> +{containers.length - 1}</span>}</> : <span class="dim">{node.kind === "process" ? node.process.unit?.name : ""}</span>;
       },

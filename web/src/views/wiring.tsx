@@ -47,7 +47,12 @@ function Shown({ host, graph, only, table, setTable }: { host: Host; graph: Grap
       }
       addresses.set(ids[n]!, by);
     });
-    return wiringOf(graph, { initial: (id) => host.namespaces.get(id)?.initial ?? false, addresses: (id) => addresses.get(id) ?? new Map() }, ports, only);
+    const title = (id: number): string | undefined => {
+      const ns = host.namespaces.get(id);
+      const [first, ...more] = ns && !ns.initial ? ns.containers : [];
+      return first && S.wiring.and(first.name, more.length);
+    };
+    return wiringOf(graph, { initial: (id) => host.namespaces.get(id)?.initial ?? false, title, addresses: (id) => addresses.get(id) ?? new Map() }, ports, only);
   }, [graph, ports, only, host, ready]);
   const picture = useMemo(() => pictureOf(wiring, S.wiring), [wiring]);
   return table ? <WiringTable host={host} wiring={wiring} back={() => setTable(false)} /> : <PictureView picture={picture} table={() => setTable(true)} capped={store.live && ids.length > MOST_ASKED} />;

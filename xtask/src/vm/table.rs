@@ -9,9 +9,9 @@ use anyhow::{Context, ensure};
 use super::report::{Outcome, Report, Version, version};
 
 /// The places that can hold a namespace, and the tests that have a holder of that kind and nothing else.
-const PLACES: [(&str, &[&str]); 18] = [
+const PLACES: [(&str, &[&str]); 29] = [
     ("1 a process", &["places::process", "places::every_type"]),
-    ("2 a thread only", &["places::thread", "places::zombie_leader"]),
+    ("2 a task only", &["places::thread", "places::zombie_leader"]),
     ("3 `time_for_children`", &["places::time_for_children"]),
     (
         "3 `pid_for_children`, before there is a first process",
@@ -19,9 +19,9 @@ const PLACES: [(&str, &[&str]); 18] = [
     ),
     ("4 an open nsfs descriptor", &["places::fd", "places::fd_through_a_bind_mount", "places::path_fd"]),
     ("5 an open socket", &["places::socket", "places::sockets_at_home_are_counted"]),
-    ("5 an open socket in a thread's own table", &["places::socket_of_a_thread"]),
+    ("5 an open socket in a task's own table", &["places::socket_of_a_thread"]),
     ("6 an open TUN/TAP file", &["places::tun", "places::tun_device_elsewhere"]),
-    ("7 a descriptor in a thread's own table", &["places::fds_of_a_thread"]),
+    ("7 a descriptor in a task's own table", &["places::fds_of_a_thread"]),
     ("8 a bind mount", &["places::bind_mount", "places::bind_mount_at_an_odd_path"]),
     ("8 a hidden bind mount", &["places::hidden_bind_mount"]),
     ("8 a bind mount that no root directory reaches", &["processless::behind_chroot"]),
@@ -34,6 +34,26 @@ const PLACES: [(&str, &[&str]); 18] = [
     ("11 a namespace that it owns", &["places::owner"]),
     ("12 the kernel's list of mount namespaces", &["places::kernel"]),
     ("12 the kernel's list of all namespaces", &["kernel_lists::in_pages", "kernel_lists::what_nothing_visible_holds"]),
+    ("iterators: 1 a process", &["kernel_reader::process", "kernel_reader::every_type"]),
+    ("iterators: 2 a task only", &["kernel_reader::thread", "kernel_reader::zombie_leader"]),
+    ("iterators: 3 `time_for_children`", &["kernel_reader::time_for_children"]),
+    (
+        "iterators: 3 `pid_for_children`, before there is a first process",
+        &["kernel_reader::pid_for_children", "kernel_reader::pid_for_children_of_a_thread"],
+    ),
+    (
+        "iterators: 4 an open nsfs descriptor",
+        &["kernel_reader::fd", "kernel_reader::fd_through_a_bind_mount", "kernel_reader::path_fd"],
+    ),
+    ("iterators: 5 an open socket", &["kernel_reader::socket", "kernel_reader::sockets_at_home_are_counted"]),
+    ("iterators: 5 an open socket in a task's own table", &["kernel_reader::socket_of_a_thread"]),
+    ("iterators: 6 an open TUN/TAP file", &["kernel_reader::tun"]),
+    ("iterators: 7 a descriptor in a task's own table", &["kernel_reader::fds_of_a_thread"]),
+    (
+        "iterators: 10 a child, 11 a namespace that it owns",
+        &["kernel_reader::parent", "kernel_reader::parent_pid_namespace", "kernel_reader::owner"],
+    ),
+    ("iterators: 12 the kernel's lists of all namespaces", &["reader::what_nothing_visible_holds"]),
 ];
 
 /// The prefixes of the names of the tests for the table.
