@@ -174,7 +174,11 @@ impl<'a> Explanation<'a> {
 
     /// How many references to it the kernel counts, and how many are explained, in words.
     pub fn references(&self) -> Option<String> {
-        holders::references(self.context.snapshot, self.namespace)
+        let references = holders::references(self.context.snapshot, self.namespace)?;
+        // An open file, or memory: it is known to hold this one, and which of the suspects it is follows from these alone.
+        let is_suspect =
+            !self.is_explained() && references.ends_with(" explained") && !references.ends_with(" 0 explained");
+        Some(if is_suspect { references + " by suspects" } else { references })
     }
 
     /// What may hold it as well, the most likely first.

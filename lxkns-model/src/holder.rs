@@ -101,7 +101,8 @@ pub enum Holder {
         /// Where it is mounted, as seen from the root of that mount namespace; `None` where that root does not reach it.
         path: Option<BString>,
     },
-    /// A mounted file system that belongs to it: a procfs of a PID namespace.
+    /// A mounted file system that belongs to it: a procfs of a PID namespace; of a user namespace any that was mounted with
+    /// its privileges, as the kernel reader tells.
     Mount {
         /// The mount namespace.
         mount_ns: NamespaceId,

@@ -138,7 +138,12 @@ pub const KEEPERS: [Keeper; 28] = [
     hidden("a file that a process of it opened", &[User], "the credentials of an open file are not shown")
         .passive()
         .tested_by("cli::unseen::credentials_of_a_file"),
-    hidden("a file system mounted by a process of it", &[User], "the user namespace of a mount is not shown").passive(),
+    hidden(
+        "a file system mounted by a process of it",
+        &[User],
+        "the user namespace of a mount is not shown; the kernel reader sees it, and then the mount is a holder",
+    )
+    .passive(),
     hidden("a socket of a kernel device", &[Net], "nbd, iSCSI and RBD keep sockets without a descriptor").passive(),
     hidden(
         "a file that a device file keeps",

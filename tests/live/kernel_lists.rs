@@ -5,7 +5,7 @@ use lxkns_core::model::{NamespaceType, Pid, Reader};
 use lxkns_core::{DiscoveryOptions, Snapshot};
 use lxkns_fixture::{Actor, Open, Socket};
 
-use super::{direct_holders, discover, discover_undisturbed, look_until, namespace, own_inode};
+use super::{direct_holders, discover, discover_undisturbed_by_procfs, look_until, namespace, own_inode};
 use crate::harness::Need::{Kernel, Root};
 use crate::harness::{Need, Test, test};
 
@@ -60,7 +60,7 @@ fn what_nothing_visible_holds() {
         actor.close(fd);
         let left = actor.ns_inode(name);
         actor.unshare(&[name]);
-        let snapshot = discover_undisturbed(left);
+        let snapshot = discover_undisturbed_by_procfs(left);
         let namespace = namespace(&snapshot, left);
         assert_eq!(namespace.ns_type.name(), name);
         assert_eq!(namespace.holders, [Holder::Kernel], "{name}");

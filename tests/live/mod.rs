@@ -115,13 +115,29 @@ fn look_until<T>(is_undisturbed: impl Fn(&T) -> bool, look: impl Fn() -> T) -> T
 
 /// A snapshot of all there is to know in which nobody else happens to have this namespace open.
 fn discover_undisturbed(ino: u64) -> Snapshot {
+    undisturbed(ino, discover_everything)
+}
+
+fn undisturbed(ino: u64, discover: impl Fn() -> Snapshot) -> Snapshot {
     let is_undisturbed = |snapshot: &Snapshot| {
         let namespace = namespace(snapshot, ino);
         let fds = namespace.holders.iter().filter(|holder| matches!(holder, Holder::Fd { .. })).count();
         let of_actors = direct_holders(snapshot, namespace).iter().filter(|h| matches!(h, Holder::Fd { .. })).count();
         fds == of_actors
     };
-    look_until(is_undisturbed, discover_everything)
+    look_until(is_undisturbed, discover)
+}
+
+/// As [`discover_undisturbed`], by procfs: the kernel reader knows what is in flight, and has it as a holder.
+fn discover_undisturbed_by_procfs(ino: u64) -> Snapshot {
+    undisturbed(ino, discover_by_procfs)
+}
+
+/// A snapshot of all there is to know, from procfs.
+fn discover_by_procfs() -> Snapshot {
+    let mut options = DiscoveryOptions::everything();
+    options.reader = Some(Reader::Proc);
+    lxkns_core::Discovery::of_host().unwrap().run(&options).unwrap()
 }
 
 /// The namespace with this inode number, which must be there.

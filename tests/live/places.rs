@@ -9,8 +9,8 @@ use lxkns_fixture::{Actor, Open, Socket, probe};
 use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType};
 
 use super::{
-    direct_holders, directory, discover, discover_everything, discover_undisturbed, ino, look_until, namespace,
-    own_inode,
+    direct_holders, directory, discover, discover_by_procfs, discover_everything, discover_undisturbed,
+    discover_undisturbed_by_procfs, ino, look_until, namespace, own_inode,
 };
 use crate::harness::Need::{File, FileSystem, Kernel, NamespaceType, Root, UserNamespaces};
 use crate::harness::{Test, test};
@@ -314,7 +314,7 @@ fn in_flight() {
         counts.collect()
     };
     let expected: Vec<_> = expected.into_iter().map(|fd| (fd as u32, 1)).collect();
-    assert_eq!(ours(&discover_everything()), expected);
+    assert_eq!(ours(&discover_by_procfs()), expected);
     for (fd, _) in expected {
         actor.close(fd as i32);
     }
@@ -540,7 +540,7 @@ fn kernel() {
     actor.close(fd);
     let left = actor.ns_inode("mnt");
     actor.unshare(&["mnt"]);
-    let snapshot = discover_undisturbed(left);
+    let snapshot = discover_undisturbed_by_procfs(left);
     let namespace = namespace(&snapshot, left);
     assert_eq!(namespace.holders, [Holder::Kernel]);
     assert_eq!(ino(namespace.owner), Some(own_inode("user")));

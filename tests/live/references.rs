@@ -26,6 +26,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("references::something_else", ROOT, something_else),
         test("references::in_flight", ROOT, in_flight),
         test("references::not_accepted", ROOT, not_accepted),
+        test("references::file_systems_of_user_namespaces", ROOT, file_systems_of_user_namespaces),
         test("references::where_they_are_not_known", ROOT, where_they_are_not_known),
     ]
 }
@@ -270,6 +271,35 @@ fn not_accepted() {
     let home = Holder::Socket { pid, tid, fd: accepted as u32, inode: listens.socket_inode(accepted) };
     let after = look_until(|snapshot: &Snapshot| waiting(snapshot, net).is_empty(), scan);
     assert!(namespace(&after, net).holders.contains(&home), "{:?}", namespace(&after, net).holders);
+}
+
+fn file_systems_of_user_namespaces() {
+    let (actor, directory) = (Actor::spawn_in(&["user", "mnt"]), directory());
+    actor.make_mounts_private();
+    let (user, mnt) = (actor.ns_inode("user"), actor.ns_inode("mnt"));
+    let mounts = |snapshot: &Snapshot| -> Vec<(u64, String, Option<String>)> {
+        let holders = namespace(snapshot, user).holders.clone().into_iter();
+        let mounts = holders.filter_map(|holder| match holder {
+            Holder::Mount { mount_ns, fs_type, path, .. } => {
+                Some((mount_ns.ino, fs_type.to_string(), path.map(|path| path.to_string())))
+            }
+            _ => None,
+        });
+        mounts.collect()
+    };
+    assert_eq!(mounts(&scan()), [], "what it has from its parent belongs to another one");
+    actor.mount("tmpfs", directory.path());
+    // The kernel's list of file systems is read without its lock.
+    let expected = [(mnt, "tmpfs".to_owned(), Some(directory.path().to_str().unwrap().to_owned()))];
+    let snapshot = look_until(|snapshot| mounts(snapshot) == expected, scan);
+    assert_eq!(mounts(&snapshot), expected);
+    let why = || run_lxkns(["why", "--reader", "kernel", &user.to_string()]).ok().text().to_owned();
+    let line = format!("tmpfs mounted at {}", directory.path().display());
+    let text = look_until(|text: &String| text.contains(&line), why);
+    assert!(text.contains(&line), "{text}");
+    actor.umount(directory.path());
+    let after = look_until(|snapshot| mounts(snapshot).is_empty(), scan);
+    assert_eq!(mounts(&after), []);
 }
 
 fn where_they_are_not_known() {

@@ -23,6 +23,7 @@ pub(crate) fn write(
     limit: usize,
 ) -> io::Result<()> {
     write_holders(out, explanation, screen, limit)?;
+    write_references(out, explanation, screen)?;
     let suspects = explanation.suspects();
     if suspects.is_empty() || !explanation.is_explained() {
         return Ok(());
@@ -31,7 +32,7 @@ pub(crate) fn write(
     write_suspects(out, &explanation.context, &suspects, screen, limit)
 }
 
-/// As [`write()`], without what may hold it beside those that are known to.
+/// As [`write()`], without references and what may hold it beside those that are known to.
 pub(crate) fn write_holders(
     out: &mut impl Write,
     explanation: &Explanation<'_>,
@@ -50,7 +51,6 @@ pub(crate) fn write_holders(
         writeln!(out, " is held by {summary}")?;
     } else {
         writeln!(out, " exists, but nothing visible holds it")?;
-        write_references(out, explanation, screen)?;
         let suspects = explanation.suspects();
         return write_all_suspects(out, &explanation.context, Some(namespace.ns_type), &suspects, screen, limit);
     }
@@ -66,7 +66,7 @@ pub(crate) fn write_holders(
     for group in explanation.groups() {
         write_group(out, explanation, &group, screen, limit)?;
     }
-    write_references(out, explanation, screen)
+    Ok(())
 }
 
 /// Writes how many references the kernel counts, where that is known.

@@ -117,6 +117,7 @@ fn one(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &
                 belonging(search, found, mount_ns, &mut roots, mount);
             }
         }
+        of_user_namespaces(search, found, mount_ns, &mounts);
     }
     if inside.is_lost {
         found.unentered.insert(mount_ns);
@@ -206,6 +207,21 @@ fn belonging(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, root
     }
     if search.options.suspects {
         found.suspects.push(Suspect::Mount { mount_ns, mount_id, fs_type, file_system, path });
+    }
+}
+
+/// Notes file systems that belong to a user namespace, which only the kernel reader tells.
+fn of_user_namespaces(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, mounts: &[Mount]) {
+    let Some(owners) = search.file_system_owners.get().filter(|owners| !owners.is_empty()) else { return };
+    for mount in mounts {
+        let Some(&id) = owners.get(&mount.file_system) else { continue };
+        let holder = Holder::Mount {
+            mount_ns,
+            mount_id: mount.id,
+            fs_type: BString::from(mount.fs_type.as_bytes()),
+            path: mount.path().map(ToOwned::to_owned),
+        };
+        found.hold_unopened(Place::BindMounts, id, NamespaceType::User, Some(holder));
     }
 }
 

@@ -125,6 +125,7 @@ fn ask(search: &mut Search<'_>, found: &mut Found) -> Result<Found, Refusal> {
         (told, all, files)
     });
     let (mut told, files) = (told?, files?);
+    tell_file_system_owners(search, reader, &files);
     let readers = readers.into_inner().unwrap_or_default();
     for file in files {
         if let Some(&(process, task)) = readers.get(&file.tid) {
@@ -188,6 +189,20 @@ fn processes_of(tasks: Vec<TaskRecord>, left_out: &[Pid]) -> Vec<ToldProcess> {
 /// Whether a task has exited or is exiting, and can hold nothing but its user and PID namespace.
 fn is_spent(task: &TaskRecord) -> bool {
     task.has_left() || TaskState(task.state()).is_dead()
+}
+
+/// Notes which file systems belong to a user namespace. A kernel that does not tell leaves out what only it would tell.
+fn tell_file_system_owners(search: &Search<'_>, reader: &KernelReader, files: &[FileRecord]) {
+    /// From one of so many files, which should stay open for a moment, the kernel's list is found.
+    const ANCHORS: usize = 16;
+    if search.looks_in(Place::BindMounts) {
+        let is_known = |file: &&FileRecord| matches!(file.kind, FileKind::Namespace { .. } | FileKind::Socket { .. });
+        let anchors: Vec<_> = files.iter().filter(is_known).take(ANCHORS).map(|file| file.address).collect();
+        let owners = reader.file_system_owners(&anchors).unwrap_or_default().into_iter();
+        let id = |ino: u32| NamespaceId { ino: ino.into(), dev: search.devices.nsfs };
+        let owners = owners.map(|(file_system, ino)| (file_system, id(ino))).collect();
+        search.file_system_owners.get_or_init(|| owners);
+    }
 }
 
 /// The task that each table of open files is read of, by its TID: which process and which of its tasks that is.

@@ -9,10 +9,9 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::found::{Found, Seen};
-use super::initial;
 use super::search::Search;
 use crate::kernel_reader::{FileKind, KernelReader, NamespaceRecord, Receiver, Refusal, WaitingKind};
-use crate::model::{Exactness, Holder, NamespaceId, NamespaceType, Object, Observer, Place, References, Snapshot};
+use crate::model::{Exactness, Holder, NamespaceId, NamespaceType, Object, Place, References, Snapshot};
 
 /// What the kernel counted when a scan began.
 pub(super) struct Counts(FxHashMap<u32, NamespaceRecord>);
@@ -28,9 +27,8 @@ struct Walk {
 
 /// Reads the counts before the mounts are read; `None` if they are not wanted or the kernel does not tell. In another PID
 /// namespace than the initial one, not all tasks are visible, and nothing would be explained.
-pub(super) fn begin(search: &Search<'_>, observer: &Observer) -> Option<Counts> {
-    let is_initial = observer.pid_ns.is_some_and(|id| initial::has_fixed_inode(NamespaceType::Pid, id));
-    if !(search.options.references && search.reads_kernel && is_initial) {
+pub(super) fn begin(search: &Search<'_>) -> Option<Counts> {
+    if !(search.options.references && search.reads_kernel && search.is_in_initial_pid_ns) {
         return None;
     }
     counts(search.session.kernel_reader().as_ref().ok()?).ok()

@@ -13,7 +13,7 @@ use super::host;
 use super::session::Discovery;
 use crate::failure::Failure;
 use crate::kernel_reader::Refusal;
-use crate::model::{Call, DiscoveryOptions, NamespaceId, Place, Tid};
+use crate::model::{Call, DeviceNumber, DiscoveryOptions, NamespaceId, Place, Tid};
 use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
 use crate::reach;
@@ -32,6 +32,8 @@ pub(super) struct Search<'a> {
     pub(super) reads_kernel: bool,
     /// What the kernel reader tells of namespaces; read when it is first needed.
     pub(super) told: OnceLock<Result<FxHashMap<NamespaceId, Facts>, Refusal>>,
+    /// The user namespaces that file systems belong to, but for the initial one, as the kernel reader tells.
+    pub(super) file_system_owners: OnceLock<FxHashMap<DeviceNumber, NamespaceId>>,
     /// What the kernel's own lists told when processes had just been read, and whether they were read to their ends.
     pub(super) listed: Option<Listed>,
     /// Which root directory processes have, by the task that stands for each, as the kernel reader tells it.
@@ -67,6 +69,7 @@ impl<'a> Search<'a> {
             without: AtomicU64::new(0),
             reads_kernel: false,
             told: OnceLock::new(),
+            file_system_owners: OnceLock::new(),
             listed: None,
             roots: FxHashMap::default(),
             is_in_initial_pid_ns: false,

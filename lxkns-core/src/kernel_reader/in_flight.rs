@@ -44,19 +44,33 @@ pub(super) struct Layout {
 
 /// Where the type of a namespace is.
 #[derive(Debug)]
-enum NsType {
+pub(super) enum NsType {
     Own(u64),
     /// Before Linux 6.18: with the operations.
     OfOperations(u64, u64),
 }
 
+impl NsType {
+    pub(super) fn of(f: &Fields<'_>) -> Result<Self, Missing> {
+        let at = |offset: Result<i16, Missing>| offset.map(|offset| offset as u64);
+        match f.number("ns_common.ns_type") {
+            Ok(own) => Ok(Self::Own(own as u64)),
+            Err(_) => Ok(Self::OfOperations(at(f.pointer("ns_common.ops"))?, at(f.number("proc_ns_operations.type"))?)),
+        }
+    }
+
+    /// The flags of `clone(2)` for the types of these namespaces, in the lower half of each word as the kernel has them.
+    pub(super) fn read(&self, memory: &dyn Memory, namespaces: &[u64]) -> Result<Vec<u64>, Refusal> {
+        match *self {
+            Self::Own(offset) => read(memory, namespaces, offset),
+            Self::OfOperations(operations, offset) => read(memory, &read(memory, namespaces, operations)?, offset),
+        }
+    }
+}
+
 impl Layout {
     pub(super) fn of(f: &Fields<'_>) -> Result<Self, Missing> {
         let at = |offset: Result<i16, Missing>| offset.map(|offset| offset as u64);
-        let ns_type = match f.number("ns_common.ns_type") {
-            Ok(own) => NsType::Own(own as u64),
-            Err(_) => NsType::OfOperations(at(f.pointer("ns_common.ops"))?, at(f.number("proc_ns_operations.type"))?),
-        };
         Ok(Self {
             private_data: at(f.pointer("file.private_data"))?,
             inode: at(f.pointer("file.f_inode"))?,
@@ -76,7 +90,7 @@ impl Layout {
             fd_count: at(f.at("scm_fp_list.count", 2))?,
             fd: at(f.start("scm_fp_list.fp"))?,
             ns_inum: at(f.number("ns_common.inum"))?,
-            ns_type,
+            ns_type: NsType::of(f)?,
         })
     }
 }
@@ -252,10 +266,7 @@ impl Walk<'_> {
         let socks = self.read(&sockets, layout.sk)?;
         let (nets, families) = (self.nets(&socks)?, self.read(&socks, layout.family)?);
         let inums = self.read(&namespaces, layout.ns_inum)?;
-        let types = match layout.ns_type {
-            NsType::Own(offset) => self.read(&namespaces, offset)?,
-            NsType::OfOperations(operations, offset) => self.read(&self.read(&namespaces, operations)?, offset)?,
-        };
+        let types = layout.ns_type.read(self.memory, &namespaces)?;
         let seen = (0..files.len()).map(|index| match (namespaces[index], socks[index]) {
             _ if magics[index] == 0 => Seen::Nothing,
             (0, 0) => Seen::Other,
@@ -313,3 +324,7 @@ pub(super) fn first_four_bytes(word: u64) -> u32 {
     let [a, b, c, d, ..] = word.to_ne_bytes();
     u32::from_ne_bytes([a, b, c, d])
 }
+
+#[cfg(test)]
+#[path = "in_flight_tests.rs"]
+mod tests;

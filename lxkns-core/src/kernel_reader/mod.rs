@@ -11,6 +11,7 @@
 //! | `memory.rs` | two more, for what no iterator goes through |
 //! | `in_flight.rs` | what waits in UNIX sockets, read with these |
 //! | `held_files.rs` | what other open files and System V segments hold, read with these |
+//! | `super_blocks.rs` | which user namespaces file systems belong to, read with these |
 //! | `records.rs` | what programs write |
 //! | `events.rs` | programs for what tasks do, as it happens, and what they write |
 //! | `tracepoints.rs` | where these run |
@@ -29,6 +30,7 @@ mod programs;
 mod records;
 #[cfg(test)]
 mod small_btf;
+mod super_blocks;
 mod tracepoints;
 
 use std::ffi::CStr;
@@ -42,7 +44,7 @@ use rustc_hash::FxHashSet;
 use rustix::io::Errno;
 
 use crate::failure::Failure;
-use crate::model::{Call, Cause, NamespaceType, Operation};
+use crate::model::{Call, Cause, DeviceNumber, NamespaceType, Operation};
 use btf::Btf;
 pub(crate) use events::EventRecord;
 pub(crate) use in_flight::{Receiver, Waiting, WaitingKind};
@@ -176,6 +178,7 @@ pub(crate) struct KernelReader {
     in_flight: Result<in_flight::Layout, Refusal>,
     held_files: Result<held_files::Layout, Refusal>,
     segments: Result<held_files::SegmentLayout, Refusal>,
+    super_blocks: Result<super_blocks::Layout, Refusal>,
     /// Not known where the driver is a module.
     tuns: Result<held_files::TunLayout, Refusal>,
 }
@@ -204,6 +207,7 @@ impl KernelReader {
             memory: MemoryReader::new(&btf).map_err(Refusal::from),
             in_flight: in_flight::Layout::of(&fields).map_err(Refusal::from),
             held_files: held_files::Layout::of(&fields).map_err(Refusal::from),
+            super_blocks: super_blocks::Layout::of(&fields).map_err(Refusal::from),
             tuns: held_files::TunLayout::of(&fields).map_err(Refusal::from),
             segments: held_files::SegmentLayout::of(&fields, &btf).map_err(Refusal::from),
             namespaces: namespaces().map_err(Refusal::from),
@@ -253,6 +257,13 @@ impl KernelReader {
     pub(crate) fn tuns(&self, files: &[u64]) -> Result<Vec<(u32, u32)>, Refusal> {
         let (memory, layout) = (self.memory.as_ref(), self.tuns.as_ref());
         held_files::tuns(layout.map_err(Clone::clone)?, memory.map_err(Clone::clone)?, files)
+    }
+
+    /// The file systems that belong to another user namespace than the initial one, with the inode number of that. `files` are
+    /// the addresses of some on nsfs or sockets, from which the kernel's list is found.
+    pub(crate) fn file_system_owners(&self, files: &[u64]) -> Result<Vec<(DeviceNumber, u32)>, Refusal> {
+        let (memory, layout) = (self.memory.as_ref(), self.super_blocks.as_ref());
+        super_blocks::owners(layout.map_err(Clone::clone)?, memory.map_err(Clone::clone)?, files)
     }
 
     /// How many attachments of System V segments hold the IPC namespace with this structure, at least and at most.
@@ -338,7 +349,7 @@ mod tests {
         for path in paths() {
             let refused = KernelReader::new(&small_btf(&path)).and_then(|reader| {
                 let of_memory = reader.memory.and(reader.in_flight).and(reader.held_files);
-                let others = of_memory.and(reader.segments).and(reader.tuns);
+                let others = of_memory.and(reader.segments).and(reader.tuns).and(reader.super_blocks);
                 reader.namespaces.and(reader.lists).map(drop).and(others.map(drop))
             });
             if unread.contains(&path.as_str()) {

@@ -83,7 +83,15 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
     ("pid_namespace", &[("parent", Of::Pointer), ("user_ns", Of::Pointer), ("ns", Of::In("ns_common"))]),
     ("net", OWNED),
     ("time_namespace", OWNED),
-    ("super_block", &[("s_magic", Of::Number(8))]),
+    (
+        "super_block",
+        &[
+            ("s_list", Of::In("list_head")),
+            ("s_dev", Of::Number(4)),
+            ("s_magic", Of::Number(8)),
+            ("s_user_ns", Of::Pointer),
+        ],
+    ),
     (
         "inode",
         &[("i_sb", Of::Pointer), ("i_ino", Of::Number(8)), ("i_rdev", Of::Number(4)), ("i_private", Of::Pointer)],

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Call, Cause, DiscoveryOptions, Errno, Gap, Host, Object, Operation, Place, Reader, Task, Tid};
+use crate::{Call, Cause, DiscoveryOptions, Errno, Gap, Host, InFlight, Object, Operation, Place, Reader, Task, Tid};
 
 const USER: u64 = 10;
 const NET: u64 = 20;
@@ -370,6 +370,11 @@ fn another_reader_lists_other_namespaces() {
     without.reader = Some(Reader::Kernel);
     assert_eq!(told(&without, &with), [Change::Appeared]);
     assert_ne!(told(&with, &without), [Change::Unseen]);
+    // Nor does procfs say what is in flight.
+    let waits = Holder::InFlight { pid: Pid(1), tid: Tid(1), fd: 3, inode: 5, what: InFlight::Descriptor };
+    with.namespaces.get_mut(&id(INNER)).unwrap().holders = vec![waits];
+    without.reader = Some(Reader::Proc);
+    assert_eq!((told(&with, &without), told(&without, &with)), (vec![Change::Unseen], vec![Change::Seen]));
     // One that a process was in would have been seen by both.
     with.namespaces.get_mut(&id(INNER)).unwrap().holders = vec![fd(1, 3)];
     (with.reader, without.reader) = (Some(Reader::Kernel), Some(Reader::Proc));

@@ -56,7 +56,8 @@ impl<'a> Sight<'a> {
             return false;
         }
         match *holder {
-            Holder::Kernel => !self.lists_less,
+            // Only the kernel reader sees these: of file systems, those that belong to a user namespace.
+            Holder::Kernel | Holder::InFlight { .. } | Holder::Mount { .. } if self.lists_less => false,
             Holder::BindMount { mount_ns, .. } | Holder::Mount { mount_ns, .. } => {
                 let gaps = self.gaps_of(mount_ns);
                 !gaps.contains(Place::BindMounts) && !gaps.contains(Place::ProcesslessMounts)

@@ -159,17 +159,20 @@ fn suspect_of(answers: &[Value], ino: u64, pid: u32, fd: i32) -> Option<&Value> 
     suspects.iter().find(|suspect| suspect["pid"] == pid && suspect["fd"] == fd)
 }
 
+/// The kernel reader knows what is in flight: it is a holder, and no suspect.
+const BY_PROCFS: &str = "--reader=proc";
+
 /// What holds an orphan is told, and also what may hold it when that has let go.
 fn suspects() {
     let (actor, uts) = with_orphan();
     let copy = actor.open("/proc/self/ns/uts", Open::ReadOnly);
     let (_, receiver) = actor.send_fd_in_flight(copy);
-    let answers = run_lxkns(["orphans", "--json", "--all", "-t", "uts"]).ok().results();
+    let answers = run_lxkns(["orphans", BY_PROCFS, "--json", "--all", "-t", "uts"]).ok().results();
     answers.iter().for_each(assert_documented);
     assert_eq!(of(&answers, uts).unwrap()["explained"], true);
     let suspect = suspect_of(&answers, uts, actor.pid(), receiver).expect("beside the holder");
     assert_eq!(suspect["kind"], "in-flight");
-    let ran = run_lxkns(["orphans", "--all", "-t", "uts"]).ok();
+    let ran = run_lxkns(["orphans", BY_PROCFS, "--all", "-t", "uts"]).ok();
     let told = group(&ran, "suspects for uts namespaces: each may hold one of the above, or another one, or none");
     let line = format!("fd {receiver} of process {} (", actor.pid());
     assert!(told.iter().any(|told| told.contains("in flight to a UNIX socket") && told.contains(&line)), "{ran:?}");
@@ -184,12 +187,13 @@ fn suspects_of_what_nothing_holds() {
     actor.close(fd);
     actor.unshare(&["mnt"]);
     let is_settled = |answers: &Vec<Value>| of(answers, left).is_some_and(|orphan| orphan["explained"] == false);
-    let answers = look_until(is_settled, || run_lxkns(["orphans", "--json", "--all", "-t", "mnt"]).ok().results());
+    let answers =
+        look_until(is_settled, || run_lxkns(["orphans", BY_PROCFS, "--json", "--all", "-t", "mnt"]).ok().results());
     assert!(is_settled(&answers), "{answers:?}");
     assert!(suspect_of(&answers, left, actor.pid(), receiver).is_some(), "{answers:?}");
     let line = format!("  mnt:[{left}]: its holder is a suspect of its type, below, or not visible");
     let has_it = |ran: &Ran| group(ran, "no visible holder").contains(&line.as_str());
-    let ran = look_until(has_it, || run_lxkns(["orphans", "--all", "-t", "mnt"]).ok());
+    let ran = look_until(has_it, || run_lxkns(["orphans", BY_PROCFS, "--all", "-t", "mnt"]).ok());
     let told = group(&ran, "suspects for mnt namespaces");
     assert!(told.iter().any(|told| told.contains(&format!("fd {receiver} of process {} (", actor.pid()))), "{ran:?}");
     assert!(told.iter().any(|told| told.starts_with("  not visible on any kernel: ")), "{ran:?}");

@@ -22,6 +22,9 @@ use crate::harness::{Need, Test, test};
 use crate::live::program::run_lxkns;
 use crate::live::{directory, look_until};
 
+/// The kernel reader sees some of these.
+const BY_PROCFS: &str = "--reader=proc";
+
 const HANDLES: &[Need] = &[Root, Kernel(6, 18)];
 
 pub(super) fn tests() -> Vec<Test> {
@@ -51,7 +54,7 @@ type Held = Vec<Box<dyn Any>>;
 
 fn dump_to(directory: &Path, name: &str) -> PathBuf {
     let path = directory.join(name);
-    std::fs::write(&path, run_lxkns(["dump", "--no-mounts"]).ok().stdout).unwrap();
+    std::fs::write(&path, run_lxkns(["dump", "--no-mounts", BY_PROCFS]).ok().stdout).unwrap();
     path
 }
 
@@ -91,8 +94,9 @@ impl Known {
 
     /// What is said of it by `diff`.
     fn changes(&self, dumps: &[&Path]) -> Vec<String> {
-        let arguments =
-            ["diff".as_ref(), "--json".as_ref()].into_iter().chain(dumps.iter().map(|path| path.as_os_str()));
+        let arguments = ["diff".as_ref(), "--json".as_ref(), BY_PROCFS.as_ref()]
+            .into_iter()
+            .chain(dumps.iter().map(|path| path.as_os_str()));
         let ran = run_lxkns(arguments);
         assert_eq!(ran.code, Some(0), "{ran:?}");
         let lines = ran.text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -123,7 +127,7 @@ fn lives_unseen(
             .is_none_or(|holders| holders.iter().all(|holder| holder["kind"] == "kernel"))
     };
     let look = || {
-        let ran = run_lxkns(["why", "--json", &target]);
+        let ran = run_lxkns(["why", "--json", BY_PROCFS, &target]);
         (ran.code, ran.json(), ran.problems().into_iter().map(str::to_owned).collect::<Vec<_>>())
     };
     let (code, answers, problems) = look_until(is_settled, look);
@@ -224,7 +228,7 @@ fn what_belongs_to_a_namespace_without_keeping_it() {
         actor.mount(fs_type, path.join("mount"));
         actor.unshare(&[ns_type]);
         assert!(!known.stays_open(), "{fs_type}");
-        let ran = run_lxkns(["why", "--all", &format!("{ns_type}:{}", known.ino)]);
+        let ran = run_lxkns(["why", "--all", BY_PROCFS, &format!("{ns_type}:{}", known.ino)]);
         assert!(!ran.text().contains(&format!("suspect: {fs_type}")), "{ran:?}");
     }
 }

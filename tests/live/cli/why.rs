@@ -46,9 +46,13 @@ struct Said {
 
 #[track_caller]
 fn why(ino: u64) -> Said {
+    why_with("--reader=auto", ino)
+}
+
+fn why_with(reader: &str, ino: u64) -> Said {
     let ino = ino.to_string();
-    let text = run_lxkns(["why", "--all", &ino]).ok().text().to_owned();
-    let json = run_lxkns(["why", "--json", &ino]).ok().results();
+    let text = run_lxkns(["why", "--all", reader, &ino]).ok().text().to_owned();
+    let json = run_lxkns(["why", "--json", reader, &ino]).ok().results();
     assert_eq!(json.len(), 1);
     assert_eq!(json[0]["target"], ino);
     assert_eq!(json[0]["namespace"]["nsid"].to_string(), ino);
@@ -228,6 +232,8 @@ fn padded_title() {
 
 /// Where nothing that can be seen explains a namespace, what may hold it is told: here a descriptor on its way.
 fn suspects() {
+    /// The kernel reader knows what is in flight.
+    const BY_PROCFS: &str = "--reader=proc";
     let actor = Actor::spawn_in(&["mnt"]);
     let fd = actor.open("/proc/self/ns/mnt", Open::ReadOnly);
     let (_, receiver) = actor.send_fd_in_flight(fd);
@@ -235,8 +241,10 @@ fn suspects() {
     let (pid, mnt) = (actor.pid(), actor.ns_inode("mnt"));
     actor.unshare(&["mnt"]);
     let nothing = format!("mnt:[{mnt}] exists, but nothing visible holds it\n");
-    let said =
-        look_until(|said: &Said| said.text.starts_with(&nothing) && said.json["explained"] == false, || why(mnt));
+    let said = look_until(
+        |said: &Said| said.text.starts_with(&nothing) && said.json["explained"] == false,
+        || why_with(BY_PROCFS, mnt),
+    );
     assert!(said.text.starts_with(&nothing), "{}", said.text);
     let suspect = format!("  suspect: 1 descriptor in flight to a UNIX socket, fd {receiver} of process {pid} (");
     assert!(said.text.contains(&suspect), "{}", said.text);
@@ -246,7 +254,7 @@ fn suspects() {
     let own = suspects.iter().find(|suspect| suspect["pid"] == pid).unwrap();
     assert_eq!((&own["kind"], &own["fd"], &own["count"]), (&"in-flight".into(), &receiver.into(), &1.into()));
     // One that something else holds as well has that suspect too.
-    let held = why(actor.ns_inode("mnt"));
+    let held = why_with(BY_PROCFS, actor.ns_inode("mnt"));
     assert_eq!(held.json["explained"], true);
     assert!(held.text.contains(&suspect), "{}", held.text);
 }
