@@ -14,7 +14,7 @@
 //! | a file for its handle, a UNIX socket for the file that it is bound to | [`handle_of`], [`siocunixfile`] |
 //! | a process or thread for namespaces, its descriptor table and I/O priority | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`], [`kcmp_fs`], [`ioprio_get`] |
 //! | the kernel for all tasks and files, by programs of the caller's | [`bpf_load_iterator`], [`bpf_link_iterator`], [`bpf_create_iterator`] |
-//! | the process's own start and open files | [`at_secure`], [`is_same_file`], [`copy_inherited`] |
+//! | the process's own start and open files | [`at_secure`], [`is_same_file`], [`copy_inherited`], [`take_inherited`] |
 //!
 //! | does | with |
 //! |---|---|
@@ -64,7 +64,7 @@ pub use nsfs::{
 };
 pub use patience::{close_elsewhere, in_time, open_cached};
 pub use pidfd::{PidfdNamespace, pidfd_get_namespace, pidfd_open_thread};
-pub use process::{at_secure, copy_inherited, ioprio_get, unshare_network};
+pub use process::{at_secure, copy_inherited, ioprio_get, take_inherited, unshare_network};
 pub use rustix::io::Errno;
 pub use sealed::{is_sealed, sealed_program};
 pub use signal::{
