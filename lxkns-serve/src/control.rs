@@ -37,6 +37,8 @@ pub(crate) enum News {
     Ready,
     /// It still does.
     Alive,
+    /// The connection between front and reader has ended, though neither process has.
+    Unlinked,
     /// It is stuck, and does not end when it is told to.
     GiveUp(String),
 }

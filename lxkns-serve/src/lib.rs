@@ -19,7 +19,6 @@
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-#![allow(dead_code, reason = "what questions with parameters take is there before they are")]
 
 mod args;
 mod control;

@@ -1,7 +1,6 @@
 //! Bodies of responses: whole, or fetched from the reader as the client takes them.
 
 use std::io;
-use std::time::Duration;
 
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{Either, Full};
@@ -18,12 +17,12 @@ pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {
     Either::Left(Full::new(bytes.into()))
 }
 
-/// The body of an answer, in pieces. A client that does not take one within `patience` loses its connection.
-pub(super) fn streamed(answer: Answer, encoding: Encoding, patience: Duration) -> Body {
+/// The body of an answer, in pieces. No piece is fetched before there is room for it.
+pub(super) fn streamed(answer: Answer, encoding: Encoding) -> Body {
     let (sender, channel) = Channel::new(1);
     tokio::spawn(async move {
         let mut sender = sender;
-        match fetch(answer, encoding, patience, &mut sender).await {
+        match fetch(answer, encoding, &mut sender).await {
             Ok(()) => {}
             // The connection ends, so nobody takes what there is for all.
             Err(error) => sender.abort(error),
@@ -32,19 +31,13 @@ pub(super) fn streamed(answer: Answer, encoding: Encoding, patience: Duration) -
     Either::Right(channel)
 }
 
-async fn fetch(
-    mut answer: Answer,
-    encoding: Encoding,
-    patience: Duration,
-    sender: &mut Sender<Bytes, io::Error>,
-) -> io::Result<()> {
+async fn fetch(mut answer: Answer, encoding: Encoding, sender: &mut Sender<Bytes, io::Error>) -> io::Result<()> {
     let mut encoder = Encoder::new(encoding);
     let mut send = async |bytes: Vec<u8>| {
         if bytes.is_empty() {
             return Ok(());
         }
-        let sent = tokio::time::timeout(patience, sender.send_data(bytes.into())).await;
-        sent.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map_err(io::Error::other)
+        sender.send_data(bytes.into()).await.map_err(io::Error::other)
     };
     while let Some(bytes) = answer.next().await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset))? {
         send(encoder.piece(bytes)).await?;

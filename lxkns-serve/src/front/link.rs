@@ -14,6 +14,8 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tracing::warn;
 
+#[cfg(feature = "_intruder")]
+use crate::protocol::Kind;
 use crate::protocol::{
     HEADER, Head, LONGEST_REPLY, LONGEST_REQUEST, MOST_OPEN, Question, Reply, Request, frame, length, message,
 };
@@ -25,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Reader {
     state: Mutex<State>,
     joined: tokio::sync::Notify,
+    lost: tokio::sync::Notify,
     /// One for each question that may be open, with some to spare for those that the reader has yet to hear the end of.
     places: Semaphore,
 }
@@ -77,7 +80,12 @@ impl Drop for OwnedPlace {
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { state: Mutex::default(), joined: tokio::sync::Notify::new(), places: Semaphore::new(MOST_OPEN / 2) }
+        Self {
+            state: Mutex::default(),
+            joined: tokio::sync::Notify::new(),
+            lost: tokio::sync::Notify::new(),
+            places: Semaphore::new(MOST_OPEN / 2),
+        }
     }
 }
 
@@ -91,14 +99,14 @@ impl Reader {
     /// # Errors
     ///
     /// The kernel's.
-    pub(super) fn join(&self, socket: OwnedFd) -> anyhow::Result<()> {
+    pub(super) fn join(self: &Arc<Self>, socket: OwnedFd) -> anyhow::Result<()> {
         let socket = StdStream::from(socket);
         socket.set_nonblocking(true).context("make a socket non-blocking")?;
         let (reading, writing) = UnixStream::from_std(socket).context("epoll")?.into_split();
         let (requests, written) = mpsc::unbounded_channel();
         let link = Arc::new(Link { requests, waiting: Mutex::default() });
         tokio::spawn(write(writing, written));
-        let reads = Arc::clone(&link);
+        let (reads, reader) = (Arc::clone(&link), Arc::clone(self));
         tokio::spawn(async move {
             if let Err(error) = reads.read(reading).await
                 && error.kind() != io::ErrorKind::UnexpectedEof
@@ -107,10 +115,35 @@ impl Reader {
             }
             // Whoever waits for a reply gets none.
             reads.waiting().clear();
+            reader.leave(&reads);
         });
         self.state().link = Some(link);
         self.joined.notify_waiters();
         Ok(())
+    }
+
+    /// Says what is no frame.
+    #[cfg(feature = "_intruder")]
+    pub(super) fn say_garbage(&self) {
+        if let Some(link) = &self.state().link {
+            let question =
+                Question { parameters: vec![(String::new(), String::new()); 100], ..Question::plain(Kind::Why) };
+            let _ = link.requests.send(Request::Ask { id: u32::MAX, question, max_age_ms: None });
+        }
+    }
+
+    /// Has no connection any more, if it was this one.
+    fn leave(&self, link: &Arc<Link>) {
+        let mut state = self.state();
+        if state.link.as_ref().is_some_and(|current| Arc::ptr_eq(current, link)) {
+            state.link = None;
+            self.lost.notify_one();
+        }
+    }
+
+    /// Waits until the connection has ended.
+    pub(super) async fn lost(&self) {
+        self.lost.notified().await;
     }
 
     /// Asks, and returns the head of the answer.

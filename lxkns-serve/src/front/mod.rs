@@ -7,8 +7,11 @@ mod body;
 mod client;
 mod confine;
 mod encoding;
+#[cfg(feature = "_intruder")]
+mod intruder;
 mod link;
 mod openapi;
+mod patient;
 mod problem;
 mod routes;
 mod server;
@@ -70,6 +73,10 @@ async fn serve(control: OwnedFd, settings: FrontSettings, listeners: Vec<OwnedFd
         let order = tokio::select! {
             _ = heartbeat.tick() => {
                 control::send(&control, &News::Alive, &[]).context("say that it is alive")?;
+                continue;
+            }
+            () = server.reader().lost() => {
+                control::send(&control, &News::Unlinked, &[]).context("say that there is no reader")?;
                 continue;
             }
             order = next(&control) => order?,

@@ -116,7 +116,9 @@ fn parameter(parameter: &Parameter) -> Value {
     let (schema, explode) = match parameter.values {
         Values::Text | Values::SomeText => (text, None),
         Values::Texts => (json!({ "type": "array", "items": text }), Some(true)),
-        Values::OneOf(values) => (json!({ "type": "array", "items": { "enum": values } }), Some(false)),
+        Values::One(values) => (json!({ "enum": values }), None),
+        Values::AnyOf(values) => (json!({ "type": "array", "items": { "enum": values } }), Some(false)),
+        Values::Number => (json!({ "type": "integer", "minimum": 0 }), None),
         Values::Numbers => (json!({ "type": "array", "items": { "type": "integer", "minimum": 0 } }), Some(false)),
         Values::Flag => (json!({ "type": "boolean" }), None),
     };

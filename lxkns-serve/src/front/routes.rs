@@ -62,9 +62,13 @@ pub(super) enum Values {
     /// Text that can be left out.
     SomeText,
     /// One of these.
-    OneOf(&'static [&'static str]),
+    One(&'static [&'static str]),
+    /// Some of these.
+    AnyOf(&'static [&'static str]),
     /// Yes or no.
     Flag,
+    /// A number.
+    Number,
     /// Numbers.
     Numbers,
 }
@@ -78,9 +82,27 @@ const SOME_TARGET: Parameter = Parameter { values: Values::SomeText, ..TARGET };
 const TYPE: Parameter = Parameter {
     name: "type",
     about: "Only namespaces of these types, separated by commas",
-    values: Values::OneOf(&TYPES),
+    values: Values::AnyOf(&TYPES),
 };
 const ALL: Parameter = Parameter { name: "all", about: "All of what is long", values: Values::Flag };
+const SEVERAL: Parameter = Parameter { about: "What is asked about; several are allowed", ..TARGET };
+const KIND: Parameter = Parameter {
+    name: "kind",
+    about: "The tree of user namespaces (user), of PID namespaces (pid) or of processes (proc)",
+    values: Values::One(&["user", "pid", "proc"]),
+};
+const OWNED: Parameter = Parameter { name: "owned", about: "With what user namespaces own", values: Values::Flag };
+const USERS: Parameter =
+    Parameter { name: "users", about: "With the user namespaces that own PID namespaces", values: Values::Flag };
+const LEADERS: Parameter =
+    Parameter { name: "all-leaders", about: "With all topmost processes of a namespace", values: Values::Flag };
+const PATH: Parameter =
+    Parameter { name: "path", about: "A mount point on the host, or MAJOR:MINOR", values: Values::Text };
+const PID: Parameter = Parameter { name: "pid", about: "The process that is asked about", values: Values::Number };
+const CAPABILITY: Parameter =
+    Parameter { name: "capability", about: "A capability, e.g. net_admin", values: Values::Text };
+const PORT: Parameter = Parameter { name: "port", about: "Only these ports", values: Values::Numbers };
+const UNIX: Parameter = Parameter { name: "unix", about: "UNIX sockets too", values: Values::Flag };
 const HIDDEN: Parameter = Parameter { name: "hidden", about: "Only hidden mounts", values: Values::Flag };
 
 const fn route(path: &'static str, summary: &'static str, does: Does, parameters: &'static [Parameter]) -> Route {
@@ -96,6 +118,48 @@ pub(super) const ROUTES: &[Route] = &[
     asks("/api/namespaces", "The snapshot, for clients of the Go program lxkns", Kind::Snapshot, &[]),
     asks("/api/processes", "The processes, for clients of the Go program lxkns", Kind::Processes, &[]),
     asks("/api/pidmap", "The PIDs of processes, for clients of the Go program lxkns", Kind::PidMap, &[]),
+    asks("/api/v1/namespaces", "Namespaces, one each (lxkns ls)", Kind::List, &[TARGETS, TYPE, ALL]),
+    route(
+        "/api/v1/namespaces/{target}",
+        "All about a namespace (lxkns show): an inode number, TYPE:INODE or :UNIQUE-ID",
+        Does::Ask(Kind::Show, Segment::Namespace),
+        &[],
+    ),
+    route(
+        "/api/v1/processes/{target}",
+        "All about a process (lxkns show): a PID, or PID:START-TIME",
+        Does::Ask(Kind::Show, Segment::Process),
+        &[],
+    ),
+    asks("/api/v1/containers", "Containers, and what they share (lxkns containers)", Kind::Containers, &[TARGETS]),
+    route(
+        "/api/v1/containers/{target}",
+        "A container by name or ID",
+        Does::Ask(Kind::Containers, Segment::Target),
+        &[],
+    ),
+    asks("/api/v1/mounts", "The mounts of a mount namespace (lxkns mounts)", Kind::Mounts, &[SOME_TARGET, HIDDEN]),
+    route(
+        "/api/v1/mounts/{target}",
+        "The mounts of this mount namespace",
+        Does::Ask(Kind::Mounts, Segment::Target),
+        &[HIDDEN],
+    ),
+    asks("/api/v1/show", "All about namespaces, processes or links (lxkns show)", Kind::Show, &[SEVERAL]),
+    asks("/api/v1/why", "What keeps a namespace alive, and what would release it (lxkns why)", Kind::Why, &[SEVERAL]),
+    asks("/api/v1/orphans", "Namespaces without a process (lxkns orphans)", Kind::Orphans, &[TYPE, ALL]),
+    asks(
+        "/api/v1/tree",
+        "User namespaces, PID namespaces or processes as a tree (lxkns tree)",
+        Kind::Tree,
+        &[SOME_TARGET, KIND, OWNED, USERS, LEADERS],
+    ),
+    asks("/api/v1/busy", "Why a file system is busy (lxkns busy)", Kind::Busy, &[PATH]),
+    asks("/api/v1/caps", "The capabilities of a process in a namespace (lxkns caps)", Kind::Caps, &[TARGET, PID]),
+    asks("/api/v1/who-can", "Who has a capability in a namespace (lxkns who-can)", Kind::WhoCan, &[TARGET, CAPABILITY]),
+    asks("/api/v1/audit", "How far containers are apart from the host (lxkns audit)", Kind::Audit, &[TARGETS]),
+    asks("/api/v1/ports", "Who listens, in every network namespace (lxkns ports)", Kind::Ports, &[TARGETS, PORT, UNIX]),
+    asks("/api/v1/links", "The links of all network namespaces as a graph (lxkns links)", Kind::Links, &[TARGETS]),
     asks("/api/v1/snapshot", "The snapshot (lxkns dump)", Kind::Snapshot, &[]),
     route("/healthz", "Whether the service is alive", Does::Alive, &[]),
     asks("/readyz", "Whether the host was read, and what of it could not be", Kind::Ready, &[]),

@@ -26,6 +26,7 @@ use super::client::{Client, is_host_known};
 use super::encoding::Encoding;
 use super::link::Reader;
 use super::openapi;
+use super::patient::Patient;
 use super::problem::Problem;
 use super::routes::{self, Does, NotUnderstood};
 use super::stats::Stats;
@@ -81,7 +82,7 @@ impl Server {
         Self { settings, reader, places, stopping, stats: Stats::default(), requests: AtomicU64::new(0) }
     }
 
-    pub(super) fn reader(&self) -> &Reader {
+    pub(super) fn reader(&self) -> &Arc<Reader> {
         &self.reader
     }
 
@@ -140,7 +141,9 @@ impl Server {
                 .header_read_timeout(server.settings.header_timeout)
                 .max_buf_size(LONGEST_HEAD)
                 .max_headers(MOST_HEADERS);
-            let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
+            let mut connection = std::pin::pin!(
+                http.serve_connection(TokioIo::new(Patient::new(stream, server.settings.write_timeout)), service)
+            );
             let mut stopping = server.stopping.subscribe();
             // How it ends is the client's affair.
             let is_stopping = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
@@ -198,6 +201,10 @@ impl Server {
             return Err((NONE, Problem::HOST));
         }
         let path = request.uri().path().strip_prefix(self.settings.base_path.as_str());
+        #[cfg(feature = "_intruder")]
+        if let Some(path) = path.filter(|path| path.starts_with("/intruder")) {
+            return Ok(("intruder", plain("application/json", super::intruder::tries(path, &self.reader))));
+        }
         let found = path.and_then(routes::find);
         let (route, taken) = found.ok_or((NONE, Problem::NO_ROUTE))?;
         let failed = |problem| (route.path, problem);
@@ -264,7 +271,7 @@ impl Server {
         }
         *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if request.method() != Method::HEAD {
-            *response.body_mut() = body::streamed(answer, encoding, self.settings.write_timeout);
+            *response.body_mut() = body::streamed(answer, encoding);
         }
         Ok(response)
     }

@@ -5,13 +5,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use lxkns_core::wire::{self, WriteOptions};
-use serde::Serialize;
 use tracing::warn;
 
 use super::cache::{Answer, Cache};
 use super::host::Host;
 use super::metrics;
 use super::problem::Problem;
+use super::questions::{Asking, json};
 use super::scans::{Scan, Scans};
 use crate::protocol::{Content, Kind, Question};
 use crate::settings::ReaderSettings;
@@ -100,7 +100,7 @@ impl Answers {
             Kind::Snapshot => wire::write(snapshot, &options, &mut body),
             Kind::Processes => wire::write_processes(snapshot, &options, &mut body),
             Kind::PidMap => wire::write_pid_map(snapshot, &mut body),
-            _ => return Err(Problem::parameter("not a question of this version")),
+            _ => return Asking { host: &self.host, snapshot, question }.answer(),
         };
         match written {
             Ok(()) => Ok(Answer::new(200, Content::Json, body)),
@@ -110,11 +110,4 @@ impl Answers {
             }
         }
     }
-}
-
-/// An answer in JSON.
-fn json(value: &impl Serialize) -> Result<Answer, Problem> {
-    let mut body = Vec::new();
-    lxkns_answers::json::write(value, &mut body).map_err(|_| Problem::failed())?;
-    Ok(Answer::new(200, Content::Json, body))
 }

@@ -11,6 +11,7 @@ mod link;
 mod metrics;
 mod parameters;
 mod problem;
+mod questions;
 mod scans;
 #[cfg(test)]
 mod tests;

@@ -41,6 +41,7 @@ struct Running {
     since: Instant,
     heard: Instant,
     is_ready: bool,
+    is_unlinked: bool,
 }
 
 impl Child {
@@ -56,6 +57,11 @@ impl Child {
     /// Whether it serves.
     pub(super) fn is_ready(&self) -> bool {
         self.running.as_ref().is_some_and(|running| running.is_ready)
+    }
+
+    /// Whether it has said since the last time that it has no connection to the other process.
+    pub(super) fn take_unlinked(&mut self) -> bool {
+        self.running.as_mut().is_some_and(|running| std::mem::take(&mut running.is_unlinked))
     }
 
     /// Whether one is to be started now.
@@ -101,7 +107,15 @@ impl Child {
         let pidfd = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
         info!(process = self.role, pid = process.id(), "started");
         let now = Instant::now();
-        self.running = Some(Running { process, pidfd, control: ours, since: now, heard: now, is_ready: false });
+        self.running = Some(Running {
+            process,
+            pidfd,
+            control: ours,
+            since: now,
+            heard: now,
+            is_ready: false,
+            is_unlinked: false,
+        });
         self.tell(order, fds);
         Ok(())
     }
@@ -126,6 +140,7 @@ impl Child {
                 Ok(Some((news, _))) => {
                     running.heard = Instant::now();
                     running.is_ready |= news == News::Ready;
+                    running.is_unlinked |= news == News::Unlinked;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     let has_ended = running.process.try_wait();

@@ -12,6 +12,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use lxkns_core::OWN_DESCRIPTORS;
 use lxkns_sys::{Blocking, SignalSet};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -30,12 +31,26 @@ use crate::settings::Settings;
 /// How long a process may say nothing.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// Has what this process has inherited closed in those that it starts, but for the standard streams. It is still open here:
+/// systemd may have passed it.
+fn keep_inherited() -> anyhow::Result<()> {
+    let open = std::fs::read_dir(OWN_DESCRIPTORS).context("list open descriptors (is /proc mounted?)")?;
+    let numbers = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let numbers: Vec<i32> = numbers.filter(|&number| number > 2).collect();
+    for number in numbers {
+        // The copy is closed at once; that of the directory itself is closed already.
+        let _ = lxkns_sys::take_inherited(number);
+    }
+    Ok(())
+}
+
 /// Serves until a signal ends it.
 ///
 /// # Errors
 ///
 /// Where it cannot begin to serve.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    keep_inherited()?;
     let signals = SignalSet::new(&[Signal::TERM, Signal::INT, Signal::HUP]);
     lxkns_sys::sigprocmask(Blocking::Block, &signals).context("block signals")?;
     let signals = lxkns_sys::signalfd(&signals).context("signalfd")?;
@@ -81,6 +96,9 @@ impl Supervisor {
             }
             self.reader.hear();
             self.front.hear();
+            if self.front.take_unlinked() {
+                self.join()?;
+            }
             let now = Instant::now();
             for child in [&mut self.reader, &mut self.front] {
                 child.end_if_silent(now, SILENCE);
@@ -110,6 +128,11 @@ impl Supervisor {
             let fds: Vec<BorrowedFd<'_>> = self.listeners.iter().map(Listener::as_fd).collect();
             self.front.start(&start, &fds)?;
         }
+        self.join()
+    }
+
+    /// Joins both processes anew, where both are there.
+    fn join(&mut self) -> anyhow::Result<()> {
         if self.reader.is_there() && self.front.is_there() {
             let (of_front, of_reader) =
                 rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
