@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::settings::{FrontSettings, LogForm, ReaderSettings, Settings};
-use crate::{log, supervisor};
+use crate::{log, man, supervisor};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,7 +46,7 @@ pub(crate) struct Args {
     pub(crate) insecure_listen: bool,
 
     /// Path that comes before all others, e.g. /lxkns behind a proxy
-    #[arg(long, global = true, env = "LXKNSD_BASE_PATH", value_name = "PATH", default_value = "", value_parser = base_path)]
+    #[arg(long, global = true, env = "LXKNSD_BASE_PATH", value_name = "PATH", default_value = "", hide_default_value = true, value_parser = base_path)]
     pub(crate) base_path: String,
 
     /// Name that the service may be called by in a Host header, beside addresses and localhost; can be repeated
@@ -111,6 +111,12 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Check the options, and say what would be served to whom
     Check,
+    /// Write the man page into a directory
+    #[command(hide = true)]
+    Man {
+        /// The directory
+        dir: PathBuf,
+    },
 }
 
 /// Where to serve.
@@ -204,6 +210,15 @@ pub(crate) fn run() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    if let Some(Command::Man { dir }) = &args.command {
+        return match man::write(dir) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("lxknsd: {error:#}");
+                ExitCode::from(3)
+            }
+        };
+    }
     let problems = args.problems();
     if !problems.is_empty() {
         problems.iter().for_each(|problem| eprintln!("lxknsd: {problem}"));

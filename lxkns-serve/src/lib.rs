@@ -25,6 +25,7 @@ mod control;
 mod exposition;
 mod front;
 mod log;
+mod man;
 mod protocol;
 mod reader;
 mod settings;

@@ -9,10 +9,10 @@ use tracing::warn;
 
 use super::cache::{Answer, Cache};
 use super::host::Host;
-use super::metrics;
 use super::problem::Problem;
 use super::questions::{Asking, json};
 use super::scans::{Scan, Scans};
+use super::{metrics, own};
 use crate::protocol::{Content, Kind, Question};
 use crate::settings::ReaderSettings;
 
@@ -61,7 +61,9 @@ impl Answers {
         let got = self.scans.get(max_age);
         match question.kind {
             Kind::Metrics => {
-                let families = metrics::of(got.as_deref().ok(), self.scans.figures());
+                let mut families = metrics::of(got.as_deref().ok(), self.scans.figures());
+                families.extend(own::processes(self.host.session.proc()));
+                families.push(own::limits(self.host.session.proc()));
                 let body = serde_json::to_vec(&families).unwrap_or_default();
                 let answer = Arc::new(Answer::new(200, Content::Metrics, body));
                 return Answered { answer, scan: got.ok() };

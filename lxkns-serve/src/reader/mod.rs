@@ -9,6 +9,7 @@ mod cache;
 mod host;
 mod link;
 mod metrics;
+mod own;
 mod parameters;
 mod problem;
 mod questions;

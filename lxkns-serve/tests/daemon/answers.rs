@@ -18,6 +18,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("answers::what_does_not_exist_is_told_apart_from_what_is_not_asked_right", problems),
         test("answers::command_lines_are_told_only_where_that_is_allowed", command_lines),
         test("answers::no_path_is_looked_up_for_a_client", paths),
+        test("answers::the_document_names_all_there_is", document),
         test("answers::metrics_count_what_is_there", metrics),
     ]
 }
@@ -196,6 +197,10 @@ fn metrics() {
     assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     assert!(daemon.metric("lxkns_namespaces{type=\"net\",state=\"in-use\"}") >= 1.0);
     assert_eq!(daemon.metric("lxkns_up"), 1.0);
+    for process in ["supervisor", "reader", "front"] {
+        let bytes = daemon.metric(&format!("lxkns_process_resident_memory_bytes{{process=\"{process}\"}}"));
+        assert!(bytes > 100_000.0, "{process}: {bytes}");
+    }
     let open = daemon.get("/metrics", &["Accept: application/openmetrics-text; version=1.0.0"]);
     assert_eq!(open.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
     let text = open.text();
@@ -206,5 +211,33 @@ fn metrics() {
     for family in ["lxkns_holders", "lxkns_orphans", "lxkns_gaps", "lxkns_scan_duration_seconds", "lxkns_http_requests"]
     {
         assert!(text.contains(&format!("# TYPE {family} ")), "{family}: {text}");
+    }
+}
+
+fn document() {
+    let document = format!("{}/../docs/service.md", env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(document).unwrap();
+    let daemon = Daemon::start(&[]);
+    let description = daemon.json("/api/v1/openapi.json");
+    let paths = description["paths"].as_object().unwrap();
+    for (path, at) in paths {
+        let row = document.lines().find(|line| line.starts_with("| `/") && line.contains(&format!("`{path}`")));
+        let row = row.unwrap_or_else(|| panic!("{path} is not in docs/service.md"));
+        for parameter in at["get"]["parameters"].as_array().unwrap() {
+            let name = parameter["name"].as_str().unwrap();
+            assert!(parameter["in"] == "path" || row.contains(&format!("`{name}`")), "{path}: {name}: {row}");
+        }
+    }
+    let metrics = daemon.get("/metrics", &[]).text();
+    for family in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+        assert!(document.contains(&format!("`{family}`")), "{family} is not in docs/service.md");
+    }
+    let help = Command::new(env!("CARGO_BIN_EXE_lxknsd")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let words = help.split_whitespace().map(|word| word.trim_end_matches(','));
+    let options: Vec<_> = words.filter(|word| word.starts_with("--") && word.len() > 2).collect();
+    assert!(options.len() > 15, "{help}");
+    for option in options.into_iter().filter(|option| !["--help", "--version"].contains(option)) {
+        assert!(document.contains(&format!("`{option}")), "{option} is not in docs/service.md");
     }
 }
