@@ -3,6 +3,7 @@
 use lxkns_model::{Call, CapabilitySet, Cause, Errno, Object, Observer, Operation, Place, Places, Seccomp, Snapshot};
 use serde::Serialize;
 
+use crate::event_source::EventsLine;
 use crate::gaps::{self, Reason, Shortfall};
 use crate::names;
 use crate::reader::{self, ReaderLine};
@@ -27,6 +28,8 @@ pub struct Report {
     pub live: bool,
     /// Where processes were read from.
     pub reader: ReaderLine,
+    /// Where task events come from; `null` of a dump.
+    pub events: Option<EventsLine>,
     /// The newer interfaces of the kernel; `null` of a dump.
     pub interfaces: Option<Vec<InterfaceLine>>,
     /// Where a namespace can be held.
@@ -240,15 +243,17 @@ pub struct Living {
     pub interfaces: Vec<Asked>,
     /// The helper for mount namespaces.
     pub helper: Helper,
+    /// Where task events come from; `None` where that could not be tried.
+    pub events: Option<EventsLine>,
 }
 
 /// What can be seen, what cannot and why, and what would help. `living` is what only the living host knows; without it the
 /// snapshot is a dump.
 pub fn report(snapshot: &Snapshot, living: Option<Living>) -> Report {
     let is_live = living.is_some();
-    let (caller, answers, helper) = match living {
-        Some(Living { caller, interfaces, helper }) => (caller, Some(interfaces), Some(helper)),
-        None => (None, None, None),
+    let (caller, answers, helper, events) = match living {
+        Some(Living { caller, interfaces, helper, events }) => (caller, Some(interfaces), Some(helper), events),
+        None => (None, None, None, None),
     };
     let held = gaps::held(snapshot);
     let is_initial = gaps::is_in_initial_pid_namespace(snapshot) == Some(true);
@@ -269,6 +274,7 @@ pub fn report(snapshot: &Snapshot, living: Option<Living>) -> Report {
         kernel: snapshot.host.kernel_release.clone(),
         live: is_live,
         reader: reader::line(snapshot),
+        events,
         interfaces: answers.as_ref().map(|answers| answers.iter().map(interface).collect()),
         places: places(snapshot, held, is_filtered),
         shortfalls: shortfalls.iter().map(|shortfall| shortfall_line(shortfall, held)).collect(),

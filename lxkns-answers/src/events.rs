@@ -16,7 +16,7 @@ use crate::whose::WhoseForm;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Event {
-    /// When the scan began: RFC 3339, UTC; of `lxkns watch` alone.
+    /// When the scan began, or what happened that only an event has seen: RFC 3339, UTC; of `lxkns watch` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
     /// What changed; later versions can have others.
@@ -29,7 +29,7 @@ pub struct Event {
     /// The holder that came or went.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holder: Option<HolderForm>,
-    /// The process that moved, or is now the most senior in it.
+    /// The process that moved, is now the most senior in it, or was in it when only an event of it was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessForm>,
     /// The process that was the most senior in it.
@@ -44,6 +44,21 @@ pub struct Event {
 }
 
 impl Event {
+    /// A change of a namespace, with no more than that.
+    pub(crate) fn new(change: &'static str, namespace: NamespaceForm) -> Self {
+        Self {
+            time: None,
+            change,
+            namespace,
+            holders: None,
+            holder: None,
+            process: None,
+            was: None,
+            from: None,
+            to: None,
+        }
+    }
+
     /// The event that a change is.
     pub(crate) fn of(
         between: &Between<'_>,
@@ -65,17 +80,8 @@ impl Event {
             Some(ProcessForm { pid: pid.0, tid: None, fd: None, command, whose })
         };
         let ino = |id: NamespaceId| Some(id.ino);
-        let mut event = Self {
-            time,
-            change: name(change),
-            namespace: NamespaceForm::of(snapshot, namespace, between.new.mount_ns),
-            holders: None,
-            holder: None,
-            process: None,
-            was: None,
-            from: None,
-            to: None,
-        };
+        let form_of = NamespaceForm::of(snapshot, namespace, between.new.mount_ns);
+        let mut event = Self { time, ..Self::new(name(change), form_of) };
         match *change {
             Change::Appeared
             | Change::Seen

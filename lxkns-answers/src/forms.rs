@@ -4,11 +4,11 @@
 //! out. Invalid UTF-8 is replaced with U+FFFD.
 
 use bstr::BString;
-use lxkns_model::{Holder, Namespace, NamespaceId, NamespaceType, Pid, Snapshot, Suspect, Tid};
+use lxkns_model::{Exactness, Holder, Namespace, NamespaceId, NamespaceType, Pid, References, Snapshot, Suspect, Tid};
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::holders::Kind;
+use crate::holders::{self, Kind};
 use crate::names;
 use crate::steps::Release;
 use crate::suspects;
@@ -61,6 +61,26 @@ impl NamespaceForm {
             leaders: Some(namespace.leaders.iter().map(|pid| pid.0).collect()),
             whose: WhoseForm::namespace(snapshot, namespace.id),
         }
+    }
+}
+
+/// How many references to a namespace there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "References"))]
+pub struct ReferencesForm {
+    /// The kernel's count.
+    pub total: u32,
+    /// How many of them are explained by what was found.
+    pub explained: u32,
+    /// Whether all of them can be: something else holds the namespace where one is not.
+    pub exact: bool,
+}
+
+impl ReferencesForm {
+    /// Those of a namespace; `None` where they are not known.
+    pub fn of(snapshot: &Snapshot, namespace: &Namespace) -> Option<Self> {
+        let &References { total, explained, exactness } = snapshot.references.get(&namespace.id)?;
+        Some(Self { total, explained, exact: exactness == Exactness::Exact })
     }
 }
 
@@ -138,6 +158,9 @@ pub struct HolderForm {
     /// A socket's inode number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inode: Option<u64>,
+    /// What waits in a socket: `descriptor`, `socket` or `connection`; later versions can have others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub what: Option<&'static str>,
     /// The number of sockets of processes in the namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
@@ -162,6 +185,7 @@ impl HolderForm {
             kind: Kind::of(holder).name(),
             process: None,
             inode: None,
+            what: None,
             count: None,
             device_nsid: None,
             mount: None,
@@ -182,6 +206,10 @@ impl HolderForm {
             Holder::Tun { pid, tid, fd, device } => {
                 form.process = process(*pid, Some(*tid), Some(*fd));
                 form.device_nsid = device.map(|id| id.ino);
+            }
+            Holder::InFlight { pid, tid, fd, inode, what } => {
+                form.process = process(*pid, Some(*tid), Some(*fd));
+                (form.inode, form.what) = (Some(*inode), Some(holders::what(*what)));
             }
             Holder::BindMount { mount_ns, mount_id, path } => {
                 form.mount = Some(MountForm::of(snapshot, *mount_ns, *mount_id, None, path.as_ref()));

@@ -1,6 +1,6 @@
 //! The holders of a namespace, in few words.
 
-use lxkns_model::{Holder, Namespace, NamespaceId, Snapshot, Tid};
+use lxkns_model::{Holder, InFlight, Namespace, NamespaceId, References, Snapshot, Tid};
 
 use lxkns_model::relations;
 
@@ -22,6 +22,8 @@ pub enum Kind {
     Socket,
     /// TUN/TAP files.
     Tun,
+    /// Descriptors, sockets and connections that wait in a socket.
+    InFlight,
     /// Bind mounts of it.
     BindMount,
     /// Mounted file systems that belong to it.
@@ -37,13 +39,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Process,
         Self::Task,
         Self::ForChildren,
         Self::Fd,
         Self::Socket,
         Self::Tun,
+        Self::InFlight,
         Self::BindMount,
         Self::FileSystem,
         Self::Child,
@@ -61,6 +64,7 @@ impl Kind {
             Holder::Fd { .. } => Self::Fd,
             Holder::Socket { .. } | Holder::Sockets { .. } => Self::Socket,
             Holder::Tun { .. } => Self::Tun,
+            Holder::InFlight { .. } => Self::InFlight,
             Holder::BindMount { .. } => Self::BindMount,
             Holder::Mount { .. } => Self::FileSystem,
             Holder::Child { .. } => Self::Child,
@@ -79,6 +83,7 @@ impl Kind {
             Self::Fd => "fd",
             Self::Socket => "socket",
             Self::Tun => "tun",
+            Self::InFlight => "in-flight",
             Self::BindMount => "bind-mount",
             Self::FileSystem => "mount",
             Self::Child => "child",
@@ -97,6 +102,7 @@ impl Kind {
             Self::Fd => ("fd", "fds"),
             Self::Socket => ("socket", "sockets"),
             Self::Tun => ("TUN file", "TUN files"),
+            Self::InFlight => return format!("{count} in flight"),
             Self::BindMount => ("bind mount", "bind mounts"),
             Self::FileSystem => ("file system", "file systems"),
             Self::Child => ("child", "children"),
@@ -167,6 +173,10 @@ pub fn describe(snapshot: &Snapshot, holder: &Holder, home: Option<NamespaceId>,
             let device = device.map(|id| format!(", its device in {}", named(id))).unwrap_or_default();
             format!("TUN file, fd {fd} of {}{device}", task(*pid, *tid))
         }
+        Holder::InFlight { pid, tid, fd, inode, what } => {
+            let state = if *what == InFlight::Connection { "not accepted from" } else { "in flight to" };
+            format!("{} {state} socket:[{inode}], fd {fd} of {}", self::what(*what), task(*pid, *tid))
+        }
         Holder::BindMount { mount_ns, path, .. } => format!("bind mount {}{}", at(path), in_mount_ns(*mount_ns)),
         Holder::Mount { mount_ns, fs_type, path, .. } => {
             format!("{} mounted at {}{}", names::text(fs_type), at(path), in_mount_ns(*mount_ns))
@@ -175,6 +185,30 @@ pub fn describe(snapshot: &Snapshot, holder: &Holder, home: Option<NamespaceId>,
         Holder::Owned { ns } => format!("owned {}", named(*ns)),
         Holder::Kernel => "something that no process shows; the kernel lists it".to_owned(),
         _ => "something unknown to this version".to_owned(),
+    }
+}
+
+/// How many references to a namespace the kernel counts, and how many are explained: `7 references, 7 explained`; `None`
+/// where that is not known.
+pub fn references(snapshot: &Snapshot, namespace: &Namespace) -> Option<String> {
+    let references = snapshot.references.get(&namespace.id)?;
+    let References { total, explained, .. } = *references;
+    let one_or_more = if total == 1 { "" } else { "s" };
+    let (least, more) = match references.has_more() {
+        true => ("", ": something else holds it"),
+        false if explained < total => ("at least ", ""),
+        false => ("", ""),
+    };
+    Some(format!("{total} reference{one_or_more}, {least}{explained} explained{more}"))
+}
+
+/// What waits in a socket, in a word.
+pub(crate) fn what(what: InFlight) -> &'static str {
+    match what {
+        InFlight::Descriptor => "descriptor",
+        InFlight::Socket => "socket",
+        InFlight::Connection => "connection",
+        _ => "other",
     }
 }
 

@@ -335,7 +335,7 @@ fn bind_mounts(namespace: &Namespace) -> Vec<BString> {
         &Holder::BindMount { path: Some(ref path), .. } => Some(path),
         _ => None,
     };
-    namespace.holders.iter().filter_map(path).filter(|&path| seen.insert(path)).cloned().collect()
+    namespace.bind_mounts().iter().filter_map(path).filter(|&path| seen.insert(path)).cloned().collect()
 }
 
 /// A list of namespaces. Its JSON form is what lsns writes.

@@ -41,7 +41,7 @@ pub fn target(snapshot: &Snapshot, id: NamespaceId) -> String {
 /// The `ip netns` name of a network namespace, by its mount in this mount namespace; `None` if it has none there.
 pub fn netns_name(snapshot: &Snapshot, ns: NamespaceId, mount_ns: Option<NamespaceId>) -> Option<&BStr> {
     let namespace = snapshot.namespaces.get(&ns).filter(|namespace| namespace.ns_type == NamespaceType::Net)?;
-    namespace.holders.iter().find_map(|holder| match holder {
+    namespace.bind_mounts().iter().find_map(|holder| match holder {
         Holder::BindMount { mount_ns: of, path: Some(path), .. } if Some(*of) == mount_ns => {
             netns::name(path).map(|name| name.as_bstr())
         }

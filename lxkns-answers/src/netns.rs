@@ -15,7 +15,7 @@ pub fn names(snapshot: &Snapshot, mount_ns: NamespaceId) -> Vec<(BString, Namesp
     let namespaces = snapshot.namespaces.values().filter(|namespace| namespace.ns_type == NamespaceType::Net);
     let mut names: Vec<_> = namespaces
         .flat_map(|namespace| {
-            namespace.holders.iter().filter_map(move |holder| match holder {
+            namespace.bind_mounts().iter().filter_map(move |holder| match holder {
                 Holder::BindMount { mount_ns: of, path: Some(path), .. } if *of == mount_ns => {
                     Some((BString::from(name(path)?), namespace.id))
                 }

@@ -59,7 +59,7 @@ pub fn name_of(namespace: &Namespace, home: Option<NamespaceId>) -> Option<&BStr
         let rest = NAMES.iter().find_map(|directory| path.strip_prefix(*directory));
         rest.is_some_and(|name| !name.is_empty() && !name.contains(&b'/'))
     };
-    namespace.holders.iter().find_map(|holder| match holder {
+    namespace.bind_mounts().iter().find_map(|holder| match holder {
         Holder::BindMount { mount_ns, path: Some(path), .. } if Some(*mount_ns) == home && is_name(path) => {
             Some(path.as_ref())
         }
@@ -89,7 +89,7 @@ impl Who {
         if name_of(explanation.namespace, mount_ns).is_some() && !is_forgotten(snapshot, explanation.namespace) {
             return Self::Name;
         }
-        match explanation.holders().first() {
+        match explanation.first_holder() {
             Some(Holder::BindMount { mount_ns, .. } | Holder::Mount { mount_ns, .. }) => Self::Mounts(*mount_ns),
             Some(holder) => holder.pid().map_or(Self::Other, Self::Process),
             None => Self::Nothing,
@@ -129,8 +129,9 @@ fn ancestors_of_the_living(snapshot: &Snapshot) -> FxHashSet<NamespaceId> {
 }
 
 pub(crate) fn has_tasks(namespace: &Namespace) -> bool {
+    // They are sorted: tasks come first.
     let is_task = |holder: &Holder| matches!(holder, Holder::Process { .. } | Holder::Task { .. });
-    !namespace.is_without_tasks() || namespace.holders.iter().any(is_task)
+    !namespace.is_without_tasks() || namespace.holders.first().is_some_and(is_task)
 }
 
 /// The namespaces of these types (none: of all) without any process or task, by who holds them, then by type and inode

@@ -1,6 +1,6 @@
 //! Where processes were read from, and why not from the kernel's iterators.
 
-use lxkns_model::{CapabilitySet, Cause, Gap, Operation, Place, Reader, Snapshot};
+use lxkns_model::{CapabilitySet, Cause, Gap, NotKernel, Operation, Place, Reader, Snapshot};
 use serde::Serialize;
 
 use crate::gaps;
@@ -19,21 +19,26 @@ pub struct ReaderLine {
 
 /// Where this snapshot was read from.
 pub fn line(snapshot: &Snapshot) -> ReaderLine {
-    let why_not_kernel = match (snapshot.reader, refusal(snapshot)) {
-        (_, Some(why)) => Some(why),
-        (Some(Reader::Proc), None) => Some("not asked for".to_owned()),
-        _ => None,
+    let why_not_kernel = match &snapshot.not_kernel {
+        Some(NotKernel::NotAsked) => Some("procfs was asked for".to_owned()),
+        Some(NotKernel::FewProcesses) => Some("there are few processes, and procfs is as fast".to_owned()),
+        Some(NotKernel::Refused(gap)) => Some(words(snapshot, gap)),
+        _ => refusal(snapshot),
     };
     ReaderLine { used: snapshot.reader, why_not_kernel }
 }
 
-/// Why the kernel reader was asked for and could not be used.
+/// Why the kernel reader, which was asked for or had been used, could not be used.
 pub fn refusal(snapshot: &Snapshot) -> Option<String> {
-    let gap = snapshot.gaps.iter().find(|gap| gap.place == Place::Reader)?;
-    Some(format!("{}: {}", printable(gap.operation.to_string()), why(gap, gaps::held(snapshot))))
+    snapshot.gaps.iter().find(|gap| gap.place == Place::Reader).map(|gap| words(snapshot, gap))
 }
 
-fn why(gap: &Gap, held: CapabilitySet) -> String {
+fn words(snapshot: &Snapshot, gap: &Gap) -> String {
+    format!("{}: {}", printable(gap.operation.to_string()), why(gap, gaps::held(snapshot)))
+}
+
+/// Why the kernel does not take a program, or does not describe itself.
+pub(crate) fn why(gap: &Gap, held: CapabilitySet) -> String {
     let needs = CapabilitySet::BPF | CapabilitySet::PERFMON;
     let errno = gap.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
     match gap.cause {
@@ -66,6 +71,23 @@ mod tests {
         gap.errno = Errno::new(errno);
         snapshot.gaps.push(gap);
         refusal(&snapshot)
+    }
+
+    #[test]
+    fn a_choice_says_why() {
+        let mut snapshot = Snapshot::empty(DiscoveryOptions::namespaces(), Host::default(), SystemTime::UNIX_EPOCH);
+        snapshot.reader = Some(Reader::Proc);
+        let gap = Gap::because(Place::Reader, Object::Host, Operation::read("x"), Cause::Unsupported);
+        for (not_kernel, words) in [
+            (None, None),
+            (Some(NotKernel::NotAsked), Some("procfs was asked for")),
+            (Some(NotKernel::FewProcesses), Some("there are few processes, and procfs is as fast")),
+            (Some(NotKernel::Refused(gap)), Some("read x: not in this kernel")),
+        ] {
+            snapshot.not_kernel = not_kernel;
+            assert_eq!(line(&snapshot).why_not_kernel.as_deref(), words);
+            assert_eq!(refusal(&snapshot), None, "nobody has asked for it");
+        }
     }
 
     #[test]

@@ -57,17 +57,19 @@ impl<'a> Advice<'a> {
     /// unmounted with it.
     pub fn release(&self, namespace: &Namespace, holder: &Holder) -> Release {
         let snapshot = self.context.snapshot;
-        let closed = |pid: Pid, tid: Tid, fd: u32| {
+        let is_own = |pid: Pid, tid: Tid| {
             let main_is_dead = snapshot.processes.get(&pid).is_some_and(|process| process.main_task().state.is_dead());
-            let is_own = Tid::from(pid) != tid && !main_is_dead;
-            ReleaseAction::Closed { pid, tid: is_own.then_some(tid), fd }
+            Tid::from(pid) != tid && !main_is_dead
         };
         let action = match *holder {
             Holder::Process { pid } => odd_end_of(snapshot, pid).unwrap_or(ReleaseAction::ProcessExits { pid }),
             Holder::ForChildren { pid, tid } if Tid::from(pid) == tid => ReleaseAction::ProcessExits { pid },
             Holder::Task { pid, tid } | Holder::ForChildren { pid, tid } => ReleaseAction::TaskExits { pid, tid },
             Holder::Fd { pid, tid, fd } | Holder::Socket { pid, tid, fd, .. } | Holder::Tun { pid, tid, fd, .. } => {
-                closed(pid, tid, fd)
+                ReleaseAction::Closed { pid, tid: is_own(pid, tid).then_some(tid), fd }
+            }
+            Holder::InFlight { pid, tid, fd, what, .. } => {
+                ReleaseAction::Received { pid, tid: is_own(pid, tid).then_some(tid), fd, what }
             }
             Holder::Sockets { .. } => ReleaseAction::SocketsClosed,
             Holder::BindMount { .. } | Holder::Mount { .. } => {
@@ -139,7 +141,8 @@ impl<'a> Advice<'a> {
         let lacks = match &action {
             ReleaseAction::ProcessExits { pid }
             | ReleaseAction::TaskExits { pid, .. }
-            | ReleaseAction::Closed { pid, .. } => ending(*pid),
+            | ReleaseAction::Closed { pid, .. }
+            | ReleaseAction::Received { pid, .. } => ending(*pid),
             ReleaseAction::Reaped { pid, .. } => {
                 let parent = snapshot.processes.get(pid).and_then(|process| process.ppid);
                 parent.and_then(ending)
@@ -155,7 +158,8 @@ impl<'a> Advice<'a> {
         let whose = match &action {
             ReleaseAction::ProcessExits { pid }
             | ReleaseAction::TaskExits { pid, .. }
-            | ReleaseAction::Closed { pid, .. } => Whose::process(snapshot, *pid),
+            | ReleaseAction::Closed { pid, .. }
+            | ReleaseAction::Received { pid, .. } => Whose::process(snapshot, *pid),
             ReleaseAction::SocketsClosed => Whose::namespace(snapshot, namespace.id),
             ReleaseAction::MembersExit { nsid, .. } => {
                 snapshot.by_ino(*nsid).and_then(|members| Whose::namespace(snapshot, members.id))

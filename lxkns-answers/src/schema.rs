@@ -10,6 +10,7 @@ use crate::events::Event;
 use crate::json::Envelope;
 use crate::orphans::OrphanResult;
 use crate::show::ShowAnswer;
+use crate::watch::WatchEvent;
 use crate::why::WhyResult;
 use crate::{busy, list, mounts, tree};
 
@@ -35,7 +36,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("enter", schema_of::<Envelope<crate::enter::PlanAnswer>>("lxkns enter --dry-run --json")),
         ("doctor", schema_of::<Envelope<Report>>("lxkns doctor --json")),
         ("diff", schema_of::<Event>("lxkns diff --json")),
-        ("watch", schema_of::<Event>("lxkns watch --json")),
+        ("watch", schema_of::<WatchEvent>("lxkns watch --json")),
     ]
 }
 

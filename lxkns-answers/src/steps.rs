@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lxkns_model::{Pid, Snapshot, Tid};
+use lxkns_model::{InFlight, Pid, Snapshot, Tid};
 use serde::Serialize;
 
 use crate::lacks::with_lack;
@@ -80,6 +80,17 @@ pub enum ReleaseAction {
         /// The descriptor.
         fd: u32,
     },
+    /// The owner of a socket receives or accepts what waits in it; or closes it, or ends.
+    Received {
+        /// The process that has the socket open.
+        pid: Pid,
+        /// The task that owns the descriptor table; `None` if the whole process does.
+        tid: Option<Tid>,
+        /// The descriptor of the socket.
+        fd: u32,
+        /// What waits.
+        what: InFlight,
+    },
     /// The processes in the namespace close their sockets, or end.
     SocketsClosed,
     /// A mount is unmounted.
@@ -133,6 +144,7 @@ impl ReleaseAction {
             Self::Reaped { .. } => "reap",
             Self::ShutDown { .. } => "shut-down",
             Self::Closed { .. } => "close",
+            Self::Received { .. } => "receive",
             Self::SocketsClosed => "close-sockets",
             Self::Unmount { .. } | Self::UnmountOrEnd { .. } => "unmount",
             Self::Uncovered { .. } => "uncover",
@@ -167,6 +179,11 @@ impl fmt::Display for ReleaseAction {
             Self::Closed { pid, tid: None, fd } => write!(f, "process {pid} closes fd {fd}, or exits"),
             Self::Closed { pid, tid: Some(tid), fd } => {
                 write!(f, "task {tid} of process {pid} closes fd {fd}, or exits")
+            }
+            Self::Received { pid, tid, fd, what } => {
+                let task = tid.map(|tid| format!("task {tid} of ")).unwrap_or_default();
+                let takes = if *what == InFlight::Connection { "accepts" } else { "receives" };
+                write!(f, "{task}process {pid} {takes} it, closes fd {fd}, or exits")
             }
             Self::SocketsClosed => f.write_str("the processes in it close them, or exit"),
             Self::Unmount { command, delete_name: Some(delete) } => write!(f, "`{delete}`, or `{command}`"),
@@ -293,7 +310,7 @@ impl From<ReleaseStep> for StepForm {
                 form.pid = Some(pid.0);
             }
             ReleaseAction::TaskExits { pid, tid } => (form.pid, form.tid) = (Some(pid.0), Some(tid.0)),
-            ReleaseAction::Closed { pid, tid, fd } => {
+            ReleaseAction::Closed { pid, tid, fd } | ReleaseAction::Received { pid, tid, fd, .. } => {
                 (form.pid, form.tid, form.fd) = (Some(pid.0), tid.map(|tid| tid.0), Some(fd));
             }
             ReleaseAction::Unmount { command, delete_name } => {

@@ -33,11 +33,13 @@ use std::error::Error;
 use std::fmt;
 
 use lxkns_model::relations::{Change, DifferentBoots, Life, NamespaceChanges, changes};
-use lxkns_model::{Namespace, NamespaceId, NamespaceType, Snapshot, wire};
+use lxkns_model::{LostEvents, Namespace, NamespaceId, NamespaceType, Snapshot, TaskEvent, wire};
 
 use crate::changes::{Between, only};
 use crate::context::Context;
 use crate::events::Event;
+use crate::noted::{Filter, Noted};
+pub use crate::noted::{LostForm, Pace, Passed, WatchEvent};
 
 /// Scans of one host, one after another.
 pub trait Scan {
@@ -69,6 +71,7 @@ pub struct Watcher<S> {
     watched: Option<BTreeSet<NamespaceId>>,
     all_holders: bool,
     hidden: Hidden,
+    noted: Noted,
     old: Snapshot,
     /// `None` before the second scan, and while one is running.
     new: Option<Snapshot>,
@@ -81,6 +84,10 @@ pub struct Look<'a> {
     pub between: Between<'a>,
     /// What differs.
     pub changes: Vec<NamespaceChanges<'a>>,
+    /// The namespaces that only task events have seen since the last scan.
+    pub passed: Vec<Passed>,
+    /// The task events that are missing.
+    pub lost: LostEvents,
 }
 
 impl Look<'_> {
@@ -93,6 +100,23 @@ impl Look<'_> {
     pub fn events(&self) -> Vec<Event> {
         self.between.events(&self.changes, self.time().as_deref()).collect()
     }
+
+    /// That task events are missing, if some are.
+    pub fn missing(&self) -> Option<LostForm> {
+        LostForm::of(&self.lost, self.time())
+    }
+
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.passed.is_empty() && self.lost.is_none()
+    }
+
+    /// All that there is to tell: what is missing, what only task events have seen, what differs.
+    pub fn all_events(&self) -> Vec<WatchEvent> {
+        let passed = self.passed.iter().flat_map(|passed| passed.events(self.between.new.snapshot));
+        let changes = passed.chain(self.events()).map(|event| WatchEvent::Change(Box::new(event)));
+        self.missing().map(WatchEvent::Lost).into_iter().chain(changes).collect()
+    }
 }
 
 impl<S: Scan> Watcher<S> {
@@ -103,8 +127,8 @@ impl<S: Scan> Watcher<S> {
     /// Where there is no snapshot.
     pub fn new(mut scan: S) -> Result<Self, S::Error> {
         let old = scan.scan()?;
-        let hidden = Hidden::default();
-        Ok(Self { scan, types: Vec::new(), watched: None, all_holders: false, hidden, old, new: None })
+        let (hidden, noted) = (Hidden::default(), Noted::default());
+        Ok(Self { scan, types: Vec::new(), watched: None, all_holders: false, hidden, noted, old, new: None })
     }
 
     /// Watches only namespaces of these types; of all where there are none.
@@ -138,6 +162,27 @@ impl<S: Scan> Watcher<S> {
         self.watched.as_ref().is_some_and(BTreeSet::is_empty)
     }
 
+    /// Notes what tasks did since the last scan, and what is missing of it. Returns whether a scan is due: whether it would show
+    /// something else than the last one. What tasks do in namespaces that are known makes no difference, but for the first one
+    /// in a namespace, the last one, the most senior one, and those that hold a namespace which has no task.
+    ///
+    /// A namespace that the next scan does not show is reported by it nevertheless, with who was in it.
+    pub fn note(&mut self, events: &[TaskEvent], lost: LostEvents) -> bool {
+        self.noted.lose(lost);
+        let snapshot = self.new.as_ref().unwrap_or(&self.old);
+        let (only_some, all_holders) = (self.watched.is_some(), self.all_holders);
+        let filter = Filter { types: &self.types, only_some, all_holders };
+        for event in events {
+            self.noted.note(event, snapshot, filter, |id, unique_id| self.hidden.has(id, unique_id));
+        }
+        self.noted.is_due()
+    }
+
+    /// Whether a scan is due, by what was noted.
+    pub fn is_due(&self) -> bool {
+        self.noted.is_due()
+    }
+
     /// Scans once more, and compares.
     ///
     /// # Errors
@@ -148,6 +193,7 @@ impl<S: Scan> Watcher<S> {
             self.old = new;
             self.hidden.carry_over(&mut self.old);
         }
+        self.noted.begin();
         let new = self.scan.scan().map_err(WatchError::Scan)?;
         let is_chrooted = self.scan.is_chrooted(&new);
         // Another boot's snapshot is not kept: the next one is compared with what was before it.
@@ -163,8 +209,10 @@ impl<S: Scan> Watcher<S> {
         if let Some(watched) = &mut self.watched {
             follow(watched, &mut found.namespaces);
         }
+        let (passed, lost) = self.noted.settle(new, |namespace| self.scan.life(namespace));
+        self.hidden.follow_passed(&passed);
         let between = Between { old, new: Context::live(new, is_chrooted) };
-        Ok(Look { between, changes: found.namespaces })
+        Ok(Look { between, changes: found.namespaces, passed, lost })
     }
 
     /// Scans once more, and says what differs.
@@ -228,6 +276,17 @@ impl Hidden {
             }
             true
         });
+    }
+
+    /// Follows what only task events have seen, and lives.
+    fn follow_passed(&mut self, passed: &[Passed]) {
+        let living = passed.iter().filter(|passed| passed.life == Life::Alive);
+        self.0.extend(living.map(|passed| (passed.namespace.id, passed.namespace.clone())));
+    }
+
+    /// Whether this namespace is among them.
+    fn has(&self, id: NamespaceId, unique_id: Option<u64>) -> bool {
+        self.0.get(&id).is_some_and(|hidden| hidden.unique_id == unique_id)
     }
 
     /// Adds them to what the next look is compared with.

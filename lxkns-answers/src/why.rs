@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::ending::{EndingForm, Explained};
-use crate::forms::{HolderForm, NamespaceForm, SuspectForm};
+use crate::forms::{HolderForm, NamespaceForm, ReferencesForm, SuspectForm};
 use crate::holders::{self, Kind, describe};
 use crate::lacks::with_lack;
 use crate::names::{self, Detail};
@@ -61,16 +61,28 @@ impl<'a> Explanation<'a> {
 
     /// The holders in the order in which they are told: of the processes the most senior first.
     pub fn holders(&self) -> Vec<&'a Holder> {
-        let mut holders: Vec<_> = self.namespace.holders.iter().collect();
+        let order = self.order();
+        // What each is sorted by is found once.
+        let mut holders: Vec<_> = self.namespace.holders.iter().map(|holder| (order(&holder), holder)).collect();
+        holders.compact_sort_by_key(|(place, _)| *place);
+        holders.into_iter().map(|(_, holder)| holder).collect()
+    }
+
+    /// The first of the [`holders`](Self::holders).
+    pub(crate) fn first_holder(&self) -> Option<&'a Holder> {
+        self.namespace.holders.iter().min_by_key(self.order())
+    }
+
+    /// What holders are sorted by when they are told.
+    fn order(&self) -> impl Fn(&&'a Holder) -> (Kind, bool, usize) {
         let leaders = self.namespace.leaders.iter().enumerate();
         let ranks: FxHashMap<Pid, usize> = leaders.map(|(rank, &pid)| (pid, rank)).collect();
-        let rank = |holder: &Holder| match holder {
+        let rank = move |holder: &Holder| match holder {
             Holder::Process { pid } => ranks.get(pid).copied().unwrap_or(usize::MAX),
             _ => 0,
         };
         // What ends in a way of its own comes after what is alike.
-        holders.compact_sort_by_key(|holder| (Kind::of(holder), self.odd_end(holder).is_some(), rank(holder)));
-        holders
+        move |holder| (Kind::of(holder), self.odd_end(holder).is_some(), rank(holder))
     }
 
     /// The holders as they are told: those together that are alike.
@@ -160,6 +172,11 @@ impl<'a> Explanation<'a> {
         holders::summary(&self.namespace.holders).filter(|_| self.is_explained())
     }
 
+    /// How many references to it the kernel counts, and how many are explained, in words.
+    pub fn references(&self) -> Option<String> {
+        holders::references(self.context.snapshot, self.namespace)
+    }
+
     /// What may hold it as well, the most likely first.
     pub fn suspects(&self) -> Vec<&'a Suspect> {
         suspects::of(self.context.snapshot, self.namespace)
@@ -169,7 +186,10 @@ impl<'a> Explanation<'a> {
     pub fn describe(&self, holder: &Holder) -> String {
         let text = describe(self.context.snapshot, holder, self.context.mount_ns, Detail::Full);
         match holder {
-            Holder::Fd { pid, tid, fd } | Holder::Socket { pid, tid, fd, .. } | Holder::Tun { pid, tid, fd, .. } => {
+            Holder::Fd { pid, tid, fd }
+            | Holder::Socket { pid, tid, fd, .. }
+            | Holder::Tun { pid, tid, fd, .. }
+            | Holder::InFlight { pid, tid, fd, .. } => {
                 format!("{text}: {}", names::fd_path(*pid, *tid, *fd))
             }
             Holder::BindMount { mount_id, .. } | Holder::Mount { mount_id, .. } => {
@@ -225,6 +245,9 @@ pub struct WhyResult {
     pub explained: bool,
     /// Whether all could be seen that may hold it.
     pub holders_seen: bool,
+    /// How many references to it the kernel counts; left out where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub references: Option<ReferencesForm>,
     /// For which container it was made, where no process of that is in it, and how that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub made_for: Option<String>,
@@ -246,6 +269,7 @@ impl WhyResult {
             namespace: Some(explanation.namespace_form()),
             explained: explanation.is_explained(),
             holders_seen: explanation.holders_seen(),
+            references: ReferencesForm::of(context.snapshot, explanation.namespace),
             made_for: explanation.made_for(),
             ending: explanation.ending().map(|ending| ending.form()),
             holders: explanation.holder_forms(),
@@ -260,6 +284,7 @@ impl WhyResult {
             namespace: None,
             explained: false,
             holders_seen: false,
+            references: None,
             made_for: None,
             ending: None,
             holders: Vec::new(),

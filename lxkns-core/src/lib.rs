@@ -37,6 +37,8 @@
 //! - [`wire`] writes a snapshot as JSON and reads it back.
 //! - [`Discovery::file_system_users`] finds what keeps a file system from being unmounted, [`Discovery::socket_users`]
 //!   the processes that have sockets open.
+//! - [`Events`] follows what tasks do as it happens, so that a scan is taken when something has changed, and what lived for a
+//!   moment only is known.
 //! - [`Interface`] tells which of the newer interfaces this kernel has.
 //! - [`Discovery::open`] opens a namespace of a snapshot, [`namespace_of()`] tells which namespace a descriptor is on.
 //!
@@ -98,6 +100,7 @@ mod cgroups;
 
 mod discovery;
 mod ending;
+mod events;
 mod file;
 mod life;
 mod mount_access;
@@ -127,6 +130,7 @@ pub use cgroups::{CgroupHierarchies, cgroups_at, cgroups_of};
 pub use discovery::{Discovery, Progress, Step, file_system_on};
 pub use ending::ending_of;
 pub use error::{Error, ErrorKind};
+pub use events::{EventBatch, EventOptions, Events, Woken};
 pub use file::{file_of, mount_id_maps, root_of};
 pub use life::life_of;
 #[doc(inline)]

@@ -106,7 +106,7 @@ fn network_mounts(processes: &Processes<'_>) -> NetworkMounts {
         if namespace.ns_type != NamespaceType::Net || !namespace.is_without_tasks() {
             continue;
         }
-        for holder in &namespace.holders {
+        for holder in namespace.bind_mounts() {
             if let Holder::BindMount { mount_ns, path: Some(path), .. } = holder {
                 mounts.entry(without_var(path).to_owned()).or_default().push((*mount_ns, namespace.id));
             }

@@ -60,7 +60,7 @@ use std::time::Duration;
 
 use lxkns_core::ProcRoot;
 use lxkns_model::CompactSort as _;
-use lxkns_model::{Containers, Gap, Holder, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Snapshot};
+use lxkns_model::{Containers, Gap, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Snapshot};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{CWD, Mode, OFlags};
 
@@ -254,8 +254,6 @@ fn sources(processes: &Processes<'_>, elsewhere: &[Pid], gaps: &mut Vec<Gap>) ->
 /// Whether a network namespace without processes is mounted somewhere.
 fn has_leftovers(snapshot: &Snapshot) -> bool {
     snapshot.namespaces.values().any(|namespace| {
-        namespace.ns_type == NamespaceType::Net
-            && namespace.is_without_tasks()
-            && namespace.holders.iter().any(|holder| matches!(holder, Holder::BindMount { .. }))
+        namespace.ns_type == NamespaceType::Net && namespace.is_without_tasks() && !namespace.bind_mounts().is_empty()
     })
 }

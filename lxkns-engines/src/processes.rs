@@ -194,7 +194,8 @@ impl<'a> Processes<'a> {
     pub(crate) fn mounts(&self, pid: Option<Pid>, is_of_user: bool) -> Mounts {
         let directory = pid.and_then(|pid| self.get(pid)).map_or_else(|| "thread-self".to_owned(), Process::directory);
         let (flags, path) = (OFlags::RDONLY | OFlags::CLOEXEC, format!("{directory}/mountinfo"));
-        let mut text = Vec::new();
+        // With room for most lists: what grows from nothing is read in a dozen small parts.
+        let mut text = Vec::with_capacity(8 << 10);
         let read = self.proc.ok_or(Errno::NOENT).and_then(|proc| rustix::fs::openat(proc, path, flags, Mode::empty()));
         let read = read.map_err(std::io::Error::from).and_then(|file| File::from(file).read_to_end(&mut text));
         if let Err(error) = read {

@@ -4,6 +4,18 @@ use bstr::BString;
 
 use super::{NamespaceId, Pid, Tid};
 
+/// What waits in a socket, and holds a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum InFlight {
+    /// A descriptor on the namespace that was sent.
+    Descriptor,
+    /// A socket of the network namespace that was sent.
+    Socket,
+    /// A connection of the network namespace that was not accepted.
+    Connection,
+}
+
 /// One thing that keeps a namespace alive, with what is needed to go there.
 ///
 /// Sorted: what you would look at first comes first.
@@ -67,6 +79,19 @@ pub enum Holder {
         /// The network namespace in which its device now is, where that is another one.
         device: Option<NamespaceId>,
     },
+    /// A descriptor on it, or a socket of it, waits in a UNIX socket: no process has received it yet.
+    InFlight {
+        /// The process that has the receiving socket open.
+        pid: Pid,
+        /// The task whose table that is in.
+        tid: Tid,
+        /// The descriptor of the receiving socket.
+        fd: u32,
+        /// The inode number of the socket that it waits in: of the receiving one, or of one that waits in that.
+        inode: u64,
+        /// What waits.
+        what: InFlight,
+    },
     /// A bind mount of it in a mount namespace.
     BindMount {
         /// The mount namespace.
@@ -110,7 +135,8 @@ impl Holder {
             | Self::ForChildren { pid, .. }
             | Self::Fd { pid, .. }
             | Self::Socket { pid, .. }
-            | Self::Tun { pid, .. } => Some(pid),
+            | Self::Tun { pid, .. }
+            | Self::InFlight { pid, .. } => Some(pid),
             _ => None,
         }
     }

@@ -87,9 +87,13 @@ pub const KEEPERS: [Keeper; 28] = [
     seen("a mounted procfs", &[Pid], "mountinfo, and its PID 1").passive().tested_by("cli::why::file_system"),
     seen("a child namespace", &[Pid, User], "`NS_GET_PARENT`").tested_by("cli::why::child_and_owned"),
     seen("a namespace that it owns", &[User], "`NS_GET_USERNS`").tested_by("cli::why::child_and_owned"),
-    suspect("a descriptor in flight", &[], "`scm_fds` in the receiver's fdinfo")
-        .since("5.6")
-        .tested_by("cli::unseen::in_flight"),
+    suspect(
+        "a descriptor in flight",
+        &[],
+        "`scm_fds` in the receiver's fdinfo; the kernel reader sees which, and then it is a holder",
+    )
+    .since("5.6")
+    .tested_by("cli::unseen::in_flight"),
     suspect("a file of an io_uring", &[], "`UserFiles` in its fdinfo").since("5.1").tested_by("cli::unseen::io_uring"),
     suspect("an open /proc/PID/net file", &[Net], "the link of the descriptor")
         .passive()
@@ -124,9 +128,13 @@ pub const KEEPERS: [Keeper; 28] = [
     suspect("a mounted network file system", &[Net], "mountinfo: NFS, `nfsd`, `rpc_pipefs`, SMB, Ceph, AFS").passive(),
     suspect("a mounted binderfs", &[Ipc], "mountinfo").passive(),
     hidden("a detached mount", &[], "no mount namespace lists it").tested_by("cli::unseen::detached_mount"),
-    hidden("a connection that was not accepted", &[Net], "it has no descriptor yet")
-        .passive()
-        .tested_by("cli::unseen::unaccepted_connection"),
+    hidden(
+        "a connection that was not accepted",
+        &[Net],
+        "it has no descriptor yet; the kernel reader sees those of UNIX sockets, and then they are holders",
+    )
+    .passive()
+    .tested_by("cli::unseen::unaccepted_connection"),
     hidden("a file that a process of it opened", &[User], "the credentials of an open file are not shown")
         .passive()
         .tested_by("cli::unseen::credentials_of_a_file"),

@@ -62,9 +62,11 @@ mod operation;
 mod options;
 mod process;
 mod reader;
+mod references;
 mod snapshot;
 mod socket_user;
 mod suspect;
+mod task_event;
 mod task_powers;
 mod tasks;
 mod texts;
@@ -98,7 +100,7 @@ pub use file_system_user::{
     FileSystemUseKind, FileSystemUser, FileSystemUsers, HiddenFiles, KernelFacility, UnreadHolders,
 };
 pub use gap::{Gap, Object, Place};
-pub use holder::Holder;
+pub use holder::{Holder, InFlight};
 pub use ids::{NamespaceId, NamespaceType, ParseNamespaceTypeError, Pid, Tid, TypedInode, Uid};
 pub use keeper::{KEEPERS, Keeper, Visibility};
 pub use mount::{DeviceNumber, Mount, Propagation, SharedText};
@@ -111,10 +113,12 @@ pub use process::{
     Capabilities, CgroupMembership, Cgroups, CpuRange, Freezer, NamespaceLinks, Process, ProcessStatus, Scheduling,
     Seccomp, Task, TaskState, Uids,
 };
-pub use reader::Reader;
+pub use reader::{NotKernel, Reader};
+pub use references::{Exactness, References};
 pub use snapshot::{Host, Snapshot};
 pub use socket_user::SocketUser;
 pub use suspect::Suspect;
+pub use task_event::{EventRefusal, EventSource, LostEvents, SeenNamespace, TaskEvent, TaskEventKind};
 pub use task_powers::TaskPowers;
 pub use tasks::Tasks;
 pub use texts::Texts;

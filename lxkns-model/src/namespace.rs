@@ -114,8 +114,41 @@ impl Namespace {
         }
     }
 
+    /// The [`holders`](Self::holders) that are bind mounts: a part of them, as they are sorted, found without going through
+    /// all.
+    pub fn bind_mounts(&self) -> &[Holder] {
+        let mount = Holder::BindMount { mount_ns: NamespaceId { ino: 0, dev: 0 }, mount_id: 0, path: None };
+        let mounts = &self.holders[self.holders.partition_point(|holder| *holder < mount)..];
+        &mounts[..mounts.partition_point(|holder| matches!(holder, Holder::BindMount { .. }))]
+    }
+
     /// Whether neither a process nor a task is in it.
     pub fn is_without_tasks(&self) -> bool {
         self.leaders.is_empty() && self.loose_threads.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bind_mounts_are_a_part_of_the_holders() {
+        let id = NamespaceId { ino: 1, dev: 4 };
+        let mount = |ino, path: Option<&str>| Holder::BindMount {
+            mount_ns: NamespaceId { ino, dev: 4 },
+            mount_id: 7,
+            path: path.map(Into::into),
+        };
+        let mounts = [mount(0, None), mount(1, Some("/a")), mount(9, Some("/b"))];
+        let before = [Holder::Process { pid: Pid(1) }, Holder::Tun { pid: Pid(9), tid: Tid(9), fd: 3, device: None }];
+        let after = [Holder::Mount { mount_ns: id, mount_id: 8, fs_type: "proc".into(), path: None }, Holder::Kernel];
+        let mut namespace = Namespace::new(id, NamespaceType::Pid);
+        assert_eq!(namespace.bind_mounts(), []);
+        namespace.holders = [&before[..], &after].concat();
+        assert_eq!(namespace.bind_mounts(), []);
+        namespace.holders = [&before[..], &mounts, &after].concat();
+        assert!(namespace.holders.is_sorted());
+        assert_eq!(namespace.bind_mounts(), mounts);
     }
 }

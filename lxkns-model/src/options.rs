@@ -86,11 +86,16 @@ pub struct DiscoveryOptions {
     pub mounts: bool,
     /// Whether to look for things that hold a namespace without saying which: one more read for each socket and ring.
     pub suspects: bool,
+    /// Whether to read how many references to each namespace the kernel counts, and to explain them: another walk through all
+    /// tasks and files, by the kernel reader alone.
+    pub references: bool,
     /// Whether to leave the calling process itself out: its namespaces, descriptors and tasks; unless a namespace
     /// would then be missing.
     pub without_self: bool,
-    /// Where to read processes, tasks and their open files from; `None` leaves the choice to discovery. If the kernel reader
-    /// is not usable, procfs takes its place, and a gap at [`Place::Reader`] says why.
+    /// Where to read processes, tasks and their open files from; `None` leaves the choice to discovery: the kernel reader
+    /// where it is usable and there are so many processes that it is faster. All scans of a session read the same then. If the
+    /// kernel reader was asked for, or a session has used it, and it is not usable, procfs takes its place, and a gap at
+    /// [`Place::Reader`] says why; [`Snapshot::not_kernel`](crate::Snapshot::not_kernel) says it in any case.
     pub reader: Option<Reader>,
 }
 
@@ -108,6 +113,7 @@ impl DiscoveryOptions {
             namespace_details: false,
             mounts: false,
             suspects: false,
+            references: false,
             without_self: false,
             reader: None,
         }
@@ -126,6 +132,7 @@ impl DiscoveryOptions {
             namespace_details: true,
             mounts: true,
             suspects: true,
+            references: true,
             without_self: false,
             reader: None,
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::{
-    Annotations, CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, Observer, Pid, Process, Reader,
-    Suspect,
+    Annotations, CpuRange, DiscoveryOptions, Gap, Mount, Namespace, NamespaceId, NotKernel, Observer, Pid, Process,
+    Reader, References, Suspect,
 };
 use crate::CompactSort as _;
 
@@ -25,7 +25,7 @@ pub struct Host {
 /// What was found on a host at one time.
 ///
 /// Equality compares what was found: two snapshots of an unchanged host are equal. Outside it are what changes by
-/// itself or says how the scan went: the run states of tasks, the gaps, the reader, the time and the time taken; and what
+/// itself or says how the scan went: the run states of tasks, the counts of references, the gaps, the reader, the time and the time taken; and what
 /// depends on the observer: the observer itself, its mount namespace, and the annotations.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -37,6 +37,9 @@ pub struct Snapshot {
     pub mounts: BTreeMap<NamespaceId, Vec<Mount>>,
     /// Things that hold a namespace without the kernel saying which, sorted.
     pub suspects: Vec<Suspect>,
+    /// How many references the kernel counts to each namespace, where the kernel reader could tell, and the count did not
+    /// change during the scan; never of initial, user and PID namespaces.
+    pub references: BTreeMap<NamespaceId, References>,
     /// What could not be read, sorted.
     pub gaps: Vec<Gap>,
     /// What was added after discovery.
@@ -48,6 +51,8 @@ pub struct Snapshot {
     /// Where processes, tasks and their open files were read from; `None` where not known, as of a dump of an older
     /// version.
     pub reader: Option<Reader>,
+    /// Why that is not the kernel reader; `None` where it is, or where that is not known.
+    pub not_kernel: Option<NotKernel>,
     /// What was asked for.
     pub options: DiscoveryOptions,
     /// The host.
@@ -66,11 +71,13 @@ impl Snapshot {
             processes: BTreeMap::new(),
             mounts: BTreeMap::new(),
             suspects: Vec::new(),
+            references: BTreeMap::new(),
             gaps: Vec::new(),
             annotations: Annotations::default(),
             observer_mount_ns: None,
             observer: None,
             reader: None,
+            not_kernel: None,
             options,
             host,
             taken_at,

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::Task;
+use super::{Task, Tid};
 
 /// The tasks of a process that are known: always its first one, then others by TID.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,14 @@ impl Tasks {
     /// The others.
     pub fn others(&self) -> &[Task] {
         &self.0[1..]
+    }
+
+    /// The one with this TID.
+    pub fn by_tid(&self, tid: Tid) -> Option<&Task> {
+        match self.first() {
+            first if first.tid == tid => Some(first),
+            _ => self.others().binary_search_by_key(&tid, |task| task.tid).ok().map(|at| &self.others()[at]),
+        }
     }
 
     /// Adds one.

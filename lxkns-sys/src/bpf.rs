@@ -1,17 +1,21 @@
-//! bpf(2): programs that the kernel's iterators run.
+//! bpf(2): programs, and those that the kernel's iterators run.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
-use crate::checked_fd;
+use crate::{checked, checked_fd};
 
+const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_MAP_UPDATE_BATCH: libc::c_int = 26;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_ITER_CREATE: libc::c_int = 33;
 
+const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
+pub(crate) const BPF_TRACE_RAW_TP: u32 = 23;
 const BPF_TRACE_ITER: u32 = 28;
 
 /// The bytes of a program's name, with the zero that ends it.
@@ -93,12 +97,24 @@ pub fn bpf_load_iterator(
     attach_btf_id: u32,
     log: &mut [u8],
 ) -> Result<OwnedFd, Errno> {
+    load(BPF_TRACE_ITER, name, instructions, license, attach_btf_id, log)
+}
+
+/// Loads a program that is to be attached so.
+pub(crate) fn load(
+    attach_type: u32,
+    name: &CStr,
+    instructions: &[BpfInstruction],
+    license: &CStr,
+    attach_btf_id: u32,
+    log: &mut [u8],
+) -> Result<OwnedFd, Errno> {
     let mut request = ProgLoad {
         prog_type: BPF_PROG_TYPE_TRACING,
         insn_cnt: u32::try_from(instructions.len()).map_err(|_| Errno::TOOBIG)?,
         insns: instructions.as_ptr().expose_provenance() as u64,
         license: license.as_ptr().expose_provenance() as u64,
-        expected_attach_type: BPF_TRACE_ITER,
+        expected_attach_type: attach_type,
         attach_btf_id,
         ..ProgLoad::default()
     };
@@ -131,6 +147,10 @@ pub fn bpf_load_iterator(
 /// 5.8; `bpf(2)`.
 #[doc(alias = "BPF_LINK_CREATE")]
 pub fn bpf_link_iterator(program: impl AsFd) -> Result<OwnedFd, Errno> {
+    link(program.as_fd(), None)
+}
+
+fn link(program: BorrowedFd<'_>, map: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
     /// The part of `union bpf_attr` that creates a link.
     #[repr(C)]
     struct LinkCreate {
@@ -142,18 +162,127 @@ pub fn bpf_link_iterator(program: impl AsFd) -> Result<OwnedFd, Errno> {
         iter_info_len: u32,
         spare: u32,
     }
+    let map = map.map(|map| map.as_raw_fd());
     let request = LinkCreate {
-        prog_fd: program.as_fd().as_raw_fd(),
+        prog_fd: program.as_raw_fd(),
         target_fd: 0,
         attach_type: BPF_TRACE_ITER,
         flags: 0,
-        iter_info: 0,
-        iter_info_len: 0,
+        iter_info: map.as_ref().map_or(0, |map| std::ptr::from_ref(map).expose_provenance() as u64),
+        iter_info_len: map.map_or(0, |_| size_of::<i32>() as u32),
         spare: 0,
     };
     let size = size_of::<LinkCreate>();
-    // SAFETY: the request is read for its size, and names no memory.
+    // SAFETY: the request is read for its size. It names the descriptor of a map or nothing; that number is read for its
+    // size, and outlives the call.
     checked_fd(unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_CREATE, &raw const request, size) })
+}
+
+/// An array of the kernel's for BPF programs, which ends with its descriptor.
+#[derive(Debug)]
+pub struct BpfArray(OwnedFd);
+
+/// An element of a [`BpfArray`].
+pub type BpfElement = [u64; 4];
+
+impl BpfArray {
+    /// Makes an array of so many elements, all zeros.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`: see below. `ENOMEM`, `E2BIG`: there is no room for it.
+    ///
+    /// # Privileges
+    ///
+    /// `CAP_BPF`, or `CAP_SYS_ADMIN`, in the initial user namespace.
+    ///
+    /// # Minimum kernel version
+    ///
+    /// 3.19; `bpf(2)`.
+    #[doc(alias = "BPF_MAP_CREATE")]
+    pub fn new(elements: u32) -> Result<Self, Errno> {
+        /// The part of `union bpf_attr` that creates a map.
+        #[repr(C)]
+        struct MapCreate {
+            map_type: u32,
+            key_size: u32,
+            value_size: u32,
+            max_entries: u32,
+        }
+        let request = MapCreate {
+            map_type: BPF_MAP_TYPE_ARRAY,
+            key_size: size_of::<u32>() as u32,
+            value_size: size_of::<BpfElement>() as u32,
+            max_entries: elements,
+        };
+        let size = size_of::<MapCreate>();
+        // SAFETY: the request is read for its size, and names no memory.
+        let array = checked_fd(unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_CREATE, &raw const request, size) })?;
+        Ok(Self(array))
+    }
+
+    /// Writes its first elements.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the kernel cannot write several in one call. `E2BIG`: it has fewer.
+    ///
+    /// # Privileges
+    ///
+    /// As [`new`](Self::new).
+    ///
+    /// # Minimum kernel version
+    ///
+    /// 5.6; `bpf(2)`.
+    #[doc(alias = "BPF_MAP_UPDATE_BATCH")]
+    pub fn write(&self, elements: &[BpfElement]) -> Result<(), Errno> {
+        /// The part of `union bpf_attr` that writes several elements.
+        #[repr(C)]
+        struct Batch {
+            in_batch: u64,
+            out_batch: u64,
+            keys: u64,
+            values: u64,
+            count: u32,
+            map_fd: i32,
+            elem_flags: u64,
+            flags: u64,
+        }
+        let count = u32::try_from(elements.len()).map_err(|_| Errno::TOOBIG)?;
+        let keys: Vec<u32> = (0..count).collect();
+        let mut request = Batch {
+            in_batch: 0,
+            out_batch: 0,
+            keys: keys.as_ptr().expose_provenance() as u64,
+            values: elements.as_ptr().expose_provenance() as u64,
+            count,
+            map_fd: self.0.as_raw_fd(),
+            elem_flags: 0,
+            flags: 0,
+        };
+        let size = size_of::<Batch>();
+        // SAFETY: the request is read for its size, and `count` is written in it. It names as many keys and elements as it
+        // says, which are read for the sizes that the array was made with; both outlive the call.
+        checked(unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_UPDATE_BATCH, &raw mut request, size) })?;
+        Ok(())
+    }
+
+    /// As [`bpf_link_iterator`], of a program for the elements of maps: to this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`bpf_link_iterator`]. `EACCES`: the program reads more of an element than there is.
+    ///
+    /// # Privileges
+    ///
+    /// As [`bpf_load_iterator`].
+    ///
+    /// # Minimum kernel version
+    ///
+    /// 5.9; `bpf(2)`.
+    pub fn link_iterator(&self, program: impl AsFd) -> Result<OwnedFd, Errno> {
+        link(program.as_fd(), Some(self.0.as_fd()))
+    }
 }
 
 /// Begins to iterate: `read(2)` of the returned descriptor runs the program for one object after the other, and returns
@@ -208,5 +337,7 @@ mod tests {
         }
         let errno = failed(bpf_load_iterator(c"lxkns_none", &[], c"GPL", 1, &mut []));
         assert!([Errno::INVAL, Errno::TOOBIG, Errno::PERM, Errno::NOSYS].contains(&errno), "{errno}");
+        let errno = BpfArray::new(0).expect_err("an array has elements");
+        assert!(expected.contains(&errno), "{errno}");
     }
 }

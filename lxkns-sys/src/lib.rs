@@ -9,12 +9,13 @@
 //! |---|---|
 //! | a namespace for its type, owner, parent, creator and IDs | [`ns_get_nstype`], [`ns_get_userns`], [`ns_get_parent`], [`ns_get_owner_uid`], [`ns_get_id`], [`ns_get_mntns_id`] |
 //! | the kernel for its lists of namespaces | [`ns_mnt_get_next`], [`ns_mnt_get_prev`], [`ns_mnt_get_info`], [`listns`], [`open_namespace_by_handle`] |
-//! | a mount namespace for its mounts | [`listmount`], [`statmount`] |
+//! | a mount namespace for its mounts, and for changes of them | [`listmount`], [`statmount`], [`fanotify_mounts`], [`fanotify_mark_mounts`] |
 //! | a socket or TUN/TAP file for its network namespace | [`siocgskns`], [`so_netns_cookie`], [`tungetdevnetns`] |
 //! | a file for its handle, a UNIX socket for the file that it is bound to | [`handle_of`], [`siocunixfile`] |
 //! | a process or thread for namespaces, its descriptor table and I/O priority | [`pidfd_get_namespace`], [`pidfd_open_thread`], [`kcmp_files`], [`kcmp_fs`], [`ioprio_get`] |
-//! | the kernel for all tasks and files, by programs of the caller's | [`bpf_load_iterator`], [`bpf_link_iterator`], [`bpf_create_iterator`] |
-//! | the process's own start and open files | [`at_secure`], [`is_same_file`], [`copy_inherited`], [`take_inherited`] |
+//! | the kernel for all tasks and files, by programs of the caller's | [`bpf_load_iterator`], [`bpf_link_iterator`], [`bpf_create_iterator`], [`BpfArray`] |
+//! | the kernel for what tasks do, by programs at its tracepoints | [`bpf_load_tracepoint`], [`bpf_attach_tracepoint`], [`BpfRing`], [`BpfCounter`] |
+//! | the process's own start and open files, and the clock | [`at_secure`], [`is_same_file`], [`copy_inherited`], [`take_inherited`], [`monotonic_ns`] |
 //!
 //! | does | with |
 //! |---|---|
@@ -32,7 +33,9 @@
 //! Of the workspace's libraries, only this one has `unsafe` code: each block is one call.
 
 mod bpf;
+mod bpf_events;
 mod exec;
+mod fanotify;
 mod handle;
 mod kcmp;
 mod listns;
@@ -51,8 +54,10 @@ mod stack;
 mod streams;
 mod terminal;
 
-pub use bpf::{BpfInstruction, bpf_create_iterator, bpf_link_iterator, bpf_load_iterator};
+pub use bpf::{BpfArray, BpfElement, BpfInstruction, bpf_create_iterator, bpf_link_iterator, bpf_load_iterator};
+pub use bpf_events::{BpfCounter, BpfRing, bpf_attach_tracepoint, bpf_load_tracepoint};
 pub use exec::{CStrings, execveat};
+pub use fanotify::{fanotify_mark_mounts, fanotify_mounts};
 pub use handle::{NsHandle, handle_of, open_namespace_by_handle};
 pub use kcmp::{is_same_file, kcmp_files, kcmp_fs};
 pub use listns::{LISTNS_ALL_USER_NAMESPACES, listns};
@@ -64,7 +69,7 @@ pub use nsfs::{
 };
 pub use patience::{close_elsewhere, in_time, open_cached};
 pub use pidfd::{PidfdNamespace, pidfd_get_namespace, pidfd_open_thread};
-pub use process::{at_secure, copy_inherited, ioprio_get, take_inherited, unshare_network};
+pub use process::{at_secure, copy_inherited, ioprio_get, monotonic_ns, take_inherited, unshare_network};
 pub use rustix::io::Errno;
 pub use sealed::{is_sealed, sealed_program};
 pub use signal::{

@@ -42,6 +42,23 @@ pub fn ioprio_get(thread: u32) -> Result<u32, Errno> {
     checked(returned).map(|priority| priority as u32)
 }
 
+/// The monotonic clock, in nanoseconds: as the kernel dates events.
+///
+/// # Privileges
+///
+/// None.
+///
+/// # Minimum kernel version
+///
+/// Any; see `clock_gettime(2)`.
+#[doc(alias = "CLOCK_MONOTONIC")]
+pub fn monotonic_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: there is room for one time. Every kernel has this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
 /// A copy, numbered 3 or above, of the descriptor that the process has inherited with this number.
 ///
 /// # Errors

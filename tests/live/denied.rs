@@ -316,7 +316,8 @@ fn undisturbed(actors: &[Actor], inodes: &[u64], denied: &[(&Interface, Errno)])
 }
 
 fn dump_by(mut command: std::process::Command, denied: &[(&Interface, Errno)]) -> (Ran, Snapshot) {
-    command.args(["dump", "--no-cmdline"]);
+    // The kernel reader needs few of these interfaces.
+    command.args(["dump", "--no-cmdline", "--reader=proc"]);
     for (_, errno) in ERRNOS {
         let interfaces: Vec<_> =
             denied.iter().filter(|(_, with)| *with == errno).map(|(interface, _)| *interface).collect();

@@ -10,6 +10,7 @@ mod endings;
 mod engine_hosts;
 mod engines;
 mod enter;
+mod events;
 mod gaps;
 mod guides;
 mod hostile;
@@ -25,6 +26,7 @@ mod processes;
 mod processless;
 mod program;
 mod reader;
+mod references;
 mod safety;
 mod snapshots;
 
@@ -47,6 +49,7 @@ pub(crate) fn tests() -> Vec<Test> {
         kernel_lists::tests(),
         processes::tests(),
         reader::tests(),
+        references::tests(),
         processless::tests(),
         snapshots::tests(),
         gaps::tests(),
@@ -64,6 +67,7 @@ pub(crate) fn tests() -> Vec<Test> {
         endings::tests(),
         engine_hosts::tests(),
         enter::tests(),
+        events::tests(),
         one_file::tests(),
         owner::tests(),
     ]

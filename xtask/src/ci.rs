@@ -65,9 +65,10 @@ pub(crate) fn all(args: &Args) -> anyhow::Result<()> {
     for (name, took, result) in &results {
         println!("{name:<10}{:>7.1} s  {}", took.as_secs_f64(), if result.is_ok() { "ok" } else { "FAILED" });
     }
-    let failed: Vec<&str> = results.iter().filter(|(_, _, result)| result.is_err()).map(|(name, _, _)| *name).collect();
+    let failed: Vec<String> =
+        results.iter().filter_map(|(name, _, result)| Some(format!("{name}: {:#}", result.as_ref().err()?))).collect();
     if !failed.is_empty() {
-        bail!("failed: {}", failed.join(", "));
+        bail!("failed:\n{}", failed.join("\n"));
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ pub(crate) fn suite() -> anyhow::Result<()> {
         counts.add(&unprivileged()?);
     }
     println!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped);
-    ensure!(counts.failed == 0, "{} tests failed", counts.failed);
+    ensure!(counts.failed == 0, "{} tests failed: {}", counts.failed, counts.names.join(", "));
     Ok(())
 }
 
@@ -59,16 +59,16 @@ pub(crate) fn doc_tests() -> anyhow::Result<()> {
 pub(crate) fn of_program(program: &Path) -> anyhow::Result<()> {
     let live = crate::artifacts::live_tests()?.live;
     let package = std::env::current_dir()?.join("lxkns-cli");
-    let mut failed = 0;
+    let mut all = Counts::default();
     for group in ["cli::", "one_file::"] {
         let mut command = Command::new(&live);
         command.arg(group).current_dir(&package).env("CARGO_MANIFEST_DIR", &package);
         command.env("LXKNS_BIN", std::path::absolute(program)?);
         let counts = counted(&mut command)?;
         ensure!(counts.passed > 0, "no test of {group} ran");
-        failed += counts.failed;
+        all.add(&counts);
     }
-    ensure!(failed == 0, "{failed} tests failed");
+    ensure!(all.failed == 0, "{} tests failed: {}", all.failed, all.names.join(", "));
     Ok(())
 }
 
@@ -108,12 +108,13 @@ fn unprivileged() -> anyhow::Result<Counts> {
     Ok(counts)
 }
 
-/// The last lines of a test runner.
+/// The last lines of a test runner, and the names of the tests that failed.
 #[derive(Debug, Default, PartialEq)]
 struct Counts {
     passed: u64,
     failed: u64,
     skipped: u64,
+    names: Vec<String>,
 }
 
 impl Counts {
@@ -121,10 +122,14 @@ impl Counts {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.names.extend(other.names.iter().cloned());
     }
 
-    /// Adds what one line of output counts, if it is a closing line of nextest or of libtest.
+    /// Adds what one line of output counts, if it is a closing line of nextest or of libtest, and the name of a test that
+    /// libtest says has failed.
     fn read(&mut self, line: &str) {
+        let failed = line.strip_prefix("---- ").and_then(|rest| rest.trim_end().strip_suffix(" ----"));
+        self.names.extend(failed.map(|name| name.trim_end_matches(" stdout").to_owned()));
         // Further in, nextest repeats what the process of one test has written.
         if !line.starts_with("test result: ") && !line.trim_start().starts_with("Summary [") {
             return;
@@ -195,13 +200,20 @@ mod tests {
                     \x20   test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n\
                     ------------\n\
                     \x20    Summary [   0.014s] 8 tests run: 5 passed (1 slow), 2 failed, 1 timed out, 3 skipped\n";
-        assert_eq!(counts(text), Counts { passed: 5, failed: 3, skipped: 3 });
+        assert_eq!(counts(text), Counts { passed: 5, failed: 3, skipped: 3, names: vec![] });
     }
 
     #[test]
     fn the_closing_lines_of_libtest_add_up() {
         let line = "test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s\n";
         let both = format!("{line}noise about 7 passed years\n{line}");
-        assert_eq!(counts(&both), Counts { passed: 8, failed: 0, skipped: 2 });
+        assert_eq!(counts(&both), Counts { passed: 8, failed: 0, skipped: 2, names: vec![] });
+    }
+
+    #[test]
+    fn what_failed_is_named() {
+        let names = |text| counts(text).names;
+        assert_eq!(names("---- places::parent ----\nit broke\n"), ["places::parent"]);
+        assert_eq!(names("---- parse::tests::empty stdout ----\n"), ["parse::tests::empty"]);
     }
 }

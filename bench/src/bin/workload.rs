@@ -38,6 +38,9 @@ struct Args {
     /// How many mount namespaces are held by nothing but an fd of one more process
     #[arg(long, default_value_t = 0)]
     processless_mount_namespaces: usize,
+    /// How many network namespaces are held by nothing but descriptors, one in each process, which all inherit
+    #[arg(long, default_value_t = 0)]
+    inherited_network_namespaces: usize,
     /// How many containers as runc leaves them: each is a process in a mount namespace of its own, and a state.json
     #[arg(long, default_value_t = 0)]
     containers: usize,
@@ -52,7 +55,12 @@ struct Ends {
     life: OwnedFd,
     /// Takes one zero byte from everyone who is ready, or an error's text.
     ready: OwnedFd,
+    /// Descriptors of namespaces that stay open, all of them [`INHERITED`] or higher, without a gap.
+    inherited: Vec<OwnedFd>,
 }
+
+/// The first descriptor of a namespace that all inherit.
+const INHERITED: i32 = 1000;
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {
@@ -69,7 +77,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let start = Instant::now();
     let (life, life_writer) = pipe_with(PipeFlags::CLOEXEC)?;
     let (ready_reader, ready) = pipe_with(PipeFlags::CLOEXEC)?;
-    let ends = Ends { life, ready };
+    let ends = Ends { life, ready, inherited: inherited(args)? };
     let own_pid_namespace = File::open("/proc/self/ns/pid").context("cannot open /proc/self/ns/pid")?;
     if args.containers > 0 {
         own_run()?;
@@ -102,7 +110,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     println!(
         "ready processes={children} tasks={} namespaces={} in {:.1} s",
         children + args.threads_extra,
-        args.namespaces + args.processless_mount_namespaces + args.containers,
+        args.namespaces + args.processless_mount_namespaces + args.inherited_network_namespaces + args.containers,
         start.elapsed().as_secs_f64()
     );
     io::stdout().flush()?;
@@ -135,9 +143,15 @@ fn fits(args: &Args) -> anyhow::Result<()> {
     limit("open files", files, "/proc/sys/fs/file-max", number("/proc/sys/fs/file-max"))?;
     let most_fds = (args.fds + args.sockets).max(args.processless_mount_namespaces) + 16;
     limit("fds in one process", most_fds, "ulimit -n", soft_limit(Resource::Nofile))?;
+    if args.inherited_network_namespaces > 0 {
+        let fds = INHERITED as usize + args.inherited_network_namespaces;
+        limit("fds in one process", fds, "ulimit -n", soft_limit(Resource::Nofile))?;
+        ensure!(args.fds + args.sockets <= INHERITED as usize - 2, "they would be among those inherited");
+    }
     for kind in ["mnt", "uts", "ipc", "pid", "user", "cgroup", "net"] {
         let path = format!("/proc/sys/user/max_{kind}_namespaces");
         let held = if kind == "mnt" { args.processless_mount_namespaces + args.containers } else { 0 };
+        let held = held + if kind == "net" { args.inherited_network_namespaces } else { 0 };
         limit(&format!("{kind} namespaces"), args.namespaces / 6 + held + 1, &path, number(&path))?;
     }
     Ok(())
@@ -223,6 +237,19 @@ fn mount_namespace_holder(args: &Args) -> anyhow::Result<()> {
     set_namespace(&own, libc::CLONE_NEWNS)
 }
 
+/// Network namespaces in which nothing runs. The descriptors are without a gap: nothing else has such high ones.
+fn inherited(args: &Args) -> anyhow::Result<Vec<OwnedFd>> {
+    let open = || File::open("/proc/self/ns/net").context("cannot open /proc/self/ns/net");
+    let own = open()?;
+    let mut all = Vec::new();
+    for _ in 0..args.inherited_network_namespaces {
+        unshare(libc::CLONE_NEWNET)?;
+        all.push(rustix::io::fcntl_dupfd_cloexec(open()?, INHERITED)?);
+    }
+    set_namespace(&own, libc::CLONE_NEWNET)?;
+    Ok(all)
+}
+
 /// A mount namespace with nothing in `/run`: what is written there ends with the workload.
 fn own_run() -> anyhow::Result<()> {
     use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
@@ -263,9 +290,12 @@ fn fork(ends: &Ends, set_up: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Res
 fn stand(ends: &Ends, set_up: impl FnOnce() -> anyhow::Result<()>) -> io::Result<()> {
     rustix::stdio::dup2_stdin(&ends.life)?;
     rustix::stdio::dup2_stdout(&ends.ready)?;
-    // SAFETY: closes fds whose owners are the parent's variables, of which this process uses none any more.
-    if unsafe { libc::close_range(2, libc::c_uint::MAX, 0) } != 0 {
-        return Err(io::Error::last_os_error());
+    let kept = INHERITED as libc::c_uint;
+    for (first, last) in [(2, kept - 1), (kept + ends.inherited.len() as libc::c_uint, libc::c_uint::MAX)] {
+        // SAFETY: closes fds whose owners are the parent's variables, of which this process uses none any more.
+        if unsafe { libc::close_range(first, last, 0) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
     }
     let report = match set_up() {
         Ok(()) => vec![0],

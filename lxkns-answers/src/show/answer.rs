@@ -11,6 +11,7 @@ use super::network_answer::{NetworkAnswer, network_answer};
 use super::process::differences;
 use super::{Label, Reference, ShownNamespace, ShownProcess, process};
 use crate::ending::{EndingForm, Explained};
+use crate::forms::ReferencesForm;
 use crate::links::GraphLink;
 use crate::names::{self, lossy};
 use crate::whose::WhoseForm;
@@ -64,6 +65,9 @@ pub struct NamespaceAnswer {
     pub holders_seen: bool,
     /// How many of what keep it alive; `null` where nothing was seen.
     pub held_by: Option<String>,
+    /// How many references to it the kernel counts; left out where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub references: Option<ReferencesForm>,
     /// The paths that lead to it.
     pub paths: Vec<String>,
     /// Why what only a process inside can tell is `null`; `null` where nothing is missing.
@@ -352,6 +356,7 @@ impl ShowAnswer {
             members_seen,
             holders_seen: relations::holders_seen(snapshot, namespace),
             held_by: holders::summary(&namespace.holders),
+            references: ReferencesForm::of(snapshot, namespace),
             paths: ways.map(|way| lossy(&way.into_path())).collect(),
             missing: shown.why_missing(),
             of_type: of_type(shown),

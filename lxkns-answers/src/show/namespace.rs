@@ -205,6 +205,8 @@ impl<'a> ShownNamespace<'a> {
             "held by",
             format!("{held}; see `lxkns why {}`", names::target(self.snapshot(), namespace.id)),
         ));
+        let references = holders::references(self.snapshot(), namespace);
+        facts.extend(references.map(|references| Fact::new("counted", references)));
         if let Some(way) = names::ways(self.snapshot(), namespace, self.context.mount_ns).next() {
             facts.push(Fact::new("path", printable(way.into_path())));
         }

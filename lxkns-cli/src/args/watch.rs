@@ -13,10 +13,16 @@ Examples:
   lxkns watch                        report all changes
   lxkns watch -t net,mnt             only these types
   lxkns watch net:4026532281         follow one namespace until it ends
-  lxkns watch --interval 0.1 --json  write a line of JSON for each change";
+  lxkns watch --interval 0.1 --json  write a line of JSON for each change
+  lxkns watch --events               scan when something happens, not each second";
 
 pub(super) const NOTES: &str = "\
-A namespace that appears and ends between two scans is not seen.
+A namespace that appears and ends between two scans is not seen. With --events it
+is, if a task is in it when that task begins, executes a program or ends; with
+--syscalls also if a task is in it for a moment only. Events come from BPF
+(CAP_BPF, CAP_PERFMON) or the process connector (CAP_NET_ADMIN), else scans are
+taken at the interval. Descriptors and sockets make no events: what only they
+hold is seen at the interval.
 
 Holders other than processes are reported for namespaces without a process; with
 --all, for every namespace.
@@ -38,9 +44,17 @@ pub(crate) struct WatchArgs {
     #[arg(short = 't', long = "type", value_name = "TYPES", value_delimiter = ',')]
     pub(crate) types: Vec<NamespaceType>,
 
-    /// Time from the start of one scan to the start of the next
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
-    pub(crate) interval: Duration,
+    /// Time from the start of one scan to the start of the next [default: 1; 10 with --events, unless something happens]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) interval: Option<Duration>,
+
+    /// Scan when tasks or mounts change something, and report what came and went between scans
+    #[arg(long)]
+    pub(crate) events: bool,
+
+    /// Follow setns(2) and unshare(2) as well, which costs every system call of the host a little
+    #[arg(long, requires = "events")]
+    pub(crate) syscalls: bool,
 
     /// Report the holders of namespaces with processes too, and every change
     #[arg(long)]

@@ -1,11 +1,12 @@
 //! `lxkns doctor`: what can be seen here, what cannot and why, and what would help.
 
 use lxkns_answers::doctor::{Asked, Helper, Living, report};
+use lxkns_answers::event_source::{self, EventsLine};
 use lxkns_answers::gaps;
 use lxkns_answers::json::Envelope;
 use lxkns_answers::text::chain;
-use lxkns_core::model::{DiscoveryOptions, Place};
-use lxkns_core::{Interface, ProcRoot};
+use lxkns_core::model::{CapabilitySet, DiscoveryOptions, NotKernel, Place};
+use lxkns_core::{EventOptions, Events, Interface, ProcRoot};
 use lxkns_mountns::{Access, HelperProgram};
 
 use crate::args::DoctorArgs;
@@ -20,12 +21,17 @@ pub(crate) fn run(args: &DoctorArgs, color: Color) -> Result {
     let access = live::access(&args.look.patience);
     let is_live = args.look.from.is_none();
     let interfaces = if is_live { Some(ask_all(&ProcRoot::host()?)) } else { None };
-    let snapshot = live::load_with(&args.look, &access, &options)?;
+    let mut snapshot = live::load_with(&args.look, &access, &options)?;
+    if is_live && snapshot.not_kernel == Some(NotKernel::FewProcesses) {
+        // Whether it could be used is not known then.
+        let refusal = live::session(&access)?.kernel_reader_refusal();
+        snapshot.not_kernel = refusal.map(NotKernel::Refused).or(snapshot.not_kernel);
+    }
     let living = match interfaces {
         Some(interfaces) => {
             let proc = ProcRoot::host()?;
             let caller = snapshot.observer.as_ref().map(|observer| caller::read(&proc, observer));
-            Some(Living { caller, interfaces, helper: helper(&access) })
+            Some(Living { caller, interfaces, helper: helper(&access), events: events(&proc, gaps::held(&snapshot)) })
         }
         None => None,
     };
@@ -55,6 +61,12 @@ fn ask_all(proc: &ProcRoot) -> Vec<Asked> {
         }
     };
     Interface::ALL.into_iter().map(ask).collect()
+}
+
+/// Tries to follow what tasks do, as `lxkns watch --events`.
+fn events(proc: &ProcRoot, held: CapabilitySet) -> Option<EventsLine> {
+    let events = Events::start(proc, &EventOptions::default()).ok()?;
+    Some(event_source::line(events.source(), events.refusals(), held))
 }
 
 fn helper(access: &Access) -> Helper {

@@ -20,6 +20,8 @@ pub(crate) fn run(args: &DumpArgs) -> Result {
         None => {
             let access = live::access(&args.look.patience);
             let session = live::session(&access)?;
+            // Which reader is used must not depend on how many processes there are just then.
+            let session = if args.stable { session.repeated() } else { session };
             let mut snapshot = live::discover(&session, &options, &args.look.patience)?;
             snapshot.annotations.netnsids = lxkns_inside::nsids(&session, &snapshot, snapshot.namespaces.values());
             snapshot

@@ -185,6 +185,7 @@ fn options(targets: &[Asked]) -> DiscoveryOptions {
     } else {
         options.command_lines = Scope::Named;
         options.status = Scope::Named;
+        options.references = true;
     }
     options.namespace_details = true;
     if targets.iter().any(|asked| asked.target.may_be_process()) {

@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use lxkns_answers::changes::invisible;
 use lxkns_answers::json;
-use lxkns_answers::watch::{Look, Scan, WatchError, Watcher};
-use lxkns_core::Discovery;
-use lxkns_core::model::{DiscoveryOptions, Namespace, NamespaceId, Place, Snapshot};
+use lxkns_answers::watch::{Look, Pace, Scan, WatchError, Watcher};
+use lxkns_answers::{event_source, gaps};
+use lxkns_core::model::{
+    DiscoveryOptions, EventRefusal, EventSource, Namespace, NamespaceId, NamespaceType, Place, Snapshot,
+};
 use lxkns_core::relations::Life;
+use lxkns_core::{Discovery, EventOptions, Events, ProcRoot};
 use lxkns_mountns::Access;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -27,7 +31,7 @@ use crate::view::why::SOME;
 /// Scans of this host in one session, so a file system that does not answer is left alone, and is not asked anew by each.
 struct Host<'a> {
     access: &'a Access,
-    session: Discovery<'a>,
+    session: &'a Discovery<'a>,
     patience: &'a PatienceArgs,
     options: DiscoveryOptions,
     lives: Lives,
@@ -41,7 +45,7 @@ impl Scan for Host<'_> {
         if !std::mem::take(&mut self.is_first) {
             self.access.begin_anew();
         }
-        live::discover(&self.session, &self.options, self.patience)
+        live::discover(self.session, &self.options, self.patience)
     }
 
     fn life(&mut self, namespace: &Namespace) -> Life {
@@ -57,16 +61,20 @@ impl Scan for Host<'_> {
 pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
     screen::check()?;
     let access = live::access(&args.patience);
+    let session = live::session(&access)?.repeated();
     let options = diff::options();
+    // Before the first scan, so what happens meanwhile is not missed.
+    let mut events = if args.events { Some(start(args)?) } else { None };
     let host = Host {
         access: &access,
-        session: live::session(&access)?,
+        session: &session,
         patience: &args.patience,
         options: options.clone(),
         lives: Lives::default(),
         is_first: true,
     };
-    let mut began = Instant::now();
+    let source = events.as_ref().and_then(Events::source);
+    let mut pace = Pace::new(interval(args, source));
     let mut watcher = Watcher::new(host)?.of_types(&args.types);
     let first = watcher.snapshot();
     let Findings { found, exit, gaps_matter, .. } = super::find(&resolver(first, true), &args.targets);
@@ -85,7 +93,10 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
             return Ok(Exit::Missing);
         }
     }
-    say(begins(first, args, watched.as_ref()));
+    if let Some(events) = &events {
+        event_source::shortcoming(source, events.refusals(), gaps::held(first)).into_iter().for_each(say);
+    }
+    say(begins(first, args, watched.as_ref(), source));
     if let Some(watched) = watched {
         watcher = watcher.only(watched);
     }
@@ -94,15 +105,31 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
     }
     let mut is_explained = false;
     loop {
-        if !wait(began.checked_add(args.interval))? {
-            return Ok(Exit::Done);
+        // What was mounted since the scan, in a mount namespace that is new, takes another one.
+        if watch_mounts(&mut events, &session, watcher.snapshot()) || watcher.is_due() {
+            pace.want(Instant::now());
         }
-        began = Instant::now();
+        loop {
+            let woken = wait(pace.due(), events.as_ref())?;
+            if woken == Woken::Closed {
+                return Ok(Exit::Done);
+            }
+            if let Some(refusal) = events.as_ref().and_then(|events| note(events, &mut watcher, &mut pace)) {
+                let why = event_source::why(&refusal, gaps::held(watcher.snapshot()));
+                say(format!("no more task events, scans at an interval from now on; {}: {why}", refusal.source));
+                pace.set_interval(interval(args, None));
+            }
+            if woken == Woken::Due {
+                break;
+            }
+        }
+        let began = Instant::now();
         let look = watcher.look().map_err(|error| match error {
             WatchError::Scan(error) => error,
             WatchError::DifferentBoots(error) => error.into(),
         })?;
-        if !look.changes.is_empty() {
+        pace.scanned(began, began.elapsed());
+        if !look.is_empty() {
             tell(&look, args, color)?;
             if let Some(line) = invisible(&look.changes, look.between.new.snapshot).filter(|_| !is_explained) {
                 say(line);
@@ -115,21 +142,60 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
     }
 }
 
+/// Begins to follow what tasks do.
+fn start(args: &WatchArgs) -> Result<Events> {
+    let mut options = EventOptions::default();
+    options.system_calls = args.syscalls;
+    Ok(Events::start(&ProcRoot::host()?, &options).context("follow events")?)
+}
+
+/// How often scans are taken where nothing is known to have happened.
+fn interval(args: &WatchArgs, source: Option<EventSource>) -> Duration {
+    let default = if source.is_some() { Duration::from_secs(10) } else { Duration::from_secs(1) };
+    args.interval.unwrap_or(default)
+}
+
+/// Has changes of the mounts in all mount namespaces reported, where the kernel does that. Whether one of them is new.
+fn watch_mounts(events: &mut Option<Events>, session: &Discovery<'_>, snapshot: &Snapshot) -> bool {
+    let Some(events) = events else { return false };
+    let is_other = |namespace: &&Namespace| {
+        namespace.ns_type == NamespaceType::Mnt && Some(namespace.id) != snapshot.observer_mount_ns
+    };
+    let others = snapshot.namespaces.values().filter(is_other).map(|namespace| namespace.id);
+    let opener = session.opener(snapshot);
+    events.watch_mounts(others, |id| opener.open(id).ok())
+}
+
+/// Notes what has happened until now; why there will be no more events, if that is so.
+fn note(events: &Events, watcher: &mut Watcher<Host<'_>>, pace: &mut Pace) -> Option<EventRefusal> {
+    let batch = events.take();
+    if watcher.note(&batch.tasks, batch.lost) || batch.mounts_changed {
+        pace.want(Instant::now());
+    }
+    batch.failed
+}
+
 /// What is said first, when the first look is done.
-fn begins(snapshot: &Snapshot, args: &WatchArgs, watched: Option<&BTreeSet<NamespaceId>>) -> String {
+fn begins(
+    snapshot: &Snapshot,
+    args: &WatchArgs,
+    watched: Option<&BTreeSet<NamespaceId>>,
+    source: Option<EventSource>,
+) -> String {
     let is_shown = |ns_type| args.types.is_empty() || args.types.contains(&ns_type);
     let of_types = || snapshot.namespaces.values().filter(|namespace| is_shown(namespace.ns_type)).count();
     let count = watched.map_or_else(of_types, BTreeSet::len);
-    let (plural, seconds) = (if count == 1 { "" } else { "s" }, args.interval.as_secs_f64());
+    let (plural, seconds) = (if count == 1 { "" } else { "s" }, interval(args, source).as_secs_f64());
     let new = if watched.is_some() { "" } else { " and what appears" };
-    format!("watching {count} namespace{plural}{new}, every {seconds} s")
+    let events = source.map(|source| format!(" by events from {source}, and")).unwrap_or_default();
+    format!("watching {count} namespace{plural}{new},{events} every {seconds} s")
 }
 
 /// Tells what a look has shown, and when that was.
 fn tell(look: &Look<'_>, args: &WatchArgs, color: Color) -> Result<()> {
     if args.json {
         return screen::print(|out| {
-            Ok(look.events().iter().try_for_each(|event| json::write_line(event, &mut *out))?)
+            Ok(look.all_events().iter().try_for_each(|event| json::write_line(event, &mut *out))?)
         });
     }
     let time = look.time().unwrap_or_default();
@@ -140,22 +206,44 @@ fn tell(look: &Look<'_>, args: &WatchArgs, color: Color) -> Result<()> {
     screen::show(color, |out, screen| {
         screen.heading(out, &time)?;
         writeln!(out)?;
+        if let Some(missing) = look.missing() {
+            screen.folded(out, "! ", || missing.text.clone())?;
+        }
+        for passed in &look.passed {
+            let (sign, line) = passed.line();
+            write!(out, "{sign} ")?;
+            screen.heading(out, &format!("{}:[{}]", passed.namespace.ns_type, passed.namespace.id.ino))?;
+            writeln!(out, "{line}")?;
+        }
         Ok(write(out, &look.between, &look.changes, screen, limit)?)
     })
 }
 
-/// Waits until then; `false` as soon as standard output has no reader.
-fn wait(until: Option<Instant>) -> Result<bool> {
+/// Why a wait has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    /// Standard output has no reader any more.
+    Closed,
+    /// Something has happened.
+    Events,
+    Due,
+}
+
+/// Waits until then, or until something happens; no longer than standard output has a reader.
+fn wait(until: Instant, events: Option<&Events>) -> Result<Woken> {
     let stdout = io::stdout();
     loop {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).ok();
         // Asked for nothing, it answers when the other end is closed.
-        let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+        let mut fds = vec![PollFd::new(&stdout, PollFlags::empty())];
+        fds.extend(events.map(|events| PollFd::new(events, PollFlags::IN)));
         match poll(&mut fds, timeout.as_ref()) {
-            Ok(0) if left == Some(Duration::ZERO) => return Ok(true),
+            Ok(_) if !fds[0].revents().is_empty() => return Ok(Woken::Closed),
+            // Whatever happens, scans are taken when they are due.
+            Ok(_) if left.is_zero() => return Ok(Woken::Due),
             Ok(0) | Err(Errno::INTR) => {}
-            Ok(_) => return Ok(false),
+            Ok(_) => return Ok(Woken::Events),
             Err(errno) => return Err(io::Error::from(errno).into()),
         }
     }

@@ -26,6 +26,7 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     // Who may end a process depends on its UIDs.
     options.status = Scope::All;
     options.suspects = true;
+    options.references = true;
     options.without_self = true;
     // What is unmounted together takes all mounts to know.
     options.mounts = true;

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use lxkns_answers::doctor::{Caller, Helper, InterfaceLine, Report, Taker};
+use lxkns_answers::event_source::EventsLine;
 use lxkns_answers::gaps::and;
 use lxkns_answers::names::NOT_MAPPED;
 use lxkns_answers::reader::ReaderLine;
@@ -21,6 +22,7 @@ pub(crate) fn write(report: &Report, out: &mut impl Write, screen: Screen) -> io
     }
     writeln!(out)?;
     write_reader(out, &report.reader, screen)?;
+    write_events(out, report.events.as_ref(), screen)?;
     screen.heading(out, "places")?;
     writeln!(out, " where a namespace can be held, and whether they could be searched")?;
     for (number, place) in report.places.iter().enumerate() {
@@ -81,6 +83,20 @@ fn write_reader(out: &mut impl Write, reader: &ReaderLine, screen: Screen) -> io
     }
     if let Some(why) = &reader.why_not_kernel {
         writeln!(out, "  not the kernel's iterators: {why}")?;
+    }
+    writeln!(out)
+}
+
+/// Where `watch --events` takes events from.
+fn write_events(out: &mut impl Write, events: Option<&EventsLine>, screen: Screen) -> io::Result<()> {
+    let Some(EventsLine { used, why_not }) = events else { return Ok(()) };
+    screen.heading(out, "events")?;
+    match used {
+        Some(used) => writeln!(out, " {used}: watch --events follows what tasks do")?,
+        None => writeln!(out, ": none, so watch --events scans at an interval")?,
+    }
+    for refused in why_not {
+        writeln!(out, "  not {}: {}", refused.source, refused.why)?;
     }
     writeln!(out)
 }

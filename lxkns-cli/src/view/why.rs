@@ -50,6 +50,7 @@ pub(crate) fn write_holders(
         writeln!(out, " is held by {summary}")?;
     } else {
         writeln!(out, " exists, but nothing visible holds it")?;
+        write_references(out, explanation, screen)?;
         let suspects = explanation.suspects();
         return write_all_suspects(out, &explanation.context, Some(namespace.ns_type), &suspects, screen, limit);
     }
@@ -65,7 +66,15 @@ pub(crate) fn write_holders(
     for group in explanation.groups() {
         write_group(out, explanation, &group, screen, limit)?;
     }
-    Ok(())
+    write_references(out, explanation, screen)
+}
+
+/// Writes how many references the kernel counts, where that is known.
+fn write_references(out: &mut impl Write, explanation: &Explanation<'_>, screen: Screen) -> io::Result<()> {
+    match explanation.references() {
+        Some(references) => screen.folded(out, "  ", || references.clone()),
+        None => Ok(()),
+    }
 }
 
 fn write_group(

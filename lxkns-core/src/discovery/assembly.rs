@@ -88,7 +88,11 @@ fn held_by_processes(found: &mut Found) {
             others.sort_unstable();
             // The mounts of a namespace can have been read twice.
             others.dedup();
-            seen.holders.append(&mut others);
+            // Of descriptors there can be millions: those of a namespace without processes stay where they are.
+            match seen.holders.is_empty() {
+                true => seen.holders = others,
+                false => seen.holders.append(&mut others),
+            }
         }
     }
 }

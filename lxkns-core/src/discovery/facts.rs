@@ -59,7 +59,7 @@ pub(super) fn ensure(
     id: NamespaceId,
     open: impl FnOnce() -> Result<OwnedFd, Failure>,
 ) -> Result<(), Failure> {
-    if search.facts().contains_key(&id) {
+    if search.facts().contains_key(&id) || from_kernel::facts_of_lists(search, id).is_some() {
         return Ok(());
     }
     let opened = match open().and_then(|fd| reach::verified(fd, id)) {

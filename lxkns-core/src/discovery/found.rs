@@ -7,8 +7,10 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::facts::{self};
+use super::in_flight::OpenReceiver;
 use super::named::Known;
 use super::search::Search;
+use super::tun::OpenTun;
 use crate::failure::Failure;
 use crate::model::Texts;
 use crate::model::{
@@ -31,6 +33,10 @@ pub(super) struct Found {
     /// Sockets that are held by a task in the same network namespace; some are listed more than once.
     pub(super) sockets_at_home: Vec<(u64, NamespaceId)>,
     pub(super) suspects: Vec<Suspect>,
+    /// TUN/TAP files, as the kernel reader tells.
+    pub(super) tuns: Vec<OpenTun>,
+    /// UNIX sockets in which something waits, as it tells.
+    pub(super) receivers: Vec<OpenReceiver>,
     /// Open files that are suspects if the file system with this device number turns out to be a procfs.
     pub(super) proc_files: Vec<(u64, Suspect)>,
     /// Open files that are suspects if the file system with this device number turns out to be one of control groups.
@@ -116,6 +122,8 @@ impl Found {
         }
         self.sockets_at_home.append(&mut other.sockets_at_home);
         self.suspects.append(&mut other.suspects);
+        self.tuns.append(&mut other.tuns);
+        self.receivers.append(&mut other.receivers);
         self.proc_files.append(&mut other.proc_files);
         self.procfs_devices.extend(other.procfs_devices);
         self.cgroup_files.append(&mut other.cgroup_files);
@@ -178,6 +186,18 @@ impl Found {
         let unopened = opened.err().map(|failure| (place, failure));
         let seen = self.namespaces.entry(id).or_insert_with(|| Seen { ns_type, holders: Vec::new(), unopened });
         seen.holders.push(holder);
+    }
+
+    /// Notes a namespace, with a holder through which it is not opened.
+    pub(super) fn hold_unopened(
+        &mut self,
+        place: Place,
+        id: NamespaceId,
+        ns_type: NamespaceType,
+        holder: Option<Holder>,
+    ) {
+        let seen = self.namespaces.entry(id).or_insert_with(|| Seen::unopened(ns_type, place));
+        seen.holders.extend(holder);
     }
 
     /// Notes a namespace of which the caller has a descriptor.

@@ -1,25 +1,26 @@
 //! Places 1 to 7 as the kernel reader tells them: the same facts that procfs has, from two reads of the kernel's iterators.
 //!
 //! Procfs is left with what these do not tell, and is asked for it only where it is wanted: control groups, scheduling,
-//! `status`, names of kernel threads, TUN/TAP files, and suspects.
+//! `status`, names of kernel threads, and suspects.
 
-use rustc_hash::FxHashMap;
+use std::sync::atomic::Ordering;
 
 use bstr::BString;
+use rustc_hash::FxHashMap;
 
 use super::facts::Facts;
 use super::fds::{self, Table};
 use super::found::Found;
+use super::in_flight::OpenReceiver;
 use super::processes::{self, Gathered};
 use super::search::Search;
-use super::sockets::Fetcher;
 use super::tasks::{self, OtherTask, Reading, Whose};
-use super::{suspects, tun};
-use crate::failure::Failure;
-use crate::kernel_reader::{FileKind, FileRecord, KernelReader, NamespaceRecord, Refusal, TaskRecord};
+use super::tun::OpenTun;
+use crate::failure::{Failure, errno_of};
+use crate::kernel_reader::{FileKind, FileRecord, KernelReader, NamespaceRecord, Receiver, Refusal, TaskRecord};
 use crate::model::{
-    Cause, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation, Pid, Place, Reader, Relation, Task,
-    TaskState, Tid, Uid,
+    Cause, Gap, Holder, NamespaceId, NamespaceLinks, NamespaceType, NotKernel, Object, Operation, Pid, Place, Reader,
+    Relation, Task, TaskState, Tid, Uid,
 };
 use crate::procfs::{ProcDir, parse};
 
@@ -43,18 +44,47 @@ pub(super) struct ToldProcess {
     files: Vec<(usize, FileRecord)>,
 }
 
-/// Asks the kernel for all processes, if that is wanted and possible. If it is not possible, a gap says why.
-pub(super) fn told(search: &Search<'_>, found: &mut Found) -> Option<Told> {
-    if search.options.reader != Some(Reader::Kernel) {
-        return None;
+/// Asks the kernel for all processes, if that is wanted and possible.
+///
+/// # Errors
+///
+/// Why procfs is to be read. A gap says so as well if the kernel reader was asked for, or was used before; or if it failed for
+/// another reason than that the caller may not use it or the kernel does not have it. After any failure, a session does not
+/// use it again: scans that differ only in how they were made would be compared.
+pub(super) fn told(search: &Search<'_>, found: &mut Found) -> Result<Told, NotKernel> {
+    let session = search.session;
+    match search.options.reader {
+        Some(Reader::Kernel) => {}
+        None if session.prefers_kernel() => {}
+        None => return Err(NotKernel::FewProcesses),
+        Some(_) => return Err(NotKernel::NotAsked),
     }
-    match ask(search, found) {
-        Ok(told) => Some(told),
-        Err(Refusal { operation, failure }) => {
-            found.gap(Place::Reader, Object::Host, operation, failure);
-            None
+    let asked = match session.refused.get() {
+        Some(refusal) => Err(refusal.clone()),
+        None => ask(search, found),
+    };
+    let gap = match asked {
+        Ok(told) => {
+            session.has_read_kernel.store(true, Ordering::Relaxed);
+            return Ok(told);
         }
+        Err(refusal) => gap_of(session.refused.get_or_init(|| refusal).clone()),
+    };
+    let is_missing =
+        matches!(gap.cause, Cause::Denied | Cause::Unsupported | Cause::OtherPidNamespace | Cause::Partial);
+    let was_used = session.has_read_kernel.load(Ordering::Relaxed);
+    if search.options.reader.is_some() || was_used || !is_missing {
+        found.gaps.push(gap.clone());
     }
+    Err(NotKernel::Refused(gap))
+}
+
+/// Why the kernel reader is not used.
+pub(super) fn gap_of(refusal: Refusal) -> Gap {
+    let Refusal { operation, failure } = refusal;
+    // No error of these calls says that something has vanished.
+    let cause = failure.cause().unwrap_or(Cause::Other);
+    Gap { place: Place::Reader, object: Object::Host, operation, cause, errno: failure.errno().and_then(errno_of) }
 }
 
 fn ask(search: &Search<'_>, found: &Found) -> Result<Told, Refusal> {
@@ -153,6 +183,23 @@ fn add_files(search: &Search<'_>, reader: &KernelReader, processes: &mut [ToldPr
     })
 }
 
+/// Reads the kernel's lists of namespaces, whose facts are then known without opening them.
+pub(super) fn read_lists(search: &mut Search<'_>, found: &mut Found) {
+    if search.looks_in(Place::Kernel) {
+        search.listed = listed(search, found);
+    }
+}
+
+/// Notes what the kernel's lists tell of a namespace; `None` if it has to be opened.
+pub(super) fn facts_of_lists(search: &Search<'_>, id: NamespaceId) -> Option<()> {
+    let (listed, _) = search.listed.as_ref()?;
+    let ns_type = listed.get(&id)?.ns_type;
+    // A helper is to enter it. A caller in another PID namespace does not see all parents.
+    let must_be_open = ns_type == NamespaceType::Mnt && search.keeps(id)
+        || ns_type == NamespaceType::Pid && !search.is_in_initial_pid_ns;
+    if must_be_open { None } else { note_facts(search, listed, id) }
+}
+
 /// Notes what the kernel reader tells of a namespace that the caller may not open, with its owners and parents; `None` if it
 /// is not used, or does not know it.
 pub(super) fn facts(search: &Search<'_>, id: NamespaceId) -> Option<()> {
@@ -184,12 +231,19 @@ pub(super) fn note_facts(search: &Search<'_>, told: &FxHashMap<NamespaceId, Fact
 }
 
 /// The namespaces of the kernel's own lists, and whether these were read to their ends; `None` without the kernel reader, or
-/// where it does not know these lists.
-pub(super) fn listed(search: &Search<'_>) -> Option<(FxHashMap<NamespaceId, Facts>, bool)> {
-    let reader = search.session.kernel_reader().as_ref().ok().filter(|_| search.reads_kernel)?;
+/// where it does not know these lists. Lists that it knows and that are not read are a gap.
+pub(super) fn listed(search: &Search<'_>, found: &mut Found) -> Option<(FxHashMap<NamespaceId, Facts>, bool)> {
+    let reader =
+        search.session.kernel_reader().as_ref().ok().filter(|_| search.reads_kernel && search.proc.is_own())?;
     let mut all = FxHashMap::default();
-    let is_whole = reader.listed(|listed| all.extend(facts_of(search, listed))).ok()?;
-    Some((all, is_whole))
+    let (operation, failure) = match reader.listed(|listed| all.extend(facts_of(search, listed))) {
+        Ok(true) => return Some((all, true)),
+        Ok(false) => (Operation::list("namespaces"), Cause::Partial.into()),
+        Err(Refusal { operation: Operation::Parse(_), .. }) => return None,
+        Err(Refusal { operation, failure }) => (operation, failure),
+    };
+    found.gap(Place::Kernel, Object::Host, operation, failure);
+    (failure.cause() == Some(Cause::Partial)).then_some((all, false))
 }
 
 fn facts_of(search: &Search<'_>, told: NamespaceRecord) -> Option<(NamespaceId, Facts)> {
@@ -369,7 +423,7 @@ impl Told {
         let pid = told.pid;
         // What the kernel does not tell, by table.
         let mut asked = Vec::new();
-        for &(index, FileRecord { fd, kind, .. }) in &told.files {
+        for &(index, FileRecord { fd, kind, address, .. }) in &told.files {
             let Some(task) = told.tasks.get(index) else { continue };
             let tid = Tid(task.number);
             match kind {
@@ -392,34 +446,35 @@ impl Told {
                             found.note(search, Place::Sockets, id, NamespaceType::Net, holder);
                         }
                     }
-                    if search.options.suspects && can_have_some_in_flight {
-                        asked.push((tid, fd, kind));
+                    if can_have_some_in_flight {
+                        let home = self.links(search, task).get(NamespaceType::Net);
+                        let receiver = Receiver { file: address, inode };
+                        found.receivers.push(OpenReceiver { pid, tid, fd, home, receiver });
                     }
                 }
-                FileKind::Tun | FileKind::Suspect => asked.push((tid, fd, kind)),
+                FileKind::Tun => found.tuns.push(OpenTun { pid, tid, fd, file: address }),
+                // References count these as well.
+                FileKind::Suspect { .. } if search.options.suspects => asked.push((tid, fd)),
+                FileKind::Suspect { .. } => {}
                 FileKind::Namespace { .. } => {}
             }
         }
         self.ask_procfs(search, found, told, &asked);
     }
 
-    /// Asks procfs for files of which the kernel reader only tells that they matter.
-    fn ask_procfs(&self, search: &Search<'_>, found: &mut Found, told: &ToldProcess, asked: &[(Tid, u32, FileKind)]) {
+    /// Asks procfs for suspects, of which the kernel reader only tells that they matter.
+    fn ask_procfs(&self, search: &Search<'_>, found: &mut Found, told: &ToldProcess, asked: &[(Tid, u32)]) {
         let Some(leader) = told.tasks.first().filter(|_| !asked.is_empty()) else { return };
         let process = match self.directory(search, leader) {
             Ok(process) => process,
             Err(failure) => return found.gap(Place::Fds, Object::Process(told.pid), Operation::read("stat"), failure),
         };
-        for of_table in asked.chunk_by(|(one, ..), (other, ..)| one == other) {
-            let Some(&(tid, ..)) = of_table.first() else { continue };
+        for of_table in asked.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some(&(tid, _)) = of_table.first() else { continue };
             let Some(table) = Table::open(search, found, &process, told.pid, tid) else { continue };
-            let mut fetcher = Fetcher::new(&process, &table);
-            for &(_, fd, kind) in of_table {
-                match kind {
-                    FileKind::Tun => tun::file(search, found, &mut fetcher, fd),
-                    FileKind::Socket { .. } => suspects::in_flight(found, &process, &table, fd),
-                    _ if !fds::suspect_of(search, found, &process, &table, fd) => break,
-                    _ => {}
+            for &(_, fd) in of_table {
+                if !fds::suspect_of(search, found, &process, &table, fd) {
+                    break;
                 }
             }
         }

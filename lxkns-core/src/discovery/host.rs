@@ -14,9 +14,16 @@ pub(super) fn has_all_cpus(proc: &ProcRoot) -> bool {
     online.is_some() && online == read_of_sysfs(proc, CPUS_POSSIBLE)
 }
 
+/// About how many tasks the host has.
+pub(super) fn tasks(proc: &ProcRoot) -> u64 {
+    // The kernel counts tasks in 16 bits here, and processes among the links of the procfs.
+    let processes = rustix::fs::fstat(proc).map_or(0, |stat| u64::from(stat.st_nlink));
+    processes.max(rustix::system::sysinfo().procs.into())
+}
+
 /// Reads a file of sysfs; `None` if it is not readable, or another file system is mounted there: lxcfs in containers
 /// has other contents, and its server can be dead.
-pub(super) fn read_of_sysfs(proc: &ProcRoot, path: &str) -> Option<Vec<u8>> {
+pub(crate) fn read_of_sysfs(proc: &ProcRoot, path: &str) -> Option<Vec<u8>> {
     let mut buffer = Vec::new();
     let text = proc.dir().read("thread-self/mountinfo", &mut buffer).ok()?;
     let mut at = None;

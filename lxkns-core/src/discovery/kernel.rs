@@ -37,18 +37,24 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) -> Result<(), Error> {
 
 /// Notes the namespaces that the kernel reader finds in the kernel's lists; `false` if these were not read to their ends.
 fn listed_by_reader(search: &Search<'_>, found: &mut Found) -> bool {
-    let Some((listed, is_whole)) = from_kernel::listed(search) else { return false };
-    for (&id, facts) in &listed {
-        found.listed_by_kernel.insert(id);
-        if found.namespaces.contains_key(&id) {
-            continue;
-        }
+    let Some((listed, mut is_whole)) = search.listed.as_ref().map(|(listed, is_whole)| (listed, *is_whole)) else {
+        return false;
+    };
+    found.listed_by_kernel.extend(listed.keys());
+    let mut unknown: Vec<_> = listed.iter().filter(|(id, _)| !found.namespaces.contains_key(id)).collect();
+    if !unknown.is_empty() {
+        // Since the lists were read, some may have ended.
+        let Some((now, is_whole_now)) = from_kernel::listed(search, found) else { return false };
+        unknown.retain(|(id, facts)| now.get(id).is_some_and(|now| now.unique_id == facts.unique_id));
+        is_whole &= is_whole_now;
+    }
+    for (&id, facts) in unknown {
         // One that is open is asked like all others. Not all can be opened, but all say enough of themselves.
         let handle = facts.unique_id.map(|id| NsHandle { id, ns_type: 0, ino: 0 });
         let opened = handle.and_then(|handle| lxkns_sys::open_namespace_by_handle(handle).ok());
         let noted = opened.is_some_and(|fd| found.note_open(search, id, fd, None).is_ok());
         if !noted {
-            from_kernel::note_facts(search, &listed, id);
+            from_kernel::note_facts(search, listed, id);
             let ns_type = facts.ns_type;
             found.namespaces.entry(id).or_insert_with(|| Seen { ns_type, holders: Vec::new(), unopened: None });
         }

@@ -12,6 +12,8 @@
 //! | 9 bind mounts where no process is | the same, with `inside_mounts.rs` |
 //! | 10 parents, 11 owners | `facts.rs`: they are asked of each namespace when it is first seen |
 //! | 12 the kernel's own lists | `kernel.rs` |
+//! | what waits in UNIX sockets | `in_flight.rs` |
+//! | whether all that the kernel counts is explained | `references.rs` |
 //!
 //! Where the kernel reader takes the place of procfs, `from_kernel.rs` has places 1 to 7, and what namespaces say of
 //! themselves to a caller who may not open them.
@@ -28,7 +30,8 @@ mod found;
 mod freezer;
 mod from_kernel;
 mod gaps;
-mod host;
+pub(crate) mod host;
+mod in_flight;
 mod initial;
 mod inside_mounts;
 mod kernel;
@@ -39,6 +42,7 @@ mod named;
 mod namespace_details;
 mod observer;
 mod processes;
+mod references;
 mod search;
 mod session;
 mod shared_memory;
@@ -56,7 +60,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::error::Error;
 use crate::model::CompactSort as _;
-use crate::model::{DiscoveryOptions, Reader, Snapshot};
+use crate::model::{DiscoveryOptions, NamespaceType, Reader, Snapshot};
 
 use search::Search;
 
@@ -74,14 +78,20 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
     // The caller comes first, before the scan has threads and descriptors of its own.
     let mut found = processes::own(&search);
     search.keep_user_namespace();
+    search.is_in_initial_pid_ns = observer.pid_ns.is_some_and(|id| initial::has_fixed_inode(NamespaceType::Pid, id));
     let home = observer::home(proc);
     // Reads that can block run in parallel from here on, with a timeout.
     let command_lines = command_lines::start(&search, &mut found);
     search.command_lines = command_lines.as_ref();
     // Processes, their tasks and descriptors: most namespaces, and the ways into mount namespaces.
-    let told = from_kernel::told(&search, &mut found);
+    let (told, not_kernel) = match from_kernel::told(&search, &mut found) {
+        Ok(told) => (Some(told), None),
+        Err(why) => (None, Some(why)),
+    };
     search.reads_kernel = told.is_some();
     let reader = if told.is_some() { Reader::Kernel } else { Reader::Proc };
+    from_kernel::read_lists(&mut search, &mut found);
+    let counts = references::begin(&search, &observer);
     found.merge(processes::all(&search, told)?);
     let count = found.processes.len();
     session.begin(Step::Mounts, count)?;
@@ -90,6 +100,9 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
     session.begin(Step::Kernel, count)?;
     // The kernel's own lists: namespaces that no other place has shown.
     kernel::all(&search, &mut found)?;
+    // What waits in sockets holds namespaces that nothing may lead to: the kernel's lists have what these say of themselves.
+    in_flight::all(&search, &mut found);
+    tun::told(&search, &mut found);
     // Retry namespaces that could not be opened, through their other holders.
     facts::of_the_rest(&search, &mut found);
     from_kernel::gap_of_facts(&search, &mut found);
@@ -98,8 +111,11 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
     let wanted = command_lines::ask_for_the_rest(&search, &mut found);
     named::statuses(&search, &mut found);
 
+    let references = references::all(&search, &mut found, counts);
     let mut snapshot = assembly::snapshot(&search, found, host, taken_at);
-    (snapshot.observer_mount_ns, snapshot.observer, snapshot.reader) = (home, Some(observer), Some(reader));
+    (snapshot.observer_mount_ns, snapshot.observer) = (home, Some(observer));
+    (snapshot.reader, snapshot.not_kernel) = (Some(reader), not_kernel);
+    references::add(&mut snapshot, references);
     freezer::all(&search, &mut snapshot);
     namespace_details::all(&search, &mut snapshot);
     if let Some(command_lines) = command_lines {

@@ -31,6 +31,10 @@ pub(super) struct Search<'a> {
     pub(super) reads_kernel: bool,
     /// What the kernel reader tells of namespaces; read when it is first needed.
     pub(super) told: OnceLock<Result<FxHashMap<NamespaceId, Facts>, Refusal>>,
+    /// What the kernel's own lists told when processes had just been read, and whether they were read to their ends.
+    pub(super) listed: Option<(FxHashMap<NamespaceId, Facts>, bool)>,
+    /// Whether the caller is in the initial PID namespace, in which all others are visible.
+    pub(super) is_in_initial_pid_ns: bool,
     /// What is known about calls that have failed.
     interfaces: Interfaces,
     /// The device numbers of files that are recognized by them.
@@ -60,6 +64,8 @@ impl<'a> Search<'a> {
             without: AtomicU64::new(0),
             reads_kernel: false,
             told: OnceLock::new(),
+            listed: None,
+            is_in_initial_pid_ns: false,
             interfaces: Interfaces::default(),
             devices: facts::Devices::of_this_kernel(proc),
             asks_for_affinity: options.scheduling && options.task_details && proc.is_own() && host::has_all_cpus(proc),
@@ -109,6 +115,11 @@ impl<'a> Search<'a> {
     /// A mount namespace that was kept open.
     pub(super) fn take_kept(&self, id: NamespaceId) -> Option<OwnedFd> {
         self.kept().get_mut(&id)?.take()
+    }
+
+    /// Closes the mount namespaces that are kept open.
+    pub(super) fn forget_kept(&self) {
+        self.kept().clear();
     }
 
     /// Whether this mount namespace is kept open.

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::left_behind::LeftBehind;
-use super::{confinement, file_system_users, host, shared_memory, socket_users, task_powers, tun_users};
+use super::{confinement, file_system_users, from_kernel, host, shared_memory, socket_users, task_powers, tun_users};
 use crate::error::{Error, ErrorKind};
 use crate::kernel_reader::{self, KernelReader, Refusal};
 use crate::model::links::TunUser;
@@ -42,7 +43,20 @@ pub struct Discovery<'a> {
     pub(super) left_behind: LeftBehind,
     /// Put together once, for all scans.
     kernel_reader: OnceLock<Result<KernelReader, Refusal>>,
+    /// Where the kernel describes its structures.
+    btf: Option<PathBuf>,
+    repeats: bool,
+    /// Whether the first scan that discovery chose a reader for was to use the kernel reader.
+    prefers_kernel: OnceLock<bool>,
+    /// Whether the kernel reader was used.
+    pub(super) has_read_kernel: AtomicBool,
+    /// Why the kernel reader is not used any more.
+    pub(super) refused: OnceLock<Refusal>,
 }
+
+/// From how many tasks on one scan by the kernel reader, which has to be prepared, is faster than one of procfs
+/// (docs/benchmarks.md).
+const BREAK_EVEN: u64 = 300;
 
 /// The progress of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +96,11 @@ impl<'a> Discovery<'a> {
             progress: None,
             left_behind: LeftBehind::default(),
             kernel_reader: OnceLock::new(),
+            btf: None,
+            repeats: false,
+            prefers_kernel: OnceLock::new(),
+            has_read_kernel: AtomicBool::new(false),
+            refused: OnceLock::new(),
         }
     }
 
@@ -99,6 +118,23 @@ impl<'a> Discovery<'a> {
     #[must_use]
     pub fn mounts_through(mut self, access: &'a dyn MountAccess) -> Self {
         self.access = Some(access);
+        self
+    }
+
+    /// Says that there will be many scans. The kernel reader, which takes some milliseconds to be prepared, is then used from
+    /// the first scan on where it is usable, even if there are few processes.
+    #[must_use]
+    pub fn repeated(mut self) -> Self {
+        self.repeats = true;
+        self
+    }
+
+    /// Reads the kernel's description of its structures (BTF) from this file, and not from `/sys/kernel/btf/vmlinux`: for a
+    /// caller whose sysfs is mounted elsewhere. The file must describe the running kernel: with another kernel's, what is
+    /// found is not true. Opening it must not block.
+    #[must_use]
+    pub fn btf_at(mut self, path: impl Into<PathBuf>) -> Self {
+        self.btf = Some(path.into());
         self
     }
 
@@ -299,6 +335,16 @@ impl<'a> Discovery<'a> {
         tun_users::tun_users(&self.proc, snapshot)
     }
 
+    /// Why the kernel reader cannot be used here, at [`Place::Reader`](crate::model::Place::Reader); `None`: it can. Loads its
+    /// programs, unless a scan has.
+    pub fn kernel_reader_refusal(&self) -> Option<Gap> {
+        let refusal = match self.refused.get() {
+            Some(refusal) => refusal.clone(),
+            None => self.kernel_reader().as_ref().map_err(Clone::clone).and_then(KernelReader::tasks).err()?,
+        };
+        Some(from_kernel::gap_of(refusal))
+    }
+
     pub(super) fn access(&self) -> Option<&'a dyn MountAccess> {
         self.access
     }
@@ -306,8 +352,17 @@ impl<'a> Discovery<'a> {
     /// The kernel reader, or why there is none. Its programs are put together, and loaded, when they are first needed.
     pub(super) fn kernel_reader(&self) -> &Result<KernelReader, Refusal> {
         self.kernel_reader.get_or_init(|| {
-            KernelReader::new(&host::read_of_sysfs(&self.proc, kernel_reader::BTF).ok_or_else(Refusal::without_btf)?)
+            let btf = match &self.btf {
+                Some(path) => std::fs::read(path).ok(),
+                None => host::read_of_sysfs(&self.proc, kernel_reader::BTF),
+            };
+            KernelReader::new(&btf.ok_or_else(Refusal::without_btf)?)
         })
+    }
+
+    /// Whether the kernel reader pays where the choice is left to discovery; the same for all scans.
+    pub(super) fn prefers_kernel(&self) -> bool {
+        *self.prefers_kernel.get_or_init(|| self.repeats || host::tasks(&self.proc) > BREAK_EVEN)
     }
 
     pub(super) fn is_cancelled(&self) -> bool {

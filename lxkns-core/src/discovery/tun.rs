@@ -5,7 +5,7 @@ use super::found::Found;
 use super::search::Search;
 use super::sockets::Fetcher;
 use crate::failure::Failure;
-use crate::model::{Call, Holder, NamespaceId, Place};
+use crate::model::{Call, Holder, NamespaceId, NamespaceType, Pid, Place, Tid};
 use crate::reach;
 
 /// Notes the network namespaces of an open TUN/TAP file.
@@ -47,4 +47,41 @@ fn namespaces(
     };
     let holder = Holder::Tun { pid: fetcher.table.pid, tid: fetcher.table.tid, fd, device };
     found.note_open(search, id, held, Some(holder)).map_err(|failure| (Call::Siocgskns, failure))
+}
+
+/// An open TUN/TAP file, as the kernel reader tells.
+#[derive(Clone, Copy)]
+pub(super) struct OpenTun {
+    pub(super) pid: Pid,
+    pub(super) tid: Tid,
+    pub(super) fd: u32,
+    /// Where it is in the kernel's memory.
+    pub(super) file: u64,
+}
+
+/// Notes the network namespaces of the files that the kernel reader has told of. Where it does not know the driver, which can
+/// be a module, the files are fetched.
+pub(super) fn told(search: &Search<'_>, found: &mut Found) {
+    let open = std::mem::take(&mut found.tuns);
+    if open.is_empty() || !search.looks_in(Place::Tun) {
+        return;
+    }
+    let files: Vec<_> = open.iter().map(|open| open.file).collect();
+    let told = search.session.kernel_reader().as_ref().ok().and_then(|reader| reader.tuns(&files).ok());
+    let told = told.unwrap_or_default().into_iter().chain(std::iter::repeat((0, 0)));
+    for (OpenTun { pid, tid, fd, .. }, (net, of_device)) in open.into_iter().zip(told) {
+        let id = |ino: u32| NamespaceId { ino: ino.into(), dev: search.devices.nsfs };
+        if net != 0 {
+            let device = (of_device != 0 && of_device != net).then(|| id(of_device));
+            let holder = Holder::Tun { pid, tid, fd, device };
+            found.hold_unopened(Place::Tun, id(net), NamespaceType::Net, Some(holder));
+            if let Some(device) = device {
+                found.hold_unopened(Place::Tun, device, NamespaceType::Net, None);
+            }
+        } else if let Ok(process) = search.proc.process(pid)
+            && let Some(table) = Table::open(search, found, &process, pid, tid)
+        {
+            file(search, found, &mut Fetcher::new(&process, &table), fd);
+        }
+    }
 }

@@ -19,9 +19,17 @@ impl Search<'_> {
     }
 }
 
+/// How many CPUs the caller may run on. The standard library also reads the limits of the control groups that the caller is
+/// in, fifteen calls and more each time.
+fn cpus() -> usize {
+    // With more CPUs than a set has room for, the kernel says `EINVAL`.
+    let allowed = rustix::thread::sched_getaffinity(None).map(|cpus| cpus.count() as usize);
+    allowed.unwrap_or_else(|_| std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
+}
+
 /// Calls `work` for each of `items` on several threads, in any order, and returns one result for each thread.
 pub(super) fn share_out<T: Sync, Part: Default + Send>(items: &[T], work: impl Fn(&mut Part, &T) + Sync) -> Vec<Part> {
-    let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_WORKERS);
+    let workers = cpus().min(MOST_WORKERS);
     // Small enough to balance the load at the end, large enough to touch the cursor seldom.
     let step = (items.len() / (workers * 8)).clamp(1, 16);
     let cursor = AtomicUsize::new(0);

@@ -1,5 +1,7 @@
 //! Puts programs for the kernel together, instruction by instruction.
 
+use std::os::fd::RawFd;
+
 use lxkns_sys::BpfInstruction;
 
 /// A register. A call keeps [`R6`] to [`R9`], takes its arguments in [`R1`] to [`R5`] and returns [`R0`].
@@ -10,6 +12,7 @@ pub(super) const R0: Register = Register(0);
 pub(super) const R1: Register = Register(1);
 pub(super) const R2: Register = Register(2);
 pub(super) const R3: Register = Register(3);
+pub(super) const R4: Register = Register(4);
 pub(super) const R6: Register = Register(6);
 pub(super) const R7: Register = Register(7);
 pub(super) const R8: Register = Register(8);
@@ -20,12 +23,16 @@ pub(super) const FRAME: Register = Register(10);
 /// A function of the kernel's that programs call, by its number in `include/uapi/linux/bpf.h`.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Helper {
+    /// The monotonic clock, in nanoseconds.
+    KtimeGetNs = 5,
     /// The task that runs the program.
     GetCurrentTask = 35,
     /// Copies kernel memory; where that cannot be read, zeros.
     ProbeReadKernel = 113,
     /// Writes to what the reader of the iterator gets.
     SeqWrite = 127,
+    /// Writes a record to a ring.
+    RingbufOutput = 130,
 }
 
 /// The width of a load or store.
@@ -123,6 +130,23 @@ impl Assembler {
     /// `*(destination + offset) = number`
     pub(super) fn store_number(&mut self, width: Width, destination: Register, offset: i16, number: i32) {
         self.push(0x62 | width.code(), destination, R0, offset, number);
+    }
+
+    /// `destination =` the map with this descriptor.
+    pub(super) fn set_to_map(&mut self, destination: Register, map: RawFd) {
+        self.push(0x18, destination, Register(1), 0, map);
+        self.push(0, R0, R0, 0, 0);
+    }
+
+    /// `destination =` the only element of the array map with this descriptor.
+    pub(super) fn set_to_element(&mut self, destination: Register, map: RawFd) {
+        self.push(0x18, destination, Register(2), 0, map);
+        self.push(0, R0, R0, 0, 0);
+    }
+
+    /// `*destination += source`, of 8 bytes, whoever else adds to them.
+    pub(super) fn add_atomically(&mut self, destination: Register, source: Register) {
+        self.push(0xdb, destination, source, 0, 0);
     }
 
     /// Calls a function of the kernel's.

@@ -142,7 +142,8 @@ impl<'a> Btf<'a> {
             match head.kind() {
                 // A structure that is only declared is of another kind.
                 STRUCT => btf.structs.extend(btf.wanted(head.name, structs).map(|name| (name, id))),
-                FUNC => btf.functions.extend(btf.wanted(head.name, functions).map(|name| (name, id))),
+                // A tracepoint is a name for the type of what it calls.
+                FUNC | TYPEDEF => btf.functions.extend(btf.wanted(head.name, functions).map(|name| (name, id))),
                 _ => {}
             }
             at += TYPE + head.rest()?;
@@ -150,7 +151,7 @@ impl<'a> Btf<'a> {
         if at > types.len() { Err(BtfError::Truncated) } else { Ok(btf) }
     }
 
-    /// The ID of a function that was looked for.
+    /// The ID of a function or tracepoint that was looked for.
     pub(crate) fn function(&self, name: &str) -> Option<u32> {
         self.functions.iter().find(|(known, _)| *known == name).map(|&(_, id)| id)
     }

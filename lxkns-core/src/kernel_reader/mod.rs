@@ -8,18 +8,28 @@
 //! | `programs.rs` | the programs for tasks and files |
 //! | `namespaces.rs` | two more, for what namespaces say of themselves |
 //! | `lists.rs` | one more, for the kernel's own lists of namespaces |
-//! | `records.rs` | what they write |
+//! | `memory.rs` | two more, for what no iterator goes through |
+//! | `in_flight.rs` | what waits in UNIX sockets, read with these |
+//! | `held_files.rs` | what other open files and System V segments hold, read with these |
+//! | `records.rs` | what programs write |
+//! | `events.rs` | programs for what tasks do, as it happens, and what they write |
+//! | `tracepoints.rs` | where these run |
 //!
 //! Nothing stays in the kernel: programs and iterators end with their descriptors.
 
 mod assembler;
 pub(crate) mod btf;
+mod events;
+mod held_files;
+mod in_flight;
 mod lists;
+mod memory;
 mod namespaces;
 mod programs;
 mod records;
 #[cfg(test)]
 mod small_btf;
+mod tracepoints;
 
 use std::ffi::CStr;
 use std::ops::ControlFlow;
@@ -27,15 +37,19 @@ use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use lxkns_sys::BpfInstruction;
+use lxkns_sys::{BpfArray, BpfInstruction};
 use rustc_hash::FxHashSet;
 use rustix::io::Errno;
 
 use crate::failure::Failure;
 use crate::model::{Call, Cause, NamespaceType, Operation};
 use btf::Btf;
+pub(crate) use events::EventRecord;
+pub(crate) use in_flight::{Receiver, Waiting, WaitingKind};
+use memory::MemoryReader;
 use programs::Missing;
 pub(crate) use records::{FileKind, FileRecord, NamespaceRecord, TaskRecord};
+pub(crate) use tracepoints::Tracepoints;
 
 /// Where the kernel describes its structures.
 pub(crate) const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -91,10 +105,19 @@ impl Iterator {
         Self { name, attach_btf_id, instructions, link: OnceLock::new() }
     }
 
-    fn load(&self) -> Result<OwnedFd, Refusal> {
+    fn load(&self, array: Option<&BpfArray>) -> Result<OwnedFd, Refusal> {
         let program = lxkns_sys::bpf_load_iterator(self.name, &self.instructions, LICENSE, self.attach_btf_id, &mut [])
             .map_err(Refusal::of(Call::Bpf))?;
-        lxkns_sys::bpf_link_iterator(program).map_err(Refusal::of(Call::Bpf))
+        let link = match array {
+            Some(array) => array.link_iterator(program),
+            None => lxkns_sys::bpf_link_iterator(program),
+        };
+        link.map_err(Refusal::of(Call::Bpf))
+    }
+
+    /// Loads it for the elements of an array, if it is not yet.
+    fn load_for(&self, array: &BpfArray) -> Result<(), Refusal> {
+        self.link.get_or_init(|| self.load(Some(array))).as_ref().map(drop).map_err(Clone::clone)
     }
 
     /// Runs it for all objects; calls this for each record of `size` bytes.
@@ -107,7 +130,7 @@ impl Iterator {
 
     /// As [`run`](Self::run), until this has seen enough.
     fn run_until(&self, size: usize, mut each: impl FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), Refusal> {
-        let link = self.link.get_or_init(|| self.load()).as_ref().map_err(Clone::clone)?;
+        let link = self.link.get_or_init(|| self.load(None)).as_ref().map_err(Clone::clone)?;
         let iterator = lxkns_sys::bpf_create_iterator(link).map_err(Refusal::of(Call::Bpf))?;
         let began = Instant::now();
         let mut buffer = vec![0; 64 << 10];
@@ -143,6 +166,13 @@ pub(crate) struct KernelReader {
     namespaces: Result<[Iterator; 2], Refusal>,
     /// For the kernel's lists of namespaces.
     lists: Result<Iterator, Refusal>,
+    /// For what no iterator goes through.
+    memory: Result<MemoryReader, Refusal>,
+    in_flight: Result<in_flight::Layout, Refusal>,
+    held_files: Result<held_files::Layout, Refusal>,
+    segments: Result<held_files::SegmentLayout, Refusal>,
+    /// Not known where the driver is a module.
+    tuns: Result<held_files::TunLayout, Refusal>,
 }
 
 impl KernelReader {
@@ -152,8 +182,9 @@ impl KernelReader {
         if size_of::<usize>() != 8 {
             return Err(Refusal { operation: Call::Bpf.into(), failure: Cause::Unsupported.into() });
         }
-        let functions = [programs::TASK_ITERATOR, programs::FILE_ITERATOR];
+        let functions = [programs::TASK_ITERATOR, programs::FILE_ITERATOR, memory::ELEMENT_ITERATOR];
         let btf = Btf::parse(btf, &programs::STRUCTS, &functions).map_err(Refusal::of_btf)?;
+        let fields = programs::Fields(&btf);
         let function = |name: &'static str| btf.function(name).ok_or(Missing(name));
         let (of_tasks, of_files) = (function(functions[0])?, function(functions[1])?);
         let namespaces = || -> Result<_, Missing> {
@@ -165,6 +196,11 @@ impl KernelReader {
         let lists = lists::of_namespaces(&btf).map(|program| Iterator::new(c"lxkns_ns_lists", of_tasks, program));
         Ok(Self {
             lists: lists.map_err(Refusal::from),
+            memory: MemoryReader::new(&btf).map_err(Refusal::from),
+            in_flight: in_flight::Layout::of(&fields).map_err(Refusal::from),
+            held_files: held_files::Layout::of(&fields).map_err(Refusal::from),
+            tuns: held_files::TunLayout::of(&fields).map_err(Refusal::from),
+            segments: held_files::SegmentLayout::of(&fields, &btf).map_err(Refusal::from),
             namespaces: namespaces().map_err(Refusal::from),
             tasks: Iterator::new(c"lxkns_tasks", of_tasks, programs::for_tasks(&btf)?),
             files: Iterator::new(c"lxkns_files", of_files, programs::for_files(&btf, false)?),
@@ -194,6 +230,32 @@ impl KernelReader {
         Ok(())
     }
 
+    /// What waits in these UNIX sockets to be received or accepted; and the places of those of which not all could be seen, or
+    /// in which something changed meanwhile.
+    pub(crate) fn in_flight(&self, receivers: &[Receiver]) -> Result<(Vec<Waiting>, FxHashSet<usize>), Refusal> {
+        let (memory, layout) = (self.memory.as_ref(), self.in_flight.as_ref());
+        in_flight::waiting(layout.map_err(Clone::clone)?, memory.map_err(Clone::clone)?, receivers)
+    }
+
+    /// The inode numbers of the namespaces that these open files hold without being on them, which are on file systems with
+    /// these magic numbers: of mount and cgroup namespaces. 0 of a file that holds none.
+    pub(crate) fn held_by_files(&self, files: &[(u64, u32)]) -> Result<Vec<u32>, Refusal> {
+        let (memory, layout) = (self.memory.as_ref(), self.held_files.as_ref());
+        held_files::namespaces(layout.map_err(Clone::clone)?, memory.map_err(Clone::clone)?, files)
+    }
+
+    /// The inode numbers of the network namespaces of these TUN/TAP files and of their devices; 0 where there is none.
+    pub(crate) fn tuns(&self, files: &[u64]) -> Result<Vec<(u32, u32)>, Refusal> {
+        let (memory, layout) = (self.memory.as_ref(), self.tuns.as_ref());
+        held_files::tuns(layout.map_err(Clone::clone)?, memory.map_err(Clone::clone)?, files)
+    }
+
+    /// How many attachments of System V segments hold the IPC namespace with this structure, at least and at most.
+    pub(crate) fn attachments(&self, namespace: u64) -> Result<(u32, u32), Refusal> {
+        let (memory, layout) = (self.memory.as_ref(), self.segments.as_ref());
+        held_files::attachments(layout.map_err(Clone::clone)?, memory.map_err(Clone::clone)?, namespace)
+    }
+
     /// All namespaces of the kernel's own lists, each once unless some end meanwhile; and whether the lists were read to their
     /// ends. On a host with very few tasks, the longest can be cut.
     pub(crate) fn listed(&self, mut each: impl FnMut(NamespaceRecord)) -> Result<bool, Refusal> {
@@ -217,10 +279,12 @@ impl KernelReader {
 /// Checks the reader against any BTF: it is refused, or the programs are such as a kernel accepts in size.
 #[cfg(any(test, feature = "_fuzz"))]
 pub(crate) fn check(btf: &[u8]) {
+    tracepoints::check(btf);
     if let Ok(reader) = KernelReader::new(btf) {
         let iterators = [&reader.tasks, &reader.files, &reader.files_and_suspects];
+        let of_memory = reader.memory.iter().flat_map(MemoryReader::iterators);
         for Iterator { instructions, .. } in
-            iterators.into_iter().chain(reader.namespaces.iter().flatten()).chain(&reader.lists)
+            iterators.into_iter().chain(reader.namespaces.iter().flatten()).chain(&reader.lists).chain(of_memory)
         {
             assert!((1..4096).contains(&instructions.len()));
         }
@@ -245,7 +309,16 @@ mod tests {
     #[test]
     fn a_field_that_is_missing_is_named() {
         // Nothing reads these.
-        let unread = ["nsproxy.count", "cred.uid", "pid.count", "sk_buff_list.next", "ns_common.ns_id"];
+        let unread = [
+            "nsproxy.count",
+            "cred.uid",
+            "pid.count",
+            "sk_buff_list.next",
+            "ns_common.ns_id",
+            "task_struct.group_leader",
+            "pt_regs.orig_ax",
+            "pt_regs.syscallno",
+        ];
         // Without one of these, another is what is missing.
         let replaced = [
             ("ns_common.ns_type", "ns_common.ops"),
@@ -254,8 +327,11 @@ mod tests {
             ("list_head.prev", "ns_common.ns_list_node"),
         ];
         for path in paths() {
-            let refused =
-                KernelReader::new(&small_btf(&path)).and_then(|reader| reader.namespaces.and(reader.lists).map(drop));
+            let refused = KernelReader::new(&small_btf(&path)).and_then(|reader| {
+                let of_memory = reader.memory.and(reader.in_flight).and(reader.held_files);
+                let others = of_memory.and(reader.segments).and(reader.tuns);
+                reader.namespaces.and(reader.lists).map(drop).and(others.map(drop))
+            });
             if unread.contains(&path.as_str()) {
                 assert_eq!(refused, Ok(()), "{path}");
                 continue;

@@ -98,6 +98,7 @@ impl Writer {
     pub(super) fn write_one(&self, p: &mut Assembler, layout: &Layout) {
         p.clear_record(NAMESPACE);
         p.store_number(Width::Four, FRAME, RECORD + namespace::TYPE, layout.ns_type.clone_flag() as i32);
+        p.store(Width::Eight, FRAME, RECORD + namespace::ADDRESS, R6);
         p.read(RECORD + namespace::INUM, 4, R6, layout.inum);
         if let Some(references) = layout.references {
             p.read(RECORD + namespace::REFERENCES, 4, R6, references);

@@ -10,9 +10,10 @@ use super::btf::{Btf, Field};
 use super::records::{ANON_INODE, CGROUP, CGROUP2, FILE, NSFS, PIDFS, PROC, SOCKFS, TASK, TUN, file, task};
 
 /// The structures whose fields the programs read.
-pub(super) const STRUCTS: [&str; 24] = [
+pub(super) const STRUCTS: [&str; 39] = [
     "bpf_iter__task",
     "bpf_iter__task_file",
+    "bpf_iter__bpf_map_elem",
     "bpf_iter_meta",
     "task_struct",
     "nsproxy",
@@ -35,6 +36,20 @@ pub(super) const STRUCTS: [&str; 24] = [
     "socket",
     "sock",
     "sk_buff_head",
+    "sk_buff",
+    "unix_skb_parms",
+    "scm_fp_list",
+    "dentry",
+    "seq_file",
+    "proc_mounts",
+    "kernfs_open_file",
+    "cgroup_file_ctx",
+    "ipc_ids",
+    "xa_node",
+    "shmid_kernel",
+    "tun_file",
+    "tun_struct",
+    "net_device",
 ];
 
 /// The iterators that the programs belong to.
@@ -106,7 +121,7 @@ impl Assembler {
     }
 
     /// As [`read`](Self::read), from where R3 points to.
-    fn read_from_r3(&mut self, to: i16, size: i32) {
+    pub(super) fn read_from_r3(&mut self, to: i16, size: i32) {
         self.copy(R1, FRAME);
         self.add(R1, to.into());
         self.set(R2, size);
@@ -205,6 +220,7 @@ pub(super) fn for_tasks(btf: &Btf<'_>) -> Result<Vec<BpfInstruction>, Missing> {
 
     p.follow(R8, R6, f.pointer("task_struct.nsproxy")?);
     p.jump_if(R8, If::Equal, 0, without_nsproxy);
+    p.store(Width::Eight, FRAME, RECORD + task::NSPROXY, R8);
     p.read(NSPROXY, nsproxy_size.into(), R8, 0);
     let time_inum = f.number("time_namespace.ns.inum");
     let namespaces = [
@@ -251,6 +267,7 @@ pub(super) fn for_files(btf: &Btf<'_>, with_suspects: bool) -> Result<Vec<BpfIns
     p.jump_if(R8, If::Equal, 0, end);
     p.clear_record(FILE);
     p.store(Width::Four, FRAME, RECORD + file::FD, R9);
+    p.store(Width::Eight, FRAME, RECORD + file::ADDRESS, R6);
     // r9: the task.
     p.copy(R9, R8);
     // Where a file says whose it is on the way to its inode, which takes the place of the file in r8.

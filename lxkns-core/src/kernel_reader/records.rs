@@ -1,5 +1,7 @@
 //! What the programs write: one record for each task, one for each file of interest. In the kernel's byte order.
 
+use std::num::NonZeroU64;
+
 /// Magic numbers of file systems (`include/uapi/linux/magic.h`).
 pub(crate) const NSFS: u32 = 0x6e73_6673;
 pub(crate) const SOCKFS: u32 = 0x534f_434b;
@@ -14,10 +16,10 @@ pub(crate) const TUN: u32 = 1;
 /// The bytes of a task's record.
 pub(super) const TASK: usize = 112;
 /// The bytes of a file's record.
-pub(super) const FILE: usize = 40;
+pub(super) const FILE: usize = 48;
 
 /// The bytes of a namespace's record.
-pub(super) const NAMESPACE: usize = 32;
+pub(super) const NAMESPACE: usize = 40;
 
 /// Where the fields of a namespace's record are.
 pub(super) mod namespace {
@@ -32,6 +34,8 @@ pub(super) mod namespace {
     pub(crate) const OWNER_UID: i16 = 16;
     pub(crate) const REFERENCES: i16 = 20;
     pub(crate) const UNIQUE_ID: i16 = 24;
+    /// Where its structure is in the kernel's memory.
+    pub(crate) const ADDRESS: i16 = 32;
 }
 
 /// Where the fields of a task's record are.
@@ -50,7 +54,7 @@ pub(super) mod task {
     pub(crate) const FLAGS: i16 = 48;
     pub(crate) const STATE: i16 = 52;
     pub(crate) const EXIT_STATE: i16 = 56;
-    /// The inode numbers of namespaces, from here to the end.
+    /// The inode numbers of namespaces, from here on.
     pub(crate) const MNT: i16 = 64;
     pub(crate) const CGROUP: i16 = 68;
     pub(crate) const UTS: i16 = 72;
@@ -61,6 +65,8 @@ pub(super) mod task {
     pub(crate) const TIME: i16 = 92;
     pub(crate) const PID_FOR_CHILDREN: i16 = 96;
     pub(crate) const TIME_FOR_CHILDREN: i16 = 100;
+    /// Which set of namespaces it has; 0 for none.
+    pub(crate) const NSPROXY: i16 = 104;
 }
 
 /// Where the fields of a file's record are.
@@ -75,6 +81,8 @@ pub(super) mod file {
     pub(crate) const FAMILY: i16 = 28;
     /// The messages that wait in a socket.
     pub(crate) const QUEUED: i16 = 32;
+    /// Where the file is in the kernel's memory.
+    pub(crate) const ADDRESS: i16 = 40;
 }
 
 /// What the kernel says of a task. The IDs without a name of their own are those of the initial PID namespace.
@@ -96,9 +104,11 @@ pub(crate) struct TaskRecord {
     exit_state: u32,
     /// The inode numbers of its namespaces, in the order of their types, and those for children; 0 where it has none.
     pub(crate) namespaces: [u32; 10],
+    /// Which set of namespaces it has, by a number that only means this; tasks with the same set hold each once.
+    pub(crate) nsproxy: Option<NonZeroU64>,
 }
 
-fn u32_of(bytes: &[u8], at: i16) -> u32 {
+pub(super) fn u32_of(bytes: &[u8], at: i16) -> u32 {
     let four = bytes.get(at as usize..).and_then(<[u8]>::first_chunk).copied();
     four.map_or(0, u32::from_ne_bytes)
 }
@@ -108,7 +118,7 @@ fn u16_of(bytes: &[u8], at: i16) -> u16 {
     two.map_or(0, u16::from_ne_bytes)
 }
 
-fn u64_of(bytes: &[u8], at: i16) -> u64 {
+pub(super) fn u64_of(bytes: &[u8], at: i16) -> u64 {
     let eight = bytes.get(at as usize..).and_then(<[u8]>::first_chunk).copied();
     eight.map_or(0, u64::from_ne_bytes)
 }
@@ -129,6 +139,7 @@ impl TaskRecord {
             state: u32_of(bytes, task::STATE),
             exit_state: u32_of(bytes, task::EXIT_STATE),
             namespaces: std::array::from_fn(|index| u32_of(bytes, task::MNT + 4 * index as i16)),
+            nsproxy: NonZeroU64::new(u64_of(bytes, task::NSPROXY)),
         }
     }
 
@@ -192,6 +203,8 @@ pub(crate) struct NamespaceRecord {
     pub(crate) references: u32,
     /// 0 where the kernel has none.
     pub(crate) unique_id: u64,
+    /// Where its structure is in the kernel's memory.
+    pub(crate) address: u64,
 }
 
 impl NamespaceRecord {
@@ -205,6 +218,7 @@ impl NamespaceRecord {
             owner_uid: u32_of(bytes, namespace::OWNER_UID),
             references: u32_of(bytes, namespace::REFERENCES),
             unique_id: u64_of(bytes, namespace::UNIQUE_ID),
+            address: u64_of(bytes, namespace::ADDRESS),
         }
     }
 }
@@ -216,6 +230,8 @@ pub(crate) struct FileRecord {
     pub(crate) tid: u32,
     pub(crate) fd: u32,
     pub(crate) kind: FileKind,
+    /// Where it is in the kernel's memory.
+    pub(crate) address: u64,
 }
 
 /// What a file is on.
@@ -228,7 +244,10 @@ pub(crate) enum FileKind {
     /// A TUN/TAP file.
     Tun,
     /// Something that can hold a namespace which the kernel does not name.
-    Suspect,
+    Suspect {
+        /// The magic number of its file system.
+        file_system: u32,
+    },
 }
 
 impl FileRecord {
@@ -238,6 +257,7 @@ impl FileRecord {
         let (ino, namespace) = (u64_of(bytes, file::INODE), u32_of(bytes, file::NAMESPACE));
         let is_unix = u16_of(bytes, file::FAMILY) == AF_UNIX;
         Self {
+            address: u64_of(bytes, file::ADDRESS),
             tgid: u32_of(bytes, file::TGID),
             tid: u32_of(bytes, file::TID),
             fd: u32_of(bytes, file::FD),
@@ -249,7 +269,7 @@ impl FileRecord {
                     can_have_some_in_flight: is_unix && u32_of(bytes, file::QUEUED) != 0,
                 },
                 TUN => FileKind::Tun,
-                _ => FileKind::Suspect,
+                file_system => FileKind::Suspect { file_system },
             },
         }
     }

@@ -20,6 +20,7 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
         "bpf_iter__task_file",
         &[("meta", Of::Pointer), ("task", Of::Pointer), ("fd", Of::Number(4)), ("file", Of::Pointer)],
     ),
+    ("bpf_iter__bpf_map_elem", &[("meta", Of::Pointer), ("key", Of::Pointer), ("value", Of::Pointer)]),
     (
         "task_struct",
         &[
@@ -29,6 +30,7 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
             ("pid", Of::Number(4)),
             ("tgid", Of::Number(4)),
             ("real_parent", Of::Pointer),
+            ("group_leader", Of::Pointer),
             ("thread_pid", Of::Pointer),
             ("start_boottime", Of::Number(8)),
             ("real_cred", Of::Pointer),
@@ -68,7 +70,12 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
     ("mnt_namespace", OWNED),
     ("cgroup_namespace", OWNED),
     ("uts_namespace", OWNED),
-    ("ipc_namespace", OWNED),
+    ("xarray", &[("xa_head", Of::Pointer)]),
+    ("idr", &[("idr_rt", Of::In("xarray"))]),
+    ("ipc_ids", &[("ipcs_idr", Of::In("idr"))]),
+    ("ipc_namespace", &[("ids", Of::In("ipc_ids")), ("user_ns", Of::Pointer), ("ns", Of::In("ns_common"))]),
+    ("xa_node", &[("slots", Of::Chars)]),
+    ("shmid_kernel", &[("shm_perm", Of::Pointer), ("shm_nattch", Of::Number(8))]),
     ("user_namespace", &[("parent", Of::Pointer), ("owner", Of::Number(4)), ("ns", Of::In("ns_common"))]),
     ("pid_namespace", &[("parent", Of::Pointer), ("user_ns", Of::Pointer), ("ns", Of::In("ns_common"))]),
     ("net", OWNED),
@@ -78,14 +85,31 @@ const STRUCTS: &[(&str, &[(&str, Of)])] = &[
         "inode",
         &[("i_sb", Of::Pointer), ("i_ino", Of::Number(8)), ("i_rdev", Of::Number(4)), ("i_private", Of::Pointer)],
     ),
-    ("file", &[("f_inode", Of::Pointer), ("private_data", Of::Pointer)]),
-    ("socket", &[("sk", Of::Pointer)]),
+    ("path", &[("dentry", Of::Pointer)]),
+    ("file", &[("f_inode", Of::Pointer), ("private_data", Of::Pointer), ("f_path", Of::In("path"))]),
+    ("qstr", &[("name", Of::Pointer)]),
+    ("dentry", &[("d_name", Of::In("qstr"))]),
+    ("seq_file", &[("file", Of::Pointer), ("private", Of::Pointer)]),
+    ("proc_mounts", &[("ns", Of::Pointer)]),
+    ("kernfs_open_file", &[("priv", Of::Pointer)]),
+    ("cgroup_file_ctx", &[("ns", Of::Pointer)]),
+    ("socket", &[("sk", Of::Pointer), ("file", Of::Pointer)]),
     ("possible_net_t", &[("net", Of::Pointer)]),
-    ("sock_common", &[("skc_family", Of::Number(2)), ("skc_net", Of::In("possible_net_t"))]),
+    (
+        "sock_common",
+        &[("skc_family", Of::Number(2)), ("skc_state", Of::Number(1)), ("skc_net", Of::In("possible_net_t"))],
+    ),
     ("sk_buff_list", &[("next", Of::Pointer)]),
     // The list is anonymous.
     ("sk_buff_head", &[("", Of::In("sk_buff_list")), ("qlen", Of::Number(4))]),
+    ("sk_buff", &[("next", Of::Pointer), ("sk", Of::Pointer), ("cb", Of::Chars)]),
+    ("unix_skb_parms", &[("fp", Of::Pointer)]),
+    ("scm_fp_list", &[("count", Of::Number(2)), ("fp", Of::Pointer)]),
+    ("pt_regs", &[("orig_ax", Of::Number(8)), ("syscallno", Of::Number(4))]),
     ("sock", &[("__sk_common", Of::In("sock_common")), ("sk_receive_queue", Of::In("sk_buff_head"))]),
+    ("tun_file", &[("sk", Of::In("sock")), ("socket", Of::In("socket")), ("tun", Of::Pointer)]),
+    ("tun_struct", &[("dev", Of::Pointer)]),
+    ("net_device", &[("nd_net", Of::In("possible_net_t"))]),
 ];
 
 /// The members of all structures, as paths; those that are anonymous excepted.
@@ -140,8 +164,11 @@ pub(super) fn small_btf(without: &str) -> Vec<u8> {
         id += 1;
         known.push((name, id, offset));
     }
-    for function in ["bpf_iter_task", "bpf_iter_task_file"] {
+    for function in ["bpf_iter_task", "bpf_iter_task_file", "bpf_iter_bpf_map_elem"] {
         types.extend([name_of(function), head(12, 0), 0]);
+    }
+    for tracepoint in ["sched_process_fork", "sched_process_exec", "sched_process_exit", "sys_exit"] {
+        types.extend([name_of(&format!("btf_trace_{tracepoint}")), head(8, 0), 5]);
     }
     let length = types.len() as u32 * 4;
     let mut btf = 0xeb9f_u16.to_ne_bytes().to_vec();

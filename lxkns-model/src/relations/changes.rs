@@ -159,7 +159,7 @@ pub fn changes<'a>(old: &'a Snapshot, new: &'a Snapshot) -> Result<Changes<'a>, 
     }
     let same_pids = same_init(old, new);
     let pairs = Pairs::of(old, new);
-    let (old_sight, new_sight) = (Sight::of(old, same_pids), Sight::of(new, same_pids));
+    let (old_sight, new_sight) = (Sight::of(old, new, same_pids), Sight::of(new, old, same_pids));
     let mut found: FxHashMap<Key, NamespaceChanges<'a>> = FxHashMap::default();
     for (gone, sight, is_past) in [(&pairs.only_old, &new_sight, true), (&pairs.only_new, &old_sight, false)] {
         let doubtful = sight.doubtful(gone);

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Call, Cause, DiscoveryOptions, Errno, Gap, Host, Object, Operation, Place, Task, Tid};
+use crate::{Call, Cause, DiscoveryOptions, Errno, Gap, Host, Object, Operation, Place, Reader, Task, Tid};
 
 const USER: u64 = 10;
 const NET: u64 = 20;
@@ -355,4 +355,23 @@ proptest! {
         turned.sort();
         prop_assert_eq!(there, turned);
     }
+}
+
+/// The lists of the kernel reader have more namespaces than those that procfs leads to.
+#[test]
+fn another_reader_lists_other_namespaces() {
+    let (mut with, mut without) = (host(), host());
+    inner(&mut with, &[Holder::Kernel]);
+    fn told<'a>(old: &'a Snapshot, new: &'a Snapshot) -> Vec<Change<'a>> {
+        changes(old, new).unwrap().namespaces.into_iter().flat_map(|told| told.changes).collect()
+    }
+    (with.reader, without.reader) = (Some(Reader::Kernel), Some(Reader::Proc));
+    assert_eq!((told(&with, &without), told(&without, &with)), (vec![Change::Unseen], vec![Change::Seen]));
+    without.reader = Some(Reader::Kernel);
+    assert_eq!(told(&without, &with), [Change::Appeared]);
+    assert_ne!(told(&with, &without), [Change::Unseen]);
+    // One that a process was in would have been seen by both.
+    with.namespaces.get_mut(&id(INNER)).unwrap().holders = vec![fd(1, 3)];
+    (with.reader, without.reader) = (Some(Reader::Kernel), Some(Reader::Proc));
+    assert_eq!(told(&without, &with), [Change::Appeared]);
 }

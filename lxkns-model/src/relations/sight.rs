@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::{Gap, Holder, Namespace, NamespaceId, Object, Pid, Place, Places, Relation, Snapshot};
+use crate::{Gap, Holder, Namespace, NamespaceId, Object, Pid, Place, Places, Reader, Relation, Snapshot};
 
 /// What a snapshot can have seen.
 pub(super) struct Sight<'a> {
@@ -16,11 +16,14 @@ pub(super) struct Sight<'a> {
     /// In which places something of a namespace could not be read, by its inode number: its mounts, its relations.
     namespaces: FxHashMap<u64, Places>,
     has_gaps: bool,
+    /// Whether the other snapshot is from the kernel reader, which alone reads all of the kernel's lists, and this one is not.
+    lists_less: bool,
     snapshot: &'a Snapshot,
 }
 
 impl<'a> Sight<'a> {
-    pub(super) fn of(snapshot: &'a Snapshot, same_pids: bool) -> Self {
+    /// Beside `other`.
+    pub(super) fn of(snapshot: &'a Snapshot, other: &Snapshot, same_pids: bool) -> Self {
         let places = snapshot.options.places;
         let mut sight = Self {
             places,
@@ -29,6 +32,7 @@ impl<'a> Sight<'a> {
             processes: FxHashMap::default(),
             namespaces: FxHashMap::default(),
             has_gaps: false,
+            lists_less: other.reader == Some(Reader::Kernel) && snapshot.reader != Some(Reader::Kernel),
             snapshot,
         };
         for gap in snapshot.gaps.iter().filter(|gap| is_blind(gap)) {
@@ -52,6 +56,7 @@ impl<'a> Sight<'a> {
             return false;
         }
         match *holder {
+            Holder::Kernel => !self.lists_less,
             Holder::BindMount { mount_ns, .. } | Holder::Mount { mount_ns, .. } => {
                 let gaps = self.gaps_of(mount_ns);
                 !gaps.contains(Place::BindMounts) && !gaps.contains(Place::ProcesslessMounts)
@@ -105,7 +110,7 @@ impl<'a> Sight<'a> {
 /// The places in which the first saw less than the other: what it was not asked for, and what it could not read although
 /// it was there, and the other could.
 pub(super) fn blinder(this: &Snapshot, other: &Snapshot, same_pids: bool) -> Places {
-    let sight = Sight::of(other, same_pids);
+    let sight = Sight::of(other, this, same_pids);
     let is_there = |gap: &&Gap| match &gap.object {
         Object::Process(pid) | Object::Task(pid, _) | Object::Fd(pid, _, _) => {
             same_pids && other.processes.contains_key(pid)
@@ -146,7 +151,7 @@ fn place(holder: &Holder) -> Place {
         Holder::ForChildren { .. } => Place::ForChildren,
         Holder::Fd { pid, tid, .. } if pid.0 != tid.0 => Place::TaskFds,
         Holder::Fd { .. } => Place::Fds,
-        Holder::Socket { .. } | Holder::Sockets { .. } => Place::Sockets,
+        Holder::Socket { .. } | Holder::Sockets { .. } | Holder::InFlight { .. } => Place::Sockets,
         Holder::Tun { .. } => Place::Tun,
         Holder::BindMount { .. } | Holder::Mount { .. } => Place::BindMounts,
         Holder::Child { .. } => Place::Parents,

@@ -44,7 +44,7 @@ mod terminal;
 mod tree;
 mod unseen;
 mod waiting;
-mod watch;
+pub(super) mod watch;
 mod who_can;
 mod why;
 

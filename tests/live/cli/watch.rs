@@ -2,14 +2,14 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, ChildStderr, ChildStdout, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 
 use lxkns_fixture::{Actor, Open, Socket};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::assert_documented;
-use crate::harness::Need::{Kernel, Root, UserNamespaces};
+use crate::harness::Need::{File, Kernel, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::program::{assert_fits, run_lxkns};
 
@@ -18,6 +18,11 @@ pub(super) fn tests() -> Vec<Test> {
         test("cli::watch::a_life", &[UserNamespaces], a_life),
         test("cli::watch::one_namespace", &[UserNamespaces], one_namespace),
         test("cli::watch::hidden_until_its_end", &[Root, Kernel(6, 18)], hidden_until_its_end),
+        test(
+            "cli::watch::listed_until_its_end",
+            &[Root, Kernel(6, 18), File("/sys/kernel/btf/vmlinux")],
+            listed_until_its_end,
+        ),
         test("cli::watch::nobody_reads_while_nothing_changes", &[UserNamespaces], nobody_reads),
         test("cli::watch::interrupted", &[UserNamespaces], interrupted),
         test("cli::watch::usage", &[UserNamespaces], usage),
@@ -25,26 +30,35 @@ pub(super) fn tests() -> Vec<Test> {
 }
 
 /// The program as it watches; it ends with the test.
-struct Watch {
+pub(in crate::live) struct Watch {
     child: Child,
     out: Option<BufReader<ChildStdout>>,
     _errors: BufReader<ChildStderr>,
+    /// What it said on standard error until it had looked for the first time.
+    said: String,
 }
 
 impl Watch {
     /// Starts it, and waits until it has looked for the first time.
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = lxkns();
+    pub(in crate::live) fn start(arguments: &[&str]) -> Self {
+        Self::start_by(&mut lxkns(), arguments)
+    }
+
+    /// As [`start`](Self::start), of this program.
+    pub(in crate::live) fn start_by(command: &mut Command, arguments: &[&str]) -> Self {
         command.arg("watch").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let out = child.stdout.take().map(BufReader::new);
-        let mut watch = Self { _errors: BufReader::new(child.stderr.take().unwrap()), child, out };
-        let mut line = String::new();
-        while !line.contains(": watching ") {
-            line.clear();
-            assert_ne!(watch._errors.read_line(&mut line).unwrap(), 0, "it has ended: {:?}", watch.child.wait());
+        let _errors = BufReader::new(child.stderr.take().unwrap());
+        let mut watch = Self { _errors, child, out, said: String::new() };
+        while !watch.said.contains(": watching ") {
+            assert_ne!(watch._errors.read_line(&mut watch.said).unwrap(), 0, "it has ended: {}", watch.said);
         }
         watch
+    }
+
+    pub(in crate::live) fn said(&self) -> &str {
+        &self.said
     }
 
     fn line(&mut self) -> String {
@@ -53,20 +67,31 @@ impl Watch {
         line
     }
 
+    /// Reads the next line, which is as documented.
+    pub(in crate::live) fn next(&mut self) -> Value {
+        let line: Value = serde_json::from_str(&self.line()).unwrap();
+        assert_documented(&line);
+        assert_fits("watch", &line);
+        for who in [&line["holder"], &line["process"]] {
+            assert_ne!(who["pid"], self.child.id(), "it sees itself: {line}");
+        }
+        line
+    }
+
+    /// Closes its standard output, which nobody reads any more.
+    pub(in crate::live) fn stop_reading(&mut self) {
+        self.out.take();
+    }
+
     /// Reads until this is told of this namespace.
-    fn told(&mut self, ino: u64, change: &str) -> Value {
+    pub(in crate::live) fn told(&mut self, ino: u64, change: &str) -> Value {
         self.told_any(ino, &[change])
     }
 
     /// Reads until one of these is told of this namespace.
-    fn told_any(&mut self, ino: u64, changes: &[&str]) -> Value {
+    pub(in crate::live) fn told_any(&mut self, ino: u64, changes: &[&str]) -> Value {
         loop {
-            let line: Value = serde_json::from_str(&self.line()).unwrap();
-            assert_documented(&line);
-            assert_fits("watch", &line);
-            for who in [&line["holder"], &line["process"]] {
-                assert_ne!(who["pid"], self.child.id(), "it sees itself: {line}");
-            }
+            let line = self.next();
             if line["namespace"]["nsid"] == ino && changes.iter().any(|change| line["change"] == *change) {
                 return line;
             }
@@ -74,16 +99,16 @@ impl Watch {
     }
 
     /// Reads until the end of this namespace is told, as far as the kernel lets one know it.
-    fn told_end(&mut self, ino: u64) -> Value {
+    pub(in crate::live) fn told_end(&mut self, ino: u64) -> Value {
         self.told_any(ino, &["went", "vanished"])
     }
 
-    fn pid(&self) -> Pid {
+    pub(in crate::live) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 
     /// Waits for its end, with what it writes until then.
-    fn end(&mut self) -> (ExitStatus, String) {
+    pub(in crate::live) fn end(&mut self) -> (ExitStatus, String) {
         let mut rest = String::new();
         if let Some(out) = &mut self.out {
             out.read_to_string(&mut rest).unwrap();
@@ -101,7 +126,7 @@ impl Drop for Watch {
 
 const OFTEN: &str = "0.05";
 /// Longer than anybody waits.
-const NEVER: &str = "1000000";
+pub(in crate::live) const NEVER: &str = "1000000";
 
 fn a_life() {
     let actor = Actor::spawn_in(&["user"]);
@@ -129,7 +154,7 @@ fn a_life() {
 fn hidden_until_its_end() {
     let actor = Actor::spawn_in(&["ipc"]);
     let ipc = actor.ns_inode("ipc");
-    let mut watch = Watch::start(&["--interval", OFTEN, "--json", &format!("ipc:{ipc}")]);
+    let mut watch = Watch::start(&["--reader=proc", "--interval", OFTEN, "--json", &format!("ipc:{ipc}")]);
     actor.attach_segment();
     actor.unshare(&["ipc"]);
     let is_known = probe_opens_what_has_no_users();
@@ -143,6 +168,19 @@ fn hidden_until_its_end() {
     let (status, rest) = watch.end();
     assert_eq!(status, ExitStatus::from_raw(0));
     assert!(rest.lines().all(|line| line.contains("\"process-left\"")), "{rest}");
+}
+
+/// The kernel reader, which `watch` uses from its first scan on, sees it in the kernel's list all the time.
+fn listed_until_its_end() {
+    let actor = Actor::spawn_in(&["ipc"]);
+    let ipc = actor.ns_inode("ipc");
+    let mut watch = Watch::start(&["--interval", OFTEN, "--json", &format!("ipc:{ipc}")]);
+    actor.attach_segment();
+    actor.unshare(&["ipc"]);
+    watch.told_any(ipc, &["last-task-left"]);
+    drop(actor);
+    assert_eq!(watch.told_any(ipc, &["went", "vanished", "hidden", "unseen"])["change"], "went");
+    assert_eq!(watch.end().0, ExitStatus::from_raw(0));
 }
 
 /// Whether the kernel opens a namespace by its handle that nobody uses. Only a namespace that a socket holds tells.
@@ -184,7 +222,7 @@ fn one_namespace() {
 fn nobody_reads() {
     let actor = Actor::spawn_in(&["user", "uts"]);
     let mut watch = Watch::start(&["--interval", NEVER, &actor.ns_inode("uts").to_string()]);
-    drop(watch.out.take());
+    watch.stop_reading();
     assert_eq!(watch.end().0.code(), Some(0));
 }
 

@@ -24,7 +24,7 @@ const TOOLS: [&str; 23] = [
 
 /// What is tried on the host alone, by parts of names: what takes long wherever it runs; and what the program makes of its
 /// arguments, of dumps and of the terminal, which is the same on every kernel.
-const NOT_OF_THE_KERNEL: [&str; 13] = [
+const NOT_OF_THE_KERNEL: [&str; 16] = [
     "busy_holders::page",
     "churn",
     "a_thousand_visits",
@@ -32,7 +32,10 @@ const NOT_OF_THE_KERNEL: [&str; 13] = [
     "cli::errors",
     "cli::from",
     "cli::golden",
+    "cli::help",
     "cli::hostile",
+    "cli::numbers",
+    "cli::schemas",
     "cli::streams",
     "cli::terminal",
     "of_a_dump",

@@ -99,7 +99,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for problem in &problems {
         println!("{problem}");
     }
-    ensure!(problems.is_empty(), "{} problems", problems.len());
+    let failed: Vec<_> = reports.iter().chain(&of_selinux).flat_map(Report::failed).collect();
+    ensure!(failed.is_empty(), "{} problems; failed: {}", problems.len(), failed.join(", "));
+    ensure!(problems.is_empty(), "{} problems: {}", problems.len(), problems.join("; "));
     Ok(())
 }
 

@@ -114,6 +114,14 @@ impl Report {
         problems
     }
 
+    /// The tests that failed, each with the machine and who ran it.
+    pub(super) fn failed(&self) -> impl Iterator<Item = String> {
+        self.runs.iter().flat_map(|run| {
+            let failed = run.outcomes.iter().filter(|&(_, &outcome)| outcome == Outcome::Failed);
+            failed.map(|(test, _)| format!("{test} ({} as {})", self.name, run.who))
+        })
+    }
+
     /// A line for each run.
     pub(super) fn summary(&self) -> String {
         let runs = self.runs.iter().map(|run| {
@@ -214,6 +222,7 @@ mod tests {
         assert!(problems[0].contains("it broke"), "{problems:?}");
         assert_eq!(problems[1], "6.1 as root: a::c was skipped, for want of the file /dev/fuse");
         assert_eq!(problems[2], "6.1: no run as nobody");
+        assert_eq!(report.failed().collect::<Vec<_>>(), ["a::d (6.1 as root)"]);
     }
 
     #[test]

@@ -136,7 +136,7 @@ fn process(known: &Known<'_>, part: &mut Part, dir: &ProcDir, pid: Pid) {
         }
         let process = known.snapshot.processes.get(&pid);
         let links = process.map(|process| {
-            let of_task = process.tasks.iter().find(|task| task.tid == tid).map(|task| task.namespaces);
+            let of_task = process.tasks.by_tid(tid).map(|task| task.namespaces);
             of_task.filter(|links| links.get(NamespaceType::Mnt).is_some()).unwrap_or(process.namespaces)
         });
         let mounts = links.and_then(|links| known.mounts.get(&links.get(NamespaceType::Mnt)?));

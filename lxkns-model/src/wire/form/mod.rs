@@ -16,7 +16,9 @@ pub(crate) use container::{
     Container, ContainersInfo, Disagreement, Engine, Evidence, Group, GroupKind, Pod, SaidText, Text, Unit,
 };
 pub(crate) use mount::{Mount, MountPath, Mounts};
-pub(crate) use namespace::{Holder, HolderKind, Namespace, Offsets, Reference, RelationForm, RelationState, Relations};
+pub(crate) use namespace::{
+    Holder, HolderKind, InFlightKind, Namespace, Offsets, Reference, References, RelationForm, RelationState, Relations,
+};
 pub(crate) use process::{
     Capabilities, CgroupMembership, Common, ForChildren, Freezer, Links, Process, Scheduling, Task, Uids,
 };
@@ -167,6 +169,9 @@ pub(crate) struct SnapshotInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<crate::Reader>"))]
     pub reader: Option<String>,
+    /// Why that was not the kernel reader; absent where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_kernel: Option<NotKernel>,
     /// The names of users who have created no user namespace, by UID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_names: Option<BTreeMap<u32, String>>,
@@ -213,6 +218,18 @@ pub(crate) struct Observer {
     pub procfs_pidns: Option<u64>,
 }
 
+/// Why the kernel reader was not used.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(crate) struct NotKernel {
+    /// `not-asked`, `few-processes`, or `refused`.
+    pub why: String,
+    /// What failed, where it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Gap>,
+}
+
 /// What was asked for beyond places.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -238,6 +255,8 @@ pub(crate) struct OwnOptions {
     pub mounts: bool,
     /// Whether suspects were looked for.
     pub suspects: bool,
+    /// Whether references were counted.
+    pub references: bool,
     /// Whether the program that looked was left out.
     pub without_self: bool,
     /// Where processes were to be read from; absent where discovery chose.

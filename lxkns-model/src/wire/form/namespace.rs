@@ -56,6 +56,9 @@ pub(crate) struct Namespace {
     /// Everything that was found to keep it alive.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub holders: Option<Vec<Holder>>,
+    /// How many references to it the kernel counts; absent where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub references: Option<References>,
     /// Its ID in the observer's network namespace; -1 where it has none (network namespaces).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub netnsid: Option<i64>,
@@ -125,6 +128,19 @@ pub(crate) struct Offsets {
     pub boottime: (i64, u32),
 }
 
+/// How many references to a namespace there are.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(crate) struct References {
+    /// The kernel's count.
+    pub total: u32,
+    /// How many of them are explained by what was found.
+    pub explained: u32,
+    /// Whether all of them can be: something else holds the namespace where one is not.
+    pub exact: bool,
+}
+
 /// One thing that keeps a namespace alive, with what fits of the keys that lead there.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -162,9 +178,24 @@ pub(crate) struct Holder {
     /// The child or the owned namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nsid: Option<u64>,
+    /// What waits in a socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub what: Option<InFlightKind>,
     /// How many sockets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+}
+
+/// What waits in a socket.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(crate) enum InFlightKind {
+    Descriptor,
+    Socket,
+    Connection,
+    #[serde(other, skip_serializing)]
+    Unknown,
 }
 
 /// What a holder is.
@@ -178,6 +209,7 @@ pub(crate) enum HolderKind {
     Fd,
     Socket,
     Tun,
+    InFlight,
     BindMount,
     Mount,
     Child,

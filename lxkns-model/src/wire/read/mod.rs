@@ -16,8 +16,8 @@ use super::form::{self, Dump, Options, OwnOptions, SnapshotInfo, SuspectKind};
 use super::{Error, ErrorKind, FORMAT, text, time};
 use crate::CompactSort as _;
 use crate::{
-    Cause, DeviceNumber, DiscoveryOptions, Errno, Gap, Host, NamespaceId, NamespaceType, Object, Observer, Operation,
-    Place, Scope, Snapshot, Suspect, Uid,
+    Cause, DeviceNumber, DiscoveryOptions, Errno, Gap, Host, NamespaceId, NamespaceType, NotKernel, Object, Observer,
+    Operation, Place, Scope, Snapshot, Suspect, Uid,
 };
 
 /// The snapshot that this JSON holds.
@@ -45,6 +45,7 @@ pub(super) fn snapshot(json: &[u8]) -> Result<Snapshot, Error> {
         if let Some(netnsid) = form.netnsid {
             snapshot.annotations.netnsids.insert(namespace.id, number::netnsid(netnsid)?);
         }
+        snapshot.references.extend(namespace::references(&form).map(|references| (namespace.id, references)));
         snapshot.namespaces.insert(namespace.id, namespace);
         if !reader.ours {
             theirs::note_reference(&reader, &mut snapshot, ino, &form);
@@ -138,6 +139,14 @@ impl Reader {
         snapshot.observer_mount_ns = info.mntns.map(|ino| self.checked_id("mntns", ino)).transpose()?;
         snapshot.observer = info.observer.as_ref().map(|observer| self.observer(observer)).transpose()?;
         snapshot.reader = info.reader.as_deref().and_then(crate::Reader::from_name);
+        let not_kernel = info.not_kernel.as_ref();
+        snapshot.not_kernel = match not_kernel.map(|form| (form.why.as_str(), form.gap.as_ref())) {
+            Some(("not-asked", _)) => Some(NotKernel::NotAsked),
+            Some(("few-processes", _)) => Some(NotKernel::FewProcesses),
+            Some(("refused", Some(form))) => self.gap(form)?.map(NotKernel::Refused),
+            // Why a newer version did not use it, or none.
+            _ => None,
+        };
         let names = info.user_names.iter().flatten();
         snapshot.annotations.user_names = names.map(|(&uid, name)| (Uid(uid), name.clone())).collect();
         for form in info.gaps.iter().flatten() {
@@ -257,6 +266,7 @@ fn own_options(info: &SnapshotInfo) -> Result<DiscoveryOptions, Error> {
         namespace_details: options.namespace_details,
         mounts: options.mounts,
         suspects: options.suspects,
+        references: options.references,
         without_self: options.without_self,
         reader: options.reader.as_deref().and_then(crate::Reader::from_name),
     })

@@ -2,9 +2,16 @@
 
 use super::{Reader, invalid, ns_type, number};
 use crate::CompactSort as _;
-use crate::wire::form::{self, HolderKind, RelationForm, RelationState};
+use crate::wire::form::{self, HolderKind, InFlightKind, RelationForm, RelationState};
 use crate::wire::{Error, implied, text};
-use crate::{Holder, Namespace, NamespaceId, Relation, TimeOffsets, Uid};
+use crate::{Exactness, Holder, InFlight, Namespace, NamespaceId, References, Relation, TimeOffsets, Uid};
+
+/// The references to a namespace.
+pub(super) fn references(form: &form::Namespace) -> Option<References> {
+    let form::References { total, explained, exact } = *form.references.as_ref()?;
+    let exactness = if exact { Exactness::Exact } else { Exactness::AtLeast };
+    Some(References { total, explained, exactness })
+}
 
 impl Reader {
     /// A namespace; `ino` is its key, in case that it does not say itself.
@@ -87,6 +94,18 @@ impl Reader {
                 let device = form.device_nsid.map(|ino| self.checked_id("device-nsid", ino)).transpose()?;
                 Holder::Tun { pid: pid()?, tid: tid()?, fd: fd()?, device }
             }
+            HolderKind::InFlight => Holder::InFlight {
+                pid: pid()?,
+                tid: tid()?,
+                fd: fd()?,
+                inode: form.inode.ok_or_else(|| missing("inode"))?,
+                what: match form.what.ok_or_else(|| missing("what"))? {
+                    InFlightKind::Descriptor => InFlight::Descriptor,
+                    InFlightKind::Socket => InFlight::Socket,
+                    InFlightKind::Connection => InFlight::Connection,
+                    InFlightKind::Unknown => return Ok(None),
+                },
+            },
             HolderKind::BindMount => Holder::BindMount { mount_ns: mount_ns()?, mount_id: mount_id()?, path: path() },
             HolderKind::Mount => Holder::Mount {
                 mount_ns: mount_ns()?,

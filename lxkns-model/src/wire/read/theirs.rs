@@ -37,6 +37,7 @@ pub(super) fn options(form: &Options) -> DiscoveryOptions {
         namespace_details: false,
         mounts: asked(form.with_mounts, None),
         suspects: false,
+        references: false,
         without_self: false,
         reader: None,
     }

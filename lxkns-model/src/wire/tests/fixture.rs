@@ -74,10 +74,16 @@ pub(super) fn full() -> Snapshot {
     observer.procfs_pid_ns = Some(id(PID));
     snapshot.observer = Some(observer);
     (snapshot.reader, snapshot.options.reader) = (Some(Reader::Proc), Some(Reader::Kernel));
+    let gap = Gap::because(Place::Reader, Object::Host, Call::Bpf.into(), Cause::Denied);
+    snapshot.not_kernel = Some(NotKernel::Refused(gap));
     add_namespaces(&mut snapshot);
     add_processes(&mut snapshot);
     add_mounts(&mut snapshot);
     snapshot.suspects = suspects();
+    let references = References { total: 9, explained: 7, exactness: Exactness::AtLeast };
+    snapshot.references.insert(id(NET), references);
+    let references = References { total: 2, explained: 1, exactness: Exactness::Exact };
+    snapshot.references.insert(id(TIME), references);
     snapshot.gaps = gaps();
     snapshot.annotations.containers = Some(super::containers::all());
     snapshot
@@ -147,6 +153,9 @@ fn add_namespaces(snapshot: &mut Snapshot) {
         Holder::Sockets { count: 3 },
         Holder::Tun { pid: Pid(1), tid: Tid(1), fd: 9, device: None },
         Holder::Tun { pid: Pid(1), tid: Tid(1), fd: 10, device: Some(id(4026532999)) },
+        Holder::InFlight { pid: Pid(1), tid: Tid(1), fd: 11, inode: 4712, what: InFlight::Descriptor },
+        Holder::InFlight { pid: Pid(1), tid: Tid(1), fd: 11, inode: 4712, what: InFlight::Socket },
+        Holder::InFlight { pid: Pid(1), tid: Tid(1), fd: 12, inode: 4713, what: InFlight::Connection },
         Holder::BindMount { mount_ns: id(MNT), mount_id: 33, path: None },
         Holder::BindMount { mount_ns: id(MNT), mount_id: 36, path: Some("/run/netns/a b".into()) },
     ];

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use bstr::ByteSlice;
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
-use super::form::{Gap, NamespacedPid, Observer, Options, OwnOptions, SnapshotInfo, Suspect, SuspectKind};
+use super::form::{self, Gap, NamespacedPid, Observer, Options, OwnOptions, SnapshotInfo, Suspect, SuspectKind};
 use super::json::{write_json, write_members};
 use super::{FORMAT, WriteOptions, text, time};
 use crate::relations::pid_map;
@@ -179,6 +179,10 @@ fn snapshot_info(snapshot: &Snapshot, options: &WriteOptions, containers: &conta
         mntns: snapshot.observer_mount_ns.map(|id| id.ino),
         observer: snapshot.observer.map(observer),
         reader: snapshot.reader.map(|reader| reader.name().to_owned()),
+        not_kernel: snapshot.not_kernel.as_ref().map(|why| form::NotKernel {
+            why: why.name().to_owned(),
+            gap: if let model::NotKernel::Refused(refused) = why { Some(gap(refused)) } else { None },
+        }),
         user_names: user_names(snapshot),
         places: Some(snapshot.options.places.iter().map(|place| place.name().to_owned()).collect()),
         options: Some(own_options(&snapshot.options, options)),
@@ -225,6 +229,7 @@ fn own_options(asked: &DiscoveryOptions, options: &WriteOptions) -> OwnOptions {
         namespace_details: asked.namespace_details,
         mounts: asked.mounts,
         suspects: asked.suspects,
+        references: asked.references,
         without_self: asked.without_self,
         reader: asked.reader.map(|reader| reader.name().to_owned()),
     }

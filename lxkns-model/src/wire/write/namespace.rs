@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use bstr::ByteSlice;
 
 use super::reference::References;
-use crate::wire::form::{Holder, HolderKind, Namespace, Offsets, Reference, RelationForm, RelationState, Relations};
+use crate::wire::form::{
+    self, Holder, HolderKind, InFlightKind, Namespace, Offsets, Reference, RelationForm, RelationState, Relations,
+};
 use crate::wire::{implied, text};
-use crate::{self as model, IdMapping, NamespaceId, NamespaceType, Relation, Snapshot, Tid};
+use crate::{self as model, Exactness, IdMapping, InFlight, NamespaceId, NamespaceType, Relation, Snapshot, Tid};
 
 pub(super) fn namespace(
     snapshot: &Snapshot,
@@ -41,6 +43,11 @@ pub(super) fn namespace(
         initial: namespace.initial.then_some(true),
         relations: relations(namespace, owner, parent),
         holders: Some(namespace.holders.iter().map(holder).collect()),
+        references: snapshot.references.get(&namespace.id).map(|references| form::References {
+            total: references.total,
+            explained: references.explained,
+            exact: references.exactness == Exactness::Exact,
+        }),
         netnsid: snapshot.annotations.netnsids.get(&namespace.id).map(|id| id.map_or(-1, i64::from)),
         uid_map: namespace.uid_map.as_deref().map(id_map),
         gid_map: namespace.gid_map.as_deref().map(id_map),
@@ -99,6 +106,15 @@ fn holder(holder: &model::Holder) -> Holder {
         H::Tun { pid, tid, fd, device } => {
             Holder { device_nsid: device.map(|id| id.ino), ..open(HolderKind::Tun, pid, tid, fd) }
         }
+        H::InFlight { pid, tid, fd, inode, what } => Holder {
+            inode: Some(*inode),
+            what: Some(match what {
+                InFlight::Descriptor => InFlightKind::Descriptor,
+                InFlight::Socket => InFlightKind::Socket,
+                InFlight::Connection => InFlightKind::Connection,
+            }),
+            ..open(HolderKind::InFlight, pid, tid, fd)
+        },
         H::BindMount { mount_ns, mount_id, path } => mount(HolderKind::BindMount, mount_ns, mount_id, path),
         H::Mount { mount_ns, mount_id, fs_type, path } => Holder {
             fstype: Some(text::escape(fs_type.as_bstr())),

@@ -1,0 +1,315 @@
+//! What waits in UNIX sockets: descriptors that were sent and not received, and connections that were not accepted.
+//!
+//! The queues are read without their locks. So everything is read twice, and counts only if it is the same both times, down
+//! to the addresses of files and messages.
+
+use rustc_hash::FxHashSet;
+
+use super::Refusal;
+use super::memory::Memory;
+use super::programs::{Fields, Missing};
+use super::records::{NSFS, SOCKFS};
+
+/// How many sockets in flight that have some in flight themselves are gone into. The kernel allows four.
+const DEPTH: usize = 5;
+/// The most descriptors of one message (`SCM_MAX_FD`).
+const MOST_OF_A_MESSAGE: u64 = 253;
+/// The state of a socket that listens (`TCP_LISTEN`).
+const LISTENS: u64 = 10;
+const AF_UNIX: u64 = 1;
+
+/// Where the fields are that the walk reads.
+#[derive(Debug)]
+pub(super) struct Layout {
+    private_data: u64,
+    inode: u64,
+    super_block: u64,
+    ino: u64,
+    private: u64,
+    magic: u64,
+    sk: u64,
+    family: u64,
+    state: u64,
+    net: u64,
+    net_inum: u64,
+    queue: u64,
+    next_message: u64,
+    sender: u64,
+    fds: u64,
+    fd_count: u64,
+    fd: u64,
+    ns_inum: u64,
+    ns_type: NsType,
+}
+
+/// Where the type of a namespace is.
+#[derive(Debug)]
+enum NsType {
+    Own(u64),
+    /// Before Linux 6.18: with the operations.
+    OfOperations(u64, u64),
+}
+
+impl Layout {
+    pub(super) fn of(f: &Fields<'_>) -> Result<Self, Missing> {
+        let at = |offset: Result<i16, Missing>| offset.map(|offset| offset as u64);
+        let ns_type = match f.number("ns_common.ns_type") {
+            Ok(own) => NsType::Own(own as u64),
+            Err(_) => NsType::OfOperations(at(f.pointer("ns_common.ops"))?, at(f.number("proc_ns_operations.type"))?),
+        };
+        Ok(Self {
+            private_data: at(f.pointer("file.private_data"))?,
+            inode: at(f.pointer("file.f_inode"))?,
+            super_block: at(f.pointer("inode.i_sb"))?,
+            ino: at(f.at("inode.i_ino", 8))?,
+            private: at(f.pointer("inode.i_private"))?,
+            magic: at(f.at("super_block.s_magic", 8))?,
+            sk: at(f.pointer("socket.sk"))?,
+            family: at(f.at("sock.__sk_common.skc_family", 2))?,
+            state: at(f.at("sock.__sk_common.skc_state", 1))?,
+            net: at(f.pointer("sock.__sk_common.skc_net.net"))?,
+            net_inum: at(f.number("net.ns.inum"))?,
+            queue: at(f.pointer("sock.sk_receive_queue.next"))?,
+            next_message: at(f.pointer("sk_buff.next"))?,
+            sender: at(f.pointer("sk_buff.sk"))?,
+            fds: at(f.start("sk_buff.cb"))? + at(f.pointer("unix_skb_parms.fp"))?,
+            fd_count: at(f.at("scm_fp_list.count", 2))?,
+            fd: at(f.start("scm_fp_list.fp"))?,
+            ns_inum: at(f.number("ns_common.inum"))?,
+            ns_type,
+        })
+    }
+}
+
+/// A socket that a process has open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Receiver {
+    /// Where its file is.
+    pub(crate) file: u64,
+    /// Its inode number.
+    pub(crate) inode: u64,
+}
+
+/// Something that waits in a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Waiting {
+    /// The place of the [`Receiver`] that it would come to.
+    pub(crate) receiver: usize,
+    /// The inode number of the socket that it waits in: that of the receiver, or of one that is in flight itself.
+    pub(crate) queue: u64,
+    pub(crate) what: WaitingKind,
+    /// What it is, by its address.
+    address: u64,
+}
+
+/// What waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum WaitingKind {
+    /// A descriptor on a namespace, with its inode number and the flag of `clone(2)` for its type.
+    Namespace { ino: u64, clone_flag: u32 },
+    /// A socket, with its inode number and that of its network namespace.
+    Socket { inode: u64, net: u32 },
+    /// A connection that was not accepted, with the inode number of its network namespace.
+    Connection { net: u32 },
+    /// A file that holds no namespace.
+    Other,
+}
+
+/// What waits in these sockets, and which of them could not be read to their ends, or changed meanwhile.
+pub(super) fn waiting(
+    layout: &Layout,
+    memory: &dyn Memory,
+    receivers: &[Receiver],
+) -> Result<(Vec<Waiting>, FxHashSet<usize>), Refusal> {
+    let walk = || Walk { layout, memory, found: Vec::new(), unsure: FxHashSet::default() }.all(receivers);
+    let ((first, mut unsure), (second, again)) = (walk()?, walk()?);
+    unsure.extend(again);
+    let [one, other]: [FxHashSet<_>; 2] = [&first, &second].map(|walk| walk.iter().copied().collect());
+    unsure.extend(one.symmetric_difference(&other).map(|waiting| waiting.receiver));
+    Ok((first.into_iter().filter(|waiting| other.contains(waiting)).collect(), unsure))
+}
+
+/// A socket to go through.
+#[derive(Clone, Copy)]
+struct Queue {
+    receiver: usize,
+    sk: u64,
+    inode: u64,
+}
+
+struct Walk<'a> {
+    layout: &'a Layout,
+    memory: &'a dyn Memory,
+    found: Vec<Waiting>,
+    unsure: FxHashSet<usize>,
+}
+
+impl Walk<'_> {
+    fn all(mut self, receivers: &[Receiver]) -> Result<(Vec<Waiting>, FxHashSet<usize>), Refusal> {
+        let files: Vec<_> = receivers.iter().map(|receiver| receiver.file).collect();
+        let mut queues = Vec::new();
+        for (index, (receiver, seen)) in receivers.iter().zip(self.files(&files)?).enumerate() {
+            match seen {
+                // Another file can be where one was.
+                Seen::Socket { inode, sk, is_unix: true, .. } if inode == receiver.inode => {
+                    queues.push(Queue { receiver: index, sk, inode });
+                }
+                _ => drop(self.unsure.insert(index)),
+            }
+        }
+        let mut known: FxHashSet<u64> = queues.iter().map(|queue| queue.sk).collect();
+        for _ in 0..DEPTH {
+            queues = self.queues(&queues)?;
+            queues.retain(|queue| known.insert(queue.sk));
+            if queues.is_empty() {
+                return Ok((self.found, self.unsure));
+            }
+        }
+        self.unsure.extend(queues.iter().map(|queue| queue.receiver));
+        Ok((self.found, self.unsure))
+    }
+
+    /// Goes through these sockets. Returns those that wait in them.
+    fn queues(&mut self, queues: &[Queue]) -> Result<Vec<Queue>, Refusal> {
+        let layout = self.layout;
+        let heads: Vec<_> = queues.iter().map(|queue| (queue.sk + layout.queue, layout.next_message)).collect();
+        let lists = self.memory.lists(&heads)?;
+        let socks: Vec<_> = queues.iter().map(|queue| queue.sk).collect();
+        let states = self.read(&socks, layout.state)?;
+        let (mut of, mut messages) = (Vec::new(), Vec::new());
+        for ((queue, list), state) in queues.iter().zip(lists).zip(states) {
+            of.resize(of.len() + list.len(), (*queue, first_byte(state) == LISTENS));
+            messages.extend(list);
+        }
+        let (senders, lists) = (self.read(&messages, layout.sender)?, self.read(&messages, layout.fds)?);
+        // Connections: each is a socket already, in which something can wait.
+        let mut next = Vec::new();
+        let (mut with_fds, mut of_fds) = (Vec::new(), Vec::new());
+        for ((&(queue, listens), &sk), &list) in of.iter().zip(&senders).zip(&lists) {
+            if listens && sk != 0 {
+                next.push(Queue { sk, ..queue });
+            } else if !listens && list != 0 {
+                of_fds.push(queue);
+                with_fds.push(list);
+            }
+        }
+        let nets = self.nets(&next.iter().map(|queue| queue.sk).collect::<Vec<_>>())?;
+        for (queue, net) in next.iter().zip(nets) {
+            let what = WaitingKind::Connection { net };
+            self.found.push(Waiting { receiver: queue.receiver, queue: queue.inode, what, address: queue.sk });
+        }
+        let counts = self.read(&with_fds, layout.fd_count)?;
+        let (mut of, mut slots) = (Vec::new(), Vec::new());
+        for ((queue, list), count) in of_fds.iter().zip(with_fds).zip(counts) {
+            match first_two_bytes(count) {
+                count @ 1..=MOST_OF_A_MESSAGE => {
+                    slots.extend((0..count).map(|nth| list + 8 * nth));
+                    of.resize(slots.len(), *queue);
+                }
+                _ => drop(self.unsure.insert(queue.receiver)),
+            }
+        }
+        let files = self.read(&slots, layout.fd)?;
+        let seen = self.files(&files)?;
+        for ((queue, seen), address) in of.iter().zip(seen).zip(files) {
+            let what = match seen {
+                Seen::Namespace { ino, clone_flag } => WaitingKind::Namespace { ino, clone_flag },
+                Seen::Socket { inode, net, sk, is_unix } => {
+                    if is_unix {
+                        next.push(Queue { sk, inode, ..*queue });
+                    }
+                    WaitingKind::Socket { inode, net }
+                }
+                Seen::Other => WaitingKind::Other,
+                Seen::Nothing => {
+                    self.unsure.insert(queue.receiver);
+                    continue;
+                }
+            };
+            self.found.push(Waiting { receiver: queue.receiver, queue: queue.inode, what, address });
+        }
+        Ok(next)
+    }
+
+    /// The inode numbers of the network namespaces of these sockets.
+    fn nets(&self, socks: &[u64]) -> Result<Vec<u32>, Refusal> {
+        let inums = self.read(&self.read(socks, self.layout.net)?, self.layout.net_inum)?;
+        Ok(inums.into_iter().map(first_four_bytes).collect())
+    }
+
+    /// What these files are.
+    fn files(&self, files: &[u64]) -> Result<Vec<Seen>, Refusal> {
+        let layout = self.layout;
+        let inodes = self.read(files, layout.inode)?;
+        let (inos, mut namespaces) = (self.read(&inodes, layout.ino)?, self.read(&inodes, layout.private)?);
+        let magics = self.read(&self.read(&inodes, layout.super_block)?, layout.magic)?;
+        let mut sockets = self.read(files, layout.private_data)?;
+        // What is something else leads nowhere.
+        for ((namespace, socket), &magic) in namespaces.iter_mut().zip(&mut sockets).zip(&magics) {
+            *namespace = if magic == u64::from(NSFS) { *namespace } else { 0 };
+            *socket = if magic == u64::from(SOCKFS) { *socket } else { 0 };
+        }
+        let socks = self.read(&sockets, layout.sk)?;
+        let (nets, families) = (self.nets(&socks)?, self.read(&socks, layout.family)?);
+        let inums = self.read(&namespaces, layout.ns_inum)?;
+        let types = match layout.ns_type {
+            NsType::Own(offset) => self.read(&namespaces, offset)?,
+            NsType::OfOperations(operations, offset) => self.read(&self.read(&namespaces, operations)?, offset)?,
+        };
+        let seen = (0..files.len()).map(|index| match (namespaces[index], socks[index]) {
+            _ if magics[index] == 0 => Seen::Nothing,
+            (0, 0) => Seen::Other,
+            // A socket has a network namespace; and an inode says the same as the namespace that it leads to.
+            (0, _) if nets[index] == 0 => Seen::Nothing,
+            (0, sk) => {
+                let is_unix = first_two_bytes(families[index]) == AF_UNIX;
+                Seen::Socket { inode: inos[index], net: nets[index], sk, is_unix }
+            }
+            (..) if u64::from(first_four_bytes(inums[index])) != inos[index] => Seen::Nothing,
+            (..) => Seen::Namespace { ino: inos[index], clone_flag: first_four_bytes(types[index]) },
+        });
+        Ok(seen.collect())
+    }
+
+    /// A field of each of these structures; 0 of what leads nowhere.
+    fn read(&self, structures: &[u64], offset: u64) -> Result<Vec<u64>, Refusal> {
+        read(self.memory, structures, offset)
+    }
+}
+
+/// A field of each of these structures; 0 of what leads nowhere.
+pub(super) fn read(memory: &dyn Memory, structures: &[u64], offset: u64) -> Result<Vec<u64>, Refusal> {
+    let field = |&address: &u64| if address == 0 { 0 } else { address.wrapping_add(offset) };
+    memory.words(&structures.iter().map(field).collect::<Vec<_>>())
+}
+
+/// What a file is.
+enum Seen {
+    Namespace {
+        ino: u64,
+        clone_flag: u32,
+    },
+    Socket {
+        inode: u64,
+        net: u32,
+        sk: u64,
+        is_unix: bool,
+    },
+    Other,
+    /// There is no file any more.
+    Nothing,
+}
+
+fn first_byte(word: u64) -> u64 {
+    u64::from(word.to_ne_bytes()[0])
+}
+
+fn first_two_bytes(word: u64) -> u64 {
+    let [a, b, ..] = word.to_ne_bytes();
+    u64::from(u16::from_ne_bytes([a, b]))
+}
+
+pub(super) fn first_four_bytes(word: u64) -> u32 {
+    let [a, b, c, d, ..] = word.to_ne_bytes();
+    u32::from_ne_bytes([a, b, c, d])
+}

@@ -1,0 +1,243 @@
+//! Which reader is used where the choice is left to discovery, and what becomes of a session that it fails.
+
+use std::process::Command;
+use std::sync::RwLock;
+
+use lxkns_core::model::{Call, Cause, Gap, Holder, NotKernel, Operation, Pid, Place, Reader};
+use lxkns_core::relations::{Change, changes};
+use lxkns_core::{Discovery, DiscoveryOptions, Snapshot};
+use lxkns_fixture::deny;
+use lxkns_fixture::{Actor, Open, bpf_programs, is_loaded};
+use rustix::io::Errno;
+
+use super::super::program::run;
+use super::super::{directory, look_until, namespace, reachable_copy};
+use super::{BTF, leave};
+use crate::harness::Need::{File, Kernel, Program, Root, UserNamespaces};
+use crate::harness::{Need, Test, alone, lxkns, test};
+
+pub(super) fn tests() -> Vec<Test> {
+    const ROOT: &[Need] = &[Root, File(BTF)];
+    const LISTS: &[Need] = &[Root, File(BTF), Kernel(6, 18)];
+    vec![
+        test("reader::auto::kernel_where_there_are_many", ROOT, kernel_where_there_are_many),
+        test("reader::auto::one_reader_for_a_session", ROOT, one_reader_for_a_session),
+        test("reader::auto::without_privilege", &[Root, File(BTF), Program("setpriv")], without_privilege),
+        test("reader::auto::each_call_denied", &[UserNamespaces, File(BTF)], each_call_denied),
+        test("reader::auto::failing_in_the_middle", LISTS, failing_in_the_middle),
+        test("reader::auto::a_field_is_missing", ROOT, a_field_is_missing),
+        test("reader::auto::many_scans_leave_nothing", ROOT, many_scans_leave_nothing),
+    ]
+}
+
+/// Calls this while the host has some hundred tasks more.
+fn among_many<T>(body: impl FnOnce() -> T) -> T {
+    let gate = RwLock::new(());
+    std::thread::scope(|scope| {
+        let closed = gate.write().unwrap();
+        for _ in 0..600 {
+            let waiting = std::thread::Builder::new().stack_size(64 << 10);
+            waiting.spawn_scoped(scope, || drop(gate.read())).unwrap();
+        }
+        let result = body();
+        drop(closed);
+        result
+    })
+}
+
+fn refusal(snapshot: &Snapshot) -> &Gap {
+    match &snapshot.not_kernel {
+        Some(NotKernel::Refused(gap)) => gap,
+        other => panic!("{other:?}, by {:?}", snapshot.reader),
+    }
+}
+
+fn is_told(snapshot: &Snapshot) -> bool {
+    snapshot.gaps.iter().any(|gap| gap.place == Place::Reader)
+}
+
+/// What the program finds, and what it says on standard error.
+fn dump(command: &mut Command, reader: Option<&str>) -> (Snapshot, String) {
+    command.args(["dump", "--no-cmdline", "--no-mounts"]);
+    command.args(reader.map(|reader| format!("--reader={reader}")));
+    let ran = run(command);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    (lxkns_core::wire::read(ran.stdout.as_slice()).unwrap(), ran.stderr)
+}
+
+fn kernel_where_there_are_many() {
+    let options = DiscoveryOptions::namespaces();
+    let session = Discovery::of_host().unwrap();
+    let first = among_many(|| session.run(&options).unwrap());
+    assert_eq!((first.reader, &first.not_kernel), (Some(Reader::Kernel), &None), "{:?}", first.gaps);
+    // The choice stands when the others have gone.
+    assert_eq!(session.run(&options).unwrap().reader, Some(Reader::Kernel));
+    let (snapshot, stderr) = among_many(|| dump(&mut lxkns(), None));
+    assert_eq!((snapshot.reader, snapshot.options.reader), (Some(Reader::Kernel), None), "{stderr}");
+    let (snapshot, _) = among_many(|| dump(&mut lxkns(), Some("proc")));
+    assert_eq!((snapshot.reader, snapshot.not_kernel), (Some(Reader::Proc), Some(NotKernel::NotAsked)));
+}
+
+fn one_reader_for_a_session() {
+    let options = DiscoveryOptions::namespaces();
+    let session = Discovery::of_host().unwrap();
+    let first = session.run(&options).unwrap();
+    let later = among_many(|| session.run(&options).unwrap());
+    assert_eq!((first.reader, &first.not_kernel), (later.reader, &later.not_kernel));
+    if first.reader == Some(Reader::Proc) {
+        assert_eq!(first.not_kernel, Some(NotKernel::FewProcesses));
+    }
+    let session = Discovery::of_host().unwrap().repeated();
+    assert_eq!(session.run(&options).unwrap().reader, Some(Reader::Kernel), "there will be many scans");
+    let only_proc = DiscoveryOptions { reader: Some(Reader::Proc), ..options };
+    let asked = session.run(&only_proc).unwrap();
+    assert_eq!((asked.reader, asked.not_kernel), (Some(Reader::Proc), Some(NotKernel::NotAsked)));
+}
+
+/// Nobody has asked for the kernel reader: that it is not permitted is no gap, but is said.
+fn without_privilege() {
+    let directory = directory();
+    let copy = reachable_copy(directory.path());
+    let by_nobody = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]).arg(&copy);
+        command
+    };
+    let (snapshot, stderr) = among_many(|| dump(&mut by_nobody(), None));
+    assert_eq!(snapshot.reader, Some(Reader::Proc));
+    let gap = refusal(&snapshot);
+    assert_eq!((&gap.operation, gap.cause), (&Operation::from(Call::Bpf), Cause::Denied));
+    assert!(!is_told(&snapshot) && !stderr.contains("iterators"), "{stderr}");
+    // Also where it was not tried because there are few processes.
+    let doctor = run(by_nobody().args(["doctor", "--json"])).answer();
+    assert_eq!(doctor["reader"]["used"], "proc");
+    let why = doctor["reader"]["why-not-kernel"].as_str().unwrap();
+    assert!(why.contains("needs CAP_PERFMON and CAP_BPF"), "{why}");
+}
+
+/// Each call of the kernel reader fails: procfs has all.
+fn each_call_denied() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let net = actor.ns_inode("net");
+    for interface in [&deny::BPF_LOADING, &deny::BPF_LINKING, &deny::BPF_ITERATION] {
+        for errno in [Errno::PERM, Errno::NOSYS, Errno::INVAL, Errno::NOMEM, Errno::NOENT] {
+            for reader in [None, Some("kernel")] {
+                let dump = || {
+                    let mut command = lxkns();
+                    deny::deny(&mut command, &[interface], errno.raw_os_error()).unwrap();
+                    dump(&mut command, reader)
+                };
+                let (snapshot, stderr) = if reader.is_none() { among_many(dump) } else { dump() };
+                assert_eq!(snapshot.reader, Some(Reader::Proc), "{} {errno:?}", interface.name);
+                assert!(namespace(&snapshot, net).holders.contains(&Holder::Process { pid: Pid(actor.pid()) }));
+                let gap = refusal(&snapshot);
+                assert_eq!(gap.operation, Operation::from(Call::Bpf));
+                if lxkns_fixture::probe::is_root() {
+                    assert_eq!(gap.errno.map(|errno| errno.number()), Some(errno.raw_os_error()));
+                }
+                // An error that says more than that it is not there for the caller is said in any case.
+                let is_said = reader.is_some() || !matches!(gap.cause, Cause::Denied | Cause::Unsupported);
+                assert_eq!(is_told(&snapshot), is_said, "{} {errno:?} {reader:?}", interface.name);
+                assert_eq!(stderr.contains("not from the kernel's iterators"), is_said, "{stderr}");
+            }
+        }
+    }
+}
+
+/// The kernel reader fails after it was used: procfs finishes the job, with a gap, and what only the kernel reader saw is not
+/// taken to have ended.
+fn failing_in_the_middle() {
+    alone("reader::auto::failing_in_the_middle", || {
+        let actor = Actor::spawn_in(&["user", "uts"]);
+        let fd = actor.open("/proc/self/ns/uts", Open::ReadOnly);
+        let hidden = leave(&actor, "uts");
+        actor.send_fd_in_flight(fd);
+        actor.close(fd);
+        let options = DiscoveryOptions::namespaces();
+        let session = Discovery::of_host().unwrap().repeated();
+        let is_undisturbed = |snapshot: &Snapshot| namespace(snapshot, hidden).holders == [Holder::Kernel];
+        let before = look_until(is_undisturbed, || session.run(&options).unwrap());
+        assert_eq!(before.reader, Some(Reader::Kernel));
+        assert!(is_undisturbed(&before));
+        deny::deny_to_this_thread(&[&deny::BPF, deny::interface("listns")], Errno::PERM.raw_os_error()).unwrap();
+        for _ in 0..2 {
+            let after = session.run(&options).unwrap();
+            assert_eq!(after.reader, Some(Reader::Proc));
+            let gap = refusal(&after);
+            assert!(gap.cause == Cause::Denied && after.gaps.contains(gap), "{:?}", after.gaps);
+            assert!(!after.namespaces[&namespace(&after, actor.ns_inode("uts")).id].holders.is_empty());
+            for (old, new, expected) in [(&before, &after, Change::Unseen), (&after, &before, Change::Seen)] {
+                let found = changes(old, new).unwrap();
+                let told = found.namespaces.iter().find(|told| told.namespace().id.ino == hidden).expect("it is told");
+                assert_eq!(told.changes, [expected]);
+            }
+        }
+    });
+}
+
+/// A kernel whose description lacks a field: the reader is refused, and the field is named.
+fn a_field_is_missing() {
+    let actor = Actor::spawn_in(&["user", "net"]);
+    let directory = directory();
+    let whole = std::fs::read(BTF).unwrap();
+    let mut options = DiscoveryOptions::namespaces();
+    options.reader = Some(Reader::Kernel);
+    let scan = |name: &str, bytes: &[u8]| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        Discovery::of_host().unwrap().btf_at(path).run(&options).unwrap()
+    };
+    assert_eq!(scan("whole", &whole).reader, Some(Reader::Kernel));
+    // The names of fields end with a zero, and each stands there once.
+    for (field, path) in [("start_boottime", "task_struct.start_boottime"), ("pid_ns_for_children", "nsproxy")] {
+        let mut changed = whole.clone();
+        let name = [b"\0", field.as_bytes(), b"\0"].concat();
+        let at = changed.windows(name.len()).position(|window| window == name).expect("the kernel has it");
+        changed[at + 1] = b'_';
+        let snapshot = scan(field, &changed);
+        assert_eq!(snapshot.reader, Some(Reader::Proc), "{field}");
+        let gap = refusal(&snapshot);
+        assert!(snapshot.gaps.contains(gap) && gap.cause == Cause::Unsupported, "{:?}", snapshot.gaps);
+        let Operation::Parse(text) = &gap.operation else { panic!("{gap:?}") };
+        assert!(text.contains(path), "{text}");
+        let holders = &namespace(&snapshot, actor.ns_inode("net")).holders;
+        assert!(holders.contains(&Holder::Process { pid: Pid(actor.pid()) }), "{holders:?}");
+    }
+    let none = Discovery::of_host().unwrap().btf_at(directory.path().join("none")).run(&options).unwrap();
+    assert_eq!(refusal(&none).cause, Cause::Unsupported);
+}
+
+/// Scans of one session leave no descriptor, memory or program. `LXKNS_TEST_SCANS` says how many.
+fn many_scans_leave_nothing() {
+    alone("reader::auto::many_scans_leave_nothing", || {
+        let scans: usize = std::env::var("LXKNS_TEST_SCANS").map_or(50, |count| count.parse().unwrap());
+        let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let memory_kib = || {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+        };
+        let before = descriptors();
+        let options = DiscoveryOptions::namespaces();
+        let session = Discovery::of_host().unwrap().repeated();
+        for _ in 0..10 {
+            assert_eq!(session.run(&options).unwrap().reader, Some(Reader::Kernel));
+        }
+        let (open, memory, programs) = (descriptors(), memory_kib(), bpf_programs());
+        assert!(!programs.is_empty());
+        for _ in 0..scans {
+            assert_eq!(session.run(&options).unwrap().reader, Some(Reader::Kernel));
+        }
+        let grown = memory_kib().saturating_sub(memory);
+        println!("{scans} scans: {grown} KiB more, {} programs", programs.len());
+        assert_eq!((descriptors(), bpf_programs()), (open, programs.clone()), "the programs stay, iterators do not");
+        assert!(grown < 4096, "{grown} KiB more after {scans} scans");
+        assert!(programs.iter().all(|&id| is_loaded(id)), "{programs:?}");
+        drop(session);
+        assert_eq!(descriptors(), before, "the programs end with the session");
+        // The kernel frees them a little later.
+        while programs.iter().any(|&id| is_loaded(id)) {
+            std::thread::yield_now();
+        }
+    });
+}

@@ -1,0 +1,54 @@
+// Debian's Chromium, and pages in it that note everything that must not happen.
+
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+
+const ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+export const launch = () => chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: ARGS });
+
+/** A page; `finish` fails if it logged an error, broke its policy, or asked anybody but its server. */
+export async function open(browser, origin, { width = 1280, height = 800, theme = "light", path = "", ...more } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, acceptDownloads: true, ...more });
+  const page = await context.newPage();
+  const wrong = [];
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) wrong.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => wrong.push(`exception: ${error.message}`));
+  page.on("dialog", (dialog) => {
+    wrong.push(`dialog: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  page.on("request", (request) => {
+    const url = request.url();
+    if (!url.startsWith(origin) && !url.startsWith("blob:")) wrong.push(`foreign request: ${url}`);
+  });
+  await page.addInitScript(() => {
+    addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
+  });
+  await page.goto(origin + path);
+  return {
+    page,
+    context,
+    wrong,
+    async finish() {
+      await context.close();
+      assert.deepEqual(wrong, []);
+    },
+  };
+}
+
+export const file = (name, value) => ({ name, mimeType: "application/json", buffer: Buffer.from(JSON.stringify(value)) });
+
+/** Opens files as somebody who picks them. */
+export async function pick(page, ...files) {
+  for (const one of files) await page.locator("input[type=file]").first().setInputFiles(one);
+}
+
+export async function visit(page, hash) {
+  await page.evaluate((to) => {
+    location.hash = to;
+  }, hash);
+  await page.waitForFunction((to) => location.hash === to, hash);
+}

@@ -1,0 +1,349 @@
+// The page that was built, in a browser: what it promises to people. `node --test proof/`.
+
+import assert from "node:assert/strict";
+import { mkdir, readFile } from "node:fs/promises";
+import { after, before, describe, it } from "node:test";
+import { agentOf, LXKNS } from "./agent.mjs";
+import { file, launch, open, pick, visit } from "./browser.mjs";
+import { serve } from "./server.mjs";
+import { HOSTILE, syntheticHost } from "./synthetic.mjs";
+
+const host = syntheticHost();
+const shots = process.env["SHOTS"];
+const [first] = Object.values(host.dump.containers);
+const netns = host.links.results[0].links.at(-3).nsid;
+const axeSource = await readFile(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+
+const VIEWS = [
+  "", "user", "pid", "mnt", "net", "cgroup", "uts", "ipc", "time", "containers", "matrix", "mounts", "processes", "cpus", "wiring", "ports",
+  "orphans", "audit", "gaps", "compare", "search?q=web", "settings", "help", "ns/4026531837", `ns/${netns}`, `process/${first.pid}`, `task/${first.pid}`,
+  `container/${first.id}`, "mounts/4026531832", "mounts/4026531832/35", "cpus/1", "link/4026531833/2", "process/999999", "nowhere",
+];
+
+let browser;
+let plain;
+before(async () => {
+  browser = await launch();
+  plain = await serve();
+  if (shots) await mkdir(shots, { recursive: true });
+});
+after(async () => {
+  await browser?.close();
+  await plain?.close();
+});
+
+/** A page that shows the host from files. */
+async function withDump(options = {}, dump = host.dump) {
+  const opened = await open(browser, plain.url, options);
+  await opened.page.getByText("No agent serves this page").waitFor();
+  await pick(opened.page, file("host.json", dump));
+  await opened.page.getByRole("treegrid").waitFor();
+  await pick(opened.page, file("links.json", host.links), file("ports.json", host.ports));
+  return opened;
+}
+
+/** A page that an agent serves. */
+async function withAgent(options = {}, known = host) {
+  const agent = await agentOf(known);
+  const server = await serve(agent.answer);
+  const opened = await open(browser, server.url, options);
+  await opened.page.getByRole("treegrid").waitFor();
+  const { finish } = opened;
+  return { ...opened, agent, server, finish: async () => { await finish(); await server.close(); await agent.close(); } };
+}
+
+async function axe(page) {
+  // Evaluated, not added as a script: the page's policy permits no other script.
+  await page.evaluate(axeSource);
+  return page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run(document, { resultTypes: ["violations"] });
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
+  });
+}
+
+for (const theme of ["light", "dark"]) {
+  for (const [width, height] of [[360, 740], [1280, 800], [2560, 1300]]) {
+    it(`every view is whole and accessible, ${theme}, ${width} px`, async () => {
+      const opened = await withDump({ theme, width, height });
+      const { page } = opened;
+      const found = [];
+      for (const view of VIEWS) {
+        await visit(page, `#/${view}`);
+        await page.locator("main h1, main .problem").first().waitFor();
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        if (wide > 0) found.push(`${view}: ${wide} px too wide`);
+        if (await page.getByText("This view failed").count()) found.push(`${view}: failed`);
+        if (width === 1280 || (width === 360 && theme === "light")) found.push(...(await axe(page)).map((one) => `${view}: ${one}`));
+        if (shots) await page.screenshot({ path: `${shots}/${theme}-${width}-${view.replaceAll(/\W/g, "_") || "all"}.png` });
+      }
+      assert.deepEqual(found, []);
+      await opened.finish();
+    });
+  }
+}
+
+describe("what a host says", () => {
+  it("is text, never markup", async () => {
+    const opened = await withDump();
+    const { page } = opened;
+    for (const view of ["containers", "matrix", "wiring", "search?q=img", `process/${Number(first.pid) + 3}`]) {
+      await visit(page, `#/${view}`);
+      // The picture cuts long names.
+      await page.locator("main").getByText("<img src=x onerror=al").first().waitFor();
+      assert.equal(await page.locator("#page img").count(), 0);
+    }
+    assert.ok(HOSTILE.includes("\u202e"));
+    assert.equal(await page.evaluate(() => document.body.innerText.includes("\u202e")), false);
+    await opened.finish();
+  });
+
+  it("is shown with what could not be read", async () => {
+    const opened = await withDump();
+    const { page } = opened;
+    await visit(page, "#/process/3");
+    assert.equal(await page.locator("main .unread", { hasText: "not readable" }).count(), 8);
+    await page.getByText("access denied (EACCES)").waitFor();
+    await visit(page, "#/gaps");
+    await page.getByText("timed out").waitFor();
+    await visit(page, "#/orphans");
+    await page.getByText("0 seen, 1 not readable").first().waitFor();
+    await opened.finish();
+  });
+
+  it("without an agent: says what takes one", async () => {
+    const opened = await open(browser, plain.url);
+    const { page } = opened;
+    await pick(page, file("host.json", host.dump));
+    await page.getByRole("treegrid").waitFor();
+    for (const [view, question] of [["wiring", "links"], ["ports", "ports"], ["audit", "audit"], ["orphans", "orphans"], [`ns/${netns}`, "why"]]) {
+      await visit(page, `#/${view}`);
+      await page.getByText(`a dump cannot answer “${question}”`).first().waitFor();
+    }
+    await opened.finish();
+  });
+});
+
+describe("a file", () => {
+  it("dropped with the network off is shown", async () => {
+    const opened = await open(browser, plain.url);
+    const { page, context } = opened;
+    await page.getByText("No agent serves this page").waitFor();
+    await context.setOffline(true);
+    const drop = (name, text) => page.evaluate(([name, text]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([text], name));
+      document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+    }, [name, text]);
+    await drop("theirs.json", JSON.stringify({ namespaces: { 4026531837: { nsid: 4026531837, type: "user", "user-id": 0, "user-name": "root", reference: ["/proc/1/ns/user"] } }, processes: {} }));
+    await page.getByRole("treegrid").waitFor();
+    await page.getByRole("row").filter({ hasText: "4026531837" }).waitFor();
+    await visit(page, "#/ns/4026531837");
+    await page.getByText("The dump of another program does not say.").waitFor();
+    await drop("host.json", JSON.stringify(host.dump));
+    await visit(page, `#/container/${first.id}`);
+    await page.getByText("nginx:1.27").waitFor();
+    await drop("broken.json", "{");
+    await page.getByRole("alert").getByText("broken.json is no dump of lxkns").waitFor();
+    await opened.finish();
+  });
+
+  it("can be compared with, and what it lacks is told", async () => {
+    const opened = await withDump();
+    const { page } = opened;
+    await visit(page, "#/compare");
+    const older = structuredClone(host.dump);
+    const pid = String(first.pid + 1);
+    delete older.processes[pid];
+    older.processes["1"].tasks[0].affinity = older.processes["1"].affinity = [[0, 0]];
+    await page.locator("main input[type=file]").setInputFiles(file("older.json", older));
+    await page.getByRole("row").filter({ hasText: `worker ${pid}` }).filter({ hasText: "new" }).waitFor();
+    await page.getByRole("row").filter({ hasText: "systemd 1" }).filter({ hasText: "CPUs: 0 → 0-3" }).waitFor();
+    await opened.finish();
+  });
+});
+
+describe("by keyboard", () => {
+  it("search is at /, and arrows choose", async () => {
+    const opened = await withDump();
+    const { page } = opened;
+    await page.locator("main").focus();
+    await page.keyboard.press("/");
+    await page.keyboard.type(first.id.slice(0, 12));
+    await page.getByRole("option").first().waitFor();
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction((id) => location.hash === `#/container/${id}`, first.id);
+    await page.keyboard.press("/");
+    await page.keyboard.press("ControlOrMeta+a");
+    await page.keyboard.type("5432");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => location.hash === "#/search?q=5432");
+    await page.getByRole("row").filter({ hasText: "tcp 0.0.0.0:5432" }).first().waitFor();
+    await opened.finish();
+  });
+
+  it("trees open, close and lead on", async () => {
+    const opened = await withDump();
+    const { page } = opened;
+    await visit(page, "#/pid");
+    const grid = page.getByRole("treegrid");
+    await grid.focus();
+    const active = () => page.locator(".grid-row.active").textContent();
+    const rows = () => grid.getAttribute("aria-rowcount").then(Number);
+    await page.keyboard.press("Home");
+    const open = await rows();
+    await page.keyboard.press("ArrowLeft");
+    assert.ok((await rows()) < open);
+    await page.keyboard.press("ArrowRight");
+    assert.equal(await rows(), open);
+    await page.keyboard.press("ArrowRight");
+    assert.match(await active(), /systemd/);
+    await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("ArrowLeft");
+    assert.match(await active(), /4026531836/);
+    await page.keyboard.press("End");
+    const last = await active();
+    assert.notEqual(last, null);
+    const described = await grid.getAttribute("aria-activedescendant");
+    assert.equal(await page.locator(`#${described}`).textContent(), last);
+    await page.keyboard.press("Home");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => location.hash === "#/ns/4026531836");
+    await opened.finish();
+  });
+});
+
+describe("pictures", () => {
+  it("are saved as SVG and PNG", async () => {
+    const opened = await withDump();
+    const { page } = opened;
+    await visit(page, "#/wiring");
+    for (const [name, begins] of [["SVG", "<svg"], ["PNG", "\u0089PNG"]]) {
+      const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name }).click()]);
+      const bytes = await readFile(await download.path(), "latin1");
+      assert.ok(bytes.startsWith(begins), `${name}: ${bytes.slice(0, 20)}`);
+      assert.ok(bytes.length > 3000);
+    }
+    await opened.finish();
+  });
+
+  it("have a table that says the same", async () => {
+    const opened = await withDump();
+    const { page } = opened;
+    await visit(page, "#/wiring");
+    const names = await page.locator(".picture .text-title").allTextContents();
+    await page.getByRole("button", { name: "As a table" }).click();
+    await page.getByRole("button", { name: "Collapse all" }).click();
+    const grid = page.getByRole("treegrid");
+    assert.equal(Number(await grid.getAttribute("aria-rowcount")), names.length + 1);
+    await grid.getByText("eth0").first().waitFor({ state: "detached" });
+    await opened.finish();
+  });
+});
+
+describe("an agent", () => {
+  it("serves it below any path, and an address survives reload", async () => {
+    const opened = await withAgent({ path: "some/prefix/" });
+    const { page, server } = opened;
+    await visit(page, `#/container/${first.id}`);
+    await page.getByText("nginx:1.27").waitFor();
+    await page.reload();
+    await page.getByText("nginx:1.27").waitFor();
+    assert.ok(server.requests.every((path) => path.startsWith("/some/prefix/")), server.requests.join(" "));
+    await opened.finish();
+  });
+
+  it("is asked again, and changes are marked", async () => {
+    const opened = await withAgent();
+    const { page, agent } = opened;
+    await page.getByTitle("Look again").click();
+    await page.waitForFunction(() => !document.querySelector("header button[disabled]"));
+    assert.equal(agent.seen.unchanged, 1);
+    assert.equal(agent.seen.full, 1);
+    const changed = structuredClone(host.dump);
+    const nsid = 4026539999;
+    changed.namespaces[nsid] = { nsid, type: "uts", owner: 4026531837, reference: [], holders: [], "unique-id": 99999 };
+    changed.processes["1"].name = "init";
+    await agent.set(changed);
+    // The interval is half a minute: only an event brings it here.
+    assert.equal(agent.seen.events, 1);
+    agent.tell();
+    await page.getByText("2 changes").click();
+    await page.locator(".changes li").filter({ hasText: "uts:[4026539999]" }).filter({ hasText: /new|seen now/ }).waitFor();
+    await page.locator(".changes li").filter({ hasText: "init 1" }).waitFor();
+    await visit(page, "#/uts");
+    await page.locator(".grid-row[class*=mark-]").filter({ hasText: String(nsid) }).waitFor();
+    await opened.finish();
+  });
+
+  it("that is lost is said, and what is shown stays", async () => {
+    const opened = await withAgent();
+    const { page, server, agent } = opened;
+    await server.close();
+    await page.getByTitle("Look again").click();
+    await page.getByText("agent does not answer").waitFor();
+    await page.getByRole("treegrid").waitFor();
+    await opened.context.close();
+    await agent.close();
+    // The browser notes the refused connections itself, and nothing else went wrong.
+    assert.deepEqual(opened.wrong.filter((one) => !one.includes("ERR_")), []);
+  });
+
+  it("gives reasons beside things", { skip: LXKNS ? false : "no lxkns is built; $LXKNS can name one" }, async () => {
+    const opened = await withAgent();
+    const { page } = opened;
+    const blue = Object.values(host.dump.namespaces).find((ns) => ns.reference[0] === "/run/netns/blue").nsid;
+    await visit(page, `#/ns/${blue}`);
+    await page.getByRole("region", { name: "Why is it still there?" }).getByText("umount").first().waitFor();
+    await page.getByText("Who has a capability here?").click();
+    await page.getByRole("region", { name: "Who has a capability here?" }).getByText(/process/).first().waitFor();
+    await visit(page, `#/process/${first.pid}`);
+    await page.getByText("What may it do?").click();
+    await page.getByRole("region", { name: "What may it do?" }).getByText(/CAP_NET_RAW/).first().waitFor();
+    await visit(page, "#/orphans");
+    await page.getByRole("region", { name: `net:[${blue}]` }).waitFor();
+    await visit(page, "#/audit");
+    await page.getByText("/proc/sys is writable").first().waitFor();
+    await visit(page, "#/matrix");
+    await page.getByText("defaults").first().waitFor();
+    assert.deepEqual(await axe(page), []);
+    await opened.finish();
+  });
+});
+
+describe("a large host", () => {
+  it("is there in 2 s and stays responsive", async () => {
+    const large = syntheticHost({ containers: 200, processes: 10_000, namespaces: 3000, cpus: 64 });
+    assert.ok(Object.keys(large.dump.processes).length >= 10_000 && Object.keys(large.dump.namespaces).length >= 3000);
+    const opened = await withAgent({}, large);
+    const { page } = opened;
+    // Processor time of the page's thread, so that a busy machine changes nothing.
+    const session = await opened.context.newCDPSession(page);
+    await session.send("Performance.enable", { timeDomain: "threadTicks" });
+    const spent = async () => {
+      const { metrics } = await session.send("Performance.getMetrics");
+      return metrics.find((one) => one.name === "TaskDuration").value * 1000;
+    };
+    const times = {};
+    const timed = async (name, act, wait) => {
+      const began = await spent();
+      await act();
+      await wait();
+      times[name] = Math.round((await spent()) - began);
+    };
+    await timed("first", () => page.reload(), () => page.getByRole("treegrid").waitFor());
+    assert.ok(times.first > 0 && times.first < 2000, `first view after ${times.first} ms`);
+    await timed("processes", () => visit(page, "#/processes"), () => page.getByRole("treegrid", { name: "Processes" }).waitFor());
+    await timed("expand", () => page.getByRole("button", { name: "Expand all" }).click(), () => page.waitForFunction(() => Number(document.querySelector("[role=treegrid]").getAttribute("aria-rowcount")) > 10_000));
+    await timed("filter", () => page.getByLabel("Filter").fill("nginx"), () => page.waitForFunction(() => Number(document.querySelector("[role=treegrid]").getAttribute("aria-rowcount")) < 10_000));
+    await timed("end", async () => { await page.getByRole("treegrid").focus(); await page.keyboard.press("End"); }, () => page.locator(".grid-row.active").waitFor());
+    await timed("search", async () => { await page.keyboard.press("/"); await page.keyboard.type("1500"); }, () => page.getByRole("option").first().waitFor());
+    await page.keyboard.press("Escape");
+    await timed("namespaces", () => visit(page, "#/uts"), () => page.getByRole("treegrid", { name: "UTS" }).waitFor());
+    await timed("wiring", () => visit(page, "#/wiring"), () => page.locator(".picture svg").waitFor());
+    assert.ok(Object.values(times).every((time) => time < 2000), JSON.stringify(times));
+    assert.ok((await page.evaluate(() => document.querySelectorAll("*").length)) < 12_000);
+    console.log(`milliseconds of processor time: ${JSON.stringify(times)}`);
+    await opened.finish();
+  });
+});

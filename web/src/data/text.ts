@@ -1,0 +1,46 @@
+// Text that comes from processes, containers and mounts.
+
+// Control, invisible and bidirectional characters.
+const UNSAFE =
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]/g;
+
+/** Text with each control, invisible and bidirectional character written as `\u{...}`. */
+export function clean(text: string): string {
+  UNSAFE.lastIndex = 0;
+  return UNSAFE.test(text) ? text.replace(UNSAFE, (c) => `\\u{${c.charCodeAt(0).toString(16)}}`) : text;
+}
+
+export type Text = string | { escaped: string };
+
+/** A text of a dump: a string, or its escaped form where it is not UTF-8. */
+export function textOf(text: Text | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  return clean(typeof text === "string" ? text : text.escaped);
+}
+
+/** Undoes the octal escapes of mountinfo; bytes that are not UTF-8 stay escaped. */
+export function unescapePath(path: string): string {
+  const decoded = path.replace(/\\(040|011|012|134)/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+  return clean(decoded);
+}
+
+/** Compares as people sort: `eth2` before `eth10`. */
+export const collate = new Intl.Collator("en", { numeric: true }).compare;
+
+/** Inclusive ranges as in `0-3,6`. */
+export function rangesText(ranges: readonly Range[]): string {
+  return ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(",");
+}
+
+export type Range = [number, number];
+
+/** The numbers in ranges, at most `limit` of them. */
+export function expand(ranges: readonly Range[], limit = 4096): number[] {
+  const all: number[] = [];
+  for (const [first, last] of ranges) {
+    for (let n = first; n <= last && all.length < limit; n++) all.push(n);
+  }
+  return all;
+}

@@ -1,0 +1,206 @@
+// Everything that the page says.
+
+import type { ChangeKind } from "./data/diff";
+import type { TypeName } from "./data/host";
+
+const many = (count: number, one: string, more = `${one}s`): string => `${count} ${count === 1 ? one : more}`;
+
+const holderKinds = {
+  process: ["process in it", "processes in it"],
+  task: ["task in it", "tasks in it"],
+  "for-children": ["for the next child of", "for the next children of tasks"],
+  fd: ["open descriptor", "open descriptors"],
+  socket: ["socket", "sockets"],
+  tun: ["TUN/TAP file", "TUN/TAP files"],
+  "bind-mount": ["bind mount", "bind mounts"],
+  mount: ["mount", "mounts"],
+  child: ["child", "children"],
+  owned: ["owned namespace", "owned namespaces"],
+  kernel: ["nothing seen; the kernel lists it", "nothing seen; the kernel lists it"],
+} as const;
+
+const causes: Record<string, string> = {
+  denied: "access denied", unsupported: "not supported by this kernel", "timed-out": "timed out", malformed: "malformed", cut: "cut short",
+  "other-pid-namespace": "procfs is of another PID namespace", hidden: "procfs does not list all processes", limit: "a limit was reached",
+  "not-tried": "not tried: it might not have answered", changed: "changed while it was read", partial: "read in part", "no-path": "no path leads there",
+  "no-helper": "the helper could not start", other: "failed",
+};
+
+const errnos: Record<number, string> = { 1: "EPERM", 2: "ENOENT", 3: "ESRCH", 5: "EIO", 13: "EACCES", 22: "EINVAL", 24: "EMFILE", 25: "ENOTTY", 38: "ENOSYS", 40: "ELOOP", 95: "EOPNOTSUPP", 110: "ETIMEDOUT" };
+
+const states: Record<string, string> = { R: "running", S: "sleeping", D: "in uninterruptible sleep", Z: "zombie", T: "stopped", t: "traced", I: "idle", X: "dead", P: "parked" };
+
+const duration = (seconds: number): string =>
+  seconds < 60 ? `${seconds} s` : seconds < 3600 ? `${Math.floor(seconds / 60)} min` : seconds < 86_400 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} d`;
+
+export const S = {
+  skip: "Skip to the content",
+  notKnown: "not known",
+  notRead: "not readable",
+  noName: "(no name)",
+  none: "none",
+  yes: "yes",
+  no: "no",
+  in: "in",
+  asking: "Asking the agent…",
+  more: (count: number): string => `${count} more`,
+  needsAgent: (question: string): string => `This takes an agent: a dump cannot answer “${question}”.`,
+  membersUnread: (unread: number): string => `0 seen, ${unread} not readable`,
+  membersHidden: "0 seen, some hidden",
+  taskOf: (name: string, pid: number): string => `task of ${name} ${pid}`,
+  fault: (message: string): string => `This view failed: ${message}`,
+
+  menu: { title: "Menu", namespaces: "Namespaces", host: "Host", network: "Network", judge: "Questions" },
+  views: {
+    all: "All namespaces", user: "User namespaces", pid: "PID namespaces", mnt: "Mount namespaces", net: "Network namespaces",
+    cgroup: "Cgroup namespaces", uts: "UTS namespaces", ipc: "IPC namespaces", time: "Time namespaces",
+    containers: "Containers", matrix: "Sharing matrix", mounts: "Mounts", processes: "Processes", cpus: "CPUs", wiring: "Network wiring",
+    ports: "Listening ports", orphans: "Without processes", audit: "Audit", gaps: "Not readable", compare: "Compare", search: "Search",
+    settings: "Settings", help: "Help",
+  },
+  types: {
+    user: "User namespaces", pid: "PID namespaces", mnt: "Mount namespaces", net: "Network namespaces",
+    cgroup: "Cgroup namespaces", uts: "UTS namespaces", ipc: "IPC namespaces", time: "Time namespaces",
+  } satisfies Record<TypeName, string>,
+  typesShort: { user: "Users", pid: "Processes", mnt: "Mounts", net: "Network", cgroup: "Cgroups", uts: "Host names", ipc: "IPC", time: "Time" } satisfies Record<TypeName, string>,
+  typeLead: {
+    user: "Each below its parent, with the processes in it.",
+    pid: "Each below its parent, with the processes in it.",
+    mnt: "With the processes that see these mounts.",
+    net: "With the processes that use these links, addresses and ports.",
+    cgroup: "With the processes whose control groups begin there.",
+    uts: "With the processes that have this host name.",
+    ipc: "With the processes that share System V IPC and message queues.",
+    time: "With the processes whose clocks have these offsets.",
+  } satisfies Record<TypeName, string>,
+  lead: {
+    all: "Every namespace below the user namespace that owns it.",
+    containers: "By engine or by group, with the namespaces of each.",
+    matrix: "Whose namespaces each container uses.",
+    mounts: "Each mount namespace has a tree of paths.",
+    processes: "With the CPUs that each may run on, and how it is scheduled.",
+    cpus: "Tasks that may run on this CPU and not on all, real-time tasks first.",
+    wiring: "Which network namespaces are connected, and by which links.",
+    ports: "Every listening socket of every network namespace.",
+    orphans: "Namespaces without a process or task, and what keeps them alive.",
+    audit: "How far containers are apart from the host, by what the kernel enforces.",
+    gaps: "What this scan could not read, and why.",
+    compare: "Compare what is shown with a dump that was taken before or after it.",
+  },
+  kinds: { namespace: "Namespace", process: "Process", task: "Task", container: "Container", mount: "Mount", link: "Link", port: "Port" },
+  tags: { initial: "initial", shared: "shared", orphan: "no process", hidden: "hidden", task: "task", frozen: "frozen", otherThanProcess: "not its process's" },
+  marks: { appeared: "new", went: "gone", changed: "changed", unseen: "not seen any more", seen: "seen now" } satisfies Record<ChangeKind, string>,
+  which: { every: "Every namespace", own: "Not initial", orphan: "Without a process", shared: "Shared with a container", contained: "Of containers" },
+  columns: {
+    namespace: "Namespace", leader: "First process", processes: "Processes", container: "Container", creator: "Creator", held: "Also held by", state: "State",
+    image: "Image", firstProcess: "First process", groups: "Groups", mounts: "Mounts", hidden: "Hidden", path: "Path", fstype: "File system", source: "Source",
+    propagation: "Propagation", options: "Options", process: "Process", pid: "PID", command: "Command line", user: "User", cpus: "May run on", policy: "Scheduling",
+  },
+  grid: {
+    expand: "Expand all", collapse: "Collapse all", openOne: "Expand", shutOne: "Collapse", filter: "Filter", which: "Which namespaces", types: "Types shown",
+    rows: (count: number): string => many(count, "row"), empty: "Nothing matches.",
+  },
+  relation: { none: "none", notVisible: "not visible from where the scan ran", notAsked: "not asked for" },
+  holders: {
+    kinds: Object.fromEntries(Object.entries(holderKinds).map(([kind, [one]]) => [kind, one])) as Record<keyof typeof holderKinds, string>,
+    count: (kind: string, count: number): string => {
+      const words = holderKinds[kind as keyof typeof holderKinds] as readonly [string, string] | undefined;
+      if (!words) return `${count} ${kind}`;
+      return kind === "kernel" ? words[0] : kind === "for-children" && count === 1 ? "for the next child of a task" : `${count} ${count === 1 ? words[0] : words[1]}`;
+    },
+    task: (tid: number): string => `task ${tid}`,
+  },
+  details: {
+    facts: "Facts", uniqueId: "Unique ID", owner: "Owner", parent: "Parent", loose: "Tasks whose process is elsewhere", netnsId: "ID in the observer's", noNetnsId: "has none there",
+    uidMap: "UID map", gidMap: "GID map", offsets: "Offsets", reference: "Reached by", noReference: "no path leads there", leaders: "Topmost processes",
+    offset: (monotonic: [number, number], boottime: [number, number]): string => `monotonic ${monotonic[0]} s ${monotonic[1]} ns, boottime ${boottime[0]} s ${boottime[1]} ns`,
+    members: (count: number): string => `all ${many(count, "process", "processes")}`, holders: "Kept alive by", holdersUnknown: "The dump of another program does not say.",
+    holdersUnseen: "Not all places could be read, so there may be more.", noHolder: "Nothing was seen.", below: "Below it",
+    children: (count: number): string => (count === 1 ? "1 child" : `${count} children`), owned: (count: number): string => `Owns ${many(count, "namespace")}`,
+    emptyMap: "empty: nobody is mapped", inside: "Inside", outside: "Outside", count: "Count", hostname: "Host name", domainname: "Domain name", type: "Type", used: "Used", max: "At most",
+    links: "Links", routes: "Routes", via: "via", capability: "Capability", namespaces: "Namespaces", forChildren: "Of its next child", parentProcess: "Parent", noParent: "none is visible",
+    nspids: "PIDs, outermost first", uids: "UIDs", uidText: (real: string, effective: string, saved: string, fs: string): string => (real === effective && effective === saved && saved === fs ? real : `real ${real}, effective ${effective}, saved ${saved}, file system ${fs}`),
+    state: (letter: string): string => (states[letter] ? `${states[letter]} (${letter})` : letter), started: "Started", ticks: (ticks: number): string => `${ticks} clock ticks after boot`,
+    noCommand: "(empty)", frozen: "Frozen", capabilities: "Capabilities", allCapabilities: "all", allBut: (names: string): string => `all but ${names}`, cgroups: "Control groups",
+    childProcesses: (count: number): string => many(count, "child process", "child processes"), tasks: (count: number): string => many(count, "task"),
+    looseTasks: (count: number): string => `${many(count, "task is", "tasks are")} in other namespaces than the process.`, tasksUnread: (count: number): string => `${many(count, "task")} not looked at`,
+  },
+  ask: { why: "Why is it still there?", inside: "What is inside?", whoCan: "Who has a capability here?", caps: "What may it do?", audit: "How far is it apart from the host?" },
+  why: {
+    madeFor: (what: string): string => `Made for ${what}.`, unexplained: "Nothing that was seen explains why it is still there.", suspects: "These may hold it",
+    lacks: (what: string): string => `needs ${what}`,
+  },
+  orphans: { none: "No namespace is without a process.", named: (path: string): string => `named ${path}`, leftOver: "left over", unsure: "Not all processes could be read: there may be some in it." },
+  audit: { none: "There is nothing to judge: no container was found.", clean: "No finding.", judged: (count: number): string => `${many(count, "process", "processes")} judged.`, remedy: (text: string): string => `To change: ${text}` },
+  ports: { port: "Port", address: "Address", none: "Nobody listens.", kernel: "of the kernel, or passed on", unseen: "not seen" },
+  containers: {
+    none: "No container was found.", notSearched: "Containers were not searched for.", by: "Arrange by", byEngine: "By engine", byGroup: "By group", noEngine: "Without an engine", noGroup: "In no group",
+    unseenEngine: "engine not seen", count: (count: number): string => many(count, "container"), sandbox: "pod sandbox", engine: "Engine", runtime: "Runtime", created: "Created", pod: "Pod",
+    network: "Network namespace", inside: "Runs inside", confidence: "Confidence", confinement: "Confinement", labels: "Labels and annotations", evidence: "Evidence",
+    noProcess: "It has no process.", disagree: (about: string, values: string): string => `Sources disagree about ${about}: ${values}`,
+  },
+  matrix: {
+    host: "host", own: "own", ownShared: (count: number): string => `own +${count}`, process: "a process's", root: "Its root", isRoot: "root on host", noRoot: "no root", capabilities: "Capabilities",
+    defaults: "defaults", capabilityCount: (count: number): string => many(count, "capability", "capabilities"), only: "Which containers",
+    which: { every: "Every container", host: "Shares with the host", root: "Root on the host", extra: "More than default capabilities" },
+  },
+  mounts: {
+    title: "Mounts of", unreachable: (count: number): string => `${many(count, "mount")} that no path reaches`, noPath: "(no path)", under: "covered", over: (count: number): string => `${count} mounts here`,
+    peers: (count: number): string => many(count, "peer"), receives: "receives", onlyHidden: "Hidden ones", unread: "The mounts of this namespace were not read.", allOf: "All mounts of this namespace",
+    all: "Its mounts", root: "Root in the file system", device: "Device", superOptions: "File system options", id: "Mount ID", on: "Mounted on", onNothing: "none that is listed",
+    peersOf: (group: string): string => `Peers (group ${group})`, noPeers: "No other mount is in this group.", receivers: "Receivers", mastersOf: (group: string): string => `Receives from group ${group}`,
+    mastersUnseen: "No mount of that group was seen.", from: (group: string): string => `Propagation reaches it from group ${group}.`, holds: "Keeps alive", above: "Mounted on it", nothingAbove: "Nothing.",
+  },
+  processes: { tree: "Tree", tasks: "Tasks", kernel: "Kernel threads" },
+  schedule: { priority: (n: number): string => `priority ${n}`, nice: (n: number): string => `nice ${n}` },
+  cpus: {
+    cpu: (n: number): string => `CPU ${n}`, counts: (only: number, total: number): string => `${only} listed, ${total} allowed`, unknown: (count: number): string => `${many(count, "task")} not known`,
+    every: "Also tasks that may run everywhere", none: "No CPU is known.",
+  },
+  wiring: {
+    physical: "physical", index: "Index", related: "Connected to", users: "Opened by", all: "Show all", none: "No link.", ports: (): string => "listens", apart: "Connected to nothing",
+    more: (count: number): string => `and ${count} more`, larger: "Larger", smaller: "Smaller", fit: "Fit", table: "As a table", picture: "As a picture", nets: (count: number): string => many(count, "network namespace"),
+    capped: "addresses in the details only", pictureLabel: "Picture of the wiring; “As a table” says the same", namespaceOrLink: "Namespace, link", kind: "Kind", other: "Connected to",
+    linkCount: (count: number): string => many(count, "link"), port: "has port", upper: "below",
+  },
+  search: {
+    label: "Search everything", placeholder: "Search  /", found: "Found", kind: "Kind", detail: "Details", every: "Every kind", nothing: "Nothing was found.",
+    title: (query: string): string => `Search for “${query}”`, count: (total: number, shown: number): string => (total > shown ? `${total} found; the best ${shown} are listed` : `${total} found`),
+    hint: "Type a name, PID, inode, unique ID, path, port, address, container or label.",
+  },
+  compare: {
+    change: "Change", object: "Object", open: "Open a dump to compare with…", with: "Compared with", same: "Nothing differs.", hint: "No other dump is open yet.", keep: "Keep what is shown now, to compare later",
+    now: (taken: Date | undefined): string => (taken ? `as of ${taken.toISOString().slice(11, 19)}` : "kept"), otherFirst: "The opened one is older", thisFirst: "The opened one is newer",
+    otherBoot: "These are of different hosts or boots: equal numbers need not mean the same object.", unknownBoot: "It is not known whether both are of the same boot.",
+  },
+  settings: {
+    look: "Look", theme: "Theme", themes: { auto: "As the system", light: "Light", dark: "Dark" }, agent: "Agent", noAgent: "A dump is shown; these count once an agent is.",
+    interval: "Look again", every: (seconds: number): string => (seconds === 0 ? "only when asked" : `every ${duration(seconds)}`), events: "Follow the agent's events", marks: "Mark changes for", seconds: duration,
+    dumps: "Dumps", dumpHint: "A dump holds command lines, labels and names of the host.",
+  },
+  source: {
+    open: "Open a dump…", openShort: "Open…", save: "Save as a dump", saveShort: "Save", refresh: "Look again", unnamed: "host", host: "Host", kernel: "Kernel", taken: "Taken",
+    age: (seconds: number): string => (seconds < 5 ? "now" : `${duration(seconds)} ago`), lost: (seconds: number): string => `agent does not answer; ${duration(Math.max(0, seconds))} old`,
+    changes: (count: number): string => many(count, "change"), unreadable: (name: string, why: string): string => `${name} is no dump of lxkns: ${why}`, status: (status: number): string => `The agent answered with status ${status}.`,
+  },
+  gone: {
+    title: "Not there", ns: (id: number): string => `There is no namespace ${id} in what is shown: it has ended, or was not seen.`, process: (pid: number): string => `There is no process ${pid} in what is shown: it has ended, or was not seen.`,
+    task: (tid: number): string => `There is no task ${tid} in what is shown.`, container: (key: string): string => `There is no container ${key} in what is shown.`, mount: (id: number, ns: number): string => `There is no mount ${id} in mnt:[${ns}].`,
+    link: (index: number, ns: number): string => `There is no link ${index} in net:[${ns}].`, address: (text: string): string => `Nothing has the address ${text}.`,
+  },
+  gaps: {
+    some: (count: number): string => `${many(count, "thing")} could not be read`, place: (place: string): string => place.replaceAll("-", " "), none: "Everything could be read.",
+    cause: (cause: string, errno: number | undefined): string => `${causes[cause] ?? cause}${errno === undefined ? "" : ` (${errnos[errno] ?? `errno ${errno}`})`}`,
+    theirs: "This dump does not say what could not be read.", where: "Where", why: "Why", operation: "Operation", object: "Object", observer: "Taken by", uid: "UID", reader: "Read through",
+    suspects: (count: number): string => `${many(count, "object")} that may hold a namespace`,
+  },
+  welcome: { noAgent: "No agent serves this page. Open a dump to see a host.", drop: "Or drop a file anywhere on this page. Nothing of it leaves your browser." },
+  help: {
+    keys: "Keys", marks: "Marks", search: "Search", dumps: "Dumps",
+    keyList: [["/", "search"], ["↑ ↓", "previous or next row"], ["→ ←", "expand or collapse, or to the row above"], ["Enter", "open the row"], ["Space", "expand or collapse"], ["Home End", "first or last row"], ["Tab", "next part of the page"], ["Esc", "close what is open"]] as [string, string][],
+    initial: "The kernel started with it.", shared: "Several containers use it, or a container and processes outside.", orphan: "Neither a process nor a task was seen in it.",
+    hidden: "A mount that no path leads to: something is mounted over it.", unread: "It could not be read. That is not the same as none.",
+    searchText: "Finds names, command lines, PIDs of any PID namespace, inode numbers, unique IDs, paths, ports, addresses, containers and labels. Several words must all be there.",
+    dumpText: "Open or drop a dump of lxkns to see a host without an agent; a second one on “Compare”. A saved answer of “lxkns links --json” shows the wiring.",
+  },
+} as const;
