@@ -197,7 +197,7 @@ pub fn is_certain(orphan: &Explanation<'_>) -> bool {
 }
 
 /// Whether it is known to be left over: no process or task is in it, or it does not end although its first process has.
-fn is_left_over(orphan: &Explanation<'_>) -> bool {
+pub fn is_left_over(orphan: &Explanation<'_>) -> bool {
     is_certain(orphan) || orphan.ending().is_some_and(|ending| ending.is_stuck())
 }
 

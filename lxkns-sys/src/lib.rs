@@ -16,7 +16,7 @@
 //! | the kernel for all tasks and files, by programs of the caller's | [`bpf_load_iterator`], [`bpf_link_iterator`], [`bpf_create_iterator`], [`BpfArray`] |
 //! | the kernel for what tasks do, by programs at its tracepoints | [`bpf_load_tracepoint`], [`bpf_attach_tracepoint`], [`BpfRing`], [`BpfCounter`], [`bpf_missed_runs`] |
 //! | a control group for its filters of devices | [`bpf_device_programs`] |
-//! | the process's own start and open files, and the clock | [`at_secure`], [`is_same_file`], [`copy_inherited`], [`monotonic_ns`] |
+//! | the process's own start and open files, and the clock | [`at_secure`], [`is_same_file`], [`copy_inherited`], [`take_inherited`], [`monotonic_ns`] |
 //!
 //! | does | with |
 //! |---|---|
@@ -73,7 +73,7 @@ pub use nsfs::{
 };
 pub use patience::{close_elsewhere, in_time, open_cached};
 pub use pidfd::{PidfdNamespace, pidfd_get_namespace, pidfd_open_thread};
-pub use process::{at_secure, copy_inherited, ioprio_get, monotonic_ns, unshare_network};
+pub use process::{at_secure, copy_inherited, ioprio_get, monotonic_ns, take_inherited, unshare_network};
 pub use rustix::io::Errno;
 pub use sealed::{is_sealed, sealed_program};
 pub use signal::{

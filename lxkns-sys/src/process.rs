@@ -79,6 +79,27 @@ pub fn copy_inherited(number: i32) -> Result<OwnedFd, Errno> {
     checked_fd(copy.into())
 }
 
+/// Takes the descriptor that the process has inherited with this number: returns a copy, numbered 3 or above, and has the
+/// original closed in programs that the process runs.
+///
+/// # Errors
+///
+/// `EBADF`: it is not open.
+///
+/// # Privileges
+///
+/// None.
+///
+/// # Minimum kernel version
+///
+/// Any; see `fcntl(2)`.
+#[doc(alias = "F_SETFD")]
+pub fn take_inherited(number: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: it takes three numbers; the flag changes nothing about what is open.
+    checked(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) }.into())?;
+    copy_inherited(number)
+}
+
 /// Moves the calling thread to a new network namespace.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
-//! `cargo xtask man`: the man pages, one for each command.
+//! `cargo xtask man`: the man pages, one for each command of `lxkns`, and that of `lxknsd`.
 //!
-//! `lxkns` writes its own, from the definitions that its options are parsed by, so that a host which has nothing but
+//! Both write their own, from the definitions that its options are parsed by, so a host that has nothing but
 //! the one file can have them too. Here that is only called.
 
 use std::fs;
@@ -27,6 +27,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for page in commands.iter().map(|command| format!("lxkns-{command}.1")).chain(["lxkns.1".to_owned()]) {
         ensure!(dir.join(&page).exists(), "{page} was not written");
     }
+    run_command(cargo(["run", "--quiet", "--locked", "--package", "lxkns-serve", "--", "man"]).arg(dir))?;
+    ensure!(dir.join("lxknsd.8").exists(), "lxknsd.8 was not written");
     println!("written to {}", dir.display());
     Ok(())
 }

@@ -73,6 +73,25 @@ pub fn write(snapshot: &Snapshot, options: &WriteOptions, mut writer: impl io::W
     write_to(snapshot, options, &mut writer)
 }
 
+/// Writes the processes of a snapshot, an object by PID, as [`write()`] writes them within a dump.
+///
+/// # Errors
+///
+/// Only of kind [`ErrorKind::Io`]: where the writer fails.
+pub fn write_processes(snapshot: &Snapshot, options: &WriteOptions, mut writer: impl io::Write) -> Result<(), Error> {
+    write::write_processes(snapshot, options, &mut writer).map_err(|error| Error::io("write processes", error))
+}
+
+/// Writes the PIDs of each process of a snapshot in all its PID namespaces: an array for each process, with the PID in its
+/// own PID namespace first.
+///
+/// # Errors
+///
+/// Only of kind [`ErrorKind::Io`]: where the writer fails.
+pub fn write_pid_map(snapshot: &Snapshot, mut writer: impl io::Write) -> Result<(), Error> {
+    write::write_pid_map(snapshot, &mut writer).map_err(|error| Error::io("write PIDs", error))
+}
+
 fn write_to(snapshot: &Snapshot, options: &WriteOptions, writer: &mut dyn io::Write) -> Result<(), Error> {
     let mut writer = io::BufWriter::new(writer);
     let result = write::write(snapshot, options, &mut writer);

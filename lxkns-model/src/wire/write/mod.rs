@@ -51,6 +51,20 @@ pub(super) fn write(snapshot: &Snapshot, options: &WriteOptions, mut writer: imp
     writer.write_all(b"}")
 }
 
+/// Writes the processes alone, by PID.
+pub(super) fn write_processes(snapshot: &Snapshot, options: &WriteOptions, writer: &mut dyn Write) -> io::Result<()> {
+    write_json(&processes(snapshot, snapshot.processes.values(), options), options.pretty, writer)
+}
+
+/// Writes the PIDs of processes alone.
+pub(super) fn write_pid_map(snapshot: &Snapshot, writer: &mut dyn Write) -> io::Result<()> {
+    write_json(&pid_map_form(snapshot), false, writer)
+}
+
+fn pid_map_form(snapshot: &Snapshot) -> Vec<Vec<NamespacedPid>> {
+    pid_map(snapshot).iter().map(|pids| pids.iter().map(namespaced_pid).collect()).collect()
+}
+
 /// A dump, or a part of one, made while it is written.
 struct Dump<'a> {
     snapshot: &'a Snapshot,
@@ -176,7 +190,7 @@ fn snapshot_info(snapshot: &Snapshot, options: &WriteOptions, containers: &conta
         suspects: Some(snapshot.suspects.iter().map(suspect).collect()),
         mounts: mount::others(snapshot),
         containers: containers.info(),
-        pidmap: Some(pid_map(snapshot).iter().map(|pids| pids.iter().map(namespaced_pid).collect()).collect()),
+        pidmap: Some(pid_map_form(snapshot)),
     }
 }
 

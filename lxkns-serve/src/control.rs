@@ -1,0 +1,108 @@
+//! What the supervisor and a process that it has started say to each other, over a socket that keeps messages apart.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::settings::Settings;
+
+/// The longest message.
+const LONGEST: usize = 64 * 1024;
+/// The most descriptors that come with one.
+pub(crate) const MOST_FDS: usize = 32;
+
+/// What the supervisor says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// How to begin; to the front with its listeners.
+    Start(Box<Settings>),
+    /// A new connection between front and reader, which comes with it, in place of any other.
+    Link,
+    /// To take no more requests, to finish those that there are, and to end.
+    Drain,
+}
+
+/// What the others say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum News {
+    /// It serves.
+    Ready,
+    /// It still does.
+    Alive,
+    /// The connection between front and reader has ended, though neither process has.
+    Unlinked,
+    /// It is stuck, and does not end when it is told to.
+    GiveUp(String),
+}
+
+/// Two ends.
+///
+/// # Errors
+///
+/// The kernel's.
+pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+}
+
+/// Says something, with descriptors. Does not wait: a process that does not read what it is told is lost.
+///
+/// # Errors
+///
+/// The kernel's.
+pub(crate) fn send(socket: impl AsFd, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let bytes = postcard::to_extend(message, Vec::new()).map_err(io::Error::other)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(io::Error::other("too many descriptors"));
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    rustix::net::sendmsg(socket, &[IoSlice::new(&bytes)], &mut ancillary, flags)?;
+    Ok(())
+}
+
+/// The next message and its descriptors; `None` at the end.
+///
+/// # Errors
+///
+/// The kernel's; something else than a message.
+pub(crate) fn receive<T: DeserializeOwned>(
+    socket: impl AsFd,
+    flags: RecvFlags,
+) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+    let mut bytes = vec![0; LONGEST];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = flags | RecvFlags::CMSG_CLOEXEC;
+    let received = rustix::io::retry_on_intr(|| {
+        rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags)
+    });
+    let received = match received {
+        Err(Errno::CONNRESET) => return Ok(None),
+        received => received?,
+    };
+    let mut fds = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            fds.extend(rights);
+        }
+    }
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        return Err(io::Error::other("a message is too long"));
+    }
+    match postcard::take_from_bytes(&bytes[..received.bytes]) {
+        Ok((message, [])) => Ok(Some((message, fds))),
+        _ => Err(io::Error::other("not a message")),
+    }
+}

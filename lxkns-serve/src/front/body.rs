@@ -1,0 +1,46 @@
+//! Bodies of responses: whole, or fetched from the reader as the client takes them.
+
+use std::io;
+
+use http_body_util::channel::{Channel, Sender};
+use http_body_util::{Either, Full};
+use hyper::body::Bytes;
+
+use super::encoding::{Encoder, Encoding};
+use super::link::Answer;
+
+/// The body of a response.
+pub(super) type Body = Either<Full<Bytes>, Channel<Bytes, io::Error>>;
+
+/// A body that is there.
+pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {
+    Either::Left(Full::new(bytes.into()))
+}
+
+/// The body of an answer, in pieces. No piece is fetched before there is room for it.
+pub(super) fn streamed(answer: Answer, encoding: Encoding) -> Body {
+    let (sender, channel) = Channel::new(1);
+    tokio::spawn(async move {
+        let mut sender = sender;
+        match fetch(answer, encoding, &mut sender).await {
+            Ok(()) => {}
+            // The connection ends, so nobody takes what there is for all.
+            Err(error) => sender.abort(error),
+        }
+    });
+    Either::Right(channel)
+}
+
+async fn fetch(mut answer: Answer, encoding: Encoding, sender: &mut Sender<Bytes, io::Error>) -> io::Result<()> {
+    let mut encoder = Encoder::new(encoding);
+    let mut send = async |bytes: Vec<u8>| {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        sender.send_data(bytes.into()).await.map_err(io::Error::other)
+    };
+    while let Some(bytes) = answer.next().await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset))? {
+        send(encoder.piece(bytes)).await?;
+    }
+    send(encoder.end()).await
+}

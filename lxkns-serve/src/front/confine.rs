@@ -1,0 +1,123 @@
+//! How the front gives up all that it does not need: whoever takes it over has two sockets, and nothing else.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, ensure};
+use landlock::{ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, Scope};
+use rustix::process::{DumpableBehavior, Gid, Signal, Uid};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+use seccompiler::{
+    SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+};
+
+/// The user and group that has nothing: `nobody`.
+const NOBODY: u32 = 65_534;
+
+/// Gives up capabilities, the user root, and all files. It must be the only thread.
+///
+/// # Errors
+///
+/// Something could not be given up.
+pub(super) fn give_up_powers() -> anyhow::Result<()> {
+    rustix::thread::set_no_new_privs(true).context("no_new_privs")?;
+    // Programs that it ran would have none either; it takes a capability to say so, without which there are none to lose.
+    for number in 0..64 {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        let _ = rustix::thread::remove_capability_from_bounding_set(capability);
+    }
+    if rustix::process::geteuid().is_root() {
+        rustix::thread::set_thread_groups(&[]).context("give up groups")?;
+        let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+        rustix::thread::set_thread_res_gid(gid, gid, gid).context("become nobody")?;
+        rustix::thread::set_thread_res_uid(uid, uid, uid).context("become nobody")?;
+    }
+    // Kernels before 4.3 have none.
+    let _ = rustix::thread::clear_ambient_capability_set();
+    let none = CapabilitySet::empty();
+    let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    rustix::thread::set_capabilities(None, none).context("give up capabilities")?;
+    // Another user's process forgets both.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).context("be undumpable")?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context("end with the parent")?;
+    let sets = rustix::thread::capabilities(None).context("read capabilities")?;
+    ensure!(sets.permitted.is_empty() && sets.effective.is_empty(), "capabilities are left");
+    forbid_files()
+}
+
+/// Has the kernel refuse all files, addresses, and signals to others, as far as it can.
+fn forbid_files() -> anyhow::Result<()> {
+    let ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(ABI::V6))?
+        .handle_access(AccessNet::from_all(ABI::V6))?
+        .scope(Scope::AbstractUnixSocket | Scope::Signal)?;
+    // Without Landlock the filter of system calls remains.
+    ruleset.create().and_then(|ruleset| ruleset.restrict_self()).context("Landlock")?;
+    Ok(())
+}
+
+/// The system calls that remain. None opens, connects, starts or traces anything.
+const CALLS: &[libc::c_long] = &[
+    libc::SYS_accept4,
+    libc::SYS_brk,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_close,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_epoll_wait,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_futex,
+    libc::SYS_getpeername,
+    libc::SYS_getpid,
+    libc::SYS_getrandom,
+    libc::SYS_getsockname,
+    libc::SYS_getsockopt,
+    libc::SYS_gettid,
+    libc::SYS_ioctl,
+    libc::SYS_madvise,
+    libc::SYS_mmap,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    libc::SYS_nanosleep,
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_restart_syscall,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sched_yield,
+    libc::SYS_sendmsg,
+    libc::SYS_sendto,
+    libc::SYS_setsockopt,
+    libc::SYS_shutdown,
+    libc::SYS_sigaltstack,
+    libc::SYS_write,
+    libc::SYS_writev,
+];
+
+/// Leaves only the calls that a server of these sockets makes; all others fail with `EPERM`.
+///
+/// # Errors
+///
+/// The kernel takes no filter.
+pub(super) fn filter_system_calls() -> anyhow::Result<()> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = CALLS.iter().map(|&call| (call, Vec::new())).collect();
+    // Of what a descriptor can be asked and told, only what tells nothing of others.
+    let is_asked = |what: libc::c_int| {
+        let condition =
+            SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, u64::from(what.unsigned_abs()))?;
+        SeccompRule::new(vec![condition])
+    };
+    let asked: Result<Vec<_>, _> = [libc::F_GETFL, libc::F_SETFL, libc::F_GETFD].into_iter().map(is_asked).collect();
+    rules.insert(libc::SYS_fcntl, asked.context("filter")?);
+    let arch = TargetArch::try_from(std::env::consts::ARCH).context("no filter for this processor")?;
+    let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    let filter = SeccompFilter::new(rules, denied, SeccompAction::Allow, arch).context("filter")?;
+    let program: seccompiler::BpfProgram = filter.try_into().context("filter")?;
+    seccompiler::apply_filter(&program).context("seccomp")
+}

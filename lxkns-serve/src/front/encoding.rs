@@ -1,0 +1,122 @@
+//! Compression, piece by piece.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// How a body is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// As it is.
+    Identity,
+    /// Compressed.
+    Gzip,
+}
+
+impl Encoding {
+    /// The one that a client takes: by its `Accept-Encoding`.
+    pub(super) fn accepted(accept: &str) -> Self {
+        let weight = |wanted: &str| {
+            accept.split(',').find_map(|part| {
+                let mut words = part.split(';').map(str::trim);
+                let is_it = words.next()?.eq_ignore_ascii_case(wanted);
+                let weight = words.find_map(|word| word.strip_prefix("q=").or_else(|| word.strip_prefix("Q=")));
+                is_it.then(|| weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok()).unwrap_or(0.0))
+            })
+        };
+        let gzip = weight("gzip").or_else(|| weight("*")).unwrap_or(0.0);
+        let identity = weight("identity").unwrap_or(0.0);
+        if gzip > 0.0 && gzip >= identity { Self::Gzip } else { Self::Identity }
+    }
+
+    /// Its name, where it has one.
+    pub(super) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some("gzip"),
+        }
+    }
+}
+
+/// What makes the pieces that are sent of the pieces of a body.
+pub(super) enum Encoder {
+    Identity,
+    Gzip(Box<GzEncoder<Vec<u8>>>),
+}
+
+impl Encoder {
+    pub(super) fn new(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Identity => Self::Identity,
+            Encoding::Gzip => Self::Gzip(Box::new(GzEncoder::new(Vec::new(), Compression::fast()))),
+        }
+    }
+
+    /// What is to be sent after one more piece; it may be nothing yet.
+    pub(super) fn piece(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+        match self {
+            Self::Identity => bytes,
+            Self::Gzip(encoder) => {
+                // Memory takes all that there is.
+                let _ = encoder.write_all(&bytes);
+                std::mem::take(encoder.get_mut())
+            }
+        }
+    }
+
+    /// What is to be sent in the end.
+    pub(super) fn end(self) -> Vec<u8> {
+        match self {
+            Self::Identity => Vec::new(),
+            Self::Gzip(encoder) => encoder.finish().unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn a_client_chooses() {
+        for (accept, encoding) in [
+            ("", Encoding::Identity),
+            ("gzip", Encoding::Gzip),
+            ("br, GZIP;q=0.5", Encoding::Gzip),
+            ("gzip;q=0", Encoding::Identity),
+            ("gzip;q=0, *", Encoding::Identity),
+            ("*", Encoding::Gzip),
+            ("*;q=0", Encoding::Identity),
+            ("deflate", Encoding::Identity),
+            ("identity, gzip;q=0.5", Encoding::Identity),
+            ("gzip;q=nonsense", Encoding::Identity),
+        ] {
+            assert_eq!(Encoding::accepted(accept), encoding, "{accept}");
+        }
+    }
+
+    #[test]
+    fn the_pieces_make_up_the_body() {
+        let body: Vec<u8> = (0..300_000_u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
+        for encoding in [Encoding::Identity, Encoding::Gzip] {
+            let mut encoder = Encoder::new(encoding);
+            let mut sent = Vec::new();
+            for piece in body.chunks(65_536) {
+                sent.extend(encoder.piece(piece.to_vec()));
+            }
+            sent.extend(encoder.end());
+            let mut read = Vec::new();
+            match encoding {
+                Encoding::Identity => read = sent,
+                Encoding::Gzip => {
+                    assert!(sent.len() < body.len() / 2);
+                    flate2::read::GzDecoder::new(&sent[..]).read_to_end(&mut read).unwrap();
+                }
+            }
+            assert_eq!(read, body);
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The connection to the reader.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustc_hash::FxHashMap;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tracing::warn;
+
+#[cfg(feature = "_intruder")]
+use crate::protocol::Kind;
+use crate::protocol::{
+    HEADER, Head, LONGEST_REPLY, LONGEST_REQUEST, MOST_OPEN, Question, Reply, Request, frame, length, message,
+};
+
+/// How long a question waits for a reader that is being started anew.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The reader, or the place for one.
+pub(super) struct Reader {
+    state: Mutex<State>,
+    joined: tokio::sync::Notify,
+    lost: tokio::sync::Notify,
+    /// One for each question that may be open, with some to spare for those that the reader has yet to hear the end of.
+    places: Semaphore,
+}
+
+#[derive(Default)]
+struct State {
+    link: Option<Arc<Link>>,
+    next: u32,
+}
+
+/// One connection.
+struct Link {
+    requests: mpsc::UnboundedSender<Request>,
+    waiting: Mutex<FxHashMap<u32, mpsc::UnboundedSender<Reply>>>,
+}
+
+/// Why a question has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// Too many are open.
+    Busy,
+    /// The reader has ended, or none is there.
+    Lost,
+}
+
+/// An answer whose body is still to be fetched.
+pub(super) struct Answer {
+    /// What comes before the body.
+    pub(super) head: Head,
+    open: Open,
+    _place: Arc<OwnedPlace>,
+}
+
+/// A question that the reader has heard, and not the end of.
+struct Open {
+    id: u32,
+    link: Arc<Link>,
+    replies: mpsc::UnboundedReceiver<Reply>,
+    is_done: bool,
+}
+
+/// A place that is given back.
+struct OwnedPlace(Arc<Reader>);
+
+impl Drop for OwnedPlace {
+    fn drop(&mut self) {
+        self.0.places.add_permits(1);
+    }
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            joined: tokio::sync::Notify::new(),
+            lost: tokio::sync::Notify::new(),
+            places: Semaphore::new(MOST_OPEN / 2),
+        }
+    }
+}
+
+impl Reader {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes this connection in place of any other.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub(super) fn join(self: &Arc<Self>, socket: OwnedFd) -> anyhow::Result<()> {
+        let socket = StdStream::from(socket);
+        socket.set_nonblocking(true).context("make a socket non-blocking")?;
+        let (reading, writing) = UnixStream::from_std(socket).context("epoll")?.into_split();
+        let (requests, written) = mpsc::unbounded_channel();
+        let link = Arc::new(Link { requests, waiting: Mutex::default() });
+        tokio::spawn(write(writing, written));
+        let (reads, reader) = (Arc::clone(&link), Arc::clone(self));
+        tokio::spawn(async move {
+            if let Err(error) = reads.read(reading).await
+                && error.kind() != io::ErrorKind::UnexpectedEof
+            {
+                warn!(process = "front", %error, "connection to the reader ended");
+            }
+            // Whoever waits for a reply gets none.
+            reads.waiting().clear();
+            reader.leave(&reads);
+        });
+        self.state().link = Some(link);
+        self.joined.notify_waiters();
+        Ok(())
+    }
+
+    /// Says what is no frame.
+    #[cfg(feature = "_intruder")]
+    pub(super) fn say_garbage(&self) {
+        if let Some(link) = &self.state().link {
+            let question =
+                Question { parameters: vec![(String::new(), String::new()); 100], ..Question::plain(Kind::Why) };
+            let _ = link.requests.send(Request::Ask { id: u32::MAX, question, max_age_ms: None });
+        }
+    }
+
+    /// Has no connection any more, if it was this one.
+    fn leave(&self, link: &Arc<Link>) {
+        let mut state = self.state();
+        if state.link.as_ref().is_some_and(|current| Arc::ptr_eq(current, link)) {
+            state.link = None;
+            self.lost.notify_one();
+        }
+    }
+
+    /// Waits until the connection has ended.
+    pub(super) async fn lost(&self) {
+        self.lost.notified().await;
+    }
+
+    /// Asks, and returns the head of the answer.
+    ///
+    /// # Errors
+    ///
+    /// The reader has ended, or too many questions are open.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        question: Question,
+        max_age_ms: Option<u32>,
+    ) -> Result<Answer, Unanswered> {
+        let place = tokio::time::timeout(PATIENCE, self.places.acquire()).await;
+        let place = place.ok().and_then(Result::ok).ok_or(Unanswered::Busy)?;
+        SemaphorePermit::forget(place);
+        let place = Arc::new(OwnedPlace(Arc::clone(self)));
+        let (link, id) = self.link().await?;
+        let (sender, replies) = mpsc::unbounded_channel();
+        link.waiting().insert(id, sender);
+        let mut open = Open { id, link, replies, is_done: false };
+        open.say(Request::Ask { id, question, max_age_ms })?;
+        match open.replies.recv().await {
+            Some(Reply::Head { head, .. }) => Ok(Answer { head, open, _place: place }),
+            _ => Err(Unanswered::Lost),
+        }
+    }
+
+    /// The connection, and a number for a question on it. A reader that is being started is waited for.
+    async fn link(&self) -> Result<(Arc<Link>, u32), Unanswered> {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let joined = self.joined.notified();
+            {
+                let mut state = self.state();
+                if let Some(link) = state.link.clone().filter(|link| !link.requests.is_closed()) {
+                    // After four billion questions a number is used again, long after the first has ended.
+                    state.next = state.next.wrapping_add(1);
+                    return Ok((link, state.next));
+                }
+            }
+            tokio::time::timeout_at(end, joined).await.map_err(|_| Unanswered::Lost)?;
+        }
+    }
+}
+
+impl Link {
+    fn waiting(&self) -> MutexGuard<'_, FxHashMap<u32, mpsc::UnboundedSender<Reply>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read(&self, mut reading: OwnedReadHalf) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        loop {
+            let mut header = [0; HEADER];
+            reading.read_exact(&mut header).await?;
+            bytes.resize(length(header, LONGEST_REPLY).map_err(io::Error::other)?, 0);
+            reading.read_exact(&mut bytes).await?;
+            let reply: Reply = message(&bytes).map_err(io::Error::other)?;
+            let (Reply::Head { id, .. } | Reply::Chunk { id, .. }) = reply;
+            // There is at most one reply on the way to each; of one that is gone, nobody waits for it.
+            if let Some(waiting) = self.waiting().get(&id) {
+                let _ = waiting.send(reply);
+            }
+        }
+    }
+}
+
+async fn write(mut writing: OwnedWriteHalf, mut requests: mpsc::UnboundedReceiver<Request>) {
+    while let Some(request) = requests.recv().await {
+        let Ok(frame) = frame(&request, LONGEST_REQUEST) else { continue };
+        if writing.write_all(&frame).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Open {
+    fn say(&self, request: Request) -> Result<(), Unanswered> {
+        self.link.requests.send(request).map_err(|_| Unanswered::Lost)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.link.waiting().remove(&self.id);
+        if !self.is_done {
+            // A reader that has ended needs not know.
+            let _ = self.say(Request::Done { id: self.id });
+        }
+    }
+}
+
+impl Answer {
+    /// The next piece of the body; `None` at its end.
+    ///
+    /// # Errors
+    ///
+    /// The reader has ended.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, Unanswered> {
+        if self.open.is_done {
+            return Ok(None);
+        }
+        self.open.say(Request::More { id: self.open.id })?;
+        match self.open.replies.recv().await {
+            Some(Reply::Chunk { bytes, is_last, .. }) => {
+                self.open.is_done = is_last;
+                Ok((!bytes.is_empty()).then_some(bytes))
+            }
+            _ => Err(Unanswered::Lost),
+        }
+    }
+
+    /// All of the body.
+    ///
+    /// # Errors
+    ///
+    /// The reader has ended, or it is longer than that.
+    pub(super) async fn whole(mut self, most: usize) -> Result<Vec<u8>, Unanswered> {
+        let mut whole = Vec::new();
+        while let Some(bytes) = self.next().await? {
+            whole.extend_from_slice(&bytes);
+            if whole.len() > most {
+                return Err(Unanswered::Lost);
+            }
+        }
+        Ok(whole)
+    }
+}

@@ -1,0 +1,169 @@
+//! The description of the API: made from the routes, and from the schemas of the answers.
+
+use std::collections::BTreeMap;
+
+use lxkns_answers::schemas;
+use serde_json::{Map, Value, json};
+
+use super::routes::{Does, Parameter, ROUTES, Route, Values};
+use crate::protocol::Kind;
+
+/// The description, OpenAPI 3.1.
+pub(super) fn text(base_path: &str) -> String {
+    let mut definitions = Map::new();
+    for (question, schema) in schemas() {
+        definitions.insert(question.to_owned(), with_own_definitions(question, schema));
+    }
+    definitions.insert("problem".to_owned(), problem());
+    let paths: BTreeMap<&str, Value> = ROUTES.iter().map(|route| (route.path, path(route))).collect();
+    let server = if base_path.is_empty() { "/" } else { base_path };
+    let description = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "lxknsd",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "The Linux kernel namespaces of a host, and what keeps each alive",
+            "license": { "name": "Apache License 2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": server }],
+        "paths": paths,
+        "components": { "schemas": definitions },
+    });
+    format!("{description}\n")
+}
+
+/// A schema whose references lead to its own definitions, wherever it stands.
+fn with_own_definitions(name: &str, mut schema: Value) -> Value {
+    fn mend(value: &mut Value, before: &str) {
+        match value {
+            Value::String(text) if text.starts_with("#/$defs/") => {
+                *text = format!("#/components/schemas/{before}/{}", text.trim_start_matches("#/"));
+            }
+            Value::Array(values) => values.iter_mut().for_each(|value| mend(value, before)),
+            Value::Object(members) => {
+                for (key, value) in members {
+                    // A text that only looks like one is left as it is.
+                    if key == "$ref" || !value.is_string() {
+                        mend(value, before);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if let Some(members) = schema.as_object_mut() {
+        members.remove("$schema");
+    }
+    mend(&mut schema, name);
+    schema
+}
+
+fn problem() -> Value {
+    json!({
+        "title": "Problem details (RFC 9457)",
+        "type": "object",
+        "required": ["type", "title", "status"],
+        "properties": {
+            "type": { "type": "string", "format": "uri" },
+            "title": { "type": "string" },
+            "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+            "detail": { "type": "string" },
+        },
+    })
+}
+
+fn path(route: &Route) -> Value {
+    let mut parameters: Vec<Value> = route.parameters.iter().map(parameter).collect();
+    if let Some((_, rest)) = route.path.split_once('{')
+        && let Some((name, _)) = rest.split_once('}')
+    {
+        parameters.push(json!({
+            "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 },
+        }));
+    }
+    let (content, schema) = match route.does {
+        Does::Ask(kind, _) => ("application/json", schema(kind)),
+        Does::OpenApi => ("application/json", json!({ "type": "object" })),
+        Does::Alive | Does::Metrics => ("text/plain", json!({ "type": "string" })),
+    };
+    let problem = json!({
+        "description": "Why there is no answer",
+        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/problem" } } },
+    });
+    let mut responses = json!({
+        "200": { "description": route.summary, "content": { content: { "schema": schema } } },
+        "default": problem,
+    });
+    if let (Does::Ask(..), Some(responses)) = (route.does, responses.as_object_mut()) {
+        responses.insert("304".to_owned(), json!({ "description": "As the client has it (If-None-Match)" }));
+    }
+    json!({ "get": { "summary": route.summary, "parameters": parameters, "responses": responses } })
+}
+
+/// What answers to a question look like: by a schema of `components`, where there is one.
+fn schema(kind: Kind) -> Value {
+    let is_described = schemas().iter().any(|(question, _)| *question == kind.name());
+    match kind {
+        _ if is_described => json!({ "$ref": format!("#/components/schemas/{}", kind.name()) }),
+        Kind::PidMap => json!({ "type": "array" }),
+        _ => json!({ "type": "object" }),
+    }
+}
+
+fn parameter(parameter: &Parameter) -> Value {
+    let is_required = parameter.values == Values::Text;
+    let text = json!({ "type": "string", "minLength": 1 });
+    let (schema, explode) = match parameter.values {
+        Values::Text | Values::SomeText => (text, None),
+        Values::Texts => (json!({ "type": "array", "items": text }), Some(true)),
+        Values::One(values) => (json!({ "enum": values }), None),
+        Values::AnyOf(values) => (json!({ "type": "array", "items": { "enum": values } }), Some(false)),
+        Values::Number => (json!({ "type": "integer", "minimum": 0 }), None),
+        Values::Numbers => (json!({ "type": "array", "items": { "type": "integer", "minimum": 0 } }), Some(false)),
+        Values::Flag => (json!({ "type": "boolean" }), None),
+    };
+    let mut described = json!({
+        "name": parameter.name, "in": "query", "description": parameter.about, "required": is_required,
+        "schema": schema,
+    });
+    if let (Some(explode), Some(members)) = (explode, described.as_object_mut()) {
+        members.insert("style".to_owned(), "form".into());
+        members.insert("explode".to_owned(), explode.into());
+    }
+    described
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::routes::Segment;
+    use super::*;
+
+    #[test]
+    fn each_route_is_described_and_each_reference_leads_somewhere() {
+        let description: Value = serde_json::from_str(&text("/base")).unwrap();
+        let paths = description["paths"].as_object().unwrap();
+        assert_eq!(paths.len(), ROUTES.len());
+        assert_eq!(description["servers"][0]["url"], "/base");
+        for route in ROUTES {
+            let takes = matches!(route.does, Does::Ask(_, segment) if segment != Segment::None);
+            assert_eq!(takes, route.path.contains('{'), "{}", route.path);
+        }
+        let mut references = Vec::new();
+        let mut todo = vec![&description];
+        while let Some(value) = todo.pop() {
+            match value {
+                Value::Array(values) => todo.extend(values),
+                Value::Object(members) => {
+                    references.extend(members.get("$ref").and_then(Value::as_str));
+                    todo.extend(members.values());
+                }
+                _ => {}
+            }
+        }
+        assert!(references.len() > 20, "{references:?}");
+        for reference in references {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(description.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+}

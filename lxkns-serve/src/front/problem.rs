@@ -1,0 +1,50 @@
+//! Why a request is not answered, as problem details (RFC 9457).
+
+use hyper::StatusCode;
+use serde_json::json;
+
+use super::link::Unanswered;
+
+/// Why a request is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+}
+
+impl Problem {
+    pub(super) const NO_ROUTE: Self = Self::new(StatusCode::NOT_FOUND, "no-route", "There is nothing at this path");
+    pub(super) const METHOD: Self =
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method", "The service is only read: GET and HEAD are allowed");
+    pub(super) const HOST: Self =
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "host", "The service is not called by this name (see --host)");
+    pub(super) const BODY: Self = Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body", "A request has no body here");
+    pub(super) const QUERY: Self =
+        Self::new(StatusCode::BAD_REQUEST, "parameter", "The parameters are too many, too long, or not UTF-8");
+    pub(super) const TIMEOUT: Self =
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "The host does not answer in time");
+    const BUSY: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many questions wait for an answer");
+    const LOST: Self =
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "starting", "The process that reads the host is being started");
+
+    const fn new(status: StatusCode, kind: &'static str, title: &'static str) -> Self {
+        Self { status, kind, title }
+    }
+
+    /// The body.
+    pub(super) fn body(self) -> Vec<u8> {
+        let kind = format!("urn:lxkns:problem:{}", self.kind);
+        let value = json!({ "type": kind, "title": self.title, "status": self.status.as_u16() });
+        format!("{value}\n").into_bytes()
+    }
+}
+
+impl From<Unanswered> for Problem {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Busy => Self::BUSY,
+            Unanswered::Lost => Self::LOST,
+        }
+    }
+}

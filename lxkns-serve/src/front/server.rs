@@ -1,0 +1,355 @@
+//! Connections, and from a request to its response.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, RETRY_AFTER,
+    VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tracing::{info, warn};
+
+use super::body::{self, Body};
+use super::client::{Client, is_host_known};
+use super::encoding::Encoding;
+use super::link::Reader;
+use super::openapi;
+use super::patient::Patient;
+use super::problem::Problem;
+use super::routes::{self, Does, NotUnderstood};
+use super::stats::Stats;
+use crate::exposition::{self, Family, Form};
+use crate::protocol::{Content, Head, Kind, Question};
+use crate::settings::FrontSettings;
+
+/// The most bytes of the head of a request.
+const LONGEST_HEAD: usize = 16 * 1024;
+/// The most headers of a request.
+const MOST_HEADERS: usize = 64;
+/// A body that is shorter is not compressed.
+const WORTH_COMPRESSING: u64 = 1024;
+/// The most bytes of the reader's metrics.
+const LONGEST_METRICS: usize = 4 << 20;
+/// How long nothing is accepted after there was no room for a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The number of a request, in its response and in the log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What is listened on.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// The socket that the supervisor has passed.
+    pub(super) fn new(fd: OwnedFd, is_unix: bool) -> anyhow::Result<Self> {
+        Ok(if is_unix {
+            Self::Unix(UnixListener::from_std(fd.into()).context("a listener")?)
+        } else {
+            Self::Tcp(TcpListener::from_std(fd.into()).context("a listener")?)
+        })
+    }
+}
+
+/// All connections.
+pub(super) struct Server {
+    settings: FrontSettings,
+    reader: Arc<Reader>,
+    places: Arc<Semaphore>,
+    stopping: watch::Sender<bool>,
+    stats: Stats,
+    requests: AtomicU64,
+}
+
+impl Server {
+    pub(super) fn new(settings: FrontSettings, reader: Arc<Reader>) -> Self {
+        let places = Arc::new(Semaphore::new(settings.most_connections));
+        let (stopping, _) = watch::channel(false);
+        Self { settings, reader, places, stopping, stats: Stats::default(), requests: AtomicU64::new(0) }
+    }
+
+    pub(super) fn reader(&self) -> &Arc<Reader> {
+        &self.reader
+    }
+
+    /// Accepts connections until the service stops.
+    pub(super) async fn accept(self: Arc<Self>, listener: Listener) {
+        let mut stopping = self.stopping.subscribe();
+        loop {
+            let accepted = tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+                accepted = self.next(&listener) => accepted,
+            };
+            if let Err(error) = accepted {
+                // No descriptor or memory is left: connections wait until there is.
+                warn!(process = "front", %error, "connection not accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    async fn next(self: &Arc<Self>, listener: &Listener) -> io::Result<()> {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(io::Error::other)?;
+        match listener {
+            Listener::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                // It only costs time.
+                let _ = stream.set_nodelay(true);
+                self.start(stream, Client::Tcp(address), place);
+            }
+            Listener::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+                self.start(stream, Client::Unix(uid), place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves a connection.
+    fn start(
+        self: &Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static + Send,
+        client: Client,
+        place: OwnedSemaphorePermit,
+    ) {
+        let server = Arc::clone(self);
+        tokio::spawn(async move {
+            let _place = place;
+            server.stats.accepted.fetch_add(1, Ordering::Relaxed);
+            server.stats.connections.fetch_add(1, Ordering::Relaxed);
+            let service = hyper::service::service_fn(|request: Request<Incoming>| {
+                let (server, client) = (Arc::clone(&server), client.clone());
+                async move { Ok::<_, Infallible>(server.respond(&request, &client).await) }
+            });
+            let mut http = hyper::server::conn::http1::Builder::new();
+            http.timer(TokioTimer::new())
+                .header_read_timeout(server.settings.header_timeout)
+                .max_buf_size(LONGEST_HEAD)
+                .max_headers(MOST_HEADERS);
+            let mut connection = std::pin::pin!(
+                http.serve_connection(TokioIo::new(Patient::new(stream, server.settings.write_timeout)), service)
+            );
+            let mut stopping = server.stopping.subscribe();
+            // How it ends is the client's affair.
+            let is_stopping = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
+            let has_ended = tokio::select! {
+                _ = connection.as_mut() => true,
+                () = is_stopping => false,
+            };
+            if !has_ended {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
+            server.stats.connections.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+
+    /// Finishes what was begun, for so long at most.
+    pub(super) async fn drain(&self, patience: Duration) {
+        self.stopping.send_replace(true);
+        let all = u32::try_from(self.settings.most_connections).unwrap_or(u32::MAX);
+        // Each connection has a place; those that accept have given theirs back.
+        let _ = tokio::time::timeout(patience, self.places.acquire_many(all)).await;
+    }
+
+    async fn respond(&self, request: &Request<Incoming>, client: &Client) -> Response<Body> {
+        let began = Instant::now();
+        let id = self.requests.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{:x}-{id:x}", std::process::id());
+        let (route, mut response) = match self.answer(request, client).await {
+            Ok(answered) => answered,
+            Err((route, problem)) => (route, refusal(problem)),
+        };
+        let took = began.elapsed();
+        let status = response.status();
+        self.stats.note(route, status.as_u16(), took);
+        info!(process = "front", request = id, %client, method = %request.method(), route, status = status.as_u16(), ms = took.as_secs_f64() * 1e3);
+        let headers = response.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        response
+    }
+
+    /// The response to a request, with the path of its route.
+    async fn answer(
+        &self,
+        request: &Request<Incoming>,
+        client: &Client,
+    ) -> Result<(&'static str, Response<Body>), (&'static str, Problem)> {
+        const NONE: &str = "none";
+        let headers = request.headers();
+        if !is_host_known(client, request.uri(), headers, &self.settings.hosts) {
+            return Err((NONE, Problem::HOST));
+        }
+        let path = request.uri().path().strip_prefix(self.settings.base_path.as_str());
+        #[cfg(feature = "_intruder")]
+        if let Some(path) = path.filter(|path| path.starts_with("/intruder")) {
+            return Ok(("intruder", plain("application/json", super::intruder::tries(path, &self.reader))));
+        }
+        let found = path.and_then(routes::find);
+        let (route, taken) = found.ok_or((NONE, Problem::NO_ROUTE))?;
+        let failed = |problem| (route.path, problem);
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Err(failed(Problem::METHOD));
+        }
+        if !request.body().is_end_stream() {
+            return Err(failed(Problem::BODY));
+        }
+        let response = match route.does {
+            Does::Ask(kind, segment) => {
+                let question = routes::question(kind, segment, taken, request.uri().query());
+                let question = question.map_err(|not| match not {
+                    NotUnderstood::Path => failed(Problem::NO_ROUTE),
+                    NotUnderstood::Query => failed(Problem::QUERY),
+                })?;
+                self.ask(question, request).await.map_err(failed)?
+            }
+            Does::Alive => plain("text/plain; charset=utf-8", "ok\n".into()),
+            Does::Metrics => self.metrics(headers).await.map_err(failed)?,
+            Does::OpenApi => plain("application/json", openapi::text(&self.settings.base_path)),
+        };
+        Ok((route.path, response))
+    }
+
+    async fn ask(&self, question: Question, request: &Request<Incoming>) -> Result<Response<Body>, Problem> {
+        let headers = request.headers();
+        let asked = self.reader.ask(question, max_age(headers));
+        let answer = tokio::time::timeout(self.settings.answer_timeout, asked).await;
+        let answer = answer.map_err(|_| Problem::TIMEOUT)??;
+        let head = answer.head;
+        let accept = text(headers, &ACCEPT_ENCODING);
+        let encoding = if head.length < WORTH_COMPRESSING { Encoding::Identity } else { Encoding::accepted(&accept) };
+        let tag = tag(&head, encoding);
+        let mut response = Response::new(body::whole(""));
+        let fields = response.headers_mut();
+        let age = (head.age_ms / 1000).to_string();
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        fields.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        for (name, value) in [(ETAG, tag.as_str()), (AGE, age.as_str())] {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                fields.insert(name, value);
+            }
+        }
+        let is_fine = head.status == 200;
+        if is_fine && is_known(headers, &tag) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return Ok(response);
+        }
+        let content = match head.content {
+            Content::Json | Content::Metrics => "application/json",
+            Content::Problem => "application/problem+json",
+        };
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static(content));
+        match encoding.name() {
+            Some(name) => fields.insert(CONTENT_ENCODING, HeaderValue::from_static(name)),
+            None => fields.insert(CONTENT_LENGTH, HeaderValue::from(head.length)),
+        };
+        if !is_fine {
+            fields.remove(ETAG);
+        }
+        if head.status == 503 {
+            fields.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if request.method() != Method::HEAD {
+            *response.body_mut() = body::streamed(answer, encoding);
+        }
+        Ok(response)
+    }
+
+    /// The reader's metrics and our own. Without a reader there are only ours.
+    async fn metrics(&self, headers: &HeaderMap) -> Result<Response<Body>, Problem> {
+        let asked = self.reader.ask(Question::plain(Kind::Metrics), max_age(headers));
+        let answer = tokio::time::timeout(self.settings.answer_timeout, asked).await;
+        let mut families = Vec::new();
+        if let Ok(Ok(answer)) = answer
+            && let Ok(body) = answer.whole(LONGEST_METRICS).await
+        {
+            families = serde_json::from_slice::<Vec<Family>>(&body).unwrap_or_default();
+        }
+        if families.is_empty() {
+            families.push(
+                Family::new(exposition::Kind::Gauge, "lxkns_up", "Whether the host could be read").with(&[], 0.0),
+            );
+        }
+        families.extend(self.stats.families());
+        let form = Form::accepted(&text(headers, &ACCEPT));
+        Ok(plain(form.content_type(), exposition::write(&families, form)))
+    }
+}
+
+fn plain(content: &'static str, text: String) -> Response<Body> {
+    let mut response = Response::new(body::whole(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn refusal(problem: Problem) -> Response<Body> {
+    let mut response = Response::new(body::whole(problem.body()));
+    *response.status_mut() = problem.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if problem == Problem::METHOD {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    if problem == Problem::BODY {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if problem.status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// All values of a header as one.
+fn text(headers: &HeaderMap, name: &HeaderName) -> String {
+    let values: Vec<&str> = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).collect();
+    values.join(",")
+}
+
+/// The oldest answer that the client takes, in milliseconds; `None` leaves it to the reader.
+fn max_age(headers: &HeaderMap) -> Option<u32> {
+    let control = text(headers, &CACHE_CONTROL);
+    control.split(',').map(str::trim).find_map(|directive| {
+        let directive = directive.to_ascii_lowercase();
+        match directive.as_str() {
+            "no-cache" | "no-store" => Some(0),
+            _ => directive.strip_prefix("max-age=")?.parse::<u32>().ok().map(|seconds| seconds.saturating_mul(1000)),
+        }
+    })
+}
+
+/// What names this body, as it is sent.
+fn tag(head: &Head, encoding: Encoding) -> String {
+    match encoding.name() {
+        None => format!("\"{:032x}\"", head.tag),
+        Some(name) => format!("\"{:032x}-{name}\"", head.tag),
+    }
+}
+
+/// Whether the client has this body.
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let known = text(headers, &IF_NONE_MATCH);
+    known.split(',').map(str::trim).any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+}

@@ -1,0 +1,72 @@
+//! The daemon `lxknsd`: what lxkns knows of one host, over HTTP.
+//!
+//! It has three processes, each the same program run once more:
+//!
+//! ```text
+//!              supervisor    opens listeners, starts and restarts the other two, reads no request
+//!              /        \
+//!         front -------- reader
+//!   HTTP; no capability,   scans, answers; has the capabilities;
+//!   no file, no /proc      reads bounded frames only (`protocol`)
+//! ```
+//!
+//! - `protocol` (pure) is what front and reader say: a question, and an answer that is fetched piece by piece.
+//! - `control` is what the supervisor and each of them say, with descriptors.
+//! - `supervisor`, `reader` and `front` are the processes.
+//!
+//! A request never reaches code that has a capability: the front turns it into a question, of which the reader takes a
+//! fixed set, with parameters of bounded length. What may be asked and what is left out of answers is decided there.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod args;
+mod control;
+mod exposition;
+mod front;
+mod log;
+mod man;
+mod protocol;
+mod reader;
+mod settings;
+mod supervisor;
+
+#[cfg(feature = "_fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
+
+use std::ffi::OsStr;
+use std::process::ExitCode;
+
+/// The first arguments by which the program is run once more.
+mod role {
+    /// The process with the capabilities.
+    pub(crate) const READER: &str = "reader";
+    /// The process that speaks HTTP.
+    pub(crate) const FRONT: &str = "front";
+    /// A process inside a namespace, for the reader.
+    pub(crate) const INSIDE: &str = "inside";
+}
+
+/// Runs the daemon, or the process of it that the first argument names.
+pub fn run() -> ExitCode {
+    lxkns_sys::Memory::ends_with(3);
+    let first = std::env::args_os().nth(1);
+    let is = |role: &str| first.as_deref() == Some(OsStr::new(role));
+    let done = if is(role::INSIDE) {
+        lxkns_inside::serve().map_err(Into::into)
+    } else if is(role::READER) {
+        reader::run()
+    } else if is(role::FRONT) {
+        front::run()
+    } else {
+        return args::run();
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lxknsd: {error:#}");
+            ExitCode::from(3)
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Finished answers: each is made once for a scan, however many ask.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rustc_hash::FxHashMap;
+
+use crate::protocol::{Content, Question};
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The status code of HTTP.
+    pub(crate) status: u16,
+    /// The type of the body.
+    pub(crate) content: Content,
+    /// The body.
+    pub(crate) body: Vec<u8>,
+    /// A number that another body does not have.
+    pub(crate) tag: u128,
+}
+
+impl Answer {
+    /// With its tag.
+    pub(crate) fn new(status: u16, content: Content, body: Vec<u8>) -> Self {
+        let tag = tag(&body);
+        Self { status, content, body, tag }
+    }
+}
+
+/// Two keyed hashes of the bytes: for a tag that changes with the body. It proves nothing to somebody who chooses bodies.
+fn tag(bytes: &[u8]) -> u128 {
+    use std::hash::{DefaultHasher, Hasher as _};
+    let hash = |key: u8| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u8(key);
+        hasher.write(bytes);
+        u128::from(hasher.finish())
+    };
+    hash(0) << 64 | hash(1)
+}
+
+type Slot = Arc<OnceLock<Arc<Answer>>>;
+
+/// The answers about the newest scans, as many as fit.
+pub(crate) struct Cache {
+    most_bytes: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    slots: FxHashMap<(u64, Question), Slot>,
+    /// What there is, oldest first, with its size.
+    order: VecDeque<((u64, Question), usize)>,
+    bytes: usize,
+}
+
+impl Cache {
+    /// Of at most so many bytes.
+    pub(crate) fn new(most_bytes: usize) -> Self {
+        Self { most_bytes, state: Mutex::default() }
+    }
+
+    /// The answer to a question about a scan, which is made where there is none; others who ask meanwhile wait for it.
+    pub(crate) fn get(&self, scan: u64, question: &Question, make: impl FnOnce() -> Answer) -> Arc<Answer> {
+        let key = (scan, question.clone());
+        let slot = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(state.slots.entry(key.clone()).or_default())
+        };
+        let mut is_new = false;
+        let answer = Arc::clone(slot.get_or_init(|| {
+            is_new = true;
+            Arc::new(make())
+        }));
+        if is_new {
+            self.note(key, answer.body.len());
+        }
+        answer
+    }
+
+    /// Counts an answer, and forgets the oldest ones where there are too many.
+    fn note(&self, key: (u64, Question), length: usize) {
+        /// What an answer costs beside its body, about.
+        const EACH: usize = 512;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let cost = length + EACH + key.1.parameters.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        state.bytes += cost;
+        state.order.push_back((key, cost));
+        while state.bytes > self.most_bytes {
+            let Some((oldest, cost)) = state.order.pop_front() else { break };
+            state.bytes -= cost;
+            state.slots.remove(&oldest);
+        }
+    }
+
+    /// Forgets all but what is about this scan.
+    pub(crate) fn keep_only(&self, scan: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { slots, order, bytes } = &mut *state;
+        order.retain(|((of, _), cost)| {
+            let stays = *of >= scan;
+            *bytes -= if stays { 0 } else { *cost };
+            stays
+        });
+        slots.retain(|(of, _), _| *of >= scan);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.state.lock().unwrap().bytes
+    }
+}

@@ -1,0 +1,153 @@
+//! What a scan comes to in numbers.
+//!
+//! No label takes a value that a container can choose, and none is the number of a namespace or process: how many series
+//! there are does not depend on the host.
+
+use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
+
+use lxkns_answers::holders::Kind as HolderKind;
+use lxkns_answers::orphans::{is_left_over, orphans};
+use lxkns_answers::reader::{self, ReaderLine};
+use lxkns_answers::release::Advice;
+use lxkns_answers::{Context, gaps};
+use lxkns_core::Snapshot;
+use lxkns_core::model::{CapabilitySet, NamespaceType, Place, Places, Reader};
+use serde::Serialize;
+
+use super::scans::{BUCKETS, Figures, Scan};
+use crate::exposition::{Family, Kind};
+
+/// Whether the service can answer, and what it cannot see.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Readiness {
+    /// Whether the host was read.
+    ready: bool,
+    /// What it was read with.
+    reader: ReaderLine,
+    /// The capabilities without which not all is visible and that the service does not have.
+    missing_capabilities: Vec<String>,
+    /// What could not be seen, in a sentence for each reason.
+    gaps: Vec<String>,
+}
+
+/// What more capabilities would show.
+const USEFUL: CapabilitySet = CapabilitySet::SYS_PTRACE
+    .union(CapabilitySet::DAC_READ_SEARCH)
+    .union(CapabilitySet::SYS_ADMIN)
+    .union(CapabilitySet::NET_ADMIN)
+    .union(CapabilitySet::SYS_CHROOT);
+
+/// Whether the service can answer from this snapshot.
+pub(crate) fn readiness(snapshot: &Snapshot) -> Readiness {
+    let held = gaps::held(snapshot);
+    let places: Places = Place::ALL.into_iter().collect();
+    Readiness {
+        ready: true,
+        reader: reader::line(snapshot),
+        missing_capabilities: missing(snapshot).names(),
+        gaps: gaps::lines(snapshot, places, held),
+    }
+}
+
+fn missing(snapshot: &Snapshot) -> CapabilitySet {
+    CapabilitySet::from_bits(USEFUL.bits() & !gaps::held(snapshot).bits())
+}
+
+/// The figures of the newest scan, if there is one, and of all scans.
+pub(crate) fn of(scan: Option<&Scan>, figures: Figures) -> Vec<Family> {
+    let mut families = of_scans(figures);
+    families.push(
+        Family::new(Kind::Gauge, "lxkns_up", "Whether the host could be read")
+            .with(&[], if scan.is_some() { 1.0 } else { 0.0 }),
+    );
+    if let Some(scan) = scan {
+        families.extend(of_snapshot(scan));
+    }
+    families
+}
+
+fn of_scans(figures: Figures) -> Vec<Family> {
+    let mut seconds = Family::new(Kind::Histogram, "lxkns_scan_duration_seconds", "How long scans took that ended");
+    let buckets: Vec<_> = BUCKETS.into_iter().zip(figures.counts).collect();
+    seconds.push_histogram(&[], &buckets, figures.done, figures.seconds);
+    let failures = Family::new(Kind::Counter, "lxkns_scan_failures", "Scans that ended without a snapshot")
+        .with(&[("reason", "failed")], figures.failed as f64)
+        .with(&[("reason", "timeout")], figures.timed_out as f64);
+    let build =
+        Family::new(Kind::Info, "lxkns_build", "The program").with(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    vec![build, seconds, failures]
+}
+
+fn of_snapshot(scan: &Scan) -> Vec<Family> {
+    let snapshot = &scan.snapshot;
+    let mut namespaces = Family::new(
+        Kind::Gauge,
+        "lxkns_namespaces",
+        "Namespaces that were found, by type and by whether a process or task is in them",
+    );
+    let mut holders = Family::new(Kind::Gauge, "lxkns_holders", "What was seen to keep namespaces alive");
+    let mut left = Family::new(
+        Kind::Gauge,
+        "lxkns_orphans",
+        "Namespaces without a process or task that nothing is known to need any more",
+    );
+    let context = Context::live(snapshot, false);
+    let advice = Advice::of(context);
+    let orphans = orphans(&advice, &[]);
+    for ns_type in NamespaceType::ALL {
+        let of_type = || snapshot.namespaces.values().filter(move |namespace| namespace.ns_type == ns_type);
+        let name = ns_type.name();
+        let without = of_type().filter(|namespace| namespace.is_without_tasks()).count();
+        namespaces.push("", &[("type", name), ("state", "in-use")], (of_type().count() - without) as f64);
+        namespaces.push("", &[("type", name), ("state", "without-tasks")], without as f64);
+        let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+        for holder in of_type().flat_map(|namespace| &namespace.holders) {
+            *kinds.entry(HolderKind::of(holder).name()).or_default() += 1;
+        }
+        for (kind, count) in kinds {
+            holders.push("", &[("type", name), ("kind", kind)], count as f64);
+        }
+        let of_type = orphans.iter().filter(|(who, _)| who.is_leak()).flat_map(|(_, orphans)| orphans);
+        let of_type = of_type.filter(|orphan| orphan.namespace.ns_type == ns_type && is_left_over(orphan));
+        left.push("", &[("type", name)], of_type.count() as f64);
+    }
+    let mut causes: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for gap in &snapshot.gaps {
+        *causes.entry((gap.place.name(), gap.cause.name())).or_default() += 1;
+    }
+    let mut blind = Family::new(Kind::Gauge, "lxkns_gaps", "What could not be read, by place and cause");
+    for ((place, cause), count) in causes {
+        blind.push("", &[("place", place), ("cause", cause)], count as f64);
+    }
+    let mut lacking =
+        Family::new(Kind::Gauge, "lxkns_capability_missing", "Whether a capability is missing that would show more");
+    for name in USEFUL.names() {
+        let is_missing = missing(snapshot).names().contains(&name);
+        lacking.push("", &[("capability", &name)], if is_missing { 1.0 } else { 0.0 });
+    }
+    let used = match snapshot.reader {
+        Some(Reader::Kernel) => "kernel",
+        Some(Reader::Proc) => "proc",
+        _ => "unknown",
+    };
+    let began = scan.began_at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    let count = |name, help, count: usize| Family::new(Kind::Gauge, name, help).with(&[], count as f64);
+    let mut families = vec![
+        namespaces,
+        holders,
+        left,
+        count("lxkns_processes", "Processes that were found", snapshot.processes.len()),
+        blind,
+        lacking,
+        Family::new(Kind::Info, "lxkns_reader", "Where tasks and open files were read from")
+            .with(&[("reader", used)], 1.0),
+        Family::new(Kind::Gauge, "lxkns_scan_timestamp_seconds", "When the scan began that these figures are from")
+            .with(&[], began),
+    ];
+    if let Some(containers) = &snapshot.annotations.containers {
+        families.push(count("lxkns_containers", "Containers that were recognized", containers.list.len()));
+    }
+    families
+}

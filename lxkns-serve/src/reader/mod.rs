@@ -1,0 +1,89 @@
+//! The process that reads the host. It has the capabilities, and no input but frames of the front's (`protocol`) and what
+//! the supervisor says.
+//!
+//! Three kinds of threads: one for each connection to the front, which reads frames and hands out pieces of bodies; a few
+//! that find answers; one that scans. The first thread listens to the supervisor, and says that the process is alive.
+
+mod answers;
+mod cache;
+mod host;
+mod link;
+mod metrics;
+mod own;
+mod parameters;
+mod problem;
+mod questions;
+mod scans;
+#[cfg(test)]
+mod tests;
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use rustix::process::{DumpableBehavior, Signal};
+use tracing::info;
+
+use self::answers::Answers;
+use crate::control::{self, News, Order};
+use crate::log;
+use crate::settings::Settings;
+
+/// How often the supervisor hears that all is well.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// The control socket of a process that the supervisor has started, and what it is told first, with the descriptors that
+/// come with it. Ties its life to the supervisor's.
+///
+/// # Errors
+///
+/// Only the supervisor starts it: there is no such socket.
+pub(crate) fn begin() -> anyhow::Result<(OwnedFd, Settings, Vec<OwnedFd>)> {
+    let control = lxkns_sys::take_inherited(0).context("standard input is closed")?;
+    let first = control::receive::<Order>(&control, RecvFlags::empty());
+    let Ok(Some((Order::Start(settings), fds))) = first else { bail!("only lxknsd itself runs this command") };
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).context("be undumpable")?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context("end with the parent")?;
+    Ok((control, *settings, fds))
+}
+
+/// Serves the front until the supervisor ends.
+///
+/// # Errors
+///
+/// Where it cannot begin to.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let (control, settings, _) = begin()?;
+    rustix::thread::set_no_new_privs(true).context("no_new_privs")?;
+    log::begin(settings.log);
+    let answers = Arc::new(Answers::new(settings.reader)?);
+    let questions = link::start_workers(&answers);
+    control::send(&control, &News::Ready, &[]).context("say that it is ready")?;
+    info!(process = "reader", "ready");
+    let mut due = Instant::now() + HEARTBEAT;
+    loop {
+        let left = due.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).context("a time")?;
+        match rustix::event::poll(&mut [PollFd::new(&control, PollFlags::IN)], Some(&left)) {
+            Ok(0) => {
+                let news = answers.scans().stuck().map_or(News::Alive, News::GiveUp);
+                control::send(&control, &news, &[]).context("say that it is alive")?;
+                due = Instant::now() + HEARTBEAT;
+            }
+            Ok(_) => match control::receive::<Order>(&control, RecvFlags::empty())? {
+                None => return Ok(()),
+                Some((Order::Link, fds)) => {
+                    let link = fds.into_iter().next().context("a connection without its socket")?;
+                    link::start(link, questions.clone());
+                }
+                Some((Order::Start(_) | Order::Drain, _)) => {}
+            },
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno).context("poll"),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Scans that are shared: one at a time, and whoever asks while it runs gets it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use lxkns_core::Snapshot;
+use tracing::{info, warn};
+
+/// A finished scan.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    /// 1 for the first.
+    pub(crate) number: u64,
+    /// What it found.
+    pub(crate) snapshot: Snapshot,
+    /// When it began.
+    pub(crate) began: Instant,
+    /// The same, by the clock.
+    pub(crate) began_at: SystemTime,
+}
+
+/// Why there is no scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoScan {
+    /// It failed.
+    Failed(String),
+    /// It takes too long.
+    TimedOut(Duration),
+}
+
+/// How long scans took, as a histogram: the upper bounds of its buckets in seconds.
+pub(crate) const BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Figures of all scans.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Figures {
+    /// How many took no longer than each of [`BUCKETS`], and not less than the one before.
+    pub(crate) counts: [u64; BUCKETS.len()],
+    /// How many ended with a snapshot.
+    pub(crate) done: u64,
+    /// How long these took together, in seconds.
+    pub(crate) seconds: f64,
+    /// How many failed.
+    pub(crate) failed: u64,
+    /// How many were given up.
+    pub(crate) timed_out: u64,
+}
+
+/// The one scan that runs, and the last that has ended.
+pub(crate) struct Scans {
+    state: Mutex<State>,
+    changed: Condvar,
+    cancel: &'static AtomicBool,
+    timeout: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    last: Option<Arc<Scan>>,
+    running: Option<Instant>,
+    wanted: bool,
+    /// How many have ended, in whatever way.
+    ended: u64,
+    failure: Option<NoScan>,
+    figures: Figures,
+}
+
+impl Scans {
+    /// `cancel` ends a scan that is given up.
+    pub(crate) fn new(timeout: Duration, cancel: &'static AtomicBool) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), cancel, timeout }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A scan that began at most so long ago; or the one that runs, whenever it began; or else a new one.
+    ///
+    /// # Errors
+    ///
+    /// It failed, or takes too long.
+    pub(crate) fn get(&self, max_age: Duration) -> Result<Arc<Scan>, NoScan> {
+        let end = Instant::now() + self.timeout;
+        let mut state = self.state();
+        if let Some(last) = state.last.as_ref().filter(|last| last.began.elapsed() <= max_age) {
+            return Ok(Arc::clone(last));
+        }
+        let before = state.ended;
+        state.wanted |= state.running.is_none();
+        self.changed.notify_all();
+        while state.ended == before {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(NoScan::TimedOut(self.timeout));
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        match (&state.failure, &state.last) {
+            (None, Some(last)) => Ok(Arc::clone(last)),
+            (failure, _) => Err(failure.clone().unwrap_or(NoScan::TimedOut(self.timeout))),
+        }
+    }
+
+    /// The last scan, however old.
+    pub(crate) fn last(&self) -> Option<Arc<Scan>> {
+        self.state().last.clone()
+    }
+
+    /// Figures of all scans.
+    pub(crate) fn figures(&self) -> Figures {
+        self.state().figures
+    }
+
+    /// Scans whenever that is wanted, for ever.
+    pub(crate) fn run(&self, scan: impl Fn() -> Result<Snapshot, String>) {
+        let mut state = self.state();
+        loop {
+            while !state.wanted {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            state.wanted = false;
+            let (began, began_at) = (Instant::now(), SystemTime::now());
+            state.running = Some(began);
+            self.cancel.store(false, Ordering::Relaxed);
+            drop(state);
+            let scanned = scan();
+            let took = began.elapsed();
+            state = self.state();
+            state.running = None;
+            state.ended += 1;
+            let was_given_up = self.cancel.load(Ordering::Relaxed);
+            match scanned {
+                Ok(snapshot) => {
+                    state.failure = None;
+                    state.figures.note(took);
+                    let number = state.figures.done;
+                    state.last = Some(Arc::new(Scan { number, snapshot, began, began_at }));
+                    if number == 1 {
+                        info!(process = "reader", seconds = took.as_secs_f64(), "first scan");
+                    }
+                }
+                Err(_) if was_given_up => {
+                    state.failure = Some(NoScan::TimedOut(self.timeout));
+                    state.figures.timed_out += 1;
+                    warn!(process = "reader", seconds = took.as_secs_f64(), "scan given up");
+                }
+                Err(why) => {
+                    warn!(process = "reader", %why, "scan failed");
+                    state.failure = Some(NoScan::Failed(why));
+                    state.figures.failed += 1;
+                }
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    /// Has a scan end that takes too long; says why if it does not do so. Called now and then.
+    pub(crate) fn stuck(&self) -> Option<String> {
+        let running = self.state().running?.elapsed();
+        if running > self.timeout {
+            self.cancel.store(true, Ordering::Relaxed);
+        }
+        (running > self.timeout * 2).then(|| format!("a scan has not ended within {} s", running.as_secs()))
+    }
+}
+
+impl Figures {
+    fn note(&mut self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        self.done += 1;
+        self.seconds += seconds;
+        if let Some(at) = BUCKETS.iter().position(|bound| seconds <= *bound) {
+            self.counts[at] += 1;
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Shared scans and kept answers, without a host.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime};
+
+use lxkns_core::Snapshot;
+use lxkns_core::model::{DiscoveryOptions, Host};
+
+use super::cache::{Answer, Cache};
+use super::scans::{NoScan, Scans};
+use crate::protocol::{Content, Kind, Question};
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn snapshot() -> Snapshot {
+    Snapshot::empty(DiscoveryOptions::namespaces(), Host::default(), SystemTime::UNIX_EPOCH)
+}
+
+/// Scans that end when they are told to, with what comes of them.
+fn scans(timeout: Duration) -> (Arc<Scans>, mpsc::Sender<Result<Snapshot, String>>, mpsc::Receiver<()>) {
+    let cancel: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+    let scans = Arc::new(Scans::new(timeout, cancel));
+    let (result, results) = mpsc::channel();
+    let (begun, begins) = mpsc::channel();
+    let shared = Arc::clone(&scans);
+    std::thread::spawn(move || {
+        shared.run(|| {
+            begun.send(()).unwrap();
+            results.recv().unwrap_or_else(|_| Err("over".to_owned()))
+        });
+    });
+    (scans, result, begins)
+}
+
+#[test]
+fn who_asks_while_a_scan_runs_gets_it() {
+    let (scans, result, begins) = scans(LONG);
+    let first = {
+        let scans = Arc::clone(&scans);
+        std::thread::spawn(move || scans.get(LONG).unwrap().number)
+    };
+    begins.recv().unwrap();
+    let others: Vec<_> = (0..8)
+        .map(|_| {
+            let (scans, (asks, asked)) = (Arc::clone(&scans), mpsc::channel());
+            let thread = std::thread::spawn(move || {
+                asks.send(()).unwrap();
+                scans.get(LONG).unwrap().number
+            });
+            asked.recv().unwrap();
+            thread
+        })
+        .collect();
+    result.send(Ok(snapshot())).unwrap();
+    assert_eq!(first.join().unwrap(), 1);
+    for other in others {
+        assert_eq!(other.join().unwrap(), 1);
+    }
+    assert!(begins.try_recv().is_err(), "one scan was enough");
+    // A client that wants a newer one gets one.
+    let newer = {
+        let scans = Arc::clone(&scans);
+        std::thread::spawn(move || scans.get(Duration::ZERO).unwrap().number)
+    };
+    begins.recv().unwrap();
+    result.send(Ok(snapshot())).unwrap();
+    assert_eq!(newer.join().unwrap(), 2);
+    assert_eq!(scans.get(LONG).unwrap().number, 2);
+    assert_eq!(scans.figures().done, 2);
+}
+
+#[test]
+fn a_scan_that_fails_is_an_error_and_the_next_is_tried() {
+    let (scans, result, _begins) = scans(LONG);
+    result.send(Err("no procfs".to_owned())).unwrap();
+    assert_eq!(scans.get(LONG).unwrap_err(), NoScan::Failed("no procfs".to_owned()));
+    result.send(Ok(snapshot())).unwrap();
+    assert_eq!(scans.get(LONG).unwrap().number, 1);
+    assert_eq!((scans.figures().failed, scans.figures().done), (1, 1));
+}
+
+#[test]
+fn a_scan_that_hangs_is_given_up_and_said_to_be_stuck() {
+    const SHORT: Duration = Duration::from_millis(1);
+    let (scans, _result, begins) = scans(SHORT);
+    assert_eq!(scans.get(LONG).unwrap_err(), NoScan::TimedOut(SHORT));
+    begins.recv().unwrap();
+    while scans.stuck().is_none() {
+        std::thread::yield_now();
+    }
+    assert_eq!(scans.get(LONG).unwrap_err(), NoScan::TimedOut(SHORT));
+}
+
+#[test]
+fn an_answer_is_made_once_and_forgotten_when_there_is_no_room() {
+    let cache = Cache::new(10_000);
+    let made = AtomicUsize::new(0);
+    let ask = |scan: u64, target: &str| {
+        let parameters = vec![("target".to_owned(), target.to_owned())];
+        cache.get(scan, &Question { kind: Kind::Why, parameters }, || {
+            made.fetch_add(1, Ordering::Relaxed);
+            Answer::new(200, Content::Json, format!("{scan}{target}").into_bytes().repeat(1000))
+        })
+    };
+    let first = ask(1, "a");
+    assert!(Arc::ptr_eq(&first, &ask(1, "a")));
+    assert_eq!(made.load(Ordering::Relaxed), 1);
+    assert_ne!(first.tag, ask(1, "b").tag);
+    for target in ["c", "d", "e", "f", "g", "h"] {
+        ask(1, target);
+        assert!(cache.bytes() <= 10_000);
+    }
+    assert!(!Arc::ptr_eq(&first, &ask(1, "a")), "the oldest made room");
+    ask(2, "a");
+    cache.keep_only(2);
+    let before = made.load(Ordering::Relaxed);
+    ask(2, "a");
+    assert_eq!(made.load(Ordering::Relaxed), before);
+    ask(1, "h");
+    assert_eq!(made.load(Ordering::Relaxed), before + 1);
+}

@@ -1,0 +1,63 @@
+//! What the supervisor tells the processes that it starts.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// All that the reader and the front do not decide themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// How log lines look.
+    pub(crate) log: LogForm,
+    /// What of the host is read.
+    pub(crate) reader: ReaderSettings,
+    /// How requests are taken.
+    pub(crate) front: FrontSettings,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+pub(crate) enum LogForm {
+    /// For people
+    Text,
+    /// JSON, one object a line
+    Json,
+}
+
+/// What of the host is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReaderSettings {
+    /// The oldest that a scan may be that is answered from, where a client does not say.
+    pub(crate) max_age: Duration,
+    /// How long a scan may take.
+    pub(crate) scan_timeout: Duration,
+    /// How long an operation in another namespace may take.
+    pub(crate) timeout: Duration,
+    /// Whether command lines are read and told.
+    pub(crate) command_lines: bool,
+    /// Whether engines of containers are asked.
+    pub(crate) engines: bool,
+    /// The most bytes of finished answers that are kept.
+    pub(crate) cache_bytes: usize,
+}
+
+/// How requests are taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FrontSettings {
+    /// What comes before the paths: empty, or with a slash at its beginning and none at its end.
+    pub(crate) base_path: String,
+    /// Names that the service may be called by, beside addresses and `localhost`.
+    pub(crate) hosts: Vec<String>,
+    /// The most connections at a time.
+    pub(crate) most_connections: usize,
+    /// How long a client may take to send the head of a request, or between two requests.
+    pub(crate) header_timeout: Duration,
+    /// How long a client may take to read a piece of an answer.
+    pub(crate) write_timeout: Duration,
+    /// How long requests may take to end when the service stops.
+    pub(crate) shutdown: Duration,
+    /// How long an answer may take to begin.
+    pub(crate) answer_timeout: Duration,
+    /// For each listener, whether it is a UNIX socket.
+    pub(crate) listeners: Vec<bool>,
+}

@@ -1,0 +1,207 @@
+//! A process that is started again whenever it ends.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use lxkns_core::OWN_PROGRAM;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::RecvFlags;
+use rustix::process::{Pid, PidfdFlags, Signal};
+use tracing::{info, warn};
+
+use crate::control::{self, News, Order};
+
+/// How long it takes to start one anew that has just ended; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// One that has been there for so long has not failed to start.
+const SETTLED: Duration = Duration::from_secs(30);
+/// How long a killed process may take to end before it is left behind.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// A process, or the place for one.
+pub(super) struct Child {
+    role: &'static str,
+    running: Option<Running>,
+    pause: Duration,
+    /// When the next is started.
+    due: Instant,
+    /// Those that did not end when they were killed, to be waited for when they do.
+    stuck: Vec<std::process::Child>,
+}
+
+struct Running {
+    process: std::process::Child,
+    pidfd: Option<OwnedFd>,
+    control: OwnedFd,
+    since: Instant,
+    heard: Instant,
+    is_ready: bool,
+    is_unlinked: bool,
+}
+
+impl Child {
+    pub(super) fn new(role: &'static str) -> Self {
+        Self { role, running: None, pause: FIRST_PAUSE, due: Instant::now(), stuck: Vec::new() }
+    }
+
+    /// Whether there is one.
+    pub(super) fn is_there(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Whether it serves.
+    pub(super) fn is_ready(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.is_ready)
+    }
+
+    /// Whether it has said since the last time that it has no connection to the other process.
+    pub(super) fn take_unlinked(&mut self) -> bool {
+        self.running.as_mut().is_some_and(|running| std::mem::take(&mut running.is_unlinked))
+    }
+
+    /// Whether one is to be started now.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.running.is_none() && self.due <= now
+    }
+
+    /// The next point in time at which something is to be done.
+    pub(super) fn next(&self, silence: Duration) -> Option<Instant> {
+        Some(self.running.as_ref().map_or(self.due, |running| running.heard + silence))
+    }
+
+    /// What to wait for.
+    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let running = self.running.iter();
+        running
+            .flat_map(|running| [Some(running.control.as_fd()), running.pidfd.as_ref().map(|fd| fd.as_fd())])
+            .flatten()
+    }
+
+    /// Starts one: the same program, with nothing but a socket to this process.
+    ///
+    /// # Errors
+    ///
+    /// The program cannot be run, which is fatal the first time only.
+    pub(super) fn start(&mut self, order: &Order, fds: &[BorrowedFd<'_>]) -> anyhow::Result<()> {
+        self.stuck.retain_mut(|process| !matches!(process.try_wait(), Ok(Some(_))));
+        let (ours, theirs) = control::pair().context("socketpair")?;
+        let mut command = Command::new(OWN_PROGRAM);
+        command.arg0(format!("lxknsd-{}", self.role)).arg(self.role).env_clear().current_dir("/");
+        command.stdin(Stdio::from(theirs)).stdout(Stdio::null());
+        let process = match command.spawn() {
+            Ok(process) => process,
+            Err(error) => {
+                warn!(process = self.role, %error, "not started");
+                self.postpone(Instant::now());
+                return Ok(());
+            }
+        };
+        // The socket in there is the child's alone.
+        drop(command);
+        let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
+        let pidfd = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        info!(process = self.role, pid = process.id(), "started");
+        let now = Instant::now();
+        self.running = Some(Running {
+            process,
+            pidfd,
+            control: ours,
+            since: now,
+            heard: now,
+            is_ready: false,
+            is_unlinked: false,
+        });
+        self.tell(order, fds);
+        Ok(())
+    }
+
+    /// Tells it something. One that does not read is ended.
+    pub(super) fn tell(&mut self, order: &Order, fds: &[BorrowedFd<'_>]) {
+        let Some(running) = &self.running else { return };
+        if let Err(error) = control::send(&running.control, order, fds) {
+            warn!(process = self.role, %error, "does not read what it is told");
+            self.end();
+        }
+    }
+
+    /// Reads all that it says, and notices its end.
+    pub(super) fn hear(&mut self) {
+        while let Some(running) = &mut self.running {
+            match control::receive::<News>(&running.control, RecvFlags::DONTWAIT) {
+                Ok(Some((News::GiveUp(why), _))) => {
+                    warn!(process = self.role, %why, "stuck");
+                    self.end();
+                }
+                Ok(Some((news, _))) => {
+                    running.heard = Instant::now();
+                    running.is_ready |= news == News::Ready;
+                    running.is_unlinked |= news == News::Unlinked;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    let has_ended = running.process.try_wait();
+                    if let Ok(Some(status)) = has_ended {
+                        warn!(process = self.role, %status, "ended");
+                        self.forget();
+                    }
+                    return;
+                }
+                // It has closed its end, as it does when it ends.
+                Ok(None) | Err(_) => self.end(),
+            }
+        }
+    }
+
+    /// Ends one that has said nothing for too long, as a stopped one does not.
+    pub(super) fn end_if_silent(&mut self, now: Instant, silence: Duration) {
+        if self.running.as_ref().is_some_and(|running| now.saturating_duration_since(running.heard) >= silence) {
+            warn!(process = self.role, "says nothing");
+            self.end();
+        }
+    }
+
+    /// Ends it. One that waits in the kernel is left behind.
+    pub(super) fn end(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        let mut is_over = matches!(running.process.try_wait(), Ok(Some(_)));
+        if !is_over {
+            match &running.pidfd {
+                Some(pidfd) => {
+                    let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
+                    if let Ok(wait) = Timespec::try_from(PATIENCE) {
+                        let _ = rustix::event::poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&wait));
+                    }
+                }
+                None => {
+                    let _ = running.process.kill();
+                }
+            }
+            is_over = matches!(running.process.try_wait(), Ok(Some(_)));
+        }
+        let left = self.forget();
+        if let Some(left) = left.filter(|_| !is_over) {
+            warn!(process = self.role, pid = left.id(), "does not end, and is left behind");
+            self.stuck.push(left);
+        }
+    }
+
+    /// Makes room for the next.
+    fn forget(&mut self) -> Option<std::process::Child> {
+        let running = self.running.take()?;
+        let now = Instant::now();
+        if now.saturating_duration_since(running.since) >= SETTLED {
+            self.pause = FIRST_PAUSE;
+        }
+        self.postpone(now);
+        Some(running.process)
+    }
+
+    fn postpone(&mut self, now: Instant) {
+        self.due = now + self.pause;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+}

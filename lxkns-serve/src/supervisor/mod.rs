@@ -1,0 +1,200 @@
+//! The process that starts the others, and reads no request.
+//!
+//! It opens the listeners and passes them to the front, joins front and reader by a pair of sockets, and starts either
+//! anew when it ends, is stuck or says nothing. It waits for one of: a signal, a message, the end of a process, a point in
+//! time. Nothing else blocks it.
+
+mod child;
+mod listeners;
+mod notify;
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use lxkns_core::OWN_DESCRIPTORS;
+use lxkns_sys::{Blocking, SignalSet};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::Signal;
+use tracing::{info, warn};
+
+use self::child::Child;
+use self::listeners::Listener;
+use self::notify::Systemd;
+use crate::args::Args;
+use crate::control::Order;
+use crate::role;
+use crate::settings::Settings;
+
+/// How long a process may say nothing.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Has what this process has inherited closed in those that it starts, but for the standard streams. It is still open here:
+/// systemd may have passed it.
+fn keep_inherited() -> anyhow::Result<()> {
+    let open = std::fs::read_dir(OWN_DESCRIPTORS).context("list open descriptors (is /proc mounted?)")?;
+    let numbers = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let numbers: Vec<i32> = numbers.filter(|&number| number > 2).collect();
+    for number in numbers {
+        // The copy is closed at once; that of the directory itself is closed already.
+        let _ = lxkns_sys::take_inherited(number);
+    }
+    Ok(())
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+///
+/// Where it cannot begin to serve.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    keep_inherited()?;
+    let signals = SignalSet::new(&[Signal::TERM, Signal::INT, Signal::HUP]);
+    lxkns_sys::sigprocmask(Blocking::Block, &signals).context("block signals")?;
+    let signals = lxkns_sys::signalfd(&signals).context("signalfd")?;
+    // What is opened in its memory is the reader's and the front's too.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).context("be undumpable")?;
+    let systemd = Systemd::of_environment();
+    let listeners = listeners::open(&args.listen)?;
+    let mut settings = args.settings();
+    settings.front.listeners = listeners.iter().map(Listener::is_unix).collect();
+    for listener in &listeners {
+        info!(address = %listener, "listening");
+    }
+    let mut supervisor = Supervisor {
+        reader: Child::new(role::READER),
+        front: Child::new(role::FRONT),
+        settings,
+        listeners,
+        systemd,
+        is_ready: false,
+    };
+    let ended = supervisor.serve(&signals);
+    supervisor.systemd.stopping();
+    supervisor.drain();
+    ended
+}
+
+struct Supervisor {
+    reader: Child,
+    front: Child,
+    settings: Settings,
+    listeners: Vec<Listener>,
+    systemd: Systemd,
+    is_ready: bool,
+}
+
+impl Supervisor {
+    /// Keeps both processes going until a signal says that it is enough.
+    fn serve(&mut self, signals: &OwnedFd) -> anyhow::Result<()> {
+        loop {
+            self.start_those_due()?;
+            if self.wait(signals)? {
+                return Ok(());
+            }
+            self.reader.hear();
+            self.front.hear();
+            if self.front.take_unlinked() {
+                self.join()?;
+            }
+            let now = Instant::now();
+            for child in [&mut self.reader, &mut self.front] {
+                child.end_if_silent(now, SILENCE);
+            }
+            if !self.is_ready && self.reader.is_ready() && self.front.is_ready() {
+                self.is_ready = true;
+                info!("ready");
+                self.systemd.ready();
+            }
+            // That of each process is in time as long as this one comes round.
+            self.systemd.alive_if_due(now);
+        }
+    }
+
+    /// Starts each process that is not there and whose time has come, and joins them.
+    fn start_those_due(&mut self) -> anyhow::Result<()> {
+        let now = Instant::now();
+        let (reader, front) = (self.reader.is_due(now), self.front.is_due(now));
+        if !reader && !front {
+            return Ok(());
+        }
+        let start = Order::Start(Box::new(self.settings.clone()));
+        if reader {
+            self.reader.start(&start, &[])?;
+        }
+        if front {
+            let fds: Vec<BorrowedFd<'_>> = self.listeners.iter().map(Listener::as_fd).collect();
+            self.front.start(&start, &fds)?;
+        }
+        self.join()
+    }
+
+    /// Joins both processes anew, where both are there.
+    fn join(&mut self) -> anyhow::Result<()> {
+        if self.reader.is_there() && self.front.is_there() {
+            let (of_front, of_reader) =
+                rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                    .context("socketpair")?;
+            self.reader.tell(&Order::Link, &[of_reader.as_fd()]);
+            self.front.tell(&Order::Link, &[of_front.as_fd()]);
+        }
+        Ok(())
+    }
+
+    /// Waits until there is something to do; says whether it is to stop.
+    fn wait(&self, signals: &OwnedFd) -> anyhow::Result<bool> {
+        let now = Instant::now();
+        let children = [&self.reader, &self.front];
+        let points = children.into_iter().filter_map(|child| child.next(SILENCE)).chain(self.systemd.next());
+        let wait = points.min().map(|point| point.saturating_duration_since(now));
+        // A point in time is not missed by less than the kernel rounds.
+        let wait = wait.map(|wait| wait + Duration::from_millis(1)).map(Timespec::try_from).transpose();
+        let wait = wait.unwrap_or_default();
+        let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
+        for fd in children.into_iter().flat_map(Child::fds) {
+            fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        }
+        match rustix::event::poll(&mut fds, wait.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno).context("poll"),
+        }
+        if fds[0].revents().is_empty() {
+            return Ok(false);
+        }
+        loop {
+            match lxkns_sys::read_signal(signals) {
+                Ok(signal) if signal.number == Signal::HUP.as_raw() => info!("nothing to reload"),
+                Ok(_) => return Ok(true),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(errno) => return Err(errno).context("read a signal"),
+            }
+        }
+    }
+
+    /// Has the front finish what it has begun, and ends both.
+    fn drain(&mut self) {
+        info!("stopping");
+        let end = Instant::now() + self.settings.front.shutdown;
+        self.front.tell(&Order::Drain, &[]);
+        while self.front.is_there() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                warn!("requests did not end in time");
+                break;
+            }
+            let Ok(left) = Timespec::try_from(left) else { break };
+            let mut fds: Vec<_> = self.front.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+            let _ = rustix::event::poll(&mut fds, Some(&left));
+            drop(fds);
+            self.front.hear();
+        }
+        self.front.end();
+        self.reader.end();
+        for listener in &self.listeners {
+            listener.remove();
+        }
+    }
+}

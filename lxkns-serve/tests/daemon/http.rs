@@ -1,0 +1,205 @@
+//! How requests are taken and answers sent.
+
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use super::running::{exchange, half_close, request};
+use super::{Daemon, Reply, test};
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        test("http::an_answer_is_named_and_not_sent_twice", not_modified),
+        test("http::answers_are_compressed_for_those_who_want_that", compressed),
+        test("http::a_scan_is_shared", shared),
+        test("http::only_reading_is_possible", methods),
+        test("http::other_names_than_its_own_are_refused", hosts),
+        test("http::what_is_too_long_is_refused", too_long),
+        test("http::a_client_that_says_nothing_loses_its_connection", silent),
+        test("http::a_client_that_takes_nothing_does_not_hold_up_others", slow),
+        test("http::more_connections_than_there_is_room_for_do_no_harm", many),
+        test("http::a_client_may_close_its_half", half_closed),
+        test("http::a_base_path_comes_before_all", base_path),
+        test("http::other_addresses_take_a_word", insecure),
+    ]
+}
+
+fn not_modified() {
+    let daemon = Daemon::start(&[]);
+    let long = "Cache-Control: max-age=86400";
+    let first = daemon.get("/api/v1/namespaces", &[long]);
+    let tag = first.header("etag").unwrap().to_owned();
+    assert_eq!((first.status, first.header("cache-control")), (200, Some("private, no-cache")));
+    let known = format!("If-None-Match: {tag}");
+    for known in [known.clone(), format!("If-None-Match: \"x\", W/{tag}"), "If-None-Match: *".to_owned()] {
+        let again = daemon.get("/api/v1/namespaces", &[&known, long]);
+        assert_eq!((again.status, again.body.len(), again.header("etag")), (304, 0, Some(tag.as_str())), "{known}");
+    }
+    assert_eq!(daemon.get("/api/v1/namespaces", &["If-None-Match: \"x\"", long]).status, 200);
+    // That of another question is another.
+    assert_eq!(daemon.get("/api/v1/orphans", &[&known, long]).status, 200);
+    let head = daemon.request("HEAD", "/api/v1/namespaces", &[long]);
+    let length = first.body.len().to_string();
+    assert_eq!((head.status, head.body.len(), head.header("content-length")), (200, 0, Some(length.as_str())));
+    assert!(first.header("x-request-id") != head.header("x-request-id"));
+}
+
+fn compressed() {
+    let daemon = Daemon::start(&[]);
+    let long = "Cache-Control: max-age=86400";
+    let plain = daemon.get("/api/v1/snapshot", &[long]);
+    let zipped = daemon.get("/api/v1/snapshot", &[long, "Accept-Encoding: br, gzip;q=0.8"]);
+    assert_eq!((zipped.header("content-encoding"), zipped.header("vary")), (Some("gzip"), Some("accept-encoding")));
+    assert!(zipped.body.len() < plain.body.len() / 2, "{} of {}", zipped.body.len(), plain.body.len());
+    let mut body = Vec::new();
+    flate2::read::GzDecoder::new(&zipped.body[..]).read_to_end(&mut body).unwrap();
+    assert!(body == plain.body);
+    let tag = zipped.header("etag").unwrap();
+    assert_ne!(Some(tag), plain.header("etag"), "the bytes are others");
+    let known = format!("If-None-Match: {tag}");
+    assert_eq!(daemon.get("/api/v1/snapshot", &[long, "Accept-Encoding: gzip", &known]).status, 304);
+}
+
+fn shared() {
+    let daemon = Arc::new(Daemon::start(&[]));
+    let count = "lxkns_scan_duration_seconds_count";
+    assert_eq!(daemon.get("/api/v1/snapshot", &["Cache-Control: max-age=86400"]).status, 200);
+    let before = daemon.metric(count);
+    let clients = (0..200).map(|_| {
+        let daemon = Arc::clone(&daemon);
+        std::thread::spawn(move || daemon.get("/api/v1/namespaces", &["Cache-Control: max-age=86400"]))
+    });
+    let clients: Vec<_> = clients.collect();
+    let replies: Vec<Reply> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+    assert!(replies.iter().all(|reply| reply.status == 200 && reply.body == replies[0].body));
+    assert_eq!(daemon.metric(count), before, "one scan was enough for all");
+    assert_eq!(daemon.get("/api/v1/namespaces", &["Cache-Control: no-cache"]).header("age"), Some("0"));
+    assert_eq!(daemon.metric(count), before + 1.0);
+}
+
+fn methods() {
+    let daemon = Daemon::start(&[]);
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "NONSENSE"] {
+        let reply = daemon.request(method, "/api/v1/namespaces", &[]);
+        assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, HEAD")), "{method}");
+    }
+    let body = "GET /api/v1/namespaces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
+    assert_eq!(exchange(daemon.connect(), body).status, 413);
+    let reply = daemon.get("/healthz", &[]);
+    assert_eq!((reply.status, reply.text().as_str()), (200, "ok\n"));
+    assert!(reply.header("access-control-allow-origin").is_none());
+    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+}
+
+fn hosts() {
+    let daemon = Daemon::start(&["--host", "lxkns.example"]);
+    for (host, status) in [
+        ("Host: 127.0.0.1", 200),
+        ("Host: [::1]:5010", 200),
+        ("Host: LXKNS.example:80", 200),
+        ("Host: evil.example", 421),
+        ("Host: localhost.evil.example", 421),
+    ] {
+        assert_eq!(daemon.get("/api/v1/namespaces", &[host]).status, status, "{host}");
+    }
+    assert_eq!(exchange(daemon.connect(), "GET /api/v1/namespaces HTTP/1.0\r\n\r\n").status, 421);
+    let smuggled = "GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    assert_eq!(exchange(daemon.connect(), smuggled).status, 421);
+}
+
+fn too_long() {
+    let daemon = Daemon::start(&[]);
+    let header = format!("X: {}", "x".repeat(20_000));
+    assert_eq!(daemon.get("/healthz", &[&header]).status, 431);
+    let headers: Vec<String> = (0..100).map(|number| format!("X-{number}: 1")).collect();
+    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+    assert_eq!(daemon.get("/healthz", &headers).status, 431);
+    let value = "x".repeat(5000);
+    assert_eq!(daemon.get(&format!("/api/v1/why?target={value}"), &[]).status, 400);
+    assert_eq!(daemon.get(&format!("/api/v1/why?{}", "target=1&".repeat(40)), &[]).status, 400);
+    assert_eq!(daemon.get("/healthz", &[]).status, 200);
+}
+
+fn silent() {
+    let daemon = Daemon::start(&["--header-timeout", "0.2"]);
+    for said in ["", "GET / HT", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"] {
+        let mut stream = daemon.connect();
+        stream.write_all(said.as_bytes()).unwrap();
+        let mut rest = Vec::new();
+        // The end, or that it was reset; never an answer that says that all is well.
+        let _ = stream.read_to_end(&mut rest);
+        assert!(!rest.starts_with(b"HTTP/1.1 2"), "{said}: {}", rest.escape_ascii());
+    }
+    // One that has had an answer, too.
+    let mut stream = daemon.connect();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut all = Vec::new();
+    let _ = stream.read_to_end(&mut all);
+    assert!(all.starts_with(b"HTTP/1.1 200 "), "{}", all.escape_ascii());
+}
+
+fn slow() {
+    let daemon = Daemon::start(&["--write-timeout", "0.2", "--max-connections", "4"]);
+    let requests = request("GET", "/api/v1/snapshot", &["Cache-Control: max-age=86400"]).replace("close", "keep-alive");
+    let streams: Vec<_> = (0..4)
+        .map(|_| {
+            let mut stream = daemon.connect();
+            // More than the kernel keeps for somebody who does not read.
+            stream.write_all(requests.repeat(100).as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    // There is room again only when those were given up.
+    assert_eq!(daemon.get("/healthz", &[]).status, 200);
+    drop(streams);
+}
+
+fn many() {
+    let daemon = Daemon::start(&["--max-connections", "8", "--header-timeout", "0.5"]);
+    let idle: Vec<_> = (0..200).map(|_| daemon.connect()).collect();
+    assert_eq!(daemon.get("/healthz", &[]).status, 200);
+    drop(idle);
+    assert_eq!(daemon.get_local("/healthz").status, 200);
+}
+
+fn half_closed() {
+    let daemon = Daemon::start(&[]);
+    let mut stream = daemon.connect();
+    stream.write_all(request("GET", "/healthz", &[]).as_bytes()).unwrap();
+    half_close(&stream);
+    let mut all = Vec::new();
+    let _ = stream.read_to_end(&mut all);
+    // Answered, or closed: not kept.
+    assert!(all.is_empty() || all.starts_with(b"HTTP/1.1 200 "), "{}", all.escape_ascii());
+    assert_eq!(daemon.get("/healthz", &[]).status, 200);
+}
+
+fn base_path() {
+    let daemon = Daemon::start(&["--base-path", "/lxkns/"]);
+    assert_eq!(daemon.get("/lxkns/healthz", &[]).status, 200);
+    let description = daemon.json("/lxkns/api/v1/openapi.json");
+    assert_eq!(description["servers"][0]["url"], json!("/lxkns"));
+    for path in ["/healthz", "/lxknsx/healthz", "/lxkns", "/lxkns//healthz"] {
+        assert_eq!(daemon.get(path, &[]).status, 404, "{path}");
+    }
+}
+
+fn insecure() {
+    let run =
+        |arguments: &[&str]| std::process::Command::new(env!("CARGO_BIN_EXE_lxknsd")).args(arguments).output().unwrap();
+    let refused = run(&["check", "--listen", "0.0.0.0:5010"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--insecure-listen"));
+    let checked = run(&["check", "--listen", "0.0.0.0:5010", "--insecure-listen"]);
+    assert_eq!(checked.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("without a password"));
+    // One that nobody else runs asks no variable.
+    let variable = std::process::Command::new(env!("CARGO_BIN_EXE_lxknsd"))
+        .arg("check")
+        .env("LXKNSD_LISTEN", "[::]:80")
+        .output()
+        .unwrap();
+    assert_eq!(variable.status.code(), Some(2));
+}
