@@ -485,7 +485,7 @@ fn user_of(path: &[u8]) -> Option<Uid> {
 
 /// A path below the root directory of a process, or of the caller.
 fn object(pid: Option<Pid>, path: &[u8]) -> Object {
-    let mut full = pid.map_or_else(BString::default, |pid| format!("/proc/{pid}/root").into());
+    let mut full = pid.map_or_else(BString::default, |pid| format!("{}/{pid}/root", lxkns_core::ProcRoot::PATH).into());
     full.extend_from_slice(path);
     Object::Path(full)
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, OPEN};
 use crate::namespace::MountNamespace;
 use crate::sandboxes::{SandboxOptions, Sandboxes, Target};
 use lxkns_core::model::{Cause, NamespaceId, Operation, Pid};
-use lxkns_core::{AccessError, InsideMounts, MountAccess};
+use lxkns_core::{AccessError, InsideMounts, MountAccess, ProcRoot};
 
 /// The total time for opening, in deadlines: a user can mount a great many file systems that do not answer, or answer
 /// just in time. Cached paths take a thousandth of that.
@@ -61,7 +61,8 @@ impl Access {
     /// [`NoHelper`](ErrorKind::NoHelper), [`Version`](ErrorKind::Version) and [`Helper`](ErrorKind::Helper): there is
     /// no usable helper. [`TimedOut`](ErrorKind::TimedOut).
     pub fn try_helper(&self) -> Result<(), Error> {
-        let own = Target::Path(Path::new("/proc/self/ns/mnt"));
+        let own = Path::new(ProcRoot::PATH).join("self/ns/mnt");
+        let own = Target::Path(&own);
         match self.sandboxes().and_then(|sandboxes| sandboxes.open(own, self.deadline)) {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == ErrorKind::Denied => Ok(()),

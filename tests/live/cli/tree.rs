@@ -164,7 +164,9 @@ fn seen_in() {
     }
     let ran = tree(&["proc", "1", "--in", &outer.pid().to_string()]);
     assert!(ran.text().contains(&format!("exe ({}/1)", outer.pid())), "{ran:?}");
-    // Unread processes may be in there.
+    // A process that is not readable may be in there; to root all are readable.
+    let unread = Actor::spawn();
+    unread.set_undumpable();
     let code = if probe::is_root() { 1 } else { 3 };
     run_lxkns(["tree", "proc", "77", "--in", &within]).fails(code, "no process is seen to have this PID in pid:[");
     let user = inner.ns_inode("user").to_string();
