@@ -33,6 +33,7 @@ export default defineConfig({
   plugins: [licences()],
   build: {
     target: "es2022",
+    outDir: "../lxkns-serve/page",
     assetsInlineLimit: 0,
     modulePreload: false,
     cssCodeSplit: false,

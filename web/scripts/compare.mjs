@@ -1,4 +1,4 @@
-// Builds the page anew and compares: what is committed in dist/ must be what its sources give, and small and safe.
+// Builds the page anew and compares: what is committed in lxkns-serve/page must be what its sources give, and small and safe.
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,11 +18,11 @@ try {
     const path = join(one.parentPath ?? one.path, one.name);
     return [path.slice(directory.length + 1), readFileSync(path)];
   }));
-  const [kept, made] = [filesOf(join(root, "dist")), filesOf(fresh)];
+  const [kept, made] = [filesOf(join(root, "../lxkns-serve/page")), filesOf(fresh)];
   for (const name of new Set([...kept.keys(), ...made.keys()])) {
-    if (!kept.has(name)) problems.push(`dist/${name} is missing`);
-    else if (!made.has(name)) problems.push(`dist/${name} is not built any more`);
-    else if (!kept.get(name).equals(made.get(name))) problems.push(`dist/${name} is stale`);
+    if (!kept.has(name)) problems.push(`page/${name} is missing`);
+    else if (!made.has(name)) problems.push(`page/${name} is not built any more`);
+    else if (!kept.get(name).equals(made.get(name))) problems.push(`page/${name} is stale`);
   }
   const bytes = [...made.values()].reduce((sum, body) => sum + brotliCompressSync(body).length, 0);
   if (bytes > MOST_BYTES) problems.push(`${bytes} bytes compressed, ${MOST_BYTES} at most`);

@@ -11,6 +11,7 @@ mod encoding;
 mod intruder;
 mod link;
 mod openapi;
+mod page;
 mod patient;
 mod problem;
 mod routes;

@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, RETRY_AFTER,
-    VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION, REFERRER_POLICY,
+    RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,6 +26,7 @@ use super::client::{Client, is_host_known};
 use super::encoding::Encoding;
 use super::link::Reader;
 use super::openapi;
+use super::page;
 use super::patient::Patient;
 use super::problem::Problem;
 use super::routes::{self, Does, NotUnderstood};
@@ -182,7 +183,9 @@ impl Server {
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+        // The page has one of its own.
+        let policy = headers.entry(CONTENT_SECURITY_POLICY);
+        policy.or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
         if let Ok(id) = HeaderValue::from_str(&id) {
             headers.insert(REQUEST_ID, id);
         }
@@ -205,15 +208,18 @@ impl Server {
         if let Some(path) = path.filter(|path| path.starts_with("/intruder")) {
             return Ok(("intruder", plain("application/json", super::intruder::tries(path, &self.reader))));
         }
-        let found = path.and_then(routes::find);
-        let (route, taken) = found.ok_or((NONE, Problem::NO_ROUTE))?;
+        let path = path.ok_or((NONE, Problem::NO_ROUTE))?;
+        let Some((route, taken)) = routes::find(path) else {
+            const PAGE: &str = "page";
+            let file = page::find(path);
+            if file.is_none() && !path.is_empty() {
+                return Err((NONE, Problem::NO_ROUTE));
+            }
+            only_reads(request).map_err(|problem| (PAGE, problem))?;
+            return Ok((PAGE, file.map_or_else(|| to_the_page(request), |file| file_of_page(file, request))));
+        };
         let failed = |problem| (route.path, problem);
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(failed(Problem::METHOD));
-        }
-        if !request.body().is_end_stream() {
-            return Err(failed(Problem::BODY));
-        }
+        only_reads(request).map_err(failed)?;
         let response = match route.does {
             Does::Ask(kind, segment) => {
                 let question = routes::question(kind, segment, taken, request.uri().query());
@@ -295,6 +301,53 @@ impl Server {
         let form = Form::accepted(&text(headers, &ACCEPT));
         Ok(plain(form.content_type(), exposition::write(&families, form)))
     }
+}
+
+/// Refuses what would be more than reading.
+fn only_reads(request: &Request<Incoming>) -> Result<(), Problem> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(Problem::METHOD);
+    }
+    if request.body().is_end_stream() { Ok(()) } else { Err(Problem::BODY) }
+}
+
+/// Leads from the base path to the page: what it loads is beside it only after a slash.
+fn to_the_page(request: &Request<Incoming>) -> Response<Body> {
+    let mut response = Response::new(body::whole(""));
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    // Relative, as a proxy may serve it below another path.
+    let last = request.uri().path().rsplit('/').next().unwrap_or_default();
+    if let Ok(location) = HeaderValue::from_str(&format!("./{last}/")) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+fn file_of_page(file: &page::File, request: &Request<Incoming>) -> Response<Body> {
+    let encoding = Encoding::accepted(&text(request.headers(), &ACCEPT_ENCODING));
+    let tag = file.tag(encoding);
+    let mut response = Response::new(body::whole(""));
+    let fields = response.headers_mut();
+    fields.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static(file.cache_control()));
+    fields.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        fields.insert(ETAG, tag);
+    }
+    if is_known(request.headers(), &tag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return response;
+    }
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static(file.content_type()));
+    if let Some(name) = encoding.name() {
+        fields.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+    }
+    let body = file.body(encoding);
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    if request.method() != Method::HEAD {
+        *response.body_mut() = body::whole(body);
+    }
+    response
 }
 
 fn plain(content: &'static str, text: String) -> Response<Body> {

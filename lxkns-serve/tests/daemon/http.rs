@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("http::an_answer_is_named_and_not_sent_twice", not_modified),
         test("http::answers_are_compressed_for_those_who_want_that", compressed),
         test("http::a_scan_is_shared", shared),
+        test("http::the_page_is_served", page),
         test("http::only_reading_is_possible", methods),
         test("http::other_names_than_its_own_are_refused", hosts),
         test("http::what_is_too_long_is_refused", too_long),
@@ -60,6 +61,34 @@ fn compressed() {
     assert_ne!(Some(tag), plain.header("etag"), "the bytes are others");
     let known = format!("If-None-Match: {tag}");
     assert_eq!(daemon.get("/api/v1/snapshot", &[long, "Accept-Encoding: gzip", &known]).status, 304);
+}
+
+fn page() {
+    let daemon = Daemon::start(&["--base-path", "/below"]);
+    let index = daemon.get("/below/", &[]);
+    assert_eq!((index.status, index.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    let policy = index.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+    let text = String::from_utf8(index.body.clone()).unwrap();
+    let script = text.split('"').find(|part| part.ends_with(".js")).unwrap().trim_start_matches('.');
+    let script = format!("/below{script}");
+    let plain = daemon.get(&script, &[]);
+    assert_eq!((plain.status, plain.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
+    assert!(plain.header("cache-control").unwrap().contains("immutable"));
+    let zipped = daemon.get(&script, &["Accept-Encoding: gzip"]);
+    assert_eq!(zipped.header("content-encoding"), Some("gzip"));
+    let mut body = Vec::new();
+    flate2::read::GzDecoder::new(&zipped.body[..]).read_to_end(&mut body).unwrap();
+    assert!(body == plain.body && !body.is_empty());
+    let known = format!("If-None-Match: {}", index.header("etag").unwrap());
+    assert_eq!(daemon.get("/below/", &[&known]).status, 304);
+    let moved = daemon.get("/below", &[]);
+    assert_eq!((moved.status, moved.header("location")), (308, Some("./below/")));
+    assert_eq!(daemon.request("HEAD", "/below/", &[]).body.len(), 0);
+    assert_eq!(daemon.request("POST", "/below/", &[]).status, 405);
+    for path in ["/", "/below/assets/", "/below/assets/none.js", "/below/../below/"] {
+        assert_eq!(daemon.get(path, &[]).status, 404, "{path}");
+    }
 }
 
 fn shared() {
@@ -181,7 +210,7 @@ fn base_path() {
     assert_eq!(daemon.get("/lxkns/healthz", &[]).status, 200);
     let description = daemon.json("/lxkns/api/v1/openapi.json");
     assert_eq!(description["servers"][0]["url"], json!("/lxkns"));
-    for path in ["/healthz", "/lxknsx/healthz", "/lxkns", "/lxkns//healthz"] {
+    for path in ["/healthz", "/lxknsx/healthz", "/lxkns//healthz"] {
         assert_eq!(daemon.get(path, &[]).status, 404, "{path}");
     }
 }

@@ -1,0 +1,98 @@
+//! The web page: files that the program carries, built from `web` and compressed.
+
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
+
+use super::encoding::Encoding;
+
+/// What the browser may do on the page: load what the service serves, and ask it.
+pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                                 base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The directory of files whose names have a hash of their content.
+const ASSETS: &str = "assets/";
+
+/// What is at the root.
+const INDEX: &str = "index.html";
+
+/// A file of the page.
+#[derive(Debug)]
+pub(super) struct File {
+    name: &'static str,
+    /// What names its content.
+    tag: &'static str,
+    compressed: &'static [u8],
+}
+
+const FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
+
+impl File {
+    /// Its content, as it is sent.
+    pub(super) fn body(&self, encoding: Encoding) -> Vec<u8> {
+        match encoding {
+            Encoding::Gzip => self.compressed.to_vec(),
+            Encoding::Identity => {
+                let mut body = Vec::new();
+                // It was compressed when the program was built.
+                let _ = GzDecoder::new(self.compressed).read_to_end(&mut body);
+                body
+            }
+        }
+    }
+
+    /// What it is.
+    pub(super) fn content_type(&self) -> &'static str {
+        match self.name.rsplit_once('.').map_or("", |(_, extension)| extension) {
+            "html" => "text/html; charset=utf-8",
+            "js" => "text/javascript; charset=utf-8",
+            "css" => "text/css; charset=utf-8",
+            "svg" => "image/svg+xml",
+            _ => "text/plain; charset=utf-8",
+        }
+    }
+
+    /// How long it may be kept.
+    pub(super) fn cache_control(&self) -> &'static str {
+        if self.name.starts_with(ASSETS) { "public, max-age=31536000, immutable" } else { "no-cache" }
+    }
+
+    /// What names this body, as it is sent.
+    pub(super) fn tag(&self, encoding: Encoding) -> String {
+        format!("\"{}{}\"", self.tag, if encoding == Encoding::Gzip { "-gzip" } else { "" })
+    }
+}
+
+/// The file at a path.
+pub(super) fn find(path: &str) -> Option<&'static File> {
+    let name = path.strip_prefix('/')?;
+    let name = if name.is_empty() { INDEX } else { name };
+    FILES.iter().find(|file| file.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_page_refers_to_is_there() {
+        let index = find("/").unwrap();
+        let text = String::from_utf8(index.body(Encoding::Identity)).unwrap();
+        let names: Vec<_> = text.split('"').filter_map(|part| part.strip_prefix("./assets/")).collect();
+        assert!(names.len() >= 2, "{text}");
+        for name in names {
+            let file = find(&format!("/assets/{name}")).unwrap();
+            assert!(file.cache_control().contains("immutable"));
+            assert!(!file.body(Encoding::Identity).is_empty());
+        }
+        assert_eq!((index.content_type(), index.cache_control()), ("text/html; charset=utf-8", "no-cache"));
+        assert!(std::ptr::eq(index, find("/index.html").unwrap()));
+    }
+
+    #[test]
+    fn nothing_else_is_there() {
+        for path in ["", "index.html", "//", "/assets", "/assets/", "/assets/../index.html", "/page.rs"] {
+            assert!(find(path).is_none(), "{path}");
+        }
+    }
+}
