@@ -32,7 +32,7 @@ pub fn action_facts(proc: &ProcRoot, snapshot: &Snapshot, process: &Process) -> 
 }
 
 /// Has a thread stand for its process in a snapshot: with its own credentials and namespaces, and its own name. Returns the
-/// process, or `None` where no process of the snapshot has such a thread. What could not be read of it is not known.
+/// process, or `None` where no process of the snapshot has such a thread, or its namespaces are not readable.
 ///
 /// # Privileges
 ///
@@ -48,19 +48,25 @@ pub fn have_thread_stand_for_process(proc: &ProcRoot, snapshot: &mut Snapshot, t
     task.start_time_ticks = process.start_time_ticks();
     task.state = status.state.unwrap_or(task.state);
     task.cgroups.clone_from(&process.living_task().cgroups);
-    let id = |name: String| {
-        let stat = dir.stat(name, StatxFlags::INO).ok()?;
-        Some(NamespaceId { dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor), ino: stat.stx_ino })
+    let dev = snapshot.namespaces.keys().next()?.dev;
+    // By the texts of the links, which name the type: where access is denied, a stat can be of something else.
+    let id = |name: String, ns_type: NamespaceType| {
+        let (named, ino) = parse::links::parse(dir.link(name, &mut [0; 64]).ok()?)?;
+        (named == ns_type).then_some(NamespaceId { dev, ino })
     };
     for ns_type in NamespaceType::ALL {
-        if let Some(id) = id(format!("ns/{ns_type}")) {
+        if let Some(id) = id(format!("ns/{ns_type}"), ns_type) {
             task.namespaces.set(ns_type, id);
         }
         if matches!(ns_type, NamespaceType::Pid | NamespaceType::Time)
-            && let Some(id) = id(format!("ns/{ns_type}_for_children"))
+            && let Some(id) = id(format!("ns/{ns_type}_for_children"), ns_type)
         {
             task.namespaces.set_for_children(ns_type, id);
         }
+    }
+    // As if there were no such thread: its credentials say nothing without the user namespace that they are in.
+    if task.namespaces.is_empty() {
+        return None;
     }
     process.namespaces = task.namespaces;
     process.status = Some(status.process);

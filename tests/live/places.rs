@@ -179,7 +179,7 @@ fn pid_for_children() {
     let holder = Holder::ForChildren { pid: Pid(actor.pid()), tid: Tid(actor.tid()) };
     let namespace = namespace(&snapshot, id.ino);
     assert_eq!(direct_holders(&snapshot, namespace), [&holder]);
-    assert_eq!(ino(namespace.parent), Some(own_inode("pid")));
+    assert_eq!(ino(namespace.parent), Some(own_inode("pid")), "{:?}", snapshot.gaps);
     assert_eq!(ino(namespace.owner), Some(actor.ns_inode("user")));
     assert!(namespace.is_without_tasks());
 

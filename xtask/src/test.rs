@@ -126,10 +126,16 @@ impl Counts {
     }
 
     /// Adds what one line of output counts, if it is a closing line of nextest or of libtest, and the name of a test that
-    /// libtest says has failed.
+    /// one of them says has failed.
     fn read(&mut self, line: &str) {
-        let failed = line.strip_prefix("---- ").and_then(|rest| rest.trim_end().strip_suffix(" ----"));
-        self.names.extend(failed.map(|name| name.trim_end_matches(" stdout").to_owned()));
+        let of_libtest = line.strip_prefix("---- ").and_then(|rest| rest.trim_end().strip_suffix(" ----"));
+        let of_nextest = line.trim_start().strip_prefix("FAIL [").and_then(|rest| rest.split_whitespace().next_back());
+        for name in of_libtest.map(|name| name.trim_end_matches(" stdout")).into_iter().chain(of_nextest) {
+            // Nextest says it again in the end.
+            if !self.names.iter().any(|known| known == name) {
+                self.names.push(name.to_owned());
+            }
+        }
         // Further in, nextest repeats what the process of one test has written.
         if !line.starts_with("test result: ") && !line.trim_start().starts_with("Summary [") {
             return;
@@ -215,5 +221,7 @@ mod tests {
         let names = |text| counts(text).names;
         assert_eq!(names("---- places::parent ----\nit broke\n"), ["places::parent"]);
         assert_eq!(names("---- parse::tests::empty stdout ----\n"), ["parse::tests::empty"]);
+        let line = "        FAIL [   0.003s] (1/2) lxkns::live places::parent\n";
+        assert_eq!(names(&line.repeat(2)), ["places::parent"]);
     }
 }

@@ -41,7 +41,7 @@ impl Host {
     pub(crate) fn new(settings: ReaderSettings, cancel: &'static AtomicBool) -> anyhow::Result<Self> {
         // The session is there as long as the process.
         let access: &'static Access = Box::leak(Box::new(Access::new(SandboxOptions::default(), settings.timeout)));
-        let session = Discovery::of_host()?.mounts_through(access).cancelled_by(cancel);
+        let session = Discovery::of_host()?.repeated().mounts_through(access).cancelled_by(cancel);
         Ok(Self {
             session,
             inside: Program::again(role::INSIDE)?,

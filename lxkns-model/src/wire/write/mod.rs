@@ -179,7 +179,8 @@ fn snapshot_info(snapshot: &Snapshot, options: &WriteOptions, containers: &conta
         mntns: snapshot.observer_mount_ns.map(|id| id.ino),
         observer: snapshot.observer.map(observer),
         reader: snapshot.reader.map(|reader| reader.name().to_owned()),
-        not_kernel: snapshot.not_kernel.as_ref().map(|why| form::NotKernel {
+        // It is about the scan that was made, of which there may be another one later.
+        not_kernel: snapshot.not_kernel.as_ref().filter(|_| unstable).map(|why| form::NotKernel {
             why: why.name().to_owned(),
             gap: if let model::NotKernel::Refused(refused) = why { Some(gap(refused)) } else { None },
         }),
