@@ -128,6 +128,15 @@ impl Shared {
         self.batch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there is something to take. If not, it is forgotten that somebody was woken.
+    fn has_some(&self) -> bool {
+        let batch = self.lock();
+        if batch.is_empty() {
+            forget(&self.ready);
+        }
+        !batch.is_empty()
+    }
+
     /// Adds to what the caller has not taken.
     fn add(&self, mut new: EventBatch) {
         if new.is_empty() {
@@ -152,6 +161,11 @@ impl Shared {
 /// Makes an eventfd readable. It cannot fail: nothing adds up to its maximum.
 fn signal(eventfd: &OwnedFd) {
     let _ = rustix::io::write(eventfd, &1_u64.to_ne_bytes());
+}
+
+/// Makes an eventfd unreadable. If it was not readable, there is nothing to read.
+fn forget(eventfd: &OwnedFd) {
+    let _ = rustix::io::read(eventfd, &mut [0; 8]);
 }
 
 impl Events {
@@ -230,25 +244,30 @@ impl Events {
     /// Takes what has happened since this was called last, without waiting.
     pub fn take(&self) -> EventBatch {
         let mut batch = self.shared.lock();
-        // Nothing to read: there is nothing to take.
-        let _ = rustix::io::read(&self.shared.ready, &mut [0; 8]);
+        forget(&self.shared.ready);
         std::mem::take(&mut *batch)
     }
 
     /// Waits until there is something to take, or [`cancel`](Self::cancel) is called, or the deadline has passed.
     pub fn wait(&self, deadline: Option<Instant>) -> Woken {
+        let is_cancelled = || self.shared.is_cancelled.swap(false, Ordering::AcqRel);
         loop {
-            if self.shared.is_cancelled.swap(false, Ordering::AcqRel) {
+            if is_cancelled() {
                 return Woken::Cancelled;
             }
-            if !self.shared.lock().is_empty() {
+            if self.shared.has_some() {
                 return Woken::Ready;
             }
+            // A cancellation before what was just forgotten is seen here, a later one ends the poll.
+            if is_cancelled() {
+                return Woken::Cancelled;
+            }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Woken::TimedOut;
+            }
             let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-            let polled = poll(&mut [PollFd::new(&self.shared.ready, PollFlags::IN)], timeout.as_ref());
-            match polled {
-                Ok(0) if left == Some(Duration::ZERO) => return Woken::TimedOut,
+            match poll(&mut [PollFd::new(&self.shared.ready, PollFlags::IN)], timeout.as_ref()) {
                 Err(errno) if errno != Errno::INTR => return Woken::TimedOut,
                 _ => {}
             }
@@ -288,4 +307,31 @@ impl fmt::Debug for Events {
 fn refusal(source: EventSource, operation: Operation, failure: Failure) -> EventRefusal {
     let cause = failure.cause().unwrap_or(Cause::Unsupported);
     EventRefusal { source, operation, cause, errno: failure.errno().and_then(errno_of) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancelled_wait_leaves_nothing_behind() {
+        let events = Events {
+            shared: Arc::new(Shared::new(1).unwrap()),
+            thread: None,
+            source: None,
+            system_calls: false,
+            refusals: Vec::new(),
+            marks: mounts::Marks::open(),
+        };
+        let soon = || Some(Instant::now() + Duration::from_millis(1));
+        for _ in 0..2 {
+            events.cancel();
+            assert_eq!(events.wait(None), Woken::Cancelled);
+            assert_eq!(events.wait(soon()), Woken::TimedOut);
+        }
+        events.shared.add(EventBatch { mounts_changed: true, ..EventBatch::default() });
+        assert_eq!([events.wait(soon()), events.wait(None)], [Woken::Ready; 2]);
+        assert!(events.take().mounts_changed && !events.take().mounts_changed);
+        assert_eq!(events.wait(soon()), Woken::TimedOut);
+    }
 }
