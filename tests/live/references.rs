@@ -153,13 +153,21 @@ fn of_network_namespaces() {
         counted.add("a socket", [1, 1], || actor.socket(kind));
     }
     counted.add("the same sockets in another process", [0, 0], || actor.fork());
-    counted.add("a TAP device's file", [1, 1], || actor.tun("lxknsrefs"));
     let socket = counted.add("a socket", [1, 1], || actor.socket(Socket::Udp4));
     // The pair of sockets that carries it is of the namespace too.
     counted.add("the same in flight", [2, 2], || {
         actor.send_fd_in_flight(socket);
         actor.close(socket);
     });
+    // Where the driver is a module, the kernel does not tell whose its files are, and nothing is said.
+    let is_module = std::fs::exists("/sys/module/tun/initstate").unwrap();
+    if is_module {
+        actor.tun("lxknsrefs");
+        let found = look_until(Option::is_none, || references(&scan(), counted.ino));
+        assert_eq!(found, None);
+        return;
+    }
+    counted.add("a TAP device's file", [1, 1], || actor.tun("lxknsrefs"));
     counted
         .add("a file of procfs, which is not explained", [1, 0], || actor.open("/proc/self/net/dev", Open::ReadOnly));
 }

@@ -63,8 +63,8 @@ pub(super) fn ensure(
         return Ok(());
     }
     let opened = match open().and_then(|fd| reach::verified(fd, id)) {
-        // Who may not open it may have been told by the kernel reader.
-        Err(failure) if failure.is_denied() => return from_kernel::facts(search, id).ok_or(failure),
+        // Who may not open it, or has no way on this kernel, may have been told by the kernel reader.
+        Err(failure) if !failure.is_gone() => return from_kernel::facts(search, id).ok_or(failure),
         opened => opened?,
     };
     let mut open_ones = vec![(id, opened)];

@@ -23,6 +23,8 @@ struct Walk {
     explained: FxHashMap<u32, u32>,
     /// The namespaces that have an inode on nsfs.
     open: FxHashSet<u32>,
+    /// Whether there are TUN/TAP files of which the kernel does not tell whose they are.
+    lacks_tuns: bool,
 }
 
 /// Reads the counts before the mounts are read; `None` if they are not wanted or the kernel does not tell. In another PID
@@ -100,6 +102,10 @@ fn explained(
             let (least, most) = reader.attachments(record.address)?;
             explained += (record.references - explained).clamp(least, most);
         }
+        // What is not explained may be a TUN/TAP file.
+        if walk.lacks_tuns && seen.ns_type == NamespaceType::Net && explained < record.references {
+            continue;
+        }
         // More than there are were not there at the same time.
         if explained <= record.references && id.dev == search.devices.nsfs {
             all.insert(id, References { total: record.references, explained, exactness });
@@ -144,8 +150,10 @@ fn walk(reader: &KernelReader) -> Result<Walk, Refusal> {
         }
     })?;
     reader.held_by_files(&others)?.into_iter().for_each(&mut explain);
-    // Where the driver is a module, its files stay unexplained: of a network namespace, not all has to be.
-    reader.tuns(&tuns).unwrap_or_default().into_iter().for_each(|(net, _)| explain(net));
+    // Where the driver is a module, the kernel's own description of itself has nothing of its files.
+    let told = reader.tuns(&tuns);
+    let lacks_tuns = told.is_err();
+    told.unwrap_or_default().into_iter().for_each(|(net, _)| explain(net));
     for waiting in reader.in_flight(&receivers)?.0 {
         match waiting.what {
             WaitingKind::Namespace { ino, .. } => drop(walk.open.insert(ino as u32)),
@@ -155,6 +163,7 @@ fn walk(reader: &KernelReader) -> Result<Walk, Refusal> {
         }
     }
     walk.explained.remove(&0);
+    walk.lacks_tuns = lacks_tuns && !tuns.is_empty();
     Ok(walk)
 }
 

@@ -20,7 +20,11 @@ pub(super) fn tests() -> Vec<Test> {
         test("audit::tun_files_of_the_host", &[Root, File("/dev/net/tun"), Kernel(5, 6)], tun_files),
         test("audit::mapped_devices", &[Root, Program("losetup"), File("/dev/loop-control")], mapped_devices),
         test("audit::mapped_files", &[Root, FileSystem("tmpfs")], mapped_files),
-        test("audit::character_devices", &[Root, File("/dev/loop-control"), FileSystem("tmpfs")], character_devices),
+        test(
+            "audit::character_devices",
+            &[Root, Program("losetup"), File("/dev/loop-control"), FileSystem("tmpfs")],
+            character_devices,
+        ),
         test("audit::devices_by_control_group", &[Root], devices_by_control_group),
         test("audit::layers_of_the_host", &[Root, FileSystem("overlay"), FileSystem("tmpfs")], layers),
     ]
