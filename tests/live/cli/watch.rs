@@ -179,7 +179,9 @@ fn listed_until_its_end() {
     actor.unshare(&["ipc"]);
     watch.told_any(ipc, &["last-task-left"]);
     drop(actor);
-    assert_eq!(watch.told_any(ipc, &["went", "vanished", "hidden", "unseen"])["change"], "went");
+    // A kernel that does not open what nobody uses cannot prove that it has ended.
+    let expected = if probe_opens_what_has_no_users() { "went" } else { "vanished" };
+    assert_eq!(watch.told_any(ipc, &["went", "vanished", "hidden", "unseen"])["change"], expected);
     assert_eq!(watch.end().0, ExitStatus::from_raw(0));
 }
 
