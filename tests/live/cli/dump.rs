@@ -134,8 +134,9 @@ fn read_again() {
 }
 
 /// The most memory that `lxkns dump` has held, in bytes, by the kernel's account.
-fn peak_of_dump() -> u64 {
-    let mut child = lxkns().arg("dump").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+fn peak_of_dump(reader: &str) -> u64 {
+    let mut child =
+        lxkns().args(["dump", "--reader", reader]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
     let mut peak = 0;
     // It writes no more than the pipe holds before that is read, so that it lives when the last of this is.
@@ -153,10 +154,14 @@ fn peak_of_dump() -> u64 {
 fn streams() {
     const PROCESSES: u32 = 1500;
     let actor = Actor::spawn();
-    let before = peak_of_dump();
+    // The kernel reader takes some memory by itself, and of many processes only.
+    let readers = ["proc", "kernel"];
+    let before = readers.map(peak_of_dump);
     actor.idle_children(PROCESSES);
-    let of_each = peak_of_dump().saturating_sub(before) / u64::from(PROCESSES);
-    assert!(of_each < 3072, "{of_each} bytes for each process");
+    for (reader, before) in readers.into_iter().zip(before) {
+        let of_each = peak_of_dump(reader).saturating_sub(before) / u64::from(PROCESSES);
+        assert!(of_each < 3072, "{of_each} bytes for each process, {reader}");
+    }
 }
 
 /// A dump that is written again without something is as if that had never been read.
