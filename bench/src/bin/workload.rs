@@ -292,7 +292,7 @@ fn stand(ends: &Ends, set_up: impl FnOnce() -> anyhow::Result<()>) -> io::Result
     rustix::stdio::dup2_stdout(&ends.ready)?;
     let kept = INHERITED as libc::c_uint;
     for (first, last) in [(2, kept - 1), (kept + ends.inherited.len() as libc::c_uint, libc::c_uint::MAX)] {
-        // SAFETY: closes fds whose owners are the parent's variables, of which this process uses none any more.
+        // SAFETY: closes fds that belong to the parent's variables; this process no longer uses any of them.
         if unsafe { libc::close_range(first, last, 0) } != 0 {
             return Err(io::Error::last_os_error());
         }
