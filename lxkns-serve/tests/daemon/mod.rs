@@ -4,6 +4,7 @@ mod access;
 mod answers;
 mod http;
 mod processes;
+mod robust;
 mod running;
 mod tls;
 
@@ -12,7 +13,10 @@ use libtest_mimic::Trial;
 use self::running::{Daemon, Reply};
 
 pub(crate) fn tests() -> Vec<Trial> {
-    [access::tests(), answers::tests(), http::tests(), processes::tests()].into_iter().flatten().collect()
+    [access::tests(), answers::tests(), http::tests(), processes::tests(), robust::tests()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn test(name: &'static str, run: fn()) -> Trial {

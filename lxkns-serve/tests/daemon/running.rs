@@ -65,7 +65,7 @@ impl Daemon {
     }
 
     /// The next line of the log of which this is true.
-    pub(crate) fn logged(&self, is_it: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn logged(&self, mut is_it: impl FnMut(&Value) -> bool) -> Value {
         loop {
             let line = self.log.lock().unwrap().recv_timeout(PATIENCE).expect("the daemon logs it");
             if is_it(&line) {
