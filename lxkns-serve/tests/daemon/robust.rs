@@ -21,6 +21,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("robust::a_handshake_that_never_ends_is_given_up", handshake),
         test("robust::long_heads_are_refused_over_tls", long_heads),
         test("robust::a_client_may_close_its_half_over_tls", half_closed),
+        test("robust::a_client_that_takes_nothing_over_tls_is_given_up", takes_nothing),
         test("robust::thousands_of_idle_clients_keep_no_other_out", thousands),
         test("robust::one_place_is_enough_for_two_listeners", one_place),
         test("robust::without_descriptors_clients_wait_and_the_log_says_so_once", no_descriptors),
@@ -105,6 +106,26 @@ fn half_closed() {
         assert!(all.is_empty() || all.starts_with(b"HTTP/1.1 200 "), "{}", all.escape_ascii());
     }
     assert_eq!(client.status(daemon.connect(), "/healthz"), Some(200));
+}
+
+fn takes_nothing() {
+    let authority = Authority::new("a");
+    let files = Files::of_service(&authority);
+    let limits = ["--write-timeout", "0.2", "--max-connections", "4"];
+    let daemon = files.daemon(&format!("{SERVICE}}}"), &limits);
+    let client = Client::new(&authority, None);
+    let asked = request("GET", "/api/v1/snapshot", &["Cache-Control: max-age=86400"]).replace("close", "keep-alive");
+    let connections: Vec<_> = (0..4)
+        .map(|_| {
+            let mut connection = client.connect(daemon.connect());
+            // More than the kernel keeps for a client that does not read.
+            connection.write_all(asked.repeat(100).as_bytes()).unwrap();
+            connection
+        })
+        .collect();
+    // There is room again only when those were given up.
+    assert_eq!(client.status(daemon.connect(), "/healthz"), Some(200));
+    drop(connections);
 }
 
 /// Has this process permitted as many descriptors as it may be; says how many.
