@@ -402,7 +402,7 @@ mod tests {
             // One of both is not enough.
             let tls = Access { tls: Some(crate::access::Tls::default()), ..Access::default() };
             assert_eq!(args.problems(&tls).is_empty(), is_fine, "{listen}");
-            let tokens = Access { tokens: vec![[0; 32]], ..Access::default() };
+            let tokens = Access { tokens: vec![crate::access::Token::default()], ..Access::default() };
             assert_eq!(args.problems(&tokens).is_empty(), is_fine, "{listen}");
             assert!(args.problems(&Access { tls: tls.tls, ..tokens }).is_empty());
         }

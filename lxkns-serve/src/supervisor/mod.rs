@@ -118,7 +118,11 @@ impl Supervisor {
             self.start_those_due()?;
             match self.wait(signals)? {
                 Wish::None => {}
-                Wish::Reload => self.reload(),
+                Wish::Reload => {
+                    self.systemd.reloading();
+                    self.reload();
+                    self.systemd.ready();
+                }
                 Wish::Stop => return Ok(()),
             }
             self.reader.hear();

@@ -140,10 +140,15 @@ fn credentials() {
     let authority = Authority::new("a");
     let files = Files::of_service(&authority);
     let users = format!("basic_auth_users:\n{}{}", user("alice", "secret", 4), user("bob", "other", 5));
-    let tokens = files.put("tokens", &format!("{}  -\n", sha256("token")));
+    let tokens = files.put("tokens", &format!("{}  for tests\n", sha256("token")));
     let daemon = files.daemon(&format!("{SERVICE}}}\n{users}"), &["--bearer-token-file", tokens.to_str().unwrap()]);
     let client = Client::new(&authority, None);
     let path = "/api/v1/namespaces";
+    for (header, name) in [(basic("bob", "other"), "bob"), ("Authorization: Bearer token".to_owned(), "for tests")] {
+        client.get(&daemon, path, &[&header]);
+        let line = daemon.logged(|line| line["request"].is_string());
+        assert_eq!(line["user"], name, "the log says who has asked: {line}");
+    }
     for (header, status) in [
         (basic("alice", "secret"), 200),
         (basic("bob", "other"), 200),

@@ -163,6 +163,10 @@ fn systemd() {
     while !heard.contains(&"READY=1".to_owned()) || heard.iter().filter(|state| *state == "WATCHDOG=1").count() < 3 {
         heard.push(next());
     }
+    daemon.signal("-HUP");
+    let reloading = std::iter::repeat_with(next).find(|state| state != "WATCHDOG=1").unwrap();
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    assert_eq!(next(), "READY=1");
     daemon.signal("-TERM");
     while next() != "STOPPING=1" {}
 }

@@ -26,6 +26,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("robust::one_place_is_enough_for_two_listeners", one_place),
         test("robust::without_descriptors_clients_wait_and_the_log_says_so_once", no_descriptors),
         test("robust::few_descriptors_make_fewer_places", few_descriptors),
+        test("robust::no_deadline_follows_the_time_of_day", clocks),
         test("robust::stopped_processes_are_replaced", stopped),
         test("robust::a_full_disk_under_the_log_ends_nothing", full_log),
         test("robust::a_log_that_nobody_reads_holds_nothing_up", stuck_log),
@@ -220,6 +221,30 @@ fn few_descriptors() {
     assert_eq!(daemon.get("/healthz", &[]).status, 200);
     assert_eq!(daemon.get_local("/healthz").status, 200);
     drop(idle);
+}
+
+/// Nobody sets the clock of the host that tests run on; so this looks at who asks for the time of day, which may jump: the
+/// scan alone, which only tells it.
+fn clocks() {
+    let mut directories = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let (mut asking, mut seen) = (Vec::new(), 0);
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+                continue;
+            }
+            seen += 1;
+            let text = std::fs::read_to_string(&path).unwrap();
+            let count =
+                ["SystemTime::now", "UnixTime::now", "ClockId::Realtime"].iter().map(|call| text.matches(call).count());
+            let (name, count) = (path.file_name().unwrap().to_owned(), count.sum::<usize>());
+            asking.extend((count > 0).then_some((name, count)));
+        }
+    }
+    assert!(seen > 40, "{seen} files");
+    assert_eq!(asking, [("scans.rs".into(), 1)]);
 }
 
 fn stopped() {
