@@ -80,7 +80,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
                     let link = fds.into_iter().next().context("a connection without its socket")?;
                     link::start(link, questions.clone());
                 }
-                Some((Order::Start(_) | Order::Drain, _)) => {}
+                Some((Order::Start(_) | Order::Access | Order::Drain, _)) => {}
             },
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).context("poll"),

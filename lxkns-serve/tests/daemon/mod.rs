@@ -1,16 +1,22 @@
 //! The tests, by what they are about.
 
+mod access;
 mod answers;
 mod http;
 mod processes;
+mod robust;
 mod running;
+mod tls;
 
 use libtest_mimic::Trial;
 
 use self::running::{Daemon, Reply};
 
 pub(crate) fn tests() -> Vec<Trial> {
-    [answers::tests(), http::tests(), processes::tests()].into_iter().flatten().collect()
+    [access::tests(), answers::tests(), http::tests(), processes::tests(), robust::tests()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn test(name: &'static str, run: fn()) -> Trial {
