@@ -82,6 +82,7 @@ fn path(route: &Route) -> Value {
         }));
     }
     let (content, schema) = match route.does {
+        Does::Ask(Kind::Events, _) => ("text/event-stream", json!({ "type": "string" })),
         Does::Ask(kind, _) => ("application/json", schema(kind)),
         Does::OpenApi => ("application/json", json!({ "type": "object" })),
         Does::Alive | Does::Metrics => ("text/plain", json!({ "type": "string" })),

@@ -105,6 +105,12 @@ const PORT: Parameter = Parameter { name: "port", about: "Only these ports", val
 const UNIX: Parameter = Parameter { name: "unix", about: "UNIX sockets too", values: Values::Flag };
 const HIDDEN: Parameter = Parameter { name: "hidden", about: "Only hidden mounts", values: Values::Flag };
 
+const SINCE: Parameter = Parameter {
+    name: "since",
+    about: "The ID of the last event that the client has, as the header Last-Event-ID",
+    values: Values::SomeText,
+};
+
 const fn route(path: &'static str, summary: &'static str, does: Does, parameters: &'static [Parameter]) -> Route {
     Route { path, summary, does, parameters }
 }
@@ -160,6 +166,7 @@ pub(super) const ROUTES: &[Route] = &[
     asks("/api/v1/audit", "How far containers are apart from the host (lxkns audit)", Kind::Audit, &[TARGETS]),
     asks("/api/v1/ports", "Who listens, in every network namespace (lxkns ports)", Kind::Ports, &[TARGETS, PORT, UNIX]),
     asks("/api/v1/links", "The links of all network namespaces as a graph (lxkns links)", Kind::Links, &[TARGETS]),
+    asks("/api/v1/events", "What changes, as it happens (lxkns watch --json)", Kind::Events, &[SINCE, TYPE]),
     asks("/api/v1/snapshot", "The snapshot (lxkns dump)", Kind::Snapshot, &[]),
     route("/healthz", "Whether the service is alive", Does::Alive, &[]),
     asks("/readyz", "Whether the host was read, and what of it could not be", Kind::Ready, &[]),

@@ -32,7 +32,7 @@ use super::problem::Problem;
 use super::routes::{self, Does, NotUnderstood};
 use super::stats::Stats;
 use crate::exposition::{self, Family, Form};
-use crate::protocol::{Content, Head, Kind, Question};
+use crate::protocol::{Bounded as _, Content, Head, Kind, Question};
 use crate::settings::FrontSettings;
 
 /// The most bytes of the head of a request.
@@ -227,6 +227,7 @@ impl Server {
                     NotUnderstood::Path => failed(Problem::NO_ROUTE),
                     NotUnderstood::Query => failed(Problem::QUERY),
                 })?;
+                let question = since_last(question, headers).map_err(failed)?;
                 self.ask(question, request).await.map_err(failed)?
             }
             Does::Alive => plain("text/plain; charset=utf-8", "ok\n".into()),
@@ -242,6 +243,13 @@ impl Server {
         let answer = tokio::time::timeout(self.settings.answer_timeout, asked).await;
         let answer = answer.map_err(|_| Problem::TIMEOUT)??;
         let head = answer.head;
+        if head.content == Content::Events {
+            let mut response = plain("text/event-stream", String::new());
+            if request.method() != Method::HEAD {
+                *response.body_mut() = body::followed(answer, self.stopping.subscribe());
+            }
+            return Ok(response);
+        }
         let accept = text(headers, &ACCEPT_ENCODING);
         let encoding = if head.length < WORTH_COMPRESSING { Encoding::Identity } else { Encoding::accepted(&accept) };
         let tag = tag(&head, encoding);
@@ -261,7 +269,7 @@ impl Server {
             return Ok(response);
         }
         let content = match head.content {
-            Content::Json | Content::Metrics => "application/json",
+            Content::Json | Content::Metrics | Content::Events => "application/json",
             Content::Problem => "application/problem+json",
         };
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(content));
@@ -301,6 +309,18 @@ impl Server {
         let form = Form::accepted(&text(headers, &ACCEPT));
         Ok(plain(form.content_type(), exposition::write(&families, form)))
     }
+}
+
+/// The question of a client that follows events, with what it says that it has heard last.
+fn since_last(mut question: Question, headers: &HeaderMap) -> Result<Question, Problem> {
+    const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+    if question.kind == Kind::Events && headers.contains_key(LAST_EVENT_ID) {
+        // A browser that connects again asks as it did first: the header counts.
+        let id: String = text(headers, &LAST_EVENT_ID).chars().take(64).collect();
+        question.parameters.retain(|(name, _)| name != "since");
+        question.parameters.push(("since".to_owned(), id));
+    }
+    if question.is_in_bounds() { Ok(question) } else { Err(Problem::QUERY) }
 }
 
 /// Refuses what would be more than reading.

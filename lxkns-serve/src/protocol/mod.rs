@@ -102,6 +102,8 @@ pub(crate) enum Content {
     Problem,
     /// Metrics, in the reader's own form.
     Metrics,
+    /// Events, each as it happens: a body that has no end, of which there is a piece when something has happened.
+    Events,
 }
 
 /// Why a frame is refused.

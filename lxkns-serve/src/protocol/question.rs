@@ -82,6 +82,8 @@ pub(crate) enum Kind {
     Ports,
     /// `lxkns links`.
     Links,
+    /// `lxkns watch`: its answer has no end.
+    Events,
     /// What Prometheus scrapes.
     Metrics,
     /// Whether there is a scan, and what it could not see.
@@ -108,6 +110,7 @@ impl Kind {
             Self::Audit => "audit",
             Self::Ports => "ports",
             Self::Links => "links",
+            Self::Events => "events",
             Self::Metrics => "metrics",
             Self::Ready => "ready",
         }

@@ -4,23 +4,28 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use lxkns_core::wire::{self, WriteOptions};
 use tracing::warn;
 
 use super::cache::{Answer, Cache};
+use super::feed::Feed;
+use super::follow::Following;
 use super::host::Host;
 use super::problem::Problem;
 use super::questions::{Asking, json};
 use super::scans::{Scan, Scans};
+use super::wake::Wake;
 use super::{metrics, own};
 use crate::protocol::{Content, Kind, Question};
 use crate::settings::ReaderSettings;
 
 /// What finds answers.
 pub(crate) struct Answers {
-    host: Host,
+    host: Arc<Host>,
     scans: Arc<Scans>,
     cache: Cache,
+    feed: Arc<Feed>,
 }
 
 /// An answer, and the scan that it is from.
@@ -30,20 +35,29 @@ pub(crate) struct Answered {
 }
 
 impl Answers {
-    /// With the thread that scans.
+    /// With the thread that scans, and the one that follows what happens.
     ///
     /// # Errors
     ///
     /// This host cannot be read at all.
     pub(crate) fn new(settings: ReaderSettings) -> anyhow::Result<Self> {
         static CANCEL: AtomicBool = AtomicBool::new(false);
-        let scans = Arc::new(Scans::new(settings.scan_timeout, &CANCEL));
+        let wake = Arc::new(Wake::new().context("eventfd")?);
+        let scans = Arc::new(Scans::new(settings.scan_timeout, &CANCEL, Arc::clone(&wake)));
         let cache = Cache::new(settings.cache_bytes);
-        let host = Host::new(settings.clone(), &CANCEL)?;
+        let feed = Arc::new(Feed::new(epoch(), settings.history_bytes / 4, Arc::clone(&wake)));
+        let host = Arc::new(Host::new(settings.clone(), &CANCEL)?);
         let scanning = Host::new(settings, &CANCEL)?;
         let shared = Arc::clone(&scans);
         std::thread::spawn(move || shared.run(|| scanning.scan()));
-        Ok(Self { host, scans, cache })
+        let (of_host, of_scans, of_feed) = (Arc::clone(&host), Arc::clone(&scans), Arc::clone(&feed));
+        std::thread::spawn(move || Following { host: of_host, scans: of_scans, feed: of_feed, wake }.run());
+        Ok(Self { host, scans, cache, feed })
+    }
+
+    /// What is told as it happens.
+    pub(crate) fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
 
     /// The scans.
@@ -62,6 +76,7 @@ impl Answers {
         match question.kind {
             Kind::Metrics => {
                 let mut families = metrics::of(got.as_deref().ok(), self.scans.figures());
+                families.extend(metrics::of_events(&self.feed.figures()));
                 families.extend(own::processes(self.host.session.proc()));
                 families.push(own::limits(self.host.session.proc()));
                 let body = serde_json::to_vec(&families).unwrap_or_default();
@@ -112,4 +127,11 @@ impl Answers {
             }
         }
     }
+}
+
+/// A number that another start of the reader does not have.
+fn epoch() -> u32 {
+    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+    // Its keys are random.
+    RandomState::new().build_hasher().finish() as u32
 }

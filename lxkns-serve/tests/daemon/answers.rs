@@ -100,7 +100,8 @@ fn described() {
         [("target", pid.as_str()), ("pid", &pid), ("path", "0:1"), ("capability", "net_admin"), ("port", "80")].into();
     let paths = description["paths"].as_object().unwrap();
     assert!(paths.len() > 20, "{paths:?}");
-    for (path, at) in paths {
+    // The events have no end, and tests of their own.
+    for (path, at) in paths.iter().filter(|(path, _)| *path != "/api/v1/events") {
         let described = &at["get"];
         let mut query = Vec::new();
         for parameter in described["parameters"].as_array().unwrap() {
