@@ -62,7 +62,7 @@ pub(super) fn followed(mut answer: Answer, mut stopping: watch::Receiver<bool>) 
 }
 
 async fn fetch(mut answer: Answer, encoding: Encoding, sender: &mut Sender<Bytes, io::Error>) -> io::Result<()> {
-    let mut encoder = Encoder::new(encoding);
+    let mut encoder = Encoder::new(encoding)?;
     let mut send = async |bytes: Vec<u8>| {
         if bytes.is_empty() {
             return Ok(());

@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION, REFERRER_POLICY,
-    RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
+    REFERRER_POLICY, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -48,6 +48,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The number of a request, in its response and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The state that an answer is about.
+const STATE: HeaderName = HeaderName::from_static("lxkns-state");
 
 /// What is listened on.
 pub(super) enum Listener {
@@ -251,7 +254,11 @@ impl Server {
             return Ok(response);
         }
         let accept = text(headers, &ACCEPT_ENCODING);
-        let encoding = if head.length < WORTH_COMPRESSING { Encoding::Identity } else { Encoding::accepted(&accept) };
+        let encoding = if head.length < WORTH_COMPRESSING {
+            Encoding::Identity
+        } else {
+            Encoding::accepted(&accept, &[Encoding::Zstd, Encoding::Gzip])
+        };
         let tag = tag(&head, encoding);
         let mut response = Response::new(body::whole(""));
         let fields = response.headers_mut();
@@ -263,6 +270,15 @@ impl Server {
                 fields.insert(name, value);
             }
         }
+        if let Some((epoch, number)) = head.state {
+            let state = format!("{epoch:08x}.{number}");
+            let next = head.next.map(|next| next_page(request, &state, next));
+            for (name, value) in [(LINK, next), (STATE, Some(state))] {
+                if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+                    fields.insert(name, value);
+                }
+            }
+        }
         let is_fine = head.status == 200;
         if is_fine && is_known(headers, &tag) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -270,6 +286,8 @@ impl Server {
         }
         let content = match head.content {
             Content::Json | Content::Metrics | Content::Events => "application/json",
+            Content::Lines => "application/jsonl",
+            Content::MergePatch => "application/merge-patch+json",
             Content::Problem => "application/problem+json",
         };
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(content));
@@ -311,6 +329,14 @@ impl Server {
     }
 }
 
+/// Where the next page of a list is: what was asked, with another cursor.
+fn next_page(request: &Request<Incoming>, state: &str, next: u32) -> String {
+    let query = request.uri().query().unwrap_or_default();
+    let rest = query.split('&').filter(|part| !part.is_empty() && !part.starts_with("cursor="));
+    let rest: String = rest.map(|part| format!("{part}&")).collect();
+    format!("<?{rest}cursor={state}.{next}>; rel=\"next\"")
+}
+
 /// The question of a client that follows events, with what it says that it has heard last.
 fn since_last(mut question: Question, headers: &HeaderMap) -> Result<Question, Problem> {
     const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -344,7 +370,7 @@ fn to_the_page(request: &Request<Incoming>) -> Response<Body> {
 }
 
 fn file_of_page(file: &page::File, request: &Request<Incoming>) -> Response<Body> {
-    let encoding = Encoding::accepted(&text(request.headers(), &ACCEPT_ENCODING));
+    let encoding = Encoding::accepted(&text(request.headers(), &ACCEPT_ENCODING), &[Encoding::Gzip]);
     let tag = file.tag(encoding);
     let mut response = Response::new(body::whole(""));
     let fields = response.headers_mut();

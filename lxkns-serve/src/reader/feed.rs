@@ -190,6 +190,11 @@ impl Feed {
         }
     }
 
+    /// The number that another start of the reader does not have.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
     /// What a state is called.
     pub(crate) fn state_id(&self, number: u64) -> String {
         format!("{:08x}.{number}", self.epoch)

@@ -20,10 +20,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 use tracing::{info, warn};
 
+use super::answers::Answers;
 use super::feed::{Feed, News};
 use super::host::Host;
 use super::questions::home;
 use super::scans::{Scan, Scans};
+use super::states::States;
 use super::wake::Wake;
 
 /// The least time from the begin of one scan to that of the next.
@@ -36,10 +38,11 @@ const BLIND_PARTS: u32 = 50;
 
 /// What follows the host.
 pub(crate) struct Following {
-    pub(crate) host: Arc<Host>,
-    pub(crate) scans: Arc<Scans>,
-    pub(crate) feed: Arc<Feed>,
-    pub(crate) wake: Arc<Wake>,
+    host: Arc<Host>,
+    scans: Arc<Scans>,
+    feed: Arc<Feed>,
+    states: Arc<States>,
+    wake: Arc<Wake>,
 }
 
 /// The scan that the watcher is given next.
@@ -87,6 +90,13 @@ impl Active {
 }
 
 impl Following {
+    /// With what answers questions; `wake` says when there is something to look at.
+    pub(crate) fn new(answers: &Answers, wake: Arc<Wake>) -> Self {
+        let Answers { host, scans, feed, states, .. } = answers;
+        let (host, scans) = (Arc::clone(host), Arc::clone(scans));
+        Self { host, scans, feed: Arc::clone(feed), states: Arc::clone(states), wake }
+    }
+
     /// Follows the host for ever.
     pub(crate) fn run(&self) {
         let next = Rc::default();
@@ -219,6 +229,12 @@ impl State<'_> {
         }
         if let Some(watcher) = &mut self.watcher {
             watcher.rest();
+        }
+        // Before clients hear of it: they ask what differs from the one that they have.
+        if (self.active.is_some() || self.of.states.is_due())
+            && let Err(error) = self.of.states.keep(scan)
+        {
+            warn!(process = "reader", %error, "state not kept");
         }
         let Some(active) = &mut self.active else { return };
         let is_begun = scan.began >= active.since;

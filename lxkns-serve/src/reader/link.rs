@@ -154,8 +154,7 @@ impl Link {
         match questions.try_send(job) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                let answer = Arc::new(Problem::busy().answer());
-                self.answer(id, Answered { answer, scan: None });
+                self.answer(id, Problem::busy().answer().into());
             }
         }
     }
@@ -165,11 +164,9 @@ impl Link {
         match feed.follow(question) {
             Ok(follower) => {
                 self.open().insert(id, Open::Follows(follower));
-                let content = Content::Events;
-                let head = Head { status: 200, content, tag: 0, length: 0, taken_at_ms: None, age_ms: 0 };
-                self.tell(&Reply::Head { id, head });
+                self.tell(&Reply::Head { id, head: Head::of(200, Content::Events, 0, 0) });
             }
-            Err(problem) => self.answer(id, Answered { answer: Arc::new(problem.answer()), scan: None }),
+            Err(problem) => self.answer(id, problem.answer().into()),
         }
     }
 
@@ -267,6 +264,7 @@ impl Answered {
         };
         let scan = self.scan.as_deref();
         let age = scan.map_or(0, |scan| scan.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
-        Head { status, content, tag, length: body.len() as u64, taken_at_ms: scan.and_then(since), age_ms: age }
+        let head = Head::of(status, content, tag, body.len() as u64);
+        Head { taken_at_ms: scan.and_then(since), age_ms: age, state: self.state, next: self.next, ..head }
     }
 }

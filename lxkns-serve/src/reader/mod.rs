@@ -10,13 +10,18 @@ mod cache;
 mod feed;
 mod follow;
 mod host;
+mod json_text;
 mod link;
 mod metrics;
 mod own;
+mod pages;
 mod parameters;
+mod past;
+mod patch;
 mod problem;
 mod questions;
 mod scans;
+mod states;
 #[cfg(test)]
 mod tests;
 mod wake;

@@ -5,13 +5,24 @@ mod events;
 mod http;
 mod processes;
 mod running;
+mod states;
 
 use libtest_mimic::Trial;
 
 use self::running::{Daemon, Reply};
 
 pub(crate) fn tests() -> Vec<Trial> {
-    [answers::tests(), events::tests(), http::tests(), processes::tests()].into_iter().flatten().collect()
+    [answers::tests(), events::tests(), http::tests(), processes::tests(), states::tests()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// The command, built with this program or before.
+fn lxkns() -> std::path::PathBuf {
+    let beside = std::path::Path::new(env!("CARGO_BIN_EXE_lxknsd")).with_file_name("lxkns");
+    assert!(beside.exists(), "build lxkns first: {}", beside.display());
+    beside
 }
 
 fn test(name: &'static str, run: fn()) -> Trial {

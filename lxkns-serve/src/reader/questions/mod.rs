@@ -56,9 +56,14 @@ impl<'a> Asking<'a> {
             Kind::Audit => self.audit(),
             Kind::Ports => self.ports(),
             Kind::Links => self.links(),
-            Kind::Snapshot | Kind::Processes | Kind::PidMap | Kind::Metrics | Kind::Ready | Kind::Events => {
-                Err(Problem::parameter("not a question with an answer in words"))
-            }
+            Kind::Snapshot
+            | Kind::Processes
+            | Kind::PidMap
+            | Kind::Metrics
+            | Kind::Ready
+            | Kind::Events
+            | Kind::History
+            | Kind::Diff => Err(Problem::parameter("not a question with an answer in words")),
         }
     }
 
