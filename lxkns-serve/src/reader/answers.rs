@@ -11,6 +11,7 @@ use super::cache::{Answer, Cache};
 use super::host::Host;
 use super::problem::Problem;
 use super::questions::{Asking, json};
+use super::readiness::Standing;
 use super::scans::{Scan, Scans};
 use super::{metrics, own};
 use crate::protocol::{Content, Kind, Question};
@@ -21,6 +22,7 @@ pub(crate) struct Answers {
     host: Host,
     scans: Arc<Scans>,
     cache: Cache,
+    standing: Standing,
 }
 
 /// An answer, and the scan that it is from.
@@ -35,7 +37,7 @@ impl Answers {
     /// # Errors
     ///
     /// This host cannot be read at all.
-    pub(crate) fn new(settings: ReaderSettings) -> anyhow::Result<Self> {
+    pub(crate) fn new(settings: ReaderSettings, standing: Standing) -> anyhow::Result<Self> {
         static CANCEL: AtomicBool = AtomicBool::new(false);
         let scans = Arc::new(Scans::new(settings.scan_timeout, &CANCEL));
         let cache = Cache::new(settings.cache_bytes);
@@ -43,7 +45,7 @@ impl Answers {
         let scanning = Host::new(settings, &CANCEL)?;
         let shared = Arc::clone(&scans);
         std::thread::spawn(move || shared.run(|| scanning.scan()));
-        Ok(Self { host, scans, cache })
+        Ok(Self { host, scans, cache, standing })
     }
 
     /// The scans.
@@ -62,6 +64,7 @@ impl Answers {
         match question.kind {
             Kind::Metrics => {
                 let mut families = metrics::of(got.as_deref().ok(), self.scans.figures());
+                families.push(self.standing.metric());
                 families.extend(own::processes(self.host.session.proc()));
                 families.push(own::limits(self.host.session.proc()));
                 let body = serde_json::to_vec(&families).unwrap_or_default();
@@ -70,7 +73,7 @@ impl Answers {
             }
             Kind::Ready => {
                 let answer = match &got {
-                    Ok(scan) => json(&metrics::readiness(&scan.snapshot)),
+                    Ok(scan) => json(&self.standing.readiness(&scan.snapshot)),
                     Err(no_scan) => Err(no_scan.clone().into()),
                 };
                 let answer = Arc::new(answer.unwrap_or_else(|problem: Problem| problem.answer()));

@@ -25,6 +25,7 @@ use self::listeners::Listener;
 use self::notify::Systemd;
 use crate::args::Args;
 use crate::control::Order;
+use crate::powers;
 use crate::role;
 use crate::settings::Settings;
 
@@ -51,6 +52,7 @@ fn keep_inherited() -> anyhow::Result<()> {
 /// Where it cannot begin to serve.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     keep_inherited()?;
+    powers::hold();
     let signals = SignalSet::new(&[Signal::TERM, Signal::INT, Signal::HUP]);
     lxkns_sys::sigprocmask(Blocking::Block, &signals).context("block signals")?;
     let signals = lxkns_sys::signalfd(&signals).context("signalfd")?;

@@ -1,7 +1,9 @@
 //! The tests, by what they are about.
 
 mod answers;
+mod cgroups;
 mod http;
+mod powers;
 mod processes;
 mod running;
 
@@ -10,7 +12,8 @@ use libtest_mimic::Trial;
 use self::running::{Daemon, Reply};
 
 pub(crate) fn tests() -> Vec<Trial> {
-    [answers::tests(), http::tests(), processes::tests()].into_iter().flatten().collect()
+    let tests = [answers::tests(), cgroups::tests(), http::tests(), powers::tests(), processes::tests()];
+    tests.into_iter().flatten().collect()
 }
 
 fn test(name: &'static str, run: fn()) -> Trial {

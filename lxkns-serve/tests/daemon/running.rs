@@ -1,7 +1,9 @@
 //! A daemon that ends with the test, and a client that says exactly what it is told to.
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -31,7 +33,16 @@ impl Daemon {
 
     /// The same, with something changed about how it is started.
     pub(crate) fn start_with(arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
+        let daemon = Self::start_unready(arguments, change);
+        daemon.logged(|line| line["message"] == "ready" && line["process"].is_null());
+        daemon
+    }
+
+    /// The same, which does not yet answer.
+    pub(crate) fn start_unready(arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let directory = tempfile::Builder::new().prefix("lxkns-test-").tempdir().unwrap();
+        // The daemon may be started as another user.
+        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o1777)).unwrap();
         let socket = directory.path().join("socket");
         let mut command = Command::new(env!("CARGO_BIN_EXE_lxknsd"));
         command.args(["--log", "json", "--listen", "127.0.0.1:0", "--scan-timeout", "240"]);
@@ -51,7 +62,6 @@ impl Daemon {
             Self { supervisor, address: String::new(), socket, log: Mutex::new(log), _directory: directory };
         let listening = daemon.logged(|line| line["message"] == "listening");
         daemon.address = listening["address"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
-        daemon.logged(|line| line["message"] == "ready" && line["process"].is_null());
         daemon
     }
 
