@@ -2,8 +2,10 @@
 
 mod access;
 mod answers;
+mod cgroups;
 mod events;
 mod http;
+mod powers;
 mod processes;
 mod robust;
 mod running;
@@ -18,8 +20,10 @@ pub(crate) fn tests() -> Vec<Trial> {
     [
         access::tests(),
         answers::tests(),
+        cgroups::tests(),
         events::tests(),
         http::tests(),
+        powers::tests(),
         processes::tests(),
         robust::tests(),
         states::tests(),
