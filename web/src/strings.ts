@@ -51,7 +51,7 @@ export const S = {
   moreUnread: (unread: number): string => `namespaces of ${many(unread, "process", "processes")} not readable: more may be in it`,
   moreHidden: "procfs does not list all processes: more may be in it",
   atLeast: (count: number): string => `${count}+`,
-  membersHidden: "0 seen, some hidden",
+  membersHidden: "0 seen, some not listed",
   taskOf: (name: string, pid: number): string => `task of ${name} ${pid}`,
   fault: (message: string): string => `This view failed: ${message}`,
 
@@ -168,7 +168,7 @@ export const S = {
     every: "Also tasks that may run everywhere", none: "No CPU is known.",
   },
   wiring: {
-    physical: "physical", and: (name: string, more: number): string => (more > 0 ? `${name} +${more}` : name), index: "Index", related: "Connected to", users: "Opened by", all: "Show all", none: "No link.", ports: (): string => "listens", apart: "Connected to nothing",
+    physical: "physical", and: (name: string, more: number): string => (more > 0 ? `${name} +${more}` : name), index: "Index", related: "Connected to", users: "Opened by", all: "Show all", none: "No link.", ports: (): string => "listens", apart: "Connected to nothing", noProcess: "no process seen",
     more: (count: number): string => `and ${count} more`, larger: "Larger", smaller: "Smaller", fit: "Fit", table: "As a table", picture: "As a picture", nets: (count: number): string => many(count, "network namespace"),
     capped: "addresses in the details only", pictureLabel: "Picture of the wiring; “As a table” says the same", namespaceOrLink: "Namespace, link", kind: "Kind", other: "Connected to",
     linkCount: (count: number): string => many(count, "link"), port: "has port", upper: "below",
@@ -209,7 +209,7 @@ export const S = {
     link: (index: number, ns: number): string => `There is no link ${index} in net:[${ns}].`, address: (text: string): string => `Nothing has the address ${text}.`,
   },
   gaps: {
-    some: (count: number): string => `${many(count, "thing")} could not be read`, place: (place: string): string => place.replaceAll("-", " "), none: "Everything could be read.",
+    some: (count: number): string => `${many(count, "thing")} could not be read`, place: (place: string): string => place.replaceAll("-", " "), none: "Everything could be read.", noOther: "Everything else could be read.", outside: "Processes outside of this PID namespace are not listed:",
     cause: (cause: string, errno: number | undefined): string => `${causes[cause] ?? cause}${errno === undefined ? "" : ` (${errnos[errno] ?? `errno ${errno}`})`}`,
     theirs: "This dump does not say what could not be read.", where: "Where", why: "Why", operation: "Operation", object: "Object", observer: "Taken by", uid: "UID", reader: "Read through",
     suspects: (count: number): string => `${many(count, "object")} that may hold a namespace`,

@@ -69,7 +69,7 @@ export function NsTags({ ns }: { ns: Ns }): JSX.Element {
     <>
       {ns.initial && <Tag kind="initial">{S.tags.initial}</Tag>}
       {!ns.initial && isShared(ns) && <Tag kind="shared">{S.tags.shared}</Tag>}
-      {isOrphan(ns) && <Tag kind="orphan">{S.tags.orphan}</Tag>}
+      {!ns.initial && isOrphan(ns) && <Tag kind="orphan">{S.tags.orphan}</Tag>}
     </>
   );
 }
@@ -87,9 +87,10 @@ function whyUnread(host: Host): string | undefined {
 export function MemberCount({ host, ns }: { host: Host; ns: Ns }): JSX.Element {
   const count = ns.members.length;
   const unread = host.unread[ns.type];
+  const hidden = host.hidesProcesses && !ns.allListed;
   if (count === 0 && unread > 0) return <Unread why={whyUnread(host)}>{S.membersUnread(unread)}</Unread>;
-  if (count === 0 && host.hidesProcesses) return <Unread>{S.membersHidden}</Unread>;
-  if (unread > 0 || host.hidesProcesses) return <span class="number" title={unread > 0 ? S.moreUnread(unread) : S.moreHidden}>{S.atLeast(count)}</span>;
+  if (count === 0 && hidden) return <Unread>{S.membersHidden}</Unread>;
+  if (unread > 0 || hidden) return <span class="number" title={unread > 0 ? S.moreUnread(unread) : S.moreHidden}>{S.atLeast(count)}</span>;
   return <span class="number">{count}</span>;
 }
 

@@ -266,6 +266,9 @@ const EVENTS = [
   "process-entered", "holder-went", "holder-came", "lost",
 ];
 
+/** When an agent that does not answer is asked again, in milliseconds. */
+const RETRY = 3000;
+
 /** Follows the agent: by its events, and at an interval. */
 export function follow(): () => void {
   let events: EventSource | undefined;
@@ -293,7 +296,12 @@ export function follow(): () => void {
     if (document.hidden) return;
     if (!store.live) {
       // An agent that failed at first may answer yet.
-      if (!store.host && store.error !== undefined) timer = setTimeout(() => void look(), 5000);
+      if (!store.host && store.error !== undefined) timer = setTimeout(() => void look(), RETRY);
+      return;
+    }
+    // One that does not answer may soon.
+    if (store.reachable === false) {
+      timer = setTimeout(() => void look(), RETRY);
       return;
     }
     if (interval === 0 && !wanted) return;

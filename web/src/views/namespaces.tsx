@@ -54,7 +54,7 @@ export function columns(host: Host, withUser: boolean): Column<Node>[] {
     {
       id: "ns",
       title: S.columns.namespace,
-      width: "minmax(14rem, 2fr)",
+      width: "minmax(15rem, 2.6fr)",
       cell: (node) =>
         node.kind === "ns" ? <><NsRef ns={node.ns} inRow /><NsTags ns={node.ns} /><bdi class="narrow dim">{(node.ns.initial ? undefined : node.ns.containers[0]?.name) ?? node.ns.leaders[0]?.name}</bdi></>
         : node.kind === "process" ? <ProcRef process={node.process} inRow />
@@ -74,7 +74,7 @@ export function columns(host: Host, withUser: boolean): Column<Node>[] {
     {
       id: "members",
       title: S.columns.processes,
-      width: "minmax(8.5rem, 0.7fr)",
+      width: "minmax(11.5rem, 0.8fr)",
       from: 480,
       cell: (node) => (node.kind === "ns" ? <MemberCount host={host} ns={node.ns} /> : null),
     },
