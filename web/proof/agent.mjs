@@ -30,8 +30,8 @@ export async function agentOf(host) {
       await writeFile(file, text);
     },
     /** Sends an event to everybody who listens. */
-    tell(kind = "changed") {
-      for (const response of events) response.write(`id: 1\nevent: ${kind}\ndata: {}\n\n`);
+    tell(kind = "state", data = { state: etag }) {
+      for (const response of events) response.write(`event: ${kind}\ndata: ${JSON.stringify(data)}\n\n`);
     },
     async answer(path, query, request, response) {
       const json = (body, status = 200) => response.writeHead(status, { "content-type": status === 200 ? "application/json" : "application/problem+json", etag }).end(body);

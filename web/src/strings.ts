@@ -94,11 +94,20 @@ export const S = {
     orphans: "Namespaces without a process or task, and what keeps them alive.",
     audit: "How far containers are apart from the host, by what the kernel enforces.",
     gaps: "What this scan could not read, and why.",
-    compare: "Compare what is shown with a dump that was taken before or after it.",
+    compare: "Compare what is shown with a dump, or with a state before it.",
   },
   kinds: { namespace: "Namespace", process: "Process", task: "Task", container: "Container", mount: "Mount", link: "Link", port: "Port" },
   tags: { initial: "initial", shared: "shared", orphan: "no process seen", hidden: "hidden", task: "task", frozen: "frozen", otherThanProcess: "not its process's" },
-  marks: { appeared: "new", went: "gone", changed: "changed", unseen: "not seen any more", seen: "seen now" } satisfies Record<ChangeKind, string>,
+  marks: { appeared: "new", went: "gone", changed: "changed", unseen: "not seen any more", seen: "seen now", passed: "came and went" } satisfies Record<ChangeKind, string>,
+  process: "process",
+  events: {
+    "last-task-left": "last task left", "first-task-came": "first task came", leader: "first process", "owner-known": "owner is known now", "parent-known": "parent is known now",
+    "process-left": "process left", "process-entered": "process entered", "holder-went": "holder went", "holder-came": "holder came", other: "changed",
+  },
+  notices: {
+    dismiss: "Dismiss", resync: (why: string): string => `Changes may be missing since the last state: ${why}`, failed: (why: string): string => `The agent cannot read the host: ${why}`,
+  },
+  over: "No longer there",
   which: { every: "Every namespace", own: "Not initial", orphan: "Without a process", shared: "Shared with a container", contained: "Of containers" },
   columns: {
     namespace: "Namespace", leader: "First process", processes: "Processes", container: "Container", creator: "Creator", held: "Also held by", state: "State",
@@ -189,7 +198,7 @@ export const S = {
     cpus: "CPUs", state: "state", health: "health", image: "image", firstProcess: "first process", path: "path", nowHidden: "now hidden", notHidden: "no longer hidden", options: "options",
   },
   compare: {
-    change: "Change", object: "Object", open: "Open a dump to compare with…", with: "Compared with", same: "Nothing differs.", hint: "No other dump is open yet.", keep: "Keep what is shown now, to compare later",
+    change: "Change", object: "Object", open: "Open a dump to compare with…", with: "Compared with", same: "Nothing differs.", hint: "Nothing to compare with is chosen yet.", states: "Compare with the state of…", kept: "Seen by this page: everything", history: "Known to the agent: namespaces", statesOf: "States", keep: "Keep what is shown now, to compare later",
     now: (taken: Date | undefined): string => (taken ? `as of ${taken.toISOString().slice(11, 19)}` : "kept"), otherFirst: "The opened one is older", thisFirst: "The opened one is newer",
     otherBoot: "These are of different hosts or boots: equal numbers need not mean the same object.", unknownBoot: "It is not known whether both are of the same boot.",
   },
@@ -201,7 +210,7 @@ export const S = {
   source: {
     open: "Open a dump…", openShort: "Open…", save: "Save as a dump", saveShort: "Save", refresh: "Look again", unnamed: "host", host: "Host", kernel: "Kernel", taken: "Taken",
     age: (seconds: number): string => (seconds < 5 ? "now" : `${duration(seconds)} ago`), lost: (seconds: number): string => `agent does not answer; ${duration(Math.max(0, seconds))} old`,
-    changes: (count: number): string => many(count, "change"), unreadable: (name: string, why: string): string => `${name} is no dump of lxkns: ${why}`, status: (status: number): string => `The agent answered with status ${status}.`,
+    changes: (count: number): string => many(count, "change"), live: "live", liveHint: "Changes are shown as they happen.", unreadable: (name: string, why: string): string => `${name} is no dump of lxkns: ${why}`, status: (status: number): string => `The agent answered with status ${status}.`,
   },
   gone: {
     title: "Not there", ns: (id: number): string => `There is no namespace ${id} in what is shown: it has ended, or was not seen.`, process: (pid: number): string => `There is no process ${pid} in what is shown: it has ended, or was not seen.`,

@@ -2,7 +2,7 @@
 
 import { S } from "../strings";
 import type * as wire from "./dump-types";
-import { clean, collate, expand, parseClean, textOf, unescapePath, type Range } from "./text";
+import { clean, collate, expand, textOf, unescapePath, type Range } from "./text";
 
 export type TypeName = wire.TypeName;
 export const TYPES: readonly TypeName[] = ["user", "pid", "mnt", "net", "cgroup", "uts", "ipc", "time"];
@@ -175,19 +175,7 @@ export interface Host {
 
 export class NotADump extends Error {}
 
-/** Parses a dump of lxkns, also one of the Go program. */
-export function parseDump(json: string): Host {
-  let value: unknown;
-  try {
-    // Unique IDs can exceed what a JavaScript number can hold.
-    value = parseClean(json.replace(/("unique-id"\s*:\s*)(\d{16,})/g, '$1"$2"'));
-  } catch (error) {
-    throw new NotADump(S.dump.notJson(error instanceof Error ? error.message : String(error)));
-  }
-  return hostOf(value);
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
+export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** A value whose `null` members count as missing, as everywhere in dumps. */

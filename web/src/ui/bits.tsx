@@ -3,6 +3,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import type { Envelope } from "../data/answers";
 import { hrefOf } from "../data/address";
+import { isOver, type Change } from "../data/diff";
 import { isOrphan, isShared, nsName, type Container, type Host, type Ns, type Proc, type Task, type TypeName } from "../data/host";
 import { S } from "../strings";
 import { useStore } from "./store";
@@ -166,5 +167,19 @@ export function Heading({ title, children }: { title: ComponentChildren; childre
       <h1 tabIndex={-1}>{title}</h1>
       {children}
     </header>
+  );
+}
+
+/** What of a kind went lately: it has no row any more. */
+export function Over({ kind, prefix = "" }: { kind: Change["kind"]; prefix?: string }): JSX.Element | null {
+  const { marks } = useStore();
+  const now = Date.now();
+  const over = [...marks.values()].filter((mark) => mark.kind === kind && isOver(mark.change) && mark.until > now && mark.label.startsWith(prefix)).reverse();
+  if (over.length === 0) return null;
+  return (
+    <details class="over" open={over.length <= 3}>
+      <summary>{S.over} ({over.length})</summary>
+      <ul>{over.slice(0, 50).map((mark, n) => <li key={n}><Tag kind={`mark-${mark.change}`}>{S.marks[mark.change]}</Tag> <bdi>{mark.label}</bdi> <bdi class="dim">{mark.details.join("; ")}</bdi></li>)}</ul>
+    </details>
   );
 }
