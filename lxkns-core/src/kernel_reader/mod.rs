@@ -93,6 +93,29 @@ impl From<Missing> for Refusal {
     }
 }
 
+/// Whether the caller may load programs at all: the kernel says that first, before it looks at what a program belongs to.
+///
+/// # Errors
+///
+/// That it may not, or that there is no such call.
+pub(crate) fn permission() -> Result<(), Refusal> {
+    /// A type of the kernel's, which is no function: no program belongs to it.
+    const NO_FUNCTION: u32 = 1;
+    let mut program = assembler::Assembler::default();
+    program.finish();
+    let loaded = lxkns_sys::bpf_load_iterator(
+        c"lxkns_none",
+        &program.instructions().unwrap_or_default(),
+        LICENSE,
+        NO_FUNCTION,
+        &mut [],
+    );
+    match loaded {
+        Err(errno @ (Errno::PERM | Errno::NOSYS)) => Err(Refusal::of(Call::Bpf)(errno)),
+        _ => Ok(()),
+    }
+}
+
 /// A program, and the link to its iterator once it was needed. A program that is refused is not loaded again.
 #[derive(Debug)]
 struct Iterator {
