@@ -86,7 +86,10 @@ fn each_namespace_of_the_host_is_told_with_the_option_that_shares_it() {
         };
         assert_eq!(with(id(4_026_532_950), false), [], "{ns_type}");
         let found = with(id(4_026_532_951), true);
-        assert!(matches!(&found[..], [(is, remedy)] if *is == severity && remedy.contains(option)), "{ns_type}: {found:?}");
+        assert!(
+            matches!(&found[..], [(is, remedy)] if *is == severity && remedy.contains(option)),
+            "{ns_type}: {found:?}"
+        );
     }
 }
 

@@ -42,7 +42,16 @@ pub struct Step {
 
 impl Step {
     pub(super) fn new(step: &'static str, text: String) -> Self {
-        Self { step, text, pid: None, command: None, nsid: None, lacks: None, engine_command: None, engine_command_missing: None }
+        Self {
+            step,
+            text,
+            pid: None,
+            command: None,
+            nsid: None,
+            lacks: None,
+            engine_command: None,
+            engine_command_missing: None,
+        }
     }
 
     pub(super) fn of_process(step: &'static str, pid: Pid, text: String) -> Self {
