@@ -27,6 +27,7 @@ pub(super) fn tests() -> Vec<Test> {
         ),
         test("cli::dump::of_the_go_program", &[], of_the_go_program),
         test("cli::dump::streams", &[UserNamespaces, FileSystem("proc"), Program("unshare"), Program("sh")], streams),
+        test("cli::dump::labels", &[UserNamespaces], labels),
     ]
 }
 
@@ -68,6 +69,29 @@ fn fits_the_schema() {
         assert_eq!(dump["namespaces"][actor.ns_inode("uts").to_string()]["type"], "uts");
         assert!(dump["processes"][actor.pid().to_string()].is_object());
     }
+}
+
+/// A dump has the label that the kernel says, or that no module gives one; who reads it says the same.
+fn labels() {
+    let (actor, _others) = fixture();
+    let file = |name: &str| std::fs::read_to_string(format!("/proc/{}/attr/{name}", actor.pid())).ok();
+    let label = ["current", "apparmor/current"].into_iter().filter_map(file);
+    let label = label.map(|text| text.trim_end_matches(['\n', '\0']).to_owned()).find(|text| !text.is_empty());
+    let pid = actor.pid().to_string();
+    let dump = run_lxkns(["dump"]).ok();
+    let (written, process) = (dump.json(), &dump.json()["processes"][&pid]);
+    assert_eq!(written["discovery-options"]["snapshot"]["options"]["security-labels"], true);
+    assert_eq!(process["lsm-label"], label.as_deref().unwrap_or_default(), "{process}");
+    let read = |arguments: &[&str]| {
+        let arguments = [arguments, &["--from", "-"]].concat();
+        run_lxkns_with(&arguments, &dump.stdout).ok().text().to_owned()
+    };
+    let shown = read(&["show", &pid]);
+    let line = shown.lines().find_map(|line| line.trim_start().strip_prefix("LSM label")).unwrap();
+    assert_eq!(line.trim(), label.as_deref().unwrap_or("none"), "{shown}");
+    let audited = read(&["audit", &pid]);
+    assert!(!audited.contains("labels of security modules"), "{audited}");
+    assert_eq!(audited.contains("no security module labels processes"), label.is_none(), "{audited}");
 }
 
 /// In a PID namespace with its own procfs nothing changes but what lxkns itself does.
