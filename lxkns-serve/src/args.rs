@@ -113,6 +113,14 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "LXKNSD_CACHE", value_name = "MIB", default_value = "32", value_parser = clap::value_parser!(u32).range(0..=4096))]
     pub(crate) cache: u32,
 
+    /// Most memory for states and events of the past
+    #[arg(long, global = true, env = "LXKNSD_HISTORY", value_name = "MIB", default_value = "8", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) history: u32,
+
+    /// Time from one scan to the next while clients follow events and none happen
+    #[arg(long, global = true, env = "LXKNSD_INTERVAL", value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) interval: Duration,
+
     /// Form of log lines: text, json
     #[arg(
         long,
@@ -204,7 +212,8 @@ impl Args {
 
     /// What the processes are told.
     pub(crate) fn settings(&self) -> Settings {
-        let Self { max_age, scan_timeout, timeout, header_timeout, write_timeout, shutdown, .. } = *self;
+        let Self { max_age, scan_timeout, timeout, header_timeout, write_timeout, shutdown, interval, .. } = *self;
+        let mebibytes = |count: u32| usize::try_from(count).map_or(usize::MAX, |count| count << 20);
         Settings {
             log: self.log,
             reader: ReaderSettings {
@@ -213,7 +222,9 @@ impl Args {
                 timeout,
                 command_lines: self.expose_command_lines,
                 engines: self.engines,
-                cache_bytes: usize::try_from(self.cache).map_or(usize::MAX, |mib| mib << 20),
+                cache_bytes: mebibytes(self.cache),
+                history_bytes: mebibytes(self.history),
+                interval,
             },
             front: FrontSettings {
                 base_path: self.base_path.clone(),

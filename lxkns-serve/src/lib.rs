@@ -27,6 +27,7 @@ mod exposition;
 mod front;
 mod log;
 mod man;
+mod powers;
 mod protocol;
 mod reader;
 mod settings;
@@ -55,6 +56,7 @@ pub fn run() -> ExitCode {
     let first = std::env::args_os().nth(1);
     let is = |role: &str| first.as_deref() == Some(OsStr::new(role));
     let done = if is(role::INSIDE) {
+        powers::take();
         lxkns_inside::serve().map_err(Into::into)
     } else if is(role::READER) {
         reader::run()

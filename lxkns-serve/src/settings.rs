@@ -39,6 +39,10 @@ pub(crate) struct ReaderSettings {
     pub(crate) engines: bool,
     /// The most bytes of finished answers that are kept.
     pub(crate) cache_bytes: usize,
+    /// The most bytes of events and states that are kept.
+    pub(crate) history_bytes: usize,
+    /// How often a scan is made for those who follow events, where nothing is known to happen.
+    pub(crate) interval: Duration,
 }
 
 /// How requests are taken.

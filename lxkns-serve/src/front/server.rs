@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION, REFERRER_POLICY,
-    RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
+    REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -34,7 +34,7 @@ use super::problem::Problem;
 use super::routes::{self, Does, NotUnderstood};
 use super::stats::Stats;
 use crate::exposition::{self, Family, Form};
-use crate::protocol::{Content, Head, Kind, Question};
+use crate::protocol::{Bounded as _, Content, Head, Kind, Question};
 use crate::settings::FrontSettings;
 
 /// The most bytes of the head of a request.
@@ -52,6 +52,9 @@ const LAST_ANSWER: Duration = Duration::from_secs(60);
 
 /// The number of a request, in its response and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The state that an answer is about.
+const STATE: HeaderName = HeaderName::from_static("lxkns-state");
 
 /// What is listened on.
 pub(super) enum Listener {
@@ -299,6 +302,7 @@ impl Server {
                     NotUnderstood::Path => failed(Problem::NO_ROUTE),
                     NotUnderstood::Query => failed(Problem::QUERY),
                 })?;
+                let question = since_last(question, headers).map_err(failed)?;
                 self.ask(question, request).await.map_err(failed)?
             }
             Does::Alive => plain("text/plain; charset=utf-8", "ok\n".into()),
@@ -349,8 +353,19 @@ impl Server {
         let answer = tokio::time::timeout(self.settings.answer_timeout, asked).await;
         let answer = answer.map_err(|_| Problem::TIMEOUT)??;
         let head = answer.head;
+        if head.content == Content::Events {
+            let mut response = plain("text/event-stream", String::new());
+            if request.method() != Method::HEAD {
+                *response.body_mut() = body::followed(answer, self.stopping.subscribe());
+            }
+            return Ok(response);
+        }
         let accept = text(headers, &ACCEPT_ENCODING);
-        let encoding = if head.length < WORTH_COMPRESSING { Encoding::Identity } else { Encoding::accepted(&accept) };
+        let encoding = if head.length < WORTH_COMPRESSING {
+            Encoding::Identity
+        } else {
+            Encoding::accepted(&accept, &[Encoding::Zstd, Encoding::Gzip])
+        };
         let tag = tag(&head, encoding);
         let mut response = Response::new(body::whole(""));
         let fields = response.headers_mut();
@@ -362,13 +377,24 @@ impl Server {
                 fields.insert(name, value);
             }
         }
+        if let Some((epoch, number)) = head.state {
+            let state = format!("{epoch:08x}.{number}");
+            let next = head.next.map(|next| next_page(request, &state, next));
+            for (name, value) in [(LINK, next), (STATE, Some(state))] {
+                if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+                    fields.insert(name, value);
+                }
+            }
+        }
         let is_fine = head.status == 200;
         if is_fine && is_known(headers, &tag) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return Ok(response);
         }
         let content = match head.content {
-            Content::Json | Content::Metrics => "application/json",
+            Content::Json | Content::Metrics | Content::Events => "application/json",
+            Content::Lines => "application/jsonl",
+            Content::MergePatch => "application/merge-patch+json",
             Content::Problem => "application/problem+json",
         };
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(content));
@@ -410,6 +436,26 @@ impl Server {
     }
 }
 
+/// Where the next page of a list is: what was asked, with another cursor.
+fn next_page(request: &Request<Incoming>, state: &str, next: u32) -> String {
+    let query = request.uri().query().unwrap_or_default();
+    let rest = query.split('&').filter(|part| !part.is_empty() && !part.starts_with("cursor="));
+    let rest: String = rest.map(|part| format!("{part}&")).collect();
+    format!("<?{rest}cursor={state}.{next}>; rel=\"next\"")
+}
+
+/// The question of a client that follows events, with what it says that it has heard last.
+fn since_last(mut question: Question, headers: &HeaderMap) -> Result<Question, Problem> {
+    const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+    if question.kind == Kind::Events && headers.contains_key(LAST_EVENT_ID) {
+        // A browser that connects again asks as it did first: the header counts.
+        let id: String = text(headers, &LAST_EVENT_ID).chars().take(64).collect();
+        question.parameters.retain(|(name, _)| name != "since");
+        question.parameters.push(("since".to_owned(), id));
+    }
+    if question.is_in_bounds() { Ok(question) } else { Err(Problem::QUERY) }
+}
+
 /// Refuses what would be more than reading.
 fn only_reads(request: &Request<Incoming>) -> Result<(), Problem> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -431,7 +477,7 @@ fn to_the_page(request: &Request<Incoming>) -> Response<Body> {
 }
 
 fn file_of_page(file: &page::File, request: &Request<Incoming>) -> Response<Body> {
-    let encoding = Encoding::accepted(&text(request.headers(), &ACCEPT_ENCODING));
+    let encoding = Encoding::accepted(&text(request.headers(), &ACCEPT_ENCODING), &[Encoding::Gzip]);
     let tag = file.tag(encoding);
     let mut response = Response::new(body::whole(""));
     let fields = response.headers_mut();

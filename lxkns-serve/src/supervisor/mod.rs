@@ -26,6 +26,7 @@ use self::notify::Systemd;
 use crate::access::{Access, Sources};
 use crate::args::{Args, insecure};
 use crate::control::Order;
+use crate::powers;
 use crate::role;
 use crate::settings::Settings;
 
@@ -54,6 +55,7 @@ fn keep_inherited() -> anyhow::Result<()> {
 /// Where it cannot begin to serve.
 pub(crate) fn run(args: &Args, access: Access) -> anyhow::Result<()> {
     keep_inherited()?;
+    powers::hold();
     let signals = SignalSet::new(&[Signal::TERM, Signal::INT, Signal::HUP]);
     lxkns_sys::sigprocmask(Blocking::Block, &signals).context("block signals")?;
     let signals = lxkns_sys::signalfd(&signals).context("signalfd")?;

@@ -1,7 +1,9 @@
 //! A daemon that ends with the test, and a client that says exactly what it is told to.
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -31,7 +33,21 @@ impl Daemon {
 
     /// The same, with something changed about how it is started.
     pub(crate) fn start_with(arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
-        Self::start_by(|socket| {
+        let daemon = Self::start_unready(arguments, change);
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    /// By a command, for which there is a path of a UNIX socket to serve on.
+    pub(crate) fn start_by(command: impl FnOnce(&Path) -> Command) -> Self {
+        let daemon = Self::spawn(command);
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    /// The same as [`start_with`](Self::start_with), which does not yet answer.
+    pub(crate) fn start_unready(arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
+        Self::spawn(|socket| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_lxknsd"));
             command.args(["--log", "json", "--listen", "127.0.0.1:0", "--scan-timeout", "240"]);
             command.arg("--listen").arg(format!("unix:{}", socket.display())).args(arguments);
@@ -41,9 +57,14 @@ impl Daemon {
         })
     }
 
-    /// By a command, for which there is a path of a UNIX socket to serve on.
-    pub(crate) fn start_by(command: impl FnOnce(&Path) -> Command) -> Self {
+    fn wait_until_ready(&self) {
+        self.logged(|line| line["message"] == "ready" && line["process"].is_null());
+    }
+
+    fn spawn(command: impl FnOnce(&Path) -> Command) -> Self {
         let directory = tempfile::Builder::new().prefix("lxkns-test-").tempdir().unwrap();
+        // The daemon may be started as another user.
+        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o1777)).unwrap();
         let socket = directory.path().join("socket");
         let mut command = command(&socket);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
@@ -60,7 +81,6 @@ impl Daemon {
             Self { supervisor, address: String::new(), socket, log: Mutex::new(log), _directory: directory };
         let listening = daemon.logged(|line| line["message"] == "listening");
         daemon.address = listening["address"].as_str().unwrap().split_once("://").unwrap().1.to_owned();
-        daemon.logged(|line| line["message"] == "ready" && line["process"].is_null());
         daemon
     }
 
