@@ -106,7 +106,12 @@ pub(crate) fn load(look: &LookArgs, options: &DiscoveryOptions) -> Result<Snapsh
 pub(crate) fn load_with(look: &LookArgs, access: &Access, options: &DiscoveryOptions) -> Result<Snapshot> {
     match look.from.as_deref() {
         Some(path) => read(path, &look.patience),
-        None => discover(&session(access)?, options, &look.patience),
+        None => {
+            let session = session(access)?;
+            // The kernel reader alone tells references.
+            let session = if options.references { session.repeated() } else { session };
+            discover(&session, options, &look.patience)
+        }
     }
 }
 

@@ -45,7 +45,8 @@ impl<'a> FilesOfHost<'a> {
         Self { proc, files: lxkns_enter::Files::new(proc, wait), names: Vec::new() }
     }
 
-    /// A file that a process sees in its mount namespace (`None`: that the caller sees), and the maps of its mount.
+    /// A file that a process sees in its mount namespace (`None`: that the caller sees), the maps of its mount, and why its
+    /// capabilities could not be read.
     ///
     /// # Errors
     ///
@@ -57,16 +58,24 @@ impl<'a> FilesOfHost<'a> {
         mount_ns: Option<NamespaceId>,
         path: &Path,
         follow: bool,
-    ) -> io::Result<(File, Option<MountIdMaps>)> {
+    ) -> io::Result<(File, Option<MountIdMaps>, Option<io::Error>)> {
         let pinned = self.files.pin(process, path, follow)?;
         let mounts = mount_ns.and_then(|id| snapshot.mounts.get(&id)).map(Vec::as_slice).unwrap_or_default();
         let has_no_server = |file: &File| {
             let mount = mounts.iter().find(|mount| Some(mount.id) == file.mount_id);
             mount.is_some_and(|mount| lxkns_core::has_no_server(&mount.fs_type))
         };
-        let file = lxkns_core::file_of(self.proc, &pinned, has_no_server).map_err(io::Error::from)?;
+        let mut file = lxkns_core::file_of(self.proc, &pinned, has_no_server).map_err(io::Error::from)?;
         let namespace = process.and(mount_ns).and_then(|id| snapshot.namespaces.get(&id));
-        Ok((file, lxkns_core::mount_id_maps(&pinned, namespace).ok().flatten()))
+        let maps = lxkns_core::mount_id_maps(&pinned, namespace).ok().flatten();
+        let mut error = None;
+        if file.is_regular() && file.capabilities.is_none() {
+            match self.files.capabilities(pinned, &file) {
+                Ok(read) => file.capabilities = Some(read),
+                Err(why) => error = Some(why),
+            }
+        }
+        Ok((file, maps, error))
     }
 }
 

@@ -66,4 +66,8 @@ pub(crate) struct FrontSettings {
     pub(crate) answer_timeout: Duration,
     /// For each listener, whether it is a UNIX socket.
     pub(crate) listeners: Vec<bool>,
+    /// Users who may connect to UNIX sockets; empty: all who the socket's mode lets.
+    pub(crate) allowed_uids: Vec<u32>,
+    /// Whether memory that says who may connect and ask (`access`) comes after the listeners.
+    pub(crate) has_access: bool,
 }

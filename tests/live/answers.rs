@@ -161,7 +161,8 @@ fn show(context: Context<'_>, target: &str) -> Value {
         ShowAnswer::of_namespace(target.to_owned(), &shown)
     };
     if let Target::Process(pid) = Asked::parse(OsStr::new(target)).unwrap().target {
-        let (process, label) = (&context.snapshot.processes[&pid], Label::of_dump());
+        let process = &context.snapshot.processes[&pid];
+        let label = Label::of_dump(context.snapshot, process);
         let shown = ShownProcess { context, process, reference: Reference::Initial, since_boot: None, label };
         return json!([ShowAnswer::of_process(target.to_owned(), &shown)]);
     }

@@ -1,6 +1,7 @@
 // Debian's Chromium, and pages in it that note everything that must not happen.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 
 const ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
@@ -11,10 +12,12 @@ export const launch = () => chromium.launch({ executablePath: process.env["CHROM
 export async function open(browser, origin, { width = 1280, height = 800, theme = "light", path = "", ...more } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, acceptDownloads: true, ...more });
   // Other things may be at work on this machine.
-  context.setDefaultTimeout(60_000);
+  context.setDefaultTimeout(Number(process.env["PATIENCE"] ?? 30_000));
   const page = await context.newPage();
   const wrong = [];
   page.on("console", (message) => {
+    // Not every agent has events.
+    if (message.location().url.endsWith("/api/v1/events")) return;
     if (["error", "warning"].includes(message.type())) wrong.push(`${message.type()}: ${message.text()}`);
   });
   page.on("pageerror", (error) => wrong.push(`exception: ${error.message}`));
@@ -53,4 +56,16 @@ export async function visit(page, hash) {
     location.hash = to;
   }, hash);
   await page.waitForFunction((to) => location.hash === to, hash);
+}
+
+const AXE = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+
+/** What axe finds wrong on a page. */
+export async function axe(page) {
+  // Evaluated, not added as a script: the page's policy permits no other script.
+  await page.evaluate(AXE);
+  return page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run(document, { resultTypes: ["violations"] });
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
+  });
 }

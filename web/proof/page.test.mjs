@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
 import { after, before, describe, it } from "node:test";
 import { agentOf, LXKNS } from "./agent.mjs";
-import { file, launch, open, pick, visit } from "./browser.mjs";
+import { axe, file, launch, open, pick, visit } from "./browser.mjs";
 import { serve } from "./server.mjs";
 import { HOSTILE, syntheticHost } from "./synthetic.mjs";
 
@@ -12,7 +12,6 @@ const host = syntheticHost();
 const shots = process.env["SHOTS"];
 const [first] = Object.values(host.dump.containers);
 const netns = host.links.results[0].links.at(-3).nsid;
-const axeSource = await readFile(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 
 const VIEWS = [
   "", "user", "pid", "mnt", "net", "cgroup", "uts", "ipc", "time", "containers", "matrix", "mounts", "processes", "cpus", "wiring", "ports",
@@ -52,34 +51,23 @@ async function withAgent(options = {}, known = host) {
   return { ...opened, agent, server, finish: async () => { await finish(); await server.close(); await agent.close(); } };
 }
 
-async function axe(page) {
-  // Evaluated, not added as a script: the page's policy permits no other script.
-  await page.evaluate(axeSource);
-  return page.evaluate(async () => {
-    const { violations } = await globalThis.axe.run(document, { resultTypes: ["violations"] });
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
+for (const [theme, width, height] of [["light", 360, 740], ["dark", 1280, 800], ["light", 2560, 1300]]) {
+  it(`every view is whole and accessible, ${theme}, ${width} px`, async () => {
+    const opened = await withDump({ theme, width, height });
+    const { page } = opened;
+    const found = [];
+    for (const view of VIEWS) {
+      await visit(page, `#/${view}`);
+      await page.locator("main h1, main .problem").first().waitFor();
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      if (wide > 0) found.push(`${view}: ${wide} px too wide`);
+      if (await page.getByText("This view failed").count()) found.push(`${view}: failed`);
+      if (width <= 1280) found.push(...(await axe(page)).map((one) => `${view}: ${one}`));
+      if (shots) await page.screenshot({ path: `${shots}/made-${theme}-${width}-${view.replaceAll(/\W/g, "_") || "all"}.png` });
+    }
+    assert.deepEqual(found, []);
+    await opened.finish();
   });
-}
-
-for (const theme of ["light", "dark"]) {
-  for (const [width, height] of [[360, 740], [1280, 800], [2560, 1300]]) {
-    it(`every view is whole and accessible, ${theme}, ${width} px`, async () => {
-      const opened = await withDump({ theme, width, height });
-      const { page } = opened;
-      const found = [];
-      for (const view of VIEWS) {
-        await visit(page, `#/${view}`);
-        await page.locator("main h1, main .problem").first().waitFor();
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        if (wide > 0) found.push(`${view}: ${wide} px too wide`);
-        if (await page.getByText("This view failed").count()) found.push(`${view}: failed`);
-        if (width === 1280 || (width === 360 && theme === "light")) found.push(...(await axe(page)).map((one) => `${view}: ${one}`));
-        if (shots) await page.screenshot({ path: `${shots}/${theme}-${width}-${view.replaceAll(/\W/g, "_") || "all"}.png` });
-      }
-      assert.deepEqual(found, []);
-      await opened.finish();
-    });
-  }
 }
 
 describe("what a host says", () => {
@@ -89,7 +77,7 @@ describe("what a host says", () => {
     for (const view of ["containers", "matrix", "wiring", "search?q=img", `process/${Number(first.pid) + 3}`]) {
       await visit(page, `#/${view}`);
       // The picture cuts long names.
-      await page.locator("main").getByText("<img src=x onerror=al").first().waitFor();
+      await page.locator("main").getByText("<img src=x on").first().waitFor();
       assert.equal(await page.locator("#page img").count(), 0);
     }
     assert.ok(HOSTILE.includes("\u202e"));

@@ -15,6 +15,7 @@ use super::host::Host;
 use super::pages::Page;
 use super::problem::Problem;
 use super::questions::{Asking, json};
+use super::readiness::Standing;
 use super::scans::{Scan, Scans};
 use super::states::States;
 use super::wake::Wake;
@@ -29,6 +30,7 @@ pub(crate) struct Answers {
     cache: Cache,
     pub(super) feed: Arc<Feed>,
     pub(super) states: Arc<States>,
+    standing: Standing,
 }
 
 /// An answer, and what it is from.
@@ -59,7 +61,7 @@ impl Answers {
     /// # Errors
     ///
     /// This host cannot be read at all.
-    pub(crate) fn new(settings: ReaderSettings) -> anyhow::Result<Self> {
+    pub(crate) fn new(settings: ReaderSettings, standing: Standing) -> anyhow::Result<Self> {
         static CANCEL: AtomicBool = AtomicBool::new(false);
         let wake = Arc::new(Wake::new().context("eventfd")?);
         let scans = Arc::new(Scans::new(settings.scan_timeout, &CANCEL, Arc::clone(&wake)));
@@ -70,7 +72,7 @@ impl Answers {
         let scanning = Host::new(settings, &CANCEL)?;
         let shared = Arc::clone(&scans);
         std::thread::spawn(move || shared.run(|| scanning.scan()));
-        let answers = Self { host, scans, cache, feed, states: Arc::new(states) };
+        let answers = Self { host, scans, cache, feed, states: Arc::new(states), standing };
         let following = Following::new(&answers, wake);
         std::thread::spawn(move || following.run());
         Ok(answers)
@@ -129,6 +131,7 @@ impl Answers {
         };
         if question.kind == Kind::Metrics {
             let mut families = metrics::of(got.as_deref().ok(), self.scans.figures());
+            families.push(self.standing.metric());
             families.extend(metrics::of_events(&self.feed.figures()));
             families.extend(own::processes(self.host.session.proc()));
             families.push(own::limits(self.host.session.proc()));
@@ -140,7 +143,7 @@ impl Answers {
             Err(no_scan) => return Problem::from(no_scan).into(),
         };
         let made = match question.kind {
-            Kind::Ready => json(&metrics::readiness(&scan.snapshot)),
+            Kind::Ready => json(&self.standing.readiness(&scan.snapshot)),
             Kind::History => self.history(question, &scan),
             _ => {
                 let newest = self.scans.last().map_or(scan.number, |last| last.number);

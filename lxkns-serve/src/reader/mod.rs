@@ -7,6 +7,7 @@
 
 mod answers;
 mod cache;
+mod cgroup_namespace;
 mod feed;
 mod follow;
 mod host;
@@ -20,6 +21,7 @@ mod past;
 mod patch;
 mod problem;
 mod questions;
+mod readiness;
 mod scans;
 mod states;
 #[cfg(test)]
@@ -31,15 +33,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use lxkns_core::ProcRoot;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{DumpableBehavior, Signal};
-use tracing::info;
+use tracing::{info, warn};
 
 use self::answers::Answers;
+use self::readiness::Standing;
 use crate::control::{self, News, Order};
 use crate::log;
+use crate::powers::{self, Missing, Powers};
 use crate::settings::Settings;
 
 /// How often the supervisor hears that all is well.
@@ -67,9 +72,20 @@ pub(crate) fn begin() -> anyhow::Result<(OwnedFd, Settings, Vec<OwnedFd>)> {
 /// Where it cannot begin to.
 pub(crate) fn run() -> anyhow::Result<()> {
     let (control, settings, _) = begin()?;
+    powers::take();
+    let proc = ProcRoot::host()?;
+    let powers = Powers::of_this_process(&proc);
     rustix::thread::set_no_new_privs(true).context("no_new_privs")?;
     log::begin(settings.log);
-    let answers = Arc::new(Answers::new(settings.reader)?);
+    for Missing { capability, adds, reason } in powers.missing() {
+        warn!(process = "reader", capability, adds, reason, "capability missing");
+    }
+    let outside =
+        cgroup_namespace::leave(&proc).map_err(|error| format!("paths of control groups are relative: {error:#}"));
+    if let Err(why) = &outside {
+        warn!(process = "reader", "{why}");
+    }
+    let answers = Arc::new(Answers::new(settings.reader, Standing { powers, shortfall: outside.err() })?);
     let questions = link::start_workers(&answers);
     control::send(&control, &News::Ready, &[]).context("say that it is ready")?;
     info!(process = "reader", "ready");
@@ -89,7 +105,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
                     let link = fds.into_iter().next().context("a connection without its socket")?;
                     link::start(link, questions.clone(), Arc::clone(answers.feed()));
                 }
-                Some((Order::Start(_) | Order::Drain, _)) => {}
+                Some((Order::Start(_) | Order::Access | Order::Drain, _)) => {}
             },
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).context("poll"),

@@ -227,7 +227,7 @@ fn insecure() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--insecure-listen"));
     let checked = run(&["check", "--listen", "0.0.0.0:5010", "--insecure-listen"]);
     assert_eq!(checked.status.code(), Some(0));
-    assert!(String::from_utf8_lossy(&checked.stdout).contains("without a password"));
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("without TLS and authentication"));
     // One that nobody else runs asks no variable.
     let variable = std::process::Command::new(env!("CARGO_BIN_EXE_lxknsd"))
         .arg("check")

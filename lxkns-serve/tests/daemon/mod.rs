@@ -1,21 +1,36 @@
 //! The tests, by what they are about.
 
+mod access;
 mod answers;
+mod cgroups;
 mod events;
 mod http;
+mod powers;
 mod processes;
+mod robust;
 mod running;
 mod states;
+mod tls;
 
 use libtest_mimic::Trial;
 
 use self::running::{Daemon, Reply};
 
 pub(crate) fn tests() -> Vec<Trial> {
-    [answers::tests(), events::tests(), http::tests(), processes::tests(), states::tests()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        access::tests(),
+        answers::tests(),
+        cgroups::tests(),
+        events::tests(),
+        http::tests(),
+        powers::tests(),
+        processes::tests(),
+        robust::tests(),
+        states::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The command, built with this program or before.

@@ -215,3 +215,21 @@ export interface ShowAnswer {
     "host-capabilities": string[] | null;
   };
 }
+
+interface NamedProcess {
+  pid: number;
+  command?: string | null;
+}
+
+/** A line of `lxkns watch --json` or `lxkns diff --json`. */
+export interface EventLine {
+  change: string;
+  time?: string;
+  namespace: NamespaceAnswer;
+  holders?: HolderAnswer[];
+  holder?: HolderAnswer;
+  process?: NamedProcess;
+  was?: NamedProcess;
+  from?: number;
+  to?: number;
+}

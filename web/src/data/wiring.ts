@@ -44,6 +44,7 @@ export interface Words {
   ports: () => string;
   apart: string;
   physical: string;
+  noProcess: string;
   more: (count: number) => string;
 }
 
@@ -300,7 +301,7 @@ function cardLines(wiring: Wiring, placed: Placed, most: number, words: Words): 
     const other = link === parent?.own ? ` ⇄ ${parent.other.name}` : far ? ` ⇄ ${far.name} (${wiring.byId.get(far.nsid)?.title ?? far.nsid})` : "";
     const kind = link.kind === "veth" || link.name === "lo" ? "" : ` · ${link.kind ?? words.physical}`;
     const master = link.master ? ` → ${net.links.find((one) => one.id[1] === link.master![1])?.name ?? ""}` : "";
-    lines.push({ text: `${link.name}${other}${kind}${master}${link.up ? "" : " · down"}`, style: "link", link });
+    lines.push({ text: `${link.name}${kind}${other}${master}${link.up ? "" : " · down"}`, style: "link", link });
     for (const address of (net.addresses.get(link.id[1]) ?? []).slice(0, 2)) lines.push({ text: `   ${address}`, style: "small" });
     for (const user of link.users.slice(0, 2)) lines.push({ text: `   ${user.name} ${user.pid}`, style: "small" });
   }
@@ -317,10 +318,25 @@ function cardHeight(wiring: Wiring, placed: Placed, most: number, words: Words):
   return 44 + LINE * (lines.length + (hidden > 0 ? 1 : 0) + (placed.net.ports.length > 0 ? 1 : 0));
 }
 
-const fit = (text: string, width: number, each: number): string => {
-  const most = Math.floor(width / each);
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
-};
+/** How wide a character is at most in the usual fonts, as a part of the font's size. */
+const wideness = (c: string): number =>
+  /[ijl.,:;|!'()[\] ft]/.test(c) ? 0.42 : /[mwMW@%]/.test(c) ? 1 : /[A-Z]/.test(c) ? 0.76 : c < "\u0590" ? 0.65 : 1.1;
+
+/** Text cut to a width, in pixels, of a font of this size. */
+function fit(text: string, width: number, size: number): string {
+  let left = width / size;
+  let n = 0;
+  for (const c of text) {
+    left -= wideness(c);
+    if (left < 0) return `${text.slice(0, Math.max(0, n - 1))}…`;
+    n += c.length;
+  }
+  return text;
+}
+
+/** Bold letters of 13 pixels take as much as others of this size. */
+const BOLD = 14.6;
+const PLAIN = 11.6;
 
 function drawCard(wiring: Wiring, placed: Placed, x: number, y: number, w: number, most: number, shapes: Shape[], anchors: Anchors, words: Words): Drawn {
   const { net } = placed;
@@ -328,20 +344,20 @@ function drawCard(wiring: Wiring, placed: Placed, x: number, y: number, w: numbe
   const h = cardHeight(wiring, placed, most, words);
   const href = hrefOf({ kind: "ns", id: net.id });
   shapes.push({ kind: "box", x, y, w, h, style: net.initial ? "initial" : net.orphan ? "orphan" : "net", label: net.title });
-  shapes.push({ kind: "text", x: x + 10, y: y + 18, text: fit(net.title, w - 20, 7.6), style: "title", href });
-  shapes.push({ kind: "text", x: x + 10, y: y + 33, text: `net:[${net.id}]`, style: "small" });
+  shapes.push({ kind: "text", x: x + 10, y: y + 18, text: fit(net.title, w - 20, BOLD), style: "title", href });
+  shapes.push({ kind: "text", x: x + 10, y: y + 33, text: net.title === `net:[${net.id}]` ? words.noProcess : `net:[${net.id}]`, style: "small" });
   anchors.set(String(net.id), { left: [x, y + 14], right: [x + w, y + 14] });
   let at = y + 33;
   for (const line of lines) {
     at += LINE;
     shapes.push({
-      kind: "text", x: x + 10, y: at, text: fit(line.text, w - 18, 6.7), style: line.style,
+      kind: "text", x: x + 10, y: at, text: fit(line.text, w - 18, PLAIN), style: line.style,
       ...(line.link ? { href: hrefOf({ kind: "link", netns: line.link.id[0], index: line.link.id[1] }) } : {}),
     });
     if (line.link) anchors.set(linkKey(line.link.id), { left: [x, at - 4], right: [x + w, at - 4] });
   }
   if (hidden > 0) shapes.push({ kind: "text", x: x + 10, y: (at += LINE), text: words.more(hidden), style: "small" });
-  if (net.ports.length > 0) shapes.push({ kind: "text", x: x + 10, y: at + LINE, text: fit(`${words.ports()} ${portsText(net)}`, w - 18, 6.7), style: "port" });
+  if (net.ports.length > 0) shapes.push({ kind: "text", x: x + 10, y: at + LINE, text: fit(`${words.ports()} ${portsText(net)}`, w - 18, PLAIN), style: "port" });
   return { w, h };
 }
 

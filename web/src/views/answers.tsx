@@ -8,7 +8,7 @@ import type { Gap } from "../data/dump-types";
 import { isOrphan, nsName, TYPES, type Host, type Ns } from "../data/host";
 import { collate } from "../data/text";
 import { S } from "../strings";
-import { Answer, Card, Facts, Heading, NsById, NsRef, NsTags, ProcById, Some, Tag, Unread } from "../ui/bits";
+import { Answer, Card, Facts, Heading, MemberCount, NsById, NsRef, NsTags, ProcById, Some, Tag, Unread } from "../ui/bits";
 import { Grid, useFilter, type Column, type Tree } from "../ui/grid";
 import { useStore } from "../ui/store";
 import { heldBy } from "./namespaces";
@@ -89,7 +89,7 @@ function OrphansOfDump({ host }: { host: Host }): JSX.Element {
   const match = useMemo(() => (text === "" ? undefined : (ns: Ns) => `${nsName(ns)} ${ns.netnsName ?? ""} ${ns.reference.join(" ")}`.includes(text)), [text]);
   const columns: Column<Ns>[] = [
     { id: "ns", title: S.columns.namespace, width: "minmax(13rem, 1fr)", cell: (ns) => <><NsRef ns={ns} inRow /><NsTags ns={ns} /></>, sort: (a, b) => a.id - b.id },
-    { id: "sure", title: S.columns.processes, width: "minmax(10rem, 1fr)", from: 520, cell: (ns) => (host.unread[ns.type] > 0 ? <Unread>{S.membersUnread(host.unread[ns.type])}</Unread> : <span class="number">0</span>) },
+    { id: "sure", title: S.columns.processes, width: "minmax(10rem, 1fr)", from: 520, cell: (ns) => (<MemberCount host={host} ns={ns} />) },
     { id: "held", title: S.columns.held, width: "minmax(12rem, 2fr)", from: 700, cell: (ns) => (host.ours ? <span>{heldBy(ns)}</span> : <Unread>{S.notKnown}</Unread>) },
   ];
   return (
@@ -207,9 +207,10 @@ export function GapsView({ host }: { host: Host }): JSX.Element {
             ]}
           />
         </Card>
+        {host.pidnsOnly !== undefined && <Card title={S.views.processes}><p><Unread>{S.gaps.outside}</Unread>{!Number.isNaN(host.pidnsOnly) && <> <NsById host={host} id={host.pidnsOnly} type="pid" /></>}</p></Card>}
         {host.suspects.length > 0 && <Card title={S.gaps.suspects(host.suspects.length)}><Some items={host.suspects} limit={4} each={(one) => <span>{one.kind}{one.pid !== undefined && <> <ProcById host={host} pid={one.pid} /></>}{one.fd !== undefined && <span class="dim"> fd {one.fd}</span>} {one.mntns !== undefined && <NsById host={host} id={one.mntns} type="mnt" />} <bdi class="wrap">{one.path}</bdi></span>} /></Card>}
       </div>
-      <Grid id="gaps" label={S.views.gaps} columns={columns} tree={tree} match={match} tools={input} empty={host.ours ? S.gaps.none : <Unread>{S.gaps.theirs}</Unread>} />
+      <Grid id="gaps" label={S.views.gaps} columns={columns} tree={tree} match={match} tools={input} empty={host.ours ? (host.pidnsOnly === undefined ? S.gaps.none : S.gaps.noOther) : <Unread>{S.gaps.theirs}</Unread>} />
     </>
   );
 }

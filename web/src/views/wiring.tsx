@@ -4,7 +4,7 @@ import { useMemo, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { hrefOf } from "../data/address";
 import type { GraphAnswer, LinkAnswer, PortAnswer, ShowAnswer } from "../data/answers";
-import { isOrphan, type Host } from "../data/host";
+import { containerOf, isOrphan, type Host } from "../data/host";
 import { collate } from "../data/text";
 import { draw, linkKey, pictureOf, toSvg, wiringOf, type Net, type Palette, type Picture, type Wiring } from "../data/wiring";
 import { S } from "../strings";
@@ -49,8 +49,12 @@ function Shown({ host, graph, only, table, setTable }: { host: Host; graph: Grap
     });
     const title = (id: number): string | undefined => {
       const ns = host.namespaces.get(id);
-      const [first, ...more] = ns && !ns.initial ? ns.containers : [];
-      return first && S.wiring.and(first.name, more.length);
+      if (!ns) return undefined;
+      if (ns.initial) return host.name || S.matrix.host;
+      const owner = containerOf(ns);
+      if (owner) return S.wiring.and(owner.name, ns.containers.length - 1);
+      const [senior] = ns.leaders;
+      return ns.netnsName ?? (senior && `${senior.name} ${senior.pid}`);
     };
     return wiringOf(graph, { initial: (id) => host.namespaces.get(id)?.initial ?? false, title, addresses: (id) => addresses.get(id) ?? new Map() }, ports, only);
   }, [graph, ports, only, host, ready]);

@@ -87,7 +87,7 @@ impl Asking<'_> {
             Some(process) => process.living_task().namespaces.get(NamespaceType::Mnt),
         };
         let is_followed = self.question.flag("dereference")?;
-        let (found, maps) =
+        let (found, maps, unread) =
             files.find(self.snapshot, process, mount_ns, &asked.path, is_followed).map_err(|error| {
                 let detail = format!("{}: {}", printable(&name), errors::named(&error));
                 let is_missing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
@@ -96,6 +96,9 @@ impl Asking<'_> {
         let sights = Sights::of(self.snapshot, mount_ns, &found);
         let mut reading = Reading::of(self.snapshot, &sights, home(self.snapshot), &mut files);
         reading.maps = maps;
+        if let Some(error) = unread {
+            reading.gaps.push(format!("its capabilities are not readable: {}", errors::named(&error)));
+        }
         let owner = Owner::new(self.snapshot, &found, &sights, &reading);
         let mut gaps = owner.gaps();
         gaps.extend(gap_lines(self.snapshot, owner::places()));
