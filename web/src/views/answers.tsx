@@ -39,6 +39,7 @@ export function HolderAnswerLine({ host, holder }: { host: Host; holder: HolderA
         {holder.fd !== undefined && <span class="dim"> fd {holder.fd}</span>}
         {holder.nsid !== undefined && <> <NsById host={host} id={holder.nsid} /></>}
         {holder.path !== undefined && <> <bdi class="wrap">{holder.path}</bdi></>}
+        {holder.mntns !== undefined && holder.mntns !== host.mntns && <> <span class="dim">{S.in}</span> <NsById host={host} id={holder.mntns} type="mnt" /></>}
       </span>
       {holder.release && holder.release.length > 0 && <ul class="steps">{holder.release.map((step, n) => <li key={n}><StepLine step={step} /></li>)}</ul>}
     </>
