@@ -62,7 +62,7 @@ function Shown({ host, graph, only, table, setTable }: { host: Host; graph: Grap
   useStore();
   const asked = store.ask<PortAnswer>("ports", {});
   const ports = asked.state === "is" ? asked.value.results : undefined;
-  const ids = useMemo(() => [...new Set(graph.links.map((link) => link.nsid))], [graph]);
+  const ids = useMemo(() => [...new Set(graph.links.map((link) => link.id[0]))], [graph]);
   const { addresses, waits } = useAddresses(ids);
   const wiring = useMemo(() => {
     const title = (id: number): string | undefined => {
@@ -173,7 +173,7 @@ function WiringTable({ host, wiring, back }: { host: Host; wiring: Wiring; back:
           <span>
             {(others.get(linkKey(row.link.id)) ?? []).slice(0, 4).map(({ relation, link }, n) => {
               const end = wiring.links.get(linkKey(link));
-              return <span key={n}>{n > 0 && ", "}<span class="dim">{relation}</span> <bdi>{end?.name ?? link[1]}</bdi>{link[0] !== row.link.nsid && <span class="dim"> {S.in} {wiring.byId.get(link[0])?.title ?? link[0]}</span>}</span>;
+              return <span key={n}>{n > 0 && ", "}<span class="dim">{relation}</span> <bdi>{end?.name ?? link[1]}</bdi>{link[0] !== row.link.id[0] && <span class="dim"> {S.in} {wiring.byId.get(link[0])?.title ?? link[0]}</span>}</span>;
             })}
             {(others.get(linkKey(row.link.id))?.length ?? 0) > 4 && <span class="dim"> {S.more(others.get(linkKey(row.link.id))!.length - 4)}</span>}
             {row.link.users.map((user, n) => <span key={n}> <ProcById host={host} pid={user.pid} name={user.name} /></span>)}
@@ -181,7 +181,7 @@ function WiringTable({ host, wiring, back }: { host: Host; wiring: Wiring; back:
         );
       },
     },
-    { id: "address", title: S.ports.address, width: "minmax(8rem, 0.8fr)", from: 860, cell: (row) => (row.kind === "link" ? <span>{wiring.byId.get(row.link.nsid)?.addresses.get(row.link.id[1])?.join(" ")}</span> : null) },
+    { id: "address", title: S.ports.address, width: "minmax(8rem, 0.8fr)", from: 860, cell: (row) => (row.kind === "link" ? <span>{wiring.byId.get(row.link.id[0])?.addresses.get(row.link.id[1])?.join(" ")}</span> : null) },
     { id: "container", title: S.columns.container, width: "minmax(7rem, 0.7fr)", from: 960, cell: (row) => { const one = row.kind === "net" ? host.namespaces.get(row.net.id)?.containers[0] : undefined; return one ? <ContainerRef container={one} inRow /> : null; } },
   ];
   return <Grid id="wiring" label={S.views.wiring} columns={columns} tree={tree} match={match} openTo={1} tools={<>{input}<button type="button" onClick={back}>{S.wiring.picture}</button></>} />;
