@@ -124,7 +124,12 @@ pub(crate) fn load(look: &LookArgs, options: &DiscoveryOptions) -> Result<Snapsh
 pub(crate) fn load_with(look: &LookArgs, access: &Access, options: &DiscoveryOptions) -> Result<Snapshot> {
     match look.from.as_deref() {
         Some(path) => read(path, &look.patience),
-        None => discover(&session(access)?, options, &look.patience),
+        None => {
+            let session = session(access)?;
+            // The kernel reader alone tells references.
+            let session = if options.references { session.repeated() } else { session };
+            discover(&session, options, &look.patience)
+        }
     }
 }
 
@@ -245,7 +250,7 @@ impl<'a> FilesOfHost<'a> {
         Self { proc, files: lxkns_enter::Files::new(proc, wait), names: Vec::new() }
     }
 
-    /// A file that a process sees in its mount namespace, and the maps of its mount.
+    /// A file that a process sees in its mount namespace, the maps of its mount, and why its capabilities could not be read.
     pub(crate) fn find(
         &self,
         snapshot: &Snapshot,
@@ -253,16 +258,24 @@ impl<'a> FilesOfHost<'a> {
         mount_ns: Option<NamespaceId>,
         path: &Path,
         follow: bool,
-    ) -> io::Result<(File, Option<MountIdMaps>)> {
+    ) -> io::Result<(File, Option<MountIdMaps>, Option<io::Error>)> {
         let pinned = self.files.pin(process, path, follow)?;
         let mounts = mount_ns.and_then(|id| snapshot.mounts.get(&id)).map(Vec::as_slice).unwrap_or_default();
         let has_no_server = |file: &File| {
             let mount = mounts.iter().find(|mount| Some(mount.id) == file.mount_id);
             mount.is_some_and(|mount| lxkns_core::has_no_server(&mount.fs_type))
         };
-        let file = lxkns_core::file_of(self.proc, &pinned, has_no_server).map_err(io::Error::from)?;
+        let mut file = lxkns_core::file_of(self.proc, &pinned, has_no_server).map_err(io::Error::from)?;
         let namespace = process.and(mount_ns).and_then(|id| snapshot.namespaces.get(&id));
-        Ok((file, lxkns_core::mount_id_maps(&pinned, namespace).ok().flatten()))
+        let maps = lxkns_core::mount_id_maps(&pinned, namespace).ok().flatten();
+        let mut error = None;
+        if file.is_regular() && file.capabilities.is_none() {
+            match self.files.capabilities(pinned, &file) {
+                Ok(read) => file.capabilities = Some(read),
+                Err(why) => error = Some(why),
+            }
+        }
+        Ok((file, maps, error))
     }
 }
 

@@ -11,7 +11,6 @@ mod caller;
 mod commands;
 mod exit;
 mod interrupt;
-mod life;
 mod live;
 mod patient;
 mod progress;

@@ -18,6 +18,8 @@ use crate::{caller, live, view};
 pub(crate) fn run(args: &DoctorArgs, color: Color) -> Result {
     let mut options = DiscoveryOptions::everything();
     options.without_self = true;
+    // The reader is chosen as for most commands.
+    options.references = false;
     let access = live::access(&args.look.patience);
     let is_live = args.look.from.is_none();
     let interfaces = if is_live { Some(ask_all(&ProcRoot::host()?)) } else { None };

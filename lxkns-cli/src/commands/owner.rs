@@ -68,7 +68,7 @@ pub(crate) fn run(args: &OwnerArgs, color: Color) -> Result {
         Some(process) => process.living_task().namespaces.get(NamespaceType::Mnt),
     };
     let home = super::home(&snapshot, true);
-    let (file, maps) = match files.find(&snapshot, process, mount_ns, &asked.path, args.dereference) {
+    let (file, maps, unread) = match files.find(&snapshot, process, mount_ns, &asked.path, args.dereference) {
         Ok(found) => found,
         Err(error) => {
             say(format_args!("{}: {}", printable(&name), errors::named(&error)));
@@ -79,6 +79,9 @@ pub(crate) fn run(args: &OwnerArgs, color: Color) -> Result {
     let sights = Sights::of(&snapshot, mount_ns, &file);
     let mut reading = Reading::of(&snapshot, &sights, home, &mut files);
     reading.maps = maps;
+    if let Some(error) = unread {
+        reading.gaps.push(format!("its capabilities are not readable: {}", errors::named(&error)));
+    }
     let owner = Owner::new(&snapshot, &file, &sights, &reading);
     let mut gaps = owner.gaps();
     gaps.extend(super::gap_lines(&snapshot, owner::places()));

@@ -44,6 +44,11 @@ impl Problem {
         Self::new(500, "urn:lxkns:problem:failed", "The host could not be read", None)
     }
 
+    /// What is asked about was there, and is not kept any more.
+    pub(crate) fn gone() -> Self {
+        Self::new(410, "urn:lxkns:problem:gone", "That state is not kept any more", None)
+    }
+
     /// There are too many questions.
     pub(crate) fn busy() -> Self {
         Self::new(503, "urn:lxkns:problem:busy", "Too many questions wait for an answer", None)

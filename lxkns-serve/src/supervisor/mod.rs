@@ -11,7 +11,7 @@ mod notify;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use lxkns_core::OWN_DESCRIPTORS;
 use lxkns_sys::{Blocking, SignalSet};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -23,8 +23,10 @@ use tracing::{info, warn};
 use self::child::Child;
 use self::listeners::Listener;
 use self::notify::Systemd;
-use crate::args::Args;
+use crate::access::{Access, Sources};
+use crate::args::{Args, insecure};
 use crate::control::Order;
+use crate::powers;
 use crate::role;
 use crate::settings::Settings;
 
@@ -49,15 +51,16 @@ fn keep_inherited() -> anyhow::Result<()> {
 /// # Errors
 ///
 /// Where it cannot begin to serve.
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, access: Access) -> anyhow::Result<()> {
     keep_inherited()?;
+    powers::hold();
     let signals = SignalSet::new(&[Signal::TERM, Signal::INT, Signal::HUP]);
     lxkns_sys::sigprocmask(Blocking::Block, &signals).context("block signals")?;
     let signals = lxkns_sys::signalfd(&signals).context("signalfd")?;
     // What is opened in its memory is the reader's and the front's too.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).context("be undumpable")?;
     let systemd = Systemd::of_environment();
-    let listeners = listeners::open(&args.listen)?;
+    let listeners = listeners::open(args, &access)?;
     let mut settings = args.settings();
     settings.front.listeners = listeners.iter().map(Listener::is_unix).collect();
     for listener in &listeners {
@@ -67,6 +70,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         reader: Child::new(role::READER),
         front: Child::new(role::FRONT),
         settings,
+        sources: args.sources(),
+        access,
+        is_insecure: args.insecure_listen,
         listeners,
         systemd,
         is_ready: false,
@@ -77,10 +83,22 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     ended
 }
 
+/// What a signal wishes.
+enum Wish {
+    None,
+    Reload,
+    Stop,
+}
+
 struct Supervisor {
     reader: Child,
     front: Child,
     settings: Settings,
+    sources: Sources,
+    /// What the files of `sources` have said last, where all was well.
+    access: Access,
+    /// Whether other hosts are served without TLS or authentication.
+    is_insecure: bool,
     listeners: Vec<Listener>,
     systemd: Systemd,
     is_ready: bool,
@@ -91,8 +109,10 @@ impl Supervisor {
     fn serve(&mut self, signals: &OwnedFd) -> anyhow::Result<()> {
         loop {
             self.start_those_due()?;
-            if self.wait(signals)? {
-                return Ok(());
+            match self.wait(signals)? {
+                Wish::None => {}
+                Wish::Reload => self.reload(),
+                Wish::Stop => return Ok(()),
             }
             self.reader.hear();
             self.front.hear();
@@ -125,10 +145,40 @@ impl Supervisor {
             self.reader.start(&start, &[])?;
         }
         if front {
-            let fds: Vec<BorrowedFd<'_>> = self.listeners.iter().map(Listener::as_fd).collect();
+            let mut fds: Vec<BorrowedFd<'_>> = self.listeners.iter().map(Listener::as_fd).collect();
+            let access = self.sources.are_some().then(|| self.access.to_memory()).transpose()?;
+            fds.extend(access.as_ref().map(|memory| memory.as_fd()));
             self.front.start(&start, &fds)?;
         }
         self.join()
+    }
+
+    /// Reads again who may connect and ask. Where something about it is wrong, all stays as it was.
+    fn reload(&mut self) {
+        if !self.sources.are_some() {
+            info!("nothing to reload");
+            return;
+        }
+        match self.changed() {
+            Ok((access, memory)) => {
+                info!(access = access.words(), "configuration reloaded");
+                self.access = access;
+                self.front.tell(&Order::Access, &[memory.as_fd()]);
+            }
+            Err(error) => warn!("configuration not reloaded, the last one stays: {error:#}"),
+        }
+    }
+
+    fn changed(&self) -> anyhow::Result<(Access, OwnedFd)> {
+        let access = self.sources.read()?;
+        if !self.is_insecure
+            && !access.is_secured()
+            && let Some(open) = self.listeners.iter().find(|listener| listener.is_open())
+        {
+            bail!("{open}: {}", insecure(&access));
+        }
+        let memory = access.to_memory()?;
+        Ok((access, memory))
     }
 
     /// Joins both processes anew, where both are there.
@@ -143,8 +193,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Waits until there is something to do; says whether it is to stop.
-    fn wait(&self, signals: &OwnedFd) -> anyhow::Result<bool> {
+    /// Waits until there is something to do; says what a signal wishes.
+    fn wait(&self, signals: &OwnedFd) -> anyhow::Result<Wish> {
         let now = Instant::now();
         let children = [&self.reader, &self.front];
         let points = children.into_iter().filter_map(|child| child.next(SILENCE)).chain(self.systemd.next());
@@ -161,14 +211,15 @@ impl Supervisor {
             Err(errno) => return Err(errno).context("poll"),
         }
         if fds[0].revents().is_empty() {
-            return Ok(false);
+            return Ok(Wish::None);
         }
+        let mut wish = Wish::None;
         loop {
             match lxkns_sys::read_signal(signals) {
-                Ok(signal) if signal.number == Signal::HUP.as_raw() => info!("nothing to reload"),
-                Ok(_) => return Ok(true),
+                Ok(signal) if signal.number == Signal::HUP.as_raw() => wish = Wish::Reload,
+                Ok(_) => return Ok(Wish::Stop),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(false),
+                Err(Errno::AGAIN) => return Ok(wish),
                 Err(errno) => return Err(errno).context("read a signal"),
             }
         }

@@ -32,7 +32,7 @@ fn status(pid: u32) -> Vec<(String, String)> {
     fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-fn field(pid: u32, name: &str) -> String {
+pub(super) fn field(pid: u32, name: &str) -> String {
     let found = status(pid).into_iter().find(|(known, _)| known == name);
     found.unwrap_or_else(|| panic!("{name} of {pid}")).1
 }
