@@ -268,6 +268,32 @@ describe("an agent", () => {
     await opened.finish();
   });
 
+  it("tells what no snapshot has, and what it has lost", async () => {
+    const opened = await withAgent();
+    const { page, agent } = opened;
+    await page.getByText("live", { exact: true }).waitFor();
+    const namespace = { nsid: 4026531111, type: "uts", "netns-name": null };
+    agent.tell("appeared", { change: "appeared", time: "a", namespace, process: { pid: 77, command: HOSTILE } });
+    agent.tell("went", { change: "went", time: "b", namespace, process: { pid: 77, command: HOSTILE } });
+    await page.getByText("1 change").click();
+    await page.locator(".changes li").filter({ hasText: "came and went" }).filter({ hasText: "uts:[4026531111]" }).filter({ hasText: "<img src=x onerror" }).waitFor();
+    await visit(page, "#/uts");
+    await page.locator(".over").getByText("uts:[4026531111]").waitFor();
+    await visit(page, "#/net");
+    await page.getByRole("treegrid", { name: "Network" }).waitFor();
+    assert.equal(await page.locator(".over").count(), 0);
+    agent.tell("lost", { change: "lost", text: "at least 7 events lost" });
+    agent.tell("resync", { why: "history", text: "the history does not go back that far" });
+    agent.tell("failed", { text: "out of descriptors" });
+    for (const text of ["at least 7 events lost", "the history does not go back that far", "out of descriptors"]) await page.locator(".notice", { hasText: text }).waitFor();
+    assert.deepEqual(await axe(page), []);
+    agent.tell("state");
+    await page.locator(".notice", { hasText: "out of descriptors" }).waitFor({ state: "detached" });
+    await page.locator(".notice", { hasText: "at least 7" }).getByRole("button", { name: "Dismiss" }).click();
+    await page.locator(".notice", { hasText: "at least 7" }).waitFor({ state: "detached" });
+    await opened.finish();
+  });
+
   it("that is lost is said, and what is shown stays", async () => {
     const opened = await withAgent();
     const { page, server, agent } = opened;

@@ -179,7 +179,7 @@ export const S = {
   wiring: {
     physical: "physical", and: (name: string, more: number): string => (more > 0 ? `${name} +${more}` : name), index: "Index", related: "Connected to", users: "Opened by", all: "Show all", none: "No link.", ports: (): string => "listens", apart: "Connected to nothing", noProcess: "no process seen",
     more: (count: number): string => `and ${count} more`, larger: "Larger", smaller: "Smaller", fit: "Fit", table: "As a table", picture: "As a picture", nets: (count: number): string => many(count, "network namespace"),
-    capped: "addresses in the details only", pictureLabel: "Picture of the wiring; “As a table” says the same", namespaceOrLink: "Namespace, link", kind: "Kind", other: "Connected to",
+    capped: (most: number): string => `addresses of ${most} only`, waits: "asking for addresses…", pictureLabel: "Picture of the wiring; “As a table” says the same", namespaceOrLink: "Namespace, link", kind: "Kind", other: "Connected to",
     linkCount: (count: number): string => many(count, "link"), port: "has port", upper: "below",
   },
   search: {

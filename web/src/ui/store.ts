@@ -57,6 +57,9 @@ const MOST_NOTICES = 3;
 /** How many namespaces are shown at most that came and went between scans. */
 const MOST_PASSED = 200;
 
+/** The parameters of a question; a list where one is repeated. */
+export type Params = Record<string, string> | [string, string][];
+
 /** A problem of the agent's, as it says it. */
 export class Refused extends Error {}
 
@@ -309,7 +312,7 @@ class Store {
   }
 
   /** An answer that is there already. */
-  peek<T>(question: string, params: Record<string, string> = {}): Envelope<T> | undefined {
+  peek<T>(question: string, params: Params = {}): Envelope<T> | undefined {
     const file = this.files.get(question);
     if (file && Object.keys(params).length === 0) return file as Envelope<T>;
     const asked = this.answers.get(keyOf(question, params));
@@ -317,7 +320,7 @@ class Store {
   }
 
   /** An answer of the agent, asked for if it is not there; what is shown meanwhile. */
-  ask<T>(question: string, params: Record<string, string>): Asked<Envelope<T>> | { state: "needs-agent" } {
+  ask<T>(question: string, params: Params): Asked<Envelope<T>> | { state: "needs-agent" } {
     const file = this.files.get(question);
     if (file && Object.keys(params).length === 0) return { state: "is", value: file as Envelope<T> };
     if (!this.live) return { state: "needs-agent" };
@@ -335,7 +338,7 @@ class Store {
     return asking;
   }
 
-  private async fetchAnswer<T>(question: string, params: Record<string, string>): Promise<Asked<Envelope<T>>> {
+  private async fetchAnswer<T>(question: string, params: Params): Promise<Asked<Envelope<T>>> {
     try {
       const response = await fetch(answerUrl(question, params), { headers: { accept: "application/json" } });
       if (!response.ok) return { state: "failed", why: await problem(response) };
@@ -351,9 +354,9 @@ class Store {
   }
 }
 
-const keyOf = (question: string, params: Record<string, string>): string => `${question}?${new URLSearchParams(params).toString()}`;
+const keyOf = (question: string, params: Params): string => `${question}?${new URLSearchParams(params).toString()}`;
 
-export function answerUrl(question: string, params: Record<string, string>): string {
+export function answerUrl(question: string, params: Params): string {
   const query = new URLSearchParams(params).toString();
   return `api/v1/${question}${query ? `?${query}` : ""}`;
 }
