@@ -2,6 +2,7 @@
 
 mod answers;
 mod cgroups;
+mod fleet;
 mod http;
 mod powers;
 mod processes;
@@ -12,7 +13,8 @@ use libtest_mimic::Trial;
 use self::running::{Daemon, Reply};
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let tests = [answers::tests(), cgroups::tests(), http::tests(), powers::tests(), processes::tests()];
+    let tests =
+        [answers::tests(), cgroups::tests(), fleet::tests(), http::tests(), powers::tests(), processes::tests()];
     tests.into_iter().flatten().collect()
 }
 
