@@ -71,7 +71,7 @@ const COLUMNS: [(Column, &str, &str); 21] = [
     (Column::State, "STATE", "created, running, paused or exited"),
     (Column::Engine, "ENGINE", "what runs it"),
     (Column::Caps, "EXTRA-CAPS", "capabilities beyond the engine's default; all if it has each"),
-    (Column::Lsm, "LSM", "label of AppArmor, SELinux or Smack (not in dumps)"),
+    (Column::Lsm, "LSM", "label of AppArmor, SELinux or Smack"),
     (Column::Pod, "POD", "pod"),
     (Column::Process, "PROCESS", "PID of its first process"),
     (Column::Image, "IMAGE", "image"),

@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod access;
 mod args;
 mod control;
 mod exposition;
@@ -67,7 +68,7 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lxknsd: {error:#}");
+            log::say(&format!("{error:#}"));
             ExitCode::from(3)
         }
     }

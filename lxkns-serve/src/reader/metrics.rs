@@ -12,6 +12,7 @@ use lxkns_answers::orphans::{is_left_over, orphans};
 use lxkns_answers::release::Advice;
 use lxkns_core::model::{NamespaceType, Reader};
 
+use super::feed::EventFigures;
 use super::scans::{BUCKETS, Figures, Scan};
 use crate::exposition::{Family, Kind};
 
@@ -38,6 +39,22 @@ fn of_scans(figures: Figures) -> Vec<Family> {
     let build =
         Family::new(Kind::Info, "lxkns_build", "The program").with(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
     vec![build, seconds, failures]
+}
+
+/// The figures of events.
+pub(crate) fn of_events(figures: &EventFigures) -> Vec<Family> {
+    let mut told = Family::new(Kind::Counter, "lxkns_events", "Events that were told, by kind");
+    for (kind, count) in &figures.told {
+        told.push("", &[("kind", kind)], *count as f64);
+    }
+    let mut lost =
+        Family::new(Kind::Counter, "lxkns_events_lost", "Events of tasks that are missing, by what was lost");
+    lost.push("", &[("what", "event")], figures.lost as f64);
+    lost.push("", &[("what", "namespaces")], figures.unread as f64);
+    let clients = Family::new(Kind::Gauge, "lxkns_event_clients", "Clients that follow events");
+    let dropped =
+        Family::new(Kind::Counter, "lxkns_event_clients_dropped", "Clients that fell behind the events that are kept");
+    vec![told, lost, clients.with(&[], figures.followers as f64), dropped.with(&[], figures.outrun as f64)]
 }
 
 fn of_snapshot(scan: &Scan) -> Vec<Family> {

@@ -1,23 +1,32 @@
 //! The process that reads the host. It has the capabilities, and no input but frames of the front's (`protocol`) and what
 //! the supervisor says.
 //!
-//! Three kinds of threads: one for each connection to the front, which reads frames and hands out pieces of bodies; a few
-//! that find answers; one that scans. The first thread listens to the supervisor, and says that the process is alive.
+//! Five kinds of threads: two for each connection to the front, of which one reads frames and hands out pieces of bodies, the
+//! other events; a few that find answers; one that scans; one that follows what happens. The first thread listens to the
+//! supervisor, and says that the process is alive.
 
 mod answers;
 mod cache;
 mod cgroup_namespace;
+mod feed;
+mod follow;
 mod host;
+mod json_text;
 mod link;
 mod metrics;
 mod own;
+mod pages;
 mod parameters;
+mod past;
+mod patch;
 mod problem;
 mod questions;
 mod readiness;
 mod scans;
+mod states;
 #[cfg(test)]
 mod tests;
+mod wake;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -94,9 +103,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 None => return Ok(()),
                 Some((Order::Link, fds)) => {
                     let link = fds.into_iter().next().context("a connection without its socket")?;
-                    link::start(link, questions.clone());
+                    link::start(link, questions.clone(), Arc::clone(answers.feed()));
                 }
-                Some((Order::Start(_) | Order::Drain, _)) => {}
+                Some((Order::Start(_) | Order::Access | Order::Drain, _)) => {}
             },
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).context("poll"),
