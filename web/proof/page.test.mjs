@@ -6,17 +6,18 @@ import { after, before, describe, it } from "node:test";
 import { agentOf, LXKNS } from "./agent.mjs";
 import { axe, file, launch, open, pick, visit } from "./browser.mjs";
 import { serve } from "./server.mjs";
-import { HOSTILE, syntheticHost } from "./synthetic.mjs";
+import { HOSTILE, LONG, syntheticHost } from "./synthetic.mjs";
 
 const host = syntheticHost();
 const shots = process.env["SHOTS"];
 const [first] = Object.values(host.dump.containers);
+const longest = Object.values(host.dump.containers).find((one) => one.name === LONG);
 const netns = host.links.results[0].links.at(-3).nsid;
 
 const VIEWS = [
   "", "user", "pid", "mnt", "net", "cgroup", "uts", "ipc", "time", "containers", "matrix", "mounts", "processes", "cpus", "wiring", "ports",
   "orphans", "audit", "gaps", "compare", "search?q=web", "settings", "help", "ns/4026531837", `ns/${netns}`, `process/${first.pid}`, `task/${first.pid}`,
-  `container/${first.id}`, "mounts/4026531832", "mounts/4026531832/35", "cpus/1", "link/4026531833/2", "process/999999", "nowhere",
+  `container/${first.id}`, `container/${longest.id}`, `process/${longest.pid}`, "mounts/4026531832", "mounts/4026531832/35", "cpus/1", "link/4026531833/2", "process/999999", "nowhere",
 ];
 
 let browser;
@@ -362,6 +363,10 @@ describe("a large host", () => {
     await page.getByRole("treegrid", { name: "All namespaces" }).waitFor();
     await timed("filter all", () => page.getByLabel("Filter").fill("nginx"), () => page.locator(".grid-row").filter({ hasText: "nginx" }).first().waitFor());
     assert.equal(await page.getByText("were looked at").count(), 0);
+    const changed = structuredClone(large.dump);
+    changed.processes["1"].name = "changed";
+    await opened.agent.set(changed);
+    await timed("update", () => opened.agent.tell(), () => page.getByText("1 change").waitFor());
     await timed("wiring", () => visit(page, "#/wiring"), () => page.locator(".picture svg").waitFor());
     assert.ok(Object.values(times).every((time) => time < 2000), JSON.stringify(times));
     assert.ok((await page.evaluate(() => document.querySelectorAll("*").length)) < 12_000);

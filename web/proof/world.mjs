@@ -96,7 +96,7 @@ export async function make() {
 export async function agent() {
   const one = { url: "", child: undefined };
   const begin = async (listen) => {
-    const child = spawn(LXKNSD, ["--listen", listen, "--log", "json", "--expose-command-lines"], { stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(LXKNSD, ["--listen", listen, "--log", "json", "--expose-command-lines"], { argv0: "lxknsd", stdio: ["ignore", "ignore", "pipe"] });
     one.child = child;
     const failed = new Promise((_, fail) => child.once("exit", (code) => fail(new Error(`lxknsd ended with ${code}`))));
     failed.catch(() => {});

@@ -414,6 +414,8 @@ const EVENTS = [...CHANGES, "lost", "state", "resync", "failed"];
 const TOLD = 60;
 /** The least time between two looks, in milliseconds. */
 const LEAST = 300;
+/** The longest time until the page looks at what it was told of, in milliseconds. */
+const LONGEST = 10_000;
 
 /** When an agent that does not answer is asked again, in milliseconds. */
 const RETRY = 3000;
@@ -455,7 +457,7 @@ export function follow(): () => void {
     }
     if (interval === 0 && !wanted) return;
     // What costs much is looked at less often.
-    const pause = wanted ? took * 5 : Math.max(interval * 1000, took * 5);
+    const pause = wanted ? Math.min(took * 3, LONGEST) : Math.max(interval * 1000, took * 5);
     timer = setTimeout(() => void look(), Math.max(wanted ? last + LEAST : 0, last + pause) - Date.now());
   };
   const arrange = (): void => {
