@@ -163,7 +163,7 @@ fn watch_mounts(events: &mut Option<Events>, session: &Discovery<'_>, snapshot: 
     let is_other = |namespace: &&Namespace| {
         namespace.ns_type == NamespaceType::Mnt && Some(namespace.id) != snapshot.observer_mount_ns
     };
-    let others = snapshot.namespaces.values().filter(is_other).map(|namespace| namespace.id);
+    let others = snapshot.namespaces.values().filter(is_other);
     let opener = session.opener(snapshot);
     events.watch_mounts(others, |id| opener.open(id).ok())
 }

@@ -23,7 +23,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
 use crate::failure::{Failure, errno_of};
-use crate::model::{Cause, EventRefusal, EventSource, LostEvents, NamespaceId, Operation, TaskEvent};
+use crate::model::{Cause, EventRefusal, EventSource, LostEvents, Namespace, NamespaceId, Operation, TaskEvent};
 use crate::procfs::ProcRoot;
 #[cfg(any(test, feature = "_fuzz"))]
 pub(crate) use connector::parse as parse_message;
@@ -218,9 +218,9 @@ impl Events {
     /// Has changes of the mounts of these mount namespaces reported too, where the kernel can do that. Each is opened with
     /// `open` once, for a moment, and is not kept alive. Returns whether a new one is among them: what changed there before is
     /// not reported.
-    pub fn watch_mounts(
+    pub fn watch_mounts<'n>(
         &mut self,
-        namespaces: impl IntoIterator<Item = NamespaceId>,
+        namespaces: impl IntoIterator<Item = &'n Namespace>,
         open: impl FnMut(NamespaceId) -> Option<OwnedFd>,
     ) -> bool {
         self.marks.add(namespaces, open)

@@ -16,7 +16,7 @@ use lxkns_core::OWN_DESCRIPTORS;
 use lxkns_sys::{Blocking, SignalSet};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
 use rustix::process::Signal;
 use tracing::{info, warn};
 
@@ -32,6 +32,8 @@ use crate::settings::Settings;
 
 /// How long a process may say nothing.
 const SILENCE: Duration = Duration::from_secs(30);
+/// How often the front may have itself joined with the reader anew.
+const BETWEEN_LINKS: Duration = Duration::from_millis(50);
 
 /// Has what this process has inherited closed in those that it starts, but for the standard streams. It is still open here:
 /// systemd may have passed it.
@@ -74,6 +76,8 @@ pub(crate) fn run(args: &Args, access: Access) -> anyhow::Result<()> {
         access,
         is_insecure: args.insecure_listen,
         listeners,
+        link: None,
+        link_due: Instant::now(),
         systemd,
         is_ready: false,
     };
@@ -100,6 +104,11 @@ struct Supervisor {
     /// Whether other hosts are served without TLS or authentication.
     is_insecure: bool,
     listeners: Vec<Listener>,
+    /// An end of the connection between both, by which it is ended when another takes its place: a front that was taken
+    /// over could keep each.
+    link: Option<OwnedFd>,
+    /// When the front may have another.
+    link_due: Instant,
     systemd: Systemd,
     is_ready: bool,
 }
@@ -111,17 +120,25 @@ impl Supervisor {
             self.start_those_due()?;
             match self.wait(signals)? {
                 Wish::None => {}
-                Wish::Reload => self.reload(),
+                Wish::Reload => {
+                    self.systemd.reloading();
+                    self.reload();
+                    self.systemd.ready();
+                }
                 Wish::Stop => return Ok(()),
             }
             self.reader.hear();
             self.front.hear();
-            if self.front.take_unlinked() {
+            let now = Instant::now();
+            if now >= self.link_due && self.front.take_unlinked() {
                 self.join()?;
             }
-            let now = Instant::now();
             for child in [&mut self.reader, &mut self.front] {
                 child.end_if_silent(now, SILENCE);
+            }
+            if !self.reader.is_there() || !self.front.is_there() {
+                // As this process has an end too, the one that is left would not notice.
+                self.part();
             }
             if !self.is_ready && self.reader.is_ready() && self.front.is_ready() {
                 self.is_ready = true;
@@ -183,14 +200,25 @@ impl Supervisor {
 
     /// Joins both processes anew, where both are there.
     fn join(&mut self) -> anyhow::Result<()> {
+        self.part();
+        self.link_due = Instant::now() + BETWEEN_LINKS;
         if self.reader.is_there() && self.front.is_there() {
             let (of_front, of_reader) =
                 rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                     .context("socketpair")?;
             self.reader.tell(&Order::Link, &[of_reader.as_fd()]);
             self.front.tell(&Order::Link, &[of_front.as_fd()]);
+            self.link = Some(of_front);
         }
         Ok(())
+    }
+
+    /// Ends the connection of both, whoever has an end of it.
+    fn part(&mut self) {
+        if let Some(link) = self.link.take() {
+            // It may have ended already.
+            let _ = rustix::net::shutdown(&link, Shutdown::Both);
+        }
     }
 
     /// Waits until there is something to do; says what a signal wishes.
@@ -198,6 +226,7 @@ impl Supervisor {
         let now = Instant::now();
         let children = [&self.reader, &self.front];
         let points = children.into_iter().filter_map(|child| child.next(SILENCE)).chain(self.systemd.next());
+        let points = points.chain(self.front.is_unlinked().then_some(self.link_due));
         let wait = points.min().map(|point| point.saturating_duration_since(now));
         // A point in time is not missed by less than the kernel rounds.
         let wait = wait.map(|wait| wait + Duration::from_millis(1)).map(Timespec::try_from).transpose();
