@@ -170,6 +170,18 @@ describe("a host", { skip: LACKS }, () => {
     await server.close();
   });
 
+  it("may be served below a path", async () => {
+    const other = await startAgent("--base-path", "/some/path");
+    const origin = `${new URL(other.url).origin}/some/path/`;
+    // `finish` fails if anything else is asked for than what is below that.
+    const { page, finish } = await open(browser, origin, { path: `#/ns/${netns("red")}` });
+    await page.locator("main .type-net").first().waitFor();
+    await page.reload();
+    await page.getByRole("region", { name: "Why is it still there?" }).getByText("/run/netns/red").first().waitFor();
+    await finish();
+    await other.stop();
+  });
+
   it("changes as it is looked at, and only what changed is sent", async () => {
     // It never looks by itself: what comes is told by events.
     const { page, finish } = await opened({ settings: { interval: 0 } });
@@ -193,6 +205,7 @@ describe("a host", { skip: LACKS }, () => {
     for (const [status, type] of kinds) assert.deepEqual([status, type], [200, "application/merge-patch+json"]);
     await visit(page, `#/ns/${green}`);
     await page.getByText(`There is no namespace ${green}`).waitFor();
+    await page.locator("main .over").getByText("green").waitFor();
 
     // What this page has seen is compared in full, what the agent alone knows by its own comparison.
     const compared = async (on, group) => {

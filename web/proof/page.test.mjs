@@ -206,6 +206,54 @@ describe("by keyboard", () => {
   });
 });
 
+describe("whoever looks", () => {
+  it("sees where the focus is, wherever Tab leads", async () => {
+    const opened = await withAgent();
+    const { page } = opened;
+    for (const view of ["", "containers", "wiring", "compare", "settings", `container/${first.id}`]) {
+      await visit(page, `#/${view}`);
+      await page.locator("main h1").first().waitFor();
+      await page.evaluate(() => document.activeElement?.blur());
+      const hidden = [];
+      for (let n = 0; n < 45; n++) {
+        await page.keyboard.press("Tab");
+        const at = await page.evaluate(() => {
+          const element = document.activeElement;
+          if (!element || element === document.body) return undefined;
+          const shown = (one) => getComputedStyle(one).outlineStyle !== "none";
+          // A file is chosen by its label, which has the outline.
+          return shown(element) || (element.parentElement?.matches(".button") && shown(element.parentElement)) ? "" : element.outerHTML.slice(0, 120);
+        });
+        if (at === undefined) break;
+        if (at) hidden.push(at);
+      }
+      assert.deepEqual(hidden, [], view);
+    }
+    await opened.finish();
+  });
+
+  it("has nothing moved who does not like that", async () => {
+    for (const [reducedMotion, moves] of [["reduce", false], ["no-preference", true]]) {
+      const opened = await withAgent({ reducedMotion });
+      const { page, agent } = opened;
+      await visit(page, "#/processes");
+      await page.getByRole("treegrid", { name: "Processes" }).waitFor();
+      await page.evaluate(() => {
+        window.moved = 0;
+        addEventListener("animationstart", () => window.moved++);
+      });
+      const changed = structuredClone(host.dump);
+      changed.processes["1"].name = "init";
+      await agent.set(changed);
+      agent.tell();
+      await page.locator(".grid-row[class*=mark-]").waitFor();
+      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+      assert.equal((await page.evaluate(() => window.moved)) > 0, moves, reducedMotion);
+      await opened.finish();
+    }
+  });
+});
+
 describe("pictures", () => {
   it("are saved as SVG and PNG", async () => {
     const opened = await withDump();

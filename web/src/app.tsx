@@ -158,11 +158,11 @@ function ObjectView({ host, object }: { host: Host; object: ObjectRef }): JSX.El
   switch (object.kind) {
     case "ns": {
       const ns = host.namespaces.get(object.id);
-      return ns ? <div class="scroll"><NsView host={host} ns={ns} /></div> : <Gone>{S.gone.ns(object.id)}</Gone>;
+      return ns ? <div class="scroll"><NsView host={host} ns={ns} /></div> : <Gone was={`ns/${object.id}`}>{S.gone.ns(object.id)}</Gone>;
     }
     case "process": {
       const process = host.processes.get(object.pid);
-      return process ? <div class="scroll"><ProcessView host={host} process={process} /></div> : <Gone>{S.gone.process(object.pid)}</Gone>;
+      return process ? <div class="scroll"><ProcessView host={host} process={process} /></div> : <Gone was={`process/${object.pid}`}>{S.gone.process(object.pid)}</Gone>;
     }
     case "task": {
       const task = host.tasks.get(object.tid);
@@ -170,7 +170,7 @@ function ObjectView({ host, object }: { host: Host; object: ObjectRef }): JSX.El
     }
     case "container": {
       const container = host.containers.find((one) => one.key === object.key);
-      return container ? <div class="scroll"><ContainerView host={host} container={container} /></div> : <Gone>{S.gone.container(object.key)}</Gone>;
+      return container ? <div class="scroll"><ContainerView host={host} container={container} /></div> : <Gone was={`container/${object.key}`}>{S.gone.container(object.key)}</Gone>;
     }
     case "mounts": return <MountsView host={host} mntns={object.mntns} />;
     case "mount": return <div class="scroll"><MountView host={host} mntns={object.mntns} id={object.id} /></div>;

@@ -129,7 +129,7 @@ export const S = {
     task: (tid: number): string => `task ${tid}`,
   },
   details: {
-    facts: "Facts", uniqueId: "Unique ID", owner: "Owner", parent: "Parent", loose: "Tasks whose process is elsewhere", netnsId: "ID in the observer's", noNetnsId: "has none there",
+    facts: "Facts", uniqueId: "Unique ID", owner: "Owner", parent: "Parent", loose: "Tasks whose process is elsewhere", netnsId: "netns ID for the observer", noNetnsId: "has none there",
     uidMap: "UID map", gidMap: "GID map", offsets: "Offsets", reference: "Reached by", noReference: "no path leads there", leaders: "Topmost processes",
     offset: (monotonic: [number, number], boottime: [number, number]): string => `monotonic ${monotonic[0]} s ${monotonic[1]} ns, boottime ${boottime[0]} s ${boottime[1]} ns`,
     members: (count: number): string => `all ${many(count, "process", "processes")}`, holders: "Kept alive by", holdersUnknown: "The dump of another program does not say.",
