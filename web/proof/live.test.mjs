@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
-import { readlinkSync } from "node:fs";
+import { readlinkSync, writeFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { axe, launch, open, pick, file, visit } from "./browser.mjs";
 import { serve } from "./server.mjs";
@@ -178,6 +178,19 @@ describe("a host", { skip: LACKS }, () => {
     await page.locator("main .type-net").first().waitFor();
     await page.reload();
     await page.getByRole("region", { name: "Why is it still there?" }).getByText("/run/netns/red").first().waitFor();
+    await finish();
+    await other.stop();
+  });
+
+  it("may be for those alone who know a password", async () => {
+    // The hash of a published test of bcrypt: U*U.
+    writeFileSync("/run/web.yml", "basic_auth_users:\n  somebody: $2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n");
+    const other = await startAgent("--web.config.file", "/run/web.yml");
+    assert.equal((await fetch(other.url)).status, 401);
+    assert.equal((await fetch(`${other.url}api/v1/snapshot`)).status, 401);
+    const { page, finish } = await open(browser, other.url, { httpCredentials: { username: "somebody", password: "U*U" } });
+    await page.getByRole("treegrid").waitFor();
+    await page.getByText("live", { exact: true }).waitFor();
     await finish();
     await other.stop();
   });

@@ -317,6 +317,22 @@ describe("an agent", () => {
     await opened.finish();
   });
 
+  it("is there again after a dump was looked at", async () => {
+    const opened = await withAgent();
+    const { page, agent } = opened;
+    const other = structuredClone(host.dump);
+    other["discovery-options"].snapshot.hostname = "elsewhere";
+    await pick(page, file("other.json", other));
+    await page.locator(".source-text").getByText("elsewhere").waitFor();
+    assert.equal(await page.getByTitle("Look again").count(), 0);
+    await page.getByRole("button", { name: "Back to the agent" }).click();
+    await page.locator(".source-text").getByText("example").waitFor();
+    await page.getByText("live", { exact: true }).waitFor();
+    assert.equal(await page.getByText("Back to the agent").count(), 0);
+    assert.equal(agent.seen.events, 2);
+    await opened.finish();
+  });
+
   it("tells what no snapshot has, and what it has lost", async () => {
     const opened = await withAgent();
     const { page, agent } = opened;

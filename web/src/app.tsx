@@ -217,6 +217,7 @@ function SourceState(): JSX.Element {
       )}
       {fresh.length > 0 && <Changes marks={fresh} />}
       {source?.kind !== "file" && <button type="button" disabled={loading} onClick={() => void store.refresh()} title={S.source.refresh}><span aria-hidden="true">⟳</span><span class="sr">{S.source.refresh}</span></button>}
+      {source?.kind === "file" && store.hasAgent && <button type="button" disabled={loading} onClick={() => void store.refresh()}>{S.source.back}</button>}
       <FileButton label={S.source.openShort} />
       {host && <button type="button" class="wide-only" onClick={() => save(store.text(), `lxkns-${host?.name || "host"}.json`, "application/json")}>{S.source.saveShort}</button>}
     </div>

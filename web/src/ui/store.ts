@@ -54,6 +54,8 @@ export interface Kept {
 /** How many states are kept: they share what is equal. */
 const MOST_KEPT = 12;
 const MOST_NOTICES = 3;
+/** How many marks outlast the next change. */
+const MOST_MARKS = 5000;
 /** How many namespaces are shown at most that came and went between scans. */
 const MOST_PASSED = 200;
 
@@ -74,6 +76,8 @@ class Store {
   error: string | undefined;
   /** Whether the agent answered when it was asked last. */
   reachable: boolean | undefined;
+  /** Whether an agent has answered: one can return to it from a dump. */
+  hasAgent = false;
   /** Whether the agent's events arrive. */
   follows = false;
   notices: Notice[] = [];
@@ -154,6 +158,7 @@ class Store {
           this.show(hostOf(dump.clean), { kind: "agent" }, dump);
         }
         this.reachable = true;
+        this.hasAgent = true;
         this.error = undefined;
         this.state = state;
         this.loadedAt = scannedAt(response);
@@ -382,7 +387,7 @@ async function problem(response: Response): Promise<string> {
 
 function marked(old: Map<string, Mark>, before: Host, now: Host, seconds: number): Map<string, Mark> {
   const time = Date.now();
-  const marks = new Map([...old].filter(([, mark]) => mark.until > time));
+  const marks = new Map([...old].filter(([, mark]) => mark.until > time).slice(-MOST_MARKS));
   for (const { change, key, label, href, kind, details } of difference(before, now).changes) {
     marks.set(key, { change, until: time + seconds * 1000, label, href: isOver(change) ? undefined : href, kind, details });
   }
