@@ -26,6 +26,8 @@ struct Walk {
     /// Whether there are TUN/TAP files of which the kernel does not tell whose they are.
     lacks_tuns: bool,
 }
+    /// Whether more waits in sockets than is gone into.
+    is_cut: bool,
 
 /// Reads the counts before the mounts are read; `None` if they are not wanted or the kernel does not tell. In another PID
 /// namespace than the initial one, not all tasks are visible, and nothing would be explained.
@@ -110,8 +112,9 @@ fn explained(
             let (least, most) = reader.attachments(record.address)?;
             explained += (record.references - explained).clamp(least, most);
         }
-        // What is not explained may be a TUN/TAP file.
-        if walk.lacks_tuns && seen.ns_type == NamespaceType::Net && explained < record.references {
+        // What is not explained may be a TUN/TAP file, or wait in a socket.
+        let lacks_some = walk.is_cut || walk.lacks_tuns && seen.ns_type == NamespaceType::Net;
+        if lacks_some && explained < record.references {
             continue;
         }
         // More than there are were not there at the same time.
@@ -162,7 +165,9 @@ fn walk(reader: &KernelReader) -> Result<Walk, Refusal> {
     let told = reader.tuns(&tuns);
     let lacks_tuns = told.is_err();
     told.unwrap_or_default().into_iter().for_each(|(net, _)| explain(net));
-    for waiting in reader.in_flight(&receivers)?.0 {
+    let (waiting, unsure) = reader.in_flight(&receivers)?;
+    walk.is_cut = unsure.is_cut;
+    for waiting in waiting {
         match waiting.what {
             WaitingKind::Namespace { ino, .. } => drop(walk.open.insert(ino as u32)),
             WaitingKind::Socket { inode, net } if sockets.insert(inode) => explain(net),

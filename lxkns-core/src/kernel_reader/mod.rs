@@ -47,7 +47,7 @@ use crate::failure::Failure;
 use crate::model::{Call, Cause, DeviceNumber, NamespaceType, Operation};
 use btf::Btf;
 pub(crate) use events::EventRecord;
-pub(crate) use in_flight::{Receiver, Waiting, WaitingKind};
+pub(crate) use in_flight::{Receiver, Unsure, Waiting, WaitingKind};
 use memory::MemoryReader;
 use programs::Missing;
 pub(crate) use records::{FileKind, FileRecord, NamespaceRecord, TaskRecord};
@@ -267,9 +267,9 @@ impl KernelReader {
         Ok(())
     }
 
-    /// What waits in these UNIX sockets to be received or accepted; and the places of those of which not all could be seen, or
-    /// in which something changed meanwhile.
-    pub(crate) fn in_flight(&self, receivers: &[Receiver]) -> Result<(Vec<Waiting>, FxHashSet<usize>), Refusal> {
+    /// What waits in these UNIX sockets to be received or accepted; and of which not all could be seen, or something changed
+    /// meanwhile.
+    pub(crate) fn in_flight(&self, receivers: &[Receiver]) -> Result<(Vec<Waiting>, Unsure), Refusal> {
         let (memory, layout) = (self.memory.as_ref(), self.in_flight.as_ref());
         in_flight::waiting(layout.map_err(Clone::clone)?, memory.map_err(Clone::clone)?, receivers)
     }
