@@ -10,6 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::found::{Found, Seen};
 use super::search::Search;
+use super::session::Discovery;
 use crate::kernel_reader::{FileKind, KernelReader, NamespaceRecord, Receiver, Refusal, WaitingKind};
 use crate::model::{Exactness, Holder, NamespaceId, NamespaceType, Object, Place, References, Snapshot};
 
@@ -25,9 +26,9 @@ struct Walk {
     open: FxHashSet<u32>,
     /// Whether there are TUN/TAP files of which the kernel does not tell whose they are.
     lacks_tuns: bool,
-}
     /// Whether more waits in sockets than is gone into.
     is_cut: bool,
+}
 
 /// Reads the counts before the mounts are read; `None` if they are not wanted or the kernel does not tell. In another PID
 /// namespace than the initial one, not all tasks are visible, and nothing would be explained.
@@ -68,11 +69,11 @@ pub(super) fn all(
     let Some(before) = before else { return FxHashMap::default() };
     search.forget_kept();
     let told = search.session.kernel_reader().as_ref().map_err(Clone::clone).and_then(|reader| {
-        let (walk, after) = (walk(reader)?, counts(reader)?);
+        let (walk, after) = (walk(search.session, reader)?, counts(reader)?);
         let mut told = explained(search, found, reader, &walk, &[&before, &after])?;
         let has_more = |references: &References| references.has_more();
         if told.values().any(has_more) {
-            let (walk, again) = (self::walk(reader)?, counts(reader)?);
+            let (walk, again) = (self::walk(search.session, reader)?, counts(reader)?);
             let second = explained(search, found, reader, &walk, &[&before, &after, &again])?;
             told.retain(|id, references| !references.has_more() || second.get(id) == Some(references));
         }
@@ -130,7 +131,7 @@ fn is_bind_mounted(seen: &Seen) -> bool {
 }
 
 /// Goes through all tasks and files once.
-fn walk(reader: &KernelReader) -> Result<Walk, Refusal> {
+fn walk(session: &Discovery<'_>, reader: &KernelReader) -> Result<Walk, Refusal> {
     let mut walk = Walk::default();
     let mut explain = |ino: u32| *walk.explained.entry(ino).or_default() += 1;
     let mut sets = FxHashSet::default();
@@ -161,8 +162,8 @@ fn walk(reader: &KernelReader) -> Result<Walk, Refusal> {
         }
     })?;
     reader.held_by_files(&others)?.into_iter().for_each(&mut explain);
-    // Where the driver is a module, the kernel's own description of itself has nothing of its files.
-    let told = reader.tuns(&tuns);
+    // The driver can be a module that does not describe itself.
+    let told = reader.tuns(&tuns, |path| session.btf(path));
     let lacks_tuns = told.is_err();
     told.unwrap_or_default().into_iter().for_each(|(net, _)| explain(net));
     let (waiting, unsure) = reader.in_flight(&receivers)?;
