@@ -19,7 +19,7 @@ pub(crate) struct CapsArgs {
     #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) target: Asked,
 
-    /// Process or thread to ask about; by default TARGET if that is a PID, else lxkns itself
+    /// Process or task to ask about; by default TARGET if that is a PID, else lxkns itself
     #[arg(short = 'p', long = "pid", value_name = "PID",
           value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
     pub(crate) pid: Option<u32>,

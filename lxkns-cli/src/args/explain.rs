@@ -22,7 +22,7 @@ Exit code: 0 if it succeeds, 4 if it fails, 3 if that is not known";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainArgs {
-    /// Process or thread to ask about; by default the caller
+    /// Process or task to ask about; by default the caller
     #[arg(short = 'p', long = "pid", value_name = "PID",
           value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
     pub(crate) pid: Option<u32>,

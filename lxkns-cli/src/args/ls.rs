@@ -33,7 +33,7 @@ pub(crate) struct LsArgs {
           value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
     pub(crate) pids: Vec<u32>,
 
-    /// Sort by a column; what is not known comes last
+    /// Sort by a column; unknown values come last
     #[arg(long, value_name = "COLUMN", value_parser = columns::from_name)]
     pub(crate) sort: Option<Column>,
 

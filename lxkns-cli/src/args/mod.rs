@@ -79,7 +79,7 @@ Examples:
   lxkns mounts 1234             show the mounts of a process
   lxkns owner web:/etc/shadow   show whose a file is in each user namespace
   lxkns containers              list containers, and what they share
-  lxkns audit web               judge how far a container is apart from the host
+  lxkns audit web               judge how well a container is isolated
   lxkns ports --port 8080       show who listens on a port, in any namespace
   lxkns doctor                  report what is visible and what would show more
   lxkns enter web -- ps ax      run a command in a container
@@ -181,7 +181,7 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = containers::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", view::containers::help()))]
     Containers(ContainersArgs),
-    /// Judge how far containers and processes are apart from the host
+    /// Judge how well containers and processes are isolated from the host
     #[command(help_template = TEMPLATE, before_help = audit::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", audit::NOTES))]
     Audit(AuditArgs),
@@ -286,7 +286,7 @@ pub(crate) struct PatienceArgs {
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub(crate) timeout: Duration,
 
-    /// Ask Docker and podman, over their sockets, for what nothing else shows
+    /// Ask Docker and podman, over their sockets, for facts that nothing else shows
     #[arg(long)]
     pub(crate) engines: bool,
 

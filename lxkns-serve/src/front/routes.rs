@@ -157,7 +157,7 @@ pub(super) const ROUTES: &[Route] = &[
     asks("/api/v1/busy", "Why a file system is busy (lxkns busy)", Kind::Busy, &[PATH]),
     asks("/api/v1/caps", "The capabilities of a process in a namespace (lxkns caps)", Kind::Caps, &[TARGET, PID]),
     asks("/api/v1/who-can", "Who has a capability in a namespace (lxkns who-can)", Kind::WhoCan, &[TARGET, CAPABILITY]),
-    asks("/api/v1/audit", "How far containers are apart from the host (lxkns audit)", Kind::Audit, &[TARGETS]),
+    asks("/api/v1/audit", "How well containers are isolated from the host (lxkns audit)", Kind::Audit, &[TARGETS]),
     asks("/api/v1/ports", "Who listens, in every network namespace (lxkns ports)", Kind::Ports, &[TARGETS, PORT, UNIX]),
     asks("/api/v1/links", "The links of all network namespaces as a graph (lxkns links)", Kind::Links, &[TARGETS]),
     asks("/api/v1/snapshot", "The snapshot (lxkns dump)", Kind::Snapshot, &[]),
