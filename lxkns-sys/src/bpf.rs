@@ -7,14 +7,14 @@ use rustix::io::Errno;
 
 use crate::{checked, checked_fd};
 
-const BPF_MAP_CREATE: libc::c_int = 0;
+pub(crate) const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_MAP_UPDATE_BATCH: libc::c_int = 26;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_ITER_CREATE: libc::c_int = 33;
 
-const BPF_MAP_TYPE_ARRAY: u32 = 2;
+pub(crate) const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
 pub(crate) const BPF_TRACE_RAW_TP: u32 = 23;
 const BPF_TRACE_ITER: u32 = 28;

@@ -8,15 +8,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::bpf::{BPF_TRACE_RAW_TP, BpfInstruction, load};
+use crate::bpf::{BPF_MAP_CREATE, BPF_MAP_TYPE_ARRAY, BPF_TRACE_RAW_TP, BpfInstruction, load};
 use crate::{checked, checked_fd};
 
-const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_RAW_TRACEPOINT_OPEN: libc::c_int = 17;
 
-const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_MAP_TYPE_RINGBUF: u32 = 27;
 
 /// Loads a program for a tracepoint, which `attach_btf_id` names: the ID of the type `btf_trace_…` in the kernel's BTF. It
