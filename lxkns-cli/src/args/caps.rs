@@ -2,8 +2,8 @@
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::{LookArgs, target};
-use lxkns_answers::target::{Asked, PID_MAX};
+use super::{LookArgs, pid, target};
+use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -20,8 +20,7 @@ pub(crate) struct CapsArgs {
     pub(crate) target: Asked,
 
     /// Process or task to ask about; by default TARGET if that is a PID, else lxkns itself
-    #[arg(short = 'p', long = "pid", value_name = "PID",
-          value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid)]
     pub(crate) pid: Option<u32>,
 
     /// Write JSON

@@ -49,7 +49,7 @@ pub(crate) struct WatchArgs {
     pub(crate) types: Vec<NamespaceType>,
 
     /// Time from the start of one scan to the start of the next [default: 1; 10 with --events, unless something happens]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) interval: Option<Duration>,
 
     /// Scan when tasks or mounts change something, and report what came and went between scans
