@@ -240,6 +240,7 @@ export interface ReleaseStep {
   command?: string | null;
   "delete-name"?: string | null;
   "engine-command"?: string | null;
+  "engine-command-missing"?: string | null;
   fd?: number | null;
   lacks?: string | null;
   nsid?: number | null;
