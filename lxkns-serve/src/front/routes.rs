@@ -217,7 +217,7 @@ pub(super) const ROUTES: &[Route] = &[
     ),
     asks(
         "/api/v1/audit",
-        "How far containers are apart from the host (lxkns audit)",
+        "How well containers are isolated from the host (lxkns audit)",
         Kind::Audit,
         &[TARGETS, LIMIT, CURSOR, FIELDS],
     ),
