@@ -118,7 +118,7 @@ pub(crate) fn permission() -> Result<(), Refusal> {
         &mut [],
     );
     match loaded {
-        Err(errno @ (Errno::PERM | Errno::NOSYS)) => Err(Refusal::of(Call::Bpf)(errno)),
+        Err(errno @ (Errno::PERM | Errno::ACCESS | Errno::NOSYS)) => Err(Refusal::of(Call::Bpf)(errno)),
         _ => Ok(()),
     }
 }
