@@ -218,7 +218,7 @@ fn who_is_stopped_loses_some() {
             break line;
         }
     };
-    assert!(lost["events"].as_u64().is_some_and(|count| count > 0), "{lost}");
+    assert!(lost["lost-events"].as_u64().is_some_and(|count| count > 0), "{lost}");
     assert!(lost["text"].as_str().is_some_and(|text| text.contains("lost: what appeared and ended")), "{lost}");
     // It goes on.
     drop(actor);
@@ -502,12 +502,12 @@ fn the_doctor_knows() {
         ran.answer()["events"].clone()
     };
     if std::path::Path::new(BTF).exists() {
-        assert_eq!(events(&mut lxkns()), json!({"used": "bpf", "why-not": []}));
+        assert_eq!(events(&mut lxkns()), json!({"source": "bpf", "why-not": []}));
     }
     let mut denied = lxkns();
     deny(&mut denied, &[&deny::BPF], Errno::PERM.raw_os_error()).unwrap();
     let told = events(&mut denied);
-    assert_eq!((&told["used"], &told["why-not"][0]["source"]), (&json!("connector"), &json!("bpf")), "{told}");
+    assert_eq!((&told["source"], &told["why-not"][0]["source"]), (&json!("connector"), &json!("bpf")), "{told}");
     let text = run_lxkns(["doctor"]).ok().text().to_owned();
     assert!(text.contains("\nevents "), "{text}");
 }
