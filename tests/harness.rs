@@ -154,10 +154,17 @@ pub(crate) fn alone(name: &str, body: impl FnOnce()) {
     alone_through(&[], name, body);
 }
 
+/// What says so to the test program.
+const ALONE: &str = "LXKNS_TEST_ALONE";
+
+/// Whether this process runs nothing but a part of a test: see [`alone`].
+pub(crate) fn is_alone() -> bool {
+    std::env::var_os(ALONE).is_some()
+}
+
 /// As [`alone`], started by another program, which changes what it is first.
 pub(crate) fn alone_through(through: &[&str], name: &str, body: impl FnOnce()) {
-    const ALONE: &str = "LXKNS_TEST_ALONE";
-    if std::env::var_os(ALONE).is_some() {
+    if is_alone() {
         return body();
     }
     let program = std::env::current_exe().unwrap();

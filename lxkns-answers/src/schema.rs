@@ -171,6 +171,37 @@ mod tests {
         assert_eq!(several, known);
     }
 
+    /// What docs/answers.json has, for programs that are not built with this crate; `BLESS=1` in the environment writes it anew.
+    #[test]
+    fn what_is_published_is_up_to_date() {
+        const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/answers.json");
+        // One schema of all, so what they have in common stands there once.
+        let (mut parts, mut answers) = (BTreeMap::new(), BTreeMap::new());
+        for (question, mut schema) in schemas() {
+            let root = schema.as_object_mut().unwrap();
+            root.remove("$schema");
+            if let Some(Value::Object(own)) = root.remove("$defs") {
+                for (name, part) in own {
+                    let known = parts.entry(name.clone()).or_insert_with(|| part.clone());
+                    assert_eq!(*known, part, "two are called {name}");
+                }
+            }
+            answers.insert(question, schema);
+        }
+        let all = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "Answers of lxkns, by question",
+            "$defs": parts,
+            "properties": answers,
+        });
+        let text = serde_json::to_string_pretty(&all).unwrap() + "\n";
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(PATH, &text).unwrap();
+        }
+        let is_same = std::fs::read_to_string(PATH).unwrap() == text;
+        assert!(is_same, "docs/answers.json is not up to date: run the tests with BLESS=1 in the environment");
+    }
+
     #[test]
     fn each_question_has_one() {
         let questions: std::collections::BTreeSet<_> = schemas().into_iter().map(|(question, _)| question).collect();

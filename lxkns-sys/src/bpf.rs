@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::{checked, checked_fd};
 
-pub(crate) const BPF_MAP_CREATE: libc::c_int = 0;
+const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_MAP_UPDATE_BATCH: libc::c_int = 26;
@@ -181,6 +181,40 @@ fn link(program: BorrowedFd<'_>, map: Option<BorrowedFd<'_>>) -> Result<OwnedFd,
     checked_fd(unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_CREATE, &raw const request, size) })
 }
 
+/// Makes a map, which ends with its descriptor.
+pub(crate) fn create_map(
+    map_type: u32,
+    key_size: usize,
+    value_size: usize,
+    max_entries: u32,
+) -> Result<OwnedFd, Errno> {
+    /// The part of `union bpf_attr` that makes a map.
+    #[repr(C)]
+    struct MapCreate {
+        map_type: u32,
+        key_size: u32,
+        value_size: u32,
+        max_entries: u32,
+        map_flags: u32,
+        inner_map_fd: u32,
+        numa_node: u32,
+        map_name: [u8; NAME],
+    }
+    let request = MapCreate {
+        map_type,
+        key_size: key_size as u32,
+        value_size: value_size as u32,
+        max_entries,
+        map_flags: 0,
+        inner_map_fd: 0,
+        numa_node: 0,
+        map_name: *b"lxkns\0\0\0\0\0\0\0\0\0\0\0",
+    };
+    let size = size_of::<MapCreate>();
+    // SAFETY: the request is read for its size, and names no memory.
+    checked_fd(unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_CREATE, &raw const request, size) })
+}
+
 /// An array of the kernel's for BPF programs, which ends with its descriptor.
 #[derive(Debug)]
 pub struct BpfArray(OwnedFd);
@@ -201,27 +235,10 @@ impl BpfArray {
     ///
     /// # Minimum kernel version
     ///
-    /// 3.19; `bpf(2)`.
+    /// 4.15, which gives maps names; `bpf(2)`.
     #[doc(alias = "BPF_MAP_CREATE")]
     pub fn new(elements: u32) -> Result<Self, Errno> {
-        /// The part of `union bpf_attr` that creates a map.
-        #[repr(C)]
-        struct MapCreate {
-            map_type: u32,
-            key_size: u32,
-            value_size: u32,
-            max_entries: u32,
-        }
-        let request = MapCreate {
-            map_type: BPF_MAP_TYPE_ARRAY,
-            key_size: size_of::<u32>() as u32,
-            value_size: size_of::<BpfElement>() as u32,
-            max_entries: elements,
-        };
-        let size = size_of::<MapCreate>();
-        // SAFETY: the request is read for its size, and names no memory.
-        let array = checked_fd(unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_CREATE, &raw const request, size) })?;
-        Ok(Self(array))
+        create_map(BPF_MAP_TYPE_ARRAY, size_of::<u32>(), size_of::<BpfElement>(), elements).map(Self)
     }
 
     /// Writes its first elements.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::bpf::{BPF_MAP_CREATE, BPF_MAP_TYPE_ARRAY, BPF_TRACE_RAW_TP, BpfInstruction, load};
+use crate::bpf::{BPF_MAP_TYPE_ARRAY, BPF_TRACE_RAW_TP, BpfInstruction, create_map, load};
 use crate::{checked, checked_fd};
 
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
@@ -108,36 +108,6 @@ pub fn bpf_missed_runs(program: impl AsFd) -> Result<u64, Errno> {
     Ok(info[WORDS - 1])
 }
 
-/// Makes a map.
-fn create_map(map_type: u32, key_size: u32, value_size: u32, max_entries: u32) -> Result<OwnedFd, Errno> {
-    /// The part of `union bpf_attr` that makes a map.
-    #[repr(C)]
-    struct MapCreate {
-        map_type: u32,
-        key_size: u32,
-        value_size: u32,
-        max_entries: u32,
-        map_flags: u32,
-        inner_map_fd: u32,
-        numa_node: u32,
-        map_name: [u8; 16],
-    }
-    let map_name = *b"lxkns_events\0\0\0\0";
-    let request = MapCreate {
-        map_type,
-        key_size,
-        value_size,
-        max_entries,
-        map_flags: 0,
-        inner_map_fd: 0,
-        numa_node: 0,
-        map_name,
-    };
-    let size = size_of::<MapCreate>();
-    // SAFETY: the request is read for its size, and names no memory.
-    checked_fd(unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_CREATE, &raw const request, size) })
-}
-
 /// A number that programs count up (an array map with one element of 8 bytes), gone with its descriptor.
 #[derive(Debug)]
 pub struct BpfCounter(OwnedFd);
@@ -159,7 +129,7 @@ impl BpfCounter {
     /// 5.2, for programs to reach it without a call; `bpf(2)`.
     #[doc(alias = "BPF_MAP_CREATE")]
     pub fn new() -> Result<Self, Errno> {
-        create_map(BPF_MAP_TYPE_ARRAY, 4, 8, 1).map(Self)
+        create_map(BPF_MAP_TYPE_ARRAY, size_of::<u32>(), size_of::<u64>(), 1).map(Self)
     }
 
     /// Reads it.

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bstr::BStr;
@@ -194,8 +195,8 @@ struct Scans(Discovery<'static>, DiscoveryOptions);
 impl Scan for Scans {
     type Error = lxkns_core::Error;
 
-    fn scan(&mut self) -> Result<Snapshot, Self::Error> {
-        self.0.run(&self.1)
+    fn scan(&mut self) -> Result<Arc<Snapshot>, Self::Error> {
+        self.0.run(&self.1).map(Arc::new)
     }
 
     fn life(&mut self, namespace: &Namespace) -> Life {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { containerOf, hostOf, isOrphan, isShared, NotADump, parseDump, TYPES } from "../src/data/host";
+import { parseDump } from "../src/data/dump";
+import { containerOf, hostOf, isOrphan, isShared, NotADump, TYPES } from "../src/data/host";
 import { clean, expand, parseClean, rangesText, unescapePath } from "../src/data/text";
 import { golden, theirHost, theirs } from "./dumps";
 

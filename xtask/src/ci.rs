@@ -18,7 +18,7 @@ pub(crate) struct Args {
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
 /// The quick ones first: who made a slip wants to know soon.
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     ("fmt", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("licences", licences::run),
@@ -28,6 +28,7 @@ const STEPS: [Step; 14] = [
     ("fuzz", fuzz),
     ("packages", api::packages),
     ("page", page::all),
+    ("proof", page::proof),
     ("vm", vm::all),
     ("dist", dist::all),
     // With what the step before has built.

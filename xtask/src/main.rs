@@ -44,6 +44,8 @@ enum Task {
     Man(man::Args),
     /// Builds the web page again and compares it with what is committed, and runs its unit tests
     Page,
+    /// Tries the web page in Chromium, against the service built here
+    Proof,
     /// Checks the tree against its own rules
     Tidy,
     /// Checks the licence and the source of everything that is linked in
@@ -72,6 +74,7 @@ fn task(task: Task) -> anyhow::Result<()> {
         Task::Release(args) => release::run(&args),
         Task::Man(args) => man::run(&args),
         Task::Page => page::all(),
+        Task::Proof => page::proof(),
         Task::Tidy => tidy::run(),
         Task::Licences => licences::run(),
     }

@@ -306,7 +306,7 @@ pub(crate) struct PatienceArgs {
 /// Where tasks and open files are read from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ReaderChoice {
-    /// The kernel's iterators where that is possible and there are many processes; procfs otherwise
+    /// The kernel's iterators where that is possible, if there are many processes or references are told; procfs otherwise
     #[default]
     Auto,
     /// Procfs

@@ -21,7 +21,7 @@ pub(super) struct Facts {
     pub(super) ns_type: NamespaceType,
     pub(super) unique_id: Option<u64>,
     /// Why there is no ID.
-    pub(super) without_id: Option<Errno>,
+    pub(super) without_id: Option<Failure>,
     pub(super) owner: Relation,
     pub(super) parent: Relation,
     pub(super) owner_uid: Option<Uid>,
@@ -147,7 +147,7 @@ fn ask(
         NamespaceType::Mnt => lxkns_sys::ns_get_mntns_id(fd),
         _ => Err(errno),
     });
-    let (unique_id, without_id) = (id.ok(), id.err());
+    let (unique_id, without_id) = (id.ok(), id.err().map(Failure::from));
     Ok(Facts { ns_type, unique_id, without_id, owner, parent, owner_uid, unanswered })
 }
 
@@ -193,8 +193,8 @@ pub(super) fn of_the_rest(search: &Search<'_>, found: &mut Found) {
             .find_map(|known| known.without_id)
     };
     for (of_mounts, asked_for) in [(false, Call::NsGetId), (true, Call::NsGetMntnsId)] {
-        if let Some(errno) = without_id(of_mounts) {
-            found.gap(Place::NamespaceFacts, Object::Host, asked_for, errno);
+        if let Some(failure) = without_id(of_mounts) {
+            found.gap(Place::NamespaceFacts, Object::Host, asked_for, failure);
         }
     }
     for (&id, known) in &facts {

@@ -125,7 +125,7 @@ fn ask(search: &mut Search<'_>, found: &mut Found) -> Result<Found, Refusal> {
         (told, all, files)
     });
     let (mut told, files) = (told?, files?);
-    tell_file_system_owners(search, reader, &files);
+    tell_file_system_owners(search, reader, &told, found);
     let readers = readers.into_inner().unwrap_or_default();
     for file in files {
         if let Some(&(process, task)) = readers.get(&file.tid) {
@@ -191,16 +191,21 @@ fn is_spent(task: &TaskRecord) -> bool {
     task.has_left() || TaskState(task.state()).is_dead()
 }
 
-/// Notes which file systems belong to a user namespace. A kernel that does not tell leaves out what only it would tell.
-fn tell_file_system_owners(search: &Search<'_>, reader: &KernelReader, files: &[FileRecord]) {
-    /// From one of so many files, which should stay open for a moment, the kernel's list is found.
+/// Notes which file systems belong to a user namespace.
+fn tell_file_system_owners(search: &Search<'_>, reader: &KernelReader, told: &Told, found: &mut Found) {
+    /// From the root directory of one of so many processes, the kernel's list is found.
     const ANCHORS: usize = 16;
     if search.looks_in(Place::BindMounts) {
-        let is_known = |file: &&FileRecord| matches!(file.kind, FileKind::Namespace { .. } | FileKind::Socket { .. });
-        let anchors: Vec<_> = files.iter().filter(is_known).take(ANCHORS).map(|file| file.address).collect();
-        let owners = reader.file_system_owners(&anchors).unwrap_or_default().into_iter();
+        let roots = told.processes.iter().filter_map(|process| process.tasks.get(process.voice)?.root);
+        let anchors: Vec<_> = roots.take(ANCHORS).map(|(mount, _)| mount).collect();
+        let (owners, operation, failure) = match reader.file_system_owners(&anchors) {
+            Ok((owners, true)) => (owners, Operation::OPEN, Failure::VANISHED),
+            Ok((owners, false)) => (owners, Operation::list("file systems"), Cause::Partial.into()),
+            Err(Refusal { operation, failure }) => (Vec::new(), operation, failure),
+        };
+        found.gap(Place::BindMounts, Object::Host, operation, failure);
         let id = |ino: u32| NamespaceId { ino: ino.into(), dev: search.devices.nsfs };
-        let owners = owners.map(|(file_system, ino)| (file_system, id(ino))).collect();
+        let owners = owners.into_iter().map(|(file_system, ino)| (file_system, id(ino))).collect();
         search.file_system_owners.get_or_init(|| owners);
     }
 }
@@ -328,10 +333,11 @@ fn facts_of(search: &Search<'_>, told: NamespaceRecord) -> Option<(NamespaceId, 
         NamespaceType::Pid => relation(asks_parent, told.parent),
         _ => Relation::None,
     };
+    let unique_id = (told.unique_id != 0).then_some(told.unique_id);
     let facts = Facts {
         ns_type,
-        unique_id: (told.unique_id != 0).then_some(told.unique_id),
-        without_id: None,
+        unique_id,
+        without_id: unique_id.is_none().then(|| Cause::Unsupported.into()),
         owner,
         parent,
         owner_uid: (ns_type == NamespaceType::User).then_some(Uid(told.owner_uid)),

@@ -8,7 +8,7 @@ use super::found::Found;
 use super::search::Search;
 use super::suspects;
 use crate::kernel_reader::{Receiver, Refusal, Waiting, WaitingKind};
-use crate::model::{Holder, InFlight, NamespaceId, NamespaceType, Object, Pid, Place, Tid};
+use crate::model::{Holder, InFlight, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Tid};
 
 /// A UNIX socket in which something waits, by who has it open.
 #[derive(Clone, Copy)]
@@ -41,7 +41,7 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) {
             unsure
         }
         Err(Refusal { operation, failure }) => {
-            found.gap(Place::Reader, Object::Host, operation, failure);
+            found.gap(Place::Fds, Object::Host, operation, failure);
             FxHashSet::from_iter(0..shared.len())
         }
     };
@@ -51,9 +51,13 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) {
     for &OpenReceiver { pid, tid, fd, .. } in
         unsure.into_iter().filter_map(|index| shared.get(index)).copied().flatten()
     {
-        let Ok(process) = search.proc.process(pid) else { continue };
-        if let Some(table) = Table::open(search, found, &process, pid, tid) {
-            suspects::in_flight(found, &process, &table, fd);
+        match search.proc.process(pid) {
+            Ok(process) => {
+                if let Some(table) = Table::open(search, found, &process, pid, tid) {
+                    suspects::in_flight(found, &process, &table, fd);
+                }
+            }
+            Err(errno) => found.gap(Place::Suspects, Object::Process(pid), Operation::OPEN, errno),
         }
     }
 }

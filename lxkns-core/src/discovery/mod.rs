@@ -95,7 +95,7 @@ fn scan(session: &Discovery<'_>, options: &DiscoveryOptions) -> Result<Snapshot,
             (Reader::Proc, Some(why))
         }
     };
-    let counts = references::begin(&search);
+    let counts = references::begin(&search, &mut found);
     let count = found.processes.len();
     session.begin(Step::Mounts, count)?;
     // Bind mounts, and all other mounts: a mount namespace that is found in one can hold another.

@@ -29,11 +29,16 @@ struct Walk {
 
 /// Reads the counts before the mounts are read; `None` if they are not wanted or the kernel does not tell. In another PID
 /// namespace than the initial one, not all tasks are visible, and nothing would be explained.
-pub(super) fn begin(search: &Search<'_>) -> Option<Counts> {
+pub(super) fn begin(search: &Search<'_>, found: &mut Found) -> Option<Counts> {
     if !(search.options.references && search.reads_kernel && search.is_in_initial_pid_ns) {
         return None;
     }
-    counts(search.session.kernel_reader().as_ref().ok()?).ok()
+    let counted = search.session.kernel_reader().as_ref().map_err(Clone::clone).and_then(counts);
+    counted.map_err(|why| gap(found, why)).ok()
+}
+
+fn gap(found: &mut Found, Refusal { operation, failure }: Refusal) {
+    found.gap(Place::NamespaceFacts, Object::Host, operation, failure);
 }
 
 fn counts(reader: &KernelReader) -> Result<Counts, Refusal> {
@@ -45,7 +50,10 @@ fn counts(reader: &KernelReader) -> Result<Counts, Refusal> {
     if reader.listed(&mut note).is_err() {
         reader.namespaces(&mut note)?;
     }
-    Ok(Counts(counts))
+    // One that has none is just ending; if none has, their counts are elsewhere on this kernel.
+    let has_some = counts.values().any(|told| told.references > 0);
+    counts.retain(|_, told| told.references > 0);
+    if has_some { Ok(Counts(counts)) } else { Err(Refusal::without_counts()) }
 }
 
 /// Adds the references of all namespaces of which they can be told. If a count has changed since the scan began, nothing is
@@ -68,8 +76,8 @@ pub(super) fn all(
         }
         Ok(told)
     });
-    told.unwrap_or_else(|Refusal { operation, failure }| {
-        found.gap(Place::NamespaceFacts, Object::Host, operation, failure);
+    told.unwrap_or_else(|why| {
+        gap(found, why);
         FxHashMap::default()
     })
 }

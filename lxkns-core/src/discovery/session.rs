@@ -125,8 +125,9 @@ impl<'a> Discovery<'a> {
         self
     }
 
-    /// Says that there will be many scans. The kernel reader, which takes some milliseconds to be prepared, is then used from
-    /// the first scan on where it is usable, even if there are few processes.
+    /// Says that there will be many scans, or one that is to tell what the kernel reader alone knows. This reader, which takes
+    /// some milliseconds to be prepared, is then used from the first scan on where it is usable, even if there are few
+    /// processes.
     #[must_use]
     pub fn repeated(mut self) -> Self {
         self.repeats = true;
@@ -369,6 +370,8 @@ impl<'a> Discovery<'a> {
     /// The kernel reader, or why there is none. Its programs are put together, and loaded, when they are first needed.
     pub(super) fn kernel_reader(&self) -> &Result<KernelReader, Refusal> {
         self.kernel_reader.get_or_init(|| {
+            // Who may not is told so before anything is read.
+            kernel_reader::permission()?;
             let btf = match &self.btf {
                 Some(path) => std::fs::read(path).ok(),
                 None => host::read_of_sysfs(&self.proc, kernel_reader::BTF),

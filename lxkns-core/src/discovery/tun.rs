@@ -5,7 +5,7 @@ use super::found::Found;
 use super::search::Search;
 use super::sockets::Fetcher;
 use crate::failure::Failure;
-use crate::model::{Call, Holder, NamespaceId, NamespaceType, Pid, Place, Tid};
+use crate::model::{Call, Holder, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Tid};
 use crate::reach;
 
 /// Notes the network namespaces of an open TUN/TAP file.
@@ -78,10 +78,15 @@ pub(super) fn told(search: &Search<'_>, found: &mut Found) {
             if let Some(device) = device {
                 found.hold_unopened(Place::Tun, device, NamespaceType::Net, None);
             }
-        } else if let Ok(process) = search.proc.process(pid)
-            && let Some(table) = Table::open(search, found, &process, pid, tid)
-        {
-            file(search, found, &mut Fetcher::new(&process, &table), fd);
+            continue;
+        }
+        match search.proc.process(pid) {
+            Ok(process) => {
+                if let Some(table) = Table::open(search, found, &process, pid, tid) {
+                    file(search, found, &mut Fetcher::new(&process, &table), fd);
+                }
+            }
+            Err(errno) => found.gap(Place::Tun, Object::Process(pid), Operation::OPEN, errno),
         }
     }
 }

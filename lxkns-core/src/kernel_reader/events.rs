@@ -11,24 +11,6 @@ use super::programs::{Fields, Missing, NSPROXY, nsproxy_size};
 use super::records::{u32_of, u64_of};
 use crate::model::{NamespaceType, TaskEventKind};
 
-/// The structures whose fields the programs read.
-pub(super) const STRUCTS: [&str; 14] = [
-    "task_struct",
-    "nsproxy",
-    "cred",
-    "pid",
-    "upid",
-    "pt_regs",
-    "mnt_namespace",
-    "cgroup_namespace",
-    "uts_namespace",
-    "ipc_namespace",
-    "user_namespace",
-    "pid_namespace",
-    "net",
-    "time_namespace",
-];
-
 /// A tracepoint with its program.
 pub(super) struct Tracepoint {
     /// What the kernel's BTF calls its type.

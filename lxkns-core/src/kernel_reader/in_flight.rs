@@ -192,8 +192,11 @@ impl Walk<'_> {
         let states = self.read(&socks, layout.state)?;
         let (mut of, mut messages) = (Vec::new(), Vec::new());
         for ((queue, list), state) in queues.iter().zip(lists).zip(states) {
-            of.resize(of.len() + list.len(), (*queue, first_byte(state) == LISTENS));
-            messages.extend(list);
+            of.resize(of.len() + list.nodes.len(), (*queue, first_byte(state) == LISTENS));
+            messages.extend(list.nodes);
+            if !list.is_whole {
+                self.unsure.insert(queue.receiver);
+            }
         }
         let (senders, lists) = (self.read(&messages, layout.sender)?, self.read(&messages, layout.fds)?);
         // Connections: each is a socket already, in which something can wait.

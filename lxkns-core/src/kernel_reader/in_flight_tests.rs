@@ -2,6 +2,7 @@ use std::cell::Cell;
 
 use rustc_hash::FxHashMap;
 
+use super::super::memory::List;
 use super::*;
 
 const LAYOUT: Layout = Layout {
@@ -83,10 +84,12 @@ impl Memory for Fake {
         Ok(addresses.iter().map(|&address| self.word(address)).collect())
     }
 
-    fn lists(&self, starts: &[(u64, u64)]) -> Result<Vec<Vec<u64>>, Refusal> {
+    fn lists(&self, starts: &[(u64, u64)]) -> Result<Vec<List>, Refusal> {
         let list = |&(start, offset): &(u64, u64)| {
             let next = |&node: &u64| Some(self.word(node + offset)).filter(|&next| next != 0 && next != start);
-            std::iter::successors(next(&start), next).take(99).collect()
+            let nodes: Vec<_> = std::iter::successors(next(&start), next).take(99).collect();
+            let is_whole = self.word(nodes.last().unwrap_or(&start) + offset) == start;
+            List { nodes, is_whole }
         };
         Ok(starts.iter().map(list).collect())
     }
@@ -145,6 +148,15 @@ fn what_is_no_socket_any_more_is_not_gone_into() {
         let (found, unsure) = fake.waiting(OUTER, 50);
         assert!(unsure && found.iter().all(|(_, what)| *what != UTS_NAMESPACE), "{found:?}");
     }
+}
+
+#[test]
+fn a_queue_that_is_not_seen_to_its_end_is_said() {
+    let mut fake = nested();
+    // The last message leads nowhere.
+    fake.put(OUTER + 0x500 + 0x20, &[0]);
+    let (found, unsure) = fake.waiting(OUTER, 50);
+    assert_eq!((found.len(), unsure), (3, true));
 }
 
 #[test]

@@ -62,6 +62,10 @@ pub(super) fn of_namespaces(btf: &Btf<'_>) -> Result<Vec<BpfInstruction>, Missin
         if at != USER && at - NSPROXY > size - 8 {
             return Err(Missing("nsproxy"));
         }
+        if layout.unique_id.is_none() {
+            // A caller who can open the namespaces is told their IDs.
+            return Err(Missing("ns_common.ns_id"));
+        }
         if layout.references.is_none() {
             // It could not be told whether one is just ending.
             return Err(Missing("ns_common.__ns_ref"));

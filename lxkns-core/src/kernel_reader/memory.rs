@@ -23,7 +23,7 @@ const ELEMENTS: u32 = 512;
 /// How many nodes of a list one run tells of.
 const NODES: i32 = 512;
 /// How many nodes are told of one list at most.
-const MOST_NODES: usize = 16 << 10;
+const MOST_NODES: usize = 64 << 10;
 /// The bytes of a record: the number of the element, and what was read.
 const PAIR: usize = 16;
 
@@ -37,7 +37,15 @@ pub(crate) trait Memory {
 
     /// For each list the nodes after the one that it starts at, up to one that leads nowhere or back to that. The other
     /// number is where in a node the pointer to the next one is.
-    fn lists(&self, starts: &[(u64, u64)]) -> Result<Vec<Vec<u64>>, Refusal>;
+    fn lists(&self, starts: &[(u64, u64)]) -> Result<Vec<List>, Refusal>;
+}
+
+/// A list of the kernel's, as far as it was followed.
+#[derive(Debug, Default)]
+pub(crate) struct List {
+    pub(crate) nodes: Vec<u64>,
+    /// Whether the last of them leads back to where the list starts: nothing is missing.
+    pub(crate) is_whole: bool,
 }
 
 /// The programs, and the array that says where to read.
@@ -110,21 +118,28 @@ impl Memory for MemoryReader {
         Ok(words)
     }
 
-    fn lists(&self, starts: &[(u64, u64)]) -> Result<Vec<Vec<u64>>, Refusal> {
-        let mut lists: Vec<Vec<u64>> = vec![Vec::new(); starts.len()];
+    fn lists(&self, starts: &[(u64, u64)]) -> Result<Vec<List>, Refusal> {
+        let mut lists: Vec<List> = Vec::new();
+        lists.resize_with(starts.len(), List::default);
         let mut todo: Vec<usize> = (0..starts.len()).collect();
         while !todo.is_empty() {
-            let from = |index: usize| lists[index].last().copied().unwrap_or(starts[index].0);
+            let from = |index: usize| lists[index].nodes.last().copied().unwrap_or(starts[index].0);
             let elements: Vec<_> =
                 todo.iter().map(|&index| [from(index), starts[index].1, starts[index].0, 0]).collect();
             let mut told: FxHashMap<usize, usize> = FxHashMap::default();
             self.run(&self.lists, &elements, |element, node| {
-                if let Some(&index) = todo.get(element) {
-                    lists[index].push(node);
+                let Some(&index) = todo.get(element) else { return };
+                if node == starts[index].0 {
+                    lists[index].is_whole = true;
+                } else {
+                    lists[index].nodes.push(node);
                     *told.entry(index).or_default() += 1;
                 }
             })?;
-            todo.retain(|index| told.get(index) == Some(&(NODES as usize)) && lists[*index].len() < MOST_NODES);
+            todo.retain(|index| {
+                let list = &lists[*index];
+                told.get(index) == Some(&(NODES as usize)) && !list.is_whole && list.nodes.len() < MOST_NODES
+            });
         }
         Ok(lists)
     }
@@ -158,13 +173,14 @@ fn program(btf: &Btf<'_>, follows: bool) -> Result<Vec<BpfInstruction>, Missing>
         p.read_from_r3(RECORD + 8, 8);
         p.load(Width::Eight, R8, FRAME, RECORD + 8);
         p.jump_if(R8, If::Equal, 0, end);
-        p.load(Width::Eight, R3, FRAME, STOP);
-        p.jump_if_equal(R8, R3, end);
     } else {
         p.read(RECORD + 8, 8, R8, 0);
     }
     p.write_record(R7, PAIR);
     if follows {
+        // The node to stop at is told of too: the list was followed to its end.
+        p.load(Width::Eight, R3, FRAME, STOP);
+        p.jump_if_equal(R8, R3, end);
         p.add(R6, -1);
         p.jump_if(R6, If::NotEqual, 0, again);
     }

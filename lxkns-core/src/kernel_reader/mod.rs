@@ -80,6 +80,11 @@ impl Refusal {
         Self { operation: Operation::read(BTF), failure: Cause::Unsupported.into() }
     }
 
+    /// The kernel keeps the numbers of references elsewhere.
+    pub(crate) fn without_counts() -> Self {
+        Missing("ns_common.__ns_ref").into()
+    }
+
     /// The kernel's description of itself is not what the programs need.
     fn of_btf(problem: impl std::fmt::Display) -> Self {
         let operation = Operation::Parse(format!("{BTF}: {problem}").into());
@@ -90,6 +95,29 @@ impl Refusal {
 impl From<Missing> for Refusal {
     fn from(Missing(path): Missing) -> Self {
         Self::of_btf(format_args!("no {path} as expected"))
+    }
+}
+
+/// Whether the caller may load programs at all: the kernel says that first, before it looks at what a program belongs to.
+///
+/// # Errors
+///
+/// That it may not, or that there is no such call.
+pub(crate) fn permission() -> Result<(), Refusal> {
+    /// A type of the kernel's, which is no function: no program belongs to it.
+    const NO_FUNCTION: u32 = 1;
+    let mut program = assembler::Assembler::default();
+    program.finish();
+    let loaded = lxkns_sys::bpf_load_iterator(
+        c"lxkns_none",
+        &program.instructions().unwrap_or_default(),
+        LICENSE,
+        NO_FUNCTION,
+        &mut [],
+    );
+    match loaded {
+        Err(errno @ (Errno::PERM | Errno::NOSYS)) => Err(Refusal::of(Call::Bpf)(errno)),
+        _ => Ok(()),
     }
 }
 
@@ -259,11 +287,11 @@ impl KernelReader {
         held_files::tuns(layout.map_err(Clone::clone)?, memory.map_err(Clone::clone)?, files)
     }
 
-    /// The file systems that belong to another user namespace than the initial one, with the inode number of that. `files` are
-    /// the addresses of some on nsfs or sockets, from which the kernel's list is found.
-    pub(crate) fn file_system_owners(&self, files: &[u64]) -> Result<Vec<(DeviceNumber, u32)>, Refusal> {
+    /// The file systems that belong to another user namespace than the initial one, with the inode number of that; and whether
+    /// these are all. The kernel's list is found from these mounts, which are named by their addresses.
+    pub(crate) fn file_system_owners(&self, mounts: &[u64]) -> Result<(Vec<(DeviceNumber, u32)>, bool), Refusal> {
         let (memory, layout) = (self.memory.as_ref(), self.super_blocks.as_ref());
-        super_blocks::owners(layout.map_err(Clone::clone)?, memory.map_err(Clone::clone)?, files)
+        super_blocks::owners(layout.map_err(Clone::clone)?, memory.map_err(Clone::clone)?, mounts)
     }
 
     /// How many attachments of System V segments hold the IPC namespace with this structure, at least and at most.
@@ -331,7 +359,6 @@ mod tests {
             "nsproxy.count",
             "cred.uid",
             "pid.count",
-            "ns_common.ns_id",
             "task_struct.group_leader",
             "task_struct.fs",
             "fs_struct.root",

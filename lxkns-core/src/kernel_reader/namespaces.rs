@@ -23,7 +23,7 @@ pub(super) struct Layout {
     /// How many references the kernel counts; this has had several names, and before Linux 5.11 several places.
     pub(super) references: Option<i16>,
     /// Since Linux 6.18.
-    unique_id: Option<i16>,
+    pub(super) unique_id: Option<i16>,
     /// The owner; of a user namespace, its parent.
     owner: i16,
     /// The parent, of a PID namespace.

@@ -11,7 +11,7 @@ use super::btf::{Btf, Field};
 use super::records::{ANON_INODE, CGROUP, CGROUP2, FILE, NSFS, PIDFS, PROC, SOCKFS, TASK, TUN, file, task};
 
 /// The structures whose fields the programs read.
-pub(super) const STRUCTS: [&str; 40] = [
+pub(super) const STRUCTS: [&str; 42] = [
     "bpf_iter__task",
     "bpf_iter__task_file",
     "bpf_iter__bpf_map_elem",
@@ -52,6 +52,8 @@ pub(super) const STRUCTS: [&str; 40] = [
     "tun_file",
     "tun_struct",
     "net_device",
+    "pt_regs",
+    "vfsmount",
 ];
 
 /// The iterators that the programs belong to.

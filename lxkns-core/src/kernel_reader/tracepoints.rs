@@ -10,24 +10,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::btf::Btf;
 use super::events::{self, EventRecord, Tracepoint};
-use super::programs::{Missing, TASK_ITERATOR};
+use super::programs::{Missing, STRUCTS, TASK_ITERATOR};
 use super::{Iterator, LICENSE, Refusal};
 use crate::model::Call;
 
 /// The sizes of the ring that are tried: with some 170 bytes for each event, room for six thousand, or for two hundred where
 /// the kernel counts it as locked memory.
 const SIZES: [u32; 2] = [1 << 20, 1 << 15];
-
-const STRUCTS: [&str; events::STRUCTS.len() + 2] = {
-    let mut all = ["bpf_iter__task"; events::STRUCTS.len() + 2];
-    all[1] = "bpf_iter_meta";
-    let mut index = 0;
-    while index < events::STRUCTS.len() {
-        all[index + 2] = events::STRUCTS[index];
-        index += 1;
-    }
-    all
-};
 
 const NAMES: [&str; 5] = [
     events::OF_TASKS[0].name,

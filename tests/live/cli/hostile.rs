@@ -110,9 +110,9 @@ fn comm() {
     }
 }
 
-/// What holds a namespace that has one holder.
+/// What holds a namespace that has one holder. The kernel reader has a line about references more, where it is usable.
 fn why(ino: &str) -> Ran {
-    look_until(|ran: &Ran| count_lines(ran) == 3, || run_lxkns(["why", ino]).ok())
+    look_until(|ran: &Ran| count_lines(ran) == 3, || run_lxkns(["why", "--reader", "proc", ino]).ok())
 }
 
 fn comm_of_a_holder() {

@@ -163,7 +163,7 @@ function Inside({ target }: { target: string }): JSX.Element {
               {limits && limits.length > 0 && (
                 <table class="small">
                   <thead><tr><th>{S.details.type}</th><th>{S.details.used}</th><th>{S.details.max}</th></tr></thead>
-                  <tbody>{limits.map((limit) => <tr key={limit.type}><td>{limit.type}</td><td>{limit.used}</td><td>{limit.max ?? S.notKnown}</td></tr>)}</tbody>
+                  <tbody>{limits.map((limit) => <tr key={limit.type}><td>{limit.type}</td><td>{limit.used ?? <Unread>{S.notKnown}</Unread>}</td><td>{limit.max}</td></tr>)}</tbody>
                 </table>
               )}
               {network && (
