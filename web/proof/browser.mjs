@@ -18,8 +18,6 @@ export async function open(browser, origin, { width = 1280, height = 800, theme 
   const page = await context.newPage();
   const wrong = [];
   page.on("console", (message) => {
-    // Not every agent has events.
-    if (message.location().url.endsWith("/api/v1/events")) return;
     if (["error", "warning"].includes(message.type())) wrong.push(`${message.type()}: ${message.text()}`);
   });
   page.on("pageerror", (error) => wrong.push(`exception: ${error.message}`));

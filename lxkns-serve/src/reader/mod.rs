@@ -28,7 +28,9 @@ mod states;
 mod tests;
 mod wake;
 
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,6 +64,10 @@ pub(crate) fn begin() -> anyhow::Result<(OwnedFd, Settings, Vec<OwnedFd>)> {
     let Ok(Some((Order::Start(settings), fds))) = first else { bail!("only lxknsd itself runs this command") };
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).context("be undumpable")?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context("end with the parent")?;
+    // The kernel calls what was run as /proc/self/exe `exe`.
+    if let Some(Ok(name)) = std::env::args_os().next().map(|name| CString::new(name.into_vec())) {
+        let _ = rustix::thread::set_name(&name);
+    }
     Ok((control, *settings, fds))
 }
 

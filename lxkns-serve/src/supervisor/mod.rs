@@ -55,7 +55,6 @@ fn keep_inherited() -> anyhow::Result<()> {
 /// Where it cannot begin to serve.
 pub(crate) fn run(args: &Args, access: Access) -> anyhow::Result<()> {
     keep_inherited()?;
-    powers::hold();
     let signals = SignalSet::new(&[Signal::TERM, Signal::INT, Signal::HUP]);
     lxkns_sys::sigprocmask(Blocking::Block, &signals).context("block signals")?;
     let signals = lxkns_sys::signalfd(&signals).context("signalfd")?;
@@ -63,6 +62,8 @@ pub(crate) fn run(args: &Args, access: Access) -> anyhow::Result<()> {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).context("be undumpable")?;
     let systemd = Systemd::of_environment();
     let listeners = listeners::open(args, &access)?;
+    // A low port may have taken one.
+    powers::hold();
     let mut settings = args.settings();
     settings.front.listeners = listeners.iter().map(Listener::is_unix).collect();
     for listener in &listeners {

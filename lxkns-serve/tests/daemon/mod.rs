@@ -4,6 +4,7 @@ mod access;
 mod answers;
 mod cgroups;
 mod events;
+mod fleet;
 mod http;
 mod powers;
 mod processes;
@@ -22,6 +23,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         answers::tests(),
         cgroups::tests(),
         events::tests(),
+        fleet::tests(),
         http::tests(),
         powers::tests(),
         processes::tests(),

@@ -50,6 +50,7 @@ fn confined() {
     for name in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
         assert_eq!(field(front, name), NONE, "{name}");
     }
+    assert_eq!((field(front, "Name").as_str(), field(reader, "Name").as_str()), ("lxknsd-front", "lxknsd-reader"));
     assert_eq!(field(front, "NoNewPrivs"), "1");
     assert_eq!(field(front, "Seccomp"), "2");
     if is_root() {

@@ -46,10 +46,15 @@ export function HolderAnswerLine({ host, holder }: { host: Host; holder: HolderA
   );
 }
 
+/** Text in which commands stand between backquotes. */
+function Coded({ text }: { text: string }): JSX.Element {
+  return <>{text.split(/`([^`]+)`/).map((part, n) => (n % 2 ? <code key={n} class="wrap">{part}</code> : part))}</>;
+}
+
 function StepLine({ step }: { step: Step }): JSX.Element {
   const named = step["engine-command"] ?? step["delete-name"] ?? step.command ?? undefined;
   const command = named !== undefined && step.text.includes(named) ? undefined : named;
-  return <span>{step.text}{command && <> <code class="wrap">{command}</code></>}{step.lacks && <> <Tag kind="warn">{S.why.lacks(step.lacks)}</Tag></>}</span>;
+  return <span><Coded text={step.text} />{command && <> <code class="wrap">{command}</code></>}{step.lacks && <> <Tag kind="warn">{S.why.lacks(step.lacks)}</Tag></>}</span>;
 }
 
 export function OrphansView({ host }: { host: Host }): JSX.Element {
@@ -110,7 +115,7 @@ export function AuditFindings({ host, answer }: { host: Host; answer: AuditAnswe
           <li key={n}>
             <Tag kind={`severity-${finding.severity}`}>{finding.severity}</Tag> {finding.text}
             <ul>{finding.evidence.slice(0, 5).map((one, m) => <li key={m} class="dim"><bdi>{one.text}</bdi>{one.pid != null && host.processes.has(one.pid) && <> <ProcById host={host} pid={one.pid} /></>}</li>)}</ul>
-            {finding.remedy && <p class="dim">{S.audit.remedy(finding.remedy)}</p>}
+            {finding.remedy && <p class="dim"><Coded text={S.audit.remedy(finding.remedy)} /></p>}
           </li>
         ))}
       </ul>

@@ -16,6 +16,8 @@ import { save, saveBlob } from "./misc";
 /** Addresses are asked for so many namespaces at a time, one question after the other, and of so many at most. */
 const AT_A_TIME = 16;
 const MOST_ASKED = 512;
+/** Addresses change seldom: how long they last, in milliseconds. */
+const ADDRESSES_LAST = 60_000;
 
 /** The addresses of network namespaces, as far as the agent has told them: by namespace and link. */
 function useAddresses(ids: number[]): { addresses: Map<number, Map<number, string[]>>; waits: boolean } {
@@ -23,7 +25,7 @@ function useAddresses(ids: number[]): { addresses: Map<number, Map<number, strin
   const answers: ShowAnswer[][] = [];
   let waits = false;
   for (let n = 0; store.live && n < Math.min(ids.length, MOST_ASKED) && !waits; n += AT_A_TIME) {
-    const asked = store.ask<ShowAnswer>("show", ids.slice(n, n + AT_A_TIME).map((id): [string, string] => ["target", String(id)]));
+    const asked = store.ask<ShowAnswer>("show", ids.slice(n, n + AT_A_TIME).map((id): [string, string] => ["target", String(id)]), ADDRESSES_LAST);
     if (asked.state === "is") answers.push(asked.value.results);
     waits = asked.state === "asking";
   }
