@@ -3,12 +3,12 @@
 use std::fmt;
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use rustix::fs::{Gid, Mode};
+use rustix::fs::{AtFlags, CWD, Gid, Mode};
 use rustix::net::AddressFamily;
 
 use crate::access::Access;
@@ -98,15 +98,16 @@ pub(super) fn open(args: &Args, access: &Access) -> anyhow::Result<Vec<Listener>
 
 /// A UNIX socket for its user and a group. A file that a killed daemon has left is replaced.
 fn unix(path: &Path, group: Option<u32>) -> anyhow::Result<Listener> {
-    // Nobody else connects before its group and mode are what they are to be. There is no other thread.
-    let mask = rustix::process::umask(Mode::from_raw_mode(0o177));
+    // Nobody connects before it listens, and then its group and mode are what they are to be. There is no other thread.
+    let mask = rustix::process::umask(Mode::from_raw_mode(0o117));
     let listener = bind(path);
     rustix::process::umask(mask);
     let listener = listener?;
     if let Some(group) = group {
-        rustix::fs::chown(path, None, Some(Gid::from_raw(group))).context("chown to the group")?;
+        // Whoever may write to the directory can have put a link there meanwhile.
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        rustix::fs::chownat(CWD, path, None, Some(Gid::from_raw(group)), flags).context("chown to the group")?;
     }
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).context("chmod")?;
     rustix::net::listen(&listener, BACKLOG).context("listen")?;
     let name = format!("unix:{}", path.display());
     Ok(Listener { fd: listener.into(), name, is_unix: true, is_open: false, file: Some(path.to_owned()) })
@@ -116,6 +117,9 @@ fn bind(path: &Path) -> anyhow::Result<UnixListener> {
     Ok(match UnixListener::bind(path) {
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
             let is_left = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+            // No other kind of file is a socket that was left, though connect(2) refuses it with the same error.
+            let file = std::fs::symlink_metadata(path).context("a file that is in the way")?;
+            ensure!(file.file_type().is_socket(), "there is a file of another kind");
             if !UnixStream::connect(path).is_err_and(is_left) {
                 bail!("another process listens there");
             }
