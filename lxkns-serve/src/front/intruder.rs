@@ -11,12 +11,17 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use serde_json::{Value, json};
 
 use super::link::Reader;
+use crate::control::{self, News};
 
-/// What comes of it, as JSON. At `/intruder/garbage` it says to the reader what is no frame.
+/// What comes of it, as JSON. At `/intruder/garbage` it says to the reader what is no frame; at `/intruder/flood` it says to
+/// the supervisor, for ever and as fast as it can, that it has no reader.
 pub(super) fn tries(path: &str, reader: &Arc<Reader>) -> String {
     if path.ends_with("/garbage") {
         reader.say_garbage();
         return "{}\n".to_owned();
+    }
+    while path.ends_with("/flood") {
+        let _ = control::send(rustix::stdio::stdin(), &News::Unlinked, &[]);
     }
     let of = |result: io::Result<()>| match result {
         Ok(()) => Value::from("done"),
@@ -44,6 +49,8 @@ pub(super) fn tries(path: &str, reader: &Arc<Reader>) -> String {
         "be dumpable": errno(rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)),
         "change user": errno(rustix::thread::set_thread_groups(&[])),
         "make a pipe": of(io::pipe().map(drop)),
+        // As TIOCSTI, which types into it.
+        "ask a terminal": errno(rustix::termios::tcgetwinsize(rustix::stdio::stderr()).map(drop)),
         "variables": std::env::vars_os().count().to_string(),
     });
     format!("{tried}\n")
