@@ -89,6 +89,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let questions = link::start_workers(&answers);
     control::send(&control, &News::Ready, &[]).context("say that it is ready")?;
     info!(process = "reader", "ready");
+    let most_bytes = answers.host.settings.cache_bytes;
+    let mut current: Option<Arc<link::Link>> = None;
     let mut due = Instant::now() + HEARTBEAT;
     loop {
         let left = due.saturating_duration_since(Instant::now());
@@ -103,7 +105,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 None => return Ok(()),
                 Some((Order::Link, fds)) => {
                     let link = fds.into_iter().next().context("a connection without its socket")?;
-                    link::start(link, questions.clone(), Arc::clone(answers.feed()));
+                    let link = link::start(link, questions.clone(), Arc::clone(answers.feed()), most_bytes);
+                    // There is one front.
+                    if let Some(last) = std::mem::replace(&mut current, link) {
+                        last.close();
+                    }
                 }
                 Some((Order::Start(_) | Order::Access | Order::Drain, _)) => {}
             },

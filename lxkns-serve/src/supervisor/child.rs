@@ -20,6 +20,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// One that has been there for so long has not failed to start.
 const SETTLED: Duration = Duration::from_secs(30);
+/// How much of what one says is heard before the others, and signals, have their turn.
+const MOST_NEWS: usize = 64;
 /// How long a killed process may take to end before it is left behind.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -59,9 +61,17 @@ impl Child {
         self.running.as_ref().is_some_and(|running| running.is_ready)
     }
 
-    /// Whether it has said since the last time that it has no connection to the other process.
-    pub(super) fn take_unlinked(&mut self) -> bool {
-        self.running.as_mut().is_some_and(|running| std::mem::take(&mut running.is_unlinked))
+    /// Whether it has said since it was last told of one that it has no connection to the other process.
+    pub(super) fn is_unlinked(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.is_unlinked)
+    }
+
+    /// Is told of a connection to the other process.
+    pub(super) fn link(&mut self, socket: BorrowedFd<'_>) {
+        self.tell(&Order::Link, &[socket]);
+        if let Some(running) = &mut self.running {
+            running.is_unlinked = false;
+        }
     }
 
     /// Whether one is to be started now.
@@ -129,9 +139,10 @@ impl Child {
         }
     }
 
-    /// Reads all that it says, and notices its end.
+    /// Reads what it says, and notices its end. One that never stops talking is heard again when its turn comes.
     pub(super) fn hear(&mut self) {
-        while let Some(running) = &mut self.running {
+        for _ in 0..MOST_NEWS {
+            let Some(running) = &mut self.running else { return };
             match control::receive::<News>(&running.control, RecvFlags::DONTWAIT) {
                 Ok(Some((News::GiveUp(why), _))) => {
                     warn!(process = self.role, %why, "stuck");

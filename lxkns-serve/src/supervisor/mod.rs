@@ -33,6 +33,10 @@ use crate::settings::Settings;
 /// How long a process may say nothing.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// The least time between two connections of both processes: a front that says all the time that it has none can neither
+/// flood the reader with them, nor fill the socket that the reader is told by.
+const BETWEEN_LINKS: Duration = Duration::from_millis(100);
+
 /// Has what this process has inherited closed in those that it starts, but for the standard streams. It is still open here:
 /// systemd may have passed it.
 fn keep_inherited() -> anyhow::Result<()> {
@@ -76,6 +80,7 @@ pub(crate) fn run(args: &Args, access: Access) -> anyhow::Result<()> {
         listeners,
         systemd,
         is_ready: false,
+        joined: Instant::now(),
     };
     let ended = supervisor.serve(&signals);
     supervisor.systemd.stopping();
@@ -102,6 +107,8 @@ struct Supervisor {
     listeners: Vec<Listener>,
     systemd: Systemd,
     is_ready: bool,
+    /// When both processes were joined last.
+    joined: Instant,
 }
 
 impl Supervisor {
@@ -116,10 +123,10 @@ impl Supervisor {
             }
             self.reader.hear();
             self.front.hear();
-            if self.front.take_unlinked() {
+            let now = Instant::now();
+            if self.join_again().is_some_and(|due| due <= now) {
                 self.join()?;
             }
-            let now = Instant::now();
             for child in [&mut self.reader, &mut self.front] {
                 child.end_if_silent(now, SILENCE);
             }
@@ -187,10 +194,16 @@ impl Supervisor {
             let (of_front, of_reader) =
                 rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                     .context("socketpair")?;
-            self.reader.tell(&Order::Link, &[of_reader.as_fd()]);
-            self.front.tell(&Order::Link, &[of_front.as_fd()]);
+            self.reader.link(of_reader.as_fd());
+            self.front.link(of_front.as_fd());
+            self.joined = Instant::now();
         }
         Ok(())
+    }
+
+    /// When both are to be joined anew, if the front has lost the reader.
+    fn join_again(&self) -> Option<Instant> {
+        (self.front.is_unlinked() && self.reader.is_there()).then(|| self.joined + BETWEEN_LINKS)
     }
 
     /// Waits until there is something to do; says what a signal wishes.
@@ -198,6 +211,7 @@ impl Supervisor {
         let now = Instant::now();
         let children = [&self.reader, &self.front];
         let points = children.into_iter().filter_map(|child| child.next(SILENCE)).chain(self.systemd.next());
+        let points = points.chain(self.join_again());
         let wait = points.min().map(|point| point.saturating_duration_since(now));
         // A point in time is not missed by less than the kernel rounds.
         let wait = wait.map(|wait| wait + Duration::from_millis(1)).map(Timespec::try_from).transpose();
