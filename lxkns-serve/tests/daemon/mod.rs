@@ -2,6 +2,7 @@
 
 mod access;
 mod answers;
+mod attack;
 mod cgroups;
 mod events;
 mod http;
@@ -20,6 +21,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     [
         access::tests(),
         answers::tests(),
+        attack::tests(),
         cgroups::tests(),
         events::tests(),
         http::tests(),
