@@ -70,7 +70,7 @@ const COLUMNS: [(Column, &str, &str); 21] = [
     (Column::Nnp, "NNP", "no_new_privs"),
     (Column::State, "STATE", "created, running, paused or exited"),
     (Column::Engine, "ENGINE", "what runs it"),
-    (Column::Caps, "EXTRA-CAPS", "capabilities beyond the engine's default; all if it has each"),
+    (Column::Caps, "EXTRA-CAPS", "capabilities beyond the engine's default; all if it has every one"),
     (Column::Lsm, "LSM", "label of AppArmor, SELinux or Smack"),
     (Column::Pod, "POD", "pod"),
     (Column::Process, "PROCESS", "PID of its first process"),

@@ -89,6 +89,7 @@ pub struct LostForm {
     /// `lost`.
     pub change: &'static str,
     /// How many were lost at least; `null` where that is not known.
+    #[serde(rename = "lost-events")]
     pub events: Option<u64>,
     /// How many were of tasks that ended before their namespaces could be read.
     pub unread: u64,

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use lxkns_answers::text::charset::Charset;
 
 mod args;
-mod caller;
 mod commands;
 mod exit;
 mod interrupt;

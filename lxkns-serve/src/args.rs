@@ -77,6 +77,10 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "LXKNSD_EXPOSE_COMMAND_LINES")]
     pub(crate) expose_command_lines: bool,
 
+    /// Look up files for clients (owner), which tells them which files there are
+    #[arg(long, global = true, env = "LXKNSD_EXPOSE_FILES")]
+    pub(crate) expose_files: bool,
+
     /// Ask Docker and podman on their sockets for what they do not show otherwise
     #[arg(long, global = true, env = "LXKNSD_ENGINES")]
     pub(crate) engines: bool,
@@ -221,6 +225,7 @@ impl Args {
                 scan_timeout,
                 timeout,
                 command_lines: self.expose_command_lines,
+                files: self.expose_files,
                 engines: self.engines,
                 cache_bytes: mebibytes(self.cache),
                 history_bytes: mebibytes(self.history),
@@ -413,7 +418,7 @@ mod tests {
             // One of both is not enough.
             let tls = Access { tls: Some(crate::access::Tls::default()), ..Access::default() };
             assert_eq!(args.problems(&tls).is_empty(), is_fine, "{listen}");
-            let tokens = Access { tokens: vec![[0; 32]], ..Access::default() };
+            let tokens = Access { tokens: vec![crate::access::Token::default()], ..Access::default() };
             assert_eq!(args.problems(&tokens).is_empty(), is_fine, "{listen}");
             assert!(args.problems(&Access { tls: tls.tls, ..tokens }).is_empty());
         }

@@ -35,6 +35,8 @@ pub(crate) struct ReaderSettings {
     pub(crate) timeout: Duration,
     /// Whether command lines are read and told.
     pub(crate) command_lines: bool,
+    /// Whether files are looked up for clients.
+    pub(crate) files: bool,
     /// Whether engines of containers are asked.
     pub(crate) engines: bool,
     /// The most bytes of finished answers that are kept.

@@ -378,7 +378,7 @@ fn of_enter() {
     let whose = WhoseForm::process(&Seen::now().snapshot, Pid(actor.pid()));
     let answer = json!([plan.answer(whose)]);
     let namespaces = answer[0]["plan"].as_array().unwrap().iter().find(|row| row["what"] == "namespaces").unwrap();
-    assert!(namespaces["command"].to_string().contains(&actor.ns_inode("uts").to_string()), "{answer:#}");
+    assert!(namespaces["command-has"].to_string().contains(&actor.ns_inode("uts").to_string()), "{answer:#}");
     let pid = actor.pid().to_string();
     let mut told = run_lxkns(["enter", "--dry-run", "--json", &pid, "--", "true"]).ok().answer_to("enter");
     // The program also looks for containers, this session does not.

@@ -239,7 +239,11 @@ fn file_capabilities() {
     fs::set_permissions(&seen, fs::Permissions::from_mode(0o4755)).unwrap();
     let answer = owner(&format!("{}:{}", host.pid(), text(&path)));
     let capabilities = &answer["file-capabilities"];
-    assert_eq!((&capabilities["root-uid"], &capabilities["effective"]), (&json!(100_000), &json!(true)), "{answer:#}");
+    assert_eq!(
+        (&capabilities["root-uid"], &capabilities["takes-effect"]),
+        (&json!(100_000), &json!(true)),
+        "{answer:#}"
+    );
     assert_eq!(capabilities["permitted"], json!(["CAP_NET_RAW"]));
     let counts = [&host, &one, &two].map(|actor| view(&answer, actor, &path)["capabilities-count"].clone());
     assert_eq!(counts, [json!(false), json!(true), json!(false)], "{answer:#}");

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
-import { readlinkSync } from "node:fs";
+import { readlinkSync, writeFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { axe, launch, open, pick, file, visit } from "./browser.mjs";
 import { serve } from "./server.mjs";
@@ -34,7 +34,9 @@ describe("a host", { skip: LACKS }, () => {
   };
   const nsOf = (pid, type) => Number(/\d+/.exec(readlinkSync(`/proc/${pid}/ns/${type}`))[0]);
 
-  for (const [theme, width, height] of [["light", 360, 740], ["light", 1280, 800], ["dark", 360, 740], ["dark", 1280, 800]]) {
+  // The other two are shown of made-up hosts.
+  const looks = [["light", 1280, 800], ["dark", 360, 740]];
+  for (const [theme, width, height] of shots ? [...looks, ["light", 360, 740], ["dark", 1280, 800]] : looks) {
     it(`is whole and accessible in every view, ${theme}, ${width} px`, async () => {
       const { page, finish } = await opened({ theme, width, height });
       const views = [
@@ -51,7 +53,7 @@ describe("a host", { skip: LACKS }, () => {
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         if (wide > 0) found.push(`${view}: ${wide} px too wide`);
         found.push(...(await axe(page)).map((one) => `${view}: ${one}`));
-        if (shots) await page.screenshot({ path: `${shots}/${theme}-${width}-${(view.replace(/[/?].*/, "") || "all") + (view.includes("/") ? "-one" : "")}.png` });
+        if (shots) await page.screenshot({ path: `${shots}/${theme}-${width}-${view === "ns/1" ? "gone" : (view.replace(/[/?].*/, "") || "all") + (view.includes("/") ? "-one" : "")}.png` });
       }
       assert.deepEqual(found, []);
       await finish();
@@ -168,6 +170,71 @@ describe("a host", { skip: LACKS }, () => {
     await server.close();
   });
 
+  it("may be served below a path", async () => {
+    const other = await startAgent("--base-path", "/some/path");
+    const origin = `${new URL(other.url).origin}/some/path/`;
+    // `finish` fails if anything else is asked for than what is below that.
+    const { page, finish } = await open(browser, origin, { path: `#/ns/${netns("red")}` });
+    await page.locator("main .type-net").first().waitFor();
+    await page.reload();
+    await page.getByRole("region", { name: "Why is it still there?" }).getByText("/run/netns/red").first().waitFor();
+    await finish();
+    await other.stop();
+  });
+
+  it("may be for those alone who know a password", async () => {
+    // The hash of a published test of bcrypt: U*U.
+    writeFileSync("/run/web.yml", "basic_auth_users:\n  somebody: $2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n");
+    const other = await startAgent("--web.config.file", "/run/web.yml");
+    assert.equal((await fetch(other.url)).status, 401);
+    assert.equal((await fetch(`${other.url}api/v1/snapshot`)).status, 401);
+    const { page, finish } = await open(browser, other.url, { httpCredentials: { username: "somebody", password: "U*U" } });
+    await page.getByRole("treegrid").waitFor();
+    await page.getByText("live", { exact: true }).waitFor();
+    await finish();
+    await other.stop();
+  });
+
+  it("changes as it is looked at, and only what changed is sent", async () => {
+    // It never looks by itself: what comes is told by events.
+    const { page, finish } = await opened({ settings: { interval: 0 } });
+    await page.getByText("live", { exact: true }).waitFor();
+    const kinds = [];
+    let state;
+    page.on("response", (response) => {
+      if (!response.url().includes("/api/v1/snapshot")) return;
+      state = response.headers()["lxkns-state"];
+      kinds.push([response.status(), response.headers()["content-type"]]);
+    });
+    await visit(page, "#/net");
+    ip("netns", "add", "green");
+    const green = netns("green");
+    await page.locator(".grid-row[class*=mark-]").filter({ hasText: String(green) }).filter({ hasText: "green" }).waitFor();
+    const has = state;
+    ip("netns", "delete", "green");
+    await page.locator(".over li").filter({ hasText: `net:[${green}]` }).waitFor();
+    await page.locator(".grid-row").filter({ hasText: String(green) }).waitFor({ state: "detached" });
+    assert.ok(kinds.length >= 2, JSON.stringify(kinds));
+    for (const [status, type] of kinds) assert.deepEqual([status, type], [200, "application/merge-patch+json"]);
+    await visit(page, `#/ns/${green}`);
+    await page.getByText(`There is no namespace ${green}`).waitFor();
+    await page.locator("main .over").getByText("green").waitFor();
+
+    // What this page has seen is compared in full, what the agent alone knows by its own comparison.
+    const compared = async (on, group) => {
+      await visit(on, "#/compare");
+      const choice = on.getByLabel("Compare with the state of");
+      await choice.locator(`optgroup[label^=${group}] option[value="${has}"]`).waitFor({ state: "attached" });
+      await choice.selectOption(has);
+      await on.getByRole("row").filter({ hasText: `net:[${green}]` }).filter({ hasText: /gone|not seen any more/ }).first().waitFor();
+    };
+    await compared(page, "Seen");
+    const other = await opened();
+    await compared(other.page, "Known");
+    await other.finish();
+    await finish();
+  });
+
   it("has an agent that may end and come back", async () => {
     const one = await opened();
     const { page } = one;
@@ -177,6 +244,8 @@ describe("a host", { skip: LACKS }, () => {
     await page.getByRole("treegrid").waitFor();
     await agent.again();
     await page.getByText("agent does not answer").waitFor({ state: "detached" });
+    // It is another one, which knows nothing of what the other told.
+    await page.locator(".notice", { hasText: "Changes may be missing" }).waitFor();
     await one.context.close();
     // The browser notes the refused connections itself, and nothing else went wrong.
     assert.deepEqual(one.wrong.filter((text) => !text.includes("ERR_")), []);

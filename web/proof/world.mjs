@@ -92,11 +92,11 @@ export async function make() {
   return { web, listener, port: Number(listener.line), apart };
 }
 
-/** Starts the agent, which has `url`, `stop` and `again`. */
-export async function agent() {
+/** Starts the agent with these options; it has `url`, `stop` and `again`. */
+export async function agent(...options) {
   const one = { url: "", child: undefined };
   const begin = async (listen) => {
-    const child = spawn(LXKNSD, ["--listen", listen, "--log", "json", "--expose-command-lines"], { stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(LXKNSD, ["--listen", listen, "--log", "json", "--expose-command-lines", ...options], { argv0: "lxknsd", stdio: ["ignore", "ignore", "pipe"] });
     one.child = child;
     const failed = new Promise((_, fail) => child.once("exit", (code) => fail(new Error(`lxknsd ended with ${code}`))));
     failed.catch(() => {});

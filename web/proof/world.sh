@@ -13,5 +13,14 @@ if ! [ -e /sys/fs/cgroup/cgroup.procs ]; then
     umount --lazy /sys/fs/cgroup
     mount -t cgroup2 none /sys/fs/cgroup
 fi
+# What else is mounted is of no interest, unless this is there.
+while read -r _ path _; do
+    case $path in /mnt/* | /media/*)
+        case $PWD/ in "$path"/*) ;; *) umount --lazy "$path" 2>/dev/null || true ;; esac ;;
+    esac
+done </proc/self/mounts
 export TMPDIR=/run/tmp LXKNS_PROOF=world
-exec "$@"
+# Not exec: as the first process, the shell reaps those that lose their parent.
+status=0
+"$@" || status=$?
+exit "$status"

@@ -158,11 +158,11 @@ function ObjectView({ host, object }: { host: Host; object: ObjectRef }): JSX.El
   switch (object.kind) {
     case "ns": {
       const ns = host.namespaces.get(object.id);
-      return ns ? <div class="scroll"><NsView host={host} ns={ns} /></div> : <Gone>{S.gone.ns(object.id)}</Gone>;
+      return ns ? <div class="scroll"><NsView host={host} ns={ns} /></div> : <Gone was={`ns/${object.id}`}>{S.gone.ns(object.id)}</Gone>;
     }
     case "process": {
       const process = host.processes.get(object.pid);
-      return process ? <div class="scroll"><ProcessView host={host} process={process} /></div> : <Gone>{S.gone.process(object.pid)}</Gone>;
+      return process ? <div class="scroll"><ProcessView host={host} process={process} /></div> : <Gone was={`process/${object.pid}`}>{S.gone.process(object.pid)}</Gone>;
     }
     case "task": {
       const task = host.tasks.get(object.tid);
@@ -170,7 +170,7 @@ function ObjectView({ host, object }: { host: Host; object: ObjectRef }): JSX.El
     }
     case "container": {
       const container = host.containers.find((one) => one.key === object.key);
-      return container ? <div class="scroll"><ContainerView host={host} container={container} /></div> : <Gone>{S.gone.container(object.key)}</Gone>;
+      return container ? <div class="scroll"><ContainerView host={host} container={container} /></div> : <Gone was={`container/${object.key}`}>{S.gone.container(object.key)}</Gone>;
     }
     case "mounts": return <MountsView host={host} mntns={object.mntns} />;
     case "mount": return <div class="scroll"><MountView host={host} mntns={object.mntns} id={object.id} /></div>;
@@ -217,6 +217,7 @@ function SourceState(): JSX.Element {
       )}
       {fresh.length > 0 && <Changes marks={fresh} />}
       {source?.kind !== "file" && <button type="button" disabled={loading} onClick={() => void store.refresh()} title={S.source.refresh}><span aria-hidden="true">⟳</span><span class="sr">{S.source.refresh}</span></button>}
+      {source?.kind === "file" && store.hasAgent && <button type="button" disabled={loading} onClick={() => void store.refresh()}>{S.source.back}</button>}
       <FileButton label={S.source.openShort} />
       {host && <button type="button" class="wide-only" onClick={() => save(store.text(), `lxkns-${host?.name || "host"}.json`, "application/json")}>{S.source.saveShort}</button>}
     </div>

@@ -129,7 +129,7 @@ export const S = {
     task: (tid: number): string => `task ${tid}`,
   },
   details: {
-    facts: "Facts", uniqueId: "Unique ID", owner: "Owner", parent: "Parent", loose: "Tasks whose process is elsewhere", netnsId: "ID in the observer's", noNetnsId: "has none there",
+    facts: "Facts", uniqueId: "Unique ID", owner: "Owner", parent: "Parent", loose: "Tasks whose process is elsewhere", netnsId: "netns ID for the observer", noNetnsId: "has none there",
     uidMap: "UID map", gidMap: "GID map", offsets: "Offsets", reference: "Reached by", noReference: "no path leads there", leaders: "Topmost processes",
     offset: (monotonic: [number, number], boottime: [number, number]): string => `monotonic ${monotonic[0]} s ${monotonic[1]} ns, boottime ${boottime[0]} s ${boottime[1]} ns`,
     members: (count: number): string => `all ${many(count, "process", "processes")}`, holders: "Kept alive by", holdersUnknown: "The dump of another program does not say.",
@@ -179,7 +179,7 @@ export const S = {
   wiring: {
     physical: "physical", and: (name: string, more: number): string => (more > 0 ? `${name} +${more}` : name), index: "Index", related: "Connected to", users: "Opened by", all: "Show all", none: "No link.", ports: (): string => "listens", apart: "Connected to nothing", noProcess: "no process seen",
     more: (count: number): string => `and ${count} more`, larger: "Larger", smaller: "Smaller", fit: "Fit", table: "As a table", picture: "As a picture", nets: (count: number): string => many(count, "network namespace"),
-    capped: "addresses in the details only", pictureLabel: "Picture of the wiring; “As a table” says the same", namespaceOrLink: "Namespace, link", kind: "Kind", other: "Connected to",
+    capped: (most: number): string => `addresses of ${most} only`, waits: "asking for addresses…", pictureLabel: "Picture of the wiring; “As a table” says the same", namespaceOrLink: "Namespace, link", kind: "Kind", other: "Connected to",
     linkCount: (count: number): string => many(count, "link"), port: "has port", upper: "below",
   },
   search: {
@@ -210,7 +210,7 @@ export const S = {
   source: {
     open: "Open a dump…", openShort: "Open…", save: "Save as a dump", saveShort: "Save", refresh: "Look again", unnamed: "host", host: "Host", kernel: "Kernel", taken: "Taken",
     age: (seconds: number): string => (seconds < 5 ? "now" : `${duration(seconds)} ago`), lost: (seconds: number): string => `agent does not answer; ${duration(Math.max(0, seconds))} old`,
-    changes: (count: number): string => many(count, "change"), live: "live", liveHint: "Changes are shown as they happen.", unreadable: (name: string, why: string): string => `${name} is no dump of lxkns: ${why}`, status: (status: number): string => `The agent answered with status ${status}.`,
+    changes: (count: number): string => many(count, "change"), live: "live", back: "Back to the agent", liveHint: "Changes are shown as they happen.", unreadable: (name: string, why: string): string => `${name} is no dump of lxkns: ${why}`, status: (status: number): string => `The agent answered with status ${status}.`,
   },
   gone: {
     title: "Not there", ns: (id: number): string => `There is no namespace ${id} in what is shown: it has ended, or was not seen.`, process: (pid: number): string => `There is no process ${pid} in what is shown: it has ended, or was not seen.`,

@@ -63,17 +63,18 @@ describe("a dump that is saved", () => {
 });
 
 describe("an event", () => {
-  const namespace = { nsid: 4026532303, type: "net" as const, "netns-name": "blue" };
+  const namespace = { nsid: 4026532303, type: "net", "netns-name": "blue", initial: false, owner: null, "unique-id": null };
+  const process = { pid: 7, command: null };
   it("is a change in words", () => {
     expect(changeOf({ change: "went", namespace, holders: [] })).toMatchObject({ change: "went", label: "net:[4026532303]", details: ["netns blue"] });
     expect(changeOf({ change: "vanished", namespace, holders: [] }).change).toBe("unseen");
     expect(changeOf({ change: "process-left", namespace, process: { pid: 7, command: "web" }, to: 5 })).toMatchObject({ change: "changed", details: ["process left", "netns blue", "web 7", "→ net:[5]"] });
-    expect(changeOf({ change: "holder-went", namespace, holder: { kind: "fd", pid: 3 } }).details.at(-1)).toMatch(/ 3$/);
+    expect(changeOf({ change: "holder-went", namespace, holder: { kind: "fd", pid: 3, release: [] } }).details.at(-1)).toMatch(/ 3$/);
     expect(changeOf({ change: "of-a-later-version", namespace }).details).toContain("of-a-later-version");
   });
   it("of a namespace that no scan has seen is told from others", () => {
-    expect(isPassed({ change: "went", namespace, process: { pid: 7 } })).toBe(true);
+    expect(isPassed({ change: "went", namespace, process })).toBe(true);
     expect(isPassed({ change: "went", namespace, holders: [] })).toBe(false);
-    expect(isPassed({ change: "appeared", namespace, process: { pid: 7 } })).toBe(false);
+    expect(isPassed({ change: "appeared", namespace, process })).toBe(false);
   });
 });

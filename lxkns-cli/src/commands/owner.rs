@@ -8,10 +8,11 @@ use lxkns_answers::target::Target;
 use lxkns_answers::text::errors;
 use lxkns_core::ProcRoot;
 use lxkns_core::model::NamespaceType;
+use lxkns_live::FilesOfHost;
 
 use crate::args::OwnerArgs;
 use crate::exit::{Error, Exit, Result, say};
-use crate::live::{self, FilesOfHost};
+use crate::live;
 use crate::resolve::{self, Outcome as _};
 use crate::view::escape::printable;
 use crate::view::screen::{self, Color};

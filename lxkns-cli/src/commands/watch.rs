@@ -10,9 +10,7 @@ use lxkns_answers::changes::invisible;
 use lxkns_answers::json;
 use lxkns_answers::watch::{Look, Pace, Scan, WatchError, Watcher};
 use lxkns_answers::{event_source, gaps};
-use lxkns_core::model::{
-    DiscoveryOptions, EventRefusal, EventSource, Namespace, NamespaceId, NamespaceType, Place, Snapshot,
-};
+use lxkns_core::model::{DiscoveryOptions, EventRefusal, EventSource, Namespace, NamespaceId, Place, Snapshot};
 use lxkns_core::relations::Life;
 use lxkns_core::{Discovery, EventOptions, Events, ProcRoot};
 use lxkns_inside::Lives;
@@ -160,12 +158,8 @@ fn interval(args: &WatchArgs, source: Option<EventSource>) -> Duration {
 /// Has changes of the mounts in all mount namespaces reported, where the kernel does that. Whether one of them is new.
 fn watch_mounts(events: &mut Option<Events>, session: &Discovery<'_>, snapshot: &Snapshot) -> bool {
     let Some(events) = events else { return false };
-    let is_other = |namespace: &&Namespace| {
-        namespace.ns_type == NamespaceType::Mnt && Some(namespace.id) != snapshot.observer_mount_ns
-    };
-    let others = snapshot.namespaces.values().filter(is_other).map(|namespace| namespace.id);
     let opener = session.opener(snapshot);
-    events.watch_mounts(others, |id| opener.open(id).ok())
+    events.watch_mounts(snapshot, |id| opener.open(id).ok())
 }
 
 /// Notes what has happened until now; why there will be no more events, if that is so.

@@ -8,7 +8,7 @@ use super::found::Found;
 use super::search::Search;
 use super::suspects;
 use crate::kernel_reader::{Receiver, Refusal, Waiting, WaitingKind};
-use crate::model::{Holder, InFlight, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Tid};
+use crate::model::{Cause, Holder, InFlight, NamespaceId, NamespaceType, Object, Operation, Pid, Place, Tid};
 
 /// A UNIX socket in which something waits, by who has it open.
 #[derive(Clone, Copy)]
@@ -38,7 +38,10 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) {
             for waiting in waiting {
                 hold(search, found, shared.get(waiting.receiver).copied().unwrap_or_default(), waiting);
             }
-            unsure
+            if unsure.is_cut {
+                found.gap(Place::Fds, Object::Host, Operation::list("descriptors in flight"), Cause::Partial);
+            }
+            unsure.receivers
         }
         Err(Refusal { operation, failure }) => {
             found.gap(Place::Fds, Object::Host, operation, failure);

@@ -10,6 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::found::{Found, Seen};
 use super::search::Search;
+use super::session::Discovery;
 use crate::kernel_reader::{FileKind, KernelReader, NamespaceRecord, Receiver, Refusal, WaitingKind};
 use crate::model::{Exactness, Holder, NamespaceId, NamespaceType, Object, Place, References, Snapshot};
 
@@ -25,6 +26,8 @@ struct Walk {
     open: FxHashSet<u32>,
     /// Whether there are TUN/TAP files of which the kernel does not tell whose they are.
     lacks_tuns: bool,
+    /// Whether more waits in sockets than is gone into.
+    is_cut: bool,
 }
 
 /// Reads the counts before the mounts are read; `None` if they are not wanted or the kernel does not tell. In another PID
@@ -66,11 +69,11 @@ pub(super) fn all(
     let Some(before) = before else { return FxHashMap::default() };
     search.forget_kept();
     let told = search.session.kernel_reader().as_ref().map_err(Clone::clone).and_then(|reader| {
-        let (walk, after) = (walk(reader)?, counts(reader)?);
+        let (walk, after) = (walk(search.session, reader)?, counts(reader)?);
         let mut told = explained(search, found, reader, &walk, &[&before, &after])?;
         let has_more = |references: &References| references.has_more();
         if told.values().any(has_more) {
-            let (walk, again) = (self::walk(reader)?, counts(reader)?);
+            let (walk, again) = (self::walk(search.session, reader)?, counts(reader)?);
             let second = explained(search, found, reader, &walk, &[&before, &after, &again])?;
             told.retain(|id, references| !references.has_more() || second.get(id) == Some(references));
         }
@@ -110,8 +113,9 @@ fn explained(
             let (least, most) = reader.attachments(record.address)?;
             explained += (record.references - explained).clamp(least, most);
         }
-        // What is not explained may be a TUN/TAP file.
-        if walk.lacks_tuns && seen.ns_type == NamespaceType::Net && explained < record.references {
+        // What is not explained may be a TUN/TAP file, or wait in a socket.
+        let lacks_some = walk.is_cut || walk.lacks_tuns && seen.ns_type == NamespaceType::Net;
+        if lacks_some && explained < record.references {
             continue;
         }
         // More than there are were not there at the same time.
@@ -127,7 +131,7 @@ fn is_bind_mounted(seen: &Seen) -> bool {
 }
 
 /// Goes through all tasks and files once.
-fn walk(reader: &KernelReader) -> Result<Walk, Refusal> {
+fn walk(session: &Discovery<'_>, reader: &KernelReader) -> Result<Walk, Refusal> {
     let mut walk = Walk::default();
     let mut explain = |ino: u32| *walk.explained.entry(ino).or_default() += 1;
     let mut sets = FxHashSet::default();
@@ -158,11 +162,13 @@ fn walk(reader: &KernelReader) -> Result<Walk, Refusal> {
         }
     })?;
     reader.held_by_files(&others)?.into_iter().for_each(&mut explain);
-    // Where the driver is a module, the kernel's own description of itself has nothing of its files.
-    let told = reader.tuns(&tuns);
+    // The driver can be a module that does not describe itself.
+    let told = reader.tuns(&tuns, |path| session.btf(path));
     let lacks_tuns = told.is_err();
     told.unwrap_or_default().into_iter().for_each(|(net, _)| explain(net));
-    for waiting in reader.in_flight(&receivers)?.0 {
+    let (waiting, unsure) = reader.in_flight(&receivers)?;
+    walk.is_cut = unsure.is_cut;
+    for waiting in waiting {
         match waiting.what {
             WaitingKind::Namespace { ino, .. } => drop(walk.open.insert(ino as u32)),
             WaitingKind::Socket { inode, net } if sockets.insert(inode) => explain(net),

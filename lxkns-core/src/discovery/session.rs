@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -372,12 +372,17 @@ impl<'a> Discovery<'a> {
         self.kernel_reader.get_or_init(|| {
             // Who may not is told so before anything is read.
             kernel_reader::permission()?;
-            let btf = match &self.btf {
-                Some(path) => std::fs::read(path).ok(),
-                None => host::read_of_sysfs(&self.proc, kernel_reader::BTF),
-            };
-            KernelReader::new(&btf.ok_or_else(Refusal::without_btf)?)
+            KernelReader::new(&self.btf(kernel_reader::BTF).ok_or_else(Refusal::without_btf)?)
         })
+    }
+
+    /// Reads the description of the kernel, or of a module: that stands beside it.
+    pub(super) fn btf(&self, path: &'static str) -> Option<Vec<u8>> {
+        match (&self.btf, Path::new(path).file_name()) {
+            (Some(of_kernel), _) if path == kernel_reader::BTF => std::fs::read(of_kernel).ok(),
+            (Some(of_kernel), Some(name)) => std::fs::read(of_kernel.with_file_name(name)).ok(),
+            _ => host::read_of_sysfs(&self.proc, path),
+        }
     }
 
     /// Whether the kernel reader pays where the choice is left to discovery; the same for all scans.

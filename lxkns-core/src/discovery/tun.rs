@@ -67,7 +67,9 @@ pub(super) fn told(search: &Search<'_>, found: &mut Found) {
         return;
     }
     let files: Vec<_> = open.iter().map(|open| open.file).collect();
-    let told = search.session.kernel_reader().as_ref().ok().and_then(|reader| reader.tuns(&files).ok());
+    let session = search.session;
+    let told =
+        session.kernel_reader().as_ref().ok().and_then(|reader| reader.tuns(&files, |path| session.btf(path)).ok());
     let told = told.unwrap_or_default().into_iter().chain(std::iter::repeat((0, 0)));
     for (OpenTun { pid, tid, fd, .. }, (net, of_device)) in open.into_iter().zip(told) {
         let id = |ino: u32| NamespaceId { ino: ino.into(), dev: search.devices.nsfs };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 use rustix::fs::{Mode, OFlags};
 
-use crate::model::NamespaceId;
+use crate::model::{Namespace, NamespaceId};
 use crate::procfs::ProcRoot;
 
 /// The caller's own list of mounts, which polls as exceptional when it has changed. It keeps the mount namespace alive that it
@@ -19,7 +19,8 @@ pub(super) fn own(proc: &ProcRoot) -> Option<OwnedFd> {
 /// The mount namespaces whose changes the kernel tells of.
 pub(super) struct Marks {
     group: Option<Arc<OwnedFd>>,
-    marked: FxHashSet<NamespaceId>,
+    /// By their unique IDs too: a number is used again for another one.
+    marked: FxHashSet<(NamespaceId, Option<u64>)>,
 }
 
 impl Marks {
@@ -35,18 +36,18 @@ impl Marks {
 
     /// Marks those that are new; forgets those that are not among them, as the kernel does when they end. Returns whether some
     /// are new.
-    pub(super) fn add(
+    pub(super) fn add<'n>(
         &mut self,
-        namespaces: impl IntoIterator<Item = NamespaceId>,
+        namespaces: impl IntoIterator<Item = &'n Namespace>,
         mut open: impl FnMut(NamespaceId) -> Option<OwnedFd>,
     ) -> bool {
         let Some(group) = &self.group else { return false };
         let mut has_new = false;
         let before = std::mem::take(&mut self.marked);
-        for id in namespaces {
-            let is_known = before.contains(&id);
+        for &Namespace { id, unique_id, .. } in namespaces {
+            let is_known = before.contains(&(id, unique_id));
             if is_known || open(id).is_some_and(|fd| lxkns_sys::fanotify_mark_mounts(group.as_fd(), fd).is_ok()) {
-                self.marked.insert(id);
+                self.marked.insert((id, unique_id));
                 has_new |= !is_known;
             }
         }
@@ -54,8 +55,10 @@ impl Marks {
     }
 }
 
-/// Reads what a group tells, which is no more than that something has changed.
+/// Reads what a group tells, which is no more than that something has changed. Whoever mounts and unmounts all the time does not
+/// keep the reader here.
 pub(super) fn drain(group: &OwnedFd) {
+    const MOST: usize = 256;
     let mut buffer = [0; 4096];
-    while rustix::io::read(group, &mut buffer).is_ok_and(|read| read > 0) {}
+    let _ = (0..MOST).find(|_| !rustix::io::read(group, &mut buffer).is_ok_and(|read| read > 0));
 }

@@ -2,13 +2,18 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::source::Source;
+use super::source::{self, Source};
 use super::{EventBatch, Shared, mounts, refusal};
 use crate::model::Operation;
+
+/// How long after some events those that come next are read. The kernel's buffers have room for ten times as many as a busy
+/// host makes meanwhile.
+const TOGETHER: Duration = Duration::from_millis(5);
 
 /// What the thread reads.
 pub(super) struct Reader {
@@ -36,8 +41,21 @@ impl Reader {
             if let Some(group) = self.of_others.as_ref().filter(|_| others) {
                 mounts::drain(group);
             }
+            // However much happens on the host, this thread and whoever waits for it are woken no more often. What a process
+            // is in has to be read at once where the source does not tell.
+            let is_patient =
+                batch.tasks.len() < source::AT_ONCE && !matches!(self.source, Some(Source::Connector { .. }));
             self.shared.add(batch);
+            if is_patient && self.is_to_stop_within(TOGETHER) {
+                return;
+            }
         }
+    }
+
+    /// Waits; whether it is to stop.
+    fn is_to_stop_within(&self, patience: Duration) -> bool {
+        let patience = Timespec::try_from(patience).ok();
+        poll(&mut [PollFd::new(&self.shared.stop, PollFlags::IN)], patience.as_ref()).is_ok_and(|count| count > 0)
     }
 
     /// Waits for something to read: from the source, the own list of mounts, those of others. `None`: it is to stop.

@@ -19,7 +19,7 @@ use crate::procfs::ProcRoot;
 use crate::procfs::parse::links;
 
 /// How many events are taken from the kernel before they are handed on.
-const AT_ONCE: usize = 1024;
+pub(super) const AT_ONCE: usize = 1024;
 
 /// A source of task events.
 pub(super) enum Source {

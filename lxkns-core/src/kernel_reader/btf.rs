@@ -107,6 +107,41 @@ fn u32_at(bytes: &[u8], at: usize) -> Result<u32, BtfError> {
     Ok(u32::from_ne_bytes(*four))
 }
 
+/// The description of a module, which continues that of the kernel, as one of both.
+pub(crate) fn joined(kernel: &[u8], module: &[u8]) -> Result<Vec<u8>, BtfError> {
+    /// The bytes of the header, which begins with the magic number, a version, and flags.
+    const HEADER: u32 = 24;
+    let [(types, strings), (more_types, more_strings)] = [sections(kernel)?, sections(module)?];
+    let length = |one: &[u8], other: &[u8]| u32::try_from(one.len() + other.len()).map_err(|_| BtfError::Truncated);
+    let (of_types, of_strings) = (length(types, more_types)?, length(strings, more_strings)?);
+    let mut all = Vec::with_capacity(kernel.len() + module.len());
+    all.extend(MAGIC.to_ne_bytes());
+    all.extend([1, 0]);
+    for number in [HEADER, 0, of_types, of_types, of_strings] {
+        all.extend(number.to_ne_bytes());
+    }
+    for section in [types, more_types, strings, more_strings] {
+        all.extend_from_slice(section);
+    }
+    Ok(all)
+}
+
+/// The types and the strings of a description.
+fn sections(bytes: &[u8]) -> Result<(&[u8], &[u8]), BtfError> {
+    let magic = bytes.first_chunk().ok_or(BtfError::Truncated)?;
+    if u16::from_ne_bytes(*magic) != MAGIC {
+        return Err(BtfError::Unknown);
+    }
+    let head = u32_at(bytes, 4)? as usize;
+    let section = |at: usize| {
+        let (start, length) = (u32_at(bytes, at)? as usize, u32_at(bytes, at + 4)? as usize);
+        let start = head.checked_add(start).ok_or(BtfError::Truncated)?;
+        let end = start.checked_add(length).ok_or(BtfError::Truncated)?;
+        bytes.get(start..end).ok_or(BtfError::Truncated)
+    };
+    Ok((section(8)?, section(16)?))
+}
+
 impl<'a> Btf<'a> {
     /// Goes through a description once, and remembers the structures and functions with these names.
     pub(crate) fn parse(
@@ -114,18 +149,7 @@ impl<'a> Btf<'a> {
         structs: &[&'static str],
         functions: &[&'static str],
     ) -> Result<Self, BtfError> {
-        let magic = bytes.first_chunk().ok_or(BtfError::Truncated)?;
-        if u16::from_ne_bytes(*magic) != MAGIC {
-            return Err(BtfError::Unknown);
-        }
-        let head = u32_at(bytes, 4)? as usize;
-        let section = |at: usize| {
-            let (start, length) = (u32_at(bytes, at)? as usize, u32_at(bytes, at + 4)? as usize);
-            let start = head.checked_add(start).ok_or(BtfError::Truncated)?;
-            let end = start.checked_add(length).ok_or(BtfError::Truncated)?;
-            bytes.get(start..end).ok_or(BtfError::Truncated)
-        };
-        let (types, strings) = (section(8)?, section(16)?);
+        let (types, strings) = sections(bytes)?;
         let mut btf = Self {
             types,
             strings,

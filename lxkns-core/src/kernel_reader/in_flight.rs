@@ -6,7 +6,7 @@
 use rustc_hash::FxHashSet;
 
 use super::Refusal;
-use super::memory::Memory;
+use super::memory::{MOST_NODES, Memory};
 use super::programs::{Fields, Missing};
 use super::records::{NSFS, SOCKFS};
 
@@ -14,6 +14,10 @@ use super::records::{NSFS, SOCKFS};
 const DEPTH: usize = 5;
 /// The most descriptors of one message (`SCM_MAX_FD`).
 const MOST_OF_A_MESSAGE: u64 = 253;
+/// How many things that wait are gone into at most, and how many messages of one round. A user can have a million descriptors
+/// in flight (`RLIMIT_NOFILE`).
+const MOST: usize = if cfg!(test) { 8 } else { 1 << 16 };
+const MOST_MESSAGES: usize = 1 << 19;
 /// The state of a socket that listens (`TCP_LISTEN`).
 const LISTENS: u64 = 10;
 const AF_UNIX: u64 = 1;
@@ -129,17 +133,27 @@ pub(crate) enum WaitingKind {
     Other,
 }
 
-/// What waits in these sockets, and which of them could not be read to their ends, or changed meanwhile.
+/// The sockets of which not all was seen.
+#[derive(Debug, Default)]
+pub(crate) struct Unsure {
+    /// The places of the receivers that could not be read to their ends, or changed meanwhile.
+    pub(crate) receivers: FxHashSet<usize>,
+    /// Whether there is more than is gone into.
+    pub(crate) is_cut: bool,
+}
+
+/// What waits in these sockets, and of which not all was seen.
 pub(super) fn waiting(
     layout: &Layout,
     memory: &dyn Memory,
     receivers: &[Receiver],
-) -> Result<(Vec<Waiting>, FxHashSet<usize>), Refusal> {
-    let walk = || Walk { layout, memory, found: Vec::new(), unsure: FxHashSet::default() }.all(receivers);
+) -> Result<(Vec<Waiting>, Unsure), Refusal> {
+    let walk = || Walk { layout, memory, found: Vec::new(), unsure: Unsure::default() }.all(receivers);
     let ((first, mut unsure), (second, again)) = (walk()?, walk()?);
-    unsure.extend(again);
+    unsure.receivers.extend(again.receivers);
+    unsure.is_cut |= again.is_cut;
     let [one, other]: [FxHashSet<_>; 2] = [&first, &second].map(|walk| walk.iter().copied().collect());
-    unsure.extend(one.symmetric_difference(&other).map(|waiting| waiting.receiver));
+    unsure.receivers.extend(one.symmetric_difference(&other).map(|waiting| waiting.receiver));
     Ok((first.into_iter().filter(|waiting| other.contains(waiting)).collect(), unsure))
 }
 
@@ -155,11 +169,17 @@ struct Walk<'a> {
     layout: &'a Layout,
     memory: &'a dyn Memory,
     found: Vec<Waiting>,
-    unsure: FxHashSet<usize>,
+    unsure: Unsure,
 }
 
 impl Walk<'_> {
-    fn all(mut self, receivers: &[Receiver]) -> Result<(Vec<Waiting>, FxHashSet<usize>), Refusal> {
+    /// Not all of what would come to this receiver was seen; `is_cut` if there was too much.
+    fn doubt(&mut self, receiver: usize, is_cut: bool) {
+        self.unsure.receivers.insert(receiver);
+        self.unsure.is_cut |= is_cut;
+    }
+
+    fn all(mut self, receivers: &[Receiver]) -> Result<(Vec<Waiting>, Unsure), Refusal> {
         let files: Vec<_> = receivers.iter().map(|receiver| receiver.file).collect();
         let mut queues = Vec::new();
         for (index, (receiver, seen)) in receivers.iter().zip(self.files(&files)?).enumerate() {
@@ -168,7 +188,7 @@ impl Walk<'_> {
                 Seen::Socket { inode, sk, is_unix: true, .. } if inode == receiver.inode => {
                     queues.push(Queue { receiver: index, sk, inode });
                 }
-                _ => drop(self.unsure.insert(index)),
+                _ => self.doubt(index, false),
             }
         }
         let mut known: FxHashSet<u64> = queues.iter().map(|queue| queue.sk).collect();
@@ -179,7 +199,7 @@ impl Walk<'_> {
                 return Ok((self.found, self.unsure));
             }
         }
-        self.unsure.extend(queues.iter().map(|queue| queue.receiver));
+        queues.iter().for_each(|queue| self.doubt(queue.receiver, true));
         Ok((self.found, self.unsure))
     }
 
@@ -192,10 +212,13 @@ impl Walk<'_> {
         let states = self.read(&socks, layout.state)?;
         let (mut of, mut messages) = (Vec::new(), Vec::new());
         for ((queue, list), state) in queues.iter().zip(lists).zip(states) {
-            of.resize(of.len() + list.nodes.len(), (*queue, first_byte(state) == LISTENS));
-            messages.extend(list.nodes);
-            if !list.is_whole {
-                self.unsure.insert(queue.receiver);
+            let is_cut = messages.len() + list.nodes.len() > MOST_MESSAGES;
+            if is_cut || !list.is_whole {
+                self.doubt(queue.receiver, is_cut || list.nodes.len() >= MOST_NODES);
+            }
+            if !is_cut {
+                of.resize(of.len() + list.nodes.len(), (*queue, first_byte(state) == LISTENS));
+                messages.extend(list.nodes);
             }
         }
         let (senders, lists) = (self.read(&messages, layout.sender)?, self.read(&messages, layout.fds)?);
@@ -219,11 +242,14 @@ impl Walk<'_> {
         let (mut of, mut slots) = (Vec::new(), Vec::new());
         for ((queue, list), count) in of_fds.iter().zip(with_fds).zip(counts) {
             match first_two_bytes(count) {
+                count @ 1..=MOST_OF_A_MESSAGE if self.found.len() + slots.len() + count as usize > MOST => {
+                    self.doubt(queue.receiver, true);
+                }
                 count @ 1..=MOST_OF_A_MESSAGE => {
                     slots.extend((0..count).map(|nth| list + 8 * nth));
                     of.resize(slots.len(), *queue);
                 }
-                _ => drop(self.unsure.insert(queue.receiver)),
+                _ => self.doubt(queue.receiver, false),
             }
         }
         let files = self.read(&slots, layout.fd)?;
@@ -239,7 +265,7 @@ impl Walk<'_> {
                 }
                 Seen::Other => WaitingKind::Other,
                 Seen::Nothing => {
-                    self.unsure.insert(queue.receiver);
+                    self.doubt(queue.receiver, false);
                     continue;
                 }
             };

@@ -72,7 +72,7 @@ impl Fake {
 
     fn waiting(&self, file: u64, inode: u64) -> (Vec<(u64, WaitingKind)>, bool) {
         let (waiting, unsure) = waiting(&LAYOUT, self, &[Receiver { file, inode }]).unwrap();
-        (waiting.into_iter().map(|waiting| (waiting.queue, waiting.what)).collect(), !unsure.is_empty())
+        (waiting.into_iter().map(|waiting| (waiting.queue, waiting.what)).collect(), !unsure.receivers.is_empty())
     }
 }
 
@@ -157,6 +157,18 @@ fn a_queue_that_is_not_seen_to_its_end_is_said() {
     fake.put(OUTER + 0x500 + 0x20, &[0]);
     let (found, unsure) = fake.waiting(OUTER, 50);
     assert_eq!((found.len(), unsure), (3, true));
+}
+
+#[test]
+fn more_than_is_gone_into_is_said() {
+    let mut fake = nested();
+    let fds = [UTS; MOST + 1];
+    for (count, expected) in [(MOST, (MOST, false)), (MOST + 1, (0, true))] {
+        fake.put(0x40_000, &[&[count as u64], &fds[..count]].concat());
+        let (found, unsure) = waiting(&LAYOUT, &fake, &[Receiver { file: OUTER, inode: 50 }]).unwrap();
+        assert_eq!((found.len(), unsure.is_cut), expected, "{count}");
+        assert_eq!(unsure.receivers.contains(&0), unsure.is_cut);
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ const ELEMENTS: u32 = 512;
 /// How many nodes of a list one run tells of.
 const NODES: i32 = 512;
 /// How many nodes are told of one list at most.
-const MOST_NODES: usize = 64 << 10;
+pub(super) const MOST_NODES: usize = 64 << 10;
 /// The bytes of a record: the number of the element, and what was read.
 const PAIR: usize = 16;
 

@@ -47,7 +47,7 @@ use crate::failure::Failure;
 use crate::model::{Call, Cause, DeviceNumber, NamespaceType, Operation};
 use btf::Btf;
 pub(crate) use events::EventRecord;
-pub(crate) use in_flight::{Receiver, Waiting, WaitingKind};
+pub(crate) use in_flight::{Receiver, Unsure, Waiting, WaitingKind};
 use memory::MemoryReader;
 use programs::Missing;
 pub(crate) use records::{FileKind, FileRecord, NamespaceRecord, TaskRecord};
@@ -55,6 +55,8 @@ pub(crate) use tracepoints::Tracepoints;
 
 /// Where the kernel describes its structures.
 pub(crate) const BTF: &str = "/sys/kernel/btf/vmlinux";
+/// Where it describes those of the driver of TUN/TAP files, if that is a module.
+pub(crate) const TUN_BTF: &str = "/sys/kernel/btf/tun";
 
 /// The helpers that the programs call are for programs under the GPL. These programs are offered under it too.
 const LICENSE: &CStr = c"GPL";
@@ -207,8 +209,9 @@ pub(crate) struct KernelReader {
     held_files: Result<held_files::Layout, Refusal>,
     segments: Result<held_files::SegmentLayout, Refusal>,
     super_blocks: Result<super_blocks::Layout, Refusal>,
-    /// Not known where the driver is a module.
     tuns: Result<held_files::TunLayout, Refusal>,
+    /// The same, where the driver is a module; known once it was needed.
+    tuns_of_module: OnceLock<Result<held_files::TunLayout, Refusal>>,
 }
 
 impl KernelReader {
@@ -237,6 +240,7 @@ impl KernelReader {
             held_files: held_files::Layout::of(&fields).map_err(Refusal::from),
             super_blocks: super_blocks::Layout::of(&fields).map_err(Refusal::from),
             tuns: held_files::TunLayout::of(&fields).map_err(Refusal::from),
+            tuns_of_module: OnceLock::new(),
             segments: held_files::SegmentLayout::of(&fields, &btf).map_err(Refusal::from),
             namespaces: namespaces().map_err(Refusal::from),
             tasks: Iterator::new(c"lxkns_tasks", of_tasks, programs::for_tasks(&btf)?),
@@ -267,9 +271,9 @@ impl KernelReader {
         Ok(())
     }
 
-    /// What waits in these UNIX sockets to be received or accepted; and the places of those of which not all could be seen, or
-    /// in which something changed meanwhile.
-    pub(crate) fn in_flight(&self, receivers: &[Receiver]) -> Result<(Vec<Waiting>, FxHashSet<usize>), Refusal> {
+    /// What waits in these UNIX sockets to be received or accepted; and of which not all could be seen, or something changed
+    /// meanwhile.
+    pub(crate) fn in_flight(&self, receivers: &[Receiver]) -> Result<(Vec<Waiting>, Unsure), Refusal> {
         let (memory, layout) = (self.memory.as_ref(), self.in_flight.as_ref());
         in_flight::waiting(layout.map_err(Clone::clone)?, memory.map_err(Clone::clone)?, receivers)
     }
@@ -281,10 +285,24 @@ impl KernelReader {
         held_files::namespaces(layout.map_err(Clone::clone)?, memory.map_err(Clone::clone)?, files)
     }
 
-    /// The inode numbers of the network namespaces of these TUN/TAP files and of their devices; 0 where there is none.
-    pub(crate) fn tuns(&self, files: &[u64]) -> Result<Vec<(u32, u32)>, Refusal> {
-        let (memory, layout) = (self.memory.as_ref(), self.tuns.as_ref());
-        held_files::tuns(layout.map_err(Clone::clone)?, memory.map_err(Clone::clone)?, files)
+    /// The inode numbers of the network namespaces of these TUN/TAP files and of their devices; 0 where there is none. `btf`
+    /// reads the description of the kernel, and that of the driver where it is a module.
+    pub(crate) fn tuns(
+        &self,
+        files: &[u64],
+        btf: impl Fn(&'static str) -> Option<Vec<u8>>,
+    ) -> Result<Vec<(u32, u32)>, Refusal> {
+        let of_module = |why: &Refusal| {
+            let layout = || {
+                let (Some(kernel), Some(module)) = (btf(BTF), btf(TUN_BTF)) else { return Err(why.clone()) };
+                let both = btf::joined(&kernel, &module).map_err(Refusal::of_btf)?;
+                let both = Btf::parse(&both, &programs::STRUCTS, &[]).map_err(Refusal::of_btf)?;
+                held_files::TunLayout::of(&programs::Fields(&both)).map_err(Refusal::from)
+            };
+            self.tuns_of_module.get_or_init(layout).as_ref().map_err(Clone::clone)
+        };
+        let layout = if files.is_empty() { return Ok(Vec::new()) } else { self.tuns.as_ref().or_else(of_module)? };
+        held_files::tuns(layout, self.memory.as_ref().map_err(Clone::clone)?, files)
     }
 
     /// The file systems that belong to another user namespace than the initial one, with the inode number of that; and whether
@@ -389,6 +407,27 @@ mod tests {
             let last = named.rsplit('.').next().unwrap();
             let Operation::Parse(text) = &refusal.operation else { panic!("{refusal:?}") };
             assert!(text.split([' ', '.']).any(|word| word == last), "{path}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_module_continues_the_kernel() {
+        let kernel = small_btf("");
+        let strings = u32::from_ne_bytes(*kernel[20..].first_chunk().unwrap());
+        // A structure with one member, of the kernel's type of 8 bytes.
+        let types = [strings, 4 << 24 | 1, 8, strings + 7, 4, 0];
+        let head = [24, 0, 24, 24, 13];
+        let mut module = 0xeb9f_u16.to_ne_bytes().to_vec();
+        module.extend([1, 0]);
+        module.extend(head.into_iter().chain(types).flat_map(u32::to_ne_bytes));
+        module.extend(b"driver\0field\0");
+        let both = btf::joined(&kernel, &module).unwrap();
+        let both = Btf::parse(&both, &["driver", "nsproxy"], &[]).unwrap();
+        assert_eq!(both.field("driver.field"), Some(btf::Field { offset: 0, size: 8 }));
+        let alone = Btf::parse(&kernel, &["driver", "nsproxy"], &[]).unwrap();
+        assert_eq!((alone.field("driver.field"), alone.size_of("nsproxy")), (None, both.size_of("nsproxy")));
+        for length in 0..module.len() {
+            assert!(btf::joined(&kernel, &module[..length]).is_err(), "{length} bytes");
         }
     }
 

@@ -27,8 +27,17 @@ pub(crate) struct Access {
     pub(crate) rate: Option<Rate>,
     /// Users, each with the bcrypt hash of its password.
     pub(crate) users: Vec<(String, String)>,
-    /// SHA-256 of each bearer token.
-    pub(crate) tokens: Vec<[u8; 32]>,
+    /// Bearer tokens.
+    pub(crate) tokens: Vec<Token>,
+}
+
+/// A bearer token.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Token {
+    /// Its SHA-256.
+    pub(crate) hash: [u8; 32],
+    /// What the log calls it.
+    pub(crate) name: String,
 }
 
 /// How connections are encrypted. Certificates and keys are PEM.
@@ -155,6 +164,15 @@ impl Access {
         let mut memory = File::from(memory).take(u64::MAX);
         memory.read_to_end(&mut bytes).context("read memory")?;
         postcard::from_bytes(&bytes).context("read settings")
+    }
+}
+
+/// What the fuzz target of the web configuration file calls.
+#[cfg(feature = "_fuzz")]
+pub(crate) fn fuzz_web_config(text: &str) {
+    if let Err(error) = file::parse(text) {
+        let line = format!("{error:#}");
+        assert!(!line.is_empty(), "it says why");
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use rustix::fs::{FileType, Mode, OFlags};
 
 use super::file::{self, Pem};
-use super::{Access, Server, Tls};
+use super::{Access, Server, Tls, Token};
 
 /// The most bytes of a file.
 const LONGEST: u64 = 1 << 20;
@@ -83,15 +83,15 @@ fn web(path: &Path) -> anyhow::Result<Access> {
     Ok(Access { tls, headers: config.headers, rate: config.rate, users: config.users, tokens: Vec::new() })
 }
 
-/// SHA-256 of a token at the beginning of each line, as `sha256sum` writes it; what follows is a note.
-fn tokens(text: &str) -> anyhow::Result<Vec<[u8; 32]>> {
+/// SHA-256 of a token at the beginning of each line, as `sha256sum` writes it, and what the log calls it.
+fn tokens(text: &str) -> anyhow::Result<Vec<Token>> {
     let mut tokens = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let word = line.split_whitespace().next().unwrap_or_default();
+        let (word, name) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         // What it is instead is not shown: it may be a token.
         let hash = hash(word).with_context(|| {
             format!(
@@ -99,7 +99,11 @@ fn tokens(text: &str) -> anyhow::Result<Vec<[u8; 32]>> {
                 number + 1
             )
         })?;
-        tokens.push(hash);
+        let name = match name.trim() {
+            "" | "-" => format!("token in line {}", number + 1),
+            name => name.to_owned(),
+        };
+        tokens.push(Token { hash, name });
     }
     ensure!(!tokens.is_empty(), "no token");
     ensure!(tokens.len() <= MOST_TOKENS, "more than {MOST_TOKENS} tokens");

@@ -116,8 +116,9 @@ fn tokens_are_hashes_alone() {
     let hash = "3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0";
     let access = read(&format!("# for Prometheus\n\n{hash}  -\n{} second\n", hash.to_uppercase())).unwrap();
     assert_eq!(access.tokens.len(), 2);
-    assert_eq!(access.tokens[0], access.tokens[1]);
-    assert_eq!(access.tokens[0], ring::digest::digest(&ring::digest::SHA256, b"token").as_ref());
+    assert_eq!(access.tokens[0].hash, access.tokens[1].hash);
+    assert_eq!((access.tokens[0].name.as_str(), access.tokens[1].name.as_str()), ("token in line 3", "second"));
+    assert_eq!(access.tokens[0].hash, ring::digest::digest(&ring::digest::SHA256, b"token").as_ref());
     assert!(access.wants_credentials() && !access.is_secured());
     for text in ["", "# none\n", "token\n", &hash[1..], &format!("+{}", &hash[1..]), &format!("{hash}0")] {
         let error = format!("{:#}", read(text).err().unwrap_or_else(|| panic!("{text} is taken")));

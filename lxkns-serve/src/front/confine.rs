@@ -100,8 +100,6 @@ const CALLS: &[libc::c_long] = &[
     libc::SYS_mremap,
     libc::SYS_munmap,
     libc::SYS_nanosleep,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_poll,
     libc::SYS_ppoll,
     libc::SYS_read,
     libc::SYS_readv,

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use super::bucket::Bucket;
 use super::logins::Logins;
 use super::problem::Problem;
-use crate::access::{Access, Rate, Server, is_allowed};
+use crate::access::{Access, Rate, Server, Token, is_allowed};
 
 /// Who may connect and ask.
 #[derive(Default)]
@@ -29,7 +29,7 @@ pub(super) struct Gate {
     headers: Vec<(HeaderName, HeaderValue)>,
     rate: Option<(Rate, Mutex<Bucket>)>,
     users: Vec<(String, String)>,
-    tokens: Vec<[u8; 32]>,
+    tokens: Vec<Token>,
 }
 
 impl Gate {
@@ -94,7 +94,7 @@ impl Gate {
         basic.into_iter().chain(bearer).map(HeaderValue::from_static)
     }
 
-    /// Whether the request says who sends it, where it must.
+    /// Who sends the request, where it must say so: a user, or the name of a token.
     ///
     /// # Errors
     ///
@@ -104,9 +104,9 @@ impl Gate {
         headers: &HeaderMap,
         client: IpAddr,
         logins: Option<&Logins>,
-    ) -> Result<(), Problem> {
+    ) -> Result<Option<String>, Problem> {
         if self.users.is_empty() && self.tokens.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let mut given = headers.get_all(AUTHORIZATION).into_iter();
         let (Some(given), None) = (given.next(), given.next()) else { return Err(Problem::CREDENTIALS) };
@@ -114,34 +114,37 @@ impl Gate {
             return Err(Problem::CREDENTIALS);
         };
         let given = given.trim();
-        let is_known = if scheme.eq_ignore_ascii_case("bearer") {
-            self.has_token(given)
+        let known = if scheme.eq_ignore_ascii_case("bearer") {
+            self.token(given)
         } else if scheme.eq_ignore_ascii_case("basic") {
-            self.has_user(given, client, logins).await?
+            self.user(given, client, logins).await?
         } else {
-            false
+            None
         };
-        if is_known { Ok(()) } else { Err(Problem::CREDENTIALS) }
+        known.map(Some).ok_or(Problem::CREDENTIALS)
     }
 
-    fn has_token(&self, given: &str) -> bool {
+    fn token(&self, given: &str) -> Option<String> {
         let hash = ring::digest::digest(&ring::digest::SHA256, given.as_bytes());
         // All are compared, each as a whole: how long it takes says nothing.
-        let mut is_known = subtle::Choice::from(0);
+        let mut known = None;
         for token in &self.tokens {
-            is_known |= token.as_slice().ct_eq(hash.as_ref());
+            if token.hash.as_slice().ct_eq(hash.as_ref()).into() {
+                known = Some(token);
+            }
         }
-        is_known.into()
+        known.map(|token| token.name.clone())
     }
 
-    async fn has_user(&self, given: &str, client: IpAddr, logins: Option<&Logins>) -> Result<bool, Problem> {
-        let Ok(given) = STANDARD.decode(given) else { return Ok(false) };
-        let Some(colon) = given.iter().position(|&byte| byte == b':') else { return Ok(false) };
+    async fn user(&self, given: &str, client: IpAddr, logins: Option<&Logins>) -> Result<Option<String>, Problem> {
+        let Ok(given) = STANDARD.decode(given) else { return Ok(None) };
+        let Some(colon) = given.iter().position(|&byte| byte == b':') else { return Ok(None) };
         let (Ok(user), password) = (std::str::from_utf8(&given[..colon]), &given[colon + 1..]) else {
-            return Ok(false);
+            return Ok(None);
         };
-        let Some(logins) = logins.filter(|_| !self.users.is_empty()) else { return Ok(false) };
-        logins.is_right(&self.users, user, password, client).await.map_err(|_| Problem::LOGINS)
+        let Some(logins) = logins.filter(|_| !self.users.is_empty()) else { return Ok(None) };
+        let is_right = logins.is_right(&self.users, user, password, client).await.map_err(|_| Problem::LOGINS)?;
+        Ok(is_right.then(|| user.to_owned()))
     }
 }
 
@@ -171,8 +174,9 @@ mod tests {
 
     #[test]
     fn only_a_known_token_opens() {
-        let token = ring::digest::digest(&ring::digest::SHA256, b"secret").as_ref().try_into().unwrap();
-        let gate = Gate { tokens: vec![[0; 32], token], ..Gate::default() };
+        let hash = ring::digest::digest(&ring::digest::SHA256, b"secret").as_ref().try_into().unwrap();
+        let token = Token { hash, name: "mine".to_owned() };
+        let gate = Gate { tokens: vec![token, Token::default()], ..Gate::default() };
         let client = IpAddr::from([127, 0, 0, 1]);
         let knows = |values: &[&str]| {
             let mut headers = HeaderMap::new();
@@ -182,8 +186,8 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(gate.knows(&headers, client, None))
         };
-        assert_eq!(knows(&["Bearer secret"]), Ok(()));
-        assert_eq!(knows(&["bearer  secret "]), Ok(()));
+        assert_eq!(knows(&["Bearer secret"]), Ok(Some("mine".to_owned())));
+        assert_eq!(knows(&["bearer  secret "]), Ok(Some("mine".to_owned())));
         for refused in [
             &[][..],
             &["Bearer"],

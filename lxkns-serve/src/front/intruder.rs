@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::link::Reader;
 use crate::control::{self, News};
 
-/// What comes of it, as JSON. At `/intruder/garbage` it says to the reader what is no frame; at `/intruder/flood` it says to
-/// the supervisor, for ever and as fast as it can, that it has no reader.
+/// What comes of it, as JSON. At `/intruder/garbage` it says to the reader what is no frame, at `/intruder/link` to the
+/// supervisor that it needs another connection to the reader, and at `/intruder/flood` the same for ever, as fast as it can.
 pub(super) fn tries(path: &str, reader: &Arc<Reader>) -> String {
     if path.ends_with("/garbage") {
         reader.say_garbage();
@@ -22,6 +22,10 @@ pub(super) fn tries(path: &str, reader: &Arc<Reader>) -> String {
     }
     while path.ends_with("/flood") {
         let _ = control::send(rustix::stdio::stdin(), &News::Unlinked, &[]);
+    }
+    if path.ends_with("/link") {
+        reader.say_lost();
+        return "{}\n".to_owned();
     }
     let of = |result: io::Result<()>| match result {
         Ok(()) => Value::from("done"),
@@ -51,6 +55,13 @@ pub(super) fn tries(path: &str, reader: &Arc<Reader>) -> String {
         "make a pipe": of(io::pipe().map(drop)),
         // As TIOCSTI, which types into it.
         "ask a terminal": errno(rustix::termios::tcgetwinsize(rustix::stdio::stderr()).map(drop)),
+        "make memory": errno(rustix::fs::memfd_create("intruder", rustix::fs::MemfdFlags::CLOEXEC).map(drop)),
+        "lead to another process": errno(rustix::process::set_parent_process_death_signal(None)),
+        "have more descriptors": errno(rustix::process::setrlimit(
+            rustix::process::Resource::Nofile,
+            rustix::process::Rlimit { current: None, maximum: None },
+        )),
+        "read the certificate's file": of(std::fs::read(path.trim_start_matches("/intruder")).map(drop)),
         "variables": std::env::vars_os().count().to_string(),
     });
     format!("{tried}\n")

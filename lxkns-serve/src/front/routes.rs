@@ -133,6 +133,16 @@ const OLD: Parameter = Parameter {
 const UNTIL: Parameter =
     Parameter { name: "until", about: "The newer state; now if left out", values: Values::SomeText };
 
+const ACTION: Parameter = Parameter {
+    name: "action",
+    about: "What to do: unshare, clone or fork with options of unshare(1), or setns TARGET",
+    values: Values::Text,
+};
+const FILE: Parameter =
+    Parameter { name: "file", about: "An absolute path; after TARGET: as that process sees it", values: Values::Text };
+const DEREFERENCE: Parameter =
+    Parameter { name: "dereference", about: "Follow a symbolic link at the end of the path", values: Values::Flag };
+
 const fn route(path: &'static str, summary: &'static str, does: Does, parameters: &'static [Parameter]) -> Route {
     Route { path, summary, does, parameters }
 }
@@ -214,7 +224,7 @@ pub(super) const ROUTES: &[Route] = &[
     ),
     asks(
         "/api/v1/audit",
-        "How far containers are apart from the host (lxkns audit)",
+        "How well containers are isolated from the host (lxkns audit)",
         Kind::Audit,
         &[TARGETS, LIMIT, CURSOR, FIELDS],
     ),
@@ -226,6 +236,14 @@ pub(super) const ROUTES: &[Route] = &[
     ),
     asks("/api/v1/links", "The links of all network namespaces as a graph (lxkns links)", Kind::Links, &[TARGETS]),
     asks("/api/v1/events", "What changes, as it happens (lxkns watch --json)", Kind::Events, &[SINCE, TYPE]),
+    asks(
+        "/api/v1/explain",
+        "Whether a process may create or enter namespaces (lxkns explain)",
+        Kind::Explain,
+        &[ACTION, PID],
+    ),
+    asks("/api/v1/owner", "Whose a file is (lxkns owner); only with --expose-files", Kind::Owner, &[FILE, DEREFERENCE]),
+    asks("/api/v1/doctor", "What can be seen, and what would show more (lxkns doctor)", Kind::Doctor, &[]),
     asks("/api/v1/history", "The states that can be compared", Kind::History, &[]),
     asks("/api/v1/diff", "What differs between two states (lxkns diff --json)", Kind::Diff, &[OLD, UNTIL, TYPE]),
     asks("/api/v1/snapshot", "The snapshot (lxkns dump)", Kind::Snapshot, &[SINCE_STATE]),

@@ -253,7 +253,8 @@ impl Server {
         let began = Instant::now();
         let id = self.requests.fetch_add(1, Ordering::Relaxed);
         let id = format!("{:x}-{id:x}", std::process::id());
-        let (route, mut response) = match self.answer(request, client).await {
+        let mut user = None;
+        let (route, mut response) = match self.answer(request, client, &mut user).await {
             Ok(answered) => answered,
             Err((route, problem)) => {
                 self.stats.refuse(problem.kind);
@@ -263,7 +264,7 @@ impl Server {
         let took = began.elapsed();
         let status = response.status();
         self.stats.note(route, status.as_u16(), took);
-        info!(process = "front", request = id, %client, method = %request.method(), route, status = status.as_u16(), ms = took.as_secs_f64() * 1e3);
+        info!(process = "front", request = id, %client, user, method = %request.method(), route, status = status.as_u16(), ms = took.as_secs_f64() * 1e3);
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -291,11 +292,12 @@ impl Server {
         &self,
         request: &Request<Incoming>,
         client: &Client,
+        user: &mut Option<String>,
     ) -> Result<(&'static str, Response<Body>), (&'static str, Problem)> {
         const NONE: &str = "none";
         let headers = request.headers();
         let path = request.uri().path().strip_prefix(self.settings.base_path.as_str());
-        self.permit(request, client, path).await.map_err(|problem| (NONE, problem))?;
+        *user = self.permit(request, client, path).await.map_err(|problem| (NONE, problem))?;
         #[cfg(feature = "_intruder")]
         if let Some(path) = path.filter(|path| path.starts_with("/intruder")) {
             return Ok(("intruder", plain("application/json", super::intruder::tries(path, &self.reader))));
@@ -331,8 +333,17 @@ impl Server {
         Ok((route.path, response))
     }
 
-    /// Whether this client may send this request, whatever it asks for.
-    async fn permit(&self, request: &Request<Incoming>, client: &Client, path: Option<&str>) -> Result<(), Problem> {
+    /// Who sends this request, where it must say so.
+    ///
+    /// # Errors
+    ///
+    /// This client may not send this request, whatever it asks for.
+    async fn permit(
+        &self,
+        request: &Request<Incoming>,
+        client: &Client,
+        path: Option<&str>,
+    ) -> Result<Option<String>, Problem> {
         let (headers, gate, settings) = (request.headers(), self.gate(), &self.settings);
         if !is_host_known(client, request.uri(), headers, &settings.hosts, |name| gate.has_name(name)) {
             return Err(Problem::HOST);
@@ -345,14 +356,15 @@ impl Server {
         }
         // That the front is alive is no secret, and those who ask have none.
         if path == Some("/healthz") {
-            return Ok(());
+            return Ok(None);
         }
-        // Over a UNIX socket the kernel says who it is.
-        if let Client::Tcp(address) = client {
-            gate.knows(headers, address.ip(), self.logins.as_ref()).await?;
-        }
+        let user = match client {
+            Client::Tcp(address) => gate.knows(headers, address.ip(), self.logins.as_ref()).await?,
+            // Over a UNIX socket the kernel says who it is.
+            Client::Unix(_) => None,
+        };
         // Last: a client that is not known takes no request from those who are.
-        if gate.is_in_rate() { Ok(()) } else { Err(Problem::RATE) }
+        if gate.is_in_rate() { Ok(user) } else { Err(Problem::RATE) }
     }
 
     async fn ask(&self, question: Question, request: &Request<Incoming>) -> Result<Response<Body>, Problem> {

@@ -82,6 +82,12 @@ pub(crate) enum Kind {
     Ports,
     /// `lxkns links`.
     Links,
+    /// `lxkns explain`.
+    Explain,
+    /// `lxkns owner`.
+    Owner,
+    /// `lxkns doctor`.
+    Doctor,
     /// The states that can be compared.
     History,
     /// `lxkns diff`.
@@ -114,6 +120,9 @@ impl Kind {
             Self::Audit => "audit",
             Self::Ports => "ports",
             Self::Links => "links",
+            Self::Explain => "explain",
+            Self::Owner => "owner",
+            Self::Doctor => "doctor",
             Self::History => "history",
             Self::Diff => "diff",
             Self::Events => "events",

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use lxkns_core::ProcRoot;
 use lxkns_core::model::NamespaceType;
 use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Enters the initial one, which the first process is in, and in any case the kernel's threads. It must be the only thread.
@@ -25,6 +26,10 @@ pub(super) fn leave(proc: &ProcRoot) -> anyhow::Result<()> {
             return Ok(());
         }
         let opened = rustix::fs::openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        // There need not be a second process in a PID namespace that is not the host's.
+        if matches!(opened, Err(Errno::NOENT)) {
+            continue;
+        }
         let opened = opened.with_context(|| format!("open {path} (needs CAP_SYS_PTRACE)"));
         let entered = opened.and_then(|first| {
             let entered = move_into_link_name_space(first.as_fd(), Some(LinkNameSpaceType::ControlGroup));

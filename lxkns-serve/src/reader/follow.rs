@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use lxkns_answers::json;
 use lxkns_answers::watch::{self, Look, Pace, WatchEvent, Watcher};
 use lxkns_answers::{event_source, gaps};
-use lxkns_core::model::{Namespace, NamespaceId, NamespaceType};
+use lxkns_core::model::{Namespace, NamespaceId};
 use lxkns_core::relations::Life;
 use lxkns_core::{EventOptions, Events, Snapshot, wire};
 use lxkns_inside::Lives;
@@ -263,12 +263,8 @@ impl State<'_> {
     /// Has changes of the mounts in all mount namespaces reported, where the kernel does that. Whether one of them is new.
     fn watch_mounts(&mut self, snapshot: &Snapshot) -> bool {
         let Some(events) = self.active.as_mut().and_then(|active| active.events.as_mut()) else { return false };
-        let is_other = |namespace: &&Namespace| {
-            namespace.ns_type == NamespaceType::Mnt && Some(namespace.id) != snapshot.observer_mount_ns
-        };
-        let others = snapshot.namespaces.values().filter(is_other).map(|namespace| namespace.id);
         let opener = self.of.host.session.opener(snapshot);
-        events.watch_mounts(others, |id| opener.open(id).ok()) && events.source().is_some()
+        events.watch_mounts(snapshot, |id| opener.open(id).ok()) && events.source().is_some()
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct Job {
 }
 
 /// One connection.
-pub(crate) struct Link {
+struct Link {
     socket: UnixStream,
     state: Mutex<FxHashMap<u32, Open>>,
     /// The most bytes of bodies that are being read.
@@ -87,30 +87,25 @@ fn work(answers: &Answers, jobs: &Mutex<Receiver<Job>>) {
     }
 }
 
-/// Serves a connection until it ends, on threads of its own; `None` where the kernel does not let it.
-pub(crate) fn start(
-    socket: OwnedFd,
-    questions: SyncSender<Job>,
-    feed: Arc<Feed>,
-    most_bytes: usize,
-) -> Option<Arc<Link>> {
+/// Serves a connection until it ends, on threads of its own.
+pub(crate) fn start(socket: OwnedFd, questions: SyncSender<Job>, feed: Arc<Feed>, most_bytes: usize) {
     let socket = UnixStream::from(socket);
     // A front that does not read has only itself to blame; it is not waited for.
-    socket.set_write_timeout(Some(PATIENCE)).ok()?;
+    if socket.set_write_timeout(Some(PATIENCE)).is_err() {
+        return;
+    }
     let link = Arc::new(Link::new(socket, most_bytes));
     let (tells, told) = (Arc::clone(&link), Arc::clone(&feed));
     std::thread::spawn(move || tells.tell_events(&told));
-    let serves = Arc::clone(&link);
     std::thread::spawn(move || {
-        if let Err(error) = serves.serve(&questions, &feed)
+        if let Err(error) = link.serve(&questions, &feed)
             && error.kind() != io::ErrorKind::UnexpectedEof
         {
             warn!(process = "reader", %error, "connection to the front ended");
         }
-        serves.close();
+        link.close();
         feed.touch_all();
     });
-    Some(link)
 }
 
 impl Link {
@@ -270,8 +265,7 @@ impl Link {
         }
     }
 
-    /// Ends it.
-    pub(crate) fn close(&self) {
+    fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
         // It may be closed already.
         let _ = self.socket.shutdown(std::net::Shutdown::Both);

@@ -28,7 +28,9 @@ mod states;
 mod tests;
 mod wake;
 
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,6 +64,10 @@ pub(crate) fn begin() -> anyhow::Result<(OwnedFd, Settings, Vec<OwnedFd>)> {
     let Ok(Some((Order::Start(settings), fds))) = first else { bail!("only lxknsd itself runs this command") };
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).context("be undumpable")?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context("end with the parent")?;
+    // The kernel calls what was run as /proc/self/exe `exe`.
+    if let Some(Ok(name)) = std::env::args_os().next().map(|name| CString::new(name.into_vec())) {
+        let _ = rustix::thread::set_name(&name);
+    }
     Ok((control, *settings, fds))
 }
 
@@ -90,7 +96,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
     control::send(&control, &News::Ready, &[]).context("say that it is ready")?;
     info!(process = "reader", "ready");
     let most_bytes = answers.host.settings.cache_bytes;
-    let mut current: Option<Arc<link::Link>> = None;
     let mut due = Instant::now() + HEARTBEAT;
     loop {
         let left = due.saturating_duration_since(Instant::now());
@@ -105,11 +110,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 None => return Ok(()),
                 Some((Order::Link, fds)) => {
                     let link = fds.into_iter().next().context("a connection without its socket")?;
-                    let link = link::start(link, questions.clone(), Arc::clone(answers.feed()), most_bytes);
-                    // There is one front.
-                    if let Some(last) = std::mem::replace(&mut current, link) {
-                        last.close();
-                    }
+                    link::start(link, questions.clone(), Arc::clone(answers.feed()), most_bytes);
                 }
                 Some((Order::Start(_) | Order::Access | Order::Drain, _)) => {}
             },

@@ -20,10 +20,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// One that has been there for so long has not failed to start.
 const SETTLED: Duration = Duration::from_secs(30);
-/// How much of what one says is heard before the others, and signals, have their turn.
-const MOST_NEWS: usize = 64;
 /// How long a killed process may take to end before it is left behind.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// How many messages are read before it is another's turn.
+const AT_ONCE: usize = 64;
 
 /// A process, or the place for one.
 pub(super) struct Child {
@@ -61,17 +61,14 @@ impl Child {
         self.running.as_ref().is_some_and(|running| running.is_ready)
     }
 
-    /// Whether it has said since it was last told of one that it has no connection to the other process.
+    /// Whether it has said that it has no connection to the other process.
     pub(super) fn is_unlinked(&self) -> bool {
         self.running.as_ref().is_some_and(|running| running.is_unlinked)
     }
 
-    /// Is told of a connection to the other process.
-    pub(super) fn link(&mut self, socket: BorrowedFd<'_>) {
-        self.tell(&Order::Link, &[socket]);
-        if let Some(running) = &mut self.running {
-            running.is_unlinked = false;
-        }
+    /// Whether it has said since the last time that it has no connection to the other process.
+    pub(super) fn take_unlinked(&mut self) -> bool {
+        self.running.as_mut().is_some_and(|running| std::mem::take(&mut running.is_unlinked))
     }
 
     /// Whether one is to be started now.
@@ -139,13 +136,14 @@ impl Child {
         }
     }
 
-    /// Reads what it says, and notices its end. One that never stops talking is heard again when its turn comes.
+    /// Reads what it says, and notices its end.
     pub(super) fn hear(&mut self) {
-        for _ in 0..MOST_NEWS {
+        for _ in 0..AT_ONCE {
             let Some(running) = &mut self.running else { return };
             match control::receive::<News>(&running.control, RecvFlags::DONTWAIT) {
                 Ok(Some((News::GiveUp(why), _))) => {
-                    warn!(process = self.role, %why, "stuck");
+                    // A front that was taken over writes no lines of its own into the log.
+                    warn!(process = self.role, why = %why.escape_debug(), "stuck");
                     self.end();
                 }
                 Ok(Some((news, _))) => {

@@ -4,12 +4,12 @@ use std::fmt;
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt as _;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use rustix::fs::{AtFlags, CWD, Gid, Mode};
-use rustix::net::AddressFamily;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::access::Access;
 use crate::args::{Args, Listen, insecure};
@@ -110,24 +110,33 @@ fn unix(path: &Path, group: Option<u32>) -> anyhow::Result<Listener> {
     }
     rustix::net::listen(&listener, BACKLOG).context("listen")?;
     let name = format!("unix:{}", path.display());
-    Ok(Listener { fd: listener.into(), name, is_unix: true, is_open: false, file: Some(path.to_owned()) })
+    Ok(Listener { fd: listener, name, is_unix: true, is_open: false, file: Some(path.to_owned()) })
 }
 
-fn bind(path: &Path) -> anyhow::Result<UnixListener> {
-    Ok(match UnixListener::bind(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            let is_left = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
-            // No other kind of file is a socket that was left, though connect(2) refuses it with the same error.
-            let file = std::fs::symlink_metadata(path).context("a file that is in the way")?;
-            ensure!(file.file_type().is_socket(), "there is a file of another kind");
-            if !UnixStream::connect(path).is_err_and(is_left) {
-                bail!("another process listens there");
-            }
+/// A socket at this path, which does not listen yet.
+fn bind(path: &Path) -> anyhow::Result<OwnedFd> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let address = SocketAddrUnix::new(path)?;
+    match rustix::net::bind(&socket, &address) {
+        Err(Errno::ADDRINUSE) => {
+            // The kernel also refuses a connection to a file of another kind, which is not ours to remove.
+            let found = std::fs::symlink_metadata(path).context("stat")?;
+            ensure!(found.file_type().is_socket(), "there is a file that is no socket");
+            ensure!(is_left(path)?, "another process listens there");
             std::fs::remove_file(path).context("remove what another process has left")?;
-            UnixListener::bind(path)?
+            rustix::net::bind(&socket, &address)?;
         }
-        listener => listener?,
-    })
+        bound => bound?,
+    }
+    Ok(socket)
+}
+
+/// Whether nobody listens at a socket any more. A listener that accepts nothing is not waited for.
+fn is_left(path: &Path) -> anyhow::Result<bool> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).context("socket")?;
+    let address = SocketAddrUnix::new(path).context("an address of a socket")?;
+    Ok(rustix::net::connect(&socket, &address) == Err(Errno::CONNREFUSED))
 }
 
 /// Those that systemd has opened, `sd_listen_fds(3)`.

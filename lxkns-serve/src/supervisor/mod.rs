@@ -16,7 +16,7 @@ use lxkns_core::OWN_DESCRIPTORS;
 use lxkns_sys::{Blocking, SignalSet};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
 use rustix::process::Signal;
 use tracing::{info, warn};
 
@@ -32,10 +32,8 @@ use crate::settings::Settings;
 
 /// How long a process may say nothing.
 const SILENCE: Duration = Duration::from_secs(30);
-
-/// The least time between two connections of both processes: a front that says all the time that it has none can neither
-/// flood the reader with them, nor fill the socket that the reader is told by.
-const BETWEEN_LINKS: Duration = Duration::from_millis(100);
+/// How often the front may have itself joined with the reader anew.
+const BETWEEN_LINKS: Duration = Duration::from_millis(50);
 
 /// Has what this process has inherited closed in those that it starts, but for the standard streams. It is still open here:
 /// systemd may have passed it.
@@ -57,7 +55,6 @@ fn keep_inherited() -> anyhow::Result<()> {
 /// Where it cannot begin to serve.
 pub(crate) fn run(args: &Args, access: Access) -> anyhow::Result<()> {
     keep_inherited()?;
-    powers::hold();
     let signals = SignalSet::new(&[Signal::TERM, Signal::INT, Signal::HUP]);
     lxkns_sys::sigprocmask(Blocking::Block, &signals).context("block signals")?;
     let signals = lxkns_sys::signalfd(&signals).context("signalfd")?;
@@ -65,6 +62,8 @@ pub(crate) fn run(args: &Args, access: Access) -> anyhow::Result<()> {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).context("be undumpable")?;
     let systemd = Systemd::of_environment();
     let listeners = listeners::open(args, &access)?;
+    // A low port may have taken one.
+    powers::hold();
     let mut settings = args.settings();
     settings.front.listeners = listeners.iter().map(Listener::is_unix).collect();
     for listener in &listeners {
@@ -78,9 +77,10 @@ pub(crate) fn run(args: &Args, access: Access) -> anyhow::Result<()> {
         access,
         is_insecure: args.insecure_listen,
         listeners,
+        link: None,
+        link_due: Instant::now(),
         systemd,
         is_ready: false,
-        joined: Instant::now(),
     };
     let ended = supervisor.serve(&signals);
     supervisor.systemd.stopping();
@@ -105,10 +105,13 @@ struct Supervisor {
     /// Whether other hosts are served without TLS or authentication.
     is_insecure: bool,
     listeners: Vec<Listener>,
+    /// An end of the connection between both, by which it is ended when another takes its place: a front that was taken
+    /// over could keep each.
+    link: Option<OwnedFd>,
+    /// When the front may have another.
+    link_due: Instant,
     systemd: Systemd,
     is_ready: bool,
-    /// When both processes were joined last.
-    joined: Instant,
 }
 
 impl Supervisor {
@@ -118,17 +121,25 @@ impl Supervisor {
             self.start_those_due()?;
             match self.wait(signals)? {
                 Wish::None => {}
-                Wish::Reload => self.reload(),
+                Wish::Reload => {
+                    self.systemd.reloading();
+                    self.reload();
+                    self.systemd.ready();
+                }
                 Wish::Stop => return Ok(()),
             }
             self.reader.hear();
             self.front.hear();
             let now = Instant::now();
-            if self.join_again().is_some_and(|due| due <= now) {
+            if now >= self.link_due && self.front.take_unlinked() {
                 self.join()?;
             }
             for child in [&mut self.reader, &mut self.front] {
                 child.end_if_silent(now, SILENCE);
+            }
+            if !self.reader.is_there() || !self.front.is_there() {
+                // As this process has an end too, the one that is left would not notice.
+                self.part();
             }
             if !self.is_ready && self.reader.is_ready() && self.front.is_ready() {
                 self.is_ready = true;
@@ -190,20 +201,25 @@ impl Supervisor {
 
     /// Joins both processes anew, where both are there.
     fn join(&mut self) -> anyhow::Result<()> {
+        self.part();
+        self.link_due = Instant::now() + BETWEEN_LINKS;
         if self.reader.is_there() && self.front.is_there() {
             let (of_front, of_reader) =
                 rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                     .context("socketpair")?;
-            self.reader.link(of_reader.as_fd());
-            self.front.link(of_front.as_fd());
-            self.joined = Instant::now();
+            self.reader.tell(&Order::Link, &[of_reader.as_fd()]);
+            self.front.tell(&Order::Link, &[of_front.as_fd()]);
+            self.link = Some(of_front);
         }
         Ok(())
     }
 
-    /// When both are to be joined anew, if the front has lost the reader.
-    fn join_again(&self) -> Option<Instant> {
-        (self.front.is_unlinked() && self.reader.is_there()).then(|| self.joined + BETWEEN_LINKS)
+    /// Ends the connection of both, whoever has an end of it.
+    fn part(&mut self) {
+        if let Some(link) = self.link.take() {
+            // It may have ended already.
+            let _ = rustix::net::shutdown(&link, Shutdown::Both);
+        }
     }
 
     /// Waits until there is something to do; says what a signal wishes.
@@ -211,7 +227,7 @@ impl Supervisor {
         let now = Instant::now();
         let children = [&self.reader, &self.front];
         let points = children.into_iter().filter_map(|child| child.next(SILENCE)).chain(self.systemd.next());
-        let points = points.chain(self.join_again());
+        let points = points.chain(self.front.is_unlinked().then_some(self.link_due));
         let wait = points.min().map(|point| point.saturating_duration_since(now));
         // A point in time is not missed by less than the kernel rounds.
         let wait = wait.map(|wait| wait + Duration::from_millis(1)).map(Timespec::try_from).transpose();

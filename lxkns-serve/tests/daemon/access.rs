@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -29,6 +30,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("access::a_configuration_may_not_open_what_it_closed", opened),
         test("access::each_process_is_started_anew_under_tls", killed),
         test("access::unix_sockets_are_for_the_users_that_are_named", peers),
+        test("access::only_a_socket_that_nobody_listens_on_is_replaced", replaced),
         test("access::sockets_of_systemd_are_served", passed),
         test("access::it_can_be_checked_who_would_be_served", checked),
     ]
@@ -140,10 +142,15 @@ fn credentials() {
     let authority = Authority::new("a");
     let files = Files::of_service(&authority);
     let users = format!("basic_auth_users:\n{}{}", user("alice", "secret", 4), user("bob", "other", 5));
-    let tokens = files.put("tokens", &format!("{}  -\n", sha256("token")));
+    let tokens = files.put("tokens", &format!("{}  for tests\n", sha256("token")));
     let daemon = files.daemon(&format!("{SERVICE}}}\n{users}"), &["--bearer-token-file", tokens.to_str().unwrap()]);
     let client = Client::new(&authority, None);
     let path = "/api/v1/namespaces";
+    for (header, name) in [(basic("bob", "other"), "bob"), ("Authorization: Bearer token".to_owned(), "for tests")] {
+        client.get(&daemon, path, &[&header]);
+        let line = daemon.logged(|line| line["request"].is_string());
+        assert_eq!(line["user"], name, "the log says who has asked: {line}");
+    }
     for (header, status) in [
         (basic("alice", "secret"), 200),
         (basic("bob", "other"), 200),
@@ -379,6 +386,38 @@ fn peers() {
     // TCP has no users.
     assert_eq!(daemon.get("/healthz", &[]).status, 200);
     assert_eq!(daemon.metric("lxkns_http_refused_total{reason=\"peer\"}"), 1.0);
+}
+
+fn replaced() {
+    let files = Files::new();
+    let path = files.put("socket", "not ours");
+    let refused = |why: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lxknsd"));
+        let output = command.arg("--listen").arg(format!("unix:{}", path.display())).output().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(3) && log.contains(why), "{log}");
+    };
+    refused("no socket");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "not ours");
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+    refused("no socket");
+    std::fs::remove_file(&path).unwrap();
+    // One that accepts nothing, and has no room for another connection.
+    let listener = UnixListener::bind(&path).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let _waits = UnixStream::connect(&path).unwrap();
+    refused("another process listens");
+    drop(listener);
+    let daemon = Daemon::start_by(|_| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lxknsd"));
+        command.args(["--log", "json", "--scan-timeout", "240", "--listen", "127.0.0.1:0", "--listen"]);
+        command.arg(format!("unix:{}", path.display()));
+        command
+    });
+    let stream = UnixStream::connect(&path).unwrap();
+    assert_eq!(exchange(stream, &request("GET", "/healthz", &[])).status, 200);
+    drop(daemon);
 }
 
 /// A command with a listening socket as systemd passes it: descriptor 3.

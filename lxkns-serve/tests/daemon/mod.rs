@@ -5,6 +5,7 @@ mod answers;
 mod attack;
 mod cgroups;
 mod events;
+mod fleet;
 mod http;
 mod powers;
 mod processes;
@@ -24,6 +25,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         attack::tests(),
         cgroups::tests(),
         events::tests(),
+        fleet::tests(),
         http::tests(),
         powers::tests(),
         processes::tests(),

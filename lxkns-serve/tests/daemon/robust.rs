@@ -21,10 +21,12 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("robust::a_handshake_that_never_ends_is_given_up", handshake),
         test("robust::long_heads_are_refused_over_tls", long_heads),
         test("robust::a_client_may_close_its_half_over_tls", half_closed),
+        test("robust::a_client_that_takes_nothing_over_tls_is_given_up", takes_nothing),
         test("robust::thousands_of_idle_clients_keep_no_other_out", thousands),
         test("robust::one_place_is_enough_for_two_listeners", one_place),
         test("robust::without_descriptors_clients_wait_and_the_log_says_so_once", no_descriptors),
         test("robust::few_descriptors_make_fewer_places", few_descriptors),
+        test("robust::no_deadline_follows_the_time_of_day", clocks),
         test("robust::stopped_processes_are_replaced", stopped),
         test("robust::a_full_disk_under_the_log_ends_nothing", full_log),
         test("robust::a_log_that_nobody_reads_holds_nothing_up", stuck_log),
@@ -105,6 +107,26 @@ fn half_closed() {
         assert!(all.is_empty() || all.starts_with(b"HTTP/1.1 200 "), "{}", all.escape_ascii());
     }
     assert_eq!(client.status(daemon.connect(), "/healthz"), Some(200));
+}
+
+fn takes_nothing() {
+    let authority = Authority::new("a");
+    let files = Files::of_service(&authority);
+    let limits = ["--write-timeout", "0.2", "--max-connections", "4"];
+    let daemon = files.daemon(&format!("{SERVICE}}}"), &limits);
+    let client = Client::new(&authority, None);
+    let asked = request("GET", "/api/v1/snapshot", &["Cache-Control: max-age=86400"]).replace("close", "keep-alive");
+    let connections: Vec<_> = (0..4)
+        .map(|_| {
+            let mut connection = client.connect(daemon.connect());
+            // More than the kernel keeps for a client that does not read.
+            connection.write_all(asked.repeat(100).as_bytes()).unwrap();
+            connection
+        })
+        .collect();
+    // There is room again only when those were given up.
+    assert_eq!(client.status(daemon.connect(), "/healthz"), Some(200));
+    drop(connections);
 }
 
 /// Has this process permitted as many descriptors as it may be; says how many.
@@ -199,6 +221,30 @@ fn few_descriptors() {
     assert_eq!(daemon.get("/healthz", &[]).status, 200);
     assert_eq!(daemon.get_local("/healthz").status, 200);
     drop(idle);
+}
+
+/// Nobody sets the clock of the host that tests run on; so this looks at who asks for the time of day, which may jump: the
+/// scan alone, which only tells it.
+fn clocks() {
+    let mut directories = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let (mut asking, mut seen) = (Vec::new(), 0);
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+                continue;
+            }
+            seen += 1;
+            let text = std::fs::read_to_string(&path).unwrap();
+            let count =
+                ["SystemTime::now", "UnixTime::now", "ClockId::Realtime"].iter().map(|call| text.matches(call).count());
+            let (name, count) = (path.file_name().unwrap().to_owned(), count.sum::<usize>());
+            asking.extend((count > 0).then_some((name, count)));
+        }
+    }
+    assert!(seen > 40, "{seen} files");
+    assert_eq!(asking, [("scans.rs".into(), 1)]);
 }
 
 fn stopped() {

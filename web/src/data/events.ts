@@ -30,10 +30,10 @@ export function changeOf(line: EventLine): Change {
   const details: (string | undefined | false | null)[] = [
     KINDS[line.change] === undefined && (S.events[line.change as keyof typeof S.events] ?? line.change),
     namespace["netns-name"] && S.diff.netns(namespace["netns-name"]),
-    namespace.container && S.diff.container(namespace.container.name),
+    namespace.container && S.diff.container(namespace.container.name ?? namespace.container.id),
     process && named(process),
     was && `← ${named(was)}`,
-    holder && `${S.holders.kinds[holder.kind as "fd"] ?? holder.kind}${holder.pid === undefined ? "" : ` ${holder.pid}`}${holder.path ? ` ${holder.path}` : ""}`,
+    holder && `${S.holders.kinds[holder.kind as "fd"] ?? holder.kind}${holder.pid == null ? "" : ` ${holder.pid}`}${holder.path ? ` ${holder.path}` : ""}`,
     from != null && `← ${nsName({ type: namespace.type, id: from })}`,
     to != null && `→ ${nsName({ type: namespace.type, id: to })}`,
   ];

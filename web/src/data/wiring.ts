@@ -59,16 +59,16 @@ export function wiringOf(graph: GraphAnswer, known: { initial: (id: number) => b
       if (from[0] === only) near.add(to[0]);
       if (to[0] === only) near.add(from[0]);
     }
-    links = links.filter((link) => near.has(link.nsid));
+    links = links.filter((link) => near.has(link.id[0]));
     edges = edges.filter(({ from, to }) => near.has(from[0]) && near.has(to[0]));
   }
   const byId = new Map<number, Net>();
   for (const link of links) {
-    let net = byId.get(link.nsid);
+    let net = byId.get(link.id[0]);
     if (!net) {
-      const title = known.title(link.nsid) ?? link.container?.name ?? link["netns-name"] ?? (link.process ? `${link.process.name} ${link.process.pid}` : `net:[${link.nsid}]`);
-      net = { id: link.nsid, title, initial: known.initial(link.nsid), orphan: !link.process, links: [], ports: [], addresses: known.addresses(link.nsid) };
-      byId.set(link.nsid, net);
+      const title = known.title(link.id[0]) ?? link.container?.name ?? link["netns-name"] ?? (link.process ? `${link.process.name} ${link.process.pid}` : `net:[${link.id[0]}]`);
+      net = { id: link.id[0], title, initial: known.initial(link.id[0]), orphan: !link.process, links: [], ports: [], addresses: known.addresses(link.id[0]) };
+      byId.set(link.id[0], net);
     }
     net.links.push(link);
   }
@@ -133,7 +133,7 @@ export function pictureOf(wiring: Wiring, words: Words): Picture {
     width = Math.max(width, drawn.w);
   }
   for (const { own, other } of extra.length > MOST_CURVES ? [] : extra) {
-    const [a, b] = [anchors.get(linkKey(own.id)) ?? anchors.get(String(own.nsid)), anchors.get(linkKey(other.id)) ?? anchors.get(String(other.nsid))];
+    const [a, b] = [anchors.get(linkKey(own.id)) ?? anchors.get(String(own.id[0])), anchors.get(linkKey(other.id)) ?? anchors.get(String(other.id[0]))];
     if (!a || !b) continue;
     const [[ax, ay], [bx, by]] = a.left[0] <= b.left[0] ? [a.right, b.left] : [a.left, b.right];
     const bend = Math.max(40, Math.abs(ax - bx) / 2);
@@ -150,9 +150,9 @@ export function pictureOf(wiring: Wiring, words: Words): Picture {
 function connect(wiring: Wiring): { connections: Map<number, Connection[]>; extra: Connection[] } {
   const connections = new Map<number, Connection[]>();
   const add = (own: LinkAnswer, other: LinkAnswer): void => {
-    const list = connections.get(own.nsid);
+    const list = connections.get(own.id[0]);
     if (list) list.push({ own, other });
-    else connections.set(own.nsid, [{ own, other }]);
+    else connections.set(own.id[0], [{ own, other }]);
   };
   for (const edge of wiring.edges) {
     if (edge.relation === "master") continue;
@@ -170,7 +170,7 @@ const hangsOn = (wiring: Wiring, link: LinkAnswer): LinkAnswer => (link.master &
 function forest(wiring: Wiring, connections: Map<number, Connection[]>, extra: Connection[]): { trees: Placed[]; apart: Net[] } {
   const placed = new Map<number, Placed>();
   const used = new Set<string>();
-  const degree = (net: Net): number => new Set(connections.get(net.id)?.map((one) => one.other.nsid)).size;
+  const degree = (net: Net): number => new Set(connections.get(net.id)?.map((one) => one.other.id[0])).size;
   const degrees = new Map(wiring.nets.map((net) => [net.id, degree(net)]));
   const order = [...wiring.nets].sort((a, b) => Number(b.initial) - Number(a.initial) || degrees.get(b.id)! - degrees.get(a.id)! || a.id - b.id);
   const trees: Placed[] = [];
@@ -191,7 +191,7 @@ function forest(wiring: Wiring, connections: Map<number, Connection[]>, extra: C
         const pair = [linkKey(own.id), linkKey(other.id)].sort().join("-");
         if (used.has(pair)) continue;
         used.add(pair);
-        const net = wiring.byId.get(other.nsid);
+        const net = wiring.byId.get(other.id[0]);
         if (!net) continue;
         if (placed.has(net.id)) {
           extra.push({ own, other });
@@ -298,7 +298,7 @@ function cardLines(wiring: Wiring, placed: Placed, most: number, words: Words): 
   const shown = (up.length > 0 ? up : links).slice(0, most);
   for (const link of shown) {
     const far = wiring.beyond.get(linkKey(link.id));
-    const other = link === parent?.own ? ` ⇄ ${parent.other.name}` : far ? ` ⇄ ${far.name} (${wiring.byId.get(far.nsid)?.title ?? far.nsid})` : "";
+    const other = link === parent?.own ? ` ⇄ ${parent.other.name}` : far ? ` ⇄ ${far.name} (${wiring.byId.get(far.id[0])?.title ?? far.id[0]})` : "";
     const kind = link.kind === "veth" || link.name === "lo" ? "" : ` · ${link.kind ?? words.physical}`;
     const master = link.master ? ` → ${net.links.find((one) => one.id[1] === link.master![1])?.name ?? ""}` : "";
     lines.push({ text: `${link.name}${kind}${other}${master}${link.up ? "" : " · down"}`, style: "link", link });

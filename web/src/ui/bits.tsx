@@ -28,7 +28,7 @@ export function NsRef({ ns, inRow, bare }: LinkProps & { ns: Ns; bare?: boolean 
 }
 
 /** A namespace by its number, also where it is not in the snapshot. */
-export function NsById({ host, id, type, inRow }: LinkProps & { host: Host; id: number; type?: TypeName }): JSX.Element {
+export function NsById({ host, id, type, inRow }: LinkProps & { host: Host; id: number; type?: string | null }): JSX.Element {
   const ns = host.namespaces.get(id);
   return ns ? <NsRef ns={ns} inRow={inRow} /> : <span class="id">{type ? nsName({ type, id }) : id}</span>;
 }
@@ -42,7 +42,7 @@ export function ProcRef({ process, inRow }: LinkProps & { process: Proc }): JSX.
 }
 
 /** A process by its PID, also where it is not in the snapshot. */
-export function ProcById({ host, pid, name }: { host: Host; pid: number; name?: string | undefined }): JSX.Element {
+export function ProcById({ host, pid, name }: { host: Host; pid: number; name?: string | null | undefined }): JSX.Element {
   const process = host.processes.get(pid);
   return process ? <ProcRef process={process} /> : <span><bdi>{name}</bdi> <span class="id">{pid}</span></span>;
 }

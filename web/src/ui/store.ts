@@ -51,16 +51,26 @@ export interface Kept {
   dump: Dump;
 }
 
+/** How long an answer lasts at least before it is asked for again, in milliseconds. */
+const LASTS = 2000;
+/** How many answers are kept. */
+const MOST_ANSWERS = 500;
 /** How many states are kept: they share what is equal. */
 const MOST_KEPT = 12;
 const MOST_NOTICES = 3;
+/** How many marks outlast the next change. */
+const MOST_MARKS = 5000;
 /** How many namespaces are shown at most that came and went between scans. */
 const MOST_PASSED = 200;
+
+/** The parameters of a question; a list where one is repeated. */
+export type Params = Record<string, string> | [string, string][];
 
 /** A problem of the agent's, as it says it. */
 export class Refused extends Error {}
 
-type Asked<T> = { state: "asking" } | { state: "is"; value: T } | { state: "failed"; why: string };
+/** `at` is when the answer came, `took` how long it took, in milliseconds. */
+type Asked<T> = { state: "asking" } | { state: "is"; value: T; at?: number; took?: number } | { state: "failed"; why: string };
 
 class Store {
   host: Host | undefined;
@@ -71,6 +81,8 @@ class Store {
   error: string | undefined;
   /** Whether the agent answered when it was asked last. */
   reachable: boolean | undefined;
+  /** Whether an agent has answered: one can return to it from a dump. */
+  hasAgent = false;
   /** Whether the agent's events arrive. */
   follows = false;
   notices: Notice[] = [];
@@ -151,6 +163,7 @@ class Store {
           this.show(hostOf(dump.clean), { kind: "agent" }, dump);
         }
         this.reachable = true;
+        this.hasAgent = true;
         this.error = undefined;
         this.state = state;
         this.loadedAt = scannedAt(response);
@@ -258,12 +271,14 @@ class Store {
   private outdate(): void {
     for (const [key, asked] of this.answers) {
       // What differs between two states stays.
-      if (asked.state !== "is") this.answers.delete(key);
+      if (asked.state === "failed") this.answers.delete(key);
       else if (!key.startsWith("diff?")) this.stale.add(key);
     }
   }
 
   private stale = new Set<string>();
+  /** What was asked and is not answered yet. */
+  private underWay = new Set<string>();
 
   private reindex(): void {
     this.indexed = undefined;
@@ -309,33 +324,63 @@ class Store {
   }
 
   /** An answer that is there already. */
-  peek<T>(question: string, params: Record<string, string> = {}): Envelope<T> | undefined {
+  peek<T>(question: string, params: Params = {}): Envelope<T> | undefined {
     const file = this.files.get(question);
     if (file && Object.keys(params).length === 0) return file as Envelope<T>;
     const asked = this.answers.get(keyOf(question, params));
     return asked?.state === "is" ? (asked.value as Envelope<T>) : undefined;
   }
 
-  /** An answer of the agent, asked for if it is not there; what is shown meanwhile. */
-  ask<T>(question: string, params: Record<string, string>): Asked<Envelope<T>> | { state: "needs-agent" } {
+  /**
+   * An answer of the agent, asked for if it is not there; what is shown meanwhile. After a change it is asked for again, but
+   * not before it has lasted for a while, in milliseconds: a host can change all the time, and some answers cost much.
+   */
+  ask<T>(question: string, params: Params, lasts = LASTS): Asked<Envelope<T>> | { state: "needs-agent" } {
     const file = this.files.get(question);
     if (file && Object.keys(params).length === 0) return { state: "is", value: file as Envelope<T> };
     if (!this.live) return { state: "needs-agent" };
     const key = keyOf(question, params);
     const known = this.answers.get(key) as Asked<Envelope<T>> | undefined;
-    if (known && !this.stale.has(key)) return known;
+    if (known && (!this.stale.has(key) || this.underWay.has(key))) return known;
+    if (known?.state === "is" && known.at !== undefined) {
+      const rest = known.at + Math.max(lasts, 10 * (known.took ?? 0)) - Date.now();
+      if (rest > 0) {
+        this.wakeAfter(rest);
+        return known;
+      }
+    }
     this.stale.delete(key);
     const asking: Asked<Envelope<T>> = known ?? { state: "asking" };
     this.answers.set(key, asking);
+    // The first is the oldest.
+    for (const old of [...this.answers.keys()].slice(0, Math.max(0, this.answers.size - MOST_ANSWERS))) this.answers.delete(old);
+    const began = Date.now();
+    this.underWay.add(key);
     void this.fetchAnswer<T>(question, params).then((answer) => {
-      this.answers.set(key, answer);
+      const at = Date.now();
+      this.underWay.delete(key);
+      this.answers.set(key, answer.state === "is" ? { ...answer, at, took: at - began } : answer);
       if (question === "links" || question === "ports") this.reindex();
       this.emit();
     });
     return asking;
   }
 
-  private async fetchAnswer<T>(question: string, params: Record<string, string>): Promise<Asked<Envelope<T>>> {
+  private wakes: { at: number; timer: ReturnType<typeof setTimeout> } | undefined;
+
+  /** Has everything drawn again after a time, and what is due asked for. */
+  private wakeAfter(rest: number): void {
+    const at = Date.now() + rest;
+    if (this.wakes && this.wakes.at <= at) return;
+    clearTimeout(this.wakes?.timer);
+    const timer = setTimeout(() => {
+      this.wakes = undefined;
+      this.emit();
+    }, rest);
+    this.wakes = { at, timer };
+  }
+
+  private async fetchAnswer<T>(question: string, params: Params): Promise<Asked<Envelope<T>>> {
     try {
       const response = await fetch(answerUrl(question, params), { headers: { accept: "application/json" } });
       if (!response.ok) return { state: "failed", why: await problem(response) };
@@ -351,9 +396,9 @@ class Store {
   }
 }
 
-const keyOf = (question: string, params: Record<string, string>): string => `${question}?${new URLSearchParams(params).toString()}`;
+const keyOf = (question: string, params: Params): string => `${question}?${new URLSearchParams(params).toString()}`;
 
-export function answerUrl(question: string, params: Record<string, string>): string {
+export function answerUrl(question: string, params: Params): string {
   const query = new URLSearchParams(params).toString();
   return `api/v1/${question}${query ? `?${query}` : ""}`;
 }
@@ -379,7 +424,7 @@ async function problem(response: Response): Promise<string> {
 
 function marked(old: Map<string, Mark>, before: Host, now: Host, seconds: number): Map<string, Mark> {
   const time = Date.now();
-  const marks = new Map([...old].filter(([, mark]) => mark.until > time));
+  const marks = new Map([...old].filter(([, mark]) => mark.until > time).slice(-MOST_MARKS));
   for (const { change, key, label, href, kind, details } of difference(before, now).changes) {
     marks.set(key, { change, until: time + seconds * 1000, label, href: isOver(change) ? undefined : href, kind, details });
   }
@@ -411,6 +456,8 @@ const EVENTS = [...CHANGES, "lost", "state", "resync", "failed"];
 const TOLD = 60;
 /** The least time between two looks, in milliseconds. */
 const LEAST = 300;
+/** The longest time until the page looks at what it was told of, in milliseconds. */
+const LONGEST = 10_000;
 
 /** When an agent that does not answer is asked again, in milliseconds. */
 const RETRY = 3000;
@@ -452,7 +499,7 @@ export function follow(): () => void {
     }
     if (interval === 0 && !wanted) return;
     // What costs much is looked at less often.
-    const pause = wanted ? took * 5 : Math.max(interval * 1000, took * 5);
+    const pause = wanted ? Math.min(took * 3, LONGEST) : Math.max(interval * 1000, took * 5);
     timer = setTimeout(() => void look(), Math.max(wanted ? last + LEAST : 0, last + pause) - Date.now());
   };
   const arrange = (): void => {

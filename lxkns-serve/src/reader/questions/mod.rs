@@ -4,6 +4,7 @@
 //! it is asked about, with the same deadlines as the command's.
 
 mod lists;
+mod living;
 mod network;
 mod reasons;
 
@@ -56,6 +57,9 @@ impl<'a> Asking<'a> {
             Kind::Audit => self.audit(),
             Kind::Ports => self.ports(),
             Kind::Links => self.links(),
+            Kind::Explain => self.explain(),
+            Kind::Owner => self.owner(),
+            Kind::Doctor => self.doctor(),
             Kind::Snapshot
             | Kind::Processes
             | Kind::PidMap
