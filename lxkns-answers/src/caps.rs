@@ -291,6 +291,7 @@ pub struct CapsAnswer {
     /// Why it has them.
     pub reason: CapsReason,
     /// The user namespace that gives all to who created it; `null` where none does.
+    #[serde(rename = "created-userns")]
     pub created: Option<u64>,
     /// Whether it has all, also those that come with later kernels.
     pub all: bool,

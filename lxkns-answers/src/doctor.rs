@@ -161,6 +161,7 @@ pub struct Helper {
     /// Why it does not start.
     pub why: Option<String>,
     /// Whether this look needed it.
+    #[serde(rename = "needed")]
     pub used: bool,
 }
 

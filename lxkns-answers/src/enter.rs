@@ -27,8 +27,10 @@ pub struct PlanRow {
     /// What it is about: `namespaces`, `UID`, `capabilities`, ...
     pub what: &'static str,
     /// What the target has; `None` where it is not known, or the target has none.
+    #[serde(rename = "target-has")]
     pub target: Option<PlanFact>,
     /// What the command would have.
+    #[serde(rename = "command-has")]
     pub command: PlanFact,
 }
 

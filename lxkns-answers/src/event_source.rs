@@ -12,6 +12,7 @@ use crate::text::escape::printable;
 #[serde(rename_all = "kebab-case")]
 pub struct EventsLine {
     /// The source: `bpf` or `connector`; `null` where there is none.
+    #[serde(rename = "source")]
     pub used: Option<&'static str>,
     /// Why not a better one, or why none.
     pub why_not: Vec<RefusedSource>,

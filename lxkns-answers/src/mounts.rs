@@ -208,6 +208,7 @@ pub struct Answer {
     /// Its mounts, each after the one that it is on.
     pub mounts: Vec<MountAnswer>,
     /// The peer groups that the mounts are in or receive from, by number, with their mounts in all mount namespaces.
+    #[serde(rename = "peer-groups")]
     pub groups: BTreeMap<u32, GroupAnswer>,
     /// Whether all mount namespaces could be seen, so there are no further peers and receivers.
     pub peers_seen: bool,

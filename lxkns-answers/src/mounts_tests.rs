@@ -106,7 +106,7 @@ fn json_has_the_keys_of_dumps_and_null_for_what_is_not_known() {
     );
     let answer = serde_json::to_value(&answer).unwrap();
     assert_eq!(
-        answer["groups"]["4"]["receivers"][0],
+        answer["peer-groups"]["4"]["receivers"][0],
         serde_json::json!({
             "mntns": LOOSE.ino, "mountid": 41, "path": "/x", "hidden": false
         })

@@ -89,6 +89,7 @@ pub struct LostForm {
     /// `lost`.
     pub change: &'static str,
     /// How many were lost at least; `null` where that is not known.
+    #[serde(rename = "lost-events")]
     pub events: Option<u64>,
     /// How many were of tasks that ended before their namespaces could be read.
     pub unread: u64,
@@ -346,6 +347,8 @@ fn has_moved(snapshot: &Snapshot, event: &TaskEvent, now: &Namespace) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     interval: Duration,
+    least: Duration,
+    parts: u32,
     began: Instant,
     took: Duration,
     wanted: Option<Instant>,
@@ -361,7 +364,16 @@ impl Pace {
 
     /// Scans at this interval where nothing is known to have changed.
     pub fn new(interval: Duration) -> Self {
-        Self { interval, began: Instant::now(), took: Duration::ZERO, wanted: None }
+        let (least, parts) = (Self::LEAST, Self::PARTS);
+        Self { interval, least, parts, began: Instant::now(), took: Duration::ZERO, wanted: None }
+    }
+
+    /// Takes at least this time from the begin of one scan to that of the next, and scans for one part of so many of the time
+    /// at most.
+    #[must_use]
+    pub fn bounded(mut self, least: Duration, parts: u32) -> Self {
+        (self.least, self.parts) = (least, parts);
+        self
     }
 
     /// Scans at another interval from now on.
@@ -383,7 +395,7 @@ impl Pace {
     pub fn due(&self) -> Instant {
         let far = self.began + Duration::from_secs(1 << 30);
         let at_last = self.began.checked_add(self.interval).unwrap_or(far);
-        let least = Self::LEAST.max(self.took.saturating_mul(Self::PARTS));
+        let least = self.least.max(self.took.saturating_mul(self.parts));
         let soon = self.wanted.map(|wanted| (wanted + Self::SETTLES).max(self.began + least));
         soon.map_or(at_last, |soon| soon.min(at_last))
     }

@@ -12,6 +12,7 @@ use crate::text::escape::printable;
 #[serde(rename_all = "kebab-case")]
 pub struct ReaderLine {
     /// The reader that was used; `null` where a dump does not say.
+    #[serde(rename = "source")]
     pub used: Option<Reader>,
     /// Why the kernel reader was not used; `null` where it was, or where that is not known.
     pub why_not_kernel: Option<String>,

@@ -16,7 +16,7 @@ pub struct ReleaseStep {
     pub action: ReleaseAction,
     /// The privileges that the caller lacks for it; `None` if none are lacking, or this is not known.
     pub lacks: Option<String>,
-    /// The engine's command that ends the container, and so does this too; `None` if the step is about no container.
+    /// What ends the container, and so does this too; `None` if the step is about no container.
     pub by_engine: Option<ByEngine>,
 }
 
@@ -26,20 +26,21 @@ impl From<ReleaseAction> for ReleaseStep {
     }
 }
 
-/// A command that ends a container, or removes what is left of it.
+/// How a container ends, or what is left of it is removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByEngine {
-    /// The container, as in `docker:web`; safe to print.
-    pub container: String,
-    /// Its engine's command, for a shell.
-    pub command: String,
+    /// Its engine's command, for a shell; else why none is told.
+    pub command: Result<String, &'static str>,
+    /// That in words, after those of the step.
+    words: String,
 }
 
 impl ByEngine {
-    /// The command for this owner; `None` if it is no container, or no command is known.
+    /// For this owner; `None` if it is no container.
     pub fn of(snapshot: &Snapshot, whose: Whose<'_>) -> Option<Self> {
         let Whose::Container(container) = whose else { return None };
-        Some(Self { container: whose::container(container), command: whose::removal(snapshot, container)? })
+        let (command, words) = whose::ends(snapshot, container);
+        Some(Self { command, words })
     }
 }
 
@@ -159,8 +160,10 @@ impl fmt::Display for ReleaseStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let action = with_lack(self.action.to_string(), self.lacks.as_deref());
         match (&self.by_engine, &self.action) {
-            (Some(ByEngine { command, .. }), ReleaseAction::Unmount { .. }) => write!(f, "`{command}`, or {action}"),
-            (Some(ByEngine { command, container }), _) => write!(f, "{action}; `{command}` ends {container}"),
+            (Some(ByEngine { command: Ok(command), .. }), ReleaseAction::Unmount { .. }) => {
+                write!(f, "`{command}`, or {action}")
+            }
+            (Some(ByEngine { words, .. }), _) => write!(f, "{action}{words}"),
             (None, _) => f.write_str(&action),
         }
     }
@@ -281,6 +284,9 @@ struct StepForm {
     /// The command of the container's engine that does this, and ends or removes the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     engine_command: Option<String>,
+    /// Why no command of the container's engine is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine_command_missing: Option<&'static str>,
     /// The privileges that the caller lacks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     lacks: Option<String>,
@@ -299,10 +305,15 @@ impl From<ReleaseStep> for StepForm {
             command: None,
             delete_name: None,
             engine_command: None,
+            engine_command_missing: None,
             text: step.to_string(),
             lacks: step.lacks,
         };
-        form.engine_command = step.by_engine.map(|by_engine| by_engine.command);
+        match step.by_engine.map(|by_engine| by_engine.command) {
+            Some(Ok(command)) => form.engine_command = Some(command),
+            Some(Err(why)) => form.engine_command_missing = Some(why),
+            None => {}
+        }
         match step.action {
             ReleaseAction::ProcessExits { pid }
             | ReleaseAction::Reaped { pid, .. }
@@ -386,7 +397,8 @@ mod tests {
 
     #[test]
     fn what_ends_a_container_stands_beside_it() {
-        let by_engine = Some(ByEngine { container: "docker:web".into(), command: "docker rm -f web".into() });
+        let of = |command| Some(ByEngine { command, words: "; `docker rm -f web` ends docker:web".into() });
+        let by_engine = of(Ok("docker rm -f web".to_owned()));
         let action = ReleaseAction::ProcessExits { pid: Pid(7) };
         let step = ReleaseStep { action, lacks: Some("CAP_KILL".into()), by_engine: by_engine.clone() };
         assert_eq!(
@@ -398,6 +410,15 @@ mod tests {
         );
         let unmount = ReleaseStep { by_engine, ..unmount("/a", None) };
         assert_eq!(unmount.to_string(), "`docker rm -f web`, or `umount /a`");
+        let without = ByEngine { command: Err("it is in another"), words: "; no engine command".into() };
+        let unmount = ReleaseStep { by_engine: Some(without), ..unmount };
+        assert_eq!(
+            serde_json::to_value(unmount).unwrap(),
+            json!({
+                "step": "unmount", "command": "umount /a", "engine-command-missing": "it is in another",
+                "text": "`umount /a`; no engine command",
+            })
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Watching a host: scan after scan, and what differs between one and the next.
 //!
 //! ```
+//! use std::sync::Arc;
+//!
 //! use lxkns_answers::watch::{Scan, Watcher};
 //! use lxkns_model::{Namespace, Snapshot, relations::Life};
 //! # use lxkns_model::{DiscoveryOptions, Host};
@@ -10,10 +12,10 @@
 //! impl Scan for Host1 {
 //!     type Error = std::io::Error;
 //!
-//!     fn scan(&mut self) -> Result<Snapshot, Self::Error> {
+//!     fn scan(&mut self) -> Result<Arc<Snapshot>, Self::Error> {
 //!         // Here lxkns_core::Discovery::run.
 //! #       let now = std::time::SystemTime::now();
-//! #       Ok(Snapshot::empty(DiscoveryOptions::namespaces(), Host::default(), now))
+//! #       Ok(Arc::new(Snapshot::empty(DiscoveryOptions::namespaces(), Host::default(), now)))
 //!     }
 //!
 //!     fn life(&mut self, _namespace: &Namespace) -> Life {
@@ -34,6 +36,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use lxkns_model::relations::{Change, DifferentBoots, Life, NamespaceChanges, changes};
 use lxkns_model::{LostEvents, Namespace, NamespaceId, NamespaceType, Snapshot, TaskEvent, wire};
@@ -49,20 +52,19 @@ pub trait Scan {
     /// Why there is no snapshot.
     type Error;
 
-    /// Scans the host once.
+    /// Scans the host once. Others may keep the snapshot too.
     ///
     /// # Errors
     ///
     /// Where there is no snapshot at all.
-    fn scan(&mut self) -> Result<Snapshot, Self::Error>;
+    fn scan(&mut self) -> Result<Arc<Snapshot>, Self::Error>;
 
     /// Whether a namespace lives that is no longer visible.
     fn life(&mut self, namespace: &Namespace) -> Life;
 
-    /// Whether the root directory of whoever scans is not that of its mount namespace, so paths mean other files than in
-    /// the list of mounts.
-    fn is_chrooted(&mut self, _snapshot: &Snapshot) -> bool {
-        false
+    /// The mount namespace whose paths mean the same files to whoever reads the events; `None` where there is none.
+    fn mount_ns(&mut self, snapshot: &Snapshot) -> Option<NamespaceId> {
+        snapshot.observer_mount_ns
     }
 }
 
@@ -75,9 +77,9 @@ pub struct Watcher<S> {
     all_holders: bool,
     hidden: Hidden,
     noted: Noted,
-    old: Snapshot,
+    old: Arc<Snapshot>,
     /// `None` before the second scan, and while one is running.
-    new: Option<Snapshot>,
+    new: Option<Arc<Snapshot>>,
 }
 
 /// What one scan has shown.
@@ -160,6 +162,14 @@ impl<S: Scan> Watcher<S> {
         self.new.as_ref().unwrap_or(&self.old)
     }
 
+    /// Lets go of the snapshot before the last one, which only [`look`](Self::look) needs.
+    pub fn rest(&mut self) {
+        if let Some(new) = self.new.take() {
+            self.old = new;
+            self.hidden.carry_over(&mut self.old);
+        }
+    }
+
     /// Whether nothing is left to watch: all namespaces that were to be watched have ended, or are no longer visible.
     pub fn is_done(&self) -> bool {
         self.watched.as_ref().is_some_and(BTreeSet::is_empty)
@@ -192,13 +202,10 @@ impl<S: Scan> Watcher<S> {
     ///
     /// Where there is no snapshot, or it is of another boot. The next comparison is then with the same one before.
     pub fn look(&mut self) -> Result<Look<'_>, WatchError<S::Error>> {
-        if let Some(new) = self.new.take() {
-            self.old = new;
-            self.hidden.carry_over(&mut self.old);
-        }
+        self.rest();
         self.noted.begin();
         let new = self.scan.scan().map_err(WatchError::Scan)?;
-        let is_chrooted = self.scan.is_chrooted(&new);
+        let mount_ns = self.scan.mount_ns(&new);
         // Another boot's snapshot is not kept: the next one is compared with what was before it.
         changes(&self.old, &new).map_err(WatchError::DifferentBoots)?;
         let (old, new) = (&self.old, &*self.new.insert(new));
@@ -215,7 +222,7 @@ impl<S: Scan> Watcher<S> {
         let is_hidden = found.namespaces.iter().any(|told| told.changes.contains(&Change::Hidden));
         let (passed, lost) = self.noted.settle(new, is_hidden, |namespace| self.scan.life(namespace));
         self.hidden.follow_passed(&passed);
-        let between = Between { old, new: Context::live(new, is_chrooted) };
+        let between = Between { old, new: Context { snapshot: new, mount_ns, is_live: true } };
         Ok(Look { between, changes: found.namespaces, passed, lost })
     }
 
@@ -294,9 +301,12 @@ impl Hidden {
     }
 
     /// Adds them to what the next look is compared with.
-    fn carry_over(&mut self, snapshot: &mut Snapshot) {
+    fn carry_over(&mut self, snapshot: &mut Arc<Snapshot>) {
         self.0.retain(|id, _| !snapshot.namespaces.contains_key(id));
-        snapshot.namespaces.extend(self.0.iter().map(|(&id, namespace)| (id, namespace.clone())));
+        if self.0.is_empty() {
+            return;
+        }
+        Arc::make_mut(snapshot).namespaces.extend(self.0.iter().map(|(&id, namespace)| (id, namespace.clone())));
     }
 }
 
@@ -340,7 +350,7 @@ mod tests {
             let mut found = changes(old, new).unwrap();
             found.settle(|_| life);
             hidden.follow(&mut found.namespaces);
-            let mut next = new.clone();
+            let mut next = Arc::new(new.clone());
             hidden.carry_over(&mut next);
             let first = |told: &NamespaceChanges<'_>| format!("{:?}", told.changes[0]);
             (found.namespaces.iter().map(first).collect::<Vec<_>>(), next)
@@ -399,8 +409,8 @@ mod tests {
     impl Scan for Recorded {
         type Error = &'static str;
 
-        fn scan(&mut self) -> Result<Snapshot, Self::Error> {
-            self.0.next().ok_or("no more")
+        fn scan(&mut self) -> Result<Arc<Snapshot>, Self::Error> {
+            self.0.next().map(Arc::new).ok_or("no more")
         }
 
         fn life(&mut self, _namespace: &Namespace) -> Life {

@@ -358,6 +358,7 @@ pub struct WhoCanProcess {
     /// Why it has it.
     pub reason: CapsReason,
     /// The user namespace that gives all to its creator; `null` where none does.
+    #[serde(rename = "created-userns")]
     pub created: Option<u64>,
     /// Whether it is a thread of the kernel.
     pub kernel: bool,

@@ -201,37 +201,49 @@ pub fn facts(snapshot: &Snapshot, whose: Option<Whose<'_>>) -> Vec<Fact> {
     facts
 }
 
-/// The command of its engine that ends a container and removes what it has left, for a shell; `None` where none is known, the
-/// engine is inside another container, or an ordinary user can have made up the container.
-pub fn removal(snapshot: &Snapshot, container: &Container) -> Option<String> {
+/// The command of its engine that ends a container and removes what it has left, for a shell.
+///
+/// # Errors
+///
+/// Why none is told, in words that are safe to print.
+pub fn removal(snapshot: &Snapshot, container: &Container) -> Result<String, &'static str> {
+    const OPTION: &str = "its name or ID would be read as an option";
+    const NONE: &str = "none is known for its engine";
     let id = shell_word(&container.id);
     let is_option = |word: &str| word.starts_with('-');
-    if container.inside.is_some() || container.confidence() == Confidence::Claimed || is_option(&id) {
-        return None;
+    if container.inside.is_some() {
+        return Err("its engine runs in another container");
     }
-    let containers = snapshot.annotations.containers.as_ref();
-    if containers.is_some_and(|containers| !is_of_default_engine(containers, container)) {
-        return None;
+    if container.confidence() == Confidence::Claimed {
+        return Err("an ordinary user can have made up this container");
+    }
+    if is_option(&id) {
+        return Err(OPTION);
+    }
+    if let Some(why) = snapshot.annotations.containers.as_ref().and_then(|it| not_of_default_engine(it, container)) {
+        return Err(why);
     }
     let name = shell_word(&short_name(container));
     let is_option = |word: &str| is_option(word) || word.contains('/');
     let is_sandbox = container.role == ContainerRole::Sandbox;
     let pod = || container.pod.as_ref().map(|pod| shell_word(&pod.value.name)).filter(|name| !is_option(name));
-    Some(match container.kind {
+    Ok(match container.kind {
         EngineKind::Docker => format!("docker rm -f {id}"),
-        EngineKind::Podman if is_sandbox => format!("podman pod rm -f {}", pod()?),
+        EngineKind::Podman if is_sandbox => {
+            format!("podman pod rm -f {}", pod().ok_or("the name of its pod is not known")?)
+        }
         EngineKind::Podman => format!("podman rm -f {id}"),
         EngineKind::Cri | EngineKind::CriO if is_sandbox => format!("crictl rmp -f {id}"),
         EngineKind::Cri | EngineKind::CriO => format!("crictl rm -f {id}"),
         EngineKind::Containerd if !container.engine_namespace.is_empty() => {
             format!("ctr -n {} task delete -f {id}", shell_word(&container.engine_namespace))
         }
-        EngineKind::Lxc | EngineKind::Machined if is_option(&name) => return None,
+        EngineKind::Lxc | EngineKind::Machined if is_option(&name) => return Err(OPTION),
         EngineKind::Lxc => format!("lxc-stop -n {name}"),
         EngineKind::Machined => format!("machinectl terminate {name}"),
         EngineKind::Runc => format!("runc delete -f {id}"),
         EngineKind::Crun => format!("crun delete -f {id}"),
-        _ => return None,
+        _ => return Err(NONE),
     })
 }
 
@@ -247,11 +259,11 @@ const PLACES: [(EngineKind, &[&str]); 8] = [
     (EngineKind::Crun, &["/run/crun/"]),
 ];
 
-/// Whether the program of an engine, without options, means this container: no other has its name or ID, its files are where
-/// that engine's are by default, and where several engines of its kind run, that is known.
-fn is_of_default_engine(containers: &Containers, container: &Container) -> bool {
+/// Why the program of an engine, without options, can mean another container; `None` where no other has its name or ID, its
+/// files are where that engine's are by default, and where several engines of its kind run, that is known.
+fn not_of_default_engine(containers: &Containers, container: &Container) -> Option<&'static str> {
     if containers.has_twin(container) {
-        return false;
+        return Some("another container has its name or ID");
     }
     let places = PLACES.iter().find(|(kind, _)| *kind == container.kind).map_or(&[][..], |(_, places)| places);
     let files = container.evidence.iter().filter(|evidence| {
@@ -262,11 +274,22 @@ fn is_of_default_engine(containers: &Containers, container: &Container) -> bool 
         has_files = true;
         let at = file.at.strip_prefix(b"/var").filter(|at| at.starts_with(b"/run/")).unwrap_or(&file.at);
         if !places.is_empty() && !places.iter().any(|place| at.starts_with(place.as_bytes())) {
-            return false;
+            return Some("its engine's files are not where that engine has them by default");
         }
     }
     let is_alike = |engine: &&Engine| engine.kind == container.kind && engine.pid.is_some();
-    has_files || containers.engines.iter().filter(is_alike).count() < 2
+    let may_be_of_another = !has_files && containers.engines.iter().filter(is_alike).count() >= 2;
+    may_be_of_another.then_some("several engines of this kind run, and which of them has it is not known")
+}
+
+/// What ends a container, after the step that it is about: by its engine's command, or why none is told.
+pub(crate) fn ends(snapshot: &Snapshot, container: &Container) -> (Result<String, &'static str>, String) {
+    let (removal, name) = (removal(snapshot, container), self::container(container));
+    let words = match &removal {
+        Ok(command) => format!("; `{command}` ends {name}"),
+        Err(why) => format!("; no engine command to end {name}: {why}"),
+    };
+    (removal, words)
 }
 
 /// What means this container and no other, as a TARGET: its engine and name; its engine and ID; or its first process.
@@ -438,20 +461,20 @@ mod tests {
             (EngineKind::Unknown, None),
         ] {
             container.kind = kind;
-            assert_eq!(removal(&snapshot(), &container).as_deref(), expected);
+            assert_eq!(removal(&snapshot(), &container).ok().as_deref(), expected);
         }
         container.kind = EngineKind::CriO;
         container.role = ContainerRole::Sandbox;
-        assert_eq!(removal(&snapshot(), &container).as_deref(), Some("crictl rmp -f 0123"));
+        assert_eq!(removal(&snapshot(), &container).as_deref(), Ok("crictl rmp -f 0123"));
         // What an ordinary user can make up is no reason to remove anything.
         container.evidence[0].confidence = Confidence::Claimed;
-        assert_eq!(removal(&snapshot(), &container), None);
+        assert_eq!(removal(&snapshot(), &container), Err("an ordinary user can have made up this container"));
         container.evidence[0].confidence = Confidence::Likely;
         container.id = "-x".into();
-        assert_eq!(removal(&snapshot(), &container), None);
+        assert_eq!(removal(&snapshot(), &container), Err("its name or ID would be read as an option"));
         container.id = "0123".into();
         container.inside = Some(0);
-        assert_eq!(removal(&snapshot(), &container), None, "its engine is not this host's");
+        assert_eq!(removal(&snapshot(), &container), Err("its engine runs in another container"));
     }
 
     #[test]
@@ -476,7 +499,7 @@ mod tests {
         };
         containers.list[0].evidence.push(file("/var/lib/docker/containers/4f1a/config.v2.json"));
         let of = |snapshot: &Snapshot, index: usize| {
-            removal(snapshot, &snapshot.annotations.containers.as_ref().unwrap().list[index])
+            removal(snapshot, &snapshot.annotations.containers.as_ref().unwrap().list[index]).ok()
         };
         assert_eq!(of(&snapshot, 0), Some(format!("docker rm -f {}", crate::testing::WEB_ID)), "by its whole ID");
         // Another data root.

@@ -117,8 +117,7 @@ impl<'a> Explanation<'a> {
         if !group.iter().all(|holder| whose(holder) == Some(Whose::Container(container))) {
             return None;
         }
-        whose::removal(self.context.snapshot, container)
-            .map(|command| format!("; `{command}` ends {}", whose::container(container)))
+        Some(whose::ends(self.context.snapshot, container).1)
     }
 
     /// Why it does not end, where it is a PID namespace that is about to.

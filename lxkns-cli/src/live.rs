@@ -1,13 +1,12 @@
 //! The living host, or a snapshot of one: everything that the commands need from outside comes through here.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, BufReader, Write};
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,8 +15,8 @@ use anyhow::Context as _;
 use lxkns_core::model::CompactSort as _;
 use lxkns_core::model::links::HostLinks;
 use lxkns_core::model::{
-    ConfinementFacts, DeviceNumber, DiscoveryOptions, File, FileSystemQuery, FileSystemUsers, MountIdMaps, NamespaceId,
-    NamespaceType, Pid, Process, Snapshot, TaskPowers, Tasks, Tid, Uid, unescape_octal,
+    ConfinementFacts, DeviceNumber, DiscoveryOptions, FileSystemQuery, FileSystemUsers, NamespaceId, NamespaceType,
+    Pid, Snapshot, TaskPowers, Tasks, Tid, Uid, unescape_octal,
 };
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{Discovery, ProcRoot};
@@ -30,11 +29,8 @@ use crate::args::{DumpArgs, INSIDE, LookArgs, PatienceArgs};
 use crate::exit::{Result, say};
 use crate::patient::Patient;
 use crate::progress::Progress;
-use bstr::BStr;
 use lxkns_answers::file_system::{self, Followed};
-use lxkns_answers::owner;
 use lxkns_answers::reader;
-use lxkns_answers::users::Users;
 
 /// Whether a TARGET is this process, so scans must include it; set while the options are read.
 static SELF_IS_ASKED: AtomicBool = AtomicBool::new(false);
@@ -75,7 +71,7 @@ pub(crate) fn discover(
         }
     }
     drop(progress);
-    let users = users_of_host();
+    let users = lxkns_live::users_of_host();
     let creators = snapshot.namespaces.values().filter_map(|namespace| namespace.owner_uid);
     let statuses = snapshot.processes.values().filter_map(|process| process.status.as_ref());
     let uids: BTreeSet<Uid> = creators.chain(statuses.map(|status| status.uids.effective)).collect();
@@ -99,20 +95,6 @@ fn annotate_containers(snapshot: &mut Snapshot, patience: &PatienceArgs) {
         options.ask_engines = patience.engines.then_some(patience.timeout);
         lxkns_engines::annotate(snapshot, host, &options);
     }
-}
-
-/// The names of this host's users. Without that file users have no names, which is no failure: their UIDs are shown
-/// instead. It can be anything: a FIFO, or a file whose server does not answer.
-pub(crate) fn users_of_host() -> Users {
-    const FILE: &str = "/etc/passwd";
-    const LONGEST: usize = 16 << 20;
-    const PATIENCE: Duration = Duration::from_secs(1);
-    let mut text = Vec::new();
-    let read = read_slowly(Path::new(FILE), PATIENCE, |bytes| {
-        text.extend_from_slice(bytes);
-        Ok(if text.len() < LONGEST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-    });
-    read.map(|()| Users::parse(&text)).unwrap_or_default()
 }
 
 /// Takes the snapshot from a file (`-` is standard input) where one is named, else from the living host.
@@ -180,19 +162,11 @@ pub(crate) fn own_namespace(ns_type: NamespaceType) -> Option<NamespaceId> {
     Some(NamespaceId { ino: status.st_ino, dev: status.st_dev })
 }
 
-/// Why PIDs of the procfs mean other processes, or none, to the caller's system calls, and what to do; `None` where they mean
-/// the same.
-pub(crate) fn other_procfs(proc: &ProcRoot) -> Option<&'static str> {
-    const WHY: &str = "procfs at /proc belongs to another PID namespace than this process; mount one of its own (mount -t \
-                       proc proc /proc), or run lxkns in that PID namespace (nsenter --pid)";
-    (!proc.is_own()).then_some(WHY)
-}
-
 /// This process, as the procfs calls it.
 pub(crate) fn own_pid() -> Result<Pid> {
     let proc = ProcRoot::host()?;
     // A procfs of a PID namespace above has this process too.
-    let link = match (rustix::fs::readlinkat(&proc, "self", Vec::new()), other_procfs(&proc)) {
+    let link = match (rustix::fs::readlinkat(&proc, "self", Vec::new()), lxkns_live::other_procfs(&proc)) {
         (Err(_), Some(why)) => {
             return Err(anyhow::anyhow!("which process asks is not known: {why}; or name a process with -p").into());
         }
@@ -200,12 +174,6 @@ pub(crate) fn own_pid() -> Result<Pid> {
     };
     let pid = link.to_str().ok().and_then(|pid| pid.parse().ok());
     Ok(Pid(pid.context("/proc/self is no process")?))
-}
-
-/// Whether there is a process or task with this ID: procfs has directories of tasks that it does not list.
-pub(crate) fn has_task(pid: Pid) -> bool {
-    let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    ProcRoot::host().is_ok_and(|proc| rustix::fs::statx(proc, pid.to_string(), flags, StatxFlags::TYPE).is_ok())
 }
 
 /// Has a thread stand for its process in a snapshot, if that ID is one of a thread and not of a process: each thread has
@@ -233,65 +201,6 @@ pub(crate) fn namespace_at(path: &Path) -> io::Result<Option<NamespaceId>> {
     let named = open_by_name(path)?;
     let proc = ProcRoot::host().map_err(io::Error::other)?;
     lxkns_core::namespace_of(&proc, named).map_err(io::Error::other)
-}
-
-/// The texts of a `passwd` and a `group`.
-type Texts = [Option<Rc<[u8]>>; 2];
-
-/// The files of this host, for what `owner` is asked about.
-pub(crate) struct FilesOfHost<'a> {
-    proc: &'a ProcRoot,
-    files: lxkns_enter::Files<'a>,
-    names: Vec<(Texts, Rc<owner::Names>)>,
-}
-
-impl<'a> FilesOfHost<'a> {
-    pub(crate) fn new(proc: &'a ProcRoot, wait: Duration) -> Self {
-        Self { proc, files: lxkns_enter::Files::new(proc, wait), names: Vec::new() }
-    }
-
-    /// A file that a process sees in its mount namespace, and the maps of its mount.
-    pub(crate) fn find(
-        &self,
-        snapshot: &Snapshot,
-        process: Option<&Process>,
-        mount_ns: Option<NamespaceId>,
-        path: &Path,
-        follow: bool,
-    ) -> io::Result<(File, Option<MountIdMaps>)> {
-        let pinned = self.files.pin(process, path, follow)?;
-        let mounts = mount_ns.and_then(|id| snapshot.mounts.get(&id)).map(Vec::as_slice).unwrap_or_default();
-        let has_no_server = |file: &File| {
-            let mount = mounts.iter().find(|mount| Some(mount.id) == file.mount_id);
-            mount.is_some_and(|mount| lxkns_core::has_no_server(&mount.fs_type))
-        };
-        let file = lxkns_core::file_of(self.proc, &pinned, has_no_server).map_err(io::Error::from)?;
-        let namespace = process.and(mount_ns).and_then(|id| snapshot.namespaces.get(&id));
-        Ok((file, lxkns_core::mount_id_maps(&pinned, namespace).ok().flatten()))
-    }
-}
-
-impl owner::Files for FilesOfHost<'_> {
-    fn file(&mut self, process: Option<&Process>, path: &BStr) -> io::Result<File> {
-        self.files.file(process, Path::new(OsStr::from_bytes(path)))
-    }
-
-    fn names(&mut self, process: Option<&Process>) -> io::Result<Rc<owner::Names>> {
-        let texts = self.files.names(process)?;
-        let is_same = |a: &Option<Rc<[u8]>>, b: &Option<Rc<[u8]>>| match (a, b) {
-            (Some(a), Some(b)) => Rc::ptr_eq(a, b),
-            (None, None) => true,
-            _ => false,
-        };
-        // Most mount namespaces have the files of the host.
-        let known = self.names.iter().rev().take(8).find(|(of, _)| (0..2).all(|at| is_same(&of[at], &texts[at])));
-        if let Some((_, names)) = known {
-            return Ok(Rc::clone(names));
-        }
-        let names = Rc::new(owner::Names::parse(texts[0].as_deref(), texts[1].as_deref()));
-        self.names.push((texts, Rc::clone(&names)));
-        Ok(names)
-    }
 }
 
 /// Paths on this host, for what `busy` is asked about.

@@ -7,11 +7,9 @@ use std::process::ExitCode;
 use lxkns_answers::text::charset::Charset;
 
 mod args;
-mod caller;
 mod commands;
 mod exit;
 mod interrupt;
-mod life;
 mod live;
 mod patient;
 mod progress;

@@ -13,7 +13,6 @@ use lxkns_answers::text::escape::printable;
 use lxkns_core::ProcRoot;
 use lxkns_core::model::links::HostLinks;
 use lxkns_core::model::{NamespaceId, Pid, Snapshot};
-use rustix::process::PidfdFlags;
 
 use crate::exit::Exit;
 use crate::live;
@@ -27,7 +26,7 @@ impl Lookup for Host {
     }
 
     fn has_task(&self, pid: Pid) -> bool {
-        live::has_task(pid)
+        ProcRoot::host().is_ok_and(|proc| lxkns_live::has_task(&proc, pid))
     }
 
     fn links(&self, snapshot: &Snapshot) -> io::Result<HostLinks> {
@@ -36,13 +35,7 @@ impl Lookup for Host {
     }
 
     fn pidfd_inode(&self, pid: Pid) -> io::Result<Option<u64>> {
-        const PIDFS: u64 = 0x5049_4446;
-        let raw = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw);
-        let raw = raw.ok_or(io::ErrorKind::NotFound)?;
-        let pidfd = rustix::process::pidfd_open(raw, PidfdFlags::empty())?;
-        // Before 6.9 all pidfds share one inode, of another file system.
-        let is_pidfs = u64::try_from(rustix::fs::fstatfs(&pidfd)?.f_type) == Ok(PIDFS);
-        Ok(if is_pidfs { Some(rustix::fs::fstat(&pidfd)?.st_ino) } else { None })
+        lxkns_live::pidfd_inode(pid)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::model::{
     Place, Process, SharedFs, Snapshot, Task, Tasks, Tid,
 };
 use crate::procfs::{ProcDir, ProcRoot, parse};
+use crate::relations;
 
 /// Reads what the kernel asks when this process of the snapshot creates or enters namespaces. The limits are those of the
 /// caller's own user namespace only: those of others take a process inside. Whether it is chrooted takes the mounts of its
@@ -314,14 +315,9 @@ fn own_limits(proc: &ProcRoot) -> Result<Vec<Limit>, Failure> {
     if limits.is_empty() { Err(Cause::NoPath.into()) } else { Ok(limits) }
 }
 
-/// Whether a label is one that confines: not AppArmor's for processes without a profile, or with one that only reports; and
-/// not SELinux's for those that its usual policies leave alone.
+/// Whether a label is one that confines. Where SELinux only reports, it gives labels all the same.
 fn confines(label: &BString) -> bool {
-    let is_free = |text: &[u8]| label.ends_with(text) || **label == b"unconfined"[..];
-    match label.split(|&byte| byte == b':').nth(2) {
-        Some(selinux_type) => selinux_type != b"unconfined_t" && is_enforcing() != Some(false),
-        None => !is_free(b" (complain)") && !is_free(b" (unconfined)"),
-    }
+    relations::confines(label) && (label.ends_with(b")") || is_enforcing() != Some(false))
 }
 
 /// Where SELinux has its files.
@@ -378,12 +374,7 @@ mod tests {
         assert_eq!(facts.process_limit, Some(limit.unwrap_or(u64::MAX)));
         assert_eq!(facts.children_had_init, Some(true));
         assert_eq!(facts.limits.len(), 1);
-        for (label, expected) in [
-            ("unconfined", false),
-            ("firefox (complain)", false),
-            ("docker-default (enforce)", true),
-            ("system_u:system_r:unconfined_t:s0", false),
-        ] {
+        for (label, expected) in [("unconfined", false), ("docker-default (enforce)", true)] {
             assert_eq!(confines(&label.into()), expected, "{label}");
         }
         let gone = Process::new(Pid(std::process::id()), crate::model::Task::new(Tid(std::process::id()), "x"));

@@ -8,9 +8,11 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
 use crate::failure::{self, Failure};
-use crate::model::{self, CgroupMembership, Cgroups, DeviceAccess, Freezer, Gap, Object, Operation, Place};
+use crate::model::{self, CgroupMembership, Cgroups, DeviceAccess, Freezer, Gap, Object, Operation, Place, Tid};
 use crate::procfs::parse::cgroup_files::FreezerState;
+use crate::procfs::parse::mountinfo::MountInfo;
 use crate::procfs::{ProcDir, ProcRoot, parse};
+use crate::reach::lookup::Roots;
 
 /// The control group hierarchies that are mounted for the caller.
 #[derive(Debug, Default)]
@@ -73,50 +75,75 @@ pub fn cgroups_at(proc: &ProcRoot, directory: &str) -> Result<Cgroups, Error> {
 impl CgroupHierarchies {
     /// All hierarchies that are mounted for the caller, and gaps for those that could not be opened.
     pub fn of_the_caller(proc: &ProcRoot) -> (Self, Vec<Gap>) {
-        Self::that(proc, |_| true)
+        let (mut hierarchies, mut gaps) = (Self::default(), Vec::new());
+        match proc.dir().read("thread-self/mountinfo", &mut Vec::new()) {
+            Ok(text) => hierarchies.add(text, |info| {
+                let opened = ProcDir::open(CWD, info.mount_point().as_ref());
+                opened.map_err(|errno| {
+                    gaps.extend(gap(Object::Path(info.mount_point().as_ref().into()), Operation::OPEN, errno));
+                })
+            }),
+            Err(errno) => gaps.extend(gap(Object::Host, Operation::read("mountinfo"), errno)),
+        }
+        (hierarchies, gaps)
+    }
+
+    /// The same, but where only a part of a hierarchy is mounted for the caller, or none, as in a container, then as it is
+    /// mounted for the first process, or else for the first of the kernel's threads, if the caller may look there.
+    pub fn of_the_host(proc: &ProcRoot) -> (Self, Vec<Gap>) {
+        let (mut hierarchies, gaps) = Self::of_the_caller(proc);
+        if hierarchies.mounted.is_empty() || hierarchies.mounted.iter().any(|mounted| !mounted.is_whole()) {
+            let mounted = hierarchies.mounted.len();
+            for pid in [Tid(1), Tid(2)] {
+                if hierarchies.mounted.len() == mounted {
+                    hierarchies.add_of(proc, pid);
+                }
+            }
+            // The whole ones come first; of those, the caller's. A part of one is of no further use.
+            hierarchies.mounted.sort_by_key(|mounted| !mounted.is_whole());
+            let whole = hierarchies.mounted.iter().filter(|mounted| mounted.is_whole());
+            let whole: Vec<_> = whole.map(|mounted| mounted.options.clone()).collect();
+            hierarchies.mounted.retain(|mounted| mounted.is_whole() || !whole.contains(&mounted.options));
+        }
+        (hierarchies, gaps)
+    }
+
+    /// Those that are mounted for a process. A mount is left out that is no longer where its list says, or whose mount point
+    /// cannot be found without asking a server.
+    fn add_of(&mut self, proc: &ProcRoot, pid: Tid) {
+        let mut text = Vec::new();
+        let Ok(text) = proc.dir().read(format!("{pid}/mountinfo"), &mut text) else { return };
+        let mut roots = Roots::new(proc, std::iter::once(pid));
+        self.add(text, |info| {
+            let opened = roots.mount_by_names(&info.mount_point(), info.mount_id);
+            opened.map(ProcDir::from).map_err(drop)
+        });
     }
 
     /// The first hierarchy of each version that can freeze.
     pub(crate) fn that_freeze(proc: &ProcRoot) -> (Self, Vec<Gap>) {
         let mut seen = [false; 2];
-        Self::that(proc, |options| {
-            let is_one = options.is_none_or(|options| has_option(options, b"freezer"));
-            is_one && !std::mem::replace(&mut seen[usize::from(options.is_some())], true)
-        })
+        let (mut hierarchies, gaps) = Self::of_the_host(proc);
+        hierarchies.mounted.retain(|mounted| {
+            let options = mounted.options.as_ref();
+            let can_freeze = options.is_none_or(|options| has_option(options, b"freezer"));
+            can_freeze && !std::mem::replace(&mut seen[usize::from(options.is_some())], true)
+        });
+        (hierarchies, gaps)
     }
 
-    fn that(proc: &ProcRoot, mut is_wanted: impl FnMut(Option<&[u8]>) -> bool) -> (Self, Vec<Gap>) {
-        let mut hierarchies = Self::default();
-        let mut gaps = Vec::new();
-        let mut buffer = Vec::new();
-        let text = match proc.dir().read("thread-self/mountinfo", &mut buffer) {
-            Ok(text) => text,
-            Err(errno) => {
-                gaps.extend(gap(Object::Host, Operation::read("mountinfo"), errno));
-                return (hierarchies, gaps);
-            }
-        };
+    /// Adds those of a mountinfo that can be opened.
+    fn add(&mut self, text: &[u8], mut open: impl FnMut(&MountInfo<'_>) -> Result<ProcDir, ()>) {
         for info in parse::mountinfo::parse(text).flatten() {
             let options = match info.raw_fs_type {
                 b"cgroup2" => None,
-                b"cgroup" => Some(info.super_options),
+                b"cgroup" => Some(BString::from(info.super_options)),
                 _ => continue,
             };
-            if !is_wanted(options) {
-                continue;
-            }
-            match ProcDir::open(CWD, info.mount_point().as_ref()) {
-                Ok(dir) => hierarchies.mounted.push(Mounted {
-                    dir,
-                    root: info.root().to_vec(),
-                    options: options.map(BString::from),
-                }),
-                Err(errno) => {
-                    gaps.extend(gap(Object::Path(info.mount_point().as_ref().into()), Operation::OPEN, errno));
-                }
+            if let Ok(dir) = open(&info) {
+                self.mounted.push(Mounted { dir, root: info.root().to_vec(), options });
             }
         }
-        (hierarchies, gaps)
     }
 
     /// Opens the directory of a control group with `O_PATH`. `None`: the hierarchy, or this part of it, is not mounted for
@@ -220,6 +247,11 @@ fn has_option(options: &[u8], wanted: &[u8]) -> bool {
 type Read = fn(&ProcDir) -> Result<Freezer, Failure>;
 
 impl Mounted {
+    /// Whether all of the hierarchy is mounted.
+    fn is_whole(&self) -> bool {
+        self.root == b"/"
+    }
+
     /// Whether this membership is in this hierarchy.
     fn has(&self, membership: &CgroupMembership) -> bool {
         match &self.options {

@@ -35,7 +35,6 @@ pub fn file_of(
 const NO_SERVER: AtFlags = AtFlags::EMPTY_PATH.union(AtFlags::STATX_DONT_SYNC).union(AtFlags::NO_AUTOMOUNT);
 
 fn read_file(proc: &ProcRoot, fd: BorrowedFd<'_>, has_no_server: impl FnOnce(&File) -> bool) -> Result<File, Errno> {
-    const REGULAR: u32 = 0o100_000;
     let mask = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
     let stat = rustix::fs::statx(fd, c"", NO_SERVER, mask)?;
     let mut text = [0; 4096];
@@ -44,16 +43,23 @@ fn read_file(proc: &ProcRoot, fd: BorrowedFd<'_>, has_no_server: impl FnOnce(&Fi
     file.ino = stat.stx_ino;
     file.device = DeviceNumber { major: stat.stx_dev_major, minor: stat.stx_dev_minor };
     file.mount_id = (stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(stat.stx_mnt_id);
-    if file.mode & 0o170_000 == REGULAR && has_no_server(&file) {
+    if file.is_regular() && has_no_server(&file) {
         let mut value = [0; 64];
         let path = proc.path().join(format!("thread-self/fd/{}", fd.as_raw_fd()));
-        file.capabilities = match rustix::fs::getxattr(path, c"security.capability", &mut value[..]) {
-            Ok(length) => FileCapabilities::parse(&value[..length]).map(Some),
-            Err(Errno::NODATA | Errno::OPNOTSUPP) => Some(None),
-            Err(_) => None,
-        };
+        let read = rustix::fs::getxattr(path, c"security.capability", &mut value[..]);
+        file.capabilities = capabilities(read.map(|length| &value[..length]));
     }
     Ok(file)
+}
+
+/// The capabilities of a file, by what the kernel answers for its extended attribute; `None` where that is not readable, or has
+/// a form that is not known.
+pub fn capabilities(answer: Result<&[u8], Errno>) -> Option<Option<FileCapabilities>> {
+    match answer {
+        Ok(value) => FileCapabilities::parse(value).map(Some),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Some(None),
+        Err(_) => None,
+    }
 }
 
 /// The ID maps of the mount that a descriptor is on, in a mount namespace; `None` where it is not ID-mapped.

@@ -132,7 +132,7 @@ pub use discovery::{Discovery, Progress, Step, file_system_on};
 pub use ending::ending_of;
 pub use error::{Error, ErrorKind};
 pub use events::{EventBatch, EventOptions, Events, Woken};
-pub use file::{file_of, mount_id_maps, root_of};
+pub use file::{capabilities, file_of, mount_id_maps, root_of};
 pub use life::life_of;
 #[doc(inline)]
 pub use lxkns_model as model;

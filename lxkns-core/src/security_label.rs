@@ -58,3 +58,9 @@ pub(crate) fn label(dir: &ProcDir, below: &str, buffer: &mut Vec<u8>) -> Result<
     }
     Ok(None)
 }
+
+/// Whether a security module gives the caller a label, as it then gives each task one; `None` where that cannot be read.
+pub(crate) fn of_caller(proc: &ProcRoot) -> Option<bool> {
+    let dir = proc.process(proc.own_pid()?).ok()?;
+    label(&dir, "", &mut Vec::new()).ok().map(|label| label.is_some())
+}

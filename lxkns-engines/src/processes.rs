@@ -144,7 +144,7 @@ impl<'a> Processes<'a> {
         let membership = told.get(path)?;
         let hierarchies = self
             .hierarchies
-            .get_or_init(|| self.proc.map(|proc| CgroupHierarchies::of_the_caller(proc).0).unwrap_or_default());
+            .get_or_init(|| self.proc.map(|proc| CgroupHierarchies::of_the_host(proc).0).unwrap_or_default());
         let parents =
             path[..end].iter().enumerate().filter(|&(at, &byte)| byte == b'/' && at > 0).map(|(at, _)| &path[..at]);
         for parent in parents {

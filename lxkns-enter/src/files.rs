@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lxkns_core::ProcRoot;
-use lxkns_core::model::{File, Process};
+use lxkns_core::model::{File, FileCapabilities, Process};
 use lxkns_sys::SharedFd;
+use rustix::io::Errno;
 
 use crate::error::Cause;
-use crate::slow_file::pin_slowly;
+use crate::slow_file::{attribute_slowly, pin_slowly};
 use crate::users::read_inside;
 
 /// The text of a file, as many processes have the same.
@@ -67,6 +68,26 @@ impl<'a> Files<'a> {
     pub fn file(&self, process: Option<&Process>, path: &Path) -> io::Result<File> {
         let pinned = self.pin(process, path, false)?;
         Ok(lxkns_core::file_of(self.proc, pinned, |_| false)?)
+    }
+
+    /// The capabilities of a file of which [`file`](Self::file) has told no more, as its file system may wait for a server.
+    ///
+    /// # Errors
+    ///
+    /// As for [`pin`](Self::pin).
+    pub fn capabilities(&self, pinned: OwnedFd, file: &File) -> io::Result<Option<FileCapabilities>> {
+        let value = attribute_slowly(pinned, file.device, c"security.capability", self.wait);
+        let answer = match &value {
+            Ok(value) => Ok(value.as_slice()),
+            Err(error) => match Errno::from_io_error(error) {
+                Some(errno) => Err(errno),
+                None => return value.map(|_| None),
+            },
+        };
+        lxkns_core::capabilities(answer).ok_or_else(|| match value {
+            Ok(_) => io::Error::other("of a form that is not known"),
+            Err(error) => error,
+        })
     }
 
     /// The texts of `/etc/passwd` and `/etc/group` below the root directory of a process, or the caller's; `None` for one

@@ -4,16 +4,17 @@
 //! process from exiting.) No child is started for a file system on which an earlier child of this user is still stuck.
 
 use std::borrow::Cow;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lxkns_core::model::DeviceNumber;
 use lxkns_core::{MOST_STUCK, ProcRoot, Reached};
 use lxkns_sys::{Op, SharedFd, SpawnError, Watch};
 use rustix::fs::{AtFlags, CWD, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, StatxFlags};
@@ -190,6 +191,41 @@ pub fn pin_slowly(root: Option<&SharedFd>, path: &Path, follow: bool, wait: Dura
     Ok(opened.ok_or_else(|| too_late("no answer in time"))??)
 }
 
+/// The value of an extended attribute of a file, of at most 64 bytes. `device`: that of the file. Waits at most `wait` for its
+/// file system.
+///
+/// # Errors
+///
+/// As for [`pin_slowly`].
+pub(crate) fn attribute_slowly(
+    file: OwnedFd,
+    device: DeviceNumber,
+    attribute: &'static CStr,
+    wait: Duration,
+) -> io::Result<Vec<u8>> {
+    let name = asking_of(Some(device))?;
+    let [file, to] = [file, rustix::fs::memfd_create("lxkns-attribute", MemfdFlags::CLOEXEC)?];
+    let [file, to] = [rustix::io::fcntl_dupfd_cloexec(file, 3)?, rustix::io::fcntl_dupfd_cloexec(to, 3)?].map(Arc::new);
+    let proc = ProcRoot::host().map_err(io::Error::other)?;
+    let link = proc.path().join(format!("self/fd/{}", file.as_raw_fd()));
+    let link = CString::new(link.into_os_string().into_vec())?;
+    let began = Instant::now();
+    let mut watch =
+        Watch { wake: None, goes_on: &mut |_| began.elapsed() < wait, may_launch: &|| true, has_run: &|_| None };
+    let read = Op::Attribute { file, link, attribute, name, to: Arc::clone(&to) };
+    match lxkns_sys::run_steps(&[Op::Guard, read], &mut watch) {
+        Ok(()) => {
+            let mut value = vec![0; 64];
+            let length = rustix::io::pread(&to, &mut value[..], 0)?;
+            value.truncate(length);
+            Ok(value)
+        }
+        Err(SpawnError::GivenUp { .. }) => Err(too_late("no answer in time")),
+        Err(SpawnError::Start(errno) | SpawnError::Step { errno, .. }) => Err(errno.into()),
+        Err(_) => Err(io::Error::other("the process that reads it was killed")),
+    }
+}
+
 /// Translates a path that leads to a descriptor of this process (`/dev/fd/63`, as a shell writes `<(command)`) for a
 /// child, which does not have the descriptor. Returns any other path unchanged.
 fn as_seen_by_a_child(path: &Path) -> Cow<'_, Path> {
@@ -214,10 +250,16 @@ fn asking(path: Option<&Path>) -> io::Result<[u8; 16]> {
     let Ok(proc) = ProcRoot::host() else { return Ok(lxkns_core::asking_name(None)) };
     let reached = path.and_then(|path| lxkns_core::reached(&proc, path));
     let file_system = reached.map(|reached| reached.file_system);
-    let name = lxkns_core::asking_name(file_system);
     if matches!(reached, Some(Reached { has_no_server: true, .. })) {
-        return Ok(name);
+        return Ok(lxkns_core::asking_name(file_system));
     }
+    asking_of(file_system)
+}
+
+/// The process name for a child that asks this file system, if none is stuck there.
+fn asking_of(file_system: Option<DeviceNumber>) -> io::Result<[u8; 16]> {
+    let name = lxkns_core::asking_name(file_system);
+    let Ok(proc) = ProcRoot::host() else { return Ok(name) };
     let stuck = lxkns_core::stuck(&proc)?;
     if let Some(stuck) = stuck.iter().find(|stuck| stuck.file_system.is_some() && stuck.file_system == file_system) {
         return Err(too_late(&format!("its file system has not answered process {}, which waits for it", stuck.pid)));

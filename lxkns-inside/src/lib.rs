@@ -9,6 +9,7 @@
 //! - [`survey`] reads a part of many network namespaces, with a few processes that go from one to the next.
 //! - [`look`] reads all that there is to a namespace of a snapshot, with what its links and sockets lead to outside.
 //! - [`links`] reads the links of all network namespaces of a snapshot, without entering any.
+//! - [`Lives`] asks whether namespaces live that are no longer visible.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -34,6 +35,7 @@
 
 mod around;
 mod child;
+mod life;
 mod links;
 mod netlink;
 mod parent;
@@ -44,6 +46,7 @@ mod survey;
 
 pub use around::{Looked, Unreadable, has_an_inside, look};
 pub use child::serve;
+pub use life::Lives;
 pub use links::links;
 pub use parent::{Error, ErrorKind, Inside, Program};
 pub use protocol::MOST_FDS;

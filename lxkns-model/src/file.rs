@@ -85,6 +85,11 @@ impl File {
         Self { mode, uid, gid, ino: 0, device, mount_id: None, path: path.into(), capabilities: None }
     }
 
+    /// Whether it is a regular file, the only type that can have capabilities.
+    pub fn is_regular(&self) -> bool {
+        self.mode & 0o170_000 == 0o100_000
+    }
+
     /// Whether it is the same file as another one.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.device, self.ino) == (other.device, other.ino)

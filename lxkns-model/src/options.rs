@@ -65,6 +65,8 @@ pub struct DiscoveryOptions {
     pub places: Places,
     /// Of which processes to read `status`: UIDs, PIDs in other PID namespaces, capabilities.
     pub status: Scope,
+    /// Whether to read the labels of security modules too, of the processes whose `status` is read.
+    pub security_labels: bool,
     /// Whether to read the control groups of processes.
     pub cgroups: bool,
     /// Whether to read the freezer state; includes `cgroups`.
@@ -105,6 +107,7 @@ impl DiscoveryOptions {
         Self {
             places: Places::holding(),
             status: Scope::None,
+            security_labels: false,
             cgroups: false,
             freezer: false,
             scheduling: false,
@@ -124,6 +127,7 @@ impl DiscoveryOptions {
         Self {
             places: Places::holding(),
             status: Scope::All,
+            security_labels: true,
             cgroups: true,
             freezer: true,
             scheduling: true,

@@ -210,7 +210,7 @@ impl Process {
     }
 }
 
-/// Facts about a process that come from `/proc/PID/status`; `proc_pid_status(5)`.
+/// Facts about a process that come from `/proc/PID/status`, and its label; `proc_pid_status(5)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessStatus {
     /// Its user IDs.
@@ -223,12 +223,15 @@ pub struct ProcessStatus {
     pub seccomp: Option<Seccomp>,
     /// Whether running a program gives that task no more powers; `None` where not known.
     pub no_new_privs: Option<bool>,
+    /// The label that a security module gave that task; `Some(None)` where no module gives any, `None` where it was not asked
+    /// for or is not known.
+    pub label: Option<Option<BString>>,
 }
 
 impl ProcessStatus {
     /// The status of a process.
     pub fn new(uids: Uids, ns_pids: Vec<Pid>, capabilities: Capabilities) -> Self {
-        Self { uids, ns_pids, capabilities, seccomp: None, no_new_privs: None }
+        Self { uids, ns_pids, capabilities, seccomp: None, no_new_privs: None, label: None }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line. Each option can also be given by an environment variable.
 
 use std::fmt;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::access::{Access, Sources};
 use crate::settings::{FrontSettings, LogForm, ReaderSettings, Settings};
 use crate::{log, man, supervisor};
 
@@ -17,6 +19,8 @@ Examples:
   lxknsd                                    serve on 127.0.0.1:5010
   lxknsd --listen unix:/run/lxknsd/socket   serve on a UNIX socket
   lxknsd --listen systemd                   serve on the sockets that systemd passes
+  lxknsd --listen 0.0.0.0:5010 --web.config.file /etc/lxknsd/web.yml
+                                            serve other hosts, over TLS and with passwords
   lxknsd check --listen [::1]:5010          check the options, and start nothing
   curl http://127.0.0.1:5010/api/v1/why?target=net:4026532281
                                             ask what keeps a network namespace alive";
@@ -41,9 +45,25 @@ pub(crate) struct Args {
     )]
     pub(crate) listen: Vec<Listen>,
 
-    /// Serve other addresses than loopback to everybody who can reach them, without a password
+    /// Serve other addresses than loopback without TLS or authentication, to everybody who can reach them
     #[arg(long, global = true, env = "LXKNSD_INSECURE_LISTEN")]
     pub(crate) insecure_listen: bool,
+
+    /// File with TLS certificates, users and limits, in the form of Prometheus's exporters; SIGHUP reads it again
+    #[arg(long = "web.config.file", global = true, env = "LXKNSD_WEB_CONFIG_FILE", value_name = "FILE")]
+    pub(crate) web_config_file: Option<PathBuf>,
+
+    /// File with the SHA-256 of each bearer token that opens the service, one a line; SIGHUP reads it again
+    #[arg(long, global = true, env = "LXKNSD_BEARER_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) bearer_token_file: Option<PathBuf>,
+
+    /// User who may connect to UNIX sockets, instead of all whom the socket's mode lets; can be repeated
+    #[arg(long, global = true, env = "LXKNSD_ALLOW_UID", value_name = "UID", value_delimiter = ',')]
+    pub(crate) allow_uid: Vec<u32>,
+
+    /// Group of UNIX sockets, whose members may connect, by name or GID
+    #[arg(long, global = true, env = "LXKNSD_SOCKET_GROUP", value_name = "GROUP", value_parser = group)]
+    pub(crate) socket_group: Option<u32>,
 
     /// Path that comes before all others, e.g. /lxkns behind a proxy
     #[arg(long, global = true, env = "LXKNSD_BASE_PATH", value_name = "PATH", default_value = "", hide_default_value = true, value_parser = base_path)]
@@ -56,6 +76,10 @@ pub(crate) struct Args {
     /// Read command lines and show them; they can hold secrets
     #[arg(long, global = true, env = "LXKNSD_EXPOSE_COMMAND_LINES")]
     pub(crate) expose_command_lines: bool,
+
+    /// Look up files for clients (owner), which tells them which files there are
+    #[arg(long, global = true, env = "LXKNSD_EXPOSE_FILES")]
+    pub(crate) expose_files: bool,
 
     /// Ask Docker and podman on their sockets for what they do not show otherwise
     #[arg(long, global = true, env = "LXKNSD_ENGINES")]
@@ -92,6 +116,14 @@ pub(crate) struct Args {
     /// Most memory for finished answers
     #[arg(long, global = true, env = "LXKNSD_CACHE", value_name = "MIB", default_value = "32", value_parser = clap::value_parser!(u32).range(0..=4096))]
     pub(crate) cache: u32,
+
+    /// Most memory for states and events of the past
+    #[arg(long, global = true, env = "LXKNSD_HISTORY", value_name = "MIB", default_value = "8", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) history: u32,
+
+    /// Time from one scan to the next while clients follow events and none happen
+    #[arg(long, global = true, env = "LXKNSD_INTERVAL", value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) interval: Duration,
 
     /// Form of log lines: text, json
     #[arg(
@@ -160,22 +192,32 @@ impl fmt::Display for Listen {
 }
 
 impl Args {
+    /// The files that say who may connect and ask.
+    pub(crate) fn sources(&self) -> Sources {
+        Sources { web_config: self.web_config_file.clone(), tokens: self.bearer_token_file.clone() }
+    }
+
     /// Why these options make no sense together, for each reason.
-    pub(crate) fn problems(&self) -> Vec<String> {
-        let is_open = |listen: &&Listen| matches!(listen, Listen::Tcp(address) if !address.ip().is_loopback());
-        let open = self.listen.iter().filter(is_open);
-        let refuse = |listen: &Listen| {
-            format!(
-                "{listen}: not a loopback address, and there is no authentication: everybody who can reach it could \
-                 read what this host runs; use a loopback address or a UNIX socket, or say --insecure-listen"
-            )
-        };
-        if self.insecure_listen { Vec::new() } else { open.map(refuse).collect() }
+    pub(crate) fn problems(&self, access: &Access) -> Vec<String> {
+        let mut problems = Vec::new();
+        if !self.insecure_listen && !access.is_secured() {
+            let open = self.listen.iter().filter(|listen| listen.is_open());
+            problems.extend(open.map(|listen| format!("{listen}: {}", insecure(access))));
+        }
+        let has = |is_it: fn(&Listen) -> bool| self.listen.iter().any(is_it);
+        if !self.allow_uid.is_empty() && !has(|listen| !matches!(listen, Listen::Tcp(_))) {
+            problems.push("--allow-uid: no listener is a UNIX socket; add --listen unix:PATH".to_owned());
+        }
+        if self.socket_group.is_some() && !has(|listen| matches!(listen, Listen::Unix(_))) {
+            problems.push("--socket-group: no listener is a UNIX socket; add --listen unix:PATH".to_owned());
+        }
+        problems
     }
 
     /// What the processes are told.
     pub(crate) fn settings(&self) -> Settings {
-        let Self { max_age, scan_timeout, timeout, header_timeout, write_timeout, shutdown, .. } = *self;
+        let Self { max_age, scan_timeout, timeout, header_timeout, write_timeout, shutdown, interval, .. } = *self;
+        let mebibytes = |count: u32| usize::try_from(count).map_or(usize::MAX, |count| count << 20);
         Settings {
             log: self.log,
             reader: ReaderSettings {
@@ -183,8 +225,11 @@ impl Args {
                 scan_timeout,
                 timeout,
                 command_lines: self.expose_command_lines,
+                files: self.expose_files,
                 engines: self.engines,
-                cache_bytes: usize::try_from(self.cache).map_or(usize::MAX, |mib| mib << 20),
+                cache_bytes: mebibytes(self.cache),
+                history_bytes: mebibytes(self.history),
+                interval,
             },
             front: FrontSettings {
                 base_path: self.base_path.clone(),
@@ -195,9 +240,31 @@ impl Args {
                 shutdown,
                 answer_timeout: scan_timeout * 2,
                 listeners: Vec::new(),
+                allowed_uids: self.allow_uid.clone(),
+                has_access: self.sources().are_some(),
             },
         }
     }
+}
+
+impl Listen {
+    /// Whether other hosts may reach it.
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Tcp(address) if !address.ip().is_loopback())
+    }
+}
+
+/// Why an address that other hosts may reach is not served.
+pub(crate) fn insecure(access: &Access) -> String {
+    let missing = match (access.tls.is_some(), access.wants_credentials()) {
+        (false, false) => "neither TLS nor authentication",
+        (false, true) => "no TLS",
+        (true, _) => "no authentication",
+    };
+    format!(
+        "not a loopback address, and there is {missing}: use a loopback address or a UNIX socket, configure both \
+         (--web.config.file, --bearer-token-file), or say --insecure-listen"
+    )
 }
 
 /// Reads the command line, and does what it says.
@@ -214,22 +281,33 @@ pub(crate) fn run() -> ExitCode {
         return match man::write(dir) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("lxknsd: {error:#}");
+                log::say(&format!("{error:#}"));
                 ExitCode::from(3)
             }
         };
     }
-    let problems = args.problems();
+    let access = match args.sources().read() {
+        Ok(access) => access,
+        Err(error) => {
+            log::say(&format!("{error:#}"));
+            return ExitCode::from(2);
+        }
+    };
+    let problems = args.problems(&access);
     if !problems.is_empty() {
-        problems.iter().for_each(|problem| eprintln!("lxknsd: {problem}"));
+        problems.iter().for_each(|problem| log::say(problem));
         return ExitCode::from(2);
     }
     if let Some(Command::Check) = args.command {
-        check(&args).iter().for_each(|line| println!("{line}"));
+        let lines = check(&args, &access).into_iter().map(|line| line + "\n").collect::<String>();
+        if let Err(error) = std::io::stdout().write_all(lines.as_bytes()) {
+            log::say(&format!("write to standard output: {error}"));
+            return ExitCode::from(3);
+        }
         return ExitCode::SUCCESS;
     }
     log::begin(args.log);
-    match supervisor::run(&args) {
+    match supervisor::run(&args, access) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -239,17 +317,42 @@ pub(crate) fn run() -> ExitCode {
 }
 
 /// What would be served to whom.
-fn check(args: &Args) -> Vec<String> {
+fn check(args: &Args, access: &Access) -> Vec<String> {
+    let how = access.words();
+    let asked = |whom: &str| if how.is_empty() { whom.to_owned() } else { format!("{whom} ({how})") };
     let whom = |listen: &Listen| match listen {
-        Listen::Tcp(address) if address.ip().is_loopback() => "to every process of this network namespace",
-        Listen::Tcp(_) => "to everybody who can reach it, without a password (--insecure-listen)",
-        Listen::Unix(_) => "to the user and the group of the socket",
-        Listen::Systemd => "to whom the socket unit allows",
+        Listen::Tcp(address) if address.ip().is_loopback() => asked("to every process of this network namespace"),
+        Listen::Tcp(_) if access.is_secured() => asked("to everybody who can reach it"),
+        Listen::Tcp(_) => {
+            let how = if how.is_empty() { "without TLS and authentication" } else { how.as_str() };
+            format!("to everybody who can reach it, {how} (--insecure-listen)")
+        }
+        Listen::Unix(_) => match (args.socket_group, args.allow_uid.as_slice()) {
+            (None, []) => "to the user and the group of the service".to_owned(),
+            (Some(group), []) => format!("to the user of the service and GID {group}"),
+            (_, uids) => format!("to UID {}", uids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),
+        },
+        Listen::Systemd => asked("to whom the socket unit allows"),
     };
-    let mut lines: Vec<String> = args.listen.iter().map(|listen| format!("{listen}: {}", whom(listen))).collect();
+    let name = |listen: &Listen| listen.to_string().replace("http://", access.scheme());
+    let mut lines: Vec<String> =
+        args.listen.iter().map(|listen| format!("{}: {}", name(listen), whom(listen))).collect();
+    if let Some(rate) = access.rate {
+        lines.push(format!("requests: one in {:?}, {} more at once", rate.interval, rate.burst));
+    }
     let lines_are = if args.expose_command_lines { "shown" } else { "not read" };
     lines.push(format!("command lines: {lines_are}"));
     lines
+}
+
+/// A group by its GID, or by its name in `/etc/group`: a static program has no name service switch to ask.
+fn group(text: &str) -> Result<u32, String> {
+    if let Ok(gid) = text.parse() {
+        return Ok(gid);
+    }
+    let groups = std::fs::read("/etc/group").map_err(|error| format!("/etc/group: {error}"))?;
+    let found = lxkns_core::model::passwd::groups(&groups).find(|group| group.name == text);
+    found.map(|group| group.gid).ok_or_else(|| "no group of this name in /etc/group".to_owned())
 }
 
 fn base_path(text: &str) -> Result<String, &'static str> {
@@ -309,9 +412,28 @@ mod tests {
             ("[::ffff:127.0.0.1]:80", false),
         ] {
             let args = parse(&["--listen", listen]).unwrap();
-            assert_eq!(args.problems().is_empty(), is_fine, "{listen}");
-            assert!(parse(&["--listen", listen, "--insecure-listen"]).unwrap().problems().is_empty());
+            let plain = Access::default();
+            assert_eq!(args.problems(&plain).is_empty(), is_fine, "{listen}");
+            assert!(parse(&["--listen", listen, "--insecure-listen"]).unwrap().problems(&plain).is_empty());
+            // One of both is not enough.
+            let tls = Access { tls: Some(crate::access::Tls::default()), ..Access::default() };
+            assert_eq!(args.problems(&tls).is_empty(), is_fine, "{listen}");
+            let tokens = Access { tokens: vec![crate::access::Token::default()], ..Access::default() };
+            assert_eq!(args.problems(&tokens).is_empty(), is_fine, "{listen}");
+            assert!(args.problems(&Access { tls: tls.tls, ..tokens }).is_empty());
         }
+    }
+
+    #[test]
+    fn options_of_unix_sockets_need_one() {
+        for options in [&["--allow-uid", "0"][..], &["--socket-group", "0"]] {
+            assert_eq!(parse(options).unwrap().problems(&Access::default()).len(), 1);
+            let with = [options, &["--listen", "unix:/a"]].concat();
+            assert!(parse(&with).unwrap().problems(&Access::default()).is_empty());
+        }
+        assert_eq!(parse(&["--socket-group", "root"]).unwrap().socket_group, Some(0));
+        let args = parse(&["--listen", "unix:/a", "--allow-uid", "0,1000"]).unwrap();
+        assert_eq!(check(&args, &Access::default())[0], "unix:/a: to UID 0, 1000");
     }
 
     #[test]
@@ -326,6 +448,8 @@ mod tests {
             &["--max-age", "-1"],
             &["--max-connections", "0"],
             &["--log", "xml"],
+            &["--allow-uid", "root"],
+            &["--socket-group", "no such group"],
             &["serve"],
         ] {
             assert_eq!(parse(arguments).unwrap_err().exit_code(), 2, "{arguments:?}");
@@ -343,6 +467,6 @@ mod tests {
     fn options_may_stand_behind_a_command() {
         let args = parse(&["check", "--listen", "unix:/a,127.0.0.1:1"]).unwrap();
         assert_eq!(args.listen.len(), 2);
-        assert_eq!(check(&args).len(), 3);
+        assert_eq!(check(&args, &Access::default()).len(), 3);
     }
 }

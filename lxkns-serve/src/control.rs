@@ -24,6 +24,8 @@ pub(crate) const MOST_FDS: usize = 32;
 pub(crate) enum Order {
     /// How to begin; to the front with its listeners.
     Start(Box<Settings>),
+    /// Who may connect and ask from now on, in memory that comes with it; to the front.
+    Access,
     /// A new connection between front and reader, which comes with it, in place of any other.
     Link,
     /// To take no more requests, to finish those that there are, and to end.

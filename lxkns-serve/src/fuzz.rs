@@ -12,6 +12,11 @@ pub fn reply(bytes: &[u8]) {
     one::<Reply>(bytes, LONGEST_REPLY);
 }
 
+/// What the supervisor reads of the web configuration file.
+pub fn web_config(text: &str) {
+    crate::access::fuzz_web_config(text);
+}
+
 /// A message that is understood says the same when it is said again.
 fn one<T>(bytes: &[u8], longest: usize)
 where

@@ -20,12 +20,14 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod access;
 mod args;
 mod control;
 mod exposition;
 mod front;
 mod log;
 mod man;
+mod powers;
 mod protocol;
 mod reader;
 mod settings;
@@ -54,6 +56,7 @@ pub fn run() -> ExitCode {
     let first = std::env::args_os().nth(1);
     let is = |role: &str| first.as_deref() == Some(OsStr::new(role));
     let done = if is(role::INSIDE) {
+        powers::take();
         lxkns_inside::serve().map_err(Into::into)
     } else if is(role::READER) {
         reader::run()
@@ -65,7 +68,7 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lxknsd: {error:#}");
+            log::say(&format!("{error:#}"));
             ExitCode::from(3)
         }
     }

@@ -35,10 +35,16 @@ pub(crate) struct ReaderSettings {
     pub(crate) timeout: Duration,
     /// Whether command lines are read and told.
     pub(crate) command_lines: bool,
+    /// Whether files are looked up for clients.
+    pub(crate) files: bool,
     /// Whether engines of containers are asked.
     pub(crate) engines: bool,
     /// The most bytes of finished answers that are kept.
     pub(crate) cache_bytes: usize,
+    /// The most bytes of events and states that are kept.
+    pub(crate) history_bytes: usize,
+    /// How often a scan is made for those who follow events, where nothing is known to happen.
+    pub(crate) interval: Duration,
 }
 
 /// How requests are taken.
@@ -60,4 +66,8 @@ pub(crate) struct FrontSettings {
     pub(crate) answer_timeout: Duration,
     /// For each listener, whether it is a UNIX socket.
     pub(crate) listeners: Vec<bool>,
+    /// Users who may connect to UNIX sockets; empty: all who the socket's mode lets.
+    pub(crate) allowed_uids: Vec<u32>,
+    /// Whether memory that says who may connect and ask (`access`) comes after the listeners.
+    pub(crate) has_access: bool,
 }

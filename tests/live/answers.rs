@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bstr::BStr;
@@ -160,7 +161,8 @@ fn show(context: Context<'_>, target: &str) -> Value {
         ShowAnswer::of_namespace(target.to_owned(), &shown)
     };
     if let Target::Process(pid) = Asked::parse(OsStr::new(target)).unwrap().target {
-        let (process, label) = (&context.snapshot.processes[&pid], Label::of_dump());
+        let process = &context.snapshot.processes[&pid];
+        let label = Label::of_dump(context.snapshot, process);
         let shown = ShownProcess { context, process, reference: Reference::Initial, since_boot: None, label };
         return json!([ShowAnswer::of_process(target.to_owned(), &shown)]);
     }
@@ -193,8 +195,8 @@ struct Scans(Discovery<'static>, DiscoveryOptions);
 impl Scan for Scans {
     type Error = lxkns_core::Error;
 
-    fn scan(&mut self) -> Result<Snapshot, Self::Error> {
-        self.0.run(&self.1)
+    fn scan(&mut self) -> Result<Arc<Snapshot>, Self::Error> {
+        self.0.run(&self.1).map(Arc::new)
     }
 
     fn life(&mut self, namespace: &Namespace) -> Life {
@@ -376,7 +378,7 @@ fn of_enter() {
     let whose = WhoseForm::process(&Seen::now().snapshot, Pid(actor.pid()));
     let answer = json!([plan.answer(whose)]);
     let namespaces = answer[0]["plan"].as_array().unwrap().iter().find(|row| row["what"] == "namespaces").unwrap();
-    assert!(namespaces["command"].to_string().contains(&actor.ns_inode("uts").to_string()), "{answer:#}");
+    assert!(namespaces["command-has"].to_string().contains(&actor.ns_inode("uts").to_string()), "{answer:#}");
     let pid = actor.pid().to_string();
     let mut told = run_lxkns(["enter", "--dry-run", "--json", &pid, "--", "true"]).ok().answer_to("enter");
     // The program also looks for containers, this session does not.

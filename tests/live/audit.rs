@@ -233,7 +233,7 @@ fn sockets_of_other_networks() {
     let container = Actor::spawn_in(&["user", "net", "uts"]);
     let judged = || {
         let judgement = judge(&[&container]);
-        assert!(!judgement.not_judged.iter().any(|it| it.contains("sockets")), "{judgement:#?}");
+        assert!(!not_judged(&judgement).iter().any(|it| it.contains("sockets")), "{judgement:#?}");
         let found = evidence(&judgement, "fd-namespace", &container).into_iter();
         found.map(|(severity, found)| (severity, found.fd, found.nsid)).collect::<Vec<_>>()
     };
@@ -326,10 +326,15 @@ fn hidden_mounts() {
 }
 
 /// What a scan could not read is not judged, and said.
+/// What is not judged, but for what others on the host decide: whether one that may be an engine is readable.
+fn not_judged(judgement: &Judgement) -> Vec<&String> {
+    judgement.not_judged.iter().filter(|said| !said.starts_with("the sockets on which engines listen")).collect()
+}
+
 fn not_readable() {
     let container = Actor::spawn_in(&["mnt"]);
     let judgement = judge(&[&container]);
-    assert_eq!(judgement.not_judged, Vec::<String>::new(), "{judgement:#?}");
+    assert_eq!(not_judged(&judgement), Vec::<&String>::new(), "{judgement:#?}");
     let mnt = container.ns_inode("mnt");
     let judgement = judge_in(&[&container], |snapshot| snapshot.mounts.retain(|id, _| id.ino != mnt));
     assert!(judgement.not_judged.iter().any(|what| what.contains("mounts of mnt:[")), "{judgement:#?}");

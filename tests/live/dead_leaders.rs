@@ -2,6 +2,7 @@
 //! said of that thread.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use lxkns_fixture::Actor;
@@ -94,19 +95,26 @@ fn strings(value: &Value, visit: &mut impl FnMut(&str)) {
     }
 }
 
-/// What is mounted in its mount namespace, and nowhere else.
-fn paths_through_roots() {
-    let directory = directory();
-    let actor = Actor::spawn_in(&["user", "mnt", "net"]);
+/// A network namespace that is bound to a path on a tmpfs of the actor's and otherwise given up: its path, its inode and the
+/// thread that lives on.
+fn bound_and_headless(actor: &Actor, directory: &Path) -> (PathBuf, u64, Actor) {
     actor.make_mounts_private();
-    actor.mount("tmpfs", directory.path());
-    let path = directory.path().join("net");
+    actor.mount("tmpfs", directory);
+    let path = directory.join("net");
     actor.touch(&path);
     actor.bind("/proc/self/ns/net", &path);
     let net = actor.ns_inode("net");
     actor.unshare(&["net"]);
     let thread = actor.thread();
     actor.exit_main_thread();
+    (path, net, thread)
+}
+
+/// What is mounted in its mount namespace, and nowhere else.
+fn paths_through_roots() {
+    let directory = directory();
+    let actor = Actor::spawn_in(&["user", "mnt", "net"]);
+    let (path, net, thread) = bound_and_headless(&actor, directory.path());
     let found = run_lxkns(["ls", "-rno", "PATH", &net.to_string()]).ok().text().trim_end().to_owned();
     assert_eq!(found, format!("/proc/{}/task/{}/root{}", actor.pid(), thread.tid(), path.display()));
     assert_eq!(inode(&found), net);
@@ -120,15 +128,7 @@ fn paths_through_roots() {
 fn advice() {
     let directory = directory();
     let actor = Actor::spawn_in(&["mnt", "net"]);
-    actor.make_mounts_private();
-    actor.mount("tmpfs", directory.path());
-    let path = directory.path().join("net");
-    actor.touch(&path);
-    actor.bind("/proc/self/ns/net", &path);
-    let net = actor.ns_inode("net");
-    actor.unshare(&["net"]);
-    let thread = actor.thread();
-    actor.exit_main_thread();
+    let (path, net, thread) = bound_and_headless(&actor, directory.path());
     let why = run_lxkns(["why", "--json", &net.to_string()]).ok().json();
     let mut commands = Vec::new();
     strings(&why, &mut |text| {

@@ -2,6 +2,7 @@
 
 mod doubtful;
 mod many;
+mod untried;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -51,6 +52,7 @@ pub(super) fn tests() -> Vec<Test> {
     ];
     tests.extend(many::tests());
     tests.extend(doubtful::tests());
+    tests.extend(untried::tests());
     tests
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use lxkns_core::model::{EventSource, LostEvents, Namespace, NamespaceId, NamespaceType, TaskEvent, TaskEventKind};
-use lxkns_core::{EventOptions, Events, ProcRoot, Woken};
+use lxkns_core::model::{
+    EventSource, Host, LostEvents, Namespace, NamespaceId, NamespaceType, TaskEvent, TaskEventKind,
+};
+use lxkns_core::{DiscoveryOptions, EventOptions, Events, ProcRoot, Snapshot, Woken};
 use lxkns_fixture::deny::{self, deny};
 use lxkns_fixture::{Actor, Open, probe};
 use rustix::io::Errno;
@@ -218,7 +220,7 @@ fn who_is_stopped_loses_some() {
             break line;
         }
     };
-    assert!(lost["events"].as_u64().is_some_and(|count| count > 0), "{lost}");
+    assert!(lost["lost-events"].as_u64().is_some_and(|count| count > 0), "{lost}");
     assert!(lost["text"].as_str().is_some_and(|text| text.contains("lost: what appeared and ended")), "{lost}");
     // It goes on.
     drop(actor);
@@ -433,8 +435,10 @@ fn mounts_behind_a_used_number() {
             namespace
         };
         let mut watch = |namespaces: &[Namespace]| {
+            let mut snapshot = Snapshot::empty(DiscoveryOptions::namespaces(), Host::default(), SystemTime::UNIX_EPOCH);
+            snapshot.namespaces = namespaces.iter().map(|namespace| (namespace.id, namespace.clone())).collect();
             let holder = |id: NamespaceId| actors.iter().find(|actor| actor.ns_inode("mnt") == id.ino);
-            events.watch_mounts(namespaces, |id| Some(holder(id)?.open_ns("mnt").into()))
+            events.watch_mounts(&snapshot, |id| Some(holder(id)?.open_ns("mnt").into()))
         };
         let before = actors.each_ref().map(of);
         assert!(watch(&before) && !watch(&before));
@@ -502,12 +506,12 @@ fn the_doctor_knows() {
         ran.answer()["events"].clone()
     };
     if std::path::Path::new(BTF).exists() {
-        assert_eq!(events(&mut lxkns()), json!({"used": "bpf", "why-not": []}));
+        assert_eq!(events(&mut lxkns()), json!({"source": "bpf", "why-not": []}));
     }
     let mut denied = lxkns();
     deny(&mut denied, &[&deny::BPF], Errno::PERM.raw_os_error()).unwrap();
     let told = events(&mut denied);
-    assert_eq!((&told["used"], &told["why-not"][0]["source"]), (&json!("connector"), &json!("bpf")), "{told}");
+    assert_eq!((&told["source"], &told["why-not"][0]["source"]), (&json!("connector"), &json!("bpf")), "{told}");
     let text = run_lxkns(["doctor"]).ok().text().to_owned();
     assert!(text.contains("\nevents "), "{text}");
 }

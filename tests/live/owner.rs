@@ -22,6 +22,8 @@ pub(super) fn tests() -> Vec<Test> {
         test("owner::id_mapped_mount", &[Root, UserNamespaces, Kernel(6, 3)], id_mapped_mount),
         test("owner::in_a_process", &[Root, UserNamespaces], in_a_process),
         test("owner::file_capabilities", &[Root, UserNamespaces], file_capabilities),
+        test("owner::capabilities_on_an_overlay", &[Root, UserNamespaces, FileSystem("overlay")], on_an_overlay),
+        test("owner::capabilities_that_are_not_answered", &[Root, FileSystem("fuse")], not_answered),
         test("owner::dead_file_system", &[Root, FileSystem("fuse")], dead_file_system),
         test("owner::own_user_namespace", &[UserNamespaces], own_user_namespace),
         test("owner::what_is_not_there", &[], what_is_not_there),
@@ -237,7 +239,11 @@ fn file_capabilities() {
     fs::set_permissions(&seen, fs::Permissions::from_mode(0o4755)).unwrap();
     let answer = owner(&format!("{}:{}", host.pid(), text(&path)));
     let capabilities = &answer["file-capabilities"];
-    assert_eq!((&capabilities["root-uid"], &capabilities["effective"]), (&json!(100_000), &json!(true)), "{answer:#}");
+    assert_eq!(
+        (&capabilities["root-uid"], &capabilities["takes-effect"]),
+        (&json!(100_000), &json!(true)),
+        "{answer:#}"
+    );
     assert_eq!(capabilities["permitted"], json!(["CAP_NET_RAW"]));
     let counts = [&host, &one, &two].map(|actor| view(&answer, actor, &path)["capabilities-count"].clone());
     assert_eq!(counts, [json!(false), json!(true), json!(false)], "{answer:#}");
@@ -246,6 +252,58 @@ fn file_capabilities() {
     assert!(in_one.exists());
     let set_id = [&host, &one].map(|actor| view(&answer, actor, &path)["set-id"].clone());
     assert_eq!(set_id, [json!(true), json!(false)], "root of the host is not mapped there: {answer:#}");
+}
+
+/// An overlay may wait for the servers of its layers; one whose layers have none answers.
+fn on_an_overlay() {
+    let (_directory, host, mount) = host();
+    let [lower, upper, work, merged] = ["lower", "upper", "work", "merged"].map(|name| mount.join(name));
+    [&lower, &upper, &work, &merged].into_iter().for_each(|path| host.mkdir(path));
+    file(&host, &lower.join("program"), 0, 0);
+    file(&host, &lower.join("plain"), 0, 0);
+    let words: [u32; 6] = [0x0300_0001, 1 << 13, 0, 0, 0, 100_000];
+    let value: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let seen = through(&host, &lower.join("program"));
+    rustix::fs::setxattr(&seen, c"security.capability", &value, rustix::fs::XattrFlags::empty()).unwrap();
+    let data = format!("lowerdir={},upperdir={},workdir={}", text(&lower), text(&upper), text(&work));
+    host.mount_with("none", "overlay", &merged, 0, &data);
+    let one = inside(&host, 100_000);
+    let path = merged.join("program");
+    // What the kernel says through the overlay.
+    let mut shown = [0; 64];
+    let length = rustix::fs::getxattr(through(&host, &path), c"security.capability", &mut shown[..]).unwrap();
+    assert_eq!(shown[..length], value);
+    let answer = owner(&format!("{}:{}", host.pid(), text(&path)));
+    assert_eq!(answer["capabilities-read"], true, "{answer:#}");
+    assert_eq!(answer["file-capabilities"]["permitted"], json!(["CAP_NET_RAW"]), "{answer:#}");
+    assert_eq!(answer["file-capabilities"]["root-uid"], 100_000, "{answer:#}");
+    let counts = [&host, &one].map(|actor| view(&answer, actor, &path)["capabilities-count"].clone());
+    assert_eq!(counts, [json!(false), json!(true)], "{answer:#}");
+    let plain = owner(&format!("{}:{}", host.pid(), text(&merged.join("plain"))));
+    assert_eq!(
+        (&plain["capabilities-read"], &plain["file-capabilities"]),
+        (&json!(true), &Value::Null),
+        "it has none: {plain:#}"
+    );
+}
+
+/// A server that does not answer for an attribute costs a bounded time, and the rest is told.
+fn not_answered() {
+    let (_directory, host, mount) = host();
+    let path = mount.join("file");
+    host.touch(&path);
+    let fuse = DeadFuse::mount_file(&host, &path, Death::Unanswered);
+    fuse.die();
+    let began = Instant::now();
+    let ran = run_lxkns(["owner", "--timeout", "0.3", "--json", &format!("{}:{}", host.pid(), text(&path))]);
+    assert!(began.elapsed() < Duration::from_secs(30));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let answer = &ran.answer_to("owner")[0];
+    assert_eq!((&answer["kind"], &answer["on-host"]["uid"]), (&json!("regular file"), &json!(0)), "{answer:#}");
+    assert_eq!((&answer["capabilities-read"], &answer["file-capabilities"]), (&json!(false), &Value::Null));
+    let gap = "its capabilities are not readable: no answer in time";
+    assert!(ran.stderr.contains(gap), "{ran:?}");
+    drop(fuse);
 }
 
 fn dead_file_system() {

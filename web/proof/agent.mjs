@@ -1,6 +1,7 @@
-// Answers as the agent does: from a dump, by the lxkns that was built, and of links and ports by what was made with it.
+// Answers as the agent does about a host that does not exist: by the lxkns that was built, and of links and ports by what was
+// made with it.
 
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -29,8 +30,8 @@ export async function agentOf(host) {
       await writeFile(file, text);
     },
     /** Sends an event to everybody who listens. */
-    tell(kind = "changed") {
-      for (const response of events) response.write(`id: 1\nevent: ${kind}\ndata: {}\n\n`);
+    tell(kind = "state", data = { state: etag }) {
+      for (const response of events) response.write(`event: ${kind}\ndata: ${JSON.stringify(data)}\n\n`);
     },
     async answer(path, query, request, response) {
       const json = (body, status = 200) => response.writeHead(status, { "content-type": status === 200 ? "application/json" : "application/problem+json", etag }).end(body);
@@ -67,44 +68,6 @@ export async function agentOf(host) {
   };
   await agent.set(host.dump);
   return agent;
-}
-
-/** The agent's own program, where $LXKNSD names it. */
-const LXKNSD = process.env["LXKNSD"];
-
-/** Answers about this very host: by the agent itself, or by the lxkns that was built. */
-export async function liveAgent() {
-  if (LXKNSD) return forwarding();
-  const close = () => {};
-  const answer = async (path, query, request, response) => {
-    const command = path === "snapshot" ? ["dump"] : [path, "--json", ...query.getAll("capability"), ...query.getAll("target")];
-    if (path !== "snapshot" && path !== "links" && path !== "ports" && !QUESTIONS.has(path)) return false;
-    const { code, stdout, stderr } = await run(command);
-    const etag = `"${createHash("sha256").update(stdout).digest("hex").slice(0, 16)}"`;
-    if (code !== 0) response.writeHead(404, { "content-type": "application/problem+json" }).end(JSON.stringify({ title: "Not answered", detail: stderr.split("\n")[0], status: 404 }));
-    else if (request.headers["if-none-match"] === etag) response.writeHead(304, { etag }).end();
-    else response.writeHead(200, { "content-type": "application/json", etag }).end(stdout);
-    return true;
-  };
-  return { answer, close };
-}
-
-/** Starts the agent, and passes requests on to it. */
-async function forwarding() {
-  const port = 20_000 + ((process.pid + 7) % 20_000);
-  const child = spawn(LXKNSD, ["--listen", `127.0.0.1:${port}`, "--expose-command-lines"], { stdio: "ignore" });
-  const url = `http://127.0.0.1:${port}`;
-  while (child.exitCode === null && !(await fetch(`${url}/healthz`).then((response) => response.ok, () => false))) await new Promise((done) => setTimeout(done, 50));
-  const answer = async (path, query, request, response) => {
-    // It has no events yet: the browser would note that.
-    if (path === "events") return false;
-    const headers = Object.fromEntries(["if-none-match", "cache-control", "accept"].flatMap((name) => (request.headers[name] ? [[name, request.headers[name]]] : [])));
-    const got = await fetch(`${url}/api/v1/${path}?${query}`, { headers });
-    const kept = Object.fromEntries(["content-type", "etag", "age"].flatMap((name) => (got.headers.has(name) ? [[name, got.headers.get(name)]] : [])));
-    response.writeHead(got.status, kept).end(Buffer.from(await got.arrayBuffer()));
-    return true;
-  };
-  return { answer, close: () => child.kill() };
 }
 
 const run = (args) =>

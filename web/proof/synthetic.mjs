@@ -2,6 +2,8 @@
 
 const INITIAL = { user: 4026531837, pid: 4026531836, mnt: 4026531832, net: 4026531833, cgroup: 4026531835, uts: 4026531838, ipc: 4026531839, time: 4026531834 };
 const TYPES = Object.keys(INITIAL);
+/** As long as a label or a command line may be. */
+export const LONG = `long-${"x".repeat(4091)}`;
 export const HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.";
 
 export function syntheticHost({ containers = 12, processes = 120, namespaces = 0, cpus = 4, hostname = "example" } = {}) {
@@ -48,7 +50,7 @@ export function syntheticHost({ containers = 12, processes = 120, namespaces = 0
       freezer: { own: false, effective: false }, ...extra,
     };
     dump.processes[pid] = {
-      pid, ppid, ...common, cmdline: extra.cmdline ?? [`/usr/bin/${name}`, "--config", `/etc/${name}.conf`],
+      pid, ppid, ...common, cmdline: extra.cmdline ?? (pid === 1005 ? [LONG] : [`/usr/bin/${name}`, "--config", `/etc/${name}.conf`]),
       uids: { real: 0, effective: pid % 4 ? 0 : 1000, saved: 0, "file-system": 0 }, seccomp: "none", "no-new-privs": false,
       capabilities: { inheritable: "0000000000000000", permitted: "00000000a80425fb", effective: "00000000a80425fb", bounding: ns.mnt === INITIAL.mnt || pid % 5 === 4 ? "000001ffffffffff" : "00000000a80425fb", ambient: "0000000000000000" },
       cgroups: [{ hierarchy: 0, controllers: "", path: common.cpucgroup }],
@@ -115,7 +117,7 @@ export function syntheticHost({ containers = 12, processes = 120, namespaces = 0
     if (n % 6 === 5) ns.net = made[n - 1]?.ns.net ?? ns.net;
     if (n % 9 === 7) ns.net = INITIAL.net;
     if (n % 10 === 8) ns.pid = INITIAL.pid;
-    const name = n === 1 ? HOSTILE : `${names[n % names.length]}${n >= names.length ? `-${Math.floor(n / names.length)}` : ""}`;
+    const name = n === 1 ? HOSTILE : n === 4 ? LONG : `${names[n % names.length]}${n >= names.length ? `-${Math.floor(n / names.length)}` : ""}`;
     const id = (n + 1).toString(16).padStart(4, "0").repeat(16);
     const cgroup = `/system.slice/${engine}-${id.slice(0, 12)}.scope`;
     const first = ++pid;
@@ -128,7 +130,7 @@ export function syntheticHost({ containers = 12, processes = 120, namespaces = 0
     }
     const group = engine === "containerd" ? 3 : n % 2 ? 1 : 2;
     dump.containers[first] = {
-      id, name, type: types[engine], flavor: types[engine], pid: first, paused: n % 8 === 6, labels: { "com.example.tier": n % 2 ? "front" : "back", "com.example.very-long-label-name": "x".repeat(90) }, groups: [group], engine: engines[engine], index: n,
+      id, name, type: types[engine], flavor: types[engine], pid: first, paused: n % 8 === 6, labels: { "com.example.tier": n % 2 ? "front" : "back", "com.example.very-long-label-name": n === 4 ? LONG : "x".repeat(90) }, groups: [group], engine: engines[engine], index: n,
       confidence: "sure", "said-by": { name: 0, pid: 0, image: 0, state: 0 }, image: images[n % images.length], runtime: "runc", state: n % 8 === 6 ? "paused" : "running", created: "2026-11-01T10:00:00.000000000Z", cgroup, evidence: [{ kind: "engine-file", at: `/var/lib/${engine}/containers/${id}/config.v2.json`, confidence: "sure" }, { kind: "cgroup", at: cgroup, confidence: "likely" }],
       ...(n % 5 === 0 ? { health: "healthy" } : {}), ...(engine === "containerd" ? { pod: { namespace: "default", name: "web" } } : {}),
     };

@@ -5,7 +5,7 @@ import { viewHref, type Address, type ObjectRef, type View } from "./data/addres
 import { TYPES, type Host, type TypeName } from "./data/host";
 import { S } from "./strings";
 import { useAddress } from "./ui/router";
-import { follow, store, useStore } from "./ui/store";
+import { follow, store, useStore, type Mark } from "./ui/store";
 import { AuditView, GapsView, OrphansView, PortsView } from "./views/answers";
 import { ContainersView, MatrixView } from "./views/containers";
 import { ContainerView, Gone, LinkView, NsView, ProcessView, TaskView } from "./views/details";
@@ -23,7 +23,7 @@ const MENU: [string, View[]][] = [
 ];
 
 export function App(): JSX.Element {
-  const { host, error, settings, loading } = useStore();
+  const { host, error, settings, loading, notices } = useStore();
   const address = useAddress();
   const [menu, setMenu] = useState(false);
   const main = useRef<HTMLElement>(null);
@@ -84,6 +84,12 @@ export function App(): JSX.Element {
       </nav>
       <main id="main" ref={main} tabIndex={-1}>
         {error && <p class="problem" role="alert">{error}</p>}
+        {notices.map((notice) => (
+          <p key={notice.text} class="note notice" role="status">
+            <time>{notice.time.toTimeString().slice(0, 8)}</time> <span>{notice.text}</span>
+            <button type="button" onClick={() => store.dismiss(notice)}>{S.notices.dismiss}</button>
+          </p>
+        ))}
         <Catch key={location.hash}>
           {address.kind === "view" && address.view === "help" ? <HelpView />
             : address.kind === "view" && address.view === "settings" ? <SettingsView />
@@ -152,11 +158,11 @@ function ObjectView({ host, object }: { host: Host; object: ObjectRef }): JSX.El
   switch (object.kind) {
     case "ns": {
       const ns = host.namespaces.get(object.id);
-      return ns ? <div class="scroll"><NsView host={host} ns={ns} /></div> : <Gone>{S.gone.ns(object.id)}</Gone>;
+      return ns ? <div class="scroll"><NsView host={host} ns={ns} /></div> : <Gone was={`ns/${object.id}`}>{S.gone.ns(object.id)}</Gone>;
     }
     case "process": {
       const process = host.processes.get(object.pid);
-      return process ? <div class="scroll"><ProcessView host={host} process={process} /></div> : <Gone>{S.gone.process(object.pid)}</Gone>;
+      return process ? <div class="scroll"><ProcessView host={host} process={process} /></div> : <Gone was={`process/${object.pid}`}>{S.gone.process(object.pid)}</Gone>;
     }
     case "task": {
       const task = host.tasks.get(object.tid);
@@ -164,7 +170,7 @@ function ObjectView({ host, object }: { host: Host; object: ObjectRef }): JSX.El
     }
     case "container": {
       const container = host.containers.find((one) => one.key === object.key);
-      return container ? <div class="scroll"><ContainerView host={host} container={container} /></div> : <Gone>{S.gone.container(object.key)}</Gone>;
+      return container ? <div class="scroll"><ContainerView host={host} container={container} /></div> : <Gone was={`container/${object.key}`}>{S.gone.container(object.key)}</Gone>;
     }
     case "mounts": return <MountsView host={host} mntns={object.mntns} />;
     case "mount": return <div class="scroll"><MountView host={host} mntns={object.mntns} id={object.id} /></div>;
@@ -191,7 +197,7 @@ function Welcome({ loading }: { loading: boolean }): JSX.Element {
 
 /** What is shown, from where, and how old it is. */
 function SourceState(): JSX.Element {
-  const { host, source, loading, reachable, marks, text } = useStore();
+  const { host, source, loading, reachable, marks, follows } = useStore();
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
     const timer = setInterval(() => setNow(Date.now()), 1000);
@@ -206,21 +212,23 @@ function SourceState(): JSX.Element {
           {source?.kind === "file" ? <span class="dim"><bdi>{source.name}</bdi></span> : (
             <span class={reachable ? "dim" : "warn-text"}>{reachable ? S.source.age(Math.max(0, Math.round((now - store.loadedAt) / 1000))) : S.source.lost(Math.round((now - store.loadedAt) / 1000))}</span>
           )}
+          {reachable && follows && <> <span class="tag state-running" title={S.source.liveHint}>{S.source.live}</span></>}
         </span>
       )}
       {fresh.length > 0 && <Changes marks={fresh} />}
       {source?.kind !== "file" && <button type="button" disabled={loading} onClick={() => void store.refresh()} title={S.source.refresh}><span aria-hidden="true">⟳</span><span class="sr">{S.source.refresh}</span></button>}
+      {source?.kind === "file" && store.hasAgent && <button type="button" disabled={loading} onClick={() => void store.refresh()}>{S.source.back}</button>}
       <FileButton label={S.source.openShort} />
-      {text && <button type="button" class="wide-only" onClick={() => save(text, `lxkns-${host?.name || "host"}.json`, "application/json")}>{S.source.saveShort}</button>}
+      {host && <button type="button" class="wide-only" onClick={() => save(store.text(), `lxkns-${host?.name || "host"}.json`, "application/json")}>{S.source.saveShort}</button>}
     </div>
   );
 }
 
-function Changes({ marks }: { marks: { change: string; label: string; href: string }[] }): JSX.Element {
+function Changes({ marks }: { marks: Mark[] }): JSX.Element {
   return (
     <details class="changes">
       <summary>{S.source.changes(marks.length)}</summary>
-      <ul>{marks.slice(0, 60).map((mark, n) => <li key={n}><span class={`tag mark-${mark.change}`}>{S.marks[mark.change as "went"]}</span> {mark.change === "went" || mark.change === "unseen" ? <bdi>{mark.label}</bdi> : <a href={mark.href}><bdi>{mark.label}</bdi></a>}</li>)}</ul>
+      <ul>{marks.slice(-60).reverse().map((mark, n) => <li key={n}><span class={`tag mark-${mark.change}`}>{S.marks[mark.change]}</span> {mark.href === undefined ? <bdi>{mark.label}</bdi> : <a href={mark.href}><bdi>{mark.label}</bdi></a>} <bdi class="dim">{mark.details.join("; ")}</bdi></li>)}</ul>
     </details>
   );
 }

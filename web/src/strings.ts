@@ -51,7 +51,7 @@ export const S = {
   moreUnread: (unread: number): string => `namespaces of ${many(unread, "process", "processes")} not readable: more may be in it`,
   moreHidden: "procfs does not list all processes: more may be in it",
   atLeast: (count: number): string => `${count}+`,
-  membersHidden: "0 seen, some hidden",
+  membersHidden: "0 seen, some not listed",
   taskOf: (name: string, pid: number): string => `task of ${name} ${pid}`,
   fault: (message: string): string => `This view failed: ${message}`,
 
@@ -94,11 +94,20 @@ export const S = {
     orphans: "Namespaces without a process or task, and what keeps them alive.",
     audit: "How far containers are apart from the host, by what the kernel enforces.",
     gaps: "What this scan could not read, and why.",
-    compare: "Compare what is shown with a dump that was taken before or after it.",
+    compare: "Compare what is shown with a dump, or with a state before it.",
   },
   kinds: { namespace: "Namespace", process: "Process", task: "Task", container: "Container", mount: "Mount", link: "Link", port: "Port" },
   tags: { initial: "initial", shared: "shared", orphan: "no process seen", hidden: "hidden", task: "task", frozen: "frozen", otherThanProcess: "not its process's" },
-  marks: { appeared: "new", went: "gone", changed: "changed", unseen: "not seen any more", seen: "seen now" } satisfies Record<ChangeKind, string>,
+  marks: { appeared: "new", went: "gone", changed: "changed", unseen: "not seen any more", seen: "seen now", passed: "came and went" } satisfies Record<ChangeKind, string>,
+  process: "process",
+  events: {
+    "last-task-left": "last task left", "first-task-came": "first task came", leader: "first process", "owner-known": "owner is known now", "parent-known": "parent is known now",
+    "process-left": "process left", "process-entered": "process entered", "holder-went": "holder went", "holder-came": "holder came", other: "changed",
+  },
+  notices: {
+    dismiss: "Dismiss", resync: (why: string): string => `Changes may be missing since the last state: ${why}`, failed: (why: string): string => `The agent cannot read the host: ${why}`,
+  },
+  over: "No longer there",
   which: { every: "Every namespace", own: "Not initial", orphan: "Without a process", shared: "Shared with a container", contained: "Of containers" },
   columns: {
     namespace: "Namespace", leader: "First process", processes: "Processes", container: "Container", creator: "Creator", held: "Also held by", state: "State",
@@ -120,7 +129,7 @@ export const S = {
     task: (tid: number): string => `task ${tid}`,
   },
   details: {
-    facts: "Facts", uniqueId: "Unique ID", owner: "Owner", parent: "Parent", loose: "Tasks whose process is elsewhere", netnsId: "ID in the observer's", noNetnsId: "has none there",
+    facts: "Facts", uniqueId: "Unique ID", owner: "Owner", parent: "Parent", loose: "Tasks whose process is elsewhere", netnsId: "netns ID for the observer", noNetnsId: "has none there",
     uidMap: "UID map", gidMap: "GID map", offsets: "Offsets", reference: "Reached by", noReference: "no path leads there", leaders: "Topmost processes",
     offset: (monotonic: [number, number], boottime: [number, number]): string => `monotonic ${monotonic[0]} s ${monotonic[1]} ns, boottime ${boottime[0]} s ${boottime[1]} ns`,
     members: (count: number): string => `all ${many(count, "process", "processes")}`, holders: "Kept alive by", holdersUnknown: "The dump of another program does not say.",
@@ -168,9 +177,9 @@ export const S = {
     every: "Also tasks that may run everywhere", none: "No CPU is known.",
   },
   wiring: {
-    physical: "physical", and: (name: string, more: number): string => (more > 0 ? `${name} +${more}` : name), index: "Index", related: "Connected to", users: "Opened by", all: "Show all", none: "No link.", ports: (): string => "listens", apart: "Connected to nothing",
+    physical: "physical", and: (name: string, more: number): string => (more > 0 ? `${name} +${more}` : name), index: "Index", related: "Connected to", users: "Opened by", all: "Show all", none: "No link.", ports: (): string => "listens", apart: "Connected to nothing", noProcess: "no process seen",
     more: (count: number): string => `and ${count} more`, larger: "Larger", smaller: "Smaller", fit: "Fit", table: "As a table", picture: "As a picture", nets: (count: number): string => many(count, "network namespace"),
-    capped: "addresses in the details only", pictureLabel: "Picture of the wiring; “As a table” says the same", namespaceOrLink: "Namespace, link", kind: "Kind", other: "Connected to",
+    capped: (most: number): string => `addresses of ${most} only`, waits: "asking for addresses…", pictureLabel: "Picture of the wiring; “As a table” says the same", namespaceOrLink: "Namespace, link", kind: "Kind", other: "Connected to",
     linkCount: (count: number): string => many(count, "link"), port: "has port", upper: "below",
   },
   search: {
@@ -189,7 +198,7 @@ export const S = {
     cpus: "CPUs", state: "state", health: "health", image: "image", firstProcess: "first process", path: "path", nowHidden: "now hidden", notHidden: "no longer hidden", options: "options",
   },
   compare: {
-    change: "Change", object: "Object", open: "Open a dump to compare with…", with: "Compared with", same: "Nothing differs.", hint: "No other dump is open yet.", keep: "Keep what is shown now, to compare later",
+    change: "Change", object: "Object", open: "Open a dump to compare with…", with: "Compared with", same: "Nothing differs.", hint: "Nothing to compare with is chosen yet.", states: "Compare with the state of…", kept: "Seen by this page: everything", history: "Known to the agent: namespaces", statesOf: "States", keep: "Keep what is shown now, to compare later",
     now: (taken: Date | undefined): string => (taken ? `as of ${taken.toISOString().slice(11, 19)}` : "kept"), otherFirst: "The opened one is older", thisFirst: "The opened one is newer",
     otherBoot: "These are of different hosts or boots: equal numbers need not mean the same object.", unknownBoot: "It is not known whether both are of the same boot.",
   },
@@ -201,7 +210,7 @@ export const S = {
   source: {
     open: "Open a dump…", openShort: "Open…", save: "Save as a dump", saveShort: "Save", refresh: "Look again", unnamed: "host", host: "Host", kernel: "Kernel", taken: "Taken",
     age: (seconds: number): string => (seconds < 5 ? "now" : `${duration(seconds)} ago`), lost: (seconds: number): string => `agent does not answer; ${duration(Math.max(0, seconds))} old`,
-    changes: (count: number): string => many(count, "change"), unreadable: (name: string, why: string): string => `${name} is no dump of lxkns: ${why}`, status: (status: number): string => `The agent answered with status ${status}.`,
+    changes: (count: number): string => many(count, "change"), live: "live", back: "Back to the agent", liveHint: "Changes are shown as they happen.", unreadable: (name: string, why: string): string => `${name} is no dump of lxkns: ${why}`, status: (status: number): string => `The agent answered with status ${status}.`,
   },
   gone: {
     title: "Not there", ns: (id: number): string => `There is no namespace ${id} in what is shown: it has ended, or was not seen.`, process: (pid: number): string => `There is no process ${pid} in what is shown: it has ended, or was not seen.`,
@@ -209,7 +218,7 @@ export const S = {
     link: (index: number, ns: number): string => `There is no link ${index} in net:[${ns}].`, address: (text: string): string => `Nothing has the address ${text}.`,
   },
   gaps: {
-    some: (count: number): string => `${many(count, "thing")} could not be read`, place: (place: string): string => place.replaceAll("-", " "), none: "Everything could be read.",
+    some: (count: number): string => `${many(count, "thing")} could not be read`, place: (place: string): string => place.replaceAll("-", " "), none: "Everything could be read.", noOther: "Everything else could be read.", outside: "Processes outside of this PID namespace are not listed:",
     cause: (cause: string, errno: number | undefined): string => `${causes[cause] ?? cause}${errno === undefined ? "" : ` (${errnos[errno] ?? `errno ${errno}`})`}`,
     theirs: "This dump does not say what could not be read.", where: "Where", why: "Why", operation: "Operation", object: "Object", observer: "Taken by", uid: "UID", reader: "Read through",
     suspects: (count: number): string => `${many(count, "object")} that may hold a namespace`,

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { hostOf, parseDump, type Host } from "../src/data/host";
+import { parseDump } from "../src/data/dump";
+import { hostOf, type Host } from "../src/data/host";
 
 export const golden = (): Host => parseDump(readFileSync(new URL("../../tests/golden/host.json", import.meta.url), "utf8"));
 

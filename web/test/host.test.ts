@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { containerOf, hostOf, isOrphan, isShared, NotADump, parseDump, TYPES } from "../src/data/host";
+import { parseDump } from "../src/data/dump";
+import { containerOf, hostOf, isOrphan, isShared, NotADump, TYPES } from "../src/data/host";
 import { clean, expand, parseClean, rangesText, unescapePath } from "../src/data/text";
 import { golden, theirHost, theirs } from "./dumps";
 
@@ -30,6 +31,31 @@ describe("a dump of ours", () => {
     // Not in a text that only looks like it.
     const text = JSON.stringify(theirs()).replace('"/sbin/init"', '"\\"unique-id\\":18446744073709551615"');
     expect(parseDump(text).processes.get(1)?.cmdline).toEqual(['"unique-id":18446744073709551615']);
+  });
+
+  it("from inside a PID namespace says of that alone who is in it", () => {
+    const from = (pidns: number | undefined) =>
+      theirHost((dump) => {
+        const ns = dump.namespaces;
+        ns["4026531836"].relations = { parent: "none" };
+        ns["4026532400"] = { nsid: 4026532400, type: "pid", owner: 4026531837, parent: 4026531836, reference: [] };
+        ns["4026532401"] = { nsid: 4026532401, type: "pid", owner: 4026531837, parent: 4026532400, reference: [] };
+        dump["discovery-options"].snapshot = { format: 1, hostname: "h", places: [], observer: { uid: 0, capabilities: "0", "procfs-pidns": pidns } };
+      });
+    const whole = from(4026531836);
+    expect([whole.hidesProcesses, whole.holdersSeen, whole.pidnsOnly]).toEqual([false, true, undefined]);
+    const part = from(4026532400);
+    expect([part.hidesProcesses, part.holdersSeen, part.pidnsOnly]).toEqual([true, false, 4026532400]);
+    expect([4026531836, 4026532400, 4026532401, 4026532303].map((id) => part.namespaces.get(id)?.allListed)).toEqual([false, true, true, false]);
+    // Which one is not known either.
+    const unknown = from(undefined);
+    expect([unknown.hidesProcesses, unknown.pidnsOnly]).toEqual([true, NaN]);
+    expect(unknown.byType.pid.some((ns) => ns.allListed)).toBe(false);
+  });
+
+  it("does not count who has ended among those that could not be read", () => {
+    const unread = (state: string) => theirHost((dump) => Object.assign(dump.processes["8"], { state })).unread.mnt;
+    expect([unread("S"), unread("Z"), unread("X")]).toEqual([3, 2, 2]);
   });
 
   it("counts what could not be read by type", () => {

@@ -86,8 +86,8 @@ describe("search", () => {
     expect(search(indexOf(host), "1234").hits[0]?.label).toBe("worker 8");
   });
   it("finds ports and links of the agent", () => {
-    const namespace = { nsid: 4026532303, type: "net" as const };
-    const port = { protocol: "tcp", address: "::", port: 8443, link: null, inode: 1, "user-id": 0, "user-name": null, namespace, processes: [], "all-processes-seen": true };
+    const namespace = { nsid: 4026532303, type: "net", initial: false, owner: null, "unique-id": null };
+    const port = { protocol: "tcp", address: "::", port: 8443, link: null, inode: 1, "user-id": 0, "user-name": null, namespace, processes: [], "all-processes-seen": true, "takes-v4": false };
     expect(search(indexOf(theirHost(), { ports: [port] }), "8443").hits[0]?.kind).toBe("port");
   });
   it("limits hits and counts all", () => {

@@ -4,7 +4,7 @@ import { pictureOf, toSvg, wiringOf, type Shape } from "../src/data/wiring";
 // @ts-expect-error: plain JavaScript, shared with the proof.
 import { HOSTILE, syntheticHost } from "../proof/synthetic.mjs";
 
-const words = { ports: () => "listens", apart: "apart", physical: "physical", more: (count: number) => `and ${count} more` };
+const words = { ports: () => "listens", apart: "apart", physical: "physical", noProcess: "no process seen", more: (count: number) => `and ${count} more` };
 const palette = { back: "#fff", text: "#000", dim: "#555", link: "#00f", line: "#777", extra: "#00f", net: "#fff", initial: "#eef", orphan: "#fee", border: "#888" };
 
 function drawn(containers: number) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::run::{cargo, run};
-use crate::{api, bench, dist, licences, page, test, tidy, vm};
+use crate::{api, bench, deploy, dist, licences, page, test, tidy, vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -18,16 +18,18 @@ pub(crate) struct Args {
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
 /// The quick ones first: who made a slip wants to know soon.
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 16] = [
     ("fmt", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("licences", licences::run),
+    ("deploy", deploy::run),
     ("clippy", clippy),
     ("doc", doc),
     ("api", api::run),
     ("fuzz", fuzz),
     ("packages", api::packages),
     ("page", page::all),
+    ("proof", page::proof),
     ("vm", vm::all),
     ("dist", dist::all),
     // With what the step before has built.

@@ -7,6 +7,7 @@ mod artifacts;
 mod bench;
 mod ci;
 mod debian;
+mod deploy;
 mod dist;
 mod licences;
 mod man;
@@ -36,6 +37,14 @@ enum Task {
     Vm(vm::Args),
     /// Builds what is given to people: a static program, packages, sums
     Dist(dist::Args),
+    /// Packs the image of the service, of a static program that there is or else is built now
+    Image {
+        /// The program
+        #[arg(long, value_name = "FILE")]
+        program: Option<std::path::PathBuf>,
+    },
+    /// Checks what deploys the service: the files in `deploy`
+    Deploy,
     /// Compares what the libraries have that is public with what was kept; BLESS=1 keeps it
     Api,
     /// Says whether this tree can be released, and what that would take
@@ -44,6 +53,8 @@ enum Task {
     Man(man::Args),
     /// Builds the web page again and compares it with what is committed, and runs its unit tests
     Page,
+    /// Tries the web page in Chromium, against the service built here
+    Proof,
     /// Checks the tree against its own rules
     Tidy,
     /// Checks the licence and the source of everything that is linked in
@@ -68,10 +79,13 @@ fn task(task: Task) -> anyhow::Result<()> {
         Task::Bench(args) => bench::run(&args),
         Task::Vm(args) => vm::run(&args),
         Task::Dist(args) => dist::run(&args),
+        Task::Image { program } => dist::image(program.as_deref()).map(drop),
+        Task::Deploy => deploy::run(),
         Task::Api => api::run(),
         Task::Release(args) => release::run(&args),
         Task::Man(args) => man::run(&args),
         Task::Page => page::all(),
+        Task::Proof => page::proof(),
         Task::Tidy => tidy::run(),
         Task::Licences => licences::run(),
     }

@@ -55,15 +55,15 @@ pub(crate) fn doc_tests() -> anyhow::Result<()> {
     run(&mut cargo(["test", "--doc", "--workspace", "--all-features", "--locked"]))
 }
 
-/// The tests that see a program from outside, with one that was built elsewhere.
-pub(crate) fn of_program(program: &Path) -> anyhow::Result<()> {
+/// The tests that see a program from outside, with one that was built elsewhere, and those of the service's image.
+pub(crate) fn of_program(program: &Path, image: &Path) -> anyhow::Result<()> {
     let live = crate::artifacts::live_tests()?.live;
     let package = std::env::current_dir()?.join("lxkns-cli");
     let mut all = Counts::default();
-    for group in ["cli::", "one_file::"] {
+    for group in ["cli::", "one_file::", "engine_hosts::service::"] {
         let mut command = Command::new(&live);
         command.arg(group).current_dir(&package).env("CARGO_MANIFEST_DIR", &package);
-        command.env("LXKNS_BIN", std::path::absolute(program)?);
+        command.env("LXKNS_BIN", std::path::absolute(program)?).env("LXKNS_IMAGE", std::path::absolute(image)?);
         let counts = counted(&mut command)?;
         ensure!(counts.passed > 0, "no test of {group} ran");
         all.add(&counts);

@@ -87,8 +87,10 @@ impl<'a> HostView<'a> {
             Some((index, mount.file_system, in_file_system(mount, &socket.path)?))
         };
         let placed: Vec<_> = sockets.iter().enumerate().filter_map(place).collect();
-        let labels =
-            || facts.iter().flat_map(|facts| facts.tasks.values().flatten()).filter_map(|task| task.label.as_ref());
+        let statuses = snapshot.processes.values().filter_map(|process| process.status.as_ref());
+        let of_tasks = facts.iter().flat_map(|facts| facts.tasks.values().flatten()).map(|task| &task.label);
+        let labels: Vec<_> =
+            statuses.map(|status| &status.label).chain(of_tasks).flatten().map(Option::is_some).collect();
         let user = |namespace: &&lxkns_model::Namespace| namespace.ns_type == NamespaceType::User && namespace.initial;
         let capabilities = init.and_then(|process| process.status.as_ref()).map(|status| status.capabilities.bounding);
         Self {
@@ -101,7 +103,7 @@ impl<'a> HostView<'a> {
             capabilities: capabilities.filter(|set| !set.is_empty()).unwrap_or(CapabilitySet::KNOWN),
             has_uids: crate::isolation::has_uids_of_host(snapshot)
                 && snapshot.namespaces.values().any(|namespace| user(&namespace)),
-            has_labels: labels().next().map(|_| labels().any(Option::is_some)),
+            has_labels: (!labels.is_empty()).then(|| labels.contains(&true)),
             unplaced_sockets: sockets.len() - placed.len(),
             sockets: placed,
         }

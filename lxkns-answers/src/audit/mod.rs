@@ -241,7 +241,7 @@ impl<'a> Audit<'a> {
         let no_labels =
             "no security module labels processes on this host (AppArmor, SELinux, Smack): none confines any";
         let mut remarks = Vec::new();
-        if self.facts.is_some_and(|facts| !facts.tasks.is_empty()) && self.host.has_labels == Some(false) {
+        if self.host.has_labels == Some(false) {
             remarks.push(no_labels.to_owned());
         }
         let by_program = |access: &lxkns_model::DeviceAccess| *access == lxkns_model::DeviceAccess::Program;
@@ -249,6 +249,11 @@ impl<'a> Audit<'a> {
             remarks.push(BY_PROGRAM.to_owned());
         }
         remarks
+    }
+
+    /// Whether the labels of security modules were asked for.
+    fn has_read_labels(&self) -> bool {
+        self.facts.is_some() || self.context.snapshot.options.security_labels
     }
 
     /// Judges one container or process tree.

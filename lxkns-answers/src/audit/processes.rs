@@ -148,7 +148,7 @@ impl<'a> Case<'a, '_> {
                     capabilities: status.capabilities,
                     seccomp: status.seccomp,
                     no_new_privs: status.no_new_privs,
-                    label: None,
+                    label: status.label.clone(),
                 })
             };
             let tasks = of_tasks.map_or_else(|| from_status().into_iter().collect(), <[_]>::to_vec);
@@ -165,13 +165,15 @@ impl<'a> Case<'a, '_> {
         if facts.is_none() && !subject.pids.is_empty() {
             for what in [
                 "credentials of tasks beside the first of each process",
-                "labels of security modules",
                 "directories, devices and engine sockets that are open",
                 "engine sockets that are mounted",
                 "devices in /dev, and whether /proc/sysrq-trigger is masked",
                 "what is mapped, and which devices control groups let it open",
             ] {
                 self.unknown(format!("{what}: not in a dump"), None);
+            }
+            if !self.audit.has_read_labels() {
+                self.unknown("labels of security modules: not in this dump", None);
             }
         }
         self.judge_gaps();
@@ -268,21 +270,14 @@ impl<'a> Case<'a, '_> {
 
     fn judge_label(&mut self, pid: Pid, task: &TaskCredentials) {
         let label = match &task.label {
-            // Of a dump that is said once for all.
-            None if self.audit.facts.is_none() => return,
+            // Of a dump that has none, that is said once for all.
+            None if !self.audit.has_read_labels() => return,
             None => return self.unknown("label of the security module: not readable", Some(pid)),
             Some(None) if self.audit.host.has_labels != Some(true) => return,
             Some(None) => None,
             Some(Some(label)) => Some(label),
         };
-        let is_confined = label.is_some_and(|label| {
-            let starts =
-                label.starts_with(b"unconfined") || label.ends_with(b"(complain)") || label.ends_with(b"(unconfined)");
-            let mut parts = label.split(|&byte| byte == b':');
-            let domain = parts.nth(2).unwrap_or_default();
-            !starts && ![&b"unconfined_t"[..], b"spc_t", b"kernel_t", b"unconfined_service_t"].contains(&domain)
-        });
-        if !is_confined {
+        if !label.is_some_and(|label| lxkns_model::relations::confines(label)) {
             let words = label.map_or_else(|| "no label".to_owned(), |label| format!("label {}", printable(label)));
             let evidence = self.of_task(pid, task.tid, &words);
             let text = "not confined by the security module of the host, which confines others";

@@ -59,6 +59,41 @@ fn kinds(judgement: &Judgement, kind: &str) -> Vec<(Severity, String)> {
 }
 
 #[test]
+fn each_namespace_of_the_host_is_told_with_the_option_that_shares_it() {
+    for (ns_type, severity, option) in [
+        (NamespaceType::Mnt, Severity::High, "mnt"),
+        (NamespaceType::Pid, Severity::Medium, "--pid=host"),
+        (NamespaceType::Net, Severity::Medium, "--network=host"),
+        (NamespaceType::Ipc, Severity::Medium, "--ipc=host"),
+        (NamespaceType::Uts, Severity::Low, "--uts=host"),
+        (NamespaceType::Cgroup, Severity::Info, "none needed"),
+    ] {
+        let (mut snapshot, facts) = host(vec![]);
+        let mut with = |container: NamespaceId, is_initial: bool| {
+            let mut namespace = Namespace::new(container, ns_type);
+            namespace.initial = is_initial;
+            snapshot.namespaces.insert(container, namespace);
+            let process = snapshot.processes.get_mut(&Pid(200)).unwrap();
+            process.namespaces.set(ns_type, container);
+            process.tasks[0].namespaces = process.namespaces;
+            let judgement = judge(&snapshot, Some(&facts));
+            let found = judgement.findings.into_iter().filter(|finding| finding.kind == "namespace-shared");
+            let name = ns_type.name();
+            let is_of_type = |text: &str| {
+                text.starts_with(name) || text.rsplit(": ").next().unwrap().split(", ").any(|listed| listed == name)
+            };
+            found.filter(|it| is_of_type(&it.text)).map(|it| (it.severity, it.remedy)).collect::<Vec<_>>()
+        };
+        assert_eq!(with(id(4_026_532_950), false), [], "{ns_type}");
+        let found = with(id(4_026_532_951), true);
+        assert!(
+            matches!(&found[..], [(is, remedy)] if *is == severity && remedy.contains(option)),
+            "{ns_type}: {found:?}"
+        );
+    }
+}
+
+#[test]
 fn severities_have_names_and_an_order() {
     for severity in Severity::ALL {
         assert_eq!(severity.name().parse(), Ok(severity));
@@ -179,6 +214,29 @@ fn labels_count_where_others_have_some() {
     assert_eq!(with(Some("docker-default (enforce)")), None);
     assert_eq!(with(Some("system_u:system_r:spc_t:s0")), Some(Severity::Medium));
     assert_eq!(with(Some("system_u:system_r:container_t:s0:c1,c2")), None);
+}
+
+#[test]
+fn labels_of_a_dump() {
+    let (mut snapshot, _) = host(vec![]);
+    let found = |snapshot: &Snapshot| {
+        let judgement = judge(snapshot, None);
+        let is_unknown = judgement.not_judged.iter().any(|line| line.contains("label"));
+        (kinds(&judgement, "lsm").len(), is_unknown)
+    };
+    assert_eq!(found(&snapshot), (0, true), "not asked for");
+    snapshot.options.security_labels = true;
+    assert_eq!(found(&snapshot), (0, true), "not readable");
+    let mut with = |label: Option<&str>| {
+        for (pid, label) in [(1, label.map(|_| "unconfined")), (200, label)] {
+            let status = snapshot.processes.get_mut(&Pid(pid)).unwrap().status.as_mut().unwrap();
+            status.label = Some(label.map(Into::into));
+        }
+        found(&snapshot)
+    };
+    assert_eq!(with(None), (0, false));
+    assert_eq!(with(Some("docker-default (enforce)")), (0, false));
+    assert_eq!(with(Some("unconfined")), (1, false));
 }
 
 #[test]

@@ -394,10 +394,7 @@ impl<'a> Busy<'a> {
     fn release_uses<'u>(&self, pid: Pid, uses: impl IntoIterator<Item = &'u FileSystemUse>) -> Step {
         let step = words::release_uses(pid, uses).lacking(self.lacks.ending(pid));
         match Whose::process(self.snapshot, pid) {
-            Some(Whose::Container(container)) => match whose::removal(self.snapshot, container) {
-                Some(command) => step.or_by_engine(command, &whose::container(container)),
-                None => step,
-            },
+            Some(Whose::Container(container)) => step.or_by_engine(whose::ends(self.snapshot, container)),
             _ => step,
         }
     }

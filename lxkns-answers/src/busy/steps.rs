@@ -35,11 +35,23 @@ pub struct Step {
     /// The command of a container's engine that ends the container, and does it too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_command: Option<String>,
+    /// Why no command of the container's engine is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_command_missing: Option<&'static str>,
 }
 
 impl Step {
     pub(super) fn new(step: &'static str, text: String) -> Self {
-        Self { step, text, pid: None, command: None, nsid: None, lacks: None, engine_command: None }
+        Self {
+            step,
+            text,
+            pid: None,
+            command: None,
+            nsid: None,
+            lacks: None,
+            engine_command: None,
+            engine_command_missing: None,
+        }
     }
 
     pub(super) fn of_process(step: &'static str, pid: Pid, text: String) -> Self {
@@ -51,9 +63,9 @@ impl Step {
     }
 
     /// With what ends the container that it is about.
-    pub(super) fn or_by_engine(self, command: String, container: &str) -> Self {
-        let text = format!("{}; `{command}` ends {container}", self.text);
-        Self { text, engine_command: Some(command), ..self }
+    pub(super) fn or_by_engine(self, (command, words): (Result<String, &'static str>, String)) -> Self {
+        let (text, engine_command_missing) = (self.text + &words, command.as_ref().err().copied());
+        Self { text, engine_command: command.ok(), engine_command_missing, ..self }
     }
 
     /// A command for which something else has to happen first.

@@ -154,13 +154,16 @@ impl Rules<'_> {
 
     /// A security module can refuse what the kernel's own rules allow.
     fn confinement(&mut self) {
-        match self.facts.map(|facts| &facts.confinement) {
-            None | Some(Some(None)) => {}
-            Some(Some(Some(label))) => {
+        // Of a dump, its label is known alone.
+        let of_dump =
+            || self.process.status.as_ref()?.label.as_ref()?.as_ref().filter(|label| relations::confines(label));
+        match self.facts.map_or_else(|| Some(of_dump()), |facts| facts.confinement.as_ref().map(Option::as_ref)) {
+            Some(None) => {}
+            Some(Some(label)) => {
                 let because = format!("a security module confines it ({}), and can refuse this", printable(label));
                 self.unknown(Kind::Lsm, Some("EACCES"), because);
             }
-            Some(None) => self.unknown(Kind::Lsm, Some("EACCES"), "its security label is not readable"),
+            None => self.unknown(Kind::Lsm, Some("EACCES"), "its security label is not readable"),
         }
     }
 

@@ -5,7 +5,7 @@ use lxkns_model::links::{HostLink, LinkId, TunUser};
 use lxkns_model::{NamespaceId, Snapshot};
 use serde::Serialize;
 
-use super::{LeftOver, LeftOverAnswer, Leftovers, Links};
+use super::{LeftOverAnswer, Leftovers, Links};
 use crate::context::Context;
 use crate::names::{self, lossy};
 use crate::show::{BriefProcess, network};
@@ -68,8 +68,8 @@ pub struct GraphLink {
     pub other_end: Option<LinkEndAnswer>,
     /// Who was seen to have it open, of TUN/TAP devices.
     pub users: Vec<LinkUserAnswer>,
-    /// Why it is left over, and what removes it; `null` where it is not.
-    pub left_over: Option<LeftOverAnswer>,
+    /// Why it is left over, and what removes it, as the one element; `null` where it is not.
+    pub left_over: Option<[LeftOverAnswer; 1]>,
 }
 
 /// A network namespace, as keys beside others.
@@ -195,7 +195,7 @@ impl Links<'_> {
             place: PlaceForm::of(self.context, Some(link.id.ns)),
             other_end: end,
             users: self.all.users_of(link).iter().map(user).collect(),
-            left_over: leftovers.of(link.id).map(LeftOver::answer),
+            left_over: leftovers.of(link.id).map(|left| [left.answer()]),
         }
     }
 }

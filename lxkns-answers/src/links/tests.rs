@@ -169,7 +169,7 @@ fn the_graph_has_an_edge_for_each_relation() {
         (&json!([host, 5]), &json!([host, 3]), &json!(null))
     );
     assert_eq!((&veth["other-end"]["id"], &veth["other-end"]["netns-name"]), (&json!([left, 2]), &json!("left")));
-    assert_eq!(veth["left-over"]["release"]["command"], "ip link delete $'veth\\033'");
+    assert_eq!(veth["left-over"][0]["release"]["command"], "ip link delete $'veth\\033'");
     assert_eq!(
         (&graph["links"][1]["left-over"], &graph["links"][1]["target"]),
         (&json!(null), &json!("link:4026532300/eth0"))

@@ -31,6 +31,7 @@ pub struct Answer {
     /// The mount that it was found through; `null` where that is not in the list of mounts.
     pub mount: Option<MountAnswer>,
     /// Its file system; `null` likewise.
+    #[serde(rename = "stored-on")]
     pub file_system: Option<FileSystemAnswer>,
     /// Whether it is a program that runs as its owner or its group.
     pub set_id: bool,
@@ -70,6 +71,7 @@ pub struct MountAnswer {
     /// Its mount namespace.
     pub mntns: u64,
     /// Its ID.
+    #[serde(rename = "mountid")]
     pub id: u64,
     /// Where it is mounted; `null` where no path leads there.
     pub point: Option<String>,
@@ -103,6 +105,7 @@ pub struct CapabilitiesAnswer {
     /// Those that it gives where the process has them in its inheritable set.
     pub inheritable: lxkns_model::CapabilitySet,
     /// Whether they are effective at once.
+    #[serde(rename = "takes-effect")]
     pub effective: bool,
     /// The UID, in the user namespace of the observer, that must be root in the user namespace where they count.
     pub root_uid: u32,

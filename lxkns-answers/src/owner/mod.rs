@@ -523,8 +523,8 @@ impl<'a> Owner<'a> {
 
     /// Whether it is a program with the set-user-ID or set-group-ID bit.
     pub fn has_set_id(&self) -> bool {
-        let (is_regular, mode) = (self.file.mode & 0o170_000 == 0o100_000, self.file.mode);
-        is_regular && (mode & 0o4000 != 0 || mode & 0o2010 == 0o2010)
+        let mode = self.file.mode;
+        self.file.is_regular() && (mode & 0o4000 != 0 || mode & 0o2010 == 0o2010)
     }
 
     fn capabilities_count(&self, user_ns: NamespaceId, sight: &Sight<'_>) -> Option<bool> {

@@ -172,8 +172,8 @@ impl Owner<'_> {
                 facts.push(Fact::new("capabilities", format!("{}{effective}; they count {root}", both.in_words())));
             }
             Some(None) => {}
-            None if self.file.mode & 0o170_000 == 0o100_000 && self.file.mode & 0o111 != 0 => {
-                facts.push(Fact::new("capabilities", "not read: its file system may wait for a server"));
+            None if self.file.is_regular() && self.file.mode & 0o111 != 0 => {
+                facts.push(Fact::new("capabilities", "not readable"));
             }
             None => {}
         }

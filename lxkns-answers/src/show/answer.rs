@@ -32,6 +32,7 @@ pub struct ShowAnswer {
     pub process: Option<ProcessAnswer>,
     /// Of a link.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "network-link")]
     pub link: Option<GraphLink>,
 }
 
@@ -133,6 +134,7 @@ pub enum OfType {
         /// Its children.
         children: Vec<u64>,
         /// The process with PID 1 in it; `null` where there is none, or it is not known.
+        #[serde(rename = "init-pid")]
         init: Option<u32>,
         /// How many PID namespaces are above it; `null` where not known.
         level: Option<usize>,
@@ -291,6 +293,7 @@ pub struct TaskAnswer {
     /// Its name.
     pub name: String,
     /// Those that differ.
+    #[serde(rename = "nsids")]
     pub namespaces: Vec<u64>,
 }
 

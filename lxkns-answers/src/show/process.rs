@@ -37,9 +37,16 @@ pub enum Label {
 }
 
 impl Label {
-    /// A dump does not tell it.
-    pub fn of_dump() -> Self {
-        Self::Unread("not in a dump".to_owned())
+    /// What a dump says of a process.
+    pub fn of_dump(snapshot: &Snapshot, process: &Process) -> Self {
+        match process.status.as_ref().and_then(|status| status.label.as_ref()) {
+            Some(Some(label)) => Self::Known(label.clone()),
+            Some(None) => Self::None,
+            None if snapshot.options.security_labels => {
+                Self::Unread("not readable when the dump was written".to_owned())
+            }
+            None => Self::Unread("not in this dump".to_owned()),
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct AuditArgs {
     #[arg(long, value_name = "SEVERITY", num_args = 0..=1, require_equals = true, default_missing_value = "medium")]
     pub(crate) fail: Option<Severity>,
 
-    /// Show all that shows a finding, however much there is
+    /// Show all evidence of each finding, however much there is
     #[arg(long)]
     pub(crate) all: bool,
 

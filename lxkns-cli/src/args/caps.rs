@@ -2,8 +2,8 @@
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::{LookArgs, target};
-use lxkns_answers::target::{Asked, PID_MAX};
+use super::{LookArgs, pid, target};
+use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -19,9 +19,8 @@ pub(crate) struct CapsArgs {
     #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) target: Asked,
 
-    /// Process or thread to ask about; by default TARGET if that is a PID, else lxkns itself
-    #[arg(short = 'p', long = "pid", value_name = "PID",
-          value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
+    /// Process or task to ask about; by default TARGET if that is a PID, else lxkns itself
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid)]
     pub(crate) pid: Option<u32>,
 
     /// Write JSON

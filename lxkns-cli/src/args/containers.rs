@@ -7,8 +7,8 @@ use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  lxkns containers                        list containers, whose their namespaces
-                                          are, and what confines them
+  lxkns containers                        list containers, who shares their
+                                          namespaces, and what confines them
   lxkns containers --tree                 by engine, and by pod or project
   lxkns containers web                    only this container
   lxkns containers 1234                   the container of a process

@@ -21,7 +21,7 @@ pub(crate) struct DumpArgs {
     #[arg(long)]
     pub(crate) no_mounts: bool,
 
-    /// Leave out what differs between two dumps of an unchanged host
+    /// Leave out details that differ between two dumps of an unchanged host
     #[arg(long)]
     pub(crate) stable: bool,
 

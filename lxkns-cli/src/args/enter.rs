@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use lxkns_core::model::NamespaceType;
 
-use super::{PatienceArgs, target};
+use super::{PatienceArgs, descriptor, target};
 use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
@@ -113,8 +113,7 @@ pub(crate) struct EnterArgs {
     pub(crate) limits: LimitsFrom,
 
     /// Pass on this open descriptor beside 0, 1 and 2; can be repeated
-    #[arg(long = "fd", value_name = "NUMBER", value_delimiter = ',',
-          value_parser = clap::value_parser!(i32).range(0..=i32::MAX as i64))]
+    #[arg(long = "fd", value_name = "NUMBER", value_delimiter = ',', value_parser = descriptor)]
     pub(crate) fds: Vec<i32>,
 
     /// Show how the command would differ from the target, and run nothing

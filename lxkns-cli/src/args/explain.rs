@@ -2,8 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::LookArgs;
-use lxkns_answers::target::PID_MAX;
+use super::{LookArgs, pid};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -22,9 +21,8 @@ Exit code: 0 if it succeeds, 4 if it fails, 3 if that is not known";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainArgs {
-    /// Process or thread to ask about; by default the caller
-    #[arg(short = 'p', long = "pid", value_name = "PID",
-          value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
+    /// Process or task to ask about; by default the caller
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid)]
     pub(crate) pid: Option<u32>,
 
     /// Write JSON

@@ -3,10 +3,10 @@
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use lxkns_core::model::NamespaceType;
 
-use super::{LookArgs, TableArgs, target};
+use super::{LookArgs, TableArgs, pid, target};
 use crate::view::columns;
 use lxkns_answers::list::Column;
-use lxkns_answers::target::{Asked, PID_MAX};
+use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -29,11 +29,10 @@ pub(crate) struct LsArgs {
     pub(crate) types: Vec<NamespaceType>,
 
     /// Only namespaces of this process
-    #[arg(short = 'p', long = "pid", value_name = "PID",
-          value_parser = clap::value_parser!(u32).range(1..=PID_MAX as i64))]
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = pid)]
     pub(crate) pids: Vec<u32>,
 
-    /// Sort by a column; what is not known comes last
+    /// Sort by a column; unknown values come last
     #[arg(long, value_name = "COLUMN", value_parser = columns::from_name)]
     pub(crate) sort: Option<Column>,
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use lxkns_answers::target::{Asked, ParseError};
+use lxkns_answers::target::{Asked, PID_MAX, ParseError};
 use lxkns_core::model::Reader;
 
 use crate::live;
@@ -79,7 +79,7 @@ Examples:
   lxkns mounts 1234             show the mounts of a process
   lxkns owner web:/etc/shadow   show whose a file is in each user namespace
   lxkns containers              list containers, and what they share
-  lxkns audit web               judge how far a container is apart from the host
+  lxkns audit web               judge how well a container is isolated
   lxkns ports --port 8080       show who listens on a port, in any namespace
   lxkns doctor                  report what is visible and what would show more
   lxkns enter web -- ps ax      run a command in a container
@@ -181,7 +181,7 @@ pub(crate) enum Command {
     #[command(help_template = TEMPLATE, before_help = containers::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", view::containers::help()))]
     Containers(ContainersArgs),
-    /// Judge how far containers and processes are apart from the host
+    /// Judge how well containers and processes are isolated from the host
     #[command(help_template = TEMPLATE, before_help = audit::EXAMPLES,
               after_help = format!("{}\n\n{TARGET_HELP}", audit::NOTES))]
     Audit(AuditArgs),
@@ -283,10 +283,11 @@ pub(crate) struct LookArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct PatienceArgs {
     /// Timeout for each operation in another namespace, and for each engine
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds,
+          allow_negative_numbers = true)]
     pub(crate) timeout: Duration,
 
-    /// Ask Docker and podman, over their sockets, for what nothing else shows
+    /// Ask Docker and podman, over their sockets, for facts that nothing else shows
     #[arg(long)]
     pub(crate) engines: bool,
 
@@ -323,6 +324,19 @@ impl ReaderChoice {
             Self::Kernel => Some(Reader::Kernel),
         }
     }
+}
+
+fn pid(text: &str) -> Result<u32, String> {
+    let pid = text.parse().ok().filter(|&pid| (1..=PID_MAX).contains(&u64::from(pid)));
+    pid.ok_or_else(|| format!("not a PID: expected a number from 1 to {PID_MAX}"))
+}
+
+fn port(text: &str) -> Result<u16, &'static str> {
+    text.parse().ok().filter(|&port| port != 0).ok_or("not a port: expected a number from 1 to 65535")
+}
+
+fn descriptor(text: &str) -> Result<i32, &'static str> {
+    text.parse().ok().filter(|&fd| fd >= 0).ok_or("not a descriptor: expected a number from 0 on")
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {

@@ -2,7 +2,7 @@
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
-use super::{LookArgs, TableArgs, target};
+use super::{LookArgs, TableArgs, port, target};
 use lxkns_answers::target::Asked;
 
 pub(super) const EXAMPLES: &str = "\
@@ -30,7 +30,7 @@ pub(crate) struct PortsArgs {
     pub(crate) targets: Vec<Asked>,
 
     /// Only these ports, separated by commas
-    #[arg(long = "port", value_name = "PORTS", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long = "port", value_name = "PORTS", value_delimiter = ',', value_parser = port)]
     pub(crate) ports: Vec<u16>,
 
     /// List UNIX sockets too

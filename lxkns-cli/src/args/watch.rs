@@ -25,7 +25,8 @@ names tasks only: some end before their namespaces can be read. Without either,
 scans are taken at the interval. Lost events are counted and reported.
 
 Opening and closing descriptors and sockets makes no event, nor do mounts in other
-mount namespaces before Linux 6.15: what only these hold is seen at the interval.
+mount namespaces before Linux 6.15: a namespace that only these hold is seen at
+the interval.
 
 Holders other than processes are reported for namespaces without a process; with
 --all, for every namespace.
@@ -48,14 +49,14 @@ pub(crate) struct WatchArgs {
     pub(crate) types: Vec<NamespaceType>,
 
     /// Time from the start of one scan to the start of the next [default: 1; 10 with --events, unless something happens]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) interval: Option<Duration>,
 
     /// Scan when tasks or mounts change something, and report what came and went between scans
     #[arg(long)]
     pub(crate) events: bool,
 
-    /// Follow setns(2) and unshare(2) as well, which costs every system call of the host a little
+    /// Follow setns(2) and unshare(2) as well, which slows every system call of the host a little
     #[arg(long, requires = "events")]
     pub(crate) syscalls: bool,
 

@@ -19,7 +19,7 @@ pub(super) const NOTES: &str = "\
 HAS can be:
   yes        the capability is effective
   can raise  it is permitted: the process can make it effective at any time
-  not known  what would decide it is not readable
+  not known  the facts that decide are not readable
 WHY can be:
   member     by its own set: it is in the user namespace that decides
   ancestor   by its own set: it is in an ancestor of that one

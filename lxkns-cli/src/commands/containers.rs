@@ -42,7 +42,7 @@ pub(crate) fn run(args: &ContainersArgs, color: Color) -> Result {
     let (shown, exit, gaps_matter) = select(&matrix, args, is_live);
     let labels = shown.iter().filter_map(|&index| {
         let process = snapshot.processes.get(&matrix.first_process(index)?)?;
-        Some((index, label(process, is_live)))
+        Some((index, label(&snapshot, process, is_live)))
     });
     let labels: BTreeMap<_, _> = labels.collect();
     let matrix = matrix.with_labels(labels);

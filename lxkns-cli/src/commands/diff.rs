@@ -6,10 +6,10 @@ use lxkns_answers::changes::{Between, caveats, invisible, only};
 use lxkns_answers::json;
 use lxkns_core::model::{DiscoveryOptions, Place, Scope};
 use lxkns_core::relations::changes;
+use lxkns_inside::Lives;
 
 use crate::args::DiffArgs;
 use crate::exit::{Error, Exit, Result, say};
-use crate::life::Lives;
 use crate::live;
 use crate::view::changes::write;
 use crate::view::screen::{self, Color};

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &EnterArgs, color: Color) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err((code, message)) => {
             // Few calls say that this is why they fail.
-            match ProcRoot::host().ok().and_then(|proc| live::other_procfs(&proc)).filter(|_| code == FAILED) {
+            match ProcRoot::host().ok().and_then(|proc| lxkns_live::other_procfs(&proc)).filter(|_| code == FAILED) {
                 Some(why) => say(format_args!("{message}; {why}")),
                 None => say(message),
             }

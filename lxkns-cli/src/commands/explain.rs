@@ -1,14 +1,12 @@
 //! `lxkns explain`: whether a process may create or enter namespaces, and what stands in the way.
 
-use lxkns_answers::explain::{self, Action, Explanation, Verb, Verdict};
+use lxkns_answers::explain::{self, Action, Explanation, Verdict};
 use lxkns_answers::json::{self, Envelope};
-use lxkns_core::action_facts;
-use lxkns_core::model::{ActionFacts, Pid, Snapshot};
-use lxkns_mountns::Access;
+use lxkns_core::model::Pid;
+use lxkns_inside::Program;
 
 use super::Findings;
-use super::show::look_inside;
-use crate::args::ExplainArgs;
+use crate::args::{ExplainArgs, INSIDE};
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
 use crate::progress::Progress;
@@ -42,7 +40,13 @@ pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
         }
         return Ok(exit);
     };
-    let facts = if is_live { Some(facts(args, &access, &mut snapshot, pid, &action)?) } else { None };
+    let facts = if is_live {
+        let _progress = Progress::of("looking at what the kernel would ask");
+        let (session, program) = (live::session(&access)?, Program::again(INSIDE)?);
+        lxkns_live::action_facts(&session, &mut snapshot, pid, &action, &program, args.look.patience.timeout)
+    } else {
+        None
+    };
     let resolver = resolve::resolver(&snapshot, is_live);
     let mut targets = Vec::new();
     for asked in &action.targets {
@@ -76,29 +80,4 @@ pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
         Verdict::Fails => Exit::Found,
         Verdict::NotKnown => Exit::Failed,
     })
-}
-
-/// What the living host has to say beyond a snapshot.
-fn facts(
-    args: &ExplainArgs,
-    access: &Access,
-    snapshot: &mut Snapshot,
-    pid: Pid,
-    action: &Action,
-) -> Result<ActionFacts> {
-    let _progress = Progress::of("looking at what the kernel would ask");
-    let (mut facts, gaps) = {
-        let discovery = live::session(access)?;
-        action_facts(discovery.proc(), snapshot, &snapshot.processes[&pid])
-    };
-    snapshot.gaps.extend(gaps);
-    if action.verb != Verb::Setns && !action.types.is_empty() {
-        for id in explain::limiting(snapshot, &snapshot.processes[&pid]) {
-            let namespace = snapshot.namespaces.get(&id).filter(|_| !facts.limits.contains_key(&id)).cloned();
-            let Some(namespace) = namespace else { continue };
-            let (inside, _) = look_inside(snapshot, access, &namespace, args.look.patience.timeout);
-            facts.limits.extend(inside.limits.map(|limits| (id, limits)));
-        }
-    }
-    Ok(facts)
 }

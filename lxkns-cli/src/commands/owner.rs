@@ -8,10 +8,11 @@ use lxkns_answers::target::Target;
 use lxkns_answers::text::errors;
 use lxkns_core::ProcRoot;
 use lxkns_core::model::NamespaceType;
+use lxkns_live::FilesOfHost;
 
 use crate::args::OwnerArgs;
 use crate::exit::{Error, Exit, Result, say};
-use crate::live::{self, FilesOfHost};
+use crate::live;
 use crate::resolve::{self, Outcome as _};
 use crate::view::escape::printable;
 use crate::view::screen::{self, Color};
@@ -68,7 +69,7 @@ pub(crate) fn run(args: &OwnerArgs, color: Color) -> Result {
         Some(process) => process.living_task().namespaces.get(NamespaceType::Mnt),
     };
     let home = super::home(&snapshot, true);
-    let (file, maps) = match files.find(&snapshot, process, mount_ns, &asked.path, args.dereference) {
+    let (file, maps, unread) = match files.find(&snapshot, process, mount_ns, &asked.path, args.dereference) {
         Ok(found) => found,
         Err(error) => {
             say(format_args!("{}: {}", printable(&name), errors::named(&error)));
@@ -79,6 +80,9 @@ pub(crate) fn run(args: &OwnerArgs, color: Color) -> Result {
     let sights = Sights::of(&snapshot, mount_ns, &file);
     let mut reading = Reading::of(&snapshot, &sights, home, &mut files);
     reading.maps = maps;
+    if let Some(error) = unread {
+        reading.gaps.push(format!("its capabilities are not readable: {}", errors::named(&error)));
+    }
     let owner = Owner::new(&snapshot, &file, &sights, &reading);
     let mut gaps = owner.gaps();
     gaps.extend(super::gap_lines(&snapshot, owner::places()));

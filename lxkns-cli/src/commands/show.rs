@@ -104,7 +104,7 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
                 }
                 Item::Process(pid) => {
                     let process = &snapshot.processes[pid];
-                    let label = label(process, is_live);
+                    let label = label(&snapshot, process, is_live);
                     Either::Process(ShownProcess { context, process, reference, since_boot, label })
                 }
             })
@@ -301,9 +301,9 @@ fn unread(unreadable: Unreadable) -> Unread {
 }
 
 /// The label that a security module gave a process.
-pub(super) fn label(process: &Process, is_live: bool) -> Label {
+pub(super) fn label(snapshot: &Snapshot, process: &Process, is_live: bool) -> Label {
     if !is_live {
-        return Label::of_dump();
+        return Label::of_dump(snapshot, process);
     }
     match ProcRoot::host().map(|proc| lxkns_core::security_label(&proc, process)) {
         Ok(Ok(Some(label))) => Label::Known(label),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -9,11 +10,10 @@ use lxkns_answers::changes::invisible;
 use lxkns_answers::json;
 use lxkns_answers::watch::{Look, Pace, Scan, WatchError, Watcher};
 use lxkns_answers::{event_source, gaps};
-use lxkns_core::model::{
-    DiscoveryOptions, EventRefusal, EventSource, Namespace, NamespaceId, NamespaceType, Place, Snapshot,
-};
+use lxkns_core::model::{DiscoveryOptions, EventRefusal, EventSource, Namespace, NamespaceId, Place, Snapshot};
 use lxkns_core::relations::Life;
 use lxkns_core::{Discovery, EventOptions, Events, ProcRoot};
+use lxkns_inside::Lives;
 use lxkns_mountns::Access;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -21,7 +21,6 @@ use rustix::io::Errno;
 use super::{Findings, diff};
 use crate::args::{PatienceArgs, WatchArgs};
 use crate::exit::{Error, Exit, Result, say};
-use crate::life::Lives;
 use crate::live;
 use crate::resolve::resolver;
 use crate::view::changes::write;
@@ -41,19 +40,19 @@ struct Host<'a> {
 impl Scan for Host<'_> {
     type Error = Error;
 
-    fn scan(&mut self) -> Result<Snapshot> {
+    fn scan(&mut self) -> Result<Arc<Snapshot>> {
         if !std::mem::take(&mut self.is_first) {
             self.access.begin_anew();
         }
-        live::discover(self.session, &self.options, self.patience)
+        live::discover(self.session, &self.options, self.patience).map(Arc::new)
     }
 
     fn life(&mut self, namespace: &Namespace) -> Life {
         self.lives.of(namespace)
     }
 
-    fn is_chrooted(&mut self, snapshot: &Snapshot) -> bool {
-        super::is_chrooted(snapshot)
+    fn mount_ns(&mut self, snapshot: &Snapshot) -> Option<NamespaceId> {
+        super::home(snapshot, true)
     }
 }
 
@@ -159,12 +158,8 @@ fn interval(args: &WatchArgs, source: Option<EventSource>) -> Duration {
 /// Has changes of the mounts in all mount namespaces reported, where the kernel does that. Whether one of them is new.
 fn watch_mounts(events: &mut Option<Events>, session: &Discovery<'_>, snapshot: &Snapshot) -> bool {
     let Some(events) = events else { return false };
-    let is_other = |namespace: &&Namespace| {
-        namespace.ns_type == NamespaceType::Mnt && Some(namespace.id) != snapshot.observer_mount_ns
-    };
-    let others = snapshot.namespaces.values().filter(is_other);
     let opener = session.opener(snapshot);
-    events.watch_mounts(others, |id| opener.open(id).ok())
+    events.watch_mounts(snapshot, |id| opener.open(id).ok())
 }
 
 /// Notes what has happened until now; why there will be no more events, if that is so.

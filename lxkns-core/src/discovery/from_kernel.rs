@@ -388,7 +388,7 @@ impl Told {
         let mut gathered = Gathered { pid, main, others: gathered_others, voice, namespaces };
         processes::hold(search, found, &mut gathered);
         processes::finish(search, found, gathered, known, |found| match self.directory(search, leader) {
-            Ok(dir) => tasks::status(found, &dir, pid, voice),
+            Ok(dir) => tasks::status(search, found, &dir, pid, voice),
             Err(failure) => {
                 found.gap(Place::ProcessFacts, Object::Process(pid), Operation::read("stat"), failure);
                 None

@@ -95,22 +95,26 @@ pub(super) fn statuses(search: &Search<'_>, found: &mut Found) {
             // It was read because the process was expected to be named.
             process.status = None;
         } else if process.status.is_none() {
-            match status(search.proc, Known::of(process, &found.directories)) {
-                Ok(status) => process.status = Some(status),
-                Err(gap) => found.gaps.extend(gap),
-            }
+            let gap;
+            (process.status, gap) = status(search, Known::of(process, &found.directories));
+            found.gaps.extend(gap);
         }
     }
     found.processes = processes;
 }
 
-fn status(proc: &ProcRoot, known: Known) -> Result<ProcessStatus, Option<Gap>> {
+fn status(search: &Search<'_>, known: Known) -> (Option<ProcessStatus>, Option<Gap>) {
     let (place, object) = (Place::ProcessFacts, Object::Process(known.pid));
     let mut buffer = Vec::new();
-    let read = known.open(proc).and_then(|dir| Ok(tasks::read_status(&dir, known.pid, known.living, &mut buffer)?));
+    let read = known
+        .open(search.proc)
+        .and_then(|dir| Ok((tasks::read_status(&dir, known.pid, known.living, &mut buffer)?, dir)));
     match read {
-        Ok(Ok(status)) => Ok(status),
-        Ok(Err(error)) => Err(Some(failure::malformed(place, object, error))),
-        Err(failure) => Err(failure.gap(place, object, Operation::read("status"))),
+        Ok((Ok(mut status), dir)) => {
+            let gap = tasks::label(search, &dir, known.pid, known.living, Some(&mut status));
+            (Some(status), gap)
+        }
+        Ok((Err(error), _)) => (None, Some(failure::malformed(place, object, error))),
+        Err(failure) => (None, failure.gap(place, object, Operation::read("status"))),
     }
 }

@@ -142,7 +142,7 @@ fn read(search: &Search<'_>, found: &mut Found, dir: &ProcDir, pid: Pid, doubts:
             task_fds::all(search, found, dir, &table, &gathered.others);
         }
     }
-    finish(search, found, gathered, known, |found| tasks::status(found, dir, pid, voice));
+    finish(search, found, gathered, known, |found| tasks::status(search, found, dir, pid, voice));
     Ok(())
 }
 

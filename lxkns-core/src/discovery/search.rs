@@ -18,6 +18,7 @@ use crate::mount_access::MountAccess;
 use crate::procfs::ProcRoot;
 use crate::reach;
 use crate::reach::interface::Interfaces;
+use crate::security_label;
 
 /// A running scan.
 pub(super) struct Search<'a> {
@@ -46,6 +47,8 @@ pub(super) struct Search<'a> {
     pub(super) devices: facts::Devices,
     /// Whether `sched_getaffinity(2)` returns the affinity of tasks.
     pub(super) asks_for_affinity: bool,
+    /// Whether a security module gives labels; `None` where that is not known.
+    pub(super) has_labels: Option<bool>,
     /// The reader of command lines.
     pub(super) command_lines: Option<&'a Reader>,
     /// The access to mount namespaces from inside.
@@ -76,6 +79,7 @@ impl<'a> Search<'a> {
             interfaces: Interfaces::default(),
             devices: facts::Devices::of_this_kernel(proc),
             asks_for_affinity: options.scheduling && options.task_details && proc.is_own() && host::has_all_cpus(proc),
+            has_labels: options.security_labels.then(|| security_label::of_caller(proc)).flatten(),
             command_lines: None,
             access: session.access(),
             kept: Mutex::default(),

@@ -11,10 +11,11 @@ use super::found::Found;
 use super::search::Search;
 use crate::failure::{self, Failure};
 use crate::model::{
-    Cause, Cgroups, CpuRange, DiscoveryOptions, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object, Operation,
-    Pid, Place, ProcessStatus, Scope, Task, TaskState, Tid,
+    Cause, Cgroups, CpuRange, DiscoveryOptions, Gap, Holder, NamespaceId, NamespaceLinks, NamespaceType, Object,
+    Operation, Pid, Place, ProcessStatus, Scope, Task, TaskState, Tid,
 };
 use crate::procfs::{ProcDir, parse};
+use crate::security_label;
 
 /// The facts about a task, with those about its process.
 pub(super) struct Reading {
@@ -144,7 +145,36 @@ pub(super) fn details(
         }
     }
     found.buffer = buffer;
+    if options.status == Scope::All && is_first && !task.state.is_dead() {
+        found.gaps.extend(label(search, dir, pid, tid, status.as_mut()));
+    }
     status
+}
+
+/// Adds the label that a security module gave the task which stands for a process, if that is wanted. Returns why it could
+/// not.
+pub(super) fn label(
+    search: &Search<'_>,
+    dir: &ProcDir,
+    pid: Pid,
+    living: Tid,
+    status: Option<&mut ProcessStatus>,
+) -> Option<Gap> {
+    let status = status.filter(|_| search.options.security_labels)?;
+    if search.has_labels == Some(false) {
+        status.label = Some(None);
+        return None;
+    }
+    let below = if living == Tid::from(pid) { String::new() } else { format!("task/{living}/") };
+    match security_label::label(dir, &below, &mut Vec::new()) {
+        // A module that gives the caller a label gives each task one: this one has vanished.
+        Ok(label) => status.label = Some(label).filter(|label| label.is_some() || search.has_labels.is_none()),
+        Err(errno) => {
+            let operation = Operation::read("attr/current");
+            return failure::gap(Place::ProcessFacts, Object::Process(pid), operation, errno);
+        }
+    }
+    None
 }
 
 /// The CPUs that a task may run on, by a system call if that is possible: reading `status` costs more than all other
@@ -254,12 +284,21 @@ fn is_reaped(status: &ProcessStatus) -> bool {
 }
 
 /// The `status` of a process; adds a gap if it is not readable.
-pub(super) fn status(found: &mut Found, dir: &ProcDir, pid: Pid, living: Tid) -> Option<ProcessStatus> {
+pub(super) fn status(
+    search: &Search<'_>,
+    found: &mut Found,
+    dir: &ProcDir,
+    pid: Pid,
+    living: Tid,
+) -> Option<ProcessStatus> {
     let mut buffer = std::mem::take(&mut found.buffer);
     let read = read_status(dir, pid, living, &mut buffer);
     found.buffer = buffer;
     match read {
-        Ok(Ok(status)) => Some(status),
+        Ok(Ok(mut status)) => {
+            found.gaps.extend(label(search, dir, pid, living, Some(&mut status)));
+            Some(status)
+        }
         Ok(Err(error)) => {
             found.malformed(Place::ProcessFacts, Object::Process(pid), error);
             None

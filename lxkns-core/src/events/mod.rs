@@ -23,7 +23,9 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
 use crate::failure::{Failure, errno_of};
-use crate::model::{Cause, EventRefusal, EventSource, LostEvents, Namespace, NamespaceId, Operation, TaskEvent};
+use crate::model::{
+    Cause, EventRefusal, EventSource, LostEvents, Namespace, NamespaceId, NamespaceType, Operation, Snapshot, TaskEvent,
+};
 use crate::procfs::ProcRoot;
 #[cfg(any(test, feature = "_fuzz"))]
 pub(crate) use connector::parse as parse_message;
@@ -215,15 +217,14 @@ impl Events {
         Ok(events)
     }
 
-    /// Has changes of the mounts of these mount namespaces reported too, where the kernel can do that. Each is opened with
-    /// `open` once, for a moment, and is not kept alive. Returns whether a new one is among them: what changed there before is
-    /// not reported.
-    pub fn watch_mounts<'n>(
-        &mut self,
-        namespaces: impl IntoIterator<Item = &'n Namespace>,
-        open: impl FnMut(NamespaceId) -> Option<OwnedFd>,
-    ) -> bool {
-        self.marks.add(namespaces, open)
+    /// Has changes of the mounts in all other mount namespaces of a snapshot reported too, where the kernel can do that. Each
+    /// is opened with `open` once, for a moment, and is not kept alive. Returns whether a new one is among them: what changed
+    /// there before is not reported.
+    pub fn watch_mounts(&mut self, snapshot: &Snapshot, open: impl FnMut(NamespaceId) -> Option<OwnedFd>) -> bool {
+        let is_other = |namespace: &&Namespace| {
+            namespace.ns_type == NamespaceType::Mnt && Some(namespace.id) != snapshot.observer_mount_ns
+        };
+        self.marks.add(snapshot.namespaces.values().filter(is_other), open)
     }
 
     /// Where task events come from; `None` if there are none.

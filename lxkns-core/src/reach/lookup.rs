@@ -14,7 +14,7 @@ use crate::reach;
 
 /// The types of file systems that answer a lookup from memory or a local block device. Not overlay, which asks other
 /// file systems, nor proc, which can wait for processes.
-const WITHOUT_SERVER: [&[u8]; 18] = [
+const WITHOUT_SERVER: [&[u8]; 19] = [
     b"bpf",
     b"btrfs",
     b"cgroup",
@@ -30,6 +30,7 @@ const WITHOUT_SERVER: [&[u8]; 18] = [
     b"ramfs",
     b"rootfs",
     b"squashfs",
+    b"sysfs",
     b"tmpfs",
     b"vfat",
     b"xfs",
@@ -101,6 +102,16 @@ impl<'a> Roots<'a> {
             None => root.proc.mount_id(pinned.as_fd())?,
         };
         if pinned_id == mount_id { Ok(pinned) } else { Err(Cause::NoPath.into()) }
+    }
+
+    /// The same, name by name, where the whole path is on file systems without a server. The kernel does not look up in its
+    /// cache alone what is on sysfs.
+    pub(crate) fn mount_by_names(&mut self, path: &[u8], mount_id: u64) -> Result<OwnedFd, Failure> {
+        let root = self.0.first_mut().ok_or(Failure::VANISHED)?;
+        if root.walk.is_none() {
+            root.walk = Some(Walk::new(root.proc, root.task, Errno::AGAIN)?);
+        }
+        self.mount(path, mount_id)
     }
 }
 

@@ -72,13 +72,11 @@ mod tests {
             affinity: None,
         };
         let root = Uid(0);
-        let status = ProcessStatus {
-            uids: Uids { real: root, effective: root, saved: root, file_system: root },
-            ns_pids: pids.iter().copied().map(Pid).collect(),
-            capabilities: Capabilities::default(),
-            seccomp: None,
-            no_new_privs: None,
-        };
+        let status = ProcessStatus::new(
+            Uids { real: root, effective: root, saved: root, file_system: root },
+            pids.iter().copied().map(Pid).collect(),
+            Capabilities::default(),
+        );
         let process = Process {
             pid: Pid(pids.first().copied().unwrap_or(1)),
             ppid: None,

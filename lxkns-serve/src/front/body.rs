@@ -1,13 +1,18 @@
 //! Bodies of responses: whole, or fetched from the reader as the client takes them.
 
 use std::io;
+use std::time::Duration;
 
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{Either, Full};
 use hyper::body::Bytes;
+use tokio::sync::watch;
 
 use super::encoding::{Encoder, Encoding};
 use super::link::Answer;
+
+/// How often a client that follows events hears that the service is alive, when nothing happens.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The body of a response.
 pub(super) type Body = Either<Full<Bytes>, Channel<Bytes, io::Error>>;
@@ -31,8 +36,33 @@ pub(super) fn streamed(answer: Answer, encoding: Encoding) -> Body {
     Either::Right(channel)
 }
 
+/// Events, each as it happens: until the client goes, falls behind, or the service stops.
+pub(super) fn followed(mut answer: Answer, mut stopping: watch::Receiver<bool>) -> Body {
+    let (mut sender, channel) = Channel::new(1);
+    tokio::spawn(async move {
+        while answer.want().is_ok() {
+            let piece = loop {
+                let is_stopping = async { drop(stopping.wait_for(|stopping| *stopping).await) };
+                tokio::select! {
+                    piece = answer.piece() => break piece,
+                    () = is_stopping => return,
+                    () = tokio::time::sleep(HEARTBEAT) => {}
+                }
+                if sender.send_data(Bytes::from_static(b":\n\n")).await.is_err() {
+                    return;
+                }
+            };
+            let Ok(Some(bytes)) = piece else { return };
+            if sender.send_data(bytes.into()).await.is_err() {
+                return;
+            }
+        }
+    });
+    Either::Right(channel)
+}
+
 async fn fetch(mut answer: Answer, encoding: Encoding, sender: &mut Sender<Bytes, io::Error>) -> io::Result<()> {
-    let mut encoder = Encoder::new(encoding);
+    let mut encoder = Encoder::new(encoding)?;
     let mut send = async |bytes: Vec<u8>| {
         if bytes.is_empty() {
             return Ok(());

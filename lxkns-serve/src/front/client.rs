@@ -27,7 +27,14 @@ impl std::fmt::Display for Client {
 
 /// Whether the request calls the service by an address, by `localhost`, or by one of these names. A page of another site
 /// whose name was made to mean this host (DNS rebinding) calls it by that name. Over a UNIX socket no page comes.
-pub(super) fn is_host_known(client: &Client, uri: &Uri, headers: &HeaderMap, known: &[String]) -> bool {
+/// `is_own` says more names that it has.
+pub(super) fn is_host_known(
+    client: &Client,
+    uri: &Uri,
+    headers: &HeaderMap,
+    known: &[String],
+    is_own: impl Fn(&str) -> bool,
+) -> bool {
     if matches!(client, Client::Unix(_)) {
         return true;
     }
@@ -39,7 +46,9 @@ pub(super) fn is_host_known(client: &Client, uri: &Uri, headers: &HeaderMap, kno
         let name = authority.host();
         let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
         let names = known.iter().map(String::as_str).chain(["localhost"]);
-        bare.parse::<IpAddr>().is_ok() || names.into_iter().any(|known| known.eq_ignore_ascii_case(name))
+        bare.parse::<IpAddr>().is_ok()
+            || names.into_iter().any(|known| known.eq_ignore_ascii_case(name))
+            || is_own(name)
     };
     is_known(&host) && uri.authority().is_none_or(is_known)
 }
@@ -59,6 +68,7 @@ mod tests {
             (Some("localhost"), "/", true),
             (Some("LocalHost:80"), "/", true),
             (Some("LXKNS.example"), "/", true),
+            (Some("own.example:1"), "/", true),
             (Some("evil.example"), "/", false),
             (Some("localhost.evil.example"), "/", false),
             (Some("127.0.0.1.evil.example"), "/", false),
@@ -72,12 +82,13 @@ mod tests {
                 headers.insert(HOST, host.parse().unwrap());
             }
             let uri: Uri = uri.parse().unwrap();
-            assert_eq!(is_host_known(&tcp, &uri, &headers, &known), is_fine, "{host:?} {uri}");
-            assert!(is_host_known(&Client::Unix(None), &uri, &headers, &known));
+            let own = |name: &str| name == "own.example";
+            assert_eq!(is_host_known(&tcp, &uri, &headers, &known, own), is_fine, "{host:?} {uri}");
+            assert!(is_host_known(&Client::Unix(None), &uri, &headers, &known, own));
         }
         let mut two = HeaderMap::new();
         two.append(HOST, "127.0.0.1".parse().unwrap());
         two.append(HOST, "127.0.0.1".parse().unwrap());
-        assert!(!is_host_known(&tcp, &Uri::from_static("/"), &two, &known));
+        assert!(!is_host_known(&tcp, &Uri::from_static("/"), &two, &known, |_| true));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
 use landlock::{ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, Scope};
-use rustix::process::{DumpableBehavior, Gid, Signal, Uid};
+use rustix::process::{DumpableBehavior, Gid, Resource, Rlimit, Signal, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use seccompiler::{
     SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
@@ -12,6 +12,25 @@ use seccompiler::{
 
 /// The user and group that has nothing: `nobody`.
 const NOBODY: u32 = 65_534;
+
+/// Descriptors for all but connections.
+const DESCRIPTORS: u64 = 64;
+
+/// Has the kernel permit as many descriptors as so many connections need; says how many connections it permits.
+pub(super) fn make_room(connections: usize) -> usize {
+    let needed = (connections as u64).saturating_add(DESCRIPTORS);
+    let limits = rustix::process::getrlimit(Resource::Nofile);
+    let hard = limits.maximum.unwrap_or(u64::MAX);
+    if limits.current.is_some_and(|soft| soft < needed) {
+        let limits = Rlimit { current: Some(needed.min(hard)), ..limits };
+        // What it permits then is read again.
+        let _ = rustix::process::setrlimit(Resource::Nofile, limits);
+    }
+    let soft = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    // With fewer than it needs for itself it serves a few, one after the other.
+    let room = soft.saturating_sub(DESCRIPTORS).max(4);
+    connections.min(usize::try_from(room).unwrap_or(usize::MAX))
+}
 
 /// Gives up capabilities, the user root, and all files. It must be the only thread.
 ///
@@ -82,6 +101,7 @@ const CALLS: &[libc::c_long] = &[
     libc::SYS_mremap,
     libc::SYS_munmap,
     libc::SYS_nanosleep,
+    libc::SYS_ppoll,
     libc::SYS_read,
     libc::SYS_readv,
     libc::SYS_recvfrom,
@@ -119,5 +139,6 @@ pub(super) fn filter_system_calls() -> anyhow::Result<()> {
     let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let filter = SeccompFilter::new(rules, denied, SeccompAction::Allow, arch).context("filter")?;
     let program: seccompiler::BpfProgram = filter.try_into().context("filter")?;
-    seccompiler::apply_filter(&program).context("seccomp")
+    // The thread that checks passwords has it too.
+    seccompiler::apply_filter_all_threads(&program).context("seccomp")
 }

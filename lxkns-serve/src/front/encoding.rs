@@ -1,6 +1,6 @@
 //! Compression, piece by piece.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -12,11 +12,17 @@ pub(super) enum Encoding {
     Identity,
     /// Compressed.
     Gzip,
+    /// Compressed in less time.
+    Zstd,
 }
 
+/// How hard bodies are compressed by zstd, and how far back it looks: a compressor takes 1 MiB so.
+const ZSTD_LEVEL: i32 = 1;
+const ZSTD_WINDOW: u32 = 18;
+
 impl Encoding {
-    /// The one that a client takes: by its `Accept-Encoding`.
-    pub(super) fn accepted(accept: &str) -> Self {
+    /// The one of these that a client takes: by its `Accept-Encoding`. Of two that it likes as well, the first.
+    pub(super) fn accepted(accept: &str, offered: &[Self]) -> Self {
         let weight = |wanted: &str| {
             accept.split(',').find_map(|part| {
                 let mut words = part.split(';').map(str::trim);
@@ -25,9 +31,15 @@ impl Encoding {
                 is_it.then(|| weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok()).unwrap_or(0.0))
             })
         };
-        let gzip = weight("gzip").or_else(|| weight("*")).unwrap_or(0.0);
-        let identity = weight("identity").unwrap_or(0.0);
-        if gzip > 0.0 && gzip >= identity { Self::Gzip } else { Self::Identity }
+        let any = weight("*").unwrap_or(0.0);
+        let mut best = (Self::Identity, weight("identity").unwrap_or(0.0));
+        for &encoding in offered.iter().rev() {
+            let weight = encoding.name().and_then(weight).unwrap_or(any);
+            if weight > 0.0 && weight >= best.1 {
+                best = (encoding, weight);
+            }
+        }
+        best.0
     }
 
     /// Its name, where it has one.
@@ -35,6 +47,7 @@ impl Encoding {
         match self {
             Self::Identity => None,
             Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
         }
     }
 }
@@ -43,14 +56,23 @@ impl Encoding {
 pub(super) enum Encoder {
     Identity,
     Gzip(Box<GzEncoder<Vec<u8>>>),
+    Zstd(Box<zstd::Encoder<'static, Vec<u8>>>),
 }
 
 impl Encoder {
-    pub(super) fn new(encoding: Encoding) -> Self {
-        match encoding {
+    /// # Errors
+    ///
+    /// No memory is left for it.
+    pub(super) fn new(encoding: Encoding) -> io::Result<Self> {
+        Ok(match encoding {
             Encoding::Identity => Self::Identity,
             Encoding::Gzip => Self::Gzip(Box::new(GzEncoder::new(Vec::new(), Compression::fast()))),
-        }
+            Encoding::Zstd => {
+                let mut encoder = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
+                encoder.window_log(ZSTD_WINDOW)?;
+                Self::Zstd(Box::new(encoder))
+            }
+        })
     }
 
     /// What is to be sent after one more piece; it may be nothing yet.
@@ -62,6 +84,10 @@ impl Encoder {
                 let _ = encoder.write_all(&bytes);
                 std::mem::take(encoder.get_mut())
             }
+            Self::Zstd(encoder) => {
+                let _ = encoder.write_all(&bytes);
+                std::mem::take(encoder.get_mut())
+            }
         }
     }
 
@@ -70,6 +96,7 @@ impl Encoder {
         match self {
             Self::Identity => Vec::new(),
             Self::Gzip(encoder) => encoder.finish().unwrap_or_default(),
+            Self::Zstd(encoder) => encoder.finish().unwrap_or_default(),
         }
     }
 }
@@ -84,25 +111,30 @@ mod tests {
     fn a_client_chooses() {
         for (accept, encoding) in [
             ("", Encoding::Identity),
+            ("zstd", Encoding::Zstd),
+            ("gzip, deflate, br, zstd", Encoding::Zstd),
+            ("zstd;q=0.5, gzip", Encoding::Gzip),
+            ("zstd;q=0, *", Encoding::Gzip),
             ("gzip", Encoding::Gzip),
             ("br, GZIP;q=0.5", Encoding::Gzip),
             ("gzip;q=0", Encoding::Identity),
-            ("gzip;q=0, *", Encoding::Identity),
-            ("*", Encoding::Gzip),
+            ("gzip;q=0, zstd;q=0, *", Encoding::Identity),
+            ("*", Encoding::Zstd),
             ("*;q=0", Encoding::Identity),
             ("deflate", Encoding::Identity),
             ("identity, gzip;q=0.5", Encoding::Identity),
             ("gzip;q=nonsense", Encoding::Identity),
         ] {
-            assert_eq!(Encoding::accepted(accept), encoding, "{accept}");
+            assert_eq!(Encoding::accepted(accept, &[Encoding::Zstd, Encoding::Gzip]), encoding, "{accept}");
         }
+        assert_eq!(Encoding::accepted("zstd, gzip;q=0.1", &[Encoding::Gzip]), Encoding::Gzip);
     }
 
     #[test]
     fn the_pieces_make_up_the_body() {
         let body: Vec<u8> = (0..300_000_u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
-        for encoding in [Encoding::Identity, Encoding::Gzip] {
-            let mut encoder = Encoder::new(encoding);
+        for encoding in [Encoding::Identity, Encoding::Gzip, Encoding::Zstd] {
+            let mut encoder = Encoder::new(encoding).unwrap();
             let mut sent = Vec::new();
             for piece in body.chunks(65_536) {
                 sent.extend(encoder.piece(piece.to_vec()));
@@ -114,6 +146,10 @@ mod tests {
                 Encoding::Gzip => {
                     assert!(sent.len() < body.len() / 2);
                     flate2::read::GzDecoder::new(&sent[..]).read_to_end(&mut read).unwrap();
+                }
+                Encoding::Zstd => {
+                    assert!(sent.len() < body.len() / 2);
+                    read = zstd::decode_all(&sent[..]).unwrap();
                 }
             }
             assert_eq!(read, body);

@@ -12,10 +12,15 @@ use serde_json::{Value, json};
 
 use super::link::Reader;
 
-/// What comes of it, as JSON. At `/intruder/garbage` it says to the reader what is no frame.
+/// What comes of it, as JSON. At `/intruder/garbage` it says to the reader what is no frame, at `/intruder/link` to the
+/// supervisor that it needs another connection to the reader.
 pub(super) fn tries(path: &str, reader: &Arc<Reader>) -> String {
     if path.ends_with("/garbage") {
         reader.say_garbage();
+        return "{}\n".to_owned();
+    }
+    if path.ends_with("/link") {
+        reader.say_lost();
         return "{}\n".to_owned();
     }
     let of = |result: io::Result<()>| match result {
@@ -44,6 +49,13 @@ pub(super) fn tries(path: &str, reader: &Arc<Reader>) -> String {
         "be dumpable": errno(rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)),
         "change user": errno(rustix::thread::set_thread_groups(&[])),
         "make a pipe": of(io::pipe().map(drop)),
+        "make memory": errno(rustix::fs::memfd_create("intruder", rustix::fs::MemfdFlags::CLOEXEC).map(drop)),
+        "lead to another process": errno(rustix::process::set_parent_process_death_signal(None)),
+        "have more descriptors": errno(rustix::process::setrlimit(
+            rustix::process::Resource::Nofile,
+            rustix::process::Rlimit { current: None, maximum: None },
+        )),
+        "read the certificate's file": of(std::fs::read(path.trim_start_matches("/intruder")).map(drop)),
         "variables": std::env::vars_os().count().to_string(),
     });
     format!("{tried}\n")

@@ -14,10 +14,8 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tracing::warn;
 
-#[cfg(feature = "_intruder")]
-use crate::protocol::Kind;
 use crate::protocol::{
-    HEADER, Head, LONGEST_REPLY, LONGEST_REQUEST, MOST_OPEN, Question, Reply, Request, frame, length, message,
+    HEADER, Head, Kind, LONGEST_REPLY, LONGEST_REQUEST, MOST_OPEN, Question, Reply, Request, frame, length, message,
 };
 
 /// How long a question waits for a reader that is being started anew.
@@ -30,7 +28,12 @@ pub(super) struct Reader {
     lost: tokio::sync::Notify,
     /// One for each question that may be open, with some to spare for those that the reader has yet to hear the end of.
     places: Semaphore,
+    /// One for each client that follows events, which takes no place from those who ask.
+    followers: Semaphore,
 }
+
+/// The most clients that follow events.
+const MOST_FOLLOWERS: usize = 128;
 
 #[derive(Default)]
 struct State {
@@ -58,7 +61,7 @@ pub(super) struct Answer {
     /// What comes before the body.
     pub(super) head: Head,
     open: Open,
-    _place: Arc<OwnedPlace>,
+    _place: OwnedPlace,
 }
 
 /// A question that the reader has heard, and not the end of.
@@ -70,11 +73,14 @@ struct Open {
 }
 
 /// A place that is given back.
-struct OwnedPlace(Arc<Reader>);
+struct OwnedPlace {
+    reader: Arc<Reader>,
+    follows: bool,
+}
 
 impl Drop for OwnedPlace {
     fn drop(&mut self) {
-        self.0.places.add_permits(1);
+        self.reader.places(self.follows).add_permits(1);
     }
 }
 
@@ -85,6 +91,7 @@ impl Default for Reader {
             joined: tokio::sync::Notify::new(),
             lost: tokio::sync::Notify::new(),
             places: Semaphore::new(MOST_OPEN / 2),
+            followers: Semaphore::new(MOST_FOLLOWERS),
         }
     }
 }
@@ -92,6 +99,10 @@ impl Default for Reader {
 impl Reader {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn places(&self, follows: bool) -> &Semaphore {
+        if follows { &self.followers } else { &self.places }
     }
 
     /// Takes this connection in place of any other.
@@ -132,6 +143,12 @@ impl Reader {
         }
     }
 
+    /// Says that there is no connection, though there is.
+    #[cfg(feature = "_intruder")]
+    pub(super) fn say_lost(&self) {
+        self.lost.notify_one();
+    }
+
     /// Has no connection any more, if it was this one.
     fn leave(&self, link: &Arc<Link>) {
         let mut state = self.state();
@@ -156,10 +173,13 @@ impl Reader {
         question: Question,
         max_age_ms: Option<u32>,
     ) -> Result<Answer, Unanswered> {
-        let place = tokio::time::timeout(PATIENCE, self.places.acquire()).await;
+        let follows = question.kind == Kind::Events;
+        // Who follows does not leave soon.
+        let patience = if follows { Duration::ZERO } else { PATIENCE };
+        let place = tokio::time::timeout(patience, self.places(follows).acquire()).await;
         let place = place.ok().and_then(Result::ok).ok_or(Unanswered::Busy)?;
         SemaphorePermit::forget(place);
-        let place = Arc::new(OwnedPlace(Arc::clone(self)));
+        let place = OwnedPlace { reader: Arc::clone(self), follows };
         let (link, id) = self.link().await?;
         let (sender, replies) = mpsc::unbounded_channel();
         link.waiting().insert(id, sender);
@@ -246,7 +266,25 @@ impl Answer {
         if self.open.is_done {
             return Ok(None);
         }
-        self.open.say(Request::More { id: self.open.id })?;
+        self.want()?;
+        self.piece().await
+    }
+
+    /// Asks for the next piece.
+    ///
+    /// # Errors
+    ///
+    /// The reader has ended.
+    pub(super) fn want(&self) -> Result<(), Unanswered> {
+        self.open.say(Request::More { id: self.open.id })
+    }
+
+    /// The piece that was asked for, whenever it is there; `None` at the end. Nothing is lost when this is given up.
+    ///
+    /// # Errors
+    ///
+    /// The reader has ended.
+    pub(super) async fn piece(&mut self) -> Result<Option<Vec<u8>>, Unanswered> {
         match self.open.replies.recv().await {
             Some(Reply::Chunk { bytes, is_last, .. }) => {
                 self.open.is_done = is_last;

@@ -4,12 +4,15 @@
 //! the answer.
 
 mod body;
+mod bucket;
 mod client;
 mod confine;
 mod encoding;
+mod gate;
 #[cfg(feature = "_intruder")]
 mod intruder;
 mod link;
+mod logins;
 mod openapi;
 mod page;
 mod patient;
@@ -26,10 +29,13 @@ use anyhow::Context as _;
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
-use tracing::info;
+use tracing::{info, warn};
 
+use self::gate::Gate;
 use self::link::Reader;
+use self::logins::Logins;
 use self::server::{Listener, Server};
+use crate::access::Access;
 use crate::control::{self, News, Order};
 use crate::log;
 use crate::reader::begin;
@@ -44,26 +50,45 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 ///
 /// Where it cannot begin to, or cannot give up what it must not have.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let (control, settings, listeners) = begin()?;
+    let (control, mut settings, mut listeners) = begin()?;
     log::begin(settings.log);
+    let fits = confine::make_room(settings.front.most_connections);
+    if fits < settings.front.most_connections {
+        warn!(process = "front", connections = fits, "fewer connections are served: RLIMIT_NOFILE is low");
+        settings.front.most_connections = fits;
+    }
     confine::give_up_powers()?;
+    let access =
+        if settings.front.has_access { Some(listeners.pop().context("who may connect is missing")?) } else { None };
+    let logins = access.is_some().then(Logins::start).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().context("tokio")?;
     // Nothing was opened for the last time before here.
     confine::filter_system_calls()?;
-    let result = runtime.block_on(serve(control, settings.front, listeners));
+    let gate = access.map(of_memory).transpose()?.unwrap_or_default();
+    let result = runtime.block_on(serve(control, settings.front, gate, logins, listeners));
     // What is left of connections is not waited for.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(control: OwnedFd, settings: FrontSettings, listeners: Vec<OwnedFd>) -> anyhow::Result<()> {
+fn of_memory(memory: OwnedFd) -> anyhow::Result<Gate> {
+    Gate::new(Access::of_memory(memory)?)
+}
+
+async fn serve(
+    control: OwnedFd,
+    settings: FrontSettings,
+    gate: Gate,
+    logins: Option<Logins>,
+    listeners: Vec<OwnedFd>,
+) -> anyhow::Result<()> {
     rustix::io::ioctl_fionbio(&control, true).context("make a socket non-blocking")?;
     // It keeps messages apart, which is all that tells it from a stream.
     let control = UnixStream::from_std(control.into()).context("epoll")?;
     let listeners = listeners.into_iter().zip(settings.listeners.iter().copied());
     let listeners = listeners.map(|(fd, is_unix)| Listener::new(fd, is_unix)).collect::<Result<Vec<_>, _>>()?;
     let shutdown = settings.shutdown;
-    let server = Arc::new(Server::new(settings, Arc::new(Reader::default())));
+    let server = Arc::new(Server::new(settings, gate, logins, Arc::new(Reader::default())));
     for listener in listeners {
         tokio::spawn(Arc::clone(&server).accept(listener));
     }
@@ -87,6 +112,17 @@ async fn serve(control: OwnedFd, settings: FrontSettings, listeners: Vec<OwnedFd
             Some((Order::Link, fds)) => {
                 let link = fds.into_iter().next().context("a connection without its socket")?;
                 server.reader().join(link)?;
+            }
+            Some((Order::Access, fds)) => {
+                let memory = fds.into_iter().next().context("who may connect is missing")?;
+                // The supervisor has tried it.
+                match of_memory(memory) {
+                    Ok(gate) => {
+                        server.take_gate(gate);
+                        info!(process = "front", "configuration taken");
+                    }
+                    Err(error) => warn!(process = "front", "configuration not taken: {error:#}"),
+                }
             }
             Some((Order::Drain, _)) => break,
             Some((Order::Start(_), _)) => {}

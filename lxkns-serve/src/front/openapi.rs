@@ -27,7 +27,15 @@ pub(super) fn text(base_path: &str) -> String {
         },
         "servers": [{ "url": server }],
         "paths": paths,
-        "components": { "schemas": definitions },
+        // Which of them is needed is the configuration's affair; none is over a UNIX socket.
+        "security": [{}, { "password": [] }, { "token": [] }],
+        "components": {
+            "schemas": definitions,
+            "securitySchemes": {
+                "password": { "type": "http", "scheme": "basic" },
+                "token": { "type": "http", "scheme": "bearer" },
+            },
+        },
     });
     format!("{description}\n")
 }
@@ -82,6 +90,8 @@ fn path(route: &Route) -> Value {
         }));
     }
     let (content, schema) = match route.does {
+        Does::Ask(Kind::Events, _) => ("text/event-stream", json!({ "type": "string" })),
+        Does::Ask(Kind::Diff, _) => ("application/jsonl", json!({ "type": "string" })),
         Does::Ask(kind, _) => ("application/json", schema(kind)),
         Does::OpenApi => ("application/json", json!({ "type": "object" })),
         Does::Alive | Does::Metrics => ("text/plain", json!({ "type": "string" })),
@@ -94,6 +104,12 @@ fn path(route: &Route) -> Value {
         "200": { "description": route.summary, "content": { content: { "schema": schema } } },
         "default": problem,
     });
+    if let Does::Ask(Kind::Snapshot, _) = route.does
+        && !route.parameters.is_empty()
+    {
+        // What leads to the snapshot from the one that the client has.
+        responses["200"]["content"]["application/merge-patch+json"] = json!({ "schema": { "type": "object" } });
+    }
     if let (Does::Ask(..), Some(responses)) = (route.does, responses.as_object_mut()) {
         responses.insert("304".to_owned(), json!({ "description": "As the client has it (If-None-Match)" }));
     }

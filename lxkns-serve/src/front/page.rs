@@ -32,7 +32,7 @@ impl File {
     pub(super) fn body(&self, encoding: Encoding) -> Vec<u8> {
         match encoding {
             Encoding::Gzip => self.compressed.to_vec(),
-            Encoding::Identity => {
+            Encoding::Identity | Encoding::Zstd => {
                 let mut body = Vec::new();
                 // It was compressed when the program was built.
                 let _ = GzDecoder::new(self.compressed).read_to_end(&mut body);

@@ -9,7 +9,7 @@ use super::link::Unanswered;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) status: StatusCode,
-    kind: &'static str,
+    pub(super) kind: &'static str,
     title: &'static str,
 }
 
@@ -19,6 +19,13 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method", "The service is only read: GET and HEAD are allowed");
     pub(super) const HOST: Self =
         Self::new(StatusCode::MISDIRECTED_REQUEST, "host", "The service is not called by this name (see --host)");
+    pub(super) const PEER: Self =
+        Self::new(StatusCode::FORBIDDEN, "peer", "This user may not connect to the socket (see --allow-uid)");
+    pub(super) const CREDENTIALS: Self =
+        Self::new(StatusCode::UNAUTHORIZED, "credentials", "A known password or bearer token is needed");
+    pub(super) const RATE: Self =
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate", "More requests than the service is configured to answer");
+    pub(super) const LOGINS: Self = Self::new(StatusCode::TOO_MANY_REQUESTS, "logins", "Too many passwords were tried");
     pub(super) const BODY: Self = Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body", "A request has no body here");
     pub(super) const QUERY: Self =
         Self::new(StatusCode::BAD_REQUEST, "parameter", "The parameters are too many, too long, or not UTF-8");

@@ -105,6 +105,44 @@ const PORT: Parameter = Parameter { name: "port", about: "Only these ports", val
 const UNIX: Parameter = Parameter { name: "unix", about: "UNIX sockets too", values: Values::Flag };
 const HIDDEN: Parameter = Parameter { name: "hidden", about: "Only hidden mounts", values: Values::Flag };
 
+const SINCE: Parameter = Parameter {
+    name: "since",
+    about: "The ID of the last event that the client has, as the header Last-Event-ID",
+    values: Values::SomeText,
+};
+
+const LIMIT: Parameter = Parameter {
+    name: "limit",
+    about: "At most so many of the list; a Link header leads to the rest",
+    values: Values::Number,
+};
+const CURSOR: Parameter =
+    Parameter { name: "cursor", about: "Where the page begins: from a Link header", values: Values::SomeText };
+const FIELDS: Parameter =
+    Parameter { name: "fields", about: "Only these fields of the list, separated by commas", values: Values::Texts };
+const SINCE_STATE: Parameter = Parameter {
+    name: "since",
+    about: "The state that is compared with; the snapshot is then a JSON merge patch, if that state is kept",
+    values: Values::SomeText,
+};
+const OLD: Parameter = Parameter {
+    name: "since",
+    about: "The older state, from the header Lxkns-State or the history",
+    values: Values::Text,
+};
+const UNTIL: Parameter =
+    Parameter { name: "until", about: "The newer state; now if left out", values: Values::SomeText };
+
+const ACTION: Parameter = Parameter {
+    name: "action",
+    about: "What to do: unshare, clone or fork with options of unshare(1), or setns TARGET",
+    values: Values::Text,
+};
+const FILE: Parameter =
+    Parameter { name: "file", about: "An absolute path; after TARGET: as that process sees it", values: Values::Text };
+const DEREFERENCE: Parameter =
+    Parameter { name: "dereference", about: "Follow a symbolic link at the end of the path", values: Values::Flag };
+
 const fn route(path: &'static str, summary: &'static str, does: Does, parameters: &'static [Parameter]) -> Route {
     Route { path, summary, does, parameters }
 }
@@ -118,7 +156,12 @@ pub(super) const ROUTES: &[Route] = &[
     asks("/api/namespaces", "The snapshot, for clients of the Go program lxkns", Kind::Snapshot, &[]),
     asks("/api/processes", "The processes, for clients of the Go program lxkns", Kind::Processes, &[]),
     asks("/api/pidmap", "The PIDs of processes, for clients of the Go program lxkns", Kind::PidMap, &[]),
-    asks("/api/v1/namespaces", "Namespaces, one each (lxkns ls)", Kind::List, &[TARGETS, TYPE, ALL]),
+    asks(
+        "/api/v1/namespaces",
+        "Namespaces, one each (lxkns ls)",
+        Kind::List,
+        &[TARGETS, TYPE, ALL, LIMIT, CURSOR, FIELDS],
+    ),
     route(
         "/api/v1/namespaces/{target}",
         "All about a namespace (lxkns show): an inode number, TYPE:INODE or :UNIQUE-ID",
@@ -131,7 +174,12 @@ pub(super) const ROUTES: &[Route] = &[
         Does::Ask(Kind::Show, Segment::Process),
         &[],
     ),
-    asks("/api/v1/containers", "Containers, and what they share (lxkns containers)", Kind::Containers, &[TARGETS]),
+    asks(
+        "/api/v1/containers",
+        "Containers, and what they share (lxkns containers)",
+        Kind::Containers,
+        &[TARGETS, LIMIT, CURSOR, FIELDS],
+    ),
     route(
         "/api/v1/containers/{target}",
         "A container by name or ID",
@@ -147,20 +195,51 @@ pub(super) const ROUTES: &[Route] = &[
     ),
     asks("/api/v1/show", "All about namespaces, processes or links (lxkns show)", Kind::Show, &[SEVERAL]),
     asks("/api/v1/why", "What keeps a namespace alive, and what would release it (lxkns why)", Kind::Why, &[SEVERAL]),
-    asks("/api/v1/orphans", "Namespaces without a process (lxkns orphans)", Kind::Orphans, &[TYPE, ALL]),
+    asks(
+        "/api/v1/orphans",
+        "Namespaces without a process (lxkns orphans)",
+        Kind::Orphans,
+        &[TYPE, ALL, LIMIT, CURSOR, FIELDS],
+    ),
     asks(
         "/api/v1/tree",
         "User namespaces, PID namespaces or processes as a tree (lxkns tree)",
         Kind::Tree,
-        &[SOME_TARGET, KIND, OWNED, USERS, LEADERS],
+        &[SOME_TARGET, KIND, OWNED, USERS, LEADERS, LIMIT, CURSOR, FIELDS],
     ),
     asks("/api/v1/busy", "Why a file system is busy (lxkns busy)", Kind::Busy, &[PATH]),
     asks("/api/v1/caps", "The capabilities of a process in a namespace (lxkns caps)", Kind::Caps, &[TARGET, PID]),
-    asks("/api/v1/who-can", "Who has a capability in a namespace (lxkns who-can)", Kind::WhoCan, &[TARGET, CAPABILITY]),
-    asks("/api/v1/audit", "How far containers are apart from the host (lxkns audit)", Kind::Audit, &[TARGETS]),
-    asks("/api/v1/ports", "Who listens, in every network namespace (lxkns ports)", Kind::Ports, &[TARGETS, PORT, UNIX]),
+    asks(
+        "/api/v1/who-can",
+        "Who has a capability in a namespace (lxkns who-can)",
+        Kind::WhoCan,
+        &[TARGET, CAPABILITY, LIMIT, CURSOR, FIELDS],
+    ),
+    asks(
+        "/api/v1/audit",
+        "How well containers are isolated from the host (lxkns audit)",
+        Kind::Audit,
+        &[TARGETS, LIMIT, CURSOR, FIELDS],
+    ),
+    asks(
+        "/api/v1/ports",
+        "Who listens, in every network namespace (lxkns ports)",
+        Kind::Ports,
+        &[TARGETS, PORT, UNIX, LIMIT, CURSOR, FIELDS],
+    ),
     asks("/api/v1/links", "The links of all network namespaces as a graph (lxkns links)", Kind::Links, &[TARGETS]),
-    asks("/api/v1/snapshot", "The snapshot (lxkns dump)", Kind::Snapshot, &[]),
+    asks("/api/v1/events", "What changes, as it happens (lxkns watch --json)", Kind::Events, &[SINCE, TYPE]),
+    asks(
+        "/api/v1/explain",
+        "Whether a process may create or enter namespaces (lxkns explain)",
+        Kind::Explain,
+        &[ACTION, PID],
+    ),
+    asks("/api/v1/owner", "Whose a file is (lxkns owner); only with --expose-files", Kind::Owner, &[FILE, DEREFERENCE]),
+    asks("/api/v1/doctor", "What can be seen, and what would show more (lxkns doctor)", Kind::Doctor, &[]),
+    asks("/api/v1/history", "The states that can be compared", Kind::History, &[]),
+    asks("/api/v1/diff", "What differs between two states (lxkns diff --json)", Kind::Diff, &[OLD, UNTIL, TYPE]),
+    asks("/api/v1/snapshot", "The snapshot (lxkns dump)", Kind::Snapshot, &[SINCE_STATE]),
     route("/healthz", "Whether the service is alive", Does::Alive, &[]),
     asks("/readyz", "Whether the host was read, and what of it could not be", Kind::Ready, &[]),
     route("/metrics", "Metrics, for Prometheus", Does::Metrics, &[]),

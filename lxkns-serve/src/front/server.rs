@@ -3,16 +3,16 @@
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION, REFERRER_POLICY,
-    RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
+    REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,7 +24,9 @@ use tracing::{info, warn};
 use super::body::{self, Body};
 use super::client::{Client, is_host_known};
 use super::encoding::Encoding;
+use super::gate::Gate;
 use super::link::Reader;
+use super::logins::{Logins, NEXT_TRY};
 use super::openapi;
 use super::page;
 use super::patient::Patient;
@@ -32,7 +34,7 @@ use super::problem::Problem;
 use super::routes::{self, Does, NotUnderstood};
 use super::stats::Stats;
 use crate::exposition::{self, Family, Form};
-use crate::protocol::{Content, Head, Kind, Question};
+use crate::protocol::{Bounded as _, Content, Head, Kind, Question};
 use crate::settings::FrontSettings;
 
 /// The most bytes of the head of a request.
@@ -45,9 +47,14 @@ const WORTH_COMPRESSING: u64 = 1024;
 const LONGEST_METRICS: usize = 4 << 20;
 /// How long nothing is accepted after there was no room for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long an answer may go on after a new configuration has come, which may not know the client any more.
+const LAST_ANSWER: Duration = Duration::from_secs(60);
 
 /// The number of a request, in its response and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The state that an answer is about.
+const STATE: HeaderName = HeaderName::from_static("lxkns-state");
 
 /// What is listened on.
 pub(super) enum Listener {
@@ -66,9 +73,18 @@ impl Listener {
     }
 }
 
+/// A connection of any kind: what serves one serves all.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 /// All connections.
 pub(super) struct Server {
     settings: FrontSettings,
+    gate: Mutex<Arc<Gate>>,
+    /// How often another gate has come.
+    gates: watch::Sender<u64>,
+    logins: Option<Logins>,
     reader: Arc<Reader>,
     places: Arc<Semaphore>,
     stopping: watch::Sender<bool>,
@@ -77,10 +93,23 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(settings: FrontSettings, reader: Arc<Reader>) -> Self {
+    pub(super) fn new(settings: FrontSettings, gate: Gate, logins: Option<Logins>, reader: Arc<Reader>) -> Self {
         let places = Arc::new(Semaphore::new(settings.most_connections));
         let (stopping, _) = watch::channel(false);
-        Self { settings, reader, places, stopping, stats: Stats::default(), requests: AtomicU64::new(0) }
+        let (gates, _) = watch::channel(0);
+        let gate = Mutex::new(Arc::new(gate));
+        let (stats, requests) = (Stats::default(), AtomicU64::new(0));
+        Self { settings, gate, gates, logins, reader, places, stopping, stats, requests }
+    }
+
+    fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets clients in by this gate from now on. Connections that were let in by another end with their next answer.
+    pub(super) fn take_gate(&self, gate: Gate) {
+        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(gate);
+        self.gates.send_modify(|number| *number += 1);
     }
 
     pub(super) fn reader(&self) -> &Arc<Reader> {
@@ -90,74 +119,108 @@ impl Server {
     /// Accepts connections until the service stops.
     pub(super) async fn accept(self: Arc<Self>, listener: Listener) {
         let mut stopping = self.stopping.subscribe();
+        let mut is_short = false;
         loop {
             let accepted = tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
                 accepted = self.next(&listener) => accepted,
             };
-            if let Err(error) = accepted {
-                // No descriptor or memory is left: connections wait until there is.
-                warn!(process = "front", %error, "connection not accepted");
-                tokio::time::sleep(PAUSE).await;
+            match accepted {
+                Ok(()) => {
+                    if std::mem::take(&mut is_short) {
+                        info!(process = "front", "connections are accepted again");
+                    }
+                }
+                // The client has gone.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    // No descriptor or memory is left: connections wait until there is. Once is enough to know.
+                    if !std::mem::replace(&mut is_short, true) {
+                        warn!(process = "front", %error, "connections are not accepted");
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
     }
 
     async fn next(self: &Arc<Self>, listener: &Listener) -> io::Result<()> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(io::Error::other)?;
+        // The place comes second: a listener that waits takes none from others.
+        let place = || async { Arc::clone(&self.places).acquire_owned().await.map_err(io::Error::other) };
         match listener {
             Listener::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 // It only costs time.
                 let _ = stream.set_nodelay(true);
-                self.start(stream, Client::Tcp(address), place);
+                self.start(Box::new(stream), Client::Tcp(address), place().await?);
             }
             Listener::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let uid = stream.peer_cred().ok().map(|peer| peer.uid());
-                self.start(stream, Client::Unix(uid), place);
+                self.start(Box::new(stream), Client::Unix(uid), place().await?);
             }
         }
         Ok(())
     }
 
     /// Serves a connection.
-    fn start(
-        self: &Arc<Self>,
-        stream: impl AsyncRead + AsyncWrite + Unpin + 'static + Send,
-        client: Client,
-        place: OwnedSemaphorePermit,
-    ) {
+    fn start(self: &Arc<Self>, stream: Box<dyn Stream>, client: Client, place: OwnedSemaphorePermit) {
         let server = Arc::clone(self);
         tokio::spawn(async move {
             let _place = place;
             server.stats.accepted.fetch_add(1, Ordering::Relaxed);
             server.stats.connections.fetch_add(1, Ordering::Relaxed);
-            let service = hyper::service::service_fn(|request: Request<Incoming>| {
-                let (server, client) = (Arc::clone(&server), client.clone());
-                async move { Ok::<_, Infallible>(server.respond(&request, &client).await) }
-            });
-            let mut http = hyper::server::conn::http1::Builder::new();
-            http.timer(TokioTimer::new())
-                .header_read_timeout(server.settings.header_timeout)
-                .max_buf_size(LONGEST_HEAD)
-                .max_headers(MOST_HEADERS);
-            let mut connection = std::pin::pin!(
-                http.serve_connection(TokioIo::new(Patient::new(stream, server.settings.write_timeout)), service)
-            );
-            let mut stopping = server.stopping.subscribe();
-            // How it ends is the client's affair.
-            let is_stopping = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
-            let has_ended = tokio::select! {
-                _ = connection.as_mut() => true,
-                () = is_stopping => false,
-            };
-            if !has_ended {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
+            let gates = server.gates.subscribe();
+            if let Some(stream) = server.let_in(stream, &client).await {
+                server.serve(stream, client, gates).await;
             }
             server.stats.connections.fetch_sub(1, Ordering::Relaxed);
         });
+    }
+
+    /// What a client's requests are read from, once it is let in. Over TLS it has as long as for the head of a request.
+    async fn let_in(&self, stream: Box<dyn Stream>, client: &Client) -> Option<Box<dyn Stream>> {
+        let gate = self.gate();
+        let Some(tls) = gate.tls().filter(|_| matches!(client, Client::Tcp(_))) else { return Some(stream) };
+        let (reason, error) = match tokio::time::timeout(self.settings.header_timeout, tls.accept(stream)).await {
+            Err(_) => ("tls", "no handshake in time".to_owned()),
+            Ok(Err(error)) => ("tls", error.to_string()),
+            Ok(Ok(stream)) => {
+                let chain = stream.get_ref().1.peer_certificates();
+                if gate.lets_in(chain.and_then(|chain| chain.first())) {
+                    return Some(Box::new(stream));
+                }
+                ("certificate", "the client's certificate has none of the allowed names".to_owned())
+            }
+        };
+        self.stats.refuse(reason);
+        info!(process = "front", %client, %error, "connection refused");
+        None
+    }
+
+    async fn serve(self: &Arc<Self>, stream: Box<dyn Stream>, client: Client, mut gates: watch::Receiver<u64>) {
+        let service = hyper::service::service_fn(|request: Request<Incoming>| {
+            let (server, client) = (Arc::clone(self), client.clone());
+            async move { Ok::<_, Infallible>(server.respond(&request, &client).await) }
+        });
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(self.settings.header_timeout)
+            .max_buf_size(LONGEST_HEAD)
+            .max_headers(MOST_HEADERS);
+        let stream = TokioIo::new(Patient::new(stream, self.settings.write_timeout));
+        let mut connection = std::pin::pin!(http.serve_connection(stream, service));
+        let mut stopping = self.stopping.subscribe();
+        // How it ends is the client's affair.
+        let has_ended = tokio::select! {
+            _ = connection.as_mut() => true,
+            _ = stopping.wait_for(|stopping| *stopping) => false,
+            _ = gates.changed() => false,
+        };
+        if !has_ended {
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(LAST_ANSWER.max(self.settings.shutdown), connection).await;
+        }
     }
 
     /// Finishes what was begun, for so long at most.
@@ -172,14 +235,18 @@ impl Server {
         let began = Instant::now();
         let id = self.requests.fetch_add(1, Ordering::Relaxed);
         let id = format!("{:x}-{id:x}", std::process::id());
-        let (route, mut response) = match self.answer(request, client).await {
+        let mut user = None;
+        let (route, mut response) = match self.answer(request, client, &mut user).await {
             Ok(answered) => answered,
-            Err((route, problem)) => (route, refusal(problem)),
+            Err((route, problem)) => {
+                self.stats.refuse(problem.kind);
+                (route, refusal(problem))
+            }
         };
         let took = began.elapsed();
         let status = response.status();
         self.stats.note(route, status.as_u16(), took);
-        info!(process = "front", request = id, %client, method = %request.method(), route, status = status.as_u16(), ms = took.as_secs_f64() * 1e3);
+        info!(process = "front", request = id, %client, user, method = %request.method(), route, status = status.as_u16(), ms = took.as_secs_f64() * 1e3);
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -189,6 +256,15 @@ impl Server {
         if let Ok(id) = HeaderValue::from_str(&id) {
             headers.insert(REQUEST_ID, id);
         }
+        let gate = self.gate();
+        for (name, value) in gate.headers() {
+            headers.insert(name, value.clone());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            for challenge in gate.challenges() {
+                headers.append(WWW_AUTHENTICATE, challenge);
+            }
+        }
         response
     }
 
@@ -197,13 +273,12 @@ impl Server {
         &self,
         request: &Request<Incoming>,
         client: &Client,
+        user: &mut Option<String>,
     ) -> Result<(&'static str, Response<Body>), (&'static str, Problem)> {
         const NONE: &str = "none";
         let headers = request.headers();
-        if !is_host_known(client, request.uri(), headers, &self.settings.hosts) {
-            return Err((NONE, Problem::HOST));
-        }
         let path = request.uri().path().strip_prefix(self.settings.base_path.as_str());
+        *user = self.permit(request, client, path).await.map_err(|problem| (NONE, problem))?;
         #[cfg(feature = "_intruder")]
         if let Some(path) = path.filter(|path| path.starts_with("/intruder")) {
             return Ok(("intruder", plain("application/json", super::intruder::tries(path, &self.reader))));
@@ -227,6 +302,7 @@ impl Server {
                     NotUnderstood::Path => failed(Problem::NO_ROUTE),
                     NotUnderstood::Query => failed(Problem::QUERY),
                 })?;
+                let question = since_last(question, headers).map_err(failed)?;
                 self.ask(question, request).await.map_err(failed)?
             }
             Does::Alive => plain("text/plain; charset=utf-8", "ok\n".into()),
@@ -236,14 +312,60 @@ impl Server {
         Ok((route.path, response))
     }
 
+    /// Who sends this request, where it must say so.
+    ///
+    /// # Errors
+    ///
+    /// This client may not send this request, whatever it asks for.
+    async fn permit(
+        &self,
+        request: &Request<Incoming>,
+        client: &Client,
+        path: Option<&str>,
+    ) -> Result<Option<String>, Problem> {
+        let (headers, gate, settings) = (request.headers(), self.gate(), &self.settings);
+        if !is_host_known(client, request.uri(), headers, &settings.hosts, |name| gate.has_name(name)) {
+            return Err(Problem::HOST);
+        }
+        if let Client::Unix(uid) = client
+            && !settings.allowed_uids.is_empty()
+            && !uid.is_some_and(|uid| settings.allowed_uids.contains(&uid))
+        {
+            return Err(Problem::PEER);
+        }
+        // That the front is alive is no secret, and those who ask have none.
+        if path == Some("/healthz") {
+            return Ok(None);
+        }
+        if !gate.is_in_rate() {
+            return Err(Problem::RATE);
+        }
+        match client {
+            Client::Tcp(address) => gate.knows(headers, address.ip(), self.logins.as_ref()).await,
+            // Over a UNIX socket the kernel says who it is.
+            Client::Unix(_) => Ok(None),
+        }
+    }
+
     async fn ask(&self, question: Question, request: &Request<Incoming>) -> Result<Response<Body>, Problem> {
         let headers = request.headers();
         let asked = self.reader.ask(question, max_age(headers));
         let answer = tokio::time::timeout(self.settings.answer_timeout, asked).await;
         let answer = answer.map_err(|_| Problem::TIMEOUT)??;
         let head = answer.head;
+        if head.content == Content::Events {
+            let mut response = plain("text/event-stream", String::new());
+            if request.method() != Method::HEAD {
+                *response.body_mut() = body::followed(answer, self.stopping.subscribe());
+            }
+            return Ok(response);
+        }
         let accept = text(headers, &ACCEPT_ENCODING);
-        let encoding = if head.length < WORTH_COMPRESSING { Encoding::Identity } else { Encoding::accepted(&accept) };
+        let encoding = if head.length < WORTH_COMPRESSING {
+            Encoding::Identity
+        } else {
+            Encoding::accepted(&accept, &[Encoding::Zstd, Encoding::Gzip])
+        };
         let tag = tag(&head, encoding);
         let mut response = Response::new(body::whole(""));
         let fields = response.headers_mut();
@@ -255,13 +377,24 @@ impl Server {
                 fields.insert(name, value);
             }
         }
+        if let Some((epoch, number)) = head.state {
+            let state = format!("{epoch:08x}.{number}");
+            let next = head.next.map(|next| next_page(request, &state, next));
+            for (name, value) in [(LINK, next), (STATE, Some(state))] {
+                if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+                    fields.insert(name, value);
+                }
+            }
+        }
         let is_fine = head.status == 200;
         if is_fine && is_known(headers, &tag) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return Ok(response);
         }
         let content = match head.content {
-            Content::Json | Content::Metrics => "application/json",
+            Content::Json | Content::Metrics | Content::Events => "application/json",
+            Content::Lines => "application/jsonl",
+            Content::MergePatch => "application/merge-patch+json",
             Content::Problem => "application/problem+json",
         };
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(content));
@@ -303,6 +436,26 @@ impl Server {
     }
 }
 
+/// Where the next page of a list is: what was asked, with another cursor.
+fn next_page(request: &Request<Incoming>, state: &str, next: u32) -> String {
+    let query = request.uri().query().unwrap_or_default();
+    let rest = query.split('&').filter(|part| !part.is_empty() && !part.starts_with("cursor="));
+    let rest: String = rest.map(|part| format!("{part}&")).collect();
+    format!("<?{rest}cursor={state}.{next}>; rel=\"next\"")
+}
+
+/// The question of a client that follows events, with what it says that it has heard last.
+fn since_last(mut question: Question, headers: &HeaderMap) -> Result<Question, Problem> {
+    const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+    if question.kind == Kind::Events && headers.contains_key(LAST_EVENT_ID) {
+        // A browser that connects again asks as it did first: the header counts.
+        let id: String = text(headers, &LAST_EVENT_ID).chars().take(64).collect();
+        question.parameters.retain(|(name, _)| name != "since");
+        question.parameters.push(("since".to_owned(), id));
+    }
+    if question.is_in_bounds() { Ok(question) } else { Err(Problem::QUERY) }
+}
+
 /// Refuses what would be more than reading.
 fn only_reads(request: &Request<Incoming>) -> Result<(), Problem> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -324,7 +477,7 @@ fn to_the_page(request: &Request<Incoming>) -> Response<Body> {
 }
 
 fn file_of_page(file: &page::File, request: &Request<Incoming>) -> Response<Body> {
-    let encoding = Encoding::accepted(&text(request.headers(), &ACCEPT_ENCODING));
+    let encoding = Encoding::accepted(&text(request.headers(), &ACCEPT_ENCODING), &[Encoding::Gzip]);
     let tag = file.tag(encoding);
     let mut response = Response::new(body::whole(""));
     let fields = response.headers_mut();
@@ -369,8 +522,12 @@ fn refusal(problem: Problem) -> Response<Body> {
     if problem == Problem::BODY {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    if problem.status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&problem.status) {
+        let seconds = if problem == Problem::LOGINS { NEXT_TRY.as_secs() } else { 1 };
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if problem == Problem::PEER {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

@@ -11,11 +11,15 @@ use crate::exposition::{Family, Kind};
 /// The upper bounds of the buckets of durations, in seconds.
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
+/// Why connections and requests are refused before they are looked at further.
+const REASONS: [&str; 7] = ["certificate", "credentials", "host", "logins", "peer", "rate", "tls"];
+
 /// Figures.
 #[derive(Debug, Default)]
 pub(super) struct Stats {
     requests: Mutex<FxHashMap<(&'static str, u16), u64>>,
     durations: Mutex<FxHashMap<&'static str, Durations>>,
+    refused: [AtomicU64; REASONS.len()],
     /// Connections that are open.
     pub(super) connections: AtomicU64,
     /// Connections that were accepted.
@@ -44,6 +48,13 @@ impl Stats {
         }
     }
 
+    /// Counts what is refused, where this is such a reason.
+    pub(super) fn refuse(&self, reason: &str) {
+        if let Some(at) = REASONS.iter().position(|known| *known == reason) {
+            self.refused[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// As metrics.
     pub(super) fn families(&self) -> Vec<Family> {
         let mut requests = Family::new(Kind::Counter, "lxkns_http_requests", "Requests, by route and status");
@@ -63,8 +74,14 @@ impl Stats {
             seconds.push_histogram(&[("route", route)], &buckets, durations.count, durations.seconds);
         }
         let value = |number: &AtomicU64| number.load(Ordering::Relaxed) as f64;
+        let help = "Connections and requests that were refused, by reason";
+        let mut refused = Family::new(Kind::Counter, "lxkns_http_refused", help);
+        for (reason, count) in REASONS.iter().zip(&self.refused) {
+            refused.push("", &[("reason", reason)], value(count));
+        }
         vec![
             requests,
+            refused,
             seconds,
             Family::new(Kind::Gauge, "lxkns_http_connections", "Open connections").with(&[], value(&self.connections)),
             Family::new(Kind::Counter, "lxkns_http_connections_accepted", "Connections that were accepted")

@@ -91,6 +91,17 @@ pub(crate) struct Head {
     pub(crate) taken_at_ms: Option<u64>,
     /// How old that scan is, in milliseconds.
     pub(crate) age_ms: u64,
+    /// The state that it is about: the number of the reader's start, and that of the scan.
+    pub(crate) state: Option<(u32, u64)>,
+    /// How much of a list comes before the next page, if there is one.
+    pub(crate) next: Option<u32>,
+}
+
+impl Head {
+    /// That of a body, with no more than that.
+    pub(crate) fn of(status: u16, content: Content, tag: u128, length: u64) -> Self {
+        Self { status, content, tag, length, taken_at_ms: None, age_ms: 0, state: None, next: None }
+    }
 }
 
 /// The type of a body.
@@ -100,8 +111,14 @@ pub(crate) enum Content {
     Json,
     /// Problem details, RFC 9457.
     Problem,
+    /// JSON, one object a line.
+    Lines,
+    /// A JSON merge patch, RFC 7396.
+    MergePatch,
     /// Metrics, in the reader's own form.
     Metrics,
+    /// Events, each as it happens: a body that has no end, of which there is a piece when something has happened.
+    Events,
 }
 
 /// Why a frame is refused.

@@ -82,6 +82,18 @@ pub(crate) enum Kind {
     Ports,
     /// `lxkns links`.
     Links,
+    /// `lxkns explain`.
+    Explain,
+    /// `lxkns owner`.
+    Owner,
+    /// `lxkns doctor`.
+    Doctor,
+    /// The states that can be compared.
+    History,
+    /// `lxkns diff`.
+    Diff,
+    /// `lxkns watch`: its answer has no end.
+    Events,
     /// What Prometheus scrapes.
     Metrics,
     /// Whether there is a scan, and what it could not see.
@@ -108,6 +120,12 @@ impl Kind {
             Self::Audit => "audit",
             Self::Ports => "ports",
             Self::Links => "links",
+            Self::Explain => "explain",
+            Self::Owner => "owner",
+            Self::Doctor => "doctor",
+            Self::History => "history",
+            Self::Diff => "diff",
+            Self::Events => "events",
             Self::Metrics => "metrics",
             Self::Ready => "ready",
         }

@@ -42,7 +42,7 @@ fn what_is_out_of_bounds_is_refused() {
     assert_eq!(through(&chunk(vec![1; CHUNK + 1], false), LONGEST_REPLY), Err(Refused::Message));
     assert_eq!(through(&chunk(Vec::new(), false), LONGEST_REPLY), Err(Refused::Message));
     assert!(through(&chunk(Vec::new(), true), LONGEST_REPLY).is_ok());
-    let head = |status| Head { status, content: Content::Json, tag: 1, length: 1, taken_at_ms: None, age_ms: 0 };
+    let head = |status| Head::of(status, Content::Json, 1, 1);
     assert_eq!(through(&Reply::Head { id: 1, head: head(99) }, LONGEST_REPLY), Err(Refused::Message));
     assert!(through(&Reply::Head { id: 1, head: head(404) }, LONGEST_REPLY).is_ok());
 }

@@ -4,46 +4,83 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use lxkns_core::wire::{self, WriteOptions};
 use tracing::warn;
 
 use super::cache::{Answer, Cache};
+use super::feed::Feed;
+use super::follow::Following;
 use super::host::Host;
+use super::pages::Page;
 use super::problem::Problem;
 use super::questions::{Asking, json};
+use super::readiness::Standing;
 use super::scans::{Scan, Scans};
+use super::states::States;
+use super::wake::Wake;
 use super::{metrics, own};
 use crate::protocol::{Content, Kind, Question};
 use crate::settings::ReaderSettings;
 
 /// What finds answers.
 pub(crate) struct Answers {
-    host: Host,
-    scans: Arc<Scans>,
+    pub(super) host: Arc<Host>,
+    pub(super) scans: Arc<Scans>,
     cache: Cache,
+    pub(super) feed: Arc<Feed>,
+    pub(super) states: Arc<States>,
+    standing: Standing,
 }
 
-/// An answer, and the scan that it is from.
+/// An answer, and what it is from.
 pub(crate) struct Answered {
     pub(crate) answer: Arc<Answer>,
     pub(crate) scan: Option<Arc<Scan>>,
+    /// The state: the number of this start, and that of the scan.
+    pub(crate) state: Option<(u32, u64)>,
+    /// How much of a list comes before its next page.
+    pub(crate) next: Option<u32>,
+}
+
+impl From<Answer> for Answered {
+    fn from(answer: Answer) -> Self {
+        Self { answer: Arc::new(answer), scan: None, state: None, next: None }
+    }
+}
+
+impl From<Problem> for Answered {
+    fn from(problem: Problem) -> Self {
+        problem.answer().into()
+    }
 }
 
 impl Answers {
-    /// With the thread that scans.
+    /// With the thread that scans, and the one that follows what happens.
     ///
     /// # Errors
     ///
     /// This host cannot be read at all.
-    pub(crate) fn new(settings: ReaderSettings) -> anyhow::Result<Self> {
+    pub(crate) fn new(settings: ReaderSettings, standing: Standing) -> anyhow::Result<Self> {
         static CANCEL: AtomicBool = AtomicBool::new(false);
-        let scans = Arc::new(Scans::new(settings.scan_timeout, &CANCEL));
+        let wake = Arc::new(Wake::new().context("eventfd")?);
+        let scans = Arc::new(Scans::new(settings.scan_timeout, &CANCEL, Arc::clone(&wake)));
         let cache = Cache::new(settings.cache_bytes);
-        let host = Host::new(settings.clone(), &CANCEL)?;
+        let feed = Arc::new(Feed::new(epoch(), settings.history_bytes / 4, Arc::clone(&wake)));
+        let states = States::new(settings.history_bytes / 4 * 3, settings.command_lines);
+        let host = Arc::new(Host::new(settings.clone(), &CANCEL)?);
         let scanning = Host::new(settings, &CANCEL)?;
         let shared = Arc::clone(&scans);
         std::thread::spawn(move || shared.run(|| scanning.scan()));
-        Ok(Self { host, scans, cache })
+        let answers = Self { host, scans, cache, feed, states: Arc::new(states), standing };
+        let following = Following::new(&answers, wake);
+        std::thread::spawn(move || following.run());
+        Ok(answers)
+    }
+
+    /// What is told as it happens.
+    pub(crate) fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
 
     /// The scans.
@@ -55,38 +92,67 @@ impl Answers {
     pub(crate) fn answer(&self, question: &Question, max_age: Option<Duration>, since: Instant) -> Answered {
         // Who asked has given up.
         if since.elapsed() > self.host.settings.scan_timeout * 2 {
-            return Answered { answer: Arc::new(Problem::busy().answer()), scan: None };
+            return Problem::busy().into();
         }
+        let epoch = self.feed.epoch();
+        match Page::of(question, epoch) {
+            Err(problem) => problem.into(),
+            Ok(None) => self.whole(question, max_age),
+            Ok(Some((page, whole))) => self.page(&page, &whole, max_age).unwrap_or_else(Into::into),
+        }
+    }
+
+    /// A part of the answer to a question that has a list.
+    fn page(&self, page: &Page, question: &Question, max_age: Option<Duration>) -> Result<Answered, Problem> {
+        let mut whole = match page.cursor {
+            None => self.whole(question, max_age),
+            Some((number, _)) => {
+                let answer = self.cache.find(number, question).ok_or_else(Problem::gone)?;
+                Answered { answer, scan: None, state: Some((self.feed.epoch(), number)), next: None }
+            }
+        };
+        if whole.answer.status != 200 {
+            return Ok(whole);
+        }
+        let (part, next) = page.cut(question.kind, &whole.answer).map_err(|_| Problem::failed())?;
+        (whole.answer, whole.next) = (Arc::new(part), next);
+        if let (Some(_), Some((_, number))) = (next, whole.state) {
+            self.cache.keep_for_pages(number, question);
+        }
+        Ok(whole)
+    }
+
+    fn whole(&self, question: &Question, max_age: Option<Duration>) -> Answered {
         let max_age = max_age.unwrap_or(self.host.settings.max_age);
         let got = self.scans.get(max_age);
-        match question.kind {
-            Kind::Metrics => {
-                let mut families = metrics::of(got.as_deref().ok(), self.scans.figures());
-                families.extend(own::processes(self.host.session.proc()));
-                families.push(own::limits(self.host.session.proc()));
-                let body = serde_json::to_vec(&families).unwrap_or_default();
-                let answer = Arc::new(Answer::new(200, Content::Metrics, body));
-                return Answered { answer, scan: got.ok() };
-            }
-            Kind::Ready => {
-                let answer = match &got {
-                    Ok(scan) => json(&metrics::readiness(&scan.snapshot)),
-                    Err(no_scan) => Err(no_scan.clone().into()),
-                };
-                let answer = Arc::new(answer.unwrap_or_else(|problem: Problem| problem.answer()));
-                return Answered { answer, scan: got.ok() };
-            }
-            _ => {}
+        let of_scan = |answer: Arc<Answer>, scan: Arc<Scan>| {
+            let state = Some((self.feed.epoch(), scan.number));
+            Answered { answer, scan: Some(scan), state, next: None }
+        };
+        if question.kind == Kind::Metrics {
+            let mut families = metrics::of(got.as_deref().ok(), self.scans.figures());
+            families.push(self.standing.metric());
+            families.extend(metrics::of_events(&self.feed.figures()));
+            families.extend(own::processes(self.host.session.proc()));
+            families.push(own::limits(self.host.session.proc()));
+            let body = serde_json::to_vec(&families).unwrap_or_default();
+            return Answer::new(200, Content::Metrics, body).into();
         }
-        match got {
-            Err(no_scan) => Answered { answer: Arc::new(Problem::from(no_scan).answer()), scan: None },
-            Ok(scan) => {
+        let scan = match got {
+            Ok(scan) => scan,
+            Err(no_scan) => return Problem::from(no_scan).into(),
+        };
+        let made = match question.kind {
+            Kind::Ready => json(&self.standing.readiness(&scan.snapshot)),
+            Kind::History => self.history(question, &scan),
+            _ => {
                 let newest = self.scans.last().map_or(scan.number, |last| last.number);
                 self.cache.keep_only(newest);
                 let answer = self.cache.get(scan.number, question, || self.find(question, &scan));
-                Answered { answer, scan: Some(scan) }
+                return of_scan(answer, scan);
             }
-        }
+        };
+        of_scan(Arc::new(made.unwrap_or_else(|problem| problem.answer())), scan)
     }
 
     fn find(&self, question: &Question, scan: &Scan) -> Answer {
@@ -98,6 +164,15 @@ impl Answers {
         let mut options = WriteOptions::default();
         options.command_lines = self.host.settings.command_lines;
         let mut body = Vec::new();
+        match question.kind {
+            Kind::Diff => return self.diff(question, scan),
+            Kind::Snapshot => {
+                if let Some(patch) = self.patch(question, scan)? {
+                    return Ok(patch);
+                }
+            }
+            _ => {}
+        }
         let written = match question.kind {
             Kind::Snapshot => wire::write(snapshot, &options, &mut body),
             Kind::Processes => wire::write_processes(snapshot, &options, &mut body),
@@ -112,4 +187,11 @@ impl Answers {
             }
         }
     }
+}
+
+/// A number that another start of the reader does not have.
+fn epoch() -> u32 {
+    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+    // Its keys are random.
+    RandomState::new().build_hasher().finish() as u32
 }

@@ -54,7 +54,12 @@ struct State {
     /// What there is, oldest first, with its size.
     order: VecDeque<((u64, Question), usize)>,
     bytes: usize,
+    /// Those that clients read page by page, the oldest first: they outlive their scan.
+    paged: VecDeque<(u64, Question)>,
 }
+
+/// The most answers that clients read page by page.
+const MOST_PAGED: usize = 16;
 
 impl Cache {
     /// Of at most so many bytes.
@@ -95,16 +100,35 @@ impl Cache {
         }
     }
 
-    /// Forgets all but what is about this scan.
+    /// Keeps an answer for clients that have read a page of it.
+    pub(crate) fn keep_for_pages(&self, scan: u64, question: &Question) {
+        let key = (scan, question.clone());
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.paged.contains(&key) {
+            state.paged.push_back(key);
+        }
+        if state.paged.len() > MOST_PAGED {
+            state.paged.pop_front();
+        }
+    }
+
+    /// The answer to a question about a scan, if it is there.
+    pub(crate) fn find(&self, scan: u64, question: &Question) -> Option<Arc<Answer>> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.slots.get(&(scan, question.clone()))?.get().cloned()
+    }
+
+    /// Forgets all but what is about this scan, or is read page by page.
     pub(crate) fn keep_only(&self, scan: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { slots, order, bytes } = &mut *state;
-        order.retain(|((of, _), cost)| {
-            let stays = *of >= scan;
+        let State { slots, order, bytes, paged } = &mut *state;
+        let stays = |key: &(u64, Question)| key.0 >= scan || paged.contains(key);
+        order.retain(|(key, cost)| {
+            let stays = stays(key);
             *bytes -= if stays { 0 } else { *cost };
             stays
         });
-        slots.retain(|(of, _), _| *of >= scan);
+        slots.retain(|key, _| stays(key));
     }
 
     #[cfg(test)]

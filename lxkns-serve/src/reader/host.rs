@@ -2,21 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use lxkns_answers::resolve::Lookup;
 use lxkns_answers::text::chain;
-use lxkns_answers::users::Users;
 use lxkns_core::model::links::HostLinks;
 use lxkns_core::model::{DiscoveryOptions, Ending, NamespaceId, Pid, Scope};
 use lxkns_core::{Discovery, ProcRoot, Snapshot};
 use lxkns_inside::Program;
 use lxkns_mountns::{Access, SandboxOptions};
-use rustix::fs::{AtFlags, StatxFlags};
-use rustix::process::PidfdFlags;
 
 use crate::role;
 use crate::settings::ReaderSettings;
@@ -25,6 +21,8 @@ use crate::settings::ReaderSettings;
 pub(crate) struct Host {
     /// One session for all scans.
     pub(crate) session: Discovery<'static>,
+    /// How it looks into mount namespaces.
+    pub(crate) access: &'static Access,
     engines: lxkns_engines::Host,
     /// What looks into namespaces from inside.
     pub(crate) inside: Program,
@@ -44,6 +42,7 @@ impl Host {
         let session = Discovery::of_host()?.repeated().mounts_through(access).cancelled_by(cancel);
         Ok(Self {
             session,
+            access,
             inside: Program::again(role::INSIDE)?,
             engines: lxkns_engines::Host::new(ProcRoot::host()?),
             settings,
@@ -62,7 +61,7 @@ impl Host {
             options.command_lines = Scope::None;
         }
         let mut snapshot = self.session.run(&options).map_err(|error| chain(&error))?;
-        let users = users_of_host();
+        let users = lxkns_live::users_of_host();
         let creators = snapshot.namespaces.values().filter_map(|namespace| namespace.owner_uid);
         let statuses = snapshot.processes.values().filter_map(|process| process.status.as_ref());
         let uids = creators.chain(statuses.map(|status| status.uids.effective));
@@ -100,17 +99,11 @@ impl Lookup for Host {
     }
 
     fn has_task(&self, pid: Pid) -> bool {
-        let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-        rustix::fs::statx(self.session.proc(), pid.to_string(), flags, StatxFlags::TYPE).is_ok()
+        lxkns_live::has_task(self.session.proc(), pid)
     }
 
     fn pidfd_inode(&self, pid: Pid) -> io::Result<Option<u64>> {
-        const PIDFS: u64 = 0x5049_4446;
-        let raw = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw);
-        let pidfd = rustix::process::pidfd_open(raw.ok_or(io::ErrorKind::NotFound)?, PidfdFlags::empty())?;
-        // Before 6.9 all pidfds share one inode, of another file system.
-        let is_pidfs = u64::try_from(rustix::fs::fstatfs(&pidfd)?.f_type) == Ok(PIDFS);
-        Ok(if is_pidfs { Some(rustix::fs::fstat(&pidfd)?.st_ino) } else { None })
+        lxkns_live::pidfd_inode(pid)
     }
 
     fn links(&self, snapshot: &Snapshot) -> io::Result<HostLinks> {
@@ -121,17 +114,4 @@ impl Lookup for Host {
 /// The time since boot.
 pub(crate) fn since_boot() -> Duration {
     Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Boottime)).unwrap_or_default()
-}
-
-/// The names of this host's users; none where they cannot be read.
-fn users_of_host() -> Users {
-    const FILE: &str = "/etc/passwd";
-    const LONGEST: usize = 16 << 20;
-    const PATIENCE: Duration = Duration::from_secs(1);
-    let mut text = Vec::new();
-    let read = lxkns_enter::read_slowly(Path::new(FILE), PATIENCE, |bytes| {
-        text.extend_from_slice(bytes);
-        Ok(if text.len() < LONGEST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-    });
-    read.map(|()| Users::parse(&text)).unwrap_or_default()
 }

@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,9 +14,11 @@ use tracing::warn;
 
 use super::answers::{Answered, Answers};
 use super::cache::Answer;
+use super::feed::{Feed, Follower, Piece};
 use super::problem::Problem;
 use crate::protocol::{
-    CHUNK, HEADER, Head, LONGEST_REPLY, LONGEST_REQUEST, MOST_OPEN, Question, Reply, Request, frame, length, message,
+    CHUNK, Content, HEADER, Head, Kind, LONGEST_REPLY, LONGEST_REQUEST, MOST_OPEN, Question, Reply, Request, frame,
+    length, message,
 };
 
 /// How many threads find answers.
@@ -39,6 +42,7 @@ struct Link {
     socket: UnixStream,
     state: Mutex<FxHashMap<u32, Open>>,
     writing: Mutex<()>,
+    is_closed: AtomicBool,
 }
 
 /// An answer of which not all has been read.
@@ -47,6 +51,8 @@ enum Open {
     Asked,
     /// How much of it has been read.
     Answered(Arc<Answer>, usize),
+    /// It has no end.
+    Follows(Follower),
 }
 
 /// Starts the threads that find answers.
@@ -74,25 +80,30 @@ fn work(answers: &Answers, jobs: &Mutex<Receiver<Job>>) {
 }
 
 /// Serves a connection until it ends, on a thread of its own.
-pub(crate) fn start(socket: OwnedFd, questions: SyncSender<Job>) {
+pub(crate) fn start(socket: OwnedFd, questions: SyncSender<Job>, feed: Arc<Feed>) {
     std::thread::spawn(move || {
         let socket = UnixStream::from(socket);
         // A front that does not read has only itself to blame; it is not waited for.
         if socket.set_write_timeout(Some(PATIENCE)).is_err() {
             return;
         }
-        let link = Arc::new(Link { socket, state: Mutex::default(), writing: Mutex::default() });
-        if let Err(error) = link.serve(&questions)
+        let link =
+            Link { socket, state: Mutex::default(), writing: Mutex::default(), is_closed: AtomicBool::new(false) };
+        let link = Arc::new(link);
+        let (tells, told) = (Arc::clone(&link), Arc::clone(&feed));
+        std::thread::spawn(move || tells.tell_events(&told));
+        if let Err(error) = link.serve(&questions, &feed)
             && error.kind() != io::ErrorKind::UnexpectedEof
         {
             warn!(process = "reader", %error, "connection to the front ended");
         }
         link.close();
+        feed.touch_all();
     });
 }
 
 impl Link {
-    fn serve(self: &Arc<Self>, questions: &SyncSender<Job>) -> io::Result<()> {
+    fn serve(self: &Arc<Self>, questions: &SyncSender<Job>, feed: &Arc<Feed>) -> io::Result<()> {
         let mut bytes = Vec::new();
         loop {
             let mut header = [0; HEADER];
@@ -100,7 +111,14 @@ impl Link {
             bytes.resize(length(header, LONGEST_REQUEST).map_err(io::Error::other)?, 0);
             (&self.socket).read_exact(&mut bytes)?;
             match message::<Request>(&bytes).map_err(io::Error::other)? {
-                Request::Ask { id, question, max_age_ms } => self.ask(id, question, max_age_ms, questions)?,
+                Request::Ask { id, question, .. } if question.kind == Kind::Events => {
+                    self.begin(id)?;
+                    self.follow(id, &question, feed);
+                }
+                Request::Ask { id, question, max_age_ms } => {
+                    self.begin(id)?;
+                    self.ask(id, question, max_age_ms, questions);
+                }
                 Request::More { id } => self.more(id)?,
                 Request::Done { id } => {
                     self.open().remove(&id);
@@ -117,33 +135,69 @@ impl Link {
         self.open().contains_key(&id)
     }
 
-    fn ask(
-        self: &Arc<Self>,
-        id: u32,
-        question: Question,
-        max_age_ms: Option<u32>,
-        questions: &SyncSender<Job>,
-    ) -> io::Result<()> {
-        {
-            let mut open = self.open();
-            if open.len() >= MOST_OPEN {
-                return Err(io::Error::other("too many open questions"));
-            }
-            match open.entry(id) {
-                Entry::Occupied(_) => return Err(io::Error::other("a number that is in use")),
-                Entry::Vacant(vacant) => vacant.insert(Open::Asked),
-            };
+    /// Takes a number into use.
+    fn begin(&self, id: u32) -> io::Result<()> {
+        let mut open = self.open();
+        if open.len() >= MOST_OPEN {
+            return Err(io::Error::other("too many open questions"));
         }
+        match open.entry(id) {
+            Entry::Occupied(_) => return Err(io::Error::other("a number that is in use")),
+            Entry::Vacant(vacant) => vacant.insert(Open::Asked),
+        };
+        Ok(())
+    }
+
+    fn ask(self: &Arc<Self>, id: u32, question: Question, max_age_ms: Option<u32>, questions: &SyncSender<Job>) {
         let max_age = max_age_ms.map(|ms| Duration::from_millis(ms.into()));
         let job = Job { link: Arc::clone(self), id, question, max_age, since: Instant::now() };
         match questions.try_send(job) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                let answer = Arc::new(Problem::busy().answer());
-                self.answer(id, Answered { answer, scan: None });
+                self.answer(id, Problem::busy().answer().into());
             }
         }
-        Ok(())
+    }
+
+    /// Has a client follow events.
+    fn follow(&self, id: u32, question: &Question, feed: &Arc<Feed>) {
+        match feed.follow(question) {
+            Ok(follower) => {
+                self.open().insert(id, Open::Follows(follower));
+                self.tell(&Reply::Head { id, head: Head::of(200, Content::Events, 0, 0) });
+            }
+            Err(problem) => self.answer(id, problem.answer().into()),
+        }
+    }
+
+    /// Hands out events to those that wait for some, as long as the connection is there.
+    fn tell_events(&self, feed: &Feed) {
+        let mut seen = 0;
+        while !self.is_closed.load(Ordering::Acquire) {
+            seen = feed.wait(seen);
+            let waiting = |(id, open): (&u32, &Open)| matches!(open, Open::Follows(it) if it.is_wanting).then_some(*id);
+            let waiting: Vec<u32> = self.open().iter().filter_map(waiting).collect();
+            waiting.into_iter().for_each(|id| self.more_events(id));
+        }
+    }
+
+    /// Hands out the next events to a client, or remembers that it waits for some.
+    fn more_events(&self, id: u32) {
+        let (bytes, is_last) = {
+            let mut open = self.open();
+            let Some(Open::Follows(follower)) = open.get_mut(&id) else { return };
+            let piece = follower.take();
+            follower.is_wanting = piece == Piece::Nothing;
+            match piece {
+                Piece::Nothing => return,
+                Piece::Some(bytes) => (bytes, false),
+                Piece::Outrun => {
+                    open.remove(&id);
+                    (Vec::new(), true)
+                }
+            }
+        };
+        self.tell(&Reply::Chunk { id, bytes, is_last });
     }
 
     /// Tells what comes before a body, and keeps the body to be fetched.
@@ -161,8 +215,14 @@ impl Link {
     fn more(&self, id: u32) -> io::Result<()> {
         let (answer, from, is_last) = {
             let mut open = self.open();
-            let Some(Open::Answered(answer, at)) = open.get_mut(&id) else {
-                return Err(io::Error::other("more of what is not answered"));
+            let (answer, at) = match open.get_mut(&id) {
+                Some(Open::Answered(answer, at)) => (answer, at),
+                Some(Open::Follows(follower)) if !follower.is_wanting => {
+                    drop(open);
+                    self.more_events(id);
+                    return Ok(());
+                }
+                _ => return Err(io::Error::other("more of what is not answered")),
             };
             let (answer, from) = (Arc::clone(answer), *at);
             *at = answer.body.len().min(from + CHUNK);
@@ -189,6 +249,7 @@ impl Link {
     }
 
     fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
         // It may be closed already.
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
         self.open().clear();
@@ -203,6 +264,7 @@ impl Answered {
         };
         let scan = self.scan.as_deref();
         let age = scan.map_or(0, |scan| scan.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
-        Head { status, content, tag, length: body.len() as u64, taken_at_ms: scan.and_then(since), age_ms: age }
+        let head = Head::of(status, content, tag, body.len() as u64);
+        Head { taken_at_ms: scan.and_then(since), age_ms: age, state: self.state, next: self.next, ..head }
     }
 }

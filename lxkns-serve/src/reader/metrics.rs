@@ -6,54 +6,15 @@
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
+use lxkns_answers::Context;
 use lxkns_answers::holders::Kind as HolderKind;
 use lxkns_answers::orphans::{is_left_over, orphans};
-use lxkns_answers::reader::{self, ReaderLine};
 use lxkns_answers::release::Advice;
-use lxkns_answers::{Context, gaps};
-use lxkns_core::Snapshot;
-use lxkns_core::model::{CapabilitySet, NamespaceType, Place, Places, Reader};
-use serde::Serialize;
+use lxkns_core::model::{NamespaceType, Reader};
 
+use super::feed::EventFigures;
 use super::scans::{BUCKETS, Figures, Scan};
 use crate::exposition::{Family, Kind};
-
-/// Whether the service can answer, and what it cannot see.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) struct Readiness {
-    /// Whether the host was read.
-    ready: bool,
-    /// What it was read with.
-    reader: ReaderLine,
-    /// The capabilities without which not all is visible and that the service does not have.
-    missing_capabilities: Vec<String>,
-    /// What could not be seen, in a sentence for each reason.
-    gaps: Vec<String>,
-}
-
-/// What more capabilities would show.
-const USEFUL: CapabilitySet = CapabilitySet::SYS_PTRACE
-    .union(CapabilitySet::DAC_READ_SEARCH)
-    .union(CapabilitySet::SYS_ADMIN)
-    .union(CapabilitySet::NET_ADMIN)
-    .union(CapabilitySet::SYS_CHROOT);
-
-/// Whether the service can answer from this snapshot.
-pub(crate) fn readiness(snapshot: &Snapshot) -> Readiness {
-    let held = gaps::held(snapshot);
-    let places: Places = Place::ALL.into_iter().collect();
-    Readiness {
-        ready: true,
-        reader: reader::line(snapshot),
-        missing_capabilities: missing(snapshot).names(),
-        gaps: gaps::lines(snapshot, places, held),
-    }
-}
-
-fn missing(snapshot: &Snapshot) -> CapabilitySet {
-    CapabilitySet::from_bits(USEFUL.bits() & !gaps::held(snapshot).bits())
-}
 
 /// The figures of the newest scan, if there is one, and of all scans.
 pub(crate) fn of(scan: Option<&Scan>, figures: Figures) -> Vec<Family> {
@@ -78,6 +39,22 @@ fn of_scans(figures: Figures) -> Vec<Family> {
     let build =
         Family::new(Kind::Info, "lxkns_build", "The program").with(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
     vec![build, seconds, failures]
+}
+
+/// The figures of events.
+pub(crate) fn of_events(figures: &EventFigures) -> Vec<Family> {
+    let mut told = Family::new(Kind::Counter, "lxkns_events", "Events that were told, by kind");
+    for (kind, count) in &figures.told {
+        told.push("", &[("kind", kind)], *count as f64);
+    }
+    let mut lost =
+        Family::new(Kind::Counter, "lxkns_events_lost", "Events of tasks that are missing, by what was lost");
+    lost.push("", &[("what", "event")], figures.lost as f64);
+    lost.push("", &[("what", "namespaces")], figures.unread as f64);
+    let clients = Family::new(Kind::Gauge, "lxkns_event_clients", "Clients that follow events");
+    let dropped =
+        Family::new(Kind::Counter, "lxkns_event_clients_dropped", "Clients that fell behind the events that are kept");
+    vec![told, lost, clients.with(&[], figures.followers as f64), dropped.with(&[], figures.outrun as f64)]
 }
 
 fn of_snapshot(scan: &Scan) -> Vec<Family> {
@@ -121,12 +98,6 @@ fn of_snapshot(scan: &Scan) -> Vec<Family> {
     for ((place, cause), count) in causes {
         blind.push("", &[("place", place), ("cause", cause)], count as f64);
     }
-    let mut lacking =
-        Family::new(Kind::Gauge, "lxkns_capability_missing", "Whether a capability is missing that would show more");
-    for name in USEFUL.names() {
-        let is_missing = missing(snapshot).names().contains(&name);
-        lacking.push("", &[("capability", &name)], if is_missing { 1.0 } else { 0.0 });
-    }
     let used = match snapshot.reader {
         Some(Reader::Kernel) => "kernel",
         Some(Reader::Proc) => "proc",
@@ -140,7 +111,6 @@ fn of_snapshot(scan: &Scan) -> Vec<Family> {
         left,
         count("lxkns_processes", "Processes that were found", snapshot.processes.len()),
         blind,
-        lacking,
         Family::new(Kind::Info, "lxkns_reader", "Where tasks and open files were read from")
             .with(&[("reader", used)], 1.0),
         Family::new(Kind::Gauge, "lxkns_scan_timestamp_seconds", "When the scan began that these figures are from")

@@ -1,36 +1,52 @@
 //! The process that reads the host. It has the capabilities, and no input but frames of the front's (`protocol`) and what
 //! the supervisor says.
 //!
-//! Three kinds of threads: one for each connection to the front, which reads frames and hands out pieces of bodies; a few
-//! that find answers; one that scans. The first thread listens to the supervisor, and says that the process is alive.
+//! Five kinds of threads: two for each connection to the front, of which one reads frames and hands out pieces of bodies, the
+//! other events; a few that find answers; one that scans; one that follows what happens. The first thread listens to the
+//! supervisor, and says that the process is alive.
 
 mod answers;
 mod cache;
+mod cgroup_namespace;
+mod feed;
+mod follow;
 mod host;
+mod json_text;
 mod link;
 mod metrics;
 mod own;
+mod pages;
 mod parameters;
+mod past;
+mod patch;
 mod problem;
 mod questions;
+mod readiness;
 mod scans;
+mod states;
 #[cfg(test)]
 mod tests;
+mod wake;
 
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use lxkns_core::ProcRoot;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{DumpableBehavior, Signal};
-use tracing::info;
+use tracing::{info, warn};
 
 use self::answers::Answers;
+use self::readiness::Standing;
 use crate::control::{self, News, Order};
 use crate::log;
+use crate::powers::{self, Missing, Powers};
 use crate::settings::Settings;
 
 /// How often the supervisor hears that all is well.
@@ -48,6 +64,10 @@ pub(crate) fn begin() -> anyhow::Result<(OwnedFd, Settings, Vec<OwnedFd>)> {
     let Ok(Some((Order::Start(settings), fds))) = first else { bail!("only lxknsd itself runs this command") };
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).context("be undumpable")?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context("end with the parent")?;
+    // The kernel calls what was run as /proc/self/exe `exe`.
+    if let Some(Ok(name)) = std::env::args_os().next().map(|name| CString::new(name.into_vec())) {
+        let _ = rustix::thread::set_name(&name);
+    }
     Ok((control, *settings, fds))
 }
 
@@ -58,9 +78,20 @@ pub(crate) fn begin() -> anyhow::Result<(OwnedFd, Settings, Vec<OwnedFd>)> {
 /// Where it cannot begin to.
 pub(crate) fn run() -> anyhow::Result<()> {
     let (control, settings, _) = begin()?;
+    powers::take();
+    let proc = ProcRoot::host()?;
+    let powers = Powers::of_this_process(&proc);
     rustix::thread::set_no_new_privs(true).context("no_new_privs")?;
     log::begin(settings.log);
-    let answers = Arc::new(Answers::new(settings.reader)?);
+    for Missing { capability, adds, reason } in powers.missing() {
+        warn!(process = "reader", capability, adds, reason, "capability missing");
+    }
+    let outside =
+        cgroup_namespace::leave(&proc).map_err(|error| format!("paths of control groups are relative: {error:#}"));
+    if let Err(why) = &outside {
+        warn!(process = "reader", "{why}");
+    }
+    let answers = Arc::new(Answers::new(settings.reader, Standing { powers, shortfall: outside.err() })?);
     let questions = link::start_workers(&answers);
     control::send(&control, &News::Ready, &[]).context("say that it is ready")?;
     info!(process = "reader", "ready");
@@ -78,9 +109,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 None => return Ok(()),
                 Some((Order::Link, fds)) => {
                     let link = fds.into_iter().next().context("a connection without its socket")?;
-                    link::start(link, questions.clone());
+                    link::start(link, questions.clone(), Arc::clone(answers.feed()));
                 }
-                Some((Order::Start(_) | Order::Drain, _)) => {}
+                Some((Order::Start(_) | Order::Access | Order::Drain, _)) => {}
             },
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).context("poll"),

@@ -39,9 +39,19 @@ impl Problem {
         Self::new(403, "urn:lxkns:problem:not-visible", "It is not visible to the service", Some(detail.into()))
     }
 
+    /// The service was not told to answer that.
+    pub(crate) fn not_allowed(detail: impl Into<String>) -> Self {
+        Self::new(403, "urn:lxkns:problem:not-allowed", "The service does not answer that", Some(detail.into()))
+    }
+
     /// The host could not be read. Why is for the log.
     pub(crate) fn failed() -> Self {
         Self::new(500, "urn:lxkns:problem:failed", "The host could not be read", None)
+    }
+
+    /// What is asked about was there, and is not kept any more.
+    pub(crate) fn gone() -> Self {
+        Self::new(410, "urn:lxkns:problem:gone", "That state is not kept any more", None)
     }
 
     /// There are too many questions.

@@ -7,15 +7,19 @@ use std::time::{Duration, Instant, SystemTime};
 use lxkns_core::Snapshot;
 use tracing::{info, warn};
 
+use super::wake::Wake;
+
 /// A finished scan.
 #[derive(Debug)]
 pub(crate) struct Scan {
     /// 1 for the first.
     pub(crate) number: u64,
     /// What it found.
-    pub(crate) snapshot: Snapshot,
+    pub(crate) snapshot: Arc<Snapshot>,
     /// When it began.
     pub(crate) began: Instant,
+    /// How long it took.
+    pub(crate) took: Duration,
     /// The same, by the clock.
     pub(crate) began_at: SystemTime,
 }
@@ -53,6 +57,8 @@ pub(crate) struct Scans {
     changed: Condvar,
     cancel: &'static AtomicBool,
     timeout: Duration,
+    /// Told of each scan that has ended.
+    wake: Arc<Wake>,
 }
 
 #[derive(Default)]
@@ -67,9 +73,9 @@ struct State {
 }
 
 impl Scans {
-    /// `cancel` ends a scan that is given up.
-    pub(crate) fn new(timeout: Duration, cancel: &'static AtomicBool) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), cancel, timeout }
+    /// `cancel` ends a scan that is given up; `wake` is told of each that has ended.
+    pub(crate) fn new(timeout: Duration, cancel: &'static AtomicBool, wake: Arc<Wake>) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), cancel, timeout, wake }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -82,15 +88,31 @@ impl Scans {
     ///
     /// It failed, or takes too long.
     pub(crate) fn get(&self, max_age: Duration) -> Result<Arc<Scan>, NoScan> {
-        let end = Instant::now() + self.timeout;
+        self.wait(None, |scan| scan.began.elapsed() <= max_age)
+    }
+
+    /// A scan that began then or later.
+    ///
+    /// # Errors
+    ///
+    /// It failed, or takes too long.
+    pub(crate) fn since(&self, then: Instant) -> Result<Arc<Scan>, NoScan> {
+        self.wait(Some(then), |scan| scan.began >= then)
+    }
+
+    /// The last scan if it is good enough; or the next that ends, if it did not begin before `then`, or else the one after.
+    fn wait(&self, then: Option<Instant>, is_enough: impl Fn(&Scan) -> bool) -> Result<Arc<Scan>, NoScan> {
         let mut state = self.state();
-        if let Some(last) = state.last.as_ref().filter(|last| last.began.elapsed() <= max_age) {
+        let is_late = then.is_some_and(|then| state.running.is_some_and(|began| began < then));
+        let ends = if is_late { 2 } else { 1 };
+        let end = Instant::now() + if is_late { self.timeout * 2 } else { self.timeout };
+        if let Some(last) = state.last.as_ref().filter(|last| is_enough(last)) {
             return Ok(Arc::clone(last));
         }
         let before = state.ended;
-        state.wanted |= state.running.is_none();
+        state.wanted |= state.running.is_none() || is_late;
         self.changed.notify_all();
-        while state.ended == before {
+        while state.ended - before < ends {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(NoScan::TimedOut(self.timeout));
@@ -136,7 +158,8 @@ impl Scans {
                     state.failure = None;
                     state.figures.note(took);
                     let number = state.figures.done;
-                    state.last = Some(Arc::new(Scan { number, snapshot, began, began_at }));
+                    let snapshot = Arc::new(snapshot);
+                    state.last = Some(Arc::new(Scan { number, snapshot, began, took, began_at }));
                     if number == 1 {
                         info!(process = "reader", seconds = took.as_secs_f64(), "first scan");
                     }
@@ -153,6 +176,7 @@ impl Scans {
                 }
             }
             self.changed.notify_all();
+            self.wake.signal();
         }
     }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use lxkns_core::Snapshot;
 use lxkns_core::model::{DiscoveryOptions, Host};
 
 use super::cache::{Answer, Cache};
 use super::scans::{NoScan, Scans};
+use super::wake::Wake;
 use crate::protocol::{Content, Kind, Question};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -21,7 +22,7 @@ fn snapshot() -> Snapshot {
 /// Scans that end when they are told to, with what comes of them.
 fn scans(timeout: Duration) -> (Arc<Scans>, mpsc::Sender<Result<Snapshot, String>>, mpsc::Receiver<()>) {
     let cancel: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
-    let scans = Arc::new(Scans::new(timeout, cancel));
+    let scans = Arc::new(Scans::new(timeout, cancel, Arc::new(Wake::new().unwrap())));
     let (result, results) = mpsc::channel();
     let (begun, begins) = mpsc::channel();
     let shared = Arc::clone(&scans);
@@ -69,6 +70,29 @@ fn who_asks_while_a_scan_runs_gets_it() {
     assert_eq!(newer.join().unwrap(), 2);
     assert_eq!(scans.get(LONG).unwrap().number, 2);
     assert_eq!(scans.figures().done, 2);
+}
+
+#[test]
+fn a_scan_that_began_before_is_not_one_since() {
+    let (scans, result, begins) = scans(LONG);
+    let first = {
+        let scans = Arc::clone(&scans);
+        std::thread::spawn(move || scans.get(LONG).unwrap().number)
+    };
+    begins.recv().unwrap();
+    let then = Instant::now();
+    let since = {
+        let scans = Arc::clone(&scans);
+        std::thread::spawn(move || scans.since(then).unwrap())
+    };
+    // Whoever waits is known by the scan that comes after the one that runs.
+    result.send(Ok(snapshot())).unwrap();
+    assert_eq!(first.join().unwrap(), 1);
+    begins.recv().unwrap();
+    result.send(Ok(snapshot())).unwrap();
+    let since = since.join().unwrap();
+    assert!(since.number == 2 && since.began >= then);
+    assert_eq!(scans.since(then).unwrap().number, 2, "it is there");
 }
 
 #[test]

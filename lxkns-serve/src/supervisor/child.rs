@@ -22,6 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const SETTLED: Duration = Duration::from_secs(30);
 /// How long a killed process may take to end before it is left behind.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// How many messages are read before it is another's turn.
+const AT_ONCE: usize = 64;
 
 /// A process, or the place for one.
 pub(super) struct Child {
@@ -57,6 +59,11 @@ impl Child {
     /// Whether it serves.
     pub(super) fn is_ready(&self) -> bool {
         self.running.as_ref().is_some_and(|running| running.is_ready)
+    }
+
+    /// Whether it has said that it has no connection to the other process.
+    pub(super) fn is_unlinked(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.is_unlinked)
     }
 
     /// Whether it has said since the last time that it has no connection to the other process.
@@ -129,12 +136,14 @@ impl Child {
         }
     }
 
-    /// Reads all that it says, and notices its end.
+    /// Reads what it says, and notices its end.
     pub(super) fn hear(&mut self) {
-        while let Some(running) = &mut self.running {
+        for _ in 0..AT_ONCE {
+            let Some(running) = &mut self.running else { return };
             match control::receive::<News>(&running.control, RecvFlags::DONTWAIT) {
                 Ok(Some((News::GiveUp(why), _))) => {
-                    warn!(process = self.role, %why, "stuck");
+                    // A front that was taken over writes no lines of its own into the log.
+                    warn!(process = self.role, why = %why.escape_debug(), "stuck");
                     self.end();
                 }
                 Ok(Some((news, _))) => {

@@ -3,18 +3,23 @@
 use std::fmt;
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
-use rustix::net::AddressFamily;
+use anyhow::{Context as _, ensure};
+use rustix::fs::{Gid, Mode};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::args::Listen;
+use crate::access::Access;
+use crate::args::{Args, Listen, insecure};
 use crate::control::MOST_FDS;
 
 /// The first descriptor that systemd passes, `SD_LISTEN_FDS_START`.
 const FIRST_PASSED: i32 = 3;
+/// How many connections may wait to be accepted, as far as `net.core.somaxconn` permits.
+const BACKLOG: i32 = 4096;
 
 /// A socket that is listened on.
 #[derive(Debug)]
@@ -22,6 +27,8 @@ pub(super) struct Listener {
     fd: OwnedFd,
     name: String,
     is_unix: bool,
+    /// Whether other hosts may reach it.
+    is_open: bool,
     /// A file of ours, to be removed in the end.
     file: Option<PathBuf>,
 }
@@ -35,6 +42,11 @@ impl Listener {
     /// Whether it is a UNIX socket.
     pub(super) fn is_unix(&self) -> bool {
         self.is_unix
+    }
+
+    /// Whether other hosts may reach it.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// Removes its file.
@@ -57,46 +69,74 @@ impl fmt::Display for Listener {
 /// # Errors
 ///
 /// One cannot be listened on, or there are none.
-pub(super) fn open(listen: &[Listen]) -> anyhow::Result<Vec<Listener>> {
+pub(super) fn open(args: &Args, access: &Access) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
-    for listen in listen {
+    for listen in &args.listen {
         match listen {
             Listen::Tcp(address) => {
                 let listener = TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
-                let name = format!("http://{}", listener.local_addr().context("getsockname")?);
-                listeners.push(Listener { fd: listener.into(), name, is_unix: false, file: None });
+                rustix::net::listen(&listener, BACKLOG).context("listen")?;
+                let name = format!("{}{}", access.scheme(), listener.local_addr().context("getsockname")?);
+                let is_open = !address.ip().is_loopback();
+                listeners.push(Listener { fd: listener.into(), name, is_unix: false, is_open, file: None });
             }
-            Listen::Unix(path) => listeners.push(unix(path).with_context(|| format!("listen on {listen}"))?),
-            Listen::Systemd => listeners.extend(passed()?),
+            Listen::Unix(path) => {
+                listeners.push(unix(path, args.socket_group).with_context(|| format!("listen on {listen}"))?);
+            }
+            Listen::Systemd => listeners.extend(passed(access)?),
         }
     }
-    ensure!(listeners.len() <= MOST_FDS, "more than {MOST_FDS} addresses");
+    // With them goes what says who may connect.
+    ensure!(listeners.len() < MOST_FDS, "more than {} addresses", MOST_FDS - 1);
     for listener in &listeners {
+        // Which addresses systemd has chosen is seen only now.
+        let is_permitted = !listener.is_open || args.insecure_listen || access.is_secured();
+        ensure!(is_permitted, "{listener}: {}", insecure(access));
         rustix::io::ioctl_fionbio(&listener.fd, true).context("make a listener non-blocking")?;
     }
     Ok(listeners)
 }
 
-/// A UNIX socket for its user and group. A file that a killed daemon has left is replaced.
-fn unix(path: &Path) -> anyhow::Result<Listener> {
-    let listener = match UnixListener::bind(path) {
+/// A UNIX socket for its user and a group. A file that a killed daemon has left is replaced.
+fn unix(path: &Path, group: Option<u32>) -> anyhow::Result<Listener> {
+    // Nobody else connects before its group and mode are what they are to be. There is no other thread.
+    let mask = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let listener = bind(path);
+    rustix::process::umask(mask);
+    let listener = listener?;
+    if let Some(group) = group {
+        rustix::fs::chown(path, None, Some(Gid::from_raw(group))).context("chown to the group")?;
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).context("chmod")?;
+    rustix::net::listen(&listener, BACKLOG).context("listen")?;
+    let name = format!("unix:{}", path.display());
+    Ok(Listener { fd: listener.into(), name, is_unix: true, is_open: false, file: Some(path.to_owned()) })
+}
+
+fn bind(path: &Path) -> anyhow::Result<UnixListener> {
+    Ok(match UnixListener::bind(path) {
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            let is_left = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
-            if !UnixStream::connect(path).is_err_and(is_left) {
-                bail!("another process listens there");
-            }
+            // The kernel also refuses a connection to a file of another kind, which is not ours to remove.
+            let found = std::fs::symlink_metadata(path).context("stat")?;
+            ensure!(found.file_type().is_socket(), "there is a file that is no socket");
+            ensure!(is_left(path)?, "another process listens there");
             std::fs::remove_file(path).context("remove what another process has left")?;
             UnixListener::bind(path)?
         }
         listener => listener?,
-    };
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).context("chmod")?;
-    let name = format!("unix:{}", path.display());
-    Ok(Listener { fd: listener.into(), name, is_unix: true, file: Some(path.to_owned()) })
+    })
+}
+
+/// Whether nobody listens at a socket any more. A listener that accepts nothing is not waited for.
+fn is_left(path: &Path) -> anyhow::Result<bool> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).context("socket")?;
+    let address = SocketAddrUnix::new(path).context("an address of a socket")?;
+    Ok(rustix::net::connect(&socket, &address) == Err(Errno::CONNREFUSED))
 }
 
 /// Those that systemd has opened, `sd_listen_fds(3)`.
-fn passed() -> anyhow::Result<Vec<Listener>> {
+fn passed(access: &Access) -> anyhow::Result<Vec<Listener>> {
     let number = |name: &str| std::env::var(name).ok()?.parse::<i32>().ok();
     let is_for_us = number("LISTEN_PID").and_then(|pid| u32::try_from(pid).ok()) == Some(std::process::id());
     let count = number("LISTEN_FDS").filter(|count| is_for_us && (1..=MOST_FDS as i32).contains(count));
@@ -109,7 +149,14 @@ fn passed() -> anyhow::Result<Vec<Listener>> {
         let domain = rustix::net::sockopt::socket_domain(&fd).context("getsockopt")?;
         let is_unix = domain == AddressFamily::UNIX;
         ensure!(is_unix || [AddressFamily::INET, AddressFamily::INET6].contains(&domain), "not an address of HTTP");
-        listeners.push(Listener { fd, name: format!("descriptor {number} of systemd"), is_unix, file: None });
+        let (mut name, mut is_open) = (format!("descriptor {number} of systemd"), false);
+        if !is_unix {
+            let address = rustix::net::getsockname(&fd).context("getsockname")?;
+            let address = std::net::SocketAddr::try_from(address).context("an address of a socket")?;
+            is_open = !address.ip().is_loopback();
+            name = format!("{}{address}, {name}", access.scheme());
+        }
+        listeners.push(Listener { fd, name, is_unix, is_open, file: None });
     }
     Ok(listeners)
 }

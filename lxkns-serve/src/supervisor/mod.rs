@@ -11,25 +11,29 @@ mod notify;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use lxkns_core::OWN_DESCRIPTORS;
 use lxkns_sys::{Blocking, SignalSet};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
 use rustix::process::Signal;
 use tracing::{info, warn};
 
 use self::child::Child;
 use self::listeners::Listener;
 use self::notify::Systemd;
-use crate::args::Args;
+use crate::access::{Access, Sources};
+use crate::args::{Args, insecure};
 use crate::control::Order;
+use crate::powers;
 use crate::role;
 use crate::settings::Settings;
 
 /// How long a process may say nothing.
 const SILENCE: Duration = Duration::from_secs(30);
+/// How often the front may have itself joined with the reader anew.
+const BETWEEN_LINKS: Duration = Duration::from_millis(50);
 
 /// Has what this process has inherited closed in those that it starts, but for the standard streams. It is still open here:
 /// systemd may have passed it.
@@ -49,7 +53,7 @@ fn keep_inherited() -> anyhow::Result<()> {
 /// # Errors
 ///
 /// Where it cannot begin to serve.
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, access: Access) -> anyhow::Result<()> {
     keep_inherited()?;
     let signals = SignalSet::new(&[Signal::TERM, Signal::INT, Signal::HUP]);
     lxkns_sys::sigprocmask(Blocking::Block, &signals).context("block signals")?;
@@ -57,7 +61,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     // What is opened in its memory is the reader's and the front's too.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).context("be undumpable")?;
     let systemd = Systemd::of_environment();
-    let listeners = listeners::open(&args.listen)?;
+    let listeners = listeners::open(args, &access)?;
+    // A low port may have taken one.
+    powers::hold();
     let mut settings = args.settings();
     settings.front.listeners = listeners.iter().map(Listener::is_unix).collect();
     for listener in &listeners {
@@ -67,7 +73,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         reader: Child::new(role::READER),
         front: Child::new(role::FRONT),
         settings,
+        sources: args.sources(),
+        access,
+        is_insecure: args.insecure_listen,
         listeners,
+        link: None,
+        link_due: Instant::now(),
         systemd,
         is_ready: false,
     };
@@ -77,11 +88,28 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     ended
 }
 
+/// What a signal wishes.
+enum Wish {
+    None,
+    Reload,
+    Stop,
+}
+
 struct Supervisor {
     reader: Child,
     front: Child,
     settings: Settings,
+    sources: Sources,
+    /// What the files of `sources` have said last, where all was well.
+    access: Access,
+    /// Whether other hosts are served without TLS or authentication.
+    is_insecure: bool,
     listeners: Vec<Listener>,
+    /// An end of the connection between both, by which it is ended when another takes its place: a front that was taken
+    /// over could keep each.
+    link: Option<OwnedFd>,
+    /// When the front may have another.
+    link_due: Instant,
     systemd: Systemd,
     is_ready: bool,
 }
@@ -91,17 +119,27 @@ impl Supervisor {
     fn serve(&mut self, signals: &OwnedFd) -> anyhow::Result<()> {
         loop {
             self.start_those_due()?;
-            if self.wait(signals)? {
-                return Ok(());
+            match self.wait(signals)? {
+                Wish::None => {}
+                Wish::Reload => {
+                    self.systemd.reloading();
+                    self.reload();
+                    self.systemd.ready();
+                }
+                Wish::Stop => return Ok(()),
             }
             self.reader.hear();
             self.front.hear();
-            if self.front.take_unlinked() {
+            let now = Instant::now();
+            if now >= self.link_due && self.front.take_unlinked() {
                 self.join()?;
             }
-            let now = Instant::now();
             for child in [&mut self.reader, &mut self.front] {
                 child.end_if_silent(now, SILENCE);
+            }
+            if !self.reader.is_there() || !self.front.is_there() {
+                // As this process has an end too, the one that is left would not notice.
+                self.part();
             }
             if !self.is_ready && self.reader.is_ready() && self.front.is_ready() {
                 self.is_ready = true;
@@ -125,29 +163,71 @@ impl Supervisor {
             self.reader.start(&start, &[])?;
         }
         if front {
-            let fds: Vec<BorrowedFd<'_>> = self.listeners.iter().map(Listener::as_fd).collect();
+            let mut fds: Vec<BorrowedFd<'_>> = self.listeners.iter().map(Listener::as_fd).collect();
+            let access = self.sources.are_some().then(|| self.access.to_memory()).transpose()?;
+            fds.extend(access.as_ref().map(|memory| memory.as_fd()));
             self.front.start(&start, &fds)?;
         }
         self.join()
     }
 
+    /// Reads again who may connect and ask. Where something about it is wrong, all stays as it was.
+    fn reload(&mut self) {
+        if !self.sources.are_some() {
+            info!("nothing to reload");
+            return;
+        }
+        match self.changed() {
+            Ok((access, memory)) => {
+                info!(access = access.words(), "configuration reloaded");
+                self.access = access;
+                self.front.tell(&Order::Access, &[memory.as_fd()]);
+            }
+            Err(error) => warn!("configuration not reloaded, the last one stays: {error:#}"),
+        }
+    }
+
+    fn changed(&self) -> anyhow::Result<(Access, OwnedFd)> {
+        let access = self.sources.read()?;
+        if !self.is_insecure
+            && !access.is_secured()
+            && let Some(open) = self.listeners.iter().find(|listener| listener.is_open())
+        {
+            bail!("{open}: {}", insecure(&access));
+        }
+        let memory = access.to_memory()?;
+        Ok((access, memory))
+    }
+
     /// Joins both processes anew, where both are there.
     fn join(&mut self) -> anyhow::Result<()> {
+        self.part();
+        self.link_due = Instant::now() + BETWEEN_LINKS;
         if self.reader.is_there() && self.front.is_there() {
             let (of_front, of_reader) =
                 rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                     .context("socketpair")?;
             self.reader.tell(&Order::Link, &[of_reader.as_fd()]);
             self.front.tell(&Order::Link, &[of_front.as_fd()]);
+            self.link = Some(of_front);
         }
         Ok(())
     }
 
-    /// Waits until there is something to do; says whether it is to stop.
-    fn wait(&self, signals: &OwnedFd) -> anyhow::Result<bool> {
+    /// Ends the connection of both, whoever has an end of it.
+    fn part(&mut self) {
+        if let Some(link) = self.link.take() {
+            // It may have ended already.
+            let _ = rustix::net::shutdown(&link, Shutdown::Both);
+        }
+    }
+
+    /// Waits until there is something to do; says what a signal wishes.
+    fn wait(&self, signals: &OwnedFd) -> anyhow::Result<Wish> {
         let now = Instant::now();
         let children = [&self.reader, &self.front];
         let points = children.into_iter().filter_map(|child| child.next(SILENCE)).chain(self.systemd.next());
+        let points = points.chain(self.front.is_unlinked().then_some(self.link_due));
         let wait = points.min().map(|point| point.saturating_duration_since(now));
         // A point in time is not missed by less than the kernel rounds.
         let wait = wait.map(|wait| wait + Duration::from_millis(1)).map(Timespec::try_from).transpose();
@@ -161,14 +241,15 @@ impl Supervisor {
             Err(errno) => return Err(errno).context("poll"),
         }
         if fds[0].revents().is_empty() {
-            return Ok(false);
+            return Ok(Wish::None);
         }
+        let mut wish = Wish::None;
         loop {
             match lxkns_sys::read_signal(signals) {
-                Ok(signal) if signal.number == Signal::HUP.as_raw() => info!("nothing to reload"),
-                Ok(_) => return Ok(true),
+                Ok(signal) if signal.number == Signal::HUP.as_raw() => wish = Wish::Reload,
+                Ok(_) => return Ok(Wish::Stop),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(false),
+                Err(Errno::AGAIN) => return Ok(wish),
                 Err(errno) => return Err(errno).context("read a signal"),
             }
         }

@@ -31,6 +31,12 @@ impl Systemd {
         self.tell("READY=1");
     }
 
+    /// It reads its configuration again, and serves meanwhile (`Type=notify-reload`).
+    pub(super) fn reloading(&self) {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1000));
+    }
+
     /// It is about to end.
     pub(super) fn stopping(&self) {
         self.tell("STOPPING=1");

@@ -57,6 +57,10 @@ fn compressed() {
     let mut body = Vec::new();
     flate2::read::GzDecoder::new(&zipped.body[..]).read_to_end(&mut body).unwrap();
     assert!(body == plain.body);
+    let quick = daemon.get("/api/v1/snapshot", &[long, "Accept-Encoding: gzip, deflate, br, zstd"]);
+    assert_eq!(quick.header("content-encoding"), Some("zstd"));
+    assert!(quick.body.len() < plain.body.len() / 2, "{} of {}", quick.body.len(), plain.body.len());
+    assert!(zstd::decode_all(&quick.body[..]).unwrap() == plain.body);
     let tag = zipped.header("etag").unwrap();
     assert_ne!(Some(tag), plain.header("etag"), "the bytes are others");
     let known = format!("If-None-Match: {tag}");
@@ -223,7 +227,7 @@ fn insecure() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--insecure-listen"));
     let checked = run(&["check", "--listen", "0.0.0.0:5010", "--insecure-listen"]);
     assert_eq!(checked.status.code(), Some(0));
-    assert!(String::from_utf8_lossy(&checked.stdout).contains("without a password"));
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("without TLS and authentication"));
     // One that nobody else runs asks no variable.
     let variable = std::process::Command::new(env!("CARGO_BIN_EXE_lxknsd"))
         .arg("check")

@@ -1,16 +1,45 @@
 //! The tests, by what they are about.
 
+mod access;
 mod answers;
+mod cgroups;
+mod events;
+mod fleet;
 mod http;
+mod powers;
 mod processes;
+mod robust;
 mod running;
+mod states;
+mod tls;
 
 use libtest_mimic::Trial;
 
 use self::running::{Daemon, Reply};
 
 pub(crate) fn tests() -> Vec<Trial> {
-    [answers::tests(), http::tests(), processes::tests()].into_iter().flatten().collect()
+    [
+        access::tests(),
+        answers::tests(),
+        cgroups::tests(),
+        events::tests(),
+        fleet::tests(),
+        http::tests(),
+        powers::tests(),
+        processes::tests(),
+        robust::tests(),
+        states::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The command, built with this program or before.
+fn lxkns() -> std::path::PathBuf {
+    let beside = std::path::Path::new(env!("CARGO_BIN_EXE_lxknsd")).with_file_name("lxkns");
+    assert!(beside.exists(), "build lxkns first: {}", beside.display());
+    beside
 }
 
 fn test(name: &'static str, run: fn()) -> Trial {

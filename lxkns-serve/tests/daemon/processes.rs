@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::running::PATIENCE;
+use super::tls::{Authority, Client, Files, SERVICE};
 use super::{Daemon, test};
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -21,6 +22,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     ];
     if cfg!(feature = "_intruder") {
         tests.push(test("processes::an_intruder_in_the_front_reaches_nothing", intruder));
+        tests.push(test("processes::an_intruder_in_the_front_cannot_have_links_without_end", links));
         tests.push(test("processes::garbage_from_the_front_ends_the_connection_only", garbage));
     }
     tests
@@ -32,7 +34,7 @@ fn status(pid: u32) -> Vec<(String, String)> {
     fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-fn field(pid: u32, name: &str) -> String {
+pub(super) fn field(pid: u32, name: &str) -> String {
     let found = status(pid).into_iter().find(|(known, _)| known == name);
     found.unwrap_or_else(|| panic!("{name} of {pid}")).1
 }
@@ -48,6 +50,7 @@ fn confined() {
     for name in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
         assert_eq!(field(front, name), NONE, "{name}");
     }
+    assert_eq!((field(front, "Name").as_str(), field(reader, "Name").as_str()), ("lxknsd-front", "lxknsd-reader"));
     assert_eq!(field(front, "NoNewPrivs"), "1");
     assert_eq!(field(front, "Seccomp"), "2");
     if is_root() {
@@ -161,6 +164,10 @@ fn systemd() {
     while !heard.contains(&"READY=1".to_owned()) || heard.iter().filter(|state| *state == "WATCHDOG=1").count() < 3 {
         heard.push(next());
     }
+    daemon.signal("-HUP");
+    let reloading = std::iter::repeat_with(next).find(|state| state != "WATCHDOG=1").unwrap();
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    assert_eq!(next(), "READY=1");
     daemon.signal("-TERM");
     while next() != "STOPPING=1" {}
 }
@@ -175,8 +182,13 @@ fn alone() {
 }
 
 fn intruder() {
-    let daemon = Daemon::start(&[]);
-    let tried = daemon.json("/intruder");
+    // With all that it may be given: a key, and a thread that checks passwords.
+    let authority = Authority::new("a");
+    let files = Files::of_service(&authority);
+    let daemon = files.daemon(&format!("{SERVICE}}}"), &[]);
+    let key = files.path().join("key.pem");
+    let reply = Client::new(&authority, None).get(&daemon, &format!("/intruder{}", key.display()), &[]);
+    let tried = reply.json();
     let tried = tried.as_object().unwrap();
     assert!(tried.len() > 12, "{tried:?}");
     for (what, came) in tried {
@@ -184,7 +196,24 @@ fn intruder() {
         assert_eq!(came, expected, "{what}: EPERM is 1");
     }
     // What it can reach is what the reader answers.
+    assert_eq!(daemon.get_local("/api/v1/namespaces").status, 200);
+}
+
+fn links() {
+    let daemon = Daemon::start(&[]);
+    let reader = daemon.process("reader").unwrap();
+    let threads = || field(reader, "Threads").parse::<u32>().unwrap();
     assert_eq!(daemon.get("/api/v1/namespaces", &[]).status, 200);
+    let before = threads();
+    for _ in 0..300 {
+        assert_eq!(daemon.get("/intruder/link", &[]).status, 200);
+    }
+    // Each takes the place of the last, and none comes at once.
+    let answered = (0..100).any(|_| daemon.get("/api/v1/namespaces", &["Cache-Control: no-cache"]).status == 200);
+    assert!(answered);
+    let now = threads();
+    assert!(now < before + 20, "{before} threads, then {now}");
+    assert_eq!(daemon.process("reader"), Some(reader), "the reader goes on");
 }
 
 fn garbage() {

@@ -1,9 +1,11 @@
 //! A daemon that ends with the test, and a client that says exactly what it is told to.
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
@@ -31,13 +33,41 @@ impl Daemon {
 
     /// The same, with something changed about how it is started.
     pub(crate) fn start_with(arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
+        let daemon = Self::start_unready(arguments, change);
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    /// By a command, for which there is a path of a UNIX socket to serve on.
+    pub(crate) fn start_by(command: impl FnOnce(&Path) -> Command) -> Self {
+        let daemon = Self::spawn(command);
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    /// The same as [`start_with`](Self::start_with), which does not yet answer.
+    pub(crate) fn start_unready(arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
+        Self::spawn(|socket| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_lxknsd"));
+            command.args(["--log", "json", "--listen", "127.0.0.1:0", "--scan-timeout", "240"]);
+            command.arg("--listen").arg(format!("unix:{}", socket.display())).args(arguments);
+            command.stdin(Stdio::null());
+            change(&mut command);
+            command
+        })
+    }
+
+    fn wait_until_ready(&self) {
+        self.logged(|line| line["message"] == "ready" && line["process"].is_null());
+    }
+
+    fn spawn(command: impl FnOnce(&Path) -> Command) -> Self {
         let directory = tempfile::Builder::new().prefix("lxkns-test-").tempdir().unwrap();
+        // The daemon may be started as another user.
+        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o1777)).unwrap();
         let socket = directory.path().join("socket");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lxknsd"));
-        command.args(["--log", "json", "--listen", "127.0.0.1:0", "--scan-timeout", "240"]);
-        command.arg("--listen").arg(format!("unix:{}", socket.display())).args(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        change(&mut command);
+        let mut command = command(&socket);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut supervisor = command.spawn().unwrap();
         let (sends, log) = channel();
         let lines = BufReader::new(supervisor.stderr.take().unwrap()).lines();
@@ -50,13 +80,12 @@ impl Daemon {
         let mut daemon =
             Self { supervisor, address: String::new(), socket, log: Mutex::new(log), _directory: directory };
         let listening = daemon.logged(|line| line["message"] == "listening");
-        daemon.address = listening["address"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
-        daemon.logged(|line| line["message"] == "ready" && line["process"].is_null());
+        daemon.address = listening["address"].as_str().unwrap().split_once("://").unwrap().1.to_owned();
         daemon
     }
 
     /// The next line of the log of which this is true.
-    pub(crate) fn logged(&self, is_it: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn logged(&self, mut is_it: impl FnMut(&Value) -> bool) -> Value {
         loop {
             let line = self.log.lock().unwrap().recv_timeout(PATIENCE).expect("the daemon logs it");
             if is_it(&line) {

@@ -1,6 +1,6 @@
 //! The steps that a child can carry out before it runs another program.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -56,6 +56,20 @@ pub enum Op {
         /// The new name (`comm`) of the child, which ends with a NUL.
         name: [u8; 16],
         /// The pipe.
+        to: SharedFd,
+    },
+    /// Reads an extended attribute of at most 64 bytes (`getxattr(2)`). Closes all descriptors that it does not need first,
+    /// from 5.9 on.
+    Attribute {
+        /// The file, which can be open with `O_PATH`.
+        file: SharedFd,
+        /// The path of the link to this descriptor in a procfs of the caller's.
+        link: CString,
+        /// The attribute.
+        attribute: &'static CStr,
+        /// The new name (`comm`) of the child, which ends with a NUL.
+        name: [u8; 16],
+        /// The descriptor to which the value is written. It must not block.
         to: SharedFd,
     },
     /// Takes a new, empty session keyring, if the kernel has keyrings and no filter denies them.

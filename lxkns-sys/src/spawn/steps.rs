@@ -64,6 +64,11 @@ impl<'a> Prepared<'a> {
                     close_all_but(&mut [to, to, to, self.writer]);
                     stream::copy(path, name, to)
                 }
+                Op::Attribute { file, link, attribute, name, to } => {
+                    let [file, to] = [file.as_raw_fd(), to.as_raw_fd()];
+                    close_all_but(&mut [file, to, to, self.writer]);
+                    stream::attribute(link, attribute, name, to).map_err(Failure::from)
+                }
                 Op::CloseOthers { keep, end } => self.close_others(keep, *end).map_err(Failure::from),
                 other => perform(other),
             };
@@ -271,6 +276,7 @@ fn perform(op: &Op) -> Done {
         | Op::ReadBelow { .. }
         | Op::LookUp { .. }
         | Op::Stream { .. }
+        | Op::Attribute { .. }
         | Op::CloseOthers { .. } => Ok(()),
     }
 }

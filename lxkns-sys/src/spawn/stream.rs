@@ -38,6 +38,19 @@ fn look_up(path: &CStr, follow: bool, name: &[u8; 16]) -> Result<u32, Errno> {
     Ok(u32::from(stat.stx_mode))
 }
 
+/// Writes the value of an extended attribute of a file to a descriptor, under another process name. Can block forever.
+pub(super) fn attribute(path: &CStr, attribute: &CStr, name: &[u8; 16], to: c_int) -> Result<(), Errno> {
+    // SAFETY: at most 16 bytes are read.
+    unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) };
+    let mut value = [0_u8; 64];
+    let (path, attribute, size) = (path.as_ptr(), attribute.as_ptr(), value.len());
+    // SAFETY: both are C strings, and there is room for as many bytes.
+    let got = checked(unsafe { libc::syscall(libc::SYS_getxattr, path, attribute, value.as_mut_ptr(), size) })?;
+    let value = value.get(..got as usize).unwrap_or_default();
+    // SAFETY: the bytes are there.
+    checked(unsafe { libc::syscall(libc::SYS_write, to, value.as_ptr(), value.len()) }).map(drop)
+}
+
 /// Writes the contents of a regular file to a pipe; opens no other type of file. Can block forever.
 pub(super) fn copy(path: &CStr, name: &[u8; 16], to: c_int) -> Done {
     if look_up(path, true, name)? & libc::S_IFMT != libc::S_IFREG {

@@ -57,6 +57,13 @@ pub(super) fn tests() -> Vec<Test> {
 /// Something that a program made outside all processes, and what undoes it.
 pub(super) struct Undo(pub(super) Vec<String>);
 
+impl Undo {
+    /// By a shell in the actor's mount namespace.
+    fn inside(actor: &Actor, shell: &str) -> Self {
+        Self(["nsenter", "-t", &actor.pid().to_string(), "-m", "sh", "-c", shell].map(str::to_owned).into())
+    }
+}
+
 impl Drop for Undo {
     fn drop(&mut self) {
         let _ = Command::new(&self.0[0]).args(&self.0[1..]).output();
@@ -325,78 +332,117 @@ pub(super) fn opens_exclusively(device: &str) -> bool {
     rustix::fs::open(device, OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC, Mode::empty()).is_ok()
 }
 
+/// An interpreter on a tmpfs, for programs that the kernel knows by this name.
+pub(super) struct Interpreter {
+    /// Where the tmpfs is.
+    pub(super) path: PathBuf,
+    pub(super) file: PathBuf,
+    pub(super) entry: PathBuf,
+    name: String,
+    /// An entry outlives its mount namespace: it is taken away also when a test fails.
+    _undo: Undo,
+}
+
+impl Interpreter {
+    pub(super) fn new(base: &Path, actor: &Actor, word: &str) -> Self {
+        let [binfmt, path] = ["binfmt", "mounted"].map(|name| base.join(name));
+        [&binfmt, &path].into_iter().for_each(|path| std::fs::create_dir(path).unwrap());
+        actor.mount("binfmt_misc", &binfmt);
+        actor.mount("tmpfs", &path);
+        let file = path.join("interpreter");
+        actor.write_file(&file, &[0x7f; 64]);
+        program(actor, &["chmod", "755", file.to_str().unwrap()]);
+        let name = format!("lxkns-{word}-{}", actor.pid());
+        let entry = binfmt.join(&name);
+        let undo = Undo::inside(actor, &format!("echo -1 > {}", entry.display()));
+        Self { path, file, entry, name, _undo: undo }
+    }
+
+    /// Has the kernel open it.
+    pub(super) fn register(&self, actor: &Actor) {
+        let Self { file, entry, name, .. } = self;
+        let line = format!(":{name}:M::{name}::{}:F", file.display());
+        actor.write_file(entry.with_file_name("register"), line.as_bytes());
+    }
+}
+
+/// A program on a tmpfs, for a probe of this name.
+pub(super) struct Probe {
+    /// Where the tmpfs is.
+    pub(super) path: PathBuf,
+    pub(super) file: PathBuf,
+    pub(super) name: String,
+    events: PathBuf,
+    /// Likewise.
+    _undo: Undo,
+}
+
+impl Probe {
+    pub(super) fn new(base: &Path, actor: &Actor, word: &str) -> Self {
+        let [tracefs, path] = ["tracefs", "mounted"].map(|name| base.join(name));
+        [&tracefs, &path].into_iter().for_each(|path| std::fs::create_dir(path).unwrap());
+        actor.mount("tracefs", &tracefs);
+        actor.mount("tmpfs", &path);
+        let file = path.join("program");
+        program(actor, &["cp", "/proc/self/exe", file.to_str().unwrap()]);
+        let (events, name) = (tracefs.join("uprobe_events"), format!("lxkns/{word}{}", actor.pid()));
+        let undo = Undo::inside(actor, &format!("echo -:{name} >> {}", events.display()));
+        Self { path, file, name, events, _undo: undo }
+    }
+
+    /// Has the kernel open the program.
+    pub(super) fn add(&self, actor: &Actor) {
+        let Self { file, name, events, .. } = self;
+        program(actor, &["sh", "-c", &format!("echo p:{name} {}:0x1000 >> {}", file.display(), events.display())]);
+    }
+}
+
 fn binfmt_misc() {
     let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
-    let [binfmt, path] = ["binfmt", "mounted"].map(|name| base.path().join(name));
-    [&binfmt, &path].into_iter().for_each(|path| std::fs::create_dir(path).unwrap());
-    actor.mount("binfmt_misc", &binfmt);
-    actor.mount("tmpfs", &path);
-    let file = path.join("interpreter");
-    actor.write_file(&file, &[0x7f; 64]);
-    program(&actor, &["chmod", "755", file.to_str().unwrap()]);
-    let name = format!("lxkns-test-{}", actor.pid());
-    let entry = binfmt.join(&name);
-    // An entry outlives its mount namespace: it is taken away also when this fails.
-    let undo = format!("echo -1 > {}", entry.display());
-    let undo = Undo(["nsenter", "-t", &actor.pid().to_string(), "-m", "sh", "-c", &undo].map(str::to_owned).into());
-    actor.write_file(binfmt.join("register"), format!(":{name}:M::{name}::{}:F", file.display()).as_bytes());
-    is_busy(&actor, &path);
-    let answer = nsenter(&actor, &path);
-    let until = named(&answer, "suspects", "binfmt-misc", &file)["release"][0]["text"].as_str().unwrap().to_owned();
+    let interpreter = Interpreter::new(base.path(), &actor, "test");
+    let Interpreter { path, file, entry, .. } = &interpreter;
+    interpreter.register(&actor);
+    is_busy(&actor, path);
+    let answer = nsenter(&actor, path);
+    let until = named(&answer, "suspects", "binfmt-misc", file)["release"][0]["text"].as_str().unwrap().to_owned();
     assert_eq!(until, format!("`echo -1 > {}`", entry.display()));
     assert_eq!(answer["mount"]["holders"], json!([]), "{answer:#}");
     program(&actor, &["sh", "-c", until.trim_matches('`')]);
-    actor.umount(&path);
-    drop(undo);
+    actor.umount(path);
+    drop(interpreter);
 }
 
 fn uprobe() {
     let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
-    let [tracefs, path] = ["tracefs", "mounted"].map(|name| base.path().join(name));
-    [&tracefs, &path].into_iter().for_each(|path| std::fs::create_dir(path).unwrap());
-    actor.mount("tracefs", &tracefs);
-    actor.mount("tmpfs", &path);
-    let file = path.join("program");
-    program(&actor, &["cp", "/proc/self/exe", file.to_str().unwrap()]);
-    let (events, name) = (tracefs.join("uprobe_events"), format!("lxkns/test{}", actor.pid()));
-    let undo = format!("echo -:{name} >> {}", events.display());
-    let undo = Undo(["nsenter", "-t", &actor.pid().to_string(), "-m", "sh", "-c", &undo].map(str::to_owned).into());
-    let add = format!("echo p:{name} {}:0x1000 >> {}", file.display(), events.display());
-    program(&actor, &["sh", "-c", &add]);
-    is_busy(&actor, &path);
-    let answer = nsenter(&actor, &path);
-    let until = named(&answer, "holders", "uprobe", &file)["release"][0]["text"].as_str().unwrap().to_owned();
+    let probe = Probe::new(base.path(), &actor, "test");
+    let Probe { path, file, name, .. } = &probe;
+    probe.add(&actor);
+    is_busy(&actor, path);
+    let answer = nsenter(&actor, path);
+    let until = named(&answer, "holders", "uprobe", file)["release"][0]["text"].as_str().unwrap().to_owned();
     // Another tracefs of the host's has them too.
     assert!(until.starts_with(&format!("`echo -:{name} >> /")) && until.ends_with("/uprobe_events`"), "{until}");
     assert_eq!(answer["mount"]["holders"][0]["release"][0]["text"], until, "{answer:#}");
     program(&actor, &["sh", "-c", until.trim_matches('`')]);
-    actor.umount(&path);
-    drop(undo);
+    actor.umount(path);
+    drop(probe);
 }
 
 /// Whoever may not read what the kernel has open is told so, and not that nothing keeps it.
 fn unreadable_tracefs() {
     let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
-    let [tracefs, path] = ["tracefs", "mounted"].map(|name| base.path().join(name));
-    [&tracefs, &path].into_iter().for_each(|path| std::fs::create_dir(path).unwrap());
-    actor.mount("tracefs", &tracefs);
-    actor.mount("tmpfs", &path);
-    let file = path.join("program");
-    program(&actor, &["cp", "/proc/self/exe", file.to_str().unwrap()]);
-    let (events, name) = (tracefs.join("uprobe_events"), format!("lxkns/unseen{}", actor.pid()));
-    let undo = format!("echo -:{name} >> {}", events.display());
-    let undo = Undo(["nsenter", "-t", &actor.pid().to_string(), "-m", "sh", "-c", &undo].map(str::to_owned).into());
-    let add = format!("echo p:{name} {}:0x1000 >> {}", file.display(), events.display());
-    program(&actor, &["sh", "-c", &add]);
-    is_busy(&actor, &path);
+    let probe = Probe::new(base.path(), &actor, "unseen");
+    let Probe { path, name, .. } = &probe;
+    probe.add(&actor);
+    is_busy(&actor, path);
     let unprivileged = crate::live::cli::unprivileged(base.path());
     let mut command = Command::new("nsenter");
     command.args(["-t", &actor.pid().to_string(), "-m", "-w/", "--"]).arg(unprivileged.get_program());
-    let ran = run(command.args(unprivileged.get_args()).arg("busy").arg(&path));
-    assert!(!ran.text().contains(&name), "the kernel does not let this user know: {ran:?}");
+    let ran = run(command.args(unprivileged.get_args()).arg("busy").arg(path));
+    assert!(!ran.text().contains(name), "the kernel does not let this user know: {ran:?}");
     let gap = ran.gaps().into_iter().find(|line| line.contains("uprobe_events")).unwrap_or_else(|| panic!("{ran:?}"));
     assert!(gap.contains("not readable: needs ") && gap.contains("CAP_DAC_READ_SEARCH"), "{gap}");
-    drop(undo);
+    drop(probe);
 }
 
 /// An overlay has mounts of its own of what it is made of: these hold the file system and no mount.

@@ -372,29 +372,15 @@ fn procfs_of_another_pid_namespace() {
     let fd = user.open(base.path().join("file"), Open::ReadOnly);
     let path = base.path().to_str().unwrap();
     // The first process of the PID namespace is `user`: who joins it sees the procfs of the one above.
-    let mut command = Command::new("nsenter");
-    command.args([
-        "--target",
-        &user.pid().to_string(),
-        "--user",
-        "--mount",
-        "--pid",
-        "--wd=/",
-        "--preserve-credentials",
-    ]);
-    let answer = run(command.arg(lxkns().get_program()).args(["busy", "--json", path])).ok().answer();
+    let inside = |arguments: &[&str]| {
+        let target = user.pid().to_string();
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &target, "--user", "--mount", "--pid", "--wd=/", "--preserve-credentials"]);
+        run(command.arg(lxkns().get_program()).args(arguments)).ok()
+    };
+    let answer = inside(&["busy", "--json", path]).answer();
     let until = format!("process {} closes fd {fd}, or exits", user.pid());
     assert!(matches!(because(&answer), [one] if one["release"][0]["text"] == until), "{answer:#}");
-    let mut command = Command::new("nsenter");
-    command.args([
-        "--target",
-        &user.pid().to_string(),
-        "--user",
-        "--mount",
-        "--pid",
-        "--wd=/",
-        "--preserve-credentials",
-    ]);
-    let mounts = run(command.arg(lxkns().get_program()).args(["mounts"])).ok();
+    let mounts = inside(&["mounts"]);
     assert!(mounts.text().contains(path), "{mounts:?}");
 }

@@ -106,7 +106,7 @@ fn what_the_kernel_allows() {
     check(&subjects, &[&top, &left, &right, &deep], &["creator", "elsewhere", "member"]);
     // Without any capability it still has all in what its user created, and none where it is.
     let answer = caps(powerless[0].pid(), deep.ns_inode("user"));
-    assert_eq!((&answer["reason"], &answer["created"]), (&"creator".into(), &left.ns_inode("user").into()));
+    assert_eq!((&answer["reason"], &answer["created-userns"]), (&"creator".into(), &left.ns_inode("user").into()));
     assert!(answer["all"] == true && has(&answer, "CAP_NET_ADMIN"), "{answer}");
     let answer = caps(powerless[1].pid(), left.ns_inode("uts"));
     assert_eq!((&answer["reason"], answer["capabilities"].as_array().unwrap().len()), (&"member".into(), 0));

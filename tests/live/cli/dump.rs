@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::process::{Command, Stdio};
 
-use lxkns_fixture::{Actor, Open, Socket};
+use lxkns_fixture::{Actor, Open, Socket, probe};
 use serde_json::Value;
 
 use super::with_bind_mount;
@@ -26,7 +26,8 @@ pub(super) fn tests() -> Vec<Test> {
             written_again,
         ),
         test("cli::dump::of_the_go_program", &[], of_the_go_program),
-        test("cli::dump::streams", &[], streams),
+        test("cli::dump::streams", &[UserNamespaces, FileSystem("proc"), Program("unshare"), Program("sh")], streams),
+        test("cli::dump::labels", &[UserNamespaces], labels),
     ]
 }
 
@@ -68,6 +69,29 @@ fn fits_the_schema() {
         assert_eq!(dump["namespaces"][actor.ns_inode("uts").to_string()]["type"], "uts");
         assert!(dump["processes"][actor.pid().to_string()].is_object());
     }
+}
+
+/// A dump has the label that the kernel says, or that no module gives one; who reads it says the same.
+fn labels() {
+    let (actor, _others) = fixture();
+    let file = |name: &str| std::fs::read_to_string(format!("/proc/{}/attr/{name}", actor.pid())).ok();
+    let label = ["current", "apparmor/current"].into_iter().filter_map(file);
+    let label = label.map(|text| text.trim_end_matches(['\n', '\0']).to_owned()).find(|text| !text.is_empty());
+    let pid = actor.pid().to_string();
+    let dump = run_lxkns(["dump"]).ok();
+    let (written, process) = (dump.json(), &dump.json()["processes"][&pid]);
+    assert_eq!(written["discovery-options"]["snapshot"]["options"]["security-labels"], true);
+    assert_eq!(process["lsm-label"], label.as_deref().unwrap_or_default(), "{process}");
+    let read = |arguments: &[&str]| {
+        let arguments = [arguments, &["--from", "-"]].concat();
+        run_lxkns_with(&arguments, &dump.stdout).ok().text().to_owned()
+    };
+    let shown = read(&["show", &pid]);
+    let line = shown.lines().find_map(|line| line.trim_start().strip_prefix("LSM label")).unwrap();
+    assert_eq!(line.trim(), label.as_deref().unwrap_or("none"), "{shown}");
+    let audited = read(&["audit", &pid]);
+    assert!(!audited.contains("labels of security modules"), "{audited}");
+    assert_eq!(audited.contains("no security module labels processes"), label.is_none(), "{audited}");
 }
 
 /// In a PID namespace with its own procfs nothing changes but what lxkns itself does.
@@ -133,33 +157,46 @@ fn read_again() {
     run_lxkns(["ls", "--from", from, "4194304"]).fails(1, "4194304: no such process");
 }
 
-/// The most memory that `lxkns dump` has held, in bytes, by the kernel's account.
-fn peak_of_dump(reader: &str) -> u64 {
-    let mut child =
-        lxkns().args(["dump", "--reader", reader]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut stdout = child.stdout.take().unwrap();
+/// The most memory that `lxkns dump` has held, in bytes, by the kernel's account. It runs in a PID namespace of its own
+/// with so many other processes, and sees no others: tests that run meanwhile have some, and end them when they like.
+fn peak_of_dump(reader: &str, others: u32) -> u64 {
+    const SCRIPT: &str = r#"exec 3<&0; i=0; while [ $i -lt "$1" ]; do read -r _ <&3 >&2 & i=$((i + 1)); done; exec "$0" dump --reader "$2""#;
+    let mut unshare = Command::new("unshare");
+    // Root of a user namespace below may not use the kernel reader.
+    if !probe::is_root() {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    unshare.args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec", SCRIPT]);
+    unshare.arg(lxkns().get_program()).args([&others.to_string(), reader]);
+    let mut unshare = unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut stdout = unshare.stdout.take().unwrap();
+    // What the pipe holds is less than what is written, so that it lives when the last of this is read.
+    rustix::pipe::fcntl_setpipe_size(&stdout, 4096).unwrap();
+    let mut buffer = [0; 64 * 1024];
+    let mut length = stdout.read(&mut buffer).unwrap();
+    let id = unshare.id();
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    let status = format!("/proc/{}/status", children.trim());
     let mut peak = 0;
-    // It writes no more than the pipe holds before that is read, so that it lives when the last of this is.
-    while stdout.read(&mut [0; 64 * 1024]).unwrap() > 0 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    while length > 0 {
+        let status = std::fs::read_to_string(&status).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         peak = peak.max(kibibytes.unwrap_or(0) * 1024);
+        length = stdout.read(&mut buffer).unwrap();
     }
-    assert!(child.wait().unwrap().success() && peak > 0);
+    assert!(unshare.wait().unwrap().success() && peak > 0);
     peak
 }
 
 /// It keeps no second form of what it writes: memory grows by what the snapshot has of a process.
 fn streams() {
-    const PROCESSES: u32 = 1500;
-    let actor = Actor::spawn();
+    const FEW: u32 = 100;
+    const MORE: u32 = 1500;
     // The kernel reader takes some memory by itself, and of many processes only.
-    let readers = ["proc", "kernel"];
-    let before = readers.map(peak_of_dump);
-    actor.idle_children(PROCESSES);
-    for (reader, before) in readers.into_iter().zip(before) {
-        let of_each = peak_of_dump(reader).saturating_sub(before) / u64::from(PROCESSES);
+    for reader in ["proc", "kernel"] {
+        let before = peak_of_dump(reader, FEW);
+        let of_each = peak_of_dump(reader, FEW + MORE).saturating_sub(before) / u64::from(MORE);
         assert!(of_each < 3072, "{of_each} bytes for each process, {reader}");
     }
 }

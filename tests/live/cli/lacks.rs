@@ -8,7 +8,7 @@ use lxkns_fixture::{Actor, Open};
 use serde_json::Value;
 
 use super::busy::file_system;
-use super::busy_holders::{Undo, ext4, loop_on, named, of_kind, program};
+use super::busy_holders::{Interpreter, Probe, Undo, ext4, loop_on, named, of_kind, program};
 use crate::harness::Need::{self, File, FileSystem, Program, Root, UserNamespaces};
 use crate::harness::{Test, test};
 use crate::live::program::{Ran, release, run, run_lxkns};
@@ -268,24 +268,13 @@ fn ending_swap() {
 
 fn unregistering_an_interpreter() {
     let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
-    let [binfmt, path] = ["binfmt", "mounted"].map(|name| base.path().join(name));
-    [&binfmt, &path].into_iter().for_each(|path| std::fs::create_dir(path).unwrap());
-    actor.mount("binfmt_misc", &binfmt);
-    actor.mount("tmpfs", &path);
-    let file = path.join("interpreter");
-    actor.write_file(&file, &[0x7f; 64]);
-    program(&actor, &["chmod", "755", file.to_str().unwrap()]);
-    let name = format!("lxkns-lacks-{}", actor.pid());
-    let entry = binfmt.join(&name);
-    let undo = format!("echo -1 > {}", entry.display());
-    let _undo = Undo(["nsenter", "-t", &actor.pid().to_string(), "-m", "sh", "-c", &undo].map(str::to_owned).into());
-    let register = || {
-        actor.write_file(binfmt.join("register"), format!(":{name}:M::{name}::{}:F", file.display()).as_bytes());
-    };
+    let interpreter = Interpreter::new(base.path(), &actor, "lacks");
+    let Interpreter { path, file, entry, .. } = &interpreter;
+    let register = || interpreter.register(&actor);
     register();
     let step = |nobody: &Nobody<'_>| {
         let answer = nobody.lxkns(&["busy", "--json", path.to_str().unwrap()]).answer();
-        named(&answer, "suspects", "binfmt-misc", &file)["release"][0].clone()
+        named(&answer, "suspects", "binfmt-misc", file)["release"][0].clone()
     };
     let lack = || Some(format!("write access to {}", entry.display()));
     let sets: [(&[&str], _); 3] = [(&[], lack()), (&["sys_admin"], lack()), (&["dac_override"], None)];
@@ -294,24 +283,13 @@ fn unregistering_an_interpreter() {
 
 fn removing_a_probe() {
     let (base, actor) = (directory(), Actor::spawn_in(&["mnt"]));
-    let [tracefs, path] = ["tracefs", "mounted"].map(|name| base.path().join(name));
-    [&tracefs, &path].into_iter().for_each(|path| std::fs::create_dir(path).unwrap());
-    actor.mount("tracefs", &tracefs);
-    actor.mount("tmpfs", &path);
-    let file = path.join("program");
-    program(&actor, &["cp", "/proc/self/exe", file.to_str().unwrap()]);
-    let (events, name) = (tracefs.join("uprobe_events"), format!("lxkns/lacks{}", actor.pid()));
-    let in_place =
-        |shell: String| ["nsenter", "-t", &actor.pid().to_string(), "-m", "sh", "-c", &shell].map(str::to_owned).into();
-    let _undo = Undo(in_place(format!("echo -:{name} >> {}", events.display())));
-    let add = || {
-        let add = format!("echo p:{name} {}:0x1000 >> {}", file.display(), events.display());
-        program(&actor, &["sh", "-c", &add]);
-    };
+    let probe = Probe::new(base.path(), &actor, "lacks");
+    let Probe { path, file, .. } = &probe;
+    let add = || probe.add(&actor);
     add();
     let step = |nobody: &Nobody<'_>| {
         let answer = nobody.lxkns(&["busy", "--json", path.to_str().unwrap()]).answer();
-        named(&answer, "holders", "uprobe", &file)["release"][0].clone()
+        named(&answer, "holders", "uprobe", file)["release"][0].clone()
     };
     // Who cannot read which probes there are is told of none.
     let nobody = Nobody::with(base.path(), Some(&actor), ["dac_read_search"]);

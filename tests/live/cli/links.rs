@@ -205,7 +205,7 @@ fn targets() {
     let name = unique('v', &host);
     veth(&host, &name, &web, "eth0");
     let (here, there) = (host.ns_inode("net"), web.ns_inode("net"));
-    let link = show(&format!("link:{name}"))["link"].clone();
+    let link = show(&format!("link:{name}"))["network-link"].clone();
     assert_eq!((&link["nsid"], &link["other-end"]["nsid"]), (&here.into(), &there.into()), "{link}");
     assert_eq!(link["other-end"]["process"]["pid"], web.pid());
     let ran = run_lxkns(["show", &format!("link:{name}")]).ok();
@@ -216,7 +216,7 @@ fn targets() {
     let ran = run_lxkns(["show", "link:lo"]).fails(2, "means several links; name one of them: link:");
     assert!(ran.stdout.is_empty(), "{ran:?}");
     for of in [there.to_string(), format!("net:[{there}]"), web.pid().to_string(), format!("{}/net", web.pid())] {
-        let found = show(&format!("link:{of}/eth0"))["link"].clone();
+        let found = show(&format!("link:{of}/eth0"))["network-link"].clone();
         assert_eq!((&found["nsid"], &found["target"]), (&there.into(), &format!("link:{there}/eth0").into()), "{of}");
     }
     // Elsewhere the network namespace that it is in is meant.
@@ -259,7 +259,7 @@ fn odd_names() {
         let ran = run(lxkns().arg("show").arg(OsStr::from_bytes(&target))).ok();
         assert_safe(&ran, None);
         let ran = run(lxkns().args(["show", "--json"]).arg(OsStr::from_bytes(&target))).ok();
-        assert_eq!(ran.answer_to("show")[0]["link"]["name"], String::from_utf8_lossy(name).as_ref());
+        assert_eq!(ran.answer_to("show")[0]["network-link"]["name"], String::from_utf8_lossy(name).as_ref());
     }
 }
 
@@ -310,11 +310,11 @@ fn left_over() {
         let network = show(&format!("net:{ns}"))["namespace"]["network"].clone();
         assert_eq!(network["left-over"], json!([link]), "{network}");
     }
-    let shown = show(&format!("link:{here}/veth1a2b"))["link"].clone();
-    assert_eq!(&shown["left-over"], link);
-    assert_eq!(show(&format!("link:{here}/live0"))["link"]["left-over"], Value::Null);
+    let shown = show(&format!("link:{here}/veth1a2b"))["network-link"].clone();
+    assert_eq!(shown["left-over"], json!([link]));
+    assert_eq!(show(&format!("link:{here}/live0"))["network-link"]["left-over"], Value::Null);
     let graph = graph(&[&host]);
-    assert_eq!(&find(&graph, here, "veth1a2b")["left-over"], link);
+    assert_eq!(find(&graph, here, "veth1a2b")["left-over"], json!([link]));
     assert_eq!(find(&graph, here, "live0")["left-over"], Value::Null);
     let text = format!("left over: veth1a2b (veth) in net:[{here}]");
     let is_told = |ran: &Ran| ran.text().contains(&text);
@@ -395,7 +395,7 @@ fn tun_elsewhere() {
         .args(["--net", "-t", &actor.pid().to_string(), "ip", "link", "set", &name, "netns", &other.pid().to_string()])
         .status();
     assert!(moved.unwrap().success());
-    let link = show(&format!("link:{name}"))["link"].clone();
+    let link = show(&format!("link:{name}"))["network-link"].clone();
     assert_eq!((&link["nsid"], &link["kind"]), (&other.ns_inode("net").into(), &"tun".into()));
     let user = &link["users"][0];
     assert_eq!((&user["pid"], &user["fd"], rows(&link["users"]).len()), (&actor.pid().into(), &fd.into(), 1), "{link}");

@@ -157,7 +157,7 @@ fn peers() {
     assert_eq!(json["nsid"], actor.ns_inode("mnt"));
     let mount = json["mounts"].as_array().unwrap().iter().find(|row| row["path"] == top).unwrap();
     let group = mount["tags"]["shared"].as_str().unwrap();
-    let peers = json["groups"][group]["peers"].as_array().unwrap();
+    let peers = json["peer-groups"][group]["peers"].as_array().unwrap();
     assert_eq!(peers.len(), 2, "{peers:#?}");
     for actor in [&actor, &other] {
         let is_it = |peer: &&Value| peer["mntns"] == actor.ns_inode("mnt") && peer["path"] == top;

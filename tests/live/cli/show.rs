@@ -460,7 +460,7 @@ fn of_each_type() {
         assert_eq!(shown["owner"], owner);
     }
     let pid = &show(&target(&child, "pid"))["namespace"];
-    assert_eq!((&pid["init"], &pid["processes"]), (&child.pid().into(), &1.into()));
+    assert_eq!((&pid["init-pid"], &pid["processes"]), (&child.pid().into(), &1.into()));
     let user = &show(&target(&actor, "user"))["namespace"];
     assert_eq!(user["possession-counts"][0], json!({"type": "mnt", "count": 1}));
     assert!(rows(&user["possessions"]).contains(&actor.ns_inode("net").into()), "{user}");

@@ -80,6 +80,7 @@ fn check(engine: &str, start: &dyn Fn(&str, &[&str]), socket: &str) {
         assert_eq!(found(&format!("{engine}:{name}"), "medium"), expected, "{name}");
     }
     assert_eq!(found(&format!("{engine}:clean"), "low"), BTreeSet::new());
+    check_shared(engine, start);
     // Docker asks for all capabilities that there are, also for one that the host itself lacks; and the kernel gives none then.
     let bounding = fs::read_to_string("/proc/self/status").unwrap();
     let bounding = bounding.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap().trim().to_owned();
@@ -99,6 +100,45 @@ fn check(engine: &str, start: &dyn Fn(&str, &[&str]), socket: &str) {
         (Some(4), Some(0), Some(0))
     );
     assert_eq!((code(&["--fail"]), code(&[])), (Some(4), Some(0)));
+}
+
+/// Which of the host's namespaces a container shares is told by type, and of no other that it is.
+#[track_caller]
+fn check_shared(engine: &str, start: &dyn Fn(&str, &[&str])) {
+    let shared = |name: &str, ns_type: &str| {
+        let results = lxkns_says(&["audit", "--json", name]).ok().results();
+        let findings = results[0]["findings"].as_array().unwrap().iter().filter(|it| it["kind"] == "namespace-shared");
+        let usual = "namespaces that engines usually share with the host: ";
+        let is_told = |finding: &&Value| {
+            let text = finding["text"].as_str().unwrap();
+            match text.strip_prefix(usual) {
+                Some(list) => list.split(", ").any(|listed| listed == ns_type),
+                None => text.starts_with(&format!("{ns_type} namespace shared with the host: ")),
+            }
+        };
+        let found: Vec<_> = findings.filter(is_told).map(|it| it["severity"].as_str().unwrap().to_owned()).collect();
+        assert!(found.len() <= 1, "{results:#?}");
+        found.into_iter().next()
+    };
+    const TYPES: [(&str, &str, &str); 5] = [
+        ("net", "--network=host", "medium"),
+        ("ipc", "--ipc=host", "medium"),
+        ("uts", "--uts=host", "low"),
+        ("cgroup", "--cgroupns=host", "info"),
+        ("pid", "--pid=host", "medium"),
+    ];
+    for (own, option, severity) in TYPES {
+        let (key, name) = (option.split('=').next().unwrap(), format!("host-{own}"));
+        let mut options: Vec<_> = CLEAN.into_iter().filter(|other| !other.starts_with(key)).chain([option]).collect();
+        if own != "cgroup" {
+            options.push("--cgroupns=private");
+        }
+        start(&name, &options);
+        for (ns_type, ..) in TYPES {
+            let expected = (own == ns_type).then(|| severity.to_owned());
+            assert_eq!(shared(&format!("{engine}:{name}"), ns_type), expected, "{option}: {ns_type}");
+        }
+    }
 }
 
 /// All that an engine can leave out.

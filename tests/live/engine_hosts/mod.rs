@@ -14,11 +14,12 @@ mod lxc;
 mod own_host;
 mod podman;
 mod seen;
+mod service;
 
 use std::fs;
 
 use super::{directory, inode};
-use crate::harness::Need::{self, File, FileSystem, Program, RealProcessor, Root};
+use crate::harness::Need::{self, File, FileSystem, Image, Program, RealProcessor, Root};
 use crate::harness::{Test, test};
 
 /// What a host of one's own takes, with an image; and what else.
@@ -81,6 +82,16 @@ pub(super) fn tests() -> Vec<Test> {
     const RUNC: &[Need] = needs![Program("runc")];
     const CRUN: &[Need] = needs![Program("crun")];
     const USER: &[Need] = needs![Program("setpriv")];
+    const SERVICE_DOCKER: &[Need] =
+        needs![Image, Program("dockerd"), Program("docker"), Program("runc"), Program("iptables")];
+    const SERVICE_PODMAN: &[Need] = needs![
+        Image,
+        Program("podman"),
+        Program("conmon"),
+        Program("crun"),
+        File("/usr/lib/podman/netavark"),
+        Program("iptables"),
+    ];
     const GUIDE_DOCKER: &[Need] = needs![
         Program("dockerd"),
         Program("docker"),
@@ -144,6 +155,9 @@ pub(super) fn tests() -> Vec<Test> {
         engine("engine_hosts::guides::audit", GUIDE_DOCKER, guides::audit),
         engine("engine_hosts::guides::which_container_docker", GUIDE_DOCKER, guides::which_container_docker),
         engine("engine_hosts::guides::which_container_podman", GUIDE_PODMAN, guides::which_container_podman),
+        engine("engine_hosts::service::docker", SERVICE_DOCKER, service::docker),
+        engine("engine_hosts::service::denied", DOCKER, service::denied),
+        engine("engine_hosts::service::podman", SERVICE_PODMAN, service::podman),
         engine("engine_hosts::forged::by_a_user", USER, forged::by_a_user),
     ]
 }

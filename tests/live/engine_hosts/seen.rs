@@ -47,6 +47,11 @@ impl Seen {
         Self(lxkns_says(&["dump"]).ok().json())
     }
 
+    /// What a dump says.
+    pub(super) fn of(dump: Value) -> Self {
+        Self(dump)
+    }
+
     /// As below, with time enough for an engine on a busy host.
     #[track_caller]
     pub(super) fn by_engines_in_time() -> Self {

@@ -9,6 +9,7 @@ use super::{Waiting, container, enter, enter_from, planned};
 use crate::harness::Need::{AppArmor, Program, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::directory;
+use crate::live::program::{run_lxkns, run_lxkns_with};
 
 /// Two profiles, compiled: `apparmor/profiles` has their source, and the command.
 const PROFILES: &[u8] = include_bytes!("apparmor/profiles.bin");
@@ -57,6 +58,23 @@ fn apparmor() {
     by_who_is_confined();
     privileged();
     told_beforehand();
+    in_dumps();
+}
+
+/// Under a profile, and with none while others have one.
+fn in_dumps() {
+    let (confined, free) = (under(STACKED), Actor::spawn_in(&["mnt"]));
+    let dump = run_lxkns(["dump"]).ok();
+    for (actor, label, is_found) in
+        [(&confined, format!("{STACKED} (enforce)"), false), (&free, "unconfined".into(), true)]
+    {
+        let pid = actor.pid().to_string();
+        assert_eq!(dump.json()["processes"][&pid]["lsm-label"], label.as_str());
+        let read = |command| run_lxkns_with(&[command, &pid, "--from", "-"], &dump.stdout).ok().text().to_owned();
+        assert!(read("show").contains(&label), "{}", read("show"));
+        let audited = read("audit");
+        assert_eq!(audited.contains("not confined by the security module"), is_found, "{audited}");
+    }
 }
 
 /// A process in a mount namespace of its own, and under a label.

@@ -63,7 +63,7 @@ fn enter_from(caller: u32, pid: u32, command: &[&str]) -> Ran {
 fn planned(pid: u32, options: &[&str], what: &str) -> [Value; 2] {
     let plan = enter(pid, &[options, &["--dry-run", "--json"]].concat(), &["true"]).answer_to("enter")[0].take();
     let row = plan["plan"].as_array().unwrap().iter().find(|row| row["what"] == what).unwrap();
-    ["target", "command"].map(|of| row[of].clone())
+    ["target-has", "command-has"].map(|of| row[of].clone())
 }
 
 /// A process in namespaces of its own, also a PID namespace, and the actor that holds them.

@@ -116,7 +116,7 @@ fn without_privilege() {
     assert!(!is_told(&snapshot) && !stderr.contains("iterators"), "{stderr}");
     // Also where it was not tried because there are few processes.
     let doctor = run(by_nobody().args(["doctor", "--json"])).answer();
-    assert_eq!(doctor["reader"]["used"], "proc");
+    assert_eq!(doctor["reader"]["source"], "proc");
     let why = doctor["reader"]["why-not-kernel"].as_str().unwrap();
     assert!(why.contains("needs CAP_PERFMON and CAP_BPF"), "{why}");
 }

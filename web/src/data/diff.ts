@@ -6,8 +6,14 @@ import { mountPath } from "./mounts";
 import { S } from "../strings";
 import { rangesText } from "./text";
 
-/** `unseen` and `seen`: not all could be read, so it may have been there, or may be there still. */
-export type ChangeKind = "appeared" | "went" | "changed" | "unseen" | "seen";
+/**
+ * `unseen` and `seen`: not all could be read, so it may have been there, or may be there still. `passed`: it came and went
+ * between two scans.
+ */
+export type ChangeKind = "appeared" | "went" | "changed" | "unseen" | "seen" | "passed";
+
+/** Whether the object of a change is there no more. */
+export const isOver = (change: ChangeKind): boolean => change === "went" || change === "unseen" || change === "passed";
 
 export interface Change {
   change: ChangeKind;

@@ -142,6 +142,10 @@ export interface LxknsDump {
          */
         scheduling: boolean;
         /**
+         * Whether labels of security modules were read too.
+         */
+        "security-labels": boolean;
+        /**
          * Of which processes `status` was read.
          */
         status: "none" | "named" | "all";
@@ -1222,6 +1226,14 @@ export interface Process {
    * Whether it is frozen; false where not known.
    */
   fridgefrozen: boolean;
+  /**
+   * The label that a security module gave it; empty where no module gives any, absent where not known.
+   */
+  "lsm-label"?: string;
+  /**
+   * The label, octal-escaped; where it is not UTF-8.
+   */
+  "lsm-label-escaped"?: string;
   /**
    * Its name.
    */

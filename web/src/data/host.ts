@@ -2,7 +2,7 @@
 
 import { S } from "../strings";
 import type * as wire from "./dump-types";
-import { clean, collate, expand, parseClean, textOf, unescapePath, type Range } from "./text";
+import { clean, collate, expand, textOf, unescapePath, type Range } from "./text";
 
 export type TypeName = wire.TypeName;
 export const TYPES: readonly TypeName[] = ["user", "pid", "mnt", "net", "cgroup", "uts", "ipc", "time"];
@@ -28,6 +28,8 @@ export interface Ns {
   leaders: Proc[];
   /** Processes in it, by PID. */
   members: Proc[];
+  /** Whether all its processes were listed although others were not. */
+  allListed: boolean;
   /** Tasks in it whose process is elsewhere. */
   loose: Task[];
   holders: wire.Holder[];
@@ -160,8 +162,10 @@ export interface Host {
   suspects: wire.Suspect[];
   /** How many processes are in an unknown namespace of each type. */
   unread: Record<TypeName, number>;
-  /** Whether procfs is known to hide processes. */
+  /** Whether there may be processes that procfs did not list: it hides some, or is that of a PID namespace below others. */
   hidesProcesses: boolean;
+  /** The PID namespace whose processes were listed, where that is not the initial one. */
+  pidnsOnly: number | undefined;
   /** Whether all places could be read that may hold a namespace. */
   holdersSeen: boolean;
   userNames: Map<number, string>;
@@ -171,19 +175,7 @@ export interface Host {
 
 export class NotADump extends Error {}
 
-/** Parses a dump of lxkns, also one of the Go program. */
-export function parseDump(json: string): Host {
-  let value: unknown;
-  try {
-    // Unique IDs can exceed what a JavaScript number can hold.
-    value = parseClean(json.replace(/("unique-id"\s*:\s*)(\d{16,})/g, '$1"$2"'));
-  } catch (error) {
-    throw new NotADump(S.dump.notJson(error instanceof Error ? error.message : String(error)));
-  }
-  return hostOf(value);
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
+export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** A value whose `null` members count as missing, as everywhere in dumps. */
@@ -229,6 +221,7 @@ export function hostOf(value: unknown): Host {
     suspects: snapshot?.suspects ?? [],
     unread: { user: 0, pid: 0, mnt: 0, net: 0, cgroup: 0, uts: 0, ipc: 0, time: 0 },
     hidesProcesses: false,
+    pidnsOnly: undefined,
     holdersSeen: snapshot !== undefined,
     userNames: new Map(entries(snapshot?.["user-names"])),
     mounts: new Map(),
@@ -245,11 +238,23 @@ export function hostOf(value: unknown): Host {
   for (const list of Object.values(host.byType)) {
     list.sort((a, b) => Number(b.initial) - Number(a.initial) || a.id - b.id);
   }
-  host.hidesProcesses = host.gaps.some((gap) => gap.cause === "hidden");
+  const pidns = host.observer?.["procfs-pidns"] ?? undefined;
+  if (host.observer && pidns !== INITIAL_PIDNS && !(pidns !== undefined && host.namespaces.get(pidns)?.initial)) host.pidnsOnly = pidns ?? NaN;
+  const hides = host.gaps.some((gap) => gap.cause === "hidden");
+  host.hidesProcesses = hides || host.pidnsOnly !== undefined;
+  if (!hides) for (const ns of host.byType.pid) ns.allListed = isBelow(ns, host.pidnsOnly);
   const holding = new Set(["fds", "sockets", "tun", "task-fds", "bind-mounts", "processless-mounts", "tasks", "for-children", "processes"]);
-  host.holdersSeen &&= !host.gaps.some((gap) => holding.has(gap.place));
+  host.holdersSeen &&= host.pidnsOnly === undefined && !host.gaps.some((gap) => holding.has(gap.place));
   return host;
 }
+
+/** Whether a PID namespace is this one, or below it. */
+function isBelow(ns: Ns, top: number | undefined): boolean {
+  for (let at: Ns | undefined = ns; at; at = at.parent) if (at.id === top) return true;
+  return false;
+}
+
+const INITIAL_PIDNS = 4026531836;
 
 /** The initial namespaces of kernels that do not say so, by their fixed inode numbers. */
 const FIRST_INITIAL = 4026531832;
@@ -275,6 +280,7 @@ function addNamespaces(host: Host, dump: wire.LxknsDump): void {
       reference: (typeof reference === "string" ? (reference ? [reference] : []) : ((reference ?? []) as string[])).map(clean),
       leaders: [],
       members: [],
+      allListed: false,
       loose: [],
       holders: (raw.holders ?? []).map((holder) => (holder.path ? { ...holder, path: unescapePath(holder.path) } : holder)),
       uidMap: or(raw["uid-map"]) as number[][] | undefined,
@@ -397,7 +403,8 @@ function addProcesses(host: Host, dump: wire.LxknsDump, snapshot: wire.LxknsDump
   for (const process of host.processes.values()) {
     for (const type of TYPES) {
       const ns = process.namespaces[type];
-      if (ns === undefined) host.unread[type]++;
+      // One that has ended is in none.
+      if (ns === undefined) host.unread[type] += Number(!/^[ZX]/.test(process.state ?? ""));
       else host.namespaces.get(ns)?.members.push(process);
     }
   }

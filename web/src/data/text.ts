@@ -14,10 +14,13 @@ export function clean(text: string): string {
 const SUSPICIOUS =
   /\\[ubfnrt]|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]/;
 
+/** Whether JSON may have strings that are not clean. */
+export const isSuspicious = (json: string): boolean => SUSPICIOUS.test(json);
+
 /** Parses JSON; all strings in the result are clean, keys too. */
 export function parseClean(json: string): unknown {
   const whole: unknown[] = [JSON.parse(json)];
-  if (SUSPICIOUS.test(json)) cleanAll(whole);
+  if (isSuspicious(json)) cleanAll(whole);
   return whole[0];
 }
 

@@ -44,6 +44,7 @@ export interface Words {
   ports: () => string;
   apart: string;
   physical: string;
+  noProcess: string;
   more: (count: number) => string;
 }
 
@@ -58,16 +59,16 @@ export function wiringOf(graph: GraphAnswer, known: { initial: (id: number) => b
       if (from[0] === only) near.add(to[0]);
       if (to[0] === only) near.add(from[0]);
     }
-    links = links.filter((link) => near.has(link.nsid));
+    links = links.filter((link) => near.has(link.id[0]));
     edges = edges.filter(({ from, to }) => near.has(from[0]) && near.has(to[0]));
   }
   const byId = new Map<number, Net>();
   for (const link of links) {
-    let net = byId.get(link.nsid);
+    let net = byId.get(link.id[0]);
     if (!net) {
-      const title = known.title(link.nsid) ?? link.container?.name ?? link["netns-name"] ?? (link.process ? `${link.process.name} ${link.process.pid}` : `net:[${link.nsid}]`);
-      net = { id: link.nsid, title, initial: known.initial(link.nsid), orphan: !link.process, links: [], ports: [], addresses: known.addresses(link.nsid) };
-      byId.set(link.nsid, net);
+      const title = known.title(link.id[0]) ?? link.container?.name ?? link["netns-name"] ?? (link.process ? `${link.process.name} ${link.process.pid}` : `net:[${link.id[0]}]`);
+      net = { id: link.id[0], title, initial: known.initial(link.id[0]), orphan: !link.process, links: [], ports: [], addresses: known.addresses(link.id[0]) };
+      byId.set(link.id[0], net);
     }
     net.links.push(link);
   }
@@ -132,7 +133,7 @@ export function pictureOf(wiring: Wiring, words: Words): Picture {
     width = Math.max(width, drawn.w);
   }
   for (const { own, other } of extra.length > MOST_CURVES ? [] : extra) {
-    const [a, b] = [anchors.get(linkKey(own.id)) ?? anchors.get(String(own.nsid)), anchors.get(linkKey(other.id)) ?? anchors.get(String(other.nsid))];
+    const [a, b] = [anchors.get(linkKey(own.id)) ?? anchors.get(String(own.id[0])), anchors.get(linkKey(other.id)) ?? anchors.get(String(other.id[0]))];
     if (!a || !b) continue;
     const [[ax, ay], [bx, by]] = a.left[0] <= b.left[0] ? [a.right, b.left] : [a.left, b.right];
     const bend = Math.max(40, Math.abs(ax - bx) / 2);
@@ -149,9 +150,9 @@ export function pictureOf(wiring: Wiring, words: Words): Picture {
 function connect(wiring: Wiring): { connections: Map<number, Connection[]>; extra: Connection[] } {
   const connections = new Map<number, Connection[]>();
   const add = (own: LinkAnswer, other: LinkAnswer): void => {
-    const list = connections.get(own.nsid);
+    const list = connections.get(own.id[0]);
     if (list) list.push({ own, other });
-    else connections.set(own.nsid, [{ own, other }]);
+    else connections.set(own.id[0], [{ own, other }]);
   };
   for (const edge of wiring.edges) {
     if (edge.relation === "master") continue;
@@ -169,7 +170,7 @@ const hangsOn = (wiring: Wiring, link: LinkAnswer): LinkAnswer => (link.master &
 function forest(wiring: Wiring, connections: Map<number, Connection[]>, extra: Connection[]): { trees: Placed[]; apart: Net[] } {
   const placed = new Map<number, Placed>();
   const used = new Set<string>();
-  const degree = (net: Net): number => new Set(connections.get(net.id)?.map((one) => one.other.nsid)).size;
+  const degree = (net: Net): number => new Set(connections.get(net.id)?.map((one) => one.other.id[0])).size;
   const degrees = new Map(wiring.nets.map((net) => [net.id, degree(net)]));
   const order = [...wiring.nets].sort((a, b) => Number(b.initial) - Number(a.initial) || degrees.get(b.id)! - degrees.get(a.id)! || a.id - b.id);
   const trees: Placed[] = [];
@@ -190,7 +191,7 @@ function forest(wiring: Wiring, connections: Map<number, Connection[]>, extra: C
         const pair = [linkKey(own.id), linkKey(other.id)].sort().join("-");
         if (used.has(pair)) continue;
         used.add(pair);
-        const net = wiring.byId.get(other.nsid);
+        const net = wiring.byId.get(other.id[0]);
         if (!net) continue;
         if (placed.has(net.id)) {
           extra.push({ own, other });
@@ -297,10 +298,10 @@ function cardLines(wiring: Wiring, placed: Placed, most: number, words: Words): 
   const shown = (up.length > 0 ? up : links).slice(0, most);
   for (const link of shown) {
     const far = wiring.beyond.get(linkKey(link.id));
-    const other = link === parent?.own ? ` ⇄ ${parent.other.name}` : far ? ` ⇄ ${far.name} (${wiring.byId.get(far.nsid)?.title ?? far.nsid})` : "";
+    const other = link === parent?.own ? ` ⇄ ${parent.other.name}` : far ? ` ⇄ ${far.name} (${wiring.byId.get(far.id[0])?.title ?? far.id[0]})` : "";
     const kind = link.kind === "veth" || link.name === "lo" ? "" : ` · ${link.kind ?? words.physical}`;
     const master = link.master ? ` → ${net.links.find((one) => one.id[1] === link.master![1])?.name ?? ""}` : "";
-    lines.push({ text: `${link.name}${other}${kind}${master}${link.up ? "" : " · down"}`, style: "link", link });
+    lines.push({ text: `${link.name}${kind}${other}${master}${link.up ? "" : " · down"}`, style: "link", link });
     for (const address of (net.addresses.get(link.id[1]) ?? []).slice(0, 2)) lines.push({ text: `   ${address}`, style: "small" });
     for (const user of link.users.slice(0, 2)) lines.push({ text: `   ${user.name} ${user.pid}`, style: "small" });
   }
@@ -317,10 +318,25 @@ function cardHeight(wiring: Wiring, placed: Placed, most: number, words: Words):
   return 44 + LINE * (lines.length + (hidden > 0 ? 1 : 0) + (placed.net.ports.length > 0 ? 1 : 0));
 }
 
-const fit = (text: string, width: number, each: number): string => {
-  const most = Math.floor(width / each);
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
-};
+/** How wide a character is at most in the usual fonts, as a part of the font's size. */
+const wideness = (c: string): number =>
+  /[ijl.,:;|!'()[\] ft]/.test(c) ? 0.42 : /[mwMW@%]/.test(c) ? 1 : /[A-Z]/.test(c) ? 0.76 : c < "\u0590" ? 0.65 : 1.1;
+
+/** Text cut to a width, in pixels, of a font of this size. */
+function fit(text: string, width: number, size: number): string {
+  let left = width / size;
+  let n = 0;
+  for (const c of text) {
+    left -= wideness(c);
+    if (left < 0) return `${text.slice(0, Math.max(0, n - 1))}…`;
+    n += c.length;
+  }
+  return text;
+}
+
+/** Bold letters of 13 pixels take as much as others of this size. */
+const BOLD = 14.6;
+const PLAIN = 11.6;
 
 function drawCard(wiring: Wiring, placed: Placed, x: number, y: number, w: number, most: number, shapes: Shape[], anchors: Anchors, words: Words): Drawn {
   const { net } = placed;
@@ -328,20 +344,20 @@ function drawCard(wiring: Wiring, placed: Placed, x: number, y: number, w: numbe
   const h = cardHeight(wiring, placed, most, words);
   const href = hrefOf({ kind: "ns", id: net.id });
   shapes.push({ kind: "box", x, y, w, h, style: net.initial ? "initial" : net.orphan ? "orphan" : "net", label: net.title });
-  shapes.push({ kind: "text", x: x + 10, y: y + 18, text: fit(net.title, w - 20, 7.6), style: "title", href });
-  shapes.push({ kind: "text", x: x + 10, y: y + 33, text: `net:[${net.id}]`, style: "small" });
+  shapes.push({ kind: "text", x: x + 10, y: y + 18, text: fit(net.title, w - 20, BOLD), style: "title", href });
+  shapes.push({ kind: "text", x: x + 10, y: y + 33, text: net.title === `net:[${net.id}]` ? words.noProcess : `net:[${net.id}]`, style: "small" });
   anchors.set(String(net.id), { left: [x, y + 14], right: [x + w, y + 14] });
   let at = y + 33;
   for (const line of lines) {
     at += LINE;
     shapes.push({
-      kind: "text", x: x + 10, y: at, text: fit(line.text, w - 18, 6.7), style: line.style,
+      kind: "text", x: x + 10, y: at, text: fit(line.text, w - 18, PLAIN), style: line.style,
       ...(line.link ? { href: hrefOf({ kind: "link", netns: line.link.id[0], index: line.link.id[1] }) } : {}),
     });
     if (line.link) anchors.set(linkKey(line.link.id), { left: [x, at - 4], right: [x + w, at - 4] });
   }
   if (hidden > 0) shapes.push({ kind: "text", x: x + 10, y: (at += LINE), text: words.more(hidden), style: "small" });
-  if (net.ports.length > 0) shapes.push({ kind: "text", x: x + 10, y: at + LINE, text: fit(`${words.ports()} ${portsText(net)}`, w - 18, 6.7), style: "port" });
+  if (net.ports.length > 0) shapes.push({ kind: "text", x: x + 10, y: at + LINE, text: fit(`${words.ports()} ${portsText(net)}`, w - 18, PLAIN), style: "port" });
   return { w, h };
 }
 

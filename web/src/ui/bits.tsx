@@ -3,6 +3,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import type { Envelope } from "../data/answers";
 import { hrefOf } from "../data/address";
+import { isOver, type Change } from "../data/diff";
 import { isOrphan, isShared, nsName, type Container, type Host, type Ns, type Proc, type Task, type TypeName } from "../data/host";
 import { S } from "../strings";
 import { useStore } from "./store";
@@ -27,7 +28,7 @@ export function NsRef({ ns, inRow, bare }: LinkProps & { ns: Ns; bare?: boolean 
 }
 
 /** A namespace by its number, also where it is not in the snapshot. */
-export function NsById({ host, id, type, inRow }: LinkProps & { host: Host; id: number; type?: TypeName }): JSX.Element {
+export function NsById({ host, id, type, inRow }: LinkProps & { host: Host; id: number; type?: string | null }): JSX.Element {
   const ns = host.namespaces.get(id);
   return ns ? <NsRef ns={ns} inRow={inRow} /> : <span class="id">{type ? nsName({ type, id }) : id}</span>;
 }
@@ -41,7 +42,7 @@ export function ProcRef({ process, inRow }: LinkProps & { process: Proc }): JSX.
 }
 
 /** A process by its PID, also where it is not in the snapshot. */
-export function ProcById({ host, pid, name }: { host: Host; pid: number; name?: string | undefined }): JSX.Element {
+export function ProcById({ host, pid, name }: { host: Host; pid: number; name?: string | null | undefined }): JSX.Element {
   const process = host.processes.get(pid);
   return process ? <ProcRef process={process} /> : <span><bdi>{name}</bdi> <span class="id">{pid}</span></span>;
 }
@@ -69,7 +70,7 @@ export function NsTags({ ns }: { ns: Ns }): JSX.Element {
     <>
       {ns.initial && <Tag kind="initial">{S.tags.initial}</Tag>}
       {!ns.initial && isShared(ns) && <Tag kind="shared">{S.tags.shared}</Tag>}
-      {isOrphan(ns) && <Tag kind="orphan">{S.tags.orphan}</Tag>}
+      {!ns.initial && isOrphan(ns) && <Tag kind="orphan">{S.tags.orphan}</Tag>}
     </>
   );
 }
@@ -87,9 +88,10 @@ function whyUnread(host: Host): string | undefined {
 export function MemberCount({ host, ns }: { host: Host; ns: Ns }): JSX.Element {
   const count = ns.members.length;
   const unread = host.unread[ns.type];
+  const hidden = host.hidesProcesses && !ns.allListed;
   if (count === 0 && unread > 0) return <Unread why={whyUnread(host)}>{S.membersUnread(unread)}</Unread>;
-  if (count === 0 && host.hidesProcesses) return <Unread>{S.membersHidden}</Unread>;
-  if (unread > 0 || host.hidesProcesses) return <span class="number" title={unread > 0 ? S.moreUnread(unread) : S.moreHidden}>{S.atLeast(count)}</span>;
+  if (count === 0 && hidden) return <Unread>{S.membersHidden}</Unread>;
+  if (unread > 0 || hidden) return <span class="number" title={unread > 0 ? S.moreUnread(unread) : S.moreHidden}>{S.atLeast(count)}</span>;
   return <span class="number">{count}</span>;
 }
 
@@ -165,5 +167,19 @@ export function Heading({ title, children }: { title: ComponentChildren; childre
       <h1 tabIndex={-1}>{title}</h1>
       {children}
     </header>
+  );
+}
+
+/** What of a kind went lately: it has no row any more. */
+export function Over({ kind, prefix = "" }: { kind: Change["kind"]; prefix?: string }): JSX.Element | null {
+  const { marks } = useStore();
+  const now = Date.now();
+  const over = [...marks.values()].filter((mark) => mark.kind === kind && isOver(mark.change) && mark.until > now && mark.label.startsWith(prefix)).reverse();
+  if (over.length === 0) return null;
+  return (
+    <details class="over" open={over.length <= 3}>
+      <summary>{S.over} ({over.length})</summary>
+      <ul>{over.slice(0, 50).map((mark, n) => <li key={n}><Tag kind={`mark-${mark.change}`}>{S.marks[mark.change]}</Tag> <bdi>{mark.label}</bdi> <bdi class="dim">{mark.details.join("; ")}</bdi></li>)}</ul>
+    </details>
   );
 }

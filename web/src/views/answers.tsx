@@ -8,7 +8,7 @@ import type { Gap } from "../data/dump-types";
 import { isOrphan, nsName, TYPES, type Host, type Ns } from "../data/host";
 import { collate } from "../data/text";
 import { S } from "../strings";
-import { Answer, Card, Facts, Heading, NsById, NsRef, NsTags, ProcById, Some, Tag, Unread } from "../ui/bits";
+import { Answer, Card, Facts, Heading, MemberCount, NsById, NsRef, NsTags, ProcById, Some, Tag, Unread } from "../ui/bits";
 import { Grid, useFilter, type Column, type Tree } from "../ui/grid";
 import { useStore } from "../ui/store";
 import { heldBy } from "./namespaces";
@@ -34,21 +34,27 @@ export function HolderAnswerLine({ host, holder }: { host: Host; holder: HolderA
   return (
     <>
       <span>
-        {holder.count !== undefined ? S.holders.count(holder.kind, holder.count) : (S.holders.kinds[holder.kind as "fd"] ?? holder.kind)}
-        {holder.pid !== undefined && <> <ProcById host={host} pid={holder.pid} name={holder.command} /></>}
-        {holder.fd !== undefined && <span class="dim"> fd {holder.fd}</span>}
-        {holder.nsid !== undefined && <> <NsById host={host} id={holder.nsid} /></>}
-        {holder.path !== undefined && <> <bdi class="wrap">{holder.path}</bdi></>}
+        {holder.count != null ? S.holders.count(holder.kind, holder.count) : (S.holders.kinds[holder.kind as "fd"] ?? holder.kind)}
+        {holder.pid != null && <> <ProcById host={host} pid={holder.pid} name={holder.command} /></>}
+        {holder.fd != null && <span class="dim"> fd {holder.fd}</span>}
+        {holder.nsid != null && <> <NsById host={host} id={holder.nsid} /></>}
+        {holder.path != null && <> <bdi class="wrap">{holder.path}</bdi></>}
+        {holder.mntns !== undefined && holder.mntns !== host.mntns && <> <span class="dim">{S.in}</span> <NsById host={host} id={holder.mntns} type="mnt" /></>}
       </span>
       {holder.release && holder.release.length > 0 && <ul class="steps">{holder.release.map((step, n) => <li key={n}><StepLine step={step} /></li>)}</ul>}
     </>
   );
 }
 
+/** Text in which commands stand between backquotes. */
+function Coded({ text }: { text: string }): JSX.Element {
+  return <>{text.split(/`([^`]+)`/).map((part, n) => (n % 2 ? <code key={n} class="wrap">{part}</code> : part))}</>;
+}
+
 function StepLine({ step }: { step: Step }): JSX.Element {
-  const named = step["engine-command"] ?? step["delete-name"] ?? step.command;
+  const named = step["engine-command"] ?? step["delete-name"] ?? step.command ?? undefined;
   const command = named !== undefined && step.text.includes(named) ? undefined : named;
-  return <span>{step.text}{command && <> <code class="wrap">{command}</code></>}{step.lacks && <> <Tag kind="warn">{S.why.lacks(step.lacks)}</Tag></>}</span>;
+  return <span><Coded text={step.text} />{command && <> <code class="wrap">{command}</code></>}{step.lacks && <> <Tag kind="warn">{S.why.lacks(step.lacks)}</Tag></>}</span>;
 }
 
 export function OrphansView({ host }: { host: Host }): JSX.Element {
@@ -89,7 +95,7 @@ function OrphansOfDump({ host }: { host: Host }): JSX.Element {
   const match = useMemo(() => (text === "" ? undefined : (ns: Ns) => `${nsName(ns)} ${ns.netnsName ?? ""} ${ns.reference.join(" ")}`.includes(text)), [text]);
   const columns: Column<Ns>[] = [
     { id: "ns", title: S.columns.namespace, width: "minmax(13rem, 1fr)", cell: (ns) => <><NsRef ns={ns} inRow /><NsTags ns={ns} /></>, sort: (a, b) => a.id - b.id },
-    { id: "sure", title: S.columns.processes, width: "minmax(10rem, 1fr)", from: 520, cell: (ns) => (host.unread[ns.type] > 0 ? <Unread>{S.membersUnread(host.unread[ns.type])}</Unread> : <span class="number">0</span>) },
+    { id: "sure", title: S.columns.processes, width: "minmax(10rem, 1fr)", from: 520, cell: (ns) => (<MemberCount host={host} ns={ns} />) },
     { id: "held", title: S.columns.held, width: "minmax(12rem, 2fr)", from: 700, cell: (ns) => (host.ours ? <span>{heldBy(ns)}</span> : <Unread>{S.notKnown}</Unread>) },
   ];
   return (
@@ -108,8 +114,8 @@ export function AuditFindings({ host, answer }: { host: Host; answer: AuditAnswe
         {answer.findings.map((finding, n) => (
           <li key={n}>
             <Tag kind={`severity-${finding.severity}`}>{finding.severity}</Tag> {finding.text}
-            <ul>{finding.evidence.slice(0, 5).map((one, m) => <li key={m} class="dim"><bdi>{one.text}</bdi>{one.pid !== undefined && host.processes.has(one.pid) && <> <ProcById host={host} pid={one.pid} /></>}</li>)}</ul>
-            {finding.remedy && <p class="dim">{S.audit.remedy(finding.remedy)}</p>}
+            <ul>{finding.evidence.slice(0, 5).map((one, m) => <li key={m} class="dim"><bdi>{one.text}</bdi>{one.pid != null && host.processes.has(one.pid) && <> <ProcById host={host} pid={one.pid} /></>}</li>)}</ul>
+            {finding.remedy && <p class="dim"><Coded text={S.audit.remedy(finding.remedy)} /></p>}
           </li>
         ))}
       </ul>
@@ -168,7 +174,7 @@ export function GapText({ host, gap }: { host: Host; gap: Gap }): JSX.Element {
   return (
     <span>
       {S.gaps.place(gap.place)}: {gap.operation}{gap.operand ? ` ${gap.operand}` : ""}: <Unread>{S.gaps.cause(gap.cause, gap.errno)}</Unread>
-      {gap.pid !== undefined && <> <ProcById host={host} pid={gap.pid} /></>}
+      {gap.pid != null && <> <ProcById host={host} pid={gap.pid} /></>}
       {gap.tid !== undefined && gap.tid !== gap.pid && <span class="dim"> {S.holders.task(gap.tid)}</span>}
       {gap.fd !== undefined && <span class="dim"> fd {gap.fd}</span>}
       {gap.nsid !== undefined && <> <NsById host={host} id={gap.nsid} /></>}
@@ -190,7 +196,7 @@ export function GapsView({ host }: { host: Host }): JSX.Element {
     { id: "place", title: S.gaps.where, width: "minmax(7rem, 0.8fr)", cell: (gap) => <span>{S.gaps.place(gap.place)}</span>, sort: (a, b) => collate(a.place, b.place) },
     { id: "cause", title: S.gaps.why, width: "minmax(9rem, 1fr)", cell: (gap) => <Unread>{S.gaps.cause(gap.cause, gap.errno)}</Unread>, sort: (a, b) => collate(a.cause, b.cause) },
     { id: "operation", title: S.gaps.operation, width: "minmax(8rem, 1fr)", from: 560, cell: (gap) => <bdi class="dim">{gap.operation} {gap.operand ?? ""}</bdi> },
-    { id: "object", title: S.gaps.object, width: "minmax(10rem, 1.4fr)", from: 440, cell: (gap) => <span>{gap.pid !== undefined && <ProcById host={host} pid={gap.pid} />}{gap.fd !== undefined && <span class="dim"> fd {gap.fd}</span>} {gap.nsid !== undefined && <NsById host={host} id={gap.nsid} />}{gap.mntns !== undefined && <NsById host={host} id={gap.mntns} type="mnt" />} <bdi>{gap.path ?? ""}</bdi></span> },
+    { id: "object", title: S.gaps.object, width: "minmax(10rem, 1.4fr)", from: 440, cell: (gap) => <span>{gap.pid != null && <ProcById host={host} pid={gap.pid} />}{gap.fd !== undefined && <span class="dim"> fd {gap.fd}</span>} {gap.nsid !== undefined && <NsById host={host} id={gap.nsid} />}{gap.mntns !== undefined && <NsById host={host} id={gap.mntns} type="mnt" />} <bdi>{gap.path ?? ""}</bdi></span> },
   ];
   return (
     <>
@@ -207,9 +213,10 @@ export function GapsView({ host }: { host: Host }): JSX.Element {
             ]}
           />
         </Card>
-        {host.suspects.length > 0 && <Card title={S.gaps.suspects(host.suspects.length)}><Some items={host.suspects} limit={4} each={(one) => <span>{one.kind}{one.pid !== undefined && <> <ProcById host={host} pid={one.pid} /></>}{one.fd !== undefined && <span class="dim"> fd {one.fd}</span>} {one.mntns !== undefined && <NsById host={host} id={one.mntns} type="mnt" />} <bdi class="wrap">{one.path}</bdi></span>} /></Card>}
+        {host.pidnsOnly !== undefined && <Card title={S.views.processes}><p><Unread>{S.gaps.outside}</Unread>{!Number.isNaN(host.pidnsOnly) && <> <NsById host={host} id={host.pidnsOnly} type="pid" /></>}</p></Card>}
+        {host.suspects.length > 0 && <Card title={S.gaps.suspects(host.suspects.length)}><Some items={host.suspects} limit={4} each={(one) => <span>{one.kind}{one.pid != null && <> <ProcById host={host} pid={one.pid} /></>}{one.fd !== undefined && <span class="dim"> fd {one.fd}</span>} {one.mntns !== undefined && <NsById host={host} id={one.mntns} type="mnt" />} <bdi class="wrap">{one.path}</bdi></span>} /></Card>}
       </div>
-      <Grid id="gaps" label={S.views.gaps} columns={columns} tree={tree} match={match} tools={input} empty={host.ours ? S.gaps.none : <Unread>{S.gaps.theirs}</Unread>} />
+      <Grid id="gaps" label={S.views.gaps} columns={columns} tree={tree} match={match} tools={input} empty={host.ours ? (host.pidnsOnly === undefined ? S.gaps.none : S.gaps.noOther) : <Unread>{S.gaps.theirs}</Unread>} />
     </>
   );
 }

@@ -9,7 +9,7 @@ import { keyOf } from "../data/diff";
 import { containerOf, nsName, TYPES, type Container, type Engine, type Group, type Host, type Ns, type TypeName } from "../data/host";
 import { collate } from "../data/text";
 import { S } from "../strings";
-import { ContainerRef, Heading, NsRef, NsTags, ProcRef, Tag, Unread } from "../ui/bits";
+import { ContainerRef, Heading, NsRef, NsTags, Over, ProcRef, Tag, Unread } from "../ui/bits";
 import { Grid, useFilter, type Column, type Tree } from "../ui/grid";
 import { store, useStore } from "../ui/store";
 
@@ -90,6 +90,7 @@ export function ContainersView({ host }: { host: Host }): JSX.Element {
   return (
     <>
       <Heading title={S.views.containers}><p class="lead">{S.lead.containers} <a href={viewHref("matrix")}>{S.views.matrix}</a></p></Heading>
+      <Over kind="container" />
       <Grid
         id={`containers-${by}`}
         label={S.views.containers}

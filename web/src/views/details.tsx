@@ -7,18 +7,23 @@ import type { AuditAnswer, CapsAnswer, GraphAnswer, LinkAnswer, ShowAnswer, WhoC
 import { CAPABILITIES, capabilityNames } from "../data/capabilities";
 import type { Gap, Holder } from "../data/dump-types";
 import { commandLine, TYPES, userLabel, type Container, type Host, type Missing, type Ns, type Proc, type Task } from "../data/host";
+import { isOver } from "../data/diff";
 import { rangesText } from "../data/text";
 import { S } from "../strings";
 import { Answer, Card, ContainerRef, Facts, Heading, MemberCount, NsById, NsRef, NsTags, ProcById, ProcRef, Some, Tag, TaskRef, Unread } from "../ui/bits";
+import { useStore } from "../ui/store";
 import { AuditFindings, GapText, WhyResult } from "./answers";
 import { rootOnHost, State, whose } from "./containers";
 import { Schedule } from "./processes";
 
-export function Gone({ children }: { children: ComponentChildren }): JSX.Element {
+/** Says that something is not there; `was` is its key in comparisons, by which the page may know what it was. */
+export function Gone({ children, was = "" }: { children: ComponentChildren; was?: string }): JSX.Element {
+  const mark = useStore().marks.get(was);
   return (
     <>
       <Heading title={S.gone.title} />
       <p class="note">{children}</p>
+      {mark && isOver(mark.change) && <p class="over"><Tag kind={`mark-${mark.change}`}>{S.marks[mark.change]}</Tag> <bdi>{mark.label}</bdi> <bdi class="dim">{mark.details.join("; ")}</bdi></p>}
     </>
   );
 }
@@ -163,7 +168,7 @@ function Inside({ target }: { target: string }): JSX.Element {
               {limits && limits.length > 0 && (
                 <table class="small">
                   <thead><tr><th>{S.details.type}</th><th>{S.details.used}</th><th>{S.details.max}</th></tr></thead>
-                  <tbody>{limits.map((limit) => <tr key={limit.type}><td>{limit.type}</td><td>{limit.used}</td><td>{limit.max ?? S.notKnown}</td></tr>)}</tbody>
+                  <tbody>{limits.map((limit) => <tr key={limit.type}><td>{limit.type}</td><td>{limit.used ?? <Unread>{S.notKnown}</Unread>}</td><td>{limit.max}</td></tr>)}</tbody>
                 </table>
               )}
               {network && (

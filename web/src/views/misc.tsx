@@ -3,11 +3,13 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { viewHref } from "../data/address";
-import { difference, type Change } from "../data/diff";
+import type { EventLine } from "../data/answers";
+import { difference, isOver, type Change } from "../data/diff";
+import { changeOf, type State } from "../data/events";
 import type { Host } from "../data/host";
 import { search, type Hit, type HitKind } from "../data/search";
 import { S } from "../strings";
-import { Card, Heading, Tag, Unread } from "../ui/bits";
+import { Answer, Card, Heading, Tag, Unread } from "../ui/bits";
 import { Grid, useFilter, type Column, type Tree } from "../ui/grid";
 import { store, useStore, type Settings } from "../ui/store";
 
@@ -137,59 +139,93 @@ export function SearchField(): JSX.Element {
   );
 }
 
+const timeOf = (time: string | Date): string => (typeof time === "string" ? time : time.toISOString()).replace(/\.\d+Z$/, "Z");
+
+/** Chooses what to compare with among the states that this page has seen, and those that the agent still knows. */
+function StateChoice(): JSX.Element | null {
+  const { kept, live, other } = useStore();
+  if (!live || store.state === undefined) return null;
+  const asked = store.ask<State>("history", {});
+  const seen = kept.slice(0, -1).map(({ state, time }) => ({ state, time: timeOf(time) }));
+  const known = asked.state === "is" ? asked.value.results.filter((one) => one.state !== store.state && !seen.some(({ state }) => state === one.state)) : [];
+  if (seen.length + known.length === 0) return null;
+  const group = (label: string, states: { state: string; time: string }[]): JSX.Element | null =>
+    states.length === 0 ? null : <optgroup label={label}>{[...states].reverse().map((one) => <option key={one.state} value={one.state}>{timeOf(one.time)}</option>)}</optgroup>;
+  return (
+    <select
+      aria-label={S.compare.states}
+      value={other && "state" in other ? other.state : ""}
+      onChange={(event) => {
+        const { value, selectedOptions } = event.currentTarget;
+        if (value) store.compareWith(value, selectedOptions[0]?.label ?? value);
+      }}
+    >
+      <option value="">{S.compare.states}</option>
+      {group(S.compare.kept, seen)}
+      {group(S.compare.history, known.map(({ state, time }) => ({ state, time })))}
+    </select>
+  );
+}
+
 export function CompareView({ host }: { host: Host }): JSX.Element {
   const { other } = useStore();
-  const [text, input] = useFilter();
-  const [kind, setKind] = useState("every");
   const [swapped, setSwapped] = useState(false);
-  const found = useMemo(() => (other ? (swapped ? difference(host, other.host) : difference(other.host, host)) : undefined), [other, host, swapped]);
-  const changes = useMemo(() => found?.changes.filter((one) => kind === "every" || one.kind === kind) ?? [], [found, kind]);
-  const tree = useMemo((): Tree<Change> => {
-    const numbers = new Map(changes.map((change, n) => [change, String(n)]));
-    return { roots: changes, key: (change) => numbers.get(change)!, href: (change) => (change.change === "went" || change.change === "unseen" ? undefined : change.href) };
-  }, [changes]);
-  const match = useMemo(() => (text === "" ? undefined : (change: Change) => `${change.label} ${change.details.join(" ")}`.toLowerCase().includes(text)), [text]);
-  const columns: Column<Change>[] = [
-    { id: "change", title: S.compare.change, width: "minmax(6.5rem, 0.5fr)", cell: (one) => <Tag kind={`mark-${one.change}`}>{S.marks[one.change]}</Tag>, sort: (a, b) => a.change.localeCompare(b.change) },
-    { id: "label", title: S.compare.object, width: "minmax(11rem, 1.2fr)", cell: (one) => (one.change === "went" || one.change === "unseen" ? <bdi>{one.label}</bdi> : <a class="ref" tabIndex={-1} href={one.href}><bdi class="name">{one.label}</bdi></a>) },
-    { id: "kind", title: S.search.kind, width: "minmax(6rem, 0.5fr)", from: 620, cell: (one) => <span class="dim">{S.kinds[one.kind]}</span> },
-    { id: "details", title: S.search.detail, width: "minmax(10rem, 2fr)", from: 520, cell: (one) => <bdi>{one.details.join("; ")}</bdi> },
-  ];
+  const found = useMemo(() => (other && "host" in other ? (swapped ? difference(host, other.host) : difference(other.host, host)) : undefined), [other, host, swapped]);
   return (
     <>
       <Heading title={S.views.compare}><p class="lead">{S.lead.compare}</p></Heading>
       <div class="tools">
         <FileButton label={S.compare.open} compare />
-        {other && (
-          <>
-            <span>{S.compare.with} <strong><bdi>{other.name}</bdi></strong> {other.host.takenAt && <span class="dim">{other.host.takenAt.toISOString().replace(/\.\d+Z$/, "Z")}</span>}</span>
-            <button type="button" onClick={() => setSwapped(!swapped)}>{swapped ? S.compare.thisFirst : S.compare.otherFirst}</button>
-          </>
-        )}
+        <StateChoice />
+        {other && <span>{S.compare.with} <strong><bdi>{other.name}</bdi></strong> {"host" in other && other.host.takenAt && <span class="dim">{timeOf(other.host.takenAt)}</span>}</span>}
+        {other && "host" in other && <button type="button" onClick={() => setSwapped(!swapped)}>{swapped ? S.compare.thisFirst : S.compare.otherFirst}</button>}
         {!other && store.host && <button type="button" onClick={() => { store.other = { host, name: S.compare.now(host.takenAt) }; store.emit(); }}>{S.compare.keep}</button>}
       </div>
       {found && found.sameBoot === false && <p class="problem">{S.compare.otherBoot}</p>}
       {found && found.sameBoot === undefined && <p class="note"><Unread>{S.compare.unknownBoot}</Unread></p>}
-      {found ? (
-        <Grid
-          id="compare"
-          label={S.views.compare}
-          columns={columns}
-          tree={tree}
-          match={match}
-          empty={S.compare.same}
-          tools={
-            <>
-              {input}
-              <select aria-label={S.search.kind} value={kind} onChange={(event) => setKind(event.currentTarget.value)}>
-                <option value="every">{S.search.every}</option>
-                {(["namespace", "container", "process", "mount"] as const).map((one) => <option key={one} value={one}>{S.kinds[one]}</option>)}
-              </select>
-            </>
-          }
-        />
-      ) : <p class="note">{S.compare.hint}</p>}
+      {found ? <ChangeGrid all={found.changes} />
+        : other && "state" in other ? (
+          <Answer<EventLine> question="diff" params={{ since: other.state, ...(store.state === undefined ? {} : { until: store.state }) }}>
+            {(lines) => <ChangeGrid all={lines.map(changeOf)} />}
+          </Answer>
+        ) : <p class="note">{S.compare.hint}</p>}
     </>
+  );
+}
+
+function ChangeGrid({ all }: { all: Change[] }): JSX.Element {
+  const [text, input] = useFilter();
+  const [kind, setKind] = useState("every");
+  const changes = useMemo(() => all.filter((one) => kind === "every" || one.kind === kind), [all, kind]);
+  const tree = useMemo((): Tree<Change> => {
+    const numbers = new Map(changes.map((change, n) => [change, String(n)]));
+    return { roots: changes, key: (change) => numbers.get(change)!, href: (change) => (isOver(change.change) ? undefined : change.href) };
+  }, [changes]);
+  const match = useMemo(() => (text === "" ? undefined : (change: Change) => `${change.label} ${change.details.join(" ")}`.toLowerCase().includes(text)), [text]);
+  const columns: Column<Change>[] = [
+    { id: "change", title: S.compare.change, width: "minmax(6.5rem, 0.5fr)", cell: (one) => <Tag kind={`mark-${one.change}`}>{S.marks[one.change]}</Tag>, sort: (a, b) => a.change.localeCompare(b.change) },
+    { id: "label", title: S.compare.object, width: "minmax(11rem, 1.2fr)", cell: (one) => (isOver(one.change) ? <bdi>{one.label}</bdi> : <a class="ref" tabIndex={-1} href={one.href}><bdi class="name">{one.label}</bdi></a>) },
+    { id: "kind", title: S.search.kind, width: "minmax(6rem, 0.5fr)", from: 620, cell: (one) => <span class="dim">{S.kinds[one.kind]}</span> },
+    { id: "details", title: S.search.detail, width: "minmax(10rem, 2fr)", from: 520, cell: (one) => <bdi>{one.details.join("; ")}</bdi> },
+  ];
+  return (
+    <Grid
+      id="compare"
+      label={S.views.compare}
+      columns={columns}
+      tree={tree}
+      match={match}
+      empty={S.compare.same}
+      tools={
+        <>
+          {input}
+          <select aria-label={S.search.kind} value={kind} onChange={(event) => setKind(event.currentTarget.value)}>
+            <option value="every">{S.search.every}</option>
+            {(["namespace", "container", "process", "mount"] as const).map((one) => <option key={one} value={one}>{S.kinds[one]}</option>)}
+          </select>
+        </>
+      }
+    />
   );
 }
 
@@ -224,7 +260,7 @@ export function saveBlob(blob: Blob, name: string): void {
 }
 
 export function SettingsView(): JSX.Element {
-  const { settings, live, text, host } = useStore();
+  const { settings, live, host } = useStore();
   return (
     <>
       <Heading title={S.views.settings} />
@@ -256,7 +292,7 @@ export function SettingsView(): JSX.Element {
           <p>{S.settings.dumpHint}</p>
           <p class="pair">
             <FileButton label={S.source.open} />
-            <button type="button" disabled={!text} onClick={() => save(text, `lxkns-${host?.name || "host"}.json`, "application/json")}>{S.source.save}</button>
+            <button type="button" disabled={!host} onClick={() => save(store.text(), `lxkns-${host?.name || "host"}.json`, "application/json")}>{S.source.save}</button>
           </p>
         </Card>
       </div>

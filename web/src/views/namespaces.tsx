@@ -6,7 +6,7 @@ import { hrefOf } from "../data/address";
 import { keyOf } from "../data/diff";
 import { commandLine, isOrphan, isShared, TYPES, type Host, type Ns, type Proc, type Task, type TypeName } from "../data/host";
 import { S } from "../strings";
-import { ContainerRef, Heading, MemberCount, NsRef, NsTags, ProcRef, Tag, TaskRef, Unread } from "../ui/bits";
+import { ContainerRef, Heading, MemberCount, NsRef, NsTags, Over, ProcRef, Tag, TaskRef, Unread } from "../ui/bits";
 import { Grid, useFilter, type Column, type Tree } from "../ui/grid";
 import { useStore } from "../ui/store";
 
@@ -54,7 +54,7 @@ export function columns(host: Host, withUser: boolean): Column<Node>[] {
     {
       id: "ns",
       title: S.columns.namespace,
-      width: "minmax(14rem, 2fr)",
+      width: "minmax(15rem, 2.6fr)",
       cell: (node) =>
         node.kind === "ns" ? <><NsRef ns={node.ns} inRow /><NsTags ns={node.ns} /><bdi class="narrow dim">{(node.ns.initial ? undefined : node.ns.containers[0]?.name) ?? node.ns.leaders[0]?.name}</bdi></>
         : node.kind === "process" ? <ProcRef process={node.process} inRow />
@@ -74,7 +74,7 @@ export function columns(host: Host, withUser: boolean): Column<Node>[] {
     {
       id: "members",
       title: S.columns.processes,
-      width: "minmax(8.5rem, 0.7fr)",
+      width: "minmax(11.5rem, 0.8fr)",
       from: 480,
       cell: (node) => (node.kind === "ns" ? <MemberCount host={host} ns={node.ns} /> : null),
     },
@@ -172,6 +172,7 @@ export function AllView({ host }: { host: Host }): JSX.Element {
   return (
     <>
       <Heading title={S.views.all}><p class="lead">{S.lead.all}</p></Heading>
+      <Over kind="namespace" />
       <Grid
         id="all"
         label={S.views.all}
@@ -224,6 +225,7 @@ export function TypeView({ host, type }: { host: Host; type: TypeName }): JSX.El
   return (
     <>
       <Heading title={S.types[type]}><p class="lead">{S.typeLead[type]}</p></Heading>
+      <Over kind="namespace" prefix={`${type}:`} />
       <Grid id={`type-${type}`} label={S.types[type]} columns={list} tree={tree} match={match} openTo={host.byType[type].length > 60 ? 0 : 1} tools={tools} />
     </>
   );

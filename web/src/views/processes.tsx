@@ -8,7 +8,7 @@ import { keyOf } from "../data/diff";
 import { commandLine, userLabel, type Host, type Proc, type Task } from "../data/host";
 import { collate, expand, rangesText } from "../data/text";
 import { S } from "../strings";
-import { ContainerRef, Heading, ProcRef, Tag, TaskRef, Unread } from "../ui/bits";
+import { ContainerRef, Heading, Over, ProcRef, Tag, TaskRef, Unread } from "../ui/bits";
 import { Grid, useFilter, type Column, type Tree } from "../ui/grid";
 import { store, useStore } from "../ui/store";
 
@@ -78,6 +78,7 @@ export function ProcessesView({ host }: { host: Host }): JSX.Element {
   return (
     <>
       <Heading title={S.views.processes}><p class="lead">{S.lead.processes}</p></Heading>
+      <Over kind="process" />
       <Grid
         id={flat ? "processes-list" : "processes"}
         label={S.views.processes}

@@ -4,7 +4,7 @@ import { useMemo, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { hrefOf } from "../data/address";
 import type { GraphAnswer, LinkAnswer, PortAnswer, ShowAnswer } from "../data/answers";
-import { isOrphan, type Host } from "../data/host";
+import { containerOf, isOrphan, type Host } from "../data/host";
 import { collate } from "../data/text";
 import { draw, linkKey, pictureOf, toSvg, wiringOf, type Net, type Palette, type Picture, type Wiring } from "../data/wiring";
 import { S } from "../strings";
@@ -13,8 +13,38 @@ import { Grid, useFilter, type Column, type Tree } from "../ui/grid";
 import { store, useStore } from "../ui/store";
 import { save, saveBlob } from "./misc";
 
-/** Addresses are asked for one namespace at a time: of so many at most. */
-const MOST_ASKED = 40;
+/** Addresses are asked for so many namespaces at a time, one question after the other, and of so many at most. */
+const AT_A_TIME = 16;
+const MOST_ASKED = 512;
+/** Addresses change seldom: how long they last, in milliseconds. */
+const ADDRESSES_LAST = 60_000;
+
+/** The addresses of network namespaces, as far as the agent has told them: by namespace and link. */
+function useAddresses(ids: number[]): { addresses: Map<number, Map<number, string[]>>; waits: boolean } {
+  useStore();
+  const answers: ShowAnswer[][] = [];
+  let waits = false;
+  for (let n = 0; store.live && n < Math.min(ids.length, MOST_ASKED) && !waits; n += AT_A_TIME) {
+    const asked = store.ask<ShowAnswer>("show", ids.slice(n, n + AT_A_TIME).map((id): [string, string] => ["target", String(id)]), ADDRESSES_LAST);
+    if (asked.state === "is") answers.push(asked.value.results);
+    waits = asked.state === "asking";
+  }
+  const known = answers.length;
+  const newest = answers.at(-1);
+  const addresses = useMemo(() => {
+    const all = new Map<number, Map<number, string[]>>();
+    for (const { namespace } of answers.flat()) {
+      if (!namespace) continue;
+      const by = new Map<number, string[]>();
+      for (const one of namespace.network?.addresses ?? []) {
+        if (one.scope !== "host" && one.scope !== "link") by.set(one.index, [...(by.get(one.index) ?? []), `${one.address}/${one.prefix}`]);
+      }
+      all.set(namespace.nsid, by);
+    }
+    return all;
+  }, [known, newest]);
+  return { addresses, waits };
+}
 
 export function WiringView({ host, only }: { host: Host; only: number | undefined }): JSX.Element {
   const [table, setTable] = useState(false);
@@ -34,28 +64,22 @@ function Shown({ host, graph, only, table, setTable }: { host: Host; graph: Grap
   useStore();
   const asked = store.ask<PortAnswer>("ports", {});
   const ports = asked.state === "is" ? asked.value.results : undefined;
-  const ids = useMemo(() => [...new Set(graph.links.map((link) => link.nsid))], [graph]);
-  const networks = store.live && ids.length <= MOST_ASKED ? ids.map((id) => store.ask<ShowAnswer>("show", { target: String(id) })) : [];
-  const ready = networks.filter((one) => one.state === "is").length;
+  const ids = useMemo(() => [...new Set(graph.links.map((link) => link.id[0]))], [graph]);
+  const { addresses, waits } = useAddresses(ids);
   const wiring = useMemo(() => {
-    const addresses = new Map<number, Map<number, string[]>>();
-    networks.forEach((network, n) => {
-      if (network.state !== "is") return;
-      const by = new Map<number, string[]>();
-      for (const one of network.value.results[0]?.namespace?.network?.addresses ?? []) {
-        if (one.scope !== "host" && one.scope !== "link") by.set(one.index, [...(by.get(one.index) ?? []), `${one.address}/${one.prefix}`]);
-      }
-      addresses.set(ids[n]!, by);
-    });
     const title = (id: number): string | undefined => {
       const ns = host.namespaces.get(id);
-      const [first, ...more] = ns && !ns.initial ? ns.containers : [];
-      return first && S.wiring.and(first.name, more.length);
+      if (!ns) return undefined;
+      if (ns.initial) return host.name || S.matrix.host;
+      const owner = containerOf(ns);
+      if (owner) return S.wiring.and(owner.name, ns.containers.length - 1);
+      const [senior] = ns.leaders;
+      return ns.netnsName ?? (senior && `${senior.name} ${senior.pid}`);
     };
     return wiringOf(graph, { initial: (id) => host.namespaces.get(id)?.initial ?? false, title, addresses: (id) => addresses.get(id) ?? new Map() }, ports, only);
-  }, [graph, ports, only, host, ready]);
+  }, [graph, ports, only, host, addresses]);
   const picture = useMemo(() => pictureOf(wiring, S.wiring), [wiring]);
-  return table ? <WiringTable host={host} wiring={wiring} back={() => setTable(false)} /> : <PictureView picture={picture} table={() => setTable(true)} capped={store.live && ids.length > MOST_ASKED} />;
+  return table ? <WiringTable host={host} wiring={wiring} back={() => setTable(false)} /> : <PictureView picture={picture} table={() => setTable(true)} note={waits ? S.wiring.waits : store.live && ids.length > MOST_ASKED ? S.wiring.capped(MOST_ASKED) : undefined} />;
 }
 
 function palette(element: Element): Palette {
@@ -66,7 +90,7 @@ function palette(element: Element): Palette {
 
 const MOST_PIXELS = 16_000;
 
-function PictureView({ picture, table, capped }: { picture: Picture; table: () => void; capped: boolean }): JSX.Element {
+function PictureView({ picture, table, note }: { picture: Picture; table: () => void; note: string | undefined }): JSX.Element {
   const frame = useRef<HTMLDivElement>(null);
   const [scale, setScale] = useState<number>(1);
   const fit = (): void => {
@@ -97,7 +121,7 @@ function PictureView({ picture, table, capped }: { picture: Picture; table: () =
           <button type="button" onClick={() => frame.current && save(toSvg(picture, palette(frame.current)), "lxkns-wiring.svg", "image/svg+xml")}>SVG</button>
           <button type="button" onClick={png}>PNG</button>
         </span>
-        <span class="count" role="status">{S.wiring.nets(picture.nets)}{capped && ` · ${S.wiring.capped}`}</span>
+        <span class="count" role="status">{S.wiring.nets(picture.nets)}{note && ` · ${note}`}</span>
       </div>
       <div class="picture" ref={frame} tabIndex={0} role="region" aria-label={S.wiring.pictureLabel}>
         <svg width={picture.width * scale} height={picture.height * scale} viewBox={`0 0 ${picture.width} ${picture.height}`} role="group" aria-label={S.views.wiring}>
@@ -151,7 +175,7 @@ function WiringTable({ host, wiring, back }: { host: Host; wiring: Wiring; back:
           <span>
             {(others.get(linkKey(row.link.id)) ?? []).slice(0, 4).map(({ relation, link }, n) => {
               const end = wiring.links.get(linkKey(link));
-              return <span key={n}>{n > 0 && ", "}<span class="dim">{relation}</span> <bdi>{end?.name ?? link[1]}</bdi>{link[0] !== row.link.nsid && <span class="dim"> {S.in} {wiring.byId.get(link[0])?.title ?? link[0]}</span>}</span>;
+              return <span key={n}>{n > 0 && ", "}<span class="dim">{relation}</span> <bdi>{end?.name ?? link[1]}</bdi>{link[0] !== row.link.id[0] && <span class="dim"> {S.in} {wiring.byId.get(link[0])?.title ?? link[0]}</span>}</span>;
             })}
             {(others.get(linkKey(row.link.id))?.length ?? 0) > 4 && <span class="dim"> {S.more(others.get(linkKey(row.link.id))!.length - 4)}</span>}
             {row.link.users.map((user, n) => <span key={n}> <ProcById host={host} pid={user.pid} name={user.name} /></span>)}
@@ -159,7 +183,7 @@ function WiringTable({ host, wiring, back }: { host: Host; wiring: Wiring; back:
         );
       },
     },
-    { id: "address", title: S.ports.address, width: "minmax(8rem, 0.8fr)", from: 860, cell: (row) => (row.kind === "link" ? <span>{wiring.byId.get(row.link.nsid)?.addresses.get(row.link.id[1])?.join(" ")}</span> : null) },
+    { id: "address", title: S.ports.address, width: "minmax(8rem, 0.8fr)", from: 860, cell: (row) => (row.kind === "link" ? <span>{wiring.byId.get(row.link.id[0])?.addresses.get(row.link.id[1])?.join(" ")}</span> : null) },
     { id: "container", title: S.columns.container, width: "minmax(7rem, 0.7fr)", from: 960, cell: (row) => { const one = row.kind === "net" ? host.namespaces.get(row.net.id)?.containers[0] : undefined; return one ? <ContainerRef container={one} inRow /> : null; } },
   ];
   return <Grid id="wiring" label={S.views.wiring} columns={columns} tree={tree} match={match} openTo={1} tools={<>{input}<button type="button" onClick={back}>{S.wiring.picture}</button></>} />;

@@ -13,20 +13,47 @@ use super::elf;
 use crate::artifacts::{self, executable, messages};
 use crate::run::{cargo, output};
 
+/// Where they are built.
+const BUILD: &str = "target/dist-build";
+
 /// `lxkns` is copied to hosts that have little room.
 const MOST_BYTES: u64 = 5 * 1024 * 1024;
+/// `lxknsd` carries the page, and TLS, too.
+const MOST_BYTES_OF_SERVICE: u64 = 8 * 1024 * 1024;
 
 /// The built programs.
 pub(super) struct Programs {
     pub(super) lxkns: PathBuf,
     pub(super) mntnssandbox: PathBuf,
+    pub(super) lxknsd: PathBuf,
 }
 
-/// Builds both programs from the source in `workspace` into a target directory.
+impl Programs {
+    fn all(&self) -> [&Path; 3] {
+        [&self.lxkns, &self.mntnssandbox, &self.lxknsd]
+    }
+}
+
+/// Builds all programs from the source in `workspace` into a target directory.
 fn build(target: &str, workspace: &Path, target_dir: &Path) -> anyhow::Result<Programs> {
+    let messages = build_packages(&["lxkns", "mntnssandbox"], target, workspace, target_dir)?;
+    Ok(Programs {
+        lxkns: executable(&messages, "bin", "lxkns")?,
+        mntnssandbox: executable(&messages, "bin", "mntnssandbox")?,
+        lxknsd: build_service(target, workspace, target_dir)?,
+    })
+}
+
+/// Builds the service by itself: it has features of the libraries that would make `lxkns` larger.
+fn build_service(target: &str, workspace: &Path, target_dir: &Path) -> anyhow::Result<PathBuf> {
+    executable(&build_packages(&["lxkns-serve"], target, workspace, target_dir)?, "bin", "lxknsd")
+}
+
+fn build_packages(packages: &[&str], target: &str, workspace: &Path, target_dir: &Path) -> anyhow::Result<String> {
     // A target that is named, though it may be the host's: flags are then not for build scripts and procedural macros,
     // which cannot be linked so.
-    let mut build = cargo(["build", "--package", "lxkns", "--package", "mntnssandbox", "--bins", "--profile=dist"]);
+    let mut build = cargo(["build", "--bins", "--profile=dist"]);
+    build.args(packages.iter().flat_map(|package| ["--package", package]));
     build.args(["--target", target]).arg("--target-dir").arg(target_dir).current_dir(workspace);
     // Nothing is unwound: a panic says where it happened, and ends the program.
     let mut flags = b"-Ctarget-feature=+crt-static\x1f-Cforce-unwind-tables=no".to_vec();
@@ -46,11 +73,7 @@ fn build(target: &str, workspace: &Path, target_dir: &Path) -> anyhow::Result<Pr
         flags.extend_from_slice(format!("={to}").as_bytes());
     }
     build.env("CARGO_ENCODED_RUSTFLAGS", std::ffi::OsString::from_vec(flags));
-    let messages = messages(&mut build)?;
-    Ok(Programs {
-        lxkns: executable(&messages, "bin", "lxkns")?,
-        mntnssandbox: executable(&messages, "bin", "mntnssandbox")?,
-    })
+    messages(&mut build)
 }
 
 /// The directories of who builds, and what is written in a program instead. Of those that fit, the last one counts.
@@ -71,10 +94,28 @@ pub(super) fn checked(target: &str) -> anyhow::Result<Programs> {
         Path::new(libraries.trim_end()).exists(),
         "the standard library of {target} is not installed (`rustup target add {target}` does that)"
     );
-    let (workspace, target_dir) = (env::current_dir()?, Path::new("target/dist-build"));
+    let (workspace, target_dir) = (env::current_dir()?, Path::new(BUILD));
     let programs = build(target, &workspace, target_dir)?;
-    let paths = builders_paths(&workspace, target_dir)?.map(|(path, _)| path);
-    for program in [&programs.lxkns, &programs.mntnssandbox] {
+    check(&programs.all(), &workspace)?;
+    for (program, most) in [(&programs.lxkns, MOST_BYTES), (&programs.lxknsd, MOST_BYTES_OF_SERVICE)] {
+        let size = fs::metadata(program)?.len();
+        ensure!(size <= most, "{} has {size} bytes, more than {most}", program.display());
+    }
+    Ok(programs)
+}
+
+/// Builds the service alone, and checks it.
+pub(super) fn checked_service(target: &str) -> anyhow::Result<PathBuf> {
+    let (workspace, target_dir) = (env::current_dir()?, Path::new(BUILD));
+    let program = build_service(target, &workspace, target_dir)?;
+    check(&[&program], &workspace)?;
+    Ok(program)
+}
+
+/// Checks that programs are static, and say nothing of who built them.
+fn check(programs: &[&Path], workspace: &Path) -> anyhow::Result<()> {
+    let paths = builders_paths(workspace, Path::new(BUILD))?.map(|(path, _)| path);
+    for program in programs {
         let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
         ensure!(!elf::needs_others(&bytes)?, "{} is not static", program.display());
         if let Some(path) = paths.iter().find(|path| contains(&bytes, path.as_os_str().as_bytes())) {
@@ -82,9 +123,7 @@ pub(super) fn checked(target: &str) -> anyhow::Result<Programs> {
         }
         println!("{}: {} bytes", program.file_name().unwrap_or_default().display(), bytes.len());
     }
-    let size = fs::metadata(&programs.lxkns)?.len();
-    ensure!(size <= MOST_BYTES, "lxkns has {size} bytes, more than {MOST_BYTES}");
-    Ok(programs)
+    Ok(())
 }
 
 /// Builds the same tree once more, elsewhere, and compares.
@@ -93,7 +132,7 @@ pub(super) fn is_reproducible(target: &str, first: &Programs) -> anyhow::Result<
     let workspace = elsewhere.path().join("another/source");
     copy_tree(&workspace)?;
     let second = build(target, &workspace, &elsewhere.path().join("build"))?;
-    for (one, other) in [(&first.lxkns, &second.lxkns), (&first.mntnssandbox, &second.mntnssandbox)] {
+    for (one, other) in first.all().into_iter().zip(second.all()) {
         ensure!(fs::read(one)? == fs::read(other)?, "{} is another when it is built elsewhere", one.display());
     }
     println!("the same when built elsewhere");
@@ -121,11 +160,17 @@ pub(super) fn install(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(fs::set_permissions(to, fs::Permissions::from_mode(0o755))?)
 }
 
-/// A program that writes its man pages and completions here: the one that was built, if this host can run it.
-pub(super) fn writer(target: &str, host: &str, programs: &Programs) -> anyhow::Result<PathBuf> {
+/// Programs that write their man pages and completions here.
+pub(super) struct Writers {
+    pub(super) lxkns: PathBuf,
+    pub(super) lxknsd: PathBuf,
+}
+
+/// Those that were built, if this host can run them.
+pub(super) fn writers(target: &str, host: &str, programs: &Programs) -> anyhow::Result<Writers> {
     if target == host {
-        return Ok(programs.lxkns.clone());
+        return Ok(Writers { lxkns: programs.lxkns.clone(), lxknsd: programs.lxknsd.clone() });
     }
-    let mut build = cargo(["build", "--package", "lxkns", "--bins"]);
-    executable(&messages(&mut build)?, "bin", "lxkns")
+    let messages = messages(&mut cargo(["build", "--package", "lxkns", "--package", "lxkns-serve", "--bins"]))?;
+    Ok(Writers { lxkns: executable(&messages, "bin", "lxkns")?, lxknsd: executable(&messages, "bin", "lxknsd")? })
 }

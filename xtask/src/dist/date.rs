@@ -17,6 +17,11 @@ pub(super) fn of(epoch: u64) -> (u32, String) {
     (year as u32, format!("{weekday}, {day:02} {month} {year} {time} +0000"))
 }
 
+/// The time as RFC 3339 has it.
+pub(super) fn rfc_3339(epoch: u64) -> String {
+    time_text(UNIX_EPOCH + Duration::from_secs(epoch)).unwrap_or_default().replace(".000000000", "")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,16 +5,19 @@ use std::fmt::Write as _;
 use ar::Header;
 use md5::{Digest, Md5};
 
-use super::tree::{self, Tree};
-use super::{DESCRIPTION, REVISION, Release, archive, date};
+use super::tree::Tree;
+use super::{Package, REVISION, Release, archive, date};
 
 /// Packs what was built.
-pub(super) fn pack(release: &Release, loose: &Tree, architecture: &str) -> anyhow::Result<Vec<u8>> {
+pub(super) fn pack(release: &Release, package: &Package<'_>, architecture: &str) -> anyhow::Result<Vec<u8>> {
     let Release { epoch, .. } = release;
-    let data = data(release, loose)?;
+    let data = data(release, package)?;
     let mut control = Tree::default();
-    control.add("control", self::control(release, &data, architecture));
+    control.add("control", self::control(release, package, &data, architecture));
     control.add("md5sums", sums(&data));
+    for (name, script) in package.scripts {
+        control.add_program(*name, *script);
+    }
 
     let mut packed = ar::Builder::new(Vec::new());
     for (name, bytes) in [
@@ -35,36 +38,41 @@ fn version(release: &Release) -> String {
 }
 
 /// The files, in Debian's directories.
-fn data(release: &Release, loose: &Tree) -> anyhow::Result<Tree> {
+fn data(release: &Release, package: &Package<'_>) -> anyhow::Result<Tree> {
     let Release { version: upstream, maintainer, epoch, .. } = release;
-    let mut data = tree::installed(loose, "usr/share/zsh/vendor-completions")?;
-    let documents = "usr/share/doc/lxkns";
+    let Package { name, loose, .. } = *package;
+    let mut data = package.data.clone();
+    if let Some([zsh, _]) = package.zsh {
+        data.copy(&format!("{zsh}/_{name}"), loose, &format!("completions/_{name}"))?;
+    }
+    let documents = format!("usr/share/doc/{name}");
     let (year, date) = date::of(*epoch);
     data.copy(&format!("{documents}/changelog"), loose, "CHANGELOG.md")?;
-    data.add(format!("{documents}/copyright"), COPYRIGHT.replace("YEAR", &year.to_string()));
+    data.add(format!("{documents}/copyright"), COPYRIGHT.replace("YEAR", &year.to_string()).replace("NAME", name));
     data.add(
         format!("{documents}/changelog.Debian"),
         format!(
-            "lxkns ({}) unstable; urgency=medium\n\n  * lxkns {upstream}.\n\n -- {maintainer}  {date}\n",
+            "{name} ({}) unstable; urgency=medium\n\n  * lxkns {upstream}.\n\n -- {maintainer}  {date}\n",
             version(release)
         ),
     );
     for document in ["changelog", "changelog.Debian", "notices/rust-standard-library.html"] {
         data.gzip(&format!("{documents}/{document}"))?;
     }
-    data.add("usr/share/lintian/overrides/lxkns", OVERRIDES);
+    data.add(format!("usr/share/lintian/overrides/{name}"), package.overrides);
     Ok(data)
 }
 
-fn control(release: &Release, data: &Tree, architecture: &str) -> String {
+fn control(release: &Release, package: &Package<'_>, data: &Tree, architecture: &str) -> String {
     let kilobytes: usize = data.files().map(|(_, file)| file.bytes.len().div_ceil(1024)).sum();
     format!(
-        "Package: lxkns\nVersion: {}\nArchitecture: {architecture}\nMaintainer: {}\nInstalled-Size: {kilobytes}\n\
+        "Package: {}\nVersion: {}\nArchitecture: {architecture}\nMaintainer: {}\nInstalled-Size: {kilobytes}\n\
          Section: admin\nPriority: optional\nDescription: {}\n {}\n",
+        package.name,
         version(release),
         release.maintainer,
-        release.synopsis(),
-        DESCRIPTION.replace('\n', "\n ")
+        package.synopsis,
+        package.description.replace('\n', "\n ")
     )
 }
 
@@ -85,20 +93,12 @@ Copyright: YEAR the authors of lxkns
 License: Apache-2.0
 Comment:
  The programs are static. The notices of all that is linked into them are in
- /usr/share/doc/lxkns/notices: crates, Rust's standard library, and the GNU C
+ /usr/share/doc/NAME/notices: crates, Rust's standard library, and the GNU C
  Library, which is under the LGPL-2.1+.
 
 License: Apache-2.0
  On Debian systems, the text of the Apache License, Version 2.0, is in
  /usr/share/common-licenses/Apache-2.0.
-";
-
-const OVERRIDES: &str = "\
-# It is no library but a static program that can be loaded anywhere: to be copied to hosts and into containers that have
-# no libraries.
-lxkns: shared-library-lacks-prerequisites [usr/bin/lxkns]
-# It enters mount namespaces, in which there can be no loader and no library.
-lxkns: statically-linked-binary [usr/libexec/lxkns/mntnssandbox]
 ";
 
 #[cfg(test)]
@@ -111,8 +111,9 @@ mod tests {
     fn it_is_what_dpkg_expects() {
         let release = Release::example();
         let loose = super::super::example();
-        let deb = pack(&release, &loose, "amd64").unwrap();
-        assert_eq!(deb, pack(&release, &loose, "amd64").unwrap());
+        let package = Package::of_program(&release, &loose).unwrap();
+        let deb = pack(&release, &package, "amd64").unwrap();
+        assert_eq!(deb, pack(&release, &package, "amd64").unwrap());
         assert!(deb.starts_with(b"!<arch>\ndebian-binary   "));
 
         let mut members = ar::Archive::new(deb.as_slice());

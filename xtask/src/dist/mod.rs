@@ -1,18 +1,20 @@
 //! `cargo xtask dist`: what is given to people, from the tree as it is, in `target/dist`.
 //!
 //! A static program that is a whole installation by itself, and packs of it with man pages, completions and notices:
-//! `tar.zst`, `.deb`, `.rpm`. Nothing in them says where, when or by whom they were built: times are those of the commit.
+//! `tar.zst`, `.deb`, `.rpm`. The service has packages of its own (`service`), and an image (`image`). Nothing in them says where, when or by whom they were built: times are those of the commit.
 
 mod archive;
 mod build;
 mod date;
 mod deb;
 mod elf;
+mod image;
 mod needs;
 mod notices;
 mod packages;
 mod roots;
 mod rpm;
+mod service;
 mod tree;
 
 use std::fmt::Write as _;
@@ -26,6 +28,9 @@ use sha2::{Digest, Sha256};
 use self::tree::Tree;
 use crate::artifacts;
 use crate::run::{cargo, output, run as run_command};
+
+/// What the image is called.
+pub(crate) use self::image::NAME as IMAGE;
 
 /// Where it lands.
 const DIRECTORY: &str = "target/dist";
@@ -42,6 +47,12 @@ lxkns finds namespaces in every place that can hold one, and not only in
 says what keeps each alive and what would release it, shows the mounts of any
 mount namespace, and which capabilities a process has in a namespace.
 It changes nothing on the host, and says what it could not see.";
+
+const DESCRIPTION_OF_SERVICE: &str = "\
+lxknsd answers over HTTP what lxkns answers on the command line: every
+namespace of the host, what keeps each alive, and what could not be seen; with
+metrics for Prometheus and a page. What speaks HTTP has no privileges.
+It is not started by itself: systemctl enable --now lxknsd.socket";
 
 /// The names of architectures in Debian and in rpm.
 const ARCHITECTURES: [(&str, &str, &str); 8] = [
@@ -85,8 +96,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     make(args).map(drop)
 }
 
-/// Makes it all, and returns the program.
-fn make(args: &Args) -> anyhow::Result<PathBuf> {
+/// Makes it all, and returns the program and the image.
+fn make(args: &Args) -> anyhow::Result<(PathBuf, PathBuf)> {
     let host = artifacts::host()?;
     let target = args.target.clone().unwrap_or_else(|| host.clone());
     // The build takes minutes, so missing programs are reported first.
@@ -94,20 +105,11 @@ fn make(args: &Args) -> anyhow::Result<PathBuf> {
     if args.check {
         needs::of_check(target == host)?;
     }
-    let (epoch, notices) = (epoch()?, notices::of(&target)?);
+    let notices = notices::of(&target)?;
     let programs = build::checked(&target)?;
-    let writer = build::writer(&target, &host, &programs)?;
+    let writer = build::writers(&target, &host, &programs)?;
 
-    let package = package()?;
-    let field = |name: &str| package[name].as_str().unwrap_or_default().to_owned();
-    let release = Release {
-        loose: Path::new(DIRECTORY).join(&target),
-        version: field("version"),
-        summary: field("description"),
-        maintainer: args.maintainer.clone(),
-        epoch,
-        target,
-    };
+    let release = Release::of(target, &args.maintainer)?;
     loose(&release, &programs, &writer, &notices)?;
     let packs = pack(&release, architecture)?;
     sums(&release, &packs)?;
@@ -120,9 +122,12 @@ fn make(args: &Args) -> anyhow::Result<PathBuf> {
     for pack in &packs {
         println!("{}: {} bytes", pack.path.display(), pack.bytes.len());
     }
-    let lxkns = release.loose.join("lxkns");
-    println!("{}: {} bytes", lxkns.display(), fs::metadata(&lxkns)?.len());
-    Ok(lxkns)
+    let [lxkns, lxknsd] = ["lxkns", "lxknsd"].map(|name| release.loose.join(name));
+    for program in [&lxkns, &lxknsd] {
+        println!("{}: {} bytes", program.display(), fs::metadata(program)?.len());
+    }
+    let image = packs.into_iter().map(|pack| pack.path).find(|path| path.extension().is_some_and(|end| end == "tar"));
+    Ok((lxkns, image.context("there is no image")?))
 }
 
 /// The program alone, built where it is not as the source is.
@@ -130,11 +135,36 @@ pub(crate) fn program() -> anyhow::Result<PathBuf> {
     Ok(build::checked(&artifacts::host()?)?.lxkns)
 }
 
-/// The step of CI: builds and checks everything, then runs the tests of the program with the packaged one.
+/// Packs the image of the service alone, of a static program that there is or else is built now, and returns its path.
+pub(crate) fn image(program: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let target = artifacts::host()?;
+    let (architecture, _) = architecture(&target)?;
+    let program = match program {
+        Some(program) => program.to_owned(),
+        None => build::checked_service(&target)?,
+    };
+    let mut files = Tree::default();
+    let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    files.add("lxknsd", read(&program)?);
+    files.add("LICENSE", read(Path::new("LICENSE"))?);
+    let release = Release::of(target, MAINTAINER)?;
+    let path = Path::new(DIRECTORY).join("lxknsd.image.tar");
+    fs::create_dir_all(DIRECTORY)?;
+    fs::write(&path, service::image(&release, &files, architecture)?)?;
+    println!("{}", path.display());
+    Ok(path)
+}
+
+/// The step of CI: builds and checks everything, then runs the tests of the programs with the packaged ones.
 pub(crate) fn all() -> anyhow::Result<()> {
-    let program = make(&Args { check: true, maintainer: MAINTAINER.to_owned(), ..Args::default() })?;
+    let (program, image) = make(&Args { check: true, maintainer: MAINTAINER.to_owned(), ..Args::default() })?;
     crate::vm::one_file::check(&program)?;
-    crate::test::of_program(&program)
+    crate::test::of_program(&program, &image)
+}
+
+/// The version of this tree.
+pub(crate) fn version() -> anyhow::Result<String> {
+    Ok(package()?["version"].as_str().unwrap_or_default().to_owned())
 }
 
 /// The description of the package that the command is.
@@ -170,12 +200,67 @@ fn epoch() -> anyhow::Result<u64> {
 const FALLBACK_EPOCH: u64 = 315_532_800;
 
 impl Release {
+    /// Of this tree.
+    fn of(target: String, maintainer: &str) -> anyhow::Result<Self> {
+        let package = package()?;
+        let field = |name: &str| package[name].as_str().unwrap_or_default().to_owned();
+        Ok(Self {
+            loose: Path::new(DIRECTORY).join(&target),
+            version: field("version"),
+            summary: field("description"),
+            maintainer: maintainer.to_owned(),
+            epoch: epoch()?,
+            target,
+        })
+    }
+
     /// A line for lists of packages, which cut it at 80 characters.
     fn synopsis(&self) -> &str {
         let short = self.summary.split(", and ").next().unwrap_or_default();
         short.char_indices().nth(79).map_or(short, |(end, _)| &short[..end])
     }
 }
+
+/// A package of a distribution, but for what only one of them has.
+struct Package<'a> {
+    name: &'static str,
+    synopsis: String,
+    description: &'static str,
+    /// The files that both have, below the root of a host.
+    data: Tree,
+    /// What it is made of.
+    loose: &'a Tree,
+    /// Where Debian and Fedora have completions for zsh, if it has some.
+    zsh: Option<[&'static str; 2]>,
+    /// For lintian.
+    overrides: &'static str,
+    /// The scripts of `.deb`, by name.
+    scripts: &'static [(&'static str, &'static str)],
+}
+
+impl<'a> Package<'a> {
+    /// That of the command.
+    fn of_program(release: &Release, loose: &'a Tree) -> anyhow::Result<Self> {
+        Ok(Self {
+            name: "lxkns",
+            synopsis: release.synopsis().to_owned(),
+            description: DESCRIPTION,
+            data: tree::installed(loose)?,
+            loose,
+            zsh: Some(["usr/share/zsh/vendor-completions", "usr/share/zsh/site-functions"]),
+            overrides: OVERRIDES,
+            scripts: &[],
+        })
+    }
+}
+
+const OVERRIDES: &str = "\
+# It is no library but a static program that can be loaded anywhere: to be copied to hosts and into containers that have
+# no libraries.
+lxkns: shared-library-lacks-prerequisites [usr/bin/lxkns]
+# It enters mount namespaces, in which there can be no loader and no library.
+lxkns: statically-linked-binary [usr/libexec/lxkns/mntnssandbox]
+";
 
 /// A pack, as it is in its file.
 #[derive(PartialEq, Eq)]
@@ -189,16 +274,21 @@ fn pack(release: &Release, (deb_name, rpm_name): (&str, &str)) -> anyhow::Result
     let Release { version, target, epoch, .. } = release;
     let loose = Tree::read(&release.loose)?;
     let directory = format!("lxkns-{version}-{target}");
-    let packs = [
-        (format!("{directory}.tar.zst"), archive::zstd(&archive::tar(&loose, &directory, *epoch)?)?),
-        (format!("lxkns_{version}-{REVISION}_{deb_name}.deb"), deb::pack(release, &loose, deb_name)?),
-        (format!("lxkns-{}-{REVISION}.{rpm_name}.rpm", rpm::version(release)), rpm::pack(release, &loose, rpm_name)?),
-    ];
-    let packs = packs.map(|(name, bytes)| Pack { path: Path::new(DIRECTORY).join(name), bytes });
+    let mut packs = vec![(format!("{directory}.tar.zst"), archive::zstd(&archive::tar(&loose, &directory, *epoch)?)?)];
+    for package in [Package::of_program(release, &loose)?, service::package(&loose)?] {
+        let (name, rpm_version) = (package.name, rpm::version(release));
+        let deb = deb::pack(release, &package, deb_name)?;
+        packs.push((format!("{name}_{version}-{REVISION}_{deb_name}.deb"), deb));
+        let rpm = rpm::pack(release, &package, rpm_name)?;
+        packs.push((format!("{name}-{rpm_version}-{REVISION}.{rpm_name}.rpm"), rpm));
+    }
+    packs.push((format!("lxknsd-{version}-{target}.image.tar"), service::image(release, &loose, deb_name)?));
+    let packs = packs.into_iter().map(|(name, bytes)| Pack { path: Path::new(DIRECTORY).join(name), bytes });
+    let packs: Vec<Pack> = packs.collect();
     for pack in &packs {
         fs::write(&pack.path, &pack.bytes).with_context(|| format!("cannot write {}", pack.path.display()))?;
     }
-    Ok(packs.into())
+    Ok(packs)
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -209,19 +299,23 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// Puts what people see side by side.
-fn loose(release: &Release, programs: &build::Programs, writer: &Path, notices: &Tree) -> anyhow::Result<()> {
+fn loose(release: &Release, programs: &build::Programs, writer: &build::Writers, notices: &Tree) -> anyhow::Result<()> {
     let to = &release.loose;
     artifacts::fresh(to)?;
     build::install(&programs.lxkns, &to.join("lxkns"))?;
     build::install(&programs.mntnssandbox, &to.join("mntnssandbox"))?;
+    build::install(&programs.lxknsd, &to.join("lxknsd"))?;
 
     let (man, completions) = (to.join("man/man1"), to.join("completions"));
     fs::create_dir_all(&man)?;
     fs::create_dir(&completions)?;
-    run_command(Command::new(writer).arg("man").arg(&man))?;
+    run_command(Command::new(&writer.lxkns).arg("man").arg(&man))?;
     ensure!(man.join("lxkns.1").exists(), "there is no man page");
+    let man = to.join("man/man8");
+    fs::create_dir_all(&man)?;
+    run_command(Command::new(&writer.lxknsd).arg("man").arg(&man))?;
     for (shell, name) in [("bash", "lxkns.bash"), ("zsh", "_lxkns"), ("fish", "lxkns.fish")] {
-        let script = output(Command::new(writer).args(["completions", shell]))?;
+        let script = output(Command::new(&writer.lxkns).args(["completions", shell]))?;
         ensure!(script.contains("lxkns"), "there are no completions for {shell}");
         fs::write(completions.join(name), script)?;
     }
@@ -229,7 +323,9 @@ fn loose(release: &Release, programs: &build::Programs, writer: &Path, notices: 
     for file in ["README.md", "CHANGELOG.md", "LICENSE"] {
         fs::copy(file, to.join(file)).with_context(|| format!("cannot copy {file}"))?;
     }
-    for (part, files) in [("docs", &Tree::read(Path::new("docs"))?), ("notices", notices)] {
+    for (part, files) in
+        [("docs", &Tree::read(Path::new("docs"))?), ("deploy", &Tree::read(Path::new("deploy"))?), ("notices", notices)]
+    {
         for (path, file) in files.files() {
             let path = to.join(part).join(path);
             fs::create_dir_all(path.parent().context("it is below the directory")?)?;
@@ -249,7 +345,7 @@ fn sums(release: &Release, packs: &[Pack]) -> anyhow::Result<()> {
     for pack in packs {
         add(&pack.path, &pack.bytes)?;
     }
-    for program in ["lxkns", "mntnssandbox"] {
+    for program in ["lxkns", "mntnssandbox", "lxknsd"] {
         let program = release.loose.join(program);
         add(&program, &fs::read(&program)?)?;
     }
@@ -276,7 +372,14 @@ fn example() -> Tree {
     let mut loose = Tree::default();
     for path in [
         "lxkns",
+        "lxknsd",
         "mntnssandbox",
+        "man/man8/lxknsd.8",
+        "deploy/systemd/lxknsd.service",
+        "deploy/systemd/lxknsd.socket",
+        "deploy/systemd/lxknsd.sysusers",
+        "deploy/compose.yaml",
+        "docs/service.md",
         "man/man1/lxkns.1",
         "completions/lxkns.bash",
         "completions/_lxkns",

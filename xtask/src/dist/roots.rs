@@ -67,8 +67,12 @@ pub(super) fn paths(root: &Path, own: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Checks that the programs are where they belong, run there, and may no more than other programs.
-pub(super) fn has_programs(root: &Path, version: &str) -> anyhow::Result<()> {
-    for program in ["usr/bin/lxkns", "usr/libexec/lxkns/mntnssandbox"] {
+pub(super) fn has_programs(root: &Path, package: &str, version: &str) -> anyhow::Result<()> {
+    let programs: &[&str] = match package {
+        "lxknsd" => &["usr/sbin/lxknsd"],
+        _ => &["usr/bin/lxkns", "usr/libexec/lxkns/mntnssandbox"],
+    };
+    for program in programs {
         let path = root.join(program);
         let mut value = [0; 64];
         let found = rustix::fs::getxattr(&path, "security.capability", &mut value);
@@ -76,8 +80,11 @@ pub(super) fn has_programs(root: &Path, version: &str) -> anyhow::Result<()> {
         ensure!(none, "{program} has file capabilities: {found:?}");
     }
     // Not with the host's libraries: chroot(8) is the host's.
-    let ran = Command::new("chroot").arg(root).args(["/usr/bin/lxkns", "--version"]).output()?;
+    let ran = Command::new("chroot").arg(root).args([&format!("/{}", programs[0]), "--version"]).output()?;
     let said = String::from_utf8_lossy(&ran.stdout);
-    ensure!(ran.status.success() && said.trim() == format!("lxkns {version}"), "in its root lxkns says {ran:?}");
+    ensure!(
+        ran.status.success() && said.trim() == format!("{package} {version}"),
+        "in its root {package} says {ran:?}"
+    );
     Ok(())
 }

@@ -3,8 +3,8 @@
 use ::rpm::{BuildConfig, CompressionWithLevel, FileOptions, PackageBuilder};
 use anyhow::Context;
 
-use super::tree::{self, Tree};
-use super::{DESCRIPTION, REVISION, Release};
+use super::tree::Tree;
+use super::{Package, REVISION, Release};
 
 /// The version, in which a dash would begin the revision.
 pub(super) fn version(release: &Release) -> String {
@@ -12,15 +12,16 @@ pub(super) fn version(release: &Release) -> String {
 }
 
 /// Packs what was built.
-pub(super) fn pack(release: &Release, loose: &Tree, architecture: &str) -> anyhow::Result<Vec<u8>> {
-    let data = data(loose)?;
+pub(super) fn pack(release: &Release, package: &Package<'_>, architecture: &str) -> anyhow::Result<Vec<u8>> {
+    let name = package.name;
+    let data = data(package)?;
     let epoch = u32::try_from(release.epoch).context("an .rpm has times before 2106")?;
     let config = BuildConfig::v4().compression(CompressionWithLevel::Zstd(19)).source_date(epoch);
-    let mut builder = PackageBuilder::new("lxkns", &version(release), "Apache-2.0", architecture, release.synopsis());
-    builder.using_config(config).release(REVISION).description(DESCRIPTION).packager(&release.maintainer);
+    let mut builder = PackageBuilder::new(name, &version(release), "Apache-2.0", architecture, &package.synopsis);
+    builder.using_config(config).release(REVISION).description(package.description).packager(&release.maintainer);
     // Not the name of the host.
     builder.build_host("localhost");
-    for path in own_directories(&data) {
+    for path in own_directories(&data, name) {
         builder.with_dir_entry(FileOptions::dir(format!("/{path}")).permissions(0o755))?;
     }
     for (path, file) in data.files() {
@@ -38,17 +39,22 @@ pub(super) fn pack(release: &Release, loose: &Tree, architecture: &str) -> anyho
 }
 
 /// The files, in Fedora's directories.
-fn data(loose: &Tree) -> anyhow::Result<Tree> {
-    let mut data = tree::installed(loose, "usr/share/zsh/site-functions")?;
-    data.copy("usr/share/licenses/lxkns/LICENSE", loose, "LICENSE")?;
-    data.rename("usr/share/doc/lxkns/notices", "usr/share/licenses/lxkns/notices");
-    data.copy("usr/share/doc/lxkns/CHANGELOG.md", loose, "CHANGELOG.md")?;
+fn data(package: &Package<'_>) -> anyhow::Result<Tree> {
+    let Package { name, loose, .. } = *package;
+    let mut data = package.data.clone();
+    if let Some([_, zsh]) = package.zsh {
+        data.copy(&format!("{zsh}/_{name}"), loose, &format!("completions/_{name}"))?;
+    }
+    data.copy(&format!("usr/share/licenses/{name}/LICENSE"), loose, "LICENSE")?;
+    data.rename(&format!("usr/share/doc/{name}/notices"), &format!("usr/share/licenses/{name}/notices"));
+    data.copy(&format!("usr/share/doc/{name}/CHANGELOG.md"), loose, "CHANGELOG.md")?;
     Ok(data)
 }
 
-/// The directories that belong to this package alone and go with it: those called `lxkns`, and all below them.
-fn own_directories(data: &Tree) -> impl Iterator<Item = &str> {
-    data.directories().into_iter().filter(|path| path.ends_with("/lxkns") || path.contains("/lxkns/"))
+/// The directories that belong to this package alone and go with it: those called after it, and all below them.
+fn own_directories<'a>(data: &'a Tree, name: &str) -> impl Iterator<Item = &'a str> {
+    let (end, middle) = (format!("/{name}"), format!("/{name}/"));
+    data.directories().into_iter().filter(move |path| path.ends_with(&end) || path.contains(&middle))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -84,7 +90,7 @@ mod tests {
         for path in ["usr/bin/lxkns", "usr/share/doc/lxkns/docs/guides/a.md", "usr/share/man/man1/lxkns.1.gz"] {
             data.add(path, "");
         }
-        let own: Vec<_> = own_directories(&data).collect();
+        let own: Vec<_> = own_directories(&data, "lxkns").collect();
         assert_eq!(own, ["usr/share/doc/lxkns", "usr/share/doc/lxkns/docs", "usr/share/doc/lxkns/docs/guides"]);
     }
 
@@ -92,8 +98,9 @@ mod tests {
     fn it_says_what_it_should_and_nothing_of_the_host() {
         let release = Release::example();
         let loose = super::super::example();
-        let packed = pack(&release, &loose, "x86_64").unwrap();
-        assert_eq!(packed, pack(&release, &loose, "x86_64").unwrap());
+        let package = Package::of_program(&release, &loose).unwrap();
+        let packed = pack(&release, &package, "x86_64").unwrap();
+        assert_eq!(packed, pack(&release, &package, "x86_64").unwrap());
         let package = ::rpm::Package::parse(&mut packed.as_slice()).unwrap();
         let metadata = &package.metadata;
         assert_eq!(metadata.get_nevra().unwrap().to_string(), "lxkns-1.2.3-1.x86_64");

@@ -55,6 +55,11 @@ impl Tree {
         self.0.insert(path.into(), File { bytes: bytes.into(), is_program: false });
     }
 
+    /// Adds a program: a script.
+    pub(super) fn add_program(&mut self, path: impl Into<String>, bytes: impl Into<Vec<u8>>) {
+        self.0.insert(path.into(), File { bytes: bytes.into(), is_program: true });
+    }
+
     #[cfg(test)]
     pub(super) fn make_program(&mut self, path: &str) {
         self.0.get_mut(path).unwrap().is_program = true;
@@ -109,8 +114,8 @@ impl Tree {
     }
 }
 
-/// The same files where a distribution has them, below its root. `zsh` is its directory for completions of that shell.
-pub(super) fn installed(loose: &Tree, zsh: &str) -> anyhow::Result<Tree> {
+/// The files of the command where distributions have them, below their root.
+pub(super) fn installed(loose: &Tree) -> anyhow::Result<Tree> {
     let mut tree = Tree::default();
     tree.copy("usr/bin/lxkns", loose, "lxkns")?;
     tree.copy("usr/libexec/lxkns/mntnssandbox", loose, "mntnssandbox")?;
@@ -119,7 +124,6 @@ pub(super) fn installed(loose: &Tree, zsh: &str) -> anyhow::Result<Tree> {
     }
     for (name, to) in [
         ("lxkns.bash", "usr/share/bash-completion/completions/lxkns"),
-        ("_lxkns", &format!("{zsh}/_lxkns")),
         ("lxkns.fish", "usr/share/fish/vendor_completions.d/lxkns.fish"),
     ] {
         tree.copy(to, loose, &format!("completions/{name}"))?;
@@ -161,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let error = installed(&Tree::default(), "usr/share/zsh/site-functions").unwrap_err();
+        let error = installed(&Tree::default()).unwrap_err();
         assert_eq!(error.to_string(), "there is no lxkns to be packed");
     }
 }

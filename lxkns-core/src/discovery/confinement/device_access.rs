@@ -11,7 +11,7 @@ use crate::procfs::ProcRoot;
 
 /// Of each of these processes, as far as it is known.
 pub(super) fn of_processes(proc: &ProcRoot, snapshot: &Snapshot, pids: &[Pid]) -> BTreeMap<Pid, DeviceAccess> {
-    let (hierarchies, gaps) = CgroupHierarchies::of_the_caller(proc);
+    let (hierarchies, gaps) = CgroupHierarchies::of_the_host(proc);
     let mut known: FxHashMap<Arc<Cgroups>, Option<DeviceAccess>> = FxHashMap::default();
     let mut access = BTreeMap::new();
     for process in pids.iter().filter_map(|pid| snapshot.processes.get(pid)) {

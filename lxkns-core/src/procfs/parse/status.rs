@@ -130,6 +130,7 @@ pub fn parse(text: &[u8]) -> Result<TaskStatus, ParseError> {
         // A mode that is newer than this parser is not known, and makes nothing else unreadable.
         seccomp: seccomp.transpose()?.and_then(Seccomp::from_number),
         no_new_privs: no_new_privs.transpose()?,
+        label: None,
     };
     let own_signals = values.sig_pnd.map(signals).transpose()?;
     let shared_signals = values.shd_pnd.map(signals).transpose()?;

@@ -238,6 +238,8 @@ pub(crate) struct OwnOptions {
     /// Of which processes `status` was read.
     #[cfg_attr(feature = "schema", schemars(with = "ScopeName"))]
     pub status: String,
+    /// Whether labels of security modules were read too.
+    pub security_labels: bool,
     /// Whether control groups were read.
     pub cgroups: bool,
     /// Whether freezer states were.

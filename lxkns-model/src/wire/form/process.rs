@@ -50,6 +50,12 @@ pub(crate) struct Process<'a> {
     /// Whether running a program gives it no more powers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_new_privs: Option<bool>,
+    /// The label that a security module gave it; empty where no module gives any, absent where not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lsm_label: Option<Cow<'a, str>>,
+    /// The label, octal-escaped; where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lsm_label_escaped: Option<String>,
 }
 
 /// A task.

@@ -258,6 +258,7 @@ fn own_options(info: &SnapshotInfo) -> Result<DiscoveryOptions, Error> {
     Ok(DiscoveryOptions {
         places: info.places.iter().flatten().filter_map(|name| Place::from_name(name)).collect(),
         status: scope(&options.status)?,
+        security_labels: options.security_labels,
         cgroups: options.cgroups,
         freezer: options.freezer,
         scheduling: options.scheduling,

@@ -153,6 +153,12 @@ fn status(form: &form::Process) -> Result<Option<ProcessStatus>, Error> {
         },
         seccomp: form.seccomp,
         no_new_privs: form.no_new_privs,
+        label: match (&form.lsm_label_escaped, &form.lsm_label) {
+            (Some(escaped), _) => Some(Some(text::unescape(escaped))),
+            (None, label) => label
+                .as_ref()
+                .map(|label| Some(label.as_bytes().into()).filter(|label: &bstr::BString| !label.is_empty())),
+        },
     }))
 }
 

@@ -29,6 +29,7 @@ pub(super) fn options(form: &Options) -> DiscoveryOptions {
     DiscoveryOptions {
         places: places.into_iter().filter(|&(_, asked)| asked).map(|(place, _)| place).collect::<Places>(),
         status: Scope::None,
+        security_labels: false,
         cgroups: freezer,
         freezer,
         scheduling: asked(form.with_affinity_scheduling, None),

@@ -257,6 +257,7 @@ pub(super) fn status(ns_pids: &[u32]) -> ProcessStatus {
         },
         seccomp: Some(Seccomp::Filter),
         no_new_privs: Some(true),
+        label: Some((ns_pids.len() > 1).then(|| b"docker-default\xff (enforce)".into())),
     }
 }
 

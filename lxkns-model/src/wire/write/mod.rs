@@ -221,6 +221,7 @@ fn gaps(snapshot: &Snapshot, stable: bool) -> Option<Vec<Gap>> {
 fn own_options(asked: &DiscoveryOptions, options: &WriteOptions) -> OwnOptions {
     OwnOptions {
         status: scope(asked.status),
+        security_labels: asked.security_labels,
         cgroups: asked.cgroups,
         freezer: asked.freezer,
         scheduling: asked.scheduling,

@@ -13,6 +13,7 @@ pub(super) fn process<'a>(snapshot: &Snapshot, process: &'a model::Process, opti
     let arguments = command_line.map(Vec::as_slice).unwrap_or_default();
     let lossy = arguments.iter().any(|argument| argument.to_str().is_err());
     let status = process.status.as_ref();
+    let label = status.and_then(|status| status.label.as_ref());
     // What is the thread group leader's stays so; the rest is that of the task which stands for it.
     let (first, living) = (process.main_task(), process.living_task());
     let mut of_process = common(snapshot, living, &process.namespaces, options);
@@ -35,6 +36,8 @@ pub(super) fn process<'a>(snapshot: &Snapshot, process: &'a model::Process, opti
         capabilities: status.map(capabilities),
         seccomp: status.and_then(|status| status.seccomp),
         no_new_privs: status.and_then(|status| status.no_new_privs),
+        lsm_label: label.map(|label| text::lossy(label.as_ref().map_or(b"".as_bstr(), |label| label.as_bstr()))),
+        lsm_label_escaped: label.and_then(|label| text::escaped_if_lossy(label.as_ref()?.as_bstr())),
     }
 }
 

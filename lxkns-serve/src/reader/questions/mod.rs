@@ -4,6 +4,7 @@
 //! it is asked about, with the same deadlines as the command's.
 
 mod lists;
+mod living;
 mod network;
 mod reasons;
 
@@ -56,9 +57,17 @@ impl<'a> Asking<'a> {
             Kind::Audit => self.audit(),
             Kind::Ports => self.ports(),
             Kind::Links => self.links(),
-            Kind::Snapshot | Kind::Processes | Kind::PidMap | Kind::Metrics | Kind::Ready => {
-                Err(Problem::parameter("not a question with an answer in words"))
-            }
+            Kind::Explain => self.explain(),
+            Kind::Owner => self.owner(),
+            Kind::Doctor => self.doctor(),
+            Kind::Snapshot
+            | Kind::Processes
+            | Kind::PidMap
+            | Kind::Metrics
+            | Kind::Ready
+            | Kind::Events
+            | Kind::History
+            | Kind::Diff => Err(Problem::parameter("not a question with an answer in words")),
         }
     }
 
@@ -76,11 +85,16 @@ impl<'a> Asking<'a> {
     }
 }
 
-/// The snapshot that is asked about. Its paths mean what they mean on the host: the service may be in a container.
+/// The snapshot that is asked about.
 fn context(snapshot: &Snapshot) -> Context<'_> {
+    Context { snapshot, mount_ns: home(snapshot), is_live: true }
+}
+
+/// The mount namespace whose paths mean what they mean on the host: the service may be in a container.
+pub(super) fn home(snapshot: &Snapshot) -> Option<NamespaceId> {
     let mut mnts = snapshot.namespaces.values().filter(|namespace| namespace.ns_type == NamespaceType::Mnt);
     let initial = mnts.find(|namespace| namespace.initial).map(|namespace| namespace.id);
-    Context { snapshot, mount_ns: initial.or(snapshot.observer_mount_ns), is_live: true }
+    initial.or(snapshot.observer_mount_ns)
 }
 
 /// An answer in JSON.

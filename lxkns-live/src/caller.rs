@@ -5,8 +5,8 @@ use lxkns_core::ProcRoot;
 use lxkns_core::model::{Capability, CapabilitySet, Observer, Uid};
 use rustix::thread::CapabilitySet as Kernel;
 
-/// Reads the facts about the calling process.
-pub(crate) fn read(proc: &ProcRoot, observer: &Observer) -> Caller {
+/// The facts about the calling process, which took a snapshot.
+pub fn caller(proc: &ProcRoot, observer: &Observer) -> Caller {
     let uid = observer.mapped(Uid(rustix::process::geteuid().as_raw()));
     let status = std::fs::read(proc.path().join("thread-self/status")).ok();
     let status = status.and_then(|text| lxkns_core::parse::status(&text).ok());
@@ -19,7 +19,7 @@ pub(crate) fn read(proc: &ProcRoot, observer: &Observer) -> Caller {
     let scope = std::fs::read_to_string(proc.path().join("sys/kernel/yama/ptrace_scope"));
     Caller {
         uid: uid.map(|uid| uid.0),
-        user: uid.and_then(|uid| crate::live::users_of_host().name(uid).map(|name| name.to_string())),
+        user: uid.and_then(|uid| crate::users_of_host().name(uid).map(|name| name.to_string())),
         capabilities: CapabilitySet::from_bits(effective),
         initial_user_namespace: observer.is_in_initial_user_ns(),
         initial_pid_namespace: observer.is_in_initial_pid_ns(),
@@ -69,7 +69,7 @@ mod tests {
         let proc = ProcRoot::host().unwrap();
         let snapshot =
             lxkns_core::Discovery::of_host().unwrap().run(&lxkns_core::DiscoveryOptions::namespaces()).unwrap();
-        let caller = read(&proc, snapshot.observer.as_ref().unwrap());
+        let caller = caller(&proc, snapshot.observer.as_ref().unwrap());
         assert!(caller.initial_pid_namespace.is_some() && caller.initial_user_namespace.is_some());
         let uid = rustix::process::geteuid().as_raw();
         assert!(caller.uid == Some(uid) || (caller.uid.is_none() && uid == 65_534));

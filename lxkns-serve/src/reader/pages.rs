@@ -1,0 +1,204 @@
+//! Lists that are answered page by page, and with some of their fields only.
+//!
+//! A page is cut from a finished answer. The cursor names its state and how far the client is, so all pages of a list are
+//! of one state; the answer is kept for a while, and the cursor ends with it.
+
+use std::io;
+
+use super::cache::Answer;
+use super::json_text::Text;
+use super::problem::Problem;
+use crate::protocol::{Content, Kind, Question};
+
+/// The longest page.
+const LONGEST: u32 = 10_000;
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    /// How much of it at most.
+    limit: Option<u32>,
+    /// Only these fields; all where there are none.
+    fields: Vec<String>,
+    /// The state, and how much of its list comes before.
+    pub(crate) cursor: Option<(u64, u32)>,
+}
+
+impl Page {
+    /// What a question asks for, and the question whose answer that is a part of; `None` where it is all.
+    ///
+    /// # Errors
+    ///
+    /// It makes no sense; the list of the cursor is of another start of the reader.
+    pub(crate) fn of(question: &Question, epoch: u32) -> Result<Option<(Self, Question)>, Problem> {
+        const NAMES: [&str; 3] = ["limit", "cursor", "fields"];
+        let is_ours = |name: &str| NAMES.contains(&name);
+        if list_of(question.kind).is_none() || !question.parameters.iter().any(|(name, _)| is_ours(name)) {
+            return Ok(None);
+        }
+        let limit: Option<u32> = question.numbers("limit", "a number")?.last().copied();
+        if limit.is_some_and(|limit| !(1..=LONGEST).contains(&limit)) {
+            return Err(Problem::parameter(format!("limit: expected a number from 1 to {LONGEST}")));
+        }
+        let fields = question.values("fields").flat_map(|names| names.split(',')).map(str::to_owned).collect();
+        let cursor = question.value("cursor").map(|cursor| parse(cursor, epoch)).transpose()?;
+        if cursor.is_some() && limit.is_none() {
+            return Err(Problem::parameter("limit: required with a cursor"));
+        }
+        let mut whole = question.clone();
+        whole.parameters.retain(|(name, _)| !is_ours(name));
+        Ok(Some((Self { limit, fields, cursor }, whole)))
+    }
+
+    /// The part of an answer, and how much of the list comes before the next one; `None` where it is the last.
+    ///
+    /// # Errors
+    ///
+    /// The answer is none that has a list.
+    pub(crate) fn cut(&self, kind: Kind, whole: &Answer) -> io::Result<(Answer, Option<u32>)> {
+        let from = self.cursor.map_or(0, |(_, offset)| offset);
+        let to = self.limit.map_or(u32::MAX, |limit| from.saturating_add(limit));
+        let (mut text, mut body, mut is_first) = (Text::new(&whole.body[..]), b"{".to_vec(), true);
+        let mut next = None;
+        text.take(b'{')?;
+        while text.goes_on(is_first, b'}')? {
+            let key = text.key()?;
+            body.extend_from_slice(if is_first { b"\n  " } else { b",\n  " });
+            serde_json::to_writer(&mut body, &key)?;
+            body.extend_from_slice(b": ");
+            is_first = false;
+            if Some(key.as_str()) != list_of(kind) {
+                body.extend_from_slice(&text.value()?);
+                continue;
+            }
+            text.take(b'[')?;
+            let mut at = 0;
+            body.push(b'[');
+            while text.goes_on(at == 0, b']')? {
+                let element = text.value()?;
+                if (from..to).contains(&at) {
+                    body.extend_from_slice(if at == from { b"\n    " } else { b",\n    " });
+                    self.write(&element, &mut body)?;
+                }
+                next = (at >= to).then_some(to).or(next);
+                at += 1;
+            }
+            body.extend_from_slice(if at > from { b"\n  ]" } else { b"]" });
+        }
+        body.extend_from_slice(b"\n}\n");
+        Ok((Answer::new(200, Content::Json, body), next))
+    }
+
+    /// An element, with the fields that are wanted.
+    fn write(&self, element: &[u8], body: &mut Vec<u8>) -> io::Result<()> {
+        let mut text = Text::new(element);
+        if self.fields.is_empty() || text.peek()? != b'{' {
+            body.extend_from_slice(element);
+            return Ok(());
+        }
+        text.take(b'{')?;
+        body.push(b'{');
+        let (mut is_first, mut is_empty) = (true, true);
+        while text.goes_on(is_first, b'}')? {
+            let (key, value) = (text.key()?, text.value()?);
+            is_first = false;
+            if self.fields.contains(&key) {
+                body.extend_from_slice(if is_empty { b"\n      " } else { b",\n      " });
+                serde_json::to_writer(&mut *body, &key)?;
+                body.extend_from_slice(b": ");
+                body.extend_from_slice(&value);
+                is_empty = false;
+            }
+        }
+        body.extend_from_slice(if is_empty { b"}" } else { b"\n    }" });
+        Ok(())
+    }
+}
+
+/// The member of an answer that is the list; `None` for answers that have none.
+fn list_of(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::List => Some("namespaces"),
+        Kind::Containers | Kind::Tree | Kind::Orphans | Kind::Audit | Kind::Ports | Kind::WhoCan => Some("results"),
+        _ => None,
+    }
+}
+
+/// A cursor: the number of its state, and how much comes before.
+fn parse(cursor: &str, epoch: u32) -> Result<(u64, u32), Problem> {
+    let malformed = || Problem::parameter("cursor: expected one of a Link header");
+    let (state, offset) = cursor.rsplit_once('.').ok_or_else(malformed)?;
+    let offset = offset.parse().map_err(|_| malformed())?;
+    Ok((state_number(state, epoch).map_err(|problem| problem.unwrap_or_else(malformed))?, offset))
+}
+
+/// The number of a state.
+///
+/// # Errors
+///
+/// It is of another start of the reader, or malformed (`None`).
+pub(crate) fn state_number(state: &str, epoch: u32) -> Result<u64, Option<Problem>> {
+    let (of, number) = state.split_once('.').ok_or(None)?;
+    let is_plain = of.len() == 8 && number.bytes().all(|byte| byte.is_ascii_digit());
+    let of = u32::from_str_radix(of, 16).ok().filter(|_| is_plain).ok_or(None)?;
+    let number = number.parse().map_err(|_| None)?;
+    if of == epoch { Ok(number) } else { Err(Some(Problem::gone())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn question(parameters: &[(&str, &str)]) -> Question {
+        let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Question { kind: Kind::Tree, parameters }
+    }
+
+    fn page(parameters: &[(&str, &str)]) -> (Page, Question) {
+        Page::of(&question(parameters), 1).unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_pages_make_up_the_list() {
+        let results: Vec<Value> = (0..5).map(|number| json!({"a": number, "b": {"c": [1, 2]}})).collect();
+        let whole = json!({"format": 1, "results": results, "gaps": ["x"]});
+        let mut body = Vec::new();
+        lxkns_answers::json::write(&whole, &mut body).unwrap();
+        let whole_answer = Answer::new(200, Content::Json, body);
+        let (mut all, mut cursor) = (Vec::new(), None);
+        loop {
+            let (mut one, rest) = page(&[("limit", "2"), ("x", "y")]);
+            assert_eq!(rest, question(&[("x", "y")]));
+            one.cursor = cursor;
+            let (answer, next) = one.cut(Kind::Tree, &whole_answer).unwrap();
+            let value: Value = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!((&value["format"], &value["gaps"]), (&json!(1), &json!(["x"])));
+            all.extend(value["results"].as_array().unwrap().clone());
+            let Some(next) = next else { break };
+            cursor = Some((7, next));
+        }
+        assert_eq!(all, results);
+        // What is all of it is the same, byte for byte.
+        let (all, _) = page(&[("limit", "9")]);
+        assert_eq!(all.cut(Kind::Tree, &whole_answer).unwrap().0.body, whole_answer.body);
+        let (some, _) = page(&[("fields", "b,nonsense")]);
+        let (answer, next) = some.cut(Kind::Tree, &whole_answer).unwrap();
+        let value: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!((&value["results"][4], next), (&json!({"b": {"c": [1, 2]}}), None));
+    }
+
+    #[test]
+    fn cursors_are_those_of_this_start() {
+        assert_eq!(page(&[("limit", "2"), ("cursor", "00000001.12.4")]).0.cursor, Some((12, 4)));
+        for (cursor, is_gone) in [("00000002.12.4", true), ("1.12.4", false), ("00000001.x.4", false), ("", false)] {
+            let problem = Page::of(&question(&[("limit", "2"), ("cursor", cursor)]), 1).unwrap_err();
+            assert_eq!(problem == Problem::gone(), is_gone, "{cursor}");
+        }
+        for bad in [&[("limit", "0")][..], &[("limit", "10001")], &[("cursor", "00000001.1.1")]] {
+            assert!(Page::of(&question(bad), 1).is_err(), "{bad:?}");
+        }
+        assert_eq!(Page::of(&question(&[]), 1), Ok(None));
+    }
+}
