@@ -53,6 +53,8 @@ mod role {
 /// Runs the daemon, or the process of it that the first argument names.
 pub fn run() -> ExitCode {
     lxkns_sys::Memory::ends_with(3);
+    // Before there is anything in memory: a process of the same user could trace one that has no capability yet.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let first = std::env::args_os().nth(1);
     let is = |role: &str| first.as_deref() == Some(OsStr::new(role));
     let done = if is(role::INSIDE) {

@@ -95,7 +95,6 @@ const CALLS: &[libc::c_long] = &[
     libc::SYS_getsockname,
     libc::SYS_getsockopt,
     libc::SYS_gettid,
-    libc::SYS_ioctl,
     libc::SYS_madvise,
     libc::SYS_mmap,
     libc::SYS_mremap,
@@ -127,14 +126,17 @@ const CALLS: &[libc::c_long] = &[
 /// The kernel takes no filter.
 pub(super) fn filter_system_calls() -> anyhow::Result<()> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = CALLS.iter().map(|&call| (call, Vec::new())).collect();
-    // Of what a descriptor can be asked and told, only what tells nothing of others.
-    let is_asked = |what: libc::c_int| {
-        let condition =
-            SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, u64::from(what.unsigned_abs()))?;
+    // Of what a descriptor can be asked and told, only what tells nothing of others. Standard error can be a terminal, in
+    // which TIOCSTI types for whoever sits there.
+    let is_asked = |what: u64| {
+        let condition = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, what)?;
         SeccompRule::new(vec![condition])
     };
-    let asked: Result<Vec<_>, _> = [libc::F_GETFL, libc::F_SETFL, libc::F_GETFD].into_iter().map(is_asked).collect();
-    rules.insert(libc::SYS_fcntl, asked.context("filter")?);
+    let flags = [libc::F_GETFL, libc::F_SETFL, libc::F_GETFD].map(|what| u64::from(what.unsigned_abs()));
+    for (call, what) in [(libc::SYS_fcntl, &flags[..]), (libc::SYS_ioctl, &[libc::FIONBIO])] {
+        let asked: Result<Vec<_>, _> = what.iter().copied().map(is_asked).collect();
+        rules.insert(call, asked.context("filter")?);
+    }
     let arch = TargetArch::try_from(std::env::consts::ARCH).context("no filter for this processor")?;
     let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let filter = SeccompFilter::new(rules, denied, SeccompAction::Allow, arch).context("filter")?;

@@ -11,13 +11,17 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use serde_json::{Value, json};
 
 use super::link::Reader;
+use crate::control::{self, News};
 
 /// What comes of it, as JSON. At `/intruder/garbage` it says to the reader what is no frame, at `/intruder/link` to the
-/// supervisor that it needs another connection to the reader.
+/// supervisor that it needs another connection to the reader, and at `/intruder/flood` the same for ever, as fast as it can.
 pub(super) fn tries(path: &str, reader: &Arc<Reader>) -> String {
     if path.ends_with("/garbage") {
         reader.say_garbage();
         return "{}\n".to_owned();
+    }
+    while path.ends_with("/flood") {
+        let _ = control::send(rustix::stdio::stdin(), &News::Unlinked, &[]);
     }
     if path.ends_with("/link") {
         reader.say_lost();
@@ -49,6 +53,8 @@ pub(super) fn tries(path: &str, reader: &Arc<Reader>) -> String {
         "be dumpable": errno(rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)),
         "change user": errno(rustix::thread::set_thread_groups(&[])),
         "make a pipe": of(io::pipe().map(drop)),
+        // As TIOCSTI, which types into it.
+        "ask a terminal": errno(rustix::termios::tcgetwinsize(rustix::stdio::stderr()).map(drop)),
         "make memory": errno(rustix::fs::memfd_create("intruder", rustix::fs::MemfdFlags::CLOEXEC).map(drop)),
         "lead to another process": errno(rustix::process::set_parent_process_death_signal(None)),
         "have more descriptors": errno(rustix::process::setrlimit(

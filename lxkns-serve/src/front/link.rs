@@ -222,7 +222,7 @@ impl Link {
             bytes.resize(length(header, LONGEST_REPLY).map_err(io::Error::other)?, 0);
             reading.read_exact(&mut bytes).await?;
             let reply: Reply = message(&bytes).map_err(io::Error::other)?;
-            let (Reply::Head { id, .. } | Reply::Chunk { id, .. }) = reply;
+            let (Reply::Head { id, .. } | Reply::Chunk { id, .. } | Reply::GivenUp { id }) = reply;
             // There is at most one reply on the way to each; of one that is gone, nobody waits for it.
             if let Some(waiting) = self.waiting().get(&id) {
                 let _ = waiting.send(reply);

@@ -106,7 +106,8 @@ impl Logins {
         let found = users.iter().find(|(name, _)| name == user);
         // For another's hash the same work is done, with the same end.
         let Some((_, hash)) = found.or_else(|| users.first()) else { return Ok(false) };
-        let key = self.shared.key(&[user.as_bytes(), hash.as_bytes(), password]);
+        // Whether there is such a user is a part of it: one that was removed may have had the same hash.
+        let key = self.shared.key(&[user.as_bytes(), hash.as_bytes(), password, &[found.is_some().into()]]);
         let mut done = {
             let mut state = self.shared.state();
             if state.right.contains(&key) {
@@ -230,6 +231,9 @@ mod tests {
             assert_eq!(logins.is_right(&changed, "alice", b"alicealice", CLIENT).await, Ok(false));
             assert_eq!(logins.is_right(&changed, "alice", b"new", CLIENT).await, Ok(true));
             assert_eq!(logins.is_right(&[], "alice", b"new", CLIENT).await, Ok(false));
+            // A user that was removed is unknown, though the first of those that are left has the same hash.
+            let others = vec![("bob".to_owned(), changed[0].1.clone())];
+            assert_eq!(logins.is_right(&others, "alice", b"new", CLIENT).await, Ok(false));
         });
     }
 

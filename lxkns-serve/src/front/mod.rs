@@ -16,6 +16,7 @@ mod logins;
 mod openapi;
 mod page;
 mod patient;
+mod places;
 mod problem;
 mod routes;
 mod server;

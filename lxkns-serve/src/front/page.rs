@@ -1,8 +1,10 @@
 //! The web page: files that the program carries, built from `web` and compressed.
 
 use std::io::Read as _;
+use std::sync::LazyLock;
 
 use flate2::read::GzDecoder;
+use hyper::body::Bytes;
 
 use super::encoding::Encoding;
 
@@ -25,20 +27,28 @@ pub(super) struct File {
     compressed: &'static [u8],
 }
 
-const FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
+static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
+
+/// The content of each, which few clients take so.
+static PLAIN: LazyLock<Vec<Bytes>> = LazyLock::new(|| FILES.iter().map(File::decompressed).collect());
 
 impl File {
-    /// Its content, as it is sent.
-    pub(super) fn body(&self, encoding: Encoding) -> Vec<u8> {
+    /// Its content, as it is sent: one in memory for all who ask.
+    pub(super) fn body(&'static self, encoding: Encoding) -> Bytes {
         match encoding {
-            Encoding::Gzip => self.compressed.to_vec(),
+            Encoding::Gzip => Bytes::from_static(self.compressed),
             Encoding::Identity | Encoding::Zstd => {
-                let mut body = Vec::new();
-                // It was compressed when the program was built.
-                let _ = GzDecoder::new(self.compressed).read_to_end(&mut body);
-                body
+                let at = FILES.iter().position(|file| std::ptr::eq(file, self));
+                at.and_then(|at| PLAIN.get(at)).cloned().unwrap_or_default()
             }
         }
+    }
+
+    fn decompressed(&self) -> Bytes {
+        let mut body = Vec::new();
+        // It was compressed when the program was built.
+        let _ = GzDecoder::new(self.compressed).read_to_end(&mut body);
+        body.into()
     }
 
     /// What it is.
@@ -77,7 +87,7 @@ mod tests {
     #[test]
     fn what_the_page_refers_to_is_there() {
         let index = find("/").unwrap();
-        let text = String::from_utf8(index.body(Encoding::Identity)).unwrap();
+        let text = String::from_utf8(index.body(Encoding::Identity).into()).unwrap();
         let names: Vec<_> = text.split('"').filter_map(|part| part.strip_prefix("./assets/")).collect();
         assert!(names.len() >= 2, "{text}");
         for name in names {
@@ -87,6 +97,14 @@ mod tests {
         }
         assert_eq!((index.content_type(), index.cache_control()), ("text/html; charset=utf-8", "no-cache"));
         assert!(std::ptr::eq(index, find("/index.html").unwrap()));
+    }
+
+    #[test]
+    fn all_clients_share_one_body() {
+        for encoding in [Encoding::Identity, Encoding::Gzip] {
+            let bodies = [(); 2].map(|()| find("/").unwrap().body(encoding));
+            assert!(!bodies[0].is_empty() && bodies[0].as_ptr() == bodies[1].as_ptr(), "{encoding:?}");
+        }
     }
 
     #[test]

@@ -151,6 +151,13 @@ const fn asks(path: &'static str, summary: &'static str, kind: Kind, parameters:
     route(path, summary, Does::Ask(kind, Segment::None), parameters)
 }
 
+impl Route {
+    /// Whether the Go program lxkns has it too.
+    pub(super) fn is_of_go(&self) -> bool {
+        self.path.starts_with("/api/") && !self.path.starts_with("/api/v1/")
+    }
+}
+
 /// All of them.
 pub(super) const ROUTES: &[Route] = &[
     asks("/api/namespaces", "The snapshot, for clients of the Go program lxkns", Kind::Snapshot, &[]),

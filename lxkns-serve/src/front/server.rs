@@ -4,11 +4,11 @@ use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
@@ -18,7 +18,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::body::{self, Body};
@@ -30,6 +30,7 @@ use super::logins::{Logins, NEXT_TRY};
 use super::openapi;
 use super::page;
 use super::patient::Patient;
+use super::places::{Answered, Place, Places};
 use super::problem::Problem;
 use super::routes::{self, Does, NotUnderstood};
 use super::stats::Stats;
@@ -52,6 +53,9 @@ const LAST_ANSWER: Duration = Duration::from_secs(60);
 
 /// The number of a request, in its response and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Pages of other sites load nothing of the service, not even what they cannot read.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The state that an answer is about.
 const STATE: HeaderName = HeaderName::from_static("lxkns-state");
@@ -86,20 +90,22 @@ pub(super) struct Server {
     gates: watch::Sender<u64>,
     logins: Option<Logins>,
     reader: Arc<Reader>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     stopping: watch::Sender<bool>,
     stats: Stats,
     requests: AtomicU64,
+    description: OnceLock<Bytes>,
 }
 
 impl Server {
     pub(super) fn new(settings: FrontSettings, gate: Gate, logins: Option<Logins>, reader: Arc<Reader>) -> Self {
-        let places = Arc::new(Semaphore::new(settings.most_connections));
+        let places = Places::new(settings.most_connections);
         let (stopping, _) = watch::channel(false);
         let (gates, _) = watch::channel(0);
         let gate = Mutex::new(Arc::new(gate));
         let (stats, requests) = (Stats::default(), AtomicU64::new(0));
-        Self { settings, gate, gates, logins, reader, places, stopping, stats, requests }
+        let description = OnceLock::new();
+        Self { settings, gate, gates, logins, reader, places, stopping, stats, requests, description }
     }
 
     fn gate(&self) -> Arc<Gate> {
@@ -146,33 +152,37 @@ impl Server {
 
     async fn next(self: &Arc<Self>, listener: &Listener) -> io::Result<()> {
         // The place comes second: a listener that waits takes none from others.
-        let place = || async { Arc::clone(&self.places).acquire_owned().await.map_err(io::Error::other) };
         match listener {
             Listener::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 // It only costs time.
                 let _ = stream.set_nodelay(true);
-                self.start(Box::new(stream), Client::Tcp(address), place().await?);
+                self.start(Box::new(stream), Client::Tcp(address), self.places.take().await);
             }
             Listener::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let uid = stream.peer_cred().ok().map(|peer| peer.uid());
-                self.start(Box::new(stream), Client::Unix(uid), place().await?);
+                self.start(Box::new(stream), Client::Unix(uid), self.places.take().await);
             }
         }
         Ok(())
     }
 
     /// Serves a connection.
-    fn start(self: &Arc<Self>, stream: Box<dyn Stream>, client: Client, place: OwnedSemaphorePermit) {
+    fn start(self: &Arc<Self>, stream: Box<dyn Stream>, client: Client, place: Arc<Place>) {
         let server = Arc::clone(self);
         tokio::spawn(async move {
-            let _place = place;
             server.stats.accepted.fetch_add(1, Ordering::Relaxed);
             server.stats.connections.fetch_add(1, Ordering::Relaxed);
             let gates = server.gates.subscribe();
-            if let Some(stream) = server.let_in(stream, &client).await {
-                server.serve(stream, client, gates).await;
+            let served = async {
+                if let Some(stream) = server.let_in(stream, &client).await {
+                    server.serve(stream, client, &place, gates).await;
+                }
+            };
+            tokio::select! {
+                () = served => {}
+                () = place.lost() => {}
             }
             server.stats.connections.fetch_sub(1, Ordering::Relaxed);
         });
@@ -198,10 +208,30 @@ impl Server {
         None
     }
 
-    async fn serve(self: &Arc<Self>, stream: Box<dyn Stream>, client: Client, mut gates: watch::Receiver<u64>) {
+    /// Waits until the service stops, or lets clients in by another gate.
+    fn ends(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (mut stopping, mut gates) = (self.stopping.subscribe(), self.gates.subscribe());
+        async move {
+            tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+                _ = gates.changed() => {}
+            }
+        }
+    }
+
+    async fn serve(
+        self: &Arc<Self>,
+        stream: Box<dyn Stream>,
+        client: Client,
+        place: &Arc<Place>,
+        mut gates: watch::Receiver<u64>,
+    ) {
         let service = hyper::service::service_fn(|request: Request<Incoming>| {
-            let (server, client) = (Arc::clone(self), client.clone());
-            async move { Ok::<_, Infallible>(server.respond(&request, &client).await) }
+            let (server, client, answering) = (Arc::clone(self), client.clone(), place.answer());
+            async move {
+                let response = server.respond(&request, &client).await;
+                Ok::<_, Infallible>(response.map(|body| Answered { body, _answering: answering }))
+            }
         });
         let mut http = hyper::server::conn::http1::Builder::new();
         http.timer(TokioTimer::new())
@@ -226,9 +256,8 @@ impl Server {
     /// Finishes what was begun, for so long at most.
     pub(super) async fn drain(&self, patience: Duration) {
         self.stopping.send_replace(true);
-        let all = u32::try_from(self.settings.most_connections).unwrap_or(u32::MAX);
         // Each connection has a place; those that accept have given theirs back.
-        let _ = tokio::time::timeout(patience, self.places.acquire_many(all)).await;
+        let _ = tokio::time::timeout(patience, self.places.all_free(self.settings.most_connections)).await;
     }
 
     async fn respond(&self, request: &Request<Incoming>, client: &Client) -> Response<Body> {
@@ -250,6 +279,7 @@ impl Server {
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
         // The page has one of its own.
         let policy = headers.entry(CONTENT_SECURITY_POLICY);
         policy.or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
@@ -297,7 +327,9 @@ impl Server {
         only_reads(request).map_err(failed)?;
         let response = match route.does {
             Does::Ask(kind, segment) => {
-                let question = routes::question(kind, segment, taken, request.uri().query());
+                // The Go program looks at no parameter.
+                let query = request.uri().query().filter(|_| !route.is_of_go());
+                let question = routes::question(kind, segment, taken, query);
                 let question = question.map_err(|not| match not {
                     NotUnderstood::Path => failed(Problem::NO_ROUTE),
                     NotUnderstood::Query => failed(Problem::QUERY),
@@ -305,9 +337,9 @@ impl Server {
                 let question = since_last(question, headers).map_err(failed)?;
                 self.ask(question, request).await.map_err(failed)?
             }
-            Does::Alive => plain("text/plain; charset=utf-8", "ok\n".into()),
+            Does::Alive => plain("text/plain; charset=utf-8", "ok\n"),
             Does::Metrics => self.metrics(headers).await.map_err(failed)?,
-            Does::OpenApi => plain("application/json", openapi::text(&self.settings.base_path)),
+            Does::OpenApi => plain("application/json", self.description()),
         };
         Ok((route.path, response))
     }
@@ -337,14 +369,13 @@ impl Server {
         if path == Some("/healthz") {
             return Ok(None);
         }
-        if !gate.is_in_rate() {
-            return Err(Problem::RATE);
-        }
-        match client {
-            Client::Tcp(address) => gate.knows(headers, address.ip(), self.logins.as_ref()).await,
+        let user = match client {
+            Client::Tcp(address) => gate.knows(headers, address.ip(), self.logins.as_ref()).await?,
             // Over a UNIX socket the kernel says who it is.
-            Client::Unix(_) => Ok(None),
-        }
+            Client::Unix(_) => None,
+        };
+        // Last: a client that is not known takes no request from those who are.
+        if gate.is_in_rate() { Ok(user) } else { Err(Problem::RATE) }
     }
 
     async fn ask(&self, question: Question, request: &Request<Incoming>) -> Result<Response<Body>, Problem> {
@@ -356,7 +387,7 @@ impl Server {
         if head.content == Content::Events {
             let mut response = plain("text/event-stream", String::new());
             if request.method() != Method::HEAD {
-                *response.body_mut() = body::followed(answer, self.stopping.subscribe());
+                *response.body_mut() = body::followed(answer, self.ends());
             }
             return Ok(response);
         }
@@ -413,6 +444,11 @@ impl Server {
             *response.body_mut() = body::streamed(answer, encoding);
         }
         Ok(response)
+    }
+
+    /// The description of the API, which is made once.
+    fn description(&self) -> Bytes {
+        self.description.get_or_init(|| openapi::text(&self.settings.base_path).into()).clone()
     }
 
     /// The reader's metrics and our own. Without a reader there are only ours.
@@ -476,7 +512,7 @@ fn to_the_page(request: &Request<Incoming>) -> Response<Body> {
     response
 }
 
-fn file_of_page(file: &page::File, request: &Request<Incoming>) -> Response<Body> {
+fn file_of_page(file: &'static page::File, request: &Request<Incoming>) -> Response<Body> {
     let encoding = Encoding::accepted(&text(request.headers(), &ACCEPT_ENCODING), &[Encoding::Gzip]);
     let tag = file.tag(encoding);
     let mut response = Response::new(body::whole(""));
@@ -503,7 +539,7 @@ fn file_of_page(file: &page::File, request: &Request<Incoming>) -> Response<Body
     response
 }
 
-fn plain(content: &'static str, text: String) -> Response<Body> {
+fn plain(content: &'static str, text: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(body::whole(text));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -74,6 +74,12 @@ pub(crate) enum Reply {
         /// Whether it is the last one, after which the number is free.
         is_last: bool,
     },
+    /// No more of a body comes: it was too much to keep for a client that reads so slowly. The number is free when the front
+    /// says [`Request::Done`].
+    GivenUp {
+        /// The number of the question.
+        id: u32,
+    },
 }
 
 /// What comes before a body.
@@ -207,6 +213,7 @@ impl Bounded for Reply {
         match self {
             Self::Head { head, .. } => (100..600).contains(&head.status),
             Self::Chunk { bytes, is_last, .. } => bytes.len() <= CHUNK && (*is_last || !bytes.is_empty()),
+            Self::GivenUp { .. } => true,
         }
     }
 }

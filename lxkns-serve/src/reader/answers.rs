@@ -166,7 +166,9 @@ impl Answers {
         let mut body = Vec::new();
         match question.kind {
             Kind::Diff => return self.diff(question, scan),
+            Kind::Processes | Kind::PidMap => question.takes(&[])?,
             Kind::Snapshot => {
+                question.takes(&["since"])?;
                 if let Some(patch) = self.patch(question, scan)? {
                     return Ok(patch);
                 }

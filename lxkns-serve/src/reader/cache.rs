@@ -87,10 +87,13 @@ impl Cache {
 
     /// Counts an answer, and forgets the oldest ones where there are too many.
     fn note(&self, key: (u64, Question), length: usize) {
-        /// What an answer costs beside its body, about.
+        /// What an answer costs beside its body, about, and each parameter of its question beside its text.
         const EACH: usize = 512;
+        const EACH_PARAMETER: usize = 80;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let cost = length + EACH + key.1.parameters.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let parameters = key.1.parameters.iter().map(|(name, value)| name.len() + value.len() + EACH_PARAMETER);
+        // The question is there twice.
+        let cost = length + EACH + 2 * parameters.sum::<usize>();
         state.bytes += cost;
         state.order.push_back((key, cost));
         while state.bytes > self.most_bytes {

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tracing::warn;
 
 use super::answers::{Answered, Answers};
@@ -25,6 +25,10 @@ use crate::protocol::{
 const WORKERS: usize = 4;
 /// How many questions can wait for one.
 const WAITING: usize = 256;
+/// Bodies that are being read may have as many bytes together as finished answers that are kept, and no fewer than this.
+const LEAST_BYTES: usize = 32 << 20;
+/// As many of them are read to their end however long they are.
+const LEAST_BODIES: usize = 4;
 /// How long the front may not read what it is told.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -41,6 +45,8 @@ pub(crate) struct Job {
 struct Link {
     socket: UnixStream,
     state: Mutex<FxHashMap<u32, Open>>,
+    /// The most bytes of bodies that are being read.
+    most_bytes: usize,
     writing: Mutex<()>,
     is_closed: AtomicBool,
 }
@@ -49,8 +55,10 @@ struct Link {
 enum Open {
     /// It is being found.
     Asked,
-    /// How much of it has been read.
-    Answered(Arc<Answer>, usize),
+    /// How much of it has been read, and when.
+    Answered(Arc<Answer>, usize, Instant),
+    /// Its body was too much to keep for so slow a client.
+    GivenUp,
     /// It has no end.
     Follows(Follower),
 }
@@ -79,19 +87,17 @@ fn work(answers: &Answers, jobs: &Mutex<Receiver<Job>>) {
     }
 }
 
-/// Serves a connection until it ends, on a thread of its own.
-pub(crate) fn start(socket: OwnedFd, questions: SyncSender<Job>, feed: Arc<Feed>) {
+/// Serves a connection until it ends, on threads of its own.
+pub(crate) fn start(socket: OwnedFd, questions: SyncSender<Job>, feed: Arc<Feed>, most_bytes: usize) {
+    let socket = UnixStream::from(socket);
+    // A front that does not read has only itself to blame; it is not waited for.
+    if socket.set_write_timeout(Some(PATIENCE)).is_err() {
+        return;
+    }
+    let link = Arc::new(Link::new(socket, most_bytes));
+    let (tells, told) = (Arc::clone(&link), Arc::clone(&feed));
+    std::thread::spawn(move || tells.tell_events(&told));
     std::thread::spawn(move || {
-        let socket = UnixStream::from(socket);
-        // A front that does not read has only itself to blame; it is not waited for.
-        if socket.set_write_timeout(Some(PATIENCE)).is_err() {
-            return;
-        }
-        let link =
-            Link { socket, state: Mutex::default(), writing: Mutex::default(), is_closed: AtomicBool::new(false) };
-        let link = Arc::new(link);
-        let (tells, told) = (Arc::clone(&link), Arc::clone(&feed));
-        std::thread::spawn(move || tells.tell_events(&told));
         if let Err(error) = link.serve(&questions, &feed)
             && error.kind() != io::ErrorKind::UnexpectedEof
         {
@@ -103,6 +109,11 @@ pub(crate) fn start(socket: OwnedFd, questions: SyncSender<Job>, feed: Arc<Feed>
 }
 
 impl Link {
+    fn new(socket: UnixStream, most_bytes: usize) -> Self {
+        let (state, writing, is_closed) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        Self { socket, state, most_bytes: most_bytes.max(LEAST_BYTES), writing, is_closed }
+    }
+
     fn serve(self: &Arc<Self>, questions: &SyncSender<Job>, feed: &Arc<Feed>) -> io::Result<()> {
         let mut bytes = Vec::new();
         loop {
@@ -202,13 +213,14 @@ impl Link {
 
     /// Tells what comes before a body, and keeps the body to be fetched.
     fn answer(&self, id: u32, answered: Answered) {
-        let head = {
+        let (head, given_up) = {
             let mut open = self.open();
             let Some(state) = open.get_mut(&id) else { return };
             let head = answered.head();
-            *state = Open::Answered(answered.answer, 0);
-            head
+            *state = Open::Answered(answered.answer, 0, Instant::now());
+            (head, make_room(&mut open, self.most_bytes))
         };
+        given_up.into_iter().for_each(|id| self.tell(&Reply::GivenUp { id }));
         self.tell(&Reply::Head { id, head });
     }
 
@@ -216,7 +228,12 @@ impl Link {
         let (answer, from, is_last) = {
             let mut open = self.open();
             let (answer, at) = match open.get_mut(&id) {
-                Some(Open::Answered(answer, at)) => (answer, at),
+                Some(Open::Answered(answer, at, when)) => {
+                    *when = Instant::now();
+                    (answer, at)
+                }
+                // That was told, and the front may have asked before it heard.
+                Some(Open::GivenUp) => return Ok(()),
                 Some(Open::Follows(follower)) if !follower.is_wanting => {
                     drop(open);
                     self.more_events(id);
@@ -256,6 +273,40 @@ impl Link {
     }
 }
 
+/// Gives up bodies that together are too long, those first of which nothing was read for the longest time: each can be of
+/// another scan, which nobody else asks about, so a client that asks often and reads nothing would fill the memory. Returns
+/// the numbers of those who were reading them.
+fn make_room(open: &mut FxHashMap<u32, Open>, most_bytes: usize) -> Vec<u32> {
+    let mut bodies: FxHashMap<*const Answer, (Instant, usize)> = FxHashMap::default();
+    for state in open.values() {
+        if let Open::Answered(answer, _, when) = state {
+            let body = bodies.entry(Arc::as_ptr(answer)).or_insert((*when, answer.body.len()));
+            body.0 = body.0.max(*when);
+        }
+    }
+    let mut bytes: usize = bodies.values().map(|(_, length)| length).sum();
+    if bytes <= most_bytes || bodies.len() <= LEAST_BODIES {
+        return Vec::new();
+    }
+    let mut oldest: Vec<_> = bodies.into_iter().map(|(body, (when, length))| (when, length, body)).collect();
+    oldest.sort_unstable();
+    oldest.truncate(oldest.len() - LEAST_BODIES);
+    let too_many = oldest.into_iter().take_while(|(_, length, _)| {
+        let is_too_much = bytes > most_bytes;
+        bytes -= length;
+        is_too_much
+    });
+    let too_many: FxHashSet<_> = too_many.map(|(.., body)| body).collect();
+    let mut given_up = Vec::new();
+    for (id, state) in open {
+        if matches!(state, Open::Answered(answer, ..) if too_many.contains(&Arc::as_ptr(answer))) {
+            *state = Open::GivenUp;
+            given_up.push(*id);
+        }
+    }
+    given_up
+}
+
 impl Answered {
     fn head(&self) -> Head {
         let Answer { status, content, ref body, tag } = *self.answer;
@@ -266,5 +317,70 @@ impl Answered {
         let age = scan.map_or(0, |scan| scan.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX));
         let head = Head::of(status, content, tag, body.len() as u64);
         Head { taken_at_ms: scan.and_then(since), age_ms: age, state: self.state, next: self.next, ..head }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_nothing_does_not_fill_the_memory() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let link = Link::new(ours, 0);
+        let told = std::thread::spawn(move || {
+            let (mut given_up, mut bytes, mut header) = (0, Vec::new(), [0; HEADER]);
+            while (&theirs).read_exact(&mut header).is_ok() {
+                bytes.resize(length(header, LONGEST_REPLY).unwrap(), 0);
+                (&theirs).read_exact(&mut bytes).unwrap();
+                given_up += u32::from(matches!(message::<Reply>(&bytes).unwrap(), Reply::GivenUp { .. }));
+            }
+            given_up
+        });
+        let answer = || Arc::new(Answer::new(200, Content::Json, vec![b' '; LEAST_BYTES / 8]));
+        let bytes = || {
+            let open = link.open();
+            let bodies = open.values().filter_map(|open| match open {
+                Open::Answered(answer, ..) => Some((Arc::as_ptr(answer), answer.body.len())),
+                _ => None,
+            });
+            bodies.collect::<FxHashMap<_, _>>().values().sum::<usize>()
+        };
+        let ask = |id, answer: Arc<Answer>| {
+            link.begin(id).unwrap();
+            link.answer(id, Answered { answer, scan: None, state: None, next: None });
+        };
+        for id in 0..100 {
+            ask(id, answer());
+            assert!(bytes() <= LEAST_BYTES, "{id}");
+            // This one is read all the time.
+            if let Some(Open::Answered(_, _, when)) = link.open().get_mut(&0) {
+                *when = Instant::now();
+            }
+        }
+        // Those who read the same body are as good as one.
+        let same = answer();
+        (100..110).for_each(|id| ask(id, Arc::clone(&same)));
+        let is_read = |id: u32| matches!(link.open()[&id], Open::Answered(..));
+        assert!([0, 95, 99, 100, 109].into_iter().all(is_read) && !(1..90).any(is_read));
+        // Who has not heard yet that nothing more comes may still ask for it.
+        link.more(1).unwrap();
+        assert!(link.more(1000).is_err());
+        link.close();
+        let given_up = told.join().unwrap();
+        assert!(given_up > 80, "{given_up}");
+    }
+
+    #[test]
+    fn a_few_long_bodies_are_read_to_their_end() {
+        let mut open = FxHashMap::default();
+        for id in 0..10 {
+            let answer = Answer::new(200, Content::Json, vec![b' '; 1000]);
+            open.insert(id, Open::Answered(Arc::new(answer), 0, Instant::now()));
+        }
+        assert_eq!(make_room(&mut open, 10_000), [0; 0]);
+        assert_eq!(make_room(&mut open, 9_999).len(), 1);
+        assert_eq!(make_room(&mut open, 1).len(), 5);
+        assert_eq!(make_room(&mut open, 1), [0; 0]);
     }
 }

@@ -95,6 +95,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let questions = link::start_workers(&answers);
     control::send(&control, &News::Ready, &[]).context("say that it is ready")?;
     info!(process = "reader", "ready");
+    let most_bytes = answers.host.settings.cache_bytes;
     let mut due = Instant::now() + HEARTBEAT;
     loop {
         let left = due.saturating_duration_since(Instant::now());
@@ -109,7 +110,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 None => return Ok(()),
                 Some((Order::Link, fds)) => {
                     let link = fds.into_iter().next().context("a connection without its socket")?;
-                    link::start(link, questions.clone(), Arc::clone(answers.feed()));
+                    link::start(link, questions.clone(), Arc::clone(answers.feed()), most_bytes);
                 }
                 Some((Order::Start(_) | Order::Access | Order::Drain, _)) => {}
             },

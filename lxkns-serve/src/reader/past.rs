@@ -105,7 +105,6 @@ impl Answers {
         if question.value("since").is_none() {
             return Ok(None);
         }
-        question.takes(&["since"])?;
         let old = match self.state(question, "since", scan) {
             Ok(Some(old)) => old,
             Err(problem) if problem != Problem::gone() => return Err(problem),

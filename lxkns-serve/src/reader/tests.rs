@@ -145,3 +145,17 @@ fn an_answer_is_made_once_and_forgotten_when_there_is_no_room() {
     ask(1, "h");
     assert_eq!(made.load(Ordering::Relaxed), before + 1);
 }
+
+#[test]
+fn questions_are_as_dear_as_they_are_long() {
+    // Most of what this takes is the question: many parameters without a value.
+    let cache = Cache::new(100_000);
+    let question =
+        |number: u32| Question { kind: Kind::Why, parameters: vec![(number.to_string(), String::new()); 32] };
+    for number in 0..1000 {
+        cache.get(1, &question(number), || Answer::new(400, Content::Problem, Vec::new()));
+    }
+    // The texts of a pair alone are two of 24 bytes, and each question is there twice.
+    let kept = (0..1000).filter(|&number| cache.find(1, &question(number)).is_some()).count();
+    assert!((1..=100_000 / (2 * 32 * 48)).contains(&kept), "{kept}");
+}

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use rustix::fs::{Gid, Mode};
+use rustix::fs::{AtFlags, CWD, Gid, Mode};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -99,32 +98,37 @@ pub(super) fn open(args: &Args, access: &Access) -> anyhow::Result<Vec<Listener>
 
 /// A UNIX socket for its user and a group. A file that a killed daemon has left is replaced.
 fn unix(path: &Path, group: Option<u32>) -> anyhow::Result<Listener> {
-    // Nobody else connects before its group and mode are what they are to be. There is no other thread.
-    let mask = rustix::process::umask(Mode::from_raw_mode(0o177));
+    // Nobody connects before it listens, and then its group and mode are what they are to be. There is no other thread.
+    let mask = rustix::process::umask(Mode::from_raw_mode(0o117));
     let listener = bind(path);
     rustix::process::umask(mask);
     let listener = listener?;
     if let Some(group) = group {
-        rustix::fs::chown(path, None, Some(Gid::from_raw(group))).context("chown to the group")?;
+        // Whoever may write to the directory can have put a link there meanwhile.
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        rustix::fs::chownat(CWD, path, None, Some(Gid::from_raw(group)), flags).context("chown to the group")?;
     }
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).context("chmod")?;
     rustix::net::listen(&listener, BACKLOG).context("listen")?;
     let name = format!("unix:{}", path.display());
-    Ok(Listener { fd: listener.into(), name, is_unix: true, is_open: false, file: Some(path.to_owned()) })
+    Ok(Listener { fd: listener, name, is_unix: true, is_open: false, file: Some(path.to_owned()) })
 }
 
-fn bind(path: &Path) -> anyhow::Result<UnixListener> {
-    Ok(match UnixListener::bind(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+/// A socket at this path, which does not listen yet.
+fn bind(path: &Path) -> anyhow::Result<OwnedFd> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let address = SocketAddrUnix::new(path)?;
+    match rustix::net::bind(&socket, &address) {
+        Err(Errno::ADDRINUSE) => {
             // The kernel also refuses a connection to a file of another kind, which is not ours to remove.
             let found = std::fs::symlink_metadata(path).context("stat")?;
             ensure!(found.file_type().is_socket(), "there is a file that is no socket");
             ensure!(is_left(path)?, "another process listens there");
             std::fs::remove_file(path).context("remove what another process has left")?;
-            UnixListener::bind(path)?
+            rustix::net::bind(&socket, &address)?;
         }
-        listener => listener?,
-    })
+        bound => bound?,
+    }
+    Ok(socket)
 }
 
 /// Whether nobody listens at a socket any more. A listener that accepts nothing is not waited for.

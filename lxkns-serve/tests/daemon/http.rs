@@ -124,6 +124,7 @@ fn methods() {
     assert_eq!((reply.status, reply.text().as_str()), (200, "ok\n"));
     assert!(reply.header("access-control-allow-origin").is_none());
     assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(reply.header("cross-origin-resource-policy"), Some("same-origin"));
 }
 
 fn hosts() {

@@ -2,6 +2,7 @@
 
 mod access;
 mod answers;
+mod attack;
 mod cgroups;
 mod events;
 mod fleet;
@@ -21,6 +22,7 @@ pub(crate) fn tests() -> Vec<Trial> {
     [
         access::tests(),
         answers::tests(),
+        attack::tests(),
         cgroups::tests(),
         events::tests(),
         fleet::tests(),
