@@ -35,6 +35,7 @@ pub(super) fn tests() -> Vec<Test> {
             in_a_pid_namespace,
         ),
         test("reader::two_capabilities_are_enough", NOBODY, two_capabilities_are_enough),
+        test("reader::no_process_is_left_out", &[Root, File(BTF)], no_process_is_left_out),
         test("reader::what_nothing_visible_holds", &[Root, File(BTF), Kernel(6, 18)], what_nothing_visible_holds),
         test(
             "reader::procfs_without_btf",
@@ -47,6 +48,16 @@ pub(super) fn tests() -> Vec<Test> {
     tests.extend(lockdown::tests());
     tests.extend(places::tests());
     tests
+}
+
+/// No process is absent, also where the kernel keeps some from programs, and the first one is there always.
+fn no_process_is_left_out() {
+    let (host, actor) = (Discovery::of_host().unwrap(), Actor::spawn());
+    let snapshot = host.run(&DiscoveryOptions { reader: Some(Reader::Kernel), ..DiscoveryOptions::default() }).unwrap();
+    assert_eq!(snapshot.reader, Some(Reader::Kernel), "{:?}", snapshot.gaps);
+    for pid in [Pid(1), Pid(actor.pid())] {
+        assert!(snapshot.processes.contains_key(&pid), "{pid}");
+    }
 }
 
 /// A process for each place that the kernel reader has.

@@ -134,7 +134,23 @@ fn ask(search: &mut Search<'_>, found: &mut Found) -> Result<Found, Refusal> {
     }
     let have_files: Vec<_> = told.processes.iter().filter(|process| !process.files.is_empty()).collect();
     all.merge(processes::each(search, &have_files, |found, process| told.files(search, found, process)));
+    add_untold(search, &told, &mut all);
     Ok(all)
+}
+
+/// Adds what procfs lists, where the kernel keeps processes from programs: each PID namespace has a PID 1, so if that is not
+/// told of, others can be missing too.
+fn add_untold(search: &Search<'_>, told: &Told, all: &mut Found) {
+    const FIRST: Pid = Pid(1);
+    if search.proc.own_pid() == Some(FIRST) || told.processes.first().is_some_and(|process| process.pid == FIRST) {
+        return;
+    }
+    if let Ok(untold) = processes::newcomers(search, all) {
+        all.merge(untold);
+    }
+    if !all.processes.iter().any(|process| process.pid == FIRST) {
+        all.gap(Place::Processes, Object::Host, Operation::list("processes"), Cause::Hidden);
+    }
 }
 
 /// What procfs adds to start times for the caller, in nanoseconds.
