@@ -33,6 +33,8 @@ pub(crate) enum Need {
     Image,
     /// SELinux with the policy of the tests: a virtual machine's.
     SELinux,
+    /// A kernel that lets nobody read its memory: lockdown at "confidentiality", in a virtual machine of its own.
+    Lockdown,
     /// A processor that is not emulated: what takes long and depends on no kernel is left to the host.
     RealProcessor,
 }
@@ -53,6 +55,7 @@ impl Need {
             Self::StaticProgram => (probe::is_static(lxkns().get_program()), "a static lxkns".to_owned()),
             Self::Image => (std::env::var_os("LXKNS_IMAGE").is_some(), "the image of the service".to_owned()),
             Self::SELinux => (probe::has_own_selinux_policy(), "SELinux".to_owned()),
+            Self::Lockdown => (probe::is_locked_down(), "lockdown".to_owned()),
             Self::RealProcessor => (probe::has_real_processor(), "a processor that is not emulated".to_owned()),
         };
         (!is_met).then_some(what)
@@ -60,7 +63,7 @@ impl Need {
 
     /// Whether only another kernel could have it: under CI, one of the virtual machines' has.
     fn is_of_the_kernel(self) -> bool {
-        matches!(self, Self::Kernel(..) | Self::AppArmor | Self::SELinux)
+        matches!(self, Self::Kernel(..) | Self::AppArmor | Self::SELinux | Self::Lockdown)
     }
 
     /// Whether it depends on who runs the tests or on which kernel, and not on what is installed: then the same suite,

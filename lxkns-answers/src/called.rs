@@ -308,12 +308,32 @@ fn is_of(asked: EngineKind, kind: EngineKind) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::path::Path;
+
     use lxkns_model::{Object, Pid};
 
     use super::*;
-    use crate::resolve::Resolver;
+    use crate::resolve::{Lookup, Resolver};
     use crate::target::Asked;
-    use crate::testing::{BUSY, HOME, LEFT, LOOSE, NoHost, USER, WEB_ID, contained};
+    use crate::testing::{BUSY, HOME, LEFT, LOOSE, USER, WEB_ID, contained};
+
+    /// A host without files.
+    struct NoHost;
+
+    impl Lookup for NoHost {
+        fn namespace_at(&self, _: &Path) -> io::Result<Option<NamespaceId>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+
+        fn has_task(&self, _: Pid) -> bool {
+            false
+        }
+
+        fn pidfd_inode(&self, _: Pid) -> io::Result<Option<u64>> {
+            Ok(None)
+        }
+    }
 
     #[test]
     fn names_of_containers() {

@@ -48,7 +48,7 @@ pub(crate) fn why(gap: &Gap, held: CapabilitySet) -> String {
         }
         Cause::Denied => format!("denied{errno}, by lockdown or a filter of system calls"),
         Cause::Unsupported if matches!(gap.operation, Operation::Call(_)) => {
-            format!("not in this kernel, or denied by a filter of system calls{errno}")
+            format!("not in this kernel, or denied by lockdown or a filter of system calls{errno}")
         }
         Cause::Unsupported => "not in this kernel".to_owned(),
         cause => format!("{cause}{errno}"),
@@ -101,7 +101,7 @@ mod tests {
         );
         assert_eq!(
             refused(none, Cause::Unsupported, 38).as_deref(),
-            Some("bpf: not in this kernel, or denied by a filter of system calls (ENOSYS)")
+            Some("bpf: not in this kernel, or denied by lockdown or a filter of system calls (ENOSYS)")
         );
     }
 }

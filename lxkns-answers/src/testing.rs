@@ -8,8 +8,6 @@ use lxkns_model::{
     Said, Snapshot, Task, Tid, Uid, Uids,
 };
 
-use crate::resolve::Lookup;
-
 /// The initial mount namespace.
 pub const HOME: NamespaceId = id(4_026_531_832);
 /// The initial user namespace.
@@ -118,21 +116,4 @@ pub fn contained() -> Snapshot {
         ..Containers::default()
     });
     snapshot
-}
-
-/// Nothing but a snapshot is asked.
-pub struct NoHost;
-
-impl Lookup for NoHost {
-    fn namespace_at(&self, _: &std::path::Path) -> std::io::Result<Option<NamespaceId>> {
-        Err(std::io::ErrorKind::Unsupported.into())
-    }
-
-    fn has_task(&self, _: Pid) -> bool {
-        false
-    }
-
-    fn pidfd_inode(&self, _: Pid) -> std::io::Result<Option<u64>> {
-        Ok(None)
-    }
 }

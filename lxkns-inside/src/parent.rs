@@ -7,6 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lxkns_core::ProcRoot;
@@ -14,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use lxkns_model::Cause;
 use lxkns_model::inside::{Failure, HostName, Limit, Link, Network, Parts};
@@ -123,7 +125,8 @@ pub(crate) fn failure_of(call: &str, error: &Error) -> Failure {
 /// A process inside a namespace. It is killed with this, and not waited for.
 #[derive(Debug)]
 pub struct Inside {
-    child: Child,
+    /// `None` when it is being dropped.
+    child: Option<Child>,
     questions: OwnedFd,
     answers: OwnedFd,
     timeout: Duration,
@@ -159,13 +162,14 @@ impl Inside {
     }
 
     fn start(mut program: Command, timeout: Duration) -> io::Result<Self> {
+        reap();
         let (questions, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let (answers, out) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         // What it says leads nowhere: there can be no /dev/null here.
         let (_, nowhere) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         program.env_clear().stdin(Stdio::from(theirs)).stdout(Stdio::from(out)).stderr(Stdio::from(nowhere));
-        Ok(Self { child: program.spawn()?, questions, answers, timeout, is_lost: false })
+        Ok(Self { child: Some(program.spawn()?), questions, answers, timeout, is_lost: false })
     }
 
     /// What is in the network namespace.
@@ -290,8 +294,10 @@ impl Inside {
 
     /// Ends it; whether it has ended and is reaped. One that the kernel keeps waiting takes longer: nobody waits for it.
     pub(crate) fn end(&mut self) -> bool {
-        let _ = self.child.kill();
-        !matches!(self.child.try_wait(), Ok(None))
+        self.child.as_mut().is_none_or(|child| {
+            let _ = child.kill();
+            !matches!(child.try_wait(), Ok(None))
+        })
     }
 
     /// Whether it has been given up.
@@ -347,9 +353,29 @@ impl Inside {
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        // One that the kernel keeps waiting ends when that lets go of it, and is init's to reap by then.
-        self.end();
+        if self.end() {
+            return;
+        }
+        let Some(child) = self.child.take() else { return };
+        let pid = Pid::from_raw(child.id().cast_signed());
+        if let Some(pidfd) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
+            let _ = rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&MOMENT));
+        }
+        LEFT.lock().unwrap_or_else(PoisonError::into_inner).push(child);
+        reap();
     }
+}
+
+/// In which the kernel ends a process that was killed, unless something keeps it waiting.
+const MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+
+/// Those that had not ended when nobody needed them any more.
+static LEFT: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+
+/// Reaps those that have ended since: a service would have ever more of them.
+fn reap() {
+    let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    left.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
 }
 
 /// It answered something else than what it was asked.
@@ -374,12 +400,28 @@ mod tests {
     fn one_that_says_nothing_is_given_up() {
         let mut inside = start("sleep", &["1000"], Duration::from_millis(10));
         assert_eq!(inside.network().unwrap_err().kind(), ErrorKind::TimedOut);
-        let pid = inside.child.id();
+        let pid = inside.child.as_ref().unwrap().id();
         drop(inside);
         // Killed: nothing of it is left but what is to be reaped.
         let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
         let ended = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
         assert!(matches!(ended, Ok(Some((_, status))) if status.signaled()) || matches!(ended, Err(Errno::CHILD)));
+    }
+
+    #[test]
+    fn none_is_left_to_be_reaped() {
+        let all: Vec<_> = (0..20).map(|_| start("sleep", &["1000"], LONG)).collect();
+        let pids: Vec<_> = all.iter().map(|inside| inside.child.as_ref().unwrap().id()).collect();
+        let are_there = || pids.iter().filter(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists()).count();
+        assert_eq!(are_there(), 20);
+        drop(all);
+        let deadline = Instant::now() + LONG;
+        // The next that is started does this, once the kernel has ended them.
+        while are_there() > 0 && Instant::now() < deadline {
+            reap();
+            std::thread::yield_now();
+        }
+        assert_eq!(are_there(), 0);
     }
 
     #[test]

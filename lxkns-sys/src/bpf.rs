@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::{checked, checked_fd};
 
-pub(crate) const BPF_MAP_CREATE: libc::c_int = 0;
+const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_MAP_UPDATE_BATCH: libc::c_int = 26;

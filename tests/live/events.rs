@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lxkns_core::model::{EventSource, LostEvents, NamespaceType, TaskEvent, TaskEventKind};
+use lxkns_core::model::{EventSource, LostEvents, Namespace, NamespaceId, NamespaceType, TaskEvent, TaskEventKind};
 use lxkns_core::{EventOptions, Events, ProcRoot, Woken};
 use lxkns_fixture::deny::{self, deny};
 use lxkns_fixture::{Actor, Open, probe};
@@ -40,7 +40,11 @@ pub(super) fn tests() -> Vec<Test> {
         test("events::nothing_stays", BPF, nothing_stays),
         test("events::nobody_reads", &[UserNamespaces], nobody_reads),
         test("events::mounts_of_others", &[Root, Kernel(6, 15)], mounts_of_others),
-        test("events::mounts_behind_a_used_number", &[Root, Kernel(6, 15)], mounts_behind_a_used_number),
+        test(
+            "events::mounts_behind_a_used_number",
+            &[Root, Kernel(6, 15), Program("unshare")],
+            mounts_behind_a_used_number,
+        ),
         test("events::a_flood_wakes_no_more_often", BPF, a_flood_wakes_no_more_often),
         test("events::own_mounts", &[Root, Program("nsenter")], own_mounts),
         test("events::the_doctor_knows", &[Root], the_doctor_knows),
@@ -414,32 +418,45 @@ fn mounts_of_others() {
     watch.told_end(mnt);
 }
 
-/// A mount namespace has the number of one that has ended since the last scan: its mounts are followed too.
+/// A mount namespace has the number of one that has ended since it was asked last: its mounts are followed too.
 fn mounts_behind_a_used_number() {
-    let directory = directory();
-    let path = directory.path().join("uts");
-    let actors = [(); 8].map(|()| Actor::spawn_in(&["mnt", "uts"]));
-    let numbers: Vec<_> = actors.iter().map(|actor| actor.ns_inode("mnt")).collect();
-    let mut watch = Watch::start(&["--events", "--json", "--interval", NEVER, "-t", "uts"]);
-    kill_process(watch.pid(), Signal::STOP).unwrap();
-    // The kernel gives the lowest number that is free: often one that another actor has just left.
-    let deadline = Instant::now() + LONG;
-    let leaves = |actor: &&Actor| {
-        assert!(Instant::now() < deadline, "none of {numbers:?} is used again");
-        actor.unshare(&["mnt"]);
-        numbers.contains(&actor.ns_inode("mnt"))
-    };
-    let actor = actors.iter().cycle().find(leaves).expect("there are some");
-    actor.make_mounts_private();
-    actor.touch(&path);
-    actor.bind("/proc/self/ns/uts", &path);
-    let uts = actor.ns_inode("uts");
-    actor.unshare(&["uts"]);
-    let left = actor.ns_inode("uts");
-    kill_process(watch.pid(), Signal::CONT).unwrap();
-    watch.told(left, "appeared");
-    actor.umount(&path);
-    watch.told_end(uts);
+    // Nothing else is mounted where the events are followed.
+    let private = ["unshare", "--mount", "--propagation", "private"];
+    alone_through(&private, "events::mounts_behind_a_used_number", || {
+        let directory = directory();
+        let mut events = Events::start(&ProcRoot::host().unwrap(), &EventOptions::default()).unwrap();
+        let actors = [(); 8].map(|()| Actor::spawn_in(&["mnt"]));
+        let of = |actor: &Actor| {
+            let id = NamespaceId { ino: actor.ns_inode("mnt"), dev: 0 };
+            let mut namespace = Namespace::new(id, NamespaceType::Mnt);
+            namespace.unique_id = Some(lxkns_sys::ns_get_mntns_id(actor.open_ns("mnt")).unwrap());
+            namespace
+        };
+        let mut watch = |namespaces: &[Namespace]| {
+            let holder = |id: NamespaceId| actors.iter().find(|actor| actor.ns_inode("mnt") == id.ino);
+            events.watch_mounts(namespaces, |id| Some(holder(id)?.open_ns("mnt").into()))
+        };
+        let before = actors.each_ref().map(of);
+        assert!(watch(&before) && !watch(&before));
+        // The kernel gives the lowest number that is free: often one that another actor has just left.
+        let deadline = Instant::now() + LONG;
+        let leaves = |actor: &&Actor| {
+            assert!(Instant::now() < deadline, "none of these numbers is used again: {before:?}");
+            actor.unshare(&["mnt"]);
+            before.iter().any(|namespace| namespace.id.ino == actor.ns_inode("mnt"))
+        };
+        let actor = actors.iter().cycle().find(leaves).expect("there are some");
+        assert!(watch(&[of(actor)]), "it is another one");
+        actor.make_mounts_private();
+        events.take();
+        actor.mount("tmpfs", directory.path());
+        loop {
+            assert_eq!(events.wait(Some(deadline)), Woken::Ready);
+            if events.take().mounts_changed {
+                return;
+            }
+        }
+    });
 }
 
 /// However much happens, the thread that reads events is woken no more often than it waits in between.

@@ -2,6 +2,7 @@
 //! say the same.
 
 mod auto;
+mod lockdown;
 mod places;
 
 use std::collections::BTreeSet;
@@ -43,6 +44,7 @@ pub(super) fn tests() -> Vec<Test> {
         test("reader::procfs_where_it_is_denied", &[UserNamespaces, File(BTF)], procfs_where_it_is_denied),
     ];
     tests.extend(auto::tests());
+    tests.extend(lockdown::tests());
     tests.extend(places::tests());
     tests
 }

@@ -170,6 +170,15 @@ describe("a host", { skip: LACKS }, () => {
     await server.close();
   });
 
+  it("is not filled with what the agent has left of itself", async () => {
+    const count = 12;
+    for (let n = 0; n < count; n++) await (await fetch(`${agent.url}api/v1/show?target=${netns("red")}`, { headers: { "cache-control": "no-cache" } })).text();
+    const { processes } = await (await fetch(`${agent.url}api/v1/snapshot`, { headers: { "cache-control": "no-cache" } })).json();
+    const ended = Object.values(processes).filter((one) => one.state === "Z");
+    // The last may not have been reaped yet.
+    assert.ok(ended.length < count / 2, JSON.stringify(ended));
+  });
+
   it("may be served below a path", async () => {
     const other = await startAgent("--base-path", "/some/path");
     const origin = `${new URL(other.url).origin}/some/path/`;

@@ -51,5 +51,5 @@ for (const look of new Set(all.map((name) => /^\w+-\d+/.exec(name)[0]))) {
   await writeFile(new URL(`${look}.webp`, target), bytes);
   console.log(`${look}.webp: ${bytes.length} bytes`);
 }
-for (const [name, from] of [["page.webp", "light-1280-ns-one.png"], ["page-dark.webp", "dark-1280-ns-one.png"]]) await writeFile(new URL(name, target), await sheet([from], 1, 1, 0.7));
+await writeFile(new URL("page.webp", target), await sheet(["light-1280-ns-one.png"], 1, 1, 0.7));
 await browser.close();

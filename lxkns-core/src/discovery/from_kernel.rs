@@ -63,7 +63,7 @@ pub(super) fn all(search: &mut Search<'_>, found: &mut Found) -> Result<Found, N
     }
     let asked = match session.refused.get() {
         Some(refusal) => Err(refusal.clone()),
-        None => ask(search, found),
+        None => ask(search, found).map_err(|refusal| refusal.or_lockdown(search.proc)),
     };
     let gap = match asked {
         Ok(all) => {

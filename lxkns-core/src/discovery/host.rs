@@ -1,5 +1,7 @@
 //! Facts about the host.
 
+use bstr::ByteSlice as _;
+
 use crate::model::{DiscoveryOptions, Host};
 use crate::procfs::{ProcRoot, parse};
 use crate::relations::is_at_or_below;
@@ -25,6 +27,17 @@ pub(super) fn tasks(proc: &ProcRoot) -> u64 {
 /// Reads a file of sysfs; `None` if it is not readable, or another file system is mounted there: lxcfs in containers
 /// has other contents, and its server can be dead.
 pub(crate) fn read_of_sysfs(proc: &ProcRoot, path: &str) -> Option<Vec<u8>> {
+    read_of(proc, path, b"sysfs")
+}
+
+/// Whether the kernel gives no program what reads its memory.
+pub(crate) fn is_locked_down(proc: &ProcRoot) -> bool {
+    let levels = read_of(proc, "/sys/kernel/security/lockdown", b"securityfs");
+    levels.is_some_and(|levels| levels.find(b"[confidentiality]").is_some())
+}
+
+/// Reads a file below a mount point with this type of file system.
+fn read_of(proc: &ProcRoot, path: &str, fs_type: &[u8]) -> Option<Vec<u8>> {
     let mut buffer = Vec::new();
     let text = proc.dir().read("thread-self/mountinfo", &mut buffer).ok()?;
     let mut at = None;
@@ -34,10 +47,10 @@ pub(crate) fn read_of_sysfs(proc: &ProcRoot, path: &str) -> Option<Vec<u8>> {
         let is_above = is_at_or_below(path.as_bytes(), point.as_ref());
         // Of several mounts at one point, the last one is visible.
         if is_above && at.as_ref().is_none_or(|&(length, _)| length <= point.as_ref().len()) {
-            at = Some((point.as_ref().len(), mount.raw_fs_type == b"sysfs"));
+            at = Some((point.as_ref().len(), mount.raw_fs_type == fs_type));
         }
     }
-    at.is_some_and(|(_, is_sysfs)| is_sysfs).then(|| std::fs::read(path).ok()).flatten()
+    at.is_some_and(|(_, is_it)| is_it).then(|| std::fs::read(path).ok()).flatten()
 }
 
 pub(super) fn host(proc: &ProcRoot, options: &DiscoveryOptions) -> Host {

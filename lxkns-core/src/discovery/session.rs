@@ -358,7 +358,13 @@ impl<'a> Discovery<'a> {
     pub fn kernel_reader_refusal(&self) -> Option<Gap> {
         let refusal = match self.refused.get() {
             Some(refusal) => refusal.clone(),
-            None => self.kernel_reader().as_ref().map_err(Clone::clone).and_then(KernelReader::tasks).err()?,
+            None => self
+                .kernel_reader()
+                .as_ref()
+                .map_err(Clone::clone)
+                .and_then(KernelReader::tasks)
+                .err()?
+                .or_lockdown(&self.proc),
         };
         Some(from_kernel::gap_of(refusal))
     }

@@ -57,11 +57,15 @@ pub(super) fn open(proc: &ProcRoot, options: &EventOptions, refusals: &mut Vec<E
     }
     match programs(proc, options) {
         Ok((programs, refused)) => {
+            let refused = refused.map(|why| why.or_lockdown(proc));
             let system_calls = options.system_calls && refused.is_none();
             refusals.extend(refused.map(|why| refusal(EventSource::SystemCalls, why.operation, why.failure)));
             return Some(Source::Bpf { programs: Box::new(programs), system_calls });
         }
-        Err(why) => refusals.push(refusal(EventSource::Bpf, why.operation, why.failure)),
+        Err(why) => {
+            let why = why.or_lockdown(proc);
+            refusals.push(refusal(EventSource::Bpf, why.operation, why.failure));
+        }
     }
     match connect().and_then(|socket| Ok(Source::Connector { socket, proc: proc.try_clone()? })) {
         Ok(source) => return Some(source),

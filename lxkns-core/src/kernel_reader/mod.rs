@@ -43,8 +43,10 @@ use lxkns_sys::{BpfArray, BpfInstruction};
 use rustc_hash::FxHashSet;
 use rustix::io::Errno;
 
+use crate::discovery::host;
 use crate::failure::Failure;
 use crate::model::{Call, Cause, DeviceNumber, NamespaceType, Operation};
+use crate::procfs::ProcRoot;
 use btf::Btf;
 pub(crate) use events::EventRecord;
 pub(crate) use in_flight::{Receiver, Unsure, Waiting, WaitingKind};
@@ -80,6 +82,15 @@ impl Refusal {
     /// The kernel does not describe itself, or another file system hides that.
     pub(crate) fn without_btf() -> Self {
         Self { operation: Operation::read(BTF), failure: Cause::Unsupported.into() }
+    }
+
+    /// That it is denied, if it was said of a program that it is not valid because the kernel is in lockdown: what reads memory
+    /// is not there then.
+    pub(crate) fn or_lockdown(mut self, proc: &ProcRoot) -> Self {
+        if self.operation == Call::Bpf.into() && self.failure.is_any(&[Errno::INVAL]) && host::is_locked_down(proc) {
+            self.failure = Failure::with(Cause::Denied, Errno::INVAL);
+        }
+        self
     }
 
     /// The kernel keeps the numbers of references elsewhere.
@@ -118,7 +129,7 @@ pub(crate) fn permission() -> Result<(), Refusal> {
         &mut [],
     );
     match loaded {
-        Err(errno @ (Errno::PERM | Errno::NOSYS)) => Err(Refusal::of(Call::Bpf)(errno)),
+        Err(errno @ (Errno::PERM | Errno::ACCESS | Errno::NOSYS)) => Err(Refusal::of(Call::Bpf)(errno)),
         _ => Ok(()),
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{Either, Full};
 use hyper::body::Bytes;
-use tokio::sync::watch;
 
 use super::encoding::{Encoder, Encoding};
 use super::link::Answer;
@@ -36,16 +35,16 @@ pub(super) fn streamed(answer: Answer, encoding: Encoding) -> Body {
     Either::Right(channel)
 }
 
-/// Events, each as it happens: until the client goes, falls behind, or the service stops.
-pub(super) fn followed(mut answer: Answer, mut stopping: watch::Receiver<bool>) -> Body {
+/// Events, each as it happens: until the client goes or falls behind, or the service lets it follow no longer.
+pub(super) fn followed(mut answer: Answer, until: impl Future<Output = ()> + Send + 'static) -> Body {
     let (mut sender, channel) = Channel::new(1);
     tokio::spawn(async move {
+        let mut until = std::pin::pin!(until);
         while answer.want().is_ok() {
             let piece = loop {
-                let is_stopping = async { drop(stopping.wait_for(|stopping| *stopping).await) };
                 tokio::select! {
                     piece = answer.piece() => break piece,
-                    () = is_stopping => return,
+                    () = until.as_mut() => return,
                     () = tokio::time::sleep(HEARTBEAT) => {}
                 }
                 if sender.send_data(Bytes::from_static(b":\n\n")).await.is_err() {

@@ -208,6 +208,17 @@ impl Server {
         None
     }
 
+    /// Waits until the service stops, or lets clients in by another gate.
+    fn ends(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (mut stopping, mut gates) = (self.stopping.subscribe(), self.gates.subscribe());
+        async move {
+            tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+                _ = gates.changed() => {}
+            }
+        }
+    }
+
     async fn serve(
         self: &Arc<Self>,
         stream: Box<dyn Stream>,
@@ -376,7 +387,7 @@ impl Server {
         if head.content == Content::Events {
             let mut response = plain("text/event-stream", String::new());
             if request.method() != Method::HEAD {
-                *response.body_mut() = body::followed(answer, self.stopping.subscribe());
+                *response.body_mut() = body::followed(answer, self.ends());
             }
             return Ok(response);
         }

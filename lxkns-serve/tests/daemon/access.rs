@@ -1,12 +1,13 @@
 //! Who is let in: over TLS, with certificates, passwords and tokens, and over UNIX sockets by their user.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -28,6 +29,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("access::a_new_configuration_is_taken_under_load", reloaded),
         test("access::a_broken_configuration_changes_nothing", broken),
         test("access::a_configuration_may_not_open_what_it_closed", opened),
+        test("access::events_end_when_a_client_is_no_longer_known", events),
         test("access::each_process_is_started_anew_under_tls", killed),
         test("access::unix_sockets_are_for_the_users_that_are_named", peers),
         test("access::only_a_socket_that_nobody_listens_on_is_replaced", replaced),
@@ -277,7 +279,7 @@ fn reloaded() {
         }
         let comes = |served: &AtomicUsize| {
             let before = served.load(Ordering::Relaxed);
-            let start = std::time::Instant::now();
+            let start = Instant::now();
             while served.load(Ordering::Relaxed) == before {
                 assert!(start.elapsed() < PATIENCE);
                 std::thread::yield_now();
@@ -340,6 +342,36 @@ fn opened() {
     let message = line["message"].as_str().unwrap();
     assert!(message.contains("0.0.0.0") && message.contains("no authentication"), "{message}");
     assert_eq!(Client::new(&authority, None).get(&daemon, "/metrics", &[]).status, 401);
+}
+
+fn events() {
+    let authority = Authority::new("a");
+    let files = Files::of_service(&authority);
+    let tokens = files.put("tokens", &sha256("token"));
+    let daemon = files.daemon(&format!("{SERVICE}}}"), &["--bearer-token-file", tokens.to_str().unwrap()]);
+    let client = Client::new(&authority, None);
+    let follow = || {
+        let mut connection = client.connect(daemon.connect());
+        let text = request("GET", "/api/v1/events", &["Authorization: Bearer token"]);
+        connection.write_all(text.as_bytes()).unwrap();
+        BufReader::new(connection)
+    };
+    let mut followed = follow();
+    let mut lines = Vec::new();
+    while !lines.last().is_some_and(|line: &String| line.starts_with("data: ")) {
+        lines.push(String::new());
+        assert_ne!(followed.read_line(lines.last_mut().unwrap()).unwrap(), 0, "{lines:?}");
+    }
+    assert!(lines[0].starts_with("HTTP/1.1 200 "), "{lines:?}");
+    files.put("tokens", &sha256("another"));
+    daemon.signal("-HUP");
+    daemon.logged(|line| line["message"] == "configuration taken");
+    let taken = Instant::now();
+    let _ = followed.read_to_end(&mut Vec::new());
+    assert!(taken.elapsed() < Duration::from_secs(45), "it ends at once, not as an answer that takes its time");
+    let mut head = String::new();
+    follow().read_line(&mut head).unwrap();
+    assert!(head.starts_with("HTTP/1.1 401 "), "{head}");
 }
 
 fn killed() {

@@ -51,14 +51,14 @@ fn among_many<T>(body: impl FnOnce() -> T) -> T {
     })
 }
 
-fn refusal(snapshot: &Snapshot) -> &Gap {
+pub(super) fn refusal(snapshot: &Snapshot) -> &Gap {
     match &snapshot.not_kernel {
         Some(NotKernel::Refused(gap)) => gap,
         other => panic!("{other:?}, by {:?}", snapshot.reader),
     }
 }
 
-fn is_told(snapshot: &Snapshot) -> bool {
+pub(super) fn is_told(snapshot: &Snapshot) -> bool {
     snapshot.gaps.iter().any(|gap| gap.place == Place::Reader)
 }
 

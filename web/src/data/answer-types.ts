@@ -49,7 +49,7 @@ export type NamespaceAnswer1 =
   | {
       children: number[];
       ending?: Ending | null;
-      init: number | null;
+      "init-pid": number | null;
       level: number | null;
       parent: number | null;
     }
@@ -123,7 +123,7 @@ export interface CapsAnswer {
   branch: CapsBranch[];
   capabilities: string[] | null;
   "could-have": string[] | null;
-  created: number | null;
+  "created-userns": number | null;
   nsid: number;
   process: CapsProcess;
   reason: CapsReason;
@@ -300,7 +300,11 @@ export interface GraphLink {
    */
   id: [number, number];
   kind: string | null;
-  "left-over": LeftOverAnswer | null;
+  /**
+   * @minItems 1
+   * @maxItems 1
+   */
+  "left-over": [LeftOverAnswer] | null;
   mac: string | null;
   /**
    * @minItems 2
@@ -445,8 +449,8 @@ export interface ShowEnvelope {
   results: ShowAnswer[];
 }
 export interface ShowAnswer {
-  link?: GraphLink | null;
   namespace?: NamespaceAnswer | null;
+  "network-link"?: GraphLink | null;
   process?: ProcessAnswer | null;
   target: string;
 }
@@ -590,7 +594,7 @@ export interface CgroupAnswer {
 }
 export interface TaskAnswer {
   name: string;
-  namespaces: number[];
+  nsids: number[];
   tid: number;
 }
 export interface MembershipAnswer {
@@ -626,7 +630,7 @@ export interface WhoCanNamespace {
 }
 export interface WhoCanProcess {
   container?: Container | null;
-  created: number | null;
+  "created-userns": number | null;
   has: Has;
   kernel: boolean;
   name: string;

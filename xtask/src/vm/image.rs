@@ -45,6 +45,8 @@ const NOT_OF_THE_KERNEL: [&str; 16] = [
 
 /// All that is tried where a kernel was started with SELinux.
 const OF_SELINUX: &str = "enter::selinux";
+/// The same, with lockdown.
+const OF_LOCKDOWN: &str = "lockdown::";
 
 /// Writes the initramfs for this kernel into a directory. What is in it: see `tests/init/src/main.rs`, which runs there.
 pub(super) fn write(
@@ -75,7 +77,11 @@ pub(super) fn write(
     }
     // One after the other: the machines share the host's processors as it is.
     let skipped = NOT_OF_THE_KERNEL.map(|name| format!("--skip={name}\n")).concat();
-    let only = only.unwrap_or(if kernel.selinux { OF_SELINUX } else { "" });
+    let only = only.unwrap_or(match kernel {
+        Kernel { selinux: true, .. } => OF_SELINUX,
+        Kernel { lockdown: true, .. } => OF_LOCKDOWN,
+        _ => "",
+    });
     let arguments = format!("--test-threads=1\n{skipped}{only}");
     archive.add("arguments", PROGRAM, (0, 0), arguments.as_bytes())?;
     trailer(archive.to)?.into_inner()?.sync_data()?;

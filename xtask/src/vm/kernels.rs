@@ -14,10 +14,13 @@ use crate::debian;
 use crate::run::{output, run};
 
 /// The kernels of CI. With SELinux: one kernel without `lsm_set_self_attr(2)`, and one with it.
-pub(super) const DEFAULT: [&str; 6] = ["5.10", "6.1", "6.12", "7.2", "6.1+selinux", "7.2+selinux"];
+pub(super) const DEFAULT: [&str; 7] = ["5.10", "6.1", "6.12", "7.2", "6.1+selinux", "7.2+selinux", "6.12+lockdown"];
 
 /// The suffix of a version with SELinux in place of AppArmor.
 const WITH_SELINUX: &str = "+selinux";
+
+/// The suffix of a version whose kernel does not let its memory be read.
+const WITH_LOCKDOWN: &str = "+lockdown";
 
 /// Where Debian has them, newest last, and whether that is in its archive of security updates.
 const SUITES: [(&str, bool); 4] = [("bullseye-security", true), ("bookworm", false), ("trixie", false), ("sid", false)];
@@ -37,11 +40,14 @@ pub(super) struct Kernel {
     pub(super) modules: Vec<PathBuf>,
     /// Whether it is started with SELinux, and for the tests of that alone.
     pub(super) selinux: bool,
+    /// Whether it is started with lockdown at "confidentiality", and for the tests of that alone.
+    pub(super) lockdown: bool,
 }
 
 impl Kernel {
     pub(super) fn of_file(image: &Path, modules: &[PathBuf]) -> Self {
-        Self { name: image.display().to_string(), image: image.into(), modules: modules.to_vec(), selinux: false }
+        let (name, image, modules) = (image.display().to_string(), image.into(), modules.to_vec());
+        Self { name, image, modules, selinux: false, lockdown: false }
     }
 
     /// The name, as part of a file's.
@@ -53,7 +59,7 @@ impl Kernel {
 /// Debian's kernels of these versions, fetched where they are not in the cache.
 pub(super) fn of_debian(versions: &[&str]) -> anyhow::Result<Vec<Kernel>> {
     let cache = debian::cache("lxkns-kernels")?;
-    let plain = versions.iter().map(|version| version.strip_suffix(WITH_SELINUX).unwrap_or(version));
+    let plain = versions.iter().map(|version| version.split('+').next().unwrap_or(version));
     let missing: BTreeSet<&str> = plain.filter(|version| !is_whole(&cache.join(version))).collect();
     for version in &missing {
         // Fetched when the tests needed other modules.
@@ -82,14 +88,14 @@ fn is_whole(directory: &Path) -> bool {
 
 /// The packages that [`Apt::fetch`] has left in the cache.
 fn unpacked(name: &str, cache: &Path) -> Kernel {
-    let version = name.strip_suffix(WITH_SELINUX);
-    let directory = cache.join(version.unwrap_or(name));
+    let directory = cache.join(name.split('+').next().unwrap_or(name));
     let modules = MODULES.map(|name| directory.join(format!("{name}.ko")));
     Kernel {
         name: name.to_owned(),
         image: directory.join("vmlinuz"),
         modules: modules.into_iter().filter(|module| module.exists()).collect(),
-        selinux: version.is_some(),
+        selinux: name.ends_with(WITH_SELINUX),
+        lockdown: name.ends_with(WITH_LOCKDOWN),
     }
 }
 
@@ -239,6 +245,8 @@ mod tests {
         assert_eq!((plain.selinux, selinux.selinux), (false, true));
         assert_eq!(plain.image, selinux.image);
         assert_ne!(plain.file_name(), selinux.file_name());
+        let locked = unpacked("6.1+lockdown", Path::new("/cache"));
+        assert_eq!((locked.selinux, locked.lockdown, locked.image), (false, true, plain.image));
     }
 
     #[test]

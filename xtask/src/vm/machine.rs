@@ -49,7 +49,8 @@ pub(super) fn run(kernel: &Kernel, initramfs: &Path, directory: &Path) -> anyhow
     const QUICKLY: &str = "mitigations=off norandmaps no5lvl init_on_alloc=0 hardened_usercopy=off audit=0";
     command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
     let selinux = if kernel.selinux { "security=selinux selinux=1 enforcing=1" } else { "" };
-    command.arg("-append").arg(format!("console=ttyS0 quiet loglevel=4 panic=-1 {QUICKLY} {selinux}"));
+    let lockdown = if kernel.lockdown { "lockdown=confidentiality" } else { "" };
+    command.arg("-append").arg(format!("console=ttyS0 quiet loglevel=4 panic=-1 {QUICKLY} {selinux} {lockdown}"));
     for port in [&console, &report] {
         command.arg("-serial").arg(format!("file:{}", port.display()));
     }

@@ -34,8 +34,8 @@ type Outcome = (String, anyhow::Result<Report>);
 
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
-    /// Debian's kernels of these versions; those that end in +selinux are for what is about SELinux [default: 5.10 6.1 6.12
-    /// 7.2 6.1+selinux 7.2+selinux, unless --kernel names others]
+    /// Debian's kernels of these versions; those that end in +selinux are for what is about SELinux, in +lockdown about
+    /// lockdown [default: 5.10 6.1 6.12 7.2 6.1+selinux 7.2+selinux 6.12+lockdown, unless --kernel names others]
     #[arg(value_name = "KERNEL")]
     versions: Vec<String>,
     /// A kernel of any origin (vmlinuz); can be given several times
@@ -81,8 +81,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             Err(error) => problems.push(format!("{kernel}: {error:#}")),
         }
     }
-    // SELinux does not change the interfaces of a kernel.
-    let (of_selinux, mut reports): (Vec<_>, Vec<_>) = reports.into_iter().partition(|report| report.selinux);
+    // SELinux does not change the interfaces of a kernel; lockdown does.
+    let (others, mut reports): (Vec<_>, Vec<_>) =
+        reports.into_iter().partition(|report| report.selinux || report.lockdown);
     let whole = args.only.is_none() && !reports.is_empty() && reports.iter().all(|report| report.failure.is_none());
     // All tests on this host are for `cargo xtask test`.
     reports.push(here);
@@ -93,13 +94,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         println!("\n{}", table.for_terminal());
         problems.extend(table.keep(DOCUMENT)?);
     }
-    for report in reports.iter().chain(&of_selinux) {
+    for report in reports.iter().chain(&others) {
         println!("{}", report.summary());
     }
     for problem in &problems {
         println!("{problem}");
     }
-    let failed: Vec<_> = reports.iter().chain(&of_selinux).flat_map(Report::failed).collect();
+    let failed: Vec<_> = reports.iter().chain(&others).flat_map(Report::failed).collect();
     ensure!(failed.is_empty(), "{} problems; failed: {}", problems.len(), failed.join(", "));
     ensure!(problems.is_empty(), "{} problems: {}", problems.len(), problems.join("; "));
     Ok(())
@@ -150,7 +151,7 @@ fn in_machines(kernels: &[Kernel], programs: &Programs, init: &Path, args: &Args
                                 Some(failure) => report.with_context(|| failure.clone())?,
                                 None => report?,
                             };
-                            report.selinux = kernel.selinux;
+                            (report.selinux, report.lockdown) = (kernel.selinux, kernel.lockdown);
                             report.failure = ended.failure;
                             Ok(report)
                         });

@@ -21,6 +21,8 @@ pub(super) struct Report {
     pub(super) version: Version,
     /// Whether it was started with SELinux, and not with AppArmor.
     pub(super) selinux: bool,
+    /// Whether it was started with lockdown.
+    pub(super) lockdown: bool,
     pub(super) interfaces: Vec<Interface>,
     pub(super) runs: Vec<Run>,
     /// Why the machine did not report all, if it did not.
@@ -85,7 +87,7 @@ impl Report {
         let version = version(release).with_context(|| format!("{name}: no kernel in the report: {text:.200}"))?;
         ensure!(!interfaces.is_empty(), "{name}: nothing about interfaces in the report");
         let (name, release) = (name.to_owned(), release.to_owned());
-        Ok(Self { name, release, version, selinux: false, interfaces, runs, failure: None })
+        Ok(Self { name, release, version, selinux: false, lockdown: false, interfaces, runs, failure: None })
     }
 
     /// The errors in the report.
@@ -127,7 +129,11 @@ impl Report {
         let runs = self.runs.iter().map(|run| {
             let count = |outcome| run.outcomes.values().filter(|&&o| o == outcome).count();
             let (passed, failed, skipped) = (count(Outcome::Passed), count(Outcome::Failed), count(Outcome::Skipped));
-            let kernel = format!("{}{}", self.release, if self.selinux { " with SELinux" } else { "" });
+            let kernel = match self {
+                Self { release, selinux: true, .. } => format!("{release} with SELinux"),
+                Self { release, lockdown: true, .. } => format!("{release} with lockdown"),
+                Self { release, .. } => release.clone(),
+            };
             format!("{kernel:<40} as {:<8} {passed} passed, {failed} failed, {skipped} skipped", run.who)
         });
         runs.collect::<Vec<_>>().join("\n")
@@ -178,6 +184,7 @@ impl Run {
                 || reason == "a processor that is not emulated"
                 || reason.contains("/../tests/")
                 || reason == other_module
+                || reason == "lockdown"
                 || (reason == "root" && self.who != "root")
         };
         let skipped = self.reasons.iter().filter(move |(_, reason)| !is_owed(reason));
