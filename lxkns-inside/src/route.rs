@@ -12,7 +12,7 @@ use netlink_packet_core::NlaBuffer;
 use netlink_sys::protocols::NETLINK_ROUTE;
 
 use crate::netlink::{self, Netlink, attribute, attributes, number, string};
-use lxkns_model::inside::{Address, Failure, Hop, Link, Network, Route};
+use lxkns_model::inside::{Address, Failure, Hop, Link, LinkCounters, Network, Route};
 
 const RTM_GETLINK: u16 = 18;
 const RTM_GETADDR: u16 = 22;
@@ -21,6 +21,7 @@ const RTM_NEWNSID: u16 = 88;
 const RTM_GETNSID: u16 = 90;
 
 const IFLA_ADDRESS: u16 = 1;
+const IFLA_STATS64: u16 = 23;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
@@ -159,6 +160,7 @@ fn link(payload: &[u8]) -> Option<Link> {
             IFLA_OPERSTATE => link.operstate = value.first().copied(),
             IFLA_MASTER => link.master = number(value),
             IFLA_LINK => link.link = number(value),
+            IFLA_STATS64 => link.counters = counters(value),
             IFLA_LINK_NETNSID => link.link_nsid = number(value).map(u32::cast_signed),
             IFLA_LINKINFO => {
                 for attribute in attributes(value) {
@@ -182,6 +184,15 @@ fn link(payload: &[u8]) -> Option<Link> {
         _ => {}
     }
     Some(link)
+}
+
+/// The first counters of `struct rtnl_link_stats64`, which all kernels have.
+fn counters(value: &[u8]) -> Option<LinkCounters> {
+    let mut all = [0; 8];
+    for (counter, bytes) in all.iter_mut().zip(value.chunks_exact(8)) {
+        *counter = u64::from_ne_bytes(bytes.try_into().ok()?);
+    }
+    (value.len() >= 64).then(|| LinkCounters::new(all))
 }
 
 fn address(payload: &[u8]) -> Option<Address> {

@@ -121,6 +121,40 @@ pub struct Link {
     pub link: Option<u32>,
     /// The ID of the network namespace in which that is, where it is another one; negative where it is not known.
     pub link_nsid: Option<i32>,
+    /// What has passed it.
+    pub counters: Option<LinkCounters>,
+}
+
+/// What has passed a link since it was made.
+///
+/// Any are equal: a link on which a packet arrives is the same link.
+#[derive(Clone, Copy, Debug, Default, Eq)]
+#[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize))]
+#[doc(alias = "rtnl_link_stats64")]
+#[non_exhaustive]
+pub struct LinkCounters {
+    /// Packets received, then sent.
+    pub packets: [u64; 2],
+    /// Bytes received, then sent.
+    pub bytes: [u64; 2],
+    /// Packets with errors received, then not sent because of one.
+    pub errors: [u64; 2],
+    /// Packets dropped that were received, then those that were to be sent.
+    pub dropped: [u64; 2],
+}
+
+impl LinkCounters {
+    /// Counters in the order of the kernel's `struct rtnl_link_stats64`.
+    pub fn new(counters: [u64; 8]) -> Self {
+        let [a, b, c, d, e, f, g, h] = counters;
+        Self { packets: [a, b], bytes: [c, d], errors: [e, f], dropped: [g, h] }
+    }
+}
+
+impl PartialEq for LinkCounters {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
 }
 
 impl Link {

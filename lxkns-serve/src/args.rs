@@ -81,6 +81,14 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "LXKNSD_EXPOSE_FILES")]
     pub(crate) expose_files: bool,
 
+    /// Count listening sockets in metrics, with the names of containers and of ip netns as labels
+    #[arg(long, global = true, env = "LXKNSD_METRICS_PORTS")]
+    pub(crate) metrics_ports: bool,
+
+    /// Tell in metrics what has passed links, with the names of containers, of ip netns and of links as labels
+    #[arg(long, global = true, env = "LXKNSD_METRICS_LINKS")]
+    pub(crate) metrics_links: bool,
+
     /// Ask Docker and podman on their sockets for what they do not show otherwise
     #[arg(long, global = true, env = "LXKNSD_ENGINES")]
     pub(crate) engines: bool,
@@ -225,6 +233,8 @@ impl Args {
                 scan_timeout,
                 timeout,
                 command_lines: self.expose_command_lines,
+                metrics_of_ports: self.metrics_ports,
+                metrics_of_links: self.metrics_links,
                 files: self.expose_files,
                 engines: self.engines,
                 cache_bytes: mebibytes(self.cache),

@@ -35,6 +35,10 @@ pub(crate) struct ReaderSettings {
     pub(crate) timeout: Duration,
     /// Whether command lines are read and told.
     pub(crate) command_lines: bool,
+    /// Whether metrics tell of listening sockets.
+    pub(crate) metrics_of_ports: bool,
+    /// Whether metrics tell of what has passed links.
+    pub(crate) metrics_of_links: bool,
     /// Whether files are looked up for clients.
     pub(crate) files: bool,
     /// Whether engines of containers are asked.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use lxkns_core::model::{EventSource, LostEvents, Namespace, NamespaceId, NamespaceType, TaskEvent, TaskEventKind};
-use lxkns_core::{EventOptions, Events, ProcRoot, Woken};
+use lxkns_core::model::{
+    EventSource, Host, LostEvents, Namespace, NamespaceId, NamespaceType, TaskEvent, TaskEventKind,
+};
+use lxkns_core::{DiscoveryOptions, EventOptions, Events, ProcRoot, Snapshot, Woken};
 use lxkns_fixture::deny::{self, deny};
 use lxkns_fixture::{Actor, Open, probe};
 use rustix::io::Errno;
@@ -433,8 +435,10 @@ fn mounts_behind_a_used_number() {
             namespace
         };
         let mut watch = |namespaces: &[Namespace]| {
+            let mut snapshot = Snapshot::empty(DiscoveryOptions::namespaces(), Host::default(), SystemTime::UNIX_EPOCH);
+            snapshot.namespaces = namespaces.iter().map(|namespace| (namespace.id, namespace.clone())).collect();
             let holder = |id: NamespaceId| actors.iter().find(|actor| actor.ns_inode("mnt") == id.ino);
-            events.watch_mounts(namespaces, |id| Some(holder(id)?.open_ns("mnt").into()))
+            events.watch_mounts(&snapshot, |id| Some(holder(id)?.open_ns("mnt").into()))
         };
         let before = actors.each_ref().map(of);
         assert!(watch(&before) && !watch(&before));

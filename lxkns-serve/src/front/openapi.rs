@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lxkns_answers::schemas;
 use serde_json::{Map, Value, json};
 
-use super::routes::{Does, Parameter, ROUTES, Route, Values};
+use super::routes::{Does, Parameter, ROUTES, Route, Segment, Values};
 use crate::protocol::Kind;
 
 /// The description, OpenAPI 3.1.
@@ -80,6 +80,21 @@ fn problem() -> Value {
     })
 }
 
+/// The statuses of a route beside 200, and what each says. Others are of all routes: `default`.
+fn statuses(route: &Route) -> Vec<(u16, &'static str)> {
+    let Does::Ask(kind, segment) = route.does else { return Vec::new() };
+    let has = |name: &str| route.parameters.iter().any(|parameter| parameter.name == name);
+    let is_about_one = segment != Segment::None || has("target") || has("path") || has("file");
+    let all = [
+        (304, "As the client has it (If-None-Match)", kind != Kind::Events),
+        (400, "The question makes no sense", segment != Segment::None || !route.parameters.is_empty()),
+        (403, "The service does not answer that without --expose-files", kind == Kind::Owner),
+        (404, "It does not exist", is_about_one && kind != Kind::Owner),
+        (410, "That state is not kept any more", has("cursor") || kind == Kind::Diff),
+    ];
+    all.into_iter().filter(|(_, _, is_listed)| *is_listed).map(|(status, about, _)| (status, about)).collect()
+}
+
 fn path(route: &Route) -> Value {
     let mut parameters: Vec<Value> = route.parameters.iter().map(parameter).collect();
     if let Some((_, rest)) = route.path.split_once('{')
@@ -92,6 +107,10 @@ fn path(route: &Route) -> Value {
     let (content, schema) = match route.does {
         Does::Ask(Kind::Events, _) => ("text/event-stream", json!({ "type": "string" })),
         Does::Ask(Kind::Diff, _) => ("application/jsonl", json!({ "type": "string" })),
+        // With some fields only, an answer lacks what its schema requires.
+        Does::Ask(kind, _) if route.parameters.iter().any(|parameter| parameter.name == "fields") => {
+            ("application/json", json!({ "anyOf": [schema(kind), { "type": "object" }] }))
+        }
         Does::Ask(kind, _) => ("application/json", schema(kind)),
         Does::OpenApi => ("application/json", json!({ "type": "object" })),
         Does::Alive | Does::Metrics => ("text/plain", json!({ "type": "string" })),
@@ -110,8 +129,12 @@ fn path(route: &Route) -> Value {
         // What leads to the snapshot from the one that the client has.
         responses["200"]["content"]["application/merge-patch+json"] = json!({ "schema": { "type": "object" } });
     }
-    if let (Does::Ask(..), Some(responses)) = (route.does, responses.as_object_mut()) {
-        responses.insert("304".to_owned(), json!({ "description": "As the client has it (If-None-Match)" }));
+    for (status, about) in statuses(route) {
+        let mut response = json!({ "description": about });
+        if status >= 400 {
+            response["content"] = responses["default"]["content"].clone();
+        }
+        responses[status.to_string()] = response;
     }
     json!({ "get": { "summary": route.summary, "parameters": parameters, "responses": responses } })
 }
@@ -127,16 +150,23 @@ fn schema(kind: Kind) -> Value {
 }
 
 fn parameter(parameter: &Parameter) -> Value {
-    let is_required = parameter.values == Values::Text;
+    let is_required = matches!(parameter.values, Values::Text | Values::State | Values::Pid);
+    let like = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     let text = json!({ "type": "string", "minLength": 1 });
     let (schema, explode) = match parameter.values {
         Values::Text | Values::SomeText => (text, None),
         Values::Texts => (json!({ "type": "array", "items": text }), Some(true)),
         Values::One(values) => (json!({ "enum": values }), None),
         Values::AnyOf(values) => (json!({ "type": "array", "items": { "enum": values } }), Some(false)),
-        Values::Number => (json!({ "type": "integer", "minimum": 0 }), None),
-        Values::Numbers => (json!({ "type": "array", "items": { "type": "integer", "minimum": 0 } }), Some(false)),
-        Values::Flag => (json!({ "type": "boolean" }), None),
+        Values::Number(least, most) => (json!({ "type": "integer", "minimum": least, "maximum": most }), None),
+        Values::Pid => (json!({ "type": "integer", "minimum": 1, "maximum": 4_194_304 }), None),
+        Values::Ports => {
+            let port = json!({ "type": "integer", "minimum": 0, "maximum": 65535 });
+            (json!({ "type": "array", "items": port }), Some(false))
+        }
+        Values::Flag => (json!({ "enum": ["", "0", "1", "false", "true"] }), None),
+        Values::State | Values::SomeState => (like("^[0-9a-f]{8}\\.[0-9]{1,19}$"), None),
+        Values::Cursor => (like("^[0-9a-f]{8}\\.[0-9]{1,19}\\.[0-9]{1,9}$"), None),
     };
     let mut described = json!({
         "name": parameter.name, "in": "query", "description": parameter.about, "required": is_required,
@@ -151,7 +181,6 @@ fn parameter(parameter: &Parameter) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::routes::Segment;
     use super::*;
 
     #[test]

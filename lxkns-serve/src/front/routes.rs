@@ -67,10 +67,18 @@ pub(super) enum Values {
     AnyOf(&'static [&'static str]),
     /// Yes or no.
     Flag,
-    /// A number.
-    Number,
-    /// Numbers.
-    Numbers,
+    /// A PID, required.
+    Pid,
+    /// A number from one to another.
+    Number(u32, u32),
+    /// Numbers of ports.
+    Ports,
+    /// The ID of a state, required.
+    State,
+    /// The ID of a state, which can be left out.
+    SomeState,
+    /// What a `Link` header says.
+    Cursor,
 }
 
 const TYPES: [&str; 8] = ["mnt", "cgroup", "uts", "ipc", "user", "pid", "net", "time"];
@@ -98,10 +106,12 @@ const LEADERS: Parameter =
     Parameter { name: "all-leaders", about: "With all topmost processes of a namespace", values: Values::Flag };
 const PATH: Parameter =
     Parameter { name: "path", about: "A mount point on the host, or MAJOR:MINOR", values: Values::Text };
-const PID: Parameter = Parameter { name: "pid", about: "The process that is asked about", values: Values::Number };
+const PID: Parameter =
+    Parameter { name: "pid", about: "The process that is asked about", values: Values::Number(1, 4_194_304) };
+const WHO: Parameter = Parameter { values: Values::Pid, ..PID };
 const CAPABILITY: Parameter =
     Parameter { name: "capability", about: "A capability, e.g. net_admin", values: Values::Text };
-const PORT: Parameter = Parameter { name: "port", about: "Only these ports", values: Values::Numbers };
+const PORT: Parameter = Parameter { name: "port", about: "Only these ports", values: Values::Ports };
 const UNIX: Parameter = Parameter { name: "unix", about: "UNIX sockets too", values: Values::Flag };
 const HIDDEN: Parameter = Parameter { name: "hidden", about: "Only hidden mounts", values: Values::Flag };
 
@@ -114,24 +124,24 @@ const SINCE: Parameter = Parameter {
 const LIMIT: Parameter = Parameter {
     name: "limit",
     about: "At most so many of the list; a Link header leads to the rest",
-    values: Values::Number,
+    values: Values::Number(1, 10_000),
 };
 const CURSOR: Parameter =
-    Parameter { name: "cursor", about: "Where the page begins: from a Link header", values: Values::SomeText };
+    Parameter { name: "cursor", about: "Where the page begins: from a Link header", values: Values::Cursor };
 const FIELDS: Parameter =
     Parameter { name: "fields", about: "Only these fields of the list, separated by commas", values: Values::Texts };
 const SINCE_STATE: Parameter = Parameter {
     name: "since",
     about: "The state that is compared with; the snapshot is then a JSON merge patch, if that state is kept",
-    values: Values::SomeText,
+    values: Values::SomeState,
 };
 const OLD: Parameter = Parameter {
     name: "since",
     about: "The older state, from the header Lxkns-State or the history",
-    values: Values::Text,
+    values: Values::State,
 };
 const UNTIL: Parameter =
-    Parameter { name: "until", about: "The newer state; now if left out", values: Values::SomeText };
+    Parameter { name: "until", about: "The newer state; now if left out", values: Values::SomeState };
 
 const ACTION: Parameter = Parameter {
     name: "action",
@@ -240,7 +250,7 @@ pub(super) const ROUTES: &[Route] = &[
         "/api/v1/explain",
         "Whether a process may create or enter namespaces (lxkns explain)",
         Kind::Explain,
-        &[ACTION, PID],
+        &[ACTION, WHO],
     ),
     asks("/api/v1/owner", "Whose a file is (lxkns owner); only with --expose-files", Kind::Owner, &[FILE, DEREFERENCE]),
     asks("/api/v1/doctor", "What can be seen, and what would show more (lxkns doctor)", Kind::Doctor, &[]),

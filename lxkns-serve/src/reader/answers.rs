@@ -19,7 +19,7 @@ use super::readiness::Standing;
 use super::scans::{Scan, Scans};
 use super::states::States;
 use super::wake::Wake;
-use super::{metrics, own};
+use super::{metrics, own, traffic};
 use crate::protocol::{Content, Kind, Question};
 use crate::settings::ReaderSettings;
 
@@ -135,6 +135,15 @@ impl Answers {
             families.extend(metrics::of_events(&self.feed.figures()));
             families.extend(own::processes(self.host.session.proc()));
             families.push(own::limits(self.host.session.proc()));
+            if let Ok(scan) = &got {
+                let (host, settings) = (&*self.host, &self.host.settings);
+                families.extend(
+                    settings.metrics_of_ports.then(|| traffic::ports(host, &scan.snapshot)).into_iter().flatten(),
+                );
+                families.extend(
+                    settings.metrics_of_links.then(|| traffic::links(host, &scan.snapshot)).into_iter().flatten(),
+                );
+            }
             let body = serde_json::to_vec(&families).unwrap_or_default();
             return Answer::new(200, Content::Metrics, body).into();
         }

@@ -230,6 +230,7 @@ impl State<'_> {
         if let Some(watcher) = &mut self.watcher {
             watcher.rest();
         }
+        let compared = Instant::now();
         // Before clients hear of it: they ask what differs from the one that they have.
         if (self.active.is_some() || self.of.states.is_due())
             && let Err(error) = self.of.states.keep(scan)
@@ -249,7 +250,8 @@ impl State<'_> {
             feed.set_current(Some(data));
         }
         let parts = if active.has_source() { IDLE_PARTS } else { BLIND_PARTS };
-        let took = scan.took;
+        // What it takes to keep it is a part of the cost.
+        let took = scan.took + compared.elapsed();
         self.pace.set_interval(self.of.host.settings.interval.max(took * parts));
         self.pace.scanned(scan.began, took);
         let has_new = self.watch_mounts(&scan.snapshot);

@@ -11,6 +11,7 @@ use lxkns_answers::holders::Kind as HolderKind;
 use lxkns_answers::orphans::{is_left_over, orphans};
 use lxkns_answers::release::Advice;
 use lxkns_core::model::{NamespaceType, Reader};
+use lxkns_core::relations::charges;
 
 use super::feed::EventFigures;
 use super::scans::{BUCKETS, Figures, Scan};
@@ -90,6 +91,15 @@ fn of_snapshot(scan: &Scan) -> Vec<Family> {
         let of_type = of_type.filter(|orphan| orphan.namespace.ns_type == ns_type && is_left_over(orphan));
         left.push("", &[("type", name)], of_type.count() as f64);
     }
+    let help = "Namespaces that count towards the limits of the initial user namespace, of all users together";
+    let mut charged = Family::new(Kind::Gauge, "lxkns_namespaces_charged", help);
+    let mut users = snapshot.namespaces.values().filter(|namespace| namespace.ns_type == NamespaceType::User);
+    let initial = users.find(|namespace| namespace.initial);
+    if let Some(counts) = initial.and_then(|initial| charges(snapshot, initial.id)) {
+        for (ns_type, count) in NamespaceType::ALL.into_iter().zip(counts) {
+            charged.push("", &[("type", ns_type.name())], count as f64);
+        }
+    }
     let mut causes: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for gap in &snapshot.gaps {
         *causes.entry((gap.place.name(), gap.cause.name())).or_default() += 1;
@@ -109,6 +119,7 @@ fn of_snapshot(scan: &Scan) -> Vec<Family> {
         namespaces,
         holders,
         left,
+        charged,
         count("lxkns_processes", "Processes that were found", snapshot.processes.len()),
         blind,
         Family::new(Kind::Info, "lxkns_reader", "Where tasks and open files were read from")

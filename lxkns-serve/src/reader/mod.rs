@@ -26,6 +26,7 @@ mod scans;
 mod states;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod wake;
 
 use std::ffi::CString;

@@ -4,6 +4,7 @@ mod access;
 mod answers;
 mod attack;
 mod cgroups;
+mod description;
 mod events;
 mod fleet;
 mod http;
@@ -11,6 +12,7 @@ mod powers;
 mod processes;
 mod robust;
 mod running;
+mod same;
 mod states;
 mod tls;
 
@@ -24,12 +26,14 @@ pub(crate) fn tests() -> Vec<Trial> {
         answers::tests(),
         attack::tests(),
         cgroups::tests(),
+        description::tests(),
         events::tests(),
         fleet::tests(),
         http::tests(),
         powers::tests(),
         processes::tests(),
         robust::tests(),
+        same::tests(),
         states::tests(),
     ]
     .into_iter()

@@ -38,7 +38,7 @@ fn procfs() {
     }
     let told = run_lxkns(["doctor", "--json"]).answer();
     let why = told["reader"]["why-not-kernel"].as_str().unwrap();
-    assert_eq!(told["reader"]["used"], "proc");
+    assert_eq!(told["reader"]["source"], "proc");
     assert!(why.contains("lockdown"), "{why}");
 }
 

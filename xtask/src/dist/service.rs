@@ -54,6 +54,8 @@ pub(super) fn image(release: &Release, loose: &Tree, architecture: &str) -> anyh
 const OVERRIDES: &str = "\
 # It is no library but a static program: the image consists of the same one.
 lxknsd: shared-library-lacks-prerequisites [usr/sbin/lxknsd]
+# It reads YAML with a library in Rust, whose messages are those of libyaml.
+lxknsd: embedded-library libyaml [usr/sbin/lxknsd]
 # Only where systemd runs, and what deb-systemd-helper does is not wanted: it is the administrator's to enable it.
 lxknsd: maintainer-script-calls-systemctl
 ";
