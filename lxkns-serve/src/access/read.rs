@@ -38,7 +38,8 @@ impl Sources {
     pub(crate) fn read(&self) -> anyhow::Result<Access> {
         let mut access = Access::default();
         if let Some(path) = &self.web_config {
-            access = web(path).with_context(|| path.display().to_string())?;
+            let text = text(path, false)?;
+            access = web(path, &text).with_context(|| path.display().to_string())?;
         }
         if let Some(path) = &self.tokens {
             access.tokens = tokens(&text(path, false)?).with_context(|| path.display().to_string())?;
@@ -47,8 +48,8 @@ impl Sources {
     }
 }
 
-fn web(path: &Path) -> anyhow::Result<Access> {
-    let config = file::parse(&text(path, false)?)?;
+fn web(path: &Path, text: &str) -> anyhow::Result<Access> {
+    let config = file::parse(text)?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let read = |pem: &Pem, is_secret| match pem {
         Pem::Text(text) => Ok(text.clone().into_bytes()),

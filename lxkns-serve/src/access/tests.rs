@@ -125,3 +125,13 @@ fn tokens_are_hashes_alone() {
         assert!(error.contains("tokens: ") && !error.contains("token\n"), "{text}: {error}");
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_once() {
+    let files = Files::new();
+    let path = files.0.path().join("missing");
+    for (web_config, tokens) in [(Some(path.clone()), None), (None, Some(path.clone()))] {
+        let error = Sources { web_config, tokens }.read().err().unwrap();
+        assert_eq!(format!("{error:#}").matches(path.to_str().unwrap()).count(), 1, "{error:#}");
+    }
+}

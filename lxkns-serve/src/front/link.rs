@@ -26,14 +26,33 @@ pub(super) struct Reader {
     state: Mutex<State>,
     joined: tokio::sync::Notify,
     lost: tokio::sync::Notify,
-    /// One for each question that may be open, with some to spare for those that the reader has yet to hear the end of.
-    places: Semaphore,
-    /// One for each client that follows events, which takes no place from those who ask.
-    followers: Semaphore,
+    /// One for each question that may be open, with some to spare for those that the reader has yet to hear the end of: of
+    /// each lane its own, so none takes a place from another.
+    places: [Semaphore; 3],
 }
 
 /// The most clients that follow events.
 const MOST_FOLLOWERS: usize = 128;
+/// The most questions of those who watch whether the service is well.
+const MOST_WATCHING: usize = 16;
+
+/// Who takes places from whom.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Asks,
+    Follows,
+    Watches,
+}
+
+impl Lane {
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Events => Self::Follows,
+            _ if kind.watches() => Self::Watches,
+            _ => Self::Asks,
+        }
+    }
+}
 
 #[derive(Default)]
 struct State {
@@ -75,12 +94,12 @@ struct Open {
 /// A place that is given back.
 struct OwnedPlace {
     reader: Arc<Reader>,
-    follows: bool,
+    lane: Lane,
 }
 
 impl Drop for OwnedPlace {
     fn drop(&mut self) {
-        self.reader.places(self.follows).add_permits(1);
+        self.reader.places(self.lane).add_permits(1);
     }
 }
 
@@ -90,8 +109,7 @@ impl Default for Reader {
             state: Mutex::default(),
             joined: tokio::sync::Notify::new(),
             lost: tokio::sync::Notify::new(),
-            places: Semaphore::new(MOST_OPEN / 2),
-            followers: Semaphore::new(MOST_FOLLOWERS),
+            places: [MOST_OPEN / 2, MOST_FOLLOWERS, MOST_WATCHING].map(Semaphore::new),
         }
     }
 }
@@ -101,8 +119,8 @@ impl Reader {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn places(&self, follows: bool) -> &Semaphore {
-        if follows { &self.followers } else { &self.places }
+    fn places(&self, lane: Lane) -> &Semaphore {
+        &self.places[lane as usize]
     }
 
     /// Takes this connection in place of any other.
@@ -173,13 +191,13 @@ impl Reader {
         question: Question,
         max_age_ms: Option<u32>,
     ) -> Result<Answer, Unanswered> {
-        let follows = question.kind == Kind::Events;
+        let lane = Lane::of(question.kind);
         // Who follows does not leave soon.
-        let patience = if follows { Duration::ZERO } else { PATIENCE };
-        let place = tokio::time::timeout(patience, self.places(follows).acquire()).await;
+        let patience = if lane == Lane::Follows { Duration::ZERO } else { PATIENCE };
+        let place = tokio::time::timeout(patience, self.places(lane).acquire()).await;
         let place = place.ok().and_then(Result::ok).ok_or(Unanswered::Busy)?;
         SemaphorePermit::forget(place);
-        let place = OwnedPlace { reader: Arc::clone(self), follows };
+        let place = OwnedPlace { reader: Arc::clone(self), lane };
         let (link, id) = self.link().await?;
         let (sender, replies) = mpsc::unbounded_channel();
         link.waiting().insert(id, sender);

@@ -182,7 +182,7 @@ impl Server {
             };
             tokio::select! {
                 () = served => {}
-                () = place.lost() => {}
+                () = place.lost() => server.stats.refuse("idle"),
             }
             server.stats.connections.fetch_sub(1, Ordering::Relaxed);
         });

@@ -101,6 +101,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Whether it is asked by those who watch whether the service is well, whom no other question may hold up.
+    pub(crate) fn watches(self) -> bool {
+        matches!(self, Self::Metrics | Self::Ready)
+    }
+
     /// The question's name: that of the command that asks it.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::protocol::{
     length, message,
 };
 
-/// How many threads find answers.
+/// How many threads find answers, beside the one for who watches.
 const WORKERS: usize = 4;
 /// How many questions can wait for one.
 const WAITING: usize = 256;
@@ -31,6 +31,21 @@ const LEAST_BYTES: usize = 32 << 20;
 const LEAST_BODIES: usize = 4;
 /// How long the front may not read what it is told.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where questions wait. Those of who watches whether the service is well have a thread of their own.
+#[derive(Clone)]
+pub(crate) struct Questions {
+    asked: SyncSender<Job>,
+    watched: SyncSender<Job>,
+}
+
+impl Questions {
+    /// Whether there was room for it.
+    fn put(&self, job: Job) -> bool {
+        let questions = if job.question.kind.watches() { &self.watched } else { &self.asked };
+        questions.try_send(job).is_ok()
+    }
+}
 
 /// A question that waits.
 pub(crate) struct Job {
@@ -64,14 +79,14 @@ enum Open {
 }
 
 /// Starts the threads that find answers.
-pub(crate) fn start_workers(answers: &Arc<Answers>) -> SyncSender<Job> {
-    let (sender, receiver) = sync_channel(WAITING);
-    let receiver = Arc::new(Mutex::new(receiver));
-    for _ in 0..WORKERS {
-        let (answers, receiver) = (Arc::clone(answers), Arc::clone(&receiver));
+pub(crate) fn start_workers(answers: &Arc<Answers>) -> Questions {
+    let ((asked, asks), (watched, watches)) = (sync_channel(WAITING), sync_channel(WAITING));
+    let (asks, watches) = (Arc::new(Mutex::new(asks)), Arc::new(Mutex::new(watches)));
+    for receiver in [[&asks; WORKERS].as_slice(), &[&watches]].concat() {
+        let (answers, receiver) = (Arc::clone(answers), Arc::clone(receiver));
         std::thread::spawn(move || work(&answers, &receiver));
     }
-    sender
+    Questions { asked, watched }
 }
 
 fn work(answers: &Answers, jobs: &Mutex<Receiver<Job>>) {
@@ -88,7 +103,7 @@ fn work(answers: &Answers, jobs: &Mutex<Receiver<Job>>) {
 }
 
 /// Serves a connection until it ends, on threads of its own.
-pub(crate) fn start(socket: OwnedFd, questions: SyncSender<Job>, feed: Arc<Feed>, most_bytes: usize) {
+pub(crate) fn start(socket: OwnedFd, questions: Questions, feed: Arc<Feed>, most_bytes: usize) {
     let socket = UnixStream::from(socket);
     // A front that does not read has only itself to blame; it is not waited for.
     if socket.set_write_timeout(Some(PATIENCE)).is_err() {
@@ -114,7 +129,7 @@ impl Link {
         Self { socket, state, most_bytes: most_bytes.max(LEAST_BYTES), writing, is_closed }
     }
 
-    fn serve(self: &Arc<Self>, questions: &SyncSender<Job>, feed: &Arc<Feed>) -> io::Result<()> {
+    fn serve(self: &Arc<Self>, questions: &Questions, feed: &Arc<Feed>) -> io::Result<()> {
         let mut bytes = Vec::new();
         loop {
             let mut header = [0; HEADER];
@@ -159,14 +174,11 @@ impl Link {
         Ok(())
     }
 
-    fn ask(self: &Arc<Self>, id: u32, question: Question, max_age_ms: Option<u32>, questions: &SyncSender<Job>) {
+    fn ask(self: &Arc<Self>, id: u32, question: Question, max_age_ms: Option<u32>, questions: &Questions) {
         let max_age = max_age_ms.map(|ms| Duration::from_millis(ms.into()));
         let job = Job { link: Arc::clone(self), id, question, max_age, since: Instant::now() };
-        match questions.try_send(job) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.answer(id, Problem::busy().answer().into());
-            }
+        if !questions.put(job) {
+            self.answer(id, Problem::busy().answer().into());
         }
     }
 
@@ -369,6 +381,26 @@ mod tests {
         link.close();
         let given_up = told.join().unwrap();
         assert!(given_up > 80, "{given_up}");
+    }
+
+    #[test]
+    fn who_watches_waits_for_no_other_question() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let link = Arc::new(Link::new(ours, 0));
+        let ((asked, _asks), (watched, watches)) = (sync_channel(2), sync_channel(2));
+        let questions = Questions { asked, watched };
+        for id in 0..10 {
+            link.begin(id).unwrap();
+            link.ask(id, Question::plain(Kind::Why), None, &questions);
+        }
+        let is_refused = |id: u32| matches!(link.open()[&id], Open::Answered(..));
+        assert!(!is_refused(1) && is_refused(2));
+        for (id, kind) in [(10, Kind::Metrics), (11, Kind::Ready)] {
+            link.begin(id).unwrap();
+            link.ask(id, Question::plain(kind), None, &questions);
+            assert!(!is_refused(id));
+            assert_eq!(watches.try_recv().unwrap().id, id);
+        }
     }
 
     #[test]

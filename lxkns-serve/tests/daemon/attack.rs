@@ -45,7 +45,7 @@ fn files_in_the_way() {
     }
     assert_eq!(std::fs::read_to_string(at("link")).unwrap(), "precious");
     assert!(at("directory").is_dir());
-    // A socket that another process listens on is not replaced either; one that is left is, as each test of robustness needs.
+    // A socket that another process listens on is not replaced either; one that is left is.
     let other = UnixListener::bind(at("socket")).unwrap();
     let output = start(&at("socket"));
     assert!(String::from_utf8_lossy(&output.stderr).contains("another process listens there"));
@@ -83,6 +83,7 @@ fn idle() {
         assert_eq!(daemon.get_local("/healthz").status, 200);
     }
     assert!(daemon.metric("lxkns_event_clients") >= 1.0);
+    assert!(daemon.metric("lxkns_http_refused_total{reason=\"idle\"}") >= 17.0);
     // Those that have waited for the longest time have left.
     let mut all = Vec::new();
     let first = &mut idle[0];

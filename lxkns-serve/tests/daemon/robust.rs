@@ -47,7 +47,7 @@ fn rest(mut stream: TcpStream) -> Vec<u8> {
 fn handshake() {
     let authority = Authority::new("a");
     let files = Files::of_service(&authority);
-    let limits = ["--header-timeout", "0.3", "--max-connections", "3"];
+    let limits = ["--header-timeout", "0.3", "--max-connections", "4"];
     let daemon = files.daemon(&format!("{SERVICE}}}"), &limits);
     let client = Client::new(&authority, None);
     // Nothing, a header of a record, and all but the end of a handshake.
