@@ -9,6 +9,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use seccompiler::{
     SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
+use tracing::warn;
 
 /// The user and group that has nothing: `nobody`.
 const NOBODY: u32 = 65_534;
@@ -44,11 +45,11 @@ pub(super) fn give_up_powers() -> anyhow::Result<()> {
         let capability = CapabilitySet::from_bits_retain(1 << number);
         let _ = rustix::thread::remove_capability_from_bounding_set(capability);
     }
-    if rustix::process::geteuid().is_root() {
-        rustix::thread::set_thread_groups(&[]).context("give up groups")?;
-        let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
-        rustix::thread::set_thread_res_gid(gid, gid, gid).context("become nobody")?;
-        rustix::thread::set_thread_res_uid(uid, uid, uid).context("become nobody")?;
+    // Root of a user namespace without such a user, and root without the capabilities to become one, give up the rest.
+    if rustix::process::geteuid().is_root()
+        && let Err(error) = become_nobody()
+    {
+        warn!(process = "front", %error, "stays root, without any capability");
     }
     // Kernels before 4.3 have none.
     let _ = rustix::thread::clear_ambient_capability_set();
@@ -61,6 +62,13 @@ pub(super) fn give_up_powers() -> anyhow::Result<()> {
     let sets = rustix::thread::capabilities(None).context("read capabilities")?;
     ensure!(sets.permitted.is_empty() && sets.effective.is_empty(), "capabilities are left");
     forbid_files()
+}
+
+fn become_nobody() -> std::io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
 }
 
 /// Has the kernel refuse all files, addresses, and signals to others, as far as it can.

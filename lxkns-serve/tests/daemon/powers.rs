@@ -35,6 +35,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         needs_root("powers::no_new_privs_is_named_as_the_reason", no_new_privs),
         needs_root("powers::a_file_that_makes_them_effective_cannot_be_run_without_one", effective),
         test("powers::none_are_needed", none),
+        test("powers::root_of_a_user_namespace_serves", user_namespace).with_ignored_flag(!probe::may_unshare_user()),
+        needs_root("powers::root_without_capabilities_serves", bare_root),
     ]
 }
 
@@ -217,6 +219,29 @@ fn effective() {
     assert!(!refused.status.success());
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(said.contains("Operation not permitted"), "the kernel refuses to run it: {said}");
+}
+
+/// Whether a daemon serves that another program starts.
+fn serves(starter: &[&str]) {
+    let daemon = Daemon::start_by(|socket| {
+        let mut command = Command::new(starter[0]);
+        command.args(&starter[1..]).arg(env!("CARGO_BIN_EXE_lxknsd"));
+        command.args(["--log", "json", "--listen", "127.0.0.1:0", "--listen"]);
+        command.arg(format!("unix:{}", socket.display()));
+        command
+    });
+    assert_eq!(daemon.get("/healthz", &[]).status, 200);
+    assert!(daemon.json("/api/v1/namespaces")["namespaces"].as_array().is_some_and(|all| !all.is_empty()));
+}
+
+/// The kernel knows no other user in there, and lets no group be given up.
+fn user_namespace() {
+    serves(&["unshare", "--user", "--map-root-user"]);
+}
+
+/// The kernel lets it become no other user.
+fn bare_root() {
+    serves(&["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--"]);
 }
 
 fn none() {
