@@ -12,6 +12,7 @@ use clap::Parser;
 
 use crate::access::{Access, Sources};
 use crate::settings::{FrontSettings, LogForm, ReaderSettings, Settings};
+use crate::web::Web;
 use crate::{log, man, supervisor};
 
 const EXAMPLES: &str = "\
@@ -68,6 +69,10 @@ pub(crate) struct Args {
     /// Path that comes before all others, e.g. /lxkns behind a proxy
     #[arg(long, global = true, env = "LXKNSD_BASE_PATH", value_name = "PATH", default_value = "", hide_default_value = true, value_parser = base_path)]
     pub(crate) base_path: String,
+
+    /// Serve the page in this directory in place of the program's own, as it is when the service starts
+    #[arg(long, global = true, env = "LXKNSD_WEB", value_name = "DIR")]
+    pub(crate) web: Option<PathBuf>,
 
     /// Name that the service may be called by in a Host header, beside addresses and localhost; can be repeated
     #[arg(long, global = true, env = "LXKNSD_HOST", value_name = "NAME", value_delimiter = ',')]
@@ -252,6 +257,7 @@ impl Args {
                 listeners: Vec::new(),
                 allowed_uids: self.allow_uid.clone(),
                 has_access: self.sources().are_some(),
+                has_web: self.web.is_some(),
             },
         }
     }
@@ -303,6 +309,13 @@ pub(crate) fn run() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let web = match args.web.as_deref().map(Web::read).transpose() {
+        Ok(web) => web,
+        Err(error) => {
+            log::say(&format!("{error:#}"));
+            return ExitCode::from(2);
+        }
+    };
     let problems = args.problems(&access);
     if !problems.is_empty() {
         problems.iter().for_each(|problem| log::say(problem));
@@ -317,7 +330,7 @@ pub(crate) fn run() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     log::begin(args.log);
-    match supervisor::run(&args, access) {
+    match supervisor::run(&args, access, web) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");

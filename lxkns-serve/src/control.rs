@@ -17,7 +17,9 @@ use crate::settings::Settings;
 /// The longest message.
 const LONGEST: usize = 64 * 1024;
 /// The most descriptors that come with one.
-pub(crate) const MOST_FDS: usize = 32;
+pub(crate) const MOST_FDS: usize = MOST_LISTENERS + 2;
+/// The most listeners; the page and who may connect come with them.
+pub(crate) const MOST_LISTENERS: usize = 32;
 
 /// What the supervisor says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,11 +27,14 @@ mod exposition;
 mod front;
 mod log;
 mod man;
+mod memory;
 mod powers;
 mod protocol;
 mod reader;
 mod settings;
 mod supervisor;
+mod tag;
+mod web;
 
 #[cfg(feature = "_fuzz")]
 #[doc(hidden)]

@@ -74,4 +74,6 @@ pub(crate) struct FrontSettings {
     pub(crate) allowed_uids: Vec<u32>,
     /// Whether memory that says who may connect and ask (`access`) comes after the listeners.
     pub(crate) has_access: bool,
+    /// Whether a page comes with them, in place of the program's own.
+    pub(crate) has_web: bool,
 }

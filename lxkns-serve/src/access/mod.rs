@@ -4,13 +4,8 @@ mod file;
 mod read;
 mod tls;
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use rustix::fs::{MemfdFlags, SealFlags};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::read::Sources;
@@ -135,35 +130,6 @@ impl Access {
             (false, false) => Some(format!("with a {users} or {tokens}")),
         });
         words.join(", ")
-    }
-
-    /// In memory that nobody can change any more, to be passed to the front.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's.
-    pub(crate) fn to_memory(&self) -> anyhow::Result<OwnedFd> {
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let mut memory = File::from(rustix::fs::memfd_create("lxknsd-access", flags).context("memfd_create")?);
-        let bytes = postcard::to_extend(self, Vec::new()).context("write settings")?;
-        memory.write_all(&bytes).context("write memory")?;
-        memory.rewind().context("rewind memory")?;
-        let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-        rustix::fs::fcntl_add_seals(&memory, seals).context("seal memory")?;
-        Ok(memory.into())
-    }
-
-    /// What the supervisor has passed.
-    ///
-    /// # Errors
-    ///
-    /// It is something else.
-    pub(crate) fn of_memory(memory: OwnedFd) -> anyhow::Result<Self> {
-        let mut bytes = Vec::new();
-        // Without asking for its size, for which the front has no system call.
-        let mut memory = File::from(memory).take(u64::MAX);
-        memory.read_to_end(&mut bytes).context("read memory")?;
-        postcard::from_bytes(&bytes).context("read settings")
     }
 }
 

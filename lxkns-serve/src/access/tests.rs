@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::{Access, Clients, Sources};
+use crate::memory;
 
 /// Files of a test.
 struct Files(tempfile::TempDir);
@@ -51,7 +52,7 @@ fn files_are_found_beside_the_configuration() {
     assert_eq!(client.tls.as_ref().unwrap().clients, Clients::Required);
     assert!(client.is_secured());
     assert_eq!(client.words(), "TLS 1.3, with a client certificate");
-    let passed = Access::of_memory(client.to_memory().unwrap()).unwrap();
+    let passed = memory::unseal::<Access>(memory::seal("test", &client).unwrap()).unwrap();
     assert!(passed == client);
 }
 

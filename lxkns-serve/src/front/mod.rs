@@ -21,6 +21,7 @@ mod problem;
 mod routes;
 mod server;
 mod stats;
+mod web;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -36,11 +37,12 @@ use self::gate::Gate;
 use self::link::Reader;
 use self::logins::Logins;
 use self::server::{Listener, Server};
-use crate::access::Access;
 use crate::control::{self, News, Order};
 use crate::log;
+use crate::memory;
 use crate::reader::begin;
 use crate::settings::FrontSettings;
+use crate::web::Web;
 
 /// How often the supervisor hears that all is well.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -52,6 +54,9 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Where it cannot begin to, or cannot give up what it must not have.
 pub(crate) fn run() -> anyhow::Result<()> {
     let (control, mut settings, mut listeners) = begin()?;
+    let mut take = |what: &'static str| listeners.pop().context(what);
+    let access = settings.front.has_access.then(|| take("who may connect is missing")).transpose()?;
+    let web = settings.front.has_web.then(|| take("the page is missing")).transpose()?;
     log::begin(settings.log);
     let fits = confine::make_room(settings.front.most_connections);
     if fits < settings.front.most_connections {
@@ -59,21 +64,20 @@ pub(crate) fn run() -> anyhow::Result<()> {
         settings.front.most_connections = fits;
     }
     confine::give_up_powers()?;
-    let access =
-        if settings.front.has_access { Some(listeners.pop().context("who may connect is missing")?) } else { None };
     let logins = access.is_some().then(Logins::start).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().context("tokio")?;
     // Nothing was opened for the last time before here.
     confine::filter_system_calls()?;
     let gate = access.map(of_memory).transpose()?.unwrap_or_default();
-    let result = runtime.block_on(serve(control, settings.front, gate, logins, listeners));
+    let web = web.map(memory::unseal).transpose()?;
+    let result = runtime.block_on(serve(control, settings.front, gate, logins, web, listeners));
     // What is left of connections is not waited for.
     runtime.shutdown_background();
     result
 }
 
 fn of_memory(memory: OwnedFd) -> anyhow::Result<Gate> {
-    Gate::new(Access::of_memory(memory)?)
+    Gate::new(memory::unseal(memory)?)
 }
 
 async fn serve(
@@ -81,6 +85,7 @@ async fn serve(
     settings: FrontSettings,
     gate: Gate,
     logins: Option<Logins>,
+    web: Option<Web>,
     listeners: Vec<OwnedFd>,
 ) -> anyhow::Result<()> {
     rustix::io::ioctl_fionbio(&control, true).context("make a socket non-blocking")?;
@@ -89,7 +94,7 @@ async fn serve(
     let listeners = listeners.into_iter().zip(settings.listeners.iter().copied());
     let listeners = listeners.map(|(fd, is_unix)| Listener::new(fd, is_unix)).collect::<Result<Vec<_>, _>>()?;
     let shutdown = settings.shutdown;
-    let server = Arc::new(Server::new(settings, gate, logins, Arc::new(Reader::default())));
+    let server = Arc::new(Server::new(settings, gate, logins, web, Arc::new(Reader::default())));
     for listener in listeners {
         tokio::spawn(Arc::clone(&server).accept(listener));
     }

@@ -7,16 +7,14 @@ use flate2::read::GzDecoder;
 use hyper::body::Bytes;
 
 use super::encoding::Encoding;
+use crate::web::INDEX;
 
 /// What the browser may do on the page: load what the service serves, and ask it.
-pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The directory of files whose names have a hash of their content.
 const ASSETS: &str = "assets/";
-
-/// What is at the root.
-const INDEX: &str = "index.html";
 
 /// A file of the page.
 #[derive(Debug)]
@@ -27,14 +25,44 @@ pub(super) struct File {
     compressed: &'static [u8],
 }
 
+/// A file of a page, as it is sent.
+pub(super) struct Part {
+    /// What the browser may do on the page.
+    pub(super) policy: &'static str,
+    /// How long it may be kept.
+    pub(super) cache_control: &'static str,
+    /// The headers of the request that make another one of it.
+    pub(super) vary: &'static str,
+    /// What names this body.
+    pub(super) tag: String,
+    /// What it is.
+    pub(super) content_type: &'static str,
+    pub(super) encoding: Encoding,
+    /// One in memory for all who ask.
+    pub(super) body: Bytes,
+}
+
 static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 /// The content of each, which few clients take so.
 static PLAIN: LazyLock<Vec<Bytes>> = LazyLock::new(|| FILES.iter().map(File::decompressed).collect());
 
 impl File {
+    /// It, as it is sent.
+    pub(super) fn part(&'static self, encoding: Encoding) -> Part {
+        Part {
+            policy: POLICY,
+            cache_control: self.cache_control(),
+            vary: "accept-encoding",
+            tag: format!("\"{}{}\"", self.tag, if encoding == Encoding::Gzip { "-gzip" } else { "" }),
+            content_type: content_type(self.name),
+            encoding,
+            body: self.body(encoding),
+        }
+    }
+
     /// Its content, as it is sent: one in memory for all who ask.
-    pub(super) fn body(&'static self, encoding: Encoding) -> Bytes {
+    fn body(&'static self, encoding: Encoding) -> Bytes {
         match encoding {
             Encoding::Gzip => Bytes::from_static(self.compressed),
             Encoding::Identity | Encoding::Zstd => {
@@ -51,25 +79,29 @@ impl File {
         body.into()
     }
 
-    /// What it is.
-    pub(super) fn content_type(&self) -> &'static str {
-        match self.name.rsplit_once('.').map_or("", |(_, extension)| extension) {
-            "html" => "text/html; charset=utf-8",
-            "js" => "text/javascript; charset=utf-8",
-            "css" => "text/css; charset=utf-8",
-            "svg" => "image/svg+xml",
-            _ => "text/plain; charset=utf-8",
-        }
-    }
-
     /// How long it may be kept.
-    pub(super) fn cache_control(&self) -> &'static str {
+    fn cache_control(&self) -> &'static str {
         if self.name.starts_with(ASSETS) { "public, max-age=31536000, immutable" } else { "no-cache" }
     }
+}
 
-    /// What names this body, as it is sent.
-    pub(super) fn tag(&self, encoding: Encoding) -> String {
-        format!("\"{}{}\"", self.tag, if encoding == Encoding::Gzip { "-gzip" } else { "" })
+/// What a file is, by its name.
+pub(super) fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "json" | "map" => "application/json",
+        "webmanifest" => "application/manifest+json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "webp" => "image/webp",
+        "ico" => "image/x-icon",
+        "woff" => "font/woff",
+        "woff2" => "font/woff2",
+        "wasm" => "application/wasm",
+        _ => "text/plain; charset=utf-8",
     }
 }
 
@@ -95,7 +127,7 @@ mod tests {
             assert!(file.cache_control().contains("immutable"));
             assert!(!file.body(Encoding::Identity).is_empty());
         }
-        assert_eq!((index.content_type(), index.cache_control()), ("text/html; charset=utf-8", "no-cache"));
+        assert_eq!((content_type(index.name), index.cache_control()), ("text/html; charset=utf-8", "no-cache"));
         assert!(std::ptr::eq(index, find("/index.html").unwrap()));
     }
 

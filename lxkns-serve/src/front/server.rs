@@ -28,15 +28,17 @@ use super::gate::Gate;
 use super::link::Reader;
 use super::logins::{Logins, NEXT_TRY};
 use super::openapi;
-use super::page;
+use super::page::{self, Part};
 use super::patient::Patient;
 use super::places::{Answered, Place, Places};
 use super::problem::Problem;
 use super::routes::{self, Does, NotUnderstood};
 use super::stats::Stats;
+use super::web::Page;
 use crate::exposition::{self, Family, Form};
 use crate::protocol::{Bounded as _, Content, Head, Kind, Question};
 use crate::settings::FrontSettings;
+use crate::web::Web;
 
 /// The most bytes of the head of a request.
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -89,6 +91,8 @@ pub(super) struct Server {
     /// How often another gate has come.
     gates: watch::Sender<u64>,
     logins: Option<Logins>,
+    /// A page in place of the program's own.
+    web: Option<Page>,
     reader: Arc<Reader>,
     places: Arc<Places>,
     stopping: watch::Sender<bool>,
@@ -98,14 +102,21 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(settings: FrontSettings, gate: Gate, logins: Option<Logins>, reader: Arc<Reader>) -> Self {
+    pub(super) fn new(
+        settings: FrontSettings,
+        gate: Gate,
+        logins: Option<Logins>,
+        web: Option<Web>,
+        reader: Arc<Reader>,
+    ) -> Self {
+        let web = web.map(|web| Page::new(web, &settings.base_path));
         let places = Places::new(settings.most_connections);
         let (stopping, _) = watch::channel(false);
         let (gates, _) = watch::channel(0);
         let gate = Mutex::new(Arc::new(gate));
         let (stats, requests) = (Stats::default(), AtomicU64::new(0));
         let description = OnceLock::new();
-        Self { settings, gate, gates, logins, reader, places, stopping, stats, requests, description }
+        Self { settings, gate, gates, logins, web, reader, places, stopping, stats, requests, description }
     }
 
     fn gate(&self) -> Arc<Gate> {
@@ -316,12 +327,18 @@ impl Server {
         let path = path.ok_or((NONE, Problem::NO_ROUTE))?;
         let Some((route, taken)) = routes::find(path) else {
             const PAGE: &str = "page";
-            let file = page::find(path);
-            if file.is_none() && !path.is_empty() {
+            let encoding = Encoding::accepted(&text(headers, &ACCEPT_ENCODING), &[Encoding::Gzip]);
+            let part = match &self.web {
+                Some(web) => {
+                    Some(path).filter(|path| !is_of_api(path)).and_then(|path| web.find(path, headers, encoding))
+                }
+                None => page::find(path).map(|file| file.part(encoding)),
+            };
+            if part.is_none() && !path.is_empty() {
                 return Err((NONE, Problem::NO_ROUTE));
             }
             only_reads(request).map_err(|problem| (PAGE, problem))?;
-            return Ok((PAGE, file.map_or_else(|| to_the_page(request), |file| file_of_page(file, request))));
+            return Ok((PAGE, part.map_or_else(|| to_the_page(request), |part| part_of_page(part, request))));
         };
         let failed = |problem| (route.path, problem);
         only_reads(request).map_err(failed)?;
@@ -512,14 +529,18 @@ fn to_the_page(request: &Request<Incoming>) -> Response<Body> {
     response
 }
 
-fn file_of_page(file: &'static page::File, request: &Request<Incoming>) -> Response<Body> {
-    let encoding = Encoding::accepted(&text(request.headers(), &ACCEPT_ENCODING), &[Encoding::Gzip]);
-    let tag = file.tag(encoding);
+/// Whether a path is one of the API's, which a page has none of.
+fn is_of_api(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/")
+}
+
+fn part_of_page(part: Part, request: &Request<Incoming>) -> Response<Body> {
+    let Part { policy, cache_control, vary, tag, content_type, encoding, body } = part;
     let mut response = Response::new(body::whole(""));
     let fields = response.headers_mut();
-    fields.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
-    fields.insert(CACHE_CONTROL, HeaderValue::from_static(file.cache_control()));
-    fields.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    fields.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
+    fields.insert(VARY, HeaderValue::from_static(vary));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         fields.insert(ETAG, tag);
     }
@@ -527,11 +548,10 @@ fn file_of_page(file: &'static page::File, request: &Request<Incoming>) -> Respo
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
-    fields.insert(CONTENT_TYPE, HeaderValue::from_static(file.content_type()));
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Some(name) = encoding.name() {
         fields.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
     }
-    let body = file.body(encoding);
     fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     if request.method() != Method::HEAD {
         *response.body_mut() = body::whole(body);

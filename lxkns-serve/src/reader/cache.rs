@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustc_hash::FxHashMap;
 
 use crate::protocol::{Content, Question};
+use crate::tag;
 
 /// An answer.
 #[derive(Debug)]
@@ -23,21 +24,9 @@ pub(crate) struct Answer {
 impl Answer {
     /// With its tag.
     pub(crate) fn new(status: u16, content: Content, body: Vec<u8>) -> Self {
-        let tag = tag(&body);
+        let tag = tag::of(&body);
         Self { status, content, body, tag }
     }
-}
-
-/// Two keyed hashes of the bytes: for a tag that changes with the body. It proves nothing to somebody who chooses bodies.
-fn tag(bytes: &[u8]) -> u128 {
-    use std::hash::{DefaultHasher, Hasher as _};
-    let hash = |key: u8| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u8(key);
-        hasher.write(bytes);
-        u128::from(hasher.finish())
-    };
-    hash(0) << 64 | hash(1)
 }
 
 type Slot = Arc<OnceLock<Arc<Answer>>>;

@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::access::Access;
 use crate::args::{Args, Listen, insecure};
-use crate::control::MOST_FDS;
+use crate::control::MOST_LISTENERS;
 
 /// The first descriptor that systemd passes, `SD_LISTEN_FDS_START`.
 const FIRST_PASSED: i32 = 3;
@@ -86,7 +86,7 @@ pub(super) fn open(args: &Args, access: &Access) -> anyhow::Result<Vec<Listener>
         }
     }
     // With them goes what says who may connect.
-    ensure!(listeners.len() < MOST_FDS, "more than {} addresses", MOST_FDS - 1);
+    ensure!(listeners.len() <= MOST_LISTENERS, "more than {MOST_LISTENERS} addresses");
     for listener in &listeners {
         // Which addresses systemd has chosen is seen only now.
         let is_permitted = !listener.is_open || args.insecure_listen || access.is_secured();
@@ -143,7 +143,7 @@ fn is_left(path: &Path) -> anyhow::Result<bool> {
 fn passed(access: &Access) -> anyhow::Result<Vec<Listener>> {
     let number = |name: &str| std::env::var(name).ok()?.parse::<i32>().ok();
     let is_for_us = number("LISTEN_PID").and_then(|pid| u32::try_from(pid).ok()) == Some(std::process::id());
-    let count = number("LISTEN_FDS").filter(|count| is_for_us && (1..=MOST_FDS as i32).contains(count));
+    let count = number("LISTEN_FDS").filter(|count| is_for_us && (1..=MOST_LISTENERS as i32).contains(count));
     let count = count.context("systemd has passed no socket: start lxknsd by its socket unit (LISTEN_FDS)")?;
     let mut listeners = Vec::new();
     for number in FIRST_PASSED..FIRST_PASSED + count {

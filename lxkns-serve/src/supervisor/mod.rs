@@ -26,9 +26,14 @@ use self::notify::Systemd;
 use crate::access::{Access, Sources};
 use crate::args::{Args, insecure};
 use crate::control::Order;
+use crate::memory;
 use crate::powers;
 use crate::role;
 use crate::settings::Settings;
+use crate::web::Web;
+
+/// The name of the memory that says who may connect and ask.
+const ACCESS: &str = "lxknsd-access";
 
 /// How long a process may say nothing.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -53,7 +58,7 @@ fn keep_inherited() -> anyhow::Result<()> {
 /// # Errors
 ///
 /// Where it cannot begin to serve.
-pub(crate) fn run(args: &Args, access: Access) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, access: Access, web: Option<Web>) -> anyhow::Result<()> {
     keep_inherited()?;
     let signals = SignalSet::new(&[Signal::TERM, Signal::INT, Signal::HUP]);
     lxkns_sys::sigprocmask(Blocking::Block, &signals).context("block signals")?;
@@ -73,6 +78,7 @@ pub(crate) fn run(args: &Args, access: Access) -> anyhow::Result<()> {
         reader: Child::new(role::READER),
         front: Child::new(role::FRONT),
         settings,
+        web,
         sources: args.sources(),
         access,
         is_insecure: args.insecure_listen,
@@ -99,6 +105,8 @@ struct Supervisor {
     reader: Child,
     front: Child,
     settings: Settings,
+    /// The page in place of the program's own.
+    web: Option<Web>,
     sources: Sources,
     /// What the files of `sources` have said last, where all was well.
     access: Access,
@@ -164,8 +172,9 @@ impl Supervisor {
         }
         if front {
             let mut fds: Vec<BorrowedFd<'_>> = self.listeners.iter().map(Listener::as_fd).collect();
-            let access = self.sources.are_some().then(|| self.access.to_memory()).transpose()?;
-            fds.extend(access.as_ref().map(|memory| memory.as_fd()));
+            let web = self.web.as_ref().map(|web| memory::seal("lxknsd-web", web)).transpose()?;
+            let access = self.sources.are_some().then(|| memory::seal(ACCESS, &self.access)).transpose()?;
+            fds.extend([&web, &access].into_iter().flatten().map(|memory| memory.as_fd()));
             self.front.start(&start, &fds)?;
         }
         self.join()
@@ -195,7 +204,7 @@ impl Supervisor {
         {
             bail!("{open}: {}", insecure(&access));
         }
-        let memory = access.to_memory()?;
+        let memory = memory::seal(ACCESS, &access)?;
         Ok((access, memory))
     }
 

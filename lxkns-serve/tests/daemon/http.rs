@@ -15,6 +15,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("http::answers_are_compressed_for_those_who_want_that", compressed),
         test("http::a_scan_is_shared", shared),
         test("http::the_page_is_served", page),
+        test("http::another_page_is_served_in_its_place", other_page),
         test("http::only_reading_is_possible", methods),
         test("http::other_names_than_its_own_are_refused", hosts),
         test("http::what_is_too_long_is_refused", too_long),
@@ -25,6 +26,45 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("http::a_base_path_comes_before_all", base_path),
         test("http::other_addresses_take_a_word", insecure),
     ]
+}
+
+/// A page as that of the Go program: with paths of its own, and `<base href>`.
+fn other_page() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::create_dir(path.join("static")).unwrap();
+    std::fs::write(path.join("index.html"), "<head><base href=\"/\"><script src=\"static/main.js\">").unwrap();
+    std::fs::write(path.join("static/main.js"), "fetch('api/namespaces')".repeat(100)).unwrap();
+    let web = path.to_str().unwrap();
+    let daemon = Daemon::start(&["--web", web, "--base-path", "/base"]);
+    let index = |path: &str, headers: &[&str]| {
+        let reply = daemon.get(path, headers);
+        assert_eq!(reply.status, 200, "{path}");
+        let policy = reply.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'self'; ") && policy.contains("base-uri 'self'"), "{policy}");
+        assert!(reply.header("vary").unwrap().contains("x-forwarded-prefix"));
+        let text = reply.text();
+        let rest = text.strip_prefix("<head><base href=\"").unwrap();
+        rest.strip_suffix("\"><script src=\"static/main.js\">").unwrap().to_owned()
+    };
+    assert_eq!(index("/base/", &[]), "/base/");
+    assert_eq!(index("/base/user", &[]), "/base/");
+    assert_eq!(index("/base/", &["X-Forwarded-Prefix: /proxy"]), "/proxy/base/");
+    assert_eq!(index("/base/user", &["X-Forwarded-Uri: /proxy/base/user?q"]), "/proxy/base/");
+    assert_eq!(index("/base/", &["X-Forwarded-Prefix: //evil.example"]), "/base/");
+    let script = daemon.get("/base/static/main.js", &["Accept-Encoding: gzip"]);
+    assert_eq!(script.header("content-encoding"), Some("gzip"));
+    assert_eq!(script.header("content-type"), Some("text/javascript; charset=utf-8"));
+    let known = format!("If-None-Match: {}", script.header("etag").unwrap());
+    assert_eq!(daemon.get("/base/static/main.js", &["Accept-Encoding: gzip", &known]).status, 304);
+    for (path, status) in [("/base/static/none.js", 404), ("/base/api/none", 404), ("/base/api", 404), ("/", 404)] {
+        assert_eq!(daemon.get(path, &[]).status, status, "{path}");
+    }
+    assert!(daemon.get("/base/api/namespaces", &[]).json()["namespaces"].is_object());
+    std::fs::remove_file(path.join("index.html")).unwrap();
+    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_lxknsd")).args(["check", "--web", web]).output().unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!((ran.status.code(), said), (Some(2), format!("lxknsd: --web {web}: there is no index.html\n")));
 }
 
 fn not_modified() {
