@@ -33,7 +33,7 @@ fn process() {
         let row = json!({"type": name, "nsid": child.ns_inode(name), "netns-name": null, "shared": is_same});
         assert!(rows(&shown["namespaces"]).contains(&row), "{name}: {shown}");
     }
-    let elsewhere = json!([{"tid": thread.tid(), "name": shown["name"], "namespaces": [thread.ns_inode("net")]}]);
+    let elsewhere = json!([{"tid": thread.tid(), "name": shown["name"], "nsids": [thread.ns_inode("net")]}]);
     assert_eq!(shown["loose-tasks"], elsewhere);
     assert!(rows(&shown["capability-sets"]["effective"]).contains(&"CAP_SYS_ADMIN".into()), "{shown}");
     assert_eq!(shown["policy"], "SCHED_OTHER");

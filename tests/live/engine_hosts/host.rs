@@ -390,10 +390,14 @@ pub(super) fn signal(pid: u32, signal: Signal) {
     rustix::process::kill_process(Pid::from_raw(pid as i32).unwrap(), signal).unwrap();
 }
 
-/// Kills a process that is another's child, and waits until it has ended.
+/// Kills a process that is another's child, and waits until it has ended, and is no zombie any more if its parent reaps it.
 #[track_caller]
 pub(super) fn kill(pid: u32) {
     let ended = pidfd(pid);
     pidfd_send_signal(&ended, Signal::KILL).unwrap();
     assert!(wait(&[&ended], Duration::from_secs(20)), "process {pid} does not end");
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end && fs::exists(format!("/proc/{pid}")).unwrap() {
+        std::thread::yield_now();
+    }
 }

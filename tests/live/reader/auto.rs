@@ -293,7 +293,12 @@ fn memory_denied() {
                     && gap.errno.map(|errno| errno.number()) == Some(errno.raw_os_error())
             };
             let told = gaps_of_host(&snapshot, place);
-            assert!(told.iter().any(is_it), "{place:?}: {told:?}");
+            // Of kernels that count references elsewhere, it would not be asked.
+            let is_elsewhere = |gap: &&Gap| {
+                let is_count = |text: &str| text.contains("ns_common.");
+                place == Place::NamespaceFacts && matches!(&gap.operation, Operation::Parse(text) if is_count(text))
+            };
+            assert!(told.iter().any(|gap| is_it(gap) || is_elsewhere(gap)), "{place:?}: {told:?}");
         }
         assert!(snapshot.references.is_empty());
         assert!(is_suspect(&snapshot, &actor, receiver), "{:?}", snapshot.suspects);
