@@ -148,10 +148,21 @@ fn with_bind_mount(path: &Path) -> (Actor, u64) {
 }
 
 /// Whether it can be known that nobody else is in a namespace: who runs the tests may see all processes of the host, but for
-/// its first one.
+/// its first one and the kernel's, which are in the initial ones.
 fn sees_all_members() -> bool {
     const INITIAL: u64 = 4_026_531_836;
-    probe::is_root() && crate::live::own_inode("pid") == INITIAL
+    const KTHREADD: &str = "2";
+    let is_unseen = |pid: &str| {
+        let link = std::fs::read_link(format!("/proc/{pid}/ns/mnt"));
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let parent = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1));
+        link.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+            && !["1", KTHREADD].contains(&pid)
+            && parent != Some(KTHREADD)
+    };
+    let names = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut pids = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    crate::live::own_inode("pid") == INITIAL && !pids.any(|pid| is_unseen(&pid))
 }
 
 /// The program, to be run by a user without privileges; a copy in `directory`, which such a user can reach.
