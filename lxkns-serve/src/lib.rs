@@ -56,6 +56,7 @@ mod role {
 /// Runs the daemon, or the process of it that the first argument names.
 pub fn run() -> ExitCode {
     lxkns_sys::Memory::ends_with(3);
+    lxkns_sys::Memory::returns_large_blocks();
     // Before there is anything in memory: a process of the same user could trace one that has no capability yet.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let first = std::env::args_os().nth(1);

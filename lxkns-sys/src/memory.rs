@@ -16,6 +16,20 @@ impl Memory {
     pub fn ends_with(code: u8) {
         CODE.store(code.into(), Ordering::Relaxed);
     }
+
+    /// Has large blocks returned to the system whenever they are freed, and few places that small ones come from: for a
+    /// program that goes on for long, and now and then needs much. Otherwise the GNU C library keeps blocks of up to 32 MiB
+    /// for later once one of their size was freed (`M_MMAP_THRESHOLD` of `mallopt(3)`).
+    #[doc(alias = "mallopt")]
+    pub fn returns_large_blocks() {
+        const LARGE: libc::c_int = 128 * 1024;
+        const PLACES: libc::c_int = 2;
+        #[cfg(target_env = "gnu")]
+        for (what, value) in [(libc::M_MMAP_THRESHOLD, LARGE), (libc::M_ARENA_MAX, PLACES)] {
+            // SAFETY: it takes two numbers. Where it does nothing, more memory is kept.
+            unsafe { libc::mallopt(what, value) };
+        }
+    }
 }
 
 /// Passes allocated memory on; exits if there is none.

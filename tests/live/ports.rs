@@ -247,7 +247,10 @@ fn made_elsewhere() {
     let thread = holder.thread();
     thread.unshare_files();
     let of_thread = listening(&thread, Socket::Udp4, (ANY, 82)).0;
-    let by_process = ports_in(&[&holder.pid().to_string()], &[net, holder.ns_inode("net")]);
+    let by_process = look_until(
+        |answers: &Vec<Value>| answers.len() == 2,
+        || ports_in(&[&holder.pid().to_string()], &[net, holder.ns_inode("net")]),
+    );
     let found: Vec<_> =
         by_process.iter().map(|answer| (&answer["namespace"]["nsid"], &answer["port"], &answer["inode"])).collect();
     let expected = [
