@@ -179,9 +179,10 @@ fn listed_until_its_end() {
     actor.unshare(&["ipc"]);
     watch.told_any(ipc, &["last-task-left"]);
     drop(actor);
-    // A kernel that does not open what nobody uses cannot prove that it has ended.
-    let expected = if probe_opens_what_has_no_users() { "went" } else { "vanished" };
-    assert_eq!(watch.told_any(ipc, &["went", "vanished", "hidden", "unseen"])["change"], expected);
+    // Where the kernel does not open what nobody uses, only its own lists, read to their ends, prove that it has ended.
+    let told = watch.told_any(ipc, &["went", "vanished", "hidden", "unseen"]);
+    let expected: &[&str] = if probe_opens_what_has_no_users() { &["went"] } else { &["went", "vanished"] };
+    assert!(expected.iter().any(|expected| told["change"] == *expected), "{told}");
     assert_eq!(watch.end().0, ExitStatus::from_raw(0));
 }
 
