@@ -64,7 +64,9 @@ const SNAPSHOT: &str = "/api/v1/snapshot";
 /// The first scan waits for it, the requests after that do not, nor do other scans within a minute.
 fn hung() {
     let engine = HungEngine::start();
-    let daemon = Daemon::start_with(&["--max-age", "3600"], |command| drop(command.env_remove(UNASKED)));
+    let daemon = Daemon::start_with(&["--max-age", "3600"], |command| {
+        command.env_remove(UNASKED);
+    });
     let first = daemon.get(SNAPSHOT, &[]).json();
     assert_eq!(engine.cause(&first).as_deref(), Some("timed-out"), "{:#}", first["discovery-options"]);
     assert_eq!(engine.asked_by(&daemon), 1);
