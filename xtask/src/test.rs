@@ -112,6 +112,8 @@ fn unprivileged() -> anyhow::Result<Counts> {
 
 /// Has the live tests run those that fail once more, each by itself. Nextest does so without.
 const AGAIN: &str = "LXKNS_TEST_AGAIN";
+/// With more of them, something is wrong that does not come from what else the host does.
+const MOST_UNSTEADY: usize = 5;
 /// What the live tests say of one that failed at first.
 pub(crate) const PASSED_ALONE: &str = "passed by itself: ";
 
@@ -141,6 +143,7 @@ impl Counts {
             println!("UNSTEADY, passed at a second try: {}", self.unsteady.join(", "));
         }
         ensure!(self.failed == 0, "{} tests failed: {}", self.failed, self.names.join(", "));
+        ensure!(self.unsteady.len() <= MOST_UNSTEADY, "so many unsteady tests are failures");
         Ok(())
     }
 
