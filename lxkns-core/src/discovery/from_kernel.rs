@@ -108,7 +108,7 @@ fn ask(search: &mut Search<'_>, found: &mut Found) -> Result<Found, Refusal> {
         let thread = std::thread::Builder::new().name("lxkns".into()).spawn_scoped(scope, files);
         let told = reader.tasks().map(|tasks| {
             let left_out = processes::left_out(search);
-            Told::of(processes_of(tasks, &left_out), offset_ns)
+            Told::of(processes_of(tasks, &left_out, search.is_in_initial_pid_ns), offset_ns)
         });
         // The thread may wait for this.
         drop(readers.set(told.as_ref().map(|told| readers_of(search, &told.processes)).unwrap_or_default()));
@@ -174,8 +174,9 @@ fn start_time_offset(search: &Search<'_>, found: &Found) -> Result<i128, Refusal
     Ok(i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds))
 }
 
-/// The processes that these tasks make up, without some. One without a thread group leader has just vanished.
-fn processes_of(tasks: Vec<TaskRecord>, left_out: &[Pid]) -> Vec<ToldProcess> {
+/// The processes that these tasks make up, without some. One without a thread group leader has just vanished. The initial PID
+/// namespace numbers a parent as the kernel does, also one that the kernel keeps from programs.
+fn processes_of(tasks: Vec<TaskRecord>, left_out: &[Pid], in_initial: bool) -> Vec<ToldProcess> {
     let leaders = tasks.iter().filter(|task| task.tid == task.tgid && task.number != 0);
     let pids: FxHashMap<u32, u32> = leaders.map(|task| (task.tgid, task.number)).collect();
     let mut by_tgid: FxHashMap<u32, Vec<TaskRecord>> = FxHashMap::default();
@@ -189,7 +190,8 @@ fn processes_of(tasks: Vec<TaskRecord>, left_out: &[Pid]) -> Vec<ToldProcess> {
         .filter_map(|(tgid, mut tasks)| {
             let pid = Some(Pid(*pids.get(&tgid)?)).filter(|pid| !left_out.contains(pid))?;
             tasks.sort_unstable_by_key(|task| (task.tid != tgid, task.number));
-            let ppid = tasks.first().and_then(|leader| pids.get(&leader.parent)).map(|&pid| Pid(pid));
+            let parent = tasks.first().map_or(0, |leader| leader.parent);
+            let ppid = pids.get(&parent).copied().or((in_initial && parent != 0).then_some(parent)).map(Pid);
             // If the thread group leader has exited before the others, a living task stands for the process.
             let voice = match tasks.first().is_some_and(is_spent) {
                 true => tasks.iter().position(|task| !is_spent(task)).unwrap_or(0),
