@@ -247,15 +247,20 @@ fn in_flight() {
     actor.unshare(&["uts"]);
     let inode = actor.socket_inode(receiver);
     let descriptor = Holder::InFlight { pid, tid, fd: receiver as u32, inode, what: InFlight::Descriptor };
-    // A socket of a namespace that the actor then leaves, in a socket that is itself in flight in one of the next namespace.
+    // A socket of a namespace that the actor then leaves, in a socket of the next namespace that is itself in flight, in one that
+    // is so too, and so on.
     let net = actor.ns_inode("net");
     let socket = actor.socket(Socket::Udp4);
     actor.unshare(&["net"]);
     let (inner_from, inner_to) = actor.send_fd_in_flight(socket);
     actor.close(socket);
     let inner = actor.socket_inode(inner_to);
-    let (_, outer) = actor.send_fd_in_flight(inner_to);
-    actor.close(inner_to);
+    let mut outer = inner_to;
+    for _ in 0..8 {
+        let (_, receiver) = actor.send_fd_in_flight(outer);
+        actor.close(outer);
+        outer = receiver;
+    }
     let nested = Holder::InFlight { pid, tid, fd: outer as u32, inode: inner, what: InFlight::Socket };
 
     let both = |snapshot: &Snapshot| [waiting(snapshot, uts), waiting(snapshot, net)];
