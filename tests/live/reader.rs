@@ -4,6 +4,7 @@
 mod auto;
 mod lockdown;
 mod places;
+mod repeated;
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -47,6 +48,7 @@ pub(super) fn tests() -> Vec<Test> {
     tests.extend(auto::tests());
     tests.extend(lockdown::tests());
     tests.extend(places::tests());
+    tests.extend(repeated::tests());
     tests
 }
 

@@ -106,7 +106,10 @@ fn explained(
         let mut told = counts.iter().map(|Counts(counts)| counts.get(&ino));
         let Some(&record) = told.next().flatten() else { continue };
         let is_it = |record: &NamespaceRecord| NamespaceType::from_clone_flag(record.clone_flag) == Some(seen.ns_type);
-        if !is_it(&record) || !told.all(|other| other == Some(&record)) {
+        let is_same = |other: &NamespaceRecord| {
+            (other.address, other.unique_id, other.references) == (record.address, record.unique_id, record.references)
+        };
+        if !is_it(&record) || !told.all(|other| other.is_some_and(is_same)) {
             continue;
         }
         let is_open = walk.open.contains(&ino) || is_bind_mounted(seen);
