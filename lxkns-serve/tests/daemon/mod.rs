@@ -8,6 +8,7 @@ mod description;
 mod events;
 mod fleet;
 mod http;
+mod long;
 mod powers;
 mod processes;
 mod robust;
@@ -30,6 +31,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         events::tests(),
         fleet::tests(),
         http::tests(),
+        long::tests(),
         powers::tests(),
         processes::tests(),
         robust::tests(),
