@@ -5,6 +5,7 @@ mod answers;
 mod attack;
 mod cgroups;
 mod description;
+mod engines;
 mod events;
 mod fleet;
 mod http;
@@ -28,6 +29,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         attack::tests(),
         cgroups::tests(),
         description::tests(),
+        engines::tests(),
         events::tests(),
         fleet::tests(),
         http::tests(),
