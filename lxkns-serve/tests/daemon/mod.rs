@@ -8,6 +8,7 @@ mod description;
 mod events;
 mod fleet;
 mod http;
+mod merge_patch;
 mod powers;
 mod processes;
 mod robust;
