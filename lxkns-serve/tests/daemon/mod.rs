@@ -10,6 +10,7 @@ mod events;
 mod fleet;
 mod http;
 mod long;
+mod merge_patch;
 mod powers;
 mod processes;
 mod robust;

@@ -98,15 +98,8 @@ fn run_one_file() -> anyhow::Result<()> {
     lxkns_fixture::probe::pin_to_one_cpu()?;
     // Nothing of the kernel's file systems is in the way there, and all is gone from sight here.
     let holder = Actor::spawn_in(&["mnt"]);
-    holder.mount("tmpfs", "/dev");
-    let inside = holder.fork();
-    inside.unshare(&["mnt", "net"]);
-    inside.make_mounts_private();
-    inside.touch("/dev/net");
-    inside.bind("/proc/self/ns/net", "/dev/net");
-    let (mnt, net) = (inside.ns_inode("mnt").to_string(), inside.ns_inode("net").to_string());
-    holder.give_fd(inside.open_ns("mnt"));
-    drop(inside);
+    let (mnt, net) = holder.hide_network("/dev");
+    let (mnt, net) = (mnt.to_string(), net.to_string());
     let arguments = fs::read_to_string("/arguments").context("cannot read the arguments")?;
     for line in arguments.lines() {
         let mut command = Command::new("/lxkns");
