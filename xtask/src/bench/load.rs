@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 
 use super::http;
-use super::service::{ANY, Args, Service, cpu_of};
+use super::service::{ANY, Service, ServiceArgs, cpu_of};
 use super::text::aligned;
 use crate::run::output;
 
@@ -38,7 +38,7 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn of(args: &Args, service: &Service, path: &str) -> anyhow::Result<Self> {
+    pub(super) fn of(args: &ServiceArgs, service: &Service, path: &str) -> anyhow::Result<Self> {
         let reply = service.get(path, ANY)?;
         let directory = tempfile::tempdir()?;
         let nginx = Nginx::start(&args.nginx, directory.path(), &reply)?;
@@ -103,7 +103,7 @@ impl Run {
     }
 }
 
-fn wrk(args: &Args, url: &str, header: Option<&str>) -> anyhow::Result<Run> {
+fn wrk(args: &ServiceArgs, url: &str, header: Option<&str>) -> anyhow::Result<Run> {
     let mut command = Command::new(&args.wrk);
     command.args(["--threads=1", "--connections=64", "--latency", "--timeout=60s", "--header", ANY.trim_end()]);
     command

@@ -86,7 +86,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 2.5)]
     within_ls: f64,
     #[command(flatten)]
-    service: service::Args,
+    service: service::ServiceArgs,
 }
 
 /// Where `cargo build --release` puts programs.
@@ -119,7 +119,7 @@ pub(crate) fn smoke() -> anyhow::Result<()> {
         packaged: false,
         within_release: 0.0,
         within_ls: 0.0,
-        service: service::Args::default(),
+        service: service::ServiceArgs::default(),
     })
 }
 

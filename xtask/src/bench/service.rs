@@ -22,7 +22,7 @@ use crate::dist;
 use crate::run::{cargo, run as run_command};
 
 #[derive(clap::Args, Clone, Default)]
-pub(crate) struct Args {
+pub(crate) struct ServiceArgs {
     /// The service instead: lxknsd beside lxkns dump and nginx, as root
     #[arg(long)]
     pub(super) service: bool,
@@ -66,7 +66,15 @@ pub(super) fn run(args: &super::Args) -> anyhow::Result<()> {
         return apart(args);
     }
     ensure!(rustix::process::geteuid().is_root(), "only root can make the namespaces that it is measured in");
-    run_command(&mut cargo(["build", "--release", "--locked", "--package", "lxkns-bench", "--bins"]))?;
+    run_command(&mut cargo([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "lxkns-bench",
+        "--bin=workload",
+        "--bin=timed",
+    ]))?;
     let (lxkns, lxknsd) = match (&args.lxkns, &args.service.lxknsd) {
         (Some(lxkns), Some(lxknsd)) => (lxkns.clone(), lxknsd.clone()),
         (lxkns, lxknsd) => {
