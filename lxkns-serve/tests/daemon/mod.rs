@@ -9,6 +9,8 @@ mod engines;
 mod events;
 mod fleet;
 mod http;
+mod long;
+mod merge_patch;
 mod powers;
 mod processes;
 mod robust;
@@ -32,6 +34,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         events::tests(),
         fleet::tests(),
         http::tests(),
+        long::tests(),
         powers::tests(),
         processes::tests(),
         robust::tests(),
