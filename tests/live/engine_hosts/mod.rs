@@ -147,6 +147,7 @@ pub(super) fn tests() -> Vec<Test> {
         engine("engine_hosts::api::podman", PODMAN, api::podman),
         engine("engine_hosts::docker::daemon", DOCKER, docker::daemon),
         engine("engine_hosts::docker::matrix", DOCKER, docker::matrix),
+        engine("engine_hosts::docker::limits", DOCKER, docker::limits),
         engine("engine_hosts::docker::unified_cgroups", DOCKER, docker::unified_cgroups),
         engine("engine_hosts::docker::ordinary_user", DOCKER_USER, docker::ordinary_user),
         engine("engine_hosts::docker::killed_shim", DOCKER, docker::killed_shim),
