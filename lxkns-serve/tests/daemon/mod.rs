@@ -5,10 +5,12 @@ mod answers;
 mod attack;
 mod cgroups;
 mod description;
+mod engines;
 mod events;
 mod fleet;
 mod http;
 mod long;
+mod merge_patch;
 mod powers;
 mod processes;
 mod robust;
@@ -28,6 +30,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         attack::tests(),
         cgroups::tests(),
         description::tests(),
+        engines::tests(),
         events::tests(),
         fleet::tests(),
         http::tests(),
