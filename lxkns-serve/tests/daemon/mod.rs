@@ -6,6 +6,7 @@ mod attack;
 mod cgroups;
 mod description;
 mod events;
+mod exposition;
 mod fleet;
 mod http;
 mod powers;
@@ -28,6 +29,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         cgroups::tests(),
         description::tests(),
         events::tests(),
+        exposition::tests(),
         fleet::tests(),
         http::tests(),
         powers::tests(),
