@@ -67,15 +67,7 @@ impl Processless {
 
     /// One that this actor holds, which has a mount namespace of its own, and all whose forks are pinned to its CPU.
     fn held_by(holder: Actor) -> Self {
-        let directory = std::env::temp_dir().canonicalize().unwrap();
-        holder.mount("tmpfs", &directory);
-        let inner = holder.fork();
-        inner.unshare(&["mnt", "net"]);
-        inner.make_mounts_private();
-        inner.touch(directory.join("net"));
-        inner.bind("/proc/self/ns/net", directory.join("net"));
-        let (mnt, net) = (inner.ns_inode("mnt"), inner.ns_inode("net"));
-        holder.give_fd(inner.open_ns("mnt"));
+        let (mnt, net) = holder.hide_network(std::env::temp_dir().canonicalize().unwrap());
         Self { holder, mnt, net }
     }
 

@@ -147,7 +147,7 @@ describe("a host", { skip: LACKS }, () => {
     const { gaps = [] } = dump["discovery-options"].snapshot;
     assert.equal(Number(await page.getByRole("grid").getAttribute("aria-rowcount")), gaps.length + 1);
     // The procfs of this host is that of a PID namespace that is not the initial one.
-    await page.getByText("Processes outside of this PID namespace are not listed").waitFor();
+    await page.getByText("Processes outside this PID namespace are not listed").waitFor();
     await visit(page, "#/uts");
     await page.getByRole("row").filter({ hasText: String(uts) }).getByText("1+").waitFor();
     await visit(page, "#/pid");
@@ -156,7 +156,7 @@ describe("a host", { skip: LACKS }, () => {
 
     await pick(page, file("theirs.json", asTheGoProgram(dump)));
     await visit(page, `#/ns/${netns("blue")}`);
-    await page.getByText("The dump of another program does not say.").waitFor();
+    await page.getByText("Not known: another program wrote this dump.").waitFor();
     await visit(page, "#/gaps");
     await page.getByText("This dump does not say what could not be read.").first().waitFor();
     await visit(page, `#/ns/${uts}`);
@@ -248,13 +248,13 @@ describe("a host", { skip: LACKS }, () => {
     const one = await opened();
     const { page } = one;
     await agent.stop();
-    await page.getByTitle("Look again").click();
+    await page.getByTitle("Refresh").click();
     await page.getByText("agent does not answer").waitFor();
     await page.getByRole("treegrid").waitFor();
     await agent.again();
     await page.getByText("agent does not answer").waitFor({ state: "detached" });
     // It is another one, which knows nothing of what the other told.
-    await page.locator(".notice", { hasText: "Changes may be missing" }).waitFor();
+    await page.locator(".notice", { hasText: "Changes since the last state may be missing" }).waitFor();
     await one.context.close();
     // The browser notes the refused connections itself, and nothing else went wrong.
     assert.deepEqual(one.wrong.filter((text) => !text.includes("ERR_")), []);

@@ -131,12 +131,12 @@ describe("a file", () => {
     await page.getByRole("treegrid").waitFor();
     await page.getByRole("row").filter({ hasText: "4026531837" }).waitFor();
     await visit(page, "#/ns/4026531837");
-    await page.getByText("The dump of another program does not say.").waitFor();
+    await page.getByText("Not known: another program wrote this dump.").waitFor();
     await drop("host.json", JSON.stringify(host.dump));
     await visit(page, `#/container/${first.id}`);
     await page.getByText("nginx:1.27").waitFor();
     await drop("broken.json", "{");
-    await page.getByRole("alert").getByText("broken.json is no dump of lxkns").waitFor();
+    await page.getByRole("alert").getByText("broken.json is not an lxkns dump").waitFor();
     await opened.finish();
   });
 
@@ -297,7 +297,7 @@ describe("an agent", () => {
   it("is asked again, and changes are marked", async () => {
     const opened = await withAgent();
     const { page, agent } = opened;
-    await page.getByTitle("Look again").click();
+    await page.getByTitle("Refresh").click();
     await page.waitForFunction(() => !document.querySelector("header button[disabled]"));
     assert.equal(agent.seen.unchanged, 1);
     assert.equal(agent.seen.full, 1);
@@ -324,7 +324,7 @@ describe("an agent", () => {
     other["discovery-options"].snapshot.hostname = "elsewhere";
     await pick(page, file("other.json", other));
     await page.locator(".source-text").getByText("elsewhere").waitFor();
-    assert.equal(await page.getByTitle("Look again").count(), 0);
+    assert.equal(await page.getByTitle("Refresh").count(), 0);
     await page.getByRole("button", { name: "Back to the agent" }).click();
     await page.locator(".source-text").getByText("example").waitFor();
     await page.getByText("live", { exact: true }).waitFor();
@@ -363,7 +363,7 @@ describe("an agent", () => {
     const opened = await withAgent();
     const { page, server, agent } = opened;
     await server.close();
-    await page.getByTitle("Look again").click();
+    await page.getByTitle("Refresh").click();
     await page.getByText("agent does not answer").waitFor();
     await page.getByRole("treegrid").waitFor();
     await opened.context.close();

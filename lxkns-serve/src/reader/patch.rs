@@ -145,30 +145,16 @@ fn of_values(old: Value, new: Value) -> Option<Value> {
 }
 
 #[cfg(test)]
+#[path = "../../tests/daemon/merge_patch.rs"]
+mod merge_patch;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    use super::merge_patch::apply;
     use super::*;
-
-    /// What RFC 7396 says that a patch does.
-    fn apply(target: &mut Value, patch: &Value) {
-        let Value::Object(patch) = patch else {
-            *target = patch.clone();
-            return;
-        };
-        if !target.is_object() {
-            *target = json!({});
-        }
-        let members = target.as_object_mut().unwrap();
-        for (key, value) in patch {
-            if value.is_null() {
-                members.remove(key);
-            } else {
-                apply(members.entry(key).or_insert(Value::Null), value);
-            }
-        }
-    }
 
     fn of(old: &Value, new: &Value) -> Option<Value> {
         between(old.to_string().as_bytes(), new.to_string().as_bytes()).unwrap()

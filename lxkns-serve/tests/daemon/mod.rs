@@ -5,10 +5,13 @@ mod answers;
 mod attack;
 mod cgroups;
 mod description;
+mod engines;
 mod events;
 mod exposition;
 mod fleet;
 mod http;
+mod long;
+mod merge_patch;
 mod powers;
 mod processes;
 mod robust;
@@ -28,10 +31,12 @@ pub(crate) fn tests() -> Vec<Trial> {
         attack::tests(),
         cgroups::tests(),
         description::tests(),
+        engines::tests(),
         events::tests(),
         exposition::tests(),
         fleet::tests(),
         http::tests(),
+        long::tests(),
         powers::tests(),
         processes::tests(),
         robust::tests(),

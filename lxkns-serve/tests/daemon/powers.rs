@@ -112,15 +112,7 @@ impl Hidden {
     fn new() -> Self {
         probe::pin_to_one_cpu().unwrap();
         let holder = Actor::spawn_in(&["mnt"]);
-        let directory = std::env::temp_dir().canonicalize().unwrap();
-        holder.mount("tmpfs", &directory);
-        let inner = holder.fork();
-        inner.unshare(&["mnt", "net"]);
-        inner.make_mounts_private();
-        inner.touch(directory.join("net"));
-        inner.bind("/proc/self/ns/net", directory.join("net"));
-        let net = inner.ns_inode("net");
-        holder.give_fd(inner.open_ns("mnt"));
+        let (_, net) = holder.hide_network(std::env::temp_dir().canonicalize().unwrap());
         Self { _holder: holder, net }
     }
 

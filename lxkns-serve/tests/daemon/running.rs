@@ -16,6 +16,9 @@ use serde_json::Value;
 /// How long anything may take on a busy host.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
+/// What keeps it from asking engines of containers: those of other tests, which hang at times.
+pub(crate) const UNASKED: &str = "LXKNSD_NO_ENGINES";
+
 /// A running daemon.
 pub(crate) struct Daemon {
     supervisor: Child,
@@ -55,7 +58,7 @@ impl Daemon {
                 command.args(["--min-age", "0"]);
             }
             command.arg("--listen").arg(format!("unix:{}", socket.display())).args(arguments);
-            command.stdin(Stdio::null());
+            command.stdin(Stdio::null()).env(UNASKED, "true");
             change(&mut command);
             command
         })

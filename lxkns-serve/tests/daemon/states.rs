@@ -4,6 +4,7 @@ use libtest_mimic::Trial;
 use lxkns_fixture::Actor;
 use serde_json::{Value, json};
 
+use super::merge_patch::apply;
 use super::{Daemon, test};
 
 const NEW: &str = "Cache-Control: no-cache";
@@ -17,25 +18,6 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("states::the_pages_of_a_list_are_of_one_state", pages),
         test("states::only_the_fields_that_are_wanted_come", fields),
     ]
-}
-
-/// What RFC 7396 says that a patch does.
-fn apply(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    let members = target.as_object_mut().unwrap();
-    for (key, value) in patch {
-        if value.is_null() {
-            members.remove(key);
-        } else {
-            apply(members.entry(key).or_insert(Value::Null), value);
-        }
-    }
 }
 
 /// The ID of the newest state.

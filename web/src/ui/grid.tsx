@@ -320,7 +320,7 @@ function matching<T>(rows: Row<T>[], match: (item: T) => boolean): Row<T>[] {
   return found;
 }
 
-/** The text of a filter, kept while somebody types. */
+/** The text of a filter, kept while the user types. */
 export function useFilter(): [string, JSX.Element] {
   const [text, setText] = useState("");
   const [slow, setSlow] = useState("");

@@ -284,7 +284,7 @@ class Store {
     this.indexed = undefined;
   }
 
-  /** The search index, made when somebody searches. */
+  /** The search index, made at the first search. */
   searchIndex(): Index {
     if (this.host && this.indexed !== this.host) {
       this.indexed = this.host;

@@ -88,7 +88,7 @@ export function NsView({ host, ns }: { host: Host; ns: Ns }): JSX.Element {
   );
 }
 
-/** A question to the agent, asked when somebody opens it. */
+/** A question to the agent, asked when it is opened. */
 function Ask({ title, children, open = false }: { title: string; children: () => JSX.Element; open?: boolean }): JSX.Element {
   const [asked, setAsked] = useState(open);
   return (

@@ -14,19 +14,9 @@ pub(super) fn tar(tree: &Tree, prefix: &str, epoch: u64) -> anyhow::Result<Vec<u
     let mut tar = tar::Builder::new(Vec::new());
     let mut append = |path: &str, kind: EntryType, mode: u32, bytes: &[u8]| {
         let mut header = Header::new_gnu();
-        // Not by `set_path`, which drops a leading `./`.
-        let name = header.as_old_mut().name.get_mut(..path.len());
-        name.with_context(|| format!("{path} is too long a name for an archive"))?.copy_from_slice(path.as_bytes());
-        header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_uid(0);
-        header.set_gid(0);
         header.set_username("root")?;
         header.set_groupname("root")?;
-        header.set_mtime(epoch);
-        header.set_size(bytes.len() as u64);
-        header.set_cksum();
-        tar.append(&header, bytes).with_context(|| format!("cannot pack {path}"))
+        append_file(&mut tar, header, path, kind, mode, bytes, epoch)
     };
     append(&format!("{prefix}/"), EntryType::Directory, 0o755, &[])?;
     for directory in tree.directories() {
@@ -36,6 +26,29 @@ pub(super) fn tar(tree: &Tree, prefix: &str, epoch: u64) -> anyhow::Result<Vec<u
         append(&format!("{prefix}/{path}"), EntryType::Regular, file.permissions().into(), &file.bytes)?;
     }
     Ok(tar.into_inner()?)
+}
+
+/// Appends a file of root's, with a header of this form.
+pub(super) fn append_file(
+    tar: &mut tar::Builder<Vec<u8>>,
+    mut header: Header,
+    path: &str,
+    kind: EntryType,
+    mode: u32,
+    bytes: &[u8],
+    epoch: u64,
+) -> anyhow::Result<()> {
+    // Not by `set_path`, which drops a leading `./`.
+    let name = header.as_old_mut().name.get_mut(..path.len());
+    name.with_context(|| format!("{path} is too long a name for an archive"))?.copy_from_slice(path.as_bytes());
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(epoch);
+    header.set_size(bytes.len() as u64);
+    header.set_cksum();
+    tar.append(&header, bytes).with_context(|| format!("cannot pack {path}"))
 }
 
 /// Compresses as `gzip -9n` does: without a name or a time.

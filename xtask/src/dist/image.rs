@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
@@ -102,11 +101,14 @@ pub(super) fn pack(image: &Image<'_>) -> anyhow::Result<Vec<u8>> {
         files.insert(blob(&bytes), bytes);
     }
     let mut tar = Builder::new(Vec::new());
+    let mut append = |path: &str, kind: EntryType, mode: u32, bytes: &[u8]| {
+        archive::append_file(&mut tar, Header::new_ustar(), path, kind, mode, bytes, image.epoch)
+    };
     for directory in ["blobs/", "blobs/sha256/"] {
-        append(&mut tar, directory, EntryType::Directory, 0o755, &[], image.epoch)?;
+        append(directory, EntryType::Directory, 0o755, &[])?;
     }
     for (path, bytes) in &files {
-        append(&mut tar, path, EntryType::Regular, 0o644, bytes, image.epoch)?;
+        append(path, EntryType::Regular, 0o644, bytes)?;
     }
     Ok(tar.into_inner()?)
 }
@@ -114,35 +116,17 @@ pub(super) fn pack(image: &Image<'_>) -> anyhow::Result<Vec<u8>> {
 /// The files of the container: the program, and directories that engines mount on, which can be read-only then.
 fn layer(image: &Image<'_>) -> anyhow::Result<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());
+    let mut append = |path: &str, kind: EntryType, mode: u32, bytes: &[u8]| {
+        archive::append_file(&mut tar, Header::new_ustar(), path, kind, mode, bytes, image.epoch)
+    };
     for directory in ["dev/", "etc/", "proc/", "run/", "sys/", "usr/", "usr/share/", "usr/share/licenses/"] {
-        append(&mut tar, directory, EntryType::Directory, 0o755, &[], image.epoch)?;
+        append(directory, EntryType::Directory, 0o755, &[])?;
     }
     let attribute = record("SCHILY.xattr.security.capability", &capabilities());
-    append(&mut tar, "PaxHeaders/lxknsd", EntryType::XHeader, 0o644, &attribute, image.epoch)?;
-    append(&mut tar, "lxknsd", EntryType::Regular, 0o755, image.program, image.epoch)?;
-    append(&mut tar, "usr/share/licenses/LICENSE", EntryType::Regular, 0o644, image.licence, image.epoch)?;
+    append("PaxHeaders/lxknsd", EntryType::XHeader, 0o644, &attribute)?;
+    append("lxknsd", EntryType::Regular, 0o755, image.program)?;
+    append("usr/share/licenses/LICENSE", EntryType::Regular, 0o644, image.licence)?;
     Ok(tar.into_inner()?)
-}
-
-fn append(
-    tar: &mut Builder<Vec<u8>>,
-    path: &str,
-    kind: EntryType,
-    mode: u32,
-    bytes: &[u8],
-    epoch: u64,
-) -> anyhow::Result<()> {
-    let mut header = Header::new_ustar();
-    let name = header.as_old_mut().name.get_mut(..path.len());
-    name.with_context(|| format!("{path} is too long a name for an archive"))?.copy_from_slice(path.as_bytes());
-    header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(epoch);
-    header.set_size(bytes.len() as u64);
-    header.set_cksum();
-    tar.append(&header, bytes).with_context(|| format!("cannot pack {path}"))
 }
 
 /// A record of a PAX header: its own length, a blank, the name, `=`, the value, a newline.

@@ -17,6 +17,7 @@ use lxkns_core::Snapshot;
 use lxkns_core::model::{NamespaceId, NamespaceType, Pid};
 use serde::Serialize;
 
+use super::body::Writer;
 use super::cache::Answer;
 use super::host::Host;
 use super::problem::Problem;
@@ -95,9 +96,9 @@ pub(super) fn home(snapshot: &Snapshot) -> Option<NamespaceId> {
 
 /// An answer in JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<Answer, Problem> {
-    let mut body = Vec::new();
+    let mut body = Writer::default();
     json::write(value, &mut body).map_err(|_| Problem::failed())?;
-    Ok(Answer::new(200, Content::Json, body))
+    Ok(body.answer(200, Content::Json))
 }
 
 fn told<T: Serialize>(envelope: Envelope<T>) -> Result<Answer, Problem> {
