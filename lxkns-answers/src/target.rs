@@ -1,4 +1,4 @@
-//! What people call a namespace or a process: the TARGET grammar.
+//! How people name a namespace or a process: the TARGET grammar.
 //!
 //! | text | means |
 //! |---|---|

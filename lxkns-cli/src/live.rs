@@ -57,7 +57,7 @@ pub(crate) fn discover(
     options: &DiscoveryOptions,
     patience: &PatienceArgs,
 ) -> Result<Snapshot> {
-    let progress = Progress::of("looking at this host");
+    let progress = Progress::of("scanning this host");
     let mut options = options.clone();
     options.without_self &= !SELF_IS_ASKED.load(Ordering::Relaxed);
     options.reader = patience.reader.reader();
@@ -90,7 +90,7 @@ fn annotate_containers(snapshot: &mut Snapshot, patience: &PatienceArgs) {
     static HOST: OnceLock<Option<lxkns_engines::Host>> = OnceLock::new();
     let host = HOST.get_or_init(|| ProcRoot::host().ok().map(lxkns_engines::Host::new));
     if let Some(host) = host {
-        let _progress = Progress::of("looking at what container engines have left");
+        let _progress = Progress::of("reading what container engines left");
         let mut options = lxkns_engines::Options::default();
         options.ask_engines = patience.engines.then_some(patience.timeout);
         lxkns_engines::annotate(snapshot, host, &options);
@@ -168,12 +168,12 @@ pub(crate) fn own_pid() -> Result<Pid> {
     // A procfs of a PID namespace above has this process too.
     let link = match (rustix::fs::readlinkat(&proc, "self", Vec::new()), lxkns_live::other_procfs(&proc)) {
         (Err(_), Some(why)) => {
-            return Err(anyhow::anyhow!("which process asks is not known: {why}; or name a process with -p").into());
+            return Err(anyhow::anyhow!("the calling process is not known: {why}; or name a process with -p").into());
         }
         (link, _) => link.context("read /proc/self")?,
     };
     let pid = link.to_str().ok().and_then(|pid| pid.parse().ok());
-    Ok(Pid(pid.context("/proc/self is no process")?))
+    Ok(Pid(pid.context("/proc/self is not a process")?))
 }
 
 /// Has a thread stand for its process in a snapshot, if that ID is one of a thread and not of a process: each thread has
@@ -270,26 +270,26 @@ fn open_cached(path: &Path, how: ResolveFlags) -> std::result::Result<OwnedFd, E
 /// Who uses a file system, what else keeps it busy, and what could not be read. Those that look into mount namespaces for us
 /// are left out, as we are: some may just be ending.
 pub(crate) fn users_of(access: &Access, snapshot: &Snapshot, query: FileSystemQuery) -> Result<FileSystemUsers> {
-    let _progress = Progress::of("looking at who uses the file system");
+    let _progress = Progress::of("searching for users of the file system");
     Ok(session(access)?.file_system_users(snapshot, query))
 }
 
 /// What confines these processes, and what they have open that leads out of their mount namespaces.
 pub(crate) fn confinement(access: &Access, snapshot: &Snapshot, pids: &[Pid]) -> Result<ConfinementFacts> {
-    let _progress = Progress::of("looking at what confines processes");
+    let _progress = Progress::of("reading what confines processes");
     Ok(session(access)?.confinement(snapshot, pids))
 }
 
 /// The links of all network namespaces of a snapshot.
 pub(crate) fn links(snapshot: &Snapshot, timeout: Duration) -> Result<HostLinks> {
-    let _progress = Progress::of("looking at the links of all network namespaces");
+    let _progress = Progress::of("reading the links of all network namespaces");
     let access = Access::new(SandboxOptions::default(), timeout);
     Ok(lxkns_inside::links(&session(&access)?, snapshot, &lxkns_inside::Program::again(INSIDE)?, timeout))
 }
 
 /// Adds the processes that have System V shared memory attached to the suspects of IPC namespaces.
 pub(crate) fn add_shared_memory(access: &Access, snapshot: &mut Snapshot) -> Result<()> {
-    let _progress = Progress::of("looking at the shared memory of all processes");
+    let _progress = Progress::of("reading the shared memory of all processes");
     let (suspects, gaps) = session(access)?.shared_memory_users(snapshot);
     snapshot.suspects.extend(suspects);
     snapshot.suspects.compact_sort();
@@ -300,7 +300,7 @@ pub(crate) fn add_shared_memory(access: &Access, snapshot: &mut Snapshot) -> Res
 
 /// The tasks that have other credentials than their process; what could not be read of them is added to the gaps.
 pub(crate) fn add_task_powers(access: &Access, snapshot: &mut Snapshot) -> Result<Vec<TaskPowers>> {
-    let _progress = Progress::of("looking at the credentials of all tasks");
+    let _progress = Progress::of("reading the credentials of all tasks");
     let (tasks, gaps) = session(access)?.task_powers(snapshot);
     snapshot.gaps.extend(gaps);
     snapshot.gaps.compact_sort();

@@ -1,4 +1,4 @@
-//! What `explain` asks the living host.
+//! What `explain` reads from the live host.
 
 use std::time::Duration;
 

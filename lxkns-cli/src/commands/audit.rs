@@ -1,4 +1,4 @@
-//! `lxkns audit`: how far containers and process trees are apart from the host.
+//! `lxkns audit`: how well containers and process trees are isolated from the host.
 
 use lxkns_answers::audit::{self, Audit, Judgement, Plan};
 use lxkns_answers::containers::Matrix;
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &AuditArgs, color: Color) -> Result {
         true => match Plan::of_containers(&snapshot) {
             Some(plan) => (plan, Exit::Done),
             None => {
-                say("which containers there are is not known: they were not looked for");
+                say("containers are not known: the dump was taken without searching for them");
                 return Ok(Exit::Failed);
             }
         },
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &AuditArgs, color: Color) -> Result {
         let limit = if args.all { usize::MAX } else { FEW };
         screen::show(color, |out, screen| Ok(view::write(out, &audit, &judgements, screen, limit)?))?;
     } else if exit == Exit::Done {
-        say("no container was found; `lxkns audit PID` judges processes in none");
+        say("no container was found; to judge other processes: lxkns audit PID");
     }
     gaps.iter().for_each(say);
     // Of a process that is not readable its control group is, which says whether it is in a container.
@@ -68,11 +68,11 @@ fn verdict(args: &AuditArgs, judgements: &[Judgement], may_miss_some: bool) -> E
     match (unknown, may_miss_some) {
         (0, false) => Exit::Done,
         (0, true) => {
-            say("no finding, but not all was visible: there can be containers that were not judged");
+            say("no findings, but not everything was visible: there may be more containers");
             Exit::Failed
         }
         (count, _) => {
-            say(format_args!("no finding, but {count} of {} could not be judged in full", judgements.len()));
+            say(format_args!("no findings, but {count} of {} could not be fully judged", judgements.len()));
             Exit::Failed
         }
     }

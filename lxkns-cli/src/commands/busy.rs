@@ -61,13 +61,10 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     if !is_there {
         let what = if is_device { "no mount or user of this device" } else { "no mount or user of this file system" };
         let suspects = if is_live { "; --json lists suspects" } else { "" };
-        say(format_args!(
-            "{}: {what} was found, which does not prove that there is none{suspects}",
-            name(&args.file_system)
-        ));
+        say(format_args!("{}: {what} was found, but there may be one{suspects}", name(&args.file_system)));
     }
     if !is_live {
-        say("a dump does not say who uses a file system; only the live host does");
+        say("a dump does not have the users of a file system; leave out --from to read this host");
     }
     super::tell_other_root(&snapshot, is_live);
     super::tell_gaps(&snapshot, places());

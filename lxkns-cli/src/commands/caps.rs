@@ -44,7 +44,7 @@ pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
         Whose::Named(pid) => pid,
         Whose::Asker if is_live => live::own_pid()?,
         Whose::Asker => {
-            return Err(Error::Usage("a dump does not say who asks: name a process with -p".to_owned()));
+            return Err(Error::Usage("a dump does not name the caller: name a process with -p".to_owned()));
         }
     };
     let Some(process) = resolver.process(pid) else {

@@ -10,7 +10,7 @@ use lxkns_core::model::{DiscoveryOptions, Pid, Place, Scope, Snapshot};
 
 use super::show::label;
 use crate::args::ContainersArgs;
-use crate::exit::{Error, Exit, Result, say};
+use crate::exit::{Exit, Result, say};
 use crate::live;
 use crate::resolve::Outcome as _;
 use crate::resolve::{self, Unresolved};
@@ -21,11 +21,7 @@ use crate::view::screen::{self, Color};
 
 /// Runs it.
 pub(crate) fn run(args: &ContainersArgs, color: Color) -> Result {
-    if args.table.json && (args.table.output_all || !args.table.output.is_empty()) {
-        return Err(Error::Usage("columns are those of the table: --json writes all there is".to_owned()));
-    }
-    let default = if args.table.output_all { Column::all().collect() } else { Column::default_columns() };
-    let mut columns = columns::parse_lists(&args.table.output, default, view::from_name).map_err(Error::Usage)?;
+    let mut columns = columns::of_table(&args.table, Column::all(), Column::default_columns(), view::from_name)?;
     if args.tree {
         // The column with the tree.
         columns.retain(|column| *column != Column::Container);
@@ -102,7 +98,7 @@ fn select(matrix: &Matrix<'_>, args: &ContainersArgs, is_live: bool) -> (Vec<usi
             },
         };
         if found.is_empty() {
-            fails(&Unresolved::Missing(format!("{text}: in no container that was seen")));
+            fails(&Unresolved::Missing(format!("{text}: not in any container that was seen")));
         }
         shown.extend(found);
     }

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
     let pid = match args.pid {
         Some(pid) => Pid(pid),
         None if is_live => live::self_is_asked()?,
-        None => return Err(Error::Usage("a dump does not say who asks: name a process with -p".to_owned())),
+        None => return Err(Error::Usage("a dump does not name the caller: name a process with -p".to_owned())),
     };
     if is_live && action.targets.iter().any(|asked| asked.is_caller()) {
         let own = live::self_is_asked()?;
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
         return Ok(exit);
     };
     let facts = if is_live {
-        let _progress = Progress::of("looking at what the kernel would ask");
+        let _progress = Progress::of("reading what the kernel would check");
         let (session, program) = (live::session(&access)?, Program::again(INSIDE)?);
         lxkns_live::action_facts(&session, &mut snapshot, pid, &action, &program, args.look.patience.timeout)
     } else {

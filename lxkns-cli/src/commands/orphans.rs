@@ -19,7 +19,7 @@ use crate::view::why::{FEW, SOME};
 /// How long a PID namespace takes to end, at most, where nothing keeps it.
 const SETTLING: Duration = Duration::from_millis(100);
 /// What a dump does not have.
-const NOT_IN_A_DUMP: &str = "links that are left over with network namespaces not read: a dump has none";
+const NOT_IN_A_DUMP: &str = "links left over with network namespaces not read: a dump has no links";
 
 /// Runs it.
 pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {

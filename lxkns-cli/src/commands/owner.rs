@@ -21,7 +21,7 @@ use crate::view::sheet;
 /// Runs it.
 pub(crate) fn run(args: &OwnerArgs, color: Color) -> Result {
     if args.look.from.is_some() {
-        return Err(Error::Usage("a dump has no files: owner asks the host itself, without --from".to_owned()));
+        return Err(Error::Usage("a dump has no files; leave out --from to read this host".to_owned()));
     }
     let snapshot = live::load(&args.look, &owner::options())?;
     let asked = &args.file;
@@ -47,10 +47,7 @@ pub(crate) fn run(args: &OwnerArgs, color: Color) -> Result {
                 }
             };
             let Target::Process(pid) = settled.target else {
-                say(format_args!(
-                    "{}: no process of it was found, through which its files could be seen",
-                    printable(&name)
-                ));
+                say(format_args!("{}: no process of it was found, so its files cannot be read", printable(&name)));
                 super::tell_gaps(&snapshot, owner::places());
                 return Ok(Exit::Failed);
             };

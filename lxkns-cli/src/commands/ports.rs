@@ -19,13 +19,9 @@ use crate::view::{columns, ports as view};
 /// Runs it.
 pub(crate) fn run(args: &PortsArgs, color: Color) -> Result {
     if args.look.from.is_some() {
-        return Err(Error::Usage("a dump has no sockets: ports reads this host only".to_owned()));
+        return Err(Error::Usage("a dump has no sockets; leave out --from to read this host".to_owned()));
     }
-    if args.table.json && (args.table.output_all || !args.table.output.is_empty()) {
-        return Err(Error::Usage("columns are those of the table: --json writes all there is".to_owned()));
-    }
-    let default = if args.table.output_all { Column::all().collect() } else { Column::default_columns() };
-    let columns = columns::parse_lists(&args.table.output, default, view::from_name).map_err(Error::Usage)?;
+    let columns = columns::of_table(&args.table, Column::all(), Column::default_columns(), view::from_name)?;
     let mut options = DiscoveryOptions::namespaces();
     options.without_self = true;
     let access = live::access(&args.look.patience);
@@ -52,7 +48,7 @@ pub(crate) fn run(args: &PortsArgs, color: Color) -> Result {
         }
         scope = Some(meant);
     }
-    let progress = Progress::of("looking at the sockets of all network namespaces");
+    let progress = Progress::of("reading the sockets of all network namespaces");
     let parts = Parts { sockets: true, unix_sockets: args.unix, ..Parts::default() };
     let namespaces = Scope::to_survey(scope.as_ref(), &snapshot);
     let program = Program::again(INSIDE)?;

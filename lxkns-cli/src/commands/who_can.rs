@@ -38,7 +38,7 @@ pub(crate) fn run(args: &WhoCanArgs, color: Color) -> Result {
     let all = WhoCan::of(&snapshot, &tasks, args.capability, &namespaces);
     let mut gaps = if gaps_matter { super::gap_lines(&snapshot, places) } else { Vec::new() };
     if !is_live && gaps_matter {
-        gaps.push("a dump does not have the credentials of single tasks: only those of processes count".to_owned());
+        gaps.push("a dump does not have the credentials of single tasks, only those of processes".to_owned());
     }
     if args.json {
         let answers = all.iter().map(WhoCan::answer).collect();

@@ -16,9 +16,9 @@ export type NamespaceAnswer = NamespaceAnswer1 & {
   nsid: number;
   owner: number | null;
   paths: string[];
-  processes: number | null;
+  "process-count": number | null;
   references?: References | null;
-  tasks: number | null;
+  "task-count": number | null;
   type: string;
   "unique-id": number | null;
   unit?: Unit | null;
@@ -82,7 +82,7 @@ export interface AuditAnswer {
   findings: AuditFinding[];
   "not-judged": string[];
   pid: number | null;
-  processes: number;
+  "process-count": number;
   remarks: string[];
   target: string;
   worst: Severity | null;
@@ -333,7 +333,7 @@ export interface LeftOverAnswer {
   "members-seen": boolean;
   name: string;
   "orphan-nsid": number;
-  release: ReleaseStep;
+  release: ReleaseStep[];
 }
 export interface LinkEndAnswer {
   container?: Container | null;
@@ -395,12 +395,12 @@ export interface EndingProcess {
   killed: boolean | null;
   parent: number | null;
   pid: number;
-  release: string | null;
   stack: string[] | null;
   state: string;
   tid: number;
   tracer: number | null;
   unit?: Unit | null;
+  until: string | null;
   wchan: string | null;
 }
 export interface Suspect {
@@ -574,7 +574,7 @@ export interface ProcessAnswer {
   "root-on-host": boolean | null;
   seccomp: Seccomp | null;
   "started-seconds": number;
-  tasks: number;
+  "task-count": number;
   "uid-inside": number | null;
   uids: UidsAnswer | null;
   unit?: Unit | null;
@@ -632,7 +632,7 @@ export interface WhoCanProcess {
   container?: Container | null;
   "created-userns": number | null;
   has: Has;
-  kernel: boolean;
+  "kernel-thread": boolean;
   name: string;
   pid: number;
   reason: CapsReason;

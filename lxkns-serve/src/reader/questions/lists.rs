@@ -45,7 +45,7 @@ impl Asking<'_> {
         for asked in &targets {
             let found = self.containers_of(&matrix, asked)?;
             if found.is_empty() {
-                return Err(Problem::missing(format!("{}: in no container that was seen", name(asked))));
+                return Err(Problem::missing(format!("{}: not in any container that was seen", name(asked))));
             }
             shown.extend(found);
         }

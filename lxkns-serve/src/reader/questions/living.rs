@@ -76,7 +76,7 @@ impl Asking<'_> {
                 let resolver = self.resolver();
                 resolver.verify(of)?;
                 let Target::Process(pid) = resolver.settle(of)?.target else {
-                    return Err(Problem::unseen("no process of it was found, through which its files could be seen"));
+                    return Err(Problem::unseen("no process of it was found, so its files cannot be read"));
                 };
                 Some(self.process(of, pid)?)
             }
