@@ -1,6 +1,6 @@
 //! The thread that reads files. It can be left behind at a file system that does not answer.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 use bstr::{BString, ByteSlice as _};
 use lxkns_model::CompactSort as _;
 use lxkns_model::{Cause, Errno, Evidence, EvidenceKind, Gap, NamespaceId, Object, Operation, Pid, Place, Uid};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
+use crate::budget::{Budget, Who};
 use crate::evidence::monitors::Watched;
 use crate::evidence::{Claim, bundles, cni, docker, likely, machined, monitors, podman, runtime};
 use crate::files::{Dir, Failure, File, Mounts, OwnFds, Writer, path_in};
-use crate::parse::LONGEST;
 use crate::parse::cgroup_path::NOBODY;
 use crate::parse::monitor::Monitor;
 
-/// How many bytes of files are read in all.
-const MOST_BYTES: usize = 256 << 20;
+/// How many directories are looked at that files and command lines name, of one engine below one root directory.
+const MOST_PLACES: usize = 256;
 
 /// How many threads one scan leaves behind.
 const MOST_LEFT: usize = 4;
@@ -36,6 +36,8 @@ pub(crate) struct Source {
     pub(crate) readers: Vec<Pid>,
     /// The mount namespace.
     pub(crate) mount_ns: Option<NamespaceId>,
+    /// Whether that is the host's own, or the caller's.
+    pub(crate) is_host: bool,
     /// The ordinary user who has made the mount namespace, and so can show anything there.
     pub(crate) whose: Option<Uid>,
 }
@@ -214,7 +216,7 @@ fn wait(
 }
 
 fn work(shared: &Arc<Shared>, watched: Vec<Watched>, jobs: &Mutex<VecDeque<(usize, Source)>>, hints: &Hints) {
-    let mut storages: FxHashMap<BString, Option<Uid>> = FxHashMap::default();
+    let mut storages = Places::default();
     for watched in watched {
         let read = monitors::read(&watched);
         let mut state = shared.state();
@@ -225,9 +227,7 @@ fn work(shared: &Arc<Shared>, watched: Vec<Watched>, jobs: &Mutex<VecDeque<(usiz
         match read {
             Ok(Some(monitor)) => {
                 if let Some(storage) = monitor.bundle.as_ref().and_then(|bundle| podman::storage_of(bundle)) {
-                    // Where root says the same, that counts.
-                    let whose = storages.entry(storage).or_insert(watched.whose);
-                    *whose = whose.and(watched.whose);
+                    storages.insert((watched.whose, storage));
                 }
                 state.collected.monitors.push((watched.pid, monitor));
             }
@@ -238,11 +238,11 @@ fn work(shared: &Arc<Shared>, watched: Vec<Watched>, jobs: &Mutex<VecDeque<(usiz
         }
     }
     let mut seen = FxHashSet::default();
-    let mut bytes = 0;
+    let mut budget = Budget::default();
     let own = OwnFds::of_this_thread();
     loop {
         let Some((index, source)) = jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { break };
-        let Source { root, mounts, pid, whose, .. } = source;
+        let Source { root, mounts, pid, whose, is_host, .. } = source;
         let root = match own.clone().and_then(|own| Dir::root(root, own, mounts)) {
             Ok(root) => root,
             Err(failure) => {
@@ -259,11 +259,14 @@ fn work(shared: &Arc<Shared>, watched: Vec<Watched>, jobs: &Mutex<VecDeque<(usiz
             hints,
             shared,
             seen: &mut seen,
-            bytes: &mut bytes,
+            budget: &mut budget,
+            place: (!is_host).then_some(index),
+            said_by: None,
+            exhausted: FxHashSet::default(),
             is_abandoned: false,
             known: FxHashSet::default(),
-            docker_roots: vec![BString::from("/var/lib/docker")],
-            storages: storages.iter().map(|(path, whose)| (path.clone(), *whose)).collect(),
+            docker_roots: Places::from([(None, "/var/lib/docker".into())]),
+            storages: storages.clone(),
             pods: FxHashSet::default(),
         };
         collector.all();
@@ -275,6 +278,15 @@ fn work(shared: &Arc<Shared>, watched: Vec<Watched>, jobs: &Mutex<VecDeque<(usiz
     shared.changed.notify_all();
 }
 
+/// Directories where engines keep files, each with the ordinary user who says so: only what that user can write counts there.
+/// Those of root come first.
+pub(crate) type Places = BTreeSet<(Option<Uid>, BString)>;
+
+/// Whether a file counts in a directory that was named by this user, when another can write it.
+pub(crate) fn counts(said_by: Option<Uid>, whose: Option<Uid>) -> bool {
+    said_by.is_none() || said_by == whose
+}
+
 /// Reads below one root directory.
 pub(crate) struct Collector<'a> {
     source: usize,
@@ -283,16 +295,22 @@ pub(crate) struct Collector<'a> {
     root: Dir,
     pub(crate) hints: &'a Hints,
     shared: &'a Arc<Shared>,
-    /// The directories that were read, by whatever root.
-    seen: &'a mut FxHashSet<(u64, u64)>,
-    bytes: &'a mut usize,
+    /// The directories that were read, below whatever root, each with the user who has named it.
+    seen: &'a mut FxHashSet<((u64, u64), Option<Uid>)>,
+    budget: &'a mut Budget,
+    /// The source, where it is not the host.
+    place: Option<usize>,
+    /// The user who has named the directory that is being read.
+    said_by: Option<Uid>,
+    /// Of whom no more is read.
+    exhausted: FxHashSet<Who>,
     is_abandoned: bool,
     /// What the runtimes' state was found of: namespace of the engine, and ID.
     pub(crate) known: FxHashSet<(BString, BString)>,
     /// Where Docker keeps its files.
-    pub(crate) docker_roots: Vec<BString>,
-    /// Where podman keeps its containers' layers, with the user who says so: only what that user can write counts there.
-    pub(crate) storages: Vec<(BString, Option<Uid>)>,
+    pub(crate) docker_roots: Places,
+    /// Where podman keeps its containers' layers.
+    pub(crate) storages: Places,
     /// The IDs of podman's pods.
     pub(crate) pods: FxHashSet<BString>,
 }
@@ -307,6 +325,23 @@ impl Collector<'_> {
         if self.hints.has_leftovers {
             cni::collect(self);
         }
+    }
+
+    /// Whether what comes next is to be read, and on whose account: in this directory, or at this path alone.
+    fn goes_to(&mut self, path: &[u8], dir: Option<Writer>) -> Option<Who> {
+        if self.is_left(path) {
+            return None;
+        }
+        let whose = self.whose.or_else(|| user_of(path)).or_else(|| ordinary(dir?)).or(self.said_by);
+        let who = (self.place, whose);
+        if !self.budget.has_left(who) {
+            if self.exhausted.insert(who) {
+                self.gap(path, Operation::read(""), Failure::Cause(Cause::Limit));
+            }
+            return None;
+        }
+        self.budget.spend(who, 0);
+        Some(who)
     }
 
     /// Whether nobody waits for this thread any more. Notes what comes next.
@@ -327,19 +362,28 @@ impl Collector<'_> {
 
     /// A directory at an absolute path that was not read before. What is not there is no gap.
     pub(crate) fn at(&mut self, path: &str) -> Option<Dir> {
-        if self.is_left(path.as_bytes()) {
-            return None;
+        self.at_by(path, None)
+    }
+
+    /// The same, of a path that this user has named. Another's link to a directory hides nothing that is in it.
+    pub(crate) fn at_by(&mut self, path: &str, said_by: Option<Uid>) -> Option<Dir> {
+        self.said_by = said_by;
+        let dir = self.again(path)?;
+        (!self.seen.contains(&(dir.id, None)) && self.seen.insert((dir.id, said_by))).then_some(dir)
+    }
+
+    /// Those of these directories that are looked at. A gap says if there are more.
+    pub(crate) fn places(&mut self, places: Places) -> impl Iterator<Item = (Option<Uid>, String)> + use<> {
+        if let Some((_, path)) = places.iter().nth(MOST_PLACES) {
+            self.gap(path, Operation::OPEN, Failure::Cause(Cause::Limit));
         }
-        let opened = self.root.at(path);
-        let dir = self.note(opened, path.as_bytes(), Operation::OPEN)?;
-        self.seen.insert(dir.id).then_some(dir)
+        let named = |(by, path): (_, BString)| Some((by, String::from_utf8(path.into()).ok()?));
+        places.into_iter().take(MOST_PLACES).filter_map(named)
     }
 
     /// A directory at an absolute path, also where it was read before.
     pub(crate) fn again(&mut self, path: &str) -> Option<Dir> {
-        if self.is_left(path.as_bytes()) {
-            return None;
-        }
+        self.goes_to(path.as_bytes(), None)?;
         let opened = self.root.at(path);
         self.note(opened, path.as_bytes(), Operation::OPEN)
     }
@@ -347,9 +391,7 @@ impl Collector<'_> {
     /// A directory in one. Files and links beside it are none, and no gap.
     pub(crate) fn dir(&mut self, dir: &Dir, name: &BString) -> Option<Dir> {
         let path = dir.path_of(name);
-        if self.is_left(&path) {
-            return None;
-        }
+        self.goes_to(&path, Some(dir.writer))?;
         match dir.dir(name) {
             Err(Failure::NotDirectory | Failure::Errno(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP)) => None,
             opened => self.note(opened, &path, Operation::OPEN),
@@ -358,11 +400,10 @@ impl Collector<'_> {
 
     /// The names in a directory.
     pub(crate) fn names(&mut self, dir: &Dir) -> Vec<BString> {
-        if self.is_left(&dir.path) {
-            return Vec::new();
-        }
+        let Some(who) = self.goes_to(&dir.path, Some(dir.writer)) else { return Vec::new() };
         let listed = dir.names();
         let (names, is_cut) = self.note(listed, &dir.path, Operation::list("")).unwrap_or_default();
+        self.budget.spend(who, names.len() * size_of::<BString>());
         if is_cut {
             self.gap(&dir.path, Operation::list(""), Failure::Cause(Cause::Cut));
         }
@@ -372,16 +413,10 @@ impl Collector<'_> {
     /// Reads a file in a directory, and tells who can write it. What is not there is no gap.
     pub(crate) fn read(&mut self, dir: &Dir, name: &str) -> Option<(Vec<u8>, Option<Uid>)> {
         let path = dir.path_of(name);
-        if self.is_left(&path) {
-            return None;
-        }
-        if *self.bytes > MOST_BYTES {
-            self.gap(&path, Operation::read(""), Failure::Cause(Cause::Limit));
-            return None;
-        }
+        let who = self.goes_to(&path, Some(dir.writer))?;
         let read = dir.read(name);
         let File { text, writer } = self.note(read, &path, Operation::read(""))?;
-        *self.bytes += text.len();
+        self.budget.spend(who, text.len());
         let whose = self.whose.or_else(|| user_of(&path)).or_else(|| ordinary(dir.writer)).or_else(|| ordinary(writer));
         Some((text, whose))
     }
@@ -389,16 +424,10 @@ impl Collector<'_> {
     /// Reads a file in a directory in another, as [`Collector::dir`] and [`Collector::read`].
     pub(crate) fn read_in(&mut self, all: &Dir, dir: &BString, name: &str) -> Option<(Vec<u8>, Option<Uid>)> {
         let path = all.path_of(path_in(dir, name));
-        if self.is_left(&path) {
-            return None;
-        }
-        if *self.bytes > MOST_BYTES {
-            self.gap(&path, Operation::read(""), Failure::Cause(Cause::Limit));
-            return None;
-        }
+        let who = self.goes_to(&path, Some(all.writer))?;
         let read = all.read_in(dir, name);
         let (file, writer) = self.note(read, &path, Operation::read(""))?;
-        *self.bytes += file.text.len();
+        self.budget.spend(who, file.text.len());
         let whose =
             self.whose.or_else(|| user_of(&path)).or_else(|| ordinary(writer)).or_else(|| ordinary(file.writer));
         Some((file.text, whose))
@@ -484,7 +513,7 @@ fn user_of(path: &[u8]) -> Option<Uid> {
 }
 
 /// A path below the root directory of a process, or of the caller.
-fn object(pid: Option<Pid>, path: &[u8]) -> Object {
+pub(crate) fn object(pid: Option<Pid>, path: &[u8]) -> Object {
     let mut full = pid.map_or_else(BString::default, |pid| format!("{}/{pid}/root", lxkns_core::ProcRoot::PATH).into());
     full.extend_from_slice(path);
     Object::Path(full)
@@ -503,5 +532,3 @@ pub(crate) fn gap(object: Object, operation: Operation, failure: Failure) -> Opt
         Failure::Errno(errno) => Gap::failed(Place::Containers, object, operation, Errno::new(errno.raw_os_error())?),
     }
 }
-
-const _: () = assert!(LONGEST < MOST_BYTES);

@@ -430,6 +430,10 @@ fn engine_of(
     engines: &[Engine],
     sources: &[Label],
 ) -> Option<usize> {
+    let answered = build.claims.iter().find(|claim| claim.evidence.kind == EvidenceKind::Engine);
+    if let Some(claim) = answered.filter(|claim| claim.evidence.pid.is_some()) {
+        return engines.iter().position(|engine| engine.pid == claim.evidence.pid);
+    }
     if build.whose.is_some() {
         return None;
     }

@@ -7,13 +7,16 @@ use std::collections::BTreeMap;
 
 use bstr::{BString, ByteSlice as _};
 use lxkns_model::CompactSort as _;
-use lxkns_model::{Confidence, Engine, EngineKind, EvidenceKind, NamespaceId, NamespaceType, Pid, Pod, Process, Uid};
+use lxkns_model::{
+    Cause, Confidence, Engine, EngineKind, Evidence, EvidenceKind, Gap, NamespaceId, NamespaceType, Object, Operation,
+    Pid, Place, Pod, Process, Uid,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::api::Answer;
-use crate::collect::Source;
+use crate::collect::{Source, object};
 use crate::evidence::{Claim, Main, cgroups};
-use crate::parse::{is_long_id, monitor::Monitor};
+use crate::parse::{cgroup_path, is_long_id, monitor::Monitor};
 use crate::processes::Processes;
 
 /// A container in the making: what claims say of it.
@@ -58,6 +61,9 @@ pub(crate) fn rank(claim: &Claim) -> (u8, Confidence) {
     (special, claim.evidence.confidence)
 }
 
+/// How many claims about one container are kept: engines and runtimes make a handful.
+const MOST_CLAIMS: usize = 64;
+
 #[derive(PartialEq, Eq, Hash)]
 enum Key {
     /// IDs that nobody else has.
@@ -77,6 +83,8 @@ pub(crate) struct Join<'a, 'b> {
     members: FxHashMap<Pid, Option<usize>>,
     /// The labels of pods, by where they count and the ID of the pod.
     pub(crate) pod_labels: FxHashMap<(Option<usize>, BString), BTreeMap<BString, BString>>,
+    /// The containers of which more is said than is kept.
+    full: FxHashSet<usize>,
     /// What claims about pods say, by where they count and the ID of the container or pod.
     pub(crate) pods: FxHashMap<(Option<usize>, BString), (Pod, Claim)>,
 }
@@ -92,6 +100,7 @@ impl<'a, 'b> Join<'a, 'b> {
             paths: FxHashMap::default(),
             members: FxHashMap::default(),
             pod_labels: FxHashMap::default(),
+            full: FxHashSet::default(),
             pods: FxHashMap::default(),
         }
     }
@@ -247,6 +256,12 @@ impl<'a, 'b> Join<'a, 'b> {
     }
 
     fn add(&mut self, mut claim: Claim, domain: Option<usize>, readers: &[Pid]) {
+        if claim.is_too_long() {
+            return self.leave_out(&claim, Cause::Malformed);
+        }
+        if claim.cut() {
+            self.leave_out(&claim, Cause::Cut);
+        }
         if claim.is_of_pod {
             if let Some(pod) = claim.facts.pod.clone() {
                 self.add_pod(domain, pod, claim);
@@ -261,6 +276,12 @@ impl<'a, 'b> Join<'a, 'b> {
         let index = self.find(&claim, domain, main);
         let is_named_elsewhere = index.is_some();
         let index = match index {
+            Some(index) if self.builds[index].claims.len() >= MOST_CLAIMS => {
+                if self.full.insert(index) {
+                    self.leave_out(&claim, Cause::Limit);
+                }
+                return;
+            }
             Some(index) => {
                 self.builds[index].claims.push(claim);
                 index
@@ -306,6 +327,17 @@ impl<'a, 'b> Join<'a, 'b> {
         }
     }
 
+    /// Notes that a claim is not taken in, or not all of it.
+    fn leave_out(&self, claim: &Claim, cause: Cause) {
+        let Evidence { kind, at, pid, .. } = &claim.evidence;
+        let object = match (kind, pid) {
+            (EvidenceKind::Engine | EvidenceKind::Monitor, Some(pid)) => Object::Process(*pid),
+            _ => object(*pid, at),
+        };
+        let gap = Gap::because(Place::Containers, object, Operation::read(""), cause);
+        self.processes.gaps.borrow_mut().push(gap);
+    }
+
     /// The control group of a process, read where it was not.
     fn cgroup_of(&mut self, pid: Pid) -> Option<BString> {
         if let Some(path) = self.paths.get(&pid) {
@@ -326,8 +358,8 @@ impl<'a, 'b> Join<'a, 'b> {
                     let process = self.processes.get(self.processes.translate(reader, pid)?)?;
                     let is_it = match start {
                         Some(start) => start == process.start_time_ticks(),
-                        // Another process of the host can have the PID by now.
-                        None => !self.processes.is_in_host(process),
+                        // Another process can have the PID by now.
+                        None => !self.processes.is_in_host(process) && self.is_where_said(claim, process),
                     };
                     is_it.then_some(process.pid)
                 };
@@ -339,6 +371,24 @@ impl<'a, 'b> Join<'a, 'b> {
         };
         let is_own = claim.whose.is_none_or(|uid| self.processes.is_own(uid, pid));
         (is_own && domain.is_none_or(|domain| self.is_within(pid, domain))).then_some(pid)
+    }
+
+    /// Whether a process is in the control group that a claim names, or in one with the name of its container; or a claim
+    /// with a start time has named it. True where its control group is not known.
+    fn is_where_said(&self, claim: &Claim, process: &Process) -> bool {
+        let is_known = |index: &usize| *self.builds[*index].id() == claim.id;
+        if self.by_main.get(&process.pid).is_some_and(is_known) {
+            return true;
+        }
+        let Some(path) = self.processes.cgroup(process) else { return true };
+        if is_long_id(&claim.id) && path.contains_str(&claim.id) {
+            return true;
+        }
+        let last = |path: &BString| path.rsplit_once_str("/").map_or(path.as_bytes(), |(_, last)| last).to_owned();
+        match &claim.cgroups[..] {
+            [] => cgroup_path::containers(&path).iter().any(|named| named.id == claim.id),
+            said => said.iter().map(last).any(|last| path.split_str("/").any(|name| name == last)),
+        }
     }
 
     /// Whether a process is in a container, or one of its ancestors is.

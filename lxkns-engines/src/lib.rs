@@ -40,6 +40,7 @@
 #![deny(missing_docs)]
 
 mod api;
+mod budget;
 mod collect;
 mod evidence;
 mod files;
@@ -204,6 +205,7 @@ fn sources(processes: &Processes<'_>, elsewhere: &[Pid], gaps: &mut Vec<Gap>) ->
             pid: None,
             readers: Vec::new(),
             mount_ns: snapshot.observer_mount_ns,
+            is_host: true,
             whose: None,
         });
     }
@@ -245,7 +247,8 @@ fn sources(processes: &Processes<'_>, elsewhere: &[Pid], gaps: &mut Vec<Gap>) ->
         let (pid, whose) = (Some(readers[0]), processes.maker(mount_ns));
         sources.extend(root.map(|root| {
             let mounts = processes.mounts(pid, whose.is_some());
-            Source { root, mounts, pid, readers, mount_ns: Some(mount_ns), whose }
+            let is_host = processes.is_host(mount_ns);
+            Source { root, mounts, pid, readers, mount_ns: Some(mount_ns), is_host, whose }
         }));
     }
     sources

@@ -26,7 +26,7 @@ pub enum Cause {
     Hidden,
     /// A limit of the caller was reached: descriptors, processes, memory (`EMFILE`, `ENFILE`, `EAGAIN`, `ENOMEM`).
     Limit,
-    /// Not tried, as what it needs has failed before.
+    /// Not tried, as what it needs has failed before, or may have no answer.
     NotTried,
     /// Another process or object was found than before, or than expected.
     Changed,
@@ -128,7 +128,7 @@ impl fmt::Display for Cause {
             Self::OtherPidNamespace => "procfs belongs to another PID namespace",
             Self::Hidden => "hidden by the mount options of procfs",
             Self::Limit => "limit reached",
-            Self::NotTried => "not tried, as there was no answer in time before",
+            Self::NotTried => "not tried, as it may not answer",
             Self::Changed => "changed while it was read",
             Self::Partial => "only partly visible",
             Self::NoPath => "no path leads there",

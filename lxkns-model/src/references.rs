@@ -4,9 +4,9 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Exactness {
-    /// All that holds a namespace of this type is visible to the kernel reader: what is not explained is something else.
+    /// All that can hold the namespace is visible to the kernel reader: what is not explained is something else.
     Exact,
-    /// Some of what holds a namespace of this type is visible nowhere.
+    /// Some of what can hold the namespace is visible nowhere; or the kernel keeps tasks from the kernel reader.
     AtLeast,
 }
 

@@ -94,9 +94,9 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "LXKNSD_METRICS_LINKS")]
     pub(crate) metrics_links: bool,
 
-    /// Ask Docker and podman, over their sockets, for facts that nothing else shows
-    #[arg(long, global = true, env = "LXKNSD_ENGINES")]
-    pub(crate) engines: bool,
+    /// Do not ask Docker and podman over their sockets, for facts that nothing else shows
+    #[arg(long, global = true, env = "LXKNSD_NO_ENGINES")]
+    pub(crate) no_engines: bool,
 
     /// Answer from a scan of at most this age, unless a client says otherwise (Cache-Control: max-age)
     #[arg(long, global = true, env = "LXKNSD_MAX_AGE", value_name = "SECONDS", default_value = "5", value_parser = duration)]
@@ -241,7 +241,7 @@ impl Args {
                 metrics_of_ports: self.metrics_ports,
                 metrics_of_links: self.metrics_links,
                 files: self.expose_files,
-                engines: self.engines,
+                engines: !self.no_engines,
                 cache_bytes: mebibytes(self.cache),
                 history_bytes: mebibytes(self.history),
                 interval,

@@ -20,7 +20,7 @@ const ADDS: [(CapabilitySet, &str); 8] = [
         "the kernel's own lists of namespaces, mounts of all mount namespaces, and what only a process inside can read",
     ),
     (CapabilitySet::SYS_CHROOT, "namespaces that are mounted in other mount namespaces, which the helper enters"),
-    (CapabilitySet::DAC_OVERRIDE, "with --engines, what container engines answer on their sockets"),
+    (CapabilitySet::DAC_OVERRIDE, "what container engines answer on their sockets"),
     (
         CapabilitySet::NET_ADMIN,
         "the network namespaces of sockets and TUN/TAP files, and links of all network namespaces",

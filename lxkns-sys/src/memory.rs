@@ -30,6 +30,17 @@ impl Memory {
             unsafe { libc::mallopt(what, value) };
         }
     }
+
+    /// Returns to the system what is free between blocks that are in use: for a program that has just freed much, in blocks
+    /// of any size. It takes time, some microseconds for each free place.
+    #[doc(alias = "malloc_trim")]
+    pub fn returns_free_pages() {
+        #[cfg(target_env = "gnu")]
+        // SAFETY: it takes a number. Where it does nothing, more memory is kept.
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    }
 }
 
 /// Passes allocated memory on; exits if there is none.

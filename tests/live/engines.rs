@@ -1,6 +1,7 @@
 //! Containers, by what engines leave: bare runc and crun, the files of others made by hand, and users who forge them.
 
 mod doubtful;
+mod flooded;
 mod many;
 mod untried;
 
@@ -53,6 +54,7 @@ pub(super) fn tests() -> Vec<Test> {
     tests.extend(many::tests());
     tests.extend(doubtful::tests());
     tests.extend(untried::tests());
+    tests.extend(flooded::tests());
     tests
 }
 

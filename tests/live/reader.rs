@@ -4,6 +4,7 @@
 mod auto;
 mod lockdown;
 mod places;
+mod repeated;
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -47,17 +48,23 @@ pub(super) fn tests() -> Vec<Test> {
     tests.extend(auto::tests());
     tests.extend(lockdown::tests());
     tests.extend(places::tests());
+    tests.extend(repeated::tests());
     tests
 }
 
-/// No process is absent, also where the kernel keeps some from programs, and the first one is there always.
+/// No process is absent, also where the kernel keeps some from programs, and the first one is there always. Each has the parent
+/// that the kernel says, also one that it keeps from programs, which takes over who has lost its own.
 fn no_process_is_left_out() {
     let (host, actor) = (Discovery::of_host().unwrap(), Actor::spawn());
+    let orphan = Actor::spawn().fork();
     let snapshot = host.run(&DiscoveryOptions { reader: Some(Reader::Kernel), ..DiscoveryOptions::default() }).unwrap();
     assert_eq!(snapshot.reader, Some(Reader::Kernel), "{:?}", snapshot.gaps);
     for pid in [Pid(1), Pid(actor.pid())] {
         assert!(snapshot.processes.contains_key(&pid), "{pid}");
     }
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", orphan.pid())).unwrap();
+    let parent = stat.rsplit(')').next().and_then(|rest| rest.split(' ').nth(2)?.parse().ok()).unwrap();
+    assert_eq!(snapshot.processes[&Pid(orphan.pid())].ppid, Some(Pid(parent)), "{stat}");
 }
 
 /// A process for each place that the kernel reader has.

@@ -1,9 +1,12 @@
 //! `cargo xtask ci`: all that continuous integration runs, in one place that a person can run too.
 
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use crate::run::{cargo, run};
 use crate::{api, bench, deploy, dist, licences, page, test, tidy, vm};
@@ -39,21 +42,55 @@ const STEPS: [Step; 16] = [
     ("test", test::suite),
 ];
 
+/// So many of the last lines of a step that failed are shown again in the end.
+const LAST: usize = 80;
+
+/// A step that has ended.
+struct Ended {
+    name: &'static str,
+    took: Duration,
+    failure: Option<Failure>,
+}
+
+struct Failure {
+    reason: String,
+    last: VecDeque<Vec<u8>>,
+}
+
 /// Runs every step even if one fails, so one run shows all errors.
-fn run_steps(steps: &[Step]) -> Vec<(&'static str, Duration, anyhow::Result<()>)> {
-    let mut results = Vec::new();
-    for &(name, step) in steps {
-        println!("== {name}");
+fn run_steps(steps: &[Step]) -> anyhow::Result<Vec<Ended>> {
+    let mut all = Vec::new();
+    for &(name, _) in steps {
         let start = Instant::now();
-        let result = step();
+        let failure = run_by_itself(name)?;
         let took = start.elapsed();
-        match &result {
-            Ok(()) => println!("== {name}: ok, {:.1} s", took.as_secs_f64()),
-            Err(error) => println!("== {name}: FAILED, {:.1} s: {error:#}", took.as_secs_f64()),
+        match &failure {
+            None => println!("== {name}: ok, {:.1} s", took.as_secs_f64()),
+            Some(failure) => println!("== {name}: FAILED, {:.1} s: {}", took.as_secs_f64(), failure.reason),
         }
-        results.push((name, took, result));
+        all.push(Ended { name, took, failure });
     }
-    results
+    Ok(all)
+}
+
+/// Runs a step in a process of its own, passes on what it writes, and keeps the end of that if it fails.
+fn run_by_itself(name: &str) -> anyhow::Result<Option<Failure>> {
+    let (output, theirs) = std::io::pipe().context("cannot make a pipe")?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["ci", name]).stdin(Stdio::null()).stdout(theirs.try_clone()?).stderr(theirs);
+    let mut child = command.spawn().with_context(|| format!("cannot run the step {name}"))?;
+    // Its ends of the pipe: with them open here, the output would have no end.
+    drop(command);
+    let (mut output, mut line, mut last) = (BufReader::new(output), Vec::new(), VecDeque::new());
+    while output.read_until(b'\n', &mut line)? > 0 {
+        std::io::stdout().write_all(&line)?;
+        if last.len() == LAST {
+            last.pop_front();
+        }
+        last.push_back(std::mem::take(&mut line));
+    }
+    let status = child.wait()?;
+    Ok((!status.success()).then(|| Failure { reason: status.to_string(), last }))
 }
 
 pub(crate) fn all(args: &Args) -> anyhow::Result<()> {
@@ -62,16 +99,25 @@ pub(crate) fn all(args: &Args) -> anyhow::Result<()> {
     }
     let steps: Vec<Step> =
         STEPS.into_iter().filter(|step| args.only.is_empty() || args.only.iter().any(|name| name == step.0)).collect();
-    let results = run_steps(&steps);
-
-    println!();
-    for (name, took, result) in &results {
-        println!("{name:<10}{:>7.1} s  {}", took.as_secs_f64(), if result.is_ok() { "ok" } else { "FAILED" });
+    if let [(name, step)] = steps[..] {
+        println!("== {name}");
+        return step();
     }
-    let failed: Vec<String> =
-        results.iter().filter_map(|(name, _, result)| Some(format!("{name}: {:#}", result.as_ref().err()?))).collect();
+    let ended = run_steps(&steps)?;
+
+    let failed: Vec<_> = ended.iter().filter_map(|step| Some((step.name, step.failure.as_ref()?))).collect();
+    for (name, failure) in &failed {
+        println!("\n== {name}, which has failed, ended with");
+        for line in &failure.last {
+            std::io::stdout().write_all(line)?;
+        }
+    }
+    println!();
+    for Ended { name, took, failure } in &ended {
+        println!("{name:<10}{:>7.1} s  {}", took.as_secs_f64(), if failure.is_none() { "ok" } else { "FAILED" });
+    }
     if !failed.is_empty() {
-        bail!("failed:\n{}", failed.join("\n"));
+        bail!("failed: {}", failed.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "));
     }
     Ok(())
 }

@@ -34,5 +34,12 @@ pub(crate) fn proof() -> anyhow::Result<()> {
     if !Path::new("web/node_modules").exists() {
         npm(SCRIPTS[0])?;
     }
-    run(Command::new("sh").args(["proof/run.sh", "--test-reporter=spec"]).current_dir("web"))
+    let proof = || run(Command::new("sh").args(["proof/run.sh", "--test-reporter=spec"]).current_dir("web"));
+    // As for all tests on a host where much else runs.
+    proof().or_else(|error| {
+        println!("{error:#}; once more");
+        proof()?;
+        println!("UNSTEADY, passed at a second try: the proof; what failed at first is named above");
+        Ok(())
+    })
 }

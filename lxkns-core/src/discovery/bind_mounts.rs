@@ -1,6 +1,7 @@
 //! Place 8: bind mounts of namespaces; and the mounted file systems that belong to a namespace.
 
 use std::cmp::Reverse;
+use std::os::fd::OwnedFd;
 
 use bstr::{BString, ByteSlice};
 use rustc_hash::FxHashMap;
@@ -9,6 +10,7 @@ use rustix::fs::makedev;
 use super::facts;
 use super::found::Found;
 use super::inside_mounts::{self, Inside};
+use super::kept_mounts::KeptMounts;
 use super::mount_lists;
 use super::search::Search;
 use crate::failure::Failure;
@@ -48,6 +50,7 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) {
     }
     found.procfs_devices.extend(reach::identity(search.proc).map(|id| id.dev));
     let members = members(found);
+    let kept = KeptMounts::begin(search);
     search.keep_mount_namespaces();
     let go_through = |found: &mut Found, todo: Vec<NamespaceId>| {
         // Any holder of a mount namespace leads to it; without a process in it, a helper must enter.
@@ -57,7 +60,7 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) {
         // Those with many members take longest: nobody is left alone with one at the end.
         each.compact_sort_by_key(|(_, members, _)| Reverse(members.len()));
         let mut news = search.for_each(&each, |found, (mount_ns, members, holders)| {
-            one(search, found, *mount_ns, members, holders);
+            one(search, found, *mount_ns, members, holders, kept.as_ref());
         });
         news.mounts_seen.extend(todo);
         found.merge(news);
@@ -76,10 +79,13 @@ pub(super) fn all(search: &Search<'_>, found: &mut Found) {
         // Its members have vanished since; a bind mount that was found later leads to it.
         let again: Vec<_> = found.unentered.iter().copied().filter(|&id| search.has_kept(id)).collect();
         if again.is_empty() {
-            return;
+            break;
         }
         found.unentered.retain(|id| !again.contains(id));
         go_through(found, again);
+    }
+    if let Some(kept) = kept {
+        kept.finish(search, std::mem::take(&mut found.kept_mounts));
     }
 }
 
@@ -102,19 +108,38 @@ fn members(found: &Found) -> FxHashMap<NamespaceId, Vec<Tid>> {
     members
 }
 
-fn one(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, members: &[Tid], holders: &[Holder]) {
+fn one(
+    search: &Search<'_>,
+    found: &mut Found,
+    mount_ns: NamespaceId,
+    members: &[Tid],
+    holders: &[Holder],
+    kept: Option<&KeptMounts>,
+) {
     if members.is_empty() && !search.looks_in(Place::ProcesslessMounts) {
         return;
     }
     let mut inside = Inside::new(search, mount_ns, members, holders);
-    let mounts = mount_lists::of(search, found, mount_ns, members, &mut inside);
+    let mut roots = Roots::new(search.proc, members.iter().copied());
+    let unchanged = kept.and_then(|kept| kept.unchanged(mount_ns, &mut roots));
+    let (mounts, mut pinned): (Vec<_>, Vec<_>) = match unchanged {
+        Some(unchanged) => unchanged.into_iter().unzip(),
+        None => {
+            let gaps = found.gaps.len();
+            let mounts = mount_lists::of(search, found, mount_ns, members, &mut inside);
+            if let Some(kept) = kept.filter(|_| found.gaps.len() == gaps) {
+                found.kept_mounts.push((mount_ns, kept.that_matter(&mounts)));
+            }
+            (mounts, Vec::new())
+        }
+    };
     if search.looks_in(Place::BindMounts) {
-        let mut roots = Roots::new(search.proc, members.iter().copied());
-        for mount in mounts.iter().filter(|mount| is_wanted(mount)) {
+        pinned.resize_with(mounts.len(), || None);
+        for (mount, pinned) in mounts.iter().zip(pinned).filter(|(mount, _)| is_wanted(mount)) {
             if *mount.fs_type == *NSFS {
                 bind_mount(search, found, mount_ns, &mut roots, &mut inside, !members.is_empty(), mount);
             } else {
-                belonging(search, found, mount_ns, &mut roots, mount);
+                belonging(search, found, mount_ns, &mut roots, mount, pinned);
             }
         }
         of_user_namespaces(search, found, mount_ns, &mounts);
@@ -191,7 +216,14 @@ fn bind_mount(
 }
 
 /// Notes a file system that belongs to a namespace.
-fn belonging(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, roots: &mut Roots<'_>, mount: &Mount) {
+fn belonging(
+    search: &Search<'_>,
+    found: &mut Found,
+    mount_ns: NamespaceId,
+    roots: &mut Roots<'_>,
+    mount: &Mount,
+    pinned: Option<OwnedFd>,
+) {
     let (mount_id, file_system, fs_type) = (mount.id, mount.file_system, BString::from(mount.fs_type.as_bytes()));
     let path = mount.path().map(ToOwned::to_owned);
     if fs_type == "cgroup" || fs_type == "cgroup2" {
@@ -200,7 +232,8 @@ fn belonging(search: &Search<'_>, found: &mut Found, mount_ns: NamespaceId, root
     }
     if fs_type == "proc" {
         found.procfs_devices.insert(makedev(file_system.major, file_system.minor));
-        if let Some(id) = pid_namespace_of(search, roots, path.as_ref(), mount_id) {
+        let look_up = || roots.mount(path.as_ref()?, mount_id).ok();
+        if let Some(id) = pinned.or_else(look_up).and_then(|procfs| pid_namespace_of(search, &procfs)) {
             let holder = Holder::Mount { mount_ns, mount_id, fs_type, path };
             return found.note(search, Place::BindMounts, id, NamespaceType::Pid, holder);
         }
@@ -226,15 +259,9 @@ fn of_user_namespaces(search: &Search<'_>, found: &mut Found, mount_ns: Namespac
 }
 
 /// The PID namespace that a procfs shows: that of its PID 1, as long as that lives.
-fn pid_namespace_of(
-    search: &Search<'_>,
-    roots: &mut Roots<'_>,
-    path: Option<&BString>,
-    mount_id: u64,
-) -> Option<NamespaceId> {
-    let procfs = roots.mount(path?, mount_id).ok()?;
+fn pid_namespace_of(search: &Search<'_>, procfs: &OwnedFd) -> Option<NamespaceId> {
     let mut text = [0; 64];
-    let length = rustix::fs::readlinkat_raw(&procfs, c"1/ns/pid", &mut text).ok()?;
+    let length = rustix::fs::readlinkat_raw(procfs, c"1/ns/pid", &mut text).ok()?;
     let (_, ino) = parse::links::parse(&text[..length])?;
     Some(NamespaceId { ino, dev: search.devices.nsfs })
 }

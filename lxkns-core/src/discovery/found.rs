@@ -49,6 +49,8 @@ pub(super) struct Found {
     pub(super) gaps: Vec<Gap>,
     /// The mounts of mount namespaces, if requested.
     pub(super) mounts: Vec<(NamespaceId, Vec<Mount>)>,
+    /// Of the mounts that were read of mount namespaces, those that the session keeps.
+    pub(super) kept_mounts: Vec<(NamespaceId, Vec<Mount>)>,
     /// Mount namespaces whose mounts have been read.
     pub(super) mounts_seen: FxHashSet<NamespaceId>,
     /// Mount namespaces that a helper should have entered, but that nothing led to any more.
@@ -134,6 +136,7 @@ impl Found {
         self.cgroup_devices.extend(other.cgroup_devices);
         self.gaps.append(&mut other.gaps);
         self.mounts.append(&mut other.mounts);
+        self.kept_mounts.append(&mut other.kept_mounts);
         self.mounts_seen.extend(other.mounts_seen);
         self.unentered.extend(other.unentered);
         self.listed_by_kernel.extend(other.listed_by_kernel);

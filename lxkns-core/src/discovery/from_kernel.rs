@@ -14,10 +14,12 @@ use super::facts::Facts;
 use super::fds::{self, Table};
 use super::found::Found;
 use super::in_flight::OpenReceiver;
+use super::kept_mounts::Version;
 use super::processes::{self, Gathered};
 use super::search::Search;
 use super::tasks::{self, OtherTask, Reading, Whose};
 use super::tun::OpenTun;
+use super::untold;
 use crate::failure::{Failure, errno_of};
 use crate::kernel_reader::{FileKind, FileRecord, KernelReader, NamespaceRecord, Receiver, Refusal, TaskRecord};
 use crate::model::{
@@ -74,6 +76,7 @@ pub(super) fn all(search: &mut Search<'_>, found: &mut Found) -> Result<Found, N
     };
     (search.reads_kernel, search.listed) = (false, None);
     search.roots.clear();
+    search.mounts_changed.clear();
     let is_missing =
         matches!(gap.cause, Cause::Denied | Cause::Unsupported | Cause::OtherPidNamespace | Cause::Partial);
     let was_used = session.has_read_kernel.load(Ordering::Relaxed);
@@ -102,19 +105,26 @@ fn ask(search: &mut Search<'_>, found: &mut Found) -> Result<Found, Refusal> {
     search.reads_kernel = true;
     let options = search.options;
     let readers = OnceLock::new();
-    let (told, mut all, files) = std::thread::scope(|scope| {
+    let (told, missing, mut all, files) = std::thread::scope(|scope| {
         // Files take the kernel longest: they are read meanwhile by a thread, or afterwards where none can be started.
         let files = || files(options, reader, &readers);
         let thread = std::thread::Builder::new().name("lxkns".into()).spawn_scoped(scope, files);
+        let counted = untold::counted(search);
+        let mut missing = None;
         let told = reader.tasks().map(|tasks| {
+            // As no task began or ended meanwhile, as many as are not told of are kept from programs.
+            let count = counted.filter(|_| untold::counted(search) == counted);
+            missing = count.and_then(|(count, _)| count.checked_sub(tasks.len()));
             let left_out = processes::left_out(search);
-            Told::of(processes_of(tasks, &left_out), offset_ns)
+            Told::of(processes_of(tasks, &left_out, search.is_in_initial_pid_ns), offset_ns)
         });
         // The thread may wait for this.
         drop(readers.set(told.as_ref().map(|told| readers_of(search, &told.processes)).unwrap_or_default()));
         let mut all = Found::default();
         if let Ok(told) = &told {
-            (search.listed, search.roots) = (listed(search, reader, found), told.roots());
+            let mut changed = FxHashMap::default();
+            search.listed = listed(search, reader, found, &mut changed);
+            (search.mounts_changed, search.roots) = (changed, told.roots());
             all = processes::each(search, &told.processes, |found, process| told.process(search, found, process));
         }
         let files = match thread.map(ScopedJoinHandle::join) {
@@ -122,7 +132,7 @@ fn ask(search: &mut Search<'_>, found: &mut Found) -> Result<Found, Refusal> {
             Ok(Err(panic)) => std::panic::resume_unwind(panic),
             Err(_) => files(),
         };
-        (told, all, files)
+        (told, missing, all, files)
     });
     let (mut told, files) = (told?, files?);
     tell_file_system_owners(search, reader, &told, found);
@@ -134,23 +144,9 @@ fn ask(search: &mut Search<'_>, found: &mut Found) -> Result<Found, Refusal> {
     }
     let have_files: Vec<_> = told.processes.iter().filter(|process| !process.files.is_empty()).collect();
     all.merge(processes::each(search, &have_files, |found, process| told.files(search, found, process)));
-    add_untold(search, &told, &mut all);
+    let pids: Vec<_> = told.processes.iter().map(|process| process.pid).collect();
+    untold::add(search, &pids, missing, &mut all);
     Ok(all)
-}
-
-/// Adds what procfs lists, where the kernel keeps processes from programs: each PID namespace has a PID 1, so if that is not
-/// told of, others can be missing too.
-fn add_untold(search: &Search<'_>, told: &Told, all: &mut Found) {
-    const FIRST: Pid = Pid(1);
-    if search.proc.own_pid() == Some(FIRST) || told.processes.first().is_some_and(|process| process.pid == FIRST) {
-        return;
-    }
-    if let Ok(untold) = processes::newcomers(search, all) {
-        all.merge(untold);
-    }
-    if !all.processes.iter().any(|process| process.pid == FIRST) {
-        all.gap(Place::Processes, Object::Host, Operation::list("processes"), Cause::Hidden);
-    }
 }
 
 /// What procfs adds to start times for the caller, in nanoseconds.
@@ -174,8 +170,9 @@ fn start_time_offset(search: &Search<'_>, found: &Found) -> Result<i128, Refusal
     Ok(i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds))
 }
 
-/// The processes that these tasks make up, without some. One without a thread group leader has just vanished.
-fn processes_of(tasks: Vec<TaskRecord>, left_out: &[Pid]) -> Vec<ToldProcess> {
+/// The processes that these tasks make up, without some. One without a thread group leader has just vanished. The initial PID
+/// namespace numbers a parent as the kernel does, also one that the kernel keeps from programs.
+fn processes_of(tasks: Vec<TaskRecord>, left_out: &[Pid], in_initial: bool) -> Vec<ToldProcess> {
     let leaders = tasks.iter().filter(|task| task.tid == task.tgid && task.number != 0);
     let pids: FxHashMap<u32, u32> = leaders.map(|task| (task.tgid, task.number)).collect();
     let mut by_tgid: FxHashMap<u32, Vec<TaskRecord>> = FxHashMap::default();
@@ -189,7 +186,8 @@ fn processes_of(tasks: Vec<TaskRecord>, left_out: &[Pid]) -> Vec<ToldProcess> {
         .filter_map(|(tgid, mut tasks)| {
             let pid = Some(Pid(*pids.get(&tgid)?)).filter(|pid| !left_out.contains(pid))?;
             tasks.sort_unstable_by_key(|task| (task.tid != tgid, task.number));
-            let ppid = tasks.first().and_then(|leader| pids.get(&leader.parent)).map(|&pid| Pid(pid));
+            let parent = tasks.first().map_or(0, |leader| leader.parent);
+            let ppid = pids.get(&parent).copied().or((in_initial && parent != 0).then_some(parent)).map(Pid);
             // If the thread group leader has exited before the others, a living task stands for the process.
             let voice = match tasks.first().is_some_and(is_spent) {
                 true => tasks.iter().position(|task| !is_spent(task)).unwrap_or(0),
@@ -315,16 +313,30 @@ pub(super) type Listed = (FxHashMap<NamespaceId, Facts>, bool);
 
 /// The kernel's lists once more.
 pub(super) fn listed_now(search: &Search<'_>, found: &mut Found) -> Option<Listed> {
-    listed(search, search.session.kernel_reader().as_ref().ok()?, found)
+    listed(search, search.session.kernel_reader().as_ref().ok()?, found, &mut FxHashMap::default())
 }
 
 /// Reads the kernel's lists, where they are asked for and known. Lists that are known and not read are a gap.
-fn listed(search: &Search<'_>, reader: &KernelReader, found: &mut Found) -> Option<Listed> {
+fn listed(
+    search: &Search<'_>,
+    reader: &KernelReader,
+    found: &mut Found,
+    mounts_changed: &mut FxHashMap<NamespaceId, Version>,
+) -> Option<Listed> {
     if !search.looks_in(Place::Kernel) {
         return None;
     }
     let mut all = FxHashMap::default();
-    let (operation, failure) = match reader.listed(|listed| all.extend(facts_of(search, listed))) {
+    let note = |listed: NamespaceRecord| {
+        let facts = facts_of(search, listed);
+        if let Some((id, Facts { ns_type: NamespaceType::Mnt, .. })) = facts
+            && listed.changed != 0
+        {
+            mounts_changed.insert(id, (listed.unique_id, listed.changed));
+        }
+        all.extend(facts);
+    };
+    let (operation, failure) = match reader.listed(note) {
         Ok(true) => return Some((all, true)),
         Ok(false) => (Operation::list("namespaces"), Cause::Partial.into()),
         Err(Refusal { operation: Operation::Parse(_), .. }) => return None,

@@ -34,6 +34,7 @@ pub(crate) mod host;
 mod in_flight;
 mod initial;
 mod inside_mounts;
+mod kept_mounts;
 mod kernel;
 mod left_behind;
 mod mount_facts;
@@ -54,6 +55,7 @@ mod task_powers;
 mod tasks;
 mod tun;
 mod tun_users;
+mod untold;
 mod workers;
 
 use std::time::{Instant, SystemTime};

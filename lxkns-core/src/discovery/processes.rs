@@ -80,7 +80,7 @@ pub(super) fn left_out(search: &Search<'_>) -> Vec<Pid> {
 }
 
 /// Reads one process with its tasks and descriptors. A process that vanishes during the read is left out.
-fn process(search: &Search<'_>, found: &mut Found, pid: Pid) {
+pub(super) fn process(search: &Search<'_>, found: &mut Found, pid: Pid) {
     /// The number of tries. A process that executes programs faster than it can be read is a gap.
     const TRIES: usize = 16;
     /// The number of readings as exiting that are not believed. Between them, a process that executes programs one after

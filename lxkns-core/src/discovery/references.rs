@@ -10,9 +10,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::found::{Found, Seen};
 use super::search::Search;
-use super::session::Discovery;
 use crate::kernel_reader::{FileKind, KernelReader, NamespaceRecord, Receiver, Refusal, WaitingKind};
-use crate::model::{Exactness, Holder, NamespaceId, NamespaceType, Object, Place, References, Snapshot};
+use crate::model::{Exactness, Holder, NamespaceId, NamespaceType, Object, Pid, Place, References, Snapshot};
 
 /// What the kernel counted when a scan began.
 pub(super) struct Counts(FxHashMap<u32, NamespaceRecord>);
@@ -28,6 +27,8 @@ struct Walk {
     lacks_tuns: bool,
     /// Whether more waits in sockets than is gone into.
     is_cut: bool,
+    /// Whether the kernel keeps tasks from programs, whose namespaces and files are not among the explained ones then.
+    lacks_tasks: bool,
 }
 
 /// Reads the counts before the mounts are read; `None` if they are not wanted or the kernel does not tell. In another PID
@@ -69,11 +70,11 @@ pub(super) fn all(
     let Some(before) = before else { return FxHashMap::default() };
     search.forget_kept();
     let told = search.session.kernel_reader().as_ref().map_err(Clone::clone).and_then(|reader| {
-        let (walk, after) = (walk(search.session, reader)?, counts(reader)?);
+        let (walk, after) = (walk(search, reader)?, counts(reader)?);
         let mut told = explained(search, found, reader, &walk, &[&before, &after])?;
         let has_more = |references: &References| references.has_more();
         if told.values().any(has_more) {
-            let (walk, again) = (self::walk(search.session, reader)?, counts(reader)?);
+            let (walk, again) = (self::walk(search, reader)?, counts(reader)?);
             let second = explained(search, found, reader, &walk, &[&before, &after, &again])?;
             told.retain(|id, references| !references.has_more() || second.get(id) == Some(references));
         }
@@ -98,13 +99,17 @@ fn explained(
         let exactness = match seen.ns_type {
             NamespaceType::User | NamespaceType::Pid => continue,
             NamespaceType::Net => Exactness::AtLeast,
+            _ if walk.lacks_tasks => Exactness::AtLeast,
             _ => Exactness::Exact,
         };
         let Ok(ino) = u32::try_from(id.ino) else { continue };
         let mut told = counts.iter().map(|Counts(counts)| counts.get(&ino));
         let Some(&record) = told.next().flatten() else { continue };
         let is_it = |record: &NamespaceRecord| NamespaceType::from_clone_flag(record.clone_flag) == Some(seen.ns_type);
-        if !is_it(&record) || !told.all(|other| other == Some(&record)) {
+        let is_same = |other: &NamespaceRecord| {
+            (other.address, other.unique_id, other.references) == (record.address, record.unique_id, record.references)
+        };
+        if !is_it(&record) || !told.all(|other| other.is_some_and(is_same)) {
             continue;
         }
         let is_open = walk.open.contains(&ino) || is_bind_mounted(seen);
@@ -131,16 +136,20 @@ fn is_bind_mounted(seen: &Seen) -> bool {
 }
 
 /// Goes through all tasks and files once.
-fn walk(session: &Discovery<'_>, reader: &KernelReader) -> Result<Walk, Refusal> {
+fn walk(search: &Search<'_>, reader: &KernelReader) -> Result<Walk, Refusal> {
     let mut walk = Walk::default();
+    let listed = search.proc.pids().unwrap_or_default();
     let mut explain = |ino: u32| *walk.explained.entry(ino).or_default() += 1;
     let mut sets = FxHashSet::default();
+    let mut told = FxHashSet::default();
     for task in reader.tasks()? {
+        told.insert(Pid(task.number));
         if task.nsproxy.is_some_and(|set| sets.insert(set)) {
             // Of those for children, the PID namespace is none that counts.
             task.namespaces.into_iter().for_each(&mut explain);
         }
     }
+    walk.lacks_tasks = lacks_some(search, &listed, &told);
     let (mut files, mut sockets) = (FxHashSet::default(), FxHashSet::default());
     let (mut receivers, mut others, mut tuns) = (Vec::new(), Vec::new(), Vec::new());
     reader.files(true, |file| {
@@ -163,7 +172,7 @@ fn walk(session: &Discovery<'_>, reader: &KernelReader) -> Result<Walk, Refusal>
     })?;
     reader.held_by_files(&others)?.into_iter().for_each(&mut explain);
     // The driver can be a module that does not describe itself.
-    let told = reader.tuns(&tuns, |path| session.btf(path));
+    let told = reader.tuns(&tuns, |path| search.session.btf(path));
     let lacks_tuns = told.is_err();
     told.unwrap_or_default().into_iter().for_each(|(net, _)| explain(net));
     let (waiting, unsure) = reader.in_flight(&receivers)?;
@@ -179,6 +188,13 @@ fn walk(session: &Discovery<'_>, reader: &KernelReader) -> Result<Walk, Refusal>
     walk.explained.remove(&0);
     walk.lacks_tuns = lacks_tuns && !tuns.is_empty();
     Ok(walk)
+}
+
+/// Whether there are processes that the kernel does not tell programs of: PID 1, which each PID namespace has, or one that
+/// procfs has listed before and still has.
+fn lacks_some(search: &Search<'_>, listed: &[Pid], told: &FxHashSet<Pid>) -> bool {
+    let is_there = |pid: &Pid| search.proc.process(*pid).is_ok_and(|dir| dir.read("stat", &mut Vec::new()).is_ok());
+    !told.contains(&Pid(1)) || listed.iter().any(|pid| !told.contains(pid) && is_there(pid))
 }
 
 /// Adds them to the snapshot, but for the initial namespaces.

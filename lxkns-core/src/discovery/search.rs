@@ -10,6 +10,7 @@ use super::command_lines::Reader;
 use super::facts::{self, Facts};
 use super::from_kernel::Listed;
 use super::host;
+use super::kept_mounts::Version;
 use super::session::Discovery;
 use crate::failure::Failure;
 use crate::kernel_reader::Refusal;
@@ -37,6 +38,9 @@ pub(super) struct Search<'a> {
     pub(super) file_system_owners: OnceLock<FxHashMap<DeviceNumber, NamespaceId>>,
     /// What the kernel's own lists told when processes had just been read, and whether they were read to their ends.
     pub(super) listed: Option<Listed>,
+    /// Of mount namespaces, the unique ID and the number of the last change when the kernel reader told of them, before any
+    /// mount list was read.
+    pub(super) mounts_changed: FxHashMap<NamespaceId, Version>,
     /// Which root directory processes have, by the task that stands for each, as the kernel reader tells it.
     pub(super) roots: FxHashMap<Tid, (u64, u64)>,
     /// Whether the caller is in the initial PID namespace, in which all others are visible.
@@ -74,6 +78,7 @@ impl<'a> Search<'a> {
             told: OnceLock::new(),
             file_system_owners: OnceLock::new(),
             listed: None,
+            mounts_changed: FxHashMap::default(),
             roots: FxHashMap::default(),
             is_in_initial_pid_ns: false,
             interfaces: Interfaces::default(),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
+use super::kept_mounts::KeptMounts;
 use super::left_behind::LeftBehind;
 use super::socket_users::Kept;
 use super::{confinement, file_system_users, from_kernel, host, shared_memory, socket_users, task_powers, tun_users};
@@ -44,6 +45,10 @@ pub struct Discovery<'a> {
     pub(super) left_behind: LeftBehind,
     /// Who had sockets open in the last scan, if that is kept.
     pub(super) socket_users: Option<Mutex<Kept>>,
+    /// What of mount lists need not be read again.
+    pub(super) kept_mounts: Mutex<KeptMounts>,
+    /// The processes that the kernel kept from programs when all were last listed.
+    pub(super) untold: Mutex<Vec<Pid>>,
     /// Put together once, for all scans.
     kernel_reader: OnceLock<Result<KernelReader, Refusal>>,
     /// Where the kernel describes its structures.
@@ -105,6 +110,8 @@ impl<'a> Discovery<'a> {
             prefers_kernel: OnceLock::new(),
             has_read_kernel: AtomicBool::new(false),
             refused: OnceLock::new(),
+            kept_mounts: Mutex::default(),
+            untold: Mutex::default(),
         }
     }
 

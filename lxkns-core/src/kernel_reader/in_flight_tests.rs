@@ -172,6 +172,22 @@ fn more_than_is_gone_into_is_said() {
 }
 
 #[test]
+fn nests_are_gone_into_and_what_is_deeper_is_said() {
+    for (depth, is_cut) in [(DEPTH, false), (DEPTH + 1, true)] {
+        let mut fake = nested();
+        // Each has the next one in flight; the last one has none.
+        let at = |nth: usize| 0x100_000 * (nth as u64 + 1);
+        for nth in 0..depth {
+            let message = [(0, at(nth) + 0x40_000)];
+            fake.socket(at(nth), 100 + nth as u64, 1, if nth + 1 < depth { &message } else { &[] });
+            fake.put(at(nth) + 0x40_000, &[1, at(nth + 1)]);
+        }
+        let (_, unsure) = waiting(&LAYOUT, &fake, &[Receiver { file: at(0), inode: 100 }]).unwrap();
+        assert_eq!(unsure.is_cut, is_cut, "{depth}");
+    }
+}
+
+#[test]
 fn connections_are_sockets_that_wait() {
     let mut fake = nested();
     let connection = INNER + 0x400;

@@ -37,11 +37,12 @@ use std::ffi::CStr;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lxkns_sys::{BpfArray, BpfInstruction};
 use rustc_hash::FxHashSet;
 use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::discovery::host;
 use crate::failure::Failure;
@@ -63,7 +64,7 @@ pub(crate) const TUN_BTF: &str = "/sys/kernel/btf/tun";
 /// The helpers that the programs call are for programs under the GPL. These programs are offered under it too.
 const LICENSE: &CStr = c"GPL";
 
-/// How long an iterator may take. Ten thousand processes take a tenth of a second; but where a thread group leader has
+/// How much time of a processor an iterator may take. Ten thousand processes take a tenth of a second; but where a thread group leader has
 /// exited, the kernel goes through a table once for each thread that shares it.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -134,6 +135,12 @@ pub(crate) fn permission() -> Result<(), Refusal> {
     }
 }
 
+/// How much time of a processor the calling thread has taken. On a loaded host, or while the process is stopped, much more
+/// passes, and iterators wait for nothing else.
+fn worked() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
 /// A program, and the link to its iterator once it was needed. A program that is refused is not loaded again.
 #[derive(Debug)]
 struct Iterator {
@@ -180,11 +187,11 @@ impl Iterator {
     ) -> Result<(), Refusal> {
         let link = self.link.get_or_init(|| self.load(None)).as_ref().map_err(Clone::clone)?;
         let iterator = lxkns_sys::bpf_create_iterator(link).map_err(Refusal::of(Call::Bpf))?;
-        let began = Instant::now();
+        let began = worked();
         let mut buffer = vec![0; step];
         let mut kept = 0;
         loop {
-            if began.elapsed() > PATIENCE {
+            if worked().saturating_sub(began) > PATIENCE {
                 return Err(Refusal { operation: Call::Bpf.into(), failure: Cause::TimedOut.into() });
             }
             let filled = match rustix::io::read(&iterator, &mut buffer[kept..]) {
@@ -440,6 +447,15 @@ mod tests {
         for length in 0..module.len() {
             assert!(btf::joined(&kernel, &module[..length]).is_err(), "{length} bytes");
         }
+    }
+
+    #[test]
+    fn time_in_which_nothing_is_done_is_not_counted() {
+        let began = worked();
+        let waits = rustix::event::Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+        rustix::event::poll(&mut [], Some(&waits)).unwrap();
+        assert!(worked() - began < Duration::from_millis(100));
+        while worked() - began < Duration::from_millis(1) {}
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(super) struct Layout {
     parent: Option<i16>,
     /// The UID that created it, of a user namespace.
     owner_uid: Option<i16>,
+    /// The number of the last change, of a mount namespace.
+    changed: Option<i16>,
 }
 
 impl Layout {
@@ -74,6 +76,7 @@ impl Layout {
             owner: f.pointer(owner)?,
             parent: is(NamespaceType::Pid).then(|| f.pointer("pid_namespace.parent")).transpose()?,
             owner_uid: is(NamespaceType::User).then(|| f.number("user_namespace.owner")).transpose()?,
+            changed: if is(NamespaceType::Mnt) { f.at("mnt_namespace.event", 8).ok() } else { None },
         })
     }
 }
@@ -114,6 +117,11 @@ impl Writer {
         }
         if let Some(owner_uid) = layout.owner_uid {
             p.read(RECORD + namespace::OWNER_UID, 4, R6, owner_uid);
+        }
+        if let Some(changed) = layout.changed {
+            p.follow(R8, R6, changed);
+            p.add(R8, 1);
+            p.store(Width::Eight, FRAME, RECORD + namespace::CHANGED, R8);
         }
         p.write_record(R7, NAMESPACE);
     }

@@ -28,11 +28,13 @@ pub(super) mod namespace {
     pub(crate) const TYPE: i16 = 4;
     /// The inode number of the user namespace that owns it; of a user namespace, of its parent.
     pub(crate) const OWNER: i16 = 8;
+    pub(crate) const REFERENCES: i16 = 12;
     /// That of the parent of a PID namespace.
-    pub(crate) const PARENT: i16 = 12;
+    pub(crate) const PARENT: i16 = 16;
     /// The UID that created a user namespace.
-    pub(crate) const OWNER_UID: i16 = 16;
-    pub(crate) const REFERENCES: i16 = 20;
+    pub(crate) const OWNER_UID: i16 = 20;
+    /// In place of these two: one more than the number of the last change of a mount namespace.
+    pub(crate) const CHANGED: i16 = PARENT;
     pub(crate) const UNIQUE_ID: i16 = 24;
     /// Where its structure is in the kernel's memory.
     pub(crate) const ADDRESS: i16 = 32;
@@ -211,6 +213,8 @@ pub(crate) struct NamespaceRecord {
     pub(crate) unique_id: u64,
     /// Where its structure is in the kernel's memory.
     pub(crate) address: u64,
+    /// Of a mount namespace, another number whenever something is mounted or unmounted; 0 where that is not known.
+    pub(crate) changed: u64,
 }
 
 impl NamespaceRecord {
@@ -225,6 +229,7 @@ impl NamespaceRecord {
             references: u32_of(bytes, namespace::REFERENCES),
             unique_id: u64_of(bytes, namespace::UNIQUE_ID),
             address: u64_of(bytes, namespace::ADDRESS),
+            changed: u64_of(bytes, namespace::CHANGED),
         }
     }
 }

@@ -56,15 +56,27 @@ pub(crate) struct Answers {
     pub(crate) gaps: Vec<Gap>,
 }
 
-/// The threads that the kernel has not let go, each with the process that it asks.
+/// How long an engine that has not answered in time is left alone: each scan would wait for it.
+const REST: Duration = Duration::from_secs(60);
+
+/// An engine that has not answered in time: the end of its rest, and the thread that the kernel has not let go, if any.
+type Late = (Pid, Instant, Option<JoinHandle<()>>);
+
+/// Those that have not answered in time.
 #[derive(Debug, Default)]
-pub(crate) struct Unanswered(Mutex<Vec<(Pid, JoinHandle<()>)>>);
+pub(crate) struct Unanswered(Mutex<Vec<Late>>);
 
 impl Unanswered {
-    fn waits_for(&self, pid: Pid) -> bool {
+    fn has(&self, pid: Pid) -> bool {
         let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        left.retain(|(_, thread)| !thread.is_finished());
-        left.iter().any(|(other, _)| *other == pid)
+        let now = Instant::now();
+        left.retain(|(_, until, thread)| *until > now || thread.as_ref().is_some_and(|thread| !thread.is_finished()));
+        left.iter().any(|(other, ..)| *other == pid)
+    }
+
+    fn add(&self, pid: Pid, thread: Option<JoinHandle<()>>) {
+        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        left.push((pid, Instant::now() + REST, thread));
     }
 }
 
@@ -176,10 +188,10 @@ impl<'a> Asking<'a> {
                 Ok(listeners) if listeners.is_empty() && kind == EngineKind::Podman => {}
                 Ok(listeners) if listeners.is_empty() => {
                     let what = "ask engine: no UNIX socket with a path".into();
-                    self.gap(pid, Operation::Other(what), Cause::NotTried);
+                    self.gap(pid, Operation::Other(what), Cause::NoPath);
                 }
-                Ok(_) if self.unanswered.waits_for(pid) => {
-                    self.gap(pid, Operation::Other("ask engine".into()), Cause::TimedOut);
+                Ok(_) if self.unanswered.has(pid) => {
+                    self.gap(pid, Operation::Other("ask engine".into()), Cause::NotTried);
                 }
                 Ok(_) if found.len() == MOST_ENGINES => left_out += 1,
                 Ok(listeners) => found.push((kind, peer, listeners)),
@@ -224,6 +236,10 @@ impl<'a> Asking<'a> {
                         drop(thread);
                     }
                     self.all.answers.extend(answer);
+                    let is_late = |failed: &Failed| matches!(failed.failure, Failure::Cause(Cause::TimedOut));
+                    if failures.iter().any(is_late) {
+                        self.unanswered.add(pid, None);
+                    }
                     failures.into_iter().for_each(|failed| self.fail(pid, failed));
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
@@ -231,7 +247,7 @@ impl<'a> Asking<'a> {
         }
         for (pid, thread) in std::mem::take(&mut self.threads) {
             self.gap(pid, Operation::Other("ask engine".into()), Cause::TimedOut);
-            self.unanswered.0.lock().unwrap_or_else(PoisonError::into_inner).push((pid, thread));
+            self.unanswered.add(pid, Some(thread));
         }
         self.all.answers.compact_sort_by_key(|answer| answer.pid);
         self.all

@@ -1,24 +1,18 @@
 //! What Docker keeps of each container: `config.v2.json`.
 
-use bstr::ByteSlice as _;
-use lxkns_model::CompactSort as _;
 use lxkns_model::{EngineKind, EvidenceKind};
 
 use super::{Claim, Main};
-use crate::collect::Collector;
+use crate::collect::{Collector, counts};
 use crate::files::path_in;
 use crate::parse::docker;
 
 /// Reads it of those containers that something else names, and of all where a network namespace was left behind.
 pub(crate) fn collect(collector: &mut Collector<'_>) {
     const FILE: &str = "config.v2.json";
-    let mut roots = std::mem::take(&mut collector.docker_roots);
-    roots.compact_sort();
-    roots.dedup();
-    for root in roots {
-        let Some(all) = root.to_str().ok().and_then(|root| collector.at(&format!("{root}/containers"))) else {
-            continue;
-        };
+    let roots = std::mem::take(&mut collector.docker_roots);
+    for (said_by, root) in collector.places(roots) {
+        let Some(all) = collector.at_by(&format!("{root}/containers"), said_by) else { continue };
         for id in collector.names(&all) {
             let is_named =
                 collector.hints.ids.wait().contains(&id) || collector.known.contains(&("moby".into(), id.clone()));
@@ -26,6 +20,9 @@ pub(crate) fn collect(collector: &mut Collector<'_>) {
                 continue;
             }
             let Some((text, whose)) = collector.read_in(&all, &id, FILE) else { continue };
+            if !counts(said_by, whose) {
+                continue;
+            }
             let config = match docker::parse(&text) {
                 Ok(config) if config.id == id => config,
                 _ => {

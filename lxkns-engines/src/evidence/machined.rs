@@ -27,6 +27,7 @@ pub(crate) fn collect(collector: &mut Collector<'_>) {
         if machine.leader != 0 {
             claim.main = Main::Pid(machine.leader, None);
         }
+        claim.cgroups.extend(machine.unit);
         claim.facts.created = machine.created;
         claim.facts.name = Some(name.into());
         collector.claim(claim, whose);

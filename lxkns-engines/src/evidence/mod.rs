@@ -99,6 +99,45 @@ impl Claim {
     }
 }
 
+/// How long a name of a container can be, or of what belongs to it.
+const LONGEST_NAME: usize = 1024;
+
+/// How long all labels and annotations of a container can be together, by what root has written, and by what others have.
+const LONGEST_LABELS: [usize; 2] = [256 << 10, 64 << 10];
+
+impl Claim {
+    /// Whether it says no more than is kept; else the rest is left out, and `…` ends what was cut.
+    pub(crate) fn cut(&mut self) -> bool {
+        let Facts { name, runtime, image, hostname, pod, labels, annotations, .. } = &mut self.facts;
+        let pod = pod.iter_mut().flat_map(|pod| [&mut pod.namespace, &mut pod.name, &mut pod.uid]);
+        let names = [name, runtime, image, hostname];
+        let mut is_cut = false;
+        for name in names.into_iter().flatten().chain(pod) {
+            if name.len() > LONGEST_NAME {
+                let end = (0..=LONGEST_NAME).rev().find(|&end| name[end] & 0xc0 != 0x80).unwrap_or(0);
+                name.truncate(end);
+                name.extend_from_slice("…".as_bytes());
+                is_cut = true;
+            }
+        }
+        let mut left = LONGEST_LABELS[usize::from(self.whose.is_some())];
+        for labels in [labels, annotations] {
+            labels.retain(|key, value| {
+                let rest = left.checked_sub(key.len() + value.len());
+                left = rest.unwrap_or(left);
+                is_cut |= rest.is_none();
+                rest.is_some()
+            });
+        }
+        is_cut
+    }
+
+    /// Whether its ID is longer than any that an engine gives.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.id.len() > LONGEST_NAME || self.engine_namespace.len() > LONGEST_NAME
+    }
+}
+
 /// Evidence that only root can make, and that names no process for certain.
 pub(crate) fn likely(kind: EvidenceKind, at: impl Into<BString>, pid: Option<Pid>) -> Evidence {
     Evidence { kind, at: at.into(), pid, confidence: Confidence::Likely }

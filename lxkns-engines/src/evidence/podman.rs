@@ -1,11 +1,10 @@
 //! What containers/storage keeps of podman's containers, and podman of its pods.
 
 use bstr::{BString, ByteSlice as _};
-use lxkns_model::CompactSort as _;
 use lxkns_model::{EngineKind, EvidenceKind, Pod, Uid};
 
 use super::Claim;
-use crate::collect::Collector;
+use crate::collect::{Collector, counts};
 use crate::parse::podman;
 
 /// Where root's are, if nothing says otherwise.
@@ -20,20 +19,15 @@ pub(crate) fn storage_of(bundle: &[u8]) -> Option<BString> {
 
 pub(crate) fn collect(collector: &mut Collector<'_>) {
     let mut storages = std::mem::take(&mut collector.storages);
-    // Root's comes first of equals.
-    storages.push((STORAGE.into(), None));
-    storages.compact_sort();
-    storages.dedup_by(|(path, _), (before, _)| path == before);
-    for (storage, said_by) in storages {
-        let counts = |whose: Option<Uid>| said_by.is_none() || whose == said_by;
-        let Ok(path) = storage.to_str().map(str::to_owned) else { continue };
-        let Some(dir) = collector.at(&path) else { continue };
+    storages.insert((None, STORAGE.into()));
+    for (said_by, path) in collector.places(storages) {
+        let Some(dir) = collector.at_by(&path, said_by) else { continue };
         for name in collector.names(&dir) {
             let Some(name) = name.to_str().ok().filter(|name| name.ends_with("-containers")) else { continue };
             let Some(dir) = collector.again(&format!("{path}/{name}")) else { continue };
             for file in ["containers.json", "volatile-containers.json"] {
                 let Some((text, whose)) = collector.read(&dir, file) else { continue };
-                if !counts(whose) {
+                if !counts(said_by, whose) {
                     continue;
                 }
                 let Ok(all) = podman::parse(&text) else {
@@ -50,19 +44,21 @@ pub(crate) fn collect(collector: &mut Collector<'_>) {
                 }
             }
         }
-        pods(collector, &path, &counts);
+        pods(collector, &path, said_by);
     }
 }
 
 /// The pods of containers, and their names.
-fn pods(collector: &mut Collector<'_>, storage: &str, counts: &dyn Fn(Option<Uid>) -> bool) {
+fn pods(collector: &mut Collector<'_>, storage: &str, said_by: Option<Uid>) {
     if collector.pods.is_empty() {
         return;
     }
     let places = [(format!("{storage}/libpod"), "bolt_state.db"), (storage.to_owned(), "db.sql")];
     for (path, file) in places {
         let Some(dir) = collector.again(&path) else { continue };
-        let Some((text, whose)) = collector.read(&dir, file).filter(|(_, whose)| counts(*whose)) else { continue };
+        let Some((text, whose)) = collector.read(&dir, file).filter(|(_, whose)| counts(said_by, *whose)) else {
+            continue;
+        };
         // As many as one pass each over the database allows.
         let named: Vec<_> = collector
             .pods

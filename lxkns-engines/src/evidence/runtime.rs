@@ -123,13 +123,12 @@ fn of_runc(collector: &mut Collector<'_>, all: &Dir, namespace: &[u8]) {
     }
 }
 
-/// What else is to be read because of a container.
+/// What else is to be read because of a container: directories with the ordinary user who says so.
 #[derive(Default)]
 struct Noted {
     id: BString,
-    docker_root: Option<BString>,
-    /// With the ordinary user who says so.
-    storage: Option<(BString, Option<Uid>)>,
+    docker_root: Option<(Option<Uid>, BString)>,
+    storage: Option<(Option<Uid>, BString)>,
     pod: Option<BString>,
 }
 
@@ -168,11 +167,9 @@ impl Parser {
         claim.facts.network_path = state.network_path;
         claim.facts.hostname = state.hostname;
         let mut noted = note(&mut claim, state.bundle, whose);
-        noted.docker_root = match kind {
-            // What a user says leads to no files of root's.
-            EngineKind::Docker if whose.is_none() => state.rootfs.as_deref().and_then(|rootfs| data_root(rootfs)),
-            _ => None,
-        };
+        if kind == EngineKind::Docker {
+            noted.docker_root = state.rootfs.as_deref().and_then(|rootfs| data_root(rootfs)).map(|root| (whose, root));
+        }
         self.sink.claim(claim, whose);
         Some(noted)
     }
@@ -230,7 +227,7 @@ fn crun_status(
 /// Takes what the annotations say into a claim, and returns what is to be read because of it.
 fn note(claim: &mut Claim, bundle: Option<BString>, whose: Option<Uid>) -> Noted {
     annotations::apply(claim);
-    let storage = bundle.as_deref().and_then(|bundle| super::podman::storage_of(bundle)).map(|it| (it, whose));
+    let storage = bundle.as_deref().and_then(|bundle| super::podman::storage_of(bundle)).map(|it| (whose, it));
     let pod = (claim.kind == EngineKind::Podman).then(|| {
         let sandbox = claim.facts.pod.as_ref().and_then(|pod| unless_empty(pod.uid.clone()));
         sandbox.unwrap_or_else(|| claim.id.clone())

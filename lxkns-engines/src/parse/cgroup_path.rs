@@ -7,6 +7,7 @@
 //! | CRI-O (*untried*) | `crio-ID`, `crio-ID.scope` |
 //! | nerdctl (*untried*) | `nerdctl-ID.scope` |
 //! | podman | `libpod-ID`, `libpod-ID.scope`, `libpod-payload-ID` |
+//! | runc, crun | `runc-ID.scope`, `crun-ID.scope` |
 //! | LXC | `lxc.payload.NAME`, `lxc.payload/NAME`, `lxc/NAME` |
 //! | systemd-machined | `machine-NAME.scope`, `systemd-nspawn@NAME.service` |
 //!
@@ -88,13 +89,16 @@ fn named(before: &[u8], component: &[u8], after: Option<&[u8]>, is_kubernetes: b
     }
     let scope = component.strip_suffix(b".scope");
     let stem = scope.unwrap_or(component);
-    const PREFIXES: [(&[u8], EngineKind); 6] = [
+    const PREFIXES: [(&[u8], EngineKind); 8] = [
         (b"docker-", EngineKind::Docker),
         (b"cri-containerd-", EngineKind::Cri),
         (b"crio-", EngineKind::CriO),
         (b"nerdctl-", EngineKind::Containerd),
         (b"libpod-payload-", EngineKind::Podman),
         (b"libpod-", EngineKind::Podman),
+        // Told nothing else, a runtime has systemd make this; Docker without root tells it nothing else.
+        (b"runc-", EngineKind::Runc),
+        (b"crun-", EngineKind::Crun),
     ];
     let by_prefix = PREFIXES.iter().find_map(|(prefix, kind)| Some((*kind, stem.strip_prefix(*prefix)?)));
     if let Some((kind, id)) = by_prefix.filter(|(_, id)| is_long_id(id)) {
@@ -200,6 +204,8 @@ mod tests {
             "/machine.slice/machine-libpod_pod_$B.slice/libpod-$A.scope",
         );
         one("/system.slice/web.service/libpod-payload-$A", Podman, "$A", "/system.slice/web.service/libpod-payload-$A");
+        one("/system.slice/runc-$A.scope", Runc, "$A", "/system.slice/runc-$A.scope");
+        one("/system.slice/crun-$A.scope/x", Crun, "$A", "/system.slice/crun-$A.scope");
         one("/lxc.payload.lx1", Lxc, "lx1", "/lxc.payload.lx1");
         one("/lxc.payload.a.b/system.slice/ssh.service", Lxc, "a.b", "/lxc.payload.a.b");
         one("/lxc/lx1/init.scope", Lxc, "lx1", "/lxc/lx1");

@@ -50,9 +50,7 @@ fn number(text: &[u8]) -> Option<u64> {
 
 /// Without quotation marks around it, and backslashes before what they quote.
 fn unquoted(value: &[u8]) -> BString {
-    let Some(inner) = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) else {
-        return value.into();
-    };
+    let inner = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
     let mut plain = BString::default();
     let mut is_quoted = false;
     for &byte in inner {
@@ -73,13 +71,13 @@ mod tests {
     #[test]
     fn a_machine_is_read() {
         let machine = parse(
-            b"# This is private data. Do not parse.\nNAME=lx\nSCOPE=machine-lx.scope\nSERVICE=systemd-nspawn\n\
+            b"# This is private data. Do not parse.\nNAME=l-x\nSCOPE=machine-l\\\\x2dx.scope\nSERVICE=systemd-nspawn\n\
             ROOT=/var/lib/machines/lx\nID=9f\nLEADER=4711\nCLASS=container\nREALTIME=1795914487505138\nMONOTONIC=5\n",
         );
         let machine = machine.unwrap();
-        assert_eq!((machine.name, machine.leader), ("lx".into(), 4711));
+        assert_eq!((machine.name, machine.leader), ("l-x".into(), 4711));
         assert_eq!((machine.class.unwrap(), machine.service.unwrap()), ("container".into(), "systemd-nspawn".into()));
-        assert_eq!(machine.unit.unwrap(), "machine-lx.scope");
+        assert_eq!(machine.unit.unwrap(), r"machine-l\x2dx.scope");
         assert!(machine.created.is_some());
     }
 

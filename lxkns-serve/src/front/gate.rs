@@ -87,6 +87,11 @@ impl Gate {
         })
     }
 
+    /// Whether there are passwords, which browsers ask for.
+    pub(super) fn has_users(&self) -> bool {
+        !self.users.is_empty()
+    }
+
     /// How a client may say who it is.
     pub(super) fn challenges(&self) -> impl Iterator<Item = HeaderValue> {
         let basic = (!self.users.is_empty()).then_some("Basic realm=\"lxknsd\", charset=\"UTF-8\"");

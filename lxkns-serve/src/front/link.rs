@@ -232,7 +232,8 @@ impl Link {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn read(&self, mut reading: OwnedReadHalf) -> io::Result<()> {
+    async fn read(&self, reading: OwnedReadHalf) -> io::Result<()> {
+        let mut reading = tokio::io::BufReader::new(reading);
         let mut bytes = Vec::new();
         loop {
             let mut header = [0; HEADER];
@@ -241,7 +242,7 @@ impl Link {
             reading.read_exact(&mut bytes).await?;
             let reply: Reply = message(&bytes).map_err(io::Error::other)?;
             let (Reply::Head { id, .. } | Reply::Chunk { id, .. } | Reply::GivenUp { id }) = reply;
-            // There is at most one reply on the way to each; of one that is gone, nobody waits for it.
+            // There are at most a head and a piece on the way to each; of one that is gone, nobody waits for them.
             if let Some(waiting) = self.waiting().get(&id) {
                 let _ = waiting.send(reply);
             }
@@ -284,7 +285,9 @@ impl Answer {
         if self.open.is_done {
             return Ok(None);
         }
-        self.want()?;
+        if !self.head.has_one_piece() {
+            self.want()?;
+        }
         self.piece().await
     }
 

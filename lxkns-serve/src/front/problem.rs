@@ -11,6 +11,7 @@ pub(super) struct Problem {
     pub(super) status: StatusCode,
     pub(super) kind: &'static str,
     title: &'static str,
+    detail: Option<&'static str>,
 }
 
 impl Problem {
@@ -23,6 +24,14 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "peer", "This user may not connect to the socket (see --allow-uid)");
     pub(super) const CREDENTIALS: Self =
         Self::new(StatusCode::UNAUTHORIZED, "credentials", "A known password or bearer token is needed");
+    pub(super) const TOKEN: Self = Self {
+        title: "A known bearer token is needed",
+        detail: Some(
+            "A browser cannot send a bearer token: for the page, let the service know users with passwords or client \
+             certificates in place of tokens (--web.config.file: basic_auth_users, client_ca_file)",
+        ),
+        ..Self::CREDENTIALS
+    };
     pub(super) const RATE: Self =
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate", "More requests than the service is configured to answer");
     pub(super) const LOGINS: Self = Self::new(StatusCode::TOO_MANY_REQUESTS, "logins", "Too many passwords were tried");
@@ -36,13 +45,16 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "starting", "The process that reads the host is being started");
 
     const fn new(status: StatusCode, kind: &'static str, title: &'static str) -> Self {
-        Self { status, kind, title }
+        Self { status, kind, title, detail: None }
     }
 
     /// The body.
     pub(super) fn body(self) -> Vec<u8> {
         let kind = format!("urn:lxkns:problem:{}", self.kind);
-        let value = json!({ "type": kind, "title": self.title, "status": self.status.as_u16() });
+        let mut value = json!({ "type": kind, "title": self.title, "status": self.status.as_u16() });
+        if let Some(detail) = self.detail {
+            value["detail"] = detail.into();
+        }
         format!("{value}\n").into_bytes()
     }
 }

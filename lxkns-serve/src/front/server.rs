@@ -280,7 +280,8 @@ impl Server {
             Ok(answered) => answered,
             Err((route, problem)) => {
                 self.stats.refuse(problem.kind);
-                (route, refusal(problem))
+                let is_for_programs = problem == Problem::CREDENTIALS && !self.gate().has_users();
+                (route, refusal(if is_for_programs { Problem::TOKEN } else { problem }))
             }
         };
         let took = began.elapsed();

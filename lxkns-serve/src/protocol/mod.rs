@@ -2,11 +2,13 @@
 //!
 //! The front asks ([`Request::Ask`]) under a number of its own. The reader answers with a [`Head`], and then with one
 //! [`Reply::Chunk`] for each [`Request::More`], so neither side ever has more than one piece of an answer waiting on the
-//! way, however slow a client is. [`Request::Done`] ends an answer that is not read to its end.
+//! way, however slow a client is. A body of one piece comes without being asked for, right behind its head, after which the
+//! number is free. [`Request::Done`] ends an answer that is not read to its end.
 //!
 //! This module does no I/O. Both sides refuse a frame that is too long, cut short, has something left over, or is of
 //! another version; whoever sees one closes the connection.
 
+mod bytes;
 mod question;
 #[cfg(test)]
 mod tests;
@@ -19,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::question::{Kind, LONGEST_VALUE, MOST_PARAMETERS, Question};
 
 /// The version of the protocol, in each frame.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The bytes before a message: its length, as four bytes, the lowest first, and the version.
 pub(crate) const HEADER: usize = 5;
 /// The longest message of the front.
@@ -70,6 +72,7 @@ pub(crate) enum Reply {
         /// The number of the question.
         id: u32,
         /// At most [`CHUNK`] bytes.
+        #[serde(with = "bytes")]
         bytes: Vec<u8>,
         /// Whether it is the last one, after which the number is free.
         is_last: bool,
@@ -107,6 +110,11 @@ impl Head {
     /// That of a body, with no more than that.
     pub(crate) fn of(status: u16, content: Content, tag: u128, length: u64) -> Self {
         Self { status, content, tag, length, taken_at_ms: None, age_ms: 0, state: None, next: None }
+    }
+
+    /// Whether the body is one piece, which comes right behind.
+    pub(crate) fn has_one_piece(&self) -> bool {
+        self.content != Content::Events && self.length <= CHUNK as u64
     }
 }
 

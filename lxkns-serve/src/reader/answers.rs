@@ -1,13 +1,14 @@
 //! From a question to its answer.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use lxkns_core::wire::{self, WriteOptions};
 use tracing::warn;
 
+use super::body::Writer;
 use super::cache::{Answer, Cache};
 use super::feed::Feed;
 use super::follow::Following;
@@ -31,6 +32,8 @@ pub(crate) struct Answers {
     pub(super) feed: Arc<Feed>,
     pub(super) states: Arc<States>,
     standing: Standing,
+    /// Whether answers were made since that was last asked.
+    has_made: AtomicBool,
 }
 
 /// An answer, and what it is from.
@@ -72,7 +75,8 @@ impl Answers {
         let scanning = Host::new(settings, &CANCEL)?;
         let shared = Arc::clone(&scans);
         std::thread::spawn(move || shared.run(|| scanning.scan()));
-        let answers = Self { host, scans, cache, feed, states: Arc::new(states), standing };
+        let answers =
+            Self { host, scans, cache, feed, states: Arc::new(states), standing, has_made: AtomicBool::new(false) };
         let following = Following::new(&answers, wake);
         std::thread::spawn(move || following.run());
         Ok(answers)
@@ -81,6 +85,11 @@ impl Answers {
     /// What is told as it happens.
     pub(crate) fn feed(&self) -> &Arc<Feed> {
         &self.feed
+    }
+
+    /// Whether answers were made since this was last asked, which takes memory that is free now.
+    pub(crate) fn has_made_some(&self) -> bool {
+        self.has_made.swap(false, Ordering::Relaxed)
     }
 
     /// The scans.
@@ -122,13 +131,21 @@ impl Answers {
         Ok(whole)
     }
 
+    fn of_scan(&self, answer: Arc<Answer>, scan: Arc<Scan>) -> Answered {
+        let state = Some((self.feed.epoch(), scan.number));
+        Answered { answer, scan: Some(scan), state, next: None }
+    }
+
+    /// The answer to a question that needs neither a scan nor anything to be found.
+    pub(crate) fn at_hand(&self, question: &Question, max_age: Option<Duration>) -> Option<Answered> {
+        let max_age = max_age.unwrap_or(self.host.settings.max_age);
+        let scan = self.scans.last().filter(|scan| scan.began.elapsed() <= max_age)?;
+        Some(self.of_scan(self.cache.find(scan.number, question)?, scan))
+    }
+
     fn whole(&self, question: &Question, max_age: Option<Duration>) -> Answered {
         let max_age = max_age.unwrap_or(self.host.settings.max_age);
         let got = self.scans.get(max_age);
-        let of_scan = |answer: Arc<Answer>, scan: Arc<Scan>| {
-            let state = Some((self.feed.epoch(), scan.number));
-            Answered { answer, scan: Some(scan), state, next: None }
-        };
         if question.kind == Kind::Metrics {
             let mut families = metrics::of(got.as_deref().ok(), self.scans.figures());
             families.push(self.standing.metric());
@@ -158,13 +175,14 @@ impl Answers {
                 let newest = self.scans.last().map_or(scan.number, |last| last.number);
                 self.cache.keep_only(newest);
                 let answer = self.cache.get(scan.number, question, || self.find(question, &scan));
-                return of_scan(answer, scan);
+                return self.of_scan(answer, scan);
             }
         };
-        of_scan(Arc::new(made.unwrap_or_else(|problem| problem.answer())), scan)
+        self.of_scan(Arc::new(made.unwrap_or_else(|problem| problem.answer())), scan)
     }
 
     fn find(&self, question: &Question, scan: &Scan) -> Answer {
+        self.has_made.store(true, Ordering::Relaxed);
         self.found(question, scan).unwrap_or_else(|problem| problem.answer())
     }
 
@@ -172,7 +190,7 @@ impl Answers {
         let snapshot = &scan.snapshot;
         let mut options = WriteOptions::default();
         options.command_lines = self.host.settings.command_lines;
-        let mut body = Vec::new();
+        let mut body = Writer::default();
         match question.kind {
             Kind::Diff => return self.diff(question, scan),
             Kind::Processes | Kind::PidMap => question.takes(&[])?,
@@ -191,7 +209,7 @@ impl Answers {
             _ => return Asking { host: &self.host, snapshot, question }.answer(),
         };
         match written {
-            Ok(()) => Ok(Answer::new(200, Content::Json, body)),
+            Ok(()) => Ok(body.answer(200, Content::Json)),
             Err(error) => {
                 warn!(process = "reader", question = question.kind.name(), %error, "not answered");
                 Err(Problem::failed())

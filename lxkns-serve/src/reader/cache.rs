@@ -1,12 +1,13 @@
 //! Finished answers: each is made once for a scan, however many ask.
 
 use std::collections::VecDeque;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustc_hash::FxHashMap;
 
+use super::body::{Body, Writer};
 use crate::protocol::{Content, Question};
-use crate::tag;
 
 /// An answer.
 #[derive(Debug)]
@@ -16,16 +17,18 @@ pub(crate) struct Answer {
     /// The type of the body.
     pub(crate) content: Content,
     /// The body.
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Body,
     /// A number that another body does not have.
     pub(crate) tag: u128,
 }
 
 impl Answer {
     /// With its tag.
-    pub(crate) fn new(status: u16, content: Content, body: Vec<u8>) -> Self {
-        let tag = tag::of(&body);
-        Self { status, content, body, tag }
+    pub(crate) fn new(status: u16, content: Content, body: impl AsRef<[u8]>) -> Self {
+        let mut writer = Writer::default();
+        // Memory takes all that there is.
+        let _ = writer.write_all(body.as_ref());
+        writer.answer(status, content)
     }
 }
 
@@ -69,7 +72,7 @@ impl Cache {
             Arc::new(make())
         }));
         if is_new {
-            self.note(key, answer.body.len());
+            self.note(key, answer.body.kept());
         }
         answer
     }

@@ -16,6 +16,7 @@ use lxkns_core::model::{Namespace, NamespaceId};
 use lxkns_core::relations::Life;
 use lxkns_core::{EventOptions, Events, Snapshot, wire};
 use lxkns_inside::Lives;
+use lxkns_sys::Memory;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 use tracing::{info, warn};
@@ -125,7 +126,10 @@ impl Following {
             }
             let due = state.active.as_ref().map(|_| state.pace.due());
             self.wait(due.into_iter().chain(until).min(), &mut state);
-            state.step();
+            if state.step() {
+                // The snapshot before the last one was freed: many small blocks, between others that stay.
+                Memory::returns_free_pages();
+            }
         }
     }
 
@@ -161,26 +165,32 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    fn step(&mut self) {
+    /// Whether it has looked at a scan.
+    fn step(&mut self) -> bool {
         self.note();
         let newest = self.of.scans.last().filter(|scan| scan.number > self.seen);
         if let Some(scan) = newest {
-            return self.look(&scan);
+            self.look(&scan);
+            return true;
         }
         let now = Instant::now();
         if self.active.is_none() || self.pace.due() > now {
-            return;
+            return false;
         }
         match self.of.scans.since(now) {
-            Ok(scan) => self.look(&scan),
+            Ok(scan) => {
+                self.look(&scan);
+                true
+            }
             Err(_) => {
-                let Some(active) = &mut self.active else { return };
+                let Some(active) = &mut self.active else { return false };
                 self.pace.scanned(now, now.elapsed());
                 self.pace.want(now);
                 if !std::mem::replace(&mut active.has_failed, true) {
                     let data = json!({ "text": "the host could not be read; trying again" });
                     self.of.feed.tell([News { kind: "failed", ns_type: None, data: data.to_string().into_bytes() }]);
                 }
+                false
             }
         }
     }

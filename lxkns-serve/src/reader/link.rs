@@ -1,5 +1,6 @@
 //! A connection to the front: reads its frames, and hands out bodies piece by piece.
 
+use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -103,23 +104,23 @@ fn work(answers: &Answers, jobs: &Mutex<Receiver<Job>>) {
 }
 
 /// Serves a connection until it ends, on threads of its own.
-pub(crate) fn start(socket: OwnedFd, questions: Questions, feed: Arc<Feed>, most_bytes: usize) {
+pub(crate) fn start(socket: OwnedFd, questions: Questions, answers: Arc<Answers>) {
     let socket = UnixStream::from(socket);
     // A front that does not read has only itself to blame; it is not waited for.
     if socket.set_write_timeout(Some(PATIENCE)).is_err() {
         return;
     }
-    let link = Arc::new(Link::new(socket, most_bytes));
-    let (tells, told) = (Arc::clone(&link), Arc::clone(&feed));
+    let link = Arc::new(Link::new(socket, answers.host.settings.cache_bytes));
+    let (tells, told) = (Arc::clone(&link), Arc::clone(answers.feed()));
     std::thread::spawn(move || tells.tell_events(&told));
     std::thread::spawn(move || {
-        if let Err(error) = link.serve(&questions, &feed)
+        if let Err(error) = link.serve(&questions, &answers)
             && error.kind() != io::ErrorKind::UnexpectedEof
         {
             warn!(process = "reader", %error, "connection to the front ended");
         }
         link.close();
-        feed.touch_all();
+        answers.feed().touch_all();
     });
 }
 
@@ -129,21 +130,26 @@ impl Link {
         Self { socket, state, most_bytes: most_bytes.max(LEAST_BYTES), writing, is_closed }
     }
 
-    fn serve(self: &Arc<Self>, questions: &Questions, feed: &Arc<Feed>) -> io::Result<()> {
+    fn serve(self: &Arc<Self>, questions: &Questions, answers: &Answers) -> io::Result<()> {
+        let mut socket = io::BufReader::new(&self.socket);
         let mut bytes = Vec::new();
         loop {
             let mut header = [0; HEADER];
-            (&self.socket).read_exact(&mut header)?;
+            socket.read_exact(&mut header)?;
             bytes.resize(length(header, LONGEST_REQUEST).map_err(io::Error::other)?, 0);
-            (&self.socket).read_exact(&mut bytes)?;
+            socket.read_exact(&mut bytes)?;
             match message::<Request>(&bytes).map_err(io::Error::other)? {
                 Request::Ask { id, question, .. } if question.kind == Kind::Events => {
                     self.begin(id)?;
-                    self.follow(id, &question, feed);
+                    self.follow(id, &question, answers.feed());
                 }
                 Request::Ask { id, question, max_age_ms } => {
                     self.begin(id)?;
-                    self.ask(id, question, max_age_ms, questions);
+                    // What is finished needs no other thread.
+                    match answers.at_hand(&question, max_age_ms.map(milliseconds)) {
+                        Some(answered) => self.answer(id, answered),
+                        None => self.ask(id, question, max_age_ms, questions),
+                    }
                 }
                 Request::More { id } => self.more(id)?,
                 Request::Done { id } => {
@@ -175,7 +181,7 @@ impl Link {
     }
 
     fn ask(self: &Arc<Self>, id: u32, question: Question, max_age_ms: Option<u32>, questions: &Questions) {
-        let max_age = max_age_ms.map(|ms| Duration::from_millis(ms.into()));
+        let max_age = max_age_ms.map(milliseconds);
         let job = Job { link: Arc::clone(self), id, question, max_age, since: Instant::now() };
         if !questions.put(job) {
             self.answer(id, Problem::busy().answer().into());
@@ -187,7 +193,7 @@ impl Link {
         match feed.follow(question) {
             Ok(follower) => {
                 self.open().insert(id, Open::Follows(follower));
-                self.tell(&Reply::Head { id, head: Head::of(200, Content::Events, 0, 0) });
+                self.tell(&[Reply::Head { id, head: Head::of(200, Content::Events, 0, 0) }]);
             }
             Err(problem) => self.answer(id, problem.answer().into()),
         }
@@ -220,20 +226,28 @@ impl Link {
                 }
             }
         };
-        self.tell(&Reply::Chunk { id, bytes, is_last });
+        self.tell(&[Reply::Chunk { id, bytes, is_last }]);
     }
 
-    /// Tells what comes before a body, and keeps the body to be fetched.
+    /// Tells what comes before a body, and the body if it is one piece; a longer one is kept to be fetched.
     fn answer(&self, id: u32, answered: Answered) {
-        let (head, given_up) = {
+        let head = answered.head();
+        if head.has_one_piece() {
+            if self.open().remove(&id).is_some() {
+                // One piece is as it was written.
+                let bytes = answered.answer.body.piece(0).map(Cow::into_owned).unwrap_or_default();
+                self.tell(&[Reply::Head { id, head }, Reply::Chunk { id, bytes, is_last: true }]);
+            }
+            return;
+        }
+        let given_up = {
             let mut open = self.open();
             let Some(state) = open.get_mut(&id) else { return };
-            let head = answered.head();
             *state = Open::Answered(answered.answer, 0, Instant::now());
-            (head, make_room(&mut open, self.most_bytes))
+            make_room(&mut open, self.most_bytes)
         };
-        given_up.into_iter().for_each(|id| self.tell(&Reply::GivenUp { id }));
-        self.tell(&Reply::Head { id, head });
+        let given_up = given_up.into_iter().map(|id| Reply::GivenUp { id });
+        self.tell(&given_up.chain([Reply::Head { id, head }]).collect::<Vec<_>>());
     }
 
     fn more(&self, id: u32) -> io::Result<()> {
@@ -261,16 +275,16 @@ impl Link {
             }
             (answer, from, is_last)
         };
-        let to = answer.body.len().min(from + CHUNK);
-        self.tell(&Reply::Chunk { id, bytes: answer.body[from..to].to_vec(), is_last });
+        self.tell(&[Reply::Chunk { id, bytes: answer.body.piece(from)?.into_owned(), is_last }]);
         Ok(())
     }
 
-    /// Says something. Where that fails, the connection ends.
-    fn tell(&self, reply: &Reply) {
-        let told = frame(reply, LONGEST_REPLY).map_err(io::Error::other).and_then(|frame| {
+    /// Says these, one after the other. Where that fails, the connection ends.
+    fn tell(&self, replies: &[Reply]) {
+        let frames = replies.iter().map(|reply| frame(reply, LONGEST_REPLY)).collect::<Result<Vec<_>, _>>();
+        let told = frames.map_err(io::Error::other).and_then(|frames| {
             let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            (&self.socket).write_all(&frame)
+            (&self.socket).write_all(&frames.concat())
         });
         if told.is_err() {
             self.close();
@@ -285,6 +299,10 @@ impl Link {
     }
 }
 
+fn milliseconds(ms: u32) -> Duration {
+    Duration::from_millis(ms.into())
+}
+
 /// Gives up bodies that together are too long, those first of which nothing was read for the longest time: each can be of
 /// another scan, which nobody else asks about, so a client that asks often and reads nothing would fill the memory. Returns
 /// the numbers of those who were reading them.
@@ -292,7 +310,7 @@ fn make_room(open: &mut FxHashMap<u32, Open>, most_bytes: usize) -> Vec<u32> {
     let mut bodies: FxHashMap<*const Answer, (Instant, usize)> = FxHashMap::default();
     for state in open.values() {
         if let Open::Answered(answer, _, when) = state {
-            let body = bodies.entry(Arc::as_ptr(answer)).or_insert((*when, answer.body.len()));
+            let body = bodies.entry(Arc::as_ptr(answer)).or_insert((*when, answer.body.kept()));
             body.0 = body.0.max(*when);
         }
     }
@@ -335,6 +353,7 @@ impl Answered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reader::body::noise;
 
     #[test]
     fn who_reads_nothing_does_not_fill_the_memory() {
@@ -349,11 +368,11 @@ mod tests {
             }
             given_up
         });
-        let answer = || Arc::new(Answer::new(200, Content::Json, vec![b' '; LEAST_BYTES / 8]));
+        let answer = || Arc::new(Answer::new(200, Content::Json, noise(LEAST_BYTES / 8)));
         let bytes = || {
             let open = link.open();
             let bodies = open.values().filter_map(|open| match open {
-                Open::Answered(answer, ..) => Some((Arc::as_ptr(answer), answer.body.len())),
+                Open::Answered(answer, ..) => Some((Arc::as_ptr(answer), answer.body.kept())),
                 _ => None,
             });
             bodies.collect::<FxHashMap<_, _>>().values().sum::<usize>()
@@ -393,7 +412,7 @@ mod tests {
             link.begin(id).unwrap();
             link.ask(id, Question::plain(Kind::Why), None, &questions);
         }
-        let is_refused = |id: u32| matches!(link.open()[&id], Open::Answered(..));
+        let is_refused = |id: u32| !link.is_open(id);
         assert!(!is_refused(1) && is_refused(2));
         for (id, kind) in [(10, Kind::Metrics), (11, Kind::Ready)] {
             link.begin(id).unwrap();

@@ -6,6 +6,7 @@
 //! happens. The first thread listens to the supervisor, and says that the process is alive.
 
 mod answers;
+mod body;
 mod cache;
 mod cgroup_namespace;
 mod feed;
@@ -96,7 +97,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let questions = link::start_workers(&answers);
     control::send(&control, &News::Ready, &[]).context("say that it is ready")?;
     info!(process = "reader", "ready");
-    let most_bytes = answers.host.settings.cache_bytes;
     let mut due = Instant::now() + HEARTBEAT;
     loop {
         let left = due.saturating_duration_since(Instant::now());
@@ -106,12 +106,15 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 let news = answers.scans().stuck().map_or(News::Alive, News::GiveUp);
                 control::send(&control, &news, &[]).context("say that it is alive")?;
                 due = Instant::now() + HEARTBEAT;
+                if answers.has_made_some() {
+                    lxkns_sys::Memory::returns_free_pages();
+                }
             }
             Ok(_) => match control::receive::<Order>(&control, RecvFlags::empty())? {
                 None => return Ok(()),
                 Some((Order::Link, fds)) => {
                     let link = fds.into_iter().next().context("a connection without its socket")?;
-                    link::start(link, questions.clone(), Arc::clone(answers.feed()), most_bytes);
+                    link::start(link, questions.clone(), Arc::clone(&answers));
                 }
                 Some((Order::Start(_) | Order::Access | Order::Drain, _)) => {}
             },

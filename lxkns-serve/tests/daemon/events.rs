@@ -26,21 +26,21 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// A client that follows events.
-struct Client {
+pub(super) struct Client {
     stream: BufReader<TcpStream>,
     head: String,
 }
 
 /// One event.
 #[derive(Debug)]
-struct Event {
+pub(super) struct Event {
     id: Option<String>,
     kind: String,
     data: Value,
 }
 
 impl Client {
-    fn of(daemon: &Daemon, query: &str, headers: &[&str]) -> Self {
+    pub(super) fn of(daemon: &Daemon, query: &str, headers: &[&str]) -> Self {
         let mut stream = daemon.connect();
         stream.write_all(request("GET", &format!("/api/v1/events{query}"), headers).as_bytes()).unwrap();
         let mut stream = BufReader::new(stream);
@@ -67,7 +67,7 @@ impl Client {
         }
     }
 
-    fn next(&mut self) -> Option<Event> {
+    pub(super) fn next(&mut self) -> Option<Event> {
         let (mut id, mut kind, mut data) = (None, None, Value::Null);
         loop {
             let line = self.line()?;

@@ -5,9 +5,11 @@ mod answers;
 mod attack;
 mod cgroups;
 mod description;
+mod engines;
 mod events;
 mod fleet;
 mod http;
+mod long;
 mod merge_patch;
 mod powers;
 mod processes;
@@ -28,9 +30,11 @@ pub(crate) fn tests() -> Vec<Trial> {
         attack::tests(),
         cgroups::tests(),
         description::tests(),
+        engines::tests(),
         events::tests(),
         fleet::tests(),
         http::tests(),
+        long::tests(),
         powers::tests(),
         processes::tests(),
         robust::tests(),

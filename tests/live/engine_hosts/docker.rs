@@ -23,8 +23,13 @@ impl Docker {
     /// Starts it, with the image.
     pub(super) fn start() -> Self {
         let daemon = Daemon::start("dockerd", &["--storage-driver=overlay2"]);
-        succeeds("docker", &["load", "--input", &image::archive()]);
+        Self::load();
         Self { daemon }
+    }
+
+    /// Gives it the image.
+    pub(super) fn load() {
+        succeeds("docker", &["load", "--input", &image::archive()]);
     }
 
     /// Starts a container, with these options, and returns its ID.
@@ -37,14 +42,25 @@ impl Docker {
     /// What Docker says of a container.
     #[track_caller]
     pub(super) fn inspect(name: &str) -> Value {
-        let mut said: Value = serde_json::from_str(&succeeds("docker", &["container", "inspect", name])).unwrap();
+        Self::inspect_by(&[], name)
+    }
+
+    fn inspect_by(host: &[&str], name: &str) -> Value {
+        let said = succeeds("docker", &[host, &["container", "inspect", name]].concat());
+        let mut said: Value = serde_json::from_str(&said).unwrap();
         said[0].take()
     }
 
     /// The same, in the form that lxkns must agree with.
     #[track_caller]
     pub(super) fn told(name: &str) -> Told {
-        let said = Self::inspect(name);
+        Self::told_by(&[], name)
+    }
+
+    /// The same, of a container of the daemon that these options name.
+    #[track_caller]
+    pub(super) fn told_by(host: &[&str], name: &str) -> Told {
+        let said = Self::inspect_by(host, name);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let labels = said["Config"]["Labels"].as_object().unwrap();
         let labels: Vec<_> = labels.iter().map(|(key, value)| (key.clone(), text(value))).collect();
@@ -203,6 +219,25 @@ pub(super) fn killed_shim(name: &str) {
         kill(super::parent(told.pid));
         assert!(fs::exists(format!("/proc/{}/root/bin/busybox", told.pid)).unwrap(), "the container goes on");
         Seen::now().check(&told);
+    });
+}
+
+/// What Docker's file says of a container that was killed is not said of another process with its PID.
+pub(super) fn reused_pid(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        let docker = Docker::start();
+        Docker::run("web", &[]);
+        let told = Docker::told("web");
+        docker.daemon.kill();
+        kill(super::parent(told.pid));
+        kill(told.pid.try_into().unwrap());
+        let config = fs::read(format!("/var/lib/docker/containers/{}/config.v2.json", told.id)).unwrap();
+        let config: Value = serde_json::from_slice(&config).unwrap();
+        let other = super::with_pid(told.pid, Command::new("unshare").args(["--mount", "sleep", "inf"]));
+        assert_eq!(config["State"]["Pid"], other, "{config}");
+        let seen = Seen::now();
+        assert_eq!(seen.of_process(other.into()), None, "{seen:?}");
+        assert_eq!(seen.by_id(&told.id)["state"], "exited", "its network namespace is left: {seen:?}");
     });
 }
 

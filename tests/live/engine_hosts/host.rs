@@ -29,7 +29,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_se
 use super::super::program::{Ran, run};
 use crate::harness::lxkns;
 
-const PART: &str = "LXKNS_TEST_ENGINE_HOST";
+pub(super) const PART: &str = "LXKNS_TEST_ENGINE_HOST";
 const CGROUPS: &str = "LXKNS_TEST_CGROUPS";
 
 /// How long a test may take before all is cleared away.

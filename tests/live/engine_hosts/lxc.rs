@@ -109,8 +109,8 @@ pub(super) fn nspawn(name: &str) {
     });
 }
 
-/// Starts a container with nothing but a runtime, and returns what that says of it.
-fn start_bare(runtime: &'static str, id: &str) -> Told {
+/// Starts a container with nothing but a runtime, told these options, and returns what that says of it.
+pub(super) fn start_bare(runtime: &'static str, id: &str, options: &[&str]) -> Told {
     let bundle = format!("/run/bundles/{id}");
     image::root(&format!("{bundle}/rootfs"));
     succeeds(runtime, &["spec", "--bundle", &bundle]);
@@ -121,7 +121,7 @@ fn start_bare(runtime: &'static str, id: &str) -> Told {
     // A host may lack the capability to raise them.
     config["process"]["rlimits"] = json!([]);
     fs::write(&path, config.to_string()).unwrap();
-    succeeds(runtime, &["run", "--detach", "--bundle", &bundle, id]);
+    succeeds(runtime, &[options, &["run", "--detach", "--bundle", &bundle, id]].concat());
     bare_told(runtime, id)
 }
 
@@ -143,8 +143,8 @@ fn bare_told(runtime: &'static str, id: &str) -> Told {
 
 fn bare(name: &str, runtime: &'static str) {
     on_own_host(name, Cgroups::AsHere, || {
-        let one = start_bare(runtime, "one");
-        start_bare(runtime, "two");
+        let one = start_bare(runtime, "one", &[]);
+        start_bare(runtime, "two", &[]);
         succeeds(runtime, &["pause", "two"]);
         agree(&[one.clone(), bare_told(runtime, "two")]);
         enters("one", "cat /etc/os-release", "ID=lxkns-test\n");

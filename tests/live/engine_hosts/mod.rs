@@ -3,6 +3,7 @@
 
 mod api;
 mod audit;
+mod booted;
 mod containerd;
 mod cri;
 mod docker;
@@ -13,8 +14,11 @@ mod image;
 mod lxc;
 mod own_host;
 mod podman;
+mod rootless;
 mod seen;
 mod service;
+mod systemd;
+mod user;
 
 use std::fs;
 
@@ -37,6 +41,13 @@ macro_rules! needs {
             Program("busybox"),
             $($need),*
         ]
+    };
+}
+
+/// The same on a host that systemd boots.
+macro_rules! systemd_and {
+    ($($need:expr),* $(,)?) => {
+        needs![File("/lib/systemd/systemd"), Program("dbus-daemon"), Program("nsenter"), $($need),*]
     };
 }
 
@@ -81,6 +92,16 @@ pub(super) fn tests() -> Vec<Test> {
     const NSPAWN: &[Need] = needs![Program("systemd-nspawn")];
     const RUNC: &[Need] = needs![Program("runc")];
     const CRUN: &[Need] = needs![Program("crun")];
+    const ROOTLESS_DOCKER: &[Need] = needs![
+        Program("dockerd"),
+        Program("docker"),
+        Program("runc"),
+        Program("rootlesskit"),
+        Program("newuidmap"),
+        Program("slirp4netns"),
+        Program("setpriv"),
+        File(rootless::PROGRAM),
+    ];
     const USER: &[Need] = needs![Program("setpriv")];
     const SERVICE_DOCKER: &[Need] =
         needs![Image, Program("dockerd"), Program("docker"), Program("runc"), Program("iptables")];
@@ -129,6 +150,7 @@ pub(super) fn tests() -> Vec<Test> {
         engine("engine_hosts::docker::unified_cgroups", DOCKER, docker::unified_cgroups),
         engine("engine_hosts::docker::ordinary_user", DOCKER_USER, docker::ordinary_user),
         engine("engine_hosts::docker::killed_shim", DOCKER, docker::killed_shim),
+        engine("engine_hosts::docker::reused_pid", DOCKER, docker::reused_pid),
         engine("engine_hosts::docker::network_namespace_left", DOCKER, docker::network_namespace_left),
         engine("engine_hosts::docker::seen_from_outside", DOCKER, docker::seen_from_outside),
         engine("engine_hosts::docker::in_docker", DOCKER, docker::in_docker),
@@ -150,6 +172,29 @@ pub(super) fn tests() -> Vec<Test> {
         engine("engine_hosts::lxc::nspawn", NSPAWN, lxc::nspawn),
         engine("engine_hosts::lxc::runc", RUNC, lxc::runc),
         engine("engine_hosts::lxc::crun", CRUN, lxc::crun),
+        engine("engine_hosts::rootless::docker", ROOTLESS_DOCKER, rootless::docker),
+        engine(
+            "engine_hosts::systemd::docker",
+            systemd_and![Program("dockerd"), Program("runc"), Program("iptables")],
+            systemd::docker,
+        ),
+        engine(
+            "engine_hosts::systemd::podman",
+            systemd_and![Program("podman"), Program("conmon"), Program("runc")],
+            systemd::podman,
+        ),
+        engine("engine_hosts::systemd::runc", systemd_and![Program("runc"), Program("setpriv")], systemd::runc),
+        engine(
+            "engine_hosts::systemd::machines",
+            systemd_and![Program("machinectl"), Program("busctl")],
+            systemd::machines,
+        ),
+        engine("engine_hosts::systemd::units", systemd_and![], systemd::units),
+        engine(
+            "engine_hosts::systemd::rootless_docker",
+            systemd_and![Program("dockerd"), Program("rootlesskit"), Program("slirp4netns"), File(rootless::PROGRAM)],
+            systemd::rootless_docker,
+        ),
         engine("engine_hosts::guides::no_tools_docker", GUIDE_DOCKER, guides::no_tools_docker),
         engine("engine_hosts::guides::no_tools_podman", GUIDE_PODMAN, guides::no_tools_podman),
         engine("engine_hosts::guides::audit", GUIDE_DOCKER, guides::audit),
@@ -175,6 +220,23 @@ fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
     lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect()
+}
+
+/// Starts a process that ends with this host and has this PID, which must be free.
+#[track_caller]
+fn with_pid(pid: u64, command: &mut std::process::Command) -> u32 {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).unwrap();
+        let mut child = command.spawn().unwrap();
+        if u64::from(child.id()) == pid {
+            return child.id();
+        }
+        // Another process was started in between.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(std::time::Instant::now() < end, "PID {pid} is not free");
+    }
 }
 
 /// Whether a process has this name.

@@ -1,15 +1,14 @@
 //! podman, which has no daemon: what is stopped and killed is its monitor.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use rustix::mount::MountPropagationFlags;
 use rustix::process::Signal;
 use serde_json::Value;
 
 use super::host::{Cgroups, enters, kill, lxkns_says, on_own_host, signal, succeeds, tried, until_the_end};
 use super::seen::{Seen, Told, agree};
-use super::{image, parent};
+use super::{image, parent, user};
 
 /// Lays out podman for a runtime, with the image.
 pub(super) fn lay_out(runtime: &str) {
@@ -111,29 +110,12 @@ pub(super) fn containers(name: &str) {
 /// A user's own containers: what says so is the user's, and so it is claimed.
 pub(super) fn rootless(name: &str) {
     on_own_host(name, Cgroups::AsHere, || {
-        const UID: &str = "4711";
-        let runtime = format!("/run/user/{UID}");
-        let append = |file: &str, line: &str| {
-            let text = fs::read_to_string(file).unwrap_or_default();
-            fs::write(file, format!("{text}{line}\n")).unwrap();
-        };
-        append("/etc/passwd", &format!("lxknstest:x:{UID}:{UID}::/run/users-home:/bin/sh"));
-        append("/etc/group", &format!("lxknstest:x:{UID}:"));
-        append("/etc/subuid", "lxknstest:300000:65536");
-        append("/etc/subgid", "lxknstest:300000:65536");
-        for directory in [&*runtime, "/run/users-home"] {
-            fs::create_dir_all(directory).unwrap();
-            succeeds("chown", &[&format!("{UID}:{UID}"), directory]);
-        }
-        rustix::mount::mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC).unwrap();
+        user::make();
         lay_out("crun");
-        let (home, runtime) = ("HOME=/run/users-home".to_owned(), format!("XDG_RUNTIME_DIR={runtime}"));
         let of_user = |arguments: &[&str]| {
-            let user = format!("--reuid={UID}");
-            let group = format!("--regid={UID}");
-            let become_user = [&*user, &*group, "--clear-groups", "env", "--chdir=/", &*home, &*runtime];
-            let podman = ["podman", "--storage-driver=vfs"];
-            succeeds("setpriv", &[&become_user, &podman[..], arguments].concat())
+            let podman = user::arguments("podman");
+            let podman: Vec<&str> = podman.iter().map(String::as_str).chain(["--storage-driver=vfs"]).collect();
+            succeeds("setpriv", &[&podman, arguments].concat())
         };
         of_user(&["load", "--quiet", "--input", "/run/image.tar"]);
         of_user(&["run", "--detach", "--name", "mine", "--network", "none", image::NAME, "/bin/sleep", "inf"]);
@@ -148,11 +130,10 @@ pub(super) fn rootless(name: &str) {
         };
         assert_eq!(Seen::now().check(&told)["confidence"], "claimed");
         // The user's own service is asked too, and is believed about the user's containers alone.
-        let socket = format!("/run/user/{UID}/podman.sock");
-        let mut service = Command::new("setpriv");
-        service.args([&*format!("--reuid={UID}"), &*format!("--regid={UID}"), "--clear-groups", "env", "--chdir=/"]);
-        service.args([&*home, &*runtime, "podman", "--storage-driver=vfs", "system", "service", "--time=0"]);
-        service.arg(format!("unix://{socket}")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let socket = format!("{}/podman.sock", user::RUNTIME);
+        let mut service = user::command("podman");
+        service.args(["--storage-driver=vfs", "system", "service", "--time=0", &format!("unix://{socket}")]);
+        service.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         until_the_end(&mut service);
         while std::os::unix::net::UnixStream::connect(&socket).is_err() {
             std::thread::yield_now();

@@ -73,7 +73,7 @@ impl Agent {
         start.extend(added.iter().map(String::as_str));
         start.extend(options.iter().filter(|option| **option != AS_BEFORE));
         let listen = format!("127.0.0.1:{port}");
-        start.extend([image, "--listen", &listen, "--engines", "--log", "json", "--timeout", "30"]);
+        start.extend([image, "--listen", &listen, "--log", "json", "--timeout", "30"]);
         succeeds(engine, &start);
         let pid = succeeds(engine, &["inspect", "--format", "{{.State.Pid}}", &name]).trim().parse().unwrap();
         let agent = Self { name, port, pid };

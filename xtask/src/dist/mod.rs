@@ -132,7 +132,13 @@ fn make(args: &Args) -> anyhow::Result<(PathBuf, PathBuf)> {
 
 /// The program alone, built where it is not as the source is.
 pub(crate) fn program() -> anyhow::Result<PathBuf> {
-    Ok(build::checked(&artifacts::host()?)?.lxkns)
+    Ok(programs()?.0)
+}
+
+/// Builds the command and the service as people get them.
+pub(crate) fn programs() -> anyhow::Result<(PathBuf, PathBuf)> {
+    let programs = build::checked(&artifacts::host()?)?;
+    Ok((programs.lxkns, programs.lxknsd))
 }
 
 /// Packs the image of the service alone, of a static program that there is or else is built now, and returns its path.

@@ -24,7 +24,7 @@ const TOOLS: [&str; 23] = [
 
 /// What is tried on the host alone, by parts of names: what takes long wherever it runs; and what the program makes of its
 /// arguments, of dumps and of the terminal, which is the same on every kernel.
-const NOT_OF_THE_KERNEL: [&str; 16] = [
+pub(super) const NOT_OF_THE_KERNEL: [&str; 16] = [
     "busy_holders::page",
     "churn",
     "a_thousand_visits",
@@ -43,17 +43,20 @@ const NOT_OF_THE_KERNEL: [&str; 16] = [
     "as_deep_as_can_be",
 ];
 
-/// All that is tried where a kernel was started with SELinux.
-const OF_SELINUX: &str = "enter::selinux";
-/// The same, with lockdown.
-const OF_LOCKDOWN: &str = "lockdown::";
+/// What commands make of what was found: it takes most of the time.
+pub(super) const OF_COMMANDS: [&str; 5] = ["answers::", "audit::", "cli::", "engines::", "ports::"];
 
-/// Writes the initramfs for this kernel into a directory. What is in it: see `tests/init/src/main.rs`, which runs there.
+/// All that is tried where a kernel was started with SELinux.
+pub(super) const OF_SELINUX: &str = "enter::selinux";
+/// The same, with lockdown.
+pub(super) const OF_LOCKDOWN: &str = "lockdown::";
+
+/// Writes the initramfs for this kernel into a directory, with arguments for the tests, one a line. What is in it: see `tests/init/src/main.rs`, which runs there.
 pub(super) fn write(
     kernel: &Kernel,
     init: &Path,
     programs: &Programs,
-    only: Option<&str>,
+    arguments: &str,
     directory: &Path,
 ) -> anyhow::Result<PathBuf> {
     let path = directory.join(format!("{}.cpio", kernel.file_name()));
@@ -75,14 +78,6 @@ pub(super) fn write(
         let name = module.file_name().unwrap_or_default().to_string_lossy();
         archive.add_file(&format!("modules/{n}-{name}"), module)?;
     }
-    // One after the other: the machines share the host's processors as it is.
-    let skipped = NOT_OF_THE_KERNEL.map(|name| format!("--skip={name}\n")).concat();
-    let only = only.unwrap_or(match kernel {
-        Kernel { selinux: true, .. } => OF_SELINUX,
-        Kernel { lockdown: true, .. } => OF_LOCKDOWN,
-        _ => "",
-    });
-    let arguments = format!("--test-threads=1\n{skipped}{only}");
     archive.add("arguments", PROGRAM, (0, 0), arguments.as_bytes())?;
     trailer(archive.to)?.into_inner()?.sync_data()?;
     Ok(path)

@@ -16,6 +16,9 @@ use crate::run::{output, run};
 /// The kernels of CI. With SELinux: one kernel without `lsm_set_self_attr(2)`, and one with it.
 pub(super) const DEFAULT: [&str; 7] = ["5.10", "6.1", "6.12", "7.2", "6.1+selinux", "7.2+selinux", "6.12+lockdown"];
 
+/// Those of them with an older and a newer one on either side.
+pub(super) const BETWEEN: [&str; 2] = ["6.1", "6.12"];
+
 /// The suffix of a version with SELinux in place of AppArmor.
 const WITH_SELINUX: &str = "+selinux";
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
 
+use crate::test::PASSED_ALONE;
+
 /// How the sections of a report begin: that of the kernel, followed by its release; that of the interfaces; and the
 /// runs, each with who ran the tests. What follows a colon there is how the run ended.
 pub(super) const KERNEL: &str = "== kernel ";
@@ -49,6 +51,8 @@ pub(super) struct Run {
     reasons: BTreeMap<String, String>,
     /// The output of the failed ones.
     failures: String,
+    /// Those that failed beside others and passed by themselves.
+    unsteady: Vec<String>,
     ended: String,
 }
 
@@ -134,7 +138,11 @@ impl Report {
                 Self { release, lockdown: true, .. } => format!("{release} with lockdown"),
                 Self { release, .. } => release.clone(),
             };
-            format!("{kernel:<40} as {:<8} {passed} passed, {failed} failed, {skipped} skipped", run.who)
+            let unsteady = match &run.unsteady[..] {
+                [] => String::new(),
+                names => format!("; UNSTEADY, passed at a second try: {}", names.join(", ")),
+            };
+            format!("{kernel:<40} as {:<8} {passed} passed, {failed} failed, {skipped} skipped{unsteady}", run.who)
         });
         runs.collect::<Vec<_>>().join("\n")
     }
@@ -143,7 +151,11 @@ impl Report {
 impl Run {
     /// Reads a line of what the tests print.
     fn read(&mut self, line: &str) {
-        if let Some((name, reason)) = line.strip_prefix("skipped: ").and_then(|rest| rest.split_once(": needs ")) {
+        if let Some(name) = line.trim_end().strip_prefix(PASSED_ALONE) {
+            self.outcomes.insert(name.to_owned(), Outcome::Passed);
+            self.unsteady.push(name.to_owned());
+        } else if let Some((name, reason)) = line.strip_prefix("skipped: ").and_then(|rest| rest.split_once(": needs "))
+        {
             self.reasons.insert(name.to_owned(), reason.to_owned());
         } else if let Some((name, outcome)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
             self.pending = Some(name.trim().to_owned());
@@ -230,6 +242,17 @@ mod tests {
         assert_eq!(problems[1], "6.1 as root: a::c was skipped, for want of the file /dev/fuse");
         assert_eq!(problems[2], "6.1: no run as nobody");
         assert_eq!(report.failed().collect::<Vec<_>>(), ["a::d (6.1 as root)"]);
+    }
+
+    #[test]
+    fn what_passed_at_a_second_try_is_no_failure() {
+        let text = TEXT
+            .replace("\n\n== root: exit status: 101", "\n\npassed by itself: a::d\n== root: exit status: 0\n== nobody")
+            .replace("the file /dev/fuse", "Linux 6.12")
+            + "test a::a ... ok\n== nobody: exit status: 0\n";
+        let report = Report::parse(&text, "6.1").unwrap();
+        assert_eq!(report.problems(), Vec::<String>::new());
+        assert!(report.summary().contains("UNSTEADY, passed at a second try: a::d"), "{}", report.summary());
     }
 
     #[test]

@@ -21,6 +21,7 @@ use lxkns_core::model::CompactSort as _;
 use lxkns_core::model::{Ending, Gap, NamespaceId, NamespaceType, Places, Suspect};
 use serde::Serialize;
 
+use super::body::Writer;
 use super::cache::Answer;
 use super::host::Host;
 use super::problem::Problem;
@@ -99,9 +100,9 @@ pub(super) fn home(snapshot: &Snapshot) -> Option<NamespaceId> {
 
 /// An answer in JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<Answer, Problem> {
-    let mut body = Vec::new();
+    let mut body = Writer::default();
     json::write(value, &mut body).map_err(|_| Problem::failed())?;
-    Ok(Answer::new(200, Content::Json, body))
+    Ok(body.answer(200, Content::Json))
 }
 
 fn gap_lines(snapshot: &Snapshot, places: Places) -> Vec<String> {

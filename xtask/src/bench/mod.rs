@@ -3,6 +3,11 @@
 //! The programs take turns, so other load on the host affects all of them alike. The first run of each is not counted. The
 //! median is printed.
 
+mod http;
+mod load;
+mod service;
+mod text;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,6 +16,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
+use self::text::{Claim, aligned, fold, host, median, save, thousands};
 use crate::dist;
 use crate::run::{cargo, output, run as run_command};
 
@@ -79,6 +85,8 @@ pub(crate) struct Args {
     /// With --check: how many times `lxkns ls` any other view takes at most
     #[arg(long, default_value_t = 2.5)]
     within_ls: f64,
+    #[command(flatten)]
+    service: service::ServiceArgs,
 }
 
 /// Where `cargo build --release` puts programs.
@@ -111,10 +119,14 @@ pub(crate) fn smoke() -> anyhow::Result<()> {
         packaged: false,
         within_release: 0.0,
         within_ls: 0.0,
+        service: service::ServiceArgs::default(),
     })
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.service.service {
+        return service::run(args);
+    }
     build(args)?;
     let lxkns = args.lxkns.clone().unwrap_or_else(|| built("lxkns"));
     let programs = [
@@ -136,7 +148,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
     let [lxkns, lsns, floor, dump, kernel, proc] = &results;
     let mut text = format!("## {}\n\n```console\n$ {}\n```\n\n", title(args), command_line(args));
-    writeln!(text, "{}\n", host(&args.lsns)?)?;
+    let lsns_version = output(Command::new(&args.lsns).arg("--version"))?;
+    let lsns_version = lsns_version.trim().rsplit(' ').next().unwrap_or_default();
+    writeln!(text, "{}\n", host(&format!("lsns {lsns_version}"))?)?;
     text.push_str(&table(&results));
     text.push_str(&of_views(&views));
     text.push_str(&packaged.as_ref().map(of_packaged).unwrap_or_default());
@@ -182,10 +196,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 claims.push(Claim::new(what, ratio, args.within_release, false));
             }
         }
-        for claim in &claims {
-            println!("{}", claim.line());
-        }
-        ensure!(claims.iter().all(Claim::holds), "a claim does not hold");
+        text::check(&claims)?;
     }
     Ok(())
 }
@@ -435,29 +446,6 @@ fn title(args: &Args) -> String {
     title
 }
 
-fn thousands(n: usize) -> String {
-    if n < 1000 { n.to_string() } else { format!("{},{:03}", thousands(n / 1000), n % 1000) }
-}
-
-/// What was measured on, as far as it matters for the figures. Names nobody.
-fn host(lsns: &Path) -> anyhow::Result<String> {
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let cpu = read("/proc/cpuinfo")
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name.to_owned()))
-        .unwrap_or_else(|| "unknown CPU".to_owned());
-    let cores = std::thread::available_parallelism()?;
-    let kernel = read("/proc/sys/kernel/osrelease");
-    // The release as kernel.org numbers it; what follows it names a machine.
-    let kernel: String = kernel.trim().chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
-    let mounts = read("/proc/self/mountinfo").lines().count();
-    let lsns = output(Command::new(lsns).arg("--version"))?;
-    let lsns = lsns.trim().rsplit(' ').next().unwrap_or_default().to_owned();
-    let date = output(Command::new("date").args(["--utc", "+%Y-%m-%d"]))?;
-    let user = if rustix::process::geteuid().is_root() { "root" } else { "an ordinary user" };
-    Ok(format!("{}: {cores} cores ({cpu}), Linux {kernel}, {mounts} mounts, lsns {lsns}, as {user}.", date.trim()))
-}
-
 fn table(results: &[Results; 6]) -> String {
     let [_, lsns, floor, ..] = results;
     let mut rows = vec![
@@ -486,123 +474,9 @@ fn table(results: &[Results; 6]) -> String {
     text
 }
 
-/// Rows as a markdown table that reads well as it stands, too. The first column is text, the others are numbers.
-fn aligned(rows: &[[String; 9]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..9).map(width).collect();
-    let mut text = String::new();
-    for (n, row) in rows.iter().enumerate() {
-        for (column, cell) in row.iter().enumerate() {
-            let width = widths[column];
-            let _ = if column == 0 { write!(text, "| {cell:<width$} ") } else { write!(text, "| {cell:>width$} ") };
-        }
-        text.push_str("|\n");
-        if n == 0 {
-            for (column, width) in widths.iter().enumerate() {
-                let dashes = "-".repeat(width + 1);
-                let _ = if column == 0 { write!(text, "|{dashes}-") } else { write!(text, "|{dashes}:") };
-            }
-            text.push_str("|\n");
-        }
-    }
-    text
-}
-
-fn fold(values: &[f64], f: fn(f64, f64) -> f64) -> f64 {
-    values.iter().copied().reduce(f).unwrap_or(f64::NAN)
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => f64::NAN,
-        n if n % 2 == 0 => f64::midpoint(sorted[middle - 1], sorted[middle]),
-        _ => sorted[middle],
-    }
-}
-
-/// What is claimed of lxkns, and what was measured.
-struct Claim {
-    what: &'static str,
-    measured: f64,
-    bound: f64,
-    at_least: bool,
-}
-
-impl Claim {
-    fn new(what: &'static str, measured: f64, bound: f64, at_least: bool) -> Self {
-        Self { what, measured, bound, at_least }
-    }
-
-    fn holds(&self) -> bool {
-        if self.at_least { self.measured >= self.bound } else { self.measured <= self.bound }
-    }
-
-    fn line(&self) -> String {
-        let verdict = if self.holds() { "PASS" } else { "FAIL" };
-        format!("{verdict}: {} {}: {:.2}", self.what, self.bound, self.measured)
-    }
-}
-
-fn save(path: &Path, section: &str) -> anyhow::Result<()> {
-    let old = match fs::read_to_string(path) {
-        Ok(old) => old,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => bail!("cannot read {}: {error}", path.display()),
-    };
-    fs::write(path, with_section(&old, section)).with_context(|| format!("cannot write {}", path.display()))?;
-    println!("saved to {}", path.display());
-    Ok(())
-}
-
-/// How the file begins that results are saved to.
-const PREAMBLE: &str = "\
-# Benchmarks
-
-What `cargo xtask bench` measured. The programs took turns on a workload that stands still; each had one run before
-that is not counted. *lsns takes* says how many times as long lsns takes, *times floor* how many times as long as the
-floor the program takes: a loop on two threads that opens each `/proc/PID`, reads the ten links of every task and every
-link in `fd/`, and keeps nothing. *CPU* is user and system time together, *peak* the largest resident set of all runs.
-";
-
-/// The file with one section more, or with one section new.
-fn with_section(old: &str, section: &str) -> String {
-    let heading = section.lines().next().unwrap_or_default();
-    let mut sections: Vec<String> = Vec::new();
-    let mut text = PREAMBLE.to_owned();
-    for line in old.lines().skip_while(|line| !line.starts_with("## ")) {
-        match sections.last_mut() {
-            Some(last) if !line.starts_with("## ") => {
-                last.push_str(line);
-                last.push('\n');
-            }
-            _ => sections.push(format!("{line}\n")),
-        }
-    }
-    match sections.iter_mut().find(|old| old.lines().next() == Some(heading)) {
-        Some(old) => *old = section.to_owned(),
-        None => sections.push(section.to_owned()),
-    }
-    for section in sections {
-        text.push('\n');
-        text.push_str(section.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_median_of_few() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert!(median(&[]).is_nan());
-    }
 
     #[test]
     fn runs_are_compared_with_those_beside_them() {
@@ -614,29 +488,5 @@ mod tests {
             lines: 0.0,
         };
         assert_eq!(results([10.0, 200.0, 33.0]).times(&results([10.0, 100.0, 30.0])), 1.1);
-    }
-
-    #[test]
-    fn a_section_takes_the_place_of_the_one_of_its_size() {
-        let first = with_section("", "## A\n\nold\n");
-        let both = with_section(&first, "## B\n\nother\n");
-        let again = with_section(&both, "## A\n\nnew\n");
-        assert_eq!(again, format!("{PREAMBLE}\n## A\n\nnew\n\n## B\n\nother\n"));
-    }
-
-    #[test]
-    fn a_claim_that_could_not_be_measured_does_not_hold() {
-        assert!(Claim::new("", 8.0, 8.0, true).holds());
-        assert!(!Claim::new("", 1.6, 1.5, false).holds());
-        assert!(!Claim::new("", f64::NAN, 1.5, true).holds());
-        assert!(!Claim::new("", f64::NAN, 1.5, false).holds());
-    }
-
-    #[test]
-    fn numbers_read_well() {
-        assert_eq!(
-            ["0", "999", "1,000", "1,234,005"],
-            [0, 999, 1000, 1_234_005].map(thousands).each_ref().map(|s| &**s)
-        );
     }
 }
