@@ -1,4 +1,4 @@
-//! What names mean: containers, and whatever else has the same name.
+//! What names mean: containers, and other things with the same name.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -176,7 +176,7 @@ impl<'a> Called<'a> {
             (Err(Nameless::None), &[index]) => Ok(One::Container(index)),
             (Err(Nameless::None), []) => Err(match (self.containers, self.unseen()) {
                 (Some(_), Some(why)) => Unresolved::Unseen(format!(
-                    "{text}: no network namespace has this name, and no container that was seen: {why}"
+                    "{text}: no network namespace and no visible container has this name: {why}"
                 )),
                 (Some(_), None) => {
                     Unresolved::Missing(format!("{text}: no network namespace and no container has this name; {FORMS}"))
@@ -276,7 +276,9 @@ impl<'a> Called<'a> {
     fn nothing(&self, text: &str) -> Unresolved {
         match (self.containers, self.unseen()) {
             (None, _) => Unresolved::Unseen(format!("{text}: containers are not known")),
-            (Some(_), Some(why)) => Unresolved::Unseen(format!("{text}: no container that was seen: {why}")),
+            (Some(_), Some(why)) => {
+                Unresolved::Unseen(format!("{text}: no visible container has this name or ID: {why}"))
+            }
             (Some(_), None) => Unresolved::Missing(format!("{text}: no container has this name or ID")),
         }
     }
@@ -290,7 +292,7 @@ impl<'a> Called<'a> {
             return Some(format!("{unreadable} {processes} not readable"));
         }
         let has_gap = snapshot.gaps.iter().any(|gap| gap.place == Place::Containers);
-        has_gap.then(|| "some of what engines leave is not readable".to_owned())
+        has_gap.then(|| "some files of engines are not readable".to_owned())
     }
 }
 
@@ -298,7 +300,7 @@ impl<'a> Called<'a> {
 const MOST: usize = 20;
 
 fn several(text: &str, all: &[String]) -> Unresolved {
-    Unresolved::Usage(format!("{text}: means several things; name one of them: {}", all.join(", ")))
+    Unresolved::Usage(format!("{text}: has several meanings; name one of them: {}", all.join(", ")))
 }
 
 /// Whether somebody who says `cri:` or the like means containers of this kind.
@@ -308,32 +310,12 @@ fn is_of(asked: EngineKind, kind: EngineKind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::path::Path;
-
     use lxkns_model::{Object, Pid};
 
     use super::*;
-    use crate::resolve::{Lookup, Resolver};
+    use crate::resolve::{NoHost, Resolver};
     use crate::target::Asked;
     use crate::testing::{BUSY, HOME, LEFT, LOOSE, USER, WEB_ID, contained};
-
-    /// A host without files.
-    struct NoHost;
-
-    impl Lookup for NoHost {
-        fn namespace_at(&self, _: &Path) -> io::Result<Option<NamespaceId>> {
-            Err(io::ErrorKind::NotFound.into())
-        }
-
-        fn has_task(&self, _: Pid) -> bool {
-            false
-        }
-
-        fn pidfd_inode(&self, _: Pid) -> io::Result<Option<u64>> {
-            Ok(None)
-        }
-    }
 
     #[test]
     fn names_of_containers() {
@@ -377,7 +359,7 @@ mod tests {
             Resolver::new(Context::of_dump(snapshot), &NoHost).resolve(&Asked::parse(OsStr::new(text)).unwrap())
         };
         let usage = |text: &str, all: &str| {
-            Err(Unresolved::Usage(format!("{text}: means several things; name one of them: {all}")))
+            Err(Unresolved::Usage(format!("{text}: has several meanings; name one of them: {all}")))
         };
         let containers = snapshot.annotations.containers.as_mut().unwrap();
         containers.list[1].name.as_mut().unwrap().value = "web".into();

@@ -168,7 +168,7 @@ impl<'a> Caps<'a> {
             Err(AuthorityUnknown::Owner) => "the owner is not visible from here".to_owned(),
             Err(AuthorityUnknown::Parent(id)) => format!("the parent of {} is not visible from here", name(id)),
             Err(AuthorityUnknown::Uids(id)) => format!("whether its user created {} is not known", name(id)),
-            _ => "for a reason without words in this version".to_owned(),
+            _ => "for a reason unknown to this version".to_owned(),
         };
         format!("not known: {why_not}")
     }
@@ -186,7 +186,7 @@ impl<'a> Caps<'a> {
     /// That as a phrase; `None` where there is nothing.
     pub fn more(&self) -> Option<String> {
         let more = self.could_have().filter(|more| !more.is_empty())?;
-        Some(format!("it can make effective too: {}", more.in_words()))
+        Some(format!("it can also make effective: {}", more.in_words()))
     }
 
     /// What this is about, without the namespaces: `process 1234 (sh) with effective UID 0 (root)`.

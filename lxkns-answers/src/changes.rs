@@ -31,15 +31,15 @@ pub fn only(namespaces: &mut Vec<NamespaceChanges<'_>>, types: &[NamespaceType])
 pub fn caveats(changes: &Changes<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     if !changes.same_boot_known {
-        lines.push("OLD or NEW does not say of which boot it is: both are taken to be of the same".to_owned());
+        lines.push("OLD or NEW does not name its boot: both are taken to be from the same one".to_owned());
     }
     if !changes.same_pids {
-        lines.push("OLD and NEW are of different PID namespaces: what their processes hold is not compared".to_owned());
+        lines.push("OLD and NEW are from different PID namespaces: what processes hold is not compared".to_owned());
     }
     for (side, places) in [("OLD", changes.older_saw_less), ("NEW", changes.newer_saw_less)] {
         if places != Places::NONE {
             let places: Vec<_> = places.iter().map(Place::name).collect();
-            let what = "where something was seen for one side only, it is not said to have come or gone";
+            let what = "what only the other side saw there is not reported as new or gone";
             lines.push(format!("{side} saw less in these places: {}; {what}", places.join(", ")));
         }
     }
@@ -55,8 +55,7 @@ pub fn invisible(namespaces: &[NamespaceChanges<'_>], new: &Snapshot) -> Option<
     let may_hold = |keeper: &&Keeper| types.iter().any(|&ns_type| keeper.may_hold(ns_type));
     let keepers = new.unseen_keepers(None).into_iter().filter(may_hold);
     let names = names::few(keepers.map(|keeper| keeper.name)).filter(|_| !types.is_empty())?;
-    let what =
-        "no longer visible: it has ended, if not said to be alive, or is held only by what the kernel does not list";
+    let what = "no longer visible: ended (unless marked as alive), or held only by what the kernel does not list";
     Some(format!("{what}: {names}"))
 }
 
@@ -85,7 +84,7 @@ impl<'a> Between<'a> {
                 ('?', format!(" {what}{}", held(": held by", namespace)))
             }
             Some(Change::Unseen) => {
-                let what = "no longer visible, where not all that held it can be seen";
+                let what = "no longer visible; not everything that held it can be seen";
                 ('?', format!(" {what}{}", held("; was held by", namespace)))
             }
             _ => ('~', String::new()),
@@ -136,13 +135,13 @@ impl<'a> Between<'a> {
             }
             Change::FirstTaskCame => match namespace.leaders.first() {
                 Some(&leader) => {
-                    format!("+ {} is in it, and nobody{} was", process(leader), self.seen_before(namespace))
+                    format!("+ {} is in it, and no process{} was", process(leader), self.seen_before(namespace))
                 }
-                None => format!("+ a task is in it, and nobody{} was", self.seen_before(namespace)),
+                None => format!("+ a task is in it, and none{} was", self.seen_before(namespace)),
             },
             Change::Leader { old, new } => {
                 let old = format!("process {}", names::process(self.old, old, Detail::Full));
-                format!("~ {} is the most senior in it, and {old} was", process(new))
+                format!("~ {} is the most senior process in it; it was {old}", process(new))
             }
             Change::OwnerKnown(owner) => format!("~ owned by {}, which was not known", self.name(owner)),
             Change::ParentKnown(parent) => format!("~ its parent is {}, which was not known", self.name(parent)),

@@ -1,4 +1,4 @@
-//! The containers of a host, each with whose its namespaces are and how far it is apart from the host: the answer of `lxkns
+//! The containers of a host, each with the owners of its namespaces and how well it is isolated from the host: the answer of `lxkns
 //! containers`.
 
 use std::collections::BTreeMap;
@@ -57,15 +57,19 @@ pub enum Column {
 /// All columns: name, what it means.
 const COLUMNS: [(Column, &str, &str); 21] = [
     (Column::Container, "CONTAINER", "name, or the beginning of the ID"),
-    (Column::Namespace(NamespaceType::Mnt), "MNT", "whose its mount namespace is: own, host, a container's"),
-    (Column::Namespace(NamespaceType::Cgroup), "CGROUP", "the same of its cgroup namespace"),
-    (Column::Namespace(NamespaceType::Uts), "UTS", "the same of its UTS namespace"),
-    (Column::Namespace(NamespaceType::Ipc), "IPC", "the same of its IPC namespace"),
-    (Column::Namespace(NamespaceType::User), "USER", "the same of its user namespace"),
-    (Column::Namespace(NamespaceType::Pid), "PID", "the same of its PID namespace"),
-    (Column::Namespace(NamespaceType::Net), "NET", "the same of its network namespace"),
-    (Column::Namespace(NamespaceType::Time), "TIME", "the same of its time namespace"),
-    (Column::Root, "ROOT", "UID on the host of its root: 0 is the host's; none if it has no root"),
+    (
+        Column::Namespace(NamespaceType::Mnt),
+        "MNT",
+        "whose mount namespace it has: its own, the host's or a container's",
+    ),
+    (Column::Namespace(NamespaceType::Cgroup), "CGROUP", "the same for its cgroup namespace"),
+    (Column::Namespace(NamespaceType::Uts), "UTS", "the same for its UTS namespace"),
+    (Column::Namespace(NamespaceType::Ipc), "IPC", "the same for its IPC namespace"),
+    (Column::Namespace(NamespaceType::User), "USER", "the same for its user namespace"),
+    (Column::Namespace(NamespaceType::Pid), "PID", "the same for its PID namespace"),
+    (Column::Namespace(NamespaceType::Net), "NET", "the same for its network namespace"),
+    (Column::Namespace(NamespaceType::Time), "TIME", "the same for its time namespace"),
+    (Column::Root, "ROOT", "host UID of its root: 0 is root on the host; none if it has no root"),
     (Column::Seccomp, "SECCOMP", "whether system calls are filtered: none, strict or filter"),
     (Column::Nnp, "NNP", "no_new_privs"),
     (Column::State, "STATE", "created, running, paused or exited"),

@@ -351,7 +351,7 @@ fn describe(place: Place) -> &'static str {
     match place {
         Place::Processes => "processes",
         Place::Tasks => "tasks in namespaces of their own",
-        Place::ForChildren => "namespaces for children to come",
+        Place::ForChildren => "namespaces for future children",
         Place::Fds => "open files",
         Place::Sockets => "sockets",
         Place::Tun => "TUN/TAP files",
@@ -468,16 +468,17 @@ fn advice(caller: &Caller, shortfalls: &[Shortfall], held: CapabilitySet, denied
     }
     let is_refused_lists = shortfalls.iter().any(|shortfall| shortfall.reason == Reason::InitialPidNamespace);
     if caller.initial_pid_namespace == Some(false) && (is_refused_lists || !lacking.is_empty()) {
-        advice
-            .push(plain("the kernel's own lists take the initial PID namespace: on the host itself, or `--pid=host`"));
+        advice.push(plain(
+            "the kernel's own lists need the initial PID namespace: run on the host itself, or with `--pid=host`",
+        ));
     }
     if !caller.own_procfs {
         advice.push(plain("procfs is that of another PID namespace: mount one of your own, or enter that namespace"));
     }
     if !denied.is_empty() {
         advice.push(plain(&format!(
-            "a filter of system calls may deny {}: run it without, as with `--security-opt seccomp=unconfined`, or with \
-             a profile that allows these",
+            "a filter of system calls may deny {}: run without it (`--security-opt seccomp=unconfined`), or with a \
+            profile that allows these",
             denied.join(", ")
         )));
     }
@@ -490,8 +491,8 @@ fn for_capabilities(caller: &Caller, lacking: CapabilitySet) -> Advice {
     let wanted = gaps::and(&names);
     let (text, command) = if caller.initial_user_namespace == Some(false) {
         let text = format!(
-            "{wanted} would have to be held in the initial user namespace: run it on the host itself (of a container: with \
-             `--userns=host`)"
+            "{wanted} must be held in the initial user namespace: run it on the host itself (in a container: with \
+            `--userns=host`)"
         );
         (text, None)
     } else if !caller.bounding.contains(lacking) {
@@ -509,7 +510,10 @@ fn for_capabilities(caller: &Caller, lacking: CapabilitySet) -> Advice {
     } else {
         let list: Vec<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         let command = format!("sudo setcap {}+ep {}", list.join(","), shell_word(&caller.program));
-        (format!("to see all: run it with sudo; or give everybody who may run it {wanted} with"), Some(command))
+        (
+            format!("to see everything: run it with sudo, or give {wanted} to everyone who may run it, with"),
+            Some(command),
+        )
     };
     Advice { text, command, capabilities: lacking }
 }

@@ -35,7 +35,7 @@ pub struct ProcessForm {
     /// What is the matter with it, in words.
     pub because: String,
     /// What must happen, in words; `null` where nothing is known that would help.
-    pub release: Option<String>,
+    pub until: Option<String>,
     /// A command that does it; `null` where none is known.
     pub command_to_run: Option<String>,
     /// What it belongs to.
@@ -98,7 +98,7 @@ impl<'a> Explained<'a> {
         let mut lines = vec![line("does not end: its init, process", ",", init)];
         lines.extend(others.iter().map(|other| line("waits for process", ", which", other)));
         if *more > 0 {
-            lines.push((format!("waits for {more} more processes, which were not looked at"), None));
+            lines.push((format!("waits for {more} more processes, which were not read"), None));
         }
         lines
     }
@@ -142,7 +142,7 @@ impl<'a> Explained<'a> {
         if let Some(tracer) = tracer.filter(|_| is_stopped) {
             return matter(
                 format!("is stopped by its tracer, {}{task}", name(tracer)),
-                Some(format!("process {tracer} lets it go on, detaches or exits")),
+                Some(format!("process {tracer} resumes it, detaches or exits")),
             );
         }
         let place = self.place(waiting);
@@ -161,7 +161,7 @@ impl<'a> Explained<'a> {
             };
             let release = match waiting.waits_for_fuse() {
                 true => "the server answers or ends, or its connection is aborted (below a mounted fusectl)",
-                false => "what it waits for in the kernel happens",
+                false => "the kernel event that it waits for happens",
             };
             return Matter {
                 because: format!("is in uninterruptible sleep{task}{place}{because}"),
@@ -172,7 +172,7 @@ impl<'a> Explained<'a> {
         match waiting.killed {
             Some(true) => matter(format!("was killed and is about to end{task}{place}"), None),
             Some(false) => matter(format!("was not killed yet{task}{place}"), None),
-            None => matter(format!("is there{task}; whether it was killed is not readable"), None),
+            None => matter(format!("exists{task}; whether it was killed is not readable"), None),
         }
     }
 
@@ -203,7 +203,7 @@ impl<'a> Explained<'a> {
                 stack: waiting.stack.as_ref().map(|stack| stack.iter().map(|name| lossy(name)).collect()),
                 fuse_connections: waiting.fuse.clone(),
                 because: matter.because,
-                release: matter.release,
+                until: matter.release,
                 command_to_run: matter.command,
                 whose: WhoseForm::process(self.snapshot, waiting.pid),
             }
@@ -265,7 +265,7 @@ mod tests {
                 "waits for process 303, which is a zombie, and its parent, process 1 (init), does not wait for it | process 1 waits \
                  for it, or exits",
                 "waits for process 302, which is a zombie; process 200 (sleep) is to wait for it",
-                "waits for 2 more processes, which were not looked at",
+                "waits for 2 more processes, which were not read",
             ]
         );
         ending.others = vec![reaped];

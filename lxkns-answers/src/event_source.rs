@@ -44,7 +44,7 @@ pub fn shortcoming(used: Option<EventSource>, refusals: &[EventRefusal], held: C
             format!("task events come from the process connector, which can miss short-lived namespaces; {reasons}")
         }
         Some(_) => format!("some task events are missing; {reasons}"),
-        None => format!("no task events, scans at an interval only; {reasons}"),
+        None => format!("no task events, so scans are at the interval only; {reasons}"),
     })
 }
 
@@ -101,7 +101,7 @@ mod tests {
         let none = CapabilitySet::default();
         assert_eq!(
             shortcoming(None, &[bpf.clone(), connector.clone()], none).unwrap(),
-            "no task events, scans at an interval only; BPF: bpf: needs CAP_PERFMON and CAP_BPF (EPERM); the process \
+            "no task events, so scans are at the interval only; BPF: bpf: needs CAP_PERFMON and CAP_BPF (EPERM); the process \
              connector: needs CAP_NET_ADMIN (EPERM)"
         );
         assert!(shortcoming(Some(EventSource::Connector), &[bpf], none).unwrap().contains("short-lived"));

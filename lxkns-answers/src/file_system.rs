@@ -1,4 +1,4 @@
-//! What a person calls a file system: a path, a device, or its number. Paths are looked up in mount lists and not in the
+//! How a person names a file system: by a path, a device, or its number. Paths are looked up in mount lists and not in the
 //! file system itself, which may be gone.
 
 use std::ffi::OsStr;

@@ -208,6 +208,7 @@ impl fmt::Display for Reason {
             Self::Failed(errno) => {
                 write!(f, "not read: {}", errors::named(&io::Error::from_raw_os_error(errno.number())))
             }
+            Self::Because(Cause::Partial) => f.write_str("only partly readable"),
             Self::Because(cause) => write!(f, "not read: {cause}"),
         }
     }
@@ -355,7 +356,7 @@ fn by_reason(
     let listed = relations::listed_processes(snapshot);
     let mut shortfalls: Vec<Shortfall> = Vec::new();
     if let Some(reason) = outside {
-        let phrase = "processes outside of its PID namespace".to_owned();
+        let phrase = "processes outside the PID namespace of the scan".to_owned();
         shortfalls.push(Shortfall {
             reason,
             parts: vec![Part { phrase, count: None, is_of_fds: false, pids: Vec::new(), things: Vec::new() }],

@@ -183,7 +183,7 @@ pub fn describe(snapshot: &Snapshot, holder: &Holder, home: Option<NamespaceId>,
         }
         Holder::Child { ns } => format!("child {}", named(*ns)),
         Holder::Owned { ns } => format!("owned {}", named(*ns)),
-        Holder::Kernel => "something that no process shows; the kernel lists it".to_owned(),
+        Holder::Kernel => "an unseen holder (the kernel lists it)".to_owned(),
         _ => "something unknown to this version".to_owned(),
     }
 }
@@ -220,7 +220,7 @@ fn occupant(snapshot: &Snapshot, mount_ns: NamespaceId) -> String {
         None if namespace.is_some_and(|namespace| relations::members_seen(snapshot, namespace)) => {
             ", which has no process".to_owned()
         }
-        None => ", no process of which was seen".to_owned(),
+        None => ", no process seen in it".to_owned(),
     }
 }
 

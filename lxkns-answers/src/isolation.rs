@@ -1,4 +1,4 @@
-//! How far a container is apart from the host and from others, by what the kernel enforces: of its namespaces, and of its first
+//! How well a container is isolated from the host and from others, by what the kernel enforces: of its namespaces, and of its first
 //! process. Each fact that could not be read is `None`.
 
 use lxkns_model::relations::{self, Authority, Belonging, ContainerNamespaces};

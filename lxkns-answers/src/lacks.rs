@@ -1,4 +1,4 @@
-//! What the caller lacks for following advice, by the kernel's rules.
+//! What the caller lacks to follow advice, by the kernel's rules.
 
 use std::cell::RefCell;
 

@@ -104,7 +104,7 @@ impl Who {
             Self::Other => "held by something else".to_owned(),
             Self::Nothing => "no visible holder".to_owned(),
             Self::Ending => "PID namespaces that do not end".to_owned(),
-            Self::Name => "named on purpose, no leaks (--fail does not count them)".to_owned(),
+            Self::Name => "named on purpose, not leaks (--fail does not count them)".to_owned(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Who listens: the sockets that wait for somebody, in all network namespaces, and the processes that have them open. The
+//! Who listens: the sockets that wait for connections or datagrams, in all network namespaces, and the processes that have them open. The
 //! answer of `lxkns ports`.
 
 use std::borrow::Cow;
@@ -38,7 +38,7 @@ pub enum Column {
     Name,
     /// The processes that have it open.
     Processes,
-    /// The user who made it.
+    /// The user who created it.
     User,
     /// Its inode number.
     Inode,
@@ -52,7 +52,7 @@ const COLUMNS: [(Column, &str, &str); 8] = [
     (Column::Ns, "NS", "network namespace"),
     (Column::Name, "NAME", "its ip netns name, or the container or unit that it belongs to"),
     (Column::Processes, "PROCESSES", "processes that have the socket open"),
-    (Column::User, "USER", "user who made it"),
+    (Column::User, "USER", "user who created it"),
     (Column::Inode, "INODE", "inode number of the socket, as in ss -e"),
 ];
 
@@ -92,7 +92,7 @@ impl Scope {
             // A container without a process has only what was made for it.
             if nets.is_empty() {
                 let text = printable(asked.text.as_encoded_bytes());
-                return Err(Unresolved::Usage(format!("{text}: not a network namespace, which ports are in")));
+                return Err(Unresolved::Usage(format!("{text}: not a network namespace, so it has no ports")));
             }
             self.namespaces.extend(nets);
             return Ok(());
@@ -450,7 +450,7 @@ pub struct Answer {
     /// The address that it is bound to; of a UNIX socket its path in an unknown mount namespace, or its abstract name
     /// after `@`.
     pub address: String,
-    /// The port; `null` of UNIX sockets.
+    /// The port; `null` for UNIX sockets.
     pub port: Option<u16>,
     /// The interface that it is bound to; `null` where it is bound to none.
     pub link: Option<String>,
@@ -458,7 +458,7 @@ pub struct Answer {
     pub takes_v4: bool,
     /// Its inode number.
     pub inode: u64,
-    /// The user who made it; `null` where not known or not mapped.
+    /// The user who created it; `null` where not known or not mapped.
     pub user_id: Option<u32>,
     /// That user's name.
     pub user_name: Option<String>,

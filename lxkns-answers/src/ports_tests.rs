@@ -1,15 +1,13 @@
 //! What is said of sockets in namespaces of a small host.
 
 use std::ffi::OsStr;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
 
 use lxkns_model::inside::{Network, Protocol};
 use lxkns_model::{Errno, Operation, Tid};
 
 use super::*;
-use crate::resolve::Lookup;
+use crate::resolve::NoHost;
 use crate::testing::{BUSY, LEFT, NET, contained, snapshot};
 
 fn socket(protocol: Protocol, address: impl Into<IpAddr>, port: u16, inode: u64) -> ListeningSocket {
@@ -97,23 +95,6 @@ fn a_scope_is_namespaces_and_what_processes_have() {
     let answer = &of(&by(&[], &[200]))[0];
     let fds: Vec<_> = answer.processes.iter().map(|process| (process.pid, process.fd)).collect();
     assert_eq!(fds, [(200, Some(4)), (1, Some(5)), (200, Some(6))]);
-}
-
-/// Nothing but a snapshot is asked.
-struct NoHost;
-
-impl Lookup for NoHost {
-    fn namespace_at(&self, _: &Path) -> io::Result<Option<NamespaceId>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn has_task(&self, _: Pid) -> bool {
-        false
-    }
-
-    fn pidfd_inode(&self, _: Pid) -> io::Result<Option<u64>> {
-        Ok(None)
-    }
 }
 
 #[test]

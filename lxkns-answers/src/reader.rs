@@ -21,7 +21,7 @@ pub struct ReaderLine {
 /// Where this snapshot was read from.
 pub fn line(snapshot: &Snapshot) -> ReaderLine {
     let why_not_kernel = match &snapshot.not_kernel {
-        Some(NotKernel::NotAsked) => Some("procfs was asked for".to_owned()),
+        Some(NotKernel::NotAsked) => Some("procfs was requested".to_owned()),
         Some(NotKernel::FewProcesses) => Some("there are few processes, and procfs is as fast".to_owned()),
         Some(NotKernel::Refused(gap)) => Some(words(snapshot, gap)),
         _ => refusal(snapshot),
@@ -81,7 +81,7 @@ mod tests {
         let gap = Gap::because(Place::Reader, Object::Host, Operation::read("x"), Cause::Unsupported);
         for (not_kernel, words) in [
             (None, None),
-            (Some(NotKernel::NotAsked), Some("procfs was asked for")),
+            (Some(NotKernel::NotAsked), Some("procfs was requested")),
             (Some(NotKernel::FewProcesses), Some("there are few processes, and procfs is as fast")),
             (Some(NotKernel::Refused(gap)), Some("read x: not in this kernel")),
         ] {

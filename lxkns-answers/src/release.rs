@@ -431,7 +431,8 @@ mod tests {
             (mount(ODD, Some("/x")), "pid:4026532500 ends (lxkns why pid:4026532500)"),
             (
                 mount(LEFT, None),
-                "what covers it is unmounted, and then it; or net:4026532300 ends (lxkns why net:4026532300)",
+                "what covers it is unmounted first, then the mount itself; or net:4026532300 ends (lxkns why \
+                net:4026532300)",
             ),
         ] {
             assert_eq!(advice.release(namespace, &holder).to_string(), expected);

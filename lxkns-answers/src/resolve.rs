@@ -52,6 +52,24 @@ pub trait Lookup {
     }
 }
 
+/// A host without files and processes: for a program that has a dump alone.
+#[derive(Clone, Copy, Debug)]
+pub struct NoHost;
+
+impl Lookup for NoHost {
+    fn namespace_at(&self, _: &Path) -> io::Result<Option<NamespaceId>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn has_task(&self, _: Pid) -> bool {
+        false
+    }
+
+    fn pidfd_inode(&self, _: Pid) -> io::Result<Option<u64>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
 /// Why a TARGET means nothing here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unresolved {
@@ -221,13 +239,13 @@ impl<'a> Resolver<'a> {
                 by_unique_id.get(unique_id).map(|&id| vec![id]).ok_or_else(|| not_found(None))
             }
             Target::Path(_) if !is_live => Err(Unresolved::Usage(format!(
-                "{}: a path means something on the living host only; name the namespace by its inode number",
+                "{}: a dump has no paths to look up; name the namespace by its inode number",
                 text()
             ))),
             Target::Path(path) => match lookup.namespace_at(path) {
                 Ok(Some(id)) if snapshot.namespaces.contains_key(&id) => Ok(vec![id]),
                 Ok(Some(id)) => Err(Unresolved::Unseen(format!(
-                    "{}: leads to namespace {}, which was not seen: run it again",
+                    "{}: leads to namespace {}, which this scan did not see: try again",
                     text(),
                     id.ino
                 ))),
@@ -235,7 +253,7 @@ impl<'a> Resolver<'a> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing(&no_file(path))),
                 Err(error) => Err(Unresolved::Unseen(format!("{}: {}", text(), errors::named(&error)))),
             },
-            Target::Caller(_) => Err(Unresolved::Usage(format!("{}: not known who the caller is", text()))),
+            Target::Caller(_) => Err(Unresolved::Usage(format!("{}: the caller is not known", text()))),
             Target::Host(ns_type) => {
                 let is_meant = |of| ns_type.is_none_or(|ns_type| ns_type == of);
                 let initial = snapshot.namespaces_by_type().into_iter().filter(|namespace| namespace.initial);
@@ -253,9 +271,10 @@ impl<'a> Resolver<'a> {
             Unresolved::Unseen(what) if what.is_empty() => {
                 Unresolved::Unseen(format!("{}: its namespaces are not readable", text()))
             }
-            Unresolved::Missing(what) if what.is_empty() => {
-                Unresolved::Missing(format!("{}: the process has exited, and is in no such namespace any more", text()))
-            }
+            Unresolved::Missing(what) if what.is_empty() => Unresolved::Missing(format!(
+                "{}: the process has exited and is no longer in a namespace of this type",
+                text()
+            )),
             other => other,
         })
     }
@@ -303,7 +322,7 @@ impl<'a> Resolver<'a> {
                 let nets: Vec<_> = ids.into_iter().filter(is_net).collect();
                 if nets.is_empty() {
                     return Err(Unresolved::Usage(format!(
-                        "{text}: what stands before the name is no network namespace"
+                        "{text}: the part before the name is not a network namespace"
                     )));
                 }
                 Some(nets)
@@ -322,7 +341,7 @@ impl<'a> Resolver<'a> {
                 let unseen = if within.is_none() { self.unseen(Some(NamespaceType::Net)) } else { None };
                 match unseen {
                     _ if is_unread => Err(Unresolved::Unseen(format!(
-                        "{text}: no link that was seen has this name; {}",
+                        "{text}: no visible link has this name; {}",
                         links.gaps().join("; ")
                     ))),
                     Some(_) => Err(Unresolved::Unseen(format!(
@@ -371,7 +390,7 @@ impl<'a> Resolver<'a> {
             _ => None,
         };
         if asked.is_caller() && !context.is_live && process().is_some() {
-            let what = "is a process of the living host; a dump has it by its PID alone";
+            let what = "is a process of the live host; a dump has processes by PID only";
             return Err(Unresolved::Usage(format!("{}: {what}", text())));
         }
         let (Some(number), Some(pid)) = (asked.identity(), process()) else { return Ok(()) };
@@ -387,7 +406,7 @@ impl<'a> Resolver<'a> {
             ))
         };
         if !context.is_live {
-            return Err(other("; a dump knows start times, and no inode numbers of pidfds"));
+            return Err(other("; a dump has start times, but no inode numbers of pidfds"));
         }
         // It was the same all the time since the number was given, so the snapshot has that process, too.
         match lookup.pidfd_inode(pid) {
@@ -491,7 +510,7 @@ impl Nameless {
         match self {
             Self::None => Unresolved::Missing(format!("{text}: no network namespace has this name")),
             Self::Several(all) => {
-                Unresolved::Usage(format!("{text}: means several things; name one of them: {}", all.join(", ")))
+                Unresolved::Usage(format!("{text}: has several meanings; name one of them: {}", all.join(", ")))
             }
             Self::Unknown(why) => Unresolved::Unseen(format!("{text}: {why}")),
         }
@@ -519,7 +538,9 @@ fn named(
         }
     } else {
         let Some(mount_ns) = context.mount_ns else {
-            return Err(Nameless::Unknown("the dump does not say whose names of network namespaces it has".to_owned()));
+            return Err(Nameless::Unknown(
+                "the dump does not say in which mount namespace it found the names of network namespaces".to_owned(),
+            ));
         };
         found.extend(in_dump(mount_ns).into_iter().map(|id| (names::target(context.snapshot, id), id)));
     }
@@ -530,7 +551,7 @@ fn named(
         (_, 1) => {
             let id = found[0].1;
             let is_seen = context.snapshot.namespaces.contains_key(&id);
-            let unseen = || format!("leads to namespace {}, which was not seen: run it again", id.ino);
+            let unseen = || format!("leads to namespace {}, which this scan did not see: try again", id.ino);
             if is_seen { Ok(Ok(vec![id])) } else { Err(Nameless::Unknown(unseen())) }
         }
         _ => Err(Nameless::Several(found.into_iter().map(|(path, _)| printable(path)).collect())),

@@ -118,7 +118,7 @@ fn names_of_network_namespaces() {
         assert_eq!(find_live(text), Ok(vec![BUSY]), "two paths, one namespace");
     }
     let Err(Unresolved::Usage(message)) = find_live("two") else { panic!() };
-    assert_eq!(message, "two: means several things; name one of them: /run/netns/two, /var/run/netns/two");
+    assert_eq!(message, "two: has several meanings; name one of them: /run/netns/two, /var/run/netns/two");
     let Err(Unresolved::Missing(message)) = find_live("nothing") else { panic!() };
     assert!(message.starts_with("nothing: no network namespace has this name; expected a PID, "), "{message}");
     let none = Unresolved::Missing("netns:nothing: no network namespace has this name".into());
@@ -154,7 +154,7 @@ fn a_process_is_the_one_that_was_meant() {
     assert_eq!(find(&format!("200:{started}/net")), Ok(vec![BUSY]));
     assert_eq!(find_live("200:777/net"), Ok(vec![BUSY]));
     for (found, why) in [
-        (find("200:777/net"), "a dump knows start times"),
+        (find("200:777/net"), "a dump has start times"),
         (find_live("200:778"), "has the pidfd inode 777"),
         (find_live("1:777"), "gives pidfds no inode numbers"),
     ] {

@@ -60,7 +60,7 @@ mod tests {
     use serde_json::json;
 
     /// The keys whose values have several forms. A new key gets a name of its own, or the form that its name has.
-    const TWO_FORMS: [(&str, &str); 11] = [
+    const TWO_FORMS: [(&str, &str); 8] = [
         // By what the row of a plan is about: in words, yes or no, sets of capabilities. Likewise `target-has`.
         ("command-has", "boolean, object, string"),
         // In events and tables, which have the columns of lsns, its name; elsewhere all of it.
@@ -71,14 +71,8 @@ mod tests {
         ("explained", "boolean, integer"),
         // In tables a count of each kind.
         ("holders", "array of object, string"),
-        // Which one runs; whether a process is its own.
-        ("kernel", "boolean, string"),
         // In tables with a reason where there is none.
         ("netnsid", "integer, string"),
-        // How many, or which.
-        ("processes", "array of object, integer"),
-        // Of a holder all steps, of a link that is left over the one; of a process that waits, in words.
-        ("release", "array of object, object, string"),
         ("target-has", "boolean, object, string"),
         // As of containers.
         ("unit", "object, string"),

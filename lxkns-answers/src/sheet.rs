@@ -1,4 +1,4 @@
-//! A sheet about one thing: sections of facts with short labels, and of tables. How it is laid out is for whoever shows it.
+//! A sheet about one thing: sections of facts with short labels, and of tables. The caller decides how to lay it out.
 
 use crate::text::shown;
 

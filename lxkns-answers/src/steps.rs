@@ -192,7 +192,7 @@ impl fmt::Display for ReleaseAction {
             Self::Unmount { command, delete_name: Some(delete) } => write!(f, "`{delete}`, or `{command}`"),
             Self::Unmount { command, .. } => write!(f, "`{command}`"),
             Self::UnmountOrEnd { command, or } => write!(f, "`{command}`, or, where it is locked, {or}"),
-            Self::Uncovered { or } => write!(f, "what covers it is unmounted, and then it; or {or}"),
+            Self::Uncovered { or } => write!(f, "what covers it is unmounted first, then the mount itself; or {or}"),
             Self::DeleteLink { command, or } => write!(f, "`{command}`, or {or}"),
             Self::MembersExit { target, .. } => write!(f, "the processes of {target} exit (lxkns why {target})"),
             Self::NamespaceEnds { target, .. } => write!(f, "{target} ends (lxkns why {target})"),
@@ -439,7 +439,7 @@ mod tests {
                 },
                 json!({
                     "step": "uncover", "nsid": 5,
-                    "text": "what covers it is unmounted, and then it; or mnt:5 ends (lxkns why mnt:5)",
+                    "text": "what covers it is unmounted first, then the mount itself; or mnt:5 ends (lxkns why mnt:5)",
                 }),
             ),
         ] {

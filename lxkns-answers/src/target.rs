@@ -1,11 +1,11 @@
-//! What people call a namespace or a process: the TARGET grammar.
+//! How people name a namespace or a process: the TARGET grammar.
 //!
 //! | text | means |
 //! |---|---|
 //! | `1234` | the process 1234; PIDs are at most 4194304 |
 //! | `1234:5678` | the same, if the inode number of its pidfd or its start time in ticks is 5678 |
 //! | `1234/net`, `1234:5678/net` | the network namespace of the process 1234 (a file of that name is `./1234/net`) |
-//! | `self`, `self/net` | the process of the caller, its network namespace |
+//! | `self`, `self/net` | the calling process, its network namespace |
 //! | `host`, `host/net` | the initial namespaces, the initial network namespace |
 //! | `4026532281` | the namespace with this inode number |
 //! | `net:4026532281`, `net:[4026532281]` | the same, of this type |
@@ -250,7 +250,7 @@ impl Asked {
         Ok(Self { text: text.to_owned(), target: Target::parse(text)? })
     }
 
-    /// With the process of the caller in place of `self`.
+    /// With the calling process in place of `self`.
     #[must_use]
     pub fn of_caller(self, pid: Pid) -> Self {
         let target = match self.target {
@@ -261,7 +261,7 @@ impl Asked {
         Self { target, ..self }
     }
 
-    /// Whether it is the process of the caller, which no dump knows.
+    /// Whether it is the calling process, which no dump knows.
     pub fn is_caller(&self) -> bool {
         self.text.to_str().is_some_and(|text| text.split('/').next() == Some("self"))
     }

@@ -3,9 +3,9 @@
 use std::time::SystemTime;
 
 use lxkns_model::{
-    Capabilities, Confidence, Container, ContainerState, Containers, DiscoveryOptions, EngineKind, Evidence,
-    EvidenceKind, Holder, Host, Namespace, NamespaceId, NamespaceType, Pid, Pod, Process, ProcessStatus, Relation,
-    Said, Snapshot, Task, Tid, Uid, Uids,
+    Capabilities, Confidence, Container, ContainerState, Containers, DeviceNumber, DiscoveryOptions, EngineKind,
+    Evidence, EvidenceKind, Holder, Host, Mount, Namespace, NamespaceId, NamespaceType, Pid, Pod, Process,
+    ProcessStatus, Relation, Said, SharedText, Snapshot, Task, Tid, Uid, Uids,
 };
 
 /// The initial mount namespace.
@@ -26,6 +26,19 @@ pub const ODD: NamespaceId = id(4_026_532_500);
 /// A namespace ID.
 pub const fn id(ino: u64) -> NamespaceId {
     NamespaceId { ino, dev: 4 }
+}
+
+/// A text of a mount.
+pub fn text(text: &str) -> SharedText {
+    SharedText::from(Box::<bstr::BStr>::from(text.as_bytes().to_vec().into_boxed_slice()))
+}
+
+/// A mount of a disk.
+pub fn mount(id: u64, root: &str, point: &str, options: &str) -> Mount {
+    let mut mount = Mount::new(id, 1, DeviceNumber { major: 8, minor: 1 }, "ext4", Some(point));
+    mount.root = text(root);
+    mount.options = text(options);
+    mount
 }
 
 /// A process with these namespaces.

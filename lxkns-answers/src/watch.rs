@@ -125,7 +125,7 @@ impl Look<'_> {
 }
 
 impl<S: Scan> Watcher<S> {
-    /// Scans for the first time. Watched are all namespaces, and what appears.
+    /// Scans for the first time. Watched are all namespaces, and new ones.
     ///
     /// # Errors
     ///

@@ -115,7 +115,7 @@ pub struct WhoCan<'a> {
     pub capability: Capability,
     /// The namespaces, of which there is one or more.
     pub namespaces: Vec<NamespaceId>,
-    /// The user namespace that decides; `None` where it is not known, and then it is not known of any process.
+    /// The user namespace that decides; `None` where it is not known, and then nothing is known of any process.
     pub user: Option<NamespaceId>,
     /// Those that have it or may have it: by process, tasks after their process.
     pub able: Vec<Able<'a>>,
@@ -237,7 +237,7 @@ impl<'a> WhoCan<'a> {
                 Ok(Authority::Creator(id)) => Some(id.ino),
                 _ => None,
             },
-            kernel: is_of_the_kernel(self.snapshot, able.process),
+            kernel_thread: is_of_the_kernel(self.snapshot, able.process),
             whose: WhoseForm::process(self.snapshot, pid),
         }
     }
@@ -252,7 +252,7 @@ impl<'a> WhoCan<'a> {
     /// Which user namespace decides, in words.
     pub fn decides(&self) -> String {
         match self.user {
-            None => "the owner is not visible from here, so it is not known of any process".to_owned(),
+            None => "the owner is not visible from here, so nothing is known of any process".to_owned(),
             Some(user) if self.namespaces == [user] => self.summary(),
             Some(user) => {
                 format!("owned by {}: {}", names::namespace_and_name(self.snapshot, user, None), self.summary())
@@ -361,7 +361,7 @@ pub struct WhoCanProcess {
     #[serde(rename = "created-userns")]
     pub created: Option<u64>,
     /// Whether it is a thread of the kernel.
-    pub kernel: bool,
+    pub kernel_thread: bool,
     /// What it belongs to.
     #[serde(flatten)]
     pub whose: WhoseForm,

@@ -162,7 +162,7 @@ pub fn claimed(snapshot: &Snapshot, pid: Pid, uid: Option<Uid>) -> Option<String
     let user = uid.map_or_else(|| "an ordinary user".to_owned(), |uid| names::user(snapshot, uid));
     let target = printable(target(container));
     Some(format!(
-        "process {pid} is in {target} by the word of {user} alone: {} {}; any user can claim this name",
+        "only {user} claims that process {pid} is in {target}: {} {}; any user can claim this name",
         evidence.kind.name(),
         printable(&evidence.at)
     ))
@@ -559,7 +559,7 @@ mod tests {
         containers.list[0].evidence[0].confidence = Confidence::Claimed;
         assert_eq!(
             claimed(&snapshot, Pid(200), Some(Uid(1000))).unwrap(),
-            "process 200 is in docker:web by the word of UID 1000 alone: cgroup /docker/4f1a; any user can claim this name"
+            "only UID 1000 claims that process 200 is in docker:web: cgroup /docker/4f1a; any user can claim this name"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Why a namespace is still there: each holder, and what would make it let go.
+//! Why a namespace is still there: each holder, and what would make it release the namespace.
 
 use std::cell::OnceCell;
 

@@ -57,7 +57,7 @@ pub(crate) fn discover(
     options: &DiscoveryOptions,
     patience: &PatienceArgs,
 ) -> Result<Snapshot> {
-    let progress = Progress::of("looking at this host");
+    let progress = Progress::of("scanning this host");
     let mut options = options.clone();
     options.without_self &= !SELF_IS_ASKED.load(Ordering::Relaxed);
     options.reader = patience.reader.reader();
@@ -90,7 +90,7 @@ fn annotate_containers(snapshot: &mut Snapshot, patience: &PatienceArgs) {
     static HOST: OnceLock<Option<lxkns_engines::Host>> = OnceLock::new();
     let host = HOST.get_or_init(|| ProcRoot::host().ok().map(lxkns_engines::Host::new));
     if let Some(host) = host {
-        let _progress = Progress::of("looking at what container engines have left");
+        let _progress = Progress::of("reading what container engines left");
         let mut options = lxkns_engines::Options::default();
         options.ask_engines = patience.engines.then_some(patience.timeout);
         lxkns_engines::annotate(snapshot, host, &options);
@@ -168,12 +168,12 @@ pub(crate) fn own_pid() -> Result<Pid> {
     // A procfs of a PID namespace above has this process too.
     let link = match (rustix::fs::readlinkat(&proc, "self", Vec::new()), lxkns_live::other_procfs(&proc)) {
         (Err(_), Some(why)) => {
-            return Err(anyhow::anyhow!("which process asks is not known: {why}; or name a process with -p").into());
+            return Err(anyhow::anyhow!("the calling process is not known: {why}; or name a process with -p").into());
         }
         (link, _) => link.context("read /proc/self")?,
     };
     let pid = link.to_str().ok().and_then(|pid| pid.parse().ok());
-    Ok(Pid(pid.context("/proc/self is no process")?))
+    Ok(Pid(pid.context("/proc/self is not a process")?))
 }
 
 /// As [`questions::settle_thread`](lxkns_live::questions::settle_thread), of this host or of a dump.
@@ -279,7 +279,7 @@ impl<'a> Living<'a> {
 
 /// The links of all network namespaces of a snapshot.
 pub(crate) fn links(snapshot: &Snapshot, timeout: Duration) -> Result<HostLinks> {
-    let _progress = Progress::of("looking at the links of all network namespaces");
+    let _progress = Progress::of("reading the links of all network namespaces");
     let access = Access::new(SandboxOptions::default(), timeout);
     Ok(Living::new(&access, timeout)?.host().links(snapshot))
 }

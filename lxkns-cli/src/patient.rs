@@ -82,7 +82,7 @@ impl<F: AsFd> Read for Patient<F> {
             let why = match self.is_own_fifo.then(|| rustix::io::read(&self.file, &mut *bytes)) {
                 Some(Ok(0)) => "no process has it open for writing",
                 Some(Ok(count)) => return Ok(count),
-                _ => "nothing is written to it",
+                _ => "nothing is being written to it",
             };
             say(format_args!("waiting for {}: {why}; Ctrl-C ends this", self.name));
         }

@@ -32,18 +32,14 @@ const SYNONYMS: [(&str, &[&str]); 16] = [
 
 /// Options of other programs that these commands lack: the command, the options, and what to type instead.
 const FOREIGN: [(&str, &[&str], &str); 13] = [
-    ("ls", &["-T", "--tree"], "trees are `lxkns tree`"),
-    ("ls", &["-P", "--persistent"], "namespaces without processes are `lxkns orphans`"),
-    (
-        "ls",
-        &["-l", "--list", "-u", "--notruncate", "-W", "--nowrap"],
-        "lists are as wide as they must be unless standard output is a terminal",
-    ),
+    ("ls", &["-T", "--tree"], "for a tree: lxkns tree"),
+    ("ls", &["-P", "--persistent"], "for namespaces without processes: lxkns orphans"),
+    ("ls", &["-l", "--list", "-u", "--notruncate", "-W", "--nowrap"], "output is not cut unless it goes to a terminal"),
     ("ls", &["-Q", "--filter"], "only some types: -t TYPES; only some namespaces: name TARGETs"),
-    ("ls", &["-H", "--list-columns"], "the columns are in `lxkns ls --help`"),
-    ("ls", &["-a", "--all"], "it lists all namespaces"),
-    ("enter", &["-t", "--target"], "name the process itself: lxkns enter PID -- COMMAND"),
-    ("enter", &["-a"], "all namespaces of a process are entered: lxkns enter PID -- COMMAND"),
+    ("ls", &["-H", "--list-columns"], "for the columns: lxkns ls --help"),
+    ("ls", &["-a", "--all"], "ls lists all namespaces"),
+    ("enter", &["-t", "--target"], "name only the process: lxkns enter PID -- COMMAND"),
+    ("enter", &["-a"], "enter takes all namespaces of a process: lxkns enter PID -- COMMAND"),
     (
         "enter",
         &[
@@ -53,13 +49,9 @@ const FOREIGN: [(&str, &[&str], &str); 13] = [
         "name types: --only net,mnt",
     ),
     ("enter", &["-S", "--setuid", "-G", "--setgid"], "name a user: --user USER[:GROUP]"),
-    ("mounts", &["-N", "--task"], "name the process itself: lxkns mounts PID"),
-    (
-        "mounts",
-        &["-T", "--target", "-S", "--source"],
-        "trees and lists of a mount namespace: lxkns mounts [--list] TARGET",
-    ),
-    ("caps", &["--target"], "name the process with -p PID, and the namespace itself"),
+    ("mounts", &["-N", "--task"], "name only the process: lxkns mounts PID"),
+    ("mounts", &["-T", "--target", "-S", "--source"], "for a tree or list of its mounts: lxkns mounts [--list] TARGET"),
+    ("caps", &["--target"], "name the process with -p PID, and the namespace as TARGET"),
 ];
 
 /// Explains invalid arguments in one line.
@@ -146,7 +138,7 @@ fn unknown_command(error: &clap::Error, word: &str) -> String {
         format!("did you mean lxkns {name}?")
     } else if is_target(word) {
         let word = shell_word(word.as_bytes());
-        format!("it can be a TARGET: lxkns show {word}, lxkns why {word}")
+        format!("it may be a TARGET: lxkns show {word}, lxkns why {word}")
     } else {
         "see lxkns --help".to_owned()
     };
@@ -249,7 +241,7 @@ mod tests {
             ("complet", "complet: not a command; did you mean lxkns completions?"),
             ("lss", "lss: not a command; did you mean lxkns ls?"),
             ("network", "network: not a command; to list net namespaces: lxkns ls -t net"),
-            ("1234/net", "1234/net: not a command; it can be a TARGET: lxkns show 1234/net, lxkns why 1234/net"),
+            ("1234/net", "1234/net: not a command; it may be a TARGET: lxkns show 1234/net, lxkns why 1234/net"),
             ("qqqq", "qqqq: not a command; see lxkns --help"),
             ("--json ls", "unexpected argument '--json'; options go after the command: lxkns ls [OPTIONS]"),
             ("--json nothing", "unexpected argument '--json'; see lxkns --help"),

@@ -47,18 +47,20 @@ fn read_file(proc: &ProcRoot, fd: BorrowedFd<'_>, has_no_server: impl FnOnce(&Fi
         let mut value = [0; 64];
         let path = proc.path().join(format!("thread-self/fd/{}", fd.as_raw_fd()));
         let read = rustix::fs::getxattr(path, c"security.capability", &mut value[..]);
-        file.capabilities = capabilities(read.map(|length| &value[..length]));
+        file.capabilities = capabilities(read.map(|length| &value[..length]).map_err(failure::public_errno));
     }
     Ok(file)
 }
 
 /// The capabilities of a file, by what the kernel answers for its extended attribute; `None` where that is not readable, or has
 /// a form that is not known.
-pub fn capabilities(answer: Result<&[u8], Errno>) -> Option<Option<FileCapabilities>> {
+pub fn capabilities(answer: Result<&[u8], model::Errno>) -> Option<Option<FileCapabilities>> {
     match answer {
         Ok(value) => FileCapabilities::parse(value).map(Some),
-        Err(Errno::NODATA | Errno::OPNOTSUPP) => Some(None),
-        Err(_) => None,
+        Err(errno) => {
+            let is_none = [Errno::NODATA, Errno::OPNOTSUPP].iter().any(|none| none.raw_os_error() == errno.number());
+            is_none.then_some(None)
+        }
     }
 }
 

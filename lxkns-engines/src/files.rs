@@ -1,4 +1,4 @@
-//! Files below a root directory that somebody else may have made: opened so that nothing is started, followed out of that
+//! Files below a root directory that another user may have made: opened so that nothing is started, followed out of that
 //! root, or waited for.
 //!
 //! A thread that waits for a FUSE server cannot even be killed, and would keep the program from ending. So no mount is gone

@@ -1,4 +1,4 @@
-//! Recognizes containers: which process, which namespace is whose, and how one knows.
+//! Recognizes containers: which processes and namespaces belong to each, and what says so.
 //!
 //! The kernel knows no containers. What engines, runtimes and control groups leave on a host says which there are: the paths of
 //! control groups, the state that runtimes keep, the command lines of shims and monitors, the files of engines, the results of

@@ -80,8 +80,8 @@ pub(crate) fn take_on(
     if privileged {
         draft.row(Subject::Lsm, theirs.ok().map(|theirs| list(&theirs)), list(&ours));
         draft.notes.push(
-            "the command keeps the caller's powers: the limits of the process's capabilities, no_new_privs, \
-             its security context and its filters of system calls are left out"
+            "the command keeps the caller's powers: the process's limits on capabilities, no_new_privs, security \
+            context and filters of system calls do not apply"
                 .to_owned(),
         );
         return Ok(());

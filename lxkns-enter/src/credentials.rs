@@ -199,7 +199,7 @@ fn groups(draft: &mut Draft, ids: &Ids<'_>, asked: &Asked) {
             draft.step(Stage::Credentials, "set the supplementary groups", Op::Groups { gids, or_stay });
         } else if !is_allowed && asked.groups.is_some() {
             draft.notes.push(
-                "the user namespace does not allow to set supplementary groups, so the command lacks those of its user"
+                "the user namespace does not allow setting supplementary groups, so the command lacks those of its user"
                     .into(),
             );
         }

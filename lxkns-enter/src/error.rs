@@ -79,7 +79,7 @@ pub struct Error {
 pub enum ErrorKind {
     /// There is no such process, namespace, user or group.
     Missing,
-    /// The process has ended; another process can have its PID by now.
+    /// The process has ended; another process may have its PID by now.
     Gone,
     /// The target or an option is not suitable.
     Unsuitable,

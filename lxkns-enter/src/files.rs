@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lxkns_core::ProcRoot;
+use lxkns_core::model::Errno;
 use lxkns_core::model::{File, FileCapabilities, Process};
 use lxkns_sys::SharedFd;
-use rustix::io::Errno;
 
 use crate::error::Cause;
 use crate::slow_file::{attribute_slowly, pin_slowly};
@@ -79,7 +79,7 @@ impl<'a> Files<'a> {
         let value = attribute_slowly(pinned, file.device, c"security.capability", self.wait);
         let answer = match &value {
             Ok(value) => Ok(value.as_slice()),
-            Err(error) => match Errno::from_io_error(error) {
+            Err(error) => match error.raw_os_error().and_then(Errno::new) {
                 Some(errno) => Err(errno),
                 None => return value.map(|_| None),
             },

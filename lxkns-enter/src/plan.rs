@@ -241,7 +241,7 @@ fn failed_step(steps: &[&Step], index: usize, detail: u32, errno: Errno) -> Erro
         }
         (Some(Op::Enter(_)), _) if detail != 0 => Error::call(entering(detail), errno),
         (Some(Op::Bounding(_)), Errno::PERM) => {
-            Error::call(what, errno).with_hint("it takes CAP_SETPCAP; --privileged keeps the caller's")
+            Error::call(what, errno).with_hint("it needs CAP_SETPCAP; --privileged keeps the caller's")
         }
         _ => Error::call(what, errno),
     }

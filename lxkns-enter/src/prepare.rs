@@ -95,12 +95,12 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
             if process.is_some() {
                 let and = match entered.stays_because_of_cgroups {
                     true => {
-                        ", and the command stays in the caller's PID namespace, where no process inside gets out of them \
-                             through it"
+                        ", and the command stays in the caller's PID namespace, so no process inside can leave them \
+                        through it"
                     }
                     false => "",
                 };
-                draft.notes.push(format!("the control groups are not joined, so no limits of the process hold{and}"));
+                draft.notes.push(format!("the control groups are not joined, so their limits do not apply{and}"));
             }
             None
         }
@@ -181,8 +181,7 @@ fn cover_proc(draft: &mut Draft, keeps_powers: bool) {
     let (cover, what) = if keeps_powers { (Cover::Proc, "that of the caller") } else { (Cover::NoProc, "empty") };
     draft.step(Stage::Cover, "cover the /proc of another PID namespace", Op::Cover(cover));
     draft.notes.push(format!(
-        "/proc is {what} for the command: numbers of processes in the one of its mount namespace mean others in its own PID \
-         namespace"
+        "/proc is {what} for the command: the PIDs in that of its mount namespace are of another PID namespace"
     ));
 }
 
@@ -206,7 +205,9 @@ impl Names {
         let named = |what: &str, name: &[u8], path: &str, text: &Result<Vec<u8>, Cause>| {
             let name = String::from_utf8_lossy(name).into_owned();
             match text {
-                Ok(_) => Error::new(ErrorKind::Missing, format!("there is no {what} {name} in its /{path}")),
+                Ok(_) => {
+                    Error::new(ErrorKind::Missing, format!("there is no {what} {name} in the /{path} of the target"))
+                }
                 Err(cause) => Error::call(format!("{what} {name}: read its /{path}"), cause.clone()),
             }
         };

@@ -177,7 +177,7 @@ fn status_of(dir: &OwnedFd) -> Result<Status, Cause> {
 }
 
 pub(crate) fn gone(pid: Pid) -> Error {
-    let message = format!("{pid}: the process has ended; another process can have its PID by now");
+    let message = format!("{pid}: the process has ended; another process may have its PID by now");
     Error::new(ErrorKind::Gone, message)
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn check() -> Result<(), Error> {
     match protection()? {
         Some(_) => Ok(()),
         None => {
-            let message = "those inside could write to this program; call lxkns_enter::seal::run_protected first";
+            let message = "processes inside could write to this program; call lxkns_enter::seal::run_protected first";
             Err(Error::new(ErrorKind::Unprotected, message))
         }
     }
@@ -143,10 +143,11 @@ pub fn run_protected() -> Result<Protection, Error> {
     }
     let operation = match refused {
         Cause::Kernel(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
-            "run this program from memory, to keep those inside from writing to it"
+            "run this program from memory, to keep processes inside from writing to it"
         }
         _ => {
-            "run this program from memory, to keep those inside from writing to it (set vm.memfd_noexec to 0 or 1, or have \
+            "run this program from memory, to keep processes inside from writing to it (set vm.memfd_noexec to 0 or \
+            1, or have \
              CAP_SYS_ADMIN, or put the program on a read-only mount)"
         }
     };

@@ -77,7 +77,7 @@ impl Target {
             let ns_type = flag.and_then(NamespaceType::from_clone_flag);
             let ns_type = ns_type.ok_or_else(|| Error::new(ErrorKind::Unsuitable, "not a namespace"))?;
             if all.iter().any(|other| other.ns_type == ns_type && other.id != id) {
-                let message = format!("two {ns_type} namespaces: one can be in one only");
+                let message = format!("two {ns_type} namespaces: a process can be in only one");
                 return Err(Error::new(ErrorKind::Unsuitable, message));
             }
             all.push(Open { ns_type, fd: Arc::new(fd), id });
@@ -173,8 +173,8 @@ pub(crate) fn namespaces(
             let name = format!("{}:[{}]", pids.ns_type, pids.id.ino);
             if into.is_empty() && left.is_empty() && target.as_process().is_none() {
                 let message = format!(
-                    "{name} is not entered by itself: the command would have {}, and whoever is in there could get at \
-                     that; enter a process in it (a PID as TARGET)",
+                    "{name} is not entered by itself: the command would have {}, and processes in it could get at \
+                    that; enter a process in it (a PID as TARGET)",
                     has.in_words()
                 );
                 return Err(Error::new(ErrorKind::Unsuitable, message));
@@ -271,8 +271,8 @@ pub(crate) fn powers_by_creation(draft: &mut Draft, proc: &ProcRoot, uid: u32, e
         "its user namespace is not entered, so the command has no capabilities".to_owned()
     } else {
         format!(
-            "its user namespace is not entered: the command has no capabilities but all over {}, whose owner its UID {uid} \
-             has created",
+            "its user namespace is not entered: the command has no capabilities except all over {}, whose owner its \
+            UID {uid} created",
             owned.join(", ")
         )
     };
@@ -298,8 +298,8 @@ fn own(proc: &ProcRoot, ns_type: NamespaceType) -> Result<Option<NamespaceId>, E
         _ => None,
     };
     if ns_type == NamespaceType::Pid && has_link("pid_for_children") && for_children != own {
-        let message = "the caller's children are in another PID namespace than the caller, which nothing can be entered from; \
-                       start the caller in there (unshare --pid --fork)";
+        let message = "the caller's children are in another PID namespace than the caller, from which nothing can be \
+            entered; start the caller in that one (unshare --pid --fork)";
         return Err(Error::new(ErrorKind::Unsuitable, message));
     }
     Ok(for_children.or(own))

@@ -1,4 +1,4 @@
-//! What only a process inside a namespace can tell, with what it leads to outside.
+//! What only a process inside a namespace can read, and what that leads to outside.
 
 use std::os::fd::AsFd as _;
 use std::time::Duration;

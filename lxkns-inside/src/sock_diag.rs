@@ -1,4 +1,4 @@
-//! The sockets of the network namespace that this process is in that wait for somebody; `sock_diag(7)`.
+//! The sockets of this process's network namespace that wait for connections or datagrams; `sock_diag(7)`.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! What `doctor` asks the living host.
+//! What `doctor` reads from the live host.
 
 use lxkns_answers::doctor::{Asked, Helper, Living};
 use lxkns_answers::event_source::{self, EventsLine};

@@ -1,4 +1,4 @@
-//! Processes that were not there when the host was scanned, and what their numbers mean.
+//! Processes that did not exist when the host was scanned, and what their numbers mean.
 
 use std::io;
 

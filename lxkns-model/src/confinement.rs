@@ -6,7 +6,7 @@ use bstr::BString;
 
 use super::{Capabilities, DeviceNumber, Gap, NamespaceId, Pid, Seccomp, Tid, Uid, Uids};
 
-/// What was read of processes to judge how far they are apart from the host.
+/// What was read of processes to judge how well they are isolated from the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfinementFacts {
     /// The living tasks of each process: the one that stands for it first, then each with other credentials than those before.

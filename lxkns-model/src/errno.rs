@@ -65,7 +65,7 @@ pub struct NoErrno(pub i32);
 
 impl fmt::Display for NoErrno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is no error number: those are 1 to {}", self.0, Errno::MAX)
+        write!(f, "{} is not an error number: expected 1 to {}", self.0, Errno::MAX)
     }
 }
 

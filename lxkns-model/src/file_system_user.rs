@@ -1,4 +1,4 @@
-//! Who uses a file system, and what else keeps it busy.
+//! The processes that use a file system, and what else keeps it busy.
 
 use bstr::BString;
 

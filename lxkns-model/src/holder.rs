@@ -1,4 +1,4 @@
-//! Who keeps a namespace alive.
+//! What keeps a namespace alive.
 
 use bstr::BString;
 

@@ -296,7 +296,7 @@ pub struct ListeningSocket {
     pub interface: Option<Vec<u8>>,
     /// Its inode number; 0 where the kernel has no file for it.
     pub inode: u64,
-    /// The user who made it, as the user namespace of the reader calls it.
+    /// The user who created it, as the user namespace of the reader calls it.
     pub uid: u32,
 }
 

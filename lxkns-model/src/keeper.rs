@@ -118,11 +118,11 @@ pub const KEEPERS: [Keeper; 28] = [
     suspect(
         "an open file of a control group",
         &[Cgroup],
-        "the link of the descriptor; it keeps the namespace of who opened it",
+        "the link of the descriptor; it keeps the namespace of the process that opened it",
     )
     .passive()
     .tested_by("cli::unseen::cgroup_file"),
-    suspect("a mounted FUSE", &[Pid], "mountinfo; it keeps the PID namespace of who mounted it")
+    suspect("a mounted FUSE", &[Pid], "mountinfo; it keeps the PID namespace of the process that mounted it")
         .passive()
         .tested_by("cli::unseen::mounted_fuse"),
     suspect("a mounted network file system", &[Net], "mountinfo: NFS, `nfsd`, `rpc_pipefs`, SMB, Ceph, AFS").passive(),

@@ -1,4 +1,4 @@
-//! What was tried where there is a gap.
+//! The operations that gaps are about.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -199,7 +199,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.operation)?;
         match self.kind {
-            ErrorKind::NotWanted if !self.operation.contains(": it is ") => f.write_str(": it is not what was wanted"),
+            ErrorKind::NotWanted if !self.operation.contains(": it is ") => {
+                f.write_str(": it is not what was expected")
+            }
             ErrorKind::TimedOut => f.write_str(": no answer in time"),
             ErrorKind::Avoided => f.write_str(": not tried, as it did not answer before"),
             ErrorKind::Busy => f.write_str(": too many helpers"),

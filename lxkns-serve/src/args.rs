@@ -46,7 +46,7 @@ pub(crate) struct Args {
     )]
     pub(crate) listen: Vec<Listen>,
 
-    /// Serve other addresses than loopback without TLS or authentication, to everybody who can reach them
+    /// Serve addresses other than loopback without TLS or authentication, to everyone who can reach them
     #[arg(long, global = true, env = "LXKNSD_INSECURE_LISTEN")]
     pub(crate) insecure_listen: bool,
 
@@ -58,7 +58,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "LXKNSD_BEARER_TOKEN_FILE", value_name = "FILE")]
     pub(crate) bearer_token_file: Option<PathBuf>,
 
-    /// User who may connect to UNIX sockets, instead of all whom the socket's mode lets; can be repeated
+    /// Only this user may connect to UNIX sockets, whatever the socket's mode allows; can be repeated
     #[arg(long, global = true, env = "LXKNSD_ALLOW_UID", value_name = "UID", value_delimiter = ',')]
     pub(crate) allow_uid: Vec<u32>,
 
@@ -66,7 +66,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "LXKNSD_SOCKET_GROUP", value_name = "GROUP", value_parser = group)]
     pub(crate) socket_group: Option<u32>,
 
-    /// Path that comes before all others, e.g. /lxkns behind a proxy
+    /// Path before all others, e.g. /lxkns behind a proxy
     #[arg(long, global = true, env = "LXKNSD_BASE_PATH", value_name = "PATH", default_value = "", hide_default_value = true, value_parser = base_path)]
     pub(crate) base_path: String,
 
@@ -74,7 +74,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "LXKNSD_WEB", value_name = "DIR")]
     pub(crate) web: Option<PathBuf>,
 
-    /// Name that the service may be called by in a Host header, beside addresses and localhost; can be repeated
+    /// Name of the service that a Host header may have, beside addresses and localhost; can be repeated
     #[arg(long, global = true, env = "LXKNSD_HOST", value_name = "NAME", value_delimiter = ',')]
     pub(crate) host: Vec<String>,
 
@@ -82,7 +82,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "LXKNSD_EXPOSE_COMMAND_LINES")]
     pub(crate) expose_command_lines: bool,
 
-    /// Look up files for clients (owner), which tells them which files there are
+    /// Look up files for clients (owner), which reveals which files exist
     #[arg(long, global = true, env = "LXKNSD_EXPOSE_FILES")]
     pub(crate) expose_files: bool,
 
@@ -90,11 +90,11 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "LXKNSD_METRICS_PORTS")]
     pub(crate) metrics_ports: bool,
 
-    /// Tell in metrics what has passed links, with the names of containers, of ip netns and of links as labels
+    /// Count traffic of links in metrics, with the names of containers, of ip netns and of links as labels
     #[arg(long, global = true, env = "LXKNSD_METRICS_LINKS")]
     pub(crate) metrics_links: bool,
 
-    /// Do not ask Docker and podman on their sockets for what nothing else shows of their containers
+    /// Do not ask Docker and podman over their sockets, for facts that nothing else shows
     #[arg(long, global = true, env = "LXKNSD_NO_ENGINES")]
     pub(crate) no_engines: bool,
 
@@ -123,7 +123,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "LXKNSD_WRITE_TIMEOUT", value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) write_timeout: Duration,
 
-    /// Time that requests have to end when the service stops
+    /// Time for requests to end when the service stops
     #[arg(long, global = true, env = "LXKNSD_SHUTDOWN", value_name = "SECONDS", default_value = "5", value_parser = duration)]
     pub(crate) shutdown: Duration,
 
@@ -143,7 +143,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "LXKNSD_HISTORY", value_name = "MIB", default_value = "8", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) history: u32,
 
-    /// Time from one scan to the next while clients follow events and none happen
+    /// Time from one scan to the next while clients follow events and nothing happens
     #[arg(long, global = true, env = "LXKNSD_INTERVAL", value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) interval: Duration,
 
@@ -163,7 +163,7 @@ pub(crate) struct Args {
 /// What there is to do but serving.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Check the options, and say what would be served to whom
+    /// Check the options, and report what would be served to whom
     Check,
     /// Write the man page into a directory
     #[command(hide = true)]
@@ -291,7 +291,7 @@ pub(crate) fn insecure(access: &Access) -> String {
     };
     format!(
         "not a loopback address, and there is {missing}: use a loopback address or a UNIX socket, configure both \
-         (--web.config.file, --bearer-token-file), or say --insecure-listen"
+         (--web.config.file, --bearer-token-file), or pass --insecure-listen"
     )
 }
 
@@ -357,17 +357,17 @@ fn check(args: &Args, access: &Access) -> Vec<String> {
     let asked = |whom: &str| if how.is_empty() { whom.to_owned() } else { format!("{whom} ({how})") };
     let whom = |listen: &Listen| match listen {
         Listen::Tcp(address) if address.ip().is_loopback() => asked("to every process of this network namespace"),
-        Listen::Tcp(_) if access.is_secured() => asked("to everybody who can reach it"),
+        Listen::Tcp(_) if access.is_secured() => asked("to everyone who can reach it"),
         Listen::Tcp(_) => {
             let how = if how.is_empty() { "without TLS and authentication" } else { how.as_str() };
-            format!("to everybody who can reach it, {how} (--insecure-listen)")
+            format!("to everyone who can reach it, {how} (--insecure-listen)")
         }
         Listen::Unix(_) => match (args.socket_group, args.allow_uid.as_slice()) {
             (None, []) => "to the user and the group of the service".to_owned(),
             (Some(group), []) => format!("to the user of the service and GID {group}"),
             (_, uids) => format!("to UID {}", uids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),
         },
-        Listen::Systemd => asked("to whom the socket unit allows"),
+        Listen::Systemd => asked("to those whom the socket unit allows"),
     };
     let name = |listen: &Listen| listen.to_string().replace("http://", access.scheme());
     let mut lines: Vec<String> =

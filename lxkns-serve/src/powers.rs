@@ -1,5 +1,4 @@
-//! The capabilities of the service's own processes: how each process gets those that there are, and what those that there
-//! are not would show.
+//! The capabilities of the service's own processes: how each process gets them, and what missing ones would show.
 //!
 //! An ordinary user gets them from the program's file (`security.capability`), as permitted ones only: a file that makes
 //! them effective cannot be run at all where one is not in the bounding set (`EPERM`). So each process makes them effective
@@ -140,8 +139,8 @@ impl Powers {
         } else if self.is_root {
             "root has given it up"
         } else {
-            "neither the program's file (setcap CAPABILITY=p) nor who starts it (systemd: AmbientCapabilities=) gives it \
-             to this user"
+            "neither the program's file (setcap CAPABILITY=p) nor the program that starts it (systemd: \
+            AmbientCapabilities=) gives it to this user"
         }
     }
 }

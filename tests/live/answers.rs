@@ -29,7 +29,7 @@ use lxkns_answers::mounts::Mounts;
 use lxkns_answers::orphans::{orphans, results};
 use lxkns_answers::owner::{self, Names, Owner, Reading, Sights};
 use lxkns_answers::release::Advice;
-use lxkns_answers::resolve::{Lookup, Resolver};
+use lxkns_answers::resolve::{NoHost, Resolver};
 use lxkns_answers::show::{Label, Reference, ShowAnswer, ShownNamespace, ShownProcess};
 use lxkns_answers::target::{Asked, Target};
 use lxkns_answers::tree::{Kind, Shown, Tree};
@@ -77,23 +77,6 @@ pub(super) fn tests() -> Vec<Test> {
         test("answers::of_owner", &[UserNamespaces], of_owner),
         test("answers::of_an_ending", &[UserNamespaces], of_an_ending),
     ]
-}
-
-/// Nothing but a snapshot is asked.
-struct NoHost;
-
-impl Lookup for NoHost {
-    fn namespace_at(&self, _: &Path) -> io::Result<Option<NamespaceId>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn has_task(&self, _: Pid) -> bool {
-        false
-    }
-
-    fn pidfd_inode(&self, _: Pid) -> io::Result<Option<u64>> {
-        Ok(None)
-    }
 }
 
 /// What the namespaces are that a TARGET means.

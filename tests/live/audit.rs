@@ -343,7 +343,7 @@ fn not_readable() {
         snapshot.processes.get_mut(&pid).unwrap().namespaces = Default::default();
     });
     for ns_type in [NamespaceType::Mnt, NamespaceType::Pid, NamespaceType::User] {
-        let what = format!("whose its {ns_type} namespace is");
+        let what = format!("whose {ns_type} namespace it is in");
         assert!(judgement.not_judged.iter().any(|said| said.starts_with(&what)), "{judgement:#?}");
     }
 }
@@ -354,7 +354,7 @@ fn trees() {
     let below = top.fork();
     let results = run_lxkns(["audit", "--json", &top.pid().to_string()]).results();
     let [judged] = &results[..] else { panic!("{results:#?}") };
-    assert_eq!((&judged["pid"], &judged["processes"]), (&top.pid().into(), &2.into()), "{judged:#}");
+    assert_eq!((&judged["pid"], &judged["process-count"]), (&top.pid().into(), &2.into()), "{judged:#}");
     let texts: Vec<_> = judged["findings"].as_array().unwrap().iter().map(|it| it["text"].as_str().unwrap()).collect();
     for (name, is_shared) in [("pid", true), ("net", false), ("mnt", false)] {
         let start = format!("{name} namespace shared with the host");

@@ -101,7 +101,7 @@ fn init_not_waited_for() {
     wait("no zombie", || state(init.pid()) == Some('Z'));
     let ending = ending(ino);
     assert_eq!((&ending["init"]["state"], &ending["init"]["parent"]), (&json!("Z"), &json!(parent.pid())));
-    assert_eq!(ending["init"]["release"], format!("process {} waits for it, or exits", parent.pid()));
+    assert_eq!(ending["init"]["until"], format!("process {} waits for it, or exits", parent.pid()));
     assert_eq!(run_lxkns(["orphans", "-t", "pid", "--fail"]).code, Some(4));
     can_do_nothing(&init);
     kill(parent.pid());
@@ -121,7 +121,7 @@ fn zombie_of_a_parent_outside() {
     can_do_nothing(&init);
     let waits = &ending["waits-for"][0];
     assert_eq!((&waits["pid"], &waits["state"]), (&json!(child.pid()), &json!("Z")), "{ending:#}");
-    assert_eq!(waits["release"], format!("process {} waits for it, or exits", outside.pid()));
+    assert_eq!(waits["until"], format!("process {} waits for it, or exits", outside.pid()));
     if ending["init"]["wchan"].is_string() {
         assert_eq!(ending["init"]["wchan"], "zap_pid_ns_processes", "{ending:#}");
     }
@@ -149,7 +149,7 @@ fn traced() {
     let ending = ending(ino);
     let waits = &ending["waits-for"][0];
     assert_eq!((&waits["pid"], &waits["tracer"]), (&json!(child.pid()), &json!(tracer.pid())), "{ending:#}");
-    assert_eq!(waits["release"], format!("process {} waits for it, or exits", tracer.pid()));
+    assert_eq!(waits["until"], format!("process {} waits for it, or exits", tracer.pid()));
     kill(tracer.pid());
     assert_gone(&[child.pid()]);
     wait("init does not go on", || state(init.pid()) == Some('Z'));

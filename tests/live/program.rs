@@ -107,7 +107,9 @@ impl Ran {
 }
 
 fn is_gap(line: &str) -> bool {
-    ["not readable: ", "not read: ", "not told by this kernel"].iter().any(|reason| line.contains(reason))
+    ["not readable: ", "not read: ", "only partly readable", "not told by this kernel"]
+        .iter()
+        .any(|reason| line.contains(reason))
 }
 
 /// What `why` says without the suspects: what other tests have in flight is among them.

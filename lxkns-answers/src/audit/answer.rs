@@ -17,7 +17,7 @@ pub struct Answer {
     /// The process that stands for it; `null` where it has none, or it is not known.
     pub pid: Option<u32>,
     /// How many processes were judged.
-    pub processes: usize,
+    pub process_count: usize,
     /// How bad the worst finding is: `info`, `low`, `medium`, `high`; `null` where there is none.
     pub worst: Option<Severity>,
     /// The findings, the worst first.
@@ -68,7 +68,7 @@ impl Audit<'_> {
             target: subject.asked.clone(),
             container: container.map(|it| ContainerForm::of(self.context.snapshot.annotations.containers.as_ref(), it)),
             pid: subject.main.map(|pid| pid.0),
-            processes: subject.pids.len(),
+            process_count: subject.pids.len(),
             worst: judgement.worst(),
             findings: judgement.findings.iter().map(FindingForm::of).collect(),
             not_judged: judgement.not_judged.clone(),

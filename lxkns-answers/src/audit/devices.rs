@@ -1,4 +1,4 @@
-//! Devices: which have files, and which control groups let be opened.
+//! Devices: which have files, and which may be opened by the control groups.
 
 use lxkns_model::{CapabilitySet, DeviceAccess, DeviceNumber, NamespaceId, Tid};
 
@@ -39,20 +39,22 @@ impl Case<'_, '_> {
             let evidence = Evidence { text: words, path: Some(lossy(&file.path)), ..Evidence::default() };
             let (severity, text) = match (self.may_be_host_root, gives(file.is_block, file.device)) {
                 (_, Gives::Log) => (Severity::Medium, "/dev/kmsg: the log of the kernel"),
-                (Some(false), _) => {
-                    (Severity::Low, "devices of the host are in /dev, for whom their modes and the control group let")
-                }
+                (Some(false), _) => (
+                    Severity::Low,
+                    "devices of the host are in /dev, for those whom their modes and the control group allow",
+                ),
                 (_, Gives::Host) => (
                     Severity::High,
-                    "devices of the host are in /dev: it has what they hold, as far as its control group lets it (which version 2 does not show)",
+                    "devices of the host are in /dev: it can access what they hold, as far as its control group \
+                    allows (version 2 does not show that)",
                 ),
                 (_, Gives::DriverDecides) => (
                     Severity::Medium,
-                    "devices of the host are in /dev: it has what their drivers give, as far as its control group lets it",
+                    "devices of the host are in /dev: it can use their drivers, as far as its control group allows",
                 ),
             };
             self.find("device", severity, text, Some(evidence), &|case| {
-                case.without("--device` or `--privileged", "take the devices away")
+                case.without("--device` or `--privileged", "remove the devices")
             });
         }
     }
@@ -74,14 +76,16 @@ impl Case<'_, '_> {
             };
             let text = match facts.device_access.get(&pid) {
                 Some(DeviceAccess::All) => {
-                    "no control group keeps devices from it: it opens each that has a file somewhere, and makes files with CAP_MKNOD"
+                    "no control group restricts devices: it can open each that has a file somewhere, and create files \
+                    with CAP_MKNOD"
                 }
                 Some(DeviceAccess::BlockDevices) => {
-                    "its control group lets it open block devices: each that has a file somewhere, and it makes files with CAP_MKNOD"
+                    "its control group allows block devices: it can open each that has a file somewhere, and create \
+                    files with CAP_MKNOD"
                 }
                 Some(_) => continue,
                 None => {
-                    self.unknown("which devices its control groups let it open: not readable", Some(pid));
+                    self.unknown("devices that its control groups allow: not readable", Some(pid));
                     continue;
                 }
             };
@@ -89,7 +93,7 @@ impl Case<'_, '_> {
             self.find("device-access", severity, text, Some(evidence), &|case| {
                 case.without(
                     "--device-cgroup-rule`, `--device` or `--privileged",
-                    "have a control group keep devices away (`DeviceAllow=` of systemd)",
+                    "restrict devices with a control group (`DeviceAllow=` of systemd)",
                 )
             });
         }

@@ -22,8 +22,8 @@ const OF_KERNEL: [&[u8]; 8] = [b"proc", b"sysfs", b"cgroup", b"cgroup2", b"devpt
 const CONTROLS: [&[u8]; 7] = [b"debugfs", b"tracefs", b"bpf", b"configfs", b"efivarfs", b"securityfs", b"binfmt_misc"];
 
 const SYS_IS_WRITABLE: &str =
-    "/proc/sys is writable: root sets what the kernel runs on the host (kernel.core_pattern, kernel.modprobe)";
-const HAS_SYSRQ: &str = "/proc/sysrq-trigger is not masked: root reboots or halts the host";
+    "/proc/sys is writable: its root can set what the kernel runs on the host (kernel.core_pattern, kernel.modprobe)";
+const HAS_SYSRQ: &str = "/proc/sysrq-trigger is not masked: its root can reboot or halt the host";
 
 /// How many mounts of a kind are compared with all others: a container can make any number.
 pub(super) const MOST: usize = 64;
@@ -53,7 +53,7 @@ const HARMLESS: [&str; 8] = [
 ];
 
 /// How to keep descriptors out of a container.
-const CLOSE: &str = "end the process; have its parent close what it does not hand on (O_CLOEXEC)";
+const CLOSE: &str = "end the process; have its parent close what it must not pass on (O_CLOEXEC)";
 
 /// Directories that make a process that writes there root: programs, libraries and their configuration, with all that is
 /// below.
@@ -120,11 +120,11 @@ impl Case<'_, '_> {
         let snapshot = self.audit.context.snapshot;
         let ids = self.mount_namespaces();
         if !ids.is_empty() && !self.audit.host.has_mounts {
-            self.unknown("which files of the host are mounted: the mounts of the host are not known", None);
+            self.unknown("files of the host that are mounted: not known, as the mounts of the host are not", None);
         }
         if !ids.is_empty() && self.audit.host.unplaced_sockets > 0 {
             let count = self.audit.host.unplaced_sockets;
-            self.unknown(format!("where {count} of the sockets are on which engines listen: not known"), None);
+            self.unknown(format!("paths of {count} of the sockets on which engines listen: not known"), None);
         }
         for id in ids {
             let Some(mounts) = snapshot.mounts.get(&id) else {
@@ -187,10 +187,10 @@ impl Case<'_, '_> {
             let text = format!("{} of the host is mounted, {how}", printable(&path));
             self.find("host-files", severity, text, Some(evidence), &|case| match case.engine {
                 Some(EngineKind::Docker | EngineKind::Podman) => {
-                    "mount only the directory that it needs, and read-only where that does (`--volume HERE:THERE:ro`)"
+                    "mount only the directory that it needs, read-only where possible (`--volume HERE:THERE:ro`)"
                         .to_owned()
                 }
-                _ => "mount only the directory that it needs, and read-only where that does".to_owned(),
+                _ => "mount only the directory that it needs, read-only where possible".to_owned(),
             });
         }
     }
@@ -218,7 +218,7 @@ impl Case<'_, '_> {
                     let severity = if mount.is_writable() { Severity::High } else { Severity::Medium };
                     let evidence = self.of_mount(mount, "");
                     let text =
-                        "/proc of the host is mounted: it has the host's processes, and what their links lead to";
+                        "/proc of the host is mounted: it sees the host's processes, and what their links lead to";
                     self.find("host-files", severity, text, Some(evidence), &|_| "do not mount it".to_owned());
                 }
                 procs += 1;
@@ -239,7 +239,8 @@ impl Case<'_, '_> {
                     self.find("kernel-files", Severity::Medium, HAS_SYSRQ, Some(evidence), &unmask);
                 }
                 b"sysfs" if **mount.root == b"/"[..] || is_at_or_below(&mount.root, b"/kernel") => {
-                    let text = "/sys is writable: root can have the kernel run a program on the host (uevent_helper)";
+                    let text =
+                        "/sys is writable: its root can have the kernel run a program on the host (uevent_helper)";
                     self.find("kernel-files", Severity::High, text, Some(evidence), &unmask);
                 }
                 b"cgroup" => {
@@ -306,7 +307,7 @@ impl Case<'_, '_> {
         for (index, file_system, in_it) in &self.audit.host.sockets {
             let Some(socket) = facts.engine_sockets.get(*index) else { continue };
             // An engine inside of it is its own.
-            if self.subject.pids.contains(&socket.pid) {
+            if self.subject.has(socket.pid) {
                 continue;
             }
             let shows = |mount: &&Mount| mount.file_system == *file_system && is_at_or_below(in_it, &mount.root);
@@ -336,7 +337,9 @@ impl Case<'_, '_> {
         };
         let text = format!("the socket of a container engine {how}: it can start containers with all rights of {whom}");
         self.find("engine-socket", severity, text, Some(evidence), &|_| {
-            "do not give it the socket; a read-only mount does not help; put a proxy between that allows single requests".to_owned()
+            "do not give it the socket (a read-only mount does not help), or put a proxy in between that allows only \
+            certain requests"
+                .to_owned()
         });
     }
 
@@ -387,11 +390,11 @@ impl Case<'_, '_> {
                 return self.judge_namespace_use(used.pid, used.tid, fd, net, Some("TUN/TAP file"));
             }
             OutsideUseKind::InFlight { fd, .. } => {
-                let what = "what leads out among descriptors that were sent to a socket and not yet received";
+                let what = "whether descriptors in flight lead outside";
                 return self.unknown(format!("{what}: the kernel does not tell (fd {fd})"), Some(used.pid));
             }
             OutsideUseKind::IoUring { fd, .. } => {
-                let what = "what leads out among the files that are registered with an io_uring";
+                let what = "whether the files registered with an io_uring lead outside";
                 return self.unknown(format!("{what}: the kernel does not tell (fd {fd})"), Some(used.pid));
             }
             OutsideUseKind::Process { .. } => (None, String::new()),
@@ -429,10 +432,9 @@ impl Case<'_, '_> {
                     ),
                     Gives::Log => (Severity::Medium, "the memory or the log of the kernel is open"),
                     Gives::Host => (Severity::High, "the memory or the log of the kernel is open"),
-                    Gives::DriverDecides => (
-                        Severity::Medium,
-                        "a character device of the host is open or mapped: it has what its driver gives",
-                    ),
+                    Gives::DriverDecides => {
+                        (Severity::Medium, "a character device of the host is open or mapped: it can use its driver")
+                    }
                 };
                 self.find("fd-device", severity, text, Some(evidence), &close);
             }
@@ -490,11 +492,11 @@ impl Case<'_, '_> {
     fn judge_pidfd(&mut self, used: &OutsideUse, fd: u32, process: Pid) {
         let snapshot = self.audit.context.snapshot;
         // A process that sees the host's processes can open such a descriptor at any time.
-        if self.subject.pids.contains(&process) || self.is_of_host(NamespaceType::Pid) == Some(true) {
+        if self.subject.has(process) || self.is_of_host(NamespaceType::Pid) == Some(true) {
             return;
         }
         let Some(target) = snapshot.processes.get(&process) else {
-            return self.unknown("whose a process is of which a pidfd is open: not known", Some(used.pid));
+            return self.unknown("whose process an open pidfd stands for: not known", Some(used.pid));
         };
         let links = &target.living_task().namespaces;
         let is_of_host = |(ns_type, id): (NamespaceType, NamespaceId)| {
@@ -528,7 +530,7 @@ impl Case<'_, '_> {
         let snapshot = self.audit.context.snapshot;
         let Some(namespace) = snapshot.namespaces.get(&id) else {
             if let Some(file) = file {
-                self.unknown(format!("whose the network namespace of a {file} is: not known"), Some(pid));
+                self.unknown(format!("whose network namespace a {file} is in: not known"), Some(pid));
             }
             return;
         };
@@ -552,7 +554,9 @@ impl Case<'_, '_> {
         };
         let evidence = Evidence { fd: Some(fd), nsid: Some(id.ino), ..self.of_task(pid, tid, &words) };
         let text = match file {
-            Some(file) => format!("a {file} in a network namespace {whose} is kept open: it sends and receives there"),
+            Some(file) => {
+                format!("a {file} in a network namespace {whose} is kept open: it can send and receive there")
+            }
             None => format!("a namespace {whose} is kept open: setns(2) leads there"),
         };
         self.find("fd-namespace", severity, text, Some(evidence), &|_| CLOSE.to_owned());

@@ -1,4 +1,4 @@
-//! What the host itself is, beside which containers are judged.
+//! The host itself, which containers are compared with.
 
 use bstr::{BStr, BString, ByteSlice as _};
 use lxkns_model::CompactSort as _;

@@ -49,7 +49,8 @@ impl Case<'_, '_> {
                     let point = mount.path().map_or_else(String::new, printable);
                     self.unknown(
                         format!(
-                            "whose {shown} is, a layer of the overlay at {point}, which it can have mounted itself"
+                            "whose {shown} is: not known; it is a layer of the overlay at {point}, which it may have \
+                            mounted itself"
                         ),
                         None,
                     );
@@ -63,7 +64,7 @@ impl Case<'_, '_> {
                 let evidence = self.of_mount(mount, &format!("layer {shown}"));
                 let text = format!("{shown} of the host is {how} through an overlay");
                 self.find("host-files", severity, text, Some(evidence), &|_| {
-                    "give the overlay directories that are made for it".to_owned()
+                    "use directories made for this overlay".to_owned()
                 });
             }
         }

@@ -1,4 +1,4 @@
-//! How far containers and process trees are apart from the host, by what the kernel enforces of each of their processes: the
+//! How well containers and process trees are isolated from the host, by what the kernel enforces of each of their processes: the
 //! answer of `lxkns audit`.
 //!
 //! First [`Plan`] says of which processes more has to be read than a snapshot has (`Discovery::confinement` of lxkns-core);
@@ -115,7 +115,7 @@ pub struct Evidence {
     pub nsid: Option<u64>,
 }
 
-/// Something that makes a container less apart from the host.
+/// Something that makes a container less isolated from the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// What kind of finding it is: a stable name.

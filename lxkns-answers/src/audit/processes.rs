@@ -1,4 +1,4 @@
-//! Namespaces, credentials, and processes that are where they do not belong.
+//! Namespaces, credentials, and processes in places where they do not belong.
 
 use lxkns_model::CompactSort as _;
 use lxkns_model::{
@@ -64,7 +64,7 @@ impl<'a> Case<'a, '_> {
             let Some(id) = links.get(ns_type) else {
                 // A kernel without time namespaces has none that is shared.
                 if ns_type != NamespaceType::Time || links.is_empty() {
-                    self.unknown(format!("whose its {ns_type} namespace is: not readable"), self.subject.main);
+                    self.unknown(format!("whose {ns_type} namespace it is in: not readable"), self.subject.main);
                 }
                 continue;
             };
@@ -72,7 +72,7 @@ impl<'a> Case<'a, '_> {
                 Some(false) => continue,
                 Some(true) => {}
                 None => {
-                    self.unknown(format!("whose its {ns_type} namespace is: not known"), self.subject.main);
+                    self.unknown(format!("whose {ns_type} namespace it is in: not known"), self.subject.main);
                     continue;
                 }
             }
@@ -200,7 +200,7 @@ impl<'a> Case<'a, '_> {
                     let evidence = self.of_task(pid, tid, "");
                     let text = "privileged: it can have every capability that the host's first process can have";
                     self.find("privileged", Severity::High, text, Some(evidence), &|case| {
-                        case.without("--privileged", "take the capabilities away that it does not need")
+                        case.without("--privileged", "take away the capabilities that it does not need")
                     });
                 } else if let Some(extra) = extra.filter(|extra| !extra.is_empty()) {
                     let shares_pids =
@@ -212,10 +212,10 @@ impl<'a> Case<'a, '_> {
                 let usual = has.intersection(TAKES_OVER).difference(extra.unwrap_or(has));
                 if !usual.is_empty() {
                     let text =
-                        format!("capabilities that its engine gives and that take over the host: {}", usual.in_words());
+                        format!("capabilities from its engine that can take over the host: {}", usual.in_words());
                     let evidence = self.of_task(pid, tid, "");
                     self.find("capabilities", Severity::Medium, text, Some(evidence), &|_| {
-                        "run it in a user namespace of its own, where they do not count on the host".to_owned()
+                        "run it in a user namespace of its own, where they have no effect on the host".to_owned()
                     });
                 }
             }
@@ -224,7 +224,7 @@ impl<'a> Case<'a, '_> {
                     self.extra(pid, tid, extra, Severity::Low, ", in a user namespace of its own");
                 }
             }
-            None => self.unknown("what its capabilities count for: its user namespace is not known", Some(pid)),
+            None => self.unknown("the effect of its capabilities: its user namespace is not known", Some(pid)),
         }
         match task.seccomp {
             Some(Seccomp::None) => {
@@ -238,7 +238,7 @@ impl<'a> Case<'a, '_> {
                 });
             }
             Some(_) => {}
-            None => self.unknown("seccomp: the kernel does not tell", Some(pid)),
+            None => self.unknown("seccomp: the kernel does not show it", Some(pid)),
         }
         match task.no_new_privs {
             Some(false) => {
@@ -253,7 +253,7 @@ impl<'a> Case<'a, '_> {
                 });
             }
             Some(true) => {}
-            None => self.unknown("no_new_privs: the kernel does not tell", Some(pid)),
+            None => self.unknown("no_new_privs: the kernel does not show it", Some(pid)),
         }
         self.judge_label(pid, task);
     }
@@ -414,22 +414,23 @@ impl<'a> Case<'a, '_> {
             }
             (Some(false), None) => return,
             (None, None) => {
-                return self
-                    .unknown(format!("whose the {ns_type} namespace is that it is in: not known"), Some(process.pid));
+                return self.unknown(format!("whose {ns_type} namespace it is in: not known"), Some(process.pid));
             }
         };
         let from = match process.ppid {
-            Some(parent) if self.subject.pids.contains(&parent) => {
-                format!("its parent {} is inside: it has gone there itself", self.called(parent))
+            Some(parent) if self.subject.has(parent) => {
+                format!("its parent {} is inside, so it left by itself", self.called(parent))
             }
-            Some(parent) => format!("its parent {} is outside: it was put into the control group", self.called(parent)),
+            Some(parent) => {
+                format!("its parent {} is outside, so it was moved into the control group", self.called(parent))
+            }
             None => "its parent is not visible".to_owned(),
         };
         let name = names::namespace(snapshot, id);
         let evidence = Evidence { nsid: Some(id.ino), ..self.of_task(process.pid, tid, &format!("{name}; {from}")) };
         let text = format!("a process of its control group is in the {ns_type} namespace of {whose}");
         self.find("left", severity, text, Some(evidence), &|_| {
-            "end the process, and find out how it came there; enter the container with its engine's `exec`".to_owned()
+            "end the process, and find out how it got there; enter the container with its engine's `exec`".to_owned()
         });
     }
 
@@ -483,7 +484,7 @@ impl<'a> Case<'a, '_> {
             _ => "a process from outside shares some of its namespaces",
         };
         self.find("entered", severity, text, Some(evidence), &|_| {
-            "if nobody needs it, end it; enter with the engine's `exec` or `lxkns enter`, which leave rights behind"
+            "end it if it is not needed; enter with the engine's `exec` or `lxkns enter`, which drop those rights"
                 .to_owned()
         });
         let tasks = self.audit.facts.and_then(|facts| facts.tasks.get(&pid));

@@ -17,12 +17,19 @@ pub struct Subject {
     pub container: Option<usize>,
     /// The process that stands for it; `None` where it has none, or it is not known.
     pub main: Option<Pid>,
-    /// All its processes.
+    /// All its processes, sorted.
     pub pids: Vec<Pid>,
     /// Processes in none of the containers that are in its own namespaces all the same.
     pub entered: Vec<Pid>,
     /// Whether it is known to have ended.
     pub has_ended: bool,
+}
+
+impl Subject {
+    /// Whether a process is one of its own.
+    pub(super) fn has(&self, pid: Pid) -> bool {
+        self.pids.binary_search(&pid).is_ok()
+    }
 }
 
 /// What is to be judged.

@@ -1,22 +1,11 @@
 use lxkns_model::{
-    Capabilities, DeviceNumber, EngineSocket, IdMapping, Mount, Namespace, NamespaceType, Observer, Propagation,
-    Relation, Seccomp, SharedText, TaskCredentials, Uids,
+    Capabilities, EngineSocket, IdMapping, Mount, Namespace, NamespaceType, Observer, Propagation, Relation, Seccomp,
+    TaskCredentials, Uids,
 };
 
 use super::*;
-use crate::testing::{HOME, LOOSE, USER, contained, id};
+use crate::testing::{HOME, LOOSE, USER, contained, id, mount};
 use lxkns_model::{CapabilitySet, Snapshot, Uid};
-
-fn text(text: &str) -> SharedText {
-    SharedText::from(Box::<bstr::BStr>::from(text.as_bytes().to_vec().into_boxed_slice()))
-}
-
-fn mount(id: u64, root: &str, point: &str, options: &str) -> Mount {
-    let mut mount = Mount::new(id, 1, DeviceNumber { major: 8, minor: 1 }, "ext4", Some(point));
-    mount.root = text(root);
-    mount.options = text(options);
-    mount
-}
 
 /// A task of process 200 that nothing but its user namespace keeps from anything.
 fn credentials() -> TaskCredentials {
@@ -107,8 +96,8 @@ fn what_is_not_known_is_not_judged_and_what_has_ended_is_nothing() {
     let (snapshot, facts) = host(vec![]);
     let judgement = judge(&snapshot, Some(&facts));
     let unknown = |what: &str| judgement.not_judged.iter().any(|line| line.starts_with(what));
-    assert!(unknown("whose its pid namespace is: not readable (PID 200)"), "{judgement:#?}");
-    assert!(!unknown("whose its net namespace"), "{judgement:#?}");
+    assert!(unknown("whose pid namespace it is in: not readable (PID 200)"), "{judgement:#?}");
+    assert!(!unknown("whose net namespace"), "{judgement:#?}");
     let dump = judge(&snapshot, None);
     assert!(dump.not_judged.iter().any(|line| line.ends_with("not in a dump")), "{dump:#?}");
     let plan = Plan::of_containers(&snapshot).unwrap();

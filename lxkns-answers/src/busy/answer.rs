@@ -110,7 +110,7 @@ pub struct MountAnswer {
     /// The inode number of the mount namespace.
     pub mntns: u64,
     /// How many processes were seen in that mount namespace; `None` where none was and there may be others.
-    pub processes: Option<u64>,
+    pub process_count: Option<u64>,
     /// Whether all could be seen that may be in it.
     pub members_seen: bool,
     /// The topmost processes in it, the most senior first.
@@ -177,7 +177,7 @@ impl<'a> Busy<'a> {
         let mounts = self.mounts().iter().flat_map(|(&id, mounts)| mounts.iter().map(move |mount| (id, mount)));
         let mounts = mounts.map(|(id, mount)| MountAnswer {
             mntns: id.ino,
-            processes: Some(self.processes(id)).filter(|&count| count > 0 || self.members_seen(id)),
+            process_count: Some(self.processes(id)).filter(|&count| count > 0 || self.members_seen(id)),
             members_seen: self.members_seen(id),
             leaders: {
                 let namespace = self.snapshot.namespaces.get(&id);

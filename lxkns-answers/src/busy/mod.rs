@@ -255,7 +255,7 @@ impl<'a> Busy<'a> {
         holders.map(Keeper::Holder).chain(unknown).collect()
     }
 
-    /// What a keeper is, and what would make it let go.
+    /// What a keeper is, and what would make it release the namespace.
     pub fn describe_keeper(&self, keeper: &Keeper<'a>, limit: usize) -> (String, Step) {
         match keeper {
             Keeper::Process(user, uses) => (
@@ -276,7 +276,7 @@ impl<'a> Busy<'a> {
                 (format!("{path}, mount ID {}, is mounted on it", mount.id), release)
             }
             Keeper::Caller(lack) => (
-                format!("the kernel refuses it to this user, who lacks {lack}"),
+                format!("the kernel denies it to this user, who lacks {lack}"),
                 Step {
                     lacks: Some(lack.clone()),
                     ..Step::new("gain-capability", "it is run with that capability, as by root".to_owned())
@@ -301,7 +301,7 @@ impl<'a> Busy<'a> {
         };
         let colon = if self.mounts.is_empty() { ":" } else { "" };
         let used = self.users.map(|users| match (users.processes.len(), self.unread) {
-            (0, 0) if self.are_listed() => ", and no process was found to use it".to_owned(),
+            (0, 0) if self.are_listed() => ", and no process was found that uses it".to_owned(),
             (0, 0) => "; whether processes that are not listed use it is not known".to_owned(),
             (count, 0) if self.are_listed() => format!(" and used by {}", of(count, "process", "processes")),
             (0, 1) => "; whether 1 unreadable process uses it is not known".to_owned(),
@@ -496,7 +496,7 @@ impl<'a> Busy<'a> {
                 let advice = match (mount.hidden, self.on_it(id, mount)) {
                     (true, _) => format!("what covers mount {} is unmounted, then {umount}", mount.id),
                     (false, 0) => umount.to_string(),
-                    (false, _) => format!("what is mounted on it is unmounted, then {umount}"),
+                    (false, _) => format!("what is mounted on {} is unmounted, then {umount}", printable(path)),
                 };
                 // What came after its mount namespace was made is not locked; the kernel does not show which did.
                 let advice = match self.comes_from_above(id, mount) {

@@ -1,4 +1,4 @@
-//! Users and holders of a file system in words, and what would make each let go.
+//! Users and holders of a file system in words, and what would make each release it.
 
 use bstr::ByteSlice as _;
 use lxkns_model::CompactSort as _;
@@ -120,7 +120,7 @@ pub fn holder(snapshot: &Snapshot, holder: &FileSystemHolder) -> String {
             let namespace = names::namespace(snapshot, *mount_ns);
             format!("{} mounted{point} in {namespace}, mount ID {mount_id}: {}", printable(fs_type), printable(path))
         }
-        Kind::BlockDevice { name } => format!("block device {}, made of its device", printable(name)),
+        Kind::BlockDevice { name } => format!("block device {}, built on its device", printable(name)),
         Kind::Journal { device, of } => {
             let of = of.as_ref().map_or_else(
                 || "a file system on another device".to_owned(),
@@ -201,7 +201,7 @@ pub fn unread_holders(all: &[UnreadHolders]) -> Vec<String> {
         _ => None,
     };
     let mounts: Vec<_> = all.iter().filter_map(of_mount).collect();
-    let mounts = (!mounts.is_empty()).then(|| format!("not searched, as not mounted here: {}", mounts.join(", ")));
+    let mounts = (!mounts.is_empty()).then(|| format!("not searched: {}: not mounted here", mounts.join(", ")));
     let of_devices = all.iter().filter_map(|unread| match unread {
         UnreadHolders::OtherDevices(fs_type) => {
             Some(format!("not searched: other devices of this {}, which the kernel does not name", printable(fs_type)))
@@ -231,7 +231,7 @@ pub(super) fn release_holder(
         Kind::KernelThreads { .. } => Step::new("shut-down", "the kernel shuts down".to_owned()),
         Kind::Loop { device, is_used, detaches_itself, .. } => {
             let device = shell_word(format!("/dev/{device}").as_bytes());
-            let used = format!("what uses {device} lets go of it (lxkns busy {device})");
+            let used = format!("what uses {device} releases it (lxkns busy {device})");
             let detach = format!("losetup -d {device}");
             match (is_used, detaches_itself) {
                 (false, false) => Step::command("detach", detach),
@@ -261,7 +261,7 @@ pub(super) fn release_holder(
             let released = format!("{device} is released (lxkns busy {device})");
             Step::then(released, "remove", format!("dmsetup remove {device}"))
         }
-        Kind::BlockDevice { name } => Step::new("other", format!("block device {} lets go of it", printable(name))),
+        Kind::BlockDevice { name } => Step::new("other", format!("block device {} releases it", printable(name))),
         Kind::Journal { of: Some(of), .. } => {
             let of = shell_word(format!("/dev/{of}").as_bytes());
             other(format!("the file system on {of} is released (lxkns busy {of})"))
@@ -280,7 +280,7 @@ pub(super) fn release_holder(
         Kind::Facility { facility, name, path } => match facility {
             KernelFacility::NfsExport => Step::new(
                 "unexport",
-                format!("it is exported no longer (exportfs -u) and {} is released", shell_word(path)),
+                format!("it is no longer exported (exportfs -u) and {} is released", shell_word(path)),
             ),
             KernelFacility::Zram => {
                 Step::command("reset", format!("zramctl --reset {}", shell_word(format!("/dev/{name}").as_bytes())))
@@ -307,6 +307,6 @@ pub(super) fn release_holder(
             Step::of_process("close", *pid, text)
         }
         Kind::Detached { pid, kind } => release_uses(*pid, [&FileSystemUse::new(kind.clone(), None)]),
-        _ => Step::new("other", "it lets go of it".to_owned()),
+        _ => Step::new("other", "it releases it".to_owned()),
     }
 }

@@ -1,4 +1,4 @@
-//! What people write for creating and entering namespaces.
+//! The syntax of an action: creating or entering namespaces.
 
 use std::ffi::OsStr;
 

@@ -173,7 +173,7 @@ impl<'a> Explanation<'a> {
         if facts.is_none() && action.verb != Verb::Setns {
             rules.not_in_dump("limits, settings of the kernel, control groups, and whether a process is chrooted");
         } else if facts.is_none() && rules.needs_shared_fs(targets) {
-            rules.not_in_dump("with whom a process shares its root directory");
+            rules.not_in_dump("which processes share a root directory");
         }
         let Rules { found, mut notes, .. } = rules;
         if found.iter().any(|obstacle| obstacle.is_certain) {
@@ -218,7 +218,7 @@ impl<'a> Explanation<'a> {
             Some(Obstacle { errno: Some(errno), because, .. }) => format!("fails with {errno}: {because}"),
             Some(Obstacle { because, .. }) => format!("fails: {because}"),
             None if self.obstacles.is_empty() => "succeeds".to_owned(),
-            None => "not known: nothing is seen that stands in the way, but not all that can".to_owned(),
+            None => "not known: nothing visible stands in the way, but not everything that can is visible".to_owned(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the kernel asks before it creates or enters namespaces, in its order: `ksys_unshare`, `copy_process`,
+//! What the kernel checks before it creates or enters namespaces, in its order: `ksys_unshare`, `copy_process`,
 //! `create_user_ns`, `create_new_namespaces`, and the `install` of each type.
 
 use lxkns_model::relations::{self, Authorities, Authority};
@@ -111,12 +111,12 @@ impl Rules<'_> {
             Has::CanRaise => self.add(
                 Kind::Capability,
                 Some("EPERM"),
-                format!("{capability} is permitted and not effective in {place}"),
+                format!("{capability} is permitted but not effective in {place}"),
                 format!("raise {capability} in the process: capset(2)"),
             ),
             Has::No => {
                 let change = change.map(str::to_owned).or_else(|| {
-                    Some(format!("let a process do it that has {capability} there: `lxkns who-can` lists them"))
+                    Some(format!("do it in a process that has {capability} there; `lxkns who-can` lists them"))
                 });
                 self.add(Kind::Capability, Some("EPERM"), format!("no {capability} in {place}"), change);
             }
@@ -139,7 +139,7 @@ impl Rules<'_> {
             Some(Some(Seccomp::Filter)) => self.unknown(
                 Kind::Seccomp,
                 None,
-                "a seccomp filter decides on the call first, and the kernel does not show what filters say",
+                "a seccomp filter decides first, and the kernel does not show its rules",
             ),
             Some(Some(Seccomp::Strict | Seccomp::Dead)) => self.add(
                 Kind::Seccomp,
@@ -256,7 +256,7 @@ impl Rules<'_> {
             self.add(
                 Kind::Depth,
                 Some("ENOSPC"),
-                format!("the user namespace of the process is nested {} deep, the most there is", above.len() - 1),
+                format!("the user namespace of the process is nested {} deep, the maximum", above.len() - 1),
                 "do it in a user namespace nearer to the initial one".to_owned(),
             );
         }
@@ -270,8 +270,7 @@ impl Rules<'_> {
                     Kind::Chroot,
                     Some("EPERM"),
                     format!("the root directory of the process is not that of {root} (chroot)"),
-                    "do it outside of the chroot; pivot_root(2) changes the root of the mount namespace itself"
-                        .to_owned(),
+                    "do it outside the chroot; pivot_root(2) changes the root of the mount namespace itself".to_owned(),
                 );
             }
             None => self.unknown(Kind::Chroot, Some("EPERM"), "whether the process is in a chroot is not readable"),
@@ -406,16 +405,16 @@ impl Rules<'_> {
             Some(children) if children != own => self.add(
                 Kind::Pid,
                 Some("EINVAL"),
-                format!("its children are in {} already, and it is not itself", self.name(children)),
-                "fork first, and do it in the child".to_owned(),
+                format!("its children are already in {}, but the process itself is not", self.name(children)),
+                "fork first, then do it in the child".to_owned(),
             ),
             Some(_) => {}
             // Before 6.11 the kernel does not say which one that is.
             None if self.facts.is_some_and(|facts| facts.children_had_init == Some(false)) => self.add(
                 Kind::Pid,
                 Some("EINVAL"),
-                "its children are in another PID namespace already, which has no first process".to_owned(),
-                "fork first, and do it in the child".to_owned(),
+                "its children are already in another PID namespace, which has no first process".to_owned(),
+                "fork first, then do it in the child".to_owned(),
             ),
             None => self.unknown(Kind::Pid, Some("EINVAL"), "the PID namespace of its children is not readable"),
         }
@@ -431,7 +430,7 @@ impl Rules<'_> {
         }
         let (depth, is_whole) = self.pid_depth(own);
         if is_whole && depth >= DEEPEST_PID {
-            let because = format!("{} is nested {depth} deep, the most there is", self.name(own));
+            let because = format!("{} is nested {depth} deep, the maximum", self.name(own));
             let change = "do it in a PID namespace nearer to the initial one".to_owned();
             self.add(Kind::Depth, Some("ENOSPC"), because, change);
         }
@@ -623,7 +622,7 @@ impl Rules<'_> {
 
     fn enters_user(&mut self, id: NamespaceId) {
         if self.own(NamespaceType::User) == Some(id) {
-            let because = format!("it is in {} already, and may not enter it again", self.name(id));
+            let because = format!("it is already in {}, and may not enter it again", self.name(id));
             self.add(Kind::Same, Some("EINVAL"), because, None);
         }
         if self.process.threads > 1 {

@@ -51,8 +51,8 @@ pub struct LeftOverAnswer {
     pub orphan_nsid: u64,
     /// Whether it is known that no process is in that.
     pub members_seen: bool,
-    /// What removes it.
-    pub release: ReleaseStep,
+    /// What removes it: one step.
+    pub release: Vec<ReleaseStep>,
 }
 
 /// The links that are left over.
@@ -82,7 +82,7 @@ impl LeftOver {
             kind: lossy(&self.kind),
             orphan_nsid: self.orphan.ino,
             members_seen: self.is_certain,
-            release: self.step.clone(),
+            release: vec![self.step.clone()],
         }
     }
 

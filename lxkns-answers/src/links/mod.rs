@@ -208,7 +208,7 @@ impl<'a> Links<'a> {
         let mut all: Vec<_> = found.iter().take(MOST).map(one).collect();
         let more = found.len().saturating_sub(MOST);
         all.extend((more > 0).then(|| format!("and {more} more (see `lxkns links`)")));
-        format!("{text}: means several links; name one of them: {}", all.join(", "))
+        format!("{text}: several links have this name; name one of them: {}", all.join(", "))
     }
 
     /// What could not be read of links, a line for each reason.

@@ -1,4 +1,4 @@
-//! All about one link.
+//! Everything about one link.
 
 use lxkns_model::inside::Where;
 use lxkns_model::links::{HostLink, LinkId, LinkRelation, TunUser};

@@ -82,8 +82,8 @@ fn a_link_has_both_ends_with_names() {
     let lost = links.not_found().unwrap();
     assert!(lost.ends_with("that was not found (link:4026531833/far)"), "{lost}");
     let several = links.several("link:eth0", &[&all.all()[5], &all.all()[6]]);
-    let expected =
-        "link:eth0: means several links; name one of them: link:4026532200/eth0, link:4026532300/eth0 (netns left)";
+    let expected = "link:eth0: several links have this name; name one of them: link:4026532200/eth0, link:4026532300/eth0 (netns \
+        left)";
     assert_eq!(several, expected);
 }
 
@@ -102,7 +102,7 @@ fn what_leads_to_a_namespace_without_a_process_is_left_over() {
     assert_eq!(
         words,
         [
-            "veth\\x1b (veth) in net:[4026531833], peer of eth0 in net:[4026532300] (left), no process of which was seen: \
+            "veth\\x1b (veth) in net:[4026531833], peer of eth0 in net:[4026532300] (left), no process seen in it: \
              `ip link delete $'veth\\033'`, or net:4026532300 ends (lxkns why net:4026532300) (not as this user: needs \
              CAP_NET_ADMIN in user:4026531837)",
             "mv0 (macvlan) in net:[4026532300] (left), on br0 in net:[4026531833] of process 1 (init): `ip -n left link \
@@ -169,7 +169,7 @@ fn the_graph_has_an_edge_for_each_relation() {
         (&json!([host, 5]), &json!([host, 3]), &json!(null))
     );
     assert_eq!((&veth["other-end"]["id"], &veth["other-end"]["netns-name"]), (&json!([left, 2]), &json!("left")));
-    assert_eq!(veth["left-over"][0]["release"]["command"], "ip link delete $'veth\\033'");
+    assert_eq!(veth["left-over"][0]["release"][0]["command"], "ip link delete $'veth\\033'");
     assert_eq!(
         (&graph["links"][1]["left-over"], &graph["links"][1]["target"]),
         (&json!(null), &json!("link:4026532300/eth0"))

@@ -1,4 +1,4 @@
-//! What a person calls a file: a path, or `TARGET:PATH` for one that a process or container has.
+//! How a person names a file: by a path, or by `TARGET:PATH` as a process or container has it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;

@@ -1,24 +1,13 @@
-use lxkns_model::{CapabilitySet, DeviceNumber, FileCapabilities, Namespace, Relation, SharedText};
+use lxkns_model::{CapabilitySet, DeviceNumber, FileCapabilities, Namespace, Relation};
 
 use super::*;
 use crate::context::Context;
-use crate::testing::{HOME, USER, id, process, snapshot};
+use crate::testing::{HOME, USER, id, mount, process, snapshot};
 
 /// A user namespace whose root is UID 100000 of the host.
 const INNER: NamespaceId = id(4_026_532_600);
 /// Its mount namespace.
 const INSIDE: NamespaceId = id(4_026_532_601);
-
-fn text(text: &str) -> SharedText {
-    SharedText::from(Box::<bstr::BStr>::from(text.as_bytes().to_vec().into_boxed_slice()))
-}
-
-fn mount(id: u64, root: &str, point: &str, options: &str) -> Mount {
-    let mut mount = Mount::new(id, 1, DeviceNumber { major: 8, minor: 1 }, "ext4", Some(point));
-    mount.root = text(root);
-    mount.options = text(options);
-    mount
-}
 
 /// A host with `/srv` on a disk, of which a container has `/srv/data` at `/data`.
 fn host(options: &str) -> Snapshot {

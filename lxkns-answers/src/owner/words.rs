@@ -120,12 +120,11 @@ impl Owner<'_> {
     fn host_words(&self, names: [Option<BString>; 2]) -> String {
         match self.raw {
             [Id::Unknown, Id::Unknown] if self.sights.own.is_none() => {
-                "not known: the mount that it was seen through is not in the list of mounts, so it can be ID-mapped"
+                "not known: the mount that it was seen through is not in the list of mounts, so it may be ID-mapped"
                     .to_owned()
             }
             [Id::Unknown, Id::Unknown] => {
-                "not known: the file was seen through ID-mapped mounts alone, and their maps are not readable"
-                    .to_owned()
+                "not known: the file was seen only through ID-mapped mounts, and their maps are not readable".to_owned()
             }
             raw => pair(raw, &names),
         }
@@ -155,7 +154,7 @@ impl Owner<'_> {
     fn powers(&self) -> Vec<Fact> {
         let mut facts = Vec::new();
         if self.has_set_id() {
-            let counts = "counts where both IDs are mapped and the mount is not nosuid (column SET-ID)";
+            let counts = "takes effect where both IDs are mapped and the mount is not nosuid (column SET-ID)";
             facts.push(Fact::new("set-user-ID", counts));
             if let Some(fact) = facts.last_mut().filter(|_| self.file.mode & 0o4000 == 0) {
                 fact.label = "set-group-ID";

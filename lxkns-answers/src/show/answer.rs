@@ -58,9 +58,9 @@ pub struct NamespaceAnswer {
     /// The tasks in it whose process is elsewhere, by TID.
     pub loose_threads: Vec<u32>,
     /// The number of processes that were seen in it; `null` if none were, and some may be there.
-    pub processes: Option<u64>,
-    /// The number of tasks; `null` as for `processes`.
-    pub tasks: Option<u64>,
+    pub process_count: Option<u64>,
+    /// The number of tasks; `null` as for `process-count`.
+    pub task_count: Option<u64>,
     /// Whether all could be seen that may be in it; else these numbers are the least.
     pub members_seen: bool,
     /// Whether all could be seen that may hold it.
@@ -224,7 +224,7 @@ pub struct ProcessAnswer {
     /// Why that is not known; `null` where it is.
     pub lsm_missing: Option<String>,
     /// How many tasks it has.
-    pub tasks: u32,
+    pub task_count: u32,
     /// When it started, in seconds from when the host booted.
     pub started_seconds: f64,
     /// With what its namespaces are compared: those of the `caller`, or the `initial` ones.
@@ -359,8 +359,8 @@ impl ShowAnswer {
             owner: namespace.owner.known().map(|id| id.ino),
             leaders: namespace.leaders.iter().map(|pid| pid.0).collect(),
             loose_threads: namespace.loose_threads.iter().map(|tid| tid.0).collect(),
-            processes: known(count.processes),
-            tasks: known(count.tasks),
+            process_count: known(count.processes),
+            task_count: known(count.tasks),
             members_seen,
             holders_seen: relations::holders_seen(snapshot, namespace),
             held_by: holders::summary(&namespace.holders),
@@ -497,7 +497,7 @@ fn process_answer(shown: &ShownProcess<'_>) -> ProcessAnswer {
         no_new_privs: status.and_then(|status| status.no_new_privs),
         lsm_label,
         lsm_missing,
-        tasks: process.threads,
+        task_count: process.threads,
         started_seconds: shown.started().as_secs_f64(),
         compared_with: match shown.reference {
             Reference::Caller(_) => "caller",

@@ -1,4 +1,4 @@
-//! All about one namespace or process.
+//! Everything about one namespace or process.
 
 mod answer;
 mod namespace;

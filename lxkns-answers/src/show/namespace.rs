@@ -1,4 +1,4 @@
-//! All about one namespace.
+//! Everything about one namespace.
 
 use lxkns_model::CompactSort as _;
 use lxkns_model::inside::Inside;
@@ -233,7 +233,7 @@ impl<'a> ShownNamespace<'a> {
                 used.map_or_else(|| "unknown".to_owned(), |(_, used)| used.to_string()),
             ]
         });
-        let heading = "Limits for each creating user; USED counts what was seen here and below, of all users";
+        let heading = "Limits for each creating user; USED counts what was seen here and in descendants, for all users";
         sheet.table(heading, vec![Column::left("TYPE"), Column::right("MAX"), Column::right("USED")], rows.collect());
     }
 

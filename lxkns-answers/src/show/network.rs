@@ -203,7 +203,7 @@ fn occupant(snapshot: &Snapshot, id: NamespaceId) -> String {
         None if namespace.is_some_and(|namespace| relations::members_seen(snapshot, namespace)) => {
             format!("{}, which has no process", whose::of_words(snapshot, id))
         }
-        None => format!("{}, no process of which was seen", whose::of_words(snapshot, id)),
+        None => format!("{}, no process seen in it", whose::of_words(snapshot, id)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! All about one process.
+//! Everything about one process.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -15,7 +15,7 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CapsArgs {
-    /// Namespace; a PID alone asks what that process may do in its own namespaces and on the host
+    /// Namespace; a PID alone means what that process may do in its own namespaces and on the host
     #[arg(value_name = "TARGET", value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) target: Asked,
 

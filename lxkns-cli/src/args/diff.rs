@@ -41,7 +41,7 @@ pub(crate) struct DiffArgs {
     #[arg(short = 't', long = "type", value_name = "TYPES", value_delimiter = ',')]
     pub(crate) types: Vec<NamespaceType>,
 
-    /// Show every change of a namespace, however many there are
+    /// Show every change of a namespace
     #[arg(long)]
     pub(crate) all: bool,
 

@@ -94,9 +94,9 @@ pub(crate) struct EnterArgs {
     #[arg(long)]
     pub(crate) no_cgroup: bool,
 
-    /// Run a program of the host (host), which keeps your powers and files, in the namespaces of the process
-    /// but mnt, pid and user; or run this static program of the host inside, with the powers of the process
-    /// (a path, such as /bin/busybox)
+    /// Run a program of the host, with your powers and files, in the namespaces of the process except mnt, pid and
+    /// user (host); or run a static program of the host inside, with the powers of the process (its path, such as
+    /// /bin/busybox)
     #[arg(long, value_name = "host|FILE")]
     pub(crate) tools: Option<PathBuf>,
 

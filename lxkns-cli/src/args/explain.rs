@@ -8,9 +8,9 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   lxkns explain unshare --user        may the caller create a user namespace?
   lxkns explain unshare -Urn -p 1234  what keeps a process from `unshare -Urn`?
-  lxkns explain clone --pid -p 1234   from starting a child in a PID namespace?
-  lxkns explain setns 1234/net        may the caller enter that one?
-  lxkns explain fork -p 1234          may a process start another one?
+  lxkns explain clone --pid -p 1234   what keeps it from a child in a PID namespace?
+  lxkns explain setns 1234/net        may the caller enter that namespace?
+  lxkns explain fork -p 1234          may a process start a child?
   lxkns explain unshare -n --json     for programs";
 
 pub(super) const NOTES: &str = "\

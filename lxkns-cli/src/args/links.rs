@@ -8,7 +8,7 @@ use lxkns_answers::target::Asked;
 pub(super) const EXAMPLES: &str = "\
 Examples:
   lxkns links                   list all links, and where their other ends are
-  lxkns links --tree            bridges with their ports, and these with their peers
+  lxkns links --tree            bridges with their ports, and the peers of these
   lxkns links web               only links with an end in the network namespace of a
                                 container
   lxkns links net:4026532281    the same by namespace

@@ -24,7 +24,7 @@ pub(crate) struct MountsArgs {
     #[arg(short, long)]
     pub(crate) list: bool,
 
-    /// List only mounts that others hide
+    /// List only hidden mounts
     #[arg(long)]
     pub(crate) hidden: bool,
 

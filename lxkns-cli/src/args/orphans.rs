@@ -21,7 +21,7 @@ pub(crate) struct OrphansArgs {
     #[arg(long)]
     pub(crate) fail: bool,
 
-    /// Show every holder and suspect, however many there are
+    /// Show every holder and suspect
     #[arg(long)]
     pub(crate) all: bool,
 

@@ -23,7 +23,7 @@ pub(crate) struct ShowArgs {
           value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) targets: Vec<Asked>,
 
-    /// Show whole lists, however long
+    /// Show long lists in full
     #[arg(long)]
     pub(crate) all: bool,
 

@@ -15,7 +15,7 @@ Examples:
   lxkns tree --owned                add all namespaces that each owns
   lxkns tree pid --users            show PID namespaces below their owners
   lxkns tree proc                   show processes, PIDs in each PID namespace
-  lxkns tree proc 1234              only the ancestors and descendants of one
+  lxkns tree proc 1234              one process, its ancestors and descendants
   lxkns tree proc 72 --in 1234      only the process with PID 72 in the PID
                                     namespace of process 1234";
 

@@ -32,12 +32,12 @@ pub(crate) struct WhoCanArgs {
     #[arg(value_name = "CAP", value_parser = who_can::capability)]
     pub(crate) capability: Capability,
 
-    /// Namespace, by default host/user; its owner decides, a user namespace itself
+    /// Namespace, by default host/user; the user namespace that owns it decides, or a user namespace itself
     #[arg(value_name = "TARGET", default_value = "host/user", hide_default_value = true,
           value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) target: Asked,
 
-    /// Write a line for each process and task; without it, one for those of a container or unit with the same reason
+    /// Write a line for each process and task, not one for each container or unit and reason
     #[arg(long)]
     pub(crate) all: bool,
 

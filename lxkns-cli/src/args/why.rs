@@ -19,7 +19,7 @@ pub(crate) struct WhyArgs {
           value_parser = OsStringValueParser::new().try_map(|text| target(&text)))]
     pub(crate) targets: Vec<Asked>,
 
-    /// Show every holder, however many there are
+    /// Show every holder
     #[arg(long)]
     pub(crate) all: bool,
 

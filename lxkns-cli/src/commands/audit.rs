@@ -1,4 +1,4 @@
-//! `lxkns audit`: how far containers and process trees are apart from the host.
+//! `lxkns audit`: how well containers and process trees are isolated from the host.
 
 use lxkns_answers::audit::{Audit, Judgement, Plan};
 use lxkns_answers::json;
@@ -29,13 +29,13 @@ pub(crate) fn run(args: &AuditArgs, color: Color) -> Result {
         }
     };
     let Some(plan) = plan else {
-        say("which containers there are is not known: they were not looked for");
+        say("containers are not known: the dump was taken without searching for them");
         return Ok(Exit::Failed);
     };
     let exit = outcome.exit;
     let mut facts = None;
     if is_live {
-        let _progress = Progress::of("looking at what confines processes");
+        let _progress = Progress::of("reading what confines processes");
         let living = Living::new(&access, args.look.patience.timeout)?;
         facts = ask::read(&living.host(), &snapshot, &plan);
     }
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &AuditArgs, color: Color) -> Result {
         let limit = if args.all { usize::MAX } else { FEW };
         screen::show(color, |out, screen| Ok(view::write(out, &audit, &judgements, screen, limit)?))?;
     } else if exit == Exit::Done {
-        say("no container was found; `lxkns audit PID` judges processes in none");
+        say("no container was found; to judge other processes: lxkns audit PID");
     }
     gaps.iter().for_each(say);
     // Of a process that is not readable its control group is, which says whether it is in a container.
@@ -69,11 +69,11 @@ fn verdict(args: &AuditArgs, judgements: &[Judgement], may_miss_some: bool) -> E
     match (unknown, may_miss_some) {
         (0, false) => Exit::Done,
         (0, true) => {
-            say("no finding, but not all was visible: there can be containers that were not judged");
+            say("no findings, but not everything was visible: there may be more containers");
             Exit::Failed
         }
         (count, _) => {
-            say(format_args!("no finding, but {count} of {} could not be judged in full", judgements.len()));
+            say(format_args!("no findings, but {count} of {} could not be fully judged", judgements.len()));
             Exit::Failed
         }
     }

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let (query, mount, is_device) = (meant.query, meant.mount.map(|mount| mount.id), meant.is_device);
     let mut users = None;
     if is_live {
-        let _progress = Progress::of("looking at who uses the file system");
+        let _progress = Progress::of("searching for users of the file system");
         let living = Living::new(&access, args.look.patience.timeout)?;
         let (found, more) = ask::read(&living.host(), &snapshot, query);
         more.add_to(&mut snapshot);
@@ -64,13 +64,10 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     if !is_there {
         let what = if is_device { "no mount or user of this device" } else { "no mount or user of this file system" };
         let suspects = if is_live { "; --json lists suspects" } else { "" };
-        say(format_args!(
-            "{}: {what} was found, which does not prove that there is none{suspects}",
-            name(&args.file_system)
-        ));
+        say(format_args!("{}: {what} was found, but there may be one{suspects}", name(&args.file_system)));
     }
     if !is_live {
-        say("a dump does not say who uses a file system; only the live host does");
+        say("a dump does not have the users of a file system; leave out --from to read this host");
     }
     super::tell_other_root(&snapshot, is_live);
     super::tell_gaps(&snapshot, ask::places());

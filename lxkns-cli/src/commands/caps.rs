@@ -28,7 +28,7 @@ pub(crate) fn run(args: &CapsArgs, color: Color) -> Result {
     let resolver = resolve::resolver(&snapshot, is_live);
     let asker = || match is_live {
         true => live::own_pid().map_err(|error| Unresolved::Unseen(error.to_string())),
-        false => Err(Unresolved::Usage("a dump does not say who asks: name a process with -p".to_owned())),
+        false => Err(Unresolved::Usage("a dump does not name the caller: name a process with -p".to_owned())),
     };
     let (process, namespaces) = match ask::find(&snapshot, &resolver, &args.target, named, &asker) {
         Ok(found) => found,

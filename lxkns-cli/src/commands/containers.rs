@@ -7,7 +7,7 @@ use lxkns_live::questions::containers as ask;
 
 use super::Outcome;
 use crate::args::ContainersArgs;
-use crate::exit::{Error, Exit, Result, say};
+use crate::exit::{Exit, Result, say};
 use crate::live;
 use crate::resolve;
 use crate::view::columns;
@@ -17,11 +17,7 @@ use crate::view::screen::{self, Color};
 
 /// Runs it.
 pub(crate) fn run(args: &ContainersArgs, color: Color) -> Result {
-    if args.table.json && (args.table.output_all || !args.table.output.is_empty()) {
-        return Err(Error::Usage("columns are those of the table: --json writes all there is".to_owned()));
-    }
-    let default = if args.table.output_all { Column::all().collect() } else { Column::default_columns() };
-    let mut columns = columns::parse_lists(&args.table.output, default, view::from_name).map_err(Error::Usage)?;
+    let mut columns = columns::of_table(&args.table, Column::all(), Column::default_columns(), view::from_name)?;
     if args.tree {
         // The column with the tree.
         columns.retain(|column| *column != Column::Container);

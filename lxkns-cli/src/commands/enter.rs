@@ -68,7 +68,7 @@ fn enter(args: &EnterArgs, color: Color) -> Result<u8, Failure> {
     // in memory has no file capabilities.
     if lxkns_sys::at_secure() {
         let message =
-            "enter uses no powers that the program's file has (set-user-ID, file capabilities); run it as root";
+            "enter does not use the powers of the program's file (set-user-ID, file capabilities); run it as root";
         return Err(failed(message));
     }
     let proc = ProcRoot::host().map_err(|error| failed(chain(&error)))?;

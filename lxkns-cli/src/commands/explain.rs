@@ -22,7 +22,7 @@ pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
     let pid = match args.pid {
         Some(pid) => Pid(pid),
         None if is_live => live::self_is_asked()?,
-        None => return Err(Error::Usage("a dump does not say who asks: name a process with -p".to_owned())),
+        None => return Err(Error::Usage("a dump does not name the caller: name a process with -p".to_owned())),
     };
     if is_live && action.targets.iter().any(|asked| asked.is_caller()) {
         let own = live::self_is_asked()?;
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
         return Ok(Outcome::end(unresolved, &snapshot, places));
     };
     let facts = if is_live {
-        let _progress = Progress::of("looking at what the kernel would ask");
+        let _progress = Progress::of("reading what the kernel would check");
         let living = Living::new(&access, args.look.patience.timeout)?;
         ask::read(&living.host(), &mut snapshot, pid, &action)
     } else {

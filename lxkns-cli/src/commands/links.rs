@@ -17,13 +17,9 @@ use crate::view::screen::{self, Color};
 /// Runs it.
 pub(crate) fn run(args: &LinksArgs, color: Color) -> Result {
     if args.look.from.is_some() {
-        return Err(Error::Usage("a dump has no links: --from is for other commands".to_owned()));
+        return Err(Error::Usage("a dump has no links; leave out --from to read this host".to_owned()));
     }
-    if args.table.json && (args.table.output_all || !args.table.output.is_empty()) {
-        return Err(Error::Usage("columns are those of the table: --json writes all there is".to_owned()));
-    }
-    let default = if args.table.output_all { Column::all().collect() } else { Column::default_columns() };
-    let mut columns = columns::parse_lists(&args.table.output, default, view::from_name).map_err(Error::Usage)?;
+    let mut columns = columns::of_table(&args.table, Column::all(), Column::default_columns(), view::from_name)?;
     if args.tree {
         // What the tree is drawn in.
         columns.retain(|column| *column != Column::Name);

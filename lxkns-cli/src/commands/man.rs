@@ -114,10 +114,10 @@ fn environment(command: &str) -> Vec<&'static str> {
         "NO_COLOR, CLICOLOR, CLICOLOR_FORCE, TERM",
         "         whether --color auto means colour on a terminal",
         "LC_ALL, LC_CTYPE, LANG",
-        "         the first that is set: UTF-8, or ASCII alone",
+        "         the first that is set decides between UTF-8 and ASCII",
     ];
     if command == "enter" {
-        lines.extend(["others   passed on to the command with --env host, and with namespaces by themselves"]);
+        lines.extend(["others   passed on to the command with --env host, and if TARGET is a namespace"]);
     }
     if !matches!(command, "completions" | "man") {
         lines.extend([
@@ -133,9 +133,9 @@ fn files(command: &str) -> Vec<&'static str> {
     match command {
         "completions" => vec![
             "/usr/share/bash-completion/completions, /usr/share/zsh/vendor-completions,",
-            "/usr/share/fish/vendor_completions.d  where the scripts belong",
+            "/usr/share/fish/vendor_completions.d  directories for the scripts",
         ],
-        "man" => vec!["/usr/share/man/man1  where the pages belong"],
+        "man" => vec!["/usr/share/man/man1  directory for the pages"],
         _ => {
             let mut lines = vec![
                 "/proc         processes, and most facts about namespaces",
@@ -143,10 +143,12 @@ fn files(command: &str) -> Vec<&'static str> {
                 "/run/netns    names of network namespaces, by ip netns",
             ];
             if command == "enter" {
-                lines.push("/etc/group    names of groups; both files of the namespace that is entered");
+                lines.push("/etc/group    names of groups; both files are read in the namespace that is entered");
             }
             if command == "owner" {
-                lines.push("/etc/group    names of groups; both files of each mount namespace that shows the file");
+                lines.push(
+                    "/etc/group    names of groups; both files are read in each mount namespace that shows the file",
+                );
             }
             if matches!(command, "busy" | "mounts" | "owner" | "lxkns") {
                 lines.push("/proc/PID/mountinfo  mounts");
@@ -236,7 +238,7 @@ fn exit_codes(command: &str) -> &'static [&'static str] {
         "0  done",
         "1  the TARGET does not exist: everything that may hold it could be seen",
         "2  bad usage",
-        "3  it could not be done, or the TARGET is not visible from here and may exist",
+        "3  failed, or the TARGET is not visible from here and may exist",
         "4  --fail was given, and there are some",
     ];
     match command {
@@ -251,15 +253,15 @@ fn exit_codes(command: &str) -> &'static [&'static str] {
         "ports" => &[
             CODES[0],
             CODES[1],
-            "1  nothing listens on the ports of --port: everything could be read",
+            "1  nothing listens on the ports of --port, and everything could be read",
             CODES[2],
-            "3  it could not be done, or what was asked for may be where it could not be read",
+            "3  failed, or not everything could be read",
         ],
         "enter" => &[
             "125  lxkns itself failed, bad usage included",
             "126  the command was found and could not be run",
             "127  the command was not found",
-            "else that of the command; 128 and the number of the signal that ended it",
+            "else that of the command; 128 plus the number of the signal that ended it",
         ],
         _ => &CODES[..4],
     }

@@ -7,7 +7,7 @@ use lxkns_live::questions::mounts as ask;
 
 use super::Outcome;
 use crate::args::MountsArgs;
-use crate::exit::{Error, Exit, Result, say};
+use crate::exit::{Exit, Result, say};
 use crate::live;
 use crate::resolve::resolver;
 use crate::view::columns;
@@ -18,11 +18,7 @@ use crate::view::screen::{self, Color};
 
 /// Runs it.
 pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
-    if args.table.json && (args.table.output_all || !args.table.output.is_empty()) {
-        return Err(Error::Usage("columns are those of the table: --json writes all there is".to_owned()));
-    }
-    let default = if args.table.output_all { Column::all().collect() } else { Column::DEFAULT.to_vec() };
-    let columns = columns::parse_lists(&args.table.output, default, view::from_name).map_err(Error::Usage)?;
+    let columns = columns::of_table(&args.table, Column::all(), Column::DEFAULT.to_vec(), view::from_name)?;
     let is_live = args.look.from.is_none();
     let mut snapshot = live::load(&args.look, &ask::options())?;
     let home = super::home(&snapshot, is_live).or(snapshot.observer_mount_ns);

@@ -15,7 +15,7 @@ use crate::view::screen::{self, Color};
 use crate::view::why::{FEW, SOME};
 
 /// What a dump does not have.
-const NOT_IN_A_DUMP: &str = "links that are left over with network namespaces not read: a dump has none";
+const NOT_IN_A_DUMP: &str = "links left over with network namespaces not read: a dump has no links";
 
 /// Runs it.
 pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &OrphansArgs, color: Color) -> Result {
     let mut snapshot = live::load_with(&args.look, &access, &ask::options())?;
     let mut host_links = None;
     if is_live {
-        let _progress = Progress::of("looking at what scans do not have");
+        let _progress = Progress::of("reading what scans do not have");
         let living = Living::new(&access, args.look.patience.timeout)?;
         ask::read(&living.host(), &snapshot, &args.types).add_to(&mut snapshot);
         host_links = ask::links(&living.host(), &snapshot, &args.types);

@@ -16,7 +16,7 @@ use crate::view::sheet;
 /// Runs it.
 pub(crate) fn run(args: &OwnerArgs, color: Color) -> Result {
     if args.look.from.is_some() {
-        return Err(Error::Usage("a dump has no files: owner asks the host itself, without --from".to_owned()));
+        return Err(Error::Usage("a dump has no files; leave out --from to read this host".to_owned()));
     }
     let snapshot = live::load(&args.look, &ask::options())?;
     let asked = &args.file;

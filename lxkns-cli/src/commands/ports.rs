@@ -17,13 +17,9 @@ use crate::view::{columns, ports as view};
 /// Runs it.
 pub(crate) fn run(args: &PortsArgs, color: Color) -> Result {
     if args.look.from.is_some() {
-        return Err(Error::Usage("a dump has no sockets: ports reads this host only".to_owned()));
+        return Err(Error::Usage("a dump has no sockets; leave out --from to read this host".to_owned()));
     }
-    if args.table.json && (args.table.output_all || !args.table.output.is_empty()) {
-        return Err(Error::Usage("columns are those of the table: --json writes all there is".to_owned()));
-    }
-    let default = if args.table.output_all { Column::all().collect() } else { Column::default_columns() };
-    let columns = columns::parse_lists(&args.table.output, default, view::from_name).map_err(Error::Usage)?;
+    let columns = columns::of_table(&args.table, Column::all(), Column::default_columns(), view::from_name)?;
     let access = live::access(&args.look.patience);
     let session = live::session(&access)?.keep_socket_users();
     let mut snapshot = live::discover(&session, &ask::options(), &args.look.patience)?;
@@ -39,7 +35,7 @@ pub(crate) fn run(args: &PortsArgs, color: Color) -> Result {
         }
         return Ok(exit);
     }
-    let progress = Progress::of("looking at the sockets of all network namespaces");
+    let progress = Progress::of("reading the sockets of all network namespaces");
     let (surveyed, users, more) = ask::read(&living.host(), &snapshot, scope.as_ref(), args.unix);
     drop(progress);
     more.add_to(&mut snapshot);

@@ -1,4 +1,4 @@
-//! `lxkns show`: all about one namespace or process.
+//! `lxkns show`: everything about one namespace or process.
 
 use std::io::Write;
 
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &ShowArgs, color: Color) -> Result {
     let is_live = args.look.from.is_none();
     let targets = match &args.targets[..] {
         [] if is_live => vec![Asked::process(live::own_pid()?.0)],
-        [] => return Err(Error::Usage("a dump does not say who asks: name a TARGET".to_owned())),
+        [] => return Err(Error::Usage("a dump does not name the caller: name a TARGET".to_owned())),
         targets => targets.to_vec(),
     };
     let mut options = ask::options(&targets);

@@ -118,7 +118,10 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
             }
             if let Some(refusal) = events.as_ref().and_then(|events| note(events, &mut watcher, &mut pace)) {
                 let why = event_source::why(&refusal, gaps::held(watcher.snapshot()));
-                say(format!("no more task events, scans at an interval from now on; {}: {why}", refusal.source));
+                say(format!(
+                    "task events have stopped, so scans are at the interval from now on; {}: {why}",
+                    refusal.source
+                ));
                 pace.set_interval(interval(args, None));
             }
             if woken == Woken::Due {
@@ -184,7 +187,7 @@ fn begins(
     let of_types = || snapshot.namespaces.values().filter(|namespace| is_shown(namespace.ns_type)).count();
     let count = watched.map_or_else(of_types, BTreeSet::len);
     let (plural, seconds) = (if count == 1 { "" } else { "s" }, interval(args, source).as_secs_f64());
-    let new = if watched.is_some() { "" } else { " and what appears" };
+    let new = if watched.is_some() { "" } else { " and new ones" };
     let events = source.map(|source| format!(" by events from {source}, and")).unwrap_or_default();
     format!("watching {count} namespace{plural}{new},{events} every {seconds} s")
 }

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &WhoCanArgs, color: Color) -> Result {
     let places = ask::places(&args.target.target);
     let mut tasks = Vec::new();
     if is_live {
-        let _progress = Progress::of("looking at the credentials of all tasks");
+        let _progress = Progress::of("reading the credentials of all tasks");
         let living = Living::new(&access, args.look.patience.timeout)?;
         let (found, more) = ask::read(&living.host(), &snapshot);
         more.add_to(&mut snapshot);
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &WhoCanArgs, color: Color) -> Result {
     let all = WhoCan::of(&snapshot, &tasks, args.capability, &namespaces);
     let mut gaps = super::gap_lines(&snapshot, places);
     if !is_live {
-        gaps.push("a dump does not have the credentials of single tasks: only those of processes count".to_owned());
+        gaps.push("a dump does not have the credentials of single tasks, only those of processes".to_owned());
     }
     if args.json {
         screen::print(|out| Ok(json::write(&ask::answer(&all, gaps.clone()), out)?))?;

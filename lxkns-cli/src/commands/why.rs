@@ -32,7 +32,7 @@ pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
     let Outcome { exit, gaps_matter } = outcome;
     let gaps_matter = gaps_matter || !subjects.found.is_empty();
     if is_live {
-        let _progress = Progress::of("looking at what scans do not have");
+        let _progress = Progress::of("reading what scans do not have");
         let living = Living::new(&access, args.look.patience.timeout)?;
         subjects.read(&living.host(), &snapshot).add_to(&mut snapshot);
     }

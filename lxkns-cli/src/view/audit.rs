@@ -1,4 +1,4 @@
-//! How far containers and process trees are apart from the host, as text.
+//! How well containers and process trees are isolated from the host, as text.
 
 use std::io::{self, Write};
 
@@ -53,7 +53,7 @@ fn write_headline(out: &mut impl Write, audit: &Audit<'_>, judgement: &Judgement
     parts.push(match judgement.worst() {
         Some(worst) => format!("worst: {worst}"),
         None if judgement.not_judged.is_empty() => "no finding".to_owned(),
-        None => "no finding, but not all was judged".to_owned(),
+        None => "no findings, but not everything was judged".to_owned(),
     });
     let rest = format!(", {}", parts.join(", "));
     writeln!(out, "{}", shorten::wrap(&rest, screen.width, name.width(), 2))

@@ -23,9 +23,9 @@ fn write_mount(busy: &Busy<'_>, out: &mut impl Write, screen: Screen, mount: &Mo
     let umount = format!("umount {}", mount.path().map(|path| shell_word(path)).unwrap_or_default());
     let keepers = busy.keepers();
     if keepers.is_empty() {
-        let nothing = format!("nothing was found that makes {umount} fail here");
+        let nothing = format!("found nothing that makes {umount} fail here");
         screen.heading(out, &nothing)?;
-        let proves = ", which does not prove that it works";
+        let proves = ", but not everything is visible";
         writeln!(out, "{}", shorten::wrap(proves, screen.width, nothing.width(), 2))?;
     } else {
         screen.heading(out, &format!("{umount} fails here because:"))?;
@@ -109,8 +109,8 @@ fn write_file_system(busy: &Busy<'_>, out: &mut impl Write, screen: Screen, limi
     }
     more(out, "  ", release.len(), limit)?;
     if busy.may_be_locked() {
-        let locked =
-            "unless it is locked: what a mount namespace was made with cannot be unmounted there, and goes with it";
+        let locked = "unless it is locked: the mounts that a mount namespace began with cannot be unmounted in it, \
+            and end with it";
         screen.wrapped(out, "", || locked.to_owned())?;
     }
     Ok(())

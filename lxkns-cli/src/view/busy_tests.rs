@@ -68,7 +68,7 @@ fn mounts_and_users_with_what_would_release_them() {
          released, as far as visible, when all of this is done:\n  \
            process 200 closes fd 3 and leaves its working directory, or exits\n  \
            process 300 exits\n  \
-           what is mounted on it is unmounted, then `umount /mnt`\n  \
+           what is mounted on /mnt is unmounted, then `umount /mnt`\n  \
            what covers mount 31 is unmounted, then `umount $'/mnt/\\033'`\n  \
            mnt:4026531832 ends (lxkns why mnt:4026531832)\n  \
            `umount -N /proc/200/task/201/ns/mnt /x`\n"
@@ -98,7 +98,7 @@ fn unread_processes_are_not_absent() {
     let mut snapshot = snapshot();
     snapshot.mounts.insert(HOME, vec![mount(30, 1, Some("/mnt"))]);
     let mut unread = users(Vec::new());
-    assert!(text(&snapshot, &unread, 9).contains("and no process was found to use it\n"));
+    assert!(text(&snapshot, &unread, 9).contains("and no process was found that uses it\n"));
     let gap = |object| Gap::because(Place::Processes, object, Operation::OPEN, Cause::Denied);
     unread.gaps = vec![gap(Object::Process(Pid(5))), gap(Object::Fd(Pid(5), Tid(5), 1)), gap(Object::Process(Pid(6)))];
     let said = text(&snapshot, &unread, 9);

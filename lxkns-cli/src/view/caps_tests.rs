@@ -71,7 +71,7 @@ fn members_and_those_above_have_what_is_in_their_sets() {
         text(&host(LOWER), &[LEFT, NET], None),
         "process 200 (sleep) with effective UID 200 has in net:[4026532300]\n  \
            CAP_SYS_ADMIN: it is in user:[4026532601], so its effective set counts\n  \
-           it can make effective too: CAP_KILL\n  \
+           it can also make effective: CAP_KILL\n  \
            user:[4026532601] created by UID 1000 (jo\\x1b): process 200 is in it, owns net:[4026532300]\n\
          process 200 (sleep) with effective UID 200 has in net:[4026531833]\n  \
            none: it is in user:[4026532601], which is not user:[4026531837] or an ancestor of it\n  \

@@ -89,7 +89,7 @@ fn what_stays_says_what_changed_about_it() {
            + bind mount /run/netns/left in mnt:[4026531832] of process 1 (init)\n"
     );
     let back = text(&new, &old);
-    assert!(back.contains("  + process 200 (sleep 1000) is in it, and nobody was\n"), "{back}");
+    assert!(back.contains("  + process 200 (sleep 1000) is in it, and no process was\n"), "{back}");
     assert!(back.contains("  - bind mount /run/netns/left in mnt:"), "{back}");
 }
 
@@ -119,18 +119,18 @@ fn what_cannot_be_told_is_said() {
     new.gaps = vec![Gap::because(Place::Fds, object, Operation::OPEN, Cause::Denied)];
     new.options.places = new.options.places.without(Place::Tun);
     let found = changes(&old, &new).unwrap();
-    let what = "where something was seen for one side only, it is not said to have come or gone";
+    let what = "what only the other side saw there is not reported as new or gone";
     assert_eq!(
         caveats(&found),
         [
-            "OLD or NEW does not say of which boot it is: both are taken to be of the same".to_owned(),
+            "OLD or NEW does not name its boot: both are taken to be from the same one".to_owned(),
             format!("NEW saw less in these places: fds, tun; {what}"),
         ]
     );
     let unseen = text(&old, &new);
     assert!(
         unseen.starts_with(
-            "? net:[4026532300] (left) no longer visible, where not all that held it can be seen; was held by"
+            "? net:[4026532300] (left) no longer visible; not everything that held it can be seen; was held by"
         ),
         "{unseen}"
     );
@@ -139,5 +139,5 @@ fn what_cannot_be_told_is_said() {
     let mut inside = of_one_boot();
     inside.processes.get_mut(&Pid(1)).unwrap().tasks[0].start_time_ticks = 1;
     let found = changes(&old, &inside).unwrap();
-    assert!(caveats(&found)[0].starts_with("OLD and NEW are of different PID namespaces"));
+    assert!(caveats(&found)[0].starts_with("OLD and NEW are from different PID namespaces"));
 }

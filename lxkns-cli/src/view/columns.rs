@@ -5,6 +5,8 @@ use lxkns_answers::list::Column;
 
 use super::escape::For;
 use super::table::{self, Heading};
+use crate::args::TableArgs;
+use crate::exit::Error;
 
 /// The layout of a column.
 pub(crate) fn heading(column: Column) -> Heading {
@@ -44,8 +46,22 @@ pub(crate) fn parse(lists: &[String], default: Vec<Column>) -> Result<Vec<Column
     parse_lists(lists, default, from_name)
 }
 
+/// The columns that were asked for, of a table whose JSON has no columns.
+pub(crate) fn of_table<C: PartialEq>(
+    args: &TableArgs,
+    all: impl Iterator<Item = C>,
+    default: Vec<C>,
+    from_name: impl Fn(&str) -> Result<C, String>,
+) -> Result<Vec<C>, Error> {
+    if args.json && (args.output_all || !args.output.is_empty()) {
+        return Err(Error::Usage("-o selects columns of the table; --json always writes everything".to_owned()));
+    }
+    let default = if args.output_all { all.collect() } else { default };
+    parse_lists(&args.output, default, from_name).map_err(Error::Usage)
+}
+
 /// [`parse`] for any kind of column.
-pub(crate) fn parse_lists<C: PartialEq>(
+fn parse_lists<C: PartialEq>(
     lists: &[String],
     default: Vec<C>,
     from_name: impl Fn(&str) -> Result<C, String>,

@@ -24,7 +24,7 @@ pub(crate) fn write(report: &Report, out: &mut impl Write, screen: Screen) -> io
     write_reader(out, &report.reader, screen)?;
     write_events(out, report.events.as_ref(), screen)?;
     screen.heading(out, "places")?;
-    writeln!(out, " where a namespace can be held, and whether they could be searched")?;
+    writeln!(out, " that can hold a namespace, and whether they could be searched")?;
     for (number, place) in report.places.iter().enumerate() {
         writeln!(out, "  {:6} {:2} {}", place.searched.word(), number + 1, place.what)?;
         for why in &place.why {
@@ -47,7 +47,7 @@ pub(crate) fn write(report: &Report, out: &mut impl Write, screen: Screen) -> io
     writeln!(out)?;
     screen.heading(out, "not seen")?;
     match (report.shortfalls.is_empty(), report.live) {
-        (true, _) => writeln!(out, ": only what this kernel does not tell")?,
+        (true, _) => writeln!(out, ": only what this kernel does not show")?,
         (false, true) => writeln!(out)?,
         (false, false) if report.taker.is_some() => writeln!(out)?,
         (false, false) => writeln!(out, " then; the dump does not say which capabilities its process had")?,
@@ -103,7 +103,7 @@ fn write_events(out: &mut impl Write, events: Option<&EventsLine>, screen: Scree
 
 fn write_interfaces(out: &mut impl Write, interfaces: &[InterfaceLine]) -> io::Result<()> {
     let answering: Vec<_> = interfaces.iter().filter(|line| line.answers).map(|line| line.interface).collect();
-    writeln!(out, "  {} of {} newer interfaces answer", answering.len(), interfaces.len())?;
+    writeln!(out, "  {} of {} newer interfaces work", answering.len(), interfaces.len())?;
     for line in interfaces.iter().filter(|line| !line.answers) {
         let errno = line.errno.as_ref().map(|errno| format!(" ({errno})")).unwrap_or_default();
         writeln!(out, "  no     {}{errno}: {}", line.interface, line.why.as_deref().unwrap_or_default())?;

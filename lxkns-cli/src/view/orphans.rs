@@ -159,7 +159,7 @@ mod tests {
              no visible holder\n  \
                pid:[4026532500]: its holder is a suspect of its type, below, or not visible\n\
              \n\
-             named on purpose, no leaks (--fail does not count them)\n  \
+             named on purpose, not leaks (--fail does not count them)\n  \
                net:[4026532300] (left) is held by 1 fd, 1 bind mount\n    \
                  fd 7 of process 1 (init): /proc/1/fd/7\n      until process 1 closes fd 7, or exits\n    \
                  bind mount /run/netns/left in mnt:[4026531832] of process 1 (init), mount ID 30\n      \

@@ -78,7 +78,7 @@ fn owned_namespaces_and_who_is_in_them_or_what_holds_them() {
          ├─mnt:[4026531832] process init (1)\n\
          ├─mnt:[4026532400] task worker (201) of process sleep (200/7)\n\
          ├─pid:[4026531836] process init (1)\n\
-         ├─pid:[4026532500] [something that no process shows; the kernel lists it]\n\
+         ├─pid:[4026532500] [an unseen holder (the kernel lists it)]\n\
          ├─net:[4026531833] process init (1)\n\
          ├─net:[4026532200] process sleep (200/7)\n\
          └─user:[4026532600] created by UID 1000 (jo\\x1b), [owned pid:[4026532700]]\n  \
@@ -96,7 +96,7 @@ fn pid_namespaces_with_their_owners_beside_or_between_them() {
         text(&snapshot, relations::hierarchy(&snapshot, NamespaceType::Pid), PLAIN),
         "pid:[4026531836] owned by user:[4026531837], process init (1)\n\
          └─pid:[4026532700] owned by user:[4026532600], process sleep (200/7)\n  \
-           └─pid:[4026532500] owned by user:[4026531837], [something that no process shows; the kernel lists it]\n"
+           └─pid:[4026532500] owned by user:[4026531837], [an unseen holder (the kernel lists it)]\n"
     );
     let shown = Shown { owners: false, ..PLAIN };
     let woven = text(&snapshot, relations::owned_pid_namespaces(&snapshot), shown);
@@ -120,7 +120,7 @@ fn processes_with_their_pids() {
            └─pid:[4026532700] owned by user:[4026532600]\n    \
              ├─sleep (200/7)\n    \
              │ └─x\\x0a (300/8), in what PID namespace is not known\n    \
-             └─pid:[4026532500] owned by user:[4026531837], [something that no process shows; the kernel lists it]\n"
+             └─pid:[4026532500] owned by user:[4026531837], [an unseen holder (the kernel lists it)]\n"
     );
 }
 

@@ -1,4 +1,4 @@
-//! What says something of containers: a file for each source.
+//! The evidence for containers: a file for each source.
 //!
 //! A [`Claim`] is what one source says of one container, before anybody has asked whether it is true. [`crate::join`] makes
 //! containers of claims.

@@ -1,4 +1,4 @@
-//! The command lines of those that watch over containers. A command line is read from the memory of its process, which can
+//! The command lines of monitors of containers. A command line is read from the memory of its process, which can
 //! keep the reader waiting: so by the thread that can be left behind.
 
 use std::os::fd::OwnedFd;

@@ -1,4 +1,4 @@
-//! Command lines of those that watch over containers: containerd's shims, conmon, LXC's monitor, systemd-nspawn.
+//! Command lines of monitors of containers: containerd's shims, conmon, LXC's monitor, systemd-nspawn.
 
 use bstr::{BString, ByteSlice as _};
 use lxkns_model::EngineKind;

@@ -42,15 +42,12 @@ impl ToolFile {
         };
         match interpreter(&mut file) {
             Ok(false) => {}
-            Ok(true) => return Err(unusable("not static: what it needs is not there inside")),
+            Ok(true) => return Err(unusable("not static: the libraries that it needs may be missing inside")),
             Err(_) => return Err(unusable("no ELF program of this architecture's word size and byte order")),
         }
         let copy = file.rewind().and_then(|()| lxkns_sys::sealed_program("tool", &mut file));
         let copy = copy.map_err(|error| {
-            let operation = format!(
-                "copy {} into memory that can be run (vm.memfd_noexec forbids that where it is 2)",
-                path.display()
-            );
+            let operation = format!("copy {} into executable memory (vm.memfd_noexec=2 forbids that)", path.display());
             Error::call(operation, error)
         })?;
         Ok(Self(copy))

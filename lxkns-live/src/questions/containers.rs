@@ -64,7 +64,7 @@ fn of(matrix: &Matrix<'_>, resolver: &Resolver<'_>, asked: &Asked) -> Result<Vec
         found = matrix.select(Some(&resolver.resolve(asked)?));
     }
     if found.is_empty() {
-        return Err(Unresolved::Missing(format!("{}: in no container that was seen", text(asked))));
+        return Err(Unresolved::Missing(format!("{}: not in any container that was seen", text(asked))));
     }
     Ok(found)
 }

@@ -33,7 +33,7 @@ pub fn find(
 ) -> Result<NamespaceId, Unresolved> {
     let Some(asked) = asked else {
         let home = home.filter(|id| snapshot.namespaces.contains_key(id));
-        let unknown = || "which mount namespace is the own one is not known: name one".to_owned();
+        let unknown = || "the mount namespace of lxkns is not known: name one".to_owned();
         return home.ok_or_else(|| Unresolved::Unseen(unknown()));
     };
     let ids = find_of_type(resolver, asked, NamespaceType::Mnt)?;

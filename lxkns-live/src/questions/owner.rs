@@ -23,7 +23,7 @@ use crate::FilesOfHost;
 pub fn process<'a>(resolver: &Resolver<'a>, of: &Asked, name: &[u8]) -> Result<&'a Process, Unresolved> {
     resolver.verify(of)?;
     let Target::Process(pid) = resolver.settle(of)?.target else {
-        let why = "no process of it was found, through which its files could be seen";
+        let why = "no process of it was found, so its files cannot be read";
         return Err(Unresolved::Unseen(format!("{}: {why}", printable(name))));
     };
     resolver.process(pid).ok_or_else(|| absent(resolver, &pid.to_string(), pid))

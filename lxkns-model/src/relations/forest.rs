@@ -1,4 +1,4 @@
-//! Trees of anything that knows what it is below.
+//! Trees of anything that knows its parent.
 
 use std::collections::BTreeMap;
 use std::hash::Hash;

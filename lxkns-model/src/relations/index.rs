@@ -1,4 +1,4 @@
-//! From a task to its process, and from a namespace to who is in it.
+//! From a task to its process, and from a namespace to its members.
 
 use rustc_hash::FxHashMap;
 

@@ -1,4 +1,4 @@
-//! What can go wrong with a dump.
+//! Errors in reading a dump.
 
 use std::fmt;
 use std::io;

@@ -136,11 +136,19 @@ fn read(path: &Path, is_secret: bool) -> anyhow::Result<Vec<u8>> {
     ensure!(FileType::from_raw_mode(found.st_mode) == FileType::RegularFile, "not a regular file");
     let mode = Mode::from_raw_mode(found.st_mode);
     let is_own = found.st_uid == 0 || found.st_uid == rustix::process::geteuid().as_raw();
-    ensure!(is_own, "belongs to UID {}, who could change it; make it root's or the service's user's", found.st_uid);
+    ensure!(
+        is_own,
+        "belongs to UID {}, who could change it; change its owner to root or the user of the service",
+        found.st_uid
+    );
     let written = mode & (Mode::WGRP | Mode::WOTH);
-    ensure!(written.is_empty(), "others than its owner can change it (mode {:04o}); chmod go-w", mode.as_raw_mode());
+    ensure!(
+        written.is_empty(),
+        "users other than its owner can change it (mode {:04o}); chmod go-w",
+        mode.as_raw_mode()
+    );
     if is_secret && mode.contains(Mode::ROTH) {
-        bail!("everybody can read the key (mode {:04o}); chmod o-r", mode.as_raw_mode());
+        bail!("everyone can read the key (mode {:04o}); chmod o-r", mode.as_raw_mode());
     }
     let mut bytes = Vec::new();
     File::from(file).take(LONGEST + 1).read_to_end(&mut bytes)?;

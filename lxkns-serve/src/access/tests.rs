@@ -72,10 +72,10 @@ fn what_does_not_work_is_refused_by_name() {
         ("tls_server_config: {cert_file: cert.pem, key_file: keyless.pem}", "key_file: no private key"),
         ("tls_server_config: {cert_file: cert.pem, key_file: broken.pem}", "key_file: a malformed private key"),
         ("tls_server_config: {cert_file: cert.pem, key_file: other.pem}", "certificate and key"),
-        ("tls_server_config: {cert_file: cert.pem, key_file: open.pem}", "everybody can read the key (mode 0644)"),
+        ("tls_server_config: {cert_file: cert.pem, key_file: open.pem}", "everyone can read the key (mode 0644)"),
         (
             "tls_server_config: {cert_file: loose.pem, key_file: key.pem}",
-            "others than its owner can change it (mode 0664)",
+            "users other than its owner can change it (mode 0664)",
         ),
         ("tls_server_config: {cert_file: long.pem, key_file: key.pem}", "longer than 1 MiB"),
         ("tls_server_config: {cert_file: ., key_file: key.pem}", "not a regular file"),

@@ -86,11 +86,11 @@ fn statuses(route: &Route) -> Vec<(u16, &'static str)> {
     let has = |name: &str| route.parameters.iter().any(|parameter| parameter.name == name);
     let is_about_one = segment != Segment::None || has("target") || has("path") || has("file");
     let all = [
-        (304, "As the client has it (If-None-Match)", kind != Kind::Events),
-        (400, "The question makes no sense", segment != Segment::None || !route.parameters.is_empty()),
+        (304, "Not changed since the client's copy (If-None-Match)", kind != Kind::Events),
+        (400, "The question is not valid", segment != Segment::None || !route.parameters.is_empty()),
         (403, "The service does not answer that without --expose-files", kind == Kind::Owner),
         (404, "It does not exist", is_about_one && kind != Kind::Owner),
-        (410, "That state is not kept any more", has("cursor") || kind == Kind::Diff),
+        (410, "That state is no longer kept", has("cursor") || kind == Kind::Diff),
     ];
     all.into_iter().filter(|(_, _, is_listed)| *is_listed).map(|(status, about, _)| (status, about)).collect()
 }

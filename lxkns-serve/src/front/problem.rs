@@ -17,9 +17,9 @@ pub(super) struct Problem {
 impl Problem {
     pub(super) const NO_ROUTE: Self = Self::new(StatusCode::NOT_FOUND, "no-route", "There is nothing at this path");
     pub(super) const METHOD: Self =
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method", "The service is only read: GET and HEAD are allowed");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method", "The service is read-only: GET and HEAD are allowed");
     pub(super) const HOST: Self =
-        Self::new(StatusCode::MISDIRECTED_REQUEST, "host", "The service is not called by this name (see --host)");
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "host", "The service does not have this name (see --host)");
     pub(super) const PEER: Self =
         Self::new(StatusCode::FORBIDDEN, "peer", "This user may not connect to the socket (see --allow-uid)");
     pub(super) const CREDENTIALS: Self =
@@ -40,7 +40,7 @@ impl Problem {
         "This client follows events as often as it may (see --followers-per-client)",
     );
     pub(super) const LOGINS: Self = Self::new(StatusCode::TOO_MANY_REQUESTS, "logins", "Too many passwords were tried");
-    pub(super) const BODY: Self = Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body", "A request has no body here");
+    pub(super) const BODY: Self = Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body", "Requests must not have a body");
     pub(super) const QUERY: Self =
         Self::new(StatusCode::BAD_REQUEST, "parameter", "The parameters are too many, too long, or not UTF-8");
     pub(super) const TIMEOUT: Self =

@@ -83,8 +83,7 @@ pub(super) enum Values {
 
 const TYPES: [&str; 8] = ["mnt", "cgroup", "uts", "ipc", "user", "pid", "net", "time"];
 
-const TARGET: Parameter =
-    Parameter { name: "target", about: "What is asked about, as on the command line", values: Values::Text };
+const TARGET: Parameter = Parameter { name: "target", about: "TARGET, as on the command line", values: Values::Text };
 const TARGETS: Parameter = Parameter { values: Values::Texts, ..TARGET };
 const SOME_TARGET: Parameter = Parameter { values: Values::SomeText, ..TARGET };
 const TYPE: Parameter = Parameter {
@@ -92,22 +91,22 @@ const TYPE: Parameter = Parameter {
     about: "Only namespaces of these types, separated by commas",
     values: Values::AnyOf(&TYPES),
 };
-const ALL: Parameter = Parameter { name: "all", about: "All of what is long", values: Values::Flag };
-const SEVERAL: Parameter = Parameter { about: "What is asked about; several are allowed", ..TARGET };
+const ALL: Parameter = Parameter { name: "all", about: "Long lists in full", values: Values::Flag };
+const SEVERAL: Parameter = Parameter { about: "TARGET; can be repeated", ..TARGET };
 const KIND: Parameter = Parameter {
     name: "kind",
     about: "The tree of user namespaces (user), of PID namespaces (pid) or of processes (proc)",
     values: Values::One(&["user", "pid", "proc"]),
 };
-const OWNED: Parameter = Parameter { name: "owned", about: "With what user namespaces own", values: Values::Flag };
+const OWNED: Parameter = Parameter { name: "owned", about: "Add what user namespaces own", values: Values::Flag };
 const USERS: Parameter =
-    Parameter { name: "users", about: "With the user namespaces that own PID namespaces", values: Values::Flag };
+    Parameter { name: "users", about: "Add the user namespaces that own PID namespaces", values: Values::Flag };
 const LEADERS: Parameter =
-    Parameter { name: "all-leaders", about: "With all topmost processes of a namespace", values: Values::Flag };
+    Parameter { name: "all-leaders", about: "Add all topmost processes of each namespace", values: Values::Flag };
 const PATH: Parameter =
     Parameter { name: "path", about: "A mount point on the host, or MAJOR:MINOR", values: Values::Text };
 const PID: Parameter =
-    Parameter { name: "pid", about: "The process that is asked about", values: Values::Number(1, 4_194_304) };
+    Parameter { name: "pid", about: "The process to ask about", values: Values::Number(1, 4_194_304) };
 const WHO: Parameter = Parameter { values: Values::Pid, ..PID };
 const CAPABILITY: Parameter =
     Parameter { name: "capability", about: "A capability, e.g. net_admin", values: Values::Text };
@@ -123,16 +122,16 @@ const SINCE: Parameter = Parameter {
 
 const LIMIT: Parameter = Parameter {
     name: "limit",
-    about: "At most so many of the list; a Link header leads to the rest",
+    about: "Most entries of the list to return; a Link header leads to the rest",
     values: Values::Number(1, 10_000),
 };
 const CURSOR: Parameter =
-    Parameter { name: "cursor", about: "Where the page begins: from a Link header", values: Values::Cursor };
+    Parameter { name: "cursor", about: "Where to begin, from a Link header", values: Values::Cursor };
 const FIELDS: Parameter =
     Parameter { name: "fields", about: "Only these fields of the list, separated by commas", values: Values::Texts };
 const SINCE_STATE: Parameter = Parameter {
     name: "since",
-    about: "The state that is compared with; the snapshot is then a JSON merge patch, if that state is kept",
+    about: "The state to compare with; the snapshot is then a JSON merge patch, if that state is kept",
     values: Values::SomeState,
 };
 const OLD: Parameter = Parameter {
@@ -175,19 +174,19 @@ pub(super) const ROUTES: &[Route] = &[
     asks("/api/pidmap", "The PIDs of processes, for clients of the Go program lxkns", Kind::PidMap, &[]),
     asks(
         "/api/v1/namespaces",
-        "Namespaces, one each (lxkns ls)",
+        "List of namespaces (lxkns ls)",
         Kind::List,
         &[TARGETS, TYPE, ALL, LIMIT, CURSOR, FIELDS],
     ),
     route(
         "/api/v1/namespaces/{target}",
-        "All about a namespace (lxkns show): an inode number, TYPE:INODE or :UNIQUE-ID",
+        "Everything about a namespace (lxkns show): an inode number, TYPE:INODE or :UNIQUE-ID",
         Does::Ask(Kind::Show, Segment::Namespace),
         &[],
     ),
     route(
         "/api/v1/processes/{target}",
-        "All about a process (lxkns show): a PID, or PID:START-TIME",
+        "Everything about a process (lxkns show): a PID, or PID:START-TIME",
         Does::Ask(Kind::Show, Segment::Process),
         &[],
     ),
@@ -210,7 +209,7 @@ pub(super) const ROUTES: &[Route] = &[
         Does::Ask(Kind::Mounts, Segment::Target),
         &[HIDDEN],
     ),
-    asks("/api/v1/show", "All about namespaces, processes or links (lxkns show)", Kind::Show, &[SEVERAL]),
+    asks("/api/v1/show", "Everything about namespaces, processes or links (lxkns show)", Kind::Show, &[SEVERAL]),
     asks("/api/v1/why", "What keeps a namespace alive, and what would release it (lxkns why)", Kind::Why, &[SEVERAL]),
     asks(
         "/api/v1/orphans",
@@ -258,7 +257,7 @@ pub(super) const ROUTES: &[Route] = &[
     asks("/api/v1/diff", "What differs between two states (lxkns diff --json)", Kind::Diff, &[OLD, UNTIL, TYPE]),
     asks("/api/v1/snapshot", "The snapshot (lxkns dump)", Kind::Snapshot, &[SINCE_STATE]),
     route("/healthz", "Whether the service is alive", Does::Alive, &[]),
-    asks("/readyz", "Whether the host was read, and what of it could not be", Kind::Ready, &[]),
+    asks("/readyz", "Whether the host was read, and what could not be read", Kind::Ready, &[]),
     route("/metrics", "Metrics, for Prometheus", Does::Metrics, &[]),
     route("/api/v1/openapi.json", "This description", Does::OpenApi, &[]),
 ];

@@ -65,7 +65,7 @@ impl Stats {
         for ((route, status), count) in counted {
             requests.push("", &[("route", route), ("status", &status.to_string())], count as f64);
         }
-        let help = "How long it took until an answer began";
+        let help = "Time until the answer began";
         let mut seconds = Family::new(Kind::Histogram, "lxkns_http_request_duration_seconds", help);
         let counted = self.durations.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut counted: Vec<_> = counted.into_iter().collect();

@@ -187,7 +187,7 @@ impl State<'_> {
                 self.pace.scanned(now, now.elapsed());
                 self.pace.want(now);
                 if !std::mem::replace(&mut active.has_failed, true) {
-                    let data = json!({ "text": "the host could not be read; it is tried again" });
+                    let data = json!({ "text": "the host could not be read; trying again" });
                     self.of.feed.tell([News { kind: "failed", ns_type: None, data: data.to_string().into_bytes() }]);
                 }
                 false
@@ -305,7 +305,7 @@ fn news(look: &Look<'_>) -> Vec<News> {
 
 /// That nobody followed for a while.
 fn missed() -> News {
-    let text = "nobody followed for a while: what appeared and ended meanwhile can be missing";
+    let text = "no client followed for a while: what appeared and ended meanwhile can be missing";
     let data = json!({ "change": "lost", "events": null, "unread": 0, "text": text });
     News { kind: "lost", ns_type: None, data: data.to_string().into_bytes() }
 }

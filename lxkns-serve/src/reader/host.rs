@@ -89,7 +89,9 @@ impl Host {
 impl Lookup for Host {
     /// No file system is asked for a client: a path is a mount point in a list, or means nothing.
     fn namespace_at(&self, _path: &Path) -> io::Result<Option<NamespaceId>> {
-        Err(io::Error::other("the service looks no path up: name the namespace by its inode number, or netns:NAME"))
+        Err(io::Error::other(
+            "the service does not look up paths: name the namespace by its inode number, or netns:NAME",
+        ))
     }
 
     fn has_task(&self, pid: Pid) -> bool {

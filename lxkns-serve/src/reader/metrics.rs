@@ -31,7 +31,7 @@ pub(crate) fn of(scan: Option<&Scan>, figures: Figures) -> Vec<Family> {
 }
 
 fn of_scans(figures: Figures) -> Vec<Family> {
-    let mut seconds = Family::new(Kind::Histogram, "lxkns_scan_duration_seconds", "How long scans took that ended");
+    let mut seconds = Family::new(Kind::Histogram, "lxkns_scan_duration_seconds", "Duration of scans that ended");
     let buckets: Vec<_> = BUCKETS.into_iter().zip(figures.counts).collect();
     seconds.push_histogram(&[], &buckets, figures.done, figures.seconds);
     let failures = Family::new(Kind::Counter, "lxkns_scan_failures", "Scans that ended without a snapshot")
@@ -44,7 +44,7 @@ fn of_scans(figures: Figures) -> Vec<Family> {
 
 /// The figures of events.
 pub(crate) fn of_events(figures: &EventFigures) -> Vec<Family> {
-    let mut told = Family::new(Kind::Counter, "lxkns_events", "Events that were told, by kind");
+    let mut told = Family::new(Kind::Counter, "lxkns_events", "Events that were reported, by kind");
     for (kind, count) in &figures.told {
         told.push("", &[("kind", kind)], *count as f64);
     }
@@ -66,11 +66,8 @@ fn of_snapshot(scan: &Scan) -> Vec<Family> {
         "Namespaces that were found, by type and by whether a process or task is in them",
     );
     let mut holders = Family::new(Kind::Gauge, "lxkns_holders", "What was seen to keep namespaces alive");
-    let mut left = Family::new(
-        Kind::Gauge,
-        "lxkns_orphans",
-        "Namespaces without a process or task that nothing is known to need any more",
-    );
+    let mut left =
+        Family::new(Kind::Gauge, "lxkns_orphans", "Namespaces without a process or task, which nothing known needs");
     let context = Context::live(snapshot, false);
     let advice = Advice::of(context);
     let orphans = orphans(&advice, &[]);
@@ -124,7 +121,7 @@ fn of_snapshot(scan: &Scan) -> Vec<Family> {
         blind,
         Family::new(Kind::Info, "lxkns_reader", "Where tasks and open files were read from")
             .with(&[("reader", used)], 1.0),
-        Family::new(Kind::Gauge, "lxkns_scan_timestamp_seconds", "When the scan began that these figures are from")
+        Family::new(Kind::Gauge, "lxkns_scan_timestamp_seconds", "When the scan of these figures began")
             .with(&[], began),
     ];
     if let Some(containers) = &snapshot.annotations.containers {

@@ -11,7 +11,7 @@ use crate::role;
 pub(crate) fn processes(proc: &ProcRoot) -> Vec<Family> {
     let mut seconds =
         Family::new(Kind::Counter, "lxkns_process_cpu_seconds", "Processor time of the service's processes");
-    let help = "Memory of the service's processes that is resident";
+    let help = "Resident memory of the service's processes";
     let mut resident = Family::new(Kind::Gauge, "lxkns_process_resident_memory_bytes", help);
     let mut open = Family::new(Kind::Gauge, "lxkns_process_open_fds", "Open descriptors of the service's processes");
     let help = "Threads of the service's processes";
@@ -35,7 +35,7 @@ pub(crate) fn processes(proc: &ProcRoot) -> Vec<Family> {
 
 /// How many namespaces of each type a user may have made, in the service's user namespace.
 pub(crate) fn limits(proc: &ProcRoot) -> Family {
-    let help = "Namespaces of each type that a user may make in the service's user namespace";
+    let help = "Namespaces of each type that a user may create in the service's user namespace";
     let mut most = Family::new(Kind::Gauge, "lxkns_namespaces_max", help);
     for ns_type in NamespaceType::ALL {
         let file = proc.path().join(format!("sys/user/max_{ns_type}_namespaces"));

@@ -26,7 +26,7 @@ impl Problem {
 
     /// A parameter makes no sense.
     pub(crate) fn parameter(detail: impl Into<String>) -> Self {
-        Self::new(400, "urn:lxkns:problem:parameter", "The question makes no sense", Some(detail.into()))
+        Self::new(400, "urn:lxkns:problem:parameter", "The question is not valid", Some(detail.into()))
     }
 
     /// What is asked about does not exist, which is proven.
@@ -51,7 +51,7 @@ impl Problem {
 
     /// What is asked about was there, and is not kept any more.
     pub(crate) fn gone() -> Self {
-        Self::new(410, "urn:lxkns:problem:gone", "That state is not kept any more", None)
+        Self::new(410, "urn:lxkns:problem:gone", "That state is no longer kept", None)
     }
 
     /// There are too many questions.

@@ -131,7 +131,7 @@ impl Child {
     pub(super) fn tell(&mut self, order: &Order, fds: &[BorrowedFd<'_>]) {
         let Some(running) = &self.running else { return };
         if let Err(error) = control::send(&running.control, order, fds) {
-            warn!(process = self.role, %error, "does not read what it is told");
+            warn!(process = self.role, %error, "does not read its messages");
             self.end();
         }
     }

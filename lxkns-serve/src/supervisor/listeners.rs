@@ -121,9 +121,9 @@ fn bind(path: &Path) -> anyhow::Result<OwnedFd> {
         Err(Errno::ADDRINUSE) => {
             // The kernel also refuses a connection to a file of another kind, which is not ours to remove.
             let found = std::fs::symlink_metadata(path).context("stat")?;
-            ensure!(found.file_type().is_socket(), "there is a file that is no socket");
+            ensure!(found.file_type().is_socket(), "a file that is not a socket is there");
             ensure!(is_left(path)?, "another process listens there");
-            std::fs::remove_file(path).context("remove what another process has left")?;
+            std::fs::remove_file(path).context("remove the socket that another process left")?;
             rustix::net::bind(&socket, &address)?;
         }
         bound => bound?,

@@ -532,7 +532,7 @@ fn checked() {
     assert_eq!(
         said,
         format!(
-            "https://0.0.0.0:5010: to everybody who can reach it {how}\nhttps://127.0.0.1:1: to every process of this \
+            "https://0.0.0.0:5010: to everyone who can reach it {how}\nhttps://127.0.0.1:1: to every process of this \
              network namespace {how}\nunix:/run/a: to the user and the group of the service\ncommand lines: not read\n"
         )
     );

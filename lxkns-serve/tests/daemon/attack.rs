@@ -41,7 +41,7 @@ fn files_in_the_way() {
         let output = start(&at(name));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(3), "{name}: {said}");
-        assert!(said.contains("there is a file that is no socket"), "{name}: {said}");
+        assert!(said.contains("a file that is not a socket is there"), "{name}: {said}");
     }
     assert_eq!(std::fs::read_to_string(at("link")).unwrap(), "precious");
     assert!(at("directory").is_dir());

@@ -50,7 +50,7 @@ fn descriptors_on_their_way() {
     let container = Actor::spawn_in(&["user", "mnt", "net"]);
     let directory = container.open("/", Open::ReadOnly);
     let (from, to) = container.send_fd_in_flight(directory);
-    let (sent, registered) = ("sent to a socket and not yet received", "registered with an io_uring");
+    let (sent, registered) = ("descriptors in flight lead outside", "registered with an io_uring");
     let judgement = judge(&[&container]);
     assert!(says_not_judged(&judgement, sent, &container), "{judgement:#?}");
     assert!(!says_not_judged(&judgement, registered, &container), "{judgement:#?}");
@@ -223,7 +223,10 @@ fn layers() {
     // It is so: what is in there is the host's.
     assert_eq!(container.read_file(merged.join("passwd")), fs::read("/etc/passwd").unwrap());
     let judgement = judge(&[&container]);
-    assert!(judgement.not_judged.iter().any(|said| said.starts_with("whose /etc is, a layer")), "{judgement:#?}");
+    assert!(
+        judgement.not_judged.iter().any(|said| said.starts_with("whose /etc is: not known; it is a layer")),
+        "{judgement:#?}"
+    );
     go_without(&container, CapabilitySet::SYS_ADMIN);
     let judgement = judge(&[&container]);
     let found: Vec<_> =

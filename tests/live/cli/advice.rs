@@ -339,7 +339,7 @@ fn covered_for_good() {
     actor.mkdir(directory.path().join("more"));
     actor.mount("tmpfs", directory.path().join("more"));
     let mnt = format!("mnt:{}", actor.ns_inode("mnt"));
-    let uncovered = "what covers it is unmounted, and then it";
+    let uncovered = "what covers it is unmounted first, then the mount itself";
     held.release_is(&format!("{uncovered}; or the processes of {mnt} exit (lxkns why {mnt})"));
     actor.umount(directory.path().join("more"));
     actor.umount(directory.path());

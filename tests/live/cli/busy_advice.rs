@@ -64,14 +64,14 @@ fn foreign_procfs() {
     let number = file_system(&outer, base.path()).to_string();
     // From outside it is seen.
     let seen = run_lxkns(["busy", "--json", &number]).ok().answer();
-    assert_eq!(mount_in(&seen, user.ns_inode("mnt"))["processes"], 1);
+    assert_eq!(mount_in(&seen, user.ns_inode("mnt"))["process-count"], 1);
     assert!(seen["users"].as_array().unwrap().iter().any(|one| one["pid"] == user.pid()), "{seen:#}");
 
     let answer = in_mounts_of(&init, &lxkns(), &["busy", "--json", &number]).answer();
     assert_eq!(answer["processes-listed"], false);
     for mount in answer["mounts"].as_array().unwrap() {
         assert_eq!(mount["members-seen"], false, "{mount}");
-        assert_ne!(mount["processes"], 0, "{mount}");
+        assert_ne!(mount["process-count"], 0, "{mount}");
     }
     let text = in_mounts_of(&init, &lxkns(), &["busy", "--all", &number]);
     assert!(!text.text().contains("no process was found to use it"), "{text:?}");

@@ -210,7 +210,7 @@ fn loop_device_in_use() {
     };
     let [detach, first] = [
         format!("`losetup -d {device}`"),
-        format!("what uses {device} lets go of it (lxkns busy {device}), then `losetup -d {device}`"),
+        format!("what uses {device} releases it (lxkns busy {device}), then `losetup -d {device}`"),
     ];
     assert!(is_there(|| until() == detach));
 
@@ -246,7 +246,7 @@ fn loop_device_in_use() {
     let fd = actor.open(&partition, Open::ReadOnly);
     assert_eq!(until(), first, "open");
     drop(undo);
-    assert_eq!(until(), format!("what uses {device} lets go of it (lxkns busy {device})"), "it detaches itself now");
+    assert_eq!(until(), format!("what uses {device} releases it (lxkns busy {device})"), "it detaches itself now");
     actor.close(fd);
     assert!(is_there(|| actor.try_umount(&holding).is_ok()));
 }

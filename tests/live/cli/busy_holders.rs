@@ -163,10 +163,7 @@ fn in_flight() {
     let until = format!("process {} receives and closes them, closes fd {to}, or exits", actor.pid());
     only_suspected(&actor, &path, "in-flight", &until, &ran);
     let text = inside(&actor, &["busy", "--all", path.to_str().unwrap()]).ok();
-    let said = format!(
-        "nothing was found that makes umount {} fail here, which does not prove that it works\n",
-        path.display()
-    );
+    let said = format!("found nothing that makes umount {} fail here, but not everything is visible\n", path.display());
     assert!(text.text().starts_with(&said), "{text:?}");
     assert!(text.text().contains(&format!("    until {until}\n")), "{text:?}");
     actor.close(to);
@@ -218,7 +215,7 @@ fn detached_tree() {
     assert_eq!(ran.code, Some(3), "{ran:?}");
     let until = suspect(&ran.answer(), "detached", &actor)["release"][0]["text"].clone();
     assert_eq!(until, format!("process {} closes fd {tree}, or exits", actor.pid()));
-    assert!(ran.stderr.contains("which does not prove that there is none"), "{ran:?}");
+    assert!(ran.stderr.contains("but there may be one"), "{ran:?}");
 }
 
 pub(super) fn without_mount(one: &Value) -> Value {
@@ -495,7 +492,7 @@ fn device() {
     assert!(is_there(|| opens_exclusively(&device)), "the last user has gone");
     let ran = run_lxkns(["busy", &device]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    assert!(ran.stderr.contains("no mount or user of this device was found, which does not prove"), "{ran:?}");
+    assert!(ran.stderr.contains("no mount or user of this device was found, but there may be one"), "{ran:?}");
 }
 
 fn kernel_threads() {

@@ -327,7 +327,7 @@ fn pid_for_children() {
     let actor = Actor::spawn_in(&["user"]);
     succeeds(&actor, "unshare --pid --fork", unshare(&["pid"]));
     let reason = fails(&actor, "unshare --pid", "pid", unshare(&["pid"]));
-    assert_eq!(reason["change"], "fork first, and do it in the child");
+    assert_eq!(reason["change"], "fork first, then do it in the child");
     fails(&actor, "clone --pid", "pid", clone_in(&["pid"]));
     let child = actor.fork();
     succeeds(&child, "unshare --pid", unshare(&["pid"]));

@@ -48,7 +48,7 @@ const PROCESSES: [(&str, &[&str]); 5] = [
 fn recorded() {
     let directory = directory();
     let path = |name: &str| directory.path().join(name);
-    let before = identities(&run_lxkns(["dump"]).ok().json());
+    let before = identities(&run_lxkns(["dump", "--reader", "proc"]).ok().json());
 
     let outer = Actor::spawn_in(&["user", "mnt", "uts", "ipc", "net"]);
     outer.make_mounts_private();
@@ -91,7 +91,7 @@ fn recorded() {
 
     let pids = [&outer, &second, &third, &fourth, &fifth].map(Actor::pid);
     assert!(pids.is_sorted(), "PIDs have begun anew: record it once more");
-    let dump = run_lxkns(["dump"]).ok().json();
+    let dump = run_lxkns(["dump", "--reader", "proc"]).ok().json();
     let dump = Recording { dump, before, pids, thread: thread.tid() }.canonical(directory.path().to_str().unwrap());
     let text = serde_json::to_string_pretty(&dump).unwrap() + "\n";
     if std::env::var_os("BLESS").is_some_and(|what| what == "host") {

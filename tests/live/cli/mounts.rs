@@ -80,7 +80,7 @@ fn same_as_findmnt() {
         assert_eq!(sorted(options), sorted(words(&theirs["vfs-options"])), "{theirs}");
         assert_eq!(sorted(words(&ours["superoptions"])), sorted(words(&theirs["fs-options"])), "{theirs}");
     }
-    run_lxkns(["mounts", "--json", "-o", "ID", &pid]).fails(2, "--json writes all there is");
+    run_lxkns(["mounts", "--json", "-o", "ID", &pid]).fails(2, "--json always writes everything");
 }
 
 fn tree_and_list() {

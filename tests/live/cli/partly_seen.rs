@@ -77,7 +77,7 @@ fn members_of_others() {
     assert!(line.contains("no process seen; ") && line.ends_with(" processes not readable"), "{shown:?}");
     let shown = ask(&unprivileged, &["show", "--json", &target]).answer_to("show");
     let shown = &shown[0]["namespace"];
-    assert_eq!((&shown["processes"], &shown["tasks"]), (&Value::Null, &Value::Null), "{shown}");
+    assert_eq!((&shown["process-count"], &shown["task-count"]), (&Value::Null, &Value::Null), "{shown}");
     assert_eq!((&shown["members-seen"], &shown["holders-seen"]), (&false.into(), &false.into()), "{shown}");
     let why = ask(&unprivileged, &["why", "--json", &target]).json();
     assert_eq!(why["results"][0]["holders-seen"], false, "{why}");
@@ -276,7 +276,7 @@ fn procfs_of_the_parent() {
     let ls = ran(&["ls", "--json", "-o", "NS,HOLDERS"]).ok().json();
     assert!(row(&ls, net).is_none_or(|row| row["holders"] != "1 socket"), "{ls}");
     // It has all processes of the host.
-    assert!(!ran(&["ls"]).stderr.contains("outside of its PID namespace"));
+    assert!(!ran(&["ls"]).stderr.contains("outside the PID namespace"));
     // The own mount namespace is there to be read.
     let mounts = ran(&["mounts", "--json"]).ok().json()["results"][0].take();
     assert_eq!(mounts["nsid"], own_inode("mnt"));
@@ -298,12 +298,12 @@ fn procfs_of_others() {
     socket.unshare(&["net"]);
     let ran = |arguments: &[&str]| inside(&init, &lxkns(), arguments);
     assert_told(ran, own_inode("pid") == 4_026_531_836);
-    let all = "processes outside of its PID namespace";
+    let all = "processes outside the PID namespace of the scan";
     assert!(ran(&["ls"]).gaps().iter().any(|line| line.contains(all)), "the test, for one");
     assert_eq!(ran(&["mounts", "--json"]).ok().json()["results"][0]["nsid"], init.ns_inode("mnt"));
     assert_eq!(ran(&["enter", "1", "--", "true"]).code, Some(125), "this program cannot protect itself");
     ran(&["caps", "1/net"])
-        .fails(3, "which process asks is not known: procfs at /proc belongs to another PID namespace");
+        .fails(3, "the calling process is not known: procfs at /proc belongs to another PID namespace");
 }
 
 /// The program is the only process in there: leaving itself out would make an orphan of what it is in.

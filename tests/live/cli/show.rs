@@ -454,13 +454,13 @@ fn of_each_type() {
     for ns_type in ["user", "mnt", "cgroup", "uts", "ipc", "net"] {
         let shown = &show(&target(&actor, ns_type))["namespace"];
         assert_eq!((&shown["nsid"], &shown["type"]), (&actor.ns_inode(ns_type).into(), &ns_type.into()));
-        assert_eq!((&shown["processes"], &shown["leaders"]), (&2.into(), &json!([actor.pid()])), "{shown}");
+        assert_eq!((&shown["process-count"], &shown["leaders"]), (&2.into(), &json!([actor.pid()])), "{shown}");
         assert_eq!(shown["missing"], Value::Null);
         let owner = if ns_type == "user" { own_inode("user") } else { actor.ns_inode("user") };
         assert_eq!(shown["owner"], owner);
     }
     let pid = &show(&target(&child, "pid"))["namespace"];
-    assert_eq!((&pid["init-pid"], &pid["processes"]), (&child.pid().into(), &1.into()));
+    assert_eq!((&pid["init-pid"], &pid["process-count"]), (&child.pid().into(), &1.into()));
     let user = &show(&target(&actor, "user"))["namespace"];
     assert_eq!(user["possession-counts"][0], json!({"type": "mnt", "count": 1}));
     assert!(rows(&user["possessions"]).contains(&actor.ns_inode("net").into()), "{user}");

@@ -27,7 +27,10 @@ fn process() {
     let thread = child.thread();
     thread.unshare(&["net"]);
     let shown = &show(&child.pid().to_string())["process"];
-    assert_eq!((&shown["pid"], &shown["ppid"], &shown["tasks"]), (&child.pid().into(), &actor.pid().into(), &2.into()));
+    assert_eq!(
+        (&shown["pid"], &shown["ppid"], &shown["task-count"]),
+        (&child.pid().into(), &actor.pid().into(), &2.into())
+    );
     assert_eq!(rows(&shown["nspids"]).last(), Some(&1.into()));
     for (name, is_same) in [("uts", false), ("user", false), ("pid", false), ("net", true), ("mnt", true)] {
         let row = json!({"type": name, "nsid": child.ns_inode(name), "netns-name": null, "shared": is_same});

@@ -122,7 +122,7 @@ fn names() {
     // One name in both directories, which are no links to each other here.
     let both = "mount -t tmpfs none /var; mkdir -p /var/run/netns; name /var/run/netns/blue; \"$0\" why blue";
     run(&mut with_names(both))
-        .fails(2, "blue: means several things; name one of them: /run/netns/blue, /var/run/netns/blue");
+        .fails(2, "blue: has several meanings; name one of them: /run/netns/blue, /var/run/netns/blue");
     // Both lead to one.
     let one = "mount -t tmpfs none /var; mkdir -p /var/run/netns; : >/var/run/netns/blue; \
                mount --bind /run/netns/blue /var/run/netns/blue; \"$0\" ls -rno NS blue";

@@ -470,8 +470,9 @@ fn progress() {
         SlowDump::new(directory.path(), "elsewhere"),
     );
     let path = on_terminal.path.clone();
-    let waiting =
-        |dump: &SlowDump| format!("lxkns: waiting for {:?}: nothing is written to it; Ctrl-C ends this\n", dump.path);
+    let waiting = |dump: &SlowDump| {
+        format!("lxkns: waiting for {:?}: nothing is being written to it; Ctrl-C ends this\n", dump.path)
+    };
     let [on_dumb, to_pipe] = [&dumb, &elsewhere].map(waiting);
     let piped = elsewhere.ls().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let dumb_terminal = Terminal::spawn(plain(dumb.ls().env("TERM", "dumb")), 400, true);

@@ -97,7 +97,7 @@ fn standard_input() {
     for arguments in [&["ls", "--from", "-"][..], &["diff", "-"], &["ls", "--from", "/dev/stdin"]] {
         let mut waiting = Waiting::start(arguments, Stdio::piped());
         let line = waiting.line();
-        assert!(line.starts_with("lxkns: waiting for ") && line.contains(": nothing is written to it"), "{line}");
+        assert!(line.starts_with("lxkns: waiting for ") && line.contains(": nothing is being written to it"), "{line}");
         drop(waiting.0.stdin.take());
         let (status, text, more) = waiting.end();
         assert_eq!((status.code(), &*text), (Some(3), ""), "{more}");

@@ -38,7 +38,7 @@ fn found(name: &str, least: &str) -> BTreeSet<(String, String)> {
         "{judged:#}\n{}",
         std::fs::read_to_string(format!("/proc/{}/mountinfo", judged["pid"])).unwrap()
     );
-    assert_eq!(judged["processes"], 1, "{judged:#}");
+    assert_eq!(judged["process-count"], 1, "{judged:#}");
     let findings = judged["findings"].as_array().unwrap().iter();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let rank = |severity: &str| ["info", "low", "medium", "high"].iter().position(|known| *known == severity).unwrap();

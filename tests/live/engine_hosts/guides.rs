@@ -107,7 +107,7 @@ fn which_container(name: &str, engine: &'static str) {
     });
 }
 
-/// The guide of how far containers are apart from the host. Only Docker has a socket by itself.
+/// The guide on how well containers are isolated from the host. Only Docker has a socket by itself.
 pub(super) fn audit(name: &str) {
     with_engine(name, "docker", |_daemon| {
         let clean = ["--user=1000", "--security-opt=no-new-privileges", "--cap-drop=ALL", "--read-only"];

@@ -152,14 +152,7 @@ impl Hidden {
     fn new() -> Self {
         probe::pin_to_one_cpu().unwrap();
         let holder = Actor::spawn_in(&["mnt"]);
-        holder.mount("tmpfs", "/run/tmp");
-        let inner = holder.fork();
-        inner.unshare(&["mnt", "net"]);
-        inner.make_mounts_private();
-        inner.touch("/run/tmp/net");
-        inner.bind("/proc/self/ns/net", "/run/tmp/net");
-        let net = inner.ns_inode("net");
-        holder.give_fd(inner.open_ns("mnt"));
+        let (_, net) = holder.hide_network("/run/tmp");
         let owner = holder.ns_inode("user");
         Self { _holder: holder, net, owner }
     }

@@ -150,7 +150,7 @@ fn entered() {
     let target = format!("docker:{id}");
     for arguments in [&["enter", "--dry-run", &target][..], &["enter", &target, "--", "true"]] {
         let ran = run_lxkns(arguments);
-        let told = format!("is in docker:{} by the word of UID {USER} alone", &id[..12]);
+        let told = format!("only UID {USER} claims that process {} is in docker:{}", own.pid(), &id[..12]);
         assert!(ran.stderr.contains(&told), "{told}: {ran:?}");
     }
     drop(own);

@@ -121,7 +121,8 @@ fn by_name() {
     for variable in ["HOME=/somewhere", "USER=lxuser", "SHELL=/bin/lxsh"] {
         assert!(ran.text().lines().any(|line| line == variable), "{variable}: {ran:?}");
     }
-    enter(actor.pid(), &["--user", "nobody"], &["true"]).fails(125, "there is no user nobody in its /etc/passwd");
+    enter(actor.pid(), &["--user", "nobody"], &["true"])
+        .fails(125, "there is no user nobody in the /etc/passwd of the target");
     enter(actor.pid(), &["--group", "nogroup"], &["true"]).fails(125, "there is no group nogroup");
 }
 

@@ -68,7 +68,7 @@ fn number_given_again() {
     let other = replace(actor);
     let error = Enter::new(&proc, target).command(["true"]).prepare().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Gone, "{error}");
-    assert!(error.to_string().contains("another process can have its PID by now"), "{error}");
+    assert!(error.to_string().contains("another process may have its PID by now"), "{error}");
 
     let target = opened(&other);
     let plan = Enter::new(&proc, target).command(["cat", "/proc/self/status"]).prepare().unwrap();

@@ -61,7 +61,7 @@ fn powers_of_the_file() {
     let mut as_nobody = Command::new("setpriv");
     as_nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
     as_nobody.args(["enter", &actor.pid().to_string(), "--", "true"]);
-    run(&mut as_nobody).fails(125, "uses no powers that the program's file has");
+    run(&mut as_nobody).fails(125, "does not use the powers of the program's file");
 }
 
 fn attack() {

@@ -195,7 +195,7 @@ fn not_a_mount_namespace() {
         (error.kind(), chain(&error).as_str()),
         (ErrorKind::NotFound, "open /no/such: No such file or directory (ENOENT)")
     );
-    assert_eq!(sandboxes.helpers(), [0; 0], "nobody was started for any of it");
+    assert_eq!(sandboxes.helpers(), [0; 0], "no helper was started for any of it");
 }
 
 fn not_ones_own() {

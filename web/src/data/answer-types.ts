@@ -17,9 +17,9 @@ export type NamespaceAnswer = NamespaceAnswer1 & {
   nsid: number;
   owner: number | null;
   paths: string[];
-  processes: number | null;
+  "process-count": number | null;
   references?: References | null;
-  tasks: number | null;
+  "task-count": number | null;
   type: string;
   "unique-id": number | null;
   unit?: Unit | null;
@@ -83,7 +83,7 @@ export interface AuditAnswer {
   findings: AuditFinding[];
   "not-judged": string[];
   pid: number | null;
-  processes: number;
+  "process-count": number;
   remarks: string[];
   target: string;
   worst: Severity | null;
@@ -352,7 +352,7 @@ export interface LeftOverAnswer {
   "members-seen": boolean;
   name: string;
   "orphan-nsid": number;
-  release: ReleaseStep;
+  release: ReleaseStep[];
 }
 export interface LinkEndAnswer {
   container?: Container | null;
@@ -414,12 +414,12 @@ export interface EndingProcess {
   killed: boolean | null;
   parent: number | null;
   pid: number;
-  release: string | null;
   stack: string[] | null;
   state: string;
   tid: number;
   tracer: number | null;
   unit?: Unit | null;
+  until: string | null;
   wchan: string | null;
 }
 export interface Suspect {
@@ -594,7 +594,7 @@ export interface ProcessAnswer {
   "root-on-host": boolean | null;
   seccomp: Seccomp | null;
   "started-seconds": number;
-  tasks: number;
+  "task-count": number;
   "uid-inside": number | null;
   uids: UidsAnswer | null;
   unit?: Unit | null;
@@ -652,7 +652,7 @@ export interface WhoCanProcess {
   container?: Container | null;
   "created-userns": number | null;
   has: Has;
-  kernel: boolean;
+  "kernel-thread": boolean;
   name: string;
   pid: number;
   reason: CapsReason;

@@ -19,7 +19,7 @@ export function WhyResult({ host, target }: { host: Host; target: string }): JSX
       {(results) => results.map((one, n) => (
         <div key={n}>
           {one["made-for"] && <p>{S.why.madeFor(one["made-for"])}</p>}
-          {one.ending && one.ending["waits-for"].map((waits) => <p key={waits.tid} class="warn-text"><ProcById host={host} pid={waits.pid} name={waits.command} /> {waits.because}; {waits.release}</p>)}
+          {one.ending && one.ending["waits-for"].map((waits) => <p key={waits.tid} class="warn-text"><ProcById host={host} pid={waits.pid} name={waits.command} /> {waits.because}; {waits.until}</p>)}
           <Some items={one.holders} limit={12} each={(holder) => <HolderAnswerLine host={host} holder={holder} />} />
           {!one.explained && <p class="warn-text">{S.why.unexplained}</p>}
           {!one["holders-seen"] && <p><Unread>{S.details.holdersUnseen}</Unread></p>}
@@ -76,7 +76,7 @@ export function OrphansView({ host }: { host: Host }): JSX.Element {
                       {one["made-for"] && <p>{S.why.madeFor(one["made-for"])}</p>}
                       <Some items={one.holders} limit={6} each={(holder) => <HolderAnswerLine host={host} holder={holder} />} />
                       {!one.explained && <p class="warn-text">{S.why.unexplained}</p>}
-                      {one["left-over"]?.map((link, n) => <p key={n}><bdi>{link.name}</bdi>: <StepLine step={link.release} /></p>)}
+                      {one["left-over"]?.map((link, n) => <p key={n}><bdi>{link.name}</bdi>: {link.release.map((step, m) => <StepLine key={m} step={step} />)}</p>)}
                     </Card>
                   );
                 })}
@@ -134,7 +134,7 @@ export function AuditView({ host }: { host: Host }): JSX.Element {
             <div class="cards">
               {results.map((one, n) => (
                 <Card key={n} title={one.target}>
-                  <p>{one.worst && <Tag kind={`severity-${one.worst}`}>{one.worst}</Tag>} {S.audit.judged(one.processes)} {one.pid !== null && <ProcById host={host} pid={one.pid} />}</p>
+                  <p>{one.worst && <Tag kind={`severity-${one.worst}`}>{one.worst}</Tag>} {S.audit.judged(one["process-count"])} {one.pid !== null && <ProcById host={host} pid={one.pid} />}</p>
                   <AuditFindings host={host} answer={one} />
                 </Card>
               ))}

@@ -140,7 +140,7 @@ fn of(snapshot: &Snapshot, home: Option<NamespaceId>, asks: &Asks<'_>) -> Vec<Of
     let mut offers = Vec::new();
     let names = home.map(|home| netns::names(snapshot, home)).unwrap_or_default();
     if asks.from.is_none() && asks.wanted != Wanted::Pids {
-        offers.push(Offer::word("self", "the process of the caller"));
+        offers.push(Offer::word("self", "the calling process"));
     }
     if asks.wanted == Wanted::Both {
         offers.push(Offer::word("host", "the initial namespaces"));
