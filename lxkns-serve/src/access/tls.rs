@@ -145,7 +145,7 @@ pub(crate) fn certificate_names(certificate: &CertificateDer<'_>) -> String {
     let dns = certificate.valid_dns_names().map(|name| (&b"DNS:"[..], name.as_bytes()));
     let uris = certificate.valid_uri_names().map(|name| (&b"URI:"[..], name.as_bytes()));
     let names = common.into_iter().chain(dns).chain(uris).take(MOST);
-    let text = |(kind, name): (&[u8], &[u8])| printable(&[kind, &name[..name.len().min(LONGEST)]].concat());
+    let text = |(kind, name): (&[u8], &[u8])| printable([kind, &name[..name.len().min(LONGEST)]].concat());
     // A blank in a name does not begin another one.
     names.map(|name| text(name).replace(' ', "\\x20")).collect::<Vec<_>>().join(" ")
 }
