@@ -31,7 +31,7 @@ pub(crate) fn run(args: &ContainersArgs, color: Color) -> Result {
         columns.retain(|column| *column != Column::Container);
         columns.insert(0, Column::Container);
     }
-    let options = options();
+    let options = options(args.table.json);
     let is_live = args.look.from.is_none();
     let snapshot = live::load(&args.look, &options)?;
     let places = options.places.with(Place::ProcessFacts).with(Place::NamespaceFacts).with(Place::Containers);
@@ -112,7 +112,7 @@ fn select(matrix: &Matrix<'_>, args: &ContainersArgs, is_live: bool) -> (Vec<usi
 }
 
 /// The options: the answer is about processes, their namespaces, and namespaces that were made for containers.
-fn options() -> DiscoveryOptions {
+fn options(with_limits: bool) -> DiscoveryOptions {
     let mut options = DiscoveryOptions::namespaces();
     for place in [Place::Sockets, Place::Tun, Place::ForChildren] {
         options.places = options.places.without(place);
@@ -120,5 +120,8 @@ fn options() -> DiscoveryOptions {
     options.status = Scope::Named;
     options.namespace_details = true;
     options.without_self = true;
+    // No column has the limits of control groups, which come with the freezer.
+    options.cgroups = with_limits;
+    options.freezer = with_limits;
     options
 }

@@ -7,8 +7,9 @@ use http_body_util::channel::{Channel, Sender};
 use http_body_util::{Either, Full};
 use hyper::body::Bytes;
 
+use super::bodies::Note;
 use super::encoding::{Encoder, Encoding};
-use super::link::Answer;
+use super::link::{Answer, Unanswered};
 
 /// How often a client that follows events hears that the service is alive, when nothing happens.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -21,12 +22,34 @@ pub(super) fn whole(bytes: impl Into<Bytes>) -> Body {
     Either::Left(Full::new(bytes.into()))
 }
 
-/// The body of an answer, in pieces. No piece is fetched before there is room for it.
-pub(super) fn streamed(answer: Answer, encoding: Encoding) -> Body {
+/// The body of an answer that is one piece.
+///
+/// # Errors
+///
+/// The reader has ended.
+pub(super) async fn of_one_piece(
+    answer: &mut Answer,
+    encoding: Encoding,
+    note: Option<Note>,
+) -> Result<Bytes, Unanswered> {
+    let piece = answer.next().await?.unwrap_or_default();
+    // Without memory for a compressor the program ends anyway.
+    let mut encoder = Encoder::new(encoding).map_err(|_| Unanswered::Busy)?;
+    let mut bytes = encoder.piece(piece);
+    bytes.extend(encoder.end());
+    if let Some(mut note) = note {
+        note.piece(&bytes);
+        note.end();
+    }
+    Ok(bytes.into())
+}
+
+/// The body of an answer, in pieces, which are noted too. No piece is fetched before there is room for it.
+pub(super) fn streamed(answer: Answer, encoding: Encoding, note: Option<Note>) -> Body {
     let (sender, channel) = Channel::new(1);
     tokio::spawn(async move {
         let mut sender = sender;
-        match fetch(answer, encoding, &mut sender).await {
+        match fetch(answer, encoding, note, &mut sender).await {
             Ok(()) => {}
             // The connection ends, so nobody takes what there is for all.
             Err(error) => sender.abort(error),
@@ -60,16 +83,28 @@ pub(super) fn followed(mut answer: Answer, until: impl Future<Output = ()> + Sen
     Either::Right(channel)
 }
 
-async fn fetch(mut answer: Answer, encoding: Encoding, sender: &mut Sender<Bytes, io::Error>) -> io::Result<()> {
+async fn fetch(
+    mut answer: Answer,
+    encoding: Encoding,
+    mut note: Option<Note>,
+    sender: &mut Sender<Bytes, io::Error>,
+) -> io::Result<()> {
     let mut encoder = Encoder::new(encoding)?;
     let mut send = async |bytes: Vec<u8>| {
         if bytes.is_empty() {
             return Ok(());
+        }
+        if let Some(note) = &mut note {
+            note.piece(&bytes);
         }
         sender.send_data(bytes.into()).await.map_err(io::Error::other)
     };
     while let Some(bytes) = answer.next().await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset))? {
         send(encoder.piece(bytes)).await?;
     }
-    send(encoder.end()).await
+    send(encoder.end()).await?;
+    if let Some(note) = note {
+        note.end();
+    }
+    Ok(())
 }

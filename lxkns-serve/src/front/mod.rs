@@ -3,6 +3,7 @@
 //! What it knows of the host it asks the reader for (`link`). A handler only parses a request into a question, and writes
 //! the answer.
 
+mod bodies;
 mod body;
 mod bucket;
 mod client;

@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::bodies::Bodies;
 use super::body::{self, Body};
 use super::client::{Client, is_host_known};
 use super::encoding::Encoding;
@@ -94,10 +95,13 @@ pub(super) struct Server {
     /// A page in place of the program's own.
     web: Option<Page>,
     reader: Arc<Reader>,
+    bodies: Arc<Bodies>,
     places: Arc<Places>,
     stopping: watch::Sender<bool>,
     stats: Stats,
     requests: AtomicU64,
+    /// What request IDs begin with, asked for once.
+    pid: u32,
     description: OnceLock<Bytes>,
 }
 
@@ -115,8 +119,8 @@ impl Server {
         let (gates, _) = watch::channel(0);
         let gate = Mutex::new(Arc::new(gate));
         let (stats, requests) = (Stats::default(), AtomicU64::new(0));
-        let description = OnceLock::new();
-        Self { settings, gate, gates, logins, web, reader, places, stopping, stats, requests, description }
+        let (bodies, description, pid) = (Arc::default(), OnceLock::new(), std::process::id());
+        Self { settings, gate, gates, logins, web, reader, bodies, places, stopping, stats, requests, pid, description }
     }
 
     fn gate(&self) -> Arc<Gate> {
@@ -274,7 +278,7 @@ impl Server {
     async fn respond(&self, request: &Request<Incoming>, client: &Client) -> Response<Body> {
         let began = Instant::now();
         let id = self.requests.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{:x}-{id:x}", std::process::id());
+        let id = format!("{:x}-{id:x}", self.pid);
         let mut user = None;
         let (route, mut response) = match self.answer(request, client, &mut user).await {
             Ok(answered) => answered,
@@ -400,7 +404,7 @@ impl Server {
         let headers = request.headers();
         let asked = self.reader.ask(question, max_age(headers));
         let answer = tokio::time::timeout(self.settings.answer_timeout, asked).await;
-        let answer = answer.map_err(|_| Problem::TIMEOUT)??;
+        let mut answer = answer.map_err(|_| Problem::TIMEOUT)??;
         let head = answer.head;
         if head.content == Content::Events {
             let mut response = plain("text/event-stream", String::new());
@@ -447,10 +451,21 @@ impl Server {
             Content::Problem => "application/problem+json",
         };
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(content));
-        match encoding.name() {
-            Some(name) => fields.insert(CONTENT_ENCODING, HeaderValue::from_static(name)),
-            None => fields.insert(CONTENT_LENGTH, HeaderValue::from(head.length)),
+        let is_wanted = request.method() != Method::HEAD;
+        let sent = match self.bodies.find(&head, encoding) {
+            None if is_wanted && head.has_one_piece() => {
+                Some(body::of_one_piece(&mut answer, encoding, self.bodies.note(&head, encoding)).await?)
+            }
+            found => found,
         };
+        if let Some(name) = encoding.name() {
+            fields.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+        }
+        let length = match &sent {
+            Some(bytes) => Some(bytes.len() as u64),
+            None => (encoding == Encoding::Identity).then_some(head.length),
+        };
+        fields.extend(length.map(|length| (CONTENT_LENGTH, HeaderValue::from(length))));
         if !is_fine {
             fields.remove(ETAG);
         }
@@ -458,8 +473,11 @@ impl Server {
             fields.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if request.method() != Method::HEAD {
-            *response.body_mut() = body::streamed(answer, encoding);
+        if is_wanted {
+            *response.body_mut() = match sent {
+                Some(bytes) => body::whole(bytes),
+                None => body::streamed(answer, encoding, self.bodies.note(&head, encoding)),
+            };
         }
         Ok(response)
     }

@@ -54,6 +54,10 @@ const KNOWN: usize = 2000;
 /// How often each question is asked before memory is measured again.
 const ROUNDS: usize = 10;
 
+/// The service rests when it takes less than a 500th of a core for so long; this is waited for so often at most.
+const WAIT: Duration = Duration::from_secs(5);
+const MOST_WAITS: usize = 12;
+
 /// What is claimed of the service.
 const COLD_WITHIN: f64 = 1.3;
 const KNOWN_WITHIN_MS: f64 = 1.0;
@@ -247,10 +251,25 @@ impl Service {
         Ok(self.cpu()?.iter().map(|(_, time)| *time).sum())
     }
 
-    /// The share of a core that it takes while this long nobody asks for anything, and of which process.
+    /// How many scans it has made.
+    fn scans(&self) -> anyhow::Result<u64> {
+        let metrics = self.get("/metrics", ANY)?;
+        let text = String::from_utf8_lossy(&metrics.body);
+        let count = text.lines().find_map(|line| line.strip_prefix("lxkns_scan_duration_seconds_count "));
+        Ok(count.context("the service does not count its scans")?.parse()?)
+    }
+
+    /// The share of a core that it takes while this long nobody asks for anything, of which process, and for how many scans.
     fn idle(&self, seconds: u64) -> anyhow::Result<(f64, String)> {
-        // What the last request has left is done.
-        std::thread::sleep(Duration::from_secs(2));
+        // What the last requests have left is done when it has taken next to nothing for a while.
+        for _ in 0..MOST_WAITS {
+            let before = self.cpu_sum()?;
+            std::thread::sleep(WAIT);
+            if self.cpu_sum()?.saturating_sub(before) < WAIT / 500 {
+                break;
+            }
+        }
+        let scans = self.scans()?;
         let (began, before) = (Instant::now(), self.cpu()?);
         std::thread::sleep(Duration::from_secs(seconds));
         let (took, after) = (began.elapsed().as_secs_f64(), self.cpu()?);
@@ -259,8 +278,9 @@ impl Service {
             ensure!(name == other, "a process of the service was started anew");
             shares.push((name, after.saturating_sub(*before).as_secs_f64() / took * 100.0));
         }
+        let scans = self.scans()? - scans;
         let each: Vec<String> = shares.iter().map(|(name, share)| format!("{name} {share:.3}")).collect();
-        Ok((shares.iter().map(|(_, share)| share).sum(), each.join(", ")))
+        Ok((shares.iter().map(|(_, share)| share).sum(), format!("{}; scans: {scans}", each.join(", "))))
     }
 
     fn memory(&self, what: &str) -> anyhow::Result<Memory> {
