@@ -7,8 +7,8 @@ use bstr::BString;
 use lxkns_model::CompactSort as _;
 use lxkns_model::relations::{Belonging, ContainerNamespaces};
 use lxkns_model::{
-    CapabilitySet, Container, Containers, EngineKind, GroupKind, NamespaceId, NamespaceType, Pid, Said, Seccomp,
-    Snapshot, Uid, wire,
+    CapabilitySet, CgroupLimits, Container, Containers, EngineKind, GroupKind, NamespaceId, NamespaceType, Pid, Said,
+    Seccomp, Snapshot, Uid, wire,
 };
 use rustc_hash::FxHashMap;
 use serde::Serialize;
@@ -368,6 +368,7 @@ impl<'a> Matrix<'a> {
             labels: container.labels.iter().map(|(key, value)| (lossy(key), lossy(value))).collect(),
             inside: container.inside.and_then(target),
             cgroup: said(&container.cgroup),
+            cgroup_limits: container.limits.clone(),
             pid: facts.process.map(|pid| pid.0),
             namespaces: facts.namespaces.iter().map(membership).collect(),
             host_uid_of_root: match facts.root {
@@ -440,6 +441,8 @@ pub struct Answer {
     pub inside: Option<String>,
     /// Its control group; `null` where not known.
     pub cgroup: Option<String>,
+    /// What its control groups let it use; `null` where that was not read.
+    pub cgroup_limits: Option<CgroupLimits>,
     /// Its first process; `null` where it has none, or it is not known.
     pub pid: Option<u32>,
     /// Its namespaces, one of each type.

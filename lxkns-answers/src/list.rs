@@ -133,6 +133,8 @@ pub fn options(columns: &[Column], of_processes: bool) -> DiscoveryOptions {
     options.status = scope(has(Column::Uid) || has(Column::User));
     options.command_lines = scope(has(Column::Command));
     options.cgroups = has(Column::Cgroup);
+    // Mounted file systems hold namespaces too.
+    options.mounts = has(Column::Holders);
     options.without_self = true;
     options
 }

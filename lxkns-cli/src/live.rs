@@ -12,15 +12,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use lxkns_core::model::CompactSort as _;
 use lxkns_core::model::links::HostLinks;
 use lxkns_core::model::{
-    ConfinementFacts, DeviceNumber, DiscoveryOptions, FileSystemQuery, FileSystemUsers, NamespaceId, NamespaceType,
-    Pid, Snapshot, TaskPowers, Tasks, Tid, Uid, unescape_octal,
+    DeviceNumber, DiscoveryOptions, NamespaceId, NamespaceType, Pid, Snapshot, Tasks, Uid, unescape_octal,
 };
 use lxkns_core::wire::{self, WriteOptions};
 use lxkns_core::{Discovery, ProcRoot};
 use lxkns_enter::{pin_slowly, read_slowly};
+use lxkns_inside::Program;
+use lxkns_live::questions::Host;
 use lxkns_mountns::{Access, DEADLINE, SandboxOptions};
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
@@ -176,24 +176,10 @@ pub(crate) fn own_pid() -> Result<Pid> {
     Ok(Pid(pid.context("/proc/self is no process")?))
 }
 
-/// Has a thread stand for its process in a snapshot, if that ID is one of a thread and not of a process: each thread has
-/// credentials of its own. Of a dump these are not known.
+/// As [`questions::settle_thread`](lxkns_live::questions::settle_thread), of this host or of a dump.
 pub(crate) fn settle_thread(snapshot: &mut Snapshot, id: Pid, is_live: bool) -> Option<Pid> {
-    if snapshot.processes.contains_key(&id) {
-        return Some(id);
-    }
-    if is_live {
-        return lxkns_core::have_thread_stand_for_process(&ProcRoot::host().ok()?, snapshot, Tid(id.0));
-    }
-    let mut all = snapshot.processes.values_mut();
-    let (process, task) = all.find_map(|process| {
-        let task = process.tasks.iter().find(|task| task.tid == Tid(id.0)).cloned()?;
-        Some((process, task))
-    })?;
-    process.namespaces = task.namespaces;
-    process.status = None;
-    process.tasks = Tasks::new(task, []);
-    Some(process.pid)
+    let proc = if is_live { Some(ProcRoot::host().ok()?) } else { None };
+    lxkns_live::questions::settle_thread(proc.as_ref(), snapshot, id)
 }
 
 /// The namespace at a path, or `None` where there is something else. Nothing is opened but by name (`O_PATH`).
@@ -267,52 +253,35 @@ fn open_cached(path: &Path, how: ResolveFlags) -> std::result::Result<OwnedFd, E
     lxkns_sys::open_cached(CWD, path, OFlags::empty(), how)
 }
 
-/// Who uses a file system, what else keeps it busy, and what could not be read. Those that look into mount namespaces for us
-/// are left out, as we are: some may just be ending.
-pub(crate) fn users_of(access: &Access, snapshot: &Snapshot, query: FileSystemQuery) -> Result<FileSystemUsers> {
-    let _progress = Progress::of("looking at who uses the file system");
-    Ok(session(access)?.file_system_users(snapshot, query))
+/// What reads this host beside a scan.
+pub(crate) struct Living<'a> {
+    session: Discovery<'a>,
+    program: Program,
+    timeout: Duration,
 }
 
-/// What confines these processes, and what they have open that leads out of their mount namespaces.
-pub(crate) fn confinement(access: &Access, snapshot: &Snapshot, pids: &[Pid]) -> Result<ConfinementFacts> {
-    let _progress = Progress::of("looking at what confines processes");
-    Ok(session(access)?.confinement(snapshot, pids))
+impl<'a> Living<'a> {
+    /// By this way into mount namespaces.
+    pub(crate) fn new(access: &'a Access, timeout: Duration) -> Result<Self> {
+        Self::of(session(access)?, timeout)
+    }
+
+    /// Of a session that has scanned it.
+    pub(crate) fn of(session: Discovery<'a>, timeout: Duration) -> Result<Self> {
+        Ok(Self { session, program: Program::again(INSIDE)?, timeout })
+    }
+
+    /// It.
+    pub(crate) fn host(&self) -> Host<'_> {
+        Host { session: &self.session, program: &self.program, timeout: self.timeout }
+    }
 }
 
 /// The links of all network namespaces of a snapshot.
 pub(crate) fn links(snapshot: &Snapshot, timeout: Duration) -> Result<HostLinks> {
     let _progress = Progress::of("looking at the links of all network namespaces");
     let access = Access::new(SandboxOptions::default(), timeout);
-    Ok(lxkns_inside::links(&session(&access)?, snapshot, &lxkns_inside::Program::again(INSIDE)?, timeout))
-}
-
-/// Adds the processes that have System V shared memory attached to the suspects of IPC namespaces.
-pub(crate) fn add_shared_memory(access: &Access, snapshot: &mut Snapshot) -> Result<()> {
-    let _progress = Progress::of("looking at the shared memory of all processes");
-    let (suspects, gaps) = session(access)?.shared_memory_users(snapshot);
-    snapshot.suspects.extend(suspects);
-    snapshot.suspects.compact_sort();
-    snapshot.gaps.extend(gaps);
-    snapshot.gaps.compact_sort();
-    Ok(())
-}
-
-/// The tasks that have other credentials than their process; what could not be read of them is added to the gaps.
-pub(crate) fn add_task_powers(access: &Access, snapshot: &mut Snapshot) -> Result<Vec<TaskPowers>> {
-    let _progress = Progress::of("looking at the credentials of all tasks");
-    let (tasks, gaps) = session(access)?.task_powers(snapshot);
-    snapshot.gaps.extend(gaps);
-    snapshot.gaps.compact_sort();
-    Ok(tasks)
-}
-
-/// Adds why PID namespaces do not end, of those of these that are about to.
-pub(crate) fn add_endings(snapshot: &mut Snapshot, ids: &[NamespaceId]) {
-    let Ok(proc) = ProcRoot::host() else { return };
-    let found = ids.iter().filter_map(|&id| Some((id, lxkns_core::ending_of(&proc, snapshot, id)?)));
-    let found = found.collect();
-    snapshot.annotations.endings = found;
+    Ok(Living::new(&access, timeout)?.host().links(snapshot))
 }
 
 /// Whether the caller's root directory is another than that of its mount namespace, so that paths mean other files than in

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lxkns_answers::context::Context;
-use lxkns_answers::resolve::{Absence, Lookup};
+use lxkns_answers::resolve::Lookup;
 pub(crate) use lxkns_answers::resolve::{Resolver, Unresolved};
 use lxkns_answers::target::Asked;
 use lxkns_answers::text::escape::printable;
@@ -70,24 +70,18 @@ fn text(asked: &Asked) -> impl fmt::Display {
 }
 
 /// The exit code of a command that finds nothing.
-pub(crate) trait Outcome {
+pub(crate) trait Ends {
     /// The exit code, and whether gaps matter.
     fn exit(&self) -> (Exit, bool);
 }
 
 /// The rule of all commands with a TARGET: an object is missing only if it is proven not to exist.
-impl Outcome for Unresolved {
+impl Ends for Unresolved {
     fn exit(&self) -> (Exit, bool) {
         match self {
             Self::Missing(_) => (Exit::Missing, false),
             Self::Usage(_) => (Exit::Usage, false),
             Self::NotVisible(_) | Self::Unseen(_) => (Exit::Failed, true),
         }
-    }
-}
-
-impl Outcome for Absence {
-    fn exit(&self) -> (Exit, bool) {
-        if *self == Self::Gone { (Exit::Missing, false) } else { (Exit::Failed, true) }
     }
 }

@@ -17,16 +17,16 @@ use crate::reach::lookup::Roots;
 /// The control group hierarchies that are mounted for the caller.
 #[derive(Debug, Default)]
 pub struct CgroupHierarchies {
-    mounted: Vec<Mounted>,
+    pub(crate) mounted: Vec<Mounted>,
 }
 
 #[derive(Debug)]
-struct Mounted {
+pub(crate) struct Mounted {
     dir: ProcDir,
     /// The directory of the hierarchy that is mounted: `/` unless the caller sees only a part of it.
     root: Vec<u8>,
     /// The options, which include the controllers, for version 1; `None` for version 2.
-    options: Option<BString>,
+    pub(crate) options: Option<BString>,
 }
 
 /// The control groups of the process or task with this procfs directory.
@@ -236,11 +236,11 @@ impl CgroupHierarchies {
     }
 }
 
-fn gap(object: Object, operation: Operation, why: impl Into<Failure>) -> Option<Gap> {
+pub(crate) fn gap(object: Object, operation: Operation, why: impl Into<Failure>) -> Option<Gap> {
     failure::gap(Place::Cgroups, object, operation, why)
 }
 
-fn has_option(options: &[u8], wanted: &[u8]) -> bool {
+pub(crate) fn has_option(options: &[u8], wanted: &[u8]) -> bool {
     options.split(|&byte| byte == b',').any(|option| option == wanted)
 }
 
@@ -264,7 +264,7 @@ impl Mounted {
     }
 
     /// Opens a control group by its path in the hierarchy; `None` if that part of it is not mounted here.
-    fn open(&self, path: &[u8]) -> Result<Option<ProcDir>, Errno> {
+    pub(crate) fn open(&self, path: &[u8]) -> Result<Option<ProcDir>, Errno> {
         let below = match self.root.as_slice() {
             b"/" => Some(path),
             root => path.strip_prefix(root),

@@ -130,8 +130,13 @@ pub fn fdinfo(text: &[u8]) {
     }
 }
 
-/// The freezer files of control groups: a text is valid for at most one kind of file.
+/// The freezer files of control groups: a text is valid for at most one kind of file. Also parses a limit, which can be any
+/// number.
 pub fn cgroup_files(text: &[u8]) {
+    let of_period = freezers::bound(text, Some(b"1000000"));
+    if let (Ok(plain), Ok(freezers::Bound::At(number))) = (freezers::bound(text, None), of_period) {
+        assert_eq!(plain, freezers::Bound::At(number));
+    }
     let events = freezers::events_frozen(text);
     let flag = freezers::flag(text);
     let state = freezers::freezer_state(text);

@@ -97,6 +97,7 @@ mod procfs;
 mod kernel_reader;
 
 mod action_facts;
+mod cgroup_limits;
 mod cgroups;
 
 mod discovery;
@@ -127,6 +128,7 @@ pub mod parse {
 }
 
 pub use action_facts::{action_facts, have_thread_stand_for_process};
+pub use cgroup_limits::add_container_limits;
 pub use cgroups::{CgroupHierarchies, cgroups_at, cgroups_of};
 pub use discovery::{Discovery, Progress, Step, file_system_on};
 pub use ending::ending_of;

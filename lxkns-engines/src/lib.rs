@@ -112,7 +112,8 @@ impl Default for Options {
     }
 }
 
-/// Recognizes the containers of a snapshot, and adds them to it, with what could not be read.
+/// Recognizes the containers of a snapshot, and adds them to it, with what could not be read; where the freezer was read, with
+/// what their control groups let them use.
 ///
 /// # Privileges
 ///
@@ -121,6 +122,9 @@ pub fn annotate(snapshot: &mut Snapshot, host: &Host, options: &Options) {
     let (containers, gaps) = recognize(snapshot, host, options);
     snapshot.annotations.containers = Some(containers);
     snapshot.gaps.extend(gaps);
+    if snapshot.options.freezer {
+        lxkns_core::add_container_limits(&host.proc, snapshot);
+    }
     snapshot.gaps.compact_sort();
     snapshot.gaps.dedup();
 }

@@ -65,9 +65,9 @@ fn answer(what: What, fds: &[OwnedFd]) -> Result<Answer, Failure> {
         What::Identify(first) => Answer::NamespaceIds(route::identify(first, fds)?),
         What::LinksOf(nsids) => {
             let kernel = route::connect()?;
-            Answer::Links(nsids.into_iter().map(|nsid| route::links_of(&kernel, Some(nsid))).collect())
+            Answer::Links(nsids.into_iter().map(|nsid| route::links_and_addresses(&kernel, Some(nsid))).collect())
         }
-        What::Links => Answer::Links(vec![route::links_of(&route::connect()?, None)]),
+        What::Links => Answer::Links(vec![route::links_and_addresses(&route::connect()?, None)]),
         What::HostName => {
             let names = rustix::system::uname();
             Answer::HostName(HostName {

@@ -25,6 +25,12 @@ impl Netlink {
         Ok(Self(socket))
     }
 
+    /// Has requests checked in whole, so that none is answered that the kernel does not understand in whole; whether it can
+    /// (since Linux 4.20).
+    pub(crate) fn checks_strictly(&self) -> bool {
+        self.0.set_netlink_get_strict_chk(true).is_ok()
+    }
+
     /// Asks for a list, and hands on the payload of each message in it.
     pub(crate) fn dump<T>(
         &self,

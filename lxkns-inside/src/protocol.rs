@@ -13,7 +13,7 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 
 /// Both sides are one program: what says another number is something else.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// How many bytes a question has at most.
 const LONGEST_QUESTION: usize = 32 * 1024;
 /// How many bytes an answer has at most: that of some hundred thousand links.

@@ -39,6 +39,7 @@ const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
 
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
+const IFA_TARGET_NETNSID: u16 = 10;
 
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
@@ -78,7 +79,7 @@ pub(crate) fn links_of(kernel: &Netlink, nsid: Option<i32>) -> Result<Vec<Link>,
     let mut body = link_request(0);
     body.extend(nsid.map(|nsid| attribute(IFLA_TARGET_NETNSID, &nsid.to_ne_bytes())).unwrap_or_default());
     // A kernel that does not know this attribute answers with the links here.
-    let is_asked_for = |payload: &[u8]| nsid.is_none() || is_elsewhere(payload);
+    let is_asked_for = |payload: &[u8]| nsid.is_none() || is_elsewhere(payload, 16, IFLA_TARGET_NETNSID);
     let mut is_other = false;
     let found = kernel.dump("RTM_GETLINK", RTM_GETLINK, &body, |payload| Some((is_asked_for(payload), link(payload)?)));
     let mut links: Vec<_> = found?
@@ -95,9 +96,36 @@ pub(crate) fn links_of(kernel: &Netlink, nsid: Option<i32>) -> Result<Vec<Link>,
     Ok(links)
 }
 
-/// Whether a link is one of another network namespace that was asked for.
-fn is_elsewhere(payload: &[u8]) -> bool {
-    payload.get(16..).is_some_and(|rest| attributes(rest).any(|attribute| attribute.kind() == IFLA_TARGET_NETNSID))
+/// Whether what follows such a header is of another network namespace that was asked for.
+fn is_elsewhere(payload: &[u8], header: usize, target: u16) -> bool {
+    payload.get(header..).is_some_and(|rest| attributes(rest).any(|attribute| attribute.kind() == target))
+}
+
+/// The links of the network namespace with this ID, or of the own one, by index, with their addresses where the kernel tells
+/// them.
+pub(crate) fn links_and_addresses(kernel: &Netlink, nsid: Option<i32>) -> Result<Vec<Link>, Failure> {
+    let mut links = links_of(kernel, nsid)?;
+    let mut body = vec![0; 8];
+    if let Some(nsid) = nsid {
+        if !kernel.checks_strictly() {
+            // It would answer with the addresses here.
+            return Ok(links);
+        }
+        body.extend(attribute(IFA_TARGET_NETNSID, &nsid.to_ne_bytes()));
+    }
+    let is_asked_for = |payload: &[u8]| nsid.is_none() || is_elsewhere(payload, 8, IFA_TARGET_NETNSID);
+    let found = kernel.dump("RTM_GETADDR", RTM_GETADDR, &body, |payload| {
+        Some(self::address(payload).filter(|_| is_asked_for(payload)))
+    });
+    if let Ok(found) = found {
+        links.iter_mut().for_each(|link| link.addresses = Some(Vec::new()));
+        for address in found.into_iter().flatten() {
+            if let Ok(at) = links.binary_search_by_key(&address.index, |link| link.index) {
+                links[at].addresses.get_or_insert_default().push(address);
+            }
+        }
+    }
+    Ok(links)
 }
 
 /// Everything; what could not be had is among the failures.
@@ -331,7 +359,9 @@ pub(crate) fn names_of_links(links: &[(i32, u32)]) -> Result<Vec<Option<Vec<u8>>
     let ask = |&(nsid, index): &(i32, u32)| {
         let body = [link_request(index), attribute(IFLA_TARGET_NETNSID, &nsid.to_ne_bytes())].concat();
         // A kernel that does not know this attribute answers with the link of this index here.
-        let name = |payload: &[u8]| link(payload).filter(|_| is_elsewhere(payload)).map(|link| link.name);
+        let name = |payload: &[u8]| {
+            link(payload).filter(|_| is_elsewhere(payload, 16, IFLA_TARGET_NETNSID)).map(|link| link.name)
+        };
         kernel.ask(RTM_GETLINK, &body, name).ok().flatten()
     };
     Ok(links.iter().map(ask).collect())

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use bstr::BString;
 
-use crate::{NamespaceId, Pid};
+use crate::{CgroupLimits, NamespaceId, Pid};
 
 /// The containers of a host and their engines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -386,6 +386,8 @@ pub struct Container {
     pub role: ContainerRole,
     /// Its control group, as the host's first process has it.
     pub cgroup: Option<Said<BString>>,
+    /// What its control groups let it use; `None` where that was not read.
+    pub limits: Option<CgroupLimits>,
     /// The path of the network namespace that was made for it.
     pub network_path: Option<Said<BString>>,
     /// The indexes of its groups in [`Containers::groups`].
@@ -420,6 +422,7 @@ impl Container {
             pod: None,
             role: ContainerRole::Workload,
             cgroup: None,
+            limits: None,
             network_path: None,
             groups: Vec::new(),
             inside: None,

@@ -123,6 +123,8 @@ pub struct Link {
     pub link_nsid: Option<i32>,
     /// What has passed it.
     pub counters: Option<LinkCounters>,
+    /// Its addresses; `None` where they were not asked for together with the links, or the kernel does not tell them.
+    pub addresses: Option<Vec<Address>>,
 }
 
 /// What has passed a link since it was made.

@@ -43,6 +43,7 @@ mod action_facts;
 mod annotations;
 mod capability_set;
 mod cause;
+mod cgroup_limits;
 mod compact_sort;
 mod confinement;
 mod container;
@@ -86,6 +87,7 @@ pub use action_facts::{ActionFacts, PidsLimit, SharedFs};
 pub use annotations::Annotations;
 pub use capability_set::{Capability, CapabilitySet};
 pub use cause::Cause;
+pub use cgroup_limits::{CgroupLimit, CgroupLimits};
 pub use compact_sort::CompactSort;
 pub use confinement::{
     ConfinementFacts, DeviceAccess, DeviceFile, EngineSocket, OutsideUse, OutsideUseKind, TaskCredentials,

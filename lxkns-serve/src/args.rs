@@ -102,6 +102,11 @@ pub(crate) struct Args {
     #[arg(long, global = true, env = "LXKNSD_MAX_AGE", value_name = "SECONDS", default_value = "5", value_parser = duration)]
     pub(crate) max_age: Duration,
 
+    /// Time from one scan to the next, however often clients want a newer one (Cache-Control: no-cache); such scans take a
+    /// quarter of the time at most; 0: no bound
+    #[arg(long, global = true, env = "LXKNSD_MIN_AGE", value_name = "SECONDS", default_value = "0.5", value_parser = duration)]
+    pub(crate) min_age: Duration,
+
     /// Timeout for a scan
     #[arg(long, global = true, env = "LXKNSD_SCAN_TIMEOUT", value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) scan_timeout: Duration,
@@ -125,6 +130,10 @@ pub(crate) struct Args {
     /// Most connections at a time
     #[arg(long, global = true, env = "LXKNSD_MAX_CONNECTIONS", value_name = "COUNT", default_value = "512", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) max_connections: u32,
+
+    /// Most clients that follow events from one address, or of one user of a UNIX socket; 128 in all
+    #[arg(long, global = true, env = "LXKNSD_FOLLOWERS_PER_CLIENT", value_name = "COUNT", default_value = "32", value_parser = clap::value_parser!(u32).range(1..=128))]
+    pub(crate) followers_per_client: u32,
 
     /// Most memory for finished answers
     #[arg(long, global = true, env = "LXKNSD_CACHE", value_name = "MIB", default_value = "32", value_parser = clap::value_parser!(u32).range(0..=4096))]
@@ -229,12 +238,14 @@ impl Args {
 
     /// What the processes are told.
     pub(crate) fn settings(&self) -> Settings {
-        let Self { max_age, scan_timeout, timeout, header_timeout, write_timeout, shutdown, interval, .. } = *self;
+        let Self { max_age, min_age, scan_timeout, timeout, header_timeout, write_timeout, shutdown, interval, .. } =
+            *self;
         let mebibytes = |count: u32| usize::try_from(count).map_or(usize::MAX, |count| count << 20);
         Settings {
             log: self.log,
             reader: ReaderSettings {
                 max_age,
+                min_age,
                 scan_timeout,
                 timeout,
                 command_lines: self.expose_command_lines,
@@ -250,6 +261,7 @@ impl Args {
                 base_path: self.base_path.clone(),
                 hosts: self.host.clone(),
                 most_connections: usize::try_from(self.max_connections).unwrap_or(usize::MAX),
+                most_followers: usize::try_from(self.followers_per_client).unwrap_or(usize::MAX),
                 header_timeout,
                 write_timeout,
                 shutdown,

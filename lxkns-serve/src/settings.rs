@@ -29,6 +29,8 @@ pub(crate) enum LogForm {
 pub(crate) struct ReaderSettings {
     /// The oldest that a scan may be that is answered from, where a client does not say.
     pub(crate) max_age: Duration,
+    /// The oldest that a scan may be that a client must take who wants a newer one.
+    pub(crate) min_age: Duration,
     /// How long a scan may take.
     pub(crate) scan_timeout: Duration,
     /// How long an operation in another namespace may take.
@@ -60,6 +62,8 @@ pub(crate) struct FrontSettings {
     pub(crate) hosts: Vec<String>,
     /// The most connections at a time.
     pub(crate) most_connections: usize,
+    /// The most clients that follow events from one address, or of one user.
+    pub(crate) most_followers: usize,
     /// How long a client may take to send the head of a request, or between two requests.
     pub(crate) header_timeout: Duration,
     /// How long a client may take to read a piece of an answer.

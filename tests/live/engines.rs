@@ -2,6 +2,7 @@
 
 mod doubtful;
 mod flooded;
+mod limits;
 mod many;
 mod untried;
 
@@ -53,6 +54,7 @@ pub(super) fn tests() -> Vec<Test> {
     ];
     tests.extend(many::tests());
     tests.extend(doubtful::tests());
+    tests.extend(limits::tests());
     tests.extend(untried::tests());
     tests.extend(flooded::tests());
     tests

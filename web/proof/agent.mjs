@@ -21,8 +21,17 @@ export async function agentOf(host) {
   let text;
   let etag;
   const events = new Set();
+  let told = 0;
   const agent = {
     seen: { unchanged: 0, full: 0, events: 0 },
+    /** From which events on it was asked to go on. */
+    since: [],
+    /** Whether it refuses to tell events, as one that is being started. */
+    refuses: false,
+    /** Ends the connections of those who listen. */
+    drop() {
+      for (const response of events) response.destroy();
+    },
     /** Has the host be another one from now on. */
     async set(dump) {
       text = JSON.stringify(dump);
@@ -31,7 +40,8 @@ export async function agentOf(host) {
     },
     /** Sends an event to everybody who listens. */
     tell(kind = "state", data = { state: etag }) {
-      for (const response of events) response.write(`event: ${kind}\ndata: ${JSON.stringify(data)}\n\n`);
+      told++;
+      for (const response of events) response.write(`id: x-${told}\nevent: ${kind}\ndata: ${JSON.stringify(data)}\n\n`);
     },
     async answer(path, query, request, response) {
       const json = (body, status = 200) => response.writeHead(status, { "content-type": status === 200 ? "application/json" : "application/problem+json", etag }).end(body);
@@ -46,6 +56,11 @@ export async function agentOf(host) {
         return true;
       }
       if (path === "events") {
+        agent.since.push(request.headers["last-event-id"] ?? query.get("since"));
+        if (agent.refuses) {
+          response.writeHead(503).end();
+          return true;
+        }
         agent.seen.events++;
         response.writeHead(200, { "content-type": "text/event-stream" });
         response.write(": hello\n\n");
@@ -72,5 +87,5 @@ export async function agentOf(host) {
 
 const run = (args) =>
   new Promise((done) => {
-    execFile(LXKNS, args, { maxBuffer: 1 << 26, timeout: 60_000 }, (error, stdout, stderr) => done({ code: error ? (error.code ?? 1) : 0, stdout, stderr }));
+    execFile(LXKNS, args, { maxBuffer: 1 << 26, timeout: 600_000 }, (error, stdout, stderr) => done({ code: error ? (error.code ?? 1) : 0, stdout, stderr }));
   });

@@ -1,6 +1,6 @@
 // Serves what is built, with the policy that the agent sends, below any path. `agent` answers below /api/v1.
 
-import { createServer } from "node:http";
+import { createServer, request as ask } from "node:http";
 import { readFile } from "node:fs/promises";
 import { extname, normalize } from "node:path";
 
@@ -35,7 +35,26 @@ export async function serve(agent) {
       }
     })();
   });
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  // Not the address of the agents: one that starts again finds its port free.
+  await new Promise((done) => server.listen(0, "127.0.0.2", done));
   const { port } = server.address();
-  return { url: `http://127.0.0.1:${port}/`, requests, close: () => new Promise((done) => { server.closeAllConnections(); server.close(done); }) };
+  return { url: `http://127.0.0.2:${port}/`, requests, close: () => new Promise((done) => { server.closeAllConnections(); server.close(done); }) };
+}
+
+/** Starts a reverse proxy for a server, below a path: it cuts the path off, and says what it was as proxies do. */
+export async function proxy(to, prefix) {
+  const { hostname, port } = new URL(to);
+  const server = createServer((request, response) => {
+    if (!request.url.startsWith(`${prefix}/`)) return void response.writeHead(404).end();
+    const headers = { ...request.headers, "x-forwarded-prefix": prefix, "x-forwarded-uri": request.url, "x-forwarded-host": request.headers.host };
+    const passed = ask({ host: hostname, port, method: request.method, path: request.url.slice(prefix.length), headers }, (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    passed.on("error", () => response.destroy());
+    response.on("close", () => passed.destroy());
+    request.pipe(passed);
+  });
+  await new Promise((done) => server.listen(0, "127.0.0.2", done));
+  return { url: `http://127.0.0.2:${server.address().port}${prefix}/`, close: () => new Promise((done) => { server.closeAllConnections(); server.close(done); }) };
 }

@@ -11,7 +11,7 @@ const LOOKS = { 360: [8, 0.75], 1280: [4, 0.5] };
 const QUALITY = 0.4;
 
 const browser = await launch();
-const page = await (await browser.newContext()).newPage();
+const { page } = await browser.page();
 
 /** Draws pictures in rows, and returns them as one in WebP. */
 async function sheet(names, across, scale, quality) {

@@ -89,7 +89,7 @@ export function syntheticHost({ containers = 12, processes = 120, namespaces = 0
   const edges = [];
   const ports = [];
   const link = (nsid, index, name, kind, more = {}) => {
-    const made = { id: [nsid, index], target: `link:${nsid}/${name}`, name, kind, up: true, state: "UP", mtu: 1500, mac: "02:42:ac:11:00:02", master: null, nsid, "netns-name": null, process: { pid: 1, name: "systemd" }, container: null, unit: null, "other-end": null, users: [], "left-over": null, ...more };
+    const made = { id: [nsid, index], target: `link:${nsid}/${name}`, name, kind, up: true, state: "UP", mtu: 1500, mac: "02:42:ac:11:00:02", addresses: [], master: null, nsid, "netns-name": null, process: { pid: 1, name: "systemd" }, container: null, unit: null, "other-end": null, users: [], "left-over": null, ...more };
     links.push(made);
     return made;
   };
@@ -132,7 +132,7 @@ export function syntheticHost({ containers = 12, processes = 120, namespaces = 0
     dump.containers[first] = {
       id, name, type: types[engine], flavor: types[engine], pid: first, paused: n % 8 === 6, labels: { "com.example.tier": n % 2 ? "front" : "back", "com.example.very-long-label-name": n === 4 ? LONG : "x".repeat(90) }, groups: [group], engine: engines[engine], index: n,
       confidence: "sure", "said-by": { name: 0, pid: 0, image: 0, state: 0 }, image: images[n % images.length], runtime: "runc", state: n % 8 === 6 ? "paused" : "running", created: "2026-11-01T10:00:00.000000000Z", cgroup, evidence: [{ kind: "engine-file", at: `/var/lib/${engine}/containers/${id}/config.v2.json`, confidence: "sure" }, { kind: "cgroup", at: cgroup, confidence: "likely" }],
-      ...(n % 5 === 0 ? { health: "healthy" } : {}), ...(engine === "containerd" ? { pod: { namespace: "default", name: "web" } } : {}),
+      ...(n % 5 === 0 ? { health: "healthy" } : {}), "cgroup-limits": { ...(n % 2 ? {} : { "memory-bytes": (64 + n) << 20 }), ...(n % 3 ? { "cpu-usec-per-second": 500_000 } : {}), "cpu-weight": 100, cpus: "0-3", ...(n % 4 ? { "tasks-max": 50 } : {}), unlimited: ["swap-bytes", ...(n % 2 ? ["memory-bytes"] : []), ...(n % 3 ? [] : ["cpu-usec-per-second"])] }, ...(engine === "containerd" ? { pod: { namespace: "default", name: "web" } } : {}),
     };
     dump["container-engines"][engines[engine]].containers.push(first);
     dump["container-groups"][group].containers.push(first);
@@ -146,7 +146,7 @@ export function syntheticHost({ containers = 12, processes = 120, namespaces = 0
     if (ns.net !== INITIAL.net && !(n % 6 === 5)) {
       const bridge = bridges[engine === "containerd" ? 2 : n % 2];
       link(ns.net, 1, "lo", null, { state: "UNKNOWN", process: { pid: first, name }, container });
-      const inside = link(ns.net, 2, "eth0", "veth", { process: { pid: first, name }, container });
+      const inside = link(ns.net, 2, "eth0", "veth", { process: { pid: first, name }, container, addresses: [{ address: `10.88.${n >> 8}.${n & 255}`, prefix: 16, peer: null, scope: "global" }, { address: `fe80::${n.toString(16)}`, prefix: 64, peer: null, scope: "link" }] });
       const outside = link(INITIAL.net, 100 + n, `veth${(0x1a2b + n * 77).toString(16)}`, "veth", { master: bridge.id });
       edges.push({ from: inside.id, to: outside.id, relation: "peer" }, { from: outside.id, to: bridge.id, relation: "master" });
       if (n % 7 === 3) {
@@ -159,7 +159,7 @@ export function syntheticHost({ containers = 12, processes = 120, namespaces = 0
   // Left over: without a process.
   const blue = addNs("net", INITIAL.user, { reference: ["/run/netns/blue"] });
   dump.namespaces[blue].holders.push({ kind: "bind-mount", mntns: INITIAL.mnt, mountid: 60, path: "/run/netns/blue" });
-  link(blue, 1, "lo", null, { state: "DOWN", up: false, process: null, "netns-name": "blue" });
+  link(blue, 1, "lo", null, { addresses: null, state: "DOWN", up: false, process: null, "netns-name": "blue" });
   const left = addNs("ipc", INITIAL.user);
   dump.namespaces[left].holders.push({ kind: "fd", pid: 1, tid: 1, fd: 9 }, { kind: "in-flight", pid: 1, tid: 1, fd: 11, inode: 4711, what: "descriptor" });
   dump.namespaces[left].references = { total: 3, explained: 2, exact: true };

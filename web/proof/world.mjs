@@ -1,4 +1,5 @@
-// What the proof makes on its own host: network namespaces and links, containers of podman and crun, processes; and the agent.
+// What the proof makes on its own host: network namespaces and links, containers of Docker, podman and crun, processes; and the
+// agent.
 
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readFileSync, mkdirSync, copyFileSync, statSync, writeFileSync } from "node:fs";
@@ -9,6 +10,9 @@ const LXKNSD = process.env["LXKNSD"] ?? (existsSync(BUILT) ? BUILT : undefined);
 
 /** Why there can be no such host; `false` where there can. */
 export const LACKS = process.env["LXKNS_PROOF"] !== "world" ? "takes `sh proof/run.sh` as root" : LXKNSD === undefined ? "no lxknsd is built; $LXKNSD can name one" : false;
+
+/** Why there can be no container of Docker; `false` where there can. */
+export const LACKS_DOCKER = ["/usr/sbin/dockerd", "/usr/bin/dockerd"].some(existsSync) ? false : "dockerd is missing";
 
 export const HOSTILE = "<img src=x onerror=alert(1)>";
 /** The longest name that a file can have, in a namespace's. */
@@ -58,6 +62,22 @@ function crun(name) {
   execFileSync("crun", ["--cgroup-manager", "disabled", "run", "--detach", "--bundle", "/run/bundle", name], { stdio: "ignore" });
 }
 
+/** Starts Docker, and a container with labels, on Docker's own bridge. It ends with this host. */
+async function docker() {
+  const daemon = spawn("dockerd", ["--storage-driver=overlay2"], { stdio: ["ignore", "ignore", "pipe"] });
+  const said = [];
+  await new Promise((ready, failed) => {
+    createInterface(daemon.stderr).on("line", (line) => {
+      said.push(line);
+      if (line.includes("API listen on")) ready();
+    });
+    daemon.once("exit", (code) => failed(new Error(`dockerd ended with ${code}: ${said.slice(-20).join("\n")}`)));
+  });
+  run("sh", "-c", "tar --create --directory /run/box . | docker import - localhost/proof:1");
+  run("docker", "run", "--detach", "--name", "dock", "--label", "org.example.tier=front", "localhost/proof:1", "/bin/sleep", "100000");
+  return JSON.parse(run("docker", "inspect", "dock"))[0];
+}
+
 /** Makes all of it. */
 export async function make() {
   rootfs("/run/box");
@@ -79,6 +99,7 @@ export async function make() {
   ip("link", "set", "vx0", "up");
   ip("-n", "red", "tuntap", "add", "tap0", "mode", "tap");
   ip("-n", "red", "link", "set", "tap0", "up");
+  const dock = LACKS_DOCKER ? undefined : await docker();
   const web = podman("web", "--network", "none");
   podman("side", "--network", "container:web");
   podman("bare", "--privileged", "--network", "host");
@@ -89,14 +110,17 @@ export async function make() {
   for (const source of ["under", "upper"]) run("mount", "-t", "tmpfs", source, "/run/over");
   const listener = await start("ip", "netns", "exec", "red", process.execPath, "-e", LISTEN);
   const apart = await start("unshare", "--uts", "--ipc", ...idle);
-  return { web, listener, port: Number(listener.line), apart };
+  return { web, dock, listener, port: Number(listener.line), apart };
 }
+
+/** On a busy machine everything takes longer, and nothing else in here is about time. */
+const PATIENT = ["--timeout", "120", "--scan-timeout", "300", "--header-timeout", "300", "--write-timeout", "300", "--history", "64"];
 
 /** Starts the agent with these options; it has `url`, `stop` and `again`. */
 export async function agent(...options) {
   const one = { url: "", child: undefined };
   const begin = async (listen) => {
-    const child = spawn(LXKNSD, ["--listen", listen, "--log", "json", "--expose-command-lines", ...options], { argv0: "lxknsd", stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(LXKNSD, ["--listen", listen, "--log", "json", "--expose-command-lines", ...PATIENT, ...options], { argv0: "lxknsd", stdio: ["ignore", "ignore", "pipe"] });
     one.child = child;
     const failed = new Promise((_, fail) => child.once("exit", (code) => fail(new Error(`lxknsd ended with ${code}`))));
     failed.catch(() => {});

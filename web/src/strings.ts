@@ -34,6 +34,9 @@ const states: Record<string, string> = { R: "running", S: "sleeping", D: "in uni
 const duration = (seconds: number): string =>
   seconds < 60 ? `${seconds} s` : seconds < 3600 ? `${Math.floor(seconds / 60)} min` : seconds < 86_400 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} d`;
 
+/** To three digits behind the point, without zeros at the end. */
+const fraction = (number: number): string => String(Math.floor(number * 1000) / 1000);
+
 export const S = {
   skip: "Skip to the content",
   notKnown: "not known",
@@ -155,7 +158,8 @@ export const S = {
   containers: {
     none: "No container was found.", notSearched: "Containers were not searched for.", by: "Group", byEngine: "By engine", byGroup: "By group", noEngine: "Without an engine", noGroup: "In no group",
     unseenEngine: "engine not seen", count: (count: number): string => many(count, "container"), sandbox: "pod sandbox", engine: "Engine", runtime: "Runtime", created: "Created", pod: "Pod",
-    network: "Network namespace", inside: "Runs inside", confidence: "Confidence", confinement: "Confinement", labels: "Labels and annotations", evidence: "Evidence",
+    network: "Network namespace", inside: "Runs inside", confidence: "Confidence", confinement: "Confinement", labels: "Labels and annotations", evidence: "Evidence", limits: "Resource limits",
+    unlimited: "unlimited", cpuTime: (usecPerSecond: number): string => `${fraction(usecPerSecond / 1e6)} CPUs`, cpuWeight: "CPU weight", runsOn: "Runs on CPUs", memory: "Memory", memoryHigh: "Slowed down from", swap: "Swap", cpus: "CPU time", maxTasks: "Tasks",
     noProcess: "It has no process.", disagree: (about: string, values: string): string => `Sources disagree about ${about}: ${values}`,
   },
   matrix: {
@@ -179,7 +183,7 @@ export const S = {
   wiring: {
     physical: "physical", and: (name: string, more: number): string => (more > 0 ? `${name} +${more}` : name), index: "Index", related: "Connected to", users: "Opened by", all: "Show all", none: "No links.", ports: (): string => "listens", apart: "Not connected", noProcess: "no process seen",
     more: (count: number): string => `and ${count} more`, larger: "Larger", smaller: "Smaller", fit: "Fit", table: "As a table", picture: "As a picture", nets: (count: number): string => many(count, "network namespace"),
-    capped: (most: number): string => `addresses of the first ${most} only`, waits: "reading addresses…", pictureLabel: "Picture of the wiring; “As a table” says the same", namespaceOrLink: "Namespace, link", kind: "Kind", other: "Connected to",
+    noAddresses: (count: number): string => `addresses of ${many(count, "network namespace")} not known`, pictureLabel: "Picture of the wiring; “As a table” says the same", namespaceOrLink: "Namespace, link", kind: "Kind", other: "Connected to",
     linkCount: (count: number): string => many(count, "link"), port: "has port", upper: "below",
   },
   search: {

@@ -10,7 +10,7 @@ const palette = { back: "#fff", text: "#000", dim: "#555", link: "#00f", line: "
 function drawn(containers: number) {
   const host = syntheticHost({ containers });
   const graph = host.links.results[0] as GraphAnswer;
-  const wiring = wiringOf(graph, { initial: (id) => id === 4026531833, addresses: () => new Map(), title: () => undefined }, host.ports.results);
+  const wiring = wiringOf(graph, { initial: (id) => id === 4026531833, title: () => undefined }, host.ports.results);
   return { graph, wiring, picture: pictureOf(wiring, words) };
 }
 
@@ -50,15 +50,15 @@ it("names are text in the file that is saved", () => {
 it("one namespace is shown with its neighbours alone", () => {
   const { graph } = drawn(12);
   const leaf = graph.edges[0]!.from[0];
-  const { nets } = wiringOf(graph, { initial: () => false, addresses: () => new Map(), title: () => undefined }, [], leaf);
+  const { nets } = wiringOf(graph, { initial: () => false, title: () => undefined }, [], leaf);
   expect(nets.map((net) => net.id).sort()).toEqual([4026531833, leaf].sort());
 });
 
 it("circles of links are drawn once", () => {
-  const link = (ns: number, index: number) => ({ id: [ns, index] as [number, number], target: "", name: `v${index}`, kind: "veth", up: true, state: "UP", mtu: 1500, mac: null, master: null, nsid: ns, "netns-name": null, process: null, "other-end": null, users: [], "left-over": null });
+  const link = (ns: number, index: number) => ({ id: [ns, index] as [number, number], target: "", name: `v${index}`, kind: "veth", up: true, state: "UP", mtu: 1500, mac: null, addresses: null, master: null, nsid: ns, "netns-name": null, process: null, "other-end": null, users: [], "left-over": null });
   const links = [link(1, 1), link(1, 2), link(2, 1), link(2, 2), link(3, 1), link(3, 2)];
   const edge = (a: number, b: number) => ({ from: links[a]!.id, to: links[b]!.id, relation: "peer" });
-  const wiring = wiringOf({ links, edges: [edge(0, 2), edge(3, 4), edge(5, 1)] }, { initial: () => false, addresses: () => new Map(), title: () => undefined });
+  const wiring = wiringOf({ links, edges: [edge(0, 2), edge(3, 4), edge(5, 1)] }, { initial: () => false, title: () => undefined });
   const picture = pictureOf(wiring, words);
   expect(boxes(picture.shapes)).toHaveLength(3);
   expect(picture.shapes.filter((shape) => shape.kind === "line" && shape.style === "extra")).toHaveLength(1);

@@ -1,6 +1,6 @@
 //! The JSON form of links: a graph.
 
-use lxkns_model::inside::Where;
+use lxkns_model::inside::{Address, Where};
 use lxkns_model::links::{HostLink, LinkId, TunUser};
 use lxkns_model::{NamespaceId, Snapshot};
 use serde::Serialize;
@@ -59,6 +59,8 @@ pub struct GraphLink {
     pub mtu: Option<u32>,
     /// Its hardware address; `null` where it has none.
     pub mac: Option<String>,
+    /// Its addresses; `null` where they are not known.
+    pub addresses: Option<Vec<LinkAddressAnswer>>,
     /// The bridge or the like that it belongs to; `null` where it belongs to none.
     pub master: Option<LinkKey>,
     /// Its network namespace.
@@ -70,6 +72,21 @@ pub struct GraphLink {
     pub users: Vec<LinkUserAnswer>,
     /// Why it is left over, and what removes it, as the one element; `null` where it is not.
     pub left_over: Option<[LeftOverAnswer; 1]>,
+}
+
+/// An address of a link.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct LinkAddressAnswer {
+    /// The address.
+    pub address: String,
+    /// The length of the prefix, in bits.
+    pub prefix: u8,
+    /// The address of the other side; `null` where it has none.
+    pub peer: Option<String>,
+    /// Its scope: `global`, `site`, `link`, `host`, `nowhere`, or a number.
+    pub scope: String,
 }
 
 /// A network namespace, as keys beside others.
@@ -191,6 +208,15 @@ impl Links<'_> {
             state: network::state(it),
             mtu: it.mtu,
             mac: (!it.mac.is_empty()).then(|| network::mac(&it.mac)),
+            addresses: it.addresses.as_ref().map(|addresses| {
+                let form = |address: &Address| LinkAddressAnswer {
+                    address: address.local.to_string(),
+                    prefix: address.prefix,
+                    peer: address.peer.map(|peer| peer.to_string()),
+                    scope: network::scope(address.scope),
+                };
+                addresses.iter().map(form).collect()
+            }),
             master: it.master.map(|index| (link.id.ns.ino, index)),
             place: PlaceForm::of(self.context, Some(link.id.ns)),
             other_end: end,

@@ -13,7 +13,7 @@ use lxkns_model::links::{HostLink, HostLinkEnd, HostLinks, LinkId, LinkRelation,
 use lxkns_model::{CapabilitySet, NamespaceId};
 use rustc_hash::FxHashSet;
 
-pub use self::answer::{EdgeAnswer, GraphAnswer, GraphLink, LinkEndAnswer, LinkKey, LinkUserAnswer};
+pub use self::answer::{EdgeAnswer, GraphAnswer, GraphLink, LinkAddressAnswer, LinkEndAnswer, LinkKey, LinkUserAnswer};
 pub use self::left::{LeftOver, LeftOverAnswer, Leftovers};
 pub use self::tree::Tree;
 use crate::cell::Cell;
@@ -58,10 +58,12 @@ pub enum Column {
     OtherNs,
     /// The processes that have it open.
     Pids,
+    /// Its addresses.
+    Addresses,
 }
 
 /// All columns: name, what it means.
-const COLUMNS: [(Column, &str, &str); 15] = [
+const COLUMNS: [(Column, &str, &str); 16] = [
     (Column::Name, "NAME", "name"),
     (Column::Kind, "KIND", "veth, bridge, ...; physical for hardware"),
     (Column::State, "STATE", "state, as ip calls it"),
@@ -77,6 +79,7 @@ const COLUMNS: [(Column, &str, &str); 15] = [
     (Column::Other, "OTHER", "name of the other end"),
     (Column::OtherNs, "OTHERNS", "inode number of the network namespace of the other end"),
     (Column::Pids, "PIDS", "processes that have it open (TUN/TAP)"),
+    (Column::Addresses, "ADDRESSES", "addresses, with the length of their prefix"),
 ];
 
 crate::columns::described_by!(Column, COLUMNS);
@@ -114,6 +117,11 @@ impl<'a> Links<'a> {
         let number = |number: Option<u32>| Cell::number(number.map(u64::from));
         match column {
             Column::Name => text(&link.link.name),
+            Column::Addresses => match network::addresses(&link.link) {
+                None => Cell::Hint("?".to_owned()),
+                Some(addresses) if addresses.is_empty() => Cell::Nothing,
+                Some(addresses) => Cell::text(addresses.join(",")),
+            },
             Column::Kind => text(kind(&link.link)),
             Column::State => Cell::text(network::state(&link.link)),
             Column::Master => match (self.all.master(link), link.link.master) {

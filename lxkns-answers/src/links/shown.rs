@@ -23,6 +23,19 @@ impl Links<'_> {
         ];
         facts.extend(it.mtu.map(|mtu| Fact::new("MTU", mtu.to_string())));
         facts.extend((!it.mac.is_empty()).then(|| Fact::new("MAC", network::mac(&it.mac))));
+        facts.push(Fact::long(
+            "addresses",
+            match network::addresses(it) {
+                None => "unknown".to_owned(),
+                Some(addresses) if addresses.is_empty() => "none".to_owned(),
+                Some(mut addresses) => {
+                    let more = addresses.len().saturating_sub(limit);
+                    addresses.truncate(limit);
+                    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+                    addresses.join(", ") + &more
+                }
+            },
+        ));
         facts.extend(it.master.map(|index| {
             let name = self.all.master(link).map(|master| printable(&master.link.name));
             Fact::new("belongs to", name.unwrap_or_else(|| format!("if{index}")))

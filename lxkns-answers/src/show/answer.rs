@@ -2,7 +2,8 @@
 
 use lxkns_model::inside::Limit;
 use lxkns_model::{
-    CapabilitySet, CgroupMembership, IdMapping, NamespaceId, NamespaceType, Pid, Process, Seccomp, Snapshot, relations,
+    CapabilitySet, CgroupLimits, CgroupMembership, IdMapping, NamespaceId, NamespaceType, Pid, Process, Seccomp,
+    Snapshot, relations,
 };
 use serde::Serialize;
 
@@ -236,6 +237,8 @@ pub struct ProcessAnswer {
     pub cgroups: Option<Vec<CgroupAnswer>>,
     /// Whether it is frozen; `null` where not known.
     pub frozen: Option<bool>,
+    /// What the control groups of its container let it use; `null` where it is in none, or that was not read.
+    pub cgroup_limits: Option<CgroupLimits>,
     /// Its capability sets; `null` where not known.
     #[serde(rename = "capability-sets")]
     pub capabilities: Option<SetsAnswer>,
@@ -504,6 +507,7 @@ fn process_answer(shown: &ShownProcess<'_>) -> ProcessAnswer {
         loose_tasks: loose_tasks.collect(),
         cgroups: task.cgroups.as_ref().map(|cgroups| cgroups.0.iter().map(membership).collect()),
         frozen: task.freezer.map(|freezer| freezer.effective),
+        cgroup_limits: shown.limits().cloned(),
         capabilities: status.map(|status| SetsAnswer {
             effective: status.capabilities.effective,
             permitted: status.capabilities.permitted,

@@ -60,7 +60,7 @@ pub(super) fn route_type(route: &Route) -> Option<&'static str> {
 }
 
 /// The name of a scope.
-pub(super) fn scope(scope: u8) -> String {
+pub(crate) fn scope(scope: u8) -> String {
     match scope {
         0 => "global".to_owned(),
         200 => "site".to_owned(),
@@ -69,6 +69,12 @@ pub(super) fn scope(scope: u8) -> String {
         255 => "nowhere".to_owned(),
         other => other.to_string(),
     }
+}
+
+/// The addresses of a link, each with the length of its prefix; `None` where they are not known.
+pub(crate) fn addresses(link: &Link) -> Option<Vec<String>> {
+    let addresses = link.addresses.as_ref()?.iter();
+    Some(addresses.map(|address| format!("{}/{}", address.local, address.prefix)).collect())
 }
 
 /// Adds all of it to a sheet.

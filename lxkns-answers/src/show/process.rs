@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bstr::BString;
 use lxkns_model::{
-    CapabilitySet, CgroupMembership, Cgroups, CpuRange, Freezer, NamespaceId, NamespaceLinks, NamespaceType, Process,
-    Scheduling, Snapshot, Task, Uid,
+    CapabilitySet, CgroupLimit, CgroupLimits, CgroupMembership, Cgroups, CpuRange, Freezer, NamespaceId,
+    NamespaceLinks, NamespaceType, Process, Scheduling, Snapshot, Task, Uid,
 };
 
 use crate::Context;
@@ -225,7 +225,15 @@ impl<'a> ShownProcess<'a> {
         let task = self.process.living_task();
         let Some(cgroups) = &task.cgroups else { return vec![Fact::new("paths", "unknown")] };
         let frozen = task.freezer.map_or_else(|| "unknown".to_owned(), |freezer| describe_freezer(freezer).to_owned());
-        [list("paths", &by_path(cgroups), limit, describe_cgroup), vec![Fact::new("frozen", frozen)]].concat()
+        let mut facts = list("paths", &by_path(cgroups), limit, describe_cgroup);
+        facts.push(Fact::new("frozen", frozen));
+        facts.extend(self.limits().map(|limits| Fact::long("limits of the container", limits_in_words(limits))));
+        facts
+    }
+
+    /// What the control groups of its container let it use.
+    pub(super) fn limits(&self) -> Option<&'a CgroupLimits> {
+        self.snapshot().annotations.containers.as_ref()?.of(self.process.pid)?.limits.as_ref()
     }
 
     fn capabilities(&self) -> Vec<Fact> {
@@ -313,6 +321,55 @@ fn describe_freezer(freezer: Freezer) -> &'static str {
     }
 }
 
+/// The limits in a line: of those that most have, also that they are unknown or that there is none.
+fn limits_in_words(limits: &CgroupLimits) -> String {
+    type Write = fn(u64) -> String;
+    let amounts: [(&str, Option<u64>, Write, Option<CgroupLimit>); 5] = [
+        ("memory", limits.memory_bytes, bytes, Some(CgroupLimit::MemoryBytes)),
+        ("slowed down from", limits.memory_high_bytes, bytes, None),
+        ("swap", limits.swap_bytes, bytes, None),
+        ("CPUs", limits.cpu_usec_per_second, cpus, Some(CgroupLimit::CpuUsecPerSecond)),
+        ("tasks", limits.tasks_max, |tasks| tasks.to_string(), Some(CgroupLimit::TasksMax)),
+    ];
+    let mut parts = Vec::new();
+    for (name, amount, write, limit) in amounts {
+        let text = match (amount, limit) {
+            (Some(amount), _) => write(amount),
+            (None, Some(limit)) if limits.is_unlimited(limit) => "unlimited".to_owned(),
+            (None, Some(_)) => "unknown".to_owned(),
+            (None, None) => continue,
+        };
+        parts.push(format!("{name} {text}"));
+    }
+    if let Some(weight) = limits.cpu_weight.filter(|&weight| weight != 100) {
+        parts.push(format!("CPU weight {weight}"));
+    }
+    parts.extend(limits.cpus.as_ref().map(|cpus| format!("runs on CPUs {}", printable(cpus))));
+    parts.join(", ")
+}
+
+/// `64 MiB`, `1.5 GiB`: in the unit that gives at least one, to three digits behind the point.
+fn bytes(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let unit = usize::try_from(bytes.max(1).ilog2() / 10).unwrap_or(0);
+    match unit.checked_sub(1).and_then(|unit| units.get(unit)) {
+        Some(name) => format!("{} {name}", thousandths(bytes >> (10 * (unit - 1)), 1024)),
+        None => format!("{bytes} B"),
+    }
+}
+
+/// Of microseconds per second: `0.5`, `2`.
+fn cpus(usec_per_second: u64) -> String {
+    thousandths(usec_per_second, 1_000_000)
+}
+
+/// A fraction, to three digits behind the point, without zeros at the end.
+fn thousandths(number: u64, of: u64) -> String {
+    let rest = u128::from(number % of) * 1000 / u128::from(of);
+    let text = format!("{}.{rest:03}", number / of);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// The kernel's name of a scheduling policy.
 pub(super) fn policy_name(policy: u32) -> String {
     const NAMES: [&str; 8] = [
@@ -356,6 +413,40 @@ mod tests {
         {
             assert_eq!(duration(Duration::from_millis(millis)), text);
         }
+    }
+
+    #[test]
+    fn amounts() {
+        for (amount, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1 KiB"),
+            (64 << 20, "64 MiB"),
+            ((1 << 30) + (1 << 29), "1.5 GiB"),
+            ((1 << 20) + 1, "1 MiB"),
+            (10 << 30, "10 GiB"),
+            (u64::MAX, "15.999 EiB"),
+        ] {
+            assert_eq!(bytes(amount), text);
+        }
+        assert_eq!([cpus(500_000), cpus(2_000_000), cpus(10_000_000), cpus(1000)], ["0.5", "2", "10", "0.001"]);
+    }
+
+    #[test]
+    fn limits_are_a_line() {
+        let unlimited = vec![CgroupLimit::TasksMax, CgroupLimit::SwapBytes];
+        let mut limits = CgroupLimits { memory_bytes: Some(64 << 20), unlimited, ..Default::default() };
+        assert_eq!(limits_in_words(&limits), "memory 64 MiB, CPUs unknown, tasks unlimited");
+        limits = CgroupLimits {
+            memory_high_bytes: Some(32 << 20),
+            swap_bytes: Some(0),
+            cpu_usec_per_second: Some(500_000),
+            cpu_weight: Some(50),
+            cpus: Some("0-1\u{1b}".to_owned()),
+            ..limits
+        };
+        let line = "memory 64 MiB, slowed down from 32 MiB, swap 0 B, CPUs 0.5, tasks unlimited, CPU weight 50, runs on CPUs 0-1\\x1b";
+        assert_eq!(limits_in_words(&limits), line);
     }
 
     #[test]

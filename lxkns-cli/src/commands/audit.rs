@@ -1,49 +1,50 @@
 //! `lxkns audit`: how far containers and process trees are apart from the host.
 
-use lxkns_answers::audit::{self, Audit, Judgement, Plan};
-use lxkns_answers::containers::Matrix;
-use lxkns_answers::json::{self, Envelope};
-use lxkns_answers::target::Target;
-use lxkns_core::model::CompactSort as _;
-use lxkns_core::model::{Gap, Object, Place, Snapshot};
+use lxkns_answers::audit::{Audit, Judgement, Plan};
+use lxkns_answers::json;
+use lxkns_core::model::{Gap, Object, Place};
+use lxkns_live::questions::audit as ask;
 
+use super::Outcome;
 use crate::args::AuditArgs;
 use crate::exit::{Exit, Result, say};
-use crate::live;
-use crate::resolve::{self, Outcome as _, Unresolved};
+use crate::live::{self, Living};
+use crate::progress::Progress;
+use crate::resolve;
 use crate::view::audit as view;
-use crate::view::escape::printable;
 use crate::view::screen::{self, Color};
 use crate::view::why::FEW;
 
 /// Runs it.
 pub(crate) fn run(args: &AuditArgs, color: Color) -> Result {
-    let options = audit::options();
     let is_live = args.look.from.is_none();
     let access = live::access(&args.look.patience);
-    let snapshot = live::load_with(&args.look, &access, &options)?;
-    let (plan, exit) = match args.targets.is_empty() {
-        true => match Plan::of_containers(&snapshot) {
-            Some(plan) => (plan, Exit::Done),
-            None => {
-                say("which containers there are is not known: they were not looked for");
-                return Ok(Exit::Failed);
-            }
-        },
-        false => select(&snapshot, args, is_live),
+    let snapshot = live::load_with(&args.look, &access, &ask::options())?;
+    let mut outcome = Outcome::of(&args.targets);
+    let plan = match args.targets.is_empty() {
+        true => Plan::of_containers(&snapshot),
+        false => {
+            let resolver = resolve::resolver(&snapshot, is_live);
+            Some(ask::plan(&snapshot, &resolver, &args.targets, &mut |unresolved| outcome.refuse(unresolved)))
+        }
     };
-    let facts = match is_live && !plan.subjects.is_empty() {
-        true => Some(live::confinement(&access, &snapshot, &plan.pids())?),
-        false => None,
+    let Some(plan) = plan else {
+        say("which containers there are is not known: they were not looked for");
+        return Ok(Exit::Failed);
     };
+    let exit = outcome.exit;
+    let mut facts = None;
+    if is_live {
+        let _progress = Progress::of("looking at what confines processes");
+        let living = Living::new(&access, args.look.patience.timeout)?;
+        facts = ask::read(&living.host(), &snapshot, &plan);
+    }
     let context = super::context(&snapshot, is_live);
     let audit = Audit::new(context, &plan, facts.as_ref());
     let judgements: Vec<_> = plan.subjects.iter().map(|subject| audit.judge(subject)).collect();
-    let places = options.places.with(Place::ProcessFacts).with(Place::NamespaceFacts).with(Place::Containers);
-    let gaps = super::gap_lines(&snapshot, places);
+    let gaps = super::gap_lines(&snapshot, ask::places());
     if args.json {
-        let answers = judgements.iter().map(|judgement| audit.answer(judgement)).collect();
-        screen::print(|out| Ok(json::write(&Envelope::new("audit", answers, gaps.clone()), out)?))?;
+        screen::print(|out| Ok(json::write(&ask::answer(&audit, &judgements, gaps.clone()), out)?))?;
     } else if !judgements.is_empty() {
         let limit = if args.all { usize::MAX } else { FEW };
         screen::show(color, |out, screen| Ok(view::write(out, &audit, &judgements, screen, limit)?))?;
@@ -76,56 +77,4 @@ fn verdict(args: &AuditArgs, judgements: &[Judgement], may_miss_some: bool) -> E
             Exit::Failed
         }
     }
-}
-
-/// What was asked for. Why a TARGET means nothing has been said.
-fn select(snapshot: &Snapshot, args: &AuditArgs, is_live: bool) -> (Plan, Exit) {
-    let resolver = resolve::resolver(snapshot, is_live);
-    let matrix = Matrix::of(snapshot);
-    let (mut plan, mut exit, mut containers) = (Plan::default(), Exit::Done, Vec::new());
-    let mut fails = |unresolved: &Unresolved| {
-        say(unresolved);
-        exit = exit.max(unresolved.exit().0);
-    };
-    for asked in &args.targets {
-        let text = printable(asked.text.as_encoded_bytes());
-        let settled = match resolver.settle(asked) {
-            Ok(settled) => settled,
-            Err(unresolved) => {
-                fails(&unresolved);
-                continue;
-            }
-        };
-        if let Target::Process(pid) = settled.target {
-            let pid = resolver.process(pid).map_or(pid, |process| process.pid);
-            let index = matrix.as_ref().and_then(|matrix| matrix.of_process(pid));
-            let is_first =
-                index.is_some_and(|index| matrix.as_ref().and_then(|it| it.first_process(index)) == Some(pid));
-            match resolver.resolve(asked) {
-                // The first process of a container stands for it.
-                _ if is_first => containers.extend(index),
-                // Where its namespaces are not readable, its credentials are.
-                Ok(_) | Err(Unresolved::NotVisible(_) | Unresolved::Unseen(_))
-                    if snapshot.processes.contains_key(&pid) =>
-                {
-                    plan.add_tree(snapshot, text, &[pid]);
-                }
-                Ok(_) => fails(&Unresolved::Missing(format!("{text}: no such process"))),
-                Err(unresolved) => fails(&unresolved),
-            }
-            continue;
-        }
-        match resolver.resolve(asked) {
-            Ok(ids) => {
-                for id in ids {
-                    plan.add_namespace(snapshot, text.clone(), id);
-                }
-            }
-            Err(unresolved) => fails(&unresolved),
-        }
-    }
-    containers.compact_sort();
-    containers.dedup();
-    plan.add_containers(snapshot, &containers);
-    (plan, exit)
 }

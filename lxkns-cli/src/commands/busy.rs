@@ -1,14 +1,14 @@
 //! `lxkns busy`: the mounts and users of a file system, and what would release it.
 
-use lxkns_answers::busy::{self, Busy};
+use lxkns_answers::busy::Busy;
 use lxkns_answers::file_system::{self, Asked, Unknown};
-use lxkns_answers::json::{self, Envelope};
-use lxkns_core::model::CompactSort as _;
-use lxkns_core::model::{Place, Places};
+use lxkns_answers::json;
+use lxkns_live::questions::busy as ask;
 
 use crate::args::BusyArgs;
 use crate::exit::{Exit, Result, say};
-use crate::live::{self, HostPaths};
+use crate::live::{self, HostPaths, Living};
+use crate::progress::Progress;
 use crate::view::busy as view;
 use crate::view::escape::printable;
 use crate::view::screen::{self, Color};
@@ -18,7 +18,7 @@ use crate::view::why::SOME;
 pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let is_live = args.look.from.is_none();
     let access = live::access(&args.look.patience);
-    let mut snapshot = live::load_with(&args.look, &access, &busy::options())?;
+    let mut snapshot = live::load_with(&args.look, &access, &ask::options())?;
     if !is_live && !snapshot.options.mounts {
         say("the dump has no mounts");
         return Ok(Exit::Failed);
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
         Ok(meant) => meant,
         Err(unknown) => {
             say(format_args!("{}: {unknown}", name(&args.file_system)));
-            super::tell_gaps(&snapshot, places());
+            super::tell_gaps(&snapshot, ask::places());
             // A list of mounts without this mount point is complete all the same.
             return Ok(if matches!(unknown, Unknown::NoMounts | Unknown::NoDirectory) {
                 Exit::Failed
@@ -40,11 +40,14 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
         }
     };
     let (query, mount, is_device) = (meant.query, meant.mount.map(|mount| mount.id), meant.is_device);
-    let users = if is_live { Some(live::users_of(&access, &snapshot, query)?) } else { None };
-    snapshot.gaps.extend(users.iter().flat_map(|users| users.gaps.iter().cloned()));
-    // They are tried in this order.
-    snapshot.gaps.compact_sort();
-    snapshot.gaps.dedup();
+    let mut users = None;
+    if is_live {
+        let _progress = Progress::of("looking at who uses the file system");
+        let living = Living::new(&access, args.look.patience.timeout)?;
+        let (found, more) = ask::read(&living.host(), &snapshot, query);
+        more.add_to(&mut snapshot);
+        users = Some(found);
+    }
     let context = super::context(&snapshot, is_live);
     let home = context.mount_ns.or(snapshot.observer_mount_ns);
     let here = home.and_then(|home| snapshot.mounts.get(&home)).map(Vec::as_slice).unwrap_or_default();
@@ -52,7 +55,7 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
     let busy = Busy::new(context, query, mount, users.as_ref());
     let is_there = busy.is_there();
     if args.json {
-        let envelope = Envelope::new("busy", vec![busy.answer()], super::gap_lines(&snapshot, places()));
+        let envelope = ask::answer(&busy, super::gap_lines(&snapshot, ask::places()));
         screen::print(|out| Ok(json::write(&envelope, out)?))?;
     } else if is_there {
         let limit = if args.all { usize::MAX } else { SOME };
@@ -70,15 +73,9 @@ pub(crate) fn run(args: &BusyArgs, color: Color) -> Result {
         say("a dump does not say who uses a file system; only the live host does");
     }
     super::tell_other_root(&snapshot, is_live);
-    super::tell_gaps(&snapshot, places());
+    super::tell_gaps(&snapshot, ask::places());
     // Nothing proves that there is none.
     Ok(if is_there { Exit::Done } else { Exit::Failed })
-}
-
-fn places() -> Places {
-    use Place::{BindMounts, Fds, Host, Processes, ProcesslessMounts, TaskFds};
-    let places = [Processes, Fds, TaskFds, BindMounts, ProcesslessMounts, Host];
-    places.into_iter().collect()
 }
 
 fn name(asked: &Asked) -> String {

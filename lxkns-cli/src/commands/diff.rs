@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use lxkns_answers::changes::{Between, caveats, invisible, only};
-use lxkns_answers::json;
-use lxkns_core::model::{DiscoveryOptions, Place, Scope};
-use lxkns_core::relations::changes;
-use lxkns_inside::Lives;
+use lxkns_answers::changes::{Between, caveats, invisible};
+use lxkns_core::model::Place;
+use lxkns_live::questions::diff as ask;
 
 use crate::args::DiffArgs;
 use crate::exit::{Error, Exit, Result, say};
@@ -22,25 +20,18 @@ pub(crate) fn run(args: &DiffArgs, color: Color) -> Result {
         return Err(Error::Usage("OLD and NEW cannot both be standard input".to_owned()));
     }
     let old = live::read(&args.old, &args.patience)?;
-    let options = options();
+    let options = ask::options();
     let new = match &args.new {
         Some(path) => live::read(path, &args.patience)?,
         None => live::discover(&live::session(&live::access(&args.patience))?, &options, &args.patience)?,
     };
     let is_live = args.new.is_none();
-    let mut found = changes(&old, &new).map_err(|error| Error::Usage(format!("OLD and NEW are {error}")))?;
-    only(&mut found.namespaces, &args.types);
-    if is_live && found.same_boot_known {
-        let mut lives = Lives::default();
-        found.settle(|namespace| lives.of(namespace));
-    }
+    let found = ask::changes(&old, &new, &args.types, is_live);
+    let found = found.map_err(|error| Error::Usage(format!("OLD and NEW are {error}")))?;
     let between = Between { old: &old, new: super::context(&new, is_live) };
     let differs = !found.namespaces.is_empty();
     if args.json {
-        screen::print(|out| {
-            let mut events = between.events(&found.namespaces, None);
-            Ok(events.try_for_each(|event| json::write_line(&event, &mut *out))?)
-        })?;
+        screen::print(|out| Ok(ask::write(&between, &found.namespaces, out)?))?;
     } else {
         let limit = if args.all { usize::MAX } else { SOME };
         screen::show(color, |out, screen| {
@@ -53,12 +44,4 @@ pub(crate) fn run(args: &DiffArgs, color: Color) -> Result {
         super::tell_gaps(&new, options.places.with(Place::CommandLines));
     }
     Ok(if args.exit_code && differs { Exit::Found } else { Exit::Done })
-}
-
-/// The options of the scan of this host.
-pub(super) fn options() -> DiscoveryOptions {
-    let mut options = DiscoveryOptions::namespaces();
-    options.command_lines = Scope::Named;
-    options.without_self = true;
-    options
 }

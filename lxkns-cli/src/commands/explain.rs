@@ -1,16 +1,17 @@
 //! `lxkns explain`: whether a process may create or enter namespaces, and what stands in the way.
 
-use lxkns_answers::explain::{self, Action, Explanation, Verdict};
-use lxkns_answers::json::{self, Envelope};
+use lxkns_answers::explain::{Action, Explanation, Verdict};
+use lxkns_answers::json;
+use lxkns_answers::target::Asked;
 use lxkns_core::model::Pid;
-use lxkns_inside::Program;
+use lxkns_live::questions::{self, explain as ask};
 
-use super::Findings;
-use crate::args::{ExplainArgs, INSIDE};
+use super::Outcome;
+use crate::args::ExplainArgs;
 use crate::exit::{Error, Exit, Result, say};
-use crate::live;
+use crate::live::{self, Living};
 use crate::progress::Progress;
-use crate::resolve::{self, Outcome as _};
+use crate::resolve;
 use crate::view;
 use crate::view::screen::{self, Color};
 
@@ -27,50 +28,33 @@ pub(crate) fn run(args: &ExplainArgs, color: Color) -> Result {
         let own = live::self_is_asked()?;
         action.targets = action.targets.into_iter().map(|asked| asked.of_caller(own)).collect();
     }
-    let options = explain::options(&action);
-    let places = explain::places(&options);
+    let options = ask::options(&action);
+    let places = ask::places(&options);
     let access = live::access(&args.look.patience);
     let mut snapshot = live::load_with(&args.look, &access, &options)?;
     let Some(pid) = live::settle_thread(&mut snapshot, pid, is_live) else {
-        let absence = resolve::resolver(&snapshot, is_live).absence(pid);
-        say(format_args!("{pid}: {}", absence.words()));
-        let (exit, gaps_matter) = absence.exit();
-        if gaps_matter {
-            super::tell_gaps(&snapshot, places);
-        }
-        return Ok(exit);
+        let resolver = resolve::resolver(&snapshot, is_live);
+        let Err(unresolved) = questions::find_process(&resolver, &Asked::process(pid.0), pid) else {
+            return Ok(Exit::Failed);
+        };
+        return Ok(Outcome::end(unresolved, &snapshot, places));
     };
     let facts = if is_live {
         let _progress = Progress::of("looking at what the kernel would ask");
-        let (session, program) = (live::session(&access)?, Program::again(INSIDE)?);
-        lxkns_live::action_facts(&session, &mut snapshot, pid, &action, &program, args.look.patience.timeout)
+        let living = Living::new(&access, args.look.patience.timeout)?;
+        ask::read(&living.host(), &mut snapshot, pid, &action)
     } else {
         None
     };
-    let resolver = resolve::resolver(&snapshot, is_live);
-    let mut targets = Vec::new();
-    for asked in &action.targets {
-        let settled = match super::settle(&resolver, asked) {
-            Ok(settled) => settled,
-            Err((exit, _)) => return Ok(exit),
-        };
-        let Findings { found, exit, gaps_matter, .. } = super::find(&resolver, std::slice::from_ref(&settled));
-        if exit != Exit::Done {
-            if gaps_matter {
-                super::tell_gaps(&snapshot, places);
-            }
-            return Ok(exit);
-        }
-        targets.push(found.into_iter().flat_map(|(_, ids)| ids).collect());
-    }
+    let targets = match ask::targets(&resolve::resolver(&snapshot, is_live), &action) {
+        Ok(targets) => targets,
+        Err(unresolved) => return Ok(Outcome::end(unresolved, &snapshot, places)),
+    };
     let explanation = Explanation::of(&snapshot, &snapshot.processes[&pid], &action, &targets, facts.as_ref());
     let verdict = explanation.verdict();
-    // A certain obstacle is one whatever else could not be seen.
-    let gaps = if verdict == Verdict::Fails { Vec::new() } else { super::gap_lines(&snapshot, places) };
+    let gaps = ask::gaps(&snapshot, &action, verdict);
     if args.json {
-        screen::print(|out| {
-            Ok(json::write(&Envelope::new("explain", vec![explanation.answer()], gaps.clone()), out)?)
-        })?;
+        screen::print(|out| Ok(json::write(&ask::answer(&explanation, gaps.clone()), out)?))?;
     } else {
         screen::show(color, |out, screen| Ok(view::explain::write(&explanation, out, screen)?))?;
     }

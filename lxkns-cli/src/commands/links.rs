@@ -1,16 +1,16 @@
 //! `lxkns links`: the links of all network namespaces, and how they relate.
 
 use lxkns_answers::json::{self, Envelope};
-use lxkns_answers::lacks::Lacks;
 use lxkns_answers::links::{Column, GraphAnswer, Links};
-use lxkns_core::model::{DiscoveryOptions, NamespaceId, NamespaceType};
+use lxkns_live::questions::links as ask;
 
+use super::Outcome;
 use crate::args::LinksArgs;
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
-use crate::resolve::{Unresolved, resolver};
+use crate::resolve::resolver;
 use crate::view::columns;
-use crate::view::escape::{For, printable};
+use crate::view::escape::For;
 use crate::view::links as view;
 use crate::view::screen::{self, Color};
 
@@ -29,23 +29,13 @@ pub(crate) fn run(args: &LinksArgs, color: Color) -> Result {
         columns.retain(|column| *column != Column::Name);
         columns.insert(0, Column::Name);
     }
-    let mut options = DiscoveryOptions::namespaces();
-    options.without_self = true;
-    let snapshot = live::load(&args.look, &options)?;
-    let findings = super::find(&resolver(&snapshot, true), &args.targets);
-    let mut exit = findings.exit;
-    let mut namespaces: Vec<NamespaceId> = Vec::new();
-    for (asked, ids) in &findings.found {
-        let is_net = |id: &&NamespaceId| snapshot.namespaces.get(id).is_some_and(|ns| ns.ns_type == NamespaceType::Net);
-        let before = namespaces.len();
-        namespaces.extend(ids.iter().filter(is_net));
-        if namespaces.len() == before {
-            say(Unresolved::Usage(format!("{}: no network namespace", printable(asked.text.as_encoded_bytes()))));
-            exit = exit.max(Exit::Usage);
-        }
-    }
+    let snapshot = live::load(&args.look, &ask::options())?;
+    let mut outcome = Outcome::of(&args.targets);
+    let resolver = resolver(&snapshot, true);
+    let namespaces = ask::namespaces(&snapshot, &resolver, &args.targets, &mut |unresolved| outcome.refuse(unresolved));
+    let Outcome { exit, gaps_matter } = outcome;
     if !args.targets.is_empty() && namespaces.is_empty() {
-        let gaps = if findings.gaps_matter { super::gap_lines(&snapshot, options.places) } else { Vec::new() };
+        let gaps = if gaps_matter { super::gap_lines(&snapshot, ask::options().places) } else { Vec::new() };
         if args.table.json {
             let nothing: Envelope<GraphAnswer> = Envelope::new("links", Vec::new(), gaps.clone());
             screen::print(|out| Ok(json::write(&nothing, out)?))?;
@@ -56,12 +46,9 @@ pub(crate) fn run(args: &LinksArgs, color: Color) -> Result {
     let all = live::links(&snapshot, args.look.patience.timeout)?;
     let links = Links { context: super::context(&snapshot, true), all: &all };
     let shown = links.select((!args.targets.is_empty()).then_some(&namespaces[..]));
-    let mut gaps = super::gap_lines(&snapshot, options.places);
-    gaps.extend(links.gaps());
+    let gaps = ask::gaps(&links);
     if args.table.json {
-        let leftovers = links.leftovers(&Lacks::of(&snapshot));
-        let answer = Envelope::new("links", vec![links.answer(&shown, &leftovers)], gaps.clone());
-        screen::print(|out| Ok(json::write(&answer, out)?))?;
+        screen::print(|out| Ok(json::write(&ask::answer(&links, &shown, gaps.clone()), out)?))?;
     } else {
         let headings: Vec<_> = columns.iter().map(|&column| view::heading(column)).collect();
         let goes_to = if args.table.raw { For::Fields } else { For::Eyes };

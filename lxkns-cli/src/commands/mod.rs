@@ -4,17 +4,17 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use lxkns_answers::Context;
-use lxkns_core::model::{NamespaceId, NamespaceType, Places, Snapshot};
+use lxkns_core::model::{NamespaceId, Places, Snapshot};
 
 use crate::args::{Args, Command, TableArgs};
 use crate::exit::{self, Exit, Result, say};
 use crate::live;
-use crate::resolve::{Outcome as _, Resolver, Unresolved};
+use crate::resolve::{Ends as _, Resolver, Unresolved};
 use crate::view::names;
 use crate::view::screen::{self, Color};
 use crate::view::table::{self, Heading};
-use lxkns_answers::gaps;
-use lxkns_answers::target::{Asked, Target};
+use lxkns_answers::target::Asked;
+use lxkns_live::questions::{self, gap_lines};
 
 mod audit;
 mod busy;
@@ -85,11 +85,6 @@ fn show_table(headings: &[Heading], rows: &[Vec<impl table::Cell>], args: &Table
     }
 }
 
-/// The gaps.
-fn gap_lines(snapshot: &Snapshot, places: Places) -> Vec<String> {
-    gaps::lines(snapshot, places, gaps::held(snapshot))
-}
-
 /// Reports gaps on standard error.
 fn tell_gaps(snapshot: &Snapshot, places: Places) {
     gap_lines(snapshot, places).iter().for_each(say);
@@ -121,21 +116,43 @@ fn home(snapshot: &Snapshot, is_live: bool) -> Option<NamespaceId> {
     context(snapshot, is_live).mount_ns
 }
 
-/// A TARGET, with the main process in place of a container. If it means nothing, the reason has been reported; the error is the
-/// exit code, and whether gaps matter.
-fn settle(resolver: &Resolver<'_>, asked: &Asked) -> std::result::Result<Asked, (Exit, bool)> {
-    resolver.settle(asked).map_err(|unresolved| {
+/// What TARGETs come to: one without a meaning is reported, and the others are still answered.
+struct Outcome {
+    /// The exit code.
+    exit: Exit,
+    /// Whether gaps can change the answer.
+    gaps_matter: bool,
+}
+
+impl Outcome {
+    /// Of these, before any is found.
+    fn of(asked: &[Asked]) -> Self {
+        Self { exit: Exit::Done, gaps_matter: asked.is_empty() }
+    }
+
+    /// Reports a TARGET that means nothing.
+    fn refuse(&mut self, unresolved: Unresolved) {
         say(&unresolved);
-        unresolved.exit()
-    })
+        let (exit, gaps_matter) = unresolved.exit();
+        self.exit = self.exit.max(exit);
+        self.gaps_matter |= gaps_matter;
+    }
+
+    /// Reports why there is no answer, and the gaps that may be the reason.
+    fn end(unresolved: Unresolved, snapshot: &Snapshot, places: Places) -> Exit {
+        let mut outcome = Self { exit: Exit::Done, gaps_matter: false };
+        outcome.refuse(unresolved);
+        if outcome.gaps_matter {
+            tell_gaps(snapshot, places);
+        }
+        outcome.exit
+    }
 }
 
 /// The outcome for the TARGETs.
 struct Findings<'a> {
     /// The meaning of each that has one.
     found: Vec<(&'a Asked, Vec<NamespaceId>)>,
-    /// The namespaces that were not found but may exist, with their types if known.
-    unseen: Vec<(&'a Asked, Option<NamespaceType>)>,
     /// The exit code of the others.
     exit: Exit,
     /// Whether gaps can change the answer.
@@ -144,25 +161,7 @@ struct Findings<'a> {
 
 /// Resolves the TARGETs. A TARGET without a meaning is reported, and the others are still answered.
 fn find<'a>(resolver: &Resolver<'_>, asked: &'a [Asked]) -> Findings<'a> {
-    let mut findings =
-        Findings { found: Vec::new(), unseen: Vec::new(), exit: Exit::Done, gaps_matter: asked.is_empty() };
-    for asked in asked {
-        let (exit, gaps_matter) = match resolver.resolve(asked) {
-            Ok(ids) => {
-                findings.found.push((asked, ids));
-                (Exit::Done, true)
-            }
-            Err(unresolved) => {
-                say(&unresolved);
-                if let Unresolved::NotVisible(_) = unresolved {
-                    let ns_type = if let Target::Inode(ns_type, _) = asked.target { ns_type } else { None };
-                    findings.unseen.push((asked, ns_type));
-                }
-                unresolved.exit()
-            }
-        };
-        findings.exit = findings.exit.max(exit);
-        findings.gaps_matter |= gaps_matter;
-    }
-    findings
+    let mut outcome = Outcome::of(asked);
+    let found = questions::find(resolver, asked, &mut |unresolved| outcome.refuse(unresolved));
+    Findings { exit: outcome.exit, gaps_matter: outcome.gaps_matter || !found.is_empty(), found }
 }

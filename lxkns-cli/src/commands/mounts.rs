@@ -1,19 +1,17 @@
 //! `lxkns mounts`: the mounts of a mount namespace.
 
-use lxkns_answers::json::{self, Envelope};
+use lxkns_answers::json;
 use lxkns_answers::mounts::{Answer, Column, Mounts};
-use lxkns_answers::target::{Asked, Target};
-use lxkns_core::model::{
-    DiscoveryOptions, Mount, Namespace, NamespaceId, NamespaceType, Object, Place, Places, Snapshot,
-};
+use lxkns_core::model::Mount;
+use lxkns_live::questions::mounts as ask;
 
-use super::Findings;
+use super::Outcome;
 use crate::args::MountsArgs;
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
 use crate::resolve::resolver;
 use crate::view::columns;
-use crate::view::escape::{For, printable};
+use crate::view::escape::For;
 use crate::view::mounts::{self as view, Shape};
 use crate::view::names;
 use crate::view::screen::{self, Color};
@@ -26,30 +24,23 @@ pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
     let default = if args.table.output_all { Column::all().collect() } else { Column::DEFAULT.to_vec() };
     let columns = columns::parse_lists(&args.table.output, default, view::from_name).map_err(Error::Usage)?;
     let is_live = args.look.from.is_none();
-    let mut snapshot = live::load(&args.look, &options())?;
-    let namespace = match target(args, &snapshot, is_live) {
+    let mut snapshot = live::load(&args.look, &ask::options())?;
+    let home = super::home(&snapshot, is_live).or(snapshot.observer_mount_ns);
+    let found = ask::find(&snapshot, &resolver(&snapshot, is_live), args.target.as_ref(), home);
+    let namespace = match found {
         Ok(namespace) => namespace,
-        Err((exit, gaps_matter)) => {
-            if gaps_matter {
-                super::tell_gaps(&snapshot, options().places);
-            }
-            return Ok(exit);
-        }
+        Err(unresolved) => return Ok(Outcome::end(unresolved, &snapshot, ask::options().places)),
     };
     // Peers can be in mount namespaces that could not be listed.
     let peers_matter =
         args.table.json || columns.iter().any(|column| matches!(column, Column::Peers | Column::Receivers));
-    let mut places: Places = [Place::BindMounts, Place::ProcesslessMounts].into_iter().collect();
-    if peers_matter {
-        // There may be others in mount namespaces that could not be reached.
-        places = places.with(Place::Processes).with(Place::Tasks);
-    }
-    let told = Mounts::of(&snapshot, namespace).map(|mounts| match args.table.json {
-        true => Told::Answer(mounts.answer()),
-        false => Told::Rows(rows(&mounts, &columns, args)),
-    });
+    let places = ask::places(peers_matter);
+    let told = match args.table.json {
+        true => ask::found(&snapshot, namespace, args.hidden).map(Told::Answer),
+        false => Mounts::of(&snapshot, namespace).map(|mounts| Told::Rows(rows(&mounts, &columns, args))),
+    };
     // The answer depends on all gaps.
-    keep_gaps_of_lists(&mut snapshot, (!peers_matter).then_some(namespace));
+    ask::keep_gaps(&mut snapshot, (!peers_matter).then_some(namespace));
     match told {
         None => {
             let why = if snapshot.options.mounts { "its mounts could not be listed" } else { "the dump has no mounts" };
@@ -57,9 +48,8 @@ pub(crate) fn run(args: &MountsArgs, color: Color) -> Result {
             super::tell_gaps(&snapshot, places);
             return Ok(Exit::Failed);
         }
-        Some(Told::Answer(mut answer)) => {
-            answer.mounts.retain(|mount| mount.hidden || !args.hidden);
-            let envelope = Envelope::new("mounts", vec![answer], super::gap_lines(&snapshot, places));
+        Some(Told::Answer(answer)) => {
+            let envelope = ask::answer(answer, super::gap_lines(&snapshot, places));
             screen::print(|out| Ok(json::write(&envelope, out)?))?;
         }
         Some(Told::Rows(rows)) => {
@@ -91,55 +81,4 @@ fn rows(mounts: &Mounts<'_>, columns: &[Column], args: &MountsArgs) -> Vec<Vec<S
         columns.iter().map(cell).collect()
     };
     rows.into_iter().map(cells).collect()
-}
-
-/// The options of the scan: mount namespaces in all places that can hold one, with their mounts. Peers need the mounts of all.
-fn options() -> DiscoveryOptions {
-    let mut options = DiscoveryOptions::namespaces();
-    for place in [Place::Sockets, Place::Tun, Place::ForChildren] {
-        options.places = options.places.without(place);
-    }
-    options.mounts = true;
-    options.without_self = true;
-    options
-}
-
-/// Keeps only gaps about a mount namespace (this one, or any) and about processes in any.
-fn keep_gaps_of_lists(snapshot: &mut Snapshot, only: Option<NamespaceId>) {
-    let namespaces = &snapshot.namespaces;
-    snapshot.gaps.retain(|gap| match gap.object {
-        Object::Process(_) | Object::Task(..) | Object::Host => only.is_none() && gap.place <= Place::Tasks,
-        Object::Namespace(id) => only.is_none_or(|only| only == id) && is_mnt(namespaces.get(&id)),
-        _ => false,
-    });
-}
-
-fn is_mnt(namespace: Option<&Namespace>) -> bool {
-    namespace.is_some_and(|namespace| namespace.ns_type == NamespaceType::Mnt)
-}
-
-/// The mount namespace that TARGET means. If there is none, the reason has been reported; the error is the exit code, and
-/// whether gaps matter.
-fn target(args: &MountsArgs, snapshot: &Snapshot, is_live: bool) -> std::result::Result<NamespaceId, (Exit, bool)> {
-    let Some(asked) = &args.target else {
-        return super::home(snapshot, is_live)
-            .or(snapshot.observer_mount_ns)
-            .filter(|id| snapshot.namespaces.contains_key(id))
-            .ok_or_else(|| {
-                say("which mount namespace is the own one is not known: name one");
-                (Exit::Failed, true)
-            });
-    };
-    let resolver = resolver(snapshot, is_live);
-    let asked = super::settle(&resolver, asked)?;
-    let asked = [match &asked.target {
-        Target::Process(pid) => Asked { text: asked.text.clone(), target: Target::OfProcess(*pid, NamespaceType::Mnt) },
-        _ => asked.clone(),
-    }];
-    let Findings { found, exit, gaps_matter, .. } = super::find(&resolver, &asked);
-    let [(asked, ids)] = &found[..] else { return Err((exit, gaps_matter)) };
-    ids.iter().find(|id| is_mnt(snapshot.namespaces.get(id))).copied().ok_or_else(|| {
-        say(format_args!("{}: not a mount namespace", printable(asked.text.as_encoded_bytes())));
-        (Exit::Missing, false)
-    })
 }

@@ -1,17 +1,15 @@
 //! `lxkns ports`: who listens, in every network namespace.
 
-use lxkns_answers::json::{self, Envelope};
-use lxkns_answers::ports::{Column, Ports, Scope, inodes};
-use lxkns_core::model::CompactSort as _;
-use lxkns_core::model::inside::Parts;
-use lxkns_core::model::{DiscoveryOptions, Place};
-use lxkns_inside::Program;
+use lxkns_answers::json;
+use lxkns_answers::ports::{Column, Ports, Scope};
+use lxkns_live::questions::ports as ask;
 
-use crate::args::{INSIDE, PortsArgs};
+use super::Outcome;
+use crate::args::PortsArgs;
 use crate::exit::{Error, Exit, Result, say};
-use crate::live;
+use crate::live::{self, Living};
 use crate::progress::Progress;
-use crate::resolve::{self, Outcome as _};
+use crate::resolve;
 use crate::view::escape::For;
 use crate::view::screen::{self, Color};
 use crate::view::{columns, ports as view};
@@ -26,51 +24,30 @@ pub(crate) fn run(args: &PortsArgs, color: Color) -> Result {
     }
     let default = if args.table.output_all { Column::all().collect() } else { Column::default_columns() };
     let columns = columns::parse_lists(&args.table.output, default, view::from_name).map_err(Error::Usage)?;
-    let mut options = DiscoveryOptions::namespaces();
-    options.without_self = true;
     let access = live::access(&args.look.patience);
     let session = live::session(&access)?.keep_socket_users();
-    let mut snapshot = live::discover(&session, &options, &args.look.patience)?;
+    let mut snapshot = live::discover(&session, &ask::options(), &args.look.patience)?;
+    let living = Living::of(session, args.look.patience.timeout)?;
 
-    let (mut scope, mut exit) = (None, Exit::Done);
-    if !args.targets.is_empty() {
-        let resolver = resolve::resolver(&snapshot, true);
-        let mut meant = Scope::default();
-        let mut gaps_matter = false;
-        for asked in &args.targets {
-            if let Err(unresolved) = meant.add(&snapshot, &resolver, asked) {
-                say(&unresolved);
-                exit = exit.max(unresolved.exit().0);
-                gaps_matter |= unresolved.exit().1;
-            }
+    let mut outcome = Outcome::of(&args.targets);
+    let resolver = resolve::resolver(&snapshot, true);
+    let scope = ask::scope(&snapshot, &resolver, &args.targets, &mut |unresolved| outcome.refuse(unresolved));
+    let Outcome { mut exit, gaps_matter } = outcome;
+    if scope.as_ref() == Some(&Scope::default()) {
+        if gaps_matter {
+            super::tell_gaps(&snapshot, ask::options().places);
         }
-        if meant == Scope::default() {
-            if gaps_matter {
-                super::tell_gaps(&snapshot, options.places);
-            }
-            return Ok(exit);
-        }
-        scope = Some(meant);
+        return Ok(exit);
     }
     let progress = Progress::of("looking at the sockets of all network namespaces");
-    let parts = Parts { sockets: true, unix_sockets: args.unix, ..Parts::default() };
-    let namespaces = Scope::to_survey(scope.as_ref(), &snapshot);
-    let program = Program::again(INSIDE)?;
-    let surveyed = lxkns_inside::survey(&session, &snapshot, &namespaces, parts, &program, args.look.patience.timeout);
-    let inodes = inodes(&surveyed);
-    // Who made a socket can have come since the scan.
-    let (users, gaps) = if inodes.is_empty() { Default::default() } else { session.all_socket_users(&inodes) };
+    let (surveyed, users, more) = ask::read(&living.host(), &snapshot, scope.as_ref(), args.unix);
     drop(progress);
-    snapshot.gaps.extend(gaps);
-    snapshot.gaps.compact_sort();
-    snapshot.gaps.dedup();
+    more.add_to(&mut snapshot);
 
     let ports = Ports::new(super::context(&snapshot, true), &surveyed, users, scope.as_ref(), &args.ports);
-    let mut gaps = ports.gaps();
-    gaps.extend(super::gap_lines(&snapshot, options.places.with(Place::Fds).with(Place::TaskFds)));
+    let gaps = ask::gaps(&snapshot, &ports);
     if args.table.json {
-        let envelope = Envelope::new("ports", ports.answers(), gaps.clone());
-        screen::print(|out| Ok(json::write(&envelope, out)?))?;
+        screen::print(|out| Ok(json::write(&ask::answer(&ports, gaps.clone()), out)?))?;
     } else if !ports.is_empty() {
         let headings: Vec<_> = columns.iter().map(|&column| view::heading(column)).collect();
         let goes_to = if args.table.raw { For::Fields } else { For::Eyes };

@@ -18,7 +18,7 @@ use lxkns_mountns::Access;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::{Findings, diff};
+use super::Findings;
 use crate::args::{PatienceArgs, WatchArgs};
 use crate::exit::{Error, Exit, Result, say};
 use crate::live;
@@ -61,7 +61,9 @@ pub(crate) fn run(args: &WatchArgs, color: Color) -> Result {
     screen::check()?;
     let access = live::access(&args.patience);
     let session = live::session(&access)?.repeated();
-    let options = diff::options();
+    let mut options = lxkns_live::questions::diff::options();
+    // Each scan would read all of them again.
+    options.mounts = false;
     // Before the first scan, so what happens meanwhile is not missed.
     let mut events = if args.events { Some(start(args)?) } else { None };
     let host = Host {

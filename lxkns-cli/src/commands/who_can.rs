@@ -2,14 +2,15 @@
 
 use std::io::Write as _;
 
-use lxkns_answers::json::{self, Envelope};
-use lxkns_answers::who_can::{self, WhoCan};
-use lxkns_core::model::{NamespaceId, Place};
+use lxkns_answers::json;
+use lxkns_answers::who_can::WhoCan;
+use lxkns_live::questions::who_can as ask;
 
-use super::Findings;
+use super::Outcome;
 use crate::args::WhoCanArgs;
-use crate::exit::{Result, say};
-use crate::live;
+use crate::exit::{Exit, Result, say};
+use crate::live::{self, Living};
+use crate::progress::Progress;
 use crate::resolve;
 use crate::view;
 use crate::view::screen::{self, Color};
@@ -17,32 +18,28 @@ use crate::view::screen::{self, Color};
 /// Runs it.
 pub(crate) fn run(args: &WhoCanArgs, color: Color) -> Result {
     let is_live = args.look.from.is_none();
-    let options = who_can::options(&args.target.target);
-    let places = options.places.with(Place::ProcessFacts);
     let access = live::access(&args.look.patience);
-    let mut snapshot = live::load_with(&args.look, &access, &options)?;
-    let tasks = if is_live { live::add_task_powers(&access, &mut snapshot)? } else { Vec::new() };
-    let resolver = resolve::resolver(&snapshot, is_live);
-    let target = match super::settle(&resolver, &args.target) {
-        Ok(target) => target,
-        Err((exit, gaps_matter)) => {
-            if gaps_matter {
-                super::tell_gaps(&snapshot, places);
-            }
-            return Ok(exit);
-        }
+    let mut snapshot = live::load_with(&args.look, &access, &ask::options(&args.target.target))?;
+    let places = ask::places(&args.target.target);
+    let mut tasks = Vec::new();
+    if is_live {
+        let _progress = Progress::of("looking at the credentials of all tasks");
+        let living = Living::new(&access, args.look.patience.timeout)?;
+        let (found, more) = ask::read(&living.host(), &snapshot);
+        more.add_to(&mut snapshot);
+        tasks = found;
+    }
+    let namespaces = match ask::find(&resolve::resolver(&snapshot, is_live), &args.target) {
+        Ok(namespaces) => namespaces,
+        Err(unresolved) => return Ok(Outcome::end(unresolved, &snapshot, places)),
     };
-    let asked = std::slice::from_ref(&target);
-    let Findings { found, exit, gaps_matter, .. } = super::find(&resolver, asked);
-    let namespaces: Vec<NamespaceId> = found.into_iter().flat_map(|(_, ids)| ids).collect();
     let all = WhoCan::of(&snapshot, &tasks, args.capability, &namespaces);
-    let mut gaps = if gaps_matter { super::gap_lines(&snapshot, places) } else { Vec::new() };
-    if !is_live && gaps_matter {
+    let mut gaps = super::gap_lines(&snapshot, places);
+    if !is_live {
         gaps.push("a dump does not have the credentials of single tasks: only those of processes count".to_owned());
     }
     if args.json {
-        let answers = all.iter().map(WhoCan::answer).collect();
-        screen::print(|out| Ok(json::write(&Envelope::new("who-can", answers, gaps.clone()), out)?))?;
+        screen::print(|out| Ok(json::write(&ask::answer(&all, gaps.clone()), out)?))?;
     } else {
         screen::show(color, |out, screen| {
             for (index, who_can) in all.iter().enumerate() {
@@ -55,5 +52,5 @@ pub(crate) fn run(args: &WhoCanArgs, color: Color) -> Result {
         })?;
     }
     gaps.iter().for_each(say);
-    Ok(exit)
+    Ok(Exit::Done)
 }

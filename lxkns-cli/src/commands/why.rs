@@ -3,17 +3,19 @@
 use std::io::Write;
 
 use lxkns_answers::Context;
-use lxkns_answers::json::{self, Envelope};
+use lxkns_answers::json;
 use lxkns_answers::release::Advice;
 use lxkns_answers::suspects;
 use lxkns_answers::target::Asked;
-use lxkns_answers::why::{Explanation, WhyResult, may_be_held_by_shared_memory};
-use lxkns_core::model::{DiscoveryOptions, NamespaceId, NamespaceType, Place, Scope};
+use lxkns_answers::why::Explanation;
+use lxkns_core::model::{NamespaceId, NamespaceType};
+use lxkns_live::questions::why::{self, Subjects};
 
-use super::Findings;
+use super::Outcome;
 use crate::args::WhyArgs;
 use crate::exit::{Exit, Result, say};
-use crate::live;
+use crate::live::{self, Living};
+use crate::progress::Progress;
 use crate::resolve::resolver;
 use crate::view::escape::printable;
 use crate::view::screen::{self, Color, Screen};
@@ -21,53 +23,36 @@ use crate::view::why::{FEW, SOME, write, write_all_suspects};
 
 /// Runs it.
 pub(crate) fn run(args: &WhyArgs, color: Color) -> Result {
-    let mut options = DiscoveryOptions::namespaces();
-    options.command_lines = Scope::Named;
-    // Who may end a process depends on its UIDs.
-    options.status = Scope::All;
-    options.suspects = true;
-    options.references = true;
-    options.without_self = true;
-    // What is unmounted together takes all mounts to know.
-    options.mounts = true;
     let is_live = args.look.from.is_none();
-    let mut snapshot = live::load(&args.look, &options)?;
-    let Findings { found, unseen, exit, gaps_matter } = super::find(&resolver(&snapshot, is_live), &args.targets);
-    let is_ipc = |ns_type: Option<NamespaceType>| ns_type.is_none_or(|ns_type| ns_type == NamespaceType::Ipc);
-    let ids = || found.iter().flat_map(|(_, ids)| ids);
-    if is_live
-        && (unseen.iter().any(|&(_, ns_type)| is_ipc(ns_type))
-            || ids().any(|id| may_be_held_by_shared_memory(&snapshot.namespaces[id])))
-    {
-        live::add_shared_memory(&live::access(&args.look.patience), &mut snapshot)?;
-    }
+    let access = live::access(&args.look.patience);
+    let mut snapshot = live::load_with(&args.look, &access, &why::options())?;
+    let mut outcome = Outcome::of(&args.targets);
+    let subjects =
+        Subjects::find(&resolver(&snapshot, is_live), &args.targets, &mut |unresolved| outcome.refuse(unresolved));
+    let Outcome { exit, gaps_matter } = outcome;
+    let gaps_matter = gaps_matter || !subjects.found.is_empty();
     if is_live {
-        let ids: Vec<_> = ids().copied().collect();
-        live::add_endings(&mut snapshot, &ids);
+        let _progress = Progress::of("looking at what scans do not have");
+        let living = Living::new(&access, args.look.patience.timeout)?;
+        subjects.read(&living.host(), &snapshot).add_to(&mut snapshot);
     }
     let context = super::context(&snapshot, is_live);
     let advice = Advice::of(context);
     let explain = |id: &NamespaceId| Explanation::new(&advice, &snapshot.namespaces[id]);
-    let places = options.places.with(Place::CommandLines).with(Place::Suspects);
-    let mut gaps = if gaps_matter { super::gap_lines(&snapshot, places) } else { Vec::new() };
+    let mut gaps = if gaps_matter { super::gap_lines(&snapshot, why::places()) } else { Vec::new() };
 
     if args.json {
-        let target = |asked: &Asked| asked.text.to_string_lossy().into_owned();
-        let seen = found.iter().flat_map(|(asked, ids)| ids.iter().map(move |id| (asked, id)));
-        let results = seen
-            .map(|(asked, id)| WhyResult::of(target(asked), &explain(id)))
-            .chain(unseen.iter().map(|&(asked, ns_type)| WhyResult::unseen(target(asked), &context, ns_type)))
-            .collect();
-        screen::print(|out| Ok(json::write(&Envelope::new("why", results, gaps.clone()), out)?))?;
+        let answer = subjects.answer(&advice, &context, gaps.clone());
+        screen::print(|out| Ok(json::write(&answer, out)?))?;
     } else {
         // That an initial one lives as long as the kernel is the answer, and nothing that was not seen changes it.
-        let is_initial = |id| snapshot.namespaces.get(id).is_some_and(|namespace| namespace.initial);
-        if !args.all && unseen.is_empty() && exit == Exit::Done && ids().all(is_initial) {
+        let is_initial = |id| snapshot.namespaces.get(&id).is_some_and(|namespace| namespace.initial);
+        if !args.all && subjects.unseen.is_empty() && exit == Exit::Done && subjects.ids().all(is_initial) {
             gaps.clear();
         }
         screen::show(color, |out, screen| {
-            write_text(out, &found, explain, args, screen)?;
-            write_unseen(out, &context, &unseen, args, screen)
+            write_text(out, &subjects.found, explain, args, screen)?;
+            write_unseen(out, &context, &subjects.unseen, args, screen)
         })?;
     }
     super::tell_other_root(&snapshot, is_live);

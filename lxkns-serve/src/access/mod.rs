@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::read::Sources;
-pub(crate) use self::tls::{Server, is_allowed};
+pub(crate) use self::tls::{Server, certificate_names, is_allowed};
 
 /// Who may connect and ask. It has secrets: there is no form of it to be logged.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
+use lxkns_answers::text::escape::printable;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::{ALL_CIPHER_SUITES, ALL_KX_GROUPS, default_provider};
 use rustls::pki_types::pem::PemObject as _;
@@ -132,4 +133,47 @@ pub(crate) fn is_allowed(names: &[String], certificate: Option<&CertificateDer<'
         Ok(address) => certificate.verify_is_valid_for_subject_name(&ServerName::IpAddress(address.into())).is_ok(),
         Err(_) => certificate.valid_dns_names().chain(certificate.valid_uri_names()).any(|known| known == name),
     })
+}
+
+/// The names in a client's certificate, for the log: the common name of its subject, its DNS names and URIs.
+pub(crate) fn certificate_names(certificate: &CertificateDer<'_>) -> String {
+    /// More of them are not told, and no more of each.
+    const MOST: usize = 8;
+    const LONGEST: usize = 128;
+    let Ok(certificate) = EndEntityCert::try_from(certificate) else { return String::new() };
+    let common = common_name(certificate.subject()).map(|name| (&b"CN="[..], name));
+    let dns = certificate.valid_dns_names().map(|name| (&b"DNS:"[..], name.as_bytes()));
+    let uris = certificate.valid_uri_names().map(|name| (&b"URI:"[..], name.as_bytes()));
+    let names = common.into_iter().chain(dns).chain(uris).take(MOST);
+    let text = |(kind, name): (&[u8], &[u8])| printable(&[kind, &name[..name.len().min(LONGEST)]].concat());
+    // A blank in a name does not begin another one.
+    names.map(|name| text(name).replace(' ', "\\x20")).collect::<Vec<_>>().join(" ")
+}
+
+/// The common name in a subject: the parts of an X.501 name, in DER.
+fn common_name(mut subject: &[u8]) -> Option<&[u8]> {
+    const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
+    while let Some((mut parts, rest)) = element(subject) {
+        subject = rest;
+        while let Some((part, rest)) = element(parts) {
+            parts = rest;
+            let Some((kind, value)) = element(part) else { continue };
+            if kind == COMMON_NAME {
+                return element(value).map(|(name, _)| name);
+            }
+        }
+    }
+    None
+}
+
+/// The content of the first element, and what comes after it.
+fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&[_, first], rest) = der.split_first_chunk()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(first), rest),
+        0x81 => (usize::from(*rest.first()?), &rest[1..]),
+        0x82 => (usize::from(u16::from_be_bytes(*rest.first_chunk()?)), &rest[2..]),
+        _ => return None,
+    };
+    rest.split_at_checked(length)
 }

@@ -9,6 +9,7 @@ use hyper::body::Bytes;
 
 use super::bodies::Note;
 use super::encoding::{Encoder, Encoding};
+use super::followers::Following;
 use super::link::{Answer, Unanswered};
 
 /// How often a client that follows events hears that the service is alive, when nothing happens.
@@ -59,9 +60,14 @@ pub(super) fn streamed(answer: Answer, encoding: Encoding, note: Option<Note>) -
 }
 
 /// Events, each as it happens: until the client goes or falls behind, or the service lets it follow no longer.
-pub(super) fn followed(mut answer: Answer, until: impl Future<Output = ()> + Send + 'static) -> Body {
+pub(super) fn followed(
+    mut answer: Answer,
+    following: Following,
+    until: impl Future<Output = ()> + Send + 'static,
+) -> Body {
     let (mut sender, channel) = Channel::new(1);
     tokio::spawn(async move {
+        let _following = following;
         let mut until = std::pin::pin!(until);
         while answer.want().is_ok() {
             let piece = loop {

@@ -1,26 +1,48 @@
 //! Who asks, and whether a request may be answered at all.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use hyper::header::HOST;
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Uri};
 
 /// Who has connected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Client {
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    /// Whence.
+    pub(super) peer: Peer,
+    /// The names in its certificate, safe to print, where it has shown one.
+    pub(super) certificate: Option<Arc<str>>,
+}
+
+/// Whence a client has connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
     /// From this address.
     Tcp(SocketAddr),
     /// Over a UNIX socket: its user, where the kernel says so.
     Unix(Option<u32>),
 }
 
+impl Client {
+    /// One that has shown no certificate.
+    pub(super) fn of(peer: Peer) -> Self {
+        Self { peer, certificate: None }
+    }
+
+    /// Whether it has connected over the network.
+    pub(super) fn is_tcp(&self) -> bool {
+        matches!(self.peer, Peer::Tcp(_))
+    }
+}
+
 impl std::fmt::Display for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(Some(uid)) => write!(f, "uid:{uid}"),
-            Self::Unix(None) => f.write_str("unix"),
+        match self.peer {
+            Peer::Tcp(address) => address.fmt(f),
+            Peer::Unix(Some(uid)) => write!(f, "uid:{uid}"),
+            Peer::Unix(None) => f.write_str("unix"),
         }
     }
 }
@@ -35,7 +57,7 @@ pub(super) fn is_host_known(
     known: &[String],
     is_own: impl Fn(&str) -> bool,
 ) -> bool {
-    if matches!(client, Client::Unix(_)) {
+    if !client.is_tcp() {
         return true;
     }
     let mut hosts = headers.get_all(HOST).into_iter();
@@ -59,7 +81,7 @@ mod tests {
 
     #[test]
     fn only_addresses_and_known_names_are_answered_to() {
-        let tcp = Client::Tcp("127.0.0.1:1".parse().unwrap());
+        let tcp = Client::of(Peer::Tcp("127.0.0.1:1".parse().unwrap()));
         let known = ["lxkns.example".to_owned()];
         for (host, uri, is_fine) in [
             (Some("127.0.0.1:5010"), "/", true),
@@ -84,7 +106,7 @@ mod tests {
             let uri: Uri = uri.parse().unwrap();
             let own = |name: &str| name == "own.example";
             assert_eq!(is_host_known(&tcp, &uri, &headers, &known, own), is_fine, "{host:?} {uri}");
-            assert!(is_host_known(&Client::Unix(None), &uri, &headers, &known, own));
+            assert!(is_host_known(&Client::of(Peer::Unix(None)), &uri, &headers, &known, own));
         }
         let mut two = HeaderMap::new();
         two.append(HOST, "127.0.0.1".parse().unwrap());

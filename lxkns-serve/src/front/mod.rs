@@ -9,6 +9,7 @@ mod bucket;
 mod client;
 mod confine;
 mod encoding;
+mod followers;
 mod gate;
 #[cfg(feature = "_intruder")]
 mod intruder;

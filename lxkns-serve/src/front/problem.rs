@@ -34,6 +34,11 @@ impl Problem {
     };
     pub(super) const RATE: Self =
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate", "More requests than the service is configured to answer");
+    pub(super) const FOLLOWERS: Self = Self::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "followers",
+        "This client follows events as often as it may (see --followers-per-client)",
+    );
     pub(super) const LOGINS: Self = Self::new(StatusCode::TOO_MANY_REQUESTS, "logins", "Too many passwords were tried");
     pub(super) const BODY: Self = Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body", "A request has no body here");
     pub(super) const QUERY: Self =

@@ -23,8 +23,9 @@ use tracing::{info, warn};
 
 use super::bodies::Bodies;
 use super::body::{self, Body};
-use super::client::{Client, is_host_known};
+use super::client::{Client, Peer, is_host_known};
 use super::encoding::Encoding;
+use super::followers::Followers;
 use super::gate::Gate;
 use super::link::Reader;
 use super::logins::{Logins, NEXT_TRY};
@@ -36,6 +37,7 @@ use super::problem::Problem;
 use super::routes::{self, Does, NotUnderstood};
 use super::stats::Stats;
 use super::web::Page;
+use crate::access::certificate_names;
 use crate::exposition::{self, Family, Form};
 use crate::protocol::{Bounded as _, Content, Head, Kind, Question};
 use crate::settings::FrontSettings;
@@ -97,6 +99,7 @@ pub(super) struct Server {
     reader: Arc<Reader>,
     bodies: Arc<Bodies>,
     places: Arc<Places>,
+    followers: Arc<Followers>,
     stopping: watch::Sender<bool>,
     stats: Stats,
     requests: AtomicU64,
@@ -115,12 +118,28 @@ impl Server {
     ) -> Self {
         let web = web.map(|web| Page::new(web, &settings.base_path));
         let places = Places::new(settings.most_connections);
+        let followers = Followers::new(settings.most_followers);
         let (stopping, _) = watch::channel(false);
         let (gates, _) = watch::channel(0);
         let gate = Mutex::new(Arc::new(gate));
         let (stats, requests) = (Stats::default(), AtomicU64::new(0));
         let (bodies, description, pid) = (Arc::default(), OnceLock::new(), std::process::id());
-        Self { settings, gate, gates, logins, web, reader, bodies, places, stopping, stats, requests, pid, description }
+        Self {
+            settings,
+            gate,
+            gates,
+            logins,
+            web,
+            reader,
+            bodies,
+            places,
+            followers,
+            stopping,
+            stats,
+            requests,
+            pid,
+            description,
+        }
     }
 
     fn gate(&self) -> Arc<Gate> {
@@ -172,12 +191,12 @@ impl Server {
                 let (stream, address) = listener.accept().await?;
                 // It only costs time.
                 let _ = stream.set_nodelay(true);
-                self.start(Box::new(stream), Client::Tcp(address), self.places.take().await);
+                self.start(Box::new(stream), Client::of(Peer::Tcp(address)), self.places.take().await);
             }
             Listener::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let uid = stream.peer_cred().ok().map(|peer| peer.uid());
-                self.start(Box::new(stream), Client::Unix(uid), self.places.take().await);
+                self.start(Box::new(stream), Client::of(Peer::Unix(uid)), self.places.take().await);
             }
         }
         Ok(())
@@ -191,7 +210,7 @@ impl Server {
             server.stats.connections.fetch_add(1, Ordering::Relaxed);
             let gates = server.gates.subscribe();
             let served = async {
-                if let Some(stream) = server.let_in(stream, &client).await {
+                if let Some((stream, client)) = server.let_in(stream, client).await {
                     server.serve(stream, client, &place, gates).await;
                 }
             };
@@ -203,23 +222,27 @@ impl Server {
         });
     }
 
-    /// What a client's requests are read from, once it is let in. Over TLS it has as long as for the head of a request.
-    async fn let_in(&self, stream: Box<dyn Stream>, client: &Client) -> Option<Box<dyn Stream>> {
+    /// What a client's requests are read from, once it is let in, and who it is. Over TLS it has as long as for the head of a
+    /// request.
+    async fn let_in(&self, stream: Box<dyn Stream>, mut client: Client) -> Option<(Box<dyn Stream>, Client)> {
         let gate = self.gate();
-        let Some(tls) = gate.tls().filter(|_| matches!(client, Client::Tcp(_))) else { return Some(stream) };
+        let Some(tls) = gate.tls().filter(|_| client.is_tcp()) else { return Some((stream, client)) };
         let (reason, error) = match tokio::time::timeout(self.settings.header_timeout, tls.accept(stream)).await {
             Err(_) => ("tls", "no handshake in time".to_owned()),
             Ok(Err(error)) => ("tls", error.to_string()),
             Ok(Ok(stream)) => {
                 let chain = stream.get_ref().1.peer_certificates();
-                if gate.lets_in(chain.and_then(|chain| chain.first())) {
-                    return Some(Box::new(stream));
+                let certificate = chain.and_then(|chain| chain.first());
+                client.certificate = certificate.map(|certificate| certificate_names(certificate).into());
+                if gate.lets_in(certificate) {
+                    return Some((Box::new(stream), client));
                 }
                 ("certificate", "the client's certificate has none of the allowed names".to_owned())
             }
         };
         self.stats.refuse(reason);
-        info!(process = "front", %client, %error, "connection refused");
+        let certificate = client.certificate.as_deref();
+        info!(process = "front", %client, certificate, %error, "connection refused");
         None
     }
 
@@ -291,7 +314,8 @@ impl Server {
         let took = began.elapsed();
         let status = response.status();
         self.stats.note(route, status.as_u16(), took);
-        info!(process = "front", request = id, %client, user, method = %request.method(), route, status = status.as_u16(), ms = took.as_secs_f64() * 1e3);
+        let certificate = client.certificate.as_deref();
+        info!(process = "front", request = id, %client, certificate, user, method = %request.method(), route, status = status.as_u16(), ms = took.as_secs_f64() * 1e3);
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -357,7 +381,7 @@ impl Server {
                     NotUnderstood::Query => failed(Problem::QUERY),
                 })?;
                 let question = since_last(question, headers).map_err(failed)?;
-                self.ask(question, request).await.map_err(failed)?
+                self.ask(question, request, client).await.map_err(failed)?
             }
             Does::Alive => plain("text/plain; charset=utf-8", "ok\n"),
             Does::Metrics => self.metrics(headers).await.map_err(failed)?,
@@ -381,7 +405,7 @@ impl Server {
         if !is_host_known(client, request.uri(), headers, &settings.hosts, |name| gate.has_name(name)) {
             return Err(Problem::HOST);
         }
-        if let Client::Unix(uid) = client
+        if let Peer::Unix(uid) = client.peer
             && !settings.allowed_uids.is_empty()
             && !uid.is_some_and(|uid| settings.allowed_uids.contains(&uid))
         {
@@ -391,25 +415,34 @@ impl Server {
         if path == Some("/healthz") {
             return Ok(None);
         }
-        let user = match client {
-            Client::Tcp(address) => gate.knows(headers, address.ip(), self.logins.as_ref()).await?,
+        let user = match client.peer {
+            Peer::Tcp(address) => gate.knows(headers, address.ip(), self.logins.as_ref()).await?,
             // Over a UNIX socket the kernel says who it is.
-            Client::Unix(_) => None,
+            Peer::Unix(_) => None,
         };
         // Last: a client that is not known takes no request from those who are.
         if gate.is_in_rate() { Ok(user) } else { Err(Problem::RATE) }
     }
 
-    async fn ask(&self, question: Question, request: &Request<Incoming>) -> Result<Response<Body>, Problem> {
+    async fn ask(
+        &self,
+        question: Question,
+        request: &Request<Incoming>,
+        client: &Client,
+    ) -> Result<Response<Body>, Problem> {
         let headers = request.headers();
+        let following = match question.kind {
+            Kind::Events => Some(self.followers.add(client).ok_or(Problem::FOLLOWERS)?),
+            _ => None,
+        };
         let asked = self.reader.ask(question, max_age(headers));
         let answer = tokio::time::timeout(self.settings.answer_timeout, asked).await;
         let mut answer = answer.map_err(|_| Problem::TIMEOUT)??;
         let head = answer.head;
-        if head.content == Content::Events {
+        if let (Content::Events, Some(following)) = (head.content, following) {
             let mut response = plain("text/event-stream", String::new());
             if request.method() != Method::HEAD {
-                *response.body_mut() = body::followed(answer, self.ends());
+                *response.body_mut() = body::followed(answer, following, self.ends());
             }
             return Ok(response);
         }

@@ -12,7 +12,8 @@ use crate::exposition::{Family, Kind};
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
 /// Why connections and requests are refused before they are looked at further.
-const REASONS: [&str; 8] = ["certificate", "credentials", "host", "idle", "logins", "peer", "rate", "tls"];
+const REASONS: [&str; 10] =
+    ["busy", "certificate", "credentials", "followers", "host", "idle", "logins", "peer", "rate", "tls"];
 
 /// Figures.
 #[derive(Debug, Default)]

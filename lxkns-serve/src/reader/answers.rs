@@ -20,6 +20,7 @@ use super::readiness::Standing;
 use super::scans::{Scan, Scans};
 use super::states::States;
 use super::wake::Wake;
+use super::workers::Workers;
 use super::{metrics, own, traffic};
 use crate::protocol::{Content, Kind, Question};
 use crate::settings::ReaderSettings;
@@ -32,6 +33,7 @@ pub(crate) struct Answers {
     pub(super) feed: Arc<Feed>,
     pub(super) states: Arc<States>,
     standing: Standing,
+    pub(super) workers: Workers,
     /// Whether answers were made since that was last asked.
     has_made: AtomicBool,
 }
@@ -67,16 +69,18 @@ impl Answers {
     pub(crate) fn new(settings: ReaderSettings, standing: Standing) -> anyhow::Result<Self> {
         static CANCEL: AtomicBool = AtomicBool::new(false);
         let wake = Arc::new(Wake::new().context("eventfd")?);
-        let scans = Arc::new(Scans::new(settings.scan_timeout, &CANCEL, Arc::clone(&wake)));
+        let scans = Arc::new(Scans::new(settings.scan_timeout, settings.min_age, &CANCEL, Arc::clone(&wake)));
         let cache = Cache::new(settings.cache_bytes);
         let feed = Arc::new(Feed::new(epoch(), settings.history_bytes / 4, Arc::clone(&wake)));
         let states = States::new(settings.history_bytes / 4 * 3, settings.command_lines);
+        // A question can wait for one scan after another, and for as long again for what is read beside it.
+        let workers = Workers::new(settings.scan_timeout * 3);
         let host = Arc::new(Host::new(settings.clone(), &CANCEL)?);
         let scanning = Host::new(settings, &CANCEL)?;
         let shared = Arc::clone(&scans);
         std::thread::spawn(move || shared.run(|| scanning.scan()));
-        let answers =
-            Self { host, scans, cache, feed, states: Arc::new(states), standing, has_made: AtomicBool::new(false) };
+        let (states, has_made) = (Arc::new(states), AtomicBool::new(false));
+        let answers = Self { host, scans, cache, feed, states, standing, workers, has_made };
         let following = Following::new(&answers, wake);
         std::thread::spawn(move || following.run());
         Ok(answers)
@@ -149,6 +153,7 @@ impl Answers {
         if question.kind == Kind::Metrics {
             let mut families = metrics::of(got.as_deref().ok(), self.scans.figures());
             families.push(self.standing.metric());
+            families.push(self.workers.metric());
             families.extend(metrics::of_events(&self.feed.figures()));
             families.extend(own::processes(self.host.session.proc()));
             families.push(own::limits(self.host.session.proc()));
@@ -169,7 +174,7 @@ impl Answers {
             Err(no_scan) => return Problem::from(no_scan).into(),
         };
         let made = match question.kind {
-            Kind::Ready => json(&self.standing.readiness(&scan.snapshot)),
+            Kind::Ready => json(&self.standing.readiness(&scan.snapshot, self.workers.words())),
             Kind::History => self.history(question, &scan),
             _ => {
                 let newest = self.scans.last().map_or(scan.number, |last| last.number);

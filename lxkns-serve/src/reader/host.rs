@@ -1,17 +1,16 @@
 //! The host that is read.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use lxkns_answers::resolve::Lookup;
 use lxkns_answers::text::chain;
 use lxkns_core::model::links::HostLinks;
-use lxkns_core::model::{DiscoveryOptions, Ending, NamespaceId, Pid, Scope};
+use lxkns_core::model::{DiscoveryOptions, NamespaceId, Pid, Scope};
 use lxkns_core::{Discovery, ProcRoot, Snapshot};
 use lxkns_inside::Program;
+use lxkns_live::questions;
 use lxkns_mountns::{Access, SandboxOptions};
 
 use crate::role;
@@ -76,19 +75,14 @@ impl Host {
 }
 
 impl Host {
-    /// Why PID namespaces do not end, of those of these that are about to.
-    pub(crate) fn endings(
-        &self,
-        snapshot: &Snapshot,
-        ids: impl Iterator<Item = NamespaceId>,
-    ) -> BTreeMap<NamespaceId, Ending> {
-        let proc = self.session.proc();
-        ids.filter_map(|id| Some((id, lxkns_core::ending_of(proc, snapshot, id)?))).collect()
+    /// What is read of it beside a scan.
+    pub(crate) fn living(&self) -> questions::Host<'_> {
+        questions::Host { session: &self.session, program: &self.inside, timeout: self.settings.timeout }
     }
 
     /// The links of all network namespaces.
     pub(crate) fn links(&self, snapshot: &Snapshot) -> HostLinks {
-        lxkns_inside::links(&self.session, snapshot, &self.inside, self.settings.timeout)
+        self.living().links(snapshot)
     }
 }
 
@@ -109,9 +103,4 @@ impl Lookup for Host {
     fn links(&self, snapshot: &Snapshot) -> io::Result<HostLinks> {
         Ok(Host::links(self, snapshot))
     }
-}
-
-/// The time since boot.
-pub(crate) fn since_boot() -> Duration {
-    Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Boottime)).unwrap_or_default()
 }

@@ -17,13 +17,12 @@ use super::answers::{Answered, Answers};
 use super::cache::Answer;
 use super::feed::{Feed, Follower, Piece};
 use super::problem::Problem;
+use super::workers::WORKERS;
 use crate::protocol::{
     CHUNK, Content, HEADER, Head, Kind, LONGEST_REPLY, LONGEST_REQUEST, MOST_OPEN, Question, Reply, Request, frame,
     length, message,
 };
 
-/// How many threads find answers, beside the one for who watches.
-const WORKERS: usize = 4;
 /// How many questions can wait for one.
 const WAITING: usize = 256;
 /// Bodies that are being read may have as many bytes together as finished answers that are kept, and no fewer than this.
@@ -83,14 +82,14 @@ enum Open {
 pub(crate) fn start_workers(answers: &Arc<Answers>) -> Questions {
     let ((asked, asks), (watched, watches)) = (sync_channel(WAITING), sync_channel(WAITING));
     let (asks, watches) = (Arc::new(Mutex::new(asks)), Arc::new(Mutex::new(watches)));
-    for receiver in [[&asks; WORKERS].as_slice(), &[&watches]].concat() {
+    for (number, receiver) in [[&asks; WORKERS].as_slice(), &[&watches]].concat().into_iter().enumerate() {
         let (answers, receiver) = (Arc::clone(answers), Arc::clone(receiver));
-        std::thread::spawn(move || work(&answers, &receiver));
+        std::thread::spawn(move || work(number, &answers, &receiver));
     }
     Questions { asked, watched }
 }
 
-fn work(answers: &Answers, jobs: &Mutex<Receiver<Job>>) {
+fn work(number: usize, answers: &Answers, jobs: &Mutex<Receiver<Job>>) {
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
@@ -98,8 +97,10 @@ fn work(answers: &Answers, jobs: &Mutex<Receiver<Job>>) {
         if !job.link.is_open(job.id) {
             continue;
         }
-        let answered = answers.answer(&job.question, job.max_age, job.since);
-        job.link.answer(job.id, answered);
+        answers.workers.at(number, || {
+            let answered = answers.answer(&job.question, job.max_age, job.since);
+            job.link.answer(job.id, answered);
+        });
     }
 }
 

@@ -29,6 +29,7 @@ mod states;
 mod tests;
 mod traffic;
 mod wake;
+mod workers;
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -98,12 +99,20 @@ pub(crate) fn run() -> anyhow::Result<()> {
     control::send(&control, &News::Ready, &[]).context("say that it is ready")?;
     info!(process = "reader", "ready");
     let mut due = Instant::now() + HEARTBEAT;
+    let mut stuck = 0;
     loop {
         let left = due.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).context("a time")?;
         match rustix::event::poll(&mut [PollFd::new(&control, PollFlags::IN)], Some(&left)) {
             Ok(0) => {
-                let news = answers.scans().stuck().map_or(News::Alive, News::GiveUp);
+                let why = answers.scans().stuck().or_else(|| answers.workers.give_up());
+                let now_stuck = answers.workers.stuck();
+                if std::mem::replace(&mut stuck, now_stuck) < now_stuck
+                    && let Some(words) = answers.workers.words()
+                {
+                    warn!(process = "reader", "{words}");
+                }
+                let news = why.map_or(News::Alive, News::GiveUp);
                 control::send(&control, &news, &[]).context("say that it is alive")?;
                 due = Instant::now() + HEARTBEAT;
                 if answers.has_made_some() {

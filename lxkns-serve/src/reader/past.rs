@@ -4,11 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use lxkns_answers::Context;
-use lxkns_answers::changes::{Between, only};
+use lxkns_answers::changes::Between;
 use lxkns_answers::json::{self, Envelope};
-use lxkns_core::relations::changes;
 use lxkns_core::{Snapshot, wire};
-use lxkns_inside::Lives;
+use lxkns_live::questions::diff as differs;
 use serde::Serialize;
 use tracing::warn;
 
@@ -81,21 +80,15 @@ impl Answers {
             State::Past(past) => past.snapshot().map(Arc::new).map_err(|error| failed(&error)),
         };
         let (old, new_snapshot): (Arc<Snapshot>, _) = (read(&old)?, read(&new)?);
-        let mut found = changes(&old, &new_snapshot).map_err(|error| {
+        let is_live = matches!(new, State::Now);
+        let found = differs::changes(&old, &new_snapshot, &types, is_live).map_err(|error| {
             warn!(process = "reader", %error, "states not compared");
             Problem::failed()
         })?;
-        only(&mut found.namespaces, &types);
-        if matches!(new, State::Now) && found.same_boot_known {
-            let mut lives = Lives::default();
-            found.settle(|namespace| lives.of(namespace));
-        }
-        let context =
-            Context { snapshot: &new_snapshot, mount_ns: home(&new_snapshot), is_live: matches!(new, State::Now) };
+        let context = Context { snapshot: &new_snapshot, mount_ns: home(&new_snapshot), is_live };
         let between = Between { old: &old, new: context };
         let mut body = Vec::new();
-        let mut events = between.events(&found.namespaces, None);
-        events.try_for_each(|event| json::write_line(&event, &mut body)).map_err(|error| failed(&error))?;
+        differs::write(&between, &found.namespaces, &mut body).map_err(|error| failed(&error))?;
         Ok(Answer::new(200, Content::Lines, body))
     }
 

@@ -33,11 +33,11 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// Whether the service can answer from this snapshot.
-    pub(super) fn readiness(&self, snapshot: &Snapshot) -> Readiness {
+    /// Whether the service can answer from this snapshot. `stuck`: which threads do not answer any more.
+    pub(super) fn readiness(&self, snapshot: &Snapshot, stuck: Option<String>) -> Readiness {
         let places: Places = Place::ALL.into_iter().collect();
         let mut gaps = gaps::lines(snapshot, places, gaps::held(snapshot));
-        gaps.extend(self.shortfall.clone());
+        gaps.extend(self.shortfall.clone().into_iter().chain(stuck));
         Readiness { ready: true, reader: reader::line(snapshot), missing_capabilities: self.powers.missing(), gaps }
     }
 

@@ -33,6 +33,9 @@ pub(crate) enum NoScan {
     TimedOut(Duration),
 }
 
+/// Scans that clients have made take one part in so many of the time at most.
+const PARTS: u32 = 4;
+
 /// How long scans took, as a histogram: the upper bounds of its buckets in seconds.
 pub(crate) const BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
@@ -57,6 +60,8 @@ pub(crate) struct Scans {
     changed: Condvar,
     cancel: &'static AtomicBool,
     timeout: Duration,
+    /// How old a scan must be before clients can have another made.
+    min_age: Duration,
     /// Told of each scan that has ended.
     wake: Arc<Wake>,
 }
@@ -69,26 +74,45 @@ struct State {
     /// How many have ended, in whatever way.
     ended: u64,
     failure: Option<NoScan>,
+    /// When the last one that failed has ended.
+    failed: Option<Instant>,
     figures: Figures,
 }
 
 impl Scans {
-    /// `cancel` ends a scan that is given up; `wake` is told of each that has ended.
-    pub(crate) fn new(timeout: Duration, cancel: &'static AtomicBool, wake: Arc<Wake>) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), cancel, timeout, wake }
+    /// `cancel` ends a scan that is given up; `wake` is told of each that has ended. Clients can have a scan made when the last
+    /// one is of this age.
+    pub(crate) fn new(timeout: Duration, min_age: Duration, cancel: &'static AtomicBool, wake: Arc<Wake>) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), cancel, timeout, min_age, wake }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A scan that began at most so long ago; or the one that runs, whenever it began; or else a new one.
+    /// A scan that began at most so long ago, or no longer ago than clients must take; or the one that runs, whenever it began;
+    /// or else a new one.
     ///
     /// # Errors
     ///
     /// It failed, or takes too long.
     pub(crate) fn get(&self, max_age: Duration) -> Result<Arc<Scan>, NoScan> {
-        self.wait(None, |scan| scan.began.elapsed() <= max_age)
+        let is_enough = |scan: &Scan| scan.began.elapsed() <= max_age.max(self.least_age(scan));
+        let state = self.state();
+        let has_just_failed = state.failed.is_some_and(|failed| failed.elapsed() < self.min_age);
+        if let Some(failure) = state.failure.clone().filter(|_| has_just_failed && state.running.is_none())
+            && !state.last.as_deref().is_some_and(is_enough)
+        {
+            return Err(failure);
+        }
+        drop(state);
+        self.wait(None, is_enough)
+    }
+
+    /// How old a scan must be before clients can have another made: a client that never takes an old one must not keep a core
+    /// busy.
+    fn least_age(&self, scan: &Scan) -> Duration {
+        if self.min_age.is_zero() { Duration::ZERO } else { self.min_age.max(scan.took * PARTS) }
     }
 
     /// A scan that began then or later.
@@ -155,7 +179,7 @@ impl Scans {
             let was_given_up = self.cancel.load(Ordering::Relaxed);
             match scanned {
                 Ok(snapshot) => {
-                    state.failure = None;
+                    (state.failure, state.failed) = (None, None);
                     state.figures.note(took);
                     let number = state.figures.done;
                     let snapshot = Arc::new(snapshot);
@@ -165,13 +189,13 @@ impl Scans {
                     }
                 }
                 Err(_) if was_given_up => {
-                    state.failure = Some(NoScan::TimedOut(self.timeout));
+                    (state.failure, state.failed) = (Some(NoScan::TimedOut(self.timeout)), Some(Instant::now()));
                     state.figures.timed_out += 1;
                     warn!(process = "reader", seconds = took.as_secs_f64(), "scan given up");
                 }
                 Err(why) => {
                     warn!(process = "reader", %why, "scan failed");
-                    state.failure = Some(NoScan::Failed(why));
+                    (state.failure, state.failed) = (Some(NoScan::Failed(why)), Some(Instant::now()));
                     state.figures.failed += 1;
                 }
             }

@@ -21,8 +21,16 @@ fn snapshot() -> Snapshot {
 
 /// Scans that end when they are told to, with what comes of them.
 fn scans(timeout: Duration) -> (Arc<Scans>, mpsc::Sender<Result<Snapshot, String>>, mpsc::Receiver<()>) {
+    scans_of_age(timeout, Duration::ZERO)
+}
+
+/// The same, of which clients must take one of this age.
+fn scans_of_age(
+    timeout: Duration,
+    min_age: Duration,
+) -> (Arc<Scans>, mpsc::Sender<Result<Snapshot, String>>, mpsc::Receiver<()>) {
     let cancel: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
-    let scans = Arc::new(Scans::new(timeout, cancel, Arc::new(Wake::new().unwrap())));
+    let scans = Arc::new(Scans::new(timeout, min_age, cancel, Arc::new(Wake::new().unwrap())));
     let (result, results) = mpsc::channel();
     let (begun, begins) = mpsc::channel();
     let shared = Arc::clone(&scans);
@@ -158,4 +166,38 @@ fn questions_are_as_dear_as_they_are_long() {
     // The texts of a pair alone are two of 24 bytes, and each question is there twice.
     let kept = (0..1000).filter(|&number| cache.find(1, &question(number)).is_some()).count();
     assert!((1..=100_000 / (2 * 32 * 48)).contains(&kept), "{kept}");
+}
+
+#[test]
+fn clients_that_want_new_scans_all_the_time_get_some() {
+    const NOW: Duration = Duration::ZERO;
+    let (scans, result, begins) = scans_of_age(LONG, LONG);
+    result.send(Ok(snapshot())).unwrap();
+    for _ in 0..1000 {
+        assert_eq!(scans.get(NOW).unwrap().number, 1);
+    }
+    assert_eq!(begins.try_iter().count(), 1);
+    // What follows the host waits for nobody.
+    result.send(Err("no procfs".to_owned())).unwrap();
+    let now = Instant::now();
+    assert_eq!(scans.since(now).unwrap_err(), NoScan::Failed("no procfs".to_owned()));
+    assert_eq!(scans.get(NOW).unwrap().number, 1, "the last one is young enough");
+    assert_eq!(begins.try_iter().count(), 1);
+
+    // Nor is one made for each that asks where none can be made.
+    let (scans, result, begins) = scans_of_age(LONG, LONG);
+    result.send(Err("no procfs".to_owned())).unwrap();
+    for _ in 0..1000 {
+        assert_eq!(scans.get(NOW).unwrap_err(), NoScan::Failed("no procfs".to_owned()));
+    }
+    assert_eq!(begins.try_iter().count(), 1);
+
+    let (scans, result, begins) = scans_of_age(LONG, Duration::from_nanos(1));
+    for number in 1..4 {
+        result.send(Ok(snapshot())).unwrap();
+        while scans.get(NOW).unwrap().number < number {
+            std::thread::yield_now();
+        }
+    }
+    assert!(begins.try_iter().count() >= 3, "there is one again when the last is old enough");
 }

@@ -23,6 +23,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("access::over_tls_only_tls_is_answered", tls),
         test("access::versions_are_those_that_are_configured", versions),
         test("access::only_clients_with_a_good_certificate_are_let_in", certificates),
+        test("access::the_log_says_whose_certificate_it_was", names_in_log),
         test("access::a_password_or_a_token_is_needed", credentials),
         test("access::wrong_passwords_do_not_hold_up_others", wrong_passwords),
         test("access::only_so_many_requests_are_answered", rate),
@@ -101,6 +102,24 @@ fn versions() {
     assert_eq!(spoken.as_str(), Some(suite));
     let group = connection.conn.negotiated_key_exchange_group().unwrap().name();
     assert_eq!(group, rustls::NamedGroup::secp384r1);
+}
+
+fn names_in_log() {
+    let authority = Authority::new("a");
+    let files = Files::of_service(&authority);
+    files.put("ca.pem", &authority.pem());
+    let clients = "client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert";
+    let daemon = files.daemon(&format!("{SERVICE}, {clients}, client_allowed_sans: [good.example]}}"), &[]);
+    // A name that would control a terminal, and another one.
+    let evil = authority.called("e\u{1b}[31m DNS:root.example", &["good.example", "also.example"]);
+    assert_eq!(Client::new(&authority, Some(&evil)).status(daemon.connect(), "/healthz"), Some(200));
+    let line = daemon.logged(|line| line["route"] == "/healthz");
+    let names = "CN=e\\x1b[31m\\x20DNS:root.example DNS:good.example DNS:also.example";
+    assert_eq!(line["certificate"], names, "{line}");
+    let other = authority.called("other", &["other.example"]);
+    assert_eq!(Client::new(&authority, Some(&other)).status(daemon.connect(), "/healthz"), None);
+    let line = daemon.logged(|line| line["message"] == "connection refused");
+    assert_eq!(line["certificate"], "CN=other DNS:other.example", "{line}");
 }
 
 fn certificates() {

@@ -19,7 +19,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("events::only_what_is_asked_for_is_told", filtered),
         test("events::scans_for_questions_are_told_too", of_questions),
         test("events::a_client_that_takes_nothing_is_dropped", slow),
-        test("events::there_is_a_bound_on_clients", bound),
+        test("events::there_is_a_bound_on_clients_however_many_come", bound),
+        test("events::one_client_does_not_take_the_places_of_all", bound_of_one),
         test("events::they_end_with_the_service", drained),
         test("events::a_reader_that_is_started_anew_says_so", restarted),
     ]
@@ -227,13 +228,71 @@ fn slow() {
 }
 
 fn bound() {
-    let daemon = Daemon::start(&["--max-connections", "300"]);
-    let clients: Vec<_> = (0..128).map(|_| Client::of(&daemon, "", &[])).collect();
+    let daemon = Daemon::start(&["--max-connections", "300", "--followers-per-client", "128", "--interval", "0.2"]);
+    let mut clients: Vec<_> = (0..127).map(|_| Client::of(&daemon, "", &[])).collect();
     assert!(clients.iter().all(|client| client.head.starts_with("HTTP/1.1 200 ")));
+    let mut local = UnixStream::connect(&daemon.socket).unwrap();
+    local.write_all(request("GET", "/api/v1/events", &[]).as_bytes()).unwrap();
+    local.read_exact(&mut [0; 12]).unwrap();
     let more = daemon.get("/api/v1/events", &[]);
     assert_eq!((more.status, more.header("retry-after")), (503, Some("1")));
-    // They take no place from those who ask.
+    // Thousands more, on a few connections.
+    const MORE: usize = 10_000 - 128 - 1;
+    let asked = request("GET", "/api/v1/events", &[]).replace("close", "keep-alive");
+    let refused: usize = std::thread::scope(|scope| {
+        let ask = |count: usize| {
+            let (daemon, asked) = (&daemon, &asked);
+            scope.spawn(move || {
+                let mut stream = BufReader::new(daemon.connect());
+                (0..count).filter(|_| status(&mut stream, asked) == 503).count()
+            })
+        };
+        let threads: Vec<_> = (0..8).map(|number| ask(MORE / 8 + usize::from(number < MORE % 8))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(refused, MORE);
+    assert_eq!(daemon.metric("lxkns_http_refused_total{reason=\"busy\"}"), (MORE + 1) as f64);
+    assert_eq!(daemon.metric("lxkns_event_clients"), 128.0);
+    // They take no place from those who ask, and who reads is told while the others read nothing.
     assert_eq!(daemon.get("/api/v1/namespaces", &[]).status, 200);
+    let mut reads = clients.pop().unwrap();
+    let actor = Actor::spawn_in(&["user", "net"]);
+    reads.find(is_of(actor.ns_inode("net"), "appeared"));
+    // A place that is free again is another's.
+    drop(reads);
+    while daemon.metric("lxkns_event_clients") > 127.0 {}
+    assert!(Client::of(&daemon, "", &[]).head.starts_with("HTTP/1.1 200 "));
+}
+
+/// The status of the answer to a request on a connection that is kept.
+fn status(stream: &mut BufReader<TcpStream>, asked: &str) -> u16 {
+    stream.get_mut().write_all(asked.as_bytes()).unwrap();
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(stream.read_line(&mut head).unwrap(), 0, "{head}");
+    }
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+    stream.read_exact(&mut vec![0; length]).unwrap();
+    head.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+fn bound_of_one() {
+    let daemon = Daemon::start(&["--followers-per-client", "3"]);
+    let clients: Vec<_> = (0..3).map(|_| Client::of(&daemon, "", &[])).collect();
+    assert!(clients.iter().all(|client| client.head.starts_with("HTTP/1.1 200 ")));
+    let more = daemon.get("/api/v1/events", &[]);
+    assert_eq!((more.status, more.header("retry-after")), (429, Some("1")));
+    assert_eq!(more.json()["type"], "urn:lxkns:problem:followers");
+    assert_eq!(daemon.metric("lxkns_http_refused_total{reason=\"followers\"}"), 1.0);
+    // Another has places of its own: the user of the UNIX socket.
+    let mut other = UnixStream::connect(&daemon.socket).unwrap();
+    other.write_all(request("GET", "/api/v1/events", &[]).as_bytes()).unwrap();
+    let mut begin = [0; 12];
+    other.read_exact(&mut begin).unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200");
+    // One that leaves makes room.
+    drop(clients);
+    while !Client::of(&daemon, "", &[]).head.starts_with("HTTP/1.1 200 ") {}
 }
 
 fn drained() {

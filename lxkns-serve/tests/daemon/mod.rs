@@ -7,6 +7,7 @@ mod cgroups;
 mod description;
 mod engines;
 mod events;
+mod exposition;
 mod fleet;
 mod http;
 mod long;
@@ -32,6 +33,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         description::tests(),
         engines::tests(),
         events::tests(),
+        exposition::tests(),
         fleet::tests(),
         http::tests(),
         long::tests(),

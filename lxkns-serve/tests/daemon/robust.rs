@@ -23,6 +23,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("robust::a_client_may_close_its_half_over_tls", half_closed),
         test("robust::a_client_that_takes_nothing_over_tls_is_given_up", takes_nothing),
         test("robust::thousands_of_idle_clients_keep_no_other_out", thousands),
+        test("robust::who_wants_new_scans_all_the_time_keeps_no_core_busy", new_scans),
         test("robust::one_place_is_enough_for_two_listeners", one_place),
         test("robust::without_descriptors_clients_wait_and_the_log_says_so_once", no_descriptors),
         test("robust::few_descriptors_make_fewer_places", few_descriptors),
@@ -221,6 +222,26 @@ fn few_descriptors() {
     assert_eq!(daemon.get("/healthz", &[]).status, 200);
     assert_eq!(daemon.get_local("/healthz").status, 200);
     drop(idle);
+}
+
+fn new_scans() {
+    let daemon = Daemon::start(&["--min-age", "1"]);
+    let begin = Instant::now();
+    let scans = || daemon.metric("lxkns_scan_duration_seconds_count");
+    let before = scans();
+    let newest = |reply: &super::Reply| reply.header("lxkns-state").unwrap().to_owned();
+    let mut states = Vec::new();
+    while states.len() < 3 {
+        let reply = daemon.get("/api/v1/history", &["Cache-Control: no-cache"]);
+        assert_eq!(reply.status, 200);
+        assert!(reply.header("age").unwrap().parse::<u64>().unwrap() <= begin.elapsed().as_secs() + 1);
+        if states.last() != Some(&newest(&reply)) {
+            states.push(newest(&reply));
+        }
+    }
+    // However often it was asked, and however slow the host is.
+    let (made, seconds) = (scans() - before, begin.elapsed().as_secs_f64());
+    assert!((2.0..=seconds + 2.0).contains(&made), "{made} scans in {seconds} s");
 }
 
 /// Nobody sets the clock of the host that tests run on; so this looks at who asks for the time of day, which may jump: the

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -41,12 +42,21 @@ impl Authority {
     }
 
     fn sign(&self, names: &[&str], usage: ExtendedKeyUsagePurpose, last_year: Option<i32>) -> Pair {
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        params.extended_key_usages.push(usage);
+        let mut params = Self::params(names, usage);
         if let Some(year) = last_year {
             params.not_after = date_time_ymd(year, 1, 1);
         }
+        self.signed(params)
+    }
+
+    fn params(names: &[&str], usage: ExtendedKeyUsagePurpose) -> CertificateParams {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.extended_key_usages.push(usage);
+        params
+    }
+
+    fn signed(&self, params: CertificateParams) -> Pair {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         Pair { certificate: certificate.pem(), key: key.serialize_pem() }
@@ -60,6 +70,14 @@ impl Authority {
     /// A certificate of a client.
     pub(crate) fn client(&self, name: &str) -> Pair {
         self.sign(&[name], ExtendedKeyUsagePurpose::ClientAuth, None)
+    }
+
+    /// A certificate of a client with a common name.
+    pub(crate) fn called(&self, common_name: &str, names: &[&str]) -> Pair {
+        let mut params = Self::params(names, ExtendedKeyUsagePurpose::ClientAuth);
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        self.signed(params)
     }
 
     /// A certificate of a client that was good until 2020.

@@ -21,6 +21,7 @@ const NETWORK: &[Need] = &[UserNamespaces, Program("nsenter"), Program("ip")];
 pub(super) fn tests() -> Vec<Test> {
     vec![
         test("cli::links::as_ip_says", NETWORK, as_ip_says),
+        test("cli::links::addresses", NETWORK, addresses),
         test("cli::links::tree", NETWORK, tree),
         test("cli::links::gives_no_ids", NETWORK, gives_no_ids),
         test("cli::links::targets", NETWORK, targets),
@@ -174,6 +175,50 @@ fn as_ip_says() {
     let raw = run_lxkns(["links", "-n", "-r", "-o", "NAME,NS,OTHER,OTHERNS,MASTER", &format!("{}/net", db.pid())]).ok();
     let line = format!("between {} between {} br0", inode(&db), inode(&web));
     assert!(raw.text().lines().any(|text| text == line), "{raw:?}");
+}
+
+/// The addresses of each link are those that `ip` says inside, and no others: in the table, of one link, and as JSON.
+fn addresses() {
+    let (host, web) = two();
+    veth(&host, "veth1a2b", &web, "eth0");
+    ip(&web, ["link", "set", "lo", "up"]);
+    for address in ["192.0.2.7/24", "198.51.100.7/32"] {
+        ip(&web, ["address", "add", address, "dev", "eth0"]);
+    }
+    ip(&host, ["address", "add", "192.0.2.1", "peer", "192.0.2.9/32", "dev", "veth1a2b"]);
+    // What IPv6 makes for itself changes a moment later.
+    for (actor, name) in [(&web, "eth0"), (&host, "veth1a2b")] {
+        ip(actor, ["link", "set", name, "addrgenmode", "none"]);
+        ip(actor, ["link", "set", name, "up"]);
+    }
+    let said = |actor: &Actor| -> Value { serde_json::from_slice(&ip(actor, ["-j", "address"]).stdout).unwrap() };
+    let mut compared = 0;
+    let graph = graph(&[&host, &web]);
+    for actor in [&host, &web] {
+        let before = said(actor);
+        for it in rows(&before).iter().filter(|it| it.get("ifname").is_some()) {
+            let link = find(&graph, actor.ns_inode("net"), it["ifname"].as_str().unwrap());
+            let of = |address: &Value, local: &str, prefix: &str, peer: &str| {
+                let peer = address.get(peer).cloned().unwrap_or_default();
+                (address[local].clone(), address[prefix].clone(), peer, address["scope"].clone())
+            };
+            let mut expected: Vec<_> =
+                rows(&it["addr_info"]).iter().map(|one| of(one, "local", "prefixlen", "address")).collect();
+            let mut told: Vec<_> =
+                rows(&link["addresses"]).iter().map(|one| of(one, "address", "prefix", "peer")).collect();
+            expected.sort_by_key(|it| format!("{it:?}"));
+            told.sort_by_key(|it| format!("{it:?}"));
+            assert_eq!(told, expected, "{link}");
+            compared += told.len();
+        }
+    }
+    // Those above, and that of the loopback link that is up.
+    assert!(compared >= 4, "{graph}");
+    let target = format!("{}/net", web.pid());
+    let raw = run_lxkns(["links", "-n", "-r", "-o", "NAME,ADDRESSES", &target]).ok();
+    assert!(raw.text().lines().any(|line| line.starts_with("eth0 192.0.2.7/24,198.51.100.7/32")), "{raw:?}");
+    let shown = run_lxkns(["show", &format!("link:{}/eth0", web.ns_inode("net"))]).ok();
+    assert!(shown.text().contains("192.0.2.7/24, 198.51.100.7/32"), "{shown:?}");
 }
 
 fn tree() {

@@ -128,6 +128,32 @@ pub(super) fn daemon(name: &str) {
     });
 }
 
+/// The limits of a container are those that Docker was told, and those that it was not told are not made up.
+pub(super) fn limits(name: &str) {
+    on_own_host(name, Cgroups::AsHere, || {
+        let _docker = Docker::start();
+        Docker::run("limited", &["--memory=64m", "--cpus=0.5", "--pids-limit=50", "--cpuset-cpus=0"]);
+        Docker::run("free", &[]);
+        let answer = lxkns_says(&["containers", "--json"]).ok().answer_to("containers");
+        let of = |name: &str| {
+            let container = answer.as_array().unwrap().iter().find(|it| it["name"] == name).unwrap();
+            container["cgroup-limits"].as_object().expect("they were read").clone()
+        };
+        let (limited, free, told) = (of("limited"), of("free"), &Docker::inspect("limited")["HostConfig"]);
+        assert_eq!(limited["memory-bytes"], told["Memory"]);
+        assert_eq!(limited["cpu-usec-per-second"], told["NanoCpus"].as_u64().unwrap() / 1000);
+        assert_eq!((&limited["tasks-max"], &limited["cpus"]), (&told["PidsLimit"], &told["CpusetCpus"]));
+        for key in ["memory-bytes", "cpu-usec-per-second", "tasks-max"] {
+            let is_limit = free.get(key).is_some_and(Value::is_number);
+            assert!(!is_limit || free[key].as_u64() > limited[key].as_u64(), "{key}: {free:?}");
+        }
+        let shown = lxkns_says(&["show", "limited"]).ok().text().to_owned();
+        for part in ["memory 64 MiB", "CPUs 0.5", "tasks 50", "runs on CPUs 0"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+    });
+}
+
 /// `lxkns containers`: which namespaces are a container's own, the host's or another's, and what confines it. The kernel says
 /// what is right.
 pub(super) fn matrix(name: &str) {

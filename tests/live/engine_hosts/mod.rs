@@ -147,6 +147,7 @@ pub(super) fn tests() -> Vec<Test> {
         engine("engine_hosts::api::podman", PODMAN, api::podman),
         engine("engine_hosts::docker::daemon", DOCKER, docker::daemon),
         engine("engine_hosts::docker::matrix", DOCKER, docker::matrix),
+        engine("engine_hosts::docker::limits", DOCKER, docker::limits),
         engine("engine_hosts::docker::unified_cgroups", DOCKER, docker::unified_cgroups),
         engine("engine_hosts::docker::ordinary_user", DOCKER_USER, docker::ordinary_user),
         engine("engine_hosts::docker::killed_shim", DOCKER, docker::killed_shim),
@@ -228,13 +229,14 @@ fn with_pid(pid: u64, command: &mut std::process::Command) -> u32 {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
     loop {
         fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).unwrap();
-        let mut child = command.spawn().unwrap();
-        if u64::from(child.id()) == pid {
-            return child.id();
+        let child = host::until_the_end(command);
+        if u64::from(child) == pid {
+            return child;
         }
         // Another process was started in between.
-        child.kill().unwrap();
-        child.wait().unwrap();
+        host::signal(child, rustix::process::Signal::KILL);
+        let child = rustix::process::Pid::from_raw(child as i32);
+        rustix::process::waitpid(child, rustix::process::WaitOptions::empty()).unwrap();
         assert!(std::time::Instant::now() < end, "PID {pid} is not free");
     }
 }

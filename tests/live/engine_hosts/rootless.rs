@@ -1,12 +1,13 @@
 //! Docker without root: what says so is its user's, and counts for that user's processes.
 
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
 use super::docker::Docker;
-use super::host::{Cgroups, enters, on_own_host, signal, succeeds};
+use super::host::{Cgroups, enters, on_own_host, pidfd, signal, succeeds, until_the_end, wait};
 use super::seen::{Seen, Told};
 use super::{image, is_named, user};
 
@@ -17,17 +18,16 @@ const SOCKET: &str = "/run/user/4711/docker.sock";
 const HOST: &str = "unix:///run/user/4711/docker.sock";
 
 /// Starts it, as its user, with the image.
-pub(super) fn start() -> Child {
+pub(super) fn start() {
     user::make_tun();
     let mut daemon = user::command(PROGRAM);
     daemon.args(["--storage-driver=vfs", "--iptables=false", "--bridge=none"]);
-    let mut daemon = daemon.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    daemon.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let ended = pidfd(until_the_end(&mut daemon));
     while UnixStream::connect(SOCKET).is_err() {
-        assert_eq!(daemon.try_wait().unwrap(), None, "it has ended");
-        std::thread::yield_now();
+        assert!(!wait(&[&ended], Duration::from_millis(10)), "it has ended");
     }
     succeeds("docker", &["--host", HOST, "load", "--input", &image::archive()]);
-    daemon
 }
 
 /// Starts a container, and returns what Docker says of it.
@@ -52,7 +52,7 @@ pub(super) fn check(seen: &Seen, told: &[Told]) {
 pub(super) fn docker(name: &str) {
     on_own_host(name, Cgroups::AsHere, || {
         user::make();
-        let _daemon = start();
+        start();
         let told =
             [run("mine", &["--label", "com.docker.compose.project=shop"]), run("other", &["--cgroupns", "host"])];
         assert_eq!(told[0].groups, ["shop"]);

@@ -227,7 +227,7 @@ pub(super) fn rootless_docker(name: &str) {
         let bus = "[Unit]\nDefaultDependencies=no\nRequires=dbus.socket\n[Service]\nType=notify\nSockets=dbus.socket\n\
                    ExecStart=dbus-daemon --session --address=systemd: --nofork --nopidfile --systemd-activation\n";
         user_manager("dbus.service", &[("dbus.socket", socket), ("dbus.service", bus)]);
-        let _daemon = rootless::start();
+        rootless::start();
         let told = [rootless::run("mine", &[]), rootless::run("other", &["--cgroupns", "host"])];
         let own = format!("/user.slice/user-{0}.slice/user@{0}.service/user.slice/", user::UID);
         assert!(cgroup(told[0].pid).starts_with(&own), "{}", cgroup(told[0].pid));

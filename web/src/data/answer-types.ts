@@ -2,6 +2,7 @@
 
 export type Severity = "info" | "low" | "medium" | "high";
 export type CapsReason = "member" | "ancestor" | "creator" | "elsewhere" | "not-known";
+export type CgroupLimit = "memory-bytes" | "memory-high-bytes" | "swap-bytes" | "cpu-usec-per-second" | "tasks-max";
 export type Seccomp = "none" | "strict" | "filter" | "dead";
 export type Release = ReleaseStep[];
 export type NamespaceAnswer = NamespaceAnswer1 & {
@@ -159,6 +160,7 @@ export interface ContainersEnvelope {
 export interface ContainerAnswer {
   capabilities: string[] | null;
   cgroup: string | null;
+  "cgroup-limits": CgroupLimits | null;
   confidence: string;
   created: string | null;
   disagreements: Disagreement[];
@@ -187,6 +189,16 @@ export interface ContainerAnswer {
   seccomp: Seccomp | null;
   state: string | null;
   target: string;
+}
+export interface CgroupLimits {
+  "cpu-usec-per-second"?: number | null;
+  "cpu-weight"?: number | null;
+  cpus?: string | null;
+  "memory-bytes"?: number | null;
+  "memory-high-bytes"?: number | null;
+  "swap-bytes"?: number | null;
+  "tasks-max"?: number | null;
+  unlimited: CgroupLimit[];
 }
 export interface Disagreement {
   about: string;
@@ -293,6 +305,7 @@ export interface EdgeAnswer {
   to: [number, number];
 }
 export interface GraphLink {
+  addresses: LinkAddressAnswer[] | null;
   container?: Container | null;
   /**
    * @minItems 2
@@ -322,6 +335,12 @@ export interface GraphLink {
   unit?: Unit | null;
   up: boolean;
   users: LinkUserAnswer[];
+}
+export interface LinkAddressAnswer {
+  address: string;
+  peer: string | null;
+  prefix: number;
+  scope: string;
 }
 export interface LeftOverAnswer {
   /**
@@ -552,6 +571,7 @@ export interface References {
 }
 export interface ProcessAnswer {
   "capability-sets": SetsAnswer | null;
+  "cgroup-limits": CgroupLimits | null;
   cgroups: CgroupAnswer[] | null;
   command: string;
   "compared-with": string;

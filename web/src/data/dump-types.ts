@@ -1,6 +1,10 @@
 /* Generated from docs/schema.json by `npm run types`. */
 
 /**
+ * A limit on an amount.
+ */
+export type CgroupLimit = "memory-bytes" | "memory-high-bytes" | "swap-bytes" | "cpu-usec-per-second" | "tasks-max";
+/**
  * A type of namespaces.
  */
 export type TypeName = "mnt" | "cgroup" | "uts" | "ipc" | "user" | "pid" | "net" | "time";
@@ -375,6 +379,7 @@ export interface Container {
     | {
         escaped: string;
       };
+  "cgroup-limits"?: CgroupLimits;
   /**
    * How far it can be relied on: the best of its evidence.
    */
@@ -501,6 +506,48 @@ export interface Container {
    * `crun`, `unknown`.
    */
   type: string;
+}
+/**
+ * What its control groups let it use; absent where that was not read.
+ */
+export interface CgroupLimits {
+  /**
+   * Time on all CPUs together, in microseconds per second: 500,000 is half a CPU; `cpu.max`, v1's `cpu.cfs_quota_us`.
+   * Absent where unlimited or not known.
+   */
+  "cpu-usec-per-second"?: number;
+  /**
+   * The share of its control group beside its siblings where CPUs are short, 100 by default: `cpu.weight`. Absent where
+   * not known, as of v1, or where siblings are not told apart.
+   */
+  "cpu-weight"?: number;
+  /**
+   * The CPUs that tasks can run on, as in `0-3,6`: `cpuset.cpus.effective`, v1's `cpuset.effective_cpus`. Absent where not
+   * known.
+   */
+  cpus?: string;
+  /**
+   * Memory in bytes, above which tasks are killed: `memory.max`, v1's `memory.limit_in_bytes`. Absent where
+   * unlimited or not known.
+   */
+  "memory-bytes"?: number;
+  /**
+   * Memory in bytes, above which tasks are slowed down: `memory.high`. Absent where unlimited or not known, as of v1.
+   */
+  "memory-high-bytes"?: number;
+  /**
+   * Swap space in bytes: `memory.swap.max`. Absent where unlimited or not known, as of v1, which has no limit of
+   * its own for it.
+   */
+  "swap-bytes"?: number;
+  /**
+   * How many tasks there can be: `pids.max`. Absent where unlimited or not known.
+   */
+  "tasks-max"?: number;
+  /**
+   * What is absent above because nothing limits it.
+   */
+  unlimited: CgroupLimit[];
 }
 /**
  * Two sources that say different things.

@@ -124,6 +124,8 @@ export interface Container {
   role: string | undefined;
   cgroup: string | undefined;
   networkPath: string | undefined;
+  /** What its control groups let it use; none where that was not read. */
+  limits: wire.CgroupLimits | undefined;
   pod: string | undefined;
   labels: [string, string][];
   annotations: [string, string][];
@@ -486,6 +488,7 @@ function addContainers(host: Host, dump: wire.LxknsDump, info: wire.ContainersIn
       role: or(raw.role),
       cgroup: textOf(raw.cgroup),
       networkPath: textOf(raw["network-path"]),
+      limits: raw["cgroup-limits"] ?? undefined,
       pod: pod && [textOf(pod.namespace), textOf(pod.name)].filter((part) => part !== undefined).join("/"),
       labels: pairs(raw.labels),
       annotations: pairs(raw.annotations),

@@ -88,7 +88,7 @@ export function indexOf(host: Host, extra: Extra = {}): Index {
   for (const link of extra.links?.links ?? []) {
     add(
       "link", link.name, `${link.kind ?? S.kinds.link} ${S.in} net:[${link.nsid}] ${link.mac ?? ""}`,
-      hrefOf({ kind: "link", netns: link.id[0], index: link.id[1] }), [link.name, link.mac ?? undefined, link.target], [link.target, link["netns-name"] ?? undefined],
+      hrefOf({ kind: "link", netns: link.id[0], index: link.id[1] }), [link.name, link.mac ?? undefined, link.target, ...(link.addresses ?? []).map((one) => one.address)], [link.target, link["netns-name"] ?? undefined],
     );
   }
   for (const port of extra.ports ?? []) {

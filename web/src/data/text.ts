@@ -75,3 +75,11 @@ export function expand(ranges: readonly Range[], limit = 4096): number[] {
   }
   return all;
 }
+
+/** `64 MiB`: in the unit that gives at least one. */
+export function bytes(count: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+  let unit = 0;
+  for (; count >= 1024 && unit < units.length - 1; count /= 1024) unit++;
+  return `${Math.floor(count * 1000) / 1000} ${units[unit]}`;
+}

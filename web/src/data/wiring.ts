@@ -27,8 +27,6 @@ export interface Net {
   orphan: boolean;
   links: LinkAnswer[];
   ports: PortAnswer[];
-  /** Addresses by index of the link, where they are known. */
-  addresses: Map<number, string[]>;
 }
 
 export interface Wiring {
@@ -51,7 +49,11 @@ export interface Words {
 export const linkKey = (id: LinkId): string => `${id[0]}/${id[1]}`;
 
 /** What is drawn: all network namespaces with links, or one with those that it is connected to. */
-export function wiringOf(graph: GraphAnswer, known: { initial: (id: number) => boolean; addresses: (id: number) => Map<number, string[]>; title: (id: number) => string | undefined }, ports: readonly PortAnswer[] = [], only?: number): Wiring {
+/** The addresses of a link by which others can reach it; none where they are not known. */
+export const addressesOf = (link: LinkAnswer): string[] =>
+  (link.addresses ?? []).filter((one) => one.scope !== "host" && one.scope !== "link").map((one) => `${one.address}/${one.prefix}`);
+
+export function wiringOf(graph: GraphAnswer, known: { initial: (id: number) => boolean; title: (id: number) => string | undefined }, ports: readonly PortAnswer[] = [], only?: number): Wiring {
   let { links, edges } = graph;
   if (only !== undefined) {
     const near = new Set([only]);
@@ -67,7 +69,7 @@ export function wiringOf(graph: GraphAnswer, known: { initial: (id: number) => b
     let net = byId.get(link.id[0]);
     if (!net) {
       const title = known.title(link.id[0]) ?? link.container?.name ?? link["netns-name"] ?? (link.process ? `${link.process.name} ${link.process.pid}` : `net:[${link.id[0]}]`);
-      net = { id: link.id[0], title, initial: known.initial(link.id[0]), orphan: !link.process, links: [], ports: [], addresses: known.addresses(link.id[0]) };
+      net = { id: link.id[0], title, initial: known.initial(link.id[0]), orphan: !link.process, links: [], ports: [] };
       byId.set(link.id[0], net);
     }
     net.links.push(link);
@@ -302,7 +304,7 @@ function cardLines(wiring: Wiring, placed: Placed, most: number, words: Words): 
     const kind = link.kind === "veth" || link.name === "lo" ? "" : ` · ${link.kind ?? words.physical}`;
     const master = link.master ? ` → ${net.links.find((one) => one.id[1] === link.master![1])?.name ?? ""}` : "";
     lines.push({ text: `${link.name}${kind}${other}${master}${link.up ? "" : " · down"}`, style: "link", link });
-    for (const address of (net.addresses.get(link.id[1]) ?? []).slice(0, 2)) lines.push({ text: `   ${address}`, style: "small" });
+    for (const address of addressesOf(link).slice(0, 2)) lines.push({ text: `   ${address}`, style: "small" });
     for (const user of link.users.slice(0, 2)) lines.push({ text: `   ${user.name} ${user.pid}`, style: "small" });
   }
   return { lines, hidden: links.length - shown.length };

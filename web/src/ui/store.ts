@@ -459,6 +459,9 @@ const LEAST = 300;
 /** The longest time until the page looks at what it was told of, in milliseconds. */
 const LONGEST = 10_000;
 
+/** When an agent that refused to tell events is asked for them again at the earliest, in milliseconds. */
+const REFUSED = 5000;
+
 /** When an agent that does not answer is asked again, in milliseconds. */
 const RETRY = 3000;
 
@@ -470,6 +473,8 @@ export function follow(): () => void {
   let took = 0;
   let wanted = false;
   let triedAt = 0;
+  /** The last event that was heard, from which the agent can go on. */
+  let lastEvent = "";
 
   const look = async (): Promise<void> => {
     // Whoever looks already makes a plan when that has ended.
@@ -504,11 +509,11 @@ export function follow(): () => void {
   };
   const arrange = (): void => {
     const follows = store.live && store.settings.events;
-    // The browser gives up on an agent that refused; it may have them later.
-    if (events?.readyState === EventSource.CLOSED && Date.now() - triedAt > 60_000) events = undefined;
+    // The browser gives up on an agent that refused, as one does that is being started; it may have them later.
+    if (events?.readyState === EventSource.CLOSED && store.reachable && Date.now() - triedAt > REFUSED) events = undefined;
     if (follows && !events) {
       triedAt = Date.now();
-      events = new EventSource("api/v1/events");
+      events = new EventSource(answerUrl("events", lastEvent ? { since: lastEvent } : {}));
       const follows = (now: boolean): void => {
         if (store.follows === now) return;
         store.follows = now;
@@ -519,7 +524,9 @@ export function follow(): () => void {
       for (const kind of EVENTS) {
         events.addEventListener(kind, (event) => {
           // Errors of the connection have no data.
-          if (!("data" in event) || !store.heard(kind, String(event.data))) return;
+          if (!("data" in event)) return;
+          lastEvent = event.lastEventId || lastEvent;
+          if (!store.heard(kind, String(event.data))) return;
           wanted = true;
           plan();
         });

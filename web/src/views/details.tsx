@@ -5,10 +5,10 @@ import { useState } from "preact/hooks";
 import { hrefOf, viewHref } from "../data/address";
 import type { AuditAnswer, CapsAnswer, GraphAnswer, LinkAnswer, ShowAnswer, WhoCanAnswer } from "../data/answers";
 import { CAPABILITIES, capabilityNames } from "../data/capabilities";
-import type { Gap, Holder } from "../data/dump-types";
+import type { CgroupLimit, CgroupLimits, Gap, Holder } from "../data/dump-types";
 import { commandLine, TYPES, userLabel, type Container, type Host, type Missing, type Ns, type Proc, type Task } from "../data/host";
 import { isOver } from "../data/diff";
-import { rangesText } from "../data/text";
+import { bytes, rangesText } from "../data/text";
 import { S } from "../strings";
 import { Answer, Card, ContainerRef, Facts, Heading, MemberCount, NsById, NsRef, NsTags, ProcById, ProcRef, Some, Tag, TaskRef, Unread } from "../ui/bits";
 import { useStore } from "../ui/store";
@@ -344,6 +344,27 @@ export function TaskView({ host, task }: { host: Host; task: Task }): JSX.Elemen
   );
 }
 
+/** What a container's control groups let it use; without what few have, where it has none. */
+function Limits({ limits }: { limits: CgroupLimits }): JSX.Element {
+  const amount = (name: CgroupLimit, text: (amount: number) => string): ComponentChildren => {
+    const value = limits[name];
+    return value != null ? text(value) : limits.unlimited.includes(name) ? S.containers.unlimited : undefined;
+  };
+  return (
+    <Facts
+      facts={[
+        [S.containers.memory, amount("memory-bytes", bytes)],
+        limits["memory-high-bytes"] != null && [S.containers.memoryHigh, amount("memory-high-bytes", bytes)],
+        limits["swap-bytes"] != null && [S.containers.swap, amount("swap-bytes", bytes)],
+        [S.containers.cpus, amount("cpu-usec-per-second", S.containers.cpuTime)],
+        limits["cpu-weight"] != null && [S.containers.cpuWeight, limits["cpu-weight"]],
+        [S.containers.runsOn, limits.cpus],
+        [S.containers.maxTasks, amount("tasks-max", String)],
+      ]}
+    />
+  );
+}
+
 export function ContainerView({ host, container }: { host: Host; container: Container }): JSX.Element {
   const root = rootOnHost(host, container);
   const set = container.process?.capabilities?.effective;
@@ -391,6 +412,7 @@ export function ContainerView({ host, container }: { host: Host; container: Cont
             ]}
           />
         </Card>
+        {container.limits && <Card title={S.containers.limits}><Limits limits={container.limits} /></Card>}
         <Card title={S.columns.processes}>{container.members.length > 0 ? <Some items={container.members} limit={15} each={(one) => <ProcLine process={one} />} /> : <p class="dim">{S.none}</p>}</Card>
         <Card title={S.containers.labels}>
           {container.labels.length + container.annotations.length > 0 ? <Facts facts={[...container.labels, ...container.annotations].map(([key, value]) => [key, <bdi class="wrap">{value}</bdi>])} /> : <p class="dim">{S.none}</p>}

@@ -1,6 +1,6 @@
 // Search, comparing, settings, help.
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { viewHref } from "../data/address";
 import type { EventLine } from "../data/answers";
@@ -59,6 +59,7 @@ export function SearchField(): JSX.Element {
   const [text, setText] = useState("");
   const [at, setAt] = useState(-1);
   const [open, setOpen] = useState(false);
+  const closing = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const { host } = useStore();
   const hits = useMemo(() => (open && text.trim() && host ? search(store.searchIndex(), text, 8).hits : []), [text, open, host]);
   useEffect(() => {
@@ -101,8 +102,14 @@ export function SearchField(): JSX.Element {
         autocomplete="off"
         spellcheck={false}
         value={text}
-        onFocus={() => setOpen(true)}
-        onBlur={() => setTimeout(() => setOpen(false), 150)}
+        onFocus={() => {
+          clearTimeout(closing.current);
+          setOpen(true);
+        }}
+        onBlur={() => {
+          // A hit that is clicked is still there.
+          closing.current = setTimeout(() => setOpen(false), 150);
+        }}
         onInput={(event) => {
           setText(event.currentTarget.value);
           setAt(-1);

@@ -3,48 +3,15 @@
 import { useMemo, useRef, useState } from "preact/hooks";
 import type { JSX } from "preact";
 import { hrefOf } from "../data/address";
-import type { GraphAnswer, LinkAnswer, PortAnswer, ShowAnswer } from "../data/answers";
+import type { GraphAnswer, LinkAnswer, PortAnswer } from "../data/answers";
 import { containerOf, isOrphan, type Host } from "../data/host";
 import { collate } from "../data/text";
-import { draw, linkKey, pictureOf, toSvg, wiringOf, type Net, type Palette, type Picture, type Wiring } from "../data/wiring";
+import { addressesOf, draw, linkKey, pictureOf, toSvg, wiringOf, type Net, type Palette, type Picture, type Wiring } from "../data/wiring";
 import { S } from "../strings";
-import { Answer, ContainerRef, Heading, NsById, ProcById, Tag } from "../ui/bits";
+import { Answer, ContainerRef, Heading, NsById, ProcById, Tag, Unread } from "../ui/bits";
 import { Grid, useFilter, type Column, type Tree } from "../ui/grid";
 import { store, useStore } from "../ui/store";
 import { save, saveBlob } from "./misc";
-
-/** Addresses are asked for so many namespaces at a time, one question after the other, and of so many at most. */
-const AT_A_TIME = 16;
-const MOST_ASKED = 512;
-/** Addresses change seldom: how long they last, in milliseconds. */
-const ADDRESSES_LAST = 60_000;
-
-/** The addresses of network namespaces, as far as the agent has told them: by namespace and link. */
-function useAddresses(ids: number[]): { addresses: Map<number, Map<number, string[]>>; waits: boolean } {
-  useStore();
-  const answers: ShowAnswer[][] = [];
-  let waits = false;
-  for (let n = 0; store.live && n < Math.min(ids.length, MOST_ASKED) && !waits; n += AT_A_TIME) {
-    const asked = store.ask<ShowAnswer>("show", ids.slice(n, n + AT_A_TIME).map((id): [string, string] => ["target", String(id)]), ADDRESSES_LAST);
-    if (asked.state === "is") answers.push(asked.value.results);
-    waits = asked.state === "asking";
-  }
-  const known = answers.length;
-  const newest = answers.at(-1);
-  const addresses = useMemo(() => {
-    const all = new Map<number, Map<number, string[]>>();
-    for (const { namespace } of answers.flat()) {
-      if (!namespace) continue;
-      const by = new Map<number, string[]>();
-      for (const one of namespace.network?.addresses ?? []) {
-        if (one.scope !== "host" && one.scope !== "link") by.set(one.index, [...(by.get(one.index) ?? []), `${one.address}/${one.prefix}`]);
-      }
-      all.set(namespace.nsid, by);
-    }
-    return all;
-  }, [known, newest]);
-  return { addresses, waits };
-}
 
 export function WiringView({ host, only }: { host: Host; only: number | undefined }): JSX.Element {
   const [table, setTable] = useState(false);
@@ -64,8 +31,6 @@ function Shown({ host, graph, only, table, setTable }: { host: Host; graph: Grap
   useStore();
   const asked = store.ask<PortAnswer>("ports", {});
   const ports = asked.state === "is" ? asked.value.results : undefined;
-  const ids = useMemo(() => [...new Set(graph.links.map((link) => link.id[0]))], [graph]);
-  const { addresses, waits } = useAddresses(ids);
   const wiring = useMemo(() => {
     const title = (id: number): string | undefined => {
       const ns = host.namespaces.get(id);
@@ -76,10 +41,11 @@ function Shown({ host, graph, only, table, setTable }: { host: Host; graph: Grap
       const [senior] = ns.leaders;
       return ns.netnsName ?? (senior && `${senior.name} ${senior.pid}`);
     };
-    return wiringOf(graph, { initial: (id) => host.namespaces.get(id)?.initial ?? false, title, addresses: (id) => addresses.get(id) ?? new Map() }, ports, only);
-  }, [graph, ports, only, host, addresses]);
+    return wiringOf(graph, { initial: (id) => host.namespaces.get(id)?.initial ?? false, title }, ports, only);
+  }, [graph, ports, only, host]);
   const picture = useMemo(() => pictureOf(wiring, S.wiring), [wiring]);
-  return table ? <WiringTable host={host} wiring={wiring} back={() => setTable(false)} /> : <PictureView picture={picture} table={() => setTable(true)} note={waits ? S.wiring.waits : store.live && ids.length > MOST_ASKED ? S.wiring.capped(MOST_ASKED) : undefined} />;
+  const unknown = new Set(graph.links.filter((link) => !link.addresses).map((link) => link.id[0])).size;
+  return table ? <WiringTable host={host} wiring={wiring} back={() => setTable(false)} /> : <PictureView picture={picture} table={() => setTable(true)} note={unknown > 0 ? S.wiring.noAddresses(unknown) : undefined} />;
 }
 
 function palette(element: Element): Palette {
@@ -183,7 +149,7 @@ function WiringTable({ host, wiring, back }: { host: Host; wiring: Wiring; back:
         );
       },
     },
-    { id: "address", title: S.ports.address, width: "minmax(8rem, 0.8fr)", from: 860, cell: (row) => (row.kind === "link" ? <span>{wiring.byId.get(row.link.id[0])?.addresses.get(row.link.id[1])?.join(" ")}</span> : null) },
+    { id: "address", title: S.ports.address, width: "minmax(8rem, 0.8fr)", from: 860, cell: (row) => (row.kind !== "link" ? null : row.link.addresses ? <span>{addressesOf(row.link).join(" ")}</span> : <Unread>{S.notKnown}</Unread>) },
     { id: "container", title: S.columns.container, width: "minmax(7rem, 0.7fr)", from: 960, cell: (row) => { const one = row.kind === "net" ? host.namespaces.get(row.net.id)?.containers[0] : undefined; return one ? <ContainerRef container={one} inRow /> : null; } },
   ];
   return <Grid id="wiring" label={S.views.wiring} columns={columns} tree={tree} match={match} openTo={1} tools={<>{input}<button type="button" onClick={back}>{S.wiring.picture}</button></>} />;

@@ -1,8 +1,8 @@
-//! The files of control groups that say what devices it lets its tasks open, cgroup v1's `devices.list`, and whether a group is
-//! frozen: cgroup v2's `cgroup.events` and `cgroup.freeze`,
+//! The files of control groups that say how much a group lets its tasks use, what devices it lets them open, cgroup v1's
+//! `devices.list`, and whether it is frozen: cgroup v2's `cgroup.events` and `cgroup.freeze`,
 //! cgroup v1's `freezer.state` and `freezer.self_freezing`.
 
-use super::{ParseError, fields, lines};
+use super::{ParseError, decimal, fields, lines};
 use crate::model::DeviceAccess;
 
 /// What cgroup v1's `freezer.state` says.
@@ -61,6 +61,40 @@ pub(crate) fn freezer_state(text: &[u8]) -> Result<FreezerState, ParseError> {
     }
 }
 
+/// A limit: the least comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Bound {
+    /// No more than this.
+    At(u64),
+    /// Any amount.
+    Unlimited,
+}
+
+/// Reads a limit: `memory.max`, `pids.max` and their like; of CPU time (`cpu.max`, v1's `cpu.cfs_quota_us`, whose period stands
+/// in another file) in microseconds per second.
+pub(crate) fn bound(text: &[u8], period: Option<&[u8]>) -> Result<Bound, ParseError> {
+    /// v1 has no word for any amount of memory: it is the largest number of whole pages, which can have 64 KiB.
+    const LARGEST: u64 = i64::MAX.cast_unsigned() - 0xffff;
+    let error = ParseError { what: "cgroup limit", line: 1, expected: "a number or max, and for CPU time a period" };
+    let mut fields = fields(text.strip_suffix(b"\n").unwrap_or(text));
+    let first = fields.next().ok_or(error)?;
+    let period = match fields.next().or(period.map(<[u8]>::trim_ascii)) {
+        Some(period) => Some(decimal(period).filter(|&period: &u64| period > 0).ok_or(error)?),
+        None => None,
+    };
+    if fields.next().is_some() {
+        return Err(error);
+    }
+    match first {
+        b"max" | b"-1" => Ok(Bound::Unlimited),
+        number => match (decimal::<u64>(number).ok_or(error)?, period) {
+            (LARGEST.., _) => Ok(Bound::Unlimited),
+            (number, Some(period)) => Ok(Bound::At(number.saturating_mul(1_000_000) / period)),
+            (number, None) => Ok(Bound::At(number)),
+        },
+    }
+}
+
 /// Reads a 0 or a 1.
 fn zero_or_one(text: &[u8]) -> Option<bool> {
     match text {
@@ -73,6 +107,29 @@ fn zero_or_one(text: &[u8]) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits() {
+        for (text, period, expected) in [
+            ("max\n", None, Bound::Unlimited),
+            ("67108864\n", None, Bound::At(67_108_864)),
+            ("0\n", None, Bound::At(0)),
+            ("max 100000\n", None, Bound::Unlimited),
+            ("50000 100000\n", None, Bound::At(500_000)),
+            ("150000 100000", None, Bound::At(1_500_000)),
+            ("-1\n", Some("100000\n"), Bound::Unlimited),
+            ("25000\n", Some("100000\n"), Bound::At(250_000)),
+            ("9223372036854771712\n", None, Bound::Unlimited),
+            ("9223372036854710272\n", None, Bound::Unlimited),
+            ("18446744073709551615 1000", None, Bound::Unlimited),
+        ] {
+            assert_eq!(bound(text.as_bytes(), period.map(str::as_bytes)), Ok(expected), "{text}");
+        }
+        for text in ["", "\n", "all", "1 0", "max 0", "1 2 3", "-2", "1 max", "1x"] {
+            assert!(bound(text.as_bytes(), None).is_err(), "{text:?}");
+        }
+        assert!(Bound::At(u64::MAX) < Bound::Unlimited);
+    }
 
     #[test]
     fn lists_of_devices() {

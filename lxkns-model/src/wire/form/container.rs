@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Confidence, ContainerHealth, ContainerRole, ContainerState, EvidenceKind, UnitKind};
+use crate::{CgroupLimits, Confidence, ContainerHealth, ContainerRole, ContainerState, EvidenceKind, UnitKind};
 
 /// A container.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -89,6 +89,9 @@ pub(crate) struct Container {
     /// Its control group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<Text>,
+    /// What its control groups let it use; absent where that was not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup_limits: Option<CgroupLimits>,
     /// The path of the network namespace that was made for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_path: Option<Text>,

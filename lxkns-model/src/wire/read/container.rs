@@ -195,6 +195,7 @@ fn container(form: &form::Container, read: &Containers, unseen: &BTreeSet<usize>
         },
         role: form.role.unwrap_or(ContainerRole::Workload),
         cgroup: said_text("cgroup", &form.cgroup)?,
+        limits: form.cgroup_limits.clone(),
         network_path: said_text("network-path", &form.network_path)?,
         groups: groups.collect::<Result<_, _>>()?,
         inside: form.inside,

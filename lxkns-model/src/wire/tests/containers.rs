@@ -39,6 +39,16 @@ pub(super) fn all() -> Containers {
         by: 0,
     });
     web.cgroup = said("/docker/4f1a", 0);
+    web.limits = Some(CgroupLimits {
+        memory_bytes: Some(u64::MAX),
+        memory_high_bytes: None,
+        swap_bytes: Some(0),
+        cpu_usec_per_second: Some(500_000),
+        cpu_weight: Some(100),
+        cpus: Some("0-1,3".to_owned()),
+        tasks_max: None,
+        unlimited: vec![CgroupLimit::TasksMax],
+    });
     web.network_path = said("/run/netns/cni-1", 2);
     web.groups = vec![1, 0];
     web.flavor = Some("com.docker.devcontainer".into());

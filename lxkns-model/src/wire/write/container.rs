@@ -148,6 +148,7 @@ impl<'a> Places<'a> {
             pod: container.pod.as_ref().map(|said| pod(&said.value)),
             role: (container.role != model::ContainerRole::Workload).then_some(container.role),
             cgroup: container.cgroup.as_ref().map(|said| any(&said.value)),
+            cgroup_limits: container.limits.clone(),
             network_path: container.network_path.as_ref().map(|said| any(&said.value)),
             inside: container.inside,
             evidence: Some(container.evidence.iter().map(|evidence| self.evidence(evidence)).collect()),

@@ -1,4 +1,4 @@
-//! Questions that commands of `lxkns` ask too: the same answers, in the same JSON.
+//! Questions that commands of `lxkns` ask too: the same answers, in the same JSON, by `lxkns_live::questions`.
 //!
 //! No path that a client names is looked up: one means what the lists of mounts say. What a scan does not have is read when
 //! it is asked about, with the same deadlines as the command's.
@@ -8,17 +8,13 @@ mod living;
 mod network;
 mod reasons;
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
+use lxkns_answers::Context;
 use lxkns_answers::json::{self, Envelope};
 use lxkns_answers::resolve::{Resolver, Unresolved};
-use lxkns_answers::target::{Asked, Target};
+use lxkns_answers::target::Asked;
 use lxkns_answers::text::escape::printable;
-use lxkns_answers::{Context, gaps};
 use lxkns_core::Snapshot;
-use lxkns_core::model::CompactSort as _;
-use lxkns_core::model::{Ending, Gap, NamespaceId, NamespaceType, Places, Suspect};
+use lxkns_core::model::{NamespaceId, NamespaceType, Pid};
 use serde::Serialize;
 
 use super::body::Writer;
@@ -80,9 +76,9 @@ impl<'a> Asking<'a> {
         Resolver::new(self.context(), self.host)
     }
 
-    /// What is answered: results, and what could not be seen.
-    fn envelope<T: Serialize>(&self, results: Vec<T>, gaps: Vec<String>) -> Result<Answer, Problem> {
-        json(&Envelope::new(self.question.kind.name(), results, gaps))
+    /// The process that is asked about.
+    fn pid(&self) -> Result<Option<Pid>, Problem> {
+        Ok(self.question.numbers("pid", "a PID")?.last().copied().map(Pid))
     }
 }
 
@@ -105,54 +101,36 @@ pub(super) fn json(value: &impl Serialize) -> Result<Answer, Problem> {
     Ok(body.answer(200, Content::Json))
 }
 
-fn gap_lines(snapshot: &Snapshot, places: Places) -> Vec<String> {
-    gaps::lines(snapshot, places, gaps::held(snapshot))
+fn told<T: Serialize>(envelope: Envelope<T>) -> Result<Answer, Problem> {
+    json(&envelope)
 }
 
-/// What a TARGET was asked for in, safe to print.
-fn name(asked: &Asked) -> String {
-    printable(asked.text.as_encoded_bytes())
-}
-
-/// The same TARGET, with the namespace of this type in place of a process.
-fn of_type(resolver: &Resolver<'_>, asked: &Asked, ns_type: NamespaceType) -> Result<Asked, Problem> {
-    let settled = resolver.settle(asked)?;
-    Ok(match settled.target {
-        Target::Process(pid) => Asked { text: settled.text, target: Target::OfProcess(pid, ns_type) },
-        _ => settled,
-    })
-}
-
-/// All namespaces that these TARGETs mean.
-fn resolve_all(resolver: &Resolver<'_>, asked: &[Asked]) -> Result<Vec<NamespaceId>, Unresolved> {
-    let mut all = Vec::new();
-    for asked in asked {
-        all.extend(resolver.resolve(asked)?);
-    }
-    Ok(all)
-}
-
-/// What was read beside a scan.
+/// Refuses the question where one of its TARGETs means nothing: the first of them.
 #[derive(Default)]
-struct More {
-    suspects: Vec<Suspect>,
-    gaps: Vec<Gap>,
-    endings: BTreeMap<NamespaceId, Ending>,
+struct Refused(Option<Unresolved>);
+
+impl Refused {
+    fn note(&mut self, unresolved: Unresolved) {
+        self.0.get_or_insert(unresolved);
+    }
+
+    fn check(self) -> Result<(), Problem> {
+        self.0.map_or(Ok(()), |unresolved| Err(unresolved.into()))
+    }
 }
 
-impl More {
-    /// The snapshot with it.
-    fn onto(self, snapshot: &Snapshot) -> Cow<'_, Snapshot> {
-        if self.suspects.is_empty() && self.gaps.is_empty() && self.endings.is_empty() {
-            return Cow::Borrowed(snapshot);
-        }
-        let mut snapshot = snapshot.clone();
-        snapshot.suspects.extend(self.suspects);
-        snapshot.suspects.compact_sort();
-        snapshot.gaps.extend(self.gaps);
-        snapshot.gaps.compact_sort();
-        snapshot.gaps.dedup();
-        snapshot.annotations.endings = self.endings;
-        Cow::Owned(snapshot)
-    }
+/// Why a question about the caller has no answer.
+fn no_caller(parameter: &str) -> String {
+    format!("{parameter}: required: the service does not know the caller")
+}
+
+/// A text of the client's, safe to print, with what is wrong about it.
+fn about(text: &str, what: impl std::fmt::Display) -> String {
+    format!("{}: {what}", printable(text.as_bytes()))
+}
+
+/// The TARGETs, of which there is at least one.
+fn some_targets(question: &Question) -> Result<Vec<Asked>, Problem> {
+    let targets = question.targets()?;
+    if targets.is_empty() { Err(Problem::parameter("target: required")) } else { Ok(targets) }
 }

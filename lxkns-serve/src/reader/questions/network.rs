@@ -1,12 +1,10 @@
 //! What network namespaces have: `ports`, `links`.
 
-use lxkns_answers::lacks::Lacks;
 use lxkns_answers::links::Links;
-use lxkns_answers::ports::{Ports, Scope, inodes};
-use lxkns_core::model::inside::Parts;
-use lxkns_core::model::{DiscoveryOptions, NamespaceId, NamespaceType, Place};
+use lxkns_answers::ports::Ports;
+use lxkns_live::questions::{links, ports};
 
-use super::{Asking, More, context, gap_lines, name};
+use super::{Asking, Refused, context, told};
 use crate::reader::cache::Answer;
 use crate::reader::problem::Problem;
 
@@ -15,47 +13,24 @@ impl Asking<'_> {
         self.question.takes(&["target", "port", "unix"])?;
         let targets = self.question.targets()?;
         let numbers: Vec<u16> = self.question.numbers("port", "a port number")?;
-        let mut scope = None;
-        if !targets.is_empty() {
-            let (resolver, mut meant) = (self.resolver(), Scope::default());
-            for asked in &targets {
-                meant.add(self.snapshot, &resolver, asked)?;
-            }
-            scope = Some(meant);
-        }
-        let parts = Parts { sockets: true, unix_sockets: self.question.flag("unix")?, ..Parts::default() };
-        let namespaces = Scope::to_survey(scope.as_ref(), self.snapshot);
-        let (session, timeout) = (&self.host.session, self.host.settings.timeout);
-        let surveyed = lxkns_inside::survey(session, self.snapshot, &namespaces, parts, &self.host.inside, timeout);
-        let inodes = inodes(&surveyed);
-        // Who made a socket can have come since the scan.
-        let (users, gaps) = if inodes.is_empty() { Default::default() } else { session.all_socket_users(&inodes) };
-        let snapshot = More { gaps, ..More::default() }.onto(self.snapshot);
+        let (host, mut refused) = (self.host.living(), Refused::default());
+        let scope = ports::scope(self.snapshot, &self.resolver(), &targets, &mut |it| refused.note(it));
+        refused.check()?;
+        let has_unix = self.question.flag("unix")?;
+        let (surveyed, users, more) = ports::read(&host, self.snapshot, scope.as_ref(), has_unix);
+        let snapshot = more.onto(self.snapshot);
         let ports = Ports::new(context(&snapshot), &surveyed, users, scope.as_ref(), &numbers);
-        let places = DiscoveryOptions::namespaces().places.with(Place::Fds).with(Place::TaskFds);
-        let mut gaps = ports.gaps();
-        gaps.extend(gap_lines(&snapshot, places));
-        self.envelope(ports.answers(), gaps)
+        told(ports::answer(&ports, ports::gaps(&snapshot, &ports)))
     }
 
     pub(super) fn links(&self) -> Result<Answer, Problem> {
         self.question.takes(&["target"])?;
-        let targets = self.question.targets()?;
-        let (resolver, mut namespaces) = (self.resolver(), Vec::new());
-        for asked in &targets {
-            let is_net = |id: &NamespaceId| self.snapshot.namespaces[id].ns_type == NamespaceType::Net;
-            let before = namespaces.len();
-            namespaces.extend(resolver.resolve(asked)?.into_iter().filter(is_net));
-            if namespaces.len() == before {
-                return Err(Problem::parameter(format!("{}: no network namespace", name(asked))));
-            }
-        }
-        let all = self.host.links(self.snapshot);
+        let (targets, mut refused) = (self.question.targets()?, Refused::default());
+        let namespaces = links::namespaces(self.snapshot, &self.resolver(), &targets, &mut |it| refused.note(it));
+        refused.check()?;
+        let all = self.host.living().links(self.snapshot);
         let links = Links { context: self.context(), all: &all };
         let shown = links.select((!targets.is_empty()).then_some(&namespaces[..]));
-        let leftovers = links.leftovers(&Lacks::of(self.snapshot));
-        let mut gaps = gap_lines(self.snapshot, DiscoveryOptions::namespaces().places);
-        gaps.extend(links.gaps());
-        self.envelope(vec![links.answer(&shown, &leftovers)], gaps)
+        told(links::answer(&links, &shown, links::gaps(&links)))
     }
 }
