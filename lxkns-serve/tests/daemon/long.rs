@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use libtest_mimic::Trial;
 use lxkns_fixture::probe::is_root;
@@ -98,6 +99,12 @@ impl Drop for Guest {
     }
 }
 
+/// Takes all events until the connection ends.
+fn follow(daemon: &Daemon) -> JoinHandle<()> {
+    let mut events = Client::of(daemon, "", &[]);
+    std::thread::spawn(move || while events.next().is_some() {})
+}
+
 fn many_scans() {
     let scans: usize = std::env::var(SCANS).map_or(60, |count| count.parse().unwrap());
     let daemon = Daemon::start_by(|socket| {
@@ -111,14 +118,16 @@ fn many_scans() {
         command
     });
     let [supervisor] = children(daemon.pid())[..] else { panic!("the service is the only child") };
-    let mut events = Client::of(&daemon, "", &[]);
-    // Whoever follows takes what there is.
-    let followed = std::thread::spawn(move || std::iter::from_fn(|| events.next()).count());
+    let mut followed = follow(&daemon);
     let mut before = None;
     let mut guest = None;
     for scan in 1..=scans {
         if scan % STEADY == 0 {
             guest = Some(Guest::beside(supervisor));
+            // A client that was too slow on a busy host comes back.
+            if followed.is_finished() {
+                followed = follow(&daemon);
+            }
         }
         let list = daemon.json("/api/v1/namespaces");
         assert!(!list["namespaces"].as_array().unwrap().is_empty());
@@ -145,8 +154,8 @@ fn many_scans() {
     println!("{scans} scans: {before:?}, {now:?}");
     assert!(now.is_within(&before), "{scans} scans: {before:?}, then {now:?}");
     assert!(daemon.metric("lxkns_scan_duration_seconds_count") >= scans as f64);
+    // Each network namespace was seen to come.
+    assert!(daemon.metric("lxkns_events_total{kind=\"appeared\"}") >= (scans / STEADY) as f64);
     drop(daemon);
-    let told = followed.join().unwrap();
-    // A network namespace came, and the one before went, each followed by the state.
-    assert!(told > 2 * (scans / STEADY - 1), "{told} events");
+    followed.join().unwrap();
 }
