@@ -1,4 +1,4 @@
-//! `audit`: how far containers and process trees are apart from the host.
+//! `audit`: how well containers and process trees are isolated from the host.
 
 pub use lxkns_answers::audit::options;
 use lxkns_answers::audit::{Answer, Audit, Judgement, Plan};

@@ -76,7 +76,7 @@ impl<'a> Asking<'a> {
         Resolver::new(self.context(), self.host)
     }
 
-    /// The process that is asked about.
+    /// The process to ask about.
     fn pid(&self) -> Result<Option<Pid>, Problem> {
         Ok(self.question.numbers("pid", "a PID")?.last().copied().map(Pid))
     }
