@@ -79,7 +79,7 @@ fn what_does_not_work_is_refused_by_name() {
         ),
         ("tls_server_config: {cert_file: long.pem, key_file: key.pem}", "longer than 1 MiB"),
         ("tls_server_config: {cert_file: ., key_file: key.pem}", "not a regular file"),
-        ("tls_server_config: {cert: x, key: y}", "everybody can read the key"),
+        ("tls_server_config: {cert: x, key: y}", "everyone can read the key"),
         (
             &format!("{TLS}, cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA]}}"),
             "TLS_RSA_WITH_AES_128_CBC_SHA is not supported",
