@@ -12,9 +12,15 @@ pub struct Memory;
 static CODE: AtomicI32 = AtomicI32::new(3);
 
 impl Memory {
-    /// Sets the exit code for running out of memory.
+    /// Sets the exit code for running out of memory. A thread that begins when there is none left for its alternative stack
+    /// is such an end, too: the standard library makes a panic of it.
     pub fn ends_with(code: u8) {
         CODE.store(code.into(), Ordering::Relaxed);
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| match info.payload_as_str() {
+            Some(text) if text.starts_with("failed to allocate an alternative stack") => end(),
+            _ => others(info),
+        }));
     }
 
     /// Has large blocks returned to the system whenever they are freed, and few places that small ones come from: for a

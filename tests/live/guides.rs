@@ -308,7 +308,7 @@ fn umount_busy() {
     let lxkns = |words: &[&str]| {
         let mut ran = run(inside(lxkns().get_program()).args(words));
         // Outside the initial user namespace it says two things more, and that what it saw may not be all.
-        let is_more = |line: &&str| line.starts_with("unless it is locked") || line.starts_with("not searched, ");
+        let is_more = |line: &&str| line.starts_with("unless it is locked") || line.starts_with("not searched: ");
         let hedged = ran.text().replace("at least 1 process, first", "process").replace("in at least ", "in ");
         let hedged = hedged.replace(", at least 2 processes", ", 2 processes");
         let lines = hedged.lines().filter(|line| !is_more(line));

@@ -503,7 +503,7 @@ fn of_a_named_namespace() {
 fn by_library() {
     let (holder, net, _) = left_with_a_socket(87);
     let discovery = Discovery::of_host().unwrap();
-    let snapshot = discovery.run(&DiscoveryOptions::namespaces()).unwrap();
+    let snapshot = discovery.run(&lxkns_live::questions::ports::options()).unwrap();
     let scope = Scope { namespaces: [super::namespace(&snapshot, net).id].into_iter().collect(), ..Scope::default() };
     let program = Inside::new(lxkns().get_program(), "inside");
     let parts = Parts { sockets: true, ..Parts::default() };

@@ -179,7 +179,7 @@ fn exiting() {
     judge(&discover_everything());
     assert!(link("pid").is_ok() && link("net").is_err(), "the kernel says so, too");
     let ran = super::program::run_lxkns(["ls", &format!("{}/net", init.pid())]);
-    ran.fails(1, " has exited, and is in no such namespace any more");
+    ran.fails(1, " has exited and is no longer in a namespace of this type");
     let shown = super::program::run_lxkns(["show", &init.pid().to_string()]);
     let line = shown.text().lines().find(|line| line.trim_start().starts_with("net ")).unwrap();
     assert!(line.contains("none: it has exited"), "{line}");

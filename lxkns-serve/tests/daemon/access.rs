@@ -448,11 +448,11 @@ fn replaced() {
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(3) && log.contains(why), "{log}");
     };
-    refused("no socket");
+    refused("not a socket");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "not ours");
     std::fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("/dev/null", &path).unwrap();
-    refused("no socket");
+    refused("not a socket");
     std::fs::remove_file(&path).unwrap();
     // One that accepts nothing, and has no room for another connection.
     let listener = UnixListener::bind(&path).unwrap();

@@ -228,7 +228,7 @@ fn slow() {
 }
 
 fn bound() {
-    let daemon = Daemon::start(&["--max-connections", "300", "--followers-per-client", "128", "--interval", "0.2"]);
+    let daemon = Daemon::start(&["--max-connections", "300", "--followers-per-client", "200", "--interval", "0.2"]);
     let mut clients: Vec<_> = (0..127).map(|_| Client::of(&daemon, "", &[])).collect();
     assert!(clients.iter().all(|client| client.head.starts_with("HTTP/1.1 200 ")));
     let mut local = UnixStream::connect(&daemon.socket).unwrap();

@@ -113,7 +113,18 @@ fn many_scans() {
             command.args(["--user", "--map-root-user"]);
         }
         command.args(APART).arg(env!("CARGO_BIN_EXE_lxknsd"));
-        command.args(["--log", "json", "--listen", "127.0.0.1:0", "--scan-timeout", "240", "--history", "1"]);
+        command.args([
+            "--log",
+            "json",
+            "--listen",
+            "127.0.0.1:0",
+            "--scan-timeout",
+            "240",
+            "--history",
+            "1",
+            "--min-age",
+            "0",
+        ]);
         command.arg("--listen").arg(format!("unix:{}", socket.display())).stdin(Stdio::null());
         command
     });

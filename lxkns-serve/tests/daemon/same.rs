@@ -140,6 +140,10 @@ fn part(part: Part, text: &str, reader: u64, is_meant: &dyn Fn(&str) -> bool) ->
         answer[results].as_array_mut().unwrap().retain(|result| is_meant(&result.to_string()));
         assert_ne!(answer[results], Value::Array(Vec::new()), "{text}");
     }
+    // Network namespaces of other tests come and go.
+    if let Some(gaps) = answer["gaps"].as_array_mut() {
+        gaps.retain(|gap| gap.as_str().is_none_or(|gap| !gap.contains("net:[") || is_meant(gap)));
+    }
     without(&mut answer, reader);
     serde_json::to_string_pretty(&answer).unwrap()
 }
@@ -285,8 +289,8 @@ fn same() {
         (All, format!("audit?target={pid}"), vec!["audit", pid]),
         (All, format!("audit?target={uts}&target={net}"), vec!["audit", uts, net]),
         (All, "containers".to_owned(), vec!["containers"]),
-        (All, format!("links?target={net}"), vec!["links", net]),
-        (All, format!("links?target={net}&target={of_pid}"), vec!["links", net, of_pid]),
+        (Own, format!("links?target={net}"), vec!["links", net]),
+        (Own, format!("links?target={net}&target={of_pid}"), vec!["links", net, of_pid]),
         (All, "owner?file=/etc/passwd".to_owned(), vec!["owner", "/etc/passwd"]),
         (All, format!("owner?file={process}&dereference"), vec!["owner", process, "--dereference"]),
         (Own, "doctor".to_owned(), vec!["doctor"]),

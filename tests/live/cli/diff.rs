@@ -246,7 +246,7 @@ fn of_another_program() {
         theirs.to_string().as_bytes(),
     );
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.problems().iter().any(|line| line.contains("does not say of which boot")), "{ran:?}");
+    assert!(ran.problems().iter().any(|line| line.contains("does not name its boot")), "{ran:?}");
     let of_left = of(&ran, left);
     assert!(is_end(&of_left[0]) && kinds(&of_left)[1] == "process-left", "{ran:?}");
     assert_eq!(of(&ran, stays), Vec::<Value>::new());

@@ -154,7 +154,7 @@ fn read_again() {
         assert_eq!(read.text(), run_lxkns(["ls", &target]).ok().text());
     }
     // What a path leads to on this host says nothing about another.
-    run_lxkns(["why", "/proc/self/ns/net", "--from", from]).fails(2, "living host");
+    run_lxkns(["why", "/proc/self/ns/net", "--from", from]).fails(2, "a dump has no paths");
     run_lxkns(["ls", "--from", from, "4194304"]).fails(1, "4194304: no such process");
 }
 

@@ -228,7 +228,7 @@ fn capabilities() {
     let careful = top.fork();
     careful.set_permitted_and_effective(SYS_ADMIN, 0);
     let reason = fails(&careful, "unshare --net", "capability", unshare(&["net"]));
-    assert!(reason["because"].as_str().unwrap().contains("is permitted and not effective"), "{reason}");
+    assert!(reason["because"].as_str().unwrap().contains("is permitted but not effective"), "{reason}");
     careful.set_permitted_and_effective(SYS_ADMIN, SYS_ADMIN);
     succeeds(&careful, "unshare --net", unshare(&["net"]));
     // The change that is told: a user namespace with it.

@@ -121,7 +121,7 @@ fn without_gaps(said: &str) -> String {
 }
 
 fn is_gap(line: &str) -> bool {
-    line.contains(" not readable: ") || line.contains(" not read: a dump has none")
+    line.contains(" not readable: ") || line.contains(" not read: a dump has no")
 }
 
 /// Who reads a dump is told what could not be seen when it was made.

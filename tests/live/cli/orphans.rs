@@ -127,7 +127,7 @@ fn what_a_healthy_host_has() {
         assert_eq!((ran.code, answers.len()), (Some(4), 2), "{fd}: {ran:?}");
         assert_eq!((&answers[0]["namespace"]["nsid"], &answers[0]["name"]), (&left.into(), &Value::Null));
         let text = run_lxkns(["orphans", "-t", "net"]).ok().text().to_owned();
-        let names = text.split("named on purpose, no leaks").nth(1).unwrap();
+        let names = text.split("named on purpose, not leaks").nth(1).unwrap();
         assert!(names.contains(&format!("net:[{named}] (lxkns-x) is held by")), "{text}");
     });
 }

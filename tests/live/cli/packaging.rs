@@ -63,9 +63,9 @@ fn man_pages() {
         let first = name.as_deref().unwrap_or("ls").replace('-', "\\-");
         assert!(examples.contains(&format!("  lxkns {first}")), "{file}: {examples}");
         let codes: &[&str] = match name.as_deref() {
-            Some("enter") => &["125  ", "126  ", "127  ", "128 and the number of the signal"],
+            Some("enter") => &["125  ", "126  ", "127  ", "128 plus the number of the signal"],
             Some("explain") => &["0  it succeeds", "2  bad usage", "3  it is not known", "4  it fails"],
-            _ => &["0  done", "1  the TARGET does not exist: ", "2  bad usage", "3  it could not be done"],
+            _ => &["0  done", "1  the TARGET does not exist: ", "2  bad usage", "3  failed"],
         };
         for code in codes {
             assert!(text[places[5]..].contains(code), "{file}: {code}");

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use lxkns_fixture::probe;
+use serde_json::Value;
 
 use super::unprivileged;
 use crate::harness::Need::{self, Program};
@@ -51,6 +52,23 @@ fn dump(directory: &Path) -> std::path::PathBuf {
     dump
 }
 
+/// The dump with many more processes: reading it takes some MiB, on whatever host.
+fn large(dump: &Path) -> std::path::PathBuf {
+    const MORE: u64 = 10_000;
+    let mut json: Value = serde_json::from_slice(&std::fs::read(dump).unwrap()).unwrap();
+    let processes = json["processes"].as_object_mut().unwrap();
+    let one = processes[&std::process::id().to_string()].clone();
+    for pid in 5_000_000..5_000_000 + MORE {
+        let mut other = one.clone();
+        (other["pid"], other["tasks"]) = (pid.into(), Value::Array(vec![one["tasks"][0].clone()]));
+        other["tasks"][0]["tid"] = pid.into();
+        processes.insert(pid.to_string(), other);
+    }
+    let large = dump.with_file_name("large");
+    std::fs::write(&large, json.to_string()).unwrap();
+    large
+}
+
 /// Runs lxkns under a limit, without a core file.
 fn run_under(limit: &str, program: &Command, arguments: &[String]) -> Ran {
     run(&mut under(limit, program, arguments))
@@ -83,7 +101,7 @@ fn stack() {
 /// From hardly enough to be started to enough: with less, it is the kernel or the loader that gives up.
 fn memory() {
     let directory = directory();
-    let dump = dump(directory.path());
+    let dump = large(&dump(directory.path()));
     let starts = |limit: &str, mib: &u64| {
         let arguments = ["--version".to_owned()];
         // With less, it does not come as far as code of ours: the standard library ends it as it likes.

@@ -50,7 +50,7 @@ fn the_caller() {
     let directory = directory();
     let file = directory.path().join("dump");
     std::fs::write(&file, run_lxkns(["dump"]).ok().stdout).unwrap();
-    run_lxkns(["ls", "self", "--from", file.to_str().unwrap()]).fails(2, "self: is a process of the living host");
+    run_lxkns(["ls", "self", "--from", file.to_str().unwrap()]).fails(2, "self: is a process of the live host");
 }
 
 /// What one process may do is known whatever the others are.
