@@ -174,7 +174,7 @@ fn privileged() {
     let actor = under(ONE);
     let ran = enter(actor.pid(), &["--privileged"], &LABEL);
     assert_eq!((ran.code, ran.text()), (Some(0), "unconfined\n"), "{ran:?}");
-    assert!(matches!(ran.problems()[..], [note] if note.contains("its security context")), "{ran:?}");
+    assert!(matches!(ran.problems()[..], [note] if note.contains("security context")), "{ran:?}");
     assert_eq!(denied(actor.pid(), &["--privileged"]), [false, false]);
 }
 

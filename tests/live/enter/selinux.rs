@@ -159,7 +159,7 @@ fn privileged() {
     let actor = under(CONTAINER);
     let ran = enter(actor.pid(), &["--privileged"], &CONTEXT);
     assert_eq!((ran.code, context_of(&ran.stdout)), (Some(0), HOST), "{ran:?}");
-    assert!(matches!(ran.problems()[..], [note] if note.contains("its security context")), "{ran:?}");
+    assert!(matches!(ran.problems()[..], [note] if note.contains("security context")), "{ran:?}");
     assert_eq!(denied(actor.pid(), &["--privileged"]), [false, false]);
 }
 
