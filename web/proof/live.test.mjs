@@ -308,14 +308,14 @@ describe("a host", { skip: LACKS }, () => {
     const compared = async (on, group) => {
       await visit(on, "#/compare");
       const choice = on.getByLabel("Compare with the state of");
-      await choice.locator(`optgroup[label^=${group}] option[value="${has}"]`).waitFor({ state: "attached" });
+      await choice.locator(`optgroup[label^="${group}"] option[value="${has}"]`).waitFor({ state: "attached" });
       await choice.selectOption(has);
       await only(on, green);
       await on.getByRole("row").filter({ hasText: `net:[${green}]` }).filter({ hasText: /gone|not seen any more/ }).first().waitFor();
     };
-    await compared(page, "Seen");
+    await compared(page, "Kept by this page");
     const other = await opened();
-    await compared(other.page, "Known");
+    await compared(other.page, "Kept by the agent");
     await other.finish();
     await finish();
   });

@@ -96,7 +96,7 @@ describe("what a host says", () => {
     await page.getByText("timed out").waitFor();
     const left = Object.values(host.dump.namespaces).find((ns) => ns.references);
     await visit(page, `#/ns/${left.nsid}`);
-    await page.getByText("The kernel counts 3 references; 2 explained. Something else holds it").waitFor();
+    await page.getByText("The kernel counts 3 references; 2 are explained. Something else that was not seen holds it").waitFor();
     await page.getByText("waits in a socket").waitFor();
     await visit(page, "#/orphans");
     await page.getByText("0 seen, 1 not readable").first().waitFor();
