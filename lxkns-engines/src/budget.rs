@@ -39,7 +39,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Whether there is something left for somebody.
+    /// Whether this owner has any budget left.
     pub(crate) fn has_left(&self, who: Who) -> bool {
         match who {
             (None, None) => self.of_root.is_within(MOST),

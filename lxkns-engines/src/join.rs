@@ -83,7 +83,7 @@ pub(crate) struct Join<'a, 'b> {
     members: FxHashMap<Pid, Option<usize>>,
     /// The labels of pods, by where they count and the ID of the pod.
     pub(crate) pod_labels: FxHashMap<(Option<usize>, BString), BTreeMap<BString, BString>>,
-    /// The containers of which more is said than is kept.
+    /// The containers with more claims than are kept.
     full: FxHashSet<usize>,
     /// What claims about pods say, by where they count and the ID of the container or pod.
     pub(crate) pods: FxHashMap<(Option<usize>, BString), (Pod, Claim)>,

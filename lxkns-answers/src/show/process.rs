@@ -321,7 +321,7 @@ fn describe_freezer(freezer: Freezer) -> &'static str {
     }
 }
 
-/// The limits in a line: of those that most have, also that they are unknown or that there is none.
+/// The limits in one line. The usual ones are there even if they are unknown or unlimited.
 fn limits_in_words(limits: &CgroupLimits) -> String {
     type Write = fn(u64) -> String;
     let amounts: [(&str, Option<u64>, Write, Option<CgroupLimit>); 5] = [
