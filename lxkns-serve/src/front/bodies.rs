@@ -48,7 +48,7 @@ impl Bodies {
         Some(bytes)
     }
 
-    /// What notes a body while it is sent, if it is worth that: one piece of it as it is comes from the reader at once.
+    /// Records a body while it is sent, if that is worthwhile: a body of one piece comes from the reader quickly enough.
     pub(super) fn note(self: &Arc<Self>, head: &Head, encoding: Encoding) -> Option<Note> {
         let key = (head.tag, head.length, encoding);
         let is_worth_it =

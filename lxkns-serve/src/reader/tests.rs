@@ -24,7 +24,7 @@ fn scans(timeout: Duration) -> (Arc<Scans>, mpsc::Sender<Result<Snapshot, String
     scans_of_age(timeout, Duration::ZERO)
 }
 
-/// The same, of which clients must take one of this age.
+/// The same, but clients must accept scans of this age.
 fn scans_of_age(
     timeout: Duration,
     min_age: Duration,

@@ -129,7 +129,7 @@ fn about(text: &str, what: impl std::fmt::Display) -> String {
     format!("{}: {what}", printable(text.as_bytes()))
 }
 
-/// The TARGETs, of which there is at least one.
+/// The TARGETs; there must be at least one.
 fn some_targets(question: &Question) -> Result<Vec<Asked>, Problem> {
     let targets = question.targets()?;
     if targets.is_empty() { Err(Problem::parameter("target: required")) } else { Ok(targets) }
