@@ -76,7 +76,8 @@ fn run_steps(steps: &[Step]) -> anyhow::Result<Vec<Ended>> {
 /// Runs a step in a process of its own, passes on what it writes, and keeps the end of that if it fails.
 fn run_by_itself(name: &str) -> anyhow::Result<Option<Failure>> {
     let (output, theirs) = std::io::pipe().context("cannot make a pipe")?;
-    let mut command = Command::new(std::env::current_exe()?);
+    // By this name it is there even if a step before has built it anew.
+    let mut command = Command::new("/proc/self/exe");
     command.args(["ci", name]).stdin(Stdio::null()).stdout(theirs.try_clone()?).stderr(theirs);
     let mut child = command.spawn().with_context(|| format!("cannot run the step {name}"))?;
     // Its ends of the pipe: with them open here, the output would have no end.
