@@ -150,7 +150,7 @@ fn part(part: Part, text: &str, reader: u64, is_meant: &dyn Fn(&str) -> bool) ->
 
 /// Removes what differs on purpose.
 fn without(value: &mut Value, reader: u64) {
-    /// How many processes there are; and what is true of whoever answers.
+    /// How many processes there are; and what depends on the program that answers.
     const KEYS: [&str; 9] = [
         "summary",
         "nprocs",
@@ -236,7 +236,7 @@ fn same() {
     assert!(command.arg("unshare").arg(format!("--net={}", orphan.display())).arg("true").status().unwrap().success());
     let state = get(&daemon, "/api/v1/snapshot").header("lxkns-state").unwrap().to_owned();
     assert_eq!(get(&daemon, "/api/v1/history").status, 200, "it is kept");
-    // Of few processes the command reads procfs, which has less to tell in such a PID namespace.
+    // With few processes the command reads procfs, which shows less in such a PID namespace.
     let source = get(&daemon, "/readyz").json()["reader"]["source"].to_string();
     let source = if source.contains("kernel") { "kernel" } else { "proc" };
     let dump = daemon.socket.with_file_name("dump");

@@ -69,7 +69,7 @@ fn boot() -> u32 {
              ExecStart=systemd-notify --ready --no-block\n"
         ),
     );
-    // What it would tell a person is not for the terminal of whoever tests.
+    // Its messages are not for the terminal that the tests run in.
     succeeds("mount", &["--bind", "/dev/null", "/dev/console"]);
 
     // Its control group is the top of those that it sees.

@@ -235,14 +235,20 @@ pub(super) fn ordinary_user(name: &str) {
     });
 }
 
+/// Leaves a container without daemon and shim, and returns what Docker said of it.
+fn with_killed_shim() -> Told {
+    let docker = Docker::start();
+    Docker::run("web", &[]);
+    let told = Docker::told("web");
+    docker.daemon.kill();
+    kill(super::parent(told.pid));
+    told
+}
+
 /// What is left when a shim is killed: the container goes on, and is known by its control group and Docker's file.
 pub(super) fn killed_shim(name: &str) {
     on_own_host(name, Cgroups::AsHere, || {
-        let docker = Docker::start();
-        Docker::run("web", &[]);
-        let told = Docker::told("web");
-        docker.daemon.kill();
-        kill(super::parent(told.pid));
+        let told = with_killed_shim();
         assert!(fs::exists(format!("/proc/{}/root/bin/busybox", told.pid)).unwrap(), "the container goes on");
         Seen::now().check(&told);
     });
@@ -251,11 +257,7 @@ pub(super) fn killed_shim(name: &str) {
 /// What Docker's file says of a container that was killed is not said of another process with its PID.
 pub(super) fn reused_pid(name: &str) {
     on_own_host(name, Cgroups::AsHere, || {
-        let docker = Docker::start();
-        Docker::run("web", &[]);
-        let told = Docker::told("web");
-        docker.daemon.kill();
-        kill(super::parent(told.pid));
+        let told = with_killed_shim();
         kill(told.pid.try_into().unwrap());
         let config = fs::read(format!("/var/lib/docker/containers/{}/config.v2.json", told.id)).unwrap();
         let config: Value = serde_json::from_slice(&config).unwrap();
