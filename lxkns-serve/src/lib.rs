@@ -25,6 +25,7 @@ mod args;
 mod control;
 mod exposition;
 mod front;
+mod lists;
 mod log;
 mod man;
 mod memory;

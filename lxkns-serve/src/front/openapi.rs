@@ -6,6 +6,7 @@ use lxkns_answers::schemas;
 use serde_json::{Map, Value, json};
 
 use super::routes::{Does, Parameter, ROUTES, Route, Segment, Values};
+use crate::lists::fields_of;
 use crate::protocol::Kind;
 
 /// The description, OpenAPI 3.1.
@@ -96,7 +97,11 @@ fn statuses(route: &Route) -> Vec<(u16, &'static str)> {
 }
 
 fn path(route: &Route) -> Value {
-    let mut parameters: Vec<Value> = route.parameters.iter().map(parameter).collect();
+    let kind = match route.does {
+        Does::Ask(kind, _) => Some(kind),
+        _ => None,
+    };
+    let mut parameters: Vec<Value> = route.parameters.iter().map(|it| parameter(it, kind)).collect();
     if let Some((_, rest)) = route.path.split_once('{')
         && let Some((name, _)) = rest.split_once('}')
     {
@@ -149,7 +154,7 @@ fn schema(kind: Kind) -> Value {
     }
 }
 
-fn parameter(parameter: &Parameter) -> Value {
+fn parameter(parameter: &Parameter, kind: Option<Kind>) -> Value {
     let is_required = matches!(parameter.values, Values::Text | Values::State | Values::Pid);
     let like = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     let text = json!({ "type": "string", "minLength": 1 });
@@ -158,6 +163,9 @@ fn parameter(parameter: &Parameter) -> Value {
         Values::Texts => (json!({ "type": "array", "items": text }), Some(true)),
         Values::One(values) => (json!({ "enum": values }), None),
         Values::AnyOf(values) => (json!({ "type": "array", "items": { "enum": values } }), Some(false)),
+        Values::Fields => {
+            (json!({ "type": "array", "items": { "enum": kind.map(fields_of) }, "minItems": 1 }), Some(false))
+        }
         Values::Number(least, most) => (json!({ "type": "integer", "minimum": least, "maximum": most }), None),
         Values::Pid => (json!({ "type": "integer", "minimum": 1, "maximum": 4_194_304 }), None),
         Values::Ports => {

@@ -79,6 +79,8 @@ pub(super) enum Values {
     SomeState,
     /// What a `Link` header says.
     Cursor,
+    /// Some of the fields that entries of the answer's list can have.
+    Fields,
 }
 
 const TYPES: [&str; 8] = ["mnt", "cgroup", "uts", "ipc", "user", "pid", "net", "time"];
@@ -92,6 +94,7 @@ const TYPE: Parameter = Parameter {
     values: Values::AnyOf(&TYPES),
 };
 const ALL: Parameter = Parameter { name: "all", about: "Long lists in full", values: Values::Flag };
+const ALL_COLUMNS: Parameter = Parameter { about: "All columns", ..ALL };
 const SEVERAL: Parameter = Parameter { about: "TARGET; can be repeated", ..TARGET };
 const KIND: Parameter = Parameter {
     name: "kind",
@@ -128,7 +131,7 @@ const LIMIT: Parameter = Parameter {
 const CURSOR: Parameter =
     Parameter { name: "cursor", about: "Where to begin, from a Link header", values: Values::Cursor };
 const FIELDS: Parameter =
-    Parameter { name: "fields", about: "Only these fields of the list, separated by commas", values: Values::Texts };
+    Parameter { name: "fields", about: "Only these fields of the list, separated by commas", values: Values::Fields };
 const SINCE_STATE: Parameter = Parameter {
     name: "since",
     about: "The state to compare with; the snapshot is then a JSON merge patch, if that state is kept",
@@ -176,7 +179,7 @@ pub(super) const ROUTES: &[Route] = &[
         "/api/v1/namespaces",
         "List of namespaces (lxkns ls)",
         Kind::List,
-        &[TARGETS, TYPE, ALL, LIMIT, CURSOR, FIELDS],
+        &[TARGETS, TYPE, ALL_COLUMNS, LIMIT, CURSOR, FIELDS],
     ),
     route(
         "/api/v1/namespaces/{target}",

@@ -5,9 +5,12 @@
 
 use std::io;
 
+use lxkns_answers::text::escape::printable;
+
 use super::cache::Answer;
 use super::json_text::Text;
 use super::problem::Problem;
+use crate::lists::{fields_of, list_of};
 use crate::protocol::{Content, Kind, Question};
 
 /// The longest page.
@@ -40,13 +43,17 @@ impl Page {
         if limit.is_some_and(|limit| !(1..=LONGEST).contains(&limit)) {
             return Err(Problem::parameter(format!("limit: expected a number from 1 to {LONGEST}")));
         }
-        let fields = question.values("fields").flat_map(|names| names.split(',')).map(str::to_owned).collect();
+        let fields = fields(question)?;
         let cursor = question.value("cursor").map(|cursor| parse(cursor, epoch)).transpose()?;
         if cursor.is_some() && limit.is_none() {
             return Err(Problem::parameter("limit: required with a cursor"));
         }
         let mut whole = question.clone();
         whole.parameters.retain(|(name, _)| !is_ours(name));
+        // Any column can be wanted, not only those that are shown to people by default.
+        if question.kind == Kind::List && !fields.is_empty() && whole.value("all").is_none() {
+            whole.parameters.push(("all".to_owned(), String::new()));
+        }
         Ok(Some((Self { limit, fields, cursor }, whole)))
     }
 
@@ -115,13 +122,17 @@ impl Page {
     }
 }
 
-/// The member of an answer that is the list; `None` for answers that have none.
-fn list_of(kind: Kind) -> Option<&'static str> {
-    match kind {
-        Kind::List => Some("namespaces"),
-        Kind::Containers | Kind::Tree | Kind::Orphans | Kind::Audit | Kind::Ports | Kind::WhoCan => Some("results"),
-        _ => None,
-    }
+/// The fields that are wanted of each entry; none for all.
+fn fields(question: &Question) -> Result<Vec<String>, Problem> {
+    let known = fields_of(question.kind);
+    let parse = |name: &str| {
+        known.get(name).cloned().ok_or_else(|| {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let (name, known) = (printable(name.as_bytes()), known.join(", "));
+            Problem::parameter(format!("fields: {name}: not a field of {}: {known}", question.kind.name()))
+        })
+    };
+    question.values("fields").flat_map(|names| names.split(',')).map(parse).collect()
 }
 
 /// A cursor: the number of its state, and how much comes before.
@@ -162,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_pages_make_up_the_list() {
-        let results: Vec<Value> = (0..5).map(|number| json!({"a": number, "b": {"c": [1, 2]}})).collect();
+        let results: Vec<Value> = (0..5).map(|number| json!({"nsid": number, "owner": {"c": [1, 2]}})).collect();
         let whole = json!({"format": 1, "results": results, "gaps": ["x"]});
         let mut body = Vec::new();
         lxkns_answers::json::write(&whole, &mut body).unwrap();
@@ -183,10 +194,21 @@ mod tests {
         // What is all of it is the same, byte for byte.
         let (all, _) = page(&[("limit", "9")]);
         assert_eq!(all.cut(Kind::Tree, &whole_answer).unwrap().0.tag, whole_answer.tag);
-        let (some, _) = page(&[("fields", "b,nonsense")]);
+        let (some, _) = page(&[("fields", "owner,unit")]);
         let (answer, next) = some.cut(Kind::Tree, &whole_answer).unwrap();
         let value: Value = serde_json::from_reader(answer.body.reader()).unwrap();
-        assert_eq!((&value["results"][4], next), (&json!({"b": {"c": [1, 2]}}), None));
+        assert_eq!((&value["results"][4], next), (&json!({"owner": {"c": [1, 2]}}), None));
+    }
+
+    #[test]
+    fn fields_are_those_of_entries() {
+        let problem = Page::of(&question(&[("fields", "nsid,nonsense")]), 1).unwrap_err();
+        assert!(format!("{problem:?}").contains("fields: nonsense: not a field of tree: cgroup, "), "{problem:?}");
+        assert!(Page::of(&question(&[("fields", "")]), 1).is_err());
+        // Of namespaces, all columns can be had.
+        let list = Question { kind: Kind::List, ..question(&[("fields", "ns,ons")]) };
+        let (_, whole) = Page::of(&list, 1).unwrap().unwrap();
+        assert_eq!(whole, Question { kind: Kind::List, ..question(&[("all", "")]) });
     }
 
     #[test]

@@ -149,4 +149,14 @@ fn fields() {
     for row in rows {
         assert_eq!(row.as_object().unwrap().keys().collect::<Vec<_>>(), ["ns", "type"]);
     }
+    // Not among the columns that people see by default.
+    let owned = daemon.get("/api/v1/namespaces?type=uts&fields=ns,ons", &[NEW]).json();
+    let columns = daemon.get("/api/v1/namespaces?type=uts&all", &[OLD]).json();
+    for (row, all) in owned["namespaces"].as_array().unwrap().iter().zip(columns["namespaces"].as_array().unwrap()) {
+        assert_eq!(row, &json!({ "ns": all["ns"], "ons": all["ons"] }));
+    }
+    let refused = daemon.get("/api/v1/namespaces?fields=ns,nsid", &[OLD]);
+    assert_eq!(refused.status, 400);
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.starts_with("fields: nsid: not a field of ls: cgroup, "), "{detail}");
 }
