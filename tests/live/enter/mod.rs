@@ -58,12 +58,15 @@ fn enter_from(caller: u32, pid: u32, command: &[&str]) -> Ran {
     enter(caller, &[], &[&[lxkns, "enter", &pid.to_string(), "--"], command].concat())
 }
 
-/// What the plan says about one thing: of the process, and of the command.
+/// What the plan says about one thing: of the process, and of the command, each without its kind.
 #[track_caller]
 fn planned(pid: u32, options: &[&str], what: &str) -> [Value; 2] {
     let plan = enter(pid, &[options, &["--dry-run", "--json"]].concat(), &["true"]).answer_to("enter")[0].take();
     let row = plan["plan"].as_array().unwrap().iter().find(|row| row["what"] == what).unwrap();
-    ["target-has", "command-has"].map(|of| row[of].clone())
+    ["target-has", "command-has"].map(|of| {
+        let fact = row[of].as_object().and_then(|fact| fact.values().next());
+        fact.cloned().unwrap_or_default()
+    })
 }
 
 /// A process in namespaces of its own, also a PID namespace, and the actor that holds them.
