@@ -108,7 +108,7 @@ fn open_without_server(path: &Path) -> Option<File> {
 /// # Errors
 ///
 /// As for [`read_slowly`]; [`FileTooLarge`](io::ErrorKind::FileTooLarge): the file is larger than allowed.
-pub fn copy_slowly(path: &Path, most: u64, wait: Duration) -> io::Result<File> {
+pub(crate) fn copy_slowly(path: &Path, most: u64, wait: Duration) -> io::Result<File> {
     let mut copy = File::from(rustix::fs::memfd_create("lxkns-copy", MemfdFlags::CLOEXEC)?);
     let mut left = most;
     read_slowly(path, wait, |bytes| {
@@ -119,16 +119,8 @@ pub fn copy_slowly(path: &Path, most: u64, wait: Duration) -> io::Result<File> {
     Ok(copy)
 }
 
-/// Lets a child look up a path, and returns whether there was an answer in time. The path is then in the kernel's
-/// cache, unless the file system forbids caching.
-///
-/// # Errors
-///
-/// [`TimedOut`](io::ErrorKind::TimedOut): no answer in time, now or earlier. A missing file is an answer, not an error.
-pub fn look_up_slowly(path: &Path, wait: Duration) -> io::Result<()> {
-    look_up(None, path, true, wait)
-}
-
+/// Lets a child look up a path. The path is then in the kernel's cache, unless the file system forbids caching. An error only
+/// if there was no answer in time, now or earlier: a missing file is an answer.
 fn look_up(root: Option<&SharedFd>, path: &Path, follow: bool, wait: Duration) -> io::Result<()> {
     // Below another root directory, the path leads the caller elsewhere.
     let name = asking(Some(path).filter(|_| root.is_none()))?;
@@ -344,6 +336,6 @@ mod tests {
         }
         let invalid = read_slowly(Path::new("a\0b"), WAIT, |_| Ok(ControlFlow::Break(()))).unwrap_err();
         assert_eq!(invalid.kind(), io::ErrorKind::InvalidInput);
-        assert!(look_up_slowly(Path::new("/nowhere"), WAIT).is_ok() && look_up_slowly(Path::new("/"), WAIT).is_ok());
+        assert!(["/nowhere", "/"].into_iter().all(|path| look_up(None, Path::new(path), true, WAIT).is_ok()));
     }
 }
