@@ -15,9 +15,12 @@ mod terminal;
 mod tools;
 mod view;
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use lxkns_fixture::Actor;
+use lxkns_fixture::fuse::{DeadFuse, Death};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 use crate::harness::{Test, lxkns};
@@ -67,6 +70,28 @@ fn planned(pid: u32, options: &[&str], what: &str) -> [Value; 2] {
         let fact = row[of].as_object().and_then(|fact| fact.values().next());
         fact.cloned().unwrap_or_default()
     })
+}
+
+/// `lxkns enter` of an actor whose working directory is on a file system that does not answer any more, for which it waits.
+#[track_caller]
+fn stands_still(actor: &Actor, directory: &Path) -> (Child, DeadFuse) {
+    let fuse = DeadFuse::mount(actor, directory, Death::Unanswered);
+    actor.chdir(directory);
+    fuse.die();
+    let mut command = lxkns();
+    command.args(["enter", &actor.pid().to_string(), "--timeout", "100", "--env", "clean", "--", "true"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    fuse.wait_for_request();
+    (child, fuse)
+}
+
+/// Before it has started anything, a signal ends it as any program.
+#[track_caller]
+fn is_terminated(mut child: Child) {
+    rustix::process::kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let status = child.wait().unwrap();
+    let ended = std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal).or(status.code());
+    assert_eq!(ended, Some(128 + 15));
 }
 
 /// A process in namespaces of its own, also a PID namespace, and the actor that holds them.
