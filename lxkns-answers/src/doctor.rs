@@ -213,7 +213,7 @@ pub struct Caller {
 
 impl Caller {
     /// Whether a filter of system calls is in force.
-    pub fn is_filtered(&self) -> bool {
+    pub(crate) fn is_filtered(&self) -> bool {
         self.seccomp == Some(Seccomp::Filter)
     }
 }
@@ -329,7 +329,7 @@ fn interface_line(
             _ if is_about_privilege(asked, held, is_initial) => {
                 "needs CAP_SYS_ADMIN in the initial user namespace, and the initial PID namespace".to_owned()
             }
-            ESTALE => format!("not in this form in this kernel; {has_it}"),
+            ESTALE => format!("not for namespaces in this kernel; {has_it}"),
             _ if is_filtered => format!(
                 "denied, or not in this kernel ({has_it}): a filter of system calls (seccomp) may do that, as the default \
                  profile of Docker does"
@@ -498,7 +498,7 @@ fn for_capabilities(caller: &Caller, lacking: CapabilitySet) -> Advice {
     } else if !caller.bounding.contains(lacking) {
         let adds: Vec<_> = names.iter().map(|name| format!("--cap-add={}", name.trim_start_matches("CAP_"))).collect();
         (
-            format!("no process in here can get all of {wanted}; if this is a container, start it with"),
+            format!("no process here can get all of {wanted}; if this is a container, start it with"),
             Some(adds.join(" ")),
         )
     } else if caller.no_new_privs == Some(true) {

@@ -34,17 +34,17 @@ pub struct PlanRow {
     pub command: PlanFact,
 }
 
-/// What one of them has.
+/// What one of them has: an object with one key, which names the kind.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(untagged)]
+#[serde(rename_all = "kebab-case")]
 pub enum PlanFact {
     /// In words.
     Text(String),
     /// Yes or no.
     Flag(bool),
     /// Sets of capabilities.
-    Capabilities(PlanCapabilities),
+    CapabilitySets(PlanCapabilities),
 }
 
 /// The sets of capabilities.

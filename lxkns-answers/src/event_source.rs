@@ -4,7 +4,6 @@ use lxkns_model::{CapabilitySet, Cause, EventRefusal, EventSource, Gap, Object, 
 use serde::Serialize;
 
 use crate::reader;
-use crate::text::escape::printable;
 
 /// Where task events come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -67,7 +66,7 @@ pub fn why(refusal: &EventRefusal, held: CapabilitySet) -> String {
     if refusal.source != EventSource::Connector {
         let mut gap = Gap::because(Place::Reader, Object::Host, refusal.operation.clone(), refusal.cause);
         gap.errno = refusal.errno;
-        return format!("{}: {}", printable(refusal.operation.to_string()), reader::why(&gap, held));
+        return reader::why(&gap, held);
     }
     /// There is no such protocol; nobody listens in this network namespace.
     const EPROTONOSUPPORT: i32 = 93;
@@ -101,7 +100,7 @@ mod tests {
         let none = CapabilitySet::default();
         assert_eq!(
             shortcoming(None, &[bpf.clone(), connector.clone()], none).unwrap(),
-            "no task events, so scans are at the interval only; BPF: bpf: needs CAP_PERFMON and CAP_BPF (EPERM); the process \
+            "no task events, so scans are at the interval only; BPF: needs CAP_PERFMON and CAP_BPF (bpf: EPERM); the process \
              connector: needs CAP_NET_ADMIN (EPERM)"
         );
         assert!(shortcoming(Some(EventSource::Connector), &[bpf], none).unwrap().contains("short-lived"));

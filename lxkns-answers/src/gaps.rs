@@ -410,7 +410,7 @@ fn pid_of(object: &Object) -> Option<Pid> {
 }
 
 /// Whether the observer was in the initial PID namespace; `None` if not known.
-pub fn is_in_initial_pid_namespace(snapshot: &Snapshot) -> Option<bool> {
+pub(crate) fn is_in_initial_pid_namespace(snapshot: &Snapshot) -> Option<bool> {
     snapshot.observer.as_ref().and_then(Observer::is_in_initial_pid_ns)
 }
 

@@ -134,7 +134,7 @@ pub fn summary(holders: &[Holder]) -> Option<String> {
 }
 
 /// The holders of a namespace without a process, in brackets: `[bind mount /run/netns/x, +1]`.
-pub fn in_brackets(snapshot: &Snapshot, namespace: &Namespace, home: Option<NamespaceId>) -> Option<String> {
+pub(crate) fn in_brackets(snapshot: &Snapshot, namespace: &Namespace, home: Option<NamespaceId>) -> Option<String> {
     let (first, others) = namespace.holders.split_first()?;
     let more = if others.is_empty() { String::new() } else { format!(", +{}", others.len()) };
     Some(format!("[{}{more}]", describe(snapshot, first, home, Detail::Brief)))

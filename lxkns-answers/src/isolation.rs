@@ -69,12 +69,6 @@ impl Isolation {
             no_new_privs: status.and_then(|status| status.no_new_privs),
         }
     }
-
-    /// The types of which its namespace is the host's.
-    pub fn shares_with_host(&self) -> impl Iterator<Item = NamespaceType> + '_ {
-        let is_shared = |membership: &&Membership| membership.belonging == Some(Belonging::Host);
-        self.namespaces.iter().filter(is_shared).map(|membership| membership.ns_type)
-    }
 }
 
 /// What a process can come to have, by itself or by running a program.
@@ -246,7 +240,9 @@ mod tests {
         assert_eq!(of(NamespaceType::Mnt), membership(NamespaceType::Mnt, Some(HOME), host));
         assert_eq!(of(NamespaceType::Net), membership(NamespaceType::Net, Some(BUSY), own));
         assert_eq!(of(NamespaceType::Pid), membership(NamespaceType::Pid, None, None), "not known is not the host's");
-        assert_eq!(web.shares_with_host().collect::<Vec<_>>(), [NamespaceType::Mnt, NamespaceType::User]);
+        let of_host = web.namespaces.iter().filter(|membership| membership.belonging == Some(Belonging::Host));
+        let types: Vec<_> = of_host.map(|membership| membership.ns_type).collect();
+        assert_eq!(types, [NamespaceType::Mnt, NamespaceType::User]);
         let app = facts(&snapshot, 1);
         assert_eq!((app.process, app.root, app.capabilities), (None, None, None));
     }

@@ -15,7 +15,7 @@ use crate::text::escape::printable;
 const BOTH: CapabilitySet = CapabilitySet::SYS_ADMIN.union(CapabilitySet::SYS_CHROOT);
 
 /// Advice with what the caller lacks for following it.
-pub fn with_lack(advice: String, lack: Option<&str>) -> String {
+pub(crate) fn with_lack(advice: String, lack: Option<&str>) -> String {
     match lack {
         Some(lack) => format!("{advice} (not as this user: needs {lack})"),
         None => advice,

@@ -51,13 +51,13 @@ pub fn netns_name(snapshot: &Snapshot, ns: NamespaceId, mount_ns: Option<Namespa
 
 /// A namespace as the kernel writes it, with the name that `ip netns` has for it and what it belongs to:
 /// `net:[4026532281] (blue) of docker:web`. Names are not shortened.
-pub fn namespace_and_name(snapshot: &Snapshot, id: NamespaceId, mount_ns: Option<NamespaceId>) -> String {
+pub(crate) fn namespace_and_name(snapshot: &Snapshot, id: NamespaceId, mount_ns: Option<NamespaceId>) -> String {
     format!("{}{}", namespace_and_netns(snapshot, id, mount_ns), whose::of_words(snapshot, id))
 }
 
 /// A namespace as the kernel writes it, with the name that `ip netns` has for it alone: where a process beside it says what
 /// it belongs to.
-pub fn namespace_and_netns(snapshot: &Snapshot, id: NamespaceId, mount_ns: Option<NamespaceId>) -> String {
+pub(crate) fn namespace_and_netns(snapshot: &Snapshot, id: NamespaceId, mount_ns: Option<NamespaceId>) -> String {
     let name = netns_name(snapshot, id, mount_ns).map(|name| format!(" ({})", printable(name)));
     format!("{}{}", namespace(snapshot, id), name.unwrap_or_default())
 }
@@ -154,7 +154,7 @@ pub fn lossy(text: &[u8]) -> String {
 }
 
 /// The path of a task's descriptor: `/proc/PID/fd/FD`, or below the task if that has a table of its own.
-pub fn fd_path(pid: Pid, tid: Tid, fd: u32) -> String {
+pub(crate) fn fd_path(pid: Pid, tid: Tid, fd: u32) -> String {
     if Tid::from(pid) == tid { format!("{PROC}/{pid}/fd/{fd}") } else { format!("{PROC}/{pid}/task/{tid}/fd/{fd}") }
 }
 

@@ -218,7 +218,7 @@ pub struct OrphanResult {
     /// Whether it is known that no process or task is in it: all could be seen that may be.
     pub members_seen: bool,
     /// Whether something that was seen keeps it alive.
-    pub explained: bool,
+    pub keeper_found: bool,
     /// For which container it was made, and how that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub made_for: Option<String>,
@@ -252,7 +252,7 @@ pub fn results(
             target: names::target(context.snapshot, orphan.namespace.id),
             namespace: orphan.namespace_form(),
             members_seen: is_certain(orphan),
-            explained: orphan.is_explained(),
+            keeper_found: orphan.is_explained(),
             made_for: orphan.made_for(),
             ending: orphan.ending().map(|ending| ending.form()),
             name: name_of(orphan.namespace, context.mount_ns)

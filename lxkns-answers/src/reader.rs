@@ -35,23 +35,24 @@ pub fn refusal(snapshot: &Snapshot) -> Option<String> {
 }
 
 fn words(snapshot: &Snapshot, gap: &Gap) -> String {
-    format!("{}: {}", printable(gap.operation.to_string()), why(gap, gaps::held(snapshot)))
+    why(gap, gaps::held(snapshot))
 }
 
 /// Why the kernel does not take a program, or does not describe itself.
 pub(crate) fn why(gap: &Gap, held: CapabilitySet) -> String {
     let needs = CapabilitySet::BPF | CapabilitySet::PERFMON;
-    let errno = gap.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
+    let operation = printable(gap.operation.to_string());
+    let tried = gap.errno.map_or_else(|| format!("({operation})"), |errno| format!("({operation}: {errno})"));
     match gap.cause {
         Cause::Denied if !held.contains(needs) && !held.contains(CapabilitySet::SYS_ADMIN) => {
-            format!("needs {}{errno}", gaps::and(&needs.names()))
+            format!("needs {} {tried}", gaps::and(&needs.names()))
         }
-        Cause::Denied => format!("denied{errno}, by lockdown or a filter of system calls"),
+        Cause::Denied => format!("denied by lockdown or a filter of system calls {tried}"),
         Cause::Unsupported if matches!(gap.operation, Operation::Call(_)) => {
-            format!("not in this kernel, or denied by lockdown or a filter of system calls{errno}")
+            format!("not in this kernel, or denied by lockdown or a filter of system calls {tried}")
         }
-        Cause::Unsupported => "not in this kernel".to_owned(),
-        cause => format!("{cause}{errno}"),
+        Cause::Unsupported => format!("not in this kernel {tried}"),
+        cause => format!("{cause} {tried}"),
     }
 }
 
@@ -83,7 +84,7 @@ mod tests {
             (None, None),
             (Some(NotKernel::NotAsked), Some("procfs was requested")),
             (Some(NotKernel::FewProcesses), Some("there are few processes, and procfs is as fast")),
-            (Some(NotKernel::Refused(gap)), Some("read x: not in this kernel")),
+            (Some(NotKernel::Refused(gap)), Some("not in this kernel (read x)")),
         ] {
             snapshot.not_kernel = not_kernel;
             assert_eq!(line(&snapshot).why_not_kernel.as_deref(), words);
@@ -94,14 +95,14 @@ mod tests {
     #[test]
     fn a_refusal_names_what_would_help() {
         let none = CapabilitySet::default();
-        assert_eq!(refused(none, Cause::Denied, 1).as_deref(), Some("bpf: needs CAP_PERFMON and CAP_BPF (EPERM)"));
+        assert_eq!(refused(none, Cause::Denied, 1).as_deref(), Some("needs CAP_PERFMON and CAP_BPF (bpf: EPERM)"));
         assert_eq!(
             refused(CapabilitySet::SYS_ADMIN, Cause::Denied, 1).as_deref(),
-            Some("bpf: denied (EPERM), by lockdown or a filter of system calls")
+            Some("denied by lockdown or a filter of system calls (bpf: EPERM)")
         );
         assert_eq!(
             refused(none, Cause::Unsupported, 38).as_deref(),
-            Some("bpf: not in this kernel, or denied by lockdown or a filter of system calls (ENOSYS)")
+            Some("not in this kernel, or denied by lockdown or a filter of system calls (bpf: ENOSYS)")
         );
     }
 }

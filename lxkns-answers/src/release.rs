@@ -273,7 +273,7 @@ impl<'a> Advice<'a> {
 }
 
 /// A user namespace and those above it, as far as they are known.
-pub fn and_above(snapshot: &Snapshot, user: Option<NamespaceId>) -> impl Iterator<Item = NamespaceId> {
+pub(crate) fn and_above(snapshot: &Snapshot, user: Option<NamespaceId>) -> impl Iterator<Item = NamespaceId> {
     let parent = |id: &NamespaceId| snapshot.namespaces.get(id).and_then(|user| user.parent.known());
     // The kernel limits the depth; a dump can claim circles.
     std::iter::successors(user, parent).take(64)
@@ -281,7 +281,7 @@ pub fn and_above(snapshot: &Snapshot, user: Option<NamespaceId>) -> impl Iterato
 
 /// Whether a mount namespace may have locked mounts, judged by its owner: those that it was created with, if its user
 /// namespace is not the initial one (`mount_namespaces(7)`). The kernel does not show which mounts are locked.
-pub fn may_have_locked_mounts(snapshot: &Snapshot, mount_ns: NamespaceId) -> bool {
+pub(crate) fn may_have_locked_mounts(snapshot: &Snapshot, mount_ns: NamespaceId) -> bool {
     let owner = snapshot.namespaces.get(&mount_ns).and_then(|namespace| namespace.owner.known());
     owner.and_then(|owner| snapshot.namespaces.get(&owner)).is_some_and(|owner| !owner.initial)
 }
@@ -315,7 +315,7 @@ fn path_of(holder: &Holder) -> Option<&[u8]> {
 }
 
 /// The action for a process that does not simply exit: a zombie, or a kernel thread.
-pub fn odd_end_of(snapshot: &Snapshot, pid: Pid) -> Option<ReleaseAction> {
+pub(crate) fn odd_end_of(snapshot: &Snapshot, pid: Pid) -> Option<ReleaseAction> {
     let process = snapshot.processes.get(&pid)?;
     if process.main_task().state.is_dead() && process.threads <= 1 {
         let parent = process.ppid.map(|parent| names::process(snapshot, parent, Detail::Brief));

@@ -60,20 +60,15 @@ mod tests {
     use serde_json::json;
 
     /// The keys whose values have several forms. A new key gets a name of its own, or the form that its name has.
-    const TWO_FORMS: [(&str, &str); 8] = [
-        // By what the row of a plan is about: in words, yes or no, sets of capabilities. Likewise `target-has`.
-        ("command-has", "boolean, object, string"),
+    const TWO_FORMS: [(&str, &str); 5] = [
         // In events and tables, which have the columns of lsns, its name; elsewhere all of it.
         ("container", "object, string"),
         // As the kernel names them: a set of capabilities, and a UID.
         ("effective", "array of string, integer"),
-        // Whether all that keeps it alive is known; of the references that the kernel counts, how many are.
-        ("explained", "boolean, integer"),
         // In tables a count of each kind.
         ("holders", "array of object, string"),
         // In tables with a reason where there is none.
         ("netnsid", "integer, string"),
-        ("target-has", "boolean, object, string"),
         // As of containers.
         ("unit", "object, string"),
     ];

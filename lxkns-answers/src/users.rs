@@ -29,7 +29,7 @@ impl Users {
     }
 
     /// The name of a user, or the UID in digits for one without a name, as `ls -l` and `ps` have it.
-    pub fn name_or_number(&self, uid: Uid) -> BString {
+    pub(crate) fn name_or_number(&self, uid: Uid) -> BString {
         self.name(uid).map_or_else(|| uid.to_string().into(), ToOwned::to_owned)
     }
 }

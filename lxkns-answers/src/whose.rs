@@ -127,7 +127,7 @@ pub fn in_words(snapshot: &Snapshot, pid: Pid) -> String {
 }
 
 /// Whose a namespace is, after its name: ` of docker:web`.
-pub fn of_words(snapshot: &Snapshot, id: NamespaceId) -> String {
+pub(crate) fn of_words(snapshot: &Snapshot, id: NamespaceId) -> String {
     Whose::namespace(snapshot, id).map(|whose| format!(" of {}", whose.words())).unwrap_or_default()
 }
 
@@ -293,7 +293,7 @@ pub(crate) fn ends(snapshot: &Snapshot, container: &Container) -> (Result<String
 }
 
 /// What means this container and no other, as a TARGET: its engine and name; its engine and ID; or its first process.
-pub fn exact_target(containers: Option<&Containers>, container: &Container) -> BString {
+pub(crate) fn exact_target(containers: Option<&Containers>, container: &Container) -> BString {
     let (target, whole) =
         (target(container), BString::from([container.kind.name().as_bytes(), b":", &container.id].concat()));
     let has_twin = containers.is_some_and(|containers| containers.has_twin(container));
@@ -394,11 +394,6 @@ impl WhoseForm {
         };
         Self { container: are_known.then_some(container), unit: are_known.then_some(unit) }
     }
-}
-
-/// Whether there is any container, so that views have columns for them.
-pub fn has_containers(snapshot: &Snapshot) -> bool {
-    snapshot.annotations.containers.as_ref().is_some_and(|containers| !containers.list.is_empty())
 }
 
 #[cfg(test)]

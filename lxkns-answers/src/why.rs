@@ -245,7 +245,7 @@ pub struct WhyResult {
     /// The namespace; `null` where it is not visible, and may exist.
     pub namespace: Option<NamespaceForm>,
     /// Whether something that was seen keeps it alive.
-    pub explained: bool,
+    pub keeper_found: bool,
     /// Whether all could be seen that may hold it.
     pub holders_seen: bool,
     /// How many references to it the kernel counts; left out where that is not known.
@@ -270,7 +270,7 @@ impl WhyResult {
         Self {
             target,
             namespace: Some(explanation.namespace_form()),
-            explained: explanation.is_explained(),
+            keeper_found: explanation.is_explained(),
             holders_seen: explanation.holders_seen(),
             references: ReferencesForm::of(context.snapshot, explanation.namespace),
             made_for: explanation.made_for(),
@@ -285,7 +285,7 @@ impl WhyResult {
         Self {
             target,
             namespace: None,
-            explained: false,
+            keeper_found: false,
             holders_seen: false,
             references: None,
             made_for: None,
@@ -375,7 +375,7 @@ mod tests {
                     "nsid": 4026532300_u64, "type": "net", "unique-id": 1300, "initial": false,
                     "owner": 4026531837_u64, "netns-name": "left", "leaders": [],
                 },
-                "explained": true,
+                "keeper-found": true,
                 "holders-seen": true,
                 "holders": [
                     {
@@ -401,10 +401,10 @@ mod tests {
         );
         let unseen = WhyResult::unseen("uts:7".to_owned(), &context(&snapshot), Some(NamespaceType::Uts));
         let unseen = serde_json::to_value(unseen).unwrap();
-        assert_eq!((&unseen["namespace"], &unseen["explained"]), (&json!(null), &json!(false)));
+        assert_eq!((&unseen["namespace"], &unseen["keeper-found"]), (&json!(null), &json!(false)));
         assert_eq!(unseen["suspects"][0]["kind"], "io-uring");
         let odd = result(ODD);
-        assert_eq!((&odd["explained"], &odd["namespace"]["parent"]), (&json!(false), &json!(null)));
+        assert_eq!((&odd["keeper-found"], &odd["namespace"]["parent"]), (&json!(false), &json!(null)));
         assert_eq!(odd["holders"], json!([{"kind": "kernel", "release": []}]));
         assert_eq!(odd["suspects"][0]["command"], "sleep 1000");
     }

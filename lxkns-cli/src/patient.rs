@@ -4,11 +4,9 @@ use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 
 use crate::exit::say;
 use crate::progress::Progress;
@@ -52,40 +50,21 @@ impl Patient<std::os::fd::OwnedFd> {
     }
 }
 
-impl<F: AsFd> Patient<F> {
-    /// Whether there is something to read before the time is up: bytes, the end, or an error. A FIFO has no end before
-    /// somebody has opened it for writing.
-    fn is_ready(&self, wait: Option<Duration>) -> io::Result<bool> {
-        let wait = wait.map(Timespec::try_from).transpose().unwrap_or_default();
-        let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
-        match rustix::event::poll(&mut fds, wait.as_ref()) {
-            Ok(count) => Ok(count > 0),
-            Err(Errno::INTR) => Ok(false),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-}
-
 impl<F: AsFd> Read for Patient<F> {
+    /// A FIFO has no end before a process has opened it for writing.
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if self.is_ready(self.patience)? {
-                match rustix::io::read(&self.file, &mut *bytes) {
-                    // Another reader was faster.
-                    Err(Errno::AGAIN | Errno::INTR) => continue,
-                    answer => return Ok(answer?),
-                }
-            }
-            if self.patience.take().is_none() {
-                continue;
-            }
-            let why = match self.is_own_fifo.then(|| rustix::io::read(&self.file, &mut *bytes)) {
-                Some(Ok(0)) => "no process has it open for writing",
-                Some(Ok(count)) => return Ok(count),
-                _ => "nothing is being written to it",
-            };
-            say(format_args!("waiting for {}: {why}; Ctrl-C ends this", self.name));
+        let patience = self.patience.and_then(|patience| Instant::now().checked_add(patience));
+        if let Some(count) = lxkns_sys::read_until(&self.file, &mut *bytes, patience)? {
+            return Ok(count);
         }
+        self.patience = None;
+        let why = match self.is_own_fifo.then(|| rustix::io::read(&self.file, &mut *bytes)) {
+            Some(Ok(0)) => "no process has it open for writing",
+            Some(Ok(count)) => return Ok(count),
+            _ => "nothing is being written to it",
+        };
+        say(format_args!("waiting for {}: {why}; Ctrl-C ends this", self.name));
+        Ok(lxkns_sys::read_until(&self.file, bytes, None)?.unwrap_or_default())
     }
 }
 
@@ -120,12 +99,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
-        let patient = Patient::open(&path, SHORT).unwrap();
-        assert!(patient.is_own_fifo && !patient.is_ready(Some(SHORT)).unwrap());
+        let mut patient = Patient::open(&path, SHORT).unwrap();
+        let has_some = |patient: &Patient<_>| lxkns_sys::read_until(&patient.file, &mut [0], Some(Instant::now()));
+        assert!(patient.is_own_fifo);
+        assert_eq!(has_some(&patient), Ok(None));
         let writer = File::options().write(true).open(&path).unwrap();
-        assert!(!patient.is_ready(Some(SHORT)).unwrap());
+        assert_eq!(has_some(&patient), Ok(None));
         drop(writer);
-        assert!(patient.is_ready(Some(SHORT)).unwrap(), "the end");
+        assert_eq!(patient.read(&mut [0]).unwrap(), 0, "the end");
     }
 
     #[test]

@@ -288,19 +288,11 @@ impl Dir {
         }
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&*self.own.0, named.as_raw_fd().to_string(), flags, Mode::empty())?;
+        // It may have grown since.
         let mut text = Vec::with_capacity(stat.size as usize + 1);
-        loop {
-            if text.len() == text.capacity() {
-                text.reserve(4096);
-            }
-            match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)) {
-                Ok(0) => break,
-                Ok(_) if text.len() > LONGEST => return Err(Failure::Cause(Cause::Cut)),
-                // All that was there when it was asked for its size.
-                Ok(_) if text.len() as u64 == stat.size => break,
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+        lxkns_sys::read_to_end(&file, &mut text, LONGEST + 1)?;
+        if text.len() > LONGEST {
+            return Err(Failure::Cause(Cause::Cut));
         }
         Ok(File { text, writer: stat.writer })
     }

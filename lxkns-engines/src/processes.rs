@@ -3,7 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use bstr::{BString, ByteSlice as _};
 use lxkns_core::{CgroupHierarchies, ProcRoot};
@@ -171,7 +171,7 @@ impl<'a> Processes<'a> {
             return Some(Status { uids, ns_pids: status.ns_pids.clone() });
         }
         let mut statuses = self.statuses.borrow_mut();
-        let read = || parse_status(&read(self.proc?, &format!("{}/status", process.directory())).ok()?);
+        let read = || parse_status(&read_proc(self.proc?, &format!("{}/status", process.directory())).ok()?);
         statuses.entry(pid).or_insert_with(read).clone()
     }
 
@@ -332,19 +332,20 @@ fn host_namespaces(snapshot: &Snapshot) -> FxHashSet<NamespaceId> {
     host
 }
 
-fn read(proc: &ProcRoot, path: &str) -> Result<Vec<u8>, Errno> {
-    let file = rustix::fs::openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut text = Vec::with_capacity(8192);
-    loop {
-        if text.len() == text.capacity() {
-            text.reserve(8192);
-        }
-        match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)) {
-            Ok(0) => return Ok(text),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
+/// The largest file of procfs that is read, in bytes.
+const LARGEST_FILE: usize = 256 << 20;
+
+/// Reads a file below a directory of procfs.
+pub(crate) fn read_proc(dir: impl AsFd, path: &str) -> Result<Vec<u8>, Errno> {
+    read_start_of_proc(dir, path, LARGEST_FILE)
+}
+
+/// Reads at most `limit` bytes of it.
+pub(crate) fn read_start_of_proc(dir: impl AsFd, path: &str, limit: usize) -> Result<Vec<u8>, Errno> {
+    let file = rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut text = Vec::new();
+    lxkns_sys::read_to_end(&file, &mut text, limit)?;
+    Ok(text)
 }
 
 /// The two lines of a `status` that matter. The name, which comes before them, has no newline in it: the kernel escapes it.

@@ -53,7 +53,7 @@ fn fact(fact: &Fact) -> PlanFact {
         Fact::Text(text) => PlanFact::Text(text.clone()),
         Fact::Flag(flag) => PlanFact::Flag(*flag),
         Fact::Capabilities(Capabilities { permitted, effective, inheritable, bounding, ambient }) => {
-            PlanFact::Capabilities(PlanCapabilities {
+            PlanFact::CapabilitySets(PlanCapabilities {
                 permitted: *permitted,
                 effective: *effective,
                 inheritable: *inheritable,

@@ -79,7 +79,7 @@ pub use error::{Error, ErrorKind};
 pub use files::Files;
 pub use limits::LimitsOf;
 pub use plan::{Plan, Spawned};
-pub use slow_file::{copy_slowly, look_up_slowly, pin_slowly, read_slowly};
+pub use slow_file::{pin_slowly, read_slowly};
 pub use steps::{Fact, Row, Stage, Subject};
 pub use target::Target;
 pub use tools::Tools;

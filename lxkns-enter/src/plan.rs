@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lxkns_core::model::{NamespaceType, TaskState};
 use lxkns_core::parse;
 use lxkns_sys::{Exec, Launch, LaunchSession, LaunchStep, Op, SharedFd, SpawnError, Watch};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::cgroup::Joined;
@@ -15,7 +15,7 @@ use crate::descriptors::Descriptors;
 use crate::error::{Error, ErrorKind};
 use crate::process::{self, Witness};
 use crate::steps::{Row, Stage, Step};
-use crate::streams;
+use crate::streams::{self, is_ready};
 use crate::terminal::Stranger;
 
 /// A command that has been started. The caller must wait for it.
@@ -128,7 +128,7 @@ impl Plan {
         let until = Instant::now() + self.wait * 5;
         // Without the deadline, a child that is frozen, or stuck at a dead file system, would be waited for forever.
         let mut goes_on = |_: usize| {
-            let is_interrupted = interrupts.is_some_and(is_readable);
+            let is_interrupted = interrupts.is_some_and(|fd| is_ready(fd, PollFlags::IN));
             !is_interrupted && Instant::now() < until && !self.joined.as_ref().is_some_and(Joined::is_frozen)
         };
         // The target can have dropped privileges since; the command must not have them then.
@@ -201,12 +201,6 @@ impl Plan {
         self.procfs.as_ref().is_some_and(|procfs| is_traced(procfs, command))
             || self.joined.as_ref().is_some_and(Joined::is_frozen)
     }
-}
-
-/// Whether a descriptor is readable.
-fn is_readable(fd: BorrowedFd<'_>) -> bool {
-    const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(rustix::event::poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&NO_TIME)), Ok(1..))
 }
 
 /// Whether a tracer has stopped a process.

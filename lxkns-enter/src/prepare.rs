@@ -71,40 +71,15 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
         cover_proc(&mut draft, privileged && !entered.changes_user());
     }
 
-    let mut root = directories::own_root(proc, wait)?;
-    let mut root_inside = None;
-    match process.filter(|_| entered.has_mounts) {
-        Some(process) => {
-            root = directories::of_process(&mut draft, proc, process, enters_mounts, covers_proc, wait)?;
-            root_inside = Some(SharedFd::clone(&root));
-        }
+    let root_inside = match process.filter(|_| entered.has_mounts) {
+        Some(process) => Some(directories::of_process(&mut draft, proc, process, enters_mounts, covers_proc, wait)?),
         None => {
-            let text = if entered.has_mounts { "/" } else { "the caller's" };
-            for (subject, link) in [(Subject::Root, "root"), (Subject::WorkingDirectory, "cwd")] {
-                let of = process.and_then(|process| rustix::fs::readlinkat(&process.dir, link, Vec::new()).ok());
-                let of = of.map(|path| Fact::Text(path.to_string_lossy().into_owned()));
-                draft.row(subject, of, Fact::Text(text.to_owned()));
-            }
-        }
-    }
-
-    let joined = match process.filter(|_| enter.cgroups == CgroupsOf::Target) {
-        Some(process) => Some(cgroup::join(&mut draft, proc, process)?),
-        None => {
-            cgroup::stay(&mut draft, proc, process)?;
-            if process.is_some() {
-                let and = match entered.stays_because_of_cgroups {
-                    true => {
-                        ", and the command stays in the caller's PID namespace, so no process inside can leave them \
-                        through it"
-                    }
-                    false => "",
-                };
-                draft.notes.push(format!("the control groups are not joined, so their limits do not apply{and}"));
-            }
+            stay_in_directories(&mut draft, process, entered.has_mounts);
             None
         }
     };
+    let root = root_inside.clone().map_or_else(|| directories::own_root(proc, wait), Ok)?;
+    let joined = control_groups(&mut draft, enter, proc, process, entered)?;
     limits::take_on(&mut draft, proc, process, &own, enter.limits)?;
 
     let names = Names::new(enter, &root, entered)?;
@@ -172,6 +147,40 @@ pub(crate) fn prepare(enter: &Enter<'_>) -> Result<Plan, Error> {
             .map_err(|errno| Error::call("copy a descriptor", errno))?,
         wait,
     })
+}
+
+/// The rows of the root and working directory of a command that does not get those of the process.
+fn stay_in_directories(draft: &mut Draft, process: Option<&Process>, has_mounts: bool) {
+    let text = if has_mounts { "/" } else { "the caller's" };
+    for (subject, link) in [(Subject::Root, "root"), (Subject::WorkingDirectory, "cwd")] {
+        let of = process.and_then(|process| rustix::fs::readlinkat(&process.dir, link, Vec::new()).ok());
+        let of = of.map(|path| Fact::Text(path.to_string_lossy().into_owned()));
+        draft.row(subject, of, Fact::Text(text.to_owned()));
+    }
+}
+
+/// The control groups of the process, if they are to be joined.
+fn control_groups(
+    draft: &mut Draft,
+    enter: &Enter<'_>,
+    proc: &ProcRoot,
+    process: Option<&Process>,
+    entered: &Entered,
+) -> Result<Option<cgroup::Joined>, Error> {
+    if let Some(process) = process.filter(|_| enter.cgroups == CgroupsOf::Target) {
+        return cgroup::join(draft, proc, process).map(Some);
+    }
+    cgroup::stay(draft, proc, process)?;
+    if process.is_some() {
+        let and = match entered.stays_because_of_cgroups {
+            true => {
+                ", and the command stays in the caller's PID namespace, so no process inside can leave them through it"
+            }
+            false => "",
+        };
+        draft.notes.push(format!("the control groups are not joined, so their limits do not apply{and}"));
+    }
+    Ok(None)
 }
 
 /// Covers the `/proc` of a mount namespace whose processes are in another PID namespace than the command.

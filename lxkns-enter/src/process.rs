@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lxkns_core::model::{NamespaceId, NamespaceType, Pid};
 use lxkns_core::{ProcRoot, parse};
 use lxkns_sys::SharedFd;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::PollFlags;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -16,6 +16,7 @@ use rustix::process::PidfdFlags;
 
 use crate::error::{Cause, Error, ErrorKind};
 use crate::status::Status;
+use crate::streams::is_ready;
 
 /// The largest size of a procfs file that is read.
 const LARGEST: u64 = 8 << 20;
@@ -107,11 +108,8 @@ impl Process {
     pub(crate) fn verify(&self) -> Result<(), Error> {
         // If another process has the PID by now, reads below this directory fail.
         rustix::fs::statat(&self.dir, "ns", AtFlags::empty()).map_err(|_| gone(self.pid))?;
-        let Some(pidfd) = &self.pidfd else { return Ok(()) };
-        let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        match rustix::event::poll(&mut ended, Some(&now)) {
-            Ok(1..) => Err(gone(self.pid)),
+        match &self.pidfd {
+            Some(pidfd) if is_ready(pidfd, PollFlags::IN) => Err(gone(self.pid)),
             _ => Ok(()),
         }
     }

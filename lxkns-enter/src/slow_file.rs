@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use lxkns_core::model::DeviceNumber;
 use lxkns_core::{MOST_STUCK, ProcRoot, Reached};
 use lxkns_sys::{Op, SharedFd, SpawnError, Watch};
+use rustix::event::PollFlags;
 use rustix::fs::{AtFlags, CWD, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
@@ -32,15 +33,12 @@ pub fn read_slowly(
     wait: Duration,
     mut take: impl FnMut(&[u8]) -> io::Result<ControlFlow<()>>,
 ) -> io::Result<()> {
-    if let Some(mut file) = open_without_server(path) {
+    if let Some(file) = open_without_server(path) {
         let mut bytes = vec![0; 64 * 1024];
         loop {
-            match file.read(&mut bytes) {
-                Ok(0) => return Ok(()),
-                Ok(got) if take(&bytes[..got])?.is_break() => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            let got = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut bytes[..]))?;
+            if got == 0 || take(&bytes[..got])?.is_break() {
+                return Ok(());
             }
         }
     }
@@ -61,7 +59,7 @@ pub fn read_slowly(
     };
     let (mut last, mut stopped) = (Instant::now(), None);
     let mut goes_on = |_| {
-        if !is_readable(&pipe) {
+        if !lxkns_sys::poll_now(&pipe, PollFlags::IN).is_ok_and(|events| events.contains(PollFlags::IN)) {
             return last.elapsed() < wait;
         }
         last = Instant::now();
@@ -73,8 +71,7 @@ pub fn read_slowly(
             }
         }
     };
-    let mut watch =
-        Watch { wake: Some(pipe_of(&pipe)), goes_on: &mut goes_on, may_launch: &|| true, has_run: &|_| None };
+    let mut watch = Watch { wake: Some(pipe.as_fd()), goes_on: &mut goes_on, may_launch: &|| true, has_run: &|_| None };
     let done = lxkns_sys::run_steps(&[Op::Guard, read], &mut watch);
     if let Some(stopped) = stopped {
         return stopped;
@@ -106,23 +103,12 @@ fn open_without_server(path: &Path) -> Option<File> {
     rustix::fs::openat(&proc, again, flags, Mode::empty()).ok().map(File::from)
 }
 
-fn pipe_of(pipe: &std::os::fd::OwnedFd) -> std::os::fd::BorrowedFd<'_> {
-    std::os::fd::AsFd::as_fd(pipe)
-}
-
-fn is_readable(pipe: &std::os::fd::OwnedFd) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec};
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let mut fds = [PollFd::new(pipe, PollFlags::IN)];
-    matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1..)) && fds[0].revents().contains(PollFlags::IN)
-}
-
 /// Copies a regular file into an unnamed file in memory, with its offset at the start.
 ///
 /// # Errors
 ///
 /// As for [`read_slowly`]; [`FileTooLarge`](io::ErrorKind::FileTooLarge): the file is larger than allowed.
-pub fn copy_slowly(path: &Path, most: u64, wait: Duration) -> io::Result<File> {
+pub(crate) fn copy_slowly(path: &Path, most: u64, wait: Duration) -> io::Result<File> {
     let mut copy = File::from(rustix::fs::memfd_create("lxkns-copy", MemfdFlags::CLOEXEC)?);
     let mut left = most;
     read_slowly(path, wait, |bytes| {
@@ -133,16 +119,8 @@ pub fn copy_slowly(path: &Path, most: u64, wait: Duration) -> io::Result<File> {
     Ok(copy)
 }
 
-/// Lets a child look up a path, and returns whether there was an answer in time. The path is then in the kernel's
-/// cache, unless the file system forbids caching.
-///
-/// # Errors
-///
-/// [`TimedOut`](io::ErrorKind::TimedOut): no answer in time, now or earlier. A missing file is an answer, not an error.
-pub fn look_up_slowly(path: &Path, wait: Duration) -> io::Result<()> {
-    look_up(None, path, true, wait)
-}
-
+/// Lets a child look up a path. The path is then in the kernel's cache, unless the file system forbids caching. An error only
+/// if there was no answer in time, now or earlier: a missing file is an answer.
 fn look_up(root: Option<&SharedFd>, path: &Path, follow: bool, wait: Duration) -> io::Result<()> {
     // Below another root directory, the path leads the caller elsewhere.
     let name = asking(Some(path).filter(|_| root.is_none()))?;
@@ -358,6 +336,6 @@ mod tests {
         }
         let invalid = read_slowly(Path::new("a\0b"), WAIT, |_| Ok(ControlFlow::Break(()))).unwrap_err();
         assert_eq!(invalid.kind(), io::ErrorKind::InvalidInput);
-        assert!(look_up_slowly(Path::new("/nowhere"), WAIT).is_ok() && look_up_slowly(Path::new("/"), WAIT).is_ok());
+        assert!(["/nowhere", "/"].into_iter().all(|path| look_up(None, Path::new(path), true, WAIT).is_ok()));
     }
 }

@@ -290,9 +290,8 @@ impl Stream {
 }
 
 /// Whether a call on this descriptor would not block.
-fn is_ready(fd: &OwnedFd, flags: PollFlags) -> bool {
-    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(rustix::event::poll(&mut [PollFd::new(fd, flags)], Some(&now)), Ok(1..))
+pub(crate) fn is_ready(fd: impl AsFd, flags: PollFlags) -> bool {
+    lxkns_sys::poll_now(fd, flags).is_ok_and(|events| !events.is_empty())
 }
 
 /// The number of unread bytes in a pipe.

@@ -4,9 +4,10 @@
 //! for everything.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use lxkns_sys::{Blocking, SignalSet, TakenSignal};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 
@@ -224,9 +225,8 @@ impl Waiter<'_> {
             relay.interests(&mut fds);
         }
         self.streams.interests(&mut fds);
-        let now_and_then = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-        let wait = Some(&now_and_then).filter(|_| self.is_out_of_hand);
-        rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, wait))?;
+        let now_and_then = Duration::from_millis(100);
+        lxkns_sys::poll_until(&mut fds, self.is_out_of_hand.then(|| Instant::now() + now_and_then))?;
         Ok(pidfd.is_some() && !fds[1].revents().is_empty())
     }
 

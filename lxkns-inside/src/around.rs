@@ -36,7 +36,7 @@ pub enum Unreadable {
 }
 
 /// Whether a namespace of this type has something to tell inside.
-pub fn has_an_inside(ns_type: NamespaceType) -> bool {
+fn has_an_inside(ns_type: NamespaceType) -> bool {
     matches!(ns_type, NamespaceType::User | NamespaceType::Net | NamespaceType::Uts)
 }
 

@@ -44,11 +44,11 @@ mod route;
 mod sock_diag;
 mod survey;
 
-pub use around::{Looked, Unreadable, has_an_inside, look};
+pub use around::{Looked, Unreadable, look};
 pub use child::serve;
 pub use life::Lives;
 pub use links::links;
 pub use parent::{Error, ErrorKind, Inside, Program};
 pub use protocol::MOST_FDS;
 pub use route::nsids;
-pub use survey::{survey, survey_with};
+pub use survey::survey;

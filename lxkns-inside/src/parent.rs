@@ -11,8 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lxkns_core::ProcRoot;
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -331,17 +330,10 @@ impl Inside {
         const STEP: usize = 64 * 1024;
         let mut bytes = Vec::new();
         while bytes.len() < length {
-            let left =
-                Timespec::try_from(deadline.saturating_duration_since(Instant::now())).map_err(io::Error::other)?;
-            let mut fds = [PollFd::new(&self.answers, PollFlags::IN)];
-            match rustix::event::poll(&mut fds, Some(&left)) {
-                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
-                Err(Errno::INTR) => continue,
-                polled => polled?,
-            };
             let start = bytes.len();
             bytes.resize(length.min(start + STEP), 0);
-            let count = rustix::io::retry_on_intr(|| rustix::io::read(&self.answers, &mut bytes[start..]))?;
+            let count = lxkns_sys::read_until(&self.answers, &mut bytes[start..], Some(deadline))?;
+            let count = count.ok_or(io::ErrorKind::TimedOut)?;
             bytes.truncate(start + count);
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -359,7 +351,7 @@ impl Drop for Inside {
         let Some(child) = self.child.take() else { return };
         let pid = Pid::from_raw(child.id().cast_signed());
         if let Some(pidfd) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
-            let _ = rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&MOMENT));
+            let _ = lxkns_sys::poll_until(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(Instant::now() + MOMENT));
         }
         LEFT.lock().unwrap_or_else(PoisonError::into_inner).push(child);
         reap();
@@ -367,7 +359,7 @@ impl Drop for Inside {
 }
 
 /// In which the kernel ends a process that was killed, unless something keeps it waiting.
-const MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// Those that had not ended when nobody needed them any more.
 static LEFT: Mutex<Vec<Child>> = Mutex::new(Vec::new());
@@ -405,7 +397,10 @@ mod tests {
         // Killed: nothing of it is left but what is to be reaped.
         let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
         let ended = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
-        assert!(matches!(ended, Ok(Some((_, status))) if status.signaled()) || matches!(ended, Err(Errno::CHILD)));
+        assert!(
+            matches!(ended, Ok(Some((_, status))) if status.signaled())
+                || matches!(ended, Err(rustix::io::Errno::CHILD))
+        );
     }
 
     #[test]

@@ -1,15 +1,11 @@
 //! What the two processes say to each other, and how it travels: questions, with descriptors beside them, as packets over a
 //! socket; answers with their length before them over a pipe.
 
-use std::io::{self, IoSlice, IoSliceMut, Write};
-use std::mem::MaybeUninit;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use lxkns_model::inside::{Failure, HostName, Limit, Link, Network, Parts};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags,
-};
+use rustix::net::{RecvFlags, SendFlags};
 use serde::{Deserialize, Serialize};
 
 /// Both sides are one program: what says another number is something else.
@@ -79,41 +75,27 @@ pub(crate) enum Answer {
 /// Sends a question, with descriptors beside it.
 pub(crate) fn ask(socket: &OwnedFd, what: What, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let bytes = postcard::to_allocvec(&Question { version: VERSION, what }).map_err(io::Error::other)?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let is_too_much = bytes.len() > LONGEST_QUESTION || fds.len() > MOST_FDS;
-    if is_too_much || !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+    if bytes.len() > LONGEST_QUESTION || fds.len() > MOST_FDS {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    rustix::net::sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
-    Ok(())
+    Ok(lxkns_sys::send_fds(socket, &bytes, fds, SendFlags::empty())?)
 }
 
 /// Receives a question; `None` where nobody asks any more.
 pub(crate) fn next_question(socket: impl AsFd) -> io::Result<Option<(What, Vec<OwnedFd>)>> {
     let mut bytes = vec![0; LONGEST_QUESTION];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let message = rustix::io::retry_on_intr(|| {
-        rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)
-    })?;
-    let mut fds = Vec::new();
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(received) = message {
-            fds.extend(received);
-        }
-    }
-    if message.bytes == 0 {
+    let received = lxkns_sys::receive_fds(socket, &mut bytes, MOST_FDS, RecvFlags::empty())?;
+    if received.length == 0 {
         return Ok(None);
     }
-    if message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+    if !received.is_whole {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let question: Question = postcard::from_bytes(&bytes[..message.bytes]).map_err(io::Error::other)?;
+    let question: Question = postcard::from_bytes(&bytes[..received.length]).map_err(io::Error::other)?;
     if question.version != VERSION {
         return Err(io::Error::other("a question of another version"));
     }
-    Ok(Some((question.what, fds)))
+    Ok(Some((question.what, received.fds)))
 }
 
 /// Writes an answer: version, length, text.

@@ -40,20 +40,6 @@ pub fn survey(
     program: &Program,
     timeout: Duration,
 ) -> Vec<Surveyed> {
-    survey_with(discovery, snapshot, namespaces, parts, program, timeout, &|_, _, _| {})
-}
-
-/// As [`survey`]; calls `then` for each namespace while the process is still in there, to ask it more. It is called from
-/// several threads.
-pub fn survey_with(
-    discovery: &Discovery<'_>,
-    snapshot: &Snapshot,
-    namespaces: &[NamespaceId],
-    parts: Parts,
-    program: &Program,
-    timeout: Duration,
-    then: &(dyn Fn(&mut Inside, NamespaceId, &mut Network) + Sync),
-) -> Vec<Surveyed> {
     let own = |ns_type| own_namespace(discovery.proc(), ns_type);
     let survey = Survey {
         discovery,
@@ -61,7 +47,6 @@ pub fn survey_with(
         parts,
         program,
         timeout,
-        then,
         own: (own(NamespaceType::Net), own(NamespaceType::User)),
         stalled: AtomicUsize::new(0),
     };
@@ -106,7 +91,6 @@ struct Survey<'a> {
     parts: Parts,
     program: &'a Program,
     timeout: Duration,
-    then: &'a (dyn Fn(&mut Inside, NamespaceId, &mut Network) + Sync),
     /// The caller's own network and user namespace.
     own: (Option<NamespaceId>, Option<NamespaceId>),
     /// How many have not answered.
@@ -160,10 +144,11 @@ impl<'a> Visitor<'a> {
         let survey = self.survey;
         let namespace = survey.snapshot.namespaces.get(&id).filter(|namespace| namespace.ns_type == NamespaceType::Net);
         let owner = namespace.and_then(|namespace| namespace.owner.known());
+        let parts = survey.parts;
         if survey.own.0 == Some(id) {
             // Whoever stays needs no right.
             let mut inside = self.start(None)?;
-            return self.ask(&mut inside, id, None).map_err(failure);
+            return inside.visit(None, parts).map_err(failure);
         }
         let opened = self.open(id)?;
         if !self.denied.contains(&owner) {
@@ -171,7 +156,7 @@ impl<'a> Visitor<'a> {
                 Some(inside) => inside,
                 None => self.start(None)?,
             };
-            let visited = self.ask(&mut inside, id, Some(&opened));
+            let visited = inside.visit(Some(opened.as_fd()), parts);
             // One that has not answered is given up.
             self.direct = Some(inside).filter(|inside| !inside.is_lost());
             match visited {
@@ -193,7 +178,7 @@ impl<'a> Visitor<'a> {
                 started?
             }
         };
-        let visited = self.ask(&mut inside, id, Some(&opened));
+        let visited = inside.visit(Some(opened.as_fd()), parts);
         self.through = Some((user, inside)).filter(|(_, inside)| !inside.is_lost());
         visited.map_err(failure)
     }
@@ -215,12 +200,6 @@ impl<'a> Visitor<'a> {
             Some(errno) => Failure::of_call("open", errno),
             None => Failure { call: "open".to_owned(), cause: Cause::NoPath, errno: None },
         })
-    }
-
-    fn ask(&self, inside: &mut Inside, id: NamespaceId, opened: Option<&OwnedFd>) -> Result<Network, Error> {
-        let mut network = inside.visit(opened.map(|opened| opened.as_fd()), self.survey.parts)?;
-        (self.survey.then)(inside, id, &mut network);
-        Ok(network)
     }
 }
 

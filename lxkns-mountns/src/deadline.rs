@@ -1,10 +1,6 @@
 //! Deadlines.
 
-use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 
 /// A point in time at which to give up.
 #[derive(Clone, Copy, Debug)]
@@ -22,17 +18,7 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Waits until the descriptor is readable or writable; false at the deadline.
-    pub(crate) fn wait_for(self, fd: &OwnedFd, events: PollFlags) -> Result<bool, Errno> {
-        loop {
-            let left = self.left();
-            let limit = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos().into() };
-            match poll(&mut [PollFd::from_borrowed_fd(fd.as_fd(), events)], Some(&limit)) {
-                Ok(0) if self.left().is_zero() => return Ok(false),
-                Ok(0) | Err(Errno::INTR) => {}
-                Ok(_) => return Ok(true),
-                Err(errno) => return Err(errno),
-            }
-        }
+    pub(crate) fn end(self) -> Instant {
+        self.0
     }
 }

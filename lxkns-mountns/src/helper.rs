@@ -1,16 +1,10 @@
 //! The parent's side of one running helper.
 
-use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketFlags, SocketType,
-};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
 
 use crate::deadline::Deadline;
@@ -82,7 +76,7 @@ impl Helper {
         let (replies, their_replies) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(cannot("pipe2"))?;
         let namespaces = [Some(mount_namespace), user_namespace].into_iter().flatten();
         let fds: Vec<_> = [pool.procfs()].into_iter().chain(namespaces).collect();
-        send_fds(&socket, &fds)?;
+        lxkns_sys::send_fds(&socket, &[0], &fds, SendFlags::DONTWAIT).map_err(cannot("sendmsg"))?;
 
         let path = pool.program().to_owned();
         let started = pool.spawner().start(path, [their_requests, their_replies, their_socket], deadline.left());
@@ -139,21 +133,13 @@ impl Helper {
         let length = request.encode(&mut frame).map_err(|_| {
             Failure::Refused(Error::new(ErrorKind::Other, format!("{OPEN}: the path is longer than {MAX_PATH} bytes")))
         })?;
-        let mut rest = &frame[..length];
         let broken = |errno| Failure::Broken(Error::with_errno(ErrorKind::Helper, "write to the helper", errno));
-        while !rest.is_empty() {
-            match rustix::net::send(&self.requests, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-                Ok(count) => rest = &rest[count..],
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => match deadline.wait_for(&self.requests, PollFlags::OUT) {
-                    Ok(true) => {}
-                    Ok(false) => return Err(Failure::Silent(None)),
-                    Err(errno) => return Err(broken(errno)),
-                },
-                // It has ended, perhaps after a reply that says why.
-                Err(Errno::PIPE | Errno::CONNRESET) => break,
-                Err(errno) => return Err(broken(errno)),
-            }
+        match lxkns_sys::send_until(&self.requests, &frame[..length], deadline.end()) {
+            Ok(true) => {}
+            Ok(false) => return Err(Failure::Silent(None)),
+            // It has ended, perhaps after a reply that says why.
+            Err(Errno::PIPE | Errno::CONNRESET) => {}
+            Err(errno) => return Err(broken(errno)),
         }
         let mut walking = None;
         loop {
@@ -186,19 +172,13 @@ impl Helper {
     fn fill(&mut self, mut into: &mut [u8], deadline: Deadline) -> Result<(), Failure> {
         let broken = |errno| Failure::Broken(Error::with_errno(ErrorKind::Helper, "read from the helper", errno));
         while !into.is_empty() {
-            match deadline.wait_for(&self.replies, PollFlags::IN) {
-                Ok(true) => {}
-                Ok(false) => return Err(Failure::Silent(None)),
-                Err(errno) => return Err(broken(errno)),
-            }
-            match rustix::io::read(&self.replies, &mut *into) {
-                Ok(0) => {
+            match lxkns_sys::read_until(&self.replies, &mut *into, Some(deadline.end())).map_err(broken)? {
+                None => return Err(Failure::Silent(None)),
+                Some(0) => {
                     let message = "read from the helper: it has ended without a reply";
                     return Err(Failure::Broken(Error::new(ErrorKind::Helper, message)));
                 }
-                Ok(count) => into = &mut into[count..],
-                Err(Errno::INTR | Errno::AGAIN) => {}
-                Err(errno) => return Err(broken(errno)),
+                Some(count) => into = &mut into[count..],
             }
         }
         Ok(())
@@ -206,19 +186,8 @@ impl Helper {
 
     /// Receives the descriptor that was sent before the reply.
     fn receive_fd(&mut self) -> Result<OwnedFd, NotReceived> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let mut byte = [0];
-        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        rustix::io::retry_on_intr(|| {
-            rustix::net::recvmsg(&self.socket, &mut [IoSliceMut::new(&mut byte)], &mut control, flags)
-        })
-        .map_err(NotReceived::Kernel)?;
-        let mut fds = control.drain().filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-            _ => None,
-        });
-        fds.next().and_then(|mut fds| fds.next()).ok_or(NotReceived::Nothing)
+        let received = lxkns_sys::receive_fds(&self.socket, &mut [0], 1, RecvFlags::DONTWAIT);
+        received.map_err(NotReceived::Kernel)?.fds.pop().ok_or(NotReceived::Nothing)
     }
 }
 
@@ -230,15 +199,4 @@ impl Drop for Helper {
 
 fn senseless() -> Error {
     Error::new(ErrorKind::Helper, "read from the helper: an answer to another question")
-}
-
-fn send_fds(socket: &OwnedFd, fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !control.push(SendAncillaryMessage::ScmRights(fds)) {
-        return Err(Error::new(ErrorKind::Other, "sendmsg: too many descriptors for one message"));
-    }
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    let sent = rustix::net::sendmsg(socket.as_fd(), &[IoSlice::new(&[0])], &mut control, flags);
-    sent.map(drop).map_err(|errno| Error::call("sendmsg", errno))
 }

@@ -1,14 +1,10 @@
 //! What the supervisor and a process that it has started say to each other, over a socket that keeps messages apart.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -63,14 +59,7 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// The kernel's.
 pub(crate) fn send(socket: impl AsFd, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let bytes = postcard::to_extend(message, Vec::new()).map_err(io::Error::other)?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
-        return Err(io::Error::other("too many descriptors"));
-    }
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    rustix::net::sendmsg(socket, &[IoSlice::new(&bytes)], &mut ancillary, flags)?;
-    Ok(())
+    Ok(lxkns_sys::send_fds(socket, &bytes, fds, SendFlags::DONTWAIT)?)
 }
 
 /// The next message and its descriptors; `None` at the end.
@@ -83,30 +72,18 @@ pub(crate) fn receive<T: DeserializeOwned>(
     flags: RecvFlags,
 ) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
     let mut bytes = vec![0; LONGEST];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let flags = flags | RecvFlags::CMSG_CLOEXEC;
-    let received = rustix::io::retry_on_intr(|| {
-        rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags)
-    });
-    let received = match received {
+    let received = match lxkns_sys::receive_fds(socket, &mut bytes, MOST_FDS, flags) {
         Err(Errno::CONNRESET) => return Ok(None),
         received => received?,
     };
-    let mut fds = Vec::new();
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            fds.extend(rights);
-        }
-    }
-    if received.bytes == 0 {
+    if received.length == 0 {
         return Ok(None);
     }
-    if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+    if !received.is_whole {
         return Err(io::Error::other("a message is too long"));
     }
-    match postcard::take_from_bytes(&bytes[..received.bytes]) {
-        Ok((message, [])) => Ok(Some((message, fds))),
+    match postcard::take_from_bytes(&bytes[..received.length]) {
+        Ok((message, [])) => Ok(Some((message, received.fds))),
         _ => Err(io::Error::other("not a message")),
     }
 }

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -78,9 +78,7 @@ impl Write for Line {
 fn put(mut bytes: &[u8]) -> rustix::io::Result<()> {
     let error = rustix::stdio::stderr();
     while !bytes.is_empty() {
-        let mut fds = [PollFd::new(&error, PollFlags::OUT)];
-        rustix::event::poll(&mut fds, Some(&Timespec::default()))?;
-        if !fds[0].revents().contains(PollFlags::OUT) {
+        if !lxkns_sys::poll_now(error, PollFlags::OUT)?.contains(PollFlags::OUT) {
             return Err(Errno::AGAIN);
         }
         let written = rustix::io::retry_on_intr(|| rustix::io::write(error, &bytes[..bytes.len().min(PIECE)]))?;

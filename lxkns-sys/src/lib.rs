@@ -1,7 +1,7 @@
 //! System calls and ioctls on Linux namespaces that no other crate binds.
 //!
 //! Each function is one kernel call with owned and borrowed file descriptors and an [`Errno`]. None of them retries
-//! (except [`open_cached`]), interprets or remembers anything: the caller decides what an error means. All returned
+//! (except those that wait), interprets or remembers anything: the caller decides what an error means. All returned
 //! descriptors are close-on-exec. A kernel without a call says so by its error: `ENOSYS` for a system call, `ENOTTY`
 //! (of nsfs and pidfds also `EINVAL`) for an ioctl.
 //!
@@ -24,7 +24,8 @@
 //! | take signals as events | [`sigprocmask`], [`signalfd`], [`read_signal`], [`kill_child`] |
 //! | ask for process groups that may be outside | [`tcgetpgrp`], [`getpgrp`] |
 //! | leave the network namespace for a new one | [`unshare_network`] |
-//! | wait no longer than wanted | [`in_time`], [`open_cached`], [`close_elsewhere`] |
+//! | wait no longer than wanted | [`in_time`], [`open_cached`], [`close_elsewhere`], [`poll_until`], [`poll_now`], [`read_until`], [`send_until`] |
+//! | read a file whole, pass descriptors on | [`read_to_end`], [`send_fds`], [`receive_fds`] |
 //! | run a program that nobody can change | [`sealed_program`], [`is_sealed`], [`execveat`] |
 //!
 //! [`spawn()`] alone is many calls: it starts a program in a child that first carries out prepared steps, with system
@@ -41,11 +42,13 @@ mod handle;
 mod kcmp;
 mod listns;
 mod memory;
+mod message;
 mod mount;
 mod nsfs;
 mod patience;
 mod pidfd;
 mod process;
+mod retry;
 mod sealed;
 mod signal;
 mod socket;
@@ -66,6 +69,7 @@ pub use handle::{NsHandle, handle_of, open_namespace_by_handle};
 pub use kcmp::{is_same_file, kcmp_files, kcmp_fs, kcmp_vm};
 pub use listns::{LISTNS_ALL_USER_NAMESPACES, listns};
 pub use memory::Memory;
+pub use message::{Received, receive_fds, send_fds};
 pub use mount::{MountFacts, MountFlags, StatmountMask, listmount, statmount};
 pub use nsfs::{
     MountNamespaceInfo, ns_get_id, ns_get_mntns_id, ns_get_nstype, ns_get_owner_uid, ns_get_parent, ns_get_userns,
@@ -74,6 +78,7 @@ pub use nsfs::{
 pub use patience::{close_elsewhere, in_time, open_cached};
 pub use pidfd::{PidfdNamespace, pidfd_get_namespace, pidfd_open_thread};
 pub use process::{at_secure, copy_inherited, ioprio_get, monotonic_ns, take_inherited, unshare_network};
+pub use retry::{poll_now, poll_until, read_to_end, read_until, send_until};
 pub use rustix::io::Errno;
 pub use sealed::{is_sealed, sealed_program};
 pub use signal::{

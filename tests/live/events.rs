@@ -357,7 +357,7 @@ fn the_next_best_source() {
     let often = ["--events", "--json", "--interval", "0.05", "-t", "uts"];
     let mut watch = Watch::start_by(&mut denied(&[&deny::BPF, &deny::CONNECTOR], Errno::PERM), &often);
     let said = watch.said().to_owned();
-    assert!(said.contains("no task events, so scans are at the interval only; BPF: bpf: "), "{said}");
+    assert!(said.contains("no task events, so scans are at the interval only; BPF: denied by lockdown"), "{said}");
     assert!(said.contains("the process connector: denied (EPERM)"), "{said}");
     let actor = Actor::spawn_in(&["user", "uts"]);
     watch.told(actor.ns_inode("uts"), "appeared");

@@ -272,46 +272,36 @@ fn freezer(pid: u32) -> Freezer {
 }
 
 fn frozen_by_v1() {
-    let Some(mounted) = hierarchy("cgroup", "freezer") else {
-        eprintln!("no cgroup v1 freezer here");
-        return;
-    };
-    let outer = Cgroup::new(&mounted, "v1");
-    let inner = Cgroup::new(&outer.0, "inner");
-    let actor = Actor::spawn();
-    let pid = actor.pid();
-    inner.write("cgroup.procs", &pid.to_string());
-    assert_eq!(freezer(pid), Freezer { own: false, effective: false });
-    outer.write("freezer.state", "FROZEN");
-    inner.wait_for("freezer.state", "FROZEN");
-    assert_eq!(freezer(pid), Freezer { own: false, effective: true }, "frozen from above");
-    inner.write("freezer.state", "FROZEN");
-    inner.wait_for("freezer.self_freezing", "1");
-    assert_eq!(freezer(pid), Freezer { own: true, effective: true });
-    for group in [&inner, &outer] {
-        group.write("freezer.state", "THAWED");
-    }
-    drop(actor);
+    let inner = [("freezer.state", "FROZEN"), ("freezer.self_freezing", "1")];
+    frozen(("cgroup", "freezer"), "freezer.state", ["FROZEN", "THAWED"], inner);
 }
 
 fn frozen_by_v2() {
-    let Some(mounted) = hierarchy("cgroup2", "") else {
-        eprintln!("no cgroup v2 here");
+    frozen(("cgroup2", ""), "cgroup.freeze", ["1", "0"], [("cgroup.events", "frozen 1"); 2]);
+}
+
+/// A process is frozen from above and by its own control group, by writing to `file`. `inner_says`: what a file of its own says once
+/// each has happened.
+fn frozen((fs_type, option): (&str, &str), file: &str, [freeze, thaw]: [&str; 2], inner_says: [(&str, &str); 2]) {
+    let Some(mounted) = hierarchy(fs_type, option) else {
+        eprintln!("no {fs_type} {option} here");
         return;
     };
-    let outer = Cgroup::new(&mounted, "v2");
+    let outer = Cgroup::new(&mounted, fs_type);
     let inner = Cgroup::new(&outer.0, "inner");
     let actor = Actor::spawn();
     let pid = actor.pid();
     inner.write("cgroup.procs", &pid.to_string());
     assert_eq!(freezer(pid), Freezer { own: false, effective: false });
-    outer.write("cgroup.freeze", "1");
-    inner.wait_for("cgroup.events", "frozen 1");
+    let [from_above, by_itself] = inner_says;
+    outer.write(file, freeze);
+    inner.wait_for(from_above.0, from_above.1);
     assert_eq!(freezer(pid), Freezer { own: false, effective: true }, "frozen from above");
-    inner.write("cgroup.freeze", "1");
+    inner.write(file, freeze);
+    inner.wait_for(by_itself.0, by_itself.1);
     assert_eq!(freezer(pid), Freezer { own: true, effective: true });
     for group in [&inner, &outer] {
-        group.write("cgroup.freeze", "0");
+        group.write(file, thaw);
     }
     drop(actor);
 }

@@ -53,7 +53,7 @@ fn fd_of(tid: Tid, is_tasks_own: bool, what: &str) -> String {
 }
 
 /// What would make a process let go of these, as in `process 12 closes fd 3, or exits`.
-pub fn release_uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a FileSystemUse>) -> Step {
+pub(crate) fn release_uses<'a>(pid: Pid, uses: impl IntoIterator<Item = &'a FileSystemUse>) -> Step {
     const FEW: usize = 3;
     let (mut fds, mut leaves, mut exits) = (Vec::new(), Vec::new(), Vec::new());
     for one in uses {
@@ -180,7 +180,7 @@ fn facility_name(facility: KernelFacility) -> &'static str {
 }
 
 /// What could not be looked at, in a word or two.
-pub fn unread_name(unread: &UnreadHolders) -> String {
+pub(crate) fn unread_name(unread: &UnreadHolders) -> String {
     match unread {
         UnreadHolders::NotMounted(fs_type) => (*fs_type).to_owned(),
         UnreadHolders::OtherDevices(fs_type) => format!("devices of {}", printable(fs_type)),

@@ -15,8 +15,7 @@ use lxkns_core::relations::Life;
 use lxkns_core::{Discovery, EventOptions, Events, ProcRoot};
 use lxkns_inside::Lives;
 use lxkns_mountns::Access;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags};
 
 use super::Findings;
 use crate::args::{PatienceArgs, WatchArgs};
@@ -233,19 +232,14 @@ enum Woken {
 /// Waits until then, or until something happens; no longer than standard output has a reader.
 fn wait(until: Instant, events: Option<&Events>) -> Result<Woken> {
     let stdout = io::stdout();
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).ok();
-        // Asked for nothing, it answers when the other end is closed.
-        let mut fds = vec![PollFd::new(&stdout, PollFlags::empty())];
-        fds.extend(events.map(|events| PollFd::new(events, PollFlags::IN)));
-        match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) if !fds[0].revents().is_empty() => return Ok(Woken::Closed),
-            // Whatever happens, scans are taken when they are due.
-            Ok(_) if left.is_zero() => return Ok(Woken::Due),
-            Ok(0) | Err(Errno::INTR) => {}
-            Ok(_) => return Ok(Woken::Events),
-            Err(errno) => return Err(io::Error::from(errno).into()),
-        }
-    }
+    // Asked for nothing, it answers when the other end is closed.
+    let mut fds = vec![PollFd::new(&stdout, PollFlags::empty())];
+    fds.extend(events.map(|events| PollFd::new(events, PollFlags::IN)));
+    let has_some = lxkns_sys::poll_until(&mut fds, Some(until)).map_err(io::Error::from)?;
+    Ok(match has_some {
+        _ if !fds[0].revents().is_empty() => Woken::Closed,
+        // Whatever happens, scans are taken when they are due.
+        true if Instant::now() < until => Woken::Events,
+        _ => Woken::Due,
+    })
 }

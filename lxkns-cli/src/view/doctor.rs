@@ -169,7 +169,7 @@ fn write_powers(out: &mut impl Write, uid: Option<u32>, user: Option<&str>, held
         Some(uid) => writeln!(out, " UID {uid}{user}")?,
         None => writeln!(out, " UID {NOT_MAPPED}")?,
     }
-    let held = if relevant.is_empty() { "none of those that show more".to_owned() } else { and(&relevant.names()) };
+    let held = if relevant.is_empty() { "none that would show more".to_owned() } else { and(&relevant.names()) };
     writeln!(out, "  capabilities: {held}")
 }
 

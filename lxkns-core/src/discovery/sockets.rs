@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::PollFlags;
 use rustix::net::{AddressFamily, sockopt};
 
 use super::fds::Table;
@@ -116,9 +116,7 @@ fn has_none_in_flight(socket: &Fetched) -> bool {
     match sockopt::socket_domain(socket) {
         // Other families can change their sockets when they are polled.
         Ok(AddressFamily::UNIX) => {
-            let mut polled = [PollFd::new(socket, PollFlags::IN)];
-            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-            rustix::event::poll(&mut polled, Some(&now)).is_ok() && !polled[0].revents().contains(PollFlags::IN)
+            lxkns_sys::poll_now(socket, PollFlags::IN).is_ok_and(|events| !events.contains(PollFlags::IN))
         }
         Ok(_) => true,
         Err(_) => false,

@@ -17,9 +17,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustix::io::Errno;
 
 use crate::failure::{Failure, errno_of};
@@ -263,14 +263,9 @@ impl Events {
             if is_cancelled() {
                 return Woken::Cancelled;
             }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                return Woken::TimedOut;
-            }
-            let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-            match poll(&mut [PollFd::new(&self.shared.ready, PollFlags::IN)], timeout.as_ref()) {
-                Err(errno) if errno != Errno::INTR => return Woken::TimedOut,
-                _ => {}
+            match lxkns_sys::poll_until(&mut [PollFd::new(&self.shared.ready, PollFlags::IN)], deadline) {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return Woken::TimedOut,
             }
         }
     }
@@ -312,6 +307,8 @@ fn refusal(source: EventSource, operation: Operation, failure: Failure) -> Event
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

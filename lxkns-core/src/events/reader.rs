@@ -2,10 +2,9 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags};
 
 use super::source::{self, Source};
 use super::{EventBatch, Shared, mounts, refusal};
@@ -54,29 +53,23 @@ impl Reader {
 
     /// Waits; whether it is to stop.
     fn is_to_stop_within(&self, patience: Duration) -> bool {
-        let patience = Timespec::try_from(patience).ok();
-        poll(&mut [PollFd::new(&self.shared.stop, PollFlags::IN)], patience.as_ref()).is_ok_and(|count| count > 0)
+        let mut stop = [PollFd::new(&self.shared.stop, PollFlags::IN)];
+        lxkns_sys::poll_until(&mut stop, Some(Instant::now() + patience)).unwrap_or_default()
     }
 
     /// Waits for something to read: from the source, the own list of mounts, those of others. `None`: it is to stop.
     fn wait(&mut self) -> Option<[bool; 3]> {
-        loop {
-            let mut fds = vec![PollFd::new(&self.shared.stop, PollFlags::IN)];
-            let source = self.source.as_ref().map(|source| PollFd::new(source, PollFlags::IN));
-            let own = self.own_mounts.as_ref().map(|own| PollFd::new(own, PollFlags::PRI));
-            let others = self.of_others.as_ref().map(|others| PollFd::new(&**others, PollFlags::IN));
-            let has = [source.is_some(), own.is_some(), others.is_some()];
-            fds.extend(source.into_iter().chain(own).chain(others));
-            match poll(&mut fds, None) {
-                Err(Errno::INTR) => continue,
-                Err(_) => return None,
-                Ok(_) => {}
-            }
-            let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
-            if ready.next() == Some(true) {
-                return None;
-            }
-            return Some(has.map(|has| has && ready.next() == Some(true)));
+        let mut fds = vec![PollFd::new(&self.shared.stop, PollFlags::IN)];
+        let source = self.source.as_ref().map(|source| PollFd::new(source, PollFlags::IN));
+        let own = self.own_mounts.as_ref().map(|own| PollFd::new(own, PollFlags::PRI));
+        let others = self.of_others.as_ref().map(|others| PollFd::new(&**others, PollFlags::IN));
+        let has = [source.is_some(), own.is_some(), others.is_some()];
+        fds.extend(source.into_iter().chain(own).chain(others));
+        lxkns_sys::poll_until(&mut fds, None).ok()?;
+        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        if ready.next() == Some(true) {
+            return None;
         }
+        Some(has.map(|has| has && ready.next() == Some(true)))
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
@@ -97,10 +97,9 @@ fn connect() -> Result<Connector, Failure> {
     let deadline = Instant::now() + PATIENCE;
     let mut answer = None;
     while answer.is_none() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let patience = Timespec::try_from(left).map_err(|_| Errno::INVAL)?;
-        let count = poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&patience));
-        if left.is_zero() || count? == 0 {
+        let has_some = lxkns_sys::poll_until(&mut [PollFd::new(&socket, PollFlags::IN)], Some(deadline))?;
+        // Not for longer, whatever else comes.
+        if !has_some || Instant::now() >= deadline {
             return Err(Cause::Denied.into());
         }
         receive(&socket, |message| match message {
@@ -123,10 +122,10 @@ fn receive(socket: &OwnedFd, mut each: impl FnMut(Message) -> ControlFlow<()>) -
     let mut buffer = [0; 512];
     let mut is_lost = false;
     loop {
-        let (length, from) = match rustix::net::recvfrom(socket, &mut buffer, RecvFlags::DONTWAIT) {
+        let received = || rustix::net::recvfrom(socket, &mut buffer, RecvFlags::DONTWAIT);
+        let (length, from) = match rustix::io::retry_on_intr(received) {
             Ok((_, length, from)) => (length, from),
             Err(Errno::AGAIN) => return Ok(is_lost),
-            Err(Errno::INTR) => continue,
             Err(Errno::NOBUFS) => {
                 is_lost = true;
                 continue;

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::PollFlags;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, SeekFrom, Statx, StatxFlags};
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -79,15 +79,12 @@ impl ProcDir {
         let file = rustix::fs::openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         for _ in 0..TRIES {
             rustix::fs::seek(&file, SeekFrom::Start(0))?;
-            read_to_end(&file, buffer, limit)?;
+            lxkns_sys::read_to_end(&file, buffer, limit)?;
             if buffer.len() >= limit {
                 return Err(Cause::Cut.into());
             }
-            let mut changes = [PollFd::new(&file, PollFlags::PRI)];
-            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-            let has_changed = matches!(rustix::event::poll(&mut changes, Some(&now)), Ok(1..))
-                && changes[0].revents().intersects(PollFlags::PRI | PollFlags::ERR);
-            if !has_changed {
+            let changes = lxkns_sys::poll_now(&file, PollFlags::PRI);
+            if !changes.is_ok_and(|changes| changes.intersects(PollFlags::PRI | PollFlags::ERR)) {
                 break;
             }
         }
@@ -104,11 +101,8 @@ impl ProcDir {
         loop {
             buffer.reserve(ROOM);
             let room = buffer.capacity() - buffer.len();
-            match rustix::io::read(&file, rustix::buffer::spare_capacity(buffer)) {
-                Ok(length) if length == room => {}
-                Ok(_) => return Ok(buffer),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
+            if read_once(&file, buffer)? < room {
+                return Ok(buffer);
             }
         }
     }
@@ -123,11 +117,7 @@ impl ProcDir {
         let file = rustix::fs::openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         buffer.clear();
         buffer.reserve(limit);
-        while let Err(errno) = rustix::io::read(&file, rustix::buffer::spare_capacity(buffer)) {
-            if errno != Errno::INTR {
-                return Err(errno);
-            }
-        }
+        read_once(&file, buffer)?;
         buffer.truncate(limit);
         Ok(buffer)
     }
@@ -140,7 +130,7 @@ impl ProcDir {
         limit: usize,
     ) -> Result<&'a [u8], Errno> {
         let file = rustix::fs::openat(&self.0, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        read_to_end(&file, buffer, limit)?;
+        lxkns_sys::read_to_end(&file, buffer, limit)?;
         Ok(buffer)
     }
 
@@ -168,29 +158,17 @@ impl ProcDir {
     }
 }
 
+/// Reads once into the room that the buffer has, and returns how much.
+fn read_once(file: &OwnedFd, buffer: &mut Vec<u8>) -> Result<usize, Errno> {
+    rustix::io::retry_on_intr(|| rustix::io::read(file, rustix::buffer::spare_capacity(buffer)))
+}
+
 /// The text of a link in a directory, as [`ProcDir::link`].
 pub(crate) fn link(dir: impl AsFd, path: impl Arg, buffer: &mut [u8]) -> Result<&[u8], Failure> {
     match rustix::fs::readlinkat_raw(dir, path, &mut *buffer)? {
         0 => Err(Cause::Denied.into()),
         length => Ok(&buffer[..length]),
     }
-}
-
-/// Reads the rest of a file into `buffer`, replacing its contents, up to `limit` bytes.
-fn read_to_end(file: &OwnedFd, buffer: &mut Vec<u8>, limit: usize) -> Result<(), Errno> {
-    const STEP: usize = 4096;
-    buffer.clear();
-    while buffer.len() < limit {
-        let step = STEP.max(buffer.len()).min(limit - buffer.len());
-        buffer.reserve(step);
-        match rustix::io::read(file, rustix::buffer::spare_capacity(buffer)) {
-            Ok(0) => break,
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    buffer.truncate(limit);
-    Ok(())
 }
 
 /// The numbers among the names in an open directory.

@@ -7,18 +7,17 @@ use std::time::{Duration, Instant};
 use bstr::ByteSlice as _;
 use lxkns_core::has_no_server;
 use lxkns_model::{Call, Cause, Operation, Pid};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv, send, socket_with,
-};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 
 use super::http::{Bad, Response};
 use super::listeners::{self, Listener};
 use crate::files::Failure;
 use crate::finish::without_var;
+use crate::processes::read_proc;
 
 /// What has failed, and how.
 #[derive(Debug)]
@@ -33,6 +32,10 @@ fn failed(operation: Operation) -> impl Fn(Errno) -> Failed {
 
 fn because(operation: impl Into<String>, cause: Cause) -> Failed {
     Failed { operation: Operation::Other(operation.into().into()), failure: Failure::Cause(cause) }
+}
+
+fn timed_out(operation: Operation) -> Failed {
+    Failed { operation, failure: Failure::Cause(Cause::TimedOut) }
 }
 
 /// A process that may be an engine.
@@ -56,9 +59,9 @@ pub(crate) struct Peer {
 impl Peer {
     /// Whether it is still the process that was seen.
     fn is_there(&self) -> bool {
-        let mut text = Vec::new();
-        read(&self.dir, "stat", &mut text).is_ok()
-            && lxkns_core::parse::stat(&text).is_ok_and(|stat| stat.start_time_ticks == self.start_time_ticks)
+        read_proc(&self.dir, "stat").is_ok_and(|text| {
+            lxkns_core::parse::stat(&text).is_ok_and(|stat| stat.start_time_ticks == self.start_time_ticks)
+        })
     }
 
     /// The file that one of its sockets is bound to, opened by name.
@@ -109,8 +112,7 @@ impl Peer {
         let path = listener.path.as_ref().ok_or_else(not_tried)?;
         // Another socket there would be somebody else's: one of systemd's would start an engine.
         for of in [format!("{}/net/unix", self.pid), "1/net/unix".to_owned(), "self/net/unix".to_owned()] {
-            let mut text = Vec::new();
-            let _ = read(&self.proc, &of, &mut text);
+            let text = read_proc(&self.proc, &of).unwrap_or_default();
             let all = lxkns_core::parse::listening_unix_sockets(&text);
             let is_there = |other: &bstr::BString| without_var(other) == without_var(path);
             if all.iter().any(|(&inode, paths)| inode != listener.inode && paths.iter().any(is_there)) {
@@ -136,8 +138,7 @@ impl Peer {
         let stat = rustix::fs::statx(file, c"", flags, StatxFlags::TYPE | StatxFlags::MNT_ID)?;
         let mount = (stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).then(|| stat.stx_mnt_id.to_string());
         let device = format!("{}:{}", stat.stx_dev_major, stat.stx_dev_minor);
-        let mut text = Vec::new();
-        read(&self.dir, "mountinfo", &mut text)?;
+        let text = read_proc(&self.dir, "mountinfo")?;
         let fs_type = text.lines().find_map(|line| {
             let mut fields = line.split(|&byte| byte == b' ');
             let (id, at) = (fields.next()?, fields.nth(1)?);
@@ -157,14 +158,8 @@ impl Peer {
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: lxkns\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
         );
-        let mut rest = request.as_bytes();
-        while !rest.is_empty() {
-            match send(&connection, rest, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-                Ok(count) => rest = &rest[count..],
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.wait(&connection, PollFlags::OUT, what)?,
-                Err(errno) => return Err(failed(what())(errno)),
-            }
+        if !lxkns_sys::send_until(&connection, request.as_bytes(), self.deadline).map_err(failed(what()))? {
+            return Err(timed_out(what()));
         }
         let mut response = Response::new();
         let mut buffer = vec![0; 64 << 10];
@@ -178,16 +173,12 @@ impl Peer {
         };
         loop {
             // Whoever sends without end must not keep this going for longer than whoever sends nothing.
-            self.wait(&connection, PollFlags::IN, what)?;
-            match recv(&connection, &mut buffer[..], RecvFlags::DONTWAIT) {
-                Ok((0, _)) => break,
-                Ok((count, _)) => {
-                    if response.take(&buffer[..count]).map_err(bad)? {
-                        break;
-                    }
-                }
-                Err(Errno::INTR | Errno::AGAIN) => {}
-                Err(errno) => return Err(failed(what())(errno)),
+            self.rest(what)?;
+            match lxkns_sys::read_until(&connection, &mut buffer, Some(self.deadline)).map_err(failed(what()))? {
+                None => return Err(timed_out(what())),
+                Some(0) => break,
+                Some(count) if response.take(&buffer[..count]).map_err(bad)? => break,
+                Some(_) => {}
             }
         }
         response.end().map_err(bad)
@@ -230,34 +221,6 @@ impl Peer {
 
     fn rest(&self, what: impl Fn() -> Operation) -> Result<Duration, Failed> {
         let rest = self.deadline.saturating_duration_since(Instant::now());
-        let timed_out = || Failed { operation: what(), failure: Failure::Cause(Cause::TimedOut) };
-        if rest.is_zero() { Err(timed_out()) } else { Ok(rest) }
-    }
-
-    fn wait(&self, connection: &OwnedFd, flags: PollFlags, what: impl Fn() -> Operation) -> Result<(), Failed> {
-        loop {
-            let rest = self.rest(&what)?;
-            let timeout = Timespec::try_from(rest).ok();
-            match poll(&mut [PollFd::new(connection, flags)], timeout.as_ref()) {
-                Ok(0) | Err(Errno::INTR) => {}
-                Ok(_) => return Ok(()),
-                Err(errno) => return Err(failed(what())(errno)),
-            }
-        }
-    }
-}
-
-/// Reads a file of procfs.
-pub(crate) fn read(dir: impl AsFd, path: &str, text: &mut Vec<u8>) -> Result<(), Errno> {
-    let file = rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    loop {
-        if text.len() == text.capacity() {
-            text.reserve(8192.max(text.len()));
-        }
-        match rustix::io::read(&file, rustix::buffer::spare_capacity(text)) {
-            Ok(0) => return Ok(()),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
+        if rest.is_zero() { Err(timed_out(what())) } else { Ok(rest) }
     }
 }

@@ -26,8 +26,8 @@ use rustix::fs::{Mode, OFlags};
 use crate::Host;
 use crate::evidence::{Claim, likely};
 use crate::files::Failure;
-use crate::processes::Processes;
-use connect::{Failed, Peer, read};
+use crate::processes::{Processes, read_proc};
+use connect::{Failed, Peer};
 use listeners::{Listener, Listening};
 
 /// How many engines are asked.
@@ -172,8 +172,7 @@ impl<'a> Asking<'a> {
             let known = network.and_then(|_| networks.get(&network)).cloned();
             let listening = known.map_or_else(
                 || {
-                    let mut text = Vec::new();
-                    read(&peer.dir, "net/unix", &mut text)?;
+                    let text = read_proc(&peer.dir, "net/unix")?;
                     let listening = Arc::new(lxkns_core::parse::listening_unix_sockets(&text));
                     networks.insert(network, listening.clone());
                     Ok(listening)

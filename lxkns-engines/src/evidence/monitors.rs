@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use bstr::BString;
 use lxkns_model::{Pid, Uid};
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 
 use crate::files::Failure;
 use crate::parse::monitor::{self, Monitor};
+use crate::processes::read_start_of_proc;
 
 /// A process that may be one.
 #[derive(Debug)]
@@ -32,16 +31,7 @@ pub(crate) fn read(watched: &Watched) -> Result<Option<Monitor>, Failure> {
     if let Some(arguments) = &watched.command_line {
         return Ok(monitor::parse(arguments));
     }
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(&*watched.proc, format!("{}/cmdline", watched.pid), flags, Mode::empty())?;
-    let mut text = Vec::with_capacity(LONGEST);
-    while text.len() < text.capacity() {
-        match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text)) {
-            Ok(0) => break,
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
+    let text = read_start_of_proc(&*watched.proc, &format!("{}/cmdline", watched.pid), LONGEST)?;
     let text = text.strip_suffix(b"\0").unwrap_or(&text);
     let arguments: Vec<BString> = text.split(|&byte| byte == 0).map(BString::from).collect();
     Ok(monitor::parse(&arguments))

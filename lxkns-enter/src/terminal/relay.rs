@@ -3,13 +3,14 @@
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 use lxkns_core::OWN_DESCRIPTORS;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::modes::RawMode;
 use super::{Pty, is_foreground};
 use crate::buffer::Buffer;
+use crate::streams::is_ready;
 
 /// The terminal of the caller's standard streams.
 #[derive(Debug)]
@@ -43,9 +44,7 @@ impl Caller {
 
     /// Whether calls on this descriptor do not block.
     fn is_ready(&self, terminal: &OwnedFd, flags: PollFlags) -> bool {
-        const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-        self.is_nonblocking
-            || matches!(rustix::event::poll(&mut [PollFd::new(terminal, flags)], Some(&NO_TIME)), Ok(1..))
+        self.is_nonblocking || is_ready(terminal, flags)
     }
 }
 

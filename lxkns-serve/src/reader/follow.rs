@@ -17,7 +17,7 @@ use lxkns_core::relations::Life;
 use lxkns_core::{EventOptions, Events, Snapshot, wire};
 use lxkns_inside::Lives;
 use lxkns_sys::Memory;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use serde_json::json;
 use tracing::{info, warn};
 
@@ -139,14 +139,11 @@ impl Following {
 
     /// Waits until there is something to do, or until then.
     fn wait(&self, until: Option<Instant>, state: &mut State<'_>) {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        // A point in time is not missed by less than the kernel rounds.
-        let left = left.and_then(|left| Timespec::try_from(left + Duration::from_millis(1)).ok());
         let events = state.active.as_ref().and_then(|active| active.events.as_ref());
         let mut fds = vec![PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN)];
         fds.extend(events.map(|events| PollFd::new(events, PollFlags::IN)));
-        // Interrupted, it looks at what there is.
-        let _ = poll(&mut fds, left.as_ref());
+        // Where the kernel has no memory to wait, it looks at what there is.
+        let _ = lxkns_sys::poll_until(&mut fds, until);
         self.wake.clear();
     }
 }

@@ -39,8 +39,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use lxkns_core::ProcRoot;
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::RecvFlags;
 use rustix::process::{DumpableBehavior, Signal};
 use tracing::{info, warn};
@@ -101,10 +100,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let mut due = Instant::now() + HEARTBEAT;
     let mut stuck = 0;
     loop {
-        let left = due.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).context("a time")?;
-        match rustix::event::poll(&mut [PollFd::new(&control, PollFlags::IN)], Some(&left)) {
-            Ok(0) => {
+        let is_told = lxkns_sys::poll_until(&mut [PollFd::new(&control, PollFlags::IN)], Some(due)).context("poll")?;
+        match is_told {
+            false => {
                 let why = answers.scans().stuck().or_else(|| answers.workers.give_up());
                 let now_stuck = answers.workers.stuck();
                 if std::mem::replace(&mut stuck, now_stuck) < now_stuck
@@ -119,7 +117,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
                     lxkns_sys::Memory::returns_free_pages();
                 }
             }
-            Ok(_) => match control::receive::<Order>(&control, RecvFlags::empty())? {
+            true => match control::receive::<Order>(&control, RecvFlags::empty())? {
                 None => return Ok(()),
                 Some((Order::Link, fds)) => {
                     let link = fds.into_iter().next().context("a connection without its socket")?;
@@ -127,8 +125,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 }
                 Some((Order::Start(_) | Order::Access | Order::Drain, _)) => {}
             },
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno).context("poll"),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use lxkns_core::Snapshot;
@@ -43,13 +44,16 @@ fn scans_of_age(
     (scans, result, begins)
 }
 
+/// A client that asks, and waits for the number of the scan that it gets.
+fn asked(scans: &Arc<Scans>, age: Duration) -> JoinHandle<u64> {
+    let scans = Arc::clone(scans);
+    std::thread::spawn(move || scans.get(age).unwrap().number)
+}
+
 #[test]
 fn who_asks_while_a_scan_runs_gets_it() {
     let (scans, result, begins) = scans(LONG);
-    let first = {
-        let scans = Arc::clone(&scans);
-        std::thread::spawn(move || scans.get(LONG).unwrap().number)
-    };
+    let first = asked(&scans, LONG);
     begins.recv().unwrap();
     let others: Vec<_> = (0..8)
         .map(|_| {
@@ -69,10 +73,7 @@ fn who_asks_while_a_scan_runs_gets_it() {
     }
     assert!(begins.try_recv().is_err(), "one scan was enough");
     // A client that wants a newer one gets one.
-    let newer = {
-        let scans = Arc::clone(&scans);
-        std::thread::spawn(move || scans.get(Duration::ZERO).unwrap().number)
-    };
+    let newer = asked(&scans, Duration::ZERO);
     begins.recv().unwrap();
     result.send(Ok(snapshot())).unwrap();
     assert_eq!(newer.join().unwrap(), 2);
@@ -83,10 +84,7 @@ fn who_asks_while_a_scan_runs_gets_it() {
 #[test]
 fn a_scan_that_began_before_is_not_one_since() {
     let (scans, result, begins) = scans(LONG);
-    let first = {
-        let scans = Arc::clone(&scans);
-        std::thread::spawn(move || scans.get(LONG).unwrap().number)
-    };
+    let first = asked(&scans, LONG);
     begins.recv().unwrap();
     let then = Instant::now();
     let since = {

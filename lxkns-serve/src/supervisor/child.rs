@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use lxkns_core::OWN_PROGRAM;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use tracing::{info, warn};
@@ -181,9 +181,8 @@ impl Child {
             match &running.pidfd {
                 Some(pidfd) => {
                     let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
-                    if let Ok(wait) = Timespec::try_from(PATIENCE) {
-                        let _ = rustix::event::poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&wait));
-                    }
+                    let end = Instant::now() + PATIENCE;
+                    let _ = lxkns_sys::poll_until(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(end));
                 }
                 None => {
                     let _ = running.process.kill();

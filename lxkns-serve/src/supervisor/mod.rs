@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use lxkns_core::OWN_DESCRIPTORS;
 use lxkns_sys::{Blocking, SignalSet};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
 use rustix::process::Signal;
@@ -233,22 +233,14 @@ impl Supervisor {
 
     /// Waits until there is something to do; says what a signal wishes.
     fn wait(&self, signals: &OwnedFd) -> anyhow::Result<Wish> {
-        let now = Instant::now();
         let children = [&self.reader, &self.front];
         let points = children.into_iter().filter_map(|child| child.next(SILENCE)).chain(self.systemd.next());
         let points = points.chain(self.front.is_unlinked().then_some(self.link_due));
-        let wait = points.min().map(|point| point.saturating_duration_since(now));
-        // A point in time is not missed by less than the kernel rounds.
-        let wait = wait.map(|wait| wait + Duration::from_millis(1)).map(Timespec::try_from).transpose();
-        let wait = wait.unwrap_or_default();
         let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
         for fd in children.into_iter().flat_map(Child::fds) {
             fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
         }
-        match rustix::event::poll(&mut fds, wait.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno).context("poll"),
-        }
+        lxkns_sys::poll_until(&mut fds, points.min()).context("poll")?;
         if fds[0].revents().is_empty() {
             return Ok(Wish::None);
         }
@@ -257,7 +249,6 @@ impl Supervisor {
             match lxkns_sys::read_signal(signals) {
                 Ok(signal) if signal.number == Signal::HUP.as_raw() => wish = Wish::Reload,
                 Ok(_) => return Ok(Wish::Stop),
-                Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(wish),
                 Err(errno) => return Err(errno).context("read a signal"),
             }
@@ -270,14 +261,13 @@ impl Supervisor {
         let end = Instant::now() + self.settings.front.shutdown;
         self.front.tell(&Order::Drain, &[]);
         while self.front.is_there() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            // Whatever the front says.
+            if Instant::now() >= end {
                 warn!("requests did not end in time");
                 break;
             }
-            let Ok(left) = Timespec::try_from(left) else { break };
             let mut fds: Vec<_> = self.front.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-            let _ = rustix::event::poll(&mut fds, Some(&left));
+            let _ = lxkns_sys::poll_until(&mut fds, Some(end));
             drop(fds);
             self.front.hear();
         }

@@ -15,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOption
 use super::failure::Refusal;
 use super::launch::{LaunchStep, Shared};
 use super::{Child, SpawnError, Watch};
+use crate::poll_until;
 
 /// A message of the intermediate: its kind and three numbers.
 #[derive(Clone, Copy, Debug)]
@@ -58,15 +59,11 @@ const LAST: Duration = Duration::from_millis(200);
 
 /// Waits until the pipe is readable or has ended, or the caller gives up, and returns whether it is readable.
 fn heard(from: Option<&OwnedFd>, step: usize, tick: Duration, watch: &mut Watch<'_>) -> Result<bool, SpawnError> {
-    let tick = Timespec { tv_sec: 0, tv_nsec: tick.as_nanos() as _ };
     let mut fds: Vec<PollFd<'_>> = from.into_iter().map(|from| PollFd::new(from, PollFlags::IN)).collect();
     if let Some(wake) = &watch.wake {
         fds.push(PollFd::new(wake, PollFlags::IN));
     }
-    match rustix::event::poll(&mut fds, Some(&tick)) {
-        Ok(_) | Err(Errno::INTR) => {}
-        Err(errno) => return Err(SpawnError::Start(errno)),
-    }
+    poll_until(&mut fds, Some(Instant::now() + tick)).map_err(SpawnError::Start)?;
     if from.is_some() && !fds[0].revents().is_empty() {
         return Ok(true);
     }
@@ -173,8 +170,7 @@ impl Launching {
         kill(Some(self.first), STOP_WATCHING);
         kill(self.shared.child(), Signal::KILL);
         if let Ok(pidfd) = rustix::process::pidfd_open(self.first, PidfdFlags::empty()) {
-            let soon = Timespec { tv_sec: 0, tv_nsec: SOON.as_nanos() as _ };
-            let _ = rustix::event::poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&soon));
+            let _ = poll_until(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(Instant::now() + SOON));
         }
         end(&[self.first], true);
         // No process can have been started since.
@@ -255,18 +251,16 @@ fn end(children: &[Pid], is_killed: bool) {
         loop {
             match rustix::process::waitpid(Some(pid), WaitOptions::NOHANG) {
                 Ok(None) if Instant::now() < until => {}
-                Err(Errno::INTR) => continue,
                 _ => break,
             }
-            let wait = |milliseconds: i64| Timespec { tv_sec: 0, tv_nsec: milliseconds * 1_000_000 };
             match &ending {
                 Some(pidfd) => {
                     // A traced process can have ended before it can be waited for.
-                    if let Ok(1..) = rustix::event::poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&wait(50))) {
+                    if poll_until(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(until)) == Ok(true) {
                         ending = None;
                     }
                 }
-                None => drop(rustix::thread::nanosleep(&wait(1))),
+                None => drop(rustix::thread::nanosleep(&Timespec { tv_sec: 0, tv_nsec: 1_000_000 })),
             }
         }
     }

@@ -144,7 +144,7 @@ fn as_json() {
     let answers = look_until(is_undisturbed, look);
     answers.iter().for_each(assert_documented);
     let answer = of(&answers, uts).unwrap();
-    assert_eq!((&answer["target"], &answer["explained"]), (&format!("uts:{uts}").into(), &true.into()));
+    assert_eq!((&answer["target"], &answer["keeper-found"]), (&format!("uts:{uts}").into(), &true.into()));
     assert_eq!(answer["members-seen"], super::sees_all_members());
     assert_eq!(answer["namespace"]["leaders"], serde_json::json!([]));
     let holder = &answer["holders"][0];
@@ -169,7 +169,7 @@ fn suspects() {
     let (_, receiver) = actor.send_fd_in_flight(copy);
     let answers = run_lxkns(["orphans", BY_PROCFS, "--json", "--all", "-t", "uts"]).ok().results();
     answers.iter().for_each(assert_documented);
-    assert_eq!(of(&answers, uts).unwrap()["explained"], true);
+    assert_eq!(of(&answers, uts).unwrap()["keeper-found"], true);
     let suspect = suspect_of(&answers, uts, actor.pid(), receiver).expect("beside the holder");
     assert_eq!(suspect["kind"], "in-flight");
     let ran = run_lxkns(["orphans", BY_PROCFS, "--all", "-t", "uts"]).ok();
@@ -186,7 +186,7 @@ fn suspects_of_what_nothing_holds() {
     let (_, receiver) = actor.send_fd_in_flight(fd);
     actor.close(fd);
     actor.unshare(&["mnt"]);
-    let is_settled = |answers: &Vec<Value>| of(answers, left).is_some_and(|orphan| orphan["explained"] == false);
+    let is_settled = |answers: &Vec<Value>| of(answers, left).is_some_and(|orphan| orphan["keeper-found"] == false);
     let answers =
         look_until(is_settled, || run_lxkns(["orphans", BY_PROCFS, "--json", "--all", "-t", "mnt"]).ok().results());
     assert!(is_settled(&answers), "{answers:?}");

@@ -133,7 +133,7 @@ fn lives_unseen(
     let (code, answers, problems) = look_until(is_settled, look);
     let does_open = known.opens();
     let answer = &answers["results"][0];
-    assert_eq!((&answer["target"], &answer["explained"]), (&json!(target), &json!(false)), "{answers}");
+    assert_eq!((&answer["target"], &answer["keeper-found"]), (&json!(target), &json!(false)), "{answers}");
     let is_listed = code == Some(0);
     if is_listed {
         assert_eq!(answer["holders"], json!([{ "kind": "kernel", "release": [] }]));

@@ -79,7 +79,7 @@ impl Said {
     /// there are depends on the host.
     #[track_caller]
     fn has_only(&self, members: Value) {
-        assert_eq!(self.json["explained"], true);
+        assert_eq!(self.json["keeper-found"], true);
         match &self.json["holders"].as_array().unwrap()[..] {
             [holder] => {
                 for (name, value) in members.as_object().unwrap() {
@@ -243,20 +243,20 @@ fn suspects() {
     actor.unshare(&["mnt"]);
     let nothing = format!("mnt:[{mnt}] exists, but nothing visible holds it\n");
     let said = look_until(
-        |said: &Said| said.text.starts_with(&nothing) && said.json["explained"] == false,
+        |said: &Said| said.text.starts_with(&nothing) && said.json["keeper-found"] == false,
         || why_with(BY_PROCFS, mnt),
     );
     assert!(said.text.starts_with(&nothing), "{}", said.text);
     let suspect = format!("  suspect: 1 descriptor in flight to a UNIX socket, fd {receiver} of process {pid} (");
     assert!(said.text.contains(&suspect), "{}", said.text);
-    assert_eq!(said.json["explained"], false);
+    assert_eq!(said.json["keeper-found"], false);
     assert_eq!(said.json["holders"][0]["kind"], "kernel");
     let suspects = said.json["suspects"].as_array().unwrap();
     let own = suspects.iter().find(|suspect| suspect["pid"] == pid).unwrap();
     assert_eq!((&own["kind"], &own["fd"], &own["count"]), (&"in-flight".into(), &receiver.into(), &1.into()));
     // One that something else holds as well has that suspect too.
     let held = why_with(BY_PROCFS, actor.ns_inode("mnt"));
-    assert_eq!(held.json["explained"], true);
+    assert_eq!(held.json["keeper-found"], true);
     assert!(held.text.contains(&suspect), "{}", held.text);
 }
 
@@ -334,7 +334,7 @@ fn an_initial_namespace() {
     let ran = run_lxkns(["why", &user.to_string()]).ok();
     assert!(ran.text().starts_with(&format!("user:[{user}] is the initial user namespace: ")), "{}", ran.text());
     let json = run_lxkns(["why", "--json", &format!("user:[{user}]")]).ok().results();
-    assert_eq!((&json[0]["namespace"]["initial"], &json[0]["explained"]), (&true.into(), &true.into()));
+    assert_eq!((&json[0]["namespace"]["initial"], &json[0]["keeper-found"]), (&true.into(), &true.into()));
 }
 
 fn of_a_process() {

@@ -3,10 +3,9 @@
 use std::process::{Command, Stdio};
 
 use lxkns_fixture::Actor;
-use lxkns_fixture::fuse::{DeadFuse, Death};
 use rustix::process::{Pid, Signal, WaitOptions};
 
-use super::{Waiting, enter, planned};
+use super::{Waiting, enter, is_terminated, planned, stands_still};
 use crate::harness::Need::{File, FileSystem, Kernel, Program, Root, Unprivileged, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::directory;
@@ -161,17 +160,7 @@ fn stopped_alone() {
 fn interrupted() {
     let directory = directory();
     let actor = Actor::spawn_in(&["mnt"]);
-    let fuse = DeadFuse::mount(&actor, directory.path(), Death::Unanswered);
-    actor.chdir(directory.path());
-    fuse.die();
-    let mut command = lxkns();
-    command.args(["enter", &actor.pid().to_string(), "--timeout", "100", "--env", "clean", "--", "true"]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    fuse.wait_for_request();
-    rustix::process::kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    let status = child.wait().unwrap();
-    // Before it has started anything, the signal ends it as any program.
-    let ended = std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal).or(status.code());
-    assert_eq!(ended, Some(128 + 15));
+    let (child, fuse) = stands_still(&actor, directory.path());
+    is_terminated(child);
     drop(fuse);
 }

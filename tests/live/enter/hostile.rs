@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use lxkns_fixture::Actor;
 use lxkns_fixture::fuse::{DeadFuse, Death};
 
-use super::{Waiting, enter};
+use super::{Waiting, enter, is_terminated, stands_still};
 use crate::harness::Need::{File, FileSystem, Kernel, Program, Root, UserNamespaces};
 use crate::harness::{Test, lxkns, test};
 use crate::live::program::run;
@@ -136,23 +136,13 @@ fn unseen_on_its_way() {
     let outer = Actor::spawn_in(&["mnt", "pid"]);
     let inner = outer.fork();
     let depth = numbers(inner.pid()).unwrap().len();
-    let fuse = DeadFuse::mount(&inner, directory.path(), Death::Unanswered);
-    inner.chdir(directory.path());
-    fuse.die();
-    let mut command = lxkns();
-    command.args(["enter", &inner.pid().to_string(), "--timeout", "100", "--env", "clean", "--", "true"]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    fuse.wait_for_request();
+    let (child, fuse) = stands_still(&inner, directory.path());
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
     let children: Vec<Vec<u32>> = children.split_whitespace().filter_map(numbers).collect();
     assert!(!children.is_empty());
     // As many numbers as PID namespaces that see it.
     assert!(children.iter().all(|numbers| numbers.len() < depth), "{children:?}");
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
-    let status = child.wait().unwrap();
-    // Before it has started anything, the signal ends it as any program.
-    let ended = std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal).or(status.code());
-    assert_eq!(ended, Some(128 + 15));
+    is_terminated(child);
     drop(fuse);
 }
 

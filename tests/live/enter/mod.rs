@@ -15,9 +15,12 @@ mod terminal;
 mod tools;
 mod view;
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use lxkns_fixture::Actor;
+use lxkns_fixture::fuse::{DeadFuse, Death};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 use crate::harness::{Test, lxkns};
@@ -58,12 +61,37 @@ fn enter_from(caller: u32, pid: u32, command: &[&str]) -> Ran {
     enter(caller, &[], &[&[lxkns, "enter", &pid.to_string(), "--"], command].concat())
 }
 
-/// What the plan says about one thing: of the process, and of the command.
+/// What the plan says about one thing: of the process, and of the command, each without its kind.
 #[track_caller]
 fn planned(pid: u32, options: &[&str], what: &str) -> [Value; 2] {
     let plan = enter(pid, &[options, &["--dry-run", "--json"]].concat(), &["true"]).answer_to("enter")[0].take();
     let row = plan["plan"].as_array().unwrap().iter().find(|row| row["what"] == what).unwrap();
-    ["target-has", "command-has"].map(|of| row[of].clone())
+    ["target-has", "command-has"].map(|of| {
+        let fact = row[of].as_object().and_then(|fact| fact.values().next());
+        fact.cloned().unwrap_or_default()
+    })
+}
+
+/// `lxkns enter` of an actor whose working directory is on a file system that does not answer any more, for which it waits.
+#[track_caller]
+fn stands_still(actor: &Actor, directory: &Path) -> (Child, DeadFuse) {
+    let fuse = DeadFuse::mount(actor, directory, Death::Unanswered);
+    actor.chdir(directory);
+    fuse.die();
+    let mut command = lxkns();
+    command.args(["enter", &actor.pid().to_string(), "--timeout", "100", "--env", "clean", "--", "true"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    fuse.wait_for_request();
+    (child, fuse)
+}
+
+/// Before it has started anything, a signal ends it as any program.
+#[track_caller]
+fn is_terminated(mut child: Child) {
+    rustix::process::kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let status = child.wait().unwrap();
+    let ended = std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal).or(status.code());
+    assert_eq!(ended, Some(128 + 15));
 }
 
 /// A process in namespaces of its own, also a PID namespace, and the actor that holds them.

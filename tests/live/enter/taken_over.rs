@@ -92,7 +92,7 @@ fn lower_nice_value() {
     let plan = nice(&["--dry-run", "--json", "--", "true"]).answer_to("enter")[0].take();
     let row = plan["plan"].as_array().unwrap().iter().find(|row| row["what"] == "nice").unwrap().clone();
     let has = nice(&["--", "nice"]);
-    assert_eq!(row["command-has"].as_str().unwrap(), has.text().trim());
+    assert_eq!(row["command-has"]["text"].as_str().unwrap(), has.text().trim());
 }
 
 /// What may not be raised is said, and what the command has is in the plan.
@@ -119,7 +119,7 @@ fn raised_limits() {
         }
         _ => panic!("{has:?}"),
     };
-    assert!(row["command-has"].as_str().unwrap().contains(said), "{row}");
+    assert!(row["command-has"]["text"].as_str().unwrap().contains(said), "{row}");
 }
 
 /// Root that has given its capabilities up, for good: running a program does not give them to the command either.

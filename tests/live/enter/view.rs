@@ -253,7 +253,7 @@ fn dry_run() {
         let rows: Vec<&str> = plan.as_array().unwrap().iter().map(|row| row["what"].as_str().unwrap()).collect();
         assert_eq!(rows, expected, "{target} {options:?}");
     }
-    let entered = answer["plan"][0]["command-has"].as_str().unwrap();
+    let entered = answer["plan"][0]["command-has"]["text"].as_str().unwrap();
     assert_eq!(entered, format!("mnt:{} {user}", actor.ns_inode("mnt")));
     let ran = enter(actor.pid(), &["--dry-run", "--all"], &[]).ok();
     assert!(ran.text().starts_with("WHAT"), "{ran:?}");

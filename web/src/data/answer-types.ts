@@ -389,8 +389,8 @@ export interface OrphansEnvelope {
 }
 export interface OrphanResult {
   ending?: Ending | null;
-  explained: boolean;
   holders: Holder[];
+  "keeper-found": boolean;
   "left-over": LeftOverAnswer[] | null;
   "made-for"?: string | null;
   "members-seen": boolean;
@@ -669,9 +669,9 @@ export interface WhyEnvelope {
 }
 export interface WhyResult {
   ending?: Ending | null;
-  explained: boolean;
   holders: Holder[];
   "holders-seen": boolean;
+  "keeper-found": boolean;
   "made-for"?: string | null;
   namespace: Namespace | null;
   references?: References | null;

@@ -21,9 +21,9 @@ export function WhyResult({ host, target }: { host: Host; target: string }): JSX
           {one["made-for"] && <p>{S.why.madeFor(one["made-for"])}</p>}
           {one.ending && one.ending["waits-for"].map((waits) => <p key={waits.tid} class="warn-text"><ProcById host={host} pid={waits.pid} name={waits.command} /> {waits.because}; {waits.until}</p>)}
           <Some items={one.holders} limit={12} each={(holder) => <HolderAnswerLine host={host} holder={holder} />} />
-          {!one.explained && <p class="warn-text">{S.why.unexplained}</p>}
+          {!one["keeper-found"] && <p class="warn-text">{S.why.unexplained}</p>}
           {!one["holders-seen"] && <p><Unread>{S.details.holdersUnseen}</Unread></p>}
-          {!one.explained && one.suspects.length > 0 && <><h3>{S.why.suspects}</h3><Some items={one.suspects} limit={10} each={(suspect) => <span>{suspect.text}</span>} /></>}
+          {!one["keeper-found"] && one.suspects.length > 0 && <><h3>{S.why.suspects}</h3><Some items={one.suspects} limit={10} each={(suspect) => <span>{suspect.text}</span>} /></>}
         </div>
       ))}
     </Answer>
@@ -75,7 +75,7 @@ export function OrphansView({ host }: { host: Host }): JSX.Element {
                       {!one["members-seen"] && <p><Unread>{S.orphans.unsure}</Unread></p>}
                       {one["made-for"] && <p>{S.why.madeFor(one["made-for"])}</p>}
                       <Some items={one.holders} limit={6} each={(holder) => <HolderAnswerLine host={host} holder={holder} />} />
-                      {!one.explained && <p class="warn-text">{S.why.unexplained}</p>}
+                      {!one["keeper-found"] && <p class="warn-text">{S.why.unexplained}</p>}
                       {one["left-over"]?.map((link, n) => <p key={n}><bdi>{link.name}</bdi>: {link.release.map((step, m) => <StepLine key={m} step={step} />)}</p>)}
                     </Card>
                   );
