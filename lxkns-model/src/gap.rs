@@ -6,7 +6,8 @@ use bstr::BString;
 
 use super::{Cause, Errno, NamespaceId, Operation, Pid, Tid};
 
-/// A place that discovery scans. The first twelve can hold a namespace; the others only inform.
+/// A place that discovery scans. The first twelve can hold a namespace ([`HOLDING`](Self::HOLDING)); the others only inform.
+// One enum: gaps name either kind, and are sorted, filtered and explained by place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
