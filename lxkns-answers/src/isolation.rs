@@ -42,7 +42,7 @@ pub struct Membership {
 pub enum Root {
     /// This user: the host's root, where it is 0.
     User(Uid),
-    /// Nobody: it has no UID 0.
+    /// No user: it has no UID 0.
     Nobody,
 }
 
@@ -70,7 +70,7 @@ impl Isolation {
         }
     }
 
-    /// The types of which its namespace is the host's.
+    /// The types whose namespace it shares with the host.
     pub fn shares_with_host(&self) -> impl Iterator<Item = NamespaceType> + '_ {
         let is_shared = |membership: &&Membership| membership.belonging == Some(Belonging::Host);
         self.namespaces.iter().filter(is_shared).map(|membership| membership.ns_type)

@@ -165,7 +165,7 @@ impl Gap {
         Cause::of(errno).map(|cause| Self { place, object, operation, cause, errno: Some(errno) })
     }
 
-    /// This could not be had, for a reason that is no error of the kernel's.
+    /// This could not be read, for another reason than an error of the kernel.
     pub fn because(place: Place, object: Object, operation: Operation, cause: Cause) -> Self {
         Self { place, object, operation, cause, errno: None }
     }
