@@ -22,7 +22,7 @@ pub struct Caps<'a> {
     pub snapshot: &'a Snapshot,
     /// The process.
     pub process: &'a Process,
-    /// The namespaces, of which there is one or more.
+    /// The namespaces: at least one.
     pub namespaces: Vec<NamespaceId>,
     /// That user namespace, where it is known.
     pub user: Option<NamespaceId>,
@@ -37,7 +37,7 @@ pub struct Caps<'a> {
 pub enum Whose {
     /// Those of this process in what was named; of a process in its namespaces.
     Named(Pid),
-    /// Those of whoever asks.
+    /// Those of the caller.
     Asker,
 }
 

@@ -20,7 +20,7 @@ use crate::show::Label;
 use crate::text::escape::{For, escape, printable};
 use crate::whose::{self, ContainerForm};
 
-/// A column: something that is told of each container.
+/// A column: a property of each container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Column {
@@ -86,7 +86,7 @@ const COLUMNS: [(Column, &str, &str); 21] = [
 crate::columns::described_by!(Column, COLUMNS);
 
 impl Column {
-    /// What is told by default.
+    /// The columns that are shown by default.
     pub fn default_columns() -> Vec<Self> {
         Self::all().take_while(|column| *column != Self::Pod).collect()
     }
@@ -134,7 +134,7 @@ impl Tree {
     }
 }
 
-/// The containers of a snapshot, ready to be told.
+/// The containers of a snapshot, with what the table shows of them.
 #[derive(Debug)]
 pub struct Matrix<'a> {
     snapshot: &'a Snapshot,

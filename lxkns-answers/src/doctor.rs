@@ -93,7 +93,7 @@ pub enum Mark {
     Partly,
     /// Not at all.
     No,
-    /// Nobody has looked there.
+    /// It was not searched.
     NotAsked,
 }
 
@@ -172,7 +172,7 @@ pub struct Helper {
 pub struct Advice {
     /// What to do.
     pub text: String,
-    /// What to type, where there is such a thing.
+    /// What to type, if a command helps.
     pub command: Option<String>,
     /// The capabilities that it gives.
     pub capabilities: CapabilitySet,

@@ -22,7 +22,7 @@ pub struct ProcessForm {
     pub state: String,
     /// Its parent; `null` where that is not visible.
     pub parent: Option<u32>,
-    /// Who traces it; `null` where nobody does.
+    /// Who traces it; `null` where no process does.
     pub tracer: Option<u32>,
     /// Whether it was killed; `null` where not known.
     pub killed: Option<bool>,

@@ -28,13 +28,13 @@ pub struct RefusedSource {
     pub why: String,
 }
 
-/// Where events come from, for somebody with these capabilities.
+/// Where events come from, for a caller with these capabilities.
 pub fn line(used: Option<EventSource>, refusals: &[EventRefusal], held: CapabilitySet) -> EventsLine {
     let why_not = refusals.iter().map(|of| RefusedSource { source: name(of.source), why: why(of, held) }).collect();
     EventsLine { used: used.map(name), why_not }
 }
 
-/// What to say of that once, where it is not the best source; for somebody with these capabilities.
+/// What to say of that once, where it is not the best source; for a caller with these capabilities.
 pub fn shortcoming(used: Option<EventSource>, refusals: &[EventRefusal], held: CapabilitySet) -> Option<String> {
     let reasons: Vec<_> = refusals.iter().map(|of| format!("{}: {}", of.source, why(of, held))).collect();
     let reasons = (!reasons.is_empty()).then(|| reasons.join("; "))?;
@@ -56,7 +56,7 @@ fn name(source: EventSource) -> &'static str {
     }
 }
 
-/// Why a source cannot be used, by somebody with these capabilities.
+/// Why a caller with these capabilities cannot use a source.
 pub fn why(refusal: &EventRefusal, held: CapabilitySet) -> String {
     let errno = refusal.errno.map(|errno| format!(" ({errno})")).unwrap_or_default();
     let needs_initial = || "needs the initial user, PID and network namespaces".to_owned();
@@ -68,7 +68,7 @@ pub fn why(refusal: &EventRefusal, held: CapabilitySet) -> String {
         gap.errno = refusal.errno;
         return reader::why(&gap, held);
     }
-    /// There is no such protocol; nobody listens in this network namespace.
+    /// There is no such protocol; the kernel does not listen in this network namespace.
     const EPROTONOSUPPORT: i32 = 93;
     const ECONNREFUSED: i32 = 111;
     match (refusal.cause, refusal.errno.map(|errno| errno.number())) {

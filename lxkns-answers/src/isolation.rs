@@ -42,7 +42,7 @@ pub struct Membership {
 pub enum Root {
     /// This user: the host's root, where it is 0.
     User(Uid),
-    /// Nobody: it has no UID 0.
+    /// No user: it has no UID 0.
     Nobody,
 }
 

@@ -14,7 +14,7 @@ use crate::names::{self, lossy};
 use crate::text::escape::{For, escape};
 use crate::text::shown;
 
-/// A column: something that is told of each mount.
+/// A column: a property of each mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Column {
@@ -69,7 +69,7 @@ const COLUMNS: [(Column, &str, &str); 14] = [
 crate::columns::described_by!(Column, COLUMNS);
 
 impl Column {
-    /// What is told by default.
+    /// The columns that are shown by default.
     pub const DEFAULT: [Self; 5] = [Self::Target, Self::Source, Self::Fstype, Self::Propagation, Self::Options];
 }
 
@@ -247,7 +247,7 @@ pub struct MountAnswer {
 }
 
 impl MountAnswer {
-    /// What is told of a mount.
+    /// The JSON form of a mount.
     pub fn of(mount: &Mount) -> Self {
         let known = |text: &Option<SharedText>| text.as_ref().map(|text| lossy(text));
         Self {

@@ -20,7 +20,7 @@ use crate::why::Explanation;
 /// Orphans, by who holds them.
 pub type Orphans<'a> = BTreeMap<Who, Vec<Explanation<'a>>>;
 
-/// Who holds something; in the order in which they are told.
+/// What holds namespaces, in the order in which they are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Who {
     /// A process, or a task of it.
@@ -108,7 +108,7 @@ impl Who {
         }
     }
 
-    /// Whether what it holds is left over, as far as anybody can tell.
+    /// Whether what it holds is left over, as far as that can be known.
     pub fn is_leak(self) -> bool {
         self != Self::Name
     }
@@ -179,7 +179,7 @@ pub fn suspects<'a>(snapshot: &'a Snapshot, orphans: &Orphans<'_>) -> BTreeMap<N
 /// Some of the orphans, by who holds them.
 pub type Groups<'a, 'b> = BTreeMap<Who, Vec<&'b Explanation<'a>>>;
 
-/// Those that are known to be left over, and those of which that is not known, as not all could be seen.
+/// Those that are certainly left over; and those that may not be, as not everything could be seen.
 pub fn by_certainty<'a, 'b>(orphans: &'b Orphans<'a>) -> (Groups<'a, 'b>, Groups<'a, 'b>) {
     let (mut certain, mut others) = (Groups::new(), Groups::new());
     for (&who, orphans) in orphans {

@@ -22,7 +22,7 @@ use crate::target::{Asked, Target};
 use crate::text::escape::{For, printable};
 use crate::whose::{self, Whose};
 
-/// A column: something that is told of each socket.
+/// A column: a property of each socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Column {
@@ -59,7 +59,7 @@ const COLUMNS: [(Column, &str, &str); 8] = [
 crate::columns::described_by!(Column, COLUMNS);
 
 impl Column {
-    /// What is told by default.
+    /// The columns that are shown by default.
     pub fn default_columns() -> Vec<Self> {
         Self::all().take_while(|column| *column != Self::User).collect()
     }
@@ -177,7 +177,7 @@ fn interface(socket: &ListeningSocket) -> Option<Cow<'_, [u8]>> {
     })
 }
 
-/// Who listens, ready to be told.
+/// Which sockets listen, and the processes that have them open.
 #[derive(Debug)]
 pub struct Ports<'a> {
     context: Context<'a>,

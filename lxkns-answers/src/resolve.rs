@@ -28,7 +28,7 @@ pub trait Lookup {
     ///
     /// # Errors
     ///
-    /// Where the path leads nowhere, or it cannot be told.
+    /// Where the path leads nowhere, or where it leads is not known.
     fn namespace_at(&self, path: &Path) -> io::Result<Option<NamespaceId>>;
 
     /// Whether there is a task with this ID, as far as procfs tells.
@@ -304,7 +304,7 @@ impl<'a> Resolver<'a> {
     ///
     /// # Errors
     ///
-    /// It means none, or several, or it cannot be told.
+    /// It means none or several, or it is not known which.
     pub fn link(&self, asked: &Asked) -> Result<LinkId, Unresolved> {
         let text = printable(asked.text.as_encoded_bytes());
         let Target::Link(LinkName { of, name }) = &asked.target else {
@@ -501,7 +501,7 @@ pub(crate) enum Nameless {
     None,
     /// It means several namespaces, by their paths.
     Several(Vec<String>),
-    /// It cannot be told.
+    /// It is not known.
     Unknown(String),
 }
 

@@ -42,12 +42,12 @@ pub struct Fact {
 }
 
 impl Fact {
-    /// A fact of which nothing is left out.
+    /// A fact that is shown in full.
     pub fn new(label: &'static str, text: impl Into<String>) -> Self {
         Self { label, text: text.into(), may_be_cut: false }
     }
 
-    /// A text of others, such as a command line, of which the middle may be left out.
+    /// An untrusted text, such as a command line. Its middle may be left out.
     pub fn long(label: &'static str, text: impl Into<String>) -> Self {
         Self { label, text: text.into(), may_be_cut: true }
     }

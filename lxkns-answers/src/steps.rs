@@ -29,7 +29,7 @@ impl From<ReleaseAction> for ReleaseStep {
 /// How a container ends, or what is left of it is removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByEngine {
-    /// Its engine's command, for a shell; else why none is told.
+    /// Its engine's command, for a shell; else why there is none.
     pub command: Result<String, &'static str>,
     /// That in words, after those of the step.
     words: String,
@@ -284,7 +284,7 @@ struct StepForm {
     /// The command of the container's engine that does this, and ends or removes the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     engine_command: Option<String>,
-    /// Why no command of the container's engine is told.
+    /// Why there is no command of the container's engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     engine_command_missing: Option<&'static str>,
     /// The privileges that the caller lacks for it.

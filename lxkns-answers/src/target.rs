@@ -37,7 +37,7 @@ pub const PID_MAX: u64 = 4_194_304;
 pub const FORMS: &str = "expected a PID, PID/TYPE, an inode number, TYPE:INODE, :UNIQUE-ID, self, host, the name of a \
                          network namespace (ip netns), a container's name or ID, link:NAME, or a path with a slash";
 
-/// The type that somebody means who calls it otherwise; `None` where that is not clear.
+/// The type that another word for it means, such as `mount`; `None` where that is not clear.
 pub fn similar_type(text: &str) -> Option<NamespaceType> {
     let text = text.to_ascii_lowercase();
     Some(match text.as_str() {
@@ -70,7 +70,7 @@ pub enum Target {
     UniqueId(u64),
     /// The namespace at a path.
     Path(PathBuf),
-    /// The process of the caller, or its namespace of this type. Whoever asks puts that in its place
+    /// The process of the caller, or its namespace of this type. The caller puts that in its place
     /// ([`Asked::of_caller`]).
     Caller(Option<NamespaceType>),
     /// The initial namespaces, or the one of this type.
@@ -85,7 +85,7 @@ pub enum Target {
     Link(LinkName),
 }
 
-/// What somebody calls a link.
+/// The name of a link in a TARGET.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkName {
     /// What means its network namespace, where that was said.
@@ -94,7 +94,7 @@ pub struct LinkName {
     pub name: BString,
 }
 
-/// What somebody calls a container.
+/// The name of a container in a TARGET.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerName {
     /// What runs it, where that was said.

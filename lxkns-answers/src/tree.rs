@@ -43,7 +43,7 @@ impl Kind {
     }
 }
 
-/// How much of control groups is told.
+/// How much of control groups is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CgroupDetail {
     /// Their paths, with long IDs cut short.
@@ -55,21 +55,21 @@ pub enum CgroupDetail {
     Off,
 }
 
-/// What is told of the things in a tree.
+/// What a tree shows of its nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown {
     /// What is said of control groups.
     pub cgroup: CgroupDetail,
     /// Whether to list all topmost processes and loose tasks of a namespace, or only the first ones.
     pub all_leaders: bool,
-    /// Whether owners of PID namespaces are told: where they do not stand in the tree.
+    /// Whether owners of PID namespaces are named: if they are not in the tree themselves.
     pub owners: bool,
     /// Whether processes have PIDs in all PID namespaces, or the one of the host.
     pub pids: bool,
 }
 
 impl Shown {
-    /// What is told in a tree of this kind, of everything no more than the first.
+    /// What a tree of this kind shows by default.
     pub fn of(kind: Kind) -> Self {
         Self {
             cgroup: CgroupDetail::default(),

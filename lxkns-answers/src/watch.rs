@@ -111,12 +111,12 @@ impl Look<'_> {
         LostForm::of(&self.lost, self.time())
     }
 
-    /// Whether there is nothing to tell.
+    /// Whether there is no event.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.passed.is_empty() && self.lost.is_none()
     }
 
-    /// All that there is to tell: what is missing, what only task events have seen, what differs.
+    /// All events: what is missing, what only task events have seen, what differs.
     pub fn all_events(&self) -> Vec<WatchEvent> {
         let passed = self.passed.iter().flat_map(|passed| passed.events(self.between.new.snapshot));
         let changes = passed.chain(self.events()).map(|event| WatchEvent::Change(Box::new(event)));
@@ -150,7 +150,7 @@ impl<S: Scan> Watcher<S> {
         self
     }
 
-    /// Has holders told also of namespaces that have a process or task before and after.
+    /// Also reports changes of holders of namespaces that have a process or task before and after.
     #[must_use]
     pub fn with_all_holders(mut self) -> Self {
         self.all_holders = true;

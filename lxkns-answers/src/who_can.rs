@@ -113,7 +113,7 @@ pub struct WhoCan<'a> {
     pub snapshot: &'a Snapshot,
     /// The capability.
     pub capability: Capability,
-    /// The namespaces, of which there is one or more.
+    /// The namespaces: at least one.
     pub namespaces: Vec<NamespaceId>,
     /// The user namespace that decides; `None` where it is not known, and then nothing is known of any process.
     pub user: Option<NamespaceId>,
@@ -132,7 +132,7 @@ pub struct Group<'a> {
     pub whose: String,
     /// Whether they are single tasks, and not processes.
     pub are_tasks: bool,
-    /// They, of which there is one or more.
+    /// The processes and tasks: at least one.
     pub members: Vec<&'a Able<'a>>,
 }
 

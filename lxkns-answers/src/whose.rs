@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bstr::BString;
+use bstr::{BStr, BString};
 use lxkns_model::relations;
 use lxkns_model::{
     Confidence, Container, ContainerRole, Containers, Engine, EngineKind, EvidenceKind, NamespaceId, Pid, Said,
@@ -15,20 +15,23 @@ use crate::names::{self, lossy};
 use crate::sheet::Fact;
 use crate::text::escape::{printable, shell_word};
 
-/// What a container is called in a column: its name, or its ID, of which as many digits are told as people write. Unsafe to
+/// What a container is called in a column: its name, or as many digits of its ID as people write. Unsafe to
 /// print.
 pub fn short_name(container: &Container) -> BString {
-    /// A long one has at least so many.
-    const LONG: usize = 32;
-    let is_long = |id: &[u8]| id.len() >= LONG && id.iter().all(u8::is_ascii_hexdigit);
-    match &container.name {
-        Some(name) => name.value.clone(),
-        None if is_long(&container.id) => container.id[..SHORT].into(),
-        None => container.id.clone(),
-    }
+    container.name.as_ref().map_or_else(|| short_id(container).into(), |name| name.value.clone())
 }
 
-/// What containers are called in columns: by the short name alone only where no other container has it.
+/// As many digits of its ID as people write.
+fn short_id(container: &Container) -> &BStr {
+    /// A long one has at least so many.
+    const LONG: usize = 32;
+    let id = container.id.as_slice();
+    let is_long = id.len() >= LONG && id.iter().all(u8::is_ascii_hexdigit);
+    BStr::new(if is_long { &id[..SHORT] } else { id })
+}
+
+/// What containers are called in columns: by the shortest of their names that no other container has. In Kubernetes, many
+/// containers have the same name, each in its pod.
 #[derive(Debug)]
 pub(crate) struct ColumnNames(FxHashMap<BString, usize>);
 
@@ -36,19 +39,25 @@ impl ColumnNames {
     pub(crate) fn of(containers: Option<&Containers>) -> Self {
         let mut count = FxHashMap::default();
         for container in containers.iter().flat_map(|containers| &containers.list) {
-            for name in [short_name(container), target(container)] {
+            for name in Self::names(container) {
                 *count.entry(name).or_insert(0) += 1;
             }
         }
         Self(count)
     }
 
-    /// The short name, else with the engine, else the engine and the ID. Unsafe to print.
+    /// The short name, else with the engine, else the engine and the first digits of the ID, else all of it. Unsafe to print.
     pub(crate) fn name(&self, container: &Container) -> BString {
-        let names = [short_name(container), target(container)];
         let is_its = |name: &BString| self.0.get(name).is_none_or(|&count| count <= 1);
         let by_id = || format!("{}:{}", container.kind.name(), container.id).into();
-        names.into_iter().find(is_its).unwrap_or_else(by_id)
+        Self::names(container).find(is_its).unwrap_or_else(by_id)
+    }
+
+    /// What this container can be called, each once: a container without a name is called by its ID in any case.
+    fn names(container: &Container) -> impl Iterator<Item = BString> {
+        let by_digits = || format!("{}:{}", container.kind.name(), short_id(container)).into();
+        let by_digits = container.name.is_some().then(by_digits);
+        [short_name(container), target(container)].into_iter().chain(by_digits)
     }
 }
 
@@ -205,7 +214,7 @@ pub fn facts(snapshot: &Snapshot, whose: Option<Whose<'_>>) -> Vec<Fact> {
 ///
 /// # Errors
 ///
-/// Why none is told, in words that are safe to print.
+/// Why there is none, in words that are safe to print.
 pub fn removal(snapshot: &Snapshot, container: &Container) -> Result<String, &'static str> {
     const OPTION: &str = "its name or ID would be read as an option";
     const NONE: &str = "none is known for its engine";
@@ -426,18 +435,24 @@ mod tests {
 
     #[test]
     fn containers_with_one_name_are_told_apart_in_columns() {
-        let make = |kind, id, name| crate::testing::container(kind, id, name, (EvidenceKind::Cgroup, "/x"));
+        let make = |kind, id: &str, name| crate::testing::container(kind, id, name, (EvidenceKind::Cgroup, "/x"));
+        let long = |digits: &str| format!("{digits:0<64}");
         let list = vec![
             make(EngineKind::Docker, "01", "web"),
             make(EngineKind::Podman, "02", "web"),
             make(EngineKind::Podman, "03", "db"),
             make(EngineKind::Cri, "04", "app"),
             make(EngineKind::Cri, "05", "app"),
+            make(EngineKind::Cri, &long("1aded2d9d958"), "nginx"),
+            make(EngineKind::Cri, &long("59077b9b9240"), "nginx"),
+            make(EngineKind::Cri, &(long("59077b9b9240")[..63].to_owned() + "f"), "redis"),
         ];
         let containers = Containers { list, ..Containers::default() };
         let names = ColumnNames::of(Some(&containers));
         let shown: Vec<_> = containers.list.iter().map(|container| names.name(container).to_string()).collect();
-        assert_eq!(shown, ["docker:web", "podman:web", "db", "cri:04", "cri:05"]);
+        let whole = format!("cri:{}", long("59077b9b9240"));
+        let expected = ["docker:web", "podman:web", "db", "cri:04", "cri:05", "cri:1aded2d9d958", &whole, "redis"];
+        assert_eq!(shown, expected, "digits that another ID begins with do not name it");
     }
 
     #[test]

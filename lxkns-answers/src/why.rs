@@ -30,16 +30,16 @@ pub struct Explanation<'a> {
     mounts: OnceCell<MountAdvices>,
 }
 
-/// Holders that are told one after the other.
+/// Holders that are alike, in the order in which they are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group<'a> {
     /// The holders, at least one.
     pub holders: Vec<Told<'a>>,
-    /// What releases all of them, where they are alike in how they end: then it is told once.
+    /// What releases all of them, if it is the same step: then it is shown once.
     pub common: Option<String>,
 }
 
-/// A holder as it is told.
+/// A holder as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told<'a> {
     /// The holder.
@@ -59,7 +59,7 @@ impl<'a> Explanation<'a> {
         names::namespace_and_name(self.context.snapshot, self.namespace.id, self.context.mount_ns)
     }
 
-    /// The holders in the order in which they are told: of the processes the most senior first.
+    /// The holders in the order in which they are shown: of the processes the most senior first.
     pub fn holders(&self) -> Vec<&'a Holder> {
         let order = self.order();
         // What each is sorted by is found once.
@@ -85,7 +85,7 @@ impl<'a> Explanation<'a> {
         move |holder| (Kind::of(holder), self.odd_end(holder).is_some(), rank(holder))
     }
 
-    /// The holders as they are told: those together that are alike.
+    /// The holders as they are shown: those that are alike together.
     pub fn groups(&self) -> Vec<Group<'a>> {
         let holders = self.holders();
         let kind = |holder: &Holder| (Kind::of(holder), self.odd_end(holder).is_some());

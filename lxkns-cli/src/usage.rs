@@ -95,7 +95,29 @@ pub(crate) fn explain(error: &clap::Error, arguments: &[OsString]) -> String {
             };
             format!("{missing} is missing; {help}")
         }
-        ErrorKind::InvalidValue if said.contains("possible values") => said,
+        ErrorKind::InvalidValue => {
+            let argument = text_of(error, ContextKind::InvalidArg).unwrap_or_default();
+            let value = text_of(error, ContextKind::InvalidValue).filter(|value| !value.is_empty());
+            let expected = match error.get(ContextKind::ValidValue) {
+                Some(ContextValue::Strings(valid)) if !valid.is_empty() => {
+                    Some(format!("expected one of {}", valid.join(", ")))
+                }
+                _ => None,
+            };
+            let similar =
+                text_of(error, ContextKind::SuggestedValue).map(|similar| format!("; did you mean {similar}?"));
+            match value {
+                Some(value) => {
+                    let expected = expected.unwrap_or(help);
+                    format!("invalid value '{value}' for '{argument}': {expected}{}", similar.unwrap_or_default())
+                }
+                None => format!("{argument} lacks its value; {}", expected.unwrap_or(help)),
+            }
+        }
+        ErrorKind::TooManyValues => {
+            let argument = text_of(error, ContextKind::InvalidArg).unwrap_or_default();
+            format!("{argument} takes no value; {help}")
+        }
         _ => format!("{said}; {help}"),
     }
 }
@@ -254,6 +276,18 @@ mod tests {
                 "enter --tools host 1234 1234/net ip -br a",
                 "ip: not a TARGET; write -- before the command: lxkns enter --tools host 1234 1234/net -- ip -br a",
             ),
+        ] {
+            assert_eq!(said(words), expected, "{words}");
+        }
+        for (words, expected) in [
+            ("ls --color x", "invalid value 'x' for '--color <WHEN>': expected one of auto, always, never"),
+            (
+                "completions csh",
+                "invalid value 'csh' for '<SHELL>': expected one of bash, elvish, fish, powershell, zsh; did you mean zsh?",
+            ),
+            ("ls --reader", "--reader <READER> lacks its value; expected one of auto, proc, kernel"),
+            ("ls -t", "--type <TYPES> lacks its value; see lxkns ls --help"),
+            ("ls --json=1", "--json takes no value; see lxkns ls --help"),
         ] {
             assert_eq!(said(words), expected, "{words}");
         }

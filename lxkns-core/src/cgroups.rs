@@ -56,7 +56,7 @@ pub fn cgroups_of(process: impl AsFd) -> Result<Cgroups, Error> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Procfs`]: what the kernel says, or that it makes no sense.
+/// [`ErrorKind::Procfs`]: the kernel's error, or a malformed text.
 ///
 /// # Privileges
 ///

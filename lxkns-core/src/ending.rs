@@ -19,7 +19,8 @@ const SIGKILL: u64 = 1 << (9 - 1);
 /// Why a PID namespace does not end, where its init has ended and was not waited for, waits in the kernel for other processes
 /// in it, or was killed and cannot end; `None` of any other namespace, and where its init is not readable.
 ///
-/// Reads a few files of each process in it, and nothing of one that goes on living. It may be about to end as it is read.
+/// Reads a few files of each process in it; if its init is not ending, only files of the init. The namespace may end while
+/// it is read.
 ///
 /// # Privileges
 ///

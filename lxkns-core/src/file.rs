@@ -68,7 +68,7 @@ pub fn capabilities(answer: Result<&[u8], model::Errno>) -> Option<Option<FileCa
 ///
 /// # Errors
 ///
-/// `ENOSYS`, `EINVAL`, `EOPNOTSUPP`: the kernel does not tell. `ENOENT`: access denied, or the mount has vanished.
+/// `ENOSYS`, `EINVAL`, `EOPNOTSUPP`: the kernel does not say. `ENOENT`: access denied, or the mount has vanished.
 ///
 /// # Privileges
 ///

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::error::{Cause, Error};
 use crate::in_time::in_time;
-use crate::process::{Process, cannot};
+use crate::process::{Process, cannot_trace};
 use crate::steps::{Draft, Fact, Stage, Subject};
 
 /// Opens a directory through a procfs link, with a timeout: the server of its file system can be dead.
@@ -37,7 +37,7 @@ pub(crate) fn of_process(
     has_own_mounts: bool,
     wait: Duration,
 ) -> Result<SharedFd, Error> {
-    let failed = |what: &'static str| move |cause: Cause| cannot(process.pid, what, cause);
+    let failed = |what: &'static str| move |cause: Cause| cannot_trace(process.pid, what, cause);
     let root = open(&process.dir, "root", wait).map_err(failed("open the root directory"))?;
     let cwd = open(&process.dir, "cwd", wait).map_err(failed("open the working directory"))?;
     let path = |link: &str| rustix::fs::readlinkat(&process.dir, link, Vec::new()).map_err(Cause::from);

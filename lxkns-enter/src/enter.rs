@@ -178,7 +178,8 @@ impl<'a> Enter<'a> {
     ///
     /// For a process: ptrace read access (`ptrace(2)`) and write access to the `cgroup.procs` of its control groups. To
     /// execute the plan, those of `setns(2)`: `CAP_SYS_ADMIN` in the caller's user namespace and in the owners of the
-    /// namespaces; or the caller owns the user namespace that is entered, and that owns the other namespaces.
+    /// namespaces, and for a mount namespace `CAP_SYS_CHROOT` in the caller's; or the caller owns the user namespace that is
+    /// entered, and that owns the other namespaces.
     ///
     /// # Minimum kernel version
     ///

@@ -1,4 +1,7 @@
 //! The command's environment.
+//!
+//! A container controls the variables of its processes, and some load code. So the target's environment goes only to a command
+//! that sees the target's files.
 
 use std::ffi::CString;
 use std::time::Duration;

@@ -70,7 +70,7 @@ impl<'a> Files<'a> {
         Ok(lxkns_core::file_of(self.proc, pinned, |_| false)?)
     }
 
-    /// The capabilities of a file of which [`file`](Self::file) has told no more, as its file system may wait for a server.
+    /// The capabilities of a file whose capabilities [`file`](Self::file) left out, as its file system may wait for a server.
     ///
     /// # Errors
     ///

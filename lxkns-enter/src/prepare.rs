@@ -291,7 +291,7 @@ fn variables(
     let from = enter.environment.unwrap_or(if is_inside.is_some() { Environment::Target } else { Environment::Host });
     let mut variables = match (from, is_inside) {
         (Environment::Target, Some(process)) => environment::of(process, enter.wait)
-            .map_err(|errno| process::cannot(process.pid, "read the environment", errno))?,
+            .map_err(|errno| process::cannot_trace(process.pid, "read the environment", errno))?,
         (Environment::Target, None) => {
             // PATH and the loader's variables of the target would decide which of the caller's files run.
             let message =

@@ -138,13 +138,13 @@ impl Process {
     pub(crate) fn namespace(&self, ns_type: NamespaceType) -> Result<Option<(SharedFd, NamespaceId)>, Error> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.dir, format!("ns/{ns_type}"), flags, Mode::empty());
-        let failed = |cause: Cause| cannot(self.pid, &format!("open the {ns_type} namespace"), cause);
+        let failed = |cause: Cause| cannot_trace(self.pid, &format!("open the {ns_type} namespace"), cause);
         match opened {
             Ok(fd) => {
                 // Where access is denied, Linux 5.10 opens the link's directory and gives no error.
                 let stat = rustix::fs::fstat(&fd).map_err(|errno| failed(errno.into()))?;
                 if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                    return Err(failed(Cause::Words("access denied".into())));
+                    return Err(failed(Cause::Words("access denied".into())).with_hint(NEEDS_TRACING));
                 }
                 let id = lxkns_core::identity_of_namespace(&fd).map_err(|errno| failed(errno.into()))?;
                 Ok(Some((Arc::new(fd), id)))
@@ -181,6 +181,17 @@ pub(crate) fn gone(pid: Pid) -> Error {
 
 fn thread(pid: Pid) -> Error {
     Error::new(ErrorKind::Unsuitable, format!("{pid}: a task of a process, not a process"))
+}
+
+/// What an operation that the kernel permits only to those who may trace the process needs.
+const NEEDS_TRACING: &str = "it needs ptrace access to the process: its own user, or CAP_SYS_PTRACE (ptrace(2))";
+
+/// The error of a failed operation that takes ptrace access to the process.
+pub(crate) fn cannot_trace(pid: Pid, what: &str, cause: impl Into<Cause>) -> Error {
+    let cause = cause.into();
+    let is_denied = matches!(cause, Cause::Kernel(Errno::ACCESS | Errno::PERM));
+    let error = cannot(pid, what, cause);
+    if is_denied { error.with_hint(NEEDS_TRACING) } else { error }
 }
 
 /// The error of a failed operation on a process.

@@ -21,7 +21,7 @@ use crate::netlink::failure;
 use crate::protocol::{self, Answer, What};
 use crate::{route, sock_diag};
 
-/// What the process inside does: it answers what comes over its standard input until nobody asks any more.
+/// What the process inside does: it answers what comes over its standard input, until that is closed.
 ///
 /// # Errors
 ///

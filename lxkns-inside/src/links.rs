@@ -24,9 +24,9 @@ use crate::protocol::MOST_FDS;
 ///
 /// # Privileges
 ///
-/// `CAP_SYS_ADMIN` and `CAP_NET_ADMIN` in the user namespaces that own them, or to be the owner of these. Whoever has neither
-/// gets the links of the own network namespace, as `ip link` does, which has the kernel give IDs there to those at the other
-/// ends.
+/// `CAP_SYS_ADMIN` and `CAP_NET_ADMIN` in the user namespaces that own them, or to be the owner of these. A caller that has
+/// neither gets the links of its own network namespace, as `ip link` does. That makes the kernel give IDs there to the
+/// network namespaces at the other ends.
 ///
 /// # Minimum kernel version
 ///

@@ -43,7 +43,7 @@ pub struct ActionFacts {
 /// With whom a task shares its root directory, working directory and umask (`CLONE_FS`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SharedFs {
-    /// With nobody.
+    /// With no other.
     Nobody,
     /// With other tasks of its process.
     OwnTasks,

@@ -26,7 +26,7 @@ pub enum Cause {
     Hidden,
     /// A limit of the caller was reached: descriptors, processes, memory (`EMFILE`, `ENFILE`, `EAGAIN`, `ENOMEM`).
     Limit,
-    /// Not tried, as what it needs has failed before, or may have no answer.
+    /// Not tried: something that it needs has failed before, or might never answer.
     NotTried,
     /// Another process or object was found than before, or than expected.
     Changed,
@@ -59,8 +59,8 @@ impl Cause {
         Self::Other,
     ];
 
-    /// What an error of the kernel means. This is the only place where that is decided. `None` of one that says that the
-    /// thing has vanished (`ENOENT`, `ESRCH`): normal on a living host, and no gap.
+    /// What an error of the kernel means. This is the only place where that is decided. `None` for one that says that
+    /// the object has vanished (`ENOENT`, `ESRCH`): normal on a living host, and not a gap.
     pub const fn of(errno: Errno) -> Option<Self> {
         const ENOENT: i32 = 2;
         const ESRCH: i32 = 3;

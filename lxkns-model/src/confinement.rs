@@ -53,7 +53,7 @@ pub struct OutsideUse {
     pub tid: Tid,
     /// What it is.
     pub kind: OutsideUseKind,
-    /// The mount that it is reached through, by its mountinfo ID; `None` where the kernel does not tell.
+    /// The mount that it is reached through, by its mountinfo ID; `None` where the kernel does not say.
     pub mount_id: Option<u64>,
     /// Where its link says that it leads.
     pub path: BString,
@@ -102,14 +102,14 @@ pub enum OutsideUseKind {
         /// The network namespace that the file was opened in, or that its device is in.
         net: NamespaceId,
     },
-    /// Descriptors were sent to its socket and not yet received. The kernel does not tell what they are.
+    /// Descriptors were sent to its socket and not yet received. The kernel does not say what they are.
     InFlight {
         /// The descriptor of the socket.
         fd: u32,
         /// How many they are.
         count: u64,
     },
-    /// Files are registered with its io_uring. The kernel does not tell where they are.
+    /// Files are registered with its io_uring. The kernel does not say where they are.
     IoUring {
         /// The descriptor of the ring.
         fd: u32,
@@ -142,7 +142,7 @@ pub enum DeviceAccess {
     BlockDevices,
     /// The list of a control group of version 1, which has no block device that it may read or write.
     NoBlockDevice,
-    /// A BPF program of a control group of version 2 decides: the kernel does not tell which.
+    /// A BPF program of a control group of version 2 decides: the kernel does not say which.
     Program,
 }
 
@@ -162,13 +162,13 @@ pub struct DeviceFile {
 /// A socket on which an engine listens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EngineSocket {
-    /// The engine, or whoever listens in its place.
+    /// The engine, or the process that listens in its place.
     pub pid: Pid,
     /// Its user, who rules over what the engine rules; `None` where not known.
     pub uid: Option<Uid>,
     /// Its path, as the process that listens has bound it.
     pub bound_to: BString,
-    /// The process that has called `listen(2)`, as whoever is connected is told; `None` where not known.
+    /// The process that called `listen(2)`, as the kernel tells those that connect (`SO_PEERCRED`); `None` where not known.
     pub listener: Option<Pid>,
     /// The path of its file, without symbolic links; as it was bound where [`mount_id`](Self::mount_id) is not known.
     pub path: BString,

@@ -320,7 +320,7 @@ impl fmt::Display for ContainerHealth {
 #[cfg_attr(feature = "wire", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ContainerRole {
-    /// Somebody's program.
+    /// The user's program.
     #[default]
     Workload,
     /// It keeps the namespaces of a pod: a sandbox (CRI), an infrastructure container (podman).
@@ -403,7 +403,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// A container of which only this is known.
+    /// A container with only these values known.
     pub fn new(kind: EngineKind, id: impl Into<BString>, evidence: Evidence) -> Self {
         Self {
             kind,
@@ -504,7 +504,7 @@ pub struct Group {
 pub enum UnitKind {
     /// A systemd service.
     Service,
-    /// A systemd scope: a user session, or what somebody else has started.
+    /// A systemd scope: a user session, or processes that a program other than systemd has started.
     Scope,
     /// A systemd slice, of processes in no service or scope.
     Slice,

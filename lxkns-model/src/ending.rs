@@ -17,7 +17,7 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// One of which no more is known than its init.
+    /// A namespace with only its init known.
     pub fn new(init: Waiting) -> Self {
         Self { init, others: Vec::new(), more: 0 }
     }
@@ -48,7 +48,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// A process of which no more is known than this.
+    /// A process with only these values known.
     pub fn new(pid: Pid, state: TaskState) -> Self {
         let tid = Tid::from(pid);
         let (parent, tracer, killed, wchan, stack) = (None, None, None, None, None);

@@ -20,7 +20,7 @@ pub struct FileCapabilities {
     pub permitted: CapabilitySet,
     /// Those that it gives if the process has them in its inheritable set.
     pub inheritable: CapabilitySet,
-    /// Whether they become effective at once.
+    /// Whether they are effective from the start (the effective bit).
     pub effective: bool,
     /// The UID, in the reader's user namespace, that must be root in the user namespace where they count: 0 where they count
     /// in all.
@@ -79,7 +79,7 @@ pub struct File {
 }
 
 impl File {
-    /// A file of which no more is known than this.
+    /// A file with only these values known.
     pub fn new(mode: u32, uid: u32, gid: u32, path: impl Into<BString>) -> Self {
         let device = DeviceNumber { major: 0, minor: 0 };
         Self { mode, uid, gid, ino: 0, device, mount_id: None, path: path.into(), capabilities: None }

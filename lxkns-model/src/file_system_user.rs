@@ -89,7 +89,7 @@ impl FileSystemUser {
 pub struct FileSystemUse {
     /// What is used.
     pub kind: FileSystemUseKind,
-    /// The mount that it is used through, by its mountinfo ID; `None` where the kernel does not tell.
+    /// The mount that it is used through, by its mountinfo ID; `None` where the kernel does not say.
     pub mount_id: Option<u64>,
 }
 
@@ -344,7 +344,7 @@ pub enum HiddenFiles {
     Probe,
     /// A file system that is being set up, and mounted nowhere yet.
     SettingUp,
-    /// The disk of a partition; whether it was opened for exclusive use is not told.
+    /// The disk of a partition; the kernel does not say whether it was opened for exclusive use.
     Disk,
     /// A UNIX socket that is bound to a path; which mount that was in is not readable.
     BoundSocket,

@@ -6,7 +6,8 @@ use bstr::BString;
 
 use super::{Cause, Errno, NamespaceId, Operation, Pid, Tid};
 
-/// A place that discovery scans. The first twelve can hold a namespace; the others only inform.
+/// A place that discovery scans. The first twelve can hold a namespace ([`HOLDING`](Self::HOLDING)); the others only inform.
+// One enum: gaps name either kind, and are sorted, filtered and explained by place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -164,7 +165,7 @@ impl Gap {
         Cause::of(errno).map(|cause| Self { place, object, operation, cause, errno: Some(errno) })
     }
 
-    /// This could not be had, for a reason that is no error of the kernel's.
+    /// This could not be read, for another reason than an error of the kernel.
     pub fn because(place: Place, object: Object, operation: Operation, cause: Cause) -> Self {
         Self { place, object, operation, cause, errno: None }
     }

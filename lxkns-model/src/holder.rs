@@ -16,7 +16,7 @@ pub enum InFlight {
     Connection,
 }
 
-/// One thing that keeps a namespace alive, with what is needed to go there.
+/// One thing that keeps a namespace alive, with what is needed to find it.
 ///
 /// Sorted: what you would look at first comes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

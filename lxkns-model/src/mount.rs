@@ -53,7 +53,7 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// A mount of which no more is known than where it belongs and what it shows.
+    /// A mount with only its place and its file system known.
     pub fn new(id: u64, parent_id: u64, file_system: DeviceNumber, fs_type: &str, point: Option<&str>) -> Self {
         let text = |text: &str| SharedText::from(Box::<BStr>::from(text.as_bytes().to_vec().into_boxed_slice()));
         Self {

@@ -93,7 +93,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// A namespace of which no more is known than what it is.
+    /// A namespace with only its ID and type known.
     pub fn new(id: NamespaceId, ns_type: NamespaceType) -> Self {
         Self {
             id,

@@ -2,10 +2,10 @@
 
 use super::{CapabilitySet, NamespaceId, NamespaceType, Uid};
 
-/// What a UID is shown as that has no name in the reader's user namespace (`/proc/sys/kernel/overflowuid`).
+/// The UID that stands for all that are not mapped in the reader's user namespace (`/proc/sys/kernel/overflowuid`).
 pub(crate) const OVERFLOW_UID: Uid = Uid(65_534);
 
-/// Who took a snapshot: what it can have in it depends on that.
+/// Who took a snapshot. What the snapshot can contain depends on that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observer {
     /// Its effective user ID, as its own user namespace calls it.
@@ -21,7 +21,7 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// An observer of which no more is known than this.
+    /// An observer with only these values known.
     pub fn new(uid: Uid, capabilities: CapabilitySet) -> Self {
         Self { uid, capabilities, user_ns: None, pid_ns: None, procfs_pid_ns: None }
     }

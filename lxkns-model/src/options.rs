@@ -44,16 +44,16 @@ impl FromIterator<Place> for Places {
     }
 }
 
-/// Of which processes something is read.
+/// The processes for which something is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Scope {
-    /// Of none.
+    /// For none.
     #[default]
     None,
-    /// Of those that a namespace's entry names: its leaders, and the processes behind all holders but
+    /// For those that a namespace's entry names: its leaders, and the processes behind all holders but
     /// [`Holder::Process`](super::Holder::Process). Processes below a leader are not among them.
     Named,
-    /// Of all.
+    /// For all.
     All,
 }
 
@@ -63,7 +63,7 @@ pub struct DiscoveryOptions {
     /// Where to look for namespaces: any of the twelve places that can hold one. Processes are always gone through;
     /// without [`Place::Processes`] it is their namespaces that do not count.
     pub places: Places,
-    /// Of which processes to read `status`: UIDs, PIDs in other PID namespaces, capabilities.
+    /// For which processes to read `status`: UIDs, PIDs in other PID namespaces, capabilities.
     pub status: Scope,
     /// Whether to read the labels of security modules too, of the processes whose `status` is read.
     pub security_labels: bool,
@@ -76,7 +76,7 @@ pub struct DiscoveryOptions {
     /// Whether to read control groups, freezer, CPU affinity and scheduling of each task too, as far as they are
     /// read of processes.
     pub task_details: bool,
-    /// Of which processes to read the command line.
+    /// For which processes to read the command line.
     ///
     /// A process whose memory is locked can keep the reader waiting for ever. So they are read last, by a thread of
     /// their own; after one second without an answer that thread is left behind, the rest stay unknown, and a gap says

@@ -111,7 +111,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// A task of which no more is known than its ID and its name.
+    /// A task with only its ID and name known.
     pub fn new(tid: Tid, comm: impl Into<BString>) -> Self {
         Self {
             tid,
@@ -149,7 +149,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// A process of which no more is known than its ID and the thread group leader.
+    /// A process with only its ID and its thread group leader known.
     pub fn new(pid: Pid, main_task: Task) -> Self {
         Self {
             pid,
@@ -167,8 +167,8 @@ impl Process {
         self.tasks.first()
     }
 
-    /// Whether it has exited as far as namespaces go. From then until it is reaped it is in its user and its PID namespace
-    /// alone: that no other is known of it is no want of permission. Not known, and so `false`, where its state is not.
+    /// Whether it has exited as far as namespaces go. From then until it is reaped, it is only in its user and its PID
+    /// namespace: that no other is known does not mean that permission is missing. `false` also where its state is not known.
     pub fn has_given_up_namespaces(&self) -> bool {
         const KEPT: [NamespaceType; 2] = [NamespaceType::User, NamespaceType::Pid];
         let has = |ns_type| self.namespaces.get(ns_type).is_some();
@@ -221,7 +221,7 @@ pub struct ProcessStatus {
     pub capabilities: Capabilities,
     /// Whether system calls are filtered, of the task that stands for it; `None` where not known.
     pub seccomp: Option<Seccomp>,
-    /// Whether running a program gives that task no more powers; `None` where not known.
+    /// Whether that task has `no_new_privs`: no program that it runs gives it more privileges; `None` where not known.
     pub no_new_privs: Option<bool>,
     /// The label that a security module gave that task; `Some(None)` where no module gives any, `None` where it was not asked
     /// for or is not known.

@@ -24,9 +24,9 @@ pub struct Host {
 
 /// What was found on a host at one time.
 ///
-/// Equality compares what was found: two snapshots of an unchanged host are equal. Outside it are what changes by
-/// itself or says how the scan went: the run states of tasks, the counts of references, the gaps, the reader, the time and the time taken; and what
-/// depends on the observer: the observer itself, its mount namespace, and the annotations.
+/// Equality compares what was found: two snapshots of an unchanged host are equal. It ignores what changes by itself (run
+/// states of tasks, counts of references), what is about the scan (gaps, reader, time, duration), and what depends on the
+/// observer: the observer itself, its mount namespace, and the annotations.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The namespaces, by their IDs.
@@ -46,9 +46,9 @@ pub struct Snapshot {
     pub annotations: Annotations,
     /// The observer's mount namespace, in which the paths of mounts mean what they say; `None` where not known.
     pub observer_mount_ns: Option<NamespaceId>,
-    /// Who took it; `None` where not known, as of a dump of an older version.
+    /// Who took it; `None` where not known, as in a dump of an older version.
     pub observer: Option<Observer>,
-    /// Where processes, tasks and their open files were read from; `None` where not known, as of a dump of an older
+    /// Where processes, tasks and their open files were read from; `None` where not known, as in a dump of an older
     /// version.
     pub reader: Option<Reader>,
     /// Why that is not the kernel reader; `None` where it is, or where that is not known.

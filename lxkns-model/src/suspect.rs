@@ -4,7 +4,7 @@ use bstr::BString;
 
 use super::{DeviceNumber, NamespaceId, NamespaceType, Pid, Tid};
 
-/// Something that holds a namespace of which the kernel does not say which one it is. For a namespace that nothing
+/// Something that holds a namespace, without the kernel saying which one. For a namespace that nothing
 /// else explains, these are the suspects.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]

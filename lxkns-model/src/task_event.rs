@@ -51,7 +51,7 @@ impl TaskEvent {
     /// The number of namespaces that a task has: one of each type, and for its children one of the types pid and time.
     pub const LINKS: usize = NamespaceType::ALL.len() + 2;
 
-    /// An event of a task, of which the namespaces are not known. Of its name, the first 16 bytes count.
+    /// An event of a task whose namespaces are not known. The first 16 bytes of its name count.
     pub fn new(kind: TaskEventKind, time: SystemTime, pid: Pid, tid: Tid, comm: &[u8]) -> Self {
         let mut name = [0; 16];
         name.iter_mut().zip(comm).for_each(|(to, &from)| *to = from);
@@ -135,7 +135,7 @@ pub struct EventRefusal {
 pub struct LostEvents {
     /// How many are known to be lost.
     pub counted: u64,
-    /// Whether others were lost, of which the kernel does not say how many.
+    /// Whether others were lost, without the kernel saying how many.
     pub more: bool,
     /// How many came of a task whose namespaces could not be read any more.
     pub unread: u64,

@@ -17,7 +17,8 @@
 //! socket has a procfs of the host (any descriptor on its top directory), the mount namespace and, if it must be
 //! entered first, the user namespace. The reply is `Ready`, after which the helper keeps none of these, or `Failed`
 //! with the step and the error, after which it ends. With `Ready` it sends its mountinfo: a list of the mounts of this
-//! namespace that can be read any number of times, even after the helper has ended.
+//! namespace that can be read any number of times, even after the helper has ended. Namespaces come over the socket, so that
+//! no code has to run between the fork and the exec that start the helper.
 //!
 //! After that, the reply to each `Open` is `Refused`, or `Opened` with an `O_PATH` descriptor on the socket. The helper
 //! looks up a path from the root of the namespace. It follows no symbolic links, triggers no automount, creates

@@ -6,17 +6,17 @@ use rustix::io::Errno;
 
 use crate::{checked, checked_fd};
 
-/// A group that tells of mounts which are attached or detached in the mount namespaces that are
-/// [marked](fanotify_mark_mounts). Its descriptor does not block.
+/// A group that reports which mounts are attached and detached in the [marked](fanotify_mark_mounts) mount namespaces. Its
+/// descriptor does not block.
 ///
 /// # Errors
 ///
-/// `EINVAL`: the kernel cannot tell of mounts. `EPERM`: see below. `EMFILE`: the user has too many groups. `ENOSYS`: the
-/// kernel was built without this call.
+/// `EINVAL`: the kernel cannot report mounts. `EMFILE`: the user has too many groups. `ENOSYS`: the kernel was built without
+/// this call.
 ///
 /// # Privileges
 ///
-/// `CAP_SYS_ADMIN` in the initial user namespace.
+/// None, as tried with Linux 6.18; a mark takes some.
 ///
 /// # Minimum kernel version
 ///
@@ -28,11 +28,11 @@ pub fn fanotify_mounts() -> Result<OwnedFd, Errno> {
     checked_fd(unsafe { libc::fanotify_init(libc::FAN_CLOEXEC | libc::FAN_NONBLOCK | FAN_REPORT_MNT, 0) }.into())
 }
 
-/// Has a group tell of mounts in this mount namespace. The mark keeps it alive no longer, and is gone with it.
+/// Has a group report mounts in this mount namespace. The mark does not keep the namespace alive, and ends with it.
 ///
 /// # Errors
 ///
-/// `EINVAL`: the descriptor is not on a mount namespace, or the kernel cannot tell of mounts. `EPERM`: see below. `ENOSPC`:
+/// `EINVAL`: the descriptor is not on a mount namespace, or the kernel cannot report mounts. `EPERM`: see below. `ENOSPC`:
 /// the user has too many marks.
 ///
 /// # Privileges

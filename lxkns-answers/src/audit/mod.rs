@@ -1,7 +1,7 @@
 //! How well containers and process trees are isolated from the host, by what the kernel enforces of each of their processes: the
 //! answer of `lxkns audit`.
 //!
-//! First [`Plan`] says of which processes more has to be read than a snapshot has (`Discovery::confinement` of lxkns-core);
+//! First [`Plan`] names the processes for which more must be read than a snapshot has (`Discovery::confinement` of lxkns-core);
 //! then [`Audit`] judges. What could not be read is in [`Judgement::not_judged`], and never taken for clean.
 
 use lxkns_model::CompactSort as _;
@@ -174,7 +174,7 @@ pub struct Audit<'a> {
     context: Context<'a>,
     namespaces: ContainerNamespaces<'a>,
     host: HostView<'a>,
-    /// What was read besides; `None` where nothing could be, as of a dump.
+    /// What was read besides; `None` where nothing could be, as in a dump.
     facts: Option<&'a ConfinementFacts>,
     /// The descriptors on namespaces of each process that is judged.
     namespace_fds: FxHashMap<Pid, Vec<(NamespaceId, Tid, u32)>>,
@@ -213,7 +213,7 @@ impl<'a> Gaps<'a> {
 }
 
 impl<'a> Audit<'a> {
-    /// Of a snapshot, with what was read of the processes of the plan; `None` where nothing could be, as of a dump.
+    /// Of a snapshot, with what was read of the processes of the plan; `None` where nothing could be, as in a dump.
     pub fn new(context: Context<'a>, plan: &Plan, facts: Option<&'a ConfinementFacts>) -> Self {
         let pids: BTreeSet<Pid> = plan.pids().into_iter().collect();
         let mut namespace_fds: FxHashMap<Pid, Vec<_>> = FxHashMap::default();

@@ -141,7 +141,7 @@ impl Plan {
         self.add_tree(snapshot, asked, &roots);
     }
 
-    /// The processes of which more has to be read than a snapshot has, sorted.
+    /// The processes for which more must be read than a snapshot has, sorted.
     pub fn pids(&self) -> Vec<Pid> {
         let all = self.subjects.iter().flat_map(|subject| subject.pids.iter().chain(&subject.entered));
         all.copied().collect::<BTreeSet<_>>().into_iter().collect()

@@ -37,7 +37,8 @@ pub struct Answer {
     pub holders: Option<Vec<HolderAnswer>>,
     /// What may keep it busy: the kernel does not say what these hold.
     pub suspects: Option<Vec<HolderAnswer>>,
-    /// Where more of these may be that could not be looked at: what is not mounted here, or not told of this type.
+    /// Where more of these may be that could not be looked at: file systems that are not mounted here, or whose type does not
+    /// show them.
     pub unread_holders: Option<Vec<String>>,
     /// What would release it: all of it must happen.
     pub release: Vec<Step>,
@@ -95,7 +96,7 @@ pub struct HolderAnswer {
     /// The file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The mount that it is used through; `None` where the kernel does not tell.
+    /// The mount that it is used through; `None` where the kernel does not say.
     pub mountid: Option<u64>,
     /// What would make it let go.
     pub release: Vec<Step>,
@@ -167,7 +168,7 @@ pub struct UseAnswer {
     /// The file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The mount that it is used through; `None` where the kernel does not tell.
+    /// The mount that it is used through; `None` where the kernel does not say.
     pub mountid: Option<u64>,
 }
 

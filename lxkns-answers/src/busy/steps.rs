@@ -35,7 +35,7 @@ pub struct Step {
     /// The command of a container's engine that ends the container, and does it too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_command: Option<String>,
-    /// Why no command of the container's engine is told.
+    /// Why there is no command of the container's engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_command_missing: Option<&'static str>,
 }

@@ -19,7 +19,7 @@ pub enum Verb {
     Setns,
 }
 
-/// What somebody wants to do.
+/// The action to explain: a system call, and the namespaces it creates or enters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
     /// The call.

@@ -17,7 +17,7 @@ use crate::show::network;
 use crate::steps::{ReleaseAction, ReleaseStep};
 use crate::text::escape::{printable, shell_word};
 
-/// A link of which one end is in a network namespace without any process, and the other is not.
+/// A link with one end in a network namespace without any process, and the other end elsewhere.
 #[derive(Clone, Debug)]
 pub struct LeftOver {
     /// Which it is.

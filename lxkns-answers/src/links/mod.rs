@@ -24,7 +24,7 @@ use crate::show::network;
 use crate::text::escape::{printable, shell_word};
 use crate::whose;
 
-/// A column: something that is told of each link.
+/// A column: a property of each link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Column {
@@ -85,7 +85,7 @@ const COLUMNS: [(Column, &str, &str); 16] = [
 crate::columns::described_by!(Column, COLUMNS);
 
 impl Column {
-    /// What is told by default.
+    /// The columns that are shown by default.
     pub fn default_columns() -> Vec<Self> {
         Self::all().take_while(|column| *column != Self::Index).collect()
     }
@@ -110,7 +110,7 @@ impl<'a> Links<'a> {
         self.all.all().iter().filter(is_meant).collect()
     }
 
-    /// What is told of a link.
+    /// The cell of a link in this column.
     pub fn cell(&self, link: &HostLink, column: Column) -> Cell {
         let Context { snapshot, mount_ns, .. } = self.context;
         let text = |text: &[u8]| Cell::text(BString::from(text));

@@ -104,7 +104,7 @@ pub struct CapabilitiesAnswer {
     pub permitted: lxkns_model::CapabilitySet,
     /// Those that it gives where the process has them in its inheritable set.
     pub inheritable: lxkns_model::CapabilitySet,
-    /// Whether they are effective at once.
+    /// Whether they are effective from the start (the effective bit).
     #[serde(rename = "takes-effect")]
     pub effective: bool,
     /// The UID, in the user namespace of the observer, that must be root in the user namespace where they count.

@@ -311,7 +311,7 @@ impl Failed {
     }
 }
 
-/// An ID, as somebody has it.
+/// An ID in one user namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Id {
     /// This one.

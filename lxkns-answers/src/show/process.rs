@@ -19,7 +19,7 @@ use crate::whose::{self, Whose};
 /// With what a process's namespaces are compared.
 #[derive(Clone, Copy, Debug)]
 pub enum Reference {
-    /// Those of whoever asks.
+    /// Those of the caller.
     Caller(NamespaceLinks),
     /// The initial ones.
     Initial,

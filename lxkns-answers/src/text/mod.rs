@@ -10,8 +10,8 @@ mod namespaces;
 pub use errors::chain;
 pub use namespaces::namespace_names;
 
-/// How many lines of a list are shown, of which there are to be no more than `limit`: one that does not fit takes the
-/// place of the line that would tell of it.
+/// How many lines of a list are shown if the limit is `limit`. A single line beyond it is shown too: the line that says
+/// "and 1 more" would take the same room.
 pub fn shown(count: usize, limit: usize) -> usize {
     if count.checked_sub(1) == Some(limit) { count } else { count.min(limit) }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use lxkns_model::NamespaceType;
 
-/// The names of namespaces in a text, as in `net:[4026532281]`, and of which type they are.
+/// The names of namespaces in a text, such as `net:[4026532281]`, with their types.
 pub fn namespace_names(text: &[u8]) -> impl Iterator<Item = (Range<usize>, NamespaceType)> {
     const BETWEEN: &[u8] = b":[";
     let mut at = 0;

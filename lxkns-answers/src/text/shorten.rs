@@ -136,7 +136,7 @@ fn cut(whole: &[Range<usize>], at: usize, to: impl Fn(&Range<usize>) -> usize) -
     whole.iter().find(|range| range.start < at && at < range.end).map_or(at, to)
 }
 
-/// A text in lines of so many columns, of which `used` are used in the first and `indent` left free in the others. Words are
+/// A text in lines of so many columns; `used` are used in the first already, and `indent` are left free in the others. Words are
 /// kept whole, and so are commands: what is in backticks, or in parentheses that begin with `lxkns`.
 pub fn wrap(text: &str, columns: Option<usize>, used: usize, indent: usize) -> String {
     let Some(columns) = columns else { return text.to_owned() };
@@ -187,6 +187,9 @@ pub fn words(text: &str, columns: usize) -> Cow<'_, str> {
     let end = beginning(text, room);
     let end = if text[end..].starts_with(' ') { end } else { text[..end].rfind(' ').unwrap_or(0) };
     let kept = text[..end].trim_end_matches([' ', ',']);
+    // A preposition says nothing without what it stands before.
+    let stranded = [" owned by", " in", " of"].into_iter().find_map(|words| kept.strip_suffix(words));
+    let kept = stranded.unwrap_or(kept).trim_end_matches([' ', ',']);
     Cow::Owned(format!("{kept} {ellipsis}"))
 }
 
@@ -277,7 +280,7 @@ mod tests {
         for (columns, expected) in [
             (31, "in user:[4026531837], of 12 (x)"),
             (30, "in user:[4026531837], of 12 …"),
-            (28, "in user:[4026531837], of …"),
+            (28, "in user:[4026531837] …"),
             (24, "in user:[4026531837] …"),
             (5, "in …"),
             (3, " …"),

@@ -81,7 +81,7 @@ impl Line {
 }
 
 /// A text in lines of so many columns: paragraphs, and lines with two spaces or more between columns.
-fn fill(text: &str, columns: usize) -> String {
+pub(crate) fn fill(text: &str, columns: usize) -> String {
     let mut lines: Vec<Line> = Vec::new();
     for line in text.lines().map(Line::of) {
         match lines.last_mut() {

@@ -22,7 +22,7 @@ mod doctor;
 mod dump;
 mod enter;
 mod explain;
-mod fill;
+pub(crate) mod fill;
 mod links;
 mod ls;
 mod man;

@@ -10,6 +10,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use crate::args::Args;
+use crate::args::fill::fill;
 use crate::exit::{Exit, Result};
 
 /// Runs it.
@@ -45,15 +46,15 @@ fn page(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
             _ if note.starts_with("TARGET can be") => ("Targets", note),
             _ => ("Notes", note),
         };
-        section(out, heading, lines.lines())?;
+        section(out, heading, lines)?;
     }
     let examples = command.get_before_help().map(ToString::to_string).unwrap_or_default();
     if let Some(examples) = examples.strip_prefix("Examples:\n") {
-        section(out, "Examples", examples.lines())?;
+        section(out, "Examples", examples)?;
     }
-    section(out, "Exit status", exit_codes(command.get_name()).iter().copied())?;
-    section(out, "Environment", environment(command.get_name()))?;
-    section(out, "Files", files(command.get_name()))?;
+    section(out, "Exit status", &exit_codes(command).join("\n"))?;
+    section(out, "Environment", &environment(command.get_name()).join("\n"))?;
+    section(out, "Files", &files(command.get_name()))?;
     see_also(command.get_name(), out)
 }
 
@@ -129,33 +130,37 @@ fn environment(command: &str) -> Vec<&'static str> {
 }
 
 /// The files that a command reads, except those that its arguments name.
-fn files(command: &str) -> Vec<&'static str> {
-    match command {
+fn files(command: &str) -> String {
+    let mut files = match command {
         "completions" => vec![
-            "/usr/share/bash-completion/completions, /usr/share/zsh/vendor-completions,",
-            "/usr/share/fish/vendor_completions.d  directories for the scripts",
+            ("/usr/share/bash-completion/completions", "scripts for bash"),
+            ("/usr/share/zsh/vendor-completions", "scripts for zsh"),
+            ("/usr/share/fish/vendor_completions.d", "scripts for fish"),
         ],
-        "man" => vec!["/usr/share/man/man1  directory for the pages"],
-        _ => {
-            let mut lines = vec![
-                "/proc         processes, and most facts about namespaces",
-                "/etc/passwd   names of users",
-                "/run/netns    names of network namespaces, by ip netns",
-            ];
-            if command == "enter" {
-                lines.push("/etc/group    names of groups; both files are read in the namespace that is entered");
-            }
-            if command == "owner" {
-                lines.push(
-                    "/etc/group    names of groups; both files are read in each mount namespace that shows the file",
-                );
-            }
-            if matches!(command, "busy" | "mounts" | "owner" | "lxkns") {
-                lines.push("/proc/PID/mountinfo  mounts");
-            }
-            lines
+        "man" => vec![("/usr/share/man/man1", "directory for the pages")],
+        _ => vec![
+            ("/proc", "processes, and most facts about namespaces"),
+            ("/etc/passwd", "names of users"),
+            ("/run/netns", "names of network namespaces, by ip netns"),
+        ],
+    };
+    match command {
+        "enter" => {
+            files.push(("/etc/group", "names of groups; both files are read in the namespace that is entered"));
         }
+        "owner" => {
+            files.push((
+                "/etc/group",
+                "names of groups; both files are read in each mount namespace that shows the file",
+            ));
+        }
+        _ => {}
     }
+    if matches!(command, "busy" | "mounts" | "owner" | "lxkns") {
+        files.push(("/proc/PID/mountinfo", "mounts"));
+    }
+    let width = files.iter().map(|(path, _)| path.len()).max().unwrap_or_default();
+    files.iter().map(|(path, words)| format!("{path:width$}  {words}")).collect::<Vec<_>>().join("\n")
 }
 
 /// Related pages.
@@ -221,11 +226,12 @@ fn see_also(command: &str, out: &mut impl io::Write) -> io::Result<()> {
     roff.to_writer(out)
 }
 
-/// A section with literal lines.
-fn section<'a>(out: &mut impl io::Write, heading: &str, lines: impl IntoIterator<Item = &'a str>) -> io::Result<()> {
+/// A section with literal lines, which fit into a terminal of 80 columns: man indents them, and keeps a margin.
+fn section(out: &mut impl io::Write, heading: &str, lines: &str) -> io::Result<()> {
+    const COLUMNS: usize = 71;
     let mut roff = Roff::new();
     roff.control("SH", [heading.to_uppercase().as_str()]).control("nf", []);
-    for line in lines {
+    for line in fill(lines, COLUMNS).lines() {
         roff.text([roman(line)]);
     }
     roff.control("fi", []);
@@ -233,37 +239,56 @@ fn section<'a>(out: &mut impl io::Write, heading: &str, lines: impl IntoIterator
 }
 
 /// The exit codes of a command.
-fn exit_codes(command: &str) -> &'static [&'static str] {
-    const CODES: [&str; 5] = [
-        "0  done",
-        "1  the TARGET does not exist: everything that may hold it could be seen",
-        "2  bad usage",
-        "3  failed, or the TARGET is not visible from here and may exist",
-        "4  --fail was given, and there are some",
-    ];
-    match command {
-        "orphans" | "audit" => &CODES,
-        "explain" => &[
+fn exit_codes(command: &Command) -> Vec<&'static str> {
+    const DONE: &str = "0  done";
+    const MISSING: &str = "1  the TARGET does not exist: everything that may hold it could be seen";
+    const USAGE: &str = "2  bad usage";
+    const FAILED: &str = "3  failed, or the TARGET is not visible from here and may exist";
+    let takes_target = command.get_positionals().any(|arg| arg.get_id() == "targets" || arg.get_id() == "target");
+    match command.get_name() {
+        "lxkns" => {
+            vec![DONE, MISSING, USAGE, FAILED, "4  --fail or --exit-code found something; explain: the action fails"]
+        }
+        "orphans" => vec![DONE, USAGE, "3  failed", "4  --fail was given, and a namespace is left over"],
+        "diff" => vec![DONE, USAGE, "3  failed", "4  --exit-code was given, and there are differences"],
+        "audit" => vec![
+            DONE,
+            MISSING,
+            USAGE,
+            "3  failed, or the TARGET is not visible from here and may exist; with --fail also: not everything could be judged",
+            "4  --fail was given, and there is a finding of that severity or a higher one",
+        ],
+        "busy" => vec![
+            DONE,
+            "1  PATH is not a mount point",
+            USAGE,
+            "3  failed, or no mount or user of the file system was found",
+        ],
+        "owner" => {
+            vec![DONE, "1  the file or the TARGET does not exist", USAGE, "3  failed, or the TARGET may exist"]
+        }
+        "explain" => vec![
             "0  it succeeds",
             "1  the process or TARGET does not exist: everything that may hold it could be seen",
-            "2  bad usage",
+            USAGE,
             "3  it is not known whether it succeeds, or the TARGET is not visible from here and may exist",
             "4  it fails",
         ],
-        "ports" => &[
-            CODES[0],
-            CODES[1],
+        "ports" => vec![
+            DONE,
+            MISSING,
             "1  nothing listens on the ports of --port, and everything could be read",
-            CODES[2],
+            USAGE,
             "3  failed, or not everything could be read",
         ],
-        "enter" => &[
-            "125  lxkns itself failed, bad usage included",
-            "126  the command was found and could not be run",
-            "127  the command was not found",
-            "else that of the command; 128 plus the number of the signal that ended it",
+        "enter" => vec![
+            "125   lxkns itself failed, bad usage included",
+            "126   the command was found and could not be run",
+            "127   the command was not found",
+            "else  that of the command; 128 plus the number of the signal that ended it",
         ],
-        _ => &CODES[..4],
+        _ if takes_target => vec![DONE, MISSING, USAGE, FAILED],
+        _ => vec![DONE, USAGE, "3  failed"],
     }
 }
 
@@ -274,7 +299,7 @@ mod tests {
     #[test]
     fn a_section_keeps_its_lines_and_is_no_macro() {
         let mut out = Vec::new();
-        section(&mut out, "Notes", ["  . <(x)", ".x", "a\\b-c"]).unwrap();
+        section(&mut out, "Notes", "  . <(x)\n  .x  y\na\\b-c").unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains(".SH NOTES\n.nf\n") && text.ends_with(".fi\n"), "{text}");
         assert!(!text.contains("\n.x"), "{text}");

@@ -132,9 +132,8 @@ impl<'a> Discovery<'a> {
         self
     }
 
-    /// Says that there will be many scans, or one that is to tell what the kernel reader alone knows. This reader, which takes
-    /// some milliseconds to be prepared, is then used from the first scan on where it is usable, even if there are few
-    /// processes.
+    /// Announces many scans, or one that needs what only the kernel reader knows. The kernel reader, which takes some
+    /// milliseconds to prepare, is then used from the first scan on if it is usable, even if there are few processes.
     #[must_use]
     pub fn repeated(mut self) -> Self {
         self.repeats = true;
@@ -234,8 +233,8 @@ impl<'a> Discovery<'a> {
 
     /// Finds the processes that use a file system: with their root or working directory, their executable, a file that is
     /// open or mapped, a bound socket, or its device; in whatever mount namespace they are, and whether it is still
-    /// mounted there or not. And what keeps it busy without a process: loop devices, swap, and the like; with suspects, of
-    /// which the kernel does not say what they hold. The calling process and the helpers of the [`MountAccess`] are left
+    /// mounted there or not. And what keeps it busy without a process: loop devices, swap, and the like; with suspects: the
+    /// kernel does not say what these hold. The calling process and the helpers of the [`MountAccess`] are left
     /// out.
     ///
     /// `snapshot` has the mounts of all mount namespaces ([`DiscoveryOptions::mounts`](crate::DiscoveryOptions::mounts)).

@@ -50,7 +50,7 @@ impl Default for EventOptions {
 
 /// What tasks of this host do, as it happens: they begin, execute programs, end. And that mounts have changed.
 ///
-/// A thread takes the events from the kernel at once, so none is lost while the caller does something else; they wait for
+/// A thread takes the events from the kernel as they come, so none is lost while the caller does something else; they wait for
 /// [`take`](Self::take), in bounded memory. What was lost is counted. The thread, and all that it has in the kernel, are gone
 /// when this value is dropped or the process ends.
 ///

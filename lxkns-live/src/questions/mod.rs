@@ -38,7 +38,7 @@ use lxkns_core::model::{
 use lxkns_core::{Discovery, ProcRoot};
 use lxkns_inside::Program;
 
-/// The living host, as it is read beside a scan of it.
+/// The living host, for what is read beside a scan.
 #[derive(Clone, Copy)]
 pub struct Host<'a> {
     /// The session that has scanned it.

@@ -139,7 +139,7 @@ fn look_inside(host: &Host<'_>, snapshot: &Snapshot, namespace: &Namespace, more
     (looked.inside, unread)
 }
 
-/// What is told of processes beside the snapshot.
+/// What is shown of processes beside the snapshot.
 #[derive(Clone, Copy, Debug)]
 pub struct Teller<'a> {
     /// The procfs of the living host.

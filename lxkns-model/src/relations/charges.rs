@@ -6,7 +6,7 @@ use crate::{NamespaceId, NamespaceType, Snapshot};
 
 /// How many namespaces of each type, in the order of [`NamespaceType::ALL`], are charged to a user namespace by the rules
 /// of the kernel's `inc_ucount`: those that it owns, its children, and so on below these; but for the initial ones, which
-/// nobody created. `None` where the user namespace is unknown.
+/// no user created. `None` where the user namespace is unknown.
 ///
 /// The kernel counts for each creating user by themselves: who creates a namespace below a child is charged here as the
 /// creator of that child. Which user created a namespace that is no user namespace is not told; so these are the counts of

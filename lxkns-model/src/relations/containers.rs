@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::{Containers, Holder, Namespace, NamespaceId, NamespaceLinks, NamespaceType, Pid, Snapshot, Unit, UnitKind};
 
 /// Whether a namespace is one of the host's: an initial one or, where the snapshot was taken inside a container, that of its
-/// first process. It is no container's, whoever is in it.
+/// first process. It belongs to no container, whatever processes are in it.
 pub fn is_of_host(snapshot: &Snapshot, namespace: &Namespace) -> bool {
     const INIT: Pid = Pid(1);
     let containers = snapshot.annotations.containers.as_ref();

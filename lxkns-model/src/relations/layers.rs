@@ -16,7 +16,7 @@ pub enum LayerRole {
     Work,
 }
 
-/// The directories that an overlay is made of, each with its path as whoever mounted it gave it, also a relative one.
+/// The directories that an overlay is made of, each with its path as it was given to `mount(2)`, which may be relative.
 pub fn overlay_layers(mount: &Mount) -> impl Iterator<Item = (LayerRole, BString)> + '_ {
     const OPTIONS: [&[u8]; 5] = [b"lowerdir", b"lowerdir+", b"datadir+", b"upperdir", b"workdir"];
     option_values(mount, &OPTIONS).flat_map(|(name, value)| {

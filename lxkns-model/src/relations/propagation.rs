@@ -44,7 +44,7 @@ impl<'a> PeerGroups<'a> {
         Self(groups)
     }
 
-    /// The group with this number. A group without peers is one of which only receivers are known.
+    /// The group with this number. Of a group without peers, only receivers are known.
     pub fn get(&self, group: u32) -> Option<&PeerGroup<'a>> {
         self.0.get(&group)
     }

@@ -9,7 +9,16 @@
 //! ```
 //!
 //! The intermediate stays in the caller's PID namespace until the command runs. If the caller ends first, the
-//! intermediate kills the process that it started.
+//! intermediate kills the process that it started. Other processes of the PID namespace that is entered can see and trace
+//! the command's process from its first moment, so that has nothing which the command will not have:
+//!
+//! 1. The intermediate goes through all steps, closes all descriptors but the command's, and makes itself undumpable.
+//! 2. It keeps everything out of the next fork but a launch page and read-only code (`MADV_DONTFORK`), puts copies in the
+//!    place of mapped library files, and leaves restartable sequences (`rseq(2)`), into which the kernel would write.
+//! 3. It waits until the caller lets it go on, and starts the process as a child of the caller (`CLONE_PARENT`).
+//! 4. That process sets its death signal, session, terminal and signal mask, and runs the program, without libc.
+//! 5. The kernel writes its PID where the caller reads it (`CLONE_PARENT_SETTID`), and says whether it runs the program
+//!    (`PF_FORKNOEXEC`). What comes over a pipe, a traced process could have written: it decides nothing.
 
 mod credentials;
 mod failure;
