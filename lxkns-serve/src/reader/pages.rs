@@ -3,6 +3,7 @@
 //! A page is cut from a finished answer. The cursor names its state and how far the client is, so all pages of a list are
 //! of one state; the answer is kept for a while, and the cursor ends with it.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use super::cache::Answer;
@@ -19,7 +20,7 @@ pub(crate) struct Page {
     /// How much of it at most.
     limit: Option<u32>,
     /// Only these fields; all where there are none.
-    fields: Vec<String>,
+    fields: BTreeSet<String>,
     /// The state, and how much of its list comes before.
     pub(crate) cursor: Option<(u64, u32)>,
 }
