@@ -2,4 +2,6 @@
 
 #![no_main]
 
+lxkns_fuzz::changes_json!();
+
 libfuzzer_sys::fuzz_target!(|text: &[u8]| lxkns_engines::fuzz::crun_status(text));

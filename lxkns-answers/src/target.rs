@@ -30,6 +30,9 @@ use std::path::{Path, PathBuf};
 use bstr::BString;
 use lxkns_model::{EngineKind, NamespaceType, Pid};
 
+/// What a TARGET begins with that is a link.
+const LINK: &[u8] = b"link:";
+
 /// The highest PID that Linux gives.
 pub const PID_MAX: u64 = 4_194_304;
 
@@ -160,7 +163,7 @@ impl std::error::Error for ParseError {}
 impl Target {
     /// Reads a TARGET.
     pub fn parse(text: &OsStr) -> Result<Self, ParseError> {
-        if let Some(link) = text.as_bytes().strip_prefix(b"link:") {
+        if let Some(link) = text.as_bytes().strip_prefix(LINK) {
             return link_name(link).map(Self::Link).ok_or(ParseError::Link);
         }
         let Some(utf8) = text.to_str() else {
@@ -288,10 +291,10 @@ fn link_name(text: &[u8]) -> Option<LinkName> {
         Some(at) => (Some(OsStr::from_bytes(&text[..at])), &text[at + 1..]),
         None => (None, text),
     };
-    let of = match of.map(Asked::parse) {
-        // A link in a link means nothing.
-        Some(Ok(Asked { target: Target::Link(_), .. }) | Err(_)) => return None,
-        Some(Ok(asked)) => Some(Box::new(asked)),
+    let of = match of {
+        // A link in a link means nothing. Read as one, each could be in another, as deep as the text is long.
+        Some(of) if of.as_bytes().starts_with(LINK) => return None,
+        Some(of) => Some(Box::new(Asked::parse(of).ok()?)),
         None => None,
     };
     let is_name = (1..=LONGEST).contains(&name.len())
@@ -406,6 +409,9 @@ mod tests {
         ] {
             assert_eq!(parse(text), Err(ParseError::Link), "{text}");
         }
+        // The longest argument that the kernel takes.
+        let nested = ["link:".repeat(18_000), "/a".repeat(18_000)].concat();
+        assert_eq!(parse(&nested), Err(ParseError::Link));
     }
 
     #[test]

@@ -29,6 +29,10 @@
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Features
+//!
+//! None for users. `_fuzz` serves the project's own tests and can change at any time.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -43,6 +47,10 @@ mod protocol;
 mod route;
 mod sock_diag;
 mod survey;
+
+#[cfg(any(test, feature = "_fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 
 pub use around::{Looked, Unreadable, look};
 pub use child::serve;

@@ -367,6 +367,21 @@ pub(crate) fn names_of_links(links: &[(i32, u32)]) -> Result<Vec<Option<Vec<u8>>
     Ok(links.iter().map(ask).collect())
 }
 
+/// What holds whatever the kernel tells of links, addresses and routes.
+#[cfg(any(test, feature = "_fuzz"))]
+pub(crate) fn fuzz(payload: &[u8]) {
+    if let Some(link) = link(payload) {
+        assert!(!link.name.contains(&0) && link.mac.len() <= payload.len());
+    }
+    if let Some(address) = address(payload) {
+        assert_ne!(address.peer, Some(address.local));
+    }
+    if let Some(Some(route)) = route(payload) {
+        assert!((1..=1 + payload.len() / 8).contains(&route.hops.len()));
+    }
+    assert!(hops(payload).len() <= payload.len() / 8);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

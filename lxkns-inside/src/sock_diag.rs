@@ -173,6 +173,20 @@ fn unix_socket(payload: &[u8]) -> Option<UnixSocket> {
     waits.then_some(UnixSocket { name, kind, inode: u64::from(number(&header[4..])?) })
 }
 
+/// What holds whatever the kernel tells of sockets.
+#[cfg(any(test, feature = "_fuzz"))]
+pub(crate) fn fuzz(payload: &[u8]) {
+    if let Some(sockets) = sockets(Protocol::Sctp, payload) {
+        assert!((1..=1 + payload.len() / 128).contains(&sockets.len()));
+        assert!(
+            sockets.iter().skip(1).all(|other| other.address != sockets[0].address && other.port == sockets[0].port)
+        );
+    }
+    if let Some(socket) = unix_socket(payload) {
+        assert!(socket.name.first() == Some(&0) || !socket.name.contains(&0));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, UdpSocket};

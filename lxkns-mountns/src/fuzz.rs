@@ -43,3 +43,17 @@ fn check(bytes: &[u8], longest: usize, decode: impl Fn(&[u8]) -> Result<usize, F
         Err(error) => assert_eq!(error, FrameError::Malformed),
     }
 }
+
+/// Goes along a path over the mounts of a mountinfo, with a zero between them: from the root on, and no mount twice.
+pub fn crossed(bytes: &[u8]) {
+    let at = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    let (path, mountinfo) = (&bytes[..at], bytes.get(at + 1..).unwrap_or_default());
+    let crossed = crate::crossed::mounts(mountinfo, path);
+    assert!(crossed.len() <= mountinfo.split(|&byte| byte == b'\n').count() + 1);
+    for offset in 0..=path.len() {
+        let asked = crate::crossed::asked(&crossed, offset);
+        assert!(asked.is_none_or(|device| crossed.iter().any(|mount| mount.device == device)));
+    }
+    let at_end = crate::crossed::asked_at_end(&crossed, path);
+    assert!(at_end.is_none() || at_end == crossed.last().map(|mount| mount.device));
+}

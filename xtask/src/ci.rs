@@ -131,7 +131,8 @@ fn doc() -> anyhow::Result<()> {
     run(cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// The fuzz targets need a nightly compiler to run, but any compiler tells whether they still fit the code.
+/// Whether the fuzz targets fit the code. To build them with what libFuzzer counts by, and run them, takes minutes
+/// (`cargo xtask fuzz`).
 fn fuzz() -> anyhow::Result<()> {
     let manifest = Path::new("fuzz/Cargo.toml");
     if !manifest.exists() {

@@ -9,6 +9,7 @@ mod ci;
 mod debian;
 mod deploy;
 mod dist;
+mod fuzz;
 mod licences;
 mod man;
 mod page;
@@ -33,6 +34,8 @@ enum Task {
     Test,
     /// Measures lxkns against lsns and against the floor, on a workload made for it
     Bench(bench::Args),
+    /// Runs the fuzz targets, with the stable compiler
+    Fuzz(fuzz::Args),
     /// The live tests on other kernels, in virtual machines; and a table of what each kernel gives
     Vm(vm::Args),
     /// Builds what is given to people: a static program, packages, sums
@@ -77,6 +80,7 @@ fn task(task: Task) -> anyhow::Result<()> {
         Task::Ci(args) => ci::all(&args),
         Task::Test => test::all(),
         Task::Bench(args) => bench::run(&args),
+        Task::Fuzz(args) => fuzz::all(&args),
         Task::Vm(args) => vm::run(&args),
         Task::Dist(args) => dist::run(&args),
         Task::Image { program } => dist::image(program.as_deref()).map(drop),

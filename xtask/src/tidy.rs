@@ -44,6 +44,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     if !files.contains(&"Cargo.lock") {
         problems.push("Cargo.lock is not under version control".to_owned());
     }
+    problems.extend(other_versions(&read("Cargo.lock"), &read("fuzz/Cargo.lock")));
     for file in files.iter().filter(|file| file.ends_with(".rs")) {
         let text = read(file);
         problems.extend(too_long(file, &text));
@@ -167,6 +168,25 @@ fn too_long(file: &str, text: &str) -> Option<String> {
     (lines > MOST_LINES).then(|| format!("{file}: {lines} lines, more than {MOST_LINES}"))
 }
 
+/// What is fuzzed is what is built: a package in both lock files has the same versions in them.
+fn other_versions(ours: &str, fuzz: &str) -> Vec<String> {
+    let packages = |lock: &str| -> Vec<(String, String)> {
+        let value = |package: &str, key: &str| {
+            let mut lines = package.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+            lines.next().unwrap_or_default().trim_matches('"').to_owned()
+        };
+        lock.split("[[package]]").skip(1).map(|it| (value(it, "name"), value(it, "version"))).collect()
+    };
+    let ours = packages(ours);
+    let is_other =
+        |package: &&(String, String)| ours.iter().any(|(name, _)| *name == package.0) && !ours.contains(package);
+    let others = packages(fuzz);
+    let others = others.iter().filter(is_other).map(|(name, version)| {
+        format!("fuzz/Cargo.lock: {name} {version} is not in Cargo.lock; copy that there, and have cargo add the rest")
+    });
+    others.collect()
+}
+
 /// A document that tells the reader to run a task names one that there is.
 fn unknown_tasks(file: &str, text: &str, tasks: &BTreeSet<String>) -> Vec<String> {
     let mut problems = Vec::new();
@@ -223,6 +243,18 @@ mod tests {
         }
         assert!(below_a_root("lxkns-core/src/discovery/fds.rs"));
         assert!(!below_a_root("lxkns-cli/src/main.rs"));
+    }
+
+    #[test]
+    fn what_is_fuzzed_in_another_version_is_named() {
+        let lock = |packages: &[(&str, &str)]| -> String {
+            let text = |(name, version)| format!("[[package]]\nname = \"{name}\"\nversion = \"{version}\"\n\n");
+            packages.iter().copied().map(text).collect()
+        };
+        let ours = lock(&[("a", "1.0.0"), ("a", "2.0.0"), ("b", "1.0.0")]);
+        assert!(other_versions(&ours, &lock(&[("a", "2.0.0"), ("c", "1.0.0")])).is_empty());
+        let problems = other_versions(&ours, &lock(&[("a", "1.1.0")]));
+        assert!(problems.len() == 1 && problems[0].contains("a 1.1.0"), "{problems:?}");
     }
 
     #[test]

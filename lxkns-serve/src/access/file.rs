@@ -2,14 +2,19 @@
 //!
 //! Every key must be known and every value honoured: one that is ignored may be the one that was to protect.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
+use lxkns_answers::text::escape::printable;
 use saphyr::{ScalarStyle, Yaml, YamlLoader};
+use saphyr_parser::{Event, Parser};
 
 use super::{Clients, Rate};
 
+/// How deep lists and mappings may be in each other; more than any section needs. The library recurses over them.
+const DEEPEST: usize = 16;
 /// The most nodes that aliases may stand for.
 const MOST_ALIASED: usize = 1000;
 /// The most rounds of bcrypt, as a power of two: one password may take so much time.
@@ -55,12 +60,26 @@ impl Default for Pem {
 ///
 /// # Errors
 ///
-/// It is not YAML, or has a key or value that is unknown or cannot be honoured: one line, which names it.
+/// It is not YAML, or has a key or value that is unknown or cannot be honoured: one line, which names it, safe to print.
 pub(super) fn parse(text: &str) -> anyhow::Result<WebConfig> {
+    read(text).map_err(|error| anyhow!(printable(format!("{error:#}"))))
+}
+
+fn read(text: &str) -> anyhow::Result<WebConfig> {
+    let mut depth = 0_usize;
+    // What is no YAML is named below.
+    for (event, _) in Parser::new_from_str(text).map_while(Result::ok) {
+        match event {
+            Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
+            Event::SequenceEnd | Event::MappingEnd => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        ensure!(depth <= DEEPEST, "nested more than {DEEPEST} levels deep");
+    }
     let mut loader = YamlLoader::<Yaml<'_>>::default();
     loader.early_parse(false);
     loader.alias_limit(MOST_ALIASED);
-    let parsed = saphyr_parser::Parser::new_from_str(text).load(&mut loader, true);
+    let parsed = Parser::new_from_str(text).load(&mut loader, true);
     if let Some(error) = parsed.err().or_else(|| loader.error().cloned()) {
         bail!("not YAML: {}", error.to_string().replace('\n', " "));
     }
@@ -93,10 +112,11 @@ impl<'a> Fields<'a> {
         match value {
             None => {}
             Some(Yaml::Mapping(mapping)) => {
+                let mut keys = BTreeSet::new();
                 for (key, value) in mapping {
                     let key = scalar(key).with_context(|| format!("{name}: a key is not text"))?;
                     // YAML takes quoted and plain text for two keys.
-                    ensure!(entries.iter().all(|(known, _)| known != key), "{name}: duplicated key {key}");
+                    ensure!(keys.insert(key), "{name}: duplicated key {key}");
                     entries.push((key.to_owned(), value));
                 }
             }
@@ -413,9 +433,13 @@ mod tests {
             ("a: b: c".to_owned(), "not YAML"),
             ("a: 1\n---\nb: 1".to_owned(), "more than one"),
             ("rate_limit: {interval: !!str 1s, burst: 1}".to_owned(), "rate_limit.interval: expected text"),
+            // As long as a file may be.
+            ("- ".repeat(500_000), "nested more than 16 levels deep"),
+            ("? ".repeat(500_000), "nested more than 16 levels deep"),
+            ("\"a\\nb\\e[2J\": 1".to_owned(), "unknown key"),
         ] {
             let error = refused(&text);
-            assert!(error.contains(named) && !error.contains('\n'), "{text}: {error}");
+            assert!(error.contains(named) && !error.contains(char::is_control), "{text:.80}: {error}");
         }
         // A secret is not repeated.
         assert!(!refused("basic_auth_users: {alice: secret}").contains("secret"));

@@ -138,7 +138,7 @@ impl Access {
 pub(crate) fn fuzz_web_config(text: &str) {
     if let Err(error) = file::parse(text) {
         let line = format!("{error:#}");
-        assert!(!line.is_empty(), "it says why");
+        assert!(!line.is_empty() && line.chars().all(lxkns_core::wire::is_safe_to_print), "{line:?}");
     }
 }
 

@@ -295,8 +295,11 @@ impl Answer {
     ///
     /// # Errors
     ///
-    /// The reader has ended.
+    /// The reader has ended, or there is no more: the number can be another question's.
     pub(super) fn want(&self) -> Result<(), Unanswered> {
+        if self.open.is_done {
+            return Err(Unanswered::Lost);
+        }
         self.open.say(Request::More { id: self.open.id })
     }
 

@@ -10,6 +10,8 @@ mod client;
 mod confine;
 mod encoding;
 mod followers;
+#[cfg(feature = "_fuzz")]
+pub(crate) mod fuzz;
 mod gate;
 #[cfg(feature = "_intruder")]
 mod intruder;

@@ -11,6 +11,8 @@ mod cache;
 mod cgroup_namespace;
 mod feed;
 mod follow;
+#[cfg(feature = "_fuzz")]
+pub(crate) mod fuzz;
 mod host;
 mod json_text;
 mod link;

@@ -3,6 +3,7 @@
 //! A page is cut from a finished answer. The cursor names its state and how far the client is, so all pages of a list are
 //! of one state; the answer is kept for a while, and the cursor ends with it.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use lxkns_answers::text::escape::printable;
@@ -22,7 +23,7 @@ pub(crate) struct Page {
     /// How much of it at most.
     limit: Option<u32>,
     /// Only these fields; all where there are none.
-    fields: Vec<String>,
+    fields: BTreeSet<String>,
     /// The state, and how much of its list comes before.
     pub(crate) cursor: Option<(u64, u32)>,
 }
@@ -123,7 +124,7 @@ impl Page {
 }
 
 /// The fields that are wanted of each entry; none for all.
-fn fields(question: &Question) -> Result<Vec<String>, Problem> {
+fn fields(question: &Question) -> Result<BTreeSet<String>, Problem> {
     let known = fields_of(question.kind);
     let parse = |name: &str| {
         known.get(name).cloned().ok_or_else(|| {

@@ -48,20 +48,23 @@ impl Question {
         }
     }
 
-    /// Types of namespaces; none means all.
+    /// Types of namespaces, each once; none means all.
     ///
     /// # Errors
     ///
     /// One is none.
     pub(crate) fn types(&self) -> Result<Vec<NamespaceType>, Problem> {
-        let names = self.values("type").flat_map(|value| value.split(','));
-        let parse = |name: &str| {
-            NamespaceType::from_name(name.as_bytes()).ok_or_else(|| {
+        let mut types = Vec::new();
+        for name in self.values("type").flat_map(|value| value.split(',')) {
+            let ns_type = NamespaceType::from_name(name.as_bytes()).ok_or_else(|| {
                 let name = printable(name.as_bytes());
                 Problem::parameter(format!("type: {name}: expected mnt, cgroup, uts, ipc, user, pid, net or time"))
-            })
-        };
-        names.map(parse).collect()
+            })?;
+            if !types.contains(&ns_type) {
+                types.push(ns_type);
+            }
+        }
+        Ok(types)
     }
 
     /// Numbers.

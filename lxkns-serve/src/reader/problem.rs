@@ -59,6 +59,14 @@ impl Problem {
         Self::new(503, "urn:lxkns:problem:busy", "Too many questions wait for an answer", None)
     }
 
+    /// Whatever a client asks, what it is told is one line that is safe to print.
+    #[cfg(feature = "_fuzz")]
+    pub(crate) fn check(&self) {
+        let detail = self.detail.as_deref().unwrap_or_default();
+        assert!(detail.chars().all(lxkns_core::wire::is_safe_to_print), "{detail:?}");
+        assert!(self.answer().body.len() > detail.len());
+    }
+
     /// As an answer.
     pub(crate) fn answer(&self) -> Answer {
         let mut body = serde_json::to_vec(self).unwrap_or_default();

@@ -89,7 +89,10 @@ pub(crate) fn bound(text: &[u8], period: Option<&[u8]>) -> Result<Bound, ParseEr
         b"max" | b"-1" => Ok(Bound::Unlimited),
         number => match (decimal::<u64>(number).ok_or(error)?, period) {
             (LARGEST.., _) => Ok(Bound::Unlimited),
-            (number, Some(period)) => Ok(Bound::At(number.saturating_mul(1_000_000) / period)),
+            (number, Some(period)) => {
+                let per_second = u128::from(number) * 1_000_000 / u128::from(period);
+                Ok(Bound::At(per_second.try_into().unwrap_or(u64::MAX)))
+            }
             (number, None) => Ok(Bound::At(number)),
         },
     }
@@ -122,6 +125,9 @@ mod tests {
             ("9223372036854771712\n", None, Bound::Unlimited),
             ("9223372036854710272\n", None, Bound::Unlimited),
             ("18446744073709551615 1000", None, Bound::Unlimited),
+            // The longest quota that kernels before 5.8 take.
+            ("18446744073709551", Some("1000000"), Bound::At(18_446_744_073_709_551)),
+            ("18446744073709551", Some("1000"), Bound::At(18_446_744_073_709_551_000)),
         ] {
             assert_eq!(bound(text.as_bytes(), period.map(str::as_bytes)), Ok(expected), "{text}");
         }

@@ -83,7 +83,7 @@ impl<'a> Asking<'a> {
 }
 
 /// The snapshot that is asked about.
-fn context(snapshot: &Snapshot) -> Context<'_> {
+pub(super) fn context(snapshot: &Snapshot) -> Context<'_> {
     Context { snapshot, mount_ns: home(snapshot), is_live: true }
 }
 
@@ -125,7 +125,7 @@ fn no_caller(parameter: &str) -> String {
 }
 
 /// A text of the client's, safe to print, with what is wrong about it.
-fn about(text: &str, what: impl std::fmt::Display) -> String {
+pub(super) fn about(text: &str, what: impl std::fmt::Display) -> String {
     format!("{}: {what}", printable(text.as_bytes()))
 }
 
