@@ -100,13 +100,29 @@ impl<'a> Called<'a> {
         all
     }
 
+    /// The containers with a name in a pod: `default/web-0/app`.
+    fn in_pod(&self, name: &str) -> Vec<usize> {
+        let (Some(containers), Some((pod, name))) = (self.containers, name.rsplit_once('/')) else { return Vec::new() };
+        let is_it = |container: &Container| {
+            let own = container.name.as_ref().is_some_and(|own| own.value == name);
+            own && container.role == ContainerRole::Workload
+        };
+        let mut all = self.by_pod.get(BStr::new(pod)).cloned().unwrap_or_default();
+        all.retain(|&index| is_it(&containers.list[index]));
+        let has_living = all.iter().any(|&index| containers.list[index].main.is_some());
+        all.retain(|&index| !has_living || containers.list[index].main.is_some());
+        all
+    }
+
     /// What means this container and no other, and is no other TARGET: containers can have others' names and IDs, and names
     /// that look like PIDs or types. At the last it is the process that tells.
     fn unambiguous(&self, index: usize) -> String {
         let Some(container) = self.container(index) else { return String::new() };
         let with_engine = format!("{}:{}", container.kind.name(), container.id);
+        let in_pod = whose::in_pod(container);
         let names = [whose::target(container), container.id.clone(), with_engine.into()];
-        if let Some(name) = names.iter().find(|name| self.means(name, index)) {
+        let all = names[..1].iter().chain(&in_pod).chain(&names[1..]);
+        if let Some(name) = all.into_iter().find(|name| self.means(name, index)) {
             return printable(name);
         }
         let process = self.namespaces().first_process(index).and_then(|pid| self.context.snapshot.processes.get(&pid));
@@ -236,6 +252,9 @@ impl<'a> Called<'a> {
             }
             ContainerOf::Pod => self.of_pod(&name.name),
         };
+        if found.is_empty() && name.of == ContainerOf::Pod {
+            found = self.in_pod(&name.name);
+        }
         // A pod of podman's has no namespace before its name: `pod:p1/net`.
         if found.is_empty()
             && name.of == ContainerOf::Pod
@@ -380,6 +399,34 @@ mod tests {
         assert_eq!(find(&snapshot, "cri:left"), usage("cri:left", "00112233445566778899, cri:99"));
     }
 
+    /// Of a pod, a container by its name.
+    #[test]
+    fn containers_of_pods_have_their_names_there() {
+        let mut snapshot = contained();
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        let mut other = containers.list[1].clone();
+        (other.id, other.main) = ("99".into(), Some(lxkns_model::Said { value: Pid(200), by: 0 }));
+        other.pod.as_mut().unwrap().value.name = "web-1".into();
+        containers.list.push(other);
+        containers.members = [(Pid(200), 2)].into();
+        let find = |snapshot: &Snapshot, text: &str| {
+            Resolver::new(Context::of_dump(snapshot), &NoHost).resolve(&Asked::parse(OsStr::new(text)).unwrap())
+        };
+        for text in ["pod:default/web-0/app", "pod:default/web-0/app/net", "pod:web-0/app"] {
+            assert_eq!(find(&snapshot, text), Ok(vec![LEFT]), "{text}");
+        }
+        assert_eq!(find(&snapshot, "pod:default/web-1/app/net"), Ok(vec![BUSY]));
+        for text in ["pod:default/web-0/other", "pod:default/web-2/app", "pod:default/web-0/app/other"] {
+            assert!(matches!(find(&snapshot, text), Err(Unresolved::Missing(_))), "{text}");
+        }
+        let all = "cri:app: has several meanings; name one of them: pod:default/web-0/app, pod:default/web-1/app";
+        assert_eq!(find(&snapshot, "cri:app"), Err(Unresolved::Usage(all.into())));
+        // The sandbox of a pod stands for the pod.
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        containers.list[1].role = ContainerRole::Sandbox;
+        assert!(find(&snapshot, "pod:default/web-0/app").is_err());
+    }
+
     /// Each of what is listed, typed in turn, means that container.
     #[test]
     fn what_is_listed_leads_to_the_right_one() {
@@ -401,7 +448,7 @@ mod tests {
         assert_eq!(listed(&snapshot, WEB_ID), "docker:web, cri:web");
         // Of one engine, with the same name and the same ID: the process tells.
         let containers = snapshot.annotations.containers.as_mut().unwrap();
-        containers.list[1].kind = EngineKind::Docker;
+        (containers.list[1].kind, containers.list[1].pod) = (EngineKind::Docker, None);
         let text = listed(&snapshot, "docker:web");
         let (first, second) = text.split_once(", ").unwrap();
         assert!(first.starts_with("200:") && second.ends_with("(which several have)"), "{text}");

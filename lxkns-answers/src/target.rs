@@ -14,6 +14,7 @@
 //! | `netns:blue` | the network namespace with this name of `ip netns` |
 //! | `docker:web`, `docker:web/net` | the container with this name or ID of this engine, its network namespace |
 //! | `pod:default/web-0`, `pod:default/web-0/net` | the pod with this name, its network namespace |
+//! | `pod:default/web-0/app`, `pod:default/web-0/app/net` | the container with this name in a pod, its network namespace |
 //! | `link:veth1a2b` | the link with this name, for `show`; elsewhere the network namespace that it is in |
 //! | `link:4026532281/eth0`, `link:web/eth0` | the link with this name in the network namespace that the TARGET before the slash means |
 //! | `blue` | what has this name: a network namespace or a container |
@@ -513,6 +514,8 @@ mod tests {
         assert_eq!(parse("pod:default/web-0"), container(ContainerOf::Pod, "default/web-0", None));
         assert_eq!(parse("pod:default/web-0/net"), container(ContainerOf::Pod, "default/web-0", net));
         assert_eq!(parse("pod:default/net"), container(ContainerOf::Pod, "default/net", None), "a pod of that name");
+        assert_eq!(parse("pod:default/web-0/app"), container(ContainerOf::Pod, "default/web-0/app", None));
+        assert_eq!(parse("pod:default/web-0/app/net"), container(ContainerOf::Pod, "default/web-0/app", net));
         assert_eq!(parse("pod:p1"), container(ContainerOf::Pod, "p1", None));
         assert_eq!(parse("web/net"), container(ContainerOf::Any, "web", net));
         assert_eq!(parse("4f1a0c2e9b7d"), Ok(Target::Name("4f1a0c2e9b7d".into())));

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bstr::{BStr, BString};
 use lxkns_model::relations;
 use lxkns_model::{
-    Confidence, Container, ContainerRole, Containers, Engine, EngineKind, EvidenceKind, NamespaceId, Pid, Said,
-    Snapshot, Uid, Unit, UnitKind,
+    Confidence, Container, ContainerRole, Containers, Engine, EngineKind, EvidenceKind, NamespaceId, NamespaceType,
+    Pid, Said, Snapshot, Uid, Unit, UnitKind,
 };
 use rustc_hash::FxHashMap;
 use serde::Serialize;
@@ -46,7 +46,8 @@ impl ColumnNames {
         Self(count)
     }
 
-    /// The short name, else with the engine, else the engine and the first digits of the ID, else all of it. Unsafe to print.
+    /// The short name, else with the engine, else with the pod, else the engine and the first digits of the ID, else all of
+    /// it. Unsafe to print.
     pub(crate) fn name(&self, container: &Container) -> BString {
         let is_its = |name: &BString| self.0.get(name).is_none_or(|&count| count <= 1);
         let by_id = || format!("{}:{}", container.kind.name(), container.id).into();
@@ -57,7 +58,7 @@ impl ColumnNames {
     fn names(container: &Container) -> impl Iterator<Item = BString> {
         let by_digits = || format!("{}:{}", container.kind.name(), short_id(container)).into();
         let by_digits = container.name.is_some().then(by_digits);
-        [short_name(container), target(container)].into_iter().chain(by_digits)
+        [Some(short_name(container)), Some(target(container)), in_pod(container), by_digits].into_iter().flatten()
     }
 }
 
@@ -70,6 +71,15 @@ pub fn target(container: &Container) -> BString {
     target.push(b':');
     target.extend_from_slice(&short_name(container));
     target
+}
+
+/// A container of a pod as a TARGET: `pod:default/web-0/app`. `None` where that would mean another thing. Unsafe to print.
+pub(crate) fn in_pod(container: &Container) -> Option<BString> {
+    let (name, pod) = (&container.name.as_ref()?.value, &container.pod.as_ref()?.value);
+    let is_workload = container.role == ContainerRole::Workload && !pod.namespace.is_empty() && !pod.name.is_empty();
+    // After a slash stands a type.
+    let is_plain = !name.is_empty() && !name.contains(&b'/') && NamespaceType::from_name(name).is_none();
+    (is_workload && is_plain).then(|| [b"pod:", &**pod.full_name(), b"/", name].concat().into())
 }
 
 /// A container in a sentence, safe to print and whole: `docker:web`, `cri:app (pod default/web-0)`, `docker:x (claimed)`.
@@ -301,16 +311,19 @@ pub(crate) fn ends(snapshot: &Snapshot, container: &Container) -> (Result<String
     (removal, words)
 }
 
-/// What means this container and no other, as a TARGET: its engine and name; its engine and ID; or its first process.
+/// What means this container and no other, as a TARGET: its engine and name; its pod and name; its engine and ID; or its first
+/// process.
 pub(crate) fn exact_target(containers: Option<&Containers>, container: &Container) -> BString {
     let (target, whole) =
         (target(container), BString::from([container.kind.name().as_bytes(), b":", &container.id].concat()));
     let has_twin = containers.is_some_and(|containers| containers.has_twin(container));
+    let has_namesake = containers.is_some_and(|containers| containers.has_namesake(container));
     // After a slash stands a type.
     let has_slash = |text: &BString| text.contains(&b'/');
     match &container.main {
         Some(main) if has_twin || has_slash(&target) && has_slash(&whole) => main.value.to_string().into(),
         _ if has_twin || has_slash(&target) => whole,
+        _ if has_namesake => in_pod(container).unwrap_or(whole),
         _ => target,
     }
 }
@@ -320,7 +333,8 @@ pub(crate) fn exact_target(containers: Option<&Containers>, container: &Containe
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Container"))]
 #[serde(rename_all = "kebab-case")]
 pub struct ContainerForm {
-    /// What means it as a TARGET: its engine and its name or ID; its PID where another one has these too.
+    /// What means it as a TARGET: its engine and its name; its pod and its name, or its engine and its ID, where another one
+    /// has the name too; its PID where another one has all these.
     pub target: String,
     /// What runs it: `docker`, `containerd`, `cri`, `cri-o`, `podman`, `lxc`, `machine`, `runc`, `crun`, `unknown`.
     pub engine: &'static str,
@@ -407,6 +421,8 @@ impl WhoseForm {
 
 #[cfg(test)]
 mod tests {
+    use lxkns_model::Pod;
+
     use super::*;
     use crate::testing::{BUSY, LEFT, NET, ODD, contained, snapshot};
 
@@ -559,6 +575,59 @@ mod tests {
         assert_eq!(of(&snapshot, 2), format!("docker:{}", "ab".repeat(32)));
         let json = serde_json::to_value(WhoseForm::process(&snapshot, Pid(200))).unwrap();
         assert_eq!(json["container"]["target"], "200");
+    }
+
+    /// Kubernetes gives each copy of a pod the same names of containers, and often a pod that of its container.
+    #[test]
+    fn containers_of_pods_are_told_apart_by_their_pods() {
+        let mut snapshot = contained();
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        let of_pod = |id: &str, pod: &str, name: &str, role| {
+            let at = (EvidenceKind::RuntimeState, "/run/containerd/runc/k8s.io/x/state.json");
+            let mut container = crate::testing::container(EngineKind::Cri, &id.repeat(32), name, at);
+            let pod = Pod { namespace: "shop".into(), name: pod.into(), uid: pod.into() };
+            (container.pod, container.role) = (Some(Said { value: pod, by: 0 }), role);
+            container
+        };
+        let (sandbox, workload) = (ContainerRole::Sandbox, ContainerRole::Workload);
+        containers.list = vec![
+            of_pod("a1", "nginx", "nginx", sandbox),
+            of_pod("a2", "nginx", "nginx", workload),
+            of_pod("b1", "web-1", "web-1", sandbox),
+            of_pod("b2", "web-1", "nginx", workload),
+            of_pod("b3", "web-1", "net", workload),
+            of_pod("c3", "web-2", "net", workload),
+            of_pod("c4", "web-2", "cache", workload),
+        ];
+        containers.find_twins();
+        let containers = snapshot.annotations.containers.as_ref().unwrap();
+        let all = || containers.list.iter();
+        assert!(all().all(|container| !containers.has_twin(container)));
+        let id = |digits: &str| format!("cri:{}", digits.repeat(32));
+        let expected = [
+            id("a1"),
+            "pod:shop/nginx/nginx".to_owned(),
+            "cri:web-1".to_owned(),
+            "pod:shop/web-1/nginx".to_owned(),
+            id("b3"),
+            id("c3"),
+            "cri:cache".to_owned(),
+        ];
+        let exact: Vec<_> = all().map(|it| exact_target(Some(containers), it).to_string()).collect();
+        assert_eq!(exact, expected);
+        let columns = ColumnNames::of(Some(containers));
+        let named: Vec<_> = all().map(|it| columns.name(it).to_string()).collect();
+        let alone = |text: &String| text.strip_prefix("cri:").filter(|rest| rest.len() < 64).unwrap_or(text).to_owned();
+        assert_eq!(named, expected.iter().map(alone).collect::<Vec<_>>());
+        // By its ID, whatever it is called.
+        assert_eq!(removal(&snapshot, &containers.list[3]), Ok(format!("crictl rm -f {}", "b2".repeat(32))));
+
+        // What is left of a container that was started again has its name in the same pod.
+        let containers = snapshot.annotations.containers.as_mut().unwrap();
+        containers.list.push(of_pod("d4", "web-2", "cache", workload));
+        containers.find_twins();
+        let containers = snapshot.annotations.containers.as_ref().unwrap();
+        assert_eq!(exact_target(Some(containers), &containers.list[6]).to_string(), id("c4"));
     }
 
     #[test]

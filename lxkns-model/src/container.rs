@@ -25,37 +25,53 @@ pub struct Containers {
     /// The innermost containers of namespaces that are theirs without a process that says so: of a network namespace that
     /// an engine has made and forgotten, or of a mount namespace whose mounts name one.
     pub namespaces: BTreeMap<NamespaceId, usize>,
-    /// The containers whose name or ID another one of the same kind has too: see [`find_twins`](Self::find_twins).
+    /// The containers that neither their name nor their ID tells apart: see [`find_twins`](Self::find_twins).
     pub twins: BTreeSet<usize>,
+    /// The containers whose name or ID another one of the same kind has too, in whatever pod.
+    pub namesakes: BTreeSet<usize>,
     /// The systemd unit, snap or sandbox of processes that are in no container but not in the host's namespaces either.
     pub units: BTreeMap<Pid, Unit>,
 }
 
 impl Containers {
-    /// Finds the containers whose name or ID another one of the same kind has too, so that neither says which is meant.
+    /// Finds the containers whose ID another one of the same kind has too, or whose name, so that neither says which is
+    /// meant. Kubernetes gives names that are unique in a pod only: there, another container of the pod must have it.
     pub fn find_twins(&mut self) {
-        let mut seen: BTreeMap<(EngineKind, &BString), usize> = BTreeMap::new();
-        let mut twins = BTreeSet::new();
+        let (mut seen, mut anywhere) = (BTreeMap::new(), BTreeMap::new());
+        let (mut twins, mut namesakes) = (BTreeSet::new(), BTreeSet::new());
         for (index, container) in self.list.iter().enumerate() {
+            let pod = container.pod.as_ref().map(|pod| &pod.value).filter(|pod| !pod.namespace.is_empty());
+            let within = pod.map(|pod| (pod, container.role));
             let name = container.name.as_ref().map(|name| &name.value).filter(|name| **name != container.id);
-            for called in std::iter::once(&container.id).chain(name) {
-                if let Some(&other) = seen.get(&(container.kind, called)) {
+            for (within, called) in std::iter::once((None, &container.id)).chain(name.map(|name| (within, name))) {
+                let other = *seen.entry((container.kind, within, called)).or_insert(index);
+                if other != index {
                     twins.extend([index, other]);
-                } else {
-                    seen.insert((container.kind, called), index);
+                }
+                let other = *anywhere.entry((container.kind, called)).or_insert(index);
+                if other != index {
+                    namesakes.extend([index, other]);
                 }
             }
         }
-        self.twins = twins;
+        (self.twins, self.namesakes) = (twins, namesakes);
     }
 
-    /// Whether another container of the same kind has the name or the ID of this one.
+    /// Whether neither the name nor the ID of this container tells it apart from others of its kind.
     pub fn has_twin(&self, container: &Container) -> bool {
-        if self.twins.is_empty() {
-            return false;
-        }
-        // Containers are told apart by where they are: they can be equal.
-        self.twins.iter().any(|&index| self.list.get(index).is_some_and(|twin| std::ptr::eq(twin, container)))
+        self.is_one_of(&self.twins, container)
+    }
+
+    /// Whether another container of the same kind, in whatever pod, has the name or the ID of this one.
+    pub fn has_namesake(&self, container: &Container) -> bool {
+        self.is_one_of(&self.namesakes, container)
+    }
+
+    fn is_one_of(&self, those: &BTreeSet<usize>, container: &Container) -> bool {
+        // Containers are told apart by where they are: they can be equal. Any number can have one name, so none is searched for.
+        let offset = std::ptr::from_ref(container).addr().wrapping_sub(self.list.as_ptr().addr());
+        let index = offset / size_of::<Container>();
+        those.contains(&index) && self.list.get(index).is_some_and(|one| std::ptr::eq(one, container))
     }
 
     /// The innermost container of a process.

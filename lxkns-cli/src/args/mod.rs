@@ -101,7 +101,7 @@ TARGET can be:
   blue, netns:blue  a network namespace by its name (ip netns)
   web, docker:web   a container by name or ID (12 digits or more): its main process
   web/net           the network namespace of a container, also without a process
-  pod:default/web-0 a pod
+  pod:default/web-0 a pod; pod:default/web-0/app is a container in it
   link:veth1a2b     a link by name, in any network namespace; show shows the link, all
                     others take the network namespace that it is in
   link:web/eth0     the same, in the network namespace of another TARGET

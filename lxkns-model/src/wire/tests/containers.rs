@@ -93,6 +93,7 @@ pub(super) fn all() -> Containers {
         members: [(Pid(900), 0), (Pid(10), 1)].into(),
         namespaces: [(id(4026532303), 1)].into(),
         twins: [].into(),
+        namesakes: [].into(),
         units: [
             (Pid(1), Unit { kind: UnitKind::Scope, name: "init.scope".into(), of_user: None }),
             (Pid(7), Unit { kind: UnitKind::Service, name: b"a\xff.service".into(), of_user: Some(Uid(1000)) }),
