@@ -11,6 +11,7 @@ mod deploy;
 mod dist;
 mod licences;
 mod man;
+mod openapi;
 mod page;
 mod release;
 mod run;
@@ -55,6 +56,8 @@ enum Task {
     Page,
     /// Tries the web page in Chromium, against the service built here
     Proof,
+    /// Has schemathesis compare what the service answers with its OpenAPI description
+    Openapi,
     /// Checks the tree against its own rules
     Tidy,
     /// Checks the licence and the source of everything that is linked in
@@ -86,6 +89,7 @@ fn task(task: Task) -> anyhow::Result<()> {
         Task::Man(args) => man::run(&args),
         Task::Page => page::all(),
         Task::Proof => page::proof(),
+        Task::Openapi => openapi::all(),
         Task::Tidy => tidy::run(),
         Task::Licences => licences::run(),
     }
