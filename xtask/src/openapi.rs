@@ -36,7 +36,10 @@ pub(crate) fn all() -> anyhow::Result<()> {
     run(&mut cargo(["build", "--locked", "--package", "lxkns", "--package", "lxkns-serve"]))?;
     let service = Service::start()?;
     let mut command = Command::new("timeout");
-    command.arg(LIMIT).arg(program).args(["--config-file", CONFIGURATION, "run", "--no-color"]);
+    // It leaves files where it runs.
+    let root = std::env::current_dir().context("getcwd")?;
+    command.current_dir(ENVIRONMENT).arg(LIMIT).arg(root.join(program));
+    command.arg("--config-file").arg(root.join(CONFIGURATION)).args(["run", "--no-color"]);
     run(command.arg(format!("{}/api/v1/openapi.json", service.address)))
 }
 
