@@ -26,6 +26,13 @@ pub(crate) enum Order {
     Access,
     /// A new connection between front and reader, which comes with it, in place of any other.
     Link,
+    /// How many readers were killed and have not ended, and whether these are so many that no other is started.
+    Left {
+        /// The number.
+        readers: usize,
+        /// Whether there is none that answers, and none to come.
+        is_given_up: bool,
+    },
     /// To take no more requests, to finish those that there are, and to end.
     Drain,
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::run::{cargo, run};
-use crate::{api, bench, deploy, dist, licences, page, test, tidy, vm};
+use crate::{api, bench, deploy, dist, licences, openapi, page, test, tidy, vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -21,7 +21,7 @@ pub(crate) struct Args {
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
 /// The quick ones first: who made a slip wants to know soon.
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     ("fmt", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("tidy", tidy::run),
     ("licences", licences::run),
@@ -33,6 +33,7 @@ const STEPS: [Step; 16] = [
     ("packages", api::packages),
     ("page", page::all),
     ("proof", page::proof),
+    ("openapi", openapi::all),
     ("vm", vm::all),
     ("dist", dist::all),
     // With what the step before has built.

@@ -12,6 +12,7 @@ mod dist;
 mod fuzz;
 mod licences;
 mod man;
+mod openapi;
 mod page;
 mod release;
 mod run;
@@ -58,6 +59,8 @@ enum Task {
     Page,
     /// Tries the web page in Chromium, against the service built here
     Proof,
+    /// Has schemathesis compare what the service answers with its OpenAPI description
+    Openapi,
     /// Checks the tree against its own rules
     Tidy,
     /// Checks the licence and the source of everything that is linked in
@@ -90,6 +93,7 @@ fn task(task: Task) -> anyhow::Result<()> {
         Task::Man(args) => man::run(&args),
         Task::Page => page::all(),
         Task::Proof => page::proof(),
+        Task::Openapi => openapi::all(),
         Task::Tidy => tidy::run(),
         Task::Licences => licences::run(),
     }

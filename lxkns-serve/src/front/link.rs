@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tracing::warn;
 
+use crate::exposition::{self, Family};
 use crate::protocol::{
     HEADER, Head, Kind, LONGEST_REPLY, LONGEST_REQUEST, MOST_OPEN, Question, Reply, Request, frame, length, message,
 };
@@ -26,6 +28,10 @@ pub(super) struct Reader {
     state: Mutex<State>,
     joined: tokio::sync::Notify,
     lost: tokio::sync::Notify,
+    /// Whether no reader is there and none is started.
+    is_given_up: AtomicBool,
+    /// How many readers were killed and have not ended.
+    left: AtomicUsize,
     /// One for each question that may be open, with some to spare for those that the reader has yet to hear the end of: of
     /// each lane its own, so none takes a place from another.
     places: [Semaphore; 3],
@@ -73,6 +79,8 @@ pub(super) enum Unanswered {
     Busy,
     /// The reader has ended, or none is there.
     Lost,
+    /// None is there, and none is started: those that were do not end.
+    GivenUp,
 }
 
 /// An answer whose body is still to be fetched.
@@ -109,6 +117,8 @@ impl Default for Reader {
             state: Mutex::default(),
             joined: tokio::sync::Notify::new(),
             lost: tokio::sync::Notify::new(),
+            is_given_up: AtomicBool::new(false),
+            left: AtomicUsize::new(0),
             places: [MOST_OPEN / 2, MOST_FOLLOWERS, MOST_WATCHING].map(Semaphore::new),
         }
     }
@@ -176,6 +186,21 @@ impl Reader {
         }
     }
 
+    /// Hears how many readers were left behind, and whether from now on no reader is waited for.
+    pub(super) fn take_left(&self, left: usize, is_given_up: bool) {
+        self.left.store(left, Ordering::Relaxed);
+        self.is_given_up.store(is_given_up, Ordering::Relaxed);
+        // Who waits for one looks again.
+        self.joined.notify_waiters();
+    }
+
+    /// How many readers were killed and have not ended, as a metric.
+    pub(super) fn left_metric(&self) -> Family {
+        let help = "Processes of the service that read the host, were killed, and have not ended";
+        let left = self.left.load(Ordering::Relaxed);
+        Family::new(exposition::Kind::Gauge, "lxkns_readers_left_behind", help).with(&[], left as f64)
+    }
+
     /// Waits until the connection has ended.
     pub(super) async fn lost(&self) {
         self.lost.notified().await;
@@ -221,6 +246,9 @@ impl Reader {
                     state.next = state.next.wrapping_add(1);
                     return Ok((link, state.next));
                 }
+            }
+            if self.is_given_up.load(Ordering::Relaxed) {
+                return Err(Unanswered::GivenUp);
             }
             tokio::time::timeout_at(end, joined).await.map_err(|_| Unanswered::Lost)?;
         }

@@ -134,6 +134,7 @@ async fn serve(
                     Err(error) => warn!(process = "front", "configuration not taken: {error:#}"),
                 }
             }
+            Some((Order::Left { readers, is_given_up }, _)) => server.reader().take_left(readers, is_given_up),
             Some((Order::Drain, _)) => break,
             Some((Order::Start(_), _)) => {}
         }

@@ -105,9 +105,13 @@ fn path(route: &Route) -> Value {
     if let Some((_, rest)) = route.path.split_once('{')
         && let Some((name, _)) = rest.split_once('}')
     {
-        parameters.push(json!({
+        let mut described = json!({
             "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 },
-        }));
+        });
+        if let Some(example) = example_of_segment(route) {
+            described["example"] = example.into();
+        }
+        parameters.push(described);
     }
     let (content, schema) = match route.does {
         Does::Ask(Kind::Events, _) => ("text/event-stream", json!({ "type": "string" })),
@@ -142,6 +146,28 @@ fn path(route: &Route) -> Value {
         responses[status.to_string()] = response;
     }
     json!({ "get": { "summary": route.summary, "parameters": parameters, "responses": responses } })
+}
+
+/// A value of a path's segment that every host answers, where there is one.
+fn example_of_segment(route: &Route) -> Option<&'static str> {
+    match route.does {
+        Does::Ask(_, Segment::Process) => Some("1"),
+        Does::Ask(_, Segment::Namespace) | Does::Ask(Kind::Mounts, Segment::Target) => Some("host"),
+        _ => None,
+    }
+}
+
+/// A value of a parameter with which every host answers, for each parameter that is needed, where there is one.
+fn example(parameter: &Parameter) -> Option<Value> {
+    match (parameter.name, parameter.values) {
+        ("pid", _) => Some(1.into()),
+        ("target", Values::Text) => Some("host".into()),
+        ("path", Values::Text) => Some("/".into()),
+        ("capability", Values::Text) => Some("net_admin".into()),
+        ("action", Values::Text) => Some("unshare --net".into()),
+        ("file", Values::Text) => Some("/etc/passwd".into()),
+        _ => None,
+    }
 }
 
 /// What answers to a question look like: by a schema of `components`, where there is one.
@@ -184,12 +210,30 @@ fn parameter(parameter: &Parameter, kind: Option<Kind>) -> Value {
         members.insert("style".to_owned(), "form".into());
         members.insert("explode".to_owned(), explode.into());
     }
+    if let Some(example) = example(parameter) {
+        described["example"] = example;
+    }
     described
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_needed_has_an_example() {
+        let description: Value = serde_json::from_str(&text("")).unwrap();
+        for (path, at) in description["paths"].as_object().unwrap() {
+            let parameters = at["get"]["parameters"].as_array().unwrap();
+            let needed = parameters.iter().filter(|parameter| parameter["required"] == true);
+            for parameter in needed.filter(|parameter| parameter["example"].is_null()) {
+                // No host has these but by chance.
+                let is_of_chance = [("/api/v1/containers/{target}", "target"), ("/api/v1/diff", "since")];
+                let name = parameter["name"].as_str().unwrap();
+                assert!(is_of_chance.contains(&(path, name)), "{path}: {name}");
+            }
+        }
+    }
 
     #[test]
     fn each_route_is_described_and_each_reference_leads_somewhere() {

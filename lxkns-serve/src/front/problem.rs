@@ -48,6 +48,11 @@ impl Problem {
     const BUSY: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many questions wait for an answer");
     const LOST: Self =
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "starting", "The process that reads the host is being started");
+    const STUCK: Self = Self::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "stuck",
+        "The processes that read the host were killed and wait in the kernel; no other is started until one has ended",
+    );
 
     const fn new(status: StatusCode, kind: &'static str, title: &'static str) -> Self {
         Self { status, kind, title, detail: None }
@@ -69,6 +74,7 @@ impl From<Unanswered> for Problem {
         match unanswered {
             Unanswered::Busy => Self::BUSY,
             Unanswered::Lost => Self::LOST,
+            Unanswered::GivenUp => Self::STUCK,
         }
     }
 }

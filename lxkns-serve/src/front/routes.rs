@@ -111,6 +111,8 @@ const PATH: Parameter =
 const PID: Parameter =
     Parameter { name: "pid", about: "The process to ask about", values: Values::Number(1, 4_194_304) };
 const WHO: Parameter = Parameter { values: Values::Pid, ..PID };
+const WHOSE: Parameter =
+    Parameter { about: "The process to ask about; required unless the TARGET is a process", ..PID };
 const CAPABILITY: Parameter =
     Parameter { name: "capability", about: "A capability, e.g. net_admin", values: Values::Text };
 const PORT: Parameter = Parameter { name: "port", about: "Only these ports", values: Values::Ports };
@@ -227,7 +229,7 @@ pub(super) const ROUTES: &[Route] = &[
         &[SOME_TARGET, KIND, OWNED, USERS, LEADERS, LIMIT, CURSOR, FIELDS],
     ),
     asks("/api/v1/busy", "Why a file system is busy (lxkns busy)", Kind::Busy, &[PATH]),
-    asks("/api/v1/caps", "The capabilities of a process in a namespace (lxkns caps)", Kind::Caps, &[TARGET, PID]),
+    asks("/api/v1/caps", "The capabilities of a process in a namespace (lxkns caps)", Kind::Caps, &[TARGET, WHOSE]),
     asks(
         "/api/v1/who-can",
         "Who has a capability in a namespace (lxkns who-can)",

@@ -535,6 +535,7 @@ impl Server {
                 Family::new(exposition::Kind::Gauge, "lxkns_up", "Whether the host could be read").with(&[], 0.0),
             );
         }
+        families.push(self.reader.left_metric());
         families.extend(self.stats.families());
         let form = Form::accepted(&text(headers, &ACCEPT));
         Ok(plain(form.content_type(), exposition::write(&families, form)))

@@ -1,7 +1,7 @@
 //! From a question to its answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -21,7 +21,7 @@ use super::scans::{Scan, Scans};
 use super::states::States;
 use super::wake::Wake;
 use super::workers::Workers;
-use super::{metrics, own, traffic};
+use super::{metrics, own, readiness, traffic};
 use crate::protocol::{Content, Kind, Question};
 use crate::settings::ReaderSettings;
 
@@ -34,6 +34,8 @@ pub(crate) struct Answers {
     pub(super) states: Arc<States>,
     standing: Standing,
     pub(super) workers: Workers,
+    /// How many readers before this one were killed and have not ended.
+    pub(super) left: AtomicUsize,
     /// Whether answers were made since that was last asked.
     has_made: AtomicBool,
 }
@@ -79,8 +81,8 @@ impl Answers {
         let scanning = Host::new(settings, &CANCEL)?;
         let shared = Arc::clone(&scans);
         std::thread::spawn(move || shared.run(|| scanning.scan()));
-        let (states, has_made) = (Arc::new(states), AtomicBool::new(false));
-        let answers = Self { host, scans, cache, feed, states, standing, workers, has_made };
+        let (states, has_made, left) = (Arc::new(states), AtomicBool::new(false), AtomicUsize::new(0));
+        let answers = Self { host, scans, cache, feed, states, standing, workers, left, has_made };
         let following = Following::new(&answers, wake);
         std::thread::spawn(move || following.run());
         Ok(answers)
@@ -174,7 +176,11 @@ impl Answers {
             Err(no_scan) => return Problem::from(no_scan).into(),
         };
         let made = match question.kind {
-            Kind::Ready => json(&self.standing.readiness(&scan.snapshot, self.workers.words())),
+            Kind::Ready => {
+                let left = readiness::left_words(self.left.load(Ordering::Relaxed));
+                let stuck = self.workers.words().into_iter().chain(left);
+                json(&self.standing.readiness(&scan.snapshot, stuck))
+            }
             Kind::History => self.history(question, &scan),
             _ => {
                 let newest = self.scans.last().map_or(scan.number, |last| last.number);

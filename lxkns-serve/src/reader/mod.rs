@@ -37,6 +37,7 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -125,6 +126,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
                     let link = fds.into_iter().next().context("a connection without its socket")?;
                     link::start(link, questions.clone(), Arc::clone(&answers));
                 }
+                Some((Order::Left { readers, .. }, _)) => answers.left.store(readers, Ordering::Relaxed),
                 Some((Order::Start(_) | Order::Access | Order::Drain, _)) => {}
             },
         }

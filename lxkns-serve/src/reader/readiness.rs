@@ -23,6 +23,14 @@ pub(crate) struct Readiness {
     gaps: Vec<String>,
 }
 
+/// What was left behind, in words, where it is any.
+pub(super) fn left_words(readers: usize) -> Option<String> {
+    let processes = if readers == 1 { "1 process" } else { &format!("{readers} processes") };
+    (readers > 0).then(|| {
+        format!("{processes} of the service read the host, were killed, and wait in the kernel: a file system does not answer")
+    })
+}
+
 /// What this process was started with.
 #[derive(Debug)]
 pub(crate) struct Standing {
@@ -33,8 +41,8 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// Whether the service can answer from this snapshot. `stuck`: which threads do not answer any more.
-    pub(super) fn readiness(&self, snapshot: &Snapshot, stuck: Option<String>) -> Readiness {
+    /// Whether the service can answer from this snapshot. `stuck`: which threads and processes do not answer any more.
+    pub(super) fn readiness(&self, snapshot: &Snapshot, stuck: impl IntoIterator<Item = String>) -> Readiness {
         let places: Places = Place::ALL.into_iter().collect();
         let mut gaps = gaps::lines(snapshot, places, gaps::held(snapshot));
         gaps.extend(self.shortfall.clone().into_iter().chain(stuck));

@@ -22,6 +22,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const SETTLED: Duration = Duration::from_secs(30);
 /// How long a killed process may take to end before it is left behind.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// How many killed processes may be left behind: each keeps the memory that it had. Beyond that no other is started before
+/// one of them has ended.
+const MOST_LEFT: usize = 3;
 /// How many messages are read before it is another's turn.
 const AT_ONCE: usize = 64;
 
@@ -32,8 +35,14 @@ pub(super) struct Child {
     pause: Duration,
     /// When the next is started.
     due: Instant,
-    /// Those that did not end when they were killed, to be waited for when they do.
-    stuck: Vec<std::process::Child>,
+    /// Those that did not end when they were killed.
+    left: Vec<Left>,
+}
+
+/// A process that was killed and waits in the kernel.
+struct Left {
+    process: std::process::Child,
+    pidfd: Option<OwnedFd>,
 }
 
 struct Running {
@@ -48,7 +57,7 @@ struct Running {
 
 impl Child {
     pub(super) fn new(role: &'static str) -> Self {
-        Self { role, running: None, pause: FIRST_PAUSE, due: Instant::now(), stuck: Vec::new() }
+        Self { role, running: None, pause: FIRST_PAUSE, due: Instant::now(), left: Vec::new() }
     }
 
     /// Whether there is one.
@@ -71,22 +80,37 @@ impl Child {
         self.running.as_mut().is_some_and(|running| std::mem::take(&mut running.is_unlinked))
     }
 
+    /// How many were killed and have not ended.
+    pub(super) fn left(&self) -> usize {
+        self.left.len()
+    }
+
+    /// Whether so many were left behind that no other is started.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.running.is_none() && self.left.len() >= MOST_LEFT
+    }
+
     /// Whether one is to be started now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.running.is_none() && self.due <= now
+        self.running.is_none() && !self.is_given_up() && self.due <= now
     }
 
     /// The next point in time at which something is to be done.
-    pub(super) fn next(&self, silence: Duration) -> Option<Instant> {
-        Some(self.running.as_ref().map_or(self.due, |running| running.heard + silence))
+    pub(super) fn next(&self, now: Instant, silence: Duration) -> Instant {
+        match &self.running {
+            Some(running) => running.heard + silence,
+            // One without a pidfd says nothing when it ends.
+            None if self.is_given_up() => now + LONGEST_PAUSE,
+            None => self.due,
+        }
     }
 
     /// What to wait for.
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let running = self.running.iter();
-        running
-            .flat_map(|running| [Some(running.control.as_fd()), running.pidfd.as_ref().map(|fd| fd.as_fd())])
-            .flatten()
+        let running =
+            running.flat_map(|running| [Some(running.control.as_fd()), running.pidfd.as_ref().map(|fd| fd.as_fd())]);
+        running.flatten().chain(self.left.iter().filter_map(|left| left.pidfd.as_ref()).map(|fd| fd.as_fd()))
     }
 
     /// Starts one: the same program, with nothing but a socket to this process.
@@ -95,7 +119,6 @@ impl Child {
     ///
     /// The program cannot be run, which is fatal the first time only.
     pub(super) fn start(&mut self, order: &Order, fds: &[BorrowedFd<'_>]) -> anyhow::Result<()> {
-        self.stuck.retain_mut(|process| !matches!(process.try_wait(), Ok(Some(_))));
         let (ours, theirs) = control::pair().context("socketpair")?;
         let mut command = Command::new(OWN_PROGRAM);
         command.arg0(format!("lxknsd-{}", self.role)).arg(self.role).env_clear().current_dir("/");
@@ -136,8 +159,21 @@ impl Child {
         }
     }
 
-    /// Reads what it says, and notices its end.
+    /// Forgets those left behind that have ended.
+    fn reap(&mut self) {
+        let role = self.role;
+        self.left.retain_mut(|left| {
+            let is_there = matches!(left.process.try_wait(), Ok(None));
+            if !is_there {
+                info!(process = role, pid = left.process.id(), "has ended after all");
+            }
+            is_there
+        });
+    }
+
+    /// Reads what it says, and notices its end, and that of those left behind.
     pub(super) fn hear(&mut self) {
+        self.reap();
         for _ in 0..AT_ONCE {
             let Some(running) = &mut self.running else { return };
             match control::receive::<News>(&running.control, RecvFlags::DONTWAIT) {
@@ -192,20 +228,24 @@ impl Child {
         }
         let left = self.forget();
         if let Some(left) = left.filter(|_| !is_over) {
-            warn!(process = self.role, pid = left.id(), "does not end, and is left behind");
-            self.stuck.push(left);
+            warn!(process = self.role, pid = left.process.id(), "does not end, and is left behind");
+            self.left.push(left);
+            if self.is_given_up() {
+                let left = self.left.len();
+                warn!(process = self.role, left, "no other is started until one that was left behind has ended");
+            }
         }
     }
 
     /// Makes room for the next.
-    fn forget(&mut self) -> Option<std::process::Child> {
+    fn forget(&mut self) -> Option<Left> {
         let running = self.running.take()?;
         let now = Instant::now();
         if now.saturating_duration_since(running.since) >= SETTLED {
             self.pause = FIRST_PAUSE;
         }
         self.postpone(now);
-        Some(running.process)
+        Some(Left { process: running.process, pidfd: running.pidfd })
     }
 
     fn postpone(&mut self, now: Instant) {

@@ -87,6 +87,7 @@ pub(crate) fn run(args: &Args, access: Access, web: Option<Web>) -> anyhow::Resu
         link_due: Instant::now(),
         systemd,
         is_ready: false,
+        left: 0,
     };
     let ended = supervisor.serve(&signals);
     supervisor.systemd.stopping();
@@ -120,6 +121,8 @@ struct Supervisor {
     link_due: Instant,
     systemd: Systemd,
     is_ready: bool,
+    /// How many readers were left behind, as the others were told last.
+    left: usize,
 }
 
 impl Supervisor {
@@ -127,6 +130,7 @@ impl Supervisor {
     fn serve(&mut self, signals: &OwnedFd) -> anyhow::Result<()> {
         loop {
             self.start_those_due()?;
+            self.tell_left();
             match self.wait(signals)? {
                 Wish::None => {}
                 Wish::Reload => {
@@ -169,6 +173,7 @@ impl Supervisor {
         let start = Order::Start(Box::new(self.settings.clone()));
         if reader {
             self.reader.start(&start, &[])?;
+            self.reader.tell(&self.order_of_left(), &[]);
         }
         if front {
             let mut fds: Vec<BorrowedFd<'_>> = self.listeners.iter().map(Listener::as_fd).collect();
@@ -176,8 +181,22 @@ impl Supervisor {
             let access = self.sources.are_some().then(|| memory::seal(ACCESS, &self.access)).transpose()?;
             fds.extend([&web, &access].into_iter().flatten().map(|memory| memory.as_fd()));
             self.front.start(&start, &fds)?;
+            self.front.tell(&self.order_of_left(), &[]);
         }
         self.join()
+    }
+
+    /// Says how many readers were left behind, where that has changed.
+    fn tell_left(&mut self) {
+        if std::mem::replace(&mut self.left, self.reader.left()) != self.left {
+            let order = self.order_of_left();
+            self.reader.tell(&order, &[]);
+            self.front.tell(&order, &[]);
+        }
+    }
+
+    fn order_of_left(&self) -> Order {
+        Order::Left { readers: self.reader.left(), is_given_up: self.reader.is_given_up() }
     }
 
     /// Reads again who may connect and ask. Where something about it is wrong, all stays as it was.
@@ -234,7 +253,7 @@ impl Supervisor {
     /// Waits until there is something to do; says what a signal wishes.
     fn wait(&self, signals: &OwnedFd) -> anyhow::Result<Wish> {
         let children = [&self.reader, &self.front];
-        let points = children.into_iter().filter_map(|child| child.next(SILENCE)).chain(self.systemd.next());
+        let points = children.into_iter().map(|child| child.next(now, SILENCE)).chain(self.systemd.next());
         let points = points.chain(self.front.is_unlinked().then_some(self.link_due));
         let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
         for fd in children.into_iter().flat_map(Child::fds) {

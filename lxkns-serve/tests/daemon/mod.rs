@@ -18,6 +18,7 @@ mod robust;
 mod running;
 mod same;
 mod states;
+mod stuck;
 mod tls;
 
 use libtest_mimic::Trial;
@@ -42,6 +43,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         robust::tests(),
         same::tests(),
         states::tests(),
+        stuck::tests(),
     ]
     .into_iter()
     .flatten()
