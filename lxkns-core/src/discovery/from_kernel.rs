@@ -196,7 +196,10 @@ fn processes_of(tasks: Vec<TaskRecord>, left_out: &[Pid], in_initial: bool) -> V
     let mut by_tgid: FxHashMap<u32, Vec<TaskRecord>> = FxHashMap::default();
     for task in tasks {
         if task.number != 0 && pids.contains_key(&task.tgid) {
-            by_tgid.entry(task.tgid).or_default().push(task);
+            let of_process = by_tgid.entry(task.tgid).or_default();
+            // Most processes have one task or two: no room is made for more of these large records.
+            of_process.reserve_exact(usize::from(of_process.len() < 2));
+            of_process.push(task);
         }
     }
     let mut processes: Vec<_> = by_tgid
